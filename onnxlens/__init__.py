@@ -1,0 +1,58 @@
+"""onnxlens: export PyTorch models to ONNX, and see what every module of them costs.
+
+The names below are loaded when they are first used: ``import onnxlens`` imports neither torch nor onnx.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from importlib.metadata import version
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from onnxlens.api import (
+        Settings,
+        check_graph,
+        export_graph,
+        flow_of,
+        list_graphs,
+        profile_graph,
+        render_graph,
+    )
+    from onnxlens.errors import OnnxlensError
+    from onnxlens.specs.graph import GraphSpec
+    from onnxlens.specs.ledger import Ledger
+    from onnxlens.specs.tensor import TensorSpec
+
+__version__ = version("onnxlens")
+
+__all__ = [
+    "GraphSpec",
+    "Ledger",
+    "OnnxlensError",
+    "Settings",
+    "TensorSpec",
+    "check_graph",
+    "export_graph",
+    "flow_of",
+    "list_graphs",
+    "profile_graph",
+    "render_graph",
+]
+
+_HOMES = {
+    "GraphSpec": "onnxlens.specs.graph",
+    "Ledger": "onnxlens.specs.ledger",
+    "OnnxlensError": "onnxlens.errors",
+    "TensorSpec": "onnxlens.specs.tensor",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in __all__:
+        raise AttributeError(f"module 'onnxlens' has no attribute {name!r}")
+    return getattr(import_module(_HOMES.get(name, "onnxlens.api")), name)
+
+
+def __dir__() -> list[str]:
+    return sorted([*globals(), *__all__])

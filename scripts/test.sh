@@ -1,0 +1,9 @@
+#!/usr/bin/env bash
+# Sets up everything on a fresh machine, then runs the checks and the tests. Arguments go to pytest.
+set -euo pipefail
+source "$(dirname "$0")/setup.sh"
+install_packages "[test]"
+install_system dot graphviz
+
+bash scripts/check.sh
+exec python -m pytest "$@"
