@@ -1,0 +1,1 @@
+"""The types that cross folder borders: frozen, validated, with a JSON form."""

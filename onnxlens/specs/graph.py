@@ -1,0 +1,117 @@
+"""What is to be exported (GraphSpec) and where its numbers come from (WeightSource)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Literal, Protocol, get_args
+
+from onnxlens.errors import UsageError
+from onnxlens.specs.tensor import TensorSpec
+
+if TYPE_CHECKING:
+    import numpy as np
+    from torch import nn
+
+Family = Literal["annotator", "controlnet", "sd-unet", "clip", "vae", "user"]
+FAMILIES: tuple[str, ...] = get_args(Family)
+
+
+@dataclass(frozen=True, slots=True)
+class CheckpointScope:
+    """Which entries of a checkpoint file belong to a graph.
+
+    A file's key belongs to the graph when it starts with ``prefix`` and what follows starts with one of
+    ``parts``; what follows the prefix is the key in the module's ``state_dict``. ``optional`` keys may be
+    absent: they are index tables, which count from 0. All but ``prefix`` are keys of the module.
+    """
+
+    prefix: str = ""
+    parts: tuple[str, ...] = ("",)
+    optional: tuple[str, ...] = ()
+
+    def module_key(self, file_key: str) -> str | None:
+        """The ``state_dict`` key that ``file_key`` fills, or None when it belongs to another network."""
+        if not file_key.startswith(self.prefix):
+            return None
+        key = file_key.removeprefix(self.prefix)
+        return key if key.startswith(self.parts) else None
+
+
+@dataclass(frozen=True)
+class GraphSpec:
+    """One graph to export: how to build its module, what goes in and what comes out.
+
+    Attributes:
+        factory: makes the module, with whatever device is torch's default; called by ``build``.
+        inputs: in the order of the module's ``forward``.
+        outputs: in the order it returns them.
+        input_ranges: for each input the lowest and highest value that a sample of it may take.
+        dynamic_axes: for each input the axes that may vary, with their symbols.
+        size_multiple: height and width must be multiples of this many pixels.
+        min_size: and at least this many pixels.
+        checkpoint: which entries of a published checkpoint fill the module.
+    """
+
+    name: str
+    family: Family
+    factory: Callable[[], nn.Module]
+    inputs: tuple[TensorSpec, ...]
+    outputs: tuple[TensorSpec, ...]
+    input_ranges: Mapping[str, tuple[float, float]]
+    dynamic_axes: Mapping[str, Mapping[int, str]] = field(default_factory=dict)
+    size_multiple: int = 1
+    min_size: int = 1
+    checkpoint: CheckpointScope = CheckpointScope()
+
+    def __post_init__(self) -> None:
+        """Hold the fields against each other.
+
+        Raises:
+            UsageError: the family is unknown, a name stands twice, or an input has no range.
+        """
+        if self.family not in FAMILIES:
+            raise UsageError(f"graph {self.name!r}: family {self.family!r} is none of {', '.join(FAMILIES)}")
+        names = [tensor.name for tensor in (*self.inputs, *self.outputs)]
+        repeated = sorted({name for name in names if names.count(name) > 1})
+        if repeated:
+            raise UsageError(
+                f"graph {self.name!r}: tensor {repeated[0]!r} is named twice; give each its own name"
+            )
+        input_names = {tensor.name for tensor in self.inputs}
+        if set(self.input_ranges) != input_names:
+            raise UsageError(
+                f"graph {self.name!r}: input_ranges names {sorted(self.input_ranges)}, "
+                f"but the inputs are {sorted(input_names)}; give one range to each"
+            )
+
+    def build(self, device: str = "cpu") -> nn.Module:
+        """The module in eval mode on ``device``; on ``"meta"`` it has shapes and takes no memory."""
+        import torch
+
+        with torch.device(device):
+            module = self.factory()
+        return module.eval().requires_grad_(False)
+
+
+class WeightSource(Protocol):
+    """Where the values of a module's ``state_dict`` come from: nowhere, a seed, or a checkpoint."""
+
+    @property
+    def label(self) -> str:
+        """How reports name the source: ``none``, ``seeded``, or the checkpoint's file name."""
+
+    @property
+    def has_values(self) -> bool:
+        """Whether ``read`` works; without values a graph can be analysed but not run."""
+
+    @property
+    def tensors(self) -> Mapping[str, TensorSpec]:
+        """Name, dtype and shape of every entry, by its ``state_dict`` key."""
+
+    def read(self, name: str) -> np.ndarray:
+        """The values of one entry, in the dtype and shape that ``tensors`` gives.
+
+        Raises:
+            CheckpointError: the source has no values.
+        """

@@ -1,0 +1,220 @@
+"""The ledger: a row per module, node and operator type, with every counted or measured cost side by side."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Literal, get_args
+
+from onnxlens.errors import GraphError
+from onnxlens.specs.tensor import TensorSpec
+
+Status = Literal["counted", "free", "unknown"]
+Attribution = Literal["metadata", "names", "none"]
+
+
+@dataclass(frozen=True, slots=True)
+class NodeCost:
+    """What one node costs.
+
+    Attributes:
+        module_path: the module that owns it; "" is the model itself.
+        status: ``counted`` by a rule; ``free`` when it works on weights alone, so before run time;
+            ``unknown``
+            when there is no rule or a fact is missing: its figures are then 0 and mean nothing.
+        reason: why it is unknown.
+        params: elements of the parameters whose first use is this node.
+    """
+
+    node: str
+    op_type: str
+    domain: str
+    module_path: str
+    class_name: str
+    macs: int = 0
+    vector_ops: int = 0
+    special_ops: int = 0
+    params: int = 0
+    weight_read_bytes: int = 0
+    read_bytes: int = 0
+    write_bytes: int = 0
+    status: Status = "counted"
+    reason: str = ""
+
+    def __post_init__(self) -> None:
+        """Refuse an undefined status, and an unknown cost without its reason.
+
+        Raises:
+            GraphError: either is the case.
+        """
+        if self.status not in get_args(Status):
+            raise GraphError(
+                f"node {self.node!r}: status {self.status!r} is none of {', '.join(get_args(Status))}"
+            )
+        if (self.status == "unknown") != bool(self.reason):
+            raise GraphError(f"node {self.node!r}: status {self.status!r} with reason {self.reason!r}")
+
+    @property
+    def flops(self) -> int:
+        """2 x MACs + vector_ops + special_ops."""
+        return 2 * self.macs + self.vector_ops + self.special_ops
+
+
+@dataclass(frozen=True, slots=True)
+class ModuleCost:
+    """What one module costs, everything below it included.
+
+    Attributes:
+        depth: 0 for the model itself; a module that only holds others and runs nothing is no level.
+        order: the place of its first node in the order of execution, from 1; 0 when it runs nothing.
+        operators: how many nodes of each operator type it runs.
+        params: elements of its parameters, shared ones once, whether or not the forward pass uses them.
+        resident_weight_bytes: the weights that must be kept for it.
+        live_bytes: the most that is alive at once while it runs, weights apart.
+        latency_s, bound_s, parity_error: None until measured or computed.
+    """
+
+    path: str
+    class_name: str
+    depth: int
+    order: int
+    inputs: tuple[TensorSpec, ...]
+    outputs: tuple[TensorSpec, ...]
+    operators: Mapping[str, int]
+    macs: int
+    vector_ops: int
+    special_ops: int
+    params: int
+    weight_read_bytes: int
+    read_bytes: int
+    write_bytes: int
+    unknown_nodes: int
+    resident_weight_bytes: int
+    live_bytes: int
+    latency_s: float | None = None
+    bound_s: float | None = None
+    parity_error: float | None = None
+
+    @property
+    def flops(self) -> int:
+        """2 x MACs + vector_ops + special_ops."""
+        return 2 * self.macs + self.vector_ops + self.special_ops
+
+
+@dataclass(frozen=True, slots=True)
+class OperatorCost:
+    """What all nodes of one operator type cost together."""
+
+    op_type: str
+    domain: str
+    nodes: int
+    free_nodes: int
+    unknown_nodes: int
+    macs: int
+    vector_ops: int
+    special_ops: int
+    weight_read_bytes: int
+    read_bytes: int
+    write_bytes: int
+
+
+@dataclass(frozen=True, slots=True)
+class Totals:
+    """The graph as a whole. Params and buffers are in elements."""
+
+    nodes: int
+    macs: int
+    vector_ops: int
+    special_ops: int
+    flops: int
+    params: int
+    buffers: int
+    weight_read_bytes: int
+    read_bytes: int
+    write_bytes: int
+    resident_weight_bytes: int
+    peak_live_bytes: int
+    free_nodes: int
+    unknown_nodes: int
+    unknown_bytes: int
+
+    @property
+    def moved_bytes(self) -> int:
+        """Bytes of weights and activations that unfused nodes must move."""
+        return self.weight_read_bytes + self.read_bytes + self.write_bytes
+
+    @property
+    def arithmetic_intensity(self) -> float | None:
+        """FLOPs per byte moved, or None where nothing moves."""
+        return self.flops / self.moved_bytes if self.moved_bytes else None
+
+
+@dataclass(frozen=True, slots=True)
+class Ledger:
+    """Every cost of one graph.
+
+    Attributes:
+        source: the file's name, or the catalog's name of the graph.
+        attribution: where the module paths come from: the exporter's ``metadata``, node ``names``, or
+            ``none``.
+        weights: which weights the file holds (``none``, ``seeded``, a checkpoint's name), "" where nobody
+            says.
+        notes: facts a reader of the figures must know, one line each.
+    """
+
+    graph: str
+    source: str
+    opset: int
+    attribution: Attribution
+    weights: str
+    totals: Totals
+    modules: tuple[ModuleCost, ...]
+    nodes: tuple[NodeCost, ...]
+    notes: tuple[str, ...] = ()
+    conventions: Mapping[str, str] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        """Hold the nodes and the root module against the totals.
+
+        Raises:
+            GraphError: a sum does not hold.
+        """
+        for name in ("macs", "vector_ops", "special_ops", "weight_read_bytes", "read_bytes", "write_bytes"):
+            total = getattr(self.totals, name)
+            by_node = sum(getattr(node, name) for node in self.nodes)
+            by_module = getattr(self.modules[0], name) if self.modules else total
+            if not total == by_node == by_module:
+                raise GraphError(
+                    f"graph {self.graph!r}: {name} is {total} in total, {by_node} over the nodes and "
+                    f"{by_module} at the root module"
+                )
+
+    @property
+    def operators(self) -> tuple[OperatorCost, ...]:
+        """The nodes by operator type, most MACs first, then most bytes."""
+        groups: dict[tuple[str, str], list[NodeCost]] = {}
+        for node in self.nodes:
+            groups.setdefault((node.domain, node.op_type), []).append(node)
+        costs = [_operator_cost(domain, op_type, nodes) for (domain, op_type), nodes in groups.items()]
+        return tuple(
+            sorted(costs, key=lambda cost: (-cost.macs, -cost.read_bytes - cost.write_bytes, cost.op_type))
+        )
+
+
+def _operator_cost(domain: str, op_type: str, nodes: Iterable[NodeCost]) -> OperatorCost:
+    nodes = tuple(nodes)
+    statuses = Counter(node.status for node in nodes)
+    return OperatorCost(
+        op_type=op_type,
+        domain=domain,
+        nodes=len(nodes),
+        free_nodes=statuses["free"],
+        unknown_nodes=statuses["unknown"],
+        macs=sum(node.macs for node in nodes),
+        vector_ops=sum(node.vector_ops for node in nodes),
+        special_ops=sum(node.special_ops for node in nodes),
+        weight_read_bytes=sum(node.weight_read_bytes for node in nodes),
+        read_bytes=sum(node.read_bytes for node in nodes),
+        write_bytes=sum(node.write_bytes for node in nodes),
+    )

@@ -1,0 +1,97 @@
+"""What an exported file says about itself: the JSON beside it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from math import prod
+from pathlib import Path
+from typing import Literal
+
+from onnxlens.errors import GraphError
+from onnxlens.specs.tensor import TensorSpec
+
+MANIFEST_SCHEMA = "onnxlens.manifest/1"
+
+
+@dataclass(frozen=True, slots=True)
+class StateTensor:
+    """One entry of the module's ``state_dict``."""
+
+    name: str
+    dtype: str
+    shape: tuple[int, ...]
+    kind: Literal["parameter", "buffer"]
+
+    @property
+    def elements(self) -> int:
+        """The number of elements."""
+        return prod(self.shape)
+
+
+@dataclass(frozen=True, slots=True)
+class Manifest:
+    """How a graph was exported, and the modules and tensors of the PyTorch model it came from.
+
+    Attributes:
+        origin: the catalog's name of the graph, or ``package.module:factory``.
+        settings: batch, height and width for a graph of the catalog.
+        weights: which weights the data file holds: ``none``, ``seeded``, or a checkpoint's file name.
+        has_weights: whether the data file was written.
+        modules: class name of every module, by path; "" is the model itself.
+        versions: of the packages that wrote the file.
+    """
+
+    graph: str
+    origin: str
+    family: str
+    opset: int
+    settings: Mapping[str, int]
+    weights: str
+    has_weights: bool
+    inputs: tuple[TensorSpec, ...]
+    outputs: tuple[TensorSpec, ...]
+    input_ranges: Mapping[str, tuple[float, float]]
+    modules: Mapping[str, str]
+    tensors: tuple[StateTensor, ...]
+    versions: Mapping[str, str] = field(default_factory=dict)
+    schema: str = MANIFEST_SCHEMA
+
+    def __post_init__(self) -> None:
+        """Refuse a manifest of another kind or a later version.
+
+        Raises:
+            GraphError: the schema is not ours.
+        """
+        if self.schema != MANIFEST_SCHEMA:
+            raise GraphError(
+                f"manifest of {self.graph!r} has schema {self.schema!r}, expected {MANIFEST_SCHEMA!r}"
+            )
+
+
+@dataclass(frozen=True, slots=True)
+class ExportedGraph:
+    """The files of one export: ``x.onnx``, ``x.onnx.data`` (unless weightless) and ``x.json``."""
+
+    onnx_path: Path
+    manifest: Manifest
+
+    @property
+    def data_path(self) -> Path:
+        """Where the weights stand, or would stand."""
+        return data_path_of(self.onnx_path)
+
+    @property
+    def manifest_path(self) -> Path:
+        """Where the manifest stands."""
+        return manifest_path_of(self.onnx_path)
+
+
+def data_path_of(onnx_path: Path) -> Path:
+    """``x.onnx.data`` for ``x.onnx``."""
+    return onnx_path.with_name(onnx_path.name + ".data")
+
+
+def manifest_path_of(onnx_path: Path) -> Path:
+    """``x.json`` for ``x.onnx``."""
+    return onnx_path.with_suffix(".json")

@@ -1,0 +1,12 @@
+"""How long work says how far it is."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+Progress = Callable[[str, int, int], None]
+"""Called with what is being done, how much of it is done, and how much there is; 0 of 0 if unknown."""
+
+
+def silent(step: str, done: int, total: int) -> None:
+    """Show nothing."""

@@ -1,0 +1,77 @@
+"""Tensors as they cross a border: a name, an element type and a shape, never the data."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from math import prod
+from types import MappingProxyType
+
+Dim = int | str
+"""A dimension: a number, or the symbol of a dynamic one."""
+
+DTYPE_BITS: Mapping[str, int] = MappingProxyType(
+    {
+        "float64": 64, "float32": 32, "float16": 16, "bfloat16": 16,
+        "float8e4m3fn": 8, "float8e4m3fnuz": 8, "float8e5m2": 8, "float8e5m2fnuz": 8, "float8e8m0": 8,
+        "float4e2m1": 4,
+        "int64": 64, "int32": 32, "int16": 16, "int8": 8, "int4": 4, "int2": 2,
+        "uint64": 64, "uint32": 32, "uint16": 16, "uint8": 8, "uint4": 4, "uint2": 2,
+        "bool": 8, "complex64": 64, "complex128": 128,
+    }
+)  # fmt: skip
+"""Bits of one element, by the lower-case name of ONNX's TensorProto.DataType (FLOAT is float32)."""
+
+_NUMPY_NAMES: Mapping[str, str] = MappingProxyType({"float": "float32", "double": "float64"})
+
+
+def dtype_name(onnx_name: str) -> str:
+    """``float32`` for ONNX's FLOAT, ``int64`` for INT64: the name that numpy, torch and these specs use."""
+    return _NUMPY_NAMES.get(onnx_name.lower(), onnx_name.lower())
+
+
+def storage_bytes(dtype: str, elements: int) -> int | None:
+    """Bytes that ``elements`` values of ``dtype`` occupy, packed; None for strings and the like."""
+    bits = DTYPE_BITS.get(dtype)
+    return None if bits is None else (elements * bits + 7) // 8
+
+
+@dataclass(frozen=True, slots=True)
+class TensorSpec:
+    """A tensor's name, element type (numpy's name for it) and shape; a dynamic dimension is its symbol."""
+
+    name: str
+    dtype: str
+    shape: tuple[Dim, ...]
+
+    def __post_init__(self) -> None:
+        """Refuse what is not a shape.
+
+        Raises:
+            ValueError: a dimension is negative or an empty symbol.
+        """
+        for dim in self.shape:
+            if (isinstance(dim, int) and dim < 0) or dim == "":
+                raise ValueError(
+                    f"tensor {self.name!r}: dimension {dim!r} of {self.shape} is not a size or a symbol"
+                )
+
+    @property
+    def elements(self) -> int | None:
+        """The number of elements, or None where a dimension is dynamic."""
+        sizes = [dim for dim in self.shape if isinstance(dim, int)]
+        return prod(sizes) if len(sizes) == len(self.shape) else None
+
+    @property
+    def size_bytes(self) -> int | None:
+        """The bytes its elements occupy, or None where that is not known."""
+        elements = self.elements
+        return None if elements is None else storage_bytes(self.dtype, elements)
+
+    def __str__(self) -> str:
+        return f"{self.name} {self.dtype}{self.shape_text()}"
+
+    def shape_text(self) -> str:
+        """The shape as Python prints it: ``(2, 77, 768)``, ``(77,)``, ``()``."""
+        inner = ", ".join(str(dim) for dim in self.shape)
+        return f"({inner},)" if len(self.shape) == 1 else f"({inner})"
