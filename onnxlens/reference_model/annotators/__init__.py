@@ -1,0 +1,1 @@
+"""The networks that turn a picture into a control image."""

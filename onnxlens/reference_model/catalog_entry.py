@@ -1,0 +1,113 @@
+"""A graph before its batch, height and width are known, and how they turn it into a GraphSpec."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from onnxlens.errors import UsageError
+from onnxlens.specs.graph import CheckpointScope, Family, GraphSpec
+from onnxlens.specs.tensor import TensorSpec
+
+if TYPE_CHECKING:
+    from torch import nn
+
+
+@dataclass(frozen=True, slots=True)
+class Size:
+    """The settings of a graph: how many samples, and the picture's pixels."""
+
+    batch: int
+    height: int
+    width: int
+
+
+@dataclass(frozen=True, slots=True)
+class TensorTemplate:
+    """A tensor of shape (batch, *lead, height // reduction, width // reduction).
+
+    Attributes:
+        lead: the dimensions between the batch and the positions.
+        reduction: pixels to one position along each side; None for a tensor without positions.
+        sample_range: the lowest and highest value of a sample; for integers both can occur.
+    """
+
+    name: str
+    lead: tuple[int, ...] = ()
+    reduction: int | None = None
+    dtype: str = "float32"
+    sample_range: tuple[float, float] = (-1.0, 1.0)
+
+    def at(self, size: Size) -> TensorSpec:
+        """The tensor at one size."""
+        shape = (size.batch, *self.lead)
+        if self.reduction is not None:
+            shape = (*shape, size.height // self.reduction, size.width // self.reduction)
+        return TensorSpec(self.name, self.dtype, shape)
+
+
+@dataclass(frozen=True, slots=True)
+class CatalogEntry:
+    """One graph of the catalog.
+
+    Attributes:
+        title: what the network is, in a few words.
+        factory: makes the module; it imports torch when it is called, not before.
+        size_multiple: height and width must be multiples of this many pixels.
+        min_size: and at least this many pixels.
+    """
+
+    family: Family
+    title: str
+    factory: Callable[[], nn.Module]
+    inputs: tuple[TensorTemplate, ...]
+    outputs: tuple[TensorTemplate, ...]
+    checkpoint: CheckpointScope = CheckpointScope()
+    default_batch: int = 1
+    size_multiple: int = 1
+    min_size: int = 1
+
+    @property
+    def takes_picture(self) -> bool:
+        """Whether height and width mean anything to the graph."""
+        return any(template.reduction is not None for template in self.inputs)
+
+    def spec(self, name: str, size: Size) -> GraphSpec:
+        """The graph at one size.
+
+        Raises:
+            UsageError: the network cannot take the size.
+        """
+        self._check(name, size)
+        return GraphSpec(
+            name=name,
+            family=self.family,
+            factory=self.factory,
+            inputs=tuple(template.at(size) for template in self.inputs),
+            outputs=tuple(template.at(size) for template in self.outputs),
+            input_ranges={template.name: template.sample_range for template in self.inputs},
+            dynamic_axes={template.name: {0: "batch"} for template in self.inputs},
+            size_multiple=self.size_multiple,
+            min_size=self.min_size,
+            checkpoint=self.checkpoint,
+        )
+
+    def _check(self, name: str, size: Size) -> None:
+        if size.batch < 1:
+            raise UsageError(f"graph {name!r}: batch {size.batch} is too small; use at least 1")
+        if self.takes_picture:
+            self._check_side(name, "height", size.height)
+            self._check_side(name, "width", size.width)
+
+    def _check_side(self, name: str, side: str, pixels: int) -> None:
+        if pixels < self.min_size:
+            raise UsageError(
+                f"graph {name!r}: {side} {pixels} is too small; use at least {self.min_size} pixels"
+            )
+        below = pixels // self.size_multiple * self.size_multiple
+        if pixels != below:
+            raise UsageError(
+                f"graph {name!r}: {side} {pixels} is not a multiple of {self.size_multiple} pixels; "
+                f"use {below} or {below + self.size_multiple}"
+            )

@@ -1,0 +1,126 @@
+"""The sizes of the networks, free of torch; the defaults are ControlNet v1.0's on Stable Diffusion 1.5."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from onnxlens.errors import UsageError
+
+
+@dataclass(frozen=True, slots=True)
+class Skip:
+    """What an input block of the UNet hands to the decoder: channels, at 1/``downsampling`` of the latent."""
+
+    channels: int
+    downsampling: int
+
+
+@dataclass(frozen=True, slots=True)
+class UNetConfig:
+    """The denoising UNet; a ControlNet shares all of it but the decoder.
+
+    Attributes:
+        multipliers: for each level, finest first, its channels as a multiple of ``base_channels``.
+        res_blocks: in each level of the encoder; the decoder has one more.
+        attention_at: the downsamplings whose levels have a spatial transformer after each res block.
+        context_width: the channels of the text encoder's output.
+    """
+
+    in_channels: int = 4
+    out_channels: int = 4
+    base_channels: int = 320
+    multipliers: tuple[int, ...] = (1, 2, 4, 4)
+    res_blocks: int = 2
+    attention_at: tuple[int, ...] = (1, 2, 4)
+    heads: int = 8
+    context_width: int = 768
+
+    @property
+    def level_channels(self) -> tuple[int, ...]:
+        """The channels of each level, finest first."""
+        return tuple(self.base_channels * multiplier for multiplier in self.multipliers)
+
+    @property
+    def emb_channels(self) -> int:
+        """The width of the timestep's embedding."""
+        return 4 * self.base_channels
+
+    @property
+    def skips(self) -> tuple[Skip, ...]:
+        """What each input block puts out: the stem, then each level's res blocks and downsampling."""
+        skips = [Skip(self.base_channels, 1)]
+        for level, channels in enumerate(self.level_channels):
+            skips += [Skip(channels, 2**level)] * self.res_blocks
+            if level + 1 < len(self.multipliers):
+                skips.append(Skip(channels, 2 ** (level + 1)))
+        return tuple(skips)
+
+    @property
+    def controls(self) -> tuple[Skip, ...]:
+        """What a ControlNet puts out: one control for each skip, then one for the middle block."""
+        return (*self.skips, self.skips[-1])
+
+
+@dataclass(frozen=True, slots=True)
+class ControlLdmConfig:
+    """A ControlNet and the UNet it steers.
+
+    Attributes:
+        control_scales: what each control is multiplied by, in the ControlNet's order; 1 leaves it as it is.
+        only_mid_control: the UNet takes the middle block's control alone.
+    """
+
+    unet: UNetConfig = UNetConfig()
+    control_scales: tuple[float, ...] = (1.0,) * 13
+    only_mid_control: bool = False
+
+    def __post_init__(self) -> None:
+        """Hold the scales against the controls.
+
+        Raises:
+            UsageError: there is not one scale for each control.
+        """
+        expected = len(self.unet.controls)
+        if len(self.control_scales) != expected:
+            raise UsageError(
+                f"control_scales has {len(self.control_scales)} entries, "
+                f"but the ControlNet has {expected} outputs; give one scale to each"
+            )
+
+
+@dataclass(frozen=True, slots=True)
+class VaeConfig:
+    """The autoencoder between pixels and latents; its middle attention has one head.
+
+    Attributes:
+        multipliers: for each level, finest first, its channels as a multiple of ``base_channels``.
+        res_blocks: in each level of the encoder; the decoder has one more.
+    """
+
+    image_channels: int = 3
+    latent_channels: int = 4
+    base_channels: int = 128
+    multipliers: tuple[int, ...] = (1, 2, 4, 4)
+    res_blocks: int = 2
+
+    @property
+    def level_channels(self) -> tuple[int, ...]:
+        """The channels of each level, finest first."""
+        return tuple(self.base_channels * multiplier for multiplier in self.multipliers)
+
+    @property
+    def moment_channels(self) -> int:
+        """The encoder's output: a mean and a log-variance for each latent channel."""
+        return 2 * self.latent_channels
+
+
+@dataclass(frozen=True, slots=True)
+class ClipTextConfig:
+    """The text encoder of CLIP ViT-L/14."""
+
+    vocabulary: int = 49408
+    positions: int = 77
+    width: int = 768
+    layers: int = 12
+    heads: int = 12
+    mlp_width: int = 3072

@@ -1,0 +1,72 @@
+"""ControlNet v1.0: the UNet's encoder, steered by a hint and read out through zero convolutions."""
+
+from __future__ import annotations
+
+from torch import Tensor, nn
+
+from onnxlens.reference_model.config import UNetConfig
+from onnxlens.reference_model.layers import conv1x1, conv3x3
+from onnxlens.reference_model.unet import UNetEncoder
+
+HINT_STAGES = ((16, 1), (16, 1), (32, 2), (32, 1), (96, 2), (96, 1), (256, 2))
+"""Channels and stride of the hint block's convolutions before the last: pixels to the latent's resolution."""
+
+
+def zeroed(conv: nn.Conv2d) -> nn.Conv2d:
+    """The convolution with weight and bias at zero: a fresh ControlNet leaves the UNet as it was."""
+    for parameter in conv.parameters():
+        nn.init.zeros_(parameter)
+    return conv
+
+
+class HintBlock(nn.Sequential):
+    """Brings the control image to the latent's resolution and the stem's channels."""
+
+    def __init__(self, hint_channels: int, out_channels: int) -> None:
+        layers: list[nn.Module] = []
+        channels = hint_channels
+        for stage_channels, stride in HINT_STAGES:
+            layers += [conv3x3(channels, stage_channels, stride), nn.SiLU()]
+            channels = stage_channels
+        super().__init__(*layers, zeroed(conv3x3(channels, out_channels)))
+
+
+class ZeroConv(nn.Sequential):
+    """A 1x1 convolution that starts at zero."""
+
+    def __init__(self, channels: int) -> None:
+        super().__init__(zeroed(conv1x1(channels, channels)))
+
+
+class ControlNet(UNetEncoder):
+    """Turns a control image into one control for each skip of the UNet and one for its middle block.
+
+    Zhang et al. 2023, "Adding Conditional Control to Text-to-Image Diffusion Models", arXiv 2302.05543.
+    """
+
+    def __init__(self, config: UNetConfig, hint_channels: int = 3) -> None:
+        super().__init__(config)
+        self.input_hint_block = HintBlock(hint_channels, config.base_channels)
+        self.zero_convs = nn.ModuleList(ZeroConv(skip.channels) for skip in config.skips)
+        self.middle_block_out = ZeroConv(config.skips[-1].channels)
+
+    def forward(self, x: Tensor, hint: Tensor, timesteps: Tensor, context: Tensor) -> tuple[Tensor, ...]:
+        """The controls of one denoising step.
+
+        Args:
+            x: the latent, (B, 4, H, W).
+            hint: the control image, 0 to 1, (B, 3, 8H, 8W).
+            timesteps: (B,).
+            context: the text's embedding, (B, 77, 768).
+
+        Returns:
+            13 tensors (B, C, H/d, W/d), as ``UNetConfig.controls`` lists them.
+        """
+        emb = self.time_embed(timesteps, x.dtype)  # (B, 1280)
+        guide = self.input_hint_block(hint)  # (B, 320, H, W)
+        controls = []
+        for h, zero_conv in zip(self.encode(x, emb, context, guide), self.zero_convs, strict=True):
+            controls.append(zero_conv(h))  # (B, C, H/d, W/d)
+        h = self.middle_block(h, emb, context)  # (B, 1280, H/8, W/8)
+        controls.append(self.middle_block_out(h))  # (B, 1280, H/8, W/8)
+        return tuple(controls)

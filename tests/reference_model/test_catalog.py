@@ -1,0 +1,132 @@
+"""The catalog: what it declares is what the modules do, and what it refuses it refuses in one line."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from torch import Tensor
+
+from onnxlens.errors import UsageError
+from onnxlens.reference_model import catalog
+
+EmptyInputs = Callable[..., tuple[Tensor, ...]]
+
+ROOT = Path(__file__).parents[2]
+UNET_LIKE = ("controlnet", "sd-unet", "control-ldm")
+
+
+@pytest.mark.parametrize("graph", catalog.names())
+@pytest.mark.parametrize(("height", "width"), [(512, 512), (192, 320)])
+def test_outputs_are_as_declared(empty_inputs: EmptyInputs, graph: str, height: int, width: int) -> None:
+    spec = catalog.get(graph, height=height, width=width)
+    outputs = spec.build("meta")(*empty_inputs(spec))
+    outputs = outputs if isinstance(outputs, tuple) else (outputs,)
+    found = [(str(output.dtype), tuple(output.shape)) for output in outputs]
+    assert found == [(f"torch.{tensor.dtype}", tensor.shape) for tensor in spec.outputs]
+
+
+def test_hed_takes_sides_that_no_pooling_divides(empty_inputs: EmptyInputs) -> None:
+    spec = catalog.get("hed", height=101, width=67)
+    outputs = spec.build("meta")(*empty_inputs(spec))
+    assert [tuple(output.shape) for output in outputs] == [tensor.shape for tensor in spec.outputs]
+    assert spec.outputs[-1].shape == (1, 1, 6, 4)  # 101 and 67 halved four times, rounded down
+
+
+def test_the_pair_s_tensors_at_512() -> None:
+    controlnet, unet = catalog.get("controlnet"), catalog.get("sd-unet")
+    assert [(tensor.name, tensor.dtype, tensor.shape) for tensor in controlnet.inputs] == [
+        ("x", "float32", (2, 4, 64, 64)),
+        ("hint", "float32", (2, 3, 512, 512)),
+        ("timesteps", "int64", (2,)),
+        ("context", "float32", (2, 77, 768)),
+    ]
+    assert [tensor.name for tensor in controlnet.outputs] == [f"control_{index}" for index in range(13)]
+    assert [tensor.shape[1:3] for tensor in controlnet.outputs] == [
+        *[(320, 64)] * 3, (320, 32), *[(640, 32)] * 2, (640, 16), *[(1280, 16)] * 2, *[(1280, 8)] * 4
+    ]  # fmt: skip
+    assert [tensor.name for tensor in unet.inputs[:3]] == ["x", "timesteps", "context"]
+    assert unet.inputs[3:] == controlnet.outputs
+
+
+@pytest.mark.parametrize("graph", catalog.names())
+def test_batch_is_two_where_guidance_doubles_it(graph: str) -> None:
+    expected = 2 if graph in (*UNET_LIKE, "clip-text") else 1
+    assert {tensor.shape[0] for tensor in catalog.get(graph).inputs} == {expected}
+    assert {tensor.shape[0] for tensor in catalog.get(graph, batch=3).inputs} == {3}
+
+
+@pytest.mark.parametrize("graph", catalog.names())
+def test_the_batch_alone_may_vary(graph: str) -> None:
+    spec = catalog.get(graph)
+    assert spec.dynamic_axes == {tensor.name: {0: "batch"} for tensor in spec.inputs}
+
+
+def test_samples_stay_in_their_range() -> None:
+    assert catalog.get("clip-text").input_ranges == {"tokens": (0, 49407)}
+    assert catalog.get("hed").input_ranges == {"image": (0, 255)}
+    assert catalog.get("vae-encoder").input_ranges == {"image": (-1, 1)}
+    assert catalog.get("control-ldm").input_ranges == {
+        "x": (-1, 1), "hint": (0, 1), "timesteps": (0, 999), "context": (-1, 1)
+    }  # fmt: skip
+
+
+def test_every_graph_has_a_title() -> None:
+    assert all(catalog.title(graph) for graph in catalog.names())
+
+
+def test_modules_are_built_for_inference() -> None:
+    module = catalog.get("hed").build("meta")
+    assert not module.training
+    assert not any(parameter.requires_grad for parameter in module.parameters())
+
+
+def test_clip_text_has_no_picture() -> None:
+    assert catalog.get("clip-text", height=7, width=0).inputs == catalog.get("clip-text").inputs
+
+
+@pytest.mark.parametrize(
+    ("graph", "settings", "complaint"),
+    [
+        ("sd-unet", {"height": 96}, "height 96 is not a multiple of 64 pixels; use 64 or 128"),
+        ("control-ldm", {"width": 500}, "width 500 is not a multiple of 64 pixels; use 448 or 512"),
+        ("vae-decoder", {"width": 17}, "width 17 is not a multiple of 8 pixels; use 16 or 24"),
+        ("controlnet", {"height": 32}, "height 32 is too small; use at least 64 pixels"),
+        ("vae-encoder", {"height": 0}, "height 0 is too small; use at least 8 pixels"),
+        ("hed", {"width": 15}, "width 15 is too small; use at least 16 pixels"),
+        ("hed", {"batch": 0}, "batch 0 is too small; use at least 1"),
+        ("clip-text", {"batch": -1}, "batch -1 is too small; use at least 1"),
+    ],
+)
+def test_a_size_that_cannot_be_is_refused(graph: str, settings: dict[str, int], complaint: str) -> None:
+    with pytest.raises(UsageError) as caught:
+        catalog.get(graph, **settings)
+    assert str(caught.value) == f"graph {graph!r}: {complaint}"
+
+
+def test_smallest_sizes_run(empty_inputs: EmptyInputs) -> None:
+    for graph in catalog.names():
+        spec = catalog.get(graph)
+        smallest = catalog.get(graph, batch=1, height=spec.min_size, width=spec.min_size)
+        smallest.build("meta")(*empty_inputs(smallest))
+
+
+@pytest.mark.parametrize("ask", [catalog.get, catalog.title])
+def test_an_unknown_graph_is_answered_with_the_nearest_and_all(ask: Callable[[str], object]) -> None:
+    with pytest.raises(UsageError) as caught:
+        ask("sd-unte")
+    listed = ", ".join(catalog.names())
+    assert str(caught.value) == f"unknown graph 'sd-unte': did you mean 'sd-unet'? the graphs are {listed}"
+    with pytest.raises(UsageError, match="^unknown graph 'xyzzy': the graphs are clip-text, controlnet, "):
+        ask("xyzzy")
+
+
+def test_asking_imports_no_torch() -> None:
+    code = (
+        "import sys; from onnxlens.reference_model import catalog; "
+        "[catalog.get(name) for name in catalog.names()]; sys.exit('torch' in sys.modules)"
+    )
+    subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=True)

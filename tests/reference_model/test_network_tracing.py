@@ -1,0 +1,40 @@
+"""Every graph traces on fake tensors: no weight is allocated and no control flow depends on data."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+import torch
+from torch import Tensor
+from torch._subclasses.fake_tensor import FakeTensorMode
+
+from onnxlens.reference_model import catalog
+
+EmptyInputs = Callable[..., tuple[Tensor, ...]]
+
+
+def user_inputs(program: torch.export.ExportedProgram) -> dict[str, Tensor]:
+    """The inputs that are no weights, as fake tensors."""
+    named = {node.name: node.meta["val"] for node in program.graph.find_nodes(op="placeholder")}
+    return {str(name): named[name] for name in program.graph_signature.user_inputs}
+
+
+@pytest.mark.parametrize("graph", catalog.names())
+def test_traces_at_512_with_inputs_in_the_catalog_s_order(empty_inputs: EmptyInputs, graph: str) -> None:
+    spec = catalog.get(graph)
+    expected = [tensor.name.replace("control_", "controls_") for tensor in spec.inputs]
+    with FakeTensorMode():
+        program = torch.export.export(spec.build(), empty_inputs(spec, "cpu"), strict=False)
+    assert list(user_inputs(program)) == expected
+
+
+@pytest.mark.parametrize("graph", ["clip-text", "vae-encoder", "hed", "sd-unet"])
+def test_the_batch_stays_free(empty_inputs: EmptyInputs, graph: str) -> None:
+    spec = catalog.get(graph, batch=2)  # torch.export would fix a batch of 1
+    axes = [{0: torch.export.Dim("batch")} for _ in spec.inputs]
+    shapes = (*axes[:3], tuple(axes[3:])) if graph == "sd-unet" else tuple(axes)
+    with FakeTensorMode():
+        inputs = empty_inputs(spec, "cpu")
+        program = torch.export.export(spec.build(), inputs, strict=False, dynamic_shapes=shapes)
+    assert all(isinstance(tensor.shape[0], torch.SymInt) for tensor in user_inputs(program).values())

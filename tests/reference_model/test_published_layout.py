@@ -1,0 +1,68 @@
+"""The networks' ``state_dict`` against the keys, shapes and integer entries of the published checkpoints."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from onnxlens.reference_model import catalog
+
+CHECKPOINTS = Path(__file__).parents[1] / "data" / "checkpoints"
+
+ENTRIES = {
+    "clip-text": 197,
+    "controlnet": 340,
+    "sd-unet": 686,
+    "vae-encoder": 106 + 2,
+    "vae-decoder": 138 + 2,
+    "hed": 1 + (2 + 2 + 3 + 3 + 3) * 2 + 5 * 2,
+    "control-ldm": 340 + 686,
+}
+
+
+def published(graph: str) -> dict[str, Any]:
+    name = "ControlNetHED" if graph == "hed" else "control_sd15"
+    layout: dict[str, Any] = json.loads((CHECKPOINTS / f"{name}.json").read_text())
+    return layout
+
+
+@pytest.mark.parametrize("graph", catalog.names())
+def test_keys_and_shapes_are_the_published_ones(graph: str) -> None:
+    spec = catalog.get(graph)
+    expected = {
+        key: shape
+        for file_key, shape in published(graph)["keys"].items()
+        if (key := spec.checkpoint.module_key(file_key)) is not None
+    }
+    state = spec.build("meta").state_dict()
+    assert {key: list(tensor.shape) for key, tensor in state.items()} == expected
+    assert len(state) == ENTRIES[graph]
+
+
+@pytest.mark.parametrize("graph", catalog.names())
+def test_only_the_published_integer_entries_are_integers(graph: str) -> None:
+    spec = catalog.get(graph)
+    expected = {spec.checkpoint.module_key(key) for key in published(graph)["int64_keys"]} - {None}
+    state = spec.build("meta").state_dict()
+    assert {key for key, tensor in state.items() if tensor.dtype == torch.int64} == expected
+    assert {tensor.dtype for key, tensor in state.items() if key not in expected} == {torch.float32}
+
+
+def test_the_two_halves_make_the_whole_vae() -> None:
+    graphs = ("vae-encoder", "vae-decoder")
+    halves = [catalog.get(graph).build("meta").state_dict().keys() for graph in graphs]
+    vae = {key for key in published("vae-encoder")["keys"] if key.startswith("first_stage_model.")}
+    assert len(vae) == 248
+    assert {f"first_stage_model.{key}" for half in halves for key in half} == vae
+    assert not halves[0] & halves[1]
+
+
+def test_position_ids_may_be_absent_and_count_the_positions() -> None:
+    spec = catalog.get("clip-text")
+    (optional,) = spec.checkpoint.optional
+    embeddings = spec.build("cpu").state_dict()[optional]
+    assert embeddings.tolist() == [list(range(77))]
