@@ -1,0 +1,70 @@
+"""Weights drawn from a generator that is keyed by the tensor's published name.
+
+The same name and shape give the same values on every machine, in any order and on any number of threads. The
+scale is the fan-in's, so activations stay of order 1; zero convolutions are filled like any other, because a
+ControlNet whose zero convolutions are zero has an all-zero output, and a comparison of zeros compares
+nothing.
+"""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Mapping
+from math import prod, sqrt
+
+import numpy as np
+from numpy.typing import NDArray
+
+from onnxlens.specs.tensor import TensorSpec
+
+
+def seeded_tensor(key: str, shape: tuple[int, ...]) -> np.ndarray:
+    """The values of the checkpoint entry ``key``: float32, or int64 for the two kinds of integer entry.
+
+    Args:
+        key: the name in the published checkpoint, its prefix included.
+        shape: of the entry.
+    """
+    leaf = key.rpartition(".")[2]
+    if leaf == "num_batches_tracked":
+        return np.zeros(shape, np.int64)
+    if leaf == "position_ids":
+        return np.arange(prod(shape), dtype=np.int64).reshape(shape)
+    drawn = np.random.default_rng(zlib.crc32(key.encode())).standard_normal(shape)
+    return _scaled(leaf, drawn).astype(np.float32)
+
+
+def _scaled(leaf: str, drawn: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Standard normal values brought to the spread that an entry of this kind has in a trained network."""
+    if leaf == "weight" and drawn.ndim >= 2:
+        return drawn / sqrt(prod(drawn.shape[1:]))
+    if leaf == "weight":
+        return 1 + 0.1 * drawn
+    if leaf in ("bias", "running_mean"):
+        return 0.02 * drawn
+    if leaf == "running_var":
+        return 1 + 0.1 * np.abs(drawn)
+    return 0.1 * drawn
+
+
+class SeededWeights:
+    """A weight source that draws each tensor when it is read and keeps none."""
+
+    label = "seeded"
+    has_values = True
+
+    def __init__(self, tensors: Mapping[str, TensorSpec], prefix: str = "") -> None:
+        """Draw for ``tensors``.
+
+        Args:
+            tensors: the module's ``state_dict``, by key.
+            prefix: what the published checkpoint puts before each key; the generator is keyed by both.
+        """
+        self.tensors = tensors
+        self._prefix = prefix
+
+    def read(self, name: str) -> np.ndarray:
+        """The values of one entry, in its dtype."""
+        tensor = self.tensors[name]
+        sizes = tuple(dim for dim in tensor.shape if isinstance(dim, int))
+        return seeded_tensor(self._prefix + name, sizes).astype(tensor.dtype, copy=False)
