@@ -1,0 +1,1 @@
+"""From an nn.Module to an ONNX file, its weights and its manifest."""

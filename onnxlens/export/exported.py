@@ -1,0 +1,71 @@
+"""Reading an export back: its manifest, and its weights as a weight source."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import numpy as np
+import onnx_ir as ir
+
+from onnxlens.errors import CheckpointError, GraphError
+from onnxlens.specs.codec import read_spec
+from onnxlens.specs.manifest import ExportedGraph, Manifest, manifest_path_of
+from onnxlens.specs.tensor import TensorSpec
+
+
+def open_export(onnx_path: Path) -> ExportedGraph:
+    """The export whose graph is at ``onnx_path``.
+
+    Raises:
+        GraphError: the file is missing, or no manifest of ours lies beside it.
+    """
+    if not onnx_path.is_file():
+        raise GraphError(
+            f"{onnx_path}: no such file; give an .onnx file or a graph of the catalog ('onnxlens graphs')"
+        )
+    beside = manifest_path_of(onnx_path)
+    if not beside.is_file():
+        raise GraphError(f"{onnx_path}: no manifest {beside.name} beside it, so its PyTorch side is unknown")
+    return ExportedGraph(onnx_path, read_spec(beside, Manifest))
+
+
+class ExportedWeights:
+    """A weight source over the data file of an export: what the graph runs with is what PyTorch is given."""
+
+    has_values = True
+
+    def __init__(self, exported: ExportedGraph) -> None:
+        """Open the export's weights; none is read yet.
+
+        Raises:
+            CheckpointError: the export is weightless, or its data file is missing.
+        """
+        if not exported.manifest.has_weights:
+            raise CheckpointError(
+                f"{exported.onnx_path}: exported with --weights none, so it cannot run; export with weights"
+            )
+        if not exported.data_path.is_file():
+            raise CheckpointError(
+                f"{exported.data_path}: no such file; it holds the weights of {exported.onnx_path.name}"
+            )
+        self.label = exported.manifest.weights
+        self._initializers = ir.load(exported.onnx_path).graph.initializers
+        self._unused = {
+            tensor.name: tensor
+            for tensor in exported.manifest.tensors
+            if tensor.name not in self._initializers
+        }
+        self.tensors: Mapping[str, TensorSpec] = {
+            tensor.name: TensorSpec(tensor.name, tensor.dtype, tensor.shape)
+            for tensor in exported.manifest.tensors
+        }
+
+    def read(self, name: str) -> np.ndarray:
+        """The values of one entry; one that the forward pass never uses is not in the file: zeros."""
+        if name in self._unused:
+            return np.zeros(self._unused[name].shape, self._unused[name].dtype)
+        values = self._initializers[name].const_value
+        if values is None:
+            raise CheckpointError(f"{name}: the graph names it and gives it no value")
+        return np.array(values.numpy())

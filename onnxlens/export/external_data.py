@@ -1,0 +1,83 @@
+"""The weights' file: one, beside the graph, written tensor by tensor from a weight source."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
+from pathlib import Path
+
+import numpy as np
+import onnx_ir as ir
+
+from onnxlens.errors import ExportError
+from onnxlens.specs.graph import WeightSource
+from onnxlens.specs.progress import Progress
+from onnxlens.specs.tensor import TensorSpec
+
+ALIGNMENT_BYTES = 4096
+"""A page: what memory mapping wants, and what ONNX's external data format recommends for large tensors."""
+
+AHEAD = 4
+"""How many tensors are read ahead of the one being written: enough for two cores, little memory."""
+
+
+def point_at_file(model: ir.Model, tensors: Mapping[str, TensorSpec], location: str) -> None:
+    """Give every weight of the graph its place in the file ``location``, in the graph's own order.
+
+    Constants that the exporter folded are no weights (they have no entry in ``tensors``) and stay in the
+    graph.
+
+    Raises:
+        ExportError: an initializer without a value is not in ``tensors``, or has another dtype or shape
+            there.
+    """
+    offset = 0
+    for name, weight in model.graph.initializers.items():
+        if name not in tensors:
+            if not isinstance(weight.const_value, ir.Tensor):
+                raise ExportError(f"{model.graph.name}: weight {name!r} is not in the module's state_dict")
+            continue
+        size = tensors[name].size_bytes
+        if (
+            weight.dtype is None
+            or weight.shape is None
+            or size is None
+            or tuple(weight.shape) != tensors[name].shape
+        ):
+            raise ExportError(
+                f"{model.graph.name}: weight {name!r} is {weight.shape} here, {tensors[name]} in the source"
+            )
+        weight.const_value = ir.ExternalTensor(
+            location, offset, size, weight.dtype, shape=weight.shape, name=name, base_dir=""
+        )
+        offset += -(-size // ALIGNMENT_BYTES) * ALIGNMENT_BYTES
+
+
+def write(model: ir.Model, source: WeightSource, path: Path, progress: Progress) -> None:
+    """Write the weights of ``model`` to ``path``, each at the place ``point_at_file`` gave it."""
+    places = {
+        name: weight.const_value
+        for name, weight in model.graph.initializers.items()
+        if isinstance(weight.const_value, ir.ExternalTensor)
+    }
+    total = sum(place.length or 0 for place in places.values())
+    done = 0
+    with path.open("wb") as file:
+        for name, values in _read_ahead(source, list(places)):
+            place = places[name]
+            file.seek(place.offset or 0)
+            file.write(np.ascontiguousarray(values).data if values.size else b"")
+            done += place.length or 0
+            progress("writing weights", done, total)
+        file.truncate(-(-file.tell() // ALIGNMENT_BYTES) * ALIGNMENT_BYTES)
+
+
+def _read_ahead(source: WeightSource, names: list[str]) -> Iterator[tuple[str, np.ndarray]]:
+    """Each weight in turn; the next few are being read meanwhile."""
+    with ThreadPoolExecutor(max_workers=AHEAD // 2) as pool:
+        pending: dict[str, Future[np.ndarray]] = {}
+        for index, name in enumerate(names):
+            for ahead in names[index : index + AHEAD]:
+                if ahead not in pending:
+                    pending[ahead] = pool.submit(source.read, ahead)
+            yield name, pending.pop(name).result()

@@ -1,0 +1,85 @@
+"""What is done to a traced graph before it is written, one promise each."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import onnx_ir as ir
+from onnxscript import optimizer
+
+from onnxlens.errors import ExportError
+
+KEPT_METADATA = ("pkg.torch.onnx.name_scopes", "pkg.torch.onnx.class_hierarchy")
+"""What the exporter says of a node that is about the model. The rest (stack traces, fx nodes) is about the
+machine that exported: it carries absolute paths and makes files differ from run to run."""
+
+FOLD_LIMIT_ELEMENTS = 64 * 1024
+"""The largest tensor that folding may read or make: masks and tables, nothing of a weight's size."""
+
+
+def simplify(model: ir.Model) -> None:
+    """Fold shape arithmetic and constants, infer shapes, drop what is unused.
+
+    Weights are graph inputs meanwhile: nothing that depends on a weight is folded, so every weight keeps its
+    name and value, and the same module gives the same graph whether its weights are known or not.
+    """
+    with weights_as_inputs(model.graph):
+        optimizer.optimize_ir(
+            model, input_size_limit=FOLD_LIMIT_ELEMENTS, output_size_limit=FOLD_LIMIT_ELEMENTS
+        )
+
+
+@contextmanager
+def weights_as_inputs(graph: ir.Graph) -> Iterator[None]:
+    """Turn every initializer that stands in the graph now into a graph input, and back at the end."""
+    weights = list(graph.initializers.values())
+    values = [weight.const_value for weight in weights]
+    for weight in weights:
+        weight.const_value = None
+        graph.initializers.pop(_name(weight))
+    graph.inputs.extend(weights)
+    try:
+        yield
+    finally:
+        for weight, value in zip(weights, values, strict=True):
+            graph.inputs.remove(weight)
+            weight.const_value = value
+            graph.initializers[_name(weight)] = weight
+
+
+def drop_unused_weights(graph: ir.Graph) -> list[str]:
+    """Take out the initializers that no node reads, and name them: the forward pass never uses them."""
+    outputs = set(graph.outputs)
+    unused = [
+        name for name, weight in graph.initializers.items() if not weight.uses() and weight not in outputs
+    ]
+    for name in unused:
+        graph.initializers.pop(name)
+    return unused
+
+
+def keep_module_metadata(model: ir.Model) -> None:
+    """Leave on every node its module scopes and classes and nothing else.
+
+    Raises:
+        ExportError: no node has scopes: this exporter version does not write them.
+    """
+    scoped = 0
+    for node in model.graph.all_nodes():
+        for key in set(node.metadata_props) - set(KEPT_METADATA):
+            del node.metadata_props[key]
+        scoped += KEPT_METADATA[0] in node.metadata_props
+    for value in (*model.graph.inputs, *model.graph.initializers.values()):
+        value.metadata_props.clear()
+    model.metadata_props.clear()
+    if not scoped:
+        raise ExportError(
+            f"{model.graph.name}: the exporter wrote no module scopes; use a torch from 2.11 on"
+        )
+
+
+def _name(value: ir.Value) -> str:
+    if value.name is None:
+        raise ExportError("the exporter wrote an initializer without a name")
+    return value.name

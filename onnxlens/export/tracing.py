@@ -1,0 +1,124 @@
+"""Tracing: a module on fake tensors to an ONNX graph whose weights are names and shapes.
+
+No weight is ever allocated here, so a graph of any size is traced in the same small memory, and the graph
+does not depend on where its weights come from.
+"""
+
+from __future__ import annotations
+
+import logging
+import warnings
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+from onnxlens.errors import ExportError
+from onnxlens.specs.graph import GraphSpec
+from onnxlens.specs.tensor import TensorSpec, dtype_name
+
+if TYPE_CHECKING:
+    import onnx_ir as ir
+    import torch
+
+OPSETS = range(18, 26)
+"""The opsets that torch's exporter writes with module metadata: 17 drops it, 26 comes out stamped 18."""
+
+DEFAULT_OPSET = 18
+
+
+def trace(spec: GraphSpec, opset: int) -> ir.Model:
+    """The graph as torch's exporter writes it, unoptimised; initializers have a name, dtype and shape.
+
+    Raises:
+        ExportError: the opset is not one the exporter writes faithfully, or the module cannot be traced.
+    """
+    import torch
+    from torch._subclasses.fake_tensor import FakeTensorMode
+
+    if opset not in OPSETS:
+        raise ExportError(
+            f"opset {opset} is not written faithfully by the exporter; choose {OPSETS[0]} to {OPSETS[-1]}"
+        )
+    with _quiet(), FakeTensorMode(), torch.no_grad():
+        module = spec.build()
+        inputs = tuple(_fake(tensor) for tensor in spec.inputs)
+        try:
+            program = torch.onnx.export(
+                torch.export.export(module, inputs, strict=False),
+                dynamo=True,
+                optimize=False,
+                verbose=False,
+                opset_version=opset,
+                input_names=[tensor.name for tensor in spec.inputs],
+                output_names=[tensor.name for tensor in spec.outputs],
+            )
+        except Exception as error:
+            reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+            raise ExportError(f"{spec.name}: torch could not trace the module: {reason}") from error
+    if program is None:
+        raise ExportError(f"{spec.name}: torch's exporter returned nothing")
+    model = program.model
+    _hold_to_request(spec, opset, model)
+    model.graph.name = spec.name
+    return model
+
+
+def _fake(tensor: TensorSpec) -> torch.Tensor:
+    """An input without memory; called inside a FakeTensorMode."""
+    import torch
+
+    sizes = [dim for dim in tensor.shape if isinstance(dim, int)]
+    return torch.zeros(sizes, dtype=getattr(torch, tensor.dtype))
+
+
+def _hold_to_request(spec: GraphSpec, opset: int, model: ir.Model) -> None:
+    """The exporter may write another opset or other outputs than were asked for, and says nothing.
+
+    Raises:
+        ExportError: the graph is not what was asked for.
+    """
+    written = model.opset_imports.get("")
+    if written != opset:
+        raise ExportError(
+            f"{spec.name}: asked for opset {opset}, the exporter wrote {written}; choose another --opset"
+        )
+    for kind, declared, values in (
+        ("input", spec.inputs, model.graph.inputs),
+        ("output", spec.outputs, model.graph.outputs),
+    ):
+        found = tuple(_described(value) for value in values)
+        if found != declared:
+            raise ExportError(
+                f"{spec.name}: the module's {kind}s are {_listed(found)}, declared are {_listed(declared)}"
+            )
+
+
+def _described(value: ir.Value) -> TensorSpec:
+    dims = value.shape if value.shape is not None else ()
+    return TensorSpec(
+        name=value.name or "",
+        dtype=dtype_name(value.dtype.name) if value.dtype is not None else "untyped",
+        shape=tuple(dim if isinstance(dim, int) else str(dim) for dim in dims),
+    )
+
+
+def _listed(tensors: Sequence[TensorSpec]) -> str:
+    return ", ".join(map(str, tensors)) or "none"
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Silence what torch's exporter says about itself and a user can do nothing about.
+
+    It logs the absence of torchvision, and its own use of a deprecated class of torch.utils raises a
+    FutureWarning.
+    """
+    log = logging.getLogger("torch.onnx")
+    level = log.level
+    log.setLevel(logging.ERROR)
+    try:
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", category=FutureWarning, message=".*LeafSpec.*")
+            yield
+    finally:
+        log.setLevel(level)
