@@ -1,0 +1,123 @@
+"""A node as the counting rules see it: plain data, so that rules are pure and tests make nodes by hand."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from math import prod
+from typing import TYPE_CHECKING, Any
+
+from onnxlens.errors import OnnxlensError
+from onnxlens.specs.tensor import Dim, storage_bytes
+
+if TYPE_CHECKING:
+    import numpy as np
+
+Shape = tuple[int, ...]
+
+
+class NotCountable(OnnxlensError):
+    """A rule misses a fact about a node (a shape, a constant): the node is ``unknown`` for this reason."""
+
+
+@dataclass(frozen=True, slots=True)
+class ValueView:
+    """A tensor in the graph.
+
+    Attributes:
+        shape: None where the file does not say and inference did not find it; a dynamic dimension is its
+            symbol.
+        is_weight: its value does not change from run to run: an initializer, a Constant, or computed from
+            such.
+        read_constant: reads its value where the file holds it; None for everything computed at run time.
+    """
+
+    name: str
+    dtype: str | None
+    shape: tuple[Dim, ...] | None
+    is_weight: bool = False
+    read_constant: Callable[[], np.ndarray | None] | None = field(default=None, compare=False, repr=False)
+
+    def sizes(self) -> Shape:
+        """The shape in numbers.
+
+        Raises:
+            NotCountable: the shape is unknown or has a dynamic dimension.
+        """
+        if self.shape is None:
+            raise NotCountable(f"the shape of {self.name!r} is unknown")
+        sizes = tuple(dim for dim in self.shape if isinstance(dim, int))
+        if len(sizes) != len(self.shape):
+            raise NotCountable(f"the shape of {self.name!r} is dynamic: {self.shape}")
+        return sizes
+
+    @property
+    def elements(self) -> int:
+        """The number of elements; raises NotCountable as ``sizes`` does."""
+        return prod(self.sizes())
+
+    @property
+    def size_bytes(self) -> int:
+        """The bytes its elements occupy; raises NotCountable where shape or element size is unknown."""
+        size = None if self.dtype is None else storage_bytes(self.dtype, self.elements)
+        if size is None:
+            raise NotCountable(f"the element size of {self.name!r} ({self.dtype}) is unknown")
+        return size
+
+    @property
+    def known_size_bytes(self) -> int:
+        """The bytes its elements occupy as far as is known: 0 where shape or element size is not."""
+        try:
+            return self.size_bytes
+        except NotCountable:
+            return 0
+
+
+@dataclass(frozen=True, slots=True)
+class NodeView:
+    """One operator call.
+
+    Attributes:
+        domain: "" for ONNX's own operators.
+        version: the opset version of that domain in the file.
+        inputs: None stands for an optional input left out.
+        attributes: by name: int, float, str, a tuple of these, or an array for a tensor.
+    """
+
+    op_type: str
+    inputs: tuple[ValueView | None, ...]
+    outputs: tuple[ValueView | None, ...]
+    attributes: Mapping[str, Any] = field(default_factory=dict)
+    domain: str = ""
+    version: int = 18
+    name: str = ""
+
+    def has_input(self, index: int) -> bool:
+        """Whether the optional input is given."""
+        return index < len(self.inputs) and self.inputs[index] is not None
+
+    def input(self, index: int) -> ValueView:
+        """The input at ``index``; raises NotCountable when it is left out."""
+        value = self.inputs[index] if index < len(self.inputs) else None
+        if value is None:
+            raise NotCountable(f"{self.op_type} has no input {index}")
+        return value
+
+    def output(self, index: int = 0) -> ValueView:
+        """The output at ``index``; raises NotCountable when it is left out."""
+        value = self.outputs[index] if index < len(self.outputs) else None
+        if value is None:
+            raise NotCountable(f"{self.op_type} has no output {index}")
+        return value
+
+    def input_shape(self, index: int) -> Shape:
+        """The shape of an input in numbers; raises NotCountable."""
+        return self.input(index).sizes()
+
+    def output_shape(self, index: int = 0) -> Shape:
+        """The shape of an output in numbers; raises NotCountable."""
+        return self.output(index).sizes()
+
+    def attribute(self, name: str, default: Any = None) -> Any:
+        """The attribute's value, or ``default`` where the node leaves it out."""
+        return self.attributes.get(name, default)

@@ -1,0 +1,108 @@
+"""Bytes that a node moves when nothing is fused: inputs read once, outputs written once, at true dtypes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from math import prod
+
+from onnxlens.profile.node_view import NodeView
+from onnxlens.profile.rules.movement import may_drop
+
+VIEWS = frozenset({"Reshape", "Squeeze", "Unsqueeze", "Flatten", "Identity", "BitCast", "Dropout"})
+"""Operators whose first output is the memory of their first input: Dropout in inference among them."""
+
+
+@dataclass(frozen=True, slots=True)
+class Traffic:
+    """Bytes one execution must move through DRAM when nothing is fused."""
+
+    weight_read_bytes: int = 0
+    read_bytes: int = 0
+    write_bytes: int = 0
+
+    @property
+    def total_bytes(self) -> int:
+        """All three together."""
+        return self.weight_read_bytes + self.read_bytes + self.write_bytes
+
+
+def is_view(node: NodeView) -> bool:
+    """Whether the node's first output shares the memory of its first input."""
+    if node.domain or node.op_type not in VIEWS:
+        return False
+    return node.op_type != "Dropout" or not may_drop(node)
+
+
+PartialReads = Callable[[NodeView], Mapping[int, int]]
+
+
+def traffic_of(node: NodeView) -> Traffic:
+    """What the node moves; for this, shapes and dtypes suffice, and an operator needs no counting rule.
+
+    A tensor given twice is read once. A view moves nothing but its further outputs (a mask).
+
+    Raises:
+        NotCountable: a shape or an element size is unknown.
+    """
+    if (node.domain, node.op_type) == ("", "Constant"):
+        return Traffic()
+    if is_view(node):
+        return Traffic(write_bytes=_written_bytes(node, first=1))
+    weights: dict[str, int] = {}
+    others: dict[str, int] = {}
+    partial = PARTIAL_READS.get((node.domain, node.op_type), _whole)(node)
+    for index, value in enumerate(node.inputs):
+        if value is not None:
+            reads = weights if value.is_weight else others
+            size_bytes = partial[index] if index in partial else value.size_bytes
+            reads[value.name] = max(size_bytes, reads.get(value.name, 0))
+    return Traffic(sum(weights.values()), sum(others.values()), _written_bytes(node))
+
+
+def _written_bytes(node: NodeView, first: int = 0) -> int:
+    return sum(value.size_bytes for value in node.outputs[first:] if value is not None)
+
+
+def _whole(node: NodeView) -> Mapping[int, int]:
+    """Every input is read whole, however little of it decides the result."""
+    return {}
+
+
+def _type_only(node: NodeView) -> Mapping[int, int]:
+    """The second input lends its type."""
+    return {1: 0}
+
+
+def _shape_only(node: NodeView) -> Mapping[int, int]:
+    """The first input lends its shape."""
+    return {0: 0}
+
+
+def _what_it_writes(node: NodeView) -> Mapping[int, int]:
+    """The elements that go out are the elements that are read; indices, starts and sizes are read whole."""
+    return {0: _written_bytes(node)}
+
+
+def _rotary_rows(node: NodeView) -> Mapping[int, int]:
+    """With position ids, the cosines and sines of those positions; without, the whole of what is given."""
+    if not node.has_input(3):
+        return {}
+    positions = prod(node.input_shape(3))
+    rows = max(node.input_shape(1)[0], 1)
+    return {cache: node.input(cache).size_bytes * positions // rows for cache in (1, 2)}
+
+
+PARTIAL_READS: Mapping[tuple[str, str], PartialReads] = {
+    ("", "Shape"): _shape_only,
+    ("", "Size"): _shape_only,
+    ("", "EyeLike"): _shape_only,
+    ("", "CastLike"): _type_only,
+    ("", "Gather"): _what_it_writes,
+    ("", "GatherElements"): _what_it_writes,
+    ("", "GatherND"): _what_it_writes,
+    ("", "Slice"): _what_it_writes,
+    ("", "Split"): _what_it_writes,
+    ("", "RotaryEmbedding"): _rotary_rows,
+}
+"""For operators that do not read an input whole: the bytes they read of it, by the input's index."""

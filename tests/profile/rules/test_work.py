@@ -1,0 +1,76 @@
+"""Each operator counts what its formula says, and nothing is counted that cannot be."""
+
+from __future__ import annotations
+
+import pytest
+
+from onnxlens.profile.node_view import NodeView, NotCountable
+from onnxlens.profile.rules import Work, known_operators, lookup, work_of
+from tests.profile.rules.matrix_cases import MATRIX_CASES
+from tests.profile.rules.nodes import Case, node
+from tests.profile.rules.vector_cases import VECTOR_CASES
+
+CASES = MATRIX_CASES + VECTOR_CASES
+
+REFUSED: tuple[tuple[NodeView, str], ...] = (
+    (node("Bar", [(1,)], [(1,)], domain="com.foo"), r"^no rule for com\.foo::Bar$"),
+    (node("Bar", [(1,)], [(1,)]), r"^no rule for ai\.onnx::Bar$"),
+    (node("Relu", [(1,)], [None]), "has no output 0"),
+    (node("Conv", [(1, 3, "height", 8), (4, 3, 1, 1)], [(1, 4, "height", 8)]), "is dynamic"),
+    (node("GroupNormalization", [(2, 6, 4), (6,), (6,)], [(2, 6, 4)]), "does not fit its rule"),
+    (node("Einsum", [(2, 6)], [(2,)], equation="ijk->i"), "does not fit its rule"),
+    (node("BatchNormalization", [(2, 6), *[(6,)] * 4], [(2, 6)], training_mode=1), "training mode"),
+    (node("Dropout", [(2, 6), (), ()], [(2, 6)], constants={2: True}), "training mode"),
+    (node("Dropout", [(2, 6), (), ()], [(2, 6)]), "training mode"),
+    (node("Resize", [(1, 3, 8)], [(1, 3, 4)], mode="linear", antialias=1), "antialias"),
+    (node("Resize", [(1, 3, 8)], [(1, 3, 4)], mode="lanczos"), "does not fit its rule"),
+    (node("Einsum", [(2, 6, 3)], [(2,)], equation="ij->i"), "does not fit its rule"),
+    (node("RotaryEmbedding", [(2, 6, 32), (2, 6, 4), (2, 6, 4)], [(2, 6, 32)]), "does not fit its rule"),
+)
+"""Nodes that cannot be counted, and what the refusal says."""
+
+
+@pytest.mark.parametrize("case", CASES, ids=str)
+def test_operator_counts_its_formula(case: Case) -> None:
+    assert work_of(case.node) == case.expected
+
+
+def test_every_known_operator_has_a_case() -> None:
+    assert {(case.node.domain, case.node.op_type) for case in CASES} == known_operators()
+
+
+def test_no_operator_stands_in_two_families() -> None:
+    for domain, tables in lookup.FAMILIES.items():
+        known = {op_type for known, op_type in known_operators() if known == domain}
+        assert sum(len(table) for table in tables) == len(known)
+
+
+def test_work_adds_and_scales() -> None:
+    assert Work(1, 2, 3) + 10 * Work(4, 5, 6) == Work(41, 52, 63)
+
+
+def test_stable_diffusions_attention_counts_the_same_whole_and_decomposed() -> None:
+    # 2 x 8 heads x 4096 x 4096 scores, 40 wide: QK^T and AV each 40 MACs for each score
+    qkv, keys, scores = (2, 8, 4096, 40), (2, 8, 40, 4096), (2, 8, 4096, 4096)
+    whole = work_of(node("Attention", [qkv, qkv, qkv], [qkv], version=23))
+    products = work_of(node("MatMul", [qkv, keys], [scores])) + work_of(node("MatMul", [scores, qkv], [qkv]))
+    assert whole.macs == products.macs == 2 * 8 * 4096 * 4096 * 40 * 2
+    scale, softmax = work_of(node("Mul", [qkv, ()], [qkv])), work_of(node("Softmax", [scores], [scores]))
+    assert whole == products + 2 * scale + softmax
+
+
+def test_linear_counts_the_same_as_gemm_matmul_einsum_and_convolution() -> None:
+    # 77 tokens, 320 -> 1280
+    same = [
+        node("Gemm", [(77, 320), (1280, 320)], [(77, 1280)], transB=1),
+        node("MatMul", [(77, 320), (320, 1280)], [(77, 1280)]),
+        node("Einsum", [(77, 320), (1280, 320)], [(77, 1280)], equation="ij,kj->ik"),
+        node("Conv", [(1, 320, 77), (1280, 320, 1)], [(1, 1280, 77)]),
+    ]
+    assert {work_of(linear).macs for linear in same} == {77 * 320 * 1280}
+
+
+@pytest.mark.parametrize(("refused", "reason"), REFUSED, ids=str)
+def test_what_cannot_be_counted_says_why(refused: NodeView, reason: str) -> None:
+    with pytest.raises(NotCountable, match=reason):
+        work_of(refused)
