@@ -1,0 +1,130 @@
+"""The data flow of a graph at module granularity."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from onnxlens.profile.borders import described
+from onnxlens.profile.graph import Graph, GraphNode
+from onnxlens.profile.hierarchy import Hierarchy
+from onnxlens.profile.rules import is_view
+from onnxlens.specs.flow import FlowEdge, FlowGraph, FlowKind, FlowNode
+from onnxlens.specs.ledger import Ledger, NodeCost
+from onnxlens.specs.tensor import TensorSpec
+
+
+def build_flow(graph: Graph, ledger: Ledger, depth: int) -> FlowGraph:
+    """Boxes and tensors down to ``depth``.
+
+    A box is a stretch of the execution order that one owner has to itself: a module at ``depth`` (or above,
+    where it contains none), or the operators that a containing module runs between its children. Stretches of
+    an order that respects the data flow cannot form a cycle, and a module that runs twice has two boxes.
+    """
+    hierarchy = Hierarchy(graph)
+    boxes = list(_boxes(graph, ledger.nodes, hierarchy, depth))
+    params = {module.path: module.params for module in ledger.modules}
+    inputs = [_end("input", tensor) for tensor in graph.inputs]
+    outputs = [_end("output", tensor) for tensor in graph.outputs]
+    seen: set[str] = set()
+    nodes = []
+    for order, box in enumerate(boxes, start=1):
+        first_time = box.path not in seen
+        seen.add(box.path)
+        nodes.append(_flow_node(box, order, hierarchy, params.get(box.path, 0) if first_time else 0))
+    edges = tuple(dict.fromkeys(_edges(graph, boxes)))
+    return FlowGraph(graph.name, ledger.source, depth, (*inputs, *nodes, *outputs), edges)
+
+
+@dataclass(slots=True)
+class _Box:
+    """A stretch of nodes with one owner."""
+
+    path: str
+    kind: FlowKind
+    nodes: list[GraphNode] = field(default_factory=list)
+    costs: list[NodeCost] = field(default_factory=list)
+
+
+def _boxes(graph: Graph, costs: Sequence[NodeCost], hierarchy: Hierarchy, depth: int) -> Iterator[_Box]:
+    containers = _containers(hierarchy, depth)
+    box: _Box | None = None
+    for node, cost in zip(graph.nodes, costs, strict=True):
+        if node.offline:
+            continue
+        lineage = hierarchy.lineage(node.owner.path)
+        path = lineage[min(depth, len(lineage) - 1)]
+        if box is None or box.path != path:
+            if box is not None:
+                yield box
+            box = _Box(path, "operators" if path in containers else "module")
+        box.nodes.append(node)
+        box.costs.append(cost)
+    if box is not None:
+        yield box
+
+
+def _containers(hierarchy: Hierarchy, depth: int) -> frozenset[str]:
+    """The modules that are opened at ``depth``: they contain others and stand above it."""
+    return frozenset(
+        outer
+        for path in hierarchy.paths
+        for outer in hierarchy.lineage(path)[:-1]
+        if hierarchy.depth(outer) < depth
+    )
+
+
+def _flow_node(box: _Box, order: int, hierarchy: Hierarchy, params: int) -> FlowNode:
+    lineage = hierarchy.lineage(box.path)
+    parents = lineage if box.kind == "operators" else lineage[:-1]
+    title = _operators(box) if box.kind == "operators" else hierarchy.class_name(box.path) or box.path
+    return FlowNode(
+        id=f"n{order}",
+        kind=box.kind,
+        path=box.path,
+        title=title,
+        parents=tuple((path, hierarchy.class_name(path)) for path in parents if path),
+        order=order,
+        macs=sum(cost.macs for cost in box.costs),
+        params=params if box.kind == "module" else sum(cost.params for cost in box.costs),
+    )
+
+
+def _operators(box: _Box) -> str:
+    """The operator types of a box, views left out where there is anything else."""
+    types = [node.view.op_type for node in box.nodes if not is_view(node.view)]
+    return ", ".join(dict.fromkeys(types or [node.view.op_type for node in box.nodes]))
+
+
+def _edges(graph: Graph, boxes: Sequence[_Box]) -> Iterator[FlowEdge]:
+    maker: dict[str, tuple[str, TensorSpec]] = {
+        tensor.name: (_end_id("input", tensor), tensor) for tensor in graph.inputs
+    }
+    for order, box in enumerate(boxes, start=1):
+        target = f"n{order}"
+        for node in box.nodes:
+            yield from _incoming(node, target, maker)
+            for value in node.view.outputs:
+                if value is not None:
+                    maker[value.name] = (target, described(value))
+    for tensor in graph.outputs:
+        if tensor.name in maker:
+            yield FlowEdge(maker[tensor.name][0], _end_id("output", tensor), tensor)
+
+
+def _incoming(
+    node: GraphNode, target: str, maker: Mapping[str, tuple[str, TensorSpec]]
+) -> Iterator[FlowEdge]:
+    for value in node.view.inputs:
+        if value is not None and value.name in maker:
+            source, tensor = maker[value.name]
+            if source != target:
+                yield FlowEdge(source, target, tensor)
+
+
+def _end(kind: FlowKind, tensor: TensorSpec) -> FlowNode:
+    return FlowNode(id=_end_id(kind, tensor), kind=kind, path=tensor.name, title=tensor.name)
+
+
+def _end_id(kind: FlowKind, tensor: TensorSpec) -> str:
+    return f"{kind}/{tensor.name}"

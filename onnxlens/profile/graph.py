@@ -1,0 +1,53 @@
+"""A loaded graph as counting sees it: nodes in execution order, their owners, weights unread."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from onnxlens.profile.node_view import NodeView, ValueView
+from onnxlens.profile.scopes import Owner
+from onnxlens.specs.ledger import Attribution
+from onnxlens.specs.manifest import Manifest
+from onnxlens.specs.tensor import TensorSpec
+
+
+@dataclass(frozen=True, slots=True)
+class GraphNode:
+    """A node in its place.
+
+    Attributes:
+        offline: fed by constants and weights alone, so it runs once, before run time, and its outputs are
+            weights.
+    """
+
+    view: NodeView
+    owner: Owner
+    offline: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Graph:
+    """One ONNX graph.
+
+    Attributes:
+        nodes: in execution order.
+        weights: the initializers that hold the model's weights, by name.
+        constants: the initializers that are part of the computation: shapes, axes, masks, scalars.
+        called: the class of each module whose forward ran, by path.
+        notes: what a reader of its figures must know, one line each.
+    """
+
+    name: str
+    path: Path
+    opset: int
+    inputs: tuple[TensorSpec, ...]
+    outputs: tuple[TensorSpec, ...]
+    nodes: tuple[GraphNode, ...]
+    weights: Mapping[str, ValueView]
+    constants: Mapping[str, ValueView]
+    attribution: Attribution
+    called: Mapping[str, str]
+    manifest: Manifest | None
+    notes: tuple[str, ...] = ()

@@ -1,0 +1,42 @@
+"""Sample inputs: the same for everyone who asks for the same names, shapes and ranges."""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+
+from onnxlens.errors import UsageError
+from onnxlens.specs.tensor import TensorSpec
+
+
+def sample_inputs(
+    inputs: Sequence[TensorSpec], ranges: Mapping[str, tuple[float, float]]
+) -> Mapping[str, np.ndarray]:
+    """Uniform values for every input: integers from low to high inclusive, floats from low to high.
+
+    Raises:
+        UsageError: a shape has a dynamic dimension, or a type is no number's.
+    """
+    return {tensor.name: _sample(tensor, *ranges.get(tensor.name, (-1.0, 1.0))) for tensor in inputs}
+
+
+def _sample(tensor: TensorSpec, low: float, high: float) -> np.ndarray:
+    sizes = tuple(dim for dim in tensor.shape if isinstance(dim, int))
+    if len(sizes) != len(tensor.shape):
+        raise UsageError(
+            f"input {tensor.name!r} has shape {tensor.shape_text()}; export it with fixed dimensions"
+        )
+    try:
+        dtype = np.dtype(tensor.dtype)
+    except TypeError as error:
+        raise UsageError(
+            f"input {tensor.name!r} is {tensor.dtype}, of which no sample can be drawn"
+        ) from error
+    generator = np.random.default_rng(zlib.crc32(f"input:{tensor.name}".encode()))
+    if dtype.kind in "iu":
+        return generator.integers(int(low), int(high), sizes, endpoint=True).astype(dtype)
+    if dtype.kind == "b":
+        return generator.random(sizes) < 0.5
+    return (low + (high - low) * generator.random(sizes)).astype(dtype)

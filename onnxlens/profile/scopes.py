@@ -1,0 +1,121 @@
+"""Which PyTorch module a node belongs to, by what its file says."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import onnx_ir as ir
+
+from onnxlens.specs.ledger import Attribution
+
+SCOPES_KEY = "pkg.torch.onnx.name_scopes"
+CLASSES_KEY = "pkg.torch.onnx.class_hierarchy"
+
+
+@dataclass(frozen=True, slots=True)
+class Owner:
+    """The module that runs a node: its dotted path ("" is the model) and its class, "" where unknown."""
+
+    path: str
+    class_name: str = ""
+
+
+Calls = tuple[Owner, ...]
+"""The modules whose forward was running when a node was traced, the model first, the node's owner last."""
+
+ROOT = Owner("")
+
+
+@dataclass(frozen=True, slots=True)
+class Scopes:
+    """What a file says of its modules.
+
+    Attributes:
+        attribution: where it says so: in the exporter's metadata, in the nodes' names, or not at all.
+        owners: the module of every node.
+        called: the class of every module whose forward ran, by path.
+    """
+
+    attribution: Attribution
+    owners: Mapping[ir.Node, Owner]
+    called: Mapping[str, str]
+
+
+def read_scopes(nodes: Sequence[ir.Node]) -> Scopes:
+    """The owner of every node.
+
+    torch's dynamo exporter writes module scopes into each node's metadata, and loses a few in rewriting:
+    those nodes take their neighbours'. torch's older exporter writes the path into the node's name. Other
+    files say nothing.
+    """
+    calls = {node: found for node in nodes if (found := _from_metadata(node))}
+    if calls:
+        return _scopes("metadata", nodes, calls)
+    calls = {node: found for node in nodes if (found := _from_name(node))}
+    if any(len(found) > 1 for found in calls.values()):
+        return _scopes("names", nodes, calls)
+    return Scopes("none", dict.fromkeys(nodes, ROOT), {})
+
+
+def _scopes(attribution: Attribution, nodes: Sequence[ir.Node], calls: Mapping[ir.Node, Calls]) -> Scopes:
+    owners = _completed(nodes, {node: found[-1] for node, found in calls.items()})
+    return Scopes(
+        attribution, owners, {owner.path: owner.class_name for found in calls.values() for owner in found}
+    )
+
+
+def _from_metadata(node: ir.Node) -> Calls:
+    """From ``['', 'layer1', 'layer1.conv', 'conv2d']``, of which the last is the traced call itself."""
+    if SCOPES_KEY not in node.metadata_props:
+        return ()
+    paths = ast.literal_eval(node.metadata_props[SCOPES_KEY])[:-1]
+    if paths and paths[0] != "":  # a node that the exporter put under a hook of its own, not under the model
+        return ()
+    classes = ast.literal_eval(node.metadata_props.get(CLASSES_KEY, "[]"))[:-1]
+    if len(classes) != len(paths):
+        classes = [""] * len(paths)
+    return tuple(Owner(path, name.rpartition(".")[2]) for path, name in zip(paths, classes, strict=True))
+
+
+def _from_name(node: ir.Node) -> Calls:
+    """From ``/layer1/layer1.0/conv1/Conv``: an element repeats the path so far, or only extends it."""
+    if not node.name or not node.name.startswith("/"):
+        return ()
+    owners = [ROOT]
+    for element in node.name.split("/")[1:-1]:
+        path = owners[-1].path
+        extends = not path or element.startswith(f"{path}.")
+        owners.append(Owner(element if extends else f"{path}.{element}"))
+    return tuple(owners)
+
+
+def _completed(nodes: Sequence[ir.Node], found: Mapping[ir.Node, Owner]) -> Mapping[ir.Node, Owner]:
+    """Give each node without an owner its consumers' common module, else its producers', else the model."""
+    owners = dict(found)
+    for node in reversed(nodes):
+        if node not in owners:
+            neighbours = [
+                owners[user] for output in node.outputs for user in output.consumers() if user in owners
+            ]
+            if neighbours:
+                owners[node] = _common(neighbours)
+    for node in nodes:
+        if node not in owners:
+            producers = (value.producer() for value in node.inputs if value is not None)
+            neighbours = [owners[producer] for producer in producers if producer in owners]
+            owners[node] = _common(neighbours) if neighbours else ROOT
+    return owners
+
+
+def _common(owners: Sequence[Owner]) -> Owner:
+    """The one owner, or the longest path that all of them stand in."""
+    if len(set(owners)) == 1:
+        return owners[0]
+    shared = []
+    for parts in zip(*(owner.path.split(".") for owner in owners), strict=False):
+        if len(set(parts)) > 1:
+            break
+        shared.append(parts[0])
+    return Owner(".".join(shared))
