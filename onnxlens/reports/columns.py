@@ -1,0 +1,133 @@
+"""The columns of the module, operator and node tables: one list each, a title and what stands in a cell."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Generic, TypeVar
+
+from onnxlens.reports.numbers import shapes, share, short_bytes, short_count
+from onnxlens.specs.ledger import Ledger, ModuleCost, NodeCost, OperatorCost
+
+Row = TypeVar("Row")
+Cell = str | int | float
+
+
+@dataclass(frozen=True, slots=True)
+class Column(Generic[Row]):
+    """One column.
+
+    Attributes:
+        exact: the cell for machines: whole numbers and whole lists.
+        short: the cell for people; None where it is the exact one.
+    """
+
+    title: str
+    exact: Callable[[Row], Cell]
+    short: Callable[[Row], Cell] | None = None
+    right: bool = False
+
+    def cell(self, row: Row, *, exact: bool) -> Cell:
+        """What stands in this column for ``row``."""
+        return self.exact(row) if exact or self.short is None else self.short(row)
+
+
+def _count(title: str, value: Callable[[Row], int]) -> Column[Row]:
+    return Column(title, value, lambda row: short_count(value(row)), right=True)
+
+
+def _bytes(title: str, value: Callable[[Row], int]) -> Column[Row]:
+    return Column(title, value, lambda row: short_bytes(value(row)), right=True)
+
+
+def module_columns(ledger: Ledger, *, nested: bool) -> Sequence[Column[ModuleCost]]:
+    """The module table: what goes in and out of each module, the operators it runs, and what they cost.
+
+    Args:
+        ledger: whose modules are the rows.
+        nested: the rows follow the hierarchy without a gap, so each may name its module relative to the one
+            above.
+    """
+    whole = ledger.totals.macs
+    unknown: tuple[Column[ModuleCost], ...] = (Column("unknown", lambda m: m.unknown_nodes, right=True),)
+    return (
+        Column("#", lambda m: m.order, lambda m: m.order if m.order else "-", right=True),
+        Column("module", lambda m: m.path, _indented(ledger) if nested else lambda m: m.path or ledger.graph),
+        Column("class", lambda m: m.class_name),
+        Column("in", lambda m: shapes(m.inputs), lambda m: shapes(m.inputs, 2)),
+        Column("out", lambda m: shapes(m.outputs), lambda m: shapes(m.outputs, 2)),
+        Column("operators", lambda m: _operators(m), lambda m: _operators(m, 3)),
+        _count("MACs", lambda m: m.macs),
+        Column(
+            "MACs %",
+            lambda m: round(100 * m.macs / whole, 3) if whole else 0,
+            lambda m: share(m.macs, whole),
+            True,
+        ),
+        _count("params", lambda m: m.params),
+        _bytes("moved", lambda m: m.weight_read_bytes + m.read_bytes + m.write_bytes),
+        _bytes("live", lambda m: m.live_bytes),
+    ) + (unknown if ledger.totals.unknown_nodes else ())
+
+
+def operator_columns(ledger: Ledger) -> Sequence[Column[OperatorCost]]:
+    """The operator table: all nodes of a type together."""
+    whole = ledger.totals.macs
+    return (
+        Column("operator", lambda o: f"{o.domain}::{o.op_type}" if o.domain else o.op_type),
+        Column("nodes", lambda o: o.nodes, right=True),
+        Column("free", lambda o: o.free_nodes, right=True),
+        Column("unknown", lambda o: o.unknown_nodes, right=True),
+        _count("MACs", lambda o: o.macs),
+        Column(
+            "MACs %",
+            lambda o: round(100 * o.macs / whole, 3) if whole else 0,
+            lambda o: share(o.macs, whole),
+            True,
+        ),
+        _count("vector ops", lambda o: o.vector_ops),
+        _count("special ops", lambda o: o.special_ops),
+        _bytes("weights read", lambda o: o.weight_read_bytes),
+        _bytes("read", lambda o: o.read_bytes),
+        _bytes("written", lambda o: o.write_bytes),
+    )
+
+
+def node_columns(ledger: Ledger) -> Sequence[Column[NodeCost]]:
+    """The node table: every node in execution order."""
+    return (
+        Column("node", lambda n: n.node),
+        Column("operator", lambda n: f"{n.domain}::{n.op_type}" if n.domain else n.op_type),
+        Column("module", lambda n: n.module_path),
+        _count("MACs", lambda n: n.macs),
+        _count("vector ops", lambda n: n.vector_ops),
+        _count("special ops", lambda n: n.special_ops),
+        _count("params", lambda n: n.params),
+        _bytes("weights read", lambda n: n.weight_read_bytes),
+        _bytes("read", lambda n: n.read_bytes),
+        _bytes("written", lambda n: n.write_bytes),
+        Column("status", lambda n: n.status, lambda n: f"{n.status}: {n.reason}" if n.reason else n.status),
+    )
+
+
+def _indented(ledger: Ledger) -> Callable[[ModuleCost], str]:
+    """The module's name within the one that contains it, set in by depth; the model's is the graph's."""
+    paths = {module.path for module in ledger.modules}
+
+    def name(module: ModuleCost) -> str:
+        elements = module.path.split(".")
+        above = next(
+            (length for length in range(len(elements) - 1, 0, -1) if ".".join(elements[:length]) in paths), 0
+        )
+        return "  " * module.depth + (".".join(elements[above:]) or ledger.graph)
+
+    return name
+
+
+def _operators(module: ModuleCost, limit: int | None = None) -> str:
+    """``Conv 2, Relu 2``: the types that occur most first."""
+    ranked = sorted(module.operators.items(), key=lambda item: -item[1])
+    hidden = len(ranked) - len(ranked[:limit])
+    return ", ".join(f"{name} {times}" for name, times in ranked[:limit]) + (
+        f", +{hidden} more" if hidden else ""
+    )

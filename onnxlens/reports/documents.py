@@ -1,0 +1,61 @@
+"""Results as JSON documents; docs/schemas/ holds the schema of each."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from onnxlens.specs.codec import to_plain
+from onnxlens.specs.flow import FlowGraph
+from onnxlens.specs.graph import GraphSpec
+from onnxlens.specs.ledger import Ledger
+from onnxlens.specs.results import ParityReport
+
+Document = dict[str, Any]
+
+
+def profile_document(ledger: Ledger, flow: FlowGraph) -> Document:
+    """Everything that was counted, exact; a figure that was not computed is absent."""
+    return {
+        "schema": "onnxlens.profile/1",
+        "graph": ledger.graph,
+        "source": ledger.source,
+        "opset": ledger.opset,
+        "weights": ledger.weights,
+        "attribution": ledger.attribution,
+        "totals": {**to_plain(ledger.totals), "arithmetic_intensity": ledger.totals.arithmetic_intensity},
+        "modules": [to_plain(module) for module in ledger.modules],
+        "ops": [to_plain(operator) for operator in ledger.operators],
+        "nodes": [to_plain(node) for node in ledger.nodes],
+        "flow": to_plain(flow),
+        "notes": list(ledger.notes),
+        "conventions": dict(ledger.conventions),
+    }
+
+
+def parity_document(report: ParityReport) -> Document:
+    """Every output's errors, and the verdict."""
+    return {"schema": "onnxlens.parity/1", **to_plain(report), "passed": report.passed}
+
+
+def catalog_document(specs: Sequence[GraphSpec]) -> Document:
+    """The graphs of the catalog: what goes in, what comes out, which sizes they take."""
+    return {
+        "schema": "onnxlens.catalog/1",
+        "graphs": [
+            {
+                "name": spec.name,
+                "family": spec.family,
+                "inputs": to_plain(spec.inputs),
+                "outputs": to_plain(spec.outputs),
+                "dynamic_axes": {
+                    name: {str(axis): symbol for axis, symbol in axes.items()}
+                    for name, axes in spec.dynamic_axes.items()
+                },
+                "size_multiple": spec.size_multiple,
+                "min_size": spec.min_size,
+                "checkpoint_prefix": spec.checkpoint.prefix,
+            }
+            for spec in specs
+        ],
+    }
