@@ -1,0 +1,25 @@
+"""Verbs that draw."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from onnxlens import api
+from onnxlens.cli import progress
+from onnxlens.cli.options import settings_from, with_settings
+
+
+@click.command()
+@click.argument("target")
+@click.option("--out", required=True, type=click.Path(path_type=Path), help="FILE.svg, .png, .pdf or .dot.")
+@click.option(
+    "--depth", type=click.IntRange(min=0), default=2, show_default=True, help="Module levels to open."
+)
+@with_settings
+def render(target: str, out: Path, depth: int, **options: Any) -> None:
+    """Draw the data flow between the modules of TARGET."""
+    with progress.shown(f"render {target}") as report:
+        click.echo(api.render_graph(target, out, depth, settings_from(options), report))
