@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from onnxlens.profile.graph import Graph, GraphNode
 from onnxlens.profile.node_view import NodeView, NotCountable, ValueView
-from onnxlens.profile.rules import traffic_of, work_of
+from onnxlens.profile.rules import Traffic, Work, traffic_of, work_of
 from onnxlens.specs.ledger import NodeCost
 
 
@@ -30,10 +30,13 @@ def _cost(node: GraphNode, params: int) -> NodeCost:
     )
     if node.offline:
         return free
+    reason = ""
+    work, traffic = Work(), Traffic()
     try:
-        work, traffic = work_of(view), traffic_of(view)
+        traffic = traffic_of(view)  # first: shapes suffice for it, a rule is not needed
+        work = work_of(view)
     except NotCountable as error:
-        return replace(free, status="unknown", reason=str(error))
+        reason = str(error)
     return replace(
         free,
         macs=work.macs,
@@ -42,7 +45,8 @@ def _cost(node: GraphNode, params: int) -> NodeCost:
         weight_read_bytes=traffic.weight_read_bytes,
         read_bytes=traffic.read_bytes,
         write_bytes=traffic.write_bytes,
-        status="counted",
+        status="unknown" if reason else "counted",
+        reason=reason,
     )
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import pairwise
 
 from onnxlens.profile.borders import described
 from onnxlens.profile.graph import Graph, GraphNode
@@ -36,6 +37,22 @@ def build_flow(graph: Graph, ledger: Ledger, depth: int) -> FlowGraph:
     return FlowGraph(graph.name, ledger.source, depth, (*inputs, *nodes, *outputs), edges)
 
 
+READABLE_BOXES = 60
+"""About as many boxes as a person can follow on one page."""
+
+
+def readable_depth(graph: Graph) -> int:
+    """The deepest depth at which the data flow has no more than ``READABLE_BOXES`` boxes; at least 1."""
+    hierarchy = Hierarchy(graph)
+    owners = [node.owner.path for node in graph.nodes if not node.offline]
+    deepest = max(hierarchy.depth(path) for path in hierarchy.paths)
+    for depth in range(deepest, 1, -1):
+        paths = [hierarchy.at_depth(owner, depth) for owner in owners]
+        if 1 + sum(before != after for before, after in pairwise(paths)) <= READABLE_BOXES:
+            return depth
+    return 1
+
+
 @dataclass(slots=True)
 class _Box:
     """A stretch of nodes with one owner."""
@@ -52,8 +69,7 @@ def _boxes(graph: Graph, costs: Sequence[NodeCost], hierarchy: Hierarchy, depth:
     for node, cost in zip(graph.nodes, costs, strict=True):
         if node.offline:
             continue
-        lineage = hierarchy.lineage(node.owner.path)
-        path = lineage[min(depth, len(lineage) - 1)]
+        path = hierarchy.at_depth(node.owner.path, depth)
         if box is None or box.path != path:
             if box is not None:
                 yield box

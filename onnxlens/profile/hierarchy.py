@@ -41,6 +41,11 @@ class Hierarchy:
         """0 for the model, 1 for a module that stands in it directly, and so on."""
         return len(self.lineage(path)) - 1
 
+    def at_depth(self, path: str, depth: int) -> str:
+        """The module itself, or the one that contains it at ``depth``."""
+        lineage = self.lineage(path)
+        return lineage[min(depth, len(lineage) - 1)]
+
 
 def _parameter_owners(graph: Graph) -> set[str]:
     if graph.manifest is None:

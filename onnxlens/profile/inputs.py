@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import zlib
 from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -20,6 +22,12 @@ def sample_inputs(
         UsageError: a shape has a dynamic dimension, or a type is no number's.
     """
     return {tensor.name: _sample(tensor, *ranges.get(tensor.name, (-1.0, 1.0))) for tensor in inputs}
+
+
+def save_inputs(inputs: Mapping[str, np.ndarray], path: Path) -> None:
+    """Write the inputs to an ``.npz``, so that anyone can repeat a run elsewhere."""
+    arrays: dict[str, Any] = dict(inputs)
+    np.savez(path, **arrays)
 
 
 def _sample(tensor: TensorSpec, low: float, high: float) -> np.ndarray:

@@ -11,7 +11,6 @@ from onnxlens.profile.counting import count_nodes, parameter_sizes
 from onnxlens.profile.graph import Graph, GraphNode
 from onnxlens.profile.hierarchy import Hierarchy
 from onnxlens.profile.liveness import live_bytes
-from onnxlens.profile.node_view import ValueView
 from onnxlens.profile.rules import is_view
 from onnxlens.specs.ledger import Ledger, ModuleCost, NodeCost, Totals
 
@@ -121,7 +120,7 @@ def _module_params(graph: Graph, costs: Sequence[NodeCost], hierarchy: Hierarchy
 
 def _totals(graph: Graph, costs: Sequence[NodeCost], root: ModuleCost) -> Totals:
     tensors = graph.manifest.tensors if graph.manifest else ()
-    unknown = [node for node, cost in zip(graph.nodes, costs, strict=True) if cost.status == "unknown"]
+    unknown = [cost for cost in costs if cost.status == "unknown"]
     return Totals(
         nodes=len(costs),
         macs=root.macs,
@@ -137,7 +136,7 @@ def _totals(graph: Graph, costs: Sequence[NodeCost], root: ModuleCost) -> Totals
         peak_live_bytes=root.live_bytes,
         free_nodes=sum(cost.status == "free" for cost in costs),
         unknown_nodes=len(unknown),
-        unknown_bytes=sum(value.known_size_bytes for node in unknown for value in _distinct_values(node)),
+        unknown_bytes=sum(cost.moved_bytes for cost in unknown),
     )
 
 
@@ -162,8 +161,3 @@ def _resident_bytes(running: Iterable[GraphNode]) -> int:
         if value is not None and value.is_weight
     }
     return sum(fixed.values())
-
-
-def _distinct_values(node: GraphNode) -> Iterable[ValueView]:
-    values = (*node.view.inputs, *node.view.outputs)
-    return {value.name: value for value in values if value is not None}.values()

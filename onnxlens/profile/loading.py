@@ -47,6 +47,7 @@ def load_graph(path: Path) -> Graph:
     nodes = list(graph)
     if not nodes:
         raise GraphError(f"{path}: the graph has no nodes; is it an ONNX model?")
+    _require_order(path, nodes)
     notes = _infer_missing_shapes(model, nodes)
     scopes = read_scopes(nodes)
     views = _Views(model, _weight_names(graph, manifest))
@@ -57,7 +58,7 @@ def load_graph(path: Path) -> Graph:
     return Graph(
         name=manifest.graph if manifest else graph.name or path.stem,
         path=path,
-        opset=model.opset_imports.get("", 0),
+        opset=_opset(model, ""),
         inputs=tuple(_tensor_spec(v) for v in graph.inputs if v.name not in graph.initializers),
         outputs=tuple(_tensor_spec(v) for v in graph.outputs),
         nodes=graph_nodes,
@@ -71,6 +72,8 @@ def load_graph(path: Path) -> Graph:
 
 
 def _read_model(path: Path) -> ir.Model:
+    if path.is_dir():
+        raise GraphError(f"{path}: is a folder; give the .onnx file in it")
     if not path.is_file():
         raise GraphError(
             f"{path}: no such file; give an .onnx file or a graph of the catalog ('onnxlens graphs')"
@@ -95,6 +98,19 @@ def _read_manifest(path: Path) -> Manifest | None:
     ):
         return None
     return read_spec(beside, Manifest)
+
+
+def _require_order(path: Path, nodes: Iterable[ir.Node]) -> None:
+    """Refuse a node that reads what a later one makes: figures by order of execution would be wrong."""
+    done: set[ir.Node] = set()
+    for node in nodes:
+        for value in node.inputs:
+            if value is not None and (producer := value.producer()) is not None and producer not in done:
+                raise GraphError(
+                    f"{path}: a {node.op_type} reads {value.name!r} before it is made; "
+                    "sort the nodes topologically"
+                )
+        done.add(node)
 
 
 def _infer_missing_shapes(model: ir.Model, nodes: Iterable[ir.Node]) -> tuple[str, ...]:
@@ -123,7 +139,7 @@ class _Views:
 
     def __init__(self, model: ir.Model, weight_names: frozenset[str]) -> None:
         self.weight_names = weight_names
-        self._opsets = model.opset_imports
+        self._model = model
         self._offline: dict[ir.Node, bool] = {}
         self._values: dict[ir.Value, ValueView] = {}
         for node in model.graph:
@@ -153,12 +169,30 @@ class _Views:
         return NodeView(
             op_type=node.op_type,
             inputs=tuple(None if value is None else self.value(value) for value in node.inputs),
-            outputs=tuple(self.value(value) if value.name else None for value in node.outputs),
+            outputs=tuple(None if _is_left_out(value) else self.value(value) for value in node.outputs),
             attributes=_attributes(node),
-            domain="" if node.domain == "ai.onnx" else node.domain,
-            version=self._opsets.get(node.domain, 0),
+            domain=_domain(node.domain),
+            version=_opset(self._model, _domain(node.domain)),
             name=node.name or (node.outputs[0].name or "" if node.outputs else ""),
         )
+
+
+def _is_left_out(output: ir.Value) -> bool:
+    """Whether an optional output is not asked for: unnamed, or (an old Dropout's mask) untyped and unread."""
+    if not output.name:
+        return True
+    needed = output.index() == 0 or output.uses() or output.is_graph_output()
+    return output.dtype is None and not needed
+
+
+def _domain(name: str) -> str:
+    """ONNX's own domain may be spelt out."""
+    return "" if name == "ai.onnx" else name
+
+
+def _opset(model: ir.Model, domain: str) -> int:
+    """The version of ``domain`` that the file asks for, 0 where it names none."""
+    return next((version for name, version in model.opset_imports.items() if _domain(name) == domain), 0)
 
 
 def _is_repeatable(node: ir.Node) -> bool:
@@ -203,10 +237,10 @@ def _tensor_spec(value: ir.Value) -> TensorSpec:
 
 
 def _dims(shape: ir.Shape | None) -> tuple[Dim, ...] | None:
-    """Numbers and symbols; a dimension without either gets a symbol of its own."""
+    """Numbers and symbols; a dimension without either, or below 0, is ``?``."""
     if shape is None:
         return None
-    return tuple(dim if isinstance(dim, int) else dim.value or "?" for dim in shape)
+    return tuple((dim if dim >= 0 else "?") if isinstance(dim, int) else dim.value or "?" for dim in shape)
 
 
 def _dtype_name(dtype: ir.DataType | None) -> str | None:

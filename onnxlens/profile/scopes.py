@@ -68,15 +68,23 @@ def _scopes(attribution: Attribution, nodes: Sequence[ir.Node], calls: Mapping[i
 
 def _from_metadata(node: ir.Node) -> Calls:
     """From ``['', 'layer1', 'layer1.conv', 'conv2d']``, of which the last is the traced call itself."""
-    if SCOPES_KEY not in node.metadata_props:
-        return ()
-    paths = ast.literal_eval(node.metadata_props[SCOPES_KEY])[:-1]
+    paths = _listed(node, SCOPES_KEY)
     if paths and paths[0] != "":  # a node that the exporter put under a hook of its own, not under the model
         return ()
-    classes = ast.literal_eval(node.metadata_props.get(CLASSES_KEY, "[]"))[:-1]
+    classes = _listed(node, CLASSES_KEY)
     if len(classes) != len(paths):
         classes = [""] * len(paths)
     return tuple(Owner(path, name.rpartition(".")[2]) for path, name in zip(paths, classes, strict=True))
+
+
+def _listed(node: ir.Node, key: str) -> list[str]:
+    """The list of texts under ``key``, without the last; empty where there is none, or something else."""
+    try:
+        listed = ast.literal_eval(node.metadata_props.get(key, "[]"))
+    except (SyntaxError, ValueError):
+        return []
+    texts = isinstance(listed, list) and all(isinstance(item, str) for item in listed)
+    return listed[:-1] if texts else []
 
 
 def _from_name(node: ir.Node) -> Calls:

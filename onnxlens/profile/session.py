@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -11,6 +12,9 @@ import onnxruntime as ort
 from onnxlens.errors import GraphError, ToolError
 
 PROVIDERS: Mapping[str, str] = {"cpu": "CPUExecutionProvider", "cuda": "CUDAExecutionProvider"}
+
+SOURCE_PLACE = re.compile(r"\S*onnxruntime\S*\.(cc|h):\d+ .*?\) ")
+"""A file, line and function of ONNX Runtime's own, which its messages begin with."""
 
 ERRORS_ONLY = 3
 """ONNX Runtime's log severity from which its own lines reach stderr."""
@@ -42,7 +46,7 @@ def open_session(path: Path, provider: str = "cpu", *, optimised: bool = True) -
     except (
         Exception
     ) as error:  # onnxruntime raises a class of its own per fault, without a common base but this
-        raise GraphError(f"{path}: ONNX Runtime refuses it: {str(error).strip().splitlines()[0]}") from error
+        raise GraphError(f"{path}: ONNX Runtime refuses it: {_reason(error)}") from error
     if wanted not in session.get_providers():
         raise ToolError(
             f"provider {provider!r} fell back to {session.get_providers()[0]}; is there such a device here?"
@@ -51,8 +55,23 @@ def open_session(path: Path, provider: str = "cpu", *, optimised: bool = True) -
 
 
 def run(session: ort.InferenceSession, inputs: Mapping[str, np.ndarray]) -> Mapping[str, np.ndarray]:
-    """Every output of one run, by name."""
+    """Every output of one run, by name.
+
+    Raises:
+        GraphError: ONNX Runtime stops with an error.
+    """
     names = [output.name for output in session.get_outputs()]
     accepted = {value.name for value in session.get_inputs()}
     fed = {name: value for name, value in inputs.items() if name in accepted}
-    return dict(zip(names, session.run(names, fed), strict=True))
+    try:
+        values = session.run(names, fed)
+    except Exception as error:  # as in open_session
+        raise GraphError(f"ONNX Runtime could not run the graph: {_reason(error)}") from error
+    return dict(zip(names, values, strict=True))
+
+
+def _reason(error: Exception) -> str:
+    """What ONNX Runtime says, without its codes and the places in its own source."""
+    line = str(error).strip().splitlines()[0]
+    told = line.rpartition(" failed:")[2] or line
+    return SOURCE_PLACE.sub("", told).removeprefix("[ONNXRuntimeError] : ").strip()

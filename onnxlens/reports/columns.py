@@ -40,6 +40,16 @@ def _bytes(title: str, value: Callable[[Row], int]) -> Column[Row]:
     return Column(title, value, lambda row: short_bytes(value(row)), right=True)
 
 
+def _operations(title: str, value: Callable[[NodeCost], int]) -> Column[NodeCost]:
+    """Operations of a node; of an unknown one no figure at all, because 0 would be one."""
+    return Column(
+        title,
+        lambda node: "" if node.status == "unknown" else value(node),
+        lambda node: "?" if node.status == "unknown" else short_count(value(node)),
+        right=True,
+    )
+
+
 def module_columns(ledger: Ledger, *, nested: bool) -> Sequence[Column[ModuleCost]]:
     """The module table: what goes in and out of each module, the operators it runs, and what they cost.
 
@@ -99,14 +109,14 @@ def node_columns(ledger: Ledger) -> Sequence[Column[NodeCost]]:
         Column("node", lambda n: n.node),
         Column("operator", lambda n: f"{n.domain}::{n.op_type}" if n.domain else n.op_type),
         Column("module", lambda n: n.module_path),
-        _count("MACs", lambda n: n.macs),
-        _count("vector ops", lambda n: n.vector_ops),
-        _count("special ops", lambda n: n.special_ops),
+        _operations("MACs", lambda n: n.macs),
+        _operations("vector ops", lambda n: n.vector_ops),
+        _operations("special ops", lambda n: n.special_ops),
         _count("params", lambda n: n.params),
         _bytes("weights read", lambda n: n.weight_read_bytes),
         _bytes("read", lambda n: n.read_bytes),
         _bytes("written", lambda n: n.write_bytes),
-        Column("status", lambda n: n.status, lambda n: f"{n.status}: {n.reason}" if n.reason else n.status),
+        Column("status", lambda n: f"{n.status}: {n.reason}" if n.reason else n.status),
     )
 
 

@@ -10,6 +10,7 @@ from onnxlens.specs.flow import FlowGraph
 from onnxlens.specs.graph import GraphSpec
 from onnxlens.specs.ledger import Ledger
 from onnxlens.specs.results import ParityReport
+from onnxlens.specs.summary import RunSummary
 
 Document = dict[str, Any]
 
@@ -36,6 +37,11 @@ def profile_document(ledger: Ledger, flow: FlowGraph) -> Document:
 def parity_document(report: ParityReport) -> Document:
     """Every output's errors, and the verdict."""
     return {"schema": "onnxlens.parity/1", **to_plain(report), "passed": report.passed}
+
+
+def summary_document(summary: RunSummary) -> Document:
+    """One entry for each graph of a run, and the machine it ran on."""
+    return {"schema": "onnxlens.summary/1", **to_plain(summary), "succeeded": summary.succeeded}
 
 
 def catalog_document(specs: Sequence[GraphSpec]) -> Document:

@@ -13,7 +13,7 @@ BINARY_STEPS = ((2**40, "TiB"), (2**30, "GiB"), (2**20, "MiB"), (2**10, "KiB"))
 def short_count(count: int) -> str:
     """``401.64 G`` for 401636720640; a number under a thousand as it is."""
     for step, letter in DECIMAL_STEPS:
-        if count >= step:
+        if round(count / step, 5) >= 1:  # so that 999,999 is 1.00 M and not 1000.00 k
             return f"{count / step:.2f} {letter}"
     return str(count)
 
@@ -21,14 +21,17 @@ def short_count(count: int) -> str:
 def short_bytes(count: int) -> str:
     """``3.20 GiB``; a number under 1024 as ``512 B``."""
     for step, unit in BINARY_STEPS:
-        if count >= step:
+        if round(count / step, 5) >= 1:
             return f"{count / step:.2f} {unit}"
     return f"{count} B"
 
 
 def share(part: int, whole: int) -> str:
-    """``12.5 %``; an empty text where there is no whole."""
-    return f"{100 * part / whole:.1f} %" if whole else ""
+    """``12.5 %``; ``<0.1 %`` for what would round to nothing; an empty text where there is no whole."""
+    if not whole:
+        return ""
+    percent = 100 * part / whole
+    return "<0.1 %" if 0 < percent < 0.05 else f"{percent:.1f} %"
 
 
 def shapes(tensors: Sequence[TensorSpec], limit: int | None = None) -> str:

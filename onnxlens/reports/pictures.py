@@ -9,6 +9,7 @@ from pathlib import Path
 import graphviz
 
 from onnxlens.errors import ToolError, UsageError
+from onnxlens.reports.fan_out import FAN_OUT_LIMIT, tagged
 from onnxlens.reports.numbers import short_count
 from onnxlens.specs.flow import FlowEdge, FlowGraph, FlowNode
 
@@ -68,7 +69,7 @@ def dot_source(flow: FlowGraph) -> str:
         name=flow.graph,
         graph_attr={
             "label": _title(flow), "labelloc": "t", "labeljust": "l", "fontname": FONT, "fontsize": "12",
-            "rankdir": "TB", "nodesep": "0.35", "ranksep": "0.45", "dpi": PNG_DPI, "compound": "true",
+            "rankdir": "TB", "nodesep": "0.35", "ranksep": "0.45", "dpi": PNG_DPI, "newrank": "true",
         },
         node_attr={
             "fontname": FONT, "fontsize": "11", "shape": "box", "style": "rounded,filled", "color": "#555555",
@@ -76,9 +77,10 @@ def dot_source(flow: FlowGraph) -> str:
         edge_attr={"fontname": FONT, "fontsize": "9", "color": "#555555", "arrowsize": "0.7"},
     )  # fmt: skip
     whole = sum(node.macs for node in flow.nodes)
-    _draw_level(digraph, flow.nodes, (), whole)
-    for edge in _merged(flow.edges):
-        digraph.edge(edge[0], edge[1], label=edge[2])
+    drawn = tagged(flow)
+    _draw_level(digraph, drawn.nodes, (), whole)
+    for source, target, label in _merged(drawn.edges):
+        digraph.edge(source, target, label=label)
     return str(digraph.source)
 
 
@@ -87,6 +89,7 @@ def _title(flow: FlowGraph) -> str:
     return (
         f"{flow.graph}: data flow between modules, depth {flow.depth}, from {flow.source}\\l"
         f"boxes are numbered in execution order; darker fill: over {steps} of all MACs\\l"
+        f"a tensor that more than {FAN_OUT_LIMIT} boxes read is named at each of them\\l"
     )
 
 
@@ -130,7 +133,7 @@ def _label(node: FlowNode, whole: int) -> str:
     if node.kind in ("input", "output"):
         return f"<<B>{escape(node.title)}</B>>"
     lines = [f"{node.order}  <B>{escape(node.title)}</B>"]
-    if node.kind == "module" and node.path != node.title:
+    if node.kind == "module" and node.path not in ("", node.title):
         name = _within(node.path, node.parents)
         lines.append(f'<FONT COLOR="#334e68" POINT-SIZE="10">{escape(name)}</FONT>')
     costs = []
@@ -157,5 +160,5 @@ def _merged(edges: Iterable[FlowEdge]) -> list[tuple[str, str, str]]:
 
 
 def _on_white(lines: Iterable[str]) -> str:
-    cell = '<TABLE BORDER="0" CELLBORDER="0" CELLPADDING="1" BGCOLOR="white"><TR><TD>{}</TD></TR></TABLE>'
+    cell = '<TABLE BORDER="0" CELLPADDING="0" CELLSPACING="3"><TR><TD BGCOLOR="white">{}</TD></TR></TABLE>'
     return f"<{cell.format('<BR/>'.join(lines))}>"

@@ -20,7 +20,7 @@ Row = TypeVar("Row")
 TableFormat = Literal["table", "csv", "md"]
 By = Literal["module", "op", "node"]
 
-TABULATE_FORMATS = {"table": "simple", "md": "github"}
+TABULATE_FORMATS = {"table": "simple", "md": "pipe"}
 
 
 def ledger_table(ledger: Ledger, by: By, depth: int, table_format: TableFormat) -> str:
@@ -30,17 +30,21 @@ def ledger_table(ledger: Ledger, by: By, depth: int, table_format: TableFormat) 
     """
     if by == "module" and ledger.attribution != "none":
         modules = [module for module in ledger.modules if module.depth <= depth]
-        table = _rendered(modules, module_columns(ledger, nested=table_format == "table"), table_format)
+        table = rendered(modules, module_columns(ledger, nested=table_format == "table"), table_format)
     elif by != "node":
-        table = _rendered(ledger.operators, operator_columns(ledger), table_format)
+        table = rendered(ledger.operators, operator_columns(ledger), table_format)
     else:
-        table = _rendered(ledger.nodes, node_columns(ledger), table_format)
-    return table if table_format == "csv" else f"{_heading(ledger)}\n\n{table}\n\n{_footer(ledger)}"
+        table = rendered(ledger.nodes, node_columns(ledger), table_format)
+    if table_format == "csv":
+        return table
+    bullet = "- " if table_format == "md" else ""  # Markdown would run plain lines together
+    footer = "\n".join(bullet + line for line in _footer(ledger))
+    return f"{_heading(ledger)}\n\n{table}\n\n{footer}"
 
 
 def parity_table(report: ParityReport, table_format: TableFormat) -> str:
     """One row for each output."""
-    table = _rendered(report.outputs, PARITY_COLUMNS, table_format)
+    table = rendered(report.outputs, PARITY_COLUMNS, table_format)
     if table_format == "csv":
         return table
     reference = "PyTorch" if report.reference == "pytorch" else "ONNX Runtime without optimisations"
@@ -54,7 +58,7 @@ def parity_table(report: ParityReport, table_format: TableFormat) -> str:
 
 def catalog_table(specs: Sequence[GraphSpec], table_format: TableFormat) -> str:
     """One row for each graph of the catalog."""
-    return _rendered(specs, CATALOG_COLUMNS, table_format)
+    return rendered(specs, CATALOG_COLUMNS, table_format)
 
 
 PARITY_COLUMNS: Sequence[Column[ParityResult]] = (
@@ -90,12 +94,15 @@ def _sizes(spec: GraphSpec) -> str:
     return multiple + (f" from {spec.min_size}" if spec.min_size > spec.size_multiple else "")
 
 
-def _rendered(rows: Sequence[Row], columns: Sequence[Column[Row]], table_format: TableFormat) -> str:
+def rendered(rows: Sequence[Row], columns: Sequence[Column[Row]], table_format: TableFormat) -> str:
+    """Any rows under their columns: exact figures for CSV, short ones for people."""
     exact = table_format == "csv"
     cells = [[column.cell(row, exact=exact) for column in columns] for row in rows]
     titles = [column.title for column in columns]
     if exact:
         return _csv(titles, cells)
+    if table_format == "md":
+        cells = [[_escaped(cell) for cell in row] for row in cells]
     text = tabulate(
         cells,
         headers=titles,
@@ -105,6 +112,11 @@ def _rendered(rows: Sequence[Row], columns: Sequence[Column[Row]], table_format:
         preserve_whitespace=True,
     )
     return "\n".join(line.rstrip() for line in text.splitlines())
+
+
+def _escaped(cell: Cell) -> Cell:
+    """A bar would end the cell of a Markdown table."""
+    return cell.replace("|", "\\|") if isinstance(cell, str) else cell
 
 
 def _csv(titles: Sequence[str], cells: Sequence[Sequence[Cell]]) -> str:
@@ -120,7 +132,7 @@ def _heading(ledger: Ledger) -> str:
     return f"{ledger.graph} from {ledger.source} (opset {ledger.opset}{weights})"
 
 
-def _footer(ledger: Ledger) -> str:
+def _footer(ledger: Ledger) -> list[str]:
     totals = ledger.totals
     lines = [
         f"total: {totals.macs:,} MACs ({short_count(totals.macs)}), "
@@ -136,14 +148,14 @@ def _footer(ledger: Ledger) -> str:
         lines.append("modules: the file names none, so its nodes are grouped by operator type")
     lines += [f"note: {note}" for note in ledger.notes]
     lines += [f"{name}: {meaning}" for name, meaning in ledger.conventions.items()]
-    return "\n".join(lines)
+    return lines
 
 
 def _unknown(totals: Totals) -> str:
     """The share of the graph that the figures leave out."""
     if not totals.unknown_nodes:
         return f"unknown: none of {totals.nodes} nodes"
-    moved = totals.moved_bytes + totals.unknown_bytes
+    moved = totals.moved_bytes
     nodes_share, bytes_share = share(totals.unknown_nodes, totals.nodes), share(totals.unknown_bytes, moved)
     return (
         f"unknown: {totals.unknown_nodes} of {totals.nodes} nodes ({nodes_share}), "

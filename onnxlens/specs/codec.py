@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from functools import cache
+from math import isfinite
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -46,6 +47,8 @@ def from_plain(plain: Any, kind: type[T], where: str) -> T:
     """
     from cattrs import BaseValidationError, transform_error
 
+    if not isinstance(plain, dict):
+        raise GraphError(f"{where}: not a {kind.__name__}: a {type(plain).__name__}, expected an object")
     try:
         return _converter().structure(plain, kind)
     except BaseValidationError as error:
@@ -53,8 +56,17 @@ def from_plain(plain: Any, kind: type[T], where: str) -> T:
 
 
 def to_text(value: object) -> str:
-    """A spec, or plain data, as an indented JSON document that ends with a newline."""
-    return json.dumps(to_plain(value), indent=2) + "\n"
+    """A spec, or plain data, as an indented JSON document with a last newline; NaN and infinity are null."""
+    return json.dumps(_finite(to_plain(value)), indent=2, allow_nan=False) + "\n"
+
+
+def _finite(value: Any) -> Any:
+    """Null for what JSON has no number for."""
+    if isinstance(value, dict):
+        return {key: _finite(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_finite(item) for item in value]
+    return None if isinstance(value, float) and not isfinite(value) else value
 
 
 def read_spec(path: Path, kind: type[T]) -> T:

@@ -21,8 +21,8 @@ class NodeCost:
     Attributes:
         module_path: the module that owns it; "" is the model itself.
         status: ``counted`` by a rule; ``free`` when it works on weights alone, so before run time;
-            ``unknown``
-            when there is no rule or a fact is missing: its figures are then 0 and mean nothing.
+            ``unknown`` when there is no rule or a fact is missing: its operations are then 0 and mean
+            nothing, its bytes are known where the shapes are.
         reason: why it is unknown.
         params: elements of the parameters whose first use is this node.
     """
@@ -59,6 +59,11 @@ class NodeCost:
     def flops(self) -> int:
         """2 x MACs + vector_ops + special_ops."""
         return 2 * self.macs + self.vector_ops + self.special_ops
+
+    @property
+    def moved_bytes(self) -> int:
+        """Bytes of weights and activations that it must move."""
+        return self.weight_read_bytes + self.read_bytes + self.write_bytes
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,7 +126,7 @@ class OperatorCost:
 
 @dataclass(frozen=True, slots=True)
 class Totals:
-    """The graph as a whole. Params and buffers are in elements."""
+    """The graph as a whole; params and buffers in elements, ``unknown_bytes`` what unknown nodes move."""
 
     nodes: int
     macs: int

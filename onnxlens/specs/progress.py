@@ -10,3 +10,12 @@ Progress = Callable[[str, int, int], None]
 
 def silent(step: str, done: int, total: int) -> None:
     """Show nothing."""
+
+
+Watch = Callable[[str, int, int], Progress]
+"""Called when work on one of several graphs begins: its name, its place from 1, how many there are."""
+
+
+def unwatched(graph: str, place: int, count: int) -> Progress:
+    """Show nothing of any graph."""
+    return silent

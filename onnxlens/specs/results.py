@@ -7,6 +7,9 @@ from typing import Literal
 
 from onnxlens.errors import ParityError, UsageError
 
+Reference = Literal["pytorch", "unoptimised"]
+"""What ONNX Runtime is held against: PyTorch, or itself without its graph optimisations."""
+
 
 @dataclass(frozen=True, slots=True)
 class ParityResult:
@@ -47,7 +50,6 @@ class ParityReport:
     Attributes:
         source: the file's name, or the catalog's name of the graph.
         weights: which weights both sides ran with; seeded ones say nothing of a trained model's accuracy.
-        reference: ``pytorch``, or ``unoptimised`` for ONNX Runtime without its graph optimisations.
     """
 
     graph: str
@@ -55,7 +57,7 @@ class ParityReport:
     opset: int
     weights: str
     provider: str
-    reference: Literal["pytorch", "unoptimised"]
+    reference: Reference
     outputs: tuple[ParityResult, ...]
 
     @property
@@ -70,7 +72,7 @@ class LatencyResult:
 
     Attributes:
         provider: the execution provider that really ran.
-        unattributed: the share of node time that no module owns, 0 to 1.
+        unattributed: the share of node time that no module owns, 0 to 1; None where nodes were not timed.
     """
 
     median_s: float
@@ -80,7 +82,7 @@ class LatencyResult:
     runs: int
     provider: str
     device: str
-    unattributed: float
+    unattributed: float | None = None
 
     def __post_init__(self) -> None:
         """Refuse figures out of order.
@@ -94,5 +96,5 @@ class LatencyResult:
             raise UsageError(
                 f"latency percentiles {self.p10_s}, {self.median_s}, {self.p90_s} s do not ascend"
             )
-        if not 0 <= self.unattributed <= 1:
+        if self.unattributed is not None and not 0 <= self.unattributed <= 1:
             raise UsageError(f"unattributed share {self.unattributed} is not between 0 and 1")

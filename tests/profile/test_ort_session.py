@@ -1,0 +1,75 @@
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import numpy as np
+import onnxruntime as ort
+import pytest
+
+from onnxlens.errors import GraphError, ToolError
+from onnxlens.profile.session import open_session, run
+from tests.profile.models import far_weight, op, save, value
+
+
+@pytest.fixture
+def difference(tmp_path: Path) -> Path:
+    nodes = [op("Sub", "a b", "d"), op("Neg", "d", "n")]
+    inputs = [value("a", (2,)), value("b", (2,))]
+    return save(tmp_path, nodes, inputs, [value("n", (2,)), value("d", (2,))], opsets={"": 18})
+
+
+INPUTS = {"b": np.array([1.0, 2.0], np.float32), "a": np.array([5.0, 5.0], np.float32)}
+
+
+@pytest.mark.parametrize("optimised", [True, False])
+def test_a_run_gives_every_output_by_name(difference: Path, optimised: bool) -> None:
+    got = run(open_session(difference, optimised=optimised), INPUTS)
+    assert {name: array.tolist() for name, array in got.items()} == {"n": [-4.0, -3.0], "d": [4.0, 3.0]}
+
+
+def test_inputs_that_the_graph_does_not_have_are_left_out(difference: Path) -> None:
+    got = run(open_session(difference), {**INPUTS, "unused": np.zeros(3)})
+    assert got["d"].tolist() == [4.0, 3.0]
+
+
+def test_unoptimised_turns_every_optimisation_off(difference: Path) -> None:
+    plain, fast = open_session(difference, optimised=False), open_session(difference)
+    level = ort.GraphOptimizationLevel.ORT_DISABLE_ALL
+    assert plain.get_session_options().graph_optimization_level == level
+    assert fast.get_session_options().graph_optimization_level != level
+
+
+def test_the_cpu_session_runs_on_the_cpu_alone(difference: Path) -> None:
+    assert open_session(difference).get_providers() == ["CPUExecutionProvider"]
+
+
+def test_an_unknown_provider_is_refused_with_the_known_ones(difference: Path) -> None:
+    with pytest.raises(ToolError, match="provider 'npu' is none of cpu, cuda"):
+        open_session(difference, "npu")
+
+
+@pytest.mark.skipif(shutil.which("nvidia-smi") is not None, reason="this machine may have a CUDA device")
+def test_cuda_without_a_device_is_an_error_and_not_a_silent_run_on_the_cpu(
+    difference: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(ToolError, match="provider 'cuda'") as raised:
+        open_session(difference, "cuda")
+    assert "\n" not in str(raised.value)
+
+
+def test_a_broken_file_is_an_error_of_one_line(tmp_path: Path) -> None:
+    path = tmp_path / "graph.onnx"
+    path.write_bytes(b"no model")
+    with pytest.raises(GraphError, match="ONNX Runtime refuses it") as raised:
+        open_session(path)
+    assert str(raised.value).startswith(f"{path}: ")
+    assert "\n" not in str(raised.value)
+
+
+def test_a_file_without_its_weights_is_an_error_that_names_it(tmp_path: Path) -> None:
+    path = save(
+        tmp_path, [op("Add", "x w", "y")], [value("x", (2,))], [value("y", (2,))], [far_weight("w", 2)]
+    )
+    with pytest.raises(GraphError, match=f"{path}: ONNX Runtime refuses it"):
+        open_session(path)
