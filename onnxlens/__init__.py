@@ -11,23 +11,25 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from onnxlens.api import (
-        Settings,
         check_graph,
         export_graph,
         flow_of,
         list_graphs,
         profile_graph,
         render_graph,
+        run_reference,
     )
     from onnxlens.errors import OnnxlensError
     from onnxlens.specs.graph import GraphSpec
     from onnxlens.specs.ledger import Ledger
     from onnxlens.specs.tensor import TensorSpec
+    from onnxlens.targets import Job, Settings
 
 __version__ = version("onnxlens")
 
 __all__ = [
     "GraphSpec",
+    "Job",
     "Ledger",
     "OnnxlensError",
     "Settings",
@@ -38,12 +40,15 @@ __all__ = [
     "list_graphs",
     "profile_graph",
     "render_graph",
+    "run_reference",
 ]
 
 _HOMES = {
     "GraphSpec": "onnxlens.specs.graph",
     "Ledger": "onnxlens.specs.ledger",
     "OnnxlensError": "onnxlens.errors",
+    "Job": "onnxlens.targets",
+    "Settings": "onnxlens.targets",
     "TensorSpec": "onnxlens.specs.tensor",
 }
 

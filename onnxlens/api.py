@@ -7,49 +7,28 @@ A ``target`` is the name of a graph of the catalog, ``package.module:factory`` f
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
-from importlib import import_module
+from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
 from onnxlens.errors import UsageError
-from onnxlens.specs.progress import Progress, silent
+from onnxlens.specs.progress import Progress, Watch, silent, unwatched
 from onnxlens.staging import staged
+from onnxlens.targets import Job, Settings, Target, is_file, resolve, weight_source
 
 if TYPE_CHECKING:
-    import numpy as np
-
     from onnxlens.profile.graph import Graph
     from onnxlens.specs.flow import FlowGraph
-    from onnxlens.specs.graph import GraphSpec, WeightSource
+    from onnxlens.specs.graph import GraphSpec
     from onnxlens.specs.ledger import Ledger
     from onnxlens.specs.manifest import ExportedGraph
-    from onnxlens.specs.results import ParityReport
-
-Target = str | Path
-Reference = Literal["pytorch", "unoptimised"]
+    from onnxlens.specs.results import ParityReport, Reference
+    from onnxlens.specs.summary import RunSummary
 
 MANIFEST_LAST = (".onnx", ".json")
 """Weights are renamed into place first, then the graph that points at them, then its manifest."""
-
-
-@dataclass(frozen=True, slots=True)
-class Settings:
-    """How a graph of the catalog, or of a factory, is built and exported.
-
-    Attributes:
-        weights: ``none``, ``seeded``, or a checkpoint's path; None for the task's own choice.
-        batch: None for the graph's own.
-        height, width: in pixels.
-    """
-
-    weights: str | Path | None = None
-    opset: int = 18
-    batch: int | None = None
-    height: int = 512
-    width: int = 512
 
 
 def list_graphs(settings: Settings | None = None) -> tuple[GraphSpec, ...]:
@@ -61,6 +40,17 @@ def list_graphs(settings: Settings | None = None) -> tuple[GraphSpec, ...]:
         catalog.get(name, batch=chosen.batch, height=chosen.height, width=chosen.width)
         for name in catalog.names()
     )
+
+
+def run_reference(job: Job, watch: Watch = unwatched) -> RunSummary:
+    """The main job: export, count, compare, time and draw the graphs of the reference model, into one folder.
+
+    Raises:
+        UsageError: a graph is unknown, or the folder cannot be written.
+    """
+    from onnxlens.main_job import run_job
+
+    return run_job(job, watch)
 
 
 def export_graph(
@@ -79,10 +69,11 @@ def export_graph(
     from onnxlens.specs.manifest import ExportedGraph
 
     chosen = settings or Settings()
-    spec, origin, sizes = _resolve(target, chosen)
-    source = _weight_source(spec, chosen.weights or "seeded")
+    found = resolve(target, chosen)
+    source = weight_source(found.spec, chosen.weights or "seeded")
+    request = ExportRequest(found.spec, source, found.origin, found.sizes, chosen.opset)
     with staged(Path(out), MANIFEST_LAST) as stage:
-        exported = export(ExportRequest(spec, source, origin, sizes, chosen.opset), stage, progress)
+        exported = export(request, stage, progress)
     return ExportedGraph(Path(out) / exported.onnx_path.name, exported.manifest)
 
 
@@ -170,79 +161,14 @@ def check_graph(
         GraphError: the file cannot be read, or has no PyTorch side.
         ParityError: the outputs cannot be compared.
     """
+    from onnxlens.comparison import against_pytorch, against_unoptimised
     from onnxlens.profile.parity import DEFAULT_TOLERANCE
 
     bound = DEFAULT_TOLERANCE if tolerance is None else tolerance
     with _as_file(target, settings, "seeded", progress) as path:
         if reference == "pytorch":
-            return _against_pytorch(path, provider, bound, progress)
-        return _against_unoptimised(path, provider, bound, progress)
-
-
-def _against_pytorch(path: Path, provider: str, tolerance: float, progress: Progress) -> ParityReport:
-    from onnxlens.export.exported import open_export
-    from onnxlens.profile.inputs import sample_inputs
-    from onnxlens.profile.parity import compare
-    from onnxlens.profile.session import open_session, run
-    from onnxlens.specs.results import ParityReport
-
-    exported = open_export(path)
-    manifest = exported.manifest
-    inputs = sample_inputs(manifest.inputs, manifest.input_ranges)
-    progress("running PyTorch", 0, 0)
-    expected = _run_pytorch(exported, inputs)
-    progress(f"running ONNX Runtime ({provider})", 0, 0)
-    got = run(open_session(path, provider), inputs)
-    results = compare(got, expected, tolerance)
-    return ParityReport(
-        manifest.graph, path.name, manifest.opset, manifest.weights, provider, "pytorch", results
-    )
-
-
-def _run_pytorch(exported: ExportedGraph, inputs: Mapping[str, np.ndarray]) -> Mapping[str, np.ndarray]:
-    """The PyTorch side of an export: its module, built again, with the weights that the file holds."""
-    from onnxlens.export.exported import ExportedWeights
-    from onnxlens.profile.parity import run_module
-    from onnxlens.reference_model.weights.state import filled
-
-    manifest = exported.manifest
-    weights = ExportedWeights(exported)
-    sizes = manifest.settings
-    settings = (
-        Settings(None, manifest.opset, sizes["batch"], sizes["height"], sizes["width"])
-        if sizes
-        else Settings()
-    )
-    spec, _, _ = _resolve(manifest.origin, settings)
-    return run_module(
-        filled(spec.build(device="meta"), weights), inputs, [tensor.name for tensor in spec.outputs]
-    )
-
-
-def _against_unoptimised(path: Path, provider: str, tolerance: float, progress: Progress) -> ParityReport:
-    from onnxlens.profile.inputs import sample_inputs
-    from onnxlens.profile.loading import load_graph
-    from onnxlens.profile.parity import compare
-    from onnxlens.profile.session import open_session, run
-    from onnxlens.specs.results import ParityReport
-
-    graph = load_graph(path)
-    manifest = graph.manifest
-    inputs = sample_inputs(graph.inputs, manifest.input_ranges if manifest else {})
-    progress("running ONNX Runtime without optimisations", 0, 0)
-    expected = run(open_session(path, provider, optimised=False), inputs)
-    progress(f"running ONNX Runtime ({provider})", 0, 0)
-    got = run(open_session(path, provider), inputs)
-    weights = manifest.weights if manifest else ""
-    return ParityReport(
-        graph.name,
-        path.name,
-        graph.opset,
-        weights,
-        provider,
-        "unoptimised",
-        compare(got, expected, tolerance),
-    )
+            return against_pytorch(path, provider, bound, progress)
+        return against_unoptimised(path, provider, bound, progress)
 
 
 @contextmanager
@@ -257,7 +183,7 @@ def _loaded(target: Target, settings: Settings | None, progress: Progress) -> It
 @contextmanager
 def _as_file(target: Target, settings: Settings | None, weights: str, progress: Progress) -> Iterator[Path]:
     """The path of the target's ``.onnx`` file: its own, or a temporary export's."""
-    if _is_file(target):
+    if is_file(target):
         if settings is not None and settings != Settings():
             raise UsageError(
                 f"{target}: opset, weights and sizes are those of the file; leave those options out"
@@ -267,55 +193,6 @@ def _as_file(target: Target, settings: Settings | None, weights: str, progress: 
     chosen = settings or Settings()
     with tempfile.TemporaryDirectory(prefix="onnxlens-") as folder:
         exported = export_graph(
-            str(target),
-            folder,
-            Settings(chosen.weights or weights, chosen.opset, chosen.batch, chosen.height, chosen.width),
-            progress,
+            str(target), folder, replace(chosen, weights=chosen.weights or weights), progress
         )
         yield exported.onnx_path
-
-
-def _is_file(target: Target) -> bool:
-    """Whether the target means a file: a graph's name and a factory have neither suffix nor separator."""
-    return isinstance(target, Path) or target.endswith(".onnx") or "/" in target or Path(target).is_file()
-
-
-def _resolve(target: str, settings: Settings) -> tuple[GraphSpec, str, dict[str, int]]:
-    """The spec of a target that is no file, its name for a manifest, and the sizes it was made with."""
-    from onnxlens.reference_model import catalog
-
-    if ":" in target:
-        return _from_factory(target), target, {}
-    spec = catalog.get(target, batch=settings.batch, height=settings.height, width=settings.width)
-    batch = spec.inputs[0].shape[0]
-    assert isinstance(batch, int)
-    return spec, target, {"batch": batch, "height": settings.height, "width": settings.width}
-
-
-def _from_factory(target: str) -> GraphSpec:
-    """Call ``package.module:factory``."""
-    from onnxlens.specs.graph import GraphSpec
-
-    module_name, _, attribute = target.partition(":")
-    try:
-        factory = getattr(import_module(module_name), attribute)
-    except (ImportError, AttributeError, ValueError) as error:
-        raise UsageError(f"{target}: cannot be imported ({error}); give package.module:factory") from error
-    spec = factory()
-    if not isinstance(spec, GraphSpec):
-        raise UsageError(f"{target}: returned a {type(spec).__name__}, expected an onnxlens.GraphSpec")
-    return spec
-
-
-def _weight_source(spec: GraphSpec, weights: str | Path) -> WeightSource:
-    from onnxlens.reference_model.weights.absent import AbsentWeights
-    from onnxlens.reference_model.weights.checkpoint import CheckpointWeights
-    from onnxlens.reference_model.weights.seeded import SeededWeights
-    from onnxlens.reference_model.weights.state import state_tensors
-
-    tensors = state_tensors(spec.build(device="meta"))
-    if weights == "none":
-        return AbsentWeights(tensors)
-    if weights == "seeded":
-        return SeededWeights(tensors, spec.checkpoint.prefix)
-    return CheckpointWeights(Path(weights), spec.name, tensors, spec.checkpoint)

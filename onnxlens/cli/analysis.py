@@ -10,11 +10,11 @@ import click
 from onnxlens import api
 from onnxlens.cli import progress
 from onnxlens.cli.options import format_option, settings_from, with_settings
+from onnxlens.specs.results import Reference
 
 CHECK_FAILED = 1
 
 By = Literal["module", "op", "node"]
-Against = Literal["pytorch", "unoptimised"]
 
 
 @click.command()
@@ -70,7 +70,7 @@ def check(
             target,
             settings_from(options),
             provider=provider,
-            reference=cast(Against, against),
+            reference=cast(Reference, against),
             tolerance=tolerance,
             progress=report,
         )

@@ -11,6 +11,7 @@ import click
 from onnxlens.cli.analysis import check, profile
 from onnxlens.cli.exporting import export, graphs
 from onnxlens.cli.pictures import render
+from onnxlens.cli.running import run as run_verb
 from onnxlens.errors import OnnxlensError
 
 BAD_INPUT = 2
@@ -30,7 +31,7 @@ def cli() -> None:
     """
 
 
-for verb in (graphs, export, profile, check, render):
+for verb in (run_verb, graphs, export, profile, check, render):
     cli.add_command(verb)
 
 
@@ -45,20 +46,21 @@ def run(arguments: list[str]) -> int:
         return int(cli.main(arguments, prog_name="onnxlens", standalone_mode=False) or 0)
     except click.exceptions.Exit as stop:
         return stop.exit_code
+    except click.exceptions.NoArgsIsHelpError as help_page:
+        help_page.show()
+        return BAD_INPUT
+    except click.UsageError as error:
+        command = error.ctx.command_path if error.ctx else "onnxlens"
+        return _refuse(f"{error.format_message()} (see '{command} --help')")
     except click.ClickException as error:
-        hint = (
-            f" (see 'onnxlens {' '.join(arguments[:1])} --help')"
-            if isinstance(error, click.UsageError)
-            else ""
-        )
-        return _refuse(error.format_message().replace("\n", " ") + hint)
+        return _refuse(error.format_message())
     except OnnxlensError as error:
-        return _refuse(" ".join(str(error).split()))
+        return _refuse(str(error))
     except (click.Abort, KeyboardInterrupt):
         return INTERRUPTED
-    except BrokenPipeError:
-        # The reader has gone, as in `onnxlens graphs | head`: the interpreter must not flush into the closed
-        # pipe.
+    except SystemExit:
+        # The reader has gone, as in `onnxlens graphs | head`: click takes that for an error. The interpreter
+        # must not flush into the closed pipe.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
     except Exception:
@@ -68,5 +70,5 @@ def run(arguments: list[str]) -> int:
 
 
 def _refuse(message: str) -> int:
-    print(f"onnxlens: {message}", file=sys.stderr)
+    print(f"onnxlens: {' '.join(message.split())}", file=sys.stderr)
     return BAD_INPUT

@@ -7,7 +7,7 @@ from typing import Any, TypeVar
 
 import click
 
-from onnxlens.api import Settings
+from onnxlens.targets import Settings
 
 Verb = TypeVar("Verb", bound=Callable[..., Any])
 

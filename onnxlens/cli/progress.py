@@ -1,12 +1,16 @@
-"""Progress on stderr: a line that moves where a person watches, nothing where none does."""
+"""Progress on stderr: lines that move where a person watches, nothing where none does."""
 
 from __future__ import annotations
 
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import TYPE_CHECKING
 
-from onnxlens.specs.progress import Progress, silent
+from onnxlens.specs.progress import Progress, Watch, silent, unwatched
+
+if TYPE_CHECKING:
+    from rich.progress import Progress as Bar
 
 
 @contextmanager
@@ -15,15 +19,46 @@ def shown(title: str) -> Iterator[Progress]:
     if not sys.stderr.isatty():
         yield silent
         return
+    with _bars() as bars:
+        yield _steps(bars, f"{title}: ")
+
+
+@contextmanager
+def watched() -> Iterator[Watch]:
+    """A watch over several graphs: which of how many, its step, how far that is, and the time so far."""
+    if not sys.stderr.isatty():
+        yield unwatched
+        return
+    with _bars() as bars:
+        whole = bars.add_task("")
+        report = _steps(bars, "  ")
+
+        def watch(graph: str, place: int, count: int) -> Progress:
+            bars.update(whole, description=f"{graph} ({place} of {count})", completed=place - 1, total=count)
+            return report
+
+        yield watch
+
+
+def _steps(bars: Bar, prefix: str) -> Progress:
+    """A callback with a line of its own, whose clock starts anew with every step."""
+    task = bars.add_task(prefix)
+    current = ""
+
+    def report(step: str, done: int, total: int) -> None:
+        nonlocal current
+        if step != current:
+            current = step
+            bars.reset(task, description=f"{prefix}{step}", total=total or None)
+        bars.update(task, completed=done, total=total or None)
+
+    return report
+
+
+def _bars() -> Bar:
     from rich.console import Console
     from rich.progress import BarColumn, SpinnerColumn, TextColumn, TimeElapsedColumn
     from rich.progress import Progress as Bar
 
     columns = (SpinnerColumn(), TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn())
-    with Bar(*columns, console=Console(stderr=True), transient=True) as bar:
-        task = bar.add_task(title, total=None)
-
-        def report(step: str, done: int, total: int) -> None:
-            bar.update(task, description=f"{title}: {step}", completed=done, total=total or None)
-
-        yield report
+    return Bar(*columns, console=Console(file=sys.stderr), transient=True)

@@ -26,7 +26,10 @@ def open_export(onnx_path: Path) -> ExportedGraph:
         )
     beside = manifest_path_of(onnx_path)
     if not beside.is_file():
-        raise GraphError(f"{onnx_path}: no manifest {beside.name} beside it, so its PyTorch side is unknown")
+        raise GraphError(
+            f"{onnx_path}: no manifest {beside.name} beside it, so its PyTorch side is unknown; "
+            "compare with the file itself: --against unoptimised"
+        )
     return ExportedGraph(onnx_path, read_spec(beside, Manifest))
 
 
@@ -50,6 +53,7 @@ class ExportedWeights:
                 f"{exported.data_path}: no such file; it holds the weights of {exported.onnx_path.name}"
             )
         self.label = exported.manifest.weights
+        self._data_path = exported.data_path
         self._initializers = ir.load(exported.onnx_path).graph.initializers
         self._unused = {
             tensor.name: tensor
@@ -68,4 +72,9 @@ class ExportedWeights:
         values = self._initializers[name].const_value
         if values is None:
             raise CheckpointError(f"{name}: the graph names it and gives it no value")
-        return np.array(values.numpy())
+        try:
+            return np.array(values.numpy())
+        except (OSError, ValueError) as error:
+            raise CheckpointError(
+                f"{self._data_path}: {name} cannot be read ({error}); is the file cut short? export again"
+            ) from error

@@ -34,8 +34,11 @@ def point_at_file(model: ir.Model, tensors: Mapping[str, TensorSpec], location: 
     offset = 0
     for name, weight in model.graph.initializers.items():
         if name not in tensors:
-            if not isinstance(weight.const_value, ir.Tensor):
-                raise ExportError(f"{model.graph.name}: weight {name!r} is not in the module's state_dict")
+            if not _has_values(weight):
+                raise ExportError(
+                    f"{model.graph.name}: weight {name!r} is not in the module's state_dict, so it has no "
+                    "value; make it a parameter or a persistent buffer"
+                )
             continue
         size = tensors[name].size_bytes
         if (
@@ -51,6 +54,13 @@ def point_at_file(model: ir.Model, tensors: Mapping[str, TensorSpec], location: 
             location, offset, size, weight.dtype, shape=weight.shape, name=name, base_dir=""
         )
         offset += -(-size // ALIGNMENT_BYTES) * ALIGNMENT_BYTES
+
+
+def _has_values(constant: ir.Value) -> bool:
+    """Whether the tensor is really there: not left out, and not one of the fakes that tracing ran on."""
+    from torch._subclasses.fake_tensor import FakeTensor
+
+    return constant.const_value is not None and not isinstance(constant.const_value.raw, FakeTensor)
 
 
 def write(model: ir.Model, source: WeightSource, path: Path, progress: Progress) -> None:

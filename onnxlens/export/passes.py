@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 import onnx_ir as ir
+from onnx_ir.passes import common
 from onnxscript import optimizer
 
 from onnxlens.errors import ExportError
@@ -22,12 +23,28 @@ def simplify(model: ir.Model) -> None:
     """Fold shape arithmetic and constants, infer shapes, drop what is unused.
 
     Weights are graph inputs meanwhile: nothing that depends on a weight is folded, so every weight keeps its
-    name and value, and the same module gives the same graph whether its weights are known or not.
+    name and value, and the same module gives the same graph whether its weights are known or not. Equal
+    expressions are not merged, as the exporter's own optimiser would: that takes work away from all modules
+    but the first.
     """
     with weights_as_inputs(model.graph):
-        optimizer.optimize_ir(
-            model, input_size_limit=FOLD_LIMIT_ELEMENTS, output_size_limit=FOLD_LIMIT_ELEMENTS
+        common.InlinePass()(model)
+        optimizer.fold_constants(
+            model,
+            onnx_shape_inference=True,
+            input_size_limit=FOLD_LIMIT_ELEMENTS,
+            output_size_limit=FOLD_LIMIT_ELEMENTS,
         )
+        for tidy in (
+            common.RemoveUnusedNodesPass(),
+            common.RemoveUnusedFunctionsPass(),
+            common.RemoveUnusedOpsetsPass(),
+            common.LiftConstantsToInitializersPass(lift_all_constants=True, size_limit=0),
+            common.DeduplicateInitializersPass(size_limit=FOLD_LIMIT_ELEMENTS),
+            common.OutputFixPass(),
+            common.NameFixPass(),
+        ):
+            tidy(model)
 
 
 @contextmanager

@@ -6,10 +6,11 @@ does not depend on where its weights come from.
 
 from __future__ import annotations
 
+import io
 import logging
 import warnings
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, redirect_stderr
 from typing import TYPE_CHECKING
 
 from onnxlens.errors import ExportError
@@ -110,14 +111,14 @@ def _listed(tensors: Sequence[TensorSpec]) -> str:
 def _quiet() -> Iterator[None]:
     """Silence what torch's exporter says about itself and a user can do nothing about.
 
-    It logs the absence of torchvision, and its own use of a deprecated class of torch.utils raises a
-    FutureWarning.
+    It logs the absence of torchvision, its own use of a deprecated class of torch.utils raises a
+    FutureWarning, and before it raises an error it prints the graph that it had so far.
     """
     log = logging.getLogger("torch.onnx")
     level = log.level
     log.setLevel(logging.ERROR)
     try:
-        with warnings.catch_warnings():
+        with warnings.catch_warnings(), redirect_stderr(io.StringIO()):
             warnings.filterwarnings("ignore", category=FutureWarning, message=".*LeafSpec.*")
             yield
     finally:

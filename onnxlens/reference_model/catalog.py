@@ -22,6 +22,13 @@ VAE = VaeConfig()
 GUIDANCE_BATCH = 2
 """Classifier-free guidance runs the negative and the positive prompt side by side."""
 
+SCENARIOS = ("canny", "mlsd", "hed", "scribble", "openpose", "depth", "normal", "seg")
+CONTROL_SD15 = tuple(f"control_sd15_{scenario}.pth" for scenario in SCENARIOS)
+"""Each holds a ControlNet for one kind of control, and all of Stable Diffusion 1.5."""
+
+SD15 = "v1-5-pruned.ckpt"
+"""Stable Diffusion 1.5 alone."""
+
 LATENT_PIXELS = 8
 """Pixels to one position of the latent, along each side."""
 
@@ -57,6 +64,16 @@ def get(name: str, *, batch: int | None = None, height: int = 512, width: int = 
     """
     entry = _entry(name)
     return entry.spec(name, Size(entry.default_batch if batch is None else batch, height, width))
+
+
+def checkpoint_names(name: str) -> tuple[str, ...]:
+    """The published files that hold the graph's weights, and their safetensors twins; the first choice first.
+
+    Raises:
+        UsageError: no graph has the name.
+    """
+    published = _entry(name).published
+    return (*published, *(f"{file.rpartition('.')[0]}.safetensors" for file in published))
 
 
 def _entry(name: str) -> CatalogEntry:
@@ -135,6 +152,7 @@ ENTRIES: Mapping[str, CatalogEntry] = MappingProxyType(
             factory=_clip_text,
             inputs=(TOKENS,),
             outputs=(CONTEXT,),
+            published=(*CONTROL_SD15, SD15),
             checkpoint=CheckpointScope(
                 "cond_stage_model.", optional=("transformer.text_model.embeddings.position_ids",)
             ),
@@ -146,6 +164,7 @@ ENTRIES: Mapping[str, CatalogEntry] = MappingProxyType(
             factory=_controlnet,
             inputs=(X, HINT, TIMESTEPS, CONTEXT),
             outputs=CONTROLS,
+            published=CONTROL_SD15,
             checkpoint=CheckpointScope("control_model."),
             default_batch=GUIDANCE_BATCH,
             size_multiple=UNET_PIXELS,
@@ -157,6 +176,7 @@ ENTRIES: Mapping[str, CatalogEntry] = MappingProxyType(
             factory=_sd_unet,
             inputs=(X, TIMESTEPS, CONTEXT, *CONTROLS),
             outputs=(EPS,),
+            published=(*CONTROL_SD15, SD15),
             checkpoint=CheckpointScope("model.diffusion_model."),
             default_batch=GUIDANCE_BATCH,
             size_multiple=UNET_PIXELS,
@@ -168,6 +188,7 @@ ENTRIES: Mapping[str, CatalogEntry] = MappingProxyType(
             factory=_vae_encoder,
             inputs=(IMAGE,),
             outputs=(MOMENTS,),
+            published=(*CONTROL_SD15, SD15),
             checkpoint=CheckpointScope("first_stage_model.", ("encoder.", "quant_conv.")),
             size_multiple=LATENT_PIXELS,
             min_size=LATENT_PIXELS,
@@ -178,6 +199,7 @@ ENTRIES: Mapping[str, CatalogEntry] = MappingProxyType(
             factory=_vae_decoder,
             inputs=(LATENT,),
             outputs=(IMAGE,),
+            published=(*CONTROL_SD15, SD15),
             checkpoint=CheckpointScope("first_stage_model.", ("decoder.", "post_quant_conv.")),
             size_multiple=LATENT_PIXELS,
             min_size=LATENT_PIXELS,
@@ -188,6 +210,7 @@ ENTRIES: Mapping[str, CatalogEntry] = MappingProxyType(
             factory=_hed,
             inputs=(HED_IMAGE,),
             outputs=HED_EDGES,
+            published=("ControlNetHED.pth",),
             min_size=16,
         ),
         "control-ldm": CatalogEntry(
@@ -196,6 +219,7 @@ ENTRIES: Mapping[str, CatalogEntry] = MappingProxyType(
             factory=_control_ldm,
             inputs=(X, HINT, TIMESTEPS, CONTEXT),
             outputs=(EPS,),
+            published=CONTROL_SD15,
             checkpoint=CheckpointScope(parts=("control_model.", "model.diffusion_model.")),
             default_batch=GUIDANCE_BATCH,
             size_multiple=UNET_PIXELS,

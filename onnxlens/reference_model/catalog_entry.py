@@ -54,6 +54,7 @@ class CatalogEntry:
     Attributes:
         title: what the network is, in a few words.
         factory: makes the module; it imports torch when it is called, not before.
+        published: names of the checkpoint files that hold its weights.
         size_multiple: height and width must be multiples of this many pixels.
         min_size: and at least this many pixels.
     """
@@ -63,6 +64,7 @@ class CatalogEntry:
     factory: Callable[[], nn.Module]
     inputs: tuple[TensorTemplate, ...]
     outputs: tuple[TensorTemplate, ...]
+    published: tuple[str, ...]
     checkpoint: CheckpointScope = CheckpointScope()
     default_batch: int = 1
     size_multiple: int = 1

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from pathlib import Path
-from pickle import UnpicklingError
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -116,19 +115,22 @@ def _open_safetensors(path: Path) -> tuple[Mapping[str, tuple[int, ...]], Reader
 
 def _open_pickled(path: Path) -> tuple[Mapping[str, tuple[int, ...]], Reader]:
     entries = {
-        key: value for key, value in _unwrapped(_load_pickled(path), path).items() if hasattr(value, "shape")
+        key: value
+        for key, value in _unwrapped(_load_pickled(path), path).items()
+        if isinstance(key, str) and hasattr(value, "shape")
     }
     return {key: tuple(value.shape) for key, value in entries.items()}, entries.__getitem__
 
 
 def _load_pickled(path: Path) -> Any:
     """The unpickled file: tensors and plain containers only, mapped from disk where its format allows."""
-    with suppress(RuntimeError):  # files older than torch 1.6 are no zip archives and cannot be mapped
+    # Files older than torch 1.6 are no zip archives and cannot be mapped.
+    with suppress(RuntimeError, OSError):
         return _load_safely(path, mmap=True)
     try:
         return _load_safely(path, mmap=False)
     except (RuntimeError, OSError) as error:
-        reason = str(error).splitlines()[0]
+        reason = (str(error).splitlines() or [type(error).__name__])[0]
         raise CheckpointError(
             f"{path}: not a readable PyTorch checkpoint ({reason}); download it again"
         ) from error
@@ -141,13 +143,15 @@ def _load_safely(path: Path, *, mmap: bool) -> Any:
     try:
         with safe_globals([(_Inert, name) for name in TRAINER_GLOBALS]):
             return torch.load(path, map_location="cpu", weights_only=True, mmap=mmap)
-    except UnpicklingError as error:
+    except (RuntimeError, OSError):
+        raise
+    except EOFError as error:
+        raise CheckpointError(f"{path}: ends before its first object; download it again") from error
+    except Exception as error:  # bytes that are no pickle fail in whatever way they happen to read
         raise CheckpointError(
             f"{path}: holds more than tensors, or is damaged, and was not loaded: a pickle can run code; "
             "use a .safetensors file of the same weights, or one from a source you trust"
         ) from error
-    except EOFError as error:
-        raise CheckpointError(f"{path}: ends before its first object; download it again") from error
 
 
 def _unwrapped(loaded: Any, path: Path) -> Mapping[str, Any]:

@@ -1,0 +1,67 @@
+"""One graph against its reference: the two runs of a parity check, in an order that holds nothing twice."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import numpy as np
+
+from onnxlens.export.exported import ExportedWeights, open_export
+from onnxlens.profile.inputs import sample_inputs
+from onnxlens.profile.loading import load_graph
+from onnxlens.profile.parity import compare, run_module
+from onnxlens.profile.session import open_session, run
+from onnxlens.reference_model.weights.state import filled
+from onnxlens.specs.manifest import ExportedGraph
+from onnxlens.specs.progress import Progress
+from onnxlens.specs.results import ParityReport
+from onnxlens.targets import resolve_again
+
+
+def against_pytorch(path: Path, provider: str, tolerance: float, progress: Progress) -> ParityReport:
+    """ONNX Runtime's outputs for the export at ``path``, against those of the module it came from.
+
+    Raises:
+        GraphError: the file cannot be read, or has no manifest of ours.
+        CheckpointError: its weights are not there.
+        ParityError: the outputs cannot be compared.
+    """
+    exported = open_export(path)
+    manifest = exported.manifest
+    inputs = sample_inputs(manifest.inputs, manifest.input_ranges)
+    progress("running PyTorch", 0, 0)
+    expected = pytorch_outputs(exported, inputs)
+    progress(f"running ONNX Runtime ({provider})", 0, 0)
+    got = run(open_session(path, provider), inputs)
+    results = compare(got, expected, tolerance)
+    return ParityReport(
+        manifest.graph, path.name, manifest.opset, manifest.weights, provider, "pytorch", results
+    )
+
+
+def pytorch_outputs(exported: ExportedGraph, inputs: Mapping[str, np.ndarray]) -> Mapping[str, np.ndarray]:
+    """Run the module of an export, built again, with the weights in the file; it is freed on return."""
+    weights = ExportedWeights(exported)
+    spec = resolve_again(exported.manifest.origin, exported.manifest.settings)
+    module = filled(spec.build(device="meta"), weights)
+    return run_module(module, inputs, [tensor.name for tensor in spec.outputs])
+
+
+def against_unoptimised(path: Path, provider: str, tolerance: float, progress: Progress) -> ParityReport:
+    """ONNX Runtime's outputs for any file, against its own with every graph optimisation off.
+
+    Raises:
+        GraphError: the file cannot be read or run.
+        ParityError: the outputs cannot be compared.
+    """
+    graph = load_graph(path)
+    manifest = graph.manifest
+    inputs = sample_inputs(graph.inputs, manifest.input_ranges if manifest else {})
+    progress("running ONNX Runtime without optimisations", 0, 0)
+    expected = run(open_session(path, provider, optimised=False), inputs)
+    progress(f"running ONNX Runtime ({provider})", 0, 0)
+    got = run(open_session(path, provider), inputs)
+    results = compare(got, expected, tolerance)
+    weights = manifest.weights if manifest else ""
+    return ParityReport(graph.name, path.name, graph.opset, weights, provider, "unoptimised", results)
