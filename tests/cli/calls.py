@@ -1,0 +1,45 @@
+"""Calls of the command line, in this process and in one of its own."""
+
+from __future__ import annotations
+
+import io
+import subprocess
+import sys
+from contextlib import redirect_stderr, redirect_stdout
+from dataclasses import dataclass
+from pathlib import Path
+
+from onnxlens.cli.main import run
+
+ROOT = Path(__file__).parents[2]
+PROGRAM = (sys.executable, "-c", "from onnxlens.cli.main import main; main()")
+
+
+@dataclass(frozen=True)
+class Outcome:
+    code: int
+    out: str
+    err: str
+
+
+def onnxlens(*arguments: object) -> Outcome:
+    """One command line in this process."""
+    out, err = io.StringIO(), io.StringIO()
+    with redirect_stdout(out), redirect_stderr(err):
+        code = run([str(argument) for argument in arguments])
+    return Outcome(code, out.getvalue(), err.getvalue())
+
+
+def onnxlens_process(*arguments: object) -> Outcome:
+    """One command line in a process of its own, where torch and ONNX Runtime may write past Python."""
+    done = subprocess.run(
+        [*PROGRAM, *map(str, arguments)], cwd=ROOT, capture_output=True, text=True, check=False
+    )
+    return Outcome(done.returncode, done.stdout, done.stderr)
+
+
+def done(*arguments: object) -> str:
+    """What a command line that must succeed, and say nothing else, prints."""
+    outcome = onnxlens(*arguments)
+    assert (outcome.code, outcome.err) == (0, ""), outcome
+    return outcome.out

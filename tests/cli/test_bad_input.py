@@ -1,0 +1,200 @@
+"""Bad input: exit code 2, one line on stderr that says what and what to do, and nothing else anywhere."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import torch
+
+from onnxlens.reference_model import catalog
+from tests.cli.calls import onnxlens
+from tests.export.tiny import TARGET
+
+
+def assert_refused(folder: Path, message: str, *arguments: object) -> None:
+    """The call is refused in one line that matches ``message``, and leaves ``folder`` as it is."""
+    before = sorted(folder.rglob("*"))
+    outcome = onnxlens(*arguments)
+    assert outcome.code == 2, outcome
+    assert outcome.out == ""
+    assert re.fullmatch(r"onnxlens: [^\n]+\n", outcome.err), outcome.err
+    assert re.search(message, outcome.err), outcome.err
+    assert sorted(folder.rglob("*")) == before
+
+
+EXPORTS: dict[str, tuple[str, list[str]]] = {
+    "unknown graph": ("unknown graph 'hde': did you mean 'hed'\\? the graphs are ", ["hde"]),
+    "opset under": ("opset 17 is not written faithfully .*; choose 18 to 25", ["hed", "--opset", "17"]),
+    "opset over": ("opset 26 is not written faithfully .*; choose 18 to 25", ["hed", "--opset", "26"]),
+    "no batch": ("graph 'hed': batch 0 is too small; use at least 1", ["hed", "--batch", "0"]),
+    "small": ("graph 'hed': height 8 is too small; use at least 16", ["hed", "--height", "8"]),
+    "odd size": (
+        "graph 'controlnet': width 100 is not a multiple of 64 pixels; use 64 or 128",
+        ["controlnet", "--width", "100"],
+    ),
+    "no number": ("Invalid value for '--batch'.*\\(see 'onnxlens export --help'\\)", ["hed", "--batch", "x"]),
+    "no weights": (
+        "none\\.pth: no such file; give a checkpoint, or --weights",
+        ["hed", "--weights", "none.pth"],
+    ),
+    "no module": ("cannot be imported .*; give package\\.module:factory", ["no.such:factory"]),
+    "no factory": ("is a int, expected a function", ["tests.export.tiny:NOT_CALLABLE"]),
+    "no spec": ("returned a int, expected an onnxlens\\.GraphSpec", ["tests.export.tiny:not_a_spec"]),
+    "tied": ("first\\.weight and second\\.weight are one tensor.*; .*untie", ["tests.export.tiny:tied"]),
+    "wrong outputs": ("outputs are logits .*, declared are logits ", ["tests.export.tiny:renamed_output"]),
+    "untraceable": ("tiny: torch could not trace the module: ", ["tests.export.tiny:untraceable"]),
+}
+
+
+@pytest.mark.parametrize("case", EXPORTS)
+def test_an_export_that_cannot_be_made_is_refused_and_leaves_nothing(case: str, tmp_path: Path) -> None:
+    message, arguments = EXPORTS[case]
+    assert_refused(tmp_path, message, "export", *arguments, "--out", tmp_path / "new" / "out")
+
+
+def test_a_checkpoint_that_lacks_a_key_is_refused_with_the_key(tmp_path: Path) -> None:
+    state = catalog.get("hed").build("meta").state_dict()
+    entries = {key: torch.zeros(1).expand(tensor.shape) for key, tensor in state.items() if key != "norm"}
+    torch.save(entries, tmp_path / "cut.pth")
+    assert_refused(
+        tmp_path,
+        r"cut\.pth: not a checkpoint of hed: 1 of 37 keys missing \(norm\); is it another network's file\?",
+        *("export", "hed", "--weights", tmp_path / "cut.pth", "--out", tmp_path / "out"),
+    )
+
+
+@pytest.mark.parametrize("content", [b"hello world\n", b""], ids=["text", "empty"])
+def test_a_checkpoint_that_is_none_is_refused(content: bytes, tmp_path: Path) -> None:
+    path = tmp_path / "bad.pth"
+    path.write_bytes(content)
+    arguments = ("export", "hed", "--weights", path, "--out", tmp_path / "out")
+    assert_refused(tmp_path, r"bad\.pth: ", *arguments)
+
+
+def test_a_place_that_cannot_be_written_is_refused(tiny: Path, tmp_path: Path) -> None:
+    (tmp_path / "taken").write_text("x", encoding="utf-8")
+    message = r"taken: cannot be written \(.+\); choose another --out"
+    assert_refused(tmp_path, message, "export", TARGET, "--out", tmp_path / "taken")
+    assert_refused(tmp_path, message, "render", tiny, "--out", tmp_path / "taken" / "x.dot")
+
+
+@pytest.mark.parametrize("verb", ["profile", "render"])
+@pytest.mark.parametrize(
+    ("name", "content", "message"),
+    [
+        ("none.onnx", None, r"none\.onnx: no such file; give an \.onnx file or a graph of the catalog"),
+        ("text.onnx", b"hello world\n", r"text\.onnx: not an ONNX file \(.*\); expected a serialised ModelP"),
+        ("empty.onnx", b"", r"empty\.onnx: the file is empty; export or download it again"),
+    ],
+    ids=["missing", "text", "empty"],
+)
+def test_a_file_that_is_no_graph_is_refused(
+    verb: str, name: str, content: bytes | None, message: str, tmp_path: Path
+) -> None:
+    if content is not None:
+        (tmp_path / name).write_bytes(content)
+    out = ["--out", tmp_path / "new" / "x.dot"] if verb == "render" else []
+    assert_refused(tmp_path, message, verb, tmp_path / name, *out)
+
+
+@pytest.mark.parametrize("verb", ["profile", "check"])
+def test_an_unknown_graph_is_refused_with_the_nearest_name(verb: str, tmp_path: Path) -> None:
+    assert_refused(tmp_path, "unknown graph 'clip-txt': did you mean 'clip-text'", verb, "clip-txt")
+
+
+@pytest.mark.parametrize("verb", ["profile", "check"])
+@pytest.mark.parametrize("option", [("--opset", "23"), ("--height", "64"), ("--weights", "none")])
+def test_settings_of_another_export_are_refused_for_a_file(
+    verb: str, option: tuple[str, str], tiny: Path, tmp_path: Path
+) -> None:
+    assert_refused(tmp_path, r"tiny\.onnx: .* are those of the file; leave those", verb, tiny, *option)
+
+
+def without_manifest(path: Path) -> None:
+    path.with_suffix(".json").unlink()
+
+
+def without_data(path: Path) -> None:
+    path.with_name("tiny.onnx.data").unlink()
+
+
+def with_cut_data(path: Path) -> None:
+    path.with_name("tiny.onnx.data").write_bytes(b"cut")
+
+
+def with_a_manifest_of_lists(path: Path) -> None:
+    path.with_suffix(".json").write_text('["onnxlens.manifest/1"]', encoding="utf-8")
+
+
+def with_a_broken_manifest(path: Path) -> None:
+    path.with_suffix(".json").write_text('{"schema": "onnxlens.manifest/1"', encoding="utf-8")
+
+
+@pytest.mark.parametrize(
+    ("spoil", "message"),
+    [
+        (without_manifest, r"tiny\.onnx: no manifest tiny\.json beside it.*--against unoptimised"),
+        (without_data, r"tiny\.onnx\.data: no such file; it holds the weights of tiny\.onnx"),
+        (with_cut_data, r"tiny\.onnx\.data: .* cannot be read .*; is the file cut short\? export again"),
+        (with_a_manifest_of_lists, r"tiny\.json: not a Manifest: a list, expected an object"),
+        (with_a_broken_manifest, r"tiny\.json: cannot be read as JSON: "),
+    ],
+)
+def test_a_spoiled_export_cannot_be_checked(
+    spoil: Callable[[Path], None], message: str, tiny_copy: Path, tmp_path: Path
+) -> None:
+    spoil(tiny_copy)
+    assert_refused(tmp_path, message, "check", tiny_copy)
+
+
+def test_a_weightless_file_cannot_be_checked(bare_tiny: Path) -> None:
+    assert_refused(
+        bare_tiny.parent,
+        r"tiny\.onnx: exported with --weights none, so it cannot run; export with weights",
+        *("check", bare_tiny),
+    )
+    assert_refused(bare_tiny.parent, r"tiny\.onnx: ", "check", bare_tiny, "--against", "unoptimised")
+
+
+@pytest.mark.parametrize("tolerance", ["0", "-1", "nan"])
+def test_a_tolerance_that_is_no_positive_number_is_refused(tolerance: str, tiny: Path) -> None:
+    assert_refused(tiny.parent, "not a positive number", "check", tiny, "--tolerance", tolerance)
+
+
+@pytest.mark.parametrize("name", ["x.gif", "x"])
+def test_a_picture_of_an_unknown_kind_is_refused(name: str, tiny: Path, tmp_path: Path) -> None:
+    message = r"cannot be drawn; choose one of \.svg, \.png, \.pdf, \.dot"
+    assert_refused(tmp_path, message, "render", tiny, "--out", tmp_path / "new" / name)
+
+
+def test_without_graphviz_a_picture_is_refused_and_its_source_is_still_written(
+    tiny: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PATH", "")
+    message = r"Graphviz's dot is missing; install it \(apt-get install graphviz\), or ask for a \.dot file"
+    assert_refused(tmp_path, message, "render", tiny, "--out", tmp_path / "new" / "x.svg")
+    assert onnxlens("render", tiny, "--out", tmp_path / "x.dot").code == 0
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("bogus",), r"No such command 'bogus'\..*\(see 'onnxlens --help'\)"),
+        (("--bogus",), r"No such option '?--bogus.*\(see 'onnxlens --help'\)"),
+        (("export",), r"Missing argument 'TARGET'\. \(see 'onnxlens export --help'\)"),
+        (("export", "hed"), r"Missing option '--out'\. \(see 'onnxlens export --help'\)"),
+        (("profile", "hed", "--dpeth", "1"), r"No such option '?--dpeth.*--depth.*'onnxlens profile --help'"),
+        (("profile", "hed", "--depth", "-1"), r"Invalid value for '--depth': -1 is not in the range"),
+        (("profile", "hed", "--format", "xml"), r"'xml' is not one of 'table', 'json', 'csv', 'md'"),
+        (("profile", "hed", "--by", "layer"), r"'layer' is not one of 'module', 'op', 'node'"),
+        (("profile", "hed", "clip-text"), r"unexpected extra argument"),
+        (("check", "hed", "--against", "keras"), r"'keras' is not one of 'pytorch', 'unoptimised'"),
+    ],
+)
+def test_a_wrong_command_line_is_refused_with_the_page_that_helps(
+    arguments: tuple[str, ...], message: str, tmp_path: Path
+) -> None:
+    assert_refused(tmp_path, message, *arguments)

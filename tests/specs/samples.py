@@ -1,0 +1,116 @@
+"""One valid spec of every kind that is written as JSON, small enough to read."""
+
+from __future__ import annotations
+
+from onnxlens.specs.flow import FlowEdge, FlowGraph, FlowNode
+from onnxlens.specs.hardware import HardwareSpec
+from onnxlens.specs.ledger import Ledger, ModuleCost, NodeCost, Totals
+from onnxlens.specs.manifest import Manifest, StateTensor
+from onnxlens.specs.results import LatencyResult, ParityReport, ParityResult
+from onnxlens.specs.tensor import TensorSpec
+
+IMAGE = TensorSpec("image", "float32", ("batch", 3, 8, 8))
+EDGES = TensorSpec("edges", "float16", (1, 4, 8, 8))
+
+MANIFEST = Manifest(
+    graph="edge",
+    origin="package.module:edge",
+    family="user",
+    opset=18,
+    settings={"batch": 1, "height": 8, "width": 8},
+    weights="seeded",
+    has_weights=True,
+    inputs=(IMAGE,),
+    outputs=(EDGES,),
+    input_ranges={"image": (0.0, 255.0)},
+    modules={"": "Edge", "conv": "Conv2d"},
+    tensors=(
+        StateTensor("conv.weight", "float32", (4, 3, 3, 3), "parameter"),
+        StateTensor("steps", "int64", (), "buffer"),
+    ),
+    versions={"torch": "2"},
+)
+
+CONV = NodeCost("conv", "Conv", "", "conv", "Conv2d", macs=100, params=108, weight_read_bytes=432)
+RELU = NodeCost("relu", "Relu", "", "", "Edge", vector_ops=7, read_bytes=28, write_bytes=28)
+FOO = NodeCost("foo", "Foo", "com.foo", "", "Edge", status="unknown", reason="no rule for com.foo::Foo")
+
+
+def module_cost(path: str, *, macs: int, vector_ops: int, latency_s: float | None = None) -> ModuleCost:
+    return ModuleCost(
+        path=path,
+        class_name="Conv2d" if path else "Edge",
+        depth=1 if path else 0,
+        order=1,
+        inputs=(IMAGE,),
+        outputs=(EDGES,),
+        operators={"Conv": 1},
+        macs=macs,
+        vector_ops=vector_ops,
+        special_ops=0,
+        params=108,
+        weight_read_bytes=432,
+        read_bytes=0 if path else 28,
+        write_bytes=0 if path else 28,
+        unknown_nodes=0 if path else 1,
+        resident_weight_bytes=432,
+        live_bytes=56,
+        latency_s=latency_s,
+    )
+
+
+TOTALS = Totals(
+    nodes=3,
+    macs=100,
+    vector_ops=7,
+    special_ops=0,
+    flops=207,
+    params=108,
+    buffers=1,
+    weight_read_bytes=432,
+    read_bytes=28,
+    write_bytes=28,
+    resident_weight_bytes=432,
+    peak_live_bytes=56,
+    free_nodes=0,
+    unknown_nodes=1,
+    unknown_bytes=16,
+)
+
+LEDGER = Ledger(
+    graph="edge",
+    source="edge.onnx",
+    opset=18,
+    attribution="metadata",
+    weights="seeded",
+    totals=TOTALS,
+    modules=(
+        module_cost("", macs=100, vector_ops=7),
+        module_cost("conv", macs=100, vector_ops=0, latency_s=0.5),
+    ),
+    nodes=(CONV, RELU, FOO),
+    notes=("a note",),
+    conventions={"macs": "multiply-accumulates"},
+)
+
+FLOW = FlowGraph(
+    graph="edge",
+    source="edge.onnx",
+    depth=1,
+    nodes=(
+        FlowNode("input/image", "input", "image", "image"),
+        FlowNode("n1", "module", "block.conv", "Conv2d", (("block", "Block"),), 1, 100, 108),
+    ),
+    edges=(FlowEdge("input/image", "n1", IMAGE),),
+)
+
+PARITY_RESULT = ParityResult("edges", 1e-6, 1e-7, 2.0, 1e-6, 1.0, 1e-5, True)
+PARITY = ParityReport("edge", "edge.onnx", 18, "seeded", "cpu", "pytorch", (PARITY_RESULT,))
+LATENCY = LatencyResult(0.2, 0.1, 0.3, 1, 5, "cpu", "a processor", 0.25)
+HARDWARE = HardwareSpec(
+    name="chip",
+    peak_macs_per_s={"int8": 2e12},
+    dram_bytes_per_s=1e11,
+    sources={"peak_macs_per_s": "data sheet", "dram_bytes_per_s": "data sheet", "mac_array": "data sheet"},
+    mac_array=(16, 32),
+)

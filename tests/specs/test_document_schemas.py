@@ -1,0 +1,146 @@
+"""Every JSON document that is written follows its published schema, and the schemas refuse what does not."""
+
+from __future__ import annotations
+
+import copy
+import json
+from dataclasses import fields
+from pathlib import Path
+from typing import Any
+
+import pytest
+from jsonschema import Draft202012Validator
+
+from onnxlens import api
+from onnxlens.reports.documents import catalog_document, parity_document, profile_document
+from onnxlens.specs.codec import to_text
+from onnxlens.specs.flow import FlowEdge, FlowGraph, FlowNode
+from onnxlens.specs.ledger import ModuleCost, NodeCost, OperatorCost
+from onnxlens.specs.manifest import Manifest, StateTensor
+from onnxlens.specs.results import ParityResult
+from tests.export.tiny import TARGET
+from tests.specs import samples
+
+SCHEMAS = Path(__file__).parents[2] / "docs" / "schemas"
+KINDS = ("profile", "parity", "catalog", "manifest")
+
+
+def schema(kind: str) -> dict[str, Any]:
+    content: dict[str, Any] = json.loads((SCHEMAS / f"{kind}.schema.json").read_text(encoding="utf-8"))
+    return content
+
+
+def complaints(kind: str, document: Any) -> list[str]:
+    errors = Draft202012Validator(schema(kind)).iter_errors(document)
+    return [f"{error.json_path}: {error.message}" for error in errors]
+
+
+@pytest.fixture(scope="session")
+def documents(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
+    """A document of each kind, as the text that a user gets, made from a real export."""
+    exported = api.export_graph(TARGET, tmp_path_factory.mktemp("documents"))
+    written = {
+        "profile": to_text(profile_document(*api.profile_with_flow(exported.onnx_path))),
+        "parity": to_text(parity_document(api.check_graph(exported.onnx_path))),
+        "catalog": to_text(catalog_document(api.list_graphs())),
+        "manifest": exported.manifest_path.read_text(encoding="utf-8"),
+    }
+    return {kind: json.loads(text) for kind, text in written.items()}
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_schema_is_one_and_names_its_kind(kind: str) -> None:
+    content = schema(kind)
+    Draft202012Validator.check_schema(content)
+    assert content["$schema"] == "https://json-schema.org/draft/2020-12/schema"
+    assert content["properties"]["schema"] == {"const": f"onnxlens.{kind}/1"}
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_real_document_follows_its_schema(kind: str, documents: dict[str, Any]) -> None:
+    assert complaints(kind, documents[kind]) == []
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_document_of_another_kind_is_refused(kind: str, documents: dict[str, Any]) -> None:
+    assert all(complaints(kind, documents[other]) for other in KINDS if other != kind)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_document_that_lacks_a_field_or_has_one_more_is_refused(
+    kind: str, documents: dict[str, Any]
+) -> None:
+    for key in documents[kind]:
+        cut = {name: value for name, value in documents[kind].items() if name != key}
+        assert any(f"'{key}' is a required property" in complaint for complaint in complaints(kind, cut)), key
+    assert "colour" in complaints(kind, {**documents[kind], "colour": "red"})[0]
+
+
+MUTILATIONS: tuple[tuple[str, tuple[str | int, ...], Any], ...] = (
+    ("profile", ("schema",), "onnxlens.profile/2"),
+    ("profile", ("opset",), "18"),
+    ("profile", ("attribution",), "guessed"),
+    ("profile", ("totals", "macs"), 1.5),
+    ("profile", ("totals", "macs"), -1),
+    ("profile", ("totals", "colour"), 1),
+    ("profile", ("modules", 0, "inputs", 0, "shape", 0), 1.5),
+    ("profile", ("modules", 0, "latency_s"), "fast"),
+    ("profile", ("ops", 0, "nodes"), 0),
+    ("profile", ("nodes", 0, "status"), "done"),
+    ("profile", ("flow", "nodes", 0, "kind"), "box"),
+    ("profile", ("flow", "edges", 0, "tensor"), "x"),
+    ("parity", ("reference",), "itself"),
+    ("parity", ("passed",), "yes"),
+    ("parity", ("outputs", 0, "tolerance"), 0),
+    ("parity", ("outputs", 0, "cosine"), 2),
+    ("catalog", ("graphs",), []),
+    ("catalog", ("graphs", 0, "family"), "gan"),
+    ("catalog", ("graphs", 0, "min_size"), 0),
+    ("manifest", ("opset",), 17),
+    ("manifest", ("settings", "depth"), 1),
+    ("manifest", ("tensors", 0, "kind"), "weight"),
+    ("manifest", ("input_ranges", "image"), [1.0]),
+    ("manifest", ("modules", ""), None),
+)
+
+
+@pytest.mark.parametrize(("kind", "place", "value"), MUTILATIONS, ids=lambda part: str(part))
+def test_a_mutilated_document_is_refused_at_the_place(
+    kind: str, place: tuple[str | int, ...], value: Any, documents: dict[str, Any]
+) -> None:
+    document = copy.deepcopy(documents[kind])
+    holder = document
+    for step in place[:-1]:
+        holder = holder[step]
+    holder[place[-1]] = value
+    assert len(complaints(kind, document)) == 1
+
+
+def test_figures_that_are_measured_later_and_unknown_nodes_are_in_the_schema() -> None:
+    document = json.loads(to_text(profile_document(samples.LEDGER, samples.FLOW)))
+    assert document["modules"][1]["latency_s"] == 0.5
+    assert document["nodes"][2]["status"] == "unknown"
+    assert complaints("profile", document) == []
+
+
+@pytest.mark.parametrize(
+    ("kind", "definition", "spec"),
+    [
+        ("profile", "module", ModuleCost),
+        ("profile", "operator", OperatorCost),
+        ("profile", "node", NodeCost),
+        ("profile", "flow", FlowGraph),
+        ("profile", "flow_node", FlowNode),
+        ("profile", "flow_edge", FlowEdge),
+        ("parity", "output", ParityResult),
+        ("manifest", "state_tensor", StateTensor),
+        ("manifest", None, Manifest),
+    ],
+)
+def test_a_schema_names_the_fields_of_the_spec_it_describes(
+    kind: str, definition: str | None, spec: Any
+) -> None:
+    content = schema(kind)
+    described = content if definition is None else content["$defs"][definition]
+    assert set(described["properties"]) == {field.name for field in fields(spec)}
+    assert described["additionalProperties"] is False

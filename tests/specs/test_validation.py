@@ -1,0 +1,162 @@
+"""A spec that contradicts itself cannot be made."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+import pytest
+from torch import nn
+
+from onnxlens.errors import GraphError, ParityError, UsageError
+from onnxlens.specs.graph import CheckpointScope, GraphSpec
+from onnxlens.specs.ledger import NodeCost
+from onnxlens.specs.tensor import TensorSpec, dtype_name, storage_bytes
+from tests.specs import samples
+
+GRAPH = GraphSpec(
+    name="edge",
+    family="user",
+    factory=lambda: nn.Linear(2, 3),
+    inputs=(samples.IMAGE,),
+    outputs=(samples.EDGES,),
+    input_ranges={"image": (0, 1)},
+)
+
+REFUSED: tuple[tuple[str, Callable[[], Any], type[Exception], str], ...] = (
+    ("negative", lambda: TensorSpec("x", "int8", (2, -1)), ValueError, r"dimension -1 of \(2, -1\)"),
+    ("nameless", lambda: TensorSpec("x", "int8", ("",)), ValueError, "is not a size or a symbol"),
+    ("family", lambda: replace(GRAPH, family="gan"), UsageError, "family 'gan' is none of annotator"),
+    ("twice", lambda: replace(GRAPH, outputs=(samples.IMAGE,)), UsageError, "tensor 'image' is named twice"),
+    ("range", lambda: replace(GRAPH, input_ranges={}), UsageError, r"the inputs are \['image'\]"),
+    ("extra", lambda: replace(GRAPH, input_ranges={"image": (0, 1), "y": (0, 1)}), UsageError, "'y'"),
+    ("schema", lambda: replace(samples.MANIFEST, schema="other/1"), GraphError, "has schema 'other/1'"),
+    ("status", lambda: replace(samples.CONV, status="done"), GraphError, "status 'done' is none of"),
+    ("reasonless", lambda: replace(samples.CONV, status="unknown"), GraphError, "with reason ''"),
+    ("reasoned", lambda: replace(samples.CONV, reason="why"), GraphError, "'counted' with reason 'why'"),
+    (
+        "shared id",
+        lambda: replace(samples.FLOW, nodes=(samples.FLOW.nodes[1],) * 2, edges=()),
+        GraphError,
+        "two boxes share an id",
+    ),
+    (
+        "from nowhere",
+        lambda: replace(samples.FLOW, nodes=samples.FLOW.nodes[1:]),
+        GraphError,
+        "edge input/image -> n1 ends at no box",
+    ),
+    (
+        "to nowhere",
+        lambda: replace(samples.FLOW, nodes=samples.FLOW.nodes[:1]),
+        GraphError,
+        "edge input/image -> n1 ends at no box",
+    ),
+    ("zero", lambda: replace(samples.PARITY_RESULT, tolerance=0.0), ParityError, "not a positive number"),
+    ("nan", lambda: replace(samples.PARITY_RESULT, tolerance=float("nan")), ParityError, "nan of 'edges'"),
+    ("no run", lambda: replace(samples.LATENCY, runs=0), UsageError, "over 0 runs"),
+    ("p10", lambda: replace(samples.LATENCY, p10_s=0.21), UsageError, "do not ascend"),
+    ("p90", lambda: replace(samples.LATENCY, p90_s=0.19), UsageError, "do not ascend"),
+    ("past", lambda: replace(samples.LATENCY, p10_s=-0.1), UsageError, "do not ascend"),
+    ("share", lambda: replace(samples.LATENCY, unattributed=1.1), UsageError, "not between 0 and 1"),
+    ("figure", lambda: replace(samples.HARDWARE, dram_bytes_per_s=0), UsageError, "dram_bytes_per_s is 0"),
+    ("peak", lambda: replace(samples.HARDWARE, peak_macs_per_s={"int8": -1}), UsageError, "peak_macs_per_s"),
+    ("array", lambda: replace(samples.HARDWARE, mac_array=(16, 0)), UsageError, r"mac_array is \(16, 0\)"),
+    ("source", lambda: replace(samples.HARDWARE, on_chip_bytes=1), UsageError, "on_chip_bytes has no source"),
+)
+
+
+@pytest.mark.parametrize(
+    ("build", "error", "message"), [case[1:] for case in REFUSED], ids=[case[0] for case in REFUSED]
+)
+def test_a_contradiction_is_refused(build: Callable[[], Any], error: type[Exception], message: str) -> None:
+    with pytest.raises(error, match=message):
+        build()
+
+
+@pytest.mark.parametrize(
+    "figure", ["macs", "vector_ops", "special_ops", "weight_read_bytes", "read_bytes", "write_bytes"]
+)
+@pytest.mark.parametrize("where", ["totals", "modules", "nodes"])
+def test_a_ledger_whose_sums_differ_is_refused(where: str, figure: str) -> None:
+    def raised(row: Any) -> Any:
+        return replace(row, **{figure: getattr(row, figure) + 1})
+
+    rows = getattr(samples.LEDGER, where)
+    changed = raised(rows) if where == "totals" else (raised(rows[0]), *rows[1:])
+    with pytest.raises(GraphError, match=f"graph 'edge': {figure} is "):
+        replace(samples.LEDGER, **{where: changed})
+
+
+def test_the_operators_of_a_ledger_are_its_nodes_by_type_most_macs_first() -> None:
+    operators = samples.LEDGER.operators
+    assert [(cost.domain, cost.op_type, cost.nodes) for cost in operators] == [
+        ("", "Conv", 1),
+        ("", "Relu", 1),
+        ("com.foo", "Foo", 1),
+    ]
+    assert [cost.unknown_nodes for cost in operators] == [0, 0, 1]
+    twice = replace(samples.RELU, node="relu_2")
+    totals = replace(samples.TOTALS, vector_ops=14, read_bytes=56, write_bytes=56)
+    doubled = replace(samples.LEDGER, totals=totals, modules=(), nodes=(*samples.LEDGER.nodes, twice))
+    relu = doubled.operators[1]
+    assert (relu.nodes, relu.vector_ops, relu.read_bytes, relu.write_bytes) == (2, 7 + 7, 28 + 28, 28 + 28)
+
+
+def test_flops_are_two_a_mac_and_one_an_element_operation() -> None:
+    assert NodeCost("n", "Op", "", "", "", macs=5, vector_ops=3, special_ops=4).flops == 2 * 5 + 3 + 4
+    assert samples.LEDGER.modules[0].flops == 2 * 100 + 7
+
+
+def test_intensity_is_flops_per_byte_and_none_where_nothing_moves() -> None:
+    assert samples.TOTALS.moved_bytes == 432 + 28 + 28
+    assert samples.TOTALS.arithmetic_intensity == 207 / 488
+    still = replace(samples.TOTALS, weight_read_bytes=0, read_bytes=0, write_bytes=0)
+    assert still.arithmetic_intensity is None
+
+
+@pytest.mark.parametrize(
+    ("dtype", "elements", "size_bytes"),
+    [
+        ("float32", 3, 12),
+        ("bool", 3, 3),
+        ("complex128", 2, 32),
+        ("float8e4m3fn", 5, 5),
+        ("int4", 4, 2),  # two to a byte
+        ("uint4", 5, 3),  # the last byte half empty
+        ("float4e2m1", 1, 1),
+        ("int2", 4, 1),  # four to a byte
+        ("uint2", 5, 2),
+        ("int4", 0, 0),
+        ("string", 3, None),
+    ],
+)
+def test_elements_of_less_than_a_byte_are_packed(dtype: str, elements: int, size_bytes: int | None) -> None:
+    assert storage_bytes(dtype, elements) == size_bytes
+    assert TensorSpec("x", dtype, (elements,)).size_bytes == size_bytes
+
+
+def test_a_dynamic_tensor_has_no_size() -> None:
+    assert samples.IMAGE.elements is None
+    assert samples.IMAGE.size_bytes is None
+    assert samples.IMAGE.shape_text() == "(batch, 3, 8, 8)"
+    assert str(TensorSpec("x", "int8", (2,))) == "x int8(2,)"
+
+
+def test_onnx_names_of_types_become_numpys() -> None:
+    names = ["FLOAT", "DOUBLE", "FLOAT16", "INT64", "BFLOAT16"]
+    assert [dtype_name(name) for name in names] == ["float32", "float64", "float16", "int64", "bfloat16"]
+
+
+def test_a_scope_takes_its_parts_and_leaves_other_networks_keys() -> None:
+    scope = CheckpointScope("vae.", ("encoder.", "quant."))
+    keys = ["vae.encoder.a", "vae.decoder.a", "quant.b", "vae.quant.b", "encoder.a"]
+    assert [scope.module_key(key) for key in keys] == ["encoder.a", None, None, "quant.b", None]
+
+
+def test_a_graph_is_built_in_eval_mode_without_gradients_on_the_device_asked_for() -> None:
+    module = GRAPH.build("meta")
+    assert not module.training
+    assert all(p.is_meta and not p.requires_grad for p in module.parameters())
+    assert not any(p.is_meta for p in GRAPH.build().parameters())
