@@ -35,11 +35,7 @@ def list_graphs(settings: Settings | None = None) -> tuple[GraphSpec, ...]:
     """Every graph of the catalog, at the settings' size."""
     from onnxlens.reference_model import catalog
 
-    chosen = settings or Settings()
-    return tuple(
-        catalog.get(name, batch=chosen.batch, height=chosen.height, width=chosen.width)
-        for name in catalog.names()
-    )
+    return tuple(resolve(name, settings or Settings()).spec for name in catalog.names())
 
 
 def run_reference(job: Job, watch: Watch = unwatched) -> RunSummary:
@@ -66,12 +62,15 @@ def export_graph(
         ExportError: the module cannot be exported.
     """
     from onnxlens.export.exporter import ExportRequest, export
+    from onnxlens.export.tracing import DEFAULT_OPSET
     from onnxlens.specs.manifest import ExportedGraph
 
     chosen = settings or Settings()
     found = resolve(target, chosen)
     source = weight_source(found.spec, chosen.weights or "seeded")
-    request = ExportRequest(found.spec, source, found.origin, found.sizes, chosen.opset)
+    request = ExportRequest(
+        found.spec, source, found.origin, found.sizes, DEFAULT_OPSET if chosen.opset is None else chosen.opset
+    )
     with staged(Path(out), MANIFEST_LAST) as stage:
         exported = export(request, stage, progress)
     return ExportedGraph(Path(out) / exported.onnx_path.name, exported.manifest)
@@ -164,6 +163,8 @@ def check_graph(
     from onnxlens.comparison import against_pytorch, against_unoptimised
     from onnxlens.profile.parity import DEFAULT_TOLERANCE
 
+    if settings is not None and settings.weights == "none" and not is_file(target):
+        raise UsageError(f"{target}: cannot run without weights; choose seeded ones or a checkpoint")
     bound = DEFAULT_TOLERANCE if tolerance is None else tolerance
     with _as_file(target, settings, "seeded", progress) as path:
         if reference == "pytorch":

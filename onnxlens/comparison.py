@@ -27,6 +27,7 @@ def against_pytorch(path: Path, provider: str, tolerance: float, progress: Progr
         CheckpointError: its weights are not there.
         ParityError: the outputs cannot be compared.
     """
+    load_graph(path)  # what is no ONNX graph is refused as that, not for the manifest it has not
     exported = open_export(path)
     manifest = exported.manifest
     inputs = sample_inputs(manifest.inputs, manifest.input_ranges)

@@ -77,7 +77,7 @@ def _failed(name: str, reason: str) -> GraphSummary:
 
 def _run_graph(job: Job, name: str, folder: Path, progress: Progress) -> GraphSummary:
     """Export into ``folder``, count and draw, and, where the graph has weights, compare and time."""
-    pixels = QUICK_PIXELS if job.quick else 512
+    pixels = QUICK_PIXELS if job.quick else None
     found = resolve(name, Settings(height=pixels, width=pixels))
     source = weight_source(found.spec, _weights(job, name))
     exported = export(ExportRequest(found.spec, source, name, found.sizes, job.opset), folder, progress)

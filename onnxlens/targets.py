@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from importlib import import_module
@@ -20,18 +21,21 @@ Target = str | Path
 class Settings:
     """How a graph of the catalog, or of a factory, is built and exported.
 
+    What is None is the task's or the graph's own choice.
+
     Attributes:
-        weights: ``none``, ``seeded``, or a checkpoint's path; None for the task's own choice.
-        batch: None for the graph's own.
-        height: in pixels.
-        width: in pixels.
+        weights: ``none``, ``seeded``, or a checkpoint's path.
+        opset: 18 to 25; None for 18.
+        batch: None for 2 where guidance doubles it, else 1.
+        height: in pixels; None for 512.
+        width: likewise.
     """
 
     weights: str | Path | None = None
-    opset: int = 18
+    opset: int | None = None
     batch: int | None = None
-    height: int = 512
-    width: int = 512
+    height: int | None = None
+    width: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +72,7 @@ class Resolved:
 
 def is_file(target: Target) -> bool:
     """Whether the target means a file: a graph's name and a factory have neither suffix nor separator."""
-    return isinstance(target, Path) or target.endswith(".onnx") or "/" in target or Path(target).is_file()
+    return isinstance(target, Path) or target.endswith(".onnx") or "/" in target
 
 
 def resolve(target: str, settings: Settings) -> Resolved:
@@ -80,10 +84,13 @@ def resolve(target: str, settings: Settings) -> Resolved:
     from onnxlens.reference_model import catalog
 
     if ":" in target:
+        if (settings.batch, settings.height, settings.width) != (None, None, None):
+            raise UsageError(f"{target}: the factory decides on batch and size; leave those options out")
         return Resolved(_from_factory(target), target, {})
-    spec = catalog.get(target, batch=settings.batch, height=settings.height, width=settings.width)
-    batch = int(spec.inputs[0].shape[0])
-    return Resolved(spec, target, {"batch": batch, "height": settings.height, "width": settings.width})
+    height = catalog.PIXELS if settings.height is None else settings.height
+    width = catalog.PIXELS if settings.width is None else settings.width
+    spec = catalog.get(target, batch=settings.batch, height=height, width=width)
+    return Resolved(spec, target, {"batch": int(spec.inputs[0].shape[0]), "height": height, "width": width})
 
 
 def resolve_again(origin: str, sizes: Mapping[str, int]) -> GraphSpec:
@@ -116,19 +123,26 @@ def weight_source(spec: GraphSpec, weights: str | Path) -> WeightSource:
 
 
 def _from_factory(target: str) -> GraphSpec:
-    """Call ``package.module:factory``."""
+    """Call ``package.module:factory``; a module in the current folder is found too."""
     from onnxlens.specs.graph import GraphSpec
 
     module_name, _, attribute = target.partition(":")
+    if "" not in sys.path:
+        sys.path.insert(0, "")
     try:
         factory = getattr(import_module(module_name), attribute)
     except (ImportError, AttributeError, ValueError) as error:
         raise UsageError(f"{target}: cannot be imported ({error}); give package.module:factory") from error
     if not callable(factory):
         raise UsageError(
-            f"{target}: is a {type(factory).__name__}, expected a function that returns a GraphSpec"
+            f"{target}: expected a function that returns a GraphSpec, found {type(factory).__name__}"
         )
-    spec = factory()
+    try:
+        spec = factory()
+    except Exception as error:  # the user's code, not ours
+        raise UsageError(f"{target}: raised {type(error).__name__}: {error}") from error
     if not isinstance(spec, GraphSpec):
-        raise UsageError(f"{target}: returned a {type(spec).__name__}, expected an onnxlens.GraphSpec")
+        raise UsageError(
+            f"{target}: expected it to return an onnxlens.GraphSpec, it returned {type(spec).__name__}"
+        )
     return spec

@@ -133,7 +133,7 @@ def test_a_graph_is_checked_with_the_weights_asked_for(tmp_path: Path) -> None:
     torch.save(state, tmp_path / "trained.pth")
     report = onnxlens.check_graph(TARGET, onnxlens.Settings(weights=tmp_path / "trained.pth"))
     assert (report.weights, report.passed) == ("trained.pth", True)
-    with pytest.raises(CheckpointError, match="exported with --weights none, so it cannot run"):
+    with pytest.raises(UsageError, match="cannot run without weights"):
         onnxlens.check_graph(TARGET, onnxlens.Settings(weights="none"))
 
 
@@ -189,8 +189,8 @@ def test_settings_are_refused_for_a_file_which_has_its_own(
         ("tests.export.tiny:nothing", "has no attribute 'nothing'.*; give package.module:factory"),
         ("tests.export.nowhere:network", "cannot be imported .*No module named 'tests.export.nowhere'"),
         (":network", "cannot be imported"),
-        ("tests.export.tiny:NOT_CALLABLE", "is a int, expected a function that returns a GraphSpec"),
-        ("tests.export.tiny:not_a_spec", "returned a int, expected an onnxlens.GraphSpec"),
+        ("tests.export.tiny:NOT_CALLABLE", "expected a function that returns a GraphSpec, found int"),
+        ("tests.export.tiny:not_a_spec", "expected it to return an onnxlens.GraphSpec, it returned int"),
         ("clip-txt", "unknown graph 'clip-txt': did you mean 'clip-text'?"),
         ("xyzzy", "unknown graph 'xyzzy': the graphs are clip-text, "),
     ],

@@ -41,7 +41,7 @@ def profile(target: str, by: str, depth: int, strict: bool, output_format: str, 
     if strict and ledger.totals.unknown_nodes:
         unknown = next(node for node in ledger.nodes if node.status == "unknown")
         print(
-            f"onnxlens: {ledger.totals.unknown_nodes} nodes are unknown (first: {unknown.reason})",
+            f"onnxlens: unknown nodes: {ledger.totals.unknown_nodes} (first: {unknown.reason})",
             file=sys.stderr,
         )
         return CHECK_FAILED

@@ -50,7 +50,6 @@ def export(request: ExportRequest, directory: Path, progress: Progress = silent)
     model = trace(spec, request.opset)
     progress("simplifying", 0, 0)
     passes.simplify(model)
-    passes.drop_unused_weights(model.graph)
     passes.keep_module_metadata(model)
     _name_producer(model)
     onnx_path = directory / f"{spec.name}.onnx"

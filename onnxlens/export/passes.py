@@ -10,6 +10,7 @@ from onnx_ir.passes import common
 from onnxscript import optimizer
 
 from onnxlens.errors import ExportError
+from onnxlens.export.normalization import split_long_normalizations
 
 KEPT_METADATA = ("pkg.torch.onnx.name_scopes", "pkg.torch.onnx.class_hierarchy")
 """What the exporter says of a node that is about the model. The rest (stack traces, fx nodes) is about the
@@ -29,12 +30,9 @@ def simplify(model: ir.Model) -> None:
     """
     with weights_as_inputs(model.graph):
         common.InlinePass()(model)
-        optimizer.fold_constants(
-            model,
-            onnx_shape_inference=True,
-            input_size_limit=FOLD_LIMIT_ELEMENTS,
-            output_size_limit=FOLD_LIMIT_ELEMENTS,
-        )
+        _fold(model)
+        split_long_normalizations(model.graph)
+        _fold(model)
         for tidy in (
             common.RemoveUnusedNodesPass(),
             common.RemoveUnusedFunctionsPass(),
@@ -45,6 +43,15 @@ def simplify(model: ir.Model) -> None:
             common.NameFixPass(),
         ):
             tidy(model)
+
+
+def _fold(model: ir.Model) -> None:
+    optimizer.fold_constants(
+        model,
+        onnx_shape_inference=True,
+        input_size_limit=FOLD_LIMIT_ELEMENTS,
+        output_size_limit=FOLD_LIMIT_ELEMENTS,
+    )
 
 
 @contextmanager
@@ -63,17 +70,6 @@ def weights_as_inputs(graph: ir.Graph) -> Iterator[None]:
             graph.inputs.remove(weight)
             weight.const_value = value
             graph.initializers[_name(weight)] = weight
-
-
-def drop_unused_weights(graph: ir.Graph) -> list[str]:
-    """Take out the initializers that no node reads, and name them: the forward pass never uses them."""
-    outputs = set(graph.outputs)
-    unused = [
-        name for name, weight in graph.initializers.items() if not weight.uses() and weight not in outputs
-    ]
-    for name in unused:
-        graph.initializers.pop(name)
-    return unused
 
 
 def keep_module_metadata(model: ir.Model) -> None:

@@ -29,6 +29,9 @@ CONTROL_SD15 = tuple(f"control_sd15_{scenario}.pth" for scenario in SCENARIOS)
 SD15 = "v1-5-pruned.ckpt"
 """Stable Diffusion 1.5 alone."""
 
+PIXELS = 512
+"""The side of the picture that the networks were trained on."""
+
 LATENT_PIXELS = 8
 """Pixels to one position of the latent, along each side."""
 
@@ -50,7 +53,7 @@ def title(name: str) -> str:
     return _entry(name).title
 
 
-def get(name: str, *, batch: int | None = None, height: int = 512, width: int = 512) -> GraphSpec:
+def get(name: str, *, batch: int | None = None, height: int = PIXELS, width: int = PIXELS) -> GraphSpec:
     """The graph ``name`` at one size.
 
     Args:

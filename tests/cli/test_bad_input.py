@@ -41,8 +41,14 @@ EXPORTS: dict[str, tuple[str, list[str]]] = {
         ["hed", "--weights", "none.pth"],
     ),
     "no module": ("cannot be imported .*; give package\\.module:factory", ["no.such:factory"]),
-    "no factory": ("is a int, expected a function", ["tests.export.tiny:NOT_CALLABLE"]),
-    "no spec": ("returned a int, expected an onnxlens\\.GraphSpec", ["tests.export.tiny:not_a_spec"]),
+    "no factory": (
+        "expected a function that returns a GraphSpec, found int",
+        ["tests.export.tiny:NOT_CALLABLE"],
+    ),
+    "no spec": (
+        "expected it to return an onnxlens\\.GraphSpec, it returned int",
+        ["tests.export.tiny:not_a_spec"],
+    ),
     "tied": ("first\\.weight and second\\.weight are one tensor.*; .*untie", ["tests.export.tiny:tied"]),
     "wrong outputs": ("outputs are logits .*, declared are logits ", ["tests.export.tiny:renamed_output"]),
     "untraceable": ("tiny: torch could not trace the module: ", ["tests.export.tiny:untraceable"]),

@@ -202,18 +202,3 @@ def test_a_graph_without_module_scopes_is_refused() -> None:
     model = ir.from_proto(onnx.helper.make_model(onnx.helper.make_graph([node], "bare", ends[:1], ends[1:])))
     with pytest.raises(ExportError, match=r"^bare: the exporter wrote no module scopes"):
         passes.keep_module_metadata(model)
-
-
-def test_a_weight_that_no_node_reads_is_dropped_and_named_and_one_that_is_an_output_is_kept() -> None:
-    weights = [
-        onnx.numpy_helper.from_array(np.ones(1, np.float32), name) for name in ("read", "idle", "returned")
-    ]
-    node = onnx.helper.make_node("Add", ["x", "read"], ["y"])
-    x, y, returned = (
-        onnx.helper.make_tensor_value_info(name, onnx.TensorProto.FLOAT, [1])
-        for name in ("x", "y", "returned")
-    )
-    graph = onnx.helper.make_graph([node], "g", [x], [y, returned], weights)
-    model = ir.from_proto(onnx.helper.make_model(graph))
-    assert passes.drop_unused_weights(model.graph) == ["idle"]
-    assert list(model.graph.initializers) == ["read", "returned"]
