@@ -100,30 +100,32 @@ def profile_with_flow(
 
 
 def flow_of(
-    target: Target, depth: int, settings: Settings | None = None, progress: Progress = silent
+    target: Target, depth: int | None = None, settings: Settings | None = None, progress: Progress = silent
 ) -> FlowGraph:
-    """The data flow between the modules down to ``depth``.
+    """The data flow between the modules down to ``depth``; None is the deepest that a person can follow.
 
     Raises:
         UsageError: the target or a setting cannot be used.
         GraphError: the file is no ONNX graph.
     """
-    from onnxlens.profile.flow import build_flow
+    from onnxlens.profile.flow import build_flow, readable_depth
     from onnxlens.profile.ledger import build_ledger
 
     with _loaded(target, settings, progress) as graph:
         progress("counting", 0, 0)
-        return build_flow(graph, build_ledger(graph), depth)
+        return build_flow(graph, build_ledger(graph), readable_depth(graph) if depth is None else depth)
 
 
 def render_graph(
     target: Target,
     out: Path | str,
-    depth: int = 2,
+    depth: int | None = None,
     settings: Settings | None = None,
     progress: Progress = silent,
 ) -> Path:
     """Draw the data flow between the modules down to ``depth`` into ``out`` (.svg, .png, .pdf or .dot).
+
+    A depth of None is the deepest that a person can follow.
 
     Raises:
         UsageError: the target, a setting, or ``out`` cannot be used.

@@ -15,11 +15,9 @@ from onnxlens.cli.options import settings_from, with_settings
 @click.command()
 @click.argument("target")
 @click.option("--out", required=True, type=click.Path(path_type=Path), help="FILE.svg, .png, .pdf or .dot.")
-@click.option(
-    "--depth", type=click.IntRange(min=0), default=2, show_default=True, help="Module levels to open."
-)
+@click.option("--depth", type=click.IntRange(min=0), help="Module levels to open [as many as stay readable].")
 @with_settings
-def render(target: str, out: Path, depth: int, **options: Any) -> None:
+def render(target: str, out: Path, depth: int | None, **options: Any) -> None:
     """Draw the data flow between the modules of TARGET."""
     with progress.shown(f"render {target}") as report:
         click.echo(api.render_graph(target, out, depth, settings_from(options), report))

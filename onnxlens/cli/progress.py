@@ -42,14 +42,15 @@ def watched() -> Iterator[Watch]:
 
 def _steps(bars: Bar, prefix: str) -> Progress:
     """A callback with a line of its own, whose clock starts anew with every step."""
-    task = bars.add_task(prefix)
+    task = bars.add_task(prefix, total=None)
     current = ""
 
     def report(step: str, done: int, total: int) -> None:
-        nonlocal current
+        nonlocal current, task
         if step != current:
             current = step
-            bars.reset(task, description=f"{prefix}{step}", total=total or None)
+            bars.remove_task(task)  # rich cannot take a total back: the next step may not know its own
+            task = bars.add_task(f"{prefix}{step}", total=None)
         bars.update(task, completed=done, total=total or None)
 
     return report

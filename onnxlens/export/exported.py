@@ -73,8 +73,11 @@ class ExportedWeights:
         if values is None:
             raise CheckpointError(f"{name}: the graph names it and gives it no value")
         try:
-            return np.array(values.numpy())
+            copy = np.array(values.numpy())
         except (OSError, ValueError) as error:
             raise CheckpointError(
                 f"{self._data_path}: {name} cannot be read ({error}); is the file cut short? export again"
             ) from error
+        if isinstance(values, ir.ExternalTensor):
+            values.release()  # the mapped pages count as memory until then
+        return copy

@@ -37,7 +37,7 @@ def build_flow(graph: Graph, ledger: Ledger, depth: int) -> FlowGraph:
     return FlowGraph(graph.name, ledger.source, depth, (*inputs, *nodes, *outputs), edges)
 
 
-READABLE_BOXES = 60
+READABLE_BOXES = 40
 """About as many boxes as a person can follow on one page."""
 
 

@@ -86,7 +86,7 @@ class _Rows:
             order=self._order(path),
             inputs=tuple(self._borders[path].inputs.values()),
             outputs=tuple(self._borders[path].outputs.values()),
-            operators=dict(Counter(cost.op_type for cost in costs)),
+            operators=_operators(costs),
             macs=sum(cost.macs for cost in costs),
             vector_ops=sum(cost.vector_ops for cost in costs),
             special_ops=sum(cost.special_ops for cost in costs),
@@ -98,6 +98,15 @@ class _Rows:
             resident_weight_bytes=_resident_bytes(self._nodes[index] for index in running),
             live_bytes=max((self._live[index] for index in running), default=0),
         )
+
+
+def _operators(costs: Sequence[NodeCost]) -> Mapping[str, int]:
+    """How many nodes there are of each operator type; those that do and move most first."""
+    weight: Counter[str] = Counter()
+    for cost in costs:
+        weight[cost.op_type] += cost.macs + cost.moved_bytes
+    times = Counter(cost.op_type for cost in costs)
+    return {op_type: times[op_type] for op_type, _ in weight.most_common()}
 
 
 def _module_params(graph: Graph, costs: Sequence[NodeCost], hierarchy: Hierarchy) -> Mapping[str, int]:

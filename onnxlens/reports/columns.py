@@ -135,8 +135,8 @@ def _indented(ledger: Ledger) -> Callable[[ModuleCost], str]:
 
 
 def _operators(module: ModuleCost, limit: int | None = None) -> str:
-    """``Conv 2, Relu 2``: the types that occur most first."""
-    ranked = sorted(module.operators.items(), key=lambda item: -item[1])
+    """``Conv 2, Relu 2``: the types that do most first."""
+    ranked = list(module.operators.items())
     hidden = len(ranked) - len(ranked[:limit])
     return ", ".join(f"{name} {times}" for name, times in ranked[:limit]) + (
         f", +{hidden} more" if hidden else ""

@@ -10,7 +10,7 @@ import graphviz
 
 from onnxlens.errors import ToolError, UsageError
 from onnxlens.reports.fan_out import FAN_OUT_LIMIT, tagged
-from onnxlens.reports.numbers import short_count
+from onnxlens.reports.numbers import share, short_count
 from onnxlens.specs.flow import FlowEdge, FlowGraph, FlowNode
 
 SUFFIXES = (".svg", ".png", ".pdf", ".dot")
@@ -85,7 +85,7 @@ def dot_source(flow: FlowGraph) -> str:
 
 
 def _title(flow: FlowGraph) -> str:
-    steps = ", ".join(f"{round(100 * share)} %" for share in HEAT_SHARES[1:])
+    steps = ", ".join(f"{round(100 * least)} %" for least in HEAT_SHARES[1:])
     return (
         f"{flow.graph}: data flow between modules, depth {flow.depth}, from {flow.source}\\l"
         f"boxes are numbered in execution order; darker fill: over {steps} of all MACs\\l"
@@ -124,7 +124,7 @@ def _shape(node: FlowNode) -> str:
 def _fill(node: FlowNode, whole: int) -> str:
     if node.kind != "module" or not whole:
         return FILL[node.kind]
-    steps = [step for step, share in enumerate(HEAT_SHARES) if node.macs >= share * whole]
+    steps = [step for step, least in enumerate(HEAT_SHARES) if node.macs >= least * whole]
     return HEAT[steps[-1]]
 
 
@@ -138,7 +138,7 @@ def _label(node: FlowNode, whole: int) -> str:
         lines.append(f'<FONT COLOR="#334e68" POINT-SIZE="10">{escape(name)}</FONT>')
     costs = []
     if node.macs:
-        costs.append(f"{short_count(node.macs)} MACs ({100 * node.macs / whole:.1f} %)")
+        costs.append(f"{short_count(node.macs)} MACs ({share(node.macs, whole)})")
     if node.params:
         costs.append(f"{short_count(node.params)} params")
     if costs:

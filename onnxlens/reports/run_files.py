@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from onnxlens.reports.columns import Column
@@ -32,7 +32,8 @@ def summary_table(summary: RunSummary, table_format: TableFormat) -> str:
     if table_format == "csv":
         return table
     failed = [f"{graph.graph}: {graph.outcome}: {graph.reason}" for graph in summary.graphs if graph.reason]
-    return "\n".join([table, "", *failed, *_conditions(summary)])
+    bullet = "- " if table_format == "md" else ""  # Markdown would run plain lines together
+    return "\n".join([table, "", *(bullet + line for line in (*failed, *_conditions(summary)))])
 
 
 def index_page(summary: RunSummary) -> str:
@@ -81,16 +82,28 @@ def _tensors(graph: GraphSummary, side: str) -> str:
 
 def _conditions(summary: RunSummary) -> list[str]:
     machine = "; ".join(f"{name}: {value}" for name, value in summary.machine.items())
-    return [
+    lines = [
         f"measured on {machine}",
         "latency: median of up to 3 runs of ONNX Runtime after one warm-up",
         f"all of it took {summary.seconds:.0f} s",
-        SEEDED_NOTE,
     ]
+    return [*lines, SEEDED_NOTE] if any(graph.weights == "seeded" for graph in summary.graphs) else lines
 
 
 def _latency(graph: GraphSummary) -> str:
     return f"{graph.latency.median_s * 1000:,.0f} ms" if graph.latency else "-"
+
+
+def _figure(
+    title: str, value: Callable[[GraphSummary], int], short: Callable[[int], str] = str
+) -> Column[GraphSummary]:
+    """A figure of the exported graph; of one that failed none at all, because 0 would be one."""
+    return Column(
+        title,
+        lambda graph: "" if graph.outcome == "failed" else value(graph),
+        lambda graph: "-" if graph.outcome == "failed" else short(value(graph)),
+        right=True,
+    )
 
 
 SUMMARY_COLUMNS: Sequence[Column[GraphSummary]] = (
@@ -98,18 +111,18 @@ SUMMARY_COLUMNS: Sequence[Column[GraphSummary]] = (
     Column("family", lambda g: g.family),
     Column("in", lambda g: shapes(g.inputs), lambda g: shapes(g.inputs, 3)),
     Column("out", lambda g: shapes(g.outputs), lambda g: shapes(g.outputs, 2)),
-    Column("opset", lambda g: g.opset, right=True),
+    _figure("opset", lambda g: g.opset),
     Column("weights", lambda g: g.weights),
-    Column("nodes", lambda g: g.nodes, right=True),
-    Column("MACs", lambda g: g.macs, lambda g: short_count(g.macs), True),
-    Column("params", lambda g: g.params, lambda g: short_count(g.params), True),
+    _figure("nodes", lambda g: g.nodes),
+    _figure("MACs", lambda g: g.macs, short_count),
+    _figure("params", lambda g: g.params, short_count),
     Column(
         "max abs error", lambda g: g.worst.max_abs if g.worst else "", lambda g: _error(g, "max_abs"), True
     ),
     Column("relative L2", lambda g: g.worst.rel_l2 if g.worst else "", lambda g: _error(g, "rel_l2"), True),
     Column("latency", lambda g: g.latency.median_s if g.latency else "", _latency, True),
     Column("result", lambda g: g.outcome),
-    Column("files", lambda g: g.graph + "/"),
+    Column("files", lambda g: f"{g.graph}/" if g.files else ""),
 )
 
 

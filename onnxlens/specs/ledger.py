@@ -73,7 +73,7 @@ class ModuleCost:
     Attributes:
         depth: 0 for the model itself; a module that only holds others and runs nothing is no level.
         order: the place of its first node in the order of execution, from 1; 0 when it runs nothing.
-        operators: how many nodes of each operator type it runs.
+        operators: how many nodes of each operator type it runs; those that do and move most first.
         params: elements of its parameters, shared ones once, whether or not the forward pass uses them.
         resident_weight_bytes: the weights that must be kept for it.
         live_bytes: the most that is alive at once while it runs, weights apart.
