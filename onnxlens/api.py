@@ -13,7 +13,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from onnxlens.errors import UsageError
+from onnxlens.errors import ToolError, UsageError
 from onnxlens.specs.progress import Progress, Watch, silent, unwatched
 from onnxlens.staging import staged
 from onnxlens.targets import Job, Settings, Target, is_file, resolve, weight_source
@@ -125,7 +125,7 @@ def render_graph(
 ) -> Path:
     """Draw the data flow between the modules down to ``depth`` into ``out`` (.svg, .png, .pdf or .dot).
 
-    A depth of None is the deepest that a person can follow.
+    A depth of None is the deepest that a person can follow. Without Graphviz its source is written, as .dot.
 
     Raises:
         UsageError: the target, a setting, or ``out`` cannot be used.
@@ -136,10 +136,17 @@ def render_graph(
 
     place = Path(out)
     require_suffix(place)
+    missing = ""
     with staged(place.parent) as stage:
         flow = flow_of(target, depth, settings, progress)
         progress("drawing", 0, 0)
-        write_picture(flow, stage / place.name)
+        try:
+            write_picture(flow, stage / place.name)
+        except ToolError as error:
+            missing = str(error)
+            write_picture(flow, stage / f"{place.stem}.dot")
+    if missing:
+        raise ToolError(f"{missing}; wrote {place.with_suffix('.dot')}")
     return place
 
 

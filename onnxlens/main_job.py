@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from time import perf_counter
@@ -11,6 +11,7 @@ from time import perf_counter
 from onnxlens.comparison import pytorch_outputs
 from onnxlens.errors import CheckpointError, OnnxlensError
 from onnxlens.export.exporter import ExportRequest, export
+from onnxlens.export.tracing import require_opset
 from onnxlens.profile.flow import build_flow, readable_depth
 from onnxlens.profile.inputs import sample_inputs, save_inputs
 from onnxlens.profile.latency import time_runs
@@ -21,7 +22,7 @@ from onnxlens.profile.parity import DEFAULT_TOLERANCE, compare
 from onnxlens.profile.session import open_session, run
 from onnxlens.reference_model import catalog
 from onnxlens.reports.graph_files import Files, write_counts, write_parity, write_pictures
-from onnxlens.reports.run_files import write_run
+from onnxlens.reports.run_files import RUN_FILES, write_run
 from onnxlens.specs.manifest import ExportedGraph, data_path_of, manifest_path_of
 from onnxlens.specs.progress import Progress, Watch, unwatched
 from onnxlens.specs.results import LatencyResult, ParityReport
@@ -41,12 +42,11 @@ def run_job(job: Job, watch: Watch = unwatched) -> RunSummary:
 
     Raises:
         UsageError: a graph is unknown, or the folder cannot be written.
+        ExportError: the opset is not written faithfully.
+        CheckpointError: there are no such weights.
     """
-    names = tuple(job.graphs) or catalog.names()
-    for name in names:
-        catalog.get(name)
-    with staged(job.out):
-        pass  # an unwritable folder is better known before the first export than after it
+    names = tuple(dict.fromkeys(job.graphs)) or catalog.names()
+    _refuse_early(job, names)
     start = perf_counter()
     graphs = tuple(
         _attempted(job, name, watch(name, place, len(names))) for place, name in enumerate(names, start=1)
@@ -55,6 +55,18 @@ def run_job(job: Job, watch: Watch = unwatched) -> RunSummary:
     with staged(job.out) as stage:
         write_run(summary, stage)
     return summary
+
+
+def _refuse_early(job: Job, names: Sequence[str]) -> None:
+    """What would make every graph fail is better known before the first export than after the last."""
+    for name in names:
+        catalog.get(name)
+    require_opset(job.opset)
+    if job.weights not in ("seeded", "none") and not Path(job.weights).exists():
+        raise CheckpointError(f"{job.weights}: no such file or folder; give a checkpoint, or seeded")
+    with staged(job.out):
+        for name in RUN_FILES:  # of an earlier run: they would link to what this one replaces
+            (job.out / name).unlink(missing_ok=True)
 
 
 def _attempted(job: Job, name: str, progress: Progress) -> GraphSummary:

@@ -64,15 +64,14 @@ def staged_folder(folder: Path, proof: str) -> Iterator[Path]:
     Raises:
         UsageError: ``folder`` is somebody else's, or cannot be written.
     """
+    if folder.is_symlink() or (folder.exists() and not folder.is_dir()):
+        raise UsageError(f"{folder}: is in the way, and no folder; choose another --out")
     if folder.is_dir() and any(folder.iterdir()) and not (folder / proof).is_file():
         raise UsageError(f"{folder}: holds files that are not of an earlier run; choose another --out")
-    try:
-        with staged(folder.parent) as stage:
-            shutil.rmtree(folder, ignore_errors=True)
-            (stage / folder.name).mkdir()
-            yield stage / folder.name
-    except FileExistsError as error:
-        raise UsageError(f"{folder}: is in the way; choose another --out") from error
+    with staged(folder.parent) as stage:
+        shutil.rmtree(folder, ignore_errors=True)
+        (stage / folder.name).mkdir()
+        yield stage / folder.name
 
 
 def _clear_leftovers(directory: Path) -> None:

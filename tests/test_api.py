@@ -10,7 +10,7 @@ import torch
 
 import onnxlens
 from onnxlens import api
-from onnxlens.errors import CheckpointError, GraphError, UsageError
+from onnxlens.errors import GraphError, UsageError
 from onnxlens.specs.manifest import ExportedGraph
 from tests.export import tiny as tiny_network
 from tests.export.tiny import TARGET

@@ -20,7 +20,7 @@ NOT_ALL_DONE = 1
     help="Folder to write into.",
 )  # fmt: skip
 @click.option("--graphs", "names", metavar="G,..", help="Only these graphs of the catalog.")
-@click.option("--weights", metavar="seeded|FILE|DIR", default="seeded", show_default=True,
+@click.option("--weights", metavar="seeded|none|FILE|DIR", default="seeded", show_default=True,
               help="A checkpoint for all chosen graphs, or a folder of published checkpoints.")  # fmt: skip
 @click.option("--opset", type=int, default=18, show_default=True, help="ONNX opset to export, 18 to 25.")
 @click.option("--quick", is_flag=True, help="At 128 x 128 pixels instead of 512 x 512.")
@@ -28,7 +28,7 @@ def run(out: Path, names: str | None, weights: str, opset: int, quick: bool) -> 
     """Export, count, compare, time and draw every graph of the reference model."""
     from onnxlens.reports.run_files import summary_table
 
-    chosen = tuple(name for name in (names or "").split(",") if name)
+    chosen = () if names is None else tuple(name.strip() for name in names.split(","))
     with progress.watched() as watch:
         summary = api.run_reference(Job(out, chosen, weights, quick, opset), watch)
     click.echo(summary_table(summary, "table"))

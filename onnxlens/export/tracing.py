@@ -27,6 +27,18 @@ OPSETS = range(18, 26)
 DEFAULT_OPSET = 18
 
 
+def require_opset(opset: int) -> None:
+    """Refuse an opset before any work is done for it.
+
+    Raises:
+        ExportError: the exporter does not write it faithfully.
+    """
+    if opset not in OPSETS:
+        raise ExportError(
+            f"opset {opset} is not written faithfully by the exporter; choose {OPSETS[0]} to {OPSETS[-1]}"
+        )
+
+
 def trace(spec: GraphSpec, opset: int) -> ir.Model:
     """The graph as torch's exporter writes it, unoptimised; initializers have a name, dtype and shape.
 
@@ -36,10 +48,7 @@ def trace(spec: GraphSpec, opset: int) -> ir.Model:
     import torch
     from torch._subclasses.fake_tensor import FakeTensorMode
 
-    if opset not in OPSETS:
-        raise ExportError(
-            f"opset {opset} is not written faithfully by the exporter; choose {OPSETS[0]} to {OPSETS[-1]}"
-        )
+    require_opset(opset)
     with _quiet(), FakeTensorMode(), torch.no_grad():
         module = spec.build()
         inputs = tuple(_fake(tensor) for tensor in spec.inputs)

@@ -43,9 +43,7 @@ def write_picture(flow: FlowGraph, path: Path) -> None:
     try:
         drawn = graphviz.Source(source).pipe(format=path.suffix.removeprefix("."))
     except graphviz.ExecutableNotFound as error:
-        raise ToolError(
-            "Graphviz's dot is missing; install it (apt-get install graphviz), or ask for a .dot file"
-        ) from error
+        raise ToolError("Graphviz's dot is missing; install it (apt-get install graphviz)") from error
     except graphviz.CalledProcessError as error:
         raise ToolError(f"Graphviz could not draw {path.name}: {str(error).splitlines()[0]}") from error
     path.write_bytes(drawn)

@@ -16,14 +16,21 @@ SEEDED_NOTE = (
     "errors with seeded weights show that the export is right; they say nothing of a trained model's accuracy"
 )
 
+RUN_FILES = ("summary.txt", "summary.md", "summary.csv", "summary.json", "index.md")
+"""What ``write_run`` writes."""
+
 
 def write_run(summary: RunSummary, folder: Path) -> None:
-    """``summary.txt``, ``.md``, ``.csv``, ``.json`` and ``index.md``."""
-    (folder / "summary.txt").write_text(summary_table(summary, "table") + "\n", encoding="utf-8")
-    (folder / "summary.md").write_text(summary_table(summary, "md") + "\n", encoding="utf-8")
-    (folder / "summary.csv").write_text(summary_table(summary, "csv") + "\n", encoding="utf-8")
-    (folder / "summary.json").write_text(to_text(summary_document(summary)), encoding="utf-8")
-    (folder / "index.md").write_text(index_page(summary), encoding="utf-8")
+    """The summary in every format, and the page that links everything."""
+    texts = (
+        summary_table(summary, "table") + "\n",
+        summary_table(summary, "md") + "\n",
+        summary_table(summary, "csv") + "\n",
+        to_text(summary_document(summary)),
+        index_page(summary),
+    )
+    for name, text in zip(RUN_FILES, texts, strict=True):
+        (folder / name).write_text(text, encoding="utf-8")
 
 
 def summary_table(summary: RunSummary, table_format: TableFormat) -> str:
@@ -61,6 +68,8 @@ def _section(graph: GraphSummary) -> list[str]:
             f"- {graph.macs:,} MACs, {graph.params:,} params, {graph.nodes:,} nodes at opset {graph.opset}",
             "- " + _links(graph),
         ]
+    if graph.note:
+        lines += ["", graph.note]
     if "flow svg" in graph.files:
         lines += ["", f"![data flow of {graph.graph}]({graph.files['flow svg']})"]
     return lines

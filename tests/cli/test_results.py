@@ -10,8 +10,9 @@ from typing import Any
 
 import pytest
 
-from onnxlens import api
+from onnxlens import api, main_job
 from onnxlens.reference_model import catalog
+from tests import small_catalog
 from tests.cli.calls import done, onnxlens
 from tests.export import tiny as tiny_network
 from tests.export.tiny import TARGET
@@ -128,6 +129,77 @@ def test_a_picture_is_written_and_named(tiny: Path, tmp_path: Path) -> None:
     assert "TinyAttention" in (tmp_path / "x.dot").read_text(encoding="utf-8")
 
 
+@pytest.fixture
+def small(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A catalog of two networks that run in a moment."""
+    small_catalog.install(monkeypatch)
+
+
+def test_a_run_prints_the_summary_and_where_the_rest_is(small: None, tmp_path: Path) -> None:
+    printed = done("run", "--out", tmp_path / "out", "--graphs", "second,first", "--quick", "--opset", "20")
+    *table, place = printed.splitlines()
+    assert place == f"everything is linked from {tmp_path / 'out' / 'index.md'}"
+    assert table == (tmp_path / "out" / "summary.txt").read_text(encoding="utf-8").splitlines()
+    assert [line.split()[0] for line in table[2:4]] == ["second", "first"]
+    manifest = json.loads((tmp_path / "out" / "second" / "second.json").read_text(encoding="utf-8"))
+    assert (manifest["opset"], manifest["settings"]["height"]) == (20, 128)
+
+
+def test_without_graphviz_a_run_is_done_and_one_line_says_what_to_install(
+    small: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path))
+    outcome = onnxlens("run", "--out", tmp_path / "out")
+    assert outcome.code == 0
+    (line,) = outcome.err.splitlines()
+    assert line.startswith("onnxlens: Graphviz's dot is missing; install it (apt-get install graphviz)")
+    for name in small_catalog.NAMES:
+        names = small_catalog.names_in(tmp_path / "out" / name)
+        assert {"flow.dot", "parity.json", "profile.json", "inputs.npz", f"{name}.onnx"} <= set(names)
+        assert not {"flow.svg", "flow.png"} & set(names)
+        assert f"[dot]({name}/flow.dot)" in (tmp_path / "out" / "index.md").read_text(encoding="utf-8")
+
+
+def test_a_run_in_which_an_output_differs_exits_with_1(
+    small: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(main_job, "DEFAULT_TOLERANCE", 1e-12)
+    outcome = onnxlens("run", "--out", tmp_path / "out", "--graphs", "first")
+    assert (outcome.code, outcome.err) == (1, "")
+    assert "\nfirst: differs: over the tolerance: logits\n" in outcome.out
+
+
+def test_a_run_in_which_a_graph_fails_exits_with_1_after_the_others(
+    small: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "out" / "first").mkdir(parents=True)
+    (tmp_path / "out" / "first" / "thesis.txt").write_text("mine", encoding="utf-8")
+    outcome = onnxlens("run", "--out", tmp_path / "out")
+    assert (outcome.code, outcome.err) == (1, "")
+    results = [line.split()[-2:] for line in outcome.out.splitlines()[2:4]]
+    assert results == [["-", "failed"], ["done", "second/"]]
+    assert "\nfirst: failed: " in outcome.out
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (("--graphs", "frist,second"), "unknown graph 'frist': did you mean 'first'? "),
+        (("--out", "{taken}/out"), "cannot be written"),
+    ],
+)
+def test_a_run_that_cannot_begin_exits_with_2_in_one_line(
+    arguments: tuple[str, str], said: str, small: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "taken").write_text("x", encoding="utf-8")
+    option, value = arguments
+    outcome = onnxlens("run", option, value.format(taken=tmp_path / "taken"))
+    assert (outcome.code, outcome.out, len(outcome.err.splitlines())) == (2, "", 1)
+    assert said in outcome.err
+    assert small_catalog.names_in(tmp_path) == ["taken"]
+
+
 def test_a_fault_of_the_program_exits_with_3_and_shows_where(monkeypatch: pytest.MonkeyPatch) -> None:
     def broken() -> None:
         raise RuntimeError("a wheel came off")
@@ -150,7 +222,7 @@ def test_an_interrupt_exits_with_130(monkeypatch: pytest.MonkeyPatch) -> None:
     assert "Traceback" not in outcome.err
 
 
-@pytest.mark.parametrize("verb", [[], ["export"], ["profile"], ["check"], ["render"], ["graphs"]])
+@pytest.mark.parametrize("verb", [[], ["export"], ["profile"], ["check"], ["render"], ["graphs"], ["run"]])
 def test_every_verb_explains_itself(verb: list[str]) -> None:
     for option in ("--help", "-h"):
         assert done(*verb, option).startswith(f"Usage: onnxlens {' '.join(verb)}".rstrip())

@@ -12,17 +12,25 @@ import pytest
 from jsonschema import Draft202012Validator
 
 from onnxlens import api
-from onnxlens.reports.documents import catalog_document, parity_document, profile_document
+from onnxlens.reports.documents import (
+    catalog_document,
+    parity_document,
+    profile_document,
+    summary_document,
+)
 from onnxlens.specs.codec import to_text
 from onnxlens.specs.flow import FlowEdge, FlowGraph, FlowNode
 from onnxlens.specs.ledger import ModuleCost, NodeCost, OperatorCost
 from onnxlens.specs.manifest import Manifest, StateTensor
-from onnxlens.specs.results import ParityResult
+from onnxlens.specs.results import LatencyResult, ParityResult
+from onnxlens.specs.summary import GraphSummary, RunSummary
+from onnxlens.targets import Job
+from tests import small_catalog
 from tests.export.tiny import TARGET
 from tests.specs import samples
 
 SCHEMAS = Path(__file__).parents[2] / "docs" / "schemas"
-KINDS = ("profile", "parity", "catalog", "manifest")
+KINDS = ("profile", "parity", "catalog", "manifest", "summary")
 
 
 def schema(kind: str) -> dict[str, Any]:
@@ -39,11 +47,15 @@ def complaints(kind: str, document: Any) -> list[str]:
 def documents(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     """A document of each kind, as the text that a user gets, made from a real export."""
     exported = api.export_graph(TARGET, tmp_path_factory.mktemp("documents"))
+    with pytest.MonkeyPatch.context() as patch:
+        small_catalog.install(patch)
+        run = api.run_reference(Job(tmp_path_factory.mktemp("run"), small_catalog.NAMES[:1]))
     written = {
         "profile": to_text(profile_document(*api.profile_with_flow(exported.onnx_path))),
         "parity": to_text(parity_document(api.check_graph(exported.onnx_path))),
         "catalog": to_text(catalog_document(api.list_graphs())),
         "manifest": exported.manifest_path.read_text(encoding="utf-8"),
+        "summary": to_text(summary_document(run)),
     }
     return {kind: json.loads(text) for kind, text in written.items()}
 
@@ -101,6 +113,15 @@ MUTILATIONS: tuple[tuple[str, tuple[str | int, ...], Any], ...] = (
     ("manifest", ("tensors", 0, "kind"), "weight"),
     ("manifest", ("input_ranges", "image"), [1.0]),
     ("manifest", ("modules", ""), None),
+    ("summary", ("graphs",), []),
+    ("summary", ("graphs", 0, "outcome"), "good"),
+    ("summary", ("graphs", 0, "reason"), "done, but"),
+    ("summary", ("graphs", 0, "macs"), 0.5),
+    ("summary", ("graphs", 0, "worst", "tolerance"), 0),
+    ("summary", ("graphs", 0, "latency", "runs"), 0),
+    ("summary", ("graphs", 0, "files", "onnx"), ""),
+    ("summary", ("machine", "cores"), 2),
+    ("summary", ("seconds",), -1),
 )
 
 
@@ -123,6 +144,18 @@ def test_figures_that_are_measured_later_and_unknown_nodes_are_in_the_schema() -
     assert complaints("profile", document) == []
 
 
+def test_a_graph_that_failed_or_differs_is_in_the_schema_and_must_say_why() -> None:
+    failed = GraphSummary("hed", "annotator", "failed", reason="no room")
+    differs = GraphSummary(
+        "hed", "annotator", "differs", reason="over the tolerance: y", latency=samples.LATENCY
+    )
+    document = json.loads(to_text(summary_document(RunSummary((failed, differs), {}, 1.5))))
+    assert document["succeeded"] is False
+    assert complaints("summary", document) == []
+    document["graphs"][0]["reason"] = ""
+    assert complaints("summary", document) == ["$.graphs[0].reason: '' should be non-empty"]
+
+
 @pytest.mark.parametrize(
     ("kind", "definition", "spec"),
     [
@@ -135,6 +168,9 @@ def test_figures_that_are_measured_later_and_unknown_nodes_are_in_the_schema() -
         ("parity", "output", ParityResult),
         ("manifest", "state_tensor", StateTensor),
         ("manifest", None, Manifest),
+        ("summary", "graph", GraphSummary),
+        ("summary", "output", ParityResult),
+        ("summary", "latency", LatencyResult),
     ],
 )
 def test_a_schema_names_the_fields_of_the_spec_it_describes(

@@ -1,0 +1,101 @@
+"""Progress is for a person at a terminal: what is being done, and nothing where nobody looks."""
+
+from __future__ import annotations
+
+import io
+import re
+from contextlib import redirect_stderr
+from pathlib import Path
+
+import pytest
+
+from onnxlens.cli import progress
+from onnxlens.cli.main import run
+from onnxlens.specs.progress import silent, unwatched
+from tests import small_catalog
+
+
+class Terminal(io.StringIO):
+    """A stderr that says it is a terminal."""
+
+    def isatty(self) -> bool:
+        return True
+
+    def lines(self) -> list[str]:
+        """What was ever to be read on it, without the codes that move about and colour."""
+        text = re.sub(r"\x1b\[[0-9;?]*[a-zA-Z]", "", self.getvalue())
+        return [line.strip() for line in re.split(r"[\r\n]", text) if line.strip()]
+
+
+@pytest.fixture
+def terminal(monkeypatch: pytest.MonkeyPatch) -> Terminal:
+    monkeypatch.setenv("TERM", "xterm")
+    monkeypatch.setenv("COLUMNS", "100")
+    return Terminal()
+
+
+def test_a_terminal_is_told_the_graph_its_place_and_the_step(terminal: Terminal) -> None:
+    with redirect_stderr(terminal), progress.watched() as watch:
+        watch("vae-encoder", 2, 3)("writing weights", 1, 2)
+    shown = terminal.lines()
+    assert any("vae-encoder (2 of 3)" in line for line in shown)
+    assert any("writing weights" in line for line in shown)
+    assert all("0:00:0" in line for line in shown if "writing weights" in line)  # the time so far
+
+
+def test_the_bar_of_the_whole_is_as_far_as_the_graphs_that_are_behind(
+    terminal: Terminal, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with redirect_stderr(terminal), progress._bars() as bars:
+        monkeypatch.setattr(progress, "_bars", lambda: _Opened(bars))
+        with progress.watched() as watch:
+            watch("a", 2, 4)("reading", 3, 8)
+            assert [(task.completed, task.total) for task in bars.tasks] == [(1, 4), (3, 8)]
+            watch("b", 3, 4)("drawing", 0, 0)
+            assert [(task.completed, task.total) for task in bars.tasks] == [(2, 4), (0, None)]
+
+
+class _Opened:
+    """Bars that somebody else closes."""
+
+    def __init__(self, bars: object) -> None:
+        self._bars = bars
+
+    def __enter__(self) -> object:
+        return self._bars
+
+    def __exit__(self, *_: object) -> None:
+        pass
+
+
+def test_a_single_task_is_told_under_its_title(terminal: Terminal) -> None:
+    with redirect_stderr(terminal), progress.shown("hed") as report:
+        report("tracing", 0, 0)
+    assert any("hed: tracing" in line for line in terminal.lines())
+
+
+def test_what_was_shown_is_taken_away_at_the_end(terminal: Terminal) -> None:
+    with redirect_stderr(terminal), progress.watched() as watch:
+        watch("hed", 1, 1)("tracing", 0, 0)
+    # the last codes go up a line and erase it, for both lines
+    assert terminal.getvalue().endswith("\x1b[1A\x1b[2K\x1b[1A\x1b[2K")
+
+
+def test_without_a_terminal_nothing_is_written() -> None:
+    stderr = io.StringIO()
+    with redirect_stderr(stderr), progress.watched() as watch, progress.shown("hed") as report:
+        watch("hed", 1, 1)("tracing", 0, 0)
+        assert (watch, report) == (unwatched, silent)
+    assert stderr.getvalue() == ""
+
+
+def test_a_run_at_a_terminal_names_its_graph_and_prints_its_table_apart(
+    terminal: Terminal, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    small_catalog.install(monkeypatch)
+    with redirect_stderr(terminal):
+        assert run(["run", "--out", str(tmp_path / "out"), "--graphs", "second"]) == 0
+    assert any("second (1 of 1)" in line for line in terminal.lines())
+    table = capsys.readouterr().out
+    assert table.startswith("graph ")
+    assert "(1 of 1)" not in table

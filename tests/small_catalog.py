@@ -1,0 +1,51 @@
+"""A catalog of two networks that run in a moment, for tests of the job that runs a whole catalog."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from onnxlens.reference_model import catalog
+from onnxlens.reference_model.catalog_entry import CatalogEntry, TensorTemplate
+from onnxlens.reference_model.weights.seeded import SeededWeights
+from onnxlens.reference_model.weights.state import state_tensors
+from onnxlens.specs.graph import CheckpointScope, GraphSpec
+from tests.export import tiny
+
+NAMES = ("first", "second")
+
+ENTRY = CatalogEntry(
+    family="annotator",
+    title="a network of five layers",
+    factory=tiny.Tiny,
+    inputs=(TensorTemplate("image", (3, tiny.SIDE, tiny.SIDE)),),
+    outputs=(TensorTemplate("logits", (tiny.SIDE**2, tiny.CLASSES)),),
+    published=("other.pth", "tiny.pth"),
+    checkpoint=CheckpointScope("tiny.", optional=("position_ids",)),
+)
+
+
+def install(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Make it the catalog: ``first`` and ``second``, the same network under two names."""
+    monkeypatch.setattr(catalog, "ENTRIES", dict.fromkeys(NAMES, ENTRY))
+
+
+def seeded_state(spec: GraphSpec) -> dict[str, np.ndarray]:
+    """The values that seeded weights have for the graph, by the key of its module."""
+    source = SeededWeights(state_tensors(spec.build(device="meta")), spec.checkpoint.prefix)
+    return {name: source.read(name) for name in source.tensors}
+
+
+def half_checkpoint(spec: GraphSpec) -> dict[str, torch.Tensor]:
+    """The seeded values in float16, by the key of the published file: integers stay as they are."""
+    tensors = {
+        spec.checkpoint.prefix + name: torch.from_numpy(values) for name, values in seeded_state(spec).items()
+    }
+    return {key: value.half() if value.is_floating_point() else value for key, value in tensors.items()}
+
+
+def names_in(folder: Path) -> list[str]:
+    return sorted(path.name for path in folder.iterdir())
