@@ -170,15 +170,13 @@ def check_graph(
         ParityError: the outputs cannot be compared.
     """
     from onnxlens.comparison import against_pytorch, against_unoptimised
-    from onnxlens.profile.parity import DEFAULT_TOLERANCE
 
     if settings is not None and settings.weights == "none" and not is_file(target):
         raise UsageError(f"{target}: cannot run without weights; choose seeded ones or a checkpoint")
-    bound = DEFAULT_TOLERANCE if tolerance is None else tolerance
     with _as_file(target, settings, "seeded", progress) as path:
         if reference == "pytorch":
-            return against_pytorch(path, provider, bound, progress)
-        return against_unoptimised(path, provider, bound, progress)
+            return against_pytorch(path, provider, tolerance, progress)
+        return against_unoptimised(path, provider, tolerance, progress)
 
 
 @contextmanager

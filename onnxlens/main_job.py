@@ -8,7 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 from time import perf_counter
 
-from onnxlens.comparison import pytorch_outputs
+from onnxlens.comparison import pytorch_outputs, tolerance_of
 from onnxlens.errors import CheckpointError, OnnxlensError
 from onnxlens.export.exporter import ExportRequest, export
 from onnxlens.export.tracing import require_opset
@@ -18,7 +18,7 @@ from onnxlens.profile.latency import time_runs
 from onnxlens.profile.ledger import build_ledger
 from onnxlens.profile.loading import load_graph
 from onnxlens.profile.machine import machine
-from onnxlens.profile.parity import DEFAULT_TOLERANCE, compare
+from onnxlens.profile.parity import compare
 from onnxlens.profile.session import open_session, run
 from onnxlens.reference_model import catalog
 from onnxlens.reports.graph_files import Files, write_counts, write_parity, write_pictures
@@ -169,7 +169,7 @@ def _compare_and_time(
     start = perf_counter()
     got = run(session, inputs)
     warm_up_s = perf_counter() - start
-    results = compare(got, expected, DEFAULT_TOLERANCE)
+    results = compare(got, expected, tolerance_of(manifest.graph))
     del got, expected
     progress("timing ONNX Runtime", 0, 0)
     latency = time_runs(session, inputs, warm_up_s=warm_up_s, provider=PROVIDER)

@@ -28,7 +28,14 @@ FIGURES = {
     "sd-unet": SD_UNET,
     "vae-encoder": Figures(558_329_233_408, 34_163_664),
     "vae-decoder": Figures(1_257_259_466_752, 49_490_199),
+    "openpose-body": Figures(263_131_234_304, 52_311_446),
+    "openpose-hand": Figures(199_743_242_240, 36_832_324),
+    "mlsd-large": Figures(25_465_323_520, 1_533_680),
+    "mlsd-tiny": Figures(4_183_949_312, 620_208),
     "hed": Figures(80_210_296_832, 14_716_168),
+    "hed-bsds": Figures(80_211_607_552, 14_716_171),
+    # all of the module's parameters; its forward pass uses 121,196,289 of them
+    "midas-dpt-hybrid": Figures(235_259_578_368, 123_146_985),
     # a step is the ControlNet and the UNet that takes its controls, and nothing else with a MAC
     "control-ldm": Figures(CONTROLNET.macs + SD_UNET.macs, CONTROLNET.params + SD_UNET.params),
 }

@@ -54,7 +54,9 @@ def profile(target: str, by: str, depth: int, strict: bool, output_format: str, 
 @click.option(
     "--against", type=click.Choice(["pytorch", "unoptimised"]), default="pytorch", show_default=True
 )
-@click.option("--tolerance", type=float, help="Largest relative L2 error that passes [1e-5].")
+@click.option(
+    "--tolerance", type=float, help="Largest relative L2 error that passes [1e-5, midas-dpt-hybrid 1e-4]."
+)
 @format_option("table", "json", "csv", "md")
 @with_settings
 def check(

@@ -8,6 +8,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 from onnxlens.errors import UsageError
+from onnxlens.reference_model.annotators.entries import ANNOTATORS
 from onnxlens.reference_model.catalog_entry import CatalogEntry, Size, TensorTemplate
 from onnxlens.reference_model.config import ClipTextConfig, ControlLdmConfig, UNetConfig, VaeConfig
 from onnxlens.specs.graph import CheckpointScope, GraphSpec
@@ -117,12 +118,6 @@ def _vae_decoder() -> nn.Module:
     return VaeDecoder(VAE)
 
 
-def _hed() -> nn.Module:
-    from onnxlens.reference_model.annotators.hed import Hed
-
-    return Hed()
-
-
 def _control_ldm() -> nn.Module:
     from onnxlens.reference_model.control_ldm import ControlLdm
 
@@ -144,8 +139,6 @@ EPS = TensorTemplate("eps", (UNET.out_channels,), LATENT_PIXELS)
 IMAGE = TensorTemplate("image", (VAE.image_channels,), 1)
 MOMENTS = TensorTemplate("moments", (VAE.moment_channels,), LATENT_PIXELS)
 LATENT = TensorTemplate("latent", (VAE.latent_channels,), LATENT_PIXELS)
-HED_IMAGE = TensorTemplate("image", (3,), 1, sample_range=(0, 255))
-HED_EDGES = tuple(TensorTemplate(f"edge_{index + 1}", (1,), 2**index) for index in range(5))
 
 ENTRIES: Mapping[str, CatalogEntry] = MappingProxyType(
     {
@@ -207,15 +200,7 @@ ENTRIES: Mapping[str, CatalogEntry] = MappingProxyType(
             size_multiple=LATENT_PIXELS,
             min_size=LATENT_PIXELS,
         ),
-        "hed": CatalogEntry(
-            family="annotator",
-            title="HED, Apache-licensed form: soft edges at five scales",
-            factory=_hed,
-            inputs=(HED_IMAGE,),
-            outputs=HED_EDGES,
-            published=("ControlNetHED.pth",),
-            min_size=16,
-        ),
+        **ANNOTATORS,
         "control-ldm": CatalogEntry(
             family="controlnet",
             title="ControlNet and UNet as one graph: one denoising step",

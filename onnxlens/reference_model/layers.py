@@ -20,9 +20,9 @@ def conv1x1(in_channels: int, out_channels: int) -> nn.Conv2d:
     return nn.Conv2d(in_channels, out_channels, kernel_size=1)
 
 
-def conv3x3(in_channels: int, out_channels: int, stride: int = 1) -> nn.Conv2d:
+def conv3x3(in_channels: int, out_channels: int, stride: int = 1, *, bias: bool = True) -> nn.Conv2d:
     """A convolution padded by 1 on each side: it keeps the size, or halves it at a stride of 2."""
-    return nn.Conv2d(in_channels, out_channels, kernel_size=3, stride=stride, padding=1)
+    return nn.Conv2d(in_channels, out_channels, kernel_size=3, stride=stride, padding=1, bias=bias)
 
 
 def sinusoids(timesteps: Tensor, width: int) -> Tensor:

@@ -29,11 +29,31 @@ def test_outputs_are_as_declared(empty_inputs: EmptyInputs, graph: str, height: 
     assert found == [(f"torch.{tensor.dtype}", tensor.shape) for tensor in spec.outputs]
 
 
-def test_hed_takes_sides_that_no_pooling_divides(empty_inputs: EmptyInputs) -> None:
-    spec = catalog.get("hed", height=101, width=67)
+@pytest.mark.parametrize(("graph", "last"), [("hed", (1, 1, 6, 4)), ("hed-bsds", (1, 1, 101, 67))])
+def test_hed_takes_sides_that_no_pooling_divides(
+    empty_inputs: EmptyInputs, graph: str, last: tuple[int, ...]
+) -> None:
+    spec = catalog.get(graph, height=101, width=67)
     outputs = spec.build("meta")(*empty_inputs(spec))
+    outputs = outputs if isinstance(outputs, tuple) else (outputs,)
     assert [tuple(output.shape) for output in outputs] == [tensor.shape for tensor in spec.outputs]
-    assert spec.outputs[-1].shape == (1, 1, 6, 4)  # 101 and 67 halved four times, rounded down
+    assert spec.outputs[-1].shape == last  # of hed, 101 and 67 halved four times, rounded down
+
+
+def test_the_annotators_tensors_at_512() -> None:
+    tensors = {
+        graph: {tensor.name: tensor.shape for tensor in (*spec.inputs, *spec.outputs)}
+        for graph in catalog.names()
+        if (spec := catalog.get(graph)).family == "annotator" and graph != "hed"
+    }
+    assert tensors == {
+        "openpose-body": {"image": (1, 3, 512, 512), "paf": (1, 38, 64, 64), "heatmap": (1, 19, 64, 64)},
+        "openpose-hand": {"image": (1, 3, 512, 512), "heatmap": (1, 22, 64, 64)},
+        "mlsd-large": {"image": (1, 4, 512, 512), "lines": (1, 9, 256, 256)},
+        "mlsd-tiny": {"image": (1, 4, 512, 512), "lines": (1, 9, 256, 256)},
+        "hed-bsds": {"image": (1, 3, 512, 512), "edge": (1, 1, 512, 512)},
+        "midas-dpt-hybrid": {"image": (1, 3, 512, 512), "depth": (1, 512, 512)},
+    }
 
 
 def test_the_pair_s_tensors_at_512() -> None:
@@ -68,7 +88,11 @@ def test_the_batch_alone_may_vary(graph: str) -> None:
 def test_samples_stay_in_their_range() -> None:
     assert catalog.get("clip-text").input_ranges == {"tokens": (0, 49407)}
     assert catalog.get("hed").input_ranges == {"image": (0, 255)}
-    assert catalog.get("vae-encoder").input_ranges == {"image": (-1, 1)}
+    assert catalog.get("hed-bsds").input_ranges == {"image": (0, 1)}
+    for graph in ("openpose-body", "openpose-hand"):
+        assert catalog.get(graph).input_ranges == {"image": (-0.5, 0.5)}
+    for graph in ("vae-encoder", "mlsd-large", "mlsd-tiny", "midas-dpt-hybrid"):
+        assert catalog.get(graph).input_ranges == {"image": (-1, 1)}
     assert catalog.get("control-ldm").input_ranges == {
         "x": (-1, 1), "hint": (0, 1), "timesteps": (0, 999), "context": (-1, 1)
     }  # fmt: skip
@@ -97,6 +121,12 @@ def test_clip_text_has_no_picture() -> None:
         ("controlnet", {"height": 32}, "height 32 is too small; use at least 64 pixels"),
         ("vae-encoder", {"height": 0}, "height 0 is too small; use at least 8 pixels"),
         ("hed", {"width": 15}, "width 15 is too small; use at least 16 pixels"),
+        ("hed-bsds", {"height": 15}, "height 15 is too small; use at least 16 pixels"),
+        ("openpose-body", {"height": 180}, "height 180 is not a multiple of 8 pixels; use 176 or 184"),
+        ("openpose-hand", {"width": 4}, "width 4 is too small; use at least 8 pixels"),
+        ("mlsd-large", {"width": 520}, "width 520 is not a multiple of 16 pixels; use 512 or 528"),
+        ("mlsd-tiny", {"height": 8}, "height 8 is too small; use at least 16 pixels"),
+        ("midas-dpt-hybrid", {"height": 400}, "height 400 is not a multiple of 32 pixels; use 384 or 416"),
         ("hed", {"batch": 0}, "batch 0 is too small; use at least 1"),
         ("clip-text", {"batch": -1}, "batch -1 is too small; use at least 1"),
     ],

@@ -26,6 +26,17 @@ VAE = {
     ("VaeAttention", "GroupNorm(32, eps=1e-06)"),
 }
 
+MLSD = {
+    ("ConvBnReLU6", "BatchNorm2d(eps=1e-05)"),
+    ("ConvBnReLU6", "ReLU6()"),
+    ("InvertedResidual", "BatchNorm2d(eps=1e-05)"),
+} | {
+    (block, text)
+    for block in ("JoinBlock", "RefineBlock", "MapBlock")
+    for text in ("BatchNorm2d(eps=1e-05)", "ReLU()")
+}
+POSE = {("PoseConv", "ReLU()")}
+
 SETTINGS = {
     "clip-text": {
         ("ClipLayer", "LayerNorm(eps=1e-05)"),
@@ -36,7 +47,25 @@ SETTINGS = {
     "sd-unet": RES | TRANSFORMER | TIME | {("UNet", "GroupNorm(32, eps=1e-05)"), ("UNet", "SiLU()")},
     "vae-encoder": VAE | {("Encoder", "GroupNorm(32, eps=1e-06)"), ("Encoder", "SiLU()")},
     "vae-decoder": VAE | {("Decoder", "GroupNorm(32, eps=1e-06)"), ("Decoder", "SiLU()")},
+    "openpose-body": POSE,
+    "openpose-hand": POSE,
+    "mlsd-large": MLSD,
+    "mlsd-tiny": MLSD,
     "hed": {("HedBlock", "ReLU()")},
+    "hed-bsds": {("HedBsds", "ReLU()"), ("HedBsds", "Sigmoid()")},
+    "midas-dpt-hybrid": {
+        ("ResNetStem", "GroupNorm(32, eps=1e-05)"),
+        ("ResNetStem", "ReLU()"),
+        ("Shortcut", "GroupNorm(32, eps=1e-05)"),
+        ("Bottleneck", "GroupNorm(32, eps=1e-05)"),
+        ("Bottleneck", "ReLU()"),
+        ("VitBlock", "LayerNorm(eps=1e-06)"),
+        ("HybridVit", "LayerNorm(eps=1e-06)"),
+        ("Mlp", "GELU(approximate='none')"),
+        ("Readout", "GELU(approximate='none')"),
+        ("ResidualUnit", "ReLU()"),
+        ("DepthHead", "ReLU()"),
+    },
 }
 
 
@@ -47,7 +76,9 @@ def setting(module: nn.Module) -> str | None:
             return f"GroupNorm({module.num_groups}, eps={module.eps})"
         case nn.LayerNorm():
             return f"LayerNorm(eps={module.eps})"
-        case nn.GELU() | nn.SiLU() | nn.ReLU() | QuickGELU():
+        case nn.BatchNorm2d():
+            return f"BatchNorm2d(eps={module.eps})"
+        case nn.GELU() | nn.SiLU() | nn.ReLU() | nn.ReLU6() | nn.Sigmoid() | QuickGELU():
             return repr(module)
         case _:
             return None
@@ -89,6 +120,7 @@ def test_hint_block_ends_without_an_activation_and_reduces_by_eight() -> None:
 def test_one_attention_op_everywhere(empty_inputs: EmptyInputs, monkeypatch: pytest.MonkeyPatch) -> None:
     # 7 transformers in the encoder and middle block, 9 in the decoder, self- and cross-attention in each
     expected = {"clip-text": 12, "controlnet": 7 * 2, "sd-unet": (7 + 9) * 2, "vae-encoder": 1, "hed": 0}
+    expected["midas-dpt-hybrid"] = 12
     op = nn.functional.scaled_dot_product_attention
     causal: list[bool] = []
 

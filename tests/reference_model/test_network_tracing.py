@@ -29,7 +29,19 @@ def test_traces_at_512_with_inputs_in_the_catalog_s_order(empty_inputs: EmptyInp
     assert list(user_inputs(program)) == expected
 
 
-@pytest.mark.parametrize("graph", ["clip-text", "vae-encoder", "hed", "sd-unet"])
+@pytest.mark.parametrize(
+    "graph",
+    [
+        "clip-text",
+        "vae-encoder",
+        "hed",
+        "sd-unet",
+        "openpose-body",
+        "mlsd-tiny",
+        "hed-bsds",
+        "midas-dpt-hybrid",
+    ],
+)
 def test_the_batch_stays_free(empty_inputs: EmptyInputs, graph: str) -> None:
     spec = catalog.get(graph, batch=2)  # torch.export would fix a batch of 1
     axes = [{0: torch.export.Dim("batch")} for _ in spec.inputs]

@@ -19,13 +19,32 @@ ENTRIES = {
     "sd-unet": 686,
     "vae-encoder": 106 + 2,
     "vae-decoder": 138 + 2,
+    # weight and bias: features, first stage and five refinements of seven layers; two branches or one
+    "openpose-body": (12 + 2 * 5 + 5 * 2 * 7) * 2,
+    "openpose-hand": (15 + 2 + 5 * 7) * 2,
+    # a convolution and the five entries of its batch norm, in the heads with a bias; a last one without norm
+    "mlsd-large": (1 + 2 + 12 * 3) * 6 + (8 + 1) * 2 * 7 + 2,
+    "mlsd-tiny": (1 + 2 + 9 * 3) * 6 + (4 + 1) * 2 * 7 + 2,
     "hed": 1 + (2 + 2 + 3 + 3 + 3) * 2 + 5 * 2,
+    "hed-bsds": (2 + 2 + 3 + 3 + 3) * 2 + 5 * 2 + 2,
+    # tokens, ResNet, projection, transformer, its unused norm and head, readouts, decoder
+    "midas-dpt-hybrid": 2 + (1 + 16 * 3 + 3) * 3 + 2 + 12 * 12 + 4 + (2 + 3) * 2 + 4 + 4 * 5 * 2 + 3 * 2,
     "control-ldm": 340 + 686,
+}
+
+FILES = {
+    "openpose-body": "body_pose_model",
+    "openpose-hand": "hand_pose_model",
+    "mlsd-large": "mlsd_large_512_fp32",
+    "mlsd-tiny": "mlsd_tiny_512_fp32",
+    "hed": "ControlNetHED",
+    "hed-bsds": "network-bsds500",
+    "midas-dpt-hybrid": "dpt_hybrid-midas-501f0c75",
 }
 
 
 def published(graph: str) -> dict[str, Any]:
-    name = "ControlNetHED" if graph == "hed" else "control_sd15"
+    name = FILES.get(graph, "control_sd15")
     layout: dict[str, Any] = json.loads((CHECKPOINTS / f"{name}.json").read_text())
     return layout
 
@@ -50,6 +69,11 @@ def test_only_the_published_integer_entries_are_integers(graph: str) -> None:
     state = spec.build("meta").state_dict()
     assert {key for key, tensor in state.items() if tensor.dtype == torch.int64} == expected
     assert {tensor.dtype for key, tensor in state.items() if key not in expected} == {torch.float32}
+
+
+@pytest.mark.parametrize("graph", catalog.names())
+def test_the_published_file_is_among_those_that_are_looked_for(graph: str) -> None:
+    assert published(graph)["checkpoint"] in catalog.checkpoint_names(graph)
 
 
 def test_the_two_halves_make_the_whole_vae() -> None:

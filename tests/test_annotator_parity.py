@@ -1,0 +1,34 @@
+"""The annotators' exports against PyTorch, at a small size that is not square."""
+
+from __future__ import annotations
+
+import pytest
+
+import onnxlens
+
+BOUNDS = {
+    "openpose-body": 1e-5,
+    "openpose-hand": 1e-5,
+    "mlsd-large": 1e-5,
+    "mlsd-tiny": 1e-5,
+    "hed-bsds": 1e-5,
+    # in float32 its own result is no more certain than that; onnxlens/comparison.py has the figures
+    "midas-dpt-hybrid": 1e-4,
+}
+
+
+@pytest.mark.parametrize("graph", BOUNDS)
+def test_onnx_runtime_agrees_with_pytorch(graph: str) -> None:
+    report = onnxlens.check_graph(graph, onnxlens.Settings(batch=2, height=64, width=96))
+    assert report.passed, report.outputs
+    for output in report.outputs:
+        assert output.tolerance == BOUNDS[graph]
+        assert output.rel_l2 < BOUNDS[graph]
+        assert output.reference_max_abs > 0
+
+
+def test_a_tolerance_that_is_asked_for_goes_before_the_graph_s_own() -> None:
+    settings = onnxlens.Settings(height=32, width=32)
+    report = onnxlens.check_graph("midas-dpt-hybrid", settings, tolerance=1e-9)
+    assert [output.tolerance for output in report.outputs] == [1e-9]
+    assert not report.passed
