@@ -45,15 +45,6 @@ def names() -> tuple[str, ...]:
     return tuple(ENTRIES)
 
 
-def title(name: str) -> str:
-    """What the graph is, in a few words.
-
-    Raises:
-        UsageError: no graph has the name.
-    """
-    return _entry(name).title
-
-
 def get(name: str, *, batch: int | None = None, height: int = PIXELS, width: int = PIXELS) -> GraphSpec:
     """The graph ``name`` at one size.
 

@@ -93,6 +93,7 @@ class CatalogEntry:
             size_multiple=self.size_multiple,
             min_size=self.min_size,
             checkpoint=self.checkpoint,
+            title=self.title,
         )
 
     def _check(self, name: str, size: Size) -> None:

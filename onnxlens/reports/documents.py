@@ -51,6 +51,7 @@ def catalog_document(specs: Sequence[GraphSpec]) -> Document:
         "graphs": [
             {
                 "name": spec.name,
+                "title": spec.title,
                 "family": spec.family,
                 "inputs": to_plain(spec.inputs),
                 "outputs": to_plain(spec.outputs),

@@ -74,6 +74,7 @@ PARITY_COLUMNS: Sequence[Column[ParityResult]] = (
 
 CATALOG_COLUMNS: Sequence[Column[GraphSpec]] = (
     Column("graph", lambda g: g.name),
+    Column("what it is", lambda g: g.title),
     Column("family", lambda g: g.family),
     Column("inputs", lambda g: _tensors(g.inputs), lambda g: _tensors(g.inputs, 4)),
     Column("outputs", lambda g: _tensors(g.outputs), lambda g: _tensors(g.outputs, 4)),

@@ -51,6 +51,7 @@ class GraphSpec:
         size_multiple: height and width must be multiples of this many pixels.
         min_size: and at least this many pixels.
         checkpoint: which entries of a published checkpoint fill the module.
+        title: what the network is, in a few words.
     """
 
     name: str
@@ -63,6 +64,7 @@ class GraphSpec:
     size_multiple: int = 1
     min_size: int = 1
     checkpoint: CheckpointScope = CheckpointScope()
+    title: str = ""
 
     def __post_init__(self) -> None:
         """Hold the fields against each other.

@@ -99,7 +99,7 @@ def test_samples_stay_in_their_range() -> None:
 
 
 def test_every_graph_has_a_title() -> None:
-    assert all(catalog.title(graph) for graph in catalog.names())
+    assert all(catalog.get(graph).title for graph in catalog.names())
 
 
 def test_modules_are_built_for_inference() -> None:
@@ -144,7 +144,7 @@ def test_smallest_sizes_run(empty_inputs: EmptyInputs) -> None:
         smallest.build("meta")(*empty_inputs(smallest))
 
 
-@pytest.mark.parametrize("ask", [catalog.get, catalog.title])
+@pytest.mark.parametrize("ask", [catalog.get, catalog.checkpoint_names])
 def test_an_unknown_graph_is_answered_with_the_nearest_and_all(ask: Callable[[str], object]) -> None:
     with pytest.raises(UsageError) as caught:
         ask("sd-unte")
