@@ -28,7 +28,7 @@ from onnxlens.specs.progress import Progress, Watch, unwatched
 from onnxlens.specs.results import LatencyResult, ParityReport
 from onnxlens.specs.summary import GraphSummary, RunSummary
 from onnxlens.staging import staged, staged_folder
-from onnxlens.targets import Job, Settings, resolve, weight_source
+from onnxlens.targets import Job, Settings, published_weights, resolve, weight_source
 
 QUICK_PIXELS = 128
 PROVIDER = "cpu"
@@ -91,7 +91,8 @@ def _run_graph(job: Job, name: str, folder: Path, progress: Progress) -> GraphSu
     """Export into ``folder``, count and draw, and, where the graph has weights, compare and time."""
     pixels = QUICK_PIXELS if job.quick else None
     found = resolve(name, Settings(height=pixels, width=pixels))
-    source = weight_source(found.spec, _weights(job, name))
+    weights = "none" if name in STRUCTURE_ONLY else published_weights(job.weights, name)
+    source = weight_source(found.spec, weights)
     exported = export(ExportRequest(found.spec, source, name, found.sizes, job.opset), folder, progress)
     progress("counting", 0, 0)
     counted, files = _count_and_draw(exported, folder, progress)
@@ -108,22 +109,6 @@ def _run_graph(job: Job, name: str, folder: Path, progress: Progress) -> GraphSu
         latency=latency,
         files=_relative(name, files),
     )
-
-
-def _weights(job: Job, name: str) -> str | Path:
-    """The weights of one graph: the job's, or the published checkpoint of that graph in the job's folder."""
-    if name in STRUCTURE_ONLY:
-        return "none"
-    folder = Path(job.weights)
-    if job.weights == "seeded" or not folder.is_dir():
-        return job.weights
-    expected = catalog.checkpoint_names(name)
-    present = [folder / file for file in expected if (folder / file).is_file()]
-    if not present:
-        raise CheckpointError(
-            f"{folder}: holds no checkpoint of {name}; put one of {', '.join(expected)} there"
-        )
-    return present[0]
 
 
 def _count_and_draw(exported: ExportedGraph, folder: Path, progress: Progress) -> tuple[GraphSummary, Files]:

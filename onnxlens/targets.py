@@ -9,7 +9,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from onnxlens.errors import UsageError
+from onnxlens.errors import CheckpointError, UsageError
 
 if TYPE_CHECKING:
     from onnxlens.specs.graph import GraphSpec, WeightSource
@@ -120,6 +120,26 @@ def weight_source(spec: GraphSpec, weights: str | Path) -> WeightSource:
     if weights == "seeded":
         return SeededWeights(tensors, spec.checkpoint.prefix)
     return CheckpointWeights(Path(weights), spec.name, tensors, spec.checkpoint)
+
+
+def published_weights(weights: str | Path, graph: str) -> str | Path:
+    """What ``weights`` means for one graph: itself, or in a folder the graph's published checkpoint.
+
+    Raises:
+        CheckpointError: it is a folder, and the graph's checkpoint is not in it.
+    """
+    from onnxlens.reference_model import catalog
+
+    folder = Path(weights)
+    if weights in ("seeded", "none") or not folder.is_dir():
+        return weights
+    expected = catalog.checkpoint_names(graph)
+    present = [folder / name for name in expected if (folder / name).is_file()]
+    if not present:
+        raise CheckpointError(
+            f"{folder}: holds no checkpoint of {graph}; put one of {', '.join(expected)} there"
+        )
+    return present[0]
 
 
 def _from_factory(target: str) -> GraphSpec:

@@ -324,7 +324,7 @@ def test_a_weights_folder_without_the_checkpoint_fails_that_graph_and_names_what
 def test_an_output_over_the_tolerance_differs_and_keeps_its_files(
     small: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(main_job, "DEFAULT_TOLERANCE", 1e-12)
+    monkeypatch.setattr(main_job, "tolerance_of", lambda graph: 1e-12)
     summary = api.run_reference(Job(tmp_path, ("first",)))
     (graph,) = summary.graphs
     assert (graph.outcome, graph.reason, summary.succeeded) == (

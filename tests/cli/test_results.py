@@ -163,7 +163,7 @@ def test_without_graphviz_a_run_is_done_and_one_line_says_what_to_install(
 def test_a_run_in_which_an_output_differs_exits_with_1(
     small: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(main_job, "DEFAULT_TOLERANCE", 1e-12)
+    monkeypatch.setattr(main_job, "tolerance_of", lambda graph: 1e-12)
     outcome = onnxlens("run", "--out", tmp_path / "out", "--graphs", "first")
     assert (outcome.code, outcome.err) == (1, "")
     assert "\nfirst: differs: over the tolerance: logits\n" in outcome.out
