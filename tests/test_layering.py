@@ -23,8 +23,9 @@ MAY_IMPORT: Mapping[str, frozenset[str]] = {
     # Composing the folders takes several files; none of the folders knows them.
     "targets": SHARED | FOLDERS,
     "comparison": SHARED | FOLDERS | {"targets"},
+    "annotation": SHARED | FOLDERS | {"targets"},
     "main_job": SHARED | FOLDERS | {"staging", "targets", "comparison"},
-    "api": SHARED | FOLDERS | {"staging", "targets", "comparison", "main_job"},
+    "api": SHARED | FOLDERS | {"staging", "targets", "comparison", "annotation", "main_job"},
     # The command line prints what reports make of results; all else goes through the API.
     "cli": SHARED | {"api", "targets", "cli", "reports"},
     "__init__": SHARED | {"api", "targets"},
