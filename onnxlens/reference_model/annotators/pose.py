@@ -92,14 +92,14 @@ def assemble(peaks: Sequence[Peaks], links: Sequence[Sequence[Link]]) -> list[Pe
 def _connect(ends: tuple[tuple[int, int], ...], score: float, owners: dict[tuple[int, int], _Draft]) -> None:
     """Bring the two ends of a link into one draft, where one of them is in a draft and nothing clashes."""
     owned = [owners[end] for end in ends if end in owners]
-    if not owned or (len(owned) == 2 and owned[0] is owned[1]):
+    if not owned:
         return
     into = owned[0]
     if len(owned) == 2:
         joining = tuple(owned[1].members.items())
     else:
         joining = tuple(end for end in ends if end not in owners)
-    if any(joint in into.members for joint, _ in joining):
+    if any(joint in into.members for joint, _ in joining):  # a clash, or both ends are in it already
         return
     _add(into, joining, owners)
     into.limb_score += score

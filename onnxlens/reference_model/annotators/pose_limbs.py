@@ -137,13 +137,13 @@ def _scores_from(field: Floats, start: NDArray[np.int64], ends: NDArray[np.int64
     """``limb_scores`` of one start: (M,). A loop over the starts keeps memory at 10 samples an end."""
     along = (ends - start).astype(np.float64)  # (M, 2)
     length = np.hypot(along[:, 0], along[:, 1])  # (M,)
-    apart = length > 0
-    length = np.where(apart, length, 1.0)
-    unit = along / length[:, None]  # (M, 2)
+    unit = (
+        along / np.where(length > 0, length, 1.0)[:, None]
+    )  # (M, 2); of a point on itself 0, so none agrees
     steps = np.linspace(0, 1, SAMPLES)[:, None]  # (10, 1)
     at = np.rint(start + along[:, None] * steps).astype(np.int64)  # (M, 10, 2)
     vectors = field[:, at[..., 1], at[..., 0]].astype(np.float64)  # (2, M, 10)
     agreement = vectors[0] * unit[:, :1] + vectors[1] * unit[:, 1:]  # (M, 10)
-    scores = agreement.mean(axis=1) + np.minimum(LONG_LIMB * field.shape[1] / length - 1, 0)
+    scores = agreement.mean(axis=1) + np.minimum(LONG_LIMB * field.shape[1] / np.maximum(length, 1) - 1, 0)
     agreeing = (agreement > ALONG_THRESHOLD).sum(axis=1) > AGREEING_SHARE * SAMPLES
-    return np.where(apart & agreeing & (scores > 0), scores, -np.inf)
+    return np.where(agreeing & (scores > 0), scores, -np.inf)
