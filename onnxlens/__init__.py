@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from onnxlens.api import (
+        annotate_picture,
         check_graph,
         export_graph,
         flow_of,
@@ -34,6 +35,7 @@ __all__ = [
     "OnnxlensError",
     "Settings",
     "TensorSpec",
+    "annotate_picture",
     "check_graph",
     "export_graph",
     "flow_of",

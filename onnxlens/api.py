@@ -19,6 +19,7 @@ from onnxlens.staging import staged
 from onnxlens.targets import Job, Settings, Target, is_file, resolve, weight_source
 
 if TYPE_CHECKING:
+    from onnxlens.network_runs import Backend
     from onnxlens.profile.graph import Graph
     from onnxlens.specs.flow import FlowGraph
     from onnxlens.specs.graph import GraphSpec
@@ -47,6 +48,42 @@ def run_reference(job: Job, watch: Watch = unwatched) -> RunSummary:
     from onnxlens.main_job import run_job
 
     return run_job(job, watch)
+
+
+def annotate_picture(
+    picture: Path | str,
+    kind: str,
+    out: Path | str,
+    *,
+    backend: Backend = "torch",
+    weights: str | Path = "seeded",
+    progress: Progress = silent,
+) -> Path:
+    """Make the control image of a picture, of the ``kind`` that ``onnxlens.annotation`` lists, and write it.
+
+    Args:
+        picture: a file that OpenCV reads.
+        kind: ``canny``, ``hed``, ``mlsd``, ``openpose``, ``depth``, ``normal``, ``scribble``,
+            ``scribble-drawing``.
+        out: a .png or another picture file, by its suffix.
+        backend: what runs the networks: ``torch`` or ``onnx``.
+        weights: ``seeded``, a checkpoint, or a folder of published ones.
+        progress: told of each network as it runs.
+
+    Raises:
+        UsageError: the picture, the kind or ``out`` cannot be used.
+        CheckpointError: the weights are not the networks'.
+    """
+    from onnxlens.annotation import annotate
+    from onnxlens.network_runs import NetworkRuns
+    from onnxlens.reference_model.annotators.images import read_image, require_picture_suffix, write_image
+
+    place = Path(out)
+    require_picture_suffix(place)
+    image = read_image(Path(picture))
+    with staged(place.parent) as stage, NetworkRuns(backend, weights, progress) as run:
+        write_image(annotate(image, kind, run), stage / place.name)
+    return place
 
 
 def export_graph(

@@ -16,6 +16,7 @@ from onnxlens.profile.parity import run_module
 from onnxlens.profile.session import open_session, run
 from onnxlens.reference_model.weights.state import filled
 from onnxlens.specs.graph import GraphSpec
+from onnxlens.specs.progress import Progress, silent
 from onnxlens.targets import Settings, published_weights, resolve, weight_source
 
 if TYPE_CHECKING:
@@ -32,9 +33,10 @@ class NetworkRuns(AbstractContextManager["NetworkRuns"]):
     for; they stand in a temporary folder until the context ends.
     """
 
-    def __init__(self, backend: Backend, weights: str | Path) -> None:
+    def __init__(self, backend: Backend, weights: str | Path, progress: Progress = silent) -> None:
         """Choose the backend, and the weights: ``seeded``, a checkpoint, or a folder of published ones."""
         self._weights = weights
+        self._progress = progress
         self._run: Callable[[GraphSpec, np.ndarray], Outputs] = (
             self._in_torch if backend == "torch" else self._in_onnx_runtime
         )
@@ -56,6 +58,7 @@ class NetworkRuns(AbstractContextManager["NetworkRuns"]):
             CheckpointError: the weights are not the network's.
         """
         height, width = image.shape[2:]
+        self._progress(f"running {graph} at {height} x {width}", 0, 0)
         spec = resolve(graph, Settings(batch=image.shape[0], height=height, width=width)).spec
         return self._run(spec, np.ascontiguousarray(image, np.float32))
 

@@ -24,8 +24,9 @@ MAY_IMPORT: Mapping[str, frozenset[str]] = {
     "targets": SHARED | FOLDERS,
     "comparison": SHARED | FOLDERS | {"targets"},
     "network_runs": SHARED | FOLDERS | {"targets"},
+    "annotation": SHARED | FOLDERS | {"targets"},
     "main_job": SHARED | FOLDERS | {"staging", "targets", "comparison"},
-    "api": SHARED | FOLDERS | {"staging", "targets", "comparison", "main_job"},
+    "api": SHARED | FOLDERS | {"staging", "targets", "comparison", "network_runs", "annotation", "main_job"},
     # The command line prints what reports make of results; all else goes through the API.
     "cli": SHARED | {"api", "targets", "cli", "reports"},
     "__init__": SHARED | {"api", "targets"},

@@ -9,6 +9,7 @@ import traceback
 import click
 
 from onnxlens.cli.analysis import check, profile
+from onnxlens.cli.annotating import annotate
 from onnxlens.cli.exporting import export, graphs
 from onnxlens.cli.pictures import render
 from onnxlens.cli.running import run as run_verb
@@ -31,7 +32,7 @@ def cli() -> None:
     """
 
 
-for verb in (run_verb, graphs, export, profile, check, render):
+for verb in (run_verb, graphs, export, profile, check, render, annotate):
     cli.add_command(verb)
 
 

@@ -1,0 +1,104 @@
+"""Images and maps as arrays: what is taken, and the two conversions that every annotator ends with."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TypeVar
+
+import cv2
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from onnxlens.errors import UsageError
+
+Scalar = TypeVar("Scalar", bound=np.generic)
+
+Image = NDArray[np.uint8]
+"""RGB (H, W, 3), or grey (H, W)."""
+
+Floats = NDArray[np.float32]
+
+
+def check_image(image: Image) -> None:
+    """Refuse what is no RGB image.
+
+    Raises:
+        UsageError: not an array of uint8 (H, W, 3) with at least one pixel.
+    """
+    found = f"{type(image).__name__} of {getattr(image, 'dtype', '?')} {np.shape(image)}"
+    rgb = isinstance(image, np.ndarray) and image.ndim == 3 and image.shape[2] == 3 and image.size > 0
+    if not rgb or image.dtype != np.uint8:
+        raise UsageError(f"the image is a {found}; expected RGB as a numpy array of uint8 (H, W, 3)")
+
+
+def check_map(values: ArrayLike, shape: tuple[int | None, ...], what: str) -> Floats:
+    """The map in float32, once it has the expected shape and no NaN or infinity.
+
+    Args:
+        values: a network's output.
+        shape: None where any size will do.
+        what: the output's name, for the message.
+
+    Raises:
+        UsageError: another shape, or a value that is not finite.
+    """
+    array = np.asarray(values, dtype=np.float32)
+    fits = array.ndim == len(shape) and all(b in (None, a) for a, b in zip(array.shape, shape, strict=True))
+    if not fits or array.size == 0:
+        expected = ", ".join("any" if side is None else str(side) for side in shape)
+        raise UsageError(f"{what} has the shape {array.shape}; expected ({expected})")
+    if not np.isfinite(array).all():
+        raise UsageError(
+            f"{what} holds NaN or infinity; expected finite numbers: check the network's weights"
+        )
+    return array
+
+
+def to_uint8(values: ArrayLike) -> Image:
+    """Values clipped to 0..255, their fractions dropped."""
+    return np.asarray(np.clip(values, 0, 255), dtype=np.uint8)
+
+
+def to_rgb(image: Image) -> Image:
+    """A grey (H, W) image as RGB (H, W, 3); an RGB image as it is."""
+    return np.repeat(image[:, :, None], 3, axis=2) if image.ndim == 2 else image
+
+
+def resized(image: NDArray[Scalar], size: tuple[int, int], interpolation: int) -> NDArray[Scalar]:
+    """The image (H, W) or (H, W, C) at ``size`` (height, width), by one of OpenCV's interpolations."""
+    scaled = cv2.resize(image, (size[1], size[0]), interpolation=interpolation)
+    return np.asarray(scaled, dtype=image.dtype).reshape(*size, *image.shape[2:])
+
+
+def resized_linear(image: NDArray[Scalar], size: tuple[int, int]) -> NDArray[Scalar]:
+    """The image or map at ``size`` (height, width), bilinear; itself where it has that size already."""
+    return image if image.shape[:2] == size else resized(image, size, cv2.INTER_LINEAR)
+
+
+def read_image(path: Path) -> Image:
+    """The picture in a file, RGB (H, W, 3).
+
+    Raises:
+        UsageError: there is no such file, or it is no picture.
+    """
+    if not path.is_file():
+        raise UsageError(f"{path}: no such file; give a picture")
+    values = cv2.imread(str(path), cv2.IMREAD_COLOR)
+    if values is None:
+        raise UsageError(f"{path}: not a picture that OpenCV can read; give a .png or .jpg")
+    return np.ascontiguousarray(values[:, :, ::-1])
+
+
+def require_picture_suffix(path: Path) -> None:
+    """Refuse a file to write before any work is done for it.
+
+    Raises:
+        UsageError: the suffix is no picture's.
+    """
+    if not cv2.haveImageWriter(path.name):
+        raise UsageError(f"{path}: suffix {path.suffix!r} is no picture's; choose .png")
+
+
+def write_image(image: Image, path: Path) -> None:
+    """Write RGB (H, W, 3) as a picture, in the format that the suffix names."""
+    cv2.imwrite(str(path), image[:, :, ::-1])

@@ -1,0 +1,149 @@
+"""Joints as peaks of heatmaps, and the limbs that link them (Cao et al. 2017, arXiv 1611.08050)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.ndimage import gaussian_filter
+
+from onnxlens.reference_model.annotators.images import Floats
+from onnxlens.reference_model.annotators.pose_layout import LIMBS
+
+SMOOTHING_SIGMA = 3.0
+"""Of the Gaussian that a heatmap is smoothed with, in pixels of the image."""
+
+PEAK_THRESHOLD = 0.1
+
+SAMPLES = 10
+"""Points of the field that are looked at along a limb, its ends among them."""
+
+ALONG_THRESHOLD = 0.05
+"""A sample agrees with the limb where the field's part along the limb is over this."""
+
+AGREEING_SHARE = 0.8
+"""More than this share of the samples must agree."""
+
+LONG_LIMB = 0.5
+"""A limb longer than this share of the image's height is scored down."""
+
+
+@dataclass(frozen=True, slots=True)
+class Peaks:
+    """The candidates for one joint, in reading order.
+
+    Attributes:
+        xy: pixels of the image (N, 2).
+        scores: the heatmap's value there, before smoothing (N,).
+    """
+
+    xy: NDArray[np.int64]
+    scores: NDArray[np.float64]
+
+
+class Link(NamedTuple):
+    """A limb that was found: the index of its peak in each joint's ``Peaks``, and its score."""
+
+    first: int
+    second: int
+    score: float
+
+
+def find_peaks(heatmap: Floats) -> Peaks:
+    """The smoothed heatmap's maxima over 0.1: no lower than any of the four neighbours.
+
+    Args:
+        heatmap: one joint's, at the image's size (H, W).
+    """
+    ys, xs = np.nonzero(local_maxima(gaussian_filter(heatmap, SMOOTHING_SIGMA), PEAK_THRESHOLD))
+    return Peaks(np.stack([xs, ys], axis=1), heatmap[ys, xs].astype(np.float64))
+
+
+def local_maxima(values: NDArray[np.floating], threshold: float) -> NDArray[np.bool_]:
+    """Where a value is over the threshold and no lower than the four beside it; all of a plateau's are.
+
+    Args:
+        values: (H, W).
+        threshold: at least 0.
+    """
+    ringed = np.pad(values, 1)  # (H + 2, W + 2); what lies outside never beats a value over the threshold
+    highest_beside = np.maximum.reduce(
+        [ringed[:-2, 1:-1], ringed[2:, 1:-1], ringed[1:-1, :-2], ringed[1:-1, 2:]]
+    )
+    return np.asarray((values > threshold) & (values >= highest_beside))
+
+
+def link_limbs(peaks: Sequence[Peaks], fields: Floats) -> list[list[Link]]:
+    """For each limb, which candidates of its two joints belong together.
+
+    Args:
+        peaks: of the 18 joints.
+        fields: ``paf`` at the image's size (38, H, W).
+
+    Returns:
+        The links of every limb in ``LIMBS``, the best first.
+    """
+    return [
+        match(limb_scores(fields[list(limb.field)], peaks[limb.joints[0]].xy, peaks[limb.joints[1]].xy))
+        for limb in LIMBS
+    ]
+
+
+def limb_scores(field: Floats, starts: NDArray[np.int64], ends: NDArray[np.int64]) -> NDArray[np.float64]:
+    """How well the field runs from every start to every end.
+
+    score = mean of the field's part along the limb at 10 evenly spaced samples, each at the nearest pixel,
+    plus min(0.5 * H / length - 1, 0).
+
+    Args:
+        field: the limb's vectors, x then y (2, H, W).
+        starts: x and y, pixels (N, 2).
+        ends: likewise (M, 2).
+
+    Returns:
+        (N, M); -inf where the two are one point, the score is not positive, or no more than 80 % of the
+        samples agree.
+    """
+    if not len(starts):
+        return np.empty((0, len(ends)))
+    return np.stack([_scores_from(field, start, ends) for start in starts])
+
+
+def match(scores: NDArray[np.float64]) -> list[Link]:
+    """The best pair first, then the best of those whose ends are both free; of equals, the first in order.
+
+    Args:
+        scores: (N, M), -inf where a pair is no candidate.
+    """
+    order = np.argsort(-scores, axis=None, kind="stable")
+    candidates = order[np.isfinite(scores.ravel()[order])]
+    links: list[Link] = []
+    firsts: set[int] = set()
+    seconds: set[int] = set()
+    for first, second in zip(
+        *(axis.tolist() for axis in np.unravel_index(candidates, scores.shape)), strict=True
+    ):
+        if first not in firsts and second not in seconds:
+            links.append(Link(first, second, float(scores[first, second])))
+            firsts.add(first)
+            seconds.add(second)
+    return links
+
+
+def _scores_from(field: Floats, start: NDArray[np.int64], ends: NDArray[np.int64]) -> NDArray[np.float64]:
+    """``limb_scores`` of one start: (M,). A loop over the starts keeps memory at 10 samples an end."""
+    along = (ends - start).astype(np.float64)  # (M, 2)
+    length = np.hypot(along[:, 0], along[:, 1])  # (M,)
+    unit = (
+        along / np.where(length > 0, length, 1.0)[:, None]
+    )  # (M, 2); of a point on itself 0, so none agrees
+    steps = np.linspace(0, 1, SAMPLES)[:, None]  # (10, 1)
+    at = np.rint(start + along[:, None] * steps).astype(np.int64)  # (M, 10, 2)
+    vectors = field[:, at[..., 1], at[..., 0]].astype(np.float64)  # (2, M, 10)
+    agreement = vectors[0] * unit[:, :1] + vectors[1] * unit[:, 1:]  # (M, 10)
+    scores = agreement.mean(axis=1) + np.minimum(LONG_LIMB * field.shape[1] / np.maximum(length, 1) - 1, 0)
+    agreeing = (agreement > ALONG_THRESHOLD).sum(axis=1) > AGREEING_SHARE * SAMPLES
+    return np.where(agreeing & (scores > 0), scores, -np.inf)
