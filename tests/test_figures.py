@@ -51,7 +51,9 @@ def test_every_graph_of_the_catalog_has_its_figures() -> None:
 def test_totals_equal_the_figures_to_the_digit(graph: str, opset: int) -> None:
     # those at 18 are the report's too: counted once in a run of the tests
     ledger = (
-        weightless_ledger(graph) if opset == OPSET else onnxlens.profile_graph(graph, onnxlens.Settings(opset=opset))
+        weightless_ledger(graph)
+        if opset == OPSET
+        else onnxlens.profile_graph(graph, onnxlens.Settings(opset=opset))
     )
     assert (ledger.totals.macs, ledger.totals.params) == (FIGURES[graph].macs, FIGURES[graph].params)
     assert ledger.totals.unknown_nodes == 0

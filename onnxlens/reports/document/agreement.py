@@ -8,9 +8,19 @@ GIGA = 10**9
 MEGA = 10**6
 
 
-def printed_value(printed: str, unit: int) -> int:
-    """A printed figure as a whole number: 263.13 G is 263,130,000,000."""
-    return int(Decimal(printed) * unit)
+def in_unit(count: int, unit: int) -> str:
+    """``1,257.26`` for 1257259466752 in G."""
+    return f"{count / unit:,.2f}"
+
+
+def sum_in_unit(unit: int, *terms: int) -> str:
+    """``803.27 + 1,257.26``: terms of one sum in one unit, so that a reader can add them."""
+    return " + ".join(in_unit(term, unit) for term in terms)
+
+
+def decimals(printed: str) -> int:
+    """How many digits stand behind the point."""
+    return len(printed.partition(".")[2])
 
 
 def agreement(printed: str, exact: int, unit: int) -> str:

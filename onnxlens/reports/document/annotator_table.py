@@ -22,6 +22,10 @@ BATCH_NORM_OPERATIONS = 4
 """What a counter charges an element that subtracts a mean, divides, scales and shifts."""
 
 
+SHOWN_OUTPUTS = 2
+"""More than these are shown by the first and the last."""
+
+
 @dataclass(frozen=True, slots=True)
 class AnnotatorRow:
     """A printed row with our ledger of the same network; None where an algorithm does the work."""
@@ -104,7 +108,8 @@ def _printed(figure: str, unit: str) -> str:
 def _outputs(row: AnnotatorRow) -> str:
     if row.ledger is None:
         return "-"
-    return ", ".join(f"`{tensor.name}` {tensor.shape_text()}" for tensor in row.ledger.modules[0].outputs)
+    texts = [f"`{tensor.name}` {tensor.shape_text()}" for tensor in row.ledger.modules[0].outputs]
+    return ", ".join(texts) if len(texts) <= SHOWN_OUTPUTS else f"{len(texts)}: {texts[0]} .. {texts[-1]}"
 
 
 def _inputs(row: AnnotatorRow) -> str:

@@ -8,8 +8,15 @@ from decimal import Decimal
 from typing import Literal
 
 from onnxlens.reports.columns import Column
-from onnxlens.reports.document.agreement import GIGA, MEGA, agreement, printed_value
-from onnxlens.reports.document.evidence import Evidence, score_constants, score_shapes, sum_text
+from onnxlens.reports.document.agreement import (
+    GIGA,
+    MEGA,
+    agreement,
+    decimals,
+    in_unit,
+    sum_in_unit,
+)
+from onnxlens.reports.document.evidence import Evidence, score_constants, score_shapes
 from onnxlens.reports.document.printed import (
     ANNOTATORS,
     BOTH_FLOPS_G,
@@ -62,10 +69,14 @@ class ControlRow:
     @property
     def verdict(self) -> str:
         """Whether the reconstruction gives the printed figure."""
+        if self.difference == "agree":
+            return "right"
         if self.composed is None:
             return "unexplained"
         said = agreement(self.printed, self.composed, self.scale)
-        return "explained" if said.startswith("agree") else f"near: printed is {said} off"
+        if not said.startswith("agree"):
+            return f"near, not explained: the printed figure is {said} off"
+        return "explained" if decimals(self.printed) else "fits the rounded figure"
 
 
 def control_rows(evidence: Evidence) -> Sequence[ControlRow]:
@@ -113,9 +124,10 @@ def _sd_flops(evidence: Evidence) -> ControlRow:
     complete = len(counted) == len(peers)
     return ControlRow(
         "control, row 2", "whole SD", SD_FLOPS_G, "GFLOPs",
-        2 * sum(macs), f"2 x ({sum_text(*macs)}) MACs: UNet at batch 2 once, VAE decoder, CLIP at batch 2",
+        2 * sum(macs),
+        f"2 x ({sum_in_unit(GIGA, *macs)}) G MACs: UNet at batch 2 once, VAE decoder, CLIP at batch 2",
         2 * sum(counted) if complete else None,
-        f"2 x ({sum_text(*counted)}), onnx-tool's counts of the same: one step, not an image"
+        f"2 x ({sum_in_unit(GIGA, *counted)}) G, onnx-tool's counts of the same: one step, not an image"
         if complete else UNREAD,
     )  # fmt: skip
 
@@ -126,7 +138,7 @@ def _sd_params(evidence: Evidence) -> ControlRow:
     total = sum(parts)
     return ControlRow(
         "control, row 2", "whole SD", SD_PARAMS_M, "M params", total, f"{total:,} weights",
-        total, f"{sum_text(*parts)}: UNet, CLIP, VAE",
+        total, f"{sum_in_unit(MEGA, *parts)}: UNet, CLIP, VAE",
     )  # fmt: skip
 
 
@@ -137,7 +149,7 @@ def _both_flops(evidence: Evidence) -> ControlRow:
     annotators = sum(Decimal(row.macs_g) for row in ANNOTATORS if row.macs_g.replace(".", "").isdigit())
     return ControlRow(
         "control, row 3", "ControlNet + SD", BOTH_FLOPS_G, "GFLOPs",
-        2 * sum(macs), f"2 x ({sum_text(*macs)}) MACs: ControlNet and the above",
+        2 * sum(macs), f"2 x ({sum_in_unit(GIGA, *macs)}) G MACs: ControlNet and the above",
         None,
         f"{sd} + {control} leaves {rest} G; the four annotators it prints are {annotators} G, MACs not "
         f"doubled, which leaves {rest - annotators} G without a cause. {sd} + 2 x {control} = "
@@ -153,8 +165,8 @@ def _control_part_params(evidence: Evidence) -> ControlRow:
         "control, text", "the ControlNet part", CONTROL_PART_PARAMS_M, "M params",
         params, f"{params:,} weights",
         inflated + decoder,
-        f"{sum_text(inflated, decoder)}: the inflated ControlNet and the VAE decoder; a fit of the rounded "
-        "figure, said nowhere",
+        f"{sum_in_unit(MEGA, inflated, decoder)}: the inflated ControlNet and the VAE decoder; a fit of "
+        "the rounded figure, said nowhere",
     )  # fmt: skip
 
 
@@ -165,8 +177,8 @@ def _both_params(evidence: Evidence) -> ControlRow:
     return ControlRow(
         "control, row 3", "ControlNet + SD", BOTH_PARAMS_M, "M params", total, f"{total:,} weights",
         composed,
-        f"{sum_text(sd, inflated, decoder)} = {composed:,}: SD, the inflated ControlNet, and the VAE decoder "
-        f"a second time; printed too, {printed_value(SD_PARAMS_M, 1)} + {CONTROL_PART_PARAMS_M}",
+        f"{sum_in_unit(MEGA, sd, inflated, decoder)} = {composed:,}: SD, the inflated ControlNet, and the "
+        f"VAE decoder a second time; printed too, {SD_PARAMS_M} + {CONTROL_PART_PARAMS_M}",
     )  # fmt: skip
 
 
@@ -177,7 +189,7 @@ def _inflated_control(evidence: Evidence) -> int:
 
 def _amount(row: ControlRow, count: int | None) -> str:
     """In the printed figure's unit."""
-    return "-" if count is None else f"{count / row.scale:,.2f}"
+    return "-" if count is None else in_unit(count, row.scale)
 
 
 PAGE_COLUMNS: Sequence[Column[ControlRow]] = (

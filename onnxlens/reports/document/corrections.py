@@ -6,14 +6,14 @@ from collections.abc import Sequence
 from decimal import Decimal
 
 from onnxlens.reports.document import control_table, other_tables
-from onnxlens.reports.document.agreement import GIGA
+from onnxlens.reports.document.agreement import GIGA, MEGA, in_unit
 from onnxlens.reports.document.evidence import (
     Evidence,
     batch_norm_elements,
     score_constants,
     where_shape_stands,
 )
-from onnxlens.reports.document.printed import CONTROL_OUTPUT, CONTROL_PARAMS_M, SD_PARAMS_M
+from onnxlens.reports.document.printed import BOTH_PARAMS_M, CONTROL_OUTPUT, CONTROL_PARAMS_M, SD_PARAMS_M
 from onnxlens.reports.numbers import short_count
 
 
@@ -23,19 +23,23 @@ def corrections(evidence: Evidence) -> Sequence[str]:
     depth, lines = evidence.count("midas-dpt-hybrid", None), evidence.count("mlsd-large", None)
     both = evidence.params(*control_table.BOTH_GRAPHS)
     step = evidence.macs("controlnet") + evidence.macs("sd-unet")
-    last_sizes = other_tables.size_rows(evidence)
-    hands = next(row for row in last_sizes if row.what.startswith("hand at all"))
+    rows = control_table.control_rows(evidence)
+    near = "; ".join(f"{row.what}: {row.verdict}" for row in rows if row.verdict.startswith("near"))
+    hands = next(row for row in other_tables.size_rows(evidence) if row.what.startswith("hand at all"))
     return (
         f"**The ControlNet has {short_count(control.totals.params)} params, not {CONTROL_PARAMS_M} M.** "
         f"{score_constants(control):,} of the printed ones are empty attention-score buffers that a "
         "tracing export wrote into the file as constants; they grow with the image and the batch, and "
         "nothing has to store them.",
-        f"**ControlNet and SD together have {short_count(both)}, not 1770 M.** The printed sum takes the "
-        f"inflated ControlNet and counts the VAE decoder twice. SD alone, {SD_PARAMS_M} M, is right.",
+        f"**ControlNet and SD together have {in_unit(both, MEGA)} M params, not {BOTH_PARAMS_M} M.** The "
+        "printed sum takes the inflated ControlNet and counts the VAE decoder twice. SD alone, "
+        f"{SD_PARAMS_M} M, is right.",
         "**MACs and FLOPs are mixed.** The annotators' column holds MACs; the columns named FLOPs hold "
         "twice onnx-tool's weighted count, which charges for softmax, divisions and biases by its own "
-        "weights. The total of ControlNet + SD cannot be put together from the other rows: its remainder "
-        "is unexplained.",
+        "weights. With the graphs exported here that count comes near to both printed figures and gives "
+        f"neither ({near}): it depends on how a file writes norms and activations. "
+        "The total of ControlNet + SD cannot be put together from the other rows; its remainder is "
+        "unexplained.",
         "**SD's figure is one step and one decoding**, not an image: at 20 steps the UNet and the "
         f"ControlNet run 20 times, {short_count(step)} MACs each time at batch 2, the VAE decoder and "
         "CLIP once.",
@@ -46,7 +50,7 @@ def corrections(evidence: Evidence) -> Sequence[str]:
         f"the rest is 4 operations on each of {batch_norm_elements(lines):,} elements, which fold into "
         "the convolutions on a chip. The printed output is the tensor before the channels are sliced.",
         "**One output is printed where there are several**: the body network also gives the part "
-        f"affinity fields, HED's is the last of five, and the ControlNet's {_place(evidence)}.",
+        f"affinity fields, HED's is the last of five; of the ControlNet, {_place(evidence)}.",
         f"**Hands cost more than the table says**: at its four scales {short_count(hands.macs)} MACs for "
         f"each hand, {Decimal(hands.macs) / hands.unet_macs:.2f} passes of the UNet at batch 2.",
         "**Guess mode is told the wrong way round in one place**: the ControlNet is kept for the "

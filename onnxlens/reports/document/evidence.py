@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from math import prod
 
 from onnxlens.errors import GraphError
-from onnxlens.reports.numbers import short_count
 from onnxlens.specs.ledger import Ledger, ModuleCost
 
 FLOAT32_BYTES = 4
@@ -89,13 +88,15 @@ def used_params(ledger: Ledger) -> int:
 
 
 def where_shape_stands(ledger: Ledger, shape: str) -> str:
-    """In words: the output of the graph that has ``shape``, or the last module inside that puts it out."""
+    """In words: the outputs of the graph that have ``shape``, or the last module inside that puts it out."""
     outputs = ledger.modules[0].outputs
-    for place, tensor in enumerate(outputs, start=1):
-        if tensor.shape_text() == shape:
-            if len(outputs) == 1:
-                return ""
-            return f"{shape} is output {place} of {len(outputs)}, `{tensor.name}`"
+    places = [place for place, tensor in enumerate(outputs, start=1) if tensor.shape_text() == shape]
+    if places and len(outputs) == 1:
+        return ""
+    if len(places) > 1:
+        return f"{shape} is the shape of {len(places)} of {len(outputs)} outputs, {_numbered(places)}"
+    if places:
+        return f"{shape} is output {places[0]} of {len(outputs)}, `{outputs[places[0] - 1].name}`"
     inside = [m for m in ledger.modules[1:] if shape in [tensor.shape_text() for tensor in m.outputs]]
     true = ", ".join(tensor.shape_text() for tensor in outputs)
     if not inside:
@@ -104,9 +105,8 @@ def where_shape_stands(ledger: Ledger, shape: str) -> str:
     return f"{shape} is inside, behind `{last.path}`: the output is {true}"
 
 
-def sum_text(*terms: int) -> str:
-    """``1.00 G + 2.00 G``."""
-    return " + ".join(short_count(term) for term in terms)
+def _numbered(places: Sequence[int]) -> str:
+    return f"number {', '.join(map(str, places[:-1]))} and {places[-1]}"
 
 
 def _length(module: ModuleCost, place: int) -> int:
