@@ -22,12 +22,13 @@ from onnxlens.reports.document.printed import (
     BOTH_FLOPS_G,
     BOTH_PARAMS_M,
     CONTROL_FLOPS_G,
+    CONTROL_INPUTS,
     CONTROL_PARAMS_M,
     CONTROL_PART_PARAMS_M,
     SD_FLOPS_G,
     SD_PARAMS_M,
 )
-from onnxlens.reports.numbers import short_count
+from onnxlens.reports.numbers import shapes, short_count
 
 STEP_GRAPHS = ("sd-unet", "vae-decoder", "clip-text")
 SD_GRAPHS = ("sd-unet", "clip-text", "vae-encoder", "vae-decoder")
@@ -67,15 +68,19 @@ class ControlRow:
         return agreement(self.printed, self.true, self.scale)
 
     @property
+    def gap(self) -> str:
+        """The printed figure against the reconstruction; "" where there is none."""
+        return "" if self.composed is None else agreement(self.printed, self.composed, self.scale)
+
+    @property
     def verdict(self) -> str:
         """Whether the reconstruction gives the printed figure."""
         if self.difference == "agree":
             return "right"
         if self.composed is None:
             return "unexplained"
-        said = agreement(self.printed, self.composed, self.scale)
-        if not said.startswith("agree"):
-            return f"near, not explained: the printed figure is {said} off"
+        if not self.gap.startswith("agree"):
+            return f"near: {self.gap} is unexplained"
         return "explained" if decimals(self.printed) else "fits the rounded figure"
 
 
@@ -97,7 +102,7 @@ def _control_flops(evidence: Evidence) -> ControlRow:
     macs = evidence.macs("controlnet")
     return ControlRow(
         "control, row 1", "ControlNet, one iteration", CONTROL_FLOPS_G, "GFLOPs",
-        2 * macs, f"2 x {short_count(macs)} MACs, one pass at batch 2",
+        2 * macs, f"2 x {short_count(macs)} MACs, one pass at batch 2, {_control_inputs(evidence)}",
         None if peers is None else 2 * peers,
         UNREAD if peers is None else f"2 x {short_count(peers)}, onnx-tool's weighted count of all "
         "operators, softmax and the like included, for one pass at batch 2",
@@ -106,14 +111,14 @@ def _control_flops(evidence: Evidence) -> ControlRow:
 
 def _control_params(evidence: Evidence) -> ControlRow:
     ledger = evidence.count("controlnet", None)
-    shapes, constants = score_shapes(ledger), score_constants(ledger)
+    scores, constants = score_shapes(ledger), score_constants(ledger)
     params = ledger.totals.params
     return ControlRow(
         "control, row 1", "ControlNet", CONTROL_PARAMS_M, "M params",
         params, f"{params:,} weights",
         params + constants,
-        f"{params:,} + {constants:,}: one constant for each of {len(shapes)} shapes of attention scores, "
-        f"{', '.join(map(str, shapes))}, which a tracing export at batch 2 froze into the file; no weights",
+        f"{params:,} + {constants:,}: one constant for each of {len(scores)} shapes of attention scores, "
+        f"{', '.join(map(str, scores))}, which a tracing export at batch 2 froze into the file; no weights",
     )  # fmt: skip
 
 
@@ -180,6 +185,13 @@ def _both_params(evidence: Evidence) -> ControlRow:
         f"{sum_in_unit(MEGA, sd, inflated, decoder)} = {composed:,}: SD, the inflated ControlNet, and the "
         f"VAE decoder a second time; printed too, {SD_PARAMS_M} + {CONTROL_PART_PARAMS_M}",
     )  # fmt: skip
+
+
+def _control_inputs(evidence: Evidence) -> str:
+    """The inputs, and whether the document has the same, in whatever order."""
+    inputs = evidence.count("controlnet", None).modules[0].inputs
+    same = sorted(tensor.shape_text() for tensor in inputs) == sorted(CONTROL_INPUTS)
+    return f"inputs {shapes(inputs)}, {'' if same else 'not '}as printed"
 
 
 def _inflated_control(evidence: Evidence) -> int:

@@ -24,7 +24,7 @@ def corrections(evidence: Evidence) -> Sequence[str]:
     both = evidence.params(*control_table.BOTH_GRAPHS)
     step = evidence.macs("controlnet") + evidence.macs("sd-unet")
     rows = control_table.control_rows(evidence)
-    near = "; ".join(f"{row.what}: {row.verdict}" for row in rows if row.verdict.startswith("near"))
+    gaps = ", ".join(f"{row.what}: {row.gap}" for row in rows if row.verdict.startswith("near"))
     hands = next(row for row in other_tables.size_rows(evidence) if row.what.startswith("hand at all"))
     return (
         f"**The ControlNet has {short_count(control.totals.params)} params, not {CONTROL_PARAMS_M} M.** "
@@ -35,11 +35,10 @@ def corrections(evidence: Evidence) -> Sequence[str]:
         "printed sum takes the inflated ControlNet and counts the VAE decoder twice. SD alone, "
         f"{SD_PARAMS_M} M, is right.",
         "**MACs and FLOPs are mixed.** The annotators' column holds MACs; the columns named FLOPs hold "
-        "twice onnx-tool's weighted count, which charges for softmax, divisions and biases by its own "
-        "weights. With the graphs exported here that count comes near to both printed figures and gives "
-        f"neither ({near}): it depends on how a file writes norms and activations. "
-        "The total of ControlNet + SD cannot be put together from the other rows; its remainder is "
-        "unexplained.",
+        "about twice onnx-tool's weighted count, which charges for softmax, divisions and biases by "
+        "weights of its own. Twice that count of the graphs exported here does not quite reach the "
+        f"printed figures ({gaps}), which is unexplained; the count depends on how a file writes norms "
+        "and activations. The total of ControlNet + SD cannot be put together from the other rows.",
         "**SD's figure is one step and one decoding**, not an image: at 20 steps the UNet and the "
         f"ControlNet run 20 times, {short_count(step)} MACs each time at batch 2, the VAE decoder and "
         "CLIP once.",

@@ -71,6 +71,7 @@ ANNOTATORS: Sequence[PrintedAnnotator] = (
 )  # fmt: skip
 """The last two are named as checkpoints, but have no row in the annotator table."""
 
+CONTROL_INPUTS = ("(2, 3, 512, 512)", "(2, 77, 768)", "(2, 4, 64, 64)", "(2,)")
 CONTROL_FLOPS_G = "618.58"
 CONTROL_PARAMS_M = "654.31"
 CONTROL_OUTPUT = "(2, 1280, 8, 8)"
