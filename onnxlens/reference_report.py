@@ -22,9 +22,13 @@ OPSET = 18
 """The newest whose operators onnx-tool can all read."""
 
 
-@cache
 def weightless_ledger(graph: str, pixels: int | None = None) -> Ledger:
     """The counts of a graph of the catalog at so many pixels; None is 512. Counted once in a process."""
+    return _counted_once(graph, pixels)
+
+
+@cache
+def _counted_once(graph: str, pixels: int | None) -> Ledger:
     return profile_graph(graph, Settings(opset=OPSET, height=pixels, width=pixels))
 
 
