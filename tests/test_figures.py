@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import pytest
 
 import onnxlens
+from onnxlens.reference_report import OPSET, weightless_ledger
 
 
 @dataclass(frozen=True)
@@ -48,7 +49,12 @@ def test_every_graph_of_the_catalog_has_its_figures() -> None:
 @pytest.mark.parametrize("opset", [18, 23])
 @pytest.mark.parametrize("graph", FIGURES)
 def test_totals_equal_the_figures_to_the_digit(graph: str, opset: int) -> None:
-    ledger = onnxlens.profile_graph(graph, onnxlens.Settings(opset=opset))
+    # those at 18 are the report's too: counted once in a run of the tests
+    ledger = (
+        weightless_ledger(graph)
+        if opset == OPSET
+        else onnxlens.profile_graph(graph, onnxlens.Settings(opset=opset))
+    )
     assert (ledger.totals.macs, ledger.totals.params) == (FIGURES[graph].macs, FIGURES[graph].params)
     assert ledger.totals.unknown_nodes == 0
     assert_rows_sum_to_totals(ledger)

@@ -27,6 +27,8 @@ MAY_IMPORT: Mapping[str, frozenset[str]] = {
     "annotation": SHARED | FOLDERS | {"targets"},
     "main_job": SHARED | FOLDERS | {"staging", "targets", "comparison"},
     "api": SHARED | FOLDERS | {"staging", "targets", "comparison", "network_runs", "annotation", "main_job"},
+    # It is made by the API, and called by scripts/ alone.
+    "reference_report": SHARED | FOLDERS | {"api", "targets"},
     # The command line prints what reports make of results; all else goes through the API.
     "cli": SHARED | {"api", "targets", "cli", "reports"},
     "__init__": SHARED | {"api", "targets"},

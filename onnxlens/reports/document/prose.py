@@ -1,0 +1,59 @@
+"""The sentences between the tables."""
+
+from __future__ import annotations
+
+INTRODUCTION = """\
+# The reference report
+
+A survey of ControlNet v1.0 on Stable Diffusion 1.5, written for a chip team, prints tables of what its
+networks cost. This page sets each printed figure beside ours and says why they differ. Printed figures are
+quoted; ours are counted from the exported graphs, float32, without weights, exact, under the [counting
+conventions](../docs/counting.md): MACs are multiply-accumulates of matrix work, FLOPs quoted as true are 2
+x MACs alone, params count each weight once.
+
+`bash scripts/reference_report.sh` makes this folder again; `--pictures` draws the data flows, and
+`--onnx-tool` has onnx-tool 1.0.1 read every graph, with seeded weights at opset 18. The tables are there as
+CSV too, with every digit: [annotators](annotators.csv), [ControlNet and SD](control.csv),
+[sizes](sizes.csv), [scenarios](scenarios.csv), [graphs](graphs.csv).
+"""
+
+ANNOTATORS = """\
+## Annotators
+
+The networks that turn a photograph into a control image, at 512 x 512. A difference is the printed figure
+against ours: figures *agree* when ours rounds to what is printed, and agree *cut off* when the document
+dropped digits unrounded. The last two rows are networks that the document names as checkpoints and gives no
+figures for.
+"""
+
+CONTROL = """\
+## ControlNet and Stable Diffusion
+
+One denoising step at 512 x 512, batch 2: the negative and the positive prompt side by side. *True* is ours;
+*reconstructed* is the printed figure put together again from parts that are counted, and the verdict says
+whether that gives what is printed.
+"""
+
+SIZES = """\
+## The sizes that the demo runs
+
+The document counts every annotator at 512 x 512. The published demo runs the body network at 184 x 184, the
+hand network at four scales of 368 x 368 for each hand it finds, and the depth network at 384 x 384.
+"""
+
+SCENARIOS = """\
+## Scenarios
+
+As the document has them, with the graphs of this tool's catalog beside them. Its texts under *human pose*
+and *scribble* are swapped: each describes the other.
+"""
+
+GRAPHS = """\
+## Graphs
+
+ONNX files are not kept here: the command makes one, with seeded weights, a manifest and module names in it.
+onnx-tool does not count MACs but weighted instructions (an exponential 32, a softmax 36 an element, a
+division 4, a bias addition 1), so its count is the larger one. A row of its table is an operator; for rows
+that are modules use `onnxlens profile GRAPH`. `control-ldm`, ControlNet and UNet in one graph, is drawn
+[here](../docs/images/control-ldm.svg).
+"""

@@ -1,0 +1,9 @@
+#!/usr/bin/env bash
+# Makes reports/ again: the tables, from graphs without weights, in about a minute. --pictures draws the data flows,
+# --onnx-tool has onnx-tool read every graph with its weights (minutes, 7 GB of memory).
+set -euo pipefail
+source "$(dirname "$0")/setup.sh"
+install_packages "[test]"
+install_system dot graphviz
+
+exec python scripts/reference_report.py "$@"
