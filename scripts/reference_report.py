@@ -6,6 +6,7 @@ import argparse
 import sys
 from pathlib import Path
 
+from onnxlens.cli.progress import shown
 from onnxlens.errors import OnnxlensError
 from onnxlens.reference_report import write_peer_tables, write_pictures, write_tables
 
@@ -21,20 +22,17 @@ def main() -> int:
     )
     chosen = parser.parse_args()
     try:
-        if chosen.onnx_tool:
-            write_peer_tables(FOLDER, _say)
-        if chosen.pictures:
-            write_pictures(FOLDER, _say)
-        _say("counting", 0, 0)
-        write_tables(FOLDER, FOLDER)
+        with shown("reports") as report:
+            if chosen.onnx_tool:
+                write_peer_tables(FOLDER, report)
+            if chosen.pictures:
+                write_pictures(FOLDER, report)
+            report("counting", 0, 0)
+            write_tables(FOLDER, FOLDER)
     except OnnxlensError as error:
         print(f"reference_report: {error}", file=sys.stderr)
-        return 1
+        return 2
     return 0
-
-
-def _say(step: str, done: int, total: int) -> None:
-    print(f"{done + 1}/{total} {step}" if total else step, file=sys.stderr)
 
 
 if __name__ == "__main__":
