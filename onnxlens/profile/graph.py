@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from onnxlens.profile.node_view import NodeView, ValueView
-from onnxlens.profile.scopes import Owner
+from onnxlens.profile.scopes import Owner, TracedCall
 from onnxlens.specs.ledger import Attribution
 from onnxlens.specs.manifest import Manifest
 from onnxlens.specs.tensor import TensorSpec
@@ -20,11 +20,13 @@ class GraphNode:
     Attributes:
         offline: fed by constants and weights alone, so it runs once, before run time, and its outputs are
             weights.
+        call: the PyTorch call that it is part of; None where the file does not say.
     """
 
     view: NodeView
     owner: Owner
     offline: bool
+    call: TracedCall | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +37,8 @@ class Graph:
         nodes: in execution order.
         weights: the initializers that hold the model's weights, by name.
         constants: the initializers that are part of the computation: shapes, axes, masks, scalars.
-        called: the class of each module whose forward ran, by path.
+        called: the class of each module whose forward ran, by path; with its Python module where the file
+            names that.
         notes: what a reader of its figures must know, one line each.
     """
 

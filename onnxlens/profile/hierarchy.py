@@ -11,7 +11,8 @@ class Hierarchy:
     def __init__(self, graph: Graph) -> None:
         """Collect the modules of ``graph``."""
         declared = dict(graph.manifest.modules) if graph.manifest else {}
-        self._classes = {**graph.called, **declared}
+        called = {path: qualified.rpartition(".")[2] for path, qualified in graph.called.items()}
+        self._classes = {**called, **declared}
         self._paths = {
             "",
             *graph.called,

@@ -52,7 +52,8 @@ def load_graph(path: Path) -> Graph:
     scopes = read_scopes(nodes)
     views = _Views(model, _weight_names(graph, manifest))
     graph_nodes = tuple(
-        GraphNode(views.node(node), scopes.owners[node], views.is_offline(node)) for node in nodes
+        GraphNode(views.node(node), scopes.owners[node], views.is_offline(node), scopes.traced.get(node))
+        for node in nodes
     )
     initializers = {str(name): views.value(value) for name, value in graph.initializers.items()}
     return Graph(

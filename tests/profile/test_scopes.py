@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from onnxlens.profile.loading import load_graph
-from onnxlens.profile.scopes import CLASSES_KEY, SCOPES_KEY
+from onnxlens.profile.scopes import CLASSES_KEY, SCOPES_KEY, TracedCall
 from tests.profile.models import (
     NET_CLASSES,
     name_like_older_exporter,
@@ -29,7 +29,8 @@ def test_metadata_gives_each_node_its_module_and_class(tmp_path: Path) -> None:
     assert graph.attribution == "metadata"
     assert [node.owner.path for node in graph.nodes] == NET_OWNERS
     assert [node.owner.class_name for node in graph.nodes] == [NET_CLASSES[path] for path in NET_OWNERS]
-    assert graph.called == NET_CLASSES
+    assert graph.called == {path: f"package.nets.{name}" for path, name in NET_CLASSES.items()}
+    assert {node.call for node in graph.nodes} == {TracedCall("call_1", "aten.call")}
 
 
 def test_older_exporters_names_give_the_modules_and_no_classes(tmp_path: Path) -> None:

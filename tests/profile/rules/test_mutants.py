@@ -7,10 +7,12 @@ from types import ModuleType
 
 import pytest
 
+from onnxlens.profile.node_view import NodeView
 from onnxlens.profile.rules import (
     attention,
     einsum,
     elementwise,
+    known_operators,
     matrix,
     movement,
     normalization,
@@ -22,10 +24,13 @@ from onnxlens.profile.rules import (
 from tests.profile.rules.mutants import Expectations, mutants_of, outcome, survives
 from tests.profile.rules.test_work import CASES, REFUSED
 
-FAMILIES = (
-    matrix, einsum, attention, recurrent, quantized,
-    elementwise, normalization, reduction_pooling, resizing, movement,
-)  # fmt: skip
+FAMILIES: dict[str, tuple[ModuleType, ...]] = {
+    "": (
+        matrix, einsum, attention, recurrent, quantized,
+        elementwise, normalization, reduction_pooling, resizing, movement,
+    ),
+}  # fmt: skip
+"""The modules that hold the rules of each domain."""
 
 EQUIVALENT: dict[str, str] = {
     "einsum.einsum: start=1 -> start=2": "the next operand brings its own labels, kept or not",
@@ -40,25 +45,41 @@ EQUIVALENT: dict[str, str] = {
 """Mutants that count the same as the rule does, and why."""
 
 
-def expectations(family: ModuleType) -> Expectations:
+MODULES = [(domain, family) for domain, families in FAMILIES.items() for family in families]
+
+
+def short_name(family: ModuleType) -> str:
+    return family.__name__.removeprefix("onnxlens.profile.rules.")
+
+
+def expectations(domain: str, family: ModuleType) -> Expectations:
     """What the family's rules must make of the nodes that are theirs; a refusal must stay one of its kind."""
-    counted = [(case.node, case.expected) for case in CASES if case.node.op_type in family.RULES]
-    refused = [node for node, _ in REFUSED if node.op_type in family.RULES]
+
+    def is_theirs(node: NodeView) -> bool:
+        return node.domain == domain and node.op_type in family.RULES
+
+    counted = [(case.node, case.expected) for case in CASES if is_theirs(case.node)]
+    refused = [node for node, _ in REFUSED if is_theirs(node)]
     return [*counted, *((node, outcome(family.RULES, node)) for node in refused)]
 
 
-@pytest.mark.parametrize("family", FAMILIES, ids=lambda family: family.__name__.rpartition(".")[2])
-def test_every_changed_term_is_noticed(family: ModuleType) -> None:
-    expected = expectations(family)
+@pytest.mark.parametrize(("domain", "family"), MODULES, ids=[short_name(family) for _, family in MODULES])
+def test_every_changed_term_is_noticed(domain: str, family: ModuleType) -> None:
+    expected = expectations(domain, family)
     mutants = list(mutants_of(family))
     assert expected
     assert mutants
     survivors = {mutant.name for mutant in mutants if survives(mutant, family, expected)}
-    short_name = family.__name__.rpartition(".")[2]
-    assert survivors == {name for name in EQUIVALENT if re.match(rf"{short_name}\b", name)}
+    assert survivors == {name for name in EQUIVALENT if re.match(rf"{re.escape(short_name(family))}\b", name)}
+
+
+def test_every_rule_is_in_a_module_that_is_changed() -> None:
+    changed = {(domain, op_type) for domain, family in MODULES for op_type in family.RULES}
+    assert changed == known_operators()
 
 
 def test_the_unchanged_rules_pass_their_own_cases() -> None:
     """Else a mutant would fall to a case that fails anyway."""
-    for family in FAMILIES:
-        assert all(outcome(family.RULES, node) == expectation for node, expectation in expectations(family))
+    for domain, family in MODULES:
+        expected = expectations(domain, family)
+        assert all(outcome(family.RULES, node) == expectation for node, expectation in expected)
