@@ -131,8 +131,8 @@ def _edges(graph: Graph, boxes: Sequence[_Box]) -> Iterator[FlowEdge]:
 def _incoming(
     node: GraphNode, target: str, maker: Mapping[str, tuple[str, TensorSpec]]
 ) -> Iterator[FlowEdge]:
-    for value in node.view.inputs:
-        if value is not None and value.name in maker:
+    for value in node.reads:
+        if value.name in maker:
             source, tensor = maker[value.name]
             if source != target:
                 yield FlowEdge(source, target, tensor)

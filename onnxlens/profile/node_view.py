@@ -30,6 +30,8 @@ class ValueView:
         is_weight: its value does not change from run to run: an initializer, a Constant, or computed from
             such.
         read_constant: reads its value where the file holds it; None for everything computed at run time.
+        kind: ``tensor``, or ``sequence``, ``optional``, ``map``, ``sparse_tensor``: dtype and shape are then
+            those of the tensors in it.
     """
 
     name: str
@@ -37,6 +39,7 @@ class ValueView:
     shape: tuple[Dim, ...] | None
     is_weight: bool = False
     read_constant: Callable[[], np.ndarray | None] | None = field(default=None, compare=False, repr=False)
+    kind: str = "tensor"
 
     def sizes(self) -> Shape:
         """The shape in numbers.

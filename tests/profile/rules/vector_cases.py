@@ -15,7 +15,7 @@ COMPUTES_NOTHING = (
     "Reshape Squeeze Unsqueeze Flatten Identity BitCast Shape Size Constant ConstantOfShape EyeLike "
     "OneHot Cast CastLike Concat Split Slice Pad CenterCropPad Expand Tile Transpose Trilu DepthToSpace "
     "SpaceToDepth ReverseSequence Gather GatherElements GatherND Scatter TensorScatter Dropout "
-    "ScatterElements ScatterND"
+    "ScatterElements ScatterND If Loop Scan SequenceMap"
 ).split()
 
 ELEMENTWISE: tuple[Case, ...] = (
