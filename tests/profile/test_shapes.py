@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tracemalloc
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -201,3 +202,19 @@ def test_large_constants_are_no_part_of_what_is_inferred(tmp_path: Path) -> None
     nodes = [big, op("Add", "x c", "a"), op("Relu", "a", "y")]
     found = ledger(save(tmp_path, nodes, [value("x", ("n", 100))], [value("y", None)]), dims={"n": 100})
     assert found.nodes[-1].vector_ops == 10_000
+
+
+def test_a_data_file_of_gigabytes_is_not_read(tmp_path: Path) -> None:
+    path = save(
+        tmp_path, [op("MatMul", "x w", "y")], [value("x", ("n", 8))], [value("y", None)],
+        [far_weight("w", 8, 100_000_000)],
+    )  # fmt: skip
+    with (tmp_path / "absent.onnx.data").open("wb") as file:
+        file.truncate(4 * 8 * 100_000_000)  # 3.2 GB of nothing: reading them would take them into memory
+    tracemalloc.start()
+    found = ledger(path, dims={"n": 2})
+    peak_bytes = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert found.totals.macs == 2 * 8 * 100_000_000
+    assert found.totals.resident_weight_bytes == 3_200_000_000
+    assert peak_bytes < 50_000_000
