@@ -33,6 +33,15 @@ def _rotary_rows(node: NodeView) -> Mapping[int, int]:
     return rows_of(node, tables=(2, 3), rows=rows)
 
 
+def rows_of_new_tokens(cosines: int, sines: int) -> PartialBytes:
+    """Of cosines and sines a row for every token of the query."""
+
+    def reads(node: NodeView) -> Mapping[int, int]:
+        return rows_of(node, tables=(cosines, sines), rows=prod(node.input_shape(0)[:2]))
+
+    return reads
+
+
 def _chosen_experts(node: NodeView) -> Mapping[int, int]:
     """Of every tensor that holds a row for each expert, as many as the tokens can reach."""
     return rows_of(node, tables=range(2, 14), rows=experts_in_use(node))
@@ -69,6 +78,8 @@ PARTIAL_READS: Mapping[str, PartialBytes] = {
     "QEmbedLayerNormalization": _embedded_rows,
     "RotaryEmbedding": _rotary_rows,
     "MRotaryEmbedding": _rotary_rows,
+    "GroupQueryAttention": rows_of_new_tokens(7, 8),
+    "SparseAttention": rows_of_new_tokens(9, 10),
     "MoE": _chosen_experts,
     "QMoE": _chosen_experts,
 }
