@@ -130,7 +130,8 @@ ELEMENTWISE: tuple[Case, ...] = (
     microsoft("IsAllFinite", [(4, 3), (5,)], [()], vector=2 * (12 + 5)),
     microsoft("ReduceSumInteger", [(2, 3, 5)], [(2, 3, 1)], vector=30),
     # a 2 x 3 window over each of 2 x 2 x 8
-    microsoft("NhwcMaxPool", [(1, 4, 6, 8)], [(1, 2, 2, 8)], kernel_shape=(2, 3), vector=6 * 32),
+    microsoft("NhwcMaxPool", [(1, 4, 6, 8)], [(1, 2, 2, 8)], kernel_shape=(2, 3),
+              strides=(2, 3), vector=6 * 32),
     microsoft("Unique", [(9,)], [(4,), (9,), (4,)], vector=9),
     # 2 x 2 taps: 4 multiplies, 3 adds; 4 x 4 taps: 16 and 15; the nearest is a copy
     microsoft("GridSample", [(2, 3, 8, 8), (2, 4, 5, 2)], [(2, 3, 4, 5)], vector=7 * 120),

@@ -63,13 +63,14 @@ LAYOUTS: tuple[Case, ...] = (
            macs=256 * 72, vector=2 * 256),
     blocks("Conv", [(1, 8, 4, 4), (8, 8, 1, 1), None, (1, 8, 4, 4)], [(1, 8, 4, 4)],
            macs=128 * 8, vector=128),
-    *(blocks(op_type, [(1, 8, 4, 6)], [(1, 8, 2, 2)], kernel_shape=(2, 3), vector=6 * 32)
+    *(blocks(op_type, [(1, 8, 4, 6)], [(1, 8, 2, 2)], kernel_shape=(2, 3), strides=(2, 3), vector=6 * 32)
       for op_type in ("MaxPool", "AveragePool")),
     *(blocks(op_type, [(1, 8, 4, 6)], [(1, 8, 1, 1)], vector=192)
       for op_type in ("GlobalMaxPool", "GlobalAveragePool")),
     blocks("Upsample", [(1, 8, 4, 6)], [(1, 8, 8, 12)], mode="linear", vector=7 * 768),
     blocks("Upsample", [(1, 8, 4, 6)], [(1, 8, 8, 12)]),
-    *(blocks(op_type, [(1, 8, 4, 6)], [(1, 8, 4, 6)]) for op_type in ("ReorderInput", "ReorderOutput")),
+    blocks("ReorderInput", [(1, 10, 4, 6)], [(1, 16, 4, 6)]),
+    blocks("ReorderOutput", [(1, 16, 4, 6)], [(1, 10, 4, 6)], channels=10),
     channels_last("Conv", [(1, 4, 4, 3), (5, 3, 1, 1), (5,)], [(1, 4, 4, 5)], macs=80 * 3, vector=80),
     # 3 channels x 4 positions, each multiplied into 5 channels x 2 taps
     channels_last("ConvTranspose", [(1, 4, 3), (3, 5, 2), (5,)], [(1, 8, 5)], macs=12 * 10, vector=40),
@@ -78,8 +79,9 @@ LAYOUTS: tuple[Case, ...] = (
     channels_last("QLinearConvTranspose", [(1, 4, 3), (), (), (3, 5, 2), (), (), (), (), (5,)], [(1, 8, 5)],
                   weights={3, 5}, macs=12 * 10, vector=12 + 6 * 40),
     channels_last("QLinearAveragePool", [(1, 4, 10, 6), (), (), (), ()], [(1, 2, 5, 6)], kernel_shape=(2, 2),
-                  vector=2 * 240 + 4 * 60 + 5 * 60),
-    *(channels_last(op_type, [(1, 4, 6, 8)], [(1, 2, 2, 8)], kernel_shape=(2, 3), vector=6 * 32)
+                  strides=(2, 2), vector=2 * 240 + 4 * 60 + 5 * 60),
+    *(channels_last(op_type, [(1, 4, 6, 8)], [(1, 2, 2, 8)], kernel_shape=(2, 3), strides=(2, 3),
+                    vector=6 * 32)
       for op_type in ("MaxPool", "AveragePool")),
     *(channels_last(op_type, [(1, 4, 6, 8)], [(1, 1, 1, 8)], vector=192)
       for op_type in ("GlobalMaxPool", "GlobalAveragePool")),

@@ -40,9 +40,9 @@ ELEMENTWISE: tuple[Case, ...] = (
     microsoft("QLinearGlobalAveragePool", [(2, 3, 40), (), (), (), ()], [(2, 3, 1)], vector=3 * 240 + 5 * 6),
     microsoft("QLinearGlobalAveragePool", [(2, 3, 40), (), None, ()], [(2, 3, 1)], vector=2 * 240 + 4 * 6),
     microsoft("QLinearAveragePool", [(1, 6, 4, 10), (), (), (), ()], [(1, 6, 2, 5)], kernel_shape=(2, 2),
-              vector=2 * 240 + 4 * 60 + 5 * 60),
+              strides=(2, 2), vector=2 * 240 + 4 * 60 + 5 * 60),
     microsoft("QLinearAveragePool", [(1, 6, 4, 10), (), None, ()], [(1, 6, 2, 5)], kernel_shape=(2, 2),
-              vector=240 + 4 * 60 + 4 * 60),
+              strides=(2, 2), vector=240 + 4 * 60 + 4 * 60),
     # 12 with a zero point and 6 without
     microsoft("QLinearConcat", [(), (), (4, 3), (), (), (2, 3), (), None], [(6, 3)],
               vector=2 * 12 + 6 + 5 * 18),
@@ -83,9 +83,9 @@ PRODUCTS: tuple[Case, ...] = (
               macs=105, vector=21 + 35 + 6 * 15),
     microsoft("QGemm", [(3, 7), (), (), (7, 5), (), (), None, ()], [(3, 5)], weights={0, 2},
               macs=105, vector=35 + 4 * 15),
-    microsoft("QOrderedMatMul", [(2, 3, 7), (), (5, 7), (), ()], [(2, 3, 5)], macs=210, vector=4 * 30),
-    microsoft("QOrderedMatMul", [(2, 3, 7), (), (5, 7), (), (), (5,)], [(2, 3, 5)], macs=210, vector=5 * 30),
-    microsoft("QOrderedMatMul", [(2, 3, 7), (), (5, 7), (), (), None, (2, 3, 5), ()], [(2, 3, 5)],
+    microsoft("QOrderedMatMul", [(2, 3, 7), (), (7, 5), (), ()], [(2, 3, 5)], macs=210, vector=4 * 30),
+    microsoft("QOrderedMatMul", [(2, 3, 7), (), (7, 5), (), (), (5,)], [(2, 3, 5)], macs=210, vector=5 * 30),
+    microsoft("QOrderedMatMul", [(2, 3, 7), (), (7, 5), (), (), None, (2, 3, 5), ()], [(2, 3, 5)],
               macs=210, vector=6 * 30),
     # 7 steps x 2 sequences, 5 in, 3 hidden: LSTM's 8 for each of 42 state elements, 8 to scale the products;
     # the 70 inputs 8 each and a scale's 11; the state the same with a scale for each of 7 steps
