@@ -99,6 +99,10 @@ class NodeView:
         """Whether the optional input is given."""
         return index < len(self.inputs) and self.inputs[index] is not None
 
+    def has_output(self, index: int) -> bool:
+        """Whether the optional output is asked for."""
+        return index < len(self.outputs) and self.outputs[index] is not None
+
     def input(self, index: int) -> ValueView:
         """The input at ``index``; raises NotCountable when it is left out."""
         value = self.inputs[index] if index < len(self.inputs) else None

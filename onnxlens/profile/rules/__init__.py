@@ -2,7 +2,8 @@
 
 ``work`` holds the unit of account. A file per family of operators holds the rules: ``matrix``, ``einsum``,
 ``attention``, ``recurrent``, ``quantized``, ``elementwise``, ``normalization``, ``reduction_pooling``,
-``resizing``, ``movement``. ``lookup`` joins them into one table, and ``traffic`` counts bytes.
+``resizing``, ``movement``; the package ``microsoft`` those of ONNX Runtime's operators. ``lookup`` joins them
+into one table, and ``traffic`` counts bytes.
 """
 
 from onnxlens.profile.rules.lookup import known_operators, work_of

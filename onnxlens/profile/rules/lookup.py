@@ -17,6 +17,20 @@ from onnxlens.profile.rules import (
     reduction_pooling,
     resizing,
 )
+from onnxlens.profile.rules.microsoft import attention as microsoft_attention
+from onnxlens.profile.rules.microsoft import (
+    blockwise,
+    channel_blocks,
+    channels_last,
+    fused,
+    linear_attention,
+    mixture,
+    unlisted,
+)
+from onnxlens.profile.rules.microsoft import elementwise as microsoft_elementwise
+from onnxlens.profile.rules.microsoft import movement as microsoft_movement
+from onnxlens.profile.rules.microsoft import normalization as microsoft_normalization
+from onnxlens.profile.rules.microsoft import quantized as microsoft_quantized
 from onnxlens.profile.rules.work import Rule, Work
 
 Operator = tuple[str, str]
@@ -34,7 +48,21 @@ FAMILIES: Mapping[str, tuple[Mapping[str, Rule], ...]] = {
         reduction_pooling.RULES,
         resizing.RULES,
         movement.RULES,
+        unlisted.RULES,
     ),
+    "com.microsoft": (
+        fused.RULES,
+        microsoft_attention.RULES,
+        linear_attention.RULES,
+        blockwise.RULES,
+        mixture.RULES,
+        microsoft_quantized.RULES,
+        microsoft_normalization.RULES,
+        microsoft_elementwise.RULES,
+        microsoft_movement.RULES,
+    ),
+    "com.microsoft.nchwc": (channel_blocks.RULES,),
+    "com.ms.internal.nhwc": (channels_last.RULES,),
 }
 """The tables of each domain."""
 

@@ -8,11 +8,11 @@ from onnxlens.profile.node_view import NodeView, NotCountable
 from onnxlens.profile.rules.work import NOTHING, VECTOR, Rule, Work, each_output, no_work
 
 
-def may_drop(node: NodeView) -> bool:
-    """Whether a Dropout may be in training mode: its third input is given, and not known to hold False."""
-    if not node.has_input(2):
+def may_drop(node: NodeView, mode: int = 2) -> bool:
+    """Whether a Dropout may be in training mode: the input ``mode`` is given, and not known to hold False."""
+    if not node.has_input(mode):
         return False
-    read = node.input(2).read_constant
+    read = node.input(mode).read_constant
     training = read() if read is not None else None
     return training is None or bool(training.any())
 

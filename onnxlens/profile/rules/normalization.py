@@ -33,10 +33,15 @@ def layer_normalization(node: NodeView) -> Work:
 
     A row holds the dimensions from ``axis`` on. An inverse deviation, if an output, is a reciprocal per row.
     """
+    return layer_normalized(node, bias=2, deviation=2)
+
+
+def layer_normalized(node: NodeView, bias: int, deviation: int) -> Work:
+    """As ``layer_normalization``, by the indices of the bias and of the output that is the deviation."""
     shape = node.input_shape(0)
     rows = prod(shape[: node.attribute("axis", -1)])
-    per_element = STANDARDIZE + VECTOR + (VECTOR if node.has_input(2) else NOTHING)
-    per_row = VARIANCE + (VECTOR if len(node.outputs) > 2 and node.outputs[2] is not None else NOTHING)
+    per_element = STANDARDIZE + VECTOR + (VECTOR if node.has_input(bias) else NOTHING)
+    per_row = VARIANCE + (VECTOR if node.has_output(deviation) else NOTHING)
     return per_element * prod(shape) + per_row * rows
 
 
@@ -47,20 +52,28 @@ def rms_normalization(node: NodeView) -> Work:
     """
     shape = node.input_shape(0)
     rows = prod(shape[: node.attribute("axis", -1)])
-    return 4 * VECTOR * prod(shape) + (VECTOR + SPECIAL) * rows
+    return root_mean_square(prod(shape), rows) + VECTOR * prod(shape)
+
+
+def root_mean_square(elements: int, rows: int) -> Work:
+    """RMSNormalization without a scale: per element square, mean, div; per row an add and a root."""
+    return 3 * VECTOR * elements + (VECTOR + SPECIAL) * rows
 
 
 def group_normalization(node: NodeView) -> Work:
     """Per element mean, square, mean, sub, div, scale, bias; per image and group 3 vector and a root."""
+    return by_group(node, node.attribute("num_groups"))
+
+
+def by_group(node: NodeView, groups: int) -> Work:
+    """As ``group_normalization``, with ``groups`` in each image; the channels may stand anywhere."""
     shape = node.input_shape(0)
-    groups: int = node.attribute("num_groups")
     return (STANDARDIZE + AFFINE) * prod(shape) + VARIANCE * (shape[0] * groups)
 
 
 def instance_normalization(node: NodeView) -> Work:
     """As GroupNormalization with a group for each channel."""
-    shape = node.input_shape(0)
-    return (STANDARDIZE + AFFINE) * prod(shape) + VARIANCE * (shape[0] * shape[1])
+    return by_group(node, node.input_shape(0)[1])
 
 
 def batch_normalization(node: NodeView) -> Work:

@@ -25,8 +25,13 @@ def resize(node: NodeView) -> Work:
     if shrinks and node.attribute("antialias", 0):
         raise NotCountable(f"{node.op_type} with antialias has no rule where it shrinks {before} to {after}")
     resized_axes = sum(old != new for old, new in zip(before, after, strict=True))
-    taps = TAPS_PER_AXIS[node.attribute("mode", "nearest")] ** resized_axes
-    return NOTHING if taps == 1 else (2 * taps - 1) * VECTOR * prod(after)
+    return mixed(node.attribute("mode", "nearest"), resized_axes) * prod(after)
+
+
+def mixed(mode: str, axes: int) -> Work:
+    """Per output element: ``taps`` multiplies and ``taps - 1`` adds, or nothing where one tap is copied."""
+    taps = TAPS_PER_AXIS[mode] ** axes
+    return NOTHING if taps == 1 else (2 * taps - 1) * VECTOR
 
 
 RULES: Mapping[str, Rule] = {

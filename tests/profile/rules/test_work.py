@@ -7,10 +7,15 @@ import pytest
 from onnxlens.profile.node_view import NodeView, NotCountable
 from onnxlens.profile.rules import Work, known_operators, lookup, work_of
 from tests.profile.rules.matrix_cases import MATRIX_CASES
+from tests.profile.rules.microsoft.attention_cases import ATTENTION_CASES
+from tests.profile.rules.microsoft.fused_cases import FUSED_CASES
+from tests.profile.rules.microsoft.normalization_cases import NORMALIZATION_CASES
+from tests.profile.rules.microsoft.quantized_cases import QUANTIZED_CASES
 from tests.profile.rules.nodes import Case, node
 from tests.profile.rules.vector_cases import VECTOR_CASES
 
-CASES = MATRIX_CASES + VECTOR_CASES
+MICROSOFT_CASES = FUSED_CASES + ATTENTION_CASES + QUANTIZED_CASES + NORMALIZATION_CASES
+CASES = MATRIX_CASES + VECTOR_CASES + MICROSOFT_CASES
 
 REFUSED: tuple[tuple[NodeView, str], ...] = (
     (node("Bar", [(1,)], [(1,)], domain="com.foo"), r"^no rule for com\.foo::Bar$"),
@@ -22,6 +27,9 @@ REFUSED: tuple[tuple[NodeView, str], ...] = (
     (node("BatchNormalization", [(2, 6), *[(6,)] * 4], [(2, 6)], training_mode=1), "training mode"),
     (node("Dropout", [(2, 6), (), ()], [(2, 6)], constants={2: True}), "training mode"),
     (node("Dropout", [(2, 6), (), ()], [(2, 6)]), "training mode"),
+    (node("BiasDropout", [(2, 6), (6,), None, (), ()], [(2, 6)], domain="com.microsoft"), "training mode"),
+    (node("CDist", [(3, 7), (5, 7)], [(3, 5)], domain="com.microsoft", metric="cosine"), "'cosine' has no"),
+    (node("FusedConv", [(1, 3, 4), (5, 3, 1)], [(1, 5, 4)], domain="com.microsoft", activation="Foo"), "fit"),
     (node("Resize", [(1, 3, 8)], [(1, 3, 4)], mode="linear", antialias=1), "antialias"),
     (node("Resize", [(1, 3, 8)], [(1, 3, 4)], mode="lanczos"), "does not fit its rule"),
     (node("Einsum", [(2, 6, 3)], [(2,)], equation="ij->i"), "does not fit its rule"),
