@@ -12,7 +12,7 @@ from google.protobuf.message import DecodeError
 
 from onnxlens.errors import GraphError
 from onnxlens.profile.graph import Graph, GraphNode
-from onnxlens.profile.node_view import NodeView, ValueView
+from onnxlens.profile.node_view import Kind, NodeView, ValueView
 from onnxlens.profile.scopes import read_scopes
 from onnxlens.specs.codec import read_spec
 from onnxlens.specs.manifest import Manifest, manifest_path_of
@@ -32,6 +32,17 @@ RANDOM_OPERATORS = (
     "RandomUniformLike",
     "Bernoulli",
     "Multinomial",
+)
+
+SEQUENCE_MAKERS = frozenset(
+    {
+        "SequenceConstruct",
+        "SequenceEmpty",
+        "SequenceErase",
+        "SequenceInsert",
+        "SequenceMap",
+        "SplitToSequence",
+    }
 )
 
 
@@ -163,6 +174,7 @@ class _Views:
                 shape=_dims(value.shape),
                 is_weight=self._is_fixed(value),
                 read_constant=_constant_reader(value),
+                kind=_kind(value),
             )
         return self._values[value]
 
@@ -176,6 +188,15 @@ class _Views:
             version=_opset(self._model, _domain(node.domain)),
             name=node.name or (node.outputs[0].name or "" if node.outputs else ""),
         )
+
+
+def _kind(value: ir.Value) -> Kind:
+    """What a value is, by its type or by what makes it: inference calls a sequence after its tensors."""
+    producer = value.producer()
+    maker = "" if producer is None or _domain(producer.domain) else producer.op_type
+    if isinstance(value.type, ir.OptionalType) or maker == "Optional":
+        return "optional"
+    return "sequence" if isinstance(value.type, ir.SequenceType) or maker in SEQUENCE_MAKERS else "tensor"
 
 
 def _is_left_out(output: ir.Value) -> bool:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from math import prod
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from onnxlens.errors import OnnxlensError
 from onnxlens.specs.tensor import Dim, storage_bytes
@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     import numpy as np
 
 Shape = tuple[int, ...]
+Kind = Literal["tensor", "sequence", "optional"]
 
 
 class NotCountable(OnnxlensError):
@@ -22,14 +23,16 @@ class NotCountable(OnnxlensError):
 
 @dataclass(frozen=True, slots=True)
 class ValueView:
-    """A tensor in the graph.
+    """A value in the graph: a tensor, or what refers to tensors.
 
     Attributes:
+        dtype: of a sequence or an optional, that of the tensors in it; the shape likewise.
         shape: None where the file does not say and inference did not find it; a dynamic dimension is its
             symbol.
         is_weight: its value does not change from run to run: an initializer, a Constant, or computed from
             such.
         read_constant: reads its value where the file holds it; None for everything computed at run time.
+        kind: a sequence and an optional hold references to tensors, and have no size of their own.
     """
 
     name: str
@@ -37,13 +40,16 @@ class ValueView:
     shape: tuple[Dim, ...] | None
     is_weight: bool = False
     read_constant: Callable[[], np.ndarray | None] | None = field(default=None, compare=False, repr=False)
+    kind: Kind = "tensor"
 
     def sizes(self) -> Shape:
         """The shape in numbers.
 
         Raises:
-            NotCountable: the shape is unknown or has a dynamic dimension.
+            NotCountable: the shape is unknown or has a dynamic dimension, or it is no tensor.
         """
+        if self.kind != "tensor":
+            raise NotCountable(f"the {self.kind} {self.name!r} has no size of its own")
         if self.shape is None:
             raise NotCountable(f"the shape of {self.name!r} is unknown")
         sizes = tuple(dim for dim in self.shape if isinstance(dim, int))

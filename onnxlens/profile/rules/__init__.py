@@ -1,8 +1,10 @@
 """What each operator computes and moves: one pure rule per operator, over a NodeView; see docs/counting.md.
 
 ``work`` holds the unit of account. A file per family of operators holds the rules: ``matrix``, ``einsum``,
-``attention``, ``recurrent``, ``quantized``, ``elementwise``, ``normalization``, ``reduction_pooling``,
-``resizing``, ``movement``. ``lookup`` joins them into one table, and ``traffic`` counts bytes.
+``attention``, ``state_attention``, ``recurrent``, ``quantized``, ``elementwise``, ``normalization``,
+``reduction_pooling``, ``resizing``, ``vision``, ``signal``, ``sampling``, ``losses``, ``movement``,
+``text``; in domains of their own ``preview``, ``training``, ``ml_linear``, ``ml_trees``,
+``ml_features``. ``lookup`` joins them into one table, and ``traffic`` counts bytes.
 """
 
 from onnxlens.profile.rules.lookup import known_operators, work_of

@@ -9,13 +9,24 @@ from onnxlens.profile.rules import (
     attention,
     einsum,
     elementwise,
+    losses,
     matrix,
+    ml_features,
+    ml_linear,
+    ml_trees,
     movement,
     normalization,
+    preview,
     quantized,
     recurrent,
     reduction_pooling,
     resizing,
+    sampling,
+    signal,
+    state_attention,
+    text,
+    training,
+    vision,
 )
 from onnxlens.profile.rules.work import Rule, Work
 
@@ -34,7 +45,16 @@ FAMILIES: Mapping[str, tuple[Mapping[str, Rule], ...]] = {
         reduction_pooling.RULES,
         resizing.RULES,
         movement.RULES,
+        state_attention.RULES,
+        vision.RULES,
+        signal.RULES,
+        sampling.RULES,
+        losses.RULES,
+        text.RULES,
     ),
+    "ai.onnx.preview": (preview.RULES,),
+    "ai.onnx.preview.training": (training.RULES,),
+    "ai.onnx.ml": (ml_linear.RULES, ml_trees.RULES, ml_features.RULES),
 }
 """The tables of each domain."""
 

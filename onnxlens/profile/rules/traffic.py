@@ -9,8 +9,17 @@ from math import prod
 from onnxlens.profile.node_view import NodeView
 from onnxlens.profile.rules.movement import may_drop
 
-VIEWS = frozenset({"Reshape", "Squeeze", "Unsqueeze", "Flatten", "Identity", "BitCast", "Dropout"})
-"""Operators whose first output is the memory of their first input: Dropout in inference among them."""
+VIEWS = frozenset(
+    {"Reshape", "Squeeze", "Unsqueeze", "Flatten", "Identity", "BitCast", "Dropout"}
+    | {"SequenceConstruct", "SequenceInsert", "SequenceErase", "SequenceAt", "Optional", "OptionalGetElement"}
+)
+"""Operators whose first output is the memory of their first input: Dropout in inference among them.
+
+Sequences and optionals refer to tensors: to put one in or take it out moves nothing.
+"""
+
+MOVE_NOTHING = frozenset({("", "Constant"), ("", "SequenceEmpty")})
+"""Operators whose output is there already."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +54,7 @@ def traffic_of(node: NodeView) -> Traffic:
     Raises:
         NotCountable: a shape or an element size is unknown.
     """
-    if (node.domain, node.op_type) == ("", "Constant"):
+    if (node.domain, node.op_type) in MOVE_NOTHING:
         return Traffic()
     if is_view(node):
         return Traffic(write_bytes=_written_bytes(node, first=1))
@@ -61,6 +70,8 @@ def traffic_of(node: NodeView) -> Traffic:
 
 
 def _written_bytes(node: NodeView, first: int = 0) -> int:
+    if (node.domain, node.op_type) == ("", "SplitToSequence"):
+        return node.input(0).size_bytes  # the tensors of a sequence are each a part of the input
     return sum(value.size_bytes for value in node.outputs[first:] if value is not None)
 
 
@@ -93,6 +104,11 @@ def _rotary_rows(node: NodeView) -> Mapping[int, int]:
     return {cache: node.input(cache).size_bytes * positions // rows for cache in (1, 2)}
 
 
+def _one_class(node: NodeView) -> Mapping[int, int]:
+    """Of the scores, one class for each target."""
+    return {0: node.input(0).size_bytes // max(node.input_shape(0)[1], 1)}
+
+
 PARTIAL_READS: Mapping[tuple[str, str], PartialReads] = {
     ("", "Shape"): _shape_only,
     ("", "Size"): _shape_only,
@@ -104,5 +120,13 @@ PARTIAL_READS: Mapping[tuple[str, str], PartialReads] = {
     ("", "Slice"): _what_it_writes,
     ("", "Split"): _what_it_writes,
     ("", "RotaryEmbedding"): _rotary_rows,
+    ("", "Compress"): _what_it_writes,
+    ("", "RandomNormalLike"): _shape_only,
+    ("", "RandomUniformLike"): _shape_only,
+    ("", "NegativeLogLikelihoodLoss"): _one_class,
+    ("", "SequenceLength"): _shape_only,
+    ("", "OptionalHasElement"): _shape_only,
+    ("", "ConcatFromSequence"): _what_it_writes,
+    ("ai.onnx.ml", "ArrayFeatureExtractor"): _what_it_writes,
 }
 """For operators that do not read an input whole: the bytes they read of it, by the input's index."""
