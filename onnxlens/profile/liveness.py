@@ -5,15 +5,16 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from onnxlens.profile.graph import Graph
-from onnxlens.profile.rules import is_view
+from onnxlens.profile.rules import viewed_inputs
 
 
 def live_bytes(graph: Graph) -> Sequence[int]:
     """For each node, the bytes of activations alive while it runs: inputs, outputs, and all that waits.
 
     An activation lives from the node that makes it to the last node that reads it; the graph's inputs from
-    the start, its outputs to the end. A view has no memory of its own: it keeps its source's alive. Weights
-    are not counted, they are resident; values of unknown size count 0.
+    the start, its outputs to the end. A view has no memory of its own: it keeps its source's alive, and a
+    sequence that of all tensors in it. Weights are not counted, they are resident; values of unknown size
+    count 0.
     """
     storage = _storage(graph)
     last_use = _last_uses(graph, storage)
@@ -26,7 +27,7 @@ def live_bytes(graph: Graph) -> Sequence[int]:
     for index, node in enumerate(graph.nodes):
         if not node.offline:
             for output in node.view.outputs:
-                if output is not None and storage[output.name] == output.name:
+                if output is not None and output.name in storage[output.name]:
                     sizes[output.name] = output.known_size_bytes
                     alive += sizes[output.name]
         levels.append(alive)
@@ -34,27 +35,26 @@ def live_bytes(graph: Graph) -> Sequence[int]:
     return levels
 
 
-def _storage(graph: Graph) -> Mapping[str, str]:
-    """For each activation the name of the value whose memory holds it: its own, or the source of a view."""
-    storage = {tensor.name: tensor.name for tensor in graph.inputs}
+def _storage(graph: Graph) -> Mapping[str, frozenset[str]]:
+    """For each activation the values whose memory holds it: itself, or the sources of a view."""
+    storage = {tensor.name: frozenset({tensor.name}) for tensor in graph.inputs}
     for node in graph.nodes:
-        source = node.view.inputs[0] if node.view.inputs else None
-        viewed = source is not None and is_view(node.view)
+        sources = (storage.get(source.name, frozenset()) for source in viewed_inputs(node.view))
+        held = frozenset().union(*sources)
         for output in node.view.outputs:
             if output is not None:
-                storage[output.name] = (
-                    storage.get(source.name, output.name) if viewed and source else output.name
-                )
+                storage[output.name] = held or frozenset({output.name})
     return storage
 
 
-def _last_uses(graph: Graph, storage: Mapping[str, str]) -> Mapping[str, int]:
+def _last_uses(graph: Graph, storage: Mapping[str, frozenset[str]]) -> Mapping[str, int]:
     """The index of the last node that needs each memory; the graph's outputs are never freed."""
     last_use: dict[str, int] = {}
     for index, node in enumerate(graph.nodes):
         for value in (*node.view.inputs, *node.view.outputs):
-            if value is not None and value.name in storage:
-                last_use[storage[value.name]] = index
+            if value is not None:
+                last_use.update(dict.fromkeys(storage.get(value.name, ()), index))
     for tensor in graph.outputs:
-        last_use.pop(storage.get(tensor.name, ""), None)
+        for name in storage.get(tensor.name, ()):
+            last_use.pop(name, None)
     return last_use

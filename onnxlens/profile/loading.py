@@ -252,9 +252,12 @@ def _attributes(node: ir.Node) -> Mapping[str, Any]:
 
 
 def _tensor_spec(value: ir.Value) -> TensorSpec:
-    dims = _dims(value.shape)
+    """The tensor; of a sequence or an optional the element type says that its size is not known."""
+    dims, dtype, kind = _dims(value.shape), _dtype_name(value.dtype) or "unknown", _kind(value)
     return TensorSpec(
-        value.name or "", _dtype_name(value.dtype) or "unknown", ("unknown rank",) if dims is None else dims
+        value.name or "",
+        dtype if kind == "tensor" else f"{kind} of {dtype}",
+        ("unknown rank",) if dims is None else dims,
     )
 
 

@@ -8,7 +8,7 @@
 """
 
 from onnxlens.profile.rules.lookup import known_operators, work_of
-from onnxlens.profile.rules.traffic import Traffic, is_view, traffic_of
+from onnxlens.profile.rules.traffic import Traffic, is_view, traffic_of, viewed_inputs
 from onnxlens.profile.rules.work import Work
 
-__all__ = ["Traffic", "Work", "is_view", "known_operators", "traffic_of", "work_of"]
+__all__ = ["Traffic", "Work", "is_view", "known_operators", "traffic_of", "viewed_inputs", "work_of"]

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from math import prod
 
-from onnxlens.profile.node_view import NodeView
+from onnxlens.profile.node_view import NodeView, ValueView
 from onnxlens.profile.rules.movement import may_drop
 
 VIEWS = frozenset(
@@ -41,6 +41,14 @@ def is_view(node: NodeView) -> bool:
     if node.domain or node.op_type not in VIEWS:
         return False
     return node.op_type != "Dropout" or not may_drop(node)
+
+
+def viewed_inputs(node: NodeView) -> Sequence[ValueView]:
+    """The inputs whose memory the first output shares: of a view the first, of a sequence all in it."""
+    if not is_view(node):
+        return ()
+    shared = {"SequenceConstruct": len(node.inputs), "SequenceInsert": 2}.get(node.op_type, 1)
+    return [value for value in node.inputs[:shared] if value is not None]
 
 
 PartialReads = Callable[[NodeView], Mapping[int, int]]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import onnx
 import pytest
 
 from onnxlens.profile.node_view import NodeView, NotCountable
@@ -72,6 +73,11 @@ def test_every_known_operator_has_a_case() -> None:
     counted = {(case.node.domain, case.node.op_type) for case in CASES}
     assert counted == known_operators() - NEVER_COUNTED
     assert {(refused.domain, refused.op_type) for refused, _ in REFUSED} >= NEVER_COUNTED
+
+
+def test_every_operator_of_onnx_but_control_flow_has_a_rule() -> None:
+    defined = {(schema.domain, schema.name) for schema in onnx.defs.get_all_schemas_with_history()}
+    assert defined - known_operators() == {("", name) for name in ("If", "Loop", "Scan", "SequenceMap")}
 
 
 def test_no_operator_stands_in_two_families() -> None:
