@@ -207,13 +207,16 @@ def check_graph(
         ParityError: the outputs cannot be compared.
     """
     from onnxlens.comparison import against_pytorch, against_unoptimised
+    from onnxlens.profile.loading import load_graph
 
     if settings is not None and settings.weights == "none" and not is_file(target):
         raise UsageError(f"{target}: cannot run without weights; choose seeded ones or a checkpoint")
+    chosen = settings or Settings()
     with _as_file(target, settings, "seeded", progress) as path:
         if reference == "pytorch":
             return against_pytorch(path, provider, tolerance, progress)
-        return against_unoptimised(path, provider, tolerance, progress)
+        graph = load_graph(path, chosen.shapes, chosen.dims)
+        return against_unoptimised(graph, provider, tolerance, progress)
 
 
 @contextmanager
@@ -221,18 +224,16 @@ def _loaded(target: Target, settings: Settings | None, progress: Progress) -> It
     """The target as a loaded graph, weightless where it has to be exported first."""
     from onnxlens.profile.loading import load_graph
 
+    chosen = settings or Settings()
     with _as_file(target, settings, "none", progress) as path:
-        yield load_graph(path)
+        yield load_graph(path, chosen.shapes, chosen.dims)
 
 
 @contextmanager
 def _as_file(target: Target, settings: Settings | None, weights: str, progress: Progress) -> Iterator[Path]:
     """The path of the target's ``.onnx`` file: its own, or a temporary export's."""
     if is_file(target):
-        if settings is not None and settings != Settings():
-            raise UsageError(
-                f"{target}: opset, weights and sizes are those of the file; leave those options out"
-            )
+        (settings or Settings()).require_for_file(target)
         yield Path(target)
         return
     chosen = settings or Settings()

@@ -9,6 +9,7 @@ from types import MappingProxyType
 import numpy as np
 
 from onnxlens.export.exported import ExportedWeights, open_export
+from onnxlens.profile.graph import Graph
 from onnxlens.profile.inputs import sample_inputs
 from onnxlens.profile.loading import load_graph
 from onnxlens.profile.parity import DEFAULT_TOLERANCE, compare, run_module
@@ -65,18 +66,18 @@ def pytorch_outputs(exported: ExportedGraph, inputs: Mapping[str, np.ndarray]) -
 
 
 def against_unoptimised(
-    path: Path, provider: str, tolerance: float | None, progress: Progress
+    graph: Graph, provider: str, tolerance: float | None, progress: Progress
 ) -> ParityReport:
-    """ONNX Runtime's outputs for any file, against its own with every graph optimisation off.
+    """ONNX Runtime's outputs for any file's graph, against its own with every graph optimisation off.
 
     A tolerance of None is the graph's own.
 
     Raises:
-        GraphError: the file cannot be read or run.
+        GraphError: the file cannot be run.
+        UsageError: an input has a dimension that is not fixed.
         ParityError: the outputs cannot be compared.
     """
-    graph = load_graph(path)
-    manifest = graph.manifest
+    path, manifest = graph.path, graph.manifest
     inputs = sample_inputs(graph.inputs, manifest.input_ranges if manifest else {})
     progress("running ONNX Runtime without optimisations", 0, 0)
     expected = run(open_session(path, provider, optimised=False), inputs)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -19,7 +19,7 @@ Target = str | Path
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """How a graph of the catalog, or of a factory, is built and exported.
+    """How a graph of the catalog, or of a factory, is built and exported; at which sizes a file is read.
 
     What is None is the task's or the graph's own choice.
 
@@ -29,6 +29,8 @@ class Settings:
         batch: None for 2 where guidance doubles it, else 1.
         height: in pixels; None for 512.
         width: likewise.
+        shapes: of an ``.onnx`` file only: sizes for all dimensions of an input, by its name.
+        dims: of an ``.onnx`` file only: sizes for dynamic dimensions, by their symbol.
     """
 
     weights: str | Path | None = None
@@ -36,6 +38,32 @@ class Settings:
     batch: int | None = None
     height: int | None = None
     width: int | None = None
+    shapes: Mapping[str, Sequence[int]] = field(default_factory=dict)
+    dims: Mapping[str, int] = field(default_factory=dict)
+
+    def require_for_file(self, target: Target) -> None:
+        """Refuse what is decided by a file already.
+
+        Raises:
+            UsageError: more than sizes of its inputs is set.
+        """
+        if replace(self, shapes={}, dims={}) != Settings():
+            raise UsageError(
+                f"{target}: opset, weights and sizes are those of the file; leave those options out, and fix "
+                "dynamic dimensions with --shape and --dim"
+            )
+
+    def require_for_graph(self, target: Target) -> None:
+        """Refuse what only a file has.
+
+        Raises:
+            UsageError: an input's shape or a symbol is set.
+        """
+        if self.shapes or self.dims:
+            raise UsageError(
+                f"{target}: --shape and --dim are for .onnx files; "
+                "a graph takes --batch, --height and --width"
+            )
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,6 +111,7 @@ def resolve(target: str, settings: Settings) -> Resolved:
     """
     from onnxlens.reference_model import catalog
 
+    settings.require_for_graph(target)
     if ":" in target:
         if (settings.batch, settings.height, settings.width) != (None, None, None):
             raise UsageError(f"{target}: the factory decides on batch and size; leave those options out")

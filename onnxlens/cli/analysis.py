@@ -9,7 +9,7 @@ import click
 
 from onnxlens import api
 from onnxlens.cli import progress
-from onnxlens.cli.options import format_option, settings_from, with_settings
+from onnxlens.cli.options import format_option, settings_from, with_settings, with_sizes
 from onnxlens.specs.results import Reference
 
 CHECK_FAILED = 1
@@ -25,6 +25,7 @@ By = Literal["module", "op", "node"]
 )
 @click.option("--strict", is_flag=True, help="Exit with 1 when any operator is unknown.")
 @format_option("table", "json", "csv", "md")
+@with_sizes
 @with_settings
 def profile(target: str, by: str, depth: int, strict: bool, output_format: str, **options: Any) -> int:
     """Count MACs, params and bytes of TARGET by module, operator or node. No weight is read."""
@@ -58,6 +59,7 @@ def profile(target: str, by: str, depth: int, strict: bool, output_format: str, 
     "--tolerance", type=float, help="Largest relative L2 error that passes [1e-5, midas-dpt-hybrid 1e-4]."
 )
 @format_option("table", "json", "csv", "md")
+@with_sizes
 @with_settings
 def check(
     target: str, provider: str, against: str, tolerance: float | None, output_format: str, **options: Any

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, TypeVar
 
 import click
@@ -23,6 +23,54 @@ def with_settings(verb: Verb) -> Verb:
     ):
         verb = option(verb)
     return verb
+
+
+def with_sizes(verb: Verb) -> Verb:
+    """Add the options that fix dynamic dimensions of a file; they are part of ``Settings`` too."""
+    for option in (
+        click.option(
+            "--dim",
+            "dims",
+            multiple=True,
+            metavar="NAME=SIZE",
+            callback=_dims,
+            help="Fix a dynamic dimension of an .onnx file, such as batch=2; may be repeated.",
+        ),
+        click.option(
+            "--shape",
+            "shapes",
+            multiple=True,
+            metavar="INPUT=SIZE,..",
+            callback=_shapes,
+            help="Fix an input of an .onnx file, such as x=1,3,512,512; may be repeated.",
+        ),
+    ):
+        verb = option(verb)
+    return verb
+
+
+def _shapes(
+    context: click.Context, option: click.Parameter, given: Sequence[str]
+) -> dict[str, Sequence[int]]:
+    """``x=1,3,512,512`` as a name and sizes; a name may hold ``=`` itself. ``x=`` is a scalar."""
+    return {name: tuple(map(_size, filter(None, sizes.split(",")))) for name, sizes in map(_pair, given)}
+
+
+def _dims(context: click.Context, option: click.Parameter, given: Sequence[str]) -> dict[str, int]:
+    return {name: _size(size) for name, size in map(_pair, given)}
+
+
+def _pair(text: str) -> tuple[str, str]:
+    name, equals, value = text.rpartition("=")
+    if not equals or not name:
+        raise click.BadParameter(f"{text!r} has no NAME=")
+    return name, value
+
+
+def _size(text: str) -> int:
+    if not text.strip().isdigit():
+        raise click.BadParameter(f"{text!r} is no size; give a whole number")
+    return int(text)
 
 
 def settings_from(options: dict[str, Any]) -> Settings:

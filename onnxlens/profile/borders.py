@@ -27,8 +27,8 @@ def module_borders(graph: Graph, hierarchy: Hierarchy) -> Mapping[str, Borders]:
         if node.offline:
             continue
         inside = hierarchy.lineage(node.owner.path)
-        for value in node.view.inputs:
-            if value is not None and value.name in made_in:
+        for value in node.reads:
+            if value.name in made_in:
                 _cross(borders, value, made_in[value.name], inside)
         made_in.update((value.name, inside) for value in node.view.outputs if value is not None)
     for tensor in graph.outputs:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 
+from onnxlens.profile.control_flow import with_repeats
 from onnxlens.profile.graph import Graph, GraphNode
 from onnxlens.profile.node_view import NodeView, NotCountable, ValueView
 from onnxlens.profile.rules import Traffic, Work, traffic_of, work_of
@@ -14,7 +15,8 @@ from onnxlens.specs.ledger import NodeCost
 def count_nodes(graph: Graph) -> tuple[NodeCost, ...]:
     """One cost for each node, in execution order."""
     params = first_use_params(graph)
-    return tuple(_cost(node, params.get(index, 0)) for index, node in enumerate(graph.nodes))
+    costs = [_cost(node, params.get(index, 0)) for index, node in enumerate(graph.nodes)]
+    return tuple(with_repeats(graph.nodes, costs))
 
 
 def _cost(node: GraphNode, params: int) -> NodeCost:

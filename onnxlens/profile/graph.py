@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from onnxlens.profile.control_flow import Body
 from onnxlens.profile.node_view import NodeView, ValueView
 from onnxlens.profile.scopes import Owner, TracedCall
 from onnxlens.specs.ledger import Attribution
@@ -21,12 +22,22 @@ class GraphNode:
         offline: fed by constants and weights alone, so it runs once, before run time, and its outputs are
             weights.
         call: the PyTorch call that it is part of; None where the file does not say.
+        bodies: what runs inside it; the nodes in there stand before it.
+        within: the keys of the bodies that it stands in, outermost first.
     """
 
     view: NodeView
     owner: Owner
     offline: bool
     call: TracedCall | None = None
+    bodies: tuple[Body, ...] = ()
+    within: tuple[str, ...] = ()
+
+    @property
+    def reads(self) -> Iterator[ValueView]:
+        """Its inputs, and what the bodies inside it hand to its outputs."""
+        handed = (value for body in self.bodies for value in body.results)
+        return (value for value in (*self.view.inputs, *handed) if value is not None)
 
 
 @dataclass(frozen=True, slots=True)

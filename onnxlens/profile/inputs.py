@@ -34,7 +34,7 @@ def _sample(tensor: TensorSpec, low: float, high: float) -> np.ndarray:
     sizes = tuple(dim for dim in tensor.shape if isinstance(dim, int))
     if len(sizes) != len(tensor.shape):
         raise UsageError(
-            f"input {tensor.name!r} has shape {tensor.shape_text()}; export it with fixed dimensions"
+            f"input {tensor.name!r} has shape {tensor.shape_text()}; fix it with --shape or --dim"
         )
     try:
         dtype = np.dtype(tensor.dtype)

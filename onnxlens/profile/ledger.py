@@ -7,6 +7,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from types import MappingProxyType
 
 from onnxlens.profile.borders import module_borders
+from onnxlens.profile.collector import uncollected
+from onnxlens.profile.control_flow import control_notes
 from onnxlens.profile.counting import count_nodes, parameter_sizes
 from onnxlens.profile.graph import Graph, GraphNode
 from onnxlens.profile.hierarchy import Hierarchy
@@ -22,6 +24,8 @@ CONVENTIONS: Mapping[str, str] = MappingProxyType(
         "special_ops": "transcendental element operations (exp, erf, tanh, sigmoid, sqrt, pow, sin, ...)",
         "flops": "2 x MACs + vector_ops + special_ops",
         "params": "elements of the module's parameters, each once, used by the forward pass or not",
+        "branches": "of an If the larger branch counts; a loop's body as often as it runs, once where that "
+        "is not known before, and a note says so",
         "bytes": "what unfused nodes must move at the file's dtypes; views move nothing",
         "live_bytes": "activations alive at once in the file's order of execution; weights apart",
         "unknown": "an operator without a rule or a shape is listed; it is never silently 0",
@@ -32,6 +36,11 @@ CONVENTIONS: Mapping[str, str] = MappingProxyType(
 
 def build_ledger(graph: Graph) -> Ledger:
     """Count every node of ``graph`` and roll the counts up."""
+    with uncollected():
+        return _build(graph)
+
+
+def _build(graph: Graph) -> Ledger:
     costs = count_nodes(graph)
     hierarchy = Hierarchy(graph)
     rows = _Rows(graph, costs, hierarchy)
@@ -46,7 +55,7 @@ def build_ledger(graph: Graph) -> Ledger:
         totals=_totals(graph, costs, modules[0]),
         modules=modules,
         nodes=costs,
-        notes=(*graph.notes, *_param_notes(graph)),
+        notes=(*graph.notes, *control_notes(graph.nodes, costs), *_param_notes(graph)),
         conventions=CONVENTIONS,
     )
 
@@ -58,7 +67,7 @@ class _Rows:
         self._costs = costs
         self._nodes = graph.nodes
         self._hierarchy = hierarchy
-        self._live = live_bytes(graph)
+        self._live = live_bytes(graph, {index for index, cost in enumerate(costs) if not cost.repeats})
         self._borders = module_borders(graph, hierarchy)
         self._params = _module_params(graph, costs, hierarchy)
         self._running: Mapping[str, list[int]] = {path: [] for path in hierarchy.paths}

@@ -2,22 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 
-from onnxlens.profile.graph import Graph
+from onnxlens.profile.graph import Graph, GraphNode
+from onnxlens.profile.node_view import ValueView
 from onnxlens.profile.rules import viewed_inputs
 
 
-def live_bytes(graph: Graph) -> Sequence[int]:
+def live_bytes(graph: Graph, idle: Collection[int] = ()) -> Sequence[int]:
     """For each node, the bytes of activations alive while it runs: inputs, outputs, and all that waits.
 
     An activation lives from the node that makes it to the last node that reads it; the graph's inputs from
     the start, its outputs to the end. A view has no memory of its own: it keeps its source's alive, and a
-    sequence that of all tensors in it. Weights are not counted, they are resident; values of unknown size
-    count 0.
+    sequence that of all tensors in it. Neither has an output that the body of a node hands on. Weights
+    are not counted, they are resident; values of unknown size count 0.
+
+    Args:
+        graph: its nodes in the order of execution.
+        idle: the indices of nodes that do not run: those in a branch that is not taken.
     """
-    storage = _storage(graph)
-    last_use = _last_uses(graph, storage)
+    running = {index: node for index, node in enumerate(graph.nodes) if index not in idle}
+    storage = _storage(graph, running)
+    last_use = _last_uses(graph, running, storage)
     expiring: dict[int, list[str]] = {}
     for name, index in last_use.items():
         expiring.setdefault(index, []).append(name)
@@ -25,7 +31,7 @@ def live_bytes(graph: Graph) -> Sequence[int]:
     alive = sum(sizes.values())
     levels = []
     for index, node in enumerate(graph.nodes):
-        if not node.offline:
+        if index in running and not node.offline:
             for output in node.view.outputs:
                 if output is not None and output.name in storage[output.name]:
                     sizes[output.name] = output.known_size_bytes
@@ -35,25 +41,41 @@ def live_bytes(graph: Graph) -> Sequence[int]:
     return levels
 
 
-def _storage(graph: Graph) -> Mapping[str, frozenset[str]]:
-    """For each activation the values whose memory holds it: itself, or the sources of a view."""
+def _storage(graph: Graph, running: Mapping[int, GraphNode]) -> Mapping[str, frozenset[str]]:
+    """For each activation the values whose memory holds it: itself, or its sources."""
     storage = {tensor.name: frozenset({tensor.name}) for tensor in graph.inputs}
-    for node in graph.nodes:
-        sources = (storage.get(source.name, frozenset()) for source in viewed_inputs(node.view))
-        held = frozenset().union(*sources)
-        for output in node.view.outputs:
-            if output is not None:
-                storage[output.name] = held or frozenset({output.name})
+    for node in running.values():
+        held: dict[str, frozenset[str]] = {}
+        for output, source in _shared(node):
+            if source.name in storage:  # no weight, and not made in a branch that is not taken
+                held[output.name] = held.get(output.name, frozenset()) | storage[source.name]
+        for made in node.view.outputs:
+            if made is not None:
+                storage[made.name] = held.get(made.name, frozenset({made.name}))
     return storage
 
 
-def _last_uses(graph: Graph, storage: Mapping[str, frozenset[str]]) -> Mapping[str, int]:
+def _shared(node: GraphNode) -> Iterator[tuple[ValueView, ValueView]]:
+    """Outputs that have no memory of their own, each with the value whose memory they share."""
+    output = node.view.outputs[0] if node.view.outputs else None
+    for viewed in viewed_inputs(node.view):
+        if output is not None:
+            yield output, viewed
+    for body in node.bodies:
+        for output, result in zip(node.view.outputs, body.results, strict=False):
+            if output is not None and result is not None and output.shape == result.shape:
+                yield output, result
+
+
+def _last_uses(
+    graph: Graph, running: Mapping[int, GraphNode], storage: Mapping[str, frozenset[str]]
+) -> Mapping[str, int]:
     """The index of the last node that needs each memory; the graph's outputs are never freed."""
     last_use: dict[str, int] = {}
-    for index, node in enumerate(graph.nodes):
-        for value in (*node.view.inputs, *node.view.outputs):
-            if value is not None:
-                last_use.update(dict.fromkeys(storage.get(value.name, ()), index))
+    for index, node in running.items():
+        outputs = (value for value in node.view.outputs if value is not None)
+        for value in (*node.reads, *outputs):
+            last_use.update(dict.fromkeys(storage.get(value.name, ()), index))
     for tensor in graph.outputs:
         for name in storage.get(tensor.name, ()):
             last_use.pop(name, None)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from math import prod
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 from onnxlens.errors import OnnxlensError
 from onnxlens.specs.tensor import Dim, storage_bytes
@@ -14,7 +14,6 @@ if TYPE_CHECKING:
     import numpy as np
 
 Shape = tuple[int, ...]
-Kind = Literal["tensor", "sequence", "optional"]
 
 
 class NotCountable(OnnxlensError):
@@ -26,13 +25,13 @@ class ValueView:
     """A value in the graph: a tensor, or what refers to tensors.
 
     Attributes:
-        dtype: of a sequence or an optional, that of the tensors in it; the shape likewise.
         shape: None where the file does not say and inference did not find it; a dynamic dimension is its
             symbol.
         is_weight: its value does not change from run to run: an initializer, a Constant, or computed from
             such.
         read_constant: reads its value where the file holds it; None for everything computed at run time.
-        kind: a sequence and an optional hold references to tensors, and have no size of their own.
+        kind: ``tensor``, or ``sequence``, ``optional``, ``map``, ``sparse_tensor``: dtype and shape are then
+            those of the tensors in it, and it has no size of its own.
     """
 
     name: str
@@ -40,7 +39,7 @@ class ValueView:
     shape: tuple[Dim, ...] | None
     is_weight: bool = False
     read_constant: Callable[[], np.ndarray | None] | None = field(default=None, compare=False, repr=False)
-    kind: Kind = "tensor"
+    kind: str = "tensor"
 
     def sizes(self) -> Shape:
         """The shape in numbers.

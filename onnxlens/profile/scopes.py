@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import ast
 import re
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 
-import onnx_ir as ir
+from onnx import NodeProto
 
+from onnxlens.profile.node_view import NodeView
 from onnxlens.specs.ledger import Attribution
 
 SCOPES_KEY = "pkg.torch.onnx.name_scopes"
@@ -49,6 +50,10 @@ class TracedCall:
 ROOT = Owner("")
 
 
+Traced = tuple[NodeProto, NodeView]
+"""A node as the file has it, and with names that are unique in the file."""
+
+
 @dataclass(frozen=True, slots=True)
 class Scopes:
     """What a file says of its modules.
@@ -56,60 +61,63 @@ class Scopes:
     Attributes:
         attribution: where it says so: in the exporter's metadata, in the nodes' names, or not at all.
         owners: the module of every node.
+        traced: the PyTorch call that each node is part of; None where the file does not say.
         called: the class of every module whose forward ran, by path: with its Python module where the file
             says so, as in ``torch.nn.modules.conv.Conv2d``.
-        traced: the PyTorch call that each node is part of, where the file says so.
     """
 
     attribution: Attribution
-    owners: Mapping[ir.Node, Owner]
+    owners: Sequence[Owner]
+    traced: Sequence[TracedCall | None]
     called: Mapping[str, str]
-    traced: Mapping[ir.Node, TracedCall] = field(default_factory=dict)
 
 
-def read_scopes(nodes: Sequence[ir.Node]) -> Scopes:
-    """The owner of every node.
+def read_scopes(nodes: Sequence[Traced]) -> Scopes:
+    """The owner of every node, in their order.
 
     torch's dynamo exporter writes module scopes into each node's metadata, and loses a few in rewriting:
     those nodes take their neighbours'. torch's older exporter writes the path into the node's name. Other
     files say nothing.
     """
-    stacks = {node: stack for node in nodes if (stack := _from_metadata(node))}
-    if stacks:
-        calls = {node: tuple(Owner(*level) for level in stack[:-1]) for node, stack in stacks.items()}
-        traced = {node: TracedCall(*stack[-1]) for node, stack in stacks.items()}
-        return _scopes("metadata", nodes, calls, traced)
-    calls = {node: found for node in nodes if (found := _from_name(node))}
-    if any(len(found) > 1 for found in calls.values()):
-        return _scopes("names", nodes, calls, {})
-    return Scopes("none", dict.fromkeys(nodes, ROOT), {})
+    stacks = [_from_metadata(node) for node, _ in nodes]
+    if any(stacks):
+        calls = [tuple(Owner(*level) for level in stack[:-1]) for stack in stacks]
+        return _scopes(
+            "metadata", nodes, calls, [TracedCall(*stack[-1]) if stack else None for stack in stacks]
+        )
+    calls = [_from_name(node.name) for node, _ in nodes]
+    if any(len(found) > 1 for found in calls):
+        return _scopes("names", nodes, calls, [None] * len(nodes))
+    return Scopes("none", [ROOT] * len(nodes), [None] * len(nodes), {})
 
 
 def _scopes(
     attribution: Attribution,
-    nodes: Sequence[ir.Node],
-    calls: Mapping[ir.Node, Calls],
-    traced: Mapping[ir.Node, TracedCall],
+    nodes: Sequence[Traced],
+    calls: Sequence[Calls],
+    traced: Sequence[TracedCall | None],
 ) -> Scopes:
-    owners = _completed(nodes, {node: found[-1] for node, found in calls.items()})
-    called = {owner.path: owner.qualified_class for found in calls.values() for owner in found}
-    return Scopes(attribution, owners, called, traced)
+    owners = _completed([view for _, view in nodes], [found[-1] if found else None for found in calls])
+    called = {owner.path: owner.qualified_class for found in calls for owner in found}
+    return Scopes(attribution, owners, traced, called)
 
 
-def _from_metadata(node: ir.Node) -> Sequence[tuple[str, str]]:
+def _from_metadata(node: NodeProto) -> Sequence[tuple[str, str]]:
     """Names, classes, outermost first: ``('', 'Net'), ('fc', 'torch...Linear')``; then the call itself."""
-    names = _listed(node, SCOPES_KEY)
+    metadata = {entry.key: entry.value for entry in node.metadata_props}
+    if SCOPES_KEY not in metadata:
+        return ()
+    names = _listed(metadata[SCOPES_KEY])
     if not names or names[0] != "":  # the exporter put it under a hook of its own, not under the model
         return ()
-    classes = _listed(node, CLASSES_KEY)
+    classes = _listed(metadata.get(CLASSES_KEY, "[]"))
     if len(classes) != len(names):
         classes = [""] * len(names)
     return tuple(zip(names, classes, strict=True)) if len(names) > 1 else ()
 
 
-def _listed(node: ir.Node, key: str) -> list[str]:
-    """The list of texts under ``key``; empty where there is none, or something else."""
-    text = node.metadata_props.get(key, "[]")
+def _listed(text: str) -> list[str]:
+    """A printed list of texts; empty where it is something else."""
     if PLAIN_LIST.fullmatch(text):
         return text[2:-2].split("', '")
     try:
@@ -119,34 +127,43 @@ def _listed(node: ir.Node, key: str) -> list[str]:
     return listed if isinstance(listed, list) and all(isinstance(item, str) for item in listed) else []
 
 
-def _from_name(node: ir.Node) -> Calls:
+def _from_name(name: str) -> Calls:
     """From ``/layer1/layer1.0/conv1/Conv``: an element repeats the path so far, or only extends it."""
-    if not node.name or not node.name.startswith("/"):
+    if not name.startswith("/"):
         return ()
     owners = [ROOT]
-    for element in node.name.split("/")[1:-1]:
+    for element in name.split("/")[1:-1]:
         path = owners[-1].path
         extends = not path or element.startswith(f"{path}.")
         owners.append(Owner(element if extends else f"{path}.{element}"))
     return tuple(owners)
 
 
-def _completed(nodes: Sequence[ir.Node], found: Mapping[ir.Node, Owner]) -> Mapping[ir.Node, Owner]:
+def _completed(views: Sequence[NodeView], found: Sequence[Owner | None]) -> Sequence[Owner]:
     """Give each node without an owner its consumers' common module, else its producers', else the model."""
-    owners = dict(found)
-    for node in reversed(nodes):
-        if node not in owners:
-            neighbours = [
-                owners[user] for output in node.outputs for user in output.consumers() if user in owners
-            ]
-            if neighbours:
-                owners[node] = _common(neighbours)
-    for node in nodes:
-        if node not in owners:
-            producers = (value.producer() for value in node.inputs if value is not None)
-            neighbours = [owners[producer] for producer in producers if producer in owners]
-            owners[node] = _common(neighbours) if neighbours else ROOT
-    return owners
+    owners = list(found)
+    if None in owners:
+        consumers: dict[str, list[int]] = {}
+        producers: dict[str, int] = {}
+        for index, view in enumerate(views):
+            for value in view.inputs:
+                if value is not None:
+                    consumers.setdefault(value.name, []).append(index)
+            producers.update((value.name, index) for value in view.outputs if value is not None)
+        for index in reversed(range(len(views))):
+            made = (value.name for value in views[index].outputs if value is not None)
+            _take(owners, index, (user for name in made for user in consumers.get(name, ())))
+        for index, view in enumerate(views):
+            read = (value.name for value in view.inputs if value is not None)
+            _take(owners, index, (producers[name] for name in read if name in producers))
+    return [owner or ROOT for owner in owners]
+
+
+def _take(owners: list[Owner | None], index: int, neighbours: Iterable[int]) -> None:
+    """Give a node without an owner the common module of its neighbours, where they have one."""
+    if owners[index] is None:
+        known = [owner for neighbour in neighbours if (owner := owners[neighbour]) is not None]
+        owners[index] = _common(known) if known else None
 
 
 def _common(owners: Sequence[Owner]) -> Owner:

@@ -104,7 +104,8 @@ def operator_columns(ledger: Ledger) -> Sequence[Column[OperatorCost]]:
 
 
 def node_columns(ledger: Ledger) -> Sequence[Column[NodeCost]]:
-    """The node table: every node in execution order."""
+    """The node table: every node in execution order; how often it runs, where that is not once for all."""
+    repeats: tuple[Column[NodeCost], ...] = (Column("runs", lambda n: n.repeats, right=True),)
     return (
         Column("node", lambda n: n.node),
         Column("operator", lambda n: f"{n.domain}::{n.op_type}" if n.domain else n.op_type),
@@ -116,8 +117,15 @@ def node_columns(ledger: Ledger) -> Sequence[Column[NodeCost]]:
         _bytes("weights read", lambda n: n.weight_read_bytes),
         _bytes("read", lambda n: n.read_bytes),
         _bytes("written", lambda n: n.write_bytes),
-        Column("status", lambda n: f"{n.status}: {n.reason}" if n.reason else n.status),
-    )
+        Column("status", _status),
+    ) + (repeats if any(node.repeats != 1 for node in ledger.nodes) else ())
+
+
+def _status(node: NodeCost) -> str:
+    """Counted or not and why; of a node that runs graphs what one run of each costs, and how many counted."""
+    told = f"{node.status}: {node.reason}" if node.reason else node.status
+    runs = (f"{body.name} {short_count(body.macs)} MACs x {body.repeats}" for body in node.bodies)
+    return "; ".join([told, *runs])
 
 
 def _indented(ledger: Ledger) -> Callable[[ModuleCost], str]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Literal, get_args
 
 from onnxlens.errors import GraphError
@@ -15,8 +15,34 @@ Attribution = Literal["metadata", "names", "none"]
 
 
 @dataclass(frozen=True, slots=True)
+class BodyCost:
+    """What one run of a graph inside a node costs: of a branch, or of one iteration, all inside included.
+
+    Attributes:
+        name: of the attribute that holds it: ``then_branch``, ``else_branch``, ``body``.
+        repeats: how often it was counted in one run of the node: the trip count; 0 for a branch not taken.
+        doubt: why the trip count is not known: the body was then counted once.
+    """
+
+    name: str
+    nodes: int
+    macs: int
+    vector_ops: int
+    special_ops: int
+    moved_bytes: int
+    unknown_nodes: int
+    repeats: int
+    doubt: str = ""
+
+    @property
+    def flops(self) -> int:
+        """2 x MACs + vector_ops + special_ops."""
+        return 2 * self.macs + self.vector_ops + self.special_ops
+
+
+@dataclass(frozen=True, slots=True)
 class NodeCost:
-    """What one node costs.
+    """What one node costs in one run of the graph, all its own runs together.
 
     Attributes:
         module_path: the module that owns it; "" is the model itself.
@@ -25,6 +51,8 @@ class NodeCost:
             nothing, its bytes are known where the shapes are.
         reason: why it is unknown.
         params: elements of the parameters whose first use is this node.
+        repeats: how often it was counted: more than once in a loop, 0 in a branch of an If that is not taken.
+        bodies: what runs inside an If, Loop, Scan or SequenceMap; their nodes are entries of their own.
     """
 
     node: str
@@ -41,6 +69,8 @@ class NodeCost:
     write_bytes: int = 0
     status: Status = "counted"
     reason: str = ""
+    repeats: int = 1
+    bodies: tuple[BodyCost, ...] = ()
 
     def __post_init__(self) -> None:
         """Refuse an undefined status, and an unknown cost without its reason.
@@ -64,6 +94,20 @@ class NodeCost:
     def moved_bytes(self) -> int:
         """Bytes of weights and activations that it must move."""
         return self.weight_read_bytes + self.read_bytes + self.write_bytes
+
+    def repeated(self, times: int, bodies: tuple[BodyCost, ...] = ()) -> NodeCost:
+        """The cost of ``times`` runs, when this is that of one."""
+        return replace(
+            self,
+            macs=times * self.macs,
+            vector_ops=times * self.vector_ops,
+            special_ops=times * self.special_ops,
+            weight_read_bytes=times * self.weight_read_bytes,
+            read_bytes=times * self.read_bytes,
+            write_bytes=times * self.write_bytes,
+            repeats=times,
+            bodies=bodies,
+        )
 
 
 @dataclass(frozen=True, slots=True)

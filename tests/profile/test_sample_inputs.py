@@ -65,9 +65,7 @@ def test_a_scalar_has_no_dimensions() -> None:
 
 
 def test_a_dynamic_dimension_is_refused_with_its_shape() -> None:
-    with pytest.raises(
-        UsageError, match=r"input 'x' has shape \(batch, 3\); export it with fixed dimensions"
-    ):
+    with pytest.raises(UsageError, match=r"input 'x' has shape \(batch, 3\); fix it with --shape or --dim"):
         sample("float32", ("batch", 3), 0, 1)
 
 

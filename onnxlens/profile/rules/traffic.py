@@ -66,6 +66,8 @@ def traffic_of(node: NodeView) -> Traffic:
         return Traffic()
     if is_view(node):
         return Traffic(write_bytes=_written_bytes(node, first=1))
+    if (node.domain, node.op_type) in HANDED_ON:
+        return _control_traffic(node)
     weights: dict[str, int] = {}
     others: dict[str, int] = {}
     partial = PARTIAL_READS.get((node.domain, node.op_type), _whole)(node)
@@ -81,6 +83,24 @@ def _written_bytes(node: NodeView, first: int = 0) -> int:
     if (node.domain, node.op_type) == ("", "SplitToSequence"):
         return node.input(0).size_bytes  # the tensors of a sequence are each a part of the input
     return sum(value.size_bytes for value in node.outputs[first:] if value is not None)
+
+
+HANDED_ON: Mapping[tuple[str, str], Callable[[NodeView], int]] = {
+    ("", "If"): lambda node: len(node.outputs),
+    ("", "Loop"): lambda node: len(node.inputs) - 2,
+    ("", "Scan"): lambda node: len(node.inputs) - node.attribute("num_scan_inputs") - (node.version < 9),
+    ("", "SequenceMap"): lambda node: len(node.outputs),
+}
+"""Operators that run graphs: how many of their first outputs those graphs made, in the same memory."""
+
+
+def _control_traffic(node: NodeView) -> Traffic:
+    """The slices that a body makes, gathered into one tensor: read and written once. All else is handed on.
+
+    What goes into a body is read there, by the nodes that use it.
+    """
+    gathered = _written_bytes(node, first=HANDED_ON[node.domain, node.op_type](node))
+    return Traffic(read_bytes=gathered, write_bytes=gathered)
 
 
 def _whole(node: NodeView) -> Mapping[int, int]:

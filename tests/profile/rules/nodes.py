@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from onnxlens.profile.node_view import Kind, NodeView, ValueView
+from onnxlens.profile.node_view import NodeView, ValueView
 from onnxlens.profile.rules import Work
 
 Shape = tuple[int | str, ...]
@@ -24,7 +24,7 @@ def node(
     weights: Collection[int] = (),
     constants: Mapping[int, Any] | None = None,
     dtypes: Mapping[str, str] | None = None,
-    kinds: Mapping[str, Kind] | None = None,
+    kinds: Mapping[str, str] | None = None,
     domain: str = "",
     version: int = 18,
     **attributes: Any,

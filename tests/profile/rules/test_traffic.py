@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import pytest
 
-from onnxlens.profile.node_view import Kind, NodeView, NotCountable
+from onnxlens.profile.node_view import NodeView, NotCountable
 from onnxlens.profile.rules import Traffic, is_view, traffic_of
 from tests.profile.rules.nodes import Shape, node
 
@@ -161,7 +161,7 @@ def test_a_view_moves_nothing_not_even_its_shape(op_type: str) -> None:
     ],
 )
 def test_a_reference_moves_nothing(
-    op_type: str, inputs: list[Shape | None], kinds: Mapping[str, Kind]
+    op_type: str, inputs: list[Shape | None], kinds: Mapping[str, str]
 ) -> None:
     reference = node(op_type, inputs, [(4, 6)], kinds=kinds)
     assert is_view(reference)

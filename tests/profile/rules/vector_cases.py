@@ -14,8 +14,8 @@ ONE_SPECIAL = (
 COMPUTES_NOTHING = (
     "Reshape Squeeze Unsqueeze Flatten Identity BitCast Shape Size Constant ConstantOfShape EyeLike "
     "OneHot Cast CastLike Concat Split Slice Pad CenterCropPad Expand Tile Transpose Trilu DepthToSpace "
-    "SpaceToDepth ReverseSequence Gather GatherElements GatherND Compress Scatter TensorScatter Dropout "
-    "ScatterElements ScatterND"
+    "SpaceToDepth ReverseSequence Gather GatherElements GatherND Compress Scatter TensorScatter "
+    "Dropout ScatterElements ScatterND If Loop Scan SequenceMap"
 ).split()
 
 ELEMENTWISE: tuple[Case, ...] = (

@@ -1,0 +1,103 @@
+"""From an ONNX file to a Graph, step by step."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+
+from onnx import ValueInfoProto
+
+from onnxlens.profile.collector import uncollected
+from onnxlens.profile.graph import Graph, GraphNode
+from onnxlens.profile.loading.dimensions import dynamic_inputs, fix_dimensions
+from onnxlens.profile.loading.inference import Inference, complete_types
+from onnxlens.profile.loading.model_file import read_manifest, read_model
+from onnxlens.profile.loading.value_types import UNKNOWN
+from onnxlens.profile.loading.views import ModelReader, versions
+from onnxlens.profile.node_view import ValueView
+from onnxlens.profile.scopes import read_scopes
+from onnxlens.specs.manifest import Manifest
+from onnxlens.specs.tensor import TensorSpec
+
+INTEGER_TABLES = ("int64", "int32", "bool")
+"""Element types that, without a manifest, mean shapes, axes and indices rather than weights."""
+
+
+def load_graph(
+    path: Path,
+    shapes: Mapping[str, Sequence[int]] | None = None,
+    dims: Mapping[str, int] | None = None,
+) -> Graph:
+    """The graph in the file at ``path``, with our manifest where one lies beside it.
+
+    Args:
+        path: of the ``.onnx`` file.
+        shapes: sizes for all dimensions of an input, by its name.
+        dims: sizes for dynamic dimensions, by their symbol.
+
+    Raises:
+        GraphError: there is no such file, or it holds no ONNX graph.
+        UsageError: no input or dimension has the name, or a size contradicts the file.
+    """
+    with uncollected():
+        return _load(path, shapes or {}, dims or {})
+
+
+def _load(path: Path, shapes: Mapping[str, Sequence[int]], dims: Mapping[str, int]) -> Graph:
+    model = read_model(path)
+    manifest = read_manifest(path)
+    fix_dimensions(path, model.graph, shapes, dims)
+    inference = complete_types(model)
+    read = ModelReader(model, path, inference.types, inference.constants)
+    scopes = read_scopes([(node.proto, node.view) for node in read.nodes])
+    weights = _weights(read.initializers, manifest)
+    held = {tensor.name for tensor in model.graph.initializer}
+    inputs = _tensors((value for value in model.graph.input if value.name not in held), inference)
+    return Graph(
+        name=manifest.graph if manifest else model.graph.name or path.stem,
+        path=path,
+        opset=versions(model).get("", 0),
+        inputs=inputs,
+        outputs=_tensors(model.graph.output, inference),
+        nodes=tuple(
+            GraphNode(node.view, owner, node.offline, call, node.bodies, node.within)
+            for node, owner, call in zip(read.nodes, scopes.owners, scopes.traced, strict=True)
+        ),
+        weights=weights,
+        constants={name: view for name, view in read.initializers.items() if name not in weights},
+        attribution=scopes.attribution,
+        called=scopes.called,
+        manifest=manifest,
+        notes=(*inference.notes, *_dynamic_notes(inputs)),
+    )
+
+
+def _weights(initializers: Mapping[str, ValueView], manifest: Manifest | None) -> Mapping[str, ValueView]:
+    """The initializers that are weights: the manifest's, else all but integer tables and scalars."""
+    if manifest is not None:
+        known = {tensor.name for tensor in manifest.tensors}
+        return {name: view for name, view in initializers.items() if name in known}
+    return {
+        name: view for name, view in initializers.items() if view.dtype not in INTEGER_TABLES and view.shape
+    }
+
+
+def _tensors(values: Iterable[ValueInfoProto], inference: Inference) -> tuple[TensorSpec, ...]:
+    specs = []
+    for value in values:
+        known = inference.types.get(value.name, UNKNOWN)
+        dims = ("unknown rank",) if known.shape is None else known.shape
+        dtype = known.dtype or "unknown"
+        if known.kind != "tensor":  # the element type says that the size is not known
+            dtype = f"{known.kind} of {dtype}"
+        specs.append(TensorSpec(value.name, dtype, dims))
+    return tuple(specs)
+
+
+def _dynamic_notes(inputs: Sequence[TensorSpec]) -> tuple[str, ...]:
+    """How to get at figures that hang on dynamic dimensions."""
+    dynamic = dynamic_inputs(inputs)
+    if not dynamic:
+        return ()
+    named = ", ".join(f"{tensor.name} {tensor.shape_text()}" for tensor in dynamic)
+    return (f"inputs have dynamic dimensions: {named}; fix them with --dim NAME=SIZE or --shape INPUT=SIZES",)
