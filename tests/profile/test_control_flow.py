@@ -307,3 +307,29 @@ def test_functions_of_the_file_are_written_out(tmp_path: Path) -> None:
     assert [node.op_type for node in ledger.nodes] == ["MatMul"] * 4
     assert ledger.totals.macs == 4 * SQUARE_MACS
     assert ledger.totals.params == 16
+
+
+def test_a_graph_that_changes_scores_is_counted(tmp_path: Path) -> None:
+    scores = ["B", "H", "Q", "K"]
+    softcap = helper.make_graph(
+        [op("Div", "scores cap", "a"), op("Tanh", "a", "b"), op("Mul", "b cap", "capped")],
+        "softcap",
+        [value("scores", scores)],
+        [value("capped", scores)],
+        [weight("cap")],
+    )
+    domain = "ai.onnx.preview"
+    plain = op("FlexAttention", "q k v", "y", domain=domain)
+    changed = op("FlexAttention", "q k v", "y", domain=domain, score_mod=softcap)
+    shapes = {"q": (2, 4, 6, 8), "k": (2, 2, 10, 8), "v": (2, 2, 10, 8)}
+    inputs, outputs = [value(*pair) for pair in shapes.items()], [value("y", (2, 4, 6, 8))]
+    totals = [
+        ledger_of(save(tmp_path, [node], inputs, outputs, opsets={"": 26, domain: 1}))[1].totals
+        for node in (plain, changed)
+    ]
+    # 480 scores: divide and multiply, and a tanh; 8 wide in both products. The body takes two operations on
+    # single numbers to repeat the keys, and two roots for the scale
+    assert [total.macs for total in totals] == [480 * 16] * 2
+    assert totals[1].vector_ops - totals[0].vector_ops == 2 * 480 + 2
+    assert totals[1].special_ops - totals[0].special_ops == 480 + 2
+    assert totals[1].unknown_nodes == 0

@@ -87,7 +87,10 @@ def _tensors(values: Iterable[ValueInfoProto], inference: Inference) -> tuple[Te
     for value in values:
         known = inference.types.get(value.name, UNKNOWN)
         dims = ("unknown rank",) if known.shape is None else known.shape
-        specs.append(TensorSpec(value.name, known.dtype or "unknown", dims))
+        dtype = known.dtype or "unknown"
+        if known.kind != "tensor":  # the element type says that the size is not known
+            dtype = f"{known.kind} of {dtype}"
+        specs.append(TensorSpec(value.name, dtype, dims))
     return tuple(specs)
 
 

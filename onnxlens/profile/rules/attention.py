@@ -12,7 +12,7 @@ from onnxlens.profile.rules.work import NOTHING, SPECIAL, VECTOR, Rule, Work
 SCORE_SOFTMAX = 4 * VECTOR + SPECIAL
 SCORE_SOFTCAP = 2 * VECTOR + SPECIAL
 ROTATION = 3 * VECTOR  # per element of a pair: four multiplies, a subtract and an add for two
-KEY_INPUT, VALUE_INPUT, MASK_INPUT, PAST_KEY_INPUT = 1, 2, 3, 4
+KEY_INPUT, VALUE_INPUT, MASK_INPUT, PAST_KEY_INPUT, LENGTHS_INPUT = 1, 2, 3, 4, 6
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,8 +63,8 @@ def attention(node: NodeView) -> Work:
     """MACs, and what the function body does around the two products.
 
     Per element of Q and of K, the latter repeated for each query head: one multiply by the root of the scale.
-    Per score: one add when a mask, causality or a window limits it; divide, tanh, multiply when there is a
-    softcap; softmax. Not counted: making the mask, and the guard for rows that it hides whole.
+    Per score: one add when a mask, lengths, causality or a window limits it; divide, tanh, multiply when
+    there is a softcap; softmax. Not counted: making the mask, and the guard for rows that it hides whole.
     """
     sizes = attention_sizes(node)
     scaled = sizes.batch * sizes.heads * (sizes.queries + sizes.keys) * sizes.key_width
@@ -78,9 +78,10 @@ def softcap(node: NodeView) -> Work:
 
 
 def _is_limited(node: NodeView) -> bool:
-    """Whether something is added to the scores: a mask, causality or a window."""
+    """Whether something is added to the scores: a mask, lengths of padded keys, causality or a window."""
     windows = (node.attribute("left_window_size", -1), node.attribute("right_window_size", -1))
-    return node.has_input(MASK_INPUT) or bool(node.attribute("is_causal", 0)) or max(windows) >= 0
+    masked = node.has_input(MASK_INPUT) or node.has_input(LENGTHS_INPUT)
+    return masked or bool(node.attribute("is_causal", 0)) or max(windows) >= 0
 
 
 def rotary_embedding(node: NodeView) -> Work:

@@ -5,13 +5,15 @@ from __future__ import annotations
 from collections.abc import Mapping
 from math import prod
 
-from onnxlens.profile.node_view import NodeView, NotCountable
+from onnxlens.profile.node_view import NodeView
 from onnxlens.profile.rules.work import NOTHING, SPECIAL, VECTOR, Rule, Work, each_input
 
 SOFTMAX = 4 * VECTOR + SPECIAL  # max, sub, exp, sum, div
 STANDARDIZE = 5 * VECTOR  # mean, square, mean of squares, sub, div
 VARIANCE = 3 * VECTOR + SPECIAL  # square of the mean, sub, add epsilon, sqrt
 AFFINE = 2 * VECTOR  # scale, bias
+DEVIATION = VECTOR + SPECIAL  # add epsilon, sqrt
+RUNNING_STATISTIC = 3 * VECTOR  # mul, mul, add
 
 
 def log_softmax(node: NodeView) -> Work:
@@ -77,18 +79,30 @@ def instance_normalization(node: NodeView) -> Work:
 
 
 def batch_normalization(node: NodeView) -> Work:
-    """Per element sub, div, scale, bias: the inference form.
+    """Per element sub, div, scale, bias; in training 3 more for mean and variance.
 
-    The deviation is one add and one root per channel, done offline where the variance is a weight.
-
-    Raises:
-        NotCountable: the node is in training mode.
+    The deviation is one add and one root per channel, done offline where the variance is a weight. In
+    training it is that of the batch, and the running mean and variance take 3 operations each per channel.
     """
-    if node.attribute("training_mode", 0):
-        raise NotCountable("BatchNormalization in training mode has no rule; export the model in eval mode")
-    variance = node.input(4)
-    deviation = NOTHING if variance.is_weight else (VECTOR + SPECIAL) * variance.elements
-    return (2 * VECTOR + AFFINE) * prod(node.input_shape(0)) + deviation
+    elements, variance = prod(node.input_shape(0)), node.input(4)
+    if is_training(node):
+        per_channel = DEVIATION + 2 * RUNNING_STATISTIC
+        return (STANDARDIZE + AFFINE) * elements + per_channel * variance.elements
+    deviation = NOTHING if variance.is_weight else DEVIATION * variance.elements
+    return (2 * VECTOR + AFFINE) * elements + deviation
+
+
+def is_training(node: NodeView) -> bool:
+    """Whether a BatchNormalization is in training mode.
+
+    An attribute says it, ``training_mode`` from opset 14 on and ``is_test`` before 7; between them it is in
+    training if its statistics are outputs.
+    """
+    if node.version >= 14:
+        return bool(node.attribute("training_mode", 0))
+    if node.version < 7:
+        return not node.attribute("is_test", 0)
+    return any(output is not None for output in node.outputs[1:])
 
 
 def mean_variance_normalization(node: NodeView) -> Work:

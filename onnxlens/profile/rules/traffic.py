@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from math import prod
 
-from onnxlens.profile.node_view import NodeView
+from onnxlens.profile.node_view import NodeView, ValueView
 from onnxlens.profile.rules.microsoft import traffic as microsoft
 from onnxlens.profile.rules.movement import may_drop
 from onnxlens.profile.rules.partial import PartialBytes, rows_of
@@ -20,10 +20,22 @@ VIEWS = frozenset(
         ("", "Identity"),
         ("", "BitCast"),
         ("", "Dropout"),
+        ("", "SequenceConstruct"),
+        ("", "SequenceInsert"),
+        ("", "SequenceErase"),
+        ("", "SequenceAt"),
+        ("", "Optional"),
+        ("", "OptionalGetElement"),
         ("com.microsoft", "ExpandDims"),
     }
 )
-"""Operators whose first output is the memory of their first input: Dropout in inference among them."""
+"""Operators whose first output is the memory of their first input: Dropout in inference among them.
+
+Sequences and optionals refer to tensors: to put one in or take it out moves nothing.
+"""
+
+MOVE_NOTHING = frozenset({("", "Constant"), ("", "SequenceEmpty")})
+"""Operators whose output is there already."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +59,14 @@ def is_view(node: NodeView) -> bool:
     return node.op_type != "Dropout" or not may_drop(node)
 
 
+def viewed_inputs(node: NodeView) -> Sequence[ValueView]:
+    """The inputs whose memory the first output shares: of a view the first, of a sequence all in it."""
+    if not is_view(node):
+        return ()
+    shared = {"SequenceConstruct": len(node.inputs), "SequenceInsert": 2}.get(node.op_type, 1)
+    return [value for value in node.inputs[:shared] if value is not None]
+
+
 def traffic_of(node: NodeView) -> Traffic:
     """What the node moves; for this, shapes and dtypes suffice, and an operator needs no counting rule.
 
@@ -56,11 +76,11 @@ def traffic_of(node: NodeView) -> Traffic:
         NotCountable: a shape or an element size is unknown.
     """
     operator = (node.domain, node.op_type)
-    if operator == ("", "Constant"):
+    if operator in MOVE_NOTHING:
         return Traffic()
     if is_view(node):
         return Traffic(write_bytes=_written_bytes(node, first=1))
-    if (node.domain, node.op_type) in HANDED_ON:
+    if operator in HANDED_ON:
         return _control_traffic(node)
     weights: dict[str, int] = {}
     others: dict[str, int] = {}
@@ -76,6 +96,8 @@ def traffic_of(node: NodeView) -> Traffic:
 
 
 def _written_bytes(node: NodeView, first: int = 0) -> int:
+    if (node.domain, node.op_type) == ("", "SplitToSequence"):
+        return node.input(0).size_bytes  # the tensors of a sequence are each a part of the input
     return sum(value.size_bytes for value in node.outputs[first:] if value is not None)
 
 
@@ -124,6 +146,11 @@ def _rotary_rows(node: NodeView) -> Mapping[int, int]:
     return rows_of(node, tables=(1, 2), rows=prod(node.input_shape(3)))
 
 
+def _one_class(node: NodeView) -> Mapping[int, int]:
+    """Of the scores, one class for each target."""
+    return {0: node.input(0).size_bytes // max(node.input_shape(0)[1], 1)}
+
+
 PARTIAL_READS: Mapping[tuple[str, str], PartialBytes] = {
     ("", "Shape"): _shape_only,
     ("", "Size"): _shape_only,
@@ -135,6 +162,14 @@ PARTIAL_READS: Mapping[tuple[str, str], PartialBytes] = {
     ("", "Slice"): _what_it_writes,
     ("", "Split"): _what_it_writes,
     ("", "RotaryEmbedding"): _rotary_rows,
+    ("", "Compress"): _what_it_writes,
+    ("", "RandomNormalLike"): _shape_only,
+    ("", "RandomUniformLike"): _shape_only,
+    ("", "NegativeLogLikelihoodLoss"): _one_class,
+    ("", "SequenceLength"): _shape_only,
+    ("", "OptionalHasElement"): _shape_only,
+    ("", "ConcatFromSequence"): _what_it_writes,
+    ("ai.onnx.ml", "ArrayFeatureExtractor"): _what_it_writes,
     **{("com.microsoft", op_type): partial for op_type, partial in microsoft.PARTIAL_READS.items()},
 }
 """For operators that do not read an input whole: the bytes they read of it, by the input's index."""

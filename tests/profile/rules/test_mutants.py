@@ -13,13 +13,24 @@ from onnxlens.profile.rules import (
     einsum,
     elementwise,
     known_operators,
+    losses,
     matrix,
+    ml_features,
+    ml_linear,
+    ml_trees,
     movement,
     normalization,
+    preview,
     quantized,
     recurrent,
     reduction_pooling,
     resizing,
+    sampling,
+    signal,
+    state_attention,
+    text,
+    training,
+    vision,
 )
 from onnxlens.profile.rules.microsoft import attention as microsoft_attention
 from onnxlens.profile.rules.microsoft import (
@@ -41,8 +52,12 @@ from tests.profile.rules.test_work import CASES, REFUSED
 FAMILIES: dict[str, tuple[ModuleType, ...]] = {
     "": (
         matrix, einsum, attention, recurrent, quantized,
-        elementwise, normalization, reduction_pooling, resizing, movement, unlisted,
+        elementwise, normalization, reduction_pooling, resizing, movement, state_attention,
+        vision, signal, sampling, losses, text, unlisted,
     ),
+    "ai.onnx.preview": (preview,),
+    "ai.onnx.preview.training": (training,),
+    "ai.onnx.ml": (ml_linear, ml_trees, ml_features),
     "com.microsoft": (
         fused, microsoft_attention, linear_attention, blockwise, mixture,
         microsoft_quantized, microsoft_normalization, microsoft_elementwise, microsoft_movement,
@@ -55,11 +70,12 @@ FAMILIES: dict[str, tuple[ModuleType, ...]] = {
 EQUIVALENT: dict[str, str] = {
     "einsum.einsum: start=1 -> start=2": "the next operand brings its own labels, kept or not",
     "einsum.einsum: index + 1 -> index + 2": "the next operand brings its own labels, kept or not",
-    "attention: (1, 2, 3, 4) -> (2, 2, 3, 4)": "keys and values are equally long",
-    "attention: (1, 2, 3, 4) -> (1, 2, 3, 5)": "past keys and past values are equally long",
+    "attention: (1, 2, 3, 4, 6) -> (2, 2, 3, 4, 6)": "keys and values are equally long",
+    "attention: (1, 2, 3, 4, 6) -> (1, 2, 3, 5, 6)": "past keys and past values are equally long",
     "attention.attention_sizes: node.input_shape(PAST_KEY_INPUT)[-2] -> "
     "node.input_shape(PAST_KEY_INPUT)[2]": "a past key always has four dimensions",
     "attention._is_limited: -1 -> -2": "any negative window is none",
+    "ml_trees.longest_path: len(branches) + 1 -> len(branches) + 2": "one round more meets the same cycle",
     "recurrent._layer: node.input_shape(2) -> node.input_shape(1)": "W and R have the same directions",
     "microsoft.attention: past=5 -> past=6": "past keys and past values are equally long",
     "microsoft.attention: past=6 -> past=7": "past keys and past values are equally long",

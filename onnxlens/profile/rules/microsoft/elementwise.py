@@ -8,10 +8,12 @@ from math import prod
 from onnxlens.profile.node_view import NodeView, NotCountable
 from onnxlens.profile.rules.elementwise import GELU_ERF, GELU_TANH
 from onnxlens.profile.rules.microsoft.fused import ACTIVATIONS
-from onnxlens.profile.rules.movement import may_drop
+from onnxlens.profile.rules.movement import DROP, may_train
 from onnxlens.profile.rules.normalization import SOFTMAX
 from onnxlens.profile.rules.reduction_pooling import pooling
-from onnxlens.profile.rules.resizing import mixed
+from onnxlens.profile.rules.resizing import TAPS_PER_AXIS, mixed
+from onnxlens.profile.rules.sampling import DRAW
+from onnxlens.profile.rules.vision import grid_sample
 from onnxlens.profile.rules.work import NOTHING, SPECIAL, VECTOR, Rule, Work, each_input, each_output
 
 PER_ELEMENT: Mapping[str, Work] = {
@@ -39,14 +41,10 @@ def bias_split_gelu(node: NodeView) -> Work:
 
 
 def bias_dropout(node: NodeView) -> Work:
-    """Per element the bias, and the residual where given; the dropout is the identity, in inference.
-
-    Raises:
-        NotCountable: its training mode is on or decided at run time.
-    """
-    if may_drop(node, mode=4):
-        raise NotCountable("BiasDropout in training mode has no rule; export the model in eval mode")
-    return (VECTOR + (VECTOR if node.has_input(2) else NOTHING)) * prod(node.output_shape(0))
+    """Per element the bias, the residual where given, and a Dropout."""
+    residual = VECTOR if node.has_input(2) else NOTHING
+    drop = DRAW + DROP if may_train(node, mode=4) else NOTHING
+    return (VECTOR + residual + drop) * prod(node.output_shape(0))
 
 
 def linear_attention_gate(node: NodeView) -> Work:
@@ -87,9 +85,9 @@ def all_finite(node: NodeView) -> Work:
     return 2 * VECTOR * sum(node.input(index).elements for index in range(len(node.inputs)))
 
 
-def sampling(node: NodeView) -> Work:
+def crop_and_resize(node: NodeView) -> Work:
     """As Resize along both axes of the image; where the samples lie is not counted."""
-    return mixed(node.attribute("mode", "bilinear").removeprefix("bi"), 2) * prod(node.output_shape(0))
+    return mixed(TAPS_PER_AXIS[node.attribute("mode", "bilinear")] ** 2) * prod(node.output_shape(0))
 
 
 RULES: Mapping[str, Rule] = {
@@ -105,6 +103,6 @@ RULES: Mapping[str, Rule] = {
     "ReduceSumInteger": each_input(VECTOR),
     "Unique": each_input(VECTOR),
     "NhwcMaxPool": pooling,
-    "GridSample": sampling,
-    "CropAndResize": sampling,
+    "GridSample": grid_sample,
+    "CropAndResize": crop_and_resize,
 }

@@ -112,6 +112,8 @@ ELEMENTWISE: tuple[Case, ...] = (
     microsoft("BiasDropout", [(4, 3), (3,)], [(4, 3)], vector=12),
     microsoft("BiasDropout", [(4, 3), (3,), None, ()], [(4, 3)], vector=12),
     microsoft("BiasDropout", [(4, 3), (3,), (4, 3), (), ()], [(4, 3)], constants={4: False}, vector=2 * 12),
+    # in training a draw, a compare, a mask and a scale more
+    microsoft("BiasDropout", [(4, 3), (3,), None, (), ()], [(4, 3)], constants={4: True}, vector=5 * 12),
     # add, exp, add, log, multiply; the second output a sigmoid
     microsoft("LinearAttentionGate", [(2, 3, 4), (4,), (4,)], [(2, 3, 4)], vector=3 * 24, special=2 * 24),
     microsoft("LinearAttentionGate", [(2, 3, 4), (4,), (4,), (2, 3, 4)], [(2, 3, 4), (2, 3, 4)],
@@ -133,11 +135,14 @@ ELEMENTWISE: tuple[Case, ...] = (
     microsoft("NhwcMaxPool", [(1, 4, 6, 8)], [(1, 2, 2, 8)], kernel_shape=(2, 3),
               strides=(2, 3), vector=6 * 32),
     microsoft("Unique", [(9,)], [(4,), (9,), (4,)], vector=9),
-    # 2 x 2 taps: 4 multiplies, 3 adds; 4 x 4 taps: 16 and 15; the nearest is a copy
-    microsoft("GridSample", [(2, 3, 8, 8), (2, 4, 5, 2)], [(2, 3, 4, 5)], vector=7 * 120),
-    microsoft("GridSample", [(2, 3, 8, 8), (2, 4, 5, 2)], [(2, 3, 4, 5)], mode="bicubic", vector=31 * 120),
-    microsoft("GridSample", [(2, 3, 8, 8), (2, 4, 5, 2)], [(2, 3, 4, 5)], mode="nearest"),
+    # 2 for each of 80 coordinates; 2 x 2 taps: 4 multiplies, 3 adds; 4 x 4: 16 and 15; the nearest is a copy
+    microsoft("GridSample", [(2, 3, 8, 8), (2, 4, 5, 2)], [(2, 3, 4, 5)], vector=160 + 7 * 120),
+    microsoft(
+        "GridSample", [(2, 3, 8, 8), (2, 4, 5, 2)], [(2, 3, 4, 5)], mode="bicubic", vector=160 + 31 * 120
+    ),
+    microsoft("GridSample", [(2, 3, 8, 8), (2, 4, 5, 2)], [(2, 3, 4, 5)], mode="nearest", vector=160),
     microsoft("CropAndResize", [(1, 3, 8, 8), (6, 4), (6,), (2,)], [(6, 3, 2, 2)], vector=7 * 72),
+    microsoft("CropAndResize", [(1, 3, 8, 8), (6, 4), (6,), (2,)], [(6, 3, 2, 2)], mode="nearest"),
 )  # fmt: skip
 
 COMPUTES_NOTHING = (
