@@ -130,6 +130,8 @@ def test_settings_of_another_export_are_refused_for_a_file(
         (("--shape", "image=1,2,x"), r"Invalid value for '--shape': 'x' is no size"),
         (("--shape", "image"), r"Invalid value for '--shape': 'image' has no NAME="),
         (("--dim", "batch=-1"), r"Invalid value for '--dim': '-1' is no size"),
+        (("--value", "y=1"), r"tiny\.onnx has no input 'y'; its inputs are "),
+        (("--value", "image=x"), r"Invalid value for '--value': 'x' is no number"),
     ],
 )
 @pytest.mark.parametrize("verb", ["profile", "render"])
@@ -142,7 +144,9 @@ def test_sizes_that_do_not_fit_a_file_are_refused(
 
 @pytest.mark.parametrize("verb", ["profile", "check"])
 def test_sizes_of_a_file_are_refused_for_a_graph_of_the_catalog(verb: str, tmp_path: Path) -> None:
-    message = "hed: --shape and --dim are for .onnx files; a graph takes --batch, --height and --width"
+    message = (
+        "hed: --shape, --dim and --value are for .onnx files; a graph takes --batch, --height and --width"
+    )
     assert_refused(tmp_path, message, verb, "hed", "--dim", "batch=2")
 
 

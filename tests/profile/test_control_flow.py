@@ -10,6 +10,7 @@ import pytest
 from onnx import GraphProto, NodeProto, TensorProto, ValueInfoProto, helper, numpy_helper
 
 from onnxlens.profile.flow import build_flow
+from onnxlens.profile.ledger import build_ledger
 from onnxlens.profile.liveness import live_bytes
 from onnxlens.profile.loading import load_graph
 from onnxlens.specs.ledger import Ledger, NodeCost
@@ -80,6 +81,12 @@ def test_a_condition_that_is_known_chooses_the_branch(
     assert [node.op_type for node in inside if node.repeats] == runs
     assert {node.status for node in inside if not node.repeats} == {"free"}
     assert ledger.totals.macs == (SQUARE_MACS if condition else 0)
+    assert not any(note.startswith("If ") for note in ledger.notes)  # nothing was chosen for the reader
+
+
+def test_a_condition_is_known_when_the_user_gives_it(tmp_path: Path) -> None:
+    ledger = build_ledger(load_graph(save_if(tmp_path), values={"flag": (0,)}))
+    assert {node.op_type for node in ledger.nodes if node.repeats} == {"Exp", "Neg", "If", "Abs"}
 
 
 def test_an_unknown_node_that_can_never_run_is_not_unknown(tmp_path: Path) -> None:

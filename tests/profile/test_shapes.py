@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import pytest
-from onnx import NodeProto, ValueInfoProto, helper
+from onnx import NodeProto, TensorProto, ValueInfoProto, helper
 
 from onnxlens.errors import UsageError
 from onnxlens.profile.ledger import build_ledger
@@ -181,6 +181,41 @@ def test_a_large_file_gets_the_fast_inference_alone_and_that_is_told(
         tmp_path, [op("NonZero", "x", "a"), op("Neg", "a", "y")], [value("x", (2,))], [value("y", None)]
     )
     assert "constant folding was not tried: the file has more than 1 nodes" in ledger(path).notes
+
+
+def test_a_value_that_decides_a_shape_is_fixed(tmp_path: Path) -> None:
+    nodes = [op("Expand", "x size", "a"), op("Neg", "a", "y")]
+    inputs = [value("x", (1, 3)), value("size", (2,), TensorProto.INT64)]
+    path = save(tmp_path, nodes, inputs, [value("y", None)])
+    assert ledger(path).totals.unknown_nodes == 2
+    graph = load_graph(path, values={"size": (5, 3)})
+    found = build_ledger(graph)
+    assert found.nodes[-1].vector_ops == 15
+    assert [tensor.name for tensor in found.modules[0].inputs] == ["x"]
+    assert graph.given["size"].tolist() == [5, 3]
+
+
+def test_a_value_that_is_given_is_no_parameter(tmp_path: Path) -> None:
+    path = save(tmp_path, [op("Add", "x z", "y")], [value("x", (3,)), value("z", (3,))], [value("y", (3,))])
+    graph = load_graph(path, values={"z": (0.5, 1, 2)})
+    assert build_ledger(graph).totals.params == 0
+
+
+@pytest.mark.parametrize(
+    ("values", "says"),
+    [
+        ({"w": (1,)}, r"graph\.onnx has no input 'w'; its inputs are x, size"),
+        ({"size": (1, 2, 3)}, r"input 'size' is int64\(2,\) and cannot be 1, 2, 3"),
+        ({"x": (1, 2)}, r"input 'x' is float32\(1, 3\) and cannot be 1, 2"),
+    ],
+)
+def test_a_value_that_does_not_fit_is_refused_in_one_line(
+    tmp_path: Path, values: Mapping[str, Sequence[int]], says: str
+) -> None:
+    inputs = [value("x", (1, 3)), value("size", (2,), TensorProto.INT64)]
+    path = save(tmp_path, [op("Expand", "x size", "y")], inputs, [value("y", None)])
+    with pytest.raises(UsageError, match=says):
+        load_graph(path, values=values)
 
 
 def test_a_file_that_leaves_nothing_open_is_not_inferred(
