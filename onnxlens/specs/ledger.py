@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import Literal, get_args
 
 from onnxlens.errors import GraphError
+from onnxlens.specs.peers import Convention, PeerCost, summed
 from onnxlens.specs.tensor import TensorSpec
 
 Status = Literal["counted", "free", "unknown"]
@@ -25,6 +26,7 @@ class NodeCost:
             nothing, its bytes are known where the shapes are.
         reason: why it is unknown.
         params: elements of the parameters whose first use is this node.
+        peer: what a peer counts for it, where the ledger is in a peer's convention.
     """
 
     node: str
@@ -41,6 +43,7 @@ class NodeCost:
     write_bytes: int = 0
     status: Status = "counted"
     reason: str = ""
+    peer: PeerCost | None = None
 
     def __post_init__(self) -> None:
         """Refuse an undefined status, and an unknown cost without its reason.
@@ -78,6 +81,7 @@ class ModuleCost:
         resident_weight_bytes: the weights that must be kept for it.
         live_bytes: the most that is alive at once while it runs, weights apart.
         latency_s, bound_s, parity_error: None until measured or computed.
+        peer: what a peer counts for it, in a peer's convention; nodes that work on weights alone included.
     """
 
     path: str
@@ -100,6 +104,7 @@ class ModuleCost:
     latency_s: float | None = None
     bound_s: float | None = None
     parity_error: float | None = None
+    peer: PeerCost | None = None
 
     @property
     def flops(self) -> int:
@@ -122,6 +127,7 @@ class OperatorCost:
     weight_read_bytes: int
     read_bytes: int
     write_bytes: int
+    peer: PeerCost | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,6 +149,7 @@ class Totals:
     free_nodes: int
     unknown_nodes: int
     unknown_bytes: int
+    peer: PeerCost | None = None
 
     @property
     def moved_bytes(self) -> int:
@@ -166,6 +173,7 @@ class Ledger:
         weights: which weights the file holds (``none``, ``seeded``, a checkpoint's name), "" where nobody
             says.
         notes: facts a reader of the figures must know, one line each.
+        convention: ``matrix``, ours, or the peer's whose counts stand in every row's ``peer``.
     """
 
     graph: str
@@ -178,6 +186,7 @@ class Ledger:
     nodes: tuple[NodeCost, ...]
     notes: tuple[str, ...] = ()
     conventions: Mapping[str, str] = field(default_factory=dict)
+    convention: Convention = "matrix"
 
     def __post_init__(self) -> None:
         """Hold the nodes and the root module against the totals.
@@ -196,14 +205,28 @@ class Ledger:
                 )
 
     @property
+    def unknown(self) -> tuple[int, str]:
+        """How many nodes cannot be counted in the ledger's convention, and why the first cannot."""
+        if self.totals.peer is not None:
+            return self.totals.peer.unknown_nodes, self.totals.peer.reason
+        return self.totals.unknown_nodes, next((node.reason for node in self.nodes if node.reason), "")
+
+    @property
     def operators(self) -> tuple[OperatorCost, ...]:
-        """The nodes by operator type, most MACs first, then most bytes."""
+        """The nodes by operator type, most counted first (in the ledger's convention), then most bytes."""
         groups: dict[tuple[str, str], list[NodeCost]] = {}
         for node in self.nodes:
             groups.setdefault((node.domain, node.op_type), []).append(node)
         costs = [_operator_cost(domain, op_type, nodes) for (domain, op_type), nodes in groups.items()]
         return tuple(
-            sorted(costs, key=lambda cost: (-cost.macs, -cost.read_bytes - cost.write_bytes, cost.op_type))
+            sorted(
+                costs,
+                key=lambda cost: (
+                    -(cost.peer or cost).macs,
+                    -cost.read_bytes - cost.write_bytes,
+                    cost.op_type,
+                ),
+            )
         )
 
 
@@ -222,4 +245,11 @@ def _operator_cost(domain: str, op_type: str, nodes: Iterable[NodeCost]) -> Oper
         weight_read_bytes=sum(node.weight_read_bytes for node in nodes),
         read_bytes=sum(node.read_bytes for node in nodes),
         write_bytes=sum(node.write_bytes for node in nodes),
+        peer=peer_of(nodes),
     )
+
+
+def peer_of(nodes: Iterable[NodeCost]) -> PeerCost | None:
+    """What a peer counts for the nodes together; None in our own convention."""
+    costs = [(node.macs, node.peer) for node in nodes if node.peer is not None]
+    return summed(costs) if costs else None

@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, get_args
 
 Convention = Literal["matrix", "onnx-tool", "fvcore", "thop"]
 """``matrix`` is ours; the others are those of the packages of that name."""
+
+CONVENTIONS: tuple[Convention, ...] = get_args(Convention)
 
 Peer = Literal["onnx-tool", "fvcore", "thop"]
 PEERS: tuple[Peer, ...] = ("onnx-tool", "fvcore", "thop")

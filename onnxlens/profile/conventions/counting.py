@@ -90,7 +90,7 @@ def _unread_modules(graph: Graph) -> Counts:
     for index, node in enumerate(graph.nodes):
         first.setdefault(node.owner.path, index)
     return {
-        first[path]: uncountable(f"thop hooks {name}, and its count cannot be read from its calls")
+        first[path]: uncountable(f"a hook counts {name}, and its calls do not tell what")
         for path, name in graph.called.items()
         if path in first and path not in counted and thop.has_hook(name)
     }

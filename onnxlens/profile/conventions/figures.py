@@ -24,7 +24,7 @@ def figure(count: Callable[[], int], ours: int, cause: str) -> PeerCost:
 
 def uncountable(reason: str) -> PeerCost:
     """A node without a figure, and why."""
-    return PeerCost(unknown_nodes=1, reason=reason, cause=f"not countable: {reason}")
+    return PeerCost(unknown_nodes=1, reason=reason, cause=reason)
 
 
 def volume(shape: tuple[int, ...]) -> int:

@@ -51,7 +51,7 @@ def matmul(call: CallView) -> int:
     node = call.node("MatMul", "Gemm")
     first, second = node.input_shape(0), node.input_shape(1)
     if len(second) < 2:
-        raise NotCountable("fvcore fails at a matmul with a vector from the right")
+        raise NotCountable("it fails at a matmul with a vector from the right")
     return prod(first) * second[-1]
 
 
@@ -84,7 +84,7 @@ def norm(call: CallView) -> int:
     """
     shape = call.input_shape
     if not 2 <= len(shape) <= 5:
-        raise NotCountable(f"fvcore's norm handler refuses the shape {shape}")
+        raise NotCountable(f"its norm handler refuses the shape {shape}")
     return (5 if call.has_parameters else 4) * prod(shape)
 
 

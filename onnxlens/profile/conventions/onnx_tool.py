@@ -68,7 +68,7 @@ def matmul(node: NodeView) -> int:
     """
     first, second = node.input_shape(0), node.input_shape(1)
     if min(len(first), len(second)) < 2:
-        raise NotCountable("onnx-tool stops at a MatMul with a vector")
+        raise NotCountable("it stops at a MatMul with a vector")
     return volume(node.output_shape()) * second[-2]
 
 
@@ -96,7 +96,7 @@ def einsum(node: NodeView) -> int:
     left, _, _ = str(node.attribute("equation")).replace(" ", "").partition("->")
     terms = left.split(",")
     if len(terms) != 2 or "." in left or len(node.inputs) != 2:
-        raise NotCountable("onnx-tool reads an Einsum of two operands without ellipsis alone")
+        raise NotCountable("it reads an Einsum of two operands without ellipsis alone")
     sizes = {
         label: size
         for place, term in enumerate(terms)
@@ -158,7 +158,7 @@ def _recurrent(node: NodeView, of_hidden: int, gates: int) -> int:
         NotCountable: onnx-tool stops where there is no bias.
     """
     if not node.has_input(3):
-        raise NotCountable(f"onnx-tool stops at {node.op_type} without a bias")
+        raise NotCountable(f"it stops at {node.op_type} without a bias")
     steps, batch = node.input_shape(0)[:2]
     weights = sum(prod(node.input_shape(index)) for index in (1, 2, 3))
     return steps * batch * (weights + of_hidden * (node.input_shape(1)[1] // gates))
@@ -219,5 +219,5 @@ def entry_of(node: NodeView) -> Entry:
     """
     entry = ENTRIES.get(node.op_type)
     if entry is None:
-        raise NotCountable(f"onnx-tool stops at {node.op_type}: it has no shape inference for it")
+        raise NotCountable(f"it stops at {node.op_type}, which it cannot infer the shape of")
     return entry
