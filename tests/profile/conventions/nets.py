@@ -28,7 +28,7 @@ class Residual(nn.Module):
         return F.relu(self.bn2(self.conv2(y)) + self.shortcut(x))
 
 
-def vgg() -> nn.Module:
+def plain_net() -> nn.Module:
     """Plain convolutions and a classifier of linear layers."""
     return nn.Sequential(
         nn.Conv2d(3, 8, 3, padding=1),
@@ -47,7 +47,7 @@ def vgg() -> nn.Module:
     )
 
 
-def resnet() -> nn.Module:
+def residual_net() -> nn.Module:
     """Residual blocks, a grouped convolution, PReLU, average pooling to one position."""
     return nn.Sequential(
         nn.Conv2d(3, 8, 7, 2, 3, bias=False),
@@ -155,8 +155,8 @@ class Recurrent(nn.Module):
 
 
 NETS: Mapping[str, tuple[Callable[[], nn.Module], tuple[int, ...]]] = {
-    "vgg": (vgg, (2, 3, 16, 16)),
-    "resnet": (resnet, (2, 3, 32, 32)),
+    "plain": (plain_net, (2, 3, 16, 16)),
+    "residual": (residual_net, (2, 3, 32, 32)),
     "vit": (lambda: VitBlock(16, need_weights=False), (2, 9, 16)),
     "vit-weights": (lambda: VitBlock(16, need_weights=True), (2, 9, 16)),
     "products": (Products, (2, 12, 16)),
@@ -182,5 +182,8 @@ def spec_of(name: str) -> GraphSpec:
     )
 
 
-def vgg_spec() -> GraphSpec:
-    return spec_of("vgg")
+def __getattr__(name: str) -> Callable[[], GraphSpec]:
+    """The network's factory, for the export: ``vit_weights`` gives the spec of ``vit-weights``."""
+    if name.replace("_", "-") not in NETS:
+        raise AttributeError(name)
+    return lambda: spec_of(name.replace("_", "-"))
