@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from onnxlens.profile.graph import Graph, GraphNode
+from onnxlens.profile.graph import Graph
 from onnxlens.profile.node_view import NodeView, NotCountable, Shape, ValueView
 from onnxlens.profile.scopes import Owner, TracedCall
 
@@ -20,29 +20,26 @@ class CallView:
     Attributes:
         target: the operator's name without overload: ``conv2d`` for ``aten.conv2d.default``.
         places: the nodes' indices in the graph.
-        has_parameters: whether one of its inputs is, or is made of, a parameter of its module.
+        affine: whether one of its inputs is, or is made of, a parameter; None where the file does not say.
     """
 
     target: str
     owner: Owner
     nodes: tuple[NodeView, ...]
     places: tuple[int, ...]
-    has_parameters: bool
+    affine: bool | None
 
     def node(self, *op_types: str) -> NodeView:
-        """The first node of one of the types; the last of all where none is given.
+        """The first node of one of the types; the last of all where none is asked for.
 
         Raises:
-            NotCountable: it became nodes of other types.
+            NotCountable: there is none: the exporter's optimiser made it one with another call.
         """
         return self.nodes[self._index(op_types)]
 
     def place(self, op_types: Sequence[str]) -> int:
-        """The index in the graph of what ``node`` gives; the last node's where there is none of the types."""
-        try:
-            return self.places[self._index(op_types)]
-        except NotCountable:
-            return self.places[-1]
+        """The index in the graph of what ``node`` gives; raises NotCountable as it does."""
+        return self.places[self._index(op_types)]
 
     def _index(self, op_types: Sequence[str]) -> int:
         if not op_types:
@@ -50,7 +47,15 @@ class CallView:
         for index, node in enumerate(self.nodes):
             if node.op_type in op_types:
                 return index
-        raise NotCountable(f"{self.target} became {', '.join(node.op_type for node in self.nodes)}")
+        made = ", ".join(node.op_type for node in self.nodes)
+        raise NotCountable(f"{self.target} became {made}, fused with another call")
+
+    @property
+    def is_affine(self) -> bool:
+        """Whether it has parameters; raises NotCountable where the file does not tell them from constants."""
+        if self.affine is None:
+            raise NotCountable("the file does not tell parameters from constants")
+        return self.affine
 
     @property
     def input_shape(self) -> Shape:
@@ -72,33 +77,36 @@ def calls_of(graph: Graph) -> tuple[CallView, ...]:
     for index, node in enumerate(graph.nodes):
         if node.call is not None:
             places.setdefault(node.call, []).append(index)
-    parameters = _parameter_users(graph)
-    return tuple(
-        CallView(
-            call.target.removeprefix("aten.").split(".")[0],
-            graph.nodes[indices[-1]].owner,
-            tuple(graph.nodes[index].view for index in indices),
-            tuple(indices),
-            any(index in parameters for index in indices),
-        )
-        for call, indices in places.items()
-    )
-
-
-def _parameter_users(graph: Graph) -> frozenset[int]:
-    """The nodes that read a parameter of their module, or what nodes before run time made of one."""
+    weights = _weights_read(graph)
     declared = _declared_parameters(graph)
+    calls = []
+    for call, indices in places.items():
+        owner = graph.nodes[indices[-1]].owner
+        read = frozenset[str]().union(*(weights[index] for index in indices))
+        calls.append(
+            CallView(
+                call.target.removeprefix("aten.").split(".")[0],
+                owner,
+                tuple(graph.nodes[index].view for index in indices),
+                tuple(indices),
+                _affine(read, owner.path, declared),
+            )
+        )
+    return tuple(calls)
+
+
+def _weights_read(graph: Graph) -> Sequence[frozenset[str]]:
+    """For each node the weights that it reads, itself or by what nodes before run time made of them."""
     sources: dict[str, frozenset[str]] = {name: frozenset((name,)) for name in graph.weights}
-    users = set()
-    for index, node in enumerate(graph.nodes):
+    weights = []
+    for node in graph.nodes:
         read = frozenset[str]().union(
             *(sources.get(value.name, frozenset()) for value in _given(node.view.inputs))
         )
         if node.offline:
             sources.update((value.name, read) for value in _given(node.view.outputs))
-        if read & declared if declared is not None else any(_is_own(name, node) for name in read):
-            users.add(index)
-    return frozenset(users)
+        weights.append(read)
+    return weights
 
 
 def _declared_parameters(graph: Graph) -> frozenset[str] | None:
@@ -108,10 +116,17 @@ def _declared_parameters(graph: Graph) -> frozenset[str] | None:
     return frozenset(tensor.name for tensor in graph.manifest.tensors if tensor.kind == "parameter")
 
 
-def _is_own(name: str, node: GraphNode) -> bool:
-    """Whether a weight has a name that its module's ``state_dict`` would give; for want of a manifest."""
-    inside = not node.owner.path or name.startswith(f"{node.owner.path}.")
-    return inside and not name.endswith(STATISTICS)
+def _affine(read: frozenset[str], path: str, declared: frozenset[str] | None) -> bool | None:
+    """Whether a parameter is among the weights that are read.
+
+    Without a manifest only a name that the module's ``state_dict`` gives makes one: the exporter names its
+    own constants, and gives equal weights one name.
+    """
+    if declared is not None:
+        return bool(read & declared)
+    if path and any(name.startswith(f"{path}.") and not name.endswith(STATISTICS) for name in read):
+        return True
+    return None if read else False
 
 
 def _given(values: Iterable[ValueView | None]) -> Iterable[ValueView]:

@@ -74,7 +74,11 @@ def _one_call(
     call: CallView, costs: Costs, handler: Handler | None, uncounted: Callable[[CallView], str]
 ) -> Iterator[tuple[int, PeerCost]]:
     """The call's count at one node; every other with MACs of ours counts nothing, and says why."""
-    at = None if handler is None else call.place(handler.at)
+    try:
+        at = None if handler is None else call.place(handler.at)
+    except NotCountable as error:
+        yield call.places[-1], uncountable(str(error))
+        return
     missing = uncounted(call) if handler is None else f"all of {call.target} stands at its first node"
     for index in call.places:
         if index == at and handler is not None:
@@ -92,5 +96,10 @@ def _unread_modules(graph: Graph) -> Counts:
     return {
         first[path]: uncountable(f"a hook counts {name}, and its calls do not tell what")
         for path, name in graph.called.items()
-        if path in first and path not in counted and thop.has_hook(name)
+        if path in first and thop.has_hook(name) and (path not in counted or _is_folded(graph, name))
     }
+
+
+def _is_folded(graph: Graph, qualified_class: str) -> bool:
+    """Whether the optimiser of somebody else's export has folded the first step of a written-out layer."""
+    return graph.manifest is None and thop.is_written_out(qualified_class)

@@ -85,13 +85,25 @@ def norm(call: CallView) -> int:
     shape = call.input_shape
     if not 2 <= len(shape) <= 5:
         raise NotCountable(f"its norm handler refuses the shape {shape}")
-    return (5 if call.has_parameters else 4) * prod(shape)
+    return (5 if call.is_affine else 4) * prod(shape)
+
+
+def unknown_pooling(call: CallView) -> int:
+    """1 an input element if it was adaptive pooling, else nothing.
+
+    Raises:
+        NotCountable: always: the file tells no more.
+    """
+    raise NotCountable(f"{call.target}: the file does not tell it from adaptive pooling, which counts")
 
 
 def batch_norm(call: CallView) -> int:
     """2 an element, 1 without affine parameters; as it is in inference."""
-    return (2 if call.has_parameters else 1) * prod(call.input_shape)
+    return (2 if call.is_affine else 1) * prod(call.input_shape)
 
+
+UNTOLD = Handler("adaptive_avg_pool2d", unknown_pooling)
+"""A function that the exporter writes as another, which has no handler."""
 
 RECURRENT = "torch.nn.modules.rnn."
 """PyTorch runs these layers as one operator each, without a handler; the exporter writes some of them out."""
@@ -139,7 +151,17 @@ def handler_of(call: CallView) -> Handler | None:
         return None
     if call.owner.class_name == "AdaptiveAvgPool2d" and call.target in POOLED_TO_ONE:
         return POOLING
+    if _may_be_pooling(call):
+        return UNTOLD
     return HANDLERS.get(call.target)
+
+
+def _may_be_pooling(call: CallView) -> bool:
+    """Whether adaptive_avg_pool2d as a function may have become this; other pooling modules have a class."""
+    if call.target == "avg_pool2d":
+        return not call.owner.qualified_class.startswith("torch.nn.modules.pooling.")
+    before, after = call.input_shape, call.output_shape
+    return call.target == "mean" and len(before) == 4 and after == (*before[:2], 1, 1)
 
 
 def uncounted(call: CallView) -> str:

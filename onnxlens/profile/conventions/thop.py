@@ -53,7 +53,7 @@ def linear_of_cell(call: CallView) -> int:
 
 def norm(call: CallView) -> int:
     """2 an element, twice that with affine parameters."""
-    return (4 if call.has_parameters else 2) * prod(call.input_shape)
+    return (4 if call.is_affine else 2) * prod(call.input_shape)
 
 
 def each_output(call: CallView) -> int:
@@ -168,6 +168,11 @@ ROOT = "torch.nn.modules."
 def hooks_of(qualified_class: str) -> Mapping[str, Handler] | None:
     """How calls inside a module of this class are counted; None without a hook that counts."""
     return HOOKS.get(qualified_class.removeprefix(ROOT)) if qualified_class.startswith(ROOT) else None
+
+
+def is_written_out(qualified_class: str) -> bool:
+    """Whether the exporter writes the layer out step by step."""
+    return qualified_class == f"{ROOT}rnn.RNN"
 
 
 def has_hook(qualified_class: str) -> bool:
