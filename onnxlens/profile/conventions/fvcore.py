@@ -108,12 +108,13 @@ UNTOLD = Handler("adaptive_avg_pool2d", unknown_pooling)
 RECURRENT = "torch.nn.modules.rnn."
 """PyTorch runs these layers as one operator each, without a handler; the exporter writes some of them out."""
 
+INSTANCE = ("InstanceNormalization", "ReduceMean")
+"""A long one is exported as two means."""
+
 LINEAR = products("MatMul", "Gemm")
 CONVOLUTION = Handler("conv", products("Conv", "ConvTranspose"), ("Conv", "ConvTranspose"))
 BATCH_NORM = Handler("batch_norm", batch_norm, ("BatchNormalization",), "batch norm 2 an element")
-GROUP_NORM = Handler(
-    "group_norm", norm, ("GroupNormalization", "InstanceNormalization"), "group norm 5 an element"
-)
+GROUP_NORM = Handler("group_norm", norm, ("GroupNormalization", *INSTANCE), "group norm 5 an element")
 LAYER_NORM = Handler("layer_norm", norm, ("LayerNormalization",), "layer norm 5 an element")
 GRID_SAMPLER = Handler("grid_sampler", each(lambda call: call.output_shape, 4), (), "sampling 4 an element")
 POOLING = Handler(
@@ -134,7 +135,7 @@ HANDLERS: Mapping[str, Handler] = {
     **dict.fromkeys(("batch_norm", "_native_batch_norm_legit_no_training"), BATCH_NORM),
     **dict.fromkeys(("group_norm", "native_group_norm"), GROUP_NORM),
     **dict.fromkeys(("layer_norm", "native_layer_norm"), LAYER_NORM),
-    "instance_norm": Handler("instance_norm", norm, ("InstanceNormalization",), "instance norm 5 an element"),
+    "instance_norm": Handler("instance_norm", norm, INSTANCE, "instance norm 5 an element"),
     "upsample_nearest2d": UPSAMPLED,
     "upsample_bilinear2d": Handler(
         "upsample_bilinear2d", each(lambda call: call.output_shape, 4), ("Resize",), "resizing 4 an element"

@@ -119,7 +119,7 @@ CONVOLUTION = _by_target(
 NORM = _by_target(
     ("batch_norm", "_native_batch_norm_legit_no_training", "layer_norm", "native_layer_norm",
      "instance_norm"),
-    norm, ("BatchNormalization", "LayerNormalization", "InstanceNormalization"),
+    norm, ("BatchNormalization", "LayerNormalization", "InstanceNormalization", "ReduceMean"),
     "norm 4 an element, 2 without affine",
 )  # fmt: skip
 POOL = _by_target(
