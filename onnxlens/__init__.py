@@ -17,6 +17,7 @@ if TYPE_CHECKING:
         flow_of,
         list_graphs,
         profile_graph,
+        reconcile_graph,
         render_graph,
         run_reference,
     )
@@ -41,6 +42,7 @@ __all__ = [
     "flow_of",
     "list_graphs",
     "profile_graph",
+    "reconcile_graph",
     "render_graph",
     "run_reference",
 ]

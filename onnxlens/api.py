@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from onnxlens.specs.graph import GraphSpec
     from onnxlens.specs.ledger import Ledger
     from onnxlens.specs.manifest import ExportedGraph
+    from onnxlens.specs.peers import Convention, Reconciliation
     from onnxlens.specs.results import ParityReport, Reference
     from onnxlens.specs.summary import RunSummary
 
@@ -113,18 +114,34 @@ def export_graph(
     return ExportedGraph(Path(out) / exported.onnx_path.name, exported.manifest)
 
 
-def profile_graph(target: Target, settings: Settings | None = None, progress: Progress = silent) -> Ledger:
+def profile_graph(
+    target: Target,
+    settings: Settings | None = None,
+    progress: Progress = silent,
+    convention: Convention = "matrix",
+) -> Ledger:
     """Count MACs, params and bytes of every node, module and operator type; no weight is read.
 
+    Args:
+        target: what to count.
+        settings: how it is exported, where it is no file.
+        progress: told of what is going on.
+        convention: ``matrix``, ours; with ``onnx-tool``, ``fvcore`` or ``thop`` every row also has, as its
+            ``peer``, what that package would print.
+
     Raises:
-        UsageError: the target or a setting cannot be used.
+        UsageError: the target or a setting cannot be used, or fvcore's or thop's convention was asked for a
+            file that does not say which PyTorch modules ran.
         GraphError: the file is no ONNX graph.
     """
-    return profile_with_flow(target, settings, progress)[0]
+    return profile_with_flow(target, settings, progress, convention)[0]
 
 
 def profile_with_flow(
-    target: Target, settings: Settings | None = None, progress: Progress = silent
+    target: Target,
+    settings: Settings | None = None,
+    progress: Progress = silent,
+    convention: Convention = "matrix",
 ) -> tuple[Ledger, FlowGraph]:
     """As ``profile_graph``, with the data flow between the innermost modules, from one reading."""
     from onnxlens.profile.flow import build_flow
@@ -132,8 +149,24 @@ def profile_with_flow(
 
     with _loaded(target, settings, progress) as graph:
         progress("counting", 0, 0)
-        ledger = build_ledger(graph)
+        ledger = build_ledger(graph, convention)
         return ledger, build_flow(graph, ledger, max(module.depth for module in ledger.modules))
+
+
+def reconcile_graph(
+    target: Target, settings: Settings | None = None, progress: Progress = silent
+) -> Reconciliation:
+    """Our MACs beside what onnx-tool, fvcore and thop count, by operator type, and why they differ.
+
+    Raises:
+        UsageError: the target or a setting cannot be used, or the file does not say which modules ran.
+        GraphError: the file is no ONNX graph.
+    """
+    from onnxlens.profile.conventions.reconciliation import build_reconciliation
+
+    with _loaded(target, settings, progress) as graph:
+        progress("counting", 0, 0)
+        return build_reconciliation(graph)
 
 
 def flow_of(

@@ -10,6 +10,7 @@ import click
 from onnxlens import api
 from onnxlens.cli import progress
 from onnxlens.cli.options import format_option, settings_from, with_settings, with_sizes
+from onnxlens.specs.peers import CONVENTIONS, Convention
 from onnxlens.specs.results import Reference
 
 CHECK_FAILED = 1
@@ -23,28 +24,36 @@ By = Literal["module", "op", "node"]
 @click.option(
     "--depth", type=click.IntRange(min=0), default=2, show_default=True, help="Module levels to show."
 )
+@click.option(
+    "--convention",
+    type=click.Choice(CONVENTIONS),
+    default=CONVENTIONS[0],
+    show_default=True,
+    help="Whose counts to show: ours, or another counter's.",
+)
 @click.option("--strict", is_flag=True, help="Exit with 1 when any operator is unknown.")
 @format_option("table", "json", "csv", "md")
 @with_sizes
 @with_settings
-def profile(target: str, by: str, depth: int, strict: bool, output_format: str, **options: Any) -> int:
+def profile(
+    target: str, by: str, depth: int, convention: str, strict: bool, output_format: str, **options: Any
+) -> int:
     """Count MACs, params and bytes of TARGET by module, operator or node. No weight is read."""
     from onnxlens.reports.documents import profile_document
     from onnxlens.reports.tables import TableFormat, ledger_table
     from onnxlens.specs.codec import to_text
 
     with progress.shown(f"profile {target}") as report:
-        ledger, flow = api.profile_with_flow(target, settings_from(options), report)
+        ledger, flow = api.profile_with_flow(
+            target, settings_from(options), report, cast(Convention, convention)
+        )
     if output_format == "json":
         click.echo(to_text(profile_document(ledger, flow)), nl=False)
     else:
         click.echo(ledger_table(ledger, cast(By, by), depth, cast(TableFormat, output_format)))
-    if strict and ledger.totals.unknown_nodes:
-        unknown = next(node for node in ledger.nodes if node.status == "unknown")
-        print(
-            f"onnxlens: unknown nodes: {ledger.totals.unknown_nodes} (first: {unknown.reason})",
-            file=sys.stderr,
-        )
+    count, reason = ledger.unknown
+    if strict and count:
+        print(f"onnxlens: unknown nodes: {count} (first: {reason})", file=sys.stderr)
         return CHECK_FAILED
     return 0
 

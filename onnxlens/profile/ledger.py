@@ -4,17 +4,20 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from types import MappingProxyType
 
 from onnxlens.profile.borders import module_borders
 from onnxlens.profile.collector import uncollected
 from onnxlens.profile.control_flow import control_notes
+from onnxlens.profile.conventions.counting import NOTES, peer_costs
 from onnxlens.profile.counting import count_nodes, parameter_sizes
 from onnxlens.profile.graph import Graph, GraphNode
 from onnxlens.profile.hierarchy import Hierarchy
 from onnxlens.profile.liveness import live_bytes
 from onnxlens.profile.rules import is_view
-from onnxlens.specs.ledger import Ledger, ModuleCost, NodeCost, Totals
+from onnxlens.specs.ledger import Ledger, ModuleCost, NodeCost, Totals, peer_of
+from onnxlens.specs.peers import Convention, PeerCost
 
 CONVENTIONS: Mapping[str, str] = MappingProxyType(
     {
@@ -34,14 +37,18 @@ CONVENTIONS: Mapping[str, str] = MappingProxyType(
 """How the figures were counted, in short; docs/counting.md has the whole of it."""
 
 
-def build_ledger(graph: Graph) -> Ledger:
-    """Count every node of ``graph`` and roll the counts up."""
+def build_ledger(graph: Graph, convention: Convention = "matrix") -> Ledger:
+    """Count every node of ``graph`` and roll the counts up.
+
+    Raises:
+        UsageError: the convention needs module metadata, and the file has none.
+    """
     with uncollected():
-        return _build(graph)
+        return _build(graph, convention)
 
 
-def _build(graph: Graph) -> Ledger:
-    costs = count_nodes(graph)
+def _build(graph: Graph, convention: Convention) -> Ledger:
+    costs = _costs(graph, convention)
     hierarchy = Hierarchy(graph)
     rows = _Rows(graph, costs, hierarchy)
     paths = sorted(hierarchy.paths, key=rows.place)
@@ -56,8 +63,17 @@ def _build(graph: Graph) -> Ledger:
         modules=modules,
         nodes=costs,
         notes=(*graph.notes, *control_notes(graph.nodes, costs), *_param_notes(graph)),
-        conventions=CONVENTIONS,
+        conventions=CONVENTIONS if convention == "matrix" else {convention: NOTES[convention], **CONVENTIONS},
+        convention=convention,
     )
+
+
+def _costs(graph: Graph, convention: Convention) -> tuple[NodeCost, ...]:
+    costs = count_nodes(graph)
+    if convention == "matrix":
+        return costs
+    peers = peer_costs(graph, costs, convention)
+    return tuple(replace(cost, peer=peer) for cost, peer in zip(costs, peers, strict=True))
 
 
 class _Rows:
@@ -70,10 +86,12 @@ class _Rows:
         self._live = live_bytes(graph, {index for index, cost in enumerate(costs) if not cost.repeats})
         self._borders = module_borders(graph, hierarchy)
         self._params = _module_params(graph, costs, hierarchy)
+        self._inside: Mapping[str, list[int]] = {path: [] for path in hierarchy.paths}
         self._running: Mapping[str, list[int]] = {path: [] for path in hierarchy.paths}
         for index, node in enumerate(graph.nodes):
-            if not node.offline:
-                for path in hierarchy.lineage(node.owner.path):
+            for path in hierarchy.lineage(node.owner.path):
+                self._inside[path].append(index)
+                if not node.offline:
                     self._running[path].append(index)
 
     def place(self, path: str) -> tuple[bool, int, int, str]:
@@ -106,7 +124,14 @@ class _Rows:
             unknown_nodes=sum(cost.status == "unknown" for cost in costs),
             resident_weight_bytes=_resident_bytes(self._nodes[index] for index in running),
             live_bytes=max((self._live[index] for index in running), default=0),
+            peer=self._peer(path),
         )
+
+    def _peer(self, path: str) -> PeerCost | None:
+        """Peers count nodes that work on weights alone as well; a module without nodes counts nothing."""
+        if self._costs[0].peer is None:
+            return None
+        return peer_of(self._costs[index] for index in self._inside[path]) or PeerCost()
 
 
 def _operators(costs: Sequence[NodeCost]) -> Mapping[str, int]:
@@ -155,6 +180,7 @@ def _totals(graph: Graph, costs: Sequence[NodeCost], root: ModuleCost) -> Totals
         free_nodes=sum(cost.status == "free" for cost in costs),
         unknown_nodes=len(unknown),
         unknown_bytes=sum(cost.moved_bytes for cost in unknown),
+        peer=root.peer,
     )
 
 

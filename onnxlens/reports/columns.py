@@ -3,33 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from typing import Generic, TypeVar
+from typing import TypeVar
 
-from onnxlens.reports.numbers import shapes, share, short_bytes, short_count
+from onnxlens.reports.column import Column
+from onnxlens.reports.numbers import shapes, short_bytes, short_count
+from onnxlens.reports.peer_columns import count_and_share, node_counts, unknown_nodes
 from onnxlens.specs.ledger import Ledger, ModuleCost, NodeCost, OperatorCost
 
 Row = TypeVar("Row")
-Cell = str | int | float
-
-
-@dataclass(frozen=True, slots=True)
-class Column(Generic[Row]):
-    """One column.
-
-    Attributes:
-        exact: the cell for machines: whole numbers and whole lists.
-        short: the cell for people; None where it is the exact one.
-    """
-
-    title: str
-    exact: Callable[[Row], Cell]
-    short: Callable[[Row], Cell] | None = None
-    right: bool = False
-
-    def cell(self, row: Row, *, exact: bool) -> Cell:
-        """What stands in this column for ``row``."""
-        return self.exact(row) if exact or self.short is None else self.short(row)
 
 
 def _count(title: str, value: Callable[[Row], int]) -> Column[Row]:
@@ -40,16 +21,6 @@ def _bytes(title: str, value: Callable[[Row], int]) -> Column[Row]:
     return Column(title, value, lambda row: short_bytes(value(row)), right=True)
 
 
-def _operations(title: str, value: Callable[[NodeCost], int]) -> Column[NodeCost]:
-    """Operations of a node; of an unknown one no figure at all, because 0 would be one."""
-    return Column(
-        title,
-        lambda node: "" if node.status == "unknown" else value(node),
-        lambda node: "?" if node.status == "unknown" else short_count(value(node)),
-        right=True,
-    )
-
-
 def module_columns(ledger: Ledger, *, nested: bool) -> Sequence[Column[ModuleCost]]:
     """The module table: what goes in and out of each module, the operators it runs, and what they cost.
 
@@ -58,8 +29,8 @@ def module_columns(ledger: Ledger, *, nested: bool) -> Sequence[Column[ModuleCos
         nested: the rows follow the hierarchy without a gap, so each may name its module relative to the one
             above.
     """
-    whole = ledger.totals.macs
-    unknown: tuple[Column[ModuleCost], ...] = (Column("unknown", lambda m: m.unknown_nodes, right=True),)
+    unknown: tuple[Column[ModuleCost], ...] = (Column("unknown", unknown_nodes, right=True),)
+    has_unknown = (ledger.totals.peer or ledger.totals).unknown_nodes
     return (
         Column("#", lambda m: m.order, lambda m: m.order if m.order else "-", right=True),
         Column("module", lambda m: m.path, _indented(ledger) if nested else lambda m: m.path or ledger.graph),
@@ -67,36 +38,27 @@ def module_columns(ledger: Ledger, *, nested: bool) -> Sequence[Column[ModuleCos
         Column("in", lambda m: shapes(m.inputs), lambda m: shapes(m.inputs, 2)),
         Column("out", lambda m: shapes(m.outputs), lambda m: shapes(m.outputs, 2)),
         Column("operators", lambda m: _operators(m), lambda m: _operators(m, 3)),
-        _count("MACs", lambda m: m.macs),
-        Column(
-            "MACs %",
-            lambda m: round(100 * m.macs / whole, 3) if whole else 0,
-            lambda m: share(m.macs, whole),
-            True,
-        ),
+        *count_and_share(ledger),
         _count("params", lambda m: m.params),
         _bytes("moved", lambda m: m.weight_read_bytes + m.read_bytes + m.write_bytes),
         _bytes("live", lambda m: m.live_bytes),
-    ) + (unknown if ledger.totals.unknown_nodes else ())
+    ) + (unknown if has_unknown else ())
 
 
 def operator_columns(ledger: Ledger) -> Sequence[Column[OperatorCost]]:
     """The operator table: all nodes of a type together."""
-    whole = ledger.totals.macs
+    counts: tuple[Column[OperatorCost], ...] = count_and_share(ledger)
+    own: tuple[Column[OperatorCost], ...] = (
+        _count("vector ops", lambda o: o.vector_ops),
+        _count("special ops", lambda o: o.special_ops),
+    )
     return (
         Column("operator", lambda o: f"{o.domain}::{o.op_type}" if o.domain else o.op_type),
         Column("nodes", lambda o: o.nodes, right=True),
         Column("free", lambda o: o.free_nodes, right=True),
-        Column("unknown", lambda o: o.unknown_nodes, right=True),
-        _count("MACs", lambda o: o.macs),
-        Column(
-            "MACs %",
-            lambda o: round(100 * o.macs / whole, 3) if whole else 0,
-            lambda o: share(o.macs, whole),
-            True,
-        ),
-        _count("vector ops", lambda o: o.vector_ops),
-        _count("special ops", lambda o: o.special_ops),
+        Column("unknown", unknown_nodes, right=True),
+        *counts,
+        *(own if ledger.convention == "matrix" else ()),
         _bytes("weights read", lambda o: o.weight_read_bytes),
         _bytes("read", lambda o: o.read_bytes),
         _bytes("written", lambda o: o.write_bytes),
@@ -110,9 +72,7 @@ def node_columns(ledger: Ledger) -> Sequence[Column[NodeCost]]:
         Column("node", lambda n: n.node),
         Column("operator", lambda n: f"{n.domain}::{n.op_type}" if n.domain else n.op_type),
         Column("module", lambda n: n.module_path),
-        _operations("MACs", lambda n: n.macs),
-        _operations("vector ops", lambda n: n.vector_ops),
-        _operations("special ops", lambda n: n.special_ops),
+        *node_counts(ledger),
         _count("params", lambda n: n.params),
         _bytes("weights read", lambda n: n.weight_read_bytes),
         _bytes("read", lambda n: n.read_bytes),

@@ -9,6 +9,7 @@ from onnxlens.specs.codec import to_plain
 from onnxlens.specs.flow import FlowGraph
 from onnxlens.specs.graph import GraphSpec
 from onnxlens.specs.ledger import Ledger
+from onnxlens.specs.peers import Reconciliation
 from onnxlens.specs.results import ParityReport
 from onnxlens.specs.summary import RunSummary
 
@@ -24,6 +25,7 @@ def profile_document(ledger: Ledger, flow: FlowGraph) -> Document:
         "opset": ledger.opset,
         "weights": ledger.weights,
         "attribution": ledger.attribution,
+        "convention": ledger.convention,
         "totals": {**to_plain(ledger.totals), "arithmetic_intensity": ledger.totals.arithmetic_intensity},
         "modules": [to_plain(module) for module in ledger.modules],
         "ops": [to_plain(operator) for operator in ledger.operators],
@@ -32,6 +34,11 @@ def profile_document(ledger: Ledger, flow: FlowGraph) -> Document:
         "notes": list(ledger.notes),
         "conventions": dict(ledger.conventions),
     }
+
+
+def reconciliation_document(reconciliation: Reconciliation) -> Document:
+    """Every operator type's count in every convention."""
+    return {"schema": "onnxlens.reconciliation/1", **to_plain(reconciliation)}
 
 
 def parity_document(report: ParityReport) -> Document:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from onnxlens.reports.columns import Column
+from onnxlens.reports.column import Column
 from onnxlens.reports.documents import summary_document
 from onnxlens.reports.numbers import shapes, short_count
 from onnxlens.reports.tables import TableFormat, rendered

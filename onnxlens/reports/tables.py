@@ -9,10 +9,13 @@ from typing import Literal, TypeVar
 
 from tabulate import tabulate
 
-from onnxlens.reports.columns import Cell, Column, module_columns, node_columns, operator_columns
+from onnxlens.reports.column import Cell, Column
+from onnxlens.reports.columns import module_columns, node_columns, operator_columns
 from onnxlens.reports.numbers import share, short_bytes, short_count
+from onnxlens.reports.peer_columns import UNITS, reconciliation_columns
 from onnxlens.specs.graph import GraphSpec
 from onnxlens.specs.ledger import Ledger, Totals
+from onnxlens.specs.peers import PeerCost, Reconciliation
 from onnxlens.specs.results import ParityReport, ParityResult
 from onnxlens.specs.tensor import TensorSpec
 
@@ -39,7 +42,8 @@ def ledger_table(ledger: Ledger, by: By, depth: int, table_format: TableFormat) 
         return table
     bullet = "- " if table_format == "md" else ""  # Markdown would run plain lines together
     footer = "\n".join(bullet + line for line in _footer(ledger))
-    return f"{_heading(ledger)}\n\n{table}\n\n{footer}"
+    convention = "" if ledger.convention == "matrix" else f", as {ledger.convention} counts"
+    return f"{_heading(ledger)}{convention}\n\n{table}\n\n{footer}"
 
 
 def parity_table(report: ParityReport, table_format: TableFormat) -> str:
@@ -54,6 +58,26 @@ def parity_table(report: ParityReport, table_format: TableFormat) -> str:
     )
     verdict = "all outputs agree" if report.passed else "the outputs do NOT agree"
     return f"{heading}\n\n{table}\n\n{verdict}"
+
+
+def reconciliation_table(reconciliation: Reconciliation, table_format: TableFormat) -> str:
+    """One row for each operator type and one for all; for people, less the types that nobody counts."""
+    rows = reconciliation.operators
+    if table_format != "csv":
+        rows = tuple(row for row in rows if _is_counted(row.macs, row.unknown_nodes, *row.peers.values()))
+    table = rendered((*rows, reconciliation.totals), reconciliation_columns(), table_format)
+    if table_format == "csv":
+        return table
+    bullet = "- " if table_format == "md" else ""
+    lines = [f"{name}: {meaning}" for name, meaning in reconciliation.notes.items()]
+    if left_out := [row.op_type for row in reconciliation.operators if row not in rows]:
+        lines.insert(0, f"counted by nobody: {', '.join(left_out)}")
+    footer = "\n".join(bullet + line for line in lines)
+    return f"{_heading(reconciliation)}: MACs and other counters' figures\n\n{table}\n\n{footer}"
+
+
+def _is_counted(macs: int, unknown_nodes: int, *peers: PeerCost) -> bool:
+    return bool(macs or unknown_nodes or any(cost.macs or cost.unknown_nodes for cost in peers))
 
 
 def catalog_table(specs: Sequence[GraphSpec], table_format: TableFormat) -> str:
@@ -128,9 +152,9 @@ def _csv(titles: Sequence[str], cells: Sequence[Sequence[Cell]]) -> str:
     return file.getvalue().rstrip("\n")
 
 
-def _heading(ledger: Ledger) -> str:
-    weights = f", weights: {ledger.weights}" if ledger.weights else ""
-    return f"{ledger.graph} from {ledger.source} (opset {ledger.opset}{weights})"
+def _heading(counted: Ledger | Reconciliation) -> str:
+    weights = f", weights: {counted.weights}" if counted.weights else ""
+    return f"{counted.graph} from {counted.source} (opset {counted.opset}{weights})"
 
 
 def _footer(ledger: Ledger) -> list[str]:
@@ -142,14 +166,25 @@ def _footer(ledger: Ledger) -> list[str]:
         f"live activations at the peak: {short_bytes(totals.peak_live_bytes)}; "
         f"weights resident: {short_bytes(totals.resident_weight_bytes)}",
     ]
-    if totals.arithmetic_intensity is not None:
+    if totals.peer is not None:
+        lines[0] = _peer_total(ledger, totals.peer)
+    elif totals.arithmetic_intensity is not None:
         lines.append(f"arithmetic intensity: {totals.arithmetic_intensity:.1f} FLOPs/byte")
-    lines.append(_unknown(totals))
+    if totals.peer is None or totals.unknown_nodes:
+        lines.append(_unknown(totals))
     if ledger.attribution == "none":
         lines.append("modules: the file names none, so its nodes are grouped by operator type")
     lines += [f"note: {note}" for note in ledger.notes]
     lines += [f"{name}: {meaning}" for name, meaning in ledger.conventions.items()]
     return lines
+
+
+def _peer_total(ledger: Ledger, peer: PeerCost) -> str:
+    """The whole in the peer's convention beside ours, or why it cannot be told."""
+    told = f"{peer.macs:,} {UNITS[ledger.convention]} ({short_count(peer.macs)})"
+    if peer.unknown_nodes:
+        told = f"unknown, because of {peer.unknown_nodes} nodes ({peer.reason}); all others: {told}"
+    return f"total: {told}; ours: {ledger.totals.macs:,} MACs, {ledger.totals.params:,} params"
 
 
 def _unknown(totals: Totals) -> str:

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, replace
 from typing import Literal, get_args
 
 from onnxlens.errors import GraphError
+from onnxlens.specs.peers import Convention, PeerCost, summed
 from onnxlens.specs.tensor import TensorSpec
 
 Status = Literal["counted", "free", "unknown"]
@@ -53,6 +54,7 @@ class NodeCost:
         params: elements of the parameters whose first use is this node.
         repeats: how often it was counted: more than once in a loop, 0 in a branch of an If that is not taken.
         bodies: what runs inside an If, Loop, Scan or SequenceMap; their nodes are entries of their own.
+        peer: what a peer counts for it, where the ledger is in a peer's convention.
     """
 
     node: str
@@ -71,6 +73,7 @@ class NodeCost:
     reason: str = ""
     repeats: int = 1
     bodies: tuple[BodyCost, ...] = ()
+    peer: PeerCost | None = None
 
     def __post_init__(self) -> None:
         """Refuse an undefined status, and an unknown cost without its reason.
@@ -122,6 +125,7 @@ class ModuleCost:
         resident_weight_bytes: the weights that must be kept for it.
         live_bytes: the most that is alive at once while it runs, weights apart.
         latency_s, bound_s, parity_error: None until measured or computed.
+        peer: what a peer counts for it, in a peer's convention; nodes that work on weights alone included.
     """
 
     path: str
@@ -144,6 +148,7 @@ class ModuleCost:
     latency_s: float | None = None
     bound_s: float | None = None
     parity_error: float | None = None
+    peer: PeerCost | None = None
 
     @property
     def flops(self) -> int:
@@ -166,6 +171,7 @@ class OperatorCost:
     weight_read_bytes: int
     read_bytes: int
     write_bytes: int
+    peer: PeerCost | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -187,6 +193,7 @@ class Totals:
     free_nodes: int
     unknown_nodes: int
     unknown_bytes: int
+    peer: PeerCost | None = None
 
     @property
     def moved_bytes(self) -> int:
@@ -210,6 +217,7 @@ class Ledger:
         weights: which weights the file holds (``none``, ``seeded``, a checkpoint's name), "" where nobody
             says.
         notes: facts a reader of the figures must know, one line each.
+        convention: ``matrix``, ours, or the peer's whose counts stand in every row's ``peer``.
     """
 
     graph: str
@@ -222,6 +230,7 @@ class Ledger:
     nodes: tuple[NodeCost, ...]
     notes: tuple[str, ...] = ()
     conventions: Mapping[str, str] = field(default_factory=dict)
+    convention: Convention = "matrix"
 
     def __post_init__(self) -> None:
         """Hold the nodes and the root module against the totals.
@@ -240,14 +249,28 @@ class Ledger:
                 )
 
     @property
+    def unknown(self) -> tuple[int, str]:
+        """How many nodes cannot be counted in the ledger's convention, and why the first cannot."""
+        if self.totals.peer is not None:
+            return self.totals.peer.unknown_nodes, self.totals.peer.reason
+        return self.totals.unknown_nodes, next((node.reason for node in self.nodes if node.reason), "")
+
+    @property
     def operators(self) -> tuple[OperatorCost, ...]:
-        """The nodes by operator type, most MACs first, then most bytes."""
+        """The nodes by operator type, most counted first (in the ledger's convention), then most bytes."""
         groups: dict[tuple[str, str], list[NodeCost]] = {}
         for node in self.nodes:
             groups.setdefault((node.domain, node.op_type), []).append(node)
         costs = [_operator_cost(domain, op_type, nodes) for (domain, op_type), nodes in groups.items()]
         return tuple(
-            sorted(costs, key=lambda cost: (-cost.macs, -cost.read_bytes - cost.write_bytes, cost.op_type))
+            sorted(
+                costs,
+                key=lambda cost: (
+                    -(cost.peer or cost).macs,
+                    -cost.read_bytes - cost.write_bytes,
+                    cost.op_type,
+                ),
+            )
         )
 
 
@@ -266,4 +289,11 @@ def _operator_cost(domain: str, op_type: str, nodes: Iterable[NodeCost]) -> Oper
         weight_read_bytes=sum(node.weight_read_bytes for node in nodes),
         read_bytes=sum(node.read_bytes for node in nodes),
         write_bytes=sum(node.write_bytes for node in nodes),
+        peer=peer_of(nodes),
     )
+
+
+def peer_of(nodes: Iterable[NodeCost]) -> PeerCost | None:
+    """What a peer counts for the nodes together; None in our own convention."""
+    costs = [(node.macs, node.peer) for node in nodes if node.peer is not None]
+    return summed(costs) if costs else None

@@ -16,12 +16,14 @@ from onnxlens.reports.documents import (
     catalog_document,
     parity_document,
     profile_document,
+    reconciliation_document,
     summary_document,
 )
 from onnxlens.specs.codec import to_text
 from onnxlens.specs.flow import FlowEdge, FlowGraph, FlowNode
 from onnxlens.specs.ledger import ModuleCost, NodeCost, OperatorCost
 from onnxlens.specs.manifest import Manifest, StateTensor
+from onnxlens.specs.peers import Convention, PeerCost, ReconciledOperator
 from onnxlens.specs.results import LatencyResult, ParityResult
 from onnxlens.specs.summary import GraphSummary, RunSummary
 from onnxlens.targets import Job
@@ -30,7 +32,7 @@ from tests.export.tiny import TARGET
 from tests.specs import samples
 
 SCHEMAS = Path(__file__).parents[2] / "docs" / "schemas"
-KINDS = ("profile", "parity", "catalog", "manifest", "summary")
+KINDS = ("profile", "reconciliation", "parity", "catalog", "manifest", "summary")
 
 
 def schema(kind: str) -> dict[str, Any]:
@@ -52,6 +54,7 @@ def documents(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
         run = api.run_reference(Job(tmp_path_factory.mktemp("run"), small_catalog.NAMES[:1]))
     written = {
         "profile": to_text(profile_document(*api.profile_with_flow(exported.onnx_path))),
+        "reconciliation": to_text(reconciliation_document(api.reconcile_graph(exported.onnx_path))),
         "parity": to_text(parity_document(api.check_graph(exported.onnx_path))),
         "catalog": to_text(catalog_document(api.list_graphs())),
         "manifest": exported.manifest_path.read_text(encoding="utf-8"),
@@ -92,6 +95,7 @@ MUTILATIONS: tuple[tuple[str, tuple[str | int, ...], Any], ...] = (
     ("profile", ("schema",), "onnxlens.profile/2"),
     ("profile", ("opset",), "18"),
     ("profile", ("attribution",), "guessed"),
+    ("profile", ("convention",), "caffe"),
     ("profile", ("totals", "macs"), 1.5),
     ("profile", ("totals", "macs"), -1),
     ("profile", ("totals", "colour"), 1),
@@ -101,6 +105,9 @@ MUTILATIONS: tuple[tuple[str, tuple[str | int, ...], Any], ...] = (
     ("profile", ("nodes", 0, "status"), "done"),
     ("profile", ("flow", "nodes", 0, "kind"), "box"),
     ("profile", ("flow", "edges", 0, "tensor"), "x"),
+    ("reconciliation", ("operators",), []),
+    ("reconciliation", ("operators", 0, "peers", "thop", "macs"), 0.5),
+    ("reconciliation", ("totals", "peers", "fvcore", "colour"), "red"),
     ("parity", ("reference",), "itself"),
     ("parity", ("passed",), "yes"),
     ("parity", ("outputs", 0, "tolerance"), 0),
@@ -144,6 +151,16 @@ def test_figures_that_are_measured_later_and_unknown_nodes_are_in_the_schema() -
     assert complaints("profile", document) == []
 
 
+@pytest.mark.parametrize("convention", ["onnx-tool", "fvcore", "thop"])
+def test_a_document_in_a_peers_convention_is_in_the_schema(convention: Convention) -> None:
+    ledger, flow = api.profile_with_flow(TARGET, convention=convention)
+    document = json.loads(to_text(profile_document(ledger, flow)))
+    assert document["convention"] == convention
+    assert {"peer"} <= document["totals"].keys() & document["modules"][0].keys() & document["ops"][0].keys()
+    assert all("peer" in node for node in document["nodes"])
+    assert complaints("profile", document) == []
+
+
 def test_a_graph_that_failed_or_differs_is_in_the_schema_and_must_say_why() -> None:
     failed = GraphSummary("hed", "annotator", "failed", reason="no room")
     differs = GraphSummary(
@@ -162,6 +179,9 @@ def test_a_graph_that_failed_or_differs_is_in_the_schema_and_must_say_why() -> N
         ("profile", "module", ModuleCost),
         ("profile", "operator", OperatorCost),
         ("profile", "node", NodeCost),
+        ("profile", "peer", PeerCost),
+        ("reconciliation", "peer", PeerCost),
+        ("reconciliation", "operator", ReconciledOperator),
         ("profile", "flow", FlowGraph),
         ("profile", "flow_node", FlowNode),
         ("profile", "flow_edge", FlowEdge),

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from onnxlens.reports.columns import Column
+from onnxlens.reports.column import Column
 from onnxlens.reports.document.agreement import GIGA, MEGA, agreement
 from onnxlens.reports.document.evidence import (
     Evidence,

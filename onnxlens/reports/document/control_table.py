@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from decimal import Decimal
 from typing import Literal
 
-from onnxlens.reports.columns import Column
+from onnxlens.reports.column import Column
 from onnxlens.reports.document.agreement import (
     GIGA,
     MEGA,

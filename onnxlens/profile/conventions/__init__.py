@@ -1,0 +1,1 @@
+"""What other counters make of the same graph: onnx-tool, fvcore and thop, a table of formulas each."""

@@ -1,0 +1,85 @@
+"""Counts in other counters' conventions, beside our own."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Literal, get_args
+
+Convention = Literal["matrix", "onnx-tool", "fvcore", "thop"]
+"""``matrix`` is ours; the others are those of the packages of that name."""
+
+CONVENTIONS: tuple[Convention, ...] = get_args(Convention)
+
+Peer = Literal["onnx-tool", "fvcore", "thop"]
+PEERS: tuple[Peer, ...] = ("onnx-tool", "fvcore", "thop")
+
+SHOWN_CAUSES = 3
+"""Of a sum, the causes that explain most of its difference."""
+
+
+@dataclass(frozen=True, slots=True)
+class PeerCost:
+    """What a peer counts where we count MACs; it calls that MACs or FLOPs, and means its own unit.
+
+    Attributes:
+        unknown_nodes: nodes that cannot be counted as the peer does; ``macs`` leaves them out.
+        reason: why they cannot, for the first of them.
+        cause: where the difference from our MACs comes from; "" where there is none.
+    """
+
+    macs: int = 0
+    unknown_nodes: int = 0
+    reason: str = ""
+    cause: str = ""
+
+
+def summed(costs: Iterable[tuple[int, PeerCost]]) -> PeerCost:
+    """The peer's costs together; each stands beside our MACs, and the largest differences give the causes."""
+    differences: Counter[str] = Counter()
+    macs = unknown_nodes = 0
+    reason = ""
+    for ours, cost in costs:
+        macs += cost.macs
+        unknown_nodes += cost.unknown_nodes
+        reason = reason or cost.reason
+        if cost.cause:
+            differences[cost.cause] += abs(cost.macs - ours)
+    return PeerCost(
+        macs, unknown_nodes, reason, "; ".join(cause for cause, _ in differences.most_common(SHOWN_CAUSES))
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class ReconciledOperator:
+    """All nodes of one operator type: our MACs, and what each peer counts for them.
+
+    Attributes:
+        unknown_nodes: those that we cannot count.
+    """
+
+    op_type: str
+    domain: str
+    nodes: int
+    macs: int
+    unknown_nodes: int
+    peers: Mapping[str, PeerCost]
+
+
+@dataclass(frozen=True, slots=True)
+class Reconciliation:
+    """One graph in every convention, by operator type.
+
+    Attributes:
+        totals: all operators together; its ``op_type`` is "".
+        notes: what each peer counts, by its name.
+    """
+
+    graph: str
+    source: str
+    opset: int
+    weights: str
+    operators: tuple[ReconciledOperator, ...]
+    totals: ReconciledOperator
+    notes: Mapping[str, str]
