@@ -128,7 +128,7 @@ def inception_v2() -> int:
     The first layer is an ordinary convolution, where the paper's is separable.
     """
     macs = 112**2 * 64 * (3 * 49) + 56**2 * (64 * 64 + 64 * 192 * 9)
-    modules = (  # positions, channels in; 1 x 1; 3 x 3 reduced, 3 x 3; two 3 x 3 reduced, each; behind the pool
+    modules = (  # positions, channels in; 1 x 1; 3 x 3 reduced, 3 x 3; two 3 x 3 reduced, each; pooled
         (28, 192, 64, 64, 64, 64, 96, 32),
         (28, 256, 64, 64, 96, 64, 96, 64),
         (14, 576, 224, 64, 96, 96, 128, 128),
@@ -152,8 +152,8 @@ def inception_v2() -> int:
 def shufflenet() -> int:
     """Zhang et al. 2017, table 1, four groups, at half the channels: 136, 272 and 544.
 
-    The file departs from the paper: the first layer keeps its 24 channels, the bottlenecks are not narrowed to
-    a fourth, and the first 1 x 1 convolution is grouped like the others.
+    The file departs from the paper: the first layer keeps its 24 channels, the bottlenecks are not narrowed
+    to a fourth, and the first 1 x 1 convolution is grouped like the others.
     """
     macs, channels, size = 112**2 * 24 * (3 * 9), 24, 56
     for out, repeats in ((136, 3), (272, 7), (544, 3)):

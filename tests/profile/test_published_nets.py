@@ -27,7 +27,7 @@ def test_a_published_net_has_the_macs_of_its_paper(name: str) -> None:
     [("densenet121", 2.834), ("resnet50", 4.089), ("squeezenet", 0.349), ("vgg19", 19.632)],
 )
 def test_four_of_them_have_the_figure_that_torchvision_prints(name: str, billions: float) -> None:
-    """In its list of weights, under GFLOPS: multiply-accumulates, of networks without the files' departures."""
+    """In its list of weights, under GFLOPS: multiply-accumulates of the networks that the files keep."""
     assert round(PUBLISHED_MACS[f"light_{name}"]() / 10**9, 3) == billions
 
 
