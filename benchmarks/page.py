@@ -36,7 +36,7 @@ def page(results: Results, goals: Iterable[Goal], conditions: Mapping[str, str],
         INTRODUCTION,
         "## What was wanted, and what came out\n",
         _table(("", "measured", "wanted", ""), [_goal_row(goal) for goal in goals]),
-        f"Measured on {'; '.join(f'{key}: {value}' for key, value in conditions.items())}; {runs} runs.\n",
+        f"Measured on {'; '.join(f'{key}: {value}' for key, value in conditions.items())}; runs: {runs}.\n",
     ]
     for title, by_contender in results.items():
         parts += [
