@@ -26,6 +26,9 @@ OPSETS = range(18, 26)
 
 DEFAULT_OPSET = 18
 
+FLAT_WEIGHTS = r"The tensor attributes (self\.[\w.]*_flat_weights\[\d+\](, )?)+ were assigned during export"
+"""What torch warns of for every recurrent layer of its own, which keeps its parameters in a list as well."""
+
 
 def require_opset(opset: int) -> None:
     """Refuse an opset before any work is done for it.
@@ -121,7 +124,8 @@ def _quiet() -> Iterator[None]:
     """Silence what torch's exporter says about itself and a user can do nothing about.
 
     It logs the absence of torchvision, its own use of a deprecated class of torch.utils raises a
-    FutureWarning, and before it raises an error it prints the graph that it had so far.
+    FutureWarning, its own recurrent layers raise a UserWarning, and before it raises an error it prints the
+    graph that it had so far.
     """
     log = logging.getLogger("torch.onnx")
     level = log.level
@@ -129,6 +133,7 @@ def _quiet() -> Iterator[None]:
     try:
         with warnings.catch_warnings(), redirect_stderr(io.StringIO()):
             warnings.filterwarnings("ignore", category=FutureWarning, message=".*LeafSpec.*")
+            warnings.filterwarnings("ignore", category=UserWarning, message=FLAT_WEIGHTS)
             yield
     finally:
         log.setLevel(level)

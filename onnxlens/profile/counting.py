@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import replace
 
 from onnxlens.profile.control_flow import with_repeats
 from onnxlens.profile.graph import Graph, GraphNode
@@ -21,33 +20,28 @@ def count_nodes(graph: Graph) -> tuple[NodeCost, ...]:
 
 def _cost(node: GraphNode, params: int) -> NodeCost:
     view = node.view
-    free = NodeCost(
+    reason = ""
+    work, traffic = Work(), Traffic()
+    if not node.offline:
+        try:
+            traffic = traffic_of(view)  # first: shapes suffice for it, a rule is not needed
+            work = work_of(view)
+        except NotCountable as error:
+            reason = str(error)
+    return NodeCost(
         node=view.name,
         op_type=view.op_type,
         domain=view.domain,
         module_path=node.owner.path,
         class_name=node.owner.class_name,
         params=params,
-        status="free",
-    )
-    if node.offline:
-        return free
-    reason = ""
-    work, traffic = Work(), Traffic()
-    try:
-        traffic = traffic_of(view)  # first: shapes suffice for it, a rule is not needed
-        work = work_of(view)
-    except NotCountable as error:
-        reason = str(error)
-    return replace(
-        free,
         macs=work.macs,
         vector_ops=work.vector_ops,
         special_ops=work.special_ops,
         weight_read_bytes=traffic.weight_read_bytes,
         read_bytes=traffic.read_bytes,
         write_bytes=traffic.write_bytes,
-        status="unknown" if reason else "counted",
+        status="free" if node.offline else "unknown" if reason else "counted",
         reason=reason,
     )
 

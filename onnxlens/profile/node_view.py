@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from math import prod
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from onnxlens.errors import OnnxlensError
 from onnxlens.specs.tensor import Dim, storage_bytes
@@ -51,10 +51,9 @@ class ValueView:
             raise NotCountable(f"the {self.kind} {self.name!r} has no size of its own")
         if self.shape is None:
             raise NotCountable(f"the shape of {self.name!r} is unknown")
-        sizes = tuple(dim for dim in self.shape if isinstance(dim, int))
-        if len(sizes) != len(self.shape):
+        if str in map(type, self.shape):
             raise NotCountable(f"the shape of {self.name!r} is dynamic: {self.shape}")
-        return sizes
+        return cast(Shape, self.shape)
 
     @property
     def elements(self) -> int:

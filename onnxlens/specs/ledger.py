@@ -14,6 +14,8 @@ from onnxlens.specs.tensor import TensorSpec
 Status = Literal["counted", "free", "unknown"]
 Attribution = Literal["metadata", "names", "none"]
 
+STATUSES: tuple[str, ...] = get_args(Status)
+
 
 @dataclass(frozen=True, slots=True)
 class BodyCost:
@@ -81,10 +83,8 @@ class NodeCost:
         Raises:
             GraphError: either is the case.
         """
-        if self.status not in get_args(Status):
-            raise GraphError(
-                f"node {self.node!r}: status {self.status!r} is none of {', '.join(get_args(Status))}"
-            )
+        if self.status not in STATUSES:
+            raise GraphError(f"node {self.node!r}: status {self.status!r} is none of {', '.join(STATUSES)}")
         if (self.status == "unknown") != bool(self.reason):
             raise GraphError(f"node {self.node!r}: status {self.status!r} with reason {self.reason!r}")
 

@@ -41,6 +41,23 @@ def test_text_is_indented_and_ends_with_one_newline() -> None:
     assert to_text({"a": [1]}) == '{\n  "a": [\n    1\n  ]\n}\n'
 
 
+AWKWARD = {
+    "quoted": 'a "b" \\ \u00e9 \U0001f642 \n\x00',
+    "numbers": [0, -1, 2**70, 0.1, 1e300, -0.0],
+    "words": [True, False, None],
+    "empty": [[], {}, [[]], [{}]],
+    "nested": {"a": {"b": [1, [2, {"c": "d"}]]}, "e": 1},
+}
+
+
+def test_text_is_what_the_standard_library_writes() -> None:
+    assert to_text(AWKWARD) == json.dumps(AWKWARD, indent=2) + "\n"
+
+
+def test_what_json_has_no_number_for_is_null() -> None:
+    assert json.loads(to_text([float("nan"), {"a": float("-inf")}])) == [None, {"a": None}]
+
+
 def manifest_with(**changes: Any) -> Any:
     return {**to_plain(samples.MANIFEST), **changes}
 

@@ -1,0 +1,33 @@
+"""Makes the files that are measured: ``python benchmarks/files.py FOLDER``, in a process of its own."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+UNET, RESNET = "sd-unet", "light_resnet50"
+CHAIN_SIZES = (25_000, 50_000, 100_000)
+
+
+def chain_name(nodes: int, with_shapes: bool) -> str:
+    """How the file of a chain is called."""
+    return f"chain-{nodes}{'' if with_shapes else '-bare'}"
+
+
+def make_files(folder: Path) -> None:
+    """The UNet with its seeded weights, ONNX's own ResNet-50 without any, and chains of three sizes."""
+    import onnx
+    from synthetic import write_chain
+
+    import onnxlens
+
+    onnxlens.export_graph(UNET, folder)
+    nets = Path(onnx.__file__).parent / "backend" / "test" / "data" / "light"
+    (folder / f"{RESNET}.onnx").write_bytes((nets / f"{RESNET}.onnx").read_bytes())
+    for nodes in CHAIN_SIZES:
+        for with_shapes in (True, False):
+            write_chain(folder / f"{chain_name(nodes, with_shapes)}.onnx", nodes, with_shapes)
+
+
+if __name__ == "__main__":
+    make_files(Path(sys.argv[1]))

@@ -1,0 +1,36 @@
+"""What the tests of this folder share: exports without weights, and a quicker exporter."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from functools import cache
+
+import pytest
+from torch.onnx._internal.exporter._registration import ONNXRegistry
+
+from onnxlens import api
+from onnxlens.specs.ledger import Ledger
+
+LedgerOf = Callable[[str, int], Ledger]
+
+
+@pytest.fixture(scope="session")
+def one_registry() -> Iterator[None]:
+    """PyTorch reads its 500 translations of operators anew for every export: half of a small one's time."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(ONNXRegistry, "from_torchlib", staticmethod(cache(ONNXRegistry.from_torchlib)))
+        yield
+
+
+@pytest.fixture(scope="session")
+def ledger_at(one_registry: None, tmp_path_factory: pytest.TempPathFactory) -> LedgerOf:
+    """Exports a network at an opset without its weights, as a user would, and counts it; each once."""
+
+    @cache
+    def ledger(name: str, opset: int) -> Ledger:
+        settings = api.Settings(weights="none", opset=opset)
+        folder = tmp_path_factory.mktemp(name)
+        exported = api.export_graph(f"tests.conformance.nets:{name}", folder, settings)
+        return api.profile_graph(exported.onnx_path)
+
+    return ledger
