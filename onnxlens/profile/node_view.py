@@ -32,6 +32,8 @@ class ValueView:
         read_constant: reads its value where the file holds it; None for everything computed at run time.
         kind: ``tensor``, or ``sequence``, ``optional``, ``map``, ``sparse_tensor``: dtype and shape are then
             those of the tensors in it, and it has no size of its own.
+        stored_bytes: what it takes where it is stored, if that is another form of it: a weight that a
+            DequantizeLinear makes floats of.
     """
 
     name: str
@@ -40,6 +42,7 @@ class ValueView:
     is_weight: bool = False
     read_constant: Callable[[], np.ndarray | None] | None = field(default=None, compare=False, repr=False)
     kind: str = "tensor"
+    stored_bytes: int | None = None
 
     def sizes(self) -> Shape:
         """The shape in numbers.
@@ -62,7 +65,9 @@ class ValueView:
 
     @property
     def size_bytes(self) -> int:
-        """The bytes its elements occupy; raises NotCountable where shape or element size is unknown."""
+        """The bytes it takes as it is stored; raises NotCountable where shape or element size is unknown."""
+        if self.stored_bytes is not None:
+            return self.stored_bytes
         size = None if self.dtype is None else storage_bytes(self.dtype, self.elements)
         if size is None:
             raise NotCountable(f"the element size of {self.name!r} ({self.dtype}) is unknown")

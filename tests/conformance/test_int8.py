@@ -62,3 +62,15 @@ def test_weights_are_quantised_before_the_run(ledgers: tuple[Ledger, Ledger]) ->
     ints = ledgers[1]
     free = [node.op_type for node in ints.nodes if node.status == "free"]
     assert free == 4 * ["DequantizeLinear"]  # two weights and two biases
+
+
+def test_weights_are_stored_as_integers_with_their_scales(ledgers: tuple[Ledger, Ledger]) -> None:
+    floats, ints = ledgers
+    # 8 filters of 27 and as many biases; 128 x 10 and 10
+    assert ints.totals.params == floats.totals.params == 8 * 27 + 8 + 128 * 10 + 10
+    read = {node.op_type: node.weight_read_bytes for node in ints.nodes if node.op_type in ("Conv", "Gemm")}
+    # a byte a weight, four a bias; for each channel a float32 scale and a zero point of the same type
+    assert read["Conv"] == (8 * 27 + 8 * (4 + 1)) + (4 * 8 + 8 * (4 + 4))
+    assert read["Gemm"] == (128 * 10 + 10 * (4 + 1)) + (4 * 10 + 10 * (4 + 4))
+    resident = ints.totals.resident_weight_bytes
+    assert read["Conv"] + read["Gemm"] < resident < floats.totals.resident_weight_bytes / 3

@@ -12,9 +12,10 @@ from onnxlens.profile.graph import Graph, GraphNode
 from onnxlens.profile.loading.fixing import dynamic_inputs, fix_dimensions, fix_values
 from onnxlens.profile.loading.inference import Inference, complete_types
 from onnxlens.profile.loading.model_file import read_manifest, read_model
+from onnxlens.profile.loading.quantization import scales_and_weights
 from onnxlens.profile.loading.value_types import UNKNOWN
 from onnxlens.profile.loading.views import ModelReader, versions
-from onnxlens.profile.node_view import ValueView
+from onnxlens.profile.node_view import NodeView, ValueView
 from onnxlens.profile.scopes import read_scopes
 from onnxlens.specs.manifest import Manifest
 from onnxlens.specs.tensor import TensorSpec
@@ -59,7 +60,7 @@ def _load(
     read = ModelReader(model, path, inference.types, inference.constants)
     scopes = read_scopes([(node.proto, node.view) for node in read.nodes])
     held = {name: view for name, view in read.initializers.items() if name not in given}
-    weights = _weights(held, manifest)
+    weights = _weights(held, manifest, [node.view for node in read.nodes])
     inputs = _tensors(
         (value for value in model.graph.input if value.name not in read.initializers), inference
     )
@@ -83,13 +84,22 @@ def _load(
     )
 
 
-def _weights(initializers: Mapping[str, ValueView], manifest: Manifest | None) -> Mapping[str, ValueView]:
-    """The initializers that are weights: the manifest's, else all but integer tables and scalars."""
+def _weights(
+    initializers: Mapping[str, ValueView], manifest: Manifest | None, nodes: Sequence[NodeView]
+) -> Mapping[str, ValueView]:
+    """The initializers that are weights: the manifest's.
+
+    Without one, all but integer tables, scalars, and what quantising operators read as scale or zero point;
+    an integer tensor that such an operator reads as a weight is one.
+    """
     if manifest is not None:
         known = {tensor.name for tensor in manifest.tensors}
         return {name: view for name, view in initializers.items() if name in known}
+    scales, quantized = scales_and_weights(nodes)
     return {
-        name: view for name, view in initializers.items() if view.dtype not in INTEGER_TABLES and view.shape
+        name: view
+        for name, view in initializers.items()
+        if view.shape and name not in scales and (view.dtype not in INTEGER_TABLES or name in quantized)
     }
 
 

@@ -15,6 +15,7 @@ from onnxlens.errors import GraphError
 from onnxlens.profile.control_flow import Body
 from onnxlens.profile.loading.bodies import CONTROL_FLOW, BodyPlan, plan_bodies
 from onnxlens.profile.loading.constants import Reader, constant_reader, tensor_reader
+from onnxlens.profile.loading.quantization import stored_bytes
 from onnxlens.profile.loading.value_types import (
     UNKNOWN,
     ValueType,
@@ -126,13 +127,19 @@ class ModelReader:
         self.initializers[view.name] = view
 
     def _value(
-        self, scope: _Scope, name: str, *, is_weight: bool = False, reader: Reader | None = None
+        self,
+        scope: _Scope,
+        name: str,
+        *,
+        is_weight: bool = False,
+        reader: Reader | None = None,
+        stored: int | None = None,
     ) -> ValueView:
         unique = scope.prefix + name
         kind = self._types.get(unique, UNKNOWN)
         if reader is None and unique in self._constants:
             reader = self._constants[unique].copy
-        return ValueView(unique, kind.dtype, kind.shape, is_weight, reader, kind.kind)
+        return ValueView(unique, kind.dtype, kind.shape, is_weight, reader, kind.kind, stored)
 
     def _node(self, node: NodeProto, scope: _Scope, later: set[str], read: frozenset[str]) -> None:
         inputs = tuple(self._input(node, name, scope, later) if name else None for name in node.input)
@@ -140,9 +147,10 @@ class ModelReader:
         bodies = self._bodies(node, inputs, scope) if (domain, node.op_type) in CONTROL_FLOW else ()
         offline = is_repeatable(node) and all(value is None or value.is_weight for value in inputs)
         reader = constant_reader(node, self._folder)
+        stored = stored_bytes((domain, node.op_type), inputs) if offline else None
         outputs = []
         for index, name in enumerate(node.output):
-            view = self._value(scope, name, is_weight=offline, reader=reader) if name else None
+            view = self._value(scope, name, is_weight=offline, reader=reader, stored=stored) if name else None
             if view is not None and name:
                 scope.values[name] = view
             outputs.append(None if view is None or self._is_left_out(view, index, name in read) else view)
