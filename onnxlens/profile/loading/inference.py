@@ -129,6 +129,7 @@ def _infer_symbolically(skeleton: onnx.ModelProto, found: Inference) -> onnx.Mod
 
     with _silent("onnxruntime.tools.symbolic_shape_infer"):
         inference = SymbolicShapeInference(2**31 - 1, auto_merge=False, guess_output_rank=False, verbose=0)
+        del inference.dispatcher_["Einsum"]  # knows an ellipsis in front alone: ONNX's own is asked instead
         inference._preprocess(skeleton)
         while inference.run_:
             inference._infer_impl()
