@@ -70,7 +70,9 @@ AS_ONNX = [
         group=2,
         pads=[1] * 4,
     ),
-    elsewhere("NhwcConv", "h:1,8,9,3 h:4,3,3,3", "h:1,6,7,4", **KERNEL),
+    # the kernel last, as the schema has it, and in the middle, as the tool has it that writes such nodes
+    elsewhere("NhwcConv", "h:1,8,9,3 h:4,3,2,2", "h:1,7,8,4", kernel_shape=[2, 2]),
+    elsewhere("NhwcConv", "h:1,8,9,3 h:4,2,2,3", "h:1,7,8,4", kernel_shape=[2, 2]),
     elsewhere("NhwcFusedConv", "h:1,8,9,3 h:4,3,3,3", "h:1,6,7,4", activation="Relu", **KERNEL),
     runs("NhwcMaxPool", "s:1,8,6,3", "s:1,4,3,3", **STRIDE),
     runs("MaxpoolWithMask", "f:1,3,8,6 i:1,3,8,6", "f:1,3,4,3", **STRIDE),

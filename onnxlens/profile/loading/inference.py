@@ -16,6 +16,7 @@ import onnx
 
 from onnxlens.profile.loading.folding import fold
 from onnxlens.profile.loading.skeleton import with_constants, without_weights
+from onnxlens.profile.loading.stand_in_forms import MARK
 from onnxlens.profile.loading.value_types import UNKNOWN, ValueType, all_graphs, declared_types
 
 SLOW_INFERENCE_NODES = 20_000
@@ -149,6 +150,8 @@ STEPS: Mapping[str, Callable[[onnx.ModelProto, Inference], onnx.ModelProto]] = {
 def _learn(inferred: onnx.ModelProto, found: Inference) -> None:
     """Take over what is more than was known: a first shape, or numbers where there were symbols."""
     for name, new in declared_types(inferred).items():
+        if MARK in name:
+            continue
         known = found.types.get(name, UNKNOWN)
         if known.shape is None or (new.is_fixed and not known.is_fixed):
             found.types[name] = ValueType(new.dtype or known.dtype, new.shape, new.kind)

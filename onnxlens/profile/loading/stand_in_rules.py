@@ -201,13 +201,20 @@ def from_blocks(node: NodeProto, around: Surroundings) -> Sequence[NodeProto]:
     return [*nodes, make("Transpose", [taken], [node.output[0]], perm=[0, 2, 3, 1])] if last else nodes
 
 
-def _channels(node: NodeProto, source: str, channels: int, output: str) -> list[NodeProto]:
-    """Axis 1 with so many channels, whatever it had."""
+def _channels(node: NodeProto, source: str, channels: int, output: str) -> Sequence[NodeProto]:
+    """Axis 1 with so many channels, whatever it had.
+
+    Raises:
+        ValueError: they are more than any network's.
+    """
+    if not 0 < channels <= MOST_CHANNELS:
+        raise ValueError(f"{channels} channels")
     indices = inner_name(node, "channels")
-    return [
-        integers(indices, range(channels)),
-        make("Gather", [source, indices], [output], axis=1),
-    ]
+    return [integers(indices, range(channels)), make("Gather", [source, indices], [output], axis=1)]
+
+
+MOST_CHANNELS = 65_536
+"""Beyond these no list of channels is written out."""
 
 
 def repetition(node: NodeProto, around: Surroundings) -> Sequence[NodeProto]:

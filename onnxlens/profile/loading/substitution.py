@@ -8,7 +8,7 @@ from functools import cache
 import onnx
 from onnx import GraphProto, NodeProto, defs
 
-from onnxlens.profile.loading.stand_in_forms import Surroundings, setting
+from onnxlens.profile.loading.stand_in_forms import StandIn, Surroundings, setting
 from onnxlens.profile.loading.stand_ins import BLOCKED, STAND_INS
 from onnxlens.profile.loading.value_types import (
     UNKNOWN,
@@ -27,16 +27,13 @@ EINSUM_OPSET = 12
 def put_stand_ins(model: onnx.ModelProto) -> None:
     """Replace, in place, every node that has a stand-in: one whose operators exist at the model's opset."""
     opset = next((opset for opset in model.opset_import if opset.domain in ("", "ai.onnx")), None)
-    graphs = [graph for _, graph in all_graphs(model.graph)]
-    if opset is None or not any(_key(node) in STAND_INS for graph in graphs for node in graph.node):
+    if opset is None or not any(
+        _rule(node, opset.version) for _, graph in all_graphs(model.graph) for node in graph.node
+    ):
         return
     if opset.version == EINSUM_OPSET - 1:
         opset.version = EINSUM_OPSET
     _replace(model.graph, Surroundings(), opset.version)
-
-
-def _key(node: NodeProto) -> tuple[str, str]:
-    return domain_of(node), node.op_type
 
 
 def _replace(graph: GraphProto, outer: Surroundings, version: int) -> None:
@@ -51,11 +48,18 @@ def _replace(graph: GraphProto, outer: Surroundings, version: int) -> None:
 
 
 def _stand_in(node: NodeProto, around: Surroundings, version: int) -> Sequence[NodeProto] | None:
-    rule = STAND_INS.get(_key(node))
-    if rule is None or (not domain_of(node) and _exists(node.op_type, version)):
-        return None
-    nodes = rule(node, around)
+    rule = _rule(node, version)
+    try:
+        nodes = rule(node, around) if rule is not None else None
+    except (ArithmeticError, LookupError, TypeError, ValueError):
+        return None  # a node that lacks what its schema asks for, or has it in another form, stays
     return nodes if nodes and all(_exists(made.op_type, version) for made in nodes) else None
+
+
+def _rule(node: NodeProto, version: int) -> StandIn | None:
+    domain = domain_of(node)
+    at_home = domain == "" and _exists(node.op_type, version)
+    return None if at_home else STAND_INS.get((domain, node.op_type))
 
 
 @cache
@@ -73,9 +77,9 @@ def _surroundings(graph: GraphProto, outer: Surroundings) -> Surroundings:
     channels = {
         node.input[0]: int(weight.shape[1]) * int(setting(node, "group", 1))
         for node in graph.node
-        if _key(node) == (BLOCKED, "Conv")
+        if (node.domain, node.op_type) == (BLOCKED, "Conv") and len(node.input) > 1
         for weight in [held.get(node.input[1], UNKNOWN)]
-        if weight.shape is not None
+        if weight.shape is not None and weight.is_fixed and len(weight.shape) > 1
     }
     return Surroundings(held, channels)
 
