@@ -120,6 +120,31 @@ AS_LARGE = [
         "MRotaryEmbedding", "h:2,3,16 l:3,2,3 h:8,4 h:8,4", "h:2,3,16", num_heads=2, mrope_section=[2, 1, 1]
     ),
     runs("CausalConvWithState", "f:2,4,6 f:4,1,3 - f:2,4,2", "f:2,4,6 f:2,4,2"),
+    elsewhere("GemmaRotaryEmbedding", "f:2,3,8" + " h:2,4,3,8" * 4, "h:2,4,3,8 h:2,4,3,8"),
+    elsewhere("VarlenCausalConvWithState", "h:6,4 h:4,1,3 i:3 - h:2,4,2", "h:6,4 h:2,4,2"),
+    # (batch, steps, heads of 8): as many as there are keys' heads, or queries' where those are more
+    runs(
+        "LinearAttention",
+        "f:2,3,16 f:2,3,16 f:2,3,8 f:2,2,8,4",
+        "f:2,3,8 f:2,2,8,4",
+        q_num_heads=2,
+        kv_num_heads=2,
+        update_rule="linear",
+    ),
+    runs(
+        "LinearAttention",
+        "f:2,3,32 f:2,3,16 f:2,3,8 f:2,2,8,4",
+        "f:2,3,16 f:2,2,8,4",
+        q_num_heads=4,
+        kv_num_heads=2,
+        update_rule="linear",
+    ),
+    runs("LinearAttentionGate", "f:2,3,4 f:4 f:4 f:2,3,4", "f:2,3,4 f:2,3,4"),
+    elsewhere("GatedDeltaNet", "h:6,2,8 h:6,2,8 h:6,4,16 - f:6,4 f:6,4 f:1,4,16,8", "h:6,4,16 f:1,4,16,8"),
+    runs("EngramGate", "f:2,3,4,8 f:2,3,4,8 f:2,3,8 f:4,8 f:4,8 f:4,8", "f:2,3,4,8 f:2,3,4,8"),
+    elsewhere(
+        "DecoderAttention", "h:3,2,8 h:3,2,8 h:8,8 h:8,16 h:24 - - - b:1 b:1 b:1 b:1", "h:3,2,8", num_heads=2
+    ),
     elsewhere(
         "LongformerAttention",
         "h:1,8,16 h:16,48 h:48 h:1,8 h:16,48 h:48 i:1,8",
@@ -197,6 +222,11 @@ QUANTISED = [
     runs("QLinearSoftmax", "u:2,3 f: u: f: u:", "u:2,3", opset=13, axis=-1),
     elsewhere("QOrderedGelu", "s:2,32 f: f:", "s:2,32", order_X=1, order_Y=1),
     elsewhere("QOrderedLayerNormalization", "s:2,3,32 f: f:32 f:32 f:", "s:2,3,32", order_X=1, order_Y=1),
+    elsewhere(
+        "QOrderedLongformerAttention",
+        "s:1,8,16 f: s:16,48 f: f:48 f: f: h:1,8 s:16,48 f: f:48 f: i:1,8 f:", "s:1,8,16",
+        num_heads=2, window=2, order_input=1, order_weight=0, order_global_weight=0, order_output=1,
+    ),
     elsewhere("QOrderedMatMul", "s:2,3,32 f: s:32,64 f: f:", "s:2,3,64", order_A=1, order_B=0, order_Y=1),
     elsewhere("QuantizeWithOrder", "h:2,3,32 f:", "s:2,3,32", order_input=1, order_output=1),
     elsewhere("DequantizeWithOrder", "s:2,3,32 f:", "h:2,3,32", order_input=1, order_output=1, to=10),
