@@ -215,7 +215,7 @@ def check_graph(
     with _as_file(target, settings, "seeded", progress) as path:
         if reference == "pytorch":
             return against_pytorch(path, provider, tolerance, progress)
-        graph = load_graph(path, chosen.shapes, chosen.dims)
+        graph = load_graph(path, chosen.shapes, chosen.dims, chosen.values)
         return against_unoptimised(graph, provider, tolerance, progress)
 
 
@@ -226,7 +226,7 @@ def _loaded(target: Target, settings: Settings | None, progress: Progress) -> It
 
     chosen = settings or Settings()
     with _as_file(target, settings, "none", progress) as path:
-        yield load_graph(path, chosen.shapes, chosen.dims)
+        yield load_graph(path, chosen.shapes, chosen.dims, chosen.values)
 
 
 @contextmanager

@@ -78,7 +78,7 @@ def against_unoptimised(
         ParityError: the outputs cannot be compared.
     """
     path, manifest = graph.path, graph.manifest
-    inputs = sample_inputs(graph.inputs, manifest.input_ranges if manifest else {})
+    inputs = {**sample_inputs(graph.inputs, manifest.input_ranges if manifest else {}), **graph.given}
     progress("running ONNX Runtime without optimisations", 0, 0)
     expected = run(open_session(path, provider, optimised=False), inputs)
     progress(f"running ONNX Runtime ({provider})", 0, 0)

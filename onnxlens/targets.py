@@ -31,6 +31,7 @@ class Settings:
         width: likewise.
         shapes: of an ``.onnx`` file only: sizes for all dimensions of an input, by its name.
         dims: of an ``.onnx`` file only: sizes for dynamic dimensions, by their symbol.
+        values: of an ``.onnx`` file only: of inputs that decide shapes or branches, by name.
     """
 
     weights: str | Path | None = None
@@ -40,6 +41,7 @@ class Settings:
     width: int | None = None
     shapes: Mapping[str, Sequence[int]] = field(default_factory=dict)
     dims: Mapping[str, int] = field(default_factory=dict)
+    values: Mapping[str, Sequence[float]] = field(default_factory=dict)
 
     def require_for_file(self, target: Target) -> None:
         """Refuse what is decided by a file already.
@@ -47,21 +49,21 @@ class Settings:
         Raises:
             UsageError: more than sizes of its inputs is set.
         """
-        if replace(self, shapes={}, dims={}) != Settings():
+        if replace(self, shapes={}, dims={}, values={}) != Settings():
             raise UsageError(
                 f"{target}: opset, weights and sizes are those of the file; leave those options out, and fix "
-                "dynamic dimensions with --shape and --dim"
+                "what is dynamic with --shape, --dim and --value"
             )
 
     def require_for_graph(self, target: Target) -> None:
         """Refuse what only a file has.
 
         Raises:
-            UsageError: an input's shape or a symbol is set.
+            UsageError: an input's shape or value, or a symbol is set.
         """
-        if self.shapes or self.dims:
+        if self.shapes or self.dims or self.values:
             raise UsageError(
-                f"{target}: --shape and --dim are for .onnx files; "
+                f"{target}: --shape, --dim and --value are for .onnx files; "
                 "a graph takes --batch, --height and --width"
             )
 

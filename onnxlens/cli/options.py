@@ -26,8 +26,16 @@ def with_settings(verb: Verb) -> Verb:
 
 
 def with_sizes(verb: Verb) -> Verb:
-    """Add the options that fix dynamic dimensions of a file; they are part of ``Settings`` too."""
+    """Add the options that fix what is dynamic in a file; they are part of ``Settings`` too."""
     for option in (
+        click.option(
+            "--value",
+            "values",
+            multiple=True,
+            metavar="INPUT=NUMBER,..",
+            callback=_values,
+            help="Fix the value of an input that decides shapes or branches; may be repeated.",
+        ),
         click.option(
             "--dim",
             "dims",
@@ -58,6 +66,21 @@ def _shapes(
 
 def _dims(context: click.Context, option: click.Parameter, given: Sequence[str]) -> dict[str, int]:
     return {name: _size(size) for name, size in map(_pair, given)}
+
+
+def _values(
+    context: click.Context, option: click.Parameter, given: Sequence[str]
+) -> dict[str, Sequence[float]]:
+    return {
+        name: tuple(map(_number, filter(None, numbers.split(",")))) for name, numbers in map(_pair, given)
+    }
+
+
+def _number(text: str) -> float:
+    try:
+        return int(text) if text.strip().lstrip("+-").isdigit() else float(text)
+    except ValueError as error:
+        raise click.BadParameter(f"{text!r} is no number") from error
 
 
 def _pair(text: str) -> tuple[str, str]:

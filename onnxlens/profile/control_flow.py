@@ -148,13 +148,22 @@ SHOWN_NOTES = 4
 
 def control_notes(nodes: Sequence[GraphNode], costs: Sequence[NodeCost]) -> Sequence[str]:
     """What a reader must know of branches and loops: both branches of an If, and loops of unknown length."""
-    running = [(len(node.within), cost) for node, cost in zip(nodes, costs, strict=True) if cost.repeats]
+    running = [
+        (len(node.within), cost)
+        for node, cost in zip(nodes, costs, strict=True)
+        if cost.repeats and node.bodies and not _is_decided(node)
+    ]
     running.sort(key=lambda entry: entry[0])  # the outer ones first, else in order
-    notes = [note for _, cost in running if cost.bodies for note in _notes(cost)]
+    notes = [note for _, cost in running for note in _notes(cost)]
     hidden = len(notes) - SHOWN_NOTES
     if hidden <= 0:
         return notes
     return [*notes[:SHOWN_NOTES], f"{hidden} more branches and loops are told by the table by node"]
+
+
+def _is_decided(node: GraphNode) -> bool:
+    """Whether a constant says which branch of an If runs."""
+    return any(body.trips == 0 for body in node.bodies)
 
 
 def _notes(cost: NodeCost) -> Sequence[str]:

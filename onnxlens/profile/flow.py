@@ -32,7 +32,8 @@ def build_flow(graph: Graph, ledger: Ledger, depth: int) -> FlowGraph:
     for order, box in enumerate(boxes, start=1):
         first_time = box.path not in seen
         seen.add(box.path)
-        nodes.append(_flow_node(box, order, hierarchy, params.get(box.path, 0) if first_time else 0))
+        title = hierarchy.class_name(box.path) or box.path or graph.name
+        nodes.append(_flow_node(box, order, title, hierarchy, params.get(box.path, 0) if first_time else 0))
     edges = tuple(dict.fromkeys(_edges(graph, boxes)))
     return FlowGraph(graph.name, ledger.source, depth, (*inputs, *nodes, *outputs), edges)
 
@@ -90,15 +91,14 @@ def _containers(hierarchy: Hierarchy, depth: int) -> frozenset[str]:
     )
 
 
-def _flow_node(box: _Box, order: int, hierarchy: Hierarchy, params: int) -> FlowNode:
+def _flow_node(box: _Box, order: int, title: str, hierarchy: Hierarchy, params: int) -> FlowNode:
     lineage = hierarchy.lineage(box.path)
     parents = lineage if box.kind == "operators" else lineage[:-1]
-    title = _operators(box) if box.kind == "operators" else hierarchy.class_name(box.path) or box.path
     return FlowNode(
         id=f"n{order}",
         kind=box.kind,
         path=box.path,
-        title=title,
+        title=_operators(box) if box.kind == "operators" else title,
         parents=tuple((path, hierarchy.class_name(path)) for path in parents if path),
         order=order,
         macs=sum(cost.macs for cost in box.costs),

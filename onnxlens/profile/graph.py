@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
+
+import numpy as np
 
 from onnxlens.profile.control_flow import Body
 from onnxlens.profile.node_view import NodeView, ValueView
@@ -50,6 +52,7 @@ class Graph:
         constants: the initializers that are part of the computation: shapes, axes, masks, scalars.
         called: the class of each module whose forward ran, by path; with its Python module where the file
             names that.
+        given: the inputs whose value was fixed, so that they are constants, by name.
         notes: what a reader of its figures must know, one line each.
     """
 
@@ -64,4 +67,5 @@ class Graph:
     attribution: Attribution
     called: Mapping[str, str]
     manifest: Manifest | None
+    given: Mapping[str, np.ndarray] = field(default_factory=dict)
     notes: tuple[str, ...] = ()

@@ -6,16 +6,16 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 
 from onnxlens.profile.graph import Graph, GraphNode
 from onnxlens.profile.node_view import ValueView
-from onnxlens.profile.rules import is_view
+from onnxlens.profile.rules import viewed_inputs
 
 
 def live_bytes(graph: Graph, idle: Collection[int] = ()) -> Sequence[int]:
     """For each node, the bytes of activations alive while it runs: inputs, outputs, and all that waits.
 
     An activation lives from the node that makes it to the last node that reads it; the graph's inputs from
-    the start, its outputs to the end. A view has no memory of its own: it keeps its source's alive. Neither
-    has an output that the body of a node hands on. Weights are not counted, they are resident; values of
-    unknown size count 0.
+    the start, its outputs to the end. A view has no memory of its own: it keeps its source's alive, and a
+    sequence that of all tensors in it. Neither has an output that the body of a node hands on. Weights
+    are not counted, they are resident; values of unknown size count 0.
 
     Args:
         graph: its nodes in the order of execution.
@@ -33,7 +33,7 @@ def live_bytes(graph: Graph, idle: Collection[int] = ()) -> Sequence[int]:
     for index, node in enumerate(graph.nodes):
         if index in running and not node.offline:
             for output in node.view.outputs:
-                if output is not None and storage[output.name] == output.name:
+                if output is not None and output.name in storage[output.name]:
                     sizes[output.name] = output.known_size_bytes
                     alive += sizes[output.name]
         levels.append(alive)
@@ -41,22 +41,26 @@ def live_bytes(graph: Graph, idle: Collection[int] = ()) -> Sequence[int]:
     return levels
 
 
-def _storage(graph: Graph, running: Mapping[int, GraphNode]) -> Mapping[str, str]:
-    """For each activation the name of the value whose memory holds it: its own, or that of its source."""
-    storage = {tensor.name: tensor.name for tensor in graph.inputs}
+def _storage(graph: Graph, running: Mapping[int, GraphNode]) -> Mapping[str, frozenset[str]]:
+    """For each activation the values whose memory holds it: itself, or its sources."""
+    storage = {tensor.name: frozenset({tensor.name}) for tensor in graph.inputs}
     for node in running.values():
-        storage.update((output.name, output.name) for output in node.view.outputs if output is not None)
+        held: dict[str, frozenset[str]] = {}
         for output, source in _shared(node):
             if source.name in storage:  # no weight, and not made in a branch that is not taken
-                storage[output.name] = storage[source.name]
+                held[output.name] = held.get(output.name, frozenset()) | storage[source.name]
+        for made in node.view.outputs:
+            if made is not None:
+                storage[made.name] = held.get(made.name, frozenset({made.name}))
     return storage
 
 
 def _shared(node: GraphNode) -> Iterator[tuple[ValueView, ValueView]]:
     """Outputs that have no memory of their own, each with the value whose memory they share."""
     output = node.view.outputs[0] if node.view.outputs else None
-    if is_view(node.view) and output is not None and node.view.has_input(0):
-        yield output, node.view.input(0)
+    for viewed in viewed_inputs(node.view):
+        if output is not None:
+            yield output, viewed
     for body in node.bodies:
         for output, result in zip(node.view.outputs, body.results, strict=False):
             if output is not None and result is not None and output.shape == result.shape:
@@ -64,15 +68,15 @@ def _shared(node: GraphNode) -> Iterator[tuple[ValueView, ValueView]]:
 
 
 def _last_uses(
-    graph: Graph, running: Mapping[int, GraphNode], storage: Mapping[str, str]
+    graph: Graph, running: Mapping[int, GraphNode], storage: Mapping[str, frozenset[str]]
 ) -> Mapping[str, int]:
     """The index of the last node that needs each memory; the graph's outputs are never freed."""
     last_use: dict[str, int] = {}
     for index, node in running.items():
         outputs = (value for value in node.view.outputs if value is not None)
         for value in (*node.reads, *outputs):
-            if value.name in storage:
-                last_use[storage[value.name]] = index
+            last_use.update(dict.fromkeys(storage.get(value.name, ()), index))
     for tensor in graph.outputs:
-        last_use.pop(storage.get(tensor.name, ""), None)
+        for name in storage.get(tensor.name, ()):
+            last_use.pop(name, None)
     return last_use

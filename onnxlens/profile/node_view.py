@@ -22,7 +22,7 @@ class NotCountable(OnnxlensError):
 
 @dataclass(frozen=True, slots=True)
 class ValueView:
-    """A tensor in the graph.
+    """A value in the graph: a tensor, or what refers to tensors.
 
     Attributes:
         shape: None where the file does not say and inference did not find it; a dynamic dimension is its
@@ -31,7 +31,7 @@ class ValueView:
             such.
         read_constant: reads its value where the file holds it; None for everything computed at run time.
         kind: ``tensor``, or ``sequence``, ``optional``, ``map``, ``sparse_tensor``: dtype and shape are then
-            those of the tensors in it.
+            those of the tensors in it, and it has no size of its own.
     """
 
     name: str
@@ -45,8 +45,10 @@ class ValueView:
         """The shape in numbers.
 
         Raises:
-            NotCountable: the shape is unknown or has a dynamic dimension.
+            NotCountable: the shape is unknown or has a dynamic dimension, or it is no tensor.
         """
+        if self.kind != "tensor":
+            raise NotCountable(f"the {self.kind} {self.name!r} has no size of its own")
         if self.shape is None:
             raise NotCountable(f"the shape of {self.name!r} is unknown")
         sizes = tuple(dim for dim in self.shape if isinstance(dim, int))
@@ -98,6 +100,10 @@ class NodeView:
     def has_input(self, index: int) -> bool:
         """Whether the optional input is given."""
         return index < len(self.inputs) and self.inputs[index] is not None
+
+    def has_output(self, index: int) -> bool:
+        """Whether the optional output is asked for."""
+        return index < len(self.outputs) and self.outputs[index] is not None
 
     def input(self, index: int) -> ValueView:
         """The input at ``index``; raises NotCountable when it is left out."""

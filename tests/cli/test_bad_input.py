@@ -119,6 +119,37 @@ def test_settings_of_another_export_are_refused_for_a_file(
     assert_refused(tmp_path, r"tiny\.onnx: .* are those of the file; leave those", verb, tiny, *option)
 
 
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (("--shape", "y=1,2"), r"tiny\.onnx has no input 'y'; its inputs are "),
+        (
+            ("--dim", "batch=2"),
+            r"tiny\.onnx has no dimension 'batch'; its inputs' dimensions are none: use --shape",
+        ),
+        (("--shape", "image=1,2,x"), r"Invalid value for '--shape': 'x' is no size"),
+        (("--shape", "image"), r"Invalid value for '--shape': 'image' has no NAME="),
+        (("--dim", "batch=-1"), r"Invalid value for '--dim': '-1' is no size"),
+        (("--value", "y=1"), r"tiny\.onnx has no input 'y'; its inputs are "),
+        (("--value", "image=x"), r"Invalid value for '--value': 'x' is no number"),
+    ],
+)
+@pytest.mark.parametrize("verb", ["profile", "render"])
+def test_sizes_that_do_not_fit_a_file_are_refused(
+    verb: str, options: tuple[str, str], message: str, tiny: Path, tmp_path: Path
+) -> None:
+    out = ["--out", tmp_path / "new" / "x.dot"] if verb == "render" else []
+    assert_refused(tmp_path, message, verb, tiny, *options, *out)
+
+
+@pytest.mark.parametrize("verb", ["profile", "check"])
+def test_sizes_of_a_file_are_refused_for_a_graph_of_the_catalog(verb: str, tmp_path: Path) -> None:
+    message = (
+        "hed: --shape, --dim and --value are for .onnx files; a graph takes --batch, --height and --width"
+    )
+    assert_refused(tmp_path, message, verb, "hed", "--dim", "batch=2")
+
+
 def without_manifest(path: Path) -> None:
     path.with_suffix(".json").unlink()
 

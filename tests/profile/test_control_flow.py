@@ -10,6 +10,7 @@ import pytest
 from onnx import GraphProto, NodeProto, TensorProto, ValueInfoProto, helper, numpy_helper
 
 from onnxlens.profile.flow import build_flow
+from onnxlens.profile.ledger import build_ledger
 from onnxlens.profile.liveness import live_bytes
 from onnxlens.profile.loading import load_graph
 from onnxlens.specs.ledger import Ledger, NodeCost
@@ -80,6 +81,12 @@ def test_a_condition_that_is_known_chooses_the_branch(
     assert [node.op_type for node in inside if node.repeats] == runs
     assert {node.status for node in inside if not node.repeats} == {"free"}
     assert ledger.totals.macs == (SQUARE_MACS if condition else 0)
+    assert not any(note.startswith("If ") for note in ledger.notes)  # nothing was chosen for the reader
+
+
+def test_a_condition_is_known_when_the_user_gives_it(tmp_path: Path) -> None:
+    ledger = build_ledger(load_graph(save_if(tmp_path), values={"flag": (0,)}))
+    assert {node.op_type for node in ledger.nodes if node.repeats} == {"Exp", "Neg", "If", "Abs"}
 
 
 def test_an_unknown_node_that_can_never_run_is_not_unknown(tmp_path: Path) -> None:
@@ -307,3 +314,29 @@ def test_functions_of_the_file_are_written_out(tmp_path: Path) -> None:
     assert [node.op_type for node in ledger.nodes] == ["MatMul"] * 4
     assert ledger.totals.macs == 4 * SQUARE_MACS
     assert ledger.totals.params == 16
+
+
+def test_a_graph_that_changes_scores_is_counted(tmp_path: Path) -> None:
+    scores = ["B", "H", "Q", "K"]
+    softcap = helper.make_graph(
+        [op("Div", "scores cap", "a"), op("Tanh", "a", "b"), op("Mul", "b cap", "capped")],
+        "softcap",
+        [value("scores", scores)],
+        [value("capped", scores)],
+        [weight("cap")],
+    )
+    domain = "ai.onnx.preview"
+    plain = op("FlexAttention", "q k v", "y", domain=domain)
+    changed = op("FlexAttention", "q k v", "y", domain=domain, score_mod=softcap)
+    shapes = {"q": (2, 4, 6, 8), "k": (2, 2, 10, 8), "v": (2, 2, 10, 8)}
+    inputs, outputs = [value(*pair) for pair in shapes.items()], [value("y", (2, 4, 6, 8))]
+    totals = [
+        ledger_of(save(tmp_path, [node], inputs, outputs, opsets={"": 26, domain: 1}))[1].totals
+        for node in (plain, changed)
+    ]
+    # 480 scores: divide and multiply, and a tanh; 8 wide in both products. The body takes two operations on
+    # single numbers to repeat the keys, and two roots for the scale
+    assert [total.macs for total in totals] == [480 * 16] * 2
+    assert totals[1].vector_ops - totals[0].vector_ops == 2 * 480 + 2
+    assert totals[1].special_ops - totals[0].special_ops == 480 + 2
+    assert totals[1].unknown_nodes == 0

@@ -119,6 +119,21 @@ def test_optional_inputs_and_outputs_left_out_are_none(tmp_path: Path) -> None:
     assert [v and v.name for v in norm.outputs] == ["y", None, "inverse"]
 
 
+def test_a_sequence_and_an_optional_are_no_tensors(tmp_path: Path) -> None:
+    nodes = [op("SequenceConstruct", "x x", "pair"), op("Optional", "pair", "maybe")]
+    tensor = helper.make_tensor_type_proto(TensorProto.FLOAT, (2, 3))
+    optional = helper.make_optional_type_proto(helper.make_sequence_type_proto(tensor))
+    output = helper.make_value_info("maybe", optional)
+    construct, wrap = (
+        node.view for node in load_graph(save(tmp_path, nodes, [value("x", (2, 3))], [output])).nodes
+    )
+    assert [view.kind for view in (construct.input(0), construct.output(), wrap.output())] == [
+        "tensor",
+        "sequence",
+        "optional",
+    ]
+
+
 def test_an_old_dropout_mask_that_nobody_reads_is_left_out(tmp_path: Path) -> None:
     nodes = [op("Dropout", "x", "a mask"), op("Relu", "a", "y")]
     path = save(tmp_path, nodes, [value("x", (2, 3))], [value("y", (2, 3))], opsets={"": 9})

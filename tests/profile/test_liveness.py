@@ -3,7 +3,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from onnx import NodeProto, TensorProto
+from onnx import NodeProto, TensorProto, helper
 
 from onnxlens.profile.liveness import live_bytes
 from onnxlens.profile.loading import load_graph
@@ -52,6 +52,33 @@ def test_a_view_has_no_memory_and_keeps_its_source_alive(tmp_path: Path) -> None
 def test_a_view_of_an_input_is_the_inputs_memory(tmp_path: Path) -> None:
     nodes = [op("Identity", "x", "v"), op("Relu", "v", "y")]
     assert levels(tmp_path, nodes) == [1, 2]
+
+
+def test_a_sequence_keeps_all_its_tensors_alive(tmp_path: Path) -> None:
+    nodes = [
+        op("Relu", "x", "a"),
+        op("Neg", "x", "b"),
+        op("SequenceConstruct", "a b", "pair"),
+        op("Abs", "x", "c"),
+        op("SequenceInsert", "pair c", "triple"),
+        op("Exp", "x", "d"),
+        op("SequenceAt", "triple index", "picked"),
+        op("Add", "picked d", "y"),
+    ]
+    inputs = [value("x", (10,)), value("index", (), TensorProto.INT64)]
+    graph = load_graph(save(tmp_path, nodes, inputs, [value("y", (10,))]))
+    # x a | x a b | - | x a b c | - | x a b c d | a b c d | a b c d y; beside them the index until it is used
+    index = 8 / UNIT
+    assert [level / UNIT for level in live_bytes(graph)] == [
+        *(units + index for units in (2, 3, 3, 4, 4, 5, 4)), 5,
+    ]  # fmt: skip
+
+
+def test_a_sequence_that_goes_in_has_no_known_size(tmp_path: Path) -> None:
+    tensor = helper.make_tensor_type_proto(TensorProto.FLOAT, (10,))
+    sequence = helper.make_value_info("x", helper.make_sequence_type_proto(tensor))
+    nodes = [op("ConcatFromSequence", "x", "y", axis=0)]
+    assert live_bytes(load_graph(save(tmp_path, nodes, [sequence], [value("y", (30,))]))) == [120]
 
 
 def test_an_output_is_kept_to_the_end(tmp_path: Path) -> None:

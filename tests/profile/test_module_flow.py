@@ -123,6 +123,11 @@ def test_weights_and_offline_nodes_are_no_part_of_the_flow(tmp_path: Path) -> No
     assert arrows(flow) == ["input/x -x> n1", "n1 -y> output/y"]
 
 
+def test_a_file_that_names_no_modules_is_one_box_by_the_graphs_name(tmp_path: Path) -> None:
+    path = save(tmp_path, [op("Relu", "x", "y")], [value("x", (2,))], [value("y", (2,))])
+    assert boxes(flow_of(path, 2)) == [("module", "", "made")]
+
+
 def test_an_output_that_is_an_input_goes_straight_through(tmp_path: Path) -> None:
     tensors = [value("x", (2,)), value("y", (2,))]
     flow = flow_of(save(tmp_path, [op("Relu", "x", "y", "stem")], tensors[:1], tensors), 1)

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import tracemalloc
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import pytest
-from onnx import NodeProto, ValueInfoProto, helper
+from onnx import NodeProto, TensorProto, ValueInfoProto, helper
 
 from onnxlens.errors import UsageError
 from onnxlens.profile.ledger import build_ledger
@@ -185,6 +186,41 @@ def test_a_large_file_gets_the_fast_inference_alone_and_that_is_told(
     assert "constant folding was not tried: the file has more than 1 nodes" in ledger(path).notes
 
 
+def test_a_value_that_decides_a_shape_is_fixed(tmp_path: Path) -> None:
+    nodes = [op("Expand", "x size", "a"), op("Neg", "a", "y")]
+    inputs = [value("x", (1, 3)), value("size", (2,), TensorProto.INT64)]
+    path = save(tmp_path, nodes, inputs, [value("y", None)])
+    assert ledger(path).totals.unknown_nodes == 2
+    graph = load_graph(path, values={"size": (5, 3)})
+    found = build_ledger(graph)
+    assert found.nodes[-1].vector_ops == 15
+    assert [tensor.name for tensor in found.modules[0].inputs] == ["x"]
+    assert graph.given["size"].tolist() == [5, 3]
+
+
+def test_a_value_that_is_given_is_no_parameter(tmp_path: Path) -> None:
+    path = save(tmp_path, [op("Add", "x z", "y")], [value("x", (3,)), value("z", (3,))], [value("y", (3,))])
+    graph = load_graph(path, values={"z": (0.5, 1, 2)})
+    assert build_ledger(graph).totals.params == 0
+
+
+@pytest.mark.parametrize(
+    ("values", "says"),
+    [
+        ({"w": (1,)}, r"graph\.onnx has no input 'w'; its inputs are x, size"),
+        ({"size": (1, 2, 3)}, r"input 'size' is int64\(2,\) and cannot be 1, 2, 3"),
+        ({"x": (1, 2)}, r"input 'x' is float32\(1, 3\) and cannot be 1, 2"),
+    ],
+)
+def test_a_value_that_does_not_fit_is_refused_in_one_line(
+    tmp_path: Path, values: Mapping[str, Sequence[int]], says: str
+) -> None:
+    inputs = [value("x", (1, 3)), value("size", (2,), TensorProto.INT64)]
+    path = save(tmp_path, [op("Expand", "x size", "y")], inputs, [value("y", None)])
+    with pytest.raises(UsageError, match=says):
+        load_graph(path, values=values)
+
+
 def test_a_file_that_leaves_nothing_open_is_not_inferred(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -204,3 +240,19 @@ def test_large_constants_are_no_part_of_what_is_inferred(tmp_path: Path) -> None
     nodes = [big, op("Add", "x c", "a"), op("Relu", "a", "y")]
     found = ledger(save(tmp_path, nodes, [value("x", ("n", 100))], [value("y", None)]), dims={"n": 100})
     assert found.nodes[-1].vector_ops == 10_000
+
+
+def test_a_data_file_of_gigabytes_is_not_read(tmp_path: Path) -> None:
+    path = save(
+        tmp_path, [op("MatMul", "x w", "y")], [value("x", ("n", 8))], [value("y", None)],
+        [far_weight("w", 8, 100_000_000)],
+    )  # fmt: skip
+    with (tmp_path / "absent.onnx.data").open("wb") as file:
+        file.truncate(4 * 8 * 100_000_000)  # 3.2 GB of nothing: reading them would take them into memory
+    tracemalloc.start()
+    found = ledger(path, dims={"n": 2})
+    peak_bytes = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert found.totals.macs == 2 * 8 * 100_000_000
+    assert found.totals.resident_weight_bytes == 3_200_000_000
+    assert peak_bytes < 50_000_000

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
 
 from onnx import AttributeProto, GraphProto, NodeProto
 
@@ -13,9 +12,6 @@ from onnxlens.profile.loading.value_types import domain_of, subgraphs
 from onnxlens.profile.node_view import ValueView
 
 Given = Sequence[ValueView | None]
-
-NO_FOLDER = Path()
-"""A condition is one byte, and never in a file of its own."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,9 +96,9 @@ def _goes_on(body: GraphProto) -> bool:
     if len(body.input) > 1 and name == body.input[1].name:
         return True
     if name in held:
-        read = tensor_reader(held[name], NO_FOLDER)
+        read = tensor_reader(held[name], None)
     else:
-        read = constant_reader(makers[name], NO_FOLDER) if name in makers else None
+        read = constant_reader(makers[name], None) if name in makers else None
     value = read() if read is not None else None
     return value is not None and bool(value.all())
 

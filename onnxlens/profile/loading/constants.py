@@ -16,21 +16,26 @@ MAX_CONSTANT_ELEMENTS = 4096
 Reader = Callable[[], np.ndarray | None]
 
 
-def tensor_reader(tensor: TensorProto, folder: Path) -> Reader | None:
-    """Reads a small tensor when asked; a large one is None, and so is what a missing file holds."""
+def tensor_reader(tensor: TensorProto, folder: Path | None) -> Reader | None:
+    """Reads a small tensor when asked; a large one is None, and so is what a missing file holds.
+
+    Without the model's folder, what stands in a file of its own is not read.
+    """
     if prod(tensor.dims) > MAX_CONSTANT_ELEMENTS:
+        return None
+    if folder is None and tensor.data_location == TensorProto.EXTERNAL:
         return None
 
     def read() -> np.ndarray | None:
         try:
-            return np.asarray(numpy_helper.to_array(tensor, str(folder)))
+            return np.asarray(numpy_helper.to_array(tensor, str(folder or "")))
         except (OSError, ValueError, TypeError, ValidationError):  # no such file, or one that ends too early
             return None
 
     return read
 
 
-def constant_reader(node: NodeProto, folder: Path) -> Reader | None:
+def constant_reader(node: NodeProto, folder: Path | None) -> Reader | None:
     """Reads what a Constant node holds, when that is small."""
     if node.op_type != "Constant" or len(node.attribute) != 1:
         return None

@@ -10,7 +10,6 @@ from onnx import GraphProto, NodeProto
 from onnx.reference import ReferenceEvaluator
 
 from onnxlens.profile.loading.constants import MAX_CONSTANT_ELEMENTS, constant_reader, tensor_reader
-from onnxlens.profile.loading.skeleton import NO_FOLDER
 from onnxlens.profile.loading.stand_in_forms import is_stand_in
 from onnxlens.profile.loading.value_types import UNKNOWN, ValueType, domain_of, prefix_of, subgraphs
 
@@ -91,8 +90,8 @@ def _given(node: NodeProto, known: Mapping[str, np.ndarray]) -> dict[str, np.nda
 
 def _held(graph: GraphProto) -> Iterator[tuple[str, np.ndarray]]:
     """The small constants that the graph holds itself."""
-    readers = [(tensor.name, tensor_reader(tensor, NO_FOLDER)) for tensor in graph.initializer]
-    readers += [(node.output[0], constant_reader(node, NO_FOLDER)) for node in graph.node if node.output]
+    readers = [(tensor.name, tensor_reader(tensor, None)) for tensor in graph.initializer]
+    readers += [(node.output[0], constant_reader(node, None)) for node in graph.node if node.output]
     for name, read in readers:
         value = read() if read is not None else None
         if value is not None:

@@ -9,7 +9,7 @@ from onnx import ValueInfoProto
 
 from onnxlens.profile.collector import uncollected
 from onnxlens.profile.graph import Graph, GraphNode
-from onnxlens.profile.loading.dimensions import dynamic_inputs, fix_dimensions
+from onnxlens.profile.loading.fixing import dynamic_inputs, fix_dimensions, fix_values
 from onnxlens.profile.loading.inference import Inference, complete_types
 from onnxlens.profile.loading.model_file import read_manifest, read_model
 from onnxlens.profile.loading.value_types import UNKNOWN
@@ -27,6 +27,7 @@ def load_graph(
     path: Path,
     shapes: Mapping[str, Sequence[int]] | None = None,
     dims: Mapping[str, int] | None = None,
+    values: Mapping[str, Sequence[float]] | None = None,
 ) -> Graph:
     """The graph in the file at ``path``, with our manifest where one lies beside it.
 
@@ -34,25 +35,34 @@ def load_graph(
         path: of the ``.onnx`` file.
         shapes: sizes for all dimensions of an input, by its name.
         dims: sizes for dynamic dimensions, by their symbol.
+        values: of inputs that decide shapes or branches, by name: they become constants.
 
     Raises:
         GraphError: there is no such file, or it holds no ONNX graph.
         UsageError: no input or dimension has the name, or a size contradicts the file.
     """
     with uncollected():
-        return _load(path, shapes or {}, dims or {})
+        return _load(path, shapes or {}, dims or {}, values or {})
 
 
-def _load(path: Path, shapes: Mapping[str, Sequence[int]], dims: Mapping[str, int]) -> Graph:
+def _load(
+    path: Path,
+    shapes: Mapping[str, Sequence[int]],
+    dims: Mapping[str, int],
+    values: Mapping[str, Sequence[float]],
+) -> Graph:
     model = read_model(path)
     manifest = read_manifest(path)
     fix_dimensions(path, model.graph, shapes, dims)
+    given = fix_values(path, model.graph, values)
     inference = complete_types(model)
     read = ModelReader(model, path, inference.types, inference.constants)
     scopes = read_scopes([(node.proto, node.view) for node in read.nodes])
-    weights = _weights(read.initializers, manifest)
-    held = {tensor.name for tensor in model.graph.initializer}
-    inputs = _tensors((value for value in model.graph.input if value.name not in held), inference)
+    held = {name: view for name, view in read.initializers.items() if name not in given}
+    weights = _weights(held, manifest)
+    inputs = _tensors(
+        (value for value in model.graph.input if value.name not in read.initializers), inference
+    )
     return Graph(
         name=manifest.graph if manifest else model.graph.name or path.stem,
         path=path,
@@ -68,6 +78,7 @@ def _load(path: Path, shapes: Mapping[str, Sequence[int]], dims: Mapping[str, in
         attribution=scopes.attribution,
         called=scopes.called,
         manifest=manifest,
+        given=given,
         notes=(*inference.notes, *_dynamic_notes(inputs)),
     )
 
@@ -87,7 +98,10 @@ def _tensors(values: Iterable[ValueInfoProto], inference: Inference) -> tuple[Te
     for value in values:
         known = inference.types.get(value.name, UNKNOWN)
         dims = ("unknown rank",) if known.shape is None else known.shape
-        specs.append(TensorSpec(value.name, known.dtype or "unknown", dims))
+        dtype = known.dtype or "unknown"
+        if known.kind != "tensor":  # the element type says that the size is not known
+            dtype = f"{known.kind} of {dtype}"
+        specs.append(TensorSpec(value.name, dtype, dims))
     return tuple(specs)
 
 

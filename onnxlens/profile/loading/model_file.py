@@ -9,12 +9,18 @@ from google.protobuf.message import DecodeError
 from onnx import inliner
 
 from onnxlens.errors import GraphError
+from onnxlens.profile.loading.value_types import all_graphs, subgraphs
 from onnxlens.specs.codec import read_spec
 from onnxlens.specs.manifest import Manifest, manifest_path_of
 
+MODIFIED = ("ai.onnx.preview", "FlexAttention")
+
 
 def read_model(path: Path) -> onnx.ModelProto:
-    """The model in the file, its local functions written out where they are called.
+    """The model in the file, its functions written out where they are called.
+
+    They are its own ones, and FlexAttention where a graph of its own changes its scores: what that computes
+    is then among the nodes of the function body.
 
     Parsing the message alone leaves external data where it is, present or not.
 
@@ -24,12 +30,20 @@ def read_model(path: Path) -> onnx.ModelProto:
     model = _parsed(path)
     if not model.graph.node:
         raise GraphError(f"{path}: the graph has no nodes; is it an ONNX model?")
-    if not model.functions:
-        return model
     try:
-        return inliner.inline_local_functions(model)
+        if model.functions:
+            model = inliner.inline_local_functions(model)
+        if _has_modifiers(model):
+            model = inliner.inline_selected_functions(model, [MODIFIED], inline_schema_functions=True)
+        return model
     except Exception as error:  # the C++ library raises RuntimeError and others
         raise GraphError(f"{path}: its functions cannot be written out: {_first_line(error)}") from error
+
+
+def _has_modifiers(model: onnx.ModelProto) -> bool:
+    """Whether a graph changes the scores or the probabilities of a FlexAttention."""
+    nodes = (node for _, graph in all_graphs(model.graph) for node in graph.node)
+    return any((node.domain, node.op_type) == MODIFIED and any(subgraphs(node)) for node in nodes)
 
 
 def _parsed(path: Path) -> onnx.ModelProto:

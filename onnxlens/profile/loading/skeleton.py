@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from math import prod
-from pathlib import Path
 
 import numpy as np
 import onnx
@@ -13,9 +12,6 @@ from onnx import NodeProto, TensorProto, helper, numpy_helper
 from onnxlens.profile.loading.constants import MAX_CONSTANT_ELEMENTS, constant_reader
 from onnxlens.profile.loading.substitution import put_stand_ins
 from onnxlens.profile.loading.value_types import all_graphs
-
-NO_FOLDER = Path()
-"""Tensors in files of their own are no part of a skeleton."""
 
 
 def without_weights(model: onnx.ModelProto) -> onnx.ModelProto:
@@ -62,7 +58,7 @@ def _large_constant(node: NodeProto) -> TensorProto | None:
 def _write_as_tensor(node: NodeProto) -> None:
     """A Constant's list of numbers as a tensor: ONNX Runtime's inference knows no other form."""
     if node.op_type == "Constant" and node.attribute and node.attribute[0].name != "value":
-        read = constant_reader(node, NO_FOLDER)
+        read = constant_reader(node, None)
         array = read() if read is not None else None
         if array is not None:
             del node.attribute[:]

@@ -11,7 +11,8 @@ from onnxlens.profile.rules.work import NOTHING, SPECIAL, VECTOR, Rule, Work
 
 SCORE_SOFTMAX = 4 * VECTOR + SPECIAL
 SCORE_SOFTCAP = 2 * VECTOR + SPECIAL
-KEY_INPUT, VALUE_INPUT, MASK_INPUT, PAST_KEY_INPUT = 1, 2, 3, 4
+ROTATION = 3 * VECTOR  # per element of a pair: four multiplies, a subtract and an add for two
+KEY_INPUT, VALUE_INPUT, MASK_INPUT, PAST_KEY_INPUT, LENGTHS_INPUT = 1, 2, 3, 4, 6
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,34 +49,39 @@ def _by_head(shape: Shape, heads: int) -> Shape:
     return batch, heads, length, width // heads
 
 
-def attention_macs(node: NodeView) -> int:
-    """B * H_q * S_q * S_kv * (D_qk + D_v): both products in full, masked or not.
+def scores_work(sizes: AttentionSizes, per_score: Work) -> Work:
+    """B * H_q * S_q * S_kv * (D_qk + D_v) MACs, and per score a softmax and ``per_score``.
 
-    Keys and values that several query heads share (grouped queries) are multiplied once for each of them.
+    Both products count in full, masked or not. Keys and values that several query heads share (grouped
+    queries) are multiplied once for each of them.
     """
-    sizes = attention_sizes(node)
-    return sizes.scores * (sizes.key_width + sizes.value_width)
+    macs = sizes.scores * (sizes.key_width + sizes.value_width)
+    return Work(macs=macs) + (SCORE_SOFTMAX + per_score) * sizes.scores
 
 
 def attention(node: NodeView) -> Work:
     """MACs, and what the function body does around the two products.
 
     Per element of Q and of K, the latter repeated for each query head: one multiply by the root of the scale.
-    Per score: one add when a mask, causality or a window limits it; divide, tanh, multiply when there is a
-    softcap; softmax. Not counted: making the mask, and the guard for rows that it hides whole.
+    Per score: one add when a mask, lengths, causality or a window limits it; divide, tanh, multiply when
+    there is a softcap; softmax. Not counted: making the mask, and the guard for rows that it hides whole.
     """
     sizes = attention_sizes(node)
     scaled = sizes.batch * sizes.heads * (sizes.queries + sizes.keys) * sizes.key_width
-    per_score = SCORE_SOFTMAX
-    per_score += VECTOR if _is_limited(node) else NOTHING
-    per_score += SCORE_SOFTCAP if node.attribute("softcap", 0.0) else NOTHING
-    return Work(macs=attention_macs(node)) + VECTOR * scaled + per_score * sizes.scores
+    limits = VECTOR if _is_limited(node) else NOTHING
+    return VECTOR * scaled + scores_work(sizes, limits + softcap(node))
+
+
+def softcap(node: NodeView) -> Work:
+    """Per score divide, tanh, multiply, where the node has a softcap."""
+    return SCORE_SOFTCAP if node.attribute("softcap", 0.0) else NOTHING
 
 
 def _is_limited(node: NodeView) -> bool:
-    """Whether something is added to the scores: a mask, causality or a window."""
+    """Whether something is added to the scores: a mask, lengths of padded keys, causality or a window."""
     windows = (node.attribute("left_window_size", -1), node.attribute("right_window_size", -1))
-    return node.has_input(MASK_INPUT) or bool(node.attribute("is_causal", 0)) or max(windows) >= 0
+    masked = node.has_input(MASK_INPUT) or node.has_input(LENGTHS_INPUT)
+    return masked or bool(node.attribute("is_causal", 0)) or max(windows) >= 0
 
 
 def rotary_embedding(node: NodeView) -> Work:
@@ -86,8 +92,14 @@ def rotary_embedding(node: NodeView) -> Work:
     """
     shape = node.input_shape(0)
     heads = node.attribute("num_heads") if len(shape) == 3 else 1
+    return rotation(node, heads)
+
+
+def rotation(node: NodeView, heads: int) -> Work:
+    """As ``rotary_embedding``, with ``heads`` side by side in the last dimension of the input."""
+    shape = node.input_shape(0)
     rotated = node.attribute("rotary_embedding_dim", 0) * heads or shape[-1]
-    return 3 * VECTOR * (prod(shape[:-1]) * rotated)
+    return ROTATION * (prod(shape[:-1]) * rotated)
 
 
 RULES: Mapping[str, Rule] = {

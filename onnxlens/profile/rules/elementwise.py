@@ -74,6 +74,7 @@ PER_ELEMENT: Mapping[str, Work] = {
     "Softplus": VECTOR + 2 * SPECIAL,  # exp, add, log
     "Mish": 2 * VECTOR + 3 * SPECIAL,  # Softplus, tanh, mul
     "Swish": 2 * VECTOR + SPECIAL,  # mul by alpha, sigmoid, mul
+    "SwiGLU": 3 * VECTOR + SPECIAL,  # Swish, mul
 }
 """What each operator costs per output element, whatever its inputs and attributes."""
 

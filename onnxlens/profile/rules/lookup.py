@@ -9,14 +9,39 @@ from onnxlens.profile.rules import (
     attention,
     einsum,
     elementwise,
+    losses,
     matrix,
+    ml_features,
+    ml_linear,
+    ml_trees,
     movement,
     normalization,
+    preview,
     quantized,
     recurrent,
     reduction_pooling,
     resizing,
+    sampling,
+    signal,
+    state_attention,
+    text,
+    training,
+    vision,
 )
+from onnxlens.profile.rules.microsoft import attention as microsoft_attention
+from onnxlens.profile.rules.microsoft import (
+    blockwise,
+    channel_blocks,
+    channels_last,
+    fused,
+    linear_attention,
+    mixture,
+    unlisted,
+)
+from onnxlens.profile.rules.microsoft import elementwise as microsoft_elementwise
+from onnxlens.profile.rules.microsoft import movement as microsoft_movement
+from onnxlens.profile.rules.microsoft import normalization as microsoft_normalization
+from onnxlens.profile.rules.microsoft import quantized as microsoft_quantized
 from onnxlens.profile.rules.work import Rule, Work
 
 Operator = tuple[str, str]
@@ -34,7 +59,30 @@ FAMILIES: Mapping[str, tuple[Mapping[str, Rule], ...]] = {
         reduction_pooling.RULES,
         resizing.RULES,
         movement.RULES,
+        state_attention.RULES,
+        vision.RULES,
+        signal.RULES,
+        sampling.RULES,
+        losses.RULES,
+        text.RULES,
+        unlisted.RULES,
     ),
+    "ai.onnx.preview": (preview.RULES,),
+    "ai.onnx.preview.training": (training.RULES,),
+    "ai.onnx.ml": (ml_linear.RULES, ml_trees.RULES, ml_features.RULES),
+    "com.microsoft": (
+        fused.RULES,
+        microsoft_attention.RULES,
+        linear_attention.RULES,
+        blockwise.RULES,
+        mixture.RULES,
+        microsoft_quantized.RULES,
+        microsoft_normalization.RULES,
+        microsoft_elementwise.RULES,
+        microsoft_movement.RULES,
+    ),
+    "com.microsoft.nchwc": (channel_blocks.RULES,),
+    "com.ms.internal.nhwc": (channels_last.RULES,),
 }
 """The tables of each domain."""
 

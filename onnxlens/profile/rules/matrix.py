@@ -1,4 +1,4 @@
-"""Matrix work: convolutions and matrix products.
+"""Matrix work: convolutions, matrix products and the determinant.
 
 A count is the size of the loop nest that defines the operator: output elements times the terms summed into
 each. A bias is no MAC; adding it is one vector operation per output element.
@@ -67,6 +67,18 @@ def gemm(node: NodeView) -> Work:
     return work
 
 
+def determinant(node: NodeView) -> Work:
+    """Gauss's elimination of each (M, M) matrix: vector operations, for it is no product.
+
+    Below a pivot with k rows and columns left, k quotients and k * k times a multiply and a subtract; in the
+    end M - 1 multiplies along the diagonal. With k from M - 1 down to 1.
+    """
+    *batch, size, _ = node.input_shape(0)
+    quotients = size * (size - 1) // 2
+    updates = (size - 1) * size * (2 * size - 1) // 6
+    return (quotients + 2 * updates + size - 1) * prod(batch) * VECTOR
+
+
 def with_bias(macs: MacRule, bias: int) -> Rule:
     """The rule that counts ``macs``, and one add per output element where input ``bias`` is given."""
 
@@ -91,4 +103,5 @@ RULES: Mapping[str, Rule] = {
     "ConvTranspose": with_bias(conv_transpose_macs, bias=2),
     "Gemm": gemm,
     "MatMul": without_bias(matmul_macs),
+    "Det": determinant,
 }

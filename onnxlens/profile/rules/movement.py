@@ -3,29 +3,38 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from math import prod
 
-from onnxlens.profile.node_view import NodeView, NotCountable
+from onnxlens.profile.node_view import NodeView
+from onnxlens.profile.rules.sampling import DRAW
 from onnxlens.profile.rules.work import NOTHING, VECTOR, Rule, Work, each_output, no_work
 
+DROP = 3 * VECTOR  # compare with the ratio, mask, scale
 
-def may_drop(node: NodeView) -> bool:
-    """Whether a Dropout may be in training mode: its third input is given, and not known to hold False."""
-    if not node.has_input(2):
+
+def may_train(node: NodeView, mode: int) -> bool:
+    """Whether the input ``mode`` says training: it is given, and not known to hold False."""
+    if not node.has_input(mode):
         return False
-    read = node.input(2).read_constant
+    read = node.input(mode).read_constant
     training = read() if read is not None else None
     return training is None or bool(training.any())
 
 
-def dropout(node: NodeView) -> Work:
-    """0: the identity, in inference.
+def may_drop(node: NodeView) -> bool:
+    """Whether a Dropout may be in training mode, which its third input says.
 
-    Raises:
-        NotCountable: its training mode is on or decided at run time.
+    Before opset 7 the attribute ``is_test`` says it, by default 0; from 7 to 11 there was no training mode.
     """
-    if may_drop(node):
-        raise NotCountable("Dropout in training mode has no rule; export the model in eval mode")
-    return NOTHING
+    return not node.attribute("is_test", 0) if node.version < 7 else may_train(node, mode=2)
+
+
+def dropout(node: NodeView) -> Work:
+    """0 in inference, where it is the identity; in training 4 per element: draw, compare, mask, scale.
+
+    A mode that is decided at run time counts as training.
+    """
+    return (DRAW + DROP) * prod(node.input_shape(0)) if may_drop(node) else NOTHING
 
 
 def scatter(node: NodeView) -> Work:
@@ -43,7 +52,17 @@ RULES: Mapping[str, Rule] = {
     "Identity": no_work,
     "BitCast": no_work,
     "Dropout": dropout,
-    # facts about a shape
+    # references to tensors: sequences and optionals
+    "SequenceEmpty": no_work,
+    "SequenceConstruct": no_work,
+    "SequenceInsert": no_work,
+    "SequenceErase": no_work,
+    "SequenceAt": no_work,
+    "Optional": no_work,
+    "OptionalGetElement": no_work,
+    # facts about a shape, a sequence, an optional
+    "SequenceLength": no_work,
+    "OptionalHasElement": no_work,
     "Shape": no_work,
     "Size": no_work,
     # values from nothing
@@ -56,7 +75,9 @@ RULES: Mapping[str, Rule] = {
     "Cast": no_work,
     "CastLike": no_work,
     "Concat": no_work,
+    "ConcatFromSequence": no_work,
     "Split": no_work,
+    "SplitToSequence": no_work,
     "Slice": no_work,
     "Pad": no_work,
     "CenterCropPad": no_work,
@@ -71,6 +92,8 @@ RULES: Mapping[str, Rule] = {
     "Gather": no_work,
     "GatherElements": no_work,
     "GatherND": no_work,
+    "Compress": no_work,
+    "MaxUnpool": no_work,
     "Scatter": no_work,
     "ScatterElements": scatter,
     "ScatterND": scatter,

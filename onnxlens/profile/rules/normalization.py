@@ -5,13 +5,15 @@ from __future__ import annotations
 from collections.abc import Mapping
 from math import prod
 
-from onnxlens.profile.node_view import NodeView, NotCountable
+from onnxlens.profile.node_view import NodeView
 from onnxlens.profile.rules.work import NOTHING, SPECIAL, VECTOR, Rule, Work, each_input
 
 SOFTMAX = 4 * VECTOR + SPECIAL  # max, sub, exp, sum, div
 STANDARDIZE = 5 * VECTOR  # mean, square, mean of squares, sub, div
 VARIANCE = 3 * VECTOR + SPECIAL  # square of the mean, sub, add epsilon, sqrt
 AFFINE = 2 * VECTOR  # scale, bias
+DEVIATION = VECTOR + SPECIAL  # add epsilon, sqrt
+RUNNING_STATISTIC = 3 * VECTOR  # mul, mul, add
 
 
 def log_softmax(node: NodeView) -> Work:
@@ -33,10 +35,15 @@ def layer_normalization(node: NodeView) -> Work:
 
     A row holds the dimensions from ``axis`` on. An inverse deviation, if an output, is a reciprocal per row.
     """
+    return layer_normalized(node, bias=2, deviation=2)
+
+
+def layer_normalized(node: NodeView, bias: int, deviation: int) -> Work:
+    """As ``layer_normalization``, by the indices of the bias and of the output that is the deviation."""
     shape = node.input_shape(0)
     rows = prod(shape[: node.attribute("axis", -1)])
-    per_element = STANDARDIZE + VECTOR + (VECTOR if node.has_input(2) else NOTHING)
-    per_row = VARIANCE + (VECTOR if len(node.outputs) > 2 and node.outputs[2] is not None else NOTHING)
+    per_element = STANDARDIZE + VECTOR + (VECTOR if node.has_input(bias) else NOTHING)
+    per_row = VARIANCE + (VECTOR if node.has_output(deviation) else NOTHING)
     return per_element * prod(shape) + per_row * rows
 
 
@@ -47,35 +54,55 @@ def rms_normalization(node: NodeView) -> Work:
     """
     shape = node.input_shape(0)
     rows = prod(shape[: node.attribute("axis", -1)])
-    return 4 * VECTOR * prod(shape) + (VECTOR + SPECIAL) * rows
+    return root_mean_square(prod(shape), rows) + VECTOR * prod(shape)
+
+
+def root_mean_square(elements: int, rows: int) -> Work:
+    """RMSNormalization without a scale: per element square, mean, div; per row an add and a root."""
+    return 3 * VECTOR * elements + (VECTOR + SPECIAL) * rows
 
 
 def group_normalization(node: NodeView) -> Work:
     """Per element mean, square, mean, sub, div, scale, bias; per image and group 3 vector and a root."""
+    return by_group(node, node.attribute("num_groups"))
+
+
+def by_group(node: NodeView, groups: int) -> Work:
+    """As ``group_normalization``, with ``groups`` in each image; the channels may stand anywhere."""
     shape = node.input_shape(0)
-    groups: int = node.attribute("num_groups")
     return (STANDARDIZE + AFFINE) * prod(shape) + VARIANCE * (shape[0] * groups)
 
 
 def instance_normalization(node: NodeView) -> Work:
     """As GroupNormalization with a group for each channel."""
-    shape = node.input_shape(0)
-    return (STANDARDIZE + AFFINE) * prod(shape) + VARIANCE * (shape[0] * shape[1])
+    return by_group(node, node.input_shape(0)[1])
 
 
 def batch_normalization(node: NodeView) -> Work:
-    """Per element sub, div, scale, bias: the inference form.
+    """Per element sub, div, scale, bias; in training 3 more for mean and variance.
 
-    The deviation is one add and one root per channel, done offline where the variance is a weight.
-
-    Raises:
-        NotCountable: the node is in training mode.
+    The deviation is one add and one root per channel, done offline where the variance is a weight. In
+    training it is that of the batch, and the running mean and variance take 3 operations each per channel.
     """
-    if node.attribute("training_mode", 0):
-        raise NotCountable("BatchNormalization in training mode has no rule; export the model in eval mode")
-    variance = node.input(4)
-    deviation = NOTHING if variance.is_weight else (VECTOR + SPECIAL) * variance.elements
-    return (2 * VECTOR + AFFINE) * prod(node.input_shape(0)) + deviation
+    elements, variance = prod(node.input_shape(0)), node.input(4)
+    if is_training(node):
+        per_channel = DEVIATION + 2 * RUNNING_STATISTIC
+        return (STANDARDIZE + AFFINE) * elements + per_channel * variance.elements
+    deviation = NOTHING if variance.is_weight else DEVIATION * variance.elements
+    return (2 * VECTOR + AFFINE) * elements + deviation
+
+
+def is_training(node: NodeView) -> bool:
+    """Whether a BatchNormalization is in training mode.
+
+    An attribute says it, ``training_mode`` from opset 14 on and ``is_test`` before 7; between them it is in
+    training if its statistics are outputs.
+    """
+    if node.version >= 14:
+        return bool(node.attribute("training_mode", 0))
+    if node.version < 7:
+        return not node.attribute("is_test", 0)
+    return any(output is not None for output in node.outputs[1:])
 
 
 def mean_variance_normalization(node: NodeView) -> Work:

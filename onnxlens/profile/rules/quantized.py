@@ -12,6 +12,7 @@ from onnxlens.profile.rules.work import NOTHING, VECTOR, Rule, Work
 QUANTIZE = 4 * VECTOR  # scale, round, and two compares to saturate
 RANGE_TO_SCALE = 11 * VECTOR  # min, max, sub, div, div, sub, clip (two compares, two selects), round
 REQUANTIZE = QUANTIZE + VECTOR  # and the zero point
+DEQUANTIZE = 2 * VECTOR  # zero point, scale
 
 
 def centring(node: NodeView, tensor: int, zero_point: int) -> Work:
@@ -44,9 +45,13 @@ def conv_integer(node: NodeView) -> Work:
 
 def qlinear_conv(node: NodeView) -> Work:
     """The MACs of Conv; zero points taken off; per output element 5 to quantise again, and 1 for a bias."""
+    return Work(macs=qlinear_conv_macs(node)) + around_convolution(node)
+
+
+def around_convolution(node: NodeView) -> Work:
+    """What ``qlinear_conv`` does beside its MACs."""
     per_output = REQUANTIZE + (VECTOR if node.has_input(8) else NOTHING)
-    centred = centring(node, 0, 2) + centring(node, 3, 5)
-    return Work(macs=qlinear_conv_macs(node)) + centred + per_output * prod(node.output_shape(0))
+    return centring(node, 0, 2) + centring(node, 3, 5) + per_output * prod(node.output_shape(0))
 
 
 def qlinear_matmul(node: NodeView) -> Work:
@@ -62,12 +67,17 @@ def quantize_linear(node: NodeView) -> Work:
 
 def dequantize_linear(node: NodeView) -> Work:
     """Per element: one multiply, and a subtract where there is a zero point."""
-    return (2 * VECTOR if node.has_input(2) else VECTOR) * prod(node.output_shape(0))
+    return (DEQUANTIZE if node.has_input(2) else VECTOR) * prod(node.output_shape(0))
 
 
 def dynamic_quantize_linear(node: NodeView) -> Work:
     """7 per element (minimum and maximum over all, then QuantizeLinear), 11 for the scale and zero point."""
-    return (2 * VECTOR + REQUANTIZE) * prod(node.input_shape(0)) + RANGE_TO_SCALE
+    return quantized_at_run_time(prod(node.input_shape(0)))
+
+
+def quantized_at_run_time(elements: int) -> Work:
+    """As ``dynamic_quantize_linear``, of so many elements that share a scale."""
+    return (2 * VECTOR + REQUANTIZE) * elements + RANGE_TO_SCALE
 
 
 RULES: Mapping[str, Rule] = {

@@ -35,10 +35,13 @@ def recurrent_macs(node: NodeView) -> int:
 
 
 def state_elements(node: NodeView) -> int:
-    """Steps * N * directions * H: the elements of one gate over the whole run."""
+    """Steps * N * directions * H: the elements of one gate over the whole run.
+
+    R holds H columns for each of the gates' H rows, or H rows for the gates' columns: H is the smaller.
+    """
     steps, batch = node.input_shape(0)[:2]
-    directions, _, hidden = node.input_shape(2)
-    return steps * batch * directions * hidden
+    directions, *matrix = node.input_shape(2)
+    return steps * batch * directions * min(matrix)
 
 
 def lstm(node: NodeView) -> Work:

@@ -35,6 +35,31 @@ def _reduces_nothing(node: NodeView) -> bool:
     return not has_axes and not node.attribute("axes")
 
 
+def lp_norm(node: NodeView) -> tuple[Work, Work]:
+    """What the norm of degree ``p`` does to each element, its sum included, and to each result.
+
+    p = 1 takes absolute values, p = 2 squares and a root, any other p absolute values, powers and a root.
+    """
+    degree = node.attribute("p", 2)
+    if degree == 1:
+        return 2 * VECTOR, NOTHING
+    return (2 * VECTOR if degree == 2 else 2 * VECTOR + SPECIAL), SPECIAL
+
+
+def lp_pooling(node: NodeView) -> Work:
+    """The norm of each window: prod(kernel) * output elements, and each output element's root."""
+    per_input, per_output = lp_norm(node)
+    kernel: Shape = node.attribute("kernel_shape")
+    return (per_input * prod(kernel) + per_output) * prod(node.output_shape(0))
+
+
+def global_lp_pooling(node: NodeView) -> Work:
+    """The norm of each channel: one window as large as the image."""
+    per_input, per_output = lp_norm(node)
+    shape = node.input_shape(0)
+    return per_input * prod(shape) + per_output * prod(shape[:2])
+
+
 def pooling(node: NodeView) -> Work:
     """prod(kernel) * output elements."""
     kernel: Shape = node.attribute("kernel_shape")
@@ -56,10 +81,13 @@ RULES: Mapping[str, Rule] = {
     "ArgMin": each_input(VECTOR),
     "TopK": each_input(VECTOR),
     "NonZero": each_input(VECTOR),
+    "Unique": each_input(VECTOR),
     "CumSum": each_input(VECTOR),
     "CumProd": each_input(VECTOR),
     "MaxPool": pooling,
     "AveragePool": pooling,
+    "LpPool": lp_pooling,
+    "GlobalLpPool": global_lp_pooling,
     "GlobalMaxPool": each_input(VECTOR),
     "GlobalAveragePool": each_input(VECTOR),
 }

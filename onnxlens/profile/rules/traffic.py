@@ -2,15 +2,40 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from math import prod
 
-from onnxlens.profile.node_view import NodeView
+from onnxlens.profile.node_view import NodeView, ValueView
+from onnxlens.profile.rules.microsoft import traffic as microsoft
 from onnxlens.profile.rules.movement import may_drop
+from onnxlens.profile.rules.partial import PartialBytes, rows_of
 
-VIEWS = frozenset({"Reshape", "Squeeze", "Unsqueeze", "Flatten", "Identity", "BitCast", "Dropout"})
-"""Operators whose first output is the memory of their first input: Dropout in inference among them."""
+VIEWS = frozenset(
+    {
+        ("", "Reshape"),
+        ("", "Squeeze"),
+        ("", "Unsqueeze"),
+        ("", "Flatten"),
+        ("", "Identity"),
+        ("", "BitCast"),
+        ("", "Dropout"),
+        ("", "SequenceConstruct"),
+        ("", "SequenceInsert"),
+        ("", "SequenceErase"),
+        ("", "SequenceAt"),
+        ("", "Optional"),
+        ("", "OptionalGetElement"),
+        ("com.microsoft", "ExpandDims"),
+    }
+)
+"""Operators whose first output is the memory of their first input: Dropout in inference among them.
+
+Sequences and optionals refer to tensors: to put one in or take it out moves nothing.
+"""
+
+MOVE_NOTHING = frozenset({("", "Constant"), ("", "SequenceEmpty")})
+"""Operators whose output is there already."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,12 +54,17 @@ class Traffic:
 
 def is_view(node: NodeView) -> bool:
     """Whether the node's first output shares the memory of its first input."""
-    if node.domain or node.op_type not in VIEWS:
+    if (node.domain, node.op_type) not in VIEWS:
         return False
     return node.op_type != "Dropout" or not may_drop(node)
 
 
-PartialReads = Callable[[NodeView], Mapping[int, int]]
+def viewed_inputs(node: NodeView) -> Sequence[ValueView]:
+    """The inputs whose memory the first output shares: of a view the first, of a sequence all in it."""
+    if not is_view(node):
+        return ()
+    shared = {"SequenceConstruct": len(node.inputs), "SequenceInsert": 2}.get(node.op_type, 1)
+    return [value for value in node.inputs[:shared] if value is not None]
 
 
 def traffic_of(node: NodeView) -> Traffic:
@@ -45,24 +75,29 @@ def traffic_of(node: NodeView) -> Traffic:
     Raises:
         NotCountable: a shape or an element size is unknown.
     """
-    if (node.domain, node.op_type) == ("", "Constant"):
+    operator = (node.domain, node.op_type)
+    if operator in MOVE_NOTHING:
         return Traffic()
     if is_view(node):
         return Traffic(write_bytes=_written_bytes(node, first=1))
-    if (node.domain, node.op_type) in HANDED_ON:
+    if operator in HANDED_ON:
         return _control_traffic(node)
     weights: dict[str, int] = {}
     others: dict[str, int] = {}
-    partial = PARTIAL_READS.get((node.domain, node.op_type), _whole)(node)
+    partial = PARTIAL_READS.get(operator, _whole)(node)
     for index, value in enumerate(node.inputs):
         if value is not None:
             reads = weights if value.is_weight else others
             size_bytes = partial[index] if index in partial else value.size_bytes
             reads[value.name] = max(size_bytes, reads.get(value.name, 0))
-    return Traffic(sum(weights.values()), sum(others.values()), _written_bytes(node))
+    in_place = PARTIAL_WRITES.get(operator, _whole)(node)
+    kept = sum(node.output(index).size_bytes - size_bytes for index, size_bytes in in_place.items())
+    return Traffic(sum(weights.values()), sum(others.values()), _written_bytes(node) - kept)
 
 
 def _written_bytes(node: NodeView, first: int = 0) -> int:
+    if (node.domain, node.op_type) == ("", "SplitToSequence"):
+        return node.input(0).size_bytes  # the tensors of a sequence are each a part of the input
     return sum(value.size_bytes for value in node.outputs[first:] if value is not None)
 
 
@@ -85,7 +120,7 @@ def _control_traffic(node: NodeView) -> Traffic:
 
 
 def _whole(node: NodeView) -> Mapping[int, int]:
-    """Every input is read whole, however little of it decides the result."""
+    """Every tensor is moved whole, however little of it decides the result."""
     return {}
 
 
@@ -108,12 +143,15 @@ def _rotary_rows(node: NodeView) -> Mapping[int, int]:
     """With position ids, the cosines and sines of those positions; without, the whole of what is given."""
     if not node.has_input(3):
         return {}
-    positions = prod(node.input_shape(3))
-    rows = max(node.input_shape(1)[0], 1)
-    return {cache: node.input(cache).size_bytes * positions // rows for cache in (1, 2)}
+    return rows_of(node, tables=(1, 2), rows=prod(node.input_shape(3)))
 
 
-PARTIAL_READS: Mapping[tuple[str, str], PartialReads] = {
+def _one_class(node: NodeView) -> Mapping[int, int]:
+    """Of the scores, one class for each target."""
+    return {0: node.input(0).size_bytes // max(node.input_shape(0)[1], 1)}
+
+
+PARTIAL_READS: Mapping[tuple[str, str], PartialBytes] = {
     ("", "Shape"): _shape_only,
     ("", "Size"): _shape_only,
     ("", "EyeLike"): _shape_only,
@@ -124,5 +162,19 @@ PARTIAL_READS: Mapping[tuple[str, str], PartialReads] = {
     ("", "Slice"): _what_it_writes,
     ("", "Split"): _what_it_writes,
     ("", "RotaryEmbedding"): _rotary_rows,
+    ("", "Compress"): _what_it_writes,
+    ("", "RandomNormalLike"): _shape_only,
+    ("", "RandomUniformLike"): _shape_only,
+    ("", "NegativeLogLikelihoodLoss"): _one_class,
+    ("", "SequenceLength"): _shape_only,
+    ("", "OptionalHasElement"): _shape_only,
+    ("", "ConcatFromSequence"): _what_it_writes,
+    ("ai.onnx.ml", "ArrayFeatureExtractor"): _what_it_writes,
+    **{("com.microsoft", op_type): partial for op_type, partial in microsoft.PARTIAL_READS.items()},
 }
 """For operators that do not read an input whole: the bytes they read of it, by the input's index."""
+
+PARTIAL_WRITES: Mapping[tuple[str, str], PartialBytes] = {
+    ("com.microsoft", op_type): partial for op_type, partial in microsoft.PARTIAL_WRITES.items()
+}
+"""For operators that do not write an output whole: the bytes they write of it, by the output's index."""

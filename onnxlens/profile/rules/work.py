@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from math import prod
 
-from onnxlens.profile.node_view import NodeView
+from onnxlens.profile.node_view import NodeView, NotCountable
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +48,15 @@ Rule = Callable[[NodeView], Work]
 def no_work(node: NodeView) -> Work:
     """0 of everything: the operator may move bytes, but computes nothing from them."""
     return NOTHING
+
+
+def refused(why: str) -> Rule:
+    """The rule that counts nothing: the file does not hold what the operator's work depends on."""
+
+    def rule(node: NodeView) -> Work:
+        raise NotCountable(f"{node.op_type}: {why}")
+
+    return rule
 
 
 def each_output(cost: Work) -> Rule:

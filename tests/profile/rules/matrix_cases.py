@@ -61,6 +61,9 @@ PRODUCTS: tuple[Case, ...] = (
     case("MatMul", [(3, 7), (4, 7, 5)], [(4, 3, 5)], macs=4 * 3 * 5 * 7),
     case("MatMul", [(7,), (7,)], [()], macs=7),
     case("MatMul", [(7,), (7, 5)], [(5,)], macs=5 * 7),
+    # 4x4 matrices, 6 of them: 3 + 2 + 1 quotients, 9 + 4 + 1 times a multiply and a subtract, 3 multiplies
+    case("Det", [(2, 3, 4, 4)], [(2, 3)], vector=6 * (6 + 2 * 14 + 3)),
+    case("Det", [(2, 2)], [()], vector=1 + 2 * 1 + 1),
     case("MatMulInteger", [(3, 7), (7, 5)], [(3, 5)], macs=3 * 5 * 7),
     # zero points: one subtract for each element of A, and of B where it is no weight
     case("MatMulInteger", [(3, 7), (7, 5), (), ()], [(3, 5)], weights={1, 2, 3}, macs=105, vector=21),
@@ -158,6 +161,11 @@ ATTENTIONS: tuple[Case, ...] = (
     ),
     case(
         "Attention", [(2, 4, 6, 8), (2, 4, 10, 8), (2, 4, 10, 16)], [(2, 4, 6, 16)], right_window_size=0,
+        macs=SCORES * 24, vector=1024 + 5 * SCORES, special=SCORES,
+    ),
+    # lengths of padded keys hide scores as a mask does
+    case(
+        "Attention", [(2, 4, 6, 8), (2, 4, 10, 8), (2, 4, 10, 16), None, None, None, (2,)], [(2, 4, 6, 16)],
         macs=SCORES * 24, vector=1024 + 5 * SCORES, special=SCORES,
     ),
     # a pair of elements takes 6 operations: 3 for each of 2 x 4 x 6 x 8

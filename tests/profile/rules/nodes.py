@@ -24,26 +24,29 @@ def node(
     weights: Collection[int] = (),
     constants: Mapping[int, Any] | None = None,
     dtypes: Mapping[str, str] | None = None,
+    kinds: Mapping[str, str] | None = None,
     domain: str = "",
     version: int = 18,
     **attributes: Any,
 ) -> NodeView:
     """A node over inputs ``x0``, ``x1``, ... and outputs ``y0``, ``y1``, ...; None stands for one left out.
 
-    ``weights`` and ``constants`` go by input index; ``dtypes`` by name, float32 where it says nothing.
+    ``weights`` and ``constants`` go by input index; ``dtypes`` by name, float32 where it says nothing, and
+    ``kinds`` by name, a tensor where it says nothing.
     """
-    constants, dtypes = constants or {}, dtypes or {}
+    constants, dtypes, kinds = constants or {}, dtypes or {}, kinds or {}
 
     def given(index: int, shape: Shape | None) -> ValueView | None:
         read = partial(np.asarray, constants[index]) if index in constants else None
         is_weight = index in weights or index in constants
-        return None if shape is None else ValueView(name := f"x{index}", dtype(name), shape, is_weight, read)
+        return view(f"x{index}", shape, is_weight, read)
 
     def made(index: int, shape: Shape | None) -> ValueView | None:
-        return None if shape is None else ValueView(name := f"y{index}", dtype(name), shape)
+        return view(f"y{index}", shape)
 
-    def dtype(name: str) -> str:
-        return dtypes.get(name, "float32")
+    def view(name: str, shape: Shape | None, *rest: Any) -> ValueView | None:
+        dtype, kind = dtypes.get(name, "float32"), kinds.get(name, "tensor")
+        return None if shape is None else ValueView(name, dtype, shape, *rest, kind=kind)
 
     return NodeView(
         op_type,

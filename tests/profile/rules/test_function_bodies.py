@@ -27,10 +27,12 @@ COMPOSITES: tuple[tuple[str, dict[str, Any]], ...] = (
     ("Softplus", {}),
     ("Mish", {}),
     ("Swish", {}),
+    ("SwiGLU", {}),
     ("Gelu", {}),
     ("Gelu", {"approximate": "tanh"}),
     ("Softmax", {}),
     ("Clip", {}),
+    ("Bernoulli", {}),
 )
 
 

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 
 import pytest
 
 from onnxlens.profile.node_view import NodeView, NotCountable
 from onnxlens.profile.rules import Traffic, is_view, traffic_of
-from tests.profile.rules.nodes import node
+from tests.profile.rules.nodes import Shape, node
 
 INT64, HALF = "int64", "float16"
 
@@ -80,6 +81,42 @@ MOVED: dict[str, tuple[NodeView, Traffic]] = {
         node("RotaryEmbedding", [(2, 4, 6, 8), (2, 6, 4), (2, 6, 4)], [(2, 4, 6, 8)]),
         Traffic(read_bytes=4 * 384 + 2 * 4 * 48, write_bytes=4 * 384),
     ),
+    "what a condition keeps": (
+        node("Compress", [(9, 5), (9,)], [(4, 5)], dtypes={"x1": "bool"}),
+        Traffic(read_bytes=4 * 20 + 9, write_bytes=80),
+    ),
+    "features by their index": (
+        node("ArrayFeatureExtractor", [(9, 5), (2,)], [(9, 2)], dtypes={"x1": INT64}, domain="ai.onnx.ml"),
+        Traffic(read_bytes=4 * 18 + 16, write_bytes=72),
+    ),
+    "random numbers take a shape": (node("RandomNormalLike", [(5,)], [(5,)]), Traffic(write_bytes=20)),
+    "uniform ones too": (node("RandomUniformLike", [(5,)], [(5,)]), Traffic(write_bytes=20)),
+    "a loss reads one class of 5 for each of 18 targets": (
+        node("NegativeLogLikelihoodLoss", [(3, 5, 6), (3, 6)], [()], dtypes={"x1": INT64}),
+        Traffic(read_bytes=4 * 18 + 8 * 18, write_bytes=4),
+    ),
+    "an empty sequence is there already": (
+        node("SequenceEmpty", [], [()], kinds={"y0": "sequence"}), Traffic(),
+    ),
+    "how long a sequence is": (
+        node("SequenceLength", [()], [()], kinds={"x0": "sequence"}, dtypes={"y0": INT64}),
+        Traffic(write_bytes=8),
+    ),
+    "whether there is something": (
+        node("OptionalHasElement", [()], [()], kinds={"x0": "optional"}, dtypes={"y0": "bool"}),
+        Traffic(write_bytes=1),
+    ),
+    "nothing is there": (
+        node("OptionalHasElement", [], [()], dtypes={"y0": "bool"}), Traffic(write_bytes=1),
+    ),
+    "a split into a sequence writes what it reads": (
+        node("SplitToSequence", [(9, 5), ()], [()], kinds={"y0": "sequence"}, dtypes={"x1": INT64}),
+        Traffic(read_bytes=180 + 8, write_bytes=180),
+    ),
+    "a sequence that is joined is read once": (
+        node("ConcatFromSequence", [()], [(9, 5)], kinds={"x0": "sequence"}),
+        Traffic(read_bytes=180, write_bytes=180),
+    ),
     "an operator without a counting rule": (
         node("Foo", [(5,)], [(7,)], domain="com.foo"), Traffic(read_bytes=20, write_bytes=28),
     ),
@@ -110,6 +147,27 @@ def test_a_view_moves_nothing_not_even_its_shape(op_type: str) -> None:
     assert traffic_of(view) == Traffic()
 
 
+@pytest.mark.parametrize(
+    ("op_type", "inputs", "kinds"),
+    [
+        ("SequenceConstruct", [(4, 6), (7,)], {"y0": "sequence"}),
+        ("SequenceInsert", [(), (7,), ()], {"x0": "sequence", "y0": "sequence"}),
+        ("SequenceErase", [(), ()], {"x0": "sequence", "y0": "sequence"}),
+        ("SequenceAt", [(), ()], {"x0": "sequence"}),
+        ("Optional", [(4, 6)], {"y0": "optional"}),
+        ("Optional", [], {"y0": "optional"}),
+        ("OptionalGetElement", [()], {"x0": "optional"}),
+        ("Identity", [()], {"x0": "sequence", "y0": "sequence"}),
+    ],
+)
+def test_a_reference_moves_nothing(
+    op_type: str, inputs: list[Shape | None], kinds: Mapping[str, str]
+) -> None:
+    reference = node(op_type, inputs, [(4, 6)], kinds=kinds)
+    assert is_view(reference)
+    assert traffic_of(reference) == Traffic()
+
+
 def test_dropout_is_a_view_in_inference_and_writes_its_mask() -> None:
     ratio_and_mode = {1: 0.5, 2: False}
     dropout = node(
@@ -136,8 +194,9 @@ def test_transpose_and_a_foreign_reshape_are_no_views() -> None:
         node("Relu", [("batch", 3)], [("batch", 3)]),
         node("Relu", [(3,)], [(3,)], dtypes={"x0": "string"}),
         node("Relu", [(3,)], [(3,)], dtypes={"y0": "unheard"}),
+        node("Relu", [(3,)], [(3,)], kinds={"y0": "sequence"}),
     ],
-    ids=["dynamic", "string", "unheard"],
+    ids=["dynamic", "string", "unheard", "sequence"],
 )
 def test_unknown_sizes_are_not_guessed(bad: NodeView) -> None:
     with pytest.raises(NotCountable):

@@ -1,14 +1,15 @@
-"""Fixing the dynamic dimensions of a graph's inputs, as the user says."""
+"""Fixing what is open in a graph's inputs, as the user says: dimensions, and values that decide shapes."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
-from onnx import GraphProto, TensorShapeProto, ValueInfoProto
+import numpy as np
+from onnx import GraphProto, TensorShapeProto, ValueInfoProto, helper, numpy_helper
 
 from onnxlens.errors import UsageError
-from onnxlens.profile.loading.value_types import all_graphs
+from onnxlens.profile.loading.value_types import all_graphs, value_type
 from onnxlens.specs.tensor import TensorSpec
 
 Dimension = TensorShapeProto.Dimension
@@ -30,8 +31,7 @@ def fix_dimensions(
     """
     if not shapes and not dims:
         return
-    held = {tensor.name for tensor in graph.initializer}
-    inputs = {value.name: value for value in graph.input if value.name not in held}
+    inputs = _open_inputs(graph)
     symbols = {dim.dim_param for value in inputs.values() for dim in _dimensions(value) if dim.dim_param}
     for name, sizes in shapes.items():
         if name not in inputs:
@@ -46,6 +46,45 @@ def fix_dimensions(
                 if dim.dim_param == symbol:
                     _set(path, dim, size)
     _forget_symbols(graph)
+
+
+def fix_values(
+    path: Path, graph: GraphProto, values: Mapping[str, Sequence[float]]
+) -> Mapping[str, np.ndarray]:
+    """Turn inputs into constants, in place: axes, sizes, a condition. What they became, by name.
+
+    Raises:
+        UsageError: no input has the name, it is no tensor of numbers, or not of that many.
+    """
+    inputs = _open_inputs(graph)
+    given = {}
+    for name, numbers in values.items():
+        if name not in inputs:
+            raise UsageError(f"{path.name} has no input {name!r}; its inputs are {', '.join(inputs)}")
+        given[name] = _array(path, inputs[name], numbers)
+        graph.initializer.append(numpy_helper.from_array(given[name], name))
+    return given
+
+
+def _array(path: Path, value: ValueInfoProto, numbers: Sequence[float]) -> np.ndarray:
+    """The numbers as the input takes them."""
+    known = value_type(value.type)
+    dims = (len(numbers),) if known.shape is None else known.shape
+    sizes = [dim if isinstance(dim, int) else -1 for dim in dims]
+    try:
+        dtype = helper.tensor_dtype_to_np_dtype(value.type.tensor_type.elem_type)
+        return np.array(numbers).astype(dtype).reshape(sizes)
+    except (KeyError, TypeError, ValueError) as error:
+        kind = f"{known.dtype or known.kind}{TensorSpec(value.name, '', dims).shape_text()}"
+        raise UsageError(
+            f"{path.name}: input {value.name!r} is {kind} and cannot be {', '.join(map(str, numbers))}"
+        ) from error
+
+
+def _open_inputs(graph: GraphProto) -> Mapping[str, ValueInfoProto]:
+    """The inputs that have no default value."""
+    held = {tensor.name for tensor in graph.initializer}
+    return {value.name: value for value in graph.input if value.name not in held}
 
 
 def dynamic_inputs(inputs: Sequence[TensorSpec]) -> Sequence[TensorSpec]:
