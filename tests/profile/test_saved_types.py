@@ -8,21 +8,15 @@ from typing import Any
 
 import numpy as np
 import onnx
-import onnxruntime as ort
 import pytest
-from onnx import ModelProto, NodeProto, TensorProto, numpy_helper
+from onnx import NodeProto, TensorProto, numpy_helper
 from onnxruntime.quantization import CalibrationDataReader, QuantFormat, quantize_dynamic, quantize_static
 from onnxruntime.quantization.matmul_nbits_quantizer import MatMulNBitsQuantizer
 
 from onnxlens.profile.loading.stand_ins import BLOCKED, MICROSOFT
 from tests.profile.models import op, save, value
+from tests.profile.ort_files import optimised, without_types
 from tests.profile.real_types import found, run
-
-LEVELS = {
-    "basic": ort.GraphOptimizationLevel.ORT_ENABLE_BASIC,
-    "extended": ort.GraphOptimizationLevel.ORT_ENABLE_EXTENDED,
-    "all": ort.GraphOptimizationLevel.ORT_ENABLE_ALL,
-}
 
 Net = Callable[[Path], Path]
 
@@ -157,25 +151,11 @@ def in_blocks(source: Path, target: Path, net: Net) -> None:
     quantizer.model.save_model_to_file(str(target))
 
 
-def optimised(path: Path, level: str) -> ModelProto:
-    """The graph that ONNX Runtime saves, without a word on what is in between."""
-    options = ort.SessionOptions()
-    options.graph_optimization_level = LEVELS[level]
-    options.optimized_model_filepath = str(path.with_name("optimised.onnx"))
-    options.log_severity_level = 4  # it warns that what it saves is this machine's
-    ort.InferenceSession(path, options, providers=["CPUExecutionProvider"])
-    model = onnx.load(options.optimized_model_filepath)
-    del model.graph.value_info[:]
-    return model
-
-
-def compare(model: ModelProto, net: Net, folder: Path) -> None:
-    """What is found for every value with what it is."""
+def compare(path: Path, net: Net) -> set[tuple[str, str]]:
+    """What is found for every value with what it is; the operators of the file."""
+    model = onnx.load(path)
     model.graph.input[0].type.tensor_type.shape.dim[0].dim_value = SIZES[net][0]
-    assert found(model, folder) == run(model, feed(net))
-
-
-def operators(model: ModelProto) -> set[tuple[str, str]]:
+    assert found(model, path.parent) == run(model, feed(net))
     return {(node.domain, node.op_type) for node in model.graph.node}
 
 
@@ -204,9 +184,7 @@ QUANTISED = {
 def test_types_in_an_optimised_file_are_those_of_its_values(
     net: Net, level: str, written: set[tuple[str, str]], tmp_path: Path
 ) -> None:
-    model = optimised(net(tmp_path), level)
-    assert written <= operators(model)
-    compare(model, net, tmp_path)
+    assert written <= compare(optimised(net(tmp_path), level), net)
 
 
 @pytest.mark.parametrize(
@@ -226,7 +204,5 @@ def test_types_in_a_quantised_file_are_those_of_its_values(
 ) -> None:
     target = tmp_path / "quantised.onnx"
     quantise(net(tmp_path), target, net)
-    for model in (onnx.load(target), optimised(target, "all")):
-        del model.graph.value_info[:]
-        compare(model, net, tmp_path)
-    assert written <= {name for _, name in operators(model)}
+    compare(without_types(target), net)
+    assert written <= {name for _, name in compare(optimised(target, "all"), net)}

@@ -2,7 +2,8 @@
 
 Three of them, each where the one before leaves something open: ONNX's shape inference with data propagation;
 constant folding, which finds the values of shapes that are computed; ONNX Runtime's symbolic shape inference,
-which knows ONNX Runtime's own operators too.
+which knows some of ONNX Runtime's own operators. All three run on a skeleton of the model, in which operators
+of ONNX stand in for ONNX Runtime's where they have the same types (``stand_ins``).
 """
 
 from __future__ import annotations
