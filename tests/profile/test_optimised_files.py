@@ -14,7 +14,7 @@ from onnxruntime.quantization.matmul_nbits_quantizer import MatMulNBitsQuantizer
 
 from onnxlens.specs.ledger import Ledger
 from tests.profile.models import integers, ledger_of, op, save, value
-from tests.profile.ort_files import optimised, with_shapes
+from tests.profile.ort_files import optimised
 
 # 16 channels fill the blocks of every CPU; 10 of the last layer are left to Gemm
 CONV_NET = [
@@ -174,7 +174,7 @@ def test_a_quantised_net_has_the_macs_of_the_net(
 
 
 def test_a_packed_weight_is_read_as_it_is_stored(tmp_path: Path) -> None:
-    _, ledger = ledger_of(with_shapes(four_bit_encoder(tmp_path)))
+    _, ledger = ledger_of(four_bit_encoder(tmp_path))
     packed = [node for node in ledger.nodes if node.op_type == "MatMulNBits"]
     # K x N of four bits; for each block of 16 a float32 scale and a zero point of four bits
     sizes = [32 * 32] * 4 + [32 * 64] * 2

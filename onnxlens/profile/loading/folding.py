@@ -10,6 +10,7 @@ from onnx import GraphProto, NodeProto
 from onnx.reference import ReferenceEvaluator
 
 from onnxlens.profile.loading.constants import MAX_CONSTANT_ELEMENTS, constant_reader, tensor_reader
+from onnxlens.profile.loading.stand_in_forms import is_stand_in
 from onnxlens.profile.loading.value_types import UNKNOWN, ValueType, domain_of, prefix_of, subgraphs
 
 SHAPE_OPERATORS = frozenset({"Shape", "Size"})
@@ -54,6 +55,8 @@ class _Folder:
         self, node: NodeProto, prefix: str, known: Mapping[str, np.ndarray]
     ) -> Iterator[tuple[str, np.ndarray]]:
         if domain_of(node) or node.op_type in NOT_FOLDED or not node.input or any(subgraphs(node)):
+            return
+        if is_stand_in(node):
             return
         inputs = self._shape_only(node, prefix) if node.op_type in SHAPE_OPERATORS else _given(node, known)
         if inputs is None or not self._is_small(node, prefix):

@@ -2,7 +2,8 @@
 
 Three of them, each where the one before leaves something open: ONNX's shape inference with data propagation;
 constant folding, which finds the values of shapes that are computed; ONNX Runtime's symbolic shape inference,
-which knows ONNX Runtime's own operators too.
+which knows some of ONNX Runtime's own operators. All three run on a skeleton of the model, in which operators
+of ONNX stand in for ONNX Runtime's where they have the same types (``stand_ins``).
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ import onnx
 
 from onnxlens.profile.loading.folding import fold
 from onnxlens.profile.loading.skeleton import with_constants, without_weights
+from onnxlens.profile.loading.stand_in_forms import MARK
 from onnxlens.profile.loading.value_types import UNKNOWN, ValueType, all_graphs, declared_types
 
 SLOW_INFERENCE_NODES = 20_000
@@ -129,6 +131,7 @@ def _infer_symbolically(skeleton: onnx.ModelProto, found: Inference) -> onnx.Mod
 
     with _silent("onnxruntime.tools.symbolic_shape_infer"):
         inference = SymbolicShapeInference(2**31 - 1, auto_merge=False, guess_output_rank=False, verbose=0)
+        del inference.dispatcher_["Einsum"]  # knows an ellipsis in front alone: ONNX's own is asked instead
         inference._preprocess(skeleton)
         while inference.run_:
             inference._infer_impl()
@@ -148,6 +151,8 @@ STEPS: Mapping[str, Callable[[onnx.ModelProto, Inference], onnx.ModelProto]] = {
 def _learn(inferred: onnx.ModelProto, found: Inference) -> None:
     """Take over what is more than was known: a first shape, or numbers where there were symbols."""
     for name, new in declared_types(inferred).items():
+        if MARK in name:
+            continue
         known = found.types.get(name, UNKNOWN)
         if known.shape is None or (new.is_fixed and not known.is_fixed):
             found.types[name] = ValueType(new.dtype or known.dtype, new.shape, new.kind)

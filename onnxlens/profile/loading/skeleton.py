@@ -10,11 +10,15 @@ import onnx
 from onnx import NodeProto, TensorProto, helper, numpy_helper
 
 from onnxlens.profile.loading.constants import MAX_CONSTANT_ELEMENTS, constant_reader
+from onnxlens.profile.loading.substitution import put_stand_ins
 from onnxlens.profile.loading.value_types import all_graphs
 
 
 def without_weights(model: onnx.ModelProto) -> onnx.ModelProto:
-    """A copy whose larger constants are inputs: inference needs their types, not their bytes."""
+    """A copy whose larger constants are inputs: inference needs their types, not their bytes.
+
+    Stand-ins take the place of ONNX Runtime's operators.
+    """
     copy = onnx.ModelProto(ir_version=model.ir_version, opset_import=model.opset_import)
     source, graph = model.graph, copy.graph
     graph.name = source.name or "graph"
@@ -37,6 +41,7 @@ def without_weights(model: onnx.ModelProto) -> onnx.ModelProto:
     for _, inner in all_graphs(graph):
         for node in inner.node:
             _write_as_tensor(node)
+    put_stand_ins(copy)
     return copy
 
 
