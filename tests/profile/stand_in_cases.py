@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from onnxlens.profile.loading.stand_ins import BLOCKED, MICROSOFT, NHWC
+from onnxlens.profile.loading.inference.stand_ins import BLOCKED, MICROSOFT, NHWC
 
 
 @dataclass(frozen=True)

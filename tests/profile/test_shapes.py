@@ -11,7 +11,8 @@ from onnx import NodeProto, TensorProto, ValueInfoProto, helper
 
 from onnxlens.errors import UsageError
 from onnxlens.profile.ledger import build_ledger
-from onnxlens.profile.loading import inference, load_graph
+from onnxlens.profile.loading import load_graph
+from onnxlens.profile.loading.inference import steps
 from onnxlens.specs.ledger import Ledger
 from tests.profile.models import far_weight, integers, op, save, value, weight
 
@@ -169,8 +170,8 @@ def test_a_library_that_fails_is_told_and_the_next_one_tried(
     def fails(*anything: object) -> None:
         raise RuntimeError("cannot\nat all")
 
-    steps = {**inference.STEPS, "ONNX's shape inference": fails}
-    monkeypatch.setattr(inference, "STEPS", steps)
+    failing = {**steps.STEPS, "ONNX's shape inference": fails}
+    monkeypatch.setattr(steps, "STEPS", failing)
     found = ledger(reshaped(tmp_path, FLATTEN), dims={"batch": 6})
     assert "ONNX's shape inference failed: cannot" in found.notes
     assert found.totals.macs == 6 * 12 * 5
@@ -179,7 +180,7 @@ def test_a_library_that_fails_is_told_and_the_next_one_tried(
 def test_a_large_file_gets_the_fast_inference_alone_and_that_is_told(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(inference, "SLOW_INFERENCE_NODES", 1)
+    monkeypatch.setattr(steps, "SLOW_INFERENCE_NODES", 1)
     path = save(
         tmp_path, [op("NonZero", "x", "a"), op("Neg", "a", "y")], [value("x", (2,))], [value("y", None)]
     )
@@ -224,7 +225,7 @@ def test_a_value_that_does_not_fit_is_refused_in_one_line(
 def test_a_file_that_leaves_nothing_open_is_not_inferred(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(inference, "STEPS", {"none": lambda *anything: pytest.fail("inferred")})
+    monkeypatch.setattr(steps, "STEPS", {"none": lambda *anything: pytest.fail("inferred")})
     assert ledger(linear(tmp_path, 2)).totals.macs == 2 * 8 * 3
 
 

@@ -15,8 +15,8 @@ from onnx import ModelProto, NodeProto, ValueInfoProto, helper, numpy_helper
 from onnxruntime.capi import onnxruntime_pybind11_state as runtime
 
 from onnxlens.profile.loading import load_graph
-from onnxlens.profile.loading.stand_ins import BLOCKED, MICROSOFT, NHWC, STAND_INS
-from onnxlens.profile.loading.substitution import put_stand_ins
+from onnxlens.profile.loading.inference.stand_ins import BLOCKED, MICROSOFT, NHWC, STAND_INS
+from onnxlens.profile.loading.inference.substitution import put_stand_ins
 from tests.profile.models import IR_VERSION, integers, op, save, value, weight
 from tests.profile.real_types import found, run
 from tests.profile.stand_in_cases import CASES, Case

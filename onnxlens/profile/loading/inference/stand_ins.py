@@ -11,7 +11,7 @@ from collections.abc import Mapping
 
 from onnx import TensorProto
 
-from onnxlens.profile.loading.stand_in_forms import (
+from onnxlens.profile.loading.inference.stand_in_forms import (
     StandIn,
     by_layout,
     cast,
@@ -21,7 +21,7 @@ from onnxlens.profile.loading.stand_in_forms import (
     quantized,
     scaled,
 )
-from onnxlens.profile.loading.stand_in_rules import (
+from onnxlens.profile.loading.inference.stand_in_rules import (
     attention,
     by_shape,
     concatenation,

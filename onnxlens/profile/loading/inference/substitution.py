@@ -8,8 +8,8 @@ from functools import cache
 import onnx
 from onnx import GraphProto, NodeProto, defs
 
-from onnxlens.profile.loading.stand_in_forms import StandIn, Surroundings, setting
-from onnxlens.profile.loading.stand_ins import BLOCKED, STAND_INS
+from onnxlens.profile.loading.inference.stand_in_forms import StandIn, Surroundings, setting
+from onnxlens.profile.loading.inference.stand_ins import BLOCKED, STAND_INS
 from onnxlens.profile.loading.value_types import (
     UNKNOWN,
     ValueType,

@@ -10,7 +10,7 @@ from onnx import GraphProto, NodeProto
 from onnx.reference import ReferenceEvaluator
 
 from onnxlens.profile.loading.constants import MAX_CONSTANT_ELEMENTS, constant_reader, tensor_reader
-from onnxlens.profile.loading.stand_in_forms import is_stand_in
+from onnxlens.profile.loading.inference.stand_in_forms import is_stand_in
 from onnxlens.profile.loading.value_types import UNKNOWN, ValueType, domain_of, prefix_of, subgraphs
 
 SHAPE_OPERATORS = frozenset({"Shape", "Size"})

@@ -15,9 +15,9 @@ from dataclasses import dataclass, field
 import numpy as np
 import onnx
 
-from onnxlens.profile.loading.folding import fold
-from onnxlens.profile.loading.skeleton import with_constants, without_weights
-from onnxlens.profile.loading.stand_in_forms import MARK
+from onnxlens.profile.loading.inference.folding import fold
+from onnxlens.profile.loading.inference.skeleton import with_constants, without_weights
+from onnxlens.profile.loading.inference.stand_in_forms import MARK
 from onnxlens.profile.loading.value_types import UNKNOWN, ValueType, all_graphs, declared_types
 
 SLOW_INFERENCE_NODES = 20_000

@@ -10,7 +10,7 @@ import onnx
 from onnx import NodeProto, TensorProto, helper, numpy_helper
 
 from onnxlens.profile.loading.constants import MAX_CONSTANT_ELEMENTS, constant_reader
-from onnxlens.profile.loading.substitution import put_stand_ins
+from onnxlens.profile.loading.inference.substitution import put_stand_ins
 from onnxlens.profile.loading.value_types import all_graphs
 
 

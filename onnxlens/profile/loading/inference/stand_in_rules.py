@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 
 from onnx import NodeProto, TensorProto, helper
 
-from onnxlens.profile.loading.stand_in_forms import (
+from onnxlens.profile.loading.inference.stand_in_forms import (
     StandIn,
     Surroundings,
     asked,
