@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -146,31 +146,30 @@ class ModelReader:
         domain = domain_of(node)
         bodies = self._bodies(node, inputs, scope) if (domain, node.op_type) in CONTROL_FLOW else ()
         offline = is_repeatable(node) and all(value is None or value.is_weight for value in inputs)
-        reader = constant_reader(node, self._folder)
         stored = stored_bytes((domain, node.op_type), inputs) if offline else None
-        outputs = []
-        for index, name in enumerate(node.output):
-            view = self._value(scope, name, is_weight=offline, reader=reader, stored=stored) if name else None
-            if view is not None and name:
-                scope.values[name] = view
-            outputs.append(None if view is None or self._is_left_out(view, index, name in read) else view)
-        self.nodes.append(
-            ReadNode(
-                proto=node,
-                view=NodeView(
-                    op_type=node.op_type,
-                    inputs=inputs,
-                    outputs=tuple(outputs),
-                    attributes=attributes_of(node),
-                    domain=domain,
-                    version=self._versions.get(domain, 0),
-                    name=scope.prefix + label_of(node),
-                ),
-                offline=offline,
-                bodies=bodies,
-                within=scope.within,
-            )
+        view = NodeView(
+            op_type=node.op_type,
+            inputs=inputs,
+            outputs=tuple(self._outputs(node, scope, offline, stored, read)),
+            attributes=attributes_of(node),
+            domain=domain,
+            version=self._versions.get(domain, 0),
+            name=scope.prefix + label_of(node),
         )
+        self.nodes.append(ReadNode(node, view, offline, bodies, scope.within))
+
+    def _outputs(
+        self, node: NodeProto, scope: _Scope, offline: bool, stored: int | None, read: frozenset[str]
+    ) -> Iterator[ValueView | None]:
+        """What the node makes, from now on known in its graph; None for an optional output left out."""
+        reader = constant_reader(node, self._folder)
+        for index, name in enumerate(node.output):
+            if name:
+                view = self._value(scope, name, is_weight=offline, reader=reader, stored=stored)
+                scope.values[name] = view
+                yield None if _is_left_out(view, index, name in read) else view
+            else:
+                yield None
 
     def _input(self, node: NodeProto, name: str, scope: _Scope, later: set[str]) -> ValueView:
         value = scope.find(name)
@@ -184,10 +183,6 @@ class ModelReader:
                 f"{self._path}: a {node.op_type} reads {name!r}, which no input, initializer or node gives"
             )
         return value
-
-    def _is_left_out(self, view: ValueView, index: int, is_read: bool) -> bool:
-        """Whether an optional output is not asked for: an old Dropout's mask, without a shape and unread."""
-        return index > 0 and view.shape is None and view.kind == "tensor" and not is_read
 
     def _bodies(self, node: NodeProto, inputs: Sequence[ValueView | None], scope: _Scope) -> tuple[Body, ...]:
         """Read what runs inside the node; its nodes are there before the node itself is."""
@@ -213,6 +208,11 @@ class ModelReader:
             return own
         shape = source.shape if own.shape is None and own.kind == source.kind else own.shape
         return ValueView(source.name, own.dtype or source.dtype, shape, False, None, own.kind)
+
+
+def _is_left_out(view: ValueView, index: int, is_read: bool) -> bool:
+    """Whether an optional output is not asked for: an old Dropout's mask, without a shape and unread."""
+    return index > 0 and view.shape is None and view.kind == "tensor" and not is_read
 
 
 def versions(model: onnx.ModelProto) -> Mapping[str, int]:

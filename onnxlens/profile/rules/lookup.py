@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from types import ModuleType
 
 from onnxlens.profile.node_view import NodeView, NotCountable
 from onnxlens.profile.rules import (
@@ -47,50 +48,50 @@ from onnxlens.profile.rules.work import Rule, Work
 Operator = tuple[str, str]
 """A domain ("" for ONNX's own operators) and an operator's name in it."""
 
-FAMILIES: Mapping[str, tuple[Mapping[str, Rule], ...]] = {
+FAMILIES: Mapping[str, tuple[ModuleType, ...]] = {
     "": (
-        matrix.RULES,
-        einsum.RULES,
-        attention.RULES,
-        recurrent.RULES,
-        quantized.RULES,
-        elementwise.RULES,
-        normalization.RULES,
-        reduction_pooling.RULES,
-        resizing.RULES,
-        movement.RULES,
-        state_attention.RULES,
-        vision.RULES,
-        signal.RULES,
-        sampling.RULES,
-        losses.RULES,
-        text.RULES,
-        unlisted.RULES,
+        matrix,
+        einsum,
+        attention,
+        recurrent,
+        quantized,
+        elementwise,
+        normalization,
+        reduction_pooling,
+        resizing,
+        movement,
+        state_attention,
+        vision,
+        signal,
+        sampling,
+        losses,
+        text,
+        unlisted,
     ),
-    "ai.onnx.preview": (preview.RULES,),
-    "ai.onnx.preview.training": (training.RULES,),
-    "ai.onnx.ml": (ml_linear.RULES, ml_trees.RULES, ml_features.RULES),
+    "ai.onnx.preview": (preview,),
+    "ai.onnx.preview.training": (training,),
+    "ai.onnx.ml": (ml_linear, ml_trees, ml_features),
     "com.microsoft": (
-        fused.RULES,
-        microsoft_attention.RULES,
-        linear_attention.RULES,
-        blockwise.RULES,
-        mixture.RULES,
-        microsoft_quantized.RULES,
-        microsoft_normalization.RULES,
-        microsoft_elementwise.RULES,
-        microsoft_movement.RULES,
+        fused,
+        microsoft_attention,
+        linear_attention,
+        blockwise,
+        mixture,
+        microsoft_quantized,
+        microsoft_normalization,
+        microsoft_elementwise,
+        microsoft_movement,
     ),
-    "com.microsoft.nchwc": (channel_blocks.RULES,),
-    "com.ms.internal.nhwc": (channels_last.RULES,),
+    "com.microsoft.nchwc": (channel_blocks,),
+    "com.ms.internal.nhwc": (channels_last,),
 }
-"""The tables of each domain."""
+"""The modules whose tables hold the rules of each domain."""
 
 RULES: Mapping[Operator, Rule] = {
     (domain, op_type): rule
-    for domain, tables in FAMILIES.items()
-    for table in tables
-    for op_type, rule in table.items()
+    for domain, families in FAMILIES.items()
+    for family in families
+    for op_type, rule in family.RULES.items()
 }
 
 
