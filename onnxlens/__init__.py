@@ -15,11 +15,14 @@ if TYPE_CHECKING:
         check_graph,
         export_graph,
         flow_of,
+        ledger_of,
         list_graphs,
+        measure_graph,
         profile_graph,
         reconcile_graph,
         render_graph,
         run_reference,
+        write_trace,
     )
     from onnxlens.errors import OnnxlensError
     from onnxlens.specs.graph import GraphSpec
@@ -40,11 +43,14 @@ __all__ = [
     "check_graph",
     "export_graph",
     "flow_of",
+    "ledger_of",
     "list_graphs",
+    "measure_graph",
     "profile_graph",
     "reconcile_graph",
     "render_graph",
     "run_reference",
+    "write_trace",
 ]
 
 _HOMES = {

@@ -7,7 +7,7 @@ A ``target`` is the name of a graph of the catalog, ``package.module:factory`` f
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from onnxlens.specs.graph import GraphSpec
     from onnxlens.specs.ledger import Ledger
     from onnxlens.specs.manifest import ExportedGraph
+    from onnxlens.specs.measured import Measurements, ModuleError, ModuleTiming, NodeTiming
     from onnxlens.specs.peers import Convention, Reconciliation
     from onnxlens.specs.results import ParityReport, Reference
     from onnxlens.specs.summary import RunSummary
@@ -153,6 +154,87 @@ def profile_with_flow(
         return ledger, build_flow(graph, ledger, max(module.depth for module in ledger.modules))
 
 
+def ledger_of(
+    target: Target,
+    settings: Settings | None = None,
+    *,
+    timings: Sequence[ModuleTiming] | None = None,
+    errors: Sequence[ModuleError] | None = None,
+    notes: Sequence[str] = (),
+    progress: Progress = silent,
+) -> Ledger:
+    """Every cost of every module side by side: what is counted, and what was measured, where it is given.
+
+    Args:
+        target: what to count.
+        settings: how it is exported, where it is no file.
+        timings: of modules, in seconds; ``measure_graph`` takes them.
+        errors: of modules against a reference, likewise.
+        notes: how both were measured.
+        progress: told of what is going on.
+
+    Raises:
+        UsageError: the target or a setting cannot be used.
+        GraphError: the file is no ONNX graph, or a module was measured twice.
+    """
+    from onnxlens.profile.measured_ledger import with_measurements
+
+    ledger = with_measurements(profile_graph(target, settings, progress), timings or (), errors or ())
+    return replace(ledger, notes=(*ledger.notes, *notes))
+
+
+def measure_graph(
+    target: Target,
+    settings: Settings | None = None,
+    *,
+    latency: bool = False,
+    parity: bool = False,
+    provider: str = "cpu",
+    progress: Progress = silent,
+) -> Measurements:
+    """Run a graph for the ledger's measured columns; nothing is run that was not asked for.
+
+    Args:
+        target: what to run.
+        settings: how it is exported, where it is no file; the weights are seeded unless it says otherwise.
+        latency: time it in ONNX Runtime.
+        parity: compare its outputs with PyTorch's.
+        provider: what ONNX Runtime runs it on.
+        progress: told of what is going on.
+
+    Raises:
+        UsageError: the target or a setting cannot be used.
+        GraphError: the file cannot be run, or has no PyTorch side.
+    """
+    from onnxlens.measurements import measured_errors, measured_latency
+    from onnxlens.specs.measured import Measurements
+
+    measured = Measurements()
+    if parity:
+        measured += measured_errors(check_graph(target, settings, provider=provider, progress=progress))
+    if latency:
+        _require_weights(target, settings)
+        with _loaded(target, settings, progress, "seeded") as graph:
+            measured += measured_latency(graph, provider, progress)
+    return measured
+
+
+def write_trace(ledger: Ledger, nodes: Sequence[NodeTiming], out: Path | str) -> Path:
+    """Write the run that ``nodes`` timed as a trace for Perfetto or Chrome, its tracks the module hierarchy.
+
+    Raises:
+        UsageError: no node was timed, two ran at once, or ``out`` cannot be written.
+    """
+    from onnxlens.reports.trace import trace_document
+    from onnxlens.specs.codec import to_text
+
+    place = Path(out)
+    document = trace_document(ledger, nodes)
+    with staged(place.parent) as stage:
+        (stage / place.name).write_text(to_text(document), encoding="utf-8")
+    return place
+
+
 def reconcile_graph(
     target: Target, settings: Settings | None = None, progress: Progress = silent
 ) -> Reconciliation:
@@ -242,8 +324,7 @@ def check_graph(
     from onnxlens.comparison import against_pytorch, against_unoptimised
     from onnxlens.profile.loading import load_graph
 
-    if settings is not None and settings.weights == "none" and not is_file(target):
-        raise UsageError(f"{target}: cannot run without weights; choose seeded ones or a checkpoint")
+    _require_weights(target, settings)
     chosen = settings or Settings()
     with _as_file(target, settings, "seeded", progress) as path:
         if reference == "pytorch":
@@ -252,13 +333,20 @@ def check_graph(
         return against_unoptimised(graph, provider, tolerance, progress)
 
 
+def _require_weights(target: Target, settings: Settings | None) -> None:
+    if settings is not None and settings.weights == "none" and not is_file(target):
+        raise UsageError(f"{target}: cannot run without weights; choose seeded ones or a checkpoint")
+
+
 @contextmanager
-def _loaded(target: Target, settings: Settings | None, progress: Progress) -> Iterator[Graph]:
-    """The target as a loaded graph, weightless where it has to be exported first."""
+def _loaded(
+    target: Target, settings: Settings | None, progress: Progress, weights: str = "none"
+) -> Iterator[Graph]:
+    """The target as a loaded graph, with ``weights`` where it has to be exported first and none are set."""
     from onnxlens.profile.loading import load_graph
 
     chosen = settings or Settings()
-    with _as_file(target, settings, "none", progress) as path:
+    with _as_file(target, settings, weights, progress) as path:
         yield load_graph(path, chosen.shapes, chosen.dims, chosen.values)
 
 

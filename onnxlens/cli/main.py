@@ -11,6 +11,7 @@ import click
 from onnxlens.cli.analysis import check, profile
 from onnxlens.cli.annotating import annotate
 from onnxlens.cli.exporting import export, graphs
+from onnxlens.cli.ledger import ledger
 from onnxlens.cli.pictures import render
 from onnxlens.cli.reconciling import reconcile
 from onnxlens.cli.running import run as run_verb
@@ -33,7 +34,7 @@ def cli() -> None:
     """
 
 
-for verb in (run_verb, graphs, export, profile, reconcile, check, render, annotate):
+for verb in (run_verb, graphs, export, profile, ledger, reconcile, check, render, annotate):
     cli.add_command(verb)
 
 

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from typing import Generic, TypeVar
 
 Row = TypeVar("Row")
-Cell = str | int | float
+Cell = str | int | float | None
+"""None where there is no figure: an empty cell."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,12 +13,34 @@ from onnxlens.specs.ledger import Ledger, ModuleCost, NodeCost, OperatorCost
 Row = TypeVar("Row")
 
 
-def _count(title: str, value: Callable[[Row], int]) -> Column[Row]:
+def count_column(title: str, value: Callable[[Row], int]) -> Column[Row]:
+    """A count of anything."""
     return Column(title, value, lambda row: short_count(value(row)), right=True)
 
 
-def _bytes(title: str, value: Callable[[Row], int]) -> Column[Row]:
+def bytes_column(title: str, value: Callable[[Row], int]) -> Column[Row]:
+    """An amount of memory."""
     return Column(title, value, lambda row: short_bytes(value(row)), right=True)
+
+
+MODULE_ORDER: Column[ModuleCost] = Column(
+    "#", lambda m: m.order, lambda m: m.order if m.order else "-", right=True
+)
+MODULE_CLASS: Column[ModuleCost] = Column("class", lambda m: m.class_name)
+MODULE_PARAMS: Column[ModuleCost] = count_column("params", lambda m: m.params)
+MODULE_MOVED: Column[ModuleCost] = bytes_column("moved", lambda m: m.moved_bytes)
+MODULE_UNKNOWN: Column[ModuleCost] = Column("unknown", unknown_nodes, right=True)
+MODULE_WEIGHTS_READ: Column[ModuleCost] = bytes_column("weights read", lambda m: m.weight_read_bytes)
+MODULE_READ: Column[ModuleCost] = bytes_column("read", lambda m: m.read_bytes)
+MODULE_WRITTEN: Column[ModuleCost] = bytes_column("written", lambda m: m.write_bytes)
+MODULE_LIVE: Column[ModuleCost] = bytes_column("live", lambda m: m.live_bytes)
+
+
+def module_name(ledger: Ledger, *, nested: bool) -> Column[ModuleCost]:
+    """The module's path; for people set in by depth and relative to the module above, where ``nested``."""
+    return Column(
+        "module", lambda m: m.path, _indented(ledger) if nested else lambda m: m.path or ledger.graph
+    )
 
 
 def module_columns(ledger: Ledger, *, nested: bool) -> Sequence[Column[ModuleCost]]:
@@ -29,28 +51,26 @@ def module_columns(ledger: Ledger, *, nested: bool) -> Sequence[Column[ModuleCos
         nested: the rows follow the hierarchy without a gap, so each may name its module relative to the one
             above.
     """
-    unknown: tuple[Column[ModuleCost], ...] = (Column("unknown", unknown_nodes, right=True),)
-    has_unknown = (ledger.totals.peer or ledger.totals).unknown_nodes
     return (
-        Column("#", lambda m: m.order, lambda m: m.order if m.order else "-", right=True),
-        Column("module", lambda m: m.path, _indented(ledger) if nested else lambda m: m.path or ledger.graph),
-        Column("class", lambda m: m.class_name),
+        MODULE_ORDER,
+        module_name(ledger, nested=nested),
+        MODULE_CLASS,
         Column("in", lambda m: shapes(m.inputs), lambda m: shapes(m.inputs, 2)),
         Column("out", lambda m: shapes(m.outputs), lambda m: shapes(m.outputs, 2)),
         Column("operators", lambda m: _operators(m), lambda m: _operators(m, 3)),
         *count_and_share(ledger),
-        _count("params", lambda m: m.params),
-        _bytes("moved", lambda m: m.weight_read_bytes + m.read_bytes + m.write_bytes),
-        _bytes("live", lambda m: m.live_bytes),
-    ) + (unknown if has_unknown else ())
+        MODULE_PARAMS,
+        MODULE_MOVED,
+        MODULE_LIVE,
+    ) + ((MODULE_UNKNOWN,) if ledger.unknown[0] else ())
 
 
 def operator_columns(ledger: Ledger) -> Sequence[Column[OperatorCost]]:
     """The operator table: all nodes of a type together."""
     counts: tuple[Column[OperatorCost], ...] = count_and_share(ledger)
     own: tuple[Column[OperatorCost], ...] = (
-        _count("vector ops", lambda o: o.vector_ops),
-        _count("special ops", lambda o: o.special_ops),
+        count_column("vector ops", lambda o: o.vector_ops),
+        count_column("special ops", lambda o: o.special_ops),
     )
     return (
         Column("operator", lambda o: f"{o.domain}::{o.op_type}" if o.domain else o.op_type),
@@ -59,9 +79,9 @@ def operator_columns(ledger: Ledger) -> Sequence[Column[OperatorCost]]:
         Column("unknown", unknown_nodes, right=True),
         *counts,
         *(own if ledger.convention == "matrix" else ()),
-        _bytes("weights read", lambda o: o.weight_read_bytes),
-        _bytes("read", lambda o: o.read_bytes),
-        _bytes("written", lambda o: o.write_bytes),
+        bytes_column("weights read", lambda o: o.weight_read_bytes),
+        bytes_column("read", lambda o: o.read_bytes),
+        bytes_column("written", lambda o: o.write_bytes),
     )
 
 
@@ -73,10 +93,10 @@ def node_columns(ledger: Ledger) -> Sequence[Column[NodeCost]]:
         Column("operator", lambda n: f"{n.domain}::{n.op_type}" if n.domain else n.op_type),
         Column("module", lambda n: n.module_path),
         *node_counts(ledger),
-        _count("params", lambda n: n.params),
-        _bytes("weights read", lambda n: n.weight_read_bytes),
-        _bytes("read", lambda n: n.read_bytes),
-        _bytes("written", lambda n: n.write_bytes),
+        count_column("params", lambda n: n.params),
+        bytes_column("weights read", lambda n: n.weight_read_bytes),
+        bytes_column("read", lambda n: n.read_bytes),
+        bytes_column("written", lambda n: n.write_bytes),
         Column("status", _status),
     ) + (repeats if any(node.repeats != 1 for node in ledger.nodes) else ())
 

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from onnxlens.specs.tensor import TensorSpec
 
 DECIMAL_STEPS = ((10**15, "P"), (10**12, "T"), (10**9, "G"), (10**6, "M"), (10**3, "k"))
+TIME_STEPS = ((1.0, "s"), (1e-3, "ms"), (1e-6, "µs"))
 BINARY_STEPS = ((2**40, "TiB"), (2**30, "GiB"), (2**20, "MiB"), (2**10, "KiB"))
 
 
@@ -24,6 +25,14 @@ def short_bytes(count: int) -> str:
         if round(count / step, 5) >= 1:
             return f"{count / step:.2f} {unit}"
     return f"{count} B"
+
+
+def short_seconds(seconds: float) -> str:
+    """``12.34 ms`` for 0.01234; what is under a nanosecond is ``0 s``."""
+    for step, unit in TIME_STEPS:
+        if round(seconds / step, 5) >= 1:
+            return f"{seconds / step:.2f} {unit}"
+    return f"{seconds * 1e9:.0f} ns" if seconds >= 1e-9 else "0 s"
 
 
 def share(part: int, whole: int) -> str:

@@ -11,7 +11,7 @@ from tabulate import tabulate
 
 from onnxlens.reports.column import Cell, Column
 from onnxlens.reports.columns import module_columns, node_columns, operator_columns
-from onnxlens.reports.numbers import share, short_bytes, short_count
+from onnxlens.reports.numbers import share, short_bytes, short_count, short_seconds
 from onnxlens.reports.peer_columns import UNITS, reconciliation_columns
 from onnxlens.specs.graph import GraphSpec
 from onnxlens.specs.ledger import Ledger, Totals
@@ -41,9 +41,12 @@ def ledger_table(ledger: Ledger, by: By, depth: int, table_format: TableFormat) 
     if table_format == "csv":
         return table
     bullet = "- " if table_format == "md" else ""  # Markdown would run plain lines together
-    footer = "\n".join(bullet + line for line in _footer(ledger))
+    lines = footer_of(ledger)
+    if ledger.attribution == "none" and by == "module":
+        lines.append("modules: the file names none, so its nodes are grouped by operator type")
+    footer = "\n".join(bullet + line for line in lines)
     convention = "" if ledger.convention == "matrix" else f", as {ledger.convention} counts"
-    return f"{_heading(ledger)}{convention}\n\n{table}\n\n{footer}"
+    return f"{heading_of(ledger)}{convention}\n\n{table}\n\n{footer}"
 
 
 def parity_table(report: ParityReport, table_format: TableFormat) -> str:
@@ -73,7 +76,7 @@ def reconciliation_table(reconciliation: Reconciliation, table_format: TableForm
     if left_out := [row.op_type for row in reconciliation.operators if row not in rows]:
         lines.insert(0, f"counted by nobody: {', '.join(left_out)}")
     footer = "\n".join(bullet + line for line in lines)
-    return f"{_heading(reconciliation)}: MACs and other counters' figures\n\n{table}\n\n{footer}"
+    return f"{heading_of(reconciliation)}: MACs and other counters' figures\n\n{table}\n\n{footer}"
 
 
 def _is_counted(macs: int, unknown_nodes: int, *peers: PeerCost) -> bool:
@@ -152,12 +155,14 @@ def _csv(titles: Sequence[str], cells: Sequence[Sequence[Cell]]) -> str:
     return file.getvalue().rstrip("\n")
 
 
-def _heading(counted: Ledger | Reconciliation) -> str:
+def heading_of(counted: Ledger | Reconciliation) -> str:
+    """Which graph of which file, at which opset, with which weights."""
     weights = f", weights: {counted.weights}" if counted.weights else ""
     return f"{counted.graph} from {counted.source} (opset {counted.opset}{weights})"
 
 
-def _footer(ledger: Ledger) -> list[str]:
+def footer_of(ledger: Ledger) -> list[str]:
+    """What stands under the rows for people: the whole, the notes, and how it was counted."""
     totals = ledger.totals
     lines = [
         f"total: {totals.macs:,} MACs ({short_count(totals.macs)}), "
@@ -172,10 +177,19 @@ def _footer(ledger: Ledger) -> list[str]:
         lines.append(f"arithmetic intensity: {totals.arithmetic_intensity:.1f} FLOPs/byte")
     if totals.peer is None or totals.unknown_nodes:
         lines.append(_unknown(totals))
-    if ledger.attribution == "none":
-        lines.append("modules: the file names none, so its nodes are grouped by operator type")
+    lines += _measured(totals)
     lines += [f"note: {note}" for note in ledger.notes]
     lines += [f"{name}: {meaning}" for name, meaning in ledger.conventions.items()]
+    return lines
+
+
+def _measured(totals: Totals) -> list[str]:
+    lines = []
+    if totals.latency_s:
+        rate = short_count(round(totals.macs / totals.latency_s))
+        lines.append(f"latency: {short_seconds(totals.latency_s)}, so {rate} MACs/s achieved")
+    if totals.parity_error is not None:
+        lines.append(f"error: {totals.parity_error:.2e} relative L2 at the outputs")
     return lines
 
 

@@ -155,6 +155,21 @@ class ModuleCost:
         """2 x MACs + vector_ops + special_ops."""
         return 2 * self.macs + self.vector_ops + self.special_ops
 
+    @property
+    def moved_bytes(self) -> int:
+        """Bytes of weights and activations that its unfused nodes must move."""
+        return self.weight_read_bytes + self.read_bytes + self.write_bytes
+
+    @property
+    def arithmetic_intensity(self) -> float | None:
+        """FLOPs per byte moved, or None where nothing moves."""
+        return self.flops / self.moved_bytes if self.moved_bytes else None
+
+    @property
+    def achieved_macs_per_s(self) -> float | None:
+        """MACs / latency, or None where no time was measured, or one too short to be told from 0."""
+        return self.macs / self.latency_s if self.latency_s else None
+
 
 @dataclass(frozen=True, slots=True)
 class OperatorCost:
@@ -176,7 +191,10 @@ class OperatorCost:
 
 @dataclass(frozen=True, slots=True)
 class Totals:
-    """The graph as a whole; params and buffers in elements, ``unknown_bytes`` what unknown nodes move."""
+    """The graph as a whole; params and buffers in elements, ``unknown_bytes`` what unknown nodes move.
+
+    ``latency_s`` and ``parity_error`` are None until measured.
+    """
 
     nodes: int
     macs: int
@@ -193,6 +211,8 @@ class Totals:
     free_nodes: int
     unknown_nodes: int
     unknown_bytes: int
+    latency_s: float | None = None
+    parity_error: float | None = None
     peer: PeerCost | None = None
 
     @property

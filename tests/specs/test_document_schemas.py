@@ -19,6 +19,9 @@ from onnxlens.reports.documents import (
     reconciliation_document,
     summary_document,
 )
+from onnxlens.reports.ledger_columns import LEDGER_COLUMNS
+from onnxlens.reports.ledger_query import LedgerQuery
+from onnxlens.reports.module_ledger import ledger_document
 from onnxlens.specs.codec import to_text
 from onnxlens.specs.flow import FlowEdge, FlowGraph, FlowNode
 from onnxlens.specs.ledger import ModuleCost, NodeCost, OperatorCost
@@ -32,7 +35,7 @@ from tests.export.tiny import TARGET
 from tests.specs import samples
 
 SCHEMAS = Path(__file__).parents[2] / "docs" / "schemas"
-KINDS = ("profile", "reconciliation", "parity", "catalog", "manifest", "summary")
+KINDS = ("profile", "ledger", "reconciliation", "parity", "catalog", "manifest", "summary")
 
 
 def schema(kind: str) -> dict[str, Any]:
@@ -54,6 +57,7 @@ def documents(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
         run = api.run_reference(Job(tmp_path_factory.mktemp("run"), small_catalog.NAMES[:1]))
     written = {
         "profile": to_text(profile_document(*api.profile_with_flow(exported.onnx_path))),
+        "ledger": to_text(ledger_document(api.ledger_of(exported.onnx_path), LedgerQuery())),
         "reconciliation": to_text(reconciliation_document(api.reconcile_graph(exported.onnx_path))),
         "parity": to_text(parity_document(api.check_graph(exported.onnx_path))),
         "catalog": to_text(catalog_document(api.list_graphs())),
@@ -105,6 +109,13 @@ MUTILATIONS: tuple[tuple[str, tuple[str | int, ...], Any], ...] = (
     ("profile", ("nodes", 0, "status"), "done"),
     ("profile", ("flow", "nodes", 0, "kind"), "box"),
     ("profile", ("flow", "edges", 0, "tensor"), "x"),
+    ("ledger", ("columns",), []),
+    ("ledger", ("columns", 0), "colour"),
+    ("ledger", ("rows", 0, "macs"), 0.5),
+    ("ledger", ("rows", 0, "colour"), "red"),
+    ("ledger", ("rows", 0, "macs_percent"), 100.5),
+    ("ledger", ("rows", 0, "latency_s"), -1),
+    ("ledger", ("totals", "parity_error"), "small"),
     ("reconciliation", ("operators",), []),
     ("reconciliation", ("operators", 0, "peers", "thop", "macs"), 0.5),
     ("reconciliation", ("totals", "peers", "fvcore", "colour"), "red"),
@@ -149,6 +160,15 @@ def test_figures_that_are_measured_later_and_unknown_nodes_are_in_the_schema() -
     assert document["modules"][1]["latency_s"] == 0.5
     assert document["nodes"][2]["status"] == "unknown"
     assert complaints("profile", document) == []
+
+
+def test_a_ledgers_schema_knows_its_columns_and_measured_figures() -> None:
+    content = schema("ledger")
+    assert list(content["$defs"]["row"]["properties"]) == list(LEDGER_COLUMNS)
+    assert content["properties"]["columns"]["items"]["enum"] == list(LEDGER_COLUMNS)
+    document = json.loads(to_text(ledger_document(samples.LEDGER, LedgerQuery())))
+    assert document["rows"][1]["latency_s"] == 0.5
+    assert complaints("ledger", document) == []
 
 
 @pytest.mark.parametrize("convention", ["onnx-tool", "fvcore", "thop"])

@@ -1,0 +1,185 @@
+"""One run as a trace for Perfetto and Chrome: the module hierarchy on one track, operators on another.
+
+The "Trace Event Format": an object with ``traceEvents``; complete events (``"ph": "X"``), whose ``ts`` and
+``dur`` are microseconds and nest on each thread; metadata events (``"ph": "M"``) that name the tracks.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from onnxlens.errors import UsageError
+from onnxlens.specs.ledger import Ledger, ModuleCost, NodeCost
+from onnxlens.specs.measured import NodeTiming
+
+PROCESS = 1
+MODULES, OPERATORS = 1, 2
+"""The tracks, in the order they are shown in."""
+
+Event = dict[str, Any]
+
+
+@dataclass(slots=True)
+class Stretch:
+    """A module while it runs without another one in between, from its first node to its last."""
+
+    path: str
+    start_ns: int
+    end_ns: int
+
+
+def trace_document(ledger: Ledger, timings: Sequence[NodeTiming]) -> dict[str, Any]:
+    """The trace of one run.
+
+    A module that runs in several stretches has a slice for each: time spent elsewhere is not its own. Every
+    slice says what the module as a whole costs.
+
+    Raises:
+        UsageError: no node was timed, or two ran at once: a track holds one.
+    """
+    if not timings:
+        raise UsageError("a trace needs measured times; give --latency")
+    ordered = sorted(timings, key=lambda timing: (timing.start_s, -timing.end_s))
+    _require_nesting(ordered)
+    return {
+        "displayTimeUnit": "ns",
+        "otherData": {
+            "schema": "onnxlens.trace/1",
+            "graph": ledger.graph,
+            "source": ledger.source,
+            "opset": ledger.opset,
+            "weights": ledger.weights,
+        },
+        "traceEvents": [
+            *_names(ledger),
+            *_module_events(ledger, stretches(ledger, ordered)),
+            *_operator_events(ledger, ordered),
+        ],
+    }
+
+
+def stretches(ledger: Ledger, ordered: Iterable[NodeTiming]) -> Sequence[Stretch]:
+    """When each module ran, a module before what it contains; ``ordered`` by start.
+
+    A stretch ends with its last node, or where the node starts that belongs to none of its content.
+    """
+    paths = {module.path for module in ledger.modules}
+    all_stretches: list[Stretch] = []
+    running: list[Stretch] = []
+    for timing in ordered:
+        lineage = _lineage(timing.module_path, paths)
+        start_ns, end_ns = _ns(timing.start_s), _ns(timing.end_s)
+        kept = _common(lineage, running)
+        for stretch in running[kept:]:
+            stretch.end_ns = min(stretch.end_ns, start_ns)
+        opened = [Stretch(path, start_ns, end_ns) for path in lineage[kept:]]
+        all_stretches += opened
+        running = running[:kept] + opened
+        for stretch in running:
+            stretch.end_ns = max(stretch.end_ns, end_ns)
+    return all_stretches
+
+
+def _common(lineage: Sequence[str], running: Sequence[Stretch]) -> int:
+    """How many modules of those that run, outermost first, also contain the next node."""
+    count = 0
+    for path, stretch in zip(lineage, running, strict=False):
+        if path != stretch.path:
+            break
+        count += 1
+    return count
+
+
+def _lineage(path: str, paths: set[str]) -> Sequence[str]:
+    """The ledger's modules that contain ``path``, the model first."""
+    elements = path.split(".")
+    prefixes = (".".join(elements[:length]) for length in range(1, len(elements) + 1))
+    return ("", *(prefix for prefix in prefixes if prefix and prefix in paths))
+
+
+def _require_nesting(ordered: Sequence[NodeTiming]) -> None:
+    """A node may run inside another, as in the body of a loop, but not across its end."""
+    around: list[NodeTiming] = []
+    for timing in ordered:
+        while around and _ns(around[-1].end_s) <= _ns(timing.start_s):
+            around.pop()
+        if around and _ns(timing.end_s) > _ns(around[-1].end_s):
+            raise UsageError(
+                f"nodes {around[-1].name!r} and {timing.name!r} ran at once; a trace needs times of a run in "
+                "which nodes follow one another"
+            )
+        around.append(timing)
+
+
+def _names(ledger: Ledger) -> Iterable[Event]:
+    yield _name("process_name", 0, f"{ledger.graph} ({ledger.source})")
+    yield _name("thread_name", MODULES, "modules")
+    yield _name("thread_name", OPERATORS, "operators")
+    for track in (MODULES, OPERATORS):
+        yield {**_name("thread_sort_index", track, ""), "args": {"sort_index": track}}
+
+
+def _name(what: str, track: int, name: str) -> Event:
+    return {"ph": "M", "name": what, "pid": PROCESS, "tid": track, "args": {"name": name}}
+
+
+def _module_events(ledger: Ledger, ran: Sequence[Stretch]) -> Iterable[Event]:
+    modules = {module.path: module for module in ledger.modules}
+    totals = Counter(stretch.path for stretch in ran)
+    seen: Counter[str] = Counter()
+    for stretch in ran:
+        module = modules[stretch.path]
+        seen[stretch.path] += 1
+        args = _module_facts(module)
+        if totals[stretch.path] > 1:
+            args["stretch"] = f"{seen[stretch.path]} of {totals[stretch.path]}"
+        name = stretch.path or ledger.graph
+        yield _slice(name, "module", MODULES, (stretch.start_ns, stretch.end_ns), args)
+
+
+def _module_facts(module: ModuleCost) -> Event:
+    facts: Event = {
+        "path": module.path,
+        "class": module.class_name,
+        "macs": module.macs,
+        "params": module.params,
+        "moved_bytes": module.moved_bytes,
+        "operators": ", ".join(f"{op_type} {times}" for op_type, times in module.operators.items()),
+    }
+    if module.latency_s is not None:
+        facts["latency_s"] = module.latency_s
+    if module.parity_error is not None:
+        facts["parity_error"] = f"{module.parity_error:.3e}"
+    return facts
+
+
+def _operator_events(ledger: Ledger, ordered: Sequence[NodeTiming]) -> Iterable[Event]:
+    """Nodes of the optimised graph; what was counted for one stands only where the file has it too."""
+    counted: Mapping[str, NodeCost] = {node.node: node for node in ledger.nodes}
+    for timing in ordered:
+        args: Event = {"op_type": timing.op_type, "module": timing.module_path}
+        if (node := counted.get(timing.name)) is not None and node.status == "counted":
+            args |= {"macs": node.macs, "moved_bytes": node.moved_bytes}
+        yield _slice(timing.name, "operator", OPERATORS, (_ns(timing.start_s), _ns(timing.end_s)), args)
+
+
+def _slice(name: str, category: str, track: int, span_ns: tuple[int, int], args: Event) -> Event:
+    start_ns, end_ns = span_ns
+    return {
+        "ph": "X",
+        "name": name,
+        "cat": category,
+        "pid": PROCESS,
+        "tid": track,
+        "ts": start_ns / 1000,
+        "dur": (end_ns - start_ns) / 1000,
+        "args": args,
+    }
+
+
+def _ns(seconds: float) -> int:
+    """Whole nanoseconds, so that a slice that ends where the next starts does so in the viewer too."""
+    return round(seconds * 1e9)
