@@ -42,6 +42,6 @@ install_system() {
         (apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "$2") \
             >/dev/null 2>&1 || echo "could not install $2" >&2
     else
-        echo "$1 is missing: install $2 for pictures" >&2
+        echo "$1 is missing: install $2" >&2
     fi
 }

@@ -4,6 +4,7 @@ set -euo pipefail
 source "$(dirname "$0")/setup.sh"
 install_packages "[test]"
 install_system dot graphviz
+install_system node nodejs
 
 bash scripts/check.sh
 exec python -m pytest "$@"

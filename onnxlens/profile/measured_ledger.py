@@ -59,4 +59,4 @@ def _without_row(ledger: Ledger, what: str, figures: Mapping[str, float]) -> Seq
     strangers = [path for path in figures if path not in rows]
     if not strangers:
         return ()
-    return (f"{what} of {len(strangers)} modules stand in no row (first: {strangers[0]})",)
+    return (f"{what} of modules that have no row: {len(strangers)} (first: {strangers[0]})",)

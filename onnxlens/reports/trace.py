@@ -52,6 +52,7 @@ def trace_document(ledger: Ledger, timings: Sequence[NodeTiming]) -> dict[str, A
             "source": ledger.source,
             "opset": ledger.opset,
             "weights": ledger.weights,
+            "notes": list(ledger.notes),
         },
         "traceEvents": [
             *_names(ledger),
@@ -70,7 +71,7 @@ def stretches(ledger: Ledger, ordered: Iterable[NodeTiming]) -> Sequence[Stretch
     all_stretches: list[Stretch] = []
     running: list[Stretch] = []
     for timing in ordered:
-        lineage = _lineage(timing.module_path, paths)
+        lineage = _lineage(timing.module_path or "", paths)
         start_ns, end_ns = _ns(timing.start_s), _ns(timing.end_s)
         kept = _common(lineage, running)
         for stretch in running[kept:]:
@@ -157,13 +158,24 @@ def _module_facts(module: ModuleCost) -> Event:
 
 
 def _operator_events(ledger: Ledger, ordered: Sequence[NodeTiming]) -> Iterable[Event]:
-    """Nodes of the optimised graph; what was counted for one stands only where the file has it too."""
     counted: Mapping[str, NodeCost] = {node.node: node for node in ledger.nodes}
     for timing in ordered:
-        args: Event = {"op_type": timing.op_type, "module": timing.module_path}
-        if (node := counted.get(timing.name)) is not None and node.status == "counted":
-            args |= {"macs": node.macs, "moved_bytes": node.moved_bytes}
-        yield _slice(timing.name, "operator", OPERATORS, (_ns(timing.start_s), _ns(timing.end_s)), args)
+        facts = _node_facts(timing, [counted[name] for name in timing.sources if name in counted])
+        yield _slice(timing.name, "operator", OPERATORS, (_ns(timing.start_s), _ns(timing.end_s)), facts)
+
+
+def _node_facts(timing: NodeTiming, sources: Sequence[NodeCost]) -> Event:
+    """Figures stand only where all nodes of the file that it stands for are known and counted."""
+    facts: Event = {"op_type": timing.op_type}
+    if timing.module_path is not None:
+        facts["module"] = timing.module_path
+    if timing.sources:
+        facts["sources"] = ", ".join(timing.sources)
+    known = len(sources) == len(timing.sources) and all(node.status != "unknown" for node in sources)
+    if sources and known:
+        facts["macs"] = sum(node.macs for node in sources)
+        facts["unfused_bytes"] = sum(node.moved_bytes for node in sources)
+    return facts
 
 
 def _slice(name: str, category: str, track: int, span_ns: tuple[int, int], args: Event) -> Event:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
 from math import isfinite
 
 from onnxlens.errors import GraphError
@@ -54,15 +55,17 @@ class NodeTiming:
 
     Attributes:
         name: of the node.
-        module_path: the module that it is attributed to; "" for the model itself, or where nobody knows.
+        module_path: the module that it is attributed to; "" is the model itself, None where nobody knows.
         start_s: since the start of the run.
+        sources: names of the file's nodes that it stands for; none where nobody knows.
     """
 
     name: str
     op_type: str
-    module_path: str
+    module_path: str | None
     start_s: float
     duration_s: float
+    sources: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         """Refuse what is no time.
@@ -77,6 +80,19 @@ class NodeTiming:
     def end_s(self) -> float:
         """Since the start of the run."""
         return self.start_s + self.duration_s
+
+
+def one_after_another(nodes: Iterable[NodeTiming]) -> tuple[NodeTiming, ...]:
+    """The nodes in their order, each starting where the one before it ended.
+
+    For durations that are medians over runs: such have no start, and the gaps between nodes are left out.
+    """
+    laid_out: list[NodeTiming] = []
+    start_s = 0.0
+    for node in nodes:
+        laid_out.append(replace(node, start_s=start_s))
+        start_s += node.duration_s
+    return tuple(laid_out)
 
 
 @dataclass(frozen=True, slots=True)

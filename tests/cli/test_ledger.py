@@ -1,0 +1,131 @@
+"""The ledger verb: what it prints and measures, and a trace of a real run of ONNX Runtime."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from pathlib import Path
+
+import onnxruntime as ort
+import pytest
+
+from onnxlens import api
+from onnxlens.profile.inputs import sample_inputs
+from onnxlens.specs.ledger import Ledger
+from onnxlens.specs.measured import Measurements, NodeTiming
+from tests.cli.calls import done, onnxlens
+from tests.export import tiny as tiny_network
+from tests.reports.trace_viewer import opened
+
+KERNEL = "_kernel_time"
+
+
+def test_the_ledger_in_each_format_holds_the_same_total(tiny: Path) -> None:
+    document = json.loads(done("ledger", tiny, "--format", "json"))
+    assert document["schema"] == "onnxlens.ledger/1"
+    assert document["rows"][0]["macs"] == tiny_network.MACS
+    lines = list(csv.DictReader(io.StringIO(done("ledger", tiny, "--format", "csv"))))
+    assert int(lines[0]["macs"]) == tiny_network.MACS
+    assert len(lines) == len(document["rows"]) == 10
+    for people in ("table", "md"):
+        assert f"total: {tiny_network.MACS:,} MACs" in done("ledger", tiny, "--format", people)
+
+
+def test_nothing_is_measured_unless_asked_for(tiny: Path) -> None:
+    assert not {"latency_s", "achieved_macs_per_s", "parity_error"} & set(
+        json.loads(done("ledger", tiny, "--format", "json"))["columns"]
+    )
+
+
+def test_latency_and_parity_are_measured_when_asked_for(tiny: Path) -> None:
+    outcome = onnxlens("ledger", tiny, "--latency", "--parity", "--format", "json")
+    assert outcome.code == 0, outcome
+    document = json.loads(outcome.out)
+    model = document["rows"][0]
+    assert model["latency_s"] == document["totals"]["latency_s"] > 0
+    assert model["achieved_macs_per_s"] == tiny_network.MACS / model["latency_s"]
+    assert 0 < model["parity_error"] < 1e-5
+    assert any("against PyTorch, weights: seeded" in note for note in document["notes"])
+
+
+def test_rows_and_columns_are_those_asked_for(tiny: Path) -> None:
+    text = done(
+        "ledger", tiny, "--format", "csv", "--columns", "path,params", "--where", "class=Linear",
+        "--where", "path~^attention", "--sort", "path:desc",
+    )  # fmt: skip
+    # 8 inputs x 8 outputs and 8 biases
+    assert text.splitlines() == ["path,params", *(f"attention.{name},72" for name in ("v", "q", "out", "k"))]
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (("--where", "colour=red"), "no column is called 'colour'"),
+        (("--where", "macs>"), "'' is no number"),
+        (("--sort", "latency_s"), "give --latency"),
+        (("--format", "trace", "--out", "trace.json"), "--format trace shows measured times; give --latency"),
+        (("--format", "trace", "--latency"), "give --out FILE"),
+        (("--out", "table.txt"), "--out is for --format trace"),
+    ],
+)
+def test_what_cannot_be_done_is_refused_in_one_line(
+    options: tuple[str, ...], message: str, tiny: Path
+) -> None:
+    outcome = onnxlens("ledger", tiny, *options)
+    assert (outcome.code, outcome.out) == (2, "")
+    assert message in outcome.err
+    assert outcome.err.count("\n") == 1
+
+
+def test_a_model_without_weights_is_not_run() -> None:
+    outcome = onnxlens("ledger", tiny_network.TARGET, "--latency", "--weights", "none")
+    assert outcome.code == 2
+    assert "cannot run without weights" in outcome.err
+
+
+def node_timings(path: Path, ledger: Ledger, folder: Path) -> tuple[NodeTiming, ...]:
+    """When the file's nodes ran, from ONNX Runtime's own profile, its optimisations off."""
+    options = ort.SessionOptions()
+    options.enable_profiling = True
+    options.profile_file_prefix = str(folder / "ort")
+    options.graph_optimization_level = ort.GraphOptimizationLevel.ORT_DISABLE_ALL
+    session = ort.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
+    session.run(None, dict(sample_inputs([tiny_network.IMAGE], {})))
+    owners = {node.node: node.module_path for node in ledger.nodes}
+    return tuple(
+        NodeTiming(
+            name := event["name"].removesuffix(KERNEL),
+            event["args"]["op_name"],
+            owners.get(name, ""),
+            event["ts"] / 1e6,
+            event["dur"] / 1e6,
+            (name,),
+        )
+        for event in json.loads(Path(session.end_profiling()).read_text())
+        if event["cat"] == "Node" and event["name"].endswith(KERNEL)
+    )
+
+
+def test_perfetto_opens_the_trace_of_a_real_run(
+    tiny: Path, tmp_path: Path, node: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ledger = api.ledger_of(tiny)
+    timings = node_timings(tiny, ledger, tmp_path)
+    monkeypatch.setattr(api, "measure_graph", lambda *_, **__: Measurements(nodes=timings))
+    out = tmp_path / "trace.json"
+    assert done("ledger", tiny, "--latency", "--format", "trace", "--out", out) == f"{out}\n"
+    shown = opened(json.loads(out.read_text(encoding="utf-8")), node)
+    assert shown.problems == ()
+    assert sorted(piece.name for piece in shown.track("operators")) == sorted(t.name for t in timings)
+    assert {piece.name for piece in shown.track("modules")} == {
+        ledger.graph,
+        *(module.path for module in ledger.modules if module.path and module.order),
+    }
+    # What lasted under a microsecond has no length in ONNX Runtime's profile: the viewer puts nothing in it.
+    long = [piece for piece in shown.track("modules") if piece.dur > 0]
+    assert {piece.parent for piece in long if piece.name.startswith("attention.")} <= {"attention"}
+    assert {piece.parent for piece in long if piece.name in ("conv", "head")} <= {ledger.graph}
+    (model,) = [piece for piece in shown.track("modules") if piece.name == ledger.graph]
+    first, last = min(t.start_s for t in timings), max(t.end_s for t in timings)
+    assert (model.depth, model.dur) == (0, round(last * 1e9) - round(first * 1e9))
