@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from onnxlens.reports.numbers import shapes, share, short_bytes, short_count
+from onnxlens.reports.numbers import shapes, share, short_bytes, short_count, short_seconds
 from onnxlens.specs.tensor import TensorSpec
 
 
@@ -72,3 +72,18 @@ def test_a_scalar_and_a_symbol_have_their_text() -> None:
     assert (
         shapes([TensorSpec("s", "float32", ()), TensorSpec("d", "float32", ("batch", 3))]) == "(), (batch, 3)"
     )
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"),
+    [
+        (12.345, "12.35 s"),
+        (0.9999999, "1.00 s"),
+        (0.01234, "12.34 ms"),
+        (35.79e-6, "35.79 µs"),
+        (120e-9, "120 ns"),
+        (0.0, "0 s"),
+    ],
+)
+def test_seconds_are_short_in_the_unit_that_fits(seconds: float, text: str) -> None:
+    assert short_seconds(seconds) == text
