@@ -16,20 +16,39 @@ PROVIDERS: Mapping[str, str] = {"cpu": "CPUExecutionProvider", "cuda": "CUDAExec
 SOURCE_PLACE = re.compile(r"\S*onnxruntime\S*\.(cc|h):\d+ .*?\) ")
 """A file, line and function of ONNX Runtime's own, which its messages begin with."""
 
+LEVELS: Mapping[str, ort.GraphOptimizationLevel] = {
+    "disabled": ort.GraphOptimizationLevel.ORT_DISABLE_ALL,
+    "basic": ort.GraphOptimizationLevel.ORT_ENABLE_BASIC,
+    "extended": ort.GraphOptimizationLevel.ORT_ENABLE_EXTENDED,
+    "all": ort.GraphOptimizationLevel.ORT_ENABLE_ALL,
+}
+"""How far ONNX Runtime rewrites a graph, least first."""
+
 ERRORS_ONLY = 3
 """ONNX Runtime's log severity from which its own lines reach stderr."""
 
 
-def open_session(path: Path, provider: str = "cpu", *, optimised: bool = True) -> ort.InferenceSession:
+def open_session(
+    path: Path,
+    provider: str = "cpu",
+    *,
+    optimised: bool = True,
+    level: str = "all",
+    profile_prefix: Path | None = None,
+    optimised_path: Path | None = None,
+) -> ort.InferenceSession:
     """A session that really runs on ``provider``.
 
     Args:
         path: of the ``.onnx`` file.
         provider: one of ``PROVIDERS``.
         optimised: False turns every graph optimisation off.
+        level: one of ``LEVELS``.
+        profile_prefix: where to write the profile that ``end_profiling`` closes; a time and .json follow it.
+        optimised_path: where to save the graph that is really run.
 
     Raises:
-        ToolError: the provider is unknown or not to be had on this machine.
+        ToolError: the provider or level is unknown, or the provider is not to be had on this machine.
         GraphError: ONNX Runtime refuses the file.
     """
     if provider not in PROVIDERS:
@@ -37,10 +56,7 @@ def open_session(path: Path, provider: str = "cpu", *, optimised: bool = True) -
     wanted = PROVIDERS[provider]
     if wanted not in ort.get_available_providers():
         raise ToolError(f"provider {provider!r}: this onnxruntime has no {wanted}; install onnxruntime-gpu")
-    options = ort.SessionOptions()
-    options.log_severity_level = ERRORS_ONLY
-    if not optimised:
-        options.graph_optimization_level = ort.GraphOptimizationLevel.ORT_DISABLE_ALL
+    options = _options(level if optimised else "disabled", profile_prefix, optimised_path)
     try:
         session = ort.InferenceSession(str(path), options, providers=[wanted])
     except (
@@ -52,6 +68,20 @@ def open_session(path: Path, provider: str = "cpu", *, optimised: bool = True) -
             f"provider {provider!r} fell back to {session.get_providers()[0]}; is there such a device here?"
         )
     return session
+
+
+def _options(level: str, profile_prefix: Path | None, optimised_path: Path | None) -> ort.SessionOptions:
+    if level not in LEVELS:
+        raise ToolError(f"level {level!r} is none of {', '.join(LEVELS)}")
+    options = ort.SessionOptions()
+    options.log_severity_level = ERRORS_ONLY
+    options.graph_optimization_level = LEVELS[level]
+    if profile_prefix is not None:
+        options.enable_profiling = True
+        options.profile_file_prefix = str(profile_prefix)
+    if optimised_path is not None:
+        options.optimized_model_filepath = str(optimised_path)
+    return options
 
 
 def run(session: ort.InferenceSession, inputs: Mapping[str, np.ndarray]) -> Mapping[str, np.ndarray]:

@@ -1,14 +1,16 @@
 from __future__ import annotations
 
+import json
 import shutil
 from pathlib import Path
 
 import numpy as np
+import onnx
 import onnxruntime as ort
 import pytest
 
 from onnxlens.errors import GraphError, ToolError
-from onnxlens.profile.session import open_session, run
+from onnxlens.profile.session import LEVELS, open_session, run
 from tests.profile.models import far_weight, op, save, value
 
 
@@ -38,6 +40,26 @@ def test_unoptimised_turns_every_optimisation_off(difference: Path) -> None:
     level = ort.GraphOptimizationLevel.ORT_DISABLE_ALL
     assert plain.get_session_options().graph_optimization_level == level
     assert fast.get_session_options().graph_optimization_level != level
+
+
+def test_a_level_is_the_sessions_and_an_unknown_one_is_refused(difference: Path) -> None:
+    for level, wanted in LEVELS.items():
+        options = open_session(difference, level=level).get_session_options()
+        assert options.graph_optimization_level == wanted
+    with pytest.raises(ToolError, match="level 'fast' is none of disabled, basic, extended, all"):
+        open_session(difference, level="fast")
+
+
+@pytest.mark.parametrize("level", LEVELS)
+def test_the_graph_that_runs_and_its_profile_are_written_where_asked(difference: Path, level: str) -> None:
+    saved = difference.with_name("saved.onnx")
+    prefix = difference.with_name("times")
+    session = open_session(difference, level=level, profile_prefix=prefix, optimised_path=saved)
+    run(session, INPUTS)
+    profile = Path(session.end_profiling())
+    assert profile.parent == prefix.parent and profile.name.startswith("times")
+    ran = [event["args"] for event in json.loads(profile.read_text()) if event["cat"] == "Node"]
+    assert {args["op_name"] for args in ran} == {node.op_type for node in onnx.load(saved).graph.node}
 
 
 def test_the_cpu_session_runs_on_the_cpu_alone(difference: Path) -> None:
