@@ -1,0 +1,49 @@
+"""Source nodes that compute the same from the same: a runtime computes one of them for all."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Mapping
+
+import numpy as np
+
+from onnxlens.profile.graph import Graph
+from onnxlens.profile.node_view import ValueView
+
+SMALL = 64
+"""Constants of up to so many elements are compared by what they hold: a file repeats shapes and axes."""
+
+
+def twins_of(graph: Graph) -> Mapping[int, int]:
+    """For each node that repeats an earlier one, that one: same operator, attributes and inputs."""
+    firsts: dict[Hashable, int] = {}
+    same: dict[str, str] = {}
+    twins: dict[int, int] = {}
+    for index, node in enumerate(graph.nodes):
+        if node.offline or node.bodies:
+            continue
+        view = node.view
+        inputs = tuple(_identity(value, same) for value in view.inputs)
+        attributes = tuple(sorted((name, repr(value)) for name, value in view.attributes.items()))
+        first = firsts.setdefault((view.domain, view.op_type, attributes, inputs, node.within), index)
+        if first != index:
+            twins[index] = first
+            for ours, theirs in zip(view.outputs, graph.nodes[first].view.outputs, strict=False):
+                if ours is not None and theirs is not None:
+                    same[ours.name] = same.get(theirs.name, theirs.name)
+    return twins
+
+
+def _identity(value: ValueView | None, same: Mapping[str, str]) -> Hashable:
+    """What two inputs have in common if and only if they are the same value."""
+    if value is None:
+        return None
+    held = _small_constant(value)
+    if held is not None:
+        return held.dtype.str, held.shape, held.tobytes()
+    return same.get(value.name, value.name)
+
+
+def _small_constant(value: ValueView) -> np.ndarray | None:
+    if value.read_constant is None or value.shape is None or not all(isinstance(d, int) for d in value.shape):
+        return None
+    return value.read_constant() if value.elements <= SMALL else None
