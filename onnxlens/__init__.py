@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from onnxlens.api import (
         annotate_picture,
+        bench_graph,
         check_graph,
         export_graph,
         flow_of,
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
         run_reference,
     )
     from onnxlens.errors import OnnxlensError
+    from onnxlens.specs.bench import BenchReport, BenchRequest
     from onnxlens.specs.graph import GraphSpec
     from onnxlens.specs.ledger import Ledger
     from onnxlens.specs.tensor import TensorSpec
@@ -30,6 +32,8 @@ if TYPE_CHECKING:
 __version__ = version("onnxlens")
 
 __all__ = [
+    "BenchReport",
+    "BenchRequest",
     "GraphSpec",
     "Job",
     "Ledger",
@@ -37,6 +41,7 @@ __all__ = [
     "Settings",
     "TensorSpec",
     "annotate_picture",
+    "bench_graph",
     "check_graph",
     "export_graph",
     "flow_of",
@@ -48,6 +53,8 @@ __all__ = [
 ]
 
 _HOMES = {
+    "BenchReport": "onnxlens.specs.bench",
+    "BenchRequest": "onnxlens.specs.bench",
     "GraphSpec": "onnxlens.specs.graph",
     "Ledger": "onnxlens.specs.ledger",
     "OnnxlensError": "onnxlens.errors",

@@ -42,6 +42,13 @@ def test_unoptimised_turns_every_optimisation_off(difference: Path) -> None:
     assert fast.get_session_options().graph_optimization_level != level
 
 
+@pytest.mark.parametrize(("threads", "told"), [(None, 0), (1, 1), (3, 3)])
+def test_threads_are_the_sessions_and_none_is_its_own_choice(
+    difference: Path, threads: int | None, told: int
+) -> None:
+    assert open_session(difference, threads=threads).get_session_options().intra_op_num_threads == told
+
+
 def test_a_level_is_the_sessions_and_an_unknown_one_is_refused(difference: Path) -> None:
     for level, wanted in LEVELS.items():
         options = open_session(difference, level=level).get_session_options()
@@ -67,17 +74,19 @@ def test_the_cpu_session_runs_on_the_cpu_alone(difference: Path) -> None:
 
 
 def test_an_unknown_provider_is_refused_with_the_known_ones(difference: Path) -> None:
-    with pytest.raises(ToolError, match="provider 'npu' is none of cpu, cuda"):
+    with pytest.raises(ToolError, match="provider 'npu' is none of cpu, cuda, tensorrt"):
         open_session(difference, "npu")
 
 
 @pytest.mark.skipif(shutil.which("nvidia-smi") is not None, reason="this machine may have a CUDA device")
-def test_cuda_without_a_device_is_an_error_and_not_a_silent_run_on_the_cpu(
-    difference: Path, capfd: pytest.CaptureFixture[str]
+@pytest.mark.parametrize("provider", ["cuda", "tensorrt"])
+def test_a_device_that_is_not_there_is_an_error_and_not_a_silent_run_on_the_cpu(
+    provider: str, difference: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    with pytest.raises(ToolError, match="provider 'cuda'") as raised:
-        open_session(difference, "cuda")
+    with pytest.raises(ToolError, match=f"provider '{provider}'") as raised:
+        open_session(difference, provider)
     assert "\n" not in str(raised.value)
+    assert capfd.readouterr() == ("", "")  # ONNX Runtime would print pages of the libraries it did not find
 
 
 def test_a_broken_file_is_an_error_of_one_line(tmp_path: Path) -> None:
