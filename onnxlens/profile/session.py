@@ -24,6 +24,9 @@ LEVELS: Mapping[str, ort.GraphOptimizationLevel] = {
 }
 """How far ONNX Runtime rewrites a graph, least first."""
 
+WEIGHTS_APART = "session.optimized_model_external_initializers_file_name"
+"""Where a saved graph's weights go: it is itself a protobuf, which ends at 2 GB."""
+
 ERRORS_ONLY = 3
 """ONNX Runtime's log severity from which its own lines reach stderr."""
 
@@ -45,7 +48,7 @@ def open_session(
         optimised: False turns every graph optimisation off.
         level: one of ``LEVELS``.
         profile_prefix: where to write the profile that ``end_profiling`` closes; a time and .json follow it.
-        optimised_path: where to save the graph that is really run.
+        optimised_path: where to save the graph that is really run; its weights lie beside it (``.data``).
 
     Raises:
         ToolError: the provider or level is unknown, or the provider is not to be had on this machine.
@@ -81,6 +84,7 @@ def _options(level: str, profile_prefix: Path | None, optimised_path: Path | Non
         options.profile_file_prefix = str(profile_prefix)
     if optimised_path is not None:
         options.optimized_model_filepath = str(optimised_path)
+        options.add_session_config_entry(WEIGHTS_APART, f"{optimised_path.name}.data")
     return options
 
 
