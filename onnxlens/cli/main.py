@@ -10,6 +10,7 @@ import click
 
 from onnxlens.cli.analysis import check, profile
 from onnxlens.cli.annotating import annotate
+from onnxlens.cli.benching import bench
 from onnxlens.cli.exporting import export, graphs
 from onnxlens.cli.pictures import render
 from onnxlens.cli.reconciling import reconcile
@@ -33,7 +34,7 @@ def cli() -> None:
     """
 
 
-for verb in (run_verb, graphs, export, profile, reconcile, check, render, annotate):
+for verb in (run_verb, graphs, export, profile, reconcile, check, bench, render, annotate):
     cli.add_command(verb)
 
 

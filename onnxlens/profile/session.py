@@ -30,14 +30,14 @@ LEVELS: Mapping[str, ort.GraphOptimizationLevel] = {
 }
 """How far ONNX Runtime rewrites a graph, least first."""
 
+WEIGHTS_APART = "session.optimized_model_external_initializers_file_name"
+"""Where a saved graph's weights go: it is itself a protobuf, which ends at 2 GB."""
+
 ERRORS_ONLY = 3
 """ONNX Runtime's log severity from which its own lines reach stderr."""
 
 WARNINGS_TOO, FATAL_ONLY = 2, 4
 """Its own default, and what keeps its lines on libraries back that are not there."""
-
-OUTSIDE_BYTES = 1024
-"""Weights of a saved graph from this size on stand in a file beside it: a protobuf ends at 2 GB."""
 
 
 def open_session(
@@ -58,7 +58,7 @@ def open_session(
         optimised: False turns every graph optimisation off.
         level: one of ``LEVELS``.
         profile_prefix: where to write the profile that ``end_profiling`` closes; a time and .json follow it.
-        optimised_path: where to save the graph that is really run; its weights go into ``.data`` beside it.
+        optimised_path: where to save the graph that is really run; its weights lie beside it (``.data``).
         threads: that one operator may use; None is ONNX Runtime's own choice.
 
     Raises:
@@ -116,9 +116,7 @@ def _options(level: str, profile_prefix: Path | None, optimised_path: Path | Non
         options.profile_file_prefix = str(profile_prefix)
     if optimised_path is not None:
         options.optimized_model_filepath = str(optimised_path)
-        outside = "session.optimized_model_external_initializers_"
-        options.add_session_config_entry(f"{outside}file_name", f"{optimised_path.name}.data")
-        options.add_session_config_entry(f"{outside}min_size_in_bytes", str(OUTSIDE_BYTES))
+        options.add_session_config_entry(WEIGHTS_APART, f"{optimised_path.name}.data")
     return options
 
 

@@ -26,7 +26,16 @@ def short_bytes(count: int) -> str:
     return f"{count} B"
 
 
-def share(part: int, whole: int) -> str:
+def short_time(seconds: float) -> str:
+    """``6.35 s``, ``124 ms``, ``12.4 ms``, ``1.2 us``."""
+    if seconds >= 0.9995:  # so that it is 1.00 s and not 1000 ms
+        return f"{seconds:.2f} s"
+    step, unit = (1e-3, "ms") if seconds >= 0.9995e-3 else (1e-6, "us")
+    count = seconds / step
+    return f"{count:.0f} {unit}" if count >= 100 else f"{count:.1f} {unit}"
+
+
+def share(part: float, whole: float) -> str:
     """``12.5 %``; ``<0.1 %`` for what would round to nothing; an empty text where there is no whole."""
     if not whole:
         return ""

@@ -235,12 +235,14 @@ class BenchReport:
     def noise(self) -> tuple[str, ...]:
         """Why the machine was noisy while this was measured; empty where it was not."""
         cores = int(self.machine["cores"])
-        reasons = [
+        loads = [
             f"load average {load:.1f} {when} on {cores} cores"
             for load, when in ((self.load_before, "before"), (self.load_after, "after"))
             if load > cores
         ]
-        ratio = self.latency.p90_s / self.latency.p10_s if self.latency.p10_s else 1.0
-        if ratio > NOISY_RATIO:
-            reasons.insert(0, f"p90 is {ratio:.2f} times p10")
-        return tuple(reasons)
+        spreads = [
+            f"p90 is {ratio:.2f} times p10 with profiling {when}"
+            for latency, when in ((self.latency, "off"), (self.profiled, "on"))
+            if latency.p10_s and (ratio := latency.p90_s / latency.p10_s) > NOISY_RATIO
+        ]
+        return (*spreads, *loads)

@@ -1,8 +1,8 @@
 """Which source nodes each node of the optimised graph computes.
 
 Every source node has one claimer at most. Claims are made in this order, the surest first: by node name, by
-the names of outputs, for what a twin computes as well, forwards for what ONNX Runtime fused behind a node,
-backwards for what it fused before it.
+the names of outputs, for what a twin computes as well, backwards for what ONNX Runtime fused before a node,
+forwards for what it fused behind it.
 """
 
 from __future__ import annotations
@@ -46,8 +46,9 @@ class Claims:
         self._by_output_name()
         self._of_twins()
         self._feeds = self._claimers_before()
-        self._forwards()
         self._backwards(strictly=True)
+        while self._forwards():
+            self._backwards(strictly=True)
         self._backwards(strictly=False)
 
     def maker_of(self, name: str) -> int | None:
@@ -116,9 +117,10 @@ class Claims:
                             self._claim(index, source)
 
     def _of_twins(self) -> None:
-        for source, twin in twins_of(self._graph).items():
-            if twin in self.claimers and source not in self.claimers:
-                self._claim(self.claimers[twin], source)
+        for twins in twins_of(self._graph):
+            claimers = [self.claimers[source] for source in twins if source in self.claimers]
+            for source in twins if claimers else ():
+                self._claim(claimers[0], source)
 
     def _claimers_before(self) -> Sequence[Set[int]]:
         """For each node those with claims that it reads from, directly or through nodes without any."""
@@ -139,16 +141,25 @@ class Claims:
             if not node.offline and index not in self.claimers:
                 yield index
 
-    def _forwards(self) -> None:
-        """What reads a node whose output is no source value, and else only what that node reads too."""
-        for source in self._free():
-            before = [self.claimers.get(read) for read in self._reads[source] if not self._is_offline(read)]
-            owners = {claimer for claimer in before if claimer is not None}
-            if owners and len(before) == sum(claimer is not None for claimer in before):
-                last = max(owners)
-                hidden = all(self.maker_of(name) is None for name in self._nodes[last].outputs)
-                if hidden and owners - {last} <= self._feeds[last]:
-                    self._claim(last, source)
+    def _forwards(self) -> bool:
+        """Claim one step: what reads a node whose output is no source value, and else only what that reads.
+
+        One step, since what comes next may be fused into its own reader.
+        """
+        found = {source: claimer for source in self._free() if (claimer := self._behind(source)) is not None}
+        for source, claimer in found.items():
+            self._claim(claimer, source)
+        return bool(found)
+
+    def _behind(self, source: int) -> int | None:
+        """The node that the source node was fused into: it makes what that reads, or reads it too."""
+        before = {self.claimers.get(read) for read in self._reads[source] if not self._is_offline(read)}
+        claimers = {claimer for claimer in before if claimer is not None}
+        if not claimers or len(claimers) < len(before):
+            return None
+        last = max(claimers)
+        hidden = all(self.maker_of(name) is None for name in self._nodes[last].outputs)
+        return last if hidden and claimers - {last} <= self._feeds[last] else None
 
     def _is_offline(self, source: int) -> bool:
         return self._graph.nodes[source].offline

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Mapping
+from collections.abc import Hashable, Mapping, Sequence
 
 import numpy as np
 
@@ -13,24 +13,22 @@ SMALL = 64
 """Constants of up to so many elements are compared by what they hold: a file repeats shapes and axes."""
 
 
-def twins_of(graph: Graph) -> Mapping[int, int]:
-    """For each node that repeats an earlier one, that one: same operator, attributes and inputs."""
-    firsts: dict[Hashable, int] = {}
+def twins_of(graph: Graph) -> Sequence[Sequence[int]]:
+    """The nodes of the same operator, attributes and inputs, where there are several, by index."""
+    twins: dict[Hashable, list[int]] = {}
     same: dict[str, str] = {}
-    twins: dict[int, int] = {}
     for index, node in enumerate(graph.nodes):
         if node.offline or node.bodies:
             continue
         view = node.view
         inputs = tuple(_identity(value, same) for value in view.inputs)
         attributes = tuple(sorted((name, repr(value)) for name, value in view.attributes.items()))
-        first = firsts.setdefault((view.domain, view.op_type, attributes, inputs, node.within), index)
-        if first != index:
-            twins[index] = first
-            for ours, theirs in zip(view.outputs, graph.nodes[first].view.outputs, strict=False):
-                if ours is not None and theirs is not None:
-                    same[ours.name] = same.get(theirs.name, theirs.name)
-    return twins
+        alike = twins.setdefault((view.domain, view.op_type, attributes, inputs, node.within), [])
+        alike.append(index)
+        for ours, first in zip(view.outputs, graph.nodes[alike[0]].view.outputs, strict=False):
+            if ours is not None and first is not None:
+                same[ours.name] = first.name
+    return [alike for alike in twins.values() if len(alike) > 1]
 
 
 def _identity(value: ValueView | None, same: Mapping[str, str]) -> Hashable:

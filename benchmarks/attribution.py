@@ -1,0 +1,113 @@
+"""How much of the time of what ONNX Runtime runs is led back to source nodes: graph by opset by level.
+
+Run by hand: ``python benchmarks/attribution.py --graphs hed,clip-text``. Needs disk for the largest graph's
+weights twice: 7 GB for the UNet.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import tempfile
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import onnx
+
+from onnxlens import Settings, export_graph
+from onnxlens.profile.counting import count_nodes
+from onnxlens.profile.graph import Graph
+from onnxlens.profile.inputs import sample_inputs
+from onnxlens.profile.loading import load_graph
+from onnxlens.profile.origins import Origin, match_events, origins_of
+from onnxlens.profile.session import LEVELS, open_session, run
+from onnxlens.reference_model import catalog
+
+OPSETS = (18, 23)
+TOO_LARGE = "control-ldm"
+HEAD = (
+    "| graph | opset | level | nodes | fused | layout | inserted | unattributed time | nodes | MACs astray |"
+)
+
+
+@dataclass(frozen=True)
+class Attributed:
+    """What one profile gives.
+
+    Attributes:
+        shares: of node time by kind; ``unattributed`` is that without a module.
+        unattributed_nodes: how many ran that no module owns.
+        astray: source nodes with MACs that no node that ran computes, or more than one.
+    """
+
+    nodes: int
+    shares: dict[str, float]
+    unattributed_nodes: int
+    astray: int
+
+
+def attributed(path: Path, level: str) -> Attributed:
+    """Profile one run of the file, its first being for warming up."""
+    graph = load_graph(path)
+    with tempfile.TemporaryDirectory(prefix="onnxlens-") as folder:
+        saved = Path(folder) / "ran.onnx"
+        session = open_session(path, level=level, profile_prefix=Path(folder) / "times", optimised_path=saved)
+        inputs = sample_inputs(graph.inputs, graph.manifest.input_ranges if graph.manifest else {})
+        for _ in range(2):
+            run(session, inputs)
+        events = json.loads(Path(session.end_profiling()).read_text())
+        optimised = onnx.load(saved, load_external_data=False)
+    origins = origins_of(optimised, graph)
+    durations: dict[str, float] = {}
+    lost = set()
+    for event, key in zip(events, match_events(optimised, events), strict=True):
+        if event["cat"] == "Node":
+            origin = origins.get(key or "")
+            owned = origin is not None and origin.module_path is not None
+            kind = origin.kind if origin is not None and owned else "unattributed"
+            durations[kind] = durations.get(kind, 0) + event["dur"]
+            lost |= set() if owned else {event["name"]}
+    total = sum(durations.values())
+    shares = {kind: duration / total for kind, duration in durations.items()}
+    return Attributed(len(origins), shares, len(lost), len(_astray(graph, list(origins.values()))))
+
+
+def _astray(graph: Graph, origins: Sequence[Origin]) -> list[int]:
+    """The source nodes with MACs that are a source of none or of several."""
+    claims = [source for origin in origins for source in origin.sources]
+    costs = enumerate(count_nodes(graph))
+    return [index for index, cost in costs if cost.macs and claims.count(index) != 1]
+
+
+def rows(names: Sequence[str], side: int) -> Iterator[str]:
+    """The table, row by row as it is measured."""
+    yield HEAD
+    yield "| --- " * 2 + "| --- " + "| ---: " * 7 + "|"
+    for name in names:
+        for opset in OPSETS:
+            with tempfile.TemporaryDirectory(prefix="onnxlens-") as folder:
+                path = export_graph(name, folder, Settings(height=side, width=side, opset=opset)).onnx_path
+                for level in LEVELS:
+                    yield _row(name, opset, level, attributed(path, level))
+
+
+def _row(name: str, opset: int, level: str, found: Attributed) -> str:
+    kinds = [f"{found.shares.get(kind, 0):.1%}" for kind in ("fused", "layout", "inserted")]
+    cells = [name, opset, level, found.nodes, *kinds, f"{found.shares.get('unattributed', 0):.2%}"]
+    return f"| {' | '.join(map(str, cells))} | {found.unattributed_nodes} | {found.astray} |"
+
+
+def main() -> None:
+    """Print the table."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    every = ",".join(name for name in catalog.names() if name != TOO_LARGE)
+    parser.add_argument("--graphs", default=every, help="names of the catalog, with commas between")
+    parser.add_argument("--side", type=int, default=128, help="height and width of the image")
+    chosen = parser.parse_args()
+    for row in rows(chosen.graphs.split(","), chosen.side):
+        print(row, flush=True)
+
+
+if __name__ == "__main__":
+    main()
