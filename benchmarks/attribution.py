@@ -1,4 +1,4 @@
-"""How much of the time of what ONNX Runtime runs is led back to source nodes: graph by opset by level.
+"""How much of the time of what ONNX Runtime runs is led back to source nodes: graph by opset, by level.
 
 Run by hand: ``python benchmarks/attribution.py --graphs hed,clip-text``. Needs disk for the largest graph's
 weights twice: 7 GB for the UNet.
@@ -9,7 +9,7 @@ from __future__ import annotations
 import argparse
 import json
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -20,15 +20,20 @@ from onnxlens.profile.counting import count_nodes
 from onnxlens.profile.graph import Graph
 from onnxlens.profile.inputs import sample_inputs
 from onnxlens.profile.loading import load_graph
-from onnxlens.profile.origins import Origin, match_events, origins_of
+from onnxlens.profile.origins import Origin, match_events, origins_of, own_times_us
 from onnxlens.profile.session import LEVELS, open_session, run
 from onnxlens.reference_model import catalog
 
 OPSETS = (18, 23)
 TOO_LARGE = "control-ldm"
-HEAD = (
-    "| graph | opset | level | nodes | fused | layout | inserted | unattributed time | nodes | MACs astray |"
+COLUMNS = (
+    *("graph", "opset"),
+    *(f"nodes, {level}" for level in LEVELS),
+    *("fused, all", "layout, all", "inserted, all"),
+    *(f"unattributed, {level}" for level in LEVELS),
+    "MACs astray",
 )
+"""Nodes and shares of node time by level; source nodes with MACs astray at any of them."""
 
 
 @dataclass(frozen=True)
@@ -37,18 +42,16 @@ class Attributed:
 
     Attributes:
         shares: of node time by kind; ``unattributed`` is that without a module.
-        unattributed_nodes: how many ran that no module owns.
         astray: source nodes with MACs that no node that ran computes, or more than one.
     """
 
     nodes: int
     shares: dict[str, float]
-    unattributed_nodes: int
     astray: int
 
 
 def attributed(path: Path, level: str) -> Attributed:
-    """Profile one run of the file, its first being for warming up."""
+    """Profile two runs of the file."""
     graph = load_graph(path)
     with tempfile.TemporaryDirectory(prefix="onnxlens-") as folder:
         saved = Path(folder) / "ran.onnx"
@@ -60,17 +63,16 @@ def attributed(path: Path, level: str) -> Attributed:
         optimised = onnx.load(saved, load_external_data=False)
     origins = origins_of(optimised, graph)
     durations: dict[str, float] = {}
-    lost = set()
-    for event, key in zip(events, match_events(optimised, events), strict=True):
+    matched = zip(events, match_events(optimised, events), own_times_us(events), strict=True)
+    for event, key, own_us in matched:
         if event["cat"] == "Node":
             origin = origins.get(key or "")
             owned = origin is not None and origin.module_path is not None
             kind = origin.kind if origin is not None and owned else "unattributed"
-            durations[kind] = durations.get(kind, 0) + event["dur"]
-            lost |= set() if owned else {event["name"]}
+            durations[kind] = durations.get(kind, 0) + own_us
     total = sum(durations.values())
     shares = {kind: duration / total for kind, duration in durations.items()}
-    return Attributed(len(origins), shares, len(lost), len(_astray(graph, list(origins.values()))))
+    return Attributed(len(origins), shares, len(_astray(graph, list(origins.values()))))
 
 
 def _astray(graph: Graph, origins: Sequence[Origin]) -> list[int]:
@@ -82,20 +84,25 @@ def _astray(graph: Graph, origins: Sequence[Origin]) -> list[int]:
 
 def rows(names: Sequence[str], side: int) -> Iterator[str]:
     """The table, row by row as it is measured."""
-    yield HEAD
-    yield "| --- " * 2 + "| --- " + "| ---: " * 7 + "|"
+    yield _line(COLUMNS)
+    yield _line(["---", *["---:"] * (len(COLUMNS) - 1)])
     for name in names:
         for opset in OPSETS:
             with tempfile.TemporaryDirectory(prefix="onnxlens-") as folder:
                 path = export_graph(name, folder, Settings(height=side, width=side, opset=opset)).onnx_path
-                for level in LEVELS:
-                    yield _row(name, opset, level, attributed(path, level))
+                found = {level: attributed(path, level) for level in LEVELS}
+            yield _line([name, opset, *_cells(found)])
 
 
-def _row(name: str, opset: int, level: str, found: Attributed) -> str:
-    kinds = [f"{found.shares.get(kind, 0):.1%}" for kind in ("fused", "layout", "inserted")]
-    cells = [name, opset, level, found.nodes, *kinds, f"{found.shares.get('unattributed', 0):.2%}"]
-    return f"| {' | '.join(map(str, cells))} | {found.unattributed_nodes} | {found.astray} |"
+def _cells(found: Mapping[str, Attributed]) -> Iterator[object]:
+    yield from (at.nodes for at in found.values())
+    yield from (f"{found['all'].shares.get(kind, 0):.1%}" for kind in ("fused", "layout", "inserted"))
+    yield from (f"{at.shares.get('unattributed', 0):.2%}" for at in found.values())
+    yield sum(at.astray for at in found.values())
+
+
+def _line(cells: Iterable[object]) -> str:
+    return f"| {' | '.join(map(str, cells))} |"
 
 
 def main() -> None:

@@ -4,8 +4,8 @@
 nodes, ``owners`` tells kind and module, and ``events`` joins them to the runtime's profile.
 """
 
-from onnxlens.profile.origins.events import match_events
+from onnxlens.profile.origins.events import match_events, own_times_us
 from onnxlens.profile.origins.owners import origins_of
 from onnxlens.profile.origins.records import Kind, Origin
 
-__all__ = ["Kind", "Origin", "match_events", "origins_of"]
+__all__ = ["Kind", "Origin", "match_events", "origins_of", "own_times_us"]

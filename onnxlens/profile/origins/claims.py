@@ -1,8 +1,8 @@
 """Which source nodes each node of the optimised graph computes.
 
 Every source node has one claimer at most. Claims are made in this order, the surest first: by node name, by
-the names of outputs, for what a twin computes as well, backwards for what ONNX Runtime fused before a node,
-forwards for what it fused behind it.
+the names of outputs, by weights, for what a twin computes as well, backwards for what ONNX Runtime fused
+before a node, forwards for what it fused behind it.
 """
 
 from __future__ import annotations
@@ -44,6 +44,7 @@ class Claims:
         self._by_node_name()
         self._aliases = self._known_by_another_name()
         self._by_output_name()
+        self._by_weight()
         self._of_twins()
         self._feeds = self._claimers_before()
         self._backwards(strictly=True)
@@ -115,6 +116,21 @@ class Claims:
                     for source in map(self.maker_of, node.outputs):
                         if source is not None and (not moves or self._moves(node, source)):
                             self._claim(index, source)
+
+    def _by_weight(self) -> None:
+        """What alone reads a weight goes to the node that alone reads it: a bias tells whose Add it is."""
+        users: dict[str, list[int]] = {}
+        for source, traced in enumerate(self._graph.nodes):
+            for value in traced.view.inputs:
+                if value is not None and value.name in self._graph.weights:
+                    users.setdefault(value.name, []).append(source)
+        readers: dict[str, list[int]] = {}
+        for index, node in enumerate(self._nodes):
+            for name in set(node.inputs) & set(users):
+                readers.setdefault(name, []).append(index)
+        for name, found in readers.items():
+            if len(found) == len(users[name]) == 1 and self._nodes[found[0]].op_type not in MOVING:
+                self._claim(found[0], users[name][0])
 
     def _of_twins(self) -> None:
         for twins in twins_of(self._graph):

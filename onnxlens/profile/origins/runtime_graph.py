@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
-from onnx import GraphProto, ModelProto, NodeProto
+from onnx import GraphProto, ModelProto
 
 from onnxlens.profile.loading.value_types import domain_of, prefix_of, subgraphs
 
@@ -36,8 +35,8 @@ class RuntimeNode:
     """A node that is run.
 
     Attributes:
-        key: unique: its name, after the body it stands in; its operator and output where the name is not its
-            alone.
+        key: its name, or its operator and output where it has none; after the body it stands in. Unique, as
+            the runtime refuses a graph that has a name twice.
         name: "" where it has none.
         inputs, outputs: names of values, as the source graph's views have them; none is "".
         prefix: of the body it stands in; "" outside any.
@@ -66,12 +65,11 @@ def _nodes(graph: GraphProto, prefix: str, outer: Mapping[str, str]) -> Iterator
     made = (name for node in graph.node for name in node.output)
     held = (value.name for values in (graph.input, graph.initializer) for value in values)
     known = {**outer, **{name: prefix + name for name in (*held, *made)}}
-    times = Counter(node.name for node in graph.node)
     for node in graph.node:
         for attribute, body in subgraphs(node):
             yield from _nodes(body, prefix_of(node, attribute, prefix), known)
         yield RuntimeNode(
-            key=prefix + _label(node, times),
+            key=prefix + (node.name or f"{node.op_type}:{next(filter(None, node.output), '')}"),
             name=node.name,
             op_type=node.op_type,
             domain=domain_of(node),
@@ -79,9 +77,3 @@ def _nodes(graph: GraphProto, prefix: str, outer: Mapping[str, str]) -> Iterator
             outputs=tuple(known[name] for name in node.output if name),
             prefix=prefix,
         )
-
-
-def _label(node: NodeProto, times: Mapping[str, int]) -> str:
-    if node.name and times[node.name] == 1:
-        return node.name
-    return f"{node.op_type}:{next(filter(None, node.output), '')}"
