@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from onnxlens.api import (
         annotate_picture,
+        bench_graph,
         check_graph,
         export_graph,
         flow_of,
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
         write_trace,
     )
     from onnxlens.errors import OnnxlensError
+    from onnxlens.specs.bench import BenchReport, BenchRequest
     from onnxlens.specs.graph import GraphSpec
     from onnxlens.specs.ledger import Ledger
     from onnxlens.specs.tensor import TensorSpec
@@ -33,6 +35,8 @@ if TYPE_CHECKING:
 __version__ = version("onnxlens")
 
 __all__ = [
+    "BenchReport",
+    "BenchRequest",
     "GraphSpec",
     "Job",
     "Ledger",
@@ -40,6 +44,7 @@ __all__ = [
     "Settings",
     "TensorSpec",
     "annotate_picture",
+    "bench_graph",
     "check_graph",
     "export_graph",
     "flow_of",
@@ -54,6 +59,8 @@ __all__ = [
 ]
 
 _HOMES = {
+    "BenchReport": "onnxlens.specs.bench",
+    "BenchRequest": "onnxlens.specs.bench",
     "GraphSpec": "onnxlens.specs.graph",
     "Ledger": "onnxlens.specs.ledger",
     "OnnxlensError": "onnxlens.errors",

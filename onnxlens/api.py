@@ -21,6 +21,7 @@ from onnxlens.targets import Job, Settings, Target, is_file, resolve, weight_sou
 if TYPE_CHECKING:
     from onnxlens.network_runs import Backend
     from onnxlens.profile.graph import Graph
+    from onnxlens.specs.bench import BenchReport, BenchRequest
     from onnxlens.specs.flow import FlowGraph
     from onnxlens.specs.graph import GraphSpec
     from onnxlens.specs.ledger import Ledger
@@ -213,7 +214,7 @@ def measure_graph(
     if parity:
         measured += measured_errors(check_graph(target, settings, provider=provider, progress=progress))
     if latency:
-        _require_weights(target, settings)
+        _require_weights(target, settings or Settings())
         with _loaded(target, settings, progress, "seeded") as graph:
             measured += measured_latency(graph, provider, progress)
     return measured
@@ -324,8 +325,8 @@ def check_graph(
     from onnxlens.comparison import against_pytorch, against_unoptimised
     from onnxlens.profile.loading import load_graph
 
-    _require_weights(target, settings)
     chosen = settings or Settings()
+    _require_weights(target, chosen)
     with _as_file(target, settings, "seeded", progress) as path:
         if reference == "pytorch":
             return against_pytorch(path, provider, tolerance, progress)
@@ -333,8 +334,42 @@ def check_graph(
         return against_unoptimised(graph, provider, tolerance, progress)
 
 
-def _require_weights(target: Target, settings: Settings | None) -> None:
-    if settings is not None and settings.weights == "none" and not is_file(target):
+def bench_graph(
+    target: Target,
+    settings: Settings | None = None,
+    request: BenchRequest | None = None,
+    progress: Progress = silent,
+) -> BenchReport:
+    """Time a graph in ONNX Runtime, and say which of its modules the time goes to.
+
+    The weights of a graph of the catalog are seeded unless the settings say otherwise.
+
+    Args:
+        target: what to run.
+        settings: how it is exported, where it is no file; how a file's dynamic sizes are fixed.
+        request: provider, runs, warm-ups, optimisation level, threads, and whether PyTorch is timed too; None
+            for ten runs after two on the CPU.
+        progress: told of what is going on.
+
+    Raises:
+        UsageError: the target or a setting cannot be used, or PyTorch was asked for without our manifest.
+        GraphError: the file cannot be read or run.
+        ToolError: the provider is not to be had, or no node runs on it.
+    """
+    from onnxlens.benching import bench
+    from onnxlens.profile.loading import load_graph
+    from onnxlens.profile.matrix_product import require_runnable
+    from onnxlens.specs.bench import BenchRequest
+
+    chosen, how = settings or Settings(), request or BenchRequest()
+    _require_weights(target, chosen)
+    require_runnable(how.provider, how.level)
+    with _as_file(target, settings, "seeded", progress) as path:
+        return bench(load_graph(path, chosen.shapes, chosen.dims, chosen.values), how, progress)
+
+
+def _require_weights(target: Target, settings: Settings) -> None:
+    if settings.weights == "none" and not is_file(target):
         raise UsageError(f"{target}: cannot run without weights; choose seeded ones or a checkpoint")
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 from types import MappingProxyType
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -19,6 +20,9 @@ from onnxlens.specs.manifest import ExportedGraph
 from onnxlens.specs.progress import Progress
 from onnxlens.specs.results import ParityReport
 from onnxlens.targets import resolve_again
+
+if TYPE_CHECKING:
+    from torch import nn
 
 TOLERANCES: Mapping[str, float] = MappingProxyType({"midas-dpt-hybrid": 1e-4})
 """Graphs whose float32 result is uncertain by more than ``DEFAULT_TOLERANCE``, by name.
@@ -59,10 +63,18 @@ def against_pytorch(path: Path, provider: str, tolerance: float | None, progress
 
 def pytorch_outputs(exported: ExportedGraph, inputs: Mapping[str, np.ndarray]) -> Mapping[str, np.ndarray]:
     """Run the module of an export, built again, with the weights in the file; it is freed on return."""
+    return run_module(rebuilt(exported), inputs, [tensor.name for tensor in exported.manifest.outputs])
+
+
+def rebuilt(exported: ExportedGraph) -> nn.Module:
+    """The module of an export, built again, with the weights in the file.
+
+    Raises:
+        CheckpointError: the weights are not there.
+    """
     weights = ExportedWeights(exported)
     spec = resolve_again(exported.manifest.origin, exported.manifest.settings)
-    module = filled(spec.build(device="meta"), weights)
-    return run_module(module, inputs, [tensor.name for tensor in spec.outputs])
+    return filled(spec.build(device="meta"), weights)
 
 
 def against_unoptimised(

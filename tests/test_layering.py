@@ -24,12 +24,14 @@ MAY_IMPORT: Mapping[str, frozenset[str]] = {
     "targets": SHARED | FOLDERS,
     "comparison": SHARED | FOLDERS | {"targets"},
     "measurements": SHARED | FOLDERS,
+    "benching": SHARED | FOLDERS | {"comparison"},
     "network_runs": SHARED | FOLDERS | {"targets"},
     "annotation": SHARED | FOLDERS | {"targets"},
     "main_job": SHARED | FOLDERS | {"staging", "targets", "comparison"},
     "api": SHARED
     | FOLDERS
-    | {"staging", "targets", "comparison", "measurements", "network_runs", "annotation", "main_job"},
+    | {"staging", "targets", "comparison", "measurements", "network_runs", "annotation"}
+    | {"main_job", "benching"},
     # It is made by the API, and called by scripts/ alone.
     "reference_report": SHARED | FOLDERS | {"api", "targets"},
     # The command line prints what reports make of results; all else goes through the API.

@@ -10,6 +10,7 @@ import click
 
 from onnxlens.cli.analysis import check, profile
 from onnxlens.cli.annotating import annotate
+from onnxlens.cli.benching import bench
 from onnxlens.cli.exporting import export, graphs
 from onnxlens.cli.ledger import ledger
 from onnxlens.cli.pictures import render
@@ -34,7 +35,7 @@ def cli() -> None:
     """
 
 
-for verb in (run_verb, graphs, export, profile, ledger, reconcile, check, render, annotate):
+for verb in (run_verb, graphs, export, profile, ledger, reconcile, check, bench, render, annotate):
     cli.add_command(verb)
 
 

@@ -1,8 +1,8 @@
-"""How long ONNX Runtime takes for one run of a graph."""
+"""How long one run of a graph takes."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from time import perf_counter
 from typing import TYPE_CHECKING
 
@@ -20,6 +20,8 @@ MAX_RUNS = 3
 BUDGET_S = 30.0
 """Runs are repeated while they are likely to fit into this."""
 
+PERCENTILES = (10, 50, 90)
+
 
 def time_runs(
     session: ort.InferenceSession, inputs: Mapping[str, np.ndarray], *, warm_up_s: float, provider: str
@@ -33,10 +35,35 @@ def time_runs(
         provider: of the session, for the result.
     """
     runs = max(1, min(MAX_RUNS, int(BUDGET_S / max(warm_up_s, 1e-9))))
-    seconds = []
-    for _ in range(runs):
-        start = perf_counter()
-        run(session, inputs)
-        seconds.append(perf_counter() - start)
-    p10, median, p90 = (float(value) for value in np.percentile(seconds, (10, 50, 90)))
+    p10, median, p90 = spread([_seconds(lambda: run(session, inputs)) for _ in range(runs)])
     return LatencyResult(median, p10, p90, warmup=1, runs=runs, provider=provider, device=provider)
+
+
+def time_calls(
+    call: Callable[[], object], *, warmup: int, runs: int, provider: str, device: str
+) -> LatencyResult:
+    """Time ``runs`` calls after ``warmup`` that are not counted.
+
+    Args:
+        call: one run, done when it returns: what a device works on is waited for.
+        warmup: calls before the clock starts.
+        runs: calls that are timed, one by one.
+        provider: what runs, for the result.
+        device: where it runs, for the result.
+    """
+    for _ in range(warmup):
+        call()
+    p10, median, p90 = spread([_seconds(call) for _ in range(runs)])
+    return LatencyResult(median, p10, p90, warmup, runs, provider, device)
+
+
+def spread(seconds: Sequence[float]) -> tuple[float, float, float]:
+    """The p10, the median and the p90, between samples by straight lines."""
+    p10, median, p90 = (float(value) for value in np.percentile(seconds, PERCENTILES))
+    return p10, median, p90
+
+
+def _seconds(call: Callable[[], object]) -> float:
+    start = perf_counter()
+    call()
+    return perf_counter() - start

@@ -15,13 +15,18 @@ def machine() -> Mapping[str, str]:
     """Processor, usable cores, memory, system, load, and the versions of what runs the networks."""
     return {
         "processor": _processor(),
-        "cores": str(len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()),
+        "cores": str(usable_cores()),
         "memory": f"{os.sysconf('SC_PAGE_SIZE') * os.sysconf('SC_PHYS_PAGES') / 2**30:.0f} GiB",
         "system": f"{platform.system()} {platform.machine()}, Python {platform.python_version()}",
         "load": f"{os.getloadavg()[0]:.1f} over the last minute",
         "torch": version("torch"),
         "onnxruntime": next(filter(None, map(_version, RUNTIME_PACKAGES)), "unknown"),
     }
+
+
+def usable_cores() -> int:
+    """The cores that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def _processor() -> str:

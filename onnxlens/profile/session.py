@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, nullcontext, redirect_stdout
+from io import StringIO
 from pathlib import Path
 
 import numpy as np
@@ -11,25 +13,56 @@ import onnxruntime as ort
 
 from onnxlens.errors import GraphError, ToolError
 
-PROVIDERS: Mapping[str, str] = {"cpu": "CPUExecutionProvider", "cuda": "CUDAExecutionProvider"}
+PROVIDERS: Mapping[str, str] = {
+    "cpu": "CPUExecutionProvider",
+    "cuda": "CUDAExecutionProvider",
+    "tensorrt": "TensorrtExecutionProvider",
+}
 
 SOURCE_PLACE = re.compile(r"\S*onnxruntime\S*\.(cc|h):\d+ .*?\) ")
 """A file, line and function of ONNX Runtime's own, which its messages begin with."""
 
+LEVELS: Mapping[str, ort.GraphOptimizationLevel] = {
+    "disabled": ort.GraphOptimizationLevel.ORT_DISABLE_ALL,
+    "basic": ort.GraphOptimizationLevel.ORT_ENABLE_BASIC,
+    "extended": ort.GraphOptimizationLevel.ORT_ENABLE_EXTENDED,
+    "all": ort.GraphOptimizationLevel.ORT_ENABLE_ALL,
+}
+"""How far ONNX Runtime rewrites a graph, least first."""
+
+WEIGHTS_APART = "session.optimized_model_external_initializers_file_name"
+"""Where a saved graph's weights go: it is itself a protobuf, which ends at 2 GB."""
+
 ERRORS_ONLY = 3
 """ONNX Runtime's log severity from which its own lines reach stderr."""
 
+WARNINGS_TOO, FATAL_ONLY = 2, 4
+"""Its own default, and what keeps its lines on libraries back that are not there."""
 
-def open_session(path: Path, provider: str = "cpu", *, optimised: bool = True) -> ort.InferenceSession:
+
+def open_session(
+    path: Path,
+    provider: str = "cpu",
+    *,
+    optimised: bool = True,
+    level: str = "all",
+    profile_prefix: Path | None = None,
+    optimised_path: Path | None = None,
+    threads: int | None = None,
+) -> ort.InferenceSession:
     """A session that really runs on ``provider``.
 
     Args:
         path: of the ``.onnx`` file.
         provider: one of ``PROVIDERS``.
         optimised: False turns every graph optimisation off.
+        level: one of ``LEVELS``.
+        profile_prefix: where to write the profile that ``end_profiling`` closes; a time and .json follow it.
+        optimised_path: where to save the graph that is really run; its weights lie beside it (``.data``).
+        threads: that one operator may use; None is ONNX Runtime's own choice.
 
     Raises:
-        ToolError: the provider is unknown or not to be had on this machine.
+        ToolError: the provider or level is unknown, or the provider is not to be had on this machine.
         GraphError: ONNX Runtime refuses the file.
     """
     if provider not in PROVIDERS:
@@ -37,21 +70,54 @@ def open_session(path: Path, provider: str = "cpu", *, optimised: bool = True) -
     wanted = PROVIDERS[provider]
     if wanted not in ort.get_available_providers():
         raise ToolError(f"provider {provider!r}: this onnxruntime has no {wanted}; install onnxruntime-gpu")
+    options = _options(level if optimised else "disabled", profile_prefix, optimised_path)
+    options.intra_op_num_threads = threads or 0
+    try:
+        with _libraries() if wanted != PROVIDERS["cpu"] else nullcontext():
+            session = ort.InferenceSession(str(path), options, providers=[wanted], enable_fallback=0)
+    except Exception as error:  # onnxruntime raises a class of its own per fault, with no other common base
+        if "RegisterTensorRTPlugins" in str(error):
+            raise _unavailable(provider, reason(error).rstrip(".")) from error
+        raise GraphError(f"{path}: ONNX Runtime refuses it: {reason(error)}") from error
+    if wanted not in session.get_providers():
+        raise _unavailable(provider, f"it fell back to {session.get_providers()[0]}")
+    return session
+
+
+@contextmanager
+def _libraries() -> Iterator[None]:
+    """A device's libraries, loaded from where pip puts them; what is missing shows when the session opens.
+
+    Both ONNX Runtime's own log and its Python code would print pages of what they did not find.
+    """
+    ort.set_default_logger_severity(FATAL_ONLY)
+    try:
+        with redirect_stdout(StringIO()):
+            ort.preload_dlls()
+        yield
+    finally:
+        ort.set_default_logger_severity(WARNINGS_TOO)
+
+
+def _unavailable(provider: str, why: str) -> ToolError:
+    return ToolError(
+        f"provider {provider!r} is not to be had: {why}; it needs its device, driver and libraries"
+    )
+
+
+def _options(level: str, profile_prefix: Path | None, optimised_path: Path | None) -> ort.SessionOptions:
+    if level not in LEVELS:
+        raise ToolError(f"level {level!r} is none of {', '.join(LEVELS)}")
     options = ort.SessionOptions()
     options.log_severity_level = ERRORS_ONLY
-    if not optimised:
-        options.graph_optimization_level = ort.GraphOptimizationLevel.ORT_DISABLE_ALL
-    try:
-        session = ort.InferenceSession(str(path), options, providers=[wanted])
-    except (
-        Exception
-    ) as error:  # onnxruntime raises a class of its own per fault, without a common base but this
-        raise GraphError(f"{path}: ONNX Runtime refuses it: {_reason(error)}") from error
-    if wanted not in session.get_providers():
-        raise ToolError(
-            f"provider {provider!r} fell back to {session.get_providers()[0]}; is there such a device here?"
-        )
-    return session
+    options.graph_optimization_level = LEVELS[level]
+    if profile_prefix is not None:
+        options.enable_profiling = True
+        options.profile_file_prefix = str(profile_prefix)
+    if optimised_path is not None:
+        options.optimized_model_filepath = str(optimised_path)
+        options.add_session_config_entry(WEIGHTS_APART, f"{optimised_path.name}.data")
+    return options
 
 
 def run(session: ort.InferenceSession, inputs: Mapping[str, np.ndarray]) -> Mapping[str, np.ndarray]:
@@ -66,11 +132,11 @@ def run(session: ort.InferenceSession, inputs: Mapping[str, np.ndarray]) -> Mapp
     try:
         values = session.run(names, fed)
     except Exception as error:  # as in open_session
-        raise GraphError(f"ONNX Runtime could not run the graph: {_reason(error)}") from error
+        raise GraphError(f"ONNX Runtime could not run the graph: {reason(error)}") from error
     return dict(zip(names, values, strict=True))
 
 
-def _reason(error: Exception) -> str:
+def reason(error: Exception) -> str:
     """What ONNX Runtime says, without its codes and the places in its own source."""
     line = str(error).strip().splitlines()[0]
     told = line.rpartition(" failed:")[2] or line

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from typing import TypeVar
+from collections.abc import Callable, Iterable, Sequence
+from typing import Protocol, TypeVar
 
 from onnxlens.reports.column import Column
 from onnxlens.reports.numbers import shapes, short_bytes, short_count
@@ -36,11 +36,9 @@ MODULE_WRITTEN: Column[ModuleCost] = bytes_column("written", lambda m: m.write_b
 MODULE_LIVE: Column[ModuleCost] = bytes_column("live", lambda m: m.live_bytes)
 
 
-def module_name(ledger: Ledger, *, nested: bool) -> Column[ModuleCost]:
+def module_column(ledger: Ledger, *, nested: bool) -> Column[ModuleCost]:
     """The module's path; for people set in by depth and relative to the module above, where ``nested``."""
-    return Column(
-        "module", lambda m: m.path, _indented(ledger) if nested else lambda m: m.path or ledger.graph
-    )
+    return Column("module", lambda m: m.path, module_name(ledger.modules, ledger.graph, nested=nested))
 
 
 def module_columns(ledger: Ledger, *, nested: bool) -> Sequence[Column[ModuleCost]]:
@@ -53,7 +51,7 @@ def module_columns(ledger: Ledger, *, nested: bool) -> Sequence[Column[ModuleCos
     """
     return (
         MODULE_ORDER,
-        module_name(ledger, nested=nested),
+        module_column(ledger, nested=nested),
         MODULE_CLASS,
         Column("in", lambda m: shapes(m.inputs), lambda m: shapes(m.inputs, 2)),
         Column("out", lambda m: shapes(m.outputs), lambda m: shapes(m.outputs, 2)),
@@ -108,16 +106,38 @@ def _status(node: NodeCost) -> str:
     return "; ".join([told, *runs])
 
 
-def _indented(ledger: Ledger) -> Callable[[ModuleCost], str]:
-    """The module's name within the one that contains it, set in by depth; the model's is the graph's."""
-    paths = {module.path for module in ledger.modules}
+class Placed(Protocol):
+    """A row that is a module."""
 
-    def name(module: ModuleCost) -> str:
+    @property
+    def path(self) -> str:
+        """Its dotted path; "" is the model."""
+        ...
+
+    @property
+    def depth(self) -> int:
+        """Levels below the model."""
+        ...
+
+
+Module = TypeVar("Module", bound=Placed)
+
+
+def module_name(modules: Iterable[Module], graph: str, *, nested: bool) -> Callable[[Module], str]:
+    """What a row calls its module: the path, or the name within the one that contains it, set in by depth.
+
+    The model's is the graph's.
+    """
+    if not nested:
+        return lambda module: module.path or graph
+    paths = {module.path for module in modules}
+
+    def name(module: Module) -> str:
         elements = module.path.split(".")
         above = next(
             (length for length in range(len(elements) - 1, 0, -1) if ".".join(elements[:length]) in paths), 0
         )
-        return "  " * module.depth + (".".join(elements[above:]) or ledger.graph)
+        return "  " * module.depth + (".".join(elements[above:]) or graph)
 
     return name
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from onnxlens.specs.bench import BenchReport
 from onnxlens.specs.codec import to_plain
 from onnxlens.specs.flow import FlowGraph
 from onnxlens.specs.graph import GraphSpec
@@ -39,6 +40,11 @@ def profile_document(ledger: Ledger, flow: FlowGraph) -> Document:
 def reconciliation_document(reconciliation: Reconciliation) -> Document:
     """Every operator type's count in every convention."""
     return {"schema": "onnxlens.reconciliation/1", **to_plain(reconciliation)}
+
+
+def bench_document(report: BenchReport) -> Document:
+    """Every time that was measured, exact, and why the machine was noisy if it was."""
+    return {"schema": "onnxlens.bench/1", **to_plain(report), "noise": list(report.noise)}
 
 
 def parity_document(report: ParityReport) -> Document:

@@ -7,7 +7,7 @@ from types import MappingProxyType
 
 from onnxlens.reports import columns
 from onnxlens.reports.column import Column
-from onnxlens.reports.numbers import short_count, short_seconds
+from onnxlens.reports.numbers import short_count, short_time
 from onnxlens.reports.peer_columns import count_and_share
 from onnxlens.specs.ledger import Ledger, ModuleCost
 
@@ -33,7 +33,7 @@ def _always(column: ModuleColumn) -> Callable[[Ledger], ModuleColumn]:
 LEDGER_COLUMNS: Mapping[str, Callable[[Ledger], ModuleColumn]] = MappingProxyType(
     {
         "order": _always(columns.MODULE_ORDER),
-        "path": lambda ledger: columns.module_name(ledger, nested=False),
+        "path": lambda ledger: columns.module_column(ledger, nested=False),
         "class": _always(columns.MODULE_CLASS),
         "depth": _always(Column("depth", lambda m: m.depth, right=True)),
         "macs": lambda ledger: count_and_share(ledger)[0],
@@ -50,7 +50,7 @@ LEDGER_COLUMNS: Mapping[str, Callable[[Ledger], ModuleColumn]] = MappingProxyTyp
             _measured("FLOPs/byte", lambda m: m.arithmetic_intensity, lambda figure: f"{figure:.1f}")
         ),
         "unknown_nodes": _always(columns.MODULE_UNKNOWN),
-        "latency_s": _always(_measured("latency", lambda m: m.latency_s, short_seconds)),
+        "latency_s": _always(_measured("latency", lambda m: m.latency_s, short_time)),
         "achieved_macs_per_s": _always(
             _measured("MACs/s", lambda m: m.achieved_macs_per_s, lambda figure: short_count(round(figure)))
         ),

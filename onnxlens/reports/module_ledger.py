@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import Any
 
 from onnxlens.errors import UsageError
-from onnxlens.reports.columns import module_name
+from onnxlens.reports.columns import module_column
 from onnxlens.reports.ledger_columns import FOR_PEOPLE, MEASURED_BY, ModuleColumn, present_columns
 from onnxlens.reports.ledger_query import LedgerQuery, Order
 from onnxlens.reports.tables import TableFormat, footer_of, heading_of, rendered
@@ -27,7 +27,7 @@ def module_ledger_table(ledger: Ledger, query: LedgerQuery, table_format: TableF
         chosen = query.columns or tuple(columns)
         return rendered(rows, [replace(columns[name], title=name) for name in chosen], "csv")
     if table_format == "table" and not query.where and query.sort is None:
-        columns = {**columns, "path": module_name(ledger, nested=True)}
+        columns = {**columns, "path": module_column(ledger, nested=True)}
     table = rendered(rows, [columns[name] for name in _for_people(ledger, query, columns)], table_format)
     bullet = "- " if table_format == "md" else ""
     footer = "\n".join(bullet + line for line in (*_chosen_lines(ledger, rows), *footer_of(ledger)))

@@ -7,7 +7,6 @@ from collections.abc import Sequence
 from onnxlens.specs.tensor import TensorSpec
 
 DECIMAL_STEPS = ((10**15, "P"), (10**12, "T"), (10**9, "G"), (10**6, "M"), (10**3, "k"))
-TIME_STEPS = ((1.0, "s"), (1e-3, "ms"), (1e-6, "µs"))
 BINARY_STEPS = ((2**40, "TiB"), (2**30, "GiB"), (2**20, "MiB"), (2**10, "KiB"))
 
 
@@ -27,15 +26,16 @@ def short_bytes(count: int) -> str:
     return f"{count} B"
 
 
-def short_seconds(seconds: float) -> str:
-    """``12.34 ms`` for 0.01234; what is under a nanosecond is ``0 s``."""
-    for step, unit in TIME_STEPS:
-        if round(seconds / step, 5) >= 1:
-            return f"{seconds / step:.2f} {unit}"
-    return f"{seconds * 1e9:.0f} ns" if seconds >= 1e-9 else "0 s"
+def short_time(seconds: float) -> str:
+    """``6.35 s``, ``124 ms``, ``12.4 ms``, ``1.2 us``."""
+    if seconds >= 0.9995:  # so that it is 1.00 s and not 1000 ms
+        return f"{seconds:.2f} s"
+    step, unit = (1e-3, "ms") if seconds >= 0.9995e-3 else (1e-6, "us")
+    count = seconds / step
+    return f"{count:.0f} {unit}" if count >= 100 else f"{count:.1f} {unit}"
 
 
-def share(part: int, whole: int) -> str:
+def share(part: float, whole: float) -> str:
     """``12.5 %``; ``<0.1 %`` for what would round to nothing; an empty text where there is no whole."""
     if not whole:
         return ""

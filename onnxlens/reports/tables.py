@@ -11,7 +11,7 @@ from tabulate import tabulate
 
 from onnxlens.reports.column import Cell, Column
 from onnxlens.reports.columns import module_columns, node_columns, operator_columns
-from onnxlens.reports.numbers import share, short_bytes, short_count, short_seconds
+from onnxlens.reports.numbers import share, short_bytes, short_count, short_time
 from onnxlens.reports.peer_columns import UNITS, reconciliation_columns
 from onnxlens.specs.graph import GraphSpec
 from onnxlens.specs.ledger import Ledger, Totals
@@ -187,7 +187,7 @@ def _measured(totals: Totals) -> list[str]:
     lines = []
     if totals.latency_s:
         rate = short_count(round(totals.macs / totals.latency_s))
-        lines.append(f"latency: {short_seconds(totals.latency_s)}, so {rate} MACs/s achieved")
+        lines.append(f"latency: {short_time(totals.latency_s)}, so {rate} MACs/s achieved")
     if totals.parity_error is not None:
         lines.append(f"error: {totals.parity_error:.2e} relative L2 at the outputs")
     return lines

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -10,7 +11,7 @@ import pytest
 import torch
 
 from onnxlens.reference_model import catalog
-from tests.cli.calls import onnxlens
+from tests.cli.calls import onnxlens, onnxlens_process
 from tests.export.tiny import TARGET
 
 
@@ -106,12 +107,12 @@ def test_a_file_that_is_no_graph_is_refused(
     assert_refused(tmp_path, message, verb, tmp_path / name, *out)
 
 
-@pytest.mark.parametrize("verb", ["profile", "check"])
+@pytest.mark.parametrize("verb", ["profile", "check", "bench"])
 def test_an_unknown_graph_is_refused_with_the_nearest_name(verb: str, tmp_path: Path) -> None:
     assert_refused(tmp_path, "unknown graph 'clip-txt': did you mean 'clip-text'", verb, "clip-txt")
 
 
-@pytest.mark.parametrize("verb", ["profile", "check"])
+@pytest.mark.parametrize("verb", ["profile", "check", "bench"])
 @pytest.mark.parametrize("option", [("--opset", "23"), ("--height", "64"), ("--weights", "none")])
 def test_settings_of_another_export_are_refused_for_a_file(
     verb: str, option: tuple[str, str], tiny: Path, tmp_path: Path
@@ -142,7 +143,7 @@ def test_sizes_that_do_not_fit_a_file_are_refused(
     assert_refused(tmp_path, message, verb, tiny, *options, *out)
 
 
-@pytest.mark.parametrize("verb", ["profile", "check"])
+@pytest.mark.parametrize("verb", ["profile", "check", "bench"])
 def test_sizes_of_a_file_are_refused_for_a_graph_of_the_catalog(verb: str, tmp_path: Path) -> None:
     message = (
         "hed: --shape, --dim and --value are for .onnx files; a graph takes --batch, --height and --width"
@@ -234,6 +235,11 @@ def test_without_graphviz_a_picture_is_refused_and_its_source_is_still_written(
         (("profile", "hed", "--format", "xml"), r"'xml' is not one of 'table', 'json', 'csv', 'md'"),
         (("profile", "hed", "--by", "layer"), r"'layer' is not one of 'module', 'op', 'node'"),
         (("profile", "hed", "clip-text"), r"unexpected extra argument"),
+        (("bench", "hed", "--runs", "0"), r"Invalid value for '--runs': 0 is not in the range"),
+        (("bench", "hed", "--threads", "0"), r"Invalid value for '--threads': 0 is not in the range"),
+        (("bench", "hed", "--level", "fast"), r"'fast' is not one of 'disabled', 'basic', 'extended', 'all'"),
+        (("bench", "hed", "--provider", "npu"), r"'npu' is not one of 'cpu', 'cuda', 'tensorrt'"),
+        (("bench", "hed", "--weights", "none"), r"hed: cannot run without weights; choose seeded ones"),
         (("check", "hed", "--against", "keras"), r"'keras' is not one of 'pytorch', 'unoptimised'"),
     ],
 )
@@ -241,3 +247,13 @@ def test_a_wrong_command_line_is_refused_with_the_page_that_helps(
     arguments: tuple[str, ...], message: str, tmp_path: Path
 ) -> None:
     assert_refused(tmp_path, message, *arguments)
+
+
+@pytest.mark.skipif(shutil.which("nvidia-smi") is not None, reason="this machine may have a CUDA device")
+@pytest.mark.parametrize("provider", ["cuda", "tensorrt"])
+def test_a_provider_without_its_device_is_one_line_whatever_onnx_runtime_prints(
+    provider: str, tiny: Path
+) -> None:
+    outcome = onnxlens_process("bench", tiny, "--provider", provider)
+    assert (outcome.code, outcome.out) == (2, "")
+    assert re.fullmatch(f"onnxlens: provider '{provider}' is not to be had: [^\\n]+\\n", outcome.err)

@@ -1,25 +1,16 @@
-"""What the tests of this folder share: exports without weights, and a quicker exporter."""
+"""What the tests of this folder share: exports without weights."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from functools import cache
 
 import pytest
-from torch.onnx._internal.exporter._registration import ONNXRegistry
 
 from onnxlens import api
 from onnxlens.specs.ledger import Ledger
 
 LedgerOf = Callable[[str, int], Ledger]
-
-
-@pytest.fixture(scope="session")
-def one_registry() -> Iterator[None]:
-    """PyTorch reads its 500 translations of operators anew for every export: half of a small one's time."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(ONNXRegistry, "from_torchlib", staticmethod(cache(ONNXRegistry.from_torchlib)))
-        yield
 
 
 @pytest.fixture(scope="session")

@@ -1,14 +1,16 @@
 from __future__ import annotations
 
+import json
 import shutil
 from pathlib import Path
 
 import numpy as np
+import onnx
 import onnxruntime as ort
 import pytest
 
 from onnxlens.errors import GraphError, ToolError
-from onnxlens.profile.session import open_session, run
+from onnxlens.profile.session import LEVELS, open_session, run
 from tests.profile.models import far_weight, op, save, value
 
 
@@ -40,22 +42,51 @@ def test_unoptimised_turns_every_optimisation_off(difference: Path) -> None:
     assert fast.get_session_options().graph_optimization_level != level
 
 
+@pytest.mark.parametrize(("threads", "told"), [(None, 0), (1, 1), (3, 3)])
+def test_threads_are_the_sessions_and_none_is_its_own_choice(
+    difference: Path, threads: int | None, told: int
+) -> None:
+    assert open_session(difference, threads=threads).get_session_options().intra_op_num_threads == told
+
+
+def test_a_level_is_the_sessions_and_an_unknown_one_is_refused(difference: Path) -> None:
+    for level, wanted in LEVELS.items():
+        options = open_session(difference, level=level).get_session_options()
+        assert options.graph_optimization_level == wanted
+    with pytest.raises(ToolError, match="level 'fast' is none of disabled, basic, extended, all"):
+        open_session(difference, level="fast")
+
+
+@pytest.mark.parametrize("level", LEVELS)
+def test_the_graph_that_runs_and_its_profile_are_written_where_asked(difference: Path, level: str) -> None:
+    saved = difference.with_name("saved.onnx")
+    prefix = difference.with_name("times")
+    session = open_session(difference, level=level, profile_prefix=prefix, optimised_path=saved)
+    run(session, INPUTS)
+    profile = Path(session.end_profiling())
+    assert profile.parent == prefix.parent and profile.name.startswith("times")
+    ran = [event["args"] for event in json.loads(profile.read_text()) if event["cat"] == "Node"]
+    assert {args["op_name"] for args in ran} == {node.op_type for node in onnx.load(saved).graph.node}
+
+
 def test_the_cpu_session_runs_on_the_cpu_alone(difference: Path) -> None:
     assert open_session(difference).get_providers() == ["CPUExecutionProvider"]
 
 
 def test_an_unknown_provider_is_refused_with_the_known_ones(difference: Path) -> None:
-    with pytest.raises(ToolError, match="provider 'npu' is none of cpu, cuda"):
+    with pytest.raises(ToolError, match="provider 'npu' is none of cpu, cuda, tensorrt"):
         open_session(difference, "npu")
 
 
 @pytest.mark.skipif(shutil.which("nvidia-smi") is not None, reason="this machine may have a CUDA device")
-def test_cuda_without_a_device_is_an_error_and_not_a_silent_run_on_the_cpu(
-    difference: Path, capfd: pytest.CaptureFixture[str]
+@pytest.mark.parametrize("provider", ["cuda", "tensorrt"])
+def test_a_device_that_is_not_there_is_an_error_and_not_a_silent_run_on_the_cpu(
+    provider: str, difference: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    with pytest.raises(ToolError, match="provider 'cuda'") as raised:
-        open_session(difference, "cuda")
+    with pytest.raises(ToolError, match=f"provider '{provider}'") as raised:
+        open_session(difference, provider)
     assert "\n" not in str(raised.value)
+    assert capfd.readouterr() == ("", "")  # ONNX Runtime would print pages of the libraries it did not find
 
 
 def test_a_broken_file_is_an_error_of_one_line(tmp_path: Path) -> None:

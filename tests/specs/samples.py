@@ -2,6 +2,15 @@
 
 from __future__ import annotations
 
+from onnxlens.specs.bench import (
+    BenchReport,
+    MatrixProduct,
+    MemoryUse,
+    ModuleTime,
+    NodeTime,
+    OperatorTime,
+    Timed,
+)
 from onnxlens.specs.flow import FlowEdge, FlowGraph, FlowNode
 from onnxlens.specs.hardware import HardwareSpec
 from onnxlens.specs.ledger import Ledger, ModuleCost, NodeCost, Totals
@@ -113,4 +122,39 @@ HARDWARE = HardwareSpec(
     dram_bytes_per_s=1e11,
     sources={"peak_macs_per_s": "data sheet", "dram_bytes_per_s": "data sheet", "mac_array": "data sheet"},
     mac_array=(16, 32),
+)
+
+CONV_TIME = Timed(0.1, 0.08, 0.12, 100, 1000.0, 0.5)
+STRAY_TIME = Timed(0.02, 0.01, 0.03)
+BENCH = BenchReport(
+    graph="edge",
+    source="edge.onnx",
+    opset=18,
+    weights="seeded",
+    attribution="metadata",
+    provider="cpu",
+    device="a processor",
+    level="all",
+    threads=2,
+    dtype="float32",
+    machine={"cores": "2", "load": "1.0"},
+    load_before=1.0,
+    load_after=1.5,
+    latency=LatencyResult(0.2, 0.18, 0.22, 1, 5, "cpu", "a processor"),
+    profiled=LatencyResult(0.2, 0.18, 0.22, 1, 5, "cpu", "a processor", 0.25),
+    node_sum_s=0.12,
+    layout_share=0.1,
+    matrix_product=MatrixProduct(2000.0, 8, "float32"),
+    memory=MemoryUse("in the arena", 1024),
+    modules=(
+        ModuleTime("", "Edge", 0, 1, CONV_TIME, 0.01),
+        ModuleTime("conv", "Conv2d", 1, 1, CONV_TIME, 0.01),
+    ),
+    operators=(OperatorTime("Conv", 1, CONV_TIME), OperatorTime("Split", 1, STRAY_TIME)),
+    nodes=(
+        NodeTime("conv_nchwc", "Conv", "fused", ("conv", "relu"), CONV_TIME, "conv"),
+        NodeTime("split", "Split", "unknown", (), STRAY_TIME),
+    ),
+    eager=LatencyResult(0.3, 0.2, 0.4, 1, 5, "torch", "a processor"),
+    notes=("torch.compile did not work here",),
 )

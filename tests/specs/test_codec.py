@@ -21,6 +21,7 @@ WRITTEN = (
     samples.PARITY,
     samples.LATENCY,
     samples.HARDWARE,
+    samples.BENCH,
     samples.IMAGE,
 )
 

@@ -13,6 +13,7 @@ from jsonschema import Draft202012Validator
 
 from onnxlens import api
 from onnxlens.reports.documents import (
+    bench_document,
     catalog_document,
     parity_document,
     profile_document,
@@ -22,6 +23,15 @@ from onnxlens.reports.documents import (
 from onnxlens.reports.ledger_columns import LEDGER_COLUMNS
 from onnxlens.reports.ledger_query import LedgerQuery
 from onnxlens.reports.module_ledger import ledger_document
+from onnxlens.specs.bench import (
+    BenchRequest,
+    MatrixProduct,
+    MemoryUse,
+    ModuleTime,
+    NodeTime,
+    OperatorTime,
+    Timed,
+)
 from onnxlens.specs.codec import to_text
 from onnxlens.specs.flow import FlowEdge, FlowGraph, FlowNode
 from onnxlens.specs.ledger import ModuleCost, NodeCost, OperatorCost
@@ -35,7 +45,7 @@ from tests.export.tiny import TARGET
 from tests.specs import samples
 
 SCHEMAS = Path(__file__).parents[2] / "docs" / "schemas"
-KINDS = ("profile", "ledger", "reconciliation", "parity", "catalog", "manifest", "summary")
+KINDS = ("profile", "ledger", "reconciliation", "parity", "bench", "catalog", "manifest", "summary")
 
 
 def schema(kind: str) -> dict[str, Any]:
@@ -60,6 +70,7 @@ def documents(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
         "ledger": to_text(ledger_document(api.ledger_of(exported.onnx_path), LedgerQuery())),
         "reconciliation": to_text(reconciliation_document(api.reconcile_graph(exported.onnx_path))),
         "parity": to_text(parity_document(api.check_graph(exported.onnx_path))),
+        "bench": to_text(bench_document(api.bench_graph(exported.onnx_path, request=BenchRequest(runs=2)))),
         "catalog": to_text(catalog_document(api.list_graphs())),
         "manifest": exported.manifest_path.read_text(encoding="utf-8"),
         "summary": to_text(summary_document(run)),
@@ -123,6 +134,16 @@ MUTILATIONS: tuple[tuple[str, tuple[str | int, ...], Any], ...] = (
     ("parity", ("passed",), "yes"),
     ("parity", ("outputs", 0, "tolerance"), 0),
     ("parity", ("outputs", 0, "cosine"), 2),
+    ("bench", ("provider",), "npu"),
+    ("bench", ("threads",), 0),
+    ("bench", ("layout_share",), 1.5),
+    ("bench", ("latency", "runs"), 0),
+    ("bench", ("matrix_product", "macs_per_s"), 0),
+    ("bench", ("modules",), []),
+    ("bench", ("modules", 0, "time", "median_s"), "fast"),
+    ("bench", ("operators", 0, "nodes"), 0),
+    ("bench", ("nodes", 0, "kind"), "guessed"),
+    ("bench", ("noise",), "none"),
     ("catalog", ("graphs",), []),
     ("catalog", ("graphs", 0, "family"), "gan"),
     ("catalog", ("graphs", 0, "min_size"), 0),
@@ -171,6 +192,13 @@ def test_a_ledgers_schema_knows_its_columns_and_measured_figures() -> None:
     assert complaints("ledger", document) == []
 
 
+def test_pytorchs_times_and_a_node_without_a_module_are_in_the_schema() -> None:
+    document = json.loads(to_text(bench_document(samples.BENCH)))
+    assert document["eager"]["median_s"] == 0.3
+    assert "module_path" not in document["nodes"][1]
+    assert complaints("bench", document) == []
+
+
 @pytest.mark.parametrize("convention", ["onnx-tool", "fvcore", "thop"])
 def test_a_document_in_a_peers_convention_is_in_the_schema(convention: Convention) -> None:
     ledger, flow = api.profile_with_flow(TARGET, convention=convention)
@@ -206,6 +234,13 @@ def test_a_graph_that_failed_or_differs_is_in_the_schema_and_must_say_why() -> N
         ("profile", "flow_node", FlowNode),
         ("profile", "flow_edge", FlowEdge),
         ("parity", "output", ParityResult),
+        ("bench", "latency", LatencyResult),
+        ("bench", "timed", Timed),
+        ("bench", "module", ModuleTime),
+        ("bench", "operator", OperatorTime),
+        ("bench", "node", NodeTime),
+        ("bench", "matrix_product", MatrixProduct),
+        ("bench", "memory", MemoryUse),
         ("manifest", "state_tensor", StateTensor),
         ("manifest", None, Manifest),
         ("summary", "graph", GraphSummary),

@@ -10,6 +10,7 @@ import pytest
 from torch import nn
 
 from onnxlens.errors import GraphError, ParityError, UsageError
+from onnxlens.specs.bench import BenchReport, BenchRequest, MatrixProduct, Timed
 from onnxlens.specs.graph import CheckpointScope, GraphSpec
 from onnxlens.specs.ledger import NodeCost
 from onnxlens.specs.tensor import TensorSpec, dtype_name, storage_bytes
@@ -24,8 +25,33 @@ GRAPH = GraphSpec(
     input_ranges={"image": (0, 1)},
 )
 
+BENCH, STRAY = samples.BENCH, samples.BENCH.nodes[1]
+
+
+def unattributed(share: float | None) -> BenchReport:
+    return replace(BENCH, profiled=replace(BENCH.profiled, unattributed=share))
+
+
 REFUSED: tuple[tuple[str, Callable[[], Any], type[Exception], str], ...] = (
     ("negative", lambda: TensorSpec("x", "int8", (2, -1)), ValueError, r"dimension -1 of \(2, -1\)"),
+    ("no runs", lambda: BenchRequest(runs=0), UsageError, "runs is 0; give at least 1"),
+    ("no warm-ups", lambda: BenchRequest(warmup=-1), UsageError, "warmup is -1; give at least 0"),
+    ("no threads", lambda: BenchRequest(threads=0), UsageError, "threads is 0; give at least 1"),
+    ("descending", lambda: Timed(0.1, 0.2, 0.3), UsageError, "percentiles 0.2, 0.1, 0.3 s do not ascend"),
+    ("negative MACs", lambda: Timed(0.1, 0.1, 0.1, -1), UsageError, "-1 MACs; a count is not negative"),
+    ("rate of nothing", lambda: Timed(0.1, 0.1, 0.1, 0, 5.0, 0.5), UsageError, r"5.0 MACs/s of 0 MACs"),
+    ("no share", lambda: Timed(0.1, 0.1, 0.1, 1, 10.0), UsageError, "of 1 MACs, None of the best"),
+    ("no best", lambda: MatrixProduct(0.0, 8, "float32"), UsageError, "expected more than 0"),
+    ("kind", lambda: replace(STRAY, kind="odd"), UsageError, "kind 'odd' is none of node, fused, layout"),
+    ("layout", lambda: replace(BENCH, layout_share=1.1), UsageError, "out of 0 to 1"),
+    ("no unattributed", lambda: unattributed(None), UsageError, "shares of the node time are missing"),
+    ("hidden stray", lambda: unattributed(0.0), UsageError, "nodes without a module, and no time is unat"),
+    (
+        "no such module",
+        lambda: replace(BENCH, nodes=(replace(STRAY, module_path="x"),)),
+        UsageError,
+        "no row of module 'x'",
+    ),
     ("nameless", lambda: TensorSpec("x", "int8", ("",)), ValueError, "is not a size or a symbol"),
     ("family", lambda: replace(GRAPH, family="gan"), UsageError, "family 'gan' is none of annotator"),
     ("twice", lambda: replace(GRAPH, outputs=(samples.IMAGE,)), UsageError, "tensor 'image' is named twice"),
