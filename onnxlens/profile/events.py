@@ -60,7 +60,8 @@ def node_runs(events: Sequence[Event], keys: Sequence[str | None], warmup: int) 
     """The time of every node in every run after the first ``warmup``, in the order in which they ran.
 
     Nodes run one after the other; one that starts before another has ended runs inside it, in a branch or a
-    body, and its time is taken off the outer one's, so that nothing counts twice.
+    body, and its time is taken off the outer one's, so that nothing counts twice. If it is not known which
+    node that is, its time stays the outer one's.
 
     Args:
         events: of the profile.
@@ -79,9 +80,7 @@ def node_runs(events: Sequence[Event], keys: Sequence[str | None], warmup: int) 
         key=lambda pair: (pair[0]["ts"], -pair[0]["dur"]),
     )
     for place, (start, end) in enumerate(spans[warmup:]):
-        inside = [(event, key) for event, key in kernels if start <= event["ts"] < end]
-        own = _own_times([event for event, _ in inside])
-        for (event, key), own_us in zip(inside, own, strict=True):
+        for event, key, own_us in _own_times([it for it in kernels if start <= it[0]["ts"] < end]):
             name = str(event["name"]).removesuffix(SUFFIX) if key is None else key
             identity = (name, key is not None, str(event["args"]["op_name"]))
             times = seconds.setdefault(identity, [0.0] * (len(spans) - warmup))
@@ -89,17 +88,26 @@ def node_runs(events: Sequence[Event], keys: Sequence[str | None], warmup: int) 
     return tuple(NodeRuns(*identity, tuple(times)) for identity, times in seconds.items())
 
 
-def _own_times(events: Sequence[Event]) -> Sequence[int]:
+def _own_times(kernels: Sequence[tuple[Event, str | None]]) -> Sequence[tuple[Event, str | None, int]]:
     """Microseconds of each event less those of the events right inside it; they are sorted by start."""
-    own = [int(event["dur"]) for event in events]
+    counted: list[tuple[Event, str | None]] = []
+    own: list[int] = []
     around: list[int] = []
-    for place, event in enumerate(events):
-        while around and event["ts"] >= events[around[-1]]["ts"] + events[around[-1]]["dur"]:
+    for event, key in kernels:
+        while around and event["ts"] >= _end(counted[around[-1]][0]):
             around.pop()
+        if around and key is None:
+            continue
         if around:
             own[around[-1]] = max(0, own[around[-1]] - int(event["dur"]))
-        around.append(place)
-    return own
+        around.append(len(counted))
+        counted.append((event, key))
+        own.append(int(event["dur"]))
+    return [(event, key, us) for (event, key), us in zip(counted, own, strict=True)]
+
+
+def _end(event: Event) -> int:
+    return int(event["ts"]) + int(event["dur"])
 
 
 def nodes_by_provider(events: Sequence[Event]) -> Mapping[str, int]:

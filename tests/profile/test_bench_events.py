@@ -84,6 +84,18 @@ def test_what_runs_inside_a_node_is_taken_off_it_and_counts_once() -> None:
     assert sum(times[0] for times in got.values()) == 100 + 7
 
 
+def test_what_runs_inside_a_node_and_cannot_be_told_stays_that_nodes_time() -> None:
+    # of 50 us, 20 are of something unknown, in which a known node runs for 5
+    events = [
+        kernel("if", 110, 50, "If"),
+        kernel("what", 112, 20),
+        kernel("y", 114, 5),
+        span(100, 90),
+    ]
+    ran = node_runs(events, ["if", None, "y", None], 0)
+    assert [(node.node, round(node.seconds[0] * 1e6)) for node in ran] == [("if", 45), ("y", 5)]
+
+
 def test_a_node_without_a_key_keeps_its_name_and_is_not_known() -> None:
     events = run_at(100, 10, 20)
     ran = node_runs(events, ["the first", None, None], 0)
