@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from onnxlens.api import (
         annotate_picture,
         check_graph,
+        check_layers,
         export_graph,
         flow_of,
         list_graphs,
@@ -25,19 +26,21 @@ if TYPE_CHECKING:
     from onnxlens.specs.graph import GraphSpec
     from onnxlens.specs.ledger import Ledger
     from onnxlens.specs.tensor import TensorSpec
-    from onnxlens.targets import Job, Settings
+    from onnxlens.targets import Job, LayerRequest, Settings
 
 __version__ = version("onnxlens")
 
 __all__ = [
     "GraphSpec",
     "Job",
+    "LayerRequest",
     "Ledger",
     "OnnxlensError",
     "Settings",
     "TensorSpec",
     "annotate_picture",
     "check_graph",
+    "check_layers",
     "export_graph",
     "flow_of",
     "list_graphs",
@@ -49,6 +52,7 @@ __all__ = [
 
 _HOMES = {
     "GraphSpec": "onnxlens.specs.graph",
+    "LayerRequest": "onnxlens.targets",
     "Ledger": "onnxlens.specs.ledger",
     "OnnxlensError": "onnxlens.errors",
     "Job": "onnxlens.targets",

@@ -16,13 +16,14 @@ from typing import TYPE_CHECKING
 from onnxlens.errors import ToolError, UsageError
 from onnxlens.specs.progress import Progress, Watch, silent, unwatched
 from onnxlens.staging import staged
-from onnxlens.targets import Job, Settings, Target, is_file, resolve, weight_source
+from onnxlens.targets import Job, LayerRequest, Settings, Target, is_file, resolve, weight_source
 
 if TYPE_CHECKING:
     from onnxlens.network_runs import Backend
     from onnxlens.profile.graph import Graph
     from onnxlens.specs.flow import FlowGraph
     from onnxlens.specs.graph import GraphSpec
+    from onnxlens.specs.layers import LayerReport
     from onnxlens.specs.ledger import Ledger
     from onnxlens.specs.manifest import ExportedGraph
     from onnxlens.specs.peers import Convention, Reconciliation
@@ -242,14 +243,48 @@ def check_graph(
     from onnxlens.comparison import against_pytorch, against_unoptimised
     from onnxlens.profile.loading import load_graph
 
-    if settings is not None and settings.weights == "none" and not is_file(target):
-        raise UsageError(f"{target}: cannot run without weights; choose seeded ones or a checkpoint")
+    _require_weights(target, settings)
     chosen = settings or Settings()
     with _as_file(target, settings, "seeded", progress) as path:
         if reference == "pytorch":
             return against_pytorch(path, provider, tolerance, progress)
         graph = load_graph(path, chosen.shapes, chosen.dims, chosen.values)
         return against_unoptimised(graph, provider, tolerance, progress)
+
+
+def check_layers(
+    target: Target,
+    settings: Settings | None = None,
+    request: LayerRequest | None = None,
+    progress: Progress = silent,
+) -> LayerReport:
+    """Run a graph in ONNX Runtime and in PyTorch; compare what every module inherits, hands on, and adds.
+
+    Args:
+        target: what to compare; a file needs our manifest beside it.
+        settings: how it is exported, where it is no file.
+        request: provider, tolerance, memory, samples, and what to do at the first module over the tolerance.
+        progress: told of what is going on.
+
+    Raises:
+        UsageError: the target, a setting or the memory cannot be used.
+        GraphError: the file cannot be read, has no PyTorch side, or names no modules.
+        ParityError: PyTorch gives other tensors in two runs, or the guilty module cannot be written.
+    """
+    from onnxlens.layer_comparison import layers_against_pytorch
+
+    _require_weights(target, settings)
+    chosen = request or LayerRequest()
+    with _as_file(target, settings, "seeded", progress) as path:
+        if chosen.reproduce is None:
+            return layers_against_pytorch(path, chosen, progress)
+        with staged(chosen.reproduce) as stage:
+            return layers_against_pytorch(path, replace(chosen, reproduce=stage), progress)
+
+
+def _require_weights(target: Target, settings: Settings | None) -> None:
+    if settings is not None and settings.weights == "none" and not is_file(target):
+        raise UsageError(f"{target}: cannot run without weights; choose seeded ones or a checkpoint")
 
 
 @contextmanager

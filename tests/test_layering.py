@@ -23,10 +23,13 @@ MAY_IMPORT: Mapping[str, frozenset[str]] = {
     # Composing the folders takes several files; none of the folders knows them.
     "targets": SHARED | FOLDERS,
     "comparison": SHARED | FOLDERS | {"targets"},
+    "layer_comparison": SHARED | FOLDERS | {"targets", "comparison"},
     "network_runs": SHARED | FOLDERS | {"targets"},
     "annotation": SHARED | FOLDERS | {"targets"},
     "main_job": SHARED | FOLDERS | {"staging", "targets", "comparison"},
-    "api": SHARED | FOLDERS | {"staging", "targets", "comparison", "network_runs", "annotation", "main_job"},
+    "api": SHARED
+    | FOLDERS
+    | {"staging", "targets", "comparison", "layer_comparison", "network_runs", "annotation", "main_job"},
     # It is made by the API, and called by scripts/ alone.
     "reference_report": SHARED | FOLDERS | {"api", "targets"},
     # The command line prints what reports make of results; all else goes through the API.

@@ -19,14 +19,20 @@ SOURCE_PLACE = re.compile(r"\S*onnxruntime\S*\.(cc|h):\d+ .*?\) ")
 ERRORS_ONLY = 3
 """ONNX Runtime's log severity from which its own lines reach stderr."""
 
+WEIGHTS_FOLDER = "session.model_external_initializers_file_folder_path"
+"""Where external weights of a model that comes from memory lie."""
 
-def open_session(path: Path, provider: str = "cpu", *, optimised: bool = True) -> ort.InferenceSession:
+
+def open_session(
+    path: Path, provider: str = "cpu", *, optimised: bool = True, model: bytes | None = None
+) -> ort.InferenceSession:
     """A session that really runs on ``provider``.
 
     Args:
         path: of the ``.onnx`` file.
         provider: one of ``PROVIDERS``.
         optimised: False turns every graph optimisation off.
+        model: what to open in the file's stead, serialised: something made of it, with its external weights.
 
     Raises:
         ToolError: the provider is unknown or not to be had on this machine.
@@ -41,8 +47,10 @@ def open_session(path: Path, provider: str = "cpu", *, optimised: bool = True) -
     options.log_severity_level = ERRORS_ONLY
     if not optimised:
         options.graph_optimization_level = ort.GraphOptimizationLevel.ORT_DISABLE_ALL
+    if model is not None:
+        options.add_session_config_entry(WEIGHTS_FOLDER, str(path.parent))
     try:
-        session = ort.InferenceSession(str(path), options, providers=[wanted])
+        session = ort.InferenceSession(str(path) if model is None else model, options, providers=[wanted])
     except (
         Exception
     ) as error:  # onnxruntime raises a class of its own per fault, without a common base but this

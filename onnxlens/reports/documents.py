@@ -8,6 +8,7 @@ from typing import Any
 from onnxlens.specs.codec import to_plain
 from onnxlens.specs.flow import FlowGraph
 from onnxlens.specs.graph import GraphSpec
+from onnxlens.specs.layers import LayerReport
 from onnxlens.specs.ledger import Ledger
 from onnxlens.specs.peers import Reconciliation
 from onnxlens.specs.results import ParityReport
@@ -44,6 +45,12 @@ def reconciliation_document(reconciliation: Reconciliation) -> Document:
 def parity_document(report: ParityReport) -> Document:
     """Every output's errors, and the verdict."""
     return {"schema": "onnxlens.parity/1", **to_plain(report), "passed": report.passed}
+
+
+def layers_document(report: LayerReport) -> Document:
+    """Every module's errors in execution order, the verdict, and the guilty module's path if there is one."""
+    guilty = {} if report.guilty is None else {"guilty": report.guilty.path}
+    return {"schema": "onnxlens.layers/1", **to_plain(report), "passed": report.passed, **guilty}
 
 
 def summary_document(summary: RunSummary) -> Document:
