@@ -14,6 +14,7 @@ from jsonschema import Draft202012Validator
 from onnxlens import api
 from onnxlens.reports.documents import (
     catalog_document,
+    layers_document,
     parity_document,
     profile_document,
     reconciliation_document,
@@ -21,6 +22,7 @@ from onnxlens.reports.documents import (
 )
 from onnxlens.specs.codec import to_text
 from onnxlens.specs.flow import FlowEdge, FlowGraph, FlowNode
+from onnxlens.specs.layers import LayerParity
 from onnxlens.specs.ledger import ModuleCost, NodeCost, OperatorCost
 from onnxlens.specs.manifest import Manifest, StateTensor
 from onnxlens.specs.peers import Convention, PeerCost, ReconciledOperator
@@ -32,7 +34,7 @@ from tests.export.tiny import TARGET
 from tests.specs import samples
 
 SCHEMAS = Path(__file__).parents[2] / "docs" / "schemas"
-KINDS = ("profile", "reconciliation", "parity", "catalog", "manifest", "summary")
+KINDS = ("profile", "reconciliation", "parity", "layers", "catalog", "manifest", "summary")
 
 
 def schema(kind: str) -> dict[str, Any]:
@@ -56,6 +58,7 @@ def documents(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
         "profile": to_text(profile_document(*api.profile_with_flow(exported.onnx_path))),
         "reconciliation": to_text(reconciliation_document(api.reconcile_graph(exported.onnx_path))),
         "parity": to_text(parity_document(api.check_graph(exported.onnx_path))),
+        "layers": to_text(layers_document(api.check_layers(exported.onnx_path))),
         "catalog": to_text(catalog_document(api.list_graphs())),
         "manifest": exported.manifest_path.read_text(encoding="utf-8"),
         "summary": to_text(summary_document(run)),
@@ -112,6 +115,11 @@ MUTILATIONS: tuple[tuple[str, tuple[str | int, ...], Any], ...] = (
     ("parity", ("passed",), "yes"),
     ("parity", ("outputs", 0, "tolerance"), 0),
     ("parity", ("outputs", 0, "cosine"), 2),
+    ("layers", ("tolerance",), 0),
+    ("layers", ("samples",), 0),
+    ("layers", ("layers", 0, "kind"), "box"),
+    ("layers", ("layers", 0, "verdict"), "guilty"),
+    ("layers", ("layers", 0, "introduced"), -1),
     ("catalog", ("graphs",), []),
     ("catalog", ("graphs", 0, "family"), "gan"),
     ("catalog", ("graphs", 0, "min_size"), 0),
@@ -186,6 +194,7 @@ def test_a_graph_that_failed_or_differs_is_in_the_schema_and_must_say_why() -> N
         ("profile", "flow_node", FlowNode),
         ("profile", "flow_edge", FlowEdge),
         ("parity", "output", ParityResult),
+        ("layers", "layer", LayerParity),
         ("manifest", "state_tensor", StateTensor),
         ("manifest", None, Manifest),
         ("summary", "graph", GraphSummary),
@@ -200,3 +209,12 @@ def test_a_schema_names_the_fields_of_the_spec_it_describes(
     described = content if definition is None else content["$defs"][definition]
     assert set(described["properties"]) == {field.name for field in fields(spec)}
     assert described["additionalProperties"] is False
+
+
+def test_a_guilty_layer_and_an_infinite_error_are_in_the_schema() -> None:
+    document = json.loads(to_text(layers_document(samples.LAYERS)))
+    assert (document["guilty"], document["passed"]) == ("block.conv", False)
+    errors = ("inherited", "output", "introduced", "max_abs")
+    assert [document["layers"][0].get(name, "absent") for name in errors] == [0.0, None, None, None]
+    assert [document["layers"][1].get(name, "absent") for name in errors] == ["absent"] * 4
+    assert complaints("layers", document) == []
