@@ -6,7 +6,7 @@ from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 import onnx
-from onnx import GraphProto, NodeProto, TensorProto, helper
+from onnx import NodeProto, TensorProto, helper
 
 from onnxlens.profile.loading.value_types import subgraphs
 from onnxlens.specs.tensor import TensorSpec
@@ -125,7 +125,7 @@ def names_read(node: NodeProto) -> Iterator[str]:
         own = {value.name for value in graph.input} | {tensor.name for tensor in graph.initializer}
         own.update(name for inner in graph.node for name in inner.output)
         read = (name for inner in graph.node for name in names_read(inner))
-        yield from (name for name in (*read, *(value.name for value in graph.output)) if name not in own)
+        yield from (name for name in read if name not in own)
 
 
 def _renamed(node: NodeProto, names: Mapping[str, str]) -> NodeProto:
@@ -139,17 +139,8 @@ def _renamed(node: NodeProto, names: Mapping[str, str]) -> NodeProto:
 def _rename(node: NodeProto, names: Mapping[str, str]) -> None:
     node.input[:] = [names.get(name, name) for name in node.input]
     for _, graph in subgraphs(node):
-        _rename_outputs(graph, names)
         for inner in graph.node:
             _rename(inner, names)
-
-
-def _rename_outputs(graph: GraphProto, names: Mapping[str, str]) -> None:
-    """A branch may hand on a value from outside as it is."""
-    made = {name for node in graph.node for name in node.output}
-    for value in graph.output:
-        if value.name not in made:
-            value.name = names.get(value.name, value.name)
 
 
 def _described(name: str, tensor: TensorSpec) -> onnx.ValueInfoProto:
