@@ -18,7 +18,7 @@ from onnxlens.profile.inputs import sample_inputs
 from onnxlens.profile.layers.chunks import chunks
 from onnxlens.profile.layers.cutting import HANDED, Cutter, Slice
 from onnxlens.profile.layers.deviations import Deviations, enter
-from onnxlens.profile.layers.matching import Matching, match
+from onnxlens.profile.layers.matching import match
 from onnxlens.profile.layers.observing import capture, observe
 from onnxlens.profile.layers.reproduction import Reproduction, write_reproduction
 from onnxlens.profile.layers.rows import LayerRows
@@ -89,7 +89,7 @@ class _Comparison:
         progress("observing PyTorch", 0, 0)
         observed = observe(self._module, self._samples[0], hierarchy.paths)
         self._types = _types(graph)
-        self._matching = _known_only(match(graph, hierarchy, *observed), self._types)
+        self._matching = match(graph, hierarchy, *observed)
         self._cutter = Cutter(read_model(graph.path), self._types)
         self._rows = LayerRows(graph, hierarchy, self._cutter, self._matching, self._types, self.tolerance)
         values = sorted(self._matching.places, key=self._rows.order)
@@ -145,16 +145,10 @@ def _module_of(exported: ExportedGraph) -> nn.Module:
 
 
 def _types(graph: Graph) -> Mapping[str, TensorSpec]:
-    """Of every value that the file knows the size of, by name."""
+    """Of every value, by name; those that were matched have a size."""
     values = (value for node in graph.nodes for value in node.view.outputs if value is not None)
     specs = (described(value) for value in values)
-    return {spec.name: spec for spec in (*graph.inputs, *specs) if spec.size_bytes is not None}
-
-
-def _known_only(matching: Matching, types: Mapping[str, TensorSpec]) -> Matching:
-    """Less the values whose size the file does not say: they were matched by shape, so there are few."""
-    places = {name: place for name, place in matching.places.items() if name in types}
-    return Matching(places, matching.calls)
+    return {spec.name: spec for spec in (*graph.inputs, *specs)}
 
 
 def _is_over(layer: LayerParity) -> bool:

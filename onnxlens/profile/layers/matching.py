@@ -11,8 +11,8 @@ from onnxlens.profile.hierarchy import Hierarchy
 from onnxlens.profile.layers.observing import Kind, ObservedCall, Place, Side
 from onnxlens.profile.node_view import ValueView
 
-CallKey = tuple[str, int]
-"""A module's path, and which of its calls."""
+NOT_IN_NUMPY = frozenset({"bfloat16", "float8_e4m3fn", "float8_e5m2"})
+"""Element types of PyTorch's that cannot be compared here."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,28 +58,31 @@ def match(
     found: dict[Place, str] = {}
     matching = Matching()
     for call in observed:
-        if call.path and call.path not in hierarchy.paths:
-            continue
-        nodes = stretches.get((call.path, call.call))
-        matching.calls.append(_matched_call(graph, call, nodes, borders, found))
+        if not call.path:
+            matching.calls.append(_matched_model(graph, call, found))
+        elif call.path in stretches:
+            nodes = dict(enumerate(stretches[call.path])).get(call.call, ())
+            matching.calls.append(_matched_call(call, nodes, borders, found))
     for place in kinds:
         if place in found:
             matching.places.setdefault(found[place], place)
     return matching
 
 
+def _matched_model(graph: Graph, call: ObservedCall, found: dict[Place, str]) -> Call:
+    """The model's own call: its tensors are the graph's, in their order."""
+    inputs = tuple(tensor.name for tensor in graph.inputs)
+    made = [ValueView(tensor.name, tensor.dtype, tensor.shape) for tensor in graph.outputs]
+    if [(value.dtype, value.shape) for value in made] != list(call.outputs):
+        return Call("", call.call, inputs, reason=_why_not(call.outputs, made))
+    found.update({_place(call, "out", index): value.name for index, value in enumerate(made)})
+    return Call("", call.call, inputs, tuple(value.name for value in made))
+
+
 def _matched_call(
-    graph: Graph,
-    call: ObservedCall,
-    nodes: Sequence[GraphNode] | None,
-    borders: _Borders,
-    found: dict[Place, str],
+    call: ObservedCall, nodes: Sequence[GraphNode], borders: _Borders, found: dict[Place, str]
 ) -> Call:
     """The call with the names of its tensors; what was matched is entered in ``found``."""
-    if not call.path:
-        outputs = dict(enumerate(tensor.name for tensor in graph.outputs))
-        found.update({Place("", call.call, "out", index): name for index, name in outputs.items()})
-        return Call("", call.call, tuple(tensor.name for tensor in graph.inputs), tuple(outputs.values()))
     if not nodes:
         return Call(call.path, call.call, reason="its calls cannot be told apart in the file")
     read, made = borders.of(nodes)
@@ -98,28 +101,33 @@ def _place(call: ObservedCall, side: Side, index: int) -> Place:
 
 
 def _one_to_one(kinds: Sequence[Kind], values: Sequence[ValueView]) -> Iterator[tuple[int, str]]:
-    """Index and name of what is the only one of its kind on both sides."""
+    """Index and name of what is the only one of its kind on both sides, and of a kind that numpy has."""
     indices, names = defaultdict(list), defaultdict(list)
     for index, kind in enumerate(kinds):
         indices[kind].append(index)
     for value in values:
         names[value.dtype, value.shape].append(value.name)
     for kind, (index, *others) in indices.items():
-        if not others and len(names[kind]) == 1:
+        if not others and len(names[kind]) == 1 and kind[0] not in NOT_IN_NUMPY:
             yield index, names[kind][0]
 
 
 def _why_not(kinds: Sequence[Kind], values: Sequence[ValueView]) -> str:
     seen = ", ".join(f"{dtype}{shape}" for dtype, shape in kinds) or "nothing"
     made = ", ".join(f"{value.dtype}{value.shape}" for value in values) or "nothing"
-    return f"PyTorch hands on {seen}, the file {made}: not one to one by shape"
+    doubt = "not one to one by shape" if NOT_IN_NUMPY.isdisjoint(dict(kinds)) else "of a type numpy has not"
+    return f"PyTorch hands on {seen}, the file {made}: {doubt}"
 
 
 class _Borders:
-    """What a set of nodes reads from outside, and what of theirs is read outside."""
+    """What a set of nodes reads from outside, and what of theirs is read outside.
+
+    Values inside a branch or a loop are seen by nobody but the nodes there.
+    """
 
     def __init__(self, graph: Graph) -> None:
         self.given = frozenset(tensor.name for tensor in graph.inputs)
+        self._seen = self.given.union(*(_made(node) for node in graph.nodes))
         self._results = frozenset(tensor.name for tensor in graph.outputs)
         self._readers: defaultdict[str, set[int]] = defaultdict(set)
         for node in graph.nodes:
@@ -129,34 +137,32 @@ class _Borders:
 
     def of(self, nodes: Sequence[GraphNode]) -> tuple[Sequence[ValueView], Sequence[ValueView]]:
         inside = {id(node) for node in nodes}
-        made = {value.name: value for node in nodes for value in node.view.outputs if value is not None}
+        made = {name: value for node in nodes for name, value in _made(node).items()}
         read = {value.name: value for node in nodes for value in node.reads if not value.is_weight}
         leaving = [
             value for name, value in made.items() if name in self._results or self._readers[name] - inside
         ]
-        return [value for name, value in read.items() if name not in made], leaving
+        return [value for name, value in read.items() if name in self._seen and name not in made], leaving
+
+
+def _made(node: GraphNode) -> Mapping[str, ValueView]:
+    """What the node makes for all of the graph to see."""
+    return {} if node.within else {value.name: value for value in node.view.outputs if value is not None}
 
 
 def _calls_in_file(
     graph: Graph, hierarchy: Hierarchy, observed: Iterable[ObservedCall]
-) -> Mapping[CallKey, Sequence[GraphNode]]:
-    """The nodes of each call; calls that cannot be told apart are left out.
-
-    Nodes inside a branch or a loop are part of the node that runs them.
-    """
+) -> Mapping[str, Sequence[Sequence[GraphNode]]]:
+    """The nodes of each call, by the module's path; none where its calls cannot be told apart."""
     counts: defaultdict[str, int] = defaultdict(int)
     for call in observed:
         counts[call.path] += 1
     owned: defaultdict[str, list[GraphNode]] = defaultdict(list)
     for node in graph.nodes:
-        if not node.offline and not node.within:
+        if not node.offline:
             for path in hierarchy.lineage(node.owner.path):
                 owned[path].append(node)
-    return {
-        (path, index): nodes
-        for path, all_nodes in owned.items()
-        for index, nodes in enumerate(_split(all_nodes, counts[path]))
-    }
+    return {path: _split(nodes, counts[path]) for path, nodes in owned.items()}
 
 
 def _split(nodes: Sequence[GraphNode], count: int) -> Sequence[Sequence[GraphNode]]:

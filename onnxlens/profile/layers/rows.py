@@ -41,6 +41,7 @@ class LayerRows:
         self._cutter = cutter
         self._calls = matching.calls
         self._types = types
+        self._parts: dict[str, Part] = {}
         self._given = frozenset(tensor.name for tensor in graph.inputs)
         self._holders = frozenset(outer for path in hierarchy.paths for outer in hierarchy.lineage(path)[:-1])
         self._places = {
@@ -54,10 +55,11 @@ class LayerRows:
         """The place of the value's node in the order of execution, from 1."""
         return self._places[value][0]
 
-    def part(self, part: Slice) -> Part:
+    def _part(self, part: Slice) -> Part:
         """Whose nodes the slice is made of."""
         outputs = (name for node in self._cutter.operators(part) for name in node.output if name)
-        nodes = {id(node): node for name in outputs for _, node in [self._places[name]] if not node.offline}
+        makers = [self._places[name][1] for name in outputs if name in self._places]
+        nodes = {id(node): node for node in makers if not node.offline}
         lineages = [self._hierarchy.lineage(node.owner.path) for node in nodes.values()]
         shared = [levels[0] for levels in zip(*lineages, strict=False) if len(set(levels)) == 1]
         return Part(shared[-1], tuple(nodes.values()))
@@ -70,7 +72,10 @@ class LayerRows:
             found: the errors of their values.
         """
         by_value = {part.value: part for part in slices}
-        alone: dict[str, Part] = {part.value: self.part(part) for part in slices}
+        for part in slices:
+            if part.value not in self._parts:
+                self._parts[part.value] = self._part(part)
+        alone = {part.value: self._parts[part.value] for part in slices}
         rows = [row for call in self._calls for row in self._module_row(call, by_value, alone, found)]
         owned = {name for call in self._calls for name in call.outputs if self._is_own(call, name, alone)}
         rows += [
