@@ -14,6 +14,7 @@ if TYPE_CHECKING:
         annotate_picture,
         bench_graph,
         check_graph,
+        check_layers,
         export_graph,
         flow_of,
         ledger_of,
@@ -30,7 +31,7 @@ if TYPE_CHECKING:
     from onnxlens.specs.graph import GraphSpec
     from onnxlens.specs.ledger import Ledger
     from onnxlens.specs.tensor import TensorSpec
-    from onnxlens.targets import Job, Settings
+    from onnxlens.targets import Job, LayerRequest, Settings
 
 __version__ = version("onnxlens")
 
@@ -39,6 +40,7 @@ __all__ = [
     "BenchRequest",
     "GraphSpec",
     "Job",
+    "LayerRequest",
     "Ledger",
     "OnnxlensError",
     "Settings",
@@ -46,6 +48,7 @@ __all__ = [
     "annotate_picture",
     "bench_graph",
     "check_graph",
+    "check_layers",
     "export_graph",
     "flow_of",
     "ledger_of",
@@ -62,6 +65,7 @@ _HOMES = {
     "BenchReport": "onnxlens.specs.bench",
     "BenchRequest": "onnxlens.specs.bench",
     "GraphSpec": "onnxlens.specs.graph",
+    "LayerRequest": "onnxlens.targets",
     "Ledger": "onnxlens.specs.ledger",
     "OnnxlensError": "onnxlens.errors",
     "Job": "onnxlens.targets",

@@ -1,39 +1,48 @@
-"""What the ledger has measured for it: the runs that its measured columns take."""
+"""What the ledger takes over from measurements: times of modules and nodes, and errors of modules."""
 
 from __future__ import annotations
 
-from math import inf, isnan
-from time import perf_counter
+from onnxlens.specs.bench import BenchReport
+from onnxlens.specs.layers import LayerReport
+from onnxlens.specs.measured import (
+    Measurements,
+    ModuleError,
+    ModuleTiming,
+    NodeTiming,
+    one_after_another,
+)
 
-from onnxlens.profile.graph import Graph
-from onnxlens.profile.inputs import sample_inputs
-from onnxlens.profile.latency import time_runs
-from onnxlens.profile.session import open_session, run
-from onnxlens.specs.measured import Measurements, ModuleError, ModuleTiming
-from onnxlens.specs.progress import Progress
-from onnxlens.specs.results import ParityReport
 
+def measured_latency(report: BenchReport) -> Measurements:
+    """The median time of every module and node.
 
-def measured_latency(graph: Graph, provider: str, progress: Progress) -> Measurements:
-    """The seconds of one run of the model, in ONNX Runtime.
-
-    Raises:
-        GraphError: the file cannot be run.
-        UsageError: an input has a dimension that is not fixed.
+    A module's is the time of the nodes that it became, the model's that of all nodes.
     """
-    ranges = graph.manifest.input_ranges if graph.manifest else {}
-    inputs = {**sample_inputs(graph.inputs, ranges), **graph.given}
-    progress(f"timing ONNX Runtime ({provider})", 0, 0)
-    session = open_session(graph.path, provider)
-    start = perf_counter()
-    run(session, inputs)
-    latency = time_runs(session, inputs, warm_up_s=perf_counter() - start, provider=provider)
-    note = f"latency: the median of {latency.runs} runs of ONNX Runtime ({provider}) after one warm-up"
-    return Measurements(timings=(ModuleTiming("", latency.median_s),), notes=(note,))
+    runs = report.latency.runs
+    nodes = (
+        NodeTiming(node.node, node.op_type, node.module_path, 0.0, node.time.median_s, node.sources)
+        for node in report.nodes
+    )
+    return Measurements(
+        timings=tuple(
+            ModuleTiming(module.path, module.time.median_s) for module in report.modules if module.order
+        ),
+        nodes=one_after_another(nodes),
+        notes=(
+            f"latency: medians over {runs} runs of ONNX Runtime ({report.provider}), by node; in a trace the "
+            "nodes follow each other without the gaps between them",
+            *report.notes,
+        ),
+    )
 
 
-def measured_errors(report: ParityReport) -> Measurements:
-    """The model's error: that of its worst output, infinite where one is no number."""
-    worst = max(inf if isnan(output.rel_l2) else output.rel_l2 for output in report.outputs)
+def measured_errors(report: LayerReport) -> Measurements:
+    """The error of what every module hands on, the worst of its calls."""
+    worst: dict[str, float] = {}
+    for layer in report.layers:
+        if layer.kind == "module" and layer.output is not None:
+            worst[layer.path] = max(layer.output, worst.get(layer.path, 0.0))
     note = f"error: of ONNX Runtime ({report.provider}) against PyTorch, weights: {report.weights}"
-    return Measurements(errors=(ModuleError("", worst),), notes=(note,))
+    return Measurements(
+        errors=tuple(ModuleError(path, error) for path, error in worst.items()), notes=(note,)
+    )

@@ -9,7 +9,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from onnxlens.errors import CheckpointError, UsageError
+from onnxlens.errors import CheckpointError, ParityError, UsageError
 
 if TYPE_CHECKING:
     from onnxlens.specs.graph import GraphSpec, WeightSource
@@ -84,6 +84,41 @@ class Job:
     weights: str | Path = "seeded"
     quick: bool = False
     opset: int = 18
+
+
+@dataclass(frozen=True, slots=True)
+class LayerRequest:
+    """How every module of a graph is compared with PyTorch.
+
+    Attributes:
+        tolerance: None is the graph's own.
+        memory_bytes: what the tensors held for comparison may take; weights, and what each side needs to run,
+            come on top.
+        samples: how many different inputs to run; of each error the worst counts.
+        stop: end at the first module over the tolerance.
+        reproduce: a folder for the first module that is over the tolerance by its own doing.
+    """
+
+    provider: str = "cpu"
+    tolerance: float | None = None
+    memory_bytes: int = 4 * 2**30
+    samples: int = 1
+    stop: bool = False
+    reproduce: Path | None = None
+
+    def __post_init__(self) -> None:
+        """Refuse what nothing can be compared with.
+
+        Raises:
+            UsageError: there is no sample or no memory.
+            ParityError: the tolerance is not a positive number.
+        """
+        if self.samples < 1 or self.memory_bytes < 1:
+            raise UsageError(
+                f"{self.samples} samples in {self.memory_bytes} bytes of memory; take at least one of each"
+            )
+        if self.tolerance is not None and not self.tolerance > 0:
+            raise ParityError(f"tolerance {self.tolerance!r} is not a positive number")
 
 
 @dataclass(frozen=True, slots=True)

@@ -23,15 +23,16 @@ MAY_IMPORT: Mapping[str, frozenset[str]] = {
     # Composing the folders takes several files; none of the folders knows them.
     "targets": SHARED | FOLDERS,
     "comparison": SHARED | FOLDERS | {"targets"},
-    "measurements": SHARED | FOLDERS,
+    "measurements": SHARED,
     "benching": SHARED | FOLDERS | {"comparison"},
+    "layer_comparison": SHARED | FOLDERS | {"targets", "comparison"},
     "network_runs": SHARED | FOLDERS | {"targets"},
     "annotation": SHARED | FOLDERS | {"targets"},
     "main_job": SHARED | FOLDERS | {"staging", "targets", "comparison"},
     "api": SHARED
     | FOLDERS
-    | {"staging", "targets", "comparison", "measurements", "network_runs", "annotation"}
-    | {"main_job", "benching"},
+    | {"staging", "targets", "comparison", "layer_comparison", "measurements", "network_runs", "annotation"}
+    | {"main_job", "benching", "api"},
     # It is made by the API, and called by scripts/ alone.
     "reference_report": SHARED | FOLDERS | {"api", "targets"},
     # The command line prints what reports make of results; all else goes through the API.

@@ -9,9 +9,12 @@ import click
 
 from onnxlens import api
 from onnxlens.cli import progress
+from onnxlens.cli.layers import check_layers, taken_layer_options, with_layers
 from onnxlens.cli.options import format_option, settings_from, with_settings, with_sizes
+from onnxlens.errors import UsageError
 from onnxlens.specs.peers import CONVENTIONS, Convention
 from onnxlens.specs.results import Reference
+from onnxlens.targets import LayerRequest
 
 CHECK_FAILED = 1
 
@@ -67,17 +70,31 @@ def profile(
 @click.option(
     "--tolerance", type=float, help="Largest relative L2 error that passes [1e-5, midas-dpt-hybrid 1e-4]."
 )
+@with_layers
 @format_option("table", "json", "csv", "md")
 @with_sizes
 @with_settings
 def check(
-    target: str, provider: str, against: str, tolerance: float | None, output_format: str, **options: Any
+    target: str,
+    provider: str,
+    against: str,
+    tolerance: float | None,
+    layers: bool,
+    output_format: str,
+    **options: Any,
 ) -> int:
     """Compare ONNX Runtime's outputs of TARGET with PyTorch's; exit with 1 when they differ."""
     from onnxlens.reports.documents import parity_document
     from onnxlens.reports.tables import TableFormat, parity_table
     from onnxlens.specs.codec import to_text
 
+    given = taken_layer_options(options, layers=layers)
+    if layers:
+        if against != "pytorch":
+            raise UsageError("--layers compares with PyTorch; leave --against out")
+        request = LayerRequest(provider, tolerance, **given)
+        agree = check_layers(target, settings_from(options), request, output_format)
+        return 0 if agree else CHECK_FAILED
     with progress.shown(f"check {target}") as report:
         result = api.check_graph(
             target,

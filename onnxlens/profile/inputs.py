@@ -14,14 +14,19 @@ from onnxlens.specs.tensor import TensorSpec
 
 
 def sample_inputs(
-    inputs: Sequence[TensorSpec], ranges: Mapping[str, tuple[float, float]]
+    inputs: Sequence[TensorSpec], ranges: Mapping[str, tuple[float, float]], draw: int = 0
 ) -> Mapping[str, np.ndarray]:
     """Uniform values for every input: integers from low to high inclusive, floats from low to high.
+
+    Args:
+        inputs: what to draw for.
+        ranges: low and high by the input's name; -1 and 1 where it has none.
+        draw: another number gives other values.
 
     Raises:
         UsageError: a shape has a dynamic dimension, or a type is no number's.
     """
-    return {tensor.name: _sample(tensor, *ranges.get(tensor.name, (-1.0, 1.0))) for tensor in inputs}
+    return {tensor.name: _sample(tensor, *ranges.get(tensor.name, (-1.0, 1.0)), draw) for tensor in inputs}
 
 
 def save_inputs(inputs: Mapping[str, np.ndarray], path: Path) -> None:
@@ -30,7 +35,7 @@ def save_inputs(inputs: Mapping[str, np.ndarray], path: Path) -> None:
     np.savez(path, **arrays)
 
 
-def _sample(tensor: TensorSpec, low: float, high: float) -> np.ndarray:
+def _sample(tensor: TensorSpec, low: float, high: float, draw: int) -> np.ndarray:
     sizes = tuple(dim for dim in tensor.shape if isinstance(dim, int))
     if len(sizes) != len(tensor.shape):
         raise UsageError(
@@ -42,7 +47,8 @@ def _sample(tensor: TensorSpec, low: float, high: float) -> np.ndarray:
         raise UsageError(
             f"input {tensor.name!r} is {tensor.dtype}, of which no sample can be drawn"
         ) from error
-    generator = np.random.default_rng(zlib.crc32(f"input:{tensor.name}".encode()))
+    named = f"input:{tensor.name}:{draw}" if draw else f"input:{tensor.name}"
+    generator = np.random.default_rng(zlib.crc32(named.encode()))
     if dtype.kind in "iu":
         return generator.integers(int(low), int(high), sizes, endpoint=True).astype(dtype)
     if dtype.kind == "b":

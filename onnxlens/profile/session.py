@@ -39,6 +39,9 @@ ERRORS_ONLY = 3
 WARNINGS_TOO, FATAL_ONLY = 2, 4
 """Its own default, and what keeps its lines on libraries back that are not there."""
 
+WEIGHTS_FOLDER = "session.model_external_initializers_file_folder_path"
+"""Where external weights of a model that comes from memory lie."""
+
 
 def open_session(
     path: Path,
@@ -49,6 +52,7 @@ def open_session(
     profile_prefix: Path | None = None,
     optimised_path: Path | None = None,
     threads: int | None = None,
+    model: bytes | None = None,
 ) -> ort.InferenceSession:
     """A session that really runs on ``provider``.
 
@@ -60,6 +64,7 @@ def open_session(
         profile_prefix: where to write the profile that ``end_profiling`` closes; a time and .json follow it.
         optimised_path: where to save the graph that is really run; its weights lie beside it (``.data``).
         threads: that one operator may use; None is ONNX Runtime's own choice.
+        model: what to open in the file's stead, serialised: something made of it, with its external weights.
 
     Raises:
         ToolError: the provider or level is unknown, or the provider is not to be had on this machine.
@@ -72,9 +77,12 @@ def open_session(
         raise ToolError(f"provider {provider!r}: this onnxruntime has no {wanted}; install onnxruntime-gpu")
     options = _options(level if optimised else "disabled", profile_prefix, optimised_path)
     options.intra_op_num_threads = threads or 0
+    if model is not None:
+        options.add_session_config_entry(WEIGHTS_FOLDER, str(path.parent))
     try:
         with _libraries() if wanted != PROVIDERS["cpu"] else nullcontext():
-            session = ort.InferenceSession(str(path), options, providers=[wanted], enable_fallback=0)
+            held = str(path) if model is None else model
+            session = ort.InferenceSession(held, options, providers=[wanted], enable_fallback=0)
     except Exception as error:  # onnxruntime raises a class of its own per fault, with no other common base
         if "RegisterTensorRTPlugins" in str(error):
             raise _unavailable(provider, reason(error).rstrip(".")) from error

@@ -9,6 +9,7 @@ from onnxlens.specs.bench import BenchReport
 from onnxlens.specs.codec import to_plain
 from onnxlens.specs.flow import FlowGraph
 from onnxlens.specs.graph import GraphSpec
+from onnxlens.specs.layers import LayerReport
 from onnxlens.specs.ledger import Ledger
 from onnxlens.specs.peers import Reconciliation
 from onnxlens.specs.results import ParityReport
@@ -50,6 +51,12 @@ def bench_document(report: BenchReport) -> Document:
 def parity_document(report: ParityReport) -> Document:
     """Every output's errors, and the verdict."""
     return {"schema": "onnxlens.parity/1", **to_plain(report), "passed": report.passed}
+
+
+def layers_document(report: LayerReport) -> Document:
+    """Every module's errors in execution order, the verdict, and the guilty module's path if there is one."""
+    guilty = {} if report.guilty is None else {"guilty": report.guilty.path}
+    return {"schema": "onnxlens.layers/1", **to_plain(report), "passed": report.passed, **guilty}
 
 
 def summary_document(summary: RunSummary) -> Document:

@@ -28,6 +28,14 @@ def test_values_are_fixed_for_good() -> None:
     np.testing.assert_array_equal(sample("int64", (6,), 0, 99), [21, 0, 83, 98, 53, 71])
 
 
+def test_another_draw_gives_other_values_in_the_same_range() -> None:
+    x = [TensorSpec("x", "int64", (50,))]
+    draws = [sample_inputs(x, {"x": (3, 9)}, draw)["x"] for draw in range(3)]
+    np.testing.assert_array_equal(draws[0], sample_inputs(x, {"x": (3, 9)})["x"])
+    assert len({draw.tobytes() for draw in draws}) == 3
+    assert all(set(draw) == set(range(3, 10)) for draw in draws)
+
+
 def test_other_names_give_other_values() -> None:
     assert not np.array_equal(sample("float32", (8,), 0, 1, "a"), sample("float32", (8,), 0, 1, "b"))
 

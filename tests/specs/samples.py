@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from math import inf
+
 from onnxlens.specs.bench import (
     BenchReport,
     MatrixProduct,
@@ -13,6 +15,7 @@ from onnxlens.specs.bench import (
 )
 from onnxlens.specs.flow import FlowEdge, FlowGraph, FlowNode
 from onnxlens.specs.hardware import HardwareSpec
+from onnxlens.specs.layers import LayerParity, LayerReport
 from onnxlens.specs.ledger import Ledger, ModuleCost, NodeCost, Totals
 from onnxlens.specs.manifest import Manifest, StateTensor
 from onnxlens.specs.results import LatencyResult, ParityReport, ParityResult
@@ -115,6 +118,58 @@ FLOW = FlowGraph(
 
 PARITY_RESULT = ParityResult("edges", 1e-6, 1e-7, 2.0, 1e-6, 1.0, 1e-5, True)
 PARITY = ParityReport("edge", "edge.onnx", 18, "seeded", "cpu", "pytorch", (PARITY_RESULT,))
+
+OVERFLOW = LayerParity(
+    path="block.conv",
+    class_name="Conv2d",
+    depth=2,
+    order=1,
+    call=1,
+    kind="module",
+    operators=(),
+    tensors=("a",),
+    shape=(1, 4, 8, 8),
+    inherited=0.0,
+    output=inf,
+    introduced=inf,
+    max_abs=inf,
+    verdict="introduces",
+)
+UNTOLD = LayerParity(
+    path="block.split",
+    class_name="Split",
+    depth=2,
+    order=0,
+    call=1,
+    kind="module",
+    operators=(),
+    tensors=(),
+    shape=(),
+    inherited=None,
+    output=None,
+    introduced=None,
+    max_abs=None,
+    verdict="not comparable",
+    reason="two of one shape",
+)
+CARRIED = LayerParity(
+    path="",
+    class_name="Edge",
+    depth=0,
+    order=7,
+    call=0,
+    kind="operators",
+    operators=("Mul", "Add", "Mul", "Relu", "Neg"),
+    tensors=("edges",),
+    shape=(1, 4, 8, 8),
+    inherited=0.5,
+    output=0.25,
+    introduced=3e-7,
+    max_abs=0.125,
+    verdict="carries",
+)
+LAYERS = LayerReport("edge", "edge.onnx", 18, "seeded", "cpu", 1e-5, 1, False, (OVERFLOW, UNTOLD, CARRIED))
+
 LATENCY = LatencyResult(0.2, 0.1, 0.3, 1, 5, "cpu", "a processor", 0.25)
 HARDWARE = HardwareSpec(
     name="chip",

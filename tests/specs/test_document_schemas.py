@@ -15,6 +15,7 @@ from onnxlens import api
 from onnxlens.reports.documents import (
     bench_document,
     catalog_document,
+    layers_document,
     parity_document,
     profile_document,
     reconciliation_document,
@@ -34,6 +35,7 @@ from onnxlens.specs.bench import (
 )
 from onnxlens.specs.codec import to_text
 from onnxlens.specs.flow import FlowEdge, FlowGraph, FlowNode
+from onnxlens.specs.layers import LayerParity
 from onnxlens.specs.ledger import ModuleCost, NodeCost, OperatorCost
 from onnxlens.specs.manifest import Manifest, StateTensor
 from onnxlens.specs.peers import Convention, PeerCost, ReconciledOperator
@@ -45,7 +47,9 @@ from tests.export.tiny import TARGET
 from tests.specs import samples
 
 SCHEMAS = Path(__file__).parents[2] / "docs" / "schemas"
-KINDS = ("profile", "ledger", "reconciliation", "parity", "bench", "catalog", "manifest", "summary")
+KINDS = (
+    "profile", "ledger", "reconciliation", "parity", "layers", "bench", "catalog", "manifest", "summary",
+)  # fmt: skip
 
 
 def schema(kind: str) -> dict[str, Any]:
@@ -71,6 +75,7 @@ def documents(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
         "reconciliation": to_text(reconciliation_document(api.reconcile_graph(exported.onnx_path))),
         "parity": to_text(parity_document(api.check_graph(exported.onnx_path))),
         "bench": to_text(bench_document(api.bench_graph(exported.onnx_path, request=BenchRequest(runs=2)))),
+        "layers": to_text(layers_document(api.check_layers(exported.onnx_path))),
         "catalog": to_text(catalog_document(api.list_graphs())),
         "manifest": exported.manifest_path.read_text(encoding="utf-8"),
         "summary": to_text(summary_document(run)),
@@ -144,6 +149,11 @@ MUTILATIONS: tuple[tuple[str, tuple[str | int, ...], Any], ...] = (
     ("bench", ("operators", 0, "nodes"), 0),
     ("bench", ("nodes", 0, "kind"), "guessed"),
     ("bench", ("noise",), "none"),
+    ("layers", ("tolerance",), 0),
+    ("layers", ("samples",), 0),
+    ("layers", ("layers", 0, "kind"), "box"),
+    ("layers", ("layers", 0, "verdict"), "guilty"),
+    ("layers", ("layers", 0, "introduced"), -1),
     ("catalog", ("graphs",), []),
     ("catalog", ("graphs", 0, "family"), "gan"),
     ("catalog", ("graphs", 0, "min_size"), 0),
@@ -241,6 +251,7 @@ def test_a_graph_that_failed_or_differs_is_in_the_schema_and_must_say_why() -> N
         ("bench", "node", NodeTime),
         ("bench", "matrix_product", MatrixProduct),
         ("bench", "memory", MemoryUse),
+        ("layers", "layer", LayerParity),
         ("manifest", "state_tensor", StateTensor),
         ("manifest", None, Manifest),
         ("summary", "graph", GraphSummary),
@@ -255,3 +266,12 @@ def test_a_schema_names_the_fields_of_the_spec_it_describes(
     described = content if definition is None else content["$defs"][definition]
     assert set(described["properties"]) == {field.name for field in fields(spec)}
     assert described["additionalProperties"] is False
+
+
+def test_a_guilty_layer_and_an_infinite_error_are_in_the_schema() -> None:
+    document = json.loads(to_text(layers_document(samples.LAYERS)))
+    assert (document["guilty"], document["passed"]) == ("block.conv", False)
+    errors = ("inherited", "output", "introduced", "max_abs")
+    assert [document["layers"][0].get(name, "absent") for name in errors] == [0.0, None, None, None]
+    assert [document["layers"][1].get(name, "absent") for name in errors] == ["absent"] * 4
+    assert complaints("layers", document) == []

@@ -1,0 +1,38 @@
+"""The Python API: one function per task, composed of the four folders.
+
+A ``target`` is the name of a graph of the catalog, ``package.module:factory`` for a function that returns a
+``GraphSpec``, or the path of an ``.onnx`` file.
+"""
+
+from onnxlens.api.counting import flow_of, ledger_of, profile_graph, profile_with_flow, reconcile_graph
+from onnxlens.api.drawing import render_graph, write_trace
+from onnxlens.api.exporting import export_graph, list_graphs
+from onnxlens.api.running import (
+    annotate_picture,
+    bench_graph,
+    check_graph,
+    check_layers,
+    measure_graph,
+    run_reference,
+)
+from onnxlens.targets import Job, Settings
+
+__all__ = [
+    "Job",
+    "Settings",
+    "annotate_picture",
+    "bench_graph",
+    "check_graph",
+    "check_layers",
+    "export_graph",
+    "flow_of",
+    "ledger_of",
+    "list_graphs",
+    "measure_graph",
+    "profile_graph",
+    "profile_with_flow",
+    "reconcile_graph",
+    "render_graph",
+    "run_reference",
+    "write_trace",
+]

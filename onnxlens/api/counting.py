@@ -1,0 +1,118 @@
+"""Tasks that count, without running anything."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from onnxlens.api.exporting import loaded
+from onnxlens.specs.progress import Progress, silent
+from onnxlens.targets import Settings, Target
+
+if TYPE_CHECKING:
+    from onnxlens.specs.flow import FlowGraph
+    from onnxlens.specs.ledger import Ledger
+    from onnxlens.specs.measured import ModuleError, ModuleTiming
+    from onnxlens.specs.peers import Convention, Reconciliation
+
+
+def profile_graph(
+    target: Target,
+    settings: Settings | None = None,
+    progress: Progress = silent,
+    convention: Convention = "matrix",
+) -> Ledger:
+    """Count MACs, params and bytes of every node, module and operator type; no weight is read.
+
+    Args:
+        target: what to count.
+        settings: how it is exported, where it is no file.
+        progress: told of what is going on.
+        convention: ``matrix``, ours; with ``onnx-tool``, ``fvcore`` or ``thop`` every row also has, as its
+            ``peer``, what that package would print.
+
+    Raises:
+        UsageError: the target or a setting cannot be used, or fvcore's or thop's convention was asked for a
+            file that does not say which PyTorch modules ran.
+        GraphError: the file is no ONNX graph.
+    """
+    return profile_with_flow(target, settings, progress, convention)[0]
+
+
+def profile_with_flow(
+    target: Target,
+    settings: Settings | None = None,
+    progress: Progress = silent,
+    convention: Convention = "matrix",
+) -> tuple[Ledger, FlowGraph]:
+    """As ``profile_graph``, with the data flow between the innermost modules, from one reading."""
+    from onnxlens.profile.flow import build_flow
+    from onnxlens.profile.ledger import build_ledger
+
+    with loaded(target, settings, progress) as graph:
+        progress("counting", 0, 0)
+        ledger = build_ledger(graph, convention)
+        return ledger, build_flow(graph, ledger, max(module.depth for module in ledger.modules))
+
+
+def ledger_of(
+    target: Target,
+    settings: Settings | None = None,
+    *,
+    timings: Sequence[ModuleTiming] | None = None,
+    errors: Sequence[ModuleError] | None = None,
+    notes: Sequence[str] = (),
+    progress: Progress = silent,
+) -> Ledger:
+    """Every cost of every module side by side: what is counted, and what was measured, where it is given.
+
+    Args:
+        target: what to count.
+        settings: how it is exported, where it is no file.
+        timings: of modules, in seconds; ``measure_graph`` takes them.
+        errors: of modules against a reference, likewise.
+        notes: how both were measured.
+        progress: told of what is going on.
+
+    Raises:
+        UsageError: the target or a setting cannot be used.
+        GraphError: the file is no ONNX graph, or a module was measured twice.
+    """
+    from onnxlens.profile.measured_ledger import with_measurements
+
+    ledger = with_measurements(profile_graph(target, settings, progress), timings or (), errors or ())
+    return replace(ledger, notes=(*ledger.notes, *notes))
+
+
+def reconcile_graph(
+    target: Target, settings: Settings | None = None, progress: Progress = silent
+) -> Reconciliation:
+    """Our MACs beside what onnx-tool, fvcore and thop count, by operator type, and why they differ.
+
+    Raises:
+        UsageError: the target or a setting cannot be used, or the file does not say which modules ran.
+        GraphError: the file is no ONNX graph.
+    """
+    from onnxlens.profile.conventions.reconciliation import build_reconciliation
+
+    with loaded(target, settings, progress) as graph:
+        progress("counting", 0, 0)
+        return build_reconciliation(graph)
+
+
+def flow_of(
+    target: Target, depth: int | None = None, settings: Settings | None = None, progress: Progress = silent
+) -> FlowGraph:
+    """The data flow between the modules down to ``depth``; None is the deepest that a person can follow.
+
+    Raises:
+        UsageError: the target or a setting cannot be used.
+        GraphError: the file is no ONNX graph.
+    """
+    from onnxlens.profile.flow import build_flow, readable_depth
+    from onnxlens.profile.ledger import build_ledger
+
+    with loaded(target, settings, progress) as graph:
+        progress("counting", 0, 0)
+        return build_flow(graph, build_ledger(graph), readable_depth(graph) if depth is None else depth)
