@@ -1,0 +1,127 @@
+"""The measured tables of docs/benching.md, as Markdown: what profiling costs, and where a graph's time goes.
+
+Run by hand, on an idle machine: ``python benchmarks/latency_figures.py overhead hed.onnx clip-text.onnx`` and
+``python benchmarks/latency_figures.py modules sd-unet.onnx --runs 3``, on exports with weights.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+from time import perf_counter
+
+import numpy as np
+
+import onnxlens
+from onnxlens.profile.binding import bound
+from onnxlens.profile.inputs import sample_inputs
+from onnxlens.profile.loading import load_graph
+from onnxlens.profile.machine import usable_cores
+from onnxlens.profile.session import open_session
+from onnxlens.reports.numbers import share, short_count, short_time
+from onnxlens.specs.bench import BenchReport, NodeTime
+
+SHOWN = 10
+
+
+def overhead(path: Path, pairs: int) -> str:
+    """Two sessions on one file, one with profiling, run in turn so that a busy machine slows both alike."""
+    graph = load_graph(path)
+    inputs = sample_inputs(graph.inputs, graph.manifest.input_ranges if graph.manifest else {})
+    before = os.getloadavg()[0]
+    with tempfile.TemporaryDirectory() as folder:
+        prefixes = (None, Path(folder) / "profile")
+        sessions = [open_session(path, threads=usable_cores(), profile_prefix=prefix) for prefix in prefixes]
+        calls = [bound(session, inputs, "cpu") for session in sessions]
+        seconds = np.array([_pair(calls, place % 2 == 1) for place in range(-2, pairs)])[2:]
+        sessions[1].end_profiling()
+    ratios = seconds[:, 1] / seconds[:, 0]
+    fastest, medians = seconds.min(axis=0), np.median(seconds, axis=0)
+    cells = (
+        graph.name,
+        str(pairs),
+        *(short_time(value) for value in (*fastest, *medians)),
+        f"{100 * (fastest[1] / fastest[0] - 1):+.1f} %",
+        f"{100 * (np.median(ratios) - 1):+.1f} %",
+        f"{before:.1f} to {os.getloadavg()[0]:.1f}",
+    )
+    return f"| {' | '.join(cells)} |"
+
+
+OVERHEAD_HEAD = (
+    "| graph | pairs | fastest, off | fastest, on | median, off | median, on | fastest | median of pairs | "
+    "load average |"
+)
+
+
+def _pair(calls: Sequence[object], swapped: bool) -> tuple[float, float]:
+    """Seconds with profiling off and on; whoever runs first in one pair runs last in the next."""
+    seconds = [0.0, 0.0]
+    for which in (1, 0) if swapped else (0, 1):
+        start = perf_counter()
+        calls[which]()  # type: ignore[operator]
+        seconds[which] = perf_counter() - start
+    return seconds[0], seconds[1]
+
+
+def costliest(report: BenchReport) -> list[str]:
+    """The modules whose own nodes, those of the modules in them apart, take most time."""
+    owned: dict[str, list[NodeTime]] = {}
+    for node in report.nodes:
+        if node.module_path is not None:
+            owned.setdefault(node.module_path, []).append(node)
+    classes = {module.path: module.class_name for module in report.modules}
+    ranked = sorted(owned.items(), key=lambda item: -_seconds(item[1]))[:SHOWN]
+    return [_row(report, path, classes[path], nodes) for path, nodes in ranked]
+
+
+def _seconds(nodes: Sequence[NodeTime]) -> float:
+    return sum(node.time.median_s for node in nodes)
+
+
+def _row(report: BenchReport, path: str, class_name: str, nodes: Sequence[NodeTime]) -> str:
+    seconds, macs = _seconds(nodes), sum(node.time.macs or 0 for node in nodes)
+    rate = macs / seconds
+    cells = (
+        f"`{path}`",
+        class_name,
+        short_count(macs),
+        short_time(seconds),
+        share(seconds, report.node_sum_s),
+        short_count(round(rate)),
+        share(rate, report.matrix_product.macs_per_s),
+    )
+    return f"| {' | '.join(cells)} |"
+
+
+def main() -> None:
+    """Measure and print."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("what", choices=["overhead", "modules"])
+    parser.add_argument("files", nargs="+", type=Path)
+    parser.add_argument("--runs", type=int, default=20)
+    parsed = parser.parse_args()
+    if parsed.what == "overhead":
+        print(OVERHEAD_HEAD, f"|{' --- |' * 9}", sep="\n")
+        for path in parsed.files:
+            print(overhead(path, parsed.runs))
+        return
+    for path in parsed.files:
+        report = onnxlens.bench_graph(path, request=onnxlens.BenchRequest(runs=parsed.runs, warmup=1))
+        print("| module | class | MACs | time | of all | MACs/s | of best |", f"|{' --- |' * 7}", sep="\n")
+        print(*costliest(report), sep="\n")
+        print(f"\nlatency {short_time(report.latency.median_s)}, with profiling ", end="")
+        print(
+            f"{short_time(report.profiled.median_s)}, sum of nodes {short_time(report.node_sum_s)}, best ",
+            end="",
+        )
+        print(
+            f"{short_count(round(report.matrix_product.macs_per_s))} MACs/s; noise: {report.noise or 'none'}"
+        )
+
+
+if __name__ == "__main__":
+    main()
