@@ -10,7 +10,7 @@ import numpy as np
 
 from onnxlens.comparison import tolerance_of
 from onnxlens.errors import GraphError
-from onnxlens.export.exported import ExportedWeights, open_export
+from onnxlens.export.exported import MappedWeights, open_export
 from onnxlens.profile.borders import described
 from onnxlens.profile.graph import Graph
 from onnxlens.profile.hierarchy import Hierarchy
@@ -141,7 +141,7 @@ class _Comparison:
 def _module_of(exported: ExportedGraph) -> nn.Module:
     """The module of an export, built again, with the weights in the file."""
     spec = resolve_again(exported.manifest.origin, exported.manifest.settings)
-    return filled(spec.build(device="meta"), ExportedWeights(exported))
+    return filled(spec.build(device="meta"), MappedWeights(exported))
 
 
 def _types(graph: Graph) -> Mapping[str, TensorSpec]:

@@ -81,3 +81,25 @@ class ExportedWeights:
         if isinstance(values, ir.ExternalTensor):
             values.release()  # the mapped pages count as memory until then
         return copy
+
+
+class MappedWeights(ExportedWeights):
+    """The same values, mapped instead of read: memory that the system can take back at any time.
+
+    Pages are private copies once they are written, so a module that changes its buffers changes no file.
+    """
+
+    def read(self, name: str) -> np.ndarray:
+        """The values of one entry; what is no array in the data file is read."""
+        initializer = self._initializers.get(name)
+        values = None if initializer is None else initializer.const_value
+        if not isinstance(values, ir.ExternalTensor) or not values.size or not len(values.shape):
+            return super().read(name)
+        try:
+            return np.memmap(
+                self._data_path, values.dtype.numpy(), "c", values.offset or 0, values.shape.numpy()
+            )
+        except (OSError, ValueError) as error:
+            raise CheckpointError(
+                f"{self._data_path}: {name} cannot be mapped ({error}); is the file cut short? export again"
+            ) from error

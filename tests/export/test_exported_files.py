@@ -14,8 +14,9 @@ import onnx_ir as ir
 import onnxruntime as ort
 import pytest
 
+from onnxlens.errors import CheckpointError
 from onnxlens.export import checking, external_data
-from onnxlens.export.exported import ExportedWeights, open_export
+from onnxlens.export.exported import ExportedWeights, MappedWeights, open_export
 from onnxlens.reference_model.weights.seeded import SeededWeights, seeded_tensor
 from onnxlens.reference_model.weights.state import state_tensors
 from onnxlens.specs.graph import WeightSource
@@ -148,3 +149,23 @@ def test_the_values_of_an_export_are_read_back(tiny: ExportedGraph) -> None:
         assert values.dtype == np.dtype(tensor.dtype)
         expected = np.zeros(tensor.shape) if name in UNUSED else tiny_source().read(name)
         assert np.array_equal(values, expected)
+
+
+def test_mapped_values_are_the_same_and_writing_them_changes_no_file(tiny: ExportedGraph) -> None:
+    before = tiny.data_path.read_bytes()
+    mapped, read = MappedWeights(tiny), ExportedWeights(tiny)
+    for name in mapped.tensors:
+        values = mapped.read(name)
+        assert (values.dtype, values.shape) == (read.read(name).dtype, read.read(name).shape)
+        assert np.array_equal(values, read.read(name))
+        values[...] = 7
+    assert isinstance(mapped.read("conv.weight"), np.memmap)
+    assert tiny.data_path.read_bytes() == before
+
+
+def test_mapping_a_file_that_was_cut_short_says_so(tiny: ExportedGraph, tmp_path: Path) -> None:
+    for path in tiny.onnx_path.parent.iterdir():
+        (tmp_path / path.name).write_bytes(path.read_bytes())
+    (tmp_path / tiny.data_path.name).write_bytes(b"short")
+    with pytest.raises(CheckpointError, match="head.weight cannot be mapped .*; is the file cut short"):
+        MappedWeights(open_export(tmp_path / tiny.onnx_path.name)).read("head.weight")
