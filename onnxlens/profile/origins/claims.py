@@ -49,6 +49,7 @@ class Claims:
         self._feeds = self._claimers_before()
         self._backwards(strictly=True)
         while self._forwards():
+            self._activations()
             self._backwards(strictly=True)
         self._backwards(strictly=False)
 
@@ -166,6 +167,19 @@ class Claims:
         for source, claimer in found.items():
             self._claim(claimer, source)
         return bool(found)
+
+    def _activations(self) -> None:
+        """What a node says that it ends with, where that reads what the node has claimed."""
+        for source in self._free():
+            claimer = self._behind(source)
+            if claimer is not None and self._awaits(claimer) == self._graph.nodes[source].view.op_type:
+                self._claim(claimer, source)
+
+    def _awaits(self, claimer: int) -> str | None:
+        """The activation of a node that has no claim on any such source node yet."""
+        activation = self._nodes[claimer].activation
+        claimed = {self._graph.nodes[source].view.op_type for source in self.sources[claimer]}
+        return activation if activation and activation not in claimed else None
 
     def _behind(self, source: int) -> int | None:
         """The node that the source node was fused into: it makes what that reads, or reads it too."""

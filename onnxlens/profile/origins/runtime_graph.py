@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
-from onnx import GraphProto, ModelProto
+from onnx import GraphProto, ModelProto, NodeProto
 
 from onnxlens.profile.loading.value_types import domain_of, prefix_of, subgraphs
 
@@ -40,6 +40,7 @@ class RuntimeNode:
         name: "" where it has none.
         inputs, outputs: names of values, as the source graph's views have them; none is "".
         prefix: of the body it stands in; "" outside any.
+        activation: the operator that it applies to its result, where it took one in.
     """
 
     key: str
@@ -49,6 +50,7 @@ class RuntimeNode:
     inputs: tuple[str, ...]
     outputs: tuple[str, ...]
     prefix: str
+    activation: str
 
     @property
     def is_piece(self) -> bool:
@@ -76,4 +78,11 @@ def _nodes(graph: GraphProto, prefix: str, outer: Mapping[str, str]) -> Iterator
             inputs=tuple(known.get(name, name) for name in node.input if name),
             outputs=tuple(known[name] for name in node.output if name),
             prefix=prefix,
+            activation=_activation(node),
         )
+
+
+def _activation(node: NodeProto) -> str:
+    """What a FusedConv, or a Conv in blocks of channels, says that it ends with."""
+    found = (attribute.s for attribute in node.attribute if attribute.name == "activation")
+    return next(found, b"").decode()
