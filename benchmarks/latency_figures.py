@@ -11,7 +11,7 @@ import os
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
-from time import perf_counter
+from time import thread_time
 
 import numpy as np
 
@@ -19,7 +19,6 @@ import onnxlens
 from onnxlens.profile.binding import bound
 from onnxlens.profile.inputs import sample_inputs
 from onnxlens.profile.loading import load_graph
-from onnxlens.profile.machine import usable_cores
 from onnxlens.profile.session import open_session
 from onnxlens.reports.numbers import share, short_count, short_time
 from onnxlens.specs.bench import BenchReport, NodeTime
@@ -28,13 +27,16 @@ SHOWN = 10
 
 
 def overhead(path: Path, pairs: int) -> str:
-    """Two sessions on one file, one with profiling, run in turn so that a busy machine slows both alike."""
+    """Two sessions on one file, one with profiling, run in turn; processor time, so that others matter less.
+
+    With one thread a session works in the one that calls it, whose processor time is then all of its own.
+    """
     graph = load_graph(path)
     inputs = sample_inputs(graph.inputs, graph.manifest.input_ranges if graph.manifest else {})
     before = os.getloadavg()[0]
     with tempfile.TemporaryDirectory() as folder:
         prefixes = (None, Path(folder) / "profile")
-        sessions = [open_session(path, threads=usable_cores(), profile_prefix=prefix) for prefix in prefixes]
+        sessions = [open_session(path, threads=1, profile_prefix=prefix) for prefix in prefixes]
         calls = [bound(session, inputs, "cpu") for session in sessions]
         seconds = np.array([_pair(calls, place % 2 == 1) for place in range(-2, pairs)])[2:]
         sessions[1].end_profiling()
@@ -58,12 +60,12 @@ OVERHEAD_HEAD = (
 
 
 def _pair(calls: Sequence[object], swapped: bool) -> tuple[float, float]:
-    """Seconds with profiling off and on; whoever runs first in one pair runs last in the next."""
+    """Processor seconds with profiling off and on; whoever runs first in one pair runs last in the next."""
     seconds = [0.0, 0.0]
     for which in (1, 0) if swapped else (0, 1):
-        start = perf_counter()
+        start = thread_time()
         calls[which]()  # type: ignore[operator]
-        seconds[which] = perf_counter() - start
+        seconds[which] = thread_time() - start
     return seconds[0], seconds[1]
 
 

@@ -25,7 +25,7 @@ class Timing:
     Attributes:
         node_sum_s: median over the runs of the time in all nodes.
         unattributed: of all runs' node time, the share of nodes without a module, 0 to 1.
-        layout_share: likewise of reorders, transposes and casts that the runtime put in.
+        layout_share: likewise of reorders, transposes, reshapes and casts that the runtime put in.
         operators: most time first.
         nodes: in the order in which they ran.
     """

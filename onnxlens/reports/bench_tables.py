@@ -144,7 +144,8 @@ def _footer(report: BenchReport) -> Iterator[str]:
     )
     yield from _torch(report)
     yield from _unattributed(report)
-    yield f"layout (reorders, transposes and casts put in): {share(report.layout_share, 1)} of node time"
+    layout = share(report.layout_share, 1)
+    yield f"layout (reorders, transposes, reshapes and casts put in): {layout} of node time"
     yield (
         f"best plain matrix product: {short_count(round(product.macs_per_s))} MACs/s "
         f"({product.side} x {product.side}, {product.dtype}); weights of the graph: {report.dtype}"

@@ -180,7 +180,7 @@ class BenchReport:
         latency: end to end with profiling off.
         profiled: the same with profiling on; its ``unattributed`` is the share of node time without a module.
         node_sum_s: median over the runs of the time in all nodes.
-        layout_share: of the node time, what went into reorders, transposes and casts that the runtime put in.
+        layout_share: of the node time, that of reorders, transposes, reshapes and casts that were put in.
         eager, compiled: PyTorch on the same device, inputs and threads; None where not asked for or not to be
             had, and then a note says why.
         notes: what a reader of the figures must know, one line each.
