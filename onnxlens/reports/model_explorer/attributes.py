@@ -27,7 +27,8 @@ def node_texts(node: OperatorNode) -> Iterator[Text]:
     yield from node.attributes.items()
     for fixed in node.fixed:
         yield f"input {fixed.input} {fixed.formal}".rstrip(), _fixed_text(fixed)
-    yield "status", _status_text(cost)
+    if cost.status != "counted" or cost.repeats != 1:
+        yield "status", _status_text(cost)
     if cost.status != "free":
         yield from _cost_texts(cost)
     yield from ((body.name, _body_text(body)) for body in cost.bodies)

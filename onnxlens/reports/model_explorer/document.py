@@ -23,9 +23,8 @@ HIDDEN_LABELS = ("Constant",)
 """Nodes that hold a constant: the viewer leaves them out of the picture, and its search finds them."""
 BORDERS: Mapping[str, str] = {"end": "#3b6fb6", "free": "#b0b0b0", "unknown": "#d1495b"}
 """Colours of what is no counted node; borders alone, so that names can be read on a dark page too."""
-TENSOR_NAME = "__tensor_tag"
-"""The viewer shows it in a tensor's heading. ``tensor_name`` would send node data to the node whose output is
-called as the node is."""
+FORMAL_NAME = "__tensor_tag"
+"""Under this key the viewer expects what an input is called by its reader."""
 
 
 def graph_document(flow: NodeFlow, ledger: Ledger, notes: Sequence[str] = ()) -> Json:
@@ -79,7 +78,7 @@ def _node(node: OperatorNode, namespaces: Namespaces) -> Json:
             _tensor(index, tensor) for index, tensor in enumerate(node.outputs) if tensor is not None
         ],
         "inputsMetadata": [
-            {"id": str(wire.input), "attrs": _pairs([(TENSOR_NAME, wire.formal)])}
+            {"id": str(wire.input), "attrs": _pairs([(FORMAL_NAME, wire.formal)])}
             for wire in node.wires
             if wire.formal
         ],
@@ -116,8 +115,9 @@ def _edge(wire: Wire) -> Json:
 
 
 def _tensor(index: int, tensor: TensorSpec) -> Json:
+    """An output; under ``tensor_name`` its name would take the node data of a node that is called so."""
     texts = [
-        (TENSOR_NAME, tensor.name),
+        ("name", tensor.name),
         ("tensor_shape", "x".join(str(dim) for dim in tensor.shape) or "scalar"),
         ("dtype", tensor.dtype),
     ]

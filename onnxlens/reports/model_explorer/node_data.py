@@ -27,6 +27,7 @@ PARTS_OF_LARGEST = (0.05, 0.2, 0.4, 0.7, 1.0)
 """Where a colour ends, as a part of the largest figure: the dark ones are where the cost is."""
 ERROR_LIMITS = (1e-6, 1e-5, 1e-4, 1e-3, 1.0)
 """The same for relative errors: float32 rounds to 1e-7, and what is over 1e-3 is no rounding."""
+NO_SUMS: Mapping[str, Any] = {"hideInChildrenStatsTable": True, "hideAggregatedStats": ["sum", "avg"]}
 NO_COLOUR = "transparent"
 INFINITE = "infinite"
 """In place of a number that JSON has none for."""
@@ -34,10 +35,16 @@ INFINITE = "infinite"
 
 @dataclass(frozen=True, slots=True)
 class Scale:
-    """What a column is called in the viewer, and the figures at which its colours end."""
+    """How the viewer shows a column.
+
+    Attributes:
+        limits: where each colour ends, for some figures.
+        adds_up: whether the figures of several nodes have a sum.
+    """
 
     title: str
     limits: Callable[[Sequence[float]], Sequence[float]]
+    adds_up: bool = True
 
 
 def _by_largest(figures: Sequence[float]) -> Sequence[float]:
@@ -52,7 +59,7 @@ SCALES: Mapping[str, Scale] = {
     "macs": Scale("MACs", _by_largest),
     "moved_bytes": Scale("bytes moved", _by_largest),
     "latency_s": Scale("latency (s)", _by_largest),
-    "parity_error": Scale("error (relative L2)", _by_decades),
+    "parity_error": Scale("error (relative L2)", _by_decades, adds_up=False),
 }
 """The columns that are written, by the ledger's name; a column that was not computed is left out."""
 
@@ -77,11 +84,15 @@ def node_data(flow: NodeFlow, ledger: Ledger, timings: Sequence[NodeTiming] = ()
 
 
 def data_notes(flow: NodeFlow, timings: Sequence[NodeTiming]) -> Sequence[str]:
-    """What the node data leaves out."""
-    elsewhere_s = placed_times([node for sheet in flow.sheets for node in sheet.nodes], timings)[1]
-    if not elsewhere_s:
+    """What the node data of times adds up to, and what it leaves out."""
+    if not timings:
         return ()
-    return (f"latency of what ONNX Runtime put in, which is at no node here: {short_time(elsewhere_s)}",)
+    seconds, elsewhere_s = placed_times([node for sheet in flow.sheets for node in sheet.nodes], timings)
+    placed_s = sum(seconds.values())
+    return (
+        f"latency by node: the medians of the nodes add up to {short_time(placed_s + elsewhere_s)}, of which "
+        f"{short_time(elsewhere_s)} is of what ONNX Runtime put in, and at no node here",
+    )
 
 
 def data_text(document: Json) -> str:
@@ -144,6 +155,7 @@ def _document(flow: NodeFlow, scale: Scale, figures: Figures) -> Json:
                 "thresholds": [
                     {"value": limit, "bgColor": colour} for limit, colour in zip(limits, HEAT, strict=True)
                 ],
+                **({} if scale.adds_up else NO_SUMS),
                 "results": results,
             }
     return document
