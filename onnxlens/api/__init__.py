@@ -6,6 +6,7 @@ A ``target`` is the name of a graph of the catalog, ``package.module:factory`` f
 
 from onnxlens.api.counting import flow_of, ledger_of, profile_graph, profile_with_flow, reconcile_graph
 from onnxlens.api.drawing import render_graph, write_trace
+from onnxlens.api.exploring import explore_graph
 from onnxlens.api.exporting import export_graph, list_graphs
 from onnxlens.api.running import (
     annotate_picture,
@@ -24,6 +25,7 @@ __all__ = [
     "bench_graph",
     "check_graph",
     "check_layers",
+    "explore_graph",
     "export_graph",
     "flow_of",
     "ledger_of",

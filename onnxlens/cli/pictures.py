@@ -10,15 +10,41 @@ import click
 from onnxlens import api
 from onnxlens.cli import progress
 from onnxlens.cli.options import settings_from, with_settings, with_sizes
+from onnxlens.errors import UsageError
+
+VIEWERS = ("flow", "model-explorer")
 
 
 @click.command()
 @click.argument("target")
-@click.option("--out", required=True, type=click.Path(path_type=Path), help="FILE.svg, .png, .pdf or .dot.")
+@click.option("--out", required=True, type=click.Path(path_type=Path), help="FILE.svg, .png, .pdf or .dot; "
+              "FILE.json for Model Explorer.")  # fmt: skip
+@click.option(
+    "--viewer", type=click.Choice(VIEWERS), default="flow", show_default=True, help="What it is drawn for."
+)
 @click.option("--depth", type=click.IntRange(min=0), help="Module levels to open [as many as stay readable].")
+@click.option("--latency", is_flag=True, help="For Model Explorer: run TARGET in ONNX Runtime and time it.")
+@click.option("--parity", is_flag=True, help="For Model Explorer: compare TARGET's modules with PyTorch.")
 @with_sizes
 @with_settings
-def render(target: str, out: Path, depth: int | None, **options: Any) -> None:
-    """Draw the data flow between the modules of TARGET."""
+def render(
+    target: str, out: Path, viewer: str, depth: int | None, latency: bool, parity: bool, **options: Any
+) -> None:
+    """Draw the data flow between the modules of TARGET, or write it for a viewer.
+
+    --viewer model-explorer writes every node for Google's Model Explorer, and ledger columns beside it as
+    node data; nothing is run unless --latency or --parity is given.
+    """
+    settings = settings_from(options)
     with progress.shown(f"render {target}") as report:
-        click.echo(api.render_graph(target, out, depth, settings_from(options), report))
+        if viewer == "model-explorer":
+            if depth is not None:
+                raise UsageError("--depth is for pictures; in Model Explorer a reader opens the levels")
+            written = api.explore_graph(
+                target, out, settings, latency=latency, parity=parity, progress=report
+            )
+            click.echo("\n".join(map(str, written)))
+            return
+        if latency or parity:
+            raise UsageError("--latency and --parity are for --viewer model-explorer")
+        click.echo(api.render_graph(target, out, depth, settings, report))
