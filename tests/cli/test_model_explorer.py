@@ -3,14 +3,26 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
+from onnxlens import api
 from tests.cli.calls import done, onnxlens
 from tests.export import tiny as tiny_network
+from tests.profile.models import op, value
+from tests.profile.test_control_flow import GOES_ON, graph, loop_body, save_if, save_loop
 
 VIEWER = ("--viewer", "model-explorer")
+
+
+def save_nested(folder: Path) -> Path:
+    """Five times a product, and a branch that is another one or a negation."""
+    inner = op("If", "flag", "chosen", then_branch=graph(
+        [op("MatMul", "next w", "deep")], [], [value("deep", (3, 4))],
+    ), else_branch=graph([op("Neg", "next", "deep")], [], [value("deep", (3, 4))]))  # fmt: skip
+    return save_loop(folder, loop_body(GOES_ON, inner))
 
 
 def sums(path: Path) -> float:
@@ -57,6 +69,40 @@ def test_latency_and_errors_are_written_where_they_are_measured(tiny: Path, tmp_
     nodes = {node["id"]: node["namespace"] for node in graph["nodes"]}
     assert "head (Linear)" in {nodes[node] for node in errors}
     assert all(0 <= result["value"] < 1e-5 for result in errors.values())
+
+
+def test_the_nodes_of_a_level_add_up_to_its_module(bare_tiny: Path, tmp_path: Path) -> None:
+    done("render", bare_tiny, *VIEWER, "--out", tmp_path / "x.json")
+    (graph,) = json.loads((tmp_path / "x.json").read_text())["graphs"]
+    modules = {module.path: module for module in api.profile_graph(bare_tiny).modules}
+    levels = {level: texts["path"] for level, texts in graph["groupNodeAttributes"].items() if level}
+    assert sorted(levels.values()) == [
+        "attention", "attention.k", "attention.out", "attention.q", "attention.v", "conv", "head", "norm",
+    ]  # fmt: skip
+    for column in ("macs", "moved_bytes"):
+        data = json.loads((tmp_path / f"x.{column}.json").read_text())["tiny"]["results"]
+        for level, path in levels.items():
+            inside = [
+                data[node["id"]]["value"]
+                for node in graph["nodes"]
+                if f"{node['namespace']}/".startswith(f"{level}/")
+            ]
+            assert sum(inside) == getattr(modules[path], column)
+
+
+@pytest.mark.parametrize("make", [save_if, save_nested], ids=["branches", "a branch in a loop"])
+def test_the_first_graph_adds_up_with_what_runs_inside_its_nodes(
+    make: Callable[[Path], Path], tmp_path: Path
+) -> None:
+    path = make(tmp_path)
+    done("render", path, *VIEWER, "--out", tmp_path / "x.json")
+    first, *inside = json.loads((tmp_path / "x.json").read_text())["graphs"]
+    assert inside
+    totals = api.profile_graph(path).totals
+    for column in ("macs", "moved_bytes"):
+        data = json.loads((tmp_path / f"x.{column}.json").read_text())
+        results = data[first["id"]]["results"].values()
+        assert sum(result["value"] for result in results) == getattr(totals, column) > 0
 
 
 @pytest.mark.parametrize(
