@@ -40,7 +40,7 @@ def written(tmp_path_factory: pytest.TempPathFactory) -> Sequence[Path]:
 
 @pytest.fixture(scope="module")
 def app(written: Sequence[Path], chromium: str) -> Iterator[object]:
-    from tests.reports.model_explorer.app import running
+    from tests.reports.explorer.app import running
 
     graph, macs, moved = written
     with running(graph, [moved, macs], chromium) as app:
