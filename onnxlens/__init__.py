@@ -24,11 +24,13 @@ if TYPE_CHECKING:
         profile_graph,
         reconcile_graph,
         render_graph,
+        render_pages,
         run_reference,
         write_trace,
     )
     from onnxlens.errors import OnnxlensError
     from onnxlens.specs.bench import BenchReport, BenchRequest
+    from onnxlens.specs.flow import FlowRequest
     from onnxlens.specs.graph import GraphSpec
     from onnxlens.specs.ledger import Ledger
     from onnxlens.specs.tensor import TensorSpec
@@ -39,6 +41,7 @@ __version__ = version("onnxlens")
 __all__ = [
     "BenchReport",
     "BenchRequest",
+    "FlowRequest",
     "GraphSpec",
     "Job",
     "LayerRequest",
@@ -59,6 +62,7 @@ __all__ = [
     "profile_graph",
     "reconcile_graph",
     "render_graph",
+    "render_pages",
     "run_reference",
     "write_trace",
 ]
@@ -66,6 +70,7 @@ __all__ = [
 _HOMES = {
     "BenchReport": "onnxlens.specs.bench",
     "BenchRequest": "onnxlens.specs.bench",
+    "FlowRequest": "onnxlens.specs.flow",
     "GraphSpec": "onnxlens.specs.graph",
     "LayerRequest": "onnxlens.targets",
     "Ledger": "onnxlens.specs.ledger",

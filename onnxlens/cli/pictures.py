@@ -11,6 +11,7 @@ from onnxlens import api
 from onnxlens.cli import progress
 from onnxlens.cli.options import settings_from, with_settings, with_sizes
 from onnxlens.errors import UsageError
+from onnxlens.specs.flow import FlowRequest
 
 VIEWERS = ("flow", "model-explorer")
 
@@ -23,14 +24,27 @@ VIEWERS = ("flow", "model-explorer")
     "--viewer", type=click.Choice(VIEWERS), default="flow", show_default=True, help="What it is drawn for."
 )
 @click.option("--depth", type=click.IntRange(min=0), help="Module levels to open [as many as stay readable].")
+@click.option("--module", default="", metavar="PATH", help="Draw this module alone; --depth counts from it.")
+@click.option("--fold", is_flag=True, help="Draw equal blocks that follow each other as one (x12).")
 @click.option("--latency", is_flag=True, help="For Model Explorer: run TARGET in ONNX Runtime and time it.")
 @click.option("--parity", is_flag=True, help="For Model Explorer: compare TARGET's modules with PyTorch.")
 @with_sizes
 @with_settings
 def render(
-    target: str, out: Path, viewer: str, depth: int | None, latency: bool, parity: bool, **options: Any
+    target: str,
+    out: Path,
+    viewer: str,
+    depth: int | None,
+    module: str,
+    fold: bool,
+    latency: bool,
+    parity: bool,
+    **options: Any,
 ) -> None:
     """Draw the data flow between the modules of TARGET, or write it for a viewer.
+
+    What does not fit on a page becomes an overview in FILE and a page for each module that it shows closed,
+    in a folder beside it; their names are printed.
 
     --viewer model-explorer writes every node for Google's Model Explorer, and ledger columns beside it as
     node data; nothing is run unless --latency or --parity is given.
@@ -38,8 +52,10 @@ def render(
     settings = settings_from(options)
     with progress.shown(f"render {target}") as report:
         if viewer == "model-explorer":
-            if depth is not None:
-                raise UsageError("--depth is for pictures; in Model Explorer a reader opens the levels")
+            if depth is not None or module or fold:
+                raise UsageError(
+                    "--depth, --module and --fold are for pictures; in Model Explorer a reader opens levels"
+                )
             written = api.explore_graph(
                 target, out, settings, latency=latency, parity=parity, progress=report
             )
@@ -47,4 +63,5 @@ def render(
             return
         if latency or parity:
             raise UsageError("--latency and --parity are for --viewer model-explorer")
-        click.echo(api.render_graph(target, out, depth, settings, report))
+        pages = api.render_pages(target, out, FlowRequest(depth, module, fold), settings, report)
+        click.echo("\n".join(map(str, pages)))
