@@ -21,10 +21,12 @@ if TYPE_CHECKING:
         ledger_of,
         list_graphs,
         measure_graph,
+        netron_picture,
         profile_graph,
         reconcile_graph,
         render_graph,
         run_reference,
+        view_graph,
         write_trace,
     )
     from onnxlens.errors import OnnxlensError
@@ -56,10 +58,12 @@ __all__ = [
     "ledger_of",
     "list_graphs",
     "measure_graph",
+    "netron_picture",
     "profile_graph",
     "reconcile_graph",
     "render_graph",
     "run_reference",
+    "view_graph",
     "write_trace",
 ]
 
