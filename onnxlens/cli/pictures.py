@@ -13,7 +13,7 @@ import click
 
 from onnxlens import api
 from onnxlens.cli import progress
-from onnxlens.cli.options import settings_from, with_browser, with_settings, with_sizes
+from onnxlens.cli.options import settings_from, with_browser, with_module, with_settings, with_sizes
 from onnxlens.errors import UsageError
 
 VIEWERS = ("flow", "model-explorer", "netron")
@@ -29,6 +29,7 @@ VIEWERS = ("flow", "model-explorer", "netron")
 @click.option("--depth", type=click.IntRange(min=0), help="Module levels to open [as many as stay readable].")
 @click.option("--latency", is_flag=True, help="For Model Explorer: run TARGET in ONNX Runtime and time it.")
 @click.option("--parity", is_flag=True, help="For Model Explorer: compare TARGET's modules with PyTorch.")
+@with_module
 @with_browser
 @with_sizes
 @with_settings
@@ -39,6 +40,7 @@ def render(
     depth: int | None,
     latency: bool,
     parity: bool,
+    module: str | None,
     browser: str | None,
     **options: Any,
 ) -> None:
@@ -49,8 +51,9 @@ def render(
     Netron does, in the system's Chromium.
     """
     settings = settings_from(options)
-    if browser is not None and viewer != "netron":
-        raise UsageError("--browser is for --viewer netron")
+    for name, value in (("module", module), ("browser", browser)):
+        if value is not None and viewer != "netron":
+            raise UsageError(f"--{name} is for --viewer netron")
     with progress.shown(f"render {target}") as report:
         if viewer == "model-explorer":
             if depth is not None:
@@ -65,7 +68,8 @@ def render(
         if viewer == "netron":
             if depth is not None:
                 raise UsageError("--depth is for --viewer flow; Netron draws every node")
-            click.echo(api.netron_picture(target, out, settings, browser=browser, progress=report))
+            drawn = api.netron_picture(target, out, settings, module=module, browser=browser, progress=report)
+            click.echo(drawn)
             return
         click.echo(api.render_graph(target, out, depth, settings, report))
 
@@ -76,16 +80,18 @@ def render(
     "--port", type=click.IntRange(0, 65535), default=0, help="Port on this machine [any that is free]."
 )
 @click.option("--no-browser", is_flag=True, help="Only print the address.")
+@with_module
+@with_sizes
 @with_settings
-def view(target: str, port: int, no_browser: bool, **options: Any) -> None:
-    """Show TARGET in Netron, in your browser, until Ctrl-C.
+def view(target: str, port: int, no_browser: bool, module: str | None, **options: Any) -> None:
+    """Show TARGET or a module of it in Netron, in your browser, until Ctrl-C.
 
     No weight is read, and nothing leaves this machine.
     """
     with ExitStack() as served:
         with progress.shown(f"view {target}") as report:
             address = served.enter_context(
-                api.view_graph(target, settings_from(options), port=port, progress=report)
+                api.view_graph(target, settings_from(options), module=module, port=port, progress=report)
             )
         click.echo(address)
         sys.stdout.flush()

@@ -35,12 +35,14 @@ EXPORT = r"""
     const rules = [...sheet.cssRules].filter(
         (rule) => rule.selectorText && !/:hover|\.select/.test(rule.selectorText)
     );
+    const legible = ".edge-label { paint-order: stroke; stroke: #fff; stroke-width: 3px; }"; // over an edge
+    const style = [...rules.map((rule) => rule.cssText), legible].join("\n");
     const element = (name, text) => {
         const made = document.createElementNS("http://www.w3.org/2000/svg", name);
         made.textContent = text;
         return made;
     };
-    picture.prepend(element("title", title), element("style", rules.map((rule) => rule.cssText).join("\n")));
+    picture.prepend(element("title", title), element("style", style));
     return { svg: new XMLSerializer().serializeToString(picture), width, height };
 }
 """

@@ -98,8 +98,7 @@ class NetronPictures:
         with NetronServer(model, title) as server, self._page(server.address) as page:
             faults: list[str] = []
             page.on("pageerror", lambda fault: faults.append(first_line(fault)))
-            page.goto(server.address, timeout=self._timeout_s * 1000)
-            self._wait(page, title, faults)
+            self._wait(page, server.address, title, faults)
             return _exported(page, title)
 
     @contextmanager
@@ -119,8 +118,8 @@ class NetronPictures:
         finally:
             context.close()
 
-    def _wait(self, page: Page, title: str, faults: list[str]) -> None:
-        """Until the graph stands in the page.
+    def _wait(self, page: Page, address: str, title: str, faults: list[str]) -> None:
+        """Open Netron's page, until the graph stands in it.
 
         Raises:
             ToolError: Netron says that it cannot draw it, or says nothing for too long.
@@ -128,6 +127,7 @@ class NetronPictures:
         from playwright.sync_api import TimeoutError as TooLate
 
         try:
+            page.goto(address, timeout=self._timeout_s * 1000)
             page.locator(ENDED).wait_for(state="attached", timeout=self._timeout_s * 1000)
         except TooLate as error:
             reason = f" ({faults[0]})" if faults else ""
