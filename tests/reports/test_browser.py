@@ -17,8 +17,7 @@ def test_the_browser_is_closed_also_after_an_error(chromium: str) -> None:
 
 
 @pytest.mark.browser
-def test_a_program_that_is_no_browser_is_named() -> None:
-    pytest.importorskip("playwright")
+def test_a_program_that_is_no_browser_is_named(chromium: str) -> None:
     with pytest.raises(ToolError, match=r"/cat: does not start as a Chromium .*--browser PATH$"):
         with browsers.opened_browser("cat"):
             pass
