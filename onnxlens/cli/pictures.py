@@ -35,14 +35,12 @@ def _flow(
 
 
 def _explorer(
-    target: str, out: Path, settings: Settings, report: Progress, **measured: bool
+    target: str, out: Path, settings: Settings, report: Progress, **measured: Any
 ) -> Sequence[Path]:
     return api.explore_graph(target, out, settings, **measured, progress=report)
 
 
-def _netron(
-    target: str, out: Path, settings: Settings, report: Progress, **how: str | None
-) -> Sequence[Path]:
+def _netron(target: str, out: Path, settings: Settings, report: Progress, **how: Any) -> Sequence[Path]:
     return [api.netron_picture(target, out, settings, **how, progress=report)]
 
 
