@@ -14,7 +14,7 @@ from onnxlens.targets import Settings, Target
 if TYPE_CHECKING:
     from onnxlens.specs.flow import FlowGraph, FlowPage
     from onnxlens.specs.ledger import Ledger
-    from onnxlens.specs.measured import ModuleError, ModuleTiming
+    from onnxlens.specs.measured import Measurements, ModuleError, ModuleTiming
     from onnxlens.specs.peers import Convention, Reconciliation
 
 
@@ -133,8 +133,16 @@ def pages_of(
     request: FlowRequest | int | None = None,
     settings: Settings | None = None,
     progress: Progress = silent,
+    measured: Measurements | None = None,
 ) -> Sequence[FlowPage]:
     """As ``flow_of``, on pages that a person can follow; see ``onnxlens.profile.flow_pages``.
+
+    Args:
+        target: whose flow.
+        request: which part of it.
+        settings: how it is exported, where it is no file.
+        progress: told of what is going on.
+        measured: times and errors of its modules, where the boxes are to have them.
 
     Raises:
         UsageError: the target or a setting cannot be used, or there is no such module.
@@ -142,10 +150,14 @@ def pages_of(
     """
     from onnxlens.profile.flow_pages import flow_pages
     from onnxlens.profile.ledger import build_ledger
+    from onnxlens.profile.measured_ledger import with_measurements
 
     with loaded(target, settings, progress) as graph:
         progress("counting", 0, 0)
-        return flow_pages(graph, build_ledger(graph), _wanted(request))
+        ledger = build_ledger(graph)
+        if measured:
+            ledger = with_measurements(ledger, measured.timings, measured.errors)
+        return flow_pages(graph, ledger, _wanted(request))
 
 
 def _wanted(request: FlowRequest | int | None) -> FlowRequest:

@@ -21,7 +21,7 @@ from onnxlens.specs.progress import Progress
 from onnxlens.targets import Settings
 
 TAKEN: Mapping[str, Sequence[str]] = {
-    "flow": ("depth", "module", "fold"),
+    "flow": ("depth", "module", "fold", "color", "latency", "parity"),
     "model-explorer": ("latency", "parity"),
     "netron": ("module", "browser"),
 }
@@ -29,9 +29,17 @@ TAKEN: Mapping[str, Sequence[str]] = {
 
 
 def _flow(
-    target: str, out: Path, settings: Settings, report: Progress, module: str | None, **how: Any
+    target: str,
+    out: Path,
+    settings: Settings,
+    report: Progress,
+    *,
+    depth: int | None,
+    module: str | None,
+    fold: bool,
+    **shown: Any,
 ) -> Sequence[Path]:
-    return api.render_pages(target, out, FlowRequest(module=module or "", **how), settings, report)
+    return api.render_pages(target, out, FlowRequest(depth, module or "", fold), settings, report, **shown)
 
 
 def _explorer(
@@ -60,8 +68,11 @@ DRAWN_BY: Mapping[str, Callable[..., Sequence[Path]]] = {
 )
 @click.option("--depth", type=click.IntRange(min=0), help="Module levels to open [as many as stay readable].")
 @click.option("--fold", is_flag=True, help="Draw equal blocks that follow each other as one (x12).")
-@click.option("--latency", is_flag=True, help="For Model Explorer: run TARGET in ONNX Runtime and time it.")
-@click.option("--parity", is_flag=True, help="For Model Explorer: compare TARGET's modules with PyTorch.")
+@click.option(
+    "--color", metavar="COLUMN", help="Ledger column that boxes are coloured by; none for none [macs]."
+)
+@click.option("--latency", is_flag=True, help="Run TARGET in ONNX Runtime and time it.")
+@click.option("--parity", is_flag=True, help="Compare TARGET's modules with PyTorch.")
 @with_module
 @with_browser
 @with_sizes
