@@ -10,7 +10,7 @@ import graphviz
 import pytest
 
 from onnxlens.errors import ToolError, UsageError
-from onnxlens.reports.drawing.source import dot_source
+from onnxlens.reports.drawing.source import FONT, dot_source
 from onnxlens.reports.pictures import write_picture
 from onnxlens.specs.flow import FlowEdge, FlowGraph, FlowNode
 from onnxlens.specs.tensor import TensorSpec
@@ -119,3 +119,12 @@ def test_a_graphviz_that_fails_is_an_error_of_one_line(
 def test_a_suffix_that_cannot_be_drawn_is_refused_with_those_that_can(tmp_path: Path, name: str) -> None:
     with pytest.raises(UsageError, match=r"cannot be drawn; choose one of \.svg, \.png, \.pdf, \.dot"):
         write_picture(flow(), tmp_path / name)
+
+
+@pytest.mark.usefixtures("dot")
+def test_an_svg_says_its_font_once_and_hides_lines_as_svg_does(tmp_path: Path) -> None:
+    write_picture(flow(), tmp_path / "net.svg")
+    text = (tmp_path / "net.svg").read_text(encoding="utf-8")
+    assert text.count("font-family") == 1
+    assert ElementTree.fromstring(text).get("font-family") == FONT
+    assert "transparent" not in text  # a colour of CSS alone

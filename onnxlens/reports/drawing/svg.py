@@ -23,6 +23,7 @@ def polished(svg: bytes, title: str, description: str) -> str:
     for group in root.iter(GROUP):
         _tell(group)
     _unwrap(root)
+    _say_once(root)
     _describe(root, title, description)
     return f'<?xml version="1.0" encoding="UTF-8"?>\n{ElementTree.tostring(root, encoding="unicode")}\n'
 
@@ -45,6 +46,15 @@ def _unwrap(parent: ElementTree.Element) -> None:
         lost = child.tag == LINK and f"{{{XLINK}}}href" not in child.attrib
         if lost or (child.tag == GROUP and child.get("id", "").startswith("a_")):
             parent[place : place + 1] = list(child)
+
+
+def _say_once(root: ElementTree.Element) -> None:
+    """The font of all texts is said at the root; a line that is not seen is ``none``, as SVG has it."""
+    for element in root.iter():
+        if family := element.attrib.pop("font-family", ""):
+            root.set("font-family", family)
+        if element.get("stroke") == "transparent":
+            element.set("stroke", "none")
 
 
 def _describe(root: ElementTree.Element, title: str, description: str) -> None:
