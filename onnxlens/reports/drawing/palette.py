@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-HEAT = ("#fef9f5", "#ffe2cb", "#ffc79b", "#f5a663", "#df862f", "#bb6802")
+HEAT = ("#fef9f5", "#ffe2cb", "#ffc79b", "#f5a663", "#df862f", "#b16200")
 """Fill of a box by its cost: one hue (60 in OKLCH) from light to dark, for any colour vision."""
 NO_FIGURE = "#e4e7eb"
 PLAIN = "#ffffff"
