@@ -16,6 +16,8 @@ from onnxlens.specs.tensor import TensorSpec
 NAME_LETTERS = 30
 """A class name is broken or shortened to lines of so many."""
 PATH_LETTERS = 34
+FILE_LINES = 6
+"""As many as the longest name of a file takes."""
 FRAME_LETTERS = 24
 TENSOR_LINES = 4
 """Of more tensors in one place the rest is counted."""
@@ -36,9 +38,8 @@ def box_block(node: FlowNode, scale: Scale, *, repeats: int = 1, lane: str = "",
     ink = palette.ink_on(fill)
     lines = [*_names(node, ink), *(Text(line, 10, ink=ink) for line in _costs(node, scale))]
     if page:
-        lines += [
-            Text(line, 10, italic=True, ink=ink) for line in wrapped(f"inside: {_file(page)}", PATH_LETTERS)
-        ]
+        file = wrapped(f"inside: {_file(page)}", PATH_LETTERS, FILE_LINES)
+        lines += [Text(line, 10, italic=True, ink=ink) for line in file]
     blocks = [text_block(lines, padding=4)]
     if lane:
         blocks.insert(0, bar(BAR_WIDTH, blocks[0].height, lane, BAR_INSET))
