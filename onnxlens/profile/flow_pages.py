@@ -10,6 +10,7 @@ from onnxlens.profile.flow_boxes import Scope
 from onnxlens.profile.flow_width import widest
 from onnxlens.profile.graph import Graph
 from onnxlens.profile.hierarchy import Hierarchy
+from onnxlens.profile.unnamed import NOTE, with_levels
 from onnxlens.specs.flow import FlowGraph, FlowPage, FlowRequest
 from onnxlens.specs.ledger import Ledger
 
@@ -81,9 +82,9 @@ class _Pages:
     """Makes the pages of one request."""
 
     def __init__(self, graph: Graph, ledger: Ledger, request: FlowRequest) -> None:
-        self._graph, self._ledger, self._request = graph, ledger, request
-        self._tree = _Tree(graph)
-        self._module = self._tree.hierarchy.require(request.module, graph)
+        self._graph, self._ledger, self._request = with_levels(graph, ledger), ledger, request
+        self._tree = _Tree(self._graph)
+        self._module = self._tree.hierarchy.require(request.module, self._graph)
 
     def whole(self) -> FlowGraph:
         """One page."""
@@ -116,7 +117,8 @@ class _Pages:
         )
 
     def _flow(self, module: str, depth: int) -> FlowGraph:
-        return build_flow(self._graph, self._ledger, depth, module, self._request.fold)
+        flow = build_flow(self._graph, self._ledger, depth, module, self._request.fold)
+        return _noted(flow, NOTE) if self._graph.attribution == "none" and depth else flow
 
     def _split(self, module: str, depth: int) -> Iterator[FlowPage]:
         flow = self._flow(module, depth)
