@@ -21,11 +21,13 @@ if TYPE_CHECKING:
         ledger_of,
         list_graphs,
         measure_graph,
+        netron_picture,
         profile_graph,
         reconcile_graph,
         render_graph,
         render_pages,
         run_reference,
+        view_graph,
         write_trace,
     )
     from onnxlens.errors import OnnxlensError
@@ -59,11 +61,13 @@ __all__ = [
     "ledger_of",
     "list_graphs",
     "measure_graph",
+    "netron_picture",
     "profile_graph",
     "reconcile_graph",
     "render_graph",
     "render_pages",
     "run_reference",
+    "view_graph",
     "write_trace",
 ]
 

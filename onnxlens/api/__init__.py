@@ -16,6 +16,7 @@ from onnxlens.api.running import (
     measure_graph,
     run_reference,
 )
+from onnxlens.api.viewing import netron_picture, view_graph
 from onnxlens.targets import Job, Settings
 
 __all__ = [
@@ -31,11 +32,13 @@ __all__ = [
     "ledger_of",
     "list_graphs",
     "measure_graph",
+    "netron_picture",
     "profile_graph",
     "profile_with_flow",
     "reconcile_graph",
     "render_graph",
     "render_pages",
     "run_reference",
+    "view_graph",
     "write_trace",
 ]
