@@ -33,8 +33,8 @@ its float64 result, and 1e-5 apart on one thread and on two; ONNX Runtime's is 4
 
 
 def tolerance_of(graph: str) -> float:
-    """The largest relative L2 error that passes for a graph unless another is asked for."""
-    return TOLERANCES.get(graph, DEFAULT_TOLERANCE)
+    """The largest relative L2 error that passes for a graph, or a module of it (``graph/path``)."""
+    return TOLERANCES.get(graph.partition("/")[0], DEFAULT_TOLERANCE)
 
 
 def against_pytorch(path: Path, provider: str, tolerance: float | None, progress: Progress) -> ParityReport:
@@ -66,15 +66,22 @@ def pytorch_outputs(exported: ExportedGraph, inputs: Mapping[str, np.ndarray]) -
     return run_module(rebuilt(exported), inputs, [tensor.name for tensor in exported.manifest.outputs])
 
 
-def rebuilt(exported: ExportedGraph) -> nn.Module:
-    """The module of an export, built again, with the weights in the file.
+def rebuilt(exported: ExportedGraph, weights: type[ExportedWeights] = ExportedWeights) -> nn.Module:
+    """The module of an export, built again, with the weights in the file; of a cut-out that module alone.
+
+    Args:
+        exported: the export.
+        weights: how the file's weights are read.
 
     Raises:
         CheckpointError: the weights are not there.
+        GraphError: it is a cut-out, and PyTorch's call of the module cannot be set beside it.
     """
-    weights = ExportedWeights(exported)
-    spec = resolve_again(exported.manifest.origin, exported.manifest.settings)
-    return filled(spec.build(device="meta"), weights)
+    from onnxlens.profile.cut_network import network_of
+
+    manifest = exported.manifest
+    network = network_of(resolve_again(manifest.origin, manifest.settings), manifest)
+    return filled(network, weights(exported))
 
 
 def against_unoptimised(

@@ -5,6 +5,7 @@ A ``target`` is the name of a graph of the catalog, ``package.module:factory`` f
 """
 
 from onnxlens.api.counting import flow_of, ledger_of, profile_graph, profile_with_flow, reconcile_graph
+from onnxlens.api.cutting import extract_module
 from onnxlens.api.drawing import render_graph, write_trace
 from onnxlens.api.exporting import export_graph, list_graphs
 from onnxlens.api.running import (
@@ -25,6 +26,7 @@ __all__ = [
     "check_graph",
     "check_layers",
     "export_graph",
+    "extract_module",
     "flow_of",
     "ledger_of",
     "list_graphs",

@@ -136,10 +136,15 @@ def _hooks(module: nn.Module, paths: Collection[str], see: See) -> Iterator[None
 
 
 def _tell(path: str, call: int, side: Side, nested: Any, see: See) -> None:
-    """Tell of each tensor in tuples, lists and dicts, one that stands there twice once."""
+    """Tell of each tensor, one that stands there twice once."""
+    for index, tensor in enumerate(tensors_in(nested)):
+        see(Place(path, call, side, index), tensor)
+
+
+def tensors_in(nested: Any) -> list[torch.Tensor]:
+    """The tensors in tuples, lists and dicts, one that stands there twice once."""
     import torch
     from torch.utils._pytree import tree_leaves
 
-    tensors = {id(leaf): leaf for leaf in tree_leaves(nested) if isinstance(leaf, torch.Tensor)}
-    for index, tensor in enumerate(tensors.values()):
-        see(Place(path, call, side, index), tensor)
+    found = {id(leaf): leaf for leaf in tree_leaves(nested) if isinstance(leaf, torch.Tensor)}
+    return list(found.values())
