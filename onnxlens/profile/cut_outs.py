@@ -80,10 +80,8 @@ def require_module(graph: Graph, path: str) -> str:
     Raises:
         UsageError: no module has it, or the file names no modules.
     """
-    known = set(Hierarchy(graph).paths)
-    if graph.manifest is not None:
-        known |= set(graph.manifest.modules)
-    if path in known:
+    known = {*Hierarchy(graph).paths, *(graph.manifest.modules if graph.manifest else ())}
+    if path in known or any(other.startswith(f"{path}.") for other in known):
         return path
     if path == graph.name:
         return ""
