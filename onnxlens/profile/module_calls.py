@@ -189,8 +189,8 @@ def _why_uncallable(call: ModuleCall, read: set[int]) -> str:
                 repeated(call, {id(tensor): untouchable()})
         except Exception:  # the user's code, which may turn ours into another
             return (
-                f"PyTorch's call reads {call.parameters()[place] or 'a tensor'} "
-                f"{spec_of('', tensor)}, which the file holds as a constant or works out otherwise"
+                f"PyTorch's call reads {spec_of(call.parameters()[place] or 'a tensor', tensor)}, "
+                "which the file holds as a constant or works out otherwise"
             )
     return ""
 

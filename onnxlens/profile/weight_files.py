@@ -64,7 +64,9 @@ def from_source(source: WeightSource) -> Fill:
     """Take values from a weight source, by name."""
 
     def fill(tensor: TensorProto) -> None:
-        tensor.CopyFrom(numpy_helper.from_array(source.read(tensor.name), tensor.name))
+        tensor.raw_data = numpy_helper.from_array(source.read(tensor.name)).raw_data
+        tensor.data_location = TensorProto.DEFAULT
+        del tensor.external_data[:]
 
     return fill
 
