@@ -7,6 +7,7 @@ A ``target`` is the name of a graph of the catalog, ``package.module:factory`` f
 from onnxlens.api.counting import flow_of, ledger_of, profile_graph, profile_with_flow, reconcile_graph
 from onnxlens.api.cutting import extract_module
 from onnxlens.api.drawing import render_graph, write_trace
+from onnxlens.api.exploring import explore_graph
 from onnxlens.api.exporting import export_graph, list_graphs
 from onnxlens.api.running import (
     annotate_picture,
@@ -16,6 +17,7 @@ from onnxlens.api.running import (
     measure_graph,
     run_reference,
 )
+from onnxlens.api.viewing import netron_picture, view_graph
 from onnxlens.targets import Job, Settings
 
 __all__ = [
@@ -25,16 +27,19 @@ __all__ = [
     "bench_graph",
     "check_graph",
     "check_layers",
+    "explore_graph",
     "export_graph",
     "extract_module",
     "flow_of",
     "ledger_of",
     "list_graphs",
     "measure_graph",
+    "netron_picture",
     "profile_graph",
     "profile_with_flow",
     "reconcile_graph",
     "render_graph",
     "run_reference",
+    "view_graph",
     "write_trace",
 ]

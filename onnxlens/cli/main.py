@@ -14,7 +14,7 @@ from onnxlens.cli.benching import bench
 from onnxlens.cli.cutting import extract
 from onnxlens.cli.exporting import export, graphs
 from onnxlens.cli.ledger import ledger
-from onnxlens.cli.pictures import render
+from onnxlens.cli.pictures import render, view
 from onnxlens.cli.reconciling import reconcile
 from onnxlens.cli.running import run as run_verb
 from onnxlens.errors import OnnxlensError
@@ -36,7 +36,9 @@ def cli() -> None:
     """
 
 
-for verb in (run_verb, graphs, export, extract, profile, ledger, reconcile, check, bench, render, annotate):
+for verb in (
+    run_verb, graphs, export, extract, profile, ledger, reconcile, check, bench, render, view, annotate,
+):  # fmt: skip
     cli.add_command(verb)
 
 

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
 
 from onnxlens.profile.borders import described
+from onnxlens.profile.flow_costs import Costs, module_costs, stretch_costs
 from onnxlens.profile.graph import Graph, GraphNode
 from onnxlens.profile.hierarchy import Hierarchy
 from onnxlens.profile.rules import is_view
 from onnxlens.specs.flow import FlowEdge, FlowGraph, FlowKind, FlowNode
-from onnxlens.specs.ledger import Ledger, NodeCost
+from onnxlens.specs.ledger import Ledger, ModuleCost, NodeCost
 from onnxlens.specs.tensor import TensorSpec
 
 
@@ -24,16 +26,18 @@ def build_flow(graph: Graph, ledger: Ledger, depth: int) -> FlowGraph:
     """
     hierarchy = Hierarchy(graph)
     boxes = list(_boxes(graph, ledger.nodes, hierarchy, depth))
-    params = {module.path: module.params for module in ledger.modules}
+    modules = {module.path: module for module in ledger.modules}
+    stretches = Counter(box.path for box in boxes)
     inputs = [_end("input", tensor) for tensor in graph.inputs]
     outputs = [_end("output", tensor) for tensor in graph.outputs]
     seen: set[str] = set()
     nodes = []
     for order, box in enumerate(boxes, start=1):
-        first_time = box.path not in seen
-        seen.add(box.path)
         title = hierarchy.class_name(box.path) or box.path or graph.name
-        nodes.append(_flow_node(box, order, title, hierarchy, params.get(box.path, 0) if first_time else 0))
+        module = modules[box.path] if box.kind == "module" else None
+        costs = _costs(box, module, first=box.path not in seen, whole=stretches[box.path] == 1)
+        seen.add(box.path)
+        nodes.append(_flow_node(box, order, title, hierarchy, costs))
     edges = tuple(dict.fromkeys(_edges(graph, boxes)))
     return FlowGraph(graph.name, ledger.source, depth, (*inputs, *nodes, *outputs), edges)
 
@@ -91,7 +95,20 @@ def _containers(hierarchy: Hierarchy, depth: int) -> frozenset[str]:
     )
 
 
-def _flow_node(box: _Box, order: int, title: str, hierarchy: Hierarchy, params: int) -> FlowNode:
+def _costs(box: _Box, module: ModuleCost | None, *, first: bool, whole: bool) -> Costs:
+    """The sums of a stretch; with what belongs to its module as a whole where it has no other stretch.
+
+    A module's params stand at its first stretch alone.
+    """
+    costs = dict(stretch_costs(box.costs))
+    if module is None:
+        return {**costs, "params": sum(cost.params for cost in box.costs)}
+    if first:
+        costs["params"] = module.params
+    return {**costs, **module_costs(module)} if whole else costs
+
+
+def _flow_node(box: _Box, order: int, title: str, hierarchy: Hierarchy, costs: Costs) -> FlowNode:
     lineage = hierarchy.lineage(box.path)
     parents = lineage if box.kind == "operators" else lineage[:-1]
     return FlowNode(
@@ -101,8 +118,7 @@ def _flow_node(box: _Box, order: int, title: str, hierarchy: Hierarchy, params: 
         title=_operators(box) if box.kind == "operators" else title,
         parents=tuple((path, hierarchy.class_name(path)) for path in parents if path),
         order=order,
-        macs=sum(cost.macs for cost in box.costs),
-        params=params if box.kind == "module" else sum(cost.params for cost in box.costs),
+        costs=costs,
     )
 
 
