@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from onnxlens.comparison import tolerance_of
-from onnxlens.errors import GraphError
+from onnxlens.errors import GraphError, UsageError
 from onnxlens.export.exported import MappedWeights, open_export
 from onnxlens.profile.borders import described
 from onnxlens.profile.graph import Graph
@@ -29,7 +29,7 @@ from onnxlens.reference_model.weights.state import filled
 from onnxlens.specs.layers import LayerParity, LayerReport
 from onnxlens.specs.manifest import ExportedGraph
 from onnxlens.specs.progress import Progress
-from onnxlens.specs.tensor import TensorSpec
+from onnxlens.specs.tensor import HALVES, TensorSpec
 from onnxlens.targets import LayerRequest, resolve_again
 
 if TYPE_CHECKING:
@@ -43,10 +43,15 @@ def layers_against_pytorch(path: Path, request: LayerRequest, progress: Progress
         GraphError: the file cannot be read, has no manifest of ours, or names no modules.
         CheckpointError: its weights are not there.
         ParityError: PyTorch gives other values in two runs, or the guilty module cannot be written.
-        UsageError: one tensor alone needs more than the memory allowed.
+        UsageError: the export is in a half type, or one tensor alone needs more than the memory allowed.
     """
     graph = load_graph(path)
     exported = open_export(path)
+    if exported.manifest.dtype in HALVES:
+        raise UsageError(
+            f"{path}: layers are compared in float32 alone, this export is in {exported.manifest.dtype}; "
+            "check it as a whole, without --layers"
+        )
     if graph.attribution == "none":
         raise GraphError(
             f"{path}: names no modules, so there are no layers to compare; check without --layers"
@@ -140,7 +145,7 @@ class _Comparison:
 
 def _module_of(exported: ExportedGraph) -> nn.Module:
     """The module of an export, built again, with the weights in the file."""
-    spec = resolve_again(exported.manifest.origin, exported.manifest.settings)
+    spec = resolve_again(exported.manifest.origin, exported.manifest.settings, exported.manifest.dtype)
     return filled(spec.build(device="meta"), MappedWeights(exported))
 
 

@@ -40,6 +40,7 @@ class Manifest:
         has_weights: whether the data file was written.
         modules: class name of every module, by path; "" is the model itself.
         versions: of the packages that wrote the file.
+        dtype: that floating weights, inputs and outputs were cast to; None is the module's own.
     """
 
     graph: str
@@ -56,6 +57,7 @@ class Manifest:
     tensors: tuple[StateTensor, ...]
     versions: Mapping[str, str] = field(default_factory=dict)
     schema: str = MANIFEST_SCHEMA
+    dtype: str | None = None
 
     def __post_init__(self) -> None:
         """Refuse a manifest of another kind or a later version.
