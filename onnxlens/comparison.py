@@ -14,7 +14,7 @@ from onnxlens.profile.graph import Graph
 from onnxlens.profile.inputs import sample_inputs
 from onnxlens.profile.loading import load_graph
 from onnxlens.profile.parity import DEFAULT_TOLERANCE, compare, run_module
-from onnxlens.profile.session import open_session, run
+from onnxlens.profile.session import UNOPTIMISED, open_session, run
 from onnxlens.reference_model.weights.state import filled
 from onnxlens.specs.manifest import ExportedGraph
 from onnxlens.specs.progress import Progress
@@ -127,7 +127,7 @@ def against_unoptimised(
     path, manifest = graph.path, graph.manifest
     inputs = {**sample_inputs(graph.inputs, manifest.input_ranges if manifest else {}), **graph.given}
     progress("running ONNX Runtime without optimisations", 0, 0)
-    expected = run(open_session(path, provider, optimised=False), inputs)
+    expected = run(open_session(path, provider, UNOPTIMISED), inputs)
     progress(f"running ONNX Runtime ({provider})", 0, 0)
     got = run(open_session(path, provider), inputs)
     dtype = manifest.dtype if manifest else None

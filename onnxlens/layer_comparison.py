@@ -24,7 +24,7 @@ from onnxlens.profile.layers.reproduction import Reproduction, write_reproductio
 from onnxlens.profile.layers.rows import LayerRows
 from onnxlens.profile.loading import load_graph
 from onnxlens.profile.loading.model_file import read_model
-from onnxlens.profile.session import open_session, run
+from onnxlens.profile.session import SessionRequest, open_session, run
 from onnxlens.reference_model.weights.state import filled
 from onnxlens.specs.layers import LayerParity, LayerReport
 from onnxlens.specs.manifest import ExportedGraph
@@ -122,7 +122,7 @@ class _Comparison:
         provider, path = self._request.provider, self._graph.path
         kept = self._captured(chunk, self._samples[0]) if len(self._samples) == 1 else None
         for model, into in ((alone, found.introduced), (whole, found.output)):
-            session = open_session(path, provider, model=model.SerializeToString())
+            session = open_session(path, provider, SessionRequest(model=model.SerializeToString()))
             for inputs in self._samples:
                 captured = self._captured(chunk, inputs) if kept is None else kept
                 handed = {HANDED + name: value for name, value in captured.items()}
