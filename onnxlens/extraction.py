@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from onnxlens.comparison import rebuilt
-from onnxlens.errors import GraphError
+from onnxlens.errors import GraphError, UsageError
 from onnxlens.export.exported import MappedWeights
 from onnxlens.profile.cut_outs import CutOut, arranged, cut_module, require_module
 from onnxlens.profile.graph import Graph
@@ -68,7 +68,7 @@ def extract(graph: Graph, asked: Extraction, path: Path, progress: Progress) -> 
     matched = beside(graph, cut, chosen.number, side)
     call = side.calls[chosen.number - 1] if module and chosen.number else None
     cut = arranged(cut, matched.handed, matched.returned)
-    size = weight_bytes(cut.model)
+    size = weight_bytes(cut.model, graph.weights.keys())
     weights = _label(graph, asked)
     progress("writing", 0, 0)
     _write_model(graph, cut, asked, weights, path)
@@ -166,16 +166,19 @@ def _write_data(graph: Graph, source: WeightSource | None, matched: ModuleCut, p
 
     Raises:
         GraphError: PyTorch's call cannot be set beside the file.
+        UsageError: the tensors are of a type that numpy has not.
         CheckpointError: the network's weights are not there.
     """
     manifest = graph.manifest
     if manifest is None or matched.doubt:
         why = matched.doubt or f"no manifest lies beside {graph.path.name}"
         raise GraphError(f"{graph.name}: {matched.module} has no PyTorch side to give its data: {why}")
+    if manifest.dtype == "bfloat16":
+        raise UsageError(f"{graph.name}: is in bfloat16, which .npz files have not; leave its data out")
     if source is None:
         network = rebuilt(ExportedGraph(graph.path, manifest), MappedWeights)
     else:
-        spec = resolve_again(manifest.origin, manifest.settings)
+        spec = resolve_again(manifest.origin, manifest.settings, manifest.dtype)
         network = filled(spec.build(device="meta"), source)
     call = matched.call - 1
     handed = {Place(matched.module, call, "in", place): name for name, place in matched.handed.items()}

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from onnxlens.comparison import rebuilt, tolerance_of
-from onnxlens.errors import GraphError
+from onnxlens.errors import GraphError, UsageError
 from onnxlens.export.exported import MappedWeights, open_export
 from onnxlens.profile.borders import described
 from onnxlens.profile.graph import Graph
@@ -23,11 +23,11 @@ from onnxlens.profile.layers.reproduction import Reproduction, write_reproductio
 from onnxlens.profile.layers.rows import LayerRows
 from onnxlens.profile.loading import load_graph
 from onnxlens.profile.loading.model_file import read_model
-from onnxlens.profile.session import open_session, run
+from onnxlens.profile.session import SessionRequest, open_session, run
 from onnxlens.specs.layers import LayerParity, LayerReport
 from onnxlens.specs.manifest import ExportedGraph
 from onnxlens.specs.progress import Progress
-from onnxlens.specs.tensor import TensorSpec
+from onnxlens.specs.tensor import HALVES, TensorSpec
 from onnxlens.targets import LayerRequest
 
 
@@ -38,10 +38,15 @@ def layers_against_pytorch(path: Path, request: LayerRequest, progress: Progress
         GraphError: the file cannot be read, has no manifest of ours, or names no modules.
         CheckpointError: its weights are not there.
         ParityError: PyTorch gives other values in two runs, or the guilty module cannot be written.
-        UsageError: one tensor alone needs more than the memory allowed.
+        UsageError: the export is in a half type, or one tensor alone needs more than the memory allowed.
     """
     graph = load_graph(path)
     exported = open_export(path)
+    if exported.manifest.dtype in HALVES:
+        raise UsageError(
+            f"{path}: layers are compared in float32 alone, this export is in {exported.manifest.dtype}; "
+            "check it as a whole, without --layers"
+        )
     if graph.attribution == "none":
         raise GraphError(
             f"{path}: names no modules, so there are no layers to compare; check without --layers"
@@ -112,7 +117,7 @@ class _Comparison:
         provider, path = self._request.provider, self._graph.path
         kept = self._captured(chunk, self._samples[0]) if len(self._samples) == 1 else None
         for model, into in ((alone, found.introduced), (whole, found.output)):
-            session = open_session(path, provider, model=model.SerializeToString())
+            session = open_session(path, provider, SessionRequest(model=model.SerializeToString()))
             for inputs in self._samples:
                 captured = self._captured(chunk, inputs) if kept is None else kept
                 handed = {HANDED + name: value for name, value in captured.items()}

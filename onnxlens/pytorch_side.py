@@ -48,7 +48,7 @@ def pytorch_side(graph: Graph, module: str) -> PyTorchSide:
     if manifest is None:
         return PyTorchSide((), f"no manifest lies beside {graph.path.name}")
     try:
-        spec = resolve_again(manifest.origin, manifest.settings)
+        spec = resolve_again(manifest.origin, manifest.settings, manifest.dtype)
         calls = calls_of(spec.build(device="meta"), spec.inputs, module)
     except Exception as error:  # the user's code, not ours
         reason = next(iter(str(error).strip().splitlines()), "")

@@ -72,7 +72,7 @@ class Calls(nn.Module):
         same, exponential = self.passes(found["joined"])  # (B, L, C) each
         both = self.adds(same, exponential)  # (B, L, C)
         both = self.borrows(both, self.twice.weight)  # (B, L, C)
-        both = self.shifts(both, torch.arange(WIDTH) + 1.0)  # (B, L, C)
+        both = self.shifts(both, torch.arange(WIDTH, dtype=x.dtype) + 1)  # (B, L, C)
         return both, found["mean"]  # (B, L, C), (B, C)
 
 

@@ -109,6 +109,20 @@ def test_a_cut_out_that_is_broken_fails_its_check(unet: Path, tmp_path: Path) ->
     assert not api.check_graph(out).passed
 
 
+@pytest.mark.parametrize("dtype", ["float16", "bfloat16"])
+def test_a_graph_in_a_half_type_gives_modules_in_it(dtype: str, tmp_path: Path) -> None:
+    out = tmp_path / "line.onnx"
+    report = api.extract_module(cut_nets.TARGET, "joins", out, Settings(dtype=dtype), data=dtype == "float16")
+    assert {border.tensor.dtype for border in report.inputs} == {dtype}
+    assert report.weight_bytes == 2 * (4 * 4 + 4)  # the linear layer
+    if dtype == "float16":
+        assert np.load(tmp_path / "line.inputs.npz")["row"].dtype == np.float16
+        assert api.check_graph(out).passed
+    else:
+        with pytest.raises(UsageError, match="is in bfloat16, which .npz files have not"):
+            api.extract_module(cut_nets.TARGET, "joins", out, Settings(dtype=dtype), data=True)
+
+
 def test_the_whole_network_is_its_own_cut_out(calls: Path, tmp_path: Path) -> None:
     report = api.extract_module(calls, "", tmp_path / "whole.onnx", data=True)
     assert (report.call, report.calls, len(report.inputs), len(report.outputs)) == (1, 1, 2, 2)

@@ -11,7 +11,7 @@ import onnx_ir as ir
 from onnxlens.errors import CheckpointError, GraphError
 from onnxlens.specs.codec import read_spec
 from onnxlens.specs.manifest import ExportedGraph, Manifest, manifest_path_of
-from onnxlens.specs.tensor import TensorSpec
+from onnxlens.specs.tensor import TensorSpec, numpy_type
 
 
 def open_export(onnx_path: Path) -> ExportedGraph:
@@ -69,7 +69,7 @@ class ExportedWeights:
     def read(self, name: str) -> np.ndarray:
         """The values of one entry; one that the forward pass never uses is not in the file: zeros."""
         if name in self._unused:
-            return np.zeros(self._unused[name].shape, self._unused[name].dtype)
+            return np.zeros(self._unused[name].shape, numpy_type(self._unused[name].dtype))
         values = self._initializers[name].const_value
         if values is None:
             raise CheckpointError(f"{name}: the graph names it and gives it no value")

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Iterator
 from pathlib import Path
 
+import numpy as np
 import onnx
-from onnx import TensorProto, external_data_helper, numpy_helper
+from onnx import TensorProto, external_data_helper
 
 from onnxlens.errors import CheckpointError
 from onnxlens.profile.loading.value_types import all_graphs, tensor_type
@@ -30,9 +31,9 @@ def tensors_of(model: onnx.ModelProto) -> Iterator[TensorProto]:
         yield from (sparse.values for sparse in graph.sparse_initializer)
 
 
-def weight_bytes(model: onnx.ModelProto) -> int:
-    """What all initializers take, wherever they stand."""
-    return sum(map(_size, tensors_of(model)))
+def weight_bytes(model: onnx.ModelProto, weights: Collection[str]) -> int:
+    """What the initializers among ``weights`` take, wherever they stand."""
+    return sum(_size(tensor) for tensor in tensors_of(model) if tensor.name in weights)
 
 
 def _size(tensor: TensorProto) -> int:
@@ -64,7 +65,7 @@ def from_source(source: WeightSource) -> Fill:
     """Take values from a weight source, by name."""
 
     def fill(tensor: TensorProto) -> None:
-        tensor.raw_data = numpy_helper.from_array(source.read(tensor.name)).raw_data
+        tensor.raw_data = np.ascontiguousarray(source.read(tensor.name)).tobytes()
         tensor.data_location = TensorProto.DEFAULT
         del tensor.external_data[:]
 
@@ -79,8 +80,9 @@ def write_with_weights(model: onnx.ModelProto, path: Path, data_path: Path, fill
     Raises:
         CheckpointError: a weight cannot be read.
     """
-    if weight_bytes(model) + model.ByteSize() <= ONE_FILE_BYTES:
-        for tensor in filter(is_external, tensors_of(model)):
+    outside = list(filter(is_external, tensors_of(model)))
+    if sum(map(_size, outside)) + model.ByteSize() <= ONE_FILE_BYTES:
+        for tensor in outside:
             fill(tensor)
     else:
         _write_beside(model, data_path, fill)

@@ -31,7 +31,7 @@ class CutReport:
         call: which of its calls, from 1; 0 where the file holds all that it runs.
         calls: how often PyTorch calls it; None where that is not known.
         nodes: those that do work at run time.
-        weight_bytes: what its initializers take.
+        weight_bytes: what its weights take; constants such as shapes and masks are none.
         weights: ``none``, ``seeded``, a checkpoint's name; "" for those of a file from elsewhere.
         notes: what a reader must know, one line each.
         files: those that were written, the graph first.

@@ -61,6 +61,7 @@ class Manifest:
         modules: class name of every module, by path; "" is the model itself.
         versions: of the packages that wrote the file.
         cut: of a file that holds one module of the model alone.
+        dtype: that floating weights, inputs and outputs were cast to; None is the module's own.
     """
 
     graph: str
@@ -78,6 +79,7 @@ class Manifest:
     versions: Mapping[str, str] = field(default_factory=dict)
     cut: ModuleCut | None = None
     schema: str = MANIFEST_SCHEMA
+    dtype: str | None = None
 
     def __post_init__(self) -> None:
         """Refuse a manifest of another kind or a later version.

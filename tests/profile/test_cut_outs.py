@@ -15,7 +15,7 @@ from onnxlens.profile.cut_outs import CutOut, cut_module
 from onnxlens.profile.graph import Graph
 from onnxlens.profile.ledger import build_ledger
 from onnxlens.profile.loading import load_graph
-from onnxlens.profile.session import open_session, run
+from onnxlens.profile.session import SessionRequest, open_session, run
 from onnxlens.specs.ledger import Ledger
 from tests.profile.models import (
     integers,
@@ -225,7 +225,7 @@ def test_sparse_weights_and_functions_are_kept(tmp_path: Path) -> None:
 
 def run_alone(cut: CutOut, **inputs: object) -> Mapping[str, list[float]]:
     onnx.checker.check_model(cut.model)
-    session = open_session(Path("cut.onnx"), model=cut.model.SerializeToString())
+    session = open_session(Path("cut.onnx"), request=SessionRequest(model=cut.model.SerializeToString()))
     given = {name: np.array(held, np.float32) for name, held in inputs.items()}
     return {name: found.tolist() for name, found in run(session, given).items()}
 
