@@ -26,12 +26,14 @@ if TYPE_CHECKING:
         profile_graph,
         reconcile_graph,
         render_graph,
+        render_pages,
         run_reference,
         view_graph,
         write_trace,
     )
     from onnxlens.errors import OnnxlensError
     from onnxlens.specs.bench import BenchReport, BenchRequest
+    from onnxlens.specs.flow import FlowRequest
     from onnxlens.specs.graph import GraphSpec
     from onnxlens.specs.ledger import Ledger
     from onnxlens.specs.tensor import TensorSpec
@@ -42,6 +44,7 @@ __version__ = version("onnxlens")
 __all__ = [
     "BenchReport",
     "BenchRequest",
+    "FlowRequest",
     "GraphSpec",
     "Job",
     "LayerRequest",
@@ -64,6 +67,7 @@ __all__ = [
     "profile_graph",
     "reconcile_graph",
     "render_graph",
+    "render_pages",
     "run_reference",
     "view_graph",
     "write_trace",
@@ -72,6 +76,7 @@ __all__ = [
 _HOMES = {
     "BenchReport": "onnxlens.specs.bench",
     "BenchRequest": "onnxlens.specs.bench",
+    "FlowRequest": "onnxlens.specs.flow",
     "GraphSpec": "onnxlens.specs.graph",
     "LayerRequest": "onnxlens.targets",
     "Ledger": "onnxlens.specs.ledger",

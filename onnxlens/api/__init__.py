@@ -6,7 +6,7 @@ A ``target`` is the name of a graph of the catalog, ``package.module:factory`` f
 
 from onnxlens.api.counting import flow_of, ledger_of, profile_graph, profile_with_flow, reconcile_graph
 from onnxlens.api.cutting import extract_module
-from onnxlens.api.drawing import render_graph, write_trace
+from onnxlens.api.drawing import render_graph, render_pages, write_trace
 from onnxlens.api.exploring import explore_graph
 from onnxlens.api.exporting import export_graph, list_graphs
 from onnxlens.api.running import (
@@ -39,6 +39,7 @@ __all__ = [
     "profile_with_flow",
     "reconcile_graph",
     "render_graph",
+    "render_pages",
     "run_reference",
     "view_graph",
     "write_trace",

@@ -58,6 +58,22 @@ class FlowNode:
 
 
 @dataclass(frozen=True, slots=True)
+class FlowRequest:
+    """Which part of a graph's data flow is asked for.
+
+    Attributes:
+        depth: how many levels to open, below ``module`` where one is named; None is the deepest that a
+            person can follow.
+        module: the path of the module to show alone; "" is the whole graph.
+        fold: show equal blocks that follow each other as one.
+    """
+
+    depth: int | None = None
+    module: str = ""
+    fold: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class FlowEdge:
     """A tensor on its way from one box to another."""
 
@@ -74,6 +90,9 @@ class FlowGraph:
         depth: how many levels are opened, below ``module`` where one is shown alone.
         notes: what a reader of the picture must know, a line each: that it is collapsed, folded, split.
         module: the path of the module that is shown alone; "" is the whole graph.
+        frames: how many equal blocks each folded frame stands for, by its path; the ``repeats`` of a box
+            in it count them in.
+        links: the files in which boxes are opened that are not open here, by their ids.
     """
 
     graph: str
@@ -83,6 +102,8 @@ class FlowGraph:
     edges: tuple[FlowEdge, ...]
     notes: tuple[str, ...] = ()
     module: str = ""
+    frames: Mapping[str, int] = field(default_factory=dict, hash=False)
+    links: Mapping[str, str] = field(default_factory=dict, hash=False)
 
     def __post_init__(self) -> None:
         """Refuse a repeated box and an edge that ends nowhere.
@@ -98,3 +119,11 @@ class FlowGraph:
                 raise GraphError(
                     f"flow of {self.graph!r}: edge {edge.source} -> {edge.target} ends at no box"
                 )
+
+
+@dataclass(frozen=True, slots=True)
+class FlowPage:
+    """A flow that fits on a page, and the modules that pages of their own open, by the ids of their boxes."""
+
+    flow: FlowGraph
+    opens: Mapping[str, str]
