@@ -8,6 +8,8 @@ from pathlib import Path
 import numpy as np
 import onnx
 import pytest
+import torch
+from onnx import numpy_helper
 
 from onnxlens import Settings, api
 from onnxlens.errors import CheckpointError, GraphError, UsageError
@@ -17,12 +19,14 @@ from onnxlens.profile.parity import compare
 from onnxlens.profile.session import open_session, run
 from onnxlens.specs.cutting import CutReport
 from tests import cut_nets, small_unet
+from tests.export import tiny
 from tests.faults import plant, wrong_epsilon
+from tests.small_catalog import half_checkpoint
 
 pytestmark = pytest.mark.usefixtures("one_registry")
 
 
-@pytest.fixture(scope="module", params=[18, 23])
+@pytest.fixture(scope="module", params=[18, pytest.param(23, marks=pytest.mark.slow)])
 def unet(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Of opset 23, where group normalisation and attention are one operator each."""
     folder = tmp_path_factory.mktemp(f"unet-{request.param}")
@@ -50,27 +54,30 @@ def roles(report: CutReport) -> tuple[list[str], list[str]]:
 
 MODULES = {
     "input_blocks.1": ["x", "emb", "context"],  # an encoder block, with attention
+    "input_blocks.1.1.transformer_blocks.0.attn1": ["x"],  # attention of x to itself: handed twice
+    "input_blocks.0.0": ["input"],  # a leaf, which reads the graph's own input
+}
+MORE_MODULES = {
     "input_blocks.1.0": ["x", "emb"],  # a ResBlock
     "input_blocks.1.1": ["x", "context"],  # a SpatialTransformer
-    "input_blocks.1.1.transformer_blocks.0.attn1": ["x"],  # attention of x to itself: handed twice
     "input_blocks.2": ["x"],  # a block that reads neither embedding nor context
     "middle_block": ["x", "emb", "context"],
     "middle_block.0.in_layers.0": ["input"],  # a GroupNorm
-    "input_blocks.0.0": ["input"],  # a leaf, which reads the graph's own input
 }
 
 
-def test_cut_outs_of_a_unet_are_pytorchs_modules(unet: Path, tmp_path: Path) -> None:
-    for module, handed in MODULES.items():
-        out = tmp_path / f"{module}.onnx"
-        report = api.extract_module(unet, module, out, data=True)
-        inputs, outputs = roles(report)
-        assert [role.partition("[")[0] for role in inputs] == handed or module == "x", module
-        assert outputs == ["returned"], module
-        agree_on_pytorchs_tensors(out)
-        checked = api.check_graph(out)  # PyTorch's module called alone, on other values
-        assert checked.passed, module
-        assert checked.graph == f"small-unet/{module}"
+@pytest.mark.parametrize(
+    "module", [*MODULES, *(pytest.param(module, marks=pytest.mark.slow) for module in MORE_MODULES)]
+)
+def test_cut_outs_of_a_unet_are_pytorchs_modules(unet: Path, tmp_path: Path, module: str) -> None:
+    out = tmp_path / "module.onnx"
+    inputs, outputs = roles(api.extract_module(unet, module, out, data=True))
+    assert [role.partition("[")[0] for role in inputs] == {**MODULES, **MORE_MODULES}[module]
+    assert outputs == ["returned"]
+    agree_on_pytorchs_tensors(out)
+    checked = api.check_graph(out)  # PyTorch's module called alone, on other values
+    assert checked.passed
+    assert checked.graph == f"small-unet/{module}"
 
 
 def test_a_cut_out_is_compared_module_by_module_and_cut_again(unet: Path, tmp_path: Path) -> None:
@@ -88,7 +95,7 @@ def test_a_cut_out_is_compared_module_by_module_and_cut_again(unet: Path, tmp_pa
 
 def test_the_ledgers_rows_are_the_same_alone(unet: Path, tmp_path: Path) -> None:
     whole = {module.path: module for module in api.profile_graph(unet).modules}
-    for module in ("input_blocks.1", "middle_block.1", "output_blocks.0.0", "time_embed", "out"):
+    for module in ("input_blocks.1", "output_blocks.0.0", "out"):
         api.extract_module(unet, module, tmp_path / "alone.onnx")
         rows = {row.path: row for row in api.profile_graph(tmp_path / "alone.onnx").modules}
         inside = [path for path in rows if path == module or path.startswith(f"{module}.")]
@@ -111,16 +118,17 @@ def test_a_cut_out_that_is_broken_fails_its_check(unet: Path, tmp_path: Path) ->
 
 @pytest.mark.parametrize("dtype", ["float16", "bfloat16"])
 def test_a_graph_in_a_half_type_gives_modules_in_it(dtype: str, tmp_path: Path) -> None:
-    out = tmp_path / "line.onnx"
-    report = api.extract_module(cut_nets.TARGET, "joins", out, Settings(dtype=dtype), data=dtype == "float16")
+    path = api.export_graph(cut_nets.TARGET, tmp_path / "whole", Settings(dtype=dtype)).onnx_path
+    out = tmp_path / "joins.onnx"
+    report = api.extract_module(path, "joins", out, data=dtype == "float16")
     assert {border.tensor.dtype for border in report.inputs} == {dtype}
     assert report.weight_bytes == 2 * (4 * 4 + 4)  # the linear layer
     if dtype == "float16":
-        assert np.load(tmp_path / "line.inputs.npz")["row"].dtype == np.float16
+        assert np.load(tmp_path / "joins.inputs.npz")["row"].dtype == np.float16
         assert api.check_graph(out).passed
     else:
         with pytest.raises(UsageError, match="is in bfloat16, which .npz files have not"):
-            api.extract_module(cut_nets.TARGET, "joins", out, Settings(dtype=dtype), data=True)
+            api.extract_module(path, "joins", out, data=True)
 
 
 def test_the_whole_network_is_its_own_cut_out(calls: Path, tmp_path: Path) -> None:
@@ -228,6 +236,26 @@ def test_a_graph_that_is_no_file_gives_its_module_the_same_weights(calls: Path, 
     files = [tmp_path / f"of_{kind}.onnx" for kind in ("file", "factory")]
     assert files[0].read_bytes() == files[1].read_bytes()
     agree_on_pytorchs_tensors(files[1])
+
+
+def test_a_checkpoint_gives_its_module_the_values_in_it(tmp_path: Path) -> None:
+    state = {key: torch.full(value.shape, 0.25) for key, value in half_checkpoint(tiny.network()).items()}
+    torch.save(state, tmp_path / "trained.pth")
+    out = tmp_path / "cut" / "attention.onnx"
+    settings = Settings(weights=tmp_path / "trained.pth")
+    report = api.extract_module(tiny.TARGET, "attention", out, settings, data=True)
+    assert report.weights == "trained.pth"
+    held = {tensor.name: numpy_helper.to_array(tensor) for tensor in onnx.load(str(out)).graph.initializer}
+    weights = [values for name, values in held.items() if name.startswith("attention.")]
+    assert len(weights) == 4 + 4  # weight and bias of q, k, v and out
+    assert all(np.array_equal(values, np.full_like(values, 0.25)) for values in weights)
+    agree_on_pytorchs_tensors(out)
+    assert api.check_graph(out).passed
+    del state["tiny.attention.k.bias"]
+    torch.save(state, tmp_path / "trained.pth")
+    with pytest.raises(CheckpointError, match=r"tiny\.attention\.k\.bias"):
+        api.extract_module(tiny.TARGET, "attention", tmp_path / "none" / "x.onnx", settings)
+    assert not (tmp_path / "none").exists()
 
 
 def test_a_file_from_elsewhere_is_cut_without_a_pytorch_side(calls: Path, tmp_path: Path) -> None:

@@ -83,6 +83,9 @@ def test_a_module_that_is_left_and_entered_again_says_so(net: Graph) -> None:
     assert names(cut) == (["a", "d"], [], ["b", "e"])
     (note,) = cut.notes
     assert note.startswith("d is made outside, from what the module itself hands on")
+    shape = (1, 4, 8, 8)
+    given = {"a": np.full(shape, -3), "d": np.full(shape, 2)}
+    assert run_alone(cut, **given) == {"b": np.zeros(shape).tolist(), "e": np.full(shape, 2).tolist()}
 
 
 def test_some_of_its_nodes_alone(net: Graph) -> None:
@@ -158,7 +161,9 @@ def test_an_input_with_a_default_value_is_a_weight(tmp_path: Path) -> None:
 def test_a_value_that_is_read_inside_and_handed_out_by_the_graph_is_an_output(tmp_path: Path) -> None:
     nodes = [op("Neg", "x", "a", "stem"), op("Exp", "a", "b", "stem"), op("Abs", "b", "y", "relu")]
     path = save(tmp_path, nodes, [value("x", (3,))], [value("y", (3,)), value("a", (3,))])
-    assert names(cut_module(load_graph(path), "stem")) == (["x"], [], ["a", "b"])
+    cut = cut_module(load_graph(path), "stem")
+    assert names(cut) == (["x"], [], ["a", "b"])
+    assert run_alone(cut, x=[0, 0, 0]) == {"a": [0, 0, 0], "b": [1, 1, 1]}  # exp(-0)
 
 
 def test_what_nobody_reads_is_no_module_to_be_had(tmp_path: Path) -> None:
@@ -273,7 +278,7 @@ def test_the_file_may_be_of_a_time_when_weights_were_inputs(tmp_path: Path) -> N
     assert run_alone(cut_module(load_graph(path), "stem"), x=[1, 2]) == {"a": [1, 2]}
 
 
-@pytest.mark.parametrize("name", ["hed", "clip_text"])
+@pytest.mark.parametrize("name", ["hed", pytest.param("clip_text", marks=pytest.mark.slow)])
 def test_every_module_costs_alone_what_it_costs_in_the_whole(
     name: str, request: pytest.FixtureRequest, tmp_path: Path
 ) -> None:
