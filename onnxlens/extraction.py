@@ -26,7 +26,14 @@ from onnxlens.reference_model.weights.state import filled
 from onnxlens.specs.codec import to_text
 from onnxlens.specs.cutting import CutBorder, CutReport
 from onnxlens.specs.graph import WeightSource
-from onnxlens.specs.manifest import ExportedGraph, Manifest, ModuleCut, data_path_of, manifest_path_of
+from onnxlens.specs.manifest import (
+    ExportedGraph,
+    Manifest,
+    ModuleCut,
+    data_path_of,
+    manifest_path_of,
+    values_path_of,
+)
 from onnxlens.specs.progress import Progress
 from onnxlens.targets import resolve_again
 
@@ -71,10 +78,10 @@ def extract(graph: Graph, asked: Extraction, path: Path, progress: Progress) -> 
     size = weight_bytes(cut.model, graph.weights.keys())
     weights = _label(graph, asked)
     progress("writing", 0, 0)
-    _write_model(graph, cut, asked, weights, path)
     if graph.manifest is not None:
         manifest = _manifest(graph.manifest, cut, matched, call, weights)
         manifest_path_of(path).write_text(to_text(manifest), encoding="utf-8")
+    _write_model(graph, cut, asked, weights, path)  # last, for the model is used up by it
     if asked.with_data:
         progress("running PyTorch", 0, 0)
         _write_data(graph, asked.source, matched, path)
@@ -120,8 +127,8 @@ def _write_model(graph: Graph, cut: CutOut, asked: Extraction, weights: str, pat
     if weights == "none":
         write_without_weights(cut.model, path, data_path_of(path), graph.weights.keys())
     else:
-        fill = from_folder(graph.path.parent) if asked.source is None else from_source(asked.source)
-        write_with_weights(cut.model, path, data_path_of(path), fill)
+        read = from_folder(graph.path.parent) if asked.source is None else from_source(asked.source)
+        write_with_weights(cut.model, path, data_path_of(path), read)
 
 
 def _manifest(
@@ -186,4 +193,4 @@ def _write_data(graph: Graph, source: WeightSource | None, matched: ModuleCut, p
     inputs = sample_inputs(manifest.inputs, manifest.input_ranges)
     values = capture(network, inputs, {**handed, **returned})
     for places, kind in ((handed, "inputs"), (returned, "expected")):
-        save_inputs({name: values[name] for name in places.values()}, path.with_suffix(f".{kind}.npz"))
+        save_inputs({name: values[name] for name in places.values()}, values_path_of(path, kind))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection, Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +11,7 @@ from onnx import TensorProto, external_data_helper
 
 from onnxlens.errors import CheckpointError
 from onnxlens.profile.loading.value_types import all_graphs, tensor_type
+from onnxlens.profile.streamed_model import bare, write_streamed
 from onnxlens.specs.graph import WeightSource
 from onnxlens.specs.tensor import storage_bytes
 
@@ -20,8 +21,8 @@ ONE_FILE_BYTES = 2**31 - 2**20
 ALIGNMENT_BYTES = 4096
 """A page: what memory mapping wants, and what ONNX's external data format recommends for large tensors."""
 
-Fill = Callable[[TensorProto], None]
-"""Gives a tensor its values, in place."""
+Read = Callable[[TensorProto], bytes]
+"""Gives the values of a tensor, as they stand in a file."""
 
 
 def tensors_of(model: onnx.ModelProto) -> Iterator[TensorProto]:
@@ -46,59 +47,95 @@ def is_external(tensor: TensorProto) -> bool:
     return tensor.data_location == TensorProto.EXTERNAL
 
 
-def from_folder(folder: Path) -> Fill:
-    """Read what a tensor points at from the data files there, one tensor at a time."""
+def data_files(model: onnx.ModelProto) -> set[str]:
+    """The names of the files that its external weights stand in, from its own folder."""
+    return {
+        entry.value
+        for tensor in filter(is_external, tensors_of(model))
+        for entry in tensor.external_data
+        if entry.key == "location"
+    }
 
-    def fill(tensor: TensorProto) -> None:
+
+def from_folder(folder: Path) -> Read:
+    """Read what a tensor points at from the data files there."""
+
+    def read(tensor: TensorProto) -> bytes:
+        held = TensorProto()
+        held.CopyFrom(tensor)
         try:
-            external_data_helper.load_external_data_for_tensor(tensor, str(folder))
+            external_data_helper.load_external_data_for_tensor(held, str(folder))
         except Exception as error:  # a missing file is another class than one that is cut short
             raise CheckpointError(
                 f"{tensor.name}: its values cannot be read ({str(error).splitlines()[0]}); "
                 "--weights none goes without them"
             ) from error
+        return _complete(tensor, held.raw_data)
 
-    return fill
+    return read
 
 
-def from_source(source: WeightSource) -> Fill:
+def from_source(source: WeightSource) -> Read:
     """Take values from a weight source, by name."""
-
-    def fill(tensor: TensorProto) -> None:
-        tensor.raw_data = np.ascontiguousarray(source.read(tensor.name)).tobytes()
-        tensor.data_location = TensorProto.DEFAULT
-        del tensor.external_data[:]
-
-    return fill
+    return lambda tensor: _complete(tensor, np.ascontiguousarray(source.read(tensor.name)).tobytes())
 
 
-def write_with_weights(model: onnx.ModelProto, path: Path, data_path: Path, fill: Fill) -> None:
+def _complete(tensor: TensorProto, values: bytes) -> bytes:
+    """The values, if they are as many as the tensor's type and shape want.
+
+    Raises:
+        CheckpointError: they are more or fewer.
+    """
+    if len(values) != _size(tensor):
+        raise CheckpointError(
+            f"{tensor.name}: its values are {len(values)} bytes, its type and shape want {_size(tensor)}; "
+            "is the data file another graph's? export again"
+        )
+    return values
+
+
+def write_with_weights(model: onnx.ModelProto, path: Path, data_path: Path, read: Read) -> None:
     """Write the model with its weights: into its own file, or one beside it where that has not the room.
 
-    The model is changed on the way. One tensor at a time is in memory where they stand beside.
+    The model is used up by it. Of what stands in data files, one tensor at a time is in memory.
 
     Raises:
         CheckpointError: a weight cannot be read.
     """
     outside = list(filter(is_external, tensors_of(model)))
-    if sum(map(_size, outside)) + model.ByteSize() <= ONE_FILE_BYTES:
-        for tensor in outside:
-            fill(tensor)
-    else:
-        _write_beside(model, data_path, fill)
-    path.write_bytes(model.SerializeToString())
+    if sum(map(_size, outside)) + model.ByteSize() > ONE_FILE_BYTES:
+        _write_beside(model, data_path, read)
+        path.write_bytes(model.SerializeToString())
+        return
+    weights = _taken_out(model.graph)
+    for tensor in filter(is_external, tensors_of(model)):  # sparse, or of a graph inside a node
+        tensor.CopyFrom(bare(tensor, read(tensor)))
+    write_streamed(model, path, [(tensor, _size(tensor)) for tensor in weights], read)
 
 
-def _write_beside(model: onnx.ModelProto, data_path: Path, fill: Fill) -> None:
+def _taken_out(graph: onnx.GraphProto) -> Sequence[TensorProto]:
+    """The external initializers of the graph, which are no more in it."""
+    tensors = []
+    for place in reversed(range(len(graph.initializer))):
+        if is_external(graph.initializer[place]):
+            tensor = TensorProto()
+            tensor.CopyFrom(graph.initializer[place])
+            tensors.append(tensor)
+            del graph.initializer[place]
+    return tensors[::-1]
+
+
+def _write_beside(model: onnx.ModelProto, data_path: Path, read: Read) -> None:
     with data_path.open("wb") as file:
         for tensor in tensors_of(model):
-            if is_external(tensor):
-                fill(tensor)
-            if len(tensor.raw_data) >= ALIGNMENT_BYTES:  # what is small, or stored otherwise, stays inside
+            values = read(tensor) if is_external(tensor) else tensor.raw_data
+            if len(values) >= ALIGNMENT_BYTES:  # what is small, or stored otherwise, stays inside
                 offset = -(-file.tell() // ALIGNMENT_BYTES) * ALIGNMENT_BYTES
                 file.seek(offset)
-                file.write(tensor.raw_data)
-                _point(tensor, data_path.name, offset, len(tensor.raw_data))
+                file.write(values)
+                _point(tensor, data_path.name, offset, len(values))
+            elif is_external(tensor):
+                tensor.CopyFrom(bare(tensor, values))
 
 
 def write_without_weights(
@@ -118,8 +155,8 @@ def write_without_weights(
 
 
 def _point(tensor: TensorProto, location: str, offset: int, length: int) -> None:
-    bare = TensorProto(name=tensor.name, data_type=tensor.data_type, dims=tensor.dims)
-    bare.data_location = TensorProto.EXTERNAL
+    pointing = bare(tensor)
+    pointing.data_location = TensorProto.EXTERNAL
     for key, value in (("location", location), ("offset", offset), ("length", length)):
-        bare.external_data.add(key=key, value=str(value))
-    tensor.CopyFrom(bare)
+        pointing.external_data.add(key=key, value=str(value))
+    tensor.CopyFrom(pointing)

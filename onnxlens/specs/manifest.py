@@ -119,3 +119,8 @@ def data_path_of(onnx_path: Path) -> Path:
 def manifest_path_of(onnx_path: Path) -> Path:
     """``x.json`` for ``x.onnx``."""
     return onnx_path.with_suffix(".json")
+
+
+def values_path_of(onnx_path: Path, kind: str) -> Path:
+    """``x.inputs.npz`` or ``x.expected.npz`` for ``x.onnx``."""
+    return onnx_path.with_suffix(f".{kind}.npz")

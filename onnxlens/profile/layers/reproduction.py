@@ -55,8 +55,8 @@ def write_reproduction(part: Reproduction, folder: Path) -> None:
     graph = part.model.graph
     title = part.layer.path or "the model's own operators"
     name = f"{part.layer.path or 'model'}.onnx"
-    write_with_weights(part.model, folder / name, folder / f"{name}.data", from_folder(part.weights_folder))
     save_inputs({value.name: part.values[value.name] for value in graph.input}, folder / "inputs.npz")
     save_inputs({value.name: part.values[value.name] for value in graph.output}, folder / "expected.npz")
     text = README.format(title=title, graph=graph.name, model=name, introduced=part.layer.introduced or 0.0)
     (folder / "README.txt").write_text(text, encoding="utf-8")
+    write_with_weights(part.model, folder / name, folder / f"{name}.data", from_folder(part.weights_folder))
