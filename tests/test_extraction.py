@@ -284,3 +284,22 @@ def test_bad_places_are_refused(calls: Path, tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="its data needs its weights"):
         api.extract_module(calls, "joins", tmp_path / "x.onnx", Settings(weights="none"), data=True)
     assert list(tmp_path.iterdir()) == []
+
+
+def test_weights_that_the_cut_file_reads_are_not_overwritten(calls: Path, tmp_path: Path) -> None:
+    for file in (calls, Path(f"{calls}.data")):
+        shutil.copy(file, tmp_path)
+    theirs = (tmp_path / calls.name).rename(tmp_path / "renamed.onnx")  # points at calls.onnx.data still
+    with pytest.raises(UsageError, match=r"calls\.onnx\.data beside it holds weights of .*renamed\.onnx"):
+        api.extract_module(theirs, "joins", tmp_path / "calls.onnx", Settings(weights="none"))
+    assert (tmp_path / "calls.onnx.data").read_bytes() == Path(f"{calls}.data").read_bytes()
+
+
+def test_data_of_an_earlier_module_do_not_stay_beside_another(calls: Path, tmp_path: Path) -> None:
+    out = tmp_path / "module.onnx"
+    api.extract_module(calls, "joins", out, data=True)
+    (tmp_path / "module.other.npz").write_bytes(b"somebody else's")
+    api.extract_module(calls, "passes", out)
+    assert sorted(path.name for path in tmp_path.iterdir()) == [
+        "module.json", "module.onnx", "module.other.npz",
+    ]  # fmt: skip

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from onnxlens.api.exporting import MANIFEST_LAST, loaded
 from onnxlens.errors import UsageError
-from onnxlens.specs.manifest import data_path_of, manifest_path_of
+from onnxlens.specs.manifest import data_path_of, manifest_path_of, values_path_of
 from onnxlens.specs.progress import Progress, silent
 from onnxlens.staging import staged
 from onnxlens.targets import Settings, Target, is_file, resolve, weight_source
@@ -68,7 +68,7 @@ def extract_module(
 
 
 def _require_place(place: Path, target: Target) -> None:
-    """Refuse a place that is no ``.onnx`` file, or the file that is to be cut.
+    """Refuse a place that is no ``.onnx`` file, or where the file that is to be cut or its weights stand.
 
     Raises:
         UsageError: it is one of these.
@@ -77,14 +77,25 @@ def _require_place(place: Path, target: Target) -> None:
         raise UsageError(f"{place}: is no .onnx file; give --out a name such as block.onnx")
     if is_file(target) and place.resolve() == Path(target).resolve():
         raise UsageError(f"{place}: is the file to be cut; choose another --out")
+    data = data_path_of(place)
+    if is_file(target) and data.is_file() and _holds_weights_of(data, Path(target)):
+        raise UsageError(f"{place}: {data.name} beside it holds weights of {target}; choose another --out")
+
+
+def _holds_weights_of(data: Path, path: Path) -> bool:
+    from onnxlens.profile.loading.model_file import read_model
+    from onnxlens.profile.weight_files import data_files
+
+    return data.resolve() in ((path.parent / name).resolve() for name in data_files(read_model(path)))
 
 
 def _remove_stale(place: Path, written: Collection[str]) -> None:
     """Take away what an earlier file of the name left beside it: it would be taken for this one's."""
     from onnxlens.profile.loading.model_file import read_manifest
 
-    manifest, data = manifest_path_of(place), data_path_of(place)
-    if data.name not in written:
-        data.unlink(missing_ok=True)
-    if manifest.name not in written and read_manifest(place) is not None:
-        manifest.unlink()
+    data, manifest = data_path_of(place), manifest_path_of(place)
+    values = (values_path_of(place, "inputs"), values_path_of(place, "expected"))
+    ours = (manifest, *values) if read_manifest(place) is not None else ()
+    for stale in (data, *ours):
+        if stale.name not in written:
+            stale.unlink(missing_ok=True)

@@ -23,9 +23,9 @@ COLUMNS: Sequence[Column[Row]] = (
 def cut_text(report: CutReport) -> str:
     """What was cut out, its tensors in the order in which the file takes and gives them, and the files."""
     name = f"{report.module} ({report.class_name})" if report.class_name else report.module
-    weights = report.weights or "as in the file"
+    weights = {"": "as in the file", "none": "left out"}.get(report.weights, report.weights)
     heading = (
-        f"{name or 'the whole'} of {report.graph}: {report.nodes} nodes, "
+        f"{name or 'the whole'} of {report.graph}: {report.nodes} nodes at run time, "
         f"{short_bytes(report.weight_bytes)} of weights, {weights}"
     )
     rows = [("in", border) for border in report.inputs] + [("out", border) for border in report.outputs]

@@ -20,7 +20,7 @@ def test_it_says_what_goes_in_and_out_and_what_was_written(calls: Path, tmp_path
     out = tmp_path / "joins.onnx"
     printed = done("extract", calls, "--module", "joins", "--out", out, "--data")
     # a linear layer of 4 x 4 and 4 floats; MatMul and Add, Unsqueeze, Mul, Add, and the mean
-    assert printed.startswith("joins (Joins) of calls: 6 nodes, 80 B of weights, seeded\n")
+    assert printed.startswith("joins (Joins) of calls: 6 nodes at run time, 80 B of weights, seeded\n")
     lines = [line.split() for line in printed.splitlines()]
     assert ["in", "row", "float32", "(2,", "4)", "parts[1]"] in lines
     assert ["out", "mean", "float32", "(2,", "4)", "returned[1]"] in lines
@@ -29,6 +29,14 @@ def test_it_says_what_goes_in_and_out_and_what_was_written(calls: Path, tmp_path
     ]
     assert done("check", out).strip().endswith("all outputs agree")
     assert "joins.line" in done("profile", out, "--format", "csv", "--depth", 9)
+
+
+def test_weights_may_be_left_out(tmp_path: Path) -> None:
+    out = tmp_path / "joins.onnx"
+    printed = done("extract", TARGET, "--module", "joins", "--out", out, "--weights", "none")
+    assert printed.startswith("joins (Joins) of calls: 6 nodes at run time, 80 B of weights, left out\n")
+    outcome = onnxlens("check", out)
+    assert (outcome.code, outcome.out, outcome.err.count("\n")) == (2, "", 1)
 
 
 @pytest.mark.parametrize(
