@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import re
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -146,6 +149,20 @@ def test_arguments_in_lists_and_by_name_and_what_is_not_read(calls: Path, tmp_pa
     assert not report.notes
     agree_on_pytorchs_tensors(tmp_path / "joins.onnx")
     assert api.check_graph(tmp_path / "joins.onnx").passed
+
+
+def test_the_lines_in_the_docs_hold_a_runtime_to_the_data(calls: Path, tmp_path: Path) -> None:
+    page = (Path(__file__).parent.parent / "docs" / "cut-outs.md").read_text(encoding="utf-8")
+    (lines,) = re.findall(r"```python\n(.*?)```", page, flags=re.DOTALL)
+    api.extract_module(calls, "joins", tmp_path / "block.onnx", data=True)
+    done = subprocess.run(
+        [sys.executable, "-c", lines], cwd=tmp_path, capture_output=True, text=True, check=True
+    )
+    printed = [line.rpartition(" ") for line in done.stdout.splitlines()]
+    assert [shape for shape, _, _ in printed] == [
+        "add (2, 3, 4) largest difference:", "mean (2, 4) largest difference:",
+    ]  # fmt: skip
+    assert all(float(apart) < 1e-5 for _, _, apart in printed)
 
 
 def test_what_is_returned_as_it_was_handed_is_no_output(calls: Path, tmp_path: Path) -> None:
