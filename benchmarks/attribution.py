@@ -21,7 +21,7 @@ from onnxlens.profile.graph import Graph
 from onnxlens.profile.inputs import sample_inputs
 from onnxlens.profile.loading import load_graph
 from onnxlens.profile.origins import Origin, match_events, origins_of, own_times_us
-from onnxlens.profile.session import LEVELS, open_session, run
+from onnxlens.profile.session import LEVELS, SessionRequest, open_session, run
 from onnxlens.reference_model import catalog
 
 OPSETS = (18, 23)
@@ -55,7 +55,7 @@ def attributed(path: Path, level: str) -> Attributed:
     graph = load_graph(path)
     with tempfile.TemporaryDirectory(prefix="onnxlens-") as folder:
         saved = Path(folder) / "ran.onnx"
-        session = open_session(path, level=level, profile_prefix=Path(folder) / "times", optimised_path=saved)
+        session = open_session(path, request=SessionRequest(level, Path(folder) / "times", saved))
         inputs = sample_inputs(graph.inputs, graph.manifest.input_ranges if graph.manifest else {})
         for _ in range(2):
             run(session, inputs)

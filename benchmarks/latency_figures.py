@@ -19,7 +19,7 @@ import onnxlens
 from onnxlens.profile.binding import bound
 from onnxlens.profile.inputs import sample_inputs
 from onnxlens.profile.loading import load_graph
-from onnxlens.profile.session import open_session
+from onnxlens.profile.session import SessionRequest, open_session
 from onnxlens.reports.numbers import share, short_count, short_time
 from onnxlens.specs.bench import BenchReport, NodeTime
 
@@ -36,7 +36,10 @@ def overhead(path: Path, pairs: int) -> str:
     before = os.getloadavg()[0]
     with tempfile.TemporaryDirectory() as folder:
         prefixes = (None, Path(folder) / "profile")
-        sessions = [open_session(path, threads=1, profile_prefix=prefix) for prefix in prefixes]
+        sessions = [
+            open_session(path, request=SessionRequest(profile_prefix=prefix, threads=1))
+            for prefix in prefixes
+        ]
         calls = [bound(session, inputs, "cpu") for session in sessions]
         seconds = np.array([_pair(calls, place % 2 == 1) for place in range(-2, pairs)])[2:]
         sessions[1].end_profiling()

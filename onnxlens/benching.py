@@ -27,7 +27,7 @@ from onnxlens.profile.machine import machine, usable_cores
 from onnxlens.profile.matrix_product import best_product
 from onnxlens.profile.origins import Origin, match_events, origins_of
 from onnxlens.profile.origins.events import Event
-from onnxlens.profile.session import PROVIDERS, open_session
+from onnxlens.profile.session import PROVIDERS, SessionRequest, open_session
 from onnxlens.profile.timing import build_timing
 from onnxlens.profile.torch_timing import TorchRun, TorchTimes, time_module
 from onnxlens.specs.bench import BenchReport, BenchRequest, MatrixProduct, MemoryUse
@@ -177,7 +177,7 @@ def _plain(it: _Bench, progress: Progress) -> tuple[LatencyResult, MemoryUse | N
     progress("timing ONNX Runtime", 0, 0)
     before = device_memory_bytes() if it.on_device else 0
     provider = it.request.provider
-    session = open_session(it.graph.path, provider, level=it.request.level, threads=it.threads)
+    session = open_session(it.graph.path, provider, SessionRequest(it.request.level, threads=it.threads))
     latency = _timed(it, session)
     if not it.on_device:
         return latency, None
@@ -195,14 +195,8 @@ def _profiled(it: _Bench, progress: Progress) -> _Profiled:
     progress("timing ONNX Runtime node by node", 0, 0)
     with tempfile.TemporaryDirectory(prefix="onnxlens-") as folder:
         saved = Path(folder) / "optimised.onnx"
-        session = open_session(
-            it.graph.path,
-            it.request.provider,
-            level=it.request.level,
-            threads=it.threads,
-            profile_prefix=Path(folder) / "profile",
-            optimised_path=saved,
-        )
+        request = SessionRequest(it.request.level, Path(folder) / "profile", saved, it.threads)
+        session = open_session(it.graph.path, it.request.provider, request)
         latency = _timed(it, session)
         events = read_events(Path(session.end_profiling()))
         optimised = onnx.load(saved, load_external_data=False)

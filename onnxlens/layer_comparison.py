@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
 
-from onnxlens.comparison import tolerance_of
-from onnxlens.errors import GraphError
+from onnxlens.comparison import rebuilt, tolerance_of
+from onnxlens.errors import GraphError, UsageError
 from onnxlens.export.exported import MappedWeights, open_export
 from onnxlens.profile.borders import described
 from onnxlens.profile.graph import Graph
@@ -24,16 +23,12 @@ from onnxlens.profile.layers.reproduction import Reproduction, write_reproductio
 from onnxlens.profile.layers.rows import LayerRows
 from onnxlens.profile.loading import load_graph
 from onnxlens.profile.loading.model_file import read_model
-from onnxlens.profile.session import open_session, run
-from onnxlens.reference_model.weights.state import filled
+from onnxlens.profile.session import SessionRequest, open_session, run
 from onnxlens.specs.layers import LayerParity, LayerReport
 from onnxlens.specs.manifest import ExportedGraph
 from onnxlens.specs.progress import Progress
-from onnxlens.specs.tensor import TensorSpec
-from onnxlens.targets import LayerRequest, resolve_again
-
-if TYPE_CHECKING:
-    from torch import nn
+from onnxlens.specs.tensor import HALVES, TensorSpec
+from onnxlens.targets import LayerRequest
 
 
 def layers_against_pytorch(path: Path, request: LayerRequest, progress: Progress) -> LayerReport:
@@ -43,10 +38,15 @@ def layers_against_pytorch(path: Path, request: LayerRequest, progress: Progress
         GraphError: the file cannot be read, has no manifest of ours, or names no modules.
         CheckpointError: its weights are not there.
         ParityError: PyTorch gives other values in two runs, or the guilty module cannot be written.
-        UsageError: one tensor alone needs more than the memory allowed.
+        UsageError: the export is in a half type, or one tensor alone needs more than the memory allowed.
     """
     graph = load_graph(path)
     exported = open_export(path)
+    if exported.manifest.dtype in HALVES:
+        raise UsageError(
+            f"{path}: layers are compared in float32 alone, this export is in {exported.manifest.dtype}; "
+            "check it as a whole, without --layers"
+        )
     if graph.attribution == "none":
         raise GraphError(
             f"{path}: names no modules, so there are no layers to compare; check without --layers"
@@ -84,7 +84,7 @@ class _Comparison:
         self._samples = [
             sample_inputs(manifest.inputs, manifest.input_ranges, draw) for draw in range(request.samples)
         ]
-        self._module = _module_of(exported)
+        self._module = rebuilt(exported, MappedWeights)
         hierarchy = Hierarchy(graph)
         progress("observing PyTorch", 0, 0)
         observed = observe(self._module, self._samples[0], hierarchy.paths)
@@ -117,7 +117,7 @@ class _Comparison:
         provider, path = self._request.provider, self._graph.path
         kept = self._captured(chunk, self._samples[0]) if len(self._samples) == 1 else None
         for model, into in ((alone, found.introduced), (whole, found.output)):
-            session = open_session(path, provider, model=model.SerializeToString())
+            session = open_session(path, provider, SessionRequest(model=model.SerializeToString()))
             for inputs in self._samples:
                 captured = self._captured(chunk, inputs) if kept is None else kept
                 handed = {HANDED + name: value for name, value in captured.items()}
@@ -136,12 +136,6 @@ class _Comparison:
         values = {**self._samples[0], **self._captured(parts, self._samples[0])}
         model = self._cutter.side_by_side(parts, self._matching.places, prefix="")
         write_reproduction(Reproduction(layer, model, values, self._graph.path.parent), folder)
-
-
-def _module_of(exported: ExportedGraph) -> nn.Module:
-    """The module of an export, built again, with the weights in the file."""
-    spec = resolve_again(exported.manifest.origin, exported.manifest.settings)
-    return filled(spec.build(device="meta"), MappedWeights(exported))
 
 
 def _types(graph: Graph) -> Mapping[str, TensorSpec]:

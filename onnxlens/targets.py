@@ -29,6 +29,8 @@ class Settings:
         batch: None for 2 where guidance doubles it, else 1.
         height: in pixels; None for 512.
         width: likewise.
+        dtype: of floating weights, inputs and outputs: ``float32``, ``float16``, ``bfloat16``; None for the
+            graph's own.
         shapes: of an ``.onnx`` file only: sizes for all dimensions of an input, by its name.
         dims: of an ``.onnx`` file only: sizes for dynamic dimensions, by their symbol.
         values: of an ``.onnx`` file only: of inputs that decide shapes or branches, by name.
@@ -39,6 +41,7 @@ class Settings:
     batch: int | None = None
     height: int | None = None
     width: int | None = None
+    dtype: str | None = None
     shapes: Mapping[str, Sequence[int]] = field(default_factory=dict)
     dims: Mapping[str, int] = field(default_factory=dict)
     values: Mapping[str, Sequence[float]] = field(default_factory=dict)
@@ -51,8 +54,8 @@ class Settings:
         """
         if replace(self, shapes={}, dims={}, values={}) != Settings():
             raise UsageError(
-                f"{target}: opset, weights and sizes are those of the file; leave those options out, and fix "
-                "what is dynamic with --shape, --dim and --value"
+                f"{target}: opset, weights, dtype and sizes are those of the file; leave those options out, "
+                "and fix what is dynamic with --shape, --dim and --value"
             )
 
     def require_for_graph(self, target: Target) -> None:
@@ -156,21 +159,21 @@ def resolve(target: str, settings: Settings) -> Resolved:
     if ":" in target:
         if (settings.batch, settings.height, settings.width) != (None, None, None):
             raise UsageError(f"{target}: the factory decides on batch and size; leave those options out")
-        return Resolved(_from_factory(target), target, {})
+        return Resolved(_from_factory(target).in_dtype(settings.dtype), target, {})
     height = catalog.PIXELS if settings.height is None else settings.height
     width = catalog.PIXELS if settings.width is None else settings.width
-    spec = catalog.get(target, batch=settings.batch, height=height, width=width)
+    spec = catalog.get(target, batch=settings.batch, height=height, width=width).in_dtype(settings.dtype)
     return Resolved(spec, target, {"batch": int(spec.inputs[0].shape[0]), "height": height, "width": width})
 
 
-def resolve_again(origin: str, sizes: Mapping[str, int]) -> GraphSpec:
-    """The graph that a manifest says it was exported from.
+def resolve_again(origin: str, sizes: Mapping[str, int], dtype: str | None = None) -> GraphSpec:
+    """The graph that a manifest says it was exported from, in ``dtype``.
 
     Raises:
         UsageError: it is not to be had any more.
     """
     given: dict[str, Any] = dict(sizes)
-    return resolve(origin, Settings(**given)).spec
+    return resolve(origin, Settings(**given, dtype=dtype)).spec
 
 
 def weight_source(spec: GraphSpec, weights: str | Path) -> WeightSource:

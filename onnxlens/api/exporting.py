@@ -49,9 +49,8 @@ def export_graph(
     chosen = settings or Settings()
     found = resolve(target, chosen)
     source = weight_source(found.spec, chosen.weights or "seeded")
-    request = ExportRequest(
-        found.spec, source, found.origin, found.sizes, DEFAULT_OPSET if chosen.opset is None else chosen.opset
-    )
+    opset = DEFAULT_OPSET if chosen.opset is None else chosen.opset
+    request = ExportRequest(found.spec, source, found.origin, found.sizes, opset, chosen.dtype)
     with staged(Path(out), MANIFEST_LAST) as stage:
         exported = export(request, stage, progress)
     return ExportedGraph(Path(out) / exported.onnx_path.name, exported.manifest)

@@ -7,6 +7,7 @@ from typing import Any, TypeVar
 
 import click
 
+from onnxlens.specs.tensor import DTYPES
 from onnxlens.targets import Settings
 
 Verb = TypeVar("Verb", bound=Callable[..., Any])
@@ -18,6 +19,7 @@ def with_settings(verb: Verb) -> Verb:
         click.option("--width", type=int, help="Picture width in pixels [512]."),
         click.option("--height", type=int, help="Picture height in pixels [512]."),
         click.option("--batch", type=int, help="Batch size [2 for the guided graphs, else 1]."),
+        click.option("--dtype", type=click.Choice(DTYPES), help="Type of weights and tensors [float32]."),
         click.option("--opset", type=int, help="ONNX opset to export, 18 to 25 [18]."),
         click.option("--weights", metavar="none|seeded|FILE", help="Where the weights come from."),
     ):

@@ -23,7 +23,7 @@ def check_graph(model: ir.Model) -> None:
         onnx.checker.check_model(copy, full_check=True)
     except (onnx.checker.ValidationError, onnx.shape_inference.InferenceError) as error:
         raise ExportError(
-            f"{model.graph.name}: ONNX's checker refuses the graph: {_first_line(error)}"
+            f"{model.graph.name}: ONNX's checker refuses the graph: {_first_line(error)}{_remedy(error)}"
         ) from error
 
 
@@ -37,6 +37,11 @@ def check_file(path: Path) -> None:
         onnx.checker.check_model(str(path))
     except onnx.checker.ValidationError as error:
         raise ExportError(f"{path.name}: ONNX's checker refuses the file: {_first_line(error)}") from error
+
+
+def _remedy(error: Exception) -> str:
+    """Convolutions, poolings and much else take bfloat16 since opset 22."""
+    return "; from --opset 22 on it takes bfloat16" if "tensor(bfloat16)" in str(error) else ""
 
 
 def _first_line(error: Exception) -> str:

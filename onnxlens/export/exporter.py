@@ -26,6 +26,7 @@ class ExportRequest:
         origin: where the spec came from, so that the manifest can say how to build the module again: the
             catalog's name of the graph, or ``package.module:factory``.
         settings: batch, height and width for a graph of the catalog.
+        dtype: of floating weights, inputs and outputs; None is the module's own.
     """
 
     spec: GraphSpec
@@ -33,6 +34,7 @@ class ExportRequest:
     origin: str
     settings: Mapping[str, int] = field(default_factory=dict)
     opset: int = DEFAULT_OPSET
+    dtype: str | None = None
 
 
 def export(request: ExportRequest, directory: Path, progress: Progress = silent) -> ExportedGraph:
@@ -45,7 +47,7 @@ def export(request: ExportRequest, directory: Path, progress: Progress = silent)
         ExportError: the module cannot be exported, or ONNX's checker refuses the result.
         CheckpointError: the source cannot give a value.
     """
-    spec, source = request.spec, request.source
+    spec, source = request.spec.in_dtype(request.dtype), request.source
     progress("tracing", 0, 0)
     model = trace(spec, request.opset)
     progress("simplifying", 0, 0)
@@ -62,7 +64,13 @@ def export(request: ExportRequest, directory: Path, progress: Progress = silent)
     if source.has_values:
         checking.check_file(onnx_path)
     manifest = manifest_of(
-        spec, spec.build(device="meta"), source, request.opset, request.origin, request.settings
+        spec,
+        spec.build(device="meta"),
+        source,
+        request.opset,
+        request.origin,
+        request.settings,
+        request.dtype,
     )
     exported = ExportedGraph(onnx_path, manifest)
     exported.manifest_path.write_text(to_text(manifest), encoding="utf-8")

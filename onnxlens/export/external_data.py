@@ -76,7 +76,8 @@ def write(model: ir.Model, source: WeightSource, path: Path, progress: Progress)
         for name, values in _read_ahead(source, list(places)):
             place = places[name]
             file.seek(place.offset or 0)
-            file.write(np.ascontiguousarray(values).data if values.size else b"")
+            # as bytes: bfloat16 is none of the types that a buffer can have
+            file.write(np.ascontiguousarray(values).view(np.uint8).data if values.size else b"")
             done += place.length or 0
             progress("writing weights", done, total)
         file.truncate(-(-file.tell() // ALIGNMENT_BYTES) * ALIGNMENT_BYTES)

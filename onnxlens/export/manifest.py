@@ -23,6 +23,7 @@ def manifest_of(
     opset: int,
     origin: str,
     settings: Mapping[str, int],
+    dtype: str | None,
 ) -> Manifest:
     """The manifest of ``module``, exported from ``spec`` with the weights of ``source``."""
     return Manifest(
@@ -39,6 +40,7 @@ def manifest_of(
         modules={path: type(child).__name__ for path, child in module.named_modules()},
         tensors=_state_tensors(module, source),
         versions={package: version(package) for package in WRITERS},
+        dtype=dtype,
     )
 
 

@@ -19,6 +19,9 @@ LONGEST_SUM = 2**17
 INNER_SUM = 2**14
 """At most so many elements are summed in the first step."""
 
+HALF_TYPES = (ir.DataType.FLOAT16, ir.DataType.BFLOAT16)
+"""Squares and sums of these are taken in float32, as a runtime's own InstanceNormalization takes them."""
+
 
 def split_long_normalizations(graph: ir.Graph) -> None:
     """Replace each InstanceNormalization over more than ``LONGEST_SUM`` elements by means in two steps."""
@@ -48,12 +51,16 @@ def _replace(graph: ir.Graph, node: ir.Node, rows: int) -> None:
         return
     sizes = [int(size) for size in x.shape.numpy()]
     tape = ir.tape.Tape()
-    cut = tape.op("Reshape", [x, _ints(tape, [sizes[0], sizes[1], rows, -1])])
+    half = x.dtype if x.dtype in HALF_TYPES else None
+    wide = x if half is None else tape.op("Cast", [x], {"to": ir.DataType.FLOAT})
+    cut = tape.op("Reshape", [wide, _ints(tape, [sizes[0], sizes[1], rows, -1])])
     centred = tape.op("Sub", [cut, _mean(tape, cut)])
     variance = _mean(tape, tape.op("Mul", [centred, centred]))
     epsilon = np.array(node.attributes.get_float("epsilon", 1e-5), np.float32)
     deviation = tape.op("Sqrt", [tape.op("Add", [variance, _constant(tape, epsilon)])])
     result = tape.op("Reshape", [tape.op("Div", [centred, deviation]), _ints(tape, sizes)])
+    if half is not None:
+        result = tape.op("Cast", [result], {"to": half})
     per_channel = [1, sizes[1], *[1] * (len(sizes) - 2)]
     for operator, value, neutral in (("Mul", scale, 1.0), ("Add", bias, 0.0)):
         if not _is_filled_with(value, neutral):

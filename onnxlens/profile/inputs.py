@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from onnxlens.errors import UsageError
-from onnxlens.specs.tensor import TensorSpec
+from onnxlens.specs.tensor import TensorSpec, numpy_type
 
 
 def sample_inputs(
@@ -42,7 +42,7 @@ def _sample(tensor: TensorSpec, low: float, high: float, draw: int) -> np.ndarra
             f"input {tensor.name!r} has shape {tensor.shape_text()}; fix it with --shape or --dim"
         )
     try:
-        dtype = np.dtype(tensor.dtype)
+        dtype = numpy_type(tensor.dtype)
     except TypeError as error:
         raise UsageError(
             f"input {tensor.name!r} is {tensor.dtype}, of which no sample can be drawn"

@@ -11,7 +11,7 @@ import numpy as np
 from onnx import helper, numpy_helper
 
 from onnxlens.profile.binding import bound
-from onnxlens.profile.session import open_session
+from onnxlens.profile.session import SessionRequest, open_session
 from onnxlens.specs.bench import MatrixProduct
 
 SIDES: Mapping[str, int] = {"cpu": 2048}
@@ -41,7 +41,7 @@ def best_product(
     with tempfile.TemporaryDirectory(prefix="onnxlens-") as folder:
         path = Path(folder) / "product.onnx"
         write_product(path, side, kind)
-        session = open_session(path, provider, threads=threads)
+        session = open_session(path, provider, SessionRequest(threads=threads))
     call = bound(session, {"x": _matrix(side, kind)}, provider)
     call()
     seconds = []
@@ -61,7 +61,7 @@ def require_runnable(provider: str, level: str) -> None:
     with tempfile.TemporaryDirectory(prefix="onnxlens-") as folder:
         path = Path(folder) / "product.onnx"
         write_product(path, 1, DTYPES[0])
-        open_session(path, provider, level=level)
+        open_session(path, provider, SessionRequest(level))
 
 
 def write_product(path: Path, side: int, dtype: str) -> None:

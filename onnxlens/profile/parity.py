@@ -9,6 +9,7 @@ import numpy as np
 
 from onnxlens.errors import ParityError
 from onnxlens.specs.results import ParityResult
+from onnxlens.specs.torch_arrays import as_array, as_tensor
 
 if TYPE_CHECKING:
     from torch import nn
@@ -67,8 +68,8 @@ def run_module(
     import torch
 
     with torch.inference_mode():
-        returned = module(*(torch.from_numpy(value) for value in inputs.values()))
+        returned = module(*(as_tensor(value) for value in inputs.values()))
     tensors = (returned,) if isinstance(returned, torch.Tensor) else tuple(returned)
     if len(tensors) != len(outputs):
         raise ParityError(f"the module returned {len(tensors)} outputs, {len(outputs)} are named")
-    return {name: tensor.numpy() for name, tensor in zip(outputs, tensors, strict=True)}
+    return {name: as_array(tensor) for name, tensor in zip(outputs, tensors, strict=True)}

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, nullcontext, redirect_stdout
+from dataclasses import dataclass
 from io import StringIO
 from pathlib import Path
 
@@ -43,28 +44,34 @@ WEIGHTS_FOLDER = "session.model_external_initializers_file_folder_path"
 """Where external weights of a model that comes from memory lie."""
 
 
-def open_session(
-    path: Path,
-    provider: str = "cpu",
-    *,
-    optimised: bool = True,
-    level: str = "all",
-    profile_prefix: Path | None = None,
-    optimised_path: Path | None = None,
-    threads: int | None = None,
-    model: bytes | None = None,
-) -> ort.InferenceSession:
-    """A session that really runs on ``provider``.
+@dataclass(frozen=True, slots=True)
+class SessionRequest:
+    """How a session is opened.
 
-    Args:
-        path: of the ``.onnx`` file.
-        provider: one of ``PROVIDERS``.
-        optimised: False turns every graph optimisation off.
+    Attributes:
         level: one of ``LEVELS``.
         profile_prefix: where to write the profile that ``end_profiling`` closes; a time and .json follow it.
         optimised_path: where to save the graph that is really run; its weights lie beside it (``.data``).
         threads: that one operator may use; None is ONNX Runtime's own choice.
         model: what to open in the file's stead, serialised: something made of it, with its external weights.
+    """
+
+    level: str = "all"
+    profile_prefix: Path | None = None
+    optimised_path: Path | None = None
+    threads: int | None = None
+    model: bytes | None = None
+
+
+PLAIN = SessionRequest()
+"""As ONNX Runtime does it unasked."""
+
+UNOPTIMISED = SessionRequest("disabled")
+"""With every graph optimisation off."""
+
+
+def open_session(path: Path, provider: str = "cpu", request: SessionRequest = PLAIN) -> ort.InferenceSession:
+    """A session on the ``.onnx`` file that really runs on ``provider``, one of ``PROVIDERS``.
 
     Raises:
         ToolError: the provider or level is unknown, or the provider is not to be had on this machine.
@@ -75,13 +82,10 @@ def open_session(
     wanted = PROVIDERS[provider]
     if wanted not in ort.get_available_providers():
         raise ToolError(f"provider {provider!r}: this onnxruntime has no {wanted}; install onnxruntime-gpu")
-    options = _options(level if optimised else "disabled", profile_prefix, optimised_path)
-    options.intra_op_num_threads = threads or 0
-    if model is not None:
-        options.add_session_config_entry(WEIGHTS_FOLDER, str(path.parent))
+    options = _options(path, request)
     try:
         with _libraries() if wanted != PROVIDERS["cpu"] else nullcontext():
-            held = str(path) if model is None else model
+            held = str(path) if request.model is None else request.model
             session = ort.InferenceSession(held, options, providers=[wanted], enable_fallback=0)
     except Exception as error:  # onnxruntime raises a class of its own per fault, with no other common base
         if "RegisterTensorRTPlugins" in str(error):
@@ -113,18 +117,21 @@ def _unavailable(provider: str, why: str) -> ToolError:
     )
 
 
-def _options(level: str, profile_prefix: Path | None, optimised_path: Path | None) -> ort.SessionOptions:
-    if level not in LEVELS:
-        raise ToolError(f"level {level!r} is none of {', '.join(LEVELS)}")
+def _options(path: Path, request: SessionRequest) -> ort.SessionOptions:
+    if request.level not in LEVELS:
+        raise ToolError(f"level {request.level!r} is none of {', '.join(LEVELS)}")
     options = ort.SessionOptions()
     options.log_severity_level = ERRORS_ONLY
-    options.graph_optimization_level = LEVELS[level]
-    if profile_prefix is not None:
+    options.graph_optimization_level = LEVELS[request.level]
+    options.intra_op_num_threads = request.threads or 0
+    if request.profile_prefix is not None:
         options.enable_profiling = True
-        options.profile_file_prefix = str(profile_prefix)
-    if optimised_path is not None:
-        options.optimized_model_filepath = str(optimised_path)
-        options.add_session_config_entry(WEIGHTS_APART, f"{optimised_path.name}.data")
+        options.profile_file_prefix = str(request.profile_prefix)
+    if request.optimised_path is not None:
+        options.optimized_model_filepath = str(request.optimised_path)
+        options.add_session_config_entry(WEIGHTS_APART, f"{request.optimised_path.name}.data")
+    if request.model is not None:
+        options.add_session_config_entry(WEIGHTS_FOLDER, str(path.parent))
     return options
 
 

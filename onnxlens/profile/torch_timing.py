@@ -12,6 +12,7 @@ import numpy as np
 from onnxlens.errors import ToolError
 from onnxlens.profile.latency import time_calls
 from onnxlens.specs.results import LatencyResult
+from onnxlens.specs.torch_arrays import as_tensor
 
 if TYPE_CHECKING:
     from torch import nn
@@ -57,7 +58,7 @@ def time_module(module: nn.Module, inputs: Mapping[str, np.ndarray], how: TorchR
     if how.place == "cuda" and not torch.cuda.is_available():
         raise ToolError("--against torch: this PyTorch sees no CUDA device; install a build of it that does")
     module = module.to(how.place)
-    tensors = [torch.from_numpy(value).to(how.place) for value in inputs.values()]
+    tensors = [as_tensor(value).to(how.place) for value in inputs.values()]
     with _threads(how.threads), torch.inference_mode():
         eager = _timed(lambda: module(*tensors), how)
         try:

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Literal, Protocol, get_args
 
 from onnxlens.errors import UsageError
-from onnxlens.specs.tensor import TensorSpec
+from onnxlens.specs.tensor import DTYPES, TensorSpec, is_floating
 
 if TYPE_CHECKING:
     import numpy as np
@@ -94,6 +94,50 @@ class GraphSpec:
         with torch.device(device):
             module = self.factory()
         return module.eval().requires_grad_(False)
+
+    def in_dtype(self, dtype: str | None) -> GraphSpec:
+        """The graph with floating parameters, buffers, inputs and outputs of ``dtype``; integers stay.
+
+        None is the graph as it is.
+
+        Raises:
+            UsageError: no graph is exported in that type.
+        """
+        if dtype is None:
+            return self
+        if dtype not in DTYPES:
+            raise UsageError(f"dtype {dtype!r} is none of {', '.join(DTYPES)}")
+        return replace(
+            self,
+            factory=lambda: _cast(self.factory(), dtype),
+            inputs=tuple(_in_dtype(tensor, dtype) for tensor in self.inputs),
+            outputs=tuple(_in_dtype(tensor, dtype) for tensor in self.outputs),
+        )
+
+
+def _cast(module: nn.Module, dtype: str) -> nn.Module:
+    """The module with floating parameters and buffers of ``dtype``; what was one tensor stays one.
+
+    ``Module.to`` swaps tensors in place, which those of a ``FakeTensorMode`` do not allow.
+    """
+    import torch
+    from torch import nn
+
+    cast: dict[torch.Tensor, torch.Tensor] = {}
+    for owner in module.modules():
+        own: list[tuple[str, torch.Tensor]] = [*owner.named_parameters(recurse=False, remove_duplicate=False)]
+        own += owner.named_buffers(recurse=False, remove_duplicate=False)
+        for name, tensor in own:
+            if tensor.is_floating_point() and tensor not in cast:
+                values = tensor.detach().to(getattr(torch, dtype))
+                cast[tensor] = nn.Parameter(values) if isinstance(tensor, nn.Parameter) else values
+            if tensor.is_floating_point():
+                setattr(owner, name, cast[tensor])
+    return module
+
+
+def _in_dtype(tensor: TensorSpec, dtype: str) -> TensorSpec:
+    return replace(tensor, dtype=dtype) if is_floating(tensor.dtype) else tensor
 
 
 class WeightSource(Protocol):

@@ -6,6 +6,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from math import prod
 from types import MappingProxyType
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    import numpy as np
 
 Dim = int | str
 """A dimension: a number, or the symbol of a dynamic one."""
@@ -22,12 +26,35 @@ DTYPE_BITS: Mapping[str, int] = MappingProxyType(
 )  # fmt: skip
 """Bits of one element, by the lower-case name of ONNX's TensorProto.DataType (FLOAT is float32)."""
 
+DTYPES = ("float32", "float16", "bfloat16")
+"""The element types that a network's weights and floating inputs and outputs can be exported in."""
+
+HALVES = frozenset({"float16", "bfloat16"})
+"""Those of 16 bits."""
+
 _NUMPY_NAMES: Mapping[str, str] = MappingProxyType({"float": "float32", "double": "float64"})
 
 
 def dtype_name(onnx_name: str) -> str:
     """``float32`` for ONNX's FLOAT, ``int64`` for INT64: the name that numpy, torch and these specs use."""
     return _NUMPY_NAMES.get(onnx_name.lower(), onnx_name.lower())
+
+
+def numpy_type(dtype: str) -> np.dtype[Any]:
+    """The type of arrays of ``dtype``; bfloat16 is none of numpy's own, but of ``ml_dtypes``.
+
+    Raises:
+        TypeError: there is none.
+    """
+    import ml_dtypes
+    import numpy as np
+
+    return np.dtype(ml_dtypes.bfloat16 if dtype == "bfloat16" else dtype)
+
+
+def is_floating(dtype: str) -> bool:
+    """Whether values of the type are fractions."""
+    return dtype.startswith(("float", "bfloat"))
 
 
 def storage_bytes(dtype: str, elements: int) -> int | None:

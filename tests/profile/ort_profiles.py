@@ -17,7 +17,7 @@ from onnxlens.profile.graph import Graph
 from onnxlens.profile.inputs import sample_inputs
 from onnxlens.profile.loading import load_graph
 from onnxlens.profile.origins import Origin, match_events, origins_of, own_times_us
-from onnxlens.profile.session import open_session, run
+from onnxlens.profile.session import SessionRequest, open_session, run
 
 
 @dataclass(frozen=True)
@@ -65,7 +65,7 @@ def profiled(
     """Run the file at that level, on sample inputs where none are given."""
     graph = load_graph(path)
     saved = path.with_name(f"{path.stem}_{level}.onnx")
-    session = open_session(path, level=level, profile_prefix=path.with_name("times"), optimised_path=saved)
+    session = open_session(path, request=SessionRequest(level, path.with_name("times"), saved))
     ranges = graph.manifest.input_ranges if graph.manifest else {}
     for _ in range(runs):
         run(session, sample_inputs(graph.inputs, ranges) if inputs is None else inputs)

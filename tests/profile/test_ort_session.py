@@ -10,7 +10,7 @@ import onnxruntime as ort
 import pytest
 
 from onnxlens.errors import GraphError, ToolError
-from onnxlens.profile.session import LEVELS, open_session, run
+from onnxlens.profile.session import LEVELS, PLAIN, UNOPTIMISED, SessionRequest, open_session, run
 from tests.profile.models import far_weight, op, save, value
 
 
@@ -24,9 +24,9 @@ def difference(tmp_path: Path) -> Path:
 INPUTS = {"b": np.array([1.0, 2.0], np.float32), "a": np.array([5.0, 5.0], np.float32)}
 
 
-@pytest.mark.parametrize("optimised", [True, False])
-def test_a_run_gives_every_output_by_name(difference: Path, optimised: bool) -> None:
-    got = run(open_session(difference, optimised=optimised), INPUTS)
+@pytest.mark.parametrize("how", [PLAIN, UNOPTIMISED])
+def test_a_run_gives_every_output_by_name(difference: Path, how: SessionRequest) -> None:
+    got = run(open_session(difference, request=how), INPUTS)
     assert {name: array.tolist() for name, array in got.items()} == {"n": [-4.0, -3.0], "d": [4.0, 3.0]}
 
 
@@ -36,7 +36,7 @@ def test_inputs_that_the_graph_does_not_have_are_left_out(difference: Path) -> N
 
 
 def test_unoptimised_turns_every_optimisation_off(difference: Path) -> None:
-    plain, fast = open_session(difference, optimised=False), open_session(difference)
+    plain, fast = open_session(difference, request=UNOPTIMISED), open_session(difference)
     level = ort.GraphOptimizationLevel.ORT_DISABLE_ALL
     assert plain.get_session_options().graph_optimization_level == level
     assert fast.get_session_options().graph_optimization_level != level
@@ -46,22 +46,27 @@ def test_unoptimised_turns_every_optimisation_off(difference: Path) -> None:
 def test_threads_are_the_sessions_and_none_is_its_own_choice(
     difference: Path, threads: int | None, told: int
 ) -> None:
-    assert open_session(difference, threads=threads).get_session_options().intra_op_num_threads == told
+    assert (
+        open_session(difference, request=SessionRequest(threads=threads))
+        .get_session_options()
+        .intra_op_num_threads
+        == told
+    )
 
 
 def test_a_level_is_the_sessions_and_an_unknown_one_is_refused(difference: Path) -> None:
     for level, wanted in LEVELS.items():
-        options = open_session(difference, level=level).get_session_options()
+        options = open_session(difference, request=SessionRequest(level)).get_session_options()
         assert options.graph_optimization_level == wanted
     with pytest.raises(ToolError, match="level 'fast' is none of disabled, basic, extended, all"):
-        open_session(difference, level="fast")
+        open_session(difference, request=SessionRequest("fast"))
 
 
 @pytest.mark.parametrize("level", LEVELS)
 def test_the_graph_that_runs_and_its_profile_are_written_where_asked(difference: Path, level: str) -> None:
     saved = difference.with_name("saved.onnx")
     prefix = difference.with_name("times")
-    session = open_session(difference, level=level, profile_prefix=prefix, optimised_path=saved)
+    session = open_session(difference, request=SessionRequest(level, prefix, saved))
     run(session, INPUTS)
     profile = Path(session.end_profiling())
     assert profile.parent == prefix.parent and profile.name.startswith("times")

@@ -12,6 +12,7 @@ import numpy as np
 from onnxlens.errors import CheckpointError
 from onnxlens.specs.graph import CheckpointScope
 from onnxlens.specs.tensor import TensorSpec
+from onnxlens.specs.torch_arrays import as_array
 
 if TYPE_CHECKING:
     import torch
@@ -78,7 +79,7 @@ class CheckpointWeights:
         if file_key is None:
             return _position_ids(spec)
         dtype = getattr(torch, spec.dtype)
-        return self._read(file_key).to(dtype).contiguous().numpy()
+        return as_array(self._read(file_key).to(dtype).contiguous())
 
 
 def _position_ids(spec: TensorSpec) -> np.ndarray:

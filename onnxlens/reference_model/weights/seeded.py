@@ -15,7 +15,7 @@ from math import prod, sqrt
 import numpy as np
 from numpy.typing import NDArray
 
-from onnxlens.specs.tensor import TensorSpec
+from onnxlens.specs.tensor import TensorSpec, numpy_type
 
 
 def seeded_tensor(key: str, shape: tuple[int, ...]) -> np.ndarray:
@@ -64,7 +64,7 @@ class SeededWeights:
         self._prefix = prefix
 
     def read(self, name: str) -> np.ndarray:
-        """The values of one entry, in its dtype."""
+        """The values of one entry, in its dtype: of a half type, the float32 values rounded."""
         tensor = self.tensors[name]
         sizes = tuple(dim for dim in tensor.shape if isinstance(dim, int))
-        return seeded_tensor(self._prefix + name, sizes).astype(tensor.dtype, copy=False)
+        return seeded_tensor(self._prefix + name, sizes).astype(numpy_type(tensor.dtype), copy=False)

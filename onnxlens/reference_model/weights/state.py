@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from onnxlens.errors import UsageError
 from onnxlens.specs.tensor import TensorSpec
+from onnxlens.specs.torch_arrays import as_tensor
 
 if TYPE_CHECKING:
     from torch import nn
@@ -38,8 +39,6 @@ def filled(module: nn.Module, source: WeightSource) -> nn.Module:
     Raises:
         CheckpointError: the source has no values.
     """
-    import torch
-
-    state = {name: torch.from_numpy(source.read(name)) for name in source.tensors}
+    state = {name: as_tensor(source.read(name)) for name in source.tensors}
     module.load_state_dict(state, strict=True, assign=True)
     return module.requires_grad_(False)

@@ -10,7 +10,7 @@ import pytest
 from onnx import TensorProto, helper, numpy_helper
 
 from onnxlens.profile.layers.cutting import HANDED, Cutter, Slice
-from onnxlens.profile.session import open_session, run
+from onnxlens.profile.session import SessionRequest, open_session, run
 from onnxlens.specs.tensor import TensorSpec
 
 TYPES = {name: TensorSpec(name, "float32", (2,)) for name in "xabcy"} | {"t": TensorSpec("t", "bool", ())}
@@ -51,7 +51,7 @@ def cutter() -> Cutter:
 
 def results(model: onnx.ModelProto, **inputs: list[float]) -> dict[str, list[float]]:
     onnx.checker.check_model(model)
-    session = open_session(Path("net.onnx"), model=model.SerializeToString())
+    session = open_session(Path("net.onnx"), request=SessionRequest(model=model.SerializeToString()))
     arrays = {name.replace("pytorch_", HANDED): np.array(value, np.float32) for name, value in inputs.items()}
     return {name: value.tolist() for name, value in run(session, arrays).items()}
 
