@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from onnxlens.api.exporting import loaded
@@ -12,6 +13,7 @@ from onnxlens.targets import Settings, Target
 
 if TYPE_CHECKING:
     from onnxlens.specs.flow import FlowGraph
+    from onnxlens.specs.grouping import Group
     from onnxlens.specs.ledger import Ledger
     from onnxlens.specs.measured import ModuleError, ModuleTiming
     from onnxlens.specs.peers import Convention, Reconciliation
@@ -102,17 +104,44 @@ def reconcile_graph(
 
 
 def flow_of(
-    target: Target, depth: int | None = None, settings: Settings | None = None, progress: Progress = silent
+    target: Target,
+    depth: int | None = None,
+    settings: Settings | None = None,
+    progress: Progress = silent,
+    groups: Path | str | None = None,
 ) -> FlowGraph:
     """The data flow between the modules down to ``depth``; None is the deepest that a person can follow.
 
+    Args:
+        target: what to draw.
+        depth: module levels to open.
+        settings: how it is exported, where it is no file.
+        progress: told of what is going on.
+        groups: a file that gives modules names, each a level of its own: see docs/grouping.md.
+
     Raises:
-        UsageError: the target or a setting cannot be used.
+        UsageError: the target, a setting or the file of groups cannot be used.
         GraphError: the file is no ONNX graph.
     """
     from onnxlens.profile.flow import build_flow, readable_depth
     from onnxlens.profile.ledger import build_ledger
 
+    named = _groups(groups)
     with loaded(target, settings, progress) as graph:
         progress("counting", 0, 0)
-        return build_flow(graph, build_ledger(graph), readable_depth(graph) if depth is None else depth)
+        ledger = build_ledger(graph)
+        if not named:
+            return build_flow(graph, ledger, readable_depth(graph) if depth is None else depth)
+        from onnxlens.profile.groups.grouped import grouped
+
+        deepest = max(module.depth for module in ledger.modules)
+        return grouped(build_flow(graph, ledger, deepest), named, depth)
+
+
+def _groups(file: Path | str | None) -> Sequence[Group]:
+    """The groups of a file, read before any work is done for them."""
+    if file is None:
+        return ()
+    from onnxlens.profile.groups.grouping_file import read_groups
+
+    return read_groups(Path(file))

@@ -23,13 +23,15 @@ def render_graph(
     depth: int | None = None,
     settings: Settings | None = None,
     progress: Progress = silent,
+    groups: Path | str | None = None,
 ) -> Path:
     """Draw the data flow between the modules down to ``depth`` into ``out`` (.svg, .png, .pdf or .dot).
 
     A depth of None is the deepest that a person can follow. Without Graphviz its source is written, as .dot.
+    ``groups`` is a file that gives modules names of a person's own: see docs/grouping.md.
 
     Raises:
-        UsageError: the target, a setting, or ``out`` cannot be used.
+        UsageError: the target, a setting, ``groups`` or ``out`` cannot be used.
         GraphError: the file is no ONNX graph.
         ToolError: Graphviz is missing.
     """
@@ -39,7 +41,7 @@ def render_graph(
     require_suffix(place)
     missing = ""
     with staged(place.parent) as stage:
-        flow = flow_of(target, depth, settings, progress)
+        flow = flow_of(target, depth, settings, progress, groups)
         progress("drawing", 0, 0)
         try:
             write_picture(flow, stage / place.name)
