@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 from onnxlens.errors import UsageError
 from onnxlens.profile.flow import READABLE_BOXES
+from onnxlens.profile.groups.alone import shown_alone
 from onnxlens.profile.groups.boxes import Level, collapsed
 from onnxlens.profile.groups.members import Membership, PlacedGroup, membership, within
 from onnxlens.specs.flow import FlowGraph, FlowNode
@@ -17,8 +18,48 @@ Chain = tuple[PlacedGroup, ...]
 """The groups that a box stands in, outermost first."""
 
 
+@dataclass(frozen=True, slots=True)
+class Framed:
+    """A flow at its deepest, with groups among the frames that its boxes stand in.
+
+    Attributes:
+        groups: their paths, as frames, by name.
+        closed: the paths of those that are boxes at any depth.
+    """
+
+    flow: FlowGraph
+    groups: Mapping[str, str]
+    closed: frozenset[str]
+
+    def at(self, depth: int) -> FlowGraph:
+        """The flow down to ``depth``, a group being a level."""
+        return collapsed(self.flow, depth, frozenset(self.groups.values()), self.closed)
+
+    def readable(self) -> FlowGraph:
+        """The flow as deep as a person can follow."""
+        deepest = max(len(node.parents) + 1 for node in self.flow.nodes)
+        flows = (self.at(depth) for depth in range(deepest, 0, -1))
+        return next(flow for flow in flows if flow.depth == 1 or _boxes(flow) <= READABLE_BOXES)
+
+    def alone(self, name: str) -> Framed:
+        """One group, or the module at a path, without what surrounds it; all in it is opened."""
+        path = self.groups.get(name, name)
+        names = {path: name for name, path in self.groups.items()}
+        return replace(self, flow=shown_alone(self.flow, path, names), closed=frozenset())
+
+
 def grouped(flow: FlowGraph, groups: Iterable[Group], depth: int | None = None) -> FlowGraph:
-    """The flow down to ``depth``, with each group as a level between its modules and what contains them.
+    """The flow down to ``depth``, None for as deep as a person can follow, drawn with ``framed`` groups.
+
+    Raises:
+        UsageError: a group cannot be meant.
+    """
+    found = framed(flow, groups)
+    return found.readable() if depth is None else found.at(depth)
+
+
+def framed(flow: FlowGraph, groups: Iterable[Group]) -> Framed:
+    """The flow with each group as a level between its modules and what contains them.
 
     What the containing module runs for a group alone is the group's too: operators whose results no box
     outside reads, and operators between two of its modules.
@@ -26,7 +67,6 @@ def grouped(flow: FlowGraph, groups: Iterable[Group], depth: int | None = None) 
     Args:
         flow: at its deepest: one box for each innermost module.
         groups: of modules that stand in the same module.
-        depth: how many levels to open; None for as many as a person can follow.
 
     Raises:
         UsageError: a group cannot be meant: see ``membership``, or its modules stand in different modules.
@@ -35,17 +75,11 @@ def grouped(flow: FlowGraph, groups: Iterable[Group], depth: int | None = None) 
     chains = {node.id: chain for node in flow.nodes if (chain := _chain_of(node, members))}
     levels = _common_levels(flow, members)
     _absorb(flow, chains, levels)
-    framed = _framed(flow, chains, levels)
     placed = {group for chain in members.values() for group in chain}
-    paths = frozenset(group.path for group in placed)
-    closed = frozenset(group.path for group in placed if group.closed)
-    if depth is not None:
-        return collapsed(framed, depth, paths, closed)
-    deepest = max(len(node.parents) + 1 for node in framed.nodes)
-    return next(
-        drawn
-        for level in range(deepest, 0, -1)
-        if _boxes(drawn := collapsed(framed, level, paths, closed)) <= READABLE_BOXES or level == 1
+    return Framed(
+        _framed(flow, chains, levels),
+        {group.name: group.path for group in placed},
+        frozenset(group.path for group in placed if group.closed),
     )
 
 
@@ -149,12 +183,20 @@ def _framed(
     flow: FlowGraph, chains: Mapping[str, Chain], levels: Mapping[PlacedGroup, tuple[Level, ...]]
 ) -> FlowGraph:
     """The flow with the groups among the frames that its boxes stand in."""
-    nodes = []
-    for node in flow.nodes:
-        if node.id in chains:
-            chain = chains[node.id]
-            place = len(levels[chain[0]])
-            frames = tuple((group.path, group.name) for group in chain)
-            node = replace(node, parents=(*node.parents[:place], *frames, *node.parents[place:]))
-        nodes.append(node)
+    nodes = (
+        _in_frames(node, chains[node.id], len(levels[chains[node.id][0]])) if node.id in chains else node
+        for node in flow.nodes
+    )
     return replace(flow, nodes=tuple(nodes))
+
+
+def _in_frames(node: FlowNode, chain: Chain, place: int) -> FlowNode:
+    """The box with its groups ``place`` levels deep; a group of one module is that module's level renamed."""
+    frames = tuple((group.path, group.name) for group in chain)
+    path, name = frames[-1]
+    if node.path == path and node.kind == "module":
+        frames, node = frames[:-1], replace(node, title=name)
+    below = node.parents[place:]
+    if below and below[0][0] == path:
+        below = below[1:]
+    return replace(node, parents=(*node.parents[:place], *frames, *below))

@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 
 from onnxlens.errors import UsageError
-from onnxlens.profile.groups.grouped import grouped
+from onnxlens.profile.groups.grouped import framed, grouped
 from onnxlens.specs.flow import FlowGraph, FlowNode
 from onnxlens.specs.grouping import Group
 from tests.profile.groups.flows import arrow, arrows, box, boxes, chain
@@ -75,6 +75,15 @@ def test_groups_nest_and_each_is_a_level() -> None:
     assert opened.nodes[3].parents == (("blocks.0, 1..2", "All"), ("blocks.1..2", "Pair"))
 
 
+def test_a_group_of_one_module_is_that_module_renamed() -> None:
+    groups = (Group("Start", ("blocks.0",)), Group("End", ("head",)))
+    assert boxes(grouped(chain(), groups, 1))[:2] == ["1 Start 3", "2 Blocks.1 4"]
+    flow = grouped(chain(), groups, 2)
+    assert flow.nodes[1].parents == (("blocks.0", "Start"),)
+    assert boxes(flow)[-1] == "7 End 32"
+    assert flow.nodes[-2].parents == ()
+
+
 def test_a_container_that_is_no_module_can_be_named() -> None:
     assert boxes(grouped(chain(), (Group("Body", ("blocks",)),), 1)) == ["1 Body 31", "2 head 32"]
 
@@ -141,3 +150,26 @@ def test_a_group_that_means_nothing_is_refused_in_a_line(modules: list[str], com
 def test_a_module_in_two_groups_is_refused() -> None:
     with pytest.raises(UsageError, match=r"module 'blocks\.2' stands in group 'A' and in 'B'"):
         grouped(chain(), (Group("A", ("blocks.1..2",)), Group("B", ("blocks.2..3",))), 1)
+
+
+GROUPS = (Group("Pair", ("blocks.1..2",)), Group("Start", ("blocks.0",)))
+
+
+def test_a_group_alone_ends_at_what_stands_beside_it() -> None:
+    flow = framed(chain(), GROUPS).alone("Pair").at(1)
+    assert [node.title for node in flow.nodes] == ["from Start", "Blocks.1", "Blocks.2", "to Add"]
+    assert arrows(flow) == ["input/from Start n1", "n1 n2", "n2 output/to Add"]
+    assert (flow.module, flow.depth) == ("blocks.1..2", 1)
+    assert [node.parents for node in flow.nodes] == [()] * 4
+
+
+def test_a_module_alone_ends_at_the_graphs_ends_and_at_groups_beside_it() -> None:
+    flow = framed(chain(), GROUPS).alone("blocks.0").at(1)
+    # the sum and block 1 read the same tensor
+    assert [node.title for node in flow.nodes] == ["x", "blocks.0.conv", "blocks.0.norm", "to Pair", "to Add"]
+    assert arrows(flow) == ["input/x n1", "n1 n2", "n2 output/to Pair", "n2 output/to Add"]
+
+
+def test_a_frame_that_is_not_there_cannot_be_shown_alone() -> None:
+    with pytest.raises(UsageError, match=r"no module or group 'blocks\.7' holds others; near it: blocks\."):
+        framed(chain(), GROUPS).alone("blocks.7")
