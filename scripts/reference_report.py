@@ -8,7 +8,7 @@ from pathlib import Path
 
 from onnxlens.cli.progress import shown
 from onnxlens.errors import OnnxlensError
-from onnxlens.reference_report import write_peer_tables, write_pictures, write_tables
+from onnxlens.reference_report import write_figures, write_peer_tables, write_pictures, write_tables
 
 FOLDER = Path(__file__).parent.parent / "reports"
 
@@ -16,7 +16,9 @@ FOLDER = Path(__file__).parent.parent / "reports"
 def main() -> int:
     """Make what the switches ask for, and the tables, which read onnx-tool's totals."""
     parser = argparse.ArgumentParser(description="make reports/ again: the tables, and what is switched on")
-    parser.add_argument("--pictures", action="store_true", help="draw the data flows too (needs Graphviz)")
+    parser.add_argument(
+        "--pictures", action="store_true", help="draw the figures and the data flows too (needs Graphviz)"
+    )
     parser.add_argument(
         "--onnx-tool", action="store_true", help="have onnx-tool read every graph (7 GB of memory)"
     )
@@ -26,6 +28,7 @@ def main() -> int:
             if chosen.onnx_tool:
                 write_peer_tables(FOLDER, report)
             if chosen.pictures:
+                write_figures(FOLDER, report)
                 write_pictures(FOLDER, report)
             report("counting", 0, 0)
             write_tables(FOLDER, FOLDER)
