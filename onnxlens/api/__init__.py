@@ -4,8 +4,16 @@ A ``target`` is the name of a graph of the catalog, ``package.module:factory`` f
 ``GraphSpec``, or the path of an ``.onnx`` file.
 """
 
-from onnxlens.api.counting import flow_of, ledger_of, profile_graph, profile_with_flow, reconcile_graph
-from onnxlens.api.drawing import render_graph, write_trace
+from onnxlens.api.counting import (
+    flow_of,
+    ledger_of,
+    profile_graph,
+    profile_with_flow,
+    read_groups,
+    reconcile_graph,
+)
+from onnxlens.api.drawing import render_graph, render_pages, write_trace
+from onnxlens.api.exploring import explore_graph
 from onnxlens.api.exporting import export_graph, list_graphs
 from onnxlens.api.running import (
     annotate_picture,
@@ -24,6 +32,7 @@ __all__ = [
     "bench_graph",
     "check_graph",
     "check_layers",
+    "explore_graph",
     "export_graph",
     "flow_of",
     "ledger_of",
@@ -31,8 +40,10 @@ __all__ = [
     "measure_graph",
     "profile_graph",
     "profile_with_flow",
+    "read_groups",
     "reconcile_graph",
     "render_graph",
+    "render_pages",
     "run_reference",
     "write_trace",
 ]

@@ -8,11 +8,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from onnxlens.api.exporting import loaded
+from onnxlens.specs.flow import FlowRequest
 from onnxlens.specs.progress import Progress, silent
 from onnxlens.targets import Settings, Target
 
 if TYPE_CHECKING:
-    from onnxlens.specs.flow import FlowGraph
+    from onnxlens.specs.flow import FlowGraph, FlowPage
     from onnxlens.specs.grouping import Group
     from onnxlens.specs.ledger import Ledger
     from onnxlens.specs.measured import ModuleError, ModuleTiming
@@ -105,43 +106,67 @@ def reconcile_graph(
 
 def flow_of(
     target: Target,
-    depth: int | None = None,
+    request: FlowRequest | int | None = None,
     settings: Settings | None = None,
     progress: Progress = silent,
-    groups: Path | str | None = None,
 ) -> FlowGraph:
-    """The data flow between the modules down to ``depth``; None is the deepest that a person can follow.
+    """The data flow between the modules of a graph, or inside one of them.
 
     Args:
-        target: what to draw.
-        depth: module levels to open.
+        target: whose flow.
+        request: which part of it; a number is a depth, None the deepest that a person can follow.
         settings: how it is exported, where it is no file.
         progress: told of what is going on.
-        groups: a file that gives modules names, each a level of its own: see docs/grouping.md.
 
     Raises:
-        UsageError: the target, a setting or the file of groups cannot be used.
+        UsageError: the target or a setting cannot be used, or there is no such module.
         GraphError: the file is no ONNX graph.
     """
-    from onnxlens.profile.flow import build_flow, readable_depth
+    from onnxlens.profile.flow_pages import requested_flow
+    from onnxlens.profile.groups.grouped import grouped_flow
     from onnxlens.profile.ledger import build_ledger
 
-    named = _groups(groups)
+    wanted = _wanted(request)
     with loaded(target, settings, progress) as graph:
         progress("counting", 0, 0)
-        ledger = build_ledger(graph)
-        if not named:
-            return build_flow(graph, ledger, readable_depth(graph) if depth is None else depth)
-        from onnxlens.profile.groups.grouped import grouped
-
-        deepest = max(module.depth for module in ledger.modules)
-        return grouped(build_flow(graph, ledger, deepest), named, depth)
+        make = grouped_flow if wanted.groups else requested_flow
+        return make(graph, build_ledger(graph), wanted)
 
 
-def _groups(file: Path | str | None) -> Sequence[Group]:
-    """The groups of a file, read before any work is done for them."""
-    if file is None:
-        return ()
-    from onnxlens.profile.groups.grouping_file import read_groups
+def pages_of(
+    target: Target,
+    request: FlowRequest | int | None = None,
+    settings: Settings | None = None,
+    progress: Progress = silent,
+) -> Sequence[FlowPage]:
+    """As ``flow_of``, on pages that a person can follow; with groups on one.
 
-    return read_groups(Path(file))
+    Raises:
+        UsageError: the target or a setting cannot be used, or there is no such module.
+        GraphError: the file is no ONNX graph.
+    """
+    from onnxlens.profile.flow_pages import flow_pages
+    from onnxlens.profile.ledger import build_ledger
+    from onnxlens.specs.flow import FlowPage
+
+    wanted = _wanted(request)
+    if wanted.groups:
+        return [FlowPage(flow_of(target, wanted, settings, progress), {})]
+    with loaded(target, settings, progress) as graph:
+        progress("counting", 0, 0)
+        return flow_pages(graph, build_ledger(graph), wanted)
+
+
+def read_groups(file: Path | str) -> tuple[Group, ...]:
+    """The groups of a TOML file, for a ``FlowRequest``: see docs/grouping.md.
+
+    Raises:
+        UsageError: it cannot be read, or says something else than groups.
+    """
+    from onnxlens.profile.groups import grouping_file
+
+    return grouping_file.read_groups(Path(file))
+
+
+def _wanted(request: FlowRequest | int | None) -> FlowRequest:
+    return request if isinstance(request, FlowRequest) else FlowRequest(request)

@@ -6,7 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
-from onnxlens.errors import GraphError
+from onnxlens.errors import GraphError, UsageError
+from onnxlens.specs.grouping import Group
 from onnxlens.specs.tensor import TensorSpec
 
 FlowKind = Literal["input", "module", "operators", "output"]
@@ -58,6 +59,35 @@ class FlowNode:
 
 
 @dataclass(frozen=True, slots=True)
+class FlowRequest:
+    """Which part of a graph's data flow is asked for.
+
+    Attributes:
+        depth: how many levels to open, below ``module`` where one is named; None is the deepest that a
+            person can follow.
+        module: the path of the module to show alone; "" is the whole graph.
+        fold: show equal blocks that follow each other as one.
+        groups: stretches of modules under names of their own, each a level; one can be the ``module``.
+    """
+
+    depth: int | None = None
+    module: str = ""
+    fold: bool = False
+    groups: tuple[Group, ...] = ()
+
+    def __post_init__(self) -> None:
+        """Refuse to fold by two rules.
+
+        Raises:
+            UsageError: equal blocks are to be folded, and modules are grouped.
+        """
+        if self.fold and self.groups:
+            raise UsageError(
+                "groups say which blocks are one; leave out either them or the folding of equal ones"
+            )
+
+
+@dataclass(frozen=True, slots=True)
 class FlowEdge:
     """A tensor on its way from one box to another."""
 
@@ -74,6 +104,9 @@ class FlowGraph:
         depth: how many levels are opened, below ``module`` where one is shown alone.
         notes: what a reader of the picture must know, a line each: that it is collapsed, folded, split.
         module: the path of the module that is shown alone; "" is the whole graph.
+        frames: how many equal blocks each folded frame stands for, by its path; the ``repeats`` of a box
+            in it count them in.
+        links: the files in which boxes are opened that are not open here, by their ids.
     """
 
     graph: str
@@ -83,6 +116,8 @@ class FlowGraph:
     edges: tuple[FlowEdge, ...]
     notes: tuple[str, ...] = ()
     module: str = ""
+    frames: Mapping[str, int] = field(default_factory=dict, hash=False)
+    links: Mapping[str, str] = field(default_factory=dict, hash=False)
 
     def __post_init__(self) -> None:
         """Refuse a repeated box and an edge that ends nowhere.
@@ -98,3 +133,11 @@ class FlowGraph:
                 raise GraphError(
                     f"flow of {self.graph!r}: edge {edge.source} -> {edge.target} ends at no box"
                 )
+
+
+@dataclass(frozen=True, slots=True)
+class FlowPage:
+    """A flow that fits on a page, and the modules that pages of their own open, by the ids of their boxes."""
+
+    flow: FlowGraph
+    opens: Mapping[str, str]

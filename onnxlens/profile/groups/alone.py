@@ -29,7 +29,7 @@ def shown_alone(flow: FlowGraph, path: str, groups: Mapping[str, str]) -> FlowGr
     """The boxes in the frame at ``path``; a tensor that crosses its border ends where it comes from or goes.
 
     Such an end is called by what stands beside the frame: ``from input_blocks.0``, ``to SD_Encoder_2``.
-    ``groups`` has the names of the frames that are groups, by their path.
+    The frame stays around what is in it. ``groups`` has the names of those frames that are groups, by path.
 
     Raises:
         UsageError: there is no such frame.
@@ -49,7 +49,7 @@ def shown_alone(flow: FlowGraph, path: str, groups: Mapping[str, str]) -> FlowGr
     )
     ends: dict[str, FlowNode] = {}
     edges = tuple(dict.fromkeys(_edges(flow, border, ends)))
-    cut = [replace(node, parents=node.parents[place + 1 :]) for node in inside]
+    cut = [replace(node, parents=node.parents[place:]) for node in inside]
     inputs, outputs = ([end for end in ends.values() if end.kind == kind] for kind in ("input", "output"))
     return replace(flow, nodes=(*inputs, *cut, *outputs), edges=edges, module=path)
 

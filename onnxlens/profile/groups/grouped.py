@@ -7,12 +7,15 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from onnxlens.errors import UsageError
-from onnxlens.profile.flow import READABLE_BOXES
+from onnxlens.profile.flow import build_flow
+from onnxlens.profile.flow_pages import READABLE_BOXES
+from onnxlens.profile.graph import Graph
 from onnxlens.profile.groups.alone import shown_alone
 from onnxlens.profile.groups.boxes import Level, collapsed
 from onnxlens.profile.groups.members import Membership, PlacedGroup, membership, within
-from onnxlens.specs.flow import FlowGraph, FlowNode
+from onnxlens.specs.flow import FlowGraph, FlowNode, FlowRequest
 from onnxlens.specs.grouping import Group
+from onnxlens.specs.ledger import Ledger
 
 Chain = tuple[PlacedGroup, ...]
 """The groups that a box stands in, outermost first."""
@@ -32,8 +35,10 @@ class Framed:
     closed: frozenset[str]
 
     def at(self, depth: int) -> FlowGraph:
-        """The flow down to ``depth``, a group being a level."""
-        return collapsed(self.flow, depth, frozenset(self.groups.values()), self.closed)
+        """The flow down to ``depth``, a group being a level, below what is shown alone."""
+        level = depth + bool(self.flow.module)
+        flow = collapsed(self.flow, level, frozenset(self.groups.values()), self.closed)
+        return replace(flow, depth=depth)
 
     def readable(self) -> FlowGraph:
         """The flow as deep as a person can follow."""
@@ -46,6 +51,19 @@ class Framed:
         path = self.groups.get(name, name)
         names = {path: name for name, path in self.groups.items()}
         return replace(self, flow=shown_alone(self.flow, path, names), closed=frozenset())
+
+
+def grouped_flow(graph: Graph, ledger: Ledger, request: FlowRequest) -> FlowGraph:
+    """What is asked for, on one page, with the request's groups; its module may be one of them.
+
+    Raises:
+        UsageError: a group cannot be meant, or there is no such module.
+    """
+    deepest = max(module.depth for module in ledger.modules)
+    found = framed(build_flow(graph, ledger, deepest), request.groups)
+    if request.module:
+        found = found.alone(request.module)
+    return found.readable() if request.depth is None else found.at(request.depth)
 
 
 def grouped(flow: FlowGraph, groups: Iterable[Group], depth: int | None = None) -> FlowGraph:

@@ -152,6 +152,7 @@ def test_a_module_in_two_groups_is_refused() -> None:
         grouped(chain(), (Group("A", ("blocks.1..2",)), Group("B", ("blocks.2..3",))), 1)
 
 
+PAIR = (("blocks.1..2", "Pair"),)
 GROUPS = (Group("Pair", ("blocks.1..2",)), Group("Start", ("blocks.0",)))
 
 
@@ -160,7 +161,7 @@ def test_a_group_alone_ends_at_what_stands_beside_it() -> None:
     assert [node.title for node in flow.nodes] == ["from Start", "Blocks.1", "Blocks.2", "to Add"]
     assert arrows(flow) == ["input/from Start n1", "n1 n2", "n2 output/to Add"]
     assert (flow.module, flow.depth) == ("blocks.1..2", 1)
-    assert [node.parents for node in flow.nodes] == [()] * 4
+    assert [node.parents for node in flow.nodes] == [(), PAIR, PAIR, ()]
 
 
 def test_a_module_alone_ends_at_the_graphs_ends_and_at_groups_beside_it() -> None:
