@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
 
-from onnxlens.api import export_graph, profile_graph, profile_with_flow, render_graph
+from onnxlens.api import export_graph, profile_with_flow, render_graph
 from onnxlens.document_figures.figures import Sources, figure
 from onnxlens.profile.onnx_tool_table import onnx_tool_table
 from onnxlens.reports.document.evidence import Counter, Evidence, peer_total
@@ -28,12 +28,17 @@ OPSET = 18
 
 def weightless_ledger(graph: str, pixels: int | None = None) -> Ledger:
     """The counts of a graph of the catalog at so many pixels; None is 512. Counted once in a process."""
-    return _counted_once(graph, pixels)
+    return _counted_once(graph, pixels, None)[0]
+
+
+def deepest_flow(graph: str, batch: int | None = None) -> FlowGraph:
+    """The data flow between the innermost modules of a graph of the catalog. Made once in a process."""
+    return _counted_once(graph, None, batch)[1]
 
 
 @cache
-def _counted_once(graph: str, pixels: int | None) -> Ledger:
-    return profile_graph(graph, Settings(opset=OPSET, height=pixels, width=pixels))
+def _counted_once(graph: str, pixels: int | None, batch: int | None) -> tuple[Ledger, FlowGraph]:
+    return profile_with_flow(graph, Settings(opset=OPSET, batch=batch, height=pixels, width=pixels))
 
 
 def write_tables(folder: Path, peers: Path, count: Counter = weightless_ledger) -> None:
@@ -66,11 +71,6 @@ def write_figures(folder: Path, progress: Progress = silent) -> None:
         place = folder / listed.file
         place.parent.mkdir(parents=True, exist_ok=True)
         write_picture(figure(listed.name, sources), place)
-
-
-def deepest_flow(graph: str, batch: int | None = None) -> FlowGraph:
-    """The data flow between the innermost modules of a graph of the catalog."""
-    return profile_with_flow(graph, Settings(opset=OPSET, batch=batch))[1]
 
 
 def write_peer_tables(folder: Path, progress: Progress = silent) -> None:
