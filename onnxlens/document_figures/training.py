@@ -143,7 +143,7 @@ def _notes(flow: FlowGraph, mode: Mode) -> Sequence[str]:
     every = len(links(flow))
     what = "the ControlNet alone" if mode.sd_locked else "the ControlNet, and SD's output_blocks and out"
     notes = [
-        f"trained: {what}, {short_count(found.listed)} params; a box shows the params that are trained in it",
+        f"trained: {what}, {short_count(found.listed)} params; a box shows those that are trained in it",
         f"controls used: {len(used_links(flow, mode))} of {every}; MACs are those of the forward pass",
     ]
     if found.reached != found.listed:

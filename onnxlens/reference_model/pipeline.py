@@ -166,8 +166,7 @@ def _loop(tensors: Tensors, sampling: Sampling) -> Iterator[Stage]:
     yield Stage("noise from the seed", _pick(tensors, "seed"), _pick(tensors, "noise"))
     yield Stage(f"schedule: {first}, {second} .. {last}", (), _pick(tensors, "schedule"))
     looped = (
-        ("x_t: the noise, then the step before", "noise x_next", "x_t"),
-        ("stack x_t twice: negative, positive", "x_t", "x"),
+        ("x_t, at first the noise; stacked twice", "noise x_next", "x_t x"),
         ("next timestep, twice", "schedule", "timesteps"),
     )
     for title, reads, makes in looped:

@@ -103,7 +103,7 @@ class FlowGraph:
     Attributes:
         depth: how many levels are opened, below ``module`` where one is shown alone.
         notes: what a reader of the picture must know, a line each: that it is collapsed, folded, split.
-        module: the path of the module that is shown alone; "" is the whole graph.
+        module: the path of the module, or the name of the group, that is shown alone; "" is the whole graph.
         frames: how many equal blocks each folded frame stands for, by its path; the ``repeats`` of a box
             in it count them in.
         links: the files in which boxes are opened that are not open here, by their ids.

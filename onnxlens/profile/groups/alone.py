@@ -51,7 +51,7 @@ def shown_alone(flow: FlowGraph, path: str, groups: Mapping[str, str]) -> FlowGr
     edges = tuple(dict.fromkeys(_edges(flow, border, ends)))
     cut = [replace(node, parents=node.parents[place:]) for node in inside]
     inputs, outputs = ([end for end in ends.values() if end.kind == kind] for kind in ("input", "output"))
-    return replace(flow, nodes=(*inputs, *cut, *outputs), edges=edges, module=path)
+    return replace(flow, nodes=(*inputs, *cut, *outputs), edges=edges, module=groups.get(path, path))
 
 
 def _edges(flow: FlowGraph, border: _Border, ends: dict[str, FlowNode]) -> Iterator[FlowEdge]:

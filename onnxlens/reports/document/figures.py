@@ -44,7 +44,7 @@ FIGURES: Sequence[Figure] = (
     ),
     Figure("hint-block", "HintBlock", "controlnet", "`input_hint_block`: 8 convolutions to 1/8 of the size"),
     Figure("res-block", "ResBlock", "sd-unet", "`input_blocks.4.0`, where the channels double"),
-    Figure("spatial-transformer", "SpatialTransformer", "sd-unet", "`input_blocks.1.1`, the costliest kind"),
+    Figure("spatial-transformer", "SpatialTransformer", "sd-unet", "`input_blocks.1.1`, at the full size"),
     Figure("sd-encoder-block", "SD encoder block", "sd-unet", "`SD_EncoderBlock_1`: `input_blocks.1..3`"),
     Figure(
         "sd-decoder-block", "SD decoder block", "sd-unet",

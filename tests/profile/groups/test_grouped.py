@@ -160,7 +160,7 @@ def test_a_group_alone_ends_at_what_stands_beside_it() -> None:
     flow = framed(chain(), GROUPS).alone("Pair").at(1)
     assert [node.title for node in flow.nodes] == ["from Start", "Blocks.1", "Blocks.2", "to Add"]
     assert arrows(flow) == ["input/from Start n1", "n1 n2", "n2 output/to Add"]
-    assert (flow.module, flow.depth) == ("blocks.1..2", 1)
+    assert (flow.module, flow.depth) == ("Pair", 1)
     assert [node.parents for node in flow.nodes] == [(), PAIR, PAIR, ()]
 
 
