@@ -1,0 +1,192 @@
+"""Which tensors are lines from box to box, and which are tags beside the boxes that make or read them."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+from onnxlens.reports.drawing.layers import layers_of
+from onnxlens.reports.drawing.palette import SKIPS
+from onnxlens.specs.flow import FlowEdge, FlowGraph, FlowNode
+from onnxlens.specs.tensor import TensorSpec
+
+FAN_OUT_LIMIT = 3
+"""A tensor that goes to more boxes than this is named at those that are not near."""
+FAN_IN_LIMIT = 8
+"""A box that reads from more boxes than this names them."""
+NEAR = 4
+"""So many places further on, in the same frame, a box still has a line from a tensor that goes to many."""
+SKIP_LAYERS = 6
+"""A line over more layers of boxes than this is a skip connection: it has a number and a colour."""
+
+
+@dataclass(frozen=True, slots=True)
+class Skip:
+    """A tensor that passes many boxes by: its number in the picture, from 1."""
+
+    number: int
+
+    @property
+    def colour(self) -> str:
+        """Of its line and its tags; colours come back, numbers do not."""
+        return SKIPS[(self.number - 1) % len(SKIPS)]
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """An arrow for all tensors that go from one place to another."""
+
+    source: str
+    target: str
+    tensors: tuple[TensorSpec, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Tag:
+    """Stands beside a box for the far end of tensors.
+
+    Attributes:
+        far: the box or end of the graph there; "" for several.
+        words: what a reader calls it.
+        skip: the skip connection that this is an end of.
+    """
+
+    far: str
+    words: str
+    tensors: tuple[TensorSpec, ...]
+    skip: Skip | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Links:
+    """All that connects the boxes.
+
+    Attributes:
+        lines: between boxes, and between a box and an end of the graph that has a place of its own.
+        before: by box, the tags for what it reads.
+        behind: by box, the tags for who reads what it makes.
+        ends: the inputs and outputs that have a place of their own.
+    """
+
+    lines: Sequence[Line]
+    before: Mapping[str, Sequence[Tag]]
+    behind: Mapping[str, Sequence[Tag]]
+    ends: frozenset[str]
+
+    @property
+    def skips(self) -> Sequence[tuple[str, Tag]]:
+        """Every skip connection: the box it goes to, and the tag there."""
+        return [(box, tag) for box, tags in self.before.items() for tag in tags if tag.skip]
+
+
+def links_of(flow: FlowGraph) -> Links:
+    """The lines and tags of ``flow``, each tensor between two places once."""
+    return _Linking(flow).links()
+
+
+class _Linking:
+    """Sorts the edges of one flow."""
+
+    def __init__(self, flow: FlowGraph) -> None:
+        self._nodes = {node.id: node for node in flow.nodes}
+        self._edges = tuple(dict.fromkeys(flow.edges))
+        self._layers = layers_of(flow)
+        self._deepest = max(self._layers.values(), default=0)
+        self._readers: dict[tuple[str, str], dict[str, None]] = defaultdict(dict)
+        self._feeders: dict[str, set[str]] = defaultdict(set)
+        for edge in self._edges:
+            self._readers[edge.source, edge.tensor.name][edge.target] = None
+            if self._nodes[edge.source].order:
+                self._feeders[edge.target].add(edge.source)
+        self._skips: dict[tuple[str, str], Skip] = {}
+
+    def links(self) -> Links:
+        by_kind: dict[str, list[FlowEdge]] = defaultdict(list)
+        for edge in sorted(self._edges, key=lambda edge: self._nodes[edge.source].order):
+            by_kind[self._kind(edge)].append(edge)
+        lines = [Line(*ends, tensors) for ends, tensors in _grouped(by_kind["line"]).items()]
+        self._number(by_kind["skip"])
+        far = [*by_kind["skip"], *by_kind["many"]]
+        before, behind = self._before([*by_kind["end"], *far]), self._behind([*by_kind["end"], *far])
+        used = {place for line in lines for place in (line.source, line.target)}
+        return Links(lines, before, behind, frozenset(used - {box for box in used if self._nodes[box].order}))
+
+    def _kind(self, edge: FlowEdge) -> str:
+        source, target = self._nodes[edge.source], self._nodes[edge.target]
+        if not source.order or not target.order:
+            return "line" if self._has_place(source) and self._has_place(target) else "end"
+        if target.order == source.order + 1:
+            return "line"
+        if self._is_one_of_many(edge, source, target):
+            return "many"
+        return "skip" if self._layers[target.id] - self._layers[source.id] > SKIP_LAYERS else "line"
+
+    def _has_place(self, node: FlowNode) -> bool:
+        """Whether an end stands at the top or the bottom of the picture; every box has its place."""
+        if node.order:
+            return True
+        if node.kind == "input":
+            readers = [edge.target for edge in self._edges if edge.source == node.id]
+            return 0 < len(readers) <= FAN_OUT_LIMIT and not any(self._feeders[reader] for reader in readers)
+        makers = [edge.source for edge in self._edges if edge.target == node.id]
+        return all(self._layers.get(maker, self._deepest) == self._deepest for maker in makers)
+
+    def _is_one_of_many(self, edge: FlowEdge, source: FlowNode, target: FlowNode) -> bool:
+        if len(self._feeders[target.id]) > FAN_IN_LIMIT:
+            return True
+        near = source.parents == target.parents != () and target.order - source.order <= NEAR
+        return len(self._readers[edge.source, edge.tensor.name]) > FAN_OUT_LIMIT and not near
+
+    def _number(self, edges: Iterable[FlowEdge]) -> None:
+        for edge in edges:
+            self._skips.setdefault((edge.source, edge.tensor.name), Skip(len(self._skips) + 1))
+
+    def _skip(self, edge: FlowEdge) -> Skip | None:
+        return self._skips.get((edge.source, edge.tensor.name))
+
+    def _before(self, edges: Iterable[FlowEdge]) -> Mapping[str, Sequence[Tag]]:
+        """One tag for all that a box reads from one place, by one skip connection."""
+        tags: dict[str, list[Tag]] = defaultdict(list)
+        groups: dict[tuple[str, str, Skip | None], list[TensorSpec]] = defaultdict(list)
+        for edge in edges:
+            if self._nodes[edge.target].order:
+                groups[edge.target, edge.source, self._skip(edge)].append(edge.tensor)
+        for (target, source, skip), tensors in groups.items():
+            tags[target].append(Tag(source, self._from(source, skip), tuple(tensors), skip))
+        return tags
+
+    def _from(self, source: str, skip: Skip | None) -> str:
+        node = self._nodes[source]
+        words = f"from {node.order}" if node.order else node.title
+        return f"skip {skip.number} {words}" if skip else words
+
+    def _behind(self, edges: Iterable[FlowEdge]) -> Mapping[str, Sequence[Tag]]:
+        """One tag for every tensor of a box that goes to an output or far away."""
+        tags: dict[str, list[Tag]] = defaultdict(list)
+        groups: dict[tuple[str, TensorSpec], list[str]] = defaultdict(list)
+        for edge in edges:
+            if self._nodes[edge.source].order:
+                groups[edge.source, edge.tensor].append(edge.target)
+        for (source, tensor), targets in groups.items():
+            skip = self._skips.get((source, tensor.name))
+            far = targets[0] if len(targets) == 1 else ""
+            tags[source].append(Tag(far, self._to(targets, skip), (tensor,), skip))
+        return tags
+
+    def _to(self, targets: Sequence[str], skip: Skip | None) -> str:
+        nodes = [self._nodes[target] for target in targets]
+        ends = [node.title for node in nodes if not node.order]
+        orders = [str(node.order) for node in nodes if node.order]
+        words = ", ".join(ends)
+        if orders:
+            boxes = ", ".join(orders) if len(orders) <= FAN_OUT_LIMIT else f"{len(orders)} boxes"
+            words += f"{', ' if ends else ''}to {boxes}"
+        return f"skip {skip.number} {words}" if skip else words
+
+
+def _grouped(edges: Iterable[FlowEdge]) -> Mapping[tuple[str, str], tuple[TensorSpec, ...]]:
+    groups: dict[tuple[str, str], list[TensorSpec]] = defaultdict(list)
+    for edge in edges:
+        groups[edge.source, edge.target].append(edge.tensor)
+    return {ends: tuple(tensors) for ends, tensors in groups.items()}

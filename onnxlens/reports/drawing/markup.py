@@ -1,0 +1,113 @@
+"""Graphviz's HTML-like labels: lines of text in cells that no font makes too narrow."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from html import escape
+from math import ceil
+from types import MappingProxyType
+
+from onnxlens.reports.drawing.names import text_width
+
+Attributes = Mapping[str, str | int]
+NONE: Attributes = MappingProxyType({})
+
+LEADING = 1.2
+"""Height of a line of text, in sizes of its font, as Graphviz reckons it."""
+GAP = 1
+"""Points above and below a line."""
+SLACK = 3
+"""Points that Graphviz may add to the width of a text."""
+
+
+@dataclass(frozen=True, slots=True)
+class Text:
+    """A line of text: its size in points, its weight and its ink."""
+
+    words: str
+    size: float = 10
+    bold: bool = False
+    italic: bool = False
+    ink: str = ""
+
+    @property
+    def width(self) -> int:
+        """At most so many points."""
+        return ceil(text_width(self.words, self.size, bold=self.bold)) + SLACK
+
+    @property
+    def height(self) -> int:
+        """With the gaps above and below, in points."""
+        return ceil(self.size * LEADING) + 2 * GAP
+
+    def markup(self) -> str:
+        """The text in Graphviz's markup, special characters escaped."""
+        words = escape(self.words) or " "
+        if self.bold:
+            words = f"<B>{words}</B>"
+        if self.italic:
+            words = f"<I>{words}</I>"
+        ink = f' COLOR="{self.ink}"' if self.ink else ""
+        return f'<FONT POINT-SIZE="{self.size:g}"{ink}>{words}</FONT>'
+
+
+@dataclass(frozen=True, slots=True)
+class Block:
+    """A piece of a label: its markup as a table, and its size in points."""
+
+    markup: str
+    width: int
+    height: int
+
+
+def text_block(
+    lines: Sequence[Text], attributes: Attributes = NONE, *, padding: int = 3, align: str = "LEFT"
+) -> Block:
+    """Lines of text below each other, with ``padding`` points around them."""
+    width = max((line.width for line in lines), default=0) + 2 * padding
+    height = sum(line.height for line in lines) + 2 * padding
+    cells = [[cell(line.markup(), ALIGN=align, CELLPADDING=GAP, WIDTH=width - 2 * padding)] for line in lines]
+    inner = table(cells)
+    around = [[cell(inner, CELLPADDING=padding, WIDTH=width, HEIGHT=height)]]
+    size: dict[str, str | int] = {"FIXEDSIZE": "TRUE", "WIDTH": width, "HEIGHT": height}
+    return Block(table(around, **size, **attributes), width, height)
+
+
+def framed(blocks: Sequence[Block], attributes: Attributes = NONE, ports: Sequence[str] = ()) -> Block:
+    """Blocks side by side with a border around them, that do not grow with what is around.
+
+    Args:
+        blocks: what stands inside.
+        ports: the names of the places at the middle of the top and of the bottom, where lines can end. They
+            are cells: with the compass points of a cell, Graphviz bends lines that could be straight.
+        attributes: of the table around them.
+    """
+    width = sum(block.width for block in blocks) + 2
+    height = max(block.height for block in blocks) + 2 + len(ports)
+    size: dict[str, str | int] = {"FIXEDSIZE": "TRUE", "WIDTH": width, "HEIGHT": height, "BORDER": 1}
+    rows = [[cell(block.markup) for block in blocks]]
+    edges = [[cell("", PORT=port, HEIGHT=1, COLSPAN=len(blocks))] for port in ports]
+    return Block(table([*edges[:1], *rows, *edges[1:]], **size, **attributes), width, height)
+
+
+def cell(content: str, **attributes: str | int) -> str:
+    """A cell with text or a table in it."""
+    return _element("TD", attributes, content)
+
+
+def table(rows: Iterable[Iterable[str]], **attributes: str | int) -> str:
+    """Rows of cells; no border and no gaps unless ``attributes`` say so."""
+    plain: dict[str, str | int] = {"BORDER": 0, "CELLBORDER": 0, "CELLSPACING": 0, "CELLPADDING": 0}
+    inner = "".join(_element("TR", {}, "".join(cells)) for cells in rows)
+    return _element("TABLE", plain | attributes, inner)
+
+
+def label(content: str) -> str:
+    """A table as the value of a ``label``."""
+    return f"<{content}>"
+
+
+def _element(name: str, attributes: Attributes, inner: str) -> str:
+    written = "".join(f' {key}="{escape(str(value))}"' for key, value in attributes.items())
+    return f"<{name}{written}>{inner}</{name}>"
