@@ -70,7 +70,7 @@ def write_figures(folder: Path, progress: Progress = silent) -> None:
         progress(f"drawing {listed.title}", done, len(FIGURES))
         place = folder / listed.file
         place.parent.mkdir(parents=True, exist_ok=True)
-        write_picture(figure(listed.name, sources), place)
+        write_picture(figure(listed.name, sources), place, listed.color)
 
 
 def write_peer_tables(folder: Path, progress: Progress = silent) -> None:

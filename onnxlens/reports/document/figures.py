@@ -20,12 +20,14 @@ class Figure:
     Attributes:
         name: of its file.
         graph: what of the catalog it is drawn from.
+        color: the cost that its boxes are coloured by.
     """
 
     name: str
     title: str
     graph: str
     shows: str
+    color: str = "macs"
 
     @property
     def file(self) -> str:
@@ -56,10 +58,16 @@ FIGURES: Sequence[Figure] = (
     ),
     Figure(
         "training-middle-control", "Training: SD locked, middle control alone", "control-ldm",
-        "what is trained, what is locked, 1 of 13 controls used",
+        "what is trained, what is locked, 1 of 13 controls used", "params",
     ),
-    Figure("training-sd-locked", "Training: SD locked", "control-ldm", "the same, all 13 controls used"),
-    Figure("training-sd-unlocked", "Training: SD unlocked", "control-ldm", "the same, and SD's decoder"),
+    Figure(
+        "training-sd-locked", "Training: SD locked", "control-ldm",
+        "the same, all 13 controls used", "params",
+    ),
+    Figure(
+        "training-sd-unlocked", "Training: SD unlocked", "control-ldm",
+        "the same, SD's decoder trained too", "params",
+    ),
 )  # fmt: skip
 
 FIGURE_COLUMNS: Sequence[Column[Figure]] = (

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from onnxlens.reports.drawing.layers import layers_of
 from onnxlens.reports.drawing.palette import SKIPS
@@ -99,7 +99,7 @@ class _Linking:
             self._readers[edge.source, edge.tensor.name][edge.target] = None
             if self._nodes[edge.source].order:
                 self._feeders[edge.target].add(edge.source)
-        self._skips: dict[tuple[str, str], Skip] = {}
+        self._skips: dict[tuple[str, tuple[str, ...]], Skip] = {}
 
     def links(self) -> Links:
         by_kind: dict[str, list[FlowEdge]] = defaultdict(list)
@@ -139,11 +139,15 @@ class _Linking:
         return len(self._readers[edge.source, edge.tensor.name]) > FAN_OUT_LIMIT and not near
 
     def _number(self, edges: Iterable[FlowEdge]) -> None:
+        """One skip connection for all tensors of a box that go to the same places."""
         for edge in edges:
-            self._skips.setdefault((edge.source, edge.tensor.name), Skip(len(self._skips) + 1))
+            self._skips.setdefault(self._way(edge), Skip(len(self._skips) + 1))
 
     def _skip(self, edge: FlowEdge) -> Skip | None:
-        return self._skips.get((edge.source, edge.tensor.name))
+        return self._skips.get(self._way(edge))
+
+    def _way(self, edge: FlowEdge) -> tuple[str, tuple[str, ...]]:
+        return edge.source, tuple(self._readers[edge.source, edge.tensor.name])
 
     def _before(self, edges: Iterable[FlowEdge]) -> Mapping[str, Sequence[Tag]]:
         """One tag for all that a box reads from one place, by one skip connection."""
@@ -162,16 +166,18 @@ class _Linking:
         return f"skip {skip.number} {words}" if skip else words
 
     def _behind(self, edges: Iterable[FlowEdge]) -> Mapping[str, Sequence[Tag]]:
-        """One tag for every tensor of a box that goes to an output or far away."""
+        """One tag for all tensors of a box that go to the same outputs or far boxes."""
         tags: dict[str, list[Tag]] = defaultdict(list)
-        groups: dict[tuple[str, TensorSpec], list[str]] = defaultdict(list)
+        targets: dict[FlowEdge, list[str]] = defaultdict(list)
         for edge in edges:
             if self._nodes[edge.source].order:
-                groups[edge.source, edge.tensor].append(edge.target)
-        for (source, tensor), targets in groups.items():
-            skip = self._skips.get((source, tensor.name))
-            far = targets[0] if len(targets) == 1 else ""
-            tags[source].append(Tag(far, self._to(targets, skip), (tensor,), skip))
+                targets[replace(edge, target="")].append(edge.target)
+        groups: dict[tuple[str, tuple[str, ...], Skip | None], list[TensorSpec]] = defaultdict(list)
+        for edge, far_ends in targets.items():
+            groups[edge.source, tuple(far_ends), self._skip(edge)].append(edge.tensor)
+        for (source, places, skip), tensors in groups.items():
+            far = places[0] if len(places) == 1 else ""
+            tags[source].append(Tag(far, self._to(places, skip), tuple(tensors), skip))
         return tags
 
     def _to(self, targets: Sequence[str], skip: Skip | None) -> str:
