@@ -10,6 +10,9 @@ from onnxlens.errors import UsageError
 from onnxlens.profile.groups.boxes import Level
 from onnxlens.specs.flow import FlowEdge, FlowGraph, FlowKind, FlowNode
 
+NEAR = 3
+"""So many names are offered to somebody who asks for one that there is not."""
+
 
 @dataclass(frozen=True, slots=True)
 class _Border:
@@ -36,9 +39,11 @@ def shown_alone(flow: FlowGraph, path: str, groups: Mapping[str, str]) -> FlowGr
     """
     inside = [node for node in flow.nodes if any(level[0] == path for level in node.parents)]
     if not inside:
-        near = get_close_matches(path, {level[0] for node in flow.nodes for level in node.parents})
+        frames = dict.fromkeys(level[0] for node in flow.nodes for level in node.parents)
+        names = [groups.get(frame, frame) for frame in frames]
+        near = get_close_matches(path, names) or names[:NEAR]
         raise UsageError(
-            f"{flow.graph}: no module or group {path!r} holds others; near it: {', '.join(near)}"
+            f"{flow.graph}: no module or group {path!r} holds others; there is {', '.join(near)}"
         )
     place = [level[0] for level in inside[0].parents].index(path)
     border = _Border(

@@ -172,5 +172,7 @@ def test_a_module_alone_ends_at_the_graphs_ends_and_at_groups_beside_it() -> Non
 
 
 def test_a_frame_that_is_not_there_cannot_be_shown_alone() -> None:
-    with pytest.raises(UsageError, match=r"no module or group 'blocks\.7' holds others; near it: blocks\."):
+    with pytest.raises(UsageError, match=r"no module or group 'blocks\.7' holds others; there is blocks\.\d"):
         framed(chain(), GROUPS).alone("blocks.7")
+    with pytest.raises(UsageError, match=r"no module or group 'Pairs' holds others; there is Pair$"):
+        framed(chain(), GROUPS).alone("Pairs")
