@@ -12,7 +12,7 @@ HEAVY = 1000
 
 
 def flow(macs: Mapping[str, int], arrows: str) -> FlowGraph:
-    """Boxes in order with their MACs, and ``a>b`` for each tensor; ``x`` goes in, and all that ends comes out.
+    """Boxes in order with their MACs, and ``a>b`` for each tensor; ``x`` goes in, what ends comes out.
 
     A box is called by the letters of its id: ``zero1`` and ``zero2`` are of one class.
     """
@@ -36,6 +36,12 @@ def lanes(flow: FlowGraph) -> Sequence[Sequence[str]]:
 def test_a_chain_with_its_residuals_is_all_trunk() -> None:
     chain = flow({"a": 5, "b": 5, "add": 0, "c": 5}, "x>a a>b a>add b>add add>c")
     assert lanes(chain) == [["a", "b", "add", "c"]]
+
+
+def test_the_way_back_of_a_loop_changes_no_lane() -> None:
+    arrows = "x>a a>b b>c c>d"
+    loop = flow({"a": 5, "b": 9, "c": 5, "d": 1}, f"{arrows} c>a")
+    assert lanes(loop) == lanes(flow({"a": 5, "b": 9, "c": 5, "d": 1}, arrows)) == [["a", "b", "c", "d"]]
 
 
 def test_two_branches_of_like_work_are_a_lane_each_between_fork_and_join() -> None:
