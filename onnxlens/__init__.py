@@ -21,12 +21,14 @@ if TYPE_CHECKING:
         ledger_of,
         list_graphs,
         measure_graph,
+        netron_picture,
         profile_graph,
         read_groups,
         reconcile_graph,
         render_graph,
         render_pages,
         run_reference,
+        view_graph,
         write_trace,
     )
     from onnxlens.errors import OnnxlensError
@@ -60,12 +62,14 @@ __all__ = [
     "ledger_of",
     "list_graphs",
     "measure_graph",
+    "netron_picture",
     "profile_graph",
     "read_groups",
     "reconcile_graph",
     "render_graph",
     "render_pages",
     "run_reference",
+    "view_graph",
     "write_trace",
 ]
 

@@ -63,6 +63,12 @@ def chromium() -> str:
     return _program("chromium", "Chromium is missing: apt-get install chromium")
 
 
+@pytest.fixture(scope="session")
+def netron() -> None:
+    """Netron's page."""
+    _packages("netron", "pip install netron")
+
+
 def _packages(name: str, remedy: str) -> None:
     if find_spec(name) is None:
         _without(f"the package {name} is missing: {remedy}")

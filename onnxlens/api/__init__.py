@@ -23,6 +23,7 @@ from onnxlens.api.running import (
     measure_graph,
     run_reference,
 )
+from onnxlens.api.viewing import netron_picture, view_graph
 from onnxlens.targets import Job, Settings
 
 __all__ = [
@@ -38,6 +39,7 @@ __all__ = [
     "ledger_of",
     "list_graphs",
     "measure_graph",
+    "netron_picture",
     "profile_graph",
     "profile_with_flow",
     "read_groups",
@@ -45,5 +47,6 @@ __all__ = [
     "render_graph",
     "render_pages",
     "run_reference",
+    "view_graph",
     "write_trace",
 ]

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from itertools import groupby
 
 from onnxlens.profile.flow_blocks import Block, Wiring, joint_parents, merged_costs
-from onnxlens.specs.flow import FlowGraph, FlowNode
+from onnxlens.specs.flow import FlowEdge, FlowGraph, FlowNode
 
 LONGEST_UNIT = 24
 """So many boxes or frames are tried as one block."""
@@ -33,6 +33,8 @@ def folded(flow: FlowGraph, structures: Mapping[str, Hashable]) -> FlowGraph:
     nodes = {node.id: node for node in (*flow.nodes, *boxes) if node.id not in folding.stands_for}
     edges = []
     for edge in flow.edges:
+        if folding.is_repeat(edge):
+            continue
         source = nodes[folding.representative(edge.source)]
         target = nodes[folding.representative(edge.target)]
         if not (source.order and target.order) or source.order < target.order:
@@ -66,6 +68,8 @@ class _Folding:
         self._structures = structures
         self._wiring = Wiring(flow)
         self.stands_for: dict[str, str] = {}
+        self._fold_of: dict[str, int] = {}
+        self._folds = 0
         self.frames: dict[str, int] = {}
         self._side_by_side: list[str] = []
 
@@ -74,6 +78,11 @@ class _Folding:
         while box in self.stands_for:
             box = self.stands_for[box]
         return box
+
+    def is_repeat(self, edge: FlowEdge) -> bool:
+        """Whether both ends are in blocks of one fold that are not shown."""
+        fold = self._fold_of.get(edge.source)
+        return fold is not None and fold == self._fold_of.get(edge.target)
 
     def notes(self) -> tuple[str, ...]:
         """What a reader must know."""
@@ -152,8 +161,10 @@ class _Folding:
         joint = joint_parents(blocks)
         assert joint is not None  # it was asked for before
         shown = []
+        self._folds += 1
         for (path, parents), boxes in zip(joint, zip(*blocks, strict=True), strict=True):
             self.stands_for.update((box.id, boxes[0].id) for box in boxes[1:])
+            self._fold_of.update((box.id, self._folds) for box in boxes[1:])
             shown.append(
                 replace(
                     boxes[0],

@@ -135,7 +135,7 @@ class _Pages:
             _noted(
                 overview,
                 f"collapsed to depth {overview.depth}: at depth {depth} there are {_boxes(flow)} boxes, too "
-                f"many for a page; {len(pages)} modules are opened on pages of their own",
+                f"many for a page; {_opened_modules(len(pages))}",
             ),
             opens,
         )
@@ -167,8 +167,11 @@ class _Pages:
         return {
             node.id: node.path
             for node in unfolded.nodes
-            if node.id in shown and node.kind == "module" and self._boxes_in(node.path, level) > 1
+            if node.id in shown and node.kind == "module" and self._is_worth_a_page(node.path, level)
         }
+
+    def _is_worth_a_page(self, module: str, level: int) -> bool:
+        return self._tree.levels(module) > 0 and self._boxes_in(module, level) > 1
 
     def _boxes_in(self, module: str, level: int) -> int:
         return self._tree.boxes(module, level - self._tree.hierarchy.depth(module))
@@ -193,3 +196,9 @@ def _fits(flow: FlowGraph) -> bool:
 
 def _boxes(flow: FlowGraph) -> int:
     return sum(node.order > 0 for node in flow.nodes)
+
+
+def _opened_modules(count: int) -> str:
+    if count == 1:
+        return "1 module is opened on a page of its own"
+    return f"{count} modules are opened on pages of their own"

@@ -109,8 +109,8 @@ def test_the_first_graph_adds_up_with_what_runs_inside_its_nodes(
     ("options", "message"),
     [
         ((*VIEWER, "--out", "x.svg"), "Model Explorer opens .json files"),
-        ((*VIEWER, "--out", "x.json", "--depth", "2"), "--fold are for pictures"),
-        (("--out", "x.svg", "--latency"), "--latency and --parity are for --viewer model-explorer"),
+        ((*VIEWER, "--out", "x.json", "--depth", "2"), "--depth is for --viewer flow"),
+        (("--out", "x.svg", "--latency"), "--latency is for --viewer model-explorer"),
         (("--out", "x.json"), "suffix '.json' cannot be drawn"),
         (("--viewer", "telescope", "--out", "x.json"), "'telescope' is not one of"),
     ],
