@@ -67,7 +67,7 @@ def test_an_svg_tells_a_screen_reader_and_a_pointer_what_it_shows(tmp_path: Path
     # 1,769,472 + 655,360 MACs; 448 + 655,360 params
     assert description.text == "from net.onnx; 3 boxes, 2.42 M MACs, 655.81 k params. one thing to know"
     tooltips = {group.get("id"): group.findtext(f"{SVG}title") for group in root.iter(f"{SVG}g")}
-    assert tooltips["box_1"] == "1 Conv2d\nblock.conv\nmacs: 1,769,472\nparams: 448"
+    assert tooltips["block.conv"] == "1 Conv2d\nblock.conv\nmacs: 1,769,472\nparams: 448"
     assert not [element for element in root.iter() if element.tag == f"{SVG}a"]
 
 

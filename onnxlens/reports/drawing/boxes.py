@@ -1,12 +1,12 @@
-"""What stands in a box, in the tags beside it, and in the title of a frame."""
+"""What stands in a box, in the tags beside it, on a line, and in the title of a frame."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
 from onnxlens.reports.drawing import palette
-from onnxlens.reports.drawing.links import Links, Tag
-from onnxlens.reports.drawing.markup import Block, Text, cell, framed, label, table, text_block
+from onnxlens.reports.drawing.links import Tag
+from onnxlens.reports.drawing.markup import Block, Text, bar, framed, side_by_side, text_block
 from onnxlens.reports.drawing.names import shortened, shortened_path, wrapped
 from onnxlens.reports.drawing.scale import NO_COLOUR, Scale, cost_column, figure_of
 from onnxlens.reports.numbers import share
@@ -16,69 +16,44 @@ from onnxlens.specs.tensor import TensorSpec
 NAME_LETTERS = 30
 """A class name is broken or shortened to lines of so many."""
 PATH_LETTERS = 34
+FRAME_LETTERS = 24
 TENSOR_LINES = 4
 """Of more tensors in one place the rest is counted."""
-IN_PORT, OUT_PORT = "in", "out"
-"""Where lines come in at the top of a box, and leave it at the bottom."""
-TAGS_HIGH = 4
-"""So many tags stand below each other."""
+BAR_WIDTH, BAR_INSET = 5, 3
 
 
-def row_label(node: FlowNode, scale: Scale, links: Links) -> str:
-    """A box between its tags: left what it reads, right the skip connections and who reads what it makes."""
-    read = [tag for tag in links.before.get(node.id, ()) if not tag.skip]
-    skipped = [tag for tag in links.before.get(node.id, ()) if tag.skip]
-    made = links.behind.get(node.id, ())
-    cells = [*_columns(read, "RIGHT"), _arrow("→")] if read else []
-    cells.append(cell(_box(node, scale).markup))
-    if skipped:
-        cells += [_arrow("←"), *_columns(skipped, "LEFT")]
-    if made:
-        cells += [_arrow("→"), *_columns(made, "LEFT")]
-    return label(table([cells]))
+def box_block(node: FlowNode, scale: Scale, *, repeats: int = 1, lane: str = "", page: str = "") -> Block:
+    """Number and class, path, costs, and where it is opened, a line each.
 
-
-def skip_port(tag: Tag) -> str:
-    """The name of the place where the line of a skip connection ends."""
-    return f"skip{tag.skip.number}" if tag.skip else ""
-
-
-def _arrow(sign: str) -> str:
-    return cell(text_block([Text(sign, 12, ink=palette.LINE)], padding=1, align="CENTER").markup)
-
-
-def _columns(tags: Sequence[Tag], align: str) -> Sequence[str]:
-    """Tags below each other; many stand in several columns."""
-    return [
-        cell(table([[_tag(tag, align)] for tag in tags[start : start + TAGS_HIGH]], CELLSPACING=2))
-        for start in range(0, len(tags), TAGS_HIGH)
-    ]
-
-
-def _tag(tag: Tag, align: str) -> str:
-    ground = tag.skip.colour if tag.skip else palette.END
-    ink = palette.ink_on(ground)
-    words = Text(shortened(tag.words, PATH_LETTERS), 9, bold=True, ink=ink)
-    lines = [words, *(Text(line, 9, ink=ink) for line in tensor_lines(tag.tensors))]
-    port = {"PORT": skip_port(tag)} if tag.skip else {}
-    return cell(text_block(lines, {"STYLE": "ROUNDED", "BGCOLOR": ground, "ALIGN": align, **port}).markup)
-
-
-def _box(node: FlowNode, scale: Scale) -> Block:
-    """Number and class, path, and costs, a line each; how many blocks it stands for on a badge."""
+    Args:
+        node: the box.
+        scale: the colours of the picture.
+        repeats: how many blocks it stands for in the frame around it, for the badge.
+        lane: the colour of the bar at its left; "" for none.
+        page: the file of the picture of its inside; "" for none.
+    """
     fill = scale.fill(node)
     ink = palette.ink_on(fill)
     lines = [*_names(node, ink), *(Text(line, 10, ink=ink) for line in _costs(node, scale))]
+    if page:
+        lines.append(Text(f"inside: {shortened(page, PATH_LETTERS - 8)}", 10, italic=True, ink=ink))
+    blocks = [text_block(lines, padding=4)]
+    if lane:
+        blocks.insert(0, bar(BAR_WIDTH, blocks[0].height, lane, BAR_INSET))
+    if repeats > 1:
+        blocks.append(badge(repeats))
     styles = [
         *(["ROUNDED"] if node.kind == "module" else []),
         *(["DASHED"] if fill == palette.NO_FIGURE else []),
     ]
     style = {"STYLE": ",".join(styles)} if styles else {}
-    blocks = [text_block(lines, padding=4)]
-    if node.repeats > 1:
-        badge = [Text(f"x{node.repeats}", 13, bold=True, ink=palette.WHITE)]
-        blocks.append(text_block(badge, {"BGCOLOR": palette.BADGE}, padding=3))
-    return framed(blocks, {"COLOR": palette.BORDER, "BGCOLOR": fill, **style}, (IN_PORT, OUT_PORT))
+    return framed(blocks, {"COLOR": palette.BORDER, "BGCOLOR": fill, **style})
+
+
+def badge(repeats: int) -> Block:
+    """How many equal blocks something stands for."""
+    lines = [Text(f"x{repeats}", 13, bold=True, ink=palette.WHITE)]
+    return text_block(lines, {"BGCOLOR": palette.BADGE}, padding=3)
 
 
 def _names(node: FlowNode, ink: str) -> Sequence[Text]:
@@ -115,25 +90,38 @@ def _cost(node: FlowNode, name: str, scale: Scale) -> str:
 
 
 def _cost_of_all(node: FlowNode, scale: Scale) -> str:
+    return total_cost([node], scale, f"all {node.repeats}: ")
+
+
+def total_cost(nodes: Iterable[FlowNode], scale: Scale, words: str = "") -> str:
+    """What boxes cost together, and the share of it; "" for a cost that is no sum."""
     name = "macs" if scale.column == NO_COLOUR else scale.column
-    kind, figure = cost_column(name), figure_of(node, name)
-    if not figure or kind.meaning != "share":
+    kind = cost_column(name)
+    total = sum(figure_of(node, name) or 0 for node in nodes)
+    if kind.meaning != "share" or not total:
         return ""
-    part = f" ({share(figure, scale.whole)})" if scale.whole else ""
-    return f"all {kind.short(figure)} {kind.title}{part}"
+    part = f" ({share(total, scale.whole)})" if scale.whole else ""
+    return f"{words}{kind.short(total)} {kind.title}{part}"
 
 
-def end_label(node: FlowNode) -> str:
+def tag_block(tag: Tag) -> Block:
+    """What is at the far end of tensors, and their shapes."""
+    ground = tag.skip.colour if tag.skip else palette.END
+    ink = palette.ink_on(ground)
+    words = Text(shortened(tag.words, PATH_LETTERS), 9, bold=True, ink=ink)
+    lines = [words, *(Text(line, 9, ink=ink) for line in tensor_lines(tag.tensors))]
+    return text_block(lines, {"STYLE": "ROUNDED", "BGCOLOR": ground})
+
+
+def end_block(node: FlowNode) -> Block:
     """An input or output of the graph that has a place of its own."""
     words = text_block([Text(shortened(node.title, PATH_LETTERS), 11, bold=True, ink=palette.INK)])
-    return label(
-        framed([words], {"STYLE": "ROUNDED", "COLOR": palette.BORDER, "BGCOLOR": palette.END}).markup
-    )
+    return framed([words], {"STYLE": "ROUNDED", "COLOR": palette.BORDER, "BGCOLOR": palette.END})
 
 
-def line_label(tensors: Iterable[TensorSpec], ink: str) -> str:
-    """The tensors on an arrow, clear of it on both sides."""
-    return label(text_block([Text(line, 9, ink=ink) for line in tensor_lines(tensors)]).markup)
+def tensor_block(tensors: Iterable[TensorSpec], ink: str) -> Block:
+    """The tensors on a line, below each other."""
+    return text_block([Text(line, 9, ink=ink) for line in tensor_lines(tensors)], padding=2)
 
 
 def tensor_lines(tensors: Iterable[TensorSpec]) -> Sequence[str]:
@@ -149,12 +137,13 @@ def tensor_lines(tensors: Iterable[TensorSpec]) -> Sequence[str]:
     return [*lines[: TENSOR_LINES - 1], f"and {rest} more"]
 
 
-def frame_title(class_name: str, path: str, cost: str) -> str:
-    """Class, path and cost of an opened module."""
+def title_block(class_name: str, path: str, cost: str, repeats: int = 1) -> Block:
+    """Class, path and cost of an opened module, and how many it stands for."""
     name = class_name or path
-    lines = [Text(line, 11, bold=True, ink=palette.FRAME_INK) for line in wrapped(name, NAME_LETTERS - 8, 3)]
+    lines = [Text(line, 11, bold=True, ink=palette.FRAME_INK) for line in wrapped(name, FRAME_LETTERS, 3)]
     if class_name:
-        lines.append(Text(shortened_path(path, NAME_LETTERS - 4), 10, ink=palette.FRAME_INK))
+        lines.append(Text(shortened_path(path, FRAME_LETTERS), 10, ink=palette.FRAME_INK))
     if cost:
         lines.append(Text(cost, 10, ink=palette.FRAME_INK))
-    return label(text_block(lines, padding=2).markup)
+    words = text_block(lines, padding=2)
+    return words if repeats == 1 else side_by_side([words, badge(repeats)])

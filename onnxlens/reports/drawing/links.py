@@ -6,6 +6,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
+from onnxlens.reports.drawing.apart import apart
 from onnxlens.reports.drawing.layers import layers_of
 from onnxlens.reports.drawing.palette import SKIPS
 from onnxlens.specs.flow import FlowEdge, FlowGraph, FlowNode
@@ -15,8 +16,9 @@ FAN_OUT_LIMIT = 3
 """A tensor that goes to more boxes than this is named at those that are not near."""
 FAN_IN_LIMIT = 8
 """A box that reads from more boxes than this names them."""
-NEAR = 4
-"""So many places further on, in the same frame, a box still has a line from a tensor that goes to many."""
+NEAR, FEW = 4, 6
+"""A tensor with no more readers than the second still has lines to those in the same frame that are no more
+places further on than the first: query, key, value and what is added to them."""
 SKIP_LAYERS = 6
 """A line over more layers of boxes than this is a skip connection: it has a number and a colour."""
 
@@ -50,12 +52,14 @@ class Tag:
         far: the box or end of the graph there; "" for several.
         words: what a reader calls it.
         skip: the skip connection that this is an end of.
+        lined: a line leads there.
     """
 
     far: str
     words: str
     tensors: tuple[TensorSpec, ...]
     skip: Skip | None = None
+    lined: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,8 +80,8 @@ class Links:
 
     @property
     def skips(self) -> Sequence[tuple[str, Tag]]:
-        """Every skip connection: the box it goes to, and the tag there."""
-        return [(box, tag) for box, tags in self.before.items() for tag in tags if tag.skip]
+        """Every skip connection that has a line: the box it goes to, and the tag there."""
+        return [(box, tag) for box, tags in self.before.items() for tag in tags if tag.lined]
 
 
 def links_of(flow: FlowGraph) -> Links:
@@ -92,6 +96,7 @@ class _Linking:
         self._nodes = {node.id: node for node in flow.nodes}
         self._edges = tuple(dict.fromkeys(flow.edges))
         self._layers = layers_of(flow)
+        self._apart = apart(flow)
         self._deepest = max(self._layers.values(), default=0)
         self._readers: dict[tuple[str, str], dict[str, None]] = defaultdict(dict)
         self._feeders: dict[str, set[str]] = defaultdict(set)
@@ -116,27 +121,36 @@ class _Linking:
         source, target = self._nodes[edge.source], self._nodes[edge.target]
         if not source.order or not target.order:
             return "line" if self._has_place(source) and self._has_place(target) else "end"
-        if target.order == source.order + 1:
-            return "line"
         if self._is_one_of_many(edge, source, target):
             return "many"
-        return "skip" if self._layers[target.id] - self._layers[source.id] > SKIP_LAYERS else "line"
+        far = self._layers[target.id] - self._layers[source.id] > SKIP_LAYERS
+        if self._are_apart(source, target):
+            return "skip" if far else "many"
+        return "skip" if far else "line"
+
+    def _are_apart(self, source: FlowNode, target: FlowNode) -> bool:
+        """Whether they stand in frames beside each other."""
+        ends = [node.parents[0][0] for node in (source, target) if node.parents]
+        return len(ends) == 2 and (ends[0], ends[1]) in self._apart
 
     def _has_place(self, node: FlowNode) -> bool:
         """Whether an end stands at the top or the bottom of the picture; every box has its place."""
         if node.order:
             return True
         if node.kind == "input":
-            readers = [edge.target for edge in self._edges if edge.source == node.id]
-            return 0 < len(readers) <= FAN_OUT_LIMIT and not any(self._feeders[reader] for reader in readers)
+            readers = {edge.target for edge in self._edges if edge.source == node.id}
+            return len(readers) == 1 and not any(self._feeders[reader] for reader in readers)
         makers = [edge.source for edge in self._edges if edge.target == node.id]
         return all(self._layers.get(maker, self._deepest) == self._deepest for maker in makers)
 
     def _is_one_of_many(self, edge: FlowEdge, source: FlowNode, target: FlowNode) -> bool:
+        if target.order == source.order + 1:
+            return False
         if len(self._feeders[target.id]) > FAN_IN_LIMIT:
             return True
+        readers = len(self._readers[edge.source, edge.tensor.name])
         near = source.parents == target.parents != () and target.order - source.order <= NEAR
-        return len(self._readers[edge.source, edge.tensor.name]) > FAN_OUT_LIMIT and not near
+        return readers > FAN_OUT_LIMIT and not (near and readers <= FEW)
 
     def _number(self, edges: Iterable[FlowEdge]) -> None:
         """One skip connection for all tensors of a box that go to the same places."""
@@ -157,7 +171,8 @@ class _Linking:
             if self._nodes[edge.target].order:
                 groups[edge.target, edge.source, self._skip(edge)].append(edge.tensor)
         for (target, source, skip), tensors in groups.items():
-            tags[target].append(Tag(source, self._from(source, skip), tuple(tensors), skip))
+            lined = bool(skip) and not self._are_apart(self._nodes[source], self._nodes[target])
+            tags[target].append(Tag(source, self._from(source, skip), tuple(tensors), skip, lined))
         return tags
 
     def _from(self, source: str, skip: Skip | None) -> str:
@@ -177,7 +192,9 @@ class _Linking:
             groups[edge.source, tuple(far_ends), self._skip(edge)].append(edge.tensor)
         for (source, places, skip), tensors in groups.items():
             far = places[0] if len(places) == 1 else ""
-            tags[source].append(Tag(far, self._to(places, skip), tuple(tensors), skip))
+            boxes = [self._nodes[place] for place in places if self._nodes[place].order]
+            lined = bool(skip) and not all(self._are_apart(self._nodes[source], box) for box in boxes)
+            tags[source].append(Tag(far, self._to(places, skip), tuple(tensors), skip, lined))
         return tags
 
     def _to(self, targets: Sequence[str], skip: Skip | None) -> str:

@@ -70,25 +70,33 @@ def text_block(
     cells = [[cell(line.markup(), ALIGN=align, CELLPADDING=GAP, WIDTH=width - 2 * padding)] for line in lines]
     inner = table(cells)
     around = [[cell(inner, CELLPADDING=padding, WIDTH=width, HEIGHT=height)]]
-    size: dict[str, str | int] = {"FIXEDSIZE": "TRUE", "WIDTH": width, "HEIGHT": height}
-    return Block(table(around, **size, **attributes), width, height)
+    return Block(table(around, **_sized(width, height), **attributes), width, height)
 
 
-def framed(blocks: Sequence[Block], attributes: Attributes = NONE, ports: Sequence[str] = ()) -> Block:
-    """Blocks side by side with a border around them, that do not grow with what is around.
+def bar(width: int, height: int, colour: str, inset: int = 0) -> Block:
+    """A strip of one colour, ``inset`` points away from what is left of it, above and below."""
+    inner = _sized(width, height - 2 * inset)
+    strip = table([[cell("", WIDTH=width, HEIGHT=height - 2 * inset)]], **inner, BGCOLOR=colour)
+    around = _sized(width + inset, height)
+    whole = table([[cell("", WIDTH=inset), cell(strip, WIDTH=width, HEIGHT=height)]], **around)
+    return Block(whole if inset else strip, width + inset, height)
 
-    Args:
-        blocks: what stands inside.
-        ports: the names of the places at the middle of the top and of the bottom, where lines can end. They
-            are cells: with the compass points of a cell, Graphviz bends lines that could be straight.
-        attributes: of the table around them.
-    """
-    width = sum(block.width for block in blocks) + 2
-    height = max(block.height for block in blocks) + 2 + len(ports)
-    size: dict[str, str | int] = {"FIXEDSIZE": "TRUE", "WIDTH": width, "HEIGHT": height, "BORDER": 1}
-    rows = [[cell(block.markup) for block in blocks]]
-    edges = [[cell("", PORT=port, HEIGHT=1, COLSPAN=len(blocks))] for port in ports]
-    return Block(table([*edges[:1], *rows, *edges[1:]], **size, **attributes), width, height)
+
+def _sized(width: int, height: int) -> Attributes:
+    return {"FIXEDSIZE": "TRUE", "WIDTH": width, "HEIGHT": height}
+
+
+def side_by_side(blocks: Sequence[Block], attributes: Attributes = NONE, border: int = 0) -> Block:
+    """Blocks in a row."""
+    width = sum(block.width for block in blocks) + 2 * border
+    height = max(block.height for block in blocks) + 2 * border
+    row = [cell(block.markup) for block in blocks]
+    return Block(table([row], **_sized(width, height), BORDER=border, **attributes), width, height)
+
+
+def framed(blocks: Sequence[Block], attributes: Attributes = NONE) -> Block:
+    """Blocks in a row with a border around them."""
+    return side_by_side(blocks, attributes, border=1)
 
 
 def cell(content: str, **attributes: str | int) -> str:

@@ -37,9 +37,9 @@ def shortened_path(path: str, limit: int) -> str:
     if len(path) <= limit:
         return path
     parts = path.split(".")
-    while len(parts) > 1 and len(".".join(parts)) > limit - 2:
+    while len(parts) > 1 and len(".".join(parts)) > limit - 1:
         del parts[0]
-    return shortened(f"{ELLIPSIS}.{'.'.join(parts)}", limit)
+    return shortened(f"{ELLIPSIS}{'.'.join(parts)}", limit)
 
 
 def wrapped(text: str, limit: int, lines: int = 2) -> tuple[str, ...]:

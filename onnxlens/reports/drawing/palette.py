@@ -42,3 +42,8 @@ def _luminance(colour: str) -> float:
 
 def _linear(channel: float) -> float:
     return channel / 12.92 if channel <= 0.04045 else float(((channel + 0.055) / 1.055) ** 2.4)
+
+
+def lane_colour(lane: int) -> str:
+    """The colour of a lane's bar; "" for the trunk, which has none."""
+    return LANES[(lane - 1) % len(LANES)] if lane else ""

@@ -1,145 +1,153 @@
-"""A FlowGraph in Graphviz's language."""
+"""A picture in Graphviz's language, with a place for everything: Graphviz draws, and arranges nothing."""
 
 from __future__ import annotations
+
+from collections.abc import Sequence
 
 import graphviz
 
 from onnxlens.reports.drawing import palette
-from onnxlens.reports.drawing.boxes import (
-    IN_PORT,
-    OUT_PORT,
-    end_label,
-    frame_title,
-    line_label,
-    row_label,
-    skip_port,
+from onnxlens.reports.drawing.composition import TITLE_GAP, Composition, composed
+from onnxlens.reports.drawing.curves import arrow_curve, line_curve, skip_curve
+from onnxlens.reports.drawing.identities import frame_identity, identities
+from onnxlens.reports.drawing.links import Line, Skip
+from onnxlens.reports.drawing.markup import Block, label
+from onnxlens.reports.drawing.placing import Point
+from onnxlens.reports.drawing.rows import Row
+from onnxlens.reports.drawing.sheet import End, SheetFrame, Wire
+from onnxlens.reports.drawing.tooltips import (
+    box_tooltip,
+    end_tooltip,
+    frame_tooltip,
+    tag_tooltip,
+    tensors_tooltip,
 )
-from onnxlens.reports.drawing.frames import Frame, first_boxes, page_of, stacked
-from onnxlens.reports.drawing.layers import trunk_of
-from onnxlens.reports.drawing.links import Line, Tag, links_of
-from onnxlens.reports.drawing.scale import NO_COLOUR, Scale, cost_column, figure_of, scale_of
-from onnxlens.reports.drawing.title import title_label
-from onnxlens.reports.drawing.tooltips import box_tooltip, frame_tooltip, line_tooltip, skip_tooltip
-from onnxlens.reports.numbers import share
-from onnxlens.specs.flow import FlowGraph, FlowNode
+from onnxlens.specs.flow import FlowGraph
 
 FONT = "Helvetica,Arial,DejaVu Sans,sans-serif"
-TRUNK_WEIGHT, LINE_WEIGHT, SKIP_WEIGHT = "1000", "20", "2"
-"""How hard Graphviz tries to keep a line straight; a frame's narrowness has 128."""
 
 
 def dot_source(flow: FlowGraph, color: str = "macs") -> str:
-    """The picture in Graphviz's language: boxes nested as the modules are, tensors on the lines.
+    """The picture in Graphviz's language; ``dot`` draws it as it is placed here, for it says ``layout=nop2``.
 
     Raises:
         UsageError: no box has the cost that they are to be coloured by.
     """
-    return _Drawing(flow, scale_of(flow, color)).source()
+    return picture_source(composed(flow, color))
 
 
-class _Drawing:
-    """One picture while it is written."""
+def picture_source(picture: Composition) -> str:
+    """A composed picture in Graphviz's language."""
+    return _Writer(picture).source()
 
-    def __init__(self, flow: FlowGraph, scale: Scale) -> None:
-        self._flow = flow
-        self._scale = scale
-        self._links = links_of(flow)
-        self._pairs = [(line.source, line.target) for line in self._links.lines]
-        self._trunk = trunk_of(flow, self._pairs)
-        self._nodes = {node.id: node for node in flow.nodes}
-        self._ids = {node.id: _id(place, node) for place, node in enumerate(flow.nodes)}
+
+class _Writer:
+    """Writes one picture."""
+
+    def __init__(self, picture: Composition) -> None:
+        self._picture = picture
+        self._ids = identities(picture.flow)
+        self._frames = 0
         self._digraph = graphviz.Digraph(
-            name=flow.graph,
+            name=picture.flow.graph,
             graph_attr={
-                "label": title_label(flow, scale, self._links), "labelloc": "t", "labeljust": "l",
-                "fontname": FONT, "fontsize": "12", "rankdir": "TB", "nodesep": "0.2", "ranksep": "0.3",
-                "newrank": "true", "pad": "0.2", "bgcolor": palette.WHITE, "tooltip": " ",
+                "layout": "nop2", "bgcolor": palette.WHITE, "pad": "0.2", "fontname": FONT,
+                "outputorder": "edgesfirst", "tooltip": " ",
             },
-            node_attr={"fontname": FONT, "shape": "plain", "fontsize": "10"},
-            edge_attr={"fontname": FONT, "fontsize": "9", "color": palette.LINE, "arrowsize": "0.7"},
+            node_attr={"fontname": FONT, "fontsize": "10", "shape": "plain"},
+            edge_attr={"color": palette.LINE, "arrowsize": "0.7"},
         )  # fmt: skip
 
     def source(self) -> str:
-        """All of it."""
-        for node in self._flow.nodes:
-            if node.id in self._links.ends:
-                self._digraph.node(self._ids[node.id], label=end_label(node), tooltip=_literal(node.title))
-        page = page_of(node for node in self._flow.nodes if node.order)
-        self._level(self._digraph, page)
-        for line in self._links.lines:
-            self._line(line)
-        for source, tag in self._links.skips:
-            self._skip(source, tag)
-        for upper, lower in stacked(page, self._pairs):
-            below = self._title_id(lower) if isinstance(lower, Frame) else self._ids[lower.id]
-            self._digraph.edge(self._ids[upper], below, style="invis", weight="0")
+        """All of it: the heading, frames and what is in them, then the lines."""
+        y = 0.0
+        for place, block in enumerate(self._picture.heading):
+            self._node(self._digraph, f"heading.{place}", block, (0.0, y))
+            y += block.height + TITLE_GAP
+        self._contents(self._digraph, self._picture.sheet.page)
+        for wire in self._picture.wires:
+            self._wire(wire)
         return str(self._digraph.source)
 
-    def _level(self, digraph: graphviz.Digraph, frame: Frame) -> None:
-        for node in frame.boxes:
-            digraph.node(
-                self._ids[node.id], label=row_label(node, self._scale, self._links),
-                id=self._ids[node.id], tooltip=_literal(box_tooltip(node)),
-            )  # fmt: skip
+    def _contents(self, digraph: graphviz.Digraph, frame: SheetFrame) -> None:
+        for part, corner in frame.parts:
+            if isinstance(part, Row):
+                self._row(digraph, part, corner)
+            elif isinstance(part, End):
+                name = self._ids[part.node.id]
+                self._node(digraph, name, part.block, corner, end_tooltip(part.node))
+            elif isinstance(part, Block):
+                self._node(digraph, f"title.{self._frames}", part, corner, frame_tooltip(frame.opened.frame))
+        for wire, corner in frame.labels:
+            if wire.label and isinstance(wire.carries, Line):
+                tooltip = tensors_tooltip(wire.carries.tensors)
+                self._node(digraph, f"tensors of {wire.key}", wire.label, corner, tooltip)
         for inner in frame.frames:
             self._frame(digraph, inner)
 
-    def _frame(self, digraph: graphviz.Digraph, frame: Frame) -> None:
-        """The title stands left of the first box, so that no line that enters the frame meets it."""
-        level = len(frame.parents)
-        name = self._frame_id(frame)
-        with digraph.subgraph(name=name) as opened:
-            opened.attr(
-                label="", style="rounded,filled", color=palette.FRAME_LINE, margin="8",
-                fillcolor=palette.FRAMES[(level - 1) % len(palette.FRAMES)],
-                tooltip=_literal(frame_tooltip(frame)), id=name,
+    def _frame(self, digraph: graphviz.Digraph, frame: SheetFrame) -> None:
+        self._frames += 1
+        level = len(frame.opened.frame.parents)
+        x, y = frame.corner
+        with digraph.subgraph(name=f"cluster_{self._frames}") as cluster:
+            cluster.attr(
+                id=frame_identity(frame.opened.frame.path, self._frames), label="", style="rounded,filled",
+                color=palette.FRAME_LINE, fillcolor=palette.FRAMES[(level - 1) % len(palette.FRAMES)],
+                bb=f"{x:.1f},{-y - frame.opened.height:.1f},{x + frame.opened.width:.1f},{-y:.1f}",
+                tooltip=_literal(frame_tooltip(frame.opened.frame)),
             )  # fmt: skip
-            title = self._title_id(frame)
-            opened.node(title, label=frame_title(frame.class_name, frame.path, self._cost(frame)))
-            self._level(opened, frame)
-            first, *others = first_boxes(frame, self._pairs)
-            opened.edge(title, self._ids[first], style="invis", minlen="0")
-            for box in others:
-                opened.edge(title, self._ids[box], style="invis", minlen="0", weight="0")
+            self._contents(cluster, frame)
 
-    def _frame_id(self, frame: Frame) -> str:
-        return f"cluster_{self._ids[next(frame.members()).id]}_{len(frame.parents)}"
-
-    def _title_id(self, frame: Frame) -> str:
-        return f"title_{self._frame_id(frame)}"
-
-    def _cost(self, frame: Frame) -> str:
-        name = "macs" if self._scale.column == NO_COLOUR else self._scale.column
-        kind = cost_column(name)
-        total = sum(figure_of(node, name) or 0 for node in frame.members())
-        if kind.meaning != "share" or not total:
-            return ""
-        part = f" ({share(total, self._scale.whole)})" if self._scale.whole else ""
-        return f"{kind.short(total)} {kind.title}{part}"
-
-    def _line(self, line: Line) -> None:
-        weight = TRUNK_WEIGHT if (line.source, line.target) in self._trunk else LINE_WEIGHT
-        tooltip = _literal(line_tooltip(line.tensors))
-        self._digraph.edge(
-            self._port(line.source, OUT_PORT), self._port(line.target, IN_PORT), weight=weight,
-            label=line_label(line.tensors, palette.INK), tooltip=tooltip, labeltooltip=tooltip,
+    def _row(self, digraph: graphviz.Digraph, row: Row, corner: Point) -> None:
+        x, y = corner
+        name = self._ids[row.node.id]
+        lane = self._picture.lanes[row.node.id]
+        self._node(
+            digraph, name, row.box, (x + row.box_x, y + row.box_y), box_tooltip(row.node, lane),
+            URL=self._picture.flow.links.get(row.node.id, ""),
         )  # fmt: skip
+        for place, placed in enumerate(row.tags):
+            tag_corner = (x + placed.x, y + placed.y)
+            self._node(digraph, f"{name} tag {place}", placed.block, tag_corner, tag_tooltip(placed.tag))
+        for from_x, at_y, to_x in row.arrows:
+            digraph.edge(name, name, pos=arrow_curve(x + from_x, y + at_y, x + to_x), tooltip=" ")
 
-    def _skip(self, target: str, tag: Tag) -> None:
-        assert tag.skip
-        self._digraph.edge(
-            f"{self._ids[tag.far]}:{skip_port(tag)}", f"{self._ids[target]}:{skip_port(tag)}",
-            color=tag.skip.colour, penwidth="2", weight=SKIP_WEIGHT, arrowhead="none",
-            tooltip=_literal(skip_tooltip(tag)),
+    def _wire(self, wire: Wire) -> None:
+        ends = self._ids[wire.source], self._ids[wire.target]
+        corners = self._picture.sheet.ways[wire.key]
+        if isinstance(wire.carries, Skip):
+            self._digraph.edge(
+                *ends, pos=self._skip_curve(wire, wire.carries, corners), color=wire.carries.colour,
+                penwidth="2", arrowhead="none", tooltip=_literal(f"skip {wire.carries.number}"),
+            )  # fmt: skip
+        else:
+            tooltip = _literal(tensors_tooltip(wire.carries.tensors))
+            self._digraph.edge(*ends, pos=line_curve(corners), tooltip=tooltip)
+
+    def _skip_curve(self, wire: Wire, skip: Skip, corners: Sequence[Point]) -> str:
+        """Between the right sides of the two tags."""
+        sides = []
+        for box, (x, y) in ((wire.source, corners[0]), (wire.target, corners[-1])):
+            row = self._picture.rows[box]
+            tag = row.tag_of(skip.number)
+            sides.append((x - row.skip(skip.number)[0] + tag.x + tag.block.width, y))
+        return skip_curve(sides[0], corners, sides[1])
+
+    def _node(
+        self,
+        digraph: graphviz.Digraph,
+        name: str,
+        block: Block,
+        corner: Point,
+        tooltip: str = " ",
+        **more: str,
+    ) -> None:
+        x, y = corner
+        digraph.node(
+            name, label=label(block.markup), id=name, tooltip=_literal(tooltip),
+            pos=f"{x + block.width / 2:.1f},{-y - block.height / 2:.1f}",
+            **{key: value for key, value in more.items() if value},
         )  # fmt: skip
-
-    def _port(self, place: str, port: str) -> str:
-        return f"{self._ids[place]}:{port}" if self._nodes[place].order else self._ids[place]
-
-
-def _id(place: int, node: FlowNode) -> str:
-    """Free of everything that means something to Graphviz."""
-    return f"box_{node.order}" if node.order else f"end_{place}"
 
 
 def _literal(text: str) -> str:

@@ -2,28 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections import Counter, defaultdict
+from collections.abc import Mapping, Sequence
 
 from onnxlens.reports.drawing import palette
 from onnxlens.reports.drawing.links import Links
-from onnxlens.reports.drawing.markup import Block, Text, cell, framed, label, table, text_block
+from onnxlens.reports.drawing.markup import Block, Text, bar, framed, side_by_side, text_block
+from onnxlens.reports.drawing.names import shortened
 from onnxlens.reports.drawing.scale import NO_COLOUR, Scale, cost_column, figure_of
-from onnxlens.specs.flow import FlowGraph
+from onnxlens.specs.flow import FlowGraph, FlowNode
+
+LANES_SHOWN = 6
+"""As many as there are colours."""
+LANE_WIDTH = 6
+NAME_LETTERS = 40
 
 
-def title_label(flow: FlowGraph, scale: Scale, links: Links) -> str:
-    """Title, totals, notes and legend, above the picture at its left."""
+def title_blocks(flow: FlowGraph, scale: Scale, links: Links, lanes: Mapping[str, int]) -> Sequence[Block]:
+    """Title, totals, notes and legends, from the top down, at the left of the picture."""
     about = [
         Text(heading(flow), 15, bold=True, ink=palette.INK),
         *(Text(line, 11, ink=palette.INK) for line in (_origin(flow), *flow.notes)),
     ]
     signs = [Text(line, 10, ink=palette.INK) for line in _signs(links)]
-    blocks = [
-        text_block(about, {"ALIGN": "LEFT"}).markup,
-        *_scale_row(scale),
-        text_block(signs, {"ALIGN": "LEFT"}).markup,
-    ]
-    return label(table([[cell(block)] for block in blocks], CELLSPACING=3))
+    return [text_block(about), *_scale_legend(scale), *_lane_legend(flow, lanes), text_block(signs)]
 
 
 def heading(flow: FlowGraph) -> str:
@@ -50,7 +52,7 @@ def _totals(flow: FlowGraph) -> str:
     return ", ".join(parts)
 
 
-def _scale_row(scale: Scale) -> Sequence[str]:
+def _scale_legend(scale: Scale) -> Sequence[Block]:
     if scale.column == NO_COLOUR:
         return []
     kind = cost_column(scale.column)
@@ -61,8 +63,7 @@ def _scale_row(scale: Scale) -> Sequence[str]:
         blocks.append(_swatch(words, step.fill))
     if not scale.complete:
         blocks.append(_swatch(["no figure"], palette.NO_FIGURE, STYLE="DASHED"))
-    filler = cell("")
-    return [table([[*(cell(block.markup) for block in blocks), filler]])]
+    return [side_by_side(blocks)]
 
 
 def _swatch(words: Sequence[str], fill: str, **style: str) -> Block:
@@ -70,11 +71,45 @@ def _swatch(words: Sequence[str], fill: str, **style: str) -> Block:
     return framed([text_block(lines, align="CENTER")], {"COLOR": palette.BORDER, "BGCOLOR": fill, **style})
 
 
+def _lane_legend(flow: FlowGraph, lanes: Mapping[str, int]) -> Sequence[Block]:
+    """The bars of the branches that can run at the same time, and what is in each."""
+    members: dict[int, list[FlowNode]] = defaultdict(list)
+    for node in flow.nodes:
+        if lanes.get(node.id):
+            members[lanes[node.id]].append(node)
+    if not members:
+        return []
+    blocks = [text_block([Text("can run at the same time: no bar (the trunk),", 10, ink=palette.INK)])]
+    for lane in sorted(members)[:LANES_SHOWN]:
+        name = shortened(_common_name(members[lane]), NAME_LETTERS)
+        words = text_block([Text(f"lane {lane}: {name}", 10, ink=palette.INK)])
+        blocks += [bar(LANE_WIDTH, words.height, palette.lane_colour(lane)), words]
+    rest = len(members) - LANES_SHOWN
+    if rest > 0:
+        blocks.append(text_block([Text(f"and {rest} more", 10, ink=palette.INK)]))
+    return [side_by_side(blocks)]
+
+
+def _common_name(boxes: Sequence[FlowNode]) -> str:
+    """The innermost frame around all of them, the title that they share, or how many they are."""
+    around = min((box.parents for box in boxes), key=len)
+    common = [
+        frame for place, frame in enumerate(around) if all(box.parents[place] == frame for box in boxes)
+    ]
+    titles = Counter(box.title for box in boxes)
+    if len(titles) == 1:
+        times = f"{len(boxes)} x " if len(boxes) > 1 else ""
+        return f"{times}{boxes[0].title}"
+    if common:
+        return common[-1][1] or common[-1][0]
+    return f"{len(boxes)} boxes, mostly {titles.most_common(1)[0][0]}"
+
+
 def _signs(links: Links) -> Sequence[str]:
     lines = ["boxes are numbered in the order of execution; italics: operators that a module runs itself"]
     tags = [tag for side in (links.before, links.behind) for some in side.values() for tag in some]
     if any(not tag.skip for tag in tags):
         lines.append("a tag beside a box names an input, an output, or a box that is not near")
-    if links.skips:
-        lines.append("a coloured line is a skip connection, with its number at both ends")
+    if any(tag.skip for tag in tags):
+        lines.append("a coloured tag is an end of a skip connection, with its number at both ends")
     return lines

@@ -1,0 +1,126 @@
+"""From a FlowGraph to a sheet: what is drawn, and where."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from math import prod
+
+from onnxlens.reports.drawing import palette
+from onnxlens.reports.drawing.apart import apart
+from onnxlens.reports.drawing.boxes import box_block, end_block, tensor_block, title_block, total_cost
+from onnxlens.reports.drawing.frames import Frame, Parents, page_of
+from onnxlens.reports.drawing.layers import trunk_of
+from onnxlens.reports.drawing.links import Links, links_of
+from onnxlens.reports.drawing.markup import Block
+from onnxlens.reports.drawing.rows import Row, row_of
+from onnxlens.reports.drawing.scale import Scale, scale_of
+from onnxlens.reports.drawing.sheet import Contents, End, Sheet, Wire, lay_out, sheet_of
+from onnxlens.reports.drawing.title import title_blocks
+from onnxlens.reports.flow_lanes import lanes_of
+from onnxlens.specs.flow import FlowGraph, FlowNode
+
+TITLE_GAP = 8.0
+"""Points below each part of the title."""
+LINES, SKIPS = 1_000.0, 2_000.0
+"""Right of all boxes stand the lines that pass them, and right of those the skip connections."""
+
+
+@dataclass(frozen=True, slots=True)
+class Composition:
+    """All of a picture.
+
+    Attributes:
+        heading: title, notes and legend, from the top of the sheet down.
+        wires: what is drawn between the boxes.
+        lanes: of each box; 0 is the trunk.
+    """
+
+    flow: FlowGraph
+    sheet: Sheet
+    heading: Sequence[Block]
+    rows: Mapping[str, Row]
+    wires: Sequence[Wire]
+    lanes: Mapping[str, int]
+
+    @property
+    def width(self) -> float:
+        """In points."""
+        return max([self.sheet.width, *(block.width for block in self.heading)])
+
+    @property
+    def height(self) -> float:
+        """In points."""
+        return self.sheet.height
+
+
+def composed(flow: FlowGraph, color: str = "macs") -> Composition:
+    """Everything in its place, coloured by a column of the ledger.
+
+    Raises:
+        UsageError: no box has that column.
+    """
+    scale, links, lanes = scale_of(flow, color), links_of(flow), lanes_of(flow)
+    boxes = [node for node in flow.nodes if node.order]
+    rows = {node.id: _row(node, flow, links, scale, lanes[node.id]) for node in boxes}
+    contents = Contents(
+        rows=rows,
+        lanes=lanes,
+        beside={path for pair in apart(flow) for path in pair},
+        ends=[End(node, end_block(node)) for node in flow.nodes if node.id in links.ends],
+        title_of=lambda frame: _frame_title(frame, flow, scale),
+    )
+    wires = [*_lines(flow, links, lanes), *_skips(flow, links)]
+    heading = title_blocks(flow, scale, links, lanes)
+    top = sum(block.height + TITLE_GAP for block in heading)
+    sheet = sheet_of(lay_out(page_of(boxes), wires, contents), top)
+    return Composition(flow, sheet, heading, rows, wires, lanes)
+
+
+def _row(node: FlowNode, flow: FlowGraph, links: Links, scale: Scale, lane: int) -> Row:
+    repeats = node.repeats // _around(node.parents, flow)
+    page = flow.links.get(node.id, "")
+    return row_of(
+        node, box_block(node, scale, repeats=repeats, lane=palette.lane_colour(lane), page=page), links
+    )
+
+
+def _around(parents: Parents, flow: FlowGraph) -> int:
+    """How often the frames around a box are there."""
+    return prod(flow.frames.get(path, 1) for path, _ in parents)
+
+
+def _frame_title(frame: Frame, flow: FlowGraph, scale: Scale) -> Block:
+    cost = total_cost(frame.members(), scale)
+    return title_block(frame.class_name, frame.path, cost, flow.frames.get(frame.path, 1))
+
+
+def _lines(flow: FlowGraph, links: Links, lanes: Mapping[str, int]) -> Sequence[Wire]:
+    trunk = trunk_of(flow, [(line.source, line.target) for line in links.lines])
+    order = {node.id: node.order for node in flow.nodes}
+    wires = []
+    for place, line in enumerate(links.lines):
+        label = tensor_block(line.tensors, palette.INK)
+        if straight := (line.source, line.target) in trunk:
+            side = float(min(lanes.get(line.source, 0), lanes.get(line.target, 0)))
+        else:
+            side = _outside(LINES, order[line.source])
+        wires.append(Wire(f"line {place}", line.source, line.target, line, label, side, straight))
+    return wires
+
+
+def _skips(flow: FlowGraph, links: Links) -> Sequence[Wire]:
+    order = {node.id: node.order for node in flow.nodes}
+    return [
+        Wire(
+            f"skip {tag.skip.number} to {target}", tag.far, target, tag.skip,
+            side=_outside(SKIPS, order[tag.far]),
+        )
+        for target, tag in links.skips
+        if tag.skip
+    ]  # fmt: skip
+
+
+def _outside(side: float, order: int) -> float:
+    """Further right the earlier it begins, so that one line runs around the other."""
+    return side + 1 / (1 + order)

@@ -1,0 +1,146 @@
+"""A box with its tags: what it reads at its left; at its right skips and who reads what it makes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+from onnxlens.reports.drawing.boxes import tag_block
+from onnxlens.reports.drawing.links import Links, Skip, Tag
+from onnxlens.reports.drawing.markup import Block
+from onnxlens.reports.drawing.placing import Point
+from onnxlens.specs.flow import FlowNode
+
+Arrow = tuple[float, float, float]
+"""From an x at a y to another x."""
+
+TAG_GAP = 3.0
+"""Points between two tags."""
+ARROW_LENGTH = 18.0
+"""Points between a box and its tags."""
+TAGS_HIGH = 4
+"""So many tags stand below each other; more take another column."""
+CORNER = 8.0
+"""Arrows keep so many points off the corners of a box."""
+SKIP_ROOM = 12.0
+"""Points beside a tag for the line of its skip connection."""
+
+
+@dataclass(frozen=True, slots=True)
+class PlacedTag:
+    """A tag, its upper left corner, in points from that of the row."""
+
+    tag: Tag
+    block: Block
+    x: float
+    y: float
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """All that belongs to one box, in points from its upper left corner.
+
+    Attributes:
+        box_x, box_y: the corner of the box.
+        arrows: between the box and each group of tags, as (x, y, x) from where to where.
+        skips: where the lines of the skip connections that end at its tags begin to run beside them, by
+            their numbers.
+    """
+
+    node: FlowNode
+    box: Block
+    box_x: float
+    box_y: float
+    tags: Sequence[PlacedTag]
+    arrows: Sequence[tuple[float, float, float]]
+    skips: Mapping[int, Point]
+    width: float
+    height: float
+
+    @property
+    def upper(self) -> Point:
+        """Where lines come to the box."""
+        return self.box_x + self.box.width / 2, self.box_y
+
+    @property
+    def lower(self) -> Point:
+        """Where lines leave the box."""
+        return self.box_x + self.box.width / 2, self.box_y + self.box.height
+
+    def skip(self, number: int) -> Point:
+        """Where the line of a skip connection runs beside its tag."""
+        return self.skips[number]
+
+    def tag_of(self, number: int) -> PlacedTag:
+        """The tag of a skip connection."""
+        return next(placed for placed in self.tags if placed.tag.skip == Skip(number))
+
+
+def row_of(node: FlowNode, box: Block, links: Links) -> Row:
+    """A box and its tags, side by side, all in the middle of the row's height."""
+    read = [tag for tag in links.before.get(node.id, ()) if not tag.skip]
+    skipped = [tag for tag in links.before.get(node.id, ()) if tag.skip]
+    made = links.behind.get(node.id, ())
+    left = [_Stack(read[start : start + TAGS_HIGH]) for start in range(0, len(read), TAGS_HIGH)]
+    right = _Stack([*skipped, *made])
+    height = max([box.height, right.height, *(stack.height for stack in left)])
+    tags: list[PlacedTag] = []
+    arrows: list[Arrow] = []
+    x = 0.0
+    for stack in left:
+        tags += stack.placed(x, height / 2, to_the_right=True)
+        x += stack.width + TAG_GAP
+    if left:
+        arrows.append((x - TAG_GAP, height / 2, x - TAG_GAP + ARROW_LENGTH))
+        x += ARROW_LENGTH - TAG_GAP
+    box_x, x = x, x + box.width
+    skips: Mapping[int, Point] = {}
+    if right.tags:
+        beside = right.placed(x + ARROW_LENGTH, height / 2, to_the_right=False)
+        tags += beside
+        arrows += _arrows(beside, len(skipped), x, (height / 2, box.height / 2 - CORNER))
+        x += ARROW_LENGTH + right.width
+        skips = _skips(beside, len(skipped), x)
+        x = max([x, *(place + SKIP_ROOM / 2 for place, _ in skips.values())])
+    return Row(node, box, box_x, (height - box.height) / 2, tags, arrows, skips, x, height)
+
+
+def _arrows(tags: Sequence[PlacedTag], coming: int, x: float, reach: Point) -> Iterator[Arrow]:
+    """From the first ``coming`` tags to the box, and from it to the others, as far as its side reaches."""
+    middle, half = reach
+    for group, comes in ((tags[:coming], True), (tags[coming:], False)):
+        if group:
+            y = (group[0].y + group[-1].y + group[-1].block.height) / 2
+            y = max(middle - half, min(y, middle + half))
+            yield (group[0].x, y, x) if comes else (x, y, group[0].x)
+
+
+def _skips(tags: Sequence[PlacedTag], coming: int, edge: float) -> Mapping[int, Point]:
+    """Those to the upper tags end first, so those to lower ones pass outside; those that leave likewise."""
+    places: dict[int, Point] = {}
+    for group in (tags[:coming], tags[coming:][::-1]):
+        skipping = [placed for placed in group if placed.tag.lined]
+        for place, placed in enumerate(skipping, start=1):
+            if placed.tag.skip:
+                middle = placed.y + placed.block.height / 2
+                places[placed.tag.skip.number] = (edge + place * SKIP_ROOM, middle)
+    return places
+
+
+class _Stack:
+    """Tags below each other."""
+
+    def __init__(self, tags: Sequence[Tag]) -> None:
+        self.tags = tags
+        self._blocks = [tag_block(tag) for tag in tags]
+        self.width = max((block.width for block in self._blocks), default=0)
+        self.height = sum(block.height for block in self._blocks) + TAG_GAP * max(len(tags) - 1, 0)
+
+    def placed(self, x: float, middle: float, *, to_the_right: bool) -> list[PlacedTag]:
+        """Around the middle, towards the box."""
+        y = middle - self.height / 2
+        placed = []
+        for tag, block in zip(self.tags, self._blocks, strict=True):
+            placed.append(PlacedTag(tag, block, x + (self.width - block.width if to_the_right else 0), y))
+            y += block.height + TAG_GAP
+        return placed
