@@ -27,7 +27,8 @@ def pipeline_flow(sampling: Sampling, count: Count) -> FlowGraph:
     """
     described = pipeline(sampling)
     _require_shapes(described, sampling)
-    loop = (("loop", f"DDIM loop, {len(sampling.timesteps)} steps"),)
+    name = f"DDIM loop, {len(sampling.timesteps)} steps"
+    loop = ((name, name),)
     boxes = tuple(_box(stage, order, loop, count) for order, stage in enumerate(described.stages, start=1))
     ends = [*_ends("input", described.inputs), *_ends("output", described.outputs)]
     return FlowGraph(
@@ -104,4 +105,4 @@ def _notes(described: Pipeline, sampling: Sampling, count: Count) -> Iterator[st
         for spec in others
         if spec.name != sampling.annotator
     ]
-    yield f"in the place of {sampling.annotator}: canny (an algorithm), {', '.join(texts)}"
+    yield f"instead of {sampling.annotator}: canny (an algorithm), {', '.join(texts)}"

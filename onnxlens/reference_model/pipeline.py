@@ -86,7 +86,7 @@ def pipeline(sampling: Sampling) -> Pipeline:
     stages = (*_text(tensors), *_control(tensors, sampling), *_loop(tensors, sampling), *_picture(tensors))
     return Pipeline(
         inputs=tuple(
-            tensors[name] for name in ("prompt", "added_prompt", "negative_prompt", "photo", "seed")
+            tensors[name] for name in ("prompt", "added_prompt", "negative_prompt", "input_picture", "seed")
         ),
         stages=stages,
         outputs=(tensors["picture"],),
@@ -94,12 +94,12 @@ def pipeline(sampling: Sampling) -> Pipeline:
 
 
 ANNOTATOR_STEPS: Mapping[str, tuple[str, str]] = {
-    "hed": ("resize", "mean of 5 maps, sigmoid, x 255"),
+    "hed": ("resize", "mean of 5 maps, sigmoid, x255"),
     "mlsd-large": ("resize, a plane of ones, / 127.5 - 1", "decode and draw lines"),
     "midas-dpt-hybrid": ("resize, / 127.5 - 1", "stretch to 0 .. 255"),
     "openpose-body": ("resize, / 256 - 0.5", "find peaks, join and draw limbs"),
 }
-"""What is done to the photo before each annotator, and to its outputs after."""
+"""What is done to the picture before each annotator, and to its outputs after."""
 
 Tensors = Mapping[str, TensorSpec]
 
@@ -116,7 +116,7 @@ def _tensors(sampling: Sampling) -> Tensors:
             for name in ("prompt", "added_prompt", "negative_prompt", "positive")
         ),
         TensorSpec("seed", "int64", ()),
-        *(TensorSpec(name, "uint8", (side, side, 3)) for name in ("photo", "control_map", "picture")),
+        *(TensorSpec(name, "uint8", (side, side, 3)) for name in ("input_picture", "control_map", "picture")),
         _spec("clip-text", sampling).inputs[0],
         *step.inputs,
         step.outputs[0],
@@ -153,9 +153,9 @@ def _control(tensors: Tensors, sampling: Sampling) -> Iterator[Stage]:
         raise UsageError(f"annotator {sampling.annotator!r} is not described; choose one of {known}")
     before, after = ANNOTATOR_STEPS[sampling.annotator]
     spec = _spec(sampling.annotator, sampling)
-    yield Stage(before, _pick(tensors, "photo"), spec.inputs)
+    yield Stage(before, _pick(tensors, "input_picture"), spec.inputs)
     yield Stage(f"annotator: {sampling.annotator}", spec.inputs, spec.outputs, sampling.annotator)
-    yield Stage(after, spec.outputs, _pick(tensors, "control_map"))
+    yield Stage(f"control map: {after}", spec.outputs, _pick(tensors, "control_map"))
     yield Stage("/ 255, once for each prompt", _pick(tensors, "control_map"), _pick(tensors, "hint"))
 
 
@@ -173,7 +173,7 @@ def _loop(tensors: Tensors, sampling: Sampling) -> Iterator[Stage]:
         yield Stage(title, _pick(tensors, reads), _pick(tensors, makes), looped=True)
     inputs = _pick(tensors, "x hint timesteps context")
     yield Stage("ControlNet", inputs, controls, "controlnet", looped=True)
-    yield Stage(f"13 controls x strength {sampling.strength:g}", controls, scaled, looped=True)
+    yield Stage(f"strength {sampling.strength:g} x each control", controls, scaled, looped=True)
     inputs = _pick(tensors, "x timesteps context")
     yield Stage("UNet", (*inputs, *scaled), _pick(tensors, "eps"), "sd-unet", looped=True)
     guided = f"negative + {sampling.guidance_scale:g} x (positive - negative)"

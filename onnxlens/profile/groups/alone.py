@@ -32,7 +32,8 @@ def shown_alone(flow: FlowGraph, path: str, groups: Mapping[str, str]) -> FlowGr
     """The boxes in the frame at ``path``; a tensor that crosses its border ends where it comes from or goes.
 
     Such an end is called by what stands beside the frame: ``from input_blocks.0``, ``to SD_Encoder_2``.
-    The frame stays around what is in it. ``groups`` has the names of those frames that are groups, by path.
+    What ran last comes first among what is read. The frame stays around what is in it. ``groups`` has the
+    names of those frames that are groups, by path.
 
     Raises:
         UsageError: there is no such frame.
@@ -60,7 +61,7 @@ def shown_alone(flow: FlowGraph, path: str, groups: Mapping[str, str]) -> FlowGr
 
 
 def _edges(flow: FlowGraph, border: _Border, ends: dict[str, FlowNode]) -> Iterator[FlowEdge]:
-    for edge in flow.edges:
+    for edge in sorted(flow.edges, key=lambda edge: -border.nodes[edge.source].order):
         starts, stops = edge.source in border.inside, edge.target in border.inside
         if starts and stops:
             yield edge

@@ -47,10 +47,10 @@ class Framed:
         return next(flow for flow in flows if flow.depth == 1 or _boxes(flow) <= READABLE_BOXES)
 
     def alone(self, name: str) -> Framed:
-        """One group, or the module at a path, without what surrounds it; all in it is opened."""
+        """One group, or the module at a path, without what surrounds it; it is opened where it was closed."""
         path = self.groups.get(name, name)
         names = {path: name for name, path in self.groups.items()}
-        return replace(self, flow=shown_alone(self.flow, path, names), closed=frozenset())
+        return replace(self, flow=shown_alone(self.flow, path, names), closed=self.closed - {path})
 
 
 def grouped_flow(graph: Graph, ledger: Ledger, request: FlowRequest) -> FlowGraph:
