@@ -42,13 +42,15 @@ def align_cells(level: Level) -> float:
     for sweep in range(SWEEPS):
         for column in reversed(columns) if sweep % 2 == 0 else columns:
             _move(column)
-    least = min(column.x + shift - cell.left for column in columns for cell, shift in column.cells)
+    least = min(
+        (column.x + shift - cell.left for column in columns for cell, shift in column.cells), default=0
+    )
     for column in columns:
         for cell, shift in column.cells:
             cell.x = column.x + shift - least
     if level.first is not None:  # no line ties it to anything
         level.cells[level.first].x = level.cells[level.first].left
-    return max(cell.x + cell.right for rank in level.ranks for cell in rank)
+    return max((cell.x + cell.right for rank in level.ranks for cell in rank), default=0)
 
 
 def _move(column: _Column) -> None:

@@ -9,10 +9,12 @@ from math import prod
 from onnxlens.reports.drawing import palette
 from onnxlens.reports.drawing.apart import apart
 from onnxlens.reports.drawing.boxes import box_block, end_block, tensor_block, title_block, total_cost
+from onnxlens.reports.drawing.curves import line_curve, skip_curve
 from onnxlens.reports.drawing.frames import Frame, Parents, page_of
 from onnxlens.reports.drawing.layers import trunk_of
-from onnxlens.reports.drawing.links import Links, links_of
+from onnxlens.reports.drawing.links import Line, Links, Skip, links_of
 from onnxlens.reports.drawing.markup import Block
+from onnxlens.reports.drawing.placing import Point
 from onnxlens.reports.drawing.rows import Row, row_of
 from onnxlens.reports.drawing.scale import Scale, scale_of
 from onnxlens.reports.drawing.sheet import Contents, End, Sheet, Wire, lay_out, sheet_of
@@ -31,14 +33,14 @@ class Composition:
     """All of a picture.
 
     Attributes:
-        heading: title, notes and legend, from the top of the sheet down.
+        heading: title, notes and legend, each with its upper left corner.
         wires: what is drawn between the boxes.
         lanes: of each box; 0 is the trunk.
     """
 
     flow: FlowGraph
     sheet: Sheet
-    heading: Sequence[Block]
+    heading: Sequence[tuple[Block, Point]]
     rows: Mapping[str, Row]
     wires: Sequence[Wire]
     lanes: Mapping[str, int]
@@ -46,12 +48,29 @@ class Composition:
     @property
     def width(self) -> float:
         """In points."""
-        return max([self.sheet.width, *(block.width for block in self.heading)])
+        return max([self.sheet.width, *(block.width for block, _ in self.heading)])
 
     @property
     def height(self) -> float:
         """In points."""
         return self.sheet.height
+
+    def curve(self, wire: Wire) -> str:
+        """The way of a line, as Graphviz draws it; a skip connection runs between the sides of two tags."""
+        corners = self.sheet.ways[wire.key]
+        if isinstance(wire.carries, Line):
+            return line_curve(corners)
+        start, end = (
+            self._side_of_tag(wire.carries, box, place)
+            for box, place in ((wire.source, corners[0]), (wire.target, corners[-1]))
+        )
+        return skip_curve(start, corners, end)
+
+    def _side_of_tag(self, skip: Skip, box: str, beside: Point) -> Point:
+        """The right side of a box's tag, which its line runs beside from ``beside`` on."""
+        row = self.rows[box]
+        tag = row.tag_of(skip.number)
+        return beside[0] - row.skip(skip.number)[0] + tag.x + tag.block.width, beside[1]
 
 
 def composed(flow: FlowGraph, color: str = "macs") -> Composition:
@@ -71,10 +90,18 @@ def composed(flow: FlowGraph, color: str = "macs") -> Composition:
         title_of=lambda frame: _frame_title(frame, flow, scale),
     )
     wires = [*_lines(flow, links, lanes), *_skips(flow, links)]
-    heading = title_blocks(flow, scale, links, lanes)
-    top = sum(block.height + TITLE_GAP for block in heading)
+    heading, top = _stacked(title_blocks(flow, scale, links, lanes))
     sheet = sheet_of(lay_out(page_of(boxes), wires, contents), top)
     return Composition(flow, sheet, heading, rows, wires, lanes)
+
+
+def _stacked(blocks: Sequence[Block]) -> tuple[Sequence[tuple[Block, Point]], float]:
+    """Blocks below each other, and where what follows them begins."""
+    placed, y = [], 0.0
+    for block in blocks:
+        placed.append((block, (0.0, y)))
+        y += block.height + TITLE_GAP
+    return placed, y
 
 
 def _row(node: FlowNode, flow: FlowGraph, links: Links, scale: Scale, lane: int) -> Row:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice
+from math import ceil, sqrt
 
 from onnxlens.reports.drawing.boxes import tag_block
 from onnxlens.reports.drawing.links import Links, Tag
@@ -20,7 +21,7 @@ TAG_GAP = 3.0
 ARROW_LENGTH = 18.0
 """Points between a box and its tags."""
 TAGS_HIGH = 4
-"""So many tags stand below each other; more take another column."""
+"""So many tags stand below each other; more take another column, or make a square."""
 CORNER = 8.0
 """Arrows keep so many points off the corners of a box."""
 SKIP_ROOM = 12.0
@@ -85,7 +86,8 @@ def row_of(node: FlowNode, box: Block, links: Links) -> Row:
     """A box and its tags, side by side, all in the middle of the row's height."""
     read = [tag for tag in links.before.get(node.id, ()) if not tag.lined]
     groups = _right_of(node, links)
-    left = [_Stack(read[start : start + TAGS_HIGH]) for start in range(0, len(read), TAGS_HIGH)]
+    high = max(TAGS_HIGH, ceil(sqrt(len(read))))
+    left = [_Stack(read[start : start + high]) for start in range(0, len(read), high)]
     right = _Stack([tag for tags in groups for tag in tags])
     height = max([box.height, right.height, *(stack.height for stack in left)])
     tags: list[PlacedTag] = []

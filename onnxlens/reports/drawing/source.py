@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 import graphviz
 
 from onnxlens.reports.drawing import palette
-from onnxlens.reports.drawing.composition import TITLE_GAP, Composition, composed
-from onnxlens.reports.drawing.curves import arrow_curve, line_curve, skip_curve
+from onnxlens.reports.drawing.composition import Composition, composed
+from onnxlens.reports.drawing.curves import arrow_curve
 from onnxlens.reports.drawing.identities import frame_identity, identities
 from onnxlens.reports.drawing.links import Line, Skip
 from onnxlens.reports.drawing.markup import Block, label
@@ -60,10 +58,8 @@ class _Writer:
 
     def source(self) -> str:
         """All of it: the heading, frames and what is in them, then the lines."""
-        y = 0.0
-        for place, block in enumerate(self._picture.heading):
-            self._node(self._digraph, f"heading.{place}", block, (0.0, y))
-            y += block.height + TITLE_GAP
+        for place, (block, corner) in enumerate(self._picture.heading):
+            self._node(self._digraph, f"heading.{place}", block, corner)
         self._contents(self._digraph, self._picture.sheet.page)
         for wire in self._picture.wires:
             self._wire(wire)
@@ -114,24 +110,14 @@ class _Writer:
 
     def _wire(self, wire: Wire) -> None:
         ends = self._ids[wire.source], self._ids[wire.target]
-        corners = self._picture.sheet.ways[wire.key]
+        curve = self._picture.curve(wire)
         if isinstance(wire.carries, Skip):
             self._digraph.edge(
-                *ends, pos=self._skip_curve(wire, wire.carries, corners), color=wire.carries.colour,
-                penwidth="2", arrowhead="none", tooltip=_literal(f"skip {wire.carries.number}"),
+                *ends, pos=curve, color=wire.carries.colour, penwidth="2", arrowhead="none",
+                tooltip=_literal(f"skip {wire.carries.number}"),
             )  # fmt: skip
         else:
-            tooltip = _literal(tensors_tooltip(wire.carries.tensors))
-            self._digraph.edge(*ends, pos=line_curve(corners), tooltip=tooltip)
-
-    def _skip_curve(self, wire: Wire, skip: Skip, corners: Sequence[Point]) -> str:
-        """Between the right sides of the two tags."""
-        sides = []
-        for box, (x, y) in ((wire.source, corners[0]), (wire.target, corners[-1])):
-            row = self._picture.rows[box]
-            tag = row.tag_of(skip.number)
-            sides.append((x - row.skip(skip.number)[0] + tag.x + tag.block.width, y))
-        return skip_curve(sides[0], corners, sides[1])
+            self._digraph.edge(*ends, pos=curve, tooltip=_literal(tensors_tooltip(wire.carries.tensors)))
 
     def _node(
         self,

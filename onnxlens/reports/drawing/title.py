@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from onnxlens.reports.drawing import palette
 from onnxlens.reports.drawing.links import Links
 from onnxlens.reports.drawing.markup import Block, Text, bar, framed, side_by_side, text_block
-from onnxlens.reports.drawing.names import shortened
+from onnxlens.reports.drawing.names import shortened, wrapped
 from onnxlens.reports.drawing.scale import NO_COLOUR, Scale, cost_column, figure_of
 from onnxlens.specs.flow import FlowGraph, FlowNode
 
@@ -19,13 +19,19 @@ SKIP_WORDS = {
     "skip": "a skip connection", "link": "a link between modules side by side", "loop": "a loop's way back",
 }  # fmt: skip
 NAME_LETTERS = 40
+TITLE_LETTERS, LINE_LETTERS, TITLE_LINES = 80, 120, 3
+"""Letters in a line of the title and of what is said below it, and how many lines each may take."""
 
 
 def title_blocks(flow: FlowGraph, scale: Scale, links: Links, lanes: Mapping[str, int]) -> Sequence[Block]:
     """Title, totals, notes and legends, from the top down, at the left of the picture."""
+    title = wrapped(heading(flow), TITLE_LETTERS, TITLE_LINES)
+    lines = [
+        line for text in (_origin(flow), *flow.notes) for line in wrapped(text, LINE_LETTERS, TITLE_LINES)
+    ]
     about = [
-        Text(heading(flow), 15, bold=True, ink=palette.INK),
-        *(Text(line, 11, ink=palette.INK) for line in (_origin(flow), *flow.notes)),
+        *(Text(line, 15, bold=True, ink=palette.INK) for line in title),
+        *(Text(line, 11, ink=palette.INK) for line in lines),
     ]
     signs = [Text(line, 10, ink=palette.INK) for line in _signs(links)]
     return [text_block(about), *_scale_legend(scale), *_lane_legend(flow, lanes), text_block(signs)]
@@ -55,10 +61,11 @@ def _origin(flow: FlowGraph) -> str:
 
 def _totals(flow: FlowGraph) -> str:
     boxes = [node for node in flow.nodes if node.order]
-    parts = [f"{len(boxes)} boxes"]
+    parts = ["1 box" if len(boxes) == 1 else f"{len(boxes)} boxes"]
     for name in ("macs", "params"):
-        total = sum(figure_of(node, name) or 0 for node in boxes)
-        parts.append(f"{cost_column(name).short(total)} {cost_column(name).title}")
+        known = [figure for node in boxes if (figure := figure_of(node, name)) is not None]
+        if known:
+            parts.append(f"{cost_column(name).short(sum(known))} {cost_column(name).title}")
     return ", ".join(parts)
 
 
