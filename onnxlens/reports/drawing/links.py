@@ -153,6 +153,10 @@ class _Linking:
         ends = [node.parents[0][0] for node in (source, target) if node.parents]
         return len(ends) == 2 and (ends[0], ends[1]) in self._apart
 
+    def _have_line(self, source: str, target: str) -> bool:
+        """Whether a line is drawn between the tags at two boxes: not between modules side by side."""
+        return source != target and not self._are_apart(self._nodes[source], self._nodes[target])
+
     def _has_place(self, node: FlowNode) -> bool:
         """Whether an end stands at the top or the bottom of the picture; every box has its place."""
         if node.order:
@@ -194,7 +198,7 @@ class _Linking:
             if self._nodes[edge.target].order:
                 groups[edge.target, edge.source, self._skip(edge)].append(edge.tensor)
         for (target, source, skip), tensors in groups.items():
-            lined = bool(skip) and not self._are_apart(self._nodes[source], self._nodes[target])
+            lined = bool(skip) and self._have_line(source, target)
             tags[target].append(Tag(source, self._from(source, skip), tuple(tensors), skip, lined))
         return tags
 
@@ -215,8 +219,8 @@ class _Linking:
             groups[source, tuple(far_ends), skip].append(tensor)
         for (source, places, skip), tensors in groups.items():
             far = places[0] if len(places) == 1 else ""
-            boxes = [self._nodes[place] for place in places if self._nodes[place].order]
-            lined = bool(skip) and not all(self._are_apart(self._nodes[source], box) for box in boxes)
+            boxes = [place for place in places if self._nodes[place].order]
+            lined = bool(skip) and any(self._have_line(source, box) for box in boxes)
             tags[source].append(Tag(far, self._to(places, skip), tuple(tensors), skip, lined))
         return tags
 

@@ -47,7 +47,7 @@ def _module(flow: FlowGraph) -> str:
     """The module that is shown alone, by its class too where the frame around the boxes says it."""
     frames = {parent for node in flow.nodes for parent in node.parents}
     class_name = dict(frames).get(flow.module, "")
-    return f"{class_name} {flow.module}".strip()
+    return f"{class_name} {flow.module}" if class_name not in ("", flow.module) else flow.module
 
 
 def description(flow: FlowGraph) -> str:
