@@ -17,7 +17,10 @@ def main() -> int:
     """Make what the switches ask for, and the tables, which read onnx-tool's totals."""
     parser = argparse.ArgumentParser(description="make reports/ again: the tables, and what is switched on")
     parser.add_argument(
-        "--pictures", action="store_true", help="draw the figures and the data flows too (needs Graphviz)"
+        "--figures", action="store_true", help="draw the document's figures too (needs Graphviz)"
+    )
+    parser.add_argument(
+        "--pictures", action="store_true", help="draw the data flow of every graph too (needs Graphviz)"
     )
     parser.add_argument(
         "--onnx-tool", action="store_true", help="have onnx-tool read every graph (7 GB of memory)"
@@ -27,8 +30,9 @@ def main() -> int:
         with shown("reports") as report:
             if chosen.onnx_tool:
                 write_peer_tables(FOLDER, report)
-            if chosen.pictures:
+            if chosen.figures:
                 write_figures(FOLDER, report)
+            if chosen.pictures:
                 write_pictures(FOLDER, report)
             report("counting", 0, 0)
             write_tables(FOLDER, FOLDER)

@@ -32,7 +32,7 @@ def pipeline_flow(sampling: Sampling, count: Count) -> FlowGraph:
     boxes = tuple(_box(stage, order, loop, count) for order, stage in enumerate(described.stages, start=1))
     ends = [*_ends("input", described.inputs), *_ends("output", described.outputs)]
     return FlowGraph(
-        graph="ControlNet v1.0 on Stable Diffusion 1.5, the whole pipeline",
+        graph="ControlNet v1.0 on SD 1.5, whole pipeline",
         source=f"the graphs of the catalog at {sampling.pixels} x {sampling.pixels} pixels",
         depth=1,
         nodes=(*boxes, *ends),
@@ -99,10 +99,9 @@ def _notes(described: Pipeline, sampling: Sampling, count: Count) -> Iterator[st
     )
     yield "batch 2 is guidance: the negative and the positive prompt side by side, told apart after the UNet"
     yield "guess mode: the negative half gets no controls; they fall off by 0.825 a level from the middle"
-    others = [spec for spec in map(catalog.get, catalog.names()) if spec.family == "annotator"]
-    texts = [
-        f"{spec.name} {short_count(count(spec.name).totals.macs)}"
-        for spec in others
-        if spec.name != sampling.annotator
-    ]
-    yield f"instead of {sampling.annotator}: canny (an algorithm), {', '.join(texts)}"
+    yield "several ControlNets: each scales its 13 controls, then they are added"
+    names = [name for name in catalog.names() if catalog.get(name).family == "annotator"]
+    texts = [f"{name} {short_count(count(name).totals.macs)}" for name in names if name != sampling.annotator]
+    half = len(texts) // 2
+    yield f"instead of {sampling.annotator}: canny (an algorithm), {', '.join(texts[:half])} MACs"
+    yield f"or {', '.join(texts[half:])} MACs"

@@ -61,7 +61,11 @@ def shown_alone(flow: FlowGraph, path: str, groups: Mapping[str, str]) -> FlowGr
 
 
 def _edges(flow: FlowGraph, border: _Border, ends: dict[str, FlowNode]) -> Iterator[FlowEdge]:
-    for edge in sorted(flow.edges, key=lambda edge: -border.nodes[edge.source].order):
+    from_outside_first = sorted(
+        flow.edges,
+        key=lambda edge: 1 if edge.source in border.inside else -border.nodes[edge.source].order,
+    )
+    for edge in from_outside_first:
         starts, stops = edge.source in border.inside, edge.target in border.inside
         if starts and stops:
             yield edge

@@ -38,11 +38,11 @@ class Figure:
 FIGURES: Sequence[Figure] = (
     Figure(
         "pipeline", "The whole pipeline", "all graphs",
-        "from prompt and photo to picture: what runs between the graphs, the batch of 2, the loop",
+        "from prompt and picture to picture: what runs between the graphs, the batch of 2, the loop",
     ),
     Figure(
         "controlnet-and-unet", "ControlNet and SD", "control-ldm",
-        "one step: hint block, encoders, zero convolutions, middle, decoder, 13 controls",
+        "one step, side by side: hint block, encoders, zero convolutions, middle, decoder, 13 links",
     ),
     Figure("hint-block", "HintBlock", "controlnet", "`input_hint_block`: 8 convolutions to 1/8 of the size"),
     Figure("res-block", "ResBlock", "sd-unet", "`input_blocks.4.0`, where the channels double"),
@@ -75,6 +75,15 @@ FIGURE_COLUMNS: Sequence[Column[Figure]] = (
     Column("made from", lambda f: f.graph if f.graph == "all graphs" else f"`{f.graph}`"),
     Column("shows", lambda f: f.shows),
 )
+
+
+def shown_figures() -> str:
+    """Every figure, the first unfolded; a click on one leads to its file, where it has its full size."""
+    return "\n".join(
+        f"<details{' open' if place == 0 else ''}><summary>{figure.title}</summary>\n\n"
+        f"[![{figure.title}]({figure.file})]({figure.file})\n\n</details>\n"
+        for place, figure in enumerate(FIGURES)
+    )
 
 
 @dataclass(frozen=True, slots=True)

@@ -29,6 +29,7 @@ def document_report(evidence: Evidence) -> Mapping[str, str]:
         "\n".join(f"- {line}" for line in corrections(evidence)) + "\n",
         prose.FIGURES,
         rendered(figures.FIGURES, figures.FIGURE_COLUMNS, "md") + "\n",
+        figures.shown_figures(),
         prose.TRAINING,
         rendered(training, figures.TRAINING_PAGE, "md") + "\n",
         prose.SIZES,

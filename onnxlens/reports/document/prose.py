@@ -11,10 +11,11 @@ quoted; ours are counted from the exported graphs, float32, without weights, exa
 conventions](../docs/counting.md): MACs are multiply-accumulates of matrix work, FLOPs quoted as true are 2
 x MACs alone, params count each weight once.
 
-`bash scripts/reference_report.sh` makes this folder again; `--pictures` draws the figures and data flows, and
-`--onnx-tool` has onnx-tool 1.0.1 read every graph, with seeded weights at opset 18. The tables are there as
-CSV too, with every digit: [annotators](annotators.csv), [ControlNet and SD](control.csv),
-[sizes](sizes.csv), [training](training.csv), [scenarios](scenarios.csv), [graphs](graphs.csv).
+`bash scripts/reference_report.sh` makes this folder again; `--figures` draws the figures, `--pictures` the
+data flow of every graph, and `--onnx-tool` has onnx-tool 1.0.1 read every graph, with seeded weights at
+opset 18. The tables are there as CSV too, with every digit: [annotators](annotators.csv), [ControlNet and
+SD](control.csv), [sizes](sizes.csv), [training](training.csv), [scenarios](scenarios.csv),
+[graphs](graphs.csv).
 """
 
 FIGURES = """\
@@ -23,7 +24,8 @@ FIGURES = """\
 The document's pictures, drawn from the graphs: every box is counted, every shape on an arrow is that of a
 tensor of the exported file, numbers are the order of execution. [Files of
 groups](../docs/grouping.md#the-surveys-names) give the document's names to parts of the networks and say
-which modules each name covers.
+which modules each name covers. What the pipeline runs between the graphs, and how often, is written down in
+`onnxlens/reference_model/pipeline.py` and held to the graphs' inputs and outputs.
 """
 
 TRAINING = """\
