@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from onnxlens.specs.flow import FlowGraph, FlowPage
     from onnxlens.specs.grouping import Group
     from onnxlens.specs.ledger import Ledger
-    from onnxlens.specs.measured import ModuleError, ModuleTiming
+    from onnxlens.specs.measured import Measurements, ModuleError, ModuleTiming
     from onnxlens.specs.peers import Convention, Reconciliation
 
 
@@ -138,23 +138,36 @@ def pages_of(
     request: FlowRequest | int | None = None,
     settings: Settings | None = None,
     progress: Progress = silent,
+    measured: Measurements | None = None,
 ) -> Sequence[FlowPage]:
     """As ``flow_of``, on pages that a person can follow; with groups on one.
+
+    Args:
+        target: whose flow.
+        request: which part of it.
+        settings: how it is exported, where it is no file.
+        progress: told of what is going on.
+        measured: times and errors of its modules, where the boxes are to have them.
 
     Raises:
         UsageError: the target or a setting cannot be used, or there is no such module.
         GraphError: the file is no ONNX graph.
     """
     from onnxlens.profile.flow_pages import flow_pages
+    from onnxlens.profile.groups.grouped import grouped_flow
     from onnxlens.profile.ledger import build_ledger
+    from onnxlens.profile.measured_ledger import with_measurements
     from onnxlens.specs.flow import FlowPage
 
     wanted = _wanted(request)
-    if wanted.groups:
-        return [FlowPage(flow_of(target, wanted, settings, progress), {})]
     with loaded(target, settings, progress) as graph:
         progress("counting", 0, 0)
-        return flow_pages(graph, build_ledger(graph), wanted)
+        ledger = build_ledger(graph)
+        if measured:
+            ledger = with_measurements(ledger, measured.timings, measured.errors)
+        if wanted.groups:
+            return [FlowPage(grouped_flow(graph, ledger, wanted), {})]
+        return flow_pages(graph, ledger, wanted)
 
 
 def read_groups(file: Path | str) -> tuple[Group, ...]:

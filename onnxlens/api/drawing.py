@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from onnxlens.api.counting import pages_of
+from onnxlens.api.running import measure_graph
 from onnxlens.errors import ToolError
 from onnxlens.specs.progress import Progress, silent
 from onnxlens.staging import staged
@@ -25,9 +26,10 @@ def render_graph(
     request: FlowRequest | int | None = None,
     settings: Settings | None = None,
     progress: Progress = silent,
+    **shown: Any,
 ) -> Path:
     """Draw the data flow between the modules of a graph into ``out``; see ``render_pages``."""
-    return render_pages(target, out, request, settings, progress)[0]
+    return render_pages(target, out, request, settings, progress, **shown)[0]
 
 
 def render_pages(
@@ -36,6 +38,10 @@ def render_pages(
     request: FlowRequest | int | None = None,
     settings: Settings | None = None,
     progress: Progress = silent,
+    *,
+    color: str | None = None,
+    latency: bool = False,
+    parity: bool = False,
 ) -> Sequence[Path]:
     """Draw the data flow between the modules of a graph, on as many pages as a person needs to follow it.
 
@@ -48,32 +54,42 @@ def render_pages(
         request: which part of the flow; a number is a depth, None the deepest that a person can follow.
         settings: how it is exported, where it is no file.
         progress: told of what is going on.
+        color: the column of the ledger that boxes are coloured by; "none" for none, None for MACs.
+        latency: time its modules in ONNX Runtime.
+        parity: compare what its modules hand on with PyTorch.
 
     Returns:
         The files, ``out`` first.
 
     Raises:
-        UsageError: the target, a setting, or ``out`` cannot be used, or there is no such module.
+        UsageError: the target, a setting, or ``out`` cannot be used, there is no such module, or ``color`` is
+            no column, or one that no box has.
         GraphError: the file is no ONNX graph.
         ToolError: Graphviz is missing.
     """
+    from onnxlens.reports.drawing.scale import DEFAULT_COLUMN, require_column, require_figures
     from onnxlens.reports.page_files import linked_pages
     from onnxlens.reports.pictures import require_suffix
 
     place = Path(out)
     require_suffix(place)
+    if color:
+        require_column(color)
     with staged(place.parent):  # a place that cannot be written is told before any work
-        pages = pages_of(target, request, settings, progress)
+        measured = measure_graph(target, settings, latency=latency, parity=parity, progress=progress)
+        pages = pages_of(target, request, settings, progress, measured)
+    if color:
+        require_figures([page.flow for page in pages], color)
     progress("drawing", 0, 0)
     try:
-        return _write(linked_pages(pages, place.name), place.parent)
+        return _write(linked_pages(pages, place.name), place.parent, color or DEFAULT_COLUMN)
     except ToolError as error:
         place = place.with_suffix(".dot")
-        _write(linked_pages(pages, place.name), place.parent)
+        _write(linked_pages(pages, place.name), place.parent, color or DEFAULT_COLUMN)
         raise ToolError(f"{error}; wrote {place}") from error
 
 
-def _write(pages: Mapping[str, FlowGraph], folder: Path) -> Sequence[Path]:
+def _write(pages: Mapping[str, FlowGraph], folder: Path, color: str) -> Sequence[Path]:
     """Each page into its file below the folder, all of them or none."""
     from onnxlens.reports.pictures import write_picture
 
@@ -83,7 +99,7 @@ def _write(pages: Mapping[str, FlowGraph], folder: Path) -> Sequence[Path]:
             for parent in dict.fromkeys(Path(name).parent for name in pages)
         }
         for name, flow in pages.items():
-            write_picture(flow, stages[Path(name).parent] / Path(name).name)
+            write_picture(flow, stages[Path(name).parent] / Path(name).name, color)
     return [folder / name for name in pages]
 
 

@@ -21,7 +21,7 @@ from onnxlens.specs.progress import Progress
 from onnxlens.targets import Settings
 
 TAKEN: Mapping[str, Sequence[str]] = {
-    "flow": ("depth", "module", "groups", "fold"),
+    "flow": ("depth", "module", "groups", "fold", "color", "latency", "parity"),
     "model-explorer": ("latency", "parity"),
     "netron": ("module", "browser"),
 }
@@ -33,13 +33,16 @@ def _flow(
     out: Path,
     settings: Settings,
     report: Progress,
+    *,
+    depth: int | None,
     module: str | None,
     groups: Path | None,
-    **how: Any,
+    fold: bool,
+    **shown: Any,
 ) -> Sequence[Path]:
     named = api.read_groups(groups) if groups else ()
-    request = FlowRequest(module=module or "", groups=named, **how)
-    return api.render_pages(target, out, request, settings, report)
+    request = FlowRequest(depth, module or "", fold, named)
+    return api.render_pages(target, out, request, settings, report, **shown)
 
 
 def _explorer(
@@ -69,8 +72,11 @@ DRAWN_BY: Mapping[str, Callable[..., Sequence[Path]]] = {
 @click.option("--depth", type=click.IntRange(min=0), help="Module levels to open [as many as stay readable].")
 @click.option("--groups", type=click.Path(path_type=Path), help="FILE.toml that names stretches of modules.")
 @click.option("--fold", is_flag=True, help="Draw equal blocks that follow each other as one (x12).")
-@click.option("--latency", is_flag=True, help="For Model Explorer: run TARGET in ONNX Runtime and time it.")
-@click.option("--parity", is_flag=True, help="For Model Explorer: compare TARGET's modules with PyTorch.")
+@click.option(
+    "--color", metavar="COLUMN", help="Ledger column that boxes are coloured by; none for none [macs]."
+)
+@click.option("--latency", is_flag=True, help="Run TARGET in ONNX Runtime and time it.")
+@click.option("--parity", is_flag=True, help="Compare TARGET's modules with PyTorch.")
 @with_module
 @with_browser
 @with_sizes

@@ -7,6 +7,7 @@ from pathlib import Path
 import graphviz
 
 from onnxlens.errors import ToolError, UsageError
+from onnxlens.reports.drawing.scale import DEFAULT_COLUMN
 from onnxlens.reports.drawing.source import dot_source
 from onnxlens.reports.drawing.svg import polished
 from onnxlens.reports.drawing.title import description, heading
@@ -15,16 +16,17 @@ from onnxlens.specs.flow import FlowGraph
 SUFFIXES = (".svg", ".png", ".pdf", ".dot")
 
 
-def write_picture(flow: FlowGraph, path: Path, color: str = "macs") -> None:
+def write_picture(flow: FlowGraph, path: Path, color: str = DEFAULT_COLUMN) -> None:
     """Draw ``flow`` into ``path``, in the format that its suffix names.
 
     Args:
         flow: what is drawn.
         path: a file that ends in one of ``SUFFIXES``.
-        color: the column of the ledger that the boxes are coloured by; "none" for none.
+        color: the column of the ledger that the boxes are coloured by; "none" for none. A box that has no
+            figure for it is grey.
 
     Raises:
-        UsageError: the suffix is none that can be drawn, or no box has that column.
+        UsageError: the suffix is none that can be drawn.
         ToolError: Graphviz's ``dot`` is missing or failed.
     """
     require_suffix(path)

@@ -110,7 +110,10 @@ def test_the_first_graph_adds_up_with_what_runs_inside_its_nodes(
     [
         ((*VIEWER, "--out", "x.svg"), "Model Explorer opens .json files"),
         ((*VIEWER, "--out", "x.json", "--depth", "2"), "--depth is for --viewer flow"),
-        (("--out", "x.svg", "--latency"), "--latency is for --viewer model-explorer"),
+        (
+            ("--viewer", "netron", "--out", "x.svg", "--latency"),
+            "--latency is for --viewer flow or --viewer model-explorer",
+        ),
         (("--out", "x.json"), "suffix '.json' cannot be drawn"),
         (("--viewer", "telescope", "--out", "x.json"), "'telescope' is not one of"),
     ],

@@ -29,6 +29,12 @@ def test_a_group_is_drawn_under_its_name(tmp_path: Path, groups: Path) -> None:
     assert "Block" not in re.sub("<[^>]*>", " ", source).split()
 
 
+def test_groups_are_coloured_by_any_cost_that_adds_up(tmp_path: Path, groups: Path) -> None:
+    out = tmp_path / "net.dot"
+    done("render", save_net(tmp_path), "--groups", groups, "--depth", "1", "--color", "params", "--out", out)
+    assert "share of all params" in out.read_text(encoding="utf-8")
+
+
 def test_a_module_that_is_not_there_is_refused_in_a_line(tmp_path: Path, groups: Path) -> None:
     groups.write_text(TEXT.replace("body.0", "body.1"), encoding="utf-8")
     outcome = onnxlens("render", save_net(tmp_path), "--groups", groups, "--out", tmp_path / "net.dot")

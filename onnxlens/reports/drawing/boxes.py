@@ -32,13 +32,15 @@ def box_block(node: FlowNode, scale: Scale, *, repeats: int = 1, lane: str = "",
         scale: the colours of the picture.
         repeats: how many blocks it stands for in the frame around it, for the badge.
         lane: the colour of the bar at its left; "" for none.
-        page: the file of the picture of its inside; "" for none.
+        page: the file of the picture of its inside, by its path from this one; "" for none.
     """
     fill = scale.fill(node)
     ink = palette.ink_on(fill)
     lines = [*_names(node, ink), *(Text(line, 10, ink=ink) for line in _costs(node, scale))]
     if page:
-        lines.append(Text(f"inside: {shortened(page, PATH_LETTERS - 8)}", 10, italic=True, ink=ink))
+        lines += [
+            Text(line, 10, italic=True, ink=ink) for line in wrapped(f"inside: {_file(page)}", PATH_LETTERS)
+        ]
     blocks = [text_block(lines, padding=4)]
     if lane:
         blocks.insert(0, bar(BAR_WIDTH, blocks[0].height, lane, BAR_INSET))
@@ -50,6 +52,11 @@ def box_block(node: FlowNode, scale: Scale, *, repeats: int = 1, lane: str = "",
     ]
     style = {"STYLE": ",".join(styles)} if styles else {}
     return framed(blocks, {"COLOR": palette.BORDER, "BGCOLOR": fill, **style})
+
+
+def _file(page: str) -> str:
+    """The name alone: all pages are in one folder."""
+    return page.rpartition("/")[2]
 
 
 def badge(repeats: int) -> Block:

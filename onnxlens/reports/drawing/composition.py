@@ -16,7 +16,7 @@ from onnxlens.reports.drawing.links import Line, Links, Skip, links_of
 from onnxlens.reports.drawing.markup import Block
 from onnxlens.reports.drawing.placing import Point
 from onnxlens.reports.drawing.rows import Row, row_of
-from onnxlens.reports.drawing.scale import Scale, scale_of
+from onnxlens.reports.drawing.scale import DEFAULT_COLUMN, Scale, scale_of
 from onnxlens.reports.drawing.sheet import Contents, End, Sheet, Wire, lay_out, sheet_of
 from onnxlens.reports.drawing.title import title_blocks
 from onnxlens.reports.flow_lanes import lanes_of
@@ -73,12 +73,8 @@ class Composition:
         return beside[0] - row.skip(skip.number)[0] + tag.x + tag.block.width, beside[1]
 
 
-def composed(flow: FlowGraph, color: str = "macs") -> Composition:
-    """Everything in its place, coloured by a column of the ledger.
-
-    Raises:
-        UsageError: no box has that column.
-    """
+def composed(flow: FlowGraph, color: str = DEFAULT_COLUMN) -> Composition:
+    """Everything in its place, coloured by a column of the ledger."""
     scale, links, lanes = scale_of(flow, color), links_of(flow), lanes_of(flow)
     boxes = [node for node in flow.nodes if node.order]
     rows = {node.id: _row(node, flow, links, scale, lanes[node.id]) for node in boxes}

@@ -17,6 +17,7 @@ Meaning = Literal["share", "peak", "value"]
 """A part of the whole graph's sum, a part of the largest figure, or a figure that is compared as it is."""
 
 NO_COLOUR = "none"
+DEFAULT_COLUMN = "macs"
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +59,10 @@ COLUMNS: Mapping[str, CostColumn] = MappingProxyType(
     }
 )
 """What a box can be coloured by, by the ledger's name."""
+MEASURED_BY: Mapping[str, str] = MappingProxyType(
+    {"latency_s": "latency", "achieved_macs_per_s": "latency", "parity_error": "parity"}
+)
+"""Columns that need a run, and the option that has it measured."""
 
 
 def cost_column(name: str) -> CostColumn:
@@ -127,27 +132,43 @@ def figure_of(node: FlowNode, column: str) -> int | float | None:
     return figure * node.repeats
 
 
-def scale_of(flow: FlowGraph, column: str) -> Scale:
-    """The scale that shows ``column`` over the boxes of ``flow``.
+def require_column(column: str) -> None:
+    """Refuse to colour by what is no column of the ledger, before any work is done for it.
 
     Raises:
-        UsageError: no box has the figure.
+        UsageError: it is none.
     """
+    if column not in COLUMNS and column != NO_COLOUR:
+        raise UsageError(
+            f"{column!r} is no column to colour by; choose one of {', '.join((*COLUMNS, NO_COLOUR))}"
+        )
+
+
+def require_figures(flows: Sequence[FlowGraph], column: str) -> None:
+    """Refuse to colour by a column that was not computed or measured for any box.
+
+    Raises:
+        UsageError: no box has a figure.
+    """
+    boxes = [node for flow in flows for node in flow.nodes if node.order]
+    known = {name for node in boxes for name in node.costs}
+    if column not in known and column != NO_COLOUR:
+        there = ", ".join((*(name for name in COLUMNS if name in known), NO_COLOUR))
+        hint = f" (--{MEASURED_BY[column]} measures it)" if column in MEASURED_BY else ""
+        raise UsageError(f"{flows[0].graph}: no box has {column}{hint}; there are {there}")
+
+
+def scale_of(flow: FlowGraph, column: str) -> Scale:
+    """The scale that shows ``column`` over the boxes of ``flow``; where none has it, one without steps."""
     if column == NO_COLOUR:
         return Scale()
     boxes = [node for node in flow.nodes if node.order]
     figures = [figure for node in boxes if (figure := figure_of(node, column)) is not None]
     if not figures:
-        raise UsageError(f"{flow.graph}: no box has {column!r}; {_choices(boxes)}")
-    whole = sum(figures) if cost_column(column).meaning == "share" else max(figures)
-    return Scale(
-        column, _limits(figures, whole, cost_column(column).meaning), whole, len(figures) == len(boxes)
-    )
-
-
-def _choices(boxes: Sequence[FlowNode]) -> str:
-    known = sorted({name for node in boxes for name in node.costs})
-    return f"there are {', '.join((*known, NO_COLOUR))}"
+        return Scale(column, complete=False)
+    meaning = cost_column(column).meaning
+    whole = sum(figures) if meaning == "share" else max(figures)
+    return Scale(column, _limits(figures, whole, meaning), whole, len(figures) == len(boxes))
 
 
 STEPS = len(HEAT) - 1

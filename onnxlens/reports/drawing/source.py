@@ -12,6 +12,7 @@ from onnxlens.reports.drawing.links import Line, Skip
 from onnxlens.reports.drawing.markup import Block, label
 from onnxlens.reports.drawing.placing import Point
 from onnxlens.reports.drawing.rows import Row
+from onnxlens.reports.drawing.scale import DEFAULT_COLUMN
 from onnxlens.reports.drawing.sheet import End, SheetFrame, Wire
 from onnxlens.reports.drawing.tooltips import (
     box_tooltip,
@@ -25,12 +26,8 @@ from onnxlens.specs.flow import FlowGraph
 FONT = "Helvetica,Arial,DejaVu Sans,sans-serif"
 
 
-def dot_source(flow: FlowGraph, color: str = "macs") -> str:
-    """The picture in Graphviz's language; ``dot`` draws it as it is placed here, for it says ``layout=nop2``.
-
-    Raises:
-        UsageError: no box has the cost that they are to be coloured by.
-    """
+def dot_source(flow: FlowGraph, color: str = DEFAULT_COLUMN) -> str:
+    """The picture in Graphviz's language, with ``layout=nop2``: drawn as it is placed here."""
     return picture_source(composed(flow, color))
 
 
