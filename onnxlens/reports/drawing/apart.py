@@ -9,7 +9,7 @@ from onnxlens.reports.drawing.layers import Pair
 from onnxlens.specs.flow import FlowGraph, FlowNode
 
 PART = 4
-"""A module stands beside another when it does this part (a quarter) of its work without it."""
+"""A module stands beside one that it reads if it does this part (a quarter) of each one's work without it."""
 
 
 def apart(flow: FlowGraph) -> frozenset[Pair]:
@@ -36,14 +36,17 @@ def apart(flow: FlowGraph) -> frozenset[Pair]:
 def _independent(
     first: Sequence[FlowNode], second: Sequence[FlowNode], readers: Mapping[str, Sequence[str]]
 ) -> bool:
-    """Whether the second does much that does not need the first, and something that does."""
+    """Whether the second does much, for both, that does not need the first, and something that does."""
     needing = _reached([node.id for node in first], readers)
     alone = [node for node in second if node.id not in needing]
     if len(alone) == len(second):
         return False
-    if work := sum(node.macs * node.repeats for node in second):
-        return PART * sum(node.macs * node.repeats for node in alone) >= work
-    return PART * len(alone) >= len(second)
+    weigh = _macs if _macs(second) else len
+    return PART * weigh(alone) >= max(weigh(first), weigh(second))
+
+
+def _macs(nodes: Sequence[FlowNode]) -> int:
+    return sum(node.macs * node.repeats for node in nodes)
 
 
 def _reached(boxes: Collection[str], readers: Mapping[str, Sequence[str]]) -> Collection[str]:
