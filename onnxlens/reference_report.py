@@ -8,12 +8,16 @@ from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
 
-from onnxlens.api import export_graph, profile_graph, render_graph
+from onnxlens.api import export_graph, profile_with_flow, render_graph
+from onnxlens.document_figures.figures import Sources, figure
 from onnxlens.profile.onnx_tool_table import onnx_tool_table
 from onnxlens.reports.document.evidence import Counter, Evidence, peer_total
+from onnxlens.reports.document.figures import FIGURES
 from onnxlens.reports.document.links import PEER_TABLES, peer_table_of, picture_of
 from onnxlens.reports.document.other_tables import TABLE_GRAPHS
 from onnxlens.reports.document.page import document_report
+from onnxlens.reports.pictures import write_picture
+from onnxlens.specs.flow import FlowGraph
 from onnxlens.specs.ledger import Ledger
 from onnxlens.specs.progress import Progress, silent
 from onnxlens.targets import Settings
@@ -24,12 +28,17 @@ OPSET = 18
 
 def weightless_ledger(graph: str, pixels: int | None = None) -> Ledger:
     """The counts of a graph of the catalog at so many pixels; None is 512. Counted once in a process."""
-    return _counted_once(graph, pixels)
+    return _counted_once(graph, pixels, None)[0]
+
+
+def deepest_flow(graph: str, batch: int | None = None) -> FlowGraph:
+    """The data flow between the innermost modules of a graph of the catalog. Made once in a process."""
+    return _counted_once(graph, None, batch)[1]
 
 
 @cache
-def _counted_once(graph: str, pixels: int | None) -> Ledger:
-    return profile_graph(graph, Settings(opset=OPSET, height=pixels, width=pixels))
+def _counted_once(graph: str, pixels: int | None, batch: int | None) -> tuple[Ledger, FlowGraph]:
+    return profile_with_flow(graph, Settings(opset=OPSET, batch=batch, height=pixels, width=pixels))
 
 
 def write_tables(folder: Path, peers: Path, count: Counter = weightless_ledger) -> None:
@@ -48,6 +57,20 @@ def write_pictures(folder: Path, progress: Progress = silent) -> None:
     for done, graph in enumerate(TABLE_GRAPHS):
         progress(f"drawing {graph}", done, len(TABLE_GRAPHS))
         render_graph(graph, folder / picture_of(graph), settings=Settings(opset=OPSET))
+
+
+def write_figures(folder: Path, progress: Progress = silent) -> None:
+    """The document's figures: the pipeline, a step, its blocks, and the ways to train.
+
+    Raises:
+        ToolError: Graphviz is missing.
+    """
+    sources = Sources(deepest_flow, weightless_ledger)
+    for done, listed in enumerate(FIGURES):
+        progress(f"drawing {listed.title}", done, len(FIGURES))
+        place = folder / listed.file
+        place.parent.mkdir(parents=True, exist_ok=True)
+        write_picture(figure(listed.name, sources), place, listed.color)
 
 
 def write_peer_tables(folder: Path, progress: Progress = silent) -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from onnxlens.cli.progress import shown
 from onnxlens.errors import OnnxlensError
-from onnxlens.reference_report import write_peer_tables, write_pictures, write_tables
+from onnxlens.reference_report import write_figures, write_peer_tables, write_pictures, write_tables
 
 FOLDER = Path(__file__).parent.parent / "reports"
 
@@ -16,7 +16,12 @@ FOLDER = Path(__file__).parent.parent / "reports"
 def main() -> int:
     """Make what the switches ask for, and the tables, which read onnx-tool's totals."""
     parser = argparse.ArgumentParser(description="make reports/ again: the tables, and what is switched on")
-    parser.add_argument("--pictures", action="store_true", help="draw the data flows too (needs Graphviz)")
+    parser.add_argument(
+        "--figures", action="store_true", help="draw the document's figures too (needs Graphviz)"
+    )
+    parser.add_argument(
+        "--pictures", action="store_true", help="draw the data flow of every graph too (needs Graphviz)"
+    )
     parser.add_argument(
         "--onnx-tool", action="store_true", help="have onnx-tool read every graph (7 GB of memory)"
     )
@@ -25,6 +30,8 @@ def main() -> int:
         with shown("reports") as report:
             if chosen.onnx_tool:
                 write_peer_tables(FOLDER, report)
+            if chosen.figures:
+                write_figures(FOLDER, report)
             if chosen.pictures:
                 write_pictures(FOLDER, report)
             report("counting", 0, 0)

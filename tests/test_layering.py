@@ -36,7 +36,8 @@ MAY_IMPORT: Mapping[str, frozenset[str]] = {
     | {"staging", "targets", "comparison", "layer_comparison", "measurements", "network_runs", "annotation"}
     | {"main_job", "benching", "extraction", "api"},
     # It is made by the API, and called by scripts/ alone.
-    "reference_report": SHARED | FOLDERS | {"api", "targets"},
+    "reference_report": SHARED | FOLDERS | {"api", "targets", "document_figures"},
+    "document_figures": SHARED | FOLDERS | {"api", "targets", "document_figures"},
     # The command line prints what reports make of results; all else goes through the API.
     "cli": SHARED | {"api", "targets", "cli", "reports"},
     "__init__": SHARED | {"api", "targets"},

@@ -4,7 +4,14 @@ A ``target`` is the name of a graph of the catalog, ``package.module:factory`` f
 ``GraphSpec``, or the path of an ``.onnx`` file.
 """
 
-from onnxlens.api.counting import flow_of, ledger_of, profile_graph, profile_with_flow, reconcile_graph
+from onnxlens.api.counting import (
+    flow_of,
+    ledger_of,
+    profile_graph,
+    profile_with_flow,
+    read_groups,
+    reconcile_graph,
+)
 from onnxlens.api.cutting import extract_module
 from onnxlens.api.drawing import render_graph, render_pages, write_trace
 from onnxlens.api.exploring import explore_graph
@@ -37,6 +44,7 @@ __all__ = [
     "netron_picture",
     "profile_graph",
     "profile_with_flow",
+    "read_groups",
     "reconcile_graph",
     "render_graph",
     "render_pages",

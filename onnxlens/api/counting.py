@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from onnxlens.api.exporting import loaded
@@ -13,6 +14,7 @@ from onnxlens.targets import Settings, Target
 
 if TYPE_CHECKING:
     from onnxlens.specs.flow import FlowGraph, FlowPage
+    from onnxlens.specs.grouping import Group
     from onnxlens.specs.ledger import Ledger
     from onnxlens.specs.measured import Measurements, ModuleError, ModuleTiming
     from onnxlens.specs.peers import Convention, Reconciliation
@@ -121,11 +123,14 @@ def flow_of(
         GraphError: the file is no ONNX graph.
     """
     from onnxlens.profile.flow_pages import requested_flow
+    from onnxlens.profile.groups.grouped import grouped_flow
     from onnxlens.profile.ledger import build_ledger
 
+    wanted = _wanted(request)
     with loaded(target, settings, progress) as graph:
         progress("counting", 0, 0)
-        return requested_flow(graph, build_ledger(graph), _wanted(request))
+        make = grouped_flow if wanted.groups else requested_flow
+        return make(graph, build_ledger(graph), wanted)
 
 
 def pages_of(
@@ -135,7 +140,7 @@ def pages_of(
     progress: Progress = silent,
     measured: Measurements | None = None,
 ) -> Sequence[FlowPage]:
-    """As ``flow_of``, on pages that a person can follow; see ``onnxlens.profile.flow_pages``.
+    """As ``flow_of``, on pages that a person can follow; with groups on one.
 
     Args:
         target: whose flow.
@@ -149,15 +154,31 @@ def pages_of(
         GraphError: the file is no ONNX graph.
     """
     from onnxlens.profile.flow_pages import flow_pages
+    from onnxlens.profile.groups.grouped import grouped_flow
     from onnxlens.profile.ledger import build_ledger
     from onnxlens.profile.measured_ledger import with_measurements
+    from onnxlens.specs.flow import FlowPage
 
+    wanted = _wanted(request)
     with loaded(target, settings, progress) as graph:
         progress("counting", 0, 0)
         ledger = build_ledger(graph)
         if measured:
             ledger = with_measurements(ledger, measured.timings, measured.errors)
-        return flow_pages(graph, ledger, _wanted(request))
+        if wanted.groups:
+            return [FlowPage(grouped_flow(graph, ledger, wanted), {})]
+        return flow_pages(graph, ledger, wanted)
+
+
+def read_groups(file: Path | str) -> tuple[Group, ...]:
+    """The groups of a TOML file, for a ``FlowRequest``: see docs/grouping.md.
+
+    Raises:
+        UsageError: it cannot be read, or says something else than groups.
+    """
+    from onnxlens.profile.groups import grouping_file
+
+    return grouping_file.read_groups(Path(file))
 
 
 def _wanted(request: FlowRequest | int | None) -> FlowRequest:

@@ -21,7 +21,7 @@ from onnxlens.specs.progress import Progress
 from onnxlens.targets import Settings
 
 TAKEN: Mapping[str, Sequence[str]] = {
-    "flow": ("depth", "module", "fold", "color", "latency", "parity"),
+    "flow": ("depth", "module", "groups", "fold", "color", "latency", "parity"),
     "model-explorer": ("latency", "parity"),
     "netron": ("module", "browser"),
 }
@@ -36,10 +36,13 @@ def _flow(
     *,
     depth: int | None,
     module: str | None,
+    groups: Path | None,
     fold: bool,
     **shown: Any,
 ) -> Sequence[Path]:
-    return api.render_pages(target, out, FlowRequest(depth, module or "", fold), settings, report, **shown)
+    named = api.read_groups(groups) if groups else ()
+    request = FlowRequest(depth, module or "", fold, named)
+    return api.render_pages(target, out, request, settings, report, **shown)
 
 
 def _explorer(
@@ -67,6 +70,7 @@ DRAWN_BY: Mapping[str, Callable[..., Sequence[Path]]] = {
     "--viewer", type=click.Choice([*TAKEN]), default="flow", show_default=True, help="What it is drawn for."
 )
 @click.option("--depth", type=click.IntRange(min=0), help="Module levels to open [as many as stay readable].")
+@click.option("--groups", type=click.Path(path_type=Path), help="FILE.toml that names stretches of modules.")
 @click.option("--fold", is_flag=True, help="Draw equal blocks that follow each other as one (x12).")
 @click.option(
     "--color", metavar="COLUMN", help="Ledger column that boxes are coloured by; none for none [macs]."

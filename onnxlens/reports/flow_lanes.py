@@ -24,7 +24,7 @@ def lanes_of(flow: FlowGraph) -> Mapping[str, int]:
     the boxes of the trunk beside it are a lane of their own too. Branches that run at the same time have
     different lanes, except small ones that consist of the same classes: thirteen zero convolutions share one.
     Lanes are numbered from 1, that with most MACs first.
-    A skip connection without a box of its own is no branch.
+    A skip connection without a box of its own is no branch, nor is the way back of a loop.
     """
     lanes = _Lanes(flow).lanes
     macs: Counter[int] = Counter()
@@ -67,7 +67,9 @@ class _Lanes:
         self._feeders: Mapping[str, set[str]] = defaultdict(set)
         self._readers: Mapping[str, set[str]] = defaultdict(set)
         for edge in flow.edges:
-            if edge.source in self._boxes and edge.target in self._boxes:
+            if not {edge.source, edge.target} <= self._boxes.keys():
+                continue
+            if self._order(edge.source) < self._order(edge.target):  # a loop leads back
                 self._feeders[edge.target].add(edge.source)
                 self._readers[edge.source].add(edge.target)
         self._bound = _bound(flow)

@@ -6,7 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
-from onnxlens.errors import GraphError
+from onnxlens.errors import GraphError, UsageError
+from onnxlens.specs.grouping import Group
 from onnxlens.specs.tensor import TensorSpec
 
 FlowKind = Literal["input", "module", "operators", "output"]
@@ -66,11 +67,24 @@ class FlowRequest:
             person can follow.
         module: the path of the module to show alone; "" is the whole graph.
         fold: show equal blocks that follow each other as one.
+        groups: stretches of modules under names of their own, each a level; one can be the ``module``.
     """
 
     depth: int | None = None
     module: str = ""
     fold: bool = False
+    groups: tuple[Group, ...] = ()
+
+    def __post_init__(self) -> None:
+        """Refuse to fold by two rules.
+
+        Raises:
+            UsageError: equal blocks are to be folded, and modules are grouped.
+        """
+        if self.fold and self.groups:
+            raise UsageError(
+                "groups say which blocks are one; leave out either them or the folding of equal ones"
+            )
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,7 +103,7 @@ class FlowGraph:
     Attributes:
         depth: how many levels are opened, below ``module`` where one is shown alone.
         notes: what a reader of the picture must know, a line each: that it is collapsed, folded, split.
-        module: the path of the module that is shown alone; "" is the whole graph.
+        module: the path of the module, or the name of the group, that is shown alone; "" is the whole graph.
         frames: how many equal blocks each folded frame stands for, by its path; the ``repeats`` of a box
             in it count them in.
         links: the files in which boxes are opened that are not open here, by their ids.

@@ -207,4 +207,4 @@ def _told(row: Row, name: str, tensor: TensorSpec) -> bool:
     """Whether a tag at a box has the tensor, and the number or the name of its far end; or counts those."""
     words = [placed.tag.words for placed in row.tags if tensor in placed.tag.tensors]
     named = re.compile(rf"(?<![^ ]){re.escape(name)}(?![^,])|to \d+ boxes")
-    return any(named.search(re.sub(r"^skip \d+ ", "", text)) for text in words)
+    return any(named.search(re.sub(r"^(skip|link|loop) \d+ ", "", text)) for text in words)

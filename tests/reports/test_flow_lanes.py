@@ -38,6 +38,12 @@ def test_a_chain_with_its_residuals_is_all_trunk() -> None:
     assert lanes(chain) == [["a", "b", "add", "c"]]
 
 
+def test_the_way_back_of_a_loop_changes_no_lane() -> None:
+    arrows = "x>a a>b b>c c>d"
+    loop = flow({"a": 5, "b": 9, "c": 5, "d": 1}, f"{arrows} c>a")
+    assert lanes(loop) == lanes(flow({"a": 5, "b": 9, "c": 5, "d": 1}, arrows)) == [["a", "b", "c", "d"]]
+
+
 def test_two_branches_of_like_work_are_a_lane_each_between_fork_and_join() -> None:
     net = flow(
         {"stem": 9, "a": HEAVY, "b": HEAVY, "c": 999, "d": 999, "join": 0, "head": 1},

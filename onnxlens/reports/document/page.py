@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from onnxlens.reports.document import annotator_table, control_table, other_tables, prose
+from onnxlens.reports.document import annotator_table, control_table, figures, other_tables, prose
 from onnxlens.reports.document.corrections import corrections
 from onnxlens.reports.document.evidence import Evidence
 from onnxlens.reports.document.links import PAGE
@@ -18,6 +18,7 @@ def document_report(evidence: Evidence) -> Mapping[str, str]:
     control = control_table.control_rows(evidence)
     sizes = other_tables.size_rows(evidence)
     graphs = other_tables.graph_rows(evidence)
+    training = figures.training_rows(evidence)
     sections = (
         prose.INTRODUCTION,
         prose.ANNOTATORS,
@@ -26,6 +27,11 @@ def document_report(evidence: Evidence) -> Mapping[str, str]:
         rendered(control, control_table.PAGE_COLUMNS, "md") + "\n",
         "## Corrections\n",
         "\n".join(f"- {line}" for line in corrections(evidence)) + "\n",
+        prose.FIGURES,
+        rendered(figures.FIGURES, figures.FIGURE_COLUMNS, "md") + "\n",
+        figures.shown_figures(),
+        prose.TRAINING,
+        rendered(training, figures.TRAINING_PAGE, "md") + "\n",
         prose.SIZES,
         rendered(sizes, other_tables.SIZE_PAGE, "md") + "\n",
         prose.SCENARIOS,
@@ -38,6 +44,7 @@ def document_report(evidence: Evidence) -> Mapping[str, str]:
         "annotators.csv": rendered(annotators, annotator_table.DATA_COLUMNS, "csv") + "\n",
         "control.csv": rendered(control, control_table.DATA_COLUMNS, "csv") + "\n",
         "sizes.csv": rendered(sizes, other_tables.SIZE_DATA, "csv") + "\n",
+        "training.csv": rendered(training, figures.TRAINING_DATA, "csv") + "\n",
         "scenarios.csv": rendered(SCENARIOS, other_tables.SCENARIO_COLUMNS, "csv") + "\n",
         "graphs.csv": rendered(graphs, other_tables.GRAPH_DATA, "csv") + "\n",
     }

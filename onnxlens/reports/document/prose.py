@@ -11,10 +11,31 @@ quoted; ours are counted from the exported graphs, float32, without weights, exa
 conventions](../docs/counting.md): MACs are multiply-accumulates of matrix work, FLOPs quoted as true are 2
 x MACs alone, params count each weight once.
 
-`bash scripts/reference_report.sh` makes this folder again; `--pictures` draws the data flows, and
-`--onnx-tool` has onnx-tool 1.0.1 read every graph, with seeded weights at opset 18. The tables are there as
-CSV too, with every digit: [annotators](annotators.csv), [ControlNet and SD](control.csv),
-[sizes](sizes.csv), [scenarios](scenarios.csv), [graphs](graphs.csv).
+`bash scripts/reference_report.sh` makes this folder again; `--figures` draws the figures, `--pictures` the
+data flow of every graph, and `--onnx-tool` has onnx-tool 1.0.1 read every graph, with seeded weights at
+opset 18. The tables are there as CSV too, with every digit: [annotators](annotators.csv), [ControlNet and
+SD](control.csv), [sizes](sizes.csv), [training](training.csv), [scenarios](scenarios.csv),
+[graphs](graphs.csv).
+"""
+
+FIGURES = """\
+## Figures
+
+The document's pictures, drawn from the graphs: every box is counted, every shape on an arrow is that of a
+tensor of the exported file, numbers are the order of execution. [Files of
+groups](../docs/grouping.md#the-surveys-names) give the document's names to parts of the networks and say
+which modules each name covers. What the pipeline runs between the graphs, and how often, is written down in
+`onnxlens/reference_model/pipeline.py` and held to the graphs' inputs and outputs.
+"""
+
+TRAINING = """\
+## Training modes
+
+The optimiser's list is that of the published training code: `sd_locked` trains the ControlNet alone; without
+it SD's `output_blocks` and `out` are trained too. In every mode the UNet's encoder and middle block run
+without gradients, and CLIP and the VAE are locked; a locked decoder passes gradients on to the controls.
+`only_mid_control` uses one control: no gradient arrives at the 12 zero convolutions that nothing reads then,
+although the optimiser lists them.
 """
 
 ANNOTATORS = """\

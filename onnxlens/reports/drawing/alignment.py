@@ -48,6 +48,8 @@ def align_cells(level: Level) -> float:
     for column in columns:
         for cell, shift in column.cells:
             cell.x = column.x + shift - least
+    if level.first is not None:  # no line ties it to anything
+        level.cells[level.first].x = level.cells[level.first].left
     return max((cell.x + cell.right for rank in level.ranks for cell in rank), default=0)
 
 

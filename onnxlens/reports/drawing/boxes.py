@@ -18,8 +18,10 @@ NAME_LETTERS = 30
 PATH_LETTERS = 34
 FILE_LINES = 6
 """As many as the longest name of a file takes."""
-FRAME_LETTERS = 24
-TENSOR_LINES = 4
+FRAME_LETTERS = 26
+PATHS_SHOWN = 4
+"""Of a group's paths."""
+TENSOR_LINES = 6
 """Of more tensors in one place the rest is counted."""
 BAR_WIDTH, BAR_INSET = 5, 3
 
@@ -149,9 +151,16 @@ def title_block(class_name: str, path: str, cost: str, repeats: int = 1) -> Bloc
     """Class, path and cost of an opened module, and how many it stands for."""
     name = class_name or path
     lines = [Text(line, 11, bold=True, ink=palette.FRAME_INK) for line in wrapped(name, FRAME_LETTERS, 3)]
-    if class_name:
-        lines.append(Text(shortened_path(path, FRAME_LETTERS), 10, ink=palette.FRAME_INK))
+    if name != path:
+        lines += [Text(line, 10, ink=palette.FRAME_INK) for line in _path_lines(path)]
     if cost:
         lines.append(Text(cost, 10, ink=palette.FRAME_INK))
     words = text_block(lines, padding=2)
     return words if repeats == 1 else side_by_side([words, badge(repeats)])
+
+
+def _path_lines(path: str) -> Sequence[str]:
+    """The path of a module, or those of a group, a line each; the rest of many is counted."""
+    paths = path.split(", ")
+    lines = [shortened_path(each, FRAME_LETTERS) for each in paths[:PATHS_SHOWN]]
+    return [*lines, f"and {len(paths) - PATHS_SHOWN} more"] if len(paths) > PATHS_SHOWN else lines

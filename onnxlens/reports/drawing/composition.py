@@ -134,14 +134,13 @@ def _lines(flow: FlowGraph, links: Links, lanes: Mapping[str, int]) -> Sequence[
 
 def _skips(flow: FlowGraph, links: Links) -> Sequence[Wire]:
     order = {node.id: node.order for node in flow.nodes}
-    return [
-        Wire(
-            f"skip {tag.skip.number} to {target}", tag.far, target, tag.skip,
-            side=_outside(SKIPS, order[tag.far]),
-        )
-        for target, tag in links.skips
-        if tag.skip
-    ]  # fmt: skip
+    wires = []
+    for target, tag in links.skips:
+        if tag.skip:
+            upper, lower = (target, tag.far) if tag.back else (tag.far, target)
+            side = _outside(SKIPS, order[upper])
+            wires.append(Wire(f"skip {tag.skip.number} to {target}", upper, lower, tag.skip, side=side))
+    return wires
 
 
 def _outside(side: float, order: int) -> float:

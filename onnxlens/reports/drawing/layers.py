@@ -15,9 +15,13 @@ Place = TypeVar("Place", bound=Hashable)
 
 
 def layers_of(flow: FlowGraph) -> Mapping[str, int]:
-    """By box, the layer that it stands in when every box is below all that it reads."""
+    """By box, the layer that it stands in when every box is below all that it reads; a loop leads back up."""
     order = {node.id: node.order for node in flow.nodes if node.order}
-    pairs = [(edge.source, edge.target) for edge in flow.edges if order.keys() >= {edge.source, edge.target}]
+    pairs = [
+        (edge.source, edge.target)
+        for edge in flow.edges
+        if order.get(edge.source) and order[edge.source] < order.get(edge.target, 0)
+    ]
     return layered(sorted(order, key=order.__getitem__), pairs)
 
 

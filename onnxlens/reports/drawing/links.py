@@ -25,9 +25,15 @@ SKIP_LAYERS = 6
 
 @dataclass(frozen=True, slots=True)
 class Skip:
-    """A tensor that passes many boxes by: its number in the picture, from 1."""
+    """Tensors that go far from a box, all to the same places.
+
+    Attributes:
+        number: in the picture, from 1.
+        word: "skip" passes many boxes by, "link" leads to a module that stands beside, "loop" leads back.
+    """
 
     number: int
+    word: str = "skip"
 
     @property
     def colour(self) -> str:
@@ -61,6 +67,11 @@ class Tag:
     skip: Skip | None = None
     lined: bool = False
 
+    @property
+    def back(self) -> bool:
+        """Whether it leads to a box that runs before, so that its line goes up."""
+        return self.skip is not None and self.skip.word == "loop"
+
 
 @dataclass(frozen=True, slots=True)
 class Links:
@@ -84,6 +95,10 @@ class Links:
         return [(box, tag) for box, tags in self.before.items() for tag in tags if tag.lined]
 
 
+_Way = tuple[str, tuple[str, ...], bool]
+"""From a box to all who read the same of it, and whether back."""
+
+
 def links_of(flow: FlowGraph) -> Links:
     """The lines and tags of ``flow``, each tensor between two places once."""
     return _Linking(flow).links()
@@ -104,7 +119,7 @@ class _Linking:
             self._readers[edge.source, edge.tensor.name][edge.target] = None
             if self._nodes[edge.source].order:
                 self._feeders[edge.target].add(edge.source)
-        self._skips: dict[tuple[str, str], Skip] = {}
+        self._skips: dict[_Way, Skip] = {}
 
     def links(self) -> Links:
         by_kind: dict[str, list[FlowEdge]] = defaultdict(list)
@@ -121,17 +136,26 @@ class _Linking:
         source, target = self._nodes[edge.source], self._nodes[edge.target]
         if not source.order or not target.order:
             return "line" if self._has_place(source) and self._has_place(target) else "end"
+        if self._leads_back(edge):
+            return "skip"
         if self._is_one_of_many(edge, source, target):
             return "many"
         far = self._layers[target.id] - self._layers[source.id] > SKIP_LAYERS
-        if self._are_apart(source, target):
-            return "skip" if far else "many"
-        return "skip" if far else "line"
+        return "skip" if far or self._are_apart(source, target) else "line"
+
+    def _leads_back(self, edge: FlowEdge) -> bool:
+        """Whether what reads the tensor runs before what makes it, as only a loop does."""
+        source, target = self._nodes[edge.source].order, self._nodes[edge.target].order
+        return 0 < target <= source
 
     def _are_apart(self, source: FlowNode, target: FlowNode) -> bool:
         """Whether they stand in frames beside each other."""
         ends = [node.parents[0][0] for node in (source, target) if node.parents]
         return len(ends) == 2 and (ends[0], ends[1]) in self._apart
+
+    def _have_line(self, source: str, target: str) -> bool:
+        """Whether a line is drawn between the tags at two boxes: not between modules side by side."""
+        return source != target and not self._are_apart(self._nodes[source], self._nodes[target])
 
     def _has_place(self, node: FlowNode) -> bool:
         """Whether an end stands at the top or the bottom of the picture; every box has its place."""
@@ -153,11 +177,18 @@ class _Linking:
         return readers > FAN_OUT_LIMIT and not (near and readers <= FEW)
 
     def _number(self, edges: Iterable[FlowEdge]) -> None:
+        """One skip connection for all tensors of a box that go to the same places."""
         for edge in edges:
-            self._skips.setdefault((edge.source, edge.tensor.name), Skip(len(self._skips) + 1))
+            source, target = self._nodes[edge.source], self._nodes[edge.target]
+            word = "link" if self._are_apart(source, target) else "skip"
+            skip = Skip(len(self._skips) + 1, "loop" if self._leads_back(edge) else word)
+            self._skips.setdefault(self._way(edge), skip)
 
     def _skip(self, edge: FlowEdge) -> Skip | None:
-        return self._skips.get((edge.source, edge.tensor.name))
+        return self._skips.get(self._way(edge))
+
+    def _way(self, edge: FlowEdge) -> _Way:
+        return edge.source, tuple(self._readers[edge.source, edge.tensor.name]), self._leads_back(edge)
 
     def _before(self, edges: Iterable[FlowEdge]) -> Mapping[str, Sequence[Tag]]:
         """One tag for all that a box reads from one place, by one skip connection."""
@@ -167,28 +198,30 @@ class _Linking:
             if self._nodes[edge.target].order:
                 groups[edge.target, edge.source, self._skip(edge)].append(edge.tensor)
         for (target, source, skip), tensors in groups.items():
-            lined = bool(skip) and not self._are_apart(self._nodes[source], self._nodes[target])
+            lined = bool(skip) and self._have_line(source, target)
             tags[target].append(Tag(source, self._from(source, skip), tuple(tensors), skip, lined))
         return tags
 
     def _from(self, source: str, skip: Skip | None) -> str:
         node = self._nodes[source]
         words = f"from {node.order}" if node.order else node.title
-        return f"skip {skip.number} {words}" if skip else words
+        return f"{skip.word} {skip.number} {words}" if skip else words
 
     def _behind(self, edges: Iterable[FlowEdge]) -> Mapping[str, Sequence[Tag]]:
-        """One tag for every tensor of a box that goes to an output or far away."""
+        """One tag for all tensors of a box that go to the same outputs or far boxes."""
         tags: dict[str, list[Tag]] = defaultdict(list)
-        groups: dict[tuple[str, TensorSpec], list[str]] = defaultdict(list)
+        targets: dict[tuple[str, TensorSpec, Skip | None], list[str]] = defaultdict(list)
         for edge in edges:
             if self._nodes[edge.source].order:
-                groups[edge.source, edge.tensor].append(edge.target)
-        for (source, tensor), targets in groups.items():
-            skip = self._skips.get((source, tensor.name))
-            far = targets[0] if len(targets) == 1 else ""
-            boxes = [self._nodes[target] for target in targets if self._nodes[target].order]
-            lined = bool(skip) and not all(self._are_apart(self._nodes[source], box) for box in boxes)
-            tags[source].append(Tag(far, self._to(targets, skip), (tensor,), skip, lined))
+                targets[edge.source, edge.tensor, self._skip(edge)].append(edge.target)
+        groups: dict[tuple[str, tuple[str, ...], Skip | None], list[TensorSpec]] = defaultdict(list)
+        for (source, tensor, skip), far_ends in targets.items():
+            groups[source, tuple(far_ends), skip].append(tensor)
+        for (source, places, skip), tensors in groups.items():
+            far = places[0] if len(places) == 1 else ""
+            boxes = [place for place in places if self._nodes[place].order]
+            lined = bool(skip) and any(self._have_line(source, box) for box in boxes)
+            tags[source].append(Tag(far, self._to(places, skip), tuple(tensors), skip, lined))
         return tags
 
     def _to(self, targets: Sequence[str], skip: Skip | None) -> str:
@@ -199,7 +232,7 @@ class _Linking:
         if orders:
             boxes = ", ".join(orders) if len(orders) <= FAN_OUT_LIMIT else f"{len(orders)} boxes"
             words += f"{', ' if ends else ''}to {boxes}"
-        return f"skip {skip.number} {words}" if skip else words
+        return f"{skip.word} {skip.number} {words}" if skip else words
 
 
 def _grouped(edges: Iterable[FlowEdge]) -> Mapping[tuple[str, str], tuple[TensorSpec, ...]]:

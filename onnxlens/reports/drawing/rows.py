@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from math import ceil, sqrt
 
 from onnxlens.reports.drawing.boxes import tag_block
-from onnxlens.reports.drawing.links import Links, Skip, Tag
+from onnxlens.reports.drawing.links import Links, Tag
 from onnxlens.reports.drawing.markup import Block
 from onnxlens.reports.drawing.placing import Point
 from onnxlens.specs.flow import FlowNode
@@ -25,6 +26,8 @@ CORNER = 8.0
 """Arrows keep so many points off the corners of a box."""
 SKIP_ROOM = 12.0
 """Points beside a tag for the line of its skip connection."""
+COMING, UPWARDS = (0, 2), 2
+"""Of the four groups of tags at the right of a box: those that it reads; how many have lines that go up."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,17 +77,18 @@ class Row:
 
     def tag_of(self, number: int) -> PlacedTag:
         """The tag of a skip connection."""
-        return next(placed for placed in self.tags if placed.tag.skip == Skip(number))
+        return next(
+            placed for placed in self.tags if placed.tag.skip is not None and placed.tag.skip.number == number
+        )
 
 
 def row_of(node: FlowNode, box: Block, links: Links) -> Row:
     """A box and its tags, side by side, all in the middle of the row's height."""
-    read = [tag for tag in links.before.get(node.id, ()) if not tag.skip]
-    skipped = [tag for tag in links.before.get(node.id, ()) if tag.skip]
-    made = links.behind.get(node.id, ())
+    read = [tag for tag in links.before.get(node.id, ()) if not tag.lined]
+    groups = _right_of(node, links)
     high = max(TAGS_HIGH, ceil(sqrt(len(read))))
     left = [_Stack(read[start : start + high]) for start in range(0, len(read), high)]
-    right = _Stack([*skipped, *made])
+    right = _Stack([tag for tags in groups for tag in tags])
     height = max([box.height, right.height, *(stack.height for stack in left)])
     tags: list[PlacedTag] = []
     arrows: list[Arrow] = []
@@ -100,28 +104,40 @@ def row_of(node: FlowNode, box: Block, links: Links) -> Row:
     if right.tags:
         beside = right.placed(x + ARROW_LENGTH, height / 2, to_the_right=False)
         tags += beside
-        arrows += _arrows(beside, len(skipped), x, (height / 2, box.height / 2 - CORNER))
+        one_by_one = iter(beside)
+        placed = [list(islice(one_by_one, len(group))) for group in groups]
+        arrows += _arrows(placed, x, (height / 2, box.height / 2 - CORNER))
         x += ARROW_LENGTH + right.width
-        skips = _skips(beside, len(skipped), x)
+        skips = _skips(placed, x)
         x = max([x, *(place + SKIP_ROOM / 2 for place, _ in skips.values())])
     return Row(node, box, box_x, (height - box.height) / 2, tags, arrows, skips, x, height)
 
 
-def _arrows(tags: Sequence[PlacedTag], coming: int, x: float, reach: Point) -> Iterator[Arrow]:
-    """From the first ``coming`` tags to the box, and from it to the others, as far as its side reaches."""
+def _right_of(node: FlowNode, links: Links) -> Sequence[Sequence[Tag]]:
+    """From the top down: what comes from above, goes back up, comes back from below, and goes on."""
+    lined = [tag for tag in links.before.get(node.id, ()) if tag.lined]
+    made = links.behind.get(node.id, ())
+    ordered = ((lined, False), (made, True), (lined, True), (made, False))
+    return [[tag for tag in tags if tag.back == back] for tags, back in ordered]
+
+
+def _arrows(groups: Sequence[Sequence[PlacedTag]], x: float, reach: Point) -> Iterator[Arrow]:
+    """From every other group of tags to the box, and from it to the rest, as far as its side reaches."""
     middle, half = reach
-    for group, comes in ((tags[:coming], True), (tags[coming:], False)):
+    for place, group in enumerate(groups):
         if group:
             y = (group[0].y + group[-1].y + group[-1].block.height) / 2
             y = max(middle - half, min(y, middle + half))
-            yield (group[0].x, y, x) if comes else (x, y, group[0].x)
+            yield (group[0].x, y, x) if place in COMING else (x, y, group[0].x)
 
 
-def _skips(tags: Sequence[PlacedTag], coming: int, edge: float) -> Mapping[int, Point]:
-    """Those to the upper tags end first, so those to lower ones pass outside; those that leave likewise."""
+def _skips(groups: Sequence[Sequence[PlacedTag]], edge: float) -> Mapping[int, Point]:
+    """Lines to the upper tags come from above, and those to lower ones pass outside; likewise from below."""
     places: dict[int, Point] = {}
-    for group in (tags[:coming], tags[coming:][::-1]):
-        skipping = [placed for placed in group if placed.tag.lined]
+    upwards = [placed for group in groups[:UPWARDS] for placed in group]
+    downwards = [placed for group in groups[UPWARDS:] for placed in group]
+    for tags in (upwards, downwards[::-1]):
+        skipping = [placed for placed in tags if placed.tag.lined]
         for place, placed in enumerate(skipping, start=1):
             if placed.tag.skip:
                 middle = placed.y + placed.block.height / 2

@@ -127,21 +127,24 @@ def _lay_out(frame: Frame, wires: Sequence[Wire], contents: Contents) -> Opened:
         owner[end.node.id] = len(parts)
         parts.append(end)
     here = [wire for wire in near if owner.get(wire.source) != owner.get(wire.target)]
-    items = [_item(part, contents) for part in parts]
+    lined = {end for wire in here for end in (owner.get(wire.source), owner.get(wire.target))}
+    apart = {place for place, part in enumerate(parts) if isinstance(part, Row) and place not in lined}
+    if apart and title:  # they stand beside the title, above the rest
+        apart.add(0)
+    items = [_item(part, contents, leads=place in apart) for place, part in enumerate(parts)]
     links = [_link(wire, owner, parts) for wire in here]
     return Opened(frame, title, parts, here, place_level(items, links, 0 if title else None))
 
 
-def _item(part: Part, contents: Contents) -> Item:
+def _item(part: Part, contents: Contents, *, leads: bool) -> Item:
     if isinstance(part, End):
-        leads = part.node.kind == "input"
-        return Item(part.block.width, part.block.height, centred=True, leads=leads)
+        return Item(part.block.width, part.block.height, centred=True, leads=part.node.kind == "input")
     if isinstance(part, Row):
-        return Item(part.width, part.height, contents.lanes[part.node.id], centred=True)
+        return Item(part.width, part.height, contents.lanes[part.node.id], centred=True, leads=leads)
     if isinstance(part, Opened) and part.frame.path not in contents.beside:
         heaviest = max(part.frame.members(), key=lambda node: node.macs * node.repeats)
         return Item(part.width, part.height, contents.lanes[heaviest.id])
-    return Item(part.width, part.height)
+    return Item(part.width, part.height, leads=leads)
 
 
 def _link(wire: Wire, owner: Mapping[str, int], parts: Sequence[Part]) -> Link:

@@ -111,7 +111,7 @@ class _Writer:
         if isinstance(wire.carries, Skip):
             self._digraph.edge(
                 *ends, pos=curve, color=wire.carries.colour, penwidth="2", arrowhead="none",
-                tooltip=_literal(f"skip {wire.carries.number}"),
+                tooltip=_literal(f"{wire.carries.word} {wire.carries.number}"),
             )  # fmt: skip
         else:
             self._digraph.edge(*ends, pos=curve, tooltip=_literal(tensors_tooltip(wire.carries.tensors)))

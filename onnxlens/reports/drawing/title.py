@@ -15,6 +15,9 @@ from onnxlens.specs.flow import FlowGraph, FlowNode
 LANES_SHOWN = 6
 """As many as there are colours."""
 LANE_WIDTH = 6
+SKIP_WORDS = {
+    "skip": "a skip connection", "link": "a link between modules side by side", "loop": "a loop's way back",
+}  # fmt: skip
 NAME_LETTERS = 40
 TITLE_LETTERS, LINE_LETTERS, TITLE_LINES = 80, 120, 3
 """Letters in a line of the title and of what is said below it, and how many lines each may take."""
@@ -36,8 +39,15 @@ def title_blocks(flow: FlowGraph, scale: Scale, links: Links, lanes: Mapping[str
 
 def heading(flow: FlowGraph) -> str:
     """What is drawn."""
-    module = f" inside {flow.module}" if flow.module else ""
-    return f"{flow.graph}: data flow between modules{module}, depth {flow.depth}"
+    inside = f" inside {_module(flow)}" if flow.module else ""
+    return f"{flow.graph}: data flow between modules{inside}, depth {flow.depth}"
+
+
+def _module(flow: FlowGraph) -> str:
+    """The module that is shown alone, by its class too where the frame around the boxes says it."""
+    frames = {parent for node in flow.nodes for parent in node.parents}
+    class_name = dict(frames).get(flow.module, "")
+    return f"{class_name} {flow.module}" if class_name not in ("", flow.module) else flow.module
 
 
 def description(flow: FlowGraph) -> str:
@@ -98,7 +108,7 @@ def _lane_legend(flow: FlowGraph, lanes: Mapping[str, int]) -> Sequence[Block]:
 
 
 def _common_name(boxes: Sequence[FlowNode]) -> str:
-    """The innermost frame around all of them, the title that they share, or how many they are."""
+    """The title that they share, the innermost frame around all of them, or the heaviest and how many."""
     around = min((box.parents for box in boxes), key=len)
     common = [
         frame for place, frame in enumerate(around) if all(box.parents[place] == frame for box in boxes)
@@ -109,7 +119,11 @@ def _common_name(boxes: Sequence[FlowNode]) -> str:
         return f"{times}{boxes[0].title}"
     if common:
         return common[-1][1] or common[-1][0]
-    return f"{len(boxes)} boxes, mostly {titles.most_common(1)[0][0]}"
+    most, count = titles.most_common(1)[0]
+    if count > 1:
+        return f"{len(boxes)} boxes, mostly {most}"
+    heaviest = max(boxes, key=lambda box: box.macs * box.repeats)
+    return f"{heaviest.title} and {len(boxes) - 1} more"
 
 
 def _signs(links: Links) -> Sequence[str]:
@@ -117,6 +131,8 @@ def _signs(links: Links) -> Sequence[str]:
     tags = [tag for side in (links.before, links.behind) for some in side.values() for tag in some]
     if any(not tag.skip for tag in tags):
         lines.append("a tag beside a box names an input, an output, or a box that is not near")
-    if any(tag.skip for tag in tags):
-        lines.append("a coloured tag is an end of a skip connection, with its number at both ends")
+    words = dict.fromkeys(tag.skip.word for tag in tags if tag.skip)
+    if words:
+        what = " or ".join(SKIP_WORDS[word] for word in words)
+        lines.append(f"a coloured tag is an end of {what}, with its number at both ends")
     return lines

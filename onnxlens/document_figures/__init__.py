@@ -1,0 +1,1 @@
+"""The figures that a published survey of ControlNet asks for, as data flows."""
