@@ -104,7 +104,7 @@ def heading(drawn: FlowGraph, column: str = "macs") -> Sequence[str]:
 def test_the_heading_says_what_is_drawn_from_where_and_what_a_reader_must_know() -> None:
     lines = heading(replace(flow(), module="block", notes=("collapsed to depth 2",)))
     assert lines[:3] == [
-        "net: data flow between modules inside block, depth 2",
+        "net: data flow between modules inside Block block, depth 2",
         "from net.onnx; 3 boxes, 2.42 M MACs, 655.81 k params",
         "collapsed to depth 2",
     ]
