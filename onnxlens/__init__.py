@@ -15,19 +15,24 @@ if TYPE_CHECKING:
         bench_graph,
         check_graph,
         check_layers,
+        explore_graph,
         export_graph,
         flow_of,
         ledger_of,
         list_graphs,
         measure_graph,
+        netron_picture,
         profile_graph,
         reconcile_graph,
         render_graph,
+        render_pages,
         run_reference,
+        view_graph,
         write_trace,
     )
     from onnxlens.errors import OnnxlensError
     from onnxlens.specs.bench import BenchReport, BenchRequest
+    from onnxlens.specs.flow import FlowRequest
     from onnxlens.specs.graph import GraphSpec
     from onnxlens.specs.ledger import Ledger
     from onnxlens.specs.tensor import TensorSpec
@@ -38,6 +43,7 @@ __version__ = version("onnxlens")
 __all__ = [
     "BenchReport",
     "BenchRequest",
+    "FlowRequest",
     "GraphSpec",
     "Job",
     "LayerRequest",
@@ -49,21 +55,26 @@ __all__ = [
     "bench_graph",
     "check_graph",
     "check_layers",
+    "explore_graph",
     "export_graph",
     "flow_of",
     "ledger_of",
     "list_graphs",
     "measure_graph",
+    "netron_picture",
     "profile_graph",
     "reconcile_graph",
     "render_graph",
+    "render_pages",
     "run_reference",
+    "view_graph",
     "write_trace",
 ]
 
 _HOMES = {
     "BenchReport": "onnxlens.specs.bench",
     "BenchRequest": "onnxlens.specs.bench",
+    "FlowRequest": "onnxlens.specs.flow",
     "GraphSpec": "onnxlens.specs.graph",
     "LayerRequest": "onnxlens.targets",
     "Ledger": "onnxlens.specs.ledger",

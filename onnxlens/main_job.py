@@ -12,7 +12,8 @@ from onnxlens.comparison import pytorch_outputs, tolerance_of
 from onnxlens.errors import CheckpointError, OnnxlensError
 from onnxlens.export.exporter import ExportRequest, export
 from onnxlens.export.tracing import require_opset
-from onnxlens.profile.flow import build_flow, readable_depth
+from onnxlens.profile.flow import build_flow
+from onnxlens.profile.flow_pages import readable_depth
 from onnxlens.profile.inputs import sample_inputs, save_inputs
 from onnxlens.profile.latency import time_runs
 from onnxlens.profile.ledger import build_ledger
@@ -22,6 +23,7 @@ from onnxlens.profile.parity import compare
 from onnxlens.profile.session import open_session, run
 from onnxlens.reference_model import catalog
 from onnxlens.reports.graph_files import Files, write_counts, write_parity, write_pictures
+from onnxlens.reports.netron.run_pictures import drawn_by_netron, require_netron
 from onnxlens.reports.run_files import RUN_FILES, write_run
 from onnxlens.specs.manifest import ExportedGraph, data_path_of, manifest_path_of
 from onnxlens.specs.progress import Progress, Watch, unwatched
@@ -44,6 +46,7 @@ def run_job(job: Job, watch: Watch = unwatched) -> RunSummary:
         UsageError: a graph is unknown, or the folder cannot be written.
         ExportError: the opset is not written faithfully.
         CheckpointError: there are no such weights.
+        ToolError: Netron is to draw, and it or a browser is missing.
     """
     names = tuple(dict.fromkeys(job.graphs)) or catalog.names()
     _refuse_early(job, names)
@@ -51,6 +54,8 @@ def run_job(job: Job, watch: Watch = unwatched) -> RunSummary:
     graphs = tuple(
         _attempted(job, name, watch(name, place, len(names))) for place, name in enumerate(names, start=1)
     )
+    if job.netron:
+        graphs = drawn_by_netron(graphs, job.out, job.browser, watch)
     summary = RunSummary(graphs, machine(), perf_counter() - start)
     with staged(job.out) as stage:
         write_run(summary, stage)
@@ -62,6 +67,8 @@ def _refuse_early(job: Job, names: Sequence[str]) -> None:
     for name in names:
         catalog.get(name)
     require_opset(job.opset)
+    if job.netron:
+        require_netron(job.browser)
     if job.weights not in ("seeded", "none") and not Path(job.weights).exists():
         raise CheckpointError(f"{job.weights}: no such file or folder; give a checkpoint, or seeded")
     with staged(job.out):

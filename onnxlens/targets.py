@@ -80,6 +80,8 @@ class Job:
         graphs: names of the catalog; none means all of it.
         weights: ``seeded``, a checkpoint that fits every chosen graph, or a folder of published checkpoints.
         quick: at 128 x 128 pixels.
+        netron: draw each graph by Netron too.
+        browser: what draws that; None for the system's Chromium.
     """
 
     out: Path
@@ -87,6 +89,8 @@ class Job:
     weights: str | Path = "seeded"
     quick: bool = False
     opset: int = 18
+    netron: bool = False
+    browser: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,6 +5,7 @@ source "$(dirname "$0")/setup.sh"
 install_packages "[test]"
 install_system dot graphviz
 install_system node nodejs
+install_system chromium chromium
 
 bash scripts/check.sh
 exec python -m pytest "$@"

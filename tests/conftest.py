@@ -50,6 +50,30 @@ def node() -> str:
     return _program("node", "Node is missing: apt-get install nodejs")
 
 
+@pytest.fixture(scope="session")
+def model_explorer() -> None:
+    """Google's Model Explorer, the package."""
+    _packages("model_explorer", "pip install ai-edge-model-explorer")
+
+
+@pytest.fixture(scope="session")
+def chromium() -> str:
+    """A browser, and Playwright to drive it."""
+    _packages("playwright", "pip install playwright")
+    return _program("chromium", "Chromium is missing: apt-get install chromium")
+
+
+@pytest.fixture(scope="session")
+def netron() -> None:
+    """Netron's page."""
+    _packages("netron", "pip install netron")
+
+
+def _packages(name: str, remedy: str) -> None:
+    if find_spec(name) is None:
+        _without(f"the package {name} is missing: {remedy}")
+
+
 def _program(name: str, message: str) -> str:
     program = shutil.which(name)
     return program or _without(message)

@@ -5,7 +5,8 @@ A ``target`` is the name of a graph of the catalog, ``package.module:factory`` f
 """
 
 from onnxlens.api.counting import flow_of, ledger_of, profile_graph, profile_with_flow, reconcile_graph
-from onnxlens.api.drawing import render_graph, write_trace
+from onnxlens.api.drawing import render_graph, render_pages, write_trace
+from onnxlens.api.exploring import explore_graph
 from onnxlens.api.exporting import export_graph, list_graphs
 from onnxlens.api.running import (
     annotate_picture,
@@ -15,6 +16,7 @@ from onnxlens.api.running import (
     measure_graph,
     run_reference,
 )
+from onnxlens.api.viewing import netron_picture, view_graph
 from onnxlens.targets import Job, Settings
 
 __all__ = [
@@ -24,15 +26,19 @@ __all__ = [
     "bench_graph",
     "check_graph",
     "check_layers",
+    "explore_graph",
     "export_graph",
     "flow_of",
     "ledger_of",
     "list_graphs",
     "measure_graph",
+    "netron_picture",
     "profile_graph",
     "profile_with_flow",
     "reconcile_graph",
     "render_graph",
+    "render_pages",
     "run_reference",
+    "view_graph",
     "write_trace",
 ]

@@ -7,11 +7,12 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from onnxlens.api.exporting import loaded
+from onnxlens.specs.flow import FlowRequest
 from onnxlens.specs.progress import Progress, silent
 from onnxlens.targets import Settings, Target
 
 if TYPE_CHECKING:
-    from onnxlens.specs.flow import FlowGraph
+    from onnxlens.specs.flow import FlowGraph, FlowPage
     from onnxlens.specs.ledger import Ledger
     from onnxlens.specs.measured import ModuleError, ModuleTiming
     from onnxlens.specs.peers import Convention, Reconciliation
@@ -102,17 +103,50 @@ def reconcile_graph(
 
 
 def flow_of(
-    target: Target, depth: int | None = None, settings: Settings | None = None, progress: Progress = silent
+    target: Target,
+    request: FlowRequest | int | None = None,
+    settings: Settings | None = None,
+    progress: Progress = silent,
 ) -> FlowGraph:
-    """The data flow between the modules down to ``depth``; None is the deepest that a person can follow.
+    """The data flow between the modules of a graph, or inside one of them.
+
+    Args:
+        target: whose flow.
+        request: which part of it; a number is a depth, None the deepest that a person can follow.
+        settings: how it is exported, where it is no file.
+        progress: told of what is going on.
 
     Raises:
-        UsageError: the target or a setting cannot be used.
+        UsageError: the target or a setting cannot be used, or there is no such module.
         GraphError: the file is no ONNX graph.
     """
-    from onnxlens.profile.flow import build_flow, readable_depth
+    from onnxlens.profile.flow_pages import requested_flow
     from onnxlens.profile.ledger import build_ledger
 
     with loaded(target, settings, progress) as graph:
         progress("counting", 0, 0)
-        return build_flow(graph, build_ledger(graph), readable_depth(graph) if depth is None else depth)
+        return requested_flow(graph, build_ledger(graph), _wanted(request))
+
+
+def pages_of(
+    target: Target,
+    request: FlowRequest | int | None = None,
+    settings: Settings | None = None,
+    progress: Progress = silent,
+) -> Sequence[FlowPage]:
+    """As ``flow_of``, on pages that a person can follow; see ``onnxlens.profile.flow_pages``.
+
+    Raises:
+        UsageError: the target or a setting cannot be used, or there is no such module.
+        GraphError: the file is no ONNX graph.
+    """
+    from onnxlens.profile.flow_pages import flow_pages
+    from onnxlens.profile.ledger import build_ledger
+
+    with loaded(target, settings, progress) as graph:
+        progress("counting", 0, 0)
+        return flow_pages(graph, build_ledger(graph), _wanted(request))
+
+
+def _wanted(request: FlowRequest | int | None) -> FlowRequest:
+    return request if isinstance(request, FlowRequest) else FlowRequest(request)

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from onnxlens.api.counting import flow_of
+from onnxlens.api.counting import pages_of
 from onnxlens.errors import ToolError
 from onnxlens.specs.progress import Progress, silent
 from onnxlens.staging import staged
 from onnxlens.targets import Settings, Target
 
 if TYPE_CHECKING:
+    from onnxlens.specs.flow import FlowGraph, FlowRequest
     from onnxlens.specs.ledger import Ledger
     from onnxlens.specs.measured import NodeTiming
 
@@ -20,35 +22,69 @@ if TYPE_CHECKING:
 def render_graph(
     target: Target,
     out: Path | str,
-    depth: int | None = None,
+    request: FlowRequest | int | None = None,
     settings: Settings | None = None,
     progress: Progress = silent,
 ) -> Path:
-    """Draw the data flow between the modules down to ``depth`` into ``out`` (.svg, .png, .pdf or .dot).
+    """Draw the data flow between the modules of a graph into ``out``; see ``render_pages``."""
+    return render_pages(target, out, request, settings, progress)[0]
 
-    A depth of None is the deepest that a person can follow. Without Graphviz its source is written, as .dot.
+
+def render_pages(
+    target: Target,
+    out: Path | str,
+    request: FlowRequest | int | None = None,
+    settings: Settings | None = None,
+    progress: Progress = silent,
+) -> Sequence[Path]:
+    """Draw the data flow between the modules of a graph, on as many pages as a person needs to follow it.
+
+    Without Graphviz its source is written, as .dot.
+
+    Args:
+        target: whose flow.
+        out: a .svg, .png, .pdf or .dot file. Where the depth that is asked for does not fit on a page, that
+            is an overview, and every module it shows closed has a page in the folder of the same name.
+        request: which part of the flow; a number is a depth, None the deepest that a person can follow.
+        settings: how it is exported, where it is no file.
+        progress: told of what is going on.
+
+    Returns:
+        The files, ``out`` first.
 
     Raises:
-        UsageError: the target, a setting, or ``out`` cannot be used.
+        UsageError: the target, a setting, or ``out`` cannot be used, or there is no such module.
         GraphError: the file is no ONNX graph.
         ToolError: Graphviz is missing.
     """
-    from onnxlens.reports.pictures import require_suffix, write_picture
+    from onnxlens.reports.page_files import linked_pages
+    from onnxlens.reports.pictures import require_suffix
 
     place = Path(out)
     require_suffix(place)
-    missing = ""
-    with staged(place.parent) as stage:
-        flow = flow_of(target, depth, settings, progress)
-        progress("drawing", 0, 0)
-        try:
-            write_picture(flow, stage / place.name)
-        except ToolError as error:
-            missing = str(error)
-            write_picture(flow, stage / f"{place.stem}.dot")
-    if missing:
-        raise ToolError(f"{missing}; wrote {place.with_suffix('.dot')}")
-    return place
+    with staged(place.parent):  # a place that cannot be written is told before any work
+        pages = pages_of(target, request, settings, progress)
+    progress("drawing", 0, 0)
+    try:
+        return _write(linked_pages(pages, place.name), place.parent)
+    except ToolError as error:
+        place = place.with_suffix(".dot")
+        _write(linked_pages(pages, place.name), place.parent)
+        raise ToolError(f"{error}; wrote {place}") from error
+
+
+def _write(pages: Mapping[str, FlowGraph], folder: Path) -> Sequence[Path]:
+    """Each page into its file below the folder, all of them or none."""
+    from onnxlens.reports.pictures import write_picture
+
+    with ExitStack() as stack:
+        stages = {
+            parent: stack.enter_context(staged(folder / parent))
+            for parent in dict.fromkeys(Path(name).parent for name in pages)
+        }
+        for name, flow in pages.items():
+            write_picture(flow, stages[Path(name).parent] / Path(name).name)
+    return [folder / name for name in pages]
 
 
 def write_trace(ledger: Ledger, nodes: Sequence[NodeTiming], out: Path | str) -> Path:

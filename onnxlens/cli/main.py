@@ -13,7 +13,7 @@ from onnxlens.cli.annotating import annotate
 from onnxlens.cli.benching import bench
 from onnxlens.cli.exporting import export, graphs
 from onnxlens.cli.ledger import ledger
-from onnxlens.cli.pictures import render
+from onnxlens.cli.pictures import render, view
 from onnxlens.cli.reconciling import reconcile
 from onnxlens.cli.running import run as run_verb
 from onnxlens.errors import OnnxlensError
@@ -35,7 +35,7 @@ def cli() -> None:
     """
 
 
-for verb in (run_verb, graphs, export, profile, ledger, reconcile, check, bench, render, annotate):
+for verb in (run_verb, graphs, export, profile, ledger, reconcile, check, bench, render, view, annotate):
     cli.add_command(verb)
 
 

@@ -59,6 +59,20 @@ def with_sizes(verb: Verb) -> Verb:
     return verb
 
 
+def with_browser(verb: Verb) -> Verb:
+    """Add ``--browser``; the verb takes it as a keyword."""
+    return click.option(
+        "--browser", metavar="PATH", help="The Chromium that Netron draws in [the system's]."
+    )(verb)
+
+
+def with_module(verb: Verb) -> Verb:
+    """Add ``--module``; the verb takes it as a keyword."""
+    return click.option(
+        "--module", metavar="PATH", help="Only this module, such as input_blocks.1 [the whole graph]."
+    )(verb)
+
+
 def _shapes(
     context: click.Context, option: click.Parameter, given: Sequence[str]
 ) -> dict[str, Sequence[int]]:

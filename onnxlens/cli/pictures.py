@@ -2,23 +2,119 @@
 
 from __future__ import annotations
 
+import sys
+import webbrowser
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import ExitStack, suppress
 from pathlib import Path
+from threading import Event
 from typing import Any
 
 import click
 
 from onnxlens import api
 from onnxlens.cli import progress
-from onnxlens.cli.options import settings_from, with_settings, with_sizes
+from onnxlens.cli.options import settings_from, with_browser, with_module, with_settings, with_sizes
+from onnxlens.errors import UsageError
+from onnxlens.specs.flow import FlowRequest
+from onnxlens.specs.progress import Progress
+from onnxlens.targets import Settings
+
+TAKEN: Mapping[str, Sequence[str]] = {
+    "flow": ("depth", "module", "fold"),
+    "model-explorer": ("latency", "parity"),
+    "netron": ("module", "browser"),
+}
+"""The options that each viewer takes."""
+
+
+def _flow(
+    target: str, out: Path, settings: Settings, report: Progress, module: str | None, **how: Any
+) -> Sequence[Path]:
+    return api.render_pages(target, out, FlowRequest(module=module or "", **how), settings, report)
+
+
+def _explorer(
+    target: str, out: Path, settings: Settings, report: Progress, **measured: Any
+) -> Sequence[Path]:
+    return api.explore_graph(target, out, settings, **measured, progress=report)
+
+
+def _netron(target: str, out: Path, settings: Settings, report: Progress, **how: Any) -> Sequence[Path]:
+    return [api.netron_picture(target, out, settings, **how, progress=report)]
+
+
+DRAWN_BY: Mapping[str, Callable[..., Sequence[Path]]] = {
+    "flow": _flow,
+    "model-explorer": _explorer,
+    "netron": _netron,
+}
 
 
 @click.command()
 @click.argument("target")
-@click.option("--out", required=True, type=click.Path(path_type=Path), help="FILE.svg, .png, .pdf or .dot.")
+@click.option("--out", required=True, type=click.Path(path_type=Path), help="FILE.svg, .png, .pdf or .dot; "
+              "FILE.json for Model Explorer; FILE.svg or .png for Netron.")  # fmt: skip
+@click.option(
+    "--viewer", type=click.Choice([*TAKEN]), default="flow", show_default=True, help="What it is drawn for."
+)
 @click.option("--depth", type=click.IntRange(min=0), help="Module levels to open [as many as stay readable].")
+@click.option("--fold", is_flag=True, help="Draw equal blocks that follow each other as one (x12).")
+@click.option("--latency", is_flag=True, help="For Model Explorer: run TARGET in ONNX Runtime and time it.")
+@click.option("--parity", is_flag=True, help="For Model Explorer: compare TARGET's modules with PyTorch.")
+@with_module
+@with_browser
 @with_sizes
 @with_settings
-def render(target: str, out: Path, depth: int | None, **options: Any) -> None:
-    """Draw the data flow between the modules of TARGET."""
+def render(target: str, out: Path, viewer: str, **options: Any) -> None:
+    """Draw the data flow between the modules of TARGET, or write it for a viewer.
+
+    What does not fit on a page becomes an overview in FILE and a page for each module that it shows closed,
+    in a folder beside it; their names are printed.
+
+    --viewer model-explorer writes every node for Google's Model Explorer, and ledger columns beside it as
+    node data; nothing is run unless --latency or --parity is given. --viewer netron draws every node as
+    Netron does, in the system's Chromium.
+    """
+    chosen = _chosen(viewer, options)
+    settings = settings_from(options)
     with progress.shown(f"render {target}") as report:
-        click.echo(api.render_graph(target, out, depth, settings_from(options), report))
+        written = DRAWN_BY[viewer](target, out, settings, report, **chosen)
+    click.echo("\n".join(map(str, written)))
+
+
+def _chosen(viewer: str, options: dict[str, Any]) -> dict[str, Any]:
+    """The options that the viewer takes, out of all; what only another takes is refused."""
+    ours = {name: options.pop(name) for name in dict.fromkeys(sum(map(tuple, TAKEN.values()), ()))}
+    for name, value in ours.items():
+        if value not in (None, False) and name not in TAKEN[viewer]:
+            others = " or ".join(f"--viewer {other}" for other, taken in TAKEN.items() if name in taken)
+            raise UsageError(f"--{name} is for {others}; --viewer {viewer} does not take it")
+    return {name: ours[name] for name in TAKEN[viewer]}
+
+
+@click.command()
+@click.argument("target")
+@click.option(
+    "--port", type=click.IntRange(0, 65535), default=0, help="Port on this machine [any that is free]."
+)
+@click.option("--no-browser", is_flag=True, help="Only print the address.")
+@with_module
+@with_sizes
+@with_settings
+def view(target: str, port: int, no_browser: bool, module: str | None, **options: Any) -> None:
+    """Show TARGET or a module of it in Netron, in your browser, until Ctrl-C.
+
+    No weight is read, and nothing leaves this machine.
+    """
+    with ExitStack() as served:
+        with progress.shown(f"view {target}") as report:
+            address = served.enter_context(
+                api.view_graph(target, settings_from(options), module=module, port=port, progress=report)
+            )
+        click.echo(address)
+        sys.stdout.flush()
+        if not no_browser:
+            webbrowser.open(address)
+        with suppress(KeyboardInterrupt):
+            Event().wait()

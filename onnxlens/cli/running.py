@@ -9,6 +9,7 @@ import click
 
 from onnxlens import api
 from onnxlens.cli import progress
+from onnxlens.cli.options import with_browser
 from onnxlens.targets import Job
 
 NOT_ALL_DONE = 1
@@ -24,13 +25,17 @@ NOT_ALL_DONE = 1
               help="A checkpoint for all chosen graphs, or a folder of published checkpoints.")  # fmt: skip
 @click.option("--opset", type=int, default=18, show_default=True, help="ONNX opset to export, 18 to 25.")
 @click.option("--quick", is_flag=True, help="At 128 x 128 pixels instead of 512 x 512.")
-def run(out: Path, names: str | None, weights: str, opset: int, quick: bool) -> int:
+@click.option("--netron", is_flag=True, help="Draw each graph by Netron too; needs a Chromium.")
+@with_browser
+def run(
+    out: Path, names: str | None, weights: str, opset: int, quick: bool, netron: bool, browser: str | None
+) -> int:
     """Export, count, compare, time and draw every graph of the reference model."""
     from onnxlens.reports.run_files import summary_table
 
     chosen = () if names is None else tuple(name.strip() for name in names.split(","))
     with progress.watched() as watch:
-        summary = api.run_reference(Job(out, chosen, weights, quick, opset), watch)
+        summary = api.run_reference(Job(out, chosen, weights, quick, opset, netron, browser), watch)
     click.echo(summary_table(summary, "table"))
     click.echo(f"everything is linked from {out / 'index.md'}")
     for note in dict.fromkeys(graph.note for graph in summary.graphs if graph.note):

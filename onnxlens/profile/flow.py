@@ -2,145 +2,100 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
-from itertools import pairwise
+from collections import Counter
+from collections.abc import Sequence
 
-from onnxlens.profile.borders import described
-from onnxlens.profile.graph import Graph, GraphNode
+from onnxlens.errors import UsageError
+from onnxlens.profile.flow_boxes import Box, Scope, stretches
+from onnxlens.profile.flow_costs import Costs, module_costs, stretch_costs
+from onnxlens.profile.flow_ends import edges_between, ends_of, ends_of_module, shown_alone
+from onnxlens.profile.flow_folding import folded
+from onnxlens.profile.flow_structure import structure_of
+from onnxlens.profile.graph import Graph
 from onnxlens.profile.hierarchy import Hierarchy
-from onnxlens.profile.rules import is_view
-from onnxlens.specs.flow import FlowEdge, FlowGraph, FlowKind, FlowNode
-from onnxlens.specs.ledger import Ledger, NodeCost
-from onnxlens.specs.tensor import TensorSpec
+from onnxlens.specs.flow import FlowGraph, FlowKind, FlowNode
+from onnxlens.specs.ledger import Ledger, ModuleCost
 
 
-def build_flow(graph: Graph, ledger: Ledger, depth: int) -> FlowGraph:
-    """Boxes and tensors down to ``depth``.
+def build_flow(graph: Graph, ledger: Ledger, depth: int, module: str = "", fold: bool = False) -> FlowGraph:
+    """Boxes and tensors down to ``depth``, of the whole graph or of one module alone.
 
     A box is a stretch of the execution order that one owner has to itself: a module at ``depth`` (or above,
     where it contains none), or the operators that a containing module runs between its children. Stretches of
     an order that respects the data flow cannot form a cycle, and a module that runs twice has two boxes.
+
+    Args:
+        graph: whose modules are shown.
+        ledger: its costs.
+        depth: how many levels are opened, below ``module``.
+        module: the path of the one that is shown alone; the tensors that cross its border are then the ends.
+        fold: show equal blocks that follow each other as one.
+
+    Raises:
+        UsageError: there is no such module, or it runs nothing.
     """
     hierarchy = Hierarchy(graph)
-    boxes = list(_boxes(graph, ledger.nodes, hierarchy, depth))
-    params = {module.path: module.params for module in ledger.modules}
-    inputs = [_end("input", tensor) for tensor in graph.inputs]
-    outputs = [_end("output", tensor) for tensor in graph.outputs]
-    seen: set[str] = set()
-    nodes = []
-    for order, box in enumerate(boxes, start=1):
-        first_time = box.path not in seen
-        seen.add(box.path)
-        title = hierarchy.class_name(box.path) or box.path or graph.name
-        nodes.append(_flow_node(box, order, title, hierarchy, params.get(box.path, 0) if first_time else 0))
-    edges = tuple(dict.fromkeys(_edges(graph, boxes)))
-    return FlowGraph(graph.name, ledger.source, depth, (*inputs, *nodes, *outputs), edges)
-
-
-READABLE_BOXES = 40
-"""About as many boxes as a person can follow on one page."""
-
-
-def readable_depth(graph: Graph) -> int:
-    """The deepest depth at which the data flow has no more than ``READABLE_BOXES`` boxes; at least 1."""
-    hierarchy = Hierarchy(graph)
-    owners = [node.owner.path for node in graph.nodes if not node.offline]
-    deepest = max(hierarchy.depth(path) for path in hierarchy.paths)
-    for depth in range(deepest, 1, -1):
-        paths = [hierarchy.at_depth(owner, depth) for owner in owners]
-        if 1 + sum(before != after for before, after in pairwise(paths)) <= READABLE_BOXES:
-            return depth
-    return 1
-
-
-@dataclass(slots=True)
-class _Box:
-    """A stretch of nodes with one owner."""
-
-    path: str
-    kind: FlowKind
-    nodes: list[GraphNode] = field(default_factory=list)
-    costs: list[NodeCost] = field(default_factory=list)
-
-
-def _boxes(graph: Graph, costs: Sequence[NodeCost], hierarchy: Hierarchy, depth: int) -> Iterator[_Box]:
-    containers = _containers(hierarchy, depth)
-    box: _Box | None = None
-    for node, cost in zip(graph.nodes, costs, strict=True):
-        if node.offline:
-            continue
-        path = hierarchy.at_depth(node.owner.path, depth)
-        if box is None or box.path != path:
-            if box is not None:
-                yield box
-            box = _Box(path, "operators" if path in containers else "module")
-        box.nodes.append(node)
-        box.costs.append(cost)
-    if box is not None:
-        yield box
-
-
-def _containers(hierarchy: Hierarchy, depth: int) -> frozenset[str]:
-    """The modules that are opened at ``depth``: they contain others and stand above it."""
-    return frozenset(
-        outer
-        for path in hierarchy.paths
-        for outer in hierarchy.lineage(path)[:-1]
-        if hierarchy.depth(outer) < depth
+    scope = Scope(hierarchy, hierarchy.require(module, graph), depth)
+    boxes = list(stretches(graph, ledger.nodes, scope))
+    shown = [box for box in boxes if box.order]
+    if scope.module and not shown:
+        raise UsageError(f"{graph.name}: {module} runs nothing, so there is nothing to draw")
+    edges = list(dict.fromkeys(edges_between(graph, boxes)))
+    if scope.module:
+        edges = list(shown_alone(edges, boxes))
+    ends = ends_of_module(graph, scope, boxes, edges) if scope.module else ends_of(graph)
+    flow = FlowGraph(
+        graph=graph.name,
+        source=ledger.source,
+        depth=depth,
+        nodes=(*_of(ends, "input"), *_flow_nodes(shown, ledger, scope), *_of(ends, "output")),
+        edges=tuple(edges),
+        module=scope.module,
     )
+    return folded(flow, {box.id: structure_of(box) for box in shown}) if fold else flow
 
 
-def _flow_node(box: _Box, order: int, title: str, hierarchy: Hierarchy, params: int) -> FlowNode:
-    lineage = hierarchy.lineage(box.path)
-    parents = lineage if box.kind == "operators" else lineage[:-1]
-    return FlowNode(
-        id=f"n{order}",
-        kind=box.kind,
-        path=box.path,
-        title=_operators(box) if box.kind == "operators" else title,
-        parents=tuple((path, hierarchy.class_name(path)) for path in parents if path),
-        order=order,
-        macs=sum(cost.macs for cost in box.costs),
-        params=params if box.kind == "module" else sum(cost.params for cost in box.costs),
-    )
+def _of(ends: Sequence[FlowNode], kind: FlowKind) -> Sequence[FlowNode]:
+    return [end for end in ends if end.kind == kind]
 
 
-def _operators(box: _Box) -> str:
-    """The operator types of a box, views left out where there is anything else."""
-    types = [node.view.op_type for node in box.nodes if not is_view(node.view)]
-    return ", ".join(dict.fromkeys(types or [node.view.op_type for node in box.nodes]))
+def _flow_nodes(boxes: Sequence[Box], ledger: Ledger, scope: Scope) -> Sequence[FlowNode]:
+    modules = {module.path: module for module in ledger.modules}
+    times = Counter(box.path for box in boxes)
+    first = {box.path: box.order for box in reversed(boxes)}
+    return [
+        FlowNode(
+            id=box.id,
+            kind=box.kind,
+            path=box.path,
+            title=_title(box, ledger, scope),
+            parents=scope.parents(box),
+            order=box.order,
+            costs=_costs(
+                box,
+                modules[box.path] if box.kind == "module" else None,
+                first=first[box.path] == box.order,
+                whole=times[box.path] == 1,
+            ),
+        )
+        for box in boxes
+    ]
 
 
-def _edges(graph: Graph, boxes: Sequence[_Box]) -> Iterator[FlowEdge]:
-    maker: dict[str, tuple[str, TensorSpec]] = {
-        tensor.name: (_end_id("input", tensor), tensor) for tensor in graph.inputs
-    }
-    for order, box in enumerate(boxes, start=1):
-        target = f"n{order}"
-        for node in box.nodes:
-            yield from _incoming(node, target, maker)
-            for value in node.view.outputs:
-                if value is not None:
-                    maker[value.name] = (target, described(value))
-    for tensor in graph.outputs:
-        if tensor.name in maker:
-            yield FlowEdge(maker[tensor.name][0], _end_id("output", tensor), tensor)
+def _title(box: Box, ledger: Ledger, scope: Scope) -> str:
+    if box.kind == "operators":
+        return box.operators
+    return scope.hierarchy.class_name(box.path) or box.path or ledger.graph
 
 
-def _incoming(
-    node: GraphNode, target: str, maker: Mapping[str, tuple[str, TensorSpec]]
-) -> Iterator[FlowEdge]:
-    for value in node.reads:
-        if value.name in maker:
-            source, tensor = maker[value.name]
-            if source != target:
-                yield FlowEdge(source, target, tensor)
+def _costs(box: Box, module: ModuleCost | None, *, first: bool, whole: bool) -> Costs:
+    """The sums of a stretch; with what belongs to its module as a whole where it has no other stretch.
 
-
-def _end(kind: FlowKind, tensor: TensorSpec) -> FlowNode:
-    return FlowNode(id=_end_id(kind, tensor), kind=kind, path=tensor.name, title=tensor.name)
-
-
-def _end_id(kind: FlowKind, tensor: TensorSpec) -> str:
-    return f"{kind}/{tensor.name}"
+    A module's params stand at its first stretch alone.
+    """
+    costs = dict(stretch_costs(box.costs))
+    if module is None:
+        return {**costs, "params": sum(cost.params for cost in box.costs)}
+    if first:
+        costs["params"] = module.params
+    return {**costs, **module_costs(module)} if whole else costs

@@ -2,7 +2,13 @@
 
 from __future__ import annotations
 
+from difflib import get_close_matches
+
+from onnxlens.errors import UsageError
 from onnxlens.profile.graph import Graph
+
+NEAR = 3
+"""How many modules are named to somebody who asks for one that there is not."""
 
 
 class Hierarchy:
@@ -41,6 +47,23 @@ class Hierarchy:
     def depth(self, path: str) -> int:
         """0 for the model, 1 for a module that stands in it directly, and so on."""
         return len(self.lineage(path)) - 1
+
+    def require(self, path: str, graph: Graph) -> str:
+        """The module's path as the graph has it: "" for the graph's own name.
+
+        Raises:
+            UsageError: there is no such module.
+        """
+        if path in self._paths:
+            return path
+        if path == graph.name:
+            return ""
+        if graph.attribution == "none":
+            raise UsageError(f"{graph.path.name} names no modules, so there is no {path!r} to show alone")
+        named = sorted(self._paths - {""})
+        inside = [known for known in named if known.startswith(f"{path}.")]
+        near = inside[:NEAR] or get_close_matches(path, named, n=NEAR) or named[:NEAR]
+        raise UsageError(f"{graph.name} has no module {path!r}; there is {', '.join(near)}")
 
     def at_depth(self, path: str, depth: int) -> str:
         """The module itself, or the one that contains it at ``depth``."""

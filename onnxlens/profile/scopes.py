@@ -127,6 +127,21 @@ def _listed(text: str) -> list[str]:
     return listed if isinstance(listed, list) and all(isinstance(item, str) for item in listed) else []
 
 
+def has_scopes(node: NodeProto) -> bool:
+    """Whether the exporter's metadata says which module runs the node."""
+    return bool(_from_metadata(node))
+
+
+def write_scopes(node: NodeProto, levels: Sequence[tuple[str, str]]) -> None:
+    """Write the metadata that the exporter would have: paths and classes, the model first."""
+    kept = [entry for entry in node.metadata_props if entry.key not in (SCOPES_KEY, CLASSES_KEY)]
+    del node.metadata_props[:]
+    node.metadata_props.extend(kept)
+    call = (node.name or next(iter(node.output), ""), node.op_type)
+    for key, texts in zip((SCOPES_KEY, CLASSES_KEY), zip(*levels, call, strict=True), strict=True):
+        node.metadata_props.add(key=key, value=repr(list(texts)))
+
+
 def _from_name(name: str) -> Calls:
     """From ``/layer1/layer1.0/conv1/Conv``: an element repeats the path so far, or only extends it."""
     if not name.startswith("/"):

@@ -32,10 +32,16 @@ def profile_document(ledger: Ledger, flow: FlowGraph) -> Document:
         "modules": [to_plain(module) for module in ledger.modules],
         "ops": [to_plain(operator) for operator in ledger.operators],
         "nodes": [to_plain(node) for node in ledger.nodes],
-        "flow": to_plain(flow),
+        "flow": _flow(flow),
         "notes": list(ledger.notes),
         "conventions": dict(ledger.conventions),
     }
+
+
+def _flow(flow: FlowGraph) -> Document:
+    """Every box says its MACs and params beside its costs as well: readers of older documents look there."""
+    nodes = [{**to_plain(node), "macs": node.macs, "params": node.params} for node in flow.nodes]
+    return {**to_plain(flow), "nodes": nodes}
 
 
 def reconciliation_document(reconciliation: Reconciliation) -> Document:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Literal
 
 from onnxlens.errors import GraphError
@@ -21,6 +22,10 @@ class FlowNode:
         title: what a person calls it: the class, the operators' types, or the tensor's name.
         parents: the modules it stands in, outermost first, as (path, class name).
         order: its place in the order of execution, from 1; 0 for an end.
+        costs: every column of the ledger that is known for the box, by the column's name (``macs``,
+            ``moved_bytes``, ``latency_s``, ...); one that is not known is absent, never 0. Of a folded box
+            they are those of one block.
+        repeats: how many equal blocks the box stands for.
     """
 
     id: str
@@ -29,8 +34,43 @@ class FlowNode:
     title: str
     parents: tuple[tuple[str, str], ...] = ()
     order: int = 0
-    macs: int = 0
-    params: int = 0
+    costs: Mapping[str, int | float] = field(default_factory=dict, hash=False)
+    repeats: int = 1
+
+    def __post_init__(self) -> None:
+        """Refuse a box that stands for no block.
+
+        Raises:
+            GraphError: it repeats less than once.
+        """
+        if self.repeats < 1:
+            raise GraphError(f"box {self.id!r} stands for {self.repeats} blocks; at least 1")
+
+    @property
+    def macs(self) -> int:
+        """Multiply-accumulates of one block; 0 where none are known."""
+        return int(self.costs.get("macs", 0))
+
+    @property
+    def params(self) -> int:
+        """Elements of one block's parameters, shown where they are first used; 0 where none are known."""
+        return int(self.costs.get("params", 0))
+
+
+@dataclass(frozen=True, slots=True)
+class FlowRequest:
+    """Which part of a graph's data flow is asked for.
+
+    Attributes:
+        depth: how many levels to open, below ``module`` where one is named; None is the deepest that a
+            person can follow.
+        module: the path of the module to show alone; "" is the whole graph.
+        fold: show equal blocks that follow each other as one.
+    """
+
+    depth: int | None = None
+    module: str = ""
+    fold: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,13 +84,26 @@ class FlowEdge:
 
 @dataclass(frozen=True, slots=True)
 class FlowGraph:
-    """The modules of one graph down to ``depth``, in execution order, and the tensors between them."""
+    """The modules of one graph down to ``depth``, in execution order, and the tensors between them.
+
+    Attributes:
+        depth: how many levels are opened, below ``module`` where one is shown alone.
+        notes: what a reader of the picture must know, a line each: that it is collapsed, folded, split.
+        module: the path of the module that is shown alone; "" is the whole graph.
+        frames: how many equal blocks each folded frame stands for, by its path; the ``repeats`` of a box
+            in it count them in.
+        links: the files in which boxes are opened that are not open here, by their ids.
+    """
 
     graph: str
     source: str
     depth: int
     nodes: tuple[FlowNode, ...]
     edges: tuple[FlowEdge, ...]
+    notes: tuple[str, ...] = ()
+    module: str = ""
+    frames: Mapping[str, int] = field(default_factory=dict, hash=False)
+    links: Mapping[str, str] = field(default_factory=dict, hash=False)
 
     def __post_init__(self) -> None:
         """Refuse a repeated box and an edge that ends nowhere.
@@ -66,3 +119,11 @@ class FlowGraph:
                 raise GraphError(
                     f"flow of {self.graph!r}: edge {edge.source} -> {edge.target} ends at no box"
                 )
+
+
+@dataclass(frozen=True, slots=True)
+class FlowPage:
+    """A flow that fits on a page, and the modules that pages of their own open, by the ids of their boxes."""
+
+    flow: FlowGraph
+    opens: Mapping[str, str]

@@ -72,4 +72,8 @@ def profiled(
     events = json.loads(Path(session.end_profiling()).read_text())
     events = [event for event in events if event["cat"] == "Node"]
     optimised = onnx.load(saved, load_external_data=False)
+    for written in path.parent.glob(
+        f"{saved.name}*"
+    ):  # the weights again, beside it: gigabytes of a large graph
+        written.unlink()
     return Profiled(graph, optimised, origins_of(optimised, graph), events, match_events(optimised, events))

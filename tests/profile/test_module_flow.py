@@ -8,7 +8,9 @@ import pytest
 from onnxlens.profile.flow import build_flow
 from onnxlens.profile.graph import Graph
 from onnxlens.profile.ledger import build_ledger
+from onnxlens.profile.measured_ledger import with_measurements
 from onnxlens.specs.flow import FlowGraph
+from onnxlens.specs.measured import ModuleError, ModuleTiming
 from tests.profile.models import ledger_of, net_nodes, op, save, save_net, value, write_manifest
 
 
@@ -99,6 +101,57 @@ def test_a_module_with_weights_that_runs_twice_shows_its_params_once(tmp_path: P
     flow = flow_of(save_net(tmp_path, nodes), 2)
     stems = [node.params for node in flow.nodes if node.path == "stem"]
     assert stems == [112 + 16, 0]
+
+
+def test_a_box_carries_every_column_of_its_modules_row(net: Path) -> None:
+    graph, ledger = ledger_of(net)
+    timed = with_measurements(ledger, [ModuleTiming("body.0", 0.5)], [ModuleError("stem", 1e-6)])
+    boxes_of = {node.id: node for node in build_flow(graph, timed, 1).nodes}
+    row = next(module for module in timed.modules if module.path == "body.0")
+    assert boxes_of["n3"].costs == {
+        "macs": 4 * 64 * 4,  # 4 channels at 64 positions, each a sum over 4
+        "vector_ops": 4 * 64,  # the residual
+        "special_ops": 0,
+        "flops": 2 * 1024 + 256,
+        "params": 16,
+        "weight_read_bytes": 4 * 16,
+        "read_bytes": 3 * 1024,  # b for the convolution, b and c for the sum; a tensor has 4 * 64 floats
+        "write_bytes": 2 * 1024,
+        "moved_bytes": 64 + 5 * 1024,
+        "unknown_nodes": 0,
+        "arithmetic_intensity": 2304 / 5184,
+        "resident_weight_bytes": 64,
+        "live_bytes": row.live_bytes,
+        "latency_s": 0.5,
+        "achieved_macs_per_s": 1024 / 0.5,
+    }
+    assert boxes_of["n1"].costs["parity_error"] == 1e-6
+    assert "latency_s" not in boxes_of["n1"].costs
+    assert boxes_of["input/x"].costs == {}
+
+
+def test_what_belongs_to_a_module_as_a_whole_stands_at_none_of_its_stretches(net: Path) -> None:
+    graph, ledger = ledger_of(net)
+    timed = with_measurements(ledger, [ModuleTiming("relu", 0.5), ModuleTiming("", 2.0)])
+    _, relu, _, relu_again, loose, _ = (node for node in build_flow(graph, timed, 1).nodes if node.order)
+    assert {"latency_s", "live_bytes"}.isdisjoint(
+        relu.costs.keys() | relu_again.costs.keys() | loose.costs.keys()
+    )
+    assert "params" not in relu_again.costs  # they stand at the first
+    assert (relu.costs["params"], loose.costs["params"]) == (0, 0)  # counted, and none there
+    assert loose.costs["vector_ops"] == 4 * 64  # the pooling of the model itself, whose seconds are not its
+
+
+def test_what_cannot_be_counted_is_absent_from_a_box_and_not_0(tmp_path: Path) -> None:
+    nodes = [op("Foo", "x", "a", "stem", domain="com.vendor"), op("Relu", "a", "b", "stem")]
+    nodes += [op("Foo", "b", "y", "head", domain="com.vendor")]
+    tensors = [value(name, (2,)) for name in "xaby"]
+    path = save(tmp_path, nodes, tensors[:1], tensors[3:], between=tensors[1:3])
+    stem, head = (node for node in flow_of(path, 1).nodes if node.order)
+    assert (stem.costs["vector_ops"], stem.costs["unknown_nodes"]) == (2, 1)  # of the Relu at least
+    assert {"macs", "special_ops"}.isdisjoint(stem.costs)
+    assert {"macs", "vector_ops", "special_ops", "flops"}.isdisjoint(head.costs)
+    assert (head.costs["moved_bytes"], head.macs) == (2 * 8, 0)  # two float32 in, two out
 
 
 def test_an_edge_says_which_tensor_with_its_dtype_and_shape(net: Path) -> None:

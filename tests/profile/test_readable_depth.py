@@ -6,8 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from onnxlens.profile import flow
-from onnxlens.profile.flow import build_flow, readable_depth
+from onnxlens.profile import flow_pages
+from onnxlens.profile.flow import build_flow
+from onnxlens.profile.flow_pages import readable_depth
 from onnxlens.profile.graph import Graph
 from onnxlens.profile.ledger import build_ledger
 from onnxlens.profile.loading import load_graph
@@ -24,7 +25,7 @@ AT_DEPTH_2 = 7
 def test_the_deepest_depth_within_the_limit_is_taken(
     limit: int, depth: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(flow, "READABLE_BOXES", limit)
+    monkeypatch.setattr(flow_pages, "READABLE_BOXES", limit)
     assert readable_depth(load_graph(save_net(tmp_path))) == depth
 
 
@@ -45,5 +46,5 @@ def test_the_picture_at_that_depth_is_within_the_limit_and_one_deeper_is_not(
         return sum(node.order > 0 for node in build_flow(graph, ledger, depth).nodes)
 
     chosen = readable_depth(graph)
-    assert boxes(chosen) <= flow.READABLE_BOXES
-    assert chosen == deepest or boxes(chosen + 1) > flow.READABLE_BOXES
+    assert boxes(chosen) <= flow_pages.READABLE_BOXES
+    assert chosen == deepest or boxes(chosen + 1) > flow_pages.READABLE_BOXES

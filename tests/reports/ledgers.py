@@ -100,15 +100,20 @@ def known_ledger() -> Ledger:
 BLOCK = (("block", "Block"),)
 
 
+def costs(macs: int, params: int) -> dict[str, int | float]:
+    """Of a box."""
+    return {"macs": macs, "params": params}
+
+
 def flow() -> FlowGraph:
     """The ledger's modules: a block that is opened, with a branch around its convolution, and a head."""
     return FlowGraph(
         "net", "net.onnx", 2,
         (
             FlowNode("input/image", "input", "image", "image"),
-            FlowNode("n1", "module", "block.conv", "Conv2d", BLOCK, 1, 1_769_472, 448),
+            FlowNode("n1", "module", "block.conv", "Conv2d", BLOCK, 1, costs(1_769_472, 448)),
             FlowNode("n2", "operators", "block", "Exp, Add", BLOCK, 2),
-            FlowNode("n3", "module", "head", "Linear", (), 3, 655_360, 655_360),
+            FlowNode("n3", "module", "head", "Linear", (), 3, costs(655_360, 655_360)),
             FlowNode("output/logits", "output", "logits", "logits"),
         ),
         (

@@ -18,6 +18,8 @@ def test_the_profile_document_opens_with_its_schema_and_holds_every_part() -> No
     assert sizes == {"modules": 5, "ops": 5, "nodes": 5, "notes": 1}
     assert document["conventions"] == {"macs": "multiply-accumulates"}
     assert {name: len(document["flow"][name]) for name in ("nodes", "edges")} == {"nodes": 5, "edges": 6}
+    box = document["flow"]["nodes"][1]
+    assert (box["macs"], box["params"], box["costs"]) == (1_769_472, 448, {"macs": 1_769_472, "params": 448})
 
 
 def test_counts_in_the_document_are_exact_integers_after_a_trip_through_json() -> None:

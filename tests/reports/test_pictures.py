@@ -57,7 +57,7 @@ def test_boxes_say_their_place_class_name_and_costs() -> None:
 
 
 def test_the_model_as_one_box_has_no_empty_line() -> None:
-    whole = FlowGraph("net", "net.onnx", 0, (FlowNode("n1", "module", "", "Net", (), 1, 7),), ())
+    whole = FlowGraph("net", "net.onnx", 0, (FlowNode("n1", "module", "", "Net", (), 1, {"macs": 7}),), ())
     assert label_of(dot_source(whole), "n1") == "1  Net / 7 MACs (100.0 %)"
 
 
@@ -106,8 +106,8 @@ def test_a_frame_is_titled_by_class_and_by_its_name_in_the_frame_around_it() -> 
 )
 def test_fill_goes_by_the_share_of_all_macs(macs: int, step: int) -> None:
     nodes = (
-        FlowNode("n1", "module", "a", "A", (), 1, macs),
-        FlowNode("n2", "operators", "", "MatMul", (), 2, 1000 - macs),
+        FlowNode("n1", "module", "a", "A", (), 1, {"macs": macs}),
+        FlowNode("n2", "operators", "", "MatMul", (), 2, {"macs": 1000 - macs}),
     )
     source = dot_source(FlowGraph("net", "net.onnx", 1, nodes, ()))
     assert fill_of(source, "n1") == HEAT[step]
@@ -123,7 +123,7 @@ def strange() -> FlowGraph:
     tensor = TensorSpec(odd, "float32", ("<batch>", 3))
     nodes = (
         FlowNode(f"input/{odd}", "input", odd, odd),
-        FlowNode("n1", "module", f"m.{odd}", odd, (("m", odd),), 1, 5, 5),
+        FlowNode("n1", "module", f"m.{odd}", odd, (("m", odd),), 1, {"macs": 5, "params": 5}),
     )
     return FlowGraph(odd, odd, 1, nodes, (FlowEdge(f"input/{odd}", "n1", tensor),))
 

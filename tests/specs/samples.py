@@ -111,7 +111,16 @@ FLOW = FlowGraph(
     depth=1,
     nodes=(
         FlowNode("input/image", "input", "image", "image"),
-        FlowNode("n1", "module", "block.conv", "Conv2d", (("block", "Block"),), 1, 100, 108),
+        FlowNode(
+            "n1",
+            "module",
+            "block.conv",
+            "Conv2d",
+            (("block", "Block"),),
+            1,
+            {"macs": 100, "params": 108, "latency_s": 0.5},
+            3,
+        ),
     ),
     edges=(FlowEdge("input/image", "n1", IMAGE),),
 )

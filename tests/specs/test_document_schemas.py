@@ -125,6 +125,10 @@ MUTILATIONS: tuple[tuple[str, tuple[str | int, ...], Any], ...] = (
     ("profile", ("nodes", 0, "status"), "done"),
     ("profile", ("flow", "nodes", 0, "kind"), "box"),
     ("profile", ("flow", "edges", 0, "tensor"), "x"),
+    ("profile", ("flow", "nodes", 0, "repeats"), 0),
+    ("profile", ("flow", "nodes", 0, "costs"), {"macs": "many"}),
+    ("profile", ("flow", "notes"), "collapsed"),
+    ("profile", ("flow", "module"), 1),
     ("ledger", ("columns",), []),
     ("ledger", ("columns", 0), "colour"),
     ("ledger", ("rows", 0, "macs"), 0.5),
@@ -241,7 +245,6 @@ def test_a_graph_that_failed_or_differs_is_in_the_schema_and_must_say_why() -> N
         ("reconciliation", "peer", PeerCost),
         ("reconciliation", "operator", ReconciledOperator),
         ("profile", "flow", FlowGraph),
-        ("profile", "flow_node", FlowNode),
         ("profile", "flow_edge", FlowEdge),
         ("parity", "output", ParityResult),
         ("bench", "latency", LatencyResult),
@@ -265,6 +268,12 @@ def test_a_schema_names_the_fields_of_the_spec_it_describes(
     content = schema(kind)
     described = content if definition is None else content["$defs"][definition]
     assert set(described["properties"]) == {field.name for field in fields(spec)}
+    assert described["additionalProperties"] is False
+
+
+def test_a_boxs_schema_names_its_fields_and_the_two_costs_that_older_readers_look_for() -> None:
+    described = schema("profile")["$defs"]["flow_node"]
+    assert set(described["properties"]) == {field.name for field in fields(FlowNode)} | {"macs", "params"}
     assert described["additionalProperties"] is False
 
 

@@ -79,6 +79,7 @@ REFUSED: tuple[tuple[str, Callable[[], Any], type[Exception], str], ...] = (
         GraphError,
         "edge input/image -> n1 ends at no box",
     ),
+    ("no block", lambda: replace(samples.FLOW.nodes[1], repeats=0), GraphError, "'n1' stands for 0 blocks"),
     ("zero", lambda: replace(samples.PARITY_RESULT, tolerance=0.0), ParityError, "not a positive number"),
     ("nan", lambda: replace(samples.PARITY_RESULT, tolerance=float("nan")), ParityError, "nan of 'edges'"),
     ("no run", lambda: replace(samples.LATENCY, runs=0), UsageError, "over 0 runs"),

@@ -1,0 +1,228 @@
+"""Equal blocks that follow each other in a data flow, shown as one."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from itertools import groupby
+
+from onnxlens.profile.flow_blocks import Block, Wiring, joint_parents, merged_costs
+from onnxlens.specs.flow import FlowEdge, FlowGraph, FlowNode
+
+LONGEST_UNIT = 24
+"""So many boxes or frames are tried as one block."""
+NAMED = 3
+"""A frame around a block of several is named by so many of them."""
+
+
+def folded(flow: FlowGraph, structures: Mapping[str, Hashable]) -> FlowGraph:
+    """The flow with equal blocks that follow each other shown as one, with ``repeats``.
+
+    A block is a box, a frame, or several of them in a row. Blocks are equal when they run the same operators
+    on the same shapes at the same costs, their names differ in one number that rises evenly, and they are
+    wired alike: each reads the one before it in the same way, or none reads another. A frame that stands for
+    several is in ``frames``. Numbers are those of the unfolded flow; tensors that only go from one of the
+    blocks to the next are not shown, all others are.
+
+    Args:
+        flow: whose blocks are folded.
+        structures: of each box, by its id; equal where the same is computed.
+    """
+    folding = _Folding(flow, structures)
+    boxes = tuple(folding.level([node for node in flow.nodes if node.order], 0))
+    nodes = {node.id: node for node in (*flow.nodes, *boxes) if node.id not in folding.stands_for}
+    edges = []
+    for edge in flow.edges:
+        if folding.is_repeat(edge):
+            continue
+        source = nodes[folding.representative(edge.source)]
+        target = nodes[folding.representative(edge.target)]
+        if not (source.order and target.order) or source.order < target.order:
+            edges.append(replace(edge, source=source.id, target=target.id))
+    return replace(
+        flow,
+        nodes=tuple(nodes.values()),
+        edges=tuple(dict.fromkeys(edges)),
+        frames=folding.frames,
+        notes=(*flow.notes, *folding.notes()),
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class _Found:
+    """``times`` blocks of ``length`` items from ``start`` on."""
+
+    start: int
+    length: int
+    times: int
+
+    @property
+    def covered(self) -> int:
+        return self.length * self.times
+
+
+class _Folding:
+    """Goes through the frames from the outside in, and remembers what was folded."""
+
+    def __init__(self, flow: FlowGraph, structures: Mapping[str, Hashable]) -> None:
+        self._structures = structures
+        self._wiring = Wiring(flow)
+        self.stands_for: dict[str, str] = {}
+        self._fold_of: dict[str, int] = {}
+        self._folds = 0
+        self.frames: dict[str, int] = {}
+        self._side_by_side: list[str] = []
+
+    def representative(self, box: str) -> str:
+        """The id of the box that is shown for it."""
+        while box in self.stands_for:
+            box = self.stands_for[box]
+        return box
+
+    def is_repeat(self, edge: FlowEdge) -> bool:
+        """Whether both ends are in blocks of one fold that are not shown."""
+        fold = self._fold_of.get(edge.source)
+        return fold is not None and fold == self._fold_of.get(edge.target)
+
+    def notes(self) -> tuple[str, ...]:
+        """What a reader must know."""
+        if not self.stands_for:
+            return ("nothing is folded: no equal blocks follow each other",)
+        parallel = f"; side by side are {', '.join(self._side_by_side)}" if self._side_by_side else ""
+        return (f"xN stands for N equal blocks, one after the other{parallel}",)
+
+    def level(self, boxes: Sequence[FlowNode], depth: int) -> Iterator[FlowNode]:
+        """The boxes that have the same ``depth`` outermost frames, folded."""
+        items = _items(boxes, depth)
+        signatures = [self._signature(item, depth) for item in items]
+        place = 0
+        while place < len(items):
+            found = self._repeat(items, signatures, place, depth)
+            if found is None:
+                yield from self._inside(items[place], depth)
+                place += 1
+                continue
+            for item in items[place : found.start]:
+                yield from self._inside(item, depth)
+            yield from self._inside(self._fold(items, found, depth), depth)
+            place = found.start + found.covered
+
+    def _inside(self, item: Block, depth: int) -> Iterator[FlowNode]:
+        if len(item[0].parents) > depth:
+            yield from self.level(item, depth + 1)
+        else:
+            yield from item
+
+    def _signature(self, item: Block, depth: int) -> Hashable:
+        return tuple(
+            (
+                box.kind,
+                box.title,
+                tuple(class_name for _, class_name in box.parents[depth:]),
+                self._structures[box.id],
+                box.macs,
+                box.params,
+            )
+            for box in item
+        )
+
+    def _repeat(
+        self, items: Sequence[Block], signatures: Sequence[Hashable], place: int, depth: int
+    ) -> _Found | None:
+        """The block from ``place`` on whose repeats cover most; turned to begin with matrix work."""
+        longest = min(LONGEST_UNIT, (len(items) - place) // 2)
+        tried = (self._times(items, signatures, _Found(place, length, 0)) for length in range(1, longest + 1))
+        best = max(filter(None, tried), key=lambda found: (found.covered, -found.length), default=None)
+        if best is None or best.length == 1 or _macs(items[place]):
+            return best
+        for start in range(place + 1, min(place + best.length, len(items) - best.length)):
+            turned = self._times(items, signatures, replace(best, start=start))
+            if turned and turned.covered >= best.covered and _macs(items[start]):
+                return turned
+        return best
+
+    def _times(self, items: Sequence[Block], signatures: Sequence[Hashable], unit: _Found) -> _Found | None:
+        """How often the unit follows itself; None for once."""
+        start, length = unit.start, unit.length
+        pattern = signatures[start : start + length]
+        times = 1
+        while signatures[start + times * length : start + (times + 1) * length] == pattern:
+            times += 1
+        while times > 1:
+            blocks = _blocks(items, replace(unit, times=times))
+            if joint_parents(blocks) is not None and self._wiring.alike(blocks):
+                return replace(unit, times=times)
+            times -= 1
+        return None
+
+    def _fold(self, items: Sequence[Block], found: _Found, depth: int) -> Block:
+        """The one block that stands for all, in its frame."""
+        blocks = _blocks(items, found)
+        joint = joint_parents(blocks)
+        assert joint is not None  # it was asked for before
+        shown = []
+        self._folds += 1
+        for (path, parents), boxes in zip(joint, zip(*blocks, strict=True), strict=True):
+            self.stands_for.update((box.id, boxes[0].id) for box in boxes[1:])
+            self._fold_of.update((box.id, self._folds) for box in boxes[1:])
+            shown.append(
+                replace(
+                    boxes[0],
+                    path=path,
+                    parents=parents,
+                    costs=merged_costs([box.costs for box in boxes]),
+                    repeats=found.times * boxes[0].repeats,
+                )
+            )
+        if found.length > 1:
+            sizes = [len(item) for item in items[found.start : found.start + found.length]]
+            shown = self._framed(shown, sizes, depth)
+        name = shown[0].path
+        if len(shown[0].parents) > depth:
+            name = shown[0].parents[depth][0]
+            self.frames[name] = found.times
+        if not self._wiring.chained(blocks):
+            self._side_by_side.append(name)
+        return shown
+
+    def _framed(self, boxes: Sequence[FlowNode], sizes: Sequence[int], depth: int) -> list[FlowNode]:
+        """The boxes of several items in a frame of their own, called by them."""
+        firsts = [boxes[sum(sizes[:item])] for item in range(len(sizes))]
+        names = [_name(box, depth) for box in firsts]
+        around = boxes[0].parents[:depth]
+        within = around[-1][0] + "." if around else ""
+        listed = [name.removeprefix(within) for name in dict.fromkeys(names)]
+        more = f" + {len(listed) - NAMED} more" if len(listed) > NAMED else ""
+        path = f"{within}{' + '.join(listed[:NAMED])}{more}"
+        if path in self.frames:
+            path = f"{path} ({boxes[0].order})"
+        frame_of = (path, "repeated")
+        return [replace(box, parents=(*around, frame_of, *box.parents[depth:])) for box in boxes]
+
+
+def _items(boxes: Sequence[FlowNode], depth: int) -> Sequence[Block]:
+    """The boxes that stand at ``depth``, and the frames there, each a run of boxes."""
+
+    def key(box: FlowNode) -> Hashable:
+        return box.parents[depth] if len(box.parents) > depth else box.id
+
+    return [list(run) for _, run in groupby(boxes, key)]
+
+
+def _blocks(items: Sequence[Block], found: _Found) -> Sequence[Block]:
+    """The boxes of each block."""
+    return [
+        [box for item in items[start : start + found.length] for box in item]
+        for start in range(found.start, found.start + found.covered, found.length)
+    ]
+
+
+def _macs(item: Block) -> int:
+    return sum(box.macs for box in item)
+
+
+def _name(box: FlowNode, depth: int) -> str:
+    """What an item is called by, after its first box."""
+    if len(box.parents) > depth:
+        return box.parents[depth][0]
+    return box.title if box.kind == "operators" else box.path

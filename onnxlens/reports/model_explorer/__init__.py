@@ -1,0 +1,1 @@
+"""Graphs and figures in the JSON that Google's Model Explorer opens."""

@@ -1,0 +1,1 @@
+"""Netron's page, served to this machine alone, and pictures taken of it."""
