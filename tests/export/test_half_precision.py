@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -15,7 +16,8 @@ from onnx import TensorProto, numpy_helper
 from safetensors.torch import save_file
 
 from onnxlens import api
-from onnxlens.errors import ExportError, GraphError, UsageError
+from onnxlens.cli.main import run
+from onnxlens.errors import ExportError, UsageError
 from onnxlens.profile import matrix_product
 from onnxlens.reference_model import catalog
 from onnxlens.specs.bench import BenchRequest
@@ -125,11 +127,18 @@ def test_against_itself_unoptimised_the_tolerance_is_the_types_too(half_unet: Pa
     assert report.passed and {result.tolerance for result in report.outputs} == {1e-2}
 
 
-def test_what_the_provider_has_no_kernel_for_is_an_error() -> None:
-    with pytest.raises(
-        GraphError, match="ONNX Runtime refuses it: .*bfloat16|NOT_IMPLEMENTED|Could not find"
-    ):
-        api.check_graph(tiny.TARGET, SETTINGS["bfloat16"])
+@pytest.mark.parametrize("verb", ["check", "bench"])
+def test_what_the_provider_has_no_kernel_for_is_one_line(
+    capsys: pytest.CaptureFixture[str], verb: str
+) -> None:
+    code = run([verb, tiny.TARGET, "--dtype", "bfloat16", "--opset", "22"])
+    printed = capsys.readouterr()
+    assert (code, printed.out) == (2, "")
+    assert re.fullmatch(
+        r"onnxlens: \S+/tiny.onnx: ONNX Runtime's provider 'cpu' has no kernel for Conv\(22\) in bfloat16 "
+        r"\(node 'node_conv2d'\); export with another --dtype, or take another --provider\n",
+        printed.err,
+    )
 
 
 def test_layers_are_compared_in_float32_alone(half_unet: Path) -> None:
