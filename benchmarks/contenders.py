@@ -1,8 +1,9 @@
-"""What is compared: onnxlens, onnx-tool, and the least that any reader of ONNX files in Python has to do."""
+"""What is compared: onnxlens, its peers, and the least that any reader of ONNX files in Python has to do."""
 
 from __future__ import annotations
 
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 from measuring import Contender
@@ -27,6 +28,14 @@ model.graph.shape_infer(None)
 model.graph.profile()
 """
 
+_PEERS_EXTRACTION = """
+import sys
+from onnx.utils import extract_model
+path, out, inputs, outputs, checked = sys.argv[1:]
+checked = checked == "True"
+extract_model(path, out, inputs.split(), outputs.split(), check_model=checked, infer_shapes=checked)
+"""
+
 
 def floor(path: Path) -> Contender:
     """The least that a reader does."""
@@ -46,6 +55,22 @@ def document(path: Path) -> Contender:
 def peer(path: Path, limit_s: float, once: bool = False) -> Contender:
     """onnx-tool, which warns on import."""
     return Contender(PEER, [sys.executable, "-W", "ignore", "-c", _PEER, str(path)], limit_s, once)
+
+
+def extraction(path: Path, module: str, out: Path, what: str = "") -> Contender:
+    """One module of a file, as a file of its own."""
+    command = [*_onnxlens("extract"), str(path), "--module", module, "--out", str(out)]
+    return Contender(f"onnxlens extract{what}", command)
+
+
+def peers_extraction(
+    path: Path, out: Path, inputs: Sequence[str], outputs: Sequence[str], quick: bool
+) -> Contender:
+    """The same by onnx, from tensors to tensors; quick without its check and its shape inference."""
+    title = f"onnx.utils.extract_model{', nothing checked' if quick else ''}"
+    names = (" ".join(inputs), " ".join(outputs))
+    command = [sys.executable, "-c", _PEERS_EXTRACTION, str(path), str(out), *names, str(not quick)]
+    return Contender(title, command)
 
 
 def help_page() -> Contender:

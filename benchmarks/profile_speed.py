@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import argparse
-import os
 import subprocess
 import sys
 from collections.abc import Mapping
-from importlib.metadata import version
 from itertools import product
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -16,9 +14,9 @@ from contenders import document, floor, help_page, peer, table
 from files import CHAIN_SIZES, RESNET, UNET, chain_name
 from goals import HELP, Results, goals
 from measuring import Contender, Result, measure
-from page import page
+from page import page, put
+from surroundings import conditions, environment
 
-ROOT = Path(__file__).resolve().parent.parent
 PACKAGES = ("onnxlens", "onnx", "onnx-ir", "onnx-tool")
 
 
@@ -27,20 +25,20 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--runs", type=int, default=5, help="measured runs of each contender [5]")
     parser.add_argument("--limit", type=float, default=300, help="seconds that onnx-tool may take [300]")
-    parser.add_argument("--out", type=Path, help="write the page there instead of printing it")
+    parser.add_argument("--out", type=Path, help="put it into this page instead of printing it")
     parser.add_argument(
         "--files", type=Path, help="keep the files in this folder, and use those that are there"
     )
     chosen = parser.parse_args()
-    conditions = _conditions()  # before, for the load is that of others
+    named = conditions(PACKAGES)  # before, for the load is that of others
     with TemporaryDirectory(prefix="onnxlens-") as temporary:
         folder = chosen.files or Path(temporary)
         _make_files(folder)
         results = _measured(folder, chosen.runs, chosen.limit)
     reached = list(goals(results))
-    text = page(results, reached, conditions, chosen.runs)
+    text = page(results, reached, named, chosen.runs)
     if chosen.out:
-        chosen.out.write_text(text, encoding="utf-8")
+        put(chosen.out, text)
     else:
         print(text)
     return 0 if all(goal.reached for goal in reached) else 1
@@ -63,7 +61,7 @@ def _measured(folder: Path, runs: int, limit_s: float) -> Results:
 
 def _run(title: str, contenders: list[Contender], runs: int) -> Mapping[str, Result]:
     print(title, file=sys.stderr)
-    return {result.title: result for result in measure(contenders, runs, _environment())}
+    return {result.title: result for result in measure(contenders, runs, environment())}
 
 
 def _make_files(folder: Path) -> None:
@@ -73,20 +71,7 @@ def _make_files(folder: Path) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         print("making the files", file=sys.stderr)
         command = [sys.executable, str(Path(__file__).with_name("files.py")), str(folder)]
-        subprocess.run(command, env=_environment(), check=True)
-
-
-def _environment() -> dict[str, str]:
-    """This working copy's onnxlens, whatever is installed."""
-    return {**os.environ, "PYTHONPATH": str(ROOT)}
-
-
-def _conditions() -> Mapping[str, str]:
-    sys.path.insert(0, str(ROOT))
-    from onnxlens.profile.machine import machine
-
-    named = {key: value for key, value in machine().items() if key not in ("torch", "onnxruntime")}
-    return {**named, **{package: version(package) for package in PACKAGES}}
+        subprocess.run(command, env=environment(), check=True)
 
 
 if __name__ == "__main__":

@@ -25,8 +25,6 @@ from onnxlens.targets import resolve_again
 if TYPE_CHECKING:
     from torch import nn
 
-    from onnxlens.specs.graph import GraphSpec
-
 TOLERANCES: Mapping[str, float] = MappingProxyType({"midas-dpt-hybrid": 1e-4})
 """Graphs whose float32 result is uncertain by more than ``DEFAULT_TOLERANCE``, by name.
 
@@ -41,10 +39,10 @@ measured. Each is 20 to 30 times the type's unit round-off, which is 4.9e-4 and 
 
 
 def tolerance_of(graph: str, dtype: str | None = None) -> float:
-    """The largest relative L2 error that passes for a graph unless another is asked for."""
+    """The largest relative L2 error that passes for a graph, or a module of it (``graph/path``)."""
     if dtype is not None and dtype in HALF_TOLERANCES:
         return HALF_TOLERANCES[dtype]
-    return TOLERANCES.get(graph, DEFAULT_TOLERANCE)
+    return TOLERANCES.get(graph.partition("/")[0], DEFAULT_TOLERANCE)
 
 
 def against_pytorch(path: Path, provider: str, tolerance: float | None, progress: Progress) -> ParityReport:
@@ -81,23 +79,31 @@ def pytorch_outputs(exported: ExportedGraph, inputs: Mapping[str, np.ndarray]) -
     names = [tensor.name for tensor in exported.manifest.outputs]
     if exported.manifest.dtype not in HALVES:
         return run_module(rebuilt(exported), inputs, names)
-    weights = _Widened(exported)
-    module = filled(_spec_of(exported, "float32").build(device="meta"), weights)
+    module = rebuilt(exported, _Widened, "float32")
     return run_module(module, {name: _widened(value) for name, value in inputs.items()}, names)
 
 
-def rebuilt(exported: ExportedGraph) -> nn.Module:
-    """The module of an export, built again in its element type, with the weights in the file.
+def rebuilt(
+    exported: ExportedGraph,
+    weights: type[ExportedWeights] = ExportedWeights,
+    dtype: str | None = None,
+) -> nn.Module:
+    """The module of an export, built again, with the weights in the file; of a cut-out that module alone.
+
+    Args:
+        exported: the export.
+        weights: how the file's weights are read.
+        dtype: the element type that ``weights`` gives; None for the file's own.
 
     Raises:
         CheckpointError: the weights are not there.
+        GraphError: it is a cut-out, and PyTorch's call of the module cannot be set beside it.
     """
-    weights = ExportedWeights(exported)
-    return filled(_spec_of(exported, exported.manifest.dtype).build(device="meta"), weights)
+    from onnxlens.profile.cut_network import network_of
 
-
-def _spec_of(exported: ExportedGraph, dtype: str | None) -> GraphSpec:
-    return resolve_again(exported.manifest.origin, exported.manifest.settings, dtype)
+    manifest = exported.manifest
+    spec = resolve_again(manifest.origin, manifest.settings, dtype or manifest.dtype)
+    return filled(network_of(spec, manifest), weights(exported))
 
 
 class _Widened(ExportedWeights):

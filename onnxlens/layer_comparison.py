@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
 
-from onnxlens.comparison import tolerance_of
+from onnxlens.comparison import rebuilt, tolerance_of
 from onnxlens.errors import GraphError, UsageError
 from onnxlens.export.exported import MappedWeights, open_export
 from onnxlens.profile.borders import described
@@ -25,15 +24,11 @@ from onnxlens.profile.layers.rows import LayerRows
 from onnxlens.profile.loading import load_graph
 from onnxlens.profile.loading.model_file import read_model
 from onnxlens.profile.session import SessionRequest, open_session, run
-from onnxlens.reference_model.weights.state import filled
 from onnxlens.specs.layers import LayerParity, LayerReport
 from onnxlens.specs.manifest import ExportedGraph
 from onnxlens.specs.progress import Progress
 from onnxlens.specs.tensor import HALVES, TensorSpec
-from onnxlens.targets import LayerRequest, resolve_again
-
-if TYPE_CHECKING:
-    from torch import nn
+from onnxlens.targets import LayerRequest
 
 
 def layers_against_pytorch(path: Path, request: LayerRequest, progress: Progress) -> LayerReport:
@@ -89,7 +84,7 @@ class _Comparison:
         self._samples = [
             sample_inputs(manifest.inputs, manifest.input_ranges, draw) for draw in range(request.samples)
         ]
-        self._module = _module_of(exported)
+        self._module = rebuilt(exported, MappedWeights)
         hierarchy = Hierarchy(graph)
         progress("observing PyTorch", 0, 0)
         observed = observe(self._module, self._samples[0], hierarchy.paths)
@@ -141,12 +136,6 @@ class _Comparison:
         values = {**self._samples[0], **self._captured(parts, self._samples[0])}
         model = self._cutter.side_by_side(parts, self._matching.places, prefix="")
         write_reproduction(Reproduction(layer, model, values, self._graph.path.parent), folder)
-
-
-def _module_of(exported: ExportedGraph) -> nn.Module:
-    """The module of an export, built again, with the weights in the file."""
-    spec = resolve_again(exported.manifest.origin, exported.manifest.settings, exported.manifest.dtype)
-    return filled(spec.build(device="meta"), MappedWeights(exported))
 
 
 def _types(graph: Graph) -> Mapping[str, TensorSpec]:

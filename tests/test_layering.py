@@ -26,13 +26,15 @@ MAY_IMPORT: Mapping[str, frozenset[str]] = {
     "measurements": SHARED,
     "benching": SHARED | FOLDERS | {"comparison"},
     "layer_comparison": SHARED | FOLDERS | {"targets", "comparison"},
+    "pytorch_side": SHARED | FOLDERS | {"targets"},
+    "extraction": SHARED | FOLDERS | {"targets", "comparison", "pytorch_side"},
     "network_runs": SHARED | FOLDERS | {"targets"},
     "annotation": SHARED | FOLDERS | {"targets"},
     "main_job": SHARED | FOLDERS | {"staging", "targets", "comparison"},
     "api": SHARED
     | FOLDERS
     | {"staging", "targets", "comparison", "layer_comparison", "measurements", "network_runs", "annotation"}
-    | {"main_job", "benching", "api"},
+    | {"main_job", "benching", "extraction", "api"},
     # It is made by the API, and called by scripts/ alone.
     "reference_report": SHARED | FOLDERS | {"api", "targets"},
     # The command line prints what reports make of results; all else goes through the API.

@@ -5,6 +5,7 @@ A ``target`` is the name of a graph of the catalog, ``package.module:factory`` f
 """
 
 from onnxlens.api.counting import flow_of, ledger_of, profile_graph, profile_with_flow, reconcile_graph
+from onnxlens.api.cutting import extract_module
 from onnxlens.api.drawing import render_graph, render_pages, write_trace
 from onnxlens.api.exploring import explore_graph
 from onnxlens.api.exporting import export_graph, list_graphs
@@ -28,6 +29,7 @@ __all__ = [
     "check_layers",
     "explore_graph",
     "export_graph",
+    "extract_module",
     "flow_of",
     "ledger_of",
     "list_graphs",

@@ -11,6 +11,7 @@ import click
 from onnxlens.cli.analysis import check, profile
 from onnxlens.cli.annotating import annotate
 from onnxlens.cli.benching import bench
+from onnxlens.cli.cutting import extract
 from onnxlens.cli.exporting import export, graphs
 from onnxlens.cli.ledger import ledger
 from onnxlens.cli.pictures import render, view
@@ -35,7 +36,9 @@ def cli() -> None:
     """
 
 
-for verb in (run_verb, graphs, export, profile, ledger, reconcile, check, bench, render, view, annotate):
+for verb in (
+    run_verb, graphs, export, extract, profile, ledger, reconcile, check, bench, render, view, annotate,
+):  # fmt: skip
     cli.add_command(verb)
 
 

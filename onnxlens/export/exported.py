@@ -34,7 +34,7 @@ def open_export(onnx_path: Path) -> ExportedGraph:
 
 
 class ExportedWeights:
-    """A weight source over the data file of an export: what the graph runs with is what PyTorch is given."""
+    """A weight source over the files of an export: what the graph runs with is what PyTorch is given."""
 
     has_values = True
 
@@ -48,13 +48,14 @@ class ExportedWeights:
             raise CheckpointError(
                 f"{exported.onnx_path}: exported with --weights none, so it cannot run; export with weights"
             )
-        if not exported.data_path.is_file():
-            raise CheckpointError(
-                f"{exported.data_path}: no such file; it holds the weights of {exported.onnx_path.name}"
-            )
         self.label = exported.manifest.weights
         self._data_path = exported.data_path
         self._initializers = ir.load(exported.onnx_path).graph.initializers
+        apart = any(isinstance(value.const_value, ir.ExternalTensor) for value in self._initializers.values())
+        if apart and not exported.data_path.is_file():
+            raise CheckpointError(
+                f"{exported.data_path}: no such file; it holds the weights of {exported.onnx_path.name}"
+            )
         self._unused = {
             tensor.name: tensor
             for tensor in exported.manifest.tensors

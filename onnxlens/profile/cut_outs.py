@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from difflib import get_close_matches
 
 import onnx
@@ -61,16 +61,27 @@ def cut_module(graph: Graph, path: str, only: Collection[GraphNode] | None = Non
     return _Cut(graph, chosen).cut_out(nodes_of(graph, chosen) if only is None else only)
 
 
+def arranged(cut: CutOut, inputs: Mapping[str, int], outputs: Mapping[str, int]) -> CutOut:
+    """With inputs and outputs by the places given; those without one come last, as they were."""
+    last = len(cut.inputs) + len(cut.outputs) + max((*inputs.values(), *outputs.values()), default=0)
+    handed = sorted(cut.inputs, key=lambda tensor: inputs.get(tensor.name, last))
+    returned = sorted(cut.outputs, key=lambda tensor: outputs.get(tensor.name, last))
+    for declared, tensors in ((cut.model.graph.input, handed), (cut.model.graph.output, returned)):
+        by_name = {value.name: value.SerializeToString() for value in declared}
+        del declared[:]
+        for tensor in tensors:
+            declared.add().ParseFromString(by_name[tensor.name])
+    return replace(cut, inputs=tuple(handed), outputs=tuple(returned))
+
+
 def require_module(graph: Graph, path: str) -> str:
     """The path as the file has it: "" for the graph's own name.
 
     Raises:
         UsageError: no module has it, or the file names no modules.
     """
-    known = set(Hierarchy(graph).paths)
-    if graph.manifest is not None:
-        known |= set(graph.manifest.modules)
-    if path in known:
+    known = {*Hierarchy(graph).paths, *(graph.manifest.modules if graph.manifest else ())}
+    if path in known or any(other.startswith(f"{path}.") for other in known):
         return path
     if path == graph.name:
         return ""
@@ -78,6 +89,13 @@ def require_module(graph: Graph, path: str) -> str:
         raise UsageError(f"{graph.path.name} names no modules, so none of them can be cut out")
     near = get_close_matches(path, sorted(known - {""}), n=3) or sorted(known - {""})[:3]
     raise UsageError(f"{graph.name} has no module {path!r}; there is {', '.join(near)}")
+
+
+def name_of(graph: Graph, path: str) -> str:
+    """``graph/path``, also where the graph is itself a cut-out."""
+    cut = graph.manifest.cut if graph.manifest else None
+    whole = graph.name.removesuffix(f"/{cut.module}") if cut and path else graph.name
+    return f"{whole}/{path}" if path else whole
 
 
 def nodes_of(graph: Graph, path: str) -> Sequence[GraphNode]:
@@ -193,7 +211,7 @@ class _Cut:
             places, [self._typed(name) for name in inputs], [self._typed(name) for name in outputs]
         )
         source, graph = self._parts.model, model.graph
-        graph.name = f"{self._graph.name}/{self._path}" if self._path else self._graph.name
+        graph.name = name_of(self._graph, self._path)
         borders = {value.name for value in (*graph.input, *graph.output)}
         between = {name for node in graph.node for name in node.output} - borders
         graph.value_info.extend(value for value in source.graph.value_info if value.name in between)

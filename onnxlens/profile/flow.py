@@ -73,7 +73,7 @@ def _flow_nodes(boxes: Sequence[Box], ledger: Ledger, scope: Scope) -> Sequence[
             order=box.order,
             costs=_costs(
                 box,
-                modules[box.path] if box.kind == "module" else None,
+                modules.get(box.path) if box.kind == "module" else None,
                 first=first[box.path] == box.order,
                 whole=times[box.path] == 1,
             ),
@@ -83,7 +83,7 @@ def _flow_nodes(boxes: Sequence[Box], ledger: Ledger, scope: Scope) -> Sequence[
 
 
 def _title(box: Box, ledger: Ledger, scope: Scope) -> str:
-    if box.kind == "operators":
+    if box.kind == "operators" or (ledger.attribution == "none" and box.path):
         return box.operators
     return scope.hierarchy.class_name(box.path) or box.path or ledger.graph
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections import Counter, defaultdict
 from collections.abc import Hashable, Mapping, Sequence
 from statistics import fmean
@@ -20,6 +21,11 @@ MEANS = frozenset({"latency_s", "bound_s"})
 LARGEST = frozenset({"live_bytes", "parity_error", "resident_weight_bytes"})
 """Of these the largest."""
 
+_Place = tuple[int, int]
+"""The number of a block, and of a box in it."""
+_Wires = tuple[frozenset[Hashable], frozenset[Hashable] | None, Counter[Hashable]]
+"""Links inside a block, links from the block before (None: a forbidden one), and shapes read from outside."""
+
 
 def joint_parents(blocks: Sequence[Block]) -> Sequence[tuple[str, Parents]] | None:
     """One path and frames for the boxes in the same place of every block; None where their names differ."""
@@ -36,6 +42,12 @@ def joint_parents(blocks: Sequence[Block]) -> Sequence[tuple[str, Parents]] | No
             return None
         joint.append((path, tuple(parents)))
     return joint
+
+
+def jointly_named(blocks: Sequence[Block]) -> int:
+    """How many of the blocks, from the first on, have joint names; what holds for some holds for fewer."""
+    counts = range(2, len(blocks) + 1)
+    return 1 + bisect_left(counts, True, key=lambda count: joint_parents(blocks[:count]) is None)
 
 
 def merged_costs(costs: Sequence[Costs]) -> Costs:
@@ -66,42 +78,44 @@ class Wiring:
         for edge in flow.edges:
             self._incoming[edge.target].append(edge)
 
-    def alike(self, blocks: Sequence[Block]) -> bool:
-        """Whether the blocks are wired alike inside, to the one before, and in the shapes they read.
+    def alike(self, blocks: Sequence[Block]) -> int:
+        """How many of the blocks, from the first on, are wired alike.
 
+        That is inside, to the one before, and in the shapes they read.
         A tensor of the block before is read in the same place or further up: a link that runs ahead could not
         be told from one inside a block. What goes out of a block may differ.
         """
-        wires = [self._wires(blocks, index) for index in range(len(blocks))]
-        inside, before, shapes = zip(*wires, strict=True)
-        if None in before or any(set(links) != set(inside[0]) for links in inside):
-            return False
-        return all(links == before[1] for links in before[1:]) and all(read == shapes[0] for read in shapes)
+        places: dict[str, _Place] = {}
+        wires: list[_Wires] = []
+        for number, block in enumerate(blocks):
+            places.update({box.id: (number, place) for place, box in enumerate(block)})
+            wires.append(self._wires(block, number, places))
+            inside, before, shapes = wires[-1]
+            if (inside, shapes) != (wires[0][0], wires[0][2]):
+                return number
+            if before is None or before != wires[min(number, 1)][1]:
+                return number
+        return len(blocks)
 
     def chained(self, blocks: Sequence[Block]) -> bool:
         """Whether the second block reads the first."""
-        return bool(self._wires(blocks, 1)[1])
+        first = {box.id for box in blocks[0]}
+        return any(edge.source in first for box in blocks[1] for edge in self._incoming[box.id])
 
-    def _wires(
-        self, blocks: Sequence[Block], index: int
-    ) -> tuple[frozenset[Hashable], frozenset[Hashable] | None, Counter[Hashable]]:
-        """Links inside the block, links from the block before (None: a forbidden one), and shapes read."""
-        places = {
-            box.id: (number, place) for number, block in enumerate(blocks) for place, box in enumerate(block)
-        }
+    def _wires(self, block: Block, number: int, places: Mapping[str, _Place]) -> _Wires:
         inside: set[Hashable] = set()
         before: set[Hashable] = set()
         shapes: Counter[Hashable] = Counter()
-        for place, box in enumerate(blocks[index]):
+        for place, box in enumerate(block):
             for edge in self._incoming[box.id]:
                 tensor = (edge.tensor.dtype, edge.tensor.shape)
-                number, source = places.get(edge.source, (-1, -1))
-                if number == index:
+                maker, source = places.get(edge.source, (-1, -1))
+                if maker == number:
                     inside.add((source, place, tensor))
                     continue
                 shapes[place, tensor] += 1
-                if number >= 0:
-                    if number != index - 1 or source < place:
+                if maker >= 0:
+                    if maker != number - 1 or source < place:
                         return frozenset(), None, shapes
                     before.add((source, place, tensor))
         return frozenset(inside), frozenset(before), shapes

@@ -6,7 +6,7 @@ from collections.abc import Hashable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import groupby
 
-from onnxlens.profile.flow_blocks import Block, Wiring, joint_parents, merged_costs
+from onnxlens.profile.flow_blocks import Block, Wiring, joint_parents, jointly_named, merged_costs
 from onnxlens.specs.flow import FlowEdge, FlowGraph, FlowNode
 
 LONGEST_UNIT = 24
@@ -94,7 +94,8 @@ class _Folding:
     def level(self, boxes: Sequence[FlowNode], depth: int) -> Iterator[FlowNode]:
         """The boxes that have the same ``depth`` outermost frames, folded."""
         items = _items(boxes, depth)
-        signatures = [self._signature(item, depth) for item in items]
+        numbers: dict[Hashable, int] = {}  # compared far more often than made
+        signatures = [numbers.setdefault(self._signature(item, depth), len(numbers)) for item in items]
         place = 0
         while place < len(items):
             found = self._repeat(items, signatures, place, depth)
@@ -127,7 +128,7 @@ class _Folding:
         )
 
     def _repeat(
-        self, items: Sequence[Block], signatures: Sequence[Hashable], place: int, depth: int
+        self, items: Sequence[Block], signatures: Sequence[int], place: int, depth: int
     ) -> _Found | None:
         """The block from ``place`` on whose repeats cover most; turned to begin with matrix work."""
         longest = min(LONGEST_UNIT, (len(items) - place) // 2)
@@ -141,19 +142,20 @@ class _Folding:
                 return turned
         return best
 
-    def _times(self, items: Sequence[Block], signatures: Sequence[Hashable], unit: _Found) -> _Found | None:
+    def _times(self, items: Sequence[Block], signatures: Sequence[int], unit: _Found) -> _Found | None:
         """How often the unit follows itself; None for once."""
         start, length = unit.start, unit.length
         pattern = signatures[start : start + length]
-        times = 1
+        if signatures[start + length : start + 2 * length] != pattern:
+            return None
+        pair = _blocks(items, replace(unit, times=2))
+        if self._wiring.alike(pair) < 2 or joint_parents(pair) is None:  # most end here, which costs little
+            return None
+        times = 2
         while signatures[start + times * length : start + (times + 1) * length] == pattern:
             times += 1
-        while times > 1:
-            blocks = _blocks(items, replace(unit, times=times))
-            if joint_parents(blocks) is not None and self._wiring.alike(blocks):
-                return replace(unit, times=times)
-            times -= 1
-        return None
+        blocks = _blocks(items, replace(unit, times=times))
+        return replace(unit, times=jointly_named(blocks[: self._wiring.alike(blocks)]))
 
     def _fold(self, items: Sequence[Block], found: _Found, depth: int) -> Block:
         """The one block that stands for all, in its frame."""

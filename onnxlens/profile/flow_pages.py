@@ -7,6 +7,7 @@ from dataclasses import replace
 
 from onnxlens.profile.flow import build_flow
 from onnxlens.profile.flow_boxes import Scope
+from onnxlens.profile.flow_levels import notes_on, with_levels
 from onnxlens.profile.flow_width import widest
 from onnxlens.profile.graph import Graph
 from onnxlens.profile.hierarchy import Hierarchy
@@ -81,9 +82,10 @@ class _Pages:
     """Makes the pages of one request."""
 
     def __init__(self, graph: Graph, ledger: Ledger, request: FlowRequest) -> None:
-        self._graph, self._ledger, self._request = graph, ledger, request
-        self._tree = _Tree(graph)
-        self._module = self._tree.hierarchy.require(request.module, graph)
+        self._graph = with_levels(graph, ledger, PAGE_BOXES, READABLE_BOXES)
+        self._ledger, self._request = ledger, request
+        self._tree = _Tree(self._graph)
+        self._module = self._tree.hierarchy.require(request.module, self._graph)
 
     def whole(self) -> FlowGraph:
         """One page."""
@@ -116,7 +118,11 @@ class _Pages:
         )
 
     def _flow(self, module: str, depth: int) -> FlowGraph:
-        return build_flow(self._graph, self._ledger, depth, module, self._request.fold)
+        return self._built(module, depth, self._request.fold)
+
+    def _built(self, module: str, depth: int, fold: bool) -> FlowGraph:
+        flow = build_flow(self._graph, self._ledger, depth, module, fold)
+        return _noted(flow, *notes_on(flow)) if self._graph.attribution == "none" else flow
 
     def _split(self, module: str, depth: int) -> Iterator[FlowPage]:
         flow = self._flow(module, depth)
@@ -180,7 +186,7 @@ class _Pages:
         """A page that is not to be collapsed, folded where it does not fit otherwise and that helps."""
         if _fits(flow) or self._request.fold:
             return flow
-        folded = build_flow(self._graph, self._ledger, flow.depth, flow.module, fold=True)
+        folded = self._built(flow.module, flow.depth, fold=True)
         if _boxes(folded) == _boxes(flow):
             return flow
         return _noted(folded, f"equal blocks are folded: {_boxes(flow)} boxes are too many for a page")

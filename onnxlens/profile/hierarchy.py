@@ -58,9 +58,9 @@ class Hierarchy:
             return path
         if path == graph.name:
             return ""
-        if graph.attribution == "none":
-            raise UsageError(f"{graph.path.name} names no modules, so there is no {path!r} to show alone")
         named = sorted(self._paths - {""})
+        if not named:
+            raise UsageError(f"{graph.path.name} names no modules, so there is no {path!r} to show alone")
         inside = [known for known in named if known.startswith(f"{path}.")]
         near = inside[:NEAR] or get_close_matches(path, named, n=NEAR) or named[:NEAR]
         raise UsageError(f"{graph.name} has no module {path!r}; there is {', '.join(near)}")

@@ -30,6 +30,26 @@ class StateTensor:
 
 
 @dataclass(frozen=True, slots=True)
+class ModuleCut:
+    """Which module of its model a file holds alone, and which of PyTorch's tensors its own are.
+
+    Attributes:
+        module: the module's path.
+        call: which of its calls, from 1; 0 where the file holds all that it runs.
+        handed: for each input of the file, which of the tensors that PyTorch hands to the call, from 0; one
+            that is handed twice counts once.
+        returned: for each output, which of the tensors that the call returns, likewise.
+        doubt: why PyTorch's call cannot be set beside the file; empty where it can.
+    """
+
+    module: str
+    call: int
+    handed: Mapping[str, int]
+    returned: Mapping[str, int]
+    doubt: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class Manifest:
     """How a graph was exported, and the modules and tensors of the PyTorch model it came from.
 
@@ -37,9 +57,10 @@ class Manifest:
         origin: the catalog's name of the graph, or ``package.module:factory``.
         settings: batch, height and width for a graph of the catalog.
         weights: which weights the data file holds: ``none``, ``seeded``, or a checkpoint's file name.
-        has_weights: whether the data file was written.
+        has_weights: whether they were written: into the data file, or into the graph's own.
         modules: class name of every module, by path; "" is the model itself.
         versions: of the packages that wrote the file.
+        cut: of a file that holds one module of the model alone.
         dtype: that floating weights, inputs and outputs were cast to; None is the module's own.
     """
 
@@ -56,6 +77,7 @@ class Manifest:
     modules: Mapping[str, str]
     tensors: tuple[StateTensor, ...]
     versions: Mapping[str, str] = field(default_factory=dict)
+    cut: ModuleCut | None = None
     schema: str = MANIFEST_SCHEMA
     dtype: str | None = None
 
@@ -97,3 +119,8 @@ def data_path_of(onnx_path: Path) -> Path:
 def manifest_path_of(onnx_path: Path) -> Path:
     """``x.json`` for ``x.onnx``."""
     return onnx_path.with_suffix(".json")
+
+
+def values_path_of(onnx_path: Path, kind: str) -> Path:
+    """``x.inputs.npz`` or ``x.expected.npz`` for ``x.onnx``."""
+    return onnx_path.with_suffix(f".{kind}.npz")

@@ -58,7 +58,7 @@ def test_a_module_is_drawn_alone(chromium: str, netron: None, tmp_path: Path) ->
         ((*NETRON, "--out", "x.svg", "--depth", "2"), "--depth is for --viewer flow"),
         ((*NETRON, "--out", "x.svg", "--latency"), "--latency is for --viewer model-explorer"),
         ((*NETRON, "--out", "x.svg", "--dim", "n=2"), "leave --shape, --dim and --value out"),
-        ((*NETRON, "--out", "x.svg", "--opset", "19"), "opset, weights and sizes are those of the file"),
+        ((*NETRON, "--out", "x.svg", "--opset", "19"), "opset, weights, dtype and sizes are those of"),
         ((*NETRON, "--out", "x.svg", "--module", "atention"), "has no module 'atention'; there is attention"),
         (("--out", "x.svg", "--browser", "cat"), "--browser is for --viewer netron"),
         ((*NETRON, "--out", "x.svg", "--browser", "/no/chrome"), "/no/chrome: no program that can be run"),

@@ -232,3 +232,12 @@ def test_convolutions_are_folded_where_their_widths_are_equal(hed: Graph) -> Non
 @pytest.mark.parametrize("name", ["hed", "clip_text"])
 def test_a_folded_flow_stands_for_the_whole_at_every_depth(name: str, request: pytest.FixtureRequest) -> None:
     require_whole(request.getfixturevalue(name))
+
+
+def test_many_equal_blocks_that_no_name_joins_are_soon_given_up(tmp_path: Path) -> None:
+    """Every length is tried from every place, so a try must not look at all that follows."""
+    nodes = [op("Relu", f"a{index}", f"a{index + 1}", f"stage{index}.{index}") for index in range(500)]
+    nodes[0].input[0] = "x"
+    flow = folded(net(tmp_path, nodes, "a500"))
+    assert len(boxes(flow)) == 500
+    assert flow.notes == ("nothing is folded: no equal blocks follow each other",)

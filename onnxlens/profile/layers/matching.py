@@ -162,10 +162,10 @@ def _calls_in_file(
         if not node.offline:
             for path in hierarchy.lineage(node.owner.path):
                 owned[path].append(node)
-    return {path: _split(nodes, counts[path]) for path, nodes in owned.items()}
+    return {path: split_calls(nodes, counts[path]) for path, nodes in owned.items()}
 
 
-def _split(nodes: Sequence[GraphNode], count: int) -> Sequence[Sequence[GraphNode]]:
+def split_calls(nodes: Sequence[GraphNode], count: int) -> Sequence[Sequence[GraphNode]]:
     """The nodes of ``count`` calls that run the same PyTorch operators, one after the other.
 
     The exporter names each PyTorch operator's run (``conv2d``, ``conv2d_1``): a call is as many of them as

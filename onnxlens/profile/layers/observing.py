@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 import numpy as np
 
 from onnxlens.errors import ParityError
+from onnxlens.specs.torch_arrays import as_array, as_tensor
 
 if TYPE_CHECKING:
     import torch
@@ -83,7 +84,7 @@ def capture(
 
     def see(place: Place, tensor: torch.Tensor) -> None:
         if place in wanted:
-            values[wanted[place]] = tensor.clone(memory_format=torch.contiguous_format).numpy()
+            values[wanted[place]] = as_array(tensor.clone(memory_format=torch.contiguous_format))
             if len(values) == len(wanted):
                 raise _Enough
 
@@ -103,7 +104,7 @@ def _watch(module: nn.Module, inputs: Mapping[str, np.ndarray], paths: Collectio
     import torch
 
     with _hooks(module, paths, see), torch.inference_mode():
-        module(*(torch.from_numpy(value) for value in inputs.values()))
+        module(*(as_tensor(value) for value in inputs.values()))
 
 
 @contextmanager
@@ -136,10 +137,15 @@ def _hooks(module: nn.Module, paths: Collection[str], see: See) -> Iterator[None
 
 
 def _tell(path: str, call: int, side: Side, nested: Any, see: See) -> None:
-    """Tell of each tensor in tuples, lists and dicts, one that stands there twice once."""
+    """Tell of each tensor, one that stands there twice once."""
+    for index, tensor in enumerate(tensors_in(nested)):
+        see(Place(path, call, side, index), tensor)
+
+
+def tensors_in(nested: Any) -> list[torch.Tensor]:
+    """The tensors in tuples, lists and dicts, one that stands there twice once."""
     import torch
     from torch.utils._pytree import tree_leaves
 
-    tensors = {id(leaf): leaf for leaf in tree_leaves(nested) if isinstance(leaf, torch.Tensor)}
-    for index, tensor in enumerate(tensors.values()):
-        see(Place(path, call, side, index), tensor)
+    found = {id(leaf): leaf for leaf in tree_leaves(nested) if isinstance(leaf, torch.Tensor)}
+    return list(found.values())

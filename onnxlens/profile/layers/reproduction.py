@@ -8,14 +8,10 @@ from pathlib import Path
 
 import numpy as np
 import onnx
-from onnx import external_data_helper
 
-from onnxlens.errors import ParityError
 from onnxlens.profile.inputs import save_inputs
+from onnxlens.profile.weight_files import from_folder, write_with_weights
 from onnxlens.specs.layers import LayerParity
-
-ONE_FILE_BYTES = 2**31 - 2**20
-"""What a protobuf file may hold, less some room for the nodes."""
 
 README = """\
 {title}: the first part of {graph} that is over the tolerance by its own doing.
@@ -51,19 +47,16 @@ class Reproduction:
 
 
 def write_reproduction(part: Reproduction, folder: Path) -> None:
-    """Write ``NAME.onnx`` with its weights in it, ``inputs.npz``, ``expected.npz`` and how to run them.
+    """Write ``NAME.onnx`` with its weights, ``inputs.npz``, ``expected.npz`` and how to run them.
 
     Raises:
-        ParityError: the part's weights do not fit into one file.
+        CheckpointError: a weight cannot be read.
     """
     graph = part.model.graph
     title = part.layer.path or "the model's own operators"
-    external_data_helper.load_external_data_for_model(part.model, str(part.weights_folder))
-    if (size := part.model.ByteSize()) > ONE_FILE_BYTES:
-        raise ParityError(f"{title}: its part of the graph takes {size:,} bytes, too many for one .onnx file")
     name = f"{part.layer.path or 'model'}.onnx"
-    (folder / name).write_bytes(part.model.SerializeToString())
     save_inputs({value.name: part.values[value.name] for value in graph.input}, folder / "inputs.npz")
     save_inputs({value.name: part.values[value.name] for value in graph.output}, folder / "expected.npz")
     text = README.format(title=title, graph=graph.name, model=name, introduced=part.layer.introduced or 0.0)
     (folder / "README.txt").write_text(text, encoding="utf-8")
+    write_with_weights(part.model, folder / name, folder / f"{name}.data", from_folder(part.weights_folder))

@@ -1,0 +1,203 @@
+"""Levels for a graph whose file names no modules, found in its data flow."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from itertools import accumulate, groupby
+from math import ceil
+
+from onnxlens.profile.graph import Graph
+from onnxlens.profile.node_view import NotCountable, ValueView
+from onnxlens.profile.scopes import Owner
+from onnxlens.specs.flow import FlowGraph
+from onnxlens.specs.ledger import Ledger, NodeCost
+
+MANY_READERS = 3
+"""A tensor with more readers, over half of the graph, is a mask or the like, and no link of a chain.
+
+Nor is an input that is read so far on, unless parallel branches begin with it.
+"""
+SHAPE_ELEMENTS = 8
+"""A tensor of no more elements is taken for a shape or a scalar, which is no link of a chain either."""
+
+MATRIX_WORK = re.compile("Conv|MatMul|Gemm|Attention|LSTM|GRU|RNN|Einsum")
+
+FOUND = "the file names no modules: onnxlens found these levels in the data flow"
+KINDS: Mapping[str, str] = {
+    "part": "a part is a share of a long row, cut by number alone",
+    "block": "a block stands between two tensors that the flow narrows to",
+    "group": "a group begins with each convolution or matrix product",
+    "node": "a node is one of the file's",
+}
+"""What each level is, outermost first."""
+
+
+def with_levels(graph: Graph, ledger: Ledger, most: int, share: int) -> Graph:
+    """The graph with levels in place of modules, where its file names none; else as it is.
+
+    ``block3``: what stands between two tensors that the flow narrows to, such as a residual block, or a chain
+    of such; what has no matrix work goes with the block before it. ``block3.group2``: nodes from one with
+    matrix work up to the next. ``block3.group2.node1``: a node. A level of one item is left out.
+
+    Args:
+        graph: whose nodes are to have paths.
+        ledger: its costs.
+        most: a level of more items than that has another above it, ``part1`` and so on.
+        share: the most items in such a part.
+    """
+    if graph.attribution != "none":
+        return graph
+    nodes = list(graph.nodes)
+    levels: dict[str, str] = {}
+    for index, steps in _places(graph, list(map(_is_heavy, ledger.nodes)), _Naming(most, share)):
+        paths = list(accumulate(steps, "{}.{}".format)) or [""]
+        levels.update(dict.fromkeys(paths[:-1], ""))
+        nodes[index] = replace(nodes[index], owner=Owner(paths[-1]))
+    return replace(graph, nodes=tuple(nodes), called=levels)
+
+
+def notes_on(flow: FlowGraph) -> tuple[str, ...]:
+    """What a reader of a flow must know that shows such levels; nothing where it shows none."""
+    steps = [step for box in flow.nodes if box.order for step in box.path.split(".")]
+    shown = [said for kind, said in KINDS.items() if any(step.startswith(kind) for step in steps)]
+    return ("; ".join([FOUND, *shown]),) if shown else ()
+
+
+Steps = tuple[str, ...]
+"""What leads from the graph to an item: its block, its group, itself."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Naming:
+    """Names the items of one level; for ``most`` and ``share`` see ``with_levels``."""
+
+    most: int
+    share: int
+
+    def steps(self, kind: str, count: int) -> Sequence[Steps]:
+        """What leads to each of so many: nothing to one alone, its part and itself where there are many."""
+        if count <= 1:
+            return [()] * count
+        if count <= self.most:
+            return [(f"{kind}{number}",) for number in range(1, count + 1)]
+        parts = ceil(count / self.share)
+        size = ceil(count / parts)
+        within = self.steps("part", ceil(count / size))
+        return [(*within[place // size], f"{kind}{place % size + 1}") for place in range(count)]
+
+
+def _places(graph: Graph, heavy: Sequence[bool], naming: _Naming) -> Iterator[tuple[int, Steps]]:
+    """Each node that runs, by its index, and what leads to it."""
+    blocks = list(_blocks(_segments(graph, heavy), heavy))
+    for to_block, block in zip(naming.steps("block", len(blocks)), blocks, strict=True):
+        groups = list(_groups(block, heavy))
+        for to_group, group in zip(naming.steps("group", len(groups)), groups, strict=True):
+            for to_node, index in zip(naming.steps("node", len(group)), group, strict=True):
+                yield index, (*to_block, *to_group, *to_node)
+
+
+@dataclass(slots=True)
+class _Life:
+    """From the place that makes a tensor to the last that reads it, in the order of what runs."""
+
+    made: int
+    last: int
+    is_small: bool = False
+    readers: set[int] = field(default_factory=set)
+
+
+def _segments(graph: Graph, heavy: Sequence[bool]) -> Iterator[Sequence[int]]:
+    """The nodes that run, by their indices, cut wherever a single tensor is all that goes on.
+
+    No matrix work may come before that tensor is read: it would not hang on it, but stand beside it.
+    """
+    running = [index for index, node in enumerate(graph.nodes) if not node.offline]
+    work = [0, *accumulate(heavy[index] for index in running)]
+    alive, reader = [0] * (len(running) + 1), [0] * (len(running) + 1)
+    for life in _links(graph, running, heavy):
+        for place, change in (life.made + 1, 1), (life.last + 1, -1):
+            alive[place] += change
+            reader[place] += change * min(life.readers)
+    start = 0
+    # where one is alive, the sum of the first readers is its own
+    for place, (count, first) in enumerate(zip(accumulate(alive[:-1]), accumulate(reader[:-1]), strict=True)):
+        if place > start and count == 1 and work[max(first, place)] == work[place]:
+            yield running[start:place]
+            start = place
+    yield running[start:]
+
+
+def _links(graph: Graph, running: Sequence[int], heavy: Sequence[bool]) -> Iterator[_Life]:
+    """The lives of the tensors that are links of the chain."""
+    work = [place for place, index in enumerate(running) if heavy[index]]
+    for life in _lives(graph, running).values():
+        spread = 2 * (life.last - life.made) > len(running)
+        everywhere = spread and (life.made < 0 or len(life.readers) > MANY_READERS)
+        begins_branches = work[:1] and work[0] in life.readers and len(life.readers.intersection(work)) > 1
+        if life.made < life.last and not life.is_small and (begins_branches or not everywhere):
+            yield life
+
+
+def _lives(graph: Graph, running: Sequence[int]) -> Mapping[str, _Life]:
+    """What is made for one reader and the next, by name; as an output of the graph it is read by nobody."""
+    lives = {tensor.name: _Life(-1, -1) for tensor in graph.inputs}
+    for place, index in enumerate(running):
+        for read in graph.nodes[index].reads:
+            if read.name in lives:
+                lives[read.name].last = place
+                lives[read.name].readers.add(place)
+        for made in graph.nodes[index].view.outputs:
+            if made is not None:
+                lives[made.name] = _Life(place, place, _is_small(made))
+    return lives
+
+
+def _is_heavy(node: NodeCost) -> bool:
+    """Whether it is matrix work; by its type where that cannot be counted."""
+    return bool(node.macs) or (node.status == "unknown" and MATRIX_WORK.search(node.op_type) is not None)
+
+
+def _is_small(value: ValueView) -> bool:
+    try:
+        return value.elements <= SHAPE_ELEMENTS
+    except NotCountable:
+        return False
+
+
+def _blocks(segments: Iterator[Sequence[int]], heavy: Sequence[bool]) -> Iterator[Sequence[int]]:
+    """Branching segments with matrix work, each with the light ones behind it, and chains between them."""
+
+    def is_branching(segment: Sequence[int]) -> bool:
+        return len(segment) > 1 and any(heavy[index] for index in segment)
+
+    before: list[int] = []
+    for branching, run in groupby(segments, is_branching):
+        parts = [list(segment) for segment in run]
+        if branching:
+            for part in parts:
+                if before:
+                    yield before
+                before = part
+            continue
+        chain = [index for part in parts for index in part]
+        light = next((place for place, index in enumerate(chain) if heavy[index]), len(chain))
+        if before:
+            before, chain = before + chain[:light], chain[light:]
+        if before and chain:
+            yield before
+        before = chain or before
+    if before:
+        yield before
+
+
+def _groups(block: Sequence[int], heavy: Sequence[bool]) -> Iterator[Sequence[int]]:
+    """The nodes of a block, a group for each with matrix work; those before the first go with it."""
+    group: list[int] = []
+    for index in block:
+        if heavy[index] and any(heavy[other] for other in group):
+            yield group
+            group = []
+        group.append(index)
+    yield group
