@@ -46,7 +46,7 @@ def with_layers(verb: Verb) -> Verb:
             "memory_bytes",
             metavar="SIZE",
             callback=_memory,
-            help="With --layers: what the tensors held for comparison may take [4GiB].",
+            help="With --layers: what the tensors held for comparison may take; weights come on top [4GiB].",
         ),
         click.option("--layers", is_flag=True, help="Compare every module, and find the one that errs."),
     ):

@@ -10,9 +10,11 @@ from io import StringIO
 from pathlib import Path
 
 import numpy as np
+import onnx
 import onnxruntime as ort
 
 from onnxlens.errors import GraphError, ToolError
+from onnxlens.specs.tensor import dtype_name
 
 PROVIDERS: Mapping[str, str] = {
     "cpu": "CPUExecutionProvider",
@@ -22,6 +24,11 @@ PROVIDERS: Mapping[str, str] = {
 
 SOURCE_PLACE = re.compile(r"\S*onnxruntime\S*\.(cc|h):\d+ .*?\) ")
 """A file, line and function of ONNX Runtime's own, which its messages begin with."""
+
+NO_KERNEL = re.compile(
+    r"Could not find an implementation for (?P<operator>\S+) node with name '(?P<node>.*)'"
+)
+"""What it says of a node that it knows, and cannot run in the types that the node is given."""
 
 LEVELS: Mapping[str, ort.GraphOptimizationLevel] = {
     "disabled": ort.GraphOptimizationLevel.ORT_DISABLE_ALL,
@@ -90,6 +97,8 @@ def open_session(path: Path, provider: str = "cpu", request: SessionRequest = PL
     except Exception as error:  # onnxruntime raises a class of its own per fault, with no other common base
         if "RegisterTensorRTPlugins" in str(error):
             raise _unavailable(provider, reason(error).rstrip(".")) from error
+        if lacking := NO_KERNEL.search(str(error)):
+            raise GraphError(_without_kernel(path, provider, lacking)) from error
         raise GraphError(f"{path}: ONNX Runtime refuses it: {reason(error)}") from error
     if wanted not in session.get_providers():
         raise _unavailable(provider, f"it fell back to {session.get_providers()[0]}")
@@ -115,6 +124,25 @@ def _unavailable(provider: str, why: str) -> ToolError:
     return ToolError(
         f"provider {provider!r} is not to be had: {why}; it needs its device, driver and libraries"
     )
+
+
+def _without_kernel(path: Path, provider: str, lacking: re.Match[str]) -> str:
+    kinds = _input_types(path, lacking["node"])
+    return (
+        f"{path}: ONNX Runtime's provider {provider!r} has no kernel for {lacking['operator']} "
+        f"in {', '.join(kinds) or 'its types'} (node {lacking['node']!r}); "
+        "export with another --dtype, or take another --provider"
+    )
+
+
+def _input_types(path: Path, name: str) -> list[str]:
+    """The element types of what a node reads, each once; none where the file does not say."""
+    graph = onnx.load(path, load_external_data=False).graph
+    values = (*graph.input, *graph.value_info, *graph.output)
+    known = {value.name: value.type.tensor_type.elem_type for value in values}
+    known |= {weight.name: weight.data_type for weight in graph.initializer}
+    read = {known.get(value, 0): None for node in graph.node if node.name == name for value in node.input}
+    return [dtype_name(onnx.TensorProto.DataType.Name(kind)) for kind in read if kind]
 
 
 def _options(path: Path, request: SessionRequest) -> ort.SessionOptions:
