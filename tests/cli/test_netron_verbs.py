@@ -56,7 +56,10 @@ def test_a_module_is_drawn_alone(chromium: str, netron: None, tmp_path: Path) ->
     [
         ((*NETRON, "--out", "x.pdf"), "x.pdf: Netron's picture is written as .svg or .png"),
         ((*NETRON, "--out", "x.svg", "--depth", "2"), "--depth is for --viewer flow"),
-        ((*NETRON, "--out", "x.svg", "--latency"), "--latency is for --viewer flow or --viewer model-explorer"),
+        (
+            (*NETRON, "--out", "x.svg", "--latency"),
+            "--latency is for --viewer flow or --viewer model-explorer",
+        ),
         ((*NETRON, "--out", "x.svg", "--dim", "n=2"), "leave --shape, --dim and --value out"),
         ((*NETRON, "--out", "x.svg", "--opset", "19"), "opset, weights, dtype and sizes are those of"),
         ((*NETRON, "--out", "x.svg", "--module", "atention"), "has no module 'atention'; there is attention"),
