@@ -24,6 +24,7 @@ from onnxlens.targets import Settings
 
 OPSET = 18
 """The newest whose operators onnx-tool can all read."""
+PICTURED = (*TABLE_GRAPHS, "control-ldm")
 
 
 def weightless_ledger(graph: str, pixels: int | None = None) -> Ledger:
@@ -49,13 +50,13 @@ def write_tables(folder: Path, peers: Path, count: Counter = weightless_ledger) 
 
 
 def write_pictures(folder: Path, progress: Progress = silent) -> None:
-    """The data flow of every graph of the tables, as deep as a person can follow.
+    """The data flow of every graph of the catalog, as deep as a person can follow.
 
     Raises:
         ToolError: Graphviz is missing.
     """
-    for done, graph in enumerate(TABLE_GRAPHS):
-        progress(f"drawing {graph}", done, len(TABLE_GRAPHS))
+    for done, graph in enumerate(PICTURED):
+        progress(f"drawing {graph}", done, len(PICTURED))
         render_graph(graph, folder / picture_of(graph), settings=Settings(opset=OPSET))
 
 

@@ -5,13 +5,11 @@ from __future__ import annotations
 PAGE = "README.md"
 PICTURES = "pictures"
 PEER_TABLES = "onnx-tool"
-OVERVIEW = {"control-ldm": "../docs/images/control-ldm.svg"}
-"""A picture that the documentation already has."""
 
 
 def picture_of(graph: str) -> str:
     """The data flow of a graph."""
-    return OVERVIEW.get(graph, f"{PICTURES}/{graph}.svg")
+    return f"{PICTURES}/{graph}.svg"
 
 
 def peer_table_of(graph: str) -> str:

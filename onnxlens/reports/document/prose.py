@@ -76,5 +76,5 @@ ONNX files are not kept here: the command makes one, with seeded weights, a mani
 onnx-tool does not count MACs but weighted instructions (an exponential 32, a softmax 36 an element, a
 division 4, a bias addition 1), so its count is the larger one. A row of its table is an operator; for rows
 that are modules use `onnxlens profile GRAPH`. `control-ldm`, ControlNet and UNet in one graph, is drawn
-[here](../docs/images/control-ldm.svg).
+[here](pictures/control-ldm.svg).
 """
