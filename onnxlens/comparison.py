@@ -99,7 +99,7 @@ def rebuilt(
         CheckpointError: the weights are not there.
         GraphError: it is a cut-out, and PyTorch's call of the module cannot be set beside it.
     """
-    from onnxlens.profile.cut_network import network_of
+    from onnxlens.profile.cut_outs.network import network_of
 
     manifest = exported.manifest
     spec = resolve_again(manifest.origin, manifest.settings, dtype or manifest.dtype)

@@ -8,19 +8,19 @@ from pathlib import Path
 from onnxlens.comparison import rebuilt
 from onnxlens.errors import GraphError, UsageError
 from onnxlens.export.exported import MappedWeights
-from onnxlens.profile.cut_outs import CutOut, arranged, cut_module, require_module
-from onnxlens.profile.graph import Graph
-from onnxlens.profile.hierarchy import Hierarchy
-from onnxlens.profile.inputs import sample_inputs, save_inputs
-from onnxlens.profile.layers.observing import Place, capture
-from onnxlens.profile.module_calls import ModuleCall, spec_of
-from onnxlens.profile.weight_files import (
+from onnxlens.profile.cut_outs.module_calls import ModuleCall, spec_of
+from onnxlens.profile.cut_outs.modules import CutOut, arranged, cut_module, require_module
+from onnxlens.profile.cut_outs.weight_files import (
     from_folder,
     from_source,
     weight_bytes,
     write_with_weights,
     write_without_weights,
 )
+from onnxlens.profile.graph import Graph
+from onnxlens.profile.hierarchy import Hierarchy
+from onnxlens.profile.inputs import sample_inputs, save_inputs
+from onnxlens.profile.layers.observing import Place, capture
 from onnxlens.pytorch_side import beside, chosen_call, pytorch_side
 from onnxlens.reference_model.weights.state import filled
 from onnxlens.specs.codec import to_text

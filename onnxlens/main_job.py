@@ -12,8 +12,8 @@ from onnxlens.comparison import pytorch_outputs, tolerance_of
 from onnxlens.errors import CheckpointError, OnnxlensError
 from onnxlens.export.exporter import ExportRequest, export
 from onnxlens.export.tracing import require_opset
-from onnxlens.profile.flow import build_flow
-from onnxlens.profile.flow_pages import readable_depth
+from onnxlens.profile.flow.building import build_flow
+from onnxlens.profile.flow.pages import readable_depth
 from onnxlens.profile.inputs import sample_inputs, save_inputs
 from onnxlens.profile.latency import time_runs
 from onnxlens.profile.ledger import build_ledger

@@ -6,10 +6,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from onnxlens.errors import UsageError
-from onnxlens.profile.cut_outs import CutOut, nodes_of
+from onnxlens.profile.cut_outs.module_calls import ModuleCall, answers, calls_of
+from onnxlens.profile.cut_outs.modules import CutOut, nodes_of
 from onnxlens.profile.graph import Graph, GraphNode
 from onnxlens.profile.layers.matching import split_calls
-from onnxlens.profile.module_calls import ModuleCall, answers, calls_of
 from onnxlens.specs.manifest import ModuleCut
 from onnxlens.targets import resolve_again
 

@@ -17,7 +17,7 @@ from onnx import numpy_helper
 from onnxlens import Settings, api
 from onnxlens.errors import CheckpointError, GraphError, UsageError
 from onnxlens.export.exported import open_export
-from onnxlens.profile import weight_files
+from onnxlens.profile.cut_outs import weight_files
 from onnxlens.profile.parity import compare
 from onnxlens.profile.session import open_session, run
 from onnxlens.specs.cutting import CutReport

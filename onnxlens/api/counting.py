@@ -50,7 +50,7 @@ def profile_with_flow(
     convention: Convention = "matrix",
 ) -> tuple[Ledger, FlowGraph]:
     """As ``profile_graph``, with the data flow between the innermost modules, from one reading."""
-    from onnxlens.profile.flow import build_flow
+    from onnxlens.profile.flow.building import build_flow
     from onnxlens.profile.ledger import build_ledger
 
     with loaded(target, settings, progress) as graph:
@@ -122,7 +122,7 @@ def flow_of(
         UsageError: the target or a setting cannot be used, or there is no such module.
         GraphError: the file is no ONNX graph.
     """
-    from onnxlens.profile.flow_pages import requested_flow
+    from onnxlens.profile.flow.pages import requested_flow
     from onnxlens.profile.groups.grouped import grouped_flow
     from onnxlens.profile.ledger import build_ledger
 
@@ -153,7 +153,7 @@ def pages_of(
         UsageError: the target or a setting cannot be used, or there is no such module.
         GraphError: the file is no ONNX graph.
     """
-    from onnxlens.profile.flow_pages import flow_pages
+    from onnxlens.profile.flow.pages import flow_pages
     from onnxlens.profile.groups.grouped import grouped_flow
     from onnxlens.profile.ledger import build_ledger
     from onnxlens.profile.measured_ledger import with_measurements

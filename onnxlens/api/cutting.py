@@ -83,8 +83,8 @@ def _require_place(place: Path, target: Target) -> None:
 
 
 def _holds_weights_of(data: Path, path: Path) -> bool:
+    from onnxlens.profile.cut_outs.weight_files import data_files
     from onnxlens.profile.loading.model_file import read_model
-    from onnxlens.profile.weight_files import data_files
 
     return data.resolve() in ((path.parent / name).resolve() for name in data_files(read_model(path)))
 

@@ -107,7 +107,7 @@ def _shown(target: Target, settings: Settings | None, module: str | None, progre
 
 
 def _cut_out(target: Target, settings: Settings | None, module: str, progress: Progress) -> _Shown:
-    from onnxlens.profile.cut_outs import cut_module
+    from onnxlens.profile.cut_outs.modules import cut_module
 
     with loaded(target, settings, progress) as graph:
         cut = cut_module(graph, module)

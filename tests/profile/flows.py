@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from onnxlens.profile.flow import build_flow
-from onnxlens.profile.flow_pages import PAGE_BOXES, flow_pages
+from onnxlens.profile.flow.building import build_flow
+from onnxlens.profile.flow.pages import PAGE_BOXES, flow_pages
 from onnxlens.profile.graph import Graph
 from onnxlens.profile.ledger import build_ledger
 from onnxlens.specs.flow import FlowGraph, FlowRequest

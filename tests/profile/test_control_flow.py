@@ -9,7 +9,7 @@ import onnx
 import pytest
 from onnx import GraphProto, NodeProto, TensorProto, ValueInfoProto, helper, numpy_helper
 
-from onnxlens.profile.flow import build_flow
+from onnxlens.profile.flow.building import build_flow
 from onnxlens.profile.ledger import build_ledger
 from onnxlens.profile.liveness import live_bytes
 from onnxlens.profile.loading import load_graph

@@ -11,7 +11,7 @@ import pytest
 from onnx import TensorProto, helper, numpy_helper
 
 from onnxlens.errors import GraphError, UsageError
-from onnxlens.profile.cut_outs import CutOut, cut_module
+from onnxlens.profile.cut_outs.modules import CutOut, cut_module
 from onnxlens.profile.graph import Graph
 from onnxlens.profile.ledger import build_ledger
 from onnxlens.profile.loading import load_graph

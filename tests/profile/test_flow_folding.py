@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 from onnx import NodeProto
 
-from onnxlens.profile.flow import build_flow
-from onnxlens.profile.flow_blocks import merged_costs
-from onnxlens.profile.flow_names import joint_path
+from onnxlens.profile.flow.blocks import merged_costs
+from onnxlens.profile.flow.building import build_flow
+from onnxlens.profile.flow.names import joint_path
 from onnxlens.profile.graph import Graph
 from onnxlens.profile.ledger import build_ledger
 from onnxlens.profile.measured_ledger import with_measurements

@@ -13,8 +13,8 @@ from onnx import NodeProto
 
 from onnxlens import api
 from onnxlens.errors import UsageError
-from onnxlens.profile.flow_levels import FOUND, with_levels
-from onnxlens.profile.flow_pages import flow_pages, requested_flow
+from onnxlens.profile.flow.levels import FOUND, with_levels
+from onnxlens.profile.flow.pages import flow_pages, requested_flow
 from onnxlens.profile.graph import Graph
 from onnxlens.profile.ledger import build_ledger
 from onnxlens.profile.loading import load_graph

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from onnxlens.profile import flow_pages
-from onnxlens.profile.flow import build_flow
-from onnxlens.profile.flow_width import widest
+from onnxlens.profile.flow import pages as flow_pages
+from onnxlens.profile.flow.building import build_flow
+from onnxlens.profile.flow.width import widest
 from onnxlens.profile.graph import Graph
 from onnxlens.profile.ledger import build_ledger
 from onnxlens.specs.flow import FlowPage, FlowRequest

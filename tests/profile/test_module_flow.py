@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from onnxlens.profile.flow import build_flow
+from onnxlens.profile.flow.building import build_flow
 from onnxlens.profile.graph import Graph
 from onnxlens.profile.ledger import build_ledger
 from onnxlens.profile.measured_ledger import with_measurements

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from onnxlens import api
-from onnxlens.profile.flow_pages import flow_pages
+from onnxlens.profile.flow.pages import flow_pages
 from onnxlens.profile.graph import Graph
 from onnxlens.profile.ledger import build_ledger
 from onnxlens.profile.loading import load_graph

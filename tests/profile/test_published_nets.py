@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from onnxlens.profile.flow import build_flow
+from onnxlens.profile.flow.building import build_flow
 from tests.profile.models import ledger_of, light_nets
 from tests.profile.published_macs import PUBLISHED_MACS
 

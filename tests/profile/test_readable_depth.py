@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from onnxlens.profile import flow_pages
-from onnxlens.profile.flow import build_flow
-from onnxlens.profile.flow_pages import readable_depth
+from onnxlens.profile.flow import pages as flow_pages
+from onnxlens.profile.flow.building import build_flow
+from onnxlens.profile.flow.pages import readable_depth
 from onnxlens.profile.graph import Graph
 from onnxlens.profile.ledger import build_ledger
 from onnxlens.profile.loading import load_graph

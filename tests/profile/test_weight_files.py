@@ -12,7 +12,7 @@ import pytest
 from onnx import TensorProto, helper, numpy_helper
 
 from onnxlens.errors import CheckpointError
-from onnxlens.profile.weight_files import from_folder, write_with_weights
+from onnxlens.profile.cut_outs.weight_files import from_folder, write_with_weights
 
 DATA = "weights.data"
 

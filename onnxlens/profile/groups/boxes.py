@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 from graphlib import CycleError, TopologicalSorter
 from itertools import pairwise
 
-from onnxlens.profile.flow_costs import BYTES, OPERATIONS, Costs
+from onnxlens.profile.flow.costs import BYTES, OPERATIONS, Costs
 from onnxlens.specs.flow import FlowEdge, FlowGraph, FlowNode
 
 Level = tuple[str, str]

@@ -7,8 +7,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from onnxlens.errors import UsageError
-from onnxlens.profile.flow import build_flow
-from onnxlens.profile.flow_pages import READABLE_BOXES
+from onnxlens.profile.flow.building import build_flow
+from onnxlens.profile.flow.pages import READABLE_BOXES
 from onnxlens.profile.graph import Graph
 from onnxlens.profile.groups.alone import shown_alone
 from onnxlens.profile.groups.boxes import Level, collapsed

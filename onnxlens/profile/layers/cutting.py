@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import onnx
 from onnx import NodeProto, ValueInfoProto
 
-from onnxlens.profile.cutting import Parts, typed
+from onnxlens.profile.cut_outs.parts import Parts, typed
 from onnxlens.specs.tensor import TensorSpec
 
 HANDED = "pytorch/"

@@ -9,8 +9,8 @@ from pathlib import Path
 import numpy as np
 import onnx
 
+from onnxlens.profile.cut_outs.weight_files import from_folder, write_with_weights
 from onnxlens.profile.inputs import save_inputs
-from onnxlens.profile.weight_files import from_folder, write_with_weights
 from onnxlens.specs.layers import LayerParity
 
 README = """\

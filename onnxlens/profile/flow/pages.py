@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 
-from onnxlens.profile.flow import build_flow
-from onnxlens.profile.flow_boxes import Scope
-from onnxlens.profile.flow_levels import notes_on, with_levels
-from onnxlens.profile.flow_width import widest
+from onnxlens.profile.flow.boxes import Scope
+from onnxlens.profile.flow.building import build_flow
+from onnxlens.profile.flow.levels import notes_on, with_levels
+from onnxlens.profile.flow.width import widest
 from onnxlens.profile.graph import Graph
 from onnxlens.profile.hierarchy import Hierarchy
 from onnxlens.specs.flow import FlowGraph, FlowPage, FlowRequest

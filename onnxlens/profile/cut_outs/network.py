@@ -8,8 +8,8 @@ import torch
 from torch import Tensor, nn
 
 from onnxlens.errors import GraphError
+from onnxlens.profile.cut_outs.module_calls import calls_of, repeated, untouchable
 from onnxlens.profile.layers.observing import tensors_in
-from onnxlens.profile.module_calls import calls_of, repeated, untouchable
 from onnxlens.specs.graph import GraphSpec
 from onnxlens.specs.manifest import Manifest, ModuleCut
 

@@ -6,7 +6,7 @@ from collections.abc import Hashable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import groupby
 
-from onnxlens.profile.flow_blocks import Block, Wiring, joint_parents, jointly_named, merged_costs
+from onnxlens.profile.flow.blocks import Block, Wiring, joint_parents, jointly_named, merged_costs
 from onnxlens.specs.flow import FlowEdge, FlowGraph, FlowNode
 
 LONGEST_UNIT = 24

@@ -7,8 +7,8 @@ from collections import Counter, defaultdict
 from collections.abc import Hashable, Mapping, Sequence
 from statistics import fmean
 
-from onnxlens.profile.flow_costs import Costs
-from onnxlens.profile.flow_names import joint_path
+from onnxlens.profile.flow.costs import Costs
+from onnxlens.profile.flow.names import joint_path
 from onnxlens.specs.flow import FlowEdge, FlowGraph, FlowNode
 
 Block = Sequence[FlowNode]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Hashable, Mapping
 
-from onnxlens.profile.flow_boxes import Box
+from onnxlens.profile.flow.boxes import Box
 from onnxlens.profile.graph import GraphNode
 from onnxlens.profile.node_view import ValueView
 

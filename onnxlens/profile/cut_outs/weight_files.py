@@ -10,8 +10,8 @@ import onnx
 from onnx import TensorProto, external_data_helper
 
 from onnxlens.errors import CheckpointError
+from onnxlens.profile.cut_outs.streamed_model import bare, write_streamed
 from onnxlens.profile.loading.value_types import all_graphs, tensor_type
-from onnxlens.profile.streamed_model import bare, write_streamed
 from onnxlens.specs.graph import WeightSource
 from onnxlens.specs.tensor import storage_bytes
 

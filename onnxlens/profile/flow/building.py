@@ -6,11 +6,11 @@ from collections import Counter
 from collections.abc import Sequence
 
 from onnxlens.errors import UsageError
-from onnxlens.profile.flow_boxes import Box, Scope, stretches
-from onnxlens.profile.flow_costs import Costs, module_costs, stretch_costs
-from onnxlens.profile.flow_ends import edges_between, ends_of, ends_of_module, shown_alone
-from onnxlens.profile.flow_folding import folded
-from onnxlens.profile.flow_structure import structure_of
+from onnxlens.profile.flow.boxes import Box, Scope, stretches
+from onnxlens.profile.flow.costs import Costs, module_costs, stretch_costs
+from onnxlens.profile.flow.ends import edges_between, ends_of, ends_of_module, shown_alone
+from onnxlens.profile.flow.folding import folded
+from onnxlens.profile.flow.structure import structure_of
 from onnxlens.profile.graph import Graph
 from onnxlens.profile.hierarchy import Hierarchy
 from onnxlens.specs.flow import FlowGraph, FlowKind, FlowNode

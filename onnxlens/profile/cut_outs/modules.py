@@ -11,7 +11,7 @@ from onnx import ValueInfoProto, numpy_helper
 
 from onnxlens.errors import GraphError, UsageError
 from onnxlens.profile.borders import described
-from onnxlens.profile.cutting import Parts, typed
+from onnxlens.profile.cut_outs.parts import Parts, typed
 from onnxlens.profile.graph import Graph, GraphNode
 from onnxlens.profile.hierarchy import Hierarchy
 from onnxlens.profile.loading.model_file import read_model

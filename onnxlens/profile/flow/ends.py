@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 
 from onnxlens.profile.borders import described
-from onnxlens.profile.flow_boxes import Box, Scope
+from onnxlens.profile.flow.boxes import Box, Scope
 from onnxlens.profile.graph import Graph, GraphNode
 from onnxlens.specs.flow import FlowEdge, FlowKind, FlowNode
 from onnxlens.specs.tensor import TensorSpec
