@@ -8,6 +8,8 @@ import signal
 import subprocess
 import urllib.error
 import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from time import sleep
 from xml.etree import ElementTree
@@ -29,6 +31,32 @@ def operators(picture: Path) -> list[str]:
     text = picture.read_text(encoding="utf-8")
     ElementTree.fromstring(text)
     return sorted(re.findall(r'class="node-item node-item-type[^>]*>.*?<text[^>]*>(\w+)</text>', text))
+
+
+@contextmanager
+def started(*arguments: str | Path) -> Iterator[subprocess.Popen[str]]:
+    """The program in a session of its own, which a Ctrl-C ends; whatever happens, it does not outlive this.
+
+    A shell that runs the tests in the background has them, and all that they start, ignore that signal.
+    """
+    before = signal.signal(signal.SIGINT, signal.SIG_DFL)
+    try:
+        process = subprocess.Popen(
+            [*PROGRAM, *map(str, arguments)],
+            cwd=ROOT,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            start_new_session=True,
+        )
+    finally:
+        signal.signal(signal.SIGINT, before)
+    with process:
+        try:
+            yield process
+        finally:
+            if process.poll() is None:
+                os.killpg(process.pid, signal.SIGKILL)
 
 
 @pytest.mark.browser
@@ -83,10 +111,7 @@ def test_what_cannot_be_drawn_is_refused_in_one_line(
 
 
 def test_view_serves_until_ctrl_c(netron: None, bare_tiny: Path) -> None:
-    arguments = [*PROGRAM, "view", str(bare_tiny), "--module", "attention", "--no-browser"]
-    with subprocess.Popen(
-        arguments, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True
-    ) as process:
+    with started("view", bare_tiny, "--module", "attention", "--no-browser") as process:
         assert process.stdout is not None
         address = process.stdout.readline().strip()
         assert re.fullmatch(r"http://127\.0\.0\.1:\d+/", address), address
@@ -107,14 +132,7 @@ def test_ctrl_c_ends_the_browser_too(chromium: str, netron: None, bare_tiny: Pat
         f'#!/bin/sh\necho $$ > "{mark}.new"\nmv "{mark}.new" "{mark}"\nexec "{chromium}" "$@"\n'
     )
     wrapper.chmod(0o755)
-    arguments = ["render", bare_tiny, *NETRON, "--browser", wrapper, "--out", out]
-    with subprocess.Popen(
-        [*PROGRAM, *map(str, arguments)],
-        cwd=ROOT,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        start_new_session=True,
-    ) as process:
+    with started("render", bare_tiny, *NETRON, "--browser", wrapper, "--out", out) as process:
         while not mark.exists():
             assert process.poll() is None
             sleep(0.02)
