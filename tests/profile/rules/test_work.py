@@ -118,7 +118,9 @@ def test_linear_counts_the_same_as_gemm_matmul_einsum_and_convolution() -> None:
     assert {work_of(linear).macs for linear in same} == {77 * 320 * 1280}
 
 
-@pytest.mark.parametrize(("refused", "reason"), REFUSED, ids=str)
+@pytest.mark.parametrize(
+    ("refused", "reason"), REFUSED, ids=[f"{refused.op_type}: {reason}" for refused, reason in REFUSED]
+)
 def test_what_cannot_be_counted_says_why(refused: NodeView, reason: str) -> None:
     with pytest.raises(NotCountable, match=reason):
         work_of(refused)
