@@ -16,12 +16,12 @@ from pathlib import Path
 import onnx
 
 from onnxlens import Settings, export_graph
-from onnxlens.profile.counting import count_nodes
-from onnxlens.profile.graph import Graph
-from onnxlens.profile.inputs import sample_inputs
-from onnxlens.profile.loading import load_graph
-from onnxlens.profile.origins import Origin, match_events, origins_of, own_times_us
-from onnxlens.profile.session import LEVELS, SessionRequest, open_session, run
+from onnxlens.profile.count.counting import count_nodes
+from onnxlens.profile.graph.graph import Graph
+from onnxlens.profile.graph.loading import load_graph
+from onnxlens.profile.runtime.inputs import sample_inputs
+from onnxlens.profile.runtime.provenance import Origin, match_events, origins_of, own_times_us
+from onnxlens.profile.runtime.session import LEVELS, SessionRequest, open_session, run
 from onnxlens.reference_model import catalog
 
 OPSETS = (18, 23)

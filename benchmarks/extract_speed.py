@@ -86,9 +86,9 @@ def _facts(path: Path, module: str, folder: Path) -> Facts:
     import numpy as np
 
     import onnxlens
-    from onnxlens.profile.inputs import sample_inputs
-    from onnxlens.profile.loading import load_graph
-    from onnxlens.profile.session import open_session, run
+    from onnxlens.profile.graph.loading import load_graph
+    from onnxlens.profile.runtime.inputs import sample_inputs
+    from onnxlens.profile.runtime.session import open_session, run
 
     ours, theirs = _ours(module, folder), _theirs(module, folder)
     whole = {row.path: row for row in onnxlens.profile_graph(path).modules}

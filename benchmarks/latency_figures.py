@@ -16,10 +16,10 @@ from time import thread_time
 import numpy as np
 
 import onnxlens
-from onnxlens.profile.binding import bound
-from onnxlens.profile.inputs import sample_inputs
-from onnxlens.profile.loading import load_graph
-from onnxlens.profile.session import SessionRequest, open_session
+from onnxlens.profile.graph.loading import load_graph
+from onnxlens.profile.runtime.binding import bound
+from onnxlens.profile.runtime.inputs import sample_inputs
+from onnxlens.profile.runtime.session import SessionRequest, open_session
 from onnxlens.reports.numbers import share, short_count, short_time
 from onnxlens.specs.bench import BenchReport, NodeTime
 

@@ -23,10 +23,10 @@ ALONE = """
 import sys
 from pathlib import Path
 import torch
-import onnxlens.layer_comparison
-from onnxlens.profile.inputs import sample_inputs
-from onnxlens.profile.loading import load_graph
-from onnxlens.profile.session import open_session, run
+import onnxlens.api.layers_against_pytorch
+from onnxlens.profile.runtime.inputs import sample_inputs
+from onnxlens.profile.graph.loading import load_graph
+from onnxlens.profile.runtime.session import open_session, run
 graph = load_graph(Path(sys.argv[1]))
 run(open_session(graph.path), sample_inputs(graph.inputs, graph.manifest.input_ranges))
 """

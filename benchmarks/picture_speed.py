@@ -19,7 +19,7 @@ import graphviz
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from onnxlens.api.counting import flow_of, pages_of
-from onnxlens.profile.machine import machine
+from onnxlens.profile.runtime.machine import machine
 from onnxlens.reports.drawing.composition import composed
 from onnxlens.reports.drawing.frames import Frame, page_of
 from onnxlens.reports.drawing.markup import label

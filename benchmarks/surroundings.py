@@ -19,7 +19,7 @@ def environment() -> dict[str, str]:
 def conditions(packages: Sequence[str]) -> Mapping[str, str]:
     """The machine, its load, and the versions of the packages."""
     sys.path.insert(0, str(ROOT))
-    from onnxlens.profile.machine import machine
+    from onnxlens.profile.runtime.machine import machine
 
     named = {key: value for key, value in machine().items() if key not in ("torch", "onnxruntime")}
     return {**named, **{package: version(package) for package in packages}}

@@ -32,13 +32,13 @@ if TYPE_CHECKING:
         view_graph,
         write_trace,
     )
+    from onnxlens.api.target import Job, LayerRequest, Settings
     from onnxlens.errors import OnnxlensError
     from onnxlens.specs.bench import BenchReport, BenchRequest
     from onnxlens.specs.flow import FlowRequest
     from onnxlens.specs.graph import GraphSpec
     from onnxlens.specs.ledger import Ledger
     from onnxlens.specs.tensor import TensorSpec
-    from onnxlens.targets import Job, LayerRequest, Settings
 
 __version__ = version("onnxlens")
 
@@ -80,11 +80,11 @@ _HOMES = {
     "BenchRequest": "onnxlens.specs.bench",
     "FlowRequest": "onnxlens.specs.flow",
     "GraphSpec": "onnxlens.specs.graph",
-    "LayerRequest": "onnxlens.targets",
+    "LayerRequest": "onnxlens.api.target",
     "Ledger": "onnxlens.specs.ledger",
     "OnnxlensError": "onnxlens.errors",
-    "Job": "onnxlens.targets",
-    "Settings": "onnxlens.targets",
+    "Job": "onnxlens.api.target",
+    "Settings": "onnxlens.api.target",
     "TensorSpec": "onnxlens.specs.tensor",
 }
 

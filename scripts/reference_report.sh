@@ -7,4 +7,4 @@ source "$(dirname "$0")/setup.sh"
 install_packages "[test]"
 install_system dot graphviz
 
-exec python scripts/reference_report.py "$@"
+PYTHONPATH=scripts exec python -m reference_report "$@"

@@ -24,8 +24,8 @@ from onnxlens.api.running import (
     measure_graph,
     run_reference,
 )
+from onnxlens.api.target import Job, Settings
 from onnxlens.api.viewing import netron_picture, view_graph
-from onnxlens.targets import Job, Settings
 
 __all__ = [
     "Job",

@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from onnxlens.api.exporting import loaded
+from onnxlens.api.target import Settings, Target
 from onnxlens.specs.flow import FlowRequest
 from onnxlens.specs.progress import Progress, silent
-from onnxlens.targets import Settings, Target
 
 if TYPE_CHECKING:
     from onnxlens.specs.flow import FlowGraph, FlowPage
@@ -50,8 +50,8 @@ def profile_with_flow(
     convention: Convention = "matrix",
 ) -> tuple[Ledger, FlowGraph]:
     """As ``profile_graph``, with the data flow between the innermost modules, from one reading."""
+    from onnxlens.profile.count.ledger import build_ledger
     from onnxlens.profile.flow.building import build_flow
-    from onnxlens.profile.ledger import build_ledger
 
     with loaded(target, settings, progress) as graph:
         progress("counting", 0, 0)
@@ -82,7 +82,7 @@ def ledger_of(
         UsageError: the target or a setting cannot be used.
         GraphError: the file is no ONNX graph, or a module was measured twice.
     """
-    from onnxlens.profile.measured_ledger import with_measurements
+    from onnxlens.profile.count.measured import with_measurements
 
     ledger = with_measurements(profile_graph(target, settings, progress), timings or (), errors or ())
     return replace(ledger, notes=(*ledger.notes, *notes))
@@ -97,7 +97,7 @@ def reconcile_graph(
         UsageError: the target or a setting cannot be used, or the file does not say which modules ran.
         GraphError: the file is no ONNX graph.
     """
-    from onnxlens.profile.conventions.reconciliation import build_reconciliation
+    from onnxlens.profile.count.conventions.reconciliation import build_reconciliation
 
     with loaded(target, settings, progress) as graph:
         progress("counting", 0, 0)
@@ -122,9 +122,9 @@ def flow_of(
         UsageError: the target or a setting cannot be used, or there is no such module.
         GraphError: the file is no ONNX graph.
     """
+    from onnxlens.profile.count.ledger import build_ledger
+    from onnxlens.profile.flow.grouped import grouped_flow
     from onnxlens.profile.flow.pages import requested_flow
-    from onnxlens.profile.groups.grouped import grouped_flow
-    from onnxlens.profile.ledger import build_ledger
 
     wanted = _wanted(request)
     with loaded(target, settings, progress) as graph:
@@ -153,10 +153,10 @@ def pages_of(
         UsageError: the target or a setting cannot be used, or there is no such module.
         GraphError: the file is no ONNX graph.
     """
+    from onnxlens.profile.count.ledger import build_ledger
+    from onnxlens.profile.count.measured import with_measurements
+    from onnxlens.profile.flow.grouped import grouped_flow
     from onnxlens.profile.flow.pages import flow_pages
-    from onnxlens.profile.groups.grouped import grouped_flow
-    from onnxlens.profile.ledger import build_ledger
-    from onnxlens.profile.measured_ledger import with_measurements
     from onnxlens.specs.flow import FlowPage
 
     wanted = _wanted(request)
@@ -176,7 +176,7 @@ def read_groups(file: Path | str) -> tuple[Group, ...]:
     Raises:
         UsageError: it cannot be read, or says something else than groups.
     """
-    from onnxlens.profile.groups import grouping_file
+    from onnxlens.profile.flow import grouping_file
 
     return grouping_file.read_groups(Path(file))
 

@@ -8,11 +8,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from onnxlens.api.exporting import MANIFEST_LAST, loaded
+from onnxlens.api.staging import staged
+from onnxlens.api.target import Settings, Target, is_file, resolve, weight_source
 from onnxlens.errors import UsageError
 from onnxlens.specs.manifest import data_path_of, manifest_path_of, values_path_of
 from onnxlens.specs.progress import Progress, silent
-from onnxlens.staging import staged
-from onnxlens.targets import Settings, Target, is_file, resolve, weight_source
 
 if TYPE_CHECKING:
     from onnxlens.specs.cutting import CutReport
@@ -46,7 +46,7 @@ def extract_module(
             be found and its data is asked for.
         CheckpointError: the weights cannot be read.
     """
-    from onnxlens.extraction import Extraction, extract
+    from onnxlens.api.extract import Extraction, extract
 
     place, chosen = Path(out), settings or Settings()
     _require_place(place, target)
@@ -83,15 +83,15 @@ def _require_place(place: Path, target: Target) -> None:
 
 
 def _holds_weights_of(data: Path, path: Path) -> bool:
-    from onnxlens.profile.cut_outs.weight_files import data_files
-    from onnxlens.profile.loading.model_file import read_model
+    from onnxlens.profile.graph.loading.model_file import read_model
+    from onnxlens.profile.subgraph.weight_files import data_files
 
     return data.resolve() in ((path.parent / name).resolve() for name in data_files(read_model(path)))
 
 
 def _remove_stale(place: Path, written: Collection[str]) -> None:
     """Take away what an earlier file of the name left beside it: it would be taken for this one's."""
-    from onnxlens.profile.loading.model_file import read_manifest
+    from onnxlens.profile.graph.loading.model_file import read_manifest
 
     data, manifest = data_path_of(place), manifest_path_of(place)
     values = (values_path_of(place, "inputs"), values_path_of(place, "expected"))

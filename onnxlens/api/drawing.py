@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Any
 
 from onnxlens.api.counting import pages_of
 from onnxlens.api.running import measure_graph
+from onnxlens.api.staging import staged
+from onnxlens.api.target import Settings, Target
 from onnxlens.errors import ToolError
 from onnxlens.specs.progress import Progress, silent
-from onnxlens.staging import staged
-from onnxlens.targets import Settings, Target
 
 if TYPE_CHECKING:
     from onnxlens.specs.flow import FlowGraph, FlowRequest
@@ -67,9 +67,9 @@ def render_pages(
         GraphError: the file is no ONNX graph.
         ToolError: Graphviz is missing.
     """
+    from onnxlens.reports.drawing.page_files import linked_pages
+    from onnxlens.reports.drawing.pictures import require_suffix
     from onnxlens.reports.drawing.scale import DEFAULT_COLUMN, require_column, require_figures
-    from onnxlens.reports.page_files import linked_pages
-    from onnxlens.reports.pictures import require_suffix
 
     place = Path(out)
     require_suffix(place)
@@ -91,7 +91,7 @@ def render_pages(
 
 def _write(pages: Mapping[str, FlowGraph], folder: Path, color: str) -> Sequence[Path]:
     """Each page into its file below the folder, all of them or none."""
-    from onnxlens.reports.pictures import write_picture
+    from onnxlens.reports.drawing.pictures import write_picture
 
     with ExitStack() as stack:
         stages = {

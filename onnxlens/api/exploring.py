@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Any
 
 from onnxlens.api.exporting import loaded
 from onnxlens.api.running import measure_graph
+from onnxlens.api.staging import staged
+from onnxlens.api.target import Settings, Target
 from onnxlens.errors import UsageError
 from onnxlens.specs.progress import Progress, silent
-from onnxlens.staging import staged
-from onnxlens.targets import Settings, Target
 
 if TYPE_CHECKING:
     from onnxlens.specs.ledger import Ledger
@@ -72,9 +72,9 @@ def explore_graph(
 def _flow_and_ledger(
     target: Target, settings: Settings | None, measured: Measurements, progress: Progress
 ) -> tuple[NodeFlow, Ledger]:
-    from onnxlens.profile.ledger import build_ledger
-    from onnxlens.profile.measured_ledger import with_measurements
-    from onnxlens.profile.node_flow import build_node_flow
+    from onnxlens.profile.count.ledger import build_ledger
+    from onnxlens.profile.count.measured import with_measurements
+    from onnxlens.profile.flow.node_flow import build_node_flow
 
     with loaded(target, settings, progress) as graph:
         progress("counting", 0, 0)

@@ -9,13 +9,13 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from onnxlens.api.staging import staged
+from onnxlens.api.target import Settings, Target, is_file, resolve, weight_source
 from onnxlens.errors import UsageError
 from onnxlens.specs.progress import Progress, silent
-from onnxlens.staging import staged
-from onnxlens.targets import Settings, Target, is_file, resolve, weight_source
 
 if TYPE_CHECKING:
-    from onnxlens.profile.graph import Graph
+    from onnxlens.profile.graph.graph import Graph
     from onnxlens.specs.graph import GraphSpec
     from onnxlens.specs.manifest import ExportedGraph
 
@@ -71,7 +71,7 @@ def loaded(
     target: Target, settings: Settings | None, progress: Progress, weights: str = "none"
 ) -> Iterator[Graph]:
     """The target as a loaded graph, with ``weights`` where it has to be exported first and none are set."""
-    from onnxlens.profile.loading import load_graph
+    from onnxlens.profile.graph.loading import load_graph
 
     chosen = settings or Settings()
     with as_file(target, settings, weights, progress) as path:

@@ -7,12 +7,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from onnxlens.api.exporting import as_file, require_weights
+from onnxlens.api.staging import staged
+from onnxlens.api.target import Job, LayerRequest, Settings, Target
 from onnxlens.specs.progress import Progress, Watch, silent, unwatched
-from onnxlens.staging import staged
-from onnxlens.targets import Job, LayerRequest, Settings, Target
 
 if TYPE_CHECKING:
-    from onnxlens.network_runs import Backend
+    from onnxlens.api.network_runs import Backend
     from onnxlens.specs.bench import BenchReport, BenchRequest
     from onnxlens.specs.layers import LayerReport
     from onnxlens.specs.measured import Measurements
@@ -26,7 +26,7 @@ def run_reference(job: Job, watch: Watch = unwatched) -> RunSummary:
     Raises:
         UsageError: a graph is unknown, or the folder cannot be written.
     """
-    from onnxlens.main_job import run_job
+    from onnxlens.api.run import run_job
 
     return run_job(job, watch)
 
@@ -40,7 +40,7 @@ def annotate_picture(
     weights: str | Path = "seeded",
     progress: Progress = silent,
 ) -> Path:
-    """Make the control image of a picture, of the ``kind`` that ``onnxlens.annotation`` lists, and write it.
+    """Make the control image of a picture, of the ``kind`` and write it.
 
     Args:
         picture: a file that OpenCV reads.
@@ -55,8 +55,8 @@ def annotate_picture(
         UsageError: the picture, the kind or ``out`` cannot be used.
         CheckpointError: the weights are not the networks'.
     """
-    from onnxlens.annotation import annotate
-    from onnxlens.network_runs import NetworkRuns
+    from onnxlens.api.network_runs import NetworkRuns
+    from onnxlens.reference_model.annotators.annotation import annotate
     from onnxlens.reference_model.annotators.images import read_image, require_picture_suffix, write_image
 
     place = Path(out)
@@ -86,8 +86,8 @@ def check_graph(
         GraphError: the file cannot be read, or has no PyTorch side.
         ParityError: the outputs cannot be compared.
     """
-    from onnxlens.comparison import against_pytorch, against_unoptimised
-    from onnxlens.profile.loading import load_graph
+    from onnxlens.api.check import against_pytorch, against_unoptimised
+    from onnxlens.profile.graph.loading import load_graph
 
     chosen = settings or Settings()
     require_weights(target, chosen)
@@ -117,7 +117,7 @@ def check_layers(
         GraphError: the file cannot be read, has no PyTorch side, or names no modules.
         ParityError: PyTorch gives other tensors in two runs, or the guilty module cannot be written.
     """
-    from onnxlens.layer_comparison import layers_against_pytorch
+    from onnxlens.api.layers_against_pytorch import layers_against_pytorch
 
     require_weights(target, settings or Settings())
     chosen = request or LayerRequest()
@@ -150,9 +150,9 @@ def bench_graph(
         GraphError: the file cannot be read or run.
         ToolError: the provider is not to be had, or no node runs on it.
     """
-    from onnxlens.benching import bench
-    from onnxlens.profile.loading import load_graph
-    from onnxlens.profile.matrix_product import require_runnable
+    from onnxlens.api.bench import bench
+    from onnxlens.profile.graph.loading import load_graph
+    from onnxlens.profile.runtime.matmul_peak import require_runnable
     from onnxlens.specs.bench import BenchRequest
 
     chosen, how = settings or Settings(), request or BenchRequest()
@@ -185,7 +185,7 @@ def measure_graph(
         UsageError: the target or a setting cannot be used.
         GraphError: the file cannot be run, or has no PyTorch side.
     """
-    from onnxlens.measurements import measured_errors, measured_latency
+    from onnxlens.api.measure import measured_errors, measured_latency
     from onnxlens.specs.bench import BenchRequest
     from onnxlens.specs.measured import Measurements
 

@@ -8,10 +8,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from onnxlens.api.exporting import as_file, loaded
+from onnxlens.api.staging import staged
+from onnxlens.api.target import Settings, Target
 from onnxlens.errors import UsageError
 from onnxlens.specs.progress import Progress, silent
-from onnxlens.staging import staged
-from onnxlens.targets import Settings, Target
 
 
 def netron_picture(
@@ -92,7 +92,7 @@ class _Shown:
 
 def _shown(target: Target, settings: Settings | None, module: str | None, progress: Progress) -> _Shown:
     """What Netron is given: the file as it is, an export without weights, or a module cut out of either."""
-    from onnxlens.profile.loading.model_file import read_model
+    from onnxlens.profile.graph.loading.model_file import read_model
 
     if module is not None:
         return _cut_out(target, settings, module, progress)
@@ -107,7 +107,7 @@ def _shown(target: Target, settings: Settings | None, module: str | None, progre
 
 
 def _cut_out(target: Target, settings: Settings | None, module: str, progress: Progress) -> _Shown:
-    from onnxlens.profile.cut_outs.modules import cut_module
+    from onnxlens.profile.subgraph.modules import cut_module
 
     with loaded(target, settings, progress) as graph:
         cut = cut_module(graph, module)

@@ -8,13 +8,13 @@ from typing import Any, Literal, cast
 import click
 
 from onnxlens import api
+from onnxlens.api.target import LayerRequest
 from onnxlens.cli import progress
 from onnxlens.cli.layers import check_layers, taken_layer_options, with_layers
 from onnxlens.cli.options import format_option, settings_from, with_settings, with_sizes
 from onnxlens.errors import UsageError
 from onnxlens.specs.peers import CONVENTIONS, Convention
 from onnxlens.specs.results import Reference
-from onnxlens.targets import LayerRequest
 
 CHECK_FAILED = 1
 
@@ -43,7 +43,7 @@ def profile(
 ) -> int:
     """Count MACs, params and bytes of TARGET by module, operator or node. No weight is read."""
     from onnxlens.reports.documents import profile_document
-    from onnxlens.reports.tables import TableFormat, ledger_table
+    from onnxlens.reports.tables.text_tables import TableFormat, ledger_table
     from onnxlens.specs.codec import to_text
 
     with progress.shown(f"profile {target}") as report:
@@ -85,7 +85,7 @@ def check(
 ) -> int:
     """Compare ONNX Runtime's outputs of TARGET with PyTorch's; exit with 1 when they differ."""
     from onnxlens.reports.documents import parity_document
-    from onnxlens.reports.tables import TableFormat, parity_table
+    from onnxlens.reports.tables.text_tables import TableFormat, parity_table
     from onnxlens.specs.codec import to_text
 
     given = taken_layer_options(options, layers=layers)

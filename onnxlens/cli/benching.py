@@ -53,9 +53,9 @@ def bench(
     **options: Any,
 ) -> None:
     """Time TARGET in ONNX Runtime, and show which modules, operators or nodes the time goes to."""
-    from onnxlens.reports.bench_tables import bench_table
     from onnxlens.reports.documents import bench_document
-    from onnxlens.reports.tables import By, TableFormat
+    from onnxlens.reports.tables.bench_tables import bench_table
+    from onnxlens.reports.tables.text_tables import By, TableFormat
     from onnxlens.specs.bench import BenchRequest
     from onnxlens.specs.codec import to_text
 

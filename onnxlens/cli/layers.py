@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Any, TypeVar, cast
 import click
 
 from onnxlens import api
+from onnxlens.api.target import LayerRequest, Settings
 from onnxlens.cli import progress
 from onnxlens.errors import UsageError
-from onnxlens.targets import LayerRequest, Settings
 
 if TYPE_CHECKING:
     from onnxlens.specs.layers import LayerReport
@@ -71,8 +71,8 @@ def taken_layer_options(options: dict[str, Any], *, layers: bool) -> dict[str, A
 def check_layers(target: str, settings: Settings, request: LayerRequest, output_format: str) -> bool:
     """Compare module by module and print it; whether nothing is over the tolerance."""
     from onnxlens.reports.documents import layers_document
-    from onnxlens.reports.layer_tables import layer_table
-    from onnxlens.reports.tables import TableFormat
+    from onnxlens.reports.tables.layer_tables import layer_table
+    from onnxlens.reports.tables.text_tables import TableFormat
     from onnxlens.specs.codec import to_text
 
     with progress.shown(f"check {target}") as report:

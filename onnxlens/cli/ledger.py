@@ -46,9 +46,9 @@ def ledger(
 
     Nothing is run unless --latency or --parity is given; a column that was not computed is absent.
     """
-    from onnxlens.reports.ledger_query import parse_query
-    from onnxlens.reports.module_ledger import ledger_document, module_ledger_table
-    from onnxlens.reports.tables import TableFormat
+    from onnxlens.reports.tables.ledger_query import parse_query
+    from onnxlens.reports.tables.module_ledger import ledger_document, module_ledger_table
+    from onnxlens.reports.tables.text_tables import TableFormat
     from onnxlens.specs.codec import to_text
 
     query = parse_query(columns, where, sort, depth)

@@ -7,8 +7,8 @@ from typing import Any, TypeVar
 
 import click
 
+from onnxlens.api.target import Settings
 from onnxlens.specs.tensor import DTYPES
-from onnxlens.targets import Settings
 
 Verb = TypeVar("Verb", bound=Callable[..., Any])
 

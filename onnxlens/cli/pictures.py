@@ -13,12 +13,12 @@ from typing import Any
 import click
 
 from onnxlens import api
+from onnxlens.api.target import Settings
 from onnxlens.cli import progress
 from onnxlens.cli.options import settings_from, with_browser, with_module, with_settings, with_sizes
 from onnxlens.errors import UsageError
 from onnxlens.specs.flow import FlowRequest
 from onnxlens.specs.progress import Progress
-from onnxlens.targets import Settings
 
 TAKEN: Mapping[str, Sequence[str]] = {
     "flow": ("depth", "module", "groups", "fold", "color", "latency", "parity"),

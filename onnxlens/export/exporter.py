@@ -78,10 +78,10 @@ def export(request: ExportRequest, directory: Path, progress: Progress = silent)
 
 
 def _name_producer(model: ir.Model) -> None:
-    from onnxlens import __version__
+    from importlib.metadata import version
 
     model.producer_name = "onnxlens"
-    model.producer_version = __version__
+    model.producer_version = version("onnxlens")
 
 
 def _write_graph(model: ir.Model, path: Path) -> None:

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from onnxlens.profile import matrix_product
+from onnxlens.profile.runtime import matmul_peak as matrix_product
 from tests.cli.calls import onnxlens
 from tests.export.tiny import MACS
 

@@ -11,8 +11,8 @@ import pytest
 from onnxlens import api
 from tests.cli.calls import done, onnxlens
 from tests.export import tiny as tiny_network
+from tests.profile.count.test_repeats import GOES_ON, graph, loop_body, save_if, save_loop
 from tests.profile.models import op, value
-from tests.profile.test_control_flow import GOES_ON, graph, loop_body, save_if, save_loop
 
 VIEWER = ("--viewer", "model-explorer")
 

@@ -11,7 +11,7 @@ import onnxruntime as ort
 import pytest
 
 from onnxlens import api
-from onnxlens.profile.inputs import sample_inputs
+from onnxlens.profile.runtime.inputs import sample_inputs
 from onnxlens.specs.ledger import Ledger
 from onnxlens.specs.measured import Measurements, NodeTiming
 from tests.cli.calls import done, onnxlens

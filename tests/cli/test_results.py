@@ -10,7 +10,8 @@ from typing import Any
 
 import pytest
 
-from onnxlens import api, main_job
+from onnxlens import api
+from onnxlens.api import run as main_job
 from onnxlens.reference_model import catalog
 from tests import small_catalog
 from tests.cli.calls import done, onnxlens

@@ -13,8 +13,8 @@ import onnx
 import pytest
 from onnx.backend.test.loader import load_model_tests
 
-from onnxlens.profile.ledger import build_ledger
-from onnxlens.profile.loading import load_graph
+from onnxlens.profile.count.ledger import build_ledger
+from onnxlens.profile.graph.loading import load_graph
 from onnxlens.specs.ledger import Ledger
 
 KINDS = ("node", "real", "simple", "pytorch-converted", "pytorch-operator")

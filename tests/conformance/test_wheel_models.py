@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from onnxlens.profile.ledger import build_ledger
-from onnxlens.profile.loading import load_graph
+from onnxlens.profile.count.ledger import build_ledger
+from onnxlens.profile.graph.loading import load_graph
 from onnxlens.specs.ledger import Ledger
 
 pytestmark = pytest.mark.slow

@@ -18,7 +18,7 @@ from safetensors.torch import save_file
 from onnxlens import api
 from onnxlens.cli.main import run
 from onnxlens.errors import ExportError, UsageError
-from onnxlens.profile import matrix_product
+from onnxlens.profile.runtime import matmul_peak as matrix_product
 from onnxlens.reference_model import catalog
 from onnxlens.specs.bench import BenchRequest
 from onnxlens.specs.graph import GraphSpec

@@ -15,15 +15,15 @@ import torch
 from onnx import TensorProto, helper, numpy_helper
 from torch import Tensor, nn
 
+from onnxlens.api.target import weight_source
 from onnxlens.export import normalization
 from onnxlens.export.exporter import ExportRequest, export
 from onnxlens.export.passes import KEPT_METADATA
-from onnxlens.profile.ledger import build_ledger
-from onnxlens.profile.loading import load_graph
+from onnxlens.profile.count.ledger import build_ledger
+from onnxlens.profile.graph.loading import load_graph
 from onnxlens.specs.graph import GraphSpec
 from onnxlens.specs.manifest import ExportedGraph
 from onnxlens.specs.tensor import TensorSpec
-from onnxlens.targets import weight_source
 from tests.small_catalog import seeded_state
 
 SIDE = 512

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from onnxlens import api
-from onnxlens.profile.graph import Graph
-from onnxlens.profile.loading import load_graph
+from onnxlens.profile.graph.graph import Graph
+from onnxlens.profile.graph.loading import load_graph
 
 
 def _weightless(name: str, folder: Path) -> Graph:

@@ -12,6 +12,7 @@ import pytest
 from jsonschema import Draft202012Validator
 
 from onnxlens import api
+from onnxlens.api.target import Job
 from onnxlens.reports.documents import (
     bench_document,
     catalog_document,
@@ -21,9 +22,9 @@ from onnxlens.reports.documents import (
     reconciliation_document,
     summary_document,
 )
-from onnxlens.reports.ledger_columns import LEDGER_COLUMNS
-from onnxlens.reports.ledger_query import LedgerQuery
-from onnxlens.reports.module_ledger import ledger_document
+from onnxlens.reports.tables.ledger_columns import LEDGER_COLUMNS
+from onnxlens.reports.tables.ledger_query import LedgerQuery
+from onnxlens.reports.tables.module_ledger import ledger_document
 from onnxlens.specs.bench import (
     BenchRequest,
     MatrixProduct,
@@ -41,7 +42,6 @@ from onnxlens.specs.manifest import Manifest, StateTensor
 from onnxlens.specs.peers import Convention, PeerCost, ReconciledOperator
 from onnxlens.specs.results import LatencyResult, ParityResult
 from onnxlens.specs.summary import GraphSummary, RunSummary
-from onnxlens.targets import Job
 from tests import small_catalog
 from tests.export.tiny import TARGET
 from tests.specs import samples

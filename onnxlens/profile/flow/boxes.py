@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
-from onnxlens.profile.graph import Graph, GraphNode
-from onnxlens.profile.hierarchy import Hierarchy
-from onnxlens.profile.rules import is_view
+from onnxlens.profile.count.rules import is_view
+from onnxlens.profile.graph.graph import Graph, GraphNode
+from onnxlens.profile.graph.hierarchy import Hierarchy
 from onnxlens.specs.flow import FlowKind
 from onnxlens.specs.ledger import NodeCost
 

@@ -11,8 +11,8 @@ from onnxlens.profile.flow.costs import Costs, module_costs, stretch_costs
 from onnxlens.profile.flow.ends import edges_between, ends_of, ends_of_module, shown_alone
 from onnxlens.profile.flow.folding import folded
 from onnxlens.profile.flow.structure import structure_of
-from onnxlens.profile.graph import Graph
-from onnxlens.profile.hierarchy import Hierarchy
+from onnxlens.profile.graph.graph import Graph
+from onnxlens.profile.graph.hierarchy import Hierarchy
 from onnxlens.specs.flow import FlowGraph, FlowKind, FlowNode
 from onnxlens.specs.ledger import Ledger, ModuleCost
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 
-from onnxlens.profile.borders import described
 from onnxlens.profile.flow.boxes import Box, Scope
-from onnxlens.profile.graph import Graph, GraphNode
+from onnxlens.profile.graph.borders import described
+from onnxlens.profile.graph.graph import Graph, GraphNode
 from onnxlens.specs.flow import FlowEdge, FlowKind, FlowNode
 from onnxlens.specs.tensor import TensorSpec
 

@@ -8,9 +8,9 @@ from dataclasses import dataclass, field, replace
 from itertools import accumulate, groupby
 from math import ceil
 
-from onnxlens.profile.graph import Graph
-from onnxlens.profile.node_view import NotCountable, ValueView
-from onnxlens.profile.scopes import Owner
+from onnxlens.profile.graph.graph import Graph
+from onnxlens.profile.graph.node_view import NotCountable, ValueView
+from onnxlens.profile.graph.scopes import Owner
 from onnxlens.specs.flow import FlowGraph
 from onnxlens.specs.ledger import Ledger, NodeCost
 

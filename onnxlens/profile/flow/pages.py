@@ -9,8 +9,8 @@ from onnxlens.profile.flow.boxes import Scope
 from onnxlens.profile.flow.building import build_flow
 from onnxlens.profile.flow.levels import notes_on, with_levels
 from onnxlens.profile.flow.width import widest
-from onnxlens.profile.graph import Graph
-from onnxlens.profile.hierarchy import Hierarchy
+from onnxlens.profile.graph.graph import Graph
+from onnxlens.profile.graph.hierarchy import Hierarchy
 from onnxlens.specs.flow import FlowGraph, FlowPage, FlowRequest
 from onnxlens.specs.ledger import Ledger
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Hashable, Mapping
 
 from onnxlens.profile.flow.boxes import Box
-from onnxlens.profile.graph import GraphNode
-from onnxlens.profile.node_view import ValueView
+from onnxlens.profile.graph.graph import GraphNode
+from onnxlens.profile.graph.node_view import ValueView
 
 Places = Mapping[str, int]
 """The tensors made in the stretch, numbered as they are made."""

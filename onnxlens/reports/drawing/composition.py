@@ -10,6 +10,7 @@ from onnxlens.reports.drawing import palette
 from onnxlens.reports.drawing.apart import apart
 from onnxlens.reports.drawing.boxes import box_block, end_block, tensor_block, title_block, total_cost
 from onnxlens.reports.drawing.curves import line_curve, skip_curve
+from onnxlens.reports.drawing.flow_lanes import lanes_of
 from onnxlens.reports.drawing.frames import Frame, Parents, page_of
 from onnxlens.reports.drawing.layers import trunk_of
 from onnxlens.reports.drawing.links import Line, Links, Skip, links_of
@@ -19,7 +20,6 @@ from onnxlens.reports.drawing.rows import Row, row_of
 from onnxlens.reports.drawing.scale import DEFAULT_COLUMN, Scale, scale_of
 from onnxlens.reports.drawing.sheet import Contents, End, Sheet, Wire, lay_out, sheet_of
 from onnxlens.reports.drawing.title import title_blocks
-from onnxlens.reports.flow_lanes import lanes_of
 from onnxlens.specs.flow import FlowGraph, FlowNode
 
 TITLE_GAP = 8.0

@@ -1,0 +1,1 @@
+"""From a Graph to its costs: counting rules, other counters' conventions, repeats, liveness, the report."""

@@ -1,0 +1,133 @@
+"""The PyTorch calls of a graph, each with its nodes: what fvcore and thop count by."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from onnxlens.profile.graph.graph import Graph
+from onnxlens.profile.graph.node_view import NodeView, NotCountable, Shape, ValueView
+from onnxlens.profile.graph.scopes import Owner, TracedCall
+
+STATISTICS = (".running_mean", ".running_var")
+"""Buffers of a batch norm, which a file without a manifest holds like weights."""
+
+
+@dataclass(frozen=True, slots=True)
+class CallView:
+    """One call of a PyTorch operator, and the nodes that it became.
+
+    Attributes:
+        target: the operator's name without overload: ``conv2d`` for ``aten.conv2d.default``.
+        places: the nodes' indices in the graph.
+        affine: whether one of its inputs is, or is made of, a parameter; None where the file does not say.
+    """
+
+    target: str
+    owner: Owner
+    nodes: tuple[NodeView, ...]
+    places: tuple[int, ...]
+    affine: bool | None
+
+    def node(self, *op_types: str) -> NodeView:
+        """The first node of one of the types; the last of all where none is asked for.
+
+        Raises:
+            NotCountable: there is none: the exporter's optimiser made it one with another call.
+        """
+        return self.nodes[self._index(op_types)]
+
+    def place(self, op_types: Sequence[str]) -> int:
+        """The index in the graph of what ``node`` gives; raises NotCountable as it does."""
+        return self.places[self._index(op_types)]
+
+    def _index(self, op_types: Sequence[str]) -> int:
+        if not op_types:
+            return len(self.nodes) - 1
+        for index, node in enumerate(self.nodes):
+            if node.op_type in op_types:
+                return index
+        made = ", ".join(node.op_type for node in self.nodes)
+        raise NotCountable(f"{self.target} became {made}, fused with another call")
+
+    @property
+    def is_affine(self) -> bool:
+        """Whether it has parameters; raises NotCountable where the file does not tell them from constants."""
+        if self.affine is None:
+            raise NotCountable("the file does not tell parameters from constants")
+        return self.affine
+
+    @property
+    def input_shape(self) -> Shape:
+        """The shape of the first tensor from outside that is no weight, else of the first."""
+        made = {value.name for node in self.nodes for value in _given(node.outputs)}
+        entering = [value for node in self.nodes for value in _given(node.inputs) if value.name not in made]
+        found = next((value for value in entering if not value.is_weight), None)
+        return (found or entering[0]).sizes()
+
+    @property
+    def output_shape(self) -> Shape:
+        """The shape of what its last node makes."""
+        return self.nodes[-1].output_shape()
+
+
+def calls_of(graph: Graph) -> tuple[CallView, ...]:
+    """Every traced call, in the order of its first node."""
+    places: dict[TracedCall, list[int]] = {}
+    for index, node in enumerate(graph.nodes):
+        if node.call is not None:
+            places.setdefault(node.call, []).append(index)
+    weights = _weights_read(graph)
+    declared = _declared_parameters(graph)
+    calls = []
+    for call, indices in places.items():
+        owner = graph.nodes[indices[-1]].owner
+        read = frozenset[str]().union(*(weights[index] for index in indices))
+        calls.append(
+            CallView(
+                call.target.removeprefix("aten.").split(".")[0],
+                owner,
+                tuple(graph.nodes[index].view for index in indices),
+                tuple(indices),
+                _affine(read, owner.path, declared),
+            )
+        )
+    return tuple(calls)
+
+
+def _weights_read(graph: Graph) -> Sequence[frozenset[str]]:
+    """For each node the weights that it reads, itself or by what nodes before run time made of them."""
+    sources: dict[str, frozenset[str]] = {name: frozenset((name,)) for name in graph.weights}
+    weights = []
+    for node in graph.nodes:
+        read = frozenset[str]().union(
+            *(sources.get(value.name, frozenset()) for value in _given(node.view.inputs))
+        )
+        if node.offline:
+            sources.update((value.name, read) for value in _given(node.view.outputs))
+        weights.append(read)
+    return weights
+
+
+def _declared_parameters(graph: Graph) -> frozenset[str] | None:
+    """The manifest's; None without one."""
+    if graph.manifest is None:
+        return None
+    return frozenset(tensor.name for tensor in graph.manifest.tensors if tensor.kind == "parameter")
+
+
+def _affine(read: frozenset[str], path: str, declared: frozenset[str] | None) -> bool | None:
+    """Whether a parameter is among the weights that are read.
+
+    Without a manifest only a name that the module's ``state_dict`` gives makes one: the exporter names its
+    own constants, and gives equal weights one name.
+    """
+    if declared is not None:
+        return bool(read & declared)
+    if path and any(name.startswith(f"{path}.") and not name.endswith(STATISTICS) for name in read):
+        return True
+    return None if read else False
+
+
+def _given(values: Iterable[ValueView | None]) -> Iterable[ValueView]:
+    return (value for value in values if value is not None)

@@ -1,0 +1,224 @@
+"""onnx-tool's convention: instructions, weighted by what they cost on an x86 core, node by node.
+
+Source of every weight and formula: onnx-tool 1.0.1, ``onnx_tool/node.py``. It counts nodes that work on
+weights alone like all others. A type that it does not register has no shape inference, and stops it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from math import prod
+
+from onnxlens.profile.count.conventions.figures import Formula, volume
+from onnxlens.profile.graph.node_view import NodeView, NotCountable
+
+DIV, EXP, LOG, SQRT = 4, 32, 43, 24
+SIN = COS = 39
+TANH = EXP + 2 + DIV
+ATAN = SQRT + 4 + DIV
+"""As operators of their own, tanh and atan count twice that."""
+
+NOTE = (
+    "instructions weighted by their cost on an x86 core (add, multiply 1; divide 4; sqrt 24; exp, pow 32; "
+    "log 43), one node at a time, nodes on weights included"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """How onnx-tool counts one operator type, and how that differs from MACs."""
+
+    formula: Formula
+    cause: str
+
+
+def each(weight: int) -> Entry:
+    """``weight`` an output element, whatever the number of inputs."""
+    return Entry(lambda node: weight * volume(node.output_shape()), f"{weight} an element")
+
+
+def each_read(weight: int) -> Entry:
+    """``weight`` an element of the first input."""
+    return Entry(lambda node: weight * volume(node.input_shape(0)), f"{weight} an input element")
+
+
+def nothing(node: NodeView) -> int:
+    """Registered without a count."""
+    return 0
+
+
+def convolution(node: NodeView) -> int:
+    """prod(output) * prod(weight[1:]) + prod(output) with a bias."""
+    taps = prod(node.input_shape(1)[1:]) + node.has_input(2)
+    return volume(node.output_shape()) * taps
+
+
+def gemm(node: NodeView) -> int:
+    """prod(Y) * K + prod(Y) with C; K by the second matrix."""
+    second = node.input_shape(1)
+    inner = second[-1] if node.attribute("transB", 0) else second[-2]
+    return volume(node.output_shape()) * (inner + node.has_input(2))
+
+
+def matmul(node: NodeView) -> int:
+    """prod(Y) * B[-2].
+
+    Raises:
+        NotCountable: onnx-tool stops at a vector.
+    """
+    first, second = node.input_shape(0), node.input_shape(1)
+    if min(len(first), len(second)) < 2:
+        raise NotCountable("it stops at a MatMul with a vector")
+    return volume(node.output_shape()) * second[-2]
+
+
+def quantized_matmul(node: NodeView) -> int:
+    """prod(A) * B[-1]."""
+    return volume(node.input_shape(0)) * node.input_shape(3)[-1]
+
+
+def quantized_convolution(node: NodeView) -> int:
+    """prod(output) * prod(weight[1:]) + prod(output) with a bias."""
+    return volume(node.output_shape()) * (prod(node.input_shape(3)[1:]) + node.has_input(8))
+
+
+def integer_convolution(node: NodeView) -> int:
+    """prod(output) * prod(weight[1:])."""
+    return volume(node.output_shape()) * prod(node.input_shape(1)[1:])
+
+
+def einsum(node: NodeView) -> int:
+    """The sizes of all labels of both operands, multiplied.
+
+    Raises:
+        NotCountable: onnx-tool reads exactly two operands, and no ellipsis.
+    """
+    left, _, _ = str(node.attribute("equation")).replace(" ", "").partition("->")
+    terms = left.split(",")
+    if len(terms) != 2 or "." in left or len(node.inputs) != 2:
+        raise NotCountable("it reads an Einsum of two operands without ellipsis alone")
+    sizes = {
+        label: size
+        for place, term in enumerate(terms)
+        for label, size in zip(term, node.input_shape(place), strict=True)
+    }
+    return prod(sizes.values())
+
+
+def layer_norm(node: NodeView) -> int:
+    """7 an element, and 29 for each row along the one axis where the norm begins."""
+    shape = node.input_shape(0)
+    return 7 * volume(shape) + (1 + SQRT + DIV) * (
+        volume(shape) // shape[node.attribute("axis", -1)] if shape else 0
+    )
+
+
+def pool(node: NodeView) -> int:
+    """The kernel's elements for each output; of a kernel over three axes the first axis alone."""
+    kernel: tuple[int, ...] = node.attribute("kernel_shape")
+    return volume(node.output_shape()) * (prod(kernel) if len(kernel) == 2 else kernel[0])
+
+
+def global_pool(node: NodeView) -> int:
+    """1 an input element, 4 an output element."""
+    return volume(node.input_shape(0)) + DIV * volume(node.output_shape())
+
+
+def resize(node: NodeView) -> int:
+    """0, 4 or 8 an output element: nearest, linear, cubic."""
+    weights = {"nearest": 0, "linear": 4, "cubic": 8}
+    return weights[node.attribute("mode", "nearest")] * volume(node.output_shape())
+
+
+def local_norm(node: NodeView) -> int:
+    """A divide, a power, an add, and ``size`` multiplies an element."""
+    size: int = node.attribute("size")
+    return volume(node.output_shape()) * (DIV + EXP + 1 + size)
+
+
+def add_all(node: NodeView) -> int:
+    """An add an element for each input after the first."""
+    return volume(node.output_shape()) * (len(node.inputs) - 1)
+
+
+def lstm(node: NodeView) -> int:
+    """Products, biases, 4 adds, 3 sigmoids, 2 tanh and 4 of the update a hidden element and step."""
+    return _recurrent(node, of_hidden=4 + 3 * EXP + 2 * TANH + 4, gates=4)
+
+
+def gru(node: NodeView) -> int:
+    """Products, biases, 3 adds, 2 sigmoids, a tanh and 5 of the update a hidden element and step."""
+    return _recurrent(node, of_hidden=3 + 2 * EXP + TANH + 5, gates=3)
+
+
+def _recurrent(node: NodeView, of_hidden: int, gates: int) -> int:
+    """What stands in brackets is counted for one direction, whatever the number of directions.
+
+    Raises:
+        NotCountable: onnx-tool stops where there is no bias.
+    """
+    if not node.has_input(3):
+        raise NotCountable(f"it stops at {node.op_type} without a bias")
+    steps, batch = node.input_shape(0)[:2]
+    weights = sum(prod(node.input_shape(index)) for index in (1, 2, 3))
+    return steps * batch * (weights + of_hidden * (node.input_shape(1)[1] // gates))
+
+
+UNCOUNTED = Entry(nothing, "registered without a count")
+
+ENTRIES: Mapping[str, Entry] = {
+    "Conv": Entry(convolution, "bias adds"),
+    "ConvTranspose": Entry(convolution, "products over the output, not the input, of all groups"),
+    "Gemm": Entry(gemm, "bias adds"),
+    "MatMul": Entry(matmul, ""),
+    "MatMulInteger": Entry(matmul, "a zero point adds"),
+    "ConvInteger": Entry(integer_convolution, ""),
+    "QLinearConv": Entry(quantized_convolution, "bias adds"),
+    "QLinearMatMul": Entry(quantized_matmul, ""),
+    "Einsum": Entry(einsum, "all labels multiplied"),
+    "LSTM": Entry(lstm, "bias adds, activations and the update"),
+    "GRU": Entry(gru, "bias adds, activations and the update"),
+    "LayerNormalization": Entry(layer_norm, "7 an element, 29 a row"),
+    "LRN": Entry(local_norm, "37 + size an element"),
+    "MaxPool": Entry(pool, "1 an element of the kernel"),
+    "AveragePool": Entry(pool, "1 an element of the kernel"),
+    "GlobalAveragePool": Entry(global_pool, "1 an input element, 4 an output element"),
+    "Resize": Entry(resize, "4 (linear) or 8 (cubic) an element"),
+    "Upsample": Entry(resize, "4 (linear) or 8 (cubic) an element"),
+    "Sum": Entry(add_all, "1 an element and addition"),
+    **{name: each(1) for name in (
+        "Abs", "Add", "And", "Ceil", "CumSum", "Equal", "Floor", "Greater", "GreaterOrEqual", "Hardmax",
+        "Less", "LessOrEqual", "Max", "Min", "Mod", "Mul", "Neg", "NonZero", "Not", "Or", "Relu", "Round",
+        "Sign", "Sub", "Xor",
+    )},
+    **{name: each(2) for name in ("Clip", "DequantizeLinear", "LeakyRelu", "PRelu", "QuantizeLinear")},
+    "Div": each(DIV), "Reciprocal": each(DIV), "HardSigmoid": each(4), "HardSwish": each(5),
+    "InstanceNormalization": each(7), "BatchNormalization": each(3 + SQRT + DIV),
+    "Exp": each(EXP), "Pow": each(EXP), "Sigmoid": each(EXP), "Log": each(LOG), "Sqrt": each(SQRT),
+    "Sin": each(SIN), "Cos": each(COS), "Tanh": each(2 * TANH), "Atan": each(2 * ATAN),
+    "Elu": each(EXP + 3), "Gelu": each(EXP + 2), "LpNormalization": each(EXP + 1),
+    "Softmax": each(EXP + DIV), "LogSoftmax": each(EXP + DIV + 1 + LOG), "Softplus": each(EXP + 1 + LOG),
+    **{name: each_read(1) for name in ("ReduceMax", "ReduceMean", "ReduceMin", "ReduceProd", "ReduceSum")},
+    "ReduceL2": each_read(1 + SQRT),
+    **dict.fromkeys((
+        "ArgMax", "Cast", "Compress", "Concat", "Constant", "ConstantOfShape", "DepthToSpace", "Dropout",
+        "Erf", "Expand", "Flatten", "Gather", "GatherElements", "GatherND", "GridSample", "Identity",
+        "NonMaxSuppression", "OneHot", "Pad", "RandomNormalLike", "RandomUniformLike", "Range", "Reshape",
+        "RoiAlign", "Scan", "ScatterElements", "ScatterND", "Shape", "Slice", "Split", "Squeeze", "Tile",
+        "TopK", "Transpose", "Trilu", "Unsqueeze", "Where",
+    ), UNCOUNTED),
+}  # fmt: skip
+"""By operator type; onnx-tool looks at no domain."""
+
+
+def entry_of(node: NodeView) -> Entry:
+    """How onnx-tool counts the node.
+
+    Raises:
+        NotCountable: it does not know the type, and stops.
+    """
+    entry = ENTRIES.get(node.op_type)
+    if entry is None:
+        raise NotCountable(f"it stops at {node.op_type}, which it cannot infer the shape of")
+    return entry

@@ -1,0 +1,91 @@
+"""The cost of every node of a graph, by the counting rules."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+
+from onnxlens.profile.count.repeats import with_repeats
+from onnxlens.profile.count.rules import Traffic, Work, traffic_of, work_of
+from onnxlens.profile.graph.graph import Graph, GraphNode
+from onnxlens.profile.graph.node_view import NodeView, NotCountable, ValueView
+from onnxlens.specs.ledger import NodeCost
+
+
+def count_nodes(graph: Graph) -> tuple[NodeCost, ...]:
+    """One cost for each node, in execution order."""
+    params = first_use_params(graph)
+    costs = [_cost(node, params.get(index, 0)) for index, node in enumerate(graph.nodes)]
+    return tuple(with_repeats(graph.nodes, costs))
+
+
+def _cost(node: GraphNode, params: int) -> NodeCost:
+    view = node.view
+    reason = ""
+    work, traffic = Work(), Traffic()
+    if not node.offline:
+        try:
+            traffic = traffic_of(view)  # first: shapes suffice for it, a rule is not needed
+            work = work_of(view)
+        except NotCountable as error:
+            reason = str(error)
+    return NodeCost(
+        node=view.name,
+        op_type=view.op_type,
+        domain=view.domain,
+        module_path=node.owner.path,
+        class_name=node.owner.class_name,
+        params=params,
+        macs=work.macs,
+        vector_ops=work.vector_ops,
+        special_ops=work.special_ops,
+        weight_read_bytes=traffic.weight_read_bytes,
+        read_bytes=traffic.read_bytes,
+        write_bytes=traffic.write_bytes,
+        status="free" if node.offline else "unknown" if reason else "counted",
+        reason=reason,
+    )
+
+
+def parameter_sizes(graph: Graph) -> Mapping[str, int]:
+    """Elements of every parameter that the file holds, by tensor name.
+
+    With our manifest, a parameter is what the ``nn.Module`` calls one. Without it, it is a weight of the
+    file: an initializer, or what a node without inputs makes in place of one, that is no scalar and no
+    integer table.
+    """
+    if graph.manifest is not None:
+        parameters = {tensor.name for tensor in graph.manifest.tensors if tensor.kind == "parameter"}
+        return {name: weight.elements for name, weight in graph.weights.items() if name in parameters}
+    made = (node.view.output() for node in graph.nodes if node.offline and _makes_weight(node.view))
+    return {value.name: value.elements for value in (*graph.weights.values(), *made)}
+
+
+def _makes_weight(view: NodeView) -> bool:
+    """Constant and ConstantOfShape in place of an initializer, as ONNX's own test nets are written."""
+    if view.op_type not in ("Constant", "ConstantOfShape"):
+        return False
+    output = view.output()
+    return bool(output.shape) and output.dtype is not None and output.dtype.startswith(("float", "bfloat"))
+
+
+def first_use_params(graph: Graph) -> Mapping[int, int]:
+    """For each node that uses parameters first, at run time, how many elements; by the node's index.
+
+    A parameter that is transposed or normalised before run time counts at the node that uses the result.
+    """
+    unclaimed = dict(parameter_sizes(graph))
+    derived: dict[str, tuple[str, ...]] = {name: (name,) for name in unclaimed}
+    claims: dict[int, int] = {}
+    for index, node in enumerate(graph.nodes):
+        sources = tuple(source for value in _inputs(node.view) for source in derived.get(value.name, ()))
+        if node.offline:
+            for output in node.view.outputs:
+                if output is not None and output.name not in unclaimed:
+                    derived[output.name] = sources
+        else:
+            claims[index] = sum(unclaimed.pop(source, 0) for source in sources)
+    return claims
+
+
+def _inputs(view: NodeView) -> Iterator[ValueView]:
+    return (value for value in view.inputs if value is not None)

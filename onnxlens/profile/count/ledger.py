@@ -1,0 +1,207 @@
+"""The ledger of a graph: nodes counted, rolled up to modules and totals."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
+from types import MappingProxyType
+
+from onnxlens.profile.count.conventions.counting import NOTES, peer_costs
+from onnxlens.profile.count.counting import count_nodes, parameter_sizes
+from onnxlens.profile.count.liveness import live_bytes
+from onnxlens.profile.count.repeats import control_notes
+from onnxlens.profile.count.rules import is_view
+from onnxlens.profile.graph.borders import module_borders
+from onnxlens.profile.graph.collector import uncollected
+from onnxlens.profile.graph.graph import Graph, GraphNode
+from onnxlens.profile.graph.hierarchy import Hierarchy
+from onnxlens.specs.ledger import Ledger, ModuleCost, NodeCost, Totals, peer_of
+from onnxlens.specs.peers import Convention, PeerCost
+
+CONVENTIONS: Mapping[str, str] = MappingProxyType(
+    {
+        "macs": "multiply-accumulates of convolutions, matrix products, attention (both products in full) "
+        "and recurrent cells; exact, batch included, padded positions counted, no bias",
+        "vector_ops": "all other element operations, one per primitive and element",
+        "special_ops": "transcendental element operations (exp, erf, tanh, sigmoid, sqrt, pow, sin, ...)",
+        "flops": "2 x MACs + vector_ops + special_ops",
+        "params": "elements of the module's parameters, each once, used by the forward pass or not",
+        "branches": "of an If the larger branch counts; a loop's body as often as it runs, once where that "
+        "is not known before, and a note says so",
+        "bytes": "what unfused nodes must move at the file's dtypes; views move nothing",
+        "live_bytes": "activations alive at once in the file's order of execution; weights apart",
+        "unknown": "an operator without a rule or a shape is listed; it is never silently 0",
+    }
+)  # fmt: skip
+"""How the figures were counted, in short; docs/counting.md has the whole of it."""
+
+
+def build_ledger(graph: Graph, convention: Convention = "matrix") -> Ledger:
+    """Count every node of ``graph`` and roll the counts up.
+
+    Raises:
+        UsageError: the convention needs module metadata, and the file has none.
+    """
+    with uncollected():
+        return _build(graph, convention)
+
+
+def _build(graph: Graph, convention: Convention) -> Ledger:
+    costs = _costs(graph, convention)
+    hierarchy = Hierarchy(graph)
+    rows = _Rows(graph, costs, hierarchy)
+    paths = sorted(hierarchy.paths, key=rows.place)
+    modules = tuple(rows.module(path) for path in paths)
+    return Ledger(
+        graph=graph.name,
+        source=graph.path.name,
+        opset=graph.opset,
+        attribution=graph.attribution,
+        weights=graph.manifest.weights if graph.manifest else "",
+        totals=_totals(graph, costs, modules[0]),
+        modules=modules,
+        nodes=costs,
+        notes=(*graph.notes, *control_notes(graph.nodes, costs), *_param_notes(graph)),
+        conventions=CONVENTIONS if convention == "matrix" else {convention: NOTES[convention], **CONVENTIONS},
+        convention=convention,
+    )
+
+
+def _costs(graph: Graph, convention: Convention) -> tuple[NodeCost, ...]:
+    costs = count_nodes(graph)
+    if convention == "matrix":
+        return costs
+    peers = peer_costs(graph, costs, convention)
+    return tuple(replace(cost, peer=peer) for cost, peer in zip(costs, peers, strict=True))
+
+
+class _Rows:
+    """Makes the row of each module from the nodes that run in it and in the modules it contains."""
+
+    def __init__(self, graph: Graph, costs: Sequence[NodeCost], hierarchy: Hierarchy) -> None:
+        self._costs = costs
+        self._nodes = graph.nodes
+        self._hierarchy = hierarchy
+        self._live = live_bytes(graph, {index for index, cost in enumerate(costs) if not cost.repeats})
+        self._borders = module_borders(graph, hierarchy)
+        self._params = _module_params(graph, costs, hierarchy)
+        self._inside: Mapping[str, list[int]] = {path: [] for path in hierarchy.paths}
+        self._running: Mapping[str, list[int]] = {path: [] for path in hierarchy.paths}
+        for index, node in enumerate(graph.nodes):
+            for path in hierarchy.lineage(node.owner.path):
+                self._inside[path].append(index)
+                if not node.offline:
+                    self._running[path].append(index)
+
+    def place(self, path: str) -> tuple[bool, int, int, str]:
+        """Sorts modules by first node, a container before its content; those that run nothing last."""
+        order = self._order(path)
+        return (bool(path) and order == 0, order, self._hierarchy.depth(path), path)
+
+    def _order(self, path: str) -> int:
+        running = self._running[path]
+        return running[0] + 1 if running else 0
+
+    def module(self, path: str) -> ModuleCost:
+        running = self._running[path]
+        costs = [self._costs[index] for index in running]
+        return ModuleCost(
+            path=path,
+            class_name=self._hierarchy.class_name(path),
+            depth=self._hierarchy.depth(path),
+            order=self._order(path),
+            inputs=tuple(self._borders[path].inputs.values()),
+            outputs=tuple(self._borders[path].outputs.values()),
+            operators=_operators(costs),
+            macs=sum(cost.macs for cost in costs),
+            vector_ops=sum(cost.vector_ops for cost in costs),
+            special_ops=sum(cost.special_ops for cost in costs),
+            params=self._params[path],
+            weight_read_bytes=sum(cost.weight_read_bytes for cost in costs),
+            read_bytes=sum(cost.read_bytes for cost in costs),
+            write_bytes=sum(cost.write_bytes for cost in costs),
+            unknown_nodes=sum(cost.status == "unknown" for cost in costs),
+            resident_weight_bytes=_resident_bytes(self._nodes[index] for index in running),
+            live_bytes=max((self._live[index] for index in running), default=0),
+            peer=self._peer(path),
+        )
+
+    def _peer(self, path: str) -> PeerCost | None:
+        """Peers count nodes that work on weights alone as well; a module without nodes counts nothing."""
+        if self._costs[0].peer is None:
+            return None
+        return peer_of(self._costs[index] for index in self._inside[path]) or PeerCost()
+
+
+def _operators(costs: Sequence[NodeCost]) -> Mapping[str, int]:
+    """How many nodes there are of each operator type; those that do and move most first."""
+    weight: Counter[str] = Counter()
+    for cost in costs:
+        weight[cost.op_type] += cost.macs + cost.moved_bytes
+    times = Counter(cost.op_type for cost in costs)
+    return {op_type: times[op_type] for op_type, _ in weight.most_common()}
+
+
+def _module_params(graph: Graph, costs: Sequence[NodeCost], hierarchy: Hierarchy) -> Mapping[str, int]:
+    """Elements of each module's parameters: by the manifest's ``state_dict``, else by first use."""
+    params = dict.fromkeys(hierarchy.paths, 0)
+    if graph.manifest is not None:
+        owned: Iterable[tuple[str, int]] = (
+            (tensor.name.rpartition(".")[0], tensor.elements)
+            for tensor in graph.manifest.tensors
+            if tensor.kind == "parameter"
+        )
+    else:
+        unused = sum(parameter_sizes(graph).values()) - sum(cost.params for cost in costs)
+        owned = (("", unused), *((cost.module_path, cost.params) for cost in costs))
+    for owner, elements in owned:
+        for path in hierarchy.lineage(owner):
+            params[path] += elements
+    return params
+
+
+def _totals(graph: Graph, costs: Sequence[NodeCost], root: ModuleCost) -> Totals:
+    tensors = graph.manifest.tensors if graph.manifest else ()
+    unknown = [cost for cost in costs if cost.status == "unknown"]
+    return Totals(
+        nodes=len(costs),
+        macs=root.macs,
+        vector_ops=root.vector_ops,
+        special_ops=root.special_ops,
+        flops=root.flops,
+        params=root.params,
+        buffers=sum(tensor.elements for tensor in tensors if tensor.kind == "buffer"),
+        weight_read_bytes=root.weight_read_bytes,
+        read_bytes=root.read_bytes,
+        write_bytes=root.write_bytes,
+        resident_weight_bytes=root.resident_weight_bytes,
+        peak_live_bytes=root.live_bytes,
+        free_nodes=sum(cost.status == "free" for cost in costs),
+        unknown_nodes=len(unknown),
+        unknown_bytes=sum(cost.moved_bytes for cost in unknown),
+        peer=root.peer,
+    )
+
+
+def _param_notes(graph: Graph) -> tuple[str, ...]:
+    """Where the file holds fewer parameters than the module has, say how many."""
+    if graph.manifest is None:
+        return ("params were counted from the file's weights: it has no manifest of its PyTorch model",)
+    held = sum(parameter_sizes(graph).values())
+    owned = sum(tensor.elements for tensor in graph.manifest.tensors if tensor.kind == "parameter")
+    if held == owned:
+        return ()
+    return (f"the forward pass uses {held:,} of the module's {owned:,} parameters; the file holds those",)
+
+
+def _resident_bytes(running: Iterable[GraphNode]) -> int:
+    """Bytes of the fixed values that the nodes read, each once."""
+    fixed = {
+        value.name: value.known_size_bytes
+        for node in running
+        if not is_view(node.view)
+        for value in node.view.inputs
+        if value is not None and value.is_weight
+    }
+    return sum(fixed.values())

@@ -1,0 +1,261 @@
+"""Attention as ONNX Runtime fuses it: with the projections before it, a bias, a cache of keys and values.
+
+No function body says how these are computed. They count as softmax(scale * Q K^T + mask) V is written: the
+scale is one operation per score, as are the mask (padding, causality and window together) and a bias that is
+added to the scores; the products and the softmax are those of ONNX's Attention. Keys are as many as the
+present ones that the node gives, else the past and the new ones; where a buffer of a fixed length holds them,
+all of it counts.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from math import prod
+
+from onnxlens.profile.count.rules.attention import ROTATION, AttentionSizes, rotation, scores_work, softcap
+from onnxlens.profile.count.rules.normalization import root_mean_square
+from onnxlens.profile.count.rules.quantized import QUANTIZE, centring
+from onnxlens.profile.count.rules.work import NOTHING, SPECIAL, VECTOR, Rule, Work
+from onnxlens.profile.graph.node_view import NodeView
+
+SCALE = VECTOR
+SINK = VECTOR + SPECIAL  # one more exponential in the sum of a row
+
+
+@dataclass(frozen=True, slots=True)
+class Inputs:
+    """Where optional inputs stand: a mask, a bias of the scores, past keys and values."""
+
+    mask: int
+    score_bias: int
+    past: int
+
+
+ATTENTION = Inputs(mask=3, score_bias=5, past=4)
+QUANTIZED = Inputs(mask=5, score_bias=9, past=8)
+ORDERED = Inputs(mask=17, score_bias=19, past=18)
+MULTI_HEAD = Inputs(mask=4, score_bias=5, past=6)
+DECODER = Inputs(mask=3, score_bias=4, past=5)
+GROUPED_PAST = 3
+
+
+def per_score(node: NodeView, inputs: Inputs) -> Work:
+    """The scale; one add for a mask or causality; one for a bias of the scores."""
+    limited = node.has_input(inputs.mask) or node.attribute("unidirectional", 0)
+    return SCALE * (1 + bool(limited) + node.has_input(inputs.score_bias))
+
+
+def all_keys(node: NodeView, past: int, new: int) -> int:
+    """The keys in the second output, else the past keys and the new ones."""
+    if node.has_output(1):
+        return node.output_shape(1)[-2]
+    return new + (node.input_shape(past)[-2] if node.has_input(past) else 0)
+
+
+def attention(node: NodeView) -> Work:
+    """The projection of the input to Q, K and V as one Gemm; both products; a rotation of Q and K."""
+    return attention_with(node, ATTENTION)
+
+
+def attention_with(node: NodeView, inputs: Inputs) -> Work:
+    """As ``attention``, with optional inputs that stand elsewhere."""
+    batch, length, _ = node.input_shape(0)
+    sizes = projected_sizes(node, batch, length, all_keys(node, inputs.past, length))
+    rotated = rotation_of(node, sizes) if node.attribute("do_rotary", 0) else NOTHING
+    return projection(node) + scores_work(sizes, per_score(node, inputs)) + rotated
+
+
+def projection(node: NodeView) -> Work:
+    """prod(input) * (columns of the weights, Q's, K's and V's together); an add per element for a bias."""
+    width, _ = node.input_shape(1)
+    projected = projected_elements(node)
+    return Work(macs=projected * width) + (VECTOR * projected if node.has_input(2) else NOTHING)
+
+
+def projected_elements(node: NodeView) -> int:
+    """The elements of Q, K and V together."""
+    _, columns = node.input_shape(1)
+    return prod(node.input_shape(0)[:-1]) * columns
+
+
+def projected_sizes(node: NodeView, batch: int, queries: int, keys: int) -> AttentionSizes:
+    """The sizes after a projection to ``qkv_hidden_sizes``, or to three equal parts."""
+    heads = node.attribute("num_heads")
+    _, columns = node.input_shape(1)
+    key_width, _, value_width = node.attribute("qkv_hidden_sizes") or [columns // 3] * 3
+    return AttentionSizes(batch, heads, queries, keys, key_width // heads, value_width // heads)
+
+
+def rotation_of(node: NodeView, sizes: AttentionSizes) -> Work:
+    """3 operations for each rotated element of the new queries and keys."""
+    width = node.attribute("rotary_embedding_dim", 0) or sizes.key_width
+    return ROTATION * (2 * sizes.batch * sizes.heads * sizes.queries * width)
+
+
+def quantized_attention(node: NodeView) -> Work:
+    """As Attention; zero points taken off input and weights; each projected element is scaled."""
+    centred = centring(node, 0, 6) + centring(node, 1, 7)
+    return attention_with(node, QUANTIZED) + centred + VECTOR * projected_elements(node)
+
+
+def ordered_attention(node: NodeView) -> Work:
+    """As Attention, with three weights; quantised again after each product and after the softmax."""
+    batch, length, width = node.input_shape(0)
+    heads = node.attribute("num_heads")
+    queries, keys, values = (node.input_shape(index)[1] for index in (5, 6, 7))
+    projected = batch * length * (queries + keys + values)
+    past = all_keys(node, ORDERED.past, length)
+    sizes = AttentionSizes(batch, heads, length, past, queries // heads, values // heads)
+    again = QUANTIZE * (node.has_input(14) + node.has_input(15))
+    work = Work(macs=projected * width) + (VECTOR + QUANTIZE) * projected
+    return work + scores_work(sizes, per_score(node, ORDERED) + again) + QUANTIZE * prod(node.output_shape(0))
+
+
+def packed_attention(node: NodeView) -> Work:
+    """The projection of the tokens there are; both products as if all sequences were the longest."""
+    batch, length = node.input_shape(3)
+    sizes = projected_sizes(node, batch, length, length)
+    return projection(node) + scores_work(sizes, SCALE * (1 + node.has_input(5)))
+
+
+def packed_multi_head_attention(node: NodeView) -> Work:
+    """An add per element of Q, K and V for a bias; both products as if all sequences were the longest."""
+    batch, length = node.input_shape(4)
+    heads = node.attribute("num_heads")
+    tokens, *packed, width = node.input_shape(0)
+    key_width = width if packed else width // heads
+    value_width = node.output_shape(0)[1] // heads
+    biased = tokens * heads * (2 * key_width + value_width) if node.has_input(3) else 0
+    sizes = AttentionSizes(batch, heads, length, length, key_width, value_width)
+    return VECTOR * biased + scores_work(sizes, SCALE * (1 + node.has_input(6)))
+
+
+def multi_head(inputs: Inputs, bias: int) -> Rule:
+    """The rule of Q, K and V that are projected already; an add per new element of them for a bias.
+
+    The query may hold all three, the key the value too; keys of four dimensions, (B, H, S, D), are another
+    sequence's, made before and past the bias.
+    """
+
+    def rule(node: NodeView) -> Work:
+        heads = node.attribute("num_heads")
+        batch, length = node.input_shape(0)[:2]
+        key = node.input_shape(1) if node.has_input(1) else (batch, length)
+        made_before = len(key) == 4
+        new_keys = key[2] if made_before else key[1]
+        value_width = node.output_shape(0)[-1] // heads
+        key_width = _key_width(node, heads, value_width)
+        sizes = AttentionSizes(
+            batch, heads, length, all_keys(node, inputs.past, new_keys), key_width, value_width
+        )
+        biased = length * key_width + (0 if made_before else new_keys * (key_width + value_width))
+        addition = VECTOR * (batch * heads * biased) if node.has_input(bias) else NOTHING
+        return addition + scores_work(sizes, per_score(node, inputs))
+
+    return rule
+
+
+def _key_width(node: NodeView, heads: int, value_width: int) -> int:
+    """From a query (B, S, H, 3, D), (B, S, H * D), or (B, S, H * (2 D + D_v)) where there is no key."""
+    shape = node.input_shape(0)
+    if len(shape) == 5:
+        return shape[-1]
+    width = shape[-1] // heads
+    return width if node.has_input(1) else (width - value_width) // 2
+
+
+def group_query_attention(node: NodeView) -> Work:
+    """Both products for every query head; the rotation, norm and quantising of what comes new.
+
+    A cache that is quantised costs a multiply for each of its elements, and 4 for each new one.
+    """
+    sizes, new_keys, shared = _grouped(node)
+    limited = node.attribute("causal", 1) != 0
+    score = SCALE * (1 + limited + node.has_input(10)) + softcap(node)
+    turned = sizes.batch * (sizes.heads * sizes.queries + shared * new_keys)
+    work = scores_work(sizes, score) + _rotated(node, turned, cosines=7)
+    if node.has_input(14):
+        elements = turned * sizes.key_width
+        work += root_mean_square(elements, turned) + VECTOR * elements
+    if node.has_input(11) or node.attribute("smooth_softmax", 0) == 1:
+        work += SINK * (sizes.batch * sizes.heads * sizes.queries)
+    caches: int = sum(node.attribute(name, "NONE") != "NONE" for name in ("k_quant_type", "v_quant_type"))
+    per_channel = VECTOR * sizes.keys + QUANTIZE * new_keys
+    return work + per_channel * (caches * sizes.batch * shared * sizes.key_width)
+
+
+def _grouped(node: NodeView) -> tuple[AttentionSizes, int, int]:
+    """The sizes, the new keys, and the heads of keys and values; the query may hold all three."""
+    heads: int = node.attribute("num_heads")
+    shared: int = node.attribute("kv_num_heads")
+    batch, length, width = node.input_shape(0)
+    separate = node.has_input(1)
+    head = width // heads if separate else width // (heads + 2 * shared)
+    new_keys = node.input_shape(1)[1] if separate else length
+    keys = all_keys(node, GROUPED_PAST, new_keys)
+    return AttentionSizes(batch, heads, length, keys, head, head), new_keys, shared
+
+
+def _rotated(node: NodeView, vectors: int, cosines: int) -> Work:
+    """The rotation of so many head vectors, of twice as many elements in each as it has cosines."""
+    if not node.attribute("do_rotary", 0):
+        return NOTHING
+    _, pairs = node.input_shape(cosines)
+    return ROTATION * (vectors * 2 * pairs)
+
+
+def sparse_attention(node: NodeView) -> Work:
+    """Both products for the blocks in the sparse layout, of which there are at most its column indices.
+
+    Neither more than all scores. Rotation as in GroupQueryAttention.
+    """
+    sizes, new_keys, shared = _grouped(node)
+    in_blocks = node.input_shape(6)[1] * node.attribute("sparse_block_size") ** 2
+    scores = min(sizes.queries * sizes.keys, in_blocks)
+    turned = sizes.batch * (sizes.heads * sizes.queries + shared * new_keys)
+    kept = AttentionSizes(sizes.batch, sizes.heads, 1, scores, sizes.key_width, sizes.value_width)
+    return scores_work(kept, SCALE + VECTOR) + _rotated(node, turned, cosines=9)
+
+
+def rotary_embedding(node: NodeView) -> Work:
+    """As ONNX's; an input of three dimensions need not say how many heads it holds, if all is rotated."""
+    in_rows = len(node.input_shape(0)) == 3
+    return rotation(node, node.attribute("num_heads", 0) if in_rows else 1)
+
+
+def gemma_rotary_embedding(node: NodeView) -> Work:
+    """Per angle a sine and a cosine; per element of Q and K two multiplies and an add."""
+    turned = node.input(1).elements + node.input(3).elements
+    return 2 * SPECIAL * node.input(0).elements + ROTATION * turned
+
+
+def gated_relative_position_bias(node: NodeView) -> Work:
+    """A product of every query with the gates' weight, D to W, and what makes a factor of it.
+
+    Per query element its bias; per gate element its bias and a sum; per head and query two sigmoids and four
+    operations; per element of the result a multiply.
+    """
+    batch, heads, length, keys = node.output_shape(0)
+    head, gates = node.input_shape(3)
+    rows = batch * heads * length
+    vectors = rows * (head + 2 * gates + 4 + keys)
+    return Work(macs=rows * head * gates, vector_ops=vectors, special_ops=2 * rows)
+
+
+RULES: Mapping[str, Rule] = {
+    "Attention": attention,
+    "DecoderMaskedSelfAttention": attention,
+    "QAttention": quantized_attention,
+    "QOrderedAttention": ordered_attention,
+    "PackedAttention": packed_attention,
+    "PackedMultiHeadAttention": packed_multi_head_attention,
+    "MultiHeadAttention": multi_head(MULTI_HEAD, bias=3),
+    "DecoderMaskedMultiHeadAttention": multi_head(DECODER, bias=10),
+    "GroupQueryAttention": group_query_attention,
+    "SparseAttention": sparse_attention,
+    "RotaryEmbedding": rotary_embedding,
+    "MRotaryEmbedding": rotary_embedding,
+    "GemmaRotaryEmbedding": gemma_rotary_embedding,
+    "GatedRelativePositionBias": gated_relative_position_bias,
+}

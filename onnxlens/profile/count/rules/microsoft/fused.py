@@ -1,0 +1,110 @@
+"""Convolutions and matrix products with what ONNX Runtime joins to them: scales, sums, activations."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from math import prod
+
+from onnxlens.profile.count.rules.elementwise import BOUND, GELU_ERF, GELU_TANH, PER_ELEMENT
+from onnxlens.profile.count.rules.matrix import (
+    conv_macs,
+    conv_transpose_macs,
+    gemm,
+    gemm_macs,
+    matmul_macs,
+    with_bias,
+    without_bias,
+)
+from onnxlens.profile.count.rules.normalization import SOFTMAX
+from onnxlens.profile.count.rules.work import NOTHING, SPECIAL, VECTOR, Rule, Work
+from onnxlens.profile.graph.node_view import NodeView
+
+SILU = VECTOR + SPECIAL  # sigmoid, mul
+
+ACTIVATIONS: Mapping[str, Work] = {
+    **{name.lower(): cost for name, cost in PER_ELEMENT.items()},
+    "clip": 2 * BOUND,
+    "softmax": SOFTMAX,
+    "gelu": GELU_ERF,
+    "silu": SILU,
+    "swish": SILU,
+    "none": NOTHING,
+    "identity": NOTHING,
+}
+"""What a fused activation costs per element: as the operator of that name. Its parameters are constants."""
+
+
+def activation(node: NodeView, name: str = "activation", default: str = "none") -> Work:
+    """Per element: the activation that the attribute ``name`` names."""
+    return ACTIVATIONS[node.attribute(name, default).lower()]
+
+
+def activated(rule: Rule) -> Rule:
+    """The rule that counts as ``rule`` does, and the activation of each output element."""
+
+    def with_activation(node: NodeView) -> Work:
+        return rule(node) + activation(node) * prod(node.output_shape(0))
+
+    return with_activation
+
+
+def conv_and_sum(node: NodeView) -> Work:
+    """Conv, and per output element an add where Z is given."""
+    total = VECTOR * prod(node.output_shape(0)) if node.has_input(3) else NOTHING
+    return with_bias(conv_macs, bias=2)(node) + total
+
+
+fused_conv = activated(conv_and_sum)
+
+
+def gemm_float8(node: NodeView) -> Work:
+    """The MACs of Gemm; per output element a multiply each for alpha, operand scales and output scale.
+
+    C is added where beta is not 0, its default; the two operand scales are one factor.
+    """
+    factors: Sequence[bool] = [
+        node.attribute("alpha", 1.0) != 1.0,
+        node.has_input(3) or node.has_input(4),
+        node.has_input(5),
+        node.has_input(2) and node.attribute("beta", 0.0) != 0.0,
+    ]
+    return Work(macs=gemm_macs(node)) + VECTOR * (sum(factors) * prod(node.output_shape(0)))
+
+
+def fused_matmul_macs(node: NodeView) -> int:
+    """prod(output) * K; K is the last axis of A, or with ``transA`` the one that is last once transposed.
+
+    ``transBatchA`` takes the first axis of A, in place of the last but one, for its rows.
+    """
+    summed_axis = -1
+    if node.attribute("transA", 0):
+        summed_axis = 0 if node.attribute("transBatchA", 0) else -2
+    return prod(node.output_shape(0)) * node.input_shape(0)[summed_axis]
+
+
+def fused_matmul(node: NodeView) -> Work:
+    """MACs; per output element one multiply when alpha is not 1."""
+    scale = VECTOR * prod(node.output_shape(0)) if node.attribute("alpha", 1.0) != 1.0 else NOTHING
+    return Work(macs=fused_matmul_macs(node)) + scale
+
+
+def gemm_fast_gelu(node: NodeView) -> Work:
+    """MatMul; per output element an add where there is a bias, and a Gelu by tanh."""
+    return with_bias(matmul_macs, bias=2)(node) + GELU_TANH * prod(node.output_shape(0))
+
+
+RULES: Mapping[str, Rule] = {
+    "FusedConv": fused_conv,
+    "NhwcConv": with_bias(conv_macs, bias=2),
+    "NhwcFusedConv": fused_conv,
+    "ConvTransposeWithDynamicPads": with_bias(conv_transpose_macs, bias=3),
+    "CausalConvWithState": activated(with_bias(conv_macs, bias=2)),
+    "VarlenCausalConvWithState": activated(with_bias(conv_macs, bias=3)),
+    "FusedGemm": activated(gemm),
+    "GemmFloat8": activated(gemm_float8),
+    "FusedMatMul": fused_matmul,
+    "FusedMatMulActivation": activated(fused_matmul),
+    "TransposeMatMul": fused_matmul,
+    "GemmFastGelu": gemm_fast_gelu,
+    "MatMulInteger16": without_bias(matmul_macs),
+}

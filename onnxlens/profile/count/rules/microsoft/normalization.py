@@ -1,0 +1,106 @@
+"""Normalisations of ONNX Runtime: a sum before them, an embedding, a gate or an activation with them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from math import prod
+
+from onnxlens.profile.count.rules.microsoft.fused import SILU, activation
+from onnxlens.profile.count.rules.normalization import (
+    AFFINE,
+    STANDARDIZE,
+    VARIANCE,
+    by_group,
+    layer_normalized,
+    root_mean_square,
+)
+from onnxlens.profile.count.rules.quantized import DEQUANTIZE, QUANTIZE
+from onnxlens.profile.count.rules.work import NOTHING, VECTOR, Rule, Work
+from onnxlens.profile.graph.node_view import NodeView
+
+GROUP_ACTIVATIONS = (NOTHING, SILU)
+
+
+def skip_layer_normalization(node: NodeView) -> Work:
+    """LayerNormalization of the sum of input, skip and, where given, bias; each an add per element."""
+    return skipped(node, bias=4) + layer_normalized(node, bias=3, deviation=2)
+
+
+def skip_simplified_layer_normalization(node: NodeView) -> Work:
+    """RMSNormalization, over the last axis, of the sum of input, skip and, where given, bias."""
+    shape = node.input_shape(0)
+    rows = prod(shape[:-1])
+    deviation = VECTOR * rows if node.has_output(2) else NOTHING
+    normalized = root_mean_square(prod(shape), rows) + VECTOR * prod(shape)
+    return skipped(node, bias=3) + normalized + deviation
+
+
+def skipped(node: NodeView, bias: int) -> Work:
+    """The skip that is added to each input element, and the bias where that input is given."""
+    return (1 + node.has_input(bias)) * VECTOR * prod(node.input_shape(0))
+
+
+def embed_layer_normalization(node: NodeView) -> Work:
+    """Per output element the sum of two embeddings, or three; LayerNormalization; per mask element an add."""
+    return _embedded(node, NOTHING)
+
+
+def quantized_embed_layer_normalization(node: NodeView) -> Work:
+    """As EmbedLayerNormalization; each gathered element is dequantised, a subtract and a multiply."""
+    return _embedded(node, DEQUANTIZE)
+
+
+def _embedded(node: NodeView, per_gathered: Work) -> Work:
+    shape = node.output_shape(0)
+    tables = 2 + node.has_input(4)
+    mask = VECTOR * node.input(7).elements if node.has_input(7) else NOTHING
+    per_element = per_gathered * tables + VECTOR * (tables - 1) + STANDARDIZE + AFFINE
+    return per_element * prod(shape) + VARIANCE * prod(shape[:-1]) + mask
+
+
+def group_norm(node: NodeView) -> Work:
+    """GroupNormalization, and per element the activation: 1 is SiLU."""
+    cost = GROUP_ACTIVATIONS[node.attribute("activation")]
+    return by_group(node, node.attribute("groups")) + cost * prod(node.input_shape(0))
+
+
+def skip_group_norm(node: NodeView) -> Work:
+    """As GroupNorm of the input plus the skip, and plus the bias where given."""
+    return skipped(node, bias=4) + group_norm(node)
+
+
+def branchwise_rms_norm(node: NodeView) -> Work:
+    """RMSNormalization of each branch; without a scale, an operation less per element.
+
+    The branches are an axis of their own, or ``num_branches`` lie side by side in the last.
+    """
+    shape = node.input_shape(0)
+    rows = prod(shape[:-1]) * (node.attribute("num_branches", 0) or 1)
+    scale = VECTOR if node.has_input(1) else NOTHING
+    return root_mean_square(prod(shape), rows) + scale * prod(shape)
+
+
+def gated_rms_norm(node: NodeView) -> Work:
+    """RMSNormalization of rows as long as the scale; the activation of the gate, and its product."""
+    elements = prod(node.input_shape(0))
+    rows = elements // node.input(1).elements
+    per_element = 2 * VECTOR + activation(node, default="silu")
+    return root_mean_square(elements, rows) + per_element * elements
+
+
+def qordered_layer_normalization(node: NodeView) -> Work:
+    """LayerNormalization of what is dequantised before and quantised after, without zero points."""
+    return layer_normalized(node, bias=3, deviation=1) + (VECTOR + QUANTIZE) * prod(node.input_shape(0))
+
+
+RULES: Mapping[str, Rule] = {
+    "SkipLayerNormalization": skip_layer_normalization,
+    "SkipSimplifiedLayerNormalization": skip_simplified_layer_normalization,
+    "EmbedLayerNormalization": embed_layer_normalization,
+    "QEmbedLayerNormalization": quantized_embed_layer_normalization,
+    "GroupNorm": group_norm,
+    "SkipGroupNorm": skip_group_norm,
+    "BranchwiseRMSNorm": branchwise_rms_norm,
+    "GatedRMSNorm": gated_rms_norm,
+    "QOrderedLayerNormalization": qordered_layer_normalization,
+}

@@ -1,0 +1,142 @@
+"""Normalisations, softmax among them: a cost per element, and one per row of elements normalised together."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from math import prod
+
+from onnxlens.profile.count.rules.work import NOTHING, SPECIAL, VECTOR, Rule, Work, each_input
+from onnxlens.profile.graph.node_view import NodeView
+
+SOFTMAX = 4 * VECTOR + SPECIAL  # max, sub, exp, sum, div
+STANDARDIZE = 5 * VECTOR  # mean, square, mean of squares, sub, div
+VARIANCE = 3 * VECTOR + SPECIAL  # square of the mean, sub, add epsilon, sqrt
+AFFINE = 2 * VECTOR  # scale, bias
+DEVIATION = VECTOR + SPECIAL  # add epsilon, sqrt
+RUNNING_STATISTIC = 3 * VECTOR  # mul, mul, add
+
+
+def log_softmax(node: NodeView) -> Work:
+    """Per element max, sub, exp, sum, sub; per row one log.
+
+    A row runs along ``axis``; before opset 13 it holds all dimensions from ``axis`` (by default 1) on.
+    """
+    shape = node.input_shape(0)
+    if node.version < 13:
+        rows = prod(shape[: node.attribute("axis", 1)])
+    else:
+        axis = node.attribute("axis", -1) % len(shape)
+        rows = prod(shape[:axis]) * prod(shape[axis + 1 :])
+    return SOFTMAX * prod(shape) + SPECIAL * rows
+
+
+def layer_normalization(node: NodeView) -> Work:
+    """Per element mean, square, mean, sub, div, scale, and bias where given; per row 3 vector and a root.
+
+    A row holds the dimensions from ``axis`` on. An inverse deviation, if an output, is a reciprocal per row.
+    """
+    return layer_normalized(node, bias=2, deviation=2)
+
+
+def layer_normalized(node: NodeView, bias: int, deviation: int) -> Work:
+    """As ``layer_normalization``, by the indices of the bias and of the output that is the deviation."""
+    shape = node.input_shape(0)
+    rows = prod(shape[: node.attribute("axis", -1)])
+    per_element = STANDARDIZE + VECTOR + (VECTOR if node.has_input(bias) else NOTHING)
+    per_row = VARIANCE + (VECTOR if node.has_output(deviation) else NOTHING)
+    return per_element * prod(shape) + per_row * rows
+
+
+def rms_normalization(node: NodeView) -> Work:
+    """Per element square, mean, div, scale; per row an add and a root.
+
+    A row holds the dimensions from ``axis`` on.
+    """
+    shape = node.input_shape(0)
+    rows = prod(shape[: node.attribute("axis", -1)])
+    return root_mean_square(prod(shape), rows) + VECTOR * prod(shape)
+
+
+def root_mean_square(elements: int, rows: int) -> Work:
+    """RMSNormalization without a scale: per element square, mean, div; per row an add and a root."""
+    return 3 * VECTOR * elements + (VECTOR + SPECIAL) * rows
+
+
+def group_normalization(node: NodeView) -> Work:
+    """Per element mean, square, mean, sub, div, scale, bias; per image and group 3 vector and a root."""
+    return by_group(node, node.attribute("num_groups"))
+
+
+def by_group(node: NodeView, groups: int) -> Work:
+    """As ``group_normalization``, with ``groups`` in each image; the channels may stand anywhere."""
+    shape = node.input_shape(0)
+    return (STANDARDIZE + AFFINE) * prod(shape) + VARIANCE * (shape[0] * groups)
+
+
+def instance_normalization(node: NodeView) -> Work:
+    """As GroupNormalization with a group for each channel."""
+    return by_group(node, node.input_shape(0)[1])
+
+
+def batch_normalization(node: NodeView) -> Work:
+    """Per element sub, div, scale, bias; in training 3 more for mean and variance.
+
+    The deviation is one add and one root per channel, done offline where the variance is a weight. In
+    training it is that of the batch, and the running mean and variance take 3 operations each per channel.
+    """
+    elements, variance = prod(node.input_shape(0)), node.input(4)
+    if is_training(node):
+        per_channel = DEVIATION + 2 * RUNNING_STATISTIC
+        return (STANDARDIZE + AFFINE) * elements + per_channel * variance.elements
+    deviation = NOTHING if variance.is_weight else DEVIATION * variance.elements
+    return (2 * VECTOR + AFFINE) * elements + deviation
+
+
+def is_training(node: NodeView) -> bool:
+    """Whether a BatchNormalization is in training mode.
+
+    An attribute says it, ``training_mode`` from opset 14 on and ``is_test`` before 7; between them it is in
+    training if its statistics are outputs.
+    """
+    if node.version >= 14:
+        return bool(node.attribute("training_mode", 0))
+    if node.version < 7:
+        return not node.attribute("is_test", 0)
+    return any(output is not None for output in node.outputs[1:])
+
+
+def mean_variance_normalization(node: NodeView) -> Work:
+    """Per element mean, pow, mean, sub, div; per row pow, sub, sqrt, add. A row runs along ``axes``."""
+    shape = node.input_shape(0)
+    reduced = {axis % len(shape) for axis in node.attribute("axes", (0, 2, 3))}
+    rows = prod(size for axis, size in enumerate(shape) if axis not in reduced)
+    return (4 * VECTOR + SPECIAL) * prod(shape) + (2 * VECTOR + 2 * SPECIAL) * rows
+
+
+def lp_normalization(node: NodeView) -> Work:
+    """Per element square (or abs, with p = 1), sum, div; with p = 2 a root per row along ``axis``."""
+    shape = node.input_shape(0)
+    axis = node.attribute("axis", -1) % len(shape)
+    rows = prod(shape[:axis]) * prod(shape[axis + 1 :])
+    return 3 * VECTOR * prod(shape) + (SPECIAL * rows if node.attribute("p", 2) == 2 else NOTHING)
+
+
+def local_response_normalization(node: NodeView) -> Work:
+    """Per element square, a sum over ``size`` channels (beyond the edge too), mul, add, pow, div."""
+    window: int = node.attribute("size")
+    return ((window + 4) * VECTOR + SPECIAL) * prod(node.input_shape(0))
+
+
+RULES: Mapping[str, Rule] = {
+    "Softmax": each_input(SOFTMAX),
+    "LogSoftmax": log_softmax,
+    "Hardmax": each_input(VECTOR),
+    "LayerNormalization": layer_normalization,
+    "RMSNormalization": rms_normalization,
+    "GroupNormalization": group_normalization,
+    "InstanceNormalization": instance_normalization,
+    "BatchNormalization": batch_normalization,
+    "MeanVarianceNormalization": mean_variance_normalization,
+    "LpNormalization": lp_normalization,
+    "LRN": local_response_normalization,
+}

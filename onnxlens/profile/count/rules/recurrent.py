@@ -1,0 +1,97 @@
+"""Recurrent layers: LSTM, GRU and RNN, after the equations in their ONNX specification.
+
+Every sequence counts in full, whatever ``sequence_lens`` says. The two bias vectors of a gate are weights:
+their sum is made offline, and adding it is one operation per gate element.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from math import prod
+
+from onnxlens.profile.count.rules.elementwise import PER_ELEMENT
+from onnxlens.profile.count.rules.work import NOTHING, SPECIAL, VECTOR, Rule, Work
+from onnxlens.profile.graph.node_view import NodeView
+
+BIAS_INPUT, PEEPHOLE_INPUT = 3, 7
+CLIP = 4 * VECTOR
+
+ACTIVATIONS: Mapping[str, Work] = {
+    **{name.lower(): cost for name, cost in PER_ELEMENT.items()},
+    "affine": 2 * VECTOR,
+    "scaledtanh": 2 * VECTOR + SPECIAL,
+}
+"""What an activation costs per element: as the operator of that name, or one of the two that are none."""
+
+
+def recurrent_macs(node: NodeView) -> int:
+    """Steps * N * directions * gates * H * (I + H).
+
+    X is (steps, N, I), or (N, steps, I) with ``layout`` 1. W is (directions, gates * H, I) and R is
+    (directions, gates * H, H): each is multiplied once per step.
+    """
+    steps, batch = node.input_shape(0)[:2]
+    return steps * batch * (prod(node.input_shape(1)) + prod(node.input_shape(2)))
+
+
+def state_elements(node: NodeView) -> int:
+    """Steps * N * directions * H: the elements of one gate over the whole run.
+
+    R holds H columns for each of the gates' H rows, or H rows for the gates' columns: H is the smaller.
+    """
+    steps, batch = node.input_shape(0)[:2]
+    directions, *matrix = node.input_shape(2)
+    return steps * batch * directions * min(matrix)
+
+
+def lstm(node: NodeView) -> Work:
+    """MACs; per state element 8 vector operations, 4 more with a bias, 6 with peepholes; the activations.
+
+    4 gates each add their two products; the cell is f * C + i * c, the output o * h(C).
+    Activations: f on the gates i, o and f, then g and h once each.
+    """
+    per_element = 8 * VECTOR
+    per_element += 4 * VECTOR if node.has_input(BIAS_INPUT) else NOTHING
+    per_element += 6 * VECTOR if node.has_input(PEEPHOLE_INPUT) else NOTHING
+    return _layer(node, per_element, [("Sigmoid", 3), ("Tanh", 1), ("Tanh", 1)])
+
+
+def gru(node: NodeView) -> Work:
+    """MACs; per state element 8 vector operations, 3 with a bias (4 if linear before reset); activations.
+
+    3 gates each add their two products; the reset gate multiplies the state, and (1 - z) * h + z * H is 4.
+    Activations: f on the gates z and r, then g once.
+    """
+    biases = 4 if node.attribute("linear_before_reset", 0) else 3
+    per_element = 8 * VECTOR + (biases * VECTOR if node.has_input(BIAS_INPUT) else NOTHING)
+    return _layer(node, per_element, [("Sigmoid", 2), ("Tanh", 1)])
+
+
+def rnn(node: NodeView) -> Work:
+    """MACs; per state element 1 vector operation, 1 more with a bias; the activation f."""
+    per_element = VECTOR + (VECTOR if node.has_input(BIAS_INPUT) else NOTHING)
+    return _layer(node, per_element, [("Tanh", 1)])
+
+
+def _layer(node: NodeView, per_element: Work, activations: Sequence[tuple[str, int]]) -> Work:
+    """MACs, ``per_element`` for each state element, and the activations.
+
+    ``activations`` pairs each default with how often an element passes it. The attribute so named replaces
+    the defaults, direction by direction; with ``clip`` two compares and two selects stand before each.
+    """
+    directions = node.input_shape(2)[0]
+    elements = state_elements(node)
+    names = node.attribute("activations") or [name for name, _ in activations] * directions
+    passes = [times for _, times in activations] * directions
+    clip = CLIP if node.attribute("clip") is not None else NOTHING
+    work = Work(macs=recurrent_macs(node)) + per_element * elements
+    for name, times in zip(names, passes, strict=False):
+        work += (ACTIVATIONS[name.lower()] + clip) * (times * elements // directions)
+    return work
+
+
+RULES: Mapping[str, Rule] = {
+    "LSTM": lstm,
+    "GRU": gru,
+    "RNN": rnn,
+}

@@ -1,0 +1,170 @@
+"""What runs inside If, Loop, Scan and SequenceMap: what is handed in, what comes out, how often it runs."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+
+from onnx import AttributeProto, GraphProto, NodeProto
+
+from onnxlens.profile.graph.loading.constants import constant_reader, tensor_reader
+from onnxlens.profile.graph.loading.value_types import domain_of, subgraphs
+from onnxlens.profile.graph.node_view import ValueView
+
+Given = Sequence[ValueView | None]
+
+
+@dataclass(frozen=True, slots=True)
+class BodyPlan:
+    """How one body of a node is to be read.
+
+    Attributes:
+        name: of the attribute that holds it.
+        formals: the names of the body's inputs.
+        given: what is handed in for each; None for what has no value outside: a counter, a slice.
+        results: which of the body's outputs are the node's outputs, in their order.
+        trips: how often it runs in one run of the node; None where that is not known before.
+        doubt: why the trips are not known.
+    """
+
+    name: str
+    graph: GraphProto
+    formals: Sequence[str]
+    given: Given
+    results: Sequence[int]
+    trips: int | None = 1
+    doubt: str = ""
+
+
+def plan_bodies(node: NodeProto, inputs: Given, version: int) -> Iterator[BodyPlan]:
+    """The bodies of a control-flow node.
+
+    Args:
+        node: one of ``CONTROL_FLOW``.
+        inputs: of the node.
+        version: of the opset, which decides how Scan takes its inputs.
+    """
+    return CONTROL_FLOW[domain_of(node), node.op_type](node, inputs, version)
+
+
+def _branches(node: NodeProto, inputs: Given, version: int) -> Iterator[BodyPlan]:
+    """An If: two graphs without inputs, of which one runs; a condition that is known chooses it."""
+    chosen = _constant(inputs[0])
+    for name, graph in sorted(subgraphs(node), reverse=True):  # then_branch first
+        trips = 1 if chosen is None else int(bool(chosen) == (name == "then_branch"))
+        yield BodyPlan(name, graph, (), (), range(len(graph.output)), trips)
+
+
+def _loop(node: NodeProto, inputs: Given, version: int) -> Iterator[BodyPlan]:
+    """A Loop: its body takes the iteration's number, the condition and what is carried on."""
+    (name, graph), *_ = subgraphs(node)
+    trips, doubt = _loop_trips(graph, [*inputs, None, None])
+    yield BodyPlan(
+        name,
+        graph,
+        [value.name for value in graph.input],
+        (None, None, *inputs[2:]),
+        range(1, len(graph.output)),
+        trips,
+        doubt,
+    )
+
+
+def _loop_trips(body: GraphProto, inputs: Given) -> tuple[int | None, str]:
+    """The number of iterations, and else why it is not known: it ends by a count, a condition, or both."""
+    limit, start = inputs[0], inputs[1]
+    going = True if start is None else _constant(start)
+    if going is not None and not going:
+        return 0, ""
+    if limit is None:
+        return None, "its condition decides when it ends"
+    count = _constant(limit)
+    if count is None:
+        return None, f"its trip count {limit.name!r} is computed at run time"
+    if going is None or not _goes_on(body):
+        return None, f"it may end before its limit of {count}"
+    return max(count, 0), ""
+
+
+def _goes_on(body: GraphProto) -> bool:
+    """Whether the body hands the condition on as it came, or as a constant True."""
+    makers = {name: node for node in body.node for name in node.output}
+    held = {tensor.name: tensor for tensor in body.initializer}
+    name = body.output[0].name
+    while name in makers and makers[name].op_type == "Identity":
+        name = makers[name].input[0]
+    if len(body.input) > 1 and name == body.input[1].name:
+        return True
+    if name in held:
+        read = tensor_reader(held[name], None)
+    else:
+        read = constant_reader(makers[name], None) if name in makers else None
+    value = read() if read is not None else None
+    return value is not None and bool(value.all())
+
+
+def _scan(node: NodeProto, inputs: Given, version: int) -> Iterator[BodyPlan]:
+    """A Scan: its body takes the states and one slice of each scanned input, as often as there are slices."""
+    (name, graph), *_ = subgraphs(node)
+    numbers = {attribute.name: attribute for attribute in node.attribute}
+    if version < 9:  # inputs are batched, and their lengths come first
+        inputs = inputs[1:]
+    scanned = inputs[len(inputs) - numbers["num_scan_inputs"].i :]
+    axes = _axes(numbers.get("scan_input_axes"), len(scanned)) if version >= 9 else [1] * len(scanned)
+    trips, doubt = _scan_trips(scanned, axes, batched=version < 9)
+    states = inputs[: len(inputs) - len(scanned)]
+    given = (
+        *(_without(value, (0,) if version < 9 else ()) for value in states),
+        *(
+            _without(value, (0, 1) if version < 9 else (axis,))
+            for value, axis in zip(scanned, axes, strict=True)
+        ),
+    )
+    formals = [value.name for value in graph.input]
+    yield BodyPlan(name, graph, formals, given, range(len(graph.output)), trips, doubt)
+
+
+def _without(value: ValueView | None, axes: Sequence[int]) -> ValueView | None:
+    """A slice of the value: what is left of its shape without those axes."""
+    if value is None or value.shape is None:
+        return value
+    gone = {axis % len(value.shape) for axis in axes}
+    return replace(value, shape=tuple(dim for axis, dim in enumerate(value.shape) if axis not in gone))
+
+
+def _axes(attribute: AttributeProto | None, count: int) -> Sequence[int]:
+    return tuple(attribute.ints) if attribute is not None else (0,) * count
+
+
+def _scan_trips(scanned: Given, axes: Sequence[int], *, batched: bool) -> tuple[int | None, str]:
+    """The length of the scanned axis; of batched inputs, for every sequence."""
+    for value, axis in zip(scanned, axes, strict=True):
+        if value is not None and value.shape is not None:
+            length, batch = value.shape[axis], value.shape[0] if batched else 1
+            if isinstance(length, int) and isinstance(batch, int):
+                return length * batch, ""
+    return None, "the length of what it scans is not known"
+
+
+def _sequence_map(node: NodeProto, inputs: Given, version: int) -> Iterator[BodyPlan]:
+    """A SequenceMap: its body runs for every element, of which a file never says how many there are."""
+    (name, graph), *_ = subgraphs(node)
+    formals = [value.name for value in graph.input]
+    elements = [None if value is None else replace(value, kind="tensor") for value in inputs]
+    doubt = "the length of its sequence is not known"
+    yield BodyPlan(name, graph, formals, elements, range(len(graph.output)), None, doubt)
+
+
+def _constant(value: ValueView | None) -> int | None:
+    """The one number that a value holds, where that is known."""
+    array = value.read_constant() if value is not None and value.read_constant is not None else None
+    return int(array.reshape(-1)[0]) if array is not None and array.size == 1 else None
+
+
+CONTROL_FLOW: Mapping[tuple[str, str], Callable[[NodeProto, Given, int], Iterator[BodyPlan]]] = {
+    ("", "If"): _branches,
+    ("", "Loop"): _loop,
+    ("", "Scan"): _scan,
+    ("", "SequenceMap"): _sequence_map,
+}
+"""The operators that run graphs of their own."""

@@ -1,0 +1,87 @@
+"""A model without its weights: what shape inference needs of it, and what it finds written into it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from math import prod
+
+import numpy as np
+import onnx
+from onnx import NodeProto, TensorProto, helper, numpy_helper
+
+from onnxlens.profile.graph.loading.constants import MAX_CONSTANT_ELEMENTS, constant_reader
+from onnxlens.profile.graph.loading.inference.substitution import put_stand_ins
+from onnxlens.profile.graph.loading.value_types import all_graphs
+
+
+def without_weights(model: onnx.ModelProto) -> onnx.ModelProto:
+    """A copy whose larger constants are inputs: inference needs their types, not their bytes.
+
+    Stand-ins take the place of ONNX Runtime's operators.
+    """
+    copy = onnx.ModelProto(ir_version=model.ir_version, opset_import=model.opset_import)
+    source, graph = model.graph, copy.graph
+    graph.name = source.name or "graph"
+    graph.input.extend(source.input)
+    graph.output.extend(source.output)
+    graph.value_info.extend(source.value_info)
+    declared = {value.name for value in source.input}
+    for tensor in source.initializer:
+        if _is_small(tensor):
+            graph.initializer.append(tensor)
+        elif tensor.name not in declared:
+            graph.input.append(helper.make_tensor_value_info(tensor.name, tensor.data_type, tensor.dims))
+    for node in source.node:
+        constant = _large_constant(node)
+        if constant is None:
+            graph.node.append(node)
+        else:
+            value = helper.make_tensor_value_info(node.output[0], constant.data_type, constant.dims)
+            graph.input.append(value)
+    for _, inner in all_graphs(graph):
+        for node in inner.node:
+            _write_as_tensor(node)
+    put_stand_ins(copy)
+    return copy
+
+
+def _is_small(tensor: TensorProto) -> bool:
+    return prod(tensor.dims) <= MAX_CONSTANT_ELEMENTS and tensor.data_location != TensorProto.EXTERNAL
+
+
+def _large_constant(node: NodeProto) -> TensorProto | None:
+    if node.op_type != "Constant":
+        return None
+    return next((a.t for a in node.attribute if a.name == "value" and not _is_small(a.t)), None)
+
+
+def _write_as_tensor(node: NodeProto) -> None:
+    """A Constant's list of numbers as a tensor: ONNX Runtime's inference knows no other form."""
+    if node.op_type == "Constant" and node.attribute and node.attribute[0].name != "value":
+        read = constant_reader(node, None)
+        array = read() if read is not None else None
+        if array is not None:
+            del node.attribute[:]
+            node.attribute.append(helper.make_attribute("value", numpy_helper.from_array(array)))
+
+
+def with_constants(model: onnx.ModelProto, constants: Mapping[str, np.ndarray]) -> onnx.ModelProto:
+    """A copy in which a node whose output is known is a Constant, and a decided If has its branch twice."""
+    copy = onnx.ModelProto()
+    copy.CopyFrom(model)
+    for prefix, graph in list(all_graphs(copy.graph)):
+        for node in graph.node:
+            if node.op_type == "If" and prefix + node.input[0] in constants:
+                _settle(node, taken=bool(constants[prefix + node.input[0]].all()))
+            known = constants.get(prefix + node.output[0]) if len(node.output) == 1 else None
+            if known is not None and node.op_type != "Constant":
+                tensor = numpy_helper.from_array(known)
+                node.CopyFrom(helper.make_node("Constant", [], node.output, node.name, value=tensor))
+    return copy
+
+
+def _settle(node: NodeProto, *, taken: bool) -> None:
+    """Let both branches of an If be the one that runs: its outputs then have that one's types."""
+    branches = {attribute.name: attribute.g for attribute in node.attribute}
+    runs, other = (branches[name] for name in ("then_branch", "else_branch")[:: 1 if taken else -1])
+    other.CopyFrom(runs)

@@ -1,0 +1,179 @@
+"""Completing the types that a file leaves out, by the libraries that know how: never by a guess.
+
+Three of them, each where the one before leaves something open: ONNX's shape inference with data propagation;
+constant folding, which finds the values of shapes that are computed; ONNX Runtime's symbolic shape inference,
+which knows some of ONNX Runtime's own operators. All three run on a skeleton of the model, in which operators
+of ONNX stand in for ONNX Runtime's where they have the same types (``stand_ins``).
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+
+import numpy as np
+import onnx
+
+from onnxlens.profile.graph.loading.inference.folding import fold
+from onnxlens.profile.graph.loading.inference.skeleton import with_constants, without_weights
+from onnxlens.profile.graph.loading.inference.stand_in_forms import MARK
+from onnxlens.profile.graph.loading.value_types import UNKNOWN, ValueType, all_graphs, declared_types
+
+SLOW_INFERENCE_NODES = 20_000
+"""Beyond this many nodes only ONNX's own inference runs: the other two take a millisecond for each."""
+
+
+FOLDING_ROUNDS = 8
+"""Each round sees one more shape that is computed from another; models need two or three."""
+
+
+@dataclass(slots=True)
+class Inference:
+    """What is known of a model's values, by unique name.
+
+    Attributes:
+        types: what the file declares, completed.
+        constants: small values that were found by folding.
+        notes: which library found what, and which failed.
+    """
+
+    types: dict[str, ValueType]
+    constants: dict[str, np.ndarray] = field(default_factory=dict)
+    notes: list[str] = field(default_factory=list)
+
+
+def complete_types(model: onnx.ModelProto) -> Inference:
+    """The types of all values: declared, else inferred, else open."""
+    found = Inference(declared_types(model))
+    if not _open(model, found):
+        return found
+    skeleton = without_weights(model)
+    nodes = sum(len(graph.node) for _, graph in all_graphs(model.graph))
+    for name, step in STEPS.items():
+        if nodes > SLOW_INFERENCE_NODES and step is not _infer:
+            found.notes.append(f"{name} was not tried: the file has more than {SLOW_INFERENCE_NODES:,} nodes")
+            break
+        before = _known(found)
+        try:
+            skeleton = step(skeleton, found)
+        except Exception as error:  # whatever a library raises at a graph that it does not understand
+            found.notes.append(f"{name} failed: {_first_line(error)}")
+        if _known(found) != before:
+            found.notes.append(f"shapes that the file leaves out were inferred by {name}")
+        if not _open(model, found):
+            break
+    return found
+
+
+def _open(model: onnx.ModelProto, found: Inference) -> bool:
+    """Whether a library may find more: a value without a type, or a dimension that is no input's symbol."""
+    symbols = {
+        dim
+        for value in model.graph.input
+        for dim in found.types[value.name].shape or ()
+        if isinstance(dim, str)
+    } - {"?"}
+    for prefix, graph in all_graphs(model.graph):
+        for node in graph.node:
+            if any(
+                _is_open(found.types.get(prefix + name, UNKNOWN), symbols) for name in node.output if name
+            ):
+                return True
+            if node.op_type == "Loop" and node.input[0] and not _is_held(graph, node.input[0], prefix, found):
+                return True
+    return False
+
+
+def _is_open(known: ValueType, symbols: set[str]) -> bool:
+    if known.kind != "tensor":
+        return False
+    return known.shape is None or any(isinstance(dim, str) and dim not in symbols for dim in known.shape)
+
+
+def _is_held(graph: onnx.GraphProto, name: str, prefix: str, found: Inference) -> bool:
+    """Whether the value is in the file, or was found."""
+    held = any(tensor.name == name for tensor in graph.initializer)
+    made = any(name in node.output for node in graph.node if node.op_type == "Constant")
+    return held or made or prefix + name in found.constants
+
+
+def _known(found: Inference) -> tuple[int, int]:
+    fixed = sum(known.is_fixed for known in found.types.values())
+    return fixed, sum(known.shape is not None for known in found.types.values())
+
+
+def _infer(skeleton: onnx.ModelProto, found: Inference) -> onnx.ModelProto:
+    inferred = onnx.shape_inference.infer_shapes(skeleton, data_prop=True)
+    _learn(inferred, found)
+    return inferred
+
+
+def _fold(skeleton: onnx.ModelProto, found: Inference) -> onnx.ModelProto:
+    """What is computed from shapes and constants alone becomes a constant; then shapes follow from it.
+
+    A shape that follows may make the next shape's value known: so again, until nothing is new.
+    """
+    for _ in range(FOLDING_ROUNDS):
+        new = {
+            name: value for name, value in fold(skeleton, found.types).items() if name not in found.constants
+        }
+        if not new:
+            break
+        found.constants.update(new)
+        skeleton = _infer(with_constants(skeleton, new), found)
+    return skeleton
+
+
+def _infer_symbolically(skeleton: onnx.ModelProto, found: Inference) -> onnx.ModelProto:
+    """As ``SymbolicShapeInference.infer_shapes``, which leaves a file behind where it cannot infer all."""
+    from onnxruntime.tools.symbolic_shape_infer import SymbolicShapeInference
+
+    with _silent("onnxruntime.tools.symbolic_shape_infer"):
+        inference = SymbolicShapeInference(2**31 - 1, auto_merge=False, guess_output_rank=False, verbose=0)
+        del inference.dispatcher_["Einsum"]  # knows an ellipsis in front alone: ONNX's own is asked instead
+        inference._preprocess(skeleton)
+        while inference.run_:
+            inference._infer_impl()
+        inference._update_output_from_vi()
+    inferred: onnx.ModelProto = inference.out_mp_
+    _learn(inferred, found)
+    return inferred
+
+
+STEPS: Mapping[str, Callable[[onnx.ModelProto, Inference], onnx.ModelProto]] = {
+    "ONNX's shape inference": _infer,
+    "constant folding": _fold,
+    "ONNX Runtime's symbolic shape inference": _infer_symbolically,
+}
+
+
+def _learn(inferred: onnx.ModelProto, found: Inference) -> None:
+    """Take over what is more than was known: a first shape, or numbers where there were symbols."""
+    for name, new in declared_types(inferred).items():
+        if MARK in name:
+            continue
+        known = found.types.get(name, UNKNOWN)
+        if known.shape is None or (new.is_fixed and not known.is_fixed):
+            found.types[name] = ValueType(new.dtype or known.dtype, new.shape, new.kind)
+
+
+class _silent:
+    """What libraries log of a graph that they do not understand is told by the notes."""
+
+    def __init__(self, *names: str) -> None:
+        self._loggers = [logging.getLogger(name) for name in names]
+
+    def __enter__(self) -> None:
+        self._levels = [logger.level for logger in self._loggers]
+        for logger in self._loggers:
+            logger.setLevel(logging.CRITICAL + 1)
+
+    def __exit__(self, *error: object) -> None:
+        for logger, level in zip(self._loggers, self._levels, strict=True):
+            logger.setLevel(level)
+
+
+def _first_line(error: Exception) -> str:
+    lines = str(error).strip().splitlines()
+    return lines[0] if lines else type(error).__name__

@@ -1,0 +1,124 @@
+"""From an ONNX file to a Graph, step by step."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+
+from onnx import ValueInfoProto
+
+from onnxlens.profile.graph.collector import uncollected
+from onnxlens.profile.graph.graph import Graph, GraphNode
+from onnxlens.profile.graph.loading.fixing import dynamic_inputs, fix_dimensions, fix_values
+from onnxlens.profile.graph.loading.inference import Inference, complete_types
+from onnxlens.profile.graph.loading.model_file import read_manifest, read_model
+from onnxlens.profile.graph.loading.quantization import scales_and_weights
+from onnxlens.profile.graph.loading.value_types import UNKNOWN
+from onnxlens.profile.graph.loading.views import ModelReader, versions
+from onnxlens.profile.graph.node_view import NodeView, ValueView
+from onnxlens.profile.graph.scopes import read_scopes
+from onnxlens.specs.manifest import Manifest
+from onnxlens.specs.tensor import TensorSpec
+
+INTEGER_TABLES = ("int64", "int32", "bool")
+"""Element types that, without a manifest, mean shapes, axes and indices rather than weights."""
+
+
+def load_graph(
+    path: Path,
+    shapes: Mapping[str, Sequence[int]] | None = None,
+    dims: Mapping[str, int] | None = None,
+    values: Mapping[str, Sequence[float]] | None = None,
+) -> Graph:
+    """The graph in the file at ``path``, with our manifest where one lies beside it.
+
+    Args:
+        path: of the ``.onnx`` file.
+        shapes: sizes for all dimensions of an input, by its name.
+        dims: sizes for dynamic dimensions, by their symbol.
+        values: of inputs that decide shapes or branches, by name: they become constants.
+
+    Raises:
+        GraphError: there is no such file, or it holds no ONNX graph.
+        UsageError: no input or dimension has the name, or a size contradicts the file.
+    """
+    with uncollected():
+        return _load(path, shapes or {}, dims or {}, values or {})
+
+
+def _load(
+    path: Path,
+    shapes: Mapping[str, Sequence[int]],
+    dims: Mapping[str, int],
+    values: Mapping[str, Sequence[float]],
+) -> Graph:
+    model = read_model(path)
+    manifest = read_manifest(path)
+    fix_dimensions(path, model.graph, shapes, dims)
+    given = fix_values(path, model.graph, values)
+    inference = complete_types(model)
+    read = ModelReader(model, path, inference.types, inference.constants)
+    scopes = read_scopes([(node.proto, node.view) for node in read.nodes])
+    held = {name: view for name, view in read.initializers.items() if name not in given}
+    weights = _weights(held, manifest, [node.view for node in read.nodes])
+    inputs = _tensors(
+        (value for value in model.graph.input if value.name not in read.initializers), inference
+    )
+    return Graph(
+        name=manifest.graph if manifest else model.graph.name or path.stem,
+        path=path,
+        opset=versions(model).get("", 0),
+        inputs=inputs,
+        outputs=_tensors(model.graph.output, inference),
+        nodes=tuple(
+            GraphNode(node.view, owner, node.offline, call, node.bodies, node.within)
+            for node, owner, call in zip(read.nodes, scopes.owners, scopes.traced, strict=True)
+        ),
+        weights=weights,
+        constants={name: view for name, view in read.initializers.items() if name not in weights},
+        attribution=scopes.attribution,
+        called=scopes.called,
+        manifest=manifest,
+        given=given,
+        notes=(*inference.notes, *_dynamic_notes(inputs)),
+    )
+
+
+def _weights(
+    initializers: Mapping[str, ValueView], manifest: Manifest | None, nodes: Sequence[NodeView]
+) -> Mapping[str, ValueView]:
+    """The initializers that are weights: the manifest's.
+
+    Without one, all but integer tables, scalars, and what quantising operators read as scale or zero point;
+    an integer tensor that such an operator reads as a weight is one.
+    """
+    if manifest is not None:
+        known = {tensor.name for tensor in manifest.tensors}
+        return {name: view for name, view in initializers.items() if name in known}
+    scales, quantized = scales_and_weights(nodes)
+    return {
+        name: view
+        for name, view in initializers.items()
+        if view.shape and name not in scales and (view.dtype not in INTEGER_TABLES or name in quantized)
+    }
+
+
+def _tensors(values: Iterable[ValueInfoProto], inference: Inference) -> tuple[TensorSpec, ...]:
+    specs = []
+    for value in values:
+        known = inference.types.get(value.name, UNKNOWN)
+        dims = ("unknown rank",) if known.shape is None else known.shape
+        dtype = known.dtype or "unknown"
+        if known.kind != "tensor":  # the element type says that the size is not known
+            dtype = f"{known.kind} of {dtype}"
+        specs.append(TensorSpec(value.name, dtype, dims))
+    return tuple(specs)
+
+
+def _dynamic_notes(inputs: Sequence[TensorSpec]) -> tuple[str, ...]:
+    """How to get at figures that hang on dynamic dimensions."""
+    dynamic = dynamic_inputs(inputs)
+    if not dynamic:
+        return ()
+    named = ", ".join(f"{tensor.name} {tensor.shape_text()}" for tensor in dynamic)
+    return (f"inputs have dynamic dimensions: {named}; fix them with --dim NAME=SIZE or --shape INPUT=SIZES",)

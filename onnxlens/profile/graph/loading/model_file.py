@@ -1,0 +1,84 @@
+"""What lies on disk: the ONNX file, parsed without its external weights, and our manifest beside it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import onnx
+from google.protobuf.message import DecodeError
+from onnx import inliner
+
+from onnxlens.errors import GraphError
+from onnxlens.profile.graph.loading.value_types import all_graphs, subgraphs
+from onnxlens.specs.codec import read_spec
+from onnxlens.specs.manifest import Manifest, manifest_path_of
+
+MODIFIED = ("ai.onnx.preview", "FlexAttention")
+
+
+def read_model(path: Path) -> onnx.ModelProto:
+    """The model in the file, its functions written out where they are called.
+
+    They are its own ones, and FlexAttention where a graph of its own changes its scores: what that computes
+    is then among the nodes of the function body.
+
+    Parsing the message alone leaves external data where it is, present or not.
+
+    Raises:
+        GraphError: there is no such file, or it holds no ONNX graph.
+    """
+    model = _parsed(path)
+    if not model.graph.node:
+        raise GraphError(f"{path}: the graph has no nodes; is it an ONNX model?")
+    try:
+        if model.functions:
+            model = inliner.inline_local_functions(model)
+        if _has_modifiers(model):
+            model = inliner.inline_selected_functions(model, [MODIFIED], inline_schema_functions=True)
+        return model
+    except Exception as error:  # the C++ library raises RuntimeError and others
+        raise GraphError(f"{path}: its functions cannot be written out: {_first_line(error)}") from error
+
+
+def _has_modifiers(model: onnx.ModelProto) -> bool:
+    """Whether a graph changes the scores or the probabilities of a FlexAttention."""
+    nodes = (node for _, graph in all_graphs(model.graph) for node in graph.node)
+    return any((node.domain, node.op_type) == MODIFIED and any(subgraphs(node)) for node in nodes)
+
+
+def _parsed(path: Path) -> onnx.ModelProto:
+    if path.is_dir():
+        raise GraphError(f"{path}: is a folder; give the .onnx file in it")
+    if not path.is_file():
+        raise GraphError(
+            f"{path}: no such file; give an .onnx file or a graph of the catalog ('onnxlens graphs')"
+        )
+    if path.stat().st_size == 0:
+        raise GraphError(f"{path}: the file is empty; export or download it again")
+    model = onnx.ModelProto()
+    try:
+        model.ParseFromString(path.read_bytes())
+    except (DecodeError, ValueError, TypeError) as error:
+        raise GraphError(
+            f"{path}: not an ONNX file ({_first_line(error)}); expected a serialised ModelProto"
+        ) from error
+    except OSError as error:
+        raise GraphError(f"{path}: cannot be read: {_first_line(error)}") from error
+    if not model.HasField("graph"):
+        raise GraphError(f"{path}: not an ONNX file (it holds no graph); expected a serialised ModelProto")
+    return model
+
+
+def read_manifest(path: Path) -> Manifest | None:
+    """Our manifest beside the file; a JSON of somebody else's there is none of ours."""
+    beside = manifest_path_of(path)
+    if not beside.is_file() or '"onnxlens.manifest/' not in beside.read_text(
+        encoding="utf-8", errors="replace"
+    ):
+        return None
+    return read_spec(beside, Manifest)
+
+
+def _first_line(error: Exception) -> str:
+    lines = str(error).strip().splitlines()
+    return lines[0] if lines else type(error).__name__

@@ -1,1 +1,0 @@
-"""Data flow at the level of names that a person gives: a file of groups, and the flow drawn with them."""

@@ -1,0 +1,1 @@
+"""PyTorch against ONNX Runtime, whole and module by module."""

@@ -1,0 +1,1 @@
+"""ONNX Runtime: sessions, inputs, timing, its profile, and what an optimised node stands for."""

@@ -1,0 +1,79 @@
+"""The best that the machine shows in a plain matrix product, through the same runtime and provider."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path
+from time import perf_counter
+
+import numpy as np
+from onnx import helper, numpy_helper
+
+from onnxlens.profile.runtime.binding import bound
+from onnxlens.profile.runtime.session import SessionRequest, open_session
+from onnxlens.specs.bench import MatrixProduct
+
+SIDES: Mapping[str, int] = {"cpu": 2048}
+DEVICE_SIDE = 8192
+"""A device needs more work than a processor before starting it costs nothing beside doing it."""
+
+REPEATS = 5
+
+DTYPES = ("float32", "float16", "float64")
+"""Those a product is made in; for every other the yardstick is float32."""
+
+OPSET, IR_VERSION = 18, 10
+
+
+def best_product(
+    provider: str, threads: int, dtype: str = "float32", repeats: int = REPEATS
+) -> MatrixProduct:
+    """MACs per second of the fastest of some products of two square matrices, one of them a weight.
+
+    A product of side n is n^3 MACs.
+
+    Raises:
+        ToolError: the provider is not to be had.
+    """
+    side = SIDES.get(provider, DEVICE_SIDE)
+    kind = dtype if dtype in DTYPES else DTYPES[0]
+    with tempfile.TemporaryDirectory(prefix="onnxlens-") as folder:
+        path = Path(folder) / "product.onnx"
+        write_product(path, side, kind)
+        session = open_session(path, provider, SessionRequest(threads=threads))
+    call = bound(session, {"x": _matrix(side, kind)}, provider)
+    call()
+    seconds = []
+    for _ in range(repeats):
+        start = perf_counter()
+        call()
+        seconds.append(perf_counter() - start)
+    return MatrixProduct(side**3 / min(seconds), side, kind)
+
+
+def require_runnable(provider: str, level: str) -> None:
+    """Open a session on next to nothing, so that what cannot be had is known before anything is exported.
+
+    Raises:
+        ToolError: the provider or the level is unknown, or the provider is not to be had.
+    """
+    with tempfile.TemporaryDirectory(prefix="onnxlens-") as folder:
+        path = Path(folder) / "product.onnx"
+        write_product(path, 1, DTYPES[0])
+        open_session(path, provider, SessionRequest(level))
+
+
+def write_product(path: Path, side: int, dtype: str) -> None:
+    """A model of one MatMul: input ``x`` times a weight is ``y``."""
+    element = helper.np_dtype_to_tensor_dtype(np.dtype(dtype))
+    ends = [helper.make_tensor_value_info(name, element, [side, side]) for name in "xy"]
+    weight = numpy_helper.from_array(_matrix(side, dtype), "w")
+    node = helper.make_node("MatMul", ["x", "w"], ["y"], name="product")
+    graph = helper.make_graph([node], "product", ends[:1], ends[1:], [weight])
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", OPSET)], ir_version=IR_VERSION)
+    path.write_bytes(model.SerializeToString())
+
+
+def _matrix(side: int, dtype: str) -> np.ndarray:
+    return np.random.default_rng(side).random((side, side), np.float32).astype(dtype)

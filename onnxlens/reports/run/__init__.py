@@ -1,0 +1,1 @@
+"""The files of the main job: those of each graph, and the page that links them."""

@@ -1,0 +1,1 @@
+"""Results as text: a terminal's table, Markdown, CSV."""

@@ -1,0 +1,46 @@
+"""Makes reports/ again: see reference_report.sh."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+
+from onnxlens.cli.progress import shown
+from onnxlens.errors import OnnxlensError
+from reference_report.report import write_figures, write_peer_tables, write_pictures, write_tables
+
+FOLDER = Path(__file__).parents[2] / "reports"
+
+
+def main() -> int:
+    """Make what the switches ask for, and the tables, which read onnx-tool's totals."""
+    parser = argparse.ArgumentParser(description="make reports/ again: the tables, and what is switched on")
+    parser.add_argument(
+        "--figures", action="store_true", help="draw the document's figures too (needs Graphviz)"
+    )
+    parser.add_argument(
+        "--pictures", action="store_true", help="draw the data flow of every graph too (needs Graphviz)"
+    )
+    parser.add_argument(
+        "--onnx-tool", action="store_true", help="have onnx-tool read every graph (7 GB of memory)"
+    )
+    chosen = parser.parse_args()
+    try:
+        with shown("reports") as report:
+            if chosen.onnx_tool:
+                write_peer_tables(FOLDER, report)
+            if chosen.figures:
+                write_figures(FOLDER, report)
+            if chosen.pictures:
+                write_pictures(FOLDER, report)
+            report("counting", 0, 0)
+            write_tables(FOLDER, FOLDER)
+    except OnnxlensError as error:
+        print(f"reference_report: {error}", file=sys.stderr)
+        return 2
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,121 @@
+"""Every figure of the document as a data flow, by its name in the report."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+from types import MappingProxyType
+
+from onnxlens.profile.flow.grouped import Framed, framed
+from onnxlens.profile.flow.grouping_file import read_groups
+from onnxlens.reference_model.groups import file_of
+from onnxlens.reference_model.pipeline import Sampling
+from onnxlens.specs.flow import FlowGraph
+from reference_report.figures.pipeline import Count, pipeline_flow
+from reference_report.figures.training import MODES, Mode, links, training_flow
+
+WRAPPER = "model"
+STEP_DEPTH = 3
+"""So deep the ControlNet's encoders and zero convolutions, and the UNet's blocks, are boxes."""
+
+Flow = Callable[[str, int | None], FlowGraph]
+"""The data flow of a graph at its deepest by name, at a batch; None is the graph's own."""
+
+
+@dataclass(frozen=True)
+class Sources:
+    """What figures are made from; each graph is read once.
+
+    Attributes:
+        training_batch: the published training's.
+    """
+
+    flow: Flow
+    count: Count
+    training_batch: int = 4
+
+    @cached_property
+    def step(self) -> FlowGraph:
+        """One denoising step, in the document's names."""
+        step = self._step(None)
+        return replace(
+            step, graph=f"{step.graph}, one denoising step", notes=(*step.notes, *_step_notes(step))
+        )
+
+    @cached_property
+    def unet(self) -> Framed:
+        """The UNet alone."""
+        return self._framed("sd-unet")
+
+    @cached_property
+    def controlnet(self) -> Framed:
+        """The ControlNet alone."""
+        return self._framed("controlnet")
+
+    @cached_property
+    def training_step(self) -> FlowGraph:
+        """The forward pass of a training step."""
+        return self._step(self.training_batch)
+
+    def _step(self, batch: int | None) -> FlowGraph:
+        step = _unwrapped(_zero_convs_closed(self._framed("control-ldm", batch)).at(STEP_DEPTH))
+        return replace(step, graph="ControlNet and SD's UNet (control-ldm)")
+
+    def _framed(self, graph: str, batch: int | None = None) -> Framed:
+        return framed(self.flow(graph, batch), read_groups(file_of(graph)))
+
+
+def _step_notes(step: FlowGraph) -> Sequence[str]:
+    """What goes from the ControlNet to the UNet, and until when they do not need each other."""
+    order = {node.id: node.order for node in step.nodes}
+    taken = links(step)
+    first = min(order[link.target] for link in taken)
+    return (
+        f"{len(taken)} links: each control is added to a skip of the UNet, the last to what its middle makes",
+        f"the UNet needs no control before box {first}: until there both can run at the same time",
+        "the ControlNet's encoder, middle and time embedding have the UNet's layers, trained anew",
+    )
+
+
+def _unwrapped(flow: FlowGraph) -> FlowGraph:
+    """Without the frame of the module that holds nothing but the UNet."""
+    nodes = (
+        replace(node, parents=tuple(parent for parent in node.parents if parent[0] != WRAPPER))
+        for node in flow.nodes
+    )
+    return replace(flow, nodes=tuple(nodes))
+
+
+def _zero_convs_closed(found: Framed) -> Framed:
+    """With every zero convolution a box, however deep the picture goes: there is but one module in it."""
+    frames = {parent for node in found.flow.nodes for parent in node.parents}
+    zero_convs = {path for path, class_name in frames if class_name == "ZeroConv"}
+    return replace(found, closed=found.closed | zero_convs)
+
+
+def _training(mode: Mode) -> Callable[[Sources], FlowGraph]:
+    return lambda sources: training_flow(sources.training_step, mode)
+
+
+FLOWS: Mapping[str, Callable[[Sources], FlowGraph]] = MappingProxyType(
+    {
+        "pipeline": lambda sources: pipeline_flow(Sampling(), sources.count),
+        "controlnet-and-unet": lambda sources: sources.step,
+        "hint-block": lambda sources: sources.controlnet.alone("input_hint_block").at(1),
+        "res-block": lambda sources: sources.unet.alone("input_blocks.4.0").at(2),
+        "spatial-transformer": lambda sources: sources.unet.alone("input_blocks.1.1").at(2),
+        "sd-encoder-block": lambda sources: sources.unet.alone("SD_EncoderBlock_1").at(2),
+        "sd-decoder-block": lambda sources: sources.unet.alone("SD_DecoderBlock_3").at(2),
+        "controlnet-encoder-block": lambda sources: _zero_convs_closed(
+            sources.controlnet.alone("ControlNet_EncoderBlock_1")
+        ).at(2),
+        **{mode.name: _training(mode) for mode in MODES},
+    }
+)
+"""By the names of the report, and as deep as fits on a page."""
+
+
+def figure(name: str, sources: Sources) -> FlowGraph:
+    """The data flow of one figure."""
+    return FLOWS[name](sources)

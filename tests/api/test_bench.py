@@ -1,0 +1,182 @@
+"""Benchmarks of networks that run in a moment: what they hold, whatever the clock says."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+import pytest
+import torch
+from onnx import TensorProto, helper, numpy_helper
+
+from onnxlens import api
+from onnxlens.errors import CheckpointError, ToolError, UsageError
+from onnxlens.profile.runtime import matmul_peak as matrix_product
+from onnxlens.specs.bench import BenchReport, BenchRequest
+from tests.export import tiny
+from tests.profile.models import IR_VERSION, integers, op, save, value
+from tests.specs import samples
+
+QUICK = BenchRequest(runs=3, warmup=1)
+
+
+@pytest.fixture(autouse=True)
+def small_product(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(matrix_product, "SIDES", {"cpu": 32})
+
+
+@pytest.fixture(scope="module")
+def exported(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return api.export_graph(tiny.TARGET, tmp_path_factory.mktemp("tiny")).onnx_path
+
+
+@pytest.mark.parametrize("level", ["disabled", "all"])
+def test_all_of_the_time_of_a_network_of_ours_has_a_module(level: str, exported: Path) -> None:
+    report = api.bench_graph(exported, request=replace(QUICK, level=level, threads=1))
+    assert (report.provider, report.level, report.threads, report.dtype) == ("cpu", level, 1, "float32")
+    for latency in (report.latency, report.profiled):
+        assert (latency.runs, latency.warmup, latency.device) == (3, 1, report.machine["processor"])
+    assert report.profiled.unattributed == 0
+    assert all(node.module_path is not None for node in report.nodes)
+    root = report.modules[0]
+    assert (root.path, root.time.macs) == ("", tiny.MACS)
+    assert root.time.median_s == pytest.approx(report.node_sum_s)
+    assert {"conv", "attention.q", "head"} <= {module.path for module in report.modules}
+    assert sum(row.nodes for row in report.operators) == len(report.nodes)
+    assert report.memory.peak_bytes and "arena" in report.memory.method
+    assert (report.eager, report.compiled) == (None, None)
+
+
+def test_at_no_level_of_optimisation_nodes_are_the_files_own(exported: Path) -> None:
+    report = api.bench_graph(exported, request=replace(QUICK, level="disabled"))
+    assert {node.kind for node in report.nodes} == {"node"}
+    assert all(node.sources == (node.node,) for node in report.nodes)
+
+
+def test_pytorch_is_timed_beside_it_with_the_same_threads(
+    exported: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(torch, "compile", lambda module: module)
+    report = api.bench_graph(exported, request=replace(QUICK, threads=1, against_torch=True))
+    assert report.eager is not None and report.compiled is not None
+    assert (report.eager.provider, report.eager.runs, report.eager.warmup) == ("torch", 3, 1)
+
+
+def test_a_compiler_that_fails_is_in_the_notes(exported: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def failing(module: Any) -> Any:
+        raise RuntimeError("no compiler here")
+
+    monkeypatch.setattr(torch, "compile", failing)
+    report = api.bench_graph(exported, request=replace(QUICK, against_torch=True))
+    assert report.eager is not None and report.compiled is None
+    assert "torch.compile did not work here: RuntimeError: no compiler here" in report.notes
+
+
+def test_a_graph_that_is_no_file_is_exported_with_weights_first() -> None:
+    report = api.bench_graph(tiny.TARGET, request=QUICK)
+    assert (report.weights, report.source) == ("seeded", "tiny.onnx")
+    with pytest.raises(UsageError, match="cannot run without weights"):
+        api.bench_graph(tiny.TARGET, api.Settings(weights="none"), QUICK)
+
+
+def save_product(folder: Path, rows: int | str, element: int = TensorProto.FLOAT) -> Path:
+    """Somebody else's file: x (rows, 8) times a weight."""
+    dtype = helper.tensor_dtype_to_np_dtype(element)
+    ends = [helper.make_tensor_value_info(name, element, [rows, 8]) for name in "xy"]
+    weight = numpy_helper.from_array(np.ones((8, 8), dtype), "w")
+    node = helper.make_node("MatMul", ["x", "w"], ["y"], name="product")
+    graph = helper.make_graph([node], "theirs", ends[:1], ends[1:], [weight])
+    opsets = [helper.make_opsetid("", 18)]
+    path = folder / "theirs.onnx"
+    onnx.save(helper.make_model(graph, opset_imports=opsets, ir_version=IR_VERSION), path)
+    return path
+
+
+def test_dynamic_sizes_are_fixed_and_else_asked_for(tmp_path: Path) -> None:
+    path = save_product(tmp_path, "batch")
+    with pytest.raises(UsageError, match=r"input 'x' .* fix it with --shape or --dim"):
+        api.bench_graph(path, request=QUICK)
+    report = api.bench_graph(path, api.Settings(dims={"batch": 5}), QUICK)
+    assert report.modules[0].time.macs == 5 * 8 * 8
+    assert report.attribution == "none"
+
+
+def test_half_precision_runs_beside_a_half_precision_product(tmp_path: Path) -> None:
+    report = api.bench_graph(save_product(tmp_path, 4, TensorProto.FLOAT16), request=QUICK)
+    assert (report.dtype, report.matrix_product.dtype) == ("float16", "float16")
+
+
+def test_time_inside_a_loop_counts_once(tmp_path: Path) -> None:
+    body = helper.make_graph(
+        [op("Identity", "go", "still"), op("Add", "before before", "after")],
+        "body",
+        [value("turn", (), TensorProto.INT64), value("go", (), TensorProto.BOOL), value("before", (64, 64))],
+        [value("still", (), TensorProto.BOOL), value("after", (64, 64))],
+    )
+    always = numpy_helper.from_array(np.array(True), "always")
+    nodes = [op("Loop", "trips always x", "y", body=body)]
+    ends = [value("x", (64, 64))], [value("y", (64, 64))]
+    path = save(tmp_path, nodes, *ends, [integers("trips", 50), always])
+    report = api.bench_graph(path, request=QUICK)
+    assert {row.op_type for row in report.operators} >= {"Loop", "Add"}
+    assert report.node_sum_s < report.profiled.p90_s  # 51 nodes inside one: twice their time would be more
+
+
+def test_pytorch_needs_to_know_the_module(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match=r"theirs\.onnx: --against torch needs an export of onnxlens"):
+        api.bench_graph(save_product(tmp_path, 4), request=replace(QUICK, against_torch=True))
+
+
+def test_pytorch_needs_the_weights(exported: Path, tmp_path: Path) -> None:
+    shutil.copytree(exported.parent, tmp_path / "copy")
+    (tmp_path / "copy" / "tiny.onnx.data").unlink()
+    with pytest.raises(CheckpointError, match="it holds the weights of tiny.onnx"):
+        api.bench_graph(tmp_path / "copy" / "tiny.onnx", request=replace(QUICK, against_torch=True))
+
+
+def noisy(**changed: Any) -> tuple[str, ...]:
+    return replace(samples.BENCH, **changed).noise
+
+
+def test_noise_is_a_wide_spread_or_more_load_than_cores() -> None:
+    steady = samples.BENCH.latency
+    wide = replace(steady, p10_s=0.1, p90_s=0.2)
+    assert noisy() == ()
+    assert noisy(latency=wide) == ("p90 is 2.00 times p10 with profiling off",)
+    assert noisy(profiled=replace(wide, unattributed=0.25)) == ("p90 is 2.00 times p10 with profiling on",)
+    assert noisy(latency=replace(steady, p10_s=0.1, median_s=0.1, p90_s=0.13)) == ()  # 1.3 times is allowed
+    assert noisy(load_before=2.0) == ()  # as much as there are cores
+    assert noisy(load_before=2.1, load_after=3.0) == (
+        "load average 2.1 before on 2 cores", "load average 3.0 after on 2 cores",
+    )  # fmt: skip
+
+
+def test_the_load_is_that_of_the_machine(exported: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    loads = iter([(99.0, 0, 0), (1.0, 0, 0), (0.5, 0, 0)])
+    monkeypatch.setattr(os, "getloadavg", lambda: next(loads))  # before, for the machine's line, after
+    report: BenchReport = api.bench_graph(exported, request=QUICK)
+    assert (report.load_before, report.load_after) == (99.0, 0.5)
+
+
+@pytest.mark.skipif(shutil.which("nvidia-smi") is not None, reason="this machine may have a CUDA device")
+@pytest.mark.parametrize("provider", ["cuda", "tensorrt"])
+def test_a_device_that_is_not_there_is_known_before_anything_is_exported(
+    provider: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("onnxlens.api.exporting.export_graph", lambda *_: pytest.fail("exported"))
+    with pytest.raises(ToolError, match=f"provider '{provider}' is not to be had"):
+        api.bench_graph("clip-text", request=replace(QUICK, provider=provider))
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(shutil.which("nvidia-smi") is None, reason="needs a CUDA device")
+def test_cuda_runs_on_the_device_and_says_what_its_node_times_are(exported: Path) -> None:
+    report = api.bench_graph(exported, request=replace(QUICK, provider="cuda"))
+    assert report.device != report.machine["processor"]
+    assert "NVML" in report.memory.method
+    assert any("the host spent in each node" in note for note in report.notes)

@@ -1,0 +1,174 @@
+"""Change one term of a counting rule's source, and see whether the cases notice.
+
+A mutant is the module of a family with one expression replaced: a factor dropped, ``*`` made ``+``, a number
+made its neighbour, an attribute its default or 1, a condition turned, a term left out. It is compiled in this
+process, and its table must miss what at least one case expects.
+"""
+
+from __future__ import annotations
+
+import ast
+import inspect
+import warnings
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from types import CodeType, ModuleType
+from typing import Any
+
+from onnxlens.profile.count.rules import Work
+from onnxlens.profile.count.rules.work import Rule
+from onnxlens.profile.graph.node_view import NodeView
+
+UNTOUCHED_FIELDS = frozenset({"annotation", "returns", "decorator_list"})
+DEFINITIONS = (ast.FunctionDef, ast.ClassDef)
+NEIGHBOURS: Mapping[type, type] = {
+    ast.Eq: ast.NotEq,
+    ast.NotEq: ast.Eq,
+    ast.Lt: ast.LtE,
+    ast.Gt: ast.GtE,
+    ast.GtE: ast.Gt,
+    ast.In: ast.NotIn,
+    ast.NotIn: ast.In,
+    ast.Is: ast.IsNot,
+    ast.IsNot: ast.Is,
+}
+SWAPPED_NAMES = {"VECTOR": "SPECIAL", "SPECIAL": "VECTOR", "NOTHING": "VECTOR"}
+
+
+@dataclass(frozen=True)
+class Mutant:
+    """A changed module, not run yet; ``name`` is the function, the old term and the new one."""
+
+    name: str
+    code: CodeType
+
+
+Refusal = type[Exception]
+Expectations = Sequence[tuple[NodeView, Work | Refusal]]
+
+
+def outcome(rules: Mapping[str, Rule], node: NodeView) -> Work | Refusal:
+    """What the table makes of a node: its work, or the kind of error it raises."""
+    try:
+        return rules[node.op_type](node)
+    except Exception as refusal:
+        return type(refusal)
+
+
+def mutants_of(module: ModuleType) -> Iterator[Mutant]:
+    """Every mutant of the module, one at a time: the tree is changed, compiled and put back."""
+    tree = ast.parse(inspect.getsource(module))
+    for term in _terms(tree, module.__name__.removeprefix("onnxlens.profile.count.rules.")):
+        before = ast.unparse(term.shown)
+        for new in _replacements(term.old):
+            term.put(ast.copy_location(new, term.old))
+            shown = new if term.shown is term.old else term.shown
+            name = f"{term.place}: {before} -> {ast.unparse(shown)}"
+            code = _compiled(tree, module.__name__)
+            term.put(term.old)
+            yield Mutant(name, code)
+
+
+def survives(mutant: Mutant, module: ModuleType, expected: Expectations) -> bool:
+    """Whether the mutant's table still makes of every node what is expected."""
+    namespace: dict[str, Any] = {"__name__": module.__name__}
+    try:
+        exec(mutant.code, namespace)
+    except Exception:
+        return False
+    return all(outcome(namespace["RULES"], node) == expectation for node, expectation in expected)
+
+
+def _compiled(tree: ast.Module, name: str) -> CodeType:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", SyntaxWarning)  # "1 is not None"
+        return compile(ast.fix_missing_locations(tree), name, "exec")
+
+
+@dataclass(frozen=True)
+class _Term:
+    """A place in the tree: its function, what stands there, how to replace and show it."""
+
+    place: str
+    old: ast.AST
+    put: Callable[[ast.AST], None]
+    shown: ast.AST
+
+
+def _terms(tree: ast.AST, place: str) -> Iterator[_Term]:
+    """Every expression and statement of the tree; an expression is shown within the one around it."""
+    for field, value in ast.iter_fields(tree):
+        if field in UNTOUCHED_FIELDS:
+            continue
+        children = value if isinstance(value, list) else [value]
+        for index, child in enumerate(children):
+            if isinstance(child, ast.AST) and not isinstance(child, ast.Import | ast.ImportFrom):
+                inner = f"{place}.{child.name}" if isinstance(child, DEFINITIONS) else place
+                put = _setter(tree, field, index if isinstance(value, list) else None)
+                yield _Term(inner, child, put, child if isinstance(tree, ast.stmt | ast.mod) else tree)
+                yield from _terms(child, inner)
+
+
+def _setter(parent: ast.AST, field: str, index: int | None) -> Callable[[ast.AST], None]:
+    def put(child: ast.AST) -> None:
+        if index is None:
+            setattr(parent, field, child)
+        else:
+            getattr(parent, field)[index] = child
+
+    return put
+
+
+def _replacements(old: ast.AST) -> Sequence[ast.AST]:
+    """What the term may be changed to."""
+    makers: Mapping[type, Callable[[Any], Sequence[ast.AST]]] = {
+        ast.BinOp: _binary,
+        ast.BoolOp: lambda term: term.values,
+        ast.Compare: _comparison,
+        ast.Constant: _number,
+        ast.Call: _call,
+        ast.IfExp: lambda term: [term.body, term.orelse],
+        ast.UnaryOp: lambda term: [term.operand],
+        ast.Name: _name,
+        ast.AugAssign: lambda term: [ast.Pass()],
+        ast.If: lambda term: [_if(term, True), _if(term, False)],
+    }
+    return makers.get(type(old), lambda term: [])(old)
+
+
+def _binary(term: ast.BinOp) -> Sequence[ast.AST]:
+    halves: list[ast.AST] = [term.left, term.right]
+    if isinstance(term.op, ast.Mult):
+        return [*halves, ast.BinOp(term.left, ast.Add(), term.right)]
+    return halves
+
+
+def _comparison(term: ast.Compare) -> Sequence[ast.AST]:
+    turned = NEIGHBOURS[type(term.ops[0])]
+    return [ast.Compare(term.left, [turned()], term.comparators)]
+
+
+def _number(term: ast.Constant) -> Sequence[ast.AST]:
+    """The numbers next to it; 0 has one neighbour, for the index -1 leads back to a sole input."""
+    if isinstance(term.value, bool) or not isinstance(term.value, int | float):
+        return []
+    return [ast.Constant(term.value + 1), *([ast.Constant(term.value - 1)] if term.value else [])]
+
+
+def _call(term: ast.Call) -> Sequence[ast.AST]:
+    """1 for a product, and for an attribute its default or 1."""
+    called = ast.unparse(term.func)
+    if called == "prod":
+        return [ast.Constant(1)]
+    if called == "node.attribute":
+        return [*term.args[1:], ast.Constant(1)]
+    return []
+
+
+def _name(term: ast.Name) -> Sequence[ast.AST]:
+    swapped = SWAPPED_NAMES.get(term.id) if isinstance(term.ctx, ast.Load) else None
+    return [ast.Name(swapped, ast.Load())] if swapped else []
+
+
+def _if(term: ast.If, outcome: bool) -> ast.If:
+    return ast.If(ast.Constant(outcome), term.body, term.orelse)

@@ -1,0 +1,73 @@
+"""The page of conventions names every operator in its section; its tables are what is counted."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from pathlib import Path
+
+import onnx
+import pytest
+
+from onnxlens.profile.count.rules import Work, known_operators
+from onnxlens.profile.count.rules.elementwise import PER_ELEMENT
+from onnxlens.profile.count.rules.microsoft.elementwise import PER_ELEMENT as MICROSOFT_PER_ELEMENT
+
+PAGE = (Path(__file__).parents[4] / "docs" / "counting.md").read_text(encoding="utf-8")
+ONNX, MICROSOFT = "The operators", "ONNX Runtime's operators"
+
+
+def table_rows(section: str) -> list[list[str]]:
+    """The cells of every table row under the page's heading ``section``."""
+    _, rest = PAGE.split(f"\n## {section}\n")
+    rows = [line for line in rest.split("\n## ")[0].splitlines() if line.startswith("| ")]
+    return [[cell.strip() for cell in row.strip("|").split("|")] for row in rows]
+
+
+def named_in(cell: str) -> set[str]:
+    return set(re.findall(r"`([A-Z]\w+)`", cell))
+
+
+def section_of(operator: tuple[str, str]) -> str:
+    """ONNX's own operators stand in one section, what ONNX Runtime adds to any domain in the other."""
+    domain, op_type = operator
+    return ONNX if onnx.defs.has(op_type, domain) else MICROSOFT
+
+
+@pytest.mark.parametrize("operator", sorted(known_operators()), ids=":".join)
+def test_every_operator_stands_in_a_table_of_its_section(operator: tuple[str, str]) -> None:
+    assert any(operator[1] in named_in(cell) for row in table_rows(section_of(operator)) for cell in row)
+
+
+@pytest.mark.parametrize("domain", ["com.microsoft.nchwc", "com.ms.internal.nhwc"])
+def test_a_layout_lists_its_operators(domain: str) -> None:
+    (row,) = (row for row in table_rows(MICROSOFT) if row[0] == domain)
+    known = {op_type for known, op_type in known_operators() if known == domain}
+    assert named_in(re.sub(r"\(as `\w+`\)", "", row[1])) == known
+
+
+@pytest.mark.parametrize("section", [ONNX, MICROSOFT])
+def test_the_tables_name_no_other_operator(section: str) -> None:
+    first_cells = [row[0] for row in table_rows(section)]
+    known = {op_type for domain, op_type in known_operators() if section_of((domain, op_type)) == section}
+    assert set().union(*map(named_in, first_cells)) <= known
+
+
+@pytest.mark.parametrize(
+    ("section", "counted"), [(ONNX, PER_ELEMENT), (MICROSOFT, MICROSOFT_PER_ELEMENT)], ids=[ONNX, MICROSOFT]
+)
+def test_the_element_wise_table_is_what_is_counted(section: str, counted: Mapping[str, Work]) -> None:
+    stated = {
+        name: (int(vector), int(special))
+        for operators, *costs in table_rows(section)
+        if len(costs) == 2 and all(cost.isdigit() for cost in costs)
+        for vector, special in [costs]
+        for name in named_in(operators)
+    }
+    assert stated == {name: (cost.vector_ops, cost.special_ops) for name, cost in counted.items()}
+
+
+def test_what_is_said_to_have_no_rule_has_none() -> None:
+    _, without = PAGE.split("\n## What has no rule\n")
+    assert named_in(without)
+    assert not named_in(without) & {op_type for _, op_type in known_operators()}

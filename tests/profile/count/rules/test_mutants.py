@@ -1,0 +1,95 @@
+"""No term of a counting rule can change without a case that notices."""
+
+from __future__ import annotations
+
+import re
+from types import ModuleType
+
+import pytest
+
+from onnxlens.profile.count.rules.lookup import FAMILIES
+from onnxlens.profile.count.rules.microsoft import channel_blocks
+from onnxlens.profile.graph.node_view import NodeView
+from tests.profile.count.rules.mutants import Expectations, mutants_of, outcome, survives
+from tests.profile.count.rules.test_work import CASES, REFUSED
+
+EQUIVALENT: dict[str, str] = {
+    "einsum.einsum: start=1 -> start=2": "the next operand brings its own labels, kept or not",
+    "einsum.einsum: index + 1 -> index + 2": "the next operand brings its own labels, kept or not",
+    "attention: (1, 2, 3, 4, 6) -> (2, 2, 3, 4, 6)": "keys and values are equally long",
+    "attention: (1, 2, 3, 4, 6) -> (1, 2, 3, 5, 6)": "past keys and past values are equally long",
+    "attention.attention_sizes: node.input_shape(PAST_KEY_INPUT)[-2] -> "
+    "node.input_shape(PAST_KEY_INPUT)[2]": "a past key always has four dimensions",
+    "attention._is_limited: -1 -> -2": "any negative window is none",
+    "ml_trees.longest_path: len(branches) + 1 -> len(branches) + 2": "one round more meets the same cycle",
+    "recurrent._layer: node.input_shape(2) -> node.input_shape(1)": "W and R have the same directions",
+    "microsoft.attention: past=5 -> past=6": "past keys and past values are equally long",
+    "microsoft.attention: past=6 -> past=7": "past keys and past values are equally long",
+    "microsoft.attention: 3 -> 4": "past keys and past values are equally long",
+    "microsoft.attention: score_bias=9 -> score_bias=10": "QAttention has no such input, 9 or 10",
+    "microsoft.attention.ordered_attention: (5, 6, 7) -> (5, 5, 7)": "Q and K are equally wide",
+    "microsoft.attention.ordered_attention: (5, 6, 7) -> (6, 6, 7)": "Q and K are equally wide",
+    "microsoft.attention._grouped: node.has_input(1) -> node.has_input(2)": "a key comes with a value",
+    "microsoft.attention._grouped: node.input_shape(1) -> node.input_shape(2)": "key and value are alike",
+    "microsoft.attention.group_query_attention: node.has_input(14) -> node.has_input(15)": "given together",
+    "microsoft.attention.group_query_attention: cosines=7 -> cosines=8": "as many cosines as sines",
+    "microsoft.attention.sparse_attention: cosines=9 -> cosines=10": "as many cosines as sines",
+    "microsoft.attention.group_query_attention: node.attribute('causal', 1) -> "
+    "node.attribute('causal', 2)": "any number but 0 is causal",
+    "microsoft.attention.gemma_rotary_embedding: node.input(1) -> node.input(2)": "Q and Q turned by half",
+    "microsoft.attention.gemma_rotary_embedding: node.input(3) -> node.input(4)": "K and K turned by half",
+    "microsoft.attention.rotary_embedding: node.attribute('num_heads', 0) -> "
+    "node.attribute('num_heads', 1)": "where all is rotated, the heads do not matter",
+    "microsoft.linear_attention._token_major: node.has_input(1) -> node.has_input(2)": "given together",
+    "microsoft.quantized.dynamic_quantize_lstm: node.input_shape(2) -> "
+    "node.input_shape(1)": "W and R have the same directions",
+    "microsoft.quantized.qordered_matmul: node.has_input(6) -> node.has_input(7)": "C comes with its scale",
+    "microsoft.normalization.qordered_layer_normalization: deviation=1 -> deviation=2": "it has one output",
+    "microsoft.normalization.skip_simplified_layer_normalization: node.input_shape(0) -> "
+    "node.input_shape(1)": "input and skip are alike",
+    "microsoft.normalization.branchwise_rms_norm: node.attribute('num_branches', 0) -> "
+    "node.attribute('num_branches', 1)": "0 means that there is an axis for them, or one",
+    "microsoft.elementwise.hyper_connection_post_mix: -1 -> -2": "the matrix is square",
+    "microsoft.elementwise.linear_attention_gate: node.output_shape(1) -> "
+    "node.output_shape(0)": "both outputs are alike",
+    "microsoft.elementwise.pairwise_distance: node.input_shape(0) -> "
+    "node.input_shape(1)": "the rows are equally wide",
+    "microsoft.channels_last.instance_normalization: node.input_shape(0) -> "
+    "node.input_shape(1)": "as many scales as channels",
+}
+"""Mutants that count the same as the rule does, and why."""
+
+
+MODULES = [(domain, family) for domain, families in FAMILIES.items() for family in families]
+
+
+def short_name(family: ModuleType) -> str:
+    return family.__name__.removeprefix("onnxlens.profile.count.rules.")
+
+
+def expectations(domain: str, family: ModuleType) -> Expectations:
+    """What the family's rules must make of the nodes that are theirs; a refusal must stay one of its kind."""
+
+    def is_theirs(node: NodeView) -> bool:
+        return node.domain == domain and node.op_type in family.RULES
+
+    counted = [(case.node, case.expected) for case in CASES if is_theirs(case.node)]
+    refused = [node for node, _ in REFUSED if is_theirs(node)]
+    return [*counted, *((node, outcome(family.RULES, node)) for node in refused)]
+
+
+@pytest.mark.parametrize(("domain", "family"), MODULES, ids=[short_name(family) for _, family in MODULES])
+def test_every_changed_term_is_noticed(domain: str, family: ModuleType) -> None:
+    expected = expectations(domain, family)
+    mutants = list(mutants_of(family))
+    assert expected
+    assert mutants or family is channel_blocks  # a table of other families' rules
+    survivors = {mutant.name for mutant in mutants if survives(mutant, family, expected)}
+    assert survivors == {name for name in EQUIVALENT if re.match(rf"{re.escape(short_name(family))}\b", name)}
+
+
+def test_the_unchanged_rules_pass_their_own_cases() -> None:
+    """Else a mutant would fall to a case that fails anyway."""
+    for domain, family in MODULES:
+        expected = expectations(domain, family)
+        assert all(outcome(family.RULES, node) == expectation for node, expectation in expected)

@@ -1,0 +1,74 @@
+from __future__ import annotations
+
+from math import inf, nan
+
+import pytest
+
+from onnxlens.errors import GraphError
+from onnxlens.profile.count.measured import with_measurements
+from onnxlens.specs.measured import Measurements, ModuleError, ModuleTiming, NodeTiming
+from tests.reports import ledgers
+
+
+def test_figures_stand_at_their_modules_and_all_else_stays_none() -> None:
+    ledger = with_measurements(
+        ledgers.ledger(), [ModuleTiming("block", 0.5), ModuleTiming("", 2.0)], [ModuleError("head", 1e-6)]
+    )
+    assert [(m.path, m.latency_s, m.parity_error) for m in ledger.modules] == [
+        ("", 2.0, None),
+        ("block", 0.5, None),
+        ("block.conv", None, None),
+        ("head", None, 1e-6),
+        ("unused", None, None),
+    ]
+    assert (ledger.totals.latency_s, ledger.totals.parity_error) == (2.0, None)
+    # the block's 1,769,472 MACs in half a second
+    assert ledger.modules[1].achieved_macs_per_s == 3_538_944
+    assert ledger.modules[2].achieved_macs_per_s is None
+    assert ledger.notes == ledgers.ledger().notes
+
+
+def test_nothing_measured_changes_nothing() -> None:
+    assert with_measurements(ledgers.ledger()) == ledgers.ledger()
+
+
+def test_one_measurement_does_not_take_another_away() -> None:
+    first = with_measurements(ledgers.ledger(), [ModuleTiming("", 2.0)])
+    both = with_measurements(first, errors=[ModuleError("", 0.0)])
+    assert (both.totals.latency_s, both.totals.parity_error) == (2.0, 0.0)
+    assert (both.modules[0].latency_s, both.modules[0].parity_error) == (2.0, 0.0)
+
+
+def test_no_time_at_all_gives_no_rate() -> None:
+    assert with_measurements(ledgers.ledger(), [ModuleTiming("", 0.0)]).modules[0].achieved_macs_per_s is None
+
+
+def test_what_belongs_to_no_row_is_told() -> None:
+    ledger = with_measurements(ledgers.ledger(), [ModuleTiming("elsewhere", 1.0)])
+    assert ledger.notes[-1] == "times of modules that have no row: 1 (first: elsewhere)"
+
+
+def test_a_module_that_was_measured_twice_is_refused() -> None:
+    with pytest.raises(GraphError, match="module 'head': two times were measured, 1.0 and 2.0"):
+        with_measurements(ledgers.ledger(), [ModuleTiming("head", 1.0), ModuleTiming("head", 2.0)])
+
+
+@pytest.mark.parametrize("seconds", [-1.0, inf, nan])
+def test_a_time_is_finite_and_not_negative(seconds: float) -> None:
+    with pytest.raises(GraphError, match="expected a finite number, 0 or more"):
+        ModuleTiming("", seconds)
+    with pytest.raises(GraphError, match="node 'n': duration"):
+        NodeTiming("n", "Conv", "", 0.0, seconds)
+
+
+def test_an_error_may_be_infinite_but_is_a_number() -> None:
+    assert ModuleError("", inf).rel_l2 == inf
+    for figure in (-1.0, nan):
+        with pytest.raises(GraphError, match="expected 0 or more, or infinity"):
+            ModuleError("", figure)
+
+
+def test_measurements_add_up() -> None:
+    times = Measurements(timings=(ModuleTiming("", 1.0),), notes=("a",))
+    errors = Measurements(errors=(ModuleError("", 0.0),), notes=("b",))
+    assert times + errors == Measurements((ModuleTiming("", 1.0),), (ModuleError("", 0.0),), (), ("a", "b"))

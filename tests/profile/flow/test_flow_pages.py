@@ -1,0 +1,169 @@
+"""What a person could not follow on one page is collapsed, split or folded, and says so."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import pytest
+
+from onnxlens.profile.count.ledger import build_ledger
+from onnxlens.profile.flow import pages as flow_pages
+from onnxlens.profile.flow.building import build_flow
+from onnxlens.profile.flow.width import widest
+from onnxlens.profile.graph.graph import Graph
+from onnxlens.specs.flow import FlowPage, FlowRequest
+from tests.profile.flow.flows import box_count, require_readable
+from tests.profile.models import ledger_of, op, save, save_net, value
+
+# The net of models.py has 6 boxes at depth 1 and 7 at depth 2, where body.0 is two of them.
+
+
+def pages_of(path: Path, depth: int | None, module: str = "", fold: bool = False) -> Sequence[FlowPage]:
+    return flow_pages.flow_pages(*ledger_of(path), FlowRequest(depth, module, fold))
+
+
+def shown(pages: Sequence[FlowPage]) -> list[tuple[str, int, int]]:
+    """Module, depth and boxes of every page."""
+    return [(page.flow.module, page.flow.depth, box_count(page.flow)) for page in pages]
+
+
+def few(monkeypatch: pytest.MonkeyPatch, boxes: int, small: int = 0) -> None:
+    monkeypatch.setattr(flow_pages, "PAGE_BOXES", boxes)
+    monkeypatch.setattr(flow_pages, "SMALL_PAGE", small)
+
+
+def test_what_fits_is_one_page_without_notes(tmp_path: Path) -> None:
+    (page,) = pages_of(save_net(tmp_path), 2)
+    assert (shown([page]), page.flow.notes, page.opens) == ([("", 2, 7)], (), {})
+
+
+def test_a_depth_that_does_not_fit_is_an_overview_and_a_page_for_each_module_it_shows_closed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    few(monkeypatch, 6)
+    pages = pages_of(save_net(tmp_path), 2)
+    assert shown(pages) == [("", 1, 6), ("body.0", 1, 2)]
+    assert pages[0].opens == {"n3": "body.0"}
+    assert pages[0].flow.notes == (
+        "collapsed to depth 1: at depth 2 there are 7 boxes, too many for a page; "
+        "1 module is opened on a page of its own",
+    )
+    assert pages[1].flow == build_flow(*ledger_of(tmp_path / "graph.onnx"), 1, "body.0")
+
+
+def test_levels_that_the_net_does_not_have_make_no_pages(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    few(monkeypatch, 6)
+    assert shown(pages_of(save_net(tmp_path), 9)) == [("", 1, 6), ("body.0", 1, 2)]
+    assert shown(pages_of(save_net(tmp_path), 0)) == [("", 0, 1)]
+
+
+def test_without_a_depth_one_page_is_collapsed_to_what_can_be_taken_in_and_says_what_it_leaves_out(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(flow_pages, "READABLE_BOXES", 6)
+    (page,) = pages_of(save_net(tmp_path), None)
+    assert shown([page]) == [("", 1, 6)]
+    assert page.flow.notes == ("collapsed to depth 1; at depth 2 there are 7 boxes",)
+    (page,) = pages_of(save_net(tmp_path), None, "body.0")
+    assert (shown([page]), page.flow.notes) == ([("body.0", 1, 2)], ())
+
+
+def traced(folder: Path, length: int) -> Path:
+    """Equal modules, one after the other, of two boxes each."""
+    nodes = []
+    for index in range(length):
+        nodes += [op("Relu", f"a{index}", f"b{index}", f"l.{index}.act")]
+        nodes += [op("Neg", f"b{index}", f"a{index + 1}", f"l.{index}")]
+    tensors = [value(name, (2,)) for node in nodes for name in node.output]
+    return save(folder, nodes, [value("a0", (2,))], tensors[-1:], between=tensors[:-1])
+
+
+def test_small_pages_are_not_made_where_folding_is_enough(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    few(monkeypatch, 8, small=2)
+    (page,) = pages_of(traced(tmp_path, 6), 2)
+    assert shown([page]) == [("", 2, 2)]
+    assert page.flow.notes[-1] == "equal blocks are folded: 12 boxes are too many for a page"
+    few(monkeypatch, 8, small=1)
+    assert shown(pages_of(tmp_path / "graph.onnx", 2)) == [("", 1, 6), *((f"l.{i}", 1, 2) for i in range(6))]
+
+
+def test_of_equal_modules_that_are_folded_the_first_has_a_page(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    few(monkeypatch, 1)
+    pages = pages_of(traced(tmp_path, 6), 2, fold=True)
+    assert shown(pages) == [("", 1, 1), ("l.0", 1, 2)]
+    assert pages[0].opens == {"n1": "l.0"}
+
+
+def test_what_cannot_be_collapsed_is_folded_or_left_as_it_is(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    few(monkeypatch, 5)
+    path = save_net(tmp_path)
+    assert shown(pages_of(path, 1)) == [("", 1, 6)]  # nothing in it is equal
+    nodes = [op("Relu", f"a{index}", f"a{index + 1}", f"l.{index}") for index in range(6)]
+    tensors = [value(f"a{index}", (2,)) for index in range(7)]
+    (page,) = pages_of(save(tmp_path, nodes, tensors[:1], tensors[6:], between=tensors[1:6]), 1)
+    assert (shown([page]), page.flow.nodes[1].repeats) == ([("", 1, 1)], 6)
+
+
+def test_pages_that_do_not_fit_are_split_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    few(monkeypatch, 2)
+    nodes = []
+    for outer in range(2):
+        for inner in range(2):
+            place = 2 * outer + inner
+            at = f"o.{outer}.i.{inner}"
+            nodes += [op("Relu", f"a{place}", f"b{place}", f"{at}.act")]
+            nodes += [op("Neg", f"b{place}", f"a{place + 1}", at)]
+    nodes += [op("Abs", "a4", "y", "o.1")]
+    trace_outer = [op("Identity", "a0", "unused", "o.0")]
+    tensors = [value(name, (2,)) for node in nodes for name in node.output]
+    path = save(tmp_path, [*trace_outer, *nodes], [value("a0", (2,))], tensors[-1:], between=tensors[:-1])
+    assert [module for module, _, _ in shown(pages_of(path, 3))] == [
+        "", "o.0", "o.0.i.0", "o.0.i.1", "o.1", "o.1.i.0", "o.1.i.1",
+    ]  # fmt: skip
+
+
+def test_boxes_side_by_side_count_and_those_that_only_read_what_many_read_stand_at_their_reader(
+    tmp_path: Path,
+) -> None:
+    nodes = [op("Relu", "x", "a0", "stem")]
+    for index in range(4):
+        nodes += [op("Neg", "x", f"e{index}", f"emb.{index}")]
+        nodes += [op("Add", f"a{index} e{index}", f"a{index + 1}", f"add.{index}")]
+    tensors = [value(name, (2,)) for node in nodes for name in node.output]
+    path = save(tmp_path, nodes, [value("x", (2,))], tensors[-1:], between=tensors[:-1])
+    assert widest(build_flow(*ledger_of(path), 1)) == 2
+    heads = [op("Relu", "x", f"h{index}", f"side.{index}") for index in range(5)]
+    heads += [op("Sum", "h0 h1 h2 h3 h4", "y", "join")]
+    tensors = [value(name, (2,)) for node in heads for name in node.output]
+    path = save(tmp_path, heads, [value("x", (2,))], tensors[-1:], between=tensors[:-1])
+    assert widest(build_flow(*ledger_of(path), 1)) == 5
+
+
+def test_a_page_that_is_too_wide_does_not_fit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(flow_pages, "PAGE_WIDTH", 4)
+    heads = [op("Relu", "x", f"h{index}", f"side.{index}") for index in range(5)]
+    heads += [op("Sum", "h0 h1 h2 h3 h4", "y", "join")]
+    tensors = [value(name, (2,)) for node in heads for name in node.output]
+    path = save(tmp_path, heads, [value("x", (2,))], tensors[-1:], between=tensors[:-1])
+    (page,) = pages_of(path, 1)
+    assert shown([page]) == [("", 1, 2)]  # the five are folded
+
+
+@pytest.mark.parametrize("name", ["hed", "clip_text"])
+def test_every_depth_of_a_graph_is_readable(name: str, request: pytest.FixtureRequest) -> None:
+    require_readable(request.getfixturevalue(name))
+
+
+def test_the_text_encoder_at_its_deepest_has_a_page_for_each_layer(clip_text: Graph) -> None:
+    pages = flow_pages.flow_pages(clip_text, build_ledger(clip_text), FlowRequest(6))
+    layers = [f"transformer.text_model.encoder.layers.{index}" for index in range(12)]
+    assert shown(pages) == [("", 4, 15), *((layer, 2, 12) for layer in layers)]

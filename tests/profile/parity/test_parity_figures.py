@@ -1,0 +1,144 @@
+from __future__ import annotations
+
+from math import sqrt
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor, nn
+
+from onnxlens.errors import ParityError
+from onnxlens.profile.parity.parity import DEFAULT_TOLERANCE, compare, run_module
+from onnxlens.specs.results import ParityResult
+
+
+def against(value: object, reference: object, tolerance: float = DEFAULT_TOLERANCE) -> ParityResult:
+    pair = (np.asarray(side, np.float32) for side in (value, reference))
+    return compare(*({"y": side} for side in pair), tolerance)[0]
+
+
+def test_errors_are_as_by_hand() -> None:
+    result = against([[3.0, 0.0], [0.0, 5.0]], [[3.0, 0.0], [4.0, 0.0]])
+    assert result.tensor == "y"
+    assert result.max_abs == 5.0
+    assert result.mean_abs == (4 + 5) / 4
+    assert result.reference_max_abs == 4.0
+    assert result.rel_l2 == pytest.approx(sqrt(4**2 + 5**2) / 5)  # ||(3, 0, 4, 0)|| = 5
+    assert result.cosine == pytest.approx(9 / (sqrt(34) * 5))
+    assert not result.passed
+
+
+def test_equal_tensors_pass_with_no_error() -> None:
+    result = against([1.0, -2.0], [1.0, -2.0])
+    assert (result.max_abs, result.mean_abs, result.rel_l2, result.passed) == (0.0, 0.0, 0.0, True)
+    assert result.cosine == pytest.approx(1.0)
+
+
+def test_opposite_tensors_have_cosine_minus_one() -> None:
+    assert against([1.0, 1.0], [-1.0, -1.0]).cosine == pytest.approx(-1.0)
+
+
+def test_the_tolerance_bounds_the_relative_error_and_not_the_absolute_one() -> None:
+    # 100 against 101: an error of 1, of 1 / 101 relative to the reference
+    assert against([100.0], [101.0], tolerance=1 / 100).passed
+    assert not against([100.0], [101.0], tolerance=1 / 102).passed
+    assert against([100.0], [101.0], tolerance=0.5).tolerance == 0.5
+
+
+def test_an_error_at_the_tolerance_passes() -> None:
+    assert against([1.0, 0.0], [0.0, 2.0], tolerance=sqrt(5) / 2).passed
+
+
+def test_differences_of_half_floats_and_unsigned_integers_do_not_overflow() -> None:
+    half = compare({"y": np.array([6e4], np.float16)}, {"y": np.array([-6e4], np.float16)})[0]
+    assert half.max_abs == pytest.approx(2 * 6e4, rel=1e-3)
+    small = compare({"y": np.array([1], np.uint8)}, {"y": np.array([3], np.uint8)})[0]
+    assert small.max_abs == 2.0
+
+
+def test_zeros_never_pass_though_they_are_equal() -> None:
+    result = against([0.0, 0.0], [0.0, 0.0])
+    assert (result.rel_l2, result.cosine, result.passed) == (0.0, 0.0, False)
+
+
+def test_something_against_zeros_is_wholly_wrong() -> None:
+    result = against([1.0, 0.0], [0.0, 0.0])
+    assert (result.rel_l2, result.passed) == (1.0, False)
+
+
+@pytest.mark.parametrize(
+    ("value", "reference"),
+    [
+        ([np.nan, 1.0], [1.0, 1.0]),
+        ([1.0, 1.0], [np.nan, 1.0]),
+        ([np.nan, 1.0], [np.nan, 1.0]),
+        ([np.inf, 1.0], [np.inf, 1.0]),
+        ([-np.inf, 1.0], [1.0, 1.0]),
+    ],
+)
+def test_what_is_not_finite_never_passes_and_does_not_warn(value: object, reference: object) -> None:
+    assert not against(value, reference, tolerance=float("inf")).passed
+
+
+def test_an_empty_tensor_proves_nothing() -> None:
+    result = against(np.zeros((0, 3)), np.zeros((0, 3)))
+    assert (result.max_abs, result.mean_abs, result.passed) == (0.0, 0.0, False)
+
+
+def test_another_shape_is_an_error_even_where_it_would_broadcast() -> None:
+    with pytest.raises(ParityError, match=r"output 'y' has shape \(1, 2\), its reference \(2,\)"):
+        against([[1.0, 2.0]], [1.0, 2.0])
+
+
+def test_a_missing_output_is_an_error_that_names_those_there_are() -> None:
+    one = np.ones(1)
+    with pytest.raises(ParityError, match="output 'b' is missing; the outputs are a, c"):
+        compare({"a": one, "c": one}, {"a": one, "b": one})
+
+
+def test_results_stand_in_the_references_order_and_extra_outputs_are_left_out() -> None:
+    one = np.ones(1)
+    results = compare({"a": one, "b": one, "extra": one}, {"b": one, "a": one})
+    assert [result.tensor for result in results] == ["b", "a"]
+
+
+@pytest.mark.parametrize("tolerance", [0.0, -1.0, float("nan")])
+def test_a_tolerance_that_nothing_can_be_held_to_is_refused(tolerance: float) -> None:
+    with pytest.raises(ParityError, match="is not a positive number"):
+        against([1.0], [1.0], tolerance)
+
+
+class Two(nn.Module):
+    """Sum and difference."""
+
+    def forward(self, a: Tensor, b: Tensor) -> tuple[Tensor, Tensor]:
+        return a + b, a - b
+
+
+class One(nn.Module):
+    """The difference alone, which tells the order of its inputs."""
+
+    def forward(self, a: Tensor, b: Tensor) -> Tensor:
+        return a - b
+
+
+INPUTS = {"a": np.array([5.0], np.float32), "b": np.array([3.0], np.float32)}
+
+
+def test_a_module_gets_its_inputs_in_order_and_gives_named_outputs() -> None:
+    got = run_module(Two(), INPUTS, ["sum", "difference"])
+    assert {name: array.tolist() for name, array in got.items()} == {"sum": [8.0], "difference": [2.0]}
+    assert run_module(One(), INPUTS, ["difference"])["difference"].tolist() == [2.0]
+
+
+def test_a_module_that_returns_another_number_of_outputs_is_an_error() -> None:
+    with pytest.raises(ParityError, match="the module returned 2 outputs, 1 are named"):
+        run_module(Two(), INPUTS, ["sum"])
+
+
+def test_a_module_with_parameters_runs_without_gradients() -> None:
+    linear = nn.Linear(1, 1)
+    with torch.no_grad():
+        linear.weight.fill_(2.0)
+        linear.bias.fill_(1.0)
+    assert run_module(linear, {"x": np.array([[3.0]], np.float32)}, ["y"])["y"].tolist() == [[7.0]]

@@ -1,0 +1,79 @@
+"""Files run by ONNX Runtime with its profile, and what becomes of their nodes."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+
+from onnxlens.profile.count.counting import count_nodes
+from onnxlens.profile.graph.graph import Graph
+from onnxlens.profile.graph.loading import load_graph
+from onnxlens.profile.runtime.inputs import sample_inputs
+from onnxlens.profile.runtime.provenance import Origin, match_events, origins_of, own_times_us
+from onnxlens.profile.runtime.session import SessionRequest, open_session, run
+
+
+@dataclass(frozen=True)
+class Profiled:
+    """One run of a file: the graph that ran, where its nodes come from, and what the profile says of them."""
+
+    graph: Graph
+    optimised: onnx.ModelProto
+    origins: Mapping[str, Origin]
+    events: Sequence[Mapping[str, Any]]
+    keys: Sequence[str | None]
+
+    def of(self, op_type: str) -> list[Origin]:
+        return [origin for origin in self.origins.values() if origin.op_type == op_type]
+
+    def op_types(self, origin: Origin) -> list[str]:
+        return [self.graph.nodes[source].view.op_type for source in origin.sources]
+
+    @property
+    def unattributed(self) -> tuple[float, int]:
+        """The share of node time that no module owns, and how many events."""
+        owned = [key is not None and self.origins[key].module_path is not None for key in self.keys]
+        times = own_times_us(self.events)
+        lost = sum(time for time, is_owned in zip(times, owned, strict=True) if not is_owned)
+        return lost / max(sum(times), 1), owned.count(False)
+
+    @property
+    def macs_astray(self) -> list[str]:
+        """The source nodes with MACs that nothing computes, or several."""
+        claims = Counter(source for origin in self.origins.values() for source in origin.sources)
+        costs = enumerate(count_nodes(self.graph))
+        return [cost.node for index, cost in costs if cost.macs and claims[index] != 1]
+
+    @property
+    def idle(self) -> list[str]:
+        """The source nodes that run and that nothing computes."""
+        claims = {source for origin in self.origins.values() for source in origin.sources}
+        nodes = enumerate(self.graph.nodes)
+        return [node.view.name for index, node in nodes if not node.offline and index not in claims]
+
+
+def profiled(
+    path: Path, level: str, inputs: Mapping[str, np.ndarray] | None = None, runs: int = 1
+) -> Profiled:
+    """Run the file at that level, on sample inputs where none are given."""
+    graph = load_graph(path)
+    saved = path.with_name(f"{path.stem}_{level}.onnx")
+    session = open_session(path, request=SessionRequest(level, path.with_name("times"), saved))
+    ranges = graph.manifest.input_ranges if graph.manifest else {}
+    for _ in range(runs):
+        run(session, sample_inputs(graph.inputs, ranges) if inputs is None else inputs)
+    events = json.loads(Path(session.end_profiling()).read_text())
+    events = [event for event in events if event["cat"] == "Node"]
+    optimised = onnx.load(saved, load_external_data=False)
+    for written in path.parent.glob(
+        f"{saved.name}*"
+    ):  # the weights again, beside it: gigabytes of a large graph
+        written.unlink()
+    return Profiled(graph, optimised, origins_of(optimised, graph), events, match_events(optimised, events))

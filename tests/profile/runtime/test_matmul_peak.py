@@ -1,0 +1,50 @@
+"""The yardstick; its clock is made up."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from onnxlens.errors import ToolError
+from onnxlens.profile.runtime import matmul_peak as matrix_product
+from onnxlens.profile.runtime.matmul_peak import best_product, require_runnable, write_product
+from onnxlens.profile.runtime.session import open_session, run
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Products of side 16 that take 4, 2 and 8 s."""
+    ticks = iter([0.0, 4.0, 10.0, 12.0, 20.0, 28.0])
+    monkeypatch.setattr(matrix_product, "perf_counter", lambda: next(ticks))
+    monkeypatch.setattr(matrix_product, "SIDES", {"cpu": 16})
+    yield
+    assert list(ticks) == []
+
+
+@pytest.mark.usefixtures("clock")
+@pytest.mark.parametrize(
+    ("dtype", "made_in"), [("float32", "float32"), ("float16", "float16"), ("int8", "float32")]
+)
+def test_the_best_is_the_fastest_of_some(dtype: str, made_in: str) -> None:
+    best = best_product("cpu", threads=1, dtype=dtype, repeats=3)
+    assert (best.macs_per_s, best.side, best.dtype) == (16**3 / 2.0, 16, made_in)
+
+
+def test_the_product_is_one(tmp_path: Path) -> None:
+    write_product(tmp_path / "p.onnx", 3, "float32")
+    session = open_session(tmp_path / "p.onnx")
+    # the identity times the weight is the weight: the same square that any input of this side is drawn as
+    got = run(session, {"x": np.eye(3, dtype=np.float32)})["y"]
+    assert got.shape == (3, 3)
+    assert np.array_equal(run(session, {"x": 2 * np.eye(3, dtype=np.float32)})["y"], 2 * got)
+
+
+def test_what_cannot_run_is_known_at_once() -> None:
+    require_runnable("cpu", "all")
+    with pytest.raises(ToolError, match="level 'fast' is none of"):
+        require_runnable("cpu", "fast")
+    with pytest.raises(ToolError, match="provider 'npu' is none of"):
+        require_runnable("npu", "all")

@@ -1,0 +1,112 @@
+"""A cost as a colour: steps, what they say, and which columns there are."""
+
+from __future__ import annotations
+
+from itertools import combinations, pairwise
+
+import pytest
+
+from onnxlens.errors import UsageError
+from onnxlens.reports.drawing import palette
+from onnxlens.reports.drawing.scale import COLUMNS, figure_of, require_column, require_figures, scale_of
+from onnxlens.reports.tables.ledger_columns import LEDGER_COLUMNS
+from onnxlens.specs.flow import FlowGraph, FlowNode
+
+
+def flow(column: str, *figures: float | None, repeats: int = 1) -> FlowGraph:
+    """A box for each figure; None: it has none."""
+    nodes = tuple(
+        FlowNode(
+            f"n{order}", "module", f"m{order}", "Net", (), order,
+            {} if figure is None else {column: figure}, repeats,
+        )
+        for order, figure in enumerate(figures, start=1)
+    )  # fmt: skip
+    return FlowGraph("net", "net.onnx", 1, nodes, ())
+
+
+def test_a_share_has_round_steps_up_to_the_largest() -> None:
+    net = flow("macs", 600, 300, 90, 9, 1)  # of 1,000: 60 %, 30 %, 9 %, 0.9 %, 0.1 %
+    scale = scale_of(net, "macs")
+    assert [step.share for step in scale.steps()] == ["< 2 %", "≥ 2 %", "≥ 5 %", "≥ 10 %", "≥ 20 %", "≥ 50 %"]
+    assert [step.figure for step in scale.steps()][:2] == ["< 20", "≥ 20"]
+    assert [palette.HEAT.index(scale.fill(node)) for node in net.nodes] == [5, 4, 2, 0, 0]
+
+
+def test_a_box_weighs_as_much_as_all_it_stands_for() -> None:
+    net = flow("macs", 10, 10, repeats=12)
+    assert figure_of(net.nodes[0], "macs") == 120
+    assert scale_of(net, "macs").whole == 240
+    assert figure_of(flow("live_bytes", 10, repeats=12).nodes[0], "live_bytes") == 10  # not at the same time
+
+
+def test_a_peak_is_compared_with_the_largest() -> None:
+    scale = scale_of(flow("live_bytes", 2**20, 2**19), "live_bytes")
+    assert scale.steps()[-1].share == "≥ 90 %"
+    assert scale.steps()[3].figure == "≥ 512.00 KiB"  # a half of 1 MiB
+
+
+def test_an_error_is_shown_in_even_steps_without_shares() -> None:
+    scale = scale_of(flow("parity_error", 1.5e-7, 3e-6, 8e-3), "parity_error")
+    figures = [step.figure for step in scale.steps()]
+    # 1e-6 .. 1e-3 are between the least and the largest; with 2s and 5s there would be 14 steps
+    assert figures == ["< 1.0e-06", "≥ 1.0e-06", "≥ 1.0e-05", "≥ 1.0e-04", "≥ 1.0e-03"]
+    assert {step.share for step in scale.steps()} == {""}
+
+
+@pytest.mark.parametrize("figures", [(1e-9, 1e9), (3.0, 3.0), (0.0, 5.0), (1e-300, 1e300)])
+def test_every_scale_has_at_most_as_many_steps_as_colours_and_rises(figures: tuple[float, ...]) -> None:
+    for column in ("parity_error", "latency_s", "live_bytes"):
+        limits = scale_of(flow(column, *figures), column).limits
+        assert len(limits) < len(palette.HEAT)
+        assert all(low < high for low, high in pairwise(limits))
+
+
+def test_a_box_without_a_figure_is_grey_and_told_in_the_legend() -> None:
+    net = flow("macs", 5, None)
+    scale = scale_of(net, "macs")
+    assert scale.fill(net.nodes[1]) == palette.NO_FIGURE
+    assert not scale.complete
+    assert scale_of(flow("macs", 5, 0), "macs").complete
+
+
+def test_nothing_but_zeros_is_one_light_colour() -> None:
+    scale = scale_of(flow("macs", 0, 0), "macs")
+    assert [scale.fill(node) for node in flow("macs", 0).nodes] == [palette.HEAT[0]]
+    assert scale.limits == ()
+
+
+def test_every_number_of_the_ledger_can_colour() -> None:
+    numbers = set(LEDGER_COLUMNS) - {"order", "path", "class", "depth", "macs_percent"}
+    assert numbers <= set(COLUMNS)
+
+
+def test_what_is_no_column_and_what_no_box_has_is_refused() -> None:
+    with pytest.raises(UsageError, match="'watts' is no column to colour by; choose one of macs, params"):
+        require_column("watts")
+    require_column("none")
+    pages = [flow("macs", 1), flow("latency_s", 0.5)]
+    require_figures(pages, "latency_s")
+    require_figures(pages, "none")
+    with pytest.raises(
+        UsageError, match=r"net: no box has parity_error \(--parity measures it\); there are macs, l"
+    ):
+        require_figures(pages, "parity_error")
+
+
+@pytest.mark.parametrize(
+    "ground", [*palette.HEAT, *palette.SKIPS, palette.NO_FIGURE, palette.END, palette.BADGE]
+)
+def test_text_is_read_on_every_ground(ground: str) -> None:
+    assert palette.contrast(palette.ink_on(ground), ground) >= 4.5  # WCAG 2, level AA
+
+
+def test_contrast_is_as_wcag_defines_it() -> None:
+    assert palette.contrast("#000000", "#ffffff") == pytest.approx(21)
+    assert palette.contrast("#777777", "#ffffff") == pytest.approx(4.48, abs=0.005)
+
+
+def test_steps_of_the_scale_differ_in_lightness() -> None:
+    """So that they are told apart without any colour vision."""
+    for light, dark in combinations(palette.HEAT, 2):
+        assert palette.contrast(light, dark) > 1.15

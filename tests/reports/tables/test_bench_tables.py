@@ -1,0 +1,68 @@
+"""Benchmarks as tables, of a report made by hand."""
+
+from __future__ import annotations
+
+import csv
+import io
+from dataclasses import replace
+
+from onnxlens.reports.tables.bench_tables import bench_table
+from onnxlens.reports.tables.text_tables import By
+from tests.specs.samples import BENCH
+
+
+def rows(by: By, depth: int = 2) -> list[dict[str, str]]:
+    return list(csv.DictReader(io.StringIO(bench_table(BENCH, by, depth, "csv"))))
+
+
+def test_the_module_table_has_time_layout_and_rate() -> None:
+    lines = bench_table(BENCH, "module", 2, "table").splitlines()
+    assert lines[0] == (
+        "edge from edge.onnx (opset 18, weights: seeded): ONNX Runtime on cpu, level all, threads 2"
+    )
+    # 100 of the 120 ms of all nodes; 100 MACs in 0.1 s; half of the best
+    cells = "1 conv Conv2d 100 ms 80.0 ms 120 ms 83.3 % 10.0 ms 100 1.00 k 50.0 %"
+    assert " ".join(lines[5].split()) == cells
+    assert [row["module"] for row in rows("module", 0)] == [""]
+
+
+def test_csv_is_exact_and_leaves_out_what_is_not_known() -> None:
+    conv, split = rows("op")
+    assert (conv["time"], conv["MACs"], conv["MACs/s"], conv["of best"]) == ("0.1", "100", "1000.0", "0.5")
+    assert (split["time %"], split["MACs"], split["MACs/s"]) == ("16.667", "", "")
+
+
+def test_a_node_without_a_module_says_so() -> None:
+    text = bench_table(BENCH, "node", 0, "table")
+    stray = next(line for line in text.splitlines() if line.startswith("split "))
+    assert "unattributed" in stray and "?" in stray
+    assert [row["from"] for row in rows("node")] == ["conv, relu", ""]
+    assert "unattributed: 25.0 % of node time, 1 of 2 nodes: split 20.0 ms" in text
+
+
+def test_below_it_stands_what_the_figures_are_worth() -> None:
+    footer = bench_table(BENCH, "module", 2, "table").split("\n\n")[2].splitlines()
+    assert footer[0] == "latency: 200 ms (p10 180 ms, p90 220 ms; runs 5, warm-ups 1), profiling off"
+    # the sample's latency with profiling on is 200 ms as well; its nodes take 120 of them
+    assert footer[1].endswith("runs 5, warm-ups 1), +0.0 %; sum of nodes 120 ms, 60.0 % of it")
+    assert footer[2].startswith("PyTorch eager: 300 ms") and footer[2].endswith("1.50 times ONNX Runtime's")
+    text = "\n".join(footer)
+    assert "layout (reorders, transposes, reshapes and casts put in): 10.0 % of node time" in text
+    assert "best plain matrix product: 2.00 k MACs/s (8 x 8, float32); weights of the graph: float32" in text
+    assert "peak memory: 1.00 KiB in the arena" in text
+    assert "load average: 1.0 before, 1.5 after" in text
+    assert "note: torch.compile did not work here" in text
+    assert "torch.compile:" not in text and "noisy" not in text
+
+
+def test_slower_with_profiling_is_told_and_noise_too() -> None:
+    slower = replace(BENCH, profiled=replace(BENCH.profiled, median_s=0.22), load_after=9.0)
+    text = bench_table(slower, "op", 0, "md")
+    assert "+10.0 %; sum of nodes 120 ms, 54.5 % of it" in text
+    assert "- noisy: load average 9.0 after on 2 cores" in text
+
+
+def test_a_file_without_modules_is_grouped_by_operator_and_says_so() -> None:
+    text = bench_table(replace(BENCH, attribution="none"), "module", 2, "table")
+    assert text.splitlines()[2].startswith("operator")
+    assert "modules: the file names none, so its nodes are grouped by operator type" in text
