@@ -11,7 +11,6 @@ from onnxlens.api.target import resolve_again
 from onnxlens.errors import GraphError, UsageError
 from onnxlens.export.exported import MappedWeights
 from onnxlens.profile.graph.graph import Graph
-from onnxlens.profile.graph.hierarchy import Hierarchy
 from onnxlens.profile.parity.layers.observing import Place, capture
 from onnxlens.profile.parity.module_calls import ModuleCall, spec_of
 from onnxlens.profile.runtime.inputs import sample_inputs, save_inputs
@@ -89,7 +88,7 @@ def extract(graph: Graph, asked: Extraction, path: Path, progress: Progress) -> 
     return CutReport(
         graph=graph.name,
         module=module,
-        class_name=Hierarchy(graph).class_name(module),
+        class_name=graph.hierarchy.class_name(module),
         call=chosen.number,
         calls=len(side.calls) or None,
         nodes=cut.nodes,

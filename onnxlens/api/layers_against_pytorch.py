@@ -11,9 +11,7 @@ from onnxlens.api.check import rebuilt, tolerance_of
 from onnxlens.api.target import LayerRequest
 from onnxlens.errors import GraphError, UsageError
 from onnxlens.export.exported import MappedWeights, open_export
-from onnxlens.profile.graph.borders import described
 from onnxlens.profile.graph.graph import Graph
-from onnxlens.profile.graph.hierarchy import Hierarchy
 from onnxlens.profile.graph.loading import load_graph
 from onnxlens.profile.graph.loading.model_file import read_model
 from onnxlens.profile.parity.layers.chunks import chunks
@@ -85,7 +83,7 @@ class _Comparison:
             sample_inputs(manifest.inputs, manifest.input_ranges, draw) for draw in range(request.samples)
         ]
         self._module = rebuilt(exported, MappedWeights)
-        hierarchy = Hierarchy(graph)
+        hierarchy = graph.hierarchy
         progress("observing PyTorch", 0, 0)
         observed = observe(self._module, self._samples[0], hierarchy.paths)
         self._types = _types(graph)
@@ -141,7 +139,7 @@ class _Comparison:
 def _types(graph: Graph) -> Mapping[str, TensorSpec]:
     """Of every value, by name; those that were matched have a size."""
     values = (value for node in graph.nodes for value in node.view.outputs if value is not None)
-    specs = (described(value) for value in values)
+    specs = (value.spec for value in values)
     return {spec.name: spec for spec in (*graph.inputs, *specs)}
 
 
