@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from functools import lru_cache
 from math import prod
 from typing import TYPE_CHECKING, Any, cast
 
 from onnxlens.errors import OnnxlensError
+from onnxlens.specs.record import record
 from onnxlens.specs.tensor import Dim, TensorSpec, storage_bytes
 
 if TYPE_CHECKING:
@@ -37,7 +38,7 @@ def _size_bytes(dtype: str | None, shape: tuple[Dim, ...] | None) -> int | None:
     return storage_bytes(dtype, prod(cast(Shape, shape)))
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class ValueView:
     """A value in the graph: a tensor, or what refers to tensors.
 
@@ -105,7 +106,7 @@ class ValueView:
             return 0
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class NodeView:
     """One operator call.
 

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from math import prod
 
 from onnxlens.profile.count.rules.microsoft import traffic as microsoft
 from onnxlens.profile.count.rules.movement import may_drop
 from onnxlens.profile.count.rules.partial import PartialBytes, rows_of
 from onnxlens.profile.graph.node_view import NodeView, ValueView
+from onnxlens.specs.record import record
 
 VIEWS = frozenset(
     {
@@ -38,7 +38,7 @@ MOVE_NOTHING = frozenset({("", "Constant"), ("", "SequenceEmpty")})
 """Operators whose output is there already."""
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class Traffic:
     """Bytes one execution must move through DRAM when nothing is fused."""
 
