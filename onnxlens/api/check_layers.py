@@ -13,9 +13,7 @@ from onnxlens.api.opened import OpenedTarget, opened
 from onnxlens.api.staging import staged
 from onnxlens.api.target import LayerRequest, Settings, Target
 from onnxlens.errors import GraphError, UsageError
-from onnxlens.profile.graph.borders import described
 from onnxlens.profile.graph.graph import Graph
-from onnxlens.profile.graph.hierarchy import Hierarchy
 from onnxlens.profile.graph.loading.model_file import read_model
 from onnxlens.profile.parity.layers.chunks import chunks
 from onnxlens.profile.parity.layers.cutting import HANDED, Cutter, Slice
@@ -108,7 +106,7 @@ class _Comparison:
             sample_inputs(manifest.inputs, manifest.input_ranges, draw) for draw in range(request.samples)
         ]
         self._module = it.take_module()
-        hierarchy = Hierarchy(graph)
+        hierarchy = graph.hierarchy
         self._progress("observing PyTorch", 0, 0)
         observed = observe(self._module, self._samples[0], hierarchy.paths)
         self._types = _types(graph)
@@ -164,7 +162,7 @@ class _Comparison:
 def _types(graph: Graph) -> Mapping[str, TensorSpec]:
     """Of every value, by name; those that were matched have a size."""
     values = (value for node in graph.nodes for value in node.view.outputs if value is not None)
-    specs = (described(value) for value in values)
+    specs = (value.spec for value in values)
     return {spec.name: spec for spec in (*graph.inputs, *specs)}
 
 

@@ -12,7 +12,6 @@ from onnxlens.api.staging import MANIFEST_LAST, staged
 from onnxlens.api.target import Settings, Target, is_file
 from onnxlens.errors import GraphError, UsageError
 from onnxlens.profile.graph.graph import Graph
-from onnxlens.profile.graph.hierarchy import Hierarchy
 from onnxlens.profile.graph.loading.model_file import read_model
 from onnxlens.profile.parity.layers.observing import Place, capture
 from onnxlens.profile.parity.module_calls import ModuleCall, spec_of
@@ -156,7 +155,7 @@ def _extract(it: OpenedTarget, asked: _Request, path: Path) -> CutReport:
     return CutReport(
         graph=graph.name,
         module=module,
-        class_name=Hierarchy(graph).class_name(module),
+        class_name=graph.hierarchy.class_name(module),
         call=chosen.number,
         calls=len(side.calls) or None,
         nodes=cut.nodes,

@@ -89,7 +89,7 @@ class _Rows:
             for place, origin in enumerate(self._origins)
             if origin is None or origin.module_path is None
         ]
-        self._inside = self._by_module(Hierarchy(graph))
+        self._inside = self._by_module(graph.hierarchy)
 
     def _by_module(self, hierarchy: Hierarchy) -> Mapping[str, list[int]]:
         inside: dict[str, list[int]] = {}

@@ -10,9 +10,7 @@ import onnx
 from onnx import ValueInfoProto, numpy_helper
 
 from onnxlens.errors import GraphError, UsageError
-from onnxlens.profile.graph.borders import described
 from onnxlens.profile.graph.graph import Graph, GraphNode
-from onnxlens.profile.graph.hierarchy import Hierarchy
 from onnxlens.profile.graph.loading.model_file import read_model
 from onnxlens.profile.graph.node_view import ValueView
 from onnxlens.profile.graph.scopes import has_scopes, write_scopes
@@ -80,7 +78,7 @@ def require_module(graph: Graph, path: str) -> str:
     Raises:
         UsageError: no module has it, or the file names no modules.
     """
-    known = {*Hierarchy(graph).paths, *(graph.manifest.modules if graph.manifest else ())}
+    known = {*graph.hierarchy.paths, *(graph.manifest.modules if graph.manifest else ())}
     if path in known or any(other.startswith(f"{path}.") for other in known):
         return path
     if path == graph.name:
@@ -100,7 +98,7 @@ def name_of(graph: Graph, path: str) -> str:
 
 def nodes_of(graph: Graph, path: str) -> Sequence[GraphNode]:
     """The nodes of the module and of all inside it, less those that run before run time."""
-    return [node for node in graph.nodes if not node.offline and _is_inside(node.owner.path, path)]
+    return [node for node in graph.nodes if not node.constant_folded and _is_inside(node.module.path, path)]
 
 
 def _is_inside(owner: str, path: str) -> bool:
@@ -129,10 +127,10 @@ class _Cut:
     def _keep_owners(self, model: onnx.ModelProto) -> None:
         """Write down whose a node is where the file left that to its neighbours: those may be cut away."""
         if self._graph.attribution == "metadata":
-            hierarchy = Hierarchy(self._graph)
+            hierarchy = self._graph.hierarchy
             for node, proto in zip(self._top, model.graph.node, strict=True):
                 if not has_scopes(proto):
-                    lineage = hierarchy.lineage(node.owner.path)
+                    lineage = hierarchy.lineage(node.module.path)
                     write_scopes(proto, [(path, self._graph.called.get(path, "")) for path in lineage])
 
     def cut_out(self, nodes: Collection[GraphNode]) -> CutOut:
@@ -145,7 +143,7 @@ class _Cut:
         known = {
             name
             for place, node in enumerate(self._top)
-            if not node.offline and id(node) not in wanted
+            if not node.constant_folded and id(node) not in wanted
             for name in self._made(place)
         }
         places, read = self._parts.behind(inside, known)
@@ -197,7 +195,7 @@ class _Cut:
         if nodes:
             key = next(iter(nodes)).within[0]
             holder = next(node for node in self._top if any(body.key == key for body in node.bodies))
-            whole = holder.owner.path or self._graph.name
+            whole = holder.module.path or self._graph.name
             return (
                 f"{self._title} runs inside the {holder.view.op_type} {holder.view.name!r} and cannot be "
                 f"cut out of it; extract {whole}, which holds that"
@@ -256,4 +254,4 @@ def _types(graph: Graph) -> Mapping[str, TensorSpec]:
     values: Iterable[ValueView] = (
         value for node in graph.nodes for value in node.view.outputs if value is not None
     )
-    return {tensor.name: tensor for tensor in (*map(described, values), *graph.inputs)}
+    return {tensor.name: tensor for tensor in (*(value.spec for value in values), *graph.inputs)}

@@ -204,7 +204,7 @@ def test_a_node_without_metadata_stays_with_the_module_it_was_given_to(tmp_path:
     nodes = net_nodes()
     nodes[6].ClearField("metadata_props")  # g, which only the head reads
     graph = load_graph(save_net(tmp_path, nodes))
-    assert graph.nodes[6].owner.path == "head"
+    assert graph.nodes[6].module.path == "head"
     cut = cut_module(graph, "head")
     assert names(cut)[0] == ["f"]
     assert {module.path: module.operators for module in ledger_of_cut(cut, tmp_path).modules}["head"] == {

@@ -131,7 +131,7 @@ class _Borders:
         self._results = frozenset(tensor.name for tensor in graph.outputs)
         self._readers: defaultdict[str, set[int]] = defaultdict(set)
         for node in graph.nodes:
-            if not node.offline:
+            if not node.constant_folded:
                 for value in node.reads:
                     self._readers[value.name].add(id(node))
 
@@ -159,8 +159,8 @@ def _calls_in_file(
         counts[call.path] += 1
     owned: defaultdict[str, list[GraphNode]] = defaultdict(list)
     for node in graph.nodes:
-        if not node.offline:
-            for path in hierarchy.lineage(node.owner.path):
+        if not node.constant_folded:
+            for path in hierarchy.lineage(node.module.path):
                 owned[path].append(node)
     return {path: split_calls(nodes, counts[path]) for path, nodes in owned.items()}
 

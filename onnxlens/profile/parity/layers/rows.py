@@ -59,8 +59,8 @@ class LayerRows:
         """Whose nodes the slice is made of."""
         outputs = (name for node in self._cutter.operators(part) for name in node.output if name)
         makers = [self._places[name][1] for name in outputs if name in self._places]
-        nodes = {id(node): node for node in makers if not node.offline}
-        lineages = [self._hierarchy.lineage(node.owner.path) for node in nodes.values()]
+        nodes = {id(node): node for node in makers if not node.constant_folded}
+        lineages = [self._hierarchy.lineage(node.module.path) for node in nodes.values()]
         shared = [levels[0] for levels in zip(*lineages, strict=False) if len(set(levels)) == 1]
         return Part(shared[-1], tuple(nodes.values()))
 

@@ -155,7 +155,7 @@ class Claims:
     def _free(self) -> Iterator[int]:
         """The source nodes that run and that nobody has claimed yet, in their order."""
         for index, node in enumerate(self._graph.nodes):
-            if not node.offline and index not in self.claimers:
+            if not node.constant_folded and index not in self.claimers:
                 yield index
 
     def _forwards(self) -> bool:
@@ -192,7 +192,7 @@ class Claims:
         return last if hidden and claimers - {last} <= self._feeds[last] else None
 
     def _is_offline(self, source: int) -> bool:
-        return self._graph.nodes[source].offline
+        return self._graph.nodes[source].constant_folded
 
     def _backwards(self, *, strictly: bool) -> None:
         """What a claimed source node reads; strictly, if that reads only what the claimer reads too."""

@@ -87,4 +87,4 @@ def _heaviest(graph: Graph, costs: Sequence[NodeCost], sources: Iterable[int]) -
     """The module of the source node with the most work."""
     weights = ((costs[source].macs, costs[source].moved_bytes, source) for source in sources)
     heaviest = max(weights, default=None)
-    return None if heaviest is None else graph.nodes[heaviest[-1]].owner.path
+    return None if heaviest is None else graph.nodes[heaviest[-1]].module.path

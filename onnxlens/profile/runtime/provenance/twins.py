@@ -18,7 +18,7 @@ def twins_of(graph: Graph) -> Sequence[Sequence[int]]:
     twins: dict[Hashable, list[int]] = {}
     same: dict[str, str] = {}
     for index, node in enumerate(graph.nodes):
-        if node.offline or node.bodies:
+        if node.constant_folded or node.bodies:
             continue
         view = node.view
         inputs = tuple(_identity(value, same) for value in view.inputs)
