@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     )
     from onnxlens.api.target import Job, LayerRequest, Settings
     from onnxlens.errors import OnnxlensError
+    from onnxlens.profile.count import rules
     from onnxlens.specs.bench import BenchReport, BenchRequest
     from onnxlens.specs.flow import FlowRequest
     from onnxlens.specs.graph import GraphSpec
@@ -70,6 +71,7 @@ __all__ = [
     "reconcile_graph",
     "render_graph",
     "render_pages",
+    "rules",
     "run_reference",
     "view_graph",
     "write_trace",
@@ -92,6 +94,8 @@ _HOMES = {
 def __getattr__(name: str) -> Any:
     if name not in __all__:
         raise AttributeError(f"module 'onnxlens' has no attribute {name!r}")
+    if name == "rules":
+        return import_module("onnxlens.profile.count.rules")
     return getattr(import_module(_HOMES.get(name, "onnxlens.api")), name)
 
 

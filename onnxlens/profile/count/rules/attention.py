@@ -1,13 +1,19 @@
-"""Attention as one operator (opset 23 on), and the rotary embedding that stands before it."""
+"""Attention as one operator (opset 23 on), and the rotary embedding that stands before it.
+
+Operators on probation (``ai.onnx.preview``): attention whose scores a graph of its own may change.
+
+Attention over a running state instead of scores, and the convolution that stands before it.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from math import prod
 
-from onnxlens.profile.count.rules.work import NOTHING, SPECIAL, VECTOR, Rule, Work
-from onnxlens.profile.graph.node_view import NodeView, Shape
+from onnxlens.profile.count.rules.elementwise import PER_ELEMENT
+from onnxlens.profile.count.rules.matrix import conv_macs
+from onnxlens.profile.count.rules.work import NOTHING, SPECIAL, VECTOR, RuleTable, Work
+from onnxlens.profile.graph.node_view import NodeView, NotCountable, Shape
 
 SCORE_SOFTMAX = 4 * VECTOR + SPECIAL
 SCORE_SOFTCAP = 2 * VECTOR + SPECIAL
@@ -102,7 +108,63 @@ def rotation(node: NodeView, heads: int) -> Work:
     return ROTATION * (prod(shape[:-1]) * rotated)
 
 
-RULES: Mapping[str, Rule] = {
-    "Attention": attention,
-    "RotaryEmbedding": rotary_embedding,
+def flex_attention(node: NodeView) -> Work:
+    """As Attention without a mask: both products, the scale on Q and K, and the softmax.
+
+    Raises:
+        NotCountable: a graph of its own changes the scores or the probabilities.
+    """
+    for modifier in ("score_mod", "prob_mod"):
+        if node.attribute(modifier) is not None:
+            raise NotCountable(f"{node.op_type}: what the graph in its {modifier} computes is not counted")
+    return attention(node)
+
+
+SILU = VECTOR + PER_ELEMENT["Sigmoid"]
+DECAY_INPUT = 4
+
+
+def linear_attention(node: NodeView) -> Work:
+    """The recurrence as it is defined, token by token, over a state of D_k * D_v for each key head.
+
+    MACs: per token and key head the state takes up the outer product of key and value, and in the delta rules
+    is asked first for what it holds under the key; per query head it is asked for the output.
+    Vector operations: one add per state element and token, one multiply more where it decays; in the delta
+    rules a subtract and a multiply per value element; the scale, one multiply per output element.
+    Special operations: one exponential per element of the decay.
+    """
+    batch, tokens, query_width = node.input_shape(0)
+    query_heads: int = node.attribute("q_num_heads")
+    heads: int = node.attribute("kv_num_heads")
+    rule = node.attribute("update_rule", "gated_delta")
+    values = node.input(2).elements
+    state = batch * tokens * (query_width // query_heads) * (node.input_shape(2)[2] // heads)
+    work = Work(macs=state * (heads + query_heads)) + VECTOR * (state * heads + prod(node.output_shape(0)))
+    if rule in ("gated", "gated_delta"):
+        work += VECTOR * (state * heads) + SPECIAL * node.input(DECAY_INPUT).elements
+    if rule in ("delta", "gated_delta"):
+        work += Work(macs=state * heads) + 2 * VECTOR * values
+    return work
+
+
+def causal_convolution(node: NodeView) -> Work:
+    """The MACs of Conv, one kernel to a channel; per output element an add with a bias, and the activation.
+
+    ``silu``, or ``swish``, is a sigmoid and a multiply.
+    """
+    per_output = VECTOR if node.has_input(2) else NOTHING
+    per_output += SILU if node.attribute("activation", "none") != "none" else NOTHING
+    return Work(macs=conv_macs(node)) + per_output * prod(node.output_shape(0))
+
+
+RULES: RuleTable = {
+    "": {
+        "Attention": attention,
+        "RotaryEmbedding": rotary_embedding,
+        "LinearAttention": linear_attention,
+        "CausalConvWithState": causal_convolution,
+    },
+    "ai.onnx.preview": {
+        "FlexAttention": flex_attention,
+    },
 }

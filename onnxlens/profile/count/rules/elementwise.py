@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from math import prod
 
-from onnxlens.profile.count.rules.work import SPECIAL, VECTOR, Rule, Work, each_output
+from onnxlens.profile.count.rules.work import SPECIAL, VECTOR, RuleTable, Work, each_output
 from onnxlens.profile.graph.node_view import NodeView
 
 PER_ELEMENT: Mapping[str, Work] = {
@@ -112,12 +112,14 @@ def mean(node: NodeView) -> Work:
     return VECTOR * (len(node.inputs) * prod(node.output_shape(0)))
 
 
-RULES: Mapping[str, Rule] = {
-    **{op_type: each_output(cost) for op_type, cost in PER_ELEMENT.items()},
-    "Gelu": gelu,
-    "Clip": clip,
-    "Sum": fold,
-    "Max": fold,
-    "Min": fold,
-    "Mean": mean,
+RULES: RuleTable = {
+    "": {
+        **{op_type: each_output(cost) for op_type, cost in PER_ELEMENT.items()},
+        "Gelu": gelu,
+        "Clip": clip,
+        "Sum": fold,
+        "Max": fold,
+        "Min": fold,
+        "Mean": mean,
+    },
 }

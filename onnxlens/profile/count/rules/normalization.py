@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from math import prod
 
-from onnxlens.profile.count.rules.work import NOTHING, SPECIAL, VECTOR, Rule, Work, each_input
+from onnxlens.profile.count.rules.work import NOTHING, SPECIAL, VECTOR, RuleTable, Work, each_input
 from onnxlens.profile.graph.node_view import NodeView
 
 SOFTMAX = 4 * VECTOR + SPECIAL  # max, sub, exp, sum, div
@@ -127,16 +126,18 @@ def local_response_normalization(node: NodeView) -> Work:
     return ((window + 4) * VECTOR + SPECIAL) * prod(node.input_shape(0))
 
 
-RULES: Mapping[str, Rule] = {
-    "Softmax": each_input(SOFTMAX),
-    "LogSoftmax": log_softmax,
-    "Hardmax": each_input(VECTOR),
-    "LayerNormalization": layer_normalization,
-    "RMSNormalization": rms_normalization,
-    "GroupNormalization": group_normalization,
-    "InstanceNormalization": instance_normalization,
-    "BatchNormalization": batch_normalization,
-    "MeanVarianceNormalization": mean_variance_normalization,
-    "LpNormalization": lp_normalization,
-    "LRN": local_response_normalization,
+RULES: RuleTable = {
+    "": {
+        "Softmax": each_input(SOFTMAX),
+        "LogSoftmax": log_softmax,
+        "Hardmax": each_input(VECTOR),
+        "LayerNormalization": layer_normalization,
+        "RMSNormalization": rms_normalization,
+        "GroupNormalization": group_normalization,
+        "InstanceNormalization": instance_normalization,
+        "BatchNormalization": batch_normalization,
+        "MeanVarianceNormalization": mean_variance_normalization,
+        "LpNormalization": lp_normalization,
+        "LRN": local_response_normalization,
+    },
 }

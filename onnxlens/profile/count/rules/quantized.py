@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from math import prod
 
 from onnxlens.profile.count.rules.matrix import conv_macs, convolution_macs, matmul_macs, product_macs
-from onnxlens.profile.count.rules.work import NOTHING, VECTOR, Rule, Work
+from onnxlens.profile.count.rules.work import NOTHING, VECTOR, RuleTable, Work
 from onnxlens.profile.graph.node_view import NodeView
 
 QUANTIZE = 4 * VECTOR  # scale, round, and two compares to saturate
@@ -80,12 +79,14 @@ def quantized_at_run_time(elements: int) -> Work:
     return (2 * VECTOR + REQUANTIZE) * elements + RANGE_TO_SCALE
 
 
-RULES: Mapping[str, Rule] = {
-    "MatMulInteger": matmul_integer,
-    "ConvInteger": conv_integer,
-    "QLinearConv": qlinear_conv,
-    "QLinearMatMul": qlinear_matmul,
-    "QuantizeLinear": quantize_linear,
-    "DequantizeLinear": dequantize_linear,
-    "DynamicQuantizeLinear": dynamic_quantize_linear,
+RULES: RuleTable = {
+    "": {
+        "MatMulInteger": matmul_integer,
+        "ConvInteger": conv_integer,
+        "QLinearConv": qlinear_conv,
+        "QLinearMatMul": qlinear_matmul,
+        "QuantizeLinear": quantize_linear,
+        "DequantizeLinear": dequantize_linear,
+        "DynamicQuantizeLinear": dynamic_quantize_linear,
+    },
 }

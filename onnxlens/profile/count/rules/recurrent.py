@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from math import prod
 
 from onnxlens.profile.count.rules.elementwise import PER_ELEMENT
-from onnxlens.profile.count.rules.work import NOTHING, SPECIAL, VECTOR, Rule, Work
+from onnxlens.profile.count.rules.work import NOTHING, SPECIAL, VECTOR, RuleTable, Work
 from onnxlens.profile.graph.node_view import NodeView
 
 BIAS_INPUT, PEEPHOLE_INPUT = 3, 7
@@ -90,8 +90,10 @@ def _layer(node: NodeView, per_element: Work, activations: Sequence[tuple[str, i
     return work
 
 
-RULES: Mapping[str, Rule] = {
-    "LSTM": lstm,
-    "GRU": gru,
-    "RNN": rnn,
+RULES: RuleTable = {
+    "": {
+        "LSTM": lstm,
+        "GRU": gru,
+        "RNN": rnn,
+    },
 }

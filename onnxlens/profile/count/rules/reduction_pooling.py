@@ -6,10 +6,9 @@ window is a reduction over its kernel, padded positions included.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from math import prod
 
-from onnxlens.profile.count.rules.work import NOTHING, SPECIAL, VECTOR, Rule, Work, each_input
+from onnxlens.profile.count.rules.work import NOTHING, SPECIAL, VECTOR, Rule, RuleTable, Work, each_input
 from onnxlens.profile.graph.node_view import NodeView, Shape
 
 
@@ -66,28 +65,30 @@ def pooling(node: NodeView) -> Work:
     return VECTOR * (prod(kernel) * prod(node.output_shape(0)))
 
 
-RULES: Mapping[str, Rule] = {
-    "ReduceSum": reduction(),
-    "ReduceMean": reduction(),
-    "ReduceMax": reduction(),
-    "ReduceMin": reduction(),
-    "ReduceProd": reduction(),
-    "ReduceL1": reduction(before=VECTOR),  # abs
-    "ReduceL2": reduction(before=VECTOR, after=SPECIAL),  # square; sqrt
-    "ReduceSumSquare": reduction(before=VECTOR),  # square
-    "ReduceLogSum": reduction(after=SPECIAL),  # log
-    "ReduceLogSumExp": reduction(before=SPECIAL, after=SPECIAL),  # exp; log
-    "ArgMax": each_input(VECTOR),
-    "ArgMin": each_input(VECTOR),
-    "TopK": each_input(VECTOR),
-    "NonZero": each_input(VECTOR),
-    "Unique": each_input(VECTOR),
-    "CumSum": each_input(VECTOR),
-    "CumProd": each_input(VECTOR),
-    "MaxPool": pooling,
-    "AveragePool": pooling,
-    "LpPool": lp_pooling,
-    "GlobalLpPool": global_lp_pooling,
-    "GlobalMaxPool": each_input(VECTOR),
-    "GlobalAveragePool": each_input(VECTOR),
+RULES: RuleTable = {
+    "": {
+        "ReduceSum": reduction(),
+        "ReduceMean": reduction(),
+        "ReduceMax": reduction(),
+        "ReduceMin": reduction(),
+        "ReduceProd": reduction(),
+        "ReduceL1": reduction(before=VECTOR),  # abs
+        "ReduceL2": reduction(before=VECTOR, after=SPECIAL),  # square; sqrt
+        "ReduceSumSquare": reduction(before=VECTOR),  # square
+        "ReduceLogSum": reduction(after=SPECIAL),  # log
+        "ReduceLogSumExp": reduction(before=SPECIAL, after=SPECIAL),  # exp; log
+        "ArgMax": each_input(VECTOR),
+        "ArgMin": each_input(VECTOR),
+        "TopK": each_input(VECTOR),
+        "NonZero": each_input(VECTOR),
+        "Unique": each_input(VECTOR),
+        "CumSum": each_input(VECTOR),
+        "CumProd": each_input(VECTOR),
+        "MaxPool": pooling,
+        "AveragePool": pooling,
+        "LpPool": lp_pooling,
+        "GlobalLpPool": global_lp_pooling,
+        "GlobalMaxPool": each_input(VECTOR),
+        "GlobalAveragePool": each_input(VECTOR),
+    },
 }

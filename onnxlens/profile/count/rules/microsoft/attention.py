@@ -9,14 +9,13 @@ all of it counts.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from math import prod
 
 from onnxlens.profile.count.rules.attention import ROTATION, AttentionSizes, rotation, scores_work, softcap
 from onnxlens.profile.count.rules.normalization import root_mean_square
 from onnxlens.profile.count.rules.quantized import QUANTIZE, centring
-from onnxlens.profile.count.rules.work import NOTHING, SPECIAL, VECTOR, Rule, Work
+from onnxlens.profile.count.rules.work import NOTHING, SPECIAL, VECTOR, Rule, RuleTable, Work
 from onnxlens.profile.graph.node_view import NodeView
 
 SCALE = VECTOR
@@ -243,19 +242,21 @@ def gated_relative_position_bias(node: NodeView) -> Work:
     return Work(macs=rows * head * gates, vector_ops=vectors, special_ops=2 * rows)
 
 
-RULES: Mapping[str, Rule] = {
-    "Attention": attention,
-    "DecoderMaskedSelfAttention": attention,
-    "QAttention": quantized_attention,
-    "QOrderedAttention": ordered_attention,
-    "PackedAttention": packed_attention,
-    "PackedMultiHeadAttention": packed_multi_head_attention,
-    "MultiHeadAttention": multi_head(MULTI_HEAD, bias=3),
-    "DecoderMaskedMultiHeadAttention": multi_head(DECODER, bias=10),
-    "GroupQueryAttention": group_query_attention,
-    "SparseAttention": sparse_attention,
-    "RotaryEmbedding": rotary_embedding,
-    "MRotaryEmbedding": rotary_embedding,
-    "GemmaRotaryEmbedding": gemma_rotary_embedding,
-    "GatedRelativePositionBias": gated_relative_position_bias,
+RULES: RuleTable = {
+    "com.microsoft": {
+        "Attention": attention,
+        "DecoderMaskedSelfAttention": attention,
+        "QAttention": quantized_attention,
+        "QOrderedAttention": ordered_attention,
+        "PackedAttention": packed_attention,
+        "PackedMultiHeadAttention": packed_multi_head_attention,
+        "MultiHeadAttention": multi_head(MULTI_HEAD, bias=3),
+        "DecoderMaskedMultiHeadAttention": multi_head(DECODER, bias=10),
+        "GroupQueryAttention": group_query_attention,
+        "SparseAttention": sparse_attention,
+        "RotaryEmbedding": rotary_embedding,
+        "MRotaryEmbedding": rotary_embedding,
+        "GemmaRotaryEmbedding": gemma_rotary_embedding,
+        "GatedRelativePositionBias": gated_relative_position_bias,
+    },
 }

@@ -7,6 +7,7 @@ from math import prod
 
 from onnxlens.profile.count.rules.elementwise import BOUND, GELU_ERF, GELU_TANH, PER_ELEMENT
 from onnxlens.profile.count.rules.matrix import (
+    conv,
     conv_macs,
     conv_transpose_macs,
     gemm,
@@ -16,7 +17,7 @@ from onnxlens.profile.count.rules.matrix import (
     without_bias,
 )
 from onnxlens.profile.count.rules.normalization import SOFTMAX
-from onnxlens.profile.count.rules.work import NOTHING, SPECIAL, VECTOR, Rule, Work
+from onnxlens.profile.count.rules.work import NOTHING, SPECIAL, VECTOR, Rule, RuleTable, Work
 from onnxlens.profile.graph.node_view import NodeView
 
 SILU = VECTOR + SPECIAL  # sigmoid, mul
@@ -51,7 +52,7 @@ def activated(rule: Rule) -> Rule:
 def conv_and_sum(node: NodeView) -> Work:
     """Conv, and per output element an add where Z is given."""
     total = VECTOR * prod(node.output_shape(0)) if node.has_input(3) else NOTHING
-    return with_bias(conv_macs, bias=2)(node) + total
+    return conv(node) + total
 
 
 fused_conv = activated(conv_and_sum)
@@ -93,18 +94,20 @@ def gemm_fast_gelu(node: NodeView) -> Work:
     return with_bias(matmul_macs, bias=2)(node) + GELU_TANH * prod(node.output_shape(0))
 
 
-RULES: Mapping[str, Rule] = {
-    "FusedConv": fused_conv,
-    "NhwcConv": with_bias(conv_macs, bias=2),
-    "NhwcFusedConv": fused_conv,
-    "ConvTransposeWithDynamicPads": with_bias(conv_transpose_macs, bias=3),
-    "CausalConvWithState": activated(with_bias(conv_macs, bias=2)),
-    "VarlenCausalConvWithState": activated(with_bias(conv_macs, bias=3)),
-    "FusedGemm": activated(gemm),
-    "GemmFloat8": activated(gemm_float8),
-    "FusedMatMul": fused_matmul,
-    "FusedMatMulActivation": activated(fused_matmul),
-    "TransposeMatMul": fused_matmul,
-    "GemmFastGelu": gemm_fast_gelu,
-    "MatMulInteger16": without_bias(matmul_macs),
+RULES: RuleTable = {
+    "com.microsoft": {
+        "FusedConv": fused_conv,
+        "NhwcConv": conv,
+        "NhwcFusedConv": fused_conv,
+        "ConvTransposeWithDynamicPads": with_bias(conv_transpose_macs, bias=3),
+        "CausalConvWithState": activated(conv),
+        "VarlenCausalConvWithState": activated(with_bias(conv_macs, bias=3)),
+        "FusedGemm": activated(gemm),
+        "GemmFloat8": activated(gemm_float8),
+        "FusedMatMul": fused_matmul,
+        "FusedMatMulActivation": activated(fused_matmul),
+        "TransposeMatMul": fused_matmul,
+        "GemmFastGelu": gemm_fast_gelu,
+        "MatMulInteger16": without_bias(matmul_macs),
+    },
 }

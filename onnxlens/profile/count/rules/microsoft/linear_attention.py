@@ -8,12 +8,11 @@ by token, though kernels may work through the tokens in chunks.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from math import prod
 
 from onnxlens.profile.count.rules.microsoft.fused import ACTIVATIONS
-from onnxlens.profile.count.rules.work import SPECIAL, VECTOR, Rule, Work
+from onnxlens.profile.count.rules.work import SPECIAL, VECTOR, RuleTable, Work
 from onnxlens.profile.graph.node_view import NodeView
 
 UPDATE_RATE = 2 * VECTOR  # sub, mul by beta
@@ -88,7 +87,9 @@ def _recurrence(node: NodeView, sizes: StateSizes) -> Work:
     return work
 
 
-RULES: Mapping[str, Rule] = {
-    "LinearAttention": linear_attention,
-    "GatedDeltaNet": gated_delta_net,
+RULES: RuleTable = {
+    "com.microsoft": {
+        "LinearAttention": linear_attention,
+        "GatedDeltaNet": gated_delta_net,
+    },
 }

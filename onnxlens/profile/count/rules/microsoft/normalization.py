@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from math import prod
 
 from onnxlens.profile.count.rules.microsoft.fused import SILU, activation
@@ -15,7 +14,7 @@ from onnxlens.profile.count.rules.normalization import (
     root_mean_square,
 )
 from onnxlens.profile.count.rules.quantized import DEQUANTIZE, QUANTIZE
-from onnxlens.profile.count.rules.work import NOTHING, VECTOR, Rule, Work
+from onnxlens.profile.count.rules.work import NOTHING, VECTOR, RuleTable, Work
 from onnxlens.profile.graph.node_view import NodeView
 
 GROUP_ACTIVATIONS = (NOTHING, SILU)
@@ -93,14 +92,16 @@ def qordered_layer_normalization(node: NodeView) -> Work:
     return layer_normalized(node, bias=3, deviation=1) + (VECTOR + QUANTIZE) * prod(node.input_shape(0))
 
 
-RULES: Mapping[str, Rule] = {
-    "SkipLayerNormalization": skip_layer_normalization,
-    "SkipSimplifiedLayerNormalization": skip_simplified_layer_normalization,
-    "EmbedLayerNormalization": embed_layer_normalization,
-    "QEmbedLayerNormalization": quantized_embed_layer_normalization,
-    "GroupNorm": group_norm,
-    "SkipGroupNorm": skip_group_norm,
-    "BranchwiseRMSNorm": branchwise_rms_norm,
-    "GatedRMSNorm": gated_rms_norm,
-    "QOrderedLayerNormalization": qordered_layer_normalization,
+RULES: RuleTable = {
+    "com.microsoft": {
+        "SkipLayerNormalization": skip_layer_normalization,
+        "SkipSimplifiedLayerNormalization": skip_simplified_layer_normalization,
+        "EmbedLayerNormalization": embed_layer_normalization,
+        "QEmbedLayerNormalization": quantized_embed_layer_normalization,
+        "GroupNorm": group_norm,
+        "SkipGroupNorm": skip_group_norm,
+        "BranchwiseRMSNorm": branchwise_rms_norm,
+        "GatedRMSNorm": gated_rms_norm,
+        "QOrderedLayerNormalization": qordered_layer_normalization,
+    },
 }

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from math import prod
 
 from onnxlens.profile.count.rules.elementwise import GELU_ERF, PER_ELEMENT
@@ -20,7 +20,16 @@ from onnxlens.profile.count.rules.quantized import (
 )
 from onnxlens.profile.count.rules.recurrent import lstm, state_elements
 from onnxlens.profile.count.rules.reduction_pooling import pooling
-from onnxlens.profile.count.rules.work import NOTHING, VECTOR, Rule, Work, each_input, each_output, no_work
+from onnxlens.profile.count.rules.work import (
+    NOTHING,
+    VECTOR,
+    Rule,
+    RuleTable,
+    Work,
+    each_input,
+    each_output,
+    no_work,
+)
 from onnxlens.profile.graph.node_view import NodeView
 
 Operands = Sequence[tuple[int, int]]
@@ -106,27 +115,31 @@ def qordered_matmul(node: NodeView) -> Work:
     return Work(macs=matmul_macs(node)) + per_output * prod(node.output_shape(0))
 
 
-RULES: Mapping[str, Rule] = {
-    "QuantizeLinear": quantize_linear,
-    "DequantizeLinear": dequantize_linear,
-    "QuantizeWithOrder": each_output(QUANTIZE),
-    "DequantizeWithOrder": each_output(VECTOR),
-    "QLinearConv": qlinear_conv,
-    "QLinearAdd": between_scales(each_output(VECTOR), [(0, 2), (3, 5)], zero_point=7),
-    "QLinearWhere": between_scales(each_output(VECTOR), [(1, 3), (4, 6)], zero_point=8),
-    "QLinearLeakyRelu": between_scales(each_output(PER_ELEMENT["LeakyRelu"]), [(0, 2)], zero_point=4),
-    "QLinearSigmoid": between_scales(each_output(PER_ELEMENT["Sigmoid"]), [(0, 2)], zero_point=4),
-    "QLinearSoftmax": between_scales(each_output(SOFTMAX), [(0, 2)], zero_point=4),
-    "QLinearReduceMean": between_scales(each_input(VECTOR), [(0, 2)], zero_point=4),
-    "QLinearGlobalAveragePool": between_scales(each_input(VECTOR), [(0, 2)], zero_point=4),
-    "QLinearAveragePool": between_scales(pooling, [(0, 2)], zero_point=4),
-    "QLinearConcat": qlinear_concat,
-    "QLinearMul": qlinear_mul,
-    "MulInteger": mul_integer,
-    "MatMulIntegerToFloat": matmul_integer_to_float,
-    "DynamicQuantizeMatMul": dynamic_quantize_matmul,
-    "DynamicQuantizeLSTM": dynamic_quantize_lstm,
-    "QGemm": qgemm,
-    "QOrderedMatMul": qordered_matmul,
-    "QOrderedGelu": each_output(VECTOR + GELU_ERF + QUANTIZE),
+qlinear_average_pool = between_scales(pooling, [(0, 2)], zero_point=4)
+
+RULES: RuleTable = {
+    "com.microsoft": {
+        "QuantizeLinear": quantize_linear,
+        "DequantizeLinear": dequantize_linear,
+        "QuantizeWithOrder": each_output(QUANTIZE),
+        "DequantizeWithOrder": each_output(VECTOR),
+        "QLinearConv": qlinear_conv,
+        "QLinearAdd": between_scales(each_output(VECTOR), [(0, 2), (3, 5)], zero_point=7),
+        "QLinearWhere": between_scales(each_output(VECTOR), [(1, 3), (4, 6)], zero_point=8),
+        "QLinearLeakyRelu": between_scales(each_output(PER_ELEMENT["LeakyRelu"]), [(0, 2)], zero_point=4),
+        "QLinearSigmoid": between_scales(each_output(PER_ELEMENT["Sigmoid"]), [(0, 2)], zero_point=4),
+        "QLinearSoftmax": between_scales(each_output(SOFTMAX), [(0, 2)], zero_point=4),
+        "QLinearReduceMean": between_scales(each_input(VECTOR), [(0, 2)], zero_point=4),
+        "QLinearGlobalAveragePool": between_scales(each_input(VECTOR), [(0, 2)], zero_point=4),
+        "QLinearAveragePool": qlinear_average_pool,
+        "QLinearConcat": qlinear_concat,
+        "QLinearMul": qlinear_mul,
+        "MulInteger": mul_integer,
+        "MatMulIntegerToFloat": matmul_integer_to_float,
+        "DynamicQuantizeMatMul": dynamic_quantize_matmul,
+        "DynamicQuantizeLSTM": dynamic_quantize_lstm,
+        "QGemm": qgemm,
+        "QOrderedMatMul": qordered_matmul,
+        "QOrderedGelu": each_output(VECTOR + GELU_ERF + QUANTIZE),
+    },
 }
