@@ -1,10 +1,7 @@
-"""Matrix work: convolutions, matrix products and the determinant.
+"""Matrix work: convolutions, matrix products, Einsum and the determinant.
 
-A count is the size of the loop nest that defines the operator: output elements times the terms summed into
-each. A bias is no MAC; adding it is one vector operation per output element.
-
-
-Einsum, contracted from left to right: the order in which PyTorch and ONNX Runtime contract it.
+MACs are the size of the loop nest that defines the operator: output elements times the terms summed into
+each. A bias is not a MAC; adding it is one elementwise op per output element.
 """
 
 from __future__ import annotations
@@ -41,27 +38,27 @@ def conv_macs(node: NodeView) -> int:
 def conv_transpose_macs(node: NodeView) -> int:
     """N * C_in * prod(spatial_in) * (C_out / groups) * prod(kernel).
 
-    Every input element is multiplied into a whole patch of the output, cropped or not. The weight's shape is
-    (C_in, C_out / groups, *kernel).
+    Every input element is multiplied into a patch of the output, whether cropped afterwards or not. The
+    weight's shape is (C_in, C_out / groups, *kernel).
     """
     return prod(node.input_shape(0)) * prod(node.input_shape(1)[1:])
 
 
 def gemm_macs(node: NodeView) -> int:
-    """M * N * K, where A is (M, K), or (K, M) with ``transA``; ``transB`` changes nothing."""
+    """M * N * K, where A is (M, K), or (K, M) with ``transA``; ``transB`` does not change it."""
     summed_axis = 0 if node.attribute("transA", 0) else 1
     return prod(node.output_shape(0)) * node.input_shape(0)[summed_axis]
 
 
 def matmul_macs(node: NodeView) -> int:
-    """prod(batch) * M * N * K, the batch broadcast; a one-dimensional operand counts as a row or a column."""
+    """prod(batch) * M * N * K after broadcasting the batch; a 1-D operand is a row or a column."""
     return product_macs(node.input_shape(0), node.output_shape(0))
 
 
 def gemm(node: NodeView) -> Work:
-    """MACs; per output element one multiply when alpha is not 1, and one add when C is given.
+    """MACs; per output element one multiply where alpha is not 1, and one add where C is given.
 
-    beta * C is one multiply per element of C when beta is not 1; where C is a weight it is done offline.
+    beta * C is one multiply per element of C where beta is not 1; it is constant-folded where C is a weight.
     """
     scales_product = node.attribute("alpha", 1.0) != 1.0
     scales_bias = node.attribute("beta", 1.0) != 1.0
@@ -73,10 +70,10 @@ def gemm(node: NodeView) -> Work:
 
 
 def determinant(node: NodeView) -> Work:
-    """Gauss's elimination of each (M, M) matrix: vector operations, for it is no product.
+    """Gaussian elimination of each (M, M) matrix, in elementwise ops: it is not a matrix product.
 
-    Below a pivot with k rows and columns left, k quotients and k * k times a multiply and a subtract; in the
-    end M - 1 multiplies along the diagonal. With k from M - 1 down to 1.
+    For k = M - 1, ..., 1 rows and columns below the pivot: k divides, and a multiply and a subtract for each
+    of k * k elements. Then M - 1 multiplies along the diagonal.
     """
     *batch, size, _ = node.input_shape(0)
     quotients = size * (size - 1) // 2
@@ -107,10 +104,11 @@ Labels = frozenset[str]
 
 
 def einsum(node: NodeView) -> Work:
-    """MACs: for each pairwise product, the product of the sizes of every label of the two operands.
+    """MACs: for each product of two operands, the product of the sizes of all labels of the two.
 
-    A label that stands in one operand only, and not in the output, is summed before any product: one vector
-    operation per element of that operand. After each product, the labels that nothing later needs are gone.
+    Operands are contracted from left to right, as PyTorch and ONNX Runtime do. A label that occurs in one
+    operand only, and not in the output, is summed before any product: one elementwise op per element of that
+    operand. A product sums over the labels that no later operand and not the output has.
     """
     terms, result = _parse(node)
     sizes = _label_sizes(terms, [node.input_shape(index) for index in range(len(terms))])
@@ -127,7 +125,7 @@ def einsum(node: NodeView) -> Work:
 
 
 def _parse(node: NodeView) -> tuple[list[Sequence[str]], Labels]:
-    """The labels of each operand in order, and of the output; without an arrow, those that stand once."""
+    """The labels of each operand in order, and of the output; without an arrow those that occur once."""
     left, arrow, right = node.attribute("equation").replace(" ", "").partition("->")
     terms = [_labels(term, len(node.input_shape(index))) for index, term in enumerate(left.split(","))]
     broadcast = frozenset(label for label in chain(*terms) if label.startswith("."))
@@ -146,7 +144,7 @@ def _labels(term: str, rank: int) -> Sequence[str]:
 
 
 def _label_sizes(terms: Sequence[Sequence[str]], shapes: Sequence[Shape]) -> Mapping[str, int]:
-    """The size of each label; 1 gives way to any other size, as in broadcasting."""
+    """The size of each label, dimensions of 1 broadcast."""
     sizes: dict[str, int] = {}
     for term, shape in zip(terms, shapes, strict=True):
         for label, size in zip(term, shape, strict=True):

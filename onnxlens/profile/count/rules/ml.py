@@ -1,11 +1,7 @@
-"""Linear models and support vector machines of ``ai.onnx.ml``: their weights stand in attributes.
+"""The classical models of ai.onnx.ml: linear models, support vector machines, tree ensembles, features.
 
-Ensembles of decision trees (``ai.onnx.ml``): the most that a row can take, the longest path of each tree.
-
-A branch is one compare, also where it asks whether a value is a member of a set.
-
-
-Features and labels in ``ai.onnx.ml``: tables, scales and thresholds, element by element.
+Their weights are attributes. Of an ensemble of trees the longest path of each tree counts, the upper bound
+for a row; a branch is one compare, also where it tests whether a value is a member of a set.
 """
 
 from __future__ import annotations
@@ -25,7 +21,7 @@ POST_TRANSFORMS: Mapping[str, Work] = {
     "LOGISTIC": SPECIAL,
     "PROBIT": 3 * VECTOR + SPECIAL,  # mul, sub; inverse error function; mul
 }
-"""What is done to each score in the end."""
+"""The cost per score of each ``post_transform``."""
 
 KERNELS: Mapping[str, Work] = {
     "LINEAR": NOTHING,
@@ -33,25 +29,25 @@ KERNELS: Mapping[str, Work] = {
     "SIGMOID": 2 * VECTOR + SPECIAL,  # mul by gamma, add, tanh
     "RBF": VECTOR + SPECIAL,  # mul by gamma, exp
 }
-"""What is done to each product of a row with a support vector."""
+"""The cost of each kernel function per product of a row with a support vector."""
 
 VOTE = 2 * VECTOR  # compare, add
 PLATT = 3 * VECTOR + SPECIAL  # mul, add, sigmoid; the other class's is 1 - p
 
 
 def post_transform(node: NodeView) -> Work:
-    """The cost per score of the attribute so named."""
+    """The cost per score of the attribute ``post_transform``."""
     return POST_TRANSFORMS[node.attribute("post_transform", "NONE")]
 
 
 def rows_and_features(node: NodeView) -> tuple[int, int]:
-    """(N, F), or one row of F."""
+    """N and F of an (N, F) input; a 1-D input is one row."""
     *rows, features = node.input_shape(0)
     return (rows[0] if rows else 1), features
 
 
 def linear_scores(node: NodeView) -> Work:
-    """N * E * F MACs, E the rows of the coefficients; per score an add where there are intercepts."""
+    """N * E * F MACs for (E, F) coefficients; per score an add where there are intercepts."""
     rows, features = rows_and_features(node)
     coefficients = len(node.attribute("coefficients"))
     add = VECTOR if node.attribute("intercepts") else NOTHING
@@ -59,15 +55,15 @@ def linear_scores(node: NodeView) -> Work:
 
 
 def linear_classifier(node: NodeView) -> Work:
-    """The scores, and one compare per score to find the greatest."""
+    """The scores, and one compare per score to find the largest."""
     rows, features = rows_and_features(node)
     return linear_scores(node) + VECTOR * (rows * len(node.attribute("coefficients")) // features)
 
 
 def kernel_products(node: NodeView) -> Work:
-    """Each row with each support vector: F MACs and the kernel's function.
+    """Per row and support vector F MACs and the kernel function.
 
-    The kernel RBF squares the difference of the two: one subtract more per feature.
+    The RBF kernel squares the difference of the two: one subtract more per feature.
     """
     rows, _ = rows_and_features(node)
     vectors = node.attribute("support_vectors")
@@ -81,7 +77,7 @@ def kernel_products(node: NodeView) -> Work:
 def svm_regressor(node: NodeView) -> Work:
     """The kernel products, one MAC for each to sum them, and one add of rho per row.
 
-    Without support vectors the coefficients are the only vector. With ``one_class`` a row takes a compare.
+    Without support vectors the coefficients are the only vector. ``one_class`` takes a compare per row.
     """
     rows, _ = rows_and_features(node)
     summed = Work(macs=rows * len(node.attribute("coefficients")))
@@ -94,12 +90,12 @@ def svm_regressor(node: NodeView) -> Work:
 
 
 def svm_classifier(node: NodeView) -> Work:
-    """Kernel products; for each pair of classes the sums over the vectors of both, an add of rho, a vote.
+    """Kernel products; for each pair of classes the sum over the vectors of both, an add of rho, a vote.
 
-    A vector stands for its class in C - 1 pairs, so the coefficients are as many as the MACs of a row's sums.
-    With ``prob_a`` each pair's decision becomes a probability; joining those of more than two classes is a
-    search, of which one round is counted, C * C. Per class one compare to find the greatest. Without support
-    vectors it is a linear classifier, with rho for an intercept.
+    A vector takes part in the C - 1 pairs of its class, so that the sums of a row take as many MACs as there
+    are coefficients. With ``prob_a`` the decision of each pair becomes a probability (Platt, 1999); combining
+    those of more than two classes is iterative, and one iteration counts, C * C. Per class one compare to
+    find the largest. Without support vectors it is a linear classifier, with rho as the intercept.
     """
     rows, features = rows_and_features(node)
     coefficients = len(node.attribute("coefficients"))
@@ -118,18 +114,18 @@ def svm_classifier(node: NodeView) -> Work:
 
 
 TreeNode = tuple[int, int]
-"""A tree and a node in it; in opset 5's form whether it is a leaf, and its index."""
+"""A tree and a node in it; in the form of opset 5 whether it is a leaf, and its index."""
 
 Branches = Mapping[TreeNode, tuple[TreeNode, TreeNode]]
-"""The two children of every node that branches."""
+"""The two children of every branch node."""
 
 TRANSFORM_NAMES = ("NONE", "SOFTMAX", "LOGISTIC", "SOFTMAX_ZERO", "PROBIT")
 AVERAGE = 0
-"""In opset 5's form the post-transforms and the aggregation stand as numbers."""
+"""In the form of opset 5 the post-transform and the aggregation are numbers."""
 
 
 def longest_path(branches: Branches, root: TreeNode) -> int:
-    """The most branches between the root and a leaf.
+    """The number of branches on the longest path from the root to a leaf.
 
     Raises:
         ValueError: a node is its own descendant.
@@ -143,24 +139,24 @@ def longest_path(branches: Branches, root: TreeNode) -> int:
 
 
 def tree_scores(node: NodeView, kind: str, targets: int) -> Work:
-    """Per row: each tree's longest path, and one add per weight of its fullest leaf; what follows per target.
+    """Per row the longest path of each tree, and one add per weight of its largest leaf; per target the rest.
 
-    ``kind`` is the prefix of the attributes of the leaves' weights: class or target. A base value is an add,
-    an average a divide.
+    ``kind`` is the prefix of the attributes with the weights of the leaves: class or target. A base value is
+    an add, an average a divide.
     """
     rows, _ = rows_and_features(node)
     trees, branches = _branches(node)
     held = Counter(zip(node.attribute(f"{kind}_treeids"), node.attribute(f"{kind}_nodeids"), strict=True))
-    fullest: Mapping[int, int] = {tree: weights for (tree, _), weights in reversed(held.most_common())}
+    largest: Mapping[int, int] = {tree: weights for (tree, _), weights in reversed(held.most_common())}
     path = sum(longest_path(branches, root) for root in trees)
     has_base = any(node.attribute(name) is not None for name in ("base_values", "base_values_as_tensor"))
     per_target = post_transform(node) + (VECTOR if has_base else NOTHING)
     per_target += VECTOR if node.attribute("aggregate_function", "SUM") == "AVERAGE" else NOTHING
-    return (VECTOR * (path + sum(fullest.values())) + per_target * targets) * rows
+    return (VECTOR * (path + sum(largest.values())) + per_target * targets) * rows
 
 
 def _branches(node: NodeView) -> tuple[Iterable[TreeNode], Branches]:
-    """The root of each tree, which is the node that its tree names first, and all branches."""
+    """The root of each tree, which is its first node in the file, and all branches."""
     trees, names = node.attribute("nodes_treeids"), node.attribute("nodes_nodeids")
     children = zip(node.attribute("nodes_truenodeids"), node.attribute("nodes_falsenodeids"), strict=True)
     roots: dict[int, TreeNode] = {}
@@ -175,7 +171,7 @@ def _branches(node: NodeView) -> tuple[Iterable[TreeNode], Branches]:
 
 
 def tree_classifier(node: NodeView) -> Work:
-    """The scores of the classes, and one compare per class to find the greatest."""
+    """The scores of the classes, and one compare per class to find the largest."""
     labels = node.attribute("classlabels_int64s") or node.attribute("classlabels_strings")
     rows, _ = rows_and_features(node)
     return tree_scores(node, "class", len(labels)) + VECTOR * (rows * len(labels))
@@ -187,7 +183,7 @@ def tree_regressor(node: NodeView) -> Work:
 
 
 def tree_ensemble(node: NodeView) -> Work:
-    """The scores of the targets, in opset 5's form: leaves apart from branches, one weight to a leaf."""
+    """The scores of the targets in the form of opset 5: leaves apart from branches, one weight per leaf."""
     rows, _ = rows_and_features(node)
     pairs = zip(_children(node, "true"), _children(node, "false"), strict=True)
     branches: Branches = {(False, index): pair for index, pair in enumerate(pairs)}
@@ -200,7 +196,7 @@ def tree_ensemble(node: NodeView) -> Work:
 
 
 def _children(node: NodeView, side: str) -> Sequence[TreeNode]:
-    """Where each branch leads when its compare is true or false."""
+    """The child of each branch on one side, true or false."""
     leafs = node.attribute(f"nodes_{side}leafs")
     children = zip(leafs, node.attribute(f"nodes_{side}nodeids"), strict=True)
     return [(bool(leaf), index) for leaf, index in children]
@@ -226,7 +222,7 @@ RULES: RuleTable = {
         "Imputer": each_input(2 * VECTOR),  # a compare, a select
         "Scaler": each_input(2 * VECTOR),  # the offset, the scale
         "Normalizer": normalizer,
-        # one key is looked up per element
+        # one look-up per element
         "LabelEncoder": each_input(VECTOR),
         "CategoryMapper": each_input(VECTOR),
         # movement, as OneHot, Gather and Concat

@@ -1,4 +1,4 @@
-"""Convolutions and matrix products with what ONNX Runtime joins to them: scales, sums, activations."""
+"""Convolutions and matrix products with scales, sums and activations fused in."""
 
 from __future__ import annotations
 
@@ -32,16 +32,16 @@ ACTIVATIONS: Mapping[str, Work] = {
     "none": NOTHING,
     "identity": NOTHING,
 }
-"""What a fused activation costs per element: as the operator of that name. Its parameters are constants."""
+"""The cost of a fused activation per element: that of its operator, whose parameters are constants here."""
 
 
 def activation(node: NodeView, name: str = "activation", default: str = "none") -> Work:
-    """Per element: the activation that the attribute ``name`` names."""
+    """The cost per element of the activation in the attribute ``name``."""
     return ACTIVATIONS[node.attribute(name, default).lower()]
 
 
 def activated(rule: Rule) -> Rule:
-    """The rule that counts as ``rule`` does, and the activation of each output element."""
+    """``rule``, and the activation of each output element."""
 
     def with_activation(node: NodeView) -> Work:
         return rule(node) + activation(node) * prod(node.output_shape(0))
@@ -61,7 +61,7 @@ fused_conv = activated(conv_and_sum)
 def gemm_float8(node: NodeView) -> Work:
     """The MACs of Gemm; per output element a multiply each for alpha, operand scales and output scale.
 
-    C is added where beta is not 0, its default; the two operand scales are one factor.
+    C is added where beta is not 0, its default; the scales of both operands are one factor.
     """
     factors: Sequence[bool] = [
         node.attribute("alpha", 1.0) != 1.0,
@@ -73,9 +73,9 @@ def gemm_float8(node: NodeView) -> Work:
 
 
 def fused_matmul_macs(node: NodeView) -> int:
-    """prod(output) * K; K is the last axis of A, or with ``transA`` the one that is last once transposed.
+    """prod(output) * K; K is the last axis of A, or with ``transA`` the second to last.
 
-    ``transBatchA`` takes the first axis of A, in place of the last but one, for its rows.
+    With ``transA`` and ``transBatchA`` it is the first axis.
     """
     summed_axis = -1
     if node.attribute("transA", 0):
@@ -84,13 +84,13 @@ def fused_matmul_macs(node: NodeView) -> int:
 
 
 def fused_matmul(node: NodeView) -> Work:
-    """MACs; per output element one multiply when alpha is not 1."""
+    """MACs; per output element one multiply where alpha is not 1."""
     scale = VECTOR * prod(node.output_shape(0)) if node.attribute("alpha", 1.0) != 1.0 else NOTHING
     return Work(macs=fused_matmul_macs(node)) + scale
 
 
 def gemm_fast_gelu(node: NodeView) -> Work:
-    """MatMul; per output element an add where there is a bias, and a Gelu by tanh."""
+    """MatMul; per output element an add where there is a bias, and Gelu's tanh approximation."""
     return with_bias(matmul_macs, bias=2)(node) + GELU_TANH * prod(node.output_shape(0))
 
 
