@@ -6,7 +6,6 @@ The names below are loaded when they are first used: ``import onnxlens`` imports
 from __future__ import annotations
 
 from importlib import import_module
-from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -27,13 +26,12 @@ if TYPE_CHECKING:
     from onnxlens.api.target import Job, LayerRequest, Settings
     from onnxlens.api.view import netron_picture, view_graph
     from onnxlens.errors import OnnxlensError
+    from onnxlens.profile.count import rules
     from onnxlens.specs.bench import BenchReport, BenchRequest
     from onnxlens.specs.flow import FlowRequest
     from onnxlens.specs.graph import GraphSpec
     from onnxlens.specs.ledger import Ledger
     from onnxlens.specs.tensor import TensorSpec
-
-__version__ = version("onnxlens")
 
 __all__ = [
     "BenchReport",
@@ -65,6 +63,7 @@ __all__ = [
     "reconcile_graph",
     "render_graph",
     "render_pages",
+    "rules",
     "run_reference",
     "view_graph",
     "write_trace",
@@ -100,6 +99,7 @@ _HOMES = {
     "reconcile_graph": "api.reconcile",
     "render_graph": "api.render",
     "render_pages": "api.render",
+    "rules": "profile.count.rules",
     "run_reference": "api.run",
     "view_graph": "api.view",
     "write_trace": "api.ledger",
@@ -108,9 +108,14 @@ _HOMES = {
 
 
 def __getattr__(name: str) -> Any:
+    if name == "__version__":
+        from importlib.metadata import version
+
+        return version("onnxlens")
     if name not in _HOMES:
         raise AttributeError(f"module 'onnxlens' has no attribute {name!r}")
-    return getattr(import_module(f"onnxlens.{_HOMES[name]}"), name)
+    found = import_module(f"onnxlens.{_HOMES[name]}")
+    return found if name == "rules" else getattr(found, name)
 
 
 def __dir__() -> list[str]:
