@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -28,9 +30,10 @@ ENTRY = CatalogEntry(
 )
 
 
-def install(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Make it the catalog: ``first`` and ``second``, the same network under two names."""
-    monkeypatch.setattr(catalog, "ENTRIES", dict.fromkeys(NAMES, ENTRY))
+def install(monkeypatch: pytest.MonkeyPatch, **changes: Any) -> None:
+    """Make it the catalog: ``first``, with fields changed, and ``second``, the same network."""
+    first, second = NAMES
+    monkeypatch.setattr(catalog, "ENTRIES", {first: replace(ENTRY, **changes), second: ENTRY})
 
 
 def seeded_state(spec: GraphSpec) -> dict[str, np.ndarray]:

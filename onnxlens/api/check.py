@@ -13,11 +13,12 @@ from onnxlens.api.target import resolve_again
 from onnxlens.export.exported import ExportedWeights, open_export
 from onnxlens.profile.graph.graph import Graph
 from onnxlens.profile.graph.loading import load_graph
-from onnxlens.profile.parity.parity import DEFAULT_TOLERANCE, compare, run_module
+from onnxlens.profile.parity.parity import compare, run_module
 from onnxlens.profile.runtime.inputs import sample_inputs
 from onnxlens.profile.runtime.session import UNOPTIMISED, open_session, run
+from onnxlens.reference_model import catalog
 from onnxlens.reference_model.weights.state import filled
-from onnxlens.specs.manifest import ExportedGraph
+from onnxlens.specs.manifest import ExportedGraph, Manifest
 from onnxlens.specs.progress import Progress
 from onnxlens.specs.results import ParityReport
 from onnxlens.specs.tensor import HALVES
@@ -25,24 +26,16 @@ from onnxlens.specs.tensor import HALVES
 if TYPE_CHECKING:
     from torch import nn
 
-TOLERANCES: Mapping[str, float] = MappingProxyType({"midas-dpt-hybrid": 1e-4})
-"""Graphs whose float32 result is uncertain by more than ``DEFAULT_TOLERANCE``, by name.
-
-DPT standardises its weights and normalises after every convolution: PyTorch's own float32 result is 3e-5 off
-its float64 result, and 1e-5 apart on one thread and on two; ONNX Runtime's is 4e-5 off PyTorch's.
-"""
-
-
 HALF_TOLERANCES: Mapping[str, float] = MappingProxyType({"float16": 1e-2, "bfloat16": 1e-1})
 """Of graphs in a half type, against the same rounded weights in float32; docs/half-precision.md has what was
 measured. Each is 20 to 30 times the type's unit round-off, which is 4.9e-4 and 3.9e-3."""
 
 
-def tolerance_of(graph: str, dtype: str | None = None) -> float:
-    """The largest relative L2 error that passes for a graph, or a module of it (``graph/path``)."""
-    if dtype is not None and dtype in HALF_TOLERANCES:
-        return HALF_TOLERANCES[dtype]
-    return TOLERANCES.get(graph.partition("/")[0], DEFAULT_TOLERANCE)
+def tolerance_of(manifest: Manifest) -> float:
+    """The largest relative L2 error that passes for an export: its graph's own, or its half type's."""
+    if manifest.dtype is not None and manifest.dtype in HALF_TOLERANCES:
+        return HALF_TOLERANCES[manifest.dtype]
+    return resolve_again(manifest.origin, manifest.settings).tolerance
 
 
 def against_pytorch(path: Path, provider: str, tolerance: float | None, progress: Progress) -> ParityReport:
@@ -64,7 +57,7 @@ def against_pytorch(path: Path, provider: str, tolerance: float | None, progress
     expected = pytorch_outputs(exported, inputs)
     progress(f"running ONNX Runtime ({provider})", 0, 0)
     got = run(open_session(path, provider), inputs)
-    allowed = tolerance_of(manifest.graph, manifest.dtype) if tolerance is None else tolerance
+    allowed = tolerance_of(manifest) if tolerance is None else tolerance
     results = compare(got, expected, allowed)
     return ParityReport(
         manifest.graph, path.name, manifest.opset, manifest.weights, provider, "pytorch", results
@@ -136,8 +129,9 @@ def against_unoptimised(
     expected = run(open_session(path, provider, UNOPTIMISED), inputs)
     progress(f"running ONNX Runtime ({provider})", 0, 0)
     got = run(open_session(path, provider), inputs)
-    dtype = manifest.dtype if manifest else None
-    allowed = tolerance_of(graph.name, dtype) if tolerance is None else tolerance
-    results = compare(got, expected, allowed)
+    if tolerance is None:
+        own = catalog.tolerance(graph.name.partition("/")[0])
+        tolerance = HALF_TOLERANCES.get((manifest and manifest.dtype) or "", own)
+    results = compare(got, expected, tolerance)
     weights = manifest.weights if manifest else ""
     return ParityReport(graph.name, path.name, graph.opset, weights, provider, "unoptimised", results)

@@ -9,7 +9,7 @@ from functools import partial
 from pathlib import Path
 from time import perf_counter
 
-from onnxlens.api.check import pytorch_outputs, tolerance_of
+from onnxlens.api.check import pytorch_outputs
 from onnxlens.api.staging import staged, staged_folder
 from onnxlens.api.target import Job, Settings, resolve
 from onnxlens.errors import CheckpointError, OnnxlensError
@@ -36,9 +36,6 @@ from onnxlens.specs.summary import GraphSummary, RunSummary
 
 QUICK_PIXELS = 128
 PROVIDER = "cpu"
-
-STRUCTURE_ONLY = ("control-ldm",)
-"""Counted and drawn without weights: its two halves are graphs of their own, and run as such."""
 
 
 def run_job(job: Job, watch: Watch = unwatched) -> RunSummary:
@@ -100,7 +97,7 @@ def _run_graph(job: Job, name: str, folder: Path, progress: Progress) -> GraphSu
     """Export into ``folder``, count and draw, and, where the graph has weights, compare and time."""
     pixels = QUICK_PIXELS if job.quick else None
     found = resolve(name, Settings(height=pixels, width=pixels))
-    weights = "none" if name in STRUCTURE_ONLY else published_weights(job.weights, name)
+    weights = "none" if found.spec.structure_only else published_weights(job.weights, name)
     request = ExportRequest(
         found.spec, partial(weight_source, found.spec, weights), name, found.sizes, job.opset
     )
@@ -165,7 +162,7 @@ def _compare_and_time(
     start = perf_counter()
     got = run(session, inputs)
     warm_up_s = perf_counter() - start
-    results = compare(got, expected, tolerance_of(manifest.graph))
+    results = compare(got, expected, catalog.tolerance(manifest.graph))
     del got, expected
     progress("timing ONNX Runtime", 0, 0)
     latency = time_runs(session, inputs, warm_up_s=warm_up_s, provider=PROVIDER)

@@ -158,6 +158,10 @@ ANNOTATORS: Mapping[str, CatalogEntry] = MappingProxyType(
             published=("dpt_hybrid-midas-501f0c75.pt",),
             size_multiple=DPT_PIXELS,
             min_size=DPT_PIXELS,
+            # DPT standardizes its weights and normalizes after every convolution: PyTorch's own float32
+            # result is 3e-5 off its float64 result, and differs by 1e-5 between one thread and two; ONNX
+            # Runtime's is 4e-5 off PyTorch's
+            tolerance=1e-4,
         ),
     }
 )
