@@ -17,7 +17,7 @@ from onnxlens.profile.parity.parity import compare, run_module
 from onnxlens.profile.runtime.inputs import sample_inputs
 from onnxlens.profile.runtime.session import UNOPTIMISED, open_session, run
 from onnxlens.reference_model import catalog
-from onnxlens.reference_model.weights.state import filled
+from onnxlens.reference_model.weights.choice import filled
 from onnxlens.specs.manifest import ExportedGraph, Manifest
 from onnxlens.specs.progress import Progress
 from onnxlens.specs.results import ParityReport

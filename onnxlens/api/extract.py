@@ -23,7 +23,7 @@ from onnxlens.profile.subgraph.weight_files import (
     write_with_weights,
     write_without_weights,
 )
-from onnxlens.reference_model.weights.state import filled
+from onnxlens.reference_model.weights.choice import filled
 from onnxlens.specs.codec import to_text
 from onnxlens.specs.cutting import CutBorder, CutReport
 from onnxlens.specs.graph import WeightSource

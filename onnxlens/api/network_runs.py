@@ -16,8 +16,7 @@ from onnxlens.api.target import Settings, resolve
 from onnxlens.export.exporter import ExportRequest, export
 from onnxlens.profile.parity.parity import run_module
 from onnxlens.profile.runtime.session import open_session, run
-from onnxlens.reference_model.weights.choice import published_weights, weight_source
-from onnxlens.reference_model.weights.state import filled
+from onnxlens.reference_model.weights.choice import filled, published_weights, weight_source
 from onnxlens.specs.graph import GraphSpec
 from onnxlens.specs.progress import Progress, silent
 

@@ -56,7 +56,7 @@ def annotate_picture(
         CheckpointError: the weights are not the networks'.
     """
     from onnxlens.api.network_runs import NetworkRuns
-    from onnxlens.reference_model.annotators.annotation import annotate
+    from onnxlens.reference_model.annotators.control_image import annotate
     from onnxlens.reference_model.annotators.images import read_image, require_picture_suffix, write_image
 
     place = Path(out)

@@ -176,7 +176,7 @@ def loud_norms() -> GraphSpec:
     return replace(test_normalization.SPEC, input_ranges={"x": (-4000.0, 4000.0)})
 
 
-def test_long_normalisations_are_summed_in_float32() -> None:
+def test_long_normalizations_are_summed_in_float32() -> None:
     report = api.check_graph("tests.export.test_half_precision:loud_norms", api.Settings(dtype="float16"))
     assert all(result.rel_l2 < 1e-3 for result in report.outputs), report.outputs
 

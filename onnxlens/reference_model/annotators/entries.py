@@ -6,14 +6,14 @@ from collections.abc import Mapping
 from types import MappingProxyType
 from typing import TYPE_CHECKING
 
-from onnxlens.reference_model.annotators.config import (
+from onnxlens.reference_model.catalog_entry import CatalogEntry, TensorTemplate
+from onnxlens.reference_model.config import (
     DptHybridConfig,
     MlsdLargeConfig,
     MlsdTinyConfig,
     OpenPoseBodyConfig,
     OpenPoseHandConfig,
 )
-from onnxlens.reference_model.catalog_entry import CatalogEntry, TensorTemplate
 
 if TYPE_CHECKING:
     from torch import nn
