@@ -183,7 +183,7 @@ def test_long_normalizations_are_summed_in_float32() -> None:
 
 @pytest.mark.parametrize("value", [0.0, -1.5, 3.0])
 def test_bfloat16_goes_through_pytorch_and_back(value: float) -> None:
-    from onnxlens.specs.torch_arrays import as_array, as_tensor
+    from onnxlens.specs.tensor import as_array, as_tensor
 
     array = np.full((2, 3), value, HALVES["bfloat16"][1])
     tensor = as_tensor(array)

@@ -89,10 +89,6 @@ REFUSED: tuple[tuple[str, Callable[[], Any], type[Exception], str], ...] = (
     ("p90", lambda: replace(samples.LATENCY, p90_s=0.19), UsageError, "do not ascend"),
     ("past", lambda: replace(samples.LATENCY, p10_s=-0.1), UsageError, "do not ascend"),
     ("share", lambda: replace(samples.LATENCY, unattributed=1.1), UsageError, "not between 0 and 1"),
-    ("figure", lambda: replace(samples.HARDWARE, dram_bytes_per_s=0), UsageError, "dram_bytes_per_s is 0"),
-    ("peak", lambda: replace(samples.HARDWARE, peak_macs_per_s={"int8": -1}), UsageError, "peak_macs_per_s"),
-    ("array", lambda: replace(samples.HARDWARE, mac_array=(16, 0)), UsageError, r"mac_array is \(16, 0\)"),
-    ("source", lambda: replace(samples.HARDWARE, on_chip_bytes=1), UsageError, "on_chip_bytes has no source"),
 )
 
 

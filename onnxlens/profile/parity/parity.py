@@ -10,7 +10,7 @@ import numpy as np
 from onnxlens.errors import ParityError
 from onnxlens.specs.graph import DEFAULT_TOLERANCE
 from onnxlens.specs.results import ParityResult
-from onnxlens.specs.torch_arrays import as_array, as_tensor
+from onnxlens.specs.tensor import as_array, as_tensor
 
 if TYPE_CHECKING:
     from torch import nn

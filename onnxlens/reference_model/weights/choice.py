@@ -10,8 +10,7 @@ from onnxlens.errors import CheckpointError, UsageError
 from onnxlens.reference_model import catalog
 from onnxlens.reference_model.weights.checkpoint import CheckpointWeights
 from onnxlens.reference_model.weights.seeded import AbsentWeights, SeededWeights
-from onnxlens.specs.tensor import TensorSpec
-from onnxlens.specs.torch_arrays import as_tensor
+from onnxlens.specs.tensor import TensorSpec, as_tensor
 
 if TYPE_CHECKING:
     from torch import nn

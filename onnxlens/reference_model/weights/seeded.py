@@ -20,7 +20,7 @@ from onnxlens.errors import CheckpointError
 from onnxlens.specs.tensor import TensorSpec, numpy_type
 
 DRAWN_AT_ONCE = 2**15
-"""Values drawn and scaled in one go: few enough for a core's cache, which is 3 times as fast for large tensors."""
+"""Values drawn in one go: so few stay in a core's cache, which makes large tensors 3 times faster."""
 
 
 def seeded_tensor(key: str, shape: tuple[int, ...]) -> np.ndarray:
