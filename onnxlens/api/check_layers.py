@@ -101,7 +101,7 @@ class _Comparison:
         self._graph = graph
         self._request = request
         self._progress = it.progress
-        self.tolerance = tolerance_of(graph.name) if request.tolerance is None else request.tolerance
+        self.tolerance = tolerance_of(it) if request.tolerance is None else request.tolerance
         self._samples = [
             sample_inputs(manifest.inputs, manifest.input_ranges, draw) for draw in range(request.samples)
         ]

@@ -14,7 +14,6 @@ from onnxlens.specs.bench import (
     Timed,
 )
 from onnxlens.specs.flow import FlowEdge, FlowGraph, FlowNode
-from onnxlens.specs.hardware import HardwareSpec
 from onnxlens.specs.layers import LayerParity, LayerReport
 from onnxlens.specs.ledger import Ledger, ModuleCost, NodeCost, Totals
 from onnxlens.specs.manifest import Manifest, StateTensor
@@ -180,13 +179,6 @@ CARRIED = LayerParity(
 LAYERS = LayerReport("edge", "edge.onnx", 18, "seeded", "cpu", 1e-5, 1, False, (OVERFLOW, UNTOLD, CARRIED))
 
 LATENCY = LatencyResult(0.2, 0.1, 0.3, 1, 5, "cpu", "a processor", 0.25)
-HARDWARE = HardwareSpec(
-    name="chip",
-    peak_macs_per_s={"int8": 2e12},
-    dram_bytes_per_s=1e11,
-    sources={"peak_macs_per_s": "data sheet", "dram_bytes_per_s": "data sheet", "mac_array": "data sheet"},
-    mac_array=(16, 32),
-)
 
 CONV_TIME = Timed(0.1, 0.08, 0.12, 100, 1000.0, 0.5)
 STRAY_TIME = Timed(0.02, 0.01, 0.03)

@@ -57,6 +57,8 @@ REFUSED: tuple[tuple[str, Callable[[], Any], type[Exception], str], ...] = (
     ("twice", lambda: replace(GRAPH, outputs=(samples.IMAGE,)), UsageError, "tensor 'image' is named twice"),
     ("range", lambda: replace(GRAPH, input_ranges={}), UsageError, r"the inputs are \['image'\]"),
     ("extra", lambda: replace(GRAPH, input_ranges={"image": (0, 1), "y": (0, 1)}), UsageError, "'y'"),
+    ("no tolerance", lambda: replace(GRAPH, tolerance=0.0), UsageError, "'edge': tolerance 0.0 is not a pos"),
+    ("NaN", lambda: replace(GRAPH, tolerance=float("nan")), UsageError, "tolerance nan is not a positive"),
     ("schema", lambda: replace(samples.MANIFEST, schema="other/1"), GraphError, "has schema 'other/1'"),
     ("status", lambda: replace(samples.CONV, status="done"), GraphError, "status 'done' is none of"),
     ("reasonless", lambda: replace(samples.CONV, status="unknown"), GraphError, "with reason ''"),
@@ -87,10 +89,6 @@ REFUSED: tuple[tuple[str, Callable[[], Any], type[Exception], str], ...] = (
     ("p90", lambda: replace(samples.LATENCY, p90_s=0.19), UsageError, "do not ascend"),
     ("past", lambda: replace(samples.LATENCY, p10_s=-0.1), UsageError, "do not ascend"),
     ("share", lambda: replace(samples.LATENCY, unattributed=1.1), UsageError, "not between 0 and 1"),
-    ("figure", lambda: replace(samples.HARDWARE, dram_bytes_per_s=0), UsageError, "dram_bytes_per_s is 0"),
-    ("peak", lambda: replace(samples.HARDWARE, peak_macs_per_s={"int8": -1}), UsageError, "peak_macs_per_s"),
-    ("array", lambda: replace(samples.HARDWARE, mac_array=(16, 0)), UsageError, r"mac_array is \(16, 0\)"),
-    ("source", lambda: replace(samples.HARDWARE, on_chip_bytes=1), UsageError, "on_chip_bytes has no source"),
 )
 
 

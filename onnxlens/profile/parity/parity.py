@@ -8,14 +8,12 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from onnxlens.errors import ParityError
+from onnxlens.specs.graph import DEFAULT_TOLERANCE
 from onnxlens.specs.results import ParityResult
-from onnxlens.specs.torch_arrays import as_array, as_tensor
+from onnxlens.specs.tensor import as_array, as_tensor
 
 if TYPE_CHECKING:
     from torch import nn
-
-DEFAULT_TOLERANCE = 1e-5
-"""Of the relative L2 error: a hundred times float32's rounding."""
 
 
 def compare(

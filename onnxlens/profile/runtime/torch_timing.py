@@ -12,7 +12,7 @@ import numpy as np
 from onnxlens.errors import ToolError
 from onnxlens.profile.runtime.latency import time_calls
 from onnxlens.specs.results import LatencyResult
-from onnxlens.specs.torch_arrays import as_tensor
+from onnxlens.specs.tensor import as_tensor
 
 if TYPE_CHECKING:
     from torch import nn

@@ -8,7 +8,8 @@ import torch
 from torch import Tensor, nn
 
 from onnxlens.errors import ParityError
-from onnxlens.profile.parity.parity import DEFAULT_TOLERANCE, compare, run_module
+from onnxlens.profile.parity.parity import compare, run_module
+from onnxlens.specs.graph import DEFAULT_TOLERANCE
 from onnxlens.specs.results import ParityResult
 
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 import numpy as np
 
 from onnxlens.errors import ParityError
-from onnxlens.specs.torch_arrays import as_array, as_tensor
+from onnxlens.specs.tensor import as_array, as_tensor
 
 if TYPE_CHECKING:
     import torch

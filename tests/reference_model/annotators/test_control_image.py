@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from onnxlens.errors import UsageError
-from onnxlens.reference_model.annotators.annotation import ANNOTATORS, annotate, draw_pose, find_pose
-from onnxlens.reference_model.annotators.pose_layout import COLOURS, JOINTS, LIMBS
+from onnxlens.reference_model.annotators.control_image import ANNOTATORS, annotate, draw_pose, find_pose
+from onnxlens.reference_model.annotators.pose_limbs import COLORS, JOINTS, LIMBS
 
 Outputs = Mapping[str, np.ndarray]
 
@@ -149,7 +149,7 @@ def test_openpose_runs_the_body_once_and_each_hand_at_four_scales() -> None:
         assert (points[name].x, points[name].y) == pytest.approx((8 * x - 0.5, 8 * y - 0.5), abs=2)
     (hand,) = found.hands
     # The forearm is 8 * (6, 8), 80 long; 0.9 of the upper arm of 8 * (10, 10) is 101.8: the side is 152.7.
-    # The centre is the wrist (368, 224) plus 0.33 of (48, 64): (383.8, 245.1), all within the image.
+    # The center is the wrist (368, 224) plus 0.33 of (48, 64): (383.8, 245.1), all within the image.
     assert hand[20] is None
     for point in hand[:20]:
         assert point is not None
@@ -171,9 +171,9 @@ def test_openpose_draws_bodies_and_hands() -> None:
     control = annotate(picture(), "openpose", FakeNetworks())
     found = find_pose(picture(), FakeNetworks())
     assert (control == draw_pose(found, (512, 512))).all()
-    present = {tuple(colour) for colour in control.reshape(-1, 3).tolist()}
-    limbs = {COLOURS[index] for index in (1, 4, 5)}  # neck to shoulder, to elbow, to wrist
-    joints = {COLOURS[JOINTS.index(name)] for name in ARM}
+    present = {tuple(color) for color in control.reshape(-1, 3).tolist()}
+    limbs = {COLORS[index] for index in (1, 4, 5)}  # neck to shoulder, to elbow, to wrist
+    joints = {COLORS[JOINTS.index(name)] for name in ARM}
     assert present == {(0, 0, 0), (0, 0, 255)} | limbs | joints
 
 

@@ -1,15 +1,25 @@
-"""OpenPose's scales: from an image to a network's input, and from its maps back to the image's pixels."""
+"""OpenPose's inputs at their scales, its maps back at the image's size, and poses drawn on black."""
 
 from __future__ import annotations
 
+import colorsys
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import cv2
 import numpy as np
 from numpy.typing import ArrayLike
 
-from onnxlens.reference_model.annotators.images import Floats, Image, check_image, check_map, resized
-from onnxlens.reference_model.annotators.preprocessing import planes
+from onnxlens.reference_model.annotators.images import Floats, Image, check_image, check_map, planes, resized
+from onnxlens.reference_model.annotators.pose import Person, Point
+from onnxlens.reference_model.annotators.pose_limbs import (
+    BODY_LIMBS,
+    COLORS,
+    HAND_EDGES,
+    HAND_POINT_COLOR,
+    LIMBS,
+    Rgb,
+)
 
 BASE_HEIGHT = 368
 """The height that scale 1 means, in pixels."""
@@ -76,3 +86,55 @@ def maps_at_image(values: ArrayLike, scaled: ScaledImage, image_size: tuple[int,
     cropped = large[: scaled.size[0], : scaled.size[1]]
     fitted = resized(np.ascontiguousarray(cropped), image_size, cv2.INTER_CUBIC)
     return np.ascontiguousarray(fitted.transpose(2, 0, 1), dtype=np.float32)
+
+
+LIMB_WIDTH = 4
+HAND_WIDTH = 2
+RADIUS = 4
+"""Of joints and of a hand's points. All in pixels."""
+
+
+def draw_person(canvas: Image, person: Person) -> None:
+    """Draw the first 17 limbs, each where both of its joints were found, then the joints over them.
+
+    Args:
+        canvas: RGB (H, W, 3); drawn into.
+        person: in pixels of the canvas.
+    """
+    for limb, color in zip(LIMBS[:BODY_LIMBS], COLORS, strict=False):
+        _line(canvas, person.joints[limb.joints[0]], person.joints[limb.joints[1]], color, LIMB_WIDTH)
+    for joint, color in zip(person.joints, COLORS, strict=True):
+        _disc(canvas, joint, color)
+
+
+def draw_hand(canvas: Image, points: Sequence[Point | None]) -> None:
+    """Draw the 20 edges, each where both of its points were found, then the points over them.
+
+    Args:
+        canvas: RGB (H, W, 3); drawn into.
+        points: 21, in pixels of the canvas.
+    """
+    for index, (first, second) in enumerate(HAND_EDGES):
+        _line(canvas, points[first], points[second], hand_edge_color(index), HAND_WIDTH)
+    for point in points:
+        _disc(canvas, point, HAND_POINT_COLOR)
+
+
+def hand_edge_color(index: int) -> Rgb:
+    """Edge k of 20 has the hue k / 20, at full saturation and value; RGB."""
+    red, green, blue = colorsys.hsv_to_rgb(index / len(HAND_EDGES), 1, 1)
+    return round(red * 255), round(green * 255), round(blue * 255)
+
+
+def _line(canvas: Image, first: Point | None, second: Point | None, color: Rgb, width: int) -> None:
+    if first is not None and second is not None:
+        cv2.line(canvas, _pixel(first), _pixel(second), color, thickness=width)
+
+
+def _disc(canvas: Image, point: Point | None, color: Rgb) -> None:
+    if point is not None:
+        cv2.circle(canvas, _pixel(point), RADIUS, color, thickness=cv2.FILLED)
+
+
+def _pixel(point: Point) -> tuple[int, int]:
+    return int(point.x), int(point.y)

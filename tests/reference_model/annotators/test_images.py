@@ -6,21 +6,21 @@ import numpy as np
 import pytest
 
 from onnxlens.errors import UsageError
-from onnxlens.reference_model.annotators.depth import midas_input
-from onnxlens.reference_model.annotators.edges import hed_input
-from onnxlens.reference_model.annotators.images import check_map, resized_linear, to_rgb, to_uint8
-from onnxlens.reference_model.annotators.lines import mlsd_input
-from onnxlens.reference_model.annotators.pose_scaling import maps_at_image, scale_image
-from onnxlens.reference_model.annotators.preprocessing import (
+from onnxlens.reference_model.annotators.images import (
+    check_map,
     control_size,
-    control_tensor,
     planes,
     resize_to_control,
+    resized_linear,
+    to_rgb,
+    to_uint8,
 )
+from onnxlens.reference_model.annotators.maps import hed_input, midas_input, mlsd_input
+from onnxlens.reference_model.annotators.pose_images import maps_at_image, scale_image
 
 
-def plain(height: int, width: int, colour: tuple[int, int, int] = (255, 0, 51)) -> np.ndarray:
-    return np.full((height, width, 3), colour, dtype=np.uint8)
+def plain(height: int, width: int, color: tuple[int, int, int] = (255, 0, 51)) -> np.ndarray:
+    return np.full((height, width, 3), color, dtype=np.uint8)
 
 
 @pytest.mark.parametrize(
@@ -98,11 +98,10 @@ def test_each_network_gets_its_range() -> None:
     image = plain(64, 128)
     assert planes(image)[0, :, 0, 0].tolist() == [255, 0, 51]
     assert hed_input(image)[0, :, 5, 7].tolist() == [255, 0, 51]
-    assert control_tensor(image)[0, :, 5, 7] == pytest.approx([1, 0, 0.2])
     assert midas_input(image)[0, :, 5, 7] == pytest.approx([1, -1, 51 / 127.5 - 1])
     # MLSD's fourth plane is 1 / 127.5 - 1.
     assert mlsd_input(image)[0, :, 5, 7] == pytest.approx([1, -1, -0.6, -0.99215686])
-    for array in (hed_input(image), control_tensor(image), midas_input(image)):
+    for array in (hed_input(image), midas_input(image)):
         assert (array.shape, array.dtype) == ((1, 3, 64, 128), np.float32)
     assert (mlsd_input(image).shape, mlsd_input(image).dtype) == ((1, 4, 64, 128), np.float32)
 

@@ -10,18 +10,22 @@ import numpy as np
 from numpy.typing import NDArray
 
 from onnxlens.errors import UsageError
-from onnxlens.reference_model.annotators import canny, depth, edges, hands, lines, pose, pose_drawing
-from onnxlens.reference_model.annotators.images import Floats, Image, check_image, resized_linear, to_rgb
-from onnxlens.reference_model.annotators.pose_scaling import (
+from onnxlens.reference_model.annotators import maps, pose, pose_images
+from onnxlens.reference_model.annotators.images import (
+    RESOLUTION,
+    Floats,
+    Image,
+    check_image,
+    control_size,
+    resize_to_control,
+    resized_linear,
+    to_rgb,
+)
+from onnxlens.reference_model.annotators.pose_images import (
     BODY_SCALE,
     HAND_SCALES,
     maps_at_image,
     scale_image,
-)
-from onnxlens.reference_model.annotators.preprocessing import (
-    RESOLUTION,
-    control_size,
-    resize_to_control,
 )
 
 Run = Callable[[str, Floats], Mapping[str, NDArray[np.floating]]]
@@ -98,7 +102,7 @@ def find_pose(image: Image, run: Run) -> Pose:
         for name, values in _outputs(run, "openpose-body", scaled.array, "heatmap", "paf").items()
     )
     persons = pose.find_persons(heatmaps, fields)
-    boxes = hands.hand_boxes(persons, size)
+    boxes = pose.hand_boxes(persons, size)
     return Pose(tuple(persons), tuple(_hand_in_box(image, box, run) for box in boxes))
 
 
@@ -106,13 +110,13 @@ def draw_pose(found: Pose, size: tuple[int, int]) -> Image:
     """Bodies, then hands over them, on black: RGB (H, W, 3) of ``size`` (height, width)."""
     canvas = np.zeros((*size, 3), dtype=np.uint8)
     for person in found.persons:
-        pose_drawing.draw_person(canvas, person)
+        pose_images.draw_person(canvas, person)
     for points in found.hands:
-        pose_drawing.draw_hand(canvas, points)
+        pose_images.draw_hand(canvas, points)
     return canvas
 
 
-def _hand_in_box(image: Image, box: hands.HandBox, run: Run) -> tuple[pose.Point | None, ...]:
+def _hand_in_box(image: Image, box: pose.HandBox, run: Run) -> tuple[pose.Point | None, ...]:
     """The hand in the box, in pixels of the image: from the mean of its heatmaps over the scales."""
     crop = image[box.top : box.top + box.side, box.left : box.left + box.side]
     maps = []
@@ -120,7 +124,7 @@ def _hand_in_box(image: Image, box: hands.HandBox, run: Run) -> tuple[pose.Point
         scaled = scale_image(crop, scale)
         heatmap = _outputs(run, "openpose-hand", scaled.array, "heatmap")["heatmap"]
         maps.append(maps_at_image(heatmap, scaled, (box.side, box.side), "heatmap"))
-    points = hands.find_hand(np.mean(maps, axis=0))
+    points = pose.find_hand(np.mean(maps, axis=0))
     return tuple(point and replace(point, x=point.x + box.left, y=point.y + box.top) for point in points)
 
 
@@ -134,18 +138,18 @@ def _outputs(run: Run, graph: str, array: Floats, *names: str) -> dict[str, NDAr
 
 
 def _canny(image: Image, run: Run) -> Image:
-    return canny.canny_map(image)
+    return maps.canny_map(image)
 
 
 def _hed(image: Image, run: Run) -> Image:
-    names = tuple(f"edge_{index + 1}" for index in range(edges.EDGE_MAPS))
-    outputs = _outputs(run, "hed", edges.hed_input(image), *names)
-    return edges.hed_map(tuple(outputs.values()), (image.shape[0], image.shape[1]))
+    names = tuple(f"edge_{index + 1}" for index in range(maps.EDGE_MAPS))
+    outputs = _outputs(run, "hed", maps.hed_input(image), *names)
+    return maps.hed_map(tuple(outputs.values()), (image.shape[0], image.shape[1]))
 
 
 def _mlsd(image: Image, run: Run) -> Image:
-    found = lines.decode_lines(_outputs(run, "mlsd-large", lines.mlsd_input(image), "lines")["lines"])
-    return lines.line_map(found, (image.shape[0], image.shape[1]))
+    found = maps.decode_lines(_outputs(run, "mlsd-large", maps.mlsd_input(image), "lines")["lines"])
+    return maps.line_map(found, (image.shape[0], image.shape[1]))
 
 
 def _openpose(image: Image, run: Run) -> Image:
@@ -153,23 +157,23 @@ def _openpose(image: Image, run: Run) -> Image:
 
 
 def _depth(image: Image, run: Run) -> Image:
-    return depth.depth_map(_midas(image, run))
+    return maps.depth_map(_midas(image, run))
 
 
 def _normal(image: Image, run: Run) -> Image:
-    return depth.normal_map(_midas(image, run))
+    return maps.normal_map(_midas(image, run))
 
 
 def _midas(image: Image, run: Run) -> NDArray[np.floating]:
-    return _outputs(run, "midas-dpt-hybrid", depth.midas_input(image), "depth")["depth"]
+    return _outputs(run, "midas-dpt-hybrid", maps.midas_input(image), "depth")["depth"]
 
 
 def _scribble(image: Image, run: Run) -> Image:
-    return edges.scribble_map(_hed(image, run))
+    return maps.scribble_map(_hed(image, run))
 
 
 def _scribble_drawing(image: Image, run: Run) -> Image:
-    return edges.drawing_map(image)
+    return maps.drawing_map(image)
 
 
 ANNOTATORS: Mapping[str, Annotator] = MappingProxyType(
@@ -178,8 +182,8 @@ ANNOTATORS: Mapping[str, Annotator] = MappingProxyType(
         "hed": Annotator(("hed",), _hed),
         "mlsd": Annotator(("mlsd-large",), _mlsd),
         "openpose": Annotator(("openpose-body", "openpose-hand"), _openpose),
-        "depth": Annotator(("midas-dpt-hybrid",), _depth, depth.DEPTH_RESOLUTION),
-        "normal": Annotator(("midas-dpt-hybrid",), _normal, depth.DEPTH_RESOLUTION),
+        "depth": Annotator(("midas-dpt-hybrid",), _depth, maps.DEPTH_RESOLUTION),
+        "normal": Annotator(("midas-dpt-hybrid",), _normal, maps.DEPTH_RESOLUTION),
         "scribble": Annotator(("hed",), _scribble),
         "scribble-drawing": Annotator((), _scribble_drawing),
     }
