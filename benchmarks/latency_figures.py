@@ -17,9 +17,8 @@ import numpy as np
 
 import onnxlens
 from onnxlens.profile.graph.loading import load_graph
-from onnxlens.profile.runtime.binding import bound
 from onnxlens.profile.runtime.inputs import sample_inputs
-from onnxlens.profile.runtime.session import SessionRequest, open_session
+from onnxlens.profile.runtime.session import SessionRequest, bound, open_session
 from onnxlens.reports.numbers import share, short_count, short_time
 from onnxlens.specs.bench import BenchReport, NodeTime
 

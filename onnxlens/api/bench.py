@@ -18,27 +18,25 @@ from onnxlens.errors import ToolError, UsageError
 from onnxlens.export.exported import open_export
 from onnxlens.profile.count.ledger import build_ledger
 from onnxlens.profile.graph.graph import Graph
-from onnxlens.profile.runtime.binding import DEVICES, bound
-from onnxlens.profile.runtime.device import device_memory_bytes, device_name
 from onnxlens.profile.runtime.inputs import sample_inputs
-from onnxlens.profile.runtime.latency import time_calls
-from onnxlens.profile.runtime.machine import machine, usable_cores
-from onnxlens.profile.runtime.matmul_peak import best_product
+from onnxlens.profile.runtime.latency import TorchRun, TorchTimes, time_calls, time_module
+from onnxlens.profile.runtime.machine import device_memory_bytes, device_name, machine, usable_cores
+from onnxlens.profile.runtime.matmul_peak import measure_matmul_peak
 from onnxlens.profile.runtime.profile_events import (
+    Event,
     NodeRuns,
-    arena_use,
+    arena_peak_bytes,
+    match_events,
     node_runs,
     nodes_by_provider,
     read_events,
 )
-from onnxlens.profile.runtime.provenance import Origin, match_events, origins_of
-from onnxlens.profile.runtime.provenance.events import Event
-from onnxlens.profile.runtime.session import PROVIDERS, SessionRequest, open_session
+from onnxlens.profile.runtime.provenance import Provenance, provenance_of
+from onnxlens.profile.runtime.session import DEVICES, PROVIDERS, SessionRequest, bound, open_session
 from onnxlens.profile.runtime.timing import build_timing
-from onnxlens.profile.runtime.torch_timing import TorchRun, TorchTimes, time_module
-from onnxlens.specs.bench import BenchReport, BenchRequest, MatrixProduct, MemoryUse
+from onnxlens.specs.bench import BenchReport, BenchRequest, LatencyResult, MatmulPeak, MemoryUse
+from onnxlens.specs.ledger import Ledger
 from onnxlens.specs.progress import Progress
-from onnxlens.specs.results import LatencyResult
 
 if TYPE_CHECKING:
     import onnxruntime as ort
@@ -59,6 +57,7 @@ class _Bench:
     """What every part of one benchmark shares."""
 
     graph: Graph
+    ledger: Ledger
     request: BenchRequest
     inputs: Mapping[str, np.ndarray]
     threads: int
@@ -77,7 +76,7 @@ class _Profiled:
 
     latency: LatencyResult
     ran: tuple[NodeRuns, ...]
-    origins: Mapping[str, Origin]
+    provenances: Mapping[str, Provenance]
     memory: MemoryUse
     notes: tuple[str, ...]
 
@@ -101,13 +100,12 @@ def bench(graph: Graph, request: BenchRequest, progress: Progress) -> BenchRepor
     latency, grown = _plain(it, progress)
     profiled = _profiled(it, progress)
     product = max(before, _product(it, progress), key=lambda found: found.macs_per_s)
-    ledger = build_ledger(graph)
-    timing = build_timing(profiled.ran, profiled.origins, graph, ledger, product.macs_per_s)
+    timing = build_timing(profiled.ran, profiled.provenances, graph, it.ledger, product.macs_per_s)
     return BenchReport(
         graph=graph.name,
         source=graph.path.name,
         opset=graph.opset,
-        weights=ledger.weights,
+        weights=it.ledger.weights,
         attribution=graph.attribution,
         provider=request.provider,
         device=it.device,
@@ -128,7 +126,7 @@ def bench(graph: Graph, request: BenchRequest, progress: Progress) -> BenchRepor
         nodes=timing.nodes,
         eager=torch.eager if torch else None,
         compiled=torch.compiled if torch else None,
-        notes=(*ledger.notes, *profiled.notes, *((torch.note,) if torch and torch.note else ())),
+        notes=(*it.ledger.notes, *profiled.notes, *((torch.note,) if torch and torch.note else ())),
     )
 
 
@@ -136,6 +134,7 @@ def _prepared(graph: Graph, request: BenchRequest, here: Mapping[str, str]) -> _
     ranges = graph.manifest.input_ranges if graph.manifest else {}
     return _Bench(
         graph=graph,
+        ledger=build_ledger(graph),
         request=request,
         inputs={**sample_inputs(graph.inputs, ranges), **graph.given},
         threads=request.threads or usable_cores(),
@@ -173,9 +172,9 @@ def _torch_times(it: _Bench, progress: Progress) -> TorchTimes:
     return time_module(module, {name: it.inputs[name] for name in names}, how)
 
 
-def _product(it: _Bench, progress: Progress) -> MatrixProduct:
+def _product(it: _Bench, progress: Progress) -> MatmulPeak:
     progress("timing a plain matrix product", 0, 0)
-    return best_product(it.request.provider, it.threads, it.dtype)
+    return measure_matmul_peak(it.request.provider, it.threads, it.dtype)
 
 
 def _plain(it: _Bench, progress: Progress) -> tuple[LatencyResult, MemoryUse | None]:
@@ -205,19 +204,19 @@ def _profiled(it: _Bench, progress: Progress) -> _Profiled:
         session = open_session(it.graph.path, it.request.provider, request)
         latency = _timed(it, session)
         events = read_events(Path(session.end_profiling()))
-        optimised = onnx.load(saved, load_external_data=False)
+        optimized = onnx.load(saved, load_external_data=False)
     return _Profiled(
         latency=latency,
-        ran=node_runs(events, match_events(optimised, events), it.request.warmup),
-        origins=origins_of(optimised, it.graph),
+        ran=node_runs(events, match_events(optimized, events), it.request.warmup),
+        provenances=provenance_of(optimized, it.graph, it.ledger.nodes),
         memory=_arena(events),
         notes=_provider_notes(it, events),
     )
 
 
 def _arena(events: Sequence[Event]) -> MemoryUse:
-    use = arena_use(events)
-    return MemoryUse(UNTOLD) if use is None else MemoryUse(ARENA, use.in_use_bytes)
+    peak_bytes = arena_peak_bytes(events)
+    return MemoryUse(UNTOLD) if peak_bytes is None else MemoryUse(ARENA, peak_bytes)
 
 
 def _provider_notes(it: _Bench, events: Sequence[Event]) -> tuple[str, ...]:

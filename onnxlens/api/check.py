@@ -15,11 +15,11 @@ from onnxlens.profile.graph.graph import Graph
 from onnxlens.profile.graph.loading import load_graph
 from onnxlens.profile.parity.parity import DEFAULT_TOLERANCE, compare, run_module
 from onnxlens.profile.runtime.inputs import sample_inputs
-from onnxlens.profile.runtime.session import UNOPTIMISED, open_session, run
+from onnxlens.profile.runtime.session import UNOPTIMIZED, open_session, run
 from onnxlens.reference_model.weights.state import filled
 from onnxlens.specs.manifest import ExportedGraph
+from onnxlens.specs.parity import ParityReport
 from onnxlens.specs.progress import Progress
-from onnxlens.specs.results import ParityReport
 from onnxlens.specs.tensor import HALVES
 
 if TYPE_CHECKING:
@@ -133,7 +133,7 @@ def against_unoptimised(
     path, manifest = graph.path, graph.manifest
     inputs = {**sample_inputs(graph.inputs, manifest.input_ranges if manifest else {}), **graph.given}
     progress("running ONNX Runtime without optimisations", 0, 0)
-    expected = run(open_session(path, provider, UNOPTIMISED), inputs)
+    expected = run(open_session(path, provider, UNOPTIMIZED), inputs)
     progress(f"running ONNX Runtime ({provider})", 0, 0)
     got = run(open_session(path, provider), inputs)
     dtype = manifest.dtype if manifest else None

@@ -15,7 +15,7 @@ from onnxlens.specs.manifest import data_path_of, manifest_path_of, values_path_
 from onnxlens.specs.progress import Progress, silent
 
 if TYPE_CHECKING:
-    from onnxlens.specs.cutting import CutReport
+    from onnxlens.specs.extract import ExtractReport
 
 
 def extract_module(
@@ -27,7 +27,7 @@ def extract_module(
     call: int | None = None,
     data: bool = False,
     progress: Progress = silent,
-) -> CutReport:
+) -> ExtractReport:
     """Write one module of a graph as an ONNX file of its own, with its weights.
 
     Args:

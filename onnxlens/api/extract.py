@@ -11,11 +11,9 @@ from onnxlens.api.target import resolve_again
 from onnxlens.errors import GraphError, UsageError
 from onnxlens.export.exported import MappedWeights
 from onnxlens.profile.graph.graph import Graph
-from onnxlens.profile.graph.hierarchy import Hierarchy
-from onnxlens.profile.parity.layers.observing import Place, capture
-from onnxlens.profile.parity.module_calls import ModuleCall, spec_of
+from onnxlens.profile.parity.module_calls import ModuleCall, Port, capture, spec_of
 from onnxlens.profile.runtime.inputs import sample_inputs, save_inputs
-from onnxlens.profile.subgraph.modules import CutOut, arranged, cut_module, require_module
+from onnxlens.profile.subgraph.extraction import Subgraph, extract_subgraph, reordered
 from onnxlens.profile.subgraph.weight_files import (
     from_folder,
     from_source,
@@ -25,7 +23,7 @@ from onnxlens.profile.subgraph.weight_files import (
 )
 from onnxlens.reference_model.weights.state import filled
 from onnxlens.specs.codec import to_text
-from onnxlens.specs.cutting import CutBorder, CutReport
+from onnxlens.specs.extract import ExtractedTensor, ExtractReport
 from onnxlens.specs.graph import WeightSource
 from onnxlens.specs.manifest import (
     ExportedGraph,
@@ -57,7 +55,7 @@ class Extraction:
     with_data: bool = False
 
 
-def extract(graph: Graph, asked: Extraction, path: Path, progress: Progress) -> CutReport:
+def extract(graph: Graph, asked: Extraction, path: Path, progress: Progress) -> ExtractReport:
     """Write the module to ``path``, a manifest beside it where the graph has one, and its data if asked for.
 
     Raises:
@@ -66,15 +64,15 @@ def extract(graph: Graph, asked: Extraction, path: Path, progress: Progress) -> 
             asked for.
         CheckpointError: a weight cannot be read.
     """
-    module = require_module(graph, asked.module)
+    module = graph.hierarchy.require(asked.module, containers=True)
     progress("running PyTorch without values", 0, 0)
     side = pytorch_side(graph, module)
     chosen = chosen_call(graph, module, asked.call, side)
     progress("cutting", 0, 0)
-    cut = cut_module(graph, module, chosen.nodes)
+    cut = extract_subgraph(graph, module, chosen.nodes)
     matched = beside(graph, cut, chosen.number, side)
     call = side.calls[chosen.number - 1] if module and chosen.number else None
-    cut = arranged(cut, matched.handed, matched.returned)
+    cut = reordered(cut, matched.handed, matched.returned)
     size = weight_bytes(cut.model, graph.weights.keys())
     weights = _label(graph, asked)
     progress("writing", 0, 0)
@@ -86,17 +84,17 @@ def extract(graph: Graph, asked: Extraction, path: Path, progress: Progress) -> 
         progress("running PyTorch", 0, 0)
         _write_data(graph, asked.source, matched, path)
     doubt = f"no PyTorch side: {matched.doubt}; check it with --against unoptimised" if matched.doubt else ""
-    return CutReport(
+    return ExtractReport(
         graph=graph.name,
         module=module,
-        class_name=Hierarchy(graph).class_name(module),
+        class_name=graph.hierarchy.class_name(module),
         call=chosen.number,
         calls=len(side.calls) or None,
         nodes=cut.nodes,
         weight_bytes=size,
         weights=weights,
-        inputs=tuple(CutBorder(tensor, _role(call, matched, tensor.name)) for tensor in cut.inputs),
-        outputs=tuple(CutBorder(tensor, _role(call, matched, tensor.name)) for tensor in cut.outputs),
+        inputs=tuple(ExtractedTensor(tensor, _role(call, matched, tensor.name)) for tensor in cut.inputs),
+        outputs=tuple(ExtractedTensor(tensor, _role(call, matched, tensor.name)) for tensor in cut.outputs),
         notes=tuple(filter(None, (chosen.note, *cut.notes, doubt))),
         files=tuple(sorted(path.parent.iterdir(), key=lambda file: (file != path, file.name))),
     )
@@ -109,7 +107,7 @@ def _role(call: ModuleCall | None, matched: ModuleCut, name: str) -> str:
     if name in matched.handed:
         return call.parameters()[matched.handed[name]]
     if name in matched.returned:
-        count = len(call.handed_back)
+        count = len(call.outputs)
         return f"returned[{matched.returned[name]}]" if count > 1 else "returned"
     return ""
 
@@ -123,7 +121,7 @@ def _label(graph: Graph, asked: Extraction) -> str:
     return graph.manifest.weights if graph.manifest else ""
 
 
-def _write_model(graph: Graph, cut: CutOut, asked: Extraction, weights: str, path: Path) -> None:
+def _write_model(graph: Graph, cut: Subgraph, asked: Extraction, weights: str, path: Path) -> None:
     if weights == "none":
         write_without_weights(cut.model, path, data_path_of(path), graph.weights.keys())
     else:
@@ -132,7 +130,7 @@ def _write_model(graph: Graph, cut: CutOut, asked: Extraction, weights: str, pat
 
 
 def _manifest(
-    whole: Manifest, cut: CutOut, matched: ModuleCut, call: ModuleCall | None, weights: str
+    whole: Manifest, cut: Subgraph, matched: ModuleCut, call: ModuleCall | None, weights: str
 ) -> Manifest:
     """The whole graph's manifest, less what is not in the cut-out; paths and tensors keep their names."""
     has_weights = weights != "none"
@@ -143,7 +141,7 @@ def _manifest(
     modules = {
         path: name for path, name in whole.modules.items() if path == cut.path or path.startswith(inside)
     }
-    handed = call.handed if call else []
+    handed = call.inputs if call else []
     inputs = (
         spec_of(tensor.name, handed[matched.handed[tensor.name]]) if tensor.name in matched.handed else tensor
         for tensor in cut.inputs
@@ -188,8 +186,8 @@ def _write_data(graph: Graph, source: WeightSource | None, matched: ModuleCut, p
         spec = resolve_again(manifest.origin, manifest.settings, manifest.dtype)
         network = filled(spec.build(device="meta"), source)
     call = matched.call - 1
-    handed = {Place(matched.module, call, "in", place): name for name, place in matched.handed.items()}
-    returned = {Place(matched.module, call, "out", place): name for name, place in matched.returned.items()}
+    handed = {Port(matched.module, call, "in", place): name for name, place in matched.handed.items()}
+    returned = {Port(matched.module, call, "out", place): name for name, place in matched.returned.items()}
     inputs = sample_inputs(manifest.inputs, manifest.input_ranges)
     values = capture(network, inputs, {**handed, **returned})
     for places, kind in ((handed, "inputs"), (returned, "expected")):

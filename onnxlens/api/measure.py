@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from onnxlens.specs.bench import BenchReport
-from onnxlens.specs.layers import LayerReport
 from onnxlens.specs.measured import (
     Measurements,
     ModuleError,
@@ -11,6 +10,7 @@ from onnxlens.specs.measured import (
     NodeTiming,
     one_after_another,
 )
+from onnxlens.specs.parity import ModuleParityReport
 
 
 def measured_latency(report: BenchReport) -> Measurements:
@@ -36,7 +36,7 @@ def measured_latency(report: BenchReport) -> Measurements:
     )
 
 
-def measured_errors(report: LayerReport) -> Measurements:
+def measured_errors(report: ModuleParityReport) -> Measurements:
     """The error of what every module hands on, the worst of its calls."""
     worst: dict[str, float] = {}
     for layer in report.layers:

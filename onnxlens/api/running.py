@@ -14,9 +14,8 @@ from onnxlens.specs.progress import Progress, Watch, silent, unwatched
 if TYPE_CHECKING:
     from onnxlens.api.network_runs import Backend
     from onnxlens.specs.bench import BenchReport, BenchRequest
-    from onnxlens.specs.layers import LayerReport
     from onnxlens.specs.measured import Measurements
-    from onnxlens.specs.results import ParityReport, Reference
+    from onnxlens.specs.parity import ModuleParityReport, ParityReport, Reference
     from onnxlens.specs.summary import RunSummary
 
 
@@ -103,7 +102,7 @@ def check_layers(
     settings: Settings | None = None,
     request: LayerRequest | None = None,
     progress: Progress = silent,
-) -> LayerReport:
+) -> ModuleParityReport:
     """Run a graph in ONNX Runtime and in PyTorch; compare what every module inherits, hands on, and adds.
 
     Args:

@@ -107,8 +107,8 @@ def _shown(target: Target, settings: Settings | None, module: str | None, progre
 
 
 def _cut_out(target: Target, settings: Settings | None, module: str, progress: Progress) -> _Shown:
-    from onnxlens.profile.subgraph.modules import cut_module
+    from onnxlens.profile.subgraph.extraction import extract_subgraph
 
     with loaded(target, settings, progress) as graph:
-        cut = cut_module(graph, module)
+        cut = extract_subgraph(graph, module)
         return _Shown(cut.model.SerializeToString(), cut.model.graph.name)

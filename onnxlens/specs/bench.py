@@ -16,7 +16,7 @@ runtime inserted; or unknown."""
 KINDS: tuple[str, ...] = get_args(Kind)
 
 NOISY_RATIO = 1.3
-"""A p90 of the end-to-end latency of more than this many times its p10 means that something else was running."""
+"""A p90 of the latency of more than this many times its p10 means that something else was running."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -185,7 +185,7 @@ class MemoryUse:
 
 
 @dataclass(frozen=True, slots=True)
-class MatrixProduct:
+class MatmulPeak:
     """The matmul peak of the same run: a plain product of two ``side`` x ``side`` matrices."""
 
     macs_per_s: float
@@ -239,7 +239,7 @@ class BenchReport:
     profiled: LatencyResult
     node_sum_s: float
     layout_share: float
-    matrix_product: MatrixProduct
+    matrix_product: MatmulPeak
     memory: MemoryUse
     modules: tuple[ModuleTime, ...]
     operators: tuple[OperatorTime, ...]

@@ -22,7 +22,7 @@ def _cost(node: GraphNode, params: int) -> NodeCost:
     view = node.view
     reason = ""
     work, traffic = Work(), Traffic()
-    if not node.offline:
+    if not node.constant_folded:
         try:
             traffic = traffic_of(view)  # first: shapes suffice for it, a rule is not needed
             work = work_of(view)
@@ -32,8 +32,8 @@ def _cost(node: GraphNode, params: int) -> NodeCost:
         node=view.name,
         op_type=view.op_type,
         domain=view.domain,
-        module_path=node.owner.path,
-        class_name=node.owner.class_name,
+        module_path=node.module.path,
+        class_name=node.module.class_name,
         params=params,
         macs=work.macs,
         vector_ops=work.vector_ops,
@@ -41,7 +41,7 @@ def _cost(node: GraphNode, params: int) -> NodeCost:
         weight_read_bytes=traffic.weight_read_bytes,
         read_bytes=traffic.read_bytes,
         write_bytes=traffic.write_bytes,
-        status="free" if node.offline else "unknown" if reason else "counted",
+        status="free" if node.constant_folded else "unknown" if reason else "counted",
         reason=reason,
     )
 
@@ -56,7 +56,7 @@ def parameter_sizes(graph: Graph) -> Mapping[str, int]:
     if graph.manifest is not None:
         parameters = {tensor.name for tensor in graph.manifest.tensors if tensor.kind == "parameter"}
         return {name: weight.elements for name, weight in graph.weights.items() if name in parameters}
-    made = (node.view.output() for node in graph.nodes if node.offline and _makes_weight(node.view))
+    made = (node.view.output() for node in graph.nodes if node.constant_folded and _makes_weight(node.view))
     return {value.name: value.elements for value in (*graph.weights.values(), *made)}
 
 
@@ -78,7 +78,7 @@ def first_use_params(graph: Graph) -> Mapping[int, int]:
     claims: dict[int, int] = {}
     for index, node in enumerate(graph.nodes):
         sources = tuple(source for value in _inputs(node.view) for source in derived.get(value.name, ()))
-        if node.offline:
+        if node.constant_folded:
             for output in node.view.outputs:
                 if output is not None and output.name not in unclaimed:
                     derived[output.name] = sources

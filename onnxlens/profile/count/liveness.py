@@ -31,7 +31,7 @@ def live_bytes(graph: Graph, idle: Collection[int] = ()) -> Sequence[int]:
     alive = sum(sizes.values())
     levels = []
     for index, node in enumerate(graph.nodes):
-        if index in running and not node.offline:
+        if index in running and not node.constant_folded:
             for output in node.view.outputs:
                 if output is not None and output.name in storage[output.name]:
                     sizes[output.name] = output.known_size_bytes

@@ -78,9 +78,9 @@ def stretches(graph: Graph, costs: Sequence[NodeCost], scope: Scope) -> Iterator
     owner: str | None = None
     orders = 0
     for node, cost in zip(graph.nodes, costs, strict=True):
-        if node.offline:
+        if node.constant_folded:
             continue
-        path = scope.owner(node.owner.path)
+        path = scope.owner(node.module.path)
         if box is None or owner != path:
             if box is not None:
                 yield box

@@ -12,7 +12,6 @@ from onnxlens.profile.flow.ends import edges_between, ends_of, ends_of_module, s
 from onnxlens.profile.flow.folding import folded
 from onnxlens.profile.flow.structure import structure_of
 from onnxlens.profile.graph.graph import Graph
-from onnxlens.profile.graph.hierarchy import Hierarchy
 from onnxlens.specs.flow import FlowGraph, FlowKind, FlowNode
 from onnxlens.specs.ledger import Ledger, ModuleCost
 
@@ -34,8 +33,8 @@ def build_flow(graph: Graph, ledger: Ledger, depth: int, module: str = "", fold:
     Raises:
         UsageError: there is no such module, or it runs nothing.
     """
-    hierarchy = Hierarchy(graph)
-    scope = Scope(hierarchy, hierarchy.require(module, graph), depth)
+    hierarchy = graph.hierarchy
+    scope = Scope(hierarchy, hierarchy.require(module), depth)
     boxes = list(stretches(graph, ledger.nodes, scope))
     shown = [box for box in boxes if box.order]
     if scope.module and not shown:

@@ -6,7 +6,6 @@ from collections import Counter
 from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 
 from onnxlens.profile.flow.boxes import Box, Scope
-from onnxlens.profile.graph.borders import described
 from onnxlens.profile.graph.graph import Graph, GraphNode
 from onnxlens.specs.flow import FlowEdge, FlowKind, FlowNode
 from onnxlens.specs.tensor import TensorSpec
@@ -29,7 +28,7 @@ def edges_between(graph: Graph, boxes: Sequence[Box]) -> Iterator[FlowEdge]:
             for value in node.view.outputs:
                 if value is not None:
                     source = box.id if box.order else end_id("input", value.name)
-                    maker[value.name] = (source, described(value))
+                    maker[value.name] = (source, value.spec)
     for tensor in graph.outputs:
         if tensor.name in maker:
             yield FlowEdge(maker[tensor.name][0], end_id("output", tensor.name), tensor)
@@ -96,7 +95,7 @@ def _readers(scope: Scope, outside: Iterable[GraphNode], wanted: Container[str])
 def _beside(scope: Scope, node: GraphNode) -> str:
     """The module beside the shown one that the node is part of, or the node's type where there is none."""
     around = scope.hierarchy.lineage(scope.module)
-    lineage = scope.hierarchy.lineage(node.owner.path)
+    lineage = scope.hierarchy.lineage(node.module.path)
     shared = sum(1 for ours, theirs in zip(around, lineage, strict=False) if ours == theirs)
     return lineage[shared] if len(lineage) > shared else node.view.op_type
 

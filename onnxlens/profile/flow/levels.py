@@ -10,7 +10,7 @@ from math import ceil
 
 from onnxlens.profile.graph.graph import Graph
 from onnxlens.profile.graph.node_view import NotCountable, ValueView
-from onnxlens.profile.graph.scopes import Owner
+from onnxlens.profile.graph.scopes import ModuleRef
 from onnxlens.specs.flow import FlowGraph
 from onnxlens.specs.ledger import Ledger, NodeCost
 
@@ -54,7 +54,7 @@ def with_levels(graph: Graph, ledger: Ledger, most: int, share: int) -> Graph:
     for index, steps in _places(graph, list(map(_is_heavy, ledger.nodes)), _Naming(most, share)):
         paths = list(accumulate(steps, "{}.{}".format)) or [""]
         levels.update(dict.fromkeys(paths[:-1], ""))
-        nodes[index] = replace(nodes[index], owner=Owner(paths[-1]))
+        nodes[index] = replace(nodes[index], module=ModuleRef(paths[-1]))
     return replace(graph, nodes=tuple(nodes), called=levels)
 
 
@@ -113,7 +113,7 @@ def _segments(graph: Graph, heavy: Sequence[bool]) -> Iterator[Sequence[int]]:
 
     No matrix work may come before that tensor is read: it would not hang on it, but stand beside it.
     """
-    running = [index for index, node in enumerate(graph.nodes) if not node.offline]
+    running = [index for index, node in enumerate(graph.nodes) if not node.constant_folded]
     work = [0, *accumulate(heavy[index] for index in running)]
     alive, reader = [0] * (len(running) + 1), [0] * (len(running) + 1)
     for life in _links(graph, running, heavy):

@@ -10,7 +10,6 @@ from typing import Any
 import numpy as np
 import onnx
 
-from onnxlens.profile.graph.borders import described
 from onnxlens.profile.graph.graph import Graph, GraphNode
 from onnxlens.profile.graph.node_view import NodeView, ValueView
 from onnxlens.specs.ledger import Ledger, NodeCost
@@ -93,14 +92,14 @@ class _Builder:
         """Put a node on its sheet, after the nodes of its bodies."""
         sheet = self._sheets[node.within[-1] if node.within else ""]
         for body in node.bodies:
-            self.leave(body.key, [described(value) for value in body.results if value is not None])
+            self.leave(body.key, [value.spec for value in body.results if value is not None])
         made = OperatorNode(
             id=self._ids.free(node.view.name or node.view.op_type),
             cost=cost,
             attributes=_attribute_texts(node.view),
             wires=tuple(self._wires(sheet, node)),
             fixed=tuple(self._fixed(node.view)),
-            outputs=tuple(None if value is None else described(value) for value in node.view.outputs),
+            outputs=tuple(None if value is None else value.spec for value in node.view.outputs),
             bodies=tuple(self._sheets[body.key].id for body in node.bodies),
         )
         sheet.nodes.append(made)
@@ -120,7 +119,7 @@ class _Builder:
         view = node.view
         for index, value in enumerate(view.inputs):
             if value is not None and value.name not in self._held:
-                yield self._wire(sheet, described(value), index, _formal(view, index))
+                yield self._wire(sheet, value.spec, index, _formal(view, index))
         own = {value.name for value in view.inputs if value is not None}
         captured = {
             name: tensor for body in node.bodies for name, tensor in self._sheets[body.key].captured.items()
@@ -145,9 +144,7 @@ class _Builder:
         for index, value in enumerate(view.inputs):
             if value is not None and value.name in self._held:
                 is_weight = value.name in self._weights
-                yield FixedInput(
-                    index, described(value), is_weight, _formal(view, index), _values_text(value)
-                )
+                yield FixedInput(index, value.spec, is_weight, _formal(view, index), _values_text(value))
 
 
 @cache

@@ -10,7 +10,6 @@ from onnxlens.profile.flow.building import build_flow
 from onnxlens.profile.flow.levels import notes_on, with_levels
 from onnxlens.profile.flow.width import widest
 from onnxlens.profile.graph.graph import Graph
-from onnxlens.profile.graph.hierarchy import Hierarchy
 from onnxlens.specs.flow import FlowGraph, FlowPage, FlowRequest
 from onnxlens.specs.ledger import Ledger
 
@@ -57,8 +56,8 @@ class _Tree:
     """Counts boxes, without making them."""
 
     def __init__(self, graph: Graph) -> None:
-        self.hierarchy = Hierarchy(graph)
-        self._owners = [node.owner.path for node in graph.nodes if not node.offline]
+        self.hierarchy = graph.hierarchy
+        self._owners = [node.module.path for node in graph.nodes if not node.constant_folded]
 
     def boxes(self, module: str, depth: int) -> int:
         """How many boxes ``build_flow`` makes."""
@@ -85,7 +84,7 @@ class _Pages:
         self._graph = with_levels(graph, ledger, PAGE_BOXES, READABLE_BOXES)
         self._ledger, self._request = ledger, request
         self._tree = _Tree(self._graph)
-        self._module = self._tree.hierarchy.require(request.module, self._graph)
+        self._module = self._tree.hierarchy.require(request.module)
 
     def whole(self) -> FlowGraph:
         """One page."""

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from math import prod
 from typing import TYPE_CHECKING, Any, cast
 
 from onnxlens.errors import OnnxlensError
-from onnxlens.specs.tensor import Dim, storage_bytes
+from onnxlens.specs.tensor import Dim, TensorSpec, storage_bytes
 
 if TYPE_CHECKING:
     import numpy as np
@@ -57,6 +57,11 @@ class ValueView:
         if str in map(type, self.shape):
             raise NotCountable(f"the shape of {self.name!r} is dynamic: {self.shape}")
         return cast(Shape, self.shape)
+
+    @property
+    def spec(self) -> TensorSpec:
+        """Its name, dtype and shape; ``?`` where the file does not record them."""
+        return TensorSpec(self.name, self.dtype or "?", ("?",) if self.shape is None else self.shape)
 
     @property
     def elements(self) -> int:
@@ -134,3 +139,19 @@ class NodeView:
     def attribute(self, name: str, default: Any = None) -> Any:
         """The attribute's value, or ``default`` where the node leaves it out."""
         return self.attributes.get(name, default)
+
+
+def index_producers(nodes: Iterable[NodeView]) -> Mapping[str, int]:
+    """For each value that a node produces, by name, the node's index."""
+    return {
+        value.name: index for index, node in enumerate(nodes) for value in node.outputs if value is not None
+    }
+
+
+def index_consumers(reads: Iterable[Iterable[ValueView]]) -> Mapping[str, Sequence[int]]:
+    """For each value, by name, the indices of its consumers, each once, given what each node reads."""
+    consumers: dict[str, list[int]] = {}
+    for index, values in enumerate(reads):
+        for name in {value.name for value in values}:
+            consumers.setdefault(name, []).append(index)
+    return consumers

@@ -87,7 +87,7 @@ class _Call:
         calls: dict[tuple[str, int], dict[Side, dict[int, TensorSpec]]] = {}
         for port, spec in observed.items():
             sides = calls.setdefault((port.path, port.call), {"in": {}, "out": {}})
-            sides[port.side][port.index] = spec
+            sides[port.side][port.position] = spec
         return [cls(path, number, sides) for (path, number), sides in calls.items()]
 
     def matched(self, side: Side, values: Collection[TensorSpec]) -> Mapping[Port, str]:
@@ -117,9 +117,7 @@ def _match_model(graph: Graph, call: _Call, found: dict[Port, str]) -> MatchedCa
     return MatchedCall("", call.number, inputs, outputs)
 
 
-def _match_call(
-    graph: Graph, call: _Call, nodes: Sequence[GraphNode], found: dict[Port, str]
-) -> MatchedCall:
+def _match_call(graph: Graph, call: _Call, nodes: Sequence[GraphNode], found: dict[Port, str]) -> MatchedCall:
     """The call with the names of its tensors; the matched ones are added to ``found``."""
     if not nodes:
         return MatchedCall(call.path, call.number, reason="the file does not separate its calls")
@@ -226,8 +224,8 @@ def match_tensors(
     ):
         for value in values:
             if value.name not in matched:
-                reason = f"PyTorch's call {verb} {_kinds(specs.values())}, the file {other_verb} {value}: ambiguous"
-                return TensorMatch(found, returned, reason)
+                sides = f"PyTorch's call {verb} {_kinds(specs.values())}, the file {other_verb} {value}"
+                return TensorMatch(found, returned, f"{sides}: ambiguous by type and shape")
     return TensorMatch(found, returned, _why_not_callable(call, set(found.values())))
 
 
@@ -235,9 +233,7 @@ def one_to_one(values: Sequence[TensorSpec], tensors: Mapping[int, TensorSpec]) 
     """The index of the only tensor that fits each value, where that fits no other value; by value name."""
     fitting = {value.name: [index for index in tensors if _fits(value, tensors[index])] for value in values}
     uses = Counter(index for indices in fitting.values() for index in indices)
-    return {
-        name: indices[0] for name, indices in fitting.items() if len(indices) == 1 == uses[indices[0]]
-    }
+    return {name: indices[0] for name, indices in fitting.items() if len(indices) == 1 == uses[indices[0]]}
 
 
 def _fits(value: TensorSpec, tensor: TensorSpec) -> bool:

@@ -1,7 +1,7 @@
 """The calls of a network's modules in one run of PyTorch.
 
-``observe`` and ``capture`` run it on real inputs and keep types and shapes, or chosen values; ``calls_of`` runs
-it on the meta device, without values, and keeps whole calls.
+``observe`` and ``capture`` run it on real inputs and keep types and shapes, or chosen values; ``calls_of``
+runs it on the meta device, without values, and keeps whole calls.
 """
 
 from __future__ import annotations
@@ -30,12 +30,12 @@ Record = Callable[[str, int, Side, Any], None]
 
 
 class Port(NamedTuple):
-    """One tensor of a call: its index among the inputs or outputs, each tensor counted once; all from 0."""
+    """One tensor of a call: its position among the inputs or outputs, each counted once; all from 0."""
 
     path: str
     call: int
     side: Side
-    index: int
+    position: int
 
 
 class _Complete(Exception):
@@ -45,7 +45,7 @@ class _Complete(Exception):
 def observe(
     network: nn.Module, inputs: Mapping[str, np.ndarray], paths: Collection[str]
 ) -> Mapping[Port, TensorSpec]:
-    """Type and shape of every tensor that the modules at ``paths`` take or return in one run, in that order."""
+    """Type and shape of every tensor that the modules at ``paths`` take or return in one run, in order."""
     import torch
 
     observed: dict[Port, TensorSpec] = {}
@@ -181,7 +181,7 @@ def _recorded(network: nn.Module, paths: Collection[str], record: Record) -> Ite
     calls: defaultdict[str, int] = defaultdict(int)
     running: defaultdict[str, list[int]] = defaultdict(list)
 
-    def before(path: str, arguments: Any) -> None:
+    def before(path: str, *arguments: Any) -> None:
         running[path].append(calls[path])
         calls[path] += 1
         record(path, running[path][-1], "in", arguments)
@@ -195,7 +195,8 @@ def _recorded(network: nn.Module, paths: Collection[str], record: Record) -> Ite
             if path in paths:
                 handles += [
                     module.register_forward_pre_hook(
-                        lambda _, args, kwargs, path=path: before(path, (args, dict(kwargs))), with_kwargs=True
+                        lambda _, args, kwargs, path=path: before(path, args, dict(kwargs)),
+                        with_kwargs=True,
                     ),
                     module.register_forward_hook(lambda _, args, out, path=path: after(path, out)),
                 ]

@@ -13,7 +13,7 @@ from onnxlens.profile.subgraph.extractor import Extractor, typed
 from onnxlens.specs.tensor import TensorSpec
 
 REFERENCE = "pytorch/"
-"""The prefix of an input that takes PyTorch's tensor: the same value may also be an output, to be compared."""
+"""The prefix of an input that takes PyTorch's tensor: the value may also be an output, to be compared."""
 
 COMPARING_BYTES = 3 * 8
 """For each element of the tensor being compared: both sides and their difference in float64."""

@@ -44,9 +44,7 @@ def _sample(tensor: TensorSpec, low: float, high: float, draw: int) -> np.ndarra
     try:
         dtype = numpy_type(tensor.dtype)
     except TypeError as error:
-        raise UsageError(
-            f"input {tensor.name!r} is {tensor.dtype}, a type without sample values"
-        ) from error
+        raise UsageError(f"input {tensor.name!r} is {tensor.dtype}, a type without sample values") from error
     named = f"input:{tensor.name}:{draw}" if draw else f"input:{tensor.name}"
     generator = np.random.default_rng(zlib.crc32(named.encode()))
     if dtype.kind in "iu":

@@ -79,7 +79,7 @@ def _seconds(call: Callable[[], object]) -> float:
 
 @dataclass(frozen=True, slots=True)
 class TorchTimes:
-    """PyTorch's latencies; ``compiled`` is None if the module could not be compiled, and ``note`` says why."""
+    """PyTorch's latencies; ``compiled`` is None if the module could not be compiled; ``note`` says why."""
 
     eager: LatencyResult
     compiled: LatencyResult | None

@@ -65,7 +65,7 @@ def _first_device() -> Iterator[tuple[Any, Any]]:
     try:
         pynvml.nvmlInit()
     except pynvml.NVMLError as error:
-        raise ToolError(f"NVIDIA's driver does not answer ({error}); does this machine have a GPU?") from error
+        raise ToolError(f"NVIDIA's driver does not answer ({error}); is there a device here?") from error
     try:
         yield pynvml, pynvml.nvmlDeviceGetHandleByIndex(0)
     finally:

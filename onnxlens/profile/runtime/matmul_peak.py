@@ -11,7 +11,7 @@ import numpy as np
 from onnx import helper, numpy_helper
 
 from onnxlens.profile.runtime.session import SessionRequest, bound, open_session
-from onnxlens.specs.bench import MatrixProduct
+from onnxlens.specs.bench import MatmulPeak
 
 SIDES: Mapping[str, int] = {"cpu": 2048}
 DEVICE_SIDE = 8192
@@ -25,9 +25,9 @@ DTYPES = ("float32", "float16", "float64")
 OPSET, IR_VERSION = 18, 10
 
 
-def best_product(
+def measure_matmul_peak(
     provider: str, threads: int, dtype: str = "float32", repeats: int = REPEATS
-) -> MatrixProduct:
+) -> MatmulPeak:
     """MACs per second of the fastest of ``repeats`` products of two square matrices, one of them a weight.
 
     A product of side n is n^3 MACs.
@@ -48,7 +48,7 @@ def best_product(
         start = perf_counter()
         call()
         seconds.append(perf_counter() - start)
-    return MatrixProduct(side**3 / min(seconds), side, kind)
+    return MatmulPeak(side**3 / min(seconds), side, kind)
 
 
 def require_runnable(provider: str, level: str) -> None:

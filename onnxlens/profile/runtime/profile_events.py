@@ -29,7 +29,7 @@ BODY_OPERATORS = frozenset(op_type for _, op_type in CONTROL_FLOW)
 US_PER_S = 1_000_000
 
 Ran = tuple[str, str, int]
-"""A node as an event names it: the event's name without the suffix, the operator, the runtime's node index."""
+"""A node in an event: the event's name without the suffix, the operator, the runtime's node index."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,9 +70,9 @@ def match_events(optimized: ModelProto, events: Sequence[Event]) -> tuple[str | 
 
     1. The name of a node's event is the node's name, which is its key, and ``_kernel_time``.
     2. An unnamed node's event has the operator and the runtime's node index, ``Cast_758``, which the saved
-       file does not hold. Such a node is found by its position: a rewritten graph is saved in execution order,
-       any other has its nodes in the order of their indices. The order that agrees with all names and
-       operators is used.
+       file does not hold. Such a node is found by its position: a rewritten graph is saved in execution
+       order, any other has its nodes in the order of their indices. The order that agrees with all names
+       and operators is used.
     3. Nodes inside an If or a Loop are found by name alone. If they are unnamed, or two branches use the same
        name, the event gets the key of the node around it.
 
@@ -99,7 +99,7 @@ def match_events(optimized: ModelProto, events: Sequence[Event]) -> tuple[str | 
 
 
 def self_times_us(events: Sequence[Event], keys: Sequence[str | None]) -> Mapping[int, int]:
-    """The self time of each kernel event, by index in order of start: microseconds less those of its children.
+    """The self time of each kernel event in microseconds, without its children, by index in order of start.
 
     An event inside another one and without a key is left out: its time stays in the event around it. So the
     sum is that of the outermost events.
@@ -158,7 +158,7 @@ def nodes_by_provider(events: Sequence[Event]) -> Mapping[str, int]:
 
 
 def arena_peak_bytes(events: Sequence[Event]) -> int | None:
-    """The most bytes in use at once in ONNX Runtime's arena, in any run; None if the profile has no such field."""
+    """The most bytes in use at once in ONNX Runtime's arena, in any run; None if the profile has none."""
     field = "mem_in_use_peak"
     return max(
         (int(event["args"][field]) for event in events if is_kernel(event) and field in event["args"]),

@@ -43,16 +43,14 @@ class Provenance:
     module_path: str | None
 
 
-def provenance_of(
-    optimized: ModelProto, graph: Graph, costs: Sequence[NodeCost]
-) -> Mapping[str, Provenance]:
-    """The provenance of every node that runs, by its key: its name, or the key that ``match_events`` gives it.
+def provenance_of(optimized: ModelProto, graph: Graph, costs: Sequence[NodeCost]) -> Mapping[str, Provenance]:
+    """The provenance of every node that runs, by its key, which ``match_events`` finds for an event.
 
     A node that computes source nodes of several modules belongs to the module of the costliest: most MACs,
     then most memory traffic, then the last. A Conv that took in a ReLU stays the Conv's.
 
-    An inserted node belongs to the module of the node that it serves: the one whose value it returns under its
-    source name, else its first consumer, else its producer. A ReorderOutput serves its producer.
+    An inserted node belongs to the module of the node that it serves: the one whose value it returns under
+    its source name, else its first consumer, else its producer. A ReorderOutput serves its producer.
 
     Args:
         optimized: the graph that a session saved; its weights are not read.
@@ -76,9 +74,7 @@ def provenance_of(
 
 
 def _kind(node: RuntimeNode, sources: set[int]) -> Kind:
-    if node.op_type in REORDERS or (
-        node.op_type == "Transpose" and not sources and not node.is_decomposed
-    ):
+    if node.op_type in REORDERS or (node.op_type == "Transpose" and not sources and not node.is_decomposed):
         return "layout"
     if not sources or node.is_decomposed:
         return "inserted"
@@ -121,4 +117,4 @@ def _costliest_module(graph: Graph, costs: Sequence[NodeCost], sources: Iterable
     """The module of the source node with the most work."""
     weights = ((costs[source].macs, costs[source].moved_bytes, source) for source in sources)
     costliest = max(weights, default=None)
-    return None if costliest is None else graph.nodes[costliest[-1]].owner.path
+    return None if costliest is None else graph.module_of(costliest[-1])

@@ -1,4 +1,4 @@
-"""The optimized graph that ONNX Runtime saved, flat: its nodes in order, bodies before the node that runs them."""
+"""The optimized graph that ONNX Runtime saved, flat: nodes of bodies before the node that runs them."""
 
 from __future__ import annotations
 

@@ -45,12 +45,6 @@ class SourceMatch:
         self.producers = {name: index for index, node in enumerate(nodes) for name in node.outputs}
         self._nodes = nodes
         self._graph = graph
-        self._source_producers = {
-            value.name: index
-            for index, node in enumerate(graph.nodes)
-            for value in node.view.outputs
-            if value is not None
-        }
         self._reads = [self._read_by(index) for index in range(len(graph.nodes))]
         self._match_node_names()
         self._aliases = self._output_aliases()
@@ -66,13 +60,12 @@ class SourceMatch:
 
     def source_producer(self, name: str) -> int | None:
         """The source node that makes the value, which may have another name in the optimized graph."""
-        return self._source_producers.get(self._aliases.get(name, name))
+        return self._graph.producer(self._aliases.get(name, name))
 
     def _read_by(self, index: int) -> tuple[int, ...]:
         """The source nodes whose outputs a source node reads."""
-        names = (value.name for value in self._graph.nodes[index].reads)
-        producers = self._source_producers
-        return tuple(dict.fromkeys(producers[name] for name in names if name in producers))
+        read = (self._graph.producer(value.name) for value in self._graph.nodes[index].reads)
+        return tuple(dict.fromkeys(source for source in read if source is not None))
 
     def _match(self, index: int, source: int) -> None:
         if source not in self.computed_by:
@@ -84,10 +77,9 @@ class SourceMatch:
         for source, traced in enumerate(self._graph.nodes):
             named.setdefault(traced.view.name, []).append(source)
         for index, node in enumerate(self._nodes):
-            producers = self._source_producers
-            own = {producers[name] for name in node.outputs if name in producers}
+            own = {self._graph.producer(name) for name in node.outputs}
             found = named.get(node.prefix + node.name, []) if node.name else []
-            for source in found if len(found) == 1 else own.intersection(found):
+            for source in found if len(found) == 1 else [source for source in found if source in own]:
                 self._match(index, source)
         for index, node in enumerate(self._nodes):
             if not self.sources[index]:
@@ -101,7 +93,7 @@ class SourceMatch:
             name = shorter
             if len(found := named.get(name, [])) == 1 and self._may_replace(node, found[0]):
                 yield found[0]
-        source = self._source_producers.get(name.removesuffix(BLOCKED))
+        source = self._graph.producer(name.removesuffix(BLOCKED))
         if name.endswith(BLOCKED) and source is not None:
             yield source
 
@@ -119,8 +111,8 @@ class SourceMatch:
             node = self._nodes[index]
             if node.op_type in MOVING and not self.sources[index] and node.inputs and node.outputs:
                 read, made = node.inputs[0], aliases.get(node.outputs[0], node.outputs[0])
-                producers = self._source_producers
-                if made in producers and read not in producers and read in self.producers:
+                known = self._graph.producer(made) is not None
+                if known and self._graph.producer(read) is None and read in self.producers:
                     aliases.setdefault(read, made)
         return aliases
 
@@ -170,7 +162,7 @@ class SourceMatch:
     def _unmatched(self) -> Iterator[int]:
         """The source nodes that run and are not matched yet, in their order."""
         for index, node in enumerate(self._graph.nodes):
-            if not node.offline and index not in self.computed_by:
+            if not node.constant_folded and index not in self.computed_by:
                 yield index
 
     def _match_forwards(self) -> bool:
@@ -201,7 +193,9 @@ class SourceMatch:
     def _fused_into(self, source: int) -> int | None:
         """The node that the source node was fused into: it makes what that reads, or reads it too."""
         nodes = self._graph.nodes
-        before = {self.computed_by.get(read) for read in self._reads[source] if not nodes[read].offline}
+        before = {
+            self.computed_by.get(read) for read in self._reads[source] if not nodes[read].constant_folded
+        }
         computing = {index for index in before if index is not None}
         if not computing or len(computing) < len(before):
             return None
@@ -241,7 +235,7 @@ def common_subexpressions(graph: Graph) -> Sequence[Sequence[int]]:
     groups: dict[Hashable, list[int]] = {}
     same: dict[str, str] = {}
     for index, node in enumerate(graph.nodes):
-        if node.offline or node.bodies:
+        if node.constant_folded or node.bodies:
             continue
         view = node.view
         inputs = tuple(_identity(value, same) for value in view.inputs)

@@ -9,7 +9,6 @@ from dataclasses import dataclass
 import numpy as np
 
 from onnxlens.profile.graph.graph import Graph
-from onnxlens.profile.graph.hierarchy import Hierarchy
 from onnxlens.profile.runtime.latency import spread
 from onnxlens.profile.runtime.profile_events import NodeRuns
 from onnxlens.profile.runtime.provenance import Provenance
@@ -87,13 +86,13 @@ class _Rows:
         self.without_module = [
             index for index, it in enumerate(self._provenances) if it is None or it.module_path is None
         ]
-        self._inside = self._by_module(Hierarchy(graph))
+        self._inside = self._by_module(graph)
 
-    def _by_module(self, hierarchy: Hierarchy) -> Mapping[str, list[int]]:
+    def _by_module(self, graph: Graph) -> Mapping[str, list[int]]:
         inside: dict[str, list[int]] = {}
         for index, provenance in enumerate(self._provenances):
             if provenance is not None and provenance.module_path is not None:
-                for path in hierarchy.lineage(provenance.module_path):
+                for path in graph.hierarchy.lineage(provenance.module_path):
                     inside.setdefault(path, []).append(index)
         return inside
 

@@ -22,8 +22,8 @@ class Subgraph:
 
     Attributes:
         path: of the module; "" is the model itself.
-        model: its nodes and the constant-folded ones that they read from. Names, module scopes and weights are
-            the file's; a weight in a data file is still referenced there.
+        model: its nodes and the constant-folded ones that they read from. Names, module scopes and weights
+            are the file's; a weight in a data file is still referenced there.
         inputs: the values that it reads from outside, in the order of reading.
         outputs: its values that are read outside, in the order of production.
         nodes: how many of its nodes run, constant-folded ones excluded.
@@ -59,7 +59,9 @@ def extract_subgraph(graph: Graph, path: str, only: Collection[GraphNode] | None
 
 def reordered(subgraph: Subgraph, inputs: Mapping[str, int], outputs: Mapping[str, int]) -> Subgraph:
     """The same with inputs and outputs sorted by the given positions; those without one stay last."""
-    last = len(subgraph.inputs) + len(subgraph.outputs) + max((*inputs.values(), *outputs.values()), default=0)
+    last = (
+        len(subgraph.inputs) + len(subgraph.outputs) + max((*inputs.values(), *outputs.values()), default=0)
+    )
     taken = sorted(subgraph.inputs, key=lambda tensor: inputs.get(tensor.name, last))
     returned = sorted(subgraph.outputs, key=lambda tensor: outputs.get(tensor.name, last))
     for declared, tensors in ((subgraph.model.graph.input, taken), (subgraph.model.graph.output, returned)):
@@ -176,7 +178,9 @@ class _Extraction:
             )
         return f"{self._title} runs no operator: it returns its inputs, or depends on weights alone"
 
-    def _model(self, indices: Sequence[int], inputs: Iterable[str], outputs: Iterable[str]) -> onnx.ModelProto:
+    def _model(
+        self, indices: Sequence[int], inputs: Iterable[str], outputs: Iterable[str]
+    ) -> onnx.ModelProto:
         model = self._extractor.model_of(
             indices, [self._typed(name) for name in inputs], [self._typed(name) for name in outputs]
         )

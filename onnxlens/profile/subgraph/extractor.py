@@ -1,4 +1,4 @@
-"""Some nodes of a model as a model of their own: the nodes, the values they read, and the requested outputs."""
+"""Some nodes of a model as a model of their own, with the values that they read."""
 
 from __future__ import annotations
 

@@ -173,8 +173,8 @@ def _write_streamed(
 ) -> None:
     """Write the model with additional initializers, one after another: one of them is in memory at a time.
 
-    A protobuf message keeps all that was ever assigned to it, so the file is written field by field. Fields may
-    be in any order. A nested message comes after its length, which follows from the sizes.
+    A protobuf message keeps all that was ever assigned to it, so the file is written field by field. Fields
+    may be in any order. A nested message comes after its length, which follows from the sizes.
 
     Args:
         model: without these weights; its graph is removed from it.
@@ -215,7 +215,7 @@ def _opened(field: int, length: int) -> bytes:
 
 
 def _varint(number: int) -> bytes:
-    """Protobuf's variable-length integer: seven bits per byte, lowest first; a set eighth bit continues it."""
+    """Protobuf's variable-length integer: seven bits per byte, lowest first; the eighth continues it."""
     digits = bytearray()
     while number > 0x7F:
         digits.append(number & 0x7F | 0x80)

@@ -39,7 +39,7 @@ def conv(source: str, target: str) -> NodeProto:
 
 def levels(path: Path) -> list[str]:
     """The path that each node of the file is given, in order."""
-    return [node.owner.path for node in with_levels(*ledger_of(path), most=6, share=3).nodes]
+    return [node.module.path for node in with_levels(*ledger_of(path), most=6, share=3).nodes]
 
 
 def flow_of(path: Path, depth: int | None, module: str = "") -> FlowGraph:
@@ -224,7 +224,11 @@ def places(name: str, folder: Path) -> list[tuple[str, str]]:
     assert plain.attribution == "none"
     found = with_levels(plain, build_ledger(plain), most=120, share=40).nodes
     pairs = zip(load_graph(path).nodes, found, strict=True)
-    return [(node.owner.path, same.owner.path.partition(".")[0]) for node, same in pairs if not node.offline]
+    return [
+        (node.module.path, same.module.path.partition(".")[0])
+        for node, same in pairs
+        if not node.constant_folded
+    ]
 
 
 def test_the_blocks_of_a_stripped_resnet_are_its_modules(tmp_path: Path, one_registry: None) -> None:

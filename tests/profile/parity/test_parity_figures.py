@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from onnxlens.errors import ParityError
 from onnxlens.profile.parity.parity import DEFAULT_TOLERANCE, compare, run_module
-from onnxlens.specs.results import ParityResult
+from onnxlens.specs.parity import ParityResult
 
 
 def against(value: object, reference: object, tolerance: float = DEFAULT_TOLERANCE) -> ParityResult:

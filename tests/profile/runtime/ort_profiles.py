@@ -56,7 +56,7 @@ class Profiled:
         """The source nodes that run and that nothing computes."""
         claims = {source for origin in self.origins.values() for source in origin.sources}
         nodes = enumerate(self.graph.nodes)
-        return [node.view.name for index, node in nodes if not node.offline and index not in claims]
+        return [node.view.name for index, node in nodes if not node.constant_folded and index not in claims]
 
 
 def profiled(

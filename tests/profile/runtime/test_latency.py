@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from onnxlens.profile.runtime import latency
-from onnxlens.specs.results import LatencyResult
+from onnxlens.specs.bench import LatencyResult
 
 
 class FakeSession:

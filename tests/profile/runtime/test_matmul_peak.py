@@ -10,7 +10,7 @@ import pytest
 
 from onnxlens.errors import ToolError
 from onnxlens.profile.runtime import matmul_peak as matrix_product
-from onnxlens.profile.runtime.matmul_peak import best_product, require_runnable, write_product
+from onnxlens.profile.runtime.matmul_peak import measure_matmul_peak, require_runnable, write_product
 from onnxlens.profile.runtime.session import open_session, run
 
 
@@ -29,7 +29,7 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     ("dtype", "made_in"), [("float32", "float32"), ("float16", "float16"), ("int8", "float32")]
 )
 def test_the_best_is_the_fastest_of_some(dtype: str, made_in: str) -> None:
-    best = best_product("cpu", threads=1, dtype=dtype, repeats=3)
+    best = measure_matmul_peak("cpu", threads=1, dtype=dtype, repeats=3)
     assert (best.macs_per_s, best.side, best.dtype) == (16**3 / 2.0, 16, made_in)
 
 

@@ -10,7 +10,7 @@ import onnxruntime as ort
 import pytest
 
 from onnxlens.errors import GraphError, ToolError
-from onnxlens.profile.runtime.session import LEVELS, PLAIN, UNOPTIMISED, SessionRequest, open_session, run
+from onnxlens.profile.runtime.session import LEVELS, PLAIN, UNOPTIMIZED, SessionRequest, open_session, run
 from tests.profile.models import far_weight, op, save, value
 
 
@@ -24,7 +24,7 @@ def difference(tmp_path: Path) -> Path:
 INPUTS = {"b": np.array([1.0, 2.0], np.float32), "a": np.array([5.0, 5.0], np.float32)}
 
 
-@pytest.mark.parametrize("how", [PLAIN, UNOPTIMISED])
+@pytest.mark.parametrize("how", [PLAIN, UNOPTIMIZED])
 def test_a_run_gives_every_output_by_name(difference: Path, how: SessionRequest) -> None:
     got = run(open_session(difference, request=how), INPUTS)
     assert {name: array.tolist() for name, array in got.items()} == {"n": [-4.0, -3.0], "d": [4.0, 3.0]}
@@ -36,7 +36,7 @@ def test_inputs_that_the_graph_does_not_have_are_left_out(difference: Path) -> N
 
 
 def test_unoptimised_turns_every_optimisation_off(difference: Path) -> None:
-    plain, fast = open_session(difference, request=UNOPTIMISED), open_session(difference)
+    plain, fast = open_session(difference, request=UNOPTIMIZED), open_session(difference)
     level = ort.GraphOptimizationLevel.ORT_DISABLE_ALL
     assert plain.get_session_options().graph_optimization_level == level
     assert fast.get_session_options().graph_optimization_level != level

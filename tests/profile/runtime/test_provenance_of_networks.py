@@ -56,7 +56,7 @@ def weight_users(graph: Graph) -> Mapping[str, set[int]]:
     users: dict[str, set[int]] = defaultdict(set)
     for index, node in enumerate(graph.nodes):
         read = {name for value in node.view.inputs if value for name in made_of.get(value.name, ())}
-        if node.offline:
+        if node.constant_folded:
             made_of.update((value.name, read) for value in node.view.outputs if value)
         for name in read:
             users[name].add(index)
@@ -69,7 +69,7 @@ def strangers(ran: Profiled) -> list[tuple[str, str]]:
     found = []
     for node, origin in zip(ran.optimised.graph.node, ran.origins.values(), strict=True):
         for name in set(node.input) & set(users):
-            paths = {ran.graph.nodes[user].owner.path for user in users[name]}
+            paths = {ran.graph.nodes[user].module.path for user in users[name]}
             known = users[name] & set(origin.sources) if origin.sources else origin.module_path in paths
             if not known:
                 found.append((origin.node, name))
@@ -127,14 +127,14 @@ def test_convolutions_in_blocks_take_in_what_stands_around_them(exported: Export
         ("Conv",): 1,
     }
     convs = [origin for origin in ran.of("Conv") if origin.module_path]
-    owners = [ran.graph.nodes[source].owner.path for origin in convs for source in origin.sources[:2]]
+    owners = [ran.graph.nodes[source].module.path for origin in convs for source in origin.sources[:2]]
     assert all(origin.module_path in owners for origin in convs)
 
 
 def test_the_pieces_of_a_norm_belong_to_the_norm(exported: Exported) -> None:
     ran = profiled(exported("tests.profile.small_networks:denoiser", 23), "all")
     norms = {
-        n.view.output().name: n.owner.path for n in ran.graph.nodes if n.view.op_type == "GroupNormalization"
+        n.view.output().name: n.module.path for n in ran.graph.nodes if n.view.op_type == "GroupNormalization"
     }
     pieces: dict[str, set[str | None]] = defaultdict(set)
     lasts = {}

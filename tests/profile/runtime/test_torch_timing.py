@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from onnxlens.errors import ToolError
-from onnxlens.profile.runtime.torch_timing import TorchRun, time_module
+from onnxlens.profile.runtime.latency import TorchRun, time_module
 
 RUN = TorchRun(place="cpu", device="a processor", threads=1, warmup=2, runs=3)
 INPUTS = {"x": np.ones((2, 3), np.float32)}

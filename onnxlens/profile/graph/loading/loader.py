@@ -71,8 +71,8 @@ def _load(
         inputs=inputs,
         outputs=_tensors(model.graph.output, inference),
         nodes=tuple(
-            GraphNode(node.view, owner, node.offline, call, node.bodies, node.within)
-            for node, owner, call in zip(read.nodes, scopes.owners, scopes.traced, strict=True)
+            GraphNode(node.view, module, node.constant_folded, call, node.bodies, node.within)
+            for node, module, call in zip(read.nodes, scopes.modules, scopes.traced, strict=True)
         ),
         weights=weights,
         constants={name: view for name, view in read.initializers.items() if name not in weights},

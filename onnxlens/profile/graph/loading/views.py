@@ -50,7 +50,7 @@ class ReadNode:
 
     proto: NodeProto
     view: NodeView
-    offline: bool
+    constant_folded: bool
     bodies: tuple[Body, ...] = ()
     within: tuple[str, ...] = ()
 
@@ -145,27 +145,27 @@ class ModelReader:
         inputs = tuple(self._input(node, name, scope, later) if name else None for name in node.input)
         domain = domain_of(node)
         bodies = self._bodies(node, inputs, scope) if (domain, node.op_type) in CONTROL_FLOW else ()
-        offline = is_repeatable(node) and all(value is None or value.is_weight for value in inputs)
-        stored = stored_bytes((domain, node.op_type), inputs) if offline else None
+        constant_folded = is_repeatable(node) and all(value is None or value.is_weight for value in inputs)
+        stored = stored_bytes((domain, node.op_type), inputs) if constant_folded else None
         view = NodeView(
             op_type=node.op_type,
             inputs=inputs,
-            outputs=tuple(self._outputs(node, scope, offline, stored, read)),
+            outputs=tuple(self._outputs(node, scope, constant_folded, stored, read)),
             attributes=attributes_of(node),
             domain=domain,
             version=self._versions.get(domain, 0),
             name=scope.prefix + label_of(node),
         )
-        self.nodes.append(ReadNode(node, view, offline, bodies, scope.within))
+        self.nodes.append(ReadNode(node, view, constant_folded, bodies, scope.within))
 
     def _outputs(
-        self, node: NodeProto, scope: _Scope, offline: bool, stored: int | None, read: frozenset[str]
+        self, node: NodeProto, scope: _Scope, constant_folded: bool, stored: int | None, read: frozenset[str]
     ) -> Iterator[ValueView | None]:
         """What the node makes, from now on known in its graph; None for an optional output left out."""
         reader = constant_reader(node, self._folder)
         for index, name in enumerate(node.output):
             if name:
-                view = self._value(scope, name, is_weight=offline, reader=reader, stored=stored)
+                view = self._value(scope, name, is_weight=constant_folded, reader=reader, stored=stored)
                 scope.values[name] = view
                 yield None if _is_left_out(view, index, name in read) else view
             else:
@@ -199,7 +199,7 @@ class ModelReader:
         }
         self._graph(plan.graph, inner, formals)
         results = tuple(inner.find(plan.graph.output[index].name) for index in plan.results)
-        return Body(prefix, plan.name, plan.trips, plan.doubt, results)
+        return Body(prefix, plan.name, plan.trip_count, plan.unknown_reason, results)
 
     def _formal(self, scope: _Scope, name: str, source: ValueView | None) -> ValueView:
         """A body's input: by the name of the value that is handed in, in the shape that the body sees."""

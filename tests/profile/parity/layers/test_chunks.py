@@ -3,8 +3,7 @@ from __future__ import annotations
 import pytest
 
 from onnxlens.errors import UsageError
-from onnxlens.profile.parity.layers.chunks import chunks
-from onnxlens.profile.parity.layers.cutting import Slice
+from onnxlens.profile.parity.slices import Slice, chunks
 from onnxlens.specs.tensor import TensorSpec
 
 TYPES = {name: TensorSpec(name, "float32", (10,)) for name in "xabcd"}

@@ -9,7 +9,7 @@ import onnx
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 
-from onnxlens.profile.parity.layers.cutting import HANDED, Cutter, Slice
+from onnxlens.profile.parity.slices import HANDED, Cutter, Slice
 from onnxlens.profile.runtime.session import SessionRequest, open_session, run
 from onnxlens.specs.tensor import TensorSpec
 

@@ -5,7 +5,7 @@ from math import inf, nan
 import numpy as np
 import pytest
 
-from onnxlens.profile.parity.layers.deviations import (
+from onnxlens.profile.parity.parity import (
     ALL_ZEROS,
     NOT_FINITE,
     Deviation,

@@ -12,9 +12,9 @@ from torch import nn
 
 from onnxlens import api
 from onnxlens.errors import ParityError
-from onnxlens.profile.parity.layers.deviations import ALL_ZEROS
-from onnxlens.profile.parity.layers.observing import Place, capture, observe
-from onnxlens.specs.layers import LayerReport
+from onnxlens.profile.parity.module_calls import Place, capture, observe
+from onnxlens.profile.parity.parity import ALL_ZEROS
+from onnxlens.specs.parity import ModuleParityReport
 from tests.faults import of_module, plant
 from tests.profile.parity.layers.nets import WIDTH, Odd
 
@@ -27,11 +27,11 @@ def odd(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def report(odd: Path) -> LayerReport:
+def report(odd: Path) -> ModuleParityReport:
     return api.check_layers(odd)
 
 
-def test_every_call_of_a_module_has_a_row_of_its_own(report: LayerReport) -> None:
+def test_every_call_of_a_module_has_a_row_of_its_own(report: ModuleParityReport) -> None:
     rows = [layer for layer in report.layers if layer.path in ("shared", "active")]
     assert [(row.path, row.call) for row in rows] == [
         ("shared", 1), ("active", 1), ("shared", 2), ("active", 2), ("shared", 3), ("active", 3),
@@ -40,7 +40,7 @@ def test_every_call_of_a_module_has_a_row_of_its_own(report: LayerReport) -> Non
     assert all(row.verdict == "agrees" and row.introduced is not None for row in rows)
 
 
-def test_two_tensors_of_one_shape_are_not_taken_for_each_other(report: LayerReport) -> None:
+def test_two_tensors_of_one_shape_are_not_taken_for_each_other(report: ModuleParityReport) -> None:
     (row,) = (layer for layer in report.layers if layer.path == "halves")
     assert row.verdict == "not comparable"
     assert row.reason == (
@@ -50,24 +50,24 @@ def test_two_tensors_of_one_shape_are_not_taken_for_each_other(report: LayerRepo
     assert report.passed  # what else there is agrees
 
 
-def test_a_tensor_that_nobody_reads_does_not_hinder_the_others(report: LayerReport) -> None:
+def test_a_tensor_that_nobody_reads_does_not_hinder_the_others(report: ModuleParityReport) -> None:
     (row,) = (layer for layer in report.layers if layer.path == "named")
     assert row.verdict == "agrees"
     assert len(row.tensors) == 2
 
 
-def test_what_could_not_be_matched_is_compared_with_what_reads_it(report: LayerReport) -> None:
+def test_what_could_not_be_matched_is_compared_with_what_reads_it(report: ModuleParityReport) -> None:
     made = [layer for layer in report.layers if layer.kind == "operators" and "Sin" in layer.operators]
     assert {layer.path for layer in made} == {""}  # it takes Halves and Named to make them
     assert all(layer.introduced is not None for layer in made)
 
 
-def test_zeros_prove_nothing(report: LayerReport) -> None:
+def test_zeros_prove_nothing(report: ModuleParityReport) -> None:
     (row,) = (layer for layer in report.layers if layer.path == "dead")
     assert (row.verdict, row.reason, row.output) == ("not comparable", ALL_ZEROS, None)
 
 
-def test_a_module_without_nodes_has_no_row(report: LayerReport) -> None:
+def test_a_module_without_nodes_has_no_row(report: ModuleParityReport) -> None:
     assert "nothing" not in {layer.path for layer in report.layers}
 
 
@@ -81,7 +81,7 @@ def test_the_call_that_errs_is_named(odd: Path, tmp_path: Path) -> None:
         node.input[1] = "planted"
 
     plant(tmp_path / odd.name, second_call, "shared")
-    guilty = api.check_layers(tmp_path / odd.name).guilty
+    guilty = api.check_layers(tmp_path / odd.name).first_diverging
     assert guilty is not None
     assert (guilty.path, guilty.call) == ("shared", 2)
 
