@@ -1,4 +1,4 @@
-"""The measured tables of docs/benching.md, as Markdown: what profiling costs, and where a graph's time goes.
+"""The measured tables of docs/bench.md, as Markdown: what profiling costs, and where a graph's time goes.
 
 Run by hand, on an idle machine: ``python benchmarks/latency_figures.py overhead hed.onnx clip-text.onnx`` and
 ``python benchmarks/latency_figures.py modules sd-unet.onnx --runs 3``, on exports with weights.
