@@ -90,7 +90,7 @@ def bench(graph: Graph, request: BenchRequest, progress: Progress) -> BenchRepor
     Raises:
         UsageError: an input has a dimension that is not fixed, or PyTorch is asked for without a manifest.
         GraphError: the file cannot be run.
-        ToolError: the provider is not to be had, or no node ran on it.
+        ToolError: the provider is not available, or no node ran on it.
     """
     load_before = os.getloadavg()[0]
     here = machine()

@@ -147,7 +147,7 @@ def bench_graph(
     Raises:
         UsageError: the target or a setting cannot be used, or PyTorch was asked for without our manifest.
         GraphError: the file cannot be read or run.
-        ToolError: the provider is not to be had, or no node runs on it.
+        ToolError: the provider is not available, or no node runs on it.
     """
     from onnxlens.api.bench import bench
     from onnxlens.profile.graph.loading import load_graph
