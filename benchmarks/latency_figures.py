@@ -115,15 +115,14 @@ def main() -> None:
         return
     for path in parsed.files:
         report = onnxlens.bench_graph(path, request=onnxlens.BenchRequest(runs=parsed.runs, warmup=1))
-        print("| module | class | MACs | time | of all | MACs/s | of best |", f"|{' --- |' * 7}", sep="\n")
+        print("| module | class | MACs | time | of all | MACs/s | % of peak |", f"|{' --- |' * 7}", sep="\n")
         print(*costliest(report), sep="\n")
         print(f"\nlatency {short_time(report.latency.median_s)}, with profiling ", end="")
         print(
-            f"{short_time(report.profiled.median_s)}, sum of nodes {short_time(report.node_sum_s)}, best ",
-            end="",
+            f"{short_time(report.profiled.median_s)}, sum of nodes {short_time(report.node_sum_s)}, ", end=""
         )
         print(
-            f"{short_count(round(report.matrix_product.macs_per_s))} MACs/s; noise: {report.noise or 'none'}"
+            f"matmul peak {short_count(round(report.matrix_product.macs_per_s))} MACs/s; noise: {report.noise or 'none'}"
         )
 
 

@@ -72,26 +72,18 @@ class ModuleRows:
         for part in slices:
             if part.value not in self._slice_modules:
                 self._slice_modules[part.value] = self._module(part)
-        alone = {part.value: self._slice_modules[part.value] for part in slices}
-        rows = [row for call in self._calls for row in self._module_row(call, by_value, alone, found)]
-        covered = {name for call in self._calls for name in call.outputs if self._is_own(call, name, alone)}
-        rows += [
-            self._operators_row(part, alone[part.value], found)
-            for part in slices
-            if part.value not in covered
-        ]
+        rows = [row for call in self._calls for row in self._module_row(call, by_value, found)]
+        covered = {name for call in self._calls for name in call.outputs if self._is_own(call, name)}
+        rows += [self._operators_row(part, found) for part in slices if part.value not in covered]
         return tuple(sorted(rows, key=lambda row: (row.order, -row.depth, row.kind == "module")))
 
-    def _is_own(self, call: MatchedCall, name: str, alone: Mapping[str, SliceModule]) -> bool:
+    def _is_own(self, call: MatchedCall, name: str) -> bool:
         """Whether the call's module has no children and produces the value by itself."""
-        return call.path not in self._parents and name in alone and alone[name].path == call.path
+        found = self._slice_modules.get(name)
+        return found is not None and found.path == call.path not in self._parents
 
     def _module_row(
-        self,
-        call: MatchedCall,
-        by_value: Mapping[str, Slice],
-        alone: Mapping[str, SliceModule],
-        found: Deviations,
+        self, call: MatchedCall, by_value: Mapping[str, Slice], found: Deviations
     ) -> Iterator[ModuleParity]:
         """The call's row, once all its outputs have been compared."""
         if call.reason:
@@ -99,13 +91,14 @@ class ModuleRows:
         elif all(name in by_value for name in call.outputs):
             output = worst(found.output[name] for name in call.outputs)
             errors = _Errors(self._input_error(call.inputs, found), output)
-            if all(self._is_own(call, name, alone) for name in call.outputs):
+            if all(self._is_own(call, name) for name in call.outputs):
                 read = {name for value in call.outputs for name in by_value[value].inputs}
                 local = worst(found.local[name] for name in call.outputs)
                 errors = _Errors(self._input_error(read, found), output, local)
             yield self._row(call.path, call.call + 1, "module", call.outputs, errors)
 
-    def _operators_row(self, part: Slice, module: SliceModule, found: Deviations) -> ModuleParity:
+    def _operators_row(self, part: Slice, found: Deviations) -> ModuleParity:
+        module = self._slice_modules[part.value]
         types = [node.view.op_type for node in module.nodes if not is_view(node.view)]
         operators = tuple(types or (node.view.op_type for node in module.nodes))
         errors = _Errors(

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 
@@ -53,10 +54,11 @@ def build_timing(
         ledger: of ``graph``, for its MACs.
         peak_macs_per_s: the matmul peak.
     """
-    rows = _Rows(ran, provenances, graph, ledger, peak_macs_per_s)
+    known = [provenances.get(node.node) if node.known else None for node in ran]
+    rows = _Rows(ran, known, graph, ledger, peak_macs_per_s)
     return Timing(
         node_sum_s=spread(rows.total.tolist())[1],
-        unattributed=rows.share(rows.without_module),
+        unattributed=rows.share([index for index, path in enumerate(rows.paths) if path is None]),
         layout_share=rows.share(rows.layout),
         modules=tuple(rows.module(module) for module in ledger.modules),
         operators=rows.operators(),
@@ -64,45 +66,54 @@ def build_timing(
     )
 
 
+@dataclass(frozen=True)
 class _Rows:
     """Makes rows from sums within each run, so that a module's time in a run is that of its nodes."""
 
-    def __init__(
-        self,
-        ran: Sequence[NodeRuns],
-        provenances: Mapping[str, Provenance],
-        graph: Graph,
-        ledger: Ledger,
-        peak_macs_per_s: float,
-    ) -> None:
-        self._ran = ran
-        self._provenances = [provenances.get(node.node) if node.known else None for node in ran]
-        self._names = [cost.node for cost in ledger.nodes]
-        self._macs = _node_macs(self._provenances, ledger)
-        self._peak = peak_macs_per_s
-        self._seconds = np.array([node.seconds for node in ran])  # (nodes, runs)
-        self.total = self._seconds.sum(axis=0)
-        self.layout = [index for index, it in enumerate(self._provenances) if _is_layout(it)]
-        self.without_module = [
-            index for index, it in enumerate(self._provenances) if it is None or it.module_path is None
-        ]
-        self._inside = self._by_module(graph)
+    ran: Sequence[NodeRuns]
+    provenances: Sequence[Provenance | None]
+    graph: Graph
+    ledger: Ledger
+    peak_macs_per_s: float
 
-    def _by_module(self, graph: Graph) -> Mapping[str, list[int]]:
+    @cached_property
+    def seconds(self) -> np.ndarray:
+        return np.array([node.seconds for node in self.ran])  # (nodes, runs)
+
+    @cached_property
+    def total(self) -> np.ndarray:
+        return np.sum(self.seconds, axis=0)  # (runs,)
+
+    @cached_property
+    def paths(self) -> Sequence[str | None]:
+        return [it.module_path if it else None for it in self.provenances]
+
+    @cached_property
+    def layout(self) -> Sequence[int]:
+        return [index for index, it in enumerate(self.provenances) if _is_layout(it)]
+
+    @cached_property
+    def macs(self) -> Sequence[int | None]:
+        """The MACs of each node: those of its sources; None where several nodes share a source's."""
+        users = Counter(source for it in self.provenances if it for source in it.sources)
+        return [_macs(it, users, self.ledger) for it in self.provenances]
+
+    @cached_property
+    def inside(self) -> Mapping[str, Sequence[int]]:
+        """The nodes of each module and of the modules inside it."""
         inside: dict[str, list[int]] = {}
-        for index, provenance in enumerate(self._provenances):
-            if provenance is not None and provenance.module_path is not None:
-                for path in graph.hierarchy.lineage(provenance.module_path):
-                    inside.setdefault(path, []).append(index)
+        for index, path in enumerate(self.paths):
+            for parent in () if path is None else self.graph.hierarchy.lineage(path):
+                inside.setdefault(parent, []).append(index)
         return inside
 
     def share(self, indices: Sequence[int]) -> float:
         """The share of some nodes in the time of all nodes in all runs."""
         whole = float(self.total.sum())
-        return min(1.0, float(self._seconds[indices].sum()) / whole) if whole else 0.0
+        return min(1.0, float(self.seconds[indices].sum()) / whole) if whole else 0.0
 
     def module(self, module: ModuleCost) -> ModuleTime:
-        inside = self._inside.get(module.path, [])
+        inside = self.inside.get(module.path, [])
         layout = sorted(set(inside) & set(self.layout))
         return ModuleTime(
             path=module.path,
@@ -115,7 +126,7 @@ class _Rows:
 
     def operators(self) -> tuple[OperatorTime, ...]:
         groups: dict[str, list[int]] = {}
-        for index, node in enumerate(self._ran):
+        for index, node in enumerate(self.ran):
             groups.setdefault(node.op_type, []).append(index)
         rows = [
             OperatorTime(op_type, len(indices), self._timed(indices, self._sum_macs(indices)))
@@ -124,7 +135,7 @@ class _Rows:
         return tuple(sorted(rows, key=lambda row: (-row.time.median_s, row.op_type)))
 
     def _sum_macs(self, indices: Sequence[int]) -> int | None:
-        macs = [self._macs[index] for index in indices]
+        macs = [self.macs[index] for index in indices]
         known = [count for count in macs if count is not None]
         return sum(known) if len(known) == len(macs) else None
 
@@ -135,19 +146,19 @@ class _Rows:
                 op_type=node.op_type,
                 kind=it.kind if it else "unknown",
                 module_path=it.module_path if it else None,
-                sources=tuple(self._names[source] for source in it.sources) if it else (),
-                time=self._timed([index], self._macs[index]),
+                sources=tuple(self.ledger.nodes[source].node for source in it.sources) if it else (),
+                time=self._timed([index], self.macs[index]),
             )
-            for index, (node, it) in enumerate(zip(self._ran, self._provenances, strict=True))
+            for index, (node, it) in enumerate(zip(self.ran, self.provenances, strict=True))
         )
 
     def _spread(self, indices: Sequence[int]) -> tuple[float, float, float]:
-        return spread(self._seconds[indices].sum(axis=0).tolist())
+        return spread(self.seconds[indices].sum(axis=0).tolist())
 
     def _timed(self, indices: Sequence[int], macs: int | None) -> Timed:
         p10, median, p90 = self._spread(indices)
         rate = macs / median if macs and median else None
-        return Timed(median, p10, p90, macs, rate, None if rate is None else rate / self._peak)
+        return Timed(median, p10, p90, macs, rate, None if rate is None else rate / self.peak_macs_per_s)
 
 
 def _is_layout(provenance: Provenance | None) -> bool:
@@ -155,12 +166,6 @@ def _is_layout(provenance: Provenance | None) -> bool:
     if provenance is None:
         return False
     return provenance.kind == "layout" or (provenance.kind == "inserted" and provenance.op_type in MOVING)
-
-
-def _node_macs(provenances: Sequence[Provenance | None], ledger: Ledger) -> Sequence[int | None]:
-    """The MACs of each node that ran: those of its sources; None where several nodes share a source's."""
-    users = Counter(source for it in provenances if it for source in it.sources)
-    return [_macs(it, users, ledger) for it in provenances]
 
 
 def _macs(provenance: Provenance | None, users: Mapping[int, int], ledger: Ledger) -> int | None:
