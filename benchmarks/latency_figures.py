@@ -118,12 +118,9 @@ def main() -> None:
         print("| module | class | MACs | time | of all | MACs/s | % of peak |", f"|{' --- |' * 7}", sep="\n")
         print(*costliest(report), sep="\n")
         print(f"\nlatency {short_time(report.latency.median_s)}, with profiling ", end="")
-        print(
-            f"{short_time(report.profiled.median_s)}, sum of nodes {short_time(report.node_sum_s)}, ", end=""
-        )
-        print(
-            f"matmul peak {short_count(round(report.matrix_product.macs_per_s))} MACs/s; noise: {report.noise or 'none'}"
-        )
+        print(f"{short_time(report.profiled.median_s)}, sum of nodes {short_time(report.node_sum_s)}")
+        peak = short_count(round(report.matrix_product.macs_per_s))
+        print(f"matmul peak {peak} MACs/s; noise: {report.noise or 'none'}")
 
 
 if __name__ == "__main__":

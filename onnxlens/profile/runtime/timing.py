@@ -57,7 +57,7 @@ def build_timing(
     known = [provenances.get(node.node) if node.known else None for node in ran]
     rows = _Rows(ran, known, graph, ledger, peak_macs_per_s)
     return Timing(
-        node_sum_s=spread(rows.total.tolist())[1],
+        node_sum_s=spread(rows.total)[1],
         unattributed=rows.share([index for index, path in enumerate(rows.paths) if path is None]),
         layout_share=rows.share(rows.layout),
         modules=tuple(rows.module(module) for module in ledger.modules),
@@ -81,8 +81,9 @@ class _Rows:
         return np.array([node.seconds for node in self.ran])  # (nodes, runs)
 
     @cached_property
-    def total(self) -> np.ndarray:
-        return np.sum(self.seconds, axis=0)  # (runs,)
+    def total(self) -> Sequence[float]:
+        """The time of all nodes in each run."""
+        return [float(run) for run in self.seconds.sum(axis=0)]
 
     @cached_property
     def paths(self) -> Sequence[str | None]:
@@ -109,7 +110,7 @@ class _Rows:
 
     def share(self, indices: Sequence[int]) -> float:
         """The share of some nodes in the time of all nodes in all runs."""
-        whole = float(self.total.sum())
+        whole = sum(self.total)
         return min(1.0, float(self.seconds[indices].sum()) / whole) if whole else 0.0
 
     def module(self, module: ModuleCost) -> ModuleTime:
