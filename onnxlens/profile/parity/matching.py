@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import Counter, defaultdict
+from collections import Counter
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
@@ -51,9 +51,7 @@ def match_modules(graph: Graph, observed: Mapping[Port, TensorSpec]) -> Matching
     could be confused, and a swap be missed or invented.
     """
     calls = _Call.grouped(observed)
-    counts: defaultdict[str, int] = defaultdict(int)
-    for call in calls:
-        counts[call.path] += 1
+    counts = Counter(call.path for call in calls)
     nodes = {
         path: split_calls([graph.nodes[index] for index in indices], counts[path])
         for path, indices in graph.by_module().items()
