@@ -13,15 +13,14 @@ from typing import TYPE_CHECKING
 import numpy as np
 import onnx
 
-from onnxlens.api.check import rebuilt
+from onnxlens.api.opened import OpenedTarget, opened
+from onnxlens.api.target import Settings, Target
 from onnxlens.errors import ToolError, UsageError
-from onnxlens.export.exported import open_export
-from onnxlens.profile.count.ledger import build_ledger
 from onnxlens.profile.graph.graph import Graph
 from onnxlens.profile.runtime.inputs import sample_inputs
 from onnxlens.profile.runtime.latency import TorchRun, TorchTimes, time_calls, time_module
 from onnxlens.profile.runtime.machine import device_memory_bytes, device_name, machine, usable_cores
-from onnxlens.profile.runtime.matmul_peak import measure_matmul_peak
+from onnxlens.profile.runtime.matmul_peak import measure_matmul_peak, require_runnable
 from onnxlens.profile.runtime.profile_events import (
     Event,
     NodeRuns,
@@ -35,8 +34,7 @@ from onnxlens.profile.runtime.provenance import Provenance, provenance_of
 from onnxlens.profile.runtime.session import DEVICES, PROVIDERS, SessionRequest, bound, open_session
 from onnxlens.profile.runtime.timing import build_timing
 from onnxlens.specs.bench import BenchReport, BenchRequest, LatencyResult, MatmulPeak, MemoryUse
-from onnxlens.specs.ledger import Ledger
-from onnxlens.specs.progress import Progress
+from onnxlens.specs.progress import Progress, silent
 
 if TYPE_CHECKING:
     import onnxruntime as ort
@@ -57,7 +55,6 @@ class _Bench:
     """What every part of one benchmark shares."""
 
     graph: Graph
-    ledger: Ledger
     request: BenchRequest
     inputs: Mapping[str, np.ndarray]
     threads: int
@@ -81,31 +78,56 @@ class _Profiled:
     notes: tuple[str, ...]
 
 
-def bench(graph: Graph, request: BenchRequest, progress: Progress) -> BenchReport:
-    """Time a graph.
+def bench_graph(
+    target: Target | OpenedTarget,
+    settings: Settings | None = None,
+    request: BenchRequest | None = None,
+    progress: Progress = silent,
+) -> BenchReport:
+    """Time a graph in ONNX Runtime, and say which of its modules the time goes to.
 
-    PyTorch runs first and is freed before a session opens the file; of sessions there is one at a time, so
-    that each has the machine's memory for itself. The plain product is taken before and after them.
+    The weights of a graph of the catalog are seeded unless the settings say otherwise. PyTorch runs first and
+    is freed before a session opens the file; of sessions there is one at a time, so that each has the
+    machine's memory for itself. The plain matrix product is taken before and after them.
+
+    Args:
+        target: what to run.
+        settings: how it is exported, where it is no file; how a file's dynamic sizes are fixed.
+        request: provider, runs, warm-ups, optimization level, threads, and whether PyTorch is timed too; None
+            for ten runs after two on the CPU.
+        progress: shows the steps.
 
     Raises:
-        UsageError: an input has a dimension that is not fixed, or PyTorch is asked for without a manifest.
-        GraphError: the file cannot be run.
-        ToolError: the provider is not available, or no node ran on it.
+        UsageError: the target or a setting cannot be used, an input has a dimension that is not fixed, or
+            PyTorch was asked for without our manifest.
+        GraphError: the file cannot be read or run.
+        ToolError: the provider is not available, or no node runs on it.
     """
+    chosen = request or BenchRequest()
+    with opened(target, settings, progress) as it:
+        it.require_weights()
+        require_runnable(chosen.provider, chosen.level)
+        return _bench(it, chosen)
+
+
+def _bench(target: OpenedTarget, request: BenchRequest) -> BenchReport:
     load_before = os.getloadavg()[0]
     here = machine()
+    graph, progress = target.graph, target.progress
+    path = target.runnable_path
     it = _prepared(graph, request, here)
-    torch = _torch_times(it, progress) if request.against_torch else None
+    torch = _torch_times(it, target) if request.against_torch else None
     before = _product(it, progress)
-    latency, grown = _plain(it, progress)
-    profiled = _profiled(it, progress)
+    latency, grown = _plain(it, path, progress)
+    profiled = _profiled(it, target)
     product = max(before, _product(it, progress), key=lambda found: found.macs_per_s)
-    timing = build_timing(profiled.ran, profiled.provenances, graph, it.ledger, product.macs_per_s)
+    ledger = target.ledger
+    timing = build_timing(profiled.ran, profiled.provenances, graph, ledger, product.macs_per_s)
     return BenchReport(
         graph=graph.name,
-        source=graph.path.name,
+        source=path.name,
         opset=graph.opset,
-        weights=it.ledger.weights,
+        weights=target.runnable.manifest.weights if graph.manifest else "",
         attribution=graph.attribution,
         provider=request.provider,
         device=it.device,
@@ -126,7 +148,7 @@ def bench(graph: Graph, request: BenchRequest, progress: Progress) -> BenchRepor
         nodes=timing.nodes,
         eager=torch.eager if torch else None,
         compiled=torch.compiled if torch else None,
-        notes=(*it.ledger.notes, *profiled.notes, *((torch.note,) if torch and torch.note else ())),
+        notes=(*ledger.notes, *profiled.notes, *((torch.note,) if torch and torch.note else ())),
     )
 
 
@@ -134,7 +156,6 @@ def _prepared(graph: Graph, request: BenchRequest, here: Mapping[str, str]) -> _
     ranges = graph.manifest.input_ranges if graph.manifest else {}
     return _Bench(
         graph=graph,
-        ledger=build_ledger(graph),
         request=request,
         inputs={**sample_inputs(graph.inputs, ranges), **graph.given},
         threads=request.threads or usable_cores(),
@@ -153,13 +174,12 @@ def _dtype(graph: Graph) -> str:
     return graph.inputs[0].dtype if graph.inputs else "unknown"
 
 
-def _torch_times(it: _Bench, progress: Progress) -> TorchTimes:
+def _torch_times(it: _Bench, target: OpenedTarget) -> TorchTimes:
     if it.graph.manifest is None:
         raise UsageError(
             f"{it.graph.path}: --against torch needs an export of onnxlens, with its manifest beside it; "
             "this file does not say which module it was made from"
         )
-    progress("timing PyTorch", 0, 0)
     names = [tensor.name for tensor in it.graph.manifest.inputs]
     how = TorchRun(
         place=DEVICES.get(it.request.provider, "cpu"),
@@ -168,7 +188,8 @@ def _torch_times(it: _Bench, progress: Progress) -> TorchTimes:
         warmup=it.request.warmup,
         runs=it.request.runs,
     )
-    module = rebuilt(open_export(it.graph.path))
+    module = target.take_module()
+    target.progress("timing PyTorch", 0, 0)
     return time_module(module, {name: it.inputs[name] for name in names}, how)
 
 
@@ -177,12 +198,12 @@ def _product(it: _Bench, progress: Progress) -> MatmulPeak:
     return measure_matmul_peak(it.request.provider, it.threads, it.dtype)
 
 
-def _plain(it: _Bench, progress: Progress) -> tuple[LatencyResult, MemoryUse | None]:
+def _plain(it: _Bench, path: Path, progress: Progress) -> tuple[LatencyResult, MemoryUse | None]:
     """The latency with profiling off, and what a device's memory grew by."""
     progress("timing ONNX Runtime", 0, 0)
     before = device_memory_bytes() if it.on_device else 0
     provider = it.request.provider
-    session = open_session(it.graph.path, provider, SessionRequest(it.request.level, threads=it.threads))
+    session = open_session(path, provider, SessionRequest(it.request.level, threads=it.threads))
     latency = _timed(it, session)
     if not it.on_device:
         return latency, None
@@ -195,20 +216,20 @@ def _timed(it: _Bench, session: ort.InferenceSession) -> LatencyResult:
     return time_calls(call, warmup=warmup, runs=runs, provider=provider, device=it.device)
 
 
-def _profiled(it: _Bench, progress: Progress) -> _Profiled:
-    """The latency with profiling on, and what every node of the optimised graph took in each run."""
-    progress("timing ONNX Runtime node by node", 0, 0)
+def _profiled(it: _Bench, target: OpenedTarget) -> _Profiled:
+    """The latency with profiling on, and what every node of the optimized graph took in each run."""
+    target.progress("timing ONNX Runtime node by node", 0, 0)
     with tempfile.TemporaryDirectory(prefix="onnxlens-") as folder:
         saved = Path(folder) / "optimised.onnx"
         request = SessionRequest(it.request.level, Path(folder) / "profile", saved, it.threads)
-        session = open_session(it.graph.path, it.request.provider, request)
+        session = open_session(target.runnable_path, it.request.provider, request)
         latency = _timed(it, session)
         events = read_events(Path(session.end_profiling()))
         optimized = onnx.load(saved, load_external_data=False)
     return _Profiled(
         latency=latency,
         ran=node_runs(events, match_events(optimized, events), it.request.warmup),
-        provenances=provenance_of(optimized, it.graph, it.ledger.nodes),
+        provenances=provenance_of(optimized, it.graph, target.ledger.nodes),
         memory=_arena(events),
         notes=_provider_notes(it, events),
     )

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from onnxlens import api
+import onnxlens as api
 from onnxlens.api import run as main_job
 from onnxlens.reference_model import catalog
 from tests import small_catalog

@@ -61,14 +61,19 @@ class ExtractedNetwork(nn.Module):
         return outputs[0] if len(outputs) == 1 else outputs
 
 
-def network_of(spec: GraphSpec, manifest: Manifest) -> nn.Module:
-    """The network on the meta device, or the extracted module if the manifest is that of one.
+def network_of(network: nn.Module, spec: GraphSpec, manifest: Manifest | None) -> nn.Module:
+    """The network itself, or its extracted module if the manifest is that of one.
+
+    Args:
+        network: as the spec builds it, on the meta device.
+        spec: of the whole network.
+        manifest: of the file.
 
     Raises:
         GraphError: PyTorch's call of the module could not be matched with the file.
     """
-    network, cut = spec.build(device="meta"), manifest.cut
-    if cut is None:
+    cut = manifest.cut if manifest else None
+    if manifest is None or cut is None:
         return network
     if cut.doubt:
         raise GraphError(

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from onnx import GraphProto, ModelProto, NodeProto
 
-from onnxlens.profile.graph.loading.value_types import domain_of, prefix_of, subgraphs
+from onnxlens.profile.graph.loading.protobuf import domain_of, prefix_of, subgraphs
 
 INLINED = "_inlfunc_"
 """The prefix of values that ONNX Runtime makes when it decomposes an operator or inlines a function."""

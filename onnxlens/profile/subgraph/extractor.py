@@ -8,7 +8,7 @@ import onnx
 from onnx import NodeProto, TensorProto, ValueInfoProto, helper
 
 from onnxlens.profile.graph.graph import Graph
-from onnxlens.profile.graph.loading.value_types import subgraphs
+from onnxlens.profile.graph.loading.protobuf import subgraphs
 from onnxlens.specs.tensor import Dim, TensorSpec
 
 INITIALIZERS_ALONE = 4

@@ -10,7 +10,7 @@ import pytest
 from onnx import numpy_helper
 from torch import nn
 
-from onnxlens import api
+import onnxlens as api
 from onnxlens.errors import ParityError
 from onnxlens.profile.parity.module_calls import Port, capture, observe
 from onnxlens.profile.parity.parity import ALL_ZEROS

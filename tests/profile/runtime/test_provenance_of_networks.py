@@ -10,7 +10,7 @@ from tempfile import TemporaryDirectory
 
 import pytest
 
-from onnxlens import api
+import onnxlens as api
 from onnxlens.profile.graph.graph import Graph
 from onnxlens.profile.runtime.session import LEVELS
 from onnxlens.reference_model import catalog
@@ -35,7 +35,7 @@ Exported = Callable[[str, int], Path]
 
 
 @pytest.fixture(scope="module")
-def exported(one_registry: None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Exported]:
+def exported(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Exported]:
     """Exports a network at an opset with seeded weights, once."""
 
     @cache

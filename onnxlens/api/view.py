@@ -1,4 +1,4 @@
-"""Tasks that show a graph in Netron: to a person, or as a picture."""
+"""Show a graph in Netron: in a browser, or as a picture."""
 
 from __future__ import annotations
 
@@ -7,15 +7,20 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from onnxlens.api.exporting import as_file, loaded
+from onnxlens.api.opened import OpenedTarget, opened
 from onnxlens.api.staging import staged
 from onnxlens.api.target import Settings, Target
 from onnxlens.errors import UsageError
+from onnxlens.profile.graph.loading.model_file import read_model
+from onnxlens.profile.subgraph.extraction import extract_subgraph
+from onnxlens.reports.netron.picture import netron_pictures, require_netron_suffix
+from onnxlens.reports.netron.run_pictures import require_netron
+from onnxlens.reports.netron.server import NetronServer, netron_files
 from onnxlens.specs.progress import Progress, silent
 
 
 def netron_picture(
-    target: Target,
+    target: Target | OpenedTarget,
     out: Path | str,
     settings: Settings | None = None,
     *,
@@ -40,9 +45,6 @@ def netron_picture(
         GraphError: the file is no ONNX graph.
         ToolError: a browser or the extra ``netron`` is missing, or Netron cannot draw the graph.
     """
-    from onnxlens.reports.netron.picture import netron_pictures, require_netron_suffix
-    from onnxlens.reports.netron.run_pictures import require_netron
-
     place = Path(out)
     require_netron_suffix(place)
     require_netron(browser)
@@ -55,7 +57,7 @@ def netron_picture(
 
 @contextmanager
 def view_graph(
-    target: Target,
+    target: Target | OpenedTarget,
     settings: Settings | None = None,
     *,
     module: str | None = None,
@@ -76,8 +78,6 @@ def view_graph(
         GraphError: the file is no ONNX graph.
         ToolError: the extra ``netron`` is missing.
     """
-    from onnxlens.reports.netron.server import NetronServer, netron_files
-
     netron_files()
     shown = _shown(target, settings, module, progress)
     with NetronServer(shown.model, shown.title, port) as server:
@@ -90,25 +90,19 @@ class _Shown:
     title: str
 
 
-def _shown(target: Target, settings: Settings | None, module: str | None, progress: Progress) -> _Shown:
-    """What Netron is given: the file as it is, an export without weights, or a module cut out of either."""
-    from onnxlens.profile.graph.loading.model_file import read_model
-
-    if module is not None:
-        return _cut_out(target, settings, module, progress)
-    chosen = settings or Settings()
-    if chosen.shapes or chosen.dims or chosen.values:
-        raise UsageError(
-            "Netron shows the whole file as it is; leave --shape, --dim and --value out, or choose a --module"
-        )
-    with as_file(target, settings, "none", progress) as path:
-        read_model(path)  # what it refuses it refuses in a line that helps
-        return _Shown(path.read_bytes(), path.name)
-
-
-def _cut_out(target: Target, settings: Settings | None, module: str, progress: Progress) -> _Shown:
-    from onnxlens.profile.subgraph.extraction import extract_subgraph
-
-    with loaded(target, settings, progress) as graph:
-        cut = extract_subgraph(graph, module)
-        return _Shown(cut.model.SerializeToString(), cut.model.graph.name)
+def _shown(
+    target: Target | OpenedTarget, settings: Settings | None, module: str | None, progress: Progress
+) -> _Shown:
+    """What Netron opens: the file as it is, an export without weights, or a module extracted from either."""
+    with opened(target, settings, progress) as it:
+        if module is not None:
+            model = extract_subgraph(it.graph, module).model
+            return _Shown(model.SerializeToString(), model.graph.name)
+        chosen = it.settings
+        if chosen.shapes or chosen.dims or chosen.values:
+            raise UsageError(
+                "Netron shows the whole file as it is; leave --shape, --dim and --value out, "
+                "or choose a --module"
+            )
+        read_model(it.path)  # a file that Netron cannot open is refused in a line that helps
+        return _Shown(it.path.read_bytes(), it.path.name)

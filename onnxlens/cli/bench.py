@@ -1,4 +1,4 @@
-"""The verb that times."""
+"""``onnxlens bench``: time by module, operator or node."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Any, cast
 
 import click
 
-from onnxlens import api
+import onnxlens
 from onnxlens.cli import progress
 from onnxlens.cli.options import format_option, settings_from, with_settings, with_sizes
 
@@ -61,7 +61,7 @@ def bench(
 
     request = BenchRequest(provider, runs, warmup, level, threads, against is not None)
     with progress.shown(f"bench {target}") as show:
-        report = api.bench_graph(target, settings_from(options), request, show)
+        report = onnxlens.bench_graph(target, settings_from(options), request, show)
     if output_format == "json":
         click.echo(to_text(bench_document(report)), nl=False)
     else:

@@ -1,18 +1,14 @@
-"""Verbs that draw."""
+"""``onnxlens render``: the data flow as a picture, or as a document for a viewer."""
 
 from __future__ import annotations
 
-import sys
-import webbrowser
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import ExitStack, suppress
 from pathlib import Path
-from threading import Event
 from typing import Any
 
 import click
 
-from onnxlens import api
+import onnxlens
 from onnxlens.api.target import Settings
 from onnxlens.cli import progress
 from onnxlens.cli.options import settings_from, with_browser, with_module, with_settings, with_sizes
@@ -40,19 +36,19 @@ def _flow(
     fold: bool,
     **shown: Any,
 ) -> Sequence[Path]:
-    named = api.read_groups(groups) if groups else ()
+    named = onnxlens.read_groups(groups) if groups else ()
     request = FlowRequest(depth, module or "", fold, named)
-    return api.render_pages(target, out, request, settings, report, **shown)
+    return onnxlens.render_pages(target, out, request, settings, report, **shown)
 
 
 def _explorer(
     target: str, out: Path, settings: Settings, report: Progress, **measured: Any
 ) -> Sequence[Path]:
-    return api.explore_graph(target, out, settings, **measured, progress=report)
+    return onnxlens.explore_graph(target, out, settings, **measured, progress=report)
 
 
 def _netron(target: str, out: Path, settings: Settings, report: Progress, **how: Any) -> Sequence[Path]:
-    return [api.netron_picture(target, out, settings, **how, progress=report)]
+    return [onnxlens.netron_picture(target, out, settings, **how, progress=report)]
 
 
 DRAWN_BY: Mapping[str, Callable[..., Sequence[Path]]] = {
@@ -106,30 +102,3 @@ def _chosen(viewer: str, options: dict[str, Any]) -> dict[str, Any]:
             others = " or ".join(f"--viewer {other}" for other, taken in TAKEN.items() if name in taken)
             raise UsageError(f"--{name} is for {others}; --viewer {viewer} does not take it")
     return {name: ours[name] for name in TAKEN[viewer]}
-
-
-@click.command()
-@click.argument("target")
-@click.option(
-    "--port", type=click.IntRange(0, 65535), default=0, help="Port on this machine [any that is free]."
-)
-@click.option("--no-browser", is_flag=True, help="Only print the address.")
-@with_module
-@with_sizes
-@with_settings
-def view(target: str, port: int, no_browser: bool, module: str | None, **options: Any) -> None:
-    """Show TARGET or a module of it in Netron, in your browser, until Ctrl-C.
-
-    No weight is read, and nothing leaves this machine.
-    """
-    with ExitStack() as served:
-        with progress.shown(f"view {target}") as report:
-            address = served.enter_context(
-                api.view_graph(target, settings_from(options), module=module, port=port, progress=report)
-            )
-        click.echo(address)
-        sys.stdout.flush()
-        if not no_browser:
-            webbrowser.open(address)
-        with suppress(KeyboardInterrupt):
-            Event().wait()

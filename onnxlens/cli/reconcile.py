@@ -1,4 +1,4 @@
-"""The verb that sets our counts beside other counters'."""
+"""``onnxlens reconcile``: our counts beside other counters'."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from typing import Any, cast
 
 import click
 
-from onnxlens import api
+import onnxlens
 from onnxlens.cli import progress
 from onnxlens.cli.options import format_option, settings_from, with_settings, with_sizes
 
@@ -26,7 +26,7 @@ def reconcile(target: str, output_format: str, **options: Any) -> None:
     from onnxlens.specs.codec import to_text
 
     with progress.shown(f"reconcile {target}") as report:
-        result = api.reconcile_graph(target, settings_from(options), report)
+        result = onnxlens.reconcile_graph(target, settings_from(options), report)
     if output_format == "json":
         click.echo(to_text(reconciliation_document(result)), nl=False)
     else:

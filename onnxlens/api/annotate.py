@@ -1,21 +1,23 @@
-"""Networks of the catalog as functions from an image array to outputs, in PyTorch or in ONNX Runtime."""
+"""Make the control image of a picture; its networks run in PyTorch or in ONNX Runtime."""
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Callable, Mapping
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, ExitStack
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
-from onnxlens.api.target import Settings, published_weights, resolve, weight_source
-from onnxlens.export.exporter import ExportRequest, export
+from onnxlens.api.opened import OpenedTarget
+from onnxlens.api.staging import staged
+from onnxlens.api.target import Settings, resolve
 from onnxlens.profile.parity.parity import run_module
 from onnxlens.profile.runtime.session import open_session, run
-from onnxlens.reference_model.weights.state import filled
+from onnxlens.reference_model.annotators.annotation import annotate
+from onnxlens.reference_model.annotators.images import read_image, require_picture_suffix, write_image
+from onnxlens.reference_model.weights.choice import published_weights
 from onnxlens.specs.graph import GraphSpec
 from onnxlens.specs.progress import Progress, silent
 
@@ -24,6 +26,38 @@ if TYPE_CHECKING:
 
 Backend = Literal["torch", "onnx"]
 Outputs = Mapping[str, np.ndarray]
+
+
+def annotate_picture(
+    picture: Path | str,
+    kind: str,
+    out: Path | str,
+    *,
+    backend: Backend = "torch",
+    weights: str | Path = "seeded",
+    progress: Progress = silent,
+) -> Path:
+    """Make the control image of a picture and write it.
+
+    Args:
+        picture: a file that OpenCV reads.
+        kind: ``canny``, ``hed``, ``mlsd``, ``openpose``, ``depth``, ``normal``, ``scribble``,
+            ``scribble-drawing``.
+        out: a .png or another picture file, by its suffix.
+        backend: what runs the networks: ``torch`` or ``onnx``.
+        weights: ``seeded``, a checkpoint, or a folder of published ones.
+        progress: shows each network as it runs.
+
+    Raises:
+        UsageError: the picture, the kind or ``out`` cannot be used.
+        CheckpointError: the weights are not the networks'.
+    """
+    place = Path(out)
+    require_picture_suffix(place)
+    image = read_image(Path(picture))
+    with staged(place.parent) as stage, NetworkRuns(backend, weights, progress) as run:
+        write_image(annotate(image, kind, run), stage / place.name)
+    return place
 
 
 class NetworkRuns(AbstractContextManager["NetworkRuns"]):
@@ -42,13 +76,13 @@ class NetworkRuns(AbstractContextManager["NetworkRuns"]):
         )
         self._modules: dict[str, nn.Module] = {}
         self._files: dict[tuple[str, tuple[int, ...]], Path] = {}
-        self._folder = tempfile.TemporaryDirectory(prefix="onnxlens-")
+        self._stack = ExitStack()
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         """Take away the exports."""
-        self._folder.cleanup()
+        self._stack.close()
 
     def __call__(self, graph: str, image: np.ndarray) -> Outputs:
         """The outputs of ``graph``, by name.
@@ -62,10 +96,17 @@ class NetworkRuns(AbstractContextManager["NetworkRuns"]):
         spec = resolve(graph, Settings(batch=image.shape[0], height=height, width=width)).spec
         return self._run(spec, np.ascontiguousarray(image, np.float32))
 
+    def _opened(self, spec: GraphSpec, image: np.ndarray) -> OpenedTarget:
+        """The graph at the image's size, with the weights that were chosen."""
+        batch, _, height, width = image.shape
+        weights = published_weights(self._weights, spec.name)
+        settings = Settings(weights=weights, batch=batch, height=height, width=width)
+        return self._stack.enter_context(OpenedTarget(spec.name, settings, self._progress))
+
     def _in_torch(self, spec: GraphSpec, image: np.ndarray) -> Outputs:
         if spec.name not in self._modules:
-            source = weight_source(spec, published_weights(self._weights, spec.name))
-            self._modules[spec.name] = filled(spec.build(device="meta"), source)
+            it = self._opened(spec, image)
+            self._modules[spec.name] = it.take_module(it.weights)
         return run_module(
             self._modules[spec.name], {"image": image}, [output.name for output in spec.outputs]
         )
@@ -73,8 +114,5 @@ class NetworkRuns(AbstractContextManager["NetworkRuns"]):
     def _in_onnx_runtime(self, spec: GraphSpec, image: np.ndarray) -> Outputs:
         key = (spec.name, image.shape)
         if key not in self._files:
-            folder = Path(self._folder.name) / str(len(self._files))
-            folder.mkdir()
-            source = weight_source(spec, published_weights(self._weights, spec.name))
-            self._files[key] = export(ExportRequest(spec, source, spec.name), folder).onnx_path
+            self._files[key] = self._opened(spec, image).runnable.onnx_path
         return run(open_session(self._files[key]), {"image": image})

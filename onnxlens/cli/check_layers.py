@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 import click
 
-from onnxlens import api
+import onnxlens
 from onnxlens.api.target import LayerRequest, Settings
 from onnxlens.cli import progress
 from onnxlens.errors import UsageError
@@ -76,7 +76,7 @@ def check_layers(target: str, settings: Settings, request: LayerRequest, output_
     from onnxlens.specs.codec import to_text
 
     with progress.shown(f"check {target}") as report:
-        result = api.check_layers(target, settings, request, report)
+        result = onnxlens.check_layers(target, settings, request, report)
     if output_format == "json":
         click.echo(to_text(layers_document(result)), nl=False)
     else:

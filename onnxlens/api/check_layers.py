@@ -1,18 +1,18 @@
-"""One graph against PyTorch, module by module: what each inherits, and what it adds of its own."""
+"""Compare ONNX Runtime with PyTorch module by module: the error each inherits, and the error it adds."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 
-from onnxlens.api.check import rebuilt, tolerance_of
-from onnxlens.api.target import LayerRequest
+from onnxlens.api.check import tolerance_of
+from onnxlens.api.opened import OpenedTarget, opened
+from onnxlens.api.staging import staged
+from onnxlens.api.target import LayerRequest, Settings, Target
 from onnxlens.errors import GraphError, UsageError
-from onnxlens.export.exported import MappedWeights, open_export
-from onnxlens.profile.graph.graph import Graph
-from onnxlens.profile.graph.loading import load_graph
 from onnxlens.profile.graph.loading.model_file import read_model
 from onnxlens.profile.parity.matching import match_modules
 from onnxlens.profile.parity.module_calls import capture, observe
@@ -23,34 +23,58 @@ from onnxlens.profile.parity.slices import REFERENCE, Slice, Slicer, chunks
 from onnxlens.profile.runtime.inputs import sample_inputs
 from onnxlens.profile.runtime.session import SessionRequest, open_session, run
 from onnxlens.profile.subgraph.extractor import value_specs
-from onnxlens.specs.manifest import ExportedGraph
 from onnxlens.specs.parity import ModuleParity, ModuleParityReport
-from onnxlens.specs.progress import Progress
+from onnxlens.specs.progress import Progress, silent
 from onnxlens.specs.tensor import HALVES
 
 
-def layers_against_pytorch(path: Path, request: LayerRequest, progress: Progress) -> ModuleParityReport:
-    """Every module of the export at ``path`` in ONNX Runtime, against the same module in PyTorch.
+def check_layers(
+    target: Target | OpenedTarget,
+    settings: Settings | None = None,
+    request: LayerRequest | None = None,
+    progress: Progress = silent,
+) -> ModuleParityReport:
+    """Run a graph in ONNX Runtime and in PyTorch; compare the inputs and outputs of every module.
+
+    Args:
+        target: what to compare; a file needs our manifest beside it.
+        settings: how it is exported, where it is no file.
+        request: provider, tolerance, memory, samples, and what to do at the first diverging module.
+        progress: shows the steps.
 
     Raises:
-        GraphError: the file cannot be read, has no manifest of ours, or names no modules.
+        UsageError: the target, a setting or the memory cannot be used, or the export is in a half type.
+        GraphError: the file cannot be read, has no PyTorch side, or names no modules.
         CheckpointError: its weights are not there.
-        ParityError: PyTorch gives other values in two runs, or the guilty module cannot be written.
-        UsageError: the export is in a half type, or one tensor alone needs more than the memory allowed.
+        ParityError: PyTorch gives other values in two runs, or the first diverging module cannot be written.
     """
-    graph = load_graph(path)
-    exported = open_export(path)
-    if exported.manifest.dtype in HALVES:
+    chosen = request or LayerRequest()
+    with opened(target, settings, progress) as it:
+        it.require_weights()
+        _require_float32(it.target, it.settings.dtype)
+        if chosen.reproduce is None:
+            return _compare_modules(it, chosen)
+        with staged(chosen.reproduce) as stage:
+            return _compare_modules(it, replace(chosen, reproduce=stage))
+
+
+def _require_float32(target: Target, dtype: str | None) -> None:
+    if dtype in HALVES:
         raise UsageError(
-            f"{path}: layers are compared in float32 alone, this export is in {exported.manifest.dtype}; "
+            f"{target}: layers are compared in float32 alone, this export is in {dtype}; "
             "check it as a whole, without --layers"
         )
+
+
+def _compare_modules(it: OpenedTarget, request: LayerRequest) -> ModuleParityReport:
+    graph, path = it.graph, it.path
+    exported = it.runnable
+    _require_float32(path, exported.manifest.dtype)
     if graph.attribution == "none":
         raise GraphError(
             f"{path}: names no modules, so there are no layers to compare; check without --layers"
         )
-    progress("loading weights", 0, 0)
-    comparison = _Comparison(graph, exported, request, progress)
+    comparison = _Comparison(it, request)
     layers = comparison.layers()
     report = ModuleParityReport(
         graph=graph.name,
@@ -71,19 +95,17 @@ def layers_against_pytorch(path: Path, request: LayerRequest, progress: Progress
 class _Comparison:
     """Both sides of one graph, ready to run."""
 
-    def __init__(
-        self, graph: Graph, exported: ExportedGraph, request: LayerRequest, progress: Progress
-    ) -> None:
-        manifest = exported.manifest
+    def __init__(self, it: OpenedTarget, request: LayerRequest) -> None:
+        graph, manifest = it.graph, it.runnable.manifest
         self._graph = graph
         self._request = request
-        self._progress = progress
+        self._progress = it.progress
         self.tolerance = tolerance_of(graph.name) if request.tolerance is None else request.tolerance
         self._samples = [
             sample_inputs(manifest.inputs, manifest.input_ranges, draw) for draw in range(request.samples)
         ]
-        self._module = rebuilt(exported, MappedWeights)
-        progress("observing PyTorch", 0, 0)
+        self._module = it.take_module()
+        self._progress("observing PyTorch", 0, 0)
         observed = observe(self._module, self._samples[0], graph.hierarchy.paths)
         self._types = value_specs(graph)
         self._matching = match_modules(graph, observed)

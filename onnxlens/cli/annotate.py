@@ -1,4 +1,4 @@
-"""The verb that makes control images."""
+"""``onnxlens annotate``: the control image of a picture."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from onnxlens import api
+import onnxlens
 from onnxlens.cli import progress
 
 KINDS = ("canny", "hed", "mlsd", "openpose", "depth", "normal", "scribble", "scribble-drawing")
@@ -26,7 +26,7 @@ KINDS = ("canny", "hed", "mlsd", "openpose", "depth", "normal", "scribble", "scr
 def annotate(picture: Path, kind: str, out: Path, backend: str, checkpoint: str) -> None:
     """Make the control image of PICTURE that a ControlNet reads."""
     with progress.shown(f"annotate {picture.name}") as report:
-        place = api.annotate_picture(
+        place = onnxlens.annotate_picture(
             picture,
             kind,
             out,

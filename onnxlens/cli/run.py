@@ -1,4 +1,4 @@
-"""The verb that does the whole of it."""
+"""``onnxlens run``: the main job, over every graph of the reference model."""
 
 from __future__ import annotations
 
@@ -7,10 +7,9 @@ from pathlib import Path
 
 import click
 
-from onnxlens import api
-from onnxlens.api.target import Job
+import onnxlens
 from onnxlens.cli import progress
-from onnxlens.cli.options import with_browser
+from onnxlens.cli.options import with_browser, with_cache
 
 NOT_ALL_DONE = 1
 
@@ -27,15 +26,25 @@ NOT_ALL_DONE = 1
 @click.option("--quick", is_flag=True, help="At 128 x 128 pixels instead of 512 x 512.")
 @click.option("--netron", is_flag=True, help="Draw each graph by Netron too; needs a Chromium.")
 @with_browser
+@with_cache
 def run(
-    out: Path, names: str | None, weights: str, opset: int, quick: bool, netron: bool, browser: str | None
+    out: Path,
+    names: str | None,
+    weights: str,
+    opset: int,
+    quick: bool,
+    netron: bool,
+    browser: str | None,
+    cache: bool,
 ) -> int:
     """Export, count, compare, time and draw every graph of the reference model."""
     from onnxlens.reports.run.run_files import summary_table
 
     chosen = () if names is None else tuple(name.strip() for name in names.split(","))
     with progress.watched() as watch:
-        summary = api.run_reference(Job(out, chosen, weights, quick, opset, netron, browser), watch)
+        summary = onnxlens.run_reference(
+            onnxlens.Job(out, chosen, weights, quick, opset, netron, browser, cache), watch
+        )
     click.echo(summary_table(summary, "table"))
     click.echo(f"everything is linked from {out / 'index.md'}")
     for note in dict.fromkeys(graph.note for graph in summary.graphs if graph.note):

@@ -1,4 +1,4 @@
-"""Verbs that cut a graph into pieces."""
+"""``onnxlens extract``: one module as a file of its own."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from onnxlens import api
+import onnxlens
 from onnxlens.cli import progress
 from onnxlens.cli.options import settings_from, with_settings, with_sizes
 
@@ -26,5 +26,5 @@ def extract(target: str, module: str, out: Path, call: int | None, data: bool, *
 
     settings = settings_from(options)
     with progress.shown(f"extract {module}") as report:
-        result = api.extract_module(target, module, out, settings, call=call, data=data, progress=report)
+        result = onnxlens.extract_module(target, module, out, settings, call=call, data=data, progress=report)
     click.echo(cut_text(result))
