@@ -10,16 +10,16 @@ from onnxlens.api.opened import OpenedTarget, opened
 from onnxlens.api.target import Settings, Target
 from onnxlens.profile.parity.parity import compare, run_module
 from onnxlens.profile.runtime.inputs import sample_inputs
-from onnxlens.profile.runtime.session import UNOPTIMISED, open_session, run
+from onnxlens.profile.runtime.session import UNOPTIMIZED, open_session, run
 from onnxlens.specs.graph import DEFAULT_TOLERANCE
+from onnxlens.specs.parity import ParityReport, Reference
 from onnxlens.specs.progress import Progress, silent
-from onnxlens.specs.results import ParityReport, Reference
 from onnxlens.specs.tensor import HALVES
 
 if TYPE_CHECKING:
     import numpy as np
 
-    from onnxlens.specs.results import ParityResult
+    from onnxlens.specs.parity import ParityResult
 
 HALF_TOLERANCES: Mapping[str, float] = MappingProxyType({"float16": 1e-2, "bfloat16": 1e-1})
 """Of graphs in a half type, against the same rounded weights in float32; docs/half-precision.md has what was
@@ -108,7 +108,7 @@ def _against_unoptimized(it: OpenedTarget, provider: str, tolerance: float | Non
     manifest = it.runnable.manifest if graph.manifest else None
     inputs = {**sample_inputs(graph.inputs, manifest.input_ranges if manifest else {}), **graph.given}
     it.progress("running ONNX Runtime without optimizations", 0, 0)
-    expected = run(open_session(path, provider, UNOPTIMISED), inputs)
+    expected = run(open_session(path, provider, UNOPTIMIZED), inputs)
     it.progress(f"running ONNX Runtime ({provider})", 0, 0)
     got = run(open_session(path, provider), inputs)
     results = compare(got, expected, tolerance_of(it) if tolerance is None else tolerance)

@@ -26,9 +26,10 @@ from onnxlens.reference_model.weights.choice import published_weights
 from onnxlens.reports.netron.run_pictures import drawn_by_netron, require_netron
 from onnxlens.reports.run.graph_files import Files, write_counts, write_parity, write_pictures
 from onnxlens.reports.run.run_files import RUN_FILES, write_run
+from onnxlens.specs.bench import LatencyResult
 from onnxlens.specs.manifest import data_path_of, manifest_path_of
+from onnxlens.specs.parity import ParityReport
 from onnxlens.specs.progress import Progress, Watch, unwatched
-from onnxlens.specs.results import LatencyResult, ParityReport
 from onnxlens.specs.summary import GraphSummary, RunSummary
 
 QUICK_PIXELS = 128

@@ -1,4 +1,4 @@
-"""A module alone, as files that anybody with ONNX Runtime can run."""
+"""One module or segment alone, as files that run in ONNX Runtime without this package."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ import onnx
 
 from onnxlens.profile.runtime.inputs import save_inputs
 from onnxlens.profile.subgraph.weight_files import from_folder, write_with_weights
-from onnxlens.specs.layers import LayerParity
+from onnxlens.specs.parity import ModuleParity
 
 README = """\
-{title}: the first part of {graph} that is over the tolerance by its own doing.
+{title}: the first diverging part of {graph}: its local error is over the tolerance.
 
-{model} is that part of the graph alone, with its weights; inputs.npz is what PyTorch hands it,
-expected.npz what PyTorch makes of it. The relative L2 error there was {introduced:.2e}.
+{model} is that part of the graph alone, with its weights; inputs.npz holds the inputs that PyTorch passes to
+it, expected.npz the outputs that PyTorch computes. The relative L2 error was {error:.2e}.
 
     python - <<'END'
     import numpy, onnxruntime
@@ -32,31 +32,31 @@ expected.npz what PyTorch makes of it. The relative L2 error there was {introduc
 
 @dataclass(frozen=True, slots=True)
 class Reproduction:
-    """What is to be written.
+    """What to write.
 
     Attributes:
-        layer: the module, or the operators of one.
-        model: its part of the graph; external weights lie in ``weights_folder``.
-        values: PyTorch's, by name: at least all that the model reads and makes.
+        row: of the module, or of a segment of its operators.
+        model: its part of the graph; external weights are in ``weights_folder``.
+        values: PyTorch's, by name: at least all inputs and outputs of the model.
     """
 
-    layer: LayerParity
+    row: ModuleParity
     model: onnx.ModelProto
     values: Mapping[str, np.ndarray]
     weights_folder: Path
 
 
 def write_reproduction(part: Reproduction, folder: Path) -> None:
-    """Write ``NAME.onnx`` with its weights, ``inputs.npz``, ``expected.npz`` and how to run them.
+    """Write ``NAME.onnx`` with its weights, ``inputs.npz``, ``expected.npz`` and a README with how to run it.
 
     Raises:
         CheckpointError: a weight cannot be read.
     """
     graph = part.model.graph
-    title = part.layer.path or "the model's own operators"
-    name = f"{part.layer.path or 'model'}.onnx"
+    title = part.row.path or "the model's own operators"
+    name = f"{part.row.path or 'model'}.onnx"
     save_inputs({value.name: part.values[value.name] for value in graph.input}, folder / "inputs.npz")
     save_inputs({value.name: part.values[value.name] for value in graph.output}, folder / "expected.npz")
-    text = README.format(title=title, graph=graph.name, model=name, introduced=part.layer.introduced or 0.0)
+    text = README.format(title=title, graph=graph.name, model=name, error=part.row.introduced or 0.0)
     (folder / "README.txt").write_text(text, encoding="utf-8")
     write_with_weights(part.model, folder / name, folder / f"{name}.data", from_folder(part.weights_folder))

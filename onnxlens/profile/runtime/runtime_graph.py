@@ -1,4 +1,4 @@
-"""The graph that ONNX Runtime saved, flat: its nodes in order, bodies' before the node around them."""
+"""The optimized graph that ONNX Runtime saved, flat: nodes of bodies before the node that runs them."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from onnx import GraphProto, ModelProto, NodeProto
 
 from onnxlens.profile.graph.loading.protobuf import domain_of, prefix_of, subgraphs
 
-PIECE = "_inlfunc_"
-"""What names of values begin with that ONNX Runtime makes inside an operator or function it takes apart."""
+INLINED = "_inlfunc_"
+"""The prefix of values that ONNX Runtime makes when it decomposes an operator or inlines a function."""
 
 MOVING = frozenset(
     {
@@ -27,20 +27,20 @@ MOVING = frozenset(
         "Unsqueeze",
     }
 )
-"""Operators that hand on what they read, in another form: the runtime puts them in around others."""
+"""Operators that return their input in another form; the runtime inserts them around others."""
 
 
 @dataclass(frozen=True, slots=True)
 class RuntimeNode:
-    """A node that is run.
+    """A node of the optimized graph.
 
     Attributes:
-        key: its name, or its operator and output where it has none; after the body it stands in. Unique, as
-            the runtime refuses a graph that has a name twice.
-        name: "" where it has none.
-        inputs, outputs: names of values, as the source graph's views have them; none is "".
-        prefix: of the body it stands in; "" outside any.
-        activation: the operator that it applies to its result, where it took one in.
+        key: its name, or its operator and output if it has none, after the prefix of its body. Unique:
+            the runtime refuses a graph with duplicate names.
+        name: "" if it has none.
+        inputs, outputs: names of values as in the source graph's views, without empty ones.
+        prefix: of the body that it is in; "" outside any.
+        activation: the operator fused into it that it applies to its result; "" for none.
     """
 
     key: str
@@ -53,20 +53,20 @@ class RuntimeNode:
     activation: str
 
     @property
-    def is_piece(self) -> bool:
-        """Whether it is part of an operator that the runtime took apart."""
-        return any(PIECE in name for name in (self.name, *self.inputs, *self.outputs))
+    def is_decomposed(self) -> bool:
+        """Whether it is one of the nodes that an operator was decomposed into."""
+        return any(INLINED in name for name in (self.name, *self.inputs, *self.outputs))
 
 
 def runtime_nodes(model: ModelProto) -> tuple[RuntimeNode, ...]:
-    """Every node of the model, bodies' nodes before the one that runs them."""
+    """Every node of the model; nodes of bodies come before the node that runs them."""
     return tuple(_nodes(model.graph, "", {}))
 
 
 def _nodes(graph: GraphProto, prefix: str, outer: Mapping[str, str]) -> Iterator[RuntimeNode]:
-    made = (name for node in graph.node for name in node.output)
-    held = (value.name for values in (graph.input, graph.initializer) for value in values)
-    known = {**outer, **{name: prefix + name for name in (*held, *made)}}
+    outputs = (name for node in graph.node for name in node.output)
+    given = (value.name for values in (graph.input, graph.initializer) for value in values)
+    known = {**outer, **{name: prefix + name for name in (*given, *outputs)}}
     for node in graph.node:
         for attribute, body in subgraphs(node):
             yield from _nodes(body, prefix_of(node, attribute, prefix), known)
@@ -83,6 +83,6 @@ def _nodes(graph: GraphProto, prefix: str, outer: Mapping[str, str]) -> Iterator
 
 
 def _activation(node: NodeProto) -> str:
-    """What a FusedConv, or a Conv in blocks of channels, says that it ends with."""
+    """The ``activation`` attribute, which a FusedConv or a Conv in NCHWc layout may have."""
     found = (attribute.s for attribute in node.attribute if attribute.name == "activation")
     return next(found, b"").decode()

@@ -1,4 +1,4 @@
-"""Times joined to modules: what ran and its origins are made up; graph and MACs are those of a net."""
+"""Times joined to modules: what ran and its provenances are made up; graph and MACs are those of a net."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from onnxlens.profile.runtime.profile_events import NodeRuns
-from onnxlens.profile.runtime.provenance import Kind, Origin
+from onnxlens.profile.runtime.provenance import Kind, Provenance
 from onnxlens.profile.runtime.timing import Timing, build_timing
 from onnxlens.specs.bench import ModuleTime, NodeTime
 from tests.profile.models import ledger_of, save_net
@@ -23,21 +23,23 @@ def ran(node: str, *seconds: float, op_type: str = "Conv", known: bool = True) -
     return NodeRuns(node, known, op_type, seconds)
 
 
-def origin(node: str, kind: Kind, sources: tuple[int, ...], path: str | None, op: str = "Conv") -> Origin:
-    return Origin(node, op, "", kind, sources, path)
+def provenance(
+    node: str, kind: Kind, sources: tuple[int, ...], path: str | None, op: str = "Conv"
+) -> Provenance:
+    return Provenance(node, op, "", kind, sources, path)
 
 
-ORIGINS = {
+PROVENANCES = {
     item.node: item
     for item in (
-        origin("stem+relu", "fused", (0, 1), "stem"),
-        origin("reorder", "layout", (), "stem", "ReorderOutput"),
-        origin("block", "node", (2,), "body.0.conv"),
-        origin("cast", "inserted", (), "body.0", "Cast"),
-        origin("add", "node", (3,), "body.0", "Add"),
-        origin("pooled", "fused", (4, 5, 6), "", "GlobalAveragePool"),
-        origin("gemm", "node", (7,), "head", "Gemm"),
-        origin("lost", "inserted", (), None, "Split"),
+        provenance("stem+relu", "fused", (0, 1), "stem"),
+        provenance("reorder", "layout", (), "stem", "ReorderOutput"),
+        provenance("block", "node", (2,), "body.0.conv"),
+        provenance("cast", "inserted", (), "body.0", "Cast"),
+        provenance("add", "node", (3,), "body.0", "Add"),
+        provenance("pooled", "fused", (4, 5, 6), "", "GlobalAveragePool"),
+        provenance("gemm", "node", (7,), "head", "Gemm"),
+        provenance("lost", "inserted", (), None, "Split"),
     )
 }
 
@@ -62,9 +64,11 @@ def timing(tmp_path: Path) -> Timing:
     return timing_of(tmp_path, RAN)
 
 
-def timing_of(folder: Path, nodes: tuple[NodeRuns, ...], origins: dict[str, Origin] = ORIGINS) -> Timing:
+def timing_of(
+    folder: Path, nodes: tuple[NodeRuns, ...], provenances: dict[str, Provenance] = PROVENANCES
+) -> Timing:
     graph, ledger = ledger_of(save_net(folder))
-    return build_timing(nodes, origins, graph, ledger, BEST)
+    return build_timing(nodes, provenances, graph, ledger, BEST)
 
 
 def module(timing: Timing, path: str) -> ModuleTime:
@@ -107,7 +111,7 @@ def test_layout_belongs_to_its_module_and_is_shown_apart(timing: Timing) -> None
 
 
 def test_a_node_that_was_put_in_to_compute_is_no_layout(tmp_path: Path) -> None:
-    pieces = {**ORIGINS, "add": origin("add", "inserted", (3,), "body.0", "Add")}
+    pieces = {**PROVENANCES, "add": provenance("add", "inserted", (3,), "body.0", "Add")}
     assert module(timing_of(tmp_path, RAN, pieces), "body.0").layout_s == 0.5
 
 
@@ -133,9 +137,9 @@ def test_time_without_a_module_is_in_none_and_is_said(tmp_path: Path) -> None:
 
 def test_macs_of_a_source_that_several_nodes_share_are_not_told_by_node(tmp_path: Path) -> None:
     halves = {
-        **ORIGINS,
-        "half": origin("half", "node", (2,), "body.0.conv"),
-        "block": origin("block", "node", (2,), "body.0.conv"),
+        **PROVENANCES,
+        "half": provenance("half", "node", (2,), "body.0.conv"),
+        "block": provenance("block", "node", (2,), "body.0.conv"),
     }
     timing = timing_of(tmp_path, (*RAN, ran("half", 1.0, 1.0, 1.0)), halves)
     assert node(timing, "block").time.macs is None
@@ -146,7 +150,7 @@ def test_macs_of_a_source_that_several_nodes_share_are_not_told_by_node(tmp_path
 
 
 def test_a_piece_of_an_operator_taken_apart_has_no_macs_of_its_own(tmp_path: Path) -> None:
-    pieces = {**ORIGINS, "block": origin("block", "inserted", (2,), "body.0.conv")}
+    pieces = {**PROVENANCES, "block": provenance("block", "inserted", (2,), "body.0.conv")}
     assert node(timing_of(tmp_path, RAN, pieces), "block").time.macs is None
 
 

@@ -1,4 +1,4 @@
-"""Parts of a model as models of their own: some of its nodes, what they read, and what is wanted of them."""
+"""Some nodes of a model as a model of their own, with the values that they read."""
 
 from __future__ import annotations
 
@@ -7,70 +7,71 @@ from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 import onnx
 from onnx import NodeProto, TensorProto, ValueInfoProto, helper
 
+from onnxlens.profile.graph.graph import Graph
 from onnxlens.profile.graph.loading.protobuf import subgraphs
-from onnxlens.specs.tensor import Dim
+from onnxlens.specs.tensor import Dim, TensorSpec
 
 INITIALIZERS_ALONE = 4
-"""The IR version from which an initializer need not be an input of the graph as well."""
+"""The IR version from which an initializer need not be a graph input as well."""
 
 
-class Parts:
-    """Cuts one model; weights stay where they are, and external ones are pointed at as in the file."""
+class Extractor:
+    """Extracts from one model; weights stay where they are, external ones are referenced as in the file."""
 
     def __init__(self, model: onnx.ModelProto) -> None:
-        """Index the model, whose functions are written out."""
+        """Index the model, whose functions are inlined."""
         self.model = model
         self.inputs = {value.name: value for value in model.graph.input}
-        self._read = [tuple(names_read(node)) for node in model.graph.node]
-        self._makers = {
+        self._reads = [tuple(names_read(node)) for node in model.graph.node]
+        self._producers = {
             name: index for index, node in enumerate(model.graph.node) for name in node.output if name
         }
         self._weights = {tensor.name: tensor for tensor in model.graph.initializer}
         self._sparse = {tensor.values.name: tensor for tensor in model.graph.sparse_initializer}
 
-    def read(self, place: int) -> Sequence[str]:
-        """What the node there reads, in the graphs inside it too."""
-        return self._read[place]
+    def reads(self, node: int) -> Sequence[str]:
+        """The names that the node at that index reads, in the graphs inside it too."""
+        return self._reads[node]
 
-    def makers(self, values: Iterable[str]) -> Iterator[int]:
-        """The places of the nodes that make the values."""
-        return (self._makers[value] for value in values)
+    def producers(self, values: Iterable[str]) -> Iterator[int]:
+        """The indices of the nodes that produce the values."""
+        return (self._producers[value] for value in values)
 
-    def behind(
-        self, places: Iterable[int], known: Collection[str]
+    def upstream(
+        self, nodes: Iterable[int], known: Collection[str]
     ) -> tuple[tuple[int, ...], tuple[str, ...]]:
-        """The nodes there and all that make what they read, as far back as values in ``known``.
+        """The nodes and all that produce what they read, as far back as values in ``known``.
 
-        Inputs of the graph and weights end it too. Places are ascending; the names are those of the values in
-        ``known`` and of the inputs that the nodes read, in the order they are met.
+        Graph inputs and weights end it too. Returns indices in ascending order, and the names of the values
+        in ``known`` and of the graph inputs that the nodes read, in the order they are found.
         """
-        nodes: set[int] = set()
+        found: set[int] = set()
         inputs: dict[str, None] = {}
-        waiting = list(places)
+        waiting = list(nodes)
         while waiting:
             index = waiting.pop()
-            if index in nodes:
+            if index in found:
                 continue
-            nodes.add(index)
-            for name in self._read[index]:
+            found.add(index)
+            for name in self._reads[index]:
                 if name in known or (name in self.inputs and name not in self._weights):
                     inputs[name] = None
-                elif name in self._makers:
-                    waiting.append(self._makers[name])
-        return tuple(sorted(nodes)), tuple(inputs)
+                elif name in self._producers:
+                    waiting.append(self._producers[name])
+        return tuple(sorted(found)), tuple(inputs)
 
     def model_of(
         self,
-        places: Iterable[int],
+        nodes: Iterable[int],
         inputs: Sequence[ValueInfoProto],
         outputs: Sequence[ValueInfoProto],
         renamed: Mapping[str, str] | None = None,
     ) -> onnx.ModelProto:
-        """A model of the nodes there, which read some values under other names."""
-        nodes = [_renamed(self.model.graph.node[index], renamed or {}) for index in places]
-        read = {name for node in nodes for name in names_read(node)} | {value.name for value in outputs}
+        """A model of the nodes at those indices, which read some values under other names."""
+        copies = [_renamed(self.model.graph.node[index], renamed or {}) for index in nodes]
+        read = {name for node in copies for name in names_read(node)} | {value.name for value in outputs}
         graph = helper.make_graph(
-            nodes,
+            copies,
             self.model.graph.name or "graph",
             inputs,
             outputs,
@@ -81,8 +82,14 @@ class Parts:
         return helper.make_model(graph, opset_imports=self.model.opset_import, ir_version=version)
 
 
+def value_specs(graph: Graph) -> Mapping[str, TensorSpec]:
+    """Element type and shape of every graph input and every value that a node produces, by name."""
+    values = (value for node in graph.nodes for value in node.view.outputs if value is not None)
+    return {spec.name: spec for spec in (*(value.spec for value in values), *graph.inputs)}
+
+
 def names_read(node: NodeProto) -> Iterator[str]:
-    """What a node reads, and what the graphs inside it read of those around them."""
+    """The names that a node reads, including those that the graphs inside it read from outer scopes."""
     yield from filter(None, node.input)
     for _, graph in subgraphs(node):
         own = {value.name for value in graph.input} | {tensor.name for tensor in graph.initializer}
@@ -93,7 +100,7 @@ def names_read(node: NodeProto) -> Iterator[str]:
 
 
 def typed(name: str, dtype: str, shape: Sequence[Dim] | None) -> ValueInfoProto:
-    """A tensor's declaration; a dimension of ``?`` is left open, and a shape of None left out."""
+    """A tensor's declaration; a dimension of ``?`` is left open, and a shape of None is left out."""
     kinds = {"float32": TensorProto.FLOAT, "float64": TensorProto.DOUBLE}
     kind = kinds.get(dtype) or TensorProto.DataType.Value(dtype.upper())
     dims = None if shape is None else [None if dim == "?" else dim for dim in shape]
@@ -101,7 +108,7 @@ def typed(name: str, dtype: str, shape: Sequence[Dim] | None) -> ValueInfoProto:
 
 
 def _renamed(node: NodeProto, names: Mapping[str, str]) -> NodeProto:
-    """A copy that reads under other names, in the graphs inside it too."""
+    """A copy that reads values under other names, in the graphs inside it too."""
     copy = NodeProto()
     copy.CopyFrom(node)
     if names:

@@ -1,4 +1,4 @@
-"""What was cut out of a graph, and where it stands."""
+"""A module extracted as a file of its own."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ from onnxlens.specs.tensor import TensorSpec
 
 
 @dataclass(frozen=True, slots=True)
-class CutBorder:
-    """A tensor that the cut-out takes or gives.
+class ExtractedTensor:
+    """An input or output of the extracted module.
 
     Attributes:
         tensor: by its name in the file.
-        role: what PyTorch's ``forward`` calls it, or its place among what that returns; "" where the two
-            sides could not be matched.
+        role: the parameter of PyTorch's ``forward``, or the index among the returned tensors; "" if the call
+            was not matched.
     """
 
     tensor: TensorSpec
@@ -23,16 +23,16 @@ class CutBorder:
 
 
 @dataclass(frozen=True, slots=True)
-class CutReport:
+class ExtractReport:
     """One module in a file of its own.
 
     Attributes:
         module: its path; "" is the whole model.
-        call: which of its calls, from 1; 0 where the file holds all that it runs.
-        calls: how often PyTorch calls it; None where that is not known.
-        nodes: those that do work at run time.
-        weight_bytes: what its weights take; constants such as shapes and masks are none.
-        weights: ``none``, ``seeded``, a checkpoint's name; "" for those of a file from elsewhere.
+        call: which of its calls, from 1; 0 if the file holds all of them.
+        calls: how often PyTorch calls it; None if unknown.
+        nodes: those that run, constant-folded ones excluded.
+        weight_bytes: of its weights, without constants such as shapes and masks.
+        weights: ``none``, ``seeded``, a checkpoint's name; "" for those of a foreign file.
         notes: what a reader must know, one line each.
         files: those that were written, the graph first.
     """
@@ -45,7 +45,7 @@ class CutReport:
     nodes: int
     weight_bytes: int
     weights: str
-    inputs: tuple[CutBorder, ...]
-    outputs: tuple[CutBorder, ...]
+    inputs: tuple[ExtractedTensor, ...]
+    outputs: tuple[ExtractedTensor, ...]
     notes: tuple[str, ...]
     files: tuple[Path, ...]
