@@ -13,8 +13,7 @@ from onnxlens.specs.flow import FlowRequest
 from onnxlens.specs.progress import Progress, silent
 
 if TYPE_CHECKING:
-    from onnxlens.specs.flow import FlowGraph, FlowPage
-    from onnxlens.specs.grouping import Group
+    from onnxlens.specs.flow import FlowGraph, FlowPage, Group
     from onnxlens.specs.ledger import Ledger
     from onnxlens.specs.measured import Measurements, ModuleError, ModuleTiming
     from onnxlens.specs.peers import Convention, Reconciliation
@@ -51,12 +50,12 @@ def profile_with_flow(
 ) -> tuple[Ledger, FlowGraph]:
     """As ``profile_graph``, with the data flow between the innermost modules, from one reading."""
     from onnxlens.profile.count.ledger import build_ledger
-    from onnxlens.profile.flow.building import build_flow
+    from onnxlens.profile.flow.deepest import build_flow
 
     with loaded(target, settings, progress) as graph:
         progress("counting", 0, 0)
         ledger = build_ledger(graph, convention)
-        return ledger, build_flow(graph, ledger, max(module.depth for module in ledger.modules))
+        return ledger, build_flow(graph, ledger).flow
 
 
 def ledger_of(
@@ -123,14 +122,12 @@ def flow_of(
         GraphError: the file is no ONNX graph.
     """
     from onnxlens.profile.count.ledger import build_ledger
-    from onnxlens.profile.flow.grouped import grouped_flow
     from onnxlens.profile.flow.pages import requested_flow
 
     wanted = _wanted(request)
     with loaded(target, settings, progress) as graph:
         progress("counting", 0, 0)
-        make = grouped_flow if wanted.groups else requested_flow
-        return make(graph, build_ledger(graph), wanted)
+        return requested_flow(graph, build_ledger(graph), wanted)
 
 
 def pages_of(
@@ -140,7 +137,7 @@ def pages_of(
     progress: Progress = silent,
     measured: Measurements | None = None,
 ) -> Sequence[FlowPage]:
-    """As ``flow_of``, on pages that a person can follow; with groups on one.
+    """As ``flow_of``, on pages that a person can follow.
 
     Args:
         target: whose flow.
@@ -155,9 +152,7 @@ def pages_of(
     """
     from onnxlens.profile.count.ledger import build_ledger
     from onnxlens.profile.count.measured import with_measurements
-    from onnxlens.profile.flow.grouped import grouped_flow
     from onnxlens.profile.flow.pages import flow_pages
-    from onnxlens.specs.flow import FlowPage
 
     wanted = _wanted(request)
     with loaded(target, settings, progress) as graph:
@@ -165,8 +160,6 @@ def pages_of(
         ledger = build_ledger(graph)
         if measured:
             ledger = with_measurements(ledger, measured.timings, measured.errors)
-        if wanted.groups:
-            return [FlowPage(grouped_flow(graph, ledger, wanted), {})]
         return flow_pages(graph, ledger, wanted)
 
 
@@ -174,11 +167,11 @@ def read_groups(file: Path | str) -> tuple[Group, ...]:
     """The groups of a TOML file, for a ``FlowRequest``: see docs/grouping.md.
 
     Raises:
-        UsageError: it cannot be read, or says something else than groups.
+        UsageError: it cannot be read, or holds something other than groups.
     """
-    from onnxlens.profile.flow import grouping_file
+    from onnxlens.profile.flow import group_file
 
-    return grouping_file.read_groups(Path(file))
+    return group_file.read_groups(Path(file))
 
 
 def _wanted(request: FlowRequest | int | None) -> FlowRequest:

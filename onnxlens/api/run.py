@@ -15,7 +15,8 @@ from onnxlens.errors import CheckpointError, OnnxlensError
 from onnxlens.export.exporter import ExportRequest, export
 from onnxlens.export.tracing import require_opset
 from onnxlens.profile.count.ledger import build_ledger
-from onnxlens.profile.flow.building import build_flow
+from onnxlens.profile.flow.collapse import collapsed
+from onnxlens.profile.flow.deepest import build_flow
 from onnxlens.profile.flow.pages import readable_depth
 from onnxlens.profile.graph.loading import load_graph
 from onnxlens.profile.parity.parity import compare
@@ -122,13 +123,13 @@ def _count_and_draw(exported: ExportedGraph, folder: Path, progress: Progress) -
     manifest, path = exported.manifest, exported.onnx_path
     graph = load_graph(path)
     ledger = build_ledger(graph)
-    deepest = max(module.depth for module in ledger.modules)
+    deepest = build_flow(graph, ledger)
     files = {"onnx": path.name, "manifest": manifest_path_of(path).name}
     if manifest.has_weights:
         files["weights"] = data_path_of(path).name
-    files |= write_counts(ledger, build_flow(graph, ledger, deepest), folder)
+    files |= write_counts(ledger, deepest.flow, folder)
     progress("drawing", 0, 0)
-    pictures, note = write_pictures(build_flow(graph, ledger, readable_depth(graph)), folder)
+    pictures, note = write_pictures(collapsed(deepest, readable_depth(deepest)), folder)
     totals = ledger.totals
     summary = GraphSummary(
         graph=manifest.graph,
