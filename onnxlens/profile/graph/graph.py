@@ -14,6 +14,7 @@ from onnxlens.profile.graph.node_view import NodeView, ValueView, index_consumer
 from onnxlens.profile.graph.scopes import ModuleRef, TracedCall
 from onnxlens.specs.ledger import Attribution
 from onnxlens.specs.manifest import Manifest
+from onnxlens.specs.record import record
 from onnxlens.specs.tensor import TensorSpec
 
 
@@ -36,7 +37,7 @@ class Body:
     results: tuple[ValueView | None, ...]
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class GraphNode:
     """A node with its position in the graph and in the module tree.
 

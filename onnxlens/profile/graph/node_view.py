@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
+from functools import lru_cache
 from math import prod
 from typing import TYPE_CHECKING, Any, cast
 
 from onnxlens.errors import OnnxlensError
+from onnxlens.specs.record import record
 from onnxlens.specs.tensor import Dim, TensorSpec, storage_bytes
 
 if TYPE_CHECKING:
@@ -15,12 +17,28 @@ if TYPE_CHECKING:
 
 Shape = tuple[int, ...]
 
+DISTINCT_SHAPES = 2**14
+"""The sizes of so many shapes are kept: even a large file repeats few."""
+
 
 class NotCountable(OnnxlensError):
     """A rule misses a fact about a node (a shape, a constant): the node is ``unknown`` for this reason."""
 
 
-@dataclass(frozen=True, slots=True)
+@lru_cache(DISTINCT_SHAPES)
+def _is_static(shape: tuple[Dim, ...]) -> bool:
+    return str not in map(type, shape)
+
+
+@lru_cache(DISTINCT_SHAPES)
+def _size_bytes(dtype: str | None, shape: tuple[Dim, ...] | None) -> int | None:
+    """The bytes of a tensor; None where the shape, a dimension or the element size is unknown."""
+    if dtype is None or shape is None or not _is_static(shape):
+        return None
+    return storage_bytes(dtype, prod(cast(Shape, shape)))
+
+
+@record(frozen=True, slots=True)
 class ValueView:
     """A value in the graph: a tensor, or what refers to tensors.
 
@@ -48,13 +66,13 @@ class ValueView:
         """The shape in numbers.
 
         Raises:
-            NotCountable: the shape is unknown or has a dynamic dimension, or it is no tensor.
+            NotCountable: the shape is unknown or has a dynamic dimension, or it is not a tensor.
         """
         if self.kind != "tensor":
             raise NotCountable(f"the {self.kind} {self.name!r} has no size of its own")
         if self.shape is None:
             raise NotCountable(f"the shape of {self.name!r} is unknown")
-        if str in map(type, self.shape):
+        if not _is_static(self.shape):
             raise NotCountable(f"the shape of {self.name!r} is dynamic: {self.shape}")
         return cast(Shape, self.shape)
 
@@ -73,8 +91,9 @@ class ValueView:
         """The bytes it takes as it is stored; raises NotCountable where shape or element size is unknown."""
         if self.stored_bytes is not None:
             return self.stored_bytes
-        size = None if self.dtype is None else storage_bytes(self.dtype, self.elements)
+        size = _size_bytes(self.dtype, self.shape) if self.kind == "tensor" else None
         if size is None:
+            self.sizes()  # raises where it is the shape that is unknown
             raise NotCountable(f"the element size of {self.name!r} ({self.dtype}) is unknown")
         return size
 
@@ -87,7 +106,7 @@ class ValueView:
             return 0
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class NodeView:
     """One operator call.
 

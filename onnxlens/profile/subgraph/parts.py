@@ -7,7 +7,7 @@ from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 import onnx
 from onnx import NodeProto, TensorProto, ValueInfoProto, helper
 
-from onnxlens.profile.graph.loading.value_types import subgraphs
+from onnxlens.profile.graph.loading.protobuf import subgraphs
 from onnxlens.specs.tensor import Dim
 
 INITIALIZERS_ALONE = 4

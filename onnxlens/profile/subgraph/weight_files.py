@@ -10,7 +10,8 @@ import onnx
 from onnx import TensorProto, external_data_helper
 
 from onnxlens.errors import CheckpointError
-from onnxlens.profile.graph.loading.value_types import all_graphs, tensor_type
+from onnxlens.profile.graph.loading.protobuf import all_graphs
+from onnxlens.profile.graph.loading.value_types import tensor_type
 from onnxlens.profile.subgraph.streamed_model import bare, write_streamed
 from onnxlens.specs.graph import WeightSource
 from onnxlens.specs.tensor import storage_bytes

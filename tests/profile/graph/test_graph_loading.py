@@ -9,7 +9,7 @@ from onnx import TensorProto, helper, numpy_helper
 from onnxlens.errors import GraphError
 from onnxlens.profile.graph.graph import GraphNode
 from onnxlens.profile.graph.loading import load_graph
-from onnxlens.profile.graph.loading.constants import MAX_CONSTANT_ELEMENTS
+from onnxlens.profile.graph.loading.protobuf import MAX_CONSTANT_ELEMENTS
 from onnxlens.specs.manifest import manifest_path_of
 from onnxlens.specs.tensor import TensorSpec
 from tests.profile.models import (
@@ -220,7 +220,7 @@ def test_a_graph_without_nodes_is_refused(tmp_path: Path) -> None:
 def test_nodes_out_of_order_are_refused(tmp_path: Path) -> None:
     nodes = [op("Relu", "a", "y"), op("Neg", "x", "a")]
     path = save(tmp_path, nodes, [value("x", (1,))], [value("y", (1,))])
-    with pytest.raises(GraphError, match="a Relu reads 'a' before it is made"):
+    with pytest.raises(GraphError, match="a Relu reads 'a' before it is produced"):
         load_graph(path)
 
 

@@ -10,6 +10,15 @@ one table, and ``traffic`` counts bytes.
 
 from onnxlens.profile.count.rules.lookup import known_operators, work_of
 from onnxlens.profile.count.rules.traffic import Traffic, is_view, traffic_of, viewed_inputs
-from onnxlens.profile.count.rules.work import Work
+from onnxlens.profile.count.rules.work import NOTHING, Work
 
-__all__ = ["Traffic", "Work", "is_view", "known_operators", "traffic_of", "viewed_inputs", "work_of"]
+__all__ = [
+    "NOTHING",
+    "Traffic",
+    "Work",
+    "is_view",
+    "known_operators",
+    "traffic_of",
+    "viewed_inputs",
+    "work_of",
+]

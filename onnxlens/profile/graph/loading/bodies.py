@@ -7,8 +7,7 @@ from dataclasses import dataclass, replace
 
 from onnx import AttributeProto, GraphProto, NodeProto
 
-from onnxlens.profile.graph.loading.constants import constant_reader, tensor_reader
-from onnxlens.profile.graph.loading.value_types import domain_of, subgraphs
+from onnxlens.profile.graph.loading.protobuf import constant_reader, domain_of, subgraphs, tensor_reader
 from onnxlens.profile.graph.node_view import ValueView
 
 Given = Sequence[ValueView | None]

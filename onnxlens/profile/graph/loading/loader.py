@@ -12,6 +12,7 @@ from onnxlens.profile.graph.graph import Graph, GraphNode
 from onnxlens.profile.graph.loading.fixing import dynamic_inputs, fix_dimensions, fix_values
 from onnxlens.profile.graph.loading.inference import Inference, complete_types
 from onnxlens.profile.graph.loading.model_file import read_manifest, read_model
+from onnxlens.profile.graph.loading.protobuf import read_graph
 from onnxlens.profile.graph.loading.quantization import scales_and_weights
 from onnxlens.profile.graph.loading.value_types import UNKNOWN
 from onnxlens.profile.graph.loading.views import ModelReader, versions
@@ -56,8 +57,9 @@ def _load(
     manifest = read_manifest(path)
     fix_dimensions(path, model.graph, shapes, dims)
     given = fix_values(path, model.graph, values)
-    inference = complete_types(model)
-    read = ModelReader(model, path, inference.types, inference.constants)
+    graph = read_graph(model.graph)
+    inference = complete_types(model, graph)
+    read = ModelReader(model, graph, path, inference.types, inference.constants)
     scopes = read_scopes([(node.proto, node.view) for node in read.nodes])
     held = {name: view for name, view in read.initializers.items() if name not in given}
     weights = _weights(held, manifest, [node.view for node in read.nodes])

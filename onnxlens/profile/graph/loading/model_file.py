@@ -9,7 +9,7 @@ from google.protobuf.message import DecodeError
 from onnx import inliner
 
 from onnxlens.errors import GraphError
-from onnxlens.profile.graph.loading.value_types import all_graphs, subgraphs
+from onnxlens.profile.graph.loading.protobuf import all_graphs, subgraphs
 from onnxlens.specs.codec import read_spec
 from onnxlens.specs.manifest import Manifest, manifest_path_of
 
@@ -42,6 +42,8 @@ def read_model(path: Path) -> onnx.ModelProto:
 
 def _has_modifiers(model: onnx.ModelProto) -> bool:
     """Whether a graph changes the scores or the probabilities of a FlexAttention."""
+    if all(opset.domain != MODIFIED[0] for opset in model.opset_import):
+        return False
     nodes = (node for _, graph in all_graphs(model.graph) for node in graph.node)
     return any((node.domain, node.op_type) == MODIFIED and any(subgraphs(node)) for node in nodes)
 

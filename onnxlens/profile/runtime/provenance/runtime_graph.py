@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from onnx import GraphProto, ModelProto, NodeProto
 
-from onnxlens.profile.graph.loading.value_types import domain_of, prefix_of, subgraphs
+from onnxlens.profile.graph.loading.protobuf import domain_of, prefix_of, subgraphs
 
 PIECE = "_inlfunc_"
 """What names of values begin with that ONNX Runtime makes inside an operator or function it takes apart."""
