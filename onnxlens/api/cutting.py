@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from onnxlens.api.exporting import MANIFEST_LAST, loaded
 from onnxlens.api.staging import staged
-from onnxlens.api.target import Settings, Target, is_file, resolve, weight_source
+from onnxlens.api.target import Settings, Target, is_file, resolve
 from onnxlens.errors import UsageError
 from onnxlens.specs.manifest import data_path_of, manifest_path_of, values_path_of
 from onnxlens.specs.progress import Progress, silent
@@ -47,6 +47,7 @@ def extract_module(
         CheckpointError: the weights cannot be read.
     """
     from onnxlens.api.extract import Extraction, extract
+    from onnxlens.reference_model.weights.choice import weight_source
 
     place, chosen = Path(out), settings or Settings()
     _require_place(place, target)
@@ -58,7 +59,8 @@ def extract_module(
         chosen = replace(chosen, weights=None) if weightless else chosen
     else:
         spec = resolve(str(target), chosen).spec
-        source = None if weightless else weight_source(spec, chosen.weights or "seeded")
+        if not weightless:
+            source = weight_source(spec, chosen.weights or "seeded", spec.build(device="meta"))
         chosen = replace(chosen, weights="none")
     with staged(place.parent, MANIFEST_LAST) as stage, loaded(target, chosen, progress) as graph:
         asked = Extraction(module, call, not weightless, source, data)

@@ -6,11 +6,12 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from onnxlens.api.staging import staged
-from onnxlens.api.target import Settings, Target, is_file, resolve, weight_source
+from onnxlens.api.target import Settings, Target, is_file, resolve
 from onnxlens.errors import UsageError
 from onnxlens.specs.progress import Progress, silent
 
@@ -44,13 +45,14 @@ def export_graph(
     """
     from onnxlens.export.exporter import ExportRequest, export
     from onnxlens.export.tracing import DEFAULT_OPSET
+    from onnxlens.reference_model.weights.choice import weight_source
     from onnxlens.specs.manifest import ExportedGraph
 
     chosen = settings or Settings()
     found = resolve(target, chosen)
-    source = weight_source(found.spec, chosen.weights or "seeded")
+    weights = partial(weight_source, found.spec, chosen.weights or "seeded")
     opset = DEFAULT_OPSET if chosen.opset is None else chosen.opset
-    request = ExportRequest(found.spec, source, found.origin, found.sizes, opset, chosen.dtype)
+    request = ExportRequest(found.spec, weights, found.origin, found.sizes, opset, chosen.dtype)
     with staged(Path(out), MANIFEST_LAST) as stage:
         exported = export(request, stage, progress)
     return ExportedGraph(Path(out) / exported.onnx_path.name, exported.manifest)

@@ -5,16 +5,18 @@ from __future__ import annotations
 import tempfile
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
+from functools import partial
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
-from onnxlens.api.target import Settings, published_weights, resolve, weight_source
+from onnxlens.api.target import Settings, resolve
 from onnxlens.export.exporter import ExportRequest, export
 from onnxlens.profile.parity.parity import run_module
 from onnxlens.profile.runtime.session import open_session, run
+from onnxlens.reference_model.weights.choice import published_weights, weight_source
 from onnxlens.reference_model.weights.state import filled
 from onnxlens.specs.graph import GraphSpec
 from onnxlens.specs.progress import Progress, silent
@@ -64,8 +66,9 @@ class NetworkRuns(AbstractContextManager["NetworkRuns"]):
 
     def _in_torch(self, spec: GraphSpec, image: np.ndarray) -> Outputs:
         if spec.name not in self._modules:
-            source = weight_source(spec, published_weights(self._weights, spec.name))
-            self._modules[spec.name] = filled(spec.build(device="meta"), source)
+            module = spec.build(device="meta")
+            source = weight_source(spec, published_weights(self._weights, spec.name), module)
+            self._modules[spec.name] = filled(module, source)
         return run_module(
             self._modules[spec.name], {"image": image}, [output.name for output in spec.outputs]
         )
@@ -75,6 +78,6 @@ class NetworkRuns(AbstractContextManager["NetworkRuns"]):
         if key not in self._files:
             folder = Path(self._folder.name) / str(len(self._files))
             folder.mkdir()
-            source = weight_source(spec, published_weights(self._weights, spec.name))
-            self._files[key] = export(ExportRequest(spec, source, spec.name), folder).onnx_path
+            weights = partial(weight_source, spec, published_weights(self._weights, spec.name))
+            self._files[key] = export(ExportRequest(spec, weights, spec.name), folder).onnx_path
         return run(open_session(self._files[key]), {"image": image})

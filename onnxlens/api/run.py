@@ -5,12 +5,13 @@ from __future__ import annotations
 import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from time import perf_counter
 
 from onnxlens.api.check import pytorch_outputs, tolerance_of
 from onnxlens.api.staging import staged, staged_folder
-from onnxlens.api.target import Job, Settings, published_weights, resolve, weight_source
+from onnxlens.api.target import Job, Settings, resolve
 from onnxlens.errors import CheckpointError, OnnxlensError
 from onnxlens.export.exporter import ExportRequest, export
 from onnxlens.export.tracing import require_opset
@@ -25,6 +26,7 @@ from onnxlens.profile.runtime.latency import time_runs
 from onnxlens.profile.runtime.machine import machine
 from onnxlens.profile.runtime.session import open_session, run
 from onnxlens.reference_model import catalog
+from onnxlens.reference_model.weights.choice import published_weights, weight_source
 from onnxlens.reports.netron.run_pictures import drawn_by_netron, require_netron
 from onnxlens.reports.run.graph_files import Files, write_counts, write_parity, write_pictures
 from onnxlens.reports.run.run_files import RUN_FILES, write_run
@@ -100,11 +102,13 @@ def _run_graph(job: Job, name: str, folder: Path, progress: Progress) -> GraphSu
     pixels = QUICK_PIXELS if job.quick else None
     found = resolve(name, Settings(height=pixels, width=pixels))
     weights = "none" if name in STRUCTURE_ONLY else published_weights(job.weights, name)
-    source = weight_source(found.spec, weights)
-    exported = export(ExportRequest(found.spec, source, name, found.sizes, job.opset), folder, progress)
+    request = ExportRequest(
+        found.spec, partial(weight_source, found.spec, weights), name, found.sizes, job.opset
+    )
+    exported = export(request, folder, progress)
     progress("counting", 0, 0)
     counted, files = _count_and_draw(exported, folder, progress)
-    if not source.has_values:
+    if not exported.manifest.has_weights:
         return replace(counted, files=_relative(name, files))
     report, latency = _compare_and_time(exported, folder, progress)
     files |= {"inputs": "inputs.npz", **write_parity(report, folder)}

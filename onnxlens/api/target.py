@@ -9,10 +9,10 @@ from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from onnxlens.errors import CheckpointError, ParityError, UsageError
+from onnxlens.errors import ParityError, UsageError
 
 if TYPE_CHECKING:
-    from onnxlens.specs.graph import GraphSpec, WeightSource
+    from onnxlens.specs.graph import GraphSpec
 
 Target = str | Path
 
@@ -174,45 +174,6 @@ def resolve_again(origin: str, sizes: Mapping[str, int], dtype: str | None = Non
     """
     given: dict[str, Any] = dict(sizes)
     return resolve(origin, Settings(**given, dtype=dtype)).spec
-
-
-def weight_source(spec: GraphSpec, weights: str | Path) -> WeightSource:
-    """The source that ``weights`` (``none``, ``seeded`` or a checkpoint's path) means for the graph.
-
-    Raises:
-        CheckpointError: the checkpoint is unreadable or not the network's.
-    """
-    from onnxlens.reference_model.weights.absent import AbsentWeights
-    from onnxlens.reference_model.weights.checkpoint import CheckpointWeights
-    from onnxlens.reference_model.weights.seeded import SeededWeights
-    from onnxlens.reference_model.weights.state import state_tensors
-
-    tensors = state_tensors(spec.build(device="meta"))
-    if weights == "none":
-        return AbsentWeights(tensors)
-    if weights == "seeded":
-        return SeededWeights(tensors, spec.checkpoint.prefix)
-    return CheckpointWeights(Path(weights), spec.name, tensors, spec.checkpoint)
-
-
-def published_weights(weights: str | Path, graph: str) -> str | Path:
-    """What ``weights`` means for one graph: itself, or in a folder the graph's published checkpoint.
-
-    Raises:
-        CheckpointError: it is a folder, and the graph's checkpoint is not in it.
-    """
-    from onnxlens.reference_model import catalog
-
-    folder = Path(weights)
-    if weights in ("seeded", "none") or not folder.is_dir():
-        return weights
-    expected = catalog.checkpoint_names(graph)
-    present = [folder / name for name in expected if (folder / name).is_file()]
-    if not present:
-        raise CheckpointError(
-            f"{folder}: holds no checkpoint of {graph}; put one of {', '.join(expected)} there"
-        )
-    return present[0]
 
 
 def _from_factory(target: str) -> GraphSpec:

@@ -4,18 +4,25 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from importlib.metadata import version
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import onnx_ir as ir
 
 from onnxlens.errors import ExportError
-from onnxlens.export import checking, external_data, passes
-from onnxlens.export.manifest import manifest_of
-from onnxlens.export.tracing import DEFAULT_OPSET, trace
+from onnxlens.export import external_data, passes
+from onnxlens.export.tracing import DEFAULT_OPSET, fake_module, require_opset, trace
 from onnxlens.specs.codec import to_text
-from onnxlens.specs.graph import GraphSpec, WeightSource
-from onnxlens.specs.manifest import ExportedGraph, data_path_of
+from onnxlens.specs.graph import GraphSpec, WeightChoice, WeightSource
+from onnxlens.specs.manifest import ExportedGraph, Manifest, StateTensor, data_path_of
 from onnxlens.specs.progress import Progress, silent
+
+if TYPE_CHECKING:
+    from torch import nn
+
+WRITERS = ("onnxlens", "torch", "onnxscript", "onnx-ir", "onnx")
+"""The packages whose versions decide what an exported file looks like."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,6 +30,8 @@ class ExportRequest:
     """What to export.
 
     Attributes:
+        weights: chooses the source of the weights, for the module that is traced; it is called once, before
+            anything is traced.
         origin: where the spec came from, so that the manifest can say how to build the module again: the
             catalog's name of the graph, or ``package.module:factory``.
         settings: batch, height and width for a graph of the catalog.
@@ -30,7 +39,7 @@ class ExportRequest:
     """
 
     spec: GraphSpec
-    source: WeightSource
+    weights: WeightChoice
     origin: str
     settings: Mapping[str, int] = field(default_factory=dict)
     opset: int = DEFAULT_OPSET
@@ -47,41 +56,28 @@ def export(request: ExportRequest, directory: Path, progress: Progress = silent)
         ExportError: the module cannot be exported, or ONNX's checker refuses the result.
         CheckpointError: the source cannot give a value.
     """
-    spec, source = request.spec.in_dtype(request.dtype), request.source
+    require_opset(request.opset)
+    spec = request.spec.in_dtype(request.dtype)
     progress("tracing", 0, 0)
-    model = trace(spec, request.opset)
+    fake = fake_module(spec)
+    source = request.weights(fake.module)
+    model = trace(spec, fake, request.opset)
     progress("simplifying", 0, 0)
     passes.simplify(model)
     passes.keep_module_metadata(model)
-    _name_producer(model)
+    model.producer_name, model.producer_version = "onnxlens", version("onnxlens")
     onnx_path = directory / f"{spec.name}.onnx"
     external_data.point_at_file(model, source.tensors, data_path_of(onnx_path).name)
     progress("checking", 0, 0)
-    checking.check_graph(model)
+    passes.check_graph(model)
     if source.has_values:
         external_data.write(model, source, data_path_of(onnx_path), progress)
     _write_graph(model, onnx_path)
     if source.has_values:
-        checking.check_file(onnx_path)
-    manifest = manifest_of(
-        spec,
-        spec.build(device="meta"),
-        source,
-        request.opset,
-        request.origin,
-        request.settings,
-        request.dtype,
-    )
-    exported = ExportedGraph(onnx_path, manifest)
-    exported.manifest_path.write_text(to_text(manifest), encoding="utf-8")
+        passes.check_file(onnx_path)
+    exported = ExportedGraph(onnx_path, _manifest(request, fake.module, source))
+    exported.manifest_path.write_text(to_text(exported.manifest), encoding="utf-8")
     return exported
-
-
-def _name_producer(model: ir.Model) -> None:
-    from importlib.metadata import version
-
-    model.producer_name = "onnxlens"
-    model.producer_version = version("onnxlens")
 
 
 def _write_graph(model: ir.Model, path: Path) -> None:
@@ -92,3 +88,34 @@ def _write_graph(model: ir.Model, path: Path) -> None:
             f"{path.name}: the graph without its weights takes {len(data)} bytes, over ONNX's 2 GiB"
         )
     path.write_bytes(data)
+
+
+def _manifest(request: ExportRequest, module: nn.Module, source: WeightSource) -> Manifest:
+    """What the module itself says of its modules, parameters and buffers, and how it was exported."""
+    spec = request.spec.in_dtype(request.dtype)
+    parameters = {name for name, _ in module.named_parameters()}
+    tensors = (
+        StateTensor(
+            name,
+            tensor.dtype,
+            tuple(dim for dim in tensor.shape if isinstance(dim, int)),
+            "parameter" if name in parameters else "buffer",
+        )
+        for name, tensor in source.tensors.items()
+    )
+    return Manifest(
+        graph=spec.name,
+        origin=request.origin,
+        family=spec.family,
+        opset=request.opset,
+        settings=dict(request.settings),
+        weights=source.label,
+        has_weights=source.has_values,
+        inputs=spec.inputs,
+        outputs=spec.outputs,
+        input_ranges=dict(spec.input_ranges),
+        modules={path: type(child).__name__ for path, child in module.named_modules()},
+        tensors=tuple(tensors),
+        versions={package: version(package) for package in WRITERS},
+        dtype=request.dtype,
+    )

@@ -11,6 +11,8 @@ import logging
 import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, redirect_stderr
+from copy import copy
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from onnxlens.errors import ExportError
@@ -20,11 +22,17 @@ from onnxlens.specs.tensor import TensorSpec, dtype_name
 if TYPE_CHECKING:
     import onnx_ir as ir
     import torch
+    from torch import nn
+    from torch._subclasses.fake_tensor import FakeTensorMode
+    from torch.onnx._internal.exporter._registration import ONNXRegistry
 
 OPSETS = range(18, 26)
 """The opsets that torch's exporter writes with module metadata: 17 drops it, 26 comes out stamped 18."""
 
 DEFAULT_OPSET = 18
+
+_REGISTRIES: dict[int, ONNXRegistry] = {}
+"""What torch's exporter translates operators by, for each opset it was asked for in this process."""
 
 FLAT_WEIGHTS = r"The tensor attributes (self\.[\w.]*_flat_weights\[\d+\](, )?)+ were assigned during export"
 """What torch warns of for every recurrent layer of its own, which keeps its parameters in a list as well."""
@@ -42,22 +50,36 @@ def require_opset(opset: int) -> None:
         )
 
 
-def trace(spec: GraphSpec, opset: int) -> ir.Model:
-    """The graph as torch's exporter writes it, unoptimised; initializers have a name, dtype and shape.
+@dataclass(frozen=True, slots=True)
+class FakeModule:
+    """A module whose tensors have shapes and no memory, and the mode that made them."""
 
-    Raises:
-        ExportError: the opset is not one the exporter writes faithfully, or the module cannot be traced.
-    """
-    import torch
+    module: nn.Module
+    mode: FakeTensorMode
+
+
+def fake_module(spec: GraphSpec) -> FakeModule:
+    """The module of a graph, on fake tensors."""
     from torch._subclasses.fake_tensor import FakeTensorMode
 
-    require_opset(opset)
-    with _quiet(), FakeTensorMode(), torch.no_grad():
-        module = spec.build()
+    mode = FakeTensorMode()
+    with mode:
+        return FakeModule(spec.build(), mode)
+
+
+def trace(spec: GraphSpec, fake: FakeModule, opset: int) -> ir.Model:
+    """The graph as torch's exporter writes it, unoptimized; initializers have a name, dtype and shape.
+
+    Raises:
+        ExportError: the module cannot be traced, or the graph is not what was asked for.
+    """
+    import torch
+
+    with _quiet(), _operators_read_once(), fake.mode, torch.no_grad():
         inputs = tuple(_fake(tensor) for tensor in spec.inputs)
         try:
             program = torch.onnx.export(
-                torch.export.export(module, inputs, strict=False),
+                torch.export.export(fake.module, inputs, strict=False),
                 dynamo=True,
                 optimize=False,
                 verbose=False,
@@ -117,6 +139,36 @@ def _described(value: ir.Value) -> TensorSpec:
 
 def _listed(tensors: Sequence[TensorSpec]) -> str:
     return ", ".join(map(str, tensors)) or "none"
+
+
+@contextmanager
+def _operators_read_once() -> Iterator[None]:
+    """Let torch's exporter read its table of operators once per process and opset, not once per export.
+
+    ``torch.onnx.export`` accepts no registry: each call parses the 500 functions that translate operators,
+    which takes longer than exporting a small module does. The class is internal to torch: where it is absent
+    or has no ``from_torchlib``, the export works and takes that time again.
+    """
+    try:
+        from torch.onnx._internal.exporter._registration import ONNXRegistry
+
+        original, read = ONNXRegistry.__dict__["from_torchlib"], ONNXRegistry.from_torchlib
+    except (ImportError, KeyError):
+        yield
+        return
+
+    def copied(opset_version: int) -> ONNXRegistry:
+        if opset_version not in _REGISTRIES:
+            _REGISTRIES[opset_version] = read(opset_version)
+        registry = copy(_REGISTRIES[opset_version])  # the exporter may add to what it gets
+        registry.functions = {target: [*found] for target, found in registry.functions.items()}
+        return registry
+
+    ONNXRegistry.from_torchlib = staticmethod(copied)  # type: ignore[method-assign,assignment]
+    try:
+        yield
+    finally:
+        ONNXRegistry.from_torchlib = original  # type: ignore[method-assign]
 
 
 @contextmanager

@@ -26,8 +26,6 @@ from tests.export import tiny
 from tests.faults import plant, wrong_epsilon
 from tests.small_catalog import half_checkpoint
 
-pytestmark = pytest.mark.usefixtures("one_registry")
-
 
 @pytest.fixture(scope="module", params=[18, pytest.param(23, marks=pytest.mark.slow)])
 def unet(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:

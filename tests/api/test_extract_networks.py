@@ -10,10 +10,9 @@ import pytest
 from onnxlens import Settings, api
 from onnxlens.api.exporting import loaded
 from onnxlens.api.extract import Extraction, extract
-from onnxlens.api.target import resolve, weight_source
+from onnxlens.api.target import resolve
+from onnxlens.reference_model.weights.choice import weight_source
 from onnxlens.specs.progress import silent
-
-pytestmark = pytest.mark.usefixtures("one_registry")
 
 SMALL = Settings(height=64, width=64)
 
@@ -49,7 +48,8 @@ QUICK = "tests.profile.small_networks:text_encoder"
 def test_modules_of_every_family_agree_with_pytorch(target: str, opset: int, tmp_path: Path) -> None:
     sizes = Settings() if target in (QUICK, "clip-text") else SMALL
     settings = Settings(weights="none", opset=opset, height=sizes.height, width=sizes.width)
-    source = weight_source(resolve(target, sizes).spec, "seeded")  # of a cut-out's weights alone
+    spec = resolve(target, sizes).spec
+    source = weight_source(spec, "seeded", spec.build(device="meta"))  # of a cut-out's weights alone
     with loaded(target, settings, silent) as graph:
         for number, module in enumerate(MODULES[target]):
             out = tmp_path / str(number) / "module.onnx"

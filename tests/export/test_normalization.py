@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -15,12 +16,12 @@ import torch
 from onnx import TensorProto, helper, numpy_helper
 from torch import Tensor, nn
 
-from onnxlens.api.target import weight_source
 from onnxlens.export import normalization
 from onnxlens.export.exporter import ExportRequest, export
 from onnxlens.export.passes import KEPT_METADATA
 from onnxlens.profile.count.ledger import build_ledger
 from onnxlens.profile.graph.loading import load_graph
+from onnxlens.reference_model.weights.choice import weight_source
 from onnxlens.specs.graph import GraphSpec
 from onnxlens.specs.manifest import ExportedGraph
 from onnxlens.specs.tensor import TensorSpec
@@ -62,7 +63,7 @@ MACS = SIDE**2 * CHANNELS**2
 
 
 def exported(folder: Path, opset: int) -> ExportedGraph:
-    return export(ExportRequest(SPEC, weight_source(SPEC, "seeded"), "norms", opset=opset), folder)
+    return export(ExportRequest(SPEC, partial(weight_source, SPEC, "seeded"), "norms", opset=opset), folder)
 
 
 @pytest.fixture(scope="module")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -17,11 +18,10 @@ from torch import Tensor, nn
 
 from onnxlens import api
 from onnxlens.errors import ExportError, UsageError
-from onnxlens.export import checking, exporter, external_data, passes
+from onnxlens.export import exporter, external_data, passes
 from onnxlens.export.exported import ExportedWeights
 from onnxlens.export.exporter import ExportRequest, export
-from onnxlens.reference_model.weights.seeded import SeededWeights
-from onnxlens.reference_model.weights.state import state_tensors
+from onnxlens.reference_model.weights.choice import weight_source
 from onnxlens.specs.graph import GraphSpec
 from onnxlens.specs.manifest import ExportedGraph
 from onnxlens.specs.tensor import TensorSpec
@@ -29,8 +29,7 @@ from tests.export import tiny as tiny_network
 
 
 def exported_spec(spec: GraphSpec, folder: Path) -> ExportedGraph:
-    source = SeededWeights(state_tensors(spec.build("meta")))
-    return export(ExportRequest(spec, source, "nowhere:spec"), folder)
+    return export(ExportRequest(spec, partial(weight_source, spec, "seeded"), "nowhere:spec"), folder)
 
 
 @pytest.mark.parametrize(
@@ -150,10 +149,10 @@ def test_a_corrupt_graph_does_not_pass_the_checker(
     corrupt: Callable[[ir.Model], None], weightless_tiny: ExportedGraph
 ) -> None:
     model = ir.load(weightless_tiny.onnx_path)
-    checking.check_graph(model)
+    passes.check_graph(model)
     corrupt(model)
     with pytest.raises(ExportError, match=r"^tiny: ONNX's checker refuses the graph: ") as error:
-        checking.check_graph(model)
+        passes.check_graph(model)
     assert "\n" not in str(error.value)
 
 
@@ -175,7 +174,7 @@ def test_the_exporter_asks_the_checker_before_it_writes(
 def test_checking_leaves_the_weights_where_they_were(weightless_tiny: ExportedGraph) -> None:
     model = ir.load(weightless_tiny.onnx_path)
     before = ir.to_proto(model).SerializeToString()
-    checking.check_graph(model)
+    passes.check_graph(model)
     assert ir.to_proto(model).SerializeToString() == before
     assert [value.name for value in model.graph.inputs] == ["image"]
 
@@ -185,7 +184,7 @@ def test_a_file_whose_weights_are_missing_does_not_pass_the_checker(
 ) -> None:
     path = Path(shutil.copy(weightless_tiny.onnx_path, tmp_path))
     with pytest.raises(ExportError, match=r"^tiny\.onnx: ONNX's checker refuses the file: "):
-        checking.check_file(path)
+        passes.check_file(path)
 
 
 def test_a_source_of_other_shapes_than_the_graphs_is_refused(weightless_tiny: ExportedGraph) -> None:

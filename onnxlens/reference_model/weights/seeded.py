@@ -1,6 +1,7 @@
-"""Weights drawn from a generator that is keyed by the tensor's published name.
+"""The two weight sources that need no file: seeded values, and none at all.
 
-The same name and shape give the same values on every machine, in any order and on any number of threads. The
+Seeded values come from a generator that is keyed by the tensor's published name. The same name and shape
+give the same values on every machine, in any order and on any number of threads. The
 scale is the fan-in's, so activations stay of order 1; zero convolutions are filled like any other, because a
 ControlNet whose zero convolutions are zero has an all-zero output, and a comparison of zeros compares
 nothing.
@@ -15,6 +16,7 @@ from math import prod, sqrt
 import numpy as np
 from numpy.typing import NDArray
 
+from onnxlens.errors import CheckpointError
 from onnxlens.specs.tensor import TensorSpec, numpy_type
 
 
@@ -68,3 +70,24 @@ class SeededWeights:
         tensor = self.tensors[name]
         sizes = tuple(dim for dim in tensor.shape if isinstance(dim, int))
         return seeded_tensor(self._prefix + name, sizes).astype(numpy_type(tensor.dtype), copy=False)
+
+
+class AbsentWeights:
+    """A weight source without values: names, dtypes and shapes, which is all that counting needs."""
+
+    label = "none"
+    has_values = False
+
+    def __init__(self, tensors: Mapping[str, TensorSpec]) -> None:
+        """Name ``tensors``, the module's ``state_dict`` by key."""
+        self.tensors = tensors
+
+    def read(self, name: str) -> np.ndarray:
+        """Never gives a value.
+
+        Raises:
+            CheckpointError: always.
+        """
+        raise CheckpointError(
+            f"{name} has no value: the graph is weightless; choose --weights seeded or a checkpoint"
+        )

@@ -21,15 +21,16 @@ def state_tensors(module: nn.Module) -> Mapping[str, TensorSpec]:
     Raises:
         UsageError: two entries are one tensor: which name its values go by is then not defined.
     """
-    names = {id(tensor): name for name, tensor in reversed(module.state_dict(keep_vars=True).items())}
-    for name, tensor in module.state_dict(keep_vars=True).items():
+    state = module.state_dict(keep_vars=True)
+    names = {id(tensor): name for name, tensor in reversed(state.items())}
+    for name, tensor in state.items():
         if names[id(tensor)] != name:
             raise UsageError(
                 f"{names[id(tensor)]} and {name} are one tensor; tied weights cannot be exported, untie them"
             )
     return {
         name: TensorSpec(name, str(tensor.dtype).removeprefix("torch.").replace("_", ""), tuple(tensor.shape))
-        for name, tensor in module.state_dict().items()
+        for name, tensor in state.items()
     }
 
 

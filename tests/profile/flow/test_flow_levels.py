@@ -240,7 +240,7 @@ def places(name: str, folder: Path) -> list[tuple[str, str]]:
     ]
 
 
-def test_the_blocks_of_a_stripped_resnet_are_its_modules(tmp_path: Path, one_registry: None) -> None:
+def test_the_blocks_of_a_stripped_resnet_are_its_modules(tmp_path: Path) -> None:
     blocks: dict[str, set[str]] = defaultdict(set)
     for path, block in places("tests.profile.flow.stripped_nets:resnet", tmp_path):
         module = re.match(r"stem|blocks\.\d|head|$", path)
@@ -251,9 +251,7 @@ def test_the_blocks_of_a_stripped_resnet_are_its_modules(tmp_path: Path, one_reg
     assert blocks == {"stem": {"block1"}, **residual, "": mean, "head": {"block10"}}
 
 
-def test_a_stripped_transformer_has_a_block_for_each_half_of_a_layer(
-    tmp_path: Path, one_registry: None
-) -> None:
+def test_a_stripped_transformer_has_a_block_for_each_half_of_a_layer(tmp_path: Path) -> None:
     halves: dict[tuple[str, str], set[str]] = defaultdict(set)
     for path, block in places("tests.profile.small_networks:text_encoder", tmp_path):
         if half := re.search(r"layers\.(\d)\.(layer_norm1|self_attn|layer_norm2|mlp)", path):

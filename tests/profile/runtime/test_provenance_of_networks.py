@@ -35,7 +35,7 @@ Exported = Callable[[str, int], Path]
 
 
 @pytest.fixture(scope="module")
-def exported(one_registry: None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Exported]:
+def exported(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Exported]:
     """Exports a network at an opset with seeded weights, once."""
 
     @cache

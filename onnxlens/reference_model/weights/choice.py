@@ -1,0 +1,55 @@
+"""Which weights a module gets: none, seeded ones, or those of a checkpoint."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from onnxlens.errors import CheckpointError
+from onnxlens.reference_model import catalog
+from onnxlens.reference_model.weights.checkpoint import CheckpointWeights
+from onnxlens.reference_model.weights.seeded import AbsentWeights, SeededWeights
+from onnxlens.reference_model.weights.state import state_tensors
+
+if TYPE_CHECKING:
+    from torch import nn
+
+    from onnxlens.specs.graph import GraphSpec, WeightSource
+
+
+def weight_source(spec: GraphSpec, weights: str | Path, module: nn.Module) -> WeightSource:
+    """The source that ``weights`` means for a module.
+
+    Args:
+        spec: the graph the module was built from.
+        weights: ``none``, ``seeded``, or a checkpoint's path.
+        module: on any device; only the names, types and shapes of its state are read.
+
+    Raises:
+        CheckpointError: the checkpoint is unreadable or belongs to another network.
+        UsageError: the module has tied weights.
+    """
+    tensors = state_tensors(module)
+    if weights == "none":
+        return AbsentWeights(tensors)
+    if weights == "seeded":
+        return SeededWeights(tensors, spec.checkpoint.prefix)
+    return CheckpointWeights(Path(weights), spec.name, tensors, spec.checkpoint)
+
+
+def published_weights(weights: str | Path, graph: str) -> str | Path:
+    """What ``weights`` means for one graph: itself, or in a folder the graph's published checkpoint.
+
+    Raises:
+        CheckpointError: it is a folder, and the graph's checkpoint is not in it.
+    """
+    folder = Path(weights)
+    if weights in ("seeded", "none") or not folder.is_dir():
+        return weights
+    expected = catalog.checkpoint_names(graph)
+    present = [folder / name for name in expected if (folder / name).is_file()]
+    if not present:
+        raise CheckpointError(
+            f"{folder}: holds no checkpoint of {graph}; put one of {', '.join(expected)} there"
+        )
+    return present[0]
