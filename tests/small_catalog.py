@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import tempfile
 from pathlib import Path
 
 import numpy as np
@@ -28,9 +30,10 @@ ENTRY = CatalogEntry(
 )
 
 
-def install(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Make it the catalog: ``first`` and ``second``, the same network under two names."""
+def install(monkeypatch: pytest.MonkeyPatch, cache: Path | None = None) -> None:
+    """Make it the catalog, with a cache of its own: ``first`` and ``second``, one network under two names."""
     monkeypatch.setattr(catalog, "ENTRIES", dict.fromkeys(NAMES, ENTRY))
+    monkeypatch.setenv("ONNXLENS_CACHE", str(cache or tempfile.mkdtemp(dir=os.environ["ONNXLENS_CACHE"])))
 
 
 def seeded_state(spec: GraphSpec) -> dict[str, np.ndarray]:

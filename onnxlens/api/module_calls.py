@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from onnxlens.api.target import resolve_again
+from onnxlens.api.opened import OpenedTarget
 from onnxlens.errors import UsageError
 from onnxlens.profile.graph.graph import Graph, GraphNode
 from onnxlens.profile.parity.layers.matching import split_calls
@@ -42,14 +42,13 @@ class ChosenCall:
     note: str = ""
 
 
-def pytorch_side(graph: Graph, module: str) -> PyTorchSide:
+def pytorch_side(it: OpenedTarget, module: str) -> PyTorchSide:
     """How PyTorch calls the module, in a run without values of the network that the manifest names."""
-    manifest = graph.manifest
+    manifest = it.graph.manifest
     if manifest is None:
-        return PyTorchSide((), f"no manifest lies beside {graph.path.name}")
+        return PyTorchSide((), f"no manifest lies beside {it.path.name}")
     try:
-        spec = resolve_again(manifest.origin, manifest.settings, manifest.dtype)
-        calls = calls_of(spec.build(device="meta"), spec.inputs, module)
+        calls = calls_of(it.network, it.spec.inputs, module)
     except Exception as error:  # the user's code, not ours
         reason = next(iter(str(error).strip().splitlines()), "")
         return PyTorchSide((), f"its network cannot be run without values ({type(error).__name__}: {reason})")

@@ -12,8 +12,9 @@ import numpy as np
 import onnx
 import pytest
 
-from onnxlens import LayerRequest, Settings, api
-from onnxlens.api import check_layers as layer_comparison
+import onnxlens as api
+import onnxlens.api.check_layers
+from onnxlens import LayerRequest, Settings
 from onnxlens.errors import GraphError, ParityError, UsageError
 from onnxlens.specs.layers import LayerReport
 from tests.faults import float16_overflow, plant, swapped_concat, wrong_epsilon
@@ -124,8 +125,8 @@ def test_small_chunks_give_the_same_rows(
         taken.append(sum(value.nbytes for value in values.values()))
         return values
 
-    capture = layer_comparison.capture
-    monkeypatch.setattr(layer_comparison, "capture", spied)
+    capture = onnxlens.api.check_layers.capture
+    monkeypatch.setattr(onnxlens.api.check_layers, "capture", spied)
     report = api.check_layers(sound, request=LayerRequest(memory_bytes=SMALL_CHUNKS))
     assert len(taken) > 5
     assert max(taken) < SMALL_CHUNKS

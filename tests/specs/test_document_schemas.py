@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from jsonschema import Draft202012Validator
 
-from onnxlens import api
+import onnxlens as api
 from onnxlens.api.target import Job
 from onnxlens.reports.documents import (
     bench_document,

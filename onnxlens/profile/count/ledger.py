@@ -11,7 +11,7 @@ from onnxlens.profile.count.conventions.counting import NOTES, peer_costs
 from onnxlens.profile.count.counting import count_nodes, parameter_sizes
 from onnxlens.profile.count.liveness import live_bytes
 from onnxlens.profile.count.repeats import control_notes
-from onnxlens.profile.count.rules import is_view
+from onnxlens.profile.count.rules import is_view, registered_notes
 from onnxlens.profile.graph.collector import uncollected
 from onnxlens.profile.graph.graph import Graph, GraphNode
 from onnxlens.specs.ledger import Ledger, ModuleCost, NodeCost, Totals, peer_of
@@ -59,7 +59,12 @@ def _build(graph: Graph, convention: Convention) -> Ledger:
         totals=_totals(graph, costs, modules[0]),
         modules=modules,
         nodes=costs,
-        notes=(*graph.notes, *control_notes(graph.nodes, costs), *_param_notes(graph)),
+        notes=(
+            *graph.notes,
+            *control_notes(graph.nodes, costs),
+            *registered_notes((cost.domain, cost.op_type) for cost in costs if cost.status == "counted"),
+            *_param_notes(graph),
+        ),
         conventions=CONVENTIONS if convention == "matrix" else {convention: NOTES[convention], **CONVENTIONS},
         convention=convention,
     )

@@ -62,14 +62,19 @@ class CutNetwork(nn.Module):
         return outputs[0] if len(outputs) == 1 else outputs
 
 
-def network_of(spec: GraphSpec, manifest: Manifest) -> nn.Module:
-    """The network on the meta device, or of a cut-out its module, as the manifest says.
+def network_of(network: nn.Module, spec: GraphSpec, manifest: Manifest | None) -> nn.Module:
+    """The network itself, or of the file of an extracted module that module, as the manifest says.
+
+    Args:
+        network: as the spec builds it, on the meta device.
+        spec: of the whole network.
+        manifest: of the file.
 
     Raises:
         GraphError: PyTorch's call of the module cannot be set beside the file.
     """
-    network, cut = spec.build(device="meta"), manifest.cut
-    if cut is None:
+    cut = manifest.cut if manifest else None
+    if manifest is None or cut is None:
         return network
     if cut.doubt:
         raise GraphError(

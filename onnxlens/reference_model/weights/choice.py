@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -9,27 +10,23 @@ from onnxlens.errors import CheckpointError
 from onnxlens.reference_model import catalog
 from onnxlens.reference_model.weights.checkpoint import CheckpointWeights
 from onnxlens.reference_model.weights.seeded import AbsentWeights, SeededWeights
-from onnxlens.reference_model.weights.state import state_tensors
 
 if TYPE_CHECKING:
-    from torch import nn
-
     from onnxlens.specs.graph import GraphSpec, WeightSource
+    from onnxlens.specs.tensor import TensorSpec
 
 
-def weight_source(spec: GraphSpec, weights: str | Path, module: nn.Module) -> WeightSource:
-    """The source that ``weights`` means for a module.
+def weight_source(spec: GraphSpec, weights: str | Path, tensors: Mapping[str, TensorSpec]) -> WeightSource:
+    """The source that ``weights`` means for the module of a graph.
 
     Args:
-        spec: the graph the module was built from.
+        spec: of the graph.
         weights: ``none``, ``seeded``, or a checkpoint's path.
-        module: on any device; only the names, types and shapes of its state are read.
+        tensors: of the module's ``state_dict``: name, dtype and shape of every entry, by name.
 
     Raises:
         CheckpointError: the checkpoint is unreadable or belongs to another network.
-        UsageError: the module has tied weights.
     """
-    tensors = state_tensors(module)
     if weights == "none":
         return AbsentWeights(tensors)
     if weights == "seeded":

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from onnx import NodeProto
 
-from onnxlens import api
+import onnxlens as api
 from onnxlens.errors import UsageError
 from onnxlens.profile.count.ledger import build_ledger
 from onnxlens.profile.flow.levels import FOUND, with_levels

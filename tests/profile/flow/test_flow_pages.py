@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from onnxlens import api
+from onnxlens.api.render import render_pages
 from onnxlens.profile.count.ledger import build_ledger
 from onnxlens.profile.flow import pages as flow_pages
 from onnxlens.profile.flow.deepest import build_flow
@@ -227,7 +227,7 @@ def test_the_deepest_flow_is_built_once_for_all_pages(
     build, built = flow_pages.build_flow, []
     monkeypatch.setattr(flow_pages, "build_flow", lambda *read: built.append(1) or build(*read))
     request = FlowRequest(3, fold=fold and not groups, groups=groups)
-    written = api.render_pages(traced(tmp_path, 6), tmp_path / "net.dot", request)
+    written = render_pages(traced(tmp_path, 6), tmp_path / "net.dot", request)
     assert (len(written) > 1, len(built)) == (not request.fold, 1)
 
 

@@ -10,7 +10,7 @@ from tempfile import TemporaryDirectory
 
 import pytest
 
-from onnxlens import api
+import onnxlens as api
 from onnxlens.profile.graph.graph import Graph
 from onnxlens.profile.runtime.session import LEVELS
 from onnxlens.reference_model import catalog

@@ -10,7 +10,7 @@ import pytest
 from onnx import numpy_helper
 from torch import nn
 
-from onnxlens import api
+import onnxlens as api
 from onnxlens.errors import ParityError
 from onnxlens.profile.parity.layers.deviations import ALL_ZEROS
 from onnxlens.profile.parity.layers.observing import Place, capture, observe
