@@ -13,8 +13,7 @@ from onnxlens.api.staging import staged
 from onnxlens.api.target import Settings, Target
 from onnxlens.errors import ToolError, UsageError
 from onnxlens.profile.count.measured import with_measurements
-from onnxlens.profile.flow import grouping_file
-from onnxlens.profile.flow.grouped import grouped_flow
+from onnxlens.profile.flow import group_file
 from onnxlens.profile.flow.node_flow import build_node_flow
 from onnxlens.profile.flow.pages import flow_pages, requested_flow
 from onnxlens.reports.drawing.page_files import linked_pages
@@ -22,13 +21,12 @@ from onnxlens.reports.drawing.pictures import require_suffix, write_picture
 from onnxlens.reports.drawing.scale import DEFAULT_COLUMN, require_column, require_figures
 from onnxlens.reports.model_explorer.document import document_text, graph_document
 from onnxlens.reports.model_explorer.node_data import data_notes, data_text, node_data
-from onnxlens.specs.flow import FlowPage, FlowRequest
+from onnxlens.specs.flow import FlowRequest
 from onnxlens.specs.measured import Measurements
 from onnxlens.specs.progress import Progress, silent
 
 if TYPE_CHECKING:
-    from onnxlens.specs.flow import FlowGraph
-    from onnxlens.specs.grouping import Group
+    from onnxlens.specs.flow import FlowGraph, FlowPage, Group
     from onnxlens.specs.ledger import Ledger
     from onnxlens.specs.node_flow import NodeFlow
 
@@ -39,9 +37,9 @@ def read_groups(file: Path | str) -> tuple[Group, ...]:
     """The groups of a TOML file, for a ``FlowRequest``: see docs/grouping.md.
 
     Raises:
-        UsageError: it cannot be read, or holds something else than groups.
+        UsageError: it cannot be read, or holds something other than groups.
     """
-    return grouping_file.read_groups(Path(file))
+    return group_file.read_groups(Path(file))
 
 
 def flow_of(
@@ -64,8 +62,7 @@ def flow_of(
     """
     wanted = _wanted(request)
     with opened(target, settings, progress) as it:
-        make = grouped_flow if wanted.groups else requested_flow
-        return make(it.graph, it.ledger, wanted)
+        return requested_flow(it.graph, it.ledger, wanted)
 
 
 def pages_of(
@@ -75,7 +72,7 @@ def pages_of(
     progress: Progress = silent,
     measured: Measurements | None = None,
 ) -> Sequence[FlowPage]:
-    """As ``flow_of``, on pages that a person can follow; with groups on one.
+    """As ``flow_of``, on pages that a person can follow.
 
     Args:
         target: whose flow.
@@ -93,8 +90,6 @@ def pages_of(
         ledger = it.ledger
         if measured:
             ledger = with_measurements(ledger, measured.timings, measured.errors)
-        if wanted.groups:
-            return [FlowPage(grouped_flow(it.graph, ledger, wanted), {})]
         return flow_pages(it.graph, ledger, wanted)
 
 

@@ -14,7 +14,8 @@ from onnxlens.api.staging import staged, staged_folder
 from onnxlens.api.target import Job, Settings
 from onnxlens.errors import CheckpointError, OnnxlensError
 from onnxlens.export.tracing import require_opset
-from onnxlens.profile.flow.building import build_flow
+from onnxlens.profile.flow.collapse import collapsed
+from onnxlens.profile.flow.deepest import build_flow
 from onnxlens.profile.flow.pages import readable_depth
 from onnxlens.profile.parity.parity import compare
 from onnxlens.profile.runtime.inputs import sample_inputs, save_inputs
@@ -119,13 +120,13 @@ def _run_graph(job: Job, name: str, folder: Path, progress: Progress) -> GraphSu
 
 def _count_and_draw(it: OpenedTarget, folder: Path) -> tuple[GraphSummary, Files]:
     manifest, graph, ledger = it.runnable.manifest, it.graph, it.ledger
-    deepest = max(module.depth for module in ledger.modules)
+    deepest = build_flow(graph, ledger)
     files = {"onnx": it.path.name, "manifest": manifest_path_of(it.path).name}
     if manifest.has_weights:
         files["weights"] = data_path_of(it.path).name
-    files |= write_counts(ledger, build_flow(graph, ledger, deepest), folder)
+    files |= write_counts(ledger, deepest.flow, folder)
     it.progress("drawing", 0, 0)
-    pictures, note = write_pictures(build_flow(graph, ledger, readable_depth(graph)), folder)
+    pictures, note = write_pictures(collapsed(deepest, readable_depth(deepest)), folder)
     totals = ledger.totals
     summary = GraphSummary(
         graph=manifest.graph,

@@ -18,7 +18,7 @@ from onnxlens.profile.flow.levels import FOUND, with_levels
 from onnxlens.profile.flow.pages import flow_pages, requested_flow
 from onnxlens.profile.graph.graph import Graph
 from onnxlens.profile.graph.loading import load_graph
-from onnxlens.specs.flow import FlowGraph, FlowRequest
+from onnxlens.specs.flow import FlowGraph, FlowRequest, Group
 from tests.profile.flow.flows import box_count
 from tests.profile.flow.stripped_nets import stripped
 from tests.profile.models import far_weight, ledger_of, light_nets, op, save, save_net, value
@@ -183,6 +183,15 @@ def test_an_unknown_block_is_refused_with_those_near_it(tmp_path: Path) -> None:
     path = net(tmp_path, RESIDUAL)
     with pytest.raises(UsageError, match=r"no module 'block9'; there is block3, block2, block1"):
         flow_of(path, 1, "block9")
+
+
+def test_the_levels_can_be_grouped_and_shown_by_the_groups_name(tmp_path: Path) -> None:
+    read = ledger_of(net(tmp_path, RESIDUAL))
+    groups = (Group("Body", ("block1..block2",)),)
+    flow = requested_flow(*read, FlowRequest(1, groups=groups))
+    assert [(node.title, node.macs) for node in flow.nodes if node.order] == [("Body", 3072), ("Conv", 1024)]
+    inside = requested_flow(*read, FlowRequest(1, "Body", groups=groups))
+    assert [node.title for node in inside.nodes] == ["x", "Conv, Relu", "Conv, Relu, Add", "to block3"]
 
 
 @pytest.mark.parametrize(

@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 
 from onnxlens.errors import UsageError
-from onnxlens.profile.flow.grouping_file import read_groups
-from onnxlens.specs.grouping import Group
+from onnxlens.profile.flow.group_file import read_groups
+from onnxlens.specs.flow import Group
 
 TEXT = """
 [[group]]
@@ -53,9 +53,9 @@ def test_an_included_file_is_read_beside_it_and_its_modules_moved(tmp_path: Path
     ("text", "complaint"),
     [
         ("", "groups.toml: holds no group; start one with [[group]]"),
-        ("[[group]", "is no TOML"),
+        ("[[group]", "is not TOML"),
         ("[[groups]]\nname = 'A'", "groups.toml: unknown key 'groups': did you mean 'group'? the keys are"),
-        ("group = 3", "groups.toml: 'group' is no list of tables; start each with [[group]]"),
+        ("group = 3", "groups.toml: 'group' is not a list of tables; start each with [[group]]"),
         ("[[group]]\nmodules = ['a']", "groups.toml: a group's name is None; expected a text"),
         ("[[group]]\nname = ' '\nmodules = ['a']", "a group's name is ' '"),
         ("[[group]]\nname = 'A'", "group 'A': holds nothing; give it modules, or groups of its own"),

@@ -1,4 +1,4 @@
-"""A file of groups, in TOML; its grammar stands in docs/grouping.md."""
+"""A file of groups, in TOML; docs/grouping.md has its grammar."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from onnxlens.errors import UsageError
-from onnxlens.specs.grouping import Group
+from onnxlens.specs.flow import Group
 
 FILE_KEYS = ("group", "include")
 GROUP_KEYS = ("name", "modules", "closed", "group")
@@ -21,7 +21,7 @@ def read_groups(path: Path) -> tuple[Group, ...]:
     """The groups of a file, those of the files that it includes first.
 
     Raises:
-        UsageError: it cannot be read, is no TOML, says something else than groups, or names two alike.
+        UsageError: it cannot be read, is not TOML, holds something other than groups, or names two alike.
     """
     document = _document(path)
     _require_keys(document, FILE_KEYS, path.name)
@@ -42,11 +42,11 @@ def _document(path: Path) -> Mapping[str, Any]:
         reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8"
         raise UsageError(f"{path}: cannot be read ({reason}); give a TOML file of groups") from error
     except tomllib.TOMLDecodeError as error:
-        raise UsageError(f"{path}: is no TOML: {error}") from error
+        raise UsageError(f"{path}: is not TOML: {error}") from error
 
 
 def _included(given: Any, path: Path) -> Iterator[Group]:
-    """The groups of other files, their modules looked for where this file says."""
+    """The groups of other files, with the modules below the one that ``within`` names."""
     for entry in _tables(given, "include", path.name):
         _require_keys(entry, INCLUDE_KEYS, f"{path.name}: include")
         file, within = entry.get("file"), entry.get("within", "")
@@ -69,7 +69,7 @@ def _moved(group: Group, within: str) -> Group:
 
 def _tables(given: Any, key: str, where: str) -> Sequence[Mapping[str, Any]]:
     if not isinstance(given, list) or not all(isinstance(entry, dict) for entry in given):
-        raise UsageError(f"{where}: {key!r} is no list of tables; start each with [[{key}]]")
+        raise UsageError(f"{where}: {key!r} is not a list of tables; start each with [[{key}]]")
     return given
 
 

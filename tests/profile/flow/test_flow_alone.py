@@ -8,16 +8,16 @@ import pytest
 
 from onnxlens.errors import UsageError
 from onnxlens.profile.count.ledger import build_ledger
-from onnxlens.profile.flow.building import build_flow
 from onnxlens.profile.graph.graph import Graph
 from onnxlens.specs.flow import FlowGraph
+from tests.profile.flow.flows import flow_at
 from tests.profile.models import ledger_of, op, save, save_net, value
 
 X, Y = value("x", (2,)), value("y", (2,))
 
 
 def inside(path: Path, module: str, depth: int = 1) -> FlowGraph:
-    return build_flow(*ledger_of(path), depth, module)
+    return flow_at(*ledger_of(path), depth, module)
 
 
 def ends(flow: FlowGraph) -> dict[str, str]:
@@ -124,7 +124,7 @@ def test_the_graphs_name_is_the_whole_graph(tmp_path: Path) -> None:
 def test_the_layers_of_the_text_encoder_add_up_to_the_whole(clip_text: Graph, depth: int) -> None:
     ledger = build_ledger(clip_text)
     parts = ("embeddings", *(f"encoder.layers.{index}" for index in range(12)), "final_layer_norm")
-    flows = [build_flow(clip_text, ledger, depth, f"transformer.text_model.{part}") for part in parts]
+    flows = [flow_at(clip_text, ledger, depth, f"transformer.text_model.{part}") for part in parts]
     assert sum(node.macs for flow in flows for node in flow.nodes) == ledger.totals.macs
     for before, after in zip(flows[1:12], flows[2:13], strict=True):
         assert f"to {after.module}" in [node.title for node in before.nodes]

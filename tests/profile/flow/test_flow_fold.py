@@ -10,13 +10,12 @@ from onnx import NodeProto
 
 from onnxlens.profile.count.ledger import build_ledger
 from onnxlens.profile.count.measured import with_measurements
-from onnxlens.profile.flow.blocks import merged_costs
-from onnxlens.profile.flow.building import build_flow
-from onnxlens.profile.flow.names import joint_path
+from onnxlens.profile.flow.blocks import joint_path
+from onnxlens.profile.flow.costs import merged_costs
 from onnxlens.profile.graph.graph import Graph
 from onnxlens.specs.flow import FlowGraph, FlowNode
 from onnxlens.specs.measured import ModuleTiming
-from tests.profile.flow.flows import require_whole
+from tests.profile.flow.flows import flow_at, require_whole
 from tests.profile.models import far_weight, ledger_of, op, save, value
 
 SHAPE = (1, 4, 8, 8)
@@ -40,7 +39,7 @@ def net(folder: Path, nodes: Sequence[NodeProto], out: str = "y") -> Path:
 
 def folded(path: Path, depth: int = 1) -> FlowGraph:
     graph, ledger = ledger_of(path)
-    flow = build_flow(graph, ledger, depth, fold=True)
+    flow = flow_at(graph, ledger, depth, fold=True)
     assert sum(node.macs * node.repeats for node in flow.nodes) == ledger.totals.macs
     return flow
 
@@ -174,12 +173,12 @@ def test_the_sum_of_measured_seconds_is_kept_and_of_what_is_alive_the_most(tmp_p
     nodes = [conv("x", "a", "l.0"), conv("a", "b", "l.1"), op("Add", "x b", "y", "add")]
     graph, ledger = ledger_of(net(tmp_path, nodes))
     timed = with_measurements(ledger, [ModuleTiming("l.0", 0.25), ModuleTiming("l.1", 0.75)])
-    costs = box(build_flow(graph, timed, 1, fold=True), "l.0..1").costs
+    costs = box(flow_at(graph, timed, 1, fold=True), "l.0..1").costs
     assert costs["latency_s"] == 0.5  # twice that is their sum
     assert costs["achieved_macs_per_s"] == CONV_MACS / 0.5
     assert costs["live_bytes"] == 3 * 4 * 64 * 4  # x, a and b while l.1 runs
     partly = with_measurements(ledger, [ModuleTiming("l.0", 0.25)])
-    assert "latency_s" not in box(build_flow(graph, partly, 1, fold=True), "l.0..1").costs
+    assert "latency_s" not in box(flow_at(graph, partly, 1, fold=True), "l.0..1").costs
 
 
 def test_figures_that_differ_by_nature_are_joined_and_others_are_those_of_the_first() -> None:
@@ -213,15 +212,15 @@ def test_paths_are_joined_where_one_number_in_them_rises(paths: Sequence[str], j
 def test_the_twelve_layers_of_the_text_encoder_are_one(clip_text: Graph) -> None:
     ledger = build_ledger(clip_text)
     layers = "transformer.text_model.encoder.layers.0..11"
-    closed = build_flow(clip_text, ledger, 4, fold=True)
+    closed = flow_at(clip_text, ledger, 4, fold=True)
     assert [path for _, path, times in boxes(closed) if times == 12] == [layers]
-    opened = build_flow(clip_text, ledger, 6, fold=True)
+    opened = flow_at(clip_text, ledger, 6, fold=True)
     assert opened.frames == {layers: 12}
     assert len(boxes(opened)) == 3 + 12  # of 147: two in the embeddings and a norm; twelve in a layer
 
 
 def test_convolutions_are_folded_where_their_widths_are_equal(hed: Graph) -> None:
-    flow = build_flow(hed, build_ledger(hed), 2, fold=True)
+    flow = flow_at(hed, build_ledger(hed), 2, fold=True)
     # 3-64-64, 64-128-128, 128-256-256-256, 256-512-512-512, 512-512-512-512
     expected: Mapping[str, int] = {
         "block3.convs.1..2 + relu": 2, "block4.convs.1..2 + relu": 2, "block5.convs.0..2 + relu": 3,

@@ -7,10 +7,10 @@ import pytest
 
 from onnxlens.profile.count.ledger import build_ledger
 from onnxlens.profile.count.measured import with_measurements
-from onnxlens.profile.flow.building import build_flow
 from onnxlens.profile.graph.graph import Graph
 from onnxlens.specs.flow import FlowGraph
 from onnxlens.specs.measured import ModuleError, ModuleTiming
+from tests.profile.flow.flows import flow_at
 from tests.profile.models import ledger_of, net_nodes, op, save, save_net, value, write_manifest
 
 
@@ -20,7 +20,7 @@ def net(tmp_path: Path) -> Path:
 
 
 def flow_of(path: Path, depth: int) -> FlowGraph:
-    return build_flow(*ledger_of(path), depth)
+    return flow_at(*ledger_of(path), depth)
 
 
 def boxes(flow: FlowGraph) -> list[tuple[str, str, str]]:
@@ -106,7 +106,7 @@ def test_a_module_with_weights_that_runs_twice_shows_its_params_once(tmp_path: P
 def test_a_box_carries_every_column_of_its_modules_row(net: Path) -> None:
     graph, ledger = ledger_of(net)
     timed = with_measurements(ledger, [ModuleTiming("body.0", 0.5)], [ModuleError("stem", 1e-6)])
-    boxes_of = {node.id: node for node in build_flow(graph, timed, 1).nodes}
+    boxes_of = {node.id: node for node in flow_at(graph, timed, 1).nodes}
     row = next(module for module in timed.modules if module.path == "body.0")
     assert boxes_of["n3"].costs == {
         "macs": 4 * 64 * 4,  # 4 channels at 64 positions, each a sum over 4
@@ -133,7 +133,7 @@ def test_a_box_carries_every_column_of_its_modules_row(net: Path) -> None:
 def test_what_belongs_to_a_module_as_a_whole_stands_at_none_of_its_stretches(net: Path) -> None:
     graph, ledger = ledger_of(net)
     timed = with_measurements(ledger, [ModuleTiming("relu", 0.5), ModuleTiming("", 2.0)])
-    _, relu, _, relu_again, loose, _ = (node for node in build_flow(graph, timed, 1).nodes if node.order)
+    _, relu, _, relu_again, loose, _ = (node for node in flow_at(graph, timed, 1).nodes if node.order)
     assert {"latency_s", "live_bytes"}.isdisjoint(
         relu.costs.keys() | relu_again.costs.keys() | loose.costs.keys()
     )
@@ -199,7 +199,7 @@ def test_flow_of_the_text_encoder_holds_the_ledgers_figures(clip_text: Graph, de
 
 def require_same_figures(graph: Graph, depth: int) -> None:
     ledger = build_ledger(graph)
-    flow = build_flow(graph, ledger, depth)
+    flow = flow_at(graph, ledger, depth)
     require_no_cycle(flow)
     assert sum(node.macs for node in flow.nodes) == ledger.totals.macs
     assert sum(node.params for node in flow.nodes) == ledger.totals.params
@@ -212,7 +212,7 @@ def require_same_figures(graph: Graph, depth: int) -> None:
 
 
 def test_clip_layers_follow_each_other_in_the_flow(clip_text: Graph) -> None:
-    flow = build_flow(clip_text, build_ledger(clip_text), 4)
+    flow = flow_at(clip_text, build_ledger(clip_text), 4)
     layers = [node.id for node in flow.nodes if node.title == "ClipLayer"]
     assert len(layers) == 12
     pairs = {(edge.source, edge.target): edge.tensor.shape for edge in flow.edges}
