@@ -97,7 +97,7 @@ def reconcile_graph(
         UsageError: the target or a setting cannot be used, or the file does not say which modules ran.
         GraphError: the file is no ONNX graph.
     """
-    from onnxlens.profile.count.conventions.reconciliation import build_reconciliation
+    from onnxlens.profile.count.conventions.peers import build_reconciliation
 
     with loaded(target, settings, progress) as graph:
         progress("counting", 0, 0)
