@@ -18,19 +18,19 @@ def open_export(onnx_path: Path) -> ExportedGraph:
     """The export whose graph is at ``onnx_path``.
 
     Raises:
-        GraphError: the file is missing, or no manifest of ours lies beside it.
+        GraphError: the file is missing, or it has no manifest of ours.
     """
     if not onnx_path.is_file():
         raise GraphError(
             f"{onnx_path}: no such file; give an .onnx file or a graph of the catalog ('onnxlens graphs')"
         )
-    beside = manifest_path_of(onnx_path)
-    if not beside.is_file():
+    manifest_path = manifest_path_of(onnx_path)
+    if not manifest_path.is_file():
         raise GraphError(
-            f"{onnx_path}: no manifest {beside.name} beside it, so its PyTorch side is unknown; "
+            f"{onnx_path}: no manifest {manifest_path.name} next to it, so its PyTorch side is unknown; "
             "compare with the file itself: --against unoptimised"
         )
-    return ExportedGraph(onnx_path, read_spec(beside, Manifest))
+    return ExportedGraph(onnx_path, read_spec(manifest_path, Manifest))
 
 
 class ExportedWeights:
@@ -91,7 +91,7 @@ class MappedWeights(ExportedWeights):
     """
 
     def read(self, name: str) -> np.ndarray:
-        """The values of one entry; what is no array in the data file is read."""
+        """The values of one entry; a value that is not an array in the data file is read."""
         initializer = self._initializers.get(name)
         values = None if initializer is None else initializer.const_value
         if not isinstance(values, ir.ExternalTensor) or not values.size or not len(values.shape):

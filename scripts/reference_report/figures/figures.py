@@ -79,7 +79,7 @@ def _step_notes(step: FlowGraph) -> Sequence[str]:
 
 
 def _unwrapped(flow: FlowGraph) -> FlowGraph:
-    """Without the frame of the module that holds nothing but the UNet."""
+    """Without the cluster of the module that holds nothing but the UNet."""
     nodes = (
         replace(node, parents=tuple(parent for parent in node.parents if parent[0] != WRAPPER))
         for node in flow.nodes
@@ -89,8 +89,8 @@ def _unwrapped(flow: FlowGraph) -> FlowGraph:
 
 def _zero_convs_closed(found: Framed) -> Framed:
     """With every zero convolution a box, however deep the picture goes: there is but one module in it."""
-    frames = {parent for node in found.flow.nodes for parent in node.parents}
-    zero_convs = {path for path, class_name in frames if class_name == "ZeroConv"}
+    clusters = {parent for node in found.flow.nodes for parent in node.parents}
+    zero_convs = {path for path, class_name in clusters if class_name == "ZeroConv"}
     return replace(found, closed=found.closed | zero_convs)
 
 
