@@ -23,6 +23,16 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
             item.add_marker(skip)
 
 
+@pytest.fixture(scope="session", autouse=True)
+def cache(tmp_path_factory: pytest.TempPathFactory) -> None:
+    """Exported graphs of the catalog are kept for this run of all tests alone, never in the user's cache."""
+    folder = tmp_path_factory.getbasetemp()
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        folder = folder.parent  # of all workers
+    (folder / "cache").mkdir(exist_ok=True)
+    os.environ["ONNXLENS_CACHE"] = str(folder / "cache")
+
+
 @pytest.fixture
 def dot() -> str:
     """Graphviz's ``dot``. A machine may lack it; CI may not, or pictures would go untested."""

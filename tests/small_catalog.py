@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import tempfile
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -30,10 +32,11 @@ ENTRY = CatalogEntry(
 )
 
 
-def install(monkeypatch: pytest.MonkeyPatch, **changes: Any) -> None:
-    """Make it the catalog: ``first``, with fields changed, and ``second``, the same network."""
+def install(monkeypatch: pytest.MonkeyPatch, cache: Path | None = None, **changes: Any) -> None:
+    """Make it the catalog, with a cache of its own: ``first``, with fields changed, and ``second``."""
     first, second = NAMES
     monkeypatch.setattr(catalog, "ENTRIES", {first: replace(ENTRY, **changes), second: ENTRY})
+    monkeypatch.setenv("ONNXLENS_CACHE", str(cache or tempfile.mkdtemp(dir=os.environ["ONNXLENS_CACHE"])))
 
 
 def seeded_state(spec: GraphSpec) -> dict[str, np.ndarray]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -12,11 +12,12 @@ import onnx_ir as ir
 
 from onnxlens.errors import ExportError
 from onnxlens.export import external_data, passes
-from onnxlens.export.tracing import DEFAULT_OPSET, fake_module, require_opset, trace
+from onnxlens.export.tracing import DEFAULT_OPSET, trace
 from onnxlens.specs.codec import to_text
-from onnxlens.specs.graph import GraphSpec, WeightChoice, WeightSource
+from onnxlens.specs.graph import GraphSpec, WeightSource
 from onnxlens.specs.manifest import ExportedGraph, Manifest, StateTensor, data_path_of
 from onnxlens.specs.progress import Progress, silent
+from onnxlens.specs.tensor import TensorSpec
 
 if TYPE_CHECKING:
     from torch import nn
@@ -30,16 +31,18 @@ class ExportRequest:
     """What to export.
 
     Attributes:
-        weights: chooses the source of the weights, for the module that is traced; it is called once, before
-            anything is traced.
+        spec: of the graph, in the element type that is asked for.
+        network: its module, on the meta device.
+        state: name, dtype and shape of every entry of the module's ``state_dict``.
         origin: where the spec came from, so that the manifest can say how to build the module again: the
             catalog's name of the graph, or ``package.module:factory``.
         settings: batch, height and width for a graph of the catalog.
-        dtype: of floating weights, inputs and outputs; None is the module's own.
+        dtype: that floating weights, inputs and outputs were cast to; None is the module's own.
     """
 
     spec: GraphSpec
-    weights: WeightChoice
+    network: nn.Module
+    state: Mapping[str, TensorSpec]
     origin: str
     settings: Mapping[str, int] = field(default_factory=dict)
     opset: int = DEFAULT_OPSET
@@ -47,36 +50,46 @@ class ExportRequest:
 
 
 def export(request: ExportRequest, directory: Path, progress: Progress = silent) -> ExportedGraph:
-    """Write ``NAME.onnx``, ``.onnx.data`` (if the source has values) and ``.json`` into ``directory``.
+    """Write the graph without its weights: ``NAME.onnx`` and the manifest ``NAME.json`` into ``directory``.
 
     Files there are overwritten as they come: a caller that must not leave half a result gives a fresh
     directory.
 
     Raises:
         ExportError: the module cannot be exported, or ONNX's checker refuses the result.
-        CheckpointError: the source cannot give a value.
     """
-    require_opset(request.opset)
-    spec = request.spec.in_dtype(request.dtype)
+    spec = request.spec
     progress("tracing", 0, 0)
-    fake = fake_module(spec)
-    source = request.weights(fake.module)
-    model = trace(spec, fake, request.opset)
+    model = trace(spec, request.network, request.opset)
     progress("simplifying", 0, 0)
     passes.simplify(model)
     passes.keep_module_metadata(model)
     model.producer_name, model.producer_version = "onnxlens", version("onnxlens")
     onnx_path = directory / f"{spec.name}.onnx"
-    external_data.point_at_file(model, source.tensors, data_path_of(onnx_path).name)
+    external_data.point_at_file(model, request.state, data_path_of(onnx_path).name)
     progress("checking", 0, 0)
     passes.check_graph(model)
-    if source.has_values:
-        external_data.write(model, source, data_path_of(onnx_path), progress)
     _write_graph(model, onnx_path)
-    if source.has_values:
-        passes.check_file(onnx_path)
-    exported = ExportedGraph(onnx_path, _manifest(request, fake.module, source))
-    exported.manifest_path.write_text(to_text(exported.manifest), encoding="utf-8")
+    return _with_manifest(onnx_path, _manifest(request))
+
+
+def add_weights(exported: ExportedGraph, source: WeightSource, progress: Progress = silent) -> ExportedGraph:
+    """Write the weights that an exported graph points at, ``NAME.onnx.data``, and say so in its manifest.
+
+    Raises:
+        CheckpointError: the source cannot give a value.
+        ExportError: ONNX's checker refuses the file.
+    """
+    external_data.write(ir.load(exported.onnx_path), source, exported.data_path, progress)
+    passes.check_file(exported.onnx_path)
+    return _with_manifest(
+        exported.onnx_path, replace(exported.manifest, weights=source.label, has_weights=True)
+    )
+
+
+def _with_manifest(onnx_path: Path, manifest: Manifest) -> ExportedGraph:
+    exported = ExportedGraph(onnx_path, manifest)
+    exported.manifest_path.write_text(to_text(manifest), encoding="utf-8")
     return exported
 
 
@@ -90,9 +103,9 @@ def _write_graph(model: ir.Model, path: Path) -> None:
     path.write_bytes(data)
 
 
-def _manifest(request: ExportRequest, module: nn.Module, source: WeightSource) -> Manifest:
+def _manifest(request: ExportRequest) -> Manifest:
     """What the module itself says of its modules, parameters and buffers, and how it was exported."""
-    spec = request.spec.in_dtype(request.dtype)
+    spec, module = request.spec, request.network
     parameters = {name for name, _ in module.named_parameters()}
     tensors = (
         StateTensor(
@@ -101,7 +114,7 @@ def _manifest(request: ExportRequest, module: nn.Module, source: WeightSource) -
             tuple(dim for dim in tensor.shape if isinstance(dim, int)),
             "parameter" if name in parameters else "buffer",
         )
-        for name, tensor in source.tensors.items()
+        for name, tensor in request.state.items()
     )
     return Manifest(
         graph=spec.name,
@@ -109,8 +122,8 @@ def _manifest(request: ExportRequest, module: nn.Module, source: WeightSource) -
         family=spec.family,
         opset=request.opset,
         settings=dict(request.settings),
-        weights=source.label,
-        has_weights=source.has_values,
+        weights="none",
+        has_weights=False,
         inputs=spec.inputs,
         outputs=spec.outputs,
         input_ranges=dict(spec.input_ranges),

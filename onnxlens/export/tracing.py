@@ -12,7 +12,6 @@ import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, redirect_stderr
 from copy import copy
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from onnxlens.errors import ExportError
@@ -23,7 +22,6 @@ if TYPE_CHECKING:
     import onnx_ir as ir
     import torch
     from torch import nn
-    from torch._subclasses.fake_tensor import FakeTensorMode
     from torch.onnx._internal.exporter._registration import ONNXRegistry
 
 OPSETS = range(18, 26)
@@ -50,36 +48,26 @@ def require_opset(opset: int) -> None:
         )
 
 
-@dataclass(frozen=True, slots=True)
-class FakeModule:
-    """A module whose tensors have shapes and no memory, and the mode that made them."""
-
-    module: nn.Module
-    mode: FakeTensorMode
-
-
-def fake_module(spec: GraphSpec) -> FakeModule:
-    """The module of a graph, on fake tensors."""
-    from torch._subclasses.fake_tensor import FakeTensorMode
-
-    mode = FakeTensorMode()
-    with mode:
-        return FakeModule(spec.build(), mode)
-
-
-def trace(spec: GraphSpec, fake: FakeModule, opset: int) -> ir.Model:
+def trace(spec: GraphSpec, network: nn.Module, opset: int) -> ir.Model:
     """The graph as torch's exporter writes it, unoptimized; initializers have a name, dtype and shape.
+
+    Args:
+        spec: of the graph.
+        network: the module on the meta device; it is as before when this returns.
+        opset: to write.
 
     Raises:
         ExportError: the module cannot be traced, or the graph is not what was asked for.
     """
     import torch
+    from torch._subclasses.fake_tensor import FakeTensorMode
 
-    with _quiet(), _operators_read_once(), fake.mode, torch.no_grad():
+    require_opset(opset)
+    with _quiet(), _operators_read_once(), FakeTensorMode(), _fake_tensors(network), torch.no_grad():
         inputs = tuple(_fake(tensor) for tensor in spec.inputs)
         try:
             program = torch.onnx.export(
-                torch.export.export(fake.module, inputs, strict=False),
+                torch.export.export(network, inputs, strict=False),
                 dynamo=True,
                 optimize=False,
                 verbose=False,
@@ -96,6 +84,38 @@ def trace(spec: GraphSpec, fake: FakeModule, opset: int) -> ir.Model:
     _hold_to_request(spec, opset, model)
     model.graph.name = spec.name
     return model
+
+
+@contextmanager
+def _fake_tensors(network: nn.Module) -> Iterator[None]:
+    """Let the module's meta tensors be fake CPU tensors meanwhile, as the inputs are; in a FakeTensorMode.
+
+    ``setattr`` is what recurrent layers follow with the list that they keep of their parameters.
+    """
+    import torch
+    from torch import nn
+
+    found = [
+        (child, name, tensor)
+        for child in network.modules()
+        for held in (child._parameters, child._buffers, vars(child))
+        for name, tensor in held.items()
+        if isinstance(tensor, torch.Tensor)
+    ]
+    fakes: dict[torch.Tensor, torch.Tensor] = {}
+    for _, _, tensor in found:
+        if tensor not in fakes:  # a tied weight stays one tensor
+            fake = torch.empty_strided(tensor.shape, tensor.stride(), dtype=tensor.dtype, device="cpu")
+            fakes[tensor] = (
+                nn.Parameter(fake, tensor.requires_grad) if isinstance(tensor, nn.Parameter) else fake
+            )
+    try:
+        for child, name, tensor in found:
+            setattr(child, name, fakes[tensor])
+        yield
+    finally:
+        for child, name, tensor in found:
+            setattr(child, name, tensor)
 
 
 def _fake(tensor: TensorSpec) -> torch.Tensor:

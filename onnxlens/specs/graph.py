@@ -171,7 +171,3 @@ class WeightSource(Protocol):
         Raises:
             CheckpointError: the source has no values.
         """
-
-
-WeightChoice = Callable[["nn.Module"], WeightSource]
-"""Chooses the source for a module by the names, types and shapes of its state; it may hold no values."""

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
 
-from onnxlens.api import export_graph, profile_with_flow, render_graph
+from onnxlens import export_graph, profile_with_flow, render_graph
 from onnxlens.api.target import Settings
 from onnxlens.reports.drawing.pictures import write_picture
 from onnxlens.specs.flow import FlowGraph

@@ -9,7 +9,7 @@ import pytest
 import torch
 
 import onnxlens
-from onnxlens import api
+import onnxlens as api
 from onnxlens.errors import GraphError, UsageError
 from onnxlens.specs.manifest import ExportedGraph
 from tests.export import tiny as tiny_network

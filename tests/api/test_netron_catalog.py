@@ -10,7 +10,7 @@ from pathlib import Path
 import onnx
 import pytest
 
-from onnxlens import api
+import onnxlens as api
 from onnxlens.reference_model import catalog
 from onnxlens.reports.netron.picture import NetronPictures, netron_pictures
 

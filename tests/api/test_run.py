@@ -20,7 +20,7 @@ from onnx import numpy_helper
 from safetensors.torch import save_file
 from torch import nn
 
-from onnxlens import api
+import onnxlens as api
 from onnxlens.api import check as comparison
 from onnxlens.api import run as main_job
 from onnxlens.api.target import Job
@@ -346,7 +346,7 @@ def test_what_is_no_folder_in_a_graphs_place_is_refused_before_its_export(
         place.write_text("mine", encoding="utf-8")
     else:
         place.symlink_to(tmp_path, target_is_directory=True)
-    monkeypatch.setattr(main_job, "export", lambda *_: pytest.fail("nothing may be exported"))
+    monkeypatch.setattr("onnxlens.export.exporter.export", lambda *_: pytest.fail("nothing may be exported"))
     (graph,) = api.run_reference(Job(place.parent, ("first",))).graphs
     assert graph.reason == f"{place}: is in the way, and no folder; choose another --out"
     assert place.is_file() or place.is_symlink()

@@ -7,7 +7,7 @@ from functools import cache
 
 import pytest
 
-from onnxlens import api
+import onnxlens as api
 from onnxlens.specs.ledger import Ledger
 
 LedgerOf = Callable[[str, int], Ledger]

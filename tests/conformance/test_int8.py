@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from onnxruntime.quantization import CalibrationDataReader, QuantFormat, quantize_static
 
-from onnxlens import api
+import onnxlens as api
 from onnxlens.specs.ledger import Ledger
 
 TARGET = "tests.conformance.nets:classifier"

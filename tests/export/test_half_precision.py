@@ -15,7 +15,7 @@ import torch
 from onnx import TensorProto, numpy_helper
 from safetensors.torch import save_file
 
-from onnxlens import api
+import onnxlens as api
 from onnxlens.cli.main import run
 from onnxlens.errors import ExportError, UsageError
 from onnxlens.profile.runtime import matmul_peak as matrix_product

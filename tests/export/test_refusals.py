@@ -5,7 +5,6 @@ from __future__ import annotations
 import shutil
 from collections.abc import Callable
 from dataclasses import replace
-from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -16,20 +15,15 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from onnxlens import api
+import onnxlens as api
 from onnxlens.errors import ExportError, UsageError
 from onnxlens.export import exporter, external_data, passes
 from onnxlens.export.exported import ExportedWeights
-from onnxlens.export.exporter import ExportRequest, export
-from onnxlens.reference_model.weights.choice import weight_source
 from onnxlens.specs.graph import GraphSpec
 from onnxlens.specs.manifest import ExportedGraph
 from onnxlens.specs.tensor import TensorSpec
 from tests.export import tiny as tiny_network
-
-
-def exported_spec(spec: GraphSpec, folder: Path) -> ExportedGraph:
-    return export(ExportRequest(spec, partial(weight_source, spec, "seeded"), "nowhere:spec"), folder)
+from tests.export.exports import export_spec
 
 
 @pytest.mark.parametrize(
@@ -49,14 +43,14 @@ def test_outputs_that_are_not_the_declared_ones_are_refused_by_name(
     outputs: tuple[TensorSpec, ...], message: str, tmp_path: Path
 ) -> None:
     with pytest.raises(ExportError, match=message):
-        exported_spec(replace(tiny_network.network(), outputs=outputs), tmp_path)
+        export_spec(replace(tiny_network.network(), outputs=outputs), tmp_path)
     assert not list(tmp_path.iterdir())
 
 
 def test_two_outputs_declared_for_one_returned_are_refused(tmp_path: Path) -> None:
     more = replace(tiny_network.network(), outputs=(tiny_network.LOGITS, TensorSpec("b", "float32", (1,))))
     with pytest.raises(ExportError, match="^tiny: "):
-        exported_spec(more, tmp_path)
+        export_spec(more, tmp_path)
     assert not list(tmp_path.iterdir())
 
 
@@ -66,7 +60,7 @@ def test_a_module_that_cannot_be_traced_is_refused_in_one_line(
     with pytest.raises(
         ExportError, match="^tiny: torch could not trace the module: Could not guard"
     ) as error:
-        exported_spec(tiny_network.untraceable(), tmp_path)
+        export_spec(tiny_network.untraceable(), tmp_path)
     assert "\n" not in str(error.value)
     assert error.value.__cause__ is not None
     assert capfd.readouterr() == ("", "")
@@ -113,12 +107,12 @@ def test_a_tensor_that_is_not_in_the_state_dict_is_refused_by_name(
     module_class: type[nn.Module], tmp_path: Path
 ) -> None:
     with pytest.raises(ExportError, match=r"^tiny: weight 'table' is not in .*; make it a parameter or a "):
-        exported_spec(scaled(module_class), tmp_path)
+        export_spec(scaled(module_class), tmp_path)
     assert not list(tmp_path.iterdir())
 
 
 def test_a_constant_that_the_forward_pass_makes_keeps_its_value(tmp_path: Path) -> None:
-    exported = exported_spec(scaled(ScaledByConstant), tmp_path)
+    exported = export_spec(scaled(ScaledByConstant), tmp_path)
     image = np.zeros((1, 3, 6, 6), np.float32)
     (logits,) = ort.InferenceSession(exported.onnx_path).run(["logits"], {"image": image})
     # of zeros the layer makes its bias
@@ -167,7 +161,7 @@ def test_the_exporter_asks_the_checker_before_it_writes(
 
     monkeypatch.setattr(exporter.passes, "keep_module_metadata", keep_and_corrupt)
     with pytest.raises(ExportError, match="Convolve"):
-        exported_spec(tiny_network.network(), tmp_path)
+        export_spec(tiny_network.network(), tmp_path)
     assert not list(tmp_path.iterdir())
 
 

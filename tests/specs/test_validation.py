@@ -10,7 +10,7 @@ import pytest
 from torch import nn
 
 from onnxlens.errors import GraphError, ParityError, UsageError
-from onnxlens.specs.bench import BenchReport, BenchRequest, MatrixProduct, Timed
+from onnxlens.specs.bench import BenchReport, BenchRequest, MatmulPeak, Timed
 from onnxlens.specs.graph import CheckpointScope, GraphSpec
 from onnxlens.specs.ledger import NodeCost
 from onnxlens.specs.tensor import TensorSpec, dtype_name, storage_bytes
@@ -40,9 +40,9 @@ REFUSED: tuple[tuple[str, Callable[[], Any], type[Exception], str], ...] = (
     ("descending", lambda: Timed(0.1, 0.2, 0.3), UsageError, "percentiles 0.2, 0.1, 0.3 s do not ascend"),
     ("negative MACs", lambda: Timed(0.1, 0.1, 0.1, -1), UsageError, "-1 MACs; a count is not negative"),
     ("rate of nothing", lambda: Timed(0.1, 0.1, 0.1, 0, 5.0, 0.5), UsageError, r"5.0 MACs/s of 0 MACs"),
-    ("no share", lambda: Timed(0.1, 0.1, 0.1, 1, 10.0), UsageError, "of 1 MACs, None of the best"),
-    ("no best", lambda: MatrixProduct(0.0, 8, "float32"), UsageError, "expected more than 0"),
-    ("kind", lambda: replace(STRAY, kind="odd"), UsageError, "kind 'odd' is none of node, fused, layout"),
+    ("no share", lambda: Timed(0.1, 0.1, 0.1, 1, 10.0), UsageError, "of 1 MACs, None of the matmul peak"),
+    ("no best", lambda: MatmulPeak(0.0, 8, "float32"), UsageError, "expected more than 0"),
+    ("kind", lambda: replace(STRAY, kind="odd"), UsageError, "kind 'odd' is not one of node, fused, layout"),
     ("layout", lambda: replace(BENCH, layout_share=1.1), UsageError, "out of 0 to 1"),
     ("no unattributed", lambda: unattributed(None), UsageError, "shares of the node time are missing"),
     ("hidden stray", lambda: unattributed(0.0), UsageError, "nodes without a module, and no time is unat"),

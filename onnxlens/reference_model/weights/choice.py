@@ -18,19 +18,17 @@ if TYPE_CHECKING:
     from onnxlens.specs.graph import GraphSpec, WeightSource
 
 
-def weight_source(spec: GraphSpec, weights: str | Path, module: nn.Module) -> WeightSource:
-    """The source that ``weights`` means for a module.
+def weight_source(spec: GraphSpec, weights: str | Path, tensors: Mapping[str, TensorSpec]) -> WeightSource:
+    """The source that ``weights`` means for the module of a graph.
 
     Args:
-        spec: the graph the module was built from.
+        spec: of the graph.
         weights: ``none``, ``seeded``, or a checkpoint's path.
-        module: on any device; only the names, types and shapes of its state are read.
+        tensors: of the module's ``state_dict``: name, dtype and shape of every entry, by name.
 
     Raises:
         CheckpointError: the checkpoint is unreadable or belongs to another network.
-        UsageError: the module has tied weights.
     """
-    tensors = state_tensors(module)
     if weights == "none":
         return AbsentWeights(tensors)
     if weights == "seeded":

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from onnxlens import api
+import onnxlens as api
 from onnxlens.profile.count.ledger import build_ledger
 from onnxlens.profile.flow.pages import flow_pages
 from onnxlens.profile.graph.graph import Graph
