@@ -15,7 +15,7 @@ from onnxlens.api.staging import staged
 from onnxlens.api.target import Settings, resolve
 from onnxlens.profile.parity.parity import run_module
 from onnxlens.profile.runtime.session import open_session, run
-from onnxlens.reference_model.annotators.annotation import annotate
+from onnxlens.reference_model.annotators.control_image import annotate
 from onnxlens.reference_model.annotators.images import read_image, require_picture_suffix, write_image
 from onnxlens.reference_model.weights.choice import published_weights
 from onnxlens.specs.graph import GraphSpec

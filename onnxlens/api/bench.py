@@ -17,27 +17,24 @@ from onnxlens.api.opened import OpenedTarget, opened
 from onnxlens.api.target import Settings, Target
 from onnxlens.errors import ToolError, UsageError
 from onnxlens.profile.graph.graph import Graph
-from onnxlens.profile.runtime.binding import DEVICES, bound
-from onnxlens.profile.runtime.device import device_memory_bytes, device_name
 from onnxlens.profile.runtime.inputs import sample_inputs
-from onnxlens.profile.runtime.latency import time_calls
-from onnxlens.profile.runtime.machine import machine, usable_cores
-from onnxlens.profile.runtime.matmul_peak import best_product, require_runnable
+from onnxlens.profile.runtime.latency import TorchRun, TorchTimes, time_calls, time_module
+from onnxlens.profile.runtime.machine import device_memory_bytes, device_name, machine, usable_cores
+from onnxlens.profile.runtime.matmul_peak import measure_matmul_peak, require_runnable
 from onnxlens.profile.runtime.profile_events import (
+    Event,
     NodeRuns,
-    arena_use,
+    arena_peak_bytes,
+    match_events,
     node_runs,
     nodes_by_provider,
     read_events,
 )
-from onnxlens.profile.runtime.provenance import Origin, match_events, origins_of
-from onnxlens.profile.runtime.provenance.events import Event
-from onnxlens.profile.runtime.session import PROVIDERS, SessionRequest, open_session
+from onnxlens.profile.runtime.provenance import Provenance, provenance_of
+from onnxlens.profile.runtime.session import DEVICES, PROVIDERS, SessionRequest, bound, open_session
 from onnxlens.profile.runtime.timing import build_timing
-from onnxlens.profile.runtime.torch_timing import TorchRun, TorchTimes, time_module
-from onnxlens.specs.bench import BenchReport, BenchRequest, MatrixProduct, MemoryUse
+from onnxlens.specs.bench import BenchReport, BenchRequest, LatencyResult, MatmulPeak, MemoryUse
 from onnxlens.specs.progress import Progress, silent
-from onnxlens.specs.results import LatencyResult
 
 if TYPE_CHECKING:
     import onnxruntime as ort
@@ -76,7 +73,7 @@ class _Profiled:
 
     latency: LatencyResult
     ran: tuple[NodeRuns, ...]
-    origins: Mapping[str, Origin]
+    provenances: Mapping[str, Provenance]
     memory: MemoryUse
     notes: tuple[str, ...]
 
@@ -122,10 +119,10 @@ def _bench(target: OpenedTarget, request: BenchRequest) -> BenchReport:
     torch = _torch_times(it, target) if request.against_torch else None
     before = _product(it, progress)
     latency, grown = _plain(it, path, progress)
-    profiled = _profiled(it, path, progress)
+    profiled = _profiled(it, target)
     product = max(before, _product(it, progress), key=lambda found: found.macs_per_s)
     ledger = target.ledger
-    timing = build_timing(profiled.ran, profiled.origins, graph, ledger, product.macs_per_s)
+    timing = build_timing(profiled.ran, profiled.provenances, graph, ledger, product.macs_per_s)
     return BenchReport(
         graph=graph.name,
         source=path.name,
@@ -196,9 +193,9 @@ def _torch_times(it: _Bench, target: OpenedTarget) -> TorchTimes:
     return time_module(module, {name: it.inputs[name] for name in names}, how)
 
 
-def _product(it: _Bench, progress: Progress) -> MatrixProduct:
+def _product(it: _Bench, progress: Progress) -> MatmulPeak:
     progress("timing a plain matrix product", 0, 0)
-    return best_product(it.request.provider, it.threads, it.dtype)
+    return measure_matmul_peak(it.request.provider, it.threads, it.dtype)
 
 
 def _plain(it: _Bench, path: Path, progress: Progress) -> tuple[LatencyResult, MemoryUse | None]:
@@ -219,28 +216,28 @@ def _timed(it: _Bench, session: ort.InferenceSession) -> LatencyResult:
     return time_calls(call, warmup=warmup, runs=runs, provider=provider, device=it.device)
 
 
-def _profiled(it: _Bench, path: Path, progress: Progress) -> _Profiled:
-    """The latency with profiling on, and what every node of the optimised graph took in each run."""
-    progress("timing ONNX Runtime node by node", 0, 0)
+def _profiled(it: _Bench, target: OpenedTarget) -> _Profiled:
+    """The latency with profiling on, and what every node of the optimized graph took in each run."""
+    target.progress("timing ONNX Runtime node by node", 0, 0)
     with tempfile.TemporaryDirectory(prefix="onnxlens-") as folder:
         saved = Path(folder) / "optimised.onnx"
         request = SessionRequest(it.request.level, Path(folder) / "profile", saved, it.threads)
-        session = open_session(path, it.request.provider, request)
+        session = open_session(target.runnable_path, it.request.provider, request)
         latency = _timed(it, session)
         events = read_events(Path(session.end_profiling()))
-        optimised = onnx.load(saved, load_external_data=False)
+        optimized = onnx.load(saved, load_external_data=False)
     return _Profiled(
         latency=latency,
-        ran=node_runs(events, match_events(optimised, events), it.request.warmup),
-        origins=origins_of(optimised, it.graph),
+        ran=node_runs(events, match_events(optimized, events), it.request.warmup),
+        provenances=provenance_of(optimized, it.graph, target.ledger.nodes),
         memory=_arena(events),
         notes=_provider_notes(it, events),
     )
 
 
 def _arena(events: Sequence[Event]) -> MemoryUse:
-    use = arena_use(events)
-    return MemoryUse(UNTOLD) if use is None else MemoryUse(ARENA, use.in_use_bytes)
+    peak_bytes = arena_peak_bytes(events)
+    return MemoryUse(UNTOLD) if peak_bytes is None else MemoryUse(ARENA, peak_bytes)
 
 
 def _provider_notes(it: _Bench, events: Sequence[Event]) -> tuple[str, ...]:

@@ -8,25 +8,18 @@ from typing import TYPE_CHECKING
 
 from onnxlens.api.opened import OpenedTarget, opened
 from onnxlens.api.target import Settings, Target
-from onnxlens.profile.parity.parity import DEFAULT_TOLERANCE, compare, run_module
+from onnxlens.profile.parity.parity import compare, run_module
 from onnxlens.profile.runtime.inputs import sample_inputs
-from onnxlens.profile.runtime.session import UNOPTIMISED, open_session, run
+from onnxlens.profile.runtime.session import UNOPTIMIZED, open_session, run
+from onnxlens.specs.graph import DEFAULT_TOLERANCE
+from onnxlens.specs.parity import ParityReport, Reference
 from onnxlens.specs.progress import Progress, silent
-from onnxlens.specs.results import ParityReport, Reference
 from onnxlens.specs.tensor import HALVES
 
 if TYPE_CHECKING:
     import numpy as np
 
-    from onnxlens.specs.results import ParityResult
-
-TOLERANCES: Mapping[str, float] = MappingProxyType({"midas-dpt-hybrid": 1e-4})
-"""Graphs whose float32 result is uncertain by more than ``DEFAULT_TOLERANCE``, by name.
-
-DPT standardises its weights and normalises after every convolution: PyTorch's own float32 result is 3e-5 off
-its float64 result, and 1e-5 apart on one thread and on two; ONNX Runtime's is 4e-5 off PyTorch's.
-"""
-
+    from onnxlens.specs.parity import ParityResult
 
 HALF_TOLERANCES: Mapping[str, float] = MappingProxyType({"float16": 1e-2, "bfloat16": 1e-1})
 """Of graphs in a half type, against the same rounded weights in float32; docs/half-precision.md has what was
@@ -67,11 +60,12 @@ def check_graph(
         return compared(it, provider, tolerance)
 
 
-def tolerance_of(graph: str, dtype: str | None = None) -> float:
-    """The largest relative L2 error that passes for a graph, or a module of it (``graph/path``)."""
-    if dtype is not None and dtype in HALF_TOLERANCES:
-        return HALF_TOLERANCES[dtype]
-    return TOLERANCES.get(graph.partition("/")[0], DEFAULT_TOLERANCE)
+def tolerance_of(it: OpenedTarget) -> float:
+    """The largest relative L2 error that passes: the graph's own, or its half type's."""
+    manifest = it.manifest
+    if manifest is not None and manifest.dtype is not None and manifest.dtype in HALF_TOLERANCES:
+        return HALF_TOLERANCES[manifest.dtype]
+    return DEFAULT_TOLERANCE if manifest is None else it.spec.tolerance
 
 
 def _against_pytorch(it: OpenedTarget, provider: str, tolerance: float | None) -> ParityReport:
@@ -83,7 +77,7 @@ def _against_pytorch(it: OpenedTarget, provider: str, tolerance: float | None) -
     expected = pytorch_outputs(it, inputs)
     it.progress(f"running ONNX Runtime ({provider})", 0, 0)
     got = run(open_session(it.path, provider), inputs)
-    allowed = tolerance_of(manifest.graph, manifest.dtype) if tolerance is None else tolerance
+    allowed = tolerance_of(it) if tolerance is None else tolerance
     return parity_report(it, provider, compare(got, expected, allowed))
 
 
@@ -114,12 +108,9 @@ def _against_unoptimized(it: OpenedTarget, provider: str, tolerance: float | Non
     manifest = it.runnable.manifest if graph.manifest else None
     inputs = {**sample_inputs(graph.inputs, manifest.input_ranges if manifest else {}), **graph.given}
     it.progress("running ONNX Runtime without optimizations", 0, 0)
-    expected = run(open_session(path, provider, UNOPTIMISED), inputs)
+    expected = run(open_session(path, provider, UNOPTIMIZED), inputs)
     it.progress(f"running ONNX Runtime ({provider})", 0, 0)
     got = run(open_session(path, provider), inputs)
-    allowed = (
-        tolerance_of(graph.name, manifest.dtype if manifest else None) if tolerance is None else tolerance
-    )
-    results = compare(got, expected, allowed)
+    results = compare(got, expected, tolerance_of(it) if tolerance is None else tolerance)
     weights = manifest.weights if manifest else ""
     return ParityReport(graph.name, path.name, graph.opset, weights, provider, "unoptimised", results)

@@ -13,20 +13,19 @@ from onnxlens.api.opened import OpenedTarget, opened
 from onnxlens.api.staging import staged
 from onnxlens.api.target import LayerRequest, Settings, Target
 from onnxlens.errors import GraphError, UsageError
-from onnxlens.profile.graph.graph import Graph
 from onnxlens.profile.graph.loading.model_file import read_model
-from onnxlens.profile.parity.layers.chunks import chunks
-from onnxlens.profile.parity.layers.cutting import HANDED, Cutter, Slice
-from onnxlens.profile.parity.layers.deviations import Deviations, enter
-from onnxlens.profile.parity.layers.matching import match
-from onnxlens.profile.parity.layers.observing import capture, observe
-from onnxlens.profile.parity.layers.reproduction import Reproduction, write_reproduction
-from onnxlens.profile.parity.layers.rows import LayerRows
+from onnxlens.profile.parity.matching import match_modules
+from onnxlens.profile.parity.module_calls import capture, observe
+from onnxlens.profile.parity.parity import Deviations, keep_worst
+from onnxlens.profile.parity.reproduction import Reproduction, write_reproduction
+from onnxlens.profile.parity.rows import ModuleRows
+from onnxlens.profile.parity.slices import REFERENCE, Slice, Slicer, chunks
 from onnxlens.profile.runtime.inputs import sample_inputs
 from onnxlens.profile.runtime.session import SessionRequest, open_session, run
-from onnxlens.specs.layers import LayerParity, LayerReport
+from onnxlens.profile.subgraph.extractor import value_specs
+from onnxlens.specs.parity import ModuleParity, ModuleParityReport
 from onnxlens.specs.progress import Progress, silent
-from onnxlens.specs.tensor import HALVES, TensorSpec
+from onnxlens.specs.tensor import HALVES
 
 
 def check_layers(
@@ -34,7 +33,7 @@ def check_layers(
     settings: Settings | None = None,
     request: LayerRequest | None = None,
     progress: Progress = silent,
-) -> LayerReport:
+) -> ModuleParityReport:
     """Run a graph in ONNX Runtime and in PyTorch; compare the inputs and outputs of every module.
 
     Args:
@@ -67,7 +66,7 @@ def _require_float32(target: Target, dtype: str | None) -> None:
         )
 
 
-def _compare_modules(it: OpenedTarget, request: LayerRequest) -> LayerReport:
+def _compare_modules(it: OpenedTarget, request: LayerRequest) -> ModuleParityReport:
     graph, path = it.graph, it.path
     exported = it.runnable
     _require_float32(path, exported.manifest.dtype)
@@ -77,7 +76,7 @@ def _compare_modules(it: OpenedTarget, request: LayerRequest) -> LayerReport:
         )
     comparison = _Comparison(it, request)
     layers = comparison.layers()
-    report = LayerReport(
+    report = ModuleParityReport(
         graph=graph.name,
         source=path.name,
         opset=graph.opset,
@@ -88,8 +87,8 @@ def _compare_modules(it: OpenedTarget, request: LayerRequest) -> LayerReport:
         stopped=request.stop and any(_is_over(layer) for layer in layers),
         layers=layers,
     )
-    if request.reproduce is not None and report.guilty is not None:
-        comparison.reproduce(report.guilty, request.reproduce)
+    if request.reproduce is not None and report.first_diverging is not None:
+        comparison.reproduce(report.first_diverging, request.reproduce)
     return report
 
 
@@ -101,26 +100,25 @@ class _Comparison:
         self._graph = graph
         self._request = request
         self._progress = it.progress
-        self.tolerance = tolerance_of(graph.name) if request.tolerance is None else request.tolerance
+        self.tolerance = tolerance_of(it) if request.tolerance is None else request.tolerance
         self._samples = [
             sample_inputs(manifest.inputs, manifest.input_ranges, draw) for draw in range(request.samples)
         ]
         self._module = it.take_module()
-        hierarchy = graph.hierarchy
         self._progress("observing PyTorch", 0, 0)
-        observed = observe(self._module, self._samples[0], hierarchy.paths)
-        self._types = _types(graph)
-        self._matching = match(graph, hierarchy, *observed)
-        self._cutter = Cutter(read_model(graph.path), self._types)
-        self._rows = LayerRows(graph, hierarchy, self._cutter, self._matching, self._types, self.tolerance)
-        values = sorted(self._matching.places, key=self._rows.order)
-        self._slices = [self._cutter.slice(value, self._matching.places) for value in values]
+        observed = observe(self._module, self._samples[0], graph.hierarchy.paths)
+        self._types = value_specs(graph)
+        self._matching = match_modules(graph, observed)
+        self._slicer = Slicer(read_model(graph.path), self._types)
+        self._rows = ModuleRows(graph, self._slicer, self._matching, self._types, self.tolerance)
+        values = sorted(self._matching.ports, key=self._rows.order)
+        self._slices = [self._slicer.slice(value, self._matching.ports) for value in values]
 
-    def layers(self) -> tuple[LayerParity, ...]:
+    def layers(self) -> tuple[ModuleParity, ...]:
         """Compare chunk by chunk; with ``stop`` no further than the first that is over the tolerance."""
         found = Deviations()
         done: list[Slice] = []
-        rows: tuple[LayerParity, ...] = ()
+        rows: tuple[ModuleParity, ...] = ()
         for chunk in chunks(self._slices, self._types, self._request.memory_bytes):
             self._progress("comparing layers", len(done), len(self._slices))
             self._compare(chunk, found)
@@ -132,45 +130,38 @@ class _Comparison:
 
     def _compare(self, chunk: Sequence[Slice], found: Deviations) -> None:
         """Run the chunk's slices side by side, each handed PyTorch's tensors; then the graph as a whole."""
-        known = self._matching.places
-        alone = self._cutter.side_by_side(chunk, known)
-        whole = self._cutter.up_to([part.value for part in chunk])
+        known = self._matching.ports
+        alone = self._slicer.model_of(chunk, known)
+        whole = self._slicer.model_up_to([part.value for part in chunk])
         provider, path = self._request.provider, self._graph.path
         kept = self._captured(chunk, self._samples[0]) if len(self._samples) == 1 else None
-        for model, into in ((alone, found.introduced), (whole, found.output)):
+        for model, into in ((alone, found.local), (whole, found.output)):
             session = open_session(path, provider, SessionRequest(model=model.SerializeToString()))
             for inputs in self._samples:
                 captured = self._captured(chunk, inputs) if kept is None else kept
-                handed = {HANDED + name: value for name, value in captured.items()}
-                enter(into, run(session, {**inputs, **handed}), captured)
+                handed = {REFERENCE + name: value for name, value in captured.items()}
+                keep_worst(into, run(session, {**inputs, **handed}), captured)
             del session  # so that only one holds the weights
 
     def _captured(self, chunk: Sequence[Slice], inputs: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
         """PyTorch's tensors that the chunk reads or is compared with."""
         names = {part.value for part in chunk} | {name for part in chunk for name in part.inputs}
-        places = {self._matching.places[name]: name for name in names if name in self._matching.places}
+        places = {self._matching.ports[name]: name for name in names if name in self._matching.ports}
         return capture(self._module, inputs, places)
 
-    def reproduce(self, layer: LayerParity, folder: Path) -> None:
+    def reproduce(self, layer: ModuleParity, folder: Path) -> None:
         """Write the layer alone, with what PyTorch hands it in the first sample."""
         parts = [part for part in self._slices if part.value in layer.tensors]
         values = {**self._samples[0], **self._captured(parts, self._samples[0])}
-        model = self._cutter.side_by_side(parts, self._matching.places, prefix="")
+        model = self._slicer.model_of(parts, self._matching.ports, prefix="")
         write_reproduction(Reproduction(layer, model, values, self._graph.path.parent), folder)
 
 
-def _types(graph: Graph) -> Mapping[str, TensorSpec]:
-    """Of every value, by name; those that were matched have a size."""
-    values = (value for node in graph.nodes for value in node.view.outputs if value is not None)
-    specs = (value.spec for value in values)
-    return {spec.name: spec for spec in (*graph.inputs, *specs)}
-
-
-def _is_over(layer: LayerParity) -> bool:
+def _is_over(layer: ModuleParity) -> bool:
     return layer.verdict in ("introduces", "carries")
 
 
-def _up_to_first_over(rows: Sequence[LayerParity]) -> Iterator[LayerParity]:
+def _up_to_first_over(rows: Sequence[ModuleParity]) -> Iterator[ModuleParity]:
     for row in rows:
         yield row
         if _is_over(row):

@@ -13,10 +13,9 @@ from onnxlens.api.target import Settings, Target, is_file
 from onnxlens.errors import GraphError, UsageError
 from onnxlens.profile.graph.graph import Graph
 from onnxlens.profile.graph.loading.model_file import read_model
-from onnxlens.profile.parity.layers.observing import Place, capture
-from onnxlens.profile.parity.module_calls import ModuleCall, spec_of
+from onnxlens.profile.parity.module_calls import ModuleCall, Port, capture, spec_of
 from onnxlens.profile.runtime.inputs import sample_inputs, save_inputs
-from onnxlens.profile.subgraph.modules import CutOut, arranged, cut_module, require_module
+from onnxlens.profile.subgraph.extraction import Subgraph, extract_subgraph, reordered
 from onnxlens.profile.subgraph.weight_files import (
     data_files,
     from_folder,
@@ -26,7 +25,7 @@ from onnxlens.profile.subgraph.weight_files import (
     write_without_weights,
 )
 from onnxlens.specs.codec import to_text
-from onnxlens.specs.cutting import CutBorder, CutReport
+from onnxlens.specs.extract import ExtractedTensor, ExtractReport
 from onnxlens.specs.graph import WeightSource
 from onnxlens.specs.manifest import (
     Manifest,
@@ -65,7 +64,7 @@ def extract_module(
     call: int | None = None,
     data: bool = False,
     progress: Progress = silent,
-) -> CutReport:
+) -> ExtractReport:
     """Write one module of a graph as an ONNX file of its own, with its weights.
 
     Args:
@@ -128,19 +127,19 @@ def _remove_stale(place: Path, written: Collection[str]) -> None:
             stale.unlink(missing_ok=True)
 
 
-def _extract(it: OpenedTarget, asked: _Request, path: Path) -> CutReport:
+def _extract(it: OpenedTarget, asked: _Request, path: Path) -> ExtractReport:
     """Write the module to ``path``, with a manifest where the graph has one, and its data if asked for."""
     graph, progress = it.graph, it.progress
-    module = require_module(graph, asked.module)
+    module = graph.hierarchy.require(asked.module, containers=True)
     source = it.weights if asked.with_weights and not it.is_file else None
     progress("running PyTorch without values", 0, 0)
     side = pytorch_side(it, module)
     chosen = chosen_call(graph, module, asked.call, side)
     progress("extracting", 0, 0)
-    cut = cut_module(graph, module, chosen.nodes)
+    cut = extract_subgraph(graph, module, chosen.nodes)
     matched = beside(graph, cut, chosen.number, side)
     call = side.calls[chosen.number - 1] if module and chosen.number else None
-    cut = arranged(cut, matched.handed, matched.returned)
+    cut = reordered(cut, matched.handed, matched.returned)
     size = weight_bytes(cut.model, graph.weights.keys())
     weights = _label(graph, asked, source)
     progress("writing", 0, 0)
@@ -152,7 +151,7 @@ def _extract(it: OpenedTarget, asked: _Request, path: Path) -> CutReport:
         progress("running PyTorch", 0, 0)
         _write_data(it, matched, path)
     doubt = f"no PyTorch side: {matched.doubt}; check it with --against unoptimised" if matched.doubt else ""
-    return CutReport(
+    return ExtractReport(
         graph=graph.name,
         module=module,
         class_name=graph.hierarchy.class_name(module),
@@ -161,8 +160,8 @@ def _extract(it: OpenedTarget, asked: _Request, path: Path) -> CutReport:
         nodes=cut.nodes,
         weight_bytes=size,
         weights=weights,
-        inputs=tuple(CutBorder(tensor, _role(call, matched, tensor.name)) for tensor in cut.inputs),
-        outputs=tuple(CutBorder(tensor, _role(call, matched, tensor.name)) for tensor in cut.outputs),
+        inputs=tuple(ExtractedTensor(tensor, _role(call, matched, tensor.name)) for tensor in cut.inputs),
+        outputs=tuple(ExtractedTensor(tensor, _role(call, matched, tensor.name)) for tensor in cut.outputs),
         notes=tuple(filter(None, (chosen.note, *cut.notes, doubt))),
         files=tuple(sorted(path.parent.iterdir(), key=lambda file: (file != path, file.name))),
     )
@@ -175,7 +174,7 @@ def _role(call: ModuleCall | None, matched: ModuleCut, name: str) -> str:
     if name in matched.handed:
         return call.parameters()[matched.handed[name]]
     if name in matched.returned:
-        count = len(call.handed_back)
+        count = len(call.outputs)
         return f"returned[{matched.returned[name]}]" if count > 1 else "returned"
     return ""
 
@@ -189,7 +188,7 @@ def _label(graph: Graph, asked: _Request, source: WeightSource | None) -> str:
     return graph.manifest.weights if graph.manifest else ""
 
 
-def _write_model(graph: Graph, cut: CutOut, source: WeightSource | None, weights: str, path: Path) -> None:
+def _write_model(graph: Graph, cut: Subgraph, source: WeightSource | None, weights: str, path: Path) -> None:
     if weights == "none":
         write_without_weights(cut.model, path, data_path_of(path), graph.weights.keys())
     else:
@@ -198,7 +197,7 @@ def _write_model(graph: Graph, cut: CutOut, source: WeightSource | None, weights
 
 
 def _manifest(
-    whole: Manifest, cut: CutOut, matched: ModuleCut, call: ModuleCall | None, weights: str
+    whole: Manifest, cut: Subgraph, matched: ModuleCut, call: ModuleCall | None, weights: str
 ) -> Manifest:
     """The whole graph's manifest, less what is not in the cut-out; paths and tensors keep their names."""
     has_weights = weights != "none"
@@ -209,7 +208,7 @@ def _manifest(
     modules = {
         path: name for path, name in whole.modules.items() if path == cut.path or path.startswith(inside)
     }
-    handed = call.handed if call else []
+    handed = call.inputs if call else []
     inputs = (
         spec_of(tensor.name, handed[matched.handed[tensor.name]]) if tensor.name in matched.handed else tensor
         for tensor in cut.inputs
@@ -250,8 +249,8 @@ def _write_data(it: OpenedTarget, matched: ModuleCut, path: Path) -> None:
         raise UsageError(f"{graph.name}: is in bfloat16, which .npz files have not; leave its data out")
     network = it.take_module(None if it.is_file else it.weights)
     call = matched.call - 1
-    handed = {Place(matched.module, call, "in", place): name for name, place in matched.handed.items()}
-    returned = {Place(matched.module, call, "out", place): name for name, place in matched.returned.items()}
+    handed = {Port(matched.module, call, "in", place): name for name, place in matched.handed.items()}
+    returned = {Port(matched.module, call, "out", place): name for name, place in matched.returned.items()}
     inputs = sample_inputs(manifest.inputs, manifest.input_ranges)
     values = capture(network, inputs, {**handed, **returned})
     for places, kind in ((handed, "inputs"), (returned, "expected")):

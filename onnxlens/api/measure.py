@@ -20,7 +20,7 @@ from onnxlens.specs.progress import Progress, silent
 
 if TYPE_CHECKING:
     from onnxlens.specs.bench import BenchReport
-    from onnxlens.specs.layers import LayerReport
+    from onnxlens.specs.parity import ModuleParityReport
 
 
 def measure_graph(
@@ -78,7 +78,7 @@ def measured_latency(report: BenchReport) -> Measurements:
     )
 
 
-def measured_errors(report: LayerReport) -> Measurements:
+def measured_errors(report: ModuleParityReport) -> Measurements:
     """The error of the output of every module, the largest of its calls."""
     worst: dict[str, float] = {}
     for layer in report.layers:

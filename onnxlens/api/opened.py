@@ -181,7 +181,7 @@ class OpenedTarget(AbstractContextManager["OpenedTarget"]):
         """
         from onnxlens.export.exported import MappedWeights
         from onnxlens.profile.parity.network import network_of
-        from onnxlens.reference_model.weights.state import filled
+        from onnxlens.reference_model.weights.choice import filled
 
         source = MappedWeights(self.runnable) if weights is None else weights
         network = network_of(self.network, self.spec, self.manifest if self.is_file else None)
@@ -203,7 +203,7 @@ class OpenedTarget(AbstractContextManager["OpenedTarget"]):
         if "_exported" in self.__dict__:
             tensors = self._exported.manifest.tensors
             return {tensor.name: TensorSpec(tensor.name, tensor.dtype, tensor.shape) for tensor in tensors}
-        from onnxlens.reference_model.weights.state import state_tensors
+        from onnxlens.reference_model.weights.choice import state_tensors
 
         return state_tensors(self.network)
 

@@ -27,16 +27,14 @@ from onnxlens.reference_model.weights.choice import published_weights
 from onnxlens.reports.netron.run_pictures import drawn_by_netron, require_netron
 from onnxlens.reports.run.graph_files import Files, write_counts, write_parity, write_pictures
 from onnxlens.reports.run.run_files import RUN_FILES, write_run
+from onnxlens.specs.bench import LatencyResult
 from onnxlens.specs.manifest import data_path_of, manifest_path_of
+from onnxlens.specs.parity import ParityReport
 from onnxlens.specs.progress import Progress, Watch, unwatched
-from onnxlens.specs.results import LatencyResult, ParityReport
 from onnxlens.specs.summary import GraphSummary, RunSummary
 
 QUICK_PIXELS = 128
 PROVIDER = "cpu"
-
-STRUCTURE_ONLY = ("control-ldm",)
-"""Counted and drawn without weights: its two halves are graphs of their own, and run as such."""
 
 
 def run_reference(job: Job, watch: Watch = unwatched) -> RunSummary:
@@ -99,7 +97,8 @@ def _failed(name: str, reason: str) -> GraphSummary:
 def _run_graph(job: Job, name: str, folder: Path, progress: Progress) -> GraphSummary:
     """Export into ``folder``, count and draw, and, where the graph has weights, compare and time."""
     pixels = QUICK_PIXELS if job.quick else None
-    weights = "none" if name in STRUCTURE_ONLY else published_weights(job.weights, name)
+    structure_only = catalog.get(name).structure_only
+    weights = "none" if structure_only else published_weights(job.weights, name)
     settings = Settings(weights=weights, opset=job.opset, height=pixels, width=pixels, cache=job.cache)
     with OpenedTarget(name, settings, progress, folder) as it:
         exported = it.runnable
@@ -157,7 +156,7 @@ def _compare_and_time(it: OpenedTarget, folder: Path) -> tuple[ParityReport, Lat
     start = perf_counter()
     got = run(session, inputs)
     warm_up_s = perf_counter() - start
-    report = parity_report(it, PROVIDER, compare(got, expected, tolerance_of(manifest.graph)))
+    report = parity_report(it, PROVIDER, compare(got, expected, tolerance_of(it)))
     del got, expected
     it.progress("timing ONNX Runtime", 0, 0)
     return report, time_runs(session, inputs, warm_up_s=warm_up_s, provider=PROVIDER)

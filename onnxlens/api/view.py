@@ -12,7 +12,7 @@ from onnxlens.api.staging import staged
 from onnxlens.api.target import Settings, Target
 from onnxlens.errors import UsageError
 from onnxlens.profile.graph.loading.model_file import read_model
-from onnxlens.profile.subgraph.modules import cut_module
+from onnxlens.profile.subgraph.extraction import extract_subgraph
 from onnxlens.reports.netron.picture import netron_pictures, require_netron_suffix
 from onnxlens.reports.netron.run_pictures import require_netron
 from onnxlens.reports.netron.server import NetronServer, netron_files
@@ -96,7 +96,7 @@ def _shown(
     """What Netron opens: the file as it is, an export without weights, or a module extracted from either."""
     with opened(target, settings, progress) as it:
         if module is not None:
-            model = cut_module(it.graph, module).model
+            model = extract_subgraph(it.graph, module).model
             return _Shown(model.SerializeToString(), model.graph.name)
         chosen = it.settings
         if chosen.shapes or chosen.dims or chosen.values:

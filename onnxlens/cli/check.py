@@ -11,7 +11,7 @@ from onnxlens.cli import progress
 from onnxlens.cli.check_layers import check_layers, taken_layer_options, with_layers
 from onnxlens.cli.options import format_option, settings_from, with_settings, with_sizes
 from onnxlens.errors import UsageError
-from onnxlens.specs.results import Reference
+from onnxlens.specs.parity import Reference
 
 CHECK_FAILED = 1
 

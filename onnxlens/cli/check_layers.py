@@ -16,7 +16,7 @@ from onnxlens.cli import progress
 from onnxlens.errors import UsageError
 
 if TYPE_CHECKING:
-    from onnxlens.specs.layers import LayerReport
+    from onnxlens.specs.parity import ModuleParityReport
 
 Verb = TypeVar("Verb", bound=Callable[..., Any])
 
@@ -33,7 +33,7 @@ def with_layers(verb: Verb) -> Verb:
             "--reproduce",
             type=click.Path(path_type=Path, file_okay=False),
             metavar="DIR",
-            help="With --layers: write the guilty module alone, with its inputs and expected outputs.",
+            help="With --layers: write the first diverging module alone, with inputs and expected outputs.",
         ),
         click.option(
             "--stop", is_flag=True, default=None, help="With --layers: end at the first that fails."
@@ -85,9 +85,13 @@ def check_layers(target: str, settings: Settings, request: LayerRequest, output_
     return result.passed
 
 
-def _tell_reproduced(result: LayerReport, folder: Path | None) -> None:
+def _tell_reproduced(result: ModuleParityReport, folder: Path | None) -> None:
     if folder is not None:
-        what = f"wrote {folder}" if result.guilty else "no module is guilty by itself: nothing to reproduce"
+        what = (
+            f"wrote {folder}"
+            if result.first_diverging
+            else "no module diverges by itself: nothing to reproduce"
+        )
         print(f"onnxlens: {what}", file=sys.stderr)
 
 

@@ -169,7 +169,7 @@ def test_a_device_that_is_not_there_is_known_before_anything_is_exported(
     provider: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("onnxlens.export.exporter.export", lambda *_: pytest.fail("exported"))
-    with pytest.raises(ToolError, match=f"provider '{provider}' is not to be had"):
+    with pytest.raises(ToolError, match=f"provider '{provider}' is not available"):
         api.bench_graph("clip-text", request=replace(QUICK, provider=provider))
 
 

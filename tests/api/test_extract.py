@@ -20,7 +20,7 @@ from onnxlens.errors import CheckpointError, GraphError, UsageError
 from onnxlens.profile.parity.parity import compare
 from onnxlens.profile.runtime.session import open_session, run
 from onnxlens.profile.subgraph import weight_files
-from onnxlens.specs.cutting import CutReport
+from onnxlens.specs.extract import ExtractReport
 from onnxlens.specs.manifest import open_export
 from tests import cut_nets, small_unet
 from tests.export import tiny
@@ -50,7 +50,7 @@ def agree_on_pytorchs_tensors(out: Path) -> None:
     assert all(result.passed for result in results), results
 
 
-def roles(report: CutReport) -> tuple[list[str], list[str]]:
+def roles(report: ExtractReport) -> tuple[list[str], list[str]]:
     return [border.role for border in report.inputs], [border.role for border in report.outputs]
 
 

@@ -12,7 +12,7 @@ from onnxlens.api.annotate import NetworkRuns
 from onnxlens.cli.annotate import KINDS
 from onnxlens.cli.main import run as onnxlens
 from onnxlens.errors import CheckpointError
-from onnxlens.reference_model.annotators.annotation import ANNOTATORS, annotate
+from onnxlens.reference_model.annotators.control_image import ANNOTATORS, annotate
 from onnxlens.reference_model.annotators.images import Image, read_image
 
 

@@ -5,8 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from onnxlens.export.exporter import ExportRequest, add_weights, export
-from onnxlens.reference_model.weights.choice import weight_source
-from onnxlens.reference_model.weights.state import state_tensors
+from onnxlens.reference_model.weights.choice import state_tensors, weight_source
 from onnxlens.specs.graph import GraphSpec
 from onnxlens.specs.manifest import ExportedGraph
 

@@ -1,4 +1,4 @@
-"""Group normalisations over very many elements are split, and so come closer to the truth."""
+"""Group normalizations over very many elements are split, and so come closer to the truth."""
 
 from __future__ import annotations
 
