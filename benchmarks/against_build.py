@@ -4,8 +4,8 @@
     python benchmarks/against_build.py --base DIR -- profile model.onnx --format json
 
 prints a Markdown table: the medians of CPU and wall time of both, and their ratios (ours / base). Each build
-is run once unmeasured, then in turn (base, ours, base, ours ...). In the arguments ``{files}`` is the folder of
-the measured files and ``{out}`` a folder that is new in every run.
+is run once unmeasured, then in turn (base, ours, base, ours ...). In the arguments ``{files}`` is the folder
+of the measured files and ``{out}`` a folder that is new in every run.
 """
 
 from __future__ import annotations
