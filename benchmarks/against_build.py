@@ -4,8 +4,8 @@
     python benchmarks/against_build.py --base DIR -- profile model.onnx --format json
 
 prints a Markdown table: the medians of CPU and wall time of both, and their ratios (ours / base). Each build
-is run once unmeasured, then in turn (base, ours, base, ours ...). In the arguments ``{files}`` is the folder of
-the measured files and ``{out}`` a folder that is new in every run.
+is run once unmeasured, then in turn (base, ours, base, ours ...). In the arguments ``{files}`` is the folder
+of the measured files and ``{out}`` a folder that is new in every run.
 """
 
 from __future__ import annotations
@@ -70,9 +70,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument(
-        "--base", type=Path, required=True, help="the other checkout, run by its .venv if any"
-    )
+    parser.add_argument("--base", type=Path, required=True, help="the other checkout; its .venv runs it")
     parser.add_argument("--pairs", type=int, default=5, help="measured pairs of runs [5]")
     parser.add_argument("--files", type=Path, help="keep the files here, and use those that are there")
     parser.add_argument("--limit", type=float, default=600, help="seconds that a run may take [600]")
