@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from onnxlens.api.target import resolve_again
+from onnxlens.api.opened import OpenedTarget
 from onnxlens.errors import UsageError
 from onnxlens.profile.graph.graph import Graph, GraphNode
-from onnxlens.profile.parity.layers.matching import split_calls
-from onnxlens.profile.parity.module_calls import ModuleCall, answers, calls_of
-from onnxlens.profile.subgraph.modules import CutOut, nodes_of
+from onnxlens.profile.parity.matching import match_tensors, split_calls
+from onnxlens.profile.parity.module_calls import ModuleCall, calls_of
+from onnxlens.profile.subgraph.extraction import Subgraph, nodes_of
 from onnxlens.specs.manifest import ModuleCut
 
 
@@ -42,14 +42,13 @@ class ChosenCall:
     note: str = ""
 
 
-def pytorch_side(graph: Graph, module: str) -> PyTorchSide:
+def pytorch_side(it: OpenedTarget, module: str) -> PyTorchSide:
     """How PyTorch calls the module, in a run without values of the network that the manifest names."""
-    manifest = graph.manifest
+    manifest = it.graph.manifest
     if manifest is None:
-        return PyTorchSide((), f"no manifest lies beside {graph.path.name}")
+        return PyTorchSide((), f"no manifest lies beside {it.path.name}")
     try:
-        spec = resolve_again(manifest.origin, manifest.settings, manifest.dtype)
-        calls = calls_of(spec.build(device="meta"), spec.inputs, module)
+        calls = calls_of(it.network, it.spec.inputs, module)
     except Exception as error:  # the user's code, not ours
         reason = next(iter(str(error).strip().splitlines()), "")
         return PyTorchSide((), f"its network cannot be run without values ({type(error).__name__}: {reason})")
@@ -82,7 +81,7 @@ def chosen_call(graph: Graph, module: str, wanted: int | None, side: PyTorchSide
     return ChosenCall(0, nodes, f"all of its {count} calls, which cannot be told apart in the file")
 
 
-def beside(graph: Graph, cut: CutOut, number: int, side: PyTorchSide) -> ModuleCut:
+def beside(graph: Graph, cut: Subgraph, number: int, side: PyTorchSide) -> ModuleCut:
     """Which of PyTorch's tensors those of the cut-out are; those of the whole model are in its order."""
     if not cut.path:
         return ModuleCut(
@@ -95,12 +94,12 @@ def beside(graph: Graph, cut: CutOut, number: int, side: PyTorchSide) -> ModuleC
     if not number or not side.calls:
         doubt = side.doubt or "its calls cannot be told apart in the file"
         return ModuleCut(cut.path, number, {}, {}, doubt)
-    found = answers(side.calls[number - 1], cut.inputs, cut.outputs)
+    found = match_tensors(side.calls[number - 1], cut.inputs, cut.outputs)
     weights = {tensor.name for tensor in graph.manifest.tensors} if graph.manifest else set()
     elsewhere = [
         tensor.name
         for tensor in cut.model.graph.initializer
         if tensor.name in weights and not tensor.name.startswith(f"{cut.path}.")
     ]
-    doubt = f"it reads {elsewhere[0]}, a weight of another module" if elsewhere else found.doubt
-    return ModuleCut(cut.path, number, found.handed, found.returned, doubt)
+    doubt = f"it reads {elsewhere[0]}, a weight of another module" if elsewhere else found.unknown_reason
+    return ModuleCut(cut.path, number, found.inputs, found.outputs, doubt)

@@ -11,6 +11,9 @@ from pathlib import Path
 
 from onnxlens.errors import UsageError
 
+MANIFEST_LAST = (".onnx", ".json")
+"""Weights are renamed into place first, then the graph that points at them, then its manifest."""
+
 STAGE_PREFIX = ".onnxlens-"
 """Before the process id, in the name of every stage."""
 

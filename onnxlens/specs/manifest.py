@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Literal
 
 from onnxlens.errors import GraphError
+from onnxlens.specs.codec import read_spec
 from onnxlens.specs.tensor import TensorSpec
 
 MANIFEST_SCHEMA = "onnxlens.manifest/1"
@@ -124,3 +125,34 @@ def manifest_path_of(onnx_path: Path) -> Path:
 def values_path_of(onnx_path: Path, kind: str) -> Path:
     """``x.inputs.npz`` or ``x.expected.npz`` for ``x.onnx``."""
     return onnx_path.with_suffix(f".{kind}.npz")
+
+
+def read_manifest(onnx_path: Path) -> Manifest | None:
+    """The manifest beside the file; None where there is none, or a JSON file of another program.
+
+    Raises:
+        GraphError: the manifest is damaged.
+    """
+    path = manifest_path_of(onnx_path)
+    if not path.is_file() or '"onnxlens.manifest/' not in path.read_text(encoding="utf-8", errors="replace"):
+        return None
+    return read_spec(path, Manifest)
+
+
+def open_export(onnx_path: Path) -> ExportedGraph:
+    """The export whose graph is at ``onnx_path``.
+
+    Raises:
+        GraphError: the file is missing, or it has no manifest of onnxlens beside it, or a damaged one.
+    """
+    if not onnx_path.is_file():
+        raise GraphError(
+            f"{onnx_path}: no such file; give an .onnx file or a graph of the catalog ('onnxlens graphs')"
+        )
+    manifest = read_manifest(onnx_path)
+    if manifest is None:
+        raise GraphError(
+            f"{onnx_path}: no manifest {manifest_path_of(onnx_path).name} beside it, so its PyTorch side is "
+            "unknown; compare with the file itself: --against unoptimised"
+        )
+    return ExportedGraph(onnx_path, manifest)

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
 
-from onnxlens.api import export_graph, profile_with_flow, render_graph
+from onnxlens import export_graph, profile_with_flow, render_graph
 from onnxlens.api.target import Settings
 from onnxlens.reports.drawing.pictures import write_picture
 from onnxlens.specs.flow import FlowGraph
@@ -16,9 +16,9 @@ from onnxlens.specs.ledger import Ledger
 from onnxlens.specs.progress import Progress, silent
 from reference_report.figures.figures import Sources, figure
 from reference_report.onnx_tool_table import onnx_tool_table
+from reference_report.tables.cells import PEER_TABLES, peer_table_of, picture_of
 from reference_report.tables.evidence import Counter, Evidence, peer_total
 from reference_report.tables.figures import FIGURES
-from reference_report.tables.links import PEER_TABLES, peer_table_of, picture_of
 from reference_report.tables.other_tables import TABLE_GRAPHS
 from reference_report.tables.page import document_report
 

@@ -14,19 +14,18 @@ import pytest
 import torch
 from onnx import numpy_helper
 
-from onnxlens import Settings, api
+import onnxlens as api
+from onnxlens import Settings
 from onnxlens.errors import CheckpointError, GraphError, UsageError
-from onnxlens.export.exported import open_export
 from onnxlens.profile.parity.parity import compare
 from onnxlens.profile.runtime.session import open_session, run
 from onnxlens.profile.subgraph import weight_files
-from onnxlens.specs.cutting import CutReport
+from onnxlens.specs.extract import ExtractReport
+from onnxlens.specs.manifest import open_export
 from tests import cut_nets, small_unet
 from tests.export import tiny
 from tests.faults import plant, wrong_epsilon
 from tests.small_catalog import half_checkpoint
-
-pytestmark = pytest.mark.usefixtures("one_registry")
 
 
 @pytest.fixture(scope="module", params=[18, pytest.param(23, marks=pytest.mark.slow)])
@@ -51,7 +50,7 @@ def agree_on_pytorchs_tensors(out: Path) -> None:
     assert all(result.passed for result in results), results
 
 
-def roles(report: CutReport) -> tuple[list[str], list[str]]:
+def roles(report: ExtractReport) -> tuple[list[str], list[str]]:
     return [border.role for border in report.inputs], [border.role for border in report.outputs]
 
 

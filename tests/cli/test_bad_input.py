@@ -256,4 +256,4 @@ def test_a_provider_without_its_device_is_one_line_whatever_onnx_runtime_prints(
 ) -> None:
     outcome = onnxlens_process("bench", tiny, "--provider", provider)
     assert (outcome.code, outcome.out) == (2, "")
-    assert re.fullmatch(f"onnxlens: provider '{provider}' is not to be had: [^\\n]+\\n", outcome.err)
+    assert re.fullmatch(f"onnxlens: provider '{provider}' is not available: [^\\n]+\\n", outcome.err)

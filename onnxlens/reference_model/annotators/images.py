@@ -1,4 +1,4 @@
-"""Images and maps as arrays: what is taken, and the two conversions that every annotator ends with."""
+"""Images and maps as arrays: reading, checking, resizing, and the layout that networks take."""
 
 from __future__ import annotations
 
@@ -102,3 +102,54 @@ def require_picture_suffix(path: Path) -> None:
 def write_image(image: Image, path: Path) -> None:
     """Write RGB (H, W, 3) as a picture, in the format that the suffix names."""
     cv2.imwrite(str(path), image[:, :, ::-1])
+
+
+RESOLUTION = 512
+"""The short side that Stable Diffusion 1.5 was trained on, in pixels."""
+
+MULTIPLE = 64
+"""Both sides are multiples of this, in pixels: ControlNet and UNet halve the latent's 1/8 three times."""
+
+MAX_SIDE = 16384
+"""In pixels; a strip that would be longer is refused before it takes the memory."""
+
+
+def control_size(height: int, width: int, resolution: int = RESOLUTION) -> tuple[int, int]:
+    """Height and width of the control image, in pixels.
+
+    side = 64 * round(side * resolution / min(height, width) / 64), a half rounded to the even multiple.
+
+    Raises:
+        UsageError: the resolution is under 64, or the picture too long a strip.
+    """
+    if resolution < MULTIPLE:
+        raise UsageError(f"resolution {resolution}: expected the short side in pixels, at least {MULTIPLE}")
+    short = min(height, width)
+    size = (
+        MULTIPLE * round(height * resolution / short / MULTIPLE),
+        MULTIPLE * round(width * resolution / short / MULTIPLE),
+    )
+    if max(size) > MAX_SIDE:
+        raise UsageError(
+            f"the image of {height}x{width} would become {size[0]}x{size[1]}; "
+            f"expected sides of at most {MAX_SIDE} pixels: crop it, or ask for a lower resolution"
+        )
+    return size
+
+
+def resize_to_control(image: Image, resolution: int = RESOLUTION) -> Image:
+    """The picture at ``control_size``: Lanczos over 8x8 pixels when it grows, the mean of areas otherwise.
+
+    Raises:
+        UsageError: it is no RGB image, or the size is refused.
+    """
+    check_image(image)
+    height, width = image.shape[:2]
+    size = control_size(height, width, resolution)
+    grows = resolution > min(height, width)
+    return resized(image, size, cv2.INTER_LANCZOS4 if grows else cv2.INTER_AREA)
+
+
+def planes(image: Image) -> Floats:
+    """The image's values as they are, 0 to 255: (H, W, 3) to (1, 3, H, W) float32."""
+    return np.ascontiguousarray(image.transpose(2, 0, 1)[None], dtype=np.float32)

@@ -5,10 +5,9 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from onnxlens.reference_model.annotators.config import MlsdLargeConfig, MlsdTinyConfig
-from onnxlens.reference_model.annotators.layers import double
 from onnxlens.reference_model.annotators.mobilenet_v2 import MobileNetV2, batch_norm
-from onnxlens.reference_model.layers import conv1x1
+from onnxlens.reference_model.config import MlsdLargeConfig, MlsdTinyConfig
+from onnxlens.reference_model.layers import conv1x1, double
 
 WIDTH = 64
 """Channels of the decoder."""

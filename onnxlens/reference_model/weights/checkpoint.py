@@ -11,8 +11,7 @@ import numpy as np
 
 from onnxlens.errors import CheckpointError
 from onnxlens.specs.graph import CheckpointScope
-from onnxlens.specs.tensor import TensorSpec
-from onnxlens.specs.torch_arrays import as_array
+from onnxlens.specs.tensor import TensorSpec, as_array
 
 if TYPE_CHECKING:
     import torch

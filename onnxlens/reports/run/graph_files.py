@@ -12,7 +12,7 @@ from onnxlens.reports.tables.text_tables import By, TableFormat, ledger_table, p
 from onnxlens.specs.codec import to_text
 from onnxlens.specs.flow import FlowGraph
 from onnxlens.specs.ledger import Ledger
-from onnxlens.specs.results import ParityReport
+from onnxlens.specs.parity import ParityReport
 
 EVERY_DEPTH = 1_000
 SUFFIXES: Mapping[str, TableFormat] = {".txt": "table", ".md": "md", ".csv": "csv"}

@@ -9,8 +9,7 @@ from onnxlens.reports.numbers import share, short_bytes, short_count, short_time
 from onnxlens.reports.tables.column import Column
 from onnxlens.reports.tables.columns import module_name
 from onnxlens.reports.tables.text_tables import By, TableFormat, rendered
-from onnxlens.specs.bench import BenchReport, ModuleTime, NodeTime, OperatorTime, Timed
-from onnxlens.specs.results import LatencyResult
+from onnxlens.specs.bench import BenchReport, LatencyResult, ModuleTime, NodeTime, OperatorTime, Timed
 
 SHOWN_STRAYS = 5
 """Nodes without a module that a table names, costliest first; the JSON document has all."""

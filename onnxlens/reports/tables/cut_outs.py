@@ -7,9 +7,9 @@ from collections.abc import Sequence
 from onnxlens.reports.numbers import short_bytes
 from onnxlens.reports.tables.column import Column
 from onnxlens.reports.tables.text_tables import rendered
-from onnxlens.specs.cutting import CutBorder, CutReport
+from onnxlens.specs.extract import ExtractedTensor, ExtractReport
 
-Row = tuple[str, CutBorder]
+Row = tuple[str, ExtractedTensor]
 
 COLUMNS: Sequence[Column[Row]] = (
     Column("", lambda row: row[0]),
@@ -20,7 +20,7 @@ COLUMNS: Sequence[Column[Row]] = (
 )
 
 
-def cut_text(report: CutReport) -> str:
+def cut_text(report: ExtractReport) -> str:
     """What was cut out, its tensors in the order in which the file takes and gives them, and the files."""
     name = f"{report.module} ({report.class_name})" if report.class_name else report.module
     weights = {"": "as in the file", "none": "left out"}.get(report.weights, report.weights)

@@ -7,13 +7,13 @@ from collections.abc import Sequence
 
 from onnxlens.reports.tables.column import Column
 from onnxlens.reports.tables.text_tables import TableFormat, rendered
-from onnxlens.specs.layers import LayerParity, LayerReport
+from onnxlens.specs.parity import ModuleParity, ModuleParityReport
 
 SHOWN = 20
 """About as many rows as a person compares."""
 
 
-def layer_table(report: LayerReport, table_format: TableFormat) -> str:
+def layer_table(report: ModuleParityReport, table_format: TableFormat) -> str:
     """For people the largest errors introduced, and what follows; as CSV every row in execution order."""
     if table_format == "csv":
         return rendered(report.layers, _columns(report), table_format)
@@ -28,7 +28,7 @@ def layer_table(report: LayerReport, table_format: TableFormat) -> str:
     return "\n\n".join((heading, table, "\n".join(_verdict(report))))
 
 
-def _columns(report: LayerReport) -> Sequence[Column[LayerParity]]:
+def _columns(report: ModuleParityReport) -> Sequence[Column[ModuleParity]]:
     return (
         Column("#", lambda r: r.order, right=True),
         Column("module", lambda r: r.path, lambda r: r.path or report.graph),
@@ -44,7 +44,7 @@ def _columns(report: LayerReport) -> Sequence[Column[LayerParity]]:
     )
 
 
-def _what(row: LayerParity, limit: int | None = None) -> str:
+def _what(row: ModuleParity, limit: int | None = None) -> str:
     """``module``, or the operators that a module runs between its children."""
     if row.kind == "module":
         return "module"
@@ -61,7 +61,7 @@ def _short(error: float | None) -> str:
     return "-" if error is None else f"{error:.2e}"
 
 
-def _verdict(report: LayerReport) -> Sequence[str]:
+def _verdict(report: ModuleParityReport) -> Sequence[str]:
     """Who is to blame, or that nobody is; and what nobody knows of."""
     verdicts = Counter(layer.verdict for layer in report.layers)
     lines = [
@@ -71,8 +71,8 @@ def _verdict(report: LayerReport) -> Sequence[str]:
     lines += [f"not comparable: {reason}" for reason in reasons]
     if report.stopped:
         lines.append("stopped at the first over the tolerance; nothing is said of what comes after")
-    if report.guilty is not None:
-        lines.append(f"GUILTY: {_named(report, report.guilty)}")
+    if report.first_diverging is not None:
+        lines.append(f"GUILTY: {_named(report, report.first_diverging)}")
     elif report.first_over is not None:
         lines.append(
             "no module alone is over the tolerance: the error builds up, and passes it first at "
@@ -83,7 +83,7 @@ def _verdict(report: LayerReport) -> Sequence[str]:
     return lines
 
 
-def _named(report: LayerReport, row: LayerParity) -> str:
+def _named(report: ModuleParityReport, row: ModuleParity) -> str:
     path = row.path or f"{report.graph} itself"
     what = row.class_name if row.kind == "module" else f"its own {_what(row)}"
     return f"{path} ({what}), which makes {', '.join(row.tensors)}"

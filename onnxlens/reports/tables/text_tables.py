@@ -15,8 +15,8 @@ from onnxlens.reports.tables.columns import module_columns, node_columns, operat
 from onnxlens.reports.tables.peer_columns import UNITS, reconciliation_columns
 from onnxlens.specs.graph import GraphSpec
 from onnxlens.specs.ledger import Ledger, Totals
+from onnxlens.specs.parity import ParityReport, ParityResult
 from onnxlens.specs.peers import PeerCost, Reconciliation
-from onnxlens.specs.results import ParityReport, ParityResult
 from onnxlens.specs.tensor import TensorSpec
 
 Row = TypeVar("Row")

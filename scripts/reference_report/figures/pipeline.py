@@ -6,7 +6,7 @@ from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
 
 from onnxlens.errors import GraphError
-from onnxlens.profile.flow.group_boxes import SUMMED
+from onnxlens.profile.flow.costs import SUMMED
 from onnxlens.reference_model import catalog
 from onnxlens.reference_model.pipeline import Pipeline, Sampling, Stage, pipeline
 from onnxlens.reports.numbers import short_count

@@ -8,14 +8,13 @@ from dataclasses import dataclass
 from onnxlens.reports.numbers import shapes, short_count
 from onnxlens.reports.tables.column import Column
 from onnxlens.specs.ledger import Ledger
-from reference_report.tables.agreement import GIGA, MEGA, agreement
+from reference_report.tables.cells import GIGA, MEGA, agreement, file_links
 from reference_report.tables.evidence import (
     Evidence,
     batch_norm_elements,
     used_params,
     where_shape_stands,
 )
-from reference_report.tables.links import file_links
 from reference_report.tables.printed import ANNOTATORS, NO_NETWORK, UNKNOWN, PrintedAnnotator
 
 BATCH_NORM_OPERATIONS = 4

@@ -11,14 +11,14 @@ from pathlib import Path
 import pytest
 from onnx import NodeProto
 
-from onnxlens import api
+import onnxlens as api
 from onnxlens.errors import UsageError
 from onnxlens.profile.count.ledger import build_ledger
 from onnxlens.profile.flow.levels import FOUND, with_levels
 from onnxlens.profile.flow.pages import flow_pages, requested_flow
 from onnxlens.profile.graph.graph import Graph
 from onnxlens.profile.graph.loading import load_graph
-from onnxlens.specs.flow import FlowGraph, FlowRequest
+from onnxlens.specs.flow import FlowGraph, FlowRequest, Group
 from tests.profile.flow.flows import box_count
 from tests.profile.flow.stripped_nets import stripped
 from tests.profile.models import far_weight, ledger_of, light_nets, op, save, save_net, value
@@ -39,7 +39,7 @@ def conv(source: str, target: str) -> NodeProto:
 
 def levels(path: Path) -> list[str]:
     """The path that each node of the file is given, in order."""
-    return [node.owner.path for node in with_levels(*ledger_of(path), most=6, share=3).nodes]
+    return [node.module.path for node in with_levels(*ledger_of(path), most=6, share=3).nodes]
 
 
 def flow_of(path: Path, depth: int | None, module: str = "") -> FlowGraph:
@@ -185,6 +185,15 @@ def test_an_unknown_block_is_refused_with_those_near_it(tmp_path: Path) -> None:
         flow_of(path, 1, "block9")
 
 
+def test_the_levels_can_be_grouped_and_shown_by_the_groups_name(tmp_path: Path) -> None:
+    read = ledger_of(net(tmp_path, RESIDUAL))
+    groups = (Group("Body", ("block1..block2",)),)
+    flow = requested_flow(*read, FlowRequest(1, groups=groups))
+    assert [(node.title, node.macs) for node in flow.nodes if node.order] == [("Body", 3072), ("Conv", 1024)]
+    inside = requested_flow(*read, FlowRequest(1, "Body", groups=groups))
+    assert [node.title for node in inside.nodes] == ["x", "Conv, Relu", "Conv, Relu, Add", "to block3"]
+
+
 @pytest.mark.parametrize(
     ("name", "blocks"),
     [
@@ -224,10 +233,14 @@ def places(name: str, folder: Path) -> list[tuple[str, str]]:
     assert plain.attribution == "none"
     found = with_levels(plain, build_ledger(plain), most=120, share=40).nodes
     pairs = zip(load_graph(path).nodes, found, strict=True)
-    return [(node.owner.path, same.owner.path.partition(".")[0]) for node, same in pairs if not node.offline]
+    return [
+        (node.module.path, same.module.path.partition(".")[0])
+        for node, same in pairs
+        if not node.constant_folded
+    ]
 
 
-def test_the_blocks_of_a_stripped_resnet_are_its_modules(tmp_path: Path, one_registry: None) -> None:
+def test_the_blocks_of_a_stripped_resnet_are_its_modules(tmp_path: Path) -> None:
     blocks: dict[str, set[str]] = defaultdict(set)
     for path, block in places("tests.profile.flow.stripped_nets:resnet", tmp_path):
         module = re.match(r"stem|blocks\.\d|head|$", path)
@@ -238,9 +251,7 @@ def test_the_blocks_of_a_stripped_resnet_are_its_modules(tmp_path: Path, one_reg
     assert blocks == {"stem": {"block1"}, **residual, "": mean, "head": {"block10"}}
 
 
-def test_a_stripped_transformer_has_a_block_for_each_half_of_a_layer(
-    tmp_path: Path, one_registry: None
-) -> None:
+def test_a_stripped_transformer_has_a_block_for_each_half_of_a_layer(tmp_path: Path) -> None:
     halves: dict[tuple[str, str], set[str]] = defaultdict(set)
     for path, block in places("tests.profile.small_networks:text_encoder", tmp_path):
         if half := re.search(r"layers\.(\d)\.(layer_norm1|self_attn|layer_norm2|mlp)", path):

@@ -9,7 +9,7 @@ import pytest
 
 from onnxlens.reports.tables.text_tables import ledger_table, parity_table
 from onnxlens.specs.ledger import Ledger
-from onnxlens.specs.results import ParityReport, ParityResult
+from onnxlens.specs.parity import ParityReport, ParityResult
 from tests.reports.ledgers import FEATURES, FOLD, MODULES, NODES, SORT, TOTALS, known_ledger, ledger
 
 GOLDEN = Path(__file__).parents[2] / "golden"

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from onnxlens.profile.graph.graph import Graph
 from onnxlens.profile.graph.node_view import NodeView, NotCountable, Shape, ValueView
-from onnxlens.profile.graph.scopes import Owner, TracedCall
+from onnxlens.profile.graph.scopes import ModuleRef, TracedCall
 
 STATISTICS = (".running_mean", ".running_var")
 """Buffers of a batch norm, which are weights in a file without a manifest."""
@@ -24,7 +24,7 @@ class CallView:
     """
 
     target: str
-    owner: Owner
+    owner: ModuleRef
     nodes: tuple[NodeView, ...]
     indices: tuple[int, ...]
     affine: bool | None
@@ -98,7 +98,7 @@ def calls_of(graph: Graph) -> tuple[CallView, ...]:
     declared = _declared_parameters(graph)
     calls = []
     for call, indices in by_call.items():
-        owner = graph.nodes[indices[-1]].owner
+        owner = graph.nodes[indices[-1]].module
         read = frozenset[str]().union(*(weights[index] for index in indices))
         calls.append(
             CallView(
@@ -120,7 +120,7 @@ def _weights_read(graph: Graph) -> Sequence[frozenset[str]]:
         read = frozenset[str]().union(
             *(sources.get(value.name, frozenset()) for value in _given(node.view.inputs))
         )
-        if node.offline:
+        if node.constant_folded:
             sources.update((value.name, read) for value in _given(node.view.outputs))
         weights.append(read)
     return weights

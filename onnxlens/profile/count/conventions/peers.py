@@ -101,7 +101,7 @@ def _unread_modules(graph: Graph) -> Counts:
     counted = {call.owner.path for call in calls_of(graph) if thop.handler_of(call)}
     first: dict[str, int] = {}
     for index, node in enumerate(graph.nodes):
-        first.setdefault(node.owner.path, index)
+        first.setdefault(node.module.path, index)
     return {
         first[path]: uncountable(f"a hook counts {name}, and its calls do not tell what")
         for path, name in graph.called.items()

@@ -22,10 +22,11 @@ from onnxlens.profile.count.rules.lookup import (
     work_of,
 )
 from onnxlens.profile.count.rules.traffic import Traffic, is_view, viewed_inputs
-from onnxlens.profile.count.rules.work import SPECIAL, VECTOR, Work
+from onnxlens.profile.count.rules.work import NOTHING, SPECIAL, VECTOR, Work
 from onnxlens.profile.graph.node_view import NodeView, NotCountable, ValueView
 
 __all__ = [
+    "NOTHING",
     "SPECIAL",
     "VECTOR",
     "NodeView",

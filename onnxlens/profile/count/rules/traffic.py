@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from math import prod
 
 from onnxlens.profile.count.rules.microsoft.packed_weights import experts_in_use
 from onnxlens.profile.count.rules.training import may_drop
 from onnxlens.profile.graph.node_view import NodeView, ValueView
+from onnxlens.specs.record import record
 
 Operator = tuple[str, str]
 """A domain ("" for ONNX's own operators) and an operator type in it."""
@@ -45,7 +45,7 @@ MOVE_NOTHING = frozenset({("", "Constant"), ("", "SequenceEmpty")})
 """Operators whose output exists before they run."""
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class Traffic:
     """Bytes that one execution must move through DRAM when nothing is fused.
 
@@ -92,14 +92,16 @@ def unfused_traffic(node: NodeView) -> Traffic:
         return _control_flow_traffic(node)
     weights: dict[str, int] = {}
     others: dict[str, int] = {}
-    partial = PARTIAL_READS.get(operator, _whole)(node)
+    partial = PARTIAL_READS[operator](node) if operator in PARTIAL_READS else {}
     for index, value in enumerate(node.inputs):
         if value is not None:
             reads = weights if value.is_weight else others
             size_bytes = partial[index] if index in partial else value.size_bytes
             reads[value.name] = max(size_bytes, reads.get(value.name, 0))
-    in_place = PARTIAL_WRITES.get(operator, _whole)(node)
-    kept = sum(node.output(index).size_bytes - size_bytes for index, size_bytes in in_place.items())
+    kept = 0
+    if operator in PARTIAL_WRITES:
+        in_place = PARTIAL_WRITES[operator](node)
+        kept = sum(node.output(index).size_bytes - size_bytes for index, size_bytes in in_place.items())
     return Traffic(sum(weights.values()), sum(others.values()), _written_bytes(node) - kept)
 
 
@@ -125,11 +127,6 @@ def _control_flow_traffic(node: NodeView) -> Traffic:
     """
     gathered = _written_bytes(node, first=BODY_OUTPUTS[node.domain, node.op_type](node))
     return Traffic(read_bytes=gathered, write_bytes=gathered)
-
-
-def _whole(node: NodeView) -> Mapping[int, int]:
-    """Every tensor is moved whole, however little of it decides the result."""
-    return {}
 
 
 def _none_of(index: int) -> PartialBytes:

@@ -9,7 +9,7 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from onnxlens import api
+import onnxlens as api
 from onnxlens.errors import UsageError
 from onnxlens.profile.count.ledger import build_ledger
 from onnxlens.profile.graph.graph import Graph
