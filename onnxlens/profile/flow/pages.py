@@ -152,14 +152,13 @@ class _Pages:
         """
         shown = {node.id for node in self._flow(path, depth).nodes}
         boxes = [box for box in self._flow(path, depth, fold=False).nodes if box.id in shown]
-        opened = {
-            box: wanted - self._shown(path).depth_of(box) for box in boxes if box.path in self._openable
-        }
-        return {
-            box: below
-            for box, below in opened.items()
-            if box.kind == "module" and box_count(self._shown(box.path), below) > 1
-        }
+        opened = {}
+        for box in boxes:
+            below = wanted - self._shown(path).depth_of(box)
+            is_closed = box.kind == "module" and box.path in self._openable
+            if is_closed and box_count(self._shown(box.path), below) > 1:
+                opened[box] = below
+        return opened
 
     @cached_property
     def _openable(self) -> frozenset[str]:
@@ -176,10 +175,12 @@ class _Pages:
         return _noted(smaller, f"equal blocks are folded: {_boxes(flow)} boxes are too many for a page")
 
     def _opened_on_pages(self, count: int) -> str:
-        what = "module or group" if self._request.groups else "module"
+        one, many = (
+            ("module or group", "modules and groups") if self._request.groups else ("module", "modules")
+        )
         if count == 1:
-            return f"1 {what} is opened on a page of its own"
-        return f"{count} {what.replace(' or ', 's and ')}s are opened on pages of their own"
+            return f"1 {one} is opened on a page of its own"
+        return f"{count} {many} are opened on pages of their own"
 
 
 def _noted(flow: FlowGraph, *notes: str) -> FlowGraph:

@@ -1,4 +1,4 @@
-"""The data flow inside one module, its borders called by what stands beside it."""
+"""The data flow inside one module, its ends named by its neighbors."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def arrows(flow: FlowGraph) -> list[str]:
     return [f"{edge.source} -{edge.tensor.name}> {edge.target}" for edge in flow.edges]
 
 
-def test_a_module_alone_has_its_own_boxes_and_what_stands_beside_it_as_ends(tmp_path: Path) -> None:
+def test_a_module_alone_has_its_own_boxes_and_its_neighbors_as_ends(tmp_path: Path) -> None:
     flow = inside(save_net(tmp_path), "body.0")
     assert (flow.module, flow.depth, flow.graph) == ("body.0", 1, "made")
     assert boxes(flow) == [(1, "body.0.conv", "Conv2d"), (2, "body.0", "Add")]
@@ -67,7 +67,7 @@ def test_a_module_called_twice_shows_both_calls_and_what_happens_between_as_ends
     }
 
 
-def test_two_tensors_from_one_place_are_told_apart_and_many_readers_counted(tmp_path: Path) -> None:
+def test_two_tensors_from_one_module_are_distinguished_and_many_consumers_counted(tmp_path: Path) -> None:
     nodes = [
         op("Relu", "x", "a", "stem"),
         op("Neg", "x", "b", "stem"),
@@ -92,7 +92,7 @@ def test_an_output_that_is_read_again_is_called_as_the_output(tmp_path: Path) ->
     assert arrows(flow) == ["input/x -x> n1", "n1 -y> output/y"]
 
 
-def test_a_neighbour_in_the_same_module_is_called_by_its_path(tmp_path: Path) -> None:
+def test_a_neighbor_in_the_same_module_is_called_by_its_path(tmp_path: Path) -> None:
     nodes = [
         op("Relu", "x", "a", "body.0.act"),
         op("Neg", "a", "b", "body.0.conv"),
@@ -110,7 +110,9 @@ def test_a_neighbour_in_the_same_module_is_called_by_its_path(tmp_path: Path) ->
         ("xyzzy", r"made has no module 'xyzzy'; there is body\.0, body\.0\.conv, head$"),
     ],
 )
-def test_an_unknown_module_is_refused_with_those_near_it(module: str, message: str, tmp_path: Path) -> None:
+def test_an_unknown_module_is_an_error_that_suggests_others(
+    module: str, message: str, tmp_path: Path
+) -> None:
     with pytest.raises(UsageError, match=message):
         inside(save_net(tmp_path), module)
 

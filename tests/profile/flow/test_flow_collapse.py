@@ -79,7 +79,7 @@ def test_deeper_than_the_net_changes_nothing_but_the_depth(net: Path) -> None:
     assert (two.nodes, two.edges) == (nine.nodes, nine.edges)
 
 
-def test_a_container_that_only_holds_others_is_no_level(net: Path) -> None:
+def test_a_module_that_only_contains_others_is_not_a_level(net: Path) -> None:
     write_manifest(net)  # it declares the ModuleList "body"
     _, ledger = ledger_of(net)
     assert "body" not in [module.path for module in ledger.modules]
@@ -130,14 +130,14 @@ def test_a_box_carries_every_column_of_its_modules_row(net: Path) -> None:
     assert boxes_of["input/x"].costs == {}
 
 
-def test_what_belongs_to_a_module_as_a_whole_stands_at_none_of_its_stretches(net: Path) -> None:
+def test_figures_of_a_module_as_a_whole_are_at_none_of_its_segments(net: Path) -> None:
     graph, ledger = ledger_of(net)
     timed = with_measurements(ledger, [ModuleTiming("relu", 0.5), ModuleTiming("", 2.0)])
     _, relu, _, relu_again, loose, _ = (node for node in flow_at(graph, timed, 1).nodes if node.order)
     assert {"latency_s", "live_bytes"}.isdisjoint(
         relu.costs.keys() | relu_again.costs.keys() | loose.costs.keys()
     )
-    assert "params" not in relu_again.costs  # they stand at the first
+    assert "params" not in relu_again.costs  # they are at the first
     assert (relu.costs["params"], loose.costs["params"]) == (0, 0)  # counted, and none there
     assert loose.costs["vector_ops"] == 4 * 64  # the pooling of the model itself, whose seconds are not its
 

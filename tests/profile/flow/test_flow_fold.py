@@ -1,4 +1,4 @@
-"""Equal blocks that follow each other are one box or frame, which says how many it stands for."""
+"""Equal blocks that follow each other are one box or cluster, which says how many it stands for."""
 
 from __future__ import annotations
 
@@ -68,7 +68,7 @@ def test_a_chain_of_equal_layers_is_one_box_with_the_costs_of_one(tmp_path: Path
     assert flow.frames == {}
 
 
-def test_opened_layers_are_one_frame(tmp_path: Path) -> None:
+def test_opened_layers_are_one_cluster(tmp_path: Path) -> None:
     nodes = []
     for index, source in enumerate(("x", "a1", "a2")):
         nodes += [conv(source, f"b{index}", f"layers.{index}.conv")]
@@ -80,7 +80,7 @@ def test_opened_layers_are_one_frame(tmp_path: Path) -> None:
     assert arrows(flow) == ["input/x -x> n1", "input/x -x> n2", "n1 -b0> n2", "n2 -a3> output/a3"]
 
 
-def test_a_block_of_several_boxes_is_framed_and_begins_with_matrix_work(tmp_path: Path) -> None:
+def test_a_block_of_several_boxes_is_a_cluster_and_begins_with_matrix_work(tmp_path: Path) -> None:
     nodes = [op("Relu", "x", "r0", "relu")]
     for index in range(3):
         nodes += [conv(f"r{index}", f"c{index}", f"convs.{index}")]
@@ -115,7 +115,7 @@ def test_what_leaves_the_middle_of_a_chain_still_leaves_it(tmp_path: Path) -> No
     assert arrows(flow) == ["input/x -x> n1", "n1 -a> n3", "n1 -b> n3", "n3 -y> output/y"]
 
 
-def test_folds_stand_inside_folds(tmp_path: Path) -> None:
+def test_folds_are_nested(tmp_path: Path) -> None:
     nodes = []
     for stage, source in enumerate(("x", "s1")):
         nodes += [op("Relu", source, f"t{stage}0", f"stages.{stage}.act")]
@@ -234,7 +234,7 @@ def test_a_folded_flow_stands_for_the_whole_at_every_depth(name: str, request: p
 
 
 def test_many_equal_blocks_that_no_name_joins_are_soon_given_up(tmp_path: Path) -> None:
-    """Every length is tried from every place, so a try must not look at all that follows."""
+    """Every length is tried from every position, so a try must not look at all that follows."""
     nodes = [op("Relu", f"a{index}", f"a{index + 1}", f"stage{index}.{index}") for index in range(500)]
     nodes[0].input[0] = "x"
     flow = folded(net(tmp_path, nodes, "a500"))

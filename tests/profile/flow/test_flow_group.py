@@ -1,15 +1,18 @@
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
 from onnxlens.errors import UsageError
 from onnxlens.profile.flow.alone import alone
 from onnxlens.profile.flow.collapse import collapsed
-from onnxlens.profile.flow.deepest import DeepestFlow
+from onnxlens.profile.flow.deepest import DeepestFlow, build_flow
 from onnxlens.profile.flow.group import grouped
 from onnxlens.profile.flow.pages import readable_depth
 from onnxlens.specs.flow import FlowGraph, FlowNode, Group
 from tests.profile.flow.group_flows import arrow, arrows, box, boxes, chain, grouped_at
+from tests.profile.models import ledger_of, save_net
 
 
 def test_without_a_group_it_is_the_flow_down_to_the_depth() -> None:
@@ -87,7 +90,7 @@ def test_a_group_of_one_module_is_that_module_renamed() -> None:
     assert flow.nodes[-2].parents == ()
 
 
-def test_a_container_that_is_not_a_module_can_be_named() -> None:
+def test_a_parent_that_is_not_a_module_can_be_named() -> None:
     assert boxes(grouped_at(chain(), (Group("Body", ("blocks",)),), 1)) == ["1 Body 31", "2 head 32"]
 
 
@@ -145,14 +148,14 @@ def test_without_a_depth_it_is_as_deep_as_a_person_can_follow() -> None:
         (["blocks.1.conv", "blocks.2"], "'blocks.1.conv' and 'blocks.2' have different parents"),
     ],
 )
-def test_a_group_that_means_nothing_is_refused_in_a_line(modules: list[str], complaint: str) -> None:
+def test_a_group_that_cannot_be_placed_is_an_error_of_one_line(modules: list[str], complaint: str) -> None:
     with pytest.raises(UsageError) as raised:
         grouped_at(chain(), (Group("G", tuple(modules)),), 1)
     assert complaint in str(raised.value)
     assert "\n" not in str(raised.value)
 
 
-def test_a_module_in_two_groups_is_refused() -> None:
+def test_a_module_in_two_groups_is_an_error() -> None:
     with pytest.raises(UsageError, match=r"module 'blocks\.2' is in group 'A' and in 'B'"):
         grouped_at(chain(), (Group("A", ("blocks.1..2",)), Group("B", ("blocks.2..3",))), 1)
 
@@ -186,3 +189,15 @@ def test_a_module_alone_ends_at_the_graphs_ends_and_at_neighboring_groups() -> N
 def test_a_module_or_group_that_does_not_exist_cannot_be_shown_alone(name: str, message: str) -> None:
     with pytest.raises(UsageError, match=message):
         alone(grouped(DeepestFlow(chain()), GROUPS), name)
+
+
+def test_next_to_a_group_a_module_has_its_row_of_the_ledger_and_the_group_sums_alone(tmp_path: Path) -> None:
+    graph, ledger = ledger_of(save_net(tmp_path))
+    groups = (Group("Start", ("stem",)), Group("Body", ("body.0",)))
+    flow = collapsed(grouped(build_flow(graph, ledger), groups), 1)
+    head = next(node for node in flow.nodes if node.path == "head")
+    body = next(node for node in flow.nodes if node.title == "Body")
+    row = next(module for module in ledger.modules if module.path == "head")
+    assert (head.costs["live_bytes"], head.params) == (row.live_bytes, row.params)
+    assert (body.macs, body.params) == (4 * 64 * 4, 16)  # 4 channels at 64 positions over 4
+    assert "live_bytes" not in body.costs

@@ -28,14 +28,14 @@ def written(folder: Path, text: str, name: str = "groups.toml") -> Path:
     return path
 
 
-def test_groups_are_read_as_they_stand(tmp_path: Path) -> None:
+def test_groups_are_read_as_written(tmp_path: Path) -> None:
     assert read_groups(written(tmp_path, TEXT)) == (
         Group("Encoder", ("blocks.0..2",), (), closed=True),
         Group("Decoder", (), (Group("Attention", ("blocks.3.attn", "blocks.4.attn")),)),
     )
 
 
-def test_an_included_file_is_read_beside_it_and_its_modules_moved(tmp_path: Path) -> None:
+def test_an_included_file_is_next_to_it_and_its_modules_are_prefixed(tmp_path: Path) -> None:
     written(tmp_path, TEXT, "part.toml")
     text = (
         '[[include]]\nfile = "part.toml"\nwithin = "net.unet"\n[[group]]\nname = "Stem"\nmodules = ["stem"]'
@@ -75,7 +75,7 @@ def test_an_included_file_is_read_beside_it_and_its_modules_moved(tmp_path: Path
         ("[[include]]\nfile = 'absent.toml'", "absent.toml: cannot be read (No such file or directory)"),
     ],
 )
-def test_what_is_no_grouping_is_refused_in_a_line(tmp_path: Path, text: str, complaint: str) -> None:
+def test_a_malformed_file_is_an_error_of_one_line(tmp_path: Path, text: str, complaint: str) -> None:
     with pytest.raises(UsageError) as raised:
         read_groups(written(tmp_path, text))
     assert complaint in str(raised.value)
@@ -88,7 +88,7 @@ def test_an_included_file_includes_no_other(tmp_path: Path) -> None:
         read_groups(written(tmp_path, text))
 
 
-def test_a_file_that_is_no_text_is_refused(tmp_path: Path) -> None:
+def test_a_binary_file_is_an_error(tmp_path: Path) -> None:
     (tmp_path / "groups.toml").write_bytes(b"\xff\xfe")
     with pytest.raises(UsageError, match=r"cannot be read \(it is not UTF-8\)"):
         read_groups(tmp_path / "groups.toml")

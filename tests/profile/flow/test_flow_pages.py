@@ -120,10 +120,10 @@ def test_pages_that_do_not_fit_are_split_again(tmp_path: Path, monkeypatch: pyte
     nodes = []
     for outer in range(2):
         for inner in range(2):
-            place = 2 * outer + inner
+            index = 2 * outer + inner
             at = f"o.{outer}.i.{inner}"
-            nodes += [op("Relu", f"a{place}", f"b{place}", f"{at}.act")]
-            nodes += [op("Neg", f"b{place}", f"a{place + 1}", at)]
+            nodes += [op("Relu", f"a{index}", f"b{index}", f"{at}.act")]
+            nodes += [op("Neg", f"b{index}", f"a{index + 1}", at)]
     nodes += [op("Abs", "a4", "y", "o.1")]
     trace_outer = [op("Identity", "a0", "unused", "o.0")]
     tensors = [value(name, (2,)) for node in nodes for name in node.output]
@@ -133,7 +133,7 @@ def test_pages_that_do_not_fit_are_split_again(tmp_path: Path, monkeypatch: pyte
     ]  # fmt: skip
 
 
-def test_boxes_side_by_side_count_and_those_that_only_read_what_many_read_stand_at_their_reader(
+def test_parallel_boxes_count_and_those_that_only_read_what_many_read_are_above_their_consumer(
     tmp_path: Path,
 ) -> None:
     nodes = [op("Relu", "x", "a0", "stem")]

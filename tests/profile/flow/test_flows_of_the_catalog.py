@@ -60,7 +60,7 @@ def test_what_repeats_in_a_network_is_folded(name: str, depth: int, frames: list
         assert any(frame in path for path in flow.frames), (frame, dict(flow.frames))
 
 
-def test_control_network_encoder_and_decoder_are_told_apart(folder: Path) -> None:
+def test_control_network_encoder_and_decoder_are_distinguished(folder: Path) -> None:
     graph = graph_of("control-ldm", folder)
     flow = flow_at(graph, build_ledger(graph), 3)
     lanes = lanes_of(flow)

@@ -35,7 +35,7 @@ def node(flow: NodeFlow, name: str) -> OperatorNode:
     return found
 
 
-def test_tensors_come_from_their_makers_and_weights_stand_at_their_readers(tmp_path: Path) -> None:
+def test_tensors_come_from_their_producers_and_weights_are_at_their_consumers(tmp_path: Path) -> None:
     flow = flow_of(save_net(tmp_path))
     (main,) = flow.graphs
     assert wires(main) == {
@@ -65,7 +65,7 @@ def test_data_flows_into_a_branch_on_both_graphs(tmp_path: Path) -> None:
     main, then, other = flow.graphs
     assert [main.id for main in flow.graphs] == ["made", "joined/then_branch", "joined/else_branch"]
     assert node(flow, "node_joined").bodies == ("joined/then_branch", "joined/else_branch")
-    # x is read by both branches, and handed in once; flag is the If's own input
+    # x is read by both branches, and captured once; flag is the If's own input
     assert wires(main)["node_joined"] == ["input/flag", "input/x"]
     assert [end.tensor.name for end in then.inputs] == ["x"]
     prefix = "joined/then_branch/"
@@ -77,7 +77,7 @@ def test_data_flows_into_a_branch_on_both_graphs(tmp_path: Path) -> None:
 def test_a_loops_body_takes_what_the_loop_is_given(tmp_path: Path) -> None:
     main, body = flow_of(save_loop(tmp_path, loop_body(GOES_ON))).graphs
     assert wires(main)["node_last"] == ["input/x"]  # the limit is a constant
-    # the condition that is handed on, and what the loop is given; its weight is no input
+    # the condition that is returned, and what the loop is given; its weight is not an input
     assert sorted(end.tensor.name for end in body.inputs) == ["last/body/going", "x"]
 
 
@@ -164,11 +164,11 @@ RELU = OperatorNode("relu", NodeCost("relu", "Relu", "", "", ""))
         ((replace(RELU, bodies=("nowhere",)),), "'nowhere' is not a graph"),
     ],
 )
-def test_what_does_not_hold_together_is_refused(nodes: tuple[OperatorNode, ...], message: str) -> None:
+def test_an_inconsistent_flow_is_an_error(nodes: tuple[OperatorNode, ...], message: str) -> None:
     with pytest.raises(GraphError, match=message):
         NodeFlow("net", "net.onnx", (OperatorGraph("net", (GraphEnd("input/x", X),), nodes, ()),))
 
 
-def test_two_graphs_of_one_name_are_refused() -> None:
+def test_two_graphs_of_one_name_are_an_error() -> None:
     with pytest.raises(GraphError, match="two graphs share an id"):
         NodeFlow("net", "net.onnx", (OperatorGraph("net", (), (), ()), OperatorGraph("net", (), (), ())))
