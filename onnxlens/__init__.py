@@ -9,102 +9,70 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from onnxlens.api.annotate import annotate_picture
-    from onnxlens.api.bench import bench_graph
-    from onnxlens.api.check import check_graph
-    from onnxlens.api.check_layers import check_layers
-    from onnxlens.api.export import export_graph
-    from onnxlens.api.extract import extract_module
-    from onnxlens.api.graphs import list_graphs
-    from onnxlens.api.ledger import ledger_of, write_trace
-    from onnxlens.api.measure import measure_graph
-    from onnxlens.api.opened import OpenedTarget
-    from onnxlens.api.profile import profile_graph, profile_with_flow
-    from onnxlens.api.reconcile import reconcile_graph
-    from onnxlens.api.render import explore_graph, flow_of, read_groups, render_graph, render_pages
-    from onnxlens.api.run import run_reference
-    from onnxlens.api.target import Job, LayerRequest, Settings
-    from onnxlens.api.view import netron_picture, view_graph
-    from onnxlens.errors import OnnxlensError
-    from onnxlens.profile.count import rules
-    from onnxlens.specs.bench import BenchReport, BenchRequest
-    from onnxlens.specs.flow import FlowRequest
-    from onnxlens.specs.graph import GraphSpec
-    from onnxlens.specs.ledger import Ledger
-    from onnxlens.specs.tensor import TensorSpec
+    from onnxlens.api.annotate import annotate_picture as annotate_picture
+    from onnxlens.api.bench import bench_graph as bench_graph
+    from onnxlens.api.check import check_graph as check_graph
+    from onnxlens.api.check_layers import check_layers as check_layers
+    from onnxlens.api.export import export_graph as export_graph
+    from onnxlens.api.extract import extract_module as extract_module
+    from onnxlens.api.graphs import list_graphs as list_graphs
+    from onnxlens.api.ledger import ledger_of as ledger_of
+    from onnxlens.api.ledger import write_trace as write_trace
+    from onnxlens.api.measure import measure_graph as measure_graph
+    from onnxlens.api.opened import OpenedTarget as OpenedTarget
+    from onnxlens.api.profile import profile_graph as profile_graph
+    from onnxlens.api.profile import profile_with_flow as profile_with_flow
+    from onnxlens.api.reconcile import reconcile_graph as reconcile_graph
+    from onnxlens.api.render import explore_graph as explore_graph
+    from onnxlens.api.render import flow_of as flow_of
+    from onnxlens.api.render import read_groups as read_groups
+    from onnxlens.api.render import render_graph as render_graph
+    from onnxlens.api.render import render_pages as render_pages
+    from onnxlens.api.run import run_reference as run_reference
+    from onnxlens.api.target import Job as Job
+    from onnxlens.api.target import LayerRequest as LayerRequest
+    from onnxlens.api.target import Settings as Settings
+    from onnxlens.api.view import netron_picture as netron_picture
+    from onnxlens.api.view import view_graph as view_graph
+    from onnxlens.errors import OnnxlensError as OnnxlensError
+    from onnxlens.profile.count import rules as rules
+    from onnxlens.specs.bench import BenchReport as BenchReport
+    from onnxlens.specs.bench import BenchRequest as BenchRequest
+    from onnxlens.specs.flow import FlowRequest as FlowRequest
+    from onnxlens.specs.graph import GraphSpec as GraphSpec
+    from onnxlens.specs.ledger import Ledger as Ledger
+    from onnxlens.specs.tensor import TensorSpec as TensorSpec
 
-__all__ = [
-    "BenchReport",
-    "BenchRequest",
-    "FlowRequest",
-    "GraphSpec",
-    "Job",
-    "LayerRequest",
-    "Ledger",
-    "OnnxlensError",
-    "OpenedTarget",
-    "Settings",
-    "TensorSpec",
-    "annotate_picture",
-    "bench_graph",
-    "check_graph",
-    "check_layers",
-    "explore_graph",
-    "export_graph",
-    "extract_module",
-    "flow_of",
-    "ledger_of",
-    "list_graphs",
-    "measure_graph",
-    "netron_picture",
-    "profile_graph",
-    "profile_with_flow",
-    "read_groups",
-    "reconcile_graph",
-    "render_graph",
-    "render_pages",
-    "rules",
-    "run_reference",
-    "view_graph",
-    "write_trace",
-]
-
-_HOMES = {
-    "BenchReport": "specs.bench",
-    "BenchRequest": "specs.bench",
-    "FlowRequest": "specs.flow",
-    "GraphSpec": "specs.graph",
-    "Job": "api.target",
-    "LayerRequest": "api.target",
-    "Ledger": "specs.ledger",
-    "OnnxlensError": "errors",
-    "OpenedTarget": "api.opened",
-    "Settings": "api.target",
-    "TensorSpec": "specs.tensor",
-    "annotate_picture": "api.annotate",
-    "bench_graph": "api.bench",
-    "check_graph": "api.check",
-    "check_layers": "api.check_layers",
-    "explore_graph": "api.render",
-    "export_graph": "api.export",
-    "extract_module": "api.extract",
-    "flow_of": "api.render",
-    "ledger_of": "api.ledger",
-    "list_graphs": "api.graphs",
-    "measure_graph": "api.measure",
-    "netron_picture": "api.view",
-    "profile_graph": "api.profile",
-    "profile_with_flow": "api.profile",
-    "read_groups": "api.render",
-    "reconcile_graph": "api.reconcile",
-    "render_graph": "api.render",
-    "render_pages": "api.render",
-    "rules": "profile.count.rules",
-    "run_reference": "api.run",
-    "view_graph": "api.view",
-    "write_trace": "api.ledger",
+_NAMES = {
+    "api.annotate": ("annotate_picture",),
+    "api.bench": ("bench_graph",),
+    "api.check": ("check_graph",),
+    "api.check_layers": ("check_layers",),
+    "api.export": ("export_graph",),
+    "api.extract": ("extract_module",),
+    "api.graphs": ("list_graphs",),
+    "api.ledger": ("ledger_of", "write_trace"),
+    "api.measure": ("measure_graph",),
+    "api.opened": ("OpenedTarget",),
+    "api.profile": ("profile_graph", "profile_with_flow"),
+    "api.reconcile": ("reconcile_graph",),
+    "api.render": ("explore_graph", "flow_of", "read_groups", "render_graph", "render_pages"),
+    "api.run": ("run_reference",),
+    "api.target": ("Job", "LayerRequest", "Settings"),
+    "api.view": ("netron_picture", "view_graph"),
+    "errors": ("OnnxlensError",),
+    "profile.count.rules": ("rules",),
+    "specs.bench": ("BenchReport", "BenchRequest"),
+    "specs.flow": ("FlowRequest",),
+    "specs.graph": ("GraphSpec",),
+    "specs.ledger": ("Ledger",),
+    "specs.tensor": ("TensorSpec",),
 }
-"""The module that each name is loaded from."""
+"""What is public, by the module that it is loaded from."""
+
+_HOMES = {name: home for home, names in _NAMES.items() for name in names}
+
+__all__ = sorted(_HOMES)
 
 
 def __getattr__(name: str) -> Any:

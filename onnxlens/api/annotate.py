@@ -52,12 +52,12 @@ def annotate_picture(
         UsageError: the picture, the kind or ``out`` cannot be used.
         CheckpointError: the weights are not the networks'.
     """
-    place = Path(out)
-    require_picture_suffix(place)
+    path = Path(out)
+    require_picture_suffix(path)
     image = read_image(Path(picture))
-    with staged(place.parent) as stage, NetworkRuns(backend, weights, progress) as run:
-        write_image(annotate(image, kind, run), stage / place.name)
-    return place
+    with staged(path.parent) as stage, NetworkRuns(backend, weights, progress) as run:
+        write_image(annotate(image, kind, run), stage / path.name)
+    return path
 
 
 class NetworkRuns(AbstractContextManager["NetworkRuns"]):

@@ -43,7 +43,7 @@ HOST_TIMES = (
     "node times are what the host spent in each node; a device may still be at work when the next "
     "begins, so only the end-to-end latency is the device's"
 )
-"""Of a provider that hands work to a device: ONNX Runtime's profile times the handing over."""
+"""Of a provider that submits work to a device: ONNX Runtime's profile times the submission."""
 
 ARENA = "in use at once in ONNX Runtime's CPU arena, as its profile says, warm-ups included"
 DEVICE_MEMORY = "by which the device's used memory grew while the session opened and ran, as NVML says"
@@ -63,7 +63,7 @@ class _Bench:
 
     @property
     def on_device(self) -> bool:
-        """Whether the provider hands its work to a device."""
+        """Whether the provider submits its work to a device."""
         return self.request.provider in DEVICES
 
 
@@ -92,7 +92,7 @@ def bench_graph(
 
     Args:
         target: what to run.
-        settings: how it is exported, where it is no file; how a file's dynamic sizes are fixed.
+        settings: how it is exported, unless it is a file; how a file's dynamic sizes are fixed.
         request: provider, runs, warm-ups, optimization level, threads, and whether PyTorch is timed too; None
             for ten runs after two on the CPU.
         progress: shows the steps.
@@ -247,11 +247,11 @@ def _provider_notes(it: _Bench, events: Sequence[Event]) -> tuple[str, ...]:
         ToolError: none ran on the provider.
     """
     provider = it.request.provider
-    places = nodes_by_provider(events)
-    count, wanted = sum(places.values()), places.get(PROVIDERS[provider], 0)
+    counts = nodes_by_provider(events)
+    count, wanted = sum(counts.values()), counts.get(PROVIDERS[provider], 0)
     if not wanted:
         raise ToolError(
-            f"provider {provider!r}: not one of {count} nodes ran on it, but on {', '.join(places) or 'none'}"
+            f"provider {provider!r}: not one of {count} nodes ran on it, but on {', '.join(counts) or 'none'}"
         )
     elsewhere = f"{count - wanted} of {count} nodes did not run on {provider}"
     return (*((elsewhere,) if count > wanted else ()), *((HOST_TIMES,) if it.on_device else ()))

@@ -1,6 +1,6 @@
 """Exported graphs of catalog entries, without weights, kept in the user's cache directory.
 
-One zip file an entry: it is renamed into place whole, and a damaged one is noticed by its own checksums.
+An entry is one zip file, renamed into its folder when it is complete; its checksums reveal damage.
 """
 
 from __future__ import annotations
@@ -51,16 +51,16 @@ def _sources_digest() -> str:
 
 def fetch(key: str, folder: Path) -> bool:
     """Write the entry's files into ``folder``; False where there is no entry, or a damaged one."""
-    place = _place(key)
+    path = _path_of(key)
     try:
-        with zipfile.ZipFile(place) as entry:
+        with zipfile.ZipFile(path) as entry:
             contents = {name: entry.read(name) for name in entry.namelist()}
-        os.utime(place)  # used now
+        os.utime(path)  # used now
     except FileNotFoundError:
         return False
     except (OSError, zipfile.BadZipFile, ZlibError, EOFError):
         with suppress(OSError):
-            place.unlink()
+            path.unlink()
         return False
     for name, content in contents.items():
         (folder / Path(name).name).write_bytes(content)
@@ -69,23 +69,23 @@ def fetch(key: str, folder: Path) -> bool:
 
 def store(key: str, *files: Path) -> None:
     """Keep copies of the files under ``key``; where that is not possible a warning says why."""
-    place = _place(key)
-    part = place.with_suffix(f".{os.getpid()}.part")
+    path = _path_of(key)
+    part = path.with_suffix(f".{os.getpid()}.part")
     try:
-        place.parent.mkdir(parents=True, exist_ok=True)
+        path.parent.mkdir(parents=True, exist_ok=True)
         try:
             with zipfile.ZipFile(part, "w", zipfile.ZIP_DEFLATED, compresslevel=1) as entry:
                 for file in files:
                     entry.write(file, file.name)
-            os.replace(part, place)
+            os.replace(part, path)
         finally:
             part.unlink(missing_ok=True)
-        _evict(place.parent)
+        _evict(path.parent)
     except OSError as error:
         logging.getLogger(__name__).warning("onnxlens: the cache cannot be written: %s", error)
 
 
-def _place(key: str) -> Path:
+def _path_of(key: str) -> Path:
     return cache_folder() / "graphs" / f"{key}.zip"
 
 

@@ -42,7 +42,7 @@ def check_graph(
 
     Args:
         target: what to run.
-        settings: how it is exported, where it is no file.
+        settings: how it is exported, unless it is a file.
         provider: what ONNX Runtime runs it on.
         reference: ``pytorch``, or ``unoptimised``: ONNX Runtime with every graph optimization off.
         tolerance: the largest relative L2 error that passes; None for the graph's own.

@@ -38,7 +38,7 @@ def check_layers(
 
     Args:
         target: what to compare; a file needs our manifest beside it.
-        settings: how it is exported, where it is no file.
+        settings: how it is exported, unless it is a file.
         request: provider, tolerance, memory, samples, and what to do at the first diverging module.
         progress: shows the steps.
 
@@ -129,7 +129,7 @@ class _Comparison:
         return rows
 
     def _compare(self, chunk: Sequence[Slice], found: Deviations) -> None:
-        """Run the chunk's slices side by side, each handed PyTorch's tensors; then the graph as a whole."""
+        """Run the chunk's slices side by side, each on PyTorch's tensors; then the graph as a whole."""
         known = self._matching.ports
         alone = self._slicer.model_of(chunk, known)
         whole = self._slicer.model_up_to([part.value for part in chunk])
@@ -139,18 +139,18 @@ class _Comparison:
             session = open_session(path, provider, SessionRequest(model=model.SerializeToString()))
             for inputs in self._samples:
                 captured = self._captured(chunk, inputs) if kept is None else kept
-                handed = {REFERENCE + name: value for name, value in captured.items()}
-                keep_worst(into, run(session, {**inputs, **handed}), captured)
+                references = {REFERENCE + name: value for name, value in captured.items()}
+                keep_worst(into, run(session, {**inputs, **references}), captured)
             del session  # so that only one holds the weights
 
     def _captured(self, chunk: Sequence[Slice], inputs: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
         """PyTorch's tensors that the chunk reads or is compared with."""
         names = {part.value for part in chunk} | {name for part in chunk for name in part.inputs}
-        places = {self._matching.ports[name]: name for name in names if name in self._matching.ports}
-        return capture(self._module, inputs, places)
+        ports = {self._matching.ports[name]: name for name in names if name in self._matching.ports}
+        return capture(self._module, inputs, ports)
 
     def reproduce(self, layer: ModuleParity, folder: Path) -> None:
-        """Write the layer alone, with what PyTorch hands it in the first sample."""
+        """Write the module alone, with PyTorch's inputs of the first sample."""
         parts = [part for part in self._slices if part.value in layer.tensors]
         values = {**self._samples[0], **self._captured(parts, self._samples[0])}
         model = self._slicer.model_of(parts, self._matching.ports, prefix="")

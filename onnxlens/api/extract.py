@@ -6,7 +6,7 @@ from collections.abc import Collection
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from onnxlens.api.module_calls import beside, chosen_call, pytorch_side
+from onnxlens.api.extract_calls import chosen_call, match_call, pytorch_calls
 from onnxlens.api.opened import OpenedTarget, opened
 from onnxlens.api.staging import MANIFEST_LAST, staged
 from onnxlens.api.target import Settings, Target, is_file
@@ -43,8 +43,8 @@ class _Request:
     """What is to be extracted, and what it gets.
 
     Attributes:
-        call: which of the module's calls, from 1; None for the first, or for all where they cannot be told
-            apart.
+        call: which of the module's calls, from 1; None for the first, or for all where they cannot be
+            distinguished.
         with_weights: whether the file gets its weights.
         with_data: whether PyTorch's inputs and outputs of the module are written too.
     """
@@ -72,7 +72,7 @@ def extract_module(
         module: its path, as the ledger lists it; "" is the whole graph.
         out: the ``.onnx`` file; weights that do not fit into it come beside it (``.onnx.data``), a manifest
             (``.json``) where the graph has one.
-        settings: how it is exported, where it is no file; weights of ``none`` leave them out of a file too.
+        settings: how it is exported, unless it is a file; weights of ``none`` leave them out of a file too.
         call: of a module that runs several times, which time, from 1; None for the first.
         data: also write the inputs and outputs of PyTorch's call: ``.inputs.npz``, ``.expected.npz``.
         progress: shows the steps.
@@ -83,45 +83,45 @@ def extract_module(
             not to be found and its data is asked for.
         CheckpointError: the weights cannot be read.
     """
-    place, weightless = Path(out), False
+    path, weightless = Path(out), False
     if isinstance(target, OpenedTarget):
         weightless = target.settings.weights == "none"
     elif settings is not None and settings.weights == "none":
         weightless = True
         settings = replace(settings, weights=None) if is_file(target) else settings
-    _require_place(place, target.target if isinstance(target, OpenedTarget) else target)
+    _require_out(path, target.target if isinstance(target, OpenedTarget) else target)
     if weightless and data:
         raise UsageError(f"{target}: its data needs its weights; leave --weights none out")
-    with staged(place.parent, MANIFEST_LAST) as stage, opened(target, settings, progress) as it:
-        report = _extract(it, _Request(module, call, not weightless, data), stage / place.name)
-        _remove_stale(place, {file.name for file in report.files})
-    return replace(report, files=tuple(place.parent / file.name for file in report.files))
+    with staged(path.parent, MANIFEST_LAST) as stage, opened(target, settings, progress) as it:
+        report = _extract(it, _Request(module, call, not weightless, data), stage / path.name)
+        _remove_stale(path, {file.name for file in report.files})
+    return replace(report, files=tuple(path.parent / file.name for file in report.files))
 
 
-def _require_place(place: Path, target: Target) -> None:
-    """Refuse a place that is no ``.onnx`` file, or where the file that is to be cut or its weights stand.
+def _require_out(path: Path, target: Target) -> None:
+    """Refuse a path that is not an ``.onnx`` file, or that would overwrite the source or its weights.
 
     Raises:
         UsageError: it is one of these.
     """
-    if place.suffix != ".onnx" or place.is_dir():
-        raise UsageError(f"{place}: is no .onnx file; give --out a name such as block.onnx")
-    if is_file(target) and place.resolve() == Path(target).resolve():
-        raise UsageError(f"{place}: is the file to extract from; choose another --out")
-    data = data_path_of(place)
+    if path.suffix != ".onnx" or path.is_dir():
+        raise UsageError(f"{path}: is not an .onnx file; give --out a name such as block.onnx")
+    if is_file(target) and path.resolve() == Path(target).resolve():
+        raise UsageError(f"{path}: is the file to extract from; choose another --out")
+    data = data_path_of(path)
     if is_file(target) and data.is_file() and _holds_weights_of(data, Path(target)):
-        raise UsageError(f"{place}: {data.name} beside it holds weights of {target}; choose another --out")
+        raise UsageError(f"{path}: {data.name} beside it holds weights of {target}; choose another --out")
 
 
 def _holds_weights_of(data: Path, path: Path) -> bool:
     return data.resolve() in ((path.parent / name).resolve() for name in data_files(read_model(path)))
 
 
-def _remove_stale(place: Path, written: Collection[str]) -> None:
-    """Take away what an earlier file of the name left beside it: it would be taken for this one's."""
-    data, manifest = data_path_of(place), manifest_path_of(place)
-    values = (values_path_of(place, "inputs"), values_path_of(place, "expected"))
-    ours = (manifest, *values) if read_manifest(place) is not None else ()
+def _remove_stale(path: Path, written: Collection[str]) -> None:
+    """Remove files that an earlier extraction of the same name left: they do not belong to this one."""
+    data, manifest = data_path_of(path), manifest_path_of(path)
+    values = (values_path_of(path, "inputs"), values_path_of(path, "expected"))
+    ours = (manifest, *values) if read_manifest(path) is not None else ()
     for stale in (data, *ours):
         if stale.name not in written:
             stale.unlink(missing_ok=True)
@@ -133,36 +133,40 @@ def _extract(it: OpenedTarget, asked: _Request, path: Path) -> ExtractReport:
     module = graph.hierarchy.require(asked.module, containers=True)
     source = it.weights if asked.with_weights and not it.is_file else None
     progress("running PyTorch without values", 0, 0)
-    side = pytorch_side(it, module)
-    chosen = chosen_call(graph, module, asked.call, side)
+    calls = pytorch_calls(it, module)
+    chosen = chosen_call(graph, module, asked.call, calls)
     progress("extracting", 0, 0)
-    cut = extract_subgraph(graph, module, chosen.nodes)
-    matched = beside(graph, cut, chosen.number, side)
-    call = side.calls[chosen.number - 1] if module and chosen.number else None
-    cut = reordered(cut, matched.handed, matched.returned)
-    size = weight_bytes(cut.model, graph.weights.keys())
+    subgraph = extract_subgraph(graph, module, chosen.nodes)
+    matched = match_call(graph, subgraph, chosen.number, calls)
+    call = calls.calls[chosen.number - 1] if module and chosen.number else None
+    subgraph = reordered(subgraph, matched.handed, matched.returned)
+    size = weight_bytes(subgraph.model, graph.weights.keys())
     weights = _label(graph, asked, source)
     progress("writing", 0, 0)
     if graph.manifest is not None:
-        manifest = _manifest(graph.manifest, cut, matched, call, weights)
+        manifest = _manifest(graph.manifest, subgraph, matched, call, weights)
         manifest_path_of(path).write_text(to_text(manifest), encoding="utf-8")
-    _write_model(graph, cut, source, weights, path)  # last, for the model is used up by it
+    _write_model(graph, subgraph, source, weights, path)  # last, for the model is used up by it
     if asked.with_data:
         progress("running PyTorch", 0, 0)
         _write_data(it, matched, path)
-    doubt = f"no PyTorch side: {matched.doubt}; check it with --against unoptimised" if matched.doubt else ""
+    reason = f"no PyTorch side: {matched.doubt}; check it with --against unoptimised" if matched.doubt else ""
     return ExtractReport(
         graph=graph.name,
         module=module,
         class_name=graph.hierarchy.class_name(module),
         call=chosen.number,
-        calls=len(side.calls) or None,
-        nodes=cut.nodes,
+        calls=len(calls.calls) or None,
+        nodes=subgraph.nodes,
         weight_bytes=size,
         weights=weights,
-        inputs=tuple(ExtractedTensor(tensor, _role(call, matched, tensor.name)) for tensor in cut.inputs),
-        outputs=tuple(ExtractedTensor(tensor, _role(call, matched, tensor.name)) for tensor in cut.outputs),
-        notes=tuple(filter(None, (chosen.note, *cut.notes, doubt))),
+        inputs=tuple(
+            ExtractedTensor(tensor, _role(call, matched, tensor.name)) for tensor in subgraph.inputs
+        ),
+        outputs=tuple(
+            ExtractedTensor(tensor, _role(call, matched, tensor.name)) for tensor in subgraph.outputs
+        ),
+        notes=tuple(filter(None, (chosen.note, *subgraph.notes, reason))),
         files=tuple(sorted(path.parent.iterdir(), key=lambda file: (file != path, file.name))),
     )
 
@@ -188,41 +192,43 @@ def _label(graph: Graph, asked: _Request, source: WeightSource | None) -> str:
     return graph.manifest.weights if graph.manifest else ""
 
 
-def _write_model(graph: Graph, cut: Subgraph, source: WeightSource | None, weights: str, path: Path) -> None:
+def _write_model(
+    graph: Graph, subgraph: Subgraph, source: WeightSource | None, weights: str, path: Path
+) -> None:
     if weights == "none":
-        write_without_weights(cut.model, path, data_path_of(path), graph.weights.keys())
+        write_without_weights(subgraph.model, path, data_path_of(path), graph.weights.keys())
     else:
         read = from_folder(graph.path.parent) if source is None else from_source(source)
-        write_with_weights(cut.model, path, data_path_of(path), read)
+        write_with_weights(subgraph.model, path, data_path_of(path), read)
 
 
 def _manifest(
-    whole: Manifest, cut: Subgraph, matched: ModuleCut, call: ModuleCall | None, weights: str
+    whole: Manifest, subgraph: Subgraph, matched: ModuleCut, call: ModuleCall | None, weights: str
 ) -> Manifest:
-    """The whole graph's manifest, less what is not in the cut-out; paths and tensors keep their names."""
+    """The whole graph's manifest, reduced to what the subgraph holds; paths and tensors keep their names."""
     has_weights = weights != "none"
-    if not cut.path and not matched.doubt:
+    if not subgraph.path and not matched.doubt:
         return replace(whole, weights=weights, has_weights=has_weights)
-    inside = f"{cut.path}." if cut.path else ""
-    held = {tensor.name for tensor in cut.model.graph.initializer}
+    inside = f"{subgraph.path}." if subgraph.path else ""
+    held = {tensor.name for tensor in subgraph.model.graph.initializer}
     modules = {
-        path: name for path, name in whole.modules.items() if path == cut.path or path.startswith(inside)
+        path: name for path, name in whole.modules.items() if path == subgraph.path or path.startswith(inside)
     }
-    handed = call.inputs if call else []
+    passed = call.inputs if call else []
     inputs = (
-        spec_of(tensor.name, handed[matched.handed[tensor.name]]) if tensor.name in matched.handed else tensor
-        for tensor in cut.inputs
+        spec_of(tensor.name, passed[matched.handed[tensor.name]]) if tensor.name in matched.handed else tensor
+        for tensor in subgraph.inputs
     )
     return replace(
         whole,
-        graph=cut.model.graph.name,
+        graph=subgraph.model.graph.name,
         weights=weights,
         has_weights=has_weights,
         inputs=tuple(inputs),
-        outputs=cut.outputs,
+        outputs=subgraph.outputs,
         input_ranges={
             tensor.name: whole.input_ranges[tensor.name]
-            for tensor in cut.inputs
+            for tensor in subgraph.inputs
             if tensor.name in whole.input_ranges
         },
         modules={"": "", **modules},
@@ -234,24 +240,24 @@ def _manifest(
 
 
 def _write_data(it: OpenedTarget, matched: ModuleCut, path: Path) -> None:
-    """Write what PyTorch hands the module, and what it returns, in one run of the whole network.
+    """Write the inputs and outputs of PyTorch's call of the module, from one run of the whole network.
 
     Raises:
-        GraphError: PyTorch's call cannot be set beside the file.
+        GraphError: PyTorch's call of the module is not known.
         UsageError: the tensors are of a type that numpy has not.
         CheckpointError: the network's weights are not there.
     """
     graph, manifest = it.graph, it.graph.manifest
     if manifest is None or matched.doubt:
-        why = matched.doubt or f"no manifest lies beside {graph.path.name}"
+        why = matched.doubt or f"{graph.path.name} has no manifest"
         raise GraphError(f"{graph.name}: {matched.module} has no PyTorch side to give its data: {why}")
     if manifest.dtype == "bfloat16":
         raise UsageError(f"{graph.name}: is in bfloat16, which .npz files have not; leave its data out")
     network = it.take_module(None if it.is_file else it.weights)
     call = matched.call - 1
-    handed = {Port(matched.module, call, "in", place): name for name, place in matched.handed.items()}
-    returned = {Port(matched.module, call, "out", place): name for name, place in matched.returned.items()}
+    read = {Port(matched.module, call, "in", index): name for name, index in matched.handed.items()}
+    made = {Port(matched.module, call, "out", index): name for name, index in matched.returned.items()}
     inputs = sample_inputs(manifest.inputs, manifest.input_ranges)
-    values = capture(network, inputs, {**handed, **returned})
-    for places, kind in ((handed, "inputs"), (returned, "expected")):
-        save_inputs({name: values[name] for name in places.values()}, values_path_of(path, kind))
+    values = capture(network, inputs, {**read, **made})
+    for ports, kind in ((read, "inputs"), (made, "expected")):
+        save_inputs({name: values[name] for name in ports.values()}, values_path_of(path, kind))

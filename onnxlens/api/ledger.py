@@ -32,7 +32,7 @@ def ledger_of(
 
     Args:
         target: what to count.
-        settings: how it is exported, where it is no file.
+        settings: how it is exported, unless it is a file.
         timings: of modules, in seconds; ``measure_graph`` takes them.
         errors: of modules against a reference, likewise.
         notes: how both were measured.

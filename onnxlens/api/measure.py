@@ -36,7 +36,7 @@ def measure_graph(
 
     Args:
         target: what to run.
-        settings: how it is exported, where it is no file; the weights are seeded unless it says otherwise.
+        settings: how it is exported, unless it is a file; the weights are seeded unless it says otherwise.
         latency: time its modules and nodes in ONNX Runtime.
         parity: compare the outputs of every module with PyTorch.
         provider: what ONNX Runtime runs it on.

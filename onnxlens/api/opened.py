@@ -29,8 +29,8 @@ if TYPE_CHECKING:
 class OpenedTarget(AbstractContextManager["OpenedTarget"]):
     """A graph of the catalog, a factory, or an ``.onnx`` file, as every verb uses it.
 
-    Every part is made when it is first asked for, and at most once. What is no file is exported without
-    weights, into a folder that ends with the context; weights join it when something is to run.
+    Every part is made when it is first asked for, and at most once. A target that is not a file is exported
+    without weights, into a folder that ends with the context; weights join it when something is to run.
     """
 
     def __init__(
@@ -44,7 +44,7 @@ class OpenedTarget(AbstractContextManager["OpenedTarget"]):
 
         Args:
             target: what to open.
-            settings: how it is exported, where it is no file; the sizes of a file's inputs.
+            settings: how it is exported, unless it is a file; the sizes of a file's inputs.
             progress: shows the steps of what is made.
             folder: where an export is written to; None for a temporary folder.
 
@@ -95,7 +95,7 @@ class OpenedTarget(AbstractContextManager["OpenedTarget"]):
         """The file as a graph, at the sizes that the settings give.
 
         Raises:
-            GraphError: it is no ONNX graph.
+            GraphError: it is not an ONNX graph.
             UsageError: a setting does not fit it.
         """
         from onnxlens.profile.graph.loading import load_graph

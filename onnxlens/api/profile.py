@@ -24,7 +24,7 @@ def profile_graph(
 
     Args:
         target: what to count.
-        settings: how it is exported, where it is no file.
+        settings: how it is exported, unless it is a file.
         progress: shows the steps.
         convention: ``matrix``, ours; with ``onnx-tool``, ``fvcore`` or ``thop`` every row also has, as its
             ``peer``, what that package would print.

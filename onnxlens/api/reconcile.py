@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from onnxlens.api.opened import OpenedTarget, opened
 from onnxlens.api.target import Settings, Target
-from onnxlens.profile.count.conventions.reconciliation import build_reconciliation
+from onnxlens.profile.count.conventions.peers import build_reconciliation
 from onnxlens.specs.progress import Progress, silent
 
 if TYPE_CHECKING:

@@ -53,7 +53,7 @@ def flow_of(
     Args:
         target: whose flow.
         request: which part of it; a number is a depth, None the deepest that a person can follow.
-        settings: how it is exported, where it is no file.
+        settings: how it is exported, unless it is a file.
         progress: shows the steps.
 
     Raises:
@@ -77,7 +77,7 @@ def pages_of(
     Args:
         target: whose flow.
         request: which part of it.
-        settings: how it is exported, where it is no file.
+        settings: how it is exported, unless it is a file.
         progress: shows the steps.
         measured: times and errors of its modules, where the boxes are to have them.
 
@@ -125,7 +125,7 @@ def render_pages(
         out: a .svg, .png, .pdf or .dot file. Where the depth that is asked for does not fit on a page, that
             is an overview, and every module it shows closed has a page in the folder of the same name.
         request: which part of the flow; a number is a depth, None the deepest that a person can follow.
-        settings: how it is exported, where it is no file.
+        settings: how it is exported, unless it is a file.
         progress: shows the steps.
         color: the column of the ledger that boxes are colored by; "none" for none, None for MACs.
         latency: time its modules in ONNX Runtime.
@@ -190,7 +190,7 @@ def explore_graph(
     Args:
         target: what to write; nothing is run, and no weight is needed, unless a measurement is asked for.
         out: a .json file.
-        settings: how it is exported, where it is no file.
+        settings: how it is exported, unless it is a file.
         latency: time its nodes in ONNX Runtime.
         parity: compare the outputs of every module with PyTorch.
         provider: what ONNX Runtime runs it on.

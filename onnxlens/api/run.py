@@ -52,7 +52,7 @@ def run_reference(job: Job, watch: Watch = unwatched) -> RunSummary:
     _refuse_early(job, names)
     start = perf_counter()
     graphs = tuple(
-        _attempted(job, name, watch(name, place, len(names))) for place, name in enumerate(names, start=1)
+        _attempted(job, name, watch(name, index, len(names))) for index, name in enumerate(names, start=1)
     )
     if job.netron:
         graphs = drawn_by_netron(graphs, job.out, job.browser, watch)

@@ -121,7 +121,7 @@ class LayerRequest:
         """Refuse what nothing can be compared with.
 
         Raises:
-            UsageError: there is no sample or no memory.
+            UsageError: no sample or no memory is allowed.
             ParityError: the tolerance is not a positive number.
         """
         if self.samples < 1 or self.memory_bytes < 1:
@@ -134,7 +134,7 @@ class LayerRequest:
 
 @dataclass(frozen=True, slots=True)
 class Resolved:
-    """A target that is no file.
+    """A target that is not a file.
 
     Attributes:
         origin: what a manifest calls it by, so that it can be resolved again.

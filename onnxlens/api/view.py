@@ -35,24 +35,24 @@ def netron_picture(
     Args:
         target: what to draw.
         out: the picture.
-        settings: how it is exported, where it is no file.
+        settings: how it is exported, unless it is a file.
         module: the path of one to show alone, such as ``input_blocks.1``; None for the whole graph.
         browser: the path of a Chromium; None for the system's.
-        progress: told of what is going on.
+        progress: shows the steps.
 
     Raises:
         UsageError: the target, a setting or ``out`` cannot be used, or the graph is too large for a .png.
-        GraphError: the file is no ONNX graph.
+        GraphError: the file is not an ONNX graph.
         ToolError: a browser or the extra ``netron`` is missing, or Netron cannot draw the graph.
     """
-    place = Path(out)
-    require_netron_suffix(place)
+    path = Path(out)
+    require_netron_suffix(path)
     require_netron(browser)
     shown = _shown(target, settings, module, progress)
     progress("drawing", 0, 0)
-    with staged(place.parent) as stage, netron_pictures(browser) as pictures:
-        pictures.write(shown.model, shown.title, stage / place.name)
-    return place
+    with staged(path.parent) as stage, netron_pictures(browser) as pictures:
+        pictures.write(shown.model, shown.title, stage / path.name)
+    return path
 
 
 @contextmanager
@@ -68,14 +68,14 @@ def view_graph(
 
     Args:
         target: what to show; its weights are not.
-        settings: how it is exported, where it is no file.
+        settings: how it is exported, unless it is a file.
         module: the path of one to show alone, such as ``input_blocks.1``; None for the whole graph.
         port: 0 for any that is free.
-        progress: told of what is going on.
+        progress: shows the steps.
 
     Raises:
         UsageError: the target, a setting or the port cannot be used.
-        GraphError: the file is no ONNX graph.
+        GraphError: the file is not an ONNX graph.
         ToolError: the extra ``netron`` is missing.
     """
     netron_files()

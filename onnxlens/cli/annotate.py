@@ -26,7 +26,7 @@ KINDS = ("canny", "hed", "mlsd", "openpose", "depth", "normal", "scribble", "scr
 def annotate(picture: Path, kind: str, out: Path, backend: str, checkpoint: str) -> None:
     """Make the control image of PICTURE that a ControlNet reads."""
     with progress.shown(f"annotate {picture.name}") as report:
-        place = onnxlens.annotate_picture(
+        path = onnxlens.annotate_picture(
             picture,
             kind,
             out,
@@ -34,4 +34,4 @@ def annotate(picture: Path, kind: str, out: Path, backend: str, checkpoint: str)
             weights=checkpoint,
             progress=report,
         )
-    click.echo(place)
+    click.echo(path)

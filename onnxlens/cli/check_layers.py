@@ -100,5 +100,5 @@ def _memory(context: click.Context, option: click.Parameter, given: str | None) 
         return None
     found = MEMORY.fullmatch(given.strip())
     if found is None:
-        raise click.BadParameter(f"{given!r} is no size; give 4GiB, 512MiB or bytes")
+        raise click.BadParameter(f"{given!r} is not a size; give 4GiB, 512MiB or bytes")
     return int(float(found[1]) * UNITS[found[2] or "B"])

@@ -17,7 +17,7 @@ from onnxlens.cli.options import settings_from, with_settings, with_sizes
 @click.option("--module", required=True, metavar="PATH", help="Its path, as profile and ledger list it.")
 @click.option("--out", required=True, type=click.Path(path_type=Path), help="FILE.onnx to write.")
 @click.option("--call", type=int, help="Of a module that runs several times, which time [the first].")
-@click.option("--data", is_flag=True, help="Also write what PyTorch hands it and what it returns (.npz).")
+@click.option("--data", is_flag=True, help="Also write its inputs and outputs in PyTorch (.npz).")
 @with_sizes
 @with_settings
 def extract(target: str, module: str, out: Path, call: int | None, data: bool, **options: Any) -> None:

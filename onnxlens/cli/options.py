@@ -109,7 +109,7 @@ def _number(text: str) -> float:
     try:
         return int(text) if text.strip().lstrip("+-").isdigit() else float(text)
     except ValueError as error:
-        raise click.BadParameter(f"{text!r} is no number") from error
+        raise click.BadParameter(f"{text!r} is not a number") from error
 
 
 def _pair(text: str) -> tuple[str, str]:
@@ -121,7 +121,7 @@ def _pair(text: str) -> tuple[str, str]:
 
 def _size(text: str) -> int:
     if not text.strip().isdigit():
-        raise click.BadParameter(f"{text!r} is no size; give a whole number")
+        raise click.BadParameter(f"{text!r} is not a size; give a whole number")
     return int(text)
 
 

@@ -58,8 +58,8 @@ def watched() -> Iterator[Watch]:
         whole = bars.add_task("")
         report = _moving(bars, "  ")
 
-        def watch(graph: str, place: int, count: int) -> Progress:
-            bars.update(whole, description=f"{graph} ({place} of {count})", completed=place - 1, total=count)
+        def watch(graph: str, index: int, count: int) -> Progress:
+            bars.update(whole, description=f"{graph} ({index} of {count})", completed=index - 1, total=count)
             return report
 
         yield watch
@@ -91,10 +91,10 @@ class _Lines:
             self._finish()
             self._step, self._start = step, perf_counter()
 
-    def watch(self, graph: str, place: int, count: int) -> Progress:
+    def watch(self, graph: str, index: int, count: int) -> Progress:
         """The callback of one graph among several."""
         self._finish()
-        self._title = f"{graph} ({place} of {count})"
+        self._title = f"{graph} ({index} of {count})"
         return self
 
     def _finish(self) -> None:

@@ -66,7 +66,7 @@ DRAWN_BY: Mapping[str, Callable[..., Sequence[Path]]] = {
     "--viewer", type=click.Choice([*TAKEN]), default="flow", show_default=True, help="What it is drawn for."
 )
 @click.option("--depth", type=click.IntRange(min=0), help="Module levels to open [as many as stay readable].")
-@click.option("--groups", type=click.Path(path_type=Path), help="FILE.toml that names stretches of modules.")
+@click.option("--groups", type=click.Path(path_type=Path), help="FILE.toml that names groups of modules.")
 @click.option("--fold", is_flag=True, help="Draw equal blocks that follow each other as one (x12).")
 @click.option(
     "--color", metavar="COLUMN", help="Ledger column that boxes are coloured by; none for none [macs]."

@@ -70,7 +70,7 @@ class MappedWeights(ExportedWeights):
     """
 
     def read(self, name: str) -> np.ndarray:
-        """The values of one entry; what is no array in the data file is read."""
+        """The values of one entry; a value that is not an array in the data file is read."""
         initializer = self._initializers.get(name)
         values = None if initializer is None else initializer.const_value
         if not isinstance(values, ir.ExternalTensor) or not values.size or not len(values.shape):

@@ -1,4 +1,4 @@
-"""One export, start to end: trace, simplify, place the weights, check, write."""
+"""One export, start to end: trace, simplify, lay out the weights, check, write."""
 
 from __future__ import annotations
 

@@ -58,7 +58,7 @@ def _fold(model: ir.Model) -> None:
 
 @contextmanager
 def weights_as_inputs(graph: ir.Graph) -> Iterator[None]:
-    """Turn every initializer that stands in the graph now into a graph input, and back at the end."""
+    """Turn the graph's initializers into graph inputs for the duration of the context."""
     weights = list(graph.initializers.values())
     values = [weight.const_value for weight in weights]
     for weight in weights:

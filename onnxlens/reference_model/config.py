@@ -9,7 +9,7 @@ from onnxlens.errors import UsageError
 
 @dataclass(frozen=True, slots=True)
 class Skip:
-    """What an input block of the UNet hands to the decoder: channels, at 1/``downsampling`` of the latent."""
+    """What the UNet's decoder takes from an input block: channels, at 1/``downsampling`` of the latent."""
 
     channels: int
     downsampling: int

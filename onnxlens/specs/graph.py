@@ -77,7 +77,7 @@ class GraphSpec:
         """Hold the fields against each other.
 
         Raises:
-            UsageError: the family is unknown, a name stands twice, an input has no range, or the tolerance is
+            UsageError: the family is unknown, a name occurs twice, an input has no range, or the tolerance is
                 not a positive number.
         """
         if not self.tolerance > 0:
@@ -134,15 +134,15 @@ def _cast(module: nn.Module, dtype: str) -> nn.Module:
     from torch import nn
 
     cast: dict[torch.Tensor, torch.Tensor] = {}
-    for owner in module.modules():
-        own: list[tuple[str, torch.Tensor]] = [*owner.named_parameters(recurse=False, remove_duplicate=False)]
-        own += owner.named_buffers(recurse=False, remove_duplicate=False)
+    for child in module.modules():
+        own: list[tuple[str, torch.Tensor]] = [*child.named_parameters(recurse=False, remove_duplicate=False)]
+        own += child.named_buffers(recurse=False, remove_duplicate=False)
         for name, tensor in own:
             if tensor.is_floating_point() and tensor not in cast:
                 values = tensor.detach().to(getattr(torch, dtype))
                 cast[tensor] = nn.Parameter(values) if isinstance(tensor, nn.Parameter) else values
             if tensor.is_floating_point():
-                setattr(owner, name, cast[tensor])
+                setattr(child, name, cast[tensor])
     return module
 
 

@@ -1,4 +1,4 @@
-"""What an exported file says about itself: the JSON beside it."""
+"""The manifest of an exported file: the JSON file next to it."""
 
 from __future__ import annotations
 
@@ -32,15 +32,15 @@ class StateTensor:
 
 @dataclass(frozen=True, slots=True)
 class ModuleCut:
-    """Which module of its model a file holds alone, and which of PyTorch's tensors its own are.
+    """The module of a model that a file holds, and how its inputs and outputs correspond to PyTorch's.
 
     Attributes:
         module: the module's path.
         call: which of its calls, from 1; 0 where the file holds all that it runs.
-        handed: for each input of the file, which of the tensors that PyTorch hands to the call, from 0; one
-            that is handed twice counts once.
-        returned: for each output, which of the tensors that the call returns, likewise.
-        doubt: why PyTorch's call cannot be set beside the file; empty where it can.
+        handed: for each input of the file, the index of the tensor that PyTorch passes to the call; a tensor
+            that is passed twice counts once.
+        returned: for each output, the index of the tensor that the call returns, likewise.
+        doubt: why PyTorch's call cannot be matched with the file; empty where it can.
     """
 
     module: str
@@ -103,12 +103,12 @@ class ExportedGraph:
 
     @property
     def data_path(self) -> Path:
-        """Where the weights stand, or would stand."""
+        """The path of the weights, whether or not they were written."""
         return data_path_of(self.onnx_path)
 
     @property
     def manifest_path(self) -> Path:
-        """Where the manifest stands."""
+        """The path of the manifest."""
         return manifest_path_of(self.onnx_path)
 
 
@@ -143,7 +143,7 @@ def open_export(onnx_path: Path) -> ExportedGraph:
     """The export whose graph is at ``onnx_path``.
 
     Raises:
-        GraphError: the file is missing, or it has no manifest of onnxlens beside it, or a damaged one.
+        GraphError: the file is missing, or its manifest is missing or damaged.
     """
     if not onnx_path.is_file():
         raise GraphError(
@@ -152,7 +152,7 @@ def open_export(onnx_path: Path) -> ExportedGraph:
     manifest = read_manifest(onnx_path)
     if manifest is None:
         raise GraphError(
-            f"{onnx_path}: no manifest {manifest_path_of(onnx_path).name} beside it, so its PyTorch side is "
+            f"{onnx_path}: no manifest {manifest_path_of(onnx_path).name} next to it, so its PyTorch side is "
             "unknown; compare with the file itself: --against unoptimised"
         )
     return ExportedGraph(onnx_path, manifest)

@@ -42,10 +42,10 @@ def dtype_name(onnx_name: str) -> str:
 
 
 def numpy_type(dtype: str) -> np.dtype[Any]:
-    """The type of arrays of ``dtype``; bfloat16 is none of numpy's own, but of ``ml_dtypes``.
+    """The type of arrays of ``dtype``; bfloat16 comes from ``ml_dtypes``, as numpy has no such type.
 
     Raises:
-        TypeError: there is none.
+        TypeError: numpy has no such type.
     """
     import ml_dtypes
     import numpy as np

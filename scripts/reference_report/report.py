@@ -69,9 +69,9 @@ def write_figures(folder: Path, progress: Progress = silent) -> None:
     sources = Sources(deepest_flow, weightless_ledger)
     for done, listed in enumerate(FIGURES):
         progress(f"drawing {listed.title}", done, len(FIGURES))
-        place = folder / listed.file
-        place.parent.mkdir(parents=True, exist_ok=True)
-        write_picture(figure(listed.name, sources), place, listed.color)
+        file = folder / listed.file
+        file.parent.mkdir(parents=True, exist_ok=True)
+        write_picture(figure(listed.name, sources), file, listed.color)
 
 
 def write_peer_tables(folder: Path, progress: Progress = silent) -> None:
@@ -82,9 +82,9 @@ def write_peer_tables(folder: Path, progress: Progress = silent) -> None:
     """
     for done, graph in enumerate(TABLE_GRAPHS):
         progress(f"onnx-tool reads {graph}", done, len(TABLE_GRAPHS))
-        place = folder / peer_table_of(graph)
-        place.parent.mkdir(parents=True, exist_ok=True)
-        place.write_text(peer_table(graph), encoding="utf-8")
+        file = folder / peer_table_of(graph)
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text(peer_table(graph), encoding="utf-8")
 
 
 def peer_table(graph: str) -> str:

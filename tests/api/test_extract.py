@@ -151,7 +151,7 @@ def test_arguments_in_lists_and_by_name_and_what_is_not_read(calls: Path, tmp_pa
 
 
 def test_the_lines_in_the_docs_hold_a_runtime_to_the_data(calls: Path, tmp_path: Path) -> None:
-    page = (Path(__file__).parents[2] / "docs" / "cut-outs.md").read_text(encoding="utf-8")
+    page = (Path(__file__).parents[2] / "docs" / "extract.md").read_text(encoding="utf-8")
     (lines,) = re.findall(r"```python\n(.*?)```", page, flags=re.DOTALL)
     api.extract_module(calls, "joins", tmp_path / "block.onnx", data=True)
     done = subprocess.run(
@@ -192,9 +192,9 @@ def test_a_call_that_there_is_not_is_refused(calls: Path, tmp_path: Path) -> Non
 @pytest.mark.parametrize(
     ("module", "reason"),
     [
-        ("adds", "is handed float32(2, 3, 4), float32(2, 3, 4), the file reads "),
+        ("adds", "takes float32(2, 3, 4), float32(2, 3, 4), the file reads "),
         ("borrows", "it reads twice.weight, a weight of another module"),
-        ("shifts", "PyTorch's call reads shift float32(4,), which the file holds as a constant or works"),
+        ("shifts", "PyTorch's call reads shift float32(4,), which the file holds as a constant or comp"),
     ],
 )
 def test_where_the_sides_cannot_be_matched_the_file_stands_alone(

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from types import MappingProxyType
 
-from onnxlens.profile.count.conventions.counting import NOTES, peer_costs
+from onnxlens.profile.count.conventions.peers import NOTES, peer_costs
 from onnxlens.profile.count.counting import count_nodes, parameter_sizes
 from onnxlens.profile.count.liveness import live_bytes
 from onnxlens.profile.count.repeats import control_notes

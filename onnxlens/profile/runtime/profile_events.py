@@ -181,22 +181,26 @@ def _parents(events: Sequence[Event]) -> Sequence[int | None]:
     """For each event the index of the kernel event that it is nested in.
 
     ONNX Runtime runs one node at a time and rounds start and duration down: an event that starts before the
-    end of another is nested in it. One without a duration may also start just at the end of its parent.
+    end of another is nested in it. At the same microsecond, only a body operator counts as the outer one.
     """
     parents: list[int | None] = [None] * len(events)
     stack: list[int] = []
     for index in _kernels_by_start(events):
-        while stack and not _is_inside(events[index], events[stack[-1]]):
+        while stack and _has_ended(events[stack[-1]], events[index]):
             stack.pop()
-        parents[index] = stack[-1] if stack else None
+        if stack:
+            outer = events[stack[-1]]
+            starts_later = outer["ts"] < events[index]["ts"] or outer["args"]["op_name"] in BODY_OPERATORS
+            parents[index] = stack[-1] if starts_later else parents[stack[-1]]
         stack.append(index)
     return parents
 
 
-def _is_inside(event: Event, other: Event) -> bool:
-    end = int(other["ts"]) + int(other["dur"])
-    at_end = event["ts"] == end and not event["dur"] and other["args"]["op_name"] in BODY_OPERATORS
-    return bool(event["ts"] < end or at_end)
+def _has_ended(outer: Event, event: Event) -> bool:
+    """Whether an event had ended when another one started."""
+    end = int(outer["ts"]) + int(outer["dur"])
+    at_end = event["ts"] == end and not event["dur"] and outer["args"]["op_name"] in BODY_OPERATORS
+    return bool(event["ts"] >= end and not at_end)
 
 
 def _name(event: Event) -> str:

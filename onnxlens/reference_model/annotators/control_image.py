@@ -1,4 +1,4 @@
-"""From a picture to a control image; whoever calls brings what runs the networks."""
+"""From a picture to a control image; the caller passes in the function that runs the networks."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ class Annotator:
 
     Attributes:
         graphs: the networks it asks for.
-        draw: from a picture at the annotator's resolution to its map, grey (H, W) or RGB.
+        draw: from a picture at the annotator's resolution to its map, gray (H, W) or RGB.
         resolution: the short side in pixels; None for the control image's own.
     """
 

@@ -14,13 +14,13 @@ from onnxlens.errors import UsageError
 Scalar = TypeVar("Scalar", bound=np.generic)
 
 Image = NDArray[np.uint8]
-"""RGB (H, W, 3), or grey (H, W)."""
+"""RGB (H, W, 3), or gray (H, W)."""
 
 Floats = NDArray[np.float32]
 
 
 def check_image(image: Image) -> None:
-    """Refuse what is no RGB image.
+    """Refuse anything but an RGB image.
 
     Raises:
         UsageError: not an array of uint8 (H, W, 3) with at least one pixel.
@@ -60,7 +60,7 @@ def to_uint8(values: ArrayLike) -> Image:
 
 
 def to_rgb(image: Image) -> Image:
-    """A grey (H, W) image as RGB (H, W, 3); an RGB image as it is."""
+    """A gray (H, W) image as RGB (H, W, 3); an RGB image as it is."""
     return np.repeat(image[:, :, None], 3, axis=2) if image.ndim == 2 else image
 
 
@@ -79,7 +79,7 @@ def read_image(path: Path) -> Image:
     """The picture in a file, RGB (H, W, 3).
 
     Raises:
-        UsageError: there is no such file, or it is no picture.
+        UsageError: there is no such file, or it is not a picture.
     """
     if not path.is_file():
         raise UsageError(f"{path}: no such file; give a picture")
@@ -93,7 +93,7 @@ def require_picture_suffix(path: Path) -> None:
     """Refuse a file to write before any work is done for it.
 
     Raises:
-        UsageError: the suffix is no picture's.
+        UsageError: the suffix is not a picture's.
     """
     if not cv2.haveImageWriter(path.name):
         raise UsageError(f"{path}: suffix {path.suffix!r} is no picture's; choose .png")
@@ -141,7 +141,7 @@ def resize_to_control(image: Image, resolution: int = RESOLUTION) -> Image:
     """The picture at ``control_size``: Lanczos over 8x8 pixels when it grows, the mean of areas otherwise.
 
     Raises:
-        UsageError: it is no RGB image, or the size is refused.
+        UsageError: it is not an RGB image, or the size is refused.
     """
     check_image(image)
     height, width = image.shape[:2]

@@ -52,7 +52,7 @@ def hed_input(image: Image) -> Floats:
     """RGB (H, W, 3) to HED's ``image`` (1, 3, H, W), 0 to 255.
 
     Raises:
-        UsageError: it is no RGB image.
+        UsageError: it is not an RGB image.
     """
     check_image(image)
     return planes(image)
@@ -107,7 +107,7 @@ def scribble_map(edges: Image) -> Image:
         255 on a stroke, 0 elsewhere (H, W).
 
     Raises:
-        UsageError: it is no grey image.
+        UsageError: it is not a gray image.
     """
     if edges.ndim != 2 or edges.dtype != np.uint8:
         raise UsageError(f"the edges are {edges.dtype} {edges.shape}; expected uint8 (H, W)")
@@ -125,7 +125,7 @@ def drawing_map(image: Image) -> Image:
         255 where the darkest channel is below 127, 0 elsewhere (H, W).
 
     Raises:
-        UsageError: it is no RGB image.
+        UsageError: it is not an RGB image.
     """
     check_image(image)
     return np.where(image.min(axis=2) < DARK_THRESHOLD, 255, 0).astype(np.uint8)
@@ -150,7 +150,7 @@ def canny_map(image: Image, low: float = LOW_THRESHOLD, high: float = HIGH_THRES
         255 on an edge, 0 elsewhere (H, W).
 
     Raises:
-        UsageError: it is no RGB image.
+        UsageError: it is not an RGB image.
     """
     check_image(image)
     return np.asarray(cv2.Canny(image, low, high), dtype=np.uint8)
@@ -186,7 +186,7 @@ def mlsd_input(image: Image) -> Floats:
     """RGB and a plane of ones, value / 127.5 - 1: (H, W, 3) to MLSD's ``image`` (1, 4, H, W).
 
     Raises:
-        UsageError: it is no RGB image.
+        UsageError: it is not an RGB image.
     """
     check_image(image)
     colors = planes(image)  # (1, 3, H, W)
@@ -252,7 +252,7 @@ def midas_input(image: Image) -> Floats:
     """RGB (H, W, 3) to MiDaS's ``image`` (1, 3, H, W), value / 127.5 - 1.
 
     Raises:
-        UsageError: it is no RGB image.
+        UsageError: it is not an RGB image.
     """
     check_image(image)
     return planes(image) / np.float32(127.5) - np.float32(1)
@@ -298,7 +298,7 @@ def normal_map(depth: ArrayLike) -> Image:
 
 
 def _spread(values: Floats) -> NDArray[np.float64]:
-    """The values moved and scaled to 0..1; all 0 where they are equal."""
+    """The values shifted and scaled to 0..1; all 0 where they are equal."""
     wide = values.astype(np.float64)
     low, high = wide.min(), wide.max()
     return (wide - low) / (high - low) if high > low else np.zeros_like(wide)

@@ -15,7 +15,7 @@ from onnxlens.reference_model.layers import conv1x1, conv3x3, double
 
 
 class Readout(nn.Module):
-    """Tells every patch what the class token knows."""
+    """Adds what the class token knows to every patch."""
 
     def __init__(self, width: int) -> None:
         super().__init__()

@@ -30,7 +30,7 @@ def conv_bn_relu(in_channels: int, out_channels: int, kernel: int, dilation: int
 
 
 class JoinBlock(nn.Module):
-    """A shallow map of the backbone beside a deeper one: block type A."""
+    """Concatenates a shallow map of the backbone and a deeper one: block type A."""
 
     def __init__(self, shallow: int, deep: int, width: int = WIDTH, *, upsampled: bool = True) -> None:
         super().__init__()

@@ -91,41 +91,43 @@ def assemble(peaks: Sequence[Peaks], links: Sequence[Sequence[Link]]) -> list[Pe
         links: of the limbs in ``LIMBS``.
     """
     drafts: list[_Draft] = []
-    owners: dict[tuple[int, int], _Draft] = {}  # by joint and index of its peak
+    drafts_of: dict[tuple[int, int], _Draft] = {}  # by joint and index of its peak
     for limb_index, (limb, found) in enumerate(zip(LIMBS, links, strict=True)):
         for link in found:
             ends = ((limb.joints[0], link.first), (limb.joints[1], link.second))
-            if limb_index < BODY_LIMBS and not any(end in owners for end in ends):
+            if limb_index < BODY_LIMBS and not any(end in drafts_of for end in ends):
                 drafts.append(_Draft())
-                _add(drafts[-1], ends[:1], owners)
-            _connect(ends, link.score, owners)
+                _add(drafts[-1], ends[:1], drafts_of)
+            _connect(ends, link.score, drafts_of)
     persons = [_person(draft, peaks) for draft in drafts if len(draft.members) >= MIN_JOINTS]
     return [person for person in persons if person.score >= MIN_SCORE]
 
 
-def _connect(ends: tuple[tuple[int, int], ...], score: float, owners: dict[tuple[int, int], _Draft]) -> None:
+def _connect(
+    ends: tuple[tuple[int, int], ...], score: float, drafts_of: dict[tuple[int, int], _Draft]
+) -> None:
     """Bring the two ends of a link into one draft, where one of them is in a draft and nothing clashes."""
-    owned = [owners[end] for end in ends if end in owners]
-    if not owned:
+    touched = [drafts_of[end] for end in ends if end in drafts_of]
+    if not touched:
         return
-    into = owned[0]
-    if len(owned) == 2:
-        joining = tuple(owned[1].members.items())
+    into = touched[0]
+    if len(touched) == 2:
+        joining = tuple(touched[1].members.items())
     else:
-        joining = tuple(end for end in ends if end not in owners)
+        joining = tuple(end for end in ends if end not in drafts_of)
     if any(joint in into.members for joint, _ in joining):  # a clash, or both ends are in it already
         return
-    _add(into, joining, owners)
+    _add(into, joining, drafts_of)
     into.limb_score += score
-    if len(owned) == 2:
-        into.limb_score += owned[1].limb_score
-        owned[1].members.clear()
+    if len(touched) == 2:
+        into.limb_score += touched[1].limb_score
+        touched[1].members.clear()
 
 
-def _add(draft: _Draft, ends: tuple[tuple[int, int], ...], owners: dict[tuple[int, int], _Draft]) -> None:
+def _add(draft: _Draft, ends: tuple[tuple[int, int], ...], drafts_of: dict[tuple[int, int], _Draft]) -> None:
     for joint, peak in ends:
         draft.members[joint] = peak
-        owners[joint, peak] = draft
+        drafts_of[joint, peak] = draft
 
 
 def _person(draft: _Draft, peaks: Sequence[Peaks]) -> Person:
@@ -166,7 +168,7 @@ def hand_boxes(persons: Sequence[Person], size: tuple[int, int]) -> list[HandBox
     """A box for each arm whose shoulder, elbow and wrist were found.
 
     Its side is 1.5 * max(wrist to elbow, 0.9 * elbow to shoulder); its center lies beyond the wrist. It is
-    moved into the image at the left and the top, and shrunk to fit at the right and the bottom.
+    shifted into the image at the left and the top, and shrunk to fit at the right and the bottom.
 
     Args:
         persons: as found.

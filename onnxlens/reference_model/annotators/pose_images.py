@@ -51,7 +51,7 @@ def scale_image(image: Image, scale: float) -> ScaledImage:
     The padding is 128, on the right and at the bottom. Sizes are rounded, a half to the even pixel.
 
     Raises:
-        UsageError: it is no RGB image.
+        UsageError: it is not an RGB image.
     """
     check_image(image)
     height, width = image.shape[:2]

@@ -164,17 +164,17 @@ def find_peaks(heatmap: Floats) -> Peaks:
 
 
 def local_maxima(values: NDArray[np.floating], threshold: float) -> NDArray[np.bool_]:
-    """Where a value is over the threshold and no lower than the four beside it; all of a plateau's are.
+    """Where a value is over the threshold and no lower than its four neighbors, as on all of a plateau.
 
     Args:
         values: (H, W).
         threshold: at least 0.
     """
     ringed = np.pad(values, 1)  # (H + 2, W + 2); what lies outside never beats a value over the threshold
-    highest_beside = np.maximum.reduce(
+    highest_neighbor = np.maximum.reduce(
         [ringed[:-2, 1:-1], ringed[2:, 1:-1], ringed[1:-1, :-2], ringed[1:-1, 2:]]
     )
-    return np.asarray((values > threshold) & (values >= highest_beside))
+    return np.asarray((values > threshold) & (values >= highest_neighbor))
 
 
 def link_limbs(peaks: Sequence[Peaks], fields: Floats) -> list[list[Link]]:
@@ -217,7 +217,7 @@ def match(scores: NDArray[np.float64]) -> list[Link]:
     """The best pair first, then the best of those whose ends are both free; of equals, the first in order.
 
     Args:
-        scores: (N, M), -inf where a pair is no candidate.
+        scores: (N, M), -inf where a pair is not a candidate.
     """
     order = np.argsort(-scores, axis=None, kind="stable")
     candidates = order[np.isfinite(scores.ravel()[order])]

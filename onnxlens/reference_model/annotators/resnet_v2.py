@@ -1,7 +1,7 @@
 """The convolutional half of DPT-hybrid: a ResNet with weight-standardized convolutions and group norms.
 
 He et al. 2016, arXiv 1603.05027; weight standardization: Qiao et al. 2019, arXiv 1903.10520. As in BiT
-(Kolesnikov et al. 2020, arXiv 1912.11370), padding is TensorFlow's; unlike there, norms stand after the
+(Kolesnikov et al. 2020, arXiv 1912.11370), padding is TensorFlow's; unlike there, norms follow the
 convolutions.
 """
 

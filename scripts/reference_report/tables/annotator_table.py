@@ -100,7 +100,7 @@ def _params(row: AnnotatorRow) -> str:
 
 
 def _printed(figure: str, unit: str) -> str:
-    """``263.13 G``; a sign that is no number as it stands, and a dash where nothing does."""
+    """``263.13 G``; a sign that is not a number is kept, and a dash stands for an empty cell."""
     return figure if figure in (UNKNOWN, NO_NETWORK) else f"{figure} {unit}" if figure else "-"
 
 

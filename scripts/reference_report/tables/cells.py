@@ -23,7 +23,7 @@ def sum_in_unit(unit: int, *terms: int) -> str:
 
 
 def decimals(printed: str) -> int:
-    """How many digits stand behind the point."""
+    """The number of digits after the decimal point."""
     return len(printed.partition(".")[2])
 
 

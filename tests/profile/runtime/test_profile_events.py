@@ -188,6 +188,16 @@ def test_an_unknown_node_inside_another_counts_for_that_one() -> None:
     assert [(node.node, round(node.seconds[0] * 1e6)) for node in ran] == [("if", 45), ("y", 5)]
 
 
+def test_rounding_moves_no_node_out_of_its_parent_or_into_its_successor() -> None:
+    # times are rounded down: x seems to end after the If, and z starts when the If seems to end
+    inside = [kernel("if", 10, 5, "If"), kernel("x", 11, 5), kernel("z", 15, 0)]
+    assert self_times_us(inside, ["if", "x", None]) == {0: 0, 1: 5}
+    assert self_times_us(inside, ["if", "x", "z"]) == {0: 0, 1: 5, 2: 0}
+    # z takes less than a microsecond, and the convolution starts within the same one
+    in_turn = [kernel("z", 10, 0), kernel("conv", 10, 7)]
+    assert self_times_us(in_turn, [None, None]) == {0: 0, 1: 7}
+
+
 def test_a_node_without_a_key_keeps_its_name_and_is_not_known() -> None:
     events = run_at(100, 10, 20)
     ran = node_runs(events, ["the first", None, None], 0)

@@ -108,7 +108,7 @@ def einsum(node: NodeView) -> Work:
 
     Operands are contracted from left to right, as PyTorch and ONNX Runtime do. A label that occurs in one
     operand only, and not in the output, is summed before any product: one elementwise op per element of that
-    operand. A product sums over the labels that no later operand and not the output has.
+    operand. A product sums over the labels that neither a later operand nor the output has.
     """
     terms, result = _parse(node)
     sizes = _label_sizes(terms, [node.input_shape(index) for index in range(len(terms))])

@@ -112,7 +112,7 @@ def test_a_result_that_is_not_traffic_is_refused() -> None:
         rules.traffic_of(FUSED)
 
 
-@pytest.mark.parametrize("wrong", [{"rule": 3}, {"rule": fused_block, "traffic": 3}], ids=str)
+@pytest.mark.parametrize("wrong", [{"rule": 3}, {"rule": fused_block, "traffic": 3}], ids=["rule", "traffic"])
 def test_a_rule_must_be_a_function(wrong: dict[str, Any]) -> None:
     with pytest.raises(UsageError, match="is 3; expected a function of a NodeView"):
         rules.register("acme.npu", "FusedBlock", **wrong)

@@ -1,4 +1,4 @@
-"""PyTorch's side of a module that is cut out of a graph: its calls, found again by what the manifest says."""
+"""The PyTorch calls that an extracted module corresponds to."""
 
 from __future__ import annotations
 
@@ -15,16 +15,16 @@ from onnxlens.specs.manifest import ModuleCut
 
 
 @dataclass(frozen=True, slots=True)
-class PyTorchSide:
+class PyTorchCalls:
     """The calls of one module.
 
     Attributes:
-        calls: in their order; none where they are not known.
-        doubt: why they are not.
+        calls: in the order of execution; empty where they are not known.
+        unknown_reason: why they are not.
     """
 
     calls: tuple[ModuleCall, ...]
-    doubt: str = ""
+    unknown_reason: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,30 +42,32 @@ class ChosenCall:
     note: str = ""
 
 
-def pytorch_side(it: OpenedTarget, module: str) -> PyTorchSide:
+def pytorch_calls(it: OpenedTarget, module: str) -> PyTorchCalls:
     """How PyTorch calls the module, in a run without values of the network that the manifest names."""
     manifest = it.graph.manifest
     if manifest is None:
-        return PyTorchSide((), f"no manifest lies beside {it.path.name}")
+        return PyTorchCalls((), f"{it.path.name} has no manifest")
     try:
         calls = calls_of(it.network, it.spec.inputs, module)
     except Exception as error:  # the user's code, not ours
         reason = next(iter(str(error).strip().splitlines()), "")
-        return PyTorchSide((), f"its network cannot be run without values ({type(error).__name__}: {reason})")
+        return PyTorchCalls(
+            (), f"its network cannot be run without values ({type(error).__name__}: {reason})"
+        )
     if manifest.cut is not None and len(calls) > 1:
-        return PyTorchSide((), f"the file holds one of {len(calls)} calls; extract from the whole graph")
-    return PyTorchSide(calls, "" if calls else "PyTorch does not call it")
+        return PyTorchCalls((), f"the file holds one of {len(calls)} calls; extract from the whole graph")
+    return PyTorchCalls(calls, "" if calls else "PyTorch does not call it")
 
 
-def chosen_call(graph: Graph, module: str, wanted: int | None, side: PyTorchSide) -> ChosenCall:
+def chosen_call(graph: Graph, module: str, wanted: int | None, found: PyTorchCalls) -> ChosenCall:
     """The nodes of one call: the first, unless another is wanted.
 
     Raises:
-        UsageError: a call is wanted that there is not, or that cannot be told from the others.
+        UsageError: the wanted call does not exist, or that cannot be distinguished from the others.
     """
-    nodes, count = nodes_of(graph, module), len(side.calls)
+    nodes, count = nodes_of(graph, module), len(found.calls)
     if wanted is not None and not 1 <= wanted <= count:
-        known = f"it is called {count} times" if count else f"its calls are not known: {side.doubt}"
+        known = f"it is called {count} times" if count else f"its calls are not known: {found.unknown_reason}"
         raise UsageError(f"{graph.name}: {module or 'the model'} has no call {wanted}: {known}")
     if count < 2:
         return ChosenCall(count, nodes)
@@ -75,31 +77,31 @@ def chosen_call(graph: Graph, module: str, wanted: int | None, side: PyTorchSide
         return ChosenCall(number, parts[number - 1], f"call {number} of {count}; --call takes another")
     if wanted is not None:
         raise UsageError(
-            f"{graph.name}: the {count} calls of {module} cannot be told apart in the file; "
+            f"{graph.name}: the {count} calls of {module} cannot be distinguished in the file; "
             "leave --call out to get all of them"
         )
-    return ChosenCall(0, nodes, f"all of its {count} calls, which cannot be told apart in the file")
+    return ChosenCall(0, nodes, f"all of its {count} calls, which cannot be distinguished in the file")
 
 
-def beside(graph: Graph, cut: Subgraph, number: int, side: PyTorchSide) -> ModuleCut:
-    """Which of PyTorch's tensors those of the cut-out are; those of the whole model are in its order."""
-    if not cut.path:
+def match_call(graph: Graph, subgraph: Subgraph, number: int, found: PyTorchCalls) -> ModuleCut:
+    """Which tensors of PyTorch's call the inputs and outputs of the subgraph are."""
+    if not subgraph.path:
         return ModuleCut(
             "",
             number,
-            {tensor.name: place for place, tensor in enumerate(cut.inputs)},
-            {tensor.name: place for place, tensor in enumerate(cut.outputs)},
+            {tensor.name: index for index, tensor in enumerate(subgraph.inputs)},
+            {tensor.name: index for index, tensor in enumerate(subgraph.outputs)},
             f"{', '.join(graph.given)} was given a value" if graph.given else "",
         )
-    if not number or not side.calls:
-        doubt = side.doubt or "its calls cannot be told apart in the file"
-        return ModuleCut(cut.path, number, {}, {}, doubt)
-    found = match_tensors(side.calls[number - 1], cut.inputs, cut.outputs)
+    if not number or not found.calls:
+        reason = found.unknown_reason or "its calls cannot be distinguished in the file"
+        return ModuleCut(subgraph.path, number, {}, {}, reason)
+    matched = match_tensors(found.calls[number - 1], subgraph.inputs, subgraph.outputs)
     weights = {tensor.name for tensor in graph.manifest.tensors} if graph.manifest else set()
     elsewhere = [
         tensor.name
-        for tensor in cut.model.graph.initializer
-        if tensor.name in weights and not tensor.name.startswith(f"{cut.path}.")
+        for tensor in subgraph.model.graph.initializer
+        if tensor.name in weights and not tensor.name.startswith(f"{subgraph.path}.")
     ]
-    doubt = f"it reads {elsewhere[0]}, a weight of another module" if elsewhere else found.unknown_reason
-    return ModuleCut(cut.path, number, found.inputs, found.outputs, doubt)
+    reason = f"it reads {elsewhere[0]}, a weight of another module" if elsewhere else matched.unknown_reason
+    return ModuleCut(subgraph.path, number, matched.inputs, matched.outputs, reason)
