@@ -43,7 +43,8 @@ def profile(
 ) -> int:
     """Count MACs, params and bytes of TARGET by module, operator or node. No weight is read."""
     from onnxlens.reports.documents import profile_document
-    from onnxlens.reports.tables.text_tables import TableFormat, ledger_table
+    from onnxlens.reports.tables.ledger import profile_table
+    from onnxlens.reports.tables.render import TableFormat
     from onnxlens.specs.codec import to_text
 
     with progress.shown(f"profile {target}") as report:
@@ -53,7 +54,7 @@ def profile(
     if output_format == "json":
         click.echo(to_text(profile_document(ledger, flow)), nl=False)
     else:
-        click.echo(ledger_table(ledger, cast(By, by), depth, cast(TableFormat, output_format)))
+        click.echo(profile_table(ledger, cast(By, by), depth, cast(TableFormat, output_format)))
     count, reason = ledger.unknown
     if strict and count:
         print(f"onnxlens: unknown nodes: {count} (first: {reason})", file=sys.stderr)
@@ -85,7 +86,8 @@ def check(
 ) -> int:
     """Compare ONNX Runtime's outputs of TARGET with PyTorch's; exit with 1 when they differ."""
     from onnxlens.reports.documents import parity_document
-    from onnxlens.reports.tables.text_tables import TableFormat, parity_table
+    from onnxlens.reports.tables.parity import parity_table
+    from onnxlens.reports.tables.render import TableFormat
     from onnxlens.specs.codec import to_text
 
     given = taken_layer_options(options, layers=layers)

@@ -17,7 +17,7 @@ from onnxlens.cli.options import settings_from, with_settings
 def graphs(as_json: bool) -> None:
     """List the graphs of the reference model."""
     from onnxlens.reports.documents import catalog_document
-    from onnxlens.reports.tables.text_tables import catalog_table
+    from onnxlens.reports.tables.graphs import catalog_table
     from onnxlens.specs.codec import to_text
 
     specs = api.list_graphs()

@@ -8,7 +8,7 @@ from onnxlens.reports.drawing import palette
 from onnxlens.reports.drawing.links import Tag
 from onnxlens.reports.drawing.markup import Block, Text, bar, framed, side_by_side, text_block
 from onnxlens.reports.drawing.names import shortened, shortened_path, wrapped
-from onnxlens.reports.drawing.scale import NO_COLOUR, Scale, cost_column, figure_of
+from onnxlens.reports.drawing.scale import NO_COLOR, Scale, cost_of, figure_of
 from onnxlens.reports.numbers import share
 from onnxlens.specs.flow import FlowNode
 from onnxlens.specs.tensor import TensorSpec
@@ -79,7 +79,7 @@ def _costs(node: FlowNode, scale: Scale) -> Sequence[str]:
     """MACs and params, the cost that the colour shows where it is another, and that of all blocks."""
     figures = [text for name in ("macs", "params") if (text := _cost(node, name, scale))]
     lines = [", ".join(figures)] if figures else []
-    if scale.column not in ("macs", "params", NO_COLOUR) and (text := _cost(node, scale.column, scale)):
+    if scale.column not in ("macs", "params", NO_COLOR) and (text := _cost(node, scale.column, scale)):
         lines.append(text)
     if node.repeats > 1:
         lines = [f"each {line}" for line in lines]
@@ -92,9 +92,9 @@ def _cost(node: FlowNode, name: str, scale: Scale) -> str:
     figure = node.costs.get(name)
     if not figure:
         return ""
-    kind = cost_column(name)
+    kind = cost_of(name)
     text = f"{kind.short(figure)} {kind.title}"
-    if name != scale.column or kind.meaning == "value" or node.repeats > 1:
+    if name != scale.column or kind.combined == "none" or node.repeats > 1:
         return text
     return f"{text} ({share(figure, scale.whole)})"
 
@@ -105,10 +105,10 @@ def _cost_of_all(node: FlowNode, scale: Scale) -> str:
 
 def total_cost(nodes: Iterable[FlowNode], scale: Scale, words: str = "") -> str:
     """What boxes cost together, and the share of it; "" for a cost that is no sum."""
-    name = "macs" if scale.column == NO_COLOUR else scale.column
-    kind = cost_column(name)
+    name = "macs" if scale.column == NO_COLOR else scale.column
+    kind = cost_of(name)
     total = sum(figure_of(node, name) or 0 for node in nodes)
-    if kind.meaning != "share" or not total:
+    if kind.combined != "sum" or not total:
         return ""
     part = f" ({share(total, scale.whole)})" if scale.whole else ""
     return f"{words}{kind.short(total)} {kind.title}{part}"

@@ -1,78 +1,28 @@
-"""A cost as a colour: which figures can be shown, their steps, and what each step means."""
+"""A cost as a color: which figures can be shown, their steps, and what each step means."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from math import floor, log10
-from types import MappingProxyType
-from typing import Literal
 
 from onnxlens.errors import UsageError
+from onnxlens.reports.costs import COSTS, Combination, Cost
 from onnxlens.reports.drawing.palette import HEAT, NO_FIGURE, PLAIN
-from onnxlens.reports.numbers import short_bytes, short_count, short_time
 from onnxlens.specs.flow import FlowGraph, FlowNode
 
-Meaning = Literal["share", "peak", "value"]
-"""A part of the whole graph's sum, a part of the largest figure, or a figure that is compared as it is."""
-
-NO_COLOUR = "none"
+NO_COLOR = "none"
 DEFAULT_COLUMN = "macs"
 
 
-@dataclass(frozen=True, slots=True)
-class CostColumn:
-    """A column of the ledger as a picture shows it."""
-
-    title: str
-    short: Callable[[float], str]
-    meaning: Meaning = "share"
-
-
-def _count(figure: float) -> str:
-    return short_count(round(figure))
-
-
-def _bytes(figure: float) -> str:
-    return short_bytes(round(figure))
-
-
-COLUMNS: Mapping[str, CostColumn] = MappingProxyType(
-    {
-        "macs": CostColumn("MACs", _count),
-        "params": CostColumn("params", _count),
-        "vector_ops": CostColumn("vector ops", _count),
-        "special_ops": CostColumn("special ops", _count),
-        "flops": CostColumn("FLOPs", _count),
-        "weight_read_bytes": CostColumn("weights read", _bytes),
-        "read_bytes": CostColumn("read", _bytes),
-        "write_bytes": CostColumn("written", _bytes),
-        "moved_bytes": CostColumn("moved", _bytes),
-        "resident_weight_bytes": CostColumn("resident weights", _bytes),
-        "live_bytes": CostColumn("live", _bytes, "peak"),
-        "latency_s": CostColumn("latency", short_time),
-        "bound_s": CostColumn("lower bound", short_time),
-        "unknown_nodes": CostColumn("unknown nodes", _count),
-        "arithmetic_intensity": CostColumn("FLOPs/byte", lambda figure: f"{figure:.3g}", "value"),
-        "achieved_macs_per_s": CostColumn("MACs/s", _count, "value"),
-        "parity_error": CostColumn("error", lambda figure: f"{figure:.1e}", "value"),
-    }
-)
-"""What a box can be coloured by, by the ledger's name."""
-MEASURED_BY: Mapping[str, str] = MappingProxyType(
-    {"latency_s": "latency", "achieved_macs_per_s": "latency", "parity_error": "parity"}
-)
-"""Columns that need a run, and the option that has it measured."""
-
-
-def cost_column(name: str) -> CostColumn:
-    """How a column is shown; one that is not in the table is shown as it is."""
-    return COLUMNS.get(name, CostColumn(name, lambda figure: f"{figure:.4g}", "value"))
+def cost_of(name: str) -> Cost:
+    """How a cost is shown; one that is not in the table is shown as it is."""
+    return COSTS.get(name, Cost(name, lambda figure: f"{figure:.4g}", "none"))
 
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """One colour of the scale, and what a figure must be to have it."""
+    """One color of the scale, and what a figure must be to have it."""
 
     fill: str
     share: str
@@ -81,42 +31,42 @@ class Step:
 
 @dataclass(frozen=True, slots=True)
 class Scale:
-    """The colours of a picture's boxes.
+    """The colors of a picture's boxes.
 
     Attributes:
         column: the ledger's name for the cost; "none" for a picture without.
-        limits: the figures at which the next darker colour begins, rising.
+        limits: the figures at which the next darker color begins, rising.
         whole: what the shares are of: the sum over all boxes, or the largest figure.
         complete: every box has the figure.
     """
 
-    column: str = NO_COLOUR
+    column: str = NO_COLOR
     limits: tuple[float, ...] = ()
     whole: float = 0
     complete: bool = True
 
     def fill(self, node: FlowNode) -> str:
         """The ground of a box."""
-        if self.column == NO_COLOUR:
+        if self.column == NO_COLOR:
             return PLAIN
         figure = figure_of(node, self.column)
-        return NO_FIGURE if figure is None else self._colours[sum(figure >= limit for limit in self.limits)]
+        return NO_FIGURE if figure is None else self._colors[sum(figure >= limit for limit in self.limits)]
 
     def steps(self) -> Sequence[Step]:
         """The legend, from light to dark."""
-        kind = cost_column(self.column)
+        kind = cost_of(self.column)
         bounds = [(self.limits[0], "<"), *((limit, "≥") for limit in self.limits)] if self.limits else []
         return [
             Step(
                 fill,
-                "" if kind.meaning == "value" else f"{sign} {_percent(limit / self.whole)}",
+                "" if kind.combined == "none" else f"{sign} {_percent(limit / self.whole)}",
                 f"{sign} {kind.short(limit)}",
             )
-            for fill, (limit, sign) in zip(self._colours, bounds, strict=bool(bounds))
+            for fill, (limit, sign) in zip(self._colors, bounds, strict=bool(bounds))
         ]
 
     @property
-    def _colours(self) -> Sequence[str]:
+    def _colors(self) -> Sequence[str]:
         """As many as there are steps, the darkest last."""
         return (HEAT[0], *HEAT[len(HEAT) - len(self.limits) :]) if self.limits else HEAT[:1]
 
@@ -127,48 +77,49 @@ def figure_of(node: FlowNode, column: str) -> int | float | None:
     What is a maximum, a rate or an error is that of one block.
     """
     figure = node.costs.get(column)
-    if figure is None or cost_column(column).meaning != "share":
+    if figure is None or cost_of(column).combined != "sum":
         return figure
     return figure * node.repeats
 
 
 def require_column(column: str) -> None:
-    """Refuse to colour by what is no column of the ledger, before any work is done for it.
+    """Refuse to color by what is not a column of the ledger, before any work is done for it.
 
     Raises:
-        UsageError: it is none.
+        UsageError: it is not one.
     """
-    if column not in COLUMNS and column != NO_COLOUR:
+    if column not in COSTS and column != NO_COLOR:
         raise UsageError(
-            f"{column!r} is no column to colour by; choose one of {', '.join((*COLUMNS, NO_COLOUR))}"
+            f"{column!r} is not a column to color by; choose one of {', '.join((*COSTS, NO_COLOR))}"
         )
 
 
 def require_figures(flows: Sequence[FlowGraph], column: str) -> None:
-    """Refuse to colour by a column that was not computed or measured for any box.
+    """Refuse to color by a column that was not computed or measured for any box.
 
     Raises:
         UsageError: no box has a figure.
     """
     boxes = [node for flow in flows for node in flow.nodes if node.order]
     known = {name for node in boxes for name in node.costs}
-    if column not in known and column != NO_COLOUR:
-        there = ", ".join((*(name for name in COLUMNS if name in known), NO_COLOUR))
-        hint = f" (--{MEASURED_BY[column]} measures it)" if column in MEASURED_BY else ""
+    if column not in known and column != NO_COLOR:
+        there = ", ".join((*(name for name in COSTS if name in known), NO_COLOR))
+        option = cost_of(column).measured_by
+        hint = f" (--{option} measures it)" if option else ""
         raise UsageError(f"{flows[0].graph}: no box has {column}{hint}; there are {there}")
 
 
 def scale_of(flow: FlowGraph, column: str) -> Scale:
     """The scale that shows ``column`` over the boxes of ``flow``; where none has it, one without steps."""
-    if column == NO_COLOUR:
+    if column == NO_COLOR:
         return Scale()
     boxes = [node for node in flow.nodes if node.order]
     figures = [figure for node in boxes if (figure := figure_of(node, column)) is not None]
     if not figures:
         return Scale(column, complete=False)
-    meaning = cost_column(column).meaning
-    whole = sum(figures) if meaning == "share" else max(figures)
-    return Scale(column, _limits(figures, whole, meaning), whole, len(figures) == len(boxes))
+    combined = cost_of(column).combined
+    whole = sum(figures) if combined == "sum" else max(figures)
+    return Scale(column, _limits(figures, whole, combined), whole, len(figures) == len(boxes))
 
 
 STEPS = len(HEAT) - 1
@@ -177,13 +128,13 @@ ROUND = (1, 2, 5)
 LEAST_EXPONENT = -300
 
 
-def _limits(figures: Sequence[float], whole: float, meaning: Meaning) -> tuple[float, ...]:
+def _limits(figures: Sequence[float], whole: float, combined: Combination) -> tuple[float, ...]:
     most = max(figures)
     if most <= 0:
         return ()
-    if meaning == "peak":
+    if combined == "max":
         return tuple(share * whole for share in PEAK_SHARES)
-    if meaning == "share":
+    if combined == "sum":
         return tuple(share * whole for share in _rounds_up_to(most / whole, ROUND, STEPS))
     return _even_limits([figure for figure in figures if figure > 0])
 

@@ -9,7 +9,7 @@ from onnxlens.reports.drawing import palette
 from onnxlens.reports.drawing.links import Links
 from onnxlens.reports.drawing.markup import Block, Text, bar, framed, side_by_side, text_block
 from onnxlens.reports.drawing.names import shortened, wrapped
-from onnxlens.reports.drawing.scale import NO_COLOUR, Scale, cost_column, figure_of
+from onnxlens.reports.drawing.scale import NO_COLOR, Scale, cost_of, figure_of
 from onnxlens.specs.flow import FlowGraph, FlowNode
 
 LANES_SHOWN = 6
@@ -65,15 +65,15 @@ def _totals(flow: FlowGraph) -> str:
     for name in ("macs", "params"):
         known = [figure for node in boxes if (figure := figure_of(node, name)) is not None]
         if known:
-            parts.append(f"{cost_column(name).short(sum(known))} {cost_column(name).title}")
+            parts.append(f"{cost_of(name).short(sum(known))} {cost_of(name).title}")
     return ", ".join(parts)
 
 
 def _scale_legend(scale: Scale) -> Sequence[Block]:
-    if scale.column == NO_COLOUR:
+    if scale.column == NO_COLOR:
         return []
-    kind = cost_column(scale.column)
-    meaning = {"share": "share of all", "peak": "share of the largest", "value": "by"}[kind.meaning]
+    kind = cost_of(scale.column)
+    meaning = {"sum": "share of all", "max": "share of the largest", "none": "by"}[kind.combined]
     blocks = [text_block([Text(f"fill: {meaning} {kind.title}", 10, ink=palette.INK)])]
     for step in scale.steps():
         words = [line for line in (step.share, step.figure) if line]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 
 from onnxlens.reports.numbers import shapes, short_bytes, short_count
-from onnxlens.reports.tables.ledger_columns import ModuleColumn
+from onnxlens.reports.tables.columns import ModuleColumn
 from onnxlens.specs.ledger import BodyCost, Ledger, ModuleCost, NodeCost
 from onnxlens.specs.node_flow import FixedInput, OperatorNode
 

@@ -12,7 +12,7 @@ from typing import Any
 from onnxlens.reports.model_explorer.attributes import Text, graph_texts, level_texts, node_texts
 from onnxlens.reports.model_explorer.lines import lined_text
 from onnxlens.reports.model_explorer.namespaces import Namespaces
-from onnxlens.reports.tables.ledger_columns import present_columns
+from onnxlens.reports.tables.columns import present_columns
 from onnxlens.specs.ledger import Ledger
 from onnxlens.specs.node_flow import NodeFlow, OperatorNode, Sheet, SheetEnd, Wire
 from onnxlens.specs.tensor import TensorSpec

@@ -7,9 +7,10 @@ from itertools import combinations, pairwise
 import pytest
 
 from onnxlens.errors import UsageError
+from onnxlens.reports.costs import COSTS
 from onnxlens.reports.drawing import palette
-from onnxlens.reports.drawing.scale import COLUMNS, figure_of, require_column, require_figures, scale_of
-from onnxlens.reports.tables.ledger_columns import LEDGER_COLUMNS
+from onnxlens.reports.drawing.scale import figure_of, require_column, require_figures, scale_of
+from onnxlens.reports.tables.columns import LEDGER_COLUMNS
 from onnxlens.specs.flow import FlowGraph, FlowNode
 
 
@@ -78,11 +79,11 @@ def test_nothing_but_zeros_is_one_light_colour() -> None:
 
 def test_every_number_of_the_ledger_can_colour() -> None:
     numbers = set(LEDGER_COLUMNS) - {"order", "path", "class", "depth", "macs_percent"}
-    assert numbers <= set(COLUMNS)
+    assert numbers <= set(COSTS)
 
 
 def test_what_is_no_column_and_what_no_box_has_is_refused() -> None:
-    with pytest.raises(UsageError, match="'watts' is no column to colour by; choose one of macs, params"):
+    with pytest.raises(UsageError, match="'watts' is not a column to color by; choose one of macs, params"):
         require_column("watts")
     require_column("none")
     pages = [flow("macs", 1), flow("latency_s", 0.5)]

@@ -1,16 +1,30 @@
-"""The files of a run as a whole: the summary of its graphs, and a page that links everything."""
+"""The files of a run: those of each graph, the summary of all graphs, and the page that links everything."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
-from onnxlens.reports.documents import summary_document
-from onnxlens.reports.numbers import shapes, short_count
-from onnxlens.reports.tables.column import Column
-from onnxlens.reports.tables.text_tables import TableFormat, rendered
+from onnxlens.errors import ToolError
+from onnxlens.reports.costs import COSTS
+from onnxlens.reports.documents import parity_document, profile_document, summary_document
+from onnxlens.reports.drawing.pictures import write_picture
+from onnxlens.reports.numbers import shapes
+from onnxlens.reports.tables.ledger import profile_table
+from onnxlens.reports.tables.parity import parity_table
+from onnxlens.reports.tables.render import By, Column, TableFormat, figure_column, render_table, with_notes
 from onnxlens.specs.codec import to_text
+from onnxlens.specs.flow import FlowGraph
+from onnxlens.specs.ledger import Ledger
+from onnxlens.specs.results import ParityReport
 from onnxlens.specs.summary import GraphSummary, RunSummary
+
+EVERY_DEPTH = 1_000
+SUFFIXES: Mapping[str, TableFormat] = {".txt": "table", ".md": "md", ".csv": "csv"}
+TABLES: Mapping[str, By] = {"modules": "module", "operators": "op"}
+
+Files = dict[str, str]
+"""File names by what the files hold."""
 
 SEEDED_NOTE = (
     "errors with seeded weights show that the export is right; they say nothing of a trained model's accuracy"
@@ -18,6 +32,36 @@ SEEDED_NOTE = (
 
 RUN_FILES = ("summary.txt", "summary.md", "summary.csv", "summary.json", "index.md")
 """What ``write_run`` writes."""
+
+
+def write_counts(ledger: Ledger, flow: FlowGraph, folder: Path) -> Files:
+    """The profile document, and the module and operator tables in every format."""
+    (folder / "profile.json").write_text(to_text(profile_document(ledger, flow)), encoding="utf-8")
+    files = {"profile json": "profile.json"}
+    for name, by in TABLES.items():
+        for suffix, table_format in SUFFIXES.items():
+            text = profile_table(ledger, by, EVERY_DEPTH, table_format)
+            (folder / f"{name}{suffix}").write_text(text + "\n", encoding="utf-8")
+            files[f"{name} {suffix.removeprefix('.')}"] = f"{name}{suffix}"
+    return files
+
+
+def write_parity(report: ParityReport, folder: Path) -> Files:
+    """The comparison as a document and as a table."""
+    (folder / "parity.json").write_text(to_text(parity_document(report)), encoding="utf-8")
+    (folder / "parity.txt").write_text(parity_table(report, "table") + "\n", encoding="utf-8")
+    return {"parity json": "parity.json", "parity txt": "parity.txt"}
+
+
+def write_pictures(flow: FlowGraph, folder: Path) -> tuple[Files, str]:
+    """The data flow as SVG and PNG; where Graphviz is missing, its source alone, and a line that says so."""
+    try:
+        for name in ("flow.svg", "flow.png"):
+            write_picture(flow, folder / name)
+    except ToolError as error:
+        write_picture(flow, folder / "flow.dot")
+        return {"flow dot": "flow.dot"}, f"{error}; wrote flow.dot"
+    return {"flow svg": "flow.svg", "flow png": "flow.png"}, ""
 
 
 def write_run(summary: RunSummary, folder: Path) -> None:
@@ -35,12 +79,9 @@ def write_run(summary: RunSummary, folder: Path) -> None:
 
 def summary_table(summary: RunSummary, table_format: TableFormat) -> str:
     """One row for each graph; people's formats say where it was measured."""
-    table = rendered(summary.graphs, SUMMARY_COLUMNS, table_format)
-    if table_format == "csv":
-        return table
     failed = [f"{graph.graph}: {graph.outcome}: {graph.reason}" for graph in summary.graphs if graph.reason]
-    bullet = "- " if table_format == "md" else ""  # Markdown would run plain lines together
-    return "\n".join([table, "", *(bullet + line for line in (*failed, *_conditions(summary)))])
+    table = render_table(summary.graphs, SUMMARY_COLUMNS, table_format)
+    return with_notes("", table, (*failed, *_conditions(summary)), table_format)
 
 
 def index_page(summary: RunSummary) -> str:
@@ -99,20 +140,15 @@ def _conditions(summary: RunSummary) -> list[str]:
     return [*lines, SEEDED_NOTE] if any(graph.weights == "seeded" for graph in summary.graphs) else lines
 
 
-def _latency(graph: GraphSummary) -> str:
-    return f"{graph.latency.median_s * 1000:,.0f} ms" if graph.latency else "-"
+def _milliseconds(seconds: float) -> str:
+    return f"{seconds * 1000:,.0f} ms"
 
 
 def _figure(
-    title: str, value: Callable[[GraphSummary], int], short: Callable[[int], str] = str
+    title: str, value: Callable[[GraphSummary], int], short: Callable[[float], str] = str
 ) -> Column[GraphSummary]:
     """A figure of the exported graph; of one that failed none at all, because 0 would be one."""
-    return Column(
-        title,
-        lambda graph: "" if graph.outcome == "failed" else value(graph),
-        lambda graph: "-" if graph.outcome == "failed" else short(value(graph)),
-        right=True,
-    )
+    return figure_column(title, lambda graph: None if graph.outcome == "failed" else value(graph), short)
 
 
 SUMMARY_COLUMNS: Sequence[Column[GraphSummary]] = (
@@ -123,17 +159,11 @@ SUMMARY_COLUMNS: Sequence[Column[GraphSummary]] = (
     _figure("opset", lambda g: g.opset),
     Column("weights", lambda g: g.weights),
     _figure("nodes", lambda g: g.nodes),
-    _figure("MACs", lambda g: g.macs, short_count),
-    _figure("params", lambda g: g.params, short_count),
-    Column(
-        "max abs error", lambda g: g.worst.max_abs if g.worst else "", lambda g: _error(g, "max_abs"), True
-    ),
-    Column("relative L2", lambda g: g.worst.rel_l2 if g.worst else "", lambda g: _error(g, "rel_l2"), True),
-    Column("latency", lambda g: g.latency.median_s if g.latency else "", _latency, True),
+    _figure("MACs", lambda g: g.macs, COSTS["macs"].short),
+    _figure("params", lambda g: g.params, COSTS["params"].short),
+    figure_column("max abs error", lambda g: g.worst.max_abs if g.worst else None, "{:.1e}".format),
+    figure_column("relative L2", lambda g: g.worst.rel_l2 if g.worst else None, "{:.1e}".format),
+    figure_column("latency", lambda g: g.latency.median_s if g.latency else None, _milliseconds),
     Column("result", lambda g: g.outcome),
     Column("files", lambda g: f"{g.graph}/" if g.files else ""),
 )
-
-
-def _error(graph: GraphSummary, measure: str) -> str:
-    return f"{getattr(graph.worst, measure):.1e}" if graph.worst else "-"

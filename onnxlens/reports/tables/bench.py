@@ -1,23 +1,30 @@
-"""Benchmarks as text: a row for each module, operator or node, and below them how they were measured."""
+"""Benchmarks as text: a row for each module, operator or node, and below them how it was measured."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Protocol, TypeVar
 
+from onnxlens.reports.costs import COSTS
 from onnxlens.reports.numbers import share, short_bytes, short_count, short_time
-from onnxlens.reports.tables.column import Column
-from onnxlens.reports.tables.columns import module_name
-from onnxlens.reports.tables.text_tables import By, TableFormat, rendered
+from onnxlens.reports.tables.columns import MODULE_CLASS, MODULE_ORDER, module_name
+from onnxlens.reports.tables.render import (
+    By,
+    Column,
+    TableFormat,
+    figure_column,
+    first_of,
+    render_table,
+    with_notes,
+)
 from onnxlens.specs.bench import BenchReport, ModuleTime, NodeTime, OperatorTime, Timed
 from onnxlens.specs.results import LatencyResult
 
-SHOWN_STRAYS = 5
+SHOWN_UNATTRIBUTED = 5
 """Nodes without a module that a table names, costliest first; the JSON document has all."""
 
-
-SAID_ELSEWHERE = ("load", "processor")
-"""Of the machine: the load is given before and after, the processor is the device or beside the point."""
+SHOWN_ELSEWHERE = ("load", "processor")
+"""Facts of the machine that other notes give: the load before and after, and the device."""
 
 
 class TimedRow(Protocol):
@@ -25,7 +32,7 @@ class TimedRow(Protocol):
 
     @property
     def time(self) -> Timed:
-        """Of one run."""
+        """The time of one run."""
         ...
 
 
@@ -33,35 +40,31 @@ Row = TypeVar("Row", bound=TimedRow)
 
 
 def bench_table(report: BenchReport, by: By, depth: int, table_format: TableFormat) -> str:
-    """The times by module down to ``depth``, by operator type, or by node; how they were taken, for people.
+    """The times by module down to ``depth``, by operator type, or by node; for people with notes.
 
     A file that names no modules is grouped by operator type instead, and the table says so.
     """
     if by == "module" and report.attribution != "none":
         modules = [module for module in report.modules if module.depth <= depth]
-        table = rendered(modules, _module_columns(report, nested=table_format == "table"), table_format)
+        table = render_table(modules, _module_columns(report, nested=table_format == "table"), table_format)
     elif by != "node":
-        table = rendered(report.operators, _operator_columns(report), table_format)
+        table = render_table(report.operators, _operator_columns(report), table_format)
     else:
-        table = rendered(report.nodes, _node_columns(report), table_format)
-    if table_format == "csv":
-        return table
-    bullet = "- " if table_format == "md" else ""  # Markdown would run plain lines together
-    footer = "\n".join(bullet + line for line in _footer(report))
+        table = render_table(report.nodes, _node_columns(report), table_format)
     weights = f", weights: {report.weights}" if report.weights else ""
     heading = (
         f"{report.graph} from {report.source} (opset {report.opset}{weights}): ONNX Runtime on "
         f"{report.provider}, level {report.level}, threads {report.threads}"
     )
-    return f"{heading}\n\n{table}\n\n{footer}"
+    return with_notes(heading, table, _notes(report), table_format)
 
 
 def _module_columns(report: BenchReport, *, nested: bool) -> Sequence[Column[ModuleTime]]:
     name = module_name(report.modules, report.graph, nested=nested)
     return (
-        Column("#", lambda m: m.order, lambda m: m.order if m.order else "-", right=True),
+        MODULE_ORDER,
         Column("module", lambda m: m.path, name),
-        Column("class", lambda m: m.class_name),
+        MODULE_CLASS,
         *_times(report),
         Column("layout", lambda m: m.layout_s, lambda m: short_time(m.layout_s) if m.layout_s else "-", True),
         *_rates(),
@@ -94,12 +97,12 @@ def _node_columns(report: BenchReport) -> Sequence[Column[NodeTime]]:
 
 
 def _times(report: BenchReport) -> tuple[Column[Row], ...]:
-    """Seconds for machines; of all node time the share for people."""
+    """The time and its share of all node time: seconds for machines, short for people."""
     whole = report.node_sum_s
     return (
-        Column("time", lambda r: r.time.median_s, lambda r: short_time(r.time.median_s), True),
-        Column("p10", lambda r: r.time.p10_s, lambda r: short_time(r.time.p10_s), True),
-        Column("p90", lambda r: r.time.p90_s, lambda r: short_time(r.time.p90_s), True),
+        _time_column("time", "median_s", short_time),
+        _time_column("p10", "p10_s", short_time),
+        _time_column("p90", "p90_s", short_time),
         Column(
             "time %",
             lambda r: round(100 * r.time.median_s / whole, 3) if whole else 0,
@@ -110,32 +113,21 @@ def _times(report: BenchReport) -> tuple[Column[Row], ...]:
 
 
 def _rates() -> tuple[Column[Row], ...]:
-    """MACs and what became of them in a second; ``?`` and an empty cell where a node's own are not known."""
+    """MACs, and MACs per second; ``?`` and an empty cell where they are unknown."""
     return (
-        Column("MACs", lambda r: _exact(r.time.macs), lambda r: _macs(r.time), True),
-        Column("MACs/s", lambda r: _exact(r.time.macs_per_s), lambda r: _rate(r.time), True),
-        Column(
-            "of best",
-            lambda r: _exact(r.time.share_of_best),
-            lambda r: "-" if r.time.share_of_best is None else share(r.time.share_of_best, 1),
-            True,
-        ),
+        _time_column("MACs", "macs", COSTS["macs"].short, "?"),
+        _time_column("MACs/s", "macs_per_s", COSTS["achieved_macs_per_s"].short),
+        _time_column("% of peak", "share_of_best", lambda part: share(part, 1), csv_title="of best"),
     )
 
 
-def _exact(value: float | None) -> float | str:
-    return "" if value is None else value
+def _time_column(
+    title: str, name: str, short: Callable[[float], str], missing: str = "-", csv_title: str = ""
+) -> Column[Row]:
+    return figure_column(title, lambda row: getattr(row.time, name), short, missing, csv_title)
 
 
-def _macs(time: Timed) -> str:
-    return "?" if time.macs is None else short_count(time.macs)
-
-
-def _rate(time: Timed) -> str:
-    return "-" if time.macs_per_s is None else short_count(round(time.macs_per_s))
-
-
-def _footer(report: BenchReport) -> Iterator[str]:
+def _notes(report: BenchReport) -> Iterator[str]:
     product, profiled = report.matrix_product, report.profiled
     yield f"latency: {_latency(report.latency)}, profiling off"
     yield (
@@ -145,9 +137,9 @@ def _footer(report: BenchReport) -> Iterator[str]:
     yield from _torch(report)
     yield from _unattributed(report)
     layout = share(report.layout_share, 1)
-    yield f"layout (reorders, transposes, reshapes and casts put in): {layout} of node time"
+    yield f"layout (reorders, transposes, reshapes and casts inserted): {layout} of node time"
     yield (
-        f"best plain matrix product: {short_count(round(product.macs_per_s))} MACs/s "
+        f"matmul peak: {short_count(round(product.macs_per_s))} MACs/s "
         f"({product.side} x {product.side}, {product.dtype}); weights of the graph: {report.dtype}"
     )
     peak = report.memory.peak_bytes
@@ -155,7 +147,7 @@ def _footer(report: BenchReport) -> Iterator[str]:
     yield "; ".join(
         (
             f"measured on {report.device}",
-            *(f"{name}: {report.machine[name]}" for name in report.machine if name not in SAID_ELSEWHERE),
+            *(f"{name}: {report.machine[name]}" for name in report.machine if name not in SHOWN_ELSEWHERE),
             f"load average: {report.load_before:.1f} before, {report.load_after:.1f} after",
         )
     )
@@ -185,15 +177,14 @@ def _torch(report: BenchReport) -> Iterator[str]:
 
 
 def _unattributed(report: BenchReport) -> Iterator[str]:
-    strays = sorted(
+    nodes = sorted(
         (node for node in report.nodes if node.module_path is None), key=lambda node: -node.time.median_s
     )
-    if not strays:
+    if not nodes:
         yield f"unattributed: none of {len(report.nodes)} nodes"
         return
-    named = ", ".join(f"{node.node} {short_time(node.time.median_s)}" for node in strays[:SHOWN_STRAYS])
-    hidden = f", +{len(strays) - SHOWN_STRAYS} more" if len(strays) > SHOWN_STRAYS else ""
+    named = first_of([f"{node.node} {short_time(node.time.median_s)}" for node in nodes], SHOWN_UNATTRIBUTED)
     yield (
         f"unattributed: {share(report.profiled.unattributed or 0, 1)} of node time, "
-        f"{len(strays)} of {len(report.nodes)} nodes: {named}{hidden}"
+        f"{len(nodes)} of {len(report.nodes)} nodes: {named}"
     )

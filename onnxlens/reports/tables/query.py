@@ -11,7 +11,7 @@ from types import MappingProxyType
 from typing import Any
 
 from onnxlens.errors import UsageError
-from onnxlens.reports.tables.ledger_columns import LEDGER_COLUMNS, TEXTS
+from onnxlens.reports.tables.columns import LEDGER_COLUMNS, TEXTS
 
 Test = Callable[[Any, Any], bool]
 
@@ -39,7 +39,7 @@ EXPRESSION = re.compile(r"\s*(\w+)\s*(>=|<=|!=|!~|=|<|>|~)\s*(.*?)\s*", re.DOTAL
 
 @dataclass(frozen=True, slots=True)
 class Condition:
-    """``macs>1e9``: a row passes when its figure stands the test; one without a figure does not."""
+    """``macs>1e9``: a row passes when its figure meets it; one without a figure does not."""
 
     column: str
     test: Test
@@ -133,7 +133,7 @@ def parse_order(text: str) -> Order:
     column = _column(name, "--sort")
     if colon and direction not in ("asc", "desc"):
         raise UsageError(
-            f"--sort {text!r}: {direction!r} is no direction; give {column}:asc or {column}:desc"
+            f"--sort {text!r}: {direction!r} is not a direction; give {column}:asc or {column}:desc"
         )
     return Order(column, direction == "desc" if colon else column not in TEXTS)
 
@@ -148,7 +148,7 @@ def _number(text: str, value: str) -> float:
     try:
         number = int(value) if value.isdecimal() else float(value)
     except ValueError as error:
-        raise UsageError(f"--where {text!r}: {value!r} is no number") from error
+        raise UsageError(f"--where {text!r}: {value!r} is not a number") from error
     if isnan(number):
         raise UsageError(f"--where {text!r}: nothing compares with {value!r}")
     return number
@@ -158,4 +158,4 @@ def _pattern(text: str, value: str) -> re.Pattern[str]:
     try:
         return re.compile(value)
     except re.error as error:
-        raise UsageError(f"--where {text!r}: {value!r} is no regular expression: {error}") from error
+        raise UsageError(f"--where {text!r}: {value!r} is not a regular expression: {error}") from error
