@@ -20,11 +20,11 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from onnxlens.api.counting import flow_of, pages_of
 from onnxlens.profile.runtime.machine import machine
+from onnxlens.reports.drawing.clusters import Frame, page_of
 from onnxlens.reports.drawing.composition import composed
-from onnxlens.reports.drawing.frames import Frame, page_of
-from onnxlens.reports.drawing.markup import label
+from onnxlens.reports.drawing.dot import dot_source
+from onnxlens.reports.drawing.labels import label
 from onnxlens.reports.drawing.rows import Row
-from onnxlens.reports.drawing.source import dot_source
 from onnxlens.specs.flow import FlowGraph
 
 HEAD = "| boxes and tensors | ours: place | ours: draw | ours, both | Graphviz: arrange and draw |"

@@ -67,9 +67,8 @@ def render_pages(
         GraphError: the file is no ONNX graph.
         ToolError: Graphviz is missing.
     """
-    from onnxlens.reports.drawing.page_files import linked_pages
-    from onnxlens.reports.drawing.pictures import require_suffix
-    from onnxlens.reports.drawing.scale import DEFAULT_COLUMN, require_column, require_figures
+    from onnxlens.reports.drawing.colors import DEFAULT_COLUMN, require_column, require_figures
+    from onnxlens.reports.drawing.files import linked_pages, require_suffix
 
     place = Path(out)
     require_suffix(place)
@@ -91,7 +90,7 @@ def render_pages(
 
 def _write(pages: Mapping[str, FlowGraph], folder: Path, color: str) -> Sequence[Path]:
     """Each page into its file below the folder, all of them or none."""
-    from onnxlens.reports.drawing.pictures import write_picture
+    from onnxlens.reports.drawing.files import write_picture
 
     with ExitStack() as stack:
         stages = {

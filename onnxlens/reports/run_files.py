@@ -8,7 +8,7 @@ from pathlib import Path
 from onnxlens.errors import ToolError
 from onnxlens.reports.costs import COSTS
 from onnxlens.reports.documents import parity_document, profile_document, summary_document
-from onnxlens.reports.drawing.pictures import write_picture
+from onnxlens.reports.drawing.files import write_picture
 from onnxlens.reports.numbers import shapes
 from onnxlens.reports.tables.ledger import profile_table
 from onnxlens.reports.tables.parity import parity_table

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from onnxlens.reports.drawing.palette import HEAT, NO_FIGURE
+from onnxlens.reports.drawing.colors import HEAT, NO_FIGURE
 from tests.cli.calls import done, onnxlens
 from tests.profile.models import op, save, value
 

@@ -14,7 +14,7 @@ from onnxlens.profile.flow.grouped import framed
 from onnxlens.profile.flow.grouping_file import read_groups
 from onnxlens.reference_model import groups
 from onnxlens.reports.drawing.composition import composed
-from onnxlens.reports.drawing.source import dot_source
+from onnxlens.reports.drawing.dot import dot_source
 from onnxlens.reports.drawing.title import description, heading
 from onnxlens.specs.flow import FlowGraph
 from reference_report.figures.figures import FLOWS, Sources, figure

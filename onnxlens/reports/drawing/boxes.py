@@ -1,14 +1,23 @@
-"""What stands in a box, in the tags beside it, on a line, and in the title of a frame."""
+"""The content of boxes, port labels, edge labels and cluster titles."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-from onnxlens.reports.drawing import palette
+from onnxlens.reports.drawing import colors
+from onnxlens.reports.drawing.colors import NO_COLOR, Scale, cost_of, figure_of
+from onnxlens.reports.drawing.labels import (
+    Block,
+    Text,
+    bar,
+    framed,
+    shortened,
+    shortened_path,
+    side_by_side,
+    text_block,
+    wrapped,
+)
 from onnxlens.reports.drawing.links import Tag
-from onnxlens.reports.drawing.markup import Block, Text, bar, framed, side_by_side, text_block
-from onnxlens.reports.drawing.names import shortened, shortened_path, wrapped
-from onnxlens.reports.drawing.scale import NO_COLOR, Scale, cost_of, figure_of
 from onnxlens.reports.numbers import share
 from onnxlens.specs.flow import FlowNode
 from onnxlens.specs.tensor import TensorSpec
@@ -37,7 +46,7 @@ def box_block(node: FlowNode, scale: Scale, *, repeats: int = 1, lane: str = "",
         page: the file of the picture of its inside, by its path from this one; "" for none.
     """
     fill = scale.fill(node)
-    ink = palette.ink_on(fill)
+    ink = colors.ink_on(fill)
     lines = [*_names(node, ink), *(Text(line, 10, ink=ink) for line in _costs(node, scale))]
     if page:
         file = wrapped(f"inside: {_file(page)}", PATH_LETTERS, FILE_LINES)
@@ -49,10 +58,10 @@ def box_block(node: FlowNode, scale: Scale, *, repeats: int = 1, lane: str = "",
         blocks.append(badge(repeats))
     styles = [
         *(["ROUNDED"] if node.kind == "module" else []),
-        *(["DASHED"] if fill == palette.NO_FIGURE else []),
+        *(["DASHED"] if fill == colors.NO_FIGURE else []),
     ]
     style = {"STYLE": ",".join(styles)} if styles else {}
-    return framed(blocks, {"COLOR": palette.BORDER, "BGCOLOR": fill, **style})
+    return framed(blocks, {"COLOR": colors.BORDER, "BGCOLOR": fill, **style})
 
 
 def _file(page: str) -> str:
@@ -62,8 +71,8 @@ def _file(page: str) -> str:
 
 def badge(repeats: int) -> Block:
     """How many equal blocks something stands for."""
-    lines = [Text(f"x{repeats}", 13, bold=True, ink=palette.WHITE)]
-    return text_block(lines, {"BGCOLOR": palette.BADGE}, padding=3)
+    lines = [Text(f"x{repeats}", 13, bold=True, ink=colors.WHITE)]
+    return text_block(lines, {"BGCOLOR": colors.BADGE}, padding=3)
 
 
 def _names(node: FlowNode, ink: str) -> Sequence[Text]:
@@ -116,8 +125,8 @@ def total_cost(nodes: Iterable[FlowNode], scale: Scale, words: str = "") -> str:
 
 def tag_block(tag: Tag) -> Block:
     """What is at the far end of tensors, and their shapes."""
-    ground = tag.skip.colour if tag.skip else palette.END
-    ink = palette.ink_on(ground)
+    ground = tag.skip.colour if tag.skip else colors.END
+    ink = colors.ink_on(ground)
     words = Text(shortened(tag.words, PATH_LETTERS), 9, bold=True, ink=ink)
     lines = [words, *(Text(line, 9, ink=ink) for line in tensor_lines(tag.tensors))]
     return text_block(lines, {"STYLE": "ROUNDED", "BGCOLOR": ground})
@@ -125,8 +134,8 @@ def tag_block(tag: Tag) -> Block:
 
 def end_block(node: FlowNode) -> Block:
     """An input or output of the graph that has a place of its own."""
-    words = text_block([Text(shortened(node.title, PATH_LETTERS), 11, bold=True, ink=palette.INK)])
-    return framed([words], {"STYLE": "ROUNDED", "COLOR": palette.BORDER, "BGCOLOR": palette.END})
+    words = text_block([Text(shortened(node.title, PATH_LETTERS), 11, bold=True, ink=colors.INK)])
+    return framed([words], {"STYLE": "ROUNDED", "COLOR": colors.BORDER, "BGCOLOR": colors.END})
 
 
 def tensor_block(tensors: Iterable[TensorSpec], ink: str) -> Block:
@@ -150,11 +159,11 @@ def tensor_lines(tensors: Iterable[TensorSpec]) -> Sequence[str]:
 def title_block(class_name: str, path: str, cost: str, repeats: int = 1) -> Block:
     """Class, path and cost of an opened module, and how many it stands for."""
     name = class_name or path
-    lines = [Text(line, 11, bold=True, ink=palette.FRAME_INK) for line in wrapped(name, FRAME_LETTERS, 3)]
+    lines = [Text(line, 11, bold=True, ink=colors.FRAME_INK) for line in wrapped(name, FRAME_LETTERS, 3)]
     if name != path:
-        lines += [Text(line, 10, ink=palette.FRAME_INK) for line in _path_lines(path)]
+        lines += [Text(line, 10, ink=colors.FRAME_INK) for line in _path_lines(path)]
     if cost:
-        lines.append(Text(cost, 10, ink=palette.FRAME_INK))
+        lines.append(Text(cost, 10, ink=colors.FRAME_INK))
     words = text_block(lines, padding=2)
     return words if repeats == 1 else side_by_side([words, badge(repeats)])
 

@@ -1,24 +1,32 @@
-"""From a FlowGraph to a sheet: what is drawn, and where."""
+"""From a FlowGraph to a page: what is drawn, where, and along which curves."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from math import prod
 
-from onnxlens.reports.drawing import palette
-from onnxlens.reports.drawing.apart import apart
+from onnxlens.reports.drawing import colors
 from onnxlens.reports.drawing.boxes import box_block, end_block, tensor_block, title_block, total_cost
-from onnxlens.reports.drawing.curves import line_curve, skip_curve
-from onnxlens.reports.drawing.flow_lanes import lanes_of
-from onnxlens.reports.drawing.frames import Frame, Parents, page_of
-from onnxlens.reports.drawing.layers import trunk_of
-from onnxlens.reports.drawing.links import Line, Links, Skip, links_of
-from onnxlens.reports.drawing.markup import Block
-from onnxlens.reports.drawing.placing import Point
+from onnxlens.reports.drawing.branches import lanes_of
+from onnxlens.reports.drawing.clusters import (
+    Contents,
+    End,
+    Frame,
+    Parents,
+    Sheet,
+    Wire,
+    lay_out,
+    page_of,
+    sheet_of,
+)
+from onnxlens.reports.drawing.colors import DEFAULT_COLUMN, Scale, scale_of
+from onnxlens.reports.drawing.labels import Block
+from onnxlens.reports.drawing.links import Line, Links, Skip, apart, links_of
+from onnxlens.reports.drawing.position import Point
+from onnxlens.reports.drawing.ranks import trunk_of
 from onnxlens.reports.drawing.rows import Row, row_of
-from onnxlens.reports.drawing.scale import DEFAULT_COLUMN, Scale, scale_of
-from onnxlens.reports.drawing.sheet import Contents, End, Sheet, Wire, lay_out, sheet_of
 from onnxlens.reports.drawing.title import title_blocks
 from onnxlens.specs.flow import FlowGraph, FlowNode
 
@@ -104,7 +112,7 @@ def _row(node: FlowNode, flow: FlowGraph, links: Links, scale: Scale, lane: int)
     repeats = node.repeats // _around(node.parents, flow)
     page = flow.links.get(node.id, "")
     return row_of(
-        node, box_block(node, scale, repeats=repeats, lane=palette.lane_colour(lane), page=page), links
+        node, box_block(node, scale, repeats=repeats, lane=colors.lane_colour(lane), page=page), links
     )
 
 
@@ -123,7 +131,7 @@ def _lines(flow: FlowGraph, links: Links, lanes: Mapping[str, int]) -> Sequence[
     order = {node.id: node.order for node in flow.nodes}
     wires = []
     for place, line in enumerate(links.lines):
-        label = tensor_block(line.tensors, palette.INK)
+        label = tensor_block(line.tensors, colors.INK)
         if straight := (line.source, line.target) in trunk:
             side = float(min(lanes.get(line.source, 0), lanes.get(line.target, 0)))
         else:
@@ -146,3 +154,65 @@ def _skips(flow: FlowGraph, links: Links) -> Sequence[Wire]:
 def _outside(side: float, order: int) -> float:
     """Further right the earlier it begins, so that one line runs around the other."""
     return side + 1 / (1 + order)
+
+
+HEAD = 7.0
+"""Length of an arrow's head in points, at the ``arrowsize`` of 0.7."""
+TURN = 10.0
+"""Points in which a line that leaves a tag turns downwards."""
+SAME = 0.01
+
+
+def line_curve(corners: Sequence[Point]) -> str:
+    """From a box straight down, bent where x changes, down to an arrow's head."""
+    (x, y) = corners[-1]
+    return f"e,{_written(corners[-1])} {_joined(_down([*corners[:-1], (x, y - HEAD)]))}"
+
+
+def skip_curve(start: Point, corners: Sequence[Point], end: Point) -> str:
+    """From the side of one tag down to the side of another, without a head.
+
+    Args:
+        start: in the middle of the side of the tag where it begins.
+        corners: from beside that tag to beside the other.
+        end: in the middle of the other's side.
+    """
+    (first_x, first_y), (last_x, last_y) = corners[0], corners[-1]
+    after, before = (first_x, first_y + TURN), (last_x, last_y - TURN)
+    middle = _down([after, *corners[1:-1], before])
+    return _joined([start, corners[0], corners[0], *middle, corners[-1], corners[-1], end])
+
+
+def arrow_curve(x: float, y: float, to_x: float) -> str:
+    """Straight from left to right, or back, with a head."""
+    base = to_x - HEAD if to_x > x else to_x + HEAD
+    return f"e,{_written((to_x, y))} {_joined([(x, y), (x, y), (base, y), (base, y)])}"
+
+
+def _down(corners: Sequence[Point]) -> Sequence[Point]:
+    """Bezier points along corners below each other."""
+    kept = _simplified(corners)
+    points = [kept[0]]
+    for (x, y), (to_x, to_y) in pairwise(kept):
+        middle = (y + to_y) / 2
+        points += [(x, middle), (to_x, middle), (to_x, to_y)]
+    return points
+
+
+def _simplified(corners: Sequence[Point]) -> Sequence[Point]:
+    """Without corners in the middle of a straight piece, and without those that are there twice."""
+    kept = [corners[0]]
+    for corner, following in pairwise(corners[1:]):
+        before = kept[-1]
+        if not abs(before[0] - corner[0]) < SAME or not abs(corner[0] - following[0]) < SAME:
+            kept.append(corner)
+    return [*kept, corners[-1]]
+
+
+def _joined(points: Sequence[Point]) -> str:
+    return " ".join(map(_written, points))
+
+
+def _written(point: Point) -> str:
+    """As Graphviz writes it; its y grows upwards."""
+    return f"{point[0]:.1f},{-point[1]:.1f}"

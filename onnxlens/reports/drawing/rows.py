@@ -8,9 +8,9 @@ from itertools import islice
 from math import ceil, sqrt
 
 from onnxlens.reports.drawing.boxes import tag_block
+from onnxlens.reports.drawing.labels import Block
 from onnxlens.reports.drawing.links import Links, Tag
-from onnxlens.reports.drawing.markup import Block
-from onnxlens.reports.drawing.placing import Point
+from onnxlens.reports.drawing.position import Point
 from onnxlens.specs.flow import FlowNode
 
 Arrow = tuple[float, float, float]

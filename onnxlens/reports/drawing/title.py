@@ -5,11 +5,19 @@ from __future__ import annotations
 from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 
-from onnxlens.reports.drawing import palette
+from onnxlens.reports.drawing import colors
+from onnxlens.reports.drawing.colors import NO_COLOR, Scale, cost_of, figure_of
+from onnxlens.reports.drawing.labels import (
+    Block,
+    Text,
+    bar,
+    framed,
+    shortened,
+    side_by_side,
+    text_block,
+    wrapped,
+)
 from onnxlens.reports.drawing.links import Links
-from onnxlens.reports.drawing.markup import Block, Text, bar, framed, side_by_side, text_block
-from onnxlens.reports.drawing.names import shortened, wrapped
-from onnxlens.reports.drawing.scale import NO_COLOR, Scale, cost_of, figure_of
 from onnxlens.specs.flow import FlowGraph, FlowNode
 
 LANES_SHOWN = 6
@@ -30,10 +38,10 @@ def title_blocks(flow: FlowGraph, scale: Scale, links: Links, lanes: Mapping[str
         line for text in (_origin(flow), *flow.notes) for line in wrapped(text, LINE_LETTERS, TITLE_LINES)
     ]
     about = [
-        *(Text(line, 15, bold=True, ink=palette.INK) for line in title),
-        *(Text(line, 11, ink=palette.INK) for line in lines),
+        *(Text(line, 15, bold=True, ink=colors.INK) for line in title),
+        *(Text(line, 11, ink=colors.INK) for line in lines),
     ]
-    signs = [Text(line, 10, ink=palette.INK) for line in _signs(links)]
+    signs = [Text(line, 10, ink=colors.INK) for line in _signs(links)]
     return [text_block(about), *_scale_legend(scale), *_lane_legend(flow, lanes), text_block(signs)]
 
 
@@ -74,18 +82,18 @@ def _scale_legend(scale: Scale) -> Sequence[Block]:
         return []
     kind = cost_of(scale.column)
     meaning = {"sum": "share of all", "max": "share of the largest", "none": "by"}[kind.combined]
-    blocks = [text_block([Text(f"fill: {meaning} {kind.title}", 10, ink=palette.INK)])]
+    blocks = [text_block([Text(f"fill: {meaning} {kind.title}", 10, ink=colors.INK)])]
     for step in scale.steps():
         words = [line for line in (step.share, step.figure) if line]
         blocks.append(_swatch(words, step.fill))
     if not scale.complete:
-        blocks.append(_swatch(["no figure"], palette.NO_FIGURE, STYLE="DASHED"))
+        blocks.append(_swatch(["no figure"], colors.NO_FIGURE, STYLE="DASHED"))
     return [side_by_side(blocks)]
 
 
 def _swatch(words: Sequence[str], fill: str, **style: str) -> Block:
-    lines = [Text(line, 10, ink=palette.ink_on(fill)) for line in words]
-    return framed([text_block(lines, align="CENTER")], {"COLOR": palette.BORDER, "BGCOLOR": fill, **style})
+    lines = [Text(line, 10, ink=colors.ink_on(fill)) for line in words]
+    return framed([text_block(lines, align="CENTER")], {"COLOR": colors.BORDER, "BGCOLOR": fill, **style})
 
 
 def _lane_legend(flow: FlowGraph, lanes: Mapping[str, int]) -> Sequence[Block]:
@@ -96,14 +104,14 @@ def _lane_legend(flow: FlowGraph, lanes: Mapping[str, int]) -> Sequence[Block]:
             members[lanes[node.id]].append(node)
     if not members:
         return []
-    blocks = [text_block([Text("can run at the same time: no bar (the trunk),", 10, ink=palette.INK)])]
+    blocks = [text_block([Text("can run at the same time: no bar (the trunk),", 10, ink=colors.INK)])]
     for lane in sorted(members)[:LANES_SHOWN]:
         name = shortened(_common_name(members[lane]), NAME_LETTERS)
-        words = text_block([Text(f"lane {lane}: {name}", 10, ink=palette.INK)])
-        blocks += [bar(LANE_WIDTH, words.height, palette.lane_colour(lane)), words]
+        words = text_block([Text(f"lane {lane}: {name}", 10, ink=colors.INK)])
+        blocks += [bar(LANE_WIDTH, words.height, colors.lane_colour(lane)), words]
     rest = len(members) - LANES_SHOWN
     if rest > 0:
-        blocks.append(text_block([Text(f"and {rest} more", 10, ink=palette.INK)]))
+        blocks.append(text_block([Text(f"and {rest} more", 10, ink=colors.INK)]))
     return [side_by_side(blocks)]
 
 

@@ -12,7 +12,7 @@ from onnxlens.profile.flow.building import build_flow
 from onnxlens.profile.graph.graph import Graph
 from onnxlens.profile.graph.loading import load_graph
 from onnxlens.reference_model import catalog
-from onnxlens.reports.drawing.flow_lanes import lanes_of
+from onnxlens.reports.drawing.branches import lanes_of
 from tests.profile.flow.flows import require_readable, require_whole
 
 pytestmark = pytest.mark.slow

@@ -7,12 +7,12 @@ from collections.abc import Iterator, Sequence
 from itertools import combinations, pairwise
 from typing import NamedTuple
 
+from onnxlens.reports.drawing.clusters import End, SheetFrame
 from onnxlens.reports.drawing.composition import Composition, composed
+from onnxlens.reports.drawing.dot import picture_source
+from onnxlens.reports.drawing.labels import Block
 from onnxlens.reports.drawing.links import Line
-from onnxlens.reports.drawing.markup import Block
 from onnxlens.reports.drawing.rows import Row
-from onnxlens.reports.drawing.sheet import End, SheetFrame
-from onnxlens.reports.drawing.source import picture_source
 from onnxlens.specs.flow import FlowGraph
 from onnxlens.specs.tensor import TensorSpec
 

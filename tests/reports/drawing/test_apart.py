@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from onnxlens.reports.drawing.apart import apart
 from onnxlens.reports.drawing.composition import composed
+from onnxlens.reports.drawing.links import apart
 from onnxlens.specs.flow import FlowEdge, FlowGraph, FlowNode
 from onnxlens.specs.tensor import TensorSpec
 

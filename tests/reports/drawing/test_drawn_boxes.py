@@ -17,13 +17,12 @@ from onnxlens.reports.drawing.boxes import (
     title_block,
     total_cost,
 )
+from onnxlens.reports.drawing.colors import scale_of
 from onnxlens.reports.drawing.composition import composed
+from onnxlens.reports.drawing.dot import box_tooltip, tensors_tooltip
+from onnxlens.reports.drawing.labels import Block, Text, text_block, text_width
 from onnxlens.reports.drawing.links import Links, Skip, Tag
-from onnxlens.reports.drawing.markup import Block, Text, text_block
-from onnxlens.reports.drawing.names import text_width
 from onnxlens.reports.drawing.rows import TAGS_HIGH, Row, row_of
-from onnxlens.reports.drawing.scale import scale_of
-from onnxlens.reports.drawing.tooltips import box_tooltip, tensors_tooltip
 from onnxlens.specs.flow import FlowGraph, FlowNode
 from onnxlens.specs.tensor import TensorSpec
 from tests.reports.ledgers import flow

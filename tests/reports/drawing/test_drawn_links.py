@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from onnxlens.reports.drawing.layers import layered, trunk_of
 from onnxlens.reports.drawing.links import FAN_IN_LIMIT, FAN_OUT_LIMIT, SKIP_LAYERS, links_of
+from onnxlens.reports.drawing.ranks import layered, trunk_of
 from onnxlens.specs.flow import FlowEdge, FlowGraph, FlowNode
 from onnxlens.specs.tensor import TensorSpec
 

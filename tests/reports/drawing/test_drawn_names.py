@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from onnxlens.reports.drawing.identities import frame_identity, identities
-from onnxlens.reports.drawing.names import shortened, shortened_path, text_width, wrapped
+from onnxlens.reports.drawing.dot import frame_identity, identities
+from onnxlens.reports.drawing.labels import shortened, shortened_path, text_width, wrapped
 from onnxlens.specs.flow import FlowGraph, FlowNode
 
 

@@ -10,8 +10,8 @@ import pytest
 
 from onnxlens.reports.drawing.boxes import TENSOR_LINES, tensor_lines
 from onnxlens.reports.drawing.composition import Composition, composed
+from onnxlens.reports.drawing.dot import dot_source
 from onnxlens.reports.drawing.rows import PlacedTag
-from onnxlens.reports.drawing.source import dot_source
 from onnxlens.reports.drawing.title import heading
 from onnxlens.specs.flow import FlowEdge, FlowGraph, FlowNode
 from onnxlens.specs.tensor import TensorSpec

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from onnxlens.reports.drawing.page_files import linked_pages
+from onnxlens.reports.drawing.files import linked_pages
 from onnxlens.specs.flow import FlowPage
 from tests.reports.ledgers import flow
 

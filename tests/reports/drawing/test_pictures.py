@@ -10,8 +10,8 @@ import graphviz
 import pytest
 
 from onnxlens.errors import ToolError, UsageError
-from onnxlens.reports.drawing.pictures import write_picture
-from onnxlens.reports.drawing.source import FONT, dot_source
+from onnxlens.reports.drawing.dot import FONT, dot_source
+from onnxlens.reports.drawing.files import write_picture
 from onnxlens.specs.flow import FlowEdge, FlowGraph, FlowNode
 from onnxlens.specs.tensor import TensorSpec
 from tests.reports.ledgers import flow

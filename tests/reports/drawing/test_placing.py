@@ -8,11 +8,10 @@ from itertools import pairwise
 
 import pytest
 
-from onnxlens.reports.drawing.curves import HEAD, arrow_curve, line_curve, skip_curve
-from onnxlens.reports.drawing.frames import Frame, in_stretches, page_of
-from onnxlens.reports.drawing.level import LAYER_WIDTH, Item, Link, Spot, level_of
-from onnxlens.reports.drawing.ordering import _crossings, order_cells
-from onnxlens.reports.drawing.placing import Placed, place_level
+from onnxlens.reports.drawing.clusters import Frame, in_stretches, page_of
+from onnxlens.reports.drawing.composition import HEAD, arrow_curve, line_curve, skip_curve
+from onnxlens.reports.drawing.position import Placed, _crossings, order_cells, place_level
+from onnxlens.reports.drawing.ranks import LAYER_WIDTH, Item, Link, Spot, level_of
 from onnxlens.specs.flow import FlowNode
 
 WIDE, HIGH = 100.0, 40.0

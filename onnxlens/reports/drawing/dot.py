@@ -1,27 +1,22 @@
-"""A picture in Graphviz's language, with a place for everything: Graphviz draws, and arranges nothing."""
+"""A picture in Graphviz's language, with a position for everything: Graphviz draws, and arranges nothing."""
 
 from __future__ import annotations
 
+import re
+from collections.abc import Iterable, Mapping
+
 import graphviz
 
-from onnxlens.reports.drawing import palette
-from onnxlens.reports.drawing.composition import Composition, composed
-from onnxlens.reports.drawing.curves import arrow_curve
-from onnxlens.reports.drawing.identities import frame_identity, identities
-from onnxlens.reports.drawing.links import Line, Skip
-from onnxlens.reports.drawing.markup import Block, label
-from onnxlens.reports.drawing.placing import Point
+from onnxlens.reports.drawing import colors
+from onnxlens.reports.drawing.clusters import End, Frame, SheetFrame, Wire
+from onnxlens.reports.drawing.colors import DEFAULT_COLUMN
+from onnxlens.reports.drawing.composition import Composition, arrow_curve, composed
+from onnxlens.reports.drawing.labels import Block, label
+from onnxlens.reports.drawing.links import Line, Skip, Tag
+from onnxlens.reports.drawing.position import Point
 from onnxlens.reports.drawing.rows import Row
-from onnxlens.reports.drawing.scale import DEFAULT_COLUMN
-from onnxlens.reports.drawing.sheet import End, SheetFrame, Wire
-from onnxlens.reports.drawing.tooltips import (
-    box_tooltip,
-    end_tooltip,
-    frame_tooltip,
-    tag_tooltip,
-    tensors_tooltip,
-)
-from onnxlens.specs.flow import FlowGraph
+from onnxlens.specs.flow import FlowGraph, FlowNode
+from onnxlens.specs.tensor import TensorSpec
 
 FONT = "Helvetica,Arial,DejaVu Sans,sans-serif"
 
@@ -46,11 +41,11 @@ class _Writer:
         self._digraph = graphviz.Digraph(
             name=picture.flow.graph,
             graph_attr={
-                "layout": "nop2", "bgcolor": palette.WHITE, "pad": "0.2", "fontname": FONT,
+                "layout": "nop2", "bgcolor": colors.WHITE, "pad": "0.2", "fontname": FONT,
                 "outputorder": "edgesfirst", "tooltip": " ",
             },
             node_attr={"fontname": FONT, "fontsize": "10", "shape": "plain"},
-            edge_attr={"color": palette.LINE, "arrowsize": "0.7"},
+            edge_attr={"color": colors.LINE, "arrowsize": "0.7"},
         )  # fmt: skip
 
     def source(self) -> str:
@@ -85,7 +80,7 @@ class _Writer:
         with digraph.subgraph(name=f"cluster_{self._frames}") as cluster:
             cluster.attr(
                 id=frame_identity(frame.opened.frame.path, self._frames), label="", style="rounded,filled",
-                color=palette.FRAME_LINE, fillcolor=palette.FRAMES[(level - 1) % len(palette.FRAMES)],
+                color=colors.FRAME_LINE, fillcolor=colors.FRAMES[(level - 1) % len(colors.FRAMES)],
                 bb=f"{x:.1f},{-y - frame.opened.height:.1f},{x + frame.opened.width:.1f},{-y:.1f}",
                 tooltip=_literal(frame_tooltip(frame.opened.frame)),
             )  # fmt: skip
@@ -137,3 +132,73 @@ def _literal(text: str) -> str:
     """A text that Graphviz takes as it is, line by line."""
     literal: str = graphviz.nohtml(text.replace("\\", "\\\\").replace("\n", "\\n"))
     return literal
+
+
+UNSAFE = re.compile(r"[^\w.-]+", re.ASCII)
+"""What ids in XML, links and Graphviz cannot all hold."""
+
+
+def identities(flow: FlowGraph) -> Mapping[str, str]:
+    """By box or end, its id: ``input_blocks.4.1``, ``input_blocks.4.ops``, ``input.x``; numbered if equal."""
+    names: dict[str, str] = {}
+    taken: set[str] = set()
+    for node in flow.nodes:
+        base = name = UNSAFE.sub("_", _base(node))
+        number = 1
+        while name in taken:
+            number += 1
+            name = f"{base}-{number}"
+        taken.add(name)
+        names[node.id] = name
+    return names
+
+
+def frame_identity(path: str, place: int) -> str:
+    """Of the frame that is the ``place``-th of the picture."""
+    return f"frame.{UNSAFE.sub('_', path)}-{place}"
+
+
+def _base(node: FlowNode) -> str:
+    if not node.order:
+        return f"{node.kind}.{node.title}"
+    return f"{node.path or 'model'}.ops" if node.kind == "operators" else node.path or "model"
+
+
+def box_tooltip(node: FlowNode, lane: int = 0) -> str:
+    """Class, path, lane, and every known cost."""
+    lines = [f"{node.order} {node.title}", *([node.path] if node.path else [])]
+    if lane:
+        lines.append(f"lane {lane}")
+    if node.repeats > 1:
+        lines.append(f"{node.repeats} equal blocks; figures of one")
+    return "\n".join([*lines, *(f"{name}: {_exact(figure)}" for name, figure in node.costs.items())])
+
+
+def end_tooltip(node: FlowNode) -> str:
+    """Whether it is an input or an output, and its name."""
+    return f"{node.kind} {node.title}"
+
+
+def frame_tooltip(frame: Frame) -> str:
+    """Class and path."""
+    return "\n".join(filter(None, (frame.class_name, frame.path)))
+
+
+def tag_tooltip(tag: Tag) -> str:
+    """What is at the far end, and the tensors."""
+    return f"{tag.words}\n{tensors_tooltip(tag.tensors)}"
+
+
+def tensors_tooltip(tensors: Iterable[TensorSpec]) -> str:
+    """Name, shape, type and size of every tensor, a line each."""
+    return "\n".join(_tensor(tensor) for tensor in tensors)
+
+
+def _tensor(tensor: TensorSpec) -> str:
+    size = "" if tensor.size_bytes is None else f", {_exact(tensor.size_bytes)} bytes"
+    return f"{tensor.name}: {tensor.shape_text()} {tensor.dtype}{size}"
+
+
+def _exact(figure: int | float) -> str:
+    """An integer with its thousands apart, a measured figure with all its digits."""
+    return f"{figure:,}" if isinstance(figure, int) else repr(figure)

@@ -1,10 +1,10 @@
-"""What can run at the same time has lanes of its own; what jumps over boxes is told."""
+"""What can run at the same time has lanes of its own."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from onnxlens.reports.drawing.flow_lanes import lanes_of, skips_of
+from onnxlens.reports.drawing.branches import lanes_of
 from onnxlens.specs.flow import FlowEdge, FlowGraph, FlowNode
 from onnxlens.specs.tensor import TensorSpec
 
@@ -138,9 +138,3 @@ def test_a_folded_box_weighs_as_much_as_all_it_stands_for() -> None:
 
 def test_a_flow_without_boxes_has_no_lanes() -> None:
     assert lanes_of(flow({}, "")) == {}
-
-
-def test_an_edge_that_jumps_over_more_boxes_than_allowed_is_a_skip() -> None:
-    net = flow(dict.fromkeys("abcdef", 1), "x>a x>f a>b b>c c>d d>e e>f a>e a>f")
-    assert [(edge.source, edge.target) for edge in skips_of(net)] == [("a", "f")]  # over b, c, d, e
-    assert [(edge.source, edge.target) for edge in skips_of(net, far=2)] == [("a", "e"), ("a", "f")]

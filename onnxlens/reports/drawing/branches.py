@@ -1,4 +1,4 @@
-"""What can run at the same time in a data flow, and which tensors jump over other boxes."""
+"""Parallel branches of a data flow: what can run at the same time."""
 
 from __future__ import annotations
 
@@ -6,14 +6,12 @@ from collections import Counter, defaultdict
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from onnxlens.specs.flow import FlowEdge, FlowGraph
+from onnxlens.specs.flow import FlowGraph
 
 MANY_READERS = 3
 """A tensor with more readers binds no boxes together: what reads a time embedding is no branch."""
 EVEN = 4
 """A branch of at least this part (a quarter) of the work beside it makes that a lane too."""
-FAR = 3
-"""A tensor that jumps over more boxes than this is a skip connection."""
 
 
 def lanes_of(flow: FlowGraph) -> Mapping[str, int]:
@@ -34,17 +32,6 @@ def lanes_of(flow: FlowGraph) -> Mapping[str, int]:
     branches = sorted(set(macs) - {0}, key=lambda lane: (-macs[lane], lane))
     number = {0: 0, **{lane: place for place, lane in enumerate(branches, start=1)}}
     return {box: number[lane] for box, lane in lanes.items()}
-
-
-def skips_of(flow: FlowGraph, far: int = FAR) -> Sequence[FlowEdge]:
-    """The edges that jump over more than ``far`` boxes in the order of execution."""
-    boxes = sorted((node for node in flow.nodes if node.order), key=lambda node: node.order)
-    place = {node.id: index for index, node in enumerate(boxes)}
-    return [
-        edge
-        for edge in flow.edges
-        if edge.source in place and place.get(edge.target, 0) - place[edge.source] - 1 > far
-    ]
 
 
 @dataclass(frozen=True, slots=True)

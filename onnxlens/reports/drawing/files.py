@@ -1,0 +1,167 @@
+"""Pictures as files: drawn by Graphviz, SVG made readable, several pages linked."""
+
+from __future__ import annotations
+
+import re
+import xml.etree.ElementTree as ElementTree
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import graphviz
+
+from onnxlens.errors import ToolError, UsageError
+from onnxlens.reports.drawing.colors import DEFAULT_COLUMN
+from onnxlens.reports.drawing.dot import dot_source
+from onnxlens.reports.drawing.title import description, heading
+from onnxlens.specs.flow import FlowGraph, FlowPage
+
+SUFFIXES = (".svg", ".png", ".pdf", ".dot")
+
+
+def write_picture(flow: FlowGraph, path: Path, color: str = DEFAULT_COLUMN) -> None:
+    """Draw ``flow`` into ``path``, in the format that its suffix names.
+
+    Args:
+        flow: what is drawn.
+        path: a file that ends in one of ``SUFFIXES``.
+        color: the column of the ledger that the boxes are coloured by; "none" for none. A box that has no
+            figure for it is grey.
+
+    Raises:
+        UsageError: the suffix is none that can be drawn.
+        ToolError: Graphviz's ``dot`` is missing or failed.
+    """
+    require_suffix(path)
+    source = dot_source(flow, color)
+    if path.suffix == ".dot":
+        path.write_text(source, encoding="utf-8")
+    elif path.suffix == ".svg":
+        drawn = _drawn(source, "svg", path)
+        path.write_text(polished(drawn, heading(flow), description(flow)), encoding="utf-8")
+    else:
+        path.write_bytes(_drawn(source, path.suffix.removeprefix("."), path))
+
+
+def require_suffix(path: Path) -> None:
+    """Refuse a file that cannot be drawn before any work is done for it.
+
+    Raises:
+        UsageError: the suffix is none that can be drawn.
+    """
+    if path.suffix not in SUFFIXES:
+        raise UsageError(
+            f"{path}: suffix {path.suffix!r} cannot be drawn; choose one of {', '.join(SUFFIXES)}"
+        )
+
+
+def _drawn(source: str, suffix: str, path: Path) -> bytes:
+    try:
+        drawn: bytes = graphviz.Source(source).pipe(format=suffix)
+    except graphviz.ExecutableNotFound as error:
+        raise ToolError("Graphviz's dot is missing; install it (apt-get install graphviz)") from error
+    except graphviz.CalledProcessError as error:
+        raise ToolError(f"Graphviz could not draw {path.name}: {str(error).splitlines()[0]}") from error
+    return drawn
+
+
+SVG = "http://www.w3.org/2000/svg"
+XLINK = "http://www.w3.org/1999/xlink"
+GROUP, LINK, TITLE, DESCRIPTION = (f"{{{SVG}}}{name}" for name in ("g", "a", "title", "desc"))
+PARTS = frozenset({"node", "edge", "cluster"})
+"""The classes of the groups that Graphviz makes."""
+
+
+def polished(svg: bytes, title: str, description: str) -> str:
+    """The same picture with a title and a description, its tooltips where browsers look for them.
+
+    Graphviz puts its own names into the titles of the groups, and the tooltips into links that lead nowhere.
+    Its version, which it writes into a comment, is left out.
+    """
+    ElementTree.register_namespace("", SVG)
+    ElementTree.register_namespace("xlink", XLINK)
+    root = ElementTree.fromstring(svg)
+    for group in root.iter(GROUP):
+        _tell(group)
+    _unwrap(root)
+    _say_once(root)
+    _describe(root, title, description)
+    return f'<?xml version="1.0" encoding="UTF-8"?>\n{ElementTree.tostring(root, encoding="unicode")}\n'
+
+
+def _tell(group: ElementTree.Element) -> None:
+    """Put the tooltip of a part in the place of Graphviz's name for it."""
+    for name in group.findall(TITLE):
+        group.remove(name)
+    if group.get("class") in PARTS:
+        tooltips = [link.attrib.pop(f"{{{XLINK}}}title", "") for link in group.iter(LINK)]
+        if tooltip := "".join(tooltips[:1]).strip():
+            group.insert(0, _element(TITLE, tooltip))
+
+
+def _unwrap(parent: ElementTree.Element) -> None:
+    """Take everything out of links that lead nowhere, and out of the groups around links."""
+    for child in parent:
+        _unwrap(child)
+    for place, child in reversed(list(enumerate(parent))):
+        lost = child.tag == LINK and f"{{{XLINK}}}href" not in child.attrib
+        if lost or (child.tag == GROUP and child.get("id", "").startswith("a_")):
+            parent[place : place + 1] = list(child)
+
+
+def _say_once(root: ElementTree.Element) -> None:
+    """The font of all texts is said at the root; a line that is not seen is ``none``, as SVG has it."""
+    for element in root.iter():
+        if family := element.attrib.pop("font-family", ""):
+            root.set("font-family", family)
+        if element.get("stroke") == "transparent":
+            element.set("stroke", "none")
+
+
+def _describe(root: ElementTree.Element, title: str, description: str) -> None:
+    root.set("role", "img")
+    root.set("aria-labelledby", "picture-title picture-description")
+    root.insert(0, _element(TITLE, title, "picture-title"))
+    root.insert(1, _element(DESCRIPTION, description, "picture-description"))
+
+
+def _element(tag: str, text: str, identity: str = "") -> ElementTree.Element:
+    element = ElementTree.Element(tag, {"id": identity} if identity else {})
+    element.text = text
+    element.tail = "\n"
+    return element
+
+
+UNSAFE = re.compile(r"[^\w.,-]+")
+LONGEST_NAME = 120
+"""File systems take twice as many bytes."""
+
+
+def linked_pages(pages: Sequence[FlowPage], name: str) -> Mapping[str, FlowGraph]:
+    """What goes into each file, by its path beside the first, whose boxes lead to the others.
+
+    Args:
+        pages: the first, then one for each module that a page before it opens.
+        name: the first one's file: ``unet.svg``; the others are ``unet/MODULE.svg``.
+    """
+    stem, dot, suffix = name.rpartition(".")
+    files: dict[str, str] = {}
+    for page in pages[1:]:
+        files[page.flow.module] = _file_name(page.flow.module, f"{dot}{suffix}", taken=set(files.values()))
+    written = {name: _linked(pages[0], {module: f"{stem}/{file}" for module, file in files.items()})}
+    for page in pages[1:]:
+        written[f"{stem}/{files[page.flow.module]}"] = _linked(page, files)
+    return written
+
+
+def _linked(page: FlowPage, files: Mapping[str, str]) -> FlowGraph:
+    return replace(page.flow, links={box: files[module] for box, module in page.opens.items()})
+
+
+def _file_name(module: str, suffix: str, taken: set[str]) -> str:
+    """The module's path as far as file systems take it; a number after it where that is not unique."""
+    base = UNSAFE.sub("_", module)[-LONGEST_NAME:].lstrip(".")
+    name, number = f"{base}{suffix}", 2
+    while name.casefold() in {other.casefold() for other in taken}:
+        name, number = f"{base}_{number}{suffix}", number + 1
+    return name
