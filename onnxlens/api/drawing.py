@@ -90,15 +90,16 @@ def render_pages(
 
 def _write(pages: Mapping[str, FlowGraph], folder: Path, color: str) -> Sequence[Path]:
     """Each page into its file below the folder, all of them or none."""
-    from onnxlens.reports.drawing.files import write_picture
+    from onnxlens.reports.drawing.files import write_pictures
 
     with ExitStack() as stack:
         stages = {
             parent: stack.enter_context(staged(folder / parent))
             for parent in dict.fromkeys(Path(name).parent for name in pages)
         }
-        for name, flow in pages.items():
-            write_picture(flow, stages[Path(name).parent] / Path(name).name, color)
+        write_pictures(
+            {stages[Path(name).parent] / Path(name).name: flow for name, flow in pages.items()}, color
+        )
     return [folder / name for name in pages]
 
 

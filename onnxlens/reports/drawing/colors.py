@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cache
 from math import floor, log10
 
 from onnxlens.errors import UsageError
@@ -37,6 +38,7 @@ def contrast(one: str, other: str) -> float:
     return (lighter + 0.05) / (darker + 0.05)
 
 
+@cache
 def ink_on(ground: str) -> str:
     """The dark or the white ink, whichever is read better on ``ground``."""
     return max((INK, WHITE), key=lambda ink: contrast(ink, ground))

@@ -23,7 +23,7 @@ from onnxlens.reports.drawing.clusters import (
 )
 from onnxlens.reports.drawing.colors import DEFAULT_COLUMN, Scale, scale_of
 from onnxlens.reports.drawing.labels import Block
-from onnxlens.reports.drawing.links import Line, Links, Skip, apart, links_of
+from onnxlens.reports.drawing.links import Line, Links, Skip, links_of
 from onnxlens.reports.drawing.position import Point
 from onnxlens.reports.drawing.ranks import trunk_of
 from onnxlens.reports.drawing.rows import Row, row_of
@@ -89,7 +89,7 @@ def composed(flow: FlowGraph, color: str = DEFAULT_COLUMN) -> Composition:
     contents = Contents(
         rows=rows,
         lanes=lanes,
-        beside={path for pair in apart(flow) for path in pair},
+        beside={path for pair in links.parallel for path in pair},
         ends=[End(node, end_block(node)) for node in flow.nodes if node.id in links.ends],
         title_of=lambda frame: _frame_title(frame, flow, scale),
     )

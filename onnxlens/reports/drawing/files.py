@@ -20,34 +20,40 @@ SUFFIXES = (".svg", ".png", ".pdf", ".dot")
 
 
 def write_picture(flow: FlowGraph, path: Path, color: str = DEFAULT_COLUMN) -> None:
-    """Draw ``flow`` into ``path``, in the format that its suffix names.
+    """Draw ``flow`` into ``path``; see ``write_pictures``."""
+    write_pictures({path: flow}, color)
+
+
+def write_pictures(flows: Mapping[Path, FlowGraph], color: str = DEFAULT_COLUMN) -> None:
+    """Draw every flow into its file, in the format that the suffix names.
 
     Args:
-        flow: what is drawn.
-        path: a file that ends in one of ``SUFFIXES``.
-        color: the column of the ledger that the boxes are coloured by; "none" for none. A box that has no
-            figure for it is grey.
+        flows: what is drawn, by a path that ends in one of ``SUFFIXES``.
+        color: the column of the ledger that the boxes are colored by; "none" for none. A box that has no
+            figure for it is gray.
 
     Raises:
-        UsageError: the suffix is none that can be drawn.
+        UsageError: a suffix cannot be drawn.
         ToolError: Graphviz's ``dot`` is missing or failed.
     """
-    require_suffix(path)
-    source = dot_source(flow, color)
-    if path.suffix == ".dot":
-        path.write_text(source, encoding="utf-8")
-    elif path.suffix == ".svg":
-        drawn = _drawn(source, "svg", path)
-        path.write_text(polished(drawn, heading(flow), description(flow)), encoding="utf-8")
-    else:
-        path.write_bytes(_drawn(source, path.suffix.removeprefix("."), path))
+    for path in flows:
+        require_suffix(path)
+    sources = {path: dot_source(flow, color) for path, flow in flows.items()}
+    together = [path for path in flows if path.suffix == ".svg"]
+    for path, svg in zip(together, _drawn_svgs({path: sources[path] for path in together}), strict=True):
+        path.write_text(polished(svg, heading(flows[path]), description(flows[path])), encoding="utf-8")
+    for path, source in sources.items():
+        if path.suffix == ".dot":
+            path.write_text(source, encoding="utf-8")
+        elif path.suffix != ".svg":
+            path.write_bytes(_drawn(source, path.suffix.removeprefix("."), path.name))
 
 
 def require_suffix(path: Path) -> None:
     """Refuse a file that cannot be drawn before any work is done for it.
 
     Raises:
-        UsageError: the suffix is none that can be drawn.
+        UsageError: the suffix cannot be drawn.
     """
     if path.suffix not in SUFFIXES:
         raise UsageError(
@@ -55,13 +61,22 @@ def require_suffix(path: Path) -> None:
         )
 
 
-def _drawn(source: str, suffix: str, path: Path) -> bytes:
+def _drawn_svgs(sources: Mapping[Path, str]) -> Sequence[bytes]:
+    """The pictures, drawn by one process: to start Graphviz takes longer than to draw a page."""
+    if not sources:
+        return []
+    drawn = _drawn("".join(sources.values()), "svg", ", ".join(path.name for path in sources))
+    return re.split(rb"(?=<\?xml )", drawn)[1:]
+
+
+def _drawn(source: str, suffix: str, name: str) -> bytes:
     try:
-        drawn: bytes = graphviz.Source(source).pipe(format=suffix)
+        # Source.pipe writes all before it reads anything, which several graphs in one process do not survive.
+        drawn: bytes = graphviz.pipe("dot", suffix, source.encode())
     except graphviz.ExecutableNotFound as error:
         raise ToolError("Graphviz's dot is missing; install it (apt-get install graphviz)") from error
     except graphviz.CalledProcessError as error:
-        raise ToolError(f"Graphviz could not draw {path.name}: {str(error).splitlines()[0]}") from error
+        raise ToolError(f"Graphviz could not draw {name}: {str(error).splitlines()[0]}") from error
     return drawn
 
 
@@ -81,12 +96,29 @@ def polished(svg: bytes, title: str, description: str) -> str:
     ElementTree.register_namespace("", SVG)
     ElementTree.register_namespace("xlink", XLINK)
     root = ElementTree.fromstring(svg)
+    for graph in root.findall(GROUP):
+        _as_drawn_alone(graph)
     for group in root.iter(GROUP):
         _tell(group)
     _unwrap(root)
     _say_once(root)
     _describe(root, title, description)
     return f'<?xml version="1.0" encoding="UTF-8"?>\n{ElementTree.tostring(root, encoding="unicode")}\n'
+
+
+def _as_drawn_alone(graph: ElementTree.Element) -> None:
+    """The graph's id, and its clusters in the order of the source, as if no other graph had been drawn."""
+    graph.set("id", "graph0")
+    positions = [index for index, child in enumerate(graph) if child.get("class") == "cluster"]
+    clusters = sorted((graph[index] for index in positions), key=_cluster_number)
+    tails = [graph[index].tail for index in positions]
+    for index, cluster, tail in zip(positions, clusters, tails, strict=True):
+        cluster.tail = tail
+        graph[index] = cluster
+
+
+def _cluster_number(cluster: ElementTree.Element) -> int:
+    return int((cluster.findtext(TITLE) or "").rpartition("_")[2])
 
 
 def _tell(group: ElementTree.Element) -> None:

@@ -116,7 +116,9 @@ def label(content: str) -> str:
 
 
 def _element(name: str, attributes: Attributes, inner: str) -> str:
-    written = "".join(f' {key}="{escape(str(value))}"' for key, value in attributes.items())
+    written = "".join(
+        f' {key}="{value if isinstance(value, int) else escape(value)}"' for key, value in attributes.items()
+    )
     return f"<{name}{written}>{inner}</{name}>"
 
 

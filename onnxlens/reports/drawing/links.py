@@ -80,13 +80,15 @@ class Links:
         lines: between boxes, and between a box and an end of the graph that has a place of its own.
         before: by box, the tags for what it reads.
         behind: by box, the tags for who reads what it makes.
-        ends: the inputs and outputs that have a place of their own.
+        ends: the inputs and outputs that have a position of their own.
+        parallel: the outermost modules that are drawn side by side though the second reads the first.
     """
 
     lines: Sequence[Line]
     before: Mapping[str, Sequence[Tag]]
     behind: Mapping[str, Sequence[Tag]]
     ends: frozenset[str]
+    parallel: frozenset[Pair] = frozenset()
 
     @property
     def skips(self) -> Sequence[tuple[str, Tag]]:
@@ -110,7 +112,7 @@ class _Linking:
         self._nodes = {node.id: node for node in flow.nodes}
         self._edges = tuple(dict.fromkeys(flow.edges))
         self._layers = layers_of(flow)
-        self._apart = apart(flow)
+        self._parallel = parallel_modules(flow)
         self._deepest = max(self._layers.values(), default=0)
         self._readers: dict[tuple[str, str], dict[str, None]] = defaultdict(dict)
         self._feeders: dict[str, set[str]] = defaultdict(set)
@@ -129,7 +131,8 @@ class _Linking:
         far = [*by_kind["skip"], *by_kind["many"]]
         before, behind = self._before([*by_kind["end"], *far]), self._behind([*by_kind["end"], *far])
         used = {place for line in lines for place in (line.source, line.target)}
-        return Links(lines, before, behind, frozenset(used - {box for box in used if self._nodes[box].order}))
+        ends = frozenset(used - {box for box in used if self._nodes[box].order})
+        return Links(lines, before, behind, ends, self._parallel)
 
     def _kind(self, edge: FlowEdge) -> str:
         source, target = self._nodes[edge.source], self._nodes[edge.target]
@@ -150,7 +153,7 @@ class _Linking:
     def _are_apart(self, source: FlowNode, target: FlowNode) -> bool:
         """Whether they stand in frames beside each other."""
         ends = [node.parents[0][0] for node in (source, target) if node.parents]
-        return len(ends) == 2 and (ends[0], ends[1]) in self._apart
+        return len(ends) == 2 and (ends[0], ends[1]) in self._parallel
 
     def _have_line(self, source: str, target: str) -> bool:
         """Whether a line is drawn between the tags at two boxes: not between modules side by side."""
@@ -242,53 +245,52 @@ def _grouped(edges: Iterable[FlowEdge]) -> Mapping[tuple[str, str], tuple[Tensor
 
 
 PART = 4
-"""A module stands beside one that it reads if it does this part (a quarter) of each one's work without it."""
+"""A module is drawn parallel to one that it reads if it does this part (a quarter) of each one's work before."""
 
 
-def apart(flow: FlowGraph) -> frozenset[Pair]:
-    """The paths of outermost frames: the second reads the first, but does much before it has to.
+def parallel_modules(flow: FlowGraph) -> frozenset[Pair]:
+    """The paths of outermost clusters: the second reads the first, but does much before it has to.
 
-    Lines between them would put one below the other; tags do not.
+    Lines between them would put one below the other; port labels do not.
     """
-    frames: dict[str, list[FlowNode]] = defaultdict(list)
+    clusters: dict[str, list[FlowNode]] = defaultdict(list)
     for node in flow.nodes:
         if node.order and node.parents:
-            frames[node.parents[0][0]].append(node)
-    readers: dict[str, list[str]] = defaultdict(list)
+            clusters[node.parents[0][0]].append(node)
+    consumers: dict[str, list[str]] = defaultdict(list)
     for edge in flow.edges:
-        readers[edge.source].append(edge.target)
-    return frozenset(
-        (upper, lower)
-        for upper, first in frames.items()
-        for lower, second in frames.items()
-        if max(node.order for node in first) < min(node.order for node in second)
-        and _independent(first, second, readers)
-    )
+        consumers[edge.source].append(edge.target)
+    found: set[Pair] = set()
+    for upper, first in clusters.items():
+        last = max(node.order for node in first)
+        after = [path for path, nodes in clusters.items() if last < min(node.order for node in nodes)]
+        dependent = _reached([node.id for node in first], consumers) if after else ()
+        found |= {(upper, lower) for lower in after if _does_much_before(clusters[lower], first, dependent)}
+    return frozenset(found)
 
 
-def _independent(
-    first: Sequence[FlowNode], second: Sequence[FlowNode], readers: Mapping[str, Sequence[str]]
+def _does_much_before(
+    second: Sequence[FlowNode], first: Sequence[FlowNode], dependent: Collection[str]
 ) -> bool:
-    """Whether the second does much, for both, that does not need the first, and something that does."""
-    needing = _reached([node.id for node in first], readers)
-    alone = [node for node in second if node.id not in needing]
-    if len(alone) == len(second):
+    """Whether the second needs the first, and does much, for both, that does not."""
+    independent = [node for node in second if node.id not in dependent]
+    if len(independent) == len(second):
         return False
     weigh = _macs if _macs(second) else len
-    return PART * weigh(alone) >= max(weigh(first), weigh(second))
+    return PART * weigh(independent) >= max(weigh(first), weigh(second))
 
 
 def _macs(nodes: Sequence[FlowNode]) -> int:
     return sum(node.macs * node.repeats for node in nodes)
 
 
-def _reached(boxes: Collection[str], readers: Mapping[str, Sequence[str]]) -> Collection[str]:
+def _reached(boxes: Collection[str], consumers: Mapping[str, Sequence[str]]) -> Collection[str]:
     """All that reads the boxes, or what reads them, and so on."""
     reached: set[str] = set()
     ahead = list(boxes)
     while ahead:
-        for reader in readers.get(ahead.pop(), ()):
-            if reader not in reached:
-                reached.add(reader)
-                ahead.append(reader)
+        for consumer in consumers.get(ahead.pop(), ()):
+            if consumer not in reached:
+                reached.add(consumer)
+                ahead.append(consumer)
     return reached

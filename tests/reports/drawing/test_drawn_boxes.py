@@ -51,7 +51,7 @@ def test_a_box_says_number_class_path_and_costs() -> None:
 
 def test_the_share_stands_at_the_cost_that_is_the_colour() -> None:
     assert drawn(BOX, "params")[2] == "250 MACs, 10 params (100.0 %)"
-    assert drawn(BOX, "moved_bytes")[2:] == ["250 MACs, 10 params", "2.00 KiB moved (50.0 %)"]
+    assert drawn(BOX, "moved_bytes")[2:] == ["250 MACs, 10 params", "2.00 KiB memory traffic (50.0 %)"]
     assert drawn(BOX, "none")[2:] == ["250 MACs, 10 params"]
 
 

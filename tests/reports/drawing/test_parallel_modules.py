@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from onnxlens.reports.drawing.composition import composed
-from onnxlens.reports.drawing.links import apart
+from onnxlens.reports.drawing.links import parallel_modules
 from onnxlens.specs.flow import FlowEdge, FlowGraph, FlowNode
 from onnxlens.specs.tensor import TensorSpec
 
@@ -28,7 +28,7 @@ JOINED = "a.1>a.2 b.1>b.2 a.2>b.2"
 
 def test_a_network_that_does_a_quarter_of_both_works_alone_stands_beside() -> None:
     net = two_networks({"a.1": 50, "a.2": 50, "b.1": 25, "b.2": 75}, JOINED)  # 25 of 100, and of 100
-    assert apart(net) == {("a", "b")}
+    assert parallel_modules(net) == {("a", "b")}
     sheet = composed(net).sheet.page
     left, right = sorted(frame.corner for frame in sheet.frames)
     assert left[1] == right[1] and left[0] < right[0]
@@ -36,18 +36,20 @@ def test_a_network_that_does_a_quarter_of_both_works_alone_stands_beside() -> No
 
 def test_one_that_does_less_of_its_own_stands_below() -> None:
     net = two_networks({"a.1": 50, "a.2": 50, "b.1": 25, "b.2": 76}, JOINED)
-    assert apart(net) == set()
+    assert parallel_modules(net) == set()
     upper, lower = composed(net).sheet.page.frames
     assert upper.corner[1] + upper.opened.height < lower.corner[1]
 
 
 def test_one_that_does_less_than_a_quarter_of_the_others_work_stands_below() -> None:
-    assert apart(two_networks({"a.1": 60, "a.2": 60, "b.1": 25, "b.2": 0}, JOINED)) == set()
+    assert parallel_modules(two_networks({"a.1": 60, "a.2": 60, "b.1": 25, "b.2": 0}, JOINED)) == set()
 
 
 def test_without_macs_boxes_are_counted() -> None:
-    assert apart(two_networks(dict.fromkeys(("a.1", "a.2", "b.1", "b.2"), 0), JOINED)) == {("a", "b")}
+    assert parallel_modules(two_networks(dict.fromkeys(("a.1", "a.2", "b.1", "b.2"), 0), JOINED)) == {
+        ("a", "b")
+    }
 
 
 def test_networks_that_do_not_read_each_other_need_no_decision() -> None:
-    assert apart(two_networks(dict.fromkeys(("a.1", "b.1"), 9), "")) == set()
+    assert parallel_modules(two_networks(dict.fromkeys(("a.1", "b.1"), 9), "")) == set()
