@@ -24,7 +24,7 @@ from onnxlens.profile.runtime.latency import time_runs
 from onnxlens.profile.runtime.machine import machine
 from onnxlens.profile.runtime.session import open_session, run
 from onnxlens.reference_model import catalog
-from onnxlens.reports.netron.run_pictures import drawn_by_netron, require_netron
+from onnxlens.reports.netron.pictures import drawn_by_netron, require_netron
 from onnxlens.reports.run_files import RUN_FILES, Files, write_counts, write_parity, write_pictures, write_run
 from onnxlens.specs.manifest import ExportedGraph, data_path_of, manifest_path_of
 from onnxlens.specs.progress import Progress, Watch, unwatched

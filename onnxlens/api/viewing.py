@@ -40,8 +40,7 @@ def netron_picture(
         GraphError: the file is no ONNX graph.
         ToolError: a browser or the extra ``netron`` is missing, or Netron cannot draw the graph.
     """
-    from onnxlens.reports.netron.picture import netron_pictures, require_netron_suffix
-    from onnxlens.reports.netron.run_pictures import require_netron
+    from onnxlens.reports.netron.pictures import netron_pictures, require_netron, require_netron_suffix
 
     place = Path(out)
     require_netron_suffix(place)

@@ -245,7 +245,7 @@ def _grouped(edges: Iterable[FlowEdge]) -> Mapping[tuple[str, str], tuple[Tensor
 
 
 PART = 4
-"""A module is drawn parallel to one that it reads if it does this part (a quarter) of each one's work before."""
+"""A module is drawn beside one that it reads if it does this part (a quarter) of each one's work before."""
 
 
 def parallel_modules(flow: FlowGraph) -> frozenset[Pair]:

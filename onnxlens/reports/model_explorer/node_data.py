@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from math import isfinite
 from typing import Any
 
-from onnxlens.reports.model_explorer.lines import lined_text
+from onnxlens.reports.model_explorer.document import lined_text
 from onnxlens.reports.numbers import short_time
 from onnxlens.specs.ledger import Ledger, NodeCost
 from onnxlens.specs.measured import NodeTiming

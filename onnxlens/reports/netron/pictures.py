@@ -4,18 +4,20 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import sqrt
 from pathlib import Path
+from time import perf_counter
 from typing import TYPE_CHECKING
 from xml.etree import ElementTree
 
-from onnxlens.errors import ToolError, UsageError
-from onnxlens.reports.browser import first_line, opened_browser
-from onnxlens.reports.netron.export import EXPORT
-from onnxlens.reports.netron.server import NetronServer
+from onnxlens.errors import OnnxlensError, ToolError, UsageError
+from onnxlens.reports.netron.browser import first_line, opened_browser, require_browser
+from onnxlens.reports.netron.server import NetronServer, netron_files
+from onnxlens.specs.progress import Watch
+from onnxlens.specs.summary import GraphSummary
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, Page, Route
@@ -192,3 +194,104 @@ def _exported(page: Page, title: str) -> Drawing:
     svg = NO_XML.sub("\ufffd", value["svg"])  # a name in the model may hold what XML cannot
     ElementTree.fromstring(svg)
     return Drawing(svg, value["width"], value["height"])
+
+
+NAME = "netron.svg"
+
+
+def require_netron(browser: str | None) -> None:
+    """Refuse to begin where nothing could be drawn in the end.
+
+    Raises:
+        ToolError: the browser or a package is missing.
+    """
+    require_browser(browser)
+    netron_files()
+
+
+def drawn_by_netron(
+    graphs: Sequence[GraphSummary], folder: Path, browser: str | None, watch: Watch
+) -> tuple[GraphSummary, ...]:
+    """The summaries with a picture among the files of each graph that was exported.
+
+    A picture that cannot be made is a note on its graph: all else of the graph stands.
+    """
+    drawn = {graph.graph: graph for graph in graphs}
+    waiting = [graph for graph in graphs if "onnx" in graph.files]
+    try:
+        with netron_pictures(browser) as pictures:
+            for place, graph in enumerate(waiting, start=1):
+                watch(graph.graph, place, len(waiting))("drawing by Netron", 0, 0)
+                drawn[graph.graph] = _drawn(graph, folder, pictures)
+    except OnnxlensError as error:  # the browser itself: those that it has drawn are drawn
+        for graph in waiting:
+            if drawn[graph.graph] is graph:
+                drawn[graph.graph] = _noted(graph, str(error))
+    return tuple(drawn.values())
+
+
+def _drawn(graph: GraphSummary, folder: Path, pictures: NetronPictures) -> GraphSummary:
+    start = perf_counter()
+    out = folder / graph.graph / NAME
+    try:
+        pictures.write((folder / graph.files["onnx"]).read_bytes(), graph.graph, out)
+    except OnnxlensError as error:
+        return _noted(graph, str(error))
+    return replace(
+        graph,
+        files={**graph.files, "netron svg": f"{graph.graph}/{NAME}"},
+        seconds=graph.seconds + perf_counter() - start,
+    )
+
+
+def _noted(graph: GraphSummary, note: str) -> GraphSummary:
+    return replace(graph, note="; ".join(filter(None, (graph.note, note))))
+
+
+EXPORT = r"""
+(title) => {
+    const shown = document.getElementById("canvas");
+    const box = shown.querySelector("#origin").getBBox();
+    const margin = 20;
+    const width = Math.ceil(box.width + 2 * margin);
+    const height = Math.ceil(box.height + 2 * margin);
+
+    // A reader scrolls and scales the page: none of that is the picture's.
+    const picture = shown.cloneNode(true);
+    for (const name of ["style", "class", "viewBox"]) picture.removeAttribute(name);
+    picture.setAttribute("width", width);
+    picture.setAttribute("height", height);
+    picture.setAttribute("viewBox", `0 0 ${width} ${height}`);
+    picture.querySelector("#origin").setAttribute(
+        "transform", `translate(${margin - box.x}, ${margin - box.y})`
+    );
+    picture.querySelectorAll(".edge-paths-hit-test").forEach((part) => part.remove());
+    // Shapes stand in brackets of a Chinese font, which is where few fonts are.
+    for (const part of picture.querySelectorAll(".node-argument tspan"))
+        if (part.childElementCount === 0)
+            part.textContent = part.textContent.replace(/^\u3008/, "\u2039").replace(/\u3009$/, "\u203a");
+    // Thirteen decimals of a pixel are most of a large picture's bytes.
+    for (const path of picture.querySelectorAll("path"))
+        path.setAttribute("d", path.getAttribute("d").replace(/\d+\.\d{2,}/g, (n) => +(+n).toFixed(1)));
+    const background = picture.querySelector("#background");
+    for (const [name, value] of Object.entries({ x: 0, y: 0, width, height, fill: "#fff" }))
+        background.setAttribute(name, value);
+    background.removeAttribute("pointer-events");
+
+    // Of Netron's rules those that hold on paper: light, and with nothing pointed at.
+    const sheet = [...document.styleSheets].find((one) => (one.href || "").endsWith("/grapher.css"));
+    const rules = [...sheet.cssRules].filter(
+        (rule) => rule.selectorText && !/:hover|\.select/.test(rule.selectorText)
+    );
+    const legible = ".edge-label { paint-order: stroke; stroke: #fff; stroke-width: 3px; }"; // over an edge
+    const style = [...rules.map((rule) => rule.cssText), legible].join("\n");
+    const element = (name, text) => {
+        const made = document.createElementNS("http://www.w3.org/2000/svg", name);
+        made.textContent = text;
+        return made;
+    };
+    picture.prepend(element("title", title), element("style", style));
+    return { svg: new XMLSerializer().serializeToString(picture), width, height };
+}
+"""
+"""A function from a title to the SVG's text and its size."""

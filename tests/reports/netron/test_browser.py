@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from onnxlens.errors import ToolError
-from onnxlens.reports import browser as browsers
+from onnxlens.reports.netron import browser as browsers
 
 
 @pytest.mark.browser
