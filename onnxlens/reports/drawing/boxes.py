@@ -10,14 +10,14 @@ from onnxlens.reports.drawing.labels import (
     Block,
     Text,
     bar,
-    framed,
+    bordered,
     shortened,
     shortened_path,
     side_by_side,
     text_block,
     wrapped,
 )
-from onnxlens.reports.drawing.links import Tag
+from onnxlens.reports.drawing.links import PortLabel
 from onnxlens.reports.numbers import share
 from onnxlens.specs.flow import FlowNode
 from onnxlens.specs.tensor import TensorSpec
@@ -27,7 +27,7 @@ NAME_LETTERS = 30
 PATH_LETTERS = 34
 FILE_LINES = 6
 """As many as the longest name of a file takes."""
-FRAME_LETTERS = 26
+CLUSTER_LETTERS = 26
 PATHS_SHOWN = 4
 """Of a group's paths."""
 TENSOR_LINES = 6
@@ -35,14 +35,14 @@ TENSOR_LINES = 6
 BAR_WIDTH, BAR_INSET = 5, 3
 
 
-def box_block(node: FlowNode, scale: Scale, *, repeats: int = 1, lane: str = "", page: str = "") -> Block:
+def box_block(node: FlowNode, scale: Scale, *, repeats: int = 1, branch: str = "", page: str = "") -> Block:
     """Number and class, path, costs, and where it is opened, a line each.
 
     Args:
         node: the box.
-        scale: the colours of the picture.
-        repeats: how many blocks it stands for in the frame around it, for the badge.
-        lane: the colour of the bar at its left; "" for none.
+        scale: the colors of the picture.
+        repeats: how many blocks it stands for in the cluster around it, for the badge.
+        branch: the color of the bar at its left; "" for none.
         page: the file of the picture of its inside, by its path from this one; "" for none.
     """
     fill = scale.fill(node)
@@ -52,8 +52,8 @@ def box_block(node: FlowNode, scale: Scale, *, repeats: int = 1, lane: str = "",
         file = wrapped(f"inside: {_file(page)}", PATH_LETTERS, FILE_LINES)
         lines += [Text(line, 10, italic=True, ink=ink) for line in file]
     blocks = [text_block(lines, padding=4)]
-    if lane:
-        blocks.insert(0, bar(BAR_WIDTH, blocks[0].height, lane, BAR_INSET))
+    if branch:
+        blocks.insert(0, bar(BAR_WIDTH, blocks[0].height, branch, BAR_INSET))
     if repeats > 1:
         blocks.append(badge(repeats))
     styles = [
@@ -61,7 +61,7 @@ def box_block(node: FlowNode, scale: Scale, *, repeats: int = 1, lane: str = "",
         *(["DASHED"] if fill == colors.NO_FIGURE else []),
     ]
     style = {"STYLE": ",".join(styles)} if styles else {}
-    return framed(blocks, {"COLOR": colors.BORDER, "BGCOLOR": fill, **style})
+    return bordered(blocks, {"COLOR": colors.BORDER, "BGCOLOR": fill, **style})
 
 
 def _file(page: str) -> str:
@@ -85,7 +85,7 @@ def _names(node: FlowNode, ink: str) -> Sequence[Text]:
 
 
 def _costs(node: FlowNode, scale: Scale) -> Sequence[str]:
-    """MACs and params, the cost that the colour shows where it is another, and that of all blocks."""
+    """MACs and params, the cost that the color shows where it is another, and that of all blocks."""
     figures = [text for name in ("macs", "params") if (text := _cost(node, name, scale))]
     lines = [", ".join(figures)] if figures else []
     if scale.column not in ("macs", "params", NO_COLOR) and (text := _cost(node, scale.column, scale)):
@@ -97,7 +97,7 @@ def _costs(node: FlowNode, scale: Scale) -> Sequence[str]:
 
 
 def _cost(node: FlowNode, name: str, scale: Scale) -> str:
-    """A cost of one block, with its share where the colour is by it."""
+    """A cost of one block, with its share where the color is by it."""
     figure = node.costs.get(name)
     if not figure:
         return ""
@@ -123,19 +123,19 @@ def total_cost(nodes: Iterable[FlowNode], scale: Scale, words: str = "") -> str:
     return f"{words}{kind.short(total)} {kind.title}{part}"
 
 
-def tag_block(tag: Tag) -> Block:
+def port_block(port: PortLabel) -> Block:
     """What is at the far end of tensors, and their shapes."""
-    ground = tag.skip.colour if tag.skip else colors.END
+    ground = port.skip.color if port.skip else colors.END
     ink = colors.ink_on(ground)
-    words = Text(shortened(tag.words, PATH_LETTERS), 9, bold=True, ink=ink)
-    lines = [words, *(Text(line, 9, ink=ink) for line in tensor_lines(tag.tensors))]
+    words = Text(shortened(port.words, PATH_LETTERS), 9, bold=True, ink=ink)
+    lines = [words, *(Text(line, 9, ink=ink) for line in tensor_lines(port.tensors))]
     return text_block(lines, {"STYLE": "ROUNDED", "BGCOLOR": ground})
 
 
 def end_block(node: FlowNode) -> Block:
     """An input or output of the graph that has a place of its own."""
     words = text_block([Text(shortened(node.title, PATH_LETTERS), 11, bold=True, ink=colors.INK)])
-    return framed([words], {"STYLE": "ROUNDED", "COLOR": colors.BORDER, "BGCOLOR": colors.END})
+    return bordered([words], {"STYLE": "ROUNDED", "COLOR": colors.BORDER, "BGCOLOR": colors.END})
 
 
 def tensor_block(tensors: Iterable[TensorSpec], ink: str) -> Block:
@@ -159,11 +159,11 @@ def tensor_lines(tensors: Iterable[TensorSpec]) -> Sequence[str]:
 def title_block(class_name: str, path: str, cost: str, repeats: int = 1) -> Block:
     """Class, path and cost of an opened module, and how many it stands for."""
     name = class_name or path
-    lines = [Text(line, 11, bold=True, ink=colors.FRAME_INK) for line in wrapped(name, FRAME_LETTERS, 3)]
+    lines = [Text(line, 11, bold=True, ink=colors.CLUSTER_INK) for line in wrapped(name, CLUSTER_LETTERS, 3)]
     if name != path:
-        lines += [Text(line, 10, ink=colors.FRAME_INK) for line in _path_lines(path)]
+        lines += [Text(line, 10, ink=colors.CLUSTER_INK) for line in _path_lines(path)]
     if cost:
-        lines.append(Text(cost, 10, ink=colors.FRAME_INK))
+        lines.append(Text(cost, 10, ink=colors.CLUSTER_INK))
     words = text_block(lines, padding=2)
     return words if repeats == 1 else side_by_side([words, badge(repeats)])
 
@@ -171,5 +171,5 @@ def title_block(class_name: str, path: str, cost: str, repeats: int = 1) -> Bloc
 def _path_lines(path: str) -> Sequence[str]:
     """The path of a module, or those of a group, a line each; the rest of many is counted."""
     paths = path.split(", ")
-    lines = [shortened_path(each, FRAME_LETTERS) for each in paths[:PATHS_SHOWN]]
+    lines = [shortened_path(each, CLUSTER_LETTERS) for each in paths[:PATHS_SHOWN]]
     return [*lines, f"and {len(paths) - PATHS_SHOWN} more"] if len(paths) > PATHS_SHOWN else lines

@@ -8,35 +8,35 @@ from dataclasses import dataclass
 
 from onnxlens.specs.flow import FlowGraph
 
-MANY_READERS = 3
+MANY_CONSUMERS = 3
 """A tensor with more readers binds no boxes together: what reads a time embedding is no branch."""
 EVEN = 4
-"""A branch of at least this part (a quarter) of the work beside it makes that a lane too."""
+"""A branch of at least this part (a quarter) of the work beside it makes that a branch of its own too."""
 
 
-def lanes_of(flow: FlowGraph) -> Mapping[str, int]:
-    """The lane of every box, by its id; 0 is the trunk.
+def branches_of(flow: FlowGraph) -> Mapping[str, int]:
+    """The parallel branch of every box, by its id; 0 is the trunk.
 
     The trunk is the way through the graph with most MACs (of equal ones that with most boxes). What is left
     falls into branches, each connected; a branch is divided likewise. Where a branch has a share in the work,
-    the boxes of the trunk beside it are a lane of their own too. Branches that run at the same time have
-    different lanes, except small ones that consist of the same classes: thirteen zero convolutions share one.
-    Lanes are numbered from 1, that with most MACs first.
-    A skip connection without a box of its own is no branch, nor is the way back of a loop.
+    the boxes of the trunk beside it are a branch of their own too. Branches that run at the same time have
+    different numbers, except small ones of the same classes: thirteen zero convolutions share one. Numbers
+    begin at 1, with the branch of most MACs. Neither a skip connection without a box of its own nor the way
+    back of a loop is a branch.
     """
-    lanes = _Lanes(flow).lanes
+    found = _Branches(flow).numbers
     macs: Counter[int] = Counter()
     for node in flow.nodes:
         if node.order:
-            macs[lanes[node.id]] += node.macs * node.repeats
-    branches = sorted(set(macs) - {0}, key=lambda lane: (-macs[lane], lane))
-    number = {0: 0, **{lane: place for place, lane in enumerate(branches, start=1)}}
-    return {box: number[lane] for box, lane in lanes.items()}
+            macs[found[node.id]] += node.macs * node.repeats
+    heaviest = sorted(set(macs) - {0}, key=lambda number: (-macs[number], number))
+    renumbered = {0: 0, **{number: index for index, number in enumerate(heaviest, start=1)}}
+    return {box: renumbered[number] for box, number in found.items()}
 
 
 @dataclass(frozen=True, slots=True)
 class _Span:
-    """A stretch of the order that a lane occupies, both ends included."""
+    """A segment of the order that a branch occupies, both ends included."""
 
     first: int
     last: int
@@ -45,60 +45,60 @@ class _Span:
         return self.first <= other.last and other.first <= self.last
 
 
-class _Lanes:
+class _Branches:
     """Divides the boxes, the trunk first."""
 
     def __init__(self, flow: FlowGraph) -> None:
         self._boxes = {node.id: node for node in flow.nodes if node.order}
         self._last = max((box.order for box in self._boxes.values()), default=0)
-        self._feeders: Mapping[str, set[str]] = defaultdict(set)
-        self._readers: Mapping[str, set[str]] = defaultdict(set)
+        self._producers: Mapping[str, set[str]] = defaultdict(set)
+        self._consumers: Mapping[str, set[str]] = defaultdict(set)
         for edge in flow.edges:
             if not {edge.source, edge.target} <= self._boxes.keys():
                 continue
             if self._order(edge.source) < self._order(edge.target):  # a loop leads back
-                self._feeders[edge.target].add(edge.source)
-                self._readers[edge.source].add(edge.target)
+                self._producers[edge.target].add(edge.source)
+                self._consumers[edge.source].add(edge.target)
         self._bound = _bound(flow)
         self._taken: dict[int, list[_Span]] = defaultdict(list)
         self._small: dict[tuple[str, ...], int] = {}
-        self.lanes = dict.fromkeys(self._boxes, 0)
+        self.numbers = dict.fromkeys(self._boxes, 0)
         self._divide(set(self._boxes))
 
     def _divide(self, members: Collection[str]) -> None:
-        """Find the way with most work through the boxes, and give each branch beside it a lane."""
+        """Find the way with most work through the boxes, and number each branch beside it."""
         trunk = self._heaviest_way(members)
-        beside = set(members) - set(trunk)
-        for branch in self._connected(beside):
+        rest = set(members) - set(trunk)
+        for branch in self._connected(rest):
             section, span = self._section(trunk, branch)
             way = self._heaviest_way(branch)
             even = EVEN * self._work(way, section) >= self._work(section, way)
             if even:
                 self._raise(section, span)
-            lane = self._free(span) if even else self._shared(way, span)
-            self.lanes.update(dict.fromkeys(branch, lane))
+            number = self._free(span) if even else self._shared(way, span)
+            self.numbers.update(dict.fromkeys(branch, number))
             if len(way) < len(branch):
                 self._divide(branch)
 
     def _raise(self, section: Sequence[str], span: _Span) -> None:
-        """Make the boxes of a trunk that have a branch beside them a lane, unless they are one already."""
-        around = {self.lanes[box] for box in section}
-        if section and around == {min(around)} and not self._is_lane(section, span):
-            self.lanes.update(dict.fromkeys(section, self._free(span)))
+        """Make the boxes of a trunk beside a branch a branch too, unless they are one already."""
+        around = {self.numbers[box] for box in section}
+        if section and around == {min(around)} and not self._is_branch(section, span):
+            self.numbers.update(dict.fromkeys(section, self._free(span)))
 
-    def _is_lane(self, section: Sequence[str], span: _Span) -> bool:
-        return any(taken.meets(span) for taken in self._taken[self.lanes[section[0]]])
+    def _is_branch(self, section: Sequence[str], span: _Span) -> bool:
+        return any(taken.meets(span) for taken in self._taken[self.numbers[section[0]]])
 
     def _free(self, span: _Span) -> int:
-        """The first lane that nothing occupies there."""
-        lane = 1
-        while any(taken.meets(span) for taken in self._taken[lane]):
-            lane += 1
-        self._taken[lane].append(span)
-        return lane
+        """The first number that no branch has there."""
+        number = 1
+        while any(taken.meets(span) for taken in self._taken[number]):
+            number += 1
+        self._taken[number].append(span)
+        return number
 
     def _shared(self, way: Sequence[str], span: _Span) -> int:
-        """The lane of the small branches of these classes."""
+        """The number of the small branches of these classes."""
         titles = tuple(self._boxes[box].title for box in way)
         if titles not in self._small:
             self._small[titles] = self._free(_Span(1, self._last))
@@ -109,8 +109,10 @@ class _Lanes:
         before: dict[str, str] = {}
         inside = set(members)
         for box in sorted(inside, key=self._order):
-            feeders = self._feeders[box] & inside
-            best = max(feeders, key=lambda feeder: (weight[feeder], -self._order(feeder)), default=None)
+            producers = self._producers[box] & inside
+            best = max(
+                producers, key=lambda producer: (weight[producer], -self._order(producer)), default=None
+            )
             macs, boxes = weight[best] if best is not None else (0, 0)
             node = self._boxes[box]
             weight[box] = (macs + node.macs * node.repeats, boxes + 1)
@@ -144,8 +146,8 @@ class _Lanes:
         """The boxes of the trunk between the fork and the join of a branch, and what all that occupies."""
         inside = set(branch)
         way = set(trunk)
-        fork = max((self._order(box) for box in self._reached(inside, self._feeders) & way), default=0)
-        joins = [self._order(box) for box in self._reached(inside, self._readers) & way]
+        fork = max((self._order(box) for box in self._reached(inside, self._producers) & way), default=0)
+        joins = [self._order(box) for box in self._reached(inside, self._consumers) & way]
         join = min(joins, default=self._last + 1)
         section = [box for box in trunk if fork < self._order(box) < join]
         orders = [self._order(box) for box in (*section, *branch)]
@@ -166,12 +168,12 @@ class _Lanes:
 
 def _bound(flow: FlowGraph) -> Mapping[str, set[str]]:
     """The neighbours of every box by tensors with few readers."""
-    readers: dict[tuple[str, str], set[str]] = defaultdict(set)
+    consumers: dict[tuple[str, str], set[str]] = defaultdict(set)
     for edge in flow.edges:
-        readers[edge.source, edge.tensor.name].add(edge.target)
+        consumers[edge.source, edge.tensor.name].add(edge.target)
     bound: dict[str, set[str]] = defaultdict(set)
-    for (source, _), targets in readers.items():
-        if len(targets) <= MANY_READERS:
+    for (source, _), targets in consumers.items():
+        if len(targets) <= MANY_CONSUMERS:
             for target in targets:
                 bound[source].add(target)
                 bound[target].add(source)

@@ -1,4 +1,4 @@
-"""Opened modules as clusters, nested, and laid out from the inside out."""
+"""ClusterLayout modules as clusters, nested, and laid out from the inside out."""
 
 from __future__ import annotations
 
@@ -16,9 +16,77 @@ from onnxlens.reports.drawing.rows import Row
 from onnxlens.specs.flow import FlowNode
 
 MARGIN = 10.0
-"""Points between a frame and what stands in it."""
+"""Points between a cluster and what stands in it."""
 STRAIGHT = 100
 """How much more it is worth that the lines of the trunk are straight than others."""
+
+
+Parents = tuple[tuple[str, str], ...]
+"""The modules around a box, outermost first, as (path, class name)."""
+
+
+@dataclass(slots=True)
+class Cluster:
+    """An opened module, or the page.
+
+    Attributes:
+        parents: the modules around what stands in it, itself last; () for the page.
+        children: the boxes that stand in it directly, and the modules that are opened in it.
+    """
+
+    parents: Parents
+    children: list[FlowNode | Cluster] = field(default_factory=list)
+
+    @property
+    def path(self) -> str:
+        """The module's path."""
+        return self.parents[-1][0]
+
+    @property
+    def class_name(self) -> str:
+        """The module's class; "" where the file does not say."""
+        return self.parents[-1][1]
+
+    def members(self) -> Iterator[FlowNode]:
+        """All boxes in it, also those in the clusters in it."""
+        for child in self.children:
+            if isinstance(child, Cluster):
+                yield from child.members()
+            else:
+                yield child
+
+
+def page_of(nodes: Iterable[FlowNode], parents: Parents = ()) -> Cluster:
+    """The clusters of a picture, in the order in which their first box runs."""
+    page = Cluster(parents)
+    opened: dict[Parents, list[FlowNode]] = {}
+    for node in nodes:
+        inner = node.parents[: len(parents) + 1]
+        if inner == parents:
+            page.children.append(node)
+        elif inner in opened:
+            opened[inner].append(node)
+        else:
+            opened[inner] = [node]
+            page.children.append(Cluster(inner))
+    for index, child in enumerate(page.children):
+        if isinstance(child, Cluster):
+            page.children[index] = page_of(opened[child.parents], child.parents)
+    return page
+
+
+def in_segments(cluster: Cluster) -> Cluster:
+    """The same with a cluster of its own for every segment in which a module runs.
+
+    A module that is read by what it reads itself cannot be one cluster that stands above or below that.
+    """
+    split = Cluster(cluster.parents)
+    level = len(cluster.parents)
+    nodes = sorted(cluster.members(), key=lambda node: node.order)
+    for inner, segment in groupby(nodes, key=lambda node: node.parents[: level + 1]):
+        boxes: Sequence[FlowNode] = list(segment)
+        split.children += boxes if inner == cluster.parents else [page_of(boxes, inner)]
+    return split
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,8 +119,8 @@ class End:
 
 
 @dataclass(frozen=True, slots=True)
-class Opened:
-    """A frame, or the page, laid out.
+class ClusterLayout:
+    """A cluster, or the page, laid out.
 
     Attributes:
         title: what stands in its upper left corner, as the first of its parts; None for the page.
@@ -60,7 +128,7 @@ class Opened:
         wires: the lines between and through its parts.
     """
 
-    frame: Frame
+    cluster: Cluster
     title: Block | None
     parts: Sequence[Part]
     wires: Sequence[Wire]
@@ -77,7 +145,7 @@ class Opened:
         return self.placed.height + 2 * MARGIN
 
 
-Part = Row | End | Opened | Block
+Part = Row | End | ClusterLayout | Block
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,38 +154,38 @@ class Contents:
 
     Attributes:
         rows: by box.
-        lanes: by box.
-        beside: the paths of the frames that stand beside each other in the order of execution.
+        branches: by box.
+        beside: the paths of the clusters that stand beside each other in the order of execution.
         ends: the inputs and outputs that stand on the page.
-        title_of: what stands in the upper left corner of a frame.
+        title_of: what stands in the upper left corner of a cluster.
     """
 
     rows: Mapping[str, Row]
-    lanes: Mapping[str, int]
+    branches: Mapping[str, int]
     beside: Collection[str]
     ends: Sequence[End]
-    title_of: Callable[[Frame], Block]
+    title_of: Callable[[Cluster], Block]
 
 
-def lay_out(frame: Frame, wires: Sequence[Wire], contents: Contents) -> Opened:
-    """A frame, or the page, with all that is in it laid out.
+def lay_out(cluster: Cluster, wires: Sequence[Wire], contents: Contents) -> ClusterLayout:
+    """A cluster, or the page, with all that is in it laid out.
 
-    A module that runs in stretches, and reads what reads it, has a frame for each of them.
+    A module that runs in segments, and reads what reads it, has a cluster for each of them.
     """
     try:
-        return _lay_out(frame, wires, contents)
+        return _lay_out(cluster, wires, contents)
     except CycleError:
-        return _lay_out(in_stretches(frame), wires, contents)
+        return _lay_out(in_segments(cluster), wires, contents)
 
 
-def _lay_out(frame: Frame, wires: Sequence[Wire], contents: Contents) -> Opened:
-    members = {node.id for node in frame.members()}
-    near = [wire for wire in wires if not frame.parents or wire.source in members or wire.target in members]
-    title = contents.title_of(frame) if frame.parents else None
+def _lay_out(cluster: Cluster, wires: Sequence[Wire], contents: Contents) -> ClusterLayout:
+    members = {node.id for node in cluster.members()}
+    near = [wire for wire in wires if not cluster.parents or wire.source in members or wire.target in members]
+    title = contents.title_of(cluster) if cluster.parents else None
     parts: list[Part] = [title] if title else []
     owner: dict[str, int] = {}
-    for child in frame.children:
-        if isinstance(child, Frame):
+    for child in cluster.children:
+        if isinstance(child, Cluster):
             owner.update((node.id, len(parts)) for node in child.members())
             parts.append(lay_out(child, near, contents))
         else:
@@ -128,22 +196,22 @@ def _lay_out(frame: Frame, wires: Sequence[Wire], contents: Contents) -> Opened:
         parts.append(end)
     here = [wire for wire in near if owner.get(wire.source) != owner.get(wire.target)]
     lined = {end for wire in here for end in (owner.get(wire.source), owner.get(wire.target))}
-    apart = {place for place, part in enumerate(parts) if isinstance(part, Row) and place not in lined}
+    apart = {index for index, part in enumerate(parts) if isinstance(part, Row) and index not in lined}
     if apart and title:  # they stand beside the title, above the rest
         apart.add(0)
-    items = [_item(part, contents, leads=place in apart) for place, part in enumerate(parts)]
+    items = [_item(part, contents, leads=index in apart) for index, part in enumerate(parts)]
     links = [_link(wire, owner, parts) for wire in here]
-    return Opened(frame, title, parts, here, place_level(items, links, 0 if title else None))
+    return ClusterLayout(cluster, title, parts, here, place_level(items, links, 0 if title else None))
 
 
 def _item(part: Part, contents: Contents, *, leads: bool) -> Item:
     if isinstance(part, End):
-        return Item(part.block.width, part.block.height, centred=True, leads=part.node.kind == "input")
+        return Item(part.block.width, part.block.height, centered=True, leads=part.node.kind == "input")
     if isinstance(part, Row):
-        return Item(part.width, part.height, contents.lanes[part.node.id], centred=True, leads=leads)
-    if isinstance(part, Opened) and part.frame.path not in contents.beside:
-        heaviest = max(part.frame.members(), key=lambda node: node.macs * node.repeats)
-        return Item(part.width, part.height, contents.lanes[heaviest.id])
+        return Item(part.width, part.height, contents.branches[part.node.id], centered=True, leads=leads)
+    if isinstance(part, ClusterLayout) and part.cluster.path not in contents.beside:
+        heaviest = max(part.cluster.members(), key=lambda node: node.macs * node.repeats)
+        return Item(part.width, part.height, contents.branches[heaviest.id])
     return Item(part.width, part.height, leads=leads)
 
 
@@ -156,8 +224,8 @@ def _link(wire: Wire, owner: Mapping[str, int], parts: Sequence[Part]) -> Link:
 
 
 def _leaves(part: Part, wire: Wire) -> Point:
-    """Where a line leaves a part: the lower edge of a box, beside a tag, or of a frame."""
-    if isinstance(part, Opened):
+    """Where a line leaves a part: the lower edge of a box, beside a port label, or of a cluster."""
+    if isinstance(part, ClusterLayout):
         return part.placed.ways[wire.key][-1][0] + MARGIN, part.height
     if isinstance(part, Row):
         return part.skip(wire.carries.number) if isinstance(wire.carries, Skip) else part.lower
@@ -166,8 +234,8 @@ def _leaves(part: Part, wire: Wire) -> Point:
 
 
 def _reaches(part: Part, wire: Wire) -> Point:
-    """Where a line reaches a part: the upper edge of a box, beside a tag, or of a frame."""
-    if isinstance(part, Opened):
+    """Where a line reaches a part: the upper edge of a box, beside a port label, or of a cluster."""
+    if isinstance(part, ClusterLayout):
         return part.placed.ways[wire.key][0][0] + MARGIN, 0.0
     if isinstance(part, Row):
         return part.skip(wire.carries.number) if isinstance(wire.carries, Skip) else part.upper
@@ -176,56 +244,56 @@ def _reaches(part: Part, wire: Wire) -> Point:
 
 
 @dataclass(frozen=True, slots=True)
-class SheetFrame:
-    """A frame, or the page, on the sheet: everything with its upper left corner, in points, downwards."""
+class PlacedCluster:
+    """A cluster, or the page, on the canvas: everything with its upper left corner, in points, downwards."""
 
-    opened: Opened
+    layout: ClusterLayout
     corner: Point
     parts: Sequence[tuple[Part, Point]]
     labels: Sequence[tuple[Wire, Point]]
-    frames: Sequence[SheetFrame]
+    clusters: Sequence[PlacedCluster]
 
-    def all_frames(self) -> Iterator[SheetFrame]:
-        """Itself, and all frames in it."""
+    def all_clusters(self) -> Iterator[PlacedCluster]:
+        """Itself, and all clusters in it."""
         yield self
-        for frame in self.frames:
-            yield from frame.all_frames()
+        for cluster in self.clusters:
+            yield from cluster.all_clusters()
 
 
 @dataclass(frozen=True, slots=True)
-class Sheet:
+class Canvas:
     """The picture.
 
     Attributes:
         ways: by the key of each wire, the corners of its way from the top down.
     """
 
-    page: SheetFrame
+    page: PlacedCluster
     ways: Mapping[str, Sequence[Point]]
 
     @property
     def width(self) -> float:
         """In points."""
-        return self.page.opened.width
+        return self.page.layout.width
 
     @property
     def height(self) -> float:
-        """In points, from the top of the sheet."""
-        return self.page.corner[1] + self.page.opened.height
+        """In points, from the top of the canvas."""
+        return self.page.corner[1] + self.page.layout.height
 
 
-def sheet_of(page: Opened, top: float) -> Sheet:
-    """The page, ``top`` points below the upper edge of the sheet."""
+def canvas_of(page: ClusterLayout, top: float) -> Canvas:
+    """The page, ``top`` points below the upper edge of the canvas."""
     ways: dict[str, list[Point]] = defaultdict(list)
     whole = _put(page, (0.0, top), ways)
     for corners in ways.values():
         corners.sort(
             key=lambda corner: corner[1]
         )  # every level has a piece of the way, and it only goes down
-    return Sheet(whole, ways)
+    return Canvas(whole, ways)
 
 
-def _put(level: Opened, corner: Point, ways: dict[str, list[Point]]) -> SheetFrame:
+def _put(level: ClusterLayout, corner: Point, ways: dict[str, list[Point]]) -> PlacedCluster:
     left, top = corner[0] + MARGIN, corner[1] + MARGIN
     parts = [
         (part, (left + x, top + y)) for part, (x, y) in zip(level.parts, level.placed.items, strict=True)
@@ -233,78 +301,10 @@ def _put(level: Opened, corner: Point, ways: dict[str, list[Point]]) -> SheetFra
     for key, corners in level.placed.ways.items():
         ways[key] += [(left + x, top + y) for x, y in corners]
     labels = {wire.key: wire for wire in level.wires}
-    return SheetFrame(
+    return PlacedCluster(
         level,
         corner,
-        [(part, place) for part, place in parts if not isinstance(part, Opened)],
+        [(part, corner) for part, corner in parts if not isinstance(part, ClusterLayout)],
         [(labels[key], (left + x, top + y)) for key, (x, y) in level.placed.labels.items()],
-        [_put(part, place, ways) for part, place in parts if isinstance(part, Opened)],
+        [_put(part, corner, ways) for part, corner in parts if isinstance(part, ClusterLayout)],
     )
-
-
-Parents = tuple[tuple[str, str], ...]
-"""The modules around a box, outermost first, as (path, class name)."""
-
-
-@dataclass(slots=True)
-class Frame:
-    """An opened module, or the page.
-
-    Attributes:
-        parents: the modules around what stands in it, itself last; () for the page.
-        children: the boxes that stand in it directly, and the modules that are opened in it.
-    """
-
-    parents: Parents
-    children: list[FlowNode | Frame] = field(default_factory=list)
-
-    @property
-    def path(self) -> str:
-        """The module's path."""
-        return self.parents[-1][0]
-
-    @property
-    def class_name(self) -> str:
-        """The module's class; "" where the file does not say."""
-        return self.parents[-1][1]
-
-    def members(self) -> Iterator[FlowNode]:
-        """All boxes in it, also those in the frames in it."""
-        for child in self.children:
-            if isinstance(child, Frame):
-                yield from child.members()
-            else:
-                yield child
-
-
-def page_of(nodes: Iterable[FlowNode], parents: Parents = ()) -> Frame:
-    """The frames of a picture, in the order in which their first box runs."""
-    page = Frame(parents)
-    opened: dict[Parents, list[FlowNode]] = {}
-    for node in nodes:
-        inner = node.parents[: len(parents) + 1]
-        if inner == parents:
-            page.children.append(node)
-        elif inner in opened:
-            opened[inner].append(node)
-        else:
-            opened[inner] = [node]
-            page.children.append(Frame(inner))
-    for place, child in enumerate(page.children):
-        if isinstance(child, Frame):
-            page.children[place] = page_of(opened[child.parents], child.parents)
-    return page
-
-
-def in_stretches(frame: Frame) -> Frame:
-    """The same with a frame of its own for every stretch in which a module runs.
-
-    A module that is read by what it reads itself cannot be one frame that stands above or below that.
-    """
-    split = Frame(frame.parents)
-    level = len(frame.parents)
-    nodes = sorted(frame.members(), key=lambda node: node.order)
-    for inner, stretch in groupby(nodes, key=lambda node: node.parents[: level + 1]):
-        boxes: Sequence[FlowNode] = list(stretch)
-        split.children += boxes if inner == frame.parents else [page_of(boxes, inner)]
-    return split

@@ -8,11 +8,11 @@ from collections.abc import Iterable, Mapping
 import graphviz
 
 from onnxlens.reports.drawing import colors
-from onnxlens.reports.drawing.clusters import End, Frame, SheetFrame, Wire
+from onnxlens.reports.drawing.clusters import Cluster, End, PlacedCluster, Wire
 from onnxlens.reports.drawing.colors import DEFAULT_COLUMN
 from onnxlens.reports.drawing.composition import Composition, arrow_curve, composed
 from onnxlens.reports.drawing.labels import Block, label
-from onnxlens.reports.drawing.links import Line, Skip, Tag
+from onnxlens.reports.drawing.links import Line, PortLabel, Skip
 from onnxlens.reports.drawing.position import Point
 from onnxlens.reports.drawing.rows import Row
 from onnxlens.specs.flow import FlowGraph, FlowNode
@@ -37,7 +37,7 @@ class _Writer:
     def __init__(self, picture: Composition) -> None:
         self._picture = picture
         self._ids = identities(picture.flow)
-        self._frames = 0
+        self._clusters = 0
         self._digraph = graphviz.Digraph(
             name=picture.flow.graph,
             graph_attr={
@@ -49,54 +49,56 @@ class _Writer:
         )  # fmt: skip
 
     def source(self) -> str:
-        """All of it: the heading, frames and what is in them, then the lines."""
-        for place, (block, corner) in enumerate(self._picture.heading):
-            self._node(self._digraph, f"heading.{place}", block, corner)
-        self._contents(self._digraph, self._picture.sheet.page)
+        """All of it: the heading, clusters and what is in them, then the lines."""
+        for index, (block, corner) in enumerate(self._picture.heading):
+            self._node(self._digraph, f"heading.{index}", block, corner)
+        self._contents(self._digraph, self._picture.canvas.page)
         for wire in self._picture.wires:
             self._wire(wire)
         return str(self._digraph.source)
 
-    def _contents(self, digraph: graphviz.Digraph, frame: SheetFrame) -> None:
-        for part, corner in frame.parts:
+    def _contents(self, digraph: graphviz.Digraph, cluster: PlacedCluster) -> None:
+        for part, corner in cluster.parts:
             if isinstance(part, Row):
                 self._row(digraph, part, corner)
             elif isinstance(part, End):
                 name = self._ids[part.node.id]
                 self._node(digraph, name, part.block, corner, end_tooltip(part.node))
             elif isinstance(part, Block):
-                self._node(digraph, f"title.{self._frames}", part, corner, frame_tooltip(frame.opened.frame))
-        for wire, corner in frame.labels:
+                self._node(
+                    digraph, f"title.{self._clusters}", part, corner, cluster_tooltip(cluster.layout.cluster)
+                )
+        for wire, corner in cluster.labels:
             if wire.label and isinstance(wire.carries, Line):
                 tooltip = tensors_tooltip(wire.carries.tensors)
                 self._node(digraph, f"tensors of {wire.key}", wire.label, corner, tooltip)
-        for inner in frame.frames:
-            self._frame(digraph, inner)
+        for inner in cluster.clusters:
+            self._cluster(digraph, inner)
 
-    def _frame(self, digraph: graphviz.Digraph, frame: SheetFrame) -> None:
-        self._frames += 1
-        level = len(frame.opened.frame.parents)
-        x, y = frame.corner
-        with digraph.subgraph(name=f"cluster_{self._frames}") as cluster:
-            cluster.attr(
-                id=frame_identity(frame.opened.frame.path, self._frames), label="", style="rounded,filled",
-                color=colors.FRAME_LINE, fillcolor=colors.FRAMES[(level - 1) % len(colors.FRAMES)],
-                bb=f"{x:.1f},{-y - frame.opened.height:.1f},{x + frame.opened.width:.1f},{-y:.1f}",
-                tooltip=_literal(frame_tooltip(frame.opened.frame)),
+    def _cluster(self, digraph: graphviz.Digraph, cluster: PlacedCluster) -> None:
+        self._clusters += 1
+        layout, (x, y) = cluster.layout, cluster.corner
+        level = len(layout.cluster.parents)
+        with digraph.subgraph(name=f"cluster_{self._clusters}") as subgraph:
+            subgraph.attr(
+                id=cluster_identity(layout.cluster.path, self._clusters), label="", style="rounded,filled",
+                color=colors.CLUSTER_LINE, fillcolor=colors.CLUSTERS[(level - 1) % len(colors.CLUSTERS)],
+                bb=f"{x:.1f},{-y - layout.height:.1f},{x + layout.width:.1f},{-y:.1f}",
+                tooltip=_literal(cluster_tooltip(layout.cluster)),
             )  # fmt: skip
-            self._contents(cluster, frame)
+            self._contents(subgraph, cluster)
 
     def _row(self, digraph: graphviz.Digraph, row: Row, corner: Point) -> None:
         x, y = corner
         name = self._ids[row.node.id]
-        lane = self._picture.lanes[row.node.id]
+        branch = self._picture.branches[row.node.id]
         self._node(
-            digraph, name, row.box, (x + row.box_x, y + row.box_y), box_tooltip(row.node, lane),
+            digraph, name, row.box, (x + row.box_x, y + row.box_y), box_tooltip(row.node, branch),
             URL=self._picture.flow.links.get(row.node.id, ""),
         )  # fmt: skip
-        for place, placed in enumerate(row.tags):
-            tag_corner = (x + placed.x, y + placed.y)
-            self._node(digraph, f"{name} tag {place}", placed.block, tag_corner, tag_tooltip(placed.tag))
+        for index, placed in enumerate(row.ports):
+            port_corner = (x + placed.x, y + placed.y)
+            self._node(digraph, f"{name} tag {index}", placed.block, port_corner, port_tooltip(placed.port))
         for from_x, at_y, to_x in row.arrows:
             digraph.edge(name, name, pos=arrow_curve(x + from_x, y + at_y, x + to_x), tooltip=" ")
 
@@ -105,7 +107,7 @@ class _Writer:
         curve = self._picture.curve(wire)
         if isinstance(wire.carries, Skip):
             self._digraph.edge(
-                *ends, pos=curve, color=wire.carries.colour, penwidth="2", arrowhead="none",
+                *ends, pos=curve, color=wire.carries.color, penwidth="2", arrowhead="none",
                 tooltip=_literal(f"{wire.carries.word} {wire.carries.number}"),
             )  # fmt: skip
         else:
@@ -153,9 +155,9 @@ def identities(flow: FlowGraph) -> Mapping[str, str]:
     return names
 
 
-def frame_identity(path: str, place: int) -> str:
-    """Of the frame that is the ``place``-th of the picture."""
-    return f"frame.{UNSAFE.sub('_', path)}-{place}"
+def cluster_identity(path: str, index: int) -> str:
+    """Of the cluster that is the ``place``-th of the picture."""
+    return f"frame.{UNSAFE.sub('_', path)}-{index}"
 
 
 def _base(node: FlowNode) -> str:
@@ -164,11 +166,11 @@ def _base(node: FlowNode) -> str:
     return f"{node.path or 'model'}.ops" if node.kind == "operators" else node.path or "model"
 
 
-def box_tooltip(node: FlowNode, lane: int = 0) -> str:
-    """Class, path, lane, and every known cost."""
+def box_tooltip(node: FlowNode, branch: int = 0) -> str:
+    """Class, path, branch, and every known cost."""
     lines = [f"{node.order} {node.title}", *([node.path] if node.path else [])]
-    if lane:
-        lines.append(f"lane {lane}")
+    if branch:
+        lines.append(f"lane {branch}")
     if node.repeats > 1:
         lines.append(f"{node.repeats} equal blocks; figures of one")
     return "\n".join([*lines, *(f"{name}: {_exact(figure)}" for name, figure in node.costs.items())])
@@ -179,14 +181,14 @@ def end_tooltip(node: FlowNode) -> str:
     return f"{node.kind} {node.title}"
 
 
-def frame_tooltip(frame: Frame) -> str:
+def cluster_tooltip(cluster: Cluster) -> str:
     """Class and path."""
-    return "\n".join(filter(None, (frame.class_name, frame.path)))
+    return "\n".join(filter(None, (cluster.class_name, cluster.path)))
 
 
-def tag_tooltip(tag: Tag) -> str:
+def port_tooltip(port: PortLabel) -> str:
     """What is at the far end, and the tensors."""
-    return f"{tag.words}\n{tensors_tooltip(tag.tensors)}"
+    return f"{port.words}\n{tensors_tooltip(port.tensors)}"
 
 
 def tensors_tooltip(tensors: Iterable[TensorSpec]) -> str:

@@ -135,10 +135,10 @@ def _unwrap(parent: ElementTree.Element) -> None:
     """Take everything out of links that lead nowhere, and out of the groups around links."""
     for child in parent:
         _unwrap(child)
-    for place, child in reversed(list(enumerate(parent))):
+    for index, child in reversed(list(enumerate(parent))):
         lost = child.tag == LINK and f"{{{XLINK}}}href" not in child.attrib
         if lost or (child.tag == GROUP and child.get("id", "").startswith("a_")):
-            parent[place : place + 1] = list(child)
+            parent[index : index + 1] = list(child)
 
 
 def _say_once(root: ElementTree.Element) -> None:

@@ -72,10 +72,10 @@ def text_block(
     return Block(table(around, **_sized(width, height), **attributes), width, height)
 
 
-def bar(width: int, height: int, colour: str, inset: int = 0) -> Block:
-    """A strip of one colour, ``inset`` points away from what is left of it, above and below."""
+def bar(width: int, height: int, color: str, inset: int = 0) -> Block:
+    """A strip of one color, ``inset`` points away from what is left of it, above and below."""
     inner = _sized(width, height - 2 * inset)
-    strip = table([[cell("", WIDTH=width, HEIGHT=height - 2 * inset)]], **inner, BGCOLOR=colour)
+    strip = table([[cell("", WIDTH=width, HEIGHT=height - 2 * inset)]], **inner, BGCOLOR=color)
     around = _sized(width + inset, height)
     whole = table([[cell("", WIDTH=inset), cell(strip, WIDTH=width, HEIGHT=height)]], **around)
     return Block(whole if inset else strip, width + inset, height)
@@ -93,7 +93,7 @@ def side_by_side(blocks: Sequence[Block], attributes: Attributes = NONE, border:
     return Block(table([row], **_sized(width, height), BORDER=border, **attributes), width, height)
 
 
-def framed(blocks: Sequence[Block], attributes: Attributes = NONE) -> Block:
+def bordered(blocks: Sequence[Block], attributes: Attributes = NONE) -> Block:
     """Blocks in a row with a border around them."""
     return side_by_side(blocks, attributes, border=1)
 

@@ -245,7 +245,7 @@ class Placed:
 
 
 def place_level(items: Sequence[Item], links: Sequence[Link], first: int | None = None) -> Placed:
-    """Items in layers, lines between them.
+    """Items in ranks, lines between them.
 
     Args:
         items: what stands in the level, in the order of execution.
@@ -298,9 +298,9 @@ def _lowered(level: Level, items: Sequence[Item]) -> Sequence[float]:
     """How far below the top of its rank each item stands."""
     lowered = [0.0] * len(items)
     for cells in level.ranks:
-        centred = [cell for cell in cells if cell.item is not None and items[cell.item].centred]
-        height = max((cell.height for cell in centred), default=0.0)
-        for cell in centred:
+        centered = [cell for cell in cells if cell.item is not None and items[cell.item].centered]
+        height = max((cell.height for cell in centered), default=0.0)
+        for cell in centered:
             if cell.item is not None:
                 lowered[cell.item] = (height - cell.height) / 2
     return lowered

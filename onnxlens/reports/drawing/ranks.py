@@ -16,24 +16,24 @@ LINE_GAP = 7.0
 """Points that a line keeps free on both sides."""
 ITEM_GAP = 16.0
 """Points between two things side by side."""
-LAYER_WIDTH, SIDE_BY_SIDE = 2400.0, 4
-"""Points that a layer may be wide when it holds more than so many; what does not fit goes into the next."""
+RANK_WIDTH, SIDE_BY_SIDE = 2400.0, 4
+"""Points that a rank may be wide when it holds more than so many; what does not fit goes into the next."""
 
 
 @dataclass(frozen=True, slots=True)
 class Item:
-    """Something that stands in a layer: a box with its tags, a frame, a title, an end; in points.
+    """An item of a rank: a box with its port labels, a cluster, a title, an end; in points.
 
     Attributes:
         side: how far right it stands, unless lines cross less elsewhere.
-        centred: it stands in the middle of those beside it that do so too, and not at the top of the layer.
-        leads: it stands above everything that is in the first layer.
+        centered: it stands in the middle of those beside it that do so too, and not at the top of the rank.
+        leads: it stands above everything that is in the first rank.
     """
 
     width: float
     height: float
     side: float = 0
-    centred: bool = False
+    centered: bool = False
     leads: bool = False
 
 
@@ -100,7 +100,7 @@ class Segment:
 
 @dataclass(slots=True)
 class Level:
-    """Items and lines in ranks: layers of items at the even ones, the labels above each between them.
+    """Items and lines in ranks: items at the even ones, the labels above each at the odd ones.
 
     Attributes:
         ranks: the cells of each, from left to right.
@@ -118,28 +118,28 @@ class Level:
 
 
 def level_of(items: Sequence[Item], links: Sequence[Link], first: int | None = None) -> Level:
-    """The items in layers, each below all that it reads, and the lines through the ranks.
+    """The items in item_ranks, each below all that it reads, and the lines through the ranks.
 
     Args:
         items: what stands in the level, in the order of execution.
         links: the lines.
-        first: the item to stay leftmost in the first layer.
+        first: the item to stay leftmost in the first rank.
 
     Raises:
         graphlib.CycleError: an item reads what reads it.
     """
-    layers = _wrapped(_layers(items, links), items)
-    count = max(layers, default=0) + 1
+    item_ranks = _wrapped(_item_ranks(items, links), items)
+    count = max(item_ranks, default=0) + 1
     cells = [
-        Cell(place, item.side, ITEM_GAP / 2, item.width + ITEM_GAP / 2, item.height)
-        for place, item in enumerate(items)
+        Cell(index, item.side, ITEM_GAP / 2, item.width + ITEM_GAP / 2, item.height)
+        for index, item in enumerate(items)
     ]
     level = Level([[] for _ in range(2 * count - 1)], cells, [], [[] for _ in range(2 * count - 2)], first)
-    for place, cell in enumerate(cells):
-        level.ranks[2 * layers[place]].append(cell)
+    for index, cell in enumerate(cells):
+        level.ranks[2 * item_ranks[index]].append(cell)
     for link in links:
-        top = -1 if link.source is None else 2 * layers[link.source.item]
-        bottom = 2 * count - 1 if link.target is None else 2 * layers[link.target.item]
+        top = -1 if link.source is None else 2 * item_ranks[link.source.item]
+        bottom = 2 * count - 1 if link.target is None else 2 * item_ranks[link.target.item]
         _run(level, link, top, bottom)
     for rank in level.ranks:
         rank.sort(key=lambda cell: cell.side)
@@ -164,39 +164,39 @@ def _run(level: Level, link: Link, top: int, bottom: int) -> None:
     level.ways.append(way)
 
 
-def _layers(items: Sequence[Item], links: Collection[Link]) -> Sequence[int]:
-    """By item, its layer; what nothing leads to stands right above its readers."""
+def _item_ranks(items: Sequence[Item], links: Collection[Link]) -> Sequence[int]:
+    """By item, its rank; what nothing leads to stands right above its consumers."""
     pairs = {(link.source.item, link.target.item) for link in links if link.source and link.target}
     from_above = {link.target.item for link in links if link.target and not link.source}
-    layers = _layered(len(items), pairs, from_above)
-    first = [item for item, layer in enumerate(layers) if not layer]
+    item_ranks = _ranked(len(items), pairs, from_above)
+    first = [item for item, rank in enumerate(item_ranks) if not rank]
     leading = [item for item in first if items[item].leads]
     if 0 < len(leading) < len(first):
         pairs |= {(leading[0], item) for item in first if item not in leading}
-        layers = _layered(len(items), pairs, from_above)
-    return layers
+        item_ranks = _ranked(len(items), pairs, from_above)
+    return item_ranks
 
 
-def _layered(count: int, pairs: Collection[tuple[int, int]], high: Collection[int]) -> Sequence[int]:
-    feeders: dict[int, set[int]] = {item: set() for item in range(count)}
+def _ranked(count: int, pairs: Collection[tuple[int, int]], high: Collection[int]) -> Sequence[int]:
+    producers: dict[int, set[int]] = {item: set() for item in range(count)}
     for source, target in pairs:
-        feeders[target].add(source)
-    layers = layered(list(TopologicalSorter(feeders).static_order()), sorted(pairs), high)
-    return [layers[item] for item in range(count)]
+        producers[target].add(source)
+    item_ranks = longest_path_ranks(list(TopologicalSorter(producers).static_order()), sorted(pairs), high)
+    return [item_ranks[item] for item in range(count)]
 
 
-def _wrapped(layers: Sequence[int], items: Sequence[Item]) -> list[int]:
-    """The layers with those that are too wide taking several rows."""
+def _wrapped(item_ranks: Sequence[int], items: Sequence[Item]) -> list[int]:
+    """The item_ranks with those that are too wide taking several rows."""
     members: dict[int, list[int]] = defaultdict(list)
-    for item, layer in enumerate(layers):
-        members[layer].append(item)
+    for item, rank in enumerate(item_ranks):
+        members[rank].append(item)
     rows = [0] * len(items)
     row = -1
-    for layer in sorted(members):
+    for rank in sorted(members):
         row, width = row + 1, 0.0
-        many = len(members[layer]) > SIDE_BY_SIDE
-        for item in members[layer]:
-            if many and width and width + items[item].width > LAYER_WIDTH:
+        many = len(members[rank]) > SIDE_BY_SIDE
+        for item in members[rank]:
+            if many and width and width + items[item].width > RANK_WIDTH:
                 row, width = row + 1, 0.0
             rows[item] = row
             width += items[item].width + ITEM_GAP
@@ -205,54 +205,54 @@ def _wrapped(layers: Sequence[int], items: Sequence[Item]) -> list[int]:
 
 Pair = tuple[str, str]
 """The two ends of a line."""
-Place = TypeVar("Place", bound=Hashable)
+Vertex = TypeVar("Vertex", bound=Hashable)
 
 
-def layers_of(flow: FlowGraph) -> Mapping[str, int]:
-    """By box, the layer that it stands in when every box is below all that it reads; a loop leads back up."""
+def ranks_of(flow: FlowGraph) -> Mapping[str, int]:
+    """By box, its rank when every box is below all that it reads; a loop leads back up."""
     order = {node.id: node.order for node in flow.nodes if node.order}
     pairs = [
         (edge.source, edge.target)
         for edge in flow.edges
         if order.get(edge.source) and order[edge.source] < order.get(edge.target, 0)
     ]
-    return layered(sorted(order, key=order.__getitem__), pairs)
+    return longest_path_ranks(sorted(order, key=order.__getitem__), pairs)
 
 
-def layered(
-    places: Sequence[Place], pairs: Iterable[tuple[Place, Place]], high: Collection[Place] = ()
-) -> Mapping[Place, int]:
-    """By place, how many pairs the longest way to it has; what only feeds one place stands right above that.
+def longest_path_ranks(
+    vertices: Sequence[Vertex], pairs: Iterable[tuple[Vertex, Vertex]], high: Collection[Vertex] = ()
+) -> Mapping[Vertex, int]:
+    """By vertex, how many pairs the longest way to it has; what only feeds one vertex is right above that.
 
     Args:
-        places: in an order that the pairs respect.
-        pairs: what reads what, the reader second.
-        high: what is to stand as high as it can.
+        vertices: in an order that the pairs respect.
+        pairs: producers and their consumers.
+        high: those that are as high as they can be.
     """
-    feeders, readers = _neighbours(pairs)
-    layers = _longest_ways(places, feeders)
-    free: set[Place] = set()
-    for place in places:
-        alone = all(feeder in free and len(readers[feeder]) == 1 for feeder in feeders[place])
-        if alone and place not in high:
-            free.add(place)
-    for place in reversed(places):
-        if place in free and readers[place]:
-            layers[place] = min(layers[reader] for reader in readers[place]) - 1
-    return layers
+    producers, consumers = _neighbors(pairs)
+    ranks = _longest_ways(vertices, producers)
+    free: set[Vertex] = set()
+    for vertex in vertices:
+        alone = all(producer in free and len(consumers[producer]) == 1 for producer in producers[vertex])
+        if alone and vertex not in high:
+            free.add(vertex)
+    for vertex in reversed(vertices):
+        if vertex in free and consumers[vertex]:
+            ranks[vertex] = min(ranks[consumer] for consumer in consumers[vertex]) - 1
+    return ranks
 
 
 def trunk_of(flow: FlowGraph, lines: Iterable[Pair]) -> frozenset[Pair]:
-    """The lines to be drawn straight: from the deepest feeder of a place, on where the longest way goes."""
+    """The lines to be drawn straight: from the deepest producer of a vertex where the longest way goes on."""
     pairs = list(dict.fromkeys(lines))
-    places = [node.id for node in sorted(flow.nodes, key=_time)]
-    feeders, readers = _neighbours(pairs)
-    above, below = _longest_ways(places, feeders), _longest_ways(places[::-1], readers)
+    vertices = [node.id for node in sorted(flow.nodes, key=_time)]
+    producers, consumers = _neighbors(pairs)
+    above, below = _longest_ways(vertices, producers), _longest_ways(vertices[::-1], consumers)
     return frozenset(
         (source, target)
         for source, target in pairs
-        if target == max(readers[source], key=below.__getitem__)
-        and source == max(feeders[target], key=above.__getitem__)
+        if target == max(consumers[source], key=below.__getitem__)
+        and source == max(producers[target], key=above.__getitem__)
     )
 
 
@@ -260,20 +260,22 @@ def _time(node: FlowNode) -> float:
     return node.order or (0 if node.kind == "input" else inf)
 
 
-def _neighbours(
-    pairs: Iterable[tuple[Place, Place]],
-) -> tuple[Mapping[Place, Sequence[Place]], Mapping[Place, Sequence[Place]]]:
-    """Who feeds each place, and who reads it."""
-    feeders: dict[Place, list[Place]] = defaultdict(list)
-    readers: dict[Place, list[Place]] = defaultdict(list)
+def _neighbors(
+    pairs: Iterable[tuple[Vertex, Vertex]],
+) -> tuple[Mapping[Vertex, Sequence[Vertex]], Mapping[Vertex, Sequence[Vertex]]]:
+    """The producers and the consumers of each vertex."""
+    producers: dict[Vertex, list[Vertex]] = defaultdict(list)
+    consumers: dict[Vertex, list[Vertex]] = defaultdict(list)
     for source, target in dict.fromkeys(pairs):
-        readers[source].append(target)
-        feeders[target].append(source)
-    return feeders, readers
+        consumers[source].append(target)
+        producers[target].append(source)
+    return producers, consumers
 
 
-def _longest_ways(places: Sequence[Place], feeders: Mapping[Place, Sequence[Place]]) -> dict[Place, int]:
-    ways: dict[Place, int] = {}
-    for place in places:
-        ways[place] = max((ways.get(feeder, -1) + 1 for feeder in feeders[place]), default=0)
+def _longest_ways(
+    vertices: Sequence[Vertex], producers: Mapping[Vertex, Sequence[Vertex]]
+) -> dict[Vertex, int]:
+    ways: dict[Vertex, int] = {}
+    for vertex in vertices:
+        ways[vertex] = max((ways.get(producer, -1) + 1 for producer in producers[vertex]), default=0)
     return ways

@@ -1,4 +1,4 @@
-"""What a picture says of itself: what is drawn, from where, and what its colours and signs mean."""
+"""What a picture says of itself: what is drawn, from where, and what its colors and signs mean."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from onnxlens.reports.drawing.labels import (
     Block,
     Text,
     bar,
-    framed,
+    bordered,
     shortened,
     side_by_side,
     text_block,
@@ -20,9 +20,9 @@ from onnxlens.reports.drawing.labels import (
 from onnxlens.reports.drawing.links import Links
 from onnxlens.specs.flow import FlowGraph, FlowNode
 
-LANES_SHOWN = 6
-"""As many as there are colours."""
-LANE_WIDTH = 6
+BRANCHES_SHOWN = 6
+"""As many as there are colors."""
+BRANCH_WIDTH = 6
 SKIP_WORDS = {
     "skip": "a skip connection", "link": "a link between modules side by side", "loop": "a loop's way back",
 }  # fmt: skip
@@ -31,7 +31,7 @@ TITLE_LETTERS, LINE_LETTERS, TITLE_LINES = 80, 120, 3
 """Letters in a line of the title and of what is said below it, and how many lines each may take."""
 
 
-def title_blocks(flow: FlowGraph, scale: Scale, links: Links, lanes: Mapping[str, int]) -> Sequence[Block]:
+def title_blocks(flow: FlowGraph, scale: Scale, links: Links, branches: Mapping[str, int]) -> Sequence[Block]:
     """Title, totals, notes and legends, from the top down, at the left of the picture."""
     title = wrapped(heading(flow), TITLE_LETTERS, TITLE_LINES)
     lines = [
@@ -42,7 +42,7 @@ def title_blocks(flow: FlowGraph, scale: Scale, links: Links, lanes: Mapping[str
         *(Text(line, 11, ink=colors.INK) for line in lines),
     ]
     signs = [Text(line, 10, ink=colors.INK) for line in _signs(links)]
-    return [text_block(about), *_scale_legend(scale), *_lane_legend(flow, lanes), text_block(signs)]
+    return [text_block(about), *_scale_legend(scale), *_branch_legend(flow, branches), text_block(signs)]
 
 
 def heading(flow: FlowGraph) -> str:
@@ -52,9 +52,9 @@ def heading(flow: FlowGraph) -> str:
 
 
 def _module(flow: FlowGraph) -> str:
-    """The module that is shown alone, by its class too where the frame around the boxes says it."""
-    frames = {parent for node in flow.nodes for parent in node.parents}
-    class_name = dict(frames).get(flow.module, "")
+    """The module that is shown alone, by its class too where the cluster around the boxes says it."""
+    clusters = {parent for node in flow.nodes for parent in node.parents}
+    class_name = dict(clusters).get(flow.module, "")
     return f"{class_name} {flow.module}" if class_name not in ("", flow.module) else flow.module
 
 
@@ -93,33 +93,33 @@ def _scale_legend(scale: Scale) -> Sequence[Block]:
 
 def _swatch(words: Sequence[str], fill: str, **style: str) -> Block:
     lines = [Text(line, 10, ink=colors.ink_on(fill)) for line in words]
-    return framed([text_block(lines, align="CENTER")], {"COLOR": colors.BORDER, "BGCOLOR": fill, **style})
+    return bordered([text_block(lines, align="CENTER")], {"COLOR": colors.BORDER, "BGCOLOR": fill, **style})
 
 
-def _lane_legend(flow: FlowGraph, lanes: Mapping[str, int]) -> Sequence[Block]:
+def _branch_legend(flow: FlowGraph, branches: Mapping[str, int]) -> Sequence[Block]:
     """The bars of the branches that can run at the same time, and what is in each."""
     members: dict[int, list[FlowNode]] = defaultdict(list)
     for node in flow.nodes:
-        if lanes.get(node.id):
-            members[lanes[node.id]].append(node)
+        if branches.get(node.id):
+            members[branches[node.id]].append(node)
     if not members:
         return []
     blocks = [text_block([Text("can run at the same time: no bar (the trunk),", 10, ink=colors.INK)])]
-    for lane in sorted(members)[:LANES_SHOWN]:
-        name = shortened(_common_name(members[lane]), NAME_LETTERS)
-        words = text_block([Text(f"lane {lane}: {name}", 10, ink=colors.INK)])
-        blocks += [bar(LANE_WIDTH, words.height, colors.lane_colour(lane)), words]
-    rest = len(members) - LANES_SHOWN
+    for branch in sorted(members)[:BRANCHES_SHOWN]:
+        name = shortened(_common_name(members[branch]), NAME_LETTERS)
+        words = text_block([Text(f"lane {branch}: {name}", 10, ink=colors.INK)])
+        blocks += [bar(BRANCH_WIDTH, words.height, colors.branch_color(branch)), words]
+    rest = len(members) - BRANCHES_SHOWN
     if rest > 0:
         blocks.append(text_block([Text(f"and {rest} more", 10, ink=colors.INK)]))
     return [side_by_side(blocks)]
 
 
 def _common_name(boxes: Sequence[FlowNode]) -> str:
-    """The title that they share, the innermost frame around all of them, or the heaviest and how many."""
+    """The title that they share, the innermost cluster around all of them, or the heaviest and how many."""
     around = min((box.parents for box in boxes), key=len)
     common = [
-        frame for place, frame in enumerate(around) if all(box.parents[place] == frame for box in boxes)
+        cluster for index, cluster in enumerate(around) if all(box.parents[index] == cluster for box in boxes)
     ]
     titles = Counter(box.title for box in boxes)
     if len(titles) == 1:
@@ -136,10 +136,10 @@ def _common_name(boxes: Sequence[FlowNode]) -> str:
 
 def _signs(links: Links) -> Sequence[str]:
     lines = ["boxes are numbered in the order of execution; italics: operators that a module runs itself"]
-    tags = [tag for side in (links.before, links.behind) for some in side.values() for tag in some]
-    if any(not tag.skip for tag in tags):
+    ports = [port for side in (links.before, links.behind) for some in side.values() for port in some]
+    if any(not port.skip for port in ports):
         lines.append("a tag beside a box names an input, an output, or a box that is not near")
-    words = dict.fromkeys(tag.skip.word for tag in tags if tag.skip)
+    words = dict.fromkeys(port.skip.word for port in ports if port.skip)
     if words:
         what = " or ".join(SKIP_WORDS[word] for word in words)
         lines.append(f"a coloured tag is an end of {what}, with its number at both ends")

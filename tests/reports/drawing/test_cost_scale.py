@@ -1,4 +1,4 @@
-"""A cost as a colour: steps, what they say, and which columns there are."""
+"""A cost as a color: steps, what they say, and which columns there are."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ def test_an_error_is_shown_in_even_steps_without_shares() -> None:
 
 
 @pytest.mark.parametrize("figures", [(1e-9, 1e9), (3.0, 3.0), (0.0, 5.0), (1e-300, 1e300)])
-def test_every_scale_has_at_most_as_many_steps_as_colours_and_rises(figures: tuple[float, ...]) -> None:
+def test_every_scale_has_at_most_as_many_steps_as_colors_and_rises(figures: tuple[float, ...]) -> None:
     for column in ("parity_error", "latency_s", "live_bytes"):
         limits = scale_of(flow(column, *figures), column).limits
         assert len(limits) < len(colors.HEAT)
@@ -71,13 +71,13 @@ def test_a_box_without_a_figure_is_grey_and_told_in_the_legend() -> None:
     assert scale_of(flow("macs", 5, 0), "macs").complete
 
 
-def test_nothing_but_zeros_is_one_light_colour() -> None:
+def test_nothing_but_zeros_is_one_light_color() -> None:
     scale = scale_of(flow("macs", 0, 0), "macs")
     assert [scale.fill(node) for node in flow("macs", 0).nodes] == [colors.HEAT[0]]
     assert scale.limits == ()
 
 
-def test_every_number_of_the_ledger_can_colour() -> None:
+def test_every_number_of_the_ledger_can_color() -> None:
     numbers = set(LEDGER_COLUMNS) - {"order", "path", "class", "depth", "macs_percent"}
     assert numbers <= set(COSTS)
 
@@ -106,6 +106,6 @@ def test_contrast_is_as_wcag_defines_it() -> None:
 
 
 def test_steps_of_the_scale_differ_in_lightness() -> None:
-    """So that they are told apart without any colour vision."""
+    """So that they are told apart without any color vision."""
     for light, dark in combinations(colors.HEAT, 2):
         assert colors.contrast(light, dark) > 1.15

@@ -11,7 +11,7 @@ from onnxlens.specs.tensor import TensorSpec
 
 
 def two_networks(macs: Mapping[str, int], arrows: str) -> FlowGraph:
-    """Boxes ``a.1`` and ``b.1`` stand in the frames ``a`` and ``b``."""
+    """Boxes ``a.1`` and ``b.1`` stand in the clusters ``a`` and ``b``."""
     nodes = tuple(
         FlowNode(box, "module", box, "Conv2d", ((box[0], "Net"),), order, {"macs": work})
         for order, (box, work) in enumerate(macs.items(), start=1)
@@ -29,16 +29,16 @@ JOINED = "a.1>a.2 b.1>b.2 a.2>b.2"
 def test_a_network_that_does_a_quarter_of_both_works_alone_stands_beside() -> None:
     net = two_networks({"a.1": 50, "a.2": 50, "b.1": 25, "b.2": 75}, JOINED)  # 25 of 100, and of 100
     assert parallel_modules(net) == {("a", "b")}
-    sheet = composed(net).sheet.page
-    left, right = sorted(frame.corner for frame in sheet.frames)
+    canvas = composed(net).canvas.page
+    left, right = sorted(cluster.corner for cluster in canvas.clusters)
     assert left[1] == right[1] and left[0] < right[0]
 
 
 def test_one_that_does_less_of_its_own_stands_below() -> None:
     net = two_networks({"a.1": 50, "a.2": 50, "b.1": 25, "b.2": 76}, JOINED)
     assert parallel_modules(net) == set()
-    upper, lower = composed(net).sheet.page.frames
-    assert upper.corner[1] + upper.opened.height < lower.corner[1]
+    upper, lower = composed(net).canvas.page.clusters
+    assert upper.corner[1] + upper.layout.height < lower.corner[1]
 
 
 def test_one_that_does_less_than_a_quarter_of_the_others_work_stands_below() -> None:

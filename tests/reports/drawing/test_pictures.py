@@ -35,7 +35,7 @@ def strange() -> FlowGraph:
 def test_strange_names_are_shown_as_they_are(tmp_path: Path) -> None:
     write_picture(strange(), tmp_path / "strange.svg")
     texts = svg_texts(tmp_path / "strange.svg")
-    assert texts.count('a<b>&"c"\\n:n') == 2  # the input, and the frame
+    assert texts.count('a<b>&"c"\\n:n') == 2  # the input, and the cluster
     assert '1 a<b>&"c"\\n:n' in texts
     assert 'm.a<b>&"c"\\n:n' in texts
     assert "(<batch>, 3) float32" in texts
@@ -128,7 +128,7 @@ def test_an_svg_says_its_font_once_and_hides_lines_as_svg_does(tmp_path: Path) -
     text = (tmp_path / "net.svg").read_text(encoding="utf-8")
     assert text.count("font-family") == 1
     assert ElementTree.fromstring(text).get("font-family") == FONT
-    assert "transparent" not in text  # a colour of CSS alone
+    assert "transparent" not in text  # a color of CSS alone
 
 
 @pytest.mark.usefixtures("dot")
