@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from onnxlens.profile.flow.grouped import bordered
+from onnxlens.profile.flow.grouped import framed
 from onnxlens.profile.flow.grouping_file import read_groups
 from onnxlens.reference_model import groups
 from onnxlens.reports.drawing.composition import composed
@@ -79,7 +79,7 @@ def test_groups_come_for_these_graphs() -> None:
 
 
 def test_the_unets_groups_hold_all_of_its_macs_and_params() -> None:
-    flow = bordered(deepest_flow("sd-unet"), read_groups(groups.file_of("sd-unet"))).at(1)
+    flow = framed(deepest_flow("sd-unet"), read_groups(groups.file_of("sd-unet"))).at(1)
     totals = weightless_ledger("sd-unet").totals
     assert sum(node.macs for node in flow.nodes) == totals.macs == 803_273_441_280
     assert sum(node.params for node in flow.nodes) == totals.params == 859_520_964
@@ -104,7 +104,7 @@ def test_the_unets_groups_hold_all_of_its_macs_and_params() -> None:
     ],
 )
 def test_a_decoder_takes_the_skips_and_controls_of_its_encoder(group: str, controls: tuple[int, ...]) -> None:
-    flow = bordered(deepest_flow("sd-unet"), read_groups(groups.file_of("sd-unet"))).at(1)
+    flow = framed(deepest_flow("sd-unet"), read_groups(groups.file_of("sd-unet"))).at(1)
     titles = {node.id: node.title for node in flow.nodes}
     (box,) = (node for node in flow.nodes if node.title == group)
     feeding = [edge for edge in flow.edges if edge.target == box.id]
@@ -119,7 +119,7 @@ def test_a_decoder_takes_the_skips_and_controls_of_its_encoder(group: str, contr
 
 
 def test_the_controlnets_groups_take_turns_and_hold_all_of_it() -> None:
-    flow = bordered(deepest_flow("controlnet"), read_groups(groups.file_of("controlnet"))).at(1)
+    flow = framed(deepest_flow("controlnet"), read_groups(groups.file_of("controlnet"))).at(1)
     totals = weightless_ledger("controlnet").totals
     assert sum(node.macs for node in flow.nodes) == totals.macs == 283_291_975_680
     assert sum(node.params for node in flow.nodes) == totals.params == 361_279_120

@@ -31,7 +31,7 @@ CLUSTER_LETTERS = 26
 PATHS_SHOWN = 4
 """Of a group's paths."""
 TENSOR_LINES = 6
-"""Of more tensors in one place the rest is counted."""
+"""Of more tensors at one label the rest is counted."""
 BAR_WIDTH, BAR_INSET = 5, 3
 
 
@@ -133,7 +133,7 @@ def port_block(port: PortLabel) -> Block:
 
 
 def end_block(node: FlowNode) -> Block:
-    """An input or output of the graph that has a place of its own."""
+    """An input or output of the graph that has a position of its own."""
     words = text_block([Text(shortened(node.title, PATH_LETTERS), 11, bold=True, ink=colors.INK)])
     return bordered([words], {"STYLE": "ROUNDED", "COLOR": colors.BORDER, "BGCOLOR": colors.END})
 

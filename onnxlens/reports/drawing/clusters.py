@@ -96,7 +96,7 @@ class Wire:
     Attributes:
         key: its name.
         carries: the one or the other.
-        label: what is written beside it.
+        label: its text.
         side: how far right it is to run.
         trunk: it is to be straight.
     """
@@ -112,7 +112,7 @@ class Wire:
 
 @dataclass(frozen=True, slots=True)
 class End:
-    """An input or output that has a place of its own."""
+    """An input or output that has a position of its own."""
 
     node: FlowNode
     block: Block
@@ -150,19 +150,19 @@ Part = Row | End | ClusterLayout | Block
 
 @dataclass(frozen=True, slots=True)
 class Contents:
-    """What a picture is made of, before anything has its place.
+    """What a picture is made of, before anything has its position.
 
     Attributes:
         rows: by box.
         branches: by box.
-        beside: the paths of the clusters that stand beside each other in the order of execution.
+        parallel: the paths of the clusters that are side by side, in the order of execution.
         ends: the inputs and outputs that stand on the page.
         title_of: what stands in the upper left corner of a cluster.
     """
 
     rows: Mapping[str, Row]
     branches: Mapping[str, int]
-    beside: Collection[str]
+    parallel: Collection[str]
     ends: Sequence[End]
     title_of: Callable[[Cluster], Block]
 
@@ -170,7 +170,7 @@ class Contents:
 def lay_out(cluster: Cluster, wires: Sequence[Wire], contents: Contents) -> ClusterLayout:
     """A cluster, or the page, with all that is in it laid out.
 
-    A module that runs in segments, and reads what reads it, has a cluster for each of them.
+    A module that runs in several segments, and reads what reads it, has a cluster for each of them.
     """
     try:
         return _lay_out(cluster, wires, contents)
@@ -197,7 +197,7 @@ def _lay_out(cluster: Cluster, wires: Sequence[Wire], contents: Contents) -> Clu
     here = [wire for wire in near if owner.get(wire.source) != owner.get(wire.target)]
     lined = {end for wire in here for end in (owner.get(wire.source), owner.get(wire.target))}
     apart = {index for index, part in enumerate(parts) if isinstance(part, Row) and index not in lined}
-    if apart and title:  # they stand beside the title, above the rest
+    if apart and title:  # they are next to the title, above the rest
         apart.add(0)
     items = [_item(part, contents, leads=index in apart) for index, part in enumerate(parts)]
     links = [_link(wire, owner, parts) for wire in here]
@@ -209,7 +209,7 @@ def _item(part: Part, contents: Contents, *, leads: bool) -> Item:
         return Item(part.block.width, part.block.height, centered=True, leads=part.node.kind == "input")
     if isinstance(part, Row):
         return Item(part.width, part.height, contents.branches[part.node.id], centered=True, leads=leads)
-    if isinstance(part, ClusterLayout) and part.cluster.path not in contents.beside:
+    if isinstance(part, ClusterLayout) and part.cluster.path not in contents.parallel:
         heaviest = max(part.cluster.members(), key=lambda node: node.macs * node.repeats)
         return Item(part.width, part.height, contents.branches[heaviest.id])
     return Item(part.width, part.height, leads=leads)

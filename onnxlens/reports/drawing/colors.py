@@ -22,7 +22,7 @@ BORDER = "#7b8794"
 CLUSTER_LINE = "#9aa5b1"
 CLUSTER_INK = "#334e68"
 CLUSTERS = ("#f5f8fb", "#ffffff")
-"""Grounds of the clusters, level by level, so that one cluster is told from the one around it."""
+"""Grounds of the clusters, level by level, so that a cluster differs from the one around it."""
 END = "#dfe9f5"
 BADGE = "#334e68"
 

@@ -74,22 +74,22 @@ class Composition:
         )
         return skip_curve(start, corners, end)
 
-    def _side_of_port(self, skip: Skip, box: str, beside: Point) -> Point:
-        """The right side of a box's port, which its line runs beside from ``beside`` on."""
+    def _side_of_port(self, skip: Skip, box: str, corner: Point) -> Point:
+        """The right side of a box's port, which its line runs next to from ``corner`` on."""
         row = self.rows[box]
         port = row.port_of(skip.number)
-        return beside[0] - row.skip(skip.number)[0] + port.x + port.block.width, beside[1]
+        return corner[0] - row.skip(skip.number)[0] + port.x + port.block.width, corner[1]
 
 
 def composed(flow: FlowGraph, color: str = DEFAULT_COLUMN) -> Composition:
-    """Everything in its place, colored by a column of the ledger."""
+    """Everything at its position, colored by a column of the ledger."""
     scale, links, branches = scale_of(flow, color), links_of(flow), branches_of(flow)
     boxes = [node for node in flow.nodes if node.order]
     rows = {node.id: _row(node, flow, links, scale, branches[node.id]) for node in boxes}
     contents = Contents(
         rows=rows,
         branches=branches,
-        beside={path for pair in links.parallel for path in pair},
+        parallel={path for pair in links.parallel for path in pair},
         ends=[End(node, end_block(node)) for node in flow.nodes if node.id in links.ends],
         title_of=lambda cluster: _cluster_title(cluster, flow, scale),
     )
@@ -174,7 +174,7 @@ def skip_curve(start: Point, corners: Sequence[Point], end: Point) -> str:
 
     Args:
         start: in the middle of the side of the port where it begins.
-        corners: from beside that port to beside the other.
+        corners: from next to that port label to next to the other.
         end: in the middle of the other's side.
     """
     (first_x, first_y), (last_x, last_y) = corners[0], corners[-1]

@@ -156,7 +156,7 @@ def identities(flow: FlowGraph) -> Mapping[str, str]:
 
 
 def cluster_identity(path: str, index: int) -> str:
-    """Of the cluster that is the ``place``-th of the picture."""
+    """The id of the cluster that is the ``index``-th of the picture."""
     return f"frame.{UNSAFE.sub('_', path)}-{index}"
 
 

@@ -99,9 +99,9 @@ def polished(svg: bytes, title: str, description: str) -> str:
     for graph in root.findall(GROUP):
         _as_drawn_alone(graph)
     for group in root.iter(GROUP):
-        _tell(group)
+        _move_tooltip(group)
     _unwrap(root)
-    _say_once(root)
+    _simplify(root)
     _describe(root, title, description)
     return f'<?xml version="1.0" encoding="UTF-8"?>\n{ElementTree.tostring(root, encoding="unicode")}\n'
 
@@ -121,8 +121,8 @@ def _cluster_number(cluster: ElementTree.Element) -> int:
     return int((cluster.findtext(TITLE) or "").rpartition("_")[2])
 
 
-def _tell(group: ElementTree.Element) -> None:
-    """Put the tooltip of a part in the place of Graphviz's name for it."""
+def _move_tooltip(group: ElementTree.Element) -> None:
+    """Replace Graphviz's name for a part by its tooltip."""
     for name in group.findall(TITLE):
         group.remove(name)
     if group.get("class") in PARTS:
@@ -141,8 +141,8 @@ def _unwrap(parent: ElementTree.Element) -> None:
             parent[index : index + 1] = list(child)
 
 
-def _say_once(root: ElementTree.Element) -> None:
-    """The font of all texts is said at the root; a line that is not seen is ``none``, as SVG has it."""
+def _simplify(root: ElementTree.Element) -> None:
+    """Give the font of all texts at the root; a line that is not seen becomes ``none``, as SVG has it."""
     for element in root.iter():
         if family := element.attrib.pop("font-family", ""):
             root.set("font-family", family)

@@ -11,7 +11,7 @@ from math import inf
 from onnxlens.reports.drawing.ranks import Cell, Item, Level, Link, Segment, level_of
 
 ORDERING_SWEEPS = 12
-Place = tuple[float, float]
+Meeting = tuple[float, float]
 """Where a line meets a rank: the number of the cell there, and how far right in it."""
 
 
@@ -36,20 +36,20 @@ def order_cells(level: Level) -> None:
 
 
 def _sort(level: Level, rank: int, *, down: bool) -> None:
-    """By the middle of the places that a cell's lines have in the rank before; without lines it stays."""
+    """By the middle of the positions that a cell's lines have in the rank before; without lines it stays."""
     segments = level.segments[rank - 1] if down else level.segments[rank]
     numbers = _numbers(level.ranks[rank - 1 if down else rank + 1])
-    places: dict[Cell, list[Place]] = defaultdict(list)
+    meetings: dict[Cell, list[Meeting]] = defaultdict(list)
     for segment in segments:
         here, there = (segment.lower, segment.upper) if down else (segment.upper, segment.lower)
-        places[here].append((numbers[there], segment.out_x if down else segment.in_x))
-    bound = [cell for cell in level.ranks[rank] if places[cell]]
-    in_turn = iter(sorted(bound, key=lambda cell: _middle(places[cell])))
-    level.ranks[rank] = [next(in_turn) if places[cell] else cell for cell in level.ranks[rank]]
+        meetings[here].append((numbers[there], segment.out_x if down else segment.in_x))
+    bound = [cell for cell in level.ranks[rank] if meetings[cell]]
+    in_turn = iter(sorted(bound, key=lambda cell: _middle(meetings[cell])))
+    level.ranks[rank] = [next(in_turn) if meetings[cell] else cell for cell in level.ranks[rank]]
 
 
-def _middle(places: Sequence[Place]) -> Place:
-    return sorted(places)[(len(places) - 1) // 2]
+def _middle(meetings: Sequence[Meeting]) -> Meeting:
+    return sorted(meetings)[(len(meetings) - 1) // 2]
 
 
 def _numbers(cells: Sequence[Cell]) -> Mapping[Cell, int]:
@@ -89,7 +89,7 @@ class _Column:
 
     Attributes:
         cells: each with how far right of the column's ``x`` it stands.
-        left, right: the columns beside it, and how far from it they must keep.
+        left, right: the neighboring columns, and how far from it they must keep.
         pulls: for every line to another column: that column, the shift at which the line is straight, and
             how much that is worth.
     """
@@ -125,7 +125,7 @@ def align_cells(level: Level) -> float:
 
 
 def _move(column: _Column) -> None:
-    """As near to the middle of its pulls as the columns beside it leave room."""
+    """As near to the middle of its pulls as the neighboring columns leave room."""
     if not column.pulls:
         return
     wanted = _weighted_middle([(other.x + shift, worth) for other, shift, worth in column.pulls])
@@ -187,9 +187,9 @@ def _worth(segment: Segment) -> int:
 
 def _separate(level: Level, of: Mapping[Cell, tuple[_Column, float]]) -> None:
     for rank in level.ranks:
-        for cell, beside in pairwise(rank):
-            (column, shift), (other, its) = of[cell], of[beside]
-            gap = cell.right + beside.left + shift - its
+        for cell, following in pairwise(rank):
+            (column, shift), (other, its) = of[cell], of[following]
+            gap = cell.right + following.left + shift - its
             column.right.append((other, gap))
             other.left.append((column, gap))
 
@@ -220,7 +220,7 @@ ARROW = 14.0
 STUB = 4.0
 """Points above and below a label, where lines run straight."""
 BEND, STEEPEST = 8.0, 0.03
-"""A line that changes its place has so many points of height for it, and so many more for each of the way."""
+"""A line that changes its x has so many points of height for it, and so many more for each of the way."""
 MOST_BEND = 26.0
 
 Point = tuple[float, float]

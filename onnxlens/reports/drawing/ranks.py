@@ -26,7 +26,7 @@ class Item:
 
     Attributes:
         side: how far right it stands, unless lines cross less elsewhere.
-        centered: it stands in the middle of those beside it that do so too, and not at the top of the rank.
+        centered: it is in the middle of its neighbors that are so too, and not at the top of the rank.
         leads: it stands above everything that is in the first rank.
     """
 
@@ -69,7 +69,7 @@ class Link:
 
 @dataclass(slots=True, eq=False)
 class Cell:
-    """A place in a rank: an item, or a line on its way through.
+    """An entry of a rank: an item, or a line on its way through.
 
     Attributes:
         item: its number; None for a line.

@@ -72,7 +72,7 @@ class Row:
         return self.box_x + self.box.width / 2, self.box_y + self.box.height
 
     def skip(self, number: int) -> Point:
-        """Where the line of a skip connection runs beside its port."""
+        """Where the line of a skip connection runs next to its port label."""
         return self.skips[number]
 
     def port_of(self, number: int) -> PlacedPort:
@@ -104,9 +104,9 @@ def row_of(node: FlowNode, box: Block, links: Links) -> Row:
     box_x, x = x, x + box.width
     skips: Mapping[int, Point] = {}
     if right.ports:
-        beside = right.placed(x + ARROW_LENGTH, height / 2, to_the_right=False)
-        ports += beside
-        one_by_one = iter(beside)
+        placed_right = right.placed(x + ARROW_LENGTH, height / 2, to_the_right=False)
+        ports += placed_right
+        one_by_one = iter(placed_right)
         placed = [list(islice(one_by_one, len(group))) for group in groups]
         arrows += _arrows(placed, x, (height / 2, box.height / 2 - CORNER))
         x += ARROW_LENGTH + right.width

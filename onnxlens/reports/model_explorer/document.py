@@ -21,7 +21,7 @@ Json = dict[str, Any]
 HIDDEN_LABELS = ("Constant",)
 """Nodes that hold a constant: the viewer leaves them out of the picture, and its search finds them."""
 BORDERS: Mapping[str, str] = {"end": "#3b6fb6", "free": "#b0b0b0", "unknown": "#d1495b"}
-"""Colours of what is no counted node; borders alone, so that names can be read on a dark page too."""
+"""Colors of what is no counted node; borders alone, so that names can be read on a dark page too."""
 FORMAL_NAME = "__tensor_tag"
 """Under this key the viewer expects what an input is called by its reader."""
 
@@ -32,7 +32,7 @@ def graph_document(flow: NodeFlow, ledger: Ledger, notes: Sequence[str] = ()) ->
     Args:
         flow: the nodes.
         ledger: the costs of the modules.
-        notes: what a reader of the figures must know beside the ledger's notes.
+        notes: what a reader of the figures must know besides the ledger's notes.
     """
     namespaces = Namespaces(ledger)
     return {
@@ -171,12 +171,12 @@ def _level(name: str, module: ModuleCost | None) -> str:
 
 
 Text = tuple[str, str]
-"""A name, and what stands beside it."""
+"""A name and its value."""
 
 OPERATIONS = ("macs", "vector_ops", "special_ops")
 TRAFFIC = ("weight_read_bytes", "read_bytes", "write_bytes", "moved_bytes")
-TOLD_BY_LEVEL = ("order", "depth")
-"""Columns of the ledger that a level's place says already."""
+SHOWN_BY_LEVEL = ("order", "depth")
+"""Columns of the ledger that the position of a level shows already."""
 
 
 def node_texts(node: OperatorNode) -> Iterator[Text]:
@@ -210,7 +210,7 @@ def level_texts(module: ModuleCost, columns: Mapping[str, ModuleColumn]) -> Iter
     yield "operators", ", ".join(f"{op_type} {times}" for op_type, times in module.operators.items())
     for name, column in columns.items():
         exact, short = column.exact(module), column.cell(module, exact=False)
-        if exact is not None and name not in TOLD_BY_LEVEL:
+        if exact is not None and name not in SHOWN_BY_LEVEL:
             yield name, f"{short} ({exact:,})" if isinstance(exact, int) and exact > 999 else str(short)
 
 
