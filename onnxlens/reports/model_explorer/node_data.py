@@ -1,7 +1,7 @@
 """Figures by node as Model Explorer's JSON: one document per ledger column, with the colors it is shown in.
 
-The format is Google's; ``node_data_builder.py`` of ai-edge-model-explorer (Apache-2.0) defines what each field
-means. The viewer adds the nodes of a level up, so a figure stands at one node only.
+The format is Google's; ``node_data_builder.py`` of ai-edge-model-explorer (Apache-2.0) defines each field.
+The viewer adds the nodes of a level up, so a figure stands at one node only.
 """
 
 from __future__ import annotations
