@@ -10,7 +10,8 @@ from measuring import Contender
 
 FLOOR, TABLE, JSON, PEER = "floor", "onnxlens profile", "onnxlens profile --format json", "onnx-tool"
 
-_ONNXLENS = "from onnxlens.cli.main import main; main()"
+ENTRY = "from onnxlens.cli.main import main; main()"
+"""What the console script of onnxlens runs."""
 
 _FLOOR = """
 import sys
@@ -80,4 +81,4 @@ def help_page() -> Contender:
 
 def _onnxlens(argument: str) -> list[str]:
     """What the console script runs, but of this working copy."""
-    return [sys.executable, "-c", _ONNXLENS, argument]
+    return [sys.executable, "-c", ENTRY, argument]

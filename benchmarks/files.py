@@ -14,20 +14,29 @@ def chain_name(nodes: int, with_shapes: bool) -> str:
     return f"chain-{nodes}{'' if with_shapes else '-bare'}"
 
 
-def make_files(folder: Path) -> None:
-    """The UNet with its seeded weights, ONNX's own ResNet-50 without any, and chains of three sizes."""
-    import onnx
-    from synthetic import write_chain
+def make_files(folder: Path, only: str = "") -> None:
+    """The UNet with its seeded weights, ONNX's own ResNet-50 without any, and chains of three sizes.
 
-    import onnxlens
+    Args:
+        folder: where to write them.
+        only: the name of the one that is wanted; the UNet is then without weights.
+    """
+    if only in ("", UNET):
+        import onnxlens
 
-    onnxlens.export_graph(UNET, folder)
-    nets = Path(onnx.__file__).parent / "backend" / "test" / "data" / "light"
-    (folder / f"{RESNET}.onnx").write_bytes((nets / f"{RESNET}.onnx").read_bytes())
+        onnxlens.export_graph(UNET, folder, onnxlens.Settings(weights="none") if only else None)
+    if only in ("", RESNET):
+        import onnx
+
+        nets = Path(onnx.__file__).parent / "backend" / "test" / "data" / "light"
+        (folder / f"{RESNET}.onnx").write_bytes((nets / f"{RESNET}.onnx").read_bytes())
     for nodes in CHAIN_SIZES:
         for with_shapes in (True, False):
-            write_chain(folder / f"{chain_name(nodes, with_shapes)}.onnx", nodes, with_shapes)
+            if only in ("", chain_name(nodes, with_shapes)):
+                from synthetic import write_chain
+
+                write_chain(folder / f"{chain_name(nodes, with_shapes)}.onnx", nodes, with_shapes)
 
 
 if __name__ == "__main__":
-    make_files(Path(sys.argv[1]))
+    make_files(Path(sys.argv[1]), *sys.argv[2:])

@@ -18,7 +18,7 @@ import graphviz
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from onnxlens.api.counting import flow_of, pages_of
+from onnxlens.api.render import flow_of, pages_of
 from onnxlens.profile.runtime.machine import machine
 from onnxlens.reports.drawing.clusters import Cluster, page_of
 from onnxlens.reports.drawing.composition import composed

@@ -16,7 +16,7 @@ from onnxlens.reports.tables.render import By, Column, TableFormat, figure_colum
 from onnxlens.specs.codec import to_text
 from onnxlens.specs.flow import FlowGraph
 from onnxlens.specs.ledger import Ledger
-from onnxlens.specs.results import ParityReport
+from onnxlens.specs.parity import ParityReport
 from onnxlens.specs.summary import GraphSummary, RunSummary
 
 EVERY_DEPTH = 1_000

@@ -9,6 +9,7 @@ from typing import Literal, get_args
 
 from onnxlens.errors import GraphError
 from onnxlens.specs.peers import Convention, PeerCost, summed
+from onnxlens.specs.record import record
 from onnxlens.specs.tensor import TensorSpec
 
 Status = Literal["counted", "free", "unknown"]
@@ -43,7 +44,7 @@ class BodyCost:
         return 2 * self.macs + self.vector_ops + self.special_ops
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class NodeCost:
     """What one node costs in one run of the graph, all its own runs together.
 

@@ -35,7 +35,7 @@ def test_a_fault_exits_with_1_and_is_written_where_asked(tiny_copy: Path, tmp_pa
 def test_nothing_to_reproduce_is_said(tiny: Path, tmp_path: Path) -> None:
     outcome = onnxlens("check", tiny, "--layers", "--reproduce", tmp_path / "out")
     assert (outcome.code, outcome.err) == (
-        0, "onnxlens: no module is guilty by itself: nothing to reproduce\n",
+        0, "onnxlens: no module diverges by itself: nothing to reproduce\n",
     )  # fmt: skip
     assert not (tmp_path / "out").exists()
 

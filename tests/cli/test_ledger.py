@@ -10,7 +10,7 @@ from pathlib import Path
 import onnxruntime as ort
 import pytest
 
-from onnxlens import api
+import onnxlens as api
 from onnxlens.profile.runtime.inputs import sample_inputs
 from onnxlens.specs.ledger import Ledger
 from onnxlens.specs.measured import Measurements, NodeTiming

@@ -10,8 +10,10 @@ from pathlib import Path
 
 import pytest
 
-from onnxlens.profile.flow.grouped import framed
-from onnxlens.profile.flow.grouping_file import read_groups
+from onnxlens.profile.flow.collapse import collapsed
+from onnxlens.profile.flow.deepest import DeepestFlow
+from onnxlens.profile.flow.group import grouped
+from onnxlens.profile.flow.group_file import read_groups
 from onnxlens.reference_model import groups
 from onnxlens.reports.drawing.composition import composed
 from onnxlens.reports.drawing.dot import dot_source
@@ -78,8 +80,13 @@ def test_groups_come_for_these_graphs() -> None:
     assert all(groups.file_of(name).is_file() for name in groups.names())
 
 
+def grouped_once(graph: str) -> FlowGraph:
+    """The groups of a graph, closed."""
+    return collapsed(grouped(DeepestFlow(deepest_flow(graph)), read_groups(groups.file_of(graph))), 1)
+
+
 def test_the_unets_groups_hold_all_of_its_macs_and_params() -> None:
-    flow = framed(deepest_flow("sd-unet"), read_groups(groups.file_of("sd-unet"))).at(1)
+    flow = grouped_once("sd-unet")
     totals = weightless_ledger("sd-unet").totals
     assert sum(node.macs for node in flow.nodes) == totals.macs == 803_273_441_280
     assert sum(node.params for node in flow.nodes) == totals.params == 859_520_964
@@ -104,7 +111,7 @@ def test_the_unets_groups_hold_all_of_its_macs_and_params() -> None:
     ],
 )
 def test_a_decoder_takes_the_skips_and_controls_of_its_encoder(group: str, controls: tuple[int, ...]) -> None:
-    flow = framed(deepest_flow("sd-unet"), read_groups(groups.file_of("sd-unet"))).at(1)
+    flow = grouped_once("sd-unet")
     titles = {node.id: node.title for node in flow.nodes}
     (box,) = (node for node in flow.nodes if node.title == group)
     feeding = [edge for edge in flow.edges if edge.target == box.id]
@@ -119,7 +126,7 @@ def test_a_decoder_takes_the_skips_and_controls_of_its_encoder(group: str, contr
 
 
 def test_the_controlnets_groups_take_turns_and_hold_all_of_it() -> None:
-    flow = framed(deepest_flow("controlnet"), read_groups(groups.file_of("controlnet"))).at(1)
+    flow = grouped_once("controlnet")
     totals = weightless_ledger("controlnet").totals
     assert sum(node.macs for node in flow.nodes) == totals.macs == 283_291_975_680
     assert sum(node.params for node in flow.nodes) == totals.params == 361_279_120

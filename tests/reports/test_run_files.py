@@ -12,7 +12,8 @@ import pytest
 
 from onnxlens.errors import GraphError
 from onnxlens.reports.run_files import SEEDED_NOTE, index_page, summary_table, write_run
-from onnxlens.specs.results import LatencyResult, ParityResult
+from onnxlens.specs.bench import LatencyResult
+from onnxlens.specs.parity import ParityResult
 from onnxlens.specs.summary import GraphSummary, RunSummary
 from onnxlens.specs.tensor import TensorSpec
 

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
+from itertools import chain
 
 from onnxlens.profile.count.repeats import with_repeats
-from onnxlens.profile.count.rules import Traffic, Work, traffic_of, work_of
+from onnxlens.profile.count.rules import NOTHING, Traffic, traffic_of, work_of
 from onnxlens.profile.graph.graph import Graph, GraphNode
-from onnxlens.profile.graph.node_view import NodeView, NotCountable, ValueView
+from onnxlens.profile.graph.node_view import NodeView, NotCountable
 from onnxlens.specs.ledger import NodeCost
+
+NO_TRAFFIC = Traffic()
 
 
 def count_nodes(graph: Graph) -> tuple[NodeCost, ...]:
@@ -19,30 +22,30 @@ def count_nodes(graph: Graph) -> tuple[NodeCost, ...]:
 
 
 def _cost(node: GraphNode, params: int) -> NodeCost:
-    view = node.view
+    view, module = node.view, node.module
     reason = ""
-    work, traffic = Work(), Traffic()
-    if not node.offline:
+    work, traffic = NOTHING, NO_TRAFFIC
+    if not node.constant_folded:
         try:
             traffic = traffic_of(view)  # first: shapes suffice for it, a rule is not needed
             work = work_of(view)
         except NotCountable as error:
             reason = str(error)
     return NodeCost(
-        node=view.name,
-        op_type=view.op_type,
-        domain=view.domain,
-        module_path=node.owner.path,
-        class_name=node.owner.class_name,
-        params=params,
-        macs=work.macs,
-        vector_ops=work.vector_ops,
-        special_ops=work.special_ops,
-        weight_read_bytes=traffic.weight_read_bytes,
-        read_bytes=traffic.read_bytes,
-        write_bytes=traffic.write_bytes,
-        status="free" if node.offline else "unknown" if reason else "counted",
-        reason=reason,
+        view.name,
+        view.op_type,
+        view.domain,
+        module.path,
+        module.class_name,
+        work.macs,
+        work.vector_ops,
+        work.special_ops,
+        params,
+        traffic.weight_read_bytes,
+        traffic.read_bytes,
+        traffic.write_bytes,
+        "free" if node.constant_folded else "unknown" if reason else "counted",
+        reason,
     )
 
 
@@ -56,7 +59,7 @@ def parameter_sizes(graph: Graph) -> Mapping[str, int]:
     if graph.manifest is not None:
         parameters = {tensor.name for tensor in graph.manifest.tensors if tensor.kind == "parameter"}
         return {name: weight.elements for name, weight in graph.weights.items() if name in parameters}
-    made = (node.view.output() for node in graph.nodes if node.offline and _makes_weight(node.view))
+    made = (node.view.output() for node in graph.nodes if node.constant_folded and _makes_weight(node.view))
     return {value.name: value.elements for value in (*graph.weights.values(), *made)}
 
 
@@ -71,21 +74,18 @@ def _makes_weight(view: NodeView) -> bool:
 def first_use_params(graph: Graph) -> Mapping[int, int]:
     """For each node that uses parameters first, at run time, how many elements; by the node's index.
 
-    A parameter that is transposed or normalised before run time counts at the node that uses the result.
+    A parameter that is transposed or normalized before run time counts at the node that uses the result.
     """
-    unclaimed = dict(parameter_sizes(graph))
-    derived: dict[str, tuple[str, ...]] = {name: (name,) for name in unclaimed}
-    claims: dict[int, int] = {}
+    unused = dict(parameter_sizes(graph))
+    sources: dict[str, tuple[str, ...]] = {name: (name,) for name in unused}
+    params: dict[int, int] = {}
     for index, node in enumerate(graph.nodes):
-        sources = tuple(source for value in _inputs(node.view) for source in derived.get(value.name, ()))
-        if node.offline:
-            for output in node.view.outputs:
-                if output is not None and output.name not in unclaimed:
-                    derived[output.name] = sources
-        else:
-            claims[index] = sum(unclaimed.pop(source, 0) for source in sources)
-    return claims
-
-
-def _inputs(view: NodeView) -> Iterator[ValueView]:
-    return (value for value in view.inputs if value is not None)
+        view = node.view
+        read = [sources[value.name] for value in view.inputs if value is not None and value.name in sources]
+        if node.constant_folded:
+            for output in view.outputs:
+                if output is not None and output.name not in unused:
+                    sources[output.name] = tuple(chain(*read))
+        elif read:
+            params[index] = sum(unused.pop(source, 0) for source in chain(*read))
+    return params

@@ -7,15 +7,13 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from types import MappingProxyType
 
-from onnxlens.profile.count.conventions.counting import NOTES, peer_costs
+from onnxlens.profile.count.conventions.peers import NOTES, peer_costs
 from onnxlens.profile.count.counting import count_nodes, parameter_sizes
 from onnxlens.profile.count.liveness import live_bytes
 from onnxlens.profile.count.repeats import control_notes
-from onnxlens.profile.count.rules import is_view
-from onnxlens.profile.graph.borders import module_borders
+from onnxlens.profile.count.rules import is_view, registered_notes
 from onnxlens.profile.graph.collector import uncollected
 from onnxlens.profile.graph.graph import Graph, GraphNode
-from onnxlens.profile.graph.hierarchy import Hierarchy
 from onnxlens.specs.ledger import Ledger, ModuleCost, NodeCost, Totals, peer_of
 from onnxlens.specs.peers import Convention, PeerCost
 
@@ -49,9 +47,8 @@ def build_ledger(graph: Graph, convention: Convention = "matrix") -> Ledger:
 
 def _build(graph: Graph, convention: Convention) -> Ledger:
     costs = _costs(graph, convention)
-    hierarchy = Hierarchy(graph)
-    rows = _Rows(graph, costs, hierarchy)
-    paths = sorted(hierarchy.paths, key=rows.place)
+    rows = _Rows(graph, costs)
+    paths = sorted(graph.hierarchy.paths, key=rows.position)
     modules = tuple(rows.module(path) for path in paths)
     return Ledger(
         graph=graph.name,
@@ -62,7 +59,12 @@ def _build(graph: Graph, convention: Convention) -> Ledger:
         totals=_totals(graph, costs, modules[0]),
         modules=modules,
         nodes=costs,
-        notes=(*graph.notes, *control_notes(graph.nodes, costs), *_param_notes(graph)),
+        notes=(
+            *graph.notes,
+            *control_notes(graph.nodes, costs),
+            *registered_notes((cost.domain, cost.op_type) for cost in costs if cost.status == "counted"),
+            *_param_notes(graph),
+        ),
         conventions=CONVENTIONS if convention == "matrix" else {convention: NOTES[convention], **CONVENTIONS},
         convention=convention,
     )
@@ -79,40 +81,34 @@ def _costs(graph: Graph, convention: Convention) -> tuple[NodeCost, ...]:
 class _Rows:
     """Makes the row of each module from the nodes that run in it and in the modules it contains."""
 
-    def __init__(self, graph: Graph, costs: Sequence[NodeCost], hierarchy: Hierarchy) -> None:
+    def __init__(self, graph: Graph, costs: Sequence[NodeCost]) -> None:
+        self._graph = graph
         self._costs = costs
-        self._nodes = graph.nodes
-        self._hierarchy = hierarchy
         self._live = live_bytes(graph, {index for index, cost in enumerate(costs) if not cost.repeats})
-        self._borders = module_borders(graph, hierarchy)
-        self._params = _module_params(graph, costs, hierarchy)
-        self._inside: Mapping[str, list[int]] = {path: [] for path in hierarchy.paths}
-        self._running: Mapping[str, list[int]] = {path: [] for path in hierarchy.paths}
-        for index, node in enumerate(graph.nodes):
-            for path in hierarchy.lineage(node.owner.path):
-                self._inside[path].append(index)
-                if not node.offline:
-                    self._running[path].append(index)
+        self._params = _module_params(graph, costs)
+        self._running = graph.by_module()
+        self._peers = _peer_costs_inside(graph, costs)
 
-    def place(self, path: str) -> tuple[bool, int, int, str]:
-        """Sorts modules by first node, a container before its content; those that run nothing last."""
+    def position(self, path: str) -> tuple[bool, int, int, str]:
+        """Sorts modules by first node, a parent before its children; those that run nothing last."""
         order = self._order(path)
-        return (bool(path) and order == 0, order, self._hierarchy.depth(path), path)
+        return (bool(path) and order == 0, order, self._graph.hierarchy.depth(path), path)
 
     def _order(self, path: str) -> int:
         running = self._running[path]
         return running[0] + 1 if running else 0
 
     def module(self, path: str) -> ModuleCost:
+        hierarchy, io = self._graph.hierarchy, self._graph.module_io(path)
         running = self._running[path]
         costs = [self._costs[index] for index in running]
         return ModuleCost(
             path=path,
-            class_name=self._hierarchy.class_name(path),
-            depth=self._hierarchy.depth(path),
+            class_name=hierarchy.class_name(path),
+            depth=hierarchy.depth(path),
             order=self._order(path),
-            inputs=tuple(self._borders[path].inputs.values()),
-            outputs=tuple(self._borders[path].outputs.values()),
+            inputs=tuple(io.inputs.values()),
+            outputs=tuple(io.outputs.values()),
             operators=_operators(costs),
             macs=sum(cost.macs for cost in costs),
             vector_ops=sum(cost.vector_ops for cost in costs),
@@ -122,16 +118,24 @@ class _Rows:
             read_bytes=sum(cost.read_bytes for cost in costs),
             write_bytes=sum(cost.write_bytes for cost in costs),
             unknown_nodes=sum(cost.status == "unknown" for cost in costs),
-            resident_weight_bytes=_resident_bytes(self._nodes[index] for index in running),
+            resident_weight_bytes=_resident_bytes(self._graph.nodes[index] for index in running),
             live_bytes=max((self._live[index] for index in running), default=0),
-            peer=self._peer(path),
+            peer=peer_of(self._peers[path]) or PeerCost() if self._peers else None,
         )
 
-    def _peer(self, path: str) -> PeerCost | None:
-        """Peers count nodes that work on weights alone as well; a module without nodes counts nothing."""
-        if self._costs[0].peer is None:
-            return None
-        return peer_of(self._costs[index] for index in self._inside[path]) or PeerCost()
+
+def _peer_costs_inside(graph: Graph, costs: Sequence[NodeCost]) -> Mapping[str, Sequence[NodeCost]]:
+    """The costs of all nodes of each module, in a peer's convention; empty in our own.
+
+    Peers count constant-folded nodes as well.
+    """
+    if costs[0].peer is None:
+        return {}
+    inside: dict[str, list[NodeCost]] = {path: [] for path in graph.hierarchy.paths}
+    for cost in costs:
+        for path in graph.hierarchy.lineage(cost.module_path):
+            inside[path].append(cost)
+    return inside
 
 
 def _operators(costs: Sequence[NodeCost]) -> Mapping[str, int]:
@@ -143,20 +147,20 @@ def _operators(costs: Sequence[NodeCost]) -> Mapping[str, int]:
     return {op_type: times[op_type] for op_type, _ in weight.most_common()}
 
 
-def _module_params(graph: Graph, costs: Sequence[NodeCost], hierarchy: Hierarchy) -> Mapping[str, int]:
+def _module_params(graph: Graph, costs: Sequence[NodeCost]) -> Mapping[str, int]:
     """Elements of each module's parameters: by the manifest's ``state_dict``, else by first use."""
-    params = dict.fromkeys(hierarchy.paths, 0)
+    params = dict.fromkeys(graph.hierarchy.paths, 0)
     if graph.manifest is not None:
-        owned: Iterable[tuple[str, int]] = (
+        held: Iterable[tuple[str, int]] = (
             (tensor.name.rpartition(".")[0], tensor.elements)
             for tensor in graph.manifest.tensors
             if tensor.kind == "parameter"
         )
     else:
         unused = sum(parameter_sizes(graph).values()) - sum(cost.params for cost in costs)
-        owned = (("", unused), *((cost.module_path, cost.params) for cost in costs))
-    for owner, elements in owned:
-        for path in hierarchy.lineage(owner):
+        held = (("", unused), *((cost.module_path, cost.params) for cost in costs if cost.params))
+    for module, elements in held:
+        for path in graph.hierarchy.lineage(module):
             params[path] += elements
     return params
 

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 
-from onnxlens.profile.count.rules import viewed_inputs
+from onnxlens.profile.count.rules import is_view, viewed_inputs
 from onnxlens.profile.graph.graph import Graph, GraphNode
 from onnxlens.profile.graph.node_view import ValueView
 
@@ -21,38 +21,70 @@ def live_bytes(graph: Graph, idle: Collection[int] = ()) -> Sequence[int]:
         graph: its nodes in the order of execution.
         idle: the indices of nodes that do not run: those in a branch that is not taken.
     """
-    running = {index: node for index, node in enumerate(graph.nodes) if index not in idle}
-    storage = _storage(graph, running)
-    last_use = _last_uses(graph, running, storage)
-    expiring: dict[int, list[str]] = {}
-    for name, index in last_use.items():
-        expiring.setdefault(index, []).append(name)
-    sizes = {tensor.name: tensor.size_bytes or 0 for tensor in graph.inputs}
-    alive = sum(sizes.values())
-    levels = []
+    memory = _Memory(graph)
     for index, node in enumerate(graph.nodes):
-        if index in running and not node.offline:
-            for output in node.view.outputs:
-                if output is not None and output.name in storage[output.name]:
-                    sizes[output.name] = output.known_size_bytes
-                    alive += sizes[output.name]
+        if index not in idle:
+            memory.run(index, node)
+    allocated, freed = memory.changes(len(graph.nodes), {tensor.name for tensor in graph.outputs})
+    alive = sum(tensor.size_bytes or 0 for tensor in graph.inputs)
+    levels = []
+    for more, less in zip(allocated, freed, strict=True):
+        alive += more
         levels.append(alive)
-        alive -= sum(sizes.get(name, 0) for name in expiring.get(index, ()))
+        alive -= less
     return levels
 
 
-def _storage(graph: Graph, running: Mapping[int, GraphNode]) -> Mapping[str, frozenset[str]]:
-    """For each activation the values whose memory holds it: itself, or its sources."""
-    storage = {tensor.name: frozenset({tensor.name}) for tensor in graph.inputs}
-    for node in running.values():
-        held: dict[str, frozenset[str]] = {}
-        for output, source in _shared(node):
-            if source.name in storage:  # no weight, and not made in a branch that is not taken
-                held[output.name] = held.get(output.name, frozenset()) | storage[source.name]
-        for made in node.view.outputs:
+class _Memory:
+    """Which memory holds each activation, how large it is, and which nodes need it first and last."""
+
+    def __init__(self, graph: Graph) -> None:
+        self._known = {tensor.name for tensor in graph.inputs}  # not weights; not in a branch not taken
+        self._sizes = {tensor.name: tensor.size_bytes or 0 for tensor in graph.inputs}
+        self._shared: dict[str, frozenset[str]] = {}  # for values that others' memory holds
+        self._allocated: dict[int, int] = {}
+        self._last_use: dict[str, int] = {}
+
+    def run(self, index: int, node: GraphNode) -> None:
+        """Take account of a node, after all before it."""
+        view = node.view
+        shared: dict[str, frozenset[str]] = {}
+        if node.bodies or is_view(view):
+            for output, source in _shared(node):
+                if source.name in self._known:
+                    memory = self._shared.get(source.name) or frozenset((source.name,))
+                    shared[output.name] = shared.get(output.name, frozenset()) | memory
+        for value in node.reads:
+            self._use(value.name, index)
+        for made in view.outputs:
             if made is not None:
-                storage[made.name] = held.get(made.name, frozenset({made.name}))
-    return storage
+                self._add(made, index, shared.get(made.name), is_weight=node.constant_folded)
+
+    def _add(self, value: ValueView, index: int, shared: frozenset[str] | None, *, is_weight: bool) -> None:
+        name = value.name
+        self._known.add(name)
+        if shared is not None:
+            self._shared[name] = shared
+        if not is_weight and (shared is None or name in shared):
+            size = self._sizes[name] = value.known_size_bytes
+            self._allocated[index] = self._allocated.get(index, 0) + size
+        self._use(name, index)
+
+    def _use(self, name: str, index: int) -> None:
+        if name in self._shared:
+            self._last_use.update(dict.fromkeys(self._shared[name], index))
+        else:
+            self._last_use[name] = index
+
+    def changes(self, nodes: int, outputs: Iterable[str]) -> tuple[Sequence[int], Sequence[int]]:
+        """For each node the bytes that are allocated for it, and freed after it; outputs are never freed."""
+        for output in outputs:
+            for name in self._shared.get(output, (output,)):
+                self._last_use.pop(name, None)
+        freed = [0] * nodes
+        for name, index in self._last_use.items():
+            freed[index] += self._sizes.get(name, 0)
+        return [self._allocated.get(index, 0) for index in range(nodes)], freed
 
 
 def _shared(node: GraphNode) -> Iterator[tuple[ValueView, ValueView]]:
@@ -65,18 +97,3 @@ def _shared(node: GraphNode) -> Iterator[tuple[ValueView, ValueView]]:
         for output, result in zip(node.view.outputs, body.results, strict=False):
             if output is not None and result is not None and output.shape == result.shape:
                 yield output, result
-
-
-def _last_uses(
-    graph: Graph, running: Mapping[int, GraphNode], storage: Mapping[str, frozenset[str]]
-) -> Mapping[str, int]:
-    """The index of the last node that needs each memory; the graph's outputs are never freed."""
-    last_use: dict[str, int] = {}
-    for index, node in running.items():
-        outputs = (value for value in node.view.outputs if value is not None)
-        for value in (*node.reads, *outputs):
-            last_use.update(dict.fromkeys(storage.get(value.name, ()), index))
-    for tensor in graph.outputs:
-        for name in storage.get(tensor.name, ()):
-            last_use.pop(name, None)
-    return last_use

@@ -57,7 +57,7 @@ def with_repeats(nodes: Sequence[GraphNode], costs: Sequence[NodeCost]) -> Seque
         for index, found in inside.items()
         for body, cost in zip(nodes[index].bodies, found, strict=True)
     }
-    never = {body.key for node in nodes for body in node.bodies if body.trips == 0}
+    never = {body.key for node in nodes for body in node.bodies if body.trip_count == 0}
     return [
         _all_runs(node, cost, repeats, never, inside.get(index, ()))
         for index, (node, cost) in enumerate(zip(nodes, costs, strict=True))
@@ -99,7 +99,7 @@ def _costs_inside(
 
 def _body_costs(node: GraphNode, tallies: Mapping[str, _Tally]) -> tuple[BodyCost, ...]:
     runs = [tallies.get(body.key, _Tally()) for body in node.bodies]
-    counted = [1 if body.trips is None else body.trips for body in node.bodies]
+    counted = [1 if body.trip_count is None else body.trip_count for body in node.bodies]
     if node.view.op_type == "If" and all(counted):
         larger = max(range(len(runs)), key=lambda branch: runs[branch].size)
         counted = [int(branch == larger) for branch in range(len(runs))]
@@ -113,7 +113,7 @@ def _body_costs(node: GraphNode, tallies: Mapping[str, _Tally]) -> tuple[BodyCos
             moved_bytes=tally.moved_bytes,
             unknown_nodes=tally.unknown_nodes,
             repeats=times,
-            doubt=body.doubt,
+            doubt=body.unknown_reason,
         )
         for body, tally, times in zip(node.bodies, runs, counted, strict=True)
     )
@@ -140,7 +140,7 @@ def control_notes(nodes: Sequence[GraphNode], costs: Sequence[NodeCost]) -> Sequ
 
 def _is_decided(node: GraphNode) -> bool:
     """Whether a constant says which branch of an If runs."""
-    return any(body.trips == 0 for body in node.bodies)
+    return any(body.trip_count == 0 for body in node.bodies)
 
 
 def _notes(cost: NodeCost) -> Sequence[str]:

@@ -19,4 +19,7 @@ def uncollected() -> Iterator[None]:
         yield
     finally:
         if was_enabled:
+            if not gc.get_freeze_count():
+                gc.freeze()  # with unfreeze: all that was made meanwhile is old, and not walked through now
+                gc.unfreeze()
             gc.enable()

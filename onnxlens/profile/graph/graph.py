@@ -1,17 +1,20 @@
-"""A loaded graph as counting sees it: nodes in execution order, their owners, weights unread."""
+"""A loaded graph as counting sees it: nodes in execution order, their modules, weights unread."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
 
-from onnxlens.profile.graph.node_view import NodeView, ValueView
-from onnxlens.profile.graph.scopes import Owner, TracedCall
+from onnxlens.profile.graph.hierarchy import Hierarchy
+from onnxlens.profile.graph.node_view import NodeView, ValueView, index_consumers, index_producers
+from onnxlens.profile.graph.scopes import ModuleRef, TracedCall
 from onnxlens.specs.ledger import Attribution
 from onnxlens.specs.manifest import Manifest
+from onnxlens.specs.record import record
 from onnxlens.specs.tensor import TensorSpec
 
 
@@ -22,47 +25,61 @@ class Body:
     Attributes:
         key: unique in the file.
         name: of the attribute that holds it.
-        trips: how often it runs in one run of the node; None where that is not known before.
-        doubt: why the trips are not known.
-        results: what it hands to the node's outputs, in their order.
+        trip_count: how often it runs in one run of the node; None where that is unknown before run time.
+        unknown_reason: why the trip count is unknown.
+        results: the values that it returns as the node's outputs, in their order.
     """
 
     key: str
     name: str
-    trips: int | None
-    doubt: str
+    trip_count: int | None
+    unknown_reason: str
     results: tuple[ValueView | None, ...]
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class GraphNode:
-    """A node in its place.
+    """A node with its position in the graph and in the module tree.
 
     Attributes:
-        offline: fed by constants and weights alone, so it runs once, before run time, and its outputs are
-            weights.
-        call: the PyTorch call that it is part of; None where the file does not say.
-        bodies: what runs inside it; the nodes in there stand before it.
-        within: the keys of the bodies that it stands in, outermost first.
+        module: the PyTorch module that runs it.
+        constant_folded: it reads constants and weights only, so it runs once, before run time, and its
+            outputs are weights.
+        call: the PyTorch call that it is part of; None where the file does not record it.
+        bodies: the graphs that run inside it; their nodes come before it in the graph.
+        within: the keys of the bodies that contain it, outermost first.
     """
 
     view: NodeView
-    owner: Owner
-    offline: bool
+    module: ModuleRef
+    constant_folded: bool
     call: TracedCall | None = None
     bodies: tuple[Body, ...] = ()
     within: tuple[str, ...] = ()
 
     @property
-    def reads(self) -> Iterator[ValueView]:
-        """Its inputs, and what the bodies inside it hand to its outputs."""
-        handed = (value for body in self.bodies for value in body.results)
-        return (value for value in (*self.view.inputs, *handed) if value is not None)
+    def reads(self) -> Sequence[ValueView]:
+        """Its inputs, and the values that the bodies inside it return as its outputs."""
+        inputs = [value for value in self.view.inputs if value is not None]
+        for body in self.bodies:
+            inputs += [value for value in body.results if value is not None]
+        return inputs
 
 
 @dataclass(frozen=True, slots=True)
+class ModuleIO:
+    """The tensors that enter and leave one module, by name, in execution order; without its weights."""
+
+    inputs: dict[str, TensorSpec] = field(default_factory=dict)
+    outputs: dict[str, TensorSpec] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
 class Graph:
-    """One ONNX graph.
+    """One ONNX graph, and the questions that everybody asks about it.
+
+    ``producer``, ``consumers``, ``module_of``, ``by_module``, ``module_io`` and ``hierarchy`` are computed on
+    first use, once per graph. Nodes are named by their index in ``nodes``.
 
     Attributes:
         nodes: in execution order.
@@ -87,3 +104,95 @@ class Graph:
     manifest: Manifest | None
     given: Mapping[str, np.ndarray] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
+
+    @cached_property
+    def hierarchy(self) -> Hierarchy:
+        """The module tree: the modules that run nodes, were called, or hold a parameter of the manifest."""
+        classes = {path: qualified.rpartition(".")[2] for path, qualified in self.called.items()}
+        paths = {*self.called, *(node.module.path for node in self.nodes)}
+        if self.manifest is not None:
+            classes.update(self.manifest.modules)
+            paths |= {
+                tensor.name.rpartition(".")[0]
+                for tensor in self.manifest.tensors
+                if tensor.kind == "parameter"
+            }
+        return Hierarchy(paths, classes, self.name, self.path.name)
+
+    def producer(self, value: str) -> int | None:
+        """The index of the node that produces ``value``; None for inputs, weights and unknown names."""
+        return self._producers.get(value)
+
+    def consumers(self, value: str) -> Sequence[int]:
+        """The indices of the nodes that read ``value``, in execution order, each once.
+
+        A node reads its inputs and the values that the bodies inside it return. Constant-folded nodes count.
+        """
+        return self._consumers.get(value, ())
+
+    def module_of(self, node: int) -> str:
+        """The path of the module that runs the node at that index; "" is the model itself."""
+        return self.nodes[node].module.path
+
+    def by_module(self) -> Mapping[str, Sequence[int]]:
+        """For each module path the indices of the nodes that run in it and in the modules that it contains.
+
+        In execution order, without constant-folded nodes; empty for a module that runs nothing.
+        """
+        return self._by_module
+
+    @cached_property
+    def _by_module(self) -> Mapping[str, Sequence[int]]:
+        inside: dict[str, list[int]] = {path: [] for path in self.hierarchy.paths}
+        for index, node in enumerate(self.nodes):
+            if not node.constant_folded:
+                for path in self.hierarchy.lineage(node.module.path):
+                    inside[path].append(index)
+        return inside
+
+    def module_io(self, path: str) -> ModuleIO:
+        """The activations that a module reads from outside, and those it produces that are read outside."""
+        return self._module_io[path]
+
+    @cached_property
+    def _producers(self) -> Mapping[str, int]:
+        return index_producers(node.view for node in self.nodes)
+
+    @cached_property
+    def _consumers(self) -> Mapping[str, Sequence[int]]:
+        return index_consumers(node.reads for node in self.nodes)
+
+    @cached_property
+    def _module_io(self) -> Mapping[str, ModuleIO]:
+        found = {path: ModuleIO() for path in self.hierarchy.paths}
+        produced_in: dict[str, tuple[str, ...]] = {tensor.name: () for tensor in self.inputs}
+        for node in self.nodes:
+            if node.constant_folded:
+                continue
+            lineage = self.hierarchy.lineage(node.module.path)
+            for value in node.reads:
+                source = produced_in.get(value.name, lineage)
+                if source is not lineage:
+                    _cross(found, value, source, lineage)
+            for output in node.view.outputs:
+                if output is not None:
+                    produced_in[output.name] = lineage
+        for tensor in self.outputs:
+            for path in produced_in.get(tensor.name, ()):
+                found[path].outputs[tensor.name] = tensor
+        found[""].inputs.clear()
+        found[""].inputs.update((tensor.name, tensor) for tensor in self.inputs)
+        return found
+
+
+def _cross(
+    found: Mapping[str, ModuleIO], value: ValueView, source: tuple[str, ...], target: tuple[str, ...]
+) -> None:
+    """Add ``value`` to every module that it leaves or enters between the two lineages."""
+    tensor = value.spec
+    for path in source:
+        if path not in target:
+            found[path].outputs[value.name] = tensor
+    for path in target:
+        if path not in source:
+            found[path].inputs[value.name] = tensor

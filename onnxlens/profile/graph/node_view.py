@@ -2,25 +2,43 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import field
+from functools import lru_cache
 from math import prod
 from typing import TYPE_CHECKING, Any, cast
 
 from onnxlens.errors import OnnxlensError
-from onnxlens.specs.tensor import Dim, storage_bytes
+from onnxlens.specs.record import record
+from onnxlens.specs.tensor import Dim, TensorSpec, storage_bytes
 
 if TYPE_CHECKING:
     import numpy as np
 
 Shape = tuple[int, ...]
 
+DISTINCT_SHAPES = 2**14
+"""The sizes of so many shapes are kept: even a large file repeats few."""
+
 
 class NotCountable(OnnxlensError):
     """A rule misses a fact about a node (a shape, a constant): the node is ``unknown`` for this reason."""
 
 
-@dataclass(frozen=True, slots=True)
+@lru_cache(DISTINCT_SHAPES)
+def _is_static(shape: tuple[Dim, ...]) -> bool:
+    return str not in map(type, shape)
+
+
+@lru_cache(DISTINCT_SHAPES)
+def _size_bytes(dtype: str | None, shape: tuple[Dim, ...] | None) -> int | None:
+    """The bytes of a tensor; None where the shape, a dimension or the element size is unknown."""
+    if dtype is None or shape is None or not _is_static(shape):
+        return None
+    return storage_bytes(dtype, prod(cast(Shape, shape)))
+
+
+@record(frozen=True, slots=True)
 class ValueView:
     """A value in the graph: a tensor, or what refers to tensors.
 
@@ -48,15 +66,20 @@ class ValueView:
         """The shape in numbers.
 
         Raises:
-            NotCountable: the shape is unknown or has a dynamic dimension, or it is no tensor.
+            NotCountable: the shape is unknown or has a dynamic dimension, or it is not a tensor.
         """
         if self.kind != "tensor":
             raise NotCountable(f"the {self.kind} {self.name!r} has no size of its own")
         if self.shape is None:
             raise NotCountable(f"the shape of {self.name!r} is unknown")
-        if str in map(type, self.shape):
+        if not _is_static(self.shape):
             raise NotCountable(f"the shape of {self.name!r} is dynamic: {self.shape}")
         return cast(Shape, self.shape)
+
+    @property
+    def spec(self) -> TensorSpec:
+        """Its name, dtype and shape; ``?`` where the file does not record them."""
+        return TensorSpec(self.name, self.dtype or "?", ("?",) if self.shape is None else self.shape)
 
     @property
     def elements(self) -> int:
@@ -68,8 +91,9 @@ class ValueView:
         """The bytes it takes as it is stored; raises NotCountable where shape or element size is unknown."""
         if self.stored_bytes is not None:
             return self.stored_bytes
-        size = None if self.dtype is None else storage_bytes(self.dtype, self.elements)
+        size = _size_bytes(self.dtype, self.shape) if self.kind == "tensor" else None
         if size is None:
+            self.sizes()  # raises where it is the shape that is unknown
             raise NotCountable(f"the element size of {self.name!r} ({self.dtype}) is unknown")
         return size
 
@@ -82,7 +106,7 @@ class ValueView:
             return 0
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class NodeView:
     """One operator call.
 
@@ -134,3 +158,19 @@ class NodeView:
     def attribute(self, name: str, default: Any = None) -> Any:
         """The attribute's value, or ``default`` where the node leaves it out."""
         return self.attributes.get(name, default)
+
+
+def index_producers(nodes: Iterable[NodeView]) -> Mapping[str, int]:
+    """For each value that a node produces, by name, the node's index."""
+    return {
+        value.name: index for index, node in enumerate(nodes) for value in node.outputs if value is not None
+    }
+
+
+def index_consumers(reads: Iterable[Iterable[ValueView]]) -> Mapping[str, Sequence[int]]:
+    """For each value, by name, the indices of its consumers, each once, given what each node reads."""
+    consumers: dict[str, list[int]] = {}
+    for index, values in enumerate(reads):
+        for name in {value.name for value in values}:
+            consumers.setdefault(name, []).append(index)
+    return consumers

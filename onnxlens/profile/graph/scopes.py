@@ -1,4 +1,4 @@
-"""Which PyTorch module a node belongs to, by what its file says."""
+"""Which PyTorch module each node belongs to, from what the file records."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from onnx import NodeProto
 
-from onnxlens.profile.graph.node_view import NodeView
+from onnxlens.profile.graph.node_view import NodeView, index_consumers, index_producers
 from onnxlens.specs.ledger import Attribution
 
 SCOPES_KEY = "pkg.torch.onnx.name_scopes"
@@ -20,7 +20,7 @@ PLAIN_LIST = re.compile(r"""\['[^'"\\]*'(?:, '[^'"\\]*')*\]""")
 
 
 @dataclass(frozen=True, slots=True)
-class Owner:
+class ModuleRef:
     """The module that runs a node: its dotted path ("" is the model) and its class, "" where unknown."""
 
     path: str
@@ -32,8 +32,8 @@ class Owner:
         return self.qualified_class.rpartition(".")[2]
 
 
-Calls = tuple[Owner, ...]
-"""The modules whose forward was running when a node was traced, the model first, the node's owner last."""
+ModuleStack = tuple[ModuleRef, ...]
+"""The modules whose forward was running when a node was traced: the model first, the node's own last."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +47,7 @@ class TracedCall:
     target: str
 
 
-ROOT = Owner("")
+ROOT = ModuleRef("")
 
 
 Traced = tuple[NodeProto, NodeView]
@@ -56,50 +56,49 @@ Traced = tuple[NodeProto, NodeView]
 
 @dataclass(frozen=True, slots=True)
 class Scopes:
-    """What a file says of its modules.
+    """What a file records of its modules.
 
     Attributes:
-        attribution: where it says so: in the exporter's metadata, in the nodes' names, or not at all.
-        owners: the module of every node.
-        traced: the PyTorch call that each node is part of; None where the file does not say.
-        called: the class of every module whose forward ran, by path: with its Python module where the file
-            says so, as in ``torch.nn.modules.conv.Conv2d``.
+        attribution: where it records them: in the exporter's metadata, in the nodes' names, or not at all.
+        modules: the module of every node.
+        traced: the PyTorch call that each node is part of; None where the file does not record it.
+        called: the class of every module whose forward ran, by path; with its Python module where the file
+            records that, as in ``torch.nn.modules.conv.Conv2d``.
     """
 
     attribution: Attribution
-    owners: Sequence[Owner]
+    modules: Sequence[ModuleRef]
     traced: Sequence[TracedCall | None]
     called: Mapping[str, str]
 
 
 def read_scopes(nodes: Sequence[Traced]) -> Scopes:
-    """The owner of every node, in their order.
+    """The module of every node, in their order.
 
     torch's dynamo exporter writes module scopes into each node's metadata, and loses a few in rewriting:
-    those nodes take their neighbours'. torch's older exporter writes the path into the node's name. Other
-    files say nothing.
+    those nodes get their neighbors' module. torch's older exporter writes the path into the node's name.
+    Other files name no modules.
     """
-    stacks = [_from_metadata(node) for node, _ in nodes]
-    if any(stacks):
-        calls = [tuple(Owner(*level) for level in stack[:-1]) for stack in stacks]
-        return _scopes(
-            "metadata", nodes, calls, [TracedCall(*stack[-1]) if stack else None for stack in stacks]
-        )
-    calls = [_from_name(node.name) for node, _ in nodes]
-    if any(len(found) > 1 for found in calls):
-        return _scopes("names", nodes, calls, [None] * len(nodes))
+    levels = [_from_metadata(node) for node, _ in nodes]
+    if any(levels):
+        stacks = [tuple(ModuleRef(*level) for level in found[:-1]) for found in levels]
+        traced = [TracedCall(*found[-1]) if found else None for found in levels]
+        return _scopes("metadata", nodes, stacks, traced)
+    stacks = [_from_name(node.name) for node, _ in nodes]
+    if any(len(stack) > 1 for stack in stacks):
+        return _scopes("names", nodes, stacks, [None] * len(nodes))
     return Scopes("none", [ROOT] * len(nodes), [None] * len(nodes), {})
 
 
 def _scopes(
     attribution: Attribution,
     nodes: Sequence[Traced],
-    calls: Sequence[Calls],
+    stacks: Sequence[ModuleStack],
     traced: Sequence[TracedCall | None],
 ) -> Scopes:
-    owners = _completed([view for _, view in nodes], [found[-1] if found else None for found in calls])
-    called = {owner.path: owner.qualified_class for found in calls for owner in found}
-    return Scopes(attribution, owners, traced, called)
+    modules = _completed([view for _, view in nodes], [stack[-1] if stack else None for stack in stacks])
+    called = {module.path: module.qualified_class for stack in stacks for module in stack}
+    return Scopes(attribution, modules, traced, called)
 
 
 def _from_metadata(node: NodeProto) -> Sequence[tuple[str, str]]:
@@ -142,52 +141,46 @@ def write_scopes(node: NodeProto, levels: Sequence[tuple[str, str]]) -> None:
         node.metadata_props.add(key=key, value=repr(list(texts)))
 
 
-def _from_name(name: str) -> Calls:
+def _from_name(name: str) -> ModuleStack:
     """From ``/layer1/layer1.0/conv1/Conv``: an element repeats the path so far, or only extends it."""
     if not name.startswith("/"):
         return ()
-    owners = [ROOT]
+    stack = [ROOT]
     for element in name.split("/")[1:-1]:
-        path = owners[-1].path
+        path = stack[-1].path
         extends = not path or element.startswith(f"{path}.")
-        owners.append(Owner(element if extends else f"{path}.{element}"))
-    return tuple(owners)
+        stack.append(ModuleRef(element if extends else f"{path}.{element}"))
+    return tuple(stack)
 
 
-def _completed(views: Sequence[NodeView], found: Sequence[Owner | None]) -> Sequence[Owner]:
-    """Give each node without an owner its consumers' common module, else its producers', else the model."""
-    owners = list(found)
-    if None in owners:
-        consumers: dict[str, list[int]] = {}
-        producers: dict[str, int] = {}
-        for index, view in enumerate(views):
-            for value in view.inputs:
-                if value is not None:
-                    consumers.setdefault(value.name, []).append(index)
-            producers.update((value.name, index) for value in view.outputs if value is not None)
+def _completed(views: Sequence[NodeView], found: Sequence[ModuleRef | None]) -> Sequence[ModuleRef]:
+    """Give a node without a module its consumers' common module, else its producers', else the model."""
+    modules = list(found)
+    if None in modules:
+        reads = [[value for value in view.inputs if value is not None] for view in views]
+        consumers, producers = index_consumers(reads), index_producers(views)
         for index in reversed(range(len(views))):
-            made = (value.name for value in views[index].outputs if value is not None)
-            _take(owners, index, (user for name in made for user in consumers.get(name, ())))
-        for index, view in enumerate(views):
-            read = (value.name for value in view.inputs if value is not None)
-            _take(owners, index, (producers[name] for name in read if name in producers))
-    return [owner or ROOT for owner in owners]
+            outputs = (value.name for value in views[index].outputs if value is not None)
+            _infer(modules, index, (user for name in outputs for user in consumers.get(name, ())))
+        for index, values in enumerate(reads):
+            _infer(modules, index, (producers[v.name] for v in values if v.name in producers))
+    return [module or ROOT for module in modules]
 
 
-def _take(owners: list[Owner | None], index: int, neighbours: Iterable[int]) -> None:
-    """Give a node without an owner the common module of its neighbours, where they have one."""
-    if owners[index] is None:
-        known = [owner for neighbour in neighbours if (owner := owners[neighbour]) is not None]
-        owners[index] = _common(known) if known else None
+def _infer(modules: list[ModuleRef | None], index: int, neighbors: Iterable[int]) -> None:
+    """Give a node without a module the common module of its neighbors, where they have one."""
+    if modules[index] is None:
+        known = [module for neighbor in neighbors if (module := modules[neighbor]) is not None]
+        modules[index] = _common(known) if known else None
 
 
-def _common(owners: Sequence[Owner]) -> Owner:
-    """The one owner, or the longest path that all of them stand in."""
-    if len(set(owners)) == 1:
-        return owners[0]
+def _common(modules: Sequence[ModuleRef]) -> ModuleRef:
+    """The module itself if there is only one, else the longest path that contains all of them."""
+    if len(set(modules)) == 1:
+        return modules[0]
     shared = []
-    for parts in zip(*(owner.path.split(".") for owner in owners), strict=False):
+    for parts in zip(*(module.path.split(".") for module in modules), strict=False):
         if len(set(parts)) > 1:
             break
         shared.append(parts[0])
-    return Owner(".".join(shared))
+    return ModuleRef(".".join(shared))

@@ -13,7 +13,7 @@ from typing import Any
 from onnxlens.reports.numbers import shapes, short_bytes, short_count
 from onnxlens.reports.tables.columns import ModuleColumn, present_columns
 from onnxlens.specs.ledger import BodyCost, Ledger, ModuleCost, NodeCost
-from onnxlens.specs.node_flow import FixedInput, NodeFlow, OperatorNode, Sheet, SheetEnd, Wire
+from onnxlens.specs.node_flow import FixedInput, GraphEnd, NodeFlow, OperatorGraph, OperatorNode, Wire
 from onnxlens.specs.tensor import TensorSpec
 
 Json = dict[str, Any]
@@ -37,7 +37,7 @@ def graph_document(flow: NodeFlow, ledger: Ledger, notes: Sequence[str] = ()) ->
     namespaces = Namespaces(ledger)
     return {
         "label": flow.graph,
-        "graphs": [_graph(sheet, ledger, namespaces, notes) for sheet in flow.sheets],
+        "graphs": [_graph(graph, ledger, namespaces, notes) for graph in flow.graphs],
     }
 
 
@@ -46,22 +46,22 @@ def document_text(document: Json) -> str:
     return lined_text(document, 4)
 
 
-def _graph(sheet: Sheet, ledger: Ledger, namespaces: Namespaces, notes: Sequence[str]) -> Json:
+def _graph(graph: OperatorGraph, ledger: Ledger, namespaces: Namespaces, notes: Sequence[str]) -> Json:
     columns = present_columns(ledger)
-    shown = {path for node in sheet.nodes for path in namespaces.lineage(node.cost.module_path)}
+    shown = {path for node in graph.nodes for path in namespaces.lineage(node.cost.module_path)}
     levels = {
         namespaces.of(module.path): dict(level_texts(module, columns))
         for module in ledger.modules
         if module.path and module.path in shown
     }
     return {
-        "id": sheet.id,
+        "id": graph.id,
         "groupNodeAttributes": {"": dict(graph_texts(ledger, columns, notes)), **levels},
         "nodeLabelsToHide": list(HIDDEN_LABELS),
         "nodes": [
-            *(_end(end, "graph input") for end in sheet.inputs),
-            *(_node(node, namespaces) for node in sheet.nodes),
-            *(_end(end, "graph output") for end in sheet.outputs),
+            *(_end(end, "graph input") for end in graph.inputs),
+            *(_node(node, namespaces) for node in graph.nodes),
+            *(_end(end, "graph output") for end in graph.outputs),
         ],
     }
 
@@ -89,7 +89,7 @@ def _node(node: OperatorNode, namespaces: Namespaces) -> Json:
     return _without_empty(entry)
 
 
-def _end(end: SheetEnd, kind: str) -> Json:
+def _end(end: GraphEnd, kind: str) -> Json:
     tensor = end.tensor
     fixed = kind == "graph output" and end.wire is None
     return _without_empty(

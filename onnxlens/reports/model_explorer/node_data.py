@@ -67,11 +67,11 @@ SCALES: Mapping[str, Scale] = {
 def node_data(flow: NodeFlow, ledger: Ledger, timings: Sequence[NodeTiming] = ()) -> Mapping[str, Json]:
     """A document for each column that holds a figure.
 
-    ``macs`` and ``moved_bytes`` of a node that runs graphs inside hold those too, so that a sheet adds up.
+    ``macs`` and ``moved_bytes`` of a node that runs graphs inside hold those too, so that a graph adds up.
     ``latency_s`` stands at the node that a measured one does most of its work for, ``parity_error`` where a
     module produces what was compared.
     """
-    nodes = [node for sheet in flow.sheets for node in sheet.nodes]
+    nodes = [node for graph in flow.graphs for node in graph.nodes]
     columns: Mapping[str, Figures] = {
         "macs": {
             node.id: with_bodies(node.cost, "macs") for node in nodes if node.cost.status != "unknown"
@@ -87,7 +87,7 @@ def data_notes(flow: NodeFlow, timings: Sequence[NodeTiming]) -> Sequence[str]:
     """What the node data of times adds up to, and what it leaves out."""
     if not timings:
         return ()
-    seconds, elsewhere_s = node_times([node for sheet in flow.sheets for node in sheet.nodes], timings)
+    seconds, elsewhere_s = node_times([node for graph in flow.graphs for node in graph.nodes], timings)
     node_s = sum(seconds.values())
     return (
         f"latency by node: the medians of the nodes add up to {short_time(node_s + elsewhere_s)}, of which "
@@ -147,10 +147,10 @@ def _document(flow: NodeFlow, scale: Scale, figures: Figures) -> Json:
     document = {}
     finite = [figure for figure in figures.values() if isfinite(figure)]
     limits = scale.limits(finite or [0.0])
-    for sheet in flow.sheets:
-        results = {node.id: _result(figures[node.id]) for node in sheet.nodes if node.id in figures}
+    for graph in flow.graphs:
+        results = {node.id: _result(figures[node.id]) for node in graph.nodes if node.id in figures}
         if results:
-            document[sheet.id] = {
+            document[graph.id] = {
                 "name": scale.title,
                 "thresholds": [
                     {"value": limit, "bgColor": color} for limit, color in zip(limits, HEAT, strict=True)

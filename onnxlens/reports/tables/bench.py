@@ -17,8 +17,7 @@ from onnxlens.reports.tables.render import (
     render_table,
     with_notes,
 )
-from onnxlens.specs.bench import BenchReport, ModuleTime, NodeTime, OperatorTime, Timed
-from onnxlens.specs.results import LatencyResult
+from onnxlens.specs.bench import BenchReport, LatencyResult, ModuleTime, NodeTime, OperatorTime, Timed
 
 SHOWN_UNATTRIBUTED = 5
 """Nodes without a module that a table names, costliest first; the JSON document has all."""

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from onnxlens.reports.numbers import short_bytes
 from onnxlens.reports.tables.render import Column, TableFormat, first_of, render_table
-from onnxlens.specs.cutting import CutBorder, CutReport
+from onnxlens.specs.extract import ExtractedTensor, ExtractReport
 from onnxlens.specs.graph import GraphSpec
 from onnxlens.specs.tensor import TensorSpec
 
@@ -19,7 +19,7 @@ CATALOG_COLUMNS: Sequence[Column[GraphSpec]] = (
     Column("sizes", lambda g: _sizes(g)),
 )
 
-SUBGRAPH_COLUMNS: Sequence[Column[tuple[str, CutBorder]]] = (
+SUBGRAPH_COLUMNS: Sequence[Column[tuple[str, ExtractedTensor]]] = (
     Column("", lambda row: row[0]),
     Column("tensor", lambda row: row[1].tensor.name),
     Column("type", lambda row: row[1].tensor.dtype),
@@ -33,7 +33,7 @@ def catalog_table(specs: Sequence[GraphSpec], table_format: TableFormat) -> str:
     return render_table(specs, CATALOG_COLUMNS, table_format)
 
 
-def subgraph_text(report: CutReport) -> str:
+def subgraph_text(report: ExtractReport) -> str:
     """What was extracted, its inputs and outputs in the order of the file, and the files written."""
     name = f"{report.module} ({report.class_name})" if report.class_name else report.module
     weights = {"": "as in the file", "none": "left out"}.get(report.weights, report.weights)

@@ -7,8 +7,7 @@ from collections.abc import Sequence
 from operator import attrgetter
 
 from onnxlens.reports.tables.render import Column, TableFormat, figure_column, first_of, render_table
-from onnxlens.specs.layers import LayerParity, LayerReport
-from onnxlens.specs.results import ParityReport, ParityResult
+from onnxlens.specs.parity import ModuleParity, ModuleParityReport, ParityReport, ParityResult
 
 SHOWN = 20
 """About as many rows as a person compares."""
@@ -39,7 +38,7 @@ def parity_table(report: ParityReport, table_format: TableFormat) -> str:
     return f"{heading}\n\n{table}\n\n{verdict}"
 
 
-def module_parity_table(report: LayerReport, table_format: TableFormat) -> str:
+def module_parity_table(report: ModuleParityReport, table_format: TableFormat) -> str:
     """For people the largest local errors, and the verdict; as CSV every row in execution order."""
     columns = _module_columns(report)
     if table_format == "csv":
@@ -55,7 +54,7 @@ def module_parity_table(report: LayerReport, table_format: TableFormat) -> str:
     return "\n\n".join((heading, table, "\n".join(_verdict(report))))
 
 
-def _module_columns(report: LayerReport) -> Sequence[Column[LayerParity]]:
+def _module_columns(report: ModuleParityReport) -> Sequence[Column[ModuleParity]]:
     return (
         Column("#", lambda r: r.order, right=True),
         Column("module", lambda r: r.path, lambda r: r.path or report.graph),
@@ -71,16 +70,16 @@ def _module_columns(report: LayerReport) -> Sequence[Column[LayerParity]]:
     )
 
 
-def _error_column(title: str, name: str, csv_title: str = "") -> Column[LayerParity]:
+def _error_column(title: str, name: str, csv_title: str = "") -> Column[ModuleParity]:
     return figure_column(title, attrgetter(name), "{:.2e}".format, csv_title=csv_title or name)
 
 
-def _what(row: LayerParity, limit: int | None = None) -> str:
+def _what(row: ModuleParity, limit: int | None = None) -> str:
     """``module``, or the operators that a module runs between its children."""
     return "module" if row.kind == "module" else first_of(list(dict.fromkeys(row.operators)), limit)
 
 
-def _verdict(report: LayerReport) -> Sequence[str]:
+def _verdict(report: ModuleParityReport) -> Sequence[str]:
     """How many modules agree, which is the first diverging one, and which could not be compared."""
     verdicts = Counter(layer.verdict for layer in report.layers)
     lines = [
@@ -90,8 +89,8 @@ def _verdict(report: LayerReport) -> Sequence[str]:
     lines += [f"not comparable: {reason}" for reason in reasons]
     if report.stopped:
         lines.append("stopped at the first module over the tolerance; those after it were not compared")
-    if report.guilty is not None:
-        lines.append(f"FIRST DIVERGING MODULE: {_named(report, report.guilty)}")
+    if report.first_diverging is not None:
+        lines.append(f"FIRST DIVERGING MODULE: {_named(report, report.first_diverging)}")
     elif report.first_over is not None:
         lines.append(
             "no module alone is over the tolerance: the error builds up, and passes it first at "
@@ -102,7 +101,7 @@ def _verdict(report: LayerReport) -> Sequence[str]:
     return lines
 
 
-def _named(report: LayerReport, row: LayerParity) -> str:
+def _named(report: ModuleParityReport, row: ModuleParity) -> str:
     path = row.path or f"{report.graph} itself"
     what = row.class_name if row.kind == "module" else f"its own {_what(row)}"
     return f"{path} ({what}), which produces {', '.join(row.tensors)}"

@@ -9,7 +9,7 @@ from typing import Literal
 
 from onnxlens.reports.numbers import shapes, short_count
 from onnxlens.reports.tables.render import Column
-from reference_report.tables.agreement import (
+from reference_report.tables.cells import (
     GIGA,
     MEGA,
     agreement,

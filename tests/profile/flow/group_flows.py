@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
-from onnxlens.specs.flow import FlowEdge, FlowGraph, FlowKind, FlowNode
+from onnxlens.profile.flow.collapse import collapsed
+from onnxlens.profile.flow.deepest import DeepestFlow
+from onnxlens.profile.flow.group import grouped
+from onnxlens.specs.flow import FlowEdge, FlowGraph, FlowKind, FlowNode, Group
 from onnxlens.specs.tensor import TensorSpec
 
 
@@ -54,3 +57,7 @@ def boxes(flow: FlowGraph) -> list[str]:
 
 def arrows(flow: FlowGraph) -> list[str]:
     return [f"{edge.source} {edge.target}" for edge in flow.edges]
+
+
+def grouped_at(flow: FlowGraph, groups: Iterable[Group], depth: int) -> FlowGraph:
+    return collapsed(grouped(DeepestFlow(flow), groups), depth)

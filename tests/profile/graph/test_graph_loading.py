@@ -9,7 +9,7 @@ from onnx import TensorProto, helper, numpy_helper
 from onnxlens.errors import GraphError
 from onnxlens.profile.graph.graph import GraphNode
 from onnxlens.profile.graph.loading import load_graph
-from onnxlens.profile.graph.loading.constants import MAX_CONSTANT_ELEMENTS
+from onnxlens.profile.graph.loading.protobuf import MAX_CONSTANT_ELEMENTS
 from onnxlens.specs.manifest import manifest_path_of
 from onnxlens.specs.tensor import TensorSpec
 from tests.profile.models import (
@@ -97,7 +97,7 @@ def test_offline_is_what_works_on_weights_alone(tmp_path: Path) -> None:
     graph = load_graph(
         save(tmp_path, nodes, [value("x", (2, 3))], [value("y", (2, 4))], [far_weight("w", 4, 3)])
     )
-    assert [node.offline for node in graph.nodes] == [True, True, True, False, False, False]
+    assert [node.constant_folded for node in graph.nodes] == [True, True, True, False, False, False]
     product = graph.nodes[4].view
     assert [product.input(index).is_weight for index in (0, 1)] == [False, True]
 
@@ -107,7 +107,7 @@ def test_a_subgraph_may_capture_activations_and_so_is_never_offline(tmp_path: Pa
     nodes = [op("If", "flag", "y", then_branch=branch, else_branch=branch)]
     flag = helper.make_tensor("flag", TensorProto.BOOL, [], [True])
     graph = load_graph(save(tmp_path, nodes, [value("x", (2, 3))], [value("y", (2, 3))], [flag]))
-    assert not graph.nodes[0].offline
+    assert not graph.nodes[0].constant_folded
 
 
 def test_optional_inputs_and_outputs_left_out_are_none(tmp_path: Path) -> None:
@@ -220,7 +220,7 @@ def test_a_graph_without_nodes_is_refused(tmp_path: Path) -> None:
 def test_nodes_out_of_order_are_refused(tmp_path: Path) -> None:
     nodes = [op("Relu", "a", "y"), op("Neg", "x", "a")]
     path = save(tmp_path, nodes, [value("x", (1,))], [value("y", (1,))])
-    with pytest.raises(GraphError, match="a Relu reads 'a' before it is made"):
+    with pytest.raises(GraphError, match="a Relu reads 'a' before it is produced"):
         load_graph(path)
 
 

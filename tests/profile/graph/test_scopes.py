@@ -21,14 +21,14 @@ NET_OWNERS = ["stem", "relu", "body.0.conv", "body.0", "relu", "", "", "head"]
 
 
 def owners(path: Path) -> list[str]:
-    return [node.owner.path for node in load_graph(path).nodes]
+    return [node.module.path for node in load_graph(path).nodes]
 
 
 def test_metadata_gives_each_node_its_module_and_class(tmp_path: Path) -> None:
     graph = load_graph(save_net(tmp_path))
     assert graph.attribution == "metadata"
-    assert [node.owner.path for node in graph.nodes] == NET_OWNERS
-    assert [node.owner.class_name for node in graph.nodes] == [NET_CLASSES[path] for path in NET_OWNERS]
+    assert [node.module.path for node in graph.nodes] == NET_OWNERS
+    assert [node.module.class_name for node in graph.nodes] == [NET_CLASSES[path] for path in NET_OWNERS]
     assert graph.called == {path: f"package.nets.{name}" for path, name in NET_CLASSES.items()}
     assert {node.call for node in graph.nodes} == {TracedCall("call_1", "aten.call")}
 
@@ -39,10 +39,10 @@ def test_older_exporters_names_give_the_modules_and_no_classes(tmp_path: Path) -
     graph = load_graph(save_net(tmp_path, nodes))
     assert graph.attribution == "names"
     # that exporter gives the second call of a module a name of its own, and names the Sequential
-    assert [node.owner.path for node in graph.nodes] == [
+    assert [node.module.path for node in graph.nodes] == [
         "stem", "relu", "body.0.conv", "body.0", "relu_1", "", "", "head",
     ]  # fmt: skip
-    assert {node.owner.class_name for node in graph.nodes} == {""}
+    assert {node.module.class_name for node in graph.nodes} == {""}
     assert "body" in graph.called
 
 
@@ -57,7 +57,7 @@ def test_names_that_hold_no_path_attribute_nothing(tmp_path: Path, name: str) ->
     node = op("Relu", "x", "y")
     node.name = name
     graph = load_graph(save(tmp_path, [node], [value("x", (1,))], [value("y", (1,))]))
-    assert (graph.attribution, graph.nodes[0].owner.path, graph.called) == ("none", "", {})
+    assert (graph.attribution, graph.nodes[0].module.path, graph.called) == ("none", "", {})
 
 
 def test_metadata_wins_over_names(tmp_path: Path) -> None:
@@ -112,7 +112,7 @@ def test_classes_that_do_not_fit_the_scopes_are_dropped_and_the_path_kept(tmp_pa
     node = op("Relu", "x", "y")
     node.metadata_props.add(key=SCOPES_KEY, value="['', 'stem', 'relu']")
     node.metadata_props.add(key=CLASSES_KEY, value="['package.Net', 'aten.relu']")
-    owner = load_graph(save(tmp_path, [node], [value("x", (1,))], [value("y", (1,))])).nodes[0].owner
+    owner = load_graph(save(tmp_path, [node], [value("x", (1,))], [value("y", (1,))])).nodes[0].module
     assert (owner.path, owner.class_name) == ("stem", "")
 
 
@@ -127,5 +127,5 @@ def test_a_call_in_the_model_itself_belongs_to_the_model(tmp_path: Path) -> None
     node = op("Relu", "x", "y")
     trace_in(node, "")
     graph = load_graph(save(tmp_path, [node], [value("x", (1,))], [value("y", (1,))]))
-    assert (graph.attribution, graph.nodes[0].owner.path) == ("metadata", "")
-    assert graph.nodes[0].owner.class_name == "Net"
+    assert (graph.attribution, graph.nodes[0].module.path) == ("metadata", "")
+    assert graph.nodes[0].module.class_name == "Net"

@@ -10,7 +10,7 @@ import pytest
 from onnxlens.reports.tables.ledger import profile_table
 from onnxlens.reports.tables.parity import parity_table
 from onnxlens.specs.ledger import Ledger
-from onnxlens.specs.results import ParityReport, ParityResult
+from onnxlens.specs.parity import ParityReport, ParityResult
 from tests.reports.ledgers import FEATURES, FOLD, MODULES, NODES, SORT, TOTALS, known_ledger, ledger
 
 GOLDEN = Path(__file__).parents[2] / "golden"

@@ -1,11 +1,11 @@
-"""Element-wise operators: a cost per output element, in primitives of the operator's ONNX function body."""
+"""Elementwise operators: a cost per output element, in primitives of the operator's ONNX function body."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from math import prod
 
-from onnxlens.profile.count.rules.work import SPECIAL, VECTOR, Rule, Work, each_output
+from onnxlens.profile.count.rules.work import SPECIAL, VECTOR, RuleTable, Work, each_output
 from onnxlens.profile.graph.node_view import NodeView
 
 PER_ELEMENT: Mapping[str, Work] = {
@@ -76,7 +76,7 @@ PER_ELEMENT: Mapping[str, Work] = {
     "Swish": 2 * VECTOR + SPECIAL,  # mul by alpha, sigmoid, mul
     "SwiGLU": 3 * VECTOR + SPECIAL,  # Swish, mul
 }
-"""What each operator costs per output element, whatever its inputs and attributes."""
+"""The cost of each operator per output element, whatever its inputs and attributes."""
 
 GELU_ERF = 4 * VECTOR + SPECIAL  # div, erf, add, mul, mul
 GELU_TANH = 6 * VECTOR + 2 * SPECIAL  # pow, mul, add, mul, tanh, add, mul, mul
@@ -84,16 +84,16 @@ BOUND = 2 * VECTOR  # less, where
 
 
 def gelu(node: NodeView) -> Work:
-    """Per element x / sqrt(2), erf, + 1, * x / 2: 4 vector and 1 special; the tanh approximation 6 and 2.
+    """Per element x / sqrt(2), erf, + 1, * x / 2: 4 and 1 transcendental; the tanh approximation 6 and 2.
 
-    The roots of its constants are taken offline.
+    Hendrycks and Gimpel (2016). The square roots of constants are constant-folded.
     """
     approximate = node.attribute("approximate", "none") == "tanh"
     return (GELU_TANH if approximate else GELU_ERF) * prod(node.output_shape(0))
 
 
 def clip(node: NodeView) -> Work:
-    """2 vector operations (compare, select) per element and bound.
+    """2 elementwise ops (compare, select) per element and bound.
 
     A bound is an input, or before opset 11 an attribute.
     """
@@ -103,7 +103,7 @@ def clip(node: NodeView) -> Work:
 
 
 def fold(node: NodeView) -> Work:
-    """(inputs - 1) * elements: Sum, Max and Min join their inputs pair by pair."""
+    """(inputs - 1) * elements: Sum, Max and Min combine their inputs pairwise."""
     return VECTOR * ((len(node.inputs) - 1) * prod(node.output_shape(0)))
 
 
@@ -112,12 +112,14 @@ def mean(node: NodeView) -> Work:
     return VECTOR * (len(node.inputs) * prod(node.output_shape(0)))
 
 
-RULES: Mapping[str, Rule] = {
-    **{op_type: each_output(cost) for op_type, cost in PER_ELEMENT.items()},
-    "Gelu": gelu,
-    "Clip": clip,
-    "Sum": fold,
-    "Max": fold,
-    "Min": fold,
-    "Mean": mean,
+RULES: RuleTable = {
+    "": {
+        **{op_type: each_output(cost) for op_type, cost in PER_ELEMENT.items()},
+        "Gelu": gelu,
+        "Clip": clip,
+        "Sum": fold,
+        "Max": fold,
+        "Min": fold,
+        "Mean": mean,
+    },
 }

@@ -7,8 +7,7 @@ from dataclasses import dataclass, replace
 
 from onnx import AttributeProto, GraphProto, NodeProto
 
-from onnxlens.profile.graph.loading.constants import constant_reader, tensor_reader
-from onnxlens.profile.graph.loading.value_types import domain_of, subgraphs
+from onnxlens.profile.graph.loading.protobuf import constant_reader, domain_of, subgraphs, tensor_reader
 from onnxlens.profile.graph.node_view import ValueView
 
 Given = Sequence[ValueView | None]
@@ -23,8 +22,8 @@ class BodyPlan:
         formals: the names of the body's inputs.
         given: what is handed in for each; None for what has no value outside: a counter, a slice.
         results: which of the body's outputs are the node's outputs, in their order.
-        trips: how often it runs in one run of the node; None where that is not known before.
-        doubt: why the trips are not known.
+        trip_count: how often it runs in one run of the node; None where that is not known before.
+        unknown_reason: why the trip_count are not known.
     """
 
     name: str
@@ -32,8 +31,8 @@ class BodyPlan:
     formals: Sequence[str]
     given: Given
     results: Sequence[int]
-    trips: int | None = 1
-    doubt: str = ""
+    trip_count: int | None = 1
+    unknown_reason: str = ""
 
 
 def plan_bodies(node: NodeProto, inputs: Given, version: int) -> Iterator[BodyPlan]:
@@ -51,26 +50,26 @@ def _branches(node: NodeProto, inputs: Given, version: int) -> Iterator[BodyPlan
     """An If: two graphs without inputs, of which one runs; a condition that is known chooses it."""
     chosen = _constant(inputs[0])
     for name, graph in sorted(subgraphs(node), reverse=True):  # then_branch first
-        trips = 1 if chosen is None else int(bool(chosen) == (name == "then_branch"))
-        yield BodyPlan(name, graph, (), (), range(len(graph.output)), trips)
+        trip_count = 1 if chosen is None else int(bool(chosen) == (name == "then_branch"))
+        yield BodyPlan(name, graph, (), (), range(len(graph.output)), trip_count)
 
 
 def _loop(node: NodeProto, inputs: Given, version: int) -> Iterator[BodyPlan]:
     """A Loop: its body takes the iteration's number, the condition and what is carried on."""
     (name, graph), *_ = subgraphs(node)
-    trips, doubt = _loop_trips(graph, [*inputs, None, None])
+    trip_count, unknown_reason = _loop_trip_count(graph, [*inputs, None, None])
     yield BodyPlan(
         name,
         graph,
         [value.name for value in graph.input],
         (None, None, *inputs[2:]),
         range(1, len(graph.output)),
-        trips,
-        doubt,
+        trip_count,
+        unknown_reason,
     )
 
 
-def _loop_trips(body: GraphProto, inputs: Given) -> tuple[int | None, str]:
+def _loop_trip_count(body: GraphProto, inputs: Given) -> tuple[int | None, str]:
     """The number of iterations, and else why it is not known: it ends by a count, a condition, or both."""
     limit, start = inputs[0], inputs[1]
     going = True if start is None else _constant(start)
@@ -111,7 +110,7 @@ def _scan(node: NodeProto, inputs: Given, version: int) -> Iterator[BodyPlan]:
         inputs = inputs[1:]
     scanned = inputs[len(inputs) - numbers["num_scan_inputs"].i :]
     axes = _axes(numbers.get("scan_input_axes"), len(scanned)) if version >= 9 else [1] * len(scanned)
-    trips, doubt = _scan_trips(scanned, axes, batched=version < 9)
+    trip_count, unknown_reason = _scan_trip_count(scanned, axes, batched=version < 9)
     states = inputs[: len(inputs) - len(scanned)]
     given = (
         *(_without(value, (0,) if version < 9 else ()) for value in states),
@@ -121,7 +120,7 @@ def _scan(node: NodeProto, inputs: Given, version: int) -> Iterator[BodyPlan]:
         ),
     )
     formals = [value.name for value in graph.input]
-    yield BodyPlan(name, graph, formals, given, range(len(graph.output)), trips, doubt)
+    yield BodyPlan(name, graph, formals, given, range(len(graph.output)), trip_count, unknown_reason)
 
 
 def _without(value: ValueView | None, axes: Sequence[int]) -> ValueView | None:
@@ -136,7 +135,7 @@ def _axes(attribute: AttributeProto | None, count: int) -> Sequence[int]:
     return tuple(attribute.ints) if attribute is not None else (0,) * count
 
 
-def _scan_trips(scanned: Given, axes: Sequence[int], *, batched: bool) -> tuple[int | None, str]:
+def _scan_trip_count(scanned: Given, axes: Sequence[int], *, batched: bool) -> tuple[int | None, str]:
     """The length of the scanned axis; of batched inputs, for every sequence."""
     for value, axis in zip(scanned, axes, strict=True):
         if value is not None and value.shape is not None:
@@ -151,8 +150,8 @@ def _sequence_map(node: NodeProto, inputs: Given, version: int) -> Iterator[Body
     (name, graph), *_ = subgraphs(node)
     formals = [value.name for value in graph.input]
     elements = [None if value is None else replace(value, kind="tensor") for value in inputs]
-    doubt = "the length of its sequence is not known"
-    yield BodyPlan(name, graph, formals, elements, range(len(graph.output)), None, doubt)
+    unknown_reason = "the length of its sequence is not known"
+    yield BodyPlan(name, graph, formals, elements, range(len(graph.output)), None, unknown_reason)
 
 
 def _constant(value: ValueView | None) -> int | None:

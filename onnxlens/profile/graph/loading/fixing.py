@@ -9,7 +9,8 @@ import numpy as np
 from onnx import GraphProto, TensorShapeProto, ValueInfoProto, helper, numpy_helper
 
 from onnxlens.errors import UsageError
-from onnxlens.profile.graph.loading.value_types import all_graphs, value_type
+from onnxlens.profile.graph.loading.protobuf import all_graphs
+from onnxlens.profile.graph.loading.value_types import value_type
 from onnxlens.specs.tensor import TensorSpec
 
 Dimension = TensorShapeProto.Dimension

@@ -11,13 +11,14 @@ from onnxlens.profile.graph.collector import uncollected
 from onnxlens.profile.graph.graph import Graph, GraphNode
 from onnxlens.profile.graph.loading.fixing import dynamic_inputs, fix_dimensions, fix_values
 from onnxlens.profile.graph.loading.inference import Inference, complete_types
-from onnxlens.profile.graph.loading.model_file import read_manifest, read_model
+from onnxlens.profile.graph.loading.model_file import read_model
+from onnxlens.profile.graph.loading.protobuf import read_graph
 from onnxlens.profile.graph.loading.quantization import scales_and_weights
 from onnxlens.profile.graph.loading.value_types import UNKNOWN
 from onnxlens.profile.graph.loading.views import ModelReader, versions
 from onnxlens.profile.graph.node_view import NodeView, ValueView
 from onnxlens.profile.graph.scopes import read_scopes
-from onnxlens.specs.manifest import Manifest
+from onnxlens.specs.manifest import Manifest, read_manifest
 from onnxlens.specs.tensor import TensorSpec
 
 INTEGER_TABLES = ("int64", "int32", "bool")
@@ -56,8 +57,9 @@ def _load(
     manifest = read_manifest(path)
     fix_dimensions(path, model.graph, shapes, dims)
     given = fix_values(path, model.graph, values)
-    inference = complete_types(model)
-    read = ModelReader(model, path, inference.types, inference.constants)
+    graph = read_graph(model.graph)
+    inference = complete_types(model, graph)
+    read = ModelReader(model, graph, path, inference.types, inference.constants)
     scopes = read_scopes([(node.proto, node.view) for node in read.nodes])
     held = {name: view for name, view in read.initializers.items() if name not in given}
     weights = _weights(held, manifest, [node.view for node in read.nodes])
@@ -71,8 +73,8 @@ def _load(
         inputs=inputs,
         outputs=_tensors(model.graph.output, inference),
         nodes=tuple(
-            GraphNode(node.view, owner, node.offline, call, node.bodies, node.within)
-            for node, owner, call in zip(read.nodes, scopes.owners, scopes.traced, strict=True)
+            GraphNode(node.view, module, node.constant_folded, call, node.bodies, node.within)
+            for node, module, call in zip(read.nodes, scopes.modules, scopes.traced, strict=True)
         ),
         weights=weights,
         constants={name: view for name, view in read.initializers.items() if name not in weights},

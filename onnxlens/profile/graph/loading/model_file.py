@@ -1,4 +1,4 @@
-"""What lies on disk: the ONNX file, parsed without its external weights, and our manifest beside it."""
+"""The ONNX file on disk, parsed without its external weights."""
 
 from __future__ import annotations
 
@@ -9,9 +9,7 @@ from google.protobuf.message import DecodeError
 from onnx import inliner
 
 from onnxlens.errors import GraphError
-from onnxlens.profile.graph.loading.value_types import all_graphs, subgraphs
-from onnxlens.specs.codec import read_spec
-from onnxlens.specs.manifest import Manifest, manifest_path_of
+from onnxlens.profile.graph.loading.protobuf import all_graphs, subgraphs
 
 MODIFIED = ("ai.onnx.preview", "FlexAttention")
 
@@ -42,6 +40,8 @@ def read_model(path: Path) -> onnx.ModelProto:
 
 def _has_modifiers(model: onnx.ModelProto) -> bool:
     """Whether a graph changes the scores or the probabilities of a FlexAttention."""
+    if all(opset.domain != MODIFIED[0] for opset in model.opset_import):
+        return False
     nodes = (node for _, graph in all_graphs(model.graph) for node in graph.node)
     return any((node.domain, node.op_type) == MODIFIED and any(subgraphs(node)) for node in nodes)
 
@@ -67,16 +67,6 @@ def _parsed(path: Path) -> onnx.ModelProto:
     if not model.HasField("graph"):
         raise GraphError(f"{path}: not an ONNX file (it holds no graph); expected a serialised ModelProto")
     return model
-
-
-def read_manifest(path: Path) -> Manifest | None:
-    """Our manifest beside the file; a JSON of somebody else's there is none of ours."""
-    beside = manifest_path_of(path)
-    if not beside.is_file() or '"onnxlens.manifest/' not in beside.read_text(
-        encoding="utf-8", errors="replace"
-    ):
-        return None
-    return read_spec(beside, Manifest)
 
 
 def _first_line(error: Exception) -> str:

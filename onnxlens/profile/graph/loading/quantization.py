@@ -1,4 +1,4 @@
-"""What quantised weights are stored as, and which initializers are their scales and zero points."""
+"""What quantized weights are stored as, and which initializers are their scales and zero points."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ SCALES_AND_ZERO_POINTS: Mapping[Operator, Sequence[int]] = {
     ("com.microsoft", "MatMulIntegerToFloat"): (2, 3, 4, 5),
     ("com.microsoft", "MatMulNBits"): (2, 3),
 }
-"""By operator, the inputs that say what the integers mean: they are none of a model's parameters."""
+"""By operator, the inputs that say what the integers mean: they are not parameters of the model."""
 
 QUANTIZED_WEIGHTS: Mapping[Operator, Sequence[int]] = {
     ("", "DequantizeLinear"): (0,),
@@ -41,11 +41,14 @@ QUANTIZED_WEIGHTS: Mapping[Operator, Sequence[int]] = {
     ("com.microsoft", "QLinearConv"): (3, 8),
     ("com.microsoft", "QGemm"): (3, 6),
 }
-"""By operator, the inputs that hold a weight or a bias whatever integers it is stored as: int32 too."""
+"""By operator, the inputs that hold a weight or a bias of any integer type, int32 too.
+
+Each of these operators is also in SCALES_AND_ZERO_POINTS.
+"""
 
 
 def stored_bytes(operator: Operator, inputs: Sequence[ValueView | None]) -> int | None:
-    """What the result of an offline node takes where it is stored, if that is not the result itself.
+    """What the result of an constant-folded node takes where it is stored, if that is not the result itself.
 
     A weight behind a DequantizeLinear stays the integers that it is in the file, with their scales and zero
     points: the pair says what the numbers mean, and nobody stores the floats.
@@ -64,11 +67,12 @@ def scales_and_weights(nodes: Iterable[NodeView]) -> tuple[frozenset[str], froze
     scales: set[str] = set()
     weights: set[str] = set()
     for node in nodes:
-        scales |= _names(node, SCALES_AND_ZERO_POINTS)
-        weights |= _names(node, QUANTIZED_WEIGHTS)
+        operator = (node.domain, node.op_type)
+        if operator in SCALES_AND_ZERO_POINTS:
+            scales |= _names(node, SCALES_AND_ZERO_POINTS[operator])
+            weights |= _names(node, QUANTIZED_WEIGHTS.get(operator, ()))
     return frozenset(scales), frozenset(weights)
 
 
-def _names(node: NodeView, places: Mapping[Operator, Sequence[int]]) -> set[str]:
-    indices = places.get((node.domain, node.op_type), ())
+def _names(node: NodeView, indices: Sequence[int]) -> set[str]:
     return {node.input(index).name for index in indices if node.has_input(index)}

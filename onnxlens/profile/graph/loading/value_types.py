@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from math import prod
 
-import onnx
 from onnx import AttributeProto, GraphProto, NodeProto, TensorProto, TypeProto
 
 from onnxlens.specs.tensor import Dim, dtype_name
@@ -19,12 +19,12 @@ DTYPES: Mapping[int, str] = {
 """The element types by their number in a file."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class ValueType:
-    """What a file says of a value: None where it does not say.
+    """What a file records of a value's type; None where it does not.
 
     Attributes:
-        kind: ``tensor``, ``sequence``, ``optional``, ``map``, ``sparse_tensor``; of what is no tensor, dtype
+        kind: ``tensor``, ``sequence``, ``optional``, ``map``, ``sparse_tensor``; if it is not a tensor, dtype
             and shape are those of the tensors in it.
     """
 
@@ -37,7 +37,7 @@ class ValueType:
         """Whether every dimension is a number."""
         return self.elements is not None
 
-    @property
+    @cached_property
     def elements(self) -> int | None:
         """The number of elements, where every dimension is a number."""
         sizes = [dim for dim in self.shape or () if isinstance(dim, int)]
@@ -47,52 +47,36 @@ class ValueType:
 UNKNOWN = ValueType()
 
 
-def domain_of(node: NodeProto) -> str:
-    """The operator's domain; ONNX's own may be spelt out."""
-    return "" if node.domain == "ai.onnx" else node.domain
+def declared_types(graphs: Iterable[tuple[str, GraphProto, Iterable[NodeProto]]]) -> dict[str, ValueType]:
+    """The types that a file itself declares: of inputs, outputs, values in between, and constants.
 
-
-def label_of(node: NodeProto) -> str:
-    """The node's name, or that of its first output."""
-    return node.name or next(iter(node.output), "")
-
-
-def subgraphs(node: NodeProto) -> Iterator[tuple[str, GraphProto]]:
-    """The graphs among a node's attributes, with the attribute's name (numbered where it holds several)."""
-    for attribute in node.attribute:
-        if attribute.type == AttributeProto.GRAPH:
-            yield attribute.name, attribute.g
-        elif attribute.type == AttributeProto.GRAPHS:
-            yield from ((f"{attribute.name}.{index}", graph) for index, graph in enumerate(attribute.graphs))
-
-
-def prefix_of(node: NodeProto, attribute: str, outer: str) -> str:
-    """What stands before the names of values inside a subgraph: ``flag_out/then_branch/``.
-
-    Outputs are unique in a graph; nodes may have no name, or that of another.
+    Args:
+        graphs: each with the prefix of its values' names, and its Constant nodes (others may be among them).
     """
-    return f"{outer}{next(iter(node.output), node.name)}/{attribute}/"
-
-
-def all_graphs(graph: GraphProto, prefix: str = "") -> Iterator[tuple[str, GraphProto]]:
-    """The graph and every graph inside it, each with its prefix."""
-    yield prefix, graph
-    for node in graph.node:
-        for attribute, inner in subgraphs(node):
-            yield from all_graphs(inner, prefix_of(node, attribute, prefix))
-
-
-def declared_types(model: onnx.ModelProto) -> dict[str, ValueType]:
-    """What the file itself says of inputs, outputs, values in between, and constants."""
     types: dict[str, ValueType] = {}
-    for prefix, graph in all_graphs(model.graph):
+    read = _type_reader()
+    for prefix, graph, nodes in graphs:
         for values in (graph.value_info, graph.output, graph.input):
             for value in values:
-                types[prefix + value.name] = value_type(value.type)
-        for node in graph.node:
+                types[prefix + value.name] = read(value.type)
+        for node in nodes:
             if node.op_type == "Constant" and len(node.output) == 1 and not node.domain:
                 types[prefix + node.output[0]] = constant_type(node.attribute)
     return types
+
+
+def _type_reader() -> Callable[[TypeProto], ValueType]:
+    """``value_type``, once for each distinct type: a large file repeats few of them."""
+    known: dict[bytes, ValueType] = {}
+
+    def read(proto: TypeProto) -> ValueType:
+        key = proto.SerializeToString()
+        found = known.get(key)
+        if found is None:
+            found = known[key] = value_type(proto)
+        return found
+
+    return read
 
 
 def value_type(proto: TypeProto) -> ValueType:
@@ -120,7 +104,7 @@ def _dims(tensor: TypeProto.Tensor | TypeProto.SparseTensor) -> tuple[Dim, ...] 
 
 
 def constant_type(attributes: Iterable[AttributeProto]) -> ValueType:
-    """The type of what a Constant node gives, by the one attribute that says it."""
+    """The type of a Constant node's value, from the one attribute that holds it."""
     for attribute in attributes:
         match attribute.name:
             case "value":
@@ -144,5 +128,5 @@ def constant_type(attributes: Iterable[AttributeProto]) -> ValueType:
 
 
 def tensor_type(tensor: TensorProto) -> ValueType:
-    """The type of a tensor that the file holds or points at."""
+    """The type of a tensor that the file holds or refers to."""
     return ValueType(DTYPES.get(tensor.data_type), tuple(tensor.dims))

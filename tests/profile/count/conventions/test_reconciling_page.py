@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from onnxlens import api
+import onnxlens as api
 from onnxlens.reports.tables.reconciliation import reconciliation_table
 
 ROOT = Path(__file__).parents[4]

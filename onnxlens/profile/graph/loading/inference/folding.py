@@ -7,11 +7,17 @@ from collections.abc import Iterator, Mapping
 import numpy as np
 import onnx
 from onnx import GraphProto, NodeProto
-from onnx.reference import ReferenceEvaluator
 
-from onnxlens.profile.graph.loading.constants import MAX_CONSTANT_ELEMENTS, constant_reader, tensor_reader
 from onnxlens.profile.graph.loading.inference.stand_in_forms import is_stand_in
-from onnxlens.profile.graph.loading.value_types import UNKNOWN, ValueType, domain_of, prefix_of, subgraphs
+from onnxlens.profile.graph.loading.protobuf import (
+    MAX_CONSTANT_ELEMENTS,
+    constant_reader,
+    domain_of,
+    prefix_of,
+    subgraphs,
+    tensor_reader,
+)
+from onnxlens.profile.graph.loading.value_types import UNKNOWN, ValueType
 
 SHAPE_OPERATORS = frozenset({"Shape", "Size"})
 """Operators that need the shape of their input and not its value."""
@@ -61,6 +67,8 @@ class _Folder:
         inputs = self._shape_only(node, prefix) if node.op_type in SHAPE_OPERATORS else _given(node, known)
         if inputs is None or not self._is_small(node, prefix):
             return
+        from onnx.reference import ReferenceEvaluator  # as slow to import as all of onnx
+
         try:
             values = ReferenceEvaluator(node, opsets=self._opsets).run(None, inputs)
         except Exception:  # the reference knows no such type or form: the value stays unknown

@@ -9,12 +9,17 @@ import numpy as np
 import onnx
 from onnx import NodeProto, TensorProto, helper, numpy_helper
 
-from onnxlens.profile.graph.loading.constants import MAX_CONSTANT_ELEMENTS, constant_reader
+from onnxlens.profile.graph.loading.inference.stand_ins import STAND_INS
 from onnxlens.profile.graph.loading.inference.substitution import put_stand_ins
-from onnxlens.profile.graph.loading.value_types import all_graphs
+from onnxlens.profile.graph.loading.protobuf import (
+    MAX_CONSTANT_ELEMENTS,
+    FileGraph,
+    all_graphs,
+    constant_reader,
+)
 
 
-def without_weights(model: onnx.ModelProto) -> onnx.ModelProto:
+def without_weights(model: onnx.ModelProto, read: FileGraph) -> onnx.ModelProto:
     """A copy whose larger constants are inputs: inference needs their types, not their bytes.
 
     Stand-ins take the place of ONNX Runtime's operators.
@@ -31,18 +36,28 @@ def without_weights(model: onnx.ModelProto) -> onnx.ModelProto:
             graph.initializer.append(tensor)
         elif tensor.name not in declared:
             graph.input.append(helper.make_tensor_value_info(tensor.name, tensor.data_type, tensor.dims))
-    for node in source.node:
+    _add_nodes(graph, read)
+    if any(any(inner.constants()) for inner in read.all()):
+        for _, inner in all_graphs(graph):
+            for node in inner.node:
+                _write_as_tensor(node)
+    if any((node.domain, node.op_type) in STAND_INS for inner in read.all() for node in inner.nodes):
+        put_stand_ins(copy)
+    return copy
+
+
+def _add_nodes(graph: onnx.GraphProto, read: FileGraph) -> None:
+    """The nodes of the model's graph, those of larger constants as inputs."""
+    if not any(map(_large_constant, read.constants())):
+        graph.node.extend(read.proto.node)
+        return
+    for node in read.proto.node:
         constant = _large_constant(node)
         if constant is None:
             graph.node.append(node)
         else:
             value = helper.make_tensor_value_info(node.output[0], constant.data_type, constant.dims)
             graph.input.append(value)
-    for _, inner in all_graphs(graph):
-        for node in inner.node:
-            _write_as_tensor(node)
-    put_stand_ins(copy)
-    return copy
 
 
 def _is_small(tensor: TensorProto) -> bool:

@@ -14,11 +14,10 @@ from dataclasses import dataclass, field
 
 import numpy as np
 import onnx
+from onnx import shape_inference
 
-from onnxlens.profile.graph.loading.inference.folding import fold
-from onnxlens.profile.graph.loading.inference.skeleton import with_constants, without_weights
-from onnxlens.profile.graph.loading.inference.stand_in_forms import MARK
-from onnxlens.profile.graph.loading.value_types import UNKNOWN, ValueType, all_graphs, declared_types
+from onnxlens.profile.graph.loading.protobuf import FileGraph, all_graphs
+from onnxlens.profile.graph.loading.value_types import UNKNOWN, ValueType, declared_types
 
 SLOW_INFERENCE_NODES = 20_000
 """Beyond this many nodes only ONNX's own inference runs: the other two take a millisecond for each."""
@@ -43,13 +42,15 @@ class Inference:
     notes: list[str] = field(default_factory=list)
 
 
-def complete_types(model: onnx.ModelProto) -> Inference:
-    """The types of all values: declared, else inferred, else open."""
-    found = Inference(declared_types(model))
-    if not _open(model, found):
+def complete_types(model: onnx.ModelProto, graph: FileGraph) -> Inference:
+    """The types of all values: declared, else inferred, else unknown."""
+    found = Inference(declared_types((inner.prefix, inner.proto, inner.constants()) for inner in graph.all()))
+    if not _open(graph, found):
         return found
-    skeleton = without_weights(model)
-    nodes = sum(len(graph.node) for _, graph in all_graphs(model.graph))
+    from onnxlens.profile.graph.loading.inference.skeleton import without_weights
+
+    skeleton = without_weights(model, graph)
+    nodes = sum(len(inner.nodes) for inner in graph.all())
     for name, step in STEPS.items():
         if nodes > SLOW_INFERENCE_NODES and step is not _infer:
             found.notes.append(f"{name} was not tried: the file has more than {SLOW_INFERENCE_NODES:,} nodes")
@@ -61,26 +62,30 @@ def complete_types(model: onnx.ModelProto) -> Inference:
             found.notes.append(f"{name} failed: {_first_line(error)}")
         if _known(found) != before:
             found.notes.append(f"shapes that the file leaves out were inferred by {name}")
-        if not _open(model, found):
+        if not _open(graph, found):
             break
     return found
 
 
-def _open(model: onnx.ModelProto, found: Inference) -> bool:
-    """Whether a library may find more: a value without a type, or a dimension that is no input's symbol."""
+def _open(graph: FileGraph, found: Inference) -> bool:
+    """Whether a library may find more: a type, or a number for a dimension that is not an input's symbol."""
     symbols = {
         dim
-        for value in model.graph.input
+        for value in graph.proto.input
         for dim in found.types[value.name].shape or ()
         if isinstance(dim, str)
     } - {"?"}
-    for prefix, graph in all_graphs(model.graph):
-        for node in graph.node:
-            if any(
-                _is_open(found.types.get(prefix + name, UNKNOWN), symbols) for name in node.output if name
-            ):
-                return True
-            if node.op_type == "Loop" and node.input[0] and not _is_held(graph, node.input[0], prefix, found):
+    closed: set[int] = set()  # the ids of types that are shared by many values
+    for inner in graph.all():
+        prefix = inner.prefix
+        for node in inner.nodes:
+            for name in node.outputs:
+                known = found.types.get(prefix + name if prefix else name, UNKNOWN)
+                if id(known) not in closed and name:
+                    if _is_open(known, symbols):
+                        return True
+                    closed.add(id(known))
+            if node.op_type == "Loop" and node.inputs[0] and not _is_held(inner, node.inputs[0], found):
                 return True
     return False
 
@@ -91,11 +96,11 @@ def _is_open(known: ValueType, symbols: set[str]) -> bool:
     return known.shape is None or any(isinstance(dim, str) and dim not in symbols for dim in known.shape)
 
 
-def _is_held(graph: onnx.GraphProto, name: str, prefix: str, found: Inference) -> bool:
-    """Whether the value is in the file, or was found."""
-    held = any(tensor.name == name for tensor in graph.initializer)
-    made = any(name in node.output for node in graph.node if node.op_type == "Constant")
-    return held or made or prefix + name in found.constants
+def _is_held(graph: FileGraph, name: str, found: Inference) -> bool:
+    """Whether the value is in the file, or was computed."""
+    held = any(tensor.name == name for tensor in graph.proto.initializer)
+    constant = any(name in node.output for node in graph.constants())
+    return held or constant or graph.prefix + name in found.constants
 
 
 def _known(found: Inference) -> tuple[int, int]:
@@ -104,7 +109,7 @@ def _known(found: Inference) -> tuple[int, int]:
 
 
 def _infer(skeleton: onnx.ModelProto, found: Inference) -> onnx.ModelProto:
-    inferred = onnx.shape_inference.infer_shapes(skeleton, data_prop=True)
+    inferred = shape_inference.infer_shapes(skeleton, data_prop=True)
     _learn(inferred, found)
     return inferred
 
@@ -114,6 +119,9 @@ def _fold(skeleton: onnx.ModelProto, found: Inference) -> onnx.ModelProto:
 
     A shape that follows may make the next shape's value known: so again, until nothing is new.
     """
+    from onnxlens.profile.graph.loading.inference.folding import fold
+    from onnxlens.profile.graph.loading.inference.skeleton import with_constants
+
     for _ in range(FOLDING_ROUNDS):
         new = {
             name: value for name, value in fold(skeleton, found.types).items() if name not in found.constants
@@ -150,7 +158,10 @@ STEPS: Mapping[str, Callable[[onnx.ModelProto, Inference], onnx.ModelProto]] = {
 
 def _learn(inferred: onnx.ModelProto, found: Inference) -> None:
     """Take over what is more than was known: a first shape, or numbers where there were symbols."""
-    for name, new in declared_types(inferred).items():
+    from onnxlens.profile.graph.loading.inference.stand_in_forms import MARK
+
+    graphs = all_graphs(inferred.graph)
+    for name, new in declared_types((prefix, graph, graph.node) for prefix, graph in graphs).items():
         if MARK in name:
             continue
         known = found.types.get(name, UNKNOWN)

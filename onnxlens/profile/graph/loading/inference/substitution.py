@@ -10,15 +10,8 @@ from onnx import GraphProto, NodeProto, defs
 
 from onnxlens.profile.graph.loading.inference.stand_in_forms import StandIn, Surroundings, setting
 from onnxlens.profile.graph.loading.inference.stand_ins import BLOCKED, STAND_INS
-from onnxlens.profile.graph.loading.value_types import (
-    UNKNOWN,
-    ValueType,
-    all_graphs,
-    domain_of,
-    subgraphs,
-    tensor_type,
-    value_type,
-)
+from onnxlens.profile.graph.loading.protobuf import all_graphs, domain_of, subgraphs
+from onnxlens.profile.graph.loading.value_types import UNKNOWN, ValueType, tensor_type, value_type
 
 EINSUM_OPSET = 12
 """Since which there is an Einsum; it only adds to the one before."""

@@ -1,0 +1,186 @@
+"""Reading the protobuf: a model's graphs, their nodes, attributes and small constants; never a weight."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from math import prod
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from onnx import AttributeProto, GraphProto, NodeProto, TensorProto
+
+MAX_CONSTANT_ELEMENTS = 4096
+"""The largest constant whose value a counting rule may read."""
+
+Reader = Callable[[], np.ndarray | None]
+
+
+@dataclass(slots=True)
+class FileNode:
+    """A node, read from the protobuf once: going through its fields again costs more than all that follows.
+
+    Attributes:
+        domain: "" for ONNX's own operators.
+        attributes: as plain values, a tensor as an array; empty for a Constant, whose attribute is its value.
+        subgraphs: the graphs among its attributes, by the attribute's name (see ``subgraphs``).
+    """
+
+    proto: NodeProto
+    op_type: str
+    domain: str
+    inputs: Sequence[str]
+    outputs: Sequence[str]
+    attributes: Mapping[str, Any]
+    subgraphs: Sequence[tuple[str, GraphProto]]
+
+
+@dataclass(slots=True)
+class FileGraph:
+    """A graph of a file: the model's, or one inside a node.
+
+    Attributes:
+        prefix: makes the names of its values unique in the file (see ``prefix_of``).
+        inner: the graphs inside its nodes, by their prefix.
+    """
+
+    prefix: str
+    proto: GraphProto
+    nodes: Sequence[FileNode]
+    inner: Mapping[str, FileGraph]
+
+    def constants(self) -> Iterator[NodeProto]:
+        """Its Constant nodes."""
+        return (node.proto for node in self.nodes if node.op_type == "Constant")
+
+    def all(self) -> Iterator[FileGraph]:
+        """The graph itself and every graph inside it."""
+        yield self
+        for graph in self.inner.values():
+            yield from graph.all()
+
+
+def read_graph(graph: GraphProto, prefix: str = "") -> FileGraph:
+    """All nodes of a graph, and of the graphs inside it."""
+    nodes = [_read_node(node) for node in graph.node]
+    inner = {
+        inside: read_graph(subgraph, inside)
+        for node in nodes
+        for attribute, subgraph in node.subgraphs
+        for inside in [prefix_of(node.proto, attribute, prefix)]
+    }
+    return FileGraph(prefix, graph, nodes, inner)
+
+
+def _read_node(node: NodeProto) -> FileNode:
+    op_type = node.op_type
+    attributes: dict[str, Any] = {}
+    inside: Sequence[tuple[str, GraphProto]] = ()
+    if op_type != "Constant":
+        for attribute in node.attribute:
+            kind = attribute.type
+            attributes[attribute.name] = PLAIN[kind](attribute) if kind in PLAIN else None
+            if kind in (AttributeProto.GRAPH, AttributeProto.GRAPHS) and not inside:
+                inside = tuple(subgraphs(node))
+    return FileNode(node, op_type, domain_of(node), list(node.input), list(node.output), attributes, inside)
+
+
+def domain_of(node: NodeProto) -> str:
+    """The operator's domain, "" for ONNX's own, which may also be spelled out."""
+    domain: str = node.domain
+    return "" if domain == "ai.onnx" else domain
+
+
+def label_of(node: NodeProto) -> str:
+    """The node's name, or that of its first output."""
+    return node.name or next(iter(node.output), "")
+
+
+def subgraphs(node: NodeProto) -> Iterator[tuple[str, GraphProto]]:
+    """The graphs among a node's attributes, with the attribute's name (numbered if it holds several)."""
+    for attribute in node.attribute:
+        if attribute.type == AttributeProto.GRAPH:
+            yield attribute.name, attribute.g
+        elif attribute.type == AttributeProto.GRAPHS:
+            yield from ((f"{attribute.name}.{index}", graph) for index, graph in enumerate(attribute.graphs))
+
+
+def prefix_of(node: NodeProto, attribute: str, outer: str) -> str:
+    """The prefix for the names of values inside a subgraph: ``flag_out/then_branch/``.
+
+    It uses the node's output, which is unique in a graph; a node may have no name, or that of another.
+    """
+    return f"{outer}{next(iter(node.output), node.name)}/{attribute}/"
+
+
+def all_graphs(graph: GraphProto, prefix: str = "") -> Iterator[tuple[str, GraphProto]]:
+    """The graph and every graph inside it, each with its prefix."""
+    yield prefix, graph
+    for node in graph.node:
+        for attribute, inner in subgraphs(node):
+            yield from all_graphs(inner, prefix_of(node, attribute, prefix))
+
+
+def _array(tensor: TensorProto) -> np.ndarray | None:
+    """The tensor's values; None where they are in a file of their own."""
+    from onnx import numpy_helper
+
+    return None if tensor.data_location == TensorProto.EXTERNAL else numpy_helper.to_array(tensor)
+
+
+PLAIN: Mapping[int, Callable[[AttributeProto], Any]] = {
+    AttributeProto.INT: lambda attribute: attribute.i,
+    AttributeProto.INTS: lambda attribute: tuple(attribute.ints),
+    AttributeProto.FLOAT: lambda attribute: attribute.f,
+    AttributeProto.FLOATS: lambda attribute: tuple(attribute.floats),
+    AttributeProto.STRING: lambda attribute: attribute.s.decode("utf-8", "replace"),
+    AttributeProto.STRINGS: lambda attribute: tuple(
+        text.decode("utf-8", "replace") for text in attribute.strings
+    ),
+    AttributeProto.TENSOR: lambda attribute: _array(attribute.t),
+    AttributeProto.GRAPH: lambda attribute: attribute.g,
+}
+"""How an attribute is read, by its type; those of other types are None."""
+
+
+def tensor_reader(tensor: TensorProto, folder: Path | None) -> Reader | None:
+    """A function that reads a small tensor; None for a large one. It returns None if the file is missing.
+
+    Without the model's folder, external data is not read.
+    """
+    if prod(tensor.dims) > MAX_CONSTANT_ELEMENTS:
+        return None
+    if folder is None and tensor.data_location == TensorProto.EXTERNAL:
+        return None
+    return partial(_read, tensor, folder)
+
+
+def _read(tensor: TensorProto, folder: Path | None) -> np.ndarray | None:
+    from onnx import numpy_helper
+    from onnx.checker import ValidationError
+
+    try:
+        return np.asarray(numpy_helper.to_array(tensor, str(folder or "")))
+    except (OSError, ValueError, TypeError, ValidationError):  # no such file, or one that ends too early
+        return None
+
+
+def constant_reader(node: NodeProto, folder: Path | None) -> Reader | None:
+    """A function that reads the value of a Constant node; None where it is large or not a tensor."""
+    if node.op_type != "Constant" or len(node.attribute) != 1:
+        return None
+    attribute = node.attribute[0]
+    match attribute.name:
+        case "value":
+            return tensor_reader(attribute.t, folder)
+        case "value_int":
+            return lambda: np.array(attribute.i, np.int64)
+        case "value_ints":
+            return lambda: np.array(attribute.ints, np.int64)
+        case "value_float":
+            return lambda: np.array(attribute.f, np.float32)
+        case "value_floats":
+            return lambda: np.array(attribute.floats, np.float32)
+    return None
