@@ -17,7 +17,7 @@ from onnxlens.profile.flow import group_file
 from onnxlens.profile.flow.node_flow import build_node_flow
 from onnxlens.profile.flow.pages import flow_pages, requested_flow
 from onnxlens.reports.drawing.colors import DEFAULT_COLUMN, require_column, require_figures
-from onnxlens.reports.drawing.files import linked_pages, require_suffix
+from onnxlens.reports.drawing.files import linked_pages, require_suffix, write_pictures
 from onnxlens.reports.model_explorer.document import document_text, graph_document
 from onnxlens.reports.model_explorer.node_data import data_notes, data_text, node_data
 from onnxlens.specs.flow import FlowRequest
