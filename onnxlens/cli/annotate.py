@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Literal
 
 import click
 
@@ -23,15 +24,10 @@ KINDS = ("canny", "hed", "mlsd", "openpose", "depth", "normal", "scribble", "scr
     default="seeded",
     help="Trained weights; for openpose a folder with both files. Without it weights are seeded.",
 )
-def annotate(picture: Path, kind: str, out: Path, backend: str, checkpoint: str) -> None:
+def annotate(picture: Path, kind: str, out: Path, backend: Literal["torch", "onnx"], checkpoint: str) -> None:
     """Make the control image of PICTURE that a ControlNet reads."""
     with progress.shown(f"annotate {picture.name}") as report:
         path = onnxlens.annotate_picture(
-            picture,
-            kind,
-            out,
-            backend="onnx" if backend == "onnx" else "torch",
-            weights=checkpoint,
-            progress=report,
+            picture, kind, out, backend=backend, weights=checkpoint, progress=report
         )
     click.echo(path)

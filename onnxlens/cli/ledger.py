@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import click
 
 import onnxlens
 from onnxlens.cli import progress
-from onnxlens.cli.options import format_option, settings_from, with_settings, with_sizes
+from onnxlens.cli.options import format_option, print_result, settings_from, with_settings, with_sizes
 from onnxlens.errors import UsageError
-from onnxlens.specs.measured import Measurements
+from onnxlens.reports.tables.ledger import ledger_document, ledger_table
+from onnxlens.reports.tables.query import parse_query
 
 
 @click.command()
@@ -47,11 +49,6 @@ def ledger(
 
     Nothing is run unless --latency or --parity is given; a column that was not computed is absent.
     """
-    from onnxlens.reports.tables.ledger import ledger_document, ledger_table
-    from onnxlens.reports.tables.query import parse_query
-    from onnxlens.reports.tables.render import TableFormat
-    from onnxlens.specs.codec import to_text
-
     query = parse_query(columns, where, sort, depth)
     if output_format == "trace":
         _require_trace_options(latency, out)
@@ -61,18 +58,16 @@ def ledger(
         progress.shown(f"ledger {target}") as report,
         onnxlens.OpenedTarget(target, settings_from(options), report) as opened,
     ):
-        measured = Measurements()
-        if latency or parity:
-            measured = onnxlens.measure_graph(opened, latency=latency, parity=parity)
+        measured = onnxlens.measure_graph(opened, latency=latency, parity=parity)
         result = onnxlens.ledger_of(
             opened, timings=measured.timings, errors=measured.errors, notes=measured.notes
         )
     if out is not None:
         click.echo(onnxlens.write_trace(result, measured.nodes, out))
-    elif output_format == "json":
-        click.echo(to_text(ledger_document(result, query)), nl=False)
     else:
-        click.echo(ledger_table(result, query, cast(TableFormat, output_format)))
+        print_result(
+            output_format, partial(ledger_document, result, query), partial(ledger_table, result, query)
+        )
 
 
 def _require_trace_options(latency: bool, out: Path | None) -> None:

@@ -11,7 +11,7 @@ from types import MappingProxyType
 
 import click
 
-from onnxlens.cli.progress import QuietOption
+from onnxlens.cli.progress import QUIET_OPTION
 from onnxlens.errors import OnnxlensError
 
 BAD_INPUT = 2
@@ -49,8 +49,8 @@ class Verbs(click.Group):
         if name not in VERBS:
             return None
         verb: click.Command = getattr(import_module(f"onnxlens.cli.{name}"), name)
-        if not any(isinstance(option, QuietOption) for option in verb.params):
-            verb.params.append(QuietOption())
+        if QUIET_OPTION not in verb.params:
+            verb.params.append(QUIET_OPTION)
         return verb
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:

@@ -18,17 +18,14 @@ if TYPE_CHECKING:
 _QUIET = "onnxlens.quiet"
 
 
-class QuietOption(click.Option):
-    """``--quiet``, which every verb takes: no progress at all."""
-
-    def __init__(self) -> None:
-        super().__init__(
-            ["-q", "--quiet"], is_flag=True, expose_value=False, callback=_be_quiet, help="Show no progress."
-        )
-
-
 def _be_quiet(context: click.Context, option: click.Parameter, quiet: bool) -> None:
     context.meta[_QUIET] = quiet
+
+
+QUIET_OPTION = click.Option(
+    ["-q", "--quiet"], is_flag=True, expose_value=False, callback=_be_quiet, help="Show no progress."
+)
+"""``--quiet``, which every verb takes."""
 
 
 @contextmanager
@@ -40,8 +37,9 @@ def shown(title: str) -> Iterator[Progress]:
         with _bars() as bars:
             yield _moving(bars, f"{title}: ")
     else:
-        with _Lines(title) as lines:
-            yield lines
+        lines = _Lines(title)
+        yield lines
+        lines.finish()  # unless the step failed
 
 
 @contextmanager
@@ -51,8 +49,9 @@ def watched() -> Iterator[Watch]:
         yield unwatched
         return
     if not sys.stderr.isatty():
-        with _Lines("") as lines:
-            yield lines.watch
+        lines = _Lines("")
+        yield lines.watch
+        lines.finish()
         return
     with _bars() as bars:
         whole = bars.add_task("")
@@ -78,32 +77,22 @@ class _Lines:
         self._step = ""
         self._start = 0.0
 
-    def __enter__(self) -> _Lines:
-        return self
-
-    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
-        """Finish the last step; one that failed is not finished."""
-        if kind is None:
-            self._finish()
-
     def __call__(self, step: str, done: int, total: int) -> None:
         if step != self._step:
-            self._finish()
+            self.finish()
             self._step, self._start = step, perf_counter()
 
     def watch(self, graph: str, index: int, count: int) -> Progress:
         """The callback of one graph among several."""
-        self._finish()
+        self.finish()
         self._title = f"{graph} ({index} of {count})"
         return self
 
-    def _finish(self) -> None:
+    def finish(self) -> None:
+        """Print the step that is being done, if there is one."""
         if self._step:
-            print(
-                f"onnxlens: {self._title}: {self._step} {perf_counter() - self._start:.1f} s",
-                file=sys.stderr,
-                flush=True,
-            )
+            seconds = perf_counter() - self._start
+            print(f"onnxlens: {self._title}: {self._step} {seconds:.1f} s", file=sys.stderr, flush=True)
         self._step = ""
 
 

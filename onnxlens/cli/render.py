@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
 import click
 
 import onnxlens
-from onnxlens.api.target import Settings
 from onnxlens.cli import progress
 from onnxlens.cli.options import settings_from, with_browser, with_module, with_settings, with_sizes
 from onnxlens.errors import UsageError
 from onnxlens.specs.flow import FlowRequest
-from onnxlens.specs.progress import Progress
 
 TAKEN: Mapping[str, Sequence[str]] = {
     "flow": ("depth", "module", "groups", "fold", "color", "latency", "parity"),
@@ -22,40 +21,6 @@ TAKEN: Mapping[str, Sequence[str]] = {
     "netron": ("module", "browser"),
 }
 """The options that each viewer takes."""
-
-
-def _flow(
-    target: str,
-    out: Path,
-    settings: Settings,
-    report: Progress,
-    *,
-    depth: int | None,
-    module: str | None,
-    groups: Path | None,
-    fold: bool,
-    **shown: Any,
-) -> Sequence[Path]:
-    named = onnxlens.read_groups(groups) if groups else ()
-    request = FlowRequest(depth, module or "", fold, named)
-    return onnxlens.render_pages(target, out, request, settings, report, **shown)
-
-
-def _explorer(
-    target: str, out: Path, settings: Settings, report: Progress, **measured: Any
-) -> Sequence[Path]:
-    return onnxlens.explore_graph(target, out, settings, **measured, progress=report)
-
-
-def _netron(target: str, out: Path, settings: Settings, report: Progress, **how: Any) -> Sequence[Path]:
-    return [onnxlens.netron_picture(target, out, settings, **how, progress=report)]
-
-
-DRAWN_BY: Mapping[str, Callable[..., Sequence[Path]]] = {
-    "flow": _flow,
-    "model-explorer": _explorer,
-    "netron": _netron,
-}
 
 
 @click.command()
@@ -87,18 +52,38 @@ def render(target: str, out: Path, viewer: str, **options: Any) -> None:
     node data; nothing is run unless --latency or --parity is given. --viewer netron draws every node as
     Netron does, in the system's Chromium.
     """
-    chosen = _chosen(viewer, options)
+    chosen = _taken_by(viewer, options)
     settings = settings_from(options)
     with progress.shown(f"render {target}") as report:
-        written = DRAWN_BY[viewer](target, out, settings, report, **chosen)
+        if viewer == "model-explorer":
+            written = onnxlens.explore_graph(target, out, settings, progress=report, **chosen)
+        elif viewer == "netron":
+            written = [onnxlens.netron_picture(target, out, settings, progress=report, **chosen)]
+        else:
+            request = _flow_request(chosen)
+            written = onnxlens.render_pages(target, out, request, settings, report, **chosen)
     click.echo("\n".join(map(str, written)))
 
 
-def _chosen(viewer: str, options: dict[str, Any]) -> dict[str, Any]:
-    """The options that the viewer takes, out of all; what only another takes is refused."""
-    ours = {name: options.pop(name) for name in dict.fromkeys(sum(map(tuple, TAKEN.values()), ()))}
-    for name, value in ours.items():
-        if value not in (None, False) and name not in TAKEN[viewer]:
+def _taken_by(viewer: str, options: dict[str, Any]) -> dict[str, Any]:
+    """Remove the options of all viewers from ``options`` and return those of this one.
+
+    Raises:
+        UsageError: an option that only other viewers take was given.
+    """
+    for name in dict.fromkeys(chain.from_iterable(TAKEN.values())):
+        if name not in TAKEN[viewer] and options.pop(name) not in (None, False):
             others = " or ".join(f"--viewer {other}" for other, taken in TAKEN.items() if name in taken)
             raise UsageError(f"--{name} is for {others}; --viewer {viewer} does not take it")
-    return {name: ours[name] for name in TAKEN[viewer]}
+    return {name: options.pop(name) for name in TAKEN[viewer]}
+
+
+def _flow_request(chosen: dict[str, Any]) -> FlowRequest:
+    """Which part of the flow to draw; removes the options that say so from ``chosen``."""
+    groups = chosen.pop("groups")
+    return FlowRequest(
+        depth=chosen.pop("depth"),
+        module=chosen.pop("module") or "",
+        fold=chosen.pop("fold"),
+        groups=onnxlens.read_groups(groups) if groups else (),
+    )

@@ -128,11 +128,11 @@ def test_settings_of_another_export_are_refused_for_a_file(
             ("--dim", "batch=2"),
             r"tiny\.onnx has no dimension 'batch'; its inputs' dimensions are none: use --shape",
         ),
-        (("--shape", "image=1,2,x"), r"Invalid value for '--shape': 'x' is no size"),
+        (("--shape", "image=1,2,x"), r"Invalid value for '--shape': 'x' is not a size"),
         (("--shape", "image"), r"Invalid value for '--shape': 'image' has no NAME="),
-        (("--dim", "batch=-1"), r"Invalid value for '--dim': '-1' is no size"),
+        (("--dim", "batch=-1"), r"Invalid value for '--dim': '-1' is not a size"),
         (("--value", "y=1"), r"tiny\.onnx has no input 'y'; its inputs are "),
-        (("--value", "image=x"), r"Invalid value for '--value': 'x' is no number"),
+        (("--value", "image=x"), r"Invalid value for '--value': 'x' is not a number"),
     ],
 )
 @pytest.mark.parametrize("verb", ["profile", "render"])
