@@ -68,13 +68,13 @@ def setting(node: NodeProto, name: str, default: Any) -> Any:
 def copies(sources: Mapping[int, int]) -> Surrogate:
     """Outputs with the shape and type of an input: the input's index, by the output's."""
 
-    def stand_in(node: NodeProto, around: Surroundings) -> Sequence[NodeProto] | None:
+    def surrogate(node: NodeProto, around: Surroundings) -> Sequence[NodeProto] | None:
         outputs = asked(node)
         if any(index not in sources or not given(node, sources[index]) for index in outputs):
             return None
         return [make("Identity", [given(node, sources[index])], [name]) for index, name in outputs.items()]
 
-    return stand_in
+    return surrogate
 
 
 def form(op_type: str, *indices: int, **attributes: Any) -> Surrogate:
@@ -83,7 +83,7 @@ def form(op_type: str, *indices: int, **attributes: Any) -> Surrogate:
     All outputs stay as they are: the operator has them in the same order.
     """
 
-    def stand_in(node: NodeProto, around: Surroundings) -> Sequence[NodeProto]:
+    def surrogate(node: NodeProto, around: Surroundings) -> Sequence[NodeProto]:
         inputs = [given(node, index) for index in indices]
         while inputs and not inputs[-1]:
             inputs.pop()
@@ -92,7 +92,7 @@ def form(op_type: str, *indices: int, **attributes: Any) -> Surrogate:
         made.attribute.extend(attribute for attribute in node.attribute if attribute.name in names)
         return [made]
 
-    return stand_in
+    return surrogate
 
 
 @cache
@@ -109,7 +109,7 @@ def _attribute_names(op_type: str) -> frozenset[str]:
 def channels_last(inner: Surrogate) -> Surrogate:
     """What ``inner`` makes of the first input with its channels in front; the first output has them last."""
 
-    def stand_in(node: NodeProto, around: Surroundings) -> Sequence[NodeProto] | None:
+    def surrogate(node: NodeProto, around: Surroundings) -> Sequence[NodeProto] | None:
         moved = NodeProto()
         moved.CopyFrom(node)
         moved.input[0], moved.output[0] = inner_name(node, "first"), inner_name(node, "made")
@@ -122,30 +122,30 @@ def channels_last(inner: Surrogate) -> Surrogate:
             make("Einsum", [moved.output[0]], [node.output[0]], equation=TO_LAST),
         ]
 
-    return stand_in
+    return surrogate
 
 
 def by_layout(inner: Surrogate) -> Surrogate:
     """For operators that take both layouts, as their attribute ``channels_last`` says."""
     last = channels_last(inner)
 
-    def stand_in(node: NodeProto, around: Surroundings) -> Sequence[NodeProto] | None:
+    def surrogate(node: NodeProto, around: Surroundings) -> Sequence[NodeProto] | None:
         return (last if setting(node, "channels_last", 0) else inner)(node, around)
 
-    return stand_in
+    return surrogate
 
 
 def _followed(inner: Surrogate, behind: Callable[[NodeProto, str], Sequence[NodeProto]]) -> Surrogate:
     """What ``inner`` makes, and nodes that are given its name and make the first output of it."""
 
-    def stand_in(node: NodeProto, around: Surroundings) -> Sequence[NodeProto] | None:
+    def surrogate(node: NodeProto, around: Surroundings) -> Sequence[NodeProto] | None:
         before = NodeProto()
         before.CopyFrom(node)
         before.output[0] = inner_name(node, "untyped")
         nodes = inner(before, around)
         return None if nodes is None else [*nodes, *behind(node, before.output[0])]
 
-    return stand_in
+    return surrogate
 
 
 def cast(inner: Surrogate, dtype: int) -> Surrogate:

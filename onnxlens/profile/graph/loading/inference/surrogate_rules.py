@@ -56,7 +56,7 @@ def projections(widths: Mapping[int, str], copied: int | None = None) -> Surroga
         copied: the output that has the first input's type, if any.
     """
 
-    def stand_in(node: NodeProto, around: Surroundings) -> Sequence[NodeProto] | None:
+    def surrogate(node: NodeProto, around: Surroundings) -> Sequence[NodeProto] | None:
         nodes: list[NodeProto] = []
         for index, output in asked(node).items():
             if index == copied:
@@ -70,7 +70,7 @@ def projections(widths: Mapping[int, str], copied: int | None = None) -> Surroga
             ]
         return nodes
 
-    return stand_in
+    return surrogate
 
 
 def forward_projection(node: NodeProto, around: Surroundings) -> Sequence[NodeProto] | None:
