@@ -1,4 +1,4 @@
-"""How much of the time of what ONNX Runtime runs is led back to source nodes: graph by opset, by level.
+"""How much of the time of ONNX Runtime's nodes is attributed to source nodes: by graph, opset and level.
 
 Run by hand: ``python benchmarks/attribution.py --graphs hed,clip-text``. Needs disk for the largest graph's
 weights twice: 7 GB for the UNet.
@@ -9,6 +9,7 @@ from __future__ import annotations
 import argparse
 import json
 import tempfile
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,12 +18,13 @@ import onnx
 
 from onnxlens import Settings, export_graph
 from onnxlens.profile.count.counting import count_nodes
-from onnxlens.profile.graph.graph import Graph
 from onnxlens.profile.graph.loading import load_graph
 from onnxlens.profile.runtime.inputs import sample_inputs
-from onnxlens.profile.runtime.provenance import Origin, match_events, origins_of, own_times_us
+from onnxlens.profile.runtime.profile_events import match_events, self_times_us
+from onnxlens.profile.runtime.provenance import Provenance, provenance_of
 from onnxlens.profile.runtime.session import LEVELS, SessionRequest, open_session, run
 from onnxlens.reference_model import catalog
+from onnxlens.specs.ledger import NodeCost
 
 OPSETS = (18, 23)
 TOO_LARGE = "control-ldm"
@@ -60,26 +62,24 @@ def attributed(path: Path, level: str) -> Attributed:
         for _ in range(2):
             run(session, inputs)
         events = json.loads(Path(session.end_profiling()).read_text())
-        optimised = onnx.load(saved, load_external_data=False)
-    origins = origins_of(optimised, graph)
+        optimized = onnx.load(saved, load_external_data=False)
+    costs = count_nodes(graph)
+    provenances = provenance_of(optimized, graph, costs)
     durations: dict[str, float] = {}
-    matched = zip(events, match_events(optimised, events), own_times_us(events), strict=True)
-    for event, key, own_us in matched:
-        if event["cat"] == "Node":
-            origin = origins.get(key or "")
-            owned = origin is not None and origin.module_path is not None
-            kind = origin.kind if origin is not None and owned else "unattributed"
-            durations[kind] = durations.get(kind, 0) + own_us
+    keys = match_events(optimized, events)
+    for index, self_us in self_times_us(events, keys).items():
+        found = provenances.get(keys[index] or "")
+        kind = "unattributed" if found is None or found.module_path is None else found.kind
+        durations[kind] = durations.get(kind, 0) + self_us
     total = sum(durations.values())
     shares = {kind: duration / total for kind, duration in durations.items()}
-    return Attributed(len(origins), shares, len(_astray(graph, list(origins.values()))))
+    return Attributed(len(provenances), shares, len(_astray(costs, list(provenances.values()))))
 
 
-def _astray(graph: Graph, origins: Sequence[Origin]) -> list[int]:
+def _astray(costs: Sequence[NodeCost], provenances: Sequence[Provenance]) -> list[int]:
     """The source nodes with MACs that are a source of none or of several."""
-    claims = [source for origin in origins for source in origin.sources]
-    costs = enumerate(count_nodes(graph))
-    return [index for index, cost in costs if cost.macs and claims.count(index) != 1]
+    uses = Counter(source for found in provenances for source in found.sources)
+    return [index for index, cost in enumerate(costs) if cost.macs and uses[index] != 1]
 
 
 def rows(names: Sequence[str], side: int) -> Iterator[str]:

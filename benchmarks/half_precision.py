@@ -24,12 +24,12 @@ import numpy as np
 from onnxlens import Settings, export_graph, profile_graph
 from onnxlens.api.check import pytorch_outputs, rebuilt
 from onnxlens.errors import GraphError
-from onnxlens.export.exported import open_export
 from onnxlens.profile.parity.parity import compare, run_module
 from onnxlens.profile.runtime.inputs import sample_inputs
 from onnxlens.profile.runtime.session import open_session, run
 from onnxlens.reference_model import catalog
 from onnxlens.reports.numbers import short_bytes
+from onnxlens.specs.manifest import open_export
 from onnxlens.specs.tensor import DTYPES
 
 TOO_LARGE = "control-ldm"

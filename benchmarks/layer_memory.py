@@ -1,4 +1,4 @@
-"""The memory table of docs/layers.md: what ``check --layers --memory SIZE`` takes beside what it is allowed.
+"""The memory table of docs/module-parity.md: what ``check --layers --memory SIZE`` takes and may take.
 
 Run by hand, on exports with weights: ``python benchmarks/layer_memory.py hed.onnx --memory 2GiB,1GiB``. Each
 check is a process of its own, looked at through Linux's /proc every 20 ms. What it holds of its own cannot

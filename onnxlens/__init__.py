@@ -6,93 +6,84 @@ The names below are loaded when they are first used: ``import onnxlens`` imports
 from __future__ import annotations
 
 from importlib import import_module
-from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from onnxlens.api import (
-        annotate_picture,
-        bench_graph,
-        check_graph,
-        check_layers,
-        explore_graph,
-        export_graph,
-        extract_module,
-        flow_of,
-        ledger_of,
-        list_graphs,
-        measure_graph,
-        netron_picture,
-        profile_graph,
-        read_groups,
-        reconcile_graph,
-        render_graph,
-        render_pages,
-        run_reference,
-        view_graph,
-        write_trace,
-    )
-    from onnxlens.api.target import Job, LayerRequest, Settings
-    from onnxlens.errors import OnnxlensError
-    from onnxlens.specs.bench import BenchReport, BenchRequest
-    from onnxlens.specs.flow import FlowRequest
-    from onnxlens.specs.graph import GraphSpec
-    from onnxlens.specs.ledger import Ledger
-    from onnxlens.specs.tensor import TensorSpec
+    from onnxlens.api.annotate import annotate_picture as annotate_picture
+    from onnxlens.api.bench import bench_graph as bench_graph
+    from onnxlens.api.check import check_graph as check_graph
+    from onnxlens.api.check_layers import check_layers as check_layers
+    from onnxlens.api.export import export_graph as export_graph
+    from onnxlens.api.extract import extract_module as extract_module
+    from onnxlens.api.graphs import list_graphs as list_graphs
+    from onnxlens.api.ledger import ledger_of as ledger_of
+    from onnxlens.api.ledger import write_trace as write_trace
+    from onnxlens.api.measure import measure_graph as measure_graph
+    from onnxlens.api.opened import OpenedTarget as OpenedTarget
+    from onnxlens.api.profile import profile_graph as profile_graph
+    from onnxlens.api.profile import profile_with_flow as profile_with_flow
+    from onnxlens.api.reconcile import reconcile_graph as reconcile_graph
+    from onnxlens.api.render import explore_graph as explore_graph
+    from onnxlens.api.render import flow_of as flow_of
+    from onnxlens.api.render import read_groups as read_groups
+    from onnxlens.api.render import render_graph as render_graph
+    from onnxlens.api.render import render_pages as render_pages
+    from onnxlens.api.run import run_reference as run_reference
+    from onnxlens.api.target import Job as Job
+    from onnxlens.api.target import LayerRequest as LayerRequest
+    from onnxlens.api.target import Settings as Settings
+    from onnxlens.api.view import netron_picture as netron_picture
+    from onnxlens.api.view import view_graph as view_graph
+    from onnxlens.errors import OnnxlensError as OnnxlensError
+    from onnxlens.profile.count import rules as rules
+    from onnxlens.specs.bench import BenchReport as BenchReport
+    from onnxlens.specs.bench import BenchRequest as BenchRequest
+    from onnxlens.specs.flow import FlowRequest as FlowRequest
+    from onnxlens.specs.graph import GraphSpec as GraphSpec
+    from onnxlens.specs.ledger import Ledger as Ledger
+    from onnxlens.specs.tensor import TensorSpec as TensorSpec
 
-__version__ = version("onnxlens")
-
-__all__ = [
-    "BenchReport",
-    "BenchRequest",
-    "FlowRequest",
-    "GraphSpec",
-    "Job",
-    "LayerRequest",
-    "Ledger",
-    "OnnxlensError",
-    "Settings",
-    "TensorSpec",
-    "annotate_picture",
-    "bench_graph",
-    "check_graph",
-    "check_layers",
-    "explore_graph",
-    "export_graph",
-    "extract_module",
-    "flow_of",
-    "ledger_of",
-    "list_graphs",
-    "measure_graph",
-    "netron_picture",
-    "profile_graph",
-    "read_groups",
-    "reconcile_graph",
-    "render_graph",
-    "render_pages",
-    "run_reference",
-    "view_graph",
-    "write_trace",
-]
-
-_HOMES = {
-    "BenchReport": "onnxlens.specs.bench",
-    "BenchRequest": "onnxlens.specs.bench",
-    "FlowRequest": "onnxlens.specs.flow",
-    "GraphSpec": "onnxlens.specs.graph",
-    "LayerRequest": "onnxlens.api.target",
-    "Ledger": "onnxlens.specs.ledger",
-    "OnnxlensError": "onnxlens.errors",
-    "Job": "onnxlens.api.target",
-    "Settings": "onnxlens.api.target",
-    "TensorSpec": "onnxlens.specs.tensor",
+_NAMES = {
+    "api.annotate": ("annotate_picture",),
+    "api.bench": ("bench_graph",),
+    "api.check": ("check_graph",),
+    "api.check_layers": ("check_layers",),
+    "api.export": ("export_graph",),
+    "api.extract": ("extract_module",),
+    "api.graphs": ("list_graphs",),
+    "api.ledger": ("ledger_of", "write_trace"),
+    "api.measure": ("measure_graph",),
+    "api.opened": ("OpenedTarget",),
+    "api.profile": ("profile_graph", "profile_with_flow"),
+    "api.reconcile": ("reconcile_graph",),
+    "api.render": ("explore_graph", "flow_of", "read_groups", "render_graph", "render_pages"),
+    "api.run": ("run_reference",),
+    "api.target": ("Job", "LayerRequest", "Settings"),
+    "api.view": ("netron_picture", "view_graph"),
+    "errors": ("OnnxlensError",),
+    "profile.count.rules": ("rules",),
+    "specs.bench": ("BenchReport", "BenchRequest"),
+    "specs.flow": ("FlowRequest",),
+    "specs.graph": ("GraphSpec",),
+    "specs.ledger": ("Ledger",),
+    "specs.tensor": ("TensorSpec",),
 }
+"""What is public, by the module that it is loaded from."""
+
+_HOMES = {name: home for home, names in _NAMES.items() for name in names}
+
+__all__ = sorted(_HOMES)
 
 
 def __getattr__(name: str) -> Any:
-    if name not in __all__:
+    if name == "__version__":
+        from importlib.metadata import version
+
+        return version("onnxlens")
+    if name not in _HOMES:
         raise AttributeError(f"module 'onnxlens' has no attribute {name!r}")
-    return getattr(import_module(_HOMES.get(name, "onnxlens.api")), name)
+    found = import_module(f"onnxlens.{_HOMES[name]}")
+    return found if name == "rules" else getattr(found, name)
 
 
 def __dir__() -> list[str]:

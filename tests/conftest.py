@@ -1,11 +1,9 @@
-"""What every test shares: the switch for slow tests, a quicker exporter, and tools that CI must have."""
+"""What every test shares: the switch for slow tests, and tools that CI must have."""
 
 from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Iterator
-from functools import cache
 from importlib.util import find_spec
 from typing import NoReturn
 
@@ -25,14 +23,14 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
             item.add_marker(skip)
 
 
-@pytest.fixture(scope="session")
-def one_registry() -> Iterator[None]:
-    """PyTorch reads its 500 translations of operators anew for every export: half of a small one's time."""
-    from torch.onnx._internal.exporter._registration import ONNXRegistry
-
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(ONNXRegistry, "from_torchlib", staticmethod(cache(ONNXRegistry.from_torchlib)))
-        yield
+@pytest.fixture(scope="session", autouse=True)
+def cache(tmp_path_factory: pytest.TempPathFactory) -> None:
+    """Exported graphs of the catalog are kept for this run of all tests alone, never in the user's cache."""
+    folder = tmp_path_factory.getbasetemp()
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        folder = folder.parent  # of all workers
+    (folder / "cache").mkdir(exist_ok=True)
+    os.environ["ONNXLENS_CACHE"] = str(folder / "cache")
 
 
 @pytest.fixture

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import os
+import tempfile
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -10,8 +14,8 @@ import torch
 
 from onnxlens.reference_model import catalog
 from onnxlens.reference_model.catalog_entry import CatalogEntry, TensorTemplate
+from onnxlens.reference_model.weights.choice import state_tensors
 from onnxlens.reference_model.weights.seeded import SeededWeights
-from onnxlens.reference_model.weights.state import state_tensors
 from onnxlens.specs.graph import CheckpointScope, GraphSpec
 from tests.export import tiny
 
@@ -28,9 +32,11 @@ ENTRY = CatalogEntry(
 )
 
 
-def install(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Make it the catalog: ``first`` and ``second``, the same network under two names."""
-    monkeypatch.setattr(catalog, "ENTRIES", dict.fromkeys(NAMES, ENTRY))
+def install(monkeypatch: pytest.MonkeyPatch, cache: Path | None = None, **changes: Any) -> None:
+    """Make it the catalog, with a cache of its own: ``first``, with fields changed, and ``second``."""
+    first, second = NAMES
+    monkeypatch.setattr(catalog, "ENTRIES", {first: replace(ENTRY, **changes), second: ENTRY})
+    monkeypatch.setenv("ONNXLENS_CACHE", str(cache or tempfile.mkdtemp(dir=os.environ["ONNXLENS_CACHE"])))
 
 
 def seeded_state(spec: GraphSpec) -> dict[str, np.ndarray]:

@@ -1,9 +1,14 @@
-"""What the ledger takes over from measurements: times of modules and nodes, and errors of modules."""
+"""Run a graph for the ledger's measured columns."""
 
 from __future__ import annotations
 
-from onnxlens.specs.bench import BenchReport
-from onnxlens.specs.layers import LayerReport
+from typing import TYPE_CHECKING
+
+from onnxlens.api.bench import bench_graph
+from onnxlens.api.check_layers import check_layers
+from onnxlens.api.opened import OpenedTarget, opened
+from onnxlens.api.target import LayerRequest, Settings, Target
+from onnxlens.specs.bench import BenchRequest
 from onnxlens.specs.measured import (
     Measurements,
     ModuleError,
@@ -11,6 +16,43 @@ from onnxlens.specs.measured import (
     NodeTiming,
     one_after_another,
 )
+from onnxlens.specs.progress import Progress, silent
+
+if TYPE_CHECKING:
+    from onnxlens.specs.bench import BenchReport
+    from onnxlens.specs.parity import ModuleParityReport
+
+
+def measure_graph(
+    target: Target | OpenedTarget,
+    settings: Settings | None = None,
+    *,
+    latency: bool = False,
+    parity: bool = False,
+    provider: str = "cpu",
+    progress: Progress = silent,
+) -> Measurements:
+    """Run a graph for the ledger's measured columns; nothing is run that was not asked for.
+
+    Args:
+        target: what to run.
+        settings: how it is exported, unless it is a file; the weights are seeded unless it says otherwise.
+        latency: time its modules and nodes in ONNX Runtime.
+        parity: compare the outputs of every module with PyTorch.
+        provider: what ONNX Runtime runs it on.
+        progress: shows the steps.
+
+    Raises:
+        UsageError: the target or a setting cannot be used.
+        GraphError: the file cannot be run, or has no PyTorch side.
+    """
+    measured = Measurements()
+    with opened(target, settings, progress) as it:
+        if parity:
+            measured += measured_errors(check_layers(it, request=LayerRequest(provider=provider)))
+        if latency:
+            measured += measured_latency(bench_graph(it, request=BenchRequest(provider=provider)))
+    return measured
 
 
 def measured_latency(report: BenchReport) -> Measurements:
@@ -36,8 +78,8 @@ def measured_latency(report: BenchReport) -> Measurements:
     )
 
 
-def measured_errors(report: LayerReport) -> Measurements:
-    """The error of what every module hands on, the worst of its calls."""
+def measured_errors(report: ModuleParityReport) -> Measurements:
+    """The error of the output of every module, the largest of its calls."""
     worst: dict[str, float] = {}
     for layer in report.layers:
         if layer.kind == "module" and layer.output is not None:

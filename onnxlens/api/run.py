@@ -8,39 +8,38 @@ from dataclasses import replace
 from pathlib import Path
 from time import perf_counter
 
-from onnxlens.api.check import pytorch_outputs, tolerance_of
+from onnxlens.api.check import parity_report, pytorch_outputs, tolerance_of
+from onnxlens.api.opened import OpenedTarget
 from onnxlens.api.staging import staged, staged_folder
-from onnxlens.api.target import Job, Settings, published_weights, resolve, weight_source
+from onnxlens.api.target import Job, Settings
 from onnxlens.errors import CheckpointError, OnnxlensError
-from onnxlens.export.exporter import ExportRequest, export
 from onnxlens.export.tracing import require_opset
-from onnxlens.profile.count.ledger import build_ledger
-from onnxlens.profile.flow.building import build_flow
+from onnxlens.profile.flow.collapse import collapsed
+from onnxlens.profile.flow.deepest import build_flow
 from onnxlens.profile.flow.pages import readable_depth
-from onnxlens.profile.graph.loading import load_graph
 from onnxlens.profile.parity.parity import compare
 from onnxlens.profile.runtime.inputs import sample_inputs, save_inputs
 from onnxlens.profile.runtime.latency import time_runs
 from onnxlens.profile.runtime.machine import machine
 from onnxlens.profile.runtime.session import open_session, run
 from onnxlens.reference_model import catalog
-from onnxlens.reports.netron.run_pictures import drawn_by_netron, require_netron
-from onnxlens.reports.run.graph_files import Files, write_counts, write_parity, write_pictures
-from onnxlens.reports.run.run_files import RUN_FILES, write_run
-from onnxlens.specs.manifest import ExportedGraph, data_path_of, manifest_path_of
+from onnxlens.reference_model.weights.choice import published_weights
+from onnxlens.reports.netron.pictures import drawn_by_netron, require_netron
+from onnxlens.reports.run_files import RUN_FILES, Files, write_counts, write_parity, write_pictures, write_run
+from onnxlens.specs.bench import LatencyResult
+from onnxlens.specs.manifest import data_path_of, manifest_path_of
+from onnxlens.specs.parity import ParityReport
 from onnxlens.specs.progress import Progress, Watch, unwatched
-from onnxlens.specs.results import LatencyResult, ParityReport
 from onnxlens.specs.summary import GraphSummary, RunSummary
 
 QUICK_PIXELS = 128
 PROVIDER = "cpu"
 
-STRUCTURE_ONLY = ("control-ldm",)
-"""Counted and drawn without weights: its two halves are graphs of their own, and run as such."""
 
+def run_reference(job: Job, watch: Watch = unwatched) -> RunSummary:
+    """The main job: export, count, compare, time and draw the graphs of the reference model, into one folder.
 
-def run_job(job: Job, watch: Watch = unwatched) -> RunSummary:
-    """Export, count, run and compare, time and draw each graph; one that fails does not stop the others.
+    A graph that fails does not stop the others.
 
     Raises:
         UsageError: a graph is unknown, or the folder cannot be written.
@@ -52,7 +51,7 @@ def run_job(job: Job, watch: Watch = unwatched) -> RunSummary:
     _refuse_early(job, names)
     start = perf_counter()
     graphs = tuple(
-        _attempted(job, name, watch(name, place, len(names))) for place, name in enumerate(names, start=1)
+        _attempted(job, name, watch(name, index, len(names))) for index, name in enumerate(names, start=1)
     )
     if job.netron:
         graphs = drawn_by_netron(graphs, job.out, job.browser, watch)
@@ -97,15 +96,15 @@ def _failed(name: str, reason: str) -> GraphSummary:
 def _run_graph(job: Job, name: str, folder: Path, progress: Progress) -> GraphSummary:
     """Export into ``folder``, count and draw, and, where the graph has weights, compare and time."""
     pixels = QUICK_PIXELS if job.quick else None
-    found = resolve(name, Settings(height=pixels, width=pixels))
-    weights = "none" if name in STRUCTURE_ONLY else published_weights(job.weights, name)
-    source = weight_source(found.spec, weights)
-    exported = export(ExportRequest(found.spec, source, name, found.sizes, job.opset), folder, progress)
-    progress("counting", 0, 0)
-    counted, files = _count_and_draw(exported, folder, progress)
-    if not source.has_values:
-        return replace(counted, files=_relative(name, files))
-    report, latency = _compare_and_time(exported, folder, progress)
+    structure_only = catalog.get(name).structure_only
+    weights = "none" if structure_only else published_weights(job.weights, name)
+    settings = Settings(weights=weights, opset=job.opset, height=pixels, width=pixels, cache=job.cache)
+    with OpenedTarget(name, settings, progress, folder) as it:
+        exported = it.runnable
+        counted, files = _count_and_draw(it, folder)
+        if not exported.manifest.has_weights:
+            return replace(counted, files=_relative(name, files))
+        report, latency = _compare_and_time(it, folder)
     files |= {"inputs": "inputs.npz", **write_parity(report, folder)}
     differing = [output.tensor for output in report.outputs if not output.passed]
     return replace(
@@ -118,17 +117,15 @@ def _run_graph(job: Job, name: str, folder: Path, progress: Progress) -> GraphSu
     )
 
 
-def _count_and_draw(exported: ExportedGraph, folder: Path, progress: Progress) -> tuple[GraphSummary, Files]:
-    manifest, path = exported.manifest, exported.onnx_path
-    graph = load_graph(path)
-    ledger = build_ledger(graph)
-    deepest = max(module.depth for module in ledger.modules)
-    files = {"onnx": path.name, "manifest": manifest_path_of(path).name}
+def _count_and_draw(it: OpenedTarget, folder: Path) -> tuple[GraphSummary, Files]:
+    manifest, graph, ledger = it.runnable.manifest, it.graph, it.ledger
+    deepest = build_flow(graph, ledger)
+    files = {"onnx": it.path.name, "manifest": manifest_path_of(it.path).name}
     if manifest.has_weights:
-        files["weights"] = data_path_of(path).name
-    files |= write_counts(ledger, build_flow(graph, ledger, deepest), folder)
-    progress("drawing", 0, 0)
-    pictures, note = write_pictures(build_flow(graph, ledger, readable_depth(graph)), folder)
+        files["weights"] = data_path_of(it.path).name
+    files |= write_counts(ledger, deepest.flow, folder)
+    it.progress("drawing", 0, 0)
+    pictures, note = write_pictures(collapsed(deepest, readable_depth(deepest)), folder)
     totals = ledger.totals
     summary = GraphSummary(
         graph=manifest.graph,
@@ -147,34 +144,21 @@ def _count_and_draw(exported: ExportedGraph, folder: Path, progress: Progress) -
     return summary, files | pictures
 
 
-def _compare_and_time(
-    exported: ExportedGraph, folder: Path, progress: Progress
-) -> tuple[ParityReport, LatencyResult]:
+def _compare_and_time(it: OpenedTarget, folder: Path) -> tuple[ParityReport, LatencyResult]:
     """PyTorch first, freed when its outputs are there; then one session, whose first run warms it up."""
-    manifest = exported.manifest
+    manifest = it.runnable.manifest
     inputs = sample_inputs(manifest.inputs, manifest.input_ranges)
     save_inputs(inputs, folder / "inputs.npz")
-    progress("running PyTorch", 0, 0)
-    expected = pytorch_outputs(exported, inputs)
-    progress("running ONNX Runtime", 0, 0)
-    session = open_session(exported.onnx_path, PROVIDER)
+    expected = pytorch_outputs(it, inputs)
+    it.progress("running ONNX Runtime", 0, 0)
+    session = open_session(it.path, PROVIDER)
     start = perf_counter()
     got = run(session, inputs)
     warm_up_s = perf_counter() - start
-    results = compare(got, expected, tolerance_of(manifest.graph))
+    report = parity_report(it, PROVIDER, compare(got, expected, tolerance_of(it)))
     del got, expected
-    progress("timing ONNX Runtime", 0, 0)
-    latency = time_runs(session, inputs, warm_up_s=warm_up_s, provider=PROVIDER)
-    report = ParityReport(
-        manifest.graph,
-        exported.onnx_path.name,
-        manifest.opset,
-        manifest.weights,
-        PROVIDER,
-        "pytorch",
-        results,
-    )
-    return report, latency
+    it.progress("timing ONNX Runtime", 0, 0)
+    return report, time_runs(session, inputs, warm_up_s=warm_up_s, provider=PROVIDER)
 
 
 def _relative(name: str, files: Mapping[str, str]) -> Mapping[str, str]:

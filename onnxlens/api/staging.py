@@ -1,4 +1,4 @@
-"""Outputs are written beside their place and renamed into it: nothing half-written bears a final name."""
+"""Outputs are written into a temporary folder and renamed: nothing half-written has a final name."""
 
 from __future__ import annotations
 
@@ -10,6 +10,9 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from onnxlens.errors import UsageError
+
+MANIFEST_LAST = (".onnx", ".json")
+"""Weights are renamed into place first, then the graph that points at them, then its manifest."""
 
 STAGE_PREFIX = ".onnxlens-"
 """Before the process id, in the name of every stage."""
@@ -53,7 +56,7 @@ def staged(directory: Path, order: Sequence[str] = ()) -> Iterator[Path]:
 
 @contextmanager
 def staged_folder(folder: Path, proof: str) -> Iterator[Path]:
-    """A fresh folder beside ``folder``; at the end it takes that folder's place as a whole.
+    """A fresh folder beside ``folder``; at the end it replaces that folder as a whole.
 
     Whatever happens, nothing of an earlier run is left in ``folder``: it would be taken for this run's.
 

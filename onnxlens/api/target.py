@@ -7,12 +7,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from importlib import import_module
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from onnxlens.errors import CheckpointError, ParityError, UsageError
+from onnxlens.errors import ParityError, UsageError
 
 if TYPE_CHECKING:
-    from onnxlens.specs.graph import GraphSpec, WeightSource
+    from onnxlens.specs.graph import GraphSpec
 
 Target = str | Path
 
@@ -34,6 +34,7 @@ class Settings:
         shapes: of an ``.onnx`` file only: sizes for all dimensions of an input, by its name.
         dims: of an ``.onnx`` file only: sizes for dynamic dimensions, by their symbol.
         values: of an ``.onnx`` file only: of inputs that decide shapes or branches, by name.
+        cache: whether the exported graph of a catalog entry is taken from and kept in the user's cache.
     """
 
     weights: str | Path | None = None
@@ -45,6 +46,7 @@ class Settings:
     shapes: Mapping[str, Sequence[int]] = field(default_factory=dict)
     dims: Mapping[str, int] = field(default_factory=dict)
     values: Mapping[str, Sequence[float]] = field(default_factory=dict)
+    cache: bool = True
 
     def require_for_file(self, target: Target) -> None:
         """Refuse what is decided by a file already.
@@ -52,7 +54,7 @@ class Settings:
         Raises:
             UsageError: more than sizes of its inputs is set.
         """
-        if replace(self, shapes={}, dims={}, values={}) != Settings():
+        if replace(self, shapes={}, dims={}, values={}, cache=True) != Settings():
             raise UsageError(
                 f"{target}: opset, weights, dtype and sizes are those of the file; leave those options out, "
                 "and fix what is dynamic with --shape, --dim and --value"
@@ -82,6 +84,7 @@ class Job:
         quick: at 128 x 128 pixels.
         netron: draw each graph by Netron too.
         browser: what draws that; None for the system's Chromium.
+        cache: whether exported graphs are taken from and kept in the user's cache.
     """
 
     out: Path
@@ -91,6 +94,7 @@ class Job:
     opset: int = 18
     netron: bool = False
     browser: str | None = None
+    cache: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,7 +121,7 @@ class LayerRequest:
         """Refuse what nothing can be compared with.
 
         Raises:
-            UsageError: there is no sample or no memory.
+            UsageError: no sample or no memory is allowed.
             ParityError: the tolerance is not a positive number.
         """
         if self.samples < 1 or self.memory_bytes < 1:
@@ -130,7 +134,7 @@ class LayerRequest:
 
 @dataclass(frozen=True, slots=True)
 class Resolved:
-    """A target that is no file.
+    """A target that is not a file.
 
     Attributes:
         origin: what a manifest calls it by, so that it can be resolved again.
@@ -164,55 +168,6 @@ def resolve(target: str, settings: Settings) -> Resolved:
     width = catalog.PIXELS if settings.width is None else settings.width
     spec = catalog.get(target, batch=settings.batch, height=height, width=width).in_dtype(settings.dtype)
     return Resolved(spec, target, {"batch": int(spec.inputs[0].shape[0]), "height": height, "width": width})
-
-
-def resolve_again(origin: str, sizes: Mapping[str, int], dtype: str | None = None) -> GraphSpec:
-    """The graph that a manifest says it was exported from, in ``dtype``.
-
-    Raises:
-        UsageError: it is not to be had any more.
-    """
-    given: dict[str, Any] = dict(sizes)
-    return resolve(origin, Settings(**given, dtype=dtype)).spec
-
-
-def weight_source(spec: GraphSpec, weights: str | Path) -> WeightSource:
-    """The source that ``weights`` (``none``, ``seeded`` or a checkpoint's path) means for the graph.
-
-    Raises:
-        CheckpointError: the checkpoint is unreadable or not the network's.
-    """
-    from onnxlens.reference_model.weights.absent import AbsentWeights
-    from onnxlens.reference_model.weights.checkpoint import CheckpointWeights
-    from onnxlens.reference_model.weights.seeded import SeededWeights
-    from onnxlens.reference_model.weights.state import state_tensors
-
-    tensors = state_tensors(spec.build(device="meta"))
-    if weights == "none":
-        return AbsentWeights(tensors)
-    if weights == "seeded":
-        return SeededWeights(tensors, spec.checkpoint.prefix)
-    return CheckpointWeights(Path(weights), spec.name, tensors, spec.checkpoint)
-
-
-def published_weights(weights: str | Path, graph: str) -> str | Path:
-    """What ``weights`` means for one graph: itself, or in a folder the graph's published checkpoint.
-
-    Raises:
-        CheckpointError: it is a folder, and the graph's checkpoint is not in it.
-    """
-    from onnxlens.reference_model import catalog
-
-    folder = Path(weights)
-    if weights in ("seeded", "none") or not folder.is_dir():
-        return weights
-    expected = catalog.checkpoint_names(graph)
-    present = [folder / name for name in expected if (folder / name).is_file()]
-    if not present:
-        raise CheckpointError(
-            f"{folder}: holds no checkpoint of {graph}; put one of {', '.join(expected)} there"
-        )
-    return present[0]
 
 
 def _from_factory(target: str) -> GraphSpec:

@@ -1,4 +1,4 @@
-"""The verb that lays every cost of every module side by side."""
+"""``onnxlens ledger``: every cost of every module side by side."""
 
 from __future__ import annotations
 
@@ -7,10 +7,11 @@ from typing import Any, cast
 
 import click
 
-from onnxlens import api
+import onnxlens
 from onnxlens.cli import progress
 from onnxlens.cli.options import format_option, settings_from, with_settings, with_sizes
 from onnxlens.errors import UsageError
+from onnxlens.specs.measured import Measurements
 
 
 @click.command()
@@ -46,9 +47,9 @@ def ledger(
 
     Nothing is run unless --latency or --parity is given; a column that was not computed is absent.
     """
-    from onnxlens.reports.tables.ledger_query import parse_query
-    from onnxlens.reports.tables.module_ledger import ledger_document, module_ledger_table
-    from onnxlens.reports.tables.text_tables import TableFormat
+    from onnxlens.reports.tables.ledger import ledger_document, ledger_table
+    from onnxlens.reports.tables.query import parse_query
+    from onnxlens.reports.tables.render import TableFormat
     from onnxlens.specs.codec import to_text
 
     query = parse_query(columns, where, sort, depth)
@@ -56,23 +57,22 @@ def ledger(
         _require_trace_options(latency, out)
     elif out is not None:
         raise UsageError("--out is for --format trace; other formats go to standard output")
-    settings = settings_from(options)
-    with progress.shown(f"ledger {target}") as report:
-        measured = api.measure_graph(target, settings, latency=latency, parity=parity, progress=report)
-        result = api.ledger_of(
-            target,
-            settings,
-            timings=measured.timings,
-            errors=measured.errors,
-            notes=measured.notes,
-            progress=report,
+    with (
+        progress.shown(f"ledger {target}") as report,
+        onnxlens.OpenedTarget(target, settings_from(options), report) as opened,
+    ):
+        measured = Measurements()
+        if latency or parity:
+            measured = onnxlens.measure_graph(opened, latency=latency, parity=parity)
+        result = onnxlens.ledger_of(
+            opened, timings=measured.timings, errors=measured.errors, notes=measured.notes
         )
     if out is not None:
-        click.echo(api.write_trace(result, measured.nodes, out))
+        click.echo(onnxlens.write_trace(result, measured.nodes, out))
     elif output_format == "json":
         click.echo(to_text(ledger_document(result, query)), nl=False)
     else:
-        click.echo(module_ledger_table(result, query, cast(TableFormat, output_format)))
+        click.echo(ledger_table(result, query, cast(TableFormat, output_format)))
 
 
 def _require_trace_options(latency: bool, out: Path | None) -> None:

@@ -5,26 +5,61 @@ from __future__ import annotations
 import os
 import sys
 import traceback
+from collections.abc import Mapping
+from importlib import import_module
+from types import MappingProxyType
 
 import click
 
-from onnxlens.cli.analysis import check, profile
-from onnxlens.cli.annotating import annotate
-from onnxlens.cli.benching import bench
-from onnxlens.cli.cutting import extract
-from onnxlens.cli.exporting import export, graphs
-from onnxlens.cli.ledger import ledger
-from onnxlens.cli.pictures import render, view
-from onnxlens.cli.reconciling import reconcile
-from onnxlens.cli.running import run as run_verb
+from onnxlens.cli.progress import QuietOption
 from onnxlens.errors import OnnxlensError
 
 BAD_INPUT = 2
 FAULT = 3
 INTERRUPTED = 130
 
+VERBS: Mapping[str, str] = MappingProxyType(
+    {
+        "run": "Export, count, check, time and draw the reference model.",
+        "graphs": "List the graphs of the reference model.",
+        "export": "Export TARGET to ONNX: graph, weights, manifest.",
+        "extract": "Write one module of TARGET as an ONNX file of its own.",
+        "profile": "Count MACs, params and bytes of TARGET.",
+        "ledger": "Lay every cost of every module of TARGET side by side.",
+        "reconcile": "Set MACs beside what onnx-tool, fvcore and thop count.",
+        "check": "Compare ONNX Runtime's outputs of TARGET with PyTorch's.",
+        "bench": "Time TARGET in ONNX Runtime, by module.",
+        "render": "Draw the data flow of TARGET, or write it for a viewer.",
+        "view": "Show TARGET in Netron, in your browser.",
+        "annotate": "Make the control image of a picture.",
+    }
+)
+"""The verbs in the order of the help page; each stands in a module of its name, loaded when it is called."""
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+
+class Verbs(click.Group):
+    """The verbs, each loaded when it is called; help is written from ``VERBS`` alone."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """The names of the verbs."""
+        return list(VERBS)
+
+    def get_command(self, ctx: click.Context, name: str) -> click.Command | None:
+        """The verb, with the options that all verbs have."""
+        if name not in VERBS:
+            return None
+        verb: click.Command = getattr(import_module(f"onnxlens.cli.{name}"), name)
+        if not any(isinstance(option, QuietOption) for option in verb.params):
+            verb.params.append(QuietOption())
+        return verb
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """List the verbs without loading them."""
+        with formatter.section("Commands"):
+            formatter.write_dl(list(VERBS.items()))
+
+
+@click.group(cls=Verbs, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(package_name="onnxlens")
 def cli() -> None:
     """Export PyTorch models to ONNX and see what every module of them costs on a chip.
@@ -34,12 +69,6 @@ def cli() -> None:
 
     Exit codes: 0 done, 1 a check did not hold, 2 wrong use or bad input, 3 a fault of the program.
     """
-
-
-for verb in (
-    run_verb, graphs, export, extract, profile, ledger, reconcile, check, bench, render, view, annotate,
-):  # fmt: skip
-    cli.add_command(verb)
 
 
 def main() -> None:

@@ -16,6 +16,7 @@ Verb = TypeVar("Verb", bound=Callable[..., Any])
 def with_settings(verb: Verb) -> Verb:
     """Add the options of ``Settings``; the verb takes them as keywords, for ``settings_from``."""
     for option in (
+        with_cache,
         click.option("--width", type=int, help="Picture width in pixels [512]."),
         click.option("--height", type=int, help="Picture height in pixels [512]."),
         click.option("--batch", type=int, help="Batch size [2 for the guided graphs, else 1]."),
@@ -25,6 +26,18 @@ def with_settings(verb: Verb) -> Verb:
     ):
         verb = option(verb)
     return verb
+
+
+def with_cache(verb: Verb) -> Verb:
+    """Add ``--no-cache``; the verb takes it as the keyword ``cache``, for ``settings_from``."""
+    return click.option(
+        "--no-cache",
+        "cache",
+        is_flag=True,
+        flag_value=False,
+        default=True,
+        help="Export a graph of the catalog anew; leave the user's cache (ONNXLENS_CACHE) alone.",
+    )(verb)
 
 
 def with_sizes(verb: Verb) -> Verb:
@@ -96,7 +109,7 @@ def _number(text: str) -> float:
     try:
         return int(text) if text.strip().lstrip("+-").isdigit() else float(text)
     except ValueError as error:
-        raise click.BadParameter(f"{text!r} is no number") from error
+        raise click.BadParameter(f"{text!r} is not a number") from error
 
 
 def _pair(text: str) -> tuple[str, str]:
@@ -108,7 +121,7 @@ def _pair(text: str) -> tuple[str, str]:
 
 def _size(text: str) -> int:
     if not text.strip().isdigit():
-        raise click.BadParameter(f"{text!r} is no size; give a whole number")
+        raise click.BadParameter(f"{text!r} is not a size; give a whole number")
     return int(text)
 
 

@@ -1,36 +1,15 @@
-"""Reading an export back: its manifest, and its weights as a weight source."""
+"""The weights of an export, read back from its files."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from pathlib import Path
 
 import numpy as np
 import onnx_ir as ir
 
-from onnxlens.errors import CheckpointError, GraphError
-from onnxlens.specs.codec import read_spec
-from onnxlens.specs.manifest import ExportedGraph, Manifest, manifest_path_of
-from onnxlens.specs.tensor import TensorSpec, numpy_type
-
-
-def open_export(onnx_path: Path) -> ExportedGraph:
-    """The export whose graph is at ``onnx_path``.
-
-    Raises:
-        GraphError: the file is missing, or no manifest of ours lies beside it.
-    """
-    if not onnx_path.is_file():
-        raise GraphError(
-            f"{onnx_path}: no such file; give an .onnx file or a graph of the catalog ('onnxlens graphs')"
-        )
-    beside = manifest_path_of(onnx_path)
-    if not beside.is_file():
-        raise GraphError(
-            f"{onnx_path}: no manifest {beside.name} beside it, so its PyTorch side is unknown; "
-            "compare with the file itself: --against unoptimised"
-        )
-    return ExportedGraph(onnx_path, read_spec(beside, Manifest))
+from onnxlens.errors import CheckpointError
+from onnxlens.specs.manifest import ExportedGraph
+from onnxlens.specs.tensor import HALVES, TensorSpec, numpy_type
 
 
 class ExportedWeights:
@@ -91,7 +70,7 @@ class MappedWeights(ExportedWeights):
     """
 
     def read(self, name: str) -> np.ndarray:
-        """The values of one entry; what is no array in the data file is read."""
+        """The values of one entry; a value that is not an array in the data file is read."""
         initializer = self._initializers.get(name)
         values = None if initializer is None else initializer.const_value
         if not isinstance(values, ir.ExternalTensor) or not values.size or not len(values.shape):
@@ -104,3 +83,16 @@ class MappedWeights(ExportedWeights):
             raise CheckpointError(
                 f"{self._data_path}: {name} cannot be mapped ({error}); is the file cut short? export again"
             ) from error
+
+
+class WidenedWeights(MappedWeights):
+    """The weights of an export in a half type: the same values in float32."""
+
+    def read(self, name: str) -> np.ndarray:
+        """The values of one entry."""
+        return widened(super().read(name))
+
+
+def widened(values: np.ndarray) -> np.ndarray:
+    """The same values in float32, where they are of a half type."""
+    return values.astype(np.float32) if values.dtype.name in HALVES else values

@@ -1,21 +1,29 @@
-"""One export, start to end: trace, simplify, place the weights, check, write."""
+"""One export, start to end: trace, simplify, lay out the weights, check, write."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from importlib.metadata import version
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import onnx_ir as ir
 
 from onnxlens.errors import ExportError
-from onnxlens.export import checking, external_data, passes
-from onnxlens.export.manifest import manifest_of
+from onnxlens.export import external_data, passes
 from onnxlens.export.tracing import DEFAULT_OPSET, trace
 from onnxlens.specs.codec import to_text
 from onnxlens.specs.graph import GraphSpec, WeightSource
-from onnxlens.specs.manifest import ExportedGraph, data_path_of
+from onnxlens.specs.manifest import ExportedGraph, Manifest, StateTensor, data_path_of
 from onnxlens.specs.progress import Progress, silent
+from onnxlens.specs.tensor import TensorSpec
+
+if TYPE_CHECKING:
+    from torch import nn
+
+WRITERS = ("onnxlens", "torch", "onnxscript", "onnx-ir", "onnx")
+"""The packages whose versions decide what an exported file looks like."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,14 +31,18 @@ class ExportRequest:
     """What to export.
 
     Attributes:
+        spec: of the graph, in the element type that is asked for.
+        network: its module, on the meta device.
+        state: name, dtype and shape of every entry of the module's ``state_dict``.
         origin: where the spec came from, so that the manifest can say how to build the module again: the
             catalog's name of the graph, or ``package.module:factory``.
         settings: batch, height and width for a graph of the catalog.
-        dtype: of floating weights, inputs and outputs; None is the module's own.
+        dtype: that floating weights, inputs and outputs were cast to; None is the module's own.
     """
 
     spec: GraphSpec
-    source: WeightSource
+    network: nn.Module
+    state: Mapping[str, TensorSpec]
     origin: str
     settings: Mapping[str, int] = field(default_factory=dict)
     opset: int = DEFAULT_OPSET
@@ -38,50 +50,47 @@ class ExportRequest:
 
 
 def export(request: ExportRequest, directory: Path, progress: Progress = silent) -> ExportedGraph:
-    """Write ``NAME.onnx``, ``.onnx.data`` (if the source has values) and ``.json`` into ``directory``.
+    """Write the graph without its weights: ``NAME.onnx`` and the manifest ``NAME.json`` into ``directory``.
 
     Files there are overwritten as they come: a caller that must not leave half a result gives a fresh
     directory.
 
     Raises:
         ExportError: the module cannot be exported, or ONNX's checker refuses the result.
-        CheckpointError: the source cannot give a value.
     """
-    spec, source = request.spec.in_dtype(request.dtype), request.source
+    spec = request.spec
     progress("tracing", 0, 0)
-    model = trace(spec, request.opset)
+    model = trace(spec, request.network, request.opset)
     progress("simplifying", 0, 0)
     passes.simplify(model)
     passes.keep_module_metadata(model)
-    _name_producer(model)
+    model.producer_name, model.producer_version = "onnxlens", version("onnxlens")
     onnx_path = directory / f"{spec.name}.onnx"
-    external_data.point_at_file(model, source.tensors, data_path_of(onnx_path).name)
+    external_data.point_at_file(model, request.state, data_path_of(onnx_path).name)
     progress("checking", 0, 0)
-    checking.check_graph(model)
-    if source.has_values:
-        external_data.write(model, source, data_path_of(onnx_path), progress)
+    passes.check_graph(model)
     _write_graph(model, onnx_path)
-    if source.has_values:
-        checking.check_file(onnx_path)
-    manifest = manifest_of(
-        spec,
-        spec.build(device="meta"),
-        source,
-        request.opset,
-        request.origin,
-        request.settings,
-        request.dtype,
+    return _with_manifest(onnx_path, _manifest(request))
+
+
+def add_weights(exported: ExportedGraph, source: WeightSource, progress: Progress = silent) -> ExportedGraph:
+    """Write the weights that an exported graph points at, ``NAME.onnx.data``, and say so in its manifest.
+
+    Raises:
+        CheckpointError: the source cannot give a value.
+        ExportError: ONNX's checker refuses the file.
+    """
+    external_data.write(ir.load(exported.onnx_path), source, exported.data_path, progress)
+    passes.check_file(exported.onnx_path)
+    return _with_manifest(
+        exported.onnx_path, replace(exported.manifest, weights=source.label, has_weights=True)
     )
+
+
+def _with_manifest(onnx_path: Path, manifest: Manifest) -> ExportedGraph:
     exported = ExportedGraph(onnx_path, manifest)
     exported.manifest_path.write_text(to_text(manifest), encoding="utf-8")
     return exported
-
-
-def _name_producer(model: ir.Model) -> None:
-    from importlib.metadata import version
-
-    model.producer_name = "onnxlens"
-    model.producer_version = version("onnxlens")
 
 
 def _write_graph(model: ir.Model, path: Path) -> None:
@@ -92,3 +101,34 @@ def _write_graph(model: ir.Model, path: Path) -> None:
             f"{path.name}: the graph without its weights takes {len(data)} bytes, over ONNX's 2 GiB"
         )
     path.write_bytes(data)
+
+
+def _manifest(request: ExportRequest) -> Manifest:
+    """What the module itself says of its modules, parameters and buffers, and how it was exported."""
+    spec, module = request.spec, request.network
+    parameters = {name for name, _ in module.named_parameters()}
+    tensors = (
+        StateTensor(
+            name,
+            tensor.dtype,
+            tuple(dim for dim in tensor.shape if isinstance(dim, int)),
+            "parameter" if name in parameters else "buffer",
+        )
+        for name, tensor in request.state.items()
+    )
+    return Manifest(
+        graph=spec.name,
+        origin=request.origin,
+        family=spec.family,
+        opset=request.opset,
+        settings=dict(request.settings),
+        weights="none",
+        has_weights=False,
+        inputs=spec.inputs,
+        outputs=spec.outputs,
+        input_ranges=dict(spec.input_ranges),
+        modules={path: type(child).__name__ for path, child in module.named_modules()},
+        tensors=tuple(tensors),
+        versions={package: version(package) for package in WRITERS},
+        dtype=request.dtype,
+    )

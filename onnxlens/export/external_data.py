@@ -1,4 +1,4 @@
-"""The weights' file: one, beside the graph, written tensor by tensor from a weight source."""
+"""The file of weights next to the graph, written tensor by tensor from a weight source."""
 
 from __future__ import annotations
 
@@ -22,10 +22,9 @@ AHEAD = 4
 
 
 def point_at_file(model: ir.Model, tensors: Mapping[str, TensorSpec], location: str) -> None:
-    """Give every weight of the graph its place in the file ``location``, in the graph's own order.
+    """Give every weight of the graph its offset in the file ``location``, in the graph's own order.
 
-    Constants that the exporter folded are no weights (they have no entry in ``tensors``) and stay in the
-    graph.
+    Constants that the exporter folded have no entry in ``tensors`` and stay in the graph.
 
     Raises:
         ExportError: an initializer without a value is not in ``tensors``, or has another dtype or shape
@@ -64,21 +63,21 @@ def _has_values(constant: ir.Value) -> bool:
 
 
 def write(model: ir.Model, source: WeightSource, path: Path, progress: Progress) -> None:
-    """Write the weights of ``model`` to ``path``, each at the place ``point_at_file`` gave it."""
-    places = {
+    """Write the weights of ``model`` to ``path``, each at the offset that ``point_at_file`` gave it."""
+    references = {
         name: weight.const_value
         for name, weight in model.graph.initializers.items()
         if isinstance(weight.const_value, ir.ExternalTensor)
     }
-    total = sum(place.length or 0 for place in places.values())
+    total = sum(reference.length or 0 for reference in references.values())
     done = 0
     with path.open("wb") as file:
-        for name, values in _read_ahead(source, list(places)):
-            place = places[name]
-            file.seek(place.offset or 0)
-            # as bytes: bfloat16 is none of the types that a buffer can have
+        for name, values in _read_ahead(source, list(references)):
+            reference = references[name]
+            file.seek(reference.offset or 0)
+            # as bytes: a buffer cannot be of bfloat16
             file.write(np.ascontiguousarray(values).view(np.uint8).data if values.size else b"")
-            done += place.length or 0
+            done += reference.length or 0
             progress("writing weights", done, total)
         file.truncate(-(-file.tell() // ALIGNMENT_BYTES) * ALIGNMENT_BYTES)
 

@@ -1,6 +1,6 @@
-"""Group normalisations over very many elements, written so that float32 runtimes compute them right.
+"""Group normalizations over very many elements, written so that float32 runtimes compute them right.
 
-Before opset 21, torch writes a group normalisation as a reshape, InstanceNormalization, and a reshape back.
+Before opset 21, torch writes a group normalization as a reshape, InstanceNormalization, and a reshape back.
 Runtimes sum such an instance in float32 one element after the other: over the million elements of a group of
 the VAE at 512 x 512 pixels, ONNX Runtime's result is off by 1e-5 of its size, and after a row of such layers
 by more. Sums of partial sums are ten times closer. docs/decisions/0004 has the figures.
@@ -54,11 +54,11 @@ def _replace(graph: ir.Graph, node: ir.Node, rows: int) -> None:
     half = x.dtype if x.dtype in HALF_TYPES else None
     wide = x if half is None else tape.op("Cast", [x], {"to": ir.DataType.FLOAT})
     cut = tape.op("Reshape", [wide, _ints(tape, [sizes[0], sizes[1], rows, -1])])
-    centred = tape.op("Sub", [cut, _mean(tape, cut)])
-    variance = _mean(tape, tape.op("Mul", [centred, centred]))
+    centered = tape.op("Sub", [cut, _mean(tape, cut)])
+    variance = _mean(tape, tape.op("Mul", [centered, centered]))
     epsilon = np.array(node.attributes.get_float("epsilon", 1e-5), np.float32)
     deviation = tape.op("Sqrt", [tape.op("Add", [variance, _constant(tape, epsilon)])])
-    result = tape.op("Reshape", [tape.op("Div", [centred, deviation]), _ints(tape, sizes)])
+    result = tape.op("Reshape", [tape.op("Div", [centered, deviation]), _ints(tape, sizes)])
     if half is not None:
         result = tape.op("Cast", [result], {"to": half})
     per_channel = [1, sizes[1], *[1] * (len(sizes) - 2)]

@@ -11,6 +11,7 @@ import logging
 import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, redirect_stderr
+from copy import copy
 from typing import TYPE_CHECKING
 
 from onnxlens.errors import ExportError
@@ -20,11 +21,16 @@ from onnxlens.specs.tensor import TensorSpec, dtype_name
 if TYPE_CHECKING:
     import onnx_ir as ir
     import torch
+    from torch import nn
+    from torch.onnx._internal.exporter._registration import ONNXRegistry
 
 OPSETS = range(18, 26)
 """The opsets that torch's exporter writes with module metadata: 17 drops it, 26 comes out stamped 18."""
 
 DEFAULT_OPSET = 18
+
+_REGISTRIES: dict[int, ONNXRegistry] = {}
+"""What torch's exporter translates operators by, for each opset it was asked for in this process."""
 
 FLAT_WEIGHTS = r"The tensor attributes (self\.[\w.]*_flat_weights\[\d+\](, )?)+ were assigned during export"
 """What torch warns of for every recurrent layer of its own, which keeps its parameters in a list as well."""
@@ -42,22 +48,26 @@ def require_opset(opset: int) -> None:
         )
 
 
-def trace(spec: GraphSpec, opset: int) -> ir.Model:
-    """The graph as torch's exporter writes it, unoptimised; initializers have a name, dtype and shape.
+def trace(spec: GraphSpec, network: nn.Module, opset: int) -> ir.Model:
+    """The graph as torch's exporter writes it, unoptimized; initializers have a name, dtype and shape.
+
+    Args:
+        spec: of the graph.
+        network: the module on the meta device; it is as before when this returns.
+        opset: to write.
 
     Raises:
-        ExportError: the opset is not one the exporter writes faithfully, or the module cannot be traced.
+        ExportError: the module cannot be traced, or the graph is not what was asked for.
     """
     import torch
     from torch._subclasses.fake_tensor import FakeTensorMode
 
     require_opset(opset)
-    with _quiet(), FakeTensorMode(), torch.no_grad():
-        module = spec.build()
+    with _quiet(), _operators_read_once(), FakeTensorMode(), _fake_tensors(network), torch.no_grad():
         inputs = tuple(_fake(tensor) for tensor in spec.inputs)
         try:
             program = torch.onnx.export(
-                torch.export.export(module, inputs, strict=False),
+                torch.export.export(network, inputs, strict=False),
                 dynamo=True,
                 optimize=False,
                 verbose=False,
@@ -74,6 +84,38 @@ def trace(spec: GraphSpec, opset: int) -> ir.Model:
     _hold_to_request(spec, opset, model)
     model.graph.name = spec.name
     return model
+
+
+@contextmanager
+def _fake_tensors(network: nn.Module) -> Iterator[None]:
+    """Let the module's meta tensors be fake CPU tensors meanwhile, as the inputs are; in a FakeTensorMode.
+
+    ``setattr`` is what recurrent layers follow with the list that they keep of their parameters.
+    """
+    import torch
+    from torch import nn
+
+    found = [
+        (child, name, tensor)
+        for child in network.modules()
+        for held in (child._parameters, child._buffers, vars(child))
+        for name, tensor in held.items()
+        if isinstance(tensor, torch.Tensor)
+    ]
+    fakes: dict[torch.Tensor, torch.Tensor] = {}
+    for _, _, tensor in found:
+        if tensor not in fakes:  # a tied weight stays one tensor
+            fake = torch.empty_strided(tensor.shape, tensor.stride(), dtype=tensor.dtype, device="cpu")
+            fakes[tensor] = (
+                nn.Parameter(fake, tensor.requires_grad) if isinstance(tensor, nn.Parameter) else fake
+            )
+    try:
+        for child, name, tensor in found:
+            setattr(child, name, fakes[tensor])
+        yield
+    finally:
+        for child, name, tensor in found:
+            setattr(child, name, tensor)
 
 
 def _fake(tensor: TensorSpec) -> torch.Tensor:
@@ -117,6 +159,36 @@ def _described(value: ir.Value) -> TensorSpec:
 
 def _listed(tensors: Sequence[TensorSpec]) -> str:
     return ", ".join(map(str, tensors)) or "none"
+
+
+@contextmanager
+def _operators_read_once() -> Iterator[None]:
+    """Let torch's exporter read its table of operators once per process and opset, not once per export.
+
+    ``torch.onnx.export`` accepts no registry: each call parses the 500 functions that translate operators,
+    which takes longer than exporting a small module does. The class is internal to torch: where it is absent
+    or has no ``from_torchlib``, the export works and takes that time again.
+    """
+    try:
+        from torch.onnx._internal.exporter._registration import ONNXRegistry
+
+        original, read = ONNXRegistry.__dict__["from_torchlib"], ONNXRegistry.from_torchlib
+    except (ImportError, KeyError):
+        yield
+        return
+
+    def copied(opset_version: int) -> ONNXRegistry:
+        if opset_version not in _REGISTRIES:
+            _REGISTRIES[opset_version] = read(opset_version)
+        registry = copy(_REGISTRIES[opset_version])  # the exporter may add to what it gets
+        registry.functions = {target: [*found] for target, found in registry.functions.items()}
+        return registry
+
+    ONNXRegistry.from_torchlib = staticmethod(copied)  # type: ignore[method-assign,assignment]
+    try:
+        yield
+    finally:
+        ONNXRegistry.from_torchlib = original  # type: ignore[method-assign]
 
 
 @contextmanager

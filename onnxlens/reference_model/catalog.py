@@ -11,7 +11,7 @@ from onnxlens.errors import UsageError
 from onnxlens.reference_model.annotators.entries import ANNOTATORS
 from onnxlens.reference_model.catalog_entry import CatalogEntry, Size, TensorTemplate
 from onnxlens.reference_model.config import ClipTextConfig, ControlLdmConfig, UNetConfig, VaeConfig
-from onnxlens.specs.graph import CheckpointScope, GraphSpec
+from onnxlens.specs.graph import DEFAULT_TOLERANCE, CheckpointScope, GraphSpec
 
 if TYPE_CHECKING:
     from torch import nn
@@ -59,6 +59,11 @@ def get(name: str, *, batch: int | None = None, height: int = PIXELS, width: int
     """
     entry = _entry(name)
     return entry.spec(name, Size(entry.default_batch if batch is None else batch, height, width))
+
+
+def tolerance(name: str) -> float:
+    """The largest relative L2 error that passes in float32 for a graph; the default for any other name."""
+    return ENTRIES[name].tolerance if name in ENTRIES else DEFAULT_TOLERANCE
 
 
 def checkpoint_names(name: str) -> tuple[str, ...]:
@@ -203,6 +208,7 @@ ENTRIES: Mapping[str, CatalogEntry] = MappingProxyType(
             default_batch=GUIDANCE_BATCH,
             size_multiple=UNET_PIXELS,
             min_size=UNET_PIXELS,
+            structure_only=True,
         ),
     }
 )

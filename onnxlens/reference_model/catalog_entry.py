@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from onnxlens.errors import UsageError
-from onnxlens.specs.graph import CheckpointScope, Family, GraphSpec
+from onnxlens.specs.graph import DEFAULT_TOLERANCE, CheckpointScope, Family, GraphSpec
 from onnxlens.specs.tensor import TensorSpec
 
 if TYPE_CHECKING:
@@ -57,6 +57,9 @@ class CatalogEntry:
         published: names of the checkpoint files that hold its weights.
         size_multiple: height and width must be multiples of this many pixels.
         min_size: and at least this many pixels.
+        tolerance: the largest relative L2 error of an output that passes in float32.
+        structure_only: the main job counts and draws the graph without weights: its parts are graphs of their
+            own, and run as such.
     """
 
     family: Family
@@ -69,6 +72,8 @@ class CatalogEntry:
     default_batch: int = 1
     size_multiple: int = 1
     min_size: int = 1
+    tolerance: float = DEFAULT_TOLERANCE
+    structure_only: bool = False
 
     @property
     def takes_picture(self) -> bool:
@@ -94,6 +99,8 @@ class CatalogEntry:
             min_size=self.min_size,
             checkpoint=self.checkpoint,
             title=self.title,
+            tolerance=self.tolerance,
+            structure_only=self.structure_only,
         )
 
     def _check(self, name: str, size: Size) -> None:

@@ -1,4 +1,4 @@
-"""The layers of the UNet and the ControlNet; convolutions and upsampling serve the VAE too."""
+"""The layers of the UNet and the ControlNet; convolutions and upsampling serve other networks too."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 GROUPS = 32
-"""Every group normalisation of the latent diffusion model has this many groups."""
+"""Every group normalization of the latent diffusion model has this many groups."""
 
 LONGEST_PERIOD = 10_000
 """The slowest sinusoid of a timestep's embedding takes about this many steps for one radian."""
@@ -23,6 +23,11 @@ def conv1x1(in_channels: int, out_channels: int) -> nn.Conv2d:
 def conv3x3(in_channels: int, out_channels: int, stride: int = 1, *, bias: bool = True) -> nn.Conv2d:
     """A convolution padded by 1 on each side: it keeps the size, or halves it at a stride of 2."""
     return nn.Conv2d(in_channels, out_channels, kernel_size=3, stride=stride, padding=1, bias=bias)
+
+
+def double(x: Tensor) -> Tensor:
+    """(B, C, H, W) to (B, C, 2H, 2W), bilinear, the corners kept in place."""
+    return F.interpolate(x, scale_factor=2.0, mode="bilinear", align_corners=True)
 
 
 def sinusoids(timesteps: Tensor, width: int) -> Tensor:

@@ -22,7 +22,7 @@ class Sampling:
     Attributes:
         annotator: the catalog's graph that makes the control map.
         steps: how often the UNet runs.
-        guidance_scale: how far the noise is moved from the negative towards the positive prompt's.
+        guidance_scale: how far the noise is shifted from the negative towards the positive prompt's.
         eta: how much noise each step adds again; 0 is DDIM.
         strength: what every control is multiplied by.
     """
@@ -55,7 +55,7 @@ class Stage:
 
     Attributes:
         title: what it does; for a graph what it is.
-        reads, makes: tensors; the reader of a tensor has it from the stage that makes one of the same name.
+        reads, makes: tensors; a tensor comes from the stage that makes one of its name.
         graph: the catalog's name; "" for operations.
         looped: it runs once for each timestep.
     """
@@ -80,7 +80,7 @@ def pipeline(sampling: Sampling) -> Pipeline:
     """The pipeline at one setting, every shape that a graph has taken from the catalog.
 
     Raises:
-        UsageError: the annotator is none that is described here, or a size cannot be taken.
+        UsageError: the annotator is not described here, or a size cannot be taken.
     """
     tensors = _tensors(sampling)
     stages = (*_text(tensors), *_control(tensors, sampling), *_loop(tensors, sampling), *_picture(tensors))

@@ -11,7 +11,7 @@ from onnxlens.reference_model.layers import GROUPS, Upsample, conv1x1, conv3x3
 
 
 def group_norm(channels: int) -> nn.GroupNorm:
-    """The VAE's normalisation; its epsilon is not that of the UNet's res blocks."""
+    """The VAE's normalization; its epsilon is not that of the UNet's res blocks."""
     return nn.GroupNorm(GROUPS, channels, eps=1e-6)
 
 

@@ -9,10 +9,9 @@ from onnxlens.specs.bench import BenchReport
 from onnxlens.specs.codec import to_plain
 from onnxlens.specs.flow import FlowGraph
 from onnxlens.specs.graph import GraphSpec
-from onnxlens.specs.layers import LayerReport
 from onnxlens.specs.ledger import Ledger
+from onnxlens.specs.parity import ModuleParityReport, ParityReport
 from onnxlens.specs.peers import Reconciliation
-from onnxlens.specs.results import ParityReport
 from onnxlens.specs.summary import RunSummary
 
 Document = dict[str, Any]
@@ -59,9 +58,9 @@ def parity_document(report: ParityReport) -> Document:
     return {"schema": "onnxlens.parity/1", **to_plain(report), "passed": report.passed}
 
 
-def layers_document(report: LayerReport) -> Document:
+def layers_document(report: ModuleParityReport) -> Document:
     """Every module's errors in execution order, the verdict, and the guilty module's path if there is one."""
-    guilty = {} if report.guilty is None else {"guilty": report.guilty.path}
+    guilty = {} if report.first_diverging is None else {"guilty": report.first_diverging.path}
     return {"schema": "onnxlens.layers/1", **to_plain(report), "passed": report.passed, **guilty}
 
 

@@ -1,4 +1,4 @@
-"""What a benchmark asks for, and what it gives: the time of modules, operators and nodes."""
+"""Benchmarks: the request, the latency, and the time of modules, operators and nodes."""
 
 from __future__ import annotations
 
@@ -8,28 +8,61 @@ from typing import Literal, get_args
 
 from onnxlens.errors import UsageError
 from onnxlens.specs.ledger import Attribution
-from onnxlens.specs.results import LatencyResult
 
 Kind = Literal["node", "fused", "layout", "inserted", "unknown"]
-"""What a node that ran stands for: one source node; several; a reorder between layouts; what the runtime put
-in; or nobody knows."""
+"""What a node that ran computes: one source node; several; a reorder between layouts; something that the
+runtime inserted; or unknown."""
 
 KINDS: tuple[str, ...] = get_args(Kind)
 
 NOISY_RATIO = 1.3
-"""A p90 of the end-to-end time over this many times its p10 means that something else was running."""
+"""A p90 of the latency of more than this many times its p10 means that something else was running."""
+
+
+@dataclass(frozen=True, slots=True)
+class LatencyResult:
+    """Time of one run, over ``runs`` of them after ``warmup`` that are not counted; seconds.
+
+    Attributes:
+        provider: the execution provider that really ran.
+        unattributed: share of the node time without a module, 0 to 1; None if nodes were not timed.
+    """
+
+    median_s: float
+    p10_s: float
+    p90_s: float
+    warmup: int
+    runs: int
+    provider: str
+    device: str
+    unattributed: float | None = None
+
+    def __post_init__(self) -> None:
+        """Refuse figures out of order.
+
+        Raises:
+            UsageError: there is no run, the percentiles do not ascend, or the share is not one.
+        """
+        if self.runs < 1:
+            raise UsageError(f"latency over {self.runs} runs; time at least one")
+        if not 0 <= self.p10_s <= self.median_s <= self.p90_s:
+            raise UsageError(
+                f"latency percentiles {self.p10_s}, {self.median_s}, {self.p90_s} s do not ascend"
+            )
+        if self.unattributed is not None and not 0 <= self.unattributed <= 1:
+            raise UsageError(f"unattributed share {self.unattributed} is not between 0 and 1")
 
 
 @dataclass(frozen=True, slots=True)
 class BenchRequest:
-    """How a graph is to be run.
+    """How a graph is run.
 
     Attributes:
         provider: ``cpu``, ``cuda`` or ``tensorrt``.
-        runs: how many runs are timed, with profiling off and again with it on.
-        warmup: how many runs before them are not counted.
-        level: of ONNX Runtime's graph optimisation: ``disabled``, ``basic``, ``extended``, ``all``.
-        threads: that one operator may use, in ONNX Runtime and PyTorch alike; None for the usable cores.
+        runs: timed runs, with profiling off and again with it on.
+        warmup: runs before them that are not timed.
+        level: of ONNX Runtime's graph optimization: ``disabled``, ``basic``, ``extended``, ``all``.
+        threads: per operator, in ONNX Runtime and PyTorch; None for the usable cores.
         against_torch: time the PyTorch module of the export too.
     """
 
@@ -41,10 +74,10 @@ class BenchRequest:
     against_torch: bool = False
 
     def __post_init__(self) -> None:
-        """Refuse what cannot be run.
+        """Check the numbers.
 
         Raises:
-            UsageError: there are no runs or threads, or less than no warm-ups.
+            UsageError: runs or threads are less than 1, or warm-ups less than 0.
         """
         for name, least in (("runs", 1), ("warmup", 0), ("threads", 1)):
             value = getattr(self, name)
@@ -54,12 +87,12 @@ class BenchRequest:
 
 @dataclass(frozen=True, slots=True)
 class Timed:
-    """Time of one row in one run: median, p10 and p90 over the runs, each run's own sum; seconds.
+    """Time of one row: median, p10 and p90 over the runs of the row's sum in each run; seconds.
 
     Attributes:
-        macs: of one run; None where they cannot be told apart from another row's.
-        macs_per_s: ``macs`` over the median; None where there are none or no time was seen.
-        share_of_best: of the best that the plain matrix product reached.
+        macs: of one run; None if it is unknown how many are this row's.
+        macs_per_s: ``macs`` over the median; None without MACs or time.
+        share_of_best: ``macs_per_s`` as a share of the matmul peak.
     """
 
     median_s: float
@@ -81,7 +114,7 @@ class Timed:
             raise UsageError(f"{self.macs} MACs; a count is not negative")
         if (self.macs_per_s is None) != (self.share_of_best is None) or (self.macs_per_s and not self.macs):
             raise UsageError(
-                f"{self.macs_per_s} MACs/s of {self.macs} MACs, {self.share_of_best} of the best"
+                f"{self.macs_per_s} MACs/s of {self.macs} MACs, {self.share_of_best} of the matmul peak"
             )
 
 
@@ -90,9 +123,9 @@ class ModuleTime:
     """One module, everything below it included.
 
     Attributes:
-        order: the place of its first source node in the order of execution, from 1; 0 when it runs nothing.
-        time: of all nodes that its own and the modules in it became.
-        layout_s: median over the runs of the part that went into moves that the runtime put in.
+        order: position of its first source node in execution order, from 1; 0 if it runs none.
+        time: of all nodes that its source nodes and those of the modules in it became.
+        layout_s: median over the runs of the part in inserted reorders, transposes, reshapes and casts.
     """
 
     path: str
@@ -114,11 +147,11 @@ class OperatorTime:
 
 @dataclass(frozen=True, slots=True)
 class NodeTime:
-    """One node of the optimised graph.
+    """One node of the optimized graph.
 
     Attributes:
-        sources: names of the nodes in the file that it stands for.
-        module_path: "" is the model itself; None where no module is known: its time is unattributed.
+        sources: names of the nodes in the file that it computes.
+        module_path: "" is the model itself; None if unknown: its time is unattributed.
     """
 
     node: str
@@ -129,22 +162,22 @@ class NodeTime:
     module_path: str | None = None
 
     def __post_init__(self) -> None:
-        """Refuse an undefined kind.
+        """Check the kind.
 
         Raises:
-            UsageError: that is the case.
+            UsageError: it is unknown.
         """
         if self.kind not in KINDS:
-            raise UsageError(f"node {self.node!r}: kind {self.kind!r} is none of {', '.join(KINDS)}")
+            raise UsageError(f"node {self.node!r}: kind {self.kind!r} is not one of {', '.join(KINDS)}")
 
 
 @dataclass(frozen=True, slots=True)
 class MemoryUse:
-    """The most memory that the session held.
+    """The peak memory of the session.
 
     Attributes:
         method: what was measured, and how.
-        peak_bytes: None where nobody tells.
+        peak_bytes: None if unknown.
     """
 
     method: str
@@ -152,15 +185,15 @@ class MemoryUse:
 
 
 @dataclass(frozen=True, slots=True)
-class MatrixProduct:
-    """The best that a plain matrix product reached in the same run: ``side`` x ``side`` times the same."""
+class MatmulPeak:
+    """The matmul peak of the same run: a plain product of two ``side`` x ``side`` matrices."""
 
     macs_per_s: float
     side: int
     dtype: str
 
     def __post_init__(self) -> None:
-        """Refuse a rate that nothing can be a share of.
+        """Check the rate.
 
         Raises:
             UsageError: it is not positive.
@@ -180,13 +213,13 @@ class BenchReport:
         latency: end to end with profiling off.
         profiled: the same with profiling on; its ``unattributed`` is the share of node time without a module.
         node_sum_s: median over the runs of the time in all nodes.
-        layout_share: of the node time, that of reorders, transposes, reshapes and casts that were put in.
-        eager, compiled: PyTorch on the same device, inputs and threads; None where not asked for or not to be
-            had, and then a note says why.
+        layout_share: share of the node time in inserted reorders, transposes, reshapes and casts.
+        eager, compiled: PyTorch on the same device, inputs and threads; None if not requested, or not
+            available, which a note explains.
         notes: what a reader of the figures must know, one line each.
-        modules: in the order of execution, the model first.
+        modules: in execution order, the model first.
         operators: most time first.
-        nodes: in the order in which they ran.
+        nodes: in execution order.
     """
 
     graph: str
@@ -206,7 +239,7 @@ class BenchReport:
     profiled: LatencyResult
     node_sum_s: float
     layout_share: float
-    matrix_product: MatrixProduct
+    matrix_product: MatmulPeak
     memory: MemoryUse
     modules: tuple[ModuleTime, ...]
     operators: tuple[OperatorTime, ...]
@@ -216,10 +249,11 @@ class BenchReport:
     notes: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
-        """Hold the parts against the whole.
+        """Check the parts against the whole.
 
         Raises:
-            UsageError: a share is none, time is attributed to a module and said not to be, or the reverse.
+            UsageError: a share is missing or not one, unattributed time contradicts the nodes' modules, or a
+                node's module has no row.
         """
         if not 0 <= self.layout_share <= 1 or self.profiled.unattributed is None:
             raise UsageError(f"graph {self.graph!r}: shares of the node time are missing or out of 0 to 1")
@@ -233,7 +267,7 @@ class BenchReport:
 
     @property
     def noise(self) -> tuple[str, ...]:
-        """Why the machine was noisy while this was measured; empty where it was not."""
+        """Why the machine counts as noisy during the measurement; empty if it was not."""
         cores = int(self.machine["cores"])
         loads = [
             f"load average {load:.1f} {when} on {cores} cores"

@@ -78,7 +78,7 @@ def from_plain(plain: Any, kind: type[T], where: str) -> T:
         where: what is being read, for the message.
 
     Raises:
-        GraphError: ``plain`` has not the fields or types of ``kind``.
+        GraphError: the fields or types of ``plain`` are not those of ``kind``.
     """
     from cattrs import BaseValidationError, transform_error
 

@@ -7,10 +7,25 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from onnxlens.errors import GraphError, UsageError
-from onnxlens.specs.grouping import Group
 from onnxlens.specs.tensor import TensorSpec
 
 FlowKind = Literal["input", "module", "operators", "output"]
+
+
+@dataclass(frozen=True, slots=True)
+class Group:
+    """Modules that are drawn as one thing under a name of their own.
+
+    Attributes:
+        modules: paths, and ranges of siblings such as ``input_blocks.1..3``, as written.
+        groups: those inside it.
+        closed: it is one box, however deep the picture goes.
+    """
+
+    name: str
+    modules: tuple[str, ...] = ()
+    groups: tuple[Group, ...] = ()
+    closed: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,11 +36,11 @@ class FlowNode:
         id: unique in the graph.
         path: the module; for ``operators`` the module that runs them; for an end the tensor's name.
         title: what a person calls it: the class, the operators' types, or the tensor's name.
-        parents: the modules it stands in, outermost first, as (path, class name).
-        order: its place in the order of execution, from 1; 0 for an end.
+        parents: the modules that contain it, outermost first, as (path, class name).
+        order: its number in execution order, from 1; 0 for an end.
         costs: every column of the ledger that is known for the box, by the column's name (``macs``,
-            ``moved_bytes``, ``latency_s``, ...); one that is not known is absent, never 0. Of a folded box
-            they are those of one block.
+            ``moved_bytes``, ``latency_s``, ...); one that is unknown is absent, never 0. Those of a folded
+            box are of one block.
         repeats: how many equal blocks the box stands for.
     """
 
@@ -39,7 +54,7 @@ class FlowNode:
     repeats: int = 1
 
     def __post_init__(self) -> None:
-        """Refuse a box that stands for no block.
+        """Reject a box that stands for no block.
 
         Raises:
             GraphError: it repeats less than once.
@@ -60,14 +75,14 @@ class FlowNode:
 
 @dataclass(frozen=True, slots=True)
 class FlowRequest:
-    """Which part of a graph's data flow is asked for.
+    """Which part of a graph's data flow is requested.
 
     Attributes:
-        depth: how many levels to open, below ``module`` where one is named; None is the deepest that a
-            person can follow.
-        module: the path of the module to show alone; "" is the whole graph.
+        depth: how many levels to open, below ``module`` if one is named; None is the deepest that a person
+            can follow.
+        module: the path of the module, or the name of the group, to show alone; "" is the whole graph.
         fold: show equal blocks that follow each other as one.
-        groups: stretches of modules under names of their own, each a level; one can be the ``module``.
+        groups: modules under names of their own, each group a level.
     """
 
     depth: int | None = None
@@ -76,10 +91,10 @@ class FlowRequest:
     groups: tuple[Group, ...] = ()
 
     def __post_init__(self) -> None:
-        """Refuse to fold by two rules.
+        """Reject groups together with folding.
 
         Raises:
-            UsageError: equal blocks are to be folded, and modules are grouped.
+            UsageError: both are requested.
         """
         if self.fold and self.groups:
             raise UsageError(
@@ -89,7 +104,7 @@ class FlowRequest:
 
 @dataclass(frozen=True, slots=True)
 class FlowEdge:
-    """A tensor on its way from one box to another."""
+    """A tensor that goes from one box to another."""
 
     source: str
     target: str
@@ -101,12 +116,12 @@ class FlowGraph:
     """The modules of one graph down to ``depth``, in execution order, and the tensors between them.
 
     Attributes:
-        depth: how many levels are opened, below ``module`` where one is shown alone.
+        depth: how many levels are opened, below ``module`` if one is shown alone.
         notes: what a reader of the picture must know, a line each: that it is collapsed, folded, split.
         module: the path of the module, or the name of the group, that is shown alone; "" is the whole graph.
-        frames: how many equal blocks each folded frame stands for, by its path; the ``repeats`` of a box
-            in it count them in.
-        links: the files in which boxes are opened that are not open here, by their ids.
+        frames: how many equal blocks each folded cluster stands for, by its path; the ``repeats`` of a box
+            in it include them.
+        links: the files in which boxes are opened that are closed here, by their ids.
     """
 
     graph: str
@@ -120,7 +135,7 @@ class FlowGraph:
     links: Mapping[str, str] = field(default_factory=dict, hash=False)
 
     def __post_init__(self) -> None:
-        """Refuse a repeated box and an edge that ends nowhere.
+        """Reject a repeated box and an edge that ends nowhere.
 
         Raises:
             GraphError: either is the case.
@@ -137,7 +152,11 @@ class FlowGraph:
 
 @dataclass(frozen=True, slots=True)
 class FlowPage:
-    """A flow that fits on a page, and the modules that pages of their own open, by the ids of their boxes."""
+    """A flow that fits on a page.
+
+    Attributes:
+        opens: the boxes that have pages of their own, by id: the ``module`` of that page's flow.
+    """
 
     flow: FlowGraph
     opens: Mapping[str, str]

@@ -16,6 +16,9 @@ if TYPE_CHECKING:
 Family = Literal["annotator", "controlnet", "sd-unet", "clip", "vae", "user"]
 FAMILIES: tuple[str, ...] = get_args(Family)
 
+DEFAULT_TOLERANCE = 1e-5
+"""Of the relative L2 error: a hundred times float32's rounding."""
+
 
 @dataclass(frozen=True, slots=True)
 class CheckpointScope:
@@ -52,6 +55,8 @@ class GraphSpec:
         min_size: and at least this many pixels.
         checkpoint: which entries of a published checkpoint fill the module.
         title: what the network is, in a few words.
+        tolerance: the largest relative L2 error of an output that passes in float32.
+        structure_only: the main job counts and draws the graph without weights.
     """
 
     name: str
@@ -65,13 +70,18 @@ class GraphSpec:
     min_size: int = 1
     checkpoint: CheckpointScope = CheckpointScope()
     title: str = ""
+    tolerance: float = DEFAULT_TOLERANCE
+    structure_only: bool = False
 
     def __post_init__(self) -> None:
         """Hold the fields against each other.
 
         Raises:
-            UsageError: the family is unknown, a name stands twice, or an input has no range.
+            UsageError: the family is unknown, a name occurs twice, an input has no range, or the tolerance is
+                not a positive number.
         """
+        if not self.tolerance > 0:
+            raise UsageError(f"graph {self.name!r}: tolerance {self.tolerance!r} is not a positive number")
         if self.family not in FAMILIES:
             raise UsageError(f"graph {self.name!r}: family {self.family!r} is none of {', '.join(FAMILIES)}")
         names = [tensor.name for tensor in (*self.inputs, *self.outputs)]
@@ -124,15 +134,15 @@ def _cast(module: nn.Module, dtype: str) -> nn.Module:
     from torch import nn
 
     cast: dict[torch.Tensor, torch.Tensor] = {}
-    for owner in module.modules():
-        own: list[tuple[str, torch.Tensor]] = [*owner.named_parameters(recurse=False, remove_duplicate=False)]
-        own += owner.named_buffers(recurse=False, remove_duplicate=False)
+    for child in module.modules():
+        own: list[tuple[str, torch.Tensor]] = [*child.named_parameters(recurse=False, remove_duplicate=False)]
+        own += child.named_buffers(recurse=False, remove_duplicate=False)
         for name, tensor in own:
             if tensor.is_floating_point() and tensor not in cast:
                 values = tensor.detach().to(getattr(torch, dtype))
                 cast[tensor] = nn.Parameter(values) if isinstance(tensor, nn.Parameter) else values
             if tensor.is_floating_point():
-                setattr(owner, name, cast[tensor])
+                setattr(child, name, cast[tensor])
     return module
 
 

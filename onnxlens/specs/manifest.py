@@ -1,4 +1,4 @@
-"""What an exported file says about itself: the JSON beside it."""
+"""The manifest of an exported file: the JSON file next to it."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Literal
 
 from onnxlens.errors import GraphError
+from onnxlens.specs.codec import read_spec
 from onnxlens.specs.tensor import TensorSpec
 
 MANIFEST_SCHEMA = "onnxlens.manifest/1"
@@ -31,15 +32,15 @@ class StateTensor:
 
 @dataclass(frozen=True, slots=True)
 class ModuleCut:
-    """Which module of its model a file holds alone, and which of PyTorch's tensors its own are.
+    """The module of a model that a file holds, and how its inputs and outputs correspond to PyTorch's.
 
     Attributes:
         module: the module's path.
         call: which of its calls, from 1; 0 where the file holds all that it runs.
-        handed: for each input of the file, which of the tensors that PyTorch hands to the call, from 0; one
-            that is handed twice counts once.
-        returned: for each output, which of the tensors that the call returns, likewise.
-        doubt: why PyTorch's call cannot be set beside the file; empty where it can.
+        handed: for each input of the file, the index of the tensor that PyTorch passes to the call; a tensor
+            that is passed twice counts once.
+        returned: for each output, the index of the tensor that the call returns, likewise.
+        doubt: why PyTorch's call cannot be matched with the file; empty where it can.
     """
 
     module: str
@@ -102,12 +103,12 @@ class ExportedGraph:
 
     @property
     def data_path(self) -> Path:
-        """Where the weights stand, or would stand."""
+        """The path of the weights, whether or not they were written."""
         return data_path_of(self.onnx_path)
 
     @property
     def manifest_path(self) -> Path:
-        """Where the manifest stands."""
+        """The path of the manifest."""
         return manifest_path_of(self.onnx_path)
 
 
@@ -124,3 +125,34 @@ def manifest_path_of(onnx_path: Path) -> Path:
 def values_path_of(onnx_path: Path, kind: str) -> Path:
     """``x.inputs.npz`` or ``x.expected.npz`` for ``x.onnx``."""
     return onnx_path.with_suffix(f".{kind}.npz")
+
+
+def read_manifest(onnx_path: Path) -> Manifest | None:
+    """The manifest beside the file; None where there is none, or a JSON file of another program.
+
+    Raises:
+        GraphError: the manifest is damaged.
+    """
+    path = manifest_path_of(onnx_path)
+    if not path.is_file() or '"onnxlens.manifest/' not in path.read_text(encoding="utf-8", errors="replace"):
+        return None
+    return read_spec(path, Manifest)
+
+
+def open_export(onnx_path: Path) -> ExportedGraph:
+    """The export whose graph is at ``onnx_path``.
+
+    Raises:
+        GraphError: the file is missing, or its manifest is missing or damaged.
+    """
+    if not onnx_path.is_file():
+        raise GraphError(
+            f"{onnx_path}: no such file; give an .onnx file or a graph of the catalog ('onnxlens graphs')"
+        )
+    manifest = read_manifest(onnx_path)
+    if manifest is None:
+        raise GraphError(
+            f"{onnx_path}: no manifest {manifest_path_of(onnx_path).name} next to it, so its PyTorch side is "
+            "unknown; compare with the file itself: --against unoptimised"
+        )
+    return ExportedGraph(onnx_path, manifest)

@@ -1,4 +1,4 @@
-"""What measurements give the ledger: seconds and errors of modules, and when each node ran."""
+"""Measurements for the ledger: seconds and errors of modules, and when each node ran."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from onnxlens.errors import GraphError
 
 @dataclass(frozen=True, slots=True)
 class ModuleTiming:
-    """How long one run of the graph spends in a module, everything below it included; "" is the model."""
+    """The time of a module in one run, everything below it included; "" is the model."""
 
     path: str
     median_s: float
 
     def __post_init__(self) -> None:
-        """Refuse what is no duration.
+        """Check the duration.
 
         Raises:
             GraphError: it is negative or not finite.
@@ -30,18 +30,18 @@ class ModuleError:
     """How far a module's output is from its reference; "" is the model.
 
     Attributes:
-        rel_l2: ``||value - reference|| / ||reference||``, the worst where it has several outputs; infinite
-            where a side is not finite or the reference is all zero.
+        rel_l2: ``||value - reference|| / ||reference||``, the worst of its outputs; infinite if a side is not
+            finite or the reference is all zero.
     """
 
     path: str
     rel_l2: float
 
     def __post_init__(self) -> None:
-        """Refuse what is no error.
+        """Check the error.
 
         Raises:
-            GraphError: it is negative or no number.
+            GraphError: it is negative or NaN.
         """
         if not self.rel_l2 >= 0:
             raise GraphError(
@@ -51,13 +51,13 @@ class ModuleError:
 
 @dataclass(frozen=True, slots=True)
 class NodeTiming:
-    """When one node of the graph that really ran, optimised as it is, ran.
+    """When one node of the optimized graph ran.
 
     Attributes:
         name: of the node.
-        module_path: the module that it is attributed to; "" is the model itself, None where nobody knows.
+        module_path: the module that it is attributed to; "" is the model itself, None if unknown.
         start_s: since the start of the run.
-        sources: names of the file's nodes that it stands for; none where nobody knows.
+        sources: names of the file's nodes that it computes; empty if unknown.
     """
 
     name: str
@@ -68,7 +68,7 @@ class NodeTiming:
     sources: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
-        """Refuse what is no time.
+        """Check start and duration.
 
         Raises:
             GraphError: start or duration are negative or not finite.
@@ -83,21 +83,21 @@ class NodeTiming:
 
 
 def one_after_another(nodes: Iterable[NodeTiming]) -> tuple[NodeTiming, ...]:
-    """The nodes in their order, each starting where the one before it ended.
+    """The nodes in their order, each starting at the end of the one before it.
 
-    For durations that are medians over runs: such have no start, and the gaps between nodes are left out.
+    For durations that are medians over runs, which have no start; gaps between nodes are left out.
     """
-    laid_out: list[NodeTiming] = []
+    in_sequence: list[NodeTiming] = []
     start_s = 0.0
     for node in nodes:
-        laid_out.append(replace(node, start_s=start_s))
+        in_sequence.append(replace(node, start_s=start_s))
         start_s += node.duration_s
-    return tuple(laid_out)
+    return tuple(in_sequence)
 
 
 @dataclass(frozen=True, slots=True)
 class Measurements:
-    """All that was measured of one graph; empty is what was not.
+    """All measurements of one graph; what was not measured is empty.
 
     Attributes:
         nodes: of one run, in any order.

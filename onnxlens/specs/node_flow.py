@@ -12,14 +12,14 @@ from onnxlens.specs.tensor import TensorSpec
 
 @dataclass(frozen=True, slots=True)
 class Wire:
-    """A tensor on its way from one node to another of the same sheet.
+    """A tensor that goes from one node to another of the same graph.
 
     Attributes:
-        source: the id of the node, or of the sheet's input, that it comes from.
+        source: the id of the node, or of the graph's input, that it comes from.
         output: which of that node's outputs it is.
-        input: which input of the reader it is; what a body inside the reader takes from around it comes after
-            the reader's own inputs.
-        formal: what ONNX calls that input, as in ``W`` of a Conv; "" where it has no name.
+        input: which input of the consumer it is; what a body inside the consumer reads from around it comes
+            after the consumer's own inputs.
+        formal: ONNX's name of that input, such as ``W`` of a Conv; "" if it has none.
     """
 
     source: str
@@ -33,8 +33,8 @@ class FixedInput:
     """A tensor that the file holds and a node reads: a weight, or a constant such as a shape.
 
     Attributes:
-        input: which input of the reader it is.
-        formal: what ONNX calls that input.
+        input: which input of the consumer it is.
+        formal: ONNX's name of that input.
         values: a few integers as text; "" for everything else.
     """
 
@@ -47,13 +47,13 @@ class FixedInput:
 
 @dataclass(frozen=True, slots=True)
 class OperatorNode:
-    """A node of the file in its place.
+    """A node of the file with its cost and its tensors.
 
     Attributes:
-        id: unique in the flow: the node's name where no other node has it.
+        id: unique in the flow: the node's name if no other node has it.
         attributes: as texts.
-        outputs: by place; None for an optional one that is left out.
-        bodies: the ids of the sheets that run inside it.
+        outputs: by index; None for an optional one that is left out.
+        bodies: the ids of the graphs that run inside it.
     """
 
     id: str
@@ -66,8 +66,8 @@ class OperatorNode:
 
 
 @dataclass(frozen=True, slots=True)
-class SheetEnd:
-    """Where a tensor enters a sheet or leaves it; ``wire`` is None for an input, and for a fixed output."""
+class GraphEnd:
+    """Where a tensor enters or leaves a graph; ``wire`` is None for an input, and for a fixed output."""
 
     id: str
     tensor: TensorSpec
@@ -75,17 +75,17 @@ class SheetEnd:
 
 
 @dataclass(frozen=True, slots=True)
-class Sheet:
-    """One graph of the file, its nodes in execution order: the graph itself, a branch, the body of a loop."""
+class OperatorGraph:
+    """One graph of the file, its nodes in execution order: the main graph, a branch, or a loop's body."""
 
     id: str
-    inputs: tuple[SheetEnd, ...]
+    inputs: tuple[GraphEnd, ...]
     nodes: tuple[OperatorNode, ...]
-    outputs: tuple[SheetEnd, ...]
+    outputs: tuple[GraphEnd, ...]
 
     @property
     def wires(self) -> Iterator[Wire]:
-        """Every wire of the sheet."""
+        """Every wire of the graph."""
         for node in self.nodes:
             yield from node.wires
         yield from (end.wire for end in self.outputs if end.wire is not None)
@@ -93,31 +93,31 @@ class Sheet:
 
 @dataclass(frozen=True, slots=True)
 class NodeFlow:
-    """The sheets of one graph, the graph itself first; together they hold every node of its ledger."""
+    """The main graph of a file and the bodies inside it; together they hold every node of its ledger."""
 
     graph: str
     source: str
-    sheets: tuple[Sheet, ...]
+    graphs: tuple[OperatorGraph, ...]
 
     def __post_init__(self) -> None:
-        """Refuse a repeated sheet or node, and a wire or body that leads nowhere.
+        """Reject a repeated graph or node, and a wire or body that leads nowhere.
 
         Raises:
             GraphError: one is the case.
         """
-        sheets = {sheet.id for sheet in self.sheets}
-        if len(sheets) != len(self.sheets):
-            raise GraphError(f"node flow of {self.graph!r}: two sheets share an id")
-        for sheet in self.sheets:
-            ends = [end.id for end in (*sheet.inputs, *sheet.outputs)]
-            ids = {*ends, *(node.id for node in sheet.nodes)}
-            if len(ids) != len(ends) + len(sheet.nodes):
-                raise GraphError(f"node flow of {self.graph!r}: two nodes of {sheet.id!r} share an id")
-            for wire in sheet.wires:
+        known = {graph.id for graph in self.graphs}
+        if len(known) != len(self.graphs):
+            raise GraphError(f"node flow of {self.graph!r}: two graphs share an id")
+        for graph in self.graphs:
+            ends = [end.id for end in (*graph.inputs, *graph.outputs)]
+            ids = {*ends, *(node.id for node in graph.nodes)}
+            if len(ids) != len(ends) + len(graph.nodes):
+                raise GraphError(f"node flow of {self.graph!r}: two nodes of {graph.id!r} share an id")
+            for wire in graph.wires:
                 if wire.source not in ids:
                     raise GraphError(
                         f"node flow of {self.graph!r}: a wire comes from {wire.source!r}: no node"
                     )
-            for body in (body for node in sheet.nodes for body in node.bodies):
-                if body not in sheets:
-                    raise GraphError(f"node flow of {self.graph!r}: {body!r} is no sheet")
+            for body in (body for node in graph.nodes for body in node.bodies):
+                if body not in known:
+                    raise GraphError(f"node flow of {self.graph!r}: {body!r} is not a graph")

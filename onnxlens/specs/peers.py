@@ -1,4 +1,4 @@
-"""Counts in other counters' conventions, beside our own."""
+"""Counts in the conventions of other counters, compared with our own."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ class PeerCost:
 
 
 def summed(costs: Iterable[tuple[int, PeerCost]]) -> PeerCost:
-    """The peer's costs together; each stands beside our MACs, and the largest differences give the causes."""
+    """The sum of a peer's costs, given with our MACs; the largest differences give the causes."""
     differences: Counter[str] = Counter()
     macs = unknown_nodes = 0
     reason = ""

@@ -13,9 +13,9 @@ def silent(step: str, done: int, total: int) -> None:
 
 
 Watch = Callable[[str, int, int], Progress]
-"""Called when work on one of several graphs begins: its name, its place from 1, how many there are."""
+"""Called when work on one of several graphs begins: its name, its index from 1, how many there are."""
 
 
-def unwatched(graph: str, place: int, count: int) -> Progress:
+def unwatched(graph: str, index: int, count: int) -> Progress:
     """Show nothing of any graph."""
     return silent

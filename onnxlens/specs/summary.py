@@ -7,7 +7,8 @@ from dataclasses import dataclass, field
 from typing import Literal, get_args
 
 from onnxlens.errors import GraphError
-from onnxlens.specs.results import LatencyResult, ParityResult
+from onnxlens.specs.bench import LatencyResult
+from onnxlens.specs.parity import ParityResult
 from onnxlens.specs.tensor import TensorSpec
 
 Outcome = Literal["done", "differs", "failed"]

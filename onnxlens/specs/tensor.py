@@ -1,4 +1,4 @@
-"""Tensors as they cross a border: a name, an element type and a shape, never the data."""
+"""Tensors by name, element type and shape; and arrays and PyTorch's tensors on one memory."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     import numpy as np
+    from torch import Tensor
 
 Dim = int | str
 """A dimension: a number, or the symbol of a dynamic one."""
@@ -41,10 +42,10 @@ def dtype_name(onnx_name: str) -> str:
 
 
 def numpy_type(dtype: str) -> np.dtype[Any]:
-    """The type of arrays of ``dtype``; bfloat16 is none of numpy's own, but of ``ml_dtypes``.
+    """The type of arrays of ``dtype``; bfloat16 comes from ``ml_dtypes``, as numpy has no such type.
 
     Raises:
-        TypeError: there is none.
+        TypeError: numpy has no such type.
     """
     import ml_dtypes
     import numpy as np
@@ -102,3 +103,23 @@ class TensorSpec:
         """The shape as Python prints it: ``(2, 77, 768)``, ``(77,)``, ``()``."""
         inner = ", ".join(str(dim) for dim in self.shape)
         return f"({inner},)" if len(self.shape) == 1 else f"({inner})"
+
+
+def as_tensor(array: np.ndarray) -> Tensor:
+    """The array's memory as a tensor; bfloat16 too, which PyTorch's own conversion refuses."""
+    import numpy as np
+    import torch
+
+    if array.dtype == numpy_type("bfloat16"):
+        return torch.from_numpy(array.view(np.int16)).view(torch.bfloat16)
+    return torch.from_numpy(array)
+
+
+def as_array(tensor: Tensor) -> np.ndarray:
+    """The memory of a tensor on the host as an array; bfloat16 too."""
+    import numpy as np
+    import torch
+
+    if tensor.dtype == torch.bfloat16:
+        return np.asarray(tensor.view(torch.int16).numpy()).view(numpy_type("bfloat16"))
+    return np.asarray(tensor.numpy())

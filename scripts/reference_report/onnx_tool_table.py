@@ -1,4 +1,4 @@
-"""What onnx-tool, another counter, prints for a file: its own text table, to be set beside our figures.
+"""What onnx-tool, another counter, prints for a file: its own text table, to compare with our figures.
 
 It counts weighted instructions where we count MACs: an exponential 32, a division 4, a bias addition 1.
 """
@@ -27,14 +27,14 @@ def onnx_tool_table(path: Path) -> str:
         ToolError: onnx-tool is not installed, or cannot read the file.
     """
     with TemporaryDirectory(prefix="onnxlens-") as folder:
-        place = Path(folder) / "table.txt"
-        command = [sys.executable, "-W", "ignore", "-c", PROGRAM, str(path), str(place)]
+        table = Path(folder) / "table.txt"
+        command = [sys.executable, "-W", "ignore", "-c", PROGRAM, str(path), str(table)]
         # its rows come in the order of a set of names: fixed, so that two runs print the same
         environment = {**os.environ, "PYTHONHASHSEED": "0"}
         done = subprocess.run(command, capture_output=True, text=True, env=environment, check=False)
-        if done.returncode or not place.is_file():
+        if done.returncode or not table.is_file():
             raise ToolError(f"{path.name}: onnx-tool could not read it ({_last_line(done.stderr)})")
-        return _table_alone(place.read_text(encoding="utf-8").splitlines(), path.name)
+        return _table_alone(table.read_text(encoding="utf-8").splitlines(), path.name)
 
 
 def _last_line(text: str) -> str:
@@ -43,10 +43,10 @@ def _last_line(text: str) -> str:
 
 
 def _table_alone(lines: Sequence[str], name: str) -> str:
-    """From the titles to the row of totals; what stands around them are progress, times and paths."""
+    """From the titles to the row of totals; the lines around them are progress, times and paths."""
     starts = [
-        place
-        for place, line in enumerate(lines)
+        index
+        for index, line in enumerate(lines)
         if line.startswith(FIRST_TITLE) and COUNT_TITLE in line.split()
     ]
     if not starts:

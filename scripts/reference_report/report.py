@@ -8,17 +8,17 @@ from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
 
-from onnxlens.api import export_graph, profile_with_flow, render_graph
+from onnxlens import export_graph, profile_with_flow, render_graph
 from onnxlens.api.target import Settings
-from onnxlens.reports.drawing.pictures import write_picture
+from onnxlens.reports.drawing.files import write_picture
 from onnxlens.specs.flow import FlowGraph
 from onnxlens.specs.ledger import Ledger
 from onnxlens.specs.progress import Progress, silent
 from reference_report.figures.figures import Sources, figure
 from reference_report.onnx_tool_table import onnx_tool_table
+from reference_report.tables.cells import PEER_TABLES, peer_table_of, picture_of
 from reference_report.tables.evidence import Counter, Evidence, peer_total
 from reference_report.tables.figures import FIGURES
-from reference_report.tables.links import PEER_TABLES, peer_table_of, picture_of
 from reference_report.tables.other_tables import TABLE_GRAPHS
 from reference_report.tables.page import document_report
 
@@ -69,9 +69,9 @@ def write_figures(folder: Path, progress: Progress = silent) -> None:
     sources = Sources(deepest_flow, weightless_ledger)
     for done, listed in enumerate(FIGURES):
         progress(f"drawing {listed.title}", done, len(FIGURES))
-        place = folder / listed.file
-        place.parent.mkdir(parents=True, exist_ok=True)
-        write_picture(figure(listed.name, sources), place, listed.color)
+        file = folder / listed.file
+        file.parent.mkdir(parents=True, exist_ok=True)
+        write_picture(figure(listed.name, sources), file, listed.color)
 
 
 def write_peer_tables(folder: Path, progress: Progress = silent) -> None:
@@ -82,9 +82,9 @@ def write_peer_tables(folder: Path, progress: Progress = silent) -> None:
     """
     for done, graph in enumerate(TABLE_GRAPHS):
         progress(f"onnx-tool reads {graph}", done, len(TABLE_GRAPHS))
-        place = folder / peer_table_of(graph)
-        place.parent.mkdir(parents=True, exist_ok=True)
-        place.write_text(peer_table(graph), encoding="utf-8")
+        file = folder / peer_table_of(graph)
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text(peer_table(graph), encoding="utf-8")
 
 
 def peer_table(graph: str) -> str:

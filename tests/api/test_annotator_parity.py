@@ -12,7 +12,7 @@ BOUNDS = {
     "mlsd-large": 1e-5,
     "mlsd-tiny": 1e-5,
     "hed-bsds": 1e-5,
-    # in float32 its own result is no more certain than that; onnxlens/comparison.py has the figures
+    # its own float32 result is no more certain than that: annotators/entries.py has the figures
     "midas-dpt-hybrid": 1e-4,
 }
 

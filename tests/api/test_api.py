@@ -9,7 +9,7 @@ import pytest
 import torch
 
 import onnxlens
-from onnxlens import api
+import onnxlens as api
 from onnxlens.errors import GraphError, UsageError
 from onnxlens.specs.manifest import ExportedGraph
 from tests.export import tiny as tiny_network
@@ -141,6 +141,13 @@ def test_a_tolerance_that_nothing_meets_is_a_result_and_no_error(exported: Expor
     report = onnxlens.check_graph(exported.onnx_path, tolerance=1e-12)
     assert not report.passed
     assert report.outputs[0].rel_l2 > 1e-12
+
+
+def test_the_tolerance_is_the_factory_s_own_unless_one_is_asked_for() -> None:
+    target = "tests.export.tiny:tolerant"
+    assert [result.tolerance for result in onnxlens.check_graph(target).outputs] == [0.25]
+    assert [result.tolerance for result in onnxlens.check_graph(target, tolerance=0.5).outputs] == [0.5]
+    assert onnxlens.check_layers(target).tolerance == 0.25
 
 
 def test_flow_and_picture_stop_at_the_depth_asked_for(exported: ExportedGraph, tmp_path: Path) -> None:

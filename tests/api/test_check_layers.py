@@ -12,10 +12,11 @@ import numpy as np
 import onnx
 import pytest
 
-from onnxlens import LayerRequest, Settings, api
-from onnxlens.api import check_layers as layer_comparison
+import onnxlens as api
+import onnxlens.api.check_layers
+from onnxlens import LayerRequest, Settings
 from onnxlens.errors import GraphError, ParityError, UsageError
-from onnxlens.specs.layers import LayerReport
+from onnxlens.specs.parity import ModuleParityReport
 from tests.faults import float16_overflow, plant, swapped_concat, wrong_epsilon
 from tests.small_unet import TARGET
 
@@ -29,7 +30,7 @@ def sound(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def sound_report(sound: Path) -> LayerReport:
+def sound_report(sound: Path) -> ModuleParityReport:
     report = api.check_layers(sound, request=LayerRequest(reproduce=sound.parent / "guilty"))
     assert not (sound.parent / "guilty").exists()  # nobody is
     return report
@@ -40,9 +41,9 @@ def copy(sound: Path, tmp_path: Path) -> Path:
     return Path(shutil.copytree(sound.parent, tmp_path / "copy")) / sound.name
 
 
-def test_a_sound_file_is_cleared_layer_by_layer(sound_report: LayerReport) -> None:
+def test_a_sound_file_is_cleared_layer_by_layer(sound_report: ModuleParityReport) -> None:
     assert sound_report.passed
-    assert sound_report.guilty is sound_report.first_over is None
+    assert sound_report.first_diverging is sound_report.first_over is None
     assert {layer.verdict for layer in sound_report.layers} == {"agrees"}
     assert max(layer.introduced for layer in sound_report.ranked if layer.introduced is not None) > 1e-8
     orders = [layer.order for layer in sound_report.layers]
@@ -50,7 +51,7 @@ def test_a_sound_file_is_cleared_layer_by_layer(sound_report: LayerReport) -> No
 
 
 def test_every_module_has_a_row_and_those_without_others_inside_have_an_error_of_their_own(
-    sound: Path, sound_report: LayerReport
+    sound: Path, sound_report: ModuleParityReport
 ) -> None:
     counted = {module.path for module in api.profile_graph(sound).modules if module.order}
     rows = {layer.path: layer for layer in sound_report.layers if layer.kind == "module"}
@@ -78,7 +79,7 @@ def test_a_planted_fault_is_named_exactly(name: str, copy: Path) -> None:
     plant(copy, fault, where)
     report = api.check_layers(copy)
     (guilty,) = (layer for layer in report.layers if layer.verdict == "introduces")
-    assert report.guilty == guilty == report.ranked[0]
+    assert report.first_diverging == guilty == report.ranked[0]
     if fault is swapped_concat:  # it is the UNet itself that joins the skips
         assert (guilty.path, guilty.kind, guilty.operators) == ("", "operators", ("Concat",))
         assert guilty.tensors == (
@@ -97,7 +98,7 @@ def test_a_planted_fault_is_named_exactly(name: str, copy: Path) -> None:
 
 def test_an_overflow_is_an_infinite_error(copy: Path) -> None:
     plant(copy, float16_overflow, "input_blocks.0.0")
-    guilty = api.check_layers(copy).guilty
+    guilty = api.check_layers(copy).first_diverging
     assert guilty is not None
     assert (guilty.path, guilty.introduced, guilty.output, guilty.max_abs) == (
         "input_blocks.0.0", np.inf, np.inf, np.inf,
@@ -110,12 +111,12 @@ def test_two_faults_are_both_named_the_first_is_guilty(copy: Path) -> None:
     report = api.check_layers(copy)
     named = [layer.path for layer in report.layers if layer.verdict == "introduces"]
     assert named == ["input_blocks.1.0.in_layers.0", "out.0"]
-    assert report.guilty is not None
-    assert report.guilty.path == named[0]
+    assert report.first_diverging is not None
+    assert report.first_diverging.path == named[0]
 
 
 def test_small_chunks_give_the_same_rows(
-    sound: Path, sound_report: LayerReport, monkeypatch: pytest.MonkeyPatch
+    sound: Path, sound_report: ModuleParityReport, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     taken: list[int] = []
 
@@ -124,8 +125,8 @@ def test_small_chunks_give_the_same_rows(
         taken.append(sum(value.nbytes for value in values.values()))
         return values
 
-    capture = layer_comparison.capture
-    monkeypatch.setattr(layer_comparison, "capture", spied)
+    capture = onnxlens.api.check_layers.capture
+    monkeypatch.setattr(onnxlens.api.check_layers, "capture", spied)
     report = api.check_layers(sound, request=LayerRequest(memory_bytes=SMALL_CHUNKS))
     assert len(taken) > 5
     assert max(taken) < SMALL_CHUNKS
@@ -137,7 +138,7 @@ def test_small_chunks_give_the_same_rows(
 
 
 def test_a_stop_ends_at_the_first_over_the_tolerance_and_runs_no_further(
-    copy: Path, sound_report: LayerReport
+    copy: Path, sound_report: ModuleParityReport
 ) -> None:
     plant(copy, wrong_epsilon, "input_blocks.1.0.in_layers.0")
     steps: list[int] = []
@@ -147,12 +148,12 @@ def test_a_stop_ends_at_the_first_over_the_tolerance_and_runs_no_further(
         progress=lambda step, done, total: steps.append(done),
     )
     assert report.stopped
-    assert report.layers[-1] == report.guilty
+    assert report.layers[-1] == report.first_diverging
     assert len(report.layers) < 20
     assert max(steps) < len(sound_report.layers) / 4
 
 
-def test_the_worst_of_several_samples_counts(sound: Path, sound_report: LayerReport) -> None:
+def test_the_worst_of_several_samples_counts(sound: Path, sound_report: ModuleParityReport) -> None:
     report = api.check_layers(sound, request=LayerRequest(samples=2))
     assert report.samples == 2
     pairs = [
@@ -177,7 +178,7 @@ def test_an_error_that_only_builds_up_fails_and_blames_nobody(sound: Path) -> No
 def test_the_guilty_module_is_written_alone_and_its_readme_runs(copy: Path, tmp_path: Path) -> None:
     plant(copy, wrong_epsilon, "middle_block.0.out_layers.0")
     report = api.check_layers(copy, request=LayerRequest(reproduce=tmp_path / "out"))
-    guilty = report.guilty
+    guilty = report.first_diverging
     assert guilty is not None
     assert guilty.introduced is not None
     out = tmp_path / "out"
@@ -253,7 +254,7 @@ def test_a_fault_in_the_full_unet_is_named_exactly(name: str, full_unet: Path) -
     finally:
         full_unet.write_bytes(sound_bytes)
     (guilty,) = (layer for layer in report.layers if layer.verdict == "introduces")
-    assert guilty == report.guilty
+    assert guilty == report.first_diverging
     if fault is swapped_concat:  # the UNet itself adds the control to the skip, and joins the two
         assert (guilty.path, guilty.kind, guilty.operators) == ("", "operators", ("Add", "Concat"))
     else:

@@ -14,19 +14,18 @@ import pytest
 import torch
 from onnx import numpy_helper
 
-from onnxlens import Settings, api
+import onnxlens as api
+from onnxlens import Settings
 from onnxlens.errors import CheckpointError, GraphError, UsageError
-from onnxlens.export.exported import open_export
 from onnxlens.profile.parity.parity import compare
 from onnxlens.profile.runtime.session import open_session, run
 from onnxlens.profile.subgraph import weight_files
-from onnxlens.specs.cutting import CutReport
+from onnxlens.specs.extract import ExtractReport
+from onnxlens.specs.manifest import open_export
 from tests import cut_nets, small_unet
 from tests.export import tiny
 from tests.faults import plant, wrong_epsilon
 from tests.small_catalog import half_checkpoint
-
-pytestmark = pytest.mark.usefixtures("one_registry")
 
 
 @pytest.fixture(scope="module", params=[18, pytest.param(23, marks=pytest.mark.slow)])
@@ -51,7 +50,7 @@ def agree_on_pytorchs_tensors(out: Path) -> None:
     assert all(result.passed for result in results), results
 
 
-def roles(report: CutReport) -> tuple[list[str], list[str]]:
+def roles(report: ExtractReport) -> tuple[list[str], list[str]]:
     return [border.role for border in report.inputs], [border.role for border in report.outputs]
 
 
@@ -152,7 +151,7 @@ def test_arguments_in_lists_and_by_name_and_what_is_not_read(calls: Path, tmp_pa
 
 
 def test_the_lines_in_the_docs_hold_a_runtime_to_the_data(calls: Path, tmp_path: Path) -> None:
-    page = (Path(__file__).parents[2] / "docs" / "cut-outs.md").read_text(encoding="utf-8")
+    page = (Path(__file__).parents[2] / "docs" / "extract.md").read_text(encoding="utf-8")
     (lines,) = re.findall(r"```python\n(.*?)```", page, flags=re.DOTALL)
     api.extract_module(calls, "joins", tmp_path / "block.onnx", data=True)
     done = subprocess.run(
@@ -193,9 +192,9 @@ def test_a_call_that_there_is_not_is_refused(calls: Path, tmp_path: Path) -> Non
 @pytest.mark.parametrize(
     ("module", "reason"),
     [
-        ("adds", "is handed float32(2, 3, 4), float32(2, 3, 4), the file reads "),
+        ("adds", "takes float32(2, 3, 4), float32(2, 3, 4), the file reads "),
         ("borrows", "it reads twice.weight, a weight of another module"),
-        ("shifts", "PyTorch's call reads shift float32(4,), which the file holds as a constant or works"),
+        ("shifts", "PyTorch's call reads shift float32(4,), which the file holds as a constant or comp"),
     ],
 )
 def test_where_the_sides_cannot_be_matched_the_file_stands_alone(

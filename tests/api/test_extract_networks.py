@@ -2,18 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import onnx
 import pytest
 
-from onnxlens import Settings, api
-from onnxlens.api.exporting import loaded
-from onnxlens.api.extract import Extraction, extract
-from onnxlens.api.target import resolve, weight_source
-from onnxlens.specs.progress import silent
-
-pytestmark = pytest.mark.usefixtures("one_registry")
+import onnxlens as api
+from onnxlens import Settings
 
 SMALL = Settings(height=64, width=64)
 
@@ -48,13 +44,11 @@ QUICK = "tests.profile.small_networks:text_encoder"
 )
 def test_modules_of_every_family_agree_with_pytorch(target: str, opset: int, tmp_path: Path) -> None:
     sizes = Settings() if target in (QUICK, "clip-text") else SMALL
-    settings = Settings(weights="none", opset=opset, height=sizes.height, width=sizes.width)
-    source = weight_source(resolve(target, sizes).spec, "seeded")  # of a cut-out's weights alone
-    with loaded(target, settings, silent) as graph:
+    with api.OpenedTarget(target, replace(sizes, opset=opset)) as opened:
         for number, module in enumerate(MODULES[target]):
             out = tmp_path / str(number) / "module.onnx"
             out.parent.mkdir()
-            report = extract(graph, Extraction(module, source=source), out, silent)
+            report = api.extract_module(opened, module, out)
             onnx.checker.check_model(str(out), full_check=True)
             checked = api.check_graph(out)
             assert checked.passed, (module, checked.outputs)

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 import onnxlens
-from onnxlens.api.check import tolerance_of
+from onnxlens.reference_model import catalog
 from tests.reference_report.test_figures import FIGURES, assert_rows_sum_to_totals
 
 pytestmark = pytest.mark.slow
@@ -30,7 +30,7 @@ def test_every_graph_agrees_with_pytorch_on_every_output(out: Path) -> None:
         report = json.loads((out / graph / "parity.json").read_text())
         assert report["passed"], graph
         for output in report["outputs"]:
-            assert output["rel_l2"] < tolerance_of(graph), (graph, output["tensor"])
+            assert output["rel_l2"] < catalog.tolerance(graph), (graph, output["tensor"])
             assert output["reference_max_abs"] > 0, (graph, output["tensor"])
 
 

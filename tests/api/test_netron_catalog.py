@@ -10,9 +10,9 @@ from pathlib import Path
 import onnx
 import pytest
 
-from onnxlens import api
+import onnxlens as api
 from onnxlens.reference_model import catalog
-from onnxlens.reports.netron.picture import NetronPictures, netron_pictures
+from onnxlens.reports.netron.pictures import NetronPictures, netron_pictures
 
 
 @pytest.fixture(scope="module")
@@ -24,9 +24,7 @@ def pictures(chromium: str, netron: None) -> Iterator[NetronPictures]:
 @pytest.mark.slow
 @pytest.mark.browser
 @pytest.mark.parametrize("name", catalog.names())
-def test_every_node_of_a_graph_is_in_its_picture(
-    name: str, pictures: NetronPictures, one_registry: None, tmp_path: Path
-) -> None:
+def test_every_node_of_a_graph_is_in_its_picture(name: str, pictures: NetronPictures, tmp_path: Path) -> None:
     path = api.export_graph(name, tmp_path, api.Settings(weights="none")).onnx_path
     drawing = pictures.draw(path.read_bytes(), path.name)
     drawn = re.findall(r'class="node-item node-item-type[^>]*>.*?<text[^>]*>(\w+)</text>', drawing.svg)

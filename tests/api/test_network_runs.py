@@ -8,11 +8,11 @@ import cv2
 import numpy as np
 import pytest
 
-from onnxlens.api.network_runs import NetworkRuns
-from onnxlens.cli.annotating import KINDS
+from onnxlens.api.annotate import NetworkRuns
+from onnxlens.cli.annotate import KINDS
 from onnxlens.cli.main import run as onnxlens
 from onnxlens.errors import CheckpointError
-from onnxlens.reference_model.annotators.annotation import ANNOTATORS, annotate
+from onnxlens.reference_model.annotators.control_image import ANNOTATORS, annotate
 from onnxlens.reference_model.annotators.images import Image, read_image
 
 
@@ -44,7 +44,7 @@ def test_a_network_is_built_once_and_exported_once_for_each_size() -> None:
         assert np.array_equal(run("hed", image)["edge_1"], first["edge_1"])
         run("hed", np.zeros((1, 3, 48, 32), np.float32))
         assert len(run._files) == 2
-        folder = Path(run._folder.name)
+        folder = next(iter(run._files.values())).parent
     assert not folder.exists()
 
 

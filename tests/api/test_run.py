@@ -20,7 +20,7 @@ from onnx import numpy_helper
 from safetensors.torch import save_file
 from torch import nn
 
-from onnxlens import api
+import onnxlens as api
 from onnxlens.api import check as comparison
 from onnxlens.api import run as main_job
 from onnxlens.api.target import Job
@@ -244,7 +244,7 @@ def test_the_watch_is_told_every_graph_and_every_step_in_order(small: None, tmp_
 def test_a_graph_for_structure_is_counted_and_drawn_without_weights(
     small: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, dot: str
 ) -> None:
-    monkeypatch.setattr(main_job, "STRUCTURE_ONLY", ("first",))
+    small_catalog.install(monkeypatch, structure_only=True)
     graph, other = api.run_reference(Job(tmp_path)).graphs
     assert (graph.outcome, graph.weights, other.weights) == ("done", "none", "seeded")
     assert (graph.macs, graph.params) == (tiny.MACS, tiny.PARAMS + tiny.UNUSED_PARAMS)
@@ -326,7 +326,7 @@ def test_a_weights_folder_without_the_checkpoint_fails_that_graph_and_names_what
 def test_an_output_over_the_tolerance_differs_and_keeps_its_files(
     small: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(main_job, "tolerance_of", lambda graph: 1e-12)
+    small_catalog.install(monkeypatch, tolerance=1e-12)
     summary = api.run_reference(Job(tmp_path, ("first",)))
     (graph,) = summary.graphs
     assert (graph.outcome, graph.reason, summary.succeeded) == (
@@ -346,7 +346,7 @@ def test_what_is_no_folder_in_a_graphs_place_is_refused_before_its_export(
         place.write_text("mine", encoding="utf-8")
     else:
         place.symlink_to(tmp_path, target_is_directory=True)
-    monkeypatch.setattr(main_job, "export", lambda *_: pytest.fail("nothing may be exported"))
+    monkeypatch.setattr("onnxlens.export.exporter.export", lambda *_: pytest.fail("nothing may be exported"))
     (graph,) = api.run_reference(Job(place.parent, ("first",))).graphs
     assert graph.reason == f"{place}: is in the way, and no folder; choose another --out"
     assert place.is_file() or place.is_symlink()

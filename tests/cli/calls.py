@@ -5,11 +5,12 @@ from __future__ import annotations
 import io
 import subprocess
 import sys
+from collections.abc import Sequence
 from contextlib import redirect_stderr, redirect_stdout
 from dataclasses import dataclass
 from pathlib import Path
 
-from onnxlens.cli.main import run
+from onnxlens.cli.main import VERBS, run
 
 ROOT = Path(__file__).parents[2]
 PROGRAM = (sys.executable, "-c", "from onnxlens.cli.main import main; main()")
@@ -23,19 +24,25 @@ class Outcome:
 
 
 def onnxlens(*arguments: object) -> Outcome:
-    """One command line in this process."""
+    """One command line in this process, without progress."""
     out, err = io.StringIO(), io.StringIO()
     with redirect_stdout(out), redirect_stderr(err):
-        code = run([str(argument) for argument in arguments])
+        code = run(_quiet(arguments))
     return Outcome(code, out.getvalue(), err.getvalue())
 
 
 def onnxlens_process(*arguments: object) -> Outcome:
     """One command line in a process of its own, where torch and ONNX Runtime may write past Python."""
     done = subprocess.run(
-        [*PROGRAM, *map(str, arguments)], cwd=ROOT, capture_output=True, text=True, check=False
+        [*PROGRAM, *_quiet(arguments)], cwd=ROOT, capture_output=True, text=True, check=False
     )
     return Outcome(done.returncode, done.stdout, done.stderr)
+
+
+def _quiet(arguments: Sequence[object]) -> list[str]:
+    """The command line with ``--quiet``, where it calls a verb."""
+    given = [str(argument) for argument in arguments]
+    return [given[0], "--quiet", *given[1:]] if given and given[0] in VERBS else given
 
 
 def done(*arguments: object) -> str:

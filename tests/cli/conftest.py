@@ -8,7 +8,7 @@ from pathlib import Path
 import onnx
 import pytest
 
-from onnxlens import api
+import onnxlens as api
 from tests.export.tiny import TARGET
 
 

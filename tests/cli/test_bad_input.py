@@ -174,7 +174,7 @@ def with_a_broken_manifest(path: Path) -> None:
 @pytest.mark.parametrize(
     ("spoil", "message"),
     [
-        (without_manifest, r"tiny\.onnx: no manifest tiny\.json beside it.*--against unoptimised"),
+        (without_manifest, r"tiny\.onnx: no manifest tiny\.json next to it.*--against unoptimised"),
         (without_data, r"tiny\.onnx\.data: no such file; it holds the weights of tiny\.onnx"),
         (with_cut_data, r"tiny\.onnx\.data: .* cannot be read .*; is the file cut short\? export again"),
         (with_a_manifest_of_lists, r"tiny\.json: not a Manifest: a list, expected an object"),
@@ -256,4 +256,4 @@ def test_a_provider_without_its_device_is_one_line_whatever_onnx_runtime_prints(
 ) -> None:
     outcome = onnxlens_process("bench", tiny, "--provider", provider)
     assert (outcome.code, outcome.out) == (2, "")
-    assert re.fullmatch(f"onnxlens: provider '{provider}' is not to be had: [^\\n]+\\n", outcome.err)
+    assert re.fullmatch(f"onnxlens: provider '{provider}' is not available: [^\\n]+\\n", outcome.err)

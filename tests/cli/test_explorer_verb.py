@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from onnxlens import api
+import onnxlens as api
 from tests.cli.calls import done, onnxlens
 from tests.export import tiny as tiny_network
 from tests.profile.count.test_repeats import GOES_ON, graph, loop_body, save_if, save_loop

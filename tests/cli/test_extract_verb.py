@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from onnxlens import api
+import onnxlens as api
 from tests.cli.calls import done, onnxlens
 from tests.cut_nets import TARGET
 

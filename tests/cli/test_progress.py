@@ -1,18 +1,20 @@
-"""Progress is for a person at a terminal: what is being done, and nothing where nobody looks."""
+"""Progress: lines that move on a terminal, a plain line per finished step elsewhere, nothing with --quiet."""
 
 from __future__ import annotations
 
 import io
 import re
-from contextlib import redirect_stderr
+import subprocess
+from contextlib import redirect_stderr, suppress
 from pathlib import Path
 
 import pytest
 
 from onnxlens.cli import progress
 from onnxlens.cli.main import run
-from onnxlens.specs.progress import silent, unwatched
 from tests import small_catalog
+from tests.cli.calls import PROGRAM, ROOT
+from tests.export.tiny import TARGET
 
 
 class Terminal(io.StringIO):
@@ -81,12 +83,48 @@ def test_what_was_shown_is_taken_away_at_the_end(terminal: Terminal) -> None:
     assert terminal.getvalue().endswith("\x1b[1A\x1b[2K\x1b[1A\x1b[2K")
 
 
-def test_without_a_terminal_nothing_is_written() -> None:
+def seconds_left_out(text: str) -> list[str]:
+    return re.sub(r" \d+\.\d s$", "", text, flags=re.M).splitlines()
+
+
+def test_elsewhere_every_finished_step_is_a_plain_line_at_once() -> None:
     stderr = io.StringIO()
-    with redirect_stderr(stderr), progress.watched() as watch, progress.shown("hed") as report:
-        watch("hed", 1, 1)("tracing", 0, 0)
-        assert (watch, report) == (unwatched, silent)
+    with redirect_stderr(stderr), progress.shown("export hed") as report:
+        report("tracing", 0, 0)
+        assert stderr.getvalue() == ""
+        report("writing weights", 1, 2)
+        assert seconds_left_out(stderr.getvalue()) == ["onnxlens: export hed: tracing"]
+        report("writing weights", 2, 2)
+    assert re.fullmatch(r"(onnxlens: export hed: [a-z ]+ \d+\.\d s\n){2}", stderr.getvalue())
+
+
+def test_elsewhere_the_lines_of_several_graphs_name_each() -> None:
+    stderr = io.StringIO()
+    with redirect_stderr(stderr), progress.watched() as watch:
+        watch("hed", 1, 2)("tracing", 0, 0)
+        watch("mlsd-tiny", 2, 2)("tracing", 0, 0)
+    assert seconds_left_out(stderr.getvalue()) == [
+        "onnxlens: hed (1 of 2): tracing",
+        "onnxlens: mlsd-tiny (2 of 2): tracing",
+    ]
+
+
+def test_a_step_that_failed_is_not_finished() -> None:
+    stderr = io.StringIO()
+    with redirect_stderr(stderr), suppress(RuntimeError), progress.shown("hed") as report:
+        report("tracing", 0, 0)
+        raise RuntimeError
     assert stderr.getvalue() == ""
+
+
+def test_lines_appear_in_a_shell_and_none_with_quiet(tmp_path: Path) -> None:
+    arguments = ("export", TARGET, "--weights", "none", "--out", str(tmp_path))
+    steps = ["tracing", "simplifying", "checking"]
+    for quiet, expected in (((), steps), (("--quiet",), []), (("-q",), [])):
+        done = subprocess.run(
+            [*PROGRAM, *arguments, *quiet], cwd=ROOT, capture_output=True, text=True, check=True
+        )
+        assert seconds_left_out(done.stderr) == [f"onnxlens: export {TARGET}: {step}" for step in expected]
 
 
 def test_a_run_at_a_terminal_names_its_graph_and_prints_its_table_apart(

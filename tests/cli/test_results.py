@@ -10,8 +10,7 @@ from typing import Any
 
 import pytest
 
-from onnxlens import api
-from onnxlens.api import run as main_job
+import onnxlens as api
 from onnxlens.reference_model import catalog
 from tests import small_catalog
 from tests.cli.calls import done, onnxlens
@@ -121,7 +120,8 @@ def test_an_unknown_operator_is_shown_and_with_strict_exits_with_1(odd: Path, ti
     outcome = onnxlens("profile", odd, "--strict")
     assert outcome.code == 1
     assert outcome.out == table
-    assert outcome.err == "onnxlens: unknown nodes: 1 (first: no rule for com.odd::Wobble)\n"
+    reason = "no rule for com.odd::Wobble; add one with onnxlens.rules.register"
+    assert outcome.err == f"onnxlens: unknown nodes: 1 (first: {reason})\n"
     assert onnxlens("profile", tiny, "--strict").code == 0
 
 
@@ -164,7 +164,7 @@ def test_without_graphviz_a_run_is_done_and_one_line_says_what_to_install(
 def test_a_run_in_which_an_output_differs_exits_with_1(
     small: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(main_job, "tolerance_of", lambda graph: 1e-12)
+    small_catalog.install(monkeypatch, tolerance=1e-12)
     outcome = onnxlens("run", "--out", tmp_path / "out", "--graphs", "first")
     assert (outcome.code, outcome.err) == (1, "")
     assert "\nfirst: differs: over the tolerance: logits\n" in outcome.out

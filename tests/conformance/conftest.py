@@ -7,14 +7,14 @@ from functools import cache
 
 import pytest
 
-from onnxlens import api
+import onnxlens as api
 from onnxlens.specs.ledger import Ledger
 
 LedgerOf = Callable[[str, int], Ledger]
 
 
 @pytest.fixture(scope="session")
-def ledger_at(one_registry: None, tmp_path_factory: pytest.TempPathFactory) -> LedgerOf:
+def ledger_at(tmp_path_factory: pytest.TempPathFactory) -> LedgerOf:
     """Exports a network at an opset without its weights, as a user would, and counts it; each once."""
 
     @cache

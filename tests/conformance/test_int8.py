@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from onnxruntime.quantization import CalibrationDataReader, QuantFormat, quantize_static
 
-from onnxlens import api
+import onnxlens as api
 from onnxlens.specs.ledger import Ledger
 
 TARGET = "tests.conformance.nets:classifier"
@@ -31,7 +31,7 @@ class Noise(CalibrationDataReader):
 
 @pytest.fixture(scope="module", params=(18, 23))
 def ledgers(
-    request: pytest.FixtureRequest, one_registry: None, tmp_path_factory: pytest.TempPathFactory
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
 ) -> tuple[Ledger, Ledger]:
     """The network as exported, and with QuantizeLinear and DequantizeLinear around each operator."""
     folder: Path = tmp_path_factory.mktemp("int8")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from onnxlens import api
+import onnxlens as api
 from onnxlens.specs.manifest import ExportedGraph
 from tests.export.tiny import TARGET
 

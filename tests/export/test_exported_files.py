@@ -15,12 +15,12 @@ import onnxruntime as ort
 import pytest
 
 from onnxlens.errors import CheckpointError
-from onnxlens.export import checking, external_data
-from onnxlens.export.exported import ExportedWeights, MappedWeights, open_export
+from onnxlens.export import external_data, passes
+from onnxlens.export.exported import ExportedWeights, MappedWeights
+from onnxlens.reference_model.weights.choice import state_tensors
 from onnxlens.reference_model.weights.seeded import SeededWeights, seeded_tensor
-from onnxlens.reference_model.weights.state import state_tensors
 from onnxlens.specs.graph import WeightSource
-from onnxlens.specs.manifest import ExportedGraph
+from onnxlens.specs.manifest import ExportedGraph, open_export
 from onnxlens.specs.progress import silent
 from tests.export import tiny as tiny_network
 
@@ -110,7 +110,7 @@ def test_a_weightless_export_is_completed_by_writing_its_data_file(
 ) -> None:
     path = Path(shutil.copy(weightless_tiny.onnx_path, tmp_path))
     external_data.write(ir.load(path), tiny_source(), tmp_path / "tiny.onnx.data", silent)
-    checking.check_file(path)
+    passes.check_file(path)
     assert (tmp_path / "tiny.onnx.data").read_bytes() == tiny.data_path.read_bytes()
     image = np.zeros((1, 3, 6, 6), np.float32)
     (logits,) = ort.InferenceSession(path).run(["logits"], {"image": image})

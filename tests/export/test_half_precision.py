@@ -15,7 +15,7 @@ import torch
 from onnx import TensorProto, numpy_helper
 from safetensors.torch import save_file
 
-from onnxlens import api
+import onnxlens as api
 from onnxlens.cli.main import run
 from onnxlens.errors import ExportError, UsageError
 from onnxlens.profile.runtime import matmul_peak as matrix_product
@@ -176,14 +176,14 @@ def loud_norms() -> GraphSpec:
     return replace(test_normalization.SPEC, input_ranges={"x": (-4000.0, 4000.0)})
 
 
-def test_long_normalisations_are_summed_in_float32() -> None:
+def test_long_normalizations_are_summed_in_float32() -> None:
     report = api.check_graph("tests.export.test_half_precision:loud_norms", api.Settings(dtype="float16"))
     assert all(result.rel_l2 < 1e-3 for result in report.outputs), report.outputs
 
 
 @pytest.mark.parametrize("value", [0.0, -1.5, 3.0])
 def test_bfloat16_goes_through_pytorch_and_back(value: float) -> None:
-    from onnxlens.specs.torch_arrays import as_array, as_tensor
+    from onnxlens.specs.tensor import as_array, as_tensor
 
     array = np.full((2, 3), value, HALVES["bfloat16"][1])
     tensor = as_tensor(array)

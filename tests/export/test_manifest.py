@@ -11,12 +11,12 @@ from pathlib import Path
 import onnx
 import pytest
 
-from onnxlens import api
+import onnxlens as api
 from onnxlens.errors import CheckpointError, GraphError
-from onnxlens.export.exported import ExportedWeights, open_export
+from onnxlens.export.exported import ExportedWeights
 from onnxlens.reference_model import catalog
 from onnxlens.specs.codec import read_spec
-from onnxlens.specs.manifest import ExportedGraph, Manifest, data_path_of, manifest_path_of
+from onnxlens.specs.manifest import ExportedGraph, Manifest, data_path_of, manifest_path_of, open_export
 from tests.export import tiny as tiny_network
 
 

@@ -1,4 +1,4 @@
-"""Group normalisations over very many elements are split, and so come closer to the truth."""
+"""Group normalizations over very many elements are split, and so come closer to the truth."""
 
 from __future__ import annotations
 
@@ -15,15 +15,14 @@ import torch
 from onnx import TensorProto, helper, numpy_helper
 from torch import Tensor, nn
 
-from onnxlens.api.target import weight_source
 from onnxlens.export import normalization
-from onnxlens.export.exporter import ExportRequest, export
 from onnxlens.export.passes import KEPT_METADATA
 from onnxlens.profile.count.ledger import build_ledger
 from onnxlens.profile.graph.loading import load_graph
 from onnxlens.specs.graph import GraphSpec
 from onnxlens.specs.manifest import ExportedGraph
 from onnxlens.specs.tensor import TensorSpec
+from tests.export.exports import export_spec
 from tests.small_catalog import seeded_state
 
 SIDE = 512
@@ -62,7 +61,7 @@ MACS = SIDE**2 * CHANNELS**2
 
 
 def exported(folder: Path, opset: int) -> ExportedGraph:
-    return export(ExportRequest(SPEC, weight_source(SPEC, "seeded"), "norms", opset=opset), folder)
+    return export_spec(SPEC, folder, opset)
 
 
 @pytest.fixture(scope="module")

@@ -10,7 +10,7 @@ from typing import Any
 import onnx
 import pytest
 
-from onnxlens import api
+import onnxlens as api
 from onnxlens.errors import ExportError
 from tests.export.tiny import TARGET
 

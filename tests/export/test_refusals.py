@@ -15,22 +15,15 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from onnxlens import api
+import onnxlens as api
 from onnxlens.errors import ExportError, UsageError
-from onnxlens.export import checking, exporter, external_data, passes
+from onnxlens.export import exporter, external_data, passes
 from onnxlens.export.exported import ExportedWeights
-from onnxlens.export.exporter import ExportRequest, export
-from onnxlens.reference_model.weights.seeded import SeededWeights
-from onnxlens.reference_model.weights.state import state_tensors
 from onnxlens.specs.graph import GraphSpec
 from onnxlens.specs.manifest import ExportedGraph
 from onnxlens.specs.tensor import TensorSpec
 from tests.export import tiny as tiny_network
-
-
-def exported_spec(spec: GraphSpec, folder: Path) -> ExportedGraph:
-    source = SeededWeights(state_tensors(spec.build("meta")))
-    return export(ExportRequest(spec, source, "nowhere:spec"), folder)
+from tests.export.exports import export_spec
 
 
 @pytest.mark.parametrize(
@@ -50,14 +43,14 @@ def test_outputs_that_are_not_the_declared_ones_are_refused_by_name(
     outputs: tuple[TensorSpec, ...], message: str, tmp_path: Path
 ) -> None:
     with pytest.raises(ExportError, match=message):
-        exported_spec(replace(tiny_network.network(), outputs=outputs), tmp_path)
+        export_spec(replace(tiny_network.network(), outputs=outputs), tmp_path)
     assert not list(tmp_path.iterdir())
 
 
 def test_two_outputs_declared_for_one_returned_are_refused(tmp_path: Path) -> None:
     more = replace(tiny_network.network(), outputs=(tiny_network.LOGITS, TensorSpec("b", "float32", (1,))))
     with pytest.raises(ExportError, match="^tiny: "):
-        exported_spec(more, tmp_path)
+        export_spec(more, tmp_path)
     assert not list(tmp_path.iterdir())
 
 
@@ -67,7 +60,7 @@ def test_a_module_that_cannot_be_traced_is_refused_in_one_line(
     with pytest.raises(
         ExportError, match="^tiny: torch could not trace the module: Could not guard"
     ) as error:
-        exported_spec(tiny_network.untraceable(), tmp_path)
+        export_spec(tiny_network.untraceable(), tmp_path)
     assert "\n" not in str(error.value)
     assert error.value.__cause__ is not None
     assert capfd.readouterr() == ("", "")
@@ -114,12 +107,12 @@ def test_a_tensor_that_is_not_in_the_state_dict_is_refused_by_name(
     module_class: type[nn.Module], tmp_path: Path
 ) -> None:
     with pytest.raises(ExportError, match=r"^tiny: weight 'table' is not in .*; make it a parameter or a "):
-        exported_spec(scaled(module_class), tmp_path)
+        export_spec(scaled(module_class), tmp_path)
     assert not list(tmp_path.iterdir())
 
 
 def test_a_constant_that_the_forward_pass_makes_keeps_its_value(tmp_path: Path) -> None:
-    exported = exported_spec(scaled(ScaledByConstant), tmp_path)
+    exported = export_spec(scaled(ScaledByConstant), tmp_path)
     image = np.zeros((1, 3, 6, 6), np.float32)
     (logits,) = ort.InferenceSession(exported.onnx_path).run(["logits"], {"image": image})
     # of zeros the layer makes its bias
@@ -150,10 +143,10 @@ def test_a_corrupt_graph_does_not_pass_the_checker(
     corrupt: Callable[[ir.Model], None], weightless_tiny: ExportedGraph
 ) -> None:
     model = ir.load(weightless_tiny.onnx_path)
-    checking.check_graph(model)
+    passes.check_graph(model)
     corrupt(model)
     with pytest.raises(ExportError, match=r"^tiny: ONNX's checker refuses the graph: ") as error:
-        checking.check_graph(model)
+        passes.check_graph(model)
     assert "\n" not in str(error.value)
 
 
@@ -168,14 +161,14 @@ def test_the_exporter_asks_the_checker_before_it_writes(
 
     monkeypatch.setattr(exporter.passes, "keep_module_metadata", keep_and_corrupt)
     with pytest.raises(ExportError, match="Convolve"):
-        exported_spec(tiny_network.network(), tmp_path)
+        export_spec(tiny_network.network(), tmp_path)
     assert not list(tmp_path.iterdir())
 
 
 def test_checking_leaves_the_weights_where_they_were(weightless_tiny: ExportedGraph) -> None:
     model = ir.load(weightless_tiny.onnx_path)
     before = ir.to_proto(model).SerializeToString()
-    checking.check_graph(model)
+    passes.check_graph(model)
     assert ir.to_proto(model).SerializeToString() == before
     assert [value.name for value in model.graph.inputs] == ["image"]
 
@@ -185,7 +178,7 @@ def test_a_file_whose_weights_are_missing_does_not_pass_the_checker(
 ) -> None:
     path = Path(shutil.copy(weightless_tiny.onnx_path, tmp_path))
     with pytest.raises(ExportError, match=r"^tiny\.onnx: ONNX's checker refuses the file: "):
-        checking.check_file(path)
+        passes.check_file(path)
 
 
 def test_a_source_of_other_shapes_than_the_graphs_is_refused(weightless_tiny: ExportedGraph) -> None:

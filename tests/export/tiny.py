@@ -86,6 +86,11 @@ def network() -> GraphSpec:
     )
 
 
+def tolerant() -> GraphSpec:
+    """The network with a tolerance of its own."""
+    return replace(network(), tolerance=0.25)
+
+
 def renamed_output() -> GraphSpec:
     """Declares another shape than the module gives."""
     return replace(network(), outputs=(TensorSpec("logits", "float32", (1, 3, 3)),))

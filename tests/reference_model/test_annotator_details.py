@@ -1,4 +1,4 @@
-"""What is peculiar to single annotators: activations, paddings, standardised weights, position embeddings."""
+"""What is peculiar to single annotators: activations, paddings, standardized weights, position embeddings."""
 
 from __future__ import annotations
 
@@ -7,7 +7,6 @@ import torch
 from torch import Tensor, nn
 
 from onnxlens.reference_model import catalog
-from onnxlens.reference_model.annotators.config import DptHybridConfig
 from onnxlens.reference_model.annotators.hed import MEAN_BGR, HedBsds
 from onnxlens.reference_model.annotators.midas import DptHybrid, FusionBlock
 from onnxlens.reference_model.annotators.mobilenet_v2 import ConvBnReLU6
@@ -19,6 +18,7 @@ from onnxlens.reference_model.annotators.resnet_v2 import (
     same_padding,
 )
 from onnxlens.reference_model.annotators.vision_transformer import HybridVit
+from onnxlens.reference_model.config import DptHybridConfig
 
 SMALL_DPT = DptHybridConfig(
     stem_channels=32, stage_channels=(128, 128, 128), stage_blocks=(1, 1, 2), pretrained_grid=4,
@@ -104,7 +104,7 @@ def test_the_stem_s_pooling_never_sees_its_padding() -> None:
         assert stem(torch.rand(1, 3, 32, 32)).max() == -1
 
 
-def test_standardised_weights_have_mean_0_and_variance_1_for_each_output_channel() -> None:
+def test_standardized_weights_have_mean_0_and_variance_1_for_each_output_channel() -> None:
     conv = StandardizedConv(2, 3, kernel=3).double()
     nn.init.uniform_(conv.weight, 1.0, 1.001)  # a variance of 8e-8, so that the epsilon of 1e-8 shows
     impulses = torch.zeros(2, 2, 5, 5, dtype=torch.float64)
@@ -138,7 +138,7 @@ def test_positions_at_another_grid_keep_rows_and_columns_apart() -> None:
     vit.pos_embed.data[0, 1:] = rows[:, None]
     positions = vit._positions(8, 2)
     assert torch.equal(positions[:, :1], vit.pos_embed[:, :1])
-    # eight rows over four: centres at -0.25, 0.25, 0.75, ..., held at the ends
+    # eight rows over four: centers at -0.25, 0.25, 0.75, ..., held at the ends
     expected = torch.tensor([0.0, 0.25, 0.75, 1.25, 1.75, 2.25, 2.75, 3.0]).repeat_interleave(2)
     assert torch.allclose(positions[0, 1:, 0], expected)
 

@@ -154,6 +154,15 @@ def test_an_unknown_graph_is_answered_with_the_nearest_and_all(ask: Callable[[st
         ask("xyzzy")
 
 
+def test_the_catalog_says_what_passes_and_what_runs_without_weights() -> None:
+    specs = [catalog.get(name) for name in catalog.names()]
+    assert {spec.name: spec.tolerance for spec in specs if spec.tolerance != 1e-5} == {
+        "midas-dpt-hybrid": 1e-4
+    }
+    assert [spec.name for spec in specs if spec.structure_only] == ["control-ldm"]
+    assert (catalog.tolerance("midas-dpt-hybrid"), catalog.tolerance("resnet")) == (1e-4, 1e-5)
+
+
 def test_asking_imports_no_torch() -> None:
     code = (
         "import sys; from onnxlens.reference_model import catalog; "

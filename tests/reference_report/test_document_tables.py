@@ -7,8 +7,8 @@ import pytest
 from onnxlens.errors import GraphError
 from onnxlens.specs.ledger import Ledger, NodeCost
 from onnxlens.specs.tensor import TensorSpec
-from reference_report.tables.agreement import GIGA, MEGA, agreement, sum_in_unit
 from reference_report.tables.annotator_table import AnnotatorRow
+from reference_report.tables.cells import GIGA, MEGA, agreement, sum_in_unit
 from reference_report.tables.evidence import (
     Evidence,
     batch_norm_elements,

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from onnxlens.profile.flow.grouped import framed
-from onnxlens.profile.flow.grouping_file import read_groups
+from onnxlens.profile.flow.collapse import collapsed
+from onnxlens.profile.flow.deepest import DeepestFlow
+from onnxlens.profile.flow.group import grouped
+from onnxlens.profile.flow.group_file import read_groups
 from onnxlens.reference_model.groups import file_of
 from onnxlens.specs.flow import FlowEdge, FlowGraph, FlowNode
 from onnxlens.specs.tensor import TensorSpec
@@ -92,8 +94,8 @@ def test_a_control_that_is_not_used_is_not_drawn_and_the_notes_say_how_many_are(
 
 @pytest.mark.slow
 def test_the_real_step_has_13_links_and_trains_what_is_published() -> None:
-    found = framed(deepest_flow("control-ldm"), read_groups(file_of("control-ldm")))
-    flow = found.at(STEP_DEPTH)
+    found = grouped(DeepestFlow(deepest_flow("control-ldm")), read_groups(file_of("control-ldm")))
+    flow = collapsed(found, STEP_DEPTH)
     assert sum(node.macs for node in flow.nodes) == 283_291_975_680 + 803_273_441_280
     assert flow.notes == ()
     assert [len(used_links(flow, mode)) for mode in MODES] == [1, 13, 13]

@@ -4,7 +4,7 @@ import json
 
 from onnxlens.reports.documents import catalog_document, parity_document, profile_document
 from onnxlens.specs.graph import CheckpointScope, GraphSpec
-from onnxlens.specs.results import ParityReport, ParityResult
+from onnxlens.specs.parity import ParityReport, ParityResult
 from onnxlens.specs.tensor import TensorSpec
 from tests.reports.ledgers import TOTALS, flow, ledger
 

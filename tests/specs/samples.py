@@ -6,7 +6,8 @@ from math import inf
 
 from onnxlens.specs.bench import (
     BenchReport,
-    MatrixProduct,
+    LatencyResult,
+    MatmulPeak,
     MemoryUse,
     ModuleTime,
     NodeTime,
@@ -14,11 +15,9 @@ from onnxlens.specs.bench import (
     Timed,
 )
 from onnxlens.specs.flow import FlowEdge, FlowGraph, FlowNode
-from onnxlens.specs.hardware import HardwareSpec
-from onnxlens.specs.layers import LayerParity, LayerReport
 from onnxlens.specs.ledger import Ledger, ModuleCost, NodeCost, Totals
 from onnxlens.specs.manifest import Manifest, StateTensor
-from onnxlens.specs.results import LatencyResult, ParityReport, ParityResult
+from onnxlens.specs.parity import ModuleParity, ModuleParityReport, ParityReport, ParityResult
 from onnxlens.specs.tensor import TensorSpec
 
 IMAGE = TensorSpec("image", "float32", ("batch", 3, 8, 8))
@@ -128,7 +127,7 @@ FLOW = FlowGraph(
 PARITY_RESULT = ParityResult("edges", 1e-6, 1e-7, 2.0, 1e-6, 1.0, 1e-5, True)
 PARITY = ParityReport("edge", "edge.onnx", 18, "seeded", "cpu", "pytorch", (PARITY_RESULT,))
 
-OVERFLOW = LayerParity(
+OVERFLOW = ModuleParity(
     path="block.conv",
     class_name="Conv2d",
     depth=2,
@@ -144,7 +143,7 @@ OVERFLOW = LayerParity(
     max_abs=inf,
     verdict="introduces",
 )
-UNTOLD = LayerParity(
+UNTOLD = ModuleParity(
     path="block.split",
     class_name="Split",
     depth=2,
@@ -161,7 +160,7 @@ UNTOLD = LayerParity(
     verdict="not comparable",
     reason="two of one shape",
 )
-CARRIED = LayerParity(
+CARRIED = ModuleParity(
     path="",
     class_name="Edge",
     depth=0,
@@ -177,16 +176,11 @@ CARRIED = LayerParity(
     max_abs=0.125,
     verdict="carries",
 )
-LAYERS = LayerReport("edge", "edge.onnx", 18, "seeded", "cpu", 1e-5, 1, False, (OVERFLOW, UNTOLD, CARRIED))
+LAYERS = ModuleParityReport(
+    "edge", "edge.onnx", 18, "seeded", "cpu", 1e-5, 1, False, (OVERFLOW, UNTOLD, CARRIED)
+)
 
 LATENCY = LatencyResult(0.2, 0.1, 0.3, 1, 5, "cpu", "a processor", 0.25)
-HARDWARE = HardwareSpec(
-    name="chip",
-    peak_macs_per_s={"int8": 2e12},
-    dram_bytes_per_s=1e11,
-    sources={"peak_macs_per_s": "data sheet", "dram_bytes_per_s": "data sheet", "mac_array": "data sheet"},
-    mac_array=(16, 32),
-)
 
 CONV_TIME = Timed(0.1, 0.08, 0.12, 100, 1000.0, 0.5)
 STRAY_TIME = Timed(0.02, 0.01, 0.03)
@@ -208,7 +202,7 @@ BENCH = BenchReport(
     profiled=LatencyResult(0.2, 0.18, 0.22, 1, 5, "cpu", "a processor", 0.25),
     node_sum_s=0.12,
     layout_share=0.1,
-    matrix_product=MatrixProduct(2000.0, 8, "float32"),
+    matrix_product=MatmulPeak(2000.0, 8, "float32"),
     memory=MemoryUse("in the arena", 1024),
     modules=(
         ModuleTime("", "Edge", 0, 1, CONV_TIME, 0.01),

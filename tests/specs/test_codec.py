@@ -20,7 +20,6 @@ WRITTEN = (
     samples.FLOW,
     samples.PARITY,
     samples.LATENCY,
-    samples.HARDWARE,
     samples.BENCH,
     samples.IMAGE,
 )

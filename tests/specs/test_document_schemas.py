@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from jsonschema import Draft202012Validator
 
-from onnxlens import api
+import onnxlens as api
 from onnxlens.api.target import Job
 from onnxlens.reports.documents import (
     bench_document,
@@ -22,12 +22,13 @@ from onnxlens.reports.documents import (
     reconciliation_document,
     summary_document,
 )
-from onnxlens.reports.tables.ledger_columns import LEDGER_COLUMNS
-from onnxlens.reports.tables.ledger_query import LedgerQuery
-from onnxlens.reports.tables.module_ledger import ledger_document
+from onnxlens.reports.tables.columns import LEDGER_COLUMNS
+from onnxlens.reports.tables.ledger import ledger_document
+from onnxlens.reports.tables.query import LedgerQuery
 from onnxlens.specs.bench import (
     BenchRequest,
-    MatrixProduct,
+    LatencyResult,
+    MatmulPeak,
     MemoryUse,
     ModuleTime,
     NodeTime,
@@ -36,11 +37,10 @@ from onnxlens.specs.bench import (
 )
 from onnxlens.specs.codec import to_text
 from onnxlens.specs.flow import FlowEdge, FlowGraph, FlowNode
-from onnxlens.specs.layers import LayerParity
 from onnxlens.specs.ledger import ModuleCost, NodeCost, OperatorCost
 from onnxlens.specs.manifest import Manifest, StateTensor
+from onnxlens.specs.parity import ModuleParity, ParityResult
 from onnxlens.specs.peers import Convention, PeerCost, ReconciledOperator
-from onnxlens.specs.results import LatencyResult, ParityResult
 from onnxlens.specs.summary import GraphSummary, RunSummary
 from tests import small_catalog
 from tests.export.tiny import TARGET
@@ -252,9 +252,9 @@ def test_a_graph_that_failed_or_differs_is_in_the_schema_and_must_say_why() -> N
         ("bench", "module", ModuleTime),
         ("bench", "operator", OperatorTime),
         ("bench", "node", NodeTime),
-        ("bench", "matrix_product", MatrixProduct),
+        ("bench", "matrix_product", MatmulPeak),
         ("bench", "memory", MemoryUse),
-        ("layers", "layer", LayerParity),
+        ("layers", "layer", ModuleParity),
         ("manifest", "state_tensor", StateTensor),
         ("manifest", None, Manifest),
         ("summary", "graph", GraphSummary),

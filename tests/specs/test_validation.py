@@ -10,7 +10,7 @@ import pytest
 from torch import nn
 
 from onnxlens.errors import GraphError, ParityError, UsageError
-from onnxlens.specs.bench import BenchReport, BenchRequest, MatrixProduct, Timed
+from onnxlens.specs.bench import BenchReport, BenchRequest, MatmulPeak, Timed
 from onnxlens.specs.graph import CheckpointScope, GraphSpec
 from onnxlens.specs.ledger import NodeCost
 from onnxlens.specs.tensor import TensorSpec, dtype_name, storage_bytes
@@ -40,9 +40,9 @@ REFUSED: tuple[tuple[str, Callable[[], Any], type[Exception], str], ...] = (
     ("descending", lambda: Timed(0.1, 0.2, 0.3), UsageError, "percentiles 0.2, 0.1, 0.3 s do not ascend"),
     ("negative MACs", lambda: Timed(0.1, 0.1, 0.1, -1), UsageError, "-1 MACs; a count is not negative"),
     ("rate of nothing", lambda: Timed(0.1, 0.1, 0.1, 0, 5.0, 0.5), UsageError, r"5.0 MACs/s of 0 MACs"),
-    ("no share", lambda: Timed(0.1, 0.1, 0.1, 1, 10.0), UsageError, "of 1 MACs, None of the best"),
-    ("no best", lambda: MatrixProduct(0.0, 8, "float32"), UsageError, "expected more than 0"),
-    ("kind", lambda: replace(STRAY, kind="odd"), UsageError, "kind 'odd' is none of node, fused, layout"),
+    ("no share", lambda: Timed(0.1, 0.1, 0.1, 1, 10.0), UsageError, "of 1 MACs, None of the matmul peak"),
+    ("no best", lambda: MatmulPeak(0.0, 8, "float32"), UsageError, "expected more than 0"),
+    ("kind", lambda: replace(STRAY, kind="odd"), UsageError, "kind 'odd' is not one of node, fused, layout"),
     ("layout", lambda: replace(BENCH, layout_share=1.1), UsageError, "out of 0 to 1"),
     ("no unattributed", lambda: unattributed(None), UsageError, "shares of the node time are missing"),
     ("hidden stray", lambda: unattributed(0.0), UsageError, "nodes without a module, and no time is unat"),
@@ -57,6 +57,8 @@ REFUSED: tuple[tuple[str, Callable[[], Any], type[Exception], str], ...] = (
     ("twice", lambda: replace(GRAPH, outputs=(samples.IMAGE,)), UsageError, "tensor 'image' is named twice"),
     ("range", lambda: replace(GRAPH, input_ranges={}), UsageError, r"the inputs are \['image'\]"),
     ("extra", lambda: replace(GRAPH, input_ranges={"image": (0, 1), "y": (0, 1)}), UsageError, "'y'"),
+    ("no tolerance", lambda: replace(GRAPH, tolerance=0.0), UsageError, "'edge': tolerance 0.0 is not a pos"),
+    ("NaN", lambda: replace(GRAPH, tolerance=float("nan")), UsageError, "tolerance nan is not a positive"),
     ("schema", lambda: replace(samples.MANIFEST, schema="other/1"), GraphError, "has schema 'other/1'"),
     ("status", lambda: replace(samples.CONV, status="done"), GraphError, "status 'done' is none of"),
     ("reasonless", lambda: replace(samples.CONV, status="unknown"), GraphError, "with reason ''"),
@@ -87,10 +89,6 @@ REFUSED: tuple[tuple[str, Callable[[], Any], type[Exception], str], ...] = (
     ("p90", lambda: replace(samples.LATENCY, p90_s=0.19), UsageError, "do not ascend"),
     ("past", lambda: replace(samples.LATENCY, p10_s=-0.1), UsageError, "do not ascend"),
     ("share", lambda: replace(samples.LATENCY, unattributed=1.1), UsageError, "not between 0 and 1"),
-    ("figure", lambda: replace(samples.HARDWARE, dram_bytes_per_s=0), UsageError, "dram_bytes_per_s is 0"),
-    ("peak", lambda: replace(samples.HARDWARE, peak_macs_per_s={"int8": -1}), UsageError, "peak_macs_per_s"),
-    ("array", lambda: replace(samples.HARDWARE, mac_array=(16, 0)), UsageError, r"mac_array is \(16, 0\)"),
-    ("source", lambda: replace(samples.HARDWARE, on_chip_bytes=1), UsageError, "on_chip_bytes has no source"),
 )
 
 

@@ -10,7 +10,7 @@ from types import MappingProxyType
 from onnxlens.profile.count.counting import count_nodes, parameter_sizes
 from onnxlens.profile.count.liveness import live_bytes
 from onnxlens.profile.count.repeats import control_notes
-from onnxlens.profile.count.rules import is_view
+from onnxlens.profile.count.rules import is_view, registered_notes
 from onnxlens.profile.graph.graph import Graph, GraphNode, uncollected
 from onnxlens.specs.ledger import Ledger, ModuleCost, NodeCost, Totals, peer_of
 from onnxlens.specs.peers import Convention, PeerCost
@@ -57,7 +57,12 @@ def _build(graph: Graph, convention: Convention) -> Ledger:
         totals=_totals(graph, costs, modules[0]),
         modules=modules,
         nodes=costs,
-        notes=(*graph.notes, *control_notes(graph.nodes, costs), *_param_notes(graph)),
+        notes=(
+            *graph.notes,
+            *control_notes(graph.nodes, costs),
+            *registered_notes((cost.domain, cost.op_type) for cost in costs if cost.status == "counted"),
+            *_param_notes(graph),
+        ),
         conventions=_conventions(convention),
         convention=convention,
     )
@@ -67,7 +72,7 @@ def _costs(graph: Graph, convention: Convention) -> tuple[NodeCost, ...]:
     costs = count_nodes(graph)
     if convention == "matrix":
         return costs
-    from onnxlens.profile.count.conventions.counting import peer_costs
+    from onnxlens.profile.count.conventions.peers import peer_costs
 
     peers = peer_costs(graph, costs, convention)
     return tuple(replace(cost, peer=peer) for cost, peer in zip(costs, peers, strict=True))
@@ -76,7 +81,7 @@ def _costs(graph: Graph, convention: Convention) -> tuple[NodeCost, ...]:
 def _conventions(convention: Convention) -> Mapping[str, str]:
     if convention == "matrix":
         return CONVENTIONS
-    from onnxlens.profile.count.conventions.counting import NOTES
+    from onnxlens.profile.count.conventions.peers import NOTES
 
     return {convention: NOTES[convention], **CONVENTIONS}
 

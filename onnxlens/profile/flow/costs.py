@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from statistics import fmean
 
 from onnxlens.specs.ledger import ModuleCost, NodeCost
 
@@ -10,27 +11,82 @@ Costs = Mapping[str, int | float]
 
 OPERATIONS = ("macs", "vector_ops", "special_ops", "flops")
 BYTES = ("weight_read_bytes", "read_bytes", "write_bytes", "moved_bytes")
+SUMMED = (*OPERATIONS, *BYTES, "params", "unknown_nodes")
 OF_MODULES = (
     "resident_weight_bytes", "live_bytes", "latency_s", "bound_s", "achieved_macs_per_s", "parity_error",
 )  # fmt: skip
-"""What is known of a module as a whole alone: it cannot be shared out among the stretches it runs in."""
+"""Known for a module as a whole only: they cannot be divided among the segments in which it runs."""
+
+MEANS = frozenset({"latency_s", "bound_s"})
+"""A folded box shows the mean over the equal blocks, so that times the repeats it is their sum."""
+LARGEST = frozenset({"live_bytes", "parity_error", "resident_weight_bytes"})
+"""A folded box shows the largest over the equal blocks."""
 
 
-def stretch_costs(nodes: Sequence[NodeCost]) -> Costs:
-    """The sums over the nodes of one stretch.
+def node_costs(nodes: Sequence[NodeCost]) -> Costs:
+    """The sums over the nodes of one segment.
 
-    Where a node is unknown, a sum holds the others, as in the ledger, and ``unknown_nodes`` says so; a sum
-    of 0 is then no finding, and absent.
+    Where a node is unknown, a sum holds the others, as in the ledger, and ``unknown_nodes`` says so; a sum of
+    0 is then absent, because it may be unknown.
     """
-    unknown = sum(node.status == "unknown" for node in nodes)
-    sums = {name: sum(getattr(node, name) for node in nodes) for name in (*OPERATIONS, *BYTES)}
-    known = {name: figure for name, figure in sums.items() if figure or not unknown}
-    if sums["moved_bytes"] and "flops" in known:
+    sums = {name: sum(getattr(node, name) for node in nodes) for name in (*OPERATIONS, *BYTES, "params")}
+    return _known({**sums, "unknown_nodes": sum(node.status == "unknown" for node in nodes)})
+
+
+def summed_costs(parts: Sequence[Costs]) -> Costs:
+    """The columns that add up, over several boxes; those of a module as a whole are left out."""
+    sums = {
+        name: sum(part.get(name, 0) for part in parts)
+        for name in SUMMED
+        if any(name in part for part in parts)
+    }
+    times = [part["latency_s"] for part in parts if "latency_s" in part]
+    return {**_known(sums), **({"latency_s": sum(times)} if len(times) == len(parts) else {})}
+
+
+def _known(sums: Costs) -> dict[str, int | float]:
+    unknown = sums.get("unknown_nodes", 0)
+    counted = [name for name in (*OPERATIONS, *BYTES) if name in sums]
+    known = {name: sums[name] for name in counted if sums[name] or not unknown}
+    if sums.get("moved_bytes") and "flops" in known:
         known["arithmetic_intensity"] = sums["flops"] / sums["moved_bytes"]
-    return {**known, "unknown_nodes": unknown}
+    return {**known, **{name: sums[name] for name in ("unknown_nodes", "params") if name in sums}}
 
 
-def module_costs(module: ModuleCost) -> Costs:
-    """What the ledger has for a module as a whole; what was not measured or computed is absent."""
-    figures = {name: getattr(module, name) for name in OF_MODULES}
-    return {name: figure for name, figure in figures.items() if figure is not None}
+def module_costs(sums: Costs, row: ModuleCost | None, *, first: bool, only: bool) -> Costs:
+    """The sums of one segment of a module, completed by the module's row of the ledger.
+
+    Args:
+        sums: over the segment.
+        row: of the module; None where the ledger has none.
+        first: it is the module's first segment, which shows all of the module's params; the others show none.
+        only: it is the module's only segment, so that figures of the module as a whole are its own.
+    """
+    if row is None:
+        return sums
+    costs = {name: figure for name, figure in sums.items() if name != "params"}
+    if first:
+        costs["params"] = row.params
+    if only:
+        figures = {name: getattr(row, name) for name in OF_MODULES}
+        costs.update((name, figure) for name, figure in figures.items() if figure is not None)
+    return costs
+
+
+def merged_costs(costs: Sequence[Costs]) -> Costs:
+    """What one of several equal boxes costs: what is counted is the same for all of them."""
+    merged: dict[str, int | float] = {}
+    for name, figure in costs[0].items():
+        figures = [other[name] for other in costs if name in other]
+        if name in MEANS | LARGEST and len(figures) < len(costs):
+            continue
+        if name in MEANS:
+            figure = fmean(figures)
+        elif name in LARGEST:
+            figure = max(figures)
+        merged[name] = figure
+    if merged.get("latency_s") and "macs" in merged:
+        merged["achieved_macs_per_s"] = merged["macs"] / merged["latency_s"]
+    else:
+        merged.pop("achieved_macs_per_s", None)
+    return merged

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from itertools import accumulate, groupby
 from math import ceil
 
@@ -14,13 +14,13 @@ from onnxlens.profile.graph.scopes import ModuleRef
 from onnxlens.specs.flow import FlowGraph
 from onnxlens.specs.ledger import Ledger, NodeCost
 
-MANY_READERS = 3
-"""A tensor with more readers, over half of the graph, is a mask or the like, and no link of a chain.
+MANY_CONSUMERS = 3
+"""A tensor with more consumers, over half of the graph, is a mask or the like, and not a link of a chain.
 
 Nor is an input that is read so far on, unless parallel branches begin with it.
 """
 SHAPE_ELEMENTS = 8
-"""A tensor of no more elements is taken for a shape or a scalar, which is no link of a chain either."""
+"""A tensor of no more elements is taken for a shape or a scalar, which is not a link of a chain either."""
 
 MATRIX_WORK = re.compile("Conv|MatMul|Gemm|Attention|LSTM|GRU|RNN|Einsum")
 
@@ -35,23 +35,23 @@ KINDS: Mapping[str, str] = {
 
 
 def with_levels(graph: Graph, ledger: Ledger, most: int, share: int) -> Graph:
-    """The graph with levels in place of modules, where its file names none; else as it is.
+    """The graph with levels in place of modules if its file names none; else as it is.
 
-    ``block3``: what stands between two tensors that the flow narrows to, such as a residual block, or a chain
-    of such; what has no matrix work goes with the block before it. ``block3.group2``: nodes from one with
-    matrix work up to the next. ``block3.group2.node1``: a node. A level of one item is left out.
+    ``block3``: what is between two tensors that the flow narrows to, such as a residual block, or a chain of
+    such; what has no matrix work goes with the block before it. ``block3.group2``: nodes from one with matrix
+    work up to the next. ``block3.group2.node1``: a node. A level of one item is left out.
 
     Args:
         graph: whose nodes are to have paths.
         ledger: its costs.
-        most: a level of more items than that has another above it, ``part1`` and so on.
+        most: a level of more items has another above it, ``part1`` and so on.
         share: the most items in such a part.
     """
     if graph.attribution != "none":
         return graph
     nodes = list(graph.nodes)
     levels: dict[str, str] = {}
-    for index, steps in _places(graph, list(map(_is_heavy, ledger.nodes)), _Naming(most, share)):
+    for index, steps in _steps(graph, list(map(_is_heavy, ledger.nodes)), _Naming(most, share)):
         paths = list(accumulate(steps, "{}.{}".format)) or [""]
         levels.update(dict.fromkeys(paths[:-1], ""))
         nodes[index] = replace(nodes[index], module=ModuleRef(paths[-1]))
@@ -59,7 +59,7 @@ def with_levels(graph: Graph, ledger: Ledger, most: int, share: int) -> Graph:
 
 
 def notes_on(flow: FlowGraph) -> tuple[str, ...]:
-    """What a reader of a flow must know that shows such levels; nothing where it shows none."""
+    """What a reader of a flow that shows such levels must know; nothing if it shows none."""
     steps = [step for box in flow.nodes if box.order for step in box.path.split(".")]
     shown = [said for kind, said in KINDS.items() if any(step.startswith(kind) for step in steps)]
     return ("; ".join([FOUND, *shown]),) if shown else ()
@@ -77,7 +77,7 @@ class _Naming:
     share: int
 
     def steps(self, kind: str, count: int) -> Sequence[Steps]:
-        """What leads to each of so many: nothing to one alone, its part and itself where there are many."""
+        """What leads to each item: nothing to a single one, its part and itself if there are many."""
         if count <= 1:
             return [()] * count
         if count <= self.most:
@@ -85,10 +85,10 @@ class _Naming:
         parts = ceil(count / self.share)
         size = ceil(count / parts)
         within = self.steps("part", ceil(count / size))
-        return [(*within[place // size], f"{kind}{place % size + 1}") for place in range(count)]
+        return [(*within[index // size], f"{kind}{index % size + 1}") for index in range(count)]
 
 
-def _places(graph: Graph, heavy: Sequence[bool], naming: _Naming) -> Iterator[tuple[int, Steps]]:
+def _steps(graph: Graph, heavy: Sequence[bool], naming: _Naming) -> Iterator[tuple[int, Steps]]:
     """Each node that runs, by its index, and what leads to it."""
     blocks = list(_blocks(_segments(graph, heavy), heavy))
     for to_block, block in zip(naming.steps("block", len(blocks)), blocks, strict=True):
@@ -98,64 +98,67 @@ def _places(graph: Graph, heavy: Sequence[bool], naming: _Naming) -> Iterator[tu
                 yield index, (*to_block, *to_group, *to_node)
 
 
-@dataclass(slots=True)
+@dataclass(frozen=True, slots=True)
 class _Life:
-    """From the place that makes a tensor to the last that reads it, in the order of what runs."""
+    """Where a tensor is produced and read, by position among the nodes that run; -1 is before the first."""
 
-    made: int
-    last: int
+    produced: int
+    consumers: Sequence[int]
     is_small: bool = False
-    readers: set[int] = field(default_factory=set)
 
 
 def _segments(graph: Graph, heavy: Sequence[bool]) -> Iterator[Sequence[int]]:
-    """The nodes that run, by their indices, cut wherever a single tensor is all that goes on.
+    """The nodes that run, by their indices, divided wherever a single tensor is all that goes on.
 
-    No matrix work may come before that tensor is read: it would not hang on it, but stand beside it.
+    No matrix work may come before that tensor is read: it would be parallel to it, not depend on it.
     """
     running = [index for index, node in enumerate(graph.nodes) if not node.constant_folded]
     work = [0, *accumulate(heavy[index] for index in running)]
-    alive, reader = [0] * (len(running) + 1), [0] * (len(running) + 1)
+    alive, consumer = [0] * (len(running) + 1), [0] * (len(running) + 1)
     for life in _links(graph, running, heavy):
-        for place, change in (life.made + 1, 1), (life.last + 1, -1):
-            alive[place] += change
-            reader[place] += change * min(life.readers)
+        for position, change in (life.produced + 1, 1), (life.consumers[-1] + 1, -1):
+            alive[position] += change
+            consumer[position] += change * life.consumers[0]
     start = 0
-    # where one is alive, the sum of the first readers is its own
-    for place, (count, first) in enumerate(zip(accumulate(alive[:-1]), accumulate(reader[:-1]), strict=True)):
-        if place > start and count == 1 and work[max(first, place)] == work[place]:
-            yield running[start:place]
-            start = place
+    # where one is alive, the sum of the first consumers is its own
+    sums = zip(accumulate(alive[:-1]), accumulate(consumer[:-1]), strict=True)
+    for position, (count, first) in enumerate(sums):
+        if position > start and count == 1 and work[max(first, position)] == work[position]:
+            yield running[start:position]
+            start = position
     yield running[start:]
 
 
 def _links(graph: Graph, running: Sequence[int], heavy: Sequence[bool]) -> Iterator[_Life]:
     """The lives of the tensors that are links of the chain."""
-    work = [place for place, index in enumerate(running) if heavy[index]]
-    for life in _lives(graph, running).values():
-        spread = 2 * (life.last - life.made) > len(running)
-        everywhere = spread and (life.made < 0 or len(life.readers) > MANY_READERS)
-        begins_branches = work[:1] and work[0] in life.readers and len(life.readers.intersection(work)) > 1
-        if life.made < life.last and not life.is_small and (begins_branches or not everywhere):
+    work = [position for position, index in enumerate(running) if heavy[index]]
+    for life in _lives(graph, running):
+        if life.is_small or not life.consumers:
+            continue
+        spread = 2 * (life.consumers[-1] - life.produced) > len(running)
+        everywhere = spread and (life.produced < 0 or len(life.consumers) > MANY_CONSUMERS)
+        branches = len(set(work).intersection(life.consumers)) > 1 and work[0] in life.consumers
+        if branches or not everywhere:
             yield life
 
 
-def _lives(graph: Graph, running: Sequence[int]) -> Mapping[str, _Life]:
-    """What is made for one reader and the next, by name; as an output of the graph it is read by nobody."""
-    lives = {tensor.name: _Life(-1, -1) for tensor in graph.inputs}
-    for place, index in enumerate(running):
-        for read in graph.nodes[index].reads:
-            if read.name in lives:
-                lives[read.name].last = place
-                lives[read.name].readers.add(place)
-        for made in graph.nodes[index].view.outputs:
-            if made is not None:
-                lives[made.name] = _Life(place, place, _is_small(made))
-    return lives
+def _lives(graph: Graph, running: Sequence[int]) -> Iterator[_Life]:
+    """The life of every tensor; the graph itself is not a consumer of its outputs."""
+    positions = {index: position for position, index in enumerate(running)}
+
+    def consumers(tensor: str) -> Sequence[int]:
+        return [positions[index] for index in graph.consumers(tensor) if index in positions]
+
+    for tensor in graph.inputs:
+        yield _Life(-1, consumers(tensor.name))
+    for position, index in enumerate(running):
+        for output in graph.nodes[index].view.outputs:
+            if output is not None:
+                yield _Life(position, consumers(output.name), _is_small(output))
 
 
 def _is_heavy(node: NodeCost) -> bool:
-    """Whether it is matrix work; by its type where that cannot be counted."""
+    """Whether it is matrix work; by its type if it cannot be counted."""
     return bool(node.macs) or (node.status == "unknown" and MATRIX_WORK.search(node.op_type) is not None)
 
 
@@ -167,7 +170,7 @@ def _is_small(value: ValueView) -> bool:
 
 
 def _blocks(segments: Iterator[Sequence[int]], heavy: Sequence[bool]) -> Iterator[Sequence[int]]:
-    """Branching segments with matrix work, each with the light ones behind it, and chains between them."""
+    """Branching segments with matrix work, each with the light ones after it, and the chains between them."""
 
     def is_branching(segment: Sequence[int]) -> bool:
         return len(segment) > 1 and any(heavy[index] for index in segment)
@@ -182,7 +185,7 @@ def _blocks(segments: Iterator[Sequence[int]], heavy: Sequence[bool]) -> Iterato
                 before = part
             continue
         chain = [index for part in parts for index in part]
-        light = next((place for place, index in enumerate(chain) if heavy[index]), len(chain))
+        light = next((position for position, index in enumerate(chain) if heavy[index]), len(chain))
         if before:
             before, chain = before + chain[:light], chain[light:]
         if before and chain:

@@ -1,4 +1,4 @@
-"""The data flow of a graph node by node, bodies of control flow on sheets of their own."""
+"""The data flow of a graph node by node, the bodies of control flow as graphs of their own."""
 
 from __future__ import annotations
 
@@ -13,29 +13,29 @@ import onnx
 from onnxlens.profile.graph.graph import Graph, GraphNode
 from onnxlens.profile.graph.node_view import NodeView, ValueView
 from onnxlens.specs.ledger import Ledger, NodeCost
-from onnxlens.specs.node_flow import FixedInput, NodeFlow, OperatorNode, Sheet, SheetEnd, Wire
+from onnxlens.specs.node_flow import FixedInput, GraphEnd, NodeFlow, OperatorGraph, OperatorNode, Wire
 from onnxlens.specs.tensor import TensorSpec
 
 SHOWN_VALUES = 16
-"""As many numbers are written out: of shapes, axes, permutations, kernels."""
+"""Up to so many numbers are written out: of shapes, axes, permutations, kernels."""
 
 
 def build_node_flow(graph: Graph, ledger: Ledger) -> NodeFlow:
     """Every node of ``graph`` with its cost, and the tensors between them.
 
-    A value that a body takes from the graph around it enters the body's sheet as an input, and the node that
-    runs the body as a further input: so data flows into a branch on both sheets. Weights and constants are
-    no nodes: they stand at what reads them.
+    A value that a body captures from the graph around it is an input of the body's graph, and a further input
+    of the node that runs the body: data flows into a branch in both graphs. Weights and constants are not
+    nodes: they are listed at their consumers.
     """
     builder = _Builder(graph)
     for node, cost in zip(graph.nodes, ledger.nodes, strict=True):
         builder.add(node, cost)
     builder.leave("", graph.outputs)
-    return NodeFlow(graph.name, ledger.source, builder.sheets())
+    return NodeFlow(graph.name, ledger.source, builder.graphs())
 
 
 class _Ids:
-    """Ids that no two nodes or sheets share: names of a file may repeat."""
+    """Ids that no two nodes or graphs share: names of a file may repeat."""
 
     def __init__(self) -> None:
         self._taken: set[str] = set()
@@ -50,95 +50,95 @@ class _Ids:
 
 
 @dataclass(slots=True)
-class _Sheet:
-    """A sheet while it is filled.
+class _Filling:
+    """A graph while it is filled.
 
     Attributes:
-        around: the keys of the sheets that it stands in, outermost first.
-        made: where each value comes from: the id of a node or an input, and which output it is.
-        captured: what it takes from the sheets around it.
+        around: the keys of the graphs that contain it, outermost first.
+        produced: where each value comes from: the id of a node or an input, and which output it is.
+        captured: what it reads from the graphs around it.
     """
 
     id: str
     around: tuple[str, ...] = ()
-    inputs: list[SheetEnd] = field(default_factory=list)
+    inputs: list[GraphEnd] = field(default_factory=list)
     nodes: list[OperatorNode] = field(default_factory=list)
-    outputs: list[SheetEnd] = field(default_factory=list)
-    made: dict[str, tuple[str, int]] = field(default_factory=dict)
+    outputs: list[GraphEnd] = field(default_factory=list)
+    produced: dict[str, tuple[str, int]] = field(default_factory=dict)
     captured: dict[str, TensorSpec] = field(default_factory=dict)
 
-    def finished(self) -> Sheet:
-        return Sheet(self.id, tuple(self.inputs), tuple(self.nodes), tuple(self.outputs))
+    def finished(self) -> OperatorGraph:
+        return OperatorGraph(self.id, tuple(self.inputs), tuple(self.nodes), tuple(self.outputs))
 
 
 class _Builder:
-    """Puts node after node on its sheet."""
+    """Adds node after node to its graph."""
 
     def __init__(self, graph: Graph) -> None:
         self._ids = _Ids()
         self._weights = frozenset(graph.weights)
         self._held = frozenset({*graph.weights, *graph.constants, *graph.given})
-        self._sheets = {"": _Sheet(self._ids.free(graph.name))}
+        self._graphs = {"": _Filling(self._ids.free(graph.name))}
         for tensor in graph.inputs:
-            self._enter(self._sheets[""], tensor)
-        for node in sorted(graph.nodes, key=lambda node: len(node.within)):  # outer sheets first
+            self._enter(self._graphs[""], tensor)
+        for node in sorted(graph.nodes, key=lambda node: len(node.within)):  # outer graphs first
             for body in node.bodies:
-                self._sheets[body.key] = _Sheet(self._ids.free(body.key.rstrip("/")), ("", *node.within))
+                self._graphs[body.key] = _Filling(self._ids.free(body.key.rstrip("/")), ("", *node.within))
 
-    def sheets(self) -> tuple[Sheet, ...]:
-        return tuple(sheet.finished() for sheet in self._sheets.values())
+    def graphs(self) -> tuple[OperatorGraph, ...]:
+        return tuple(filling.finished() for filling in self._graphs.values())
 
     def add(self, node: GraphNode, cost: NodeCost) -> None:
-        """Put a node on its sheet, after the nodes of its bodies."""
-        sheet = self._sheets[node.within[-1] if node.within else ""]
+        """Add a node to its graph, after the nodes of its bodies."""
+        filling = self._graphs[node.within[-1] if node.within else ""]
         for body in node.bodies:
             self.leave(body.key, [value.spec for value in body.results if value is not None])
-        made = OperatorNode(
+        added = OperatorNode(
             id=self._ids.free(node.view.name or node.view.op_type),
             cost=cost,
             attributes=_attribute_texts(node.view),
-            wires=tuple(self._wires(sheet, node)),
+            wires=tuple(self._wires(filling, node)),
             fixed=tuple(self._fixed(node.view)),
             outputs=tuple(None if value is None else value.spec for value in node.view.outputs),
-            bodies=tuple(self._sheets[body.key].id for body in node.bodies),
+            bodies=tuple(self._graphs[body.key].id for body in node.bodies),
         )
-        sheet.nodes.append(made)
+        filling.nodes.append(added)
         for index, value in enumerate(node.view.outputs):
             if value is not None:
-                sheet.made[value.name] = (made.id, index)
+                filling.produced[value.name] = (added.id, index)
 
     def leave(self, key: str, tensors: Iterable[TensorSpec]) -> None:
-        """End a sheet with what it hands on."""
-        sheet = self._sheets[key]
+        """Complete a graph with its outputs."""
+        filling = self._graphs[key]
         for tensor in {tensor.name: tensor for tensor in tensors}.values():
-            wire = None if tensor.name in self._held else self._wire(sheet, tensor, 0)
-            sheet.outputs.append(SheetEnd(self._ids.free(f"output/{tensor.name}"), tensor, wire))
+            wire = None if tensor.name in self._held else self._wire(filling, tensor, 0)
+            filling.outputs.append(GraphEnd(self._ids.free(f"output/{tensor.name}"), tensor, wire))
 
-    def _wires(self, sheet: _Sheet, node: GraphNode) -> Iterator[Wire]:
-        """What flows into the node, then what the bodies inside it take from around it."""
+    def _wires(self, filling: _Filling, node: GraphNode) -> Iterator[Wire]:
+        """What flows into the node, then what the bodies inside it capture."""
         view = node.view
         for index, value in enumerate(view.inputs):
             if value is not None and value.name not in self._held:
-                yield self._wire(sheet, value.spec, index, _formal(view, index))
+                yield self._wire(filling, value.spec, index, _formal(view, index))
         own = {value.name for value in view.inputs if value is not None}
         captured = {
-            name: tensor for body in node.bodies for name, tensor in self._sheets[body.key].captured.items()
+            name: tensor for body in node.bodies for name, tensor in self._graphs[body.key].captured.items()
         }
-        taken = [tensor for name, tensor in captured.items() if name not in own]
-        for index, tensor in enumerate(taken, start=len(view.inputs)):
-            yield self._wire(sheet, tensor, index)
+        outer = [tensor for name, tensor in captured.items() if name not in own]
+        for index, tensor in enumerate(outer, start=len(view.inputs)):
+            yield self._wire(filling, tensor, index)
 
-    def _wire(self, sheet: _Sheet, tensor: TensorSpec, index: int, formal: str = "") -> Wire:
-        if tensor.name not in sheet.made:
-            self._enter(sheet, tensor)
-            if any(tensor.name in self._sheets[outer].made for outer in sheet.around):
-                sheet.captured[tensor.name] = tensor
-        return Wire(*sheet.made[tensor.name], index, formal)
+    def _wire(self, filling: _Filling, tensor: TensorSpec, index: int, formal: str = "") -> Wire:
+        if tensor.name not in filling.produced:
+            self._enter(filling, tensor)
+            if any(tensor.name in self._graphs[outer].produced for outer in filling.around):
+                filling.captured[tensor.name] = tensor
+        return Wire(*filling.produced[tensor.name], index, formal)
 
-    def _enter(self, sheet: _Sheet, tensor: TensorSpec) -> None:
-        end = SheetEnd(self._ids.free(f"input/{tensor.name}"), tensor)
-        sheet.inputs.append(end)
-        sheet.made[tensor.name] = (end.id, 0)
+    def _enter(self, filling: _Filling, tensor: TensorSpec) -> None:
+        end = GraphEnd(self._ids.free(f"input/{tensor.name}"), tensor)
+        filling.inputs.append(end)
+        filling.produced[tensor.name] = (end.id, 0)
 
     def _fixed(self, view: NodeView) -> Iterator[FixedInput]:
         for index, value in enumerate(view.inputs):
@@ -149,7 +149,7 @@ class _Builder:
 
 @cache
 def _formals(domain: str, op_type: str, version: int) -> tuple[str, ...]:
-    """What ONNX calls an operator's inputs; nothing for operators that it does not define."""
+    """ONNX's names of an operator's inputs; none for operators that it does not define."""
     try:
         schema = onnx.defs.get_schema(op_type, max(version, 1), domain)
     except onnx.defs.SchemaError:
@@ -169,7 +169,7 @@ def _attribute_texts(view: NodeView) -> Mapping[str, str]:
 
 
 def _text(value: Any) -> str | None:
-    """An attribute for people; a tensor by its type and shape, and None for a graph: it has its own sheet."""
+    """An attribute for people; a tensor by its type and shape, and None for a graph, which is a body."""
     match value:
         case bool() | int() | str():
             return str(value)
@@ -185,7 +185,7 @@ def _text(value: Any) -> str | None:
 
 
 def _values_text(value: ValueView) -> str:
-    """The values of a small integer constant, where the file has them; "" for everything else."""
+    """The values of a small integer constant, if the file has them; "" for everything else."""
     if value.dtype not in ("int64", "int32", "bool") or value.read_constant is None:
         return ""
     array = value.read_constant()

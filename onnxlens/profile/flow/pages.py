@@ -1,97 +1,82 @@
-"""How much of a data flow goes on one page: what a person could not follow is collapsed, or split."""
+"""How much of a data flow goes on one page: what a person cannot follow is collapsed, split or folded."""
 
 from __future__ import annotations
 
+from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
+from functools import cached_property
 
-from onnxlens.profile.flow.boxes import Scope
-from onnxlens.profile.flow.building import build_flow
+from onnxlens.profile.flow.alone import alone, shown_alone
+from onnxlens.profile.flow.collapse import box_count, collapsed
+from onnxlens.profile.flow.deepest import DeepestFlow, build_flow, ran
+from onnxlens.profile.flow.fold import folded
+from onnxlens.profile.flow.group import grouped
 from onnxlens.profile.flow.levels import notes_on, with_levels
-from onnxlens.profile.flow.width import widest
 from onnxlens.profile.graph.graph import Graph
-from onnxlens.specs.flow import FlowGraph, FlowPage, FlowRequest
+from onnxlens.specs.flow import FlowGraph, FlowNode, FlowPage, FlowRequest
 from onnxlens.specs.ledger import Ledger
 
 READABLE_BOXES = 40
-"""About as many boxes as a person takes in at a glance; where no depth is asked for, it is chosen by that."""
+"""About as many boxes as a person takes in at a glance; it chooses the depth if none is requested."""
 PAGE_BOXES = 120
-"""More boxes on one page nobody reads: about ten screens, one below the other."""
+"""Nobody reads more boxes on one page: about ten screens, one below the other."""
 SMALL_PAGE = 3
-"""Pages of no more boxes are not worth turning: equal blocks are folded first."""
+"""Pages of no more boxes are not worth opening: equal blocks are folded first."""
 PAGE_WIDTH = 20
-"""More boxes side by side no screen shows at a size that can be read."""
+"""No screen shows more boxes next to each other at a readable size."""
+MANY_CONSUMERS = 3
+"""A tensor with more consumers is named at each of them instead of drawn, and does not push them down."""
 
 
 def requested_flow(graph: Graph, ledger: Ledger, request: FlowRequest) -> FlowGraph:
-    """What is asked for on one page, however large.
+    """What is requested on one page, however large.
 
     Raises:
-        UsageError: there is no such module, or it runs nothing.
+        UsageError: there is no such module, it runs nothing, or a group cannot be placed.
     """
     return _Pages(graph, ledger, request).whole()
 
 
 def flow_pages(graph: Graph, ledger: Ledger, request: FlowRequest) -> Sequence[FlowPage]:
-    """What is asked for on pages that a person can follow: the whole, then every module opened on its own.
+    """What is requested on pages that a person can follow: the whole, then every opened module or group.
 
-    A page of more than ``PAGE_BOXES`` boxes, or ``PAGE_WIDTH`` side by side, is collapsed to the shallowest
-    depth from which all that was asked for fits on pages, one for each module that is collapsed; where none
-    is, to the deepest that fits, and its pages are split again. Notes say so.
+    A page of more than ``PAGE_BOXES`` boxes, or ``PAGE_WIDTH`` next to each other, is collapsed to the
+    shallowest depth from which all that was requested fits on pages, one for each module or group that is
+    collapsed; if there is none, to the deepest that fits, and its pages are split again. Notes say so.
 
     Raises:
-        UsageError: there is no such module, or it runs nothing.
+        UsageError: there is no such module, it runs nothing, or a group cannot be placed.
     """
     return list(_Pages(graph, ledger, request).all())
 
 
-def readable_depth(graph: Graph) -> int:
-    """The deepest depth at which the data flow has no more than ``READABLE_BOXES`` boxes; at least 1."""
-    tree = _Tree(graph)
-    depths = range(tree.levels(""), 1, -1)
-    return next((depth for depth in depths if tree.boxes("", depth) <= READABLE_BOXES), 1)
-
-
-class _Tree:
-    """Counts boxes, without making them."""
-
-    def __init__(self, graph: Graph) -> None:
-        self.hierarchy = graph.hierarchy
-        self._owners = [node.module.path for node in graph.nodes if not node.constant_folded]
-
-    def boxes(self, module: str, depth: int) -> int:
-        """How many boxes ``build_flow`` makes."""
-        scope = Scope(self.hierarchy, module, depth)
-        count, before = 0, None
-        for path in map(scope.owner, self._owners):
-            count += path is not None and path != before
-            before = path
-        return count
-
-    def levels(self, module: str) -> int:
-        """How many levels there are below a module."""
-        inside = (path for path in self.hierarchy.paths if self._is_in(path, module))
-        return max(map(self.hierarchy.depth, inside)) - self.hierarchy.depth(module)
-
-    def _is_in(self, path: str, module: str) -> bool:
-        return not module or module in self.hierarchy.lineage(path)
+def readable_depth(deepest: DeepestFlow) -> int:
+    """The deepest depth at which the flow has no more than ``READABLE_BOXES`` boxes; at least 1."""
+    depths = range(deepest.levels, 1, -1)
+    return next((depth for depth in depths if box_count(deepest, depth) <= READABLE_BOXES), 1)
 
 
 class _Pages:
-    """Makes the pages of one request."""
+    """Makes the pages of one request; modules and groups are known by their paths."""
 
     def __init__(self, graph: Graph, ledger: Ledger, request: FlowRequest) -> None:
-        self._graph = with_levels(graph, ledger, PAGE_BOXES, READABLE_BOXES)
-        self._ledger, self._request = ledger, request
-        self._tree = _Tree(self._graph)
-        self._module = self._tree.hierarchy.require(request.module)
+        self._request = request
+        self._whole = build_flow(with_levels(graph, ledger, PAGE_BOXES, READABLE_BOXES), ledger)
+        if request.groups:
+            self._whole = grouped(self._whole, request.groups)
+        requested = alone(self._whole, request.module)
+        self._module = requested.shown
+        self._deepest = {"": self._whole, requested.shown: requested}
+        self._flows: dict[tuple[str, int, bool], FlowGraph] = {}
 
     def whole(self) -> FlowGraph:
         """One page."""
         if self._request.depth is not None:
             return self._flow(self._module, self._request.depth)
-        for depth in range(self._tree.levels(self._module), 1, -1):
-            if not self._request.fold and self._tree.boxes(self._module, depth) > READABLE_BOXES:
+        shown = self._shown(self._module)
+        for depth in range(shown.levels, 1, -1):
+            if not self._request.fold and box_count(shown, depth) > READABLE_BOXES:
                 continue
             flow = self._flow(self._module, depth)
             if _boxes(flow) <= READABLE_BOXES and _fits(flow):
@@ -99,96 +84,103 @@ class _Pages:
         return self._flow(self._module, 1)
 
     def all(self) -> Iterator[FlowPage]:
-        """The first page, and those that it or another leads to."""
-        depth, levels = self._request.depth, self._tree.levels(self._module)
+        """The first page, and those that it or another opens."""
+        depth, levels = self._request.depth, self._shown(self._module).levels
         if depth is None:
             yield FlowPage(self._collapsed(self.whole(), levels), {})
         else:
             yield from self._split(self._module, min(depth, max(levels, 1)) if depth else 0)
 
     def _collapsed(self, flow: FlowGraph, levels: int) -> FlowGraph:
-        """The page with a note of what one level more would take."""
-        flow = self._foldable(flow)
-        if flow.depth >= levels:
+        """The page with a note on what one more level would take."""
+        depth, flow = flow.depth, self._foldable(flow, self._module)
+        if depth >= levels:
             return flow
-        more = _boxes(self._flow(self._module, flow.depth + 1))
-        return _noted(
-            flow, f"collapsed to depth {flow.depth}; at depth {flow.depth + 1} there are {more} boxes"
-        )
+        more = _boxes(self._flow(self._module, depth + 1))
+        return _noted(flow, f"collapsed to depth {depth}; at depth {depth + 1} there are {more} boxes")
 
-    def _flow(self, module: str, depth: int) -> FlowGraph:
-        return self._built(module, depth, self._request.fold)
+    def _shown(self, path: str) -> DeepestFlow:
+        if path not in self._deepest:
+            self._deepest[path] = shown_alone(self._whole, path)
+        return self._deepest[path]
 
-    def _built(self, module: str, depth: int, fold: bool) -> FlowGraph:
-        flow = build_flow(self._graph, self._ledger, depth, module, fold)
-        return _noted(flow, *notes_on(flow)) if self._graph.attribution == "none" else flow
+    def _flow(self, path: str, depth: int, fold: bool | None = None) -> FlowGraph:
+        fold = self._request.fold if fold is None else fold
+        if (path, depth, fold) not in self._flows:
+            flow = (folded if fold else collapsed)(self._shown(path), depth)
+            notes = () if self._whole.names_modules else notes_on(flow)
+            self._flows[path, depth, fold] = _noted(flow, *notes)
+        return self._flows[path, depth, fold]
 
-    def _split(self, module: str, depth: int) -> Iterator[FlowPage]:
-        flow = self._flow(module, depth)
+    def _split(self, path: str, depth: int) -> Iterator[FlowPage]:
+        flow = self._flow(path, depth)
         if _fits(flow) or depth <= 1:
-            yield FlowPage(self._foldable(flow), {})
+            yield FlowPage(self._foldable(flow, path), {})
             return
-        level = self._tree.hierarchy.depth(module) + depth
-        overview, opens = self._overview(module, level)
-        pages = dict.fromkeys(opens.values())
-        if all(self._boxes_in(path, level) <= SMALL_PAGE for path in pages):
-            folded = self._foldable(flow)
-            if _fits(folded):
-                yield FlowPage(folded, {})
+        overview, opened = self._overview(path, depth)
+        pages = {box.path: below for box, below in opened.items()}
+        if all(box_count(self._shown(inner), below) <= SMALL_PAGE for inner, below in pages.items()):
+            small = self._foldable(flow, path)
+            if _fits(small):
+                yield FlowPage(small, {})
                 return
-        yield FlowPage(
-            _noted(
-                overview,
-                f"collapsed to depth {overview.depth}: at depth {depth} there are {_boxes(flow)} boxes, too "
-                f"many for a page; {_opened_modules(len(pages))}",
-            ),
-            opens,
+        note = (
+            f"collapsed to depth {overview.depth}: at depth {depth} there are {_boxes(flow)} boxes, too many "
+            f"for a page; {self._opened_on_pages(len(pages))}"
         )
-        for path in pages:
-            yield from self._split(path, level - self._tree.hierarchy.depth(path))
+        names = self._whole.names()
+        opens = {box.id: names.get(box.path, box.path) for box in opened}
+        yield FlowPage(_noted(overview, note), opens)
+        for inner, below in pages.items():
+            yield from self._split(inner, below)
 
-    def _overview(self, module: str, level: int) -> tuple[FlowGraph, Mapping[str, str]]:
+    def _overview(self, path: str, depth: int) -> tuple[FlowGraph, Mapping[FlowNode, int]]:
         """The shallowest flow from which all fits on pages, or the deepest that fits; what it opens."""
-        flow = self._flow(module, 1)
-        opens = self._opened(flow, level)
-        for depth in range(2, level - self._tree.hierarchy.depth(module)):
-            if all(self._boxes_in(path, level) <= PAGE_BOXES for path in opens.values()):
+        flow, opened = self._flow(path, 1), self._opened(path, 1, depth)
+        for deeper in range(2, depth):
+            if all(box_count(self._shown(box.path), below) <= PAGE_BOXES for box, below in opened.items()):
                 break
-            deeper = self._flow(module, depth)
-            if not _fits(deeper):
+            if not _fits(self._flow(path, deeper)):
                 break
-            flow, opens = deeper, self._opened(deeper, level)
-        return flow, opens
+            flow, opened = self._flow(path, deeper), self._opened(path, deeper, depth)
+        return flow, opened
 
-    def _opened(self, flow: FlowGraph, level: int) -> Mapping[str, str]:
-        """The modules that are collapsed in ``flow`` and are several boxes at ``level``, by their boxes.
+    def _opened(self, path: str, depth: int, wanted: int) -> Mapping[FlowNode, int]:
+        """The boxes at ``depth`` that are several at the ``wanted`` depth, and how deep they are opened.
 
-        In a folded flow that is the first of the equal modules.
+        Of folded boxes that is the first; a closed group stays closed.
         """
-        unfolded = (
-            build_flow(self._graph, self._ledger, flow.depth, flow.module) if self._request.fold else flow
-        )
-        shown = {node.id for node in flow.nodes}
-        return {
-            node.id: node.path
-            for node in unfolded.nodes
-            if node.id in shown and node.kind == "module" and self._is_worth_a_page(node.path, level)
-        }
+        shown = {node.id for node in self._flow(path, depth).nodes}
+        boxes = [box for box in self._flow(path, depth, fold=False).nodes if box.id in shown]
+        opened = {}
+        for box in boxes:
+            below = wanted - self._shown(path).depth_of(box)
+            is_closed = box.kind == "module" and box.path in self._openable
+            if is_closed and box_count(self._shown(box.path), below) > 1:
+                opened[box] = below
+        return opened
 
-    def _is_worth_a_page(self, module: str, level: int) -> bool:
-        return self._tree.levels(module) > 0 and self._boxes_in(module, level) > 1
+    @cached_property
+    def _openable(self) -> frozenset[str]:
+        levels = {level[0] for box in self._whole.flow.nodes for level in box.parents}
+        return frozenset(levels - self._whole.closed)
 
-    def _boxes_in(self, module: str, level: int) -> int:
-        return self._tree.boxes(module, level - self._tree.hierarchy.depth(module))
-
-    def _foldable(self, flow: FlowGraph) -> FlowGraph:
+    def _foldable(self, flow: FlowGraph, path: str) -> FlowGraph:
         """A page that is not to be collapsed, folded where it does not fit otherwise and that helps."""
-        if _fits(flow) or self._request.fold:
+        if _fits(flow) or self._request.fold or self._request.groups:
             return flow
-        folded = self._built(flow.module, flow.depth, fold=True)
-        if _boxes(folded) == _boxes(flow):
+        smaller = self._flow(path, flow.depth, fold=True)
+        if _boxes(smaller) == _boxes(flow):
             return flow
-        return _noted(folded, f"equal blocks are folded: {_boxes(flow)} boxes are too many for a page")
+        return _noted(smaller, f"equal blocks are folded: {_boxes(flow)} boxes are too many for a page")
+
+    def _opened_on_pages(self, count: int) -> str:
+        one, many = (
+            ("module or group", "modules and groups") if self._request.groups else ("module", "modules")
+        )
+        if count == 1:
+            return f"1 {one} is opened on a page of its own"
+        return f"{count} {many} are opened on pages of their own"
 
 
 def _noted(flow: FlowGraph, *notes: str) -> FlowGraph:
@@ -203,7 +195,33 @@ def _boxes(flow: FlowGraph) -> int:
     return sum(node.order > 0 for node in flow.nodes)
 
 
-def _opened_modules(count: int) -> str:
-    if count == 1:
-        return "1 module is opened on a page of its own"
-    return f"{count} modules are opened on pages of their own"
+def widest(flow: FlowGraph) -> int:
+    """The boxes of the fullest rank, each rank as far down as the inputs of its boxes require.
+
+    A box that nothing drawn leads to is just above the first that reads it.
+    """
+    producers, consumers = _drawn(flow)
+    boxes = ran(flow)
+    ranks: dict[str, int] = {}
+    for box in boxes:
+        ranks[box.id] = 1 + max((ranks.get(producer, 0) for producer in producers[box.id]), default=0)
+    for box in reversed(boxes):
+        if not producers[box.id] and consumers[box.id]:
+            ranks[box.id] = min(ranks[consumer] for consumer in consumers[box.id]) - 1
+    return max(Counter(ranks.values()).values(), default=0)
+
+
+def _drawn(flow: FlowGraph) -> tuple[Mapping[str, set[str]], Mapping[str, set[str]]]:
+    """The producers and the consumers of each box, by the tensors with few consumers."""
+    of_tensor: dict[tuple[str, str], set[str]] = defaultdict(set)
+    for edge in flow.edges:
+        of_tensor[edge.source, edge.tensor.name].add(edge.target)
+    boxes = {node.id for node in flow.nodes if node.order}
+    producers: dict[str, set[str]] = defaultdict(set)
+    consumers: dict[str, set[str]] = defaultdict(set)
+    for (source, _), targets in of_tensor.items():
+        if len(targets) <= MANY_CONSUMERS and source in boxes:
+            for target in targets & boxes:
+                producers[target].add(source)
+                consumers[source].add(target)
+    return producers, consumers

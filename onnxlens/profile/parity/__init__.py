@@ -1,1 +1,1 @@
-"""PyTorch against ONNX Runtime, whole and module by module."""
+"""Numeric parity between ONNX Runtime and PyTorch, of a graph as a whole and module by module."""

@@ -1,54 +1,125 @@
-"""How PyTorch calls one module of a network: found in a run without values."""
+"""The calls of a network's modules in one run of PyTorch.
+
+``observe`` and ``capture`` run it on real inputs and keep types and shapes, or chosen values; ``calls_of``
+runs it on the meta device, without values, and keeps whole calls.
+"""
 
 from __future__ import annotations
 
 import inspect
-from collections.abc import Mapping, Sequence
+from collections import defaultdict
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
-from onnxlens.profile.parity.layers.observing import tensors_in
-from onnxlens.specs.tensor import TensorSpec
+import numpy as np
+
+from onnxlens.errors import ParityError
+from onnxlens.specs.tensor import TensorSpec, as_array, as_tensor
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     import torch
     from torch import nn
+
+Side = Literal["in", "out"]
+
+Record = Callable[[str, int, Side, Any], None]
+"""Receives a module's path, the number of its call from 0, and its arguments or what it returns."""
+
+
+class Port(NamedTuple):
+    """One tensor of a call: its position among the inputs or outputs, each counted once; all from 0."""
+
+    path: str
+    call: int
+    side: Side
+    position: int
+
+
+class _Complete(Exception):
+    """All wanted tensors have been captured."""
+
+
+def observe(
+    network: nn.Module, inputs: Mapping[str, np.ndarray], paths: Collection[str]
+) -> Mapping[Port, TensorSpec]:
+    """Type and shape of every tensor that the modules at ``paths`` take or return in one run, in order."""
+    import torch
+
+    observed: dict[Port, TensorSpec] = {}
+
+    def record(path: str, call: int, side: Side, nested: Any) -> None:
+        for index, tensor in enumerate(tensors_in(nested)):
+            observed[Port(path, call, side, index)] = spec_of("", tensor)
+
+    with _recorded(network, paths, record), torch.inference_mode():
+        network(*map(as_tensor, inputs.values()))
+    return observed
+
+
+def capture(
+    network: nn.Module, inputs: Mapping[str, np.ndarray], wanted: Mapping[Port, str]
+) -> dict[str, np.ndarray]:
+    """The values at the wanted ports, under the given names; the run ends at the last of them.
+
+    Each is copied at once: the next module may work in place.
+
+    Raises:
+        ParityError: the run does not reach a port: two runs of the network differ.
+    """
+    import torch
+
+    values: dict[str, np.ndarray] = {}
+
+    def record(path: str, call: int, side: Side, nested: Any) -> None:
+        for index, tensor in enumerate(tensors_in(nested)):
+            if name := wanted.get(Port(path, call, side, index)):
+                values[name] = as_array(tensor.clone(memory_format=torch.contiguous_format))
+                if len(values) == len(wanted):
+                    raise _Complete
+
+    if wanted:
+        paths = {port.path for port in wanted}
+        with suppress(_Complete), _recorded(network, paths, record), torch.inference_mode():
+            network(*map(as_tensor, inputs.values()))
+    for port, name in wanted.items():
+        if name not in values:
+            raise ParityError(f"{name}: a second run of PyTorch did not reach {port}; is it random?")
+    return values
 
 
 @dataclass(frozen=True, slots=True)
 class ModuleCall:
-    """One call of a module; its tensors are on the meta device: they have a type and a shape.
+    """One call of a module on the meta device: its tensors have a type and a shape, and it can be repeated.
 
     Attributes:
-        args: what it is handed by position.
-        kwargs: and by name.
-        returned: what it hands back.
-        inputs: the names of the network's inputs, by the ids of their tensors.
-        weights: the names of the network's weights, likewise.
+        args: the positional arguments.
+        kwargs: the keyword arguments.
+        returned: what it returns.
+        graph_inputs: names of the network's inputs, by the ids of their tensors.
+        weights: names of the network's weights, likewise.
     """
 
     module: nn.Module
     args: tuple[Any, ...]
     kwargs: Mapping[str, Any]
     returned: Any
-    inputs: Mapping[int, str]
+    graph_inputs: Mapping[int, str]
     weights: Mapping[int, str]
 
     @property
-    def handed(self) -> list[torch.Tensor]:
-        """The tensors that it is handed, each once."""
+    def inputs(self) -> list[torch.Tensor]:
+        """The tensors among its arguments, each once."""
         return tensors_in((self.args, dict(self.kwargs)))
 
     @property
-    def handed_back(self) -> list[torch.Tensor]:
+    def outputs(self) -> list[torch.Tensor]:
         """The tensors that it returns, each once."""
         return tensors_in(self.returned)
 
     def parameters(self) -> Sequence[str]:
-        """What ``forward`` calls each tensor that it is handed; "" where that cannot be told."""
+        """The parameter of ``forward`` for each input; "" if unknown."""
         names: dict[int, str] = {}
         with suppress(TypeError, ValueError):  # a forward without a signature
             bound = inspect.signature(self.module.forward).bind(*self.args, **self.kwargs)
@@ -57,11 +128,18 @@ class ModuleCall:
                 single = tensors[:1] == [argument] if len(tensors) == 1 else False
                 for index, tensor in enumerate(tensors):
                     names.setdefault(id(tensor), name if single else f"{name}[{index}]")
-        return [names.get(id(tensor), "") for tensor in self.handed]
+        return [names.get(id(tensor), "") for tensor in self.inputs]
+
+    def repeated(self, replaced: Mapping[int, torch.Tensor]) -> Any:
+        """What the module returns when called again, with some input tensors replaced, by id."""
+        from torch.utils._pytree import tree_map
+
+        args, kwargs = tree_map(lambda leaf: replaced.get(id(leaf), leaf), (self.args, dict(self.kwargs)))
+        return self.module(*args, **kwargs)
 
 
 def calls_of(network: nn.Module, inputs: Sequence[TensorSpec], path: str) -> tuple[ModuleCall, ...]:
-    """Every call of the module at ``path`` in one run of the network; none where there is no such module.
+    """Every call of the module at ``path`` in one run of the network; empty if there is no such module.
 
     Args:
         network: on the meta device; nothing is computed.
@@ -69,96 +147,71 @@ def calls_of(network: nn.Module, inputs: Sequence[TensorSpec], path: str) -> tup
         path: of the module.
 
     Raises:
-        Exception: whatever the network raises that cannot run without values.
+        Exception: whatever the network raises if it cannot run without values.
     """
     import torch
 
-    if path not in dict(network.named_modules()):
+    modules = dict(network.named_modules())
+    if path not in modules:
         return ()
     given = [
         torch.empty(tuple(map(int, tensor.shape)), dtype=getattr(torch, tensor.dtype), device="meta")
         for tensor in inputs
     ]
-    calls: list[ModuleCall] = []
-    names = {id(tensor): spec.name for tensor, spec in zip(given, inputs, strict=True)}
+    graph_inputs = {id(tensor): spec.name for tensor, spec in zip(given, inputs, strict=True)}
     weights = {id(tensor): name for name, tensor in network.state_dict(keep_vars=True).items()}
-    with _recorded(network.get_submodule(path), names, weights, calls), torch.no_grad(), torch.device("meta"):
+    arguments: dict[int, tuple[Any, Any]] = {}
+    returned: dict[int, Any] = {}
+
+    def record(_: str, call: int, side: Side, nested: Any) -> None:
+        (arguments if side == "in" else returned)[call] = nested
+
+    with _recorded(network, {path}, record), torch.no_grad(), torch.device("meta"):
         network(*given)
-    return tuple(calls)
+    return tuple(
+        ModuleCall(modules[path], *arguments[call], returned[call], graph_inputs, weights)
+        for call in sorted(returned)
+    )
 
 
 @contextmanager
-def _recorded(
-    module: nn.Module, inputs: Mapping[int, str], weights: Mapping[int, str], calls: list[ModuleCall]
-) -> Iterator[None]:
-    def record(called: nn.Module, args: Any, kwargs: Any, returned: Any) -> None:
-        calls.append(ModuleCall(called, args, dict(kwargs), returned, inputs, weights))
+def _recorded(network: nn.Module, paths: Collection[str], record: Record) -> Iterator[None]:
+    """Call ``record`` before and after every call of the modules at ``paths``."""
+    calls: defaultdict[str, int] = defaultdict(int)
+    running: defaultdict[str, list[int]] = defaultdict(list)
 
-    handle = module.register_forward_hook(record, with_kwargs=True)
+    def before(path: str, *arguments: Any) -> None:
+        running[path].append(calls[path])
+        calls[path] += 1
+        record(path, running[path][-1], "in", arguments)
+
+    def after(path: str, returned: Any) -> None:
+        record(path, running[path].pop(), "out", returned)
+
+    handles = []
     try:
+        for path, module in network.named_modules():
+            if path in paths:
+                handles += [
+                    module.register_forward_pre_hook(
+                        lambda _, args, kwargs, path=path: before(path, args, dict(kwargs)),
+                        with_kwargs=True,
+                    ),
+                    module.register_forward_hook(lambda _, args, out, path=path: after(path, out)),
+                ]
         yield
     finally:
-        handle.remove()
+        for handle in handles:
+            handle.remove()
 
 
-@dataclass(frozen=True, slots=True)
-class Answers:
-    """Which tensors of a call the values of a file are.
+def tensors_in(nested: Any) -> list[torch.Tensor]:
+    """The tensors in nested tuples, lists and dicts, each once."""
+    import torch
+    from torch.utils._pytree import tree_leaves
 
-    Attributes:
-        handed: for each input that was found, its place among the tensors handed.
-        returned: for each output that was found, its place among those handed back.
-        doubt: why the call cannot be set beside the file; empty where it can.
-    """
-
-    handed: Mapping[str, int]
-    returned: Mapping[str, int]
-    doubt: str = ""
-
-
-def answers(call: ModuleCall, inputs: Sequence[TensorSpec], outputs: Sequence[TensorSpec]) -> Answers:
-    """Match a file's values with the tensors of a call: inputs of the network by name, others by kind.
-
-    A kind is element type and shape; where two have the same, neither is matched: they could be taken for
-    each other. What the call returns as it was handed is not computed, and no output of the file.
-    """
-    handed, back = call.handed, call.handed_back
-    named = {
-        call.inputs[id(tensor)]: place for place, tensor in enumerate(handed) if id(tensor) in call.inputs
-    }
-    found = {value.name: named[value.name] for value in inputs if value.name in named}
-    found |= _one_to_one(
-        [value for value in inputs if value.name not in found],
-        {place: tensor for place, tensor in enumerate(handed) if place not in found.values()},
-    )
-    passed = {id(tensor) for tensor in handed}
-    made = {place: tensor for place, tensor in enumerate(back) if id(tensor) not in passed}
-    returned = _one_to_one(outputs, made)
-    lost = [value for value in inputs if value.name not in found]
-    if lost:
-        return Answers(found, returned, _doubt("is handed", handed, "reads", lost[0]))
-    lost = [value for value in outputs if value.name not in returned]
-    if lost:
-        return Answers(found, returned, _doubt("returns", list(made.values()), "makes", lost[0]))
-    return Answers(found, returned, _why_uncallable(call, set(found.values())))
-
-
-def _one_to_one(values: Sequence[TensorSpec], tensors: Mapping[int, torch.Tensor]) -> dict[str, int]:
-    """The place of each value that one tensor fits, and that alone fits it."""
-    fitting = {value.name: [place for place in tensors if _fits(value, tensors[place])] for value in values}
-    return {
-        name: places[0]
-        for name, places in fitting.items()
-        if len(places) == 1 and sum(places[0] in others for others in fitting.values()) == 1
-    }
-
-
-def _fits(value: TensorSpec, tensor: torch.Tensor) -> bool:
-    """Whether the value can be the tensor; a dimension that is not fixed fits any size."""
-    kind = spec_of("", tensor)
-    return (value.dtype, len(value.shape)) == (kind.dtype, len(kind.shape)) and all(
-        isinstance(dim, str) or dim == size for dim, size in zip(value.shape, kind.shape, strict=True)
-    )
+    found = {id(leaf): leaf for leaf in tree_leaves(nested) if isinstance(leaf, torch.Tensor)}
+    return list(found.values())
 
 
 def spec_of(name: str, tensor: torch.Tensor) -> TensorSpec:
@@ -167,49 +220,13 @@ def spec_of(name: str, tensor: torch.Tensor) -> TensorSpec:
     return TensorSpec(name, dtype, tuple(tensor.shape))
 
 
-def _doubt(verb: str, tensors: Sequence[torch.Tensor], other_verb: str, lost: TensorSpec) -> str:
-    kinds = ", ".join(str(spec_of("", tensor)).strip() for tensor in tensors) or "no tensor"
-    return f"PyTorch's call {verb} {kinds}, the file {other_verb} {lost}: which is which cannot be told"
-
-
-def _why_uncallable(call: ModuleCall, read: set[int]) -> str:
-    """Why the call cannot be made with the file's inputs alone; empty where it can.
-
-    What the file does not read, PyTorch must not read either: what depends on weights alone is no input of
-    the file, and its value is not at hand.
-    """
+def unreadable() -> torch.Tensor:
+    """A tensor that can be passed on, and raises TypeError when anything else is done with it."""
     import torch
 
-    rest = {place: tensor for place, tensor in enumerate(call.handed) if place not in read}
-    for place, tensor in rest.items():
-        if id(tensor) in call.weights:
-            return f"PyTorch hands it the weight {call.weights[id(tensor)]!r} of another module"
-        try:
-            with torch.no_grad(), torch.device("meta"):
-                repeated(call, {id(tensor): untouchable()})
-        except Exception:  # the user's code, which may turn ours into another
-            return (
-                f"PyTorch's call reads {spec_of(call.parameters()[place] or 'a tensor', tensor)}, "
-                "which the file holds as a constant or works out otherwise"
-            )
-    return ""
-
-
-def repeated(call: ModuleCall, others: Mapping[int, torch.Tensor]) -> Any:
-    """What the module returns for the call once more, with other tensors in the place of some, by id."""
-    from torch.utils._pytree import tree_map
-
-    args, kwargs = tree_map(lambda leaf: others.get(id(leaf), leaf), (call.args, dict(call.kwargs)))
-    return call.module(*args, **kwargs)
-
-
-def untouchable() -> torch.Tensor:
-    """A tensor that can be handed on, and raises TypeError when anything is done with it."""
-    import torch
-
-    class Untouchable(torch.Tensor):
+    class Unreadable(torch.Tensor):
         @classmethod
         def __torch_function__(cls, *_: Any, **__: Any) -> Any:
             raise TypeError("this tensor stands for one that is not read")
 
-    return torch.empty(0).as_subclass(Untouchable)
+    return torch.empty(0).as_subclass(Unreadable)

@@ -1,4 +1,4 @@
-"""A network that is one module of another, called as the other calls it. It imports torch as it is loaded."""
+"""A network that is one module of another, called as the other calls it. Importing this imports torch."""
 
 from __future__ import annotations
 
@@ -8,17 +8,16 @@ import torch
 from torch import Tensor, nn
 
 from onnxlens.errors import GraphError
-from onnxlens.profile.parity.layers.observing import tensors_in
-from onnxlens.profile.parity.module_calls import calls_of, repeated, untouchable
+from onnxlens.profile.parity.module_calls import calls_of, tensors_in, unreadable
 from onnxlens.specs.graph import GraphSpec
 from onnxlens.specs.manifest import Manifest, ModuleCut
 
 
-class CutNetwork(nn.Module):
-    """The module under its full path, so that its weights and its parts go by the names they had.
+class ExtractedNetwork(nn.Module):
+    """One module under its full path, so that its weights and children keep their names.
 
-    It takes the file's inputs in their order and gives its outputs in theirs; arguments that are no tensors
-    are those of the call in the whole network.
+    It takes the file's inputs and returns the file's outputs, both in the file's order; other arguments are
+    those of the call in the whole network.
     """
 
     def __init__(self, network: nn.Module, spec: GraphSpec, cut: ModuleCut, manifest: Manifest) -> None:
@@ -27,11 +26,11 @@ class CutNetwork(nn.Module):
         Args:
             network: on the meta device, as ``spec`` builds it.
             spec: of the whole network.
-            cut: which call of which module, and its tensors.
-            manifest: of the file, whose inputs and outputs they are.
+            cut: the module, the call, and the tensors of the call.
+            manifest: of the file, with its inputs and outputs.
 
         Raises:
-            GraphError: the network makes no such call any more, or other ones.
+            GraphError: the network no longer makes that call.
         """
         super().__init__()
         calls = calls_of(network, spec.inputs, cut.module)
@@ -41,35 +40,40 @@ class CutNetwork(nn.Module):
                 "extract it again"
             )
         self._call = calls[cut.call - 1]
-        handed = self._call.handed
-        self._handed = [id(handed[cut.handed[tensor.name]]) for tensor in manifest.inputs]
-        self._unread = [id(tensor) for tensor in handed if id(tensor) not in self._handed]
+        inputs = self._call.inputs
+        self._taken = [id(inputs[cut.handed[tensor.name]]) for tensor in manifest.inputs]
+        self._unread = [id(tensor) for tensor in inputs if id(tensor) not in self._taken]
         self._returned = [cut.returned[tensor.name] for tensor in manifest.outputs]
-        *outer, last = cut.module.split(".")
-        holder: nn.Module = self
-        for name in outer:
-            inner = nn.Module()
-            holder.add_module(name, inner)
-            holder = inner
-        holder.add_module(last, self._call.module)
+        *parents, last = cut.module.split(".")
+        parent: nn.Module = self
+        for name in parents:
+            child = nn.Module()
+            parent.add_module(name, child)
+            parent = child
+        parent.add_module(last, self._call.module)
 
     def forward(self, *inputs: Tensor) -> Any:
         """The file's outputs: a tensor, or a tuple of several."""
-        others = dict(zip(self._handed, inputs, strict=True))
-        others |= {key: untouchable() for key in self._unread}
-        found = tensors_in(repeated(self._call, others))
-        outputs = tuple(found[place] for place in self._returned)
+        replaced = dict(zip(self._taken, inputs, strict=True))
+        replaced |= {key: unreadable() for key in self._unread}
+        found = tensors_in(self._call.repeated(replaced))
+        outputs = tuple(found[index] for index in self._returned)
         return outputs[0] if len(outputs) == 1 else outputs
 
 
-def network_of(spec: GraphSpec, manifest: Manifest) -> nn.Module:
-    """The network on the meta device, or of a cut-out its module, as the manifest says.
+def network_of(network: nn.Module, spec: GraphSpec, manifest: Manifest | None) -> nn.Module:
+    """The network itself, or its extracted module if the manifest is that of one.
+
+    Args:
+        network: as the spec builds it, on the meta device.
+        spec: of the whole network.
+        manifest: of the file.
 
     Raises:
-        GraphError: PyTorch's call of the module cannot be set beside the file.
+        GraphError: PyTorch's call of the module could not be matched with the file.
     """
-    network, cut = spec.build(device="meta"), manifest.cut
-    if cut is None:
+    cut = manifest.cut if manifest else None
+    if manifest is None or cut is None:
         return network
     if cut.doubt:
         raise GraphError(
@@ -77,4 +81,4 @@ def network_of(spec: GraphSpec, manifest: Manifest) -> nn.Module:
             "compare with the file itself: --against unoptimised"
         )
     with torch.no_grad():
-        return CutNetwork(network, spec, cut, manifest).eval()
+        return ExtractedNetwork(network, spec, cut, manifest).eval()

@@ -1,21 +1,24 @@
-"""How far one set of outputs is from another."""
+"""The error of outputs against their reference, and of single values over several samples."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from math import inf, isfinite
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from onnxlens.errors import ParityError
-from onnxlens.specs.results import ParityResult
-from onnxlens.specs.torch_arrays import as_array, as_tensor
+from onnxlens.specs.graph import DEFAULT_TOLERANCE
+from onnxlens.specs.parity import ParityResult
+from onnxlens.specs.tensor import as_array, as_tensor
 
 if TYPE_CHECKING:
     from torch import nn
 
-DEFAULT_TOLERANCE = 1e-5
-"""Of the relative L2 error: a hundred times float32's rounding."""
+ALL_ZEROS = "all zeros on both sides, which proves nothing"
+NOT_FINITE = "PyTorch's own values are not all finite"
 
 
 def compare(
@@ -26,12 +29,12 @@ def compare(
     """One result for each reference.
 
     Raises:
-        ParityError: an output is missing, or has another shape than its reference.
+        ParityError: an output is missing, or its shape is not that of its reference.
     """
     missing = sorted(set(references) - set(values))
     if missing:
         raise ParityError(f"output {missing[0]!r} is missing; the outputs are {', '.join(values) or 'none'}")
-    with np.errstate(invalid="ignore", over="ignore"):  # what is not finite is a result, and fails
+    with np.errstate(invalid="ignore", over="ignore"):  # a value that is not finite is a result, and fails
         return tuple(
             _compare(name, values[name], reference, tolerance) for name, reference in references.items()
         )
@@ -63,7 +66,7 @@ def run_module(
     """PyTorch's outputs, by name, for inputs given in the order of ``forward``.
 
     Raises:
-        ParityError: the module returns another number of outputs.
+        ParityError: the number of returned outputs is not that of the names.
     """
     import torch
 
@@ -73,3 +76,53 @@ def run_module(
     if len(tensors) != len(outputs):
         raise ParityError(f"the module returned {len(tensors)} outputs, {len(outputs)} are named")
     return {name: as_array(tensor) for name, tensor in zip(outputs, tensors, strict=True)}
+
+
+@dataclass(frozen=True, slots=True)
+class Deviation:
+    """The relative L2 error and the largest absolute one; infinite if a value is not finite.
+
+    With a reason, there is nothing to compare and the errors mean nothing.
+    """
+
+    rel_l2: float
+    max_abs: float
+    reason: str = ""
+
+
+@dataclass(slots=True)
+class Deviations:
+    """The worst over all samples, by the value's name.
+
+    Attributes:
+        output: in a run of the whole graph.
+        local: in a run of the value's slice alone on PyTorch's tensors.
+    """
+
+    output: dict[str, Deviation] = field(default_factory=dict)
+    local: dict[str, Deviation] = field(default_factory=dict)
+
+
+def deviation(value: np.ndarray, reference: np.ndarray) -> Deviation:
+    """The deviation of ``value`` from ``reference``, which has the same shape."""
+    (result,) = compare({"value": value}, {"value": reference})
+    if not isfinite(result.reference_max_abs):
+        return Deviation(0.0, 0.0, NOT_FINITE)
+    if result.reference_max_abs == 0 == result.max_abs:
+        return Deviation(0.0, 0.0, ALL_ZEROS)
+    finite = isfinite(result.rel_l2) and isfinite(result.max_abs)
+    return Deviation(result.rel_l2, result.max_abs) if finite else Deviation(inf, inf)
+
+
+def keep_worst(
+    found: dict[str, Deviation], values: Mapping[str, np.ndarray], references: Mapping[str, np.ndarray]
+) -> None:
+    """Add the deviations of these values; of a value that is there already, the worse one stays."""
+    for name, value in values.items():
+        new = deviation(value, references[name])
+        found[name] = worst((found[name], new)) if name in found else new
+
+
+def worst(deviations: Iterable[Deviation]) -> Deviation:
+    """The one with the largest error; one with a reason only if all have one."""
+    return max(deviations, key=lambda found: (not found.reason, found.rel_l2))

@@ -1,1 +1,1 @@
-"""ONNX Runtime: sessions, inputs, timing, its profile, and what an optimised node stands for."""
+"""ONNX Runtime: sessions, sample inputs, timing, its profile, and the provenance of the nodes it runs."""

@@ -1,4 +1,4 @@
-"""Sample inputs: the same for everyone who asks for the same names, shapes and ranges."""
+"""Sample inputs: random values that depend on nothing but names, shapes, types and ranges."""
 
 from __future__ import annotations
 
@@ -19,18 +19,18 @@ def sample_inputs(
     """Uniform values for every input: integers from low to high inclusive, floats from low to high.
 
     Args:
-        inputs: what to draw for.
-        ranges: low and high by the input's name; -1 and 1 where it has none.
-        draw: another number gives other values.
+        inputs: name, type and shape of each.
+        ranges: low and high by the input's name; -1 and 1 by default.
+        draw: the number of the sample; each gives other values.
 
     Raises:
-        UsageError: a shape has a dynamic dimension, or a type is no number's.
+        UsageError: a shape has a dynamic dimension, or a type is not numeric.
     """
     return {tensor.name: _sample(tensor, *ranges.get(tensor.name, (-1.0, 1.0)), draw) for tensor in inputs}
 
 
 def save_inputs(inputs: Mapping[str, np.ndarray], path: Path) -> None:
-    """Write the inputs to an ``.npz``, so that anyone can repeat a run elsewhere."""
+    """Write the inputs to an ``.npz``, so that a run can be repeated elsewhere."""
     arrays: dict[str, Any] = dict(inputs)
     np.savez(path, **arrays)
 
@@ -44,9 +44,7 @@ def _sample(tensor: TensorSpec, low: float, high: float, draw: int) -> np.ndarra
     try:
         dtype = numpy_type(tensor.dtype)
     except TypeError as error:
-        raise UsageError(
-            f"input {tensor.name!r} is {tensor.dtype}, of which no sample can be drawn"
-        ) from error
+        raise UsageError(f"input {tensor.name!r} is {tensor.dtype}, a type without sample values") from error
     named = f"input:{tensor.name}:{draw}" if draw else f"input:{tensor.name}"
     generator = np.random.default_rng(zlib.crc32(named.encode()))
     if dtype.kind in "iu":

@@ -1,26 +1,34 @@
-"""How long one run of a graph takes."""
+"""End-to-end latency: of an ONNX Runtime session, and of the PyTorch module a graph was exported from."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
 from time import perf_counter
 from typing import TYPE_CHECKING
 
 import numpy as np
 
+from onnxlens.errors import ToolError
 from onnxlens.profile.runtime.session import run
-from onnxlens.specs.results import LatencyResult
+from onnxlens.specs.bench import LatencyResult
+from onnxlens.specs.tensor import as_tensor
 
 if TYPE_CHECKING:
     import onnxruntime as ort
+    from torch import nn
 
 MAX_RUNS = 3
-"""Enough to tell an outlier; the main job's time is better spent on the next graph."""
+"""Enough to see an outlier; the main job has more graphs to run."""
 
 BUDGET_S = 30.0
-"""Runs are repeated while they are likely to fit into this."""
+"""Runs are repeated as long as they are expected to fit into this."""
 
 PERCENTILES = (10, 50, 90)
+
+SHOWN_REASON = 200
+"""Characters shown of a compiler's message, which may be pages long."""
 
 
 def time_runs(
@@ -29,9 +37,9 @@ def time_runs(
     """Time up to ``MAX_RUNS`` runs of a session that has run once already.
 
     Args:
-        session: warm: its first run, which allocates and packs, is not to be timed.
+        session: warm: its first run, which allocates and packs weights, is not timed.
         inputs: by name.
-        warm_up_s: how long that first run took, to choose how many fit.
+        warm_up_s: duration of that first run, from which the number of runs follows.
         provider: of the session, for the result.
     """
     runs = max(1, min(MAX_RUNS, int(BUDGET_S / max(warm_up_s, 1e-9))))
@@ -42,14 +50,14 @@ def time_runs(
 def time_calls(
     call: Callable[[], object], *, warmup: int, runs: int, provider: str, device: str
 ) -> LatencyResult:
-    """Time ``runs`` calls after ``warmup`` that are not counted.
+    """Time ``runs`` calls, one by one, after ``warmup`` calls that are not timed.
 
     Args:
-        call: one run, done when it returns: what a device works on is waited for.
-        warmup: calls before the clock starts.
-        runs: calls that are timed, one by one.
-        provider: what runs, for the result.
-        device: where it runs, for the result.
+        call: one run; it returns when the device has finished.
+        warmup: calls before the first timed one.
+        runs: timed calls.
+        provider: for the result.
+        device: for the result.
     """
     for _ in range(warmup):
         call()
@@ -58,7 +66,7 @@ def time_calls(
 
 
 def spread(seconds: Sequence[float]) -> tuple[float, float, float]:
-    """The p10, the median and the p90, between samples by straight lines."""
+    """The p10, the median and the p90, linearly interpolated between samples."""
     p10, median, p90 = (float(value) for value in np.percentile(seconds, PERCENTILES))
     return p10, median, p90
 
@@ -67,3 +75,76 @@ def _seconds(call: Callable[[], object]) -> float:
     start = perf_counter()
     call()
     return perf_counter() - start
+
+
+@dataclass(frozen=True, slots=True)
+class TorchTimes:
+    """PyTorch's latencies; ``compiled`` is None if the module could not be compiled; ``note`` says why."""
+
+    eager: LatencyResult
+    compiled: LatencyResult | None
+    note: str
+
+
+@dataclass(frozen=True, slots=True)
+class TorchRun:
+    """How a module is run.
+
+    Attributes:
+        place: PyTorch's name of the device, ``cpu`` or ``cuda``.
+        device: the device's name in the result.
+        threads: per operator.
+    """
+
+    place: str
+    device: str
+    threads: int
+    warmup: int
+    runs: int
+
+
+def time_module(module: nn.Module, inputs: Mapping[str, np.ndarray], how: TorchRun) -> TorchTimes:
+    """Time a module, eager and compiled; inputs in the order of ``forward`` are copied to the device before.
+
+    Raises:
+        ToolError: this PyTorch has no such device.
+    """
+    import torch
+
+    if how.place == "cuda" and not torch.cuda.is_available():
+        raise ToolError("--against torch: this PyTorch sees no CUDA device; install a build of it that does")
+    module = module.to(how.place)
+    tensors = [as_tensor(value).to(how.place) for value in inputs.values()]
+    with _threads(how.threads), torch.inference_mode():
+        eager = _time_torch(lambda: module(*tensors), how)
+        try:
+            compiled = torch.compile(module)
+            return TorchTimes(eager, _time_torch(lambda: compiled(*tensors), how), "")
+        except Exception as error:  # from any part of the compiler, or from the system's own
+            message = " ".join(str(error).split())[:SHOWN_REASON]
+            note = f"torch.compile did not work here: {type(error).__name__}: {message}"
+            return TorchTimes(eager, None, note)
+
+
+def _time_torch(call: Callable[[], object], how: TorchRun) -> LatencyResult:
+    import torch
+
+    def finished() -> None:
+        call()
+        if how.place == "cuda":
+            torch.cuda.synchronize()
+
+    return time_calls(finished, warmup=max(1, how.warmup), runs=how.runs, provider="torch", device=how.device)
+
+
+@contextmanager
+def _threads(count: int) -> Iterator[None]:
+    """Run PyTorch with ``count`` threads per operator; restores the previous number."""
+    import torch
+
+    before = torch.get_num_threads()
+    torch.set_num_threads(count)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)

@@ -1,12 +1,16 @@
-"""Where a measurement was taken: without it a time means nothing."""
+"""The machine that a measurement was taken on, and its accelerator: without them a time means nothing."""
 
 from __future__ import annotations
 
 import os
 import platform
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
+from typing import Any
+
+from onnxlens.errors import ToolError
 
 RUNTIME_PACKAGES = ("onnxruntime-gpu", "onnxruntime")
 
@@ -29,8 +33,47 @@ def usable_cores() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
+def device_name() -> str:
+    """The name of the first accelerator, from NVIDIA's management library.
+
+    Raises:
+        ToolError: the library or a device is missing.
+    """
+    with _first_device() as (nvml, handle):
+        name = nvml.nvmlDeviceGetName(handle)
+        return name.decode() if isinstance(name, bytes) else str(name)
+
+
+def device_memory_bytes() -> int:
+    """The memory of the first accelerator that all processes together use.
+
+    Raises:
+        ToolError: the library or a device is missing.
+    """
+    with _first_device() as (nvml, handle):
+        return int(nvml.nvmlDeviceGetMemoryInfo(handle).used)
+
+
+@contextmanager
+def _first_device() -> Iterator[tuple[Any, Any]]:
+    try:
+        import pynvml
+    except ImportError as error:
+        raise ToolError(
+            "nvidia-ml-py is missing, which reads a device's name and memory; pip install nvidia-ml-py"
+        ) from error
+    try:
+        pynvml.nvmlInit()
+    except pynvml.NVMLError as error:
+        raise ToolError(f"NVIDIA's driver does not answer ({error}); is there a device here?") from error
+    try:
+        yield pynvml, pynvml.nvmlDeviceGetHandleByIndex(0)
+    finally:
+        pynvml.nvmlShutdown()
+
+
 def _processor() -> str:
-    """The processor's name, where the system tells."""
+    """The processor's name, if the system reports it, else its architecture."""
     try:
         lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
     except OSError:

@@ -1,4 +1,4 @@
-"""The best that the machine shows in a plain matrix product, through the same runtime and provider."""
+"""The matmul peak: the highest rate of a plain matrix product, through the same runtime and provider."""
 
 from __future__ import annotations
 
@@ -10,31 +10,30 @@ from time import perf_counter
 import numpy as np
 from onnx import helper, numpy_helper
 
-from onnxlens.profile.runtime.binding import bound
-from onnxlens.profile.runtime.session import SessionRequest, open_session
-from onnxlens.specs.bench import MatrixProduct
+from onnxlens.profile.runtime.session import SessionRequest, bound, open_session
+from onnxlens.specs.bench import MatmulPeak
 
 SIDES: Mapping[str, int] = {"cpu": 2048}
 DEVICE_SIDE = 8192
-"""A device needs more work than a processor before starting it costs nothing beside doing it."""
+"""A device needs more work than a processor before the launch overhead is negligible."""
 
 REPEATS = 5
 
 DTYPES = ("float32", "float16", "float64")
-"""Those a product is made in; for every other the yardstick is float32."""
+"""Element types of the product; for any other type the peak is that of float32."""
 
 OPSET, IR_VERSION = 18, 10
 
 
-def best_product(
+def measure_matmul_peak(
     provider: str, threads: int, dtype: str = "float32", repeats: int = REPEATS
-) -> MatrixProduct:
-    """MACs per second of the fastest of some products of two square matrices, one of them a weight.
+) -> MatmulPeak:
+    """MACs per second of the fastest of ``repeats`` products of two square matrices, one of them a weight.
 
     A product of side n is n^3 MACs.
 
     Raises:
-        ToolError: the provider is not to be had.
+        ToolError: the provider is not available.
     """
     side = SIDES.get(provider, DEVICE_SIDE)
     kind = dtype if dtype in DTYPES else DTYPES[0]
@@ -49,14 +48,14 @@ def best_product(
         start = perf_counter()
         call()
         seconds.append(perf_counter() - start)
-    return MatrixProduct(side**3 / min(seconds), side, kind)
+    return MatmulPeak(side**3 / min(seconds), side, kind)
 
 
 def require_runnable(provider: str, level: str) -> None:
-    """Open a session on next to nothing, so that what cannot be had is known before anything is exported.
+    """Open a session on a tiny model, so that a missing provider is known before anything is exported.
 
     Raises:
-        ToolError: the provider or the level is unknown, or the provider is not to be had.
+        ToolError: the provider or the level is unknown, or the provider is not available.
     """
     with tempfile.TemporaryDirectory(prefix="onnxlens-") as folder:
         path = Path(folder) / "product.onnx"
@@ -65,7 +64,7 @@ def require_runnable(provider: str, level: str) -> None:
 
 
 def write_product(path: Path, side: int, dtype: str) -> None:
-    """A model of one MatMul: input ``x`` times a weight is ``y``."""
+    """Write a model of one MatMul: ``y`` is input ``x`` times a weight."""
     element = helper.np_dtype_to_tensor_dtype(np.dtype(dtype))
     ends = [helper.make_tensor_value_info(name, element, [side, side]) for name in "xy"]
     weight = numpy_helper.from_array(_matrix(side, dtype), "w")

@@ -1,9 +1,9 @@
-"""ONNX Runtime, opened on one file with one execution provider."""
+"""ONNX Runtime sessions: one file, one execution provider; and how to run them."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, nullcontext, redirect_stdout
 from dataclasses import dataclass
 from io import StringIO
@@ -22,13 +22,16 @@ PROVIDERS: Mapping[str, str] = {
     "tensorrt": "TensorrtExecutionProvider",
 }
 
-SOURCE_PLACE = re.compile(r"\S*onnxruntime\S*\.(cc|h):\d+ .*?\) ")
-"""A file, line and function of ONNX Runtime's own, which its messages begin with."""
+DEVICES: Mapping[str, str] = {"cuda": "cuda", "tensorrt": "cuda"}
+"""The device that holds a provider's tensors, by ONNX Runtime's name; other providers use host memory."""
+
+SOURCE_LOCATION = re.compile(r"\S*onnxruntime\S*\.(cc|h):\d+ .*?\) ")
+"""The file, line and function in ONNX Runtime's source with which its messages begin."""
 
 NO_KERNEL = re.compile(
     r"Could not find an implementation for (?P<operator>\S+) node with name '(?P<node>.*)'"
 )
-"""What it says of a node that it knows, and cannot run in the types that the node is given."""
+"""Its message for an operator that it knows but has no kernel for in the node's types."""
 
 LEVELS: Mapping[str, ort.GraphOptimizationLevel] = {
     "disabled": ort.GraphOptimizationLevel.ORT_DISABLE_ALL,
@@ -36,19 +39,19 @@ LEVELS: Mapping[str, ort.GraphOptimizationLevel] = {
     "extended": ort.GraphOptimizationLevel.ORT_ENABLE_EXTENDED,
     "all": ort.GraphOptimizationLevel.ORT_ENABLE_ALL,
 }
-"""How far ONNX Runtime rewrites a graph, least first."""
+"""ONNX Runtime's graph optimization levels, lowest first."""
 
-WEIGHTS_APART = "session.optimized_model_external_initializers_file_name"
-"""Where a saved graph's weights go: it is itself a protobuf, which ends at 2 GB."""
+WEIGHTS_FILE = "session.optimized_model_external_initializers_file_name"
+"""The option that saves an optimized graph's weights in a file of their own: a protobuf ends at 2 GB."""
 
 ERRORS_ONLY = 3
-"""ONNX Runtime's log severity from which its own lines reach stderr."""
+"""The log severity from which ONNX Runtime's own lines reach stderr."""
 
 WARNINGS_TOO, FATAL_ONLY = 2, 4
-"""Its own default, and what keeps its lines on libraries back that are not there."""
+"""Its default, and the severity that hides its lines about missing libraries."""
 
 WEIGHTS_FOLDER = "session.model_external_initializers_file_folder_path"
-"""Where external weights of a model that comes from memory lie."""
+"""The option that names the folder of the external weights of a model opened from memory."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,44 +60,44 @@ class SessionRequest:
 
     Attributes:
         level: one of ``LEVELS``.
-        profile_prefix: where to write the profile that ``end_profiling`` closes; a time and .json follow it.
-        optimised_path: where to save the graph that is really run; its weights lie beside it (``.data``).
-        threads: that one operator may use; None is ONNX Runtime's own choice.
-        model: what to open in the file's stead, serialised: something made of it, with its external weights.
+        profile_prefix: path of the profile that ``end_profiling`` closes; a timestamp and .json are appended.
+        optimized_path: where to save the optimized graph; its weights are saved next to it (``.data``).
+        threads: per operator; None is ONNX Runtime's default.
+        model: a serialized model to open instead of the file; its external weights are in the file's folder.
     """
 
     level: str = "all"
     profile_prefix: Path | None = None
-    optimised_path: Path | None = None
+    optimized_path: Path | None = None
     threads: int | None = None
     model: bytes | None = None
 
 
 PLAIN = SessionRequest()
-"""As ONNX Runtime does it unasked."""
+"""ONNX Runtime's defaults."""
 
-UNOPTIMISED = SessionRequest("disabled")
-"""With every graph optimisation off."""
+UNOPTIMIZED = SessionRequest("disabled")
+"""All graph optimizations off."""
 
 
 def open_session(path: Path, provider: str = "cpu", request: SessionRequest = PLAIN) -> ort.InferenceSession:
-    """A session on the ``.onnx`` file that really runs on ``provider``, one of ``PROVIDERS``.
+    """Open a session on the ``.onnx`` file that really runs on ``provider``, one of ``PROVIDERS``.
 
     Raises:
-        ToolError: the provider or level is unknown, or the provider is not to be had on this machine.
+        ToolError: the provider or level is unknown, or the provider is not available on this machine.
         GraphError: ONNX Runtime refuses the file.
     """
     if provider not in PROVIDERS:
-        raise ToolError(f"provider {provider!r} is none of {', '.join(PROVIDERS)}")
+        raise ToolError(f"provider {provider!r} is not one of {', '.join(PROVIDERS)}")
     wanted = PROVIDERS[provider]
     if wanted not in ort.get_available_providers():
         raise ToolError(f"provider {provider!r}: this onnxruntime has no {wanted}; install onnxruntime-gpu")
     options = _options(path, request)
     try:
         with _libraries() if wanted != PROVIDERS["cpu"] else nullcontext():
-            held = str(path) if request.model is None else request.model
-            session = ort.InferenceSession(held, options, providers=[wanted], enable_fallback=0)
-    except Exception as error:  # onnxruntime raises a class of its own per fault, with no other common base
+            source = str(path) if request.model is None else request.model
+            session = ort.InferenceSession(source, options, providers=[wanted], enable_fallback=0)
+    except Exception as error:  # each onnxruntime error class derives from Exception directly
         if "RegisterTensorRTPlugins" in str(error):
             raise _unavailable(provider, reason(error).rstrip(".")) from error
         if lacking := NO_KERNEL.search(str(error)):
@@ -107,9 +110,9 @@ def open_session(path: Path, provider: str = "cpu", request: SessionRequest = PL
 
 @contextmanager
 def _libraries() -> Iterator[None]:
-    """A device's libraries, loaded from where pip puts them; what is missing shows when the session opens.
+    """Load a device's libraries from pip's packages; one that is missing shows when the session opens.
 
-    Both ONNX Runtime's own log and its Python code would print pages of what they did not find.
+    Silences ONNX Runtime's log and Python code, which would print pages about missing libraries.
     """
     ort.set_default_logger_severity(FATAL_ONLY)
     try:
@@ -122,7 +125,7 @@ def _libraries() -> Iterator[None]:
 
 def _unavailable(provider: str, why: str) -> ToolError:
     return ToolError(
-        f"provider {provider!r} is not to be had: {why}; it needs its device, driver and libraries"
+        f"provider {provider!r} is not available: {why}; it needs its device, driver and libraries"
     )
 
 
@@ -136,7 +139,7 @@ def _without_kernel(path: Path, provider: str, lacking: re.Match[str]) -> str:
 
 
 def _input_types(path: Path, name: str) -> list[str]:
-    """The element types of what a node reads, each once; none where the file does not say."""
+    """The element types of a node's inputs, each once; empty if the file does not declare them."""
     graph = onnx.load(path, load_external_data=False).graph
     values = (*graph.input, *graph.value_info, *graph.output)
     known = {value.name: value.type.tensor_type.elem_type for value in values}
@@ -147,7 +150,7 @@ def _input_types(path: Path, name: str) -> list[str]:
 
 def _options(path: Path, request: SessionRequest) -> ort.SessionOptions:
     if request.level not in LEVELS:
-        raise ToolError(f"level {request.level!r} is none of {', '.join(LEVELS)}")
+        raise ToolError(f"level {request.level!r} is not one of {', '.join(LEVELS)}")
     options = ort.SessionOptions()
     options.log_severity_level = ERRORS_ONLY
     options.graph_optimization_level = LEVELS[request.level]
@@ -155,9 +158,9 @@ def _options(path: Path, request: SessionRequest) -> ort.SessionOptions:
     if request.profile_prefix is not None:
         options.enable_profiling = True
         options.profile_file_prefix = str(request.profile_prefix)
-    if request.optimised_path is not None:
-        options.optimized_model_filepath = str(request.optimised_path)
-        options.add_session_config_entry(WEIGHTS_APART, f"{request.optimised_path.name}.data")
+    if request.optimized_path is not None:
+        options.optimized_model_filepath = str(request.optimized_path)
+        options.add_session_config_entry(WEIGHTS_FILE, f"{request.optimized_path.name}.data")
     if request.model is not None:
         options.add_session_config_entry(WEIGHTS_FOLDER, str(path.parent))
     return options
@@ -179,8 +182,43 @@ def run(session: ort.InferenceSession, inputs: Mapping[str, np.ndarray]) -> Mapp
     return dict(zip(names, values, strict=True))
 
 
+def bound(
+    session: ort.InferenceSession, inputs: Mapping[str, np.ndarray], provider: str
+) -> Callable[[], object]:
+    """A callable that runs the session once and returns when the run is done.
+
+    For a device, inputs are copied there once, here, and outputs stay there: no run includes a copy.
+
+    Raises:
+        GraphError: an input cannot be bound; the callable raises it if ONNX Runtime stops with an error.
+    """
+    device = DEVICES.get(provider)
+    if device is None:
+        return lambda: run(session, inputs)
+    binding = session.io_binding()
+    try:
+        for value in session.get_inputs():
+            binding.bind_ortvalue_input(
+                value.name, ort.OrtValue.ortvalue_from_numpy(inputs[value.name], device, 0)
+            )
+        for output in session.get_outputs():
+            binding.bind_output(output.name, device, 0)
+        binding.synchronize_inputs()
+    except Exception as error:  # as in open_session
+        raise GraphError(f"inputs cannot be bound to {device}: {reason(error)}") from error
+
+    def call() -> None:
+        try:
+            session.run_with_iobinding(binding)
+            binding.synchronize_outputs()
+        except Exception as error:  # as above
+            raise GraphError(f"ONNX Runtime could not run the graph: {reason(error)}") from error
+
+    return call
+
+
 def reason(error: Exception) -> str:
-    """What ONNX Runtime says, without its codes and the places in its own source."""
+    """ONNX Runtime's message, without error codes and source locations."""
     line = str(error).strip().splitlines()[0]
-    told = line.rpartition(" failed:")[2] or line
-    return SOURCE_PLACE.sub("", told).removeprefix("[ONNXRuntimeError] : ").strip()
+    message = line.rpartition(" failed:")[2] or line
+    return SOURCE_LOCATION.sub("", message).removeprefix("[ONNXRuntimeError] : ").strip()

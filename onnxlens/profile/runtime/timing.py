@@ -1,33 +1,33 @@
-"""Time by node, by operator and by module: the profile's nodes joined to their origins and to the counts."""
+"""Time by node, by operator and by module: what ran, joined with its provenance and the counted costs."""
 
 from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 
 from onnxlens.profile.graph.graph import Graph
-from onnxlens.profile.graph.hierarchy import Hierarchy
 from onnxlens.profile.runtime.latency import spread
 from onnxlens.profile.runtime.profile_events import NodeRuns
-from onnxlens.profile.runtime.provenance import Origin
-from onnxlens.profile.runtime.provenance.runtime_graph import MOVING
-from onnxlens.specs.bench import Kind, ModuleTime, NodeTime, OperatorTime, Timed
+from onnxlens.profile.runtime.provenance import Provenance
+from onnxlens.profile.runtime.runtime_graph import MOVING
+from onnxlens.specs.bench import ModuleTime, NodeTime, OperatorTime, Timed
 from onnxlens.specs.ledger import Ledger, ModuleCost
 
 
 @dataclass(frozen=True, slots=True)
 class Timing:
-    """Where the time of all nodes went.
+    """The time of all nodes, by node, operator and module.
 
     Attributes:
         node_sum_s: median over the runs of the time in all nodes.
-        unattributed: of all runs' node time, the share of nodes without a module, 0 to 1.
-        layout_share: likewise of reorders, transposes, reshapes and casts that the runtime put in.
+        unattributed: share of the node time of all runs that is in nodes without a module, 0 to 1.
+        layout_share: likewise in inserted reorders, transposes, reshapes and casts.
         operators: most time first.
-        nodes: in the order in which they ran.
+        nodes: in execution order.
     """
 
     node_sum_s: float
@@ -40,24 +40,25 @@ class Timing:
 
 def build_timing(
     ran: Sequence[NodeRuns],
-    origins: Mapping[str, Origin],
+    provenances: Mapping[str, Provenance],
     graph: Graph,
     ledger: Ledger,
-    best_macs_per_s: float,
+    peak_macs_per_s: float,
 ) -> Timing:
-    """Join what ran to the modules of ``graph``.
+    """Join the nodes that ran with the modules of ``graph``.
 
     Args:
-        ran: every node of the optimised graph, with its time in each run.
-        origins: of those nodes, by their key.
-        graph: the file's own.
-        ledger: of ``graph``: its MACs.
-        best_macs_per_s: of the plain matrix product.
+        ran: every node of the optimized graph, with its time in each run.
+        provenances: of those nodes, by their key.
+        graph: the source.
+        ledger: of ``graph``, for its MACs.
+        peak_macs_per_s: the matmul peak.
     """
-    rows = _Rows(ran, origins, graph, ledger, best_macs_per_s)
+    known = [provenances.get(node.node) if node.known else None for node in ran]
+    rows = _Rows(ran, known, graph, ledger, peak_macs_per_s)
     return Timing(
-        node_sum_s=spread(rows.total.tolist())[1],
-        unattributed=rows.share(rows.without_module),
+        node_sum_s=spread(rows.total)[1],
+        unattributed=rows.share([index for index, path in enumerate(rows.paths) if path is None]),
         layout_share=rows.share(rows.layout),
         modules=tuple(rows.module(module) for module in ledger.modules),
         operators=rows.operators(),
@@ -65,47 +66,55 @@ def build_timing(
     )
 
 
+@dataclass(frozen=True)
 class _Rows:
-    """Makes rows out of sums over the same runs, so that a module's time in a run is that of its nodes."""
+    """Makes rows from sums within each run, so that a module's time in a run is that of its nodes."""
 
-    def __init__(
-        self,
-        ran: Sequence[NodeRuns],
-        origins: Mapping[str, Origin],
-        graph: Graph,
-        ledger: Ledger,
-        best_macs_per_s: float,
-    ) -> None:
-        self._ran = ran
-        self._origins = [origins.get(node.node) if node.known else None for node in ran]
-        self._names = [cost.node for cost in ledger.nodes]
-        self._macs = _node_macs(self._origins, ledger)
-        self._best = best_macs_per_s
-        self._seconds = np.array([node.seconds for node in ran])  # (nodes, runs)
-        self.total = self._seconds.sum(axis=0)
-        self.layout = [place for place, origin in enumerate(self._origins) if _is_layout(origin)]
-        self.without_module = [
-            place
-            for place, origin in enumerate(self._origins)
-            if origin is None or origin.module_path is None
-        ]
-        self._inside = self._by_module(graph.hierarchy)
+    ran: Sequence[NodeRuns]
+    provenances: Sequence[Provenance | None]
+    graph: Graph
+    ledger: Ledger
+    peak_macs_per_s: float
 
-    def _by_module(self, hierarchy: Hierarchy) -> Mapping[str, list[int]]:
+    @cached_property
+    def seconds(self) -> np.ndarray:
+        return np.array([node.seconds for node in self.ran])  # (nodes, runs)
+
+    @cached_property
+    def total(self) -> Sequence[float]:
+        """The time of all nodes in each run."""
+        return [float(run) for run in self.seconds.sum(axis=0)]
+
+    @cached_property
+    def paths(self) -> Sequence[str | None]:
+        return [it.module_path if it else None for it in self.provenances]
+
+    @cached_property
+    def layout(self) -> Sequence[int]:
+        return [index for index, it in enumerate(self.provenances) if _is_layout(it)]
+
+    @cached_property
+    def macs(self) -> Sequence[int | None]:
+        """The MACs of each node: those of its sources; None where several nodes share a source's."""
+        users = Counter(source for it in self.provenances if it for source in it.sources)
+        return [_macs(it, users, self.ledger) for it in self.provenances]
+
+    @cached_property
+    def inside(self) -> Mapping[str, Sequence[int]]:
+        """The nodes of each module and of the modules inside it."""
         inside: dict[str, list[int]] = {}
-        for place, origin in enumerate(self._origins):
-            if origin is not None and origin.module_path is not None:
-                for path in hierarchy.lineage(origin.module_path):
-                    inside.setdefault(path, []).append(place)
+        for index, path in enumerate(self.paths):
+            for parent in () if path is None else self.graph.hierarchy.lineage(path):
+                inside.setdefault(parent, []).append(index)
         return inside
 
-    def share(self, places: Sequence[int]) -> float:
-        """Of the time of all nodes in all runs."""
-        whole = float(self.total.sum())
-        return min(1.0, float(self._seconds[places].sum()) / whole) if whole else 0.0
+    def share(self, indices: Sequence[int]) -> float:
+        """The share of some nodes in the time of all nodes in all runs."""
+        whole = sum(self.total)
+        return min(1.0, float(self.seconds[indices].sum()) / whole) if whole else 0.0
 
     def module(self, module: ModuleCost) -> ModuleTime:
-        inside = self._inside.get(module.path, [])
+        inside = self.inside.get(module.path, [])
         layout = sorted(set(inside) & set(self.layout))
         return ModuleTime(
             path=module.path,
@@ -118,16 +127,16 @@ class _Rows:
 
     def operators(self) -> tuple[OperatorTime, ...]:
         groups: dict[str, list[int]] = {}
-        for place, node in enumerate(self._ran):
-            groups.setdefault(node.op_type, []).append(place)
+        for index, node in enumerate(self.ran):
+            groups.setdefault(node.op_type, []).append(index)
         rows = [
-            OperatorTime(op_type, len(places), self._timed(places, self._sum_macs(places)))
-            for op_type, places in groups.items()
+            OperatorTime(op_type, len(indices), self._timed(indices, self._sum_macs(indices)))
+            for op_type, indices in groups.items()
         ]
         return tuple(sorted(rows, key=lambda row: (-row.time.median_s, row.op_type)))
 
-    def _sum_macs(self, places: Sequence[int]) -> int | None:
-        macs = [self._macs[place] for place in places]
+    def _sum_macs(self, indices: Sequence[int]) -> int | None:
+        macs = [self.macs[index] for index in indices]
         known = [count for count in macs if count is not None]
         return sum(known) if len(known) == len(macs) else None
 
@@ -136,52 +145,38 @@ class _Rows:
             NodeTime(
                 node=node.node,
                 op_type=node.op_type,
-                kind=_kind(origin),
-                module_path=origin.module_path if origin else None,
-                sources=tuple(self._names[source] for source in origin.sources) if origin else (),
-                time=self._timed([place], self._macs[place]),
+                kind=it.kind if it else "unknown",
+                module_path=it.module_path if it else None,
+                sources=tuple(self.ledger.nodes[source].node for source in it.sources) if it else (),
+                time=self._timed([index], self.macs[index]),
             )
-            for place, (node, origin) in enumerate(zip(self._ran, self._origins, strict=True))
+            for index, (node, it) in enumerate(zip(self.ran, self.provenances, strict=True))
         )
 
-    def _spread(self, places: Sequence[int]) -> tuple[float, float, float]:
-        return spread(self._seconds[places].sum(axis=0).tolist())
+    def _spread(self, indices: Sequence[int]) -> tuple[float, float, float]:
+        return spread(self.seconds[indices].sum(axis=0).tolist())
 
-    def _timed(self, places: Sequence[int], macs: int | None) -> Timed:
-        p10, median, p90 = self._spread(places)
+    def _timed(self, indices: Sequence[int], macs: int | None) -> Timed:
+        p10, median, p90 = self._spread(indices)
         rate = macs / median if macs and median else None
-        return Timed(median, p10, p90, macs, rate, None if rate is None else rate / self._best)
+        return Timed(median, p10, p90, macs, rate, None if rate is None else rate / self.peak_macs_per_s)
 
 
-def _kind(origin: Origin | None) -> Kind:
-    return origin.kind if origin else "unknown"
-
-
-def _is_layout(origin: Origin | None) -> bool:
-    """Whether the runtime put the node in to move data: pieces of an operator taken apart do its work."""
-    if origin is None:
+def _is_layout(provenance: Provenance | None) -> bool:
+    """Whether the runtime inserted the node to move data; nodes of a decomposed operator do its work."""
+    if provenance is None:
         return False
-    return origin.kind == "layout" or (origin.kind == "inserted" and origin.op_type in MOVING)
+    return provenance.kind == "layout" or (provenance.kind == "inserted" and provenance.op_type in MOVING)
 
 
-def _node_macs(origins: Sequence[Origin | None], ledger: Ledger) -> Sequence[int | None]:
-    """The MACs of each node that ran: those of its sources; None where several nodes share a source's."""
-    users = Counter(source for origin in origins if origin for source in origin.sources)
-    return [_macs(origin, users, ledger) for origin in origins]
-
-
-def _macs(origin: Origin | None, users: Mapping[int, int], ledger: Ledger) -> int | None:
-    if origin is None:
+def _macs(provenance: Provenance | None, users: Mapping[int, int], ledger: Ledger) -> int | None:
+    if provenance is None:
         return None
-    if _is_layout(origin):
+    if _is_layout(provenance):
         return 0
-    costs = [ledger.nodes[source] for source in origin.sources]
-    working = [
-        (source, cost)
-        for source, cost in zip(origin.sources, costs, strict=True)
-        if cost.macs or cost.status == "unknown"
-    ]
+    costs = ((source, ledger.nodes[source]) for source in provenance.sources)
+    working = [(source, cost) for source, cost in costs if cost.macs or cost.status == "unknown"]
     shared = any(users[source] > 1 or cost.status == "unknown" for source, cost in working)
-    # A piece of an operator that was taken apart did some of its MACs, and which is not known.
-    taken_apart = origin.kind == "inserted" and (working or not origin.sources)
-    return None if shared or taken_apart else sum(cost.macs for _, cost in working)
+    # A node of a decomposed operator computes an unknown part of its MACs.
+    decomposed = provenance.kind == "inserted" and (working or not provenance.sources)
+    return None if shared or decomposed else sum(cost.macs for _, cost in working)

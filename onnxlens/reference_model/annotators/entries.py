@@ -6,14 +6,14 @@ from collections.abc import Mapping
 from types import MappingProxyType
 from typing import TYPE_CHECKING
 
-from onnxlens.reference_model.annotators.config import (
+from onnxlens.reference_model.catalog_entry import CatalogEntry, TensorTemplate
+from onnxlens.reference_model.config import (
     DptHybridConfig,
     MlsdLargeConfig,
     MlsdTinyConfig,
     OpenPoseBodyConfig,
     OpenPoseHandConfig,
 )
-from onnxlens.reference_model.catalog_entry import CatalogEntry, TensorTemplate
 
 if TYPE_CHECKING:
     from torch import nn
@@ -158,6 +158,10 @@ ANNOTATORS: Mapping[str, CatalogEntry] = MappingProxyType(
             published=("dpt_hybrid-midas-501f0c75.pt",),
             size_multiple=DPT_PIXELS,
             min_size=DPT_PIXELS,
+            # DPT standardizes its weights and normalizes after every convolution: PyTorch's own float32
+            # result is 3e-5 off its float64 result, and differs by 1e-5 between one thread and two; ONNX
+            # Runtime's is 4e-5 off PyTorch's
+            tolerance=1e-4,
         ),
     }
 )

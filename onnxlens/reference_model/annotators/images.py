@@ -1,4 +1,4 @@
-"""Images and maps as arrays: what is taken, and the two conversions that every annotator ends with."""
+"""Images and maps as arrays: reading, checking, resizing, and the layout that networks take."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ from onnxlens.errors import UsageError
 Scalar = TypeVar("Scalar", bound=np.generic)
 
 Image = NDArray[np.uint8]
-"""RGB (H, W, 3), or grey (H, W)."""
+"""RGB (H, W, 3), or gray (H, W)."""
 
 Floats = NDArray[np.float32]
 
 
 def check_image(image: Image) -> None:
-    """Refuse what is no RGB image.
+    """Refuse anything but an RGB image.
 
     Raises:
         UsageError: not an array of uint8 (H, W, 3) with at least one pixel.
@@ -60,7 +60,7 @@ def to_uint8(values: ArrayLike) -> Image:
 
 
 def to_rgb(image: Image) -> Image:
-    """A grey (H, W) image as RGB (H, W, 3); an RGB image as it is."""
+    """A gray (H, W) image as RGB (H, W, 3); an RGB image as it is."""
     return np.repeat(image[:, :, None], 3, axis=2) if image.ndim == 2 else image
 
 
@@ -79,7 +79,7 @@ def read_image(path: Path) -> Image:
     """The picture in a file, RGB (H, W, 3).
 
     Raises:
-        UsageError: there is no such file, or it is no picture.
+        UsageError: there is no such file, or it is not a picture.
     """
     if not path.is_file():
         raise UsageError(f"{path}: no such file; give a picture")
@@ -93,7 +93,7 @@ def require_picture_suffix(path: Path) -> None:
     """Refuse a file to write before any work is done for it.
 
     Raises:
-        UsageError: the suffix is no picture's.
+        UsageError: the suffix is not a picture's.
     """
     if not cv2.haveImageWriter(path.name):
         raise UsageError(f"{path}: suffix {path.suffix!r} is no picture's; choose .png")
@@ -102,3 +102,54 @@ def require_picture_suffix(path: Path) -> None:
 def write_image(image: Image, path: Path) -> None:
     """Write RGB (H, W, 3) as a picture, in the format that the suffix names."""
     cv2.imwrite(str(path), image[:, :, ::-1])
+
+
+RESOLUTION = 512
+"""The short side that Stable Diffusion 1.5 was trained on, in pixels."""
+
+MULTIPLE = 64
+"""Both sides are multiples of this, in pixels: ControlNet and UNet halve the latent's 1/8 three times."""
+
+MAX_SIDE = 16384
+"""In pixels; a strip that would be longer is refused before it takes the memory."""
+
+
+def control_size(height: int, width: int, resolution: int = RESOLUTION) -> tuple[int, int]:
+    """Height and width of the control image, in pixels.
+
+    side = 64 * round(side * resolution / min(height, width) / 64), a half rounded to the even multiple.
+
+    Raises:
+        UsageError: the resolution is under 64, or the picture too long a strip.
+    """
+    if resolution < MULTIPLE:
+        raise UsageError(f"resolution {resolution}: expected the short side in pixels, at least {MULTIPLE}")
+    short = min(height, width)
+    size = (
+        MULTIPLE * round(height * resolution / short / MULTIPLE),
+        MULTIPLE * round(width * resolution / short / MULTIPLE),
+    )
+    if max(size) > MAX_SIDE:
+        raise UsageError(
+            f"the image of {height}x{width} would become {size[0]}x{size[1]}; "
+            f"expected sides of at most {MAX_SIDE} pixels: crop it, or ask for a lower resolution"
+        )
+    return size
+
+
+def resize_to_control(image: Image, resolution: int = RESOLUTION) -> Image:
+    """The picture at ``control_size``: Lanczos over 8x8 pixels when it grows, the mean of areas otherwise.
+
+    Raises:
+        UsageError: it is not an RGB image, or the size is refused.
+    """
+    check_image(image)
+    height, width = image.shape[:2]
+    size = control_size(height, width, resolution)
+    grows = resolution > min(height, width)
+    return resized(image, size, cv2.INTER_LANCZOS4 if grows else cv2.INTER_AREA)
+
+
+def planes(image: Image) -> Floats:
+    """The image's values as they are, 0 to 255: (H, W, 3) to (1, 3, H, W) float32."""
+    return np.ascontiguousarray(image.transpose(2, 0, 1)[None], dtype=np.float32)

@@ -9,14 +9,13 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from onnxlens.reference_model.annotators.config import DptHybridConfig
-from onnxlens.reference_model.annotators.layers import double
 from onnxlens.reference_model.annotators.vision_transformer import HybridVit, VitTaps
-from onnxlens.reference_model.layers import conv1x1, conv3x3
+from onnxlens.reference_model.config import DptHybridConfig
+from onnxlens.reference_model.layers import conv1x1, conv3x3, double
 
 
 class Readout(nn.Module):
-    """Tells every patch what the class token knows."""
+    """Adds what the class token knows to every patch."""
 
     def __init__(self, width: int) -> None:
         super().__init__()

@@ -5,10 +5,9 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from onnxlens.reference_model.annotators.config import MlsdLargeConfig, MlsdTinyConfig
-from onnxlens.reference_model.annotators.layers import double
 from onnxlens.reference_model.annotators.mobilenet_v2 import MobileNetV2, batch_norm
-from onnxlens.reference_model.layers import conv1x1
+from onnxlens.reference_model.config import MlsdLargeConfig, MlsdTinyConfig
+from onnxlens.reference_model.layers import conv1x1, double
 
 WIDTH = 64
 """Channels of the decoder."""
@@ -31,7 +30,7 @@ def conv_bn_relu(in_channels: int, out_channels: int, kernel: int, dilation: int
 
 
 class JoinBlock(nn.Module):
-    """A shallow map of the backbone beside a deeper one: block type A."""
+    """Concatenates a shallow map of the backbone and a deeper one: block type A."""
 
     def __init__(self, shallow: int, deep: int, width: int = WIDTH, *, upsampled: bool = True) -> None:
         super().__init__()

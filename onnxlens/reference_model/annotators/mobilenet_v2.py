@@ -7,11 +7,11 @@ from collections.abc import Iterator
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from onnxlens.reference_model.annotators.config import MobileNetConfig
+from onnxlens.reference_model.config import MobileNetConfig
 
 
 def batch_norm(channels: int) -> nn.BatchNorm2d:
-    """Every batch normalisation of MLSD, in the backbone and in the heads."""
+    """Every batch normalization of MLSD, in the backbone and in the heads."""
     return nn.BatchNorm2d(channels, eps=1e-5)
 
 

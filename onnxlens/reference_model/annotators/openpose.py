@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from onnxlens.reference_model.annotators.config import OpenPoseBodyConfig, OpenPoseHandConfig
+from onnxlens.reference_model.config import OpenPoseBodyConfig, OpenPoseHandConfig
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,4 +1,7 @@
-"""Joints as peaks of heatmaps, and the limbs that link them (Cao et al. 2017, arXiv 1611.08050)."""
+"""OpenPose's skeleton as data, joints as peaks of heatmaps, and the limbs that link them.
+
+Cao et al. 2017, arXiv 1611.08050.
+"""
 
 from __future__ import annotations
 
@@ -11,7 +14,105 @@ from numpy.typing import NDArray
 from scipy.ndimage import gaussian_filter
 
 from onnxlens.reference_model.annotators.images import Floats
-from onnxlens.reference_model.annotators.pose_layout import LIMBS
+
+Rgb = tuple[int, int, int]
+
+
+class Limb(NamedTuple):
+    """Two joints that the network links.
+
+    Attributes:
+        joints: their indices in ``JOINTS``.
+        field: the channels of ``paf`` with the x and the y of the vectors from the first to the second.
+    """
+
+    joints: tuple[int, int]
+    field: tuple[int, int]
+
+
+JOINTS = (
+    "nose",
+    "neck",
+    "right_shoulder",
+    "right_elbow",
+    "right_wrist",
+    "left_shoulder",
+    "left_elbow",
+    "left_wrist",
+    "right_hip",
+    "right_knee",
+    "right_ankle",
+    "left_hip",
+    "left_knee",
+    "left_ankle",
+    "right_eye",
+    "left_eye",
+    "right_ear",
+    "left_ear",
+)
+"""In the order of the heatmap's channels; the channel after them is background."""
+
+LIMBS = (
+    Limb((1, 2), (12, 13)),
+    Limb((1, 5), (20, 21)),
+    Limb((2, 3), (14, 15)),
+    Limb((3, 4), (16, 17)),
+    Limb((5, 6), (22, 23)),
+    Limb((6, 7), (24, 25)),
+    Limb((1, 8), (0, 1)),
+    Limb((8, 9), (2, 3)),
+    Limb((9, 10), (4, 5)),
+    Limb((1, 11), (6, 7)),
+    Limb((11, 12), (8, 9)),
+    Limb((12, 13), (10, 11)),
+    Limb((1, 0), (28, 29)),
+    Limb((0, 14), (30, 31)),
+    Limb((14, 16), (34, 35)),
+    Limb((0, 15), (32, 33)),
+    Limb((15, 17), (36, 37)),
+    Limb((2, 16), (18, 19)),
+    Limb((5, 17), (26, 27)),
+)
+
+BODY_LIMBS = 17
+"""The first limbs, which are drawn and may open a new person; the last two only join what was found."""
+
+COLORS: tuple[Rgb, ...] = (
+    (255, 0, 0),
+    (255, 85, 0),
+    (255, 170, 0),
+    (255, 255, 0),
+    (170, 255, 0),
+    (85, 255, 0),
+    (0, 255, 0),
+    (0, 255, 85),
+    (0, 255, 170),
+    (0, 255, 255),
+    (0, 170, 255),
+    (0, 85, 255),
+    (0, 0, 255),
+    (85, 0, 255),
+    (170, 0, 255),
+    (255, 0, 255),
+    (255, 0, 170),
+    (255, 0, 85),
+)
+"""By joint, and by limb for the limbs that are drawn."""
+
+HAND_POINTS = 21
+"""The wrist and four points of each finger; the heatmap's channel after them is background."""
+
+HAND_EDGES = (
+    *((0, 1), (1, 2), (2, 3), (3, 4)),
+    *((0, 5), (5, 6), (6, 7), (7, 8)),
+    *((0, 9), (9, 10), (10, 11), (11, 12)),
+    *((0, 13), (13, 14), (14, 15), (15, 16)),
+    *((0, 17), (17, 18), (18, 19), (19, 20)),
+)
+"""Thumb first."""
+
+HAND_POINT_COLOR: Rgb = (0, 0, 255)
+
 
 SMOOTHING_SIGMA = 3.0
 """Of the Gaussian that a heatmap is smoothed with, in pixels of the image."""
@@ -53,7 +154,7 @@ class Link(NamedTuple):
 
 
 def find_peaks(heatmap: Floats) -> Peaks:
-    """The smoothed heatmap's maxima over 0.1: no lower than any of the four neighbours.
+    """The smoothed heatmap's maxima over 0.1: no lower than any of the four neighbors.
 
     Args:
         heatmap: one joint's, at the image's size (H, W).
@@ -63,17 +164,17 @@ def find_peaks(heatmap: Floats) -> Peaks:
 
 
 def local_maxima(values: NDArray[np.floating], threshold: float) -> NDArray[np.bool_]:
-    """Where a value is over the threshold and no lower than the four beside it; all of a plateau's are.
+    """Where a value is over the threshold and no lower than its four neighbors, as on all of a plateau.
 
     Args:
         values: (H, W).
         threshold: at least 0.
     """
     ringed = np.pad(values, 1)  # (H + 2, W + 2); what lies outside never beats a value over the threshold
-    highest_beside = np.maximum.reduce(
+    highest_neighbor = np.maximum.reduce(
         [ringed[:-2, 1:-1], ringed[2:, 1:-1], ringed[1:-1, :-2], ringed[1:-1, 2:]]
     )
-    return np.asarray((values > threshold) & (values >= highest_beside))
+    return np.asarray((values > threshold) & (values >= highest_neighbor))
 
 
 def link_limbs(peaks: Sequence[Peaks], fields: Floats) -> list[list[Link]]:
@@ -116,7 +217,7 @@ def match(scores: NDArray[np.float64]) -> list[Link]:
     """The best pair first, then the best of those whose ends are both free; of equals, the first in order.
 
     Args:
-        scores: (N, M), -inf where a pair is no candidate.
+        scores: (N, M), -inf where a pair is not a candidate.
     """
     order = np.argsort(-scores, axis=None, kind="stable")
     candidates = order[np.isfinite(scores.ravel()[order])]

@@ -1,7 +1,7 @@
-"""The convolutional half of DPT-hybrid: a ResNet with weight-standardised convolutions and group norms.
+"""The convolutional half of DPT-hybrid: a ResNet with weight-standardized convolutions and group norms.
 
-He et al. 2016, arXiv 1603.05027; weight standardisation: Qiao et al. 2019, arXiv 1903.10520. As in BiT
-(Kolesnikov et al. 2020, arXiv 1912.11370), padding is TensorFlow's; unlike there, norms stand after the
+He et al. 2016, arXiv 1603.05027; weight standardization: Qiao et al. 2019, arXiv 1903.10520. As in BiT
+(Kolesnikov et al. 2020, arXiv 1912.11370), padding is TensorFlow's; unlike there, norms follow the
 convolutions.
 """
 
@@ -14,7 +14,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from onnxlens.reference_model.annotators.config import DptHybridConfig
+from onnxlens.reference_model.config import DptHybridConfig
 from onnxlens.reference_model.layers import GROUPS
 
 WEIGHT_EPSILON = 1e-8
@@ -46,15 +46,15 @@ class StandardizedConv(nn.Conv2d):
     def forward(self, x: Tensor) -> Tensor:
         """(B, C, H, W) to (B, D, H/s, W/s), rounded up."""
         kernel, stride = self.kernel_size[0], self.stride[0]
-        centred = self.weight - self.weight.mean(dim=(1, 2, 3), keepdim=True)  # (D, C, k, k)
-        variance = centred.square().mean(dim=(1, 2, 3), keepdim=True)  # (D, 1, 1, 1)
-        weight = centred / torch.sqrt(variance + WEIGHT_EPSILON)  # (D, C, k, k)
+        centered = self.weight - self.weight.mean(dim=(1, 2, 3), keepdim=True)  # (D, C, k, k)
+        variance = centered.square().mean(dim=(1, 2, 3), keepdim=True)  # (D, 1, 1, 1)
+        weight = centered / torch.sqrt(variance + WEIGHT_EPSILON)  # (D, C, k, k)
         x = pad_same(x, kernel, stride)
         return F.conv2d(x, weight, stride=stride)  # (B, D, H/s, W/s)
 
 
 def group_norm(channels: int) -> nn.GroupNorm:
-    """The normalisation after every standardised convolution."""
+    """The normalization after every standardized convolution."""
     return nn.GroupNorm(GROUPS, channels, eps=1e-5)
 
 

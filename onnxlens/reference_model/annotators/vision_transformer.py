@@ -11,9 +11,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from onnxlens.reference_model.annotators.config import DptHybridConfig
 from onnxlens.reference_model.annotators.resnet_v2 import ResNetV2
 from onnxlens.reference_model.attention import attend, to_sequence
+from onnxlens.reference_model.config import DptHybridConfig
 from onnxlens.reference_model.layers import conv1x1
 
 

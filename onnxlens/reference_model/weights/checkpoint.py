@@ -11,8 +11,7 @@ import numpy as np
 
 from onnxlens.errors import CheckpointError
 from onnxlens.specs.graph import CheckpointScope
-from onnxlens.specs.tensor import TensorSpec
-from onnxlens.specs.torch_arrays import as_array
+from onnxlens.specs.tensor import TensorSpec, as_array
 
 if TYPE_CHECKING:
     import torch
@@ -29,7 +28,7 @@ TRAINER_GLOBALS = (
     "numpy.dtype",
     "_codecs.encode",
 )
-"""What the published Stable Diffusion files hold beside tensors: a trainer's notes. Read as inert objects."""
+"""What the published Stable Diffusion files hold besides tensors: a trainer's objects, read as inert ones."""
 
 
 class _Inert:
@@ -125,7 +124,7 @@ def _open_pickled(path: Path) -> tuple[Mapping[str, tuple[int, ...]], Reader]:
 
 def _load_pickled(path: Path) -> Any:
     """The unpickled file: tensors and plain containers only, mapped from disk where its format allows."""
-    # Files older than torch 1.6 are no zip archives and cannot be mapped.
+    # Files older than torch 1.6 are not zip archives and cannot be mapped.
     with suppress(RuntimeError, OSError):
         return _load_safely(path, mmap=True)
     try:
@@ -148,7 +147,7 @@ def _load_safely(path: Path, *, mmap: bool) -> Any:
         raise
     except EOFError as error:
         raise CheckpointError(f"{path}: ends before its first object; download it again") from error
-    except Exception as error:  # bytes that are no pickle fail in whatever way they happen to read
+    except Exception as error:  # bytes that are not a pickle fail in many ways
         raise CheckpointError(
             f"{path}: holds more than tensors, or is damaged, and was not loaded: a pickle can run code; "
             "use a .safetensors file of the same weights, or one from a source you trust"

@@ -7,8 +7,11 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from types import MappingProxyType
 
-from onnxlens.profile.flow.grouped import Framed, framed
-from onnxlens.profile.flow.grouping_file import read_groups
+from onnxlens.profile.flow.alone import alone
+from onnxlens.profile.flow.collapse import collapsed
+from onnxlens.profile.flow.deepest import DeepestFlow
+from onnxlens.profile.flow.group import grouped
+from onnxlens.profile.flow.group_file import read_groups
 from onnxlens.reference_model.groups import file_of
 from onnxlens.reference_model.pipeline import Sampling
 from onnxlens.specs.flow import FlowGraph
@@ -44,14 +47,14 @@ class Sources:
         )
 
     @cached_property
-    def unet(self) -> Framed:
+    def unet(self) -> DeepestFlow:
         """The UNet alone."""
-        return self._framed("sd-unet")
+        return self._grouped("sd-unet")
 
     @cached_property
-    def controlnet(self) -> Framed:
+    def controlnet(self) -> DeepestFlow:
         """The ControlNet alone."""
-        return self._framed("controlnet")
+        return self._grouped("controlnet")
 
     @cached_property
     def training_step(self) -> FlowGraph:
@@ -59,11 +62,12 @@ class Sources:
         return self._step(self.training_batch)
 
     def _step(self, batch: int | None) -> FlowGraph:
-        step = _unwrapped(_zero_convs_closed(self._framed("control-ldm", batch)).at(STEP_DEPTH))
+        found = _zero_convs_closed(self._grouped("control-ldm", batch))
+        step = _unwrapped(collapsed(found, STEP_DEPTH))
         return replace(step, graph="ControlNet and SD's UNet (control-ldm)")
 
-    def _framed(self, graph: str, batch: int | None = None) -> Framed:
-        return framed(self.flow(graph, batch), read_groups(file_of(graph)))
+    def _grouped(self, graph: str, batch: int | None = None) -> DeepestFlow:
+        return grouped(DeepestFlow(self.flow(graph, batch)), read_groups(file_of(graph)))
 
 
 def _step_notes(step: FlowGraph) -> Sequence[str]:
@@ -79,7 +83,7 @@ def _step_notes(step: FlowGraph) -> Sequence[str]:
 
 
 def _unwrapped(flow: FlowGraph) -> FlowGraph:
-    """Without the frame of the module that holds nothing but the UNet."""
+    """Without the level of the module that contains nothing but the UNet."""
     nodes = (
         replace(node, parents=tuple(parent for parent in node.parents if parent[0] != WRAPPER))
         for node in flow.nodes
@@ -87,10 +91,10 @@ def _unwrapped(flow: FlowGraph) -> FlowGraph:
     return replace(flow, nodes=tuple(nodes))
 
 
-def _zero_convs_closed(found: Framed) -> Framed:
-    """With every zero convolution a box, however deep the picture goes: there is but one module in it."""
-    frames = {parent for node in found.flow.nodes for parent in node.parents}
-    zero_convs = {path for path, class_name in frames if class_name == "ZeroConv"}
+def _zero_convs_closed(found: DeepestFlow) -> DeepestFlow:
+    """With every zero convolution a box, however deep the picture goes: it contains a single module."""
+    levels = {parent for node in found.flow.nodes for parent in node.parents}
+    zero_convs = {path for path, class_name in levels if class_name == "ZeroConv"}
     return replace(found, closed=found.closed | zero_convs)
 
 
@@ -102,14 +106,14 @@ FLOWS: Mapping[str, Callable[[Sources], FlowGraph]] = MappingProxyType(
     {
         "pipeline": lambda sources: pipeline_flow(Sampling(), sources.count),
         "controlnet-and-unet": lambda sources: sources.step,
-        "hint-block": lambda sources: sources.controlnet.alone("input_hint_block").at(1),
-        "res-block": lambda sources: sources.unet.alone("input_blocks.4.0").at(2),
-        "spatial-transformer": lambda sources: sources.unet.alone("input_blocks.1.1").at(2),
-        "sd-encoder-block": lambda sources: sources.unet.alone("SD_EncoderBlock_1").at(2),
-        "sd-decoder-block": lambda sources: sources.unet.alone("SD_DecoderBlock_3").at(2),
-        "controlnet-encoder-block": lambda sources: _zero_convs_closed(
-            sources.controlnet.alone("ControlNet_EncoderBlock_1")
-        ).at(2),
+        "hint-block": lambda sources: collapsed(alone(sources.controlnet, "input_hint_block"), 1),
+        "res-block": lambda sources: collapsed(alone(sources.unet, "input_blocks.4.0"), 2),
+        "spatial-transformer": lambda sources: collapsed(alone(sources.unet, "input_blocks.1.1"), 2),
+        "sd-encoder-block": lambda sources: collapsed(alone(sources.unet, "SD_EncoderBlock_1"), 2),
+        "sd-decoder-block": lambda sources: collapsed(alone(sources.unet, "SD_DecoderBlock_3"), 2),
+        "controlnet-encoder-block": lambda sources: collapsed(
+            _zero_convs_closed(alone(sources.controlnet, "ControlNet_EncoderBlock_1")), 2
+        ),
         **{mode.name: _training(mode) for mode in MODES},
     }
 )

@@ -6,7 +6,7 @@ from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
 
 from onnxlens.errors import GraphError
-from onnxlens.profile.flow.group_boxes import SUMMED
+from onnxlens.profile.flow.costs import SUMMED
 from onnxlens.reference_model import catalog
 from onnxlens.reference_model.pipeline import Pipeline, Sampling, Stage, pipeline
 from onnxlens.reports.numbers import short_count
@@ -75,7 +75,7 @@ def _ends(kind: FlowKind, tensors: Sequence[TensorSpec]) -> Iterator[FlowNode]:
 
 
 def _edges(described: Pipeline) -> Iterator[FlowEdge]:
-    """From the maker of each tensor to its readers; the way back in the loop among them."""
+    """From the producer of each tensor to its consumers, the back edge of the loop included."""
     makers = {tensor.name: f"input/{tensor.name}" for tensor in described.inputs}
     for order, stage in enumerate(described.stages, start=1):
         makers |= {tensor.name: f"n{order}" for tensor in stage.makes}

@@ -1,4 +1,4 @@
-"""The three ways to train a ControlNet, told on the data flow of one step."""
+"""The three ways to train a ControlNet, shown on the data flow of one step."""
 
 from __future__ import annotations
 
@@ -120,13 +120,13 @@ def _state(node: FlowNode, mode: Mode, feeds_output: bool) -> State:
 
 
 def _feeding_output(nodes: Iterable[FlowNode], edges: Iterable[FlowEdge]) -> set[str]:
-    makers: dict[str, list[str]] = defaultdict(list)
+    producers: dict[str, list[str]] = defaultdict(list)
     for edge in edges:
-        makers[edge.target].append(edge.source)
+        producers[edge.target].append(edge.source)
     waiting = [node.id for node in nodes if node.kind == "output"]
     found = set(waiting)
     while waiting:
-        new = [maker for maker in makers[waiting.pop()] if maker not in found]
+        new = [producer for producer in producers[waiting.pop()] if producer not in found]
         found.update(new)
         waiting += new
     return found

@@ -1,1 +1,1 @@
-"""A published survey of ControlNet: its tables beside this tool's figures, and where the two part."""
+"""A published survey of ControlNet: its tables against this tool's figures, and why they differ."""

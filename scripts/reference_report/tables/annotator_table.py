@@ -6,16 +6,15 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from onnxlens.reports.numbers import shapes, short_count
-from onnxlens.reports.tables.column import Column
+from onnxlens.reports.tables.render import Column
 from onnxlens.specs.ledger import Ledger
-from reference_report.tables.agreement import GIGA, MEGA, agreement
+from reference_report.tables.cells import GIGA, MEGA, agreement, file_links
 from reference_report.tables.evidence import (
     Evidence,
     batch_norm_elements,
     used_params,
     where_shape_stands,
 )
-from reference_report.tables.links import file_links
 from reference_report.tables.printed import ANNOTATORS, NO_NETWORK, UNKNOWN, PrintedAnnotator
 
 BATCH_NORM_OPERATIONS = 4
@@ -101,7 +100,7 @@ def _params(row: AnnotatorRow) -> str:
 
 
 def _printed(figure: str, unit: str) -> str:
-    """``263.13 G``; a sign that is no number as it stands, and a dash where nothing does."""
+    """``263.13 G``; a sign that is not a number is kept, and a dash stands for an empty cell."""
     return figure if figure in (UNKNOWN, NO_NETWORK) else f"{figure} {unit}" if figure else "-"
 
 

@@ -72,7 +72,7 @@ def score_shapes(ledger: Ledger) -> tuple[tuple[int, int, int], ...]:
     shapes: dict[tuple[int, int, int], None] = {}
     for node in ledger.nodes:
         if node.op_type == "Softmax" and node.module_path:
-            lengths = [_length(modules[node.module_path], place) for place in (0, -1)]
+            lengths = [_length(modules[node.module_path], index) for index in (0, -1)]
             shapes[(node.write_bytes // FLOAT32_BYTES // prod(lengths), lengths[0], lengths[1])] = None
     return tuple(shapes)
 
@@ -90,13 +90,13 @@ def used_params(ledger: Ledger) -> int:
 def where_shape_stands(ledger: Ledger, shape: str) -> str:
     """In words: the outputs of the graph that have ``shape``, or the last module inside that puts it out."""
     outputs = ledger.modules[0].outputs
-    places = [place for place, tensor in enumerate(outputs, start=1) if tensor.shape_text() == shape]
-    if places and len(outputs) == 1:
+    numbers = [number for number, tensor in enumerate(outputs, start=1) if tensor.shape_text() == shape]
+    if numbers and len(outputs) == 1:
         return ""
-    if len(places) > 1:
-        return f"{shape} is the shape of {len(places)} of {len(outputs)} outputs, {_numbered(places)}"
-    if places:
-        return f"{shape} is output {places[0]} of {len(outputs)}, `{outputs[places[0] - 1].name}`"
+    if len(numbers) > 1:
+        return f"{shape} is the shape of {len(numbers)} of {len(outputs)} outputs, {_numbered(numbers)}"
+    if numbers:
+        return f"{shape} is output {numbers[0]} of {len(outputs)}, `{outputs[numbers[0] - 1].name}`"
     inside = [m for m in ledger.modules[1:] if shape in [tensor.shape_text() for tensor in m.outputs]]
     true = ", ".join(tensor.shape_text() for tensor in outputs)
     if not inside:
@@ -105,13 +105,13 @@ def where_shape_stands(ledger: Ledger, shape: str) -> str:
     return f"{shape} is inside, behind `{last.path}`: the output is {true}"
 
 
-def _numbered(places: Sequence[int]) -> str:
-    return f"number {', '.join(map(str, places[:-1]))} and {places[-1]}"
+def _numbered(numbers: Sequence[int]) -> str:
+    return f"number {', '.join(map(str, numbers[:-1]))} and {numbers[-1]}"
 
 
-def _length(module: ModuleCost, place: int) -> int:
+def _length(module: ModuleCost, index: int) -> int:
     """The tokens of a module's first or last input (batch, tokens, channels)."""
-    length = module.inputs[place].shape[1]
+    length = module.inputs[index].shape[1]
     if not isinstance(length, int):
         raise GraphError(f"module {module.path!r}: expected a fixed number of tokens, found {length!r}")
     return length

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from onnxlens.reports.numbers import short_count
-from onnxlens.reports.tables.column import Column
+from onnxlens.reports.tables.render import Column
 from reference_report.tables.evidence import Evidence
 
 FOLDER = "figures"
@@ -20,7 +20,7 @@ class Figure:
     Attributes:
         name: of its file.
         graph: what of the catalog it is drawn from.
-        color: the cost that its boxes are coloured by.
+        color: the cost that its boxes are colored by.
     """
 
     name: str
@@ -80,9 +80,9 @@ FIGURE_COLUMNS: Sequence[Column[Figure]] = (
 def shown_figures() -> str:
     """Every figure, the first unfolded; a click on one leads to its file, where it has its full size."""
     return "\n".join(
-        f"<details{' open' if place == 0 else ''}><summary>{figure.title}</summary>\n\n"
+        f"<details{' open' if index == 0 else ''}><summary>{figure.title}</summary>\n\n"
         f"[![{figure.title}]({figure.file})]({figure.file})\n\n</details>\n"
-        for place, figure in enumerate(FIGURES)
+        for index, figure in enumerate(FIGURES)
     )
 
 

@@ -4,12 +4,88 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from onnxlens.reports.tables.text_tables import rendered
-from reference_report.tables import annotator_table, control_table, figures, other_tables, prose
-from reference_report.tables.corrections import corrections
+from onnxlens.reports.tables.render import render_table
+from reference_report.tables import annotator_table, control_table, figures, other_tables
+from reference_report.tables.cells import PAGE
 from reference_report.tables.evidence import Evidence
-from reference_report.tables.links import PAGE
 from reference_report.tables.printed import SCENARIOS
+
+INTRODUCTION = """\
+# The reference report
+
+A survey of ControlNet v1.0 on Stable Diffusion 1.5, written for a chip team, prints tables of what its
+networks cost. This page sets each printed figure beside ours and says why they differ. Printed figures are
+quoted; ours are counted from the exported graphs, float32, without weights, exact, under the [counting
+conventions](../docs/counting.md): MACs are multiply-accumulates of matrix work, FLOPs quoted as true are 2
+x MACs alone, params count each weight once.
+
+`bash scripts/reference_report.sh` makes this folder again; `--figures` draws the figures, `--pictures` the
+data flow of every graph, and `--onnx-tool` has onnx-tool 1.0.1 read every graph, with seeded weights at
+opset 18. The tables are there as CSV too, with every digit: [annotators](annotators.csv), [ControlNet and
+SD](control.csv), [sizes](sizes.csv), [training](training.csv), [scenarios](scenarios.csv),
+[graphs](graphs.csv).
+"""
+
+ABOUT_FIGURES = """\
+## Figures
+
+The document's pictures, drawn from the graphs: every box is counted, every shape on an arrow is that of a
+tensor of the exported file, numbers are the order of execution. [Files of
+groups](../docs/grouping.md#the-surveys-names) give the document's names to parts of the networks and say
+which modules each name covers. What the pipeline runs between the graphs, and how often, is written down in
+`onnxlens/reference_model/pipeline.py` and held to the graphs' inputs and outputs.
+"""
+
+ABOUT_TRAINING = """\
+## Training modes
+
+The optimiser's list is that of the published training code: `sd_locked` trains the ControlNet alone; without
+it SD's `output_blocks` and `out` are trained too. In every mode the UNet's encoder and middle block run
+without gradients, and CLIP and the VAE are locked; a locked decoder passes gradients on to the controls.
+`only_mid_control` uses one control: no gradient arrives at the 12 zero convolutions that nothing reads then,
+although the optimiser lists them.
+"""
+
+ABOUT_ANNOTATORS = """\
+## Annotators
+
+The networks that turn a photograph into a control image, at 512 x 512. A difference is the printed figure
+against ours: figures *agree* when ours rounds to what is printed, and agree *cut off* when the document
+dropped digits unrounded. The last two rows are networks that the document names as checkpoints and gives no
+figures for.
+"""
+
+ABOUT_CONTROL = """\
+## ControlNet and Stable Diffusion
+
+One denoising step at 512 x 512, batch 2: the negative and the positive prompt side by side. *True* is ours;
+*reconstructed* is the printed figure put together again from parts that are counted, and the verdict says
+whether that gives what is printed.
+"""
+
+ABOUT_SIZES = """\
+## The sizes that the demo runs
+
+The document counts every annotator at 512 x 512. The published demo runs the body network at 184 x 184, the
+hand network at four scales of 368 x 368 for each hand it finds, and the depth network at 384 x 384.
+"""
+
+ABOUT_SCENARIOS = """\
+## Scenarios
+
+As the document has them, with the graphs of this tool's catalog beside them. Its texts under *human pose*
+and *scribble* are swapped: each describes the other.
+"""
+
+ABOUT_GRAPHS = """\
+## Graphs
+
+ONNX files are not kept here: the command makes one, with seeded weights, a manifest and module names in it.
+onnx-tool does not count MACs but weighted instructions (an exponential 32, a softmax 36 an element, a
+division 4, a bias addition 1), so its count is the larger one. A row of its table is an operator; for rows
+that are modules use `onnxlens profile GRAPH`. `control-ldm`, ControlNet and UNet in one graph, is drawn
+[here](pictures/control-ldm.svg).
+"""
 
 
 def document_report(evidence: Evidence) -> Mapping[str, str]:
@@ -20,31 +96,31 @@ def document_report(evidence: Evidence) -> Mapping[str, str]:
     graphs = other_tables.graph_rows(evidence)
     training = figures.training_rows(evidence)
     sections = (
-        prose.INTRODUCTION,
-        prose.ANNOTATORS,
-        rendered(annotators, annotator_table.PAGE_COLUMNS, "md") + "\n",
-        prose.CONTROL,
-        rendered(control, control_table.PAGE_COLUMNS, "md") + "\n",
+        INTRODUCTION,
+        ABOUT_ANNOTATORS,
+        render_table(annotators, annotator_table.PAGE_COLUMNS, "md") + "\n",
+        ABOUT_CONTROL,
+        render_table(control, control_table.PAGE_COLUMNS, "md") + "\n",
         "## Corrections\n",
-        "\n".join(f"- {line}" for line in corrections(evidence)) + "\n",
-        prose.FIGURES,
-        rendered(figures.FIGURES, figures.FIGURE_COLUMNS, "md") + "\n",
+        "\n".join(f"- {line}" for line in other_tables.corrections(evidence)) + "\n",
+        ABOUT_FIGURES,
+        render_table(figures.FIGURES, figures.FIGURE_COLUMNS, "md") + "\n",
         figures.shown_figures(),
-        prose.TRAINING,
-        rendered(training, figures.TRAINING_PAGE, "md") + "\n",
-        prose.SIZES,
-        rendered(sizes, other_tables.SIZE_PAGE, "md") + "\n",
-        prose.SCENARIOS,
-        rendered(SCENARIOS, other_tables.SCENARIO_COLUMNS, "md") + "\n",
-        prose.GRAPHS,
-        rendered(graphs, other_tables.GRAPH_PAGE, "md") + "\n",
+        ABOUT_TRAINING,
+        render_table(training, figures.TRAINING_PAGE, "md") + "\n",
+        ABOUT_SIZES,
+        render_table(sizes, other_tables.SIZE_PAGE, "md") + "\n",
+        ABOUT_SCENARIOS,
+        render_table(SCENARIOS, other_tables.SCENARIO_COLUMNS, "md") + "\n",
+        ABOUT_GRAPHS,
+        render_table(graphs, other_tables.GRAPH_PAGE, "md") + "\n",
     )
     return {
         PAGE: "\n".join(sections),
-        "annotators.csv": rendered(annotators, annotator_table.DATA_COLUMNS, "csv") + "\n",
-        "control.csv": rendered(control, control_table.DATA_COLUMNS, "csv") + "\n",
-        "sizes.csv": rendered(sizes, other_tables.SIZE_DATA, "csv") + "\n",
-        "training.csv": rendered(training, figures.TRAINING_DATA, "csv") + "\n",
-        "scenarios.csv": rendered(SCENARIOS, other_tables.SCENARIO_COLUMNS, "csv") + "\n",
-        "graphs.csv": rendered(graphs, other_tables.GRAPH_DATA, "csv") + "\n",
+        "annotators.csv": render_table(annotators, annotator_table.DATA_COLUMNS, "csv") + "\n",
+        "control.csv": render_table(control, control_table.DATA_COLUMNS, "csv") + "\n",
+        "sizes.csv": render_table(sizes, other_tables.SIZE_DATA, "csv") + "\n",
+        "training.csv": render_table(training, figures.TRAINING_DATA, "csv") + "\n",
+        "scenarios.csv": render_table(SCENARIOS, other_tables.SCENARIO_COLUMNS, "csv") + "\n",
+        "graphs.csv": render_table(graphs, other_tables.GRAPH_DATA, "csv") + "\n",
     }

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from onnxlens.profile.flow.building import build_flow
 from tests.profile.count.published_macs import PUBLISHED_MACS
+from tests.profile.flow.flows import flow_at
 from tests.profile.models import ledger_of, light_nets
 
 NETS = sorted(path.stem for path in light_nets().glob("*.onnx"))
@@ -53,5 +53,5 @@ def test_every_node_of_a_published_net_is_counted_and_the_flow_holds_all_of_it(n
     graph, ledger = ledger_of(net(name))
     assert ledger.attribution == "none"
     assert [node.reason for node in ledger.nodes if node.status == "unknown"] == []
-    flow = build_flow(graph, ledger, depth=2)
+    flow = flow_at(graph, ledger, depth=2)
     assert sum(node.macs for node in flow.nodes) == ledger.totals.macs > 10**8

@@ -11,9 +11,9 @@ from onnx import GraphProto, NodeProto, TensorProto, ValueInfoProto, helper, num
 
 from onnxlens.profile.count.ledger import build_ledger
 from onnxlens.profile.count.liveness import live_bytes
-from onnxlens.profile.flow.building import build_flow
 from onnxlens.profile.graph.loading import load_graph
 from onnxlens.specs.ledger import Ledger, NodeCost
+from tests.profile.flow.flows import flow_at
 from tests.profile.models import integers, ledger_of, op, save, value, weight
 
 BOOL, INT64 = TensorProto.BOOL, TensorProto.INT64
@@ -130,7 +130,7 @@ def test_a_branch_shares_its_memory_with_the_output_and_the_other_takes_none(tmp
 
 def test_data_flows_through_a_branch(tmp_path: Path) -> None:
     read, ledger = ledger_of(save_if(tmp_path))
-    flow = build_flow(read, ledger, 1)
+    flow = flow_at(read, ledger, 1)
     assert {(edge.source, edge.tensor.name) for edge in flow.edges if edge.target == "n1"} == {
         ("input/x", "x"), ("input/flag", "flag"),
     }  # fmt: skip

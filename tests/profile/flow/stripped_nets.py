@@ -14,7 +14,7 @@ from onnxlens.specs.tensor import TensorSpec
 
 
 class Residual(nn.Module):
-    """Two convolutions beside a shortcut, which is a third where the shape changes."""
+    """Two convolutions with a shortcut, which is a third where the shape changes."""
 
     def __init__(self, channels: int, out_channels: int, stride: int) -> None:
         super().__init__()

@@ -11,14 +11,14 @@ from pathlib import Path
 import pytest
 from onnx import NodeProto
 
-from onnxlens import api
+import onnxlens as api
 from onnxlens.errors import UsageError
 from onnxlens.profile.count.ledger import build_ledger
 from onnxlens.profile.flow.levels import FOUND, with_levels
 from onnxlens.profile.flow.pages import flow_pages, requested_flow
 from onnxlens.profile.graph.graph import Graph
 from onnxlens.profile.graph.loading import load_graph
-from onnxlens.specs.flow import FlowGraph, FlowRequest
+from onnxlens.specs.flow import FlowGraph, FlowRequest, Group
 from tests.profile.flow.flows import box_count
 from tests.profile.flow.stripped_nets import stripped
 from tests.profile.models import far_weight, ledger_of, light_nets, op, save, save_net, value
@@ -100,8 +100,8 @@ def chain(length: int) -> list[NodeProto]:
     return [conv(*pair) for pair in pairwise(names)]
 
 
-def test_more_than_a_level_holds_stand_in_parts_of_like_size(tmp_path: Path) -> None:
-    assert levels(net(tmp_path, chain(6))) == [f"group{place}" for place in range(1, 7)]
+def test_more_items_than_a_level_takes_are_in_parts_of_like_size(tmp_path: Path) -> None:
+    assert levels(net(tmp_path, chain(6))) == [f"group{index}" for index in range(1, 7)]
     # 7 in threes are 3 parts, so that the first two have 3, the last 1
     assert levels(net(tmp_path, chain(7)))[2:5] == ["part1.group3", "part2.group1", "part2.group2"]
     # 22 in threes are 8 parts of 3; those are more than 6 again, so they are 3 parts of 3, 3 and 2
@@ -142,7 +142,7 @@ def test_branches_that_begin_with_the_input_are_one_block_and_a_skip_over_all_is
     first = [conv("x", "a"), op("Relu", "a", "b"), conv("b", "c")]
     second = [conv("x", "d"), op("Relu", "d", "e"), conv("e", "f")]
     towers = net(tmp_path, [*first, *second, op("Add", "c f", "y")])
-    assert {path.partition(".")[0] for path in levels(towers)} == {f"group{place}" for place in range(1, 5)}
+    assert {path.partition(".")[0] for path in levels(towers)} == {f"group{index}" for index in range(1, 5)}
     residual = net(tmp_path, [*RESIDUAL[:-1], conv("g", "h"), op("Add", "x h", "y")])
     assert [path.partition(".")[0] for path in levels(residual)] == ["block1"] * 2 + ["block2"] * 5 + [
         "block3"
@@ -179,10 +179,19 @@ def test_a_file_that_names_modules_keeps_them(tmp_path: Path) -> None:
     assert with_levels(graph, ledger, 6, 3) is graph
 
 
-def test_an_unknown_block_is_refused_with_those_near_it(tmp_path: Path) -> None:
+def test_an_unknown_block_is_an_error_that_suggests_others(tmp_path: Path) -> None:
     path = net(tmp_path, RESIDUAL)
     with pytest.raises(UsageError, match=r"no module 'block9'; there is block3, block2, block1"):
         flow_of(path, 1, "block9")
+
+
+def test_the_levels_can_be_grouped_and_shown_by_the_groups_name(tmp_path: Path) -> None:
+    read = ledger_of(net(tmp_path, RESIDUAL))
+    groups = (Group("Body", ("block1..block2",)),)
+    flow = requested_flow(*read, FlowRequest(1, groups=groups))
+    assert [(node.title, node.macs) for node in flow.nodes if node.order] == [("Body", 3072), ("Conv", 1024)]
+    inside = requested_flow(*read, FlowRequest(1, "Body", groups=groups))
+    assert [node.title for node in inside.nodes] == ["x", "Conv, Relu", "Conv, Relu, Add", "to block3"]
 
 
 @pytest.mark.parametrize(
@@ -217,7 +226,7 @@ def test_equal_convolutions_of_vgg_19_are_folded() -> None:
     assert [pair for pair in equal if pair[1] > 1] == [("6..7", 2), ("10..11", 2), ("13..15", 3)]
 
 
-def places(name: str, folder: Path) -> list[tuple[str, str]]:
+def modules_and_blocks(name: str, folder: Path) -> list[tuple[str, str]]:
     """Of what runs, the module that the exporter named and the block found in the file without names."""
     path = api.export_graph(name, folder, api.Settings(weights="none")).onnx_path
     plain = load_graph(stripped(path))
@@ -231,22 +240,20 @@ def places(name: str, folder: Path) -> list[tuple[str, str]]:
     ]
 
 
-def test_the_blocks_of_a_stripped_resnet_are_its_modules(tmp_path: Path, one_registry: None) -> None:
+def test_the_blocks_of_a_stripped_resnet_are_its_modules(tmp_path: Path) -> None:
     blocks: dict[str, set[str]] = defaultdict(set)
-    for path, block in places("tests.profile.flow.stripped_nets:resnet", tmp_path):
+    for path, block in modules_and_blocks("tests.profile.flow.stripped_nets:resnet", tmp_path):
         module = re.match(r"stem|blocks\.\d|head|$", path)
         assert module is not None, path
         blocks[module[0]].add(block)
     residual = {f"blocks.{index}": {f"block{index + 2}"} for index in range(8)}
-    mean = {"block9"}  # of no module, light, so with what stands before it
+    mean = {"block9"}  # of no module, light, so with what comes before it
     assert blocks == {"stem": {"block1"}, **residual, "": mean, "head": {"block10"}}
 
 
-def test_a_stripped_transformer_has_a_block_for_each_half_of_a_layer(
-    tmp_path: Path, one_registry: None
-) -> None:
+def test_a_stripped_transformer_has_a_block_for_each_half_of_a_layer(tmp_path: Path) -> None:
     halves: dict[tuple[str, str], set[str]] = defaultdict(set)
-    for path, block in places("tests.profile.small_networks:text_encoder", tmp_path):
+    for path, block in modules_and_blocks("tests.profile.small_networks:text_encoder", tmp_path):
         if half := re.search(r"layers\.(\d)\.(layer_norm1|self_attn|layer_norm2|mlp)", path):
             halves[half[1], half[2]].add(block)
     assert halves == {

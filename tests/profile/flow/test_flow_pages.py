@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from onnxlens.api.render import render_pages
 from onnxlens.profile.count.ledger import build_ledger
 from onnxlens.profile.flow import pages as flow_pages
-from onnxlens.profile.flow.building import build_flow
-from onnxlens.profile.flow.width import widest
+from onnxlens.profile.flow.deepest import build_flow
+from onnxlens.profile.flow.pages import readable_depth, widest
 from onnxlens.profile.graph.graph import Graph
-from onnxlens.specs.flow import FlowPage, FlowRequest
-from tests.profile.flow.flows import box_count, require_readable
+from onnxlens.specs.flow import FlowPage, FlowRequest, Group
+from tests.profile.flow.flows import box_count, flow_at, require_readable
 from tests.profile.models import ledger_of, op, save, save_net, value
 
 # The net of models.py has 6 boxes at depth 1 and 7 at depth 2, where body.0 is two of them.
@@ -49,7 +51,7 @@ def test_a_depth_that_does_not_fit_is_an_overview_and_a_page_for_each_module_it_
         "collapsed to depth 1: at depth 2 there are 7 boxes, too many for a page; "
         "1 module is opened on a page of its own",
     )
-    assert pages[1].flow == build_flow(*ledger_of(tmp_path / "graph.onnx"), 1, "body.0")
+    assert pages[1].flow == flow_at(*ledger_of(tmp_path / "graph.onnx"), 1, "body.0")
 
 
 def test_levels_that_the_net_does_not_have_make_no_pages(
@@ -118,10 +120,10 @@ def test_pages_that_do_not_fit_are_split_again(tmp_path: Path, monkeypatch: pyte
     nodes = []
     for outer in range(2):
         for inner in range(2):
-            place = 2 * outer + inner
+            index = 2 * outer + inner
             at = f"o.{outer}.i.{inner}"
-            nodes += [op("Relu", f"a{place}", f"b{place}", f"{at}.act")]
-            nodes += [op("Neg", f"b{place}", f"a{place + 1}", at)]
+            nodes += [op("Relu", f"a{index}", f"b{index}", f"{at}.act")]
+            nodes += [op("Neg", f"b{index}", f"a{index + 1}", at)]
     nodes += [op("Abs", "a4", "y", "o.1")]
     trace_outer = [op("Identity", "a0", "unused", "o.0")]
     tensors = [value(name, (2,)) for node in nodes for name in node.output]
@@ -131,7 +133,7 @@ def test_pages_that_do_not_fit_are_split_again(tmp_path: Path, monkeypatch: pyte
     ]  # fmt: skip
 
 
-def test_boxes_side_by_side_count_and_those_that_only_read_what_many_read_stand_at_their_reader(
+def test_parallel_boxes_count_and_those_that_only_read_what_many_read_are_above_their_consumer(
     tmp_path: Path,
 ) -> None:
     nodes = [op("Relu", "x", "a0", "stem")]
@@ -140,12 +142,12 @@ def test_boxes_side_by_side_count_and_those_that_only_read_what_many_read_stand_
         nodes += [op("Add", f"a{index} e{index}", f"a{index + 1}", f"add.{index}")]
     tensors = [value(name, (2,)) for node in nodes for name in node.output]
     path = save(tmp_path, nodes, [value("x", (2,))], tensors[-1:], between=tensors[:-1])
-    assert widest(build_flow(*ledger_of(path), 1)) == 2
+    assert widest(flow_at(*ledger_of(path), 1)) == 2
     heads = [op("Relu", "x", f"h{index}", f"side.{index}") for index in range(5)]
     heads += [op("Sum", "h0 h1 h2 h3 h4", "y", "join")]
     tensors = [value(name, (2,)) for node in heads for name in node.output]
     path = save(tmp_path, heads, [value("x", (2,))], tensors[-1:], between=tensors[:-1])
-    assert widest(build_flow(*ledger_of(path), 1)) == 5
+    assert widest(flow_at(*ledger_of(path), 1)) == 5
 
 
 def test_a_page_that_is_too_wide_does_not_fit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -167,3 +169,99 @@ def test_the_text_encoder_at_its_deepest_has_a_page_for_each_layer(clip_text: Gr
     pages = flow_pages.flow_pages(clip_text, build_ledger(clip_text), FlowRequest(6))
     layers = [f"transformer.text_model.encoder.layers.{index}" for index in range(12)]
     assert shown(pages) == [("", 4, 15), *((layer, 2, 12) for layer in layers)]
+
+
+FIRST, REST = Group("First", ("l.0..2",)), Group("Rest", ("l.3..5",))
+
+
+def pages_of_groups(path: Path, depth: int | None, *groups: Group, module: str = "") -> Sequence[FlowPage]:
+    return flow_pages.flow_pages(*ledger_of(path), FlowRequest(depth, module, groups=groups))
+
+
+def test_groups_have_pages_of_their_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    few(monkeypatch, 6)
+    pages = pages_of_groups(traced(tmp_path, 6), 3, FIRST, REST)
+    assert shown(pages) == [("", 1, 2), ("First", 2, 6), ("Rest", 2, 6)]
+    assert pages[0].opens == {"n1": "First", "n2": "Rest"}
+    assert pages[0].flow.notes == (
+        "collapsed to depth 1: at depth 3 there are 12 boxes, too many for a page; "
+        "2 modules and groups are opened on pages of their own",
+    )
+    assert [node.title for node in pages[1].flow.nodes if not node.order] == ["a0", "to Rest"]
+    path = tmp_path / "graph.onnx"
+    assert pages[1].flow == pages_of_groups(path, 2, FIRST, REST, module="First")[0].flow
+    few(monkeypatch, 3)
+    assert shown(pages_of_groups(path, 3, FIRST)) == [
+        ("", 1, 4), ("First", 1, 3), *((f"l.{index}", 1, 2) for index in range(3)),
+        *((f"l.{index}", 2, 2) for index in range(3, 6)),
+    ]  # fmt: skip
+
+
+def test_a_closed_group_has_a_page_only_if_it_is_the_module(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    few(monkeypatch, 5)
+    closed = replace(REST, closed=True)
+    path = traced(tmp_path, 6)
+    assert shown(pages_of_groups(path, 3, FIRST, closed)) == [
+        ("", 2, 4), *((f"l.{index}", 1, 2) for index in range(3))
+    ]  # fmt: skip
+    assert shown(pages_of_groups(path, 1, FIRST, closed, module="Rest")) == [("Rest", 1, 3)]
+
+
+def test_groups_without_a_depth_are_collapsed_to_what_can_be_taken_in(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(flow_pages, "READABLE_BOXES", 6)
+    (page,) = pages_of_groups(traced(tmp_path, 6), None, FIRST, REST)
+    assert shown([page]) == [("", 2, 6)]
+    assert page.flow.notes == ("collapsed to depth 2; at depth 3 there are 12 boxes",)
+
+
+@pytest.mark.parametrize("groups", [(), (FIRST, REST)], ids=["modules", "groups"])
+@pytest.mark.parametrize("fold", [False, True])
+def test_the_deepest_flow_is_built_once_for_all_pages(
+    groups: tuple[Group, ...], fold: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    few(monkeypatch, 3)
+    build, built = flow_pages.build_flow, []
+    monkeypatch.setattr(flow_pages, "build_flow", lambda *read: built.append(1) or build(*read))
+    request = FlowRequest(3, fold=fold and not groups, groups=groups)
+    written = render_pages(traced(tmp_path, 6), tmp_path / "net.dot", request)
+    assert (len(written) > 1, len(built)) == (not request.fold, 1)
+
+
+# the net of models.py: stem, relu, block, relu, operators, head at depth 1; its block is two boxes at depth 2
+AT_DEPTH_1 = 6
+AT_DEPTH_2 = 7
+
+
+@pytest.mark.parametrize(
+    ("limit", "depth"), [(100, 2), (AT_DEPTH_2, 2), (AT_DEPTH_2 - 1, 1), (AT_DEPTH_1, 1), (0, 1)]
+)
+def test_the_deepest_depth_within_the_limit_is_taken(
+    limit: int, depth: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(flow_pages, "READABLE_BOXES", limit)
+    assert readable_depth(build_flow(*ledger_of(save_net(tmp_path)))) == depth
+
+
+def test_a_graph_without_modules_is_drawn_at_depth_1(tmp_path: Path) -> None:
+    path = save(tmp_path, [op("Relu", "x", "y")], [value("x", (2,))], [value("y", (2,))])
+    assert readable_depth(build_flow(*ledger_of(path))) == 1
+
+
+@pytest.mark.parametrize("name", ["hed", "clip_text"])
+def test_the_picture_at_that_depth_is_within_the_limit_and_one_deeper_is_not(
+    name: str, request: pytest.FixtureRequest
+) -> None:
+    graph: Graph = request.getfixturevalue(name)
+    ledger = build_ledger(graph)
+    deepest = max(module.depth for module in ledger.modules)
+
+    def boxes(depth: int) -> int:
+        return sum(node.order > 0 for node in flow_at(graph, ledger, depth).nodes)
+
+    chosen = readable_depth(build_flow(graph, ledger))
+    assert boxes(chosen) <= flow_pages.READABLE_BOXES
+    assert chosen == deepest or boxes(chosen + 1) > flow_pages.READABLE_BOXES

@@ -6,14 +6,13 @@ from pathlib import Path
 
 import pytest
 
-from onnxlens import api
+import onnxlens as api
 from onnxlens.profile.count.ledger import build_ledger
-from onnxlens.profile.flow.building import build_flow
 from onnxlens.profile.graph.graph import Graph
 from onnxlens.profile.graph.loading import load_graph
 from onnxlens.reference_model import catalog
-from onnxlens.reports.drawing.flow_lanes import lanes_of
-from tests.profile.flow.flows import require_readable, require_whole
+from onnxlens.reports.drawing.branches import branches_of
+from tests.profile.flow.flows import flow_at, require_readable, require_whole
 
 pytestmark = pytest.mark.slow
 
@@ -56,16 +55,16 @@ def test_a_graph_of_the_catalog_is_whole_when_it_is_folded_and_readable_at_every
 )  # fmt: skip
 def test_what_repeats_in_a_network_is_folded(name: str, depth: int, frames: list[str], folder: Path) -> None:
     graph = graph_of(name, folder)
-    flow = build_flow(graph, build_ledger(graph), depth, fold=True)
+    flow = flow_at(graph, build_ledger(graph), depth, fold=True)
     for frame in frames:
         assert any(frame in path for path in flow.frames), (frame, dict(flow.frames))
 
 
-def test_control_network_encoder_and_decoder_are_told_apart(folder: Path) -> None:
+def test_control_network_encoder_and_decoder_are_distinguished(folder: Path) -> None:
     graph = graph_of("control-ldm", folder)
-    flow = build_flow(graph, build_ledger(graph), 3)
-    lanes = lanes_of(flow)
-    of_path = {node.path: lanes[node.id] for node in flow.nodes if node.order}
+    flow = flow_at(graph, build_ledger(graph), 3)
+    branches = branches_of(flow)
+    of_path = {node.path: branches[node.id] for node in flow.nodes if node.order}
     assert of_path["control_model.input_blocks.8.0"] == 1
     assert {of_path[f"model.diffusion_model.input_blocks.{index}"] for index in range(12)} == {2}
     assert {of_path[f"model.diffusion_model.output_blocks.{index}"] for index in range(12)} == {0}

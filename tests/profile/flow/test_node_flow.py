@@ -1,4 +1,4 @@
-"""The data flow node by node: every node once, every tensor from its maker, bodies on sheets of their own."""
+"""The data flow node by node: every node once, every tensor from its producer, bodies as own graphs."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from onnxlens.profile.count.ledger import build_ledger
 from onnxlens.profile.flow.node_flow import build_node_flow
 from onnxlens.profile.graph.loading import load_graph
 from onnxlens.specs.ledger import NodeCost
-from onnxlens.specs.node_flow import NodeFlow, OperatorNode, Sheet, SheetEnd, Wire
+from onnxlens.specs.node_flow import GraphEnd, NodeFlow, OperatorGraph, OperatorNode, Wire
 from onnxlens.specs.tensor import TensorSpec
 from tests.profile.count.test_repeats import ELSE, GOES_ON, THEN, graph, loop_body, save_if, save_loop
 from tests.profile.models import integers, ledger_of, op, save, save_net, value, weight
@@ -23,22 +23,22 @@ def flow_of(path: Path) -> NodeFlow:
     return build_node_flow(*ledger_of(path))
 
 
-def wires(sheet: Sheet) -> dict[str, list[str]]:
+def wires(main: OperatorGraph) -> dict[str, list[str]]:
     """Where the inputs of every node and output come from."""
-    found = {node.id: [wire.source for wire in node.wires] for node in sheet.nodes}
-    ends = {end.id: [end.wire.source] if end.wire else [] for end in sheet.outputs}
+    found = {node.id: [wire.source for wire in node.wires] for node in main.nodes}
+    ends = {end.id: [end.wire.source] if end.wire else [] for end in main.outputs}
     return {**found, **ends}
 
 
 def node(flow: NodeFlow, name: str) -> OperatorNode:
-    (found,) = (node for sheet in flow.sheets for node in sheet.nodes if node.id == name)
+    (found,) = (node for main in flow.graphs for node in main.nodes if node.id == name)
     return found
 
 
-def test_tensors_come_from_their_makers_and_weights_stand_at_their_readers(tmp_path: Path) -> None:
+def test_tensors_come_from_their_producers_and_weights_are_at_their_consumers(tmp_path: Path) -> None:
     flow = flow_of(save_net(tmp_path))
-    (sheet,) = flow.sheets
-    assert wires(sheet) == {
+    (main,) = flow.graphs
+    assert wires(main) == {
         "node_a": ["input/x"], "node_b": ["node_a"], "node_c": ["node_b"], "node_d": ["node_b", "node_c"],
         "node_e": ["node_d"], "node_f": ["node_e"], "node_g": ["node_f"], "node_y": ["node_g"],
         "output/y": ["node_y"],
@@ -53,19 +53,19 @@ def test_tensors_come_from_their_makers_and_weights_stand_at_their_readers(tmp_p
     assert stem.cost.macs == 8 * 8 * 4 * 27
 
 
-def test_every_node_of_the_ledger_is_on_a_sheet(tmp_path: Path) -> None:
+def test_every_node_of_the_ledger_is_in_a_graph(tmp_path: Path) -> None:
     read, ledger = ledger_of(save_if(tmp_path))
     flow = build_node_flow(read, ledger)
-    costs = [node.cost for sheet in flow.sheets for node in sheet.nodes]
+    costs = [node.cost for main in flow.graphs for node in main.nodes]
     assert sorted(costs, key=lambda cost: cost.node) == sorted(ledger.nodes, key=lambda cost: cost.node)
 
 
-def test_data_flows_into_a_branch_on_both_sheets(tmp_path: Path) -> None:
+def test_data_flows_into_a_branch_on_both_graphs(tmp_path: Path) -> None:
     flow = flow_of(save_if(tmp_path))
-    main, then, other = flow.sheets
-    assert [sheet.id for sheet in flow.sheets] == ["made", "joined/then_branch", "joined/else_branch"]
+    main, then, other = flow.graphs
+    assert [main.id for main in flow.graphs] == ["made", "joined/then_branch", "joined/else_branch"]
     assert node(flow, "node_joined").bodies == ("joined/then_branch", "joined/else_branch")
-    # x is read by both branches, and handed in once; flag is the If's own input
+    # x is read by both branches, and captured once; flag is the If's own input
     assert wires(main)["node_joined"] == ["input/flag", "input/x"]
     assert [end.tensor.name for end in then.inputs] == ["x"]
     prefix = "joined/then_branch/"
@@ -75,9 +75,9 @@ def test_data_flows_into_a_branch_on_both_sheets(tmp_path: Path) -> None:
 
 
 def test_a_loops_body_takes_what_the_loop_is_given(tmp_path: Path) -> None:
-    main, body = flow_of(save_loop(tmp_path, loop_body(GOES_ON))).sheets
+    main, body = flow_of(save_loop(tmp_path, loop_body(GOES_ON))).graphs
     assert wires(main)["node_last"] == ["input/x"]  # the limit is a constant
-    # the condition that is handed on, and what the loop is given; its weight is no input
+    # the condition that is returned, and what the loop is given; its weight is not an input
     assert sorted(end.tensor.name for end in body.inputs) == ["last/body/going", "x"]
 
 
@@ -90,7 +90,7 @@ def test_what_an_inner_branch_takes_passes_through_the_outer_body(tmp_path: Path
     inputs = [value("x", (3, 4)), value("flag", (), TensorProto.BOOL)]
     outputs = [value("last", (3, 4)), value("slices", (5, 4))]
     flow = flow_of(save(tmp_path, nodes, inputs, outputs, held))
-    main, body, then, other = flow.sheets
+    main, body, then, other = flow.graphs
     assert wires(main)["node_last"] == ["input/x", "input/flag", "node_far"]
     entries = {end.id: end.tensor.name for end in body.inputs}
     choice = next(node for node in body.nodes if node.cost.op_type == "If")
@@ -105,7 +105,7 @@ def test_a_branch_without_nodes_hands_on_what_it_is_given(tmp_path: Path) -> Non
     bare = graph([], [], [value("x", (3, 4))])
     nodes = [op("If", "flag", "y", then_branch=bare, else_branch=ELSE)]
     inputs = [value("x", (3, 4)), value("flag", (), TensorProto.BOOL)]
-    main, then, _ = flow_of(save(tmp_path, nodes, inputs, [value("y", (3, 4))])).sheets
+    main, then, _ = flow_of(save(tmp_path, nodes, inputs, [value("y", (3, 4))])).graphs
     assert then.nodes == ()
     assert wires(main)["node_y"] == ["input/flag", "input/x"]
     assert [then.outputs[0].wire.source] == [end.id for end in then.inputs]
@@ -115,8 +115,8 @@ def test_names_that_repeat_become_ids_that_do_not(tmp_path: Path) -> None:
     nodes = [op("Relu", "x", "a"), op("Relu", "a", "b"), op("Relu", "b", "y")]
     nodes[1].name = nodes[0].name
     nodes[2].name = "input/x"
-    (sheet,) = flow_of(save(tmp_path, nodes, [value("x", (3,))], [value("y", (3,))])).sheets
-    assert wires(sheet) == {
+    (main,) = flow_of(save(tmp_path, nodes, [value("x", (3,))], [value("y", (3,))])).graphs
+    assert wires(main) == {
         "node_a": ["input/x"], "node_a (2)": ["node_a"], "input/x (2)": ["node_a (2)"],
         "output/y": ["input/x (2)"],
     }  # fmt: skip
@@ -127,10 +127,10 @@ def test_small_integers_are_written_out_and_an_output_may_be_a_weight(tmp_path: 
     outputs = [value("y", (12,)), value("w", (4, 4))]
     held = [integers("shape", [12]), weight("w", 4, 4)]
     path = save(tmp_path, nodes, [value("x", (3, 4))], outputs, held)
-    (sheet,) = flow_of(path).sheets
-    (shape,) = sheet.nodes[0].fixed
+    (main,) = flow_of(path).graphs
+    (shape,) = main.nodes[0].fixed
     assert (shape.values, shape.is_weight, shape.formal) == ("[12]", False, "shape")
-    assert wires(sheet)["output/w"] == []
+    assert wires(main)["output/w"] == []
 
 
 def test_an_input_whose_value_is_given_is_a_constant(tmp_path: Path) -> None:
@@ -146,8 +146,8 @@ def test_attributes_are_short_texts(tmp_path: Path) -> None:
     odd.attribute.append(helper.make_attribute("inner", THEN))
     opsets = {"": 18, "com.odd": 1}
     path = save(tmp_path, [odd], [value("x", (3,))], [value("y", (3,))], opsets=opsets)
-    (sheet,) = flow_of(path).sheets
-    assert sheet.nodes[0].attributes == {
+    (main,) = flow_of(path).graphs
+    assert main.nodes[0].attributes == {
         "ratio": "1e-05", "many": "17 values", "mode": "fast", "table": "float32 [2, 3]",
     }  # fmt: skip
 
@@ -161,14 +161,14 @@ RELU = OperatorNode("relu", NodeCost("relu", "Relu", "", "", ""))
     [
         ((RELU, RELU), "two nodes of 'net' share an id"),
         ((replace(RELU, wires=(Wire("nobody", 0, 0),)),), "a wire comes from 'nobody'"),
-        ((replace(RELU, bodies=("nowhere",)),), "'nowhere' is no sheet"),
+        ((replace(RELU, bodies=("nowhere",)),), "'nowhere' is not a graph"),
     ],
 )
-def test_what_does_not_hold_together_is_refused(nodes: tuple[OperatorNode, ...], message: str) -> None:
+def test_an_inconsistent_flow_is_an_error(nodes: tuple[OperatorNode, ...], message: str) -> None:
     with pytest.raises(GraphError, match=message):
-        NodeFlow("net", "net.onnx", (Sheet("net", (SheetEnd("input/x", X),), nodes, ()),))
+        NodeFlow("net", "net.onnx", (OperatorGraph("net", (GraphEnd("input/x", X),), nodes, ()),))
 
 
-def test_two_sheets_of_one_name_are_refused() -> None:
-    with pytest.raises(GraphError, match="two sheets share an id"):
-        NodeFlow("net", "net.onnx", (Sheet("net", (), (), ()), Sheet("net", (), (), ())))
+def test_two_graphs_of_one_name_are_an_error() -> None:
+    with pytest.raises(GraphError, match="two graphs share an id"):
+        NodeFlow("net", "net.onnx", (OperatorGraph("net", (), (), ()), OperatorGraph("net", (), (), ())))

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from onnxlens import api
+import onnxlens as api
 from onnxlens.profile.count.ledger import build_ledger
 from onnxlens.profile.flow.pages import flow_pages
 from onnxlens.profile.graph.graph import Graph
@@ -35,8 +35,6 @@ def test_pictures_of_the_text_encoder_are_readable(clip_text: Graph) -> None:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", catalog.names())
-def test_pictures_of_every_graph_of_the_catalog_are_readable(
-    name: str, one_registry: None, tmp_path: Path
-) -> None:
+def test_pictures_of_every_graph_of_the_catalog_are_readable(name: str, tmp_path: Path) -> None:
     exported = api.export_graph(name, tmp_path, api.Settings(weights="none"))
     require_readable_pages(load_graph(exported.onnx_path))

@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from math import sqrt
+from math import inf, nan, sqrt
 
 import numpy as np
 import pytest
@@ -8,8 +8,18 @@ import torch
 from torch import Tensor, nn
 
 from onnxlens.errors import ParityError
-from onnxlens.profile.parity.parity import DEFAULT_TOLERANCE, compare, run_module
-from onnxlens.specs.results import ParityResult
+from onnxlens.profile.parity.parity import (
+    ALL_ZEROS,
+    NOT_FINITE,
+    Deviation,
+    compare,
+    deviation,
+    keep_worst,
+    run_module,
+    worst,
+)
+from onnxlens.specs.graph import DEFAULT_TOLERANCE
+from onnxlens.specs.parity import ParityResult
 
 
 def against(value: object, reference: object, tolerance: float = DEFAULT_TOLERANCE) -> ParityResult:
@@ -142,3 +152,41 @@ def test_a_module_with_parameters_runs_without_gradients() -> None:
         linear.weight.fill_(2.0)
         linear.bias.fill_(1.0)
     assert run_module(linear, {"x": np.array([[3.0]], np.float32)}, ["y"])["y"].tolist() == [[7.0]]
+
+
+def array(*values: float) -> np.ndarray:
+    return np.array(values, np.float32)
+
+
+@pytest.mark.parametrize(
+    ("value", "reference", "expected"),
+    [
+        (array(3, 4), array(3, 4), Deviation(0, 0)),
+        (array(0, 4), array(3, 4), Deviation(3 / 5, 3)),
+        (array(1, 0), array(0, 0), Deviation(1, 1)),
+        (array(0, 0), array(0, 0), Deviation(0, 0, ALL_ZEROS)),
+        (array(3, inf), array(3, 4), Deviation(inf, inf)),
+        (array(3, nan), array(3, 4), Deviation(inf, inf)),
+        (array(3, 4), array(3, inf), Deviation(0, 0, NOT_FINITE)),
+        (array(3, 4), array(nan, 4), Deviation(0, 0, NOT_FINITE)),
+    ],
+)
+def test_how_far_one_is_from_the_other(value: np.ndarray, reference: np.ndarray, expected: Deviation) -> None:
+    assert deviation(value, reference) == expected
+
+
+def test_truths_and_integers_are_compared_too() -> None:
+    assert deviation(np.array([True, False]), np.array([True, True])) == Deviation(1 / 2**0.5, 1)
+    assert deviation(np.array([0, 4]), np.array([3, 4])) == Deviation(3 / 5, 3)
+
+
+def test_the_worst_of_all_samples_is_kept_and_one_without_an_error_gives_way() -> None:
+    found: dict[str, Deviation] = {}
+    for value in (0.0, 4.0, 2.0):
+        references = {"a": array(3, value), "idle": array(1)}
+        keep_worst(found, {"a": array(0, value)}, references)
+    assert found == {"a": Deviation(1, 3)}  # 3 / 3, then 3 / 5, then 3 / sqrt(13)
+    unknown = Deviation(0, 0, ALL_ZEROS)
+    assert worst((unknown, Deviation(0, 0))) == Deviation(0, 0)
+    assert worst((Deviation(inf, inf), unknown, Deviation(1, 1))) == Deviation(inf, inf)
+    assert worst((unknown, unknown)) == unknown

@@ -16,47 +16,48 @@ from onnxlens.profile.count.counting import count_nodes
 from onnxlens.profile.graph.graph import Graph
 from onnxlens.profile.graph.loading import load_graph
 from onnxlens.profile.runtime.inputs import sample_inputs
-from onnxlens.profile.runtime.provenance import Origin, match_events, origins_of, own_times_us
+from onnxlens.profile.runtime.profile_events import match_events, self_times_us
+from onnxlens.profile.runtime.provenance import Provenance, provenance_of
 from onnxlens.profile.runtime.session import SessionRequest, open_session, run
 
 
 @dataclass(frozen=True)
 class Profiled:
-    """One run of a file: the graph that ran, where its nodes come from, and what the profile says of them."""
+    """One run of a file: the optimized graph, the it of its nodes, and their events."""
 
     graph: Graph
-    optimised: onnx.ModelProto
-    origins: Mapping[str, Origin]
+    optimized: onnx.ModelProto
+    provenances: Mapping[str, Provenance]
     events: Sequence[Mapping[str, Any]]
     keys: Sequence[str | None]
 
-    def of(self, op_type: str) -> list[Origin]:
-        return [origin for origin in self.origins.values() if origin.op_type == op_type]
+    def of(self, op_type: str) -> list[Provenance]:
+        return [it for it in self.provenances.values() if it.op_type == op_type]
 
-    def op_types(self, origin: Origin) -> list[str]:
-        return [self.graph.nodes[source].view.op_type for source in origin.sources]
+    def op_types(self, it: Provenance) -> list[str]:
+        return [self.graph.nodes[source].view.op_type for source in it.sources]
 
     @property
     def unattributed(self) -> tuple[float, int]:
-        """The share of node time that no module owns, and how many events."""
-        owned = [key is not None and self.origins[key].module_path is not None for key in self.keys]
-        times = own_times_us(self.events)
-        lost = sum(time for time, is_owned in zip(times, owned, strict=True) if not is_owned)
-        return lost / max(sum(times), 1), owned.count(False)
+        """The share of node time without a module, and the number of its events."""
+        known = [key is not None and self.provenances[key].module_path is not None for key in self.keys]
+        times = self_times_us(self.events, self.keys)
+        lost = sum(time for index, time in times.items() if not known[index])
+        return lost / max(sum(times.values()), 1), known.count(False)
 
     @property
     def macs_astray(self) -> list[str]:
         """The source nodes with MACs that nothing computes, or several."""
-        claims = Counter(source for origin in self.origins.values() for source in origin.sources)
+        uses = Counter(source for it in self.provenances.values() for source in it.sources)
         costs = enumerate(count_nodes(self.graph))
-        return [cost.node for index, cost in costs if cost.macs and claims[index] != 1]
+        return [cost.node for index, cost in costs if cost.macs and uses[index] != 1]
 
     @property
     def idle(self) -> list[str]:
         """The source nodes that run and that nothing computes."""
-        claims = {source for origin in self.origins.values() for source in origin.sources}
+        uses = {source for it in self.provenances.values() for source in it.sources}
         nodes = enumerate(self.graph.nodes)
-        return [node.view.name for index, node in nodes if not node.constant_folded and index not in claims]
+        return [node.view.name for index, node in nodes if not node.constant_folded and index not in uses]
 
 
 def profiled(
@@ -71,9 +72,15 @@ def profiled(
         run(session, sample_inputs(graph.inputs, ranges) if inputs is None else inputs)
     events = json.loads(Path(session.end_profiling()).read_text())
     events = [event for event in events if event["cat"] == "Node"]
-    optimised = onnx.load(saved, load_external_data=False)
+    optimized = onnx.load(saved, load_external_data=False)
     for written in path.parent.glob(
         f"{saved.name}*"
     ):  # the weights again, beside it: gigabytes of a large graph
         written.unlink()
-    return Profiled(graph, optimised, origins_of(optimised, graph), events, match_events(optimised, events))
+    return Profiled(
+        graph,
+        optimized,
+        provenance_of(optimized, graph, count_nodes(graph)),
+        events,
+        match_events(optimized, events),
+    )

@@ -1,4 +1,4 @@
-"""The yardstick; its clock is made up."""
+"""The matmul peak, on a fake clock."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 
 from onnxlens.errors import ToolError
-from onnxlens.profile.runtime import matmul_peak as matrix_product
-from onnxlens.profile.runtime.matmul_peak import best_product, require_runnable, write_product
+from onnxlens.profile.runtime import matmul_peak
+from onnxlens.profile.runtime.matmul_peak import measure_matmul_peak, require_runnable, write_product
 from onnxlens.profile.runtime.session import open_session, run
 
 
@@ -18,8 +18,8 @@ from onnxlens.profile.runtime.session import open_session, run
 def clock(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """Products of side 16 that take 4, 2 and 8 s."""
     ticks = iter([0.0, 4.0, 10.0, 12.0, 20.0, 28.0])
-    monkeypatch.setattr(matrix_product, "perf_counter", lambda: next(ticks))
-    monkeypatch.setattr(matrix_product, "SIDES", {"cpu": 16})
+    monkeypatch.setattr(matmul_peak, "perf_counter", lambda: next(ticks))
+    monkeypatch.setattr(matmul_peak, "SIDES", {"cpu": 16})
     yield
     assert list(ticks) == []
 
@@ -29,7 +29,7 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     ("dtype", "made_in"), [("float32", "float32"), ("float16", "float16"), ("int8", "float32")]
 )
 def test_the_best_is_the_fastest_of_some(dtype: str, made_in: str) -> None:
-    best = best_product("cpu", threads=1, dtype=dtype, repeats=3)
+    best = measure_matmul_peak("cpu", threads=1, dtype=dtype, repeats=3)
     assert (best.macs_per_s, best.side, best.dtype) == (16**3 / 2.0, 16, made_in)
 
 
@@ -44,7 +44,7 @@ def test_the_product_is_one(tmp_path: Path) -> None:
 
 def test_what_cannot_run_is_known_at_once() -> None:
     require_runnable("cpu", "all")
-    with pytest.raises(ToolError, match="level 'fast' is none of"):
+    with pytest.raises(ToolError, match="level 'fast' is not one of"):
         require_runnable("cpu", "fast")
-    with pytest.raises(ToolError, match="provider 'npu' is none of"):
+    with pytest.raises(ToolError, match="provider 'npu' is not one of"):
         require_runnable("npu", "all")

@@ -10,7 +10,7 @@ import onnxruntime as ort
 import pytest
 
 from onnxlens.errors import GraphError, ToolError
-from onnxlens.profile.runtime.session import LEVELS, PLAIN, UNOPTIMISED, SessionRequest, open_session, run
+from onnxlens.profile.runtime.session import LEVELS, PLAIN, UNOPTIMIZED, SessionRequest, open_session, run
 from tests.profile.models import far_weight, op, save, value
 
 
@@ -24,7 +24,7 @@ def difference(tmp_path: Path) -> Path:
 INPUTS = {"b": np.array([1.0, 2.0], np.float32), "a": np.array([5.0, 5.0], np.float32)}
 
 
-@pytest.mark.parametrize("how", [PLAIN, UNOPTIMISED])
+@pytest.mark.parametrize("how", [PLAIN, UNOPTIMIZED])
 def test_a_run_gives_every_output_by_name(difference: Path, how: SessionRequest) -> None:
     got = run(open_session(difference, request=how), INPUTS)
     assert {name: array.tolist() for name, array in got.items()} == {"n": [-4.0, -3.0], "d": [4.0, 3.0]}
@@ -35,22 +35,22 @@ def test_inputs_that_the_graph_does_not_have_are_left_out(difference: Path) -> N
     assert got["d"].tolist() == [4.0, 3.0]
 
 
-def test_unoptimised_turns_every_optimisation_off(difference: Path) -> None:
-    plain, fast = open_session(difference, request=UNOPTIMISED), open_session(difference)
+def test_unoptimized_turns_every_optimization_off(difference: Path) -> None:
+    plain, fast = open_session(difference, request=UNOPTIMIZED), open_session(difference)
     level = ort.GraphOptimizationLevel.ORT_DISABLE_ALL
     assert plain.get_session_options().graph_optimization_level == level
     assert fast.get_session_options().graph_optimization_level != level
 
 
-@pytest.mark.parametrize(("threads", "told"), [(None, 0), (1, 1), (3, 3)])
+@pytest.mark.parametrize(("threads", "set_threads"), [(None, 0), (1, 1), (3, 3)])
 def test_threads_are_the_sessions_and_none_is_its_own_choice(
-    difference: Path, threads: int | None, told: int
+    difference: Path, threads: int | None, set_threads: int
 ) -> None:
     assert (
         open_session(difference, request=SessionRequest(threads=threads))
         .get_session_options()
         .intra_op_num_threads
-        == told
+        == set_threads
     )
 
 
@@ -58,7 +58,7 @@ def test_a_level_is_the_sessions_and_an_unknown_one_is_refused(difference: Path)
     for level, wanted in LEVELS.items():
         options = open_session(difference, request=SessionRequest(level)).get_session_options()
         assert options.graph_optimization_level == wanted
-    with pytest.raises(ToolError, match="level 'fast' is none of disabled, basic, extended, all"):
+    with pytest.raises(ToolError, match="level 'fast' is not one of disabled, basic, extended, all"):
         open_session(difference, request=SessionRequest("fast"))
 
 
@@ -79,7 +79,7 @@ def test_the_cpu_session_runs_on_the_cpu_alone(difference: Path) -> None:
 
 
 def test_an_unknown_provider_is_refused_with_the_known_ones(difference: Path) -> None:
-    with pytest.raises(ToolError, match="provider 'npu' is none of cpu, cuda, tensorrt"):
+    with pytest.raises(ToolError, match="provider 'npu' is not one of cpu, cuda, tensorrt"):
         open_session(difference, "npu")
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from onnx import NodeProto
 
-from onnxlens.profile.runtime.provenance import Origin
+from onnxlens.profile.runtime.provenance import Provenance
 from tests.profile.graph.test_optimised_files import drawn
 from tests.profile.models import net_nodes, op, save, value
 from tests.profile.runtime.ort_profiles import profiled
@@ -18,13 +18,13 @@ CHANNELS = 16
 SAME = {"kernel_shape": [3, 3], "pads": [1, 1, 1, 1]}
 
 
-def origins(
+def provenances(
     folder: Path, nodes: list[NodeProto], level: str, weights: dict[str, tuple[int, ...]], side: int = 8
-) -> dict[str, Origin]:
+) -> dict[str, Provenance]:
     """Of a net from x to y, both images of 16 channels or less, by operator: each stands in it once."""
     shape = (1, next(iter(weights.values()))[1], side, side)
     path = save(folder, nodes, [value("x", shape)], [value("y", None)], drawn(weights))
-    return {origin.op_type: origin for origin in profiled(path, level).origins.values()}
+    return {it.op_type: it for it in profiled(path, level).provenances.values()}
 
 
 CONVOLUTIONS = [
@@ -47,14 +47,12 @@ def test_a_convolution_takes_in_its_relu_and_a_residual_sum(tmp_path: Path) -> N
         drawn(CONVOLUTION_WEIGHTS),
     )
     ran = profiled(path, "all")
-    convs = [(origin.sources, origin.kind, origin.module_path) for origin in ran.of("Conv")]
+    convs = [(it.sources, it.kind, it.module_path) for it in ran.of("Conv")]
     assert convs == [((0, 1), "fused", "stem"), ((2, 3, 4), "fused", "body.0.conv")]
     # what goes in is in blocks of channels, and what comes out is not
-    layouts = {
-        origin.op_type: origin.module_path for origin in ran.origins.values() if origin.kind == "layout"
-    }
+    layouts = {it.op_type: it.module_path for it in ran.provenances.values() if it.kind == "layout"}
     assert layouts == {"ReorderInput": "stem", "ReorderOutput": ""}
-    assert all(not origin.sources for origin in ran.origins.values() if origin.kind == "layout")
+    assert all(not it.sources for it in ran.provenances.values() if it.kind == "layout")
 
 
 def test_the_linear_layer_owns_the_bias_and_the_reshapes_around_it(tmp_path: Path) -> None:
@@ -63,8 +61,8 @@ def test_the_linear_layer_owns_the_bias_and_the_reshapes_around_it(tmp_path: Pat
         op("MatMul", "a w", "m", "head"),
         op("Add", "m b", "y", "head"),
     ]
-    found = origins(tmp_path, nodes, "basic", {"w": (8, 8), "b": (8,)})
-    assert {name: (origin.kind, origin.sources, origin.module_path) for name, origin in found.items()} == {
+    found = provenances(tmp_path, nodes, "basic", {"w": (8, 8), "b": (8,)})
+    assert {name: (it.kind, it.sources, it.module_path) for name, it in found.items()} == {
         "Relu": ("node", (0,), "relu"),
         "Reshape": ("inserted", (), "head"),
         "Gemm": ("fused", (1, 2), "head"),
@@ -84,7 +82,7 @@ def test_the_bias_of_a_layer_is_its_own_where_nothing_stands_before_the_next(tmp
     weights = {"w0": (8, 8), "b0": (8,), "w1": (8, 8), "b1": (8,)}
     path = save(tmp_path, nodes, [value("x", (2, 3, 8))], [value("y", (2, 3, 8))], drawn(weights))
     # ONNX Runtime makes one of the Reshapes between the two, so the value between has no name of the file's
-    gemms = [(origin.sources, origin.module_path) for origin in profiled(path, "all").of("Gemm")]
+    gemms = [(it.sources, it.module_path) for it in profiled(path, "all").of("Gemm")]
     assert gemms == [((0, 1), "stem"), ((2, 3), "head")]
 
 
@@ -97,7 +95,7 @@ def test_of_several_modules_the_one_that_does_most_is_the_owner(tmp_path: Path, 
     inputs = [value(name, (2, 3, 8)) for name in ("x", "x2")]
     weights = drawn({"gamma": (8,), "beta": (8,)})
     path = save(tmp_path, nodes, inputs, [value("y", (2, 3, 8))], weights)
-    (only,) = profiled(path, "all").origins.values()
+    (only,) = profiled(path, "all").provenances.values()
     # neither has MACs; the sum moves 3 x 48 elements, the norm 2 x 48 + 2 x 8
     assert (only.op_type, only.kind, only.sources, only.module_path) == (
         "SkipLayerNormalization",
@@ -120,5 +118,5 @@ def test_a_file_that_says_nothing_of_modules_is_one_module(tmp_path: Path) -> No
     }
     path = save(tmp_path, nodes, [value("x", (1, 3, 8, 8))], [value("y", (1, 2))], drawn(weights))
     ran = profiled(path, "all")
-    assert {origin.module_path for origin in ran.origins.values()} == {""}
+    assert {it.module_path for it in ran.provenances.values()} == {""}
     assert ran.macs_astray == ran.idle == []

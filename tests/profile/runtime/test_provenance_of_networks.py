@@ -10,7 +10,7 @@ from tempfile import TemporaryDirectory
 
 import pytest
 
-from onnxlens import api
+import onnxlens as api
 from onnxlens.profile.graph.graph import Graph
 from onnxlens.profile.runtime.session import LEVELS
 from onnxlens.reference_model import catalog
@@ -35,7 +35,7 @@ Exported = Callable[[str, int], Path]
 
 
 @pytest.fixture(scope="module")
-def exported(one_registry: None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Exported]:
+def exported(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Exported]:
     """Exports a network at an opset with seeded weights, once."""
 
     @cache
@@ -67,12 +67,12 @@ def strangers(ran: Profiled) -> list[tuple[str, str]]:
     """Nodes that read a weight of the file by its name, and are told to be of a module that does not."""
     users = weight_users(ran.graph)
     found = []
-    for node, origin in zip(ran.optimised.graph.node, ran.origins.values(), strict=True):
+    for node, it in zip(ran.optimized.graph.node, ran.provenances.values(), strict=True):
         for name in set(node.input) & set(users):
             paths = {ran.graph.nodes[user].module.path for user in users[name]}
-            known = users[name] & set(origin.sources) if origin.sources else origin.module_path in paths
+            known = users[name] & set(it.sources) if it.sources else it.module_path in paths
             if not known:
-                found.append((origin.node, name))
+                found.append((it.node, name))
     return found
 
 
@@ -109,14 +109,14 @@ def test_all_time_of_networks_of_every_kind_has_an_owner(name: str, opset: int, 
 
 def test_at_no_level_a_node_is_itself(exported: Exported) -> None:
     ran = profiled(exported("mlsd-tiny", 23), "disabled")
-    assert {origin.kind for origin in ran.origins.values()} == {"node"}
-    names = [ran.graph.nodes[origin.sources[0]].view.name for origin in ran.origins.values()]
-    assert names == list(ran.origins)
+    assert {it.kind for it in ran.provenances.values()} == {"node"}
+    names = [ran.graph.nodes[it.sources[0]].view.name for it in ran.provenances.values()]
+    assert names == list(ran.provenances)
 
 
 def test_convolutions_in_blocks_take_in_what_stands_around_them(exported: Exported) -> None:
     ran = profiled(exported("mlsd-tiny", 23), "all")
-    taken = Counter(tuple(ran.op_types(origin)) for origin in ran.of("Conv"))
+    taken = Counter(tuple(ran.op_types(it)) for it in ran.of("Conv"))
     # MobileNetV2: the stem and three strided depthwise convolutions pad before; residual sums end six blocks
     assert taken == {
         ("Pad", "Conv", "BatchNormalization", "Clip"): 4,
@@ -126,9 +126,9 @@ def test_convolutions_in_blocks_take_in_what_stands_around_them(exported: Export
         ("Conv", "BatchNormalization", "Relu"): 10,
         ("Conv",): 1,
     }
-    convs = [origin for origin in ran.of("Conv") if origin.module_path]
-    owners = [ran.graph.nodes[source].module.path for origin in convs for source in origin.sources[:2]]
-    assert all(origin.module_path in owners for origin in convs)
+    convs = [it for it in ran.of("Conv") if it.module_path]
+    owners = [ran.graph.nodes[source].module.path for it in convs for source in it.sources[:2]]
+    assert all(it.module_path in owners for it in convs)
 
 
 def test_the_pieces_of_a_norm_belong_to_the_norm(exported: Exported) -> None:
@@ -138,12 +138,12 @@ def test_the_pieces_of_a_norm_belong_to_the_norm(exported: Exported) -> None:
     }
     pieces: dict[str, set[str | None]] = defaultdict(set)
     lasts = {}
-    for node, origin in zip(ran.optimised.graph.node, ran.origins.values(), strict=True):
+    for node, it in zip(ran.optimized.graph.node, ran.provenances.values(), strict=True):
         names = [name for name in (*node.input, *node.output) if name.startswith("_inlfunc_")]
         if names:
             call = names[0].rpartition("_")[0]
-            pieces[call].add(origin.module_path)
-            assert origin.kind == "inserted"
+            pieces[call].add(it.module_path)
+            assert it.kind == "inserted"
         if names and node.output[0] in norms:
             lasts[call] = norms[node.output[0]]
     assert len(lasts) == len(norms) == len(pieces)
@@ -154,6 +154,6 @@ def test_a_value_that_every_block_computes_is_computed_once(exported: Exported) 
     ran = profiled(exported("tests.profile.small_networks:denoiser", 18), "all")
     # the timestep's embedding goes through a SiLU of its own in each residual block
     blocks = [path for path in ran.graph.called if path.endswith("emb_layers.0")]
-    shared = [origin for origin in ran.of("QuickGelu") if len(origin.sources) > 2]
+    shared = [it for it in ran.of("QuickGelu") if len(it.sources) > 2]
     assert len(blocks) > 2
-    assert [ran.op_types(origin) for origin in shared] == [["Sigmoid", "Mul"] * len(blocks)]
+    assert [ran.op_types(it) for it in shared] == [["Sigmoid", "Mul"] * len(blocks)]

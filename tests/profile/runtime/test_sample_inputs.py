@@ -78,5 +78,5 @@ def test_a_dynamic_dimension_is_refused_with_its_shape() -> None:
 
 
 def test_a_type_that_is_no_number_is_refused() -> None:
-    with pytest.raises(UsageError, match="input 'x' is sequence, of which no sample can be drawn"):
+    with pytest.raises(UsageError, match="input 'x' is sequence, a type without sample values"):
         sample("sequence", (2,), 0, 1)

@@ -1,4 +1,4 @@
-"""One module of a file as a model of its own: which nodes, which weights, what goes in and comes out."""
+"""One module of a file as a model of its own: its nodes, weights, inputs and outputs."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from onnxlens.profile.count.ledger import build_ledger
 from onnxlens.profile.graph.graph import Graph
 from onnxlens.profile.graph.loading import load_graph
 from onnxlens.profile.runtime.session import SessionRequest, open_session, run
-from onnxlens.profile.subgraph.modules import CutOut, cut_module
+from onnxlens.profile.subgraph.extraction import Subgraph, extract_subgraph
 from onnxlens.specs.ledger import Ledger
 from tests.profile.models import (
     integers,
@@ -35,62 +35,62 @@ def net(tmp_path: Path) -> Graph:
     return load_graph(save_net(tmp_path))
 
 
-def operators(cut: CutOut) -> list[str]:
-    return [node.op_type for node in cut.model.graph.node]
+def operators(subgraph: Subgraph) -> list[str]:
+    return [node.op_type for node in subgraph.model.graph.node]
 
 
-def names(cut: CutOut) -> tuple[list[str], list[str], list[str]]:
+def names(subgraph: Subgraph) -> tuple[list[str], list[str], list[str]]:
     """Of inputs, weights and outputs."""
-    graph = cut.model.graph
-    assert [tensor.name for tensor in cut.inputs] == [value.name for value in graph.input]
-    assert [tensor.name for tensor in cut.outputs] == [value.name for value in graph.output]
+    graph = subgraph.model.graph
+    assert [tensor.name for tensor in subgraph.inputs] == [value.name for value in graph.input]
+    assert [tensor.name for tensor in subgraph.outputs] == [value.name for value in graph.output]
     sides = (graph.input, graph.initializer, graph.output)
     inputs, weights, outputs = ([item.name for item in side] for side in sides)
     return inputs, weights, outputs
 
 
-def ledger_of_cut(cut: CutOut, folder: Path) -> Ledger:
-    path = folder / "cut.onnx"
-    path.write_bytes(cut.model.SerializeToString())
+def ledger_of_subgraph(subgraph: Subgraph, folder: Path) -> Ledger:
+    path = folder / "subgraph.onnx"
+    path.write_bytes(subgraph.model.SerializeToString())
     return build_ledger(load_graph(path))
 
 
-def test_a_module_takes_what_it_reads_from_outside_and_gives_what_is_read_there(net: Graph) -> None:
-    cut = cut_module(net, "body.0")
-    assert operators(cut) == ["Conv", "Add"]
-    assert names(cut) == (["b"], ["body.0.conv.weight"], ["d"])
-    assert cut.inputs[0].shape == cut.outputs[0].shape == (1, 4, 8, 8)
-    assert (cut.nodes, cut.notes) == (2, ())
-    assert [value.name for value in cut.model.graph.value_info] == ["c"]
-    assert cut.model.graph.name == "made/body.0"
+def test_inputs_and_outputs_are_the_values_that_cross_the_module(net: Graph) -> None:
+    subgraph = extract_subgraph(net, "body.0")
+    assert operators(subgraph) == ["Conv", "Add"]
+    assert names(subgraph) == (["b"], ["body.0.conv.weight"], ["d"])
+    assert subgraph.inputs[0].shape == subgraph.outputs[0].shape == (1, 4, 8, 8)
+    assert (subgraph.nodes, subgraph.notes) == (2, ())
+    assert [value.name for value in subgraph.model.graph.value_info] == ["c"]
+    assert subgraph.model.graph.name == "made/body.0"
 
 
 def test_its_weights_point_where_they_did_and_are_not_read(net: Graph) -> None:
-    (held,) = cut_module(net, "body.0.conv").model.graph.initializer
+    (held,) = extract_subgraph(net, "body.0.conv").model.graph.initializer
     assert [(entry.key, entry.value) for entry in held.external_data] == [("location", "absent.onnx.data")]
 
 
-def test_rows_of_a_cut_out_are_those_of_the_whole(net: Graph, tmp_path: Path) -> None:
-    ledger = ledger_of_cut(cut_module(net, "body.0"), tmp_path)
+def test_rows_of_a_subgraph_are_those_of_the_whole(net: Graph, tmp_path: Path) -> None:
+    ledger = ledger_of_subgraph(extract_subgraph(net, "body.0"), tmp_path)
     # 64 positions x 4 channels, each a sum over 4 channels; the block adds one element to each
     assert {module.path: (module.macs, module.vector_ops) for module in ledger.modules} == {
         "": (64 * 4 * 4, 64 * 4), "body.0": (64 * 4 * 4, 64 * 4), "body.0.conv": (64 * 4 * 4, 0),
     }  # fmt: skip
 
 
-def test_a_module_that_is_left_and_entered_again_says_so(net: Graph) -> None:
-    cut = cut_module(net, "relu")  # after the stem, and after the block that reads it
-    assert names(cut) == (["a", "d"], [], ["b", "e"])
-    (note,) = cut.notes
-    assert note.startswith("d is made outside, from what the module itself hands on")
+def test_an_input_that_depends_on_outputs_is_noted(net: Graph) -> None:
+    subgraph = extract_subgraph(net, "relu")  # after the stem, and after the block that reads it
+    assert names(subgraph) == (["a", "d"], [], ["b", "e"])
+    (note,) = subgraph.notes
+    assert note.startswith("d is made outside, from the module's own outputs")
     shape = (1, 4, 8, 8)
     given = {"a": np.full(shape, -3), "d": np.full(shape, 2)}
-    assert run_alone(cut, **given) == {"b": np.zeros(shape).tolist(), "e": np.full(shape, 2).tolist()}
+    assert run_alone(subgraph, **given) == {"b": np.zeros(shape).tolist(), "e": np.full(shape, 2).tolist()}
 
 
 def test_some_of_its_nodes_alone(net: Graph) -> None:
     second = [node for node in net.nodes if node.view.name == "node_e"]
-    assert names(cut_module(net, "relu", second)) == (["d"], [], ["e"])
+    assert names(extract_subgraph(net, "relu", second)) == (["d"], [], ["e"])
 
 
 def test_a_container_is_what_stands_in_it_and_what_runs_nothing_is_refused(tmp_path: Path) -> None:
@@ -98,44 +98,44 @@ def test_a_container_is_what_stands_in_it_and_what_runs_nothing_is_refused(tmp_p
     write_manifest(path)
     graph = load_graph(path)
     for container in (graph, load_graph(save_net(tmp_path))):
-        assert names(cut_module(container, "body")) == (["b"], ["body.0.conv.weight"], ["d"])
+        assert names(extract_subgraph(container, "body")) == (["b"], ["body.0.conv.weight"], ["d"])
     with pytest.raises(GraphError, match="net: unused runs no operator"):
-        cut_module(graph, "unused")
+        extract_subgraph(graph, "unused")
 
 
 @pytest.mark.parametrize("path", ["", "made"])
 def test_the_whole_graph_is_a_module_too(net: Graph, path: str) -> None:
-    cut = cut_module(net, path)
-    assert operators(cut) == [node.op_type for node in net_nodes()]
-    inputs, weights, outputs = names(cut)
+    subgraph = extract_subgraph(net, path)
+    assert operators(subgraph) == [node.op_type for node in net_nodes()]
+    inputs, weights, outputs = names(subgraph)
     assert (inputs, outputs, len(weights)) == (["x"], ["y"], 5)
 
 
 def test_a_module_that_is_not_there_is_refused_with_the_nearest(net: Graph) -> None:
     with pytest.raises(UsageError, match="made has no module 'steam'; there is stem"):
-        cut_module(net, "steam")
+        extract_subgraph(net, "steam")
     with pytest.raises(UsageError, match="made has no module '7'; there is body.0, body.0.conv, head"):
-        cut_module(net, "7")
+        extract_subgraph(net, "7")
 
 
-def test_a_file_of_the_older_exporter_is_cut_by_its_names(tmp_path: Path) -> None:
+def test_modules_of_the_older_exporter_are_found_by_name(tmp_path: Path) -> None:
     nodes = net_nodes()
     name_like_older_exporter(nodes)
     graph = load_graph(save_net(tmp_path, nodes))
-    assert names(cut_module(graph, "body.0")) == (["b"], ["body.0.conv.weight"], ["d"])
+    assert names(extract_subgraph(graph, "body.0")) == (["b"], ["body.0.conv.weight"], ["d"])
 
 
-def test_a_file_without_modules_can_only_be_taken_whole(tmp_path: Path) -> None:
+def test_a_file_without_modules_is_extracted_as_a_whole(tmp_path: Path) -> None:
     nodes = net_nodes()
     for node in nodes:
         node.ClearField("metadata_props")
     graph = load_graph(save_net(tmp_path, nodes))
-    with pytest.raises(UsageError, match=r"graph\.onnx names no modules, so none of them can be cut out"):
-        cut_module(graph, "stem")
-    assert len(operators(cut_module(graph, ""))) == 8
+    with pytest.raises(UsageError, match=r"graph\.onnx names no modules, so it has no module 'stem'"):
+        extract_subgraph(graph, "stem")
+    assert len(operators(extract_subgraph(graph, ""))) == 8
 
 
-def test_what_depends_on_weights_alone_comes_along(tmp_path: Path) -> None:
+def test_constant_folded_nodes_are_extracted_too(tmp_path: Path) -> None:
     nodes = [
         op("Neg", "w", "negative", ""),  # two modules read it
         op("Constant", "", "two", "", value_float=2.0),
@@ -144,40 +144,40 @@ def test_what_depends_on_weights_alone_comes_along(tmp_path: Path) -> None:
         op("Pow", "b two", "y", "relu"),
     ]
     graph = load_graph(save(tmp_path, nodes, [value("x", (3,))], [value("y", (3,))], [weight("w", 3)]))
-    assert names(cut_module(graph, "stem")) == (["x"], ["w"], ["a"])
-    cut = cut_module(graph, "relu")
-    assert operators(cut) == ["Neg", "Constant", "Mul", "Pow"]
-    assert names(cut) == (["a"], ["w"], ["y"])
-    assert cut.nodes == 2
+    assert names(extract_subgraph(graph, "stem")) == (["x"], ["w"], ["a"])
+    subgraph = extract_subgraph(graph, "relu")
+    assert operators(subgraph) == ["Neg", "Constant", "Mul", "Pow"]
+    assert names(subgraph) == (["a"], ["w"], ["y"])
+    assert subgraph.nodes == 2
 
 
 def test_an_input_with_a_default_value_is_a_weight(tmp_path: Path) -> None:
     nodes = [op("Add", "x bias", "a", "stem"), op("Neg", "a", "y", "relu")]
     inputs = [value("x", (3,)), value("bias", (3,))]
     graph = load_graph(save(tmp_path, nodes, inputs, [value("y", (3,))], [weight("bias", 3)]))
-    assert names(cut_module(graph, "stem")) == (["x"], ["bias"], ["a"])
+    assert names(extract_subgraph(graph, "stem")) == (["x"], ["bias"], ["a"])
 
 
-def test_a_value_that_is_read_inside_and_handed_out_by_the_graph_is_an_output(tmp_path: Path) -> None:
+def test_a_graph_output_that_is_read_inside_is_an_output(tmp_path: Path) -> None:
     nodes = [op("Neg", "x", "a", "stem"), op("Exp", "a", "b", "stem"), op("Abs", "b", "y", "relu")]
     path = save(tmp_path, nodes, [value("x", (3,))], [value("y", (3,)), value("a", (3,))])
-    cut = cut_module(load_graph(path), "stem")
-    assert names(cut) == (["x"], [], ["a", "b"])
-    assert run_alone(cut, x=[0, 0, 0]) == {"a": [0, 0, 0], "b": [1, 1, 1]}  # exp(-0)
+    subgraph = extract_subgraph(load_graph(path), "stem")
+    assert names(subgraph) == (["x"], [], ["a", "b"])
+    assert run_alone(subgraph, x=[0, 0, 0]) == {"a": [0, 0, 0], "b": [1, 1, 1]}  # exp(-0)
 
 
-def test_what_nobody_reads_is_no_module_to_be_had(tmp_path: Path) -> None:
+def test_a_module_without_outputs_is_refused(tmp_path: Path) -> None:
     nodes = [op("Neg", "x", "idle", "stem"), op("Abs", "x", "y", "relu")]
     path = save(tmp_path, nodes, [value("x", (3,))], [value("y", (3,))])
-    with pytest.raises(GraphError, match="made: stem: nobody reads what it makes"):
-        cut_module(load_graph(path), "stem")
+    with pytest.raises(GraphError, match="made: stem: nothing reads its values, so it has no outputs"):
+        extract_subgraph(load_graph(path), "stem")
 
 
 def test_dynamic_dimensions_stay_symbols_and_fixed_ones_are_fixed(tmp_path: Path) -> None:
     nodes = [op("Neg", "x", "a", "stem"), op("Abs", "a", "y", "relu")]
     path = save(tmp_path, nodes, [value("x", ("n", 3))], [value("y", ("n", 3))])
     for dims, expected in (({}, ("n", 3)), ({"n": 5}, (5, 3))):
-        graph = cut_module(load_graph(path, dims=dims), "relu").model.graph
+        graph = extract_subgraph(load_graph(path, dims=dims), "relu").model.graph
         for held in (graph.input[0], graph.output[0]):
             found = [dim.dim_param or dim.dim_value for dim in held.type.tensor_type.shape.dim]
             assert found == list(expected)
@@ -187,17 +187,17 @@ def test_an_input_that_was_given_a_value_is_a_constant(tmp_path: Path) -> None:
     nodes = [op("Reshape", "x sizes", "a", "stem"), op("Neg", "a", "y", "relu")]
     inputs = [value("x", (6,)), value("sizes", (2,), TensorProto.INT64)]
     path = save(tmp_path, nodes, inputs, [value("y", ("h", "w"))])
-    cut = cut_module(load_graph(path, values={"sizes": (2, 3)}), "stem")
-    assert names(cut) == (["x"], ["sizes"], ["a"])
-    assert cut.outputs[0].shape == (2, 3)
+    subgraph = extract_subgraph(load_graph(path, values={"sizes": (2, 3)}), "stem")
+    assert names(subgraph) == (["x"], ["sizes"], ["a"])
+    assert subgraph.outputs[0].shape == (2, 3)
 
 
-def test_a_type_that_the_file_does_not_say_cannot_be_declared(tmp_path: Path) -> None:
+def test_an_unknown_element_type_cannot_be_declared(tmp_path: Path) -> None:
     nodes = [op("Vendors", "x", "a", "stem", domain="vendor"), op("Neg", "a", "y", "relu")]
     opsets = {"": 18, "vendor": 1}
     path = save(tmp_path, nodes, [value("x", (3,))], [value("y", (3,))], opsets=opsets)
     with pytest.raises(GraphError, match="made: relu reads or makes 'a', whose element type the file"):
-        cut_module(load_graph(path), "relu")
+        extract_subgraph(load_graph(path), "relu")
 
 
 def test_a_node_without_metadata_stays_with_the_module_it_was_given_to(tmp_path: Path) -> None:
@@ -205,11 +205,10 @@ def test_a_node_without_metadata_stays_with_the_module_it_was_given_to(tmp_path:
     nodes[6].ClearField("metadata_props")  # g, which only the head reads
     graph = load_graph(save_net(tmp_path, nodes))
     assert graph.nodes[6].module.path == "head"
-    cut = cut_module(graph, "head")
-    assert names(cut)[0] == ["f"]
-    assert {module.path: module.operators for module in ledger_of_cut(cut, tmp_path).modules}["head"] == {
-        "Flatten": 1, "Gemm": 1,
-    }  # fmt: skip
+    subgraph = extract_subgraph(graph, "head")
+    assert names(subgraph)[0] == ["f"]
+    (head,) = (row for row in ledger_of_subgraph(subgraph, tmp_path).modules if row.path == "head")
+    assert head.operators == {"Flatten": 1, "Gemm": 1}
 
 
 def test_sparse_weights_and_functions_are_kept(tmp_path: Path) -> None:
@@ -223,14 +222,18 @@ def test_sparse_weights_and_functions_are_kept(tmp_path: Path) -> None:
         helper.make_function("own", "Twice", ["i"], ["o"], body, [helper.make_opsetid("", 18)])
     )
     path.write_bytes(model.SerializeToString())
-    cut = cut_module(load_graph(path), "relu")  # the function is written out, and belongs to what reads it
-    assert operators(cut) == ["Add", "Add"]
-    assert run_alone(cut, x=[1, 2, 3]) == {"y": [2, 9, 6]}
+    subgraph = extract_subgraph(
+        load_graph(path), "relu"
+    )  # the function is written out, and belongs to what reads it
+    assert operators(subgraph) == ["Add", "Add"]
+    assert run_alone(subgraph, x=[1, 2, 3]) == {"y": [2, 9, 6]}
 
 
-def run_alone(cut: CutOut, **inputs: object) -> Mapping[str, list[float]]:
-    onnx.checker.check_model(cut.model)
-    session = open_session(Path("cut.onnx"), request=SessionRequest(model=cut.model.SerializeToString()))
+def run_alone(subgraph: Subgraph, **inputs: object) -> Mapping[str, list[float]]:
+    onnx.checker.check_model(subgraph.model)
+    session = open_session(
+        Path("subgraph.onnx"), request=SessionRequest(model=subgraph.model.SerializeToString())
+    )
     given = {name: np.array(held, np.float32) for name, held in inputs.items()}
     return {name: found.tolist() for name, found in run(session, given).items()}
 
@@ -257,15 +260,15 @@ def branching(folder: Path, inside: str = "stem") -> Graph:
 
 @pytest.mark.parametrize(("sign", "expected"), [(1, [10, 20]), (-1, [-7, -8])])
 def test_what_a_branch_reads_from_outside_is_an_input(tmp_path: Path, sign: int, expected: list[int]) -> None:
-    cut = cut_module(branching(tmp_path), "stem")
-    assert names(cut) == (["x", "a", "b"], ["zero"], ["c"])
-    assert run_alone(cut, x=[sign, sign], a=[10, 20], b=[7, 8]) == {"c": expected}
+    subgraph = extract_subgraph(branching(tmp_path), "stem")
+    assert names(subgraph) == (["x", "a", "b"], ["zero"], ["c"])
+    assert run_alone(subgraph, x=[sign, sign], a=[10, 20], b=[7, 8]) == {"c": expected}
 
 
-def test_a_module_inside_a_branch_is_not_torn_out_of_it(tmp_path: Path) -> None:
+def test_a_module_inside_a_branch_cannot_be_extracted(tmp_path: Path) -> None:
     graph = branching(tmp_path, inside="stem.inner")
     with pytest.raises(GraphError, match="stem.inner runs inside the If 'node_c' .* extract stem, which"):
-        cut_module(graph, "stem.inner")
+        extract_subgraph(graph, "stem.inner")
 
 
 def test_the_file_may_be_of_a_time_when_weights_were_inputs(tmp_path: Path) -> None:
@@ -275,7 +278,7 @@ def test_the_file_may_be_of_a_time_when_weights_were_inputs(tmp_path: Path) -> N
     model = onnx.load(str(path))
     model.ir_version = 3
     path.write_bytes(model.SerializeToString())
-    assert run_alone(cut_module(load_graph(path), "stem"), x=[1, 2]) == {"a": [1, 2]}
+    assert run_alone(extract_subgraph(load_graph(path), "stem"), x=[1, 2]) == {"a": [1, 2]}
 
 
 @pytest.mark.parametrize("name", ["hed", pytest.param("clip_text", marks=pytest.mark.slow)])
@@ -290,7 +293,7 @@ def test_every_module_costs_alone_what_it_costs_in_the_whole(
             continue
         if ".layers." in row.path and ".layers.0" not in row.path:
             continue  # all twelve are alike
-        alone = ledger_of_cut(cut_module(graph, row.path), tmp_path)
+        alone = ledger_of_subgraph(extract_subgraph(graph, row.path), tmp_path)
         figures = (alone.totals.macs, alone.totals.vector_ops, alone.totals.special_ops)
         assert figures == (row.macs, row.vector_ops, row.special_ops), row.path
     assert idle == (1 if name == "clip_text" else 0)  # the position embedding is a weight

@@ -18,7 +18,7 @@ DATA = "weights.data"
 
 
 def pointing(name: str, shape: tuple[int, ...], offset: int, dtype: int = TensorProto.UINT8) -> TensorProto:
-    """A weight that stands in the data file."""
+    """A weight in the data file."""
     tensor = TensorProto(name=name, data_type=dtype, dims=shape, data_location=TensorProto.EXTERNAL)
     length = int(np.prod(shape)) * helper.tensor_dtype_to_np_dtype(dtype).itemsize
     for key, value in (("location", DATA), ("offset", offset), ("length", length)):
@@ -27,7 +27,7 @@ def pointing(name: str, shape: tuple[int, ...], offset: int, dtype: int = Tensor
 
 
 def summing(weights: list[TensorProto]) -> onnx.ModelProto:
-    """Hands every weight on."""
+    """Returns every weight."""
     outputs = [
         helper.make_tensor_value_info(f"{weight.name}.out", weight.data_type, weight.dims)
         for weight in weights
@@ -74,7 +74,7 @@ WRITES = """
 import resource, sys
 from pathlib import Path
 import onnx
-from onnxlens.profile import weight_files
+from onnxlens.profile.subgraph import weight_files
 folder = Path(sys.argv[1])
 weight_files.ONE_FILE_BYTES = int(sys.argv[2])
 model = onnx.load(folder / "made.onnx", load_external_data=False)

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from onnxlens.reference_model.annotators.pose_layout import JOINTS, LIMBS
+from onnxlens.reference_model.annotators.pose_limbs import JOINTS, LIMBS
 
 Body = Mapping[str, tuple[int, int]]
 Floats = NDArray[np.float32]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from typing import Any
 
-from onnxlens.reference_model.annotators.pose_layout import LIMBS
+from onnxlens.reference_model.annotators.pose_limbs import LIMBS
 
 Position = tuple[int, int]
 Links = list[tuple[int, int, float]]

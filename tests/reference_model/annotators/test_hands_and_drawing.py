@@ -11,10 +11,9 @@ from painted_maps import blob
 from scipy.ndimage import gaussian_filter
 
 from onnxlens.errors import UsageError
-from onnxlens.reference_model.annotators.hands import find_hand, hand_boxes
-from onnxlens.reference_model.annotators.pose import Person, Point
-from onnxlens.reference_model.annotators.pose_drawing import draw_hand, draw_person, hand_edge_colour
-from onnxlens.reference_model.annotators.pose_layout import COLOURS, JOINTS, LIMBS
+from onnxlens.reference_model.annotators.pose import Person, Point, find_hand, hand_boxes
+from onnxlens.reference_model.annotators.pose_images import draw_hand, draw_person, hand_edge_color
+from onnxlens.reference_model.annotators.pose_limbs import COLORS, JOINTS, LIMBS
 
 NO_HAND: tuple[None, ...] = (None,) * 21
 
@@ -26,14 +25,14 @@ def body(**joints: tuple[int, int]) -> Person:
 
 def test_a_box_lies_beyond_the_wrist() -> None:
     arm = body(left_shoulder=(200, 100), left_elbow=(200, 200), left_wrist=(260, 280))
-    # The forearm is 100 long, 0.9 of the upper arm 90: the side is 150. The centre is (260, 280) plus 0.33 of
+    # The forearm is 100 long, 0.9 of the upper arm 90: the side is 150. The center is (260, 280) plus 0.33 of
     # (60, 80): (279.8, 306.4). Less 75: (204.8, 231.4).
     assert hand_boxes([arm], (600, 800)) == [(204, 231, 150)]
 
 
 def test_a_short_forearm_takes_its_size_from_the_upper_arm() -> None:
     arm = body(right_shoulder=(200, 100), right_elbow=(200, 200), right_wrist=(200, 250))
-    # 1.5 * max(50, 90) = 135; the centre is (200, 266.5).
+    # 1.5 * max(50, 90) = 135; the center is (200, 266.5).
     assert hand_boxes([arm], (600, 800)) == [(132, 199, 135)]
 
 
@@ -42,7 +41,7 @@ def test_a_box_stays_in_the_image() -> None:
     assert hand_boxes([arm], (600, 300)) == [(204, 231, 300 - 204)]
     assert hand_boxes([arm], (330, 800)) == [(204, 231, 330 - 231)]
     back = body(left_shoulder=(150, 150), left_elbow=(100, 100), left_wrist=(20, 40))
-    # Its centre is (20 - 0.33 * 80, 40 - 0.33 * 60), which is outside: moved in, at its full side of 150.
+    # Its center is (20 - 0.33 * 80, 40 - 0.33 * 60), which is outside: moved in, at its full side of 150.
     assert hand_boxes([back], (600, 800)) == [(0, 0, 150)]
 
 
@@ -153,14 +152,14 @@ def test_other_channels_are_refused() -> None:
         find_hand(np.zeros((21, 4, 4), dtype=np.float32))
 
 
-def colours(canvas: np.ndarray) -> set[tuple[int, ...]]:
-    return {tuple(colour) for colour in canvas.reshape(-1, 3).tolist()} - {(0, 0, 0)}
+def colors(canvas: np.ndarray) -> set[tuple[int, ...]]:
+    return {tuple(color) for color in canvas.reshape(-1, 3).tolist()} - {(0, 0, 0)}
 
 
 def test_a_joint_is_a_disc_of_radius_4_in_its_colour() -> None:
     canvas = np.zeros((40, 40, 3), dtype=np.uint8)
     draw_person(canvas, body(left_ear=(20, 15)))
-    assert colours(canvas) == {COLOURS[17]}
+    assert colors(canvas) == {COLORS[17]}
     ys, xs = np.nonzero(canvas.any(axis=2))
     assert (xs.min(), xs.max(), ys.min(), ys.max()) == (16, 24, 11, 19)
     assert not canvas[11, 16].any()  # round
@@ -170,24 +169,24 @@ def test_a_limb_is_4_wide_in_its_colour_under_its_joints() -> None:
     canvas = np.zeros((40, 80, 3), dtype=np.uint8)
     draw_person(canvas, body(neck=(10, 20), nose=(60, 20)))
     assert LIMBS[12].joints == (1, 0)
-    assert colours(canvas) == {COLOURS[12], COLOURS[0], COLOURS[1]}
+    assert colors(canvas) == {COLORS[12], COLORS[0], COLORS[1]}
     column = canvas[:, 35].any(axis=1)
     assert 4 <= int(column.sum()) <= 5  # an even width has no middle pixel: OpenCV adds one
-    assert canvas[20, 10].tolist() == list(COLOURS[1])
-    assert canvas[20, 60].tolist() == list(COLOURS[0])
+    assert canvas[20, 10].tolist() == list(COLORS[1])
+    assert canvas[20, 60].tolist() == list(COLORS[0])
 
 
 def test_a_limb_needs_both_joints_and_ears_are_not_tied_to_shoulders() -> None:
     canvas = np.zeros((40, 80, 3), dtype=np.uint8)
     draw_person(canvas, body(right_shoulder=(10, 20), right_ear=(60, 20)))
-    assert colours(canvas) == {COLOURS[2], COLOURS[16]}
+    assert colors(canvas) == {COLORS[2], COLORS[16]}
     assert not canvas[20, 35].any()
 
 
 def test_a_whole_body_has_all_colours() -> None:
     canvas = np.zeros((512, 400, 3), dtype=np.uint8)
     draw_person(canvas, body(**{name: (4 * x, 4 * y) for name, (x, y) in painted_maps.STANDING.items()}))
-    assert colours(canvas) == set(COLOURS)
+    assert colors(canvas) == set(COLORS)
 
 
 def test_joints_at_the_border_and_outside_are_drawn_as_far_as_they_can() -> None:
@@ -197,16 +196,16 @@ def test_joints_at_the_border_and_outside_are_drawn_as_far_as_they_can() -> None
 
 
 def test_a_hands_edges_go_around_the_hues() -> None:
-    assert hand_edge_colour(0) == (255, 0, 0)
-    assert hand_edge_colour(5) == (128, 255, 0)  # a quarter around: halfway from yellow to green
-    assert hand_edge_colour(10) == (0, 255, 255)
-    assert len({hand_edge_colour(index) for index in range(20)}) == 20
+    assert hand_edge_color(0) == (255, 0, 0)
+    assert hand_edge_color(5) == (128, 255, 0)  # a quarter around: halfway from yellow to green
+    assert hand_edge_color(10) == (0, 255, 255)
+    assert len({hand_edge_color(index) for index in range(20)}) == 20
 
 
 def test_a_hand_is_drawn_with_blue_points_over_edges_2_wide() -> None:
     canvas = np.zeros((40, 80, 3), dtype=np.uint8)
     draw_hand(canvas, (Point(10, 20, 1.0), None, *NO_HAND[:7], Point(60, 20, 1.0), *NO_HAND[:11]))
-    assert colours(canvas) == {(0, 0, 255), hand_edge_colour(8)}  # edge 8 goes from the wrist to point 9
+    assert colors(canvas) == {(0, 0, 255), hand_edge_color(8)}  # edge 8 goes from the wrist to point 9
     assert 2 <= int(canvas[:, 35].any(axis=1).sum()) <= 3
     assert canvas[20, 10].tolist() == [0, 0, 255]
     canvas[:] = 0

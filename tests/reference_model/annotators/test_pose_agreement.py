@@ -8,7 +8,7 @@ import numpy as np
 import plain_pose
 import pytest
 
-from onnxlens.reference_model.annotators import pose_layout
+from onnxlens.reference_model.annotators import pose_limbs
 from onnxlens.reference_model.annotators.pose import Person, assemble
 from onnxlens.reference_model.annotators.pose_limbs import Link, Peaks, find_peaks, link_limbs, local_maxima
 
@@ -45,7 +45,7 @@ def random_case(seed: int) -> tuple[list[Peaks], np.ndarray]:
         xy = np.stack([rng.integers(0, 30, size=count), rng.integers(0, 24, size=count)], axis=1)
         peaks.append(Peaks(xy, rng.random(count)))
     vectors = rng.normal(0, 0.1, size=(38, 24, 30))
-    for limb in pose_layout.LIMBS:
+    for limb in pose_limbs.LIMBS:
         starts, ends = (peaks[joint].xy for joint in limb.joints)
         if len(starts) and len(ends):
             along = ends[rng.integers(len(ends))] - starts[rng.integers(len(starts))]
@@ -81,7 +81,7 @@ def test_persons_agree_with_the_plain_version_on_random_links() -> None:
                 Link(i, j, rng.random())
                 for i, j in zip(rng.sample(range(3), 2), rng.sample(range(3), 2), strict=True)
             ]
-            for _ in pose_layout.LIMBS
+            for _ in pose_limbs.LIMBS
         ]
         compare_persons(assemble(peaks, links), [[tuple(link) for link in limb] for limb in links], peaks)
 

@@ -10,7 +10,7 @@ import pytest
 from painted_maps import STANDING, blob, fields, heatmaps
 
 from onnxlens.errors import UsageError
-from onnxlens.reference_model.annotators import pose_layout
+from onnxlens.reference_model.annotators import pose_limbs
 from onnxlens.reference_model.annotators.pose import Person, Point, assemble, find_persons
 from onnxlens.reference_model.annotators.pose_limbs import (
     Link,
@@ -27,17 +27,17 @@ FACTS = Path(__file__).parents[2] / "data" / "annotators" / "openpose.json"
 def places(person: Person) -> dict[str, tuple[float, float]]:
     return {
         name: (point.x, point.y)
-        for name, point in zip(pose_layout.JOINTS, person.joints, strict=True)
+        for name, point in zip(pose_limbs.JOINTS, person.joints, strict=True)
         if point is not None
     }
 
 
 def test_the_layout_is_the_published_one() -> None:
     facts = json.loads(FACTS.read_text())
-    assert list(pose_layout.JOINTS) == facts["joints"]
-    assert [list(colour) for colour in pose_layout.COLOURS] == facts["colors"]
-    assert [list(edge) for edge in pose_layout.HAND_EDGES] == facts["hand_edges"]
-    limbs = [{"joints": list(limb.joints), "paf": list(limb.field)} for limb in pose_layout.LIMBS]
+    assert list(pose_limbs.JOINTS) == facts["joints"]
+    assert [list(color) for color in pose_limbs.COLORS] == facts["colors"]
+    assert [list(edge) for edge in pose_limbs.HAND_EDGES] == facts["hand_edges"]
+    limbs = [{"joints": list(limb.joints), "paf": list(limb.field)} for limb in pose_limbs.LIMBS]
     assert limbs == facts["limbs"]
 
 
@@ -111,12 +111,12 @@ def test_ears_join_what_the_neck_does_not() -> None:
 
 
 def empty_links() -> list[list[Link]]:
-    return [[] for _ in pose_layout.LIMBS]
+    return [[] for _ in pose_limbs.LIMBS]
 
 
 def peaks_of(count: int) -> list[Peaks]:
     xy = np.array([[10 * index, 5] for index in range(count)])
-    return [Peaks(xy, np.ones(count)) for _ in pose_layout.JOINTS]
+    return [Peaks(xy, np.ones(count)) for _ in pose_limbs.JOINTS]
 
 
 def test_the_last_two_limbs_open_no_person() -> None:

@@ -17,7 +17,7 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from onnxlens.reference_model.weights.checkpoint import CheckpointWeights
-from onnxlens.reference_model.weights.state import state_tensors
+from onnxlens.reference_model.weights.choice import state_tensors
 from onnxlens.specs.graph import CheckpointScope, GraphSpec
 from onnxlens.specs.tensor import TensorSpec
 

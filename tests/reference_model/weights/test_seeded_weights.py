@@ -9,9 +9,8 @@ import pytest
 
 from onnxlens.errors import CheckpointError
 from onnxlens.reference_model import catalog
-from onnxlens.reference_model.weights.absent import AbsentWeights
-from onnxlens.reference_model.weights.seeded import SeededWeights, seeded_tensor
-from onnxlens.reference_model.weights.state import state_tensors
+from onnxlens.reference_model.weights.choice import state_tensors
+from onnxlens.reference_model.weights.seeded import AbsentWeights, SeededWeights, seeded_tensor
 from onnxlens.specs.tensor import TensorSpec
 
 TENSORS = {

@@ -8,9 +8,8 @@ import torch
 from torch import nn
 
 from onnxlens.errors import CheckpointError, UsageError
-from onnxlens.reference_model.weights.absent import AbsentWeights
-from onnxlens.reference_model.weights.seeded import SeededWeights, seeded_tensor
-from onnxlens.reference_model.weights.state import filled, state_tensors
+from onnxlens.reference_model.weights.choice import filled, state_tensors
+from onnxlens.reference_model.weights.seeded import AbsentWeights, SeededWeights, seeded_tensor
 from onnxlens.specs.tensor import TensorSpec
 from tests.export.tiny import Tied, Tiny
 

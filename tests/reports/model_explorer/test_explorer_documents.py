@@ -9,12 +9,11 @@ from typing import Any
 
 import pytest
 
-from onnxlens.reports.model_explorer.document import BORDERS, document_text, graph_document
-from onnxlens.reports.model_explorer.namespaces import Namespaces
+from onnxlens.reports.model_explorer.document import BORDERS, Namespaces, document_text, graph_document
 from onnxlens.reports.model_explorer.node_data import HEAT, INFINITE, data_notes, data_text, node_data
 from onnxlens.specs.ledger import BodyCost, Ledger
 from onnxlens.specs.measured import NodeTiming
-from onnxlens.specs.node_flow import FixedInput, NodeFlow, OperatorNode, Sheet, SheetEnd, Wire
+from onnxlens.specs.node_flow import FixedInput, GraphEnd, NodeFlow, OperatorGraph, OperatorNode, Wire
 from onnxlens.specs.tensor import TensorSpec
 from tests.reports import ledgers
 
@@ -26,9 +25,9 @@ TRANSPOSED = TensorSpec("transposed", "float32", (10, 65536))
 FLOW = NodeFlow(
     "net", "net.onnx",
     (
-        Sheet(
+        OperatorGraph(
             "net",
-            (SheetEnd("input/image", ledgers.IMAGE),),
+            (GraphEnd("input/image", ledgers.IMAGE),),
             (
                 OperatorNode("conv", ledgers.CONV, {"group": "1"}, (Wire("input/image", 0, 0, "X"),),
                              (KERNEL,), (ledgers.FEATURES,)),
@@ -38,7 +37,7 @@ FLOW = NodeFlow(
                 OperatorNode("gemm", ledgers.GEMM, {}, (Wire("sort", 1, 0), Wire("fold", 0, 1)), (),
                              (ledgers.LOGITS,)),
             ),
-            (SheetEnd("output/logits", ledgers.LOGITS, Wire("gemm", 0, 0)),),
+            (GraphEnd("output/logits", ledgers.LOGITS, Wire("gemm", 0, 0)),),
         ),
     ),
 )  # fmt: skip
@@ -193,9 +192,9 @@ def test_an_error_stands_where_the_innermost_module_hands_its_output_on() -> Non
 def test_a_node_that_runs_graphs_holds_what_they_cost() -> None:
     body = BodyCost("body", 2, 100, 0, 0, 30, 0, repeats=5)
     loop = replace(ledgers.EXP, op_type="Loop", repeats=2, bodies=(body,))
-    sheet = FLOW.sheets[0]
-    changed = tuple(replace(node, cost=loop) if node.id == "exp" else node for node in sheet.nodes)
-    flow = replace(FLOW, sheets=(replace(sheet, nodes=changed),))
+    main = FLOW.graphs[0]
+    changed = tuple(replace(node, cost=loop) if node.id == "exp" else node for node in main.nodes)
+    flow = replace(FLOW, graphs=(replace(main, nodes=changed),))
     macs, moved = (
         node_data(flow, ledgers.ledger())[name]["net"]["results"] for name in ("macs", "moved_bytes")
     )

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from onnx import TensorProto
 
-from onnxlens import api
+import onnxlens as api
 from onnxlens.reports.model_explorer.node_data import HEAT
 from tests.profile.count.test_repeats import ELSE, THEN
 from tests.profile.models import op, save, save_net, value, weight

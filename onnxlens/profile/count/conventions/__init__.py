@@ -1,1 +1,1 @@
-"""What other counters make of the same graph: onnx-tool, fvcore and thop, a table of formulas each."""
+"""What other counters count for the same graph: onnx-tool, fvcore and thop, each a table of formulas."""

@@ -1,8 +1,8 @@
-"""The PyTorch calls of a graph, each with its nodes: what fvcore and thop count by."""
+"""The PyTorch calls of a graph, each with its nodes, and how fvcore and thop count one of them."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 from onnxlens.profile.graph.graph import Graph
@@ -10,7 +10,7 @@ from onnxlens.profile.graph.node_view import NodeView, NotCountable, Shape, Valu
 from onnxlens.profile.graph.scopes import ModuleRef, TracedCall
 
 STATISTICS = (".running_mean", ".running_var")
-"""Buffers of a batch norm, which a file without a manifest holds like weights."""
+"""Buffers of a batch norm, which are weights in a file without a manifest."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,27 +19,27 @@ class CallView:
 
     Attributes:
         target: the operator's name without overload: ``conv2d`` for ``aten.conv2d.default``.
-        places: the nodes' indices in the graph.
-        affine: whether one of its inputs is, or is made of, a parameter; None where the file does not say.
+        indices: the nodes' indices in the graph.
+        affine: whether an input is a parameter, or computed from one; None where the file does not say.
     """
 
     target: str
     owner: ModuleRef
     nodes: tuple[NodeView, ...]
-    places: tuple[int, ...]
+    indices: tuple[int, ...]
     affine: bool | None
 
     def node(self, *op_types: str) -> NodeView:
-        """The first node of one of the types; the last of all where none is asked for.
+        """The first node of one of the types; without types the last node.
 
         Raises:
-            NotCountable: there is none: the exporter's optimiser made it one with another call.
+            NotCountable: there is none: the exporter's optimizer fused it with another call.
         """
         return self.nodes[self._index(op_types)]
 
-    def place(self, op_types: Sequence[str]) -> int:
-        """The index in the graph of what ``node`` gives; raises NotCountable as it does."""
-        return self.places[self._index(op_types)]
+    def index(self, op_types: Sequence[str]) -> int:
+        """The index in the graph of ``node(*op_types)``; raises NotCountable as it does."""
+        return self.indices[self._index(op_types)]
 
     def _index(self, op_types: Sequence[str]) -> int:
         if not op_types:
@@ -52,35 +52,52 @@ class CallView:
 
     @property
     def is_affine(self) -> bool:
-        """Whether it has parameters; raises NotCountable where the file does not tell them from constants."""
+        """Whether it has parameters; raises NotCountable where they cannot be told from constants."""
         if self.affine is None:
-            raise NotCountable("the file does not tell parameters from constants")
+            raise NotCountable("the file does not distinguish parameters from constants")
         return self.affine
 
     @property
     def input_shape(self) -> Shape:
-        """The shape of the first tensor from outside that is no weight, else of the first."""
+        """The shape of the call's first input that is not a weight, else of its first input."""
         made = {value.name for node in self.nodes for value in _given(node.outputs)}
-        entering = [value for node in self.nodes for value in _given(node.inputs) if value.name not in made]
-        found = next((value for value in entering if not value.is_weight), None)
-        return (found or entering[0]).sizes()
+        inputs = [value for node in self.nodes for value in _given(node.inputs) if value.name not in made]
+        found = next((value for value in inputs if not value.is_weight), None)
+        return (found or inputs[0]).sizes()
 
     @property
     def output_shape(self) -> Shape:
-        """The shape of what its last node makes."""
+        """The shape of its last node's output."""
         return self.nodes[-1].output_shape()
+
+
+@dataclass(frozen=True, slots=True)
+class Handler:
+    """How a peer counts a call.
+
+    Attributes:
+        name: the peer's own name for what it counts.
+        formula: its count of the call.
+        at: the count is attributed to the first node of one of these types, by default to the last node.
+        cause: why it differs from our MACs.
+    """
+
+    name: str
+    formula: Callable[[CallView], int]
+    at: tuple[str, ...] = ()
+    cause: str = ""
 
 
 def calls_of(graph: Graph) -> tuple[CallView, ...]:
     """Every traced call, in the order of its first node."""
-    places: dict[TracedCall, list[int]] = {}
+    by_call: dict[TracedCall, list[int]] = {}
     for index, node in enumerate(graph.nodes):
         if node.call is not None:
-            places.setdefault(node.call, []).append(index)
+            by_call.setdefault(node.call, []).append(index)
     weights = _weights_read(graph)
     declared = _declared_parameters(graph)
     calls = []
-    for call, indices in places.items():
+    for call, indices in by_call.items():
         owner = graph.nodes[indices[-1]].module
         read = frozenset[str]().union(*(weights[index] for index in indices))
         calls.append(
@@ -96,7 +113,7 @@ def calls_of(graph: Graph) -> tuple[CallView, ...]:
 
 
 def _weights_read(graph: Graph) -> Sequence[frozenset[str]]:
-    """For each node the weights that it reads, itself or by what nodes before run time made of them."""
+    """For each node the weights that it reads, directly or through constant-folded nodes."""
     sources: dict[str, frozenset[str]] = {name: frozenset((name,)) for name in graph.weights}
     weights = []
     for node in graph.nodes:
@@ -110,17 +127,17 @@ def _weights_read(graph: Graph) -> Sequence[frozenset[str]]:
 
 
 def _declared_parameters(graph: Graph) -> frozenset[str] | None:
-    """The manifest's; None without one."""
+    """The parameters that the manifest names; None without a manifest."""
     if graph.manifest is None:
         return None
     return frozenset(tensor.name for tensor in graph.manifest.tensors if tensor.kind == "parameter")
 
 
 def _affine(read: frozenset[str], path: str, declared: frozenset[str] | None) -> bool | None:
-    """Whether a parameter is among the weights that are read.
+    """Whether a parameter is among the weights that are read; None where that cannot be known.
 
-    Without a manifest only a name that the module's ``state_dict`` gives makes one: the exporter names its
-    own constants, and gives equal weights one name.
+    Without a manifest a weight is known to be a parameter only by a name from the module's ``state_dict``:
+    the exporter names constants itself, and gives equal weights one name.
     """
     if declared is not None:
         return bool(read & declared)

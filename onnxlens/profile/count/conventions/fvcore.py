@@ -1,7 +1,7 @@
-"""fvcore's convention: one per multiply-add of the operators that its table names, nothing for all others.
+"""fvcore's convention: one per multiply-add of the operators in its table, 0 for all others.
 
-Source: fvcore 0.1.5, ``fvcore/nn/jit_handles.py`` and the table in ``fvcore/nn/flop_count.py``. It reads a
-trace of the ``nn.Module`` by aten operator; here the operators are those of the exporter's trace.
+Source: fvcore 0.1.5, ``fvcore/nn/jit_handles.py`` and the table in ``fvcore/nn/flop_count.py``. fvcore counts
+the aten operators of a trace of the ``nn.Module``; here they are those of the exporter's trace.
 """
 
 from __future__ import annotations
@@ -11,8 +11,7 @@ from math import floor, prod
 
 import numpy as np
 
-from onnxlens.profile.count.conventions.calls import CallView
-from onnxlens.profile.count.conventions.handlers import Handler
+from onnxlens.profile.count.conventions.calls import CallView, Handler
 from onnxlens.profile.count.rules import work_of
 from onnxlens.profile.graph.node_view import NotCountable
 
@@ -23,10 +22,10 @@ NOTE = (
 )
 
 EXACT_EINSUMS = ("abc,abd->acd", "abc,adc->adb")
-"""Written with the letters in the order in which they first stand."""
+"""With letters renamed in the order of their first occurrence."""
 
 POOLED_TO_ONE = ("mean", "avg_pool2d", "adaptive_avg_pool2d", "_adaptive_avg_pool2d")
-"""What the exporter makes of adaptive average pooling; only the module's class tells it from a plain mean."""
+"""What the exporter makes of adaptive average pooling; only the module's class sets it apart."""
 
 
 def products(*op_types: str) -> Callable[[CallView], int]:
@@ -56,7 +55,7 @@ def matmul(call: CallView) -> int:
 
 
 def einsum(call: CallView) -> int:
-    """Half of what numpy's best path takes, which numpy prints with four digits; two equations exactly."""
+    """Half the FLOPs of numpy's optimal path, printed with four digits; exact for two equations."""
     node = call.node("Einsum")
     equation = str(node.attribute("equation")).replace(" ", "")
     shapes = [node.input_shape(index) for index in range(len(node.inputs))]
@@ -72,12 +71,12 @@ def einsum(call: CallView) -> int:
 
 
 def each(call_shape: Callable[[CallView], tuple[int, ...]], weight: int) -> Callable[[CallView], int]:
-    """``weight`` an element."""
+    """``weight`` per element."""
     return lambda call: weight * prod(call_shape(call))
 
 
 def norm(call: CallView) -> int:
-    """5 an element, 4 without affine parameters.
+    """5 per element, 4 without affine parameters.
 
     Raises:
         NotCountable: fvcore refuses an input of one dimension or of more than five.
@@ -89,27 +88,27 @@ def norm(call: CallView) -> int:
 
 
 def unknown_pooling(call: CallView) -> int:
-    """1 an input element if it was adaptive pooling, else nothing.
+    """1 per input element if it was adaptive pooling, else 0.
 
     Raises:
-        NotCountable: always: the file tells no more.
+        NotCountable: always, as the file does not say which.
     """
-    raise NotCountable(f"{call.target}: the file does not tell it from adaptive pooling, which counts")
+    raise NotCountable(f"{call.target}: may be adaptive pooling, which counts; the file does not say")
 
 
 def batch_norm(call: CallView) -> int:
-    """2 an element, 1 without affine parameters; as it is in inference."""
+    """2 per element, 1 without affine parameters: the inference form."""
     return (2 if call.is_affine else 1) * prod(call.input_shape)
 
 
-UNTOLD = Handler("adaptive_avg_pool2d", unknown_pooling)
-"""A function that the exporter writes as another, which has no handler."""
+MAYBE_POOLING = Handler("adaptive_avg_pool2d", unknown_pooling)
+"""For an operator without a handler that the exporter may have made of adaptive pooling."""
 
 RECURRENT = "torch.nn.modules.rnn."
-"""PyTorch runs these layers as one operator each, without a handler; the exporter writes some of them out."""
+"""PyTorch runs each of these layers as one operator without a handler; the exporter unrolls some of them."""
 
 INSTANCE = ("InstanceNormalization", "ReduceMean")
-"""A long one is exported as two means."""
+"""A long instance norm is exported as two means."""
 
 LINEAR = products("MatMul", "Gemm")
 CONVOLUTION = Handler("conv", products("Conv", "ConvTranspose"), ("Conv", "ConvTranspose"))
@@ -147,18 +146,18 @@ HANDLERS: Mapping[str, Handler] = {
 
 
 def handler_of(call: CallView) -> Handler | None:
-    """The handler for the call; None where fvcore has none and counts nothing."""
+    """The handler for the call; None where fvcore has none and counts 0."""
     if call.owner.qualified_class.startswith(RECURRENT):
         return None
     if call.owner.class_name == "AdaptiveAvgPool2d" and call.target in POOLED_TO_ONE:
         return POOLING
     if _may_be_pooling(call):
-        return UNTOLD
+        return MAYBE_POOLING
     return HANDLERS.get(call.target)
 
 
 def _may_be_pooling(call: CallView) -> bool:
-    """Whether adaptive_avg_pool2d as a function may have become this; other pooling modules have a class."""
+    """Whether the call may be the function adaptive_avg_pool2d; pooling modules are known by their class."""
     if call.target == "avg_pool2d":
         return not call.owner.qualified_class.startswith("torch.nn.modules.pooling.")
     before, after = call.input_shape, call.output_shape
@@ -166,6 +165,6 @@ def _may_be_pooling(call: CallView) -> bool:
 
 
 def uncounted(call: CallView) -> str:
-    """Why fvcore counts nothing for the call."""
+    """Why fvcore counts 0 for the call."""
     recurrent = call.owner.qualified_class.startswith(RECURRENT)
     return f"no handler for {call.owner.class_name if recurrent else call.target}: uncounted"

@@ -1,23 +1,22 @@
-"""onnx-tool's convention: instructions, weighted by what they cost on an x86 core, node by node.
+"""onnx-tool's convention: instructions, weighted by their cost on an x86 core, node by node.
 
-Source of every weight and formula: onnx-tool 1.0.1, ``onnx_tool/node.py``. It counts nodes that work on
-weights alone like all others. A type that it does not register has no shape inference, and stops it.
+Source of every weight and formula: onnx-tool 1.0.1, ``onnx_tool/node.py``. Constant-folded nodes count like
+all others. onnx-tool stops at an operator type that it does not register: it cannot infer the shape.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from math import prod
 
-from onnxlens.profile.count.conventions.figures import Formula, volume
 from onnxlens.profile.graph.node_view import NodeView, NotCountable
 
 DIV, EXP, LOG, SQRT = 4, 32, 43, 24
 SIN = COS = 39
 TANH = EXP + 2 + DIV
 ATAN = SQRT + 4 + DIV
-"""As operators of their own, tanh and atan count twice that."""
+"""The operators Tanh and Atan count twice that."""
 
 NOTE = (
     "instructions weighted by their cost on an x86 core (add, multiply 1; divide 4; sqrt 24; exp, pow 32; "
@@ -27,24 +26,29 @@ NOTE = (
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """How onnx-tool counts one operator type, and how that differs from MACs."""
+    """How onnx-tool counts one operator type, and why that differs from our MACs."""
 
-    formula: Formula
+    formula: Callable[[NodeView], int]
     cause: str
 
 
+def volume(shape: tuple[int, ...]) -> int:
+    """The number of elements, which onnx-tool takes as 0 for a scalar."""
+    return prod(shape) if shape else 0
+
+
 def each(weight: int) -> Entry:
-    """``weight`` an output element, whatever the number of inputs."""
+    """``weight`` per output element, whatever the number of inputs."""
     return Entry(lambda node: weight * volume(node.output_shape()), f"{weight} an element")
 
 
 def each_read(weight: int) -> Entry:
-    """``weight`` an element of the first input."""
+    """``weight`` per element of the first input."""
     return Entry(lambda node: weight * volume(node.input_shape(0)), f"{weight} an input element")
 
 
 def nothing(node: NodeView) -> int:
-    """Registered without a count."""
+    """0, for operators that onnx-tool registers without a count."""
     return 0
 
 
@@ -55,7 +59,7 @@ def convolution(node: NodeView) -> int:
 
 
 def gemm(node: NodeView) -> int:
-    """prod(Y) * K + prod(Y) with C; K by the second matrix."""
+    """prod(Y) * K + prod(Y) with C; K is a dimension of the second matrix."""
     second = node.input_shape(1)
     inner = second[-1] if node.attribute("transB", 0) else second[-2]
     return volume(node.output_shape()) * (inner + node.has_input(2))
@@ -89,7 +93,7 @@ def integer_convolution(node: NodeView) -> int:
 
 
 def einsum(node: NodeView) -> int:
-    """The sizes of all labels of both operands, multiplied.
+    """The product of the sizes of all labels of both operands.
 
     Raises:
         NotCountable: onnx-tool reads exactly two operands, and no ellipsis.
@@ -100,14 +104,14 @@ def einsum(node: NodeView) -> int:
         raise NotCountable("it reads an Einsum of two operands without ellipsis alone")
     sizes = {
         label: size
-        for place, term in enumerate(terms)
-        for label, size in zip(term, node.input_shape(place), strict=True)
+        for index, term in enumerate(terms)
+        for label, size in zip(term, node.input_shape(index), strict=True)
     }
     return prod(sizes.values())
 
 
 def layer_norm(node: NodeView) -> int:
-    """7 an element, and 29 for each row along the one axis where the norm begins."""
+    """7 per element, and 29 per row along the first normalized axis."""
     shape = node.input_shape(0)
     return 7 * volume(shape) + (1 + SQRT + DIV) * (
         volume(shape) // shape[node.attribute("axis", -1)] if shape else 0
@@ -115,7 +119,7 @@ def layer_norm(node: NodeView) -> int:
 
 
 def pool(node: NodeView) -> int:
-    """The kernel's elements for each output; of a kernel over three axes the first axis alone."""
+    """The kernel's elements per output element; of a kernel over three axes only the first axis."""
     kernel: tuple[int, ...] = node.attribute("kernel_shape")
     return volume(node.output_shape()) * (prod(kernel) if len(kernel) == 2 else kernel[0])
 
@@ -132,28 +136,28 @@ def resize(node: NodeView) -> int:
 
 
 def local_norm(node: NodeView) -> int:
-    """A divide, a power, an add, and ``size`` multiplies an element."""
+    """Per element a divide, a power, an add and ``size`` multiplies."""
     size: int = node.attribute("size")
     return volume(node.output_shape()) * (DIV + EXP + 1 + size)
 
 
 def add_all(node: NodeView) -> int:
-    """An add an element for each input after the first."""
+    """One add per element for each input after the first."""
     return volume(node.output_shape()) * (len(node.inputs) - 1)
 
 
 def lstm(node: NodeView) -> int:
-    """Products, biases, 4 adds, 3 sigmoids, 2 tanh and 4 of the update a hidden element and step."""
-    return _recurrent(node, of_hidden=4 + 3 * EXP + 2 * TANH + 4, gates=4)
+    """Products; per step and hidden element biases, 4 adds, 3 sigmoids, 2 tanh and 4 for the update."""
+    return _recurrent(node, per_hidden=4 + 3 * EXP + 2 * TANH + 4, gates=4)
 
 
 def gru(node: NodeView) -> int:
-    """Products, biases, 3 adds, 2 sigmoids, a tanh and 5 of the update a hidden element and step."""
-    return _recurrent(node, of_hidden=3 + 2 * EXP + TANH + 5, gates=3)
+    """Products; per step and hidden element biases, 3 adds, 2 sigmoids, a tanh and 5 for the update."""
+    return _recurrent(node, per_hidden=3 + 2 * EXP + TANH + 5, gates=3)
 
 
-def _recurrent(node: NodeView, of_hidden: int, gates: int) -> int:
-    """What stands in brackets is counted for one direction, whatever the number of directions.
+def _recurrent(node: NodeView, per_hidden: int, gates: int) -> int:
+    """Products and biases of all directions; the elementwise part of one, whatever the number of directions.
 
     Raises:
         NotCountable: onnx-tool stops where there is no bias.
@@ -162,7 +166,7 @@ def _recurrent(node: NodeView, of_hidden: int, gates: int) -> int:
         raise NotCountable(f"it stops at {node.op_type} without a bias")
     steps, batch = node.input_shape(0)[:2]
     weights = sum(prod(node.input_shape(index)) for index in (1, 2, 3))
-    return steps * batch * (weights + of_hidden * (node.input_shape(1)[1] // gates))
+    return steps * batch * (weights + per_hidden * (node.input_shape(1)[1] // gates))
 
 
 UNCOUNTED = Entry(nothing, "registered without a count")
@@ -209,7 +213,7 @@ ENTRIES: Mapping[str, Entry] = {
         "TopK", "Transpose", "Trilu", "Unsqueeze", "Where",
     ), UNCOUNTED),
 }  # fmt: skip
-"""By operator type; onnx-tool looks at no domain."""
+"""By operator type; onnx-tool ignores the domain."""
 
 
 def entry_of(node: NodeView) -> Entry:

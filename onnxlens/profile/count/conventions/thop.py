@@ -1,7 +1,7 @@
-"""thop's convention: hooks on modules of exactly the classes that its table names, nothing for all else.
+"""thop's convention: hooks on modules of exactly the classes in its table, 0 for all others.
 
 Source: thop 0.1.1, ``thop/profile.py`` (the table), ``vision/basic_hooks.py``, ``vision/calc_func.py`` and
-``rnn_hooks.py`` (the formulas). A subclass has no hook, and what a module computes by functions is not seen.
+``rnn_hooks.py`` (the formulas). A subclass has no hook, and functional calls are not seen.
 """
 
 from __future__ import annotations
@@ -10,8 +10,7 @@ from collections.abc import Callable, Mapping
 from fractions import Fraction
 from math import prod
 
-from onnxlens.profile.count.conventions.calls import CallView
-from onnxlens.profile.count.conventions.handlers import Handler
+from onnxlens.profile.count.conventions.calls import CallView, Handler
 from onnxlens.profile.count.rules import work_of
 from onnxlens.profile.graph.node_view import NodeView
 
@@ -26,7 +25,7 @@ RESIZED: Mapping[str, int] = {
     "upsample_linear1d": 5, "upsample_bilinear2d": 11, "upsample_bicubic2d": 224 + 35,
     "upsample_trilinear3d": 0,
 }  # fmt: skip
-"""Operations an output element; trilinear has a formula that is never used."""
+"""Operations per output element; thop's formula for trilinear is never used."""
 
 Formula = Callable[[CallView], int]
 
@@ -45,29 +44,29 @@ def linear(call: CallView) -> int:
 
 
 def linear_of_cell(call: CallView) -> int:
-    """A recurrent layer's product that the exporter wrote out: its multiply-adds, and its bias additions."""
+    """A product of an unrolled recurrent layer: its multiply-adds, and the additions of its bias."""
     product = call.node("MatMul", "Gemm")
     has_bias = product.has_input(2) or call.nodes[-1].op_type == "Add"
     return linear(call) + has_bias * prod(product.output_shape())
 
 
 def norm(call: CallView) -> int:
-    """2 an element, twice that with affine parameters."""
+    """2 per element, 4 with affine parameters."""
     return (4 if call.is_affine else 2) * prod(call.input_shape)
 
 
 def each_output(call: CallView) -> int:
-    """1 an output element."""
+    """1 per output element."""
     return prod(call.output_shape)
 
 
 def each_input(call: CallView) -> int:
-    """1 an input element."""
+    """1 per input element."""
     return prod(call.input_shape)
 
 
 def softmax(call: CallView) -> int:
-    """An exponential, an addition and a division an element, an addition less a row."""
+    """Per element an exponential, an addition and a division; one addition less per row."""
     shape = call.input_shape
     axis: int = call.node("Softmax").attribute("axis", -1)
     return 3 * prod(shape) - prod(shape) // shape[axis]
@@ -83,27 +82,27 @@ def adaptive_pool(call: CallView) -> int:
 
 
 def resize(call: CallView) -> int:
-    """1 (nearest), 5 (linear), 11 (bilinear) or 259 (bicubic) an output element."""
+    """1 (nearest), 5 (linear), 11 (bilinear) or 259 (bicubic) per output element."""
     return RESIZED[call.target] * prod(call.output_shape)
 
 
 def lstm(call: CallView) -> int:
-    """For each step, sequence, layer and direction: 4 gates, and 4 operations a hidden element."""
-    return sum(_layer(node, gates=4, of_hidden=4) for node in call.nodes if node.op_type == "LSTM")
+    """Per step, sequence, layer and direction 4 gates, and 4 operations per hidden element."""
+    return sum(_layer(node, gates=4, per_hidden=4) for node in call.nodes if node.op_type == "LSTM")
 
 
 def gru(call: CallView) -> int:
-    """For each step, sequence, layer and direction: 3 gates, and 4 operations a hidden element."""
-    return sum(_layer(node, gates=3, of_hidden=4) for node in call.nodes if node.op_type == "GRU")
+    """Per step, sequence, layer and direction 3 gates, and 4 operations per hidden element."""
+    return sum(_layer(node, gates=3, per_hidden=4) for node in call.nodes if node.op_type == "GRU")
 
 
-def _layer(node: NodeView, gates: int, of_hidden: int) -> int:
-    """A gate: hidden * (input + hidden) + hidden, and 2 * hidden more with biases."""
+def _layer(node: NodeView, gates: int, per_hidden: int) -> int:
+    """Per gate hidden * (input + hidden) + hidden, and 2 * hidden more with biases."""
     steps, batch, size = node.input_shape(0)
     directions, rows, _ = node.input_shape(1)
     hidden = rows // gates
     gate = hidden * (size + hidden) + hidden * (3 if node.has_input(3) else 1)
-    return steps * batch * directions * (gates * gate + of_hidden * hidden)
+    return steps * batch * directions * (gates * gate + per_hidden * hidden)
 
 
 def _by_target(
@@ -157,21 +156,21 @@ HOOKS: Mapping[str, Mapping[str, Handler]] = {
         **{name: Handler("", each_output, (), "activations of the cell") for name in ("tanh", "relu")},
     },
 }  # fmt: skip
-"""By class in ``torch.nn.modules``, then by the aten operator that its forward calls."""
+"""By the class in ``torch.nn.modules``, then by the aten operator that its forward calls."""
 
 UNREAD = {f"rnn.{name}" for name in ("RNNCell", "GRUCell", "LSTMCell")}
-"""Classes with a hook whose count cannot be read from the operators that the exporter makes of them."""
+"""Classes with a hook whose count does not follow from the operators that the exporter makes of them."""
 
 ROOT = "torch.nn.modules."
 
 
 def hooks_of(qualified_class: str) -> Mapping[str, Handler] | None:
-    """How calls inside a module of this class are counted; None without a hook that counts."""
+    """The handlers of the calls inside a module of this class; None without a hook that counts."""
     return HOOKS.get(qualified_class.removeprefix(ROOT)) if qualified_class.startswith(ROOT) else None
 
 
-def is_written_out(qualified_class: str) -> bool:
-    """Whether the exporter writes the layer out step by step."""
+def is_unrolled(qualified_class: str) -> bool:
+    """Whether the exporter unrolls the layer step by step."""
     return qualified_class == f"{ROOT}rnn.RNN"
 
 
@@ -181,10 +180,10 @@ def has_hook(qualified_class: str) -> bool:
 
 
 def handler_of(call: CallView) -> Handler | None:
-    """The hook's formula for the call; None where none sees it."""
+    """The hook's formula for the call; None where no hook sees it."""
     return (hooks_of(call.owner.qualified_class) or {}).get(call.target)
 
 
 def uncounted(call: CallView) -> str:
-    """Why thop counts nothing for the call."""
+    """Why thop counts 0 for the call."""
     return f"{call.target} in {call.owner.class_name or 'a module'}: not seen by hooks"

@@ -1,23 +1,43 @@
-"""What each operator computes and moves: one pure rule per operator, over a NodeView; see docs/counting.md.
+"""Counting rules: one pure function per operator, from a NodeView to the Work that it computes.
 
-``work`` holds the unit of account. A file per family of operators holds the rules: ``matrix``, ``einsum``,
-``attention``, ``state_attention``, ``recurrent``, ``quantized``, ``elementwise``, ``normalization``,
-``reduction_pooling``, ``resizing``, ``vision``, ``signal``, ``sampling``, ``losses``, ``movement``,
-``text``; in domains of their own ``preview``, ``training``, ``ml_linear``, ``ml_trees``,
-``ml_features``; the package ``microsoft`` holds those of ONNX Runtime's operators. ``lookup`` joins them into
-one table, and ``traffic`` counts bytes.
+Public as ``onnxlens.rules``. docs/counting.md lists what is counted, and shows how to register a rule:
+
+    from onnxlens import rules
+
+    def fused_block(node: rules.NodeView) -> rules.Work:
+        weight = node.input_shape(1)  # (C_out, C_in)
+        return rules.Work(macs=prod(node.output_shape(0)) * weight[1])
+
+    rules.register("acme.npu", "FusedBlock", fused_block)
+
+``work`` holds the unit of account, a file per family of operators the rules (``microsoft``: those of ONNX
+Runtime's), ``table`` joins them, ``traffic`` counts bytes, and ``lookup`` finds an operator's rule.
 """
 
-from onnxlens.profile.count.rules.lookup import known_operators, work_of
-from onnxlens.profile.count.rules.traffic import Traffic, is_view, traffic_of, viewed_inputs
-from onnxlens.profile.count.rules.work import NOTHING, Work
+from onnxlens.profile.count.rules.lookup import (
+    known_operators,
+    register,
+    registered_notes,
+    traffic_of,
+    work_of,
+)
+from onnxlens.profile.count.rules.traffic import Traffic, is_view, viewed_inputs
+from onnxlens.profile.count.rules.work import NOTHING, SPECIAL, VECTOR, Work
+from onnxlens.profile.graph.node_view import NodeView, NotCountable, ValueView
 
 __all__ = [
     "NOTHING",
+    "SPECIAL",
+    "VECTOR",
+    "NodeView",
+    "NotCountable",
     "Traffic",
+    "ValueView",
     "Work",
     "is_view",
     "known_operators",
+    "register",
+    "registered_notes",
     "traffic_of",
     "viewed_inputs",
     "work_of",

@@ -1,13 +1,18 @@
-"""Attention as one operator (opset 23 on), and the rotary embedding that stands before it."""
+"""Attention as one operator (opset 23 on), linear attention, and what precedes them in a block.
+
+That is the rotary embedding, and the causal convolution before linear attention. FlexAttention is an operator
+of ai.onnx.preview.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from math import prod
 
-from onnxlens.profile.count.rules.work import NOTHING, SPECIAL, VECTOR, Rule, Work
-from onnxlens.profile.graph.node_view import NodeView, Shape
+from onnxlens.profile.count.rules.elementwise import PER_ELEMENT
+from onnxlens.profile.count.rules.matrix import conv_macs
+from onnxlens.profile.count.rules.work import NOTHING, SPECIAL, VECTOR, RuleTable, Work
+from onnxlens.profile.graph.node_view import NodeView, NotCountable, Shape
 
 SCORE_SOFTMAX = 4 * VECTOR + SPECIAL
 SCORE_SOFTCAP = 2 * VECTOR + SPECIAL
@@ -17,7 +22,7 @@ KEY_INPUT, VALUE_INPUT, MASK_INPUT, PAST_KEY_INPUT, LENGTHS_INPUT = 1, 2, 3, 4, 
 
 @dataclass(frozen=True, slots=True)
 class AttentionSizes:
-    """The sizes of one attention: ``heads`` are the query's, ``keys`` count the past ones too."""
+    """The sizes of one attention: ``heads`` are the query heads, ``keys`` include the past ones."""
 
     batch: int
     heads: int
@@ -28,12 +33,12 @@ class AttentionSizes:
 
     @property
     def scores(self) -> int:
-        """B * H_q * S_q * S_kv: the elements of the score matrix, masked ones too."""
+        """B * H_q * S_q * S_kv: the elements of the score matrix, masked ones included."""
         return self.batch * self.heads * self.queries * self.keys
 
 
 def attention_sizes(node: NodeView) -> AttentionSizes:
-    """Read the sizes from (B, H, S, D) or (B, S, H * D) inputs; a past key lengthens the sequence."""
+    """The sizes of (B, H, S, D) or (B, S, H * D) inputs; the past key lengthens the sequence."""
     batch, heads, queries, key_width = _by_head(node.input_shape(0), node.attribute("q_num_heads"))
     value_width = _by_head(node.input_shape(VALUE_INPUT), node.attribute("kv_num_heads"))[3]
     keys = node.input_shape(KEY_INPUT)[-2]
@@ -42,7 +47,7 @@ def attention_sizes(node: NodeView) -> AttentionSizes:
 
 
 def _by_head(shape: Shape, heads: int) -> Shape:
-    """(B, S, H * D) as (B, H, S, D); a shape of four dimensions is that already."""
+    """(B, S, H * D) as (B, H, S, D), which a shape of four dimensions is already."""
     if len(shape) == 4:
         return shape
     batch, length, width = shape
@@ -50,21 +55,21 @@ def _by_head(shape: Shape, heads: int) -> Shape:
 
 
 def scores_work(sizes: AttentionSizes, per_score: Work) -> Work:
-    """B * H_q * S_q * S_kv * (D_qk + D_v) MACs, and per score a softmax and ``per_score``.
+    """B * H_q * S_q * S_kv * (D_qk + D_v) MACs; per score a softmax and ``per_score``.
 
-    Both products count in full, masked or not. Keys and values that several query heads share (grouped
-    queries) are multiplied once for each of them.
+    softmax(Q K^T) V (Vaswani et al., 2017): both products count in full, masked or not. Keys and values that
+    query heads share (grouped queries) are multiplied once per query head.
     """
     macs = sizes.scores * (sizes.key_width + sizes.value_width)
     return Work(macs=macs) + (SCORE_SOFTMAX + per_score) * sizes.scores
 
 
 def attention(node: NodeView) -> Work:
-    """MACs, and what the function body does around the two products.
+    """The two products, and the elementwise ops of the function body.
 
-    Per element of Q and of K, the latter repeated for each query head: one multiply by the root of the scale.
-    Per score: one add when a mask, lengths, causality or a window limits it; divide, tanh, multiply when
-    there is a softcap; softmax. Not counted: making the mask, and the guard for rows that it hides whole.
+    Per element of Q and of K (repeated for each query head): one multiply by the square root of the scale.
+    Per score: softmax; one add where a mask, lengths, causality or a window limits it; divide, tanh, multiply
+    where there is a softcap. Not counted: making the mask, and the guard for rows that are masked whole.
     """
     sizes = attention_sizes(node)
     scaled = sizes.batch * sizes.heads * (sizes.queries + sizes.keys) * sizes.key_width
@@ -73,22 +78,22 @@ def attention(node: NodeView) -> Work:
 
 
 def softcap(node: NodeView) -> Work:
-    """Per score divide, tanh, multiply, where the node has a softcap."""
+    """Per score divide, tanh, multiply where the node has a softcap."""
     return SCORE_SOFTCAP if node.attribute("softcap", 0.0) else NOTHING
 
 
 def _is_limited(node: NodeView) -> bool:
-    """Whether something is added to the scores: a mask, lengths of padded keys, causality or a window."""
+    """Whether the scores are limited by a mask, lengths of padded keys, causality or a window."""
     windows = (node.attribute("left_window_size", -1), node.attribute("right_window_size", -1))
     masked = node.has_input(MASK_INPUT) or node.has_input(LENGTHS_INPUT)
     return masked or bool(node.attribute("is_causal", 0)) or max(windows) >= 0
 
 
 def rotary_embedding(node: NodeView) -> Work:
-    """3 vector operations per rotated element: a pair takes four multiplies, one subtract and one add.
+    """3 elementwise ops per rotated element: a pair takes four multiplies, one subtract and one add.
 
-    ``rotary_embedding_dim`` elements of each head are rotated; 0, the default, means all of them. An input of
-    three dimensions holds ``num_heads`` heads side by side.
+    RoFormer (Su et al., 2021). ``rotary_embedding_dim`` elements of each head are rotated; 0, the default,
+    means all. The last dimension of a 3-D input holds ``num_heads`` heads.
     """
     shape = node.input_shape(0)
     heads = node.attribute("num_heads") if len(shape) == 3 else 1
@@ -96,13 +101,69 @@ def rotary_embedding(node: NodeView) -> Work:
 
 
 def rotation(node: NodeView, heads: int) -> Work:
-    """As ``rotary_embedding``, with ``heads`` side by side in the last dimension of the input."""
+    """As ``rotary_embedding``, with ``heads`` heads in the last dimension of the input."""
     shape = node.input_shape(0)
     rotated = node.attribute("rotary_embedding_dim", 0) * heads or shape[-1]
     return ROTATION * (prod(shape[:-1]) * rotated)
 
 
-RULES: Mapping[str, Rule] = {
-    "Attention": attention,
-    "RotaryEmbedding": rotary_embedding,
+def flex_attention(node: NodeView) -> Work:
+    """As Attention without a mask.
+
+    Raises:
+        NotCountable: a subgraph modifies the scores or the probabilities.
+    """
+    for modifier in ("score_mod", "prob_mod"):
+        if node.attribute(modifier) is not None:
+            raise NotCountable(f"{node.op_type}: what the subgraph {modifier} computes is not counted")
+    return attention(node)
+
+
+SILU = VECTOR + PER_ELEMENT["Sigmoid"]
+DECAY_INPUT = 4
+
+
+def linear_attention(node: NodeView) -> Work:
+    """The recurrence of the ONNX specification, token by token, over a (D_k, D_v) state per key head.
+
+    MACs: per token and key head the outer product of key and value, and in the delta rules the read of the
+    state by the key; per query head the read of the state by the query. Each is D_k * D_v.
+    Elementwise ops: per state element and token one add, and one multiply where the state decays; in the
+    delta rules a subtract and a multiply per value element; the scale, one multiply per output element.
+    Transcendental ops: one exponential per element of the decay.
+    """
+    batch, tokens, query_width = node.input_shape(0)
+    query_heads: int = node.attribute("q_num_heads")
+    heads: int = node.attribute("kv_num_heads")
+    rule = node.attribute("update_rule", "gated_delta")
+    values = node.input(2).elements
+    state = batch * tokens * (query_width // query_heads) * (node.input_shape(2)[2] // heads)
+    work = Work(macs=state * (heads + query_heads)) + VECTOR * (state * heads + prod(node.output_shape(0)))
+    if rule in ("gated", "gated_delta"):
+        work += VECTOR * (state * heads) + SPECIAL * node.input(DECAY_INPUT).elements
+    if rule in ("delta", "gated_delta"):
+        work += Work(macs=state * heads) + 2 * VECTOR * values
+    return work
+
+
+def causal_convolution(node: NodeView) -> Work:
+    """The MACs of a depthwise Conv; per output element an add where there is a bias, and the activation.
+
+    ``silu``, or ``swish``, is a sigmoid and a multiply.
+    """
+    per_output = VECTOR if node.has_input(2) else NOTHING
+    per_output += SILU if node.attribute("activation", "none") != "none" else NOTHING
+    return Work(macs=conv_macs(node)) + per_output * prod(node.output_shape(0))
+
+
+RULES: RuleTable = {
+    "": {
+        "Attention": attention,
+        "RotaryEmbedding": rotary_embedding,
+        "LinearAttention": linear_attention,
+        "CausalConvWithState": causal_convolution,
+    },
+    "ai.onnx.preview": {
+        "FlexAttention": flex_attention,
+    },
 }

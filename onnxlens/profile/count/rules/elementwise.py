@@ -1,64 +1,26 @@
-"""Element-wise operators: a cost per output element, in primitives of the operator's ONNX function body."""
+"""Elementwise operators: a cost per output element, in primitives of the operator's ONNX function body."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from math import prod
 
-from onnxlens.profile.count.rules.work import SPECIAL, VECTOR, Rule, Work, each_output
+from onnxlens.profile.count.rules.work import SPECIAL, VECTOR, RuleTable, Work, each_output
 from onnxlens.profile.graph.node_view import NodeView
 
 PER_ELEMENT: Mapping[str, Work] = {
-    # arithmetic
-    "Add": VECTOR,
-    "Sub": VECTOR,
-    "Mul": VECTOR,
-    "Div": VECTOR,
-    "Mod": VECTOR,
-    "Neg": VECTOR,
-    "Abs": VECTOR,
-    "Sign": VECTOR,
-    "Reciprocal": VECTOR,
-    "Floor": VECTOR,
-    "Ceil": VECTOR,
-    "Round": VECTOR,
-    # comparison, logic, bits
-    "Equal": VECTOR,
-    "Greater": VECTOR,
-    "GreaterOrEqual": VECTOR,
-    "Less": VECTOR,
-    "LessOrEqual": VECTOR,
-    "IsNaN": VECTOR,
-    "IsInf": VECTOR,
-    "And": VECTOR,
-    "Or": VECTOR,
-    "Xor": VECTOR,
-    "Not": VECTOR,
-    "BitShift": VECTOR,
-    "BitwiseAnd": VECTOR,
-    "BitwiseOr": VECTOR,
-    "BitwiseXor": VECTOR,
-    "BitwiseNot": VECTOR,
-    "Where": VECTOR,
-    # transcendental; a power is one whatever its exponent
-    "Exp": SPECIAL,
-    "Log": SPECIAL,
-    "Sqrt": SPECIAL,
-    "Pow": SPECIAL,
-    "Erf": SPECIAL,
-    "Sigmoid": SPECIAL,
-    "Sin": SPECIAL,
-    "Cos": SPECIAL,
-    "Tan": SPECIAL,
-    "Asin": SPECIAL,
-    "Acos": SPECIAL,
-    "Atan": SPECIAL,
-    "Sinh": SPECIAL,
-    "Cosh": SPECIAL,
-    "Tanh": SPECIAL,
-    "Asinh": SPECIAL,
-    "Acosh": SPECIAL,
-    "Atanh": SPECIAL,
+    **dict.fromkeys((
+        # arithmetic
+        "Add", "Sub", "Mul", "Div", "Mod", "Neg", "Abs", "Sign", "Reciprocal", "Floor", "Ceil", "Round",
+        # comparison, logic, bits
+        "Equal", "Greater", "GreaterOrEqual", "Less", "LessOrEqual", "IsNaN", "IsInf", "And", "Or", "Xor",
+        "Not", "BitShift", "BitwiseAnd", "BitwiseOr", "BitwiseXor", "BitwiseNot", "Where",
+    ), VECTOR),
+    # a power is one transcendental op whatever its exponent
+    **dict.fromkeys((
+        "Exp", "Log", "Sqrt", "Pow", "Erf", "Sigmoid", "Sin", "Cos", "Tan", "Asin", "Acos", "Atan", "Sinh",
+        "Cosh", "Tanh", "Asinh", "Acosh", "Atanh",
+    ), SPECIAL),
     # activations, by function body
     "Relu": VECTOR,  # max(x, 0)
     "ThresholdedRelu": 2 * VECTOR,  # less, where
@@ -75,8 +37,8 @@ PER_ELEMENT: Mapping[str, Work] = {
     "Mish": 2 * VECTOR + 3 * SPECIAL,  # Softplus, tanh, mul
     "Swish": 2 * VECTOR + SPECIAL,  # mul by alpha, sigmoid, mul
     "SwiGLU": 3 * VECTOR + SPECIAL,  # Swish, mul
-}
-"""What each operator costs per output element, whatever its inputs and attributes."""
+}  # fmt: skip
+"""The cost of each operator per output element, whatever its inputs and attributes."""
 
 GELU_ERF = 4 * VECTOR + SPECIAL  # div, erf, add, mul, mul
 GELU_TANH = 6 * VECTOR + 2 * SPECIAL  # pow, mul, add, mul, tanh, add, mul, mul
@@ -84,16 +46,16 @@ BOUND = 2 * VECTOR  # less, where
 
 
 def gelu(node: NodeView) -> Work:
-    """Per element x / sqrt(2), erf, + 1, * x / 2: 4 vector and 1 special; the tanh approximation 6 and 2.
+    """Per element x / sqrt(2), erf, + 1, * x / 2: 4 and 1 transcendental; the tanh approximation 6 and 2.
 
-    The roots of its constants are taken offline.
+    Hendrycks and Gimpel (2016). The square roots of constants are constant-folded.
     """
     approximate = node.attribute("approximate", "none") == "tanh"
     return (GELU_TANH if approximate else GELU_ERF) * prod(node.output_shape(0))
 
 
 def clip(node: NodeView) -> Work:
-    """2 vector operations (compare, select) per element and bound.
+    """2 elementwise ops (compare, select) per element and bound.
 
     A bound is an input, or before opset 11 an attribute.
     """
@@ -103,7 +65,7 @@ def clip(node: NodeView) -> Work:
 
 
 def fold(node: NodeView) -> Work:
-    """(inputs - 1) * elements: Sum, Max and Min join their inputs pair by pair."""
+    """(inputs - 1) * elements: Sum, Max and Min combine their inputs pairwise."""
     return VECTOR * ((len(node.inputs) - 1) * prod(node.output_shape(0)))
 
 
@@ -112,12 +74,14 @@ def mean(node: NodeView) -> Work:
     return VECTOR * (len(node.inputs) * prod(node.output_shape(0)))
 
 
-RULES: Mapping[str, Rule] = {
-    **{op_type: each_output(cost) for op_type, cost in PER_ELEMENT.items()},
-    "Gelu": gelu,
-    "Clip": clip,
-    "Sum": fold,
-    "Max": fold,
-    "Min": fold,
-    "Mean": mean,
+RULES: RuleTable = {
+    "": {
+        **{op_type: each_output(cost) for op_type, cost in PER_ELEMENT.items()},
+        "Gelu": gelu,
+        "Clip": clip,
+        "Sum": fold,
+        "Max": fold,
+        "Min": fold,
+        "Mean": mean,
+    },
 }

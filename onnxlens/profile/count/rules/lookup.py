@@ -1,98 +1,123 @@
-"""The table of all rules, and the way in."""
+"""The rule of an operator: one of ours, or a user's, registered by a program or by an installed package."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from types import ModuleType
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import astuple, dataclass
+from functools import cache
+from importlib.metadata import entry_points
+from typing import TypeVar
 
-from onnxlens.profile.count.rules import (
-    attention,
-    einsum,
-    elementwise,
-    losses,
-    matrix,
-    ml_features,
-    ml_linear,
-    ml_trees,
-    movement,
-    normalization,
-    preview,
-    quantized,
-    recurrent,
-    reduction_pooling,
-    resizing,
-    sampling,
-    signal,
-    state_attention,
-    text,
-    training,
-    vision,
-)
-from onnxlens.profile.count.rules.microsoft import attention as microsoft_attention
-from onnxlens.profile.count.rules.microsoft import (
-    blockwise,
-    channel_blocks,
-    channels_last,
-    fused,
-    linear_attention,
-    mixture,
-    unlisted,
-)
-from onnxlens.profile.count.rules.microsoft import elementwise as microsoft_elementwise
-from onnxlens.profile.count.rules.microsoft import movement as microsoft_movement
-from onnxlens.profile.count.rules.microsoft import normalization as microsoft_normalization
-from onnxlens.profile.count.rules.microsoft import quantized as microsoft_quantized
+from onnxlens.errors import UsageError
+from onnxlens.profile.count.rules.table import RULES
+from onnxlens.profile.count.rules.traffic import Operator, Traffic, unfused_traffic
 from onnxlens.profile.count.rules.work import Rule, Work
 from onnxlens.profile.graph.node_view import NodeView, NotCountable
 
-Operator = tuple[str, str]
-"""A domain ("" for ONNX's own operators) and an operator's name in it."""
+ENTRY_POINTS = "onnxlens.rules"
+"""The group in which an installed package names a function that registers its rules."""
 
-FAMILIES: Mapping[str, tuple[ModuleType, ...]] = {
-    "": (
-        matrix,
-        einsum,
-        attention,
-        recurrent,
-        quantized,
-        elementwise,
-        normalization,
-        reduction_pooling,
-        resizing,
-        movement,
-        state_attention,
-        vision,
-        signal,
-        sampling,
-        losses,
-        text,
-        unlisted,
-    ),
-    "ai.onnx.preview": (preview,),
-    "ai.onnx.preview.training": (training,),
-    "ai.onnx.ml": (ml_linear, ml_trees, ml_features),
-    "com.microsoft": (
-        fused,
-        microsoft_attention,
-        linear_attention,
-        blockwise,
-        mixture,
-        microsoft_quantized,
-        microsoft_normalization,
-        microsoft_elementwise,
-        microsoft_movement,
-    ),
-    "com.microsoft.nchwc": (channel_blocks,),
-    "com.ms.internal.nhwc": (channels_last,),
-}
-"""The modules whose tables hold the rules of each domain."""
+TrafficRule = Callable[[NodeView], Traffic]
+"""A pure function: the bytes that one execution of the node moves. It raises NotCountable as a Rule does."""
 
-RULES: Mapping[Operator, Rule] = {
-    (domain, op_type): rule
-    for domain, families in FAMILIES.items()
-    for family in families
-    for op_type, rule in family.RULES.items()
-}
+Figures = TypeVar("Figures", Work, Traffic)
+
+
+@dataclass(frozen=True, slots=True)
+class RegisteredRule:
+    """A user's rule; ``source`` is the package of its entry point, else the module that defines it."""
+
+    operator: Operator
+    rule: Rule
+    traffic: TrafficRule | None
+    source: str
+
+    def __str__(self) -> str:
+        return f"the rule for {_name(self.operator)} from {self.source}"
+
+
+_registered: dict[Operator, RegisteredRule] = {}
+
+
+def register(
+    domain: str, op_type: str, rule: Rule, *, traffic: TrafficRule | None = None, replace: bool = False
+) -> None:
+    """Count every node of an operator by ``rule``, from now on and in this process.
+
+    Args:
+        domain: the operator's domain; "" and "ai.onnx" are ONNX's own.
+        op_type: its name in the domain.
+        rule: a pure function that returns what one execution of a node computes.
+        traffic: a pure function that returns the bytes that it moves; without it, every input is read and
+            every output is written, whole.
+        replace: take the place of the rule that the operator has, be it ours or a registered one.
+
+    Raises:
+        UsageError: the operator has a rule and ``replace`` is not set, or a rule is not a function.
+    """
+    new = _rule(domain, op_type, rule, traffic, str(getattr(rule, "__module__", None) or rule))
+    if not replace:
+        _refuse_second(new, _registered)
+    _registered[new.operator] = new
+
+
+def _rule(domain: str, op_type: str, rule: Rule, traffic: TrafficRule | None, source: str) -> RegisteredRule:
+    new = RegisteredRule(("" if domain == "ai.onnx" else domain, op_type), rule, traffic, source)
+    for function in (rule, rule if traffic is None else traffic):
+        if not callable(function):
+            raise UsageError(f"{new} is {function!r}; expected a function of a NodeView")
+    return new
+
+
+def _refuse_second(new: RegisteredRule, registered: Mapping[Operator, RegisteredRule]) -> None:
+    if new.operator in registered:
+        before = str(registered[new.operator])
+    elif new.operator in RULES:
+        before = "onnxlens's own"
+    else:
+        return
+    raise UsageError(f"{new} would replace {before}; onnxlens.rules.register(..., replace=True) does so")
+
+
+@cache
+def _installed() -> Mapping[Operator, RegisteredRule]:
+    """The rules of installed packages, by their entry points.
+
+    Raises:
+        UsageError: an entry point cannot be loaded, or an operator has a rule already.
+    """
+    rules: dict[Operator, RegisteredRule] = {}
+    for entry in sorted(entry_points(group=ENTRY_POINTS)):
+        package = entry.dist.name if entry.dist else entry.value
+        try:
+            entry.load()(_adder(package, rules))
+        except Exception as cause:
+            raise UsageError(
+                f"package {package}: its entry point {entry.name} = {entry.value} (group {ENTRY_POINTS}) "
+                f"failed: {type(cause).__name__}: {cause}; repair or uninstall the package"
+            ) from cause
+    return rules
+
+
+def _adder(package: str, rules: dict[Operator, RegisteredRule]) -> Callable[..., None]:
+    """What an entry point calls to register its rules: ``register`` without ``replace``.
+
+    Entry points are not loaded for a file whose operators all have rules, so that they must not replace one.
+    """
+
+    def add(domain: str, op_type: str, rule: Rule, *, traffic: TrafficRule | None = None) -> None:
+        new = _rule(domain, op_type, rule, traffic, package)
+        _refuse_second(new, rules)
+        rules[new.operator] = new
+
+    return add
+
+
+def _find(operator: Operator) -> RegisteredRule | None:
+    """The registered rule of an operator; entry points load only if it has no other rule."""
+    found = _registered.get(operator)
+    return _installed().get(operator) if found is None and operator not in RULES else found
 
 
 def work_of(node: NodeView) -> Work:
@@ -100,16 +125,73 @@ def work_of(node: NodeView) -> Work:
 
     Raises:
         NotCountable: the operator has no rule, a shape is unknown, or the node does not fit its rule.
+        UsageError: a registered rule returns something other than a Work of non-negative ints.
     """
-    rule = RULES.get((node.domain, node.op_type))
-    if rule is None:
-        raise NotCountable(f"no rule for {node.domain or 'ai.onnx'}::{node.op_type}")
+    operator = (node.domain, node.op_type)
+    registered = _find(operator)
+    if registered is not None:
+        return _result(registered, registered.rule, node, Work)
+    if operator not in RULES:
+        raise NotCountable(f"no rule for {_name(operator)}; add one with onnxlens.rules.register")
     try:
-        return rule(node)
+        return RULES[operator](node)
     except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as cause:
         raise NotCountable(f"{node.op_type} {node.name!r} does not fit its rule: {cause!r}") from cause
 
 
+def traffic_of(node: NodeView) -> Traffic:
+    """The bytes that the node moves when nothing is fused.
+
+    Raises:
+        NotCountable: a shape or an element size is unknown.
+        UsageError: a registered rule returns something other than a Traffic of non-negative ints.
+    """
+    registered = _find((node.domain, node.op_type))
+    if registered is None or registered.traffic is None:
+        return unfused_traffic(node)
+    return _result(registered, registered.traffic, node, Traffic)
+
+
+def _result(
+    registered: RegisteredRule, rule: Callable[[NodeView], Figures], node: NodeView, kind: type[Figures]
+) -> Figures:
+    """What a user's rule returns, checked."""
+    try:
+        figures = rule(node)
+    except NotCountable:
+        raise
+    except Exception as cause:
+        raise NotCountable(f"{node.op_type} {node.name!r} does not fit {registered}: {cause!r}") from cause
+    if not isinstance(figures, kind) or not all(
+        type(figure) is int and figure >= 0 for figure in astuple(figures)
+    ):
+        raise UsageError(
+            f"{registered} returned {figures!r} for the node {node.name!r}; "
+            f"expected a {kind.__name__} of non-negative ints"
+        )
+    return figures
+
+
+def registered_notes(counted: Iterable[Operator]) -> Sequence[str]:
+    """A note on the counted nodes whose rule is a user's, given the operators of all counted nodes."""
+    nodes = Counter(operator for operator in counted if operator in _registered or operator not in RULES)
+    rules = [rule for rule in map(_find, nodes) if rule is not None]
+    if not rules:
+        return ()
+    total = sum(nodes[rule.operator] for rule in rules)
+    names = ", ".join(
+        f"{_name(rule.operator)} from {rule.source}"
+        + (" in place of onnxlens's" if rule.operator in RULES else "")
+        for rule in rules
+    )
+    return (f"{total} {'node' if total == 1 else 'nodes'} counted by registered rules: {names}",)
+
+
+def _name(operator: Operator) -> str:
+    domain, op_type = operator
+    return f"{domain or 'ai.onnx'}::{op_type}"
+
+
 def known_operators() -> frozenset[Operator]:
-    """The operators that have a rule."""
+    """The operators that onnxlens has a rule of its own for."""
     return frozenset(RULES)

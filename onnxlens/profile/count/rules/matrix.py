@@ -1,15 +1,17 @@
-"""Matrix work: convolutions, matrix products and the determinant.
+"""Matrix work: convolutions, matrix products, Einsum and the determinant.
 
-A count is the size of the loop nest that defines the operator: output elements times the terms summed into
-each. A bias is no MAC; adding it is one vector operation per output element.
+MACs are the size of the loop nest that defines the operator: output elements times the terms summed into
+each. A bias is not a MAC; adding it is one elementwise op per output element.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from itertools import chain
 from math import prod
 
-from onnxlens.profile.count.rules.work import NOTHING, VECTOR, Rule, Work
+from onnxlens.profile.count.rules.work import NOTHING, VECTOR, Rule, RuleTable, Work
 from onnxlens.profile.graph.node_view import NodeView, Shape
 
 MacRule = Callable[[NodeView], int]
@@ -36,27 +38,27 @@ def conv_macs(node: NodeView) -> int:
 def conv_transpose_macs(node: NodeView) -> int:
     """N * C_in * prod(spatial_in) * (C_out / groups) * prod(kernel).
 
-    Every input element is multiplied into a whole patch of the output, cropped or not. The weight's shape is
-    (C_in, C_out / groups, *kernel).
+    Every input element is multiplied into a patch of the output, whether cropped afterwards or not. The
+    weight's shape is (C_in, C_out / groups, *kernel).
     """
     return prod(node.input_shape(0)) * prod(node.input_shape(1)[1:])
 
 
 def gemm_macs(node: NodeView) -> int:
-    """M * N * K, where A is (M, K), or (K, M) with ``transA``; ``transB`` changes nothing."""
+    """M * N * K, where A is (M, K), or (K, M) with ``transA``; ``transB`` does not change it."""
     summed_axis = 0 if node.attribute("transA", 0) else 1
     return prod(node.output_shape(0)) * node.input_shape(0)[summed_axis]
 
 
 def matmul_macs(node: NodeView) -> int:
-    """prod(batch) * M * N * K, the batch broadcast; a one-dimensional operand counts as a row or a column."""
+    """prod(batch) * M * N * K after broadcasting the batch; a 1-D operand is a row or a column."""
     return product_macs(node.input_shape(0), node.output_shape(0))
 
 
 def gemm(node: NodeView) -> Work:
-    """MACs; per output element one multiply when alpha is not 1, and one add when C is given.
+    """MACs; per output element one multiply where alpha is not 1, and one add where C is given.
 
-    beta * C is one multiply per element of C when beta is not 1; where C is a weight it is done offline.
+    beta * C is one multiply per element of C where beta is not 1; it is constant-folded where C is a weight.
     """
     scales_product = node.attribute("alpha", 1.0) != 1.0
     scales_bias = node.attribute("beta", 1.0) != 1.0
@@ -68,10 +70,10 @@ def gemm(node: NodeView) -> Work:
 
 
 def determinant(node: NodeView) -> Work:
-    """Gauss's elimination of each (M, M) matrix: vector operations, for it is no product.
+    """Gaussian elimination of each (M, M) matrix, in elementwise ops: it is not a matrix product.
 
-    Below a pivot with k rows and columns left, k quotients and k * k times a multiply and a subtract; in the
-    end M - 1 multiplies along the diagonal. With k from M - 1 down to 1.
+    For k = M - 1, ..., 1 rows and columns below the pivot: k divides, and a multiply and a subtract for each
+    of k * k elements. Then M - 1 multiplies along the diagonal.
     """
     *batch, size, _ = node.input_shape(0)
     quotients = size * (size - 1) // 2
@@ -98,10 +100,76 @@ def without_bias(macs: MacRule) -> Rule:
     return rule
 
 
-RULES: Mapping[str, Rule] = {
-    "Conv": with_bias(conv_macs, bias=2),
-    "ConvTranspose": with_bias(conv_transpose_macs, bias=2),
-    "Gemm": gemm,
-    "MatMul": without_bias(matmul_macs),
-    "Det": determinant,
+Labels = frozenset[str]
+
+
+def einsum(node: NodeView) -> Work:
+    """MACs: for each product of two operands, the product of the sizes of all labels of the two.
+
+    Operands are contracted from left to right, as PyTorch and ONNX Runtime do. A label that occurs in one
+    operand only, and not in the output, is summed before any product: one elementwise op per element of that
+    operand. A product sums over the labels that neither a later operand nor the output has.
+    """
+    terms, result = _parse(node)
+    sizes = _label_sizes(terms, [node.input_shape(index) for index in range(len(terms))])
+    operands = [frozenset(term) for term in terms]
+    kept = [labels & (result | _union(operands, skip=index)) for index, labels in enumerate(operands)]
+    vector_ops = sum(
+        _volume(labels, sizes) for labels, needed in zip(operands, kept, strict=True) if labels != needed
+    )
+    macs, left = 0, kept[0]
+    for index, right in enumerate(kept[1:], start=1):
+        macs += _volume(left | right, sizes)
+        left = (left | right) & (result | _union(kept[index + 1 :]))
+    return Work(macs=macs, vector_ops=vector_ops)
+
+
+def _parse(node: NodeView) -> tuple[list[Sequence[str]], Labels]:
+    """The labels of each operand in order, and of the output; without an arrow those that occur once."""
+    left, arrow, right = node.attribute("equation").replace(" ", "").partition("->")
+    terms = [_labels(term, len(node.input_shape(index))) for index, term in enumerate(left.split(","))]
+    broadcast = frozenset(label for label in chain(*terms) if label.startswith("."))
+    if not arrow:
+        times = Counter(chain(*terms))
+        return terms, broadcast | {label for label in times if times[label] == 1}
+    letters = frozenset(right.replace(".", ""))
+    return terms, letters | broadcast if "..." in right else letters
+
+
+def _labels(term: str, rank: int) -> Sequence[str]:
+    """One label per dimension; an ellipsis gives ``.2``, ``.1``, numbered from the right as it broadcasts."""
+    before, dots, after = term.partition("...")
+    hidden = rank - len(before) - len(after) if dots else 0
+    return (*before, *(f".{hidden - index}" for index in range(hidden)), *after)
+
+
+def _label_sizes(terms: Sequence[Sequence[str]], shapes: Sequence[Shape]) -> Mapping[str, int]:
+    """The size of each label, dimensions of 1 broadcast."""
+    sizes: dict[str, int] = {}
+    for term, shape in zip(terms, shapes, strict=True):
+        for label, size in zip(term, shape, strict=True):
+            sizes[label] = size if size != 1 else sizes.get(label, 1)
+    return sizes
+
+
+def _union(operands: Sequence[Labels], skip: int | None = None) -> Labels:
+    return frozenset(chain(*(labels for index, labels in enumerate(operands) if index != skip)))
+
+
+def _volume(labels: Labels, sizes: Mapping[str, int]) -> int:
+    return prod(sizes[label] for label in labels)
+
+
+conv = with_bias(conv_macs, bias=2)
+conv_transpose = with_bias(conv_transpose_macs, bias=2)
+
+RULES: RuleTable = {
+    "": {
+        "Conv": conv,
+        "ConvTranspose": conv_transpose,
+        "Gemm": gemm,
+        "MatMul": without_bias(matmul_macs),
+        "Det": determinant,
+        "Einsum": einsum,
+    },
 }

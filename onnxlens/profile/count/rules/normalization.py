@@ -1,11 +1,13 @@
-"""Normalisations, softmax among them: a cost per element, and one per row of elements normalised together."""
+"""Normalizations, softmax among them: a cost per element, and one per row.
+
+A row is a set of elements that are normalized together. The stages are those of the ONNX function bodies.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from math import prod
 
-from onnxlens.profile.count.rules.work import NOTHING, SPECIAL, VECTOR, Rule, Work, each_input
+from onnxlens.profile.count.rules.work import NOTHING, SPECIAL, VECTOR, RuleTable, Work, each_input
 from onnxlens.profile.graph.node_view import NodeView
 
 SOFTMAX = 4 * VECTOR + SPECIAL  # max, sub, exp, sum, div
@@ -19,7 +21,7 @@ RUNNING_STATISTIC = 3 * VECTOR  # mul, mul, add
 def log_softmax(node: NodeView) -> Work:
     """Per element max, sub, exp, sum, sub; per row one log.
 
-    A row runs along ``axis``; before opset 13 it holds all dimensions from ``axis`` (by default 1) on.
+    A row runs along ``axis``; before opset 13 it spans all dimensions from ``axis`` (by default 1) on.
     """
     shape = node.input_shape(0)
     if node.version < 13:
@@ -31,15 +33,16 @@ def log_softmax(node: NodeView) -> Work:
 
 
 def layer_normalization(node: NodeView) -> Work:
-    """Per element mean, square, mean, sub, div, scale, and bias where given; per row 3 vector and a root.
+    """Per element mean, square, mean, sub, div, scale, and bias where given; per row ``VARIANCE``.
 
-    A row holds the dimensions from ``axis`` on. An inverse deviation, if an output, is a reciprocal per row.
+    A row spans the dimensions from ``axis`` on. The inverse standard deviation, where it is an output, is a
+    reciprocal per row.
     """
     return layer_normalized(node, bias=2, deviation=2)
 
 
 def layer_normalized(node: NodeView, bias: int, deviation: int) -> Work:
-    """As ``layer_normalization``, by the indices of the bias and of the output that is the deviation."""
+    """As ``layer_normalization``, given the indices of the bias and of the output that is the deviation."""
     shape = node.input_shape(0)
     rows = prod(shape[: node.attribute("axis", -1)])
     per_element = STANDARDIZE + VECTOR + (VECTOR if node.has_input(bias) else NOTHING)
@@ -50,7 +53,7 @@ def layer_normalized(node: NodeView, bias: int, deviation: int) -> Work:
 def rms_normalization(node: NodeView) -> Work:
     """Per element square, mean, div, scale; per row an add and a root.
 
-    A row holds the dimensions from ``axis`` on.
+    Zhang and Sennrich (2019). A row spans the dimensions from ``axis`` on.
     """
     shape = node.input_shape(0)
     rows = prod(shape[: node.attribute("axis", -1)])
@@ -63,26 +66,26 @@ def root_mean_square(elements: int, rows: int) -> Work:
 
 
 def group_normalization(node: NodeView) -> Work:
-    """Per element mean, square, mean, sub, div, scale, bias; per image and group 3 vector and a root."""
+    """Per element mean, square, mean, sub, div, scale, bias; per image and group ``VARIANCE``."""
     return by_group(node, node.attribute("num_groups"))
 
 
 def by_group(node: NodeView, groups: int) -> Work:
-    """As ``group_normalization``, with ``groups`` in each image; the channels may stand anywhere."""
+    """As ``group_normalization``, with ``groups`` per image, whichever axis the channels are on."""
     shape = node.input_shape(0)
     return (STANDARDIZE + AFFINE) * prod(shape) + VARIANCE * (shape[0] * groups)
 
 
 def instance_normalization(node: NodeView) -> Work:
-    """As GroupNormalization with a group for each channel."""
+    """As GroupNormalization with one channel per group."""
     return by_group(node, node.input_shape(0)[1])
 
 
 def batch_normalization(node: NodeView) -> Work:
     """Per element sub, div, scale, bias; in training 3 more for mean and variance.
 
-    The deviation is one add and one root per channel, done offline where the variance is a weight. In
-    training it is that of the batch, and the running mean and variance take 3 operations each per channel.
+    The standard deviation is one add and one root per channel, constant-folded where the variance is a
+    weight. In training it is the batch's, and the running mean and variance take 3 ops each per channel.
     """
     elements, variance = prod(node.input_shape(0)), node.input(4)
     if is_training(node):
@@ -95,8 +98,8 @@ def batch_normalization(node: NodeView) -> Work:
 def is_training(node: NodeView) -> bool:
     """Whether a BatchNormalization is in training mode.
 
-    An attribute says it, ``training_mode`` from opset 14 on and ``is_test`` before 7; between them it is in
-    training if its statistics are outputs.
+    From opset 14 on ``training_mode`` says so, before opset 7 ``is_test``; between them it is in training if
+    its statistics are outputs.
     """
     if node.version >= 14:
         return bool(node.attribute("training_mode", 0))
@@ -122,21 +125,23 @@ def lp_normalization(node: NodeView) -> Work:
 
 
 def local_response_normalization(node: NodeView) -> Work:
-    """Per element square, a sum over ``size`` channels (beyond the edge too), mul, add, pow, div."""
+    """Per element square, a sum over ``size`` channels (in full at the edges), mul, add, pow, div."""
     window: int = node.attribute("size")
     return ((window + 4) * VECTOR + SPECIAL) * prod(node.input_shape(0))
 
 
-RULES: Mapping[str, Rule] = {
-    "Softmax": each_input(SOFTMAX),
-    "LogSoftmax": log_softmax,
-    "Hardmax": each_input(VECTOR),
-    "LayerNormalization": layer_normalization,
-    "RMSNormalization": rms_normalization,
-    "GroupNormalization": group_normalization,
-    "InstanceNormalization": instance_normalization,
-    "BatchNormalization": batch_normalization,
-    "MeanVarianceNormalization": mean_variance_normalization,
-    "LpNormalization": lp_normalization,
-    "LRN": local_response_normalization,
+RULES: RuleTable = {
+    "": {
+        "Softmax": each_input(SOFTMAX),
+        "LogSoftmax": log_softmax,
+        "Hardmax": each_input(VECTOR),
+        "LayerNormalization": layer_normalization,
+        "RMSNormalization": rms_normalization,
+        "GroupNormalization": group_normalization,
+        "InstanceNormalization": instance_normalization,
+        "BatchNormalization": batch_normalization,
+        "MeanVarianceNormalization": mean_variance_normalization,
+        "LpNormalization": lp_normalization,
+        "LRN": local_response_normalization,
+    },
 }

@@ -1,7 +1,7 @@
-"""Recurrent layers: LSTM, GRU and RNN, after the equations in their ONNX specification.
+"""Recurrent layers: LSTM, GRU and RNN, by the equations of their ONNX specification.
 
-Every sequence counts in full, whatever ``sequence_lens`` says. The two bias vectors of a gate are weights:
-their sum is made offline, and adding it is one operation per gate element.
+Every sequence counts in full, whatever ``sequence_lens`` says. The two bias vectors of a gate are weights,
+whose sum is constant-folded; adding it is one op per gate element.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from math import prod
 
 from onnxlens.profile.count.rules.elementwise import PER_ELEMENT
-from onnxlens.profile.count.rules.work import NOTHING, SPECIAL, VECTOR, Rule, Work
+from onnxlens.profile.count.rules.work import NOTHING, SPECIAL, VECTOR, RuleTable, Work
 from onnxlens.profile.graph.node_view import NodeView
 
 BIAS_INPUT, PEEPHOLE_INPUT = 3, 7
@@ -21,7 +21,7 @@ ACTIVATIONS: Mapping[str, Work] = {
     "affine": 2 * VECTOR,
     "scaledtanh": 2 * VECTOR + SPECIAL,
 }
-"""What an activation costs per element: as the operator of that name, or one of the two that are none."""
+"""The cost of an activation per element: that of the operator of its name; two are not operators of ONNX."""
 
 
 def recurrent_macs(node: NodeView) -> int:
@@ -35,9 +35,9 @@ def recurrent_macs(node: NodeView) -> int:
 
 
 def state_elements(node: NodeView) -> int:
-    """Steps * N * directions * H: the elements of one gate over the whole run.
+    """Steps * N * directions * H: the elements of one gate over all steps.
 
-    R holds H columns for each of the gates' H rows, or H rows for the gates' columns: H is the smaller.
+    R is (directions, gates * H, H), or transposed, so that H is the smaller of its last two dimensions.
     """
     steps, batch = node.input_shape(0)[:2]
     directions, *matrix = node.input_shape(2)
@@ -45,9 +45,9 @@ def state_elements(node: NodeView) -> int:
 
 
 def lstm(node: NodeView) -> Work:
-    """MACs; per state element 8 vector operations, 4 more with a bias, 6 with peepholes; the activations.
+    """MACs; per state element 8 elementwise ops, 4 more with a bias, 6 with peepholes; the activations.
 
-    4 gates each add their two products; the cell is f * C + i * c, the output o * h(C).
+    Each of the 4 gates adds its two products; the cell is f * C + i * c (3), the output o * h(C) (1).
     Activations: f on the gates i, o and f, then g and h once each.
     """
     per_element = 8 * VECTOR
@@ -57,10 +57,10 @@ def lstm(node: NodeView) -> Work:
 
 
 def gru(node: NodeView) -> Work:
-    """MACs; per state element 8 vector operations, 3 with a bias (4 if linear before reset); activations.
+    """MACs; per state element 8 elementwise ops, 3 more with a bias (4 if linear before reset); activations.
 
-    3 gates each add their two products; the reset gate multiplies the state, and (1 - z) * h + z * H is 4.
-    Activations: f on the gates z and r, then g once.
+    Each of the 3 gates adds its two products; the reset gate multiplies the state (1); (1 - z) * h + z * H is
+    4. Activations: f on the gates z and r, then g once.
     """
     biases = 4 if node.attribute("linear_before_reset", 0) else 3
     per_element = 8 * VECTOR + (biases * VECTOR if node.has_input(BIAS_INPUT) else NOTHING)
@@ -68,7 +68,7 @@ def gru(node: NodeView) -> Work:
 
 
 def rnn(node: NodeView) -> Work:
-    """MACs; per state element 1 vector operation, 1 more with a bias; the activation f."""
+    """MACs; per state element 1 elementwise op, 1 more with a bias; the activation f."""
     per_element = VECTOR + (VECTOR if node.has_input(BIAS_INPUT) else NOTHING)
     return _layer(node, per_element, [("Tanh", 1)])
 
@@ -76,8 +76,8 @@ def rnn(node: NodeView) -> Work:
 def _layer(node: NodeView, per_element: Work, activations: Sequence[tuple[str, int]]) -> Work:
     """MACs, ``per_element`` for each state element, and the activations.
 
-    ``activations`` pairs each default with how often an element passes it. The attribute so named replaces
-    the defaults, direction by direction; with ``clip`` two compares and two selects stand before each.
+    ``activations`` pairs each default with how often it is applied to an element. The attribute of that name
+    replaces the defaults, direction by direction; ``clip`` is two compares and two selects before each.
     """
     directions = node.input_shape(2)[0]
     elements = state_elements(node)
@@ -90,8 +90,10 @@ def _layer(node: NodeView, per_element: Work, activations: Sequence[tuple[str, i
     return work
 
 
-RULES: Mapping[str, Rule] = {
-    "LSTM": lstm,
-    "GRU": gru,
-    "RNN": rnn,
+RULES: RuleTable = {
+    "": {
+        "LSTM": lstm,
+        "GRU": gru,
+        "RNN": rnn,
+    },
 }

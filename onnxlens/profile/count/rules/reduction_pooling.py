@@ -1,4 +1,4 @@
-"""Reductions, scans and pooling: one vector operation for each element that is read into a result.
+"""Reductions, scans and pooling: one elementwise op per element that is reduced.
 
 For n elements that is n - 1 adds and the divide of a mean, or n compares with a running maximum. A pooling
 window is a reduction over its kernel, padded positions included.
@@ -6,17 +6,16 @@ window is a reduction over its kernel, padded positions included.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from math import prod
 
-from onnxlens.profile.count.rules.work import NOTHING, SPECIAL, VECTOR, Rule, Work, each_input
+from onnxlens.profile.count.rules.work import NOTHING, SPECIAL, VECTOR, Rule, RuleTable, Work, each_input
 from onnxlens.profile.graph.node_view import NodeView, Shape
 
 
 def reduction(before: Work = NOTHING, after: Work = NOTHING) -> Rule:
     """The rule ``(before + 1) * input elements + after * output elements``.
 
-    ``before`` is done to every element first (the square of ReduceL2), ``after`` to every result (its root).
+    ``before`` is applied to every element (the square of ReduceL2), ``after`` to every result (its root).
     """
 
     def rule(node: NodeView) -> Work:
@@ -36,7 +35,7 @@ def _reduces_nothing(node: NodeView) -> bool:
 
 
 def lp_norm(node: NodeView) -> tuple[Work, Work]:
-    """What the norm of degree ``p`` does to each element, its sum included, and to each result.
+    """The cost of the norm of degree ``p`` per element, the sum included, and per result.
 
     p = 1 takes absolute values, p = 2 squares and a root, any other p absolute values, powers and a root.
     """
@@ -47,7 +46,7 @@ def lp_norm(node: NodeView) -> tuple[Work, Work]:
 
 
 def lp_pooling(node: NodeView) -> Work:
-    """The norm of each window: prod(kernel) * output elements, and each output element's root."""
+    """The norm of each window: prod(kernel) * output elements, and a root per output element."""
     per_input, per_output = lp_norm(node)
     kernel: Shape = node.attribute("kernel_shape")
     return (per_input * prod(kernel) + per_output) * prod(node.output_shape(0))
@@ -66,28 +65,19 @@ def pooling(node: NodeView) -> Work:
     return VECTOR * (prod(kernel) * prod(node.output_shape(0)))
 
 
-RULES: Mapping[str, Rule] = {
-    "ReduceSum": reduction(),
-    "ReduceMean": reduction(),
-    "ReduceMax": reduction(),
-    "ReduceMin": reduction(),
-    "ReduceProd": reduction(),
-    "ReduceL1": reduction(before=VECTOR),  # abs
-    "ReduceL2": reduction(before=VECTOR, after=SPECIAL),  # square; sqrt
-    "ReduceSumSquare": reduction(before=VECTOR),  # square
-    "ReduceLogSum": reduction(after=SPECIAL),  # log
-    "ReduceLogSumExp": reduction(before=SPECIAL, after=SPECIAL),  # exp; log
-    "ArgMax": each_input(VECTOR),
-    "ArgMin": each_input(VECTOR),
-    "TopK": each_input(VECTOR),
-    "NonZero": each_input(VECTOR),
-    "Unique": each_input(VECTOR),
-    "CumSum": each_input(VECTOR),
-    "CumProd": each_input(VECTOR),
-    "MaxPool": pooling,
-    "AveragePool": pooling,
-    "LpPool": lp_pooling,
-    "GlobalLpPool": global_lp_pooling,
-    "GlobalMaxPool": each_input(VECTOR),
-    "GlobalAveragePool": each_input(VECTOR),
+RULES: RuleTable = {
+    "": {
+        **dict.fromkeys(("ReduceSum", "ReduceMean", "ReduceMax", "ReduceMin", "ReduceProd"), reduction()),
+        "ReduceL1": reduction(before=VECTOR),  # abs
+        "ReduceL2": reduction(before=VECTOR, after=SPECIAL),  # square; sqrt
+        "ReduceSumSquare": reduction(before=VECTOR),  # square
+        "ReduceLogSum": reduction(after=SPECIAL),  # log
+        "ReduceLogSumExp": reduction(before=SPECIAL, after=SPECIAL),  # exp; log
+        **dict.fromkeys(("ArgMax", "ArgMin", "TopK", "NonZero", "Unique"), each_input(VECTOR)),
+        **dict.fromkeys(("CumSum", "CumProd", "GlobalMaxPool", "GlobalAveragePool"), each_input(VECTOR)),
+        "MaxPool": pooling,
+        "AveragePool": pooling,
+        "LpPool": lp_pooling,
+        "GlobalLpPool": global_lp_pooling,
+    },
 }

@@ -1,55 +1,53 @@
-"""Bytes that a node moves when nothing is fused: inputs read once, outputs written once, at true dtypes."""
+"""Memory traffic of a node when nothing is fused: inputs read once, outputs written once, at true dtypes."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from math import prod
 
-from onnxlens.profile.count.rules.microsoft import traffic as microsoft
-from onnxlens.profile.count.rules.movement import may_drop
-from onnxlens.profile.count.rules.partial import PartialBytes, rows_of
+from onnxlens.profile.count.rules.microsoft.packed_weights import experts_in_use
+from onnxlens.profile.count.rules.training import may_drop
 from onnxlens.profile.graph.node_view import NodeView, ValueView
 from onnxlens.specs.record import record
 
-VIEWS = frozenset(
-    {
-        ("", "Reshape"),
-        ("", "Squeeze"),
-        ("", "Unsqueeze"),
-        ("", "Flatten"),
-        ("", "Identity"),
-        ("", "BitCast"),
-        ("", "Dropout"),
-        ("", "SequenceConstruct"),
-        ("", "SequenceInsert"),
-        ("", "SequenceErase"),
-        ("", "SequenceAt"),
-        ("", "Optional"),
-        ("", "OptionalGetElement"),
-        ("com.microsoft", "ExpandDims"),
-    }
-)
-"""Operators whose first output is the memory of their first input: Dropout in inference among them.
+Operator = tuple[str, str]
+"""A domain ("" for ONNX's own operators) and an operator type in it."""
 
-Sequences and optionals refer to tensors: to put one in or take it out moves nothing.
+PartialBytes = Callable[[NodeView], Mapping[int, int]]
+"""The bytes that a node moves of the inputs, or outputs, that it does not move whole; by their index."""
+
+MICROSOFT = "com.microsoft"
+
+VIEWS = frozenset({
+    *(("", op_type) for op_type in (
+        "Reshape", "Squeeze", "Unsqueeze", "Flatten", "Identity", "BitCast", "Dropout",
+        "SequenceConstruct", "SequenceInsert", "SequenceErase", "SequenceAt", "Optional",
+        "OptionalGetElement",
+    )),
+    (MICROSOFT, "ExpandDims"),
+})  # fmt: skip
+"""Operators whose first output shares the memory of their first input; Dropout does so in inference.
+
+Sequences and optionals refer to tensors: inserting a tensor or taking it out moves nothing.
 """
 
 MOVE_NOTHING = frozenset({("", "Constant"), ("", "SequenceEmpty")})
-"""Operators whose output is there already."""
+"""Operators whose output exists before they run."""
 
 
 @record(frozen=True, slots=True)
 class Traffic:
-    """Bytes one execution must move through DRAM when nothing is fused."""
+    """Bytes that one execution must move through DRAM when nothing is fused.
+
+    Attributes:
+        weight_read_bytes: read of weights.
+        read_bytes: read of activations.
+        write_bytes: written.
+    """
 
     weight_read_bytes: int = 0
     read_bytes: int = 0
     write_bytes: int = 0
-
-    @property
-    def total_bytes(self) -> int:
-        """All three together."""
-        return self.weight_read_bytes + self.read_bytes + self.write_bytes
 
 
 def is_view(node: NodeView) -> bool:
@@ -60,17 +58,17 @@ def is_view(node: NodeView) -> bool:
 
 
 def viewed_inputs(node: NodeView) -> Sequence[ValueView]:
-    """The inputs whose memory the first output shares: of a view the first, of a sequence all in it."""
+    """The inputs whose memory the first output shares: the first one of a view, all those in a sequence."""
     if not is_view(node):
         return ()
     shared = {"SequenceConstruct": len(node.inputs), "SequenceInsert": 2}.get(node.op_type, 1)
     return [value for value in node.inputs[:shared] if value is not None]
 
 
-def traffic_of(node: NodeView) -> Traffic:
-    """What the node moves; for this, shapes and dtypes suffice, and an operator needs no counting rule.
+def unfused_traffic(node: NodeView) -> Traffic:
+    """The bytes that the node moves; this needs shapes and dtypes, but no counting rule.
 
-    A tensor given twice is read once. A view moves nothing but its further outputs (a mask).
+    A tensor that is an input twice is read once. A view moves nothing but its further outputs (a mask).
 
     Raises:
         NotCountable: a shape or an element size is unknown.
@@ -80,8 +78,8 @@ def traffic_of(node: NodeView) -> Traffic:
         return Traffic()
     if is_view(node):
         return Traffic(write_bytes=_written_bytes(node, first=1))
-    if operator in HANDED_ON:
-        return _control_traffic(node)
+    if operator in BODY_OUTPUTS:
+        return _control_flow_traffic(node)
     weights: dict[str, int] = {}
     others: dict[str, int] = {}
     partial = PARTIAL_READS[operator](node) if operator in PARTIAL_READS else {}
@@ -99,79 +97,145 @@ def traffic_of(node: NodeView) -> Traffic:
 
 def _written_bytes(node: NodeView, first: int = 0) -> int:
     if (node.domain, node.op_type) == ("", "SplitToSequence"):
-        return node.input(0).size_bytes  # the tensors of a sequence are each a part of the input
+        return node.input(0).size_bytes  # each tensor of the sequence is a part of the input
     return sum(value.size_bytes for value in node.outputs[first:] if value is not None)
 
 
-HANDED_ON: Mapping[tuple[str, str], Callable[[NodeView], int]] = {
+BODY_OUTPUTS: Mapping[Operator, Callable[[NodeView], int]] = {
     ("", "If"): lambda node: len(node.outputs),
     ("", "Loop"): lambda node: len(node.inputs) - 2,
     ("", "Scan"): lambda node: len(node.inputs) - node.attribute("num_scan_inputs") - (node.version < 9),
     ("", "SequenceMap"): lambda node: len(node.outputs),
 }
-"""Operators that run graphs: how many of their first outputs those graphs made, in the same memory."""
+"""Operators that run bodies: how many of their first outputs are outputs of a body, in the same memory."""
 
 
-def _control_traffic(node: NodeView) -> Traffic:
-    """The slices that a body makes, gathered into one tensor: read and written once. All else is handed on.
+def _control_flow_traffic(node: NodeView) -> Traffic:
+    """The slices that a body makes are read and written once, to gather them into one tensor.
 
-    What goes into a body is read there, by the nodes that use it.
+    All other outputs share memory with the body's, and what a body reads counts at the nodes in it.
     """
-    gathered = _written_bytes(node, first=HANDED_ON[node.domain, node.op_type](node))
+    gathered = _written_bytes(node, first=BODY_OUTPUTS[node.domain, node.op_type](node))
     return Traffic(read_bytes=gathered, write_bytes=gathered)
 
 
-def _type_only(node: NodeView) -> Mapping[int, int]:
-    """The second input lends its type."""
-    return {1: 0}
+def _none_of(index: int) -> PartialBytes:
+    """Nothing of the input at ``index``, of which only the shape or the dtype matters."""
+    return lambda node: {index: 0}
 
 
-def _shape_only(node: NodeView) -> Mapping[int, int]:
-    """The first input lends its shape."""
-    return {0: 0}
-
-
-def _what_it_writes(node: NodeView) -> Mapping[int, int]:
-    """The elements that go out are the elements that are read; indices, starts and sizes are read whole."""
+def _as_many_as_written(node: NodeView) -> Mapping[int, int]:
+    """Of the first input as many bytes as the node writes; indices, starts and sizes are read whole."""
     return {0: _written_bytes(node)}
 
 
-def _rotary_rows(node: NodeView) -> Mapping[int, int]:
-    """With position ids, the cosines and sines of those positions; without, the whole of what is given."""
-    if not node.has_input(3):
-        return {}
-    return rows_of(node, tables=(1, 2), rows=prod(node.input_shape(3)))
+def _rows(node: NodeView, tables: Iterable[int], rows: int, axis: int = 0) -> Mapping[int, int]:
+    """The bytes of ``rows`` rows along ``axis`` of each of the inputs ``tables`` that are given."""
+    given = (index for index in tables if node.has_input(index))
+    return {
+        index: node.input(index).size_bytes * rows // max(node.input_shape(index)[axis], 1) for index in given
+    }
 
 
 def _one_class(node: NodeView) -> Mapping[int, int]:
-    """Of the scores, one class for each target."""
+    """Of the scores one class per target."""
     return {0: node.input(0).size_bytes // max(node.input_shape(0)[1], 1)}
 
 
-PARTIAL_READS: Mapping[tuple[str, str], PartialBytes] = {
-    ("", "Shape"): _shape_only,
-    ("", "Size"): _shape_only,
-    ("", "EyeLike"): _shape_only,
-    ("", "CastLike"): _type_only,
-    ("", "Gather"): _what_it_writes,
-    ("", "GatherElements"): _what_it_writes,
-    ("", "GatherND"): _what_it_writes,
-    ("", "Slice"): _what_it_writes,
-    ("", "Split"): _what_it_writes,
-    ("", "RotaryEmbedding"): _rotary_rows,
-    ("", "Compress"): _what_it_writes,
-    ("", "RandomNormalLike"): _shape_only,
-    ("", "RandomUniformLike"): _shape_only,
-    ("", "NegativeLogLikelihoodLoss"): _one_class,
-    ("", "SequenceLength"): _shape_only,
-    ("", "OptionalHasElement"): _shape_only,
-    ("", "ConcatFromSequence"): _what_it_writes,
-    ("ai.onnx.ml", "ArrayFeatureExtractor"): _what_it_writes,
-    **{("com.microsoft", op_type): partial for op_type, partial in microsoft.PARTIAL_READS.items()},
-}
-"""For operators that do not read an input whole: the bytes they read of it, by the input's index."""
+def _rows_at_positions(node: NodeView) -> Mapping[int, int]:
+    """The cosines and sines at the position ids; the whole caches where there are none."""
+    if not node.has_input(3):
+        return {}
+    return _rows(node, tables=(1, 2), rows=prod(node.input_shape(3)))
 
-PARTIAL_WRITES: Mapping[tuple[str, str], PartialBytes] = {
-    ("com.microsoft", op_type): partial for op_type, partial in microsoft.PARTIAL_WRITES.items()
+
+def _rows_at_microsoft_positions(node: NodeView) -> Mapping[int, int]:
+    """A row of both caches per position; a single position is the start of the sequence."""
+    positions = node.input_shape(1)
+    rows = node.input_shape(0)[-2] if len(positions) == 1 else prod(positions)
+    return _rows(node, tables=(2, 3), rows=rows)
+
+
+def _rows_of_new_tokens(cosines: int, sines: int) -> PartialBytes:
+    """A row of cosines and sines per token of the query."""
+
+    def reads(node: NodeView) -> Mapping[int, int]:
+        return _rows(node, tables=(cosines, sines), rows=prod(node.input_shape(0)[:2]))
+
+    return reads
+
+
+def _gathered_blocks(node: NodeView) -> Mapping[int, int]:
+    """The rows at the indices, of the data, its scales and its zero points."""
+    axis = node.attribute("gather_axis", 0)
+    return _rows(node, tables=(0, 2, 3), rows=node.input(1).elements, axis=axis)
+
+
+def _embedded_rows(node: NodeView) -> Mapping[int, int]:
+    """A row per token of each of two or three embedding tables."""
+    return _rows(node, tables=(2, 3, 4), rows=prod(node.output_shape(0)[:-1]))
+
+
+def _experts_in_use(node: NodeView) -> Mapping[int, int]:
+    """Of every tensor with a row per expert, as many rows as the tokens can reach."""
+    return _rows(node, tables=range(2, 14), rows=experts_in_use(node))
+
+
+def _new_cache_rows(caches: Mapping[int, int]) -> PartialBytes:
+    """The new rows of each cache, given as output index: index of the input that holds its past.
+
+    A present cache as long as the past one is a buffer that is written in place; a longer one is another
+    tensor and is written whole.
+    """
+
+    def writes(node: NodeView) -> Mapping[int, int]:
+        in_place = (output for output, past in caches.items() if _is_buffer(node, output, past))
+        new_rows = node.input_shape(0)[1]
+        return {
+            output: node.output(output).size_bytes * new_rows // node.output_shape(output)[-2]
+            for output in in_place
+        }
+
+    return writes
+
+
+def _is_buffer(node: NodeView, output: int, past: int) -> bool:
+    both = node.has_output(output) and node.has_input(past)
+    return both and 0 not in node.output_shape(output) and node.output(output).shape == node.input(past).shape
+
+
+PARTIAL_READS: Mapping[Operator, PartialBytes] = {
+    **dict.fromkeys((
+        ("", "Shape"), ("", "Size"), ("", "EyeLike"), ("", "RandomNormalLike"), ("", "RandomUniformLike"),
+        ("", "SequenceLength"), ("", "OptionalHasElement"),
+    ), _none_of(0)),
+    ("", "CastLike"): _none_of(1),
+    **dict.fromkeys((
+        ("", "Gather"), ("", "GatherElements"), ("", "GatherND"), ("", "Slice"), ("", "Split"),
+        ("", "Compress"), ("", "ConcatFromSequence"), ("ai.onnx.ml", "ArrayFeatureExtractor"),
+        (MICROSOFT, "GatherND"), (MICROSOFT, "TorchEmbedding"),
+    ), _as_many_as_written),
+    ("", "RotaryEmbedding"): _rows_at_positions,
+    ("", "NegativeLogLikelihoodLoss"): _one_class,
+    (MICROSOFT, "GatherBlockQuantized"): _gathered_blocks,
+    (MICROSOFT, "EmbedLayerNormalization"): _embedded_rows,
+    (MICROSOFT, "QEmbedLayerNormalization"): _embedded_rows,
+    (MICROSOFT, "RotaryEmbedding"): _rows_at_microsoft_positions,
+    (MICROSOFT, "MRotaryEmbedding"): _rows_at_microsoft_positions,
+    (MICROSOFT, "GroupQueryAttention"): _rows_of_new_tokens(7, 8),
+    (MICROSOFT, "SparseAttention"): _rows_of_new_tokens(9, 10),
+    (MICROSOFT, "MoE"): _experts_in_use,
+    (MICROSOFT, "QMoE"): _experts_in_use,
+}  # fmt: skip
+"""For operators that do not read an input whole: the bytes that they read of it."""
+
+PARTIAL_WRITES: Mapping[Operator, PartialBytes] = {
+    (MICROSOFT, "Attention"): _new_cache_rows({1: 4}),
+    (MICROSOFT, "DecoderMaskedSelfAttention"): _new_cache_rows({1: 4}),
+    (MICROSOFT, "QAttention"): _new_cache_rows({1: 8}),
+    (MICROSOFT, "MultiHeadAttention"): _new_cache_rows({1: 6, 2: 7}),
+    (MICROSOFT, "DecoderMaskedMultiHeadAttention"): _new_cache_rows({1: 5, 2: 6}),
+    (MICROSOFT, "GroupQueryAttention"): _new_cache_rows({1: 3, 2: 4}),
+    (MICROSOFT, "SparseAttention"): _new_cache_rows({1: 3, 2: 4}),
 }
-"""For operators that do not write an output whole: the bytes they write of it, by the output's index."""
+"""For operators that do not write an output whole: the bytes that they write of it."""

@@ -1,12 +1,16 @@
-"""The unit in which the rules account: MACs, vector operations and special operations."""
+"""The unit in which rules count: MACs, elementwise ops and transcendental ops."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from math import prod
+from typing import TYPE_CHECKING
 
 from onnxlens.profile.graph.node_view import NodeView, NotCountable
 from onnxlens.specs.record import record
+
+if TYPE_CHECKING:
+    import numpy as np
 
 
 @record(frozen=True, slots=True)
@@ -17,8 +21,9 @@ class Work:
 
     Attributes:
         macs: multiply-accumulates of matrix work.
-        vector_ops: one per primitive (add, multiply, divide, compare, select, round, ...) per element.
-        special_ops: one per transcendental primitive (exp, erf, tanh, sqrt, pow, sin, ...) per element.
+        vector_ops: elementwise ops, one per primitive (add, multiply, divide, compare, select, round, ...)
+            and element.
+        special_ops: transcendental ops, one per primitive (exp, erf, tanh, sqrt, pow, sin, ...) and element.
     """
 
     macs: int = 0
@@ -43,15 +48,19 @@ VECTOR = Work(vector_ops=1)
 SPECIAL = Work(special_ops=1)
 
 Rule = Callable[[NodeView], Work]
+"""A pure function: what one execution of the node computes. It raises NotCountable where it cannot know."""
+
+RuleTable = Mapping[str, Mapping[str, Rule]]
+"""Rules by domain ("" for ONNX's own operators) and operator type."""
 
 
 def no_work(node: NodeView) -> Work:
-    """0 of everything: the operator may move bytes, but computes nothing from them."""
+    """0 of everything: the operator may move bytes, but computes nothing."""
     return NOTHING
 
 
 def refused(why: str) -> Rule:
-    """The rule that counts nothing: the file does not hold what the operator's work depends on."""
+    """The rule of an operator whose work depends on what the file does not hold: it raises NotCountable."""
 
     def rule(node: NodeView) -> Work:
         raise NotCountable(f"{node.op_type}: {why}")
@@ -60,7 +69,7 @@ def refused(why: str) -> Rule:
 
 
 def each_output(cost: Work) -> Rule:
-    """The rule ``cost * output elements``: an element-wise operator, its inputs broadcast to the output."""
+    """The rule ``cost * output elements``: an elementwise operator, its inputs broadcast to the output."""
 
     def rule(node: NodeView) -> Work:
         return cost * prod(node.output_shape(0))
@@ -75,3 +84,9 @@ def each_input(cost: Work) -> Rule:
         return cost * prod(node.input_shape(0))
 
     return rule
+
+
+def constant_input(node: NodeView, index: int) -> np.ndarray | None:
+    """The value of an input that the file holds; None where it is left out or computed at run time."""
+    read = node.input(index).read_constant if node.has_input(index) else None
+    return read() if read is not None else None

@@ -10,14 +10,14 @@ from onnx import ValueInfoProto
 from onnxlens.profile.graph.graph import Graph, GraphNode, uncollected
 from onnxlens.profile.graph.loading.fixing import dynamic_inputs, fix_dimensions, fix_values
 from onnxlens.profile.graph.loading.inference import Inference, complete_types
-from onnxlens.profile.graph.loading.model_file import read_manifest, read_model
+from onnxlens.profile.graph.loading.model_file import read_model
 from onnxlens.profile.graph.loading.protobuf import read_graph
 from onnxlens.profile.graph.loading.quantization import scales_and_weights
 from onnxlens.profile.graph.loading.value_types import UNKNOWN
 from onnxlens.profile.graph.loading.views import ModelReader, versions
 from onnxlens.profile.graph.node_view import NodeView, ValueView
 from onnxlens.profile.graph.scopes import read_scopes
-from onnxlens.specs.manifest import Manifest
+from onnxlens.specs.manifest import Manifest, read_manifest
 from onnxlens.specs.tensor import TensorSpec
 
 INTEGER_TABLES = ("int64", "int32", "bool")

@@ -1,4 +1,4 @@
-"""What lies on disk: the ONNX file, parsed without its external weights, and our manifest beside it."""
+"""The ONNX file on disk, parsed without its external weights."""
 
 from __future__ import annotations
 
@@ -10,8 +10,6 @@ from onnx import inliner
 
 from onnxlens.errors import GraphError
 from onnxlens.profile.graph.loading.protobuf import all_graphs, subgraphs
-from onnxlens.specs.codec import read_spec
-from onnxlens.specs.manifest import Manifest, manifest_path_of
 
 MODIFIED = ("ai.onnx.preview", "FlexAttention")
 
@@ -69,16 +67,6 @@ def _parsed(path: Path) -> onnx.ModelProto:
     if not model.HasField("graph"):
         raise GraphError(f"{path}: not an ONNX file (it holds no graph); expected a serialised ModelProto")
     return model
-
-
-def read_manifest(path: Path) -> Manifest | None:
-    """Our manifest beside the file; a JSON of somebody else's there is none of ours."""
-    beside = manifest_path_of(path)
-    if not beside.is_file() or '"onnxlens.manifest/' not in beside.read_text(
-        encoding="utf-8", errors="replace"
-    ):
-        return None
-    return read_spec(beside, Manifest)
 
 
 def _first_line(error: Exception) -> str:

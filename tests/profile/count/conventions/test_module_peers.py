@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from onnxlens import api
+import onnxlens as api
 from onnxlens.profile.count.conventions import fvcore
 from onnxlens.profile.count.conventions.calls import calls_of
 from onnxlens.profile.count.ledger import build_ledger

@@ -16,7 +16,7 @@ from types import CodeType, ModuleType
 from typing import Any
 
 from onnxlens.profile.count.rules import Work
-from onnxlens.profile.count.rules.work import Rule
+from onnxlens.profile.count.rules.work import RuleTable
 from onnxlens.profile.graph.node_view import NodeView
 
 UNTOUCHED_FIELDS = frozenset({"annotation", "returns", "decorator_list"})
@@ -47,10 +47,10 @@ Refusal = type[Exception]
 Expectations = Sequence[tuple[NodeView, Work | Refusal]]
 
 
-def outcome(rules: Mapping[str, Rule], node: NodeView) -> Work | Refusal:
+def outcome(rules: RuleTable, node: NodeView) -> Work | Refusal:
     """What the table makes of a node: its work, or the kind of error it raises."""
     try:
-        return rules[node.op_type](node)
+        return rules[node.domain][node.op_type](node)
     except Exception as refusal:
         return type(refusal)
 

@@ -9,9 +9,10 @@ from pathlib import Path
 import onnx
 import pytest
 
-from onnxlens.profile.count.rules import Work, known_operators
+from onnxlens.profile.count.rules import Traffic, Work, known_operators, lookup
 from onnxlens.profile.count.rules.elementwise import PER_ELEMENT
 from onnxlens.profile.count.rules.microsoft.elementwise import PER_ELEMENT as MICROSOFT_PER_ELEMENT
+from tests.profile.count.rules.nodes import node
 
 PAGE = (Path(__file__).parents[4] / "docs" / "counting.md").read_text(encoding="utf-8")
 ONNX, MICROSOFT = "The operators", "ONNX Runtime's operators"
@@ -65,6 +66,22 @@ def test_the_element_wise_table_is_what_is_counted(section: str, counted: Mappin
         for name in named_in(operators)
     }
     assert stated == {name: (cost.vector_ops, cost.special_ops) for name, cost in counted.items()}
+
+
+def test_the_example_of_a_registered_rule_prints_what_it_says(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(lookup, "_registered", {})
+    example, _ = re.findall(r"```python\n(.*?)```", PAGE, re.DOTALL)
+    exec(example, {})
+    assert capsys.readouterr().out.strip() == example.rpartition("#")[2].strip() == "8388608"
+    ((operator, registered),) = lookup._registered.items()
+    assert operator == ("acme.npu", "FusedBlock")
+    block = node("FusedBlock", [(1, 64, 32, 32), (128, 64)], [(1, 128, 32, 32)], weights=(1,))
+    # 1 x 128 x 32 x 32 outputs; half a byte a weight
+    assert registered.rule(block) == Work(131_072 * 64, 2 * 131_072, 131_072)
+    assert registered.traffic is not None
+    assert registered.traffic(block) == Traffic(128 * 64 // 2, 4 * 65_536, 4 * 131_072)
 
 
 def test_what_is_said_to_have_no_rule_has_none() -> None:

@@ -129,10 +129,6 @@ def test_bytes_moved(what: str) -> None:
     assert traffic_of(moving) == expected
 
 
-def test_total_is_the_sum_of_all_three() -> None:
-    assert Traffic(1, 20, 300).total_bytes == 321
-
-
 def test_a_tensor_given_twice_is_read_once() -> None:
     product = node("Mul", [(6,), (6,)], [(6,)])
     square = replace(product, inputs=(product.input(0), product.input(0)))

@@ -1,31 +1,29 @@
 """Attention as ONNX Runtime fuses it: with the projections before it, a bias, a cache of keys and values.
 
-No function body says how these are computed. They count as softmax(scale * Q K^T + mask) V is written: the
-scale is one operation per score, as are the mask (padding, causality and window together) and a bias that is
-added to the scores; the products and the softmax are those of ONNX's Attention. Keys are as many as the
-present ones that the node gives, else the past and the new ones; where a buffer of a fixed length holds them,
-all of it counts.
+There is no function body. They count as softmax(scale * Q K^T + mask) V: the scale is one op per score, and
+so are the mask (padding, causality and window together) and a bias added to the scores; the products and the
+softmax are those of ONNX's Attention. The number of keys is that of the present keys where the node has that
+output, else past plus new ones; a buffer of a fixed length counts in full.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from math import prod
 
 from onnxlens.profile.count.rules.attention import ROTATION, AttentionSizes, rotation, scores_work, softcap
 from onnxlens.profile.count.rules.normalization import root_mean_square
-from onnxlens.profile.count.rules.quantized import QUANTIZE, centring
-from onnxlens.profile.count.rules.work import NOTHING, SPECIAL, VECTOR, Rule, Work
+from onnxlens.profile.count.rules.quantized import QUANTIZE, zero_point_work
+from onnxlens.profile.count.rules.work import NOTHING, SPECIAL, VECTOR, Rule, RuleTable, Work
 from onnxlens.profile.graph.node_view import NodeView
 
 SCALE = VECTOR
-SINK = VECTOR + SPECIAL  # one more exponential in the sum of a row
+SINK = VECTOR + SPECIAL  # one more exponential in the sum of each row
 
 
 @dataclass(frozen=True, slots=True)
 class Inputs:
-    """Where optional inputs stand: a mask, a bias of the scores, past keys and values."""
+    """The indices of optional inputs: a mask, a bias of the scores, past keys and values."""
 
     mask: int
     score_bias: int
@@ -47,19 +45,19 @@ def per_score(node: NodeView, inputs: Inputs) -> Work:
 
 
 def all_keys(node: NodeView, past: int, new: int) -> int:
-    """The keys in the second output, else the past keys and the new ones."""
+    """The number of keys: those of the second output, else past plus new."""
     if node.has_output(1):
         return node.output_shape(1)[-2]
     return new + (node.input_shape(past)[-2] if node.has_input(past) else 0)
 
 
 def attention(node: NodeView) -> Work:
-    """The projection of the input to Q, K and V as one Gemm; both products; a rotation of Q and K."""
+    """The projection of the input to Q, K and V as one Gemm; both products; Q and K rotated."""
     return attention_with(node, ATTENTION)
 
 
 def attention_with(node: NodeView, inputs: Inputs) -> Work:
-    """As ``attention``, with optional inputs that stand elsewhere."""
+    """As ``attention``, with the optional inputs at other indices."""
     batch, length, _ = node.input_shape(0)
     sizes = projected_sizes(node, batch, length, all_keys(node, inputs.past, length))
     rotated = rotation_of(node, sizes) if node.attribute("do_rotary", 0) else NOTHING
@@ -67,7 +65,7 @@ def attention_with(node: NodeView, inputs: Inputs) -> Work:
 
 
 def projection(node: NodeView) -> Work:
-    """prod(input) * (columns of the weights, Q's, K's and V's together); an add per element for a bias."""
+    """prod(input) * (columns of the weights of Q, K and V together); an add per element for a bias."""
     width, _ = node.input_shape(1)
     projected = projected_elements(node)
     return Work(macs=projected * width) + (VECTOR * projected if node.has_input(2) else NOTHING)
@@ -88,19 +86,19 @@ def projected_sizes(node: NodeView, batch: int, queries: int, keys: int) -> Atte
 
 
 def rotation_of(node: NodeView, sizes: AttentionSizes) -> Work:
-    """3 operations for each rotated element of the new queries and keys."""
+    """3 ops per rotated element of the new queries and keys."""
     width = node.attribute("rotary_embedding_dim", 0) or sizes.key_width
     return ROTATION * (2 * sizes.batch * sizes.heads * sizes.queries * width)
 
 
 def quantized_attention(node: NodeView) -> Work:
-    """As Attention; zero points taken off input and weights; each projected element is scaled."""
-    centred = centring(node, 0, 6) + centring(node, 1, 7)
-    return attention_with(node, QUANTIZED) + centred + VECTOR * projected_elements(node)
+    """As Attention; zero points subtracted from input and weights; each projected element is scaled."""
+    zero_points = zero_point_work(node, 0, 6) + zero_point_work(node, 1, 7)
+    return attention_with(node, QUANTIZED) + zero_points + VECTOR * projected_elements(node)
 
 
 def ordered_attention(node: NodeView) -> Work:
-    """As Attention, with three weights; quantised again after each product and after the softmax."""
+    """As Attention, with three weights; requantized after each product and after the softmax."""
     batch, length, width = node.input_shape(0)
     heads = node.attribute("num_heads")
     queries, keys, values = (node.input_shape(index)[1] for index in (5, 6, 7))
@@ -113,14 +111,14 @@ def ordered_attention(node: NodeView) -> Work:
 
 
 def packed_attention(node: NodeView) -> Work:
-    """The projection of the tokens there are; both products as if all sequences were the longest."""
+    """The projection of the tokens that exist; both products as if every sequence were the longest."""
     batch, length = node.input_shape(3)
     sizes = projected_sizes(node, batch, length, length)
     return projection(node) + scores_work(sizes, SCALE * (1 + node.has_input(5)))
 
 
 def packed_multi_head_attention(node: NodeView) -> Work:
-    """An add per element of Q, K and V for a bias; both products as if all sequences were the longest."""
+    """An add per element of Q, K and V for a bias; both products as if every sequence were the longest."""
     batch, length = node.input_shape(4)
     heads = node.attribute("num_heads")
     tokens, *packed, width = node.input_shape(0)
@@ -132,24 +130,24 @@ def packed_multi_head_attention(node: NodeView) -> Work:
 
 
 def multi_head(inputs: Inputs, bias: int) -> Rule:
-    """The rule of Q, K and V that are projected already; an add per new element of them for a bias.
+    """The rule for Q, K and V that are projected already; an add per new element of them for a bias.
 
-    The query may hold all three, the key the value too; keys of four dimensions, (B, H, S, D), are another
-    sequence's, made before and past the bias.
+    The query may hold all three, the key also the value. 4-D keys (B, H, S, D) are those of another sequence
+    (cross attention), with their bias added already.
     """
 
     def rule(node: NodeView) -> Work:
         heads = node.attribute("num_heads")
         batch, length = node.input_shape(0)[:2]
         key = node.input_shape(1) if node.has_input(1) else (batch, length)
-        made_before = len(key) == 4
-        new_keys = key[2] if made_before else key[1]
+        is_cross = len(key) == 4
+        new_keys = key[2] if is_cross else key[1]
         value_width = node.output_shape(0)[-1] // heads
         key_width = _key_width(node, heads, value_width)
         sizes = AttentionSizes(
             batch, heads, length, all_keys(node, inputs.past, new_keys), key_width, value_width
         )
-        biased = length * key_width + (0 if made_before else new_keys * (key_width + value_width))
+        biased = length * key_width + (0 if is_cross else new_keys * (key_width + value_width))
         addition = VECTOR * (batch * heads * biased) if node.has_input(bias) else NOTHING
         return addition + scores_work(sizes, per_score(node, inputs))
 
@@ -166,18 +164,19 @@ def _key_width(node: NodeView, heads: int, value_width: int) -> int:
 
 
 def group_query_attention(node: NodeView) -> Work:
-    """Both products for every query head; the rotation, norm and quantising of what comes new.
+    """Both products for every query head; rotary embedding, norm and quantization of new queries and keys.
 
-    A cache that is quantised costs a multiply for each of its elements, and 4 for each new one.
+    A quantized cache costs a multiply per element, and 4 ops per new element. Grouped-query attention:
+    Ainslie et al., 2023.
     """
     sizes, new_keys, shared = _grouped(node)
     limited = node.attribute("causal", 1) != 0
     score = SCALE * (1 + limited + node.has_input(10)) + softcap(node)
-    turned = sizes.batch * (sizes.heads * sizes.queries + shared * new_keys)
-    work = scores_work(sizes, score) + _rotated(node, turned, cosines=7)
+    vectors = sizes.batch * (sizes.heads * sizes.queries + shared * new_keys)
+    work = scores_work(sizes, score) + _rotated(node, vectors, cosines=7)
     if node.has_input(14):
-        elements = turned * sizes.key_width
-        work += root_mean_square(elements, turned) + VECTOR * elements
+        elements = vectors * sizes.key_width
+        work += root_mean_square(elements, vectors) + VECTOR * elements
     if node.has_input(11) or node.attribute("smooth_softmax", 0) == 1:
         work += SINK * (sizes.batch * sizes.heads * sizes.queries)
     caches: int = sum(node.attribute(name, "NONE") != "NONE" for name in ("k_quant_type", "v_quant_type"))
@@ -186,7 +185,7 @@ def group_query_attention(node: NodeView) -> Work:
 
 
 def _grouped(node: NodeView) -> tuple[AttentionSizes, int, int]:
-    """The sizes, the new keys, and the heads of keys and values; the query may hold all three."""
+    """The sizes, the number of new keys, and of key/value heads; the query may hold Q, K and V."""
     heads: int = node.attribute("num_heads")
     shared: int = node.attribute("kv_num_heads")
     batch, length, width = node.input_shape(0)
@@ -198,7 +197,7 @@ def _grouped(node: NodeView) -> tuple[AttentionSizes, int, int]:
 
 
 def _rotated(node: NodeView, vectors: int, cosines: int) -> Work:
-    """The rotation of so many head vectors, of twice as many elements in each as it has cosines."""
+    """The rotary embedding of ``vectors`` head vectors, in each of which 2 * cosines elements are rotated."""
     if not node.attribute("do_rotary", 0):
         return NOTHING
     _, pairs = node.input_shape(cosines)
@@ -206,35 +205,35 @@ def _rotated(node: NodeView, vectors: int, cosines: int) -> Work:
 
 
 def sparse_attention(node: NodeView) -> Work:
-    """Both products for the blocks in the sparse layout, of which there are at most its column indices.
+    """Both products for the blocks of the sparse layout, at most as many as it has column indices.
 
-    Neither more than all scores. Rotation as in GroupQueryAttention.
+    All scores are the upper bound. The rotary embedding is that of GroupQueryAttention.
     """
     sizes, new_keys, shared = _grouped(node)
     in_blocks = node.input_shape(6)[1] * node.attribute("sparse_block_size") ** 2
     scores = min(sizes.queries * sizes.keys, in_blocks)
-    turned = sizes.batch * (sizes.heads * sizes.queries + shared * new_keys)
+    vectors = sizes.batch * (sizes.heads * sizes.queries + shared * new_keys)
     kept = AttentionSizes(sizes.batch, sizes.heads, 1, scores, sizes.key_width, sizes.value_width)
-    return scores_work(kept, SCALE + VECTOR) + _rotated(node, turned, cosines=9)
+    return scores_work(kept, SCALE + VECTOR) + _rotated(node, vectors, cosines=9)
 
 
 def rotary_embedding(node: NodeView) -> Work:
-    """As ONNX's; an input of three dimensions need not say how many heads it holds, if all is rotated."""
-    in_rows = len(node.input_shape(0)) == 3
-    return rotation(node, node.attribute("num_heads", 0) if in_rows else 1)
+    """As ONNX's RotaryEmbedding; ``num_heads`` may be left out of a 3-D input where all of it is rotated."""
+    is_3d = len(node.input_shape(0)) == 3
+    return rotation(node, node.attribute("num_heads", 0) if is_3d else 1)
 
 
 def gemma_rotary_embedding(node: NodeView) -> Work:
     """Per angle a sine and a cosine; per element of Q and K two multiplies and an add."""
-    turned = node.input(1).elements + node.input(3).elements
-    return 2 * SPECIAL * node.input(0).elements + ROTATION * turned
+    rotated = node.input(1).elements + node.input(3).elements
+    return 2 * SPECIAL * node.input(0).elements + ROTATION * rotated
 
 
 def gated_relative_position_bias(node: NodeView) -> Work:
-    """A product of every query with the gates' weight, D to W, and what makes a factor of it.
+    """The product of every query with the (D, W) weight of the gates, and the factor that is made of it.
 
     Per query element its bias; per gate element its bias and a sum; per head and query two sigmoids and four
-    operations; per element of the result a multiply.
+    elementwise ops; per output element a multiply.
     """
     batch, heads, length, keys = node.output_shape(0)
     head, gates = node.input_shape(3)
@@ -243,19 +242,21 @@ def gated_relative_position_bias(node: NodeView) -> Work:
     return Work(macs=rows * head * gates, vector_ops=vectors, special_ops=2 * rows)
 
 
-RULES: Mapping[str, Rule] = {
-    "Attention": attention,
-    "DecoderMaskedSelfAttention": attention,
-    "QAttention": quantized_attention,
-    "QOrderedAttention": ordered_attention,
-    "PackedAttention": packed_attention,
-    "PackedMultiHeadAttention": packed_multi_head_attention,
-    "MultiHeadAttention": multi_head(MULTI_HEAD, bias=3),
-    "DecoderMaskedMultiHeadAttention": multi_head(DECODER, bias=10),
-    "GroupQueryAttention": group_query_attention,
-    "SparseAttention": sparse_attention,
-    "RotaryEmbedding": rotary_embedding,
-    "MRotaryEmbedding": rotary_embedding,
-    "GemmaRotaryEmbedding": gemma_rotary_embedding,
-    "GatedRelativePositionBias": gated_relative_position_bias,
+RULES: RuleTable = {
+    "com.microsoft": {
+        "Attention": attention,
+        "DecoderMaskedSelfAttention": attention,
+        "QAttention": quantized_attention,
+        "QOrderedAttention": ordered_attention,
+        "PackedAttention": packed_attention,
+        "PackedMultiHeadAttention": packed_multi_head_attention,
+        "MultiHeadAttention": multi_head(MULTI_HEAD, bias=3),
+        "DecoderMaskedMultiHeadAttention": multi_head(DECODER, bias=10),
+        "GroupQueryAttention": group_query_attention,
+        "SparseAttention": sparse_attention,
+        "RotaryEmbedding": rotary_embedding,
+        "MRotaryEmbedding": rotary_embedding,
+        "GemmaRotaryEmbedding": gemma_rotary_embedding,
+        "GatedRelativePositionBias": gated_relative_position_bias,
+    },
 }

@@ -1,4 +1,4 @@
-"""Convolutions and matrix products with what ONNX Runtime joins to them: scales, sums, activations."""
+"""Convolutions and matrix products with scales, sums and activations fused in."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from math import prod
 
 from onnxlens.profile.count.rules.elementwise import BOUND, GELU_ERF, GELU_TANH, PER_ELEMENT
 from onnxlens.profile.count.rules.matrix import (
+    conv,
     conv_macs,
     conv_transpose_macs,
     gemm,
@@ -16,7 +17,7 @@ from onnxlens.profile.count.rules.matrix import (
     without_bias,
 )
 from onnxlens.profile.count.rules.normalization import SOFTMAX
-from onnxlens.profile.count.rules.work import NOTHING, SPECIAL, VECTOR, Rule, Work
+from onnxlens.profile.count.rules.work import NOTHING, SPECIAL, VECTOR, Rule, RuleTable, Work
 from onnxlens.profile.graph.node_view import NodeView
 
 SILU = VECTOR + SPECIAL  # sigmoid, mul
@@ -31,16 +32,16 @@ ACTIVATIONS: Mapping[str, Work] = {
     "none": NOTHING,
     "identity": NOTHING,
 }
-"""What a fused activation costs per element: as the operator of that name. Its parameters are constants."""
+"""The cost of a fused activation per element: that of its operator, whose parameters are constants here."""
 
 
 def activation(node: NodeView, name: str = "activation", default: str = "none") -> Work:
-    """Per element: the activation that the attribute ``name`` names."""
+    """The cost per element of the activation in the attribute ``name``."""
     return ACTIVATIONS[node.attribute(name, default).lower()]
 
 
 def activated(rule: Rule) -> Rule:
-    """The rule that counts as ``rule`` does, and the activation of each output element."""
+    """``rule``, and the activation of each output element."""
 
     def with_activation(node: NodeView) -> Work:
         return rule(node) + activation(node) * prod(node.output_shape(0))
@@ -51,7 +52,7 @@ def activated(rule: Rule) -> Rule:
 def conv_and_sum(node: NodeView) -> Work:
     """Conv, and per output element an add where Z is given."""
     total = VECTOR * prod(node.output_shape(0)) if node.has_input(3) else NOTHING
-    return with_bias(conv_macs, bias=2)(node) + total
+    return conv(node) + total
 
 
 fused_conv = activated(conv_and_sum)
@@ -60,7 +61,7 @@ fused_conv = activated(conv_and_sum)
 def gemm_float8(node: NodeView) -> Work:
     """The MACs of Gemm; per output element a multiply each for alpha, operand scales and output scale.
 
-    C is added where beta is not 0, its default; the two operand scales are one factor.
+    C is added where beta is not 0, its default; the scales of both operands are one factor.
     """
     factors: Sequence[bool] = [
         node.attribute("alpha", 1.0) != 1.0,
@@ -72,9 +73,9 @@ def gemm_float8(node: NodeView) -> Work:
 
 
 def fused_matmul_macs(node: NodeView) -> int:
-    """prod(output) * K; K is the last axis of A, or with ``transA`` the one that is last once transposed.
+    """prod(output) * K; K is the last axis of A, or with ``transA`` the second to last.
 
-    ``transBatchA`` takes the first axis of A, in place of the last but one, for its rows.
+    With ``transA`` and ``transBatchA`` it is the first axis.
     """
     summed_axis = -1
     if node.attribute("transA", 0):
@@ -83,28 +84,30 @@ def fused_matmul_macs(node: NodeView) -> int:
 
 
 def fused_matmul(node: NodeView) -> Work:
-    """MACs; per output element one multiply when alpha is not 1."""
+    """MACs; per output element one multiply where alpha is not 1."""
     scale = VECTOR * prod(node.output_shape(0)) if node.attribute("alpha", 1.0) != 1.0 else NOTHING
     return Work(macs=fused_matmul_macs(node)) + scale
 
 
 def gemm_fast_gelu(node: NodeView) -> Work:
-    """MatMul; per output element an add where there is a bias, and a Gelu by tanh."""
+    """MatMul; per output element an add where there is a bias, and Gelu's tanh approximation."""
     return with_bias(matmul_macs, bias=2)(node) + GELU_TANH * prod(node.output_shape(0))
 
 
-RULES: Mapping[str, Rule] = {
-    "FusedConv": fused_conv,
-    "NhwcConv": with_bias(conv_macs, bias=2),
-    "NhwcFusedConv": fused_conv,
-    "ConvTransposeWithDynamicPads": with_bias(conv_transpose_macs, bias=3),
-    "CausalConvWithState": activated(with_bias(conv_macs, bias=2)),
-    "VarlenCausalConvWithState": activated(with_bias(conv_macs, bias=3)),
-    "FusedGemm": activated(gemm),
-    "GemmFloat8": activated(gemm_float8),
-    "FusedMatMul": fused_matmul,
-    "FusedMatMulActivation": activated(fused_matmul),
-    "TransposeMatMul": fused_matmul,
-    "GemmFastGelu": gemm_fast_gelu,
-    "MatMulInteger16": without_bias(matmul_macs),
+RULES: RuleTable = {
+    "com.microsoft": {
+        "FusedConv": fused_conv,
+        "NhwcConv": conv,
+        "NhwcFusedConv": fused_conv,
+        "ConvTransposeWithDynamicPads": with_bias(conv_transpose_macs, bias=3),
+        "CausalConvWithState": activated(conv),
+        "VarlenCausalConvWithState": activated(with_bias(conv_macs, bias=3)),
+        "FusedGemm": activated(gemm),
+        "GemmFloat8": activated(gemm_float8),
+        "FusedMatMul": fused_matmul,
+        "FusedMatMulActivation": activated(fused_matmul),
+        "TransposeMatMul": fused_matmul,
+        "GemmFastGelu": gemm_fast_gelu,
+        "MatMulInteger16": without_bias(matmul_macs),
+    },
 }

@@ -1,19 +1,18 @@
-"""Attention without scores: a state per head that every token updates and every query reads.
+"""Linear attention: a state per head instead of scores, which every token updates and every query reads.
 
     S = decay * S + k (v - S^T k)^T,   o = S^T q
 
-Which terms there are, ``update_rule`` says. Each product with the (D_k, D_v) state is D_k * D_v MACs, token
-by token, though kernels may work through the tokens in chunks.
+``update_rule`` selects the terms (gated delta networks: Yang et al., 2024). Each product with the (D_k, D_v)
+state is D_k * D_v MACs, token by token, although kernels may process the tokens in chunks.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from math import prod
 
 from onnxlens.profile.count.rules.microsoft.fused import ACTIVATIONS
-from onnxlens.profile.count.rules.work import SPECIAL, VECTOR, Rule, Work
+from onnxlens.profile.count.rules.work import SPECIAL, VECTOR, RuleTable, Work
 from onnxlens.profile.graph.node_view import NodeView
 
 UPDATE_RATE = 2 * VECTOR  # sub, mul by beta
@@ -23,7 +22,7 @@ QWEN_GATE = 2 * VECTOR + ACTIVATIONS["softplus"]  # add, softplus, mul by the ex
 
 @dataclass(frozen=True, slots=True)
 class StateSizes:
-    """``queries`` and ``states`` count heads; a query head reads a state, or several states share one."""
+    """``queries`` and ``states`` are numbers of heads, either of which may be a multiple of the other."""
 
     tokens: int
     queries: int
@@ -33,7 +32,7 @@ class StateSizes:
 
 
 def linear_attention(node: NodeView) -> Work:
-    """From (B, T, heads * width) inputs."""
+    """The recurrence over (B, T, heads * width) inputs."""
     batch, length, width = node.input_shape(0)
     queries, states = node.attribute("q_num_heads"), node.attribute("kv_num_heads")
     value_width = node.input_shape(2)[-1] // states
@@ -41,10 +40,10 @@ def linear_attention(node: NodeView) -> Work:
 
 
 def gated_delta_net(node: NodeView) -> Work:
-    """From (tokens, heads, width) inputs, or packed ones whose heads the state tells.
+    """The recurrence over (tokens, heads, width) inputs, or packed ones, whose heads are those of the state.
 
-    On the way in: queries and keys of unit length, 3 per element and a root per head; a sigmoid per update
-    rate; for the gate of Qwen an add, a softplus and a multiply per decay.
+    Before it, where asked for: queries and keys scaled to unit length, 3 per element and a root per head; a
+    sigmoid per update rate; for the Qwen gate an add, a softplus and a multiply per decay.
     """
     sizes = _token_major(node)
     vectors = 2 * sizes.tokens * sizes.queries
@@ -70,10 +69,10 @@ def _token_major(node: NodeView) -> StateSizes:
 
 
 def _recurrence(node: NodeView, sizes: StateSizes) -> Work:
-    """Per token and state D_k * D_v MACs for the update and, by the delta rule, for what it recalls.
+    """Per token and state D_k * D_v MACs for the update; in the delta rules as many to read it by the key.
 
-    As many for each head of the output, of which there are as many as there are queries or states. An output
-    element is scaled; a state decays by a multiply per element, and an exponential per decay given.
+    As many for each output head; there are max(queries, states) of them. Each output element is scaled; the
+    decay is a multiply per state element and an exponential per decay value.
     """
     rule = node.attribute("update_rule", "gated_delta")
     state = sizes.key_width * sizes.value_width
@@ -88,7 +87,9 @@ def _recurrence(node: NodeView, sizes: StateSizes) -> Work:
     return work
 
 
-RULES: Mapping[str, Rule] = {
-    "LinearAttention": linear_attention,
-    "GatedDeltaNet": gated_delta_net,
+RULES: RuleTable = {
+    "com.microsoft": {
+        "LinearAttention": linear_attention,
+        "GatedDeltaNet": gated_delta_net,
+    },
 }

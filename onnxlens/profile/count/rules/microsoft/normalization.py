@@ -1,8 +1,7 @@
-"""Normalisations of ONNX Runtime: a sum before them, an embedding, a gate or an activation with them."""
+"""Normalizations of ONNX Runtime, fused with the sum or embedding before them, a gate or an activation."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from math import prod
 
 from onnxlens.profile.count.rules.microsoft.fused import SILU, activation
@@ -15,7 +14,7 @@ from onnxlens.profile.count.rules.normalization import (
     root_mean_square,
 )
 from onnxlens.profile.count.rules.quantized import DEQUANTIZE, QUANTIZE
-from onnxlens.profile.count.rules.work import NOTHING, VECTOR, Rule, Work
+from onnxlens.profile.count.rules.work import NOTHING, VECTOR, RuleTable, Work
 from onnxlens.profile.graph.node_view import NodeView
 
 GROUP_ACTIVATIONS = (NOTHING, SILU)
@@ -36,7 +35,7 @@ def skip_simplified_layer_normalization(node: NodeView) -> Work:
 
 
 def skipped(node: NodeView, bias: int) -> Work:
-    """The skip that is added to each input element, and the bias where that input is given."""
+    """Adding the skip connection, and the bias where given, to each input element."""
     return (1 + node.has_input(bias)) * VECTOR * prod(node.input_shape(0))
 
 
@@ -46,7 +45,7 @@ def embed_layer_normalization(node: NodeView) -> Work:
 
 
 def quantized_embed_layer_normalization(node: NodeView) -> Work:
-    """As EmbedLayerNormalization; each gathered element is dequantised, a subtract and a multiply."""
+    """As EmbedLayerNormalization; each gathered element is dequantized, a subtract and a multiply."""
     return _embedded(node, DEQUANTIZE)
 
 
@@ -59,20 +58,20 @@ def _embedded(node: NodeView, per_gathered: Work) -> Work:
 
 
 def group_norm(node: NodeView) -> Work:
-    """GroupNormalization, and per element the activation: 1 is SiLU."""
+    """GroupNormalization, and per element the activation: 0 is none, 1 is SiLU."""
     cost = GROUP_ACTIVATIONS[node.attribute("activation")]
     return by_group(node, node.attribute("groups")) + cost * prod(node.input_shape(0))
 
 
 def skip_group_norm(node: NodeView) -> Work:
-    """As GroupNorm of the input plus the skip, and plus the bias where given."""
+    """GroupNorm of the sum of input, skip connection and, where given, bias."""
     return skipped(node, bias=4) + group_norm(node)
 
 
 def branchwise_rms_norm(node: NodeView) -> Work:
-    """RMSNormalization of each branch; without a scale, an operation less per element.
+    """RMSNormalization of each branch; without a scale one op less per element.
 
-    The branches are an axis of their own, or ``num_branches`` lie side by side in the last.
+    The branches are an axis, or ``num_branches`` equal parts of the last axis.
     """
     shape = node.input_shape(0)
     rows = prod(shape[:-1]) * (node.attribute("num_branches", 0) or 1)
@@ -81,7 +80,7 @@ def branchwise_rms_norm(node: NodeView) -> Work:
 
 
 def gated_rms_norm(node: NodeView) -> Work:
-    """RMSNormalization of rows as long as the scale; the activation of the gate, and its product."""
+    """RMSNormalization of rows as long as the scale; the activation of the gate, and the product with it."""
     elements = prod(node.input_shape(0))
     rows = elements // node.input(1).elements
     per_element = 2 * VECTOR + activation(node, default="silu")
@@ -89,18 +88,20 @@ def gated_rms_norm(node: NodeView) -> Work:
 
 
 def qordered_layer_normalization(node: NodeView) -> Work:
-    """LayerNormalization of what is dequantised before and quantised after, without zero points."""
+    """LayerNormalization between a dequantization and a quantization without zero points."""
     return layer_normalized(node, bias=3, deviation=1) + (VECTOR + QUANTIZE) * prod(node.input_shape(0))
 
 
-RULES: Mapping[str, Rule] = {
-    "SkipLayerNormalization": skip_layer_normalization,
-    "SkipSimplifiedLayerNormalization": skip_simplified_layer_normalization,
-    "EmbedLayerNormalization": embed_layer_normalization,
-    "QEmbedLayerNormalization": quantized_embed_layer_normalization,
-    "GroupNorm": group_norm,
-    "SkipGroupNorm": skip_group_norm,
-    "BranchwiseRMSNorm": branchwise_rms_norm,
-    "GatedRMSNorm": gated_rms_norm,
-    "QOrderedLayerNormalization": qordered_layer_normalization,
+RULES: RuleTable = {
+    "com.microsoft": {
+        "SkipLayerNormalization": skip_layer_normalization,
+        "SkipSimplifiedLayerNormalization": skip_simplified_layer_normalization,
+        "EmbedLayerNormalization": embed_layer_normalization,
+        "QEmbedLayerNormalization": quantized_embed_layer_normalization,
+        "GroupNorm": group_norm,
+        "SkipGroupNorm": skip_group_norm,
+        "BranchwiseRMSNorm": branchwise_rms_norm,
+        "GatedRMSNorm": gated_rms_norm,
+        "QOrderedLayerNormalization": qordered_layer_normalization,
+    },
 }

@@ -1,8 +1,8 @@
-"""Quantised operators of ONNX Runtime: the work of the float form, with scales and zero points around it."""
+"""Quantized operators of ONNX Runtime: the float form between dequantized inputs and a quantized output."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from math import prod
 
 from onnxlens.profile.count.rules.elementwise import GELU_ERF, PER_ELEMENT
@@ -12,30 +12,39 @@ from onnxlens.profile.count.rules.quantized import (
     DEQUANTIZE,
     QUANTIZE,
     REQUANTIZE,
-    centring,
     dequantize_linear,
+    dynamically_quantized,
     qlinear_conv,
     quantize_linear,
-    quantized_at_run_time,
+    zero_point_work,
 )
 from onnxlens.profile.count.rules.recurrent import lstm, state_elements
 from onnxlens.profile.count.rules.reduction_pooling import pooling
-from onnxlens.profile.count.rules.work import NOTHING, VECTOR, Rule, Work, each_input, each_output, no_work
+from onnxlens.profile.count.rules.work import (
+    NOTHING,
+    VECTOR,
+    Rule,
+    RuleTable,
+    Work,
+    each_input,
+    each_output,
+    no_work,
+)
 from onnxlens.profile.graph.node_view import NodeView
 
 Operands = Sequence[tuple[int, int]]
-"""Quantised inputs, each with the index of its zero point."""
+"""Indices of quantized inputs, each with that of its zero point."""
 
 
 def dequantized(node: NodeView, tensor: int, zero_point: int) -> Work:
-    """Per element a multiply, and a subtract where there is a zero point; offline where it is a weight."""
+    """Per element a multiply, and a subtract where there is a zero point; constant-folded for a weight."""
     if node.input(tensor).is_weight:
         return NOTHING
     return (DEQUANTIZE if node.has_input(zero_point) else VECTOR) * node.input(tensor).elements
 
 
 def between_scales(rule: Rule, operands: Operands, zero_point: int) -> Rule:
-    """The rule of the float form, after its operands are dequantised and before its result is quantised."""
+    """The rule that dequantizes the operands, computes the float form ``rule`` and quantizes the result."""
 
     def around(node: NodeView) -> Work:
         before = sum((dequantized(node, *operand) for operand in operands), NOTHING)
@@ -46,87 +55,91 @@ def between_scales(rule: Rule, operands: Operands, zero_point: int) -> Rule:
 
 
 def qlinear_concat(node: NodeView) -> Work:
-    """Each input dequantised, the result quantised: (tensor, scale, zero point) from the third input on."""
+    """Inputs dequantized, the result quantized; (tensor, scale, zero point) from the third input on."""
     operands = [(tensor, tensor + 2) for tensor in range(2, len(node.inputs), 3)]
     return between_scales(no_work, operands, zero_point=1)(node)
 
 
 def qlinear_mul(node: NodeView) -> Work:
-    """Zero points taken off; per output element a multiply, and quantising by all three scales at once."""
+    """Zero points subtracted; per output element a multiply, and quantizing by all three scales at once."""
     per_output = VECTOR + (REQUANTIZE if node.has_input(7) else QUANTIZE)
-    return centring(node, 0, 2) + centring(node, 3, 5) + per_output * prod(node.output_shape(0))
+    return zero_point_work(node, 0, 2) + zero_point_work(node, 3, 5) + per_output * prod(node.output_shape(0))
 
 
 def mul_integer(node: NodeView) -> Work:
-    """Zero points taken off; per output element a multiply."""
-    return centring(node, 0, 1) + centring(node, 2, 3) + VECTOR * prod(node.output_shape(0))
+    """Zero points subtracted; per output element a multiply."""
+    return zero_point_work(node, 0, 1) + zero_point_work(node, 2, 3) + VECTOR * prod(node.output_shape(0))
 
 
 def matmul_integer_to_float(node: NodeView) -> Work:
-    """The MACs of MatMul; zero points taken off; per output element the scale, and a bias where given."""
+    """The MACs of MatMul; zero points subtracted; per output element the scale, and a bias where given."""
     per_output = (1 + node.has_input(6)) * VECTOR
-    centred = centring(node, 0, 4) + centring(node, 1, 5)
-    return Work(macs=matmul_macs(node)) + centred + per_output * prod(node.output_shape(0))
+    zero_points = zero_point_work(node, 0, 4) + zero_point_work(node, 1, 5)
+    return Work(macs=matmul_macs(node)) + zero_points + per_output * prod(node.output_shape(0))
 
 
 def dynamic_quantize_matmul(node: NodeView) -> Work:
-    """A quantised at run time, its zero point taken off; the rest as MatMulIntegerToFloat."""
+    """A is quantized at run time and its zero point subtracted; the rest as MatMulIntegerToFloat."""
     elements = prod(node.input_shape(0))
     per_output = (1 + node.has_input(4)) * VECTOR
-    operands = quantized_at_run_time(elements) + VECTOR * elements + centring(node, 1, 3)
+    operands = dynamically_quantized(elements) + VECTOR * elements + zero_point_work(node, 1, 3)
     return Work(macs=matmul_macs(node)) + operands + per_output * prod(node.output_shape(0))
 
 
 def dynamic_quantize_lstm(node: NodeView) -> Work:
-    """LSTM; its input and, at each step, its state quantised at run time; the products scaled back.
+    """LSTM; input and, at each step, state are quantized at run time; the products are scaled back.
 
-    Quantising takes 7 operations per element and 11 per scale, taking the zero point off 1; each of the
-    four gates has two products to scale.
+    Quantizing takes 7 ops per element and 11 per scale, subtracting the zero point 1; each of the four gates
+    has two products to scale.
     """
     steps, state = node.input_shape(0)[0], state_elements(node)
     directions = node.input_shape(2)[0]
     scales = steps * directions
-    inputs = quantized_at_run_time(prod(node.input_shape(0))) + VECTOR * prod(node.input_shape(0))
-    states = quantized_at_run_time(state // scales) * scales + VECTOR * state
-    weights = centring(node, 1, 9) + centring(node, 2, 11)
+    inputs = dynamically_quantized(prod(node.input_shape(0))) + VECTOR * prod(node.input_shape(0))
+    states = dynamically_quantized(state // scales) * scales + VECTOR * state
+    weights = zero_point_work(node, 1, 9) + zero_point_work(node, 2, 11)
     return lstm(node) + inputs + states + weights + 8 * VECTOR * state
 
 
 def qgemm(node: NodeView) -> Work:
-    """The MACs of Gemm; zero points taken off; per output element the scale or the quantising, and C."""
+    """The MACs of Gemm; zero points subtracted; per output element the scale or the quantization, and C."""
     per_output = VECTOR if node.has_input(6) else NOTHING
     per_output += (REQUANTIZE if node.has_input(8) else QUANTIZE) if node.has_input(7) else VECTOR
-    centred = centring(node, 0, 2) + centring(node, 3, 5)
-    return Work(macs=gemm_macs(node)) + centred + per_output * prod(node.output_shape(0))
+    zero_points = zero_point_work(node, 0, 2) + zero_point_work(node, 3, 5)
+    return Work(macs=gemm_macs(node)) + zero_points + per_output * prod(node.output_shape(0))
 
 
 def qordered_matmul(node: NodeView) -> Work:
-    """The MACs of MatMul; per output element the quantising, a bias where given, and C scaled and added."""
+    """The MACs of MatMul; per output element the quantization, a bias where given, and C scaled and added."""
     per_output = QUANTIZE + node.has_input(5) * VECTOR + 2 * node.has_input(6) * VECTOR
     return Work(macs=matmul_macs(node)) + per_output * prod(node.output_shape(0))
 
 
-RULES: Mapping[str, Rule] = {
-    "QuantizeLinear": quantize_linear,
-    "DequantizeLinear": dequantize_linear,
-    "QuantizeWithOrder": each_output(QUANTIZE),
-    "DequantizeWithOrder": each_output(VECTOR),
-    "QLinearConv": qlinear_conv,
-    "QLinearAdd": between_scales(each_output(VECTOR), [(0, 2), (3, 5)], zero_point=7),
-    "QLinearWhere": between_scales(each_output(VECTOR), [(1, 3), (4, 6)], zero_point=8),
-    "QLinearLeakyRelu": between_scales(each_output(PER_ELEMENT["LeakyRelu"]), [(0, 2)], zero_point=4),
-    "QLinearSigmoid": between_scales(each_output(PER_ELEMENT["Sigmoid"]), [(0, 2)], zero_point=4),
-    "QLinearSoftmax": between_scales(each_output(SOFTMAX), [(0, 2)], zero_point=4),
-    "QLinearReduceMean": between_scales(each_input(VECTOR), [(0, 2)], zero_point=4),
-    "QLinearGlobalAveragePool": between_scales(each_input(VECTOR), [(0, 2)], zero_point=4),
-    "QLinearAveragePool": between_scales(pooling, [(0, 2)], zero_point=4),
-    "QLinearConcat": qlinear_concat,
-    "QLinearMul": qlinear_mul,
-    "MulInteger": mul_integer,
-    "MatMulIntegerToFloat": matmul_integer_to_float,
-    "DynamicQuantizeMatMul": dynamic_quantize_matmul,
-    "DynamicQuantizeLSTM": dynamic_quantize_lstm,
-    "QGemm": qgemm,
-    "QOrderedMatMul": qordered_matmul,
-    "QOrderedGelu": each_output(VECTOR + GELU_ERF + QUANTIZE),
+qlinear_average_pool = between_scales(pooling, [(0, 2)], zero_point=4)
+
+RULES: RuleTable = {
+    "com.microsoft": {
+        "QuantizeLinear": quantize_linear,
+        "DequantizeLinear": dequantize_linear,
+        "QuantizeWithOrder": each_output(QUANTIZE),
+        "DequantizeWithOrder": each_output(VECTOR),
+        "QLinearConv": qlinear_conv,
+        "QLinearAdd": between_scales(each_output(VECTOR), [(0, 2), (3, 5)], zero_point=7),
+        "QLinearWhere": between_scales(each_output(VECTOR), [(1, 3), (4, 6)], zero_point=8),
+        "QLinearLeakyRelu": between_scales(each_output(PER_ELEMENT["LeakyRelu"]), [(0, 2)], zero_point=4),
+        "QLinearSigmoid": between_scales(each_output(PER_ELEMENT["Sigmoid"]), [(0, 2)], zero_point=4),
+        "QLinearSoftmax": between_scales(each_output(SOFTMAX), [(0, 2)], zero_point=4),
+        "QLinearReduceMean": between_scales(each_input(VECTOR), [(0, 2)], zero_point=4),
+        "QLinearGlobalAveragePool": between_scales(each_input(VECTOR), [(0, 2)], zero_point=4),
+        "QLinearAveragePool": qlinear_average_pool,
+        "QLinearConcat": qlinear_concat,
+        "QLinearMul": qlinear_mul,
+        "MulInteger": mul_integer,
+        "MatMulIntegerToFloat": matmul_integer_to_float,
+        "DynamicQuantizeMatMul": dynamic_quantize_matmul,
+        "DynamicQuantizeLSTM": dynamic_quantize_lstm,
+        "QGemm": qgemm,
+        "QOrderedMatMul": qordered_matmul,
+        "QOrderedGelu": each_output(VECTOR + GELU_ERF + QUANTIZE),
+    },
 }

@@ -1,0 +1,103 @@
+"""Exported graphs of catalog entries, without weights, kept in the user's cache directory.
+
+An entry is one zip file, renamed into its folder when it is complete; its checksums reveal damage.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import sys
+import zipfile
+from collections.abc import Mapping
+from contextlib import suppress
+from functools import cache
+from hashlib import sha256
+from importlib.metadata import version
+from pathlib import Path
+from zlib import error as ZlibError
+
+WRITERS = ("torch", "onnx", "onnx-ir", "onnxscript")
+"""The packages that decide, beside our own sources, what an exported graph looks like."""
+
+MOST_BYTES = 256 * 2**20
+"""What all entries may take together; the ones not used for longest go first."""
+
+
+def cache_folder() -> Path:
+    """Where entries are kept: ``ONNXLENS_CACHE``, else the user's cache directory of the platform."""
+    if chosen := os.environ.get("ONNXLENS_CACHE"):
+        return Path(chosen)
+    from platformdirs import user_cache_path
+
+    return user_cache_path("onnxlens")
+
+
+def entry_key(settings: Mapping[str, object]) -> str:
+    """The name of an entry: a hash of the settings, this package's sources and the writers' versions."""
+    versions = {package: version(package) for package in WRITERS}
+    parts = (sorted(settings.items()), sorted(versions.items()), sys.version_info[:2], _sources_digest())
+    return sha256(repr(parts).encode()).hexdigest()[:32]
+
+
+@cache
+def _sources_digest() -> str:
+    root = Path(__file__).parents[1]
+    digest = sha256()
+    for path in sorted(root.rglob("*.py")):
+        digest.update(str(path.relative_to(root)).encode() + b"\0" + path.read_bytes())
+    return digest.hexdigest()
+
+
+def fetch(key: str, folder: Path) -> bool:
+    """Write the entry's files into ``folder``; False where there is no entry, or a damaged one."""
+    path = _path_of(key)
+    try:
+        with zipfile.ZipFile(path) as entry:
+            contents = {name: entry.read(name) for name in entry.namelist()}
+        os.utime(path)  # used now
+    except FileNotFoundError:
+        return False
+    except (OSError, zipfile.BadZipFile, ZlibError, EOFError):
+        with suppress(OSError):
+            path.unlink()
+        return False
+    for name, content in contents.items():
+        (folder / Path(name).name).write_bytes(content)
+    return True
+
+
+def store(key: str, *files: Path) -> None:
+    """Keep copies of the files under ``key``; where that is not possible a warning says why."""
+    path = _path_of(key)
+    part = path.with_suffix(f".{os.getpid()}.part")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            with zipfile.ZipFile(part, "w", zipfile.ZIP_DEFLATED, compresslevel=1) as entry:
+                for file in files:
+                    entry.write(file, file.name)
+            os.replace(part, path)
+        finally:
+            part.unlink(missing_ok=True)
+        _evict(path.parent)
+    except OSError as error:
+        logging.getLogger(__name__).warning("onnxlens: the cache cannot be written: %s", error)
+
+
+def _path_of(key: str) -> Path:
+    return cache_folder() / "graphs" / f"{key}.zip"
+
+
+def _evict(folder: Path, most_bytes: int = MOST_BYTES) -> None:
+    """Remove what was not used for longest, leftovers of killed processes included, until the rest fits."""
+    entries = []
+    for path in (*folder.glob("*.zip"), *folder.glob("*.part")):
+        with suppress(FileNotFoundError):  # another process may evict too
+            entries.append((path.stat().st_mtime, path.stat().st_size, path))
+    total = sum(size for _, size, _ in entries)
+    for _, size, path in sorted(entries):
+        if total <= most_bytes:
+            return
+        path.unlink(missing_ok=True)
+        total -= size

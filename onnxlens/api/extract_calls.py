@@ -1,0 +1,107 @@
+"""The PyTorch calls that an extracted module corresponds to."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from onnxlens.api.opened import OpenedTarget
+from onnxlens.errors import UsageError
+from onnxlens.profile.graph.graph import Graph, GraphNode
+from onnxlens.profile.parity.matching import match_tensors, split_calls
+from onnxlens.profile.parity.module_calls import ModuleCall, calls_of
+from onnxlens.profile.subgraph.extraction import Subgraph, nodes_of
+from onnxlens.specs.manifest import ModuleCut
+
+
+@dataclass(frozen=True, slots=True)
+class PyTorchCalls:
+    """The calls of one module.
+
+    Attributes:
+        calls: in the order of execution; empty where they are not known.
+        unknown_reason: why they are not.
+    """
+
+    calls: tuple[ModuleCall, ...]
+    unknown_reason: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class ChosenCall:
+    """One call of a module, or all of them.
+
+    Attributes:
+        number: from 1; 0 for all.
+        nodes: what runs in it.
+        note: what was chosen among several; empty where there is one.
+    """
+
+    number: int
+    nodes: Sequence[GraphNode]
+    note: str = ""
+
+
+def pytorch_calls(it: OpenedTarget, module: str) -> PyTorchCalls:
+    """How PyTorch calls the module, in a run without values of the network that the manifest names."""
+    manifest = it.graph.manifest
+    if manifest is None:
+        return PyTorchCalls((), f"{it.path.name} has no manifest")
+    try:
+        calls = calls_of(it.network, it.spec.inputs, module)
+    except Exception as error:  # the user's code, not ours
+        reason = next(iter(str(error).strip().splitlines()), "")
+        return PyTorchCalls(
+            (), f"its network cannot be run without values ({type(error).__name__}: {reason})"
+        )
+    if manifest.cut is not None and len(calls) > 1:
+        return PyTorchCalls((), f"the file holds one of {len(calls)} calls; extract from the whole graph")
+    return PyTorchCalls(calls, "" if calls else "PyTorch does not call it")
+
+
+def chosen_call(graph: Graph, module: str, wanted: int | None, found: PyTorchCalls) -> ChosenCall:
+    """The nodes of one call: the first, unless another is wanted.
+
+    Raises:
+        UsageError: the wanted call does not exist, or that cannot be distinguished from the others.
+    """
+    nodes, count = nodes_of(graph, module), len(found.calls)
+    if wanted is not None and not 1 <= wanted <= count:
+        known = f"it is called {count} times" if count else f"its calls are not known: {found.unknown_reason}"
+        raise UsageError(f"{graph.name}: {module or 'the model'} has no call {wanted}: {known}")
+    if count < 2:
+        return ChosenCall(count, nodes)
+    parts = split_calls(nodes, count)
+    if parts:
+        number = wanted or 1
+        return ChosenCall(number, parts[number - 1], f"call {number} of {count}; --call takes another")
+    if wanted is not None:
+        raise UsageError(
+            f"{graph.name}: the {count} calls of {module} cannot be distinguished in the file; "
+            "leave --call out to get all of them"
+        )
+    return ChosenCall(0, nodes, f"all of its {count} calls, which cannot be distinguished in the file")
+
+
+def match_call(graph: Graph, subgraph: Subgraph, number: int, found: PyTorchCalls) -> ModuleCut:
+    """Which tensors of PyTorch's call the inputs and outputs of the subgraph are."""
+    if not subgraph.path:
+        return ModuleCut(
+            "",
+            number,
+            {tensor.name: index for index, tensor in enumerate(subgraph.inputs)},
+            {tensor.name: index for index, tensor in enumerate(subgraph.outputs)},
+            f"{', '.join(graph.given)} was given a value" if graph.given else "",
+        )
+    if not number or not found.calls:
+        reason = found.unknown_reason or "its calls cannot be distinguished in the file"
+        return ModuleCut(subgraph.path, number, {}, {}, reason)
+    matched = match_tensors(found.calls[number - 1], subgraph.inputs, subgraph.outputs)
+    weights = {tensor.name for tensor in graph.manifest.tensors} if graph.manifest else set()
+    elsewhere = [
+        tensor.name
+        for tensor in subgraph.model.graph.initializer
+        if tensor.name in weights and not tensor.name.startswith(f"{subgraph.path}.")
+    ]
+    reason = f"it reads {elsewhere[0]}, a weight of another module" if elsewhere else matched.unknown_reason
+    return ModuleCut(subgraph.path, number, matched.inputs, matched.outputs, reason)

@@ -1,0 +1,62 @@
+"""Every cost of every module side by side, counted and measured; and a measured run as a trace."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from onnxlens.api.opened import OpenedTarget, opened
+from onnxlens.api.staging import staged
+from onnxlens.api.target import Settings, Target
+from onnxlens.profile.count.measured import with_measurements
+from onnxlens.specs.codec import to_text
+from onnxlens.specs.progress import Progress, silent
+
+if TYPE_CHECKING:
+    from onnxlens.specs.ledger import Ledger
+    from onnxlens.specs.measured import ModuleError, ModuleTiming, NodeTiming
+
+
+def ledger_of(
+    target: Target | OpenedTarget,
+    settings: Settings | None = None,
+    *,
+    timings: Sequence[ModuleTiming] | None = None,
+    errors: Sequence[ModuleError] | None = None,
+    notes: Sequence[str] = (),
+    progress: Progress = silent,
+) -> Ledger:
+    """Every cost of every module: what is counted, and what was measured, where it is given.
+
+    Args:
+        target: what to count.
+        settings: how it is exported, unless it is a file.
+        timings: of modules, in seconds; ``measure_graph`` takes them.
+        errors: of modules against a reference, likewise.
+        notes: how both were measured.
+        progress: shows the steps.
+
+    Raises:
+        UsageError: the target or a setting cannot be used.
+        GraphError: the file is not an ONNX graph, or a module was measured twice.
+    """
+    with opened(target, settings, progress) as it:
+        ledger = with_measurements(it.ledger, timings or (), errors or ())
+    return replace(ledger, notes=(*ledger.notes, *notes))
+
+
+def write_trace(ledger: Ledger, nodes: Sequence[NodeTiming], out: Path | str) -> Path:
+    """Write the run that ``nodes`` timed as a trace for Perfetto or Chrome, its tracks the module hierarchy.
+
+    Raises:
+        UsageError: no node was timed, two ran at once, or ``out`` cannot be written.
+    """
+    from onnxlens.reports.trace import trace_document
+
+    path = Path(out)
+    document = trace_document(ledger, nodes)
+    with staged(path.parent) as stage:
+        (stage / path.name).write_text(to_text(document), encoding="utf-8")
+    return path

@@ -1,0 +1,257 @@
+"""A target opened once: its file, graph, costs, weights and module, each made on first use."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Iterator, Mapping
+from contextlib import AbstractContextManager, ExitStack, contextmanager
+from functools import cached_property
+from pathlib import Path
+from types import TracebackType
+from typing import TYPE_CHECKING, Any
+
+from onnxlens.api import cache
+from onnxlens.api.target import Resolved, Settings, Target, is_file, resolve
+from onnxlens.errors import UsageError
+from onnxlens.specs.manifest import ExportedGraph, Manifest, open_export, read_manifest
+from onnxlens.specs.progress import Progress, silent
+from onnxlens.specs.tensor import TensorSpec
+
+if TYPE_CHECKING:
+    from torch import nn
+
+    from onnxlens.profile.graph.graph import Graph
+    from onnxlens.specs.graph import GraphSpec, WeightSource
+    from onnxlens.specs.ledger import Ledger
+    from onnxlens.specs.peers import Convention
+
+
+class OpenedTarget(AbstractContextManager["OpenedTarget"]):
+    """A graph of the catalog, a factory, or an ``.onnx`` file, as every verb uses it.
+
+    Every part is made when it is first asked for, and at most once. A target that is not a file is exported
+    without weights, into a folder that ends with the context; weights join it when something is to run.
+    """
+
+    def __init__(
+        self,
+        target: Target,
+        settings: Settings | None = None,
+        progress: Progress = silent,
+        folder: Path | None = None,
+    ) -> None:
+        """Take the target's name; nothing is read yet.
+
+        Args:
+            target: what to open.
+            settings: how it is exported, unless it is a file; the sizes of a file's inputs.
+            progress: shows the steps of what is made.
+            folder: where an export is written to; None for a temporary folder.
+
+        Raises:
+            UsageError: the settings are not those of such a target.
+        """
+        self.target = target
+        self.settings = settings or Settings()
+        self.progress = progress
+        self.is_file = is_file(target)
+        self._folder = folder
+        self._stack = ExitStack()
+        if self.is_file:
+            self.settings.require_for_file(target)
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Remove the temporary export."""
+        self._stack.close()
+
+    @cached_property
+    def resolved(self) -> Resolved:
+        """What a graph of the catalog or a factory names; of a file, what its manifest says it came from.
+
+        Raises:
+            UsageError: nothing has the name, or the network cannot take the size.
+            GraphError: the file has no manifest of ours.
+        """
+        if not self.is_file:
+            return resolve(str(self.target), self.settings)
+        manifest = open_export(self.path).manifest
+        sizes: dict[str, Any] = {**manifest.settings}
+        return resolve(manifest.origin, Settings(dtype=manifest.dtype, **sizes))
+
+    @property
+    def spec(self) -> GraphSpec:
+        """The whole network's; of the file of an extracted module too."""
+        return self.resolved.spec
+
+    @cached_property
+    def path(self) -> Path:
+        """The ``.onnx`` file: the target itself, or its export, whose weights are not there yet."""
+        return Path(self.target) if self.is_file else self._exported.onnx_path
+
+    @cached_property
+    def graph(self) -> Graph:
+        """The file as a graph, at the sizes that the settings give.
+
+        Raises:
+            GraphError: it is not an ONNX graph.
+            UsageError: a setting does not fit it.
+        """
+        from onnxlens.profile.graph.loading import load_graph
+
+        path, chosen = self.path, self.settings
+        self.progress("loading the graph", 0, 0)
+        return load_graph(path, chosen.shapes, chosen.dims, chosen.values)
+
+    @cached_property
+    def ledger(self) -> Ledger:
+        """The counted costs of every node and module."""
+        return self.ledger_in("matrix")
+
+    def ledger_in(self, convention: Convention) -> Ledger:
+        """The counted costs; with a peer's convention each row has what that package counts, too.
+
+        Raises:
+            UsageError: the convention needs module metadata, and the file has none.
+        """
+        from onnxlens.profile.count.ledger import build_ledger
+
+        graph = self.graph
+        self.progress("counting", 0, 0)
+        return build_ledger(graph, convention)
+
+    @property
+    def manifest(self) -> Manifest | None:
+        """The file's, None where it has none; of an export, as it was before weights joined it."""
+        return read_manifest(self.path) if self.is_file else self._exported.manifest
+
+    @cached_property
+    def runnable(self) -> ExportedGraph:
+        """The file with its weights beside it and its manifest: seeded ones, unless the settings name others.
+
+        Raises:
+            GraphError: the file is missing, or has no manifest of ours.
+            CheckpointError: the weights cannot be read.
+        """
+        if self.is_file:
+            return open_export(self.path)
+        source = self.weights
+        if source is None:
+            return self._exported
+        from onnxlens.export.exporter import add_weights
+
+        return add_weights(self._exported, source, self.progress)
+
+    @property
+    def runnable_path(self) -> Path:
+        """The ``.onnx`` file, with its weights beside it; a file from elsewhere needs no manifest for that.
+
+        Raises:
+            CheckpointError: the weights cannot be read.
+        """
+        return self.path if self.is_file else self.runnable.onnx_path
+
+    @cached_property
+    def weights(self) -> WeightSource | None:
+        """What the settings name, or seeded ones; None for ``none``.
+
+        Raises:
+            CheckpointError: the checkpoint is not the network's.
+        """
+        from onnxlens.reference_model.weights.choice import weight_source
+
+        chosen = self.settings.weights or "seeded"
+        return None if chosen == "none" else weight_source(self.spec, chosen, self._state)
+
+    @cached_property
+    def network(self) -> nn.Module:
+        """The whole network on the meta device: shapes, and no memory."""
+        return self.spec.build(device="meta")
+
+    def take_module(self, weights: WeightSource | None = None) -> nn.Module:
+        """The module with values, for the caller alone: it is not kept here, so that its memory can be freed.
+
+        Args:
+            weights: None for those of the file, mapped into memory.
+
+        Raises:
+            CheckpointError: the weights are not there.
+            GraphError: it is the file of an extracted module, and PyTorch's call of it is not known.
+        """
+        from onnxlens.export.exported import MappedWeights
+        from onnxlens.profile.parity.network import network_of
+        from onnxlens.reference_model.weights.choice import filled
+
+        source = MappedWeights(self.runnable) if weights is None else weights
+        network = network_of(self.network, self.spec, self.manifest if self.is_file else None)
+        del self.network  # it is filled in place: no longer without values
+        return filled(network, source)
+
+    def require_weights(self) -> None:
+        """Refuse to run what is to be exported without weights.
+
+        Raises:
+            UsageError: the settings say so.
+        """
+        if self.settings.weights == "none" and not self.is_file:
+            raise UsageError(f"{self.target}: cannot run without weights; choose seeded ones or a checkpoint")
+
+    @cached_property
+    def _state(self) -> Mapping[str, TensorSpec]:
+        """Name, dtype and shape of every weight; once exported, the manifest's, without a module."""
+        if "_exported" in self.__dict__:
+            tensors = self._exported.manifest.tensors
+            return {tensor.name: TensorSpec(tensor.name, tensor.dtype, tensor.shape) for tensor in tensors}
+        from onnxlens.reference_model.weights.choice import state_tensors
+
+        return state_tensors(self.network)
+
+    def _temporary_folder(self) -> Path:
+        return Path(self._stack.enter_context(tempfile.TemporaryDirectory(prefix="onnxlens-")))
+
+    @cached_property
+    def _exported(self) -> ExportedGraph:
+        """The export without weights, from the cache where it is there."""
+        from onnxlens.export.exporter import ExportRequest, export
+        from onnxlens.export.tracing import DEFAULT_OPSET, require_opset
+
+        found, chosen = self.resolved, self.settings
+        opset = DEFAULT_OPSET if chosen.opset is None else chosen.opset
+        require_opset(opset)
+        folder = self._folder or Path(
+            self._stack.enter_context(tempfile.TemporaryDirectory(prefix="onnxlens-"))
+        )
+        cached = chosen.cache and bool(found.sizes)
+        identity = {"graph": found.origin, "opset": opset, "dtype": chosen.dtype, **found.sizes}
+        key = cache.entry_key(identity) if cached else ""
+        path = folder / f"{found.spec.name}.onnx"
+        if cached and cache.fetch(key, folder):
+            return open_export(path)
+        if chosen.weights is not None:
+            _ = self.weights  # a wrong checkpoint is refused before the work of an export
+        request = ExportRequest(
+            found.spec, self.network, self._state, found.origin, found.sizes, opset, chosen.dtype
+        )
+        exported = export(request, folder, self.progress)
+        if cached:
+            cache.store(key, exported.onnx_path, exported.manifest_path)
+        return exported
+
+
+@contextmanager
+def opened(
+    target: Target | OpenedTarget, settings: Settings | None = None, progress: Progress = silent
+) -> Iterator[OpenedTarget]:
+    """The target opened for one verb; one that is open already stays so.
+
+    Raises:
+        UsageError: it is open already, and settings are given too.
+    """
+    if isinstance(target, OpenedTarget):
+        if settings is not None:
+            raise UsageError(f"{target.target}: is open already; give the settings when it is opened")
+        yield target
+        return
+    with OpenedTarget(target, settings, progress) as it:
+        yield it

@@ -1,0 +1,28 @@
+"""Our MACs beside what other counters count."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from onnxlens.api.opened import OpenedTarget, opened
+from onnxlens.api.target import Settings, Target
+from onnxlens.profile.count.conventions.peers import build_reconciliation
+from onnxlens.specs.progress import Progress, silent
+
+if TYPE_CHECKING:
+    from onnxlens.specs.peers import Reconciliation
+
+
+def reconcile_graph(
+    target: Target | OpenedTarget, settings: Settings | None = None, progress: Progress = silent
+) -> Reconciliation:
+    """Our MACs beside what onnx-tool, fvcore and thop count, by operator type, and why they differ.
+
+    Raises:
+        UsageError: the target or a setting cannot be used, or the file does not say which modules ran.
+        GraphError: the file is not an ONNX graph.
+    """
+    with opened(target, settings, progress) as it:
+        graph = it.graph
+        it.progress("counting", 0, 0)
+        return build_reconciliation(graph)

@@ -1,0 +1,37 @@
+"""``onnxlens annotate``: the control image of a picture."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+import onnxlens
+from onnxlens.cli import progress
+
+KINDS = ("canny", "hed", "mlsd", "openpose", "depth", "normal", "scribble", "scribble-drawing")
+
+
+@click.command()
+@click.argument("picture", type=click.Path(path_type=Path))
+@click.option("--kind", required=True, type=click.Choice(KINDS), help="What to read off the picture.")
+@click.option("--out", required=True, type=click.Path(path_type=Path), help="The control image, a .png.")
+@click.option("--backend", type=click.Choice(["torch", "onnx"]), default="torch", show_default=True)
+@click.option(
+    "--checkpoint",
+    metavar="FILE|DIR",
+    default="seeded",
+    help="Trained weights; for openpose a folder with both files. Without it weights are seeded.",
+)
+def annotate(picture: Path, kind: str, out: Path, backend: str, checkpoint: str) -> None:
+    """Make the control image of PICTURE that a ControlNet reads."""
+    with progress.shown(f"annotate {picture.name}") as report:
+        path = onnxlens.annotate_picture(
+            picture,
+            kind,
+            out,
+            backend="onnx" if backend == "onnx" else "torch",
+            weights=checkpoint,
+            progress=report,
+        )
+    click.echo(path)

@@ -1,0 +1,30 @@
+"""``onnxlens extract``: one module as a file of its own."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+import onnxlens
+from onnxlens.cli import progress
+from onnxlens.cli.options import settings_from, with_settings, with_sizes
+
+
+@click.command()
+@click.argument("target")
+@click.option("--module", required=True, metavar="PATH", help="Its path, as profile and ledger list it.")
+@click.option("--out", required=True, type=click.Path(path_type=Path), help="FILE.onnx to write.")
+@click.option("--call", type=int, help="Of a module that runs several times, which time [the first].")
+@click.option("--data", is_flag=True, help="Also write its inputs and outputs in PyTorch (.npz).")
+@with_sizes
+@with_settings
+def extract(target: str, module: str, out: Path, call: int | None, data: bool, **options: Any) -> None:
+    """Write one module of TARGET as an ONNX file of its own, with its weights."""
+    from onnxlens.reports.tables.graphs import subgraph_text
+
+    settings = settings_from(options)
+    with progress.shown(f"extract {module}") as report:
+        result = onnxlens.extract_module(target, module, out, settings, call=call, data=data, progress=report)
+    click.echo(subgraph_text(result))

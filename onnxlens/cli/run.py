@@ -1,0 +1,52 @@
+"""``onnxlens run``: the main job, over every graph of the reference model."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import click
+
+import onnxlens
+from onnxlens.cli import progress
+from onnxlens.cli.options import with_browser, with_cache
+
+NOT_ALL_DONE = 1
+
+
+@click.command()
+@click.option(
+    "--out", type=click.Path(path_type=Path), default=Path("onnxlens-out"), show_default=True,
+    help="Folder to write into.",
+)  # fmt: skip
+@click.option("--graphs", "names", metavar="G,..", help="Only these graphs of the catalog.")
+@click.option("--weights", metavar="seeded|none|FILE|DIR", default="seeded", show_default=True,
+              help="A checkpoint for all chosen graphs, or a folder of published checkpoints.")  # fmt: skip
+@click.option("--opset", type=int, default=18, show_default=True, help="ONNX opset to export, 18 to 25.")
+@click.option("--quick", is_flag=True, help="At 128 x 128 pixels instead of 512 x 512.")
+@click.option("--netron", is_flag=True, help="Draw each graph by Netron too; needs a Chromium.")
+@with_browser
+@with_cache
+def run(
+    out: Path,
+    names: str | None,
+    weights: str,
+    opset: int,
+    quick: bool,
+    netron: bool,
+    browser: str | None,
+    cache: bool,
+) -> int:
+    """Export, count, compare, time and draw every graph of the reference model."""
+    from onnxlens.reports.run_files import summary_table
+
+    chosen = () if names is None else tuple(name.strip() for name in names.split(","))
+    with progress.watched() as watch:
+        summary = onnxlens.run_reference(
+            onnxlens.Job(out, chosen, weights, quick, opset, netron, browser, cache), watch
+        )
+    click.echo(summary_table(summary, "table"))
+    click.echo(f"everything is linked from {out / 'index.md'}")
+    for note in dict.fromkeys(graph.note for graph in summary.graphs if graph.note):
+        print(f"onnxlens: {note}", file=sys.stderr)
+    return 0 if summary.succeeded else NOT_ALL_DONE

@@ -1,0 +1,173 @@
+"""Matrix products and mixtures of experts whose quantized weights stay packed in the file.
+
+A packed weight is dequantized each time the node runs, once, however many rows A has. Each of its K * N
+elements costs a subtract and a multiply, as DequantizeLinear with a zero point does (an integer weight has
+one, given or not), or only the multiply for a float type.
+
+In a mixture of experts every token passes through ``k`` of them, whichever the router selects.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from math import prod
+
+from onnxlens.profile.count.rules.elementwise import BOUND
+from onnxlens.profile.count.rules.microsoft.fused import ACTIVATIONS, activation
+from onnxlens.profile.count.rules.normalization import SOFTMAX, root_mean_square
+from onnxlens.profile.count.rules.quantized import DEQUANTIZE, QUANTIZE
+from onnxlens.profile.count.rules.work import NOTHING, SPECIAL, VECTOR, RuleTable, Work
+from onnxlens.profile.graph.node_view import NodeView
+
+WITHOUT_OFFSET = (0, 2)
+"""The values of ``blk_quant_type`` of MatMulFpQ4 without a zero point."""
+
+
+def projection(node: NodeView, width: int, bias: int | None, per_weight: Work = DEQUANTIZE) -> Work:
+    """prod(A) * N MACs, N = ``width``; ``per_weight`` for K * N weights; an add per output for a bias."""
+    *rows, depth = node.input_shape(0)
+    has_bias = bias is not None and node.has_input(bias)
+    addition = VECTOR * (prod(rows) * width) if has_bias else NOTHING
+    return Work(macs=prod(rows) * depth * width) + per_weight * (depth * width) + addition
+
+
+def matmul_nbits(node: NodeView) -> Work:
+    """One projection to N; the zero point is 2 ** (bits - 1) where none is given."""
+    return projection(node, node.attribute("N"), bias=5)
+
+
+def matmul_bnb4(node: NodeView) -> Work:
+    """One projection to N; the four bits of a weight index a table, and one multiply scales the value."""
+    return projection(node, node.attribute("N"), bias=None, per_weight=VECTOR)
+
+
+def matmul_fpq4(node: NodeView) -> Work:
+    """One projection to the width of the output; only some of the formats have a zero point."""
+    offset = node.attribute("blk_quant_type", 1) not in WITHOUT_OFFSET
+    per_weight = DEQUANTIZE if offset else VECTOR
+    return projection(node, node.output_shape(0)[-1], bias=None, per_weight=per_weight)
+
+
+def matmul_fp4_weight(node: NodeView) -> Work:
+    """One projection to the width of the output; the product of a block's two scales is not counted."""
+    return projection(node, node.output_shape(0)[-1], bias=5, per_weight=VECTOR)
+
+
+def matmul_fp8_weight(node: NodeView) -> Work:
+    """One projection to the width of the output; A is quantized and scaled back where it has a scale."""
+    rounded = (QUANTIZE + VECTOR) * prod(node.input_shape(0)) if node.has_input(3) else NOTHING
+    return projection(node, node.output_shape(0)[-1], bias=4, per_weight=VECTOR) + rounded
+
+
+def matmul_nbits_mlp(node: NodeView) -> Work:
+    """Two projections to N of the normalized A; per output element the activation of one times the other."""
+    width: int = node.attribute("N")
+    gated = (activation(node) + VECTOR) * (prod(node.input_shape(0)[:-1]) * width)
+    return _normalized(node) + projection(node, width, bias=5) + projection(node, width, bias=8) + gated
+
+
+def matmul_nbits_qkv(node: NodeView) -> Work:
+    """Three projections of the normalized A, to Nq, Nkv and Nkv."""
+    widths: Sequence[int] = [node.attribute(name) for name in ("Nq", "Nkv", "Nkv")]
+    projections = zip(widths, (5, 8, 11), strict=True)
+    return sum((projection(node, width, bias) for width, bias in projections), _normalized(node))
+
+
+def _normalized(node: NodeView) -> Work:
+    """A plus the skip connection, where given; then RMSNormalization with a scale, where given."""
+    *rows, depth = node.input_shape(0)
+    elements = prod(rows) * depth
+    skip = VECTOR * elements if node.has_input(1) else NOTHING
+    norm = root_mean_square(elements, prod(rows)) + VECTOR * elements if node.has_input(2) else NOTHING
+    return skip + norm
+
+
+SWIGLU = 4 * VECTOR + SPECIAL  # mul by alpha, sigmoid, mul; add beta, mul
+SWIGLU_LIMIT = 3 * BOUND  # one bound for the gate, two for the other half
+
+Indices = Sequence[int]
+
+
+@dataclass(frozen=True, slots=True)
+class Experts:
+    """Sizes of one expert: the elements of each of its two or three matrices, and of all its biases."""
+
+    matrices: Sequence[int]
+    biases: int
+
+    @property
+    def weights(self) -> int:
+        """Elements of all its matrices."""
+        return sum(self.matrices)
+
+
+def mixture_of_experts(node: NodeView) -> Work:
+    """Tokens * k * (elements of an expert's matrices) MACs; the elementwise ops of router and experts."""
+    matrices = [prod(node.input_shape(index)[1:]) for index in (2, 4, 6) if node.has_input(index)]
+    return _routed(node, Experts(matrices, _widths(node, (3, 5, 7))))
+
+
+def quantized_mixture_of_experts(node: NodeView) -> Work:
+    """As MoE; the weights of the experts in use are dequantized: 2 ops each, 1 for float types."""
+    names = ((2, "fc1"), (5, "fc2"), (8, "fc3"))
+    matrices = [_unpacked(node, index, name) for index, name in names if node.has_input(index)]
+    experts = Experts(matrices, _widths(node, (4, 7, 10)))
+    per_weight = DEQUANTIZE if node.attribute("quant_type", "int") == "int" else VECTOR
+    return _routed(node, experts) + per_weight * (experts.weights * experts_in_use(node))
+
+
+def experts_in_use(node: NodeView) -> int:
+    """The most experts that the node's tokens can reach: tokens * k, or all."""
+    tokens, experts = node.input_shape(1)
+    per_token: int = node.attribute("k", 1)
+    return min(experts, tokens * per_token)
+
+
+def _widths(node: NodeView, biases: Indices) -> int:
+    return sum(node.input_shape(index)[1] for index in biases if node.has_input(index))
+
+
+def _unpacked(node: NodeView, index: int, name: str) -> int:
+    """The elements of one expert's matrix, packed or not."""
+    stored = prod(node.input_shape(index)[1:])
+    bits = node.attribute(f"{name}_expert_weight_bits", node.attribute("expert_weight_bits", 4))
+    return stored * 8 // bits if node.input(index).dtype == "uint8" else stored
+
+
+def _routed(node: NodeView, experts: Experts) -> Work:
+    """The MACs; per token and expert a softmax and a compare; the rest per token and selected expert.
+
+    That is the biases, the activation, and a multiply and an add per element of the result.
+    """
+    tokens, choices = node.input_shape(1)
+    selected: int = tokens * node.attribute("k", 1)
+    hidden = node.input_shape(0)[-1]
+    inner = experts.matrices[1] // hidden
+    scale = 2 * VECTOR * selected if node.attribute("normalize_routing_weights", 0) else NOTHING
+    per_selected = _activation(node, len(experts.matrices)) * inner + VECTOR * (experts.biases + 2 * hidden)
+    router = (SOFTMAX + VECTOR) * (tokens * choices) + scale
+    return Work(macs=selected * experts.weights) + router + per_selected * selected
+
+
+def _activation(node: NodeView, matrices: int) -> Work:
+    """Per inner element the activation, and a multiply by a third matrix, which SwiGLU includes."""
+    name = node.attribute("activation_type", "relu")
+    if name == "swiglu":
+        return SWIGLU + (NOTHING if node.attribute("swiglu_limit") is None else SWIGLU_LIMIT)
+    return ACTIVATIONS[name] + (VECTOR if matrices == 3 else NOTHING)
+
+
+RULES: RuleTable = {
+    "com.microsoft": {
+        "MatMulNBits": matmul_nbits,
+        "MatMulNBitsMlp": matmul_nbits_mlp,
+        "MatMulNBitsQkv": matmul_nbits_qkv,
+        "MatMulBnb4": matmul_bnb4,
+        "MatMulFpQ4": matmul_fpq4,
+        "MatMulBlockQuantizedFp4Weight": matmul_fp4_weight,
+        "MatMulBlockQuantizedFp8Weight": matmul_fp8_weight,
+        "MoE": mixture_of_experts,
+        "QMoE": quantized_mixture_of_experts,
+    },
+}

@@ -1,0 +1,237 @@
+"""The classical models of ai.onnx.ml: linear models, support vector machines, tree ensembles, features.
+
+Their weights are attributes. Of an ensemble of trees the longest path of each tree counts, the upper bound
+for a row; a branch is one compare, also where it tests whether a value is a member of a set.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from math import prod
+
+from onnxlens.profile.count.rules.normalization import SOFTMAX
+from onnxlens.profile.count.rules.work import NOTHING, SPECIAL, VECTOR, RuleTable, Work, each_input, no_work
+from onnxlens.profile.graph.node_view import NodeView
+
+POST_TRANSFORMS: Mapping[str, Work] = {
+    "NONE": NOTHING,
+    "SOFTMAX": SOFTMAX,
+    "SOFTMAX_ZERO": SOFTMAX + VECTOR,  # a compare with 0
+    "LOGISTIC": SPECIAL,
+    "PROBIT": 3 * VECTOR + SPECIAL,  # mul, sub; inverse error function; mul
+}
+"""The cost per score of each ``post_transform``."""
+
+KERNELS: Mapping[str, Work] = {
+    "LINEAR": NOTHING,
+    "POLY": 2 * VECTOR + SPECIAL,  # mul by gamma, add, power
+    "SIGMOID": 2 * VECTOR + SPECIAL,  # mul by gamma, add, tanh
+    "RBF": VECTOR + SPECIAL,  # mul by gamma, exp
+}
+"""The cost of each kernel function per product of a row with a support vector."""
+
+VOTE = 2 * VECTOR  # compare, add
+PLATT = 3 * VECTOR + SPECIAL  # mul, add, sigmoid; the other class's is 1 - p
+
+
+def post_transform(node: NodeView) -> Work:
+    """The cost per score of the attribute ``post_transform``."""
+    return POST_TRANSFORMS[node.attribute("post_transform", "NONE")]
+
+
+def rows_and_features(node: NodeView) -> tuple[int, int]:
+    """N and F of an (N, F) input; a 1-D input is one row."""
+    *rows, features = node.input_shape(0)
+    return (rows[0] if rows else 1), features
+
+
+def linear_scores(node: NodeView) -> Work:
+    """N * E * F MACs for (E, F) coefficients; per score an add where there are intercepts."""
+    rows, features = rows_and_features(node)
+    coefficients = len(node.attribute("coefficients"))
+    add = VECTOR if node.attribute("intercepts") else NOTHING
+    return Work(macs=rows * coefficients) + (add + post_transform(node)) * (rows * coefficients // features)
+
+
+def linear_classifier(node: NodeView) -> Work:
+    """The scores, and one compare per score to find the largest."""
+    rows, features = rows_and_features(node)
+    return linear_scores(node) + VECTOR * (rows * len(node.attribute("coefficients")) // features)
+
+
+def kernel_products(node: NodeView) -> Work:
+    """Per row and support vector F MACs and the kernel function.
+
+    The RBF kernel squares the difference of the two: one subtract more per feature.
+    """
+    rows, _ = rows_and_features(node)
+    vectors = node.attribute("support_vectors")
+    kernel = node.attribute("kernel_type", "LINEAR")
+    products = Work(macs=len(vectors)) + KERNELS[kernel] * (len(vectors) // rows_and_features(node)[1])
+    if kernel == "RBF":
+        products += VECTOR * len(vectors)
+    return products * rows
+
+
+def svm_regressor(node: NodeView) -> Work:
+    """The kernel products, one MAC for each to sum them, and one add of rho per row.
+
+    Without support vectors the coefficients are the only vector. ``one_class`` takes a compare per row.
+    """
+    rows, _ = rows_and_features(node)
+    summed = Work(macs=rows * len(node.attribute("coefficients")))
+    if node.attribute("n_supports", 0):
+        summed += kernel_products(node)
+    else:
+        summed += KERNELS[node.attribute("kernel_type", "LINEAR")] * rows
+    per_row = VECTOR + post_transform(node) + (VECTOR if node.attribute("one_class", 0) else NOTHING)
+    return summed + per_row * rows
+
+
+def svm_classifier(node: NodeView) -> Work:
+    """Kernel products; for each pair of classes the sum over the vectors of both, an add of rho, a vote.
+
+    A vector takes part in the C - 1 pairs of its class, so that the sums of a row take as many MACs as there
+    are coefficients. With ``prob_a`` the decision of each pair becomes a probability (Platt, 1999); combining
+    those of more than two classes is iterative, and one iteration counts, C * C. Per class one compare to
+    find the largest. Without support vectors it is a linear classifier, with rho as the intercept.
+    """
+    rows, features = rows_and_features(node)
+    coefficients = len(node.attribute("coefficients"))
+    per_class = VECTOR + post_transform(node)
+    if not node.attribute("vectors_per_class"):
+        kernel = KERNELS[node.attribute("kernel_type", "LINEAR")]
+        return Work(macs=rows * coefficients) + (VECTOR + kernel + per_class) * (
+            rows * coefficients // features
+        )
+    classes = len(node.attribute("vectors_per_class"))
+    pairs = classes * (classes - 1) // 2
+    per_row = Work(macs=coefficients) + (VECTOR + VOTE) * pairs + per_class * classes
+    if node.attribute("prob_a"):
+        per_row += PLATT * pairs + (VECTOR * classes**2 if classes > 2 else NOTHING)
+    return kernel_products(node) + per_row * rows
+
+
+TreeNode = tuple[int, int]
+"""A tree and a node in it; in the form of opset 5 whether it is a leaf, and its index."""
+
+Branches = Mapping[TreeNode, tuple[TreeNode, TreeNode]]
+"""The two children of every branch node."""
+
+TRANSFORM_NAMES = ("NONE", "SOFTMAX", "LOGISTIC", "SOFTMAX_ZERO", "PROBIT")
+AVERAGE = 0
+"""In the form of opset 5 the post-transform and the aggregation are numbers."""
+
+
+def longest_path(branches: Branches, root: TreeNode) -> int:
+    """The number of branches on the longest path from the root to a leaf.
+
+    Raises:
+        ValueError: a node is its own descendant.
+    """
+    level = {root} & branches.keys()
+    for depth in range(len(branches) + 1):
+        if not level:
+            return depth
+        level = {child for node in level for child in branches[node] if child in branches}
+    raise ValueError(f"tree of {root}: a node is its own descendant")
+
+
+def tree_scores(node: NodeView, kind: str, targets: int) -> Work:
+    """Per row the longest path of each tree, and one add per weight of its largest leaf; per target the rest.
+
+    ``kind`` is the prefix of the attributes with the weights of the leaves: class or target. A base value is
+    an add, an average a divide.
+    """
+    rows, _ = rows_and_features(node)
+    trees, branches = _branches(node)
+    held = Counter(zip(node.attribute(f"{kind}_treeids"), node.attribute(f"{kind}_nodeids"), strict=True))
+    largest: Mapping[int, int] = {tree: weights for (tree, _), weights in reversed(held.most_common())}
+    path = sum(longest_path(branches, root) for root in trees)
+    has_base = any(node.attribute(name) is not None for name in ("base_values", "base_values_as_tensor"))
+    per_target = post_transform(node) + (VECTOR if has_base else NOTHING)
+    per_target += VECTOR if node.attribute("aggregate_function", "SUM") == "AVERAGE" else NOTHING
+    return (VECTOR * (path + sum(largest.values())) + per_target * targets) * rows
+
+
+def _branches(node: NodeView) -> tuple[Iterable[TreeNode], Branches]:
+    """The root of each tree, which is its first node in the file, and all branches."""
+    trees, names = node.attribute("nodes_treeids"), node.attribute("nodes_nodeids")
+    children = zip(node.attribute("nodes_truenodeids"), node.attribute("nodes_falsenodeids"), strict=True)
+    roots: dict[int, TreeNode] = {}
+    branches = {}
+    for tree, name, mode, (yes, no) in zip(
+        trees, names, node.attribute("nodes_modes"), children, strict=True
+    ):
+        roots.setdefault(tree, (tree, name))
+        if mode != "LEAF":
+            branches[tree, name] = ((tree, yes), (tree, no))
+    return roots.values(), branches
+
+
+def tree_classifier(node: NodeView) -> Work:
+    """The scores of the classes, and one compare per class to find the largest."""
+    labels = node.attribute("classlabels_int64s") or node.attribute("classlabels_strings")
+    rows, _ = rows_and_features(node)
+    return tree_scores(node, "class", len(labels)) + VECTOR * (rows * len(labels))
+
+
+def tree_regressor(node: NodeView) -> Work:
+    """The scores of the targets."""
+    return tree_scores(node, "target", node.attribute("n_targets", 1))
+
+
+def tree_ensemble(node: NodeView) -> Work:
+    """The scores of the targets in the form of opset 5: leaves apart from branches, one weight per leaf."""
+    rows, _ = rows_and_features(node)
+    pairs = zip(_children(node, "true"), _children(node, "false"), strict=True)
+    branches: Branches = {(False, index): pair for index, pair in enumerate(pairs)}
+    roots = node.attribute("tree_roots")
+    path = sum(longest_path(branches, (False, root)) for root in roots)
+    per_target = POST_TRANSFORMS[TRANSFORM_NAMES[node.attribute("post_transform", 0)]]
+    per_target += VECTOR if node.attribute("aggregate_function") == AVERAGE else NOTHING
+    targets: int = node.attribute("n_targets", 1)
+    return (VECTOR * (path + len(roots)) + per_target * targets) * rows
+
+
+def _children(node: NodeView, side: str) -> Sequence[TreeNode]:
+    """The child of each branch on one side, true or false."""
+    leafs = node.attribute(f"nodes_{side}leafs")
+    children = zip(leafs, node.attribute(f"nodes_{side}nodeids"), strict=True)
+    return [(bool(leaf), index) for leaf, index in children]
+
+
+def normalizer(node: NodeView) -> Work:
+    """Per element abs (a square for L2), a maximum or a sum, and a divide; for L2 a root per row."""
+    shape = node.input_shape(0)
+    root = SPECIAL if node.attribute("norm", "MAX") == "L2" else NOTHING
+    return 3 * VECTOR * prod(shape) + root * prod(shape[:-1])
+
+
+RULES: RuleTable = {
+    "ai.onnx.ml": {
+        "LinearClassifier": linear_classifier,
+        "LinearRegressor": linear_scores,
+        "SVMClassifier": svm_classifier,
+        "SVMRegressor": svm_regressor,
+        "TreeEnsemble": tree_ensemble,
+        "TreeEnsembleClassifier": tree_classifier,
+        "TreeEnsembleRegressor": tree_regressor,
+        "Binarizer": each_input(VECTOR),  # a compare
+        "Imputer": each_input(2 * VECTOR),  # a compare, a select
+        "Scaler": each_input(2 * VECTOR),  # the offset, the scale
+        "Normalizer": normalizer,
+        # one look-up per element
+        "LabelEncoder": each_input(VECTOR),
+        "CategoryMapper": each_input(VECTOR),
+        # movement, as OneHot, Gather and Concat
+        "OneHotEncoder": no_work,
+        "ArrayFeatureExtractor": no_work,
+        "FeatureVectorizer": no_work,
+        # between maps and tensors
+        "CastMap": no_work,
+        "DictVectorizer": no_work,
+        "ZipMap": no_work,
+    },
+}

@@ -1,0 +1,153 @@
+"""Slices of a model between known values, and as many at a time as fit into a given memory."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+import onnx
+from onnx import NodeProto, ValueInfoProto
+
+from onnxlens.errors import UsageError
+from onnxlens.profile.subgraph.extractor import Extractor, typed
+from onnxlens.specs.tensor import TensorSpec
+
+REFERENCE = "pytorch/"
+"""The prefix of an input that takes PyTorch's tensor: the value may also be an output, to be compared."""
+
+COMPARING_BYTES = 3 * 8
+"""For each element of the tensor being compared: both sides and their difference in float64."""
+
+
+@dataclass(frozen=True, slots=True)
+class Slice:
+    """The nodes that produce one value, as far back as known values.
+
+    Attributes:
+        value: its name.
+        nodes: their indices among the model's nodes, ascending.
+        inputs: the known values that they read, including graph inputs.
+    """
+
+    value: str
+    nodes: tuple[int, ...]
+    inputs: tuple[str, ...]
+
+
+class Slicer:
+    """Slices one model; weights stay where they are, external ones are referenced as in the file."""
+
+    def __init__(self, model: onnx.ModelProto, types: Mapping[str, TensorSpec]) -> None:
+        """Index the model.
+
+        Args:
+            model: with its functions inlined.
+            types: of every value that may become an input or output, by name.
+        """
+        self._extractor = Extractor(model)
+        self._types = types
+
+    def slice(self, value: str, known: Collection[str]) -> Slice:
+        """The nodes that produce ``value`` from values in ``known``, graph inputs, and weights."""
+        return Slice(value, *self._extractor.upstream(self._extractor.producers((value,)), known))
+
+    def operators(self, part: Slice) -> Iterable[NodeProto]:
+        """The nodes of a slice."""
+        return (self._extractor.model.graph.node[index] for index in part.nodes)
+
+    def model_of(
+        self, slices: Collection[Slice], known: Collection[str], prefix: str = REFERENCE
+    ) -> onnx.ModelProto:
+        """A model of independent slices: none reads what another produces. Its outputs are their values.
+
+        Graph inputs keep their names; an input for a value in ``known`` has ``prefix`` before its name.
+        """
+        inputs = dict.fromkeys(name for part in slices for name in part.inputs)
+        renamed = {name: prefix + name for name in inputs if name in known}
+        nodes = sorted({index for part in slices for index in part.nodes})
+        return self._model([part.value for part in slices], nodes, inputs, renamed)
+
+    def model_up_to(self, values: Collection[str]) -> onnx.ModelProto:
+        """The whole model as far as some values, which are its outputs."""
+        nodes, inputs = self._extractor.upstream(self._extractor.producers(values), ())
+        return self._model(values, nodes, inputs, {})
+
+    def _model(
+        self,
+        values: Collection[str],
+        nodes: Iterable[int],
+        inputs: Iterable[str],
+        renamed: Mapping[str, str],
+    ) -> onnx.ModelProto:
+        declared = [
+            self._typed(renamed[name], name) if name in renamed else self._extractor.inputs[name]
+            for name in inputs
+        ]
+        outputs = [self._typed(value, value) for value in values]
+        return self._extractor.model_of(nodes, declared, outputs, renamed)
+
+    def _typed(self, name: str, value: str) -> ValueInfoProto:
+        return typed(name, self._types[value].dtype, self._types[value].shape)
+
+
+def chunks(
+    slices: Sequence[Slice], types: Mapping[str, TensorSpec], memory_bytes: int
+) -> Iterator[Sequence[Slice]]:
+    """The slices in order, so many at a time that the tensors held for them fit into ``memory_bytes``.
+
+    These are PyTorch's tensors, both inputs and references of the slices, ONNX Runtime's, and the float64
+    copies of the pair that is being compared.
+
+    Raises:
+        UsageError: one slice alone does not fit.
+    """
+    chunk = Chunk(types)
+    for part in slices:
+        if chunk.slices and chunk.held_bytes_with(part) > memory_bytes:
+            yield chunk.slices
+            chunk = Chunk(types)
+        if (needed := chunk.held_bytes_with(part)) > memory_bytes:
+            raise UsageError(
+                f"comparing {part.value!r} holds {needed:,} bytes, --memory allows {memory_bytes:,}; "
+                "allow more"
+            )
+        chunk.add(part)
+    if chunk.slices:
+        yield chunk.slices
+
+
+class Chunk:
+    """Slices, and the memory that comparing them takes."""
+
+    def __init__(self, types: Mapping[str, TensorSpec]) -> None:
+        """Begin without slices."""
+        self.slices: list[Slice] = []
+        self._types = types
+        self._captured: set[str] = set()
+        self._captured_bytes = 0
+        self._made_bytes = 0
+        self._largest = 0
+
+    def held_bytes_with(self, part: Slice) -> int:
+        """The peak size of all tensors held while comparing the chunk with one more slice."""
+        captured = self._captured_bytes + sum(map(self._size, self._new(part)))
+        made = self._made_bytes + self._size(part.value)
+        return captured + made + COMPARING_BYTES * max(self._largest, self._elements(part))
+
+    def add(self, part: Slice) -> None:
+        """Add one slice."""
+        new = self._new(part)
+        self._captured_bytes += sum(map(self._size, new))
+        self._captured |= new
+        self._made_bytes += self._size(part.value)
+        self._largest = max(self._largest, self._elements(part))
+        self.slices.append(part)
+
+    def _new(self, part: Slice) -> set[str]:
+        return {part.value, *part.inputs} - self._captured
+
+    def _size(self, name: str) -> int:
+        return self._types[name].size_bytes or 0
+
+    def _elements(self, part: Slice) -> int:
+        return self._types[part.value].elements or 0

@@ -1,0 +1,88 @@
+"""The optimized graph that ONNX Runtime saved, flat: nodes of bodies before the node that runs them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+
+from onnx import GraphProto, ModelProto, NodeProto
+
+from onnxlens.profile.graph.loading.protobuf import domain_of, prefix_of, subgraphs
+
+INLINED = "_inlfunc_"
+"""The prefix of values that ONNX Runtime makes when it decomposes an operator or inlines a function."""
+
+MOVING = frozenset(
+    {
+        "Cast",
+        "Flatten",
+        "Identity",
+        "MemcpyFromHost",
+        "MemcpyToHost",
+        "ReorderInput",
+        "ReorderOutput",
+        "Reshape",
+        "Squeeze",
+        "Transpose",
+        "Unsqueeze",
+    }
+)
+"""Operators that return their input in another form; the runtime inserts them around others."""
+
+
+@dataclass(frozen=True, slots=True)
+class RuntimeNode:
+    """A node of the optimized graph.
+
+    Attributes:
+        key: its name, or its operator and output if it has none, after the prefix of its body. Unique:
+            the runtime refuses a graph with duplicate names.
+        name: "" if it has none.
+        inputs, outputs: names of values as in the source graph's views, without empty ones.
+        prefix: of the body that it is in; "" outside any.
+        activation: the operator fused into it that it applies to its result; "" for none.
+    """
+
+    key: str
+    name: str
+    op_type: str
+    domain: str
+    inputs: tuple[str, ...]
+    outputs: tuple[str, ...]
+    prefix: str
+    activation: str
+
+    @property
+    def is_decomposed(self) -> bool:
+        """Whether it is one of the nodes that an operator was decomposed into."""
+        return any(INLINED in name for name in (self.name, *self.inputs, *self.outputs))
+
+
+def runtime_nodes(model: ModelProto) -> tuple[RuntimeNode, ...]:
+    """Every node of the model; nodes of bodies come before the node that runs them."""
+    return tuple(_nodes(model.graph, "", {}))
+
+
+def _nodes(graph: GraphProto, prefix: str, outer: Mapping[str, str]) -> Iterator[RuntimeNode]:
+    outputs = (name for node in graph.node for name in node.output)
+    given = (value.name for values in (graph.input, graph.initializer) for value in values)
+    known = {**outer, **{name: prefix + name for name in (*given, *outputs)}}
+    for node in graph.node:
+        for attribute, body in subgraphs(node):
+            yield from _nodes(body, prefix_of(node, attribute, prefix), known)
+        yield RuntimeNode(
+            key=prefix + (node.name or f"{node.op_type}:{next(filter(None, node.output), '')}"),
+            name=node.name,
+            op_type=node.op_type,
+            domain=domain_of(node),
+            inputs=tuple(known.get(name, name) for name in node.input if name),
+            outputs=tuple(known[name] for name in node.output if name),
+            prefix=prefix,
+            activation=_activation(node),
+        )
+
+
+def _activation(node: NodeProto) -> str:
+    """The ``activation`` attribute, which a FusedConv or a Conv in NCHWc layout may have."""
+    found = (attribute.s for attribute in node.attribute if attribute.name == "activation")
+    return next(found, b"").decode()
