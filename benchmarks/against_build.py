@@ -70,9 +70,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument(
-        "--base", type=Path, required=True, help="the other checkout, run by its .venv if any"
-    )
+    parser.add_argument("--base", type=Path, required=True, help="the other checkout; its .venv runs it")
     parser.add_argument("--pairs", type=int, default=5, help="measured pairs of runs [5]")
     parser.add_argument("--files", type=Path, help="keep the files here, and use those that are there")
     parser.add_argument("--limit", type=float, default=600, help="seconds that a run may take [600]")

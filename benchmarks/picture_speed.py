@@ -20,11 +20,11 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from onnxlens.api.render import flow_of, pages_of
 from onnxlens.profile.runtime.machine import machine
+from onnxlens.reports.drawing.clusters import Cluster, page_of
 from onnxlens.reports.drawing.composition import composed
-from onnxlens.reports.drawing.frames import Frame, page_of
-from onnxlens.reports.drawing.markup import label
+from onnxlens.reports.drawing.dot import dot_source
+from onnxlens.reports.drawing.labels import label
 from onnxlens.reports.drawing.rows import Row
-from onnxlens.reports.drawing.source import dot_source
 from onnxlens.specs.flow import FlowGraph
 
 HEAD = "| boxes and tensors | ours: place | ours: draw | ours, both | Graphviz: arrange and draw |"
@@ -88,12 +88,12 @@ def arranged_by_graphviz(flow: FlowGraph) -> str:
     return str(digraph.source)
 
 
-def _clusters(digraph: graphviz.Digraph, frame: Frame, rows: Mapping[str, Row]) -> None:
-    for child in frame.children:
-        if isinstance(child, Frame):
-            with digraph.subgraph(name=f"cluster {child.path}") as cluster:
-                cluster.attr(label=graphviz.nohtml(f"{child.class_name} {child.path}"))
-                _clusters(cluster, child, rows)
+def _clusters(digraph: graphviz.Digraph, cluster: Cluster, rows: Mapping[str, Row]) -> None:
+    for child in cluster.children:
+        if isinstance(child, Cluster):
+            with digraph.subgraph(name=f"cluster {child.path}") as subgraph:
+                subgraph.attr(label=graphviz.nohtml(f"{child.class_name} {child.path}"))
+                _clusters(subgraph, child, rows)
         else:
             digraph.node(child.id, label=label(rows[child.id].box.markup))
 

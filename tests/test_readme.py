@@ -41,13 +41,22 @@ def test_the_python_api_in_ten_lines_runs(tmp_path: Path) -> None:
     assert (tmp_path / "out" / "hed.svg").is_file()
 
 
+def test_one_target_serves_several_questions(tmp_path: Path) -> None:
+    small = PYTHON_BLOCKS[2].replace('"clip-text"', '"hed", onnxlens.Settings(height=64, width=64)')
+    program = f"import onnxlens\n{small}\nassert checked.passed\nprint(ledger.totals.macs)"
+    done = subprocess.run(
+        [sys.executable, "-c", program], cwd=tmp_path, capture_output=True, text=True, check=False
+    )
+    assert done.stdout == f"{80_210_296_832 // 64}\n", done.stderr
+
+
 @pytest.mark.parametrize("target", sorted(set(re.findall(r"\]\(([\w/.-]+)\)", README))))
 def test_every_link_leads_somewhere(target: str) -> None:
     assert (ROOT / target).exists()
 
 
 def test_every_verb_is_in_the_readme() -> None:
-    from onnxlens.cli.main import cli
+    from onnxlens.cli.main import VERBS
 
-    for verb in cli.commands:
+    for verb in VERBS:
         assert f"`onnxlens {verb}" in README

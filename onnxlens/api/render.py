@@ -16,9 +16,8 @@ from onnxlens.profile.count.measured import with_measurements
 from onnxlens.profile.flow import group_file
 from onnxlens.profile.flow.node_flow import build_node_flow
 from onnxlens.profile.flow.pages import flow_pages, requested_flow
-from onnxlens.reports.drawing.page_files import linked_pages
-from onnxlens.reports.drawing.pictures import require_suffix, write_picture
-from onnxlens.reports.drawing.scale import DEFAULT_COLUMN, require_column, require_figures
+from onnxlens.reports.drawing.colors import DEFAULT_COLUMN, require_column, require_figures
+from onnxlens.reports.drawing.files import linked_pages, require_suffix, write_pictures
 from onnxlens.reports.model_explorer.document import document_text, graph_document
 from onnxlens.reports.model_explorer.node_data import data_notes, data_text, node_data
 from onnxlens.specs.flow import FlowRequest
@@ -166,8 +165,8 @@ def _write(pages: Mapping[str, FlowGraph], folder: Path, color: str) -> Sequence
             parent: stack.enter_context(staged(folder / parent))
             for parent in dict.fromkeys(Path(name).parent for name in pages)
         }
-        for name, flow in pages.items():
-            write_picture(flow, stages[Path(name).parent] / Path(name).name, color)
+        files = {stages[Path(name).parent] / Path(name).name: flow for name, flow in pages.items()}
+        write_pictures(files, color)
     return [folder / name for name in pages]
 
 

@@ -24,9 +24,8 @@ from onnxlens.profile.runtime.machine import machine
 from onnxlens.profile.runtime.session import open_session, run
 from onnxlens.reference_model import catalog
 from onnxlens.reference_model.weights.choice import published_weights
-from onnxlens.reports.netron.run_pictures import drawn_by_netron, require_netron
-from onnxlens.reports.run.graph_files import Files, write_counts, write_parity, write_pictures
-from onnxlens.reports.run.run_files import RUN_FILES, write_run
+from onnxlens.reports.netron.pictures import drawn_by_netron, require_netron
+from onnxlens.reports.run_files import RUN_FILES, Files, write_counts, write_parity, write_pictures, write_run
 from onnxlens.specs.bench import LatencyResult
 from onnxlens.specs.manifest import data_path_of, manifest_path_of
 from onnxlens.specs.parity import ParityReport

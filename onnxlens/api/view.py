@@ -13,8 +13,7 @@ from onnxlens.api.target import Settings, Target
 from onnxlens.errors import UsageError
 from onnxlens.profile.graph.loading.model_file import read_model
 from onnxlens.profile.subgraph.extraction import extract_subgraph
-from onnxlens.reports.netron.picture import netron_pictures, require_netron_suffix
-from onnxlens.reports.netron.run_pictures import require_netron
+from onnxlens.reports.netron.pictures import netron_pictures, require_netron, require_netron_suffix
 from onnxlens.reports.netron.server import NetronServer, netron_files
 from onnxlens.specs.progress import Progress, silent
 

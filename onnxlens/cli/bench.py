@@ -54,8 +54,8 @@ def bench(
 ) -> None:
     """Time TARGET in ONNX Runtime, and show which modules, operators or nodes the time goes to."""
     from onnxlens.reports.documents import bench_document
-    from onnxlens.reports.tables.bench_tables import bench_table
-    from onnxlens.reports.tables.text_tables import By, TableFormat
+    from onnxlens.reports.tables.bench import bench_table
+    from onnxlens.reports.tables.render import By, TableFormat
     from onnxlens.specs.bench import BenchRequest
     from onnxlens.specs.codec import to_text
 

@@ -40,7 +40,8 @@ def check(
 ) -> int:
     """Compare ONNX Runtime's outputs of TARGET with PyTorch's; exit with 1 when they differ."""
     from onnxlens.reports.documents import parity_document
-    from onnxlens.reports.tables.text_tables import TableFormat, parity_table
+    from onnxlens.reports.tables.parity import parity_table
+    from onnxlens.reports.tables.render import TableFormat
     from onnxlens.specs.codec import to_text
 
     given = taken_layer_options(options, layers=layers)

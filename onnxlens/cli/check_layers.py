@@ -71,8 +71,8 @@ def taken_layer_options(options: dict[str, Any], *, layers: bool) -> dict[str, A
 def check_layers(target: str, settings: Settings, request: LayerRequest, output_format: str) -> bool:
     """Compare module by module and print it; whether nothing is over the tolerance."""
     from onnxlens.reports.documents import layers_document
-    from onnxlens.reports.tables.layer_tables import layer_table
-    from onnxlens.reports.tables.text_tables import TableFormat
+    from onnxlens.reports.tables.parity import module_parity_table
+    from onnxlens.reports.tables.render import TableFormat
     from onnxlens.specs.codec import to_text
 
     with progress.shown(f"check {target}") as report:
@@ -80,7 +80,7 @@ def check_layers(target: str, settings: Settings, request: LayerRequest, output_
     if output_format == "json":
         click.echo(to_text(layers_document(result)), nl=False)
     else:
-        click.echo(layer_table(result, cast(TableFormat, output_format)))
+        click.echo(module_parity_table(result, cast(TableFormat, output_format)))
     _tell_reproduced(result, request.reproduce)
     return result.passed
 

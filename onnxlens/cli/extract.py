@@ -22,9 +22,9 @@ from onnxlens.cli.options import settings_from, with_settings, with_sizes
 @with_settings
 def extract(target: str, module: str, out: Path, call: int | None, data: bool, **options: Any) -> None:
     """Write one module of TARGET as an ONNX file of its own, with its weights."""
-    from onnxlens.reports.tables.cut_outs import cut_text
+    from onnxlens.reports.tables.graphs import subgraph_text
 
     settings = settings_from(options)
     with progress.shown(f"extract {module}") as report:
         result = onnxlens.extract_module(target, module, out, settings, call=call, data=data, progress=report)
-    click.echo(cut_text(result))
+    click.echo(subgraph_text(result))

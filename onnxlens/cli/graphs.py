@@ -12,7 +12,7 @@ import onnxlens
 def graphs(as_json: bool) -> None:
     """List the graphs of the reference model."""
     from onnxlens.reports.documents import catalog_document
-    from onnxlens.reports.tables.text_tables import catalog_table
+    from onnxlens.reports.tables.graphs import catalog_table
     from onnxlens.specs.codec import to_text
 
     specs = onnxlens.list_graphs()

@@ -47,9 +47,9 @@ def ledger(
 
     Nothing is run unless --latency or --parity is given; a column that was not computed is absent.
     """
-    from onnxlens.reports.tables.ledger_query import parse_query
-    from onnxlens.reports.tables.module_ledger import ledger_document, module_ledger_table
-    from onnxlens.reports.tables.text_tables import TableFormat
+    from onnxlens.reports.tables.ledger import ledger_document, ledger_table
+    from onnxlens.reports.tables.query import parse_query
+    from onnxlens.reports.tables.render import TableFormat
     from onnxlens.specs.codec import to_text
 
     query = parse_query(columns, where, sort, depth)
@@ -72,7 +72,7 @@ def ledger(
     elif output_format == "json":
         click.echo(to_text(ledger_document(result, query)), nl=False)
     else:
-        click.echo(module_ledger_table(result, query, cast(TableFormat, output_format)))
+        click.echo(ledger_table(result, query, cast(TableFormat, output_format)))
 
 
 def _require_trace_options(latency: bool, out: Path | None) -> None:

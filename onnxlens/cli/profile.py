@@ -38,7 +38,8 @@ def profile(
 ) -> int:
     """Count MACs, params and bytes of TARGET by module, operator or node. No weight is read."""
     from onnxlens.reports.documents import profile_document
-    from onnxlens.reports.tables.text_tables import By, TableFormat, ledger_table
+    from onnxlens.reports.tables.ledger import profile_table
+    from onnxlens.reports.tables.render import By, TableFormat
     from onnxlens.specs.codec import to_text
 
     settings, counted = settings_from(options), cast(Convention, convention)
@@ -50,7 +51,7 @@ def profile(
     if flow is not None:
         click.echo(to_text(profile_document(ledger, flow)), nl=False)
     else:
-        click.echo(ledger_table(ledger, cast(By, by), depth, cast(TableFormat, output_format)))
+        click.echo(profile_table(ledger, cast(By, by), depth, cast(TableFormat, output_format)))
     count, reason = ledger.unknown
     if strict and count:
         print(f"onnxlens: unknown nodes: {count} (first: {reason})", file=sys.stderr)

@@ -22,7 +22,8 @@ def reconcile(target: str, output_format: str, **options: Any) -> None:
     A file must say which PyTorch modules ran: torch.onnx.export(dynamo=True) writes that.
     """
     from onnxlens.reports.documents import reconciliation_document
-    from onnxlens.reports.tables.text_tables import TableFormat, reconciliation_table
+    from onnxlens.reports.tables.reconciliation import reconciliation_table
+    from onnxlens.reports.tables.render import TableFormat
     from onnxlens.specs.codec import to_text
 
     with progress.shown(f"reconcile {target}") as report:

@@ -38,7 +38,7 @@ def run(
     cache: bool,
 ) -> int:
     """Export, count, compare, time and draw every graph of the reference model."""
-    from onnxlens.reports.run.run_files import summary_table
+    from onnxlens.reports.run_files import summary_table
 
     chosen = () if names is None else tuple(name.strip() for name in names.split(","))
     with progress.watched() as watch:

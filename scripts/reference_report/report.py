@@ -10,7 +10,7 @@ from pathlib import Path
 
 from onnxlens import export_graph, profile_with_flow, render_graph
 from onnxlens.api.target import Settings
-from onnxlens.reports.drawing.pictures import write_picture
+from onnxlens.reports.drawing.files import write_picture
 from onnxlens.specs.flow import FlowGraph
 from onnxlens.specs.ledger import Ledger
 from onnxlens.specs.progress import Progress, silent

@@ -12,7 +12,7 @@ import pytest
 
 import onnxlens as api
 from onnxlens.reference_model import catalog
-from onnxlens.reports.netron.picture import NetronPictures, netron_pictures
+from onnxlens.reports.netron.pictures import NetronPictures, netron_pictures
 
 
 @pytest.fixture(scope="module")

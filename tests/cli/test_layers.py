@@ -12,7 +12,7 @@ from tests.faults import plant, wrong_epsilon
 
 
 def test_a_sound_file_exits_with_0(tiny: Path) -> None:
-    assert done("check", tiny, "--layers").endswith("all layers agree\n")
+    assert done("check", tiny, "--layers").endswith("all modules agree\n")
     document = json.loads(done("check", tiny, "--layers", "--memory", "64 KiB", "--format", "json"))
     assert (document["schema"], document["passed"], document["samples"]) == ("onnxlens.layers/1", True, 1)
     assert "guilty" not in document
@@ -23,7 +23,9 @@ def test_a_fault_exits_with_1_and_is_written_where_asked(tiny_copy: Path, tmp_pa
     arguments = ("check", tiny_copy, "--layers", "--stop", "--samples", 2, "--reproduce", tmp_path / "out")
     outcome = onnxlens(*arguments)
     assert outcome.code == 1
-    assert outcome.out.splitlines()[-1].startswith("GUILTY: norm (GroupNorm), which makes ")
+    assert outcome.out.splitlines()[-1].startswith(
+        "FIRST DIVERGING MODULE: norm (GroupNorm), which produces "
+    )
     assert outcome.err == f"onnxlens: wrote {tmp_path / 'out'}\n"
     assert (tmp_path / "out" / "norm.onnx").is_file()
     document = json.loads(onnxlens(*arguments, "--format", "json").out)

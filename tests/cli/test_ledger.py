@@ -62,7 +62,7 @@ def test_rows_and_columns_are_those_asked_for(tiny: Path) -> None:
     ("options", "message"),
     [
         (("--where", "colour=red"), "no column is called 'colour'"),
-        (("--where", "macs>"), "'' is no number"),
+        (("--where", "macs>"), "'' is not a number"),
         (("--sort", "latency_s"), "give --latency"),
         (("--format", "trace", "--out", "trace.json"), "--format trace shows measured times; give --latency"),
         (("--format", "trace", "--latency"), "give --out FILE"),

@@ -17,8 +17,8 @@ from xml.etree import ElementTree
 import onnx
 import pytest
 
-from onnxlens.reports import browser as browsers
-from onnxlens.reports.netron import run_pictures
+from onnxlens.reports.netron import browser as browsers
+from onnxlens.reports.netron import pictures
 from tests import small_catalog
 from tests.cli.calls import PROGRAM, ROOT, done, onnxlens
 from tests.export.tiny import TARGET
@@ -99,7 +99,7 @@ def test_what_cannot_be_drawn_is_refused_in_one_line(
     options: tuple[str, ...], message: str, bare_tiny: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(browsers, "find_spec", lambda name: object())
-    monkeypatch.setattr(run_pictures, "netron_files", dict)
+    monkeypatch.setattr(pictures, "netron_files", dict)
     if "/no/chrome" not in options:
         monkeypatch.setattr(browsers.shutil, "which", lambda name: name)
     monkeypatch.chdir(tmp_path)

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from onnxlens.reports.drawing.palette import HEAT, NO_FIGURE
+from onnxlens.reports.drawing.colors import HEAT, NO_FIGURE
 from tests.cli.calls import done, onnxlens
 from tests.profile.models import op, save, value
 
@@ -22,11 +22,11 @@ def test_macs_are_the_colour_unless_another_column_is_asked_for(bare_tiny: Path,
     macs = drawn(bare_tiny, tmp_path)
     assert macs == drawn(bare_tiny, tmp_path, "--color", "macs")
     assert "fill: share of all MACs" in macs
-    moved = drawn(bare_tiny, tmp_path, "--color", "moved_bytes")
-    assert "fill: share of all moved" in moved
-    assert "KiB moved (" in moved
+    traffic = drawn(bare_tiny, tmp_path, "--color", "moved_bytes")
+    assert "fill: share of all memory traffic" in traffic
+    assert "KiB memory traffic (" in traffic
     live = drawn(bare_tiny, tmp_path, "--color", "live_bytes")
-    assert "fill: share of the largest live" in live
+    assert "fill: share of the largest activation memory" in live
 
 
 def test_without_a_colour_there_is_no_scale(bare_tiny: Path, tmp_path: Path) -> None:
@@ -54,7 +54,7 @@ def test_a_graph_of_unknown_operators_is_drawn_grey(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("column", "message"),
     [
-        ("mac", "'mac' is no column to colour by; choose one of macs, params, "),
+        ("mac", "'mac' is not a column to color by; choose one of macs, params, "),
         ("latency_s", "tiny: no box has latency_s (--latency measures it); there are macs, params, "),
         ("bound_s", "tiny: no box has bound_s; there are macs, params, "),
     ],

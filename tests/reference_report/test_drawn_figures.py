@@ -16,7 +16,7 @@ from onnxlens.profile.flow.group import grouped
 from onnxlens.profile.flow.group_file import read_groups
 from onnxlens.reference_model import groups
 from onnxlens.reports.drawing.composition import composed
-from onnxlens.reports.drawing.source import dot_source
+from onnxlens.reports.drawing.dot import dot_source
 from onnxlens.reports.drawing.title import description, heading
 from onnxlens.specs.flow import FlowGraph
 from reference_report.figures.figures import FLOWS, Sources, figure
@@ -178,15 +178,18 @@ def test_a_controlnet_encoder_block_has_a_zero_convolution_after_each_part(sourc
 def test_the_step_has_its_two_networks_side_by_side_and_13_links(sources: Sources) -> None:
     flow = figure("controlnet-and-unet", sources)
     picture = composed(flow)
-    assert [frame.opened.frame.class_name for frame in picture.sheet.page.frames] == ["ControlNet", "UNet"]
-    controlnet, unet = picture.sheet.page.frames
-    assert controlnet.corner[0] + controlnet.opened.width < unet.corner[0]
+    assert [cluster.layout.cluster.class_name for cluster in picture.canvas.page.clusters] == [
+        "ControlNet",
+        "UNet",
+    ]
+    controlnet, unet = picture.canvas.page.clusters
+    assert controlnet.corner[0] + controlnet.layout.width < unet.corner[0]
     assert controlnet.corner[1] == unet.corner[1]
-    tags = [placed.tag for row in picture.rows.values() for placed in row.tags]
-    ends = Counter(tag.skip.number for tag in tags if tag.skip and tag.skip.word == "link")
+    ports = [placed.port for row in picture.rows.values() for placed in row.ports]
+    ends = Counter(port.skip.number for port in ports if port.skip and port.skip.word == "link")
     assert ends == dict.fromkeys(range(1, 14), 2)
     channels = [320] * 4 + [640] * 3 + [1280] * 6
-    made = {tag.skip.number: tag.tensors for tag in tags if tag.skip and " to " in tag.words}
+    made = {port.skip.number: port.tensors for port in ports if port.skip and " to " in port.words}
     assert [made[number][0].shape[1] for number in range(1, 14)] == channels
     # the decoder's first box adds the last two; until there nothing of the ControlNet is needed
     first = next(node for node in flow.nodes if node.title == "SD_Decoder_2")

@@ -22,9 +22,9 @@ from onnxlens.reports.documents import (
     reconciliation_document,
     summary_document,
 )
-from onnxlens.reports.tables.ledger_columns import LEDGER_COLUMNS
-from onnxlens.reports.tables.ledger_query import LedgerQuery
-from onnxlens.reports.tables.module_ledger import ledger_document
+from onnxlens.reports.tables.columns import LEDGER_COLUMNS
+from onnxlens.reports.tables.ledger import ledger_document
+from onnxlens.reports.tables.query import LedgerQuery
 from onnxlens.specs.bench import (
     BenchRequest,
     LatencyResult,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 
 from onnxlens.profile.count.rules import is_view, viewed_inputs
 from onnxlens.profile.graph.graph import Graph, GraphNode
@@ -12,10 +12,10 @@ from onnxlens.profile.graph.node_view import ValueView
 def live_bytes(graph: Graph, idle: Collection[int] = ()) -> Sequence[int]:
     """For each node, the bytes of activations alive while it runs: inputs, outputs, and all that waits.
 
-    An activation lives from the node that makes it to the last node that reads it; the graph's inputs from
-    the start, its outputs to the end. A view has no memory of its own: it keeps its source's alive, and a
-    sequence that of all tensors in it. Neither has an output that the body of a node hands on. Weights
-    are not counted, they are resident; values of unknown size count 0.
+    An activation lives from the node that produces it to its last consumer; the graph's inputs live from the
+    start, its outputs to the end. A view has no memory of its own: it keeps its source's alive, a sequence
+    that of all tensors in it, an output of an If or a loop that of the body's result. Weights are resident
+    and do not count; values of unknown size count 0.
 
     Args:
         graph: its nodes in the order of execution.
@@ -25,66 +25,61 @@ def live_bytes(graph: Graph, idle: Collection[int] = ()) -> Sequence[int]:
     for index, node in enumerate(graph.nodes):
         if index not in idle:
             memory.run(index, node)
-    allocated, freed = memory.changes(len(graph.nodes), {tensor.name for tensor in graph.outputs})
+    freed = memory.freed(graph)
     alive = sum(tensor.size_bytes or 0 for tensor in graph.inputs)
     levels = []
-    for more, less in zip(allocated, freed, strict=True):
-        alive += more
+    for allocated, released in zip(memory.allocated, freed, strict=True):
+        alive += allocated
         levels.append(alive)
-        alive -= less
+        alive -= released
     return levels
 
 
 class _Memory:
-    """Which memory holds each activation, how large it is, and which nodes need it first and last."""
+    """Which memory holds each activation, how large it is, and which node needs it last."""
 
     def __init__(self, graph: Graph) -> None:
-        self._known = {tensor.name for tensor in graph.inputs}  # not weights; not in a branch not taken
+        self.allocated = [0] * len(graph.nodes)
         self._sizes = {tensor.name: tensor.size_bytes or 0 for tensor in graph.inputs}
-        self._shared: dict[str, frozenset[str]] = {}  # for values that others' memory holds
-        self._allocated: dict[int, int] = {}
+        self._produced = set(self._sizes)  # not the weights, nor what a branch produces that is not taken
+        self._shared: dict[str, frozenset[str]] = {}  # for values that have no memory of their own
         self._last_use: dict[str, int] = {}
 
     def run(self, index: int, node: GraphNode) -> None:
         """Take account of a node, after all before it."""
-        view = node.view
-        shared: dict[str, frozenset[str]] = {}
-        if node.bodies or is_view(view):
-            for output, source in _shared(node):
-                if source.name in self._known:
-                    memory = self._shared.get(source.name) or frozenset((source.name,))
-                    shared[output.name] = shared.get(output.name, frozenset()) | memory
+        shared, last_use = self._shared, self._last_use
         for value in node.reads:
-            self._use(value.name, index)
-        for made in view.outputs:
-            if made is not None:
-                self._add(made, index, shared.get(made.name), is_weight=node.constant_folded)
+            for name in shared.get(value.name) or (value.name,):
+                last_use[name] = index
+        if node.bodies or is_view(node.view):
+            shared.update(self._memory_shared_by(node))
+        for output in node.view.outputs:
+            if output is not None:
+                name = output.name
+                self._produced.add(name)
+                memory = shared.get(name) or (name,)
+                for held in memory:
+                    last_use[held] = index
+                if name in memory and not node.constant_folded:
+                    size = self._sizes[name] = output.known_size_bytes
+                    self.allocated[index] += size
 
-    def _add(self, value: ValueView, index: int, shared: frozenset[str] | None, *, is_weight: bool) -> None:
-        name = value.name
-        self._known.add(name)
-        if shared is not None:
-            self._shared[name] = shared
-        if not is_weight and (shared is None or name in shared):
-            size = self._sizes[name] = value.known_size_bytes
-            self._allocated[index] = self._allocated.get(index, 0) + size
-        self._use(name, index)
+    def _memory_shared_by(self, node: GraphNode) -> Mapping[str, frozenset[str]]:
+        found: dict[str, frozenset[str]] = {}
+        for output, source in _shared(node):
+            if source.name in self._produced:
+                memory = self._shared.get(source.name) or frozenset((source.name,))
+                found[output.name] = found.get(output.name, frozenset()) | memory
+        return found
 
-    def _use(self, name: str, index: int) -> None:
-        if name in self._shared:
-            self._last_use.update(dict.fromkeys(self._shared[name], index))
-        else:
-            self._last_use[name] = index
-
-    def changes(self, nodes: int, outputs: Iterable[str]) -> tuple[Sequence[int], Sequence[int]]:
-        """For each node the bytes that are allocated for it, and freed after it; outputs are never freed."""
-        for output in outputs:
-            for name in self._shared.get(output, (output,)):
-                self._last_use.pop(name, None)
-        freed = [0] * nodes
+    def freed(self, graph: Graph) -> Sequence[int]:
+        """For each node the bytes that are freed after it; the graph's outputs are never freed."""
+        kept = {held for tensor in graph.outputs for held in self._shared.get(tensor.name) or (tensor.name,)}
+        freed = [0] * len(graph.nodes)
         for name, index in self._last_use.items():
-            freed[index] += self._sizes.get(name, 0)
-        return [self._allocated.get(index, 0) for index in range(nodes)], freed
+            if name in self._sizes and name not in kept:
+                freed[index] += self._sizes[name]
+        return freed
 
 
 def _shared(node: GraphNode) -> Iterator[tuple[ValueView, ValueView]]:

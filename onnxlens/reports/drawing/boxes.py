@@ -1,14 +1,23 @@
-"""What stands in a box, in the tags beside it, on a line, and in the title of a frame."""
+"""The content of boxes, port labels, edge labels and cluster titles."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-from onnxlens.reports.drawing import palette
-from onnxlens.reports.drawing.links import Tag
-from onnxlens.reports.drawing.markup import Block, Text, bar, framed, side_by_side, text_block
-from onnxlens.reports.drawing.names import shortened, shortened_path, wrapped
-from onnxlens.reports.drawing.scale import NO_COLOUR, Scale, cost_column, figure_of
+from onnxlens.reports.drawing import colors
+from onnxlens.reports.drawing.colors import NO_COLOR, Scale, cost_of, figure_of
+from onnxlens.reports.drawing.labels import (
+    Block,
+    Text,
+    bar,
+    bordered,
+    shortened,
+    shortened_path,
+    side_by_side,
+    text_block,
+    wrapped,
+)
+from onnxlens.reports.drawing.links import PortLabel
 from onnxlens.reports.numbers import share
 from onnxlens.specs.flow import FlowNode
 from onnxlens.specs.tensor import TensorSpec
@@ -18,41 +27,41 @@ NAME_LETTERS = 30
 PATH_LETTERS = 34
 FILE_LINES = 6
 """As many as the longest name of a file takes."""
-FRAME_LETTERS = 26
+CLUSTER_LETTERS = 26
 PATHS_SHOWN = 4
 """Of a group's paths."""
 TENSOR_LINES = 6
-"""Of more tensors in one place the rest is counted."""
+"""Of more tensors at one label the rest is counted."""
 BAR_WIDTH, BAR_INSET = 5, 3
 
 
-def box_block(node: FlowNode, scale: Scale, *, repeats: int = 1, lane: str = "", page: str = "") -> Block:
+def box_block(node: FlowNode, scale: Scale, *, repeats: int = 1, branch: str = "", page: str = "") -> Block:
     """Number and class, path, costs, and where it is opened, a line each.
 
     Args:
         node: the box.
-        scale: the colours of the picture.
-        repeats: how many blocks it stands for in the frame around it, for the badge.
-        lane: the colour of the bar at its left; "" for none.
+        scale: the colors of the picture.
+        repeats: how many blocks it stands for in the cluster around it, for the badge.
+        branch: the color of the bar at its left; "" for none.
         page: the file of the picture of its inside, by its path from this one; "" for none.
     """
     fill = scale.fill(node)
-    ink = palette.ink_on(fill)
+    ink = colors.ink_on(fill)
     lines = [*_names(node, ink), *(Text(line, 10, ink=ink) for line in _costs(node, scale))]
     if page:
         file = wrapped(f"inside: {_file(page)}", PATH_LETTERS, FILE_LINES)
         lines += [Text(line, 10, italic=True, ink=ink) for line in file]
     blocks = [text_block(lines, padding=4)]
-    if lane:
-        blocks.insert(0, bar(BAR_WIDTH, blocks[0].height, lane, BAR_INSET))
+    if branch:
+        blocks.insert(0, bar(BAR_WIDTH, blocks[0].height, branch, BAR_INSET))
     if repeats > 1:
         blocks.append(badge(repeats))
     styles = [
         *(["ROUNDED"] if node.kind == "module" else []),
-        *(["DASHED"] if fill == palette.NO_FIGURE else []),
+        *(["DASHED"] if fill == colors.NO_FIGURE else []),
     ]
     style = {"STYLE": ",".join(styles)} if styles else {}
-    return framed(blocks, {"COLOR": palette.BORDER, "BGCOLOR": fill, **style})
+    return bordered(blocks, {"COLOR": colors.BORDER, "BGCOLOR": fill, **style})
 
 
 def _file(page: str) -> str:
@@ -62,8 +71,8 @@ def _file(page: str) -> str:
 
 def badge(repeats: int) -> Block:
     """How many equal blocks something stands for."""
-    lines = [Text(f"x{repeats}", 13, bold=True, ink=palette.WHITE)]
-    return text_block(lines, {"BGCOLOR": palette.BADGE}, padding=3)
+    lines = [Text(f"x{repeats}", 13, bold=True, ink=colors.WHITE)]
+    return text_block(lines, {"BGCOLOR": colors.BADGE}, padding=3)
 
 
 def _names(node: FlowNode, ink: str) -> Sequence[Text]:
@@ -76,10 +85,10 @@ def _names(node: FlowNode, ink: str) -> Sequence[Text]:
 
 
 def _costs(node: FlowNode, scale: Scale) -> Sequence[str]:
-    """MACs and params, the cost that the colour shows where it is another, and that of all blocks."""
+    """MACs and params, the cost that the color shows where it is another, and that of all blocks."""
     figures = [text for name in ("macs", "params") if (text := _cost(node, name, scale))]
     lines = [", ".join(figures)] if figures else []
-    if scale.column not in ("macs", "params", NO_COLOUR) and (text := _cost(node, scale.column, scale)):
+    if scale.column not in ("macs", "params", NO_COLOR) and (text := _cost(node, scale.column, scale)):
         lines.append(text)
     if node.repeats > 1:
         lines = [f"each {line}" for line in lines]
@@ -88,13 +97,13 @@ def _costs(node: FlowNode, scale: Scale) -> Sequence[str]:
 
 
 def _cost(node: FlowNode, name: str, scale: Scale) -> str:
-    """A cost of one block, with its share where the colour is by it."""
+    """A cost of one block, with its share where the color is by it."""
     figure = node.costs.get(name)
     if not figure:
         return ""
-    kind = cost_column(name)
+    kind = cost_of(name)
     text = f"{kind.short(figure)} {kind.title}"
-    if name != scale.column or kind.meaning == "value" or node.repeats > 1:
+    if name != scale.column or kind.combined == "none" or node.repeats > 1:
         return text
     return f"{text} ({share(figure, scale.whole)})"
 
@@ -105,28 +114,28 @@ def _cost_of_all(node: FlowNode, scale: Scale) -> str:
 
 def total_cost(nodes: Iterable[FlowNode], scale: Scale, words: str = "") -> str:
     """What boxes cost together, and the share of it; "" for a cost that is no sum."""
-    name = "macs" if scale.column == NO_COLOUR else scale.column
-    kind = cost_column(name)
+    name = "macs" if scale.column == NO_COLOR else scale.column
+    kind = cost_of(name)
     total = sum(figure_of(node, name) or 0 for node in nodes)
-    if kind.meaning != "share" or not total:
+    if kind.combined != "sum" or not total:
         return ""
     part = f" ({share(total, scale.whole)})" if scale.whole else ""
     return f"{words}{kind.short(total)} {kind.title}{part}"
 
 
-def tag_block(tag: Tag) -> Block:
+def port_block(port: PortLabel) -> Block:
     """What is at the far end of tensors, and their shapes."""
-    ground = tag.skip.colour if tag.skip else palette.END
-    ink = palette.ink_on(ground)
-    words = Text(shortened(tag.words, PATH_LETTERS), 9, bold=True, ink=ink)
-    lines = [words, *(Text(line, 9, ink=ink) for line in tensor_lines(tag.tensors))]
+    ground = port.skip.color if port.skip else colors.END
+    ink = colors.ink_on(ground)
+    words = Text(shortened(port.words, PATH_LETTERS), 9, bold=True, ink=ink)
+    lines = [words, *(Text(line, 9, ink=ink) for line in tensor_lines(port.tensors))]
     return text_block(lines, {"STYLE": "ROUNDED", "BGCOLOR": ground})
 
 
 def end_block(node: FlowNode) -> Block:
-    """An input or output of the graph that has a place of its own."""
-    words = text_block([Text(shortened(node.title, PATH_LETTERS), 11, bold=True, ink=palette.INK)])
-    return framed([words], {"STYLE": "ROUNDED", "COLOR": palette.BORDER, "BGCOLOR": palette.END})
+    """An input or output of the graph that has a position of its own."""
+    words = text_block([Text(shortened(node.title, PATH_LETTERS), 11, bold=True, ink=colors.INK)])
+    return bordered([words], {"STYLE": "ROUNDED", "COLOR": colors.BORDER, "BGCOLOR": colors.END})
 
 
 def tensor_block(tensors: Iterable[TensorSpec], ink: str) -> Block:
@@ -150,11 +159,11 @@ def tensor_lines(tensors: Iterable[TensorSpec]) -> Sequence[str]:
 def title_block(class_name: str, path: str, cost: str, repeats: int = 1) -> Block:
     """Class, path and cost of an opened module, and how many it stands for."""
     name = class_name or path
-    lines = [Text(line, 11, bold=True, ink=palette.FRAME_INK) for line in wrapped(name, FRAME_LETTERS, 3)]
+    lines = [Text(line, 11, bold=True, ink=colors.CLUSTER_INK) for line in wrapped(name, CLUSTER_LETTERS, 3)]
     if name != path:
-        lines += [Text(line, 10, ink=palette.FRAME_INK) for line in _path_lines(path)]
+        lines += [Text(line, 10, ink=colors.CLUSTER_INK) for line in _path_lines(path)]
     if cost:
-        lines.append(Text(cost, 10, ink=palette.FRAME_INK))
+        lines.append(Text(cost, 10, ink=colors.CLUSTER_INK))
     words = text_block(lines, padding=2)
     return words if repeats == 1 else side_by_side([words, badge(repeats)])
 
@@ -162,5 +171,5 @@ def title_block(class_name: str, path: str, cost: str, repeats: int = 1) -> Bloc
 def _path_lines(path: str) -> Sequence[str]:
     """The path of a module, or those of a group, a line each; the rest of many is counted."""
     paths = path.split(", ")
-    lines = [shortened_path(each, FRAME_LETTERS) for each in paths[:PATHS_SHOWN]]
+    lines = [shortened_path(each, CLUSTER_LETTERS) for each in paths[:PATHS_SHOWN]]
     return [*lines, f"and {len(paths) - PATHS_SHOWN} more"] if len(paths) > PATHS_SHOWN else lines

@@ -1,14 +1,13 @@
-"""Which tensors are lines from box to box, and which are tags beside the boxes that make or read them."""
+"""Which tensors are edges from box to box, and which are port labels at the boxes that make or read them."""
 
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from onnxlens.reports.drawing.apart import apart
-from onnxlens.reports.drawing.layers import layers_of
-from onnxlens.reports.drawing.palette import SKIPS
+from onnxlens.reports.drawing.colors import SKIPS
+from onnxlens.reports.drawing.ranks import Pair, ranks_of
 from onnxlens.specs.flow import FlowEdge, FlowGraph, FlowNode
 from onnxlens.specs.tensor import TensorSpec
 
@@ -17,33 +16,33 @@ FAN_OUT_LIMIT = 3
 FAN_IN_LIMIT = 8
 """A box that reads from more boxes than this names them."""
 NEAR, FEW = 4, 6
-"""A tensor with no more readers than the second still has lines to those in the same frame that are no more
-places further on than the first: query, key, value and what is added to them."""
-SKIP_LAYERS = 6
-"""A line over more layers of boxes than this is a skip connection: it has a number and a colour."""
+"""A tensor with no more consumers than the second still has lines to those in the same cluster, no more boxes
+further on than the first: query, key, value and what is added to them."""
+SKIP_RANKS = 6
+"""A line over more ranks of boxes than this is a skip connection: it has a number and a color."""
 
 
 @dataclass(frozen=True, slots=True)
 class Skip:
-    """Tensors that go far from a box, all to the same places.
+    """Tensors that go far from a box, all to the same boxes.
 
     Attributes:
         number: in the picture, from 1.
-        word: "skip" passes many boxes by, "link" leads to a module that stands beside, "loop" leads back.
+        word: "skip" passes many boxes by, "link" leads to a parallel module, "loop" leads back.
     """
 
     number: int
     word: str = "skip"
 
     @property
-    def colour(self) -> str:
-        """Of its line and its tags; colours come back, numbers do not."""
+    def color(self) -> str:
+        """Of its line and its port labels; colors come back, numbers do not."""
         return SKIPS[(self.number - 1) % len(SKIPS)]
 
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """An arrow for all tensors that go from one place to another."""
+    """An arrow for all tensors that go from one box to another."""
 
     source: str
     target: str
@@ -51,12 +50,12 @@ class Line:
 
 
 @dataclass(frozen=True, slots=True)
-class Tag:
-    """Stands beside a box for the far end of tensors.
+class PortLabel:
+    """A label at a box that names the far end of tensors.
 
     Attributes:
         far: the box or end of the graph there; "" for several.
-        words: what a reader calls it.
+        words: what a consumer calls it.
         skip: the skip connection that this is an end of.
         lined: a line leads there.
     """
@@ -78,21 +77,23 @@ class Links:
     """All that connects the boxes.
 
     Attributes:
-        lines: between boxes, and between a box and an end of the graph that has a place of its own.
-        before: by box, the tags for what it reads.
-        behind: by box, the tags for who reads what it makes.
-        ends: the inputs and outputs that have a place of their own.
+        lines: between boxes, and between a box and an end of the graph that has a position of its own.
+        before: by box, the port labels for what it reads.
+        behind: by box, the port labels for the consumers of its outputs.
+        ends: the inputs and outputs that have a position of their own.
+        parallel: the outermost modules that are drawn side by side though the second reads the first.
     """
 
     lines: Sequence[Line]
-    before: Mapping[str, Sequence[Tag]]
-    behind: Mapping[str, Sequence[Tag]]
+    before: Mapping[str, Sequence[PortLabel]]
+    behind: Mapping[str, Sequence[PortLabel]]
     ends: frozenset[str]
+    parallel: frozenset[Pair] = frozenset()
 
     @property
-    def skips(self) -> Sequence[tuple[str, Tag]]:
-        """Every skip connection that has a line: the box it goes to, and the tag there."""
-        return [(box, tag) for box, tags in self.before.items() for tag in tags if tag.lined]
+    def skips(self) -> Sequence[tuple[str, PortLabel]]:
+        """Every skip connection that has a line: the box it goes to, and the port there."""
+        return [(box, port) for box, ports in self.before.items() for port in ports if port.lined]
 
 
 _Way = tuple[str, tuple[str, ...], bool]
@@ -100,7 +101,7 @@ _Way = tuple[str, tuple[str, ...], bool]
 
 
 def links_of(flow: FlowGraph) -> Links:
-    """The lines and tags of ``flow``, each tensor between two places once."""
+    """The lines and ports of ``flow``, each tensor between two boxes once."""
     return _Linking(flow).links()
 
 
@@ -110,15 +111,15 @@ class _Linking:
     def __init__(self, flow: FlowGraph) -> None:
         self._nodes = {node.id: node for node in flow.nodes}
         self._edges = tuple(dict.fromkeys(flow.edges))
-        self._layers = layers_of(flow)
-        self._apart = apart(flow)
-        self._deepest = max(self._layers.values(), default=0)
-        self._readers: dict[tuple[str, str], dict[str, None]] = defaultdict(dict)
-        self._feeders: dict[str, set[str]] = defaultdict(set)
+        self._ranks = ranks_of(flow)
+        self._parallel = parallel_modules(flow)
+        self._deepest = max(self._ranks.values(), default=0)
+        self._consumers: dict[tuple[str, str], dict[str, None]] = defaultdict(dict)
+        self._producers: dict[str, set[str]] = defaultdict(set)
         for edge in self._edges:
-            self._readers[edge.source, edge.tensor.name][edge.target] = None
+            self._consumers[edge.source, edge.tensor.name][edge.target] = None
             if self._nodes[edge.source].order:
-                self._feeders[edge.target].add(edge.source)
+                self._producers[edge.target].add(edge.source)
         self._skips: dict[_Way, Skip] = {}
 
     def links(self) -> Links:
@@ -129,18 +130,19 @@ class _Linking:
         self._number(by_kind["skip"])
         far = [*by_kind["skip"], *by_kind["many"]]
         before, behind = self._before([*by_kind["end"], *far]), self._behind([*by_kind["end"], *far])
-        used = {place for line in lines for place in (line.source, line.target)}
-        return Links(lines, before, behind, frozenset(used - {box for box in used if self._nodes[box].order}))
+        used = {end for line in lines for end in (line.source, line.target)}
+        ends = frozenset(used - {box for box in used if self._nodes[box].order})
+        return Links(lines, before, behind, ends, self._parallel)
 
     def _kind(self, edge: FlowEdge) -> str:
         source, target = self._nodes[edge.source], self._nodes[edge.target]
         if not source.order or not target.order:
-            return "line" if self._has_place(source) and self._has_place(target) else "end"
+            return "line" if self._has_position(source) and self._has_position(target) else "end"
         if self._leads_back(edge):
             return "skip"
         if self._is_one_of_many(edge, source, target):
             return "many"
-        far = self._layers[target.id] - self._layers[source.id] > SKIP_LAYERS
+        far = self._ranks[target.id] - self._ranks[source.id] > SKIP_RANKS
         return "skip" if far or self._are_apart(source, target) else "line"
 
     def _leads_back(self, edge: FlowEdge) -> bool:
@@ -149,35 +151,35 @@ class _Linking:
         return 0 < target <= source
 
     def _are_apart(self, source: FlowNode, target: FlowNode) -> bool:
-        """Whether they stand in frames beside each other."""
+        """Whether they are in parallel clusters."""
         ends = [node.parents[0][0] for node in (source, target) if node.parents]
-        return len(ends) == 2 and (ends[0], ends[1]) in self._apart
+        return len(ends) == 2 and (ends[0], ends[1]) in self._parallel
 
     def _have_line(self, source: str, target: str) -> bool:
-        """Whether a line is drawn between the tags at two boxes: not between modules side by side."""
+        """Whether a line is drawn between the port labels at two boxes: not between modules side by side."""
         return source != target and not self._are_apart(self._nodes[source], self._nodes[target])
 
-    def _has_place(self, node: FlowNode) -> bool:
-        """Whether an end stands at the top or the bottom of the picture; every box has its place."""
+    def _has_position(self, node: FlowNode) -> bool:
+        """Whether an end stands at the top or the bottom of the picture; every box has its position."""
         if node.order:
             return True
         if node.kind == "input":
-            readers = {edge.target for edge in self._edges if edge.source == node.id}
-            return len(readers) == 1 and not any(self._feeders[reader] for reader in readers)
-        makers = [edge.source for edge in self._edges if edge.target == node.id]
-        return all(self._layers.get(maker, self._deepest) == self._deepest for maker in makers)
+            consumers = {edge.target for edge in self._edges if edge.source == node.id}
+            return len(consumers) == 1 and not any(self._producers[consumer] for consumer in consumers)
+        producers = [edge.source for edge in self._edges if edge.target == node.id]
+        return all(self._ranks.get(producer, self._deepest) == self._deepest for producer in producers)
 
     def _is_one_of_many(self, edge: FlowEdge, source: FlowNode, target: FlowNode) -> bool:
         if target.order == source.order + 1:
             return False
-        if len(self._feeders[target.id]) > FAN_IN_LIMIT:
+        if len(self._producers[target.id]) > FAN_IN_LIMIT:
             return True
-        readers = len(self._readers[edge.source, edge.tensor.name])
+        consumers = len(self._consumers[edge.source, edge.tensor.name])
         near = source.parents == target.parents != () and target.order - source.order <= NEAR
-        return readers > FAN_OUT_LIMIT and not (near and readers <= FEW)
+        return consumers > FAN_OUT_LIMIT and not (near and consumers <= FEW)
 
     def _number(self, edges: Iterable[FlowEdge]) -> None:
-        """One skip connection for all tensors of a box that go to the same places."""
+        """One skip connection for all tensors of a box that go to the same boxes."""
         for edge in edges:
             source, target = self._nodes[edge.source], self._nodes[edge.target]
             word = "link" if self._are_apart(source, target) else "skip"
@@ -188,28 +190,28 @@ class _Linking:
         return self._skips.get(self._way(edge))
 
     def _way(self, edge: FlowEdge) -> _Way:
-        return edge.source, tuple(self._readers[edge.source, edge.tensor.name]), self._leads_back(edge)
+        return edge.source, tuple(self._consumers[edge.source, edge.tensor.name]), self._leads_back(edge)
 
-    def _before(self, edges: Iterable[FlowEdge]) -> Mapping[str, Sequence[Tag]]:
-        """One tag for all that a box reads from one place, by one skip connection."""
-        tags: dict[str, list[Tag]] = defaultdict(list)
+    def _before(self, edges: Iterable[FlowEdge]) -> Mapping[str, Sequence[PortLabel]]:
+        """One port for all that a box reads from one box, by one skip connection."""
+        ports: dict[str, list[PortLabel]] = defaultdict(list)
         groups: dict[tuple[str, str, Skip | None], list[TensorSpec]] = defaultdict(list)
         for edge in edges:
             if self._nodes[edge.target].order:
                 groups[edge.target, edge.source, self._skip(edge)].append(edge.tensor)
         for (target, source, skip), tensors in groups.items():
             lined = bool(skip) and self._have_line(source, target)
-            tags[target].append(Tag(source, self._from(source, skip), tuple(tensors), skip, lined))
-        return tags
+            ports[target].append(PortLabel(source, self._from(source, skip), tuple(tensors), skip, lined))
+        return ports
 
     def _from(self, source: str, skip: Skip | None) -> str:
         node = self._nodes[source]
         words = f"from {node.order}" if node.order else node.title
         return f"{skip.word} {skip.number} {words}" if skip else words
 
-    def _behind(self, edges: Iterable[FlowEdge]) -> Mapping[str, Sequence[Tag]]:
-        """One tag for all tensors of a box that go to the same outputs or far boxes."""
-        tags: dict[str, list[Tag]] = defaultdict(list)
+    def _behind(self, edges: Iterable[FlowEdge]) -> Mapping[str, Sequence[PortLabel]]:
+        """One port for all tensors of a box that go to the same outputs or far boxes."""
+        ports: dict[str, list[PortLabel]] = defaultdict(list)
         targets: dict[tuple[str, TensorSpec, Skip | None], list[str]] = defaultdict(list)
         for edge in edges:
             if self._nodes[edge.source].order:
@@ -217,12 +219,12 @@ class _Linking:
         groups: dict[tuple[str, tuple[str, ...], Skip | None], list[TensorSpec]] = defaultdict(list)
         for (source, tensor, skip), far_ends in targets.items():
             groups[source, tuple(far_ends), skip].append(tensor)
-        for (source, places, skip), tensors in groups.items():
-            far = places[0] if len(places) == 1 else ""
-            boxes = [place for place in places if self._nodes[place].order]
+        for (source, far_boxes, skip), tensors in groups.items():
+            far = far_boxes[0] if len(far_boxes) == 1 else ""
+            boxes = [end for end in far_boxes if self._nodes[end].order]
             lined = bool(skip) and any(self._have_line(source, box) for box in boxes)
-            tags[source].append(Tag(far, self._to(places, skip), tuple(tensors), skip, lined))
-        return tags
+            ports[source].append(PortLabel(far, self._to(far_boxes, skip), tuple(tensors), skip, lined))
+        return ports
 
     def _to(self, targets: Sequence[str], skip: Skip | None) -> str:
         nodes = [self._nodes[target] for target in targets]
@@ -240,3 +242,55 @@ def _grouped(edges: Iterable[FlowEdge]) -> Mapping[tuple[str, str], tuple[Tensor
     for edge in edges:
         groups[edge.source, edge.target].append(edge.tensor)
     return {ends: tuple(tensors) for ends, tensors in groups.items()}
+
+
+PART = 4
+"""A module is drawn beside one that it reads if it does this part (a quarter) of each one's work before."""
+
+
+def parallel_modules(flow: FlowGraph) -> frozenset[Pair]:
+    """The paths of outermost clusters: the second reads the first, but does much before it has to.
+
+    Lines between them would put one below the other; port labels do not.
+    """
+    clusters: dict[str, list[FlowNode]] = defaultdict(list)
+    for node in flow.nodes:
+        if node.order and node.parents:
+            clusters[node.parents[0][0]].append(node)
+    consumers: dict[str, list[str]] = defaultdict(list)
+    for edge in flow.edges:
+        consumers[edge.source].append(edge.target)
+    found: set[Pair] = set()
+    for upper, first in clusters.items():
+        last = max(node.order for node in first)
+        after = [path for path, nodes in clusters.items() if last < min(node.order for node in nodes)]
+        dependent = _reached([node.id for node in first], consumers) if after else ()
+        found |= {(upper, lower) for lower in after if _does_much_before(clusters[lower], first, dependent)}
+    return frozenset(found)
+
+
+def _does_much_before(
+    second: Sequence[FlowNode], first: Sequence[FlowNode], dependent: Collection[str]
+) -> bool:
+    """Whether the second needs the first, and does much, for both, that does not."""
+    independent = [node for node in second if node.id not in dependent]
+    if len(independent) == len(second):
+        return False
+    weigh = _macs if _macs(second) else len
+    return PART * weigh(independent) >= max(weigh(first), weigh(second))
+
+
+def _macs(nodes: Sequence[FlowNode]) -> int:
+    return sum(node.macs * node.repeats for node in nodes)
+
+
+def _reached(boxes: Collection[str], consumers: Mapping[str, Sequence[str]]) -> Collection[str]:
+    """All that reads the boxes, or what reads them, and so on."""
+    reached: set[str] = set()
+    ahead = list(boxes)
+    while ahead:
+        for consumer in consumers.get(ahead.pop(), ()):
+            if consumer not in reached:
+                reached.add(consumer)
+                ahead.append(consumer)
+    return reached

@@ -1,4 +1,4 @@
-"""A box with its tags: what it reads at its left; at its right skips and who reads what it makes."""
+"""A box with its port labels: what it reads at its left; at its right skips and who reads what it makes."""
 
 from __future__ import annotations
 
@@ -7,34 +7,34 @@ from dataclasses import dataclass
 from itertools import islice
 from math import ceil, sqrt
 
-from onnxlens.reports.drawing.boxes import tag_block
-from onnxlens.reports.drawing.links import Links, Tag
-from onnxlens.reports.drawing.markup import Block
-from onnxlens.reports.drawing.placing import Point
+from onnxlens.reports.drawing.boxes import port_block
+from onnxlens.reports.drawing.labels import Block
+from onnxlens.reports.drawing.links import Links, PortLabel
+from onnxlens.reports.drawing.position import Point
 from onnxlens.specs.flow import FlowNode
 
 Arrow = tuple[float, float, float]
 """From an x at a y to another x."""
 
-TAG_GAP = 3.0
-"""Points between two tags."""
+PORT_GAP = 3.0
+"""Points between two port labels."""
 ARROW_LENGTH = 18.0
-"""Points between a box and its tags."""
-TAGS_HIGH = 4
-"""So many tags stand below each other; more take another column, or make a square."""
+"""Points between a box and its port labels."""
+PORTS_HIGH = 4
+"""So many port labels stand below each other; more take another column, or make a square."""
 CORNER = 8.0
 """Arrows keep so many points off the corners of a box."""
 SKIP_ROOM = 12.0
-"""Points beside a tag for the line of its skip connection."""
+"""Points beside a port label for the line of its skip connection."""
 COMING, UPWARDS = (0, 2), 2
-"""Of the four groups of tags at the right of a box: those that it reads; how many have lines that go up."""
+"""Of the four groups of port labels right of a box: those that it reads; how many have lines that go up."""
 
 
 @dataclass(frozen=True, slots=True)
-class PlacedTag:
-    """A tag, its upper left corner, in points from that of the row."""
+class PlacedPort:
+    """A port, its upper left corner, in points from that of the row."""
 
-    tag: Tag
+    port: PortLabel
     block: Block
     x: float
     y: float
@@ -46,16 +46,16 @@ class Row:
 
     Attributes:
         box_x, box_y: the corner of the box.
-        arrows: between the box and each group of tags, as (x, y, x) from where to where.
-        skips: where the lines of the skip connections that end at its tags begin to run beside them, by
-            their numbers.
+        arrows: between the box and each group of port labels, as (x, y, x) from where to where.
+        skips: where the lines of the skip connections that end at its port labels begin to run beside them,
+            by their numbers.
     """
 
     node: FlowNode
     box: Block
     box_x: float
     box_y: float
-    tags: Sequence[PlacedTag]
+    ports: Sequence[PlacedPort]
     arrows: Sequence[tuple[float, float, float]]
     skips: Mapping[int, Point]
     width: float
@@ -72,93 +72,95 @@ class Row:
         return self.box_x + self.box.width / 2, self.box_y + self.box.height
 
     def skip(self, number: int) -> Point:
-        """Where the line of a skip connection runs beside its tag."""
+        """Where the line of a skip connection runs next to its port label."""
         return self.skips[number]
 
-    def tag_of(self, number: int) -> PlacedTag:
-        """The tag of a skip connection."""
+    def port_of(self, number: int) -> PlacedPort:
+        """The port label of a skip connection."""
         return next(
-            placed for placed in self.tags if placed.tag.skip is not None and placed.tag.skip.number == number
+            placed
+            for placed in self.ports
+            if placed.port.skip is not None and placed.port.skip.number == number
         )
 
 
 def row_of(node: FlowNode, box: Block, links: Links) -> Row:
-    """A box and its tags, side by side, all in the middle of the row's height."""
-    read = [tag for tag in links.before.get(node.id, ()) if not tag.lined]
+    """A box and its port labels, side by side, all in the middle of the row's height."""
+    read = [port for port in links.before.get(node.id, ()) if not port.lined]
     groups = _right_of(node, links)
-    high = max(TAGS_HIGH, ceil(sqrt(len(read))))
+    high = max(PORTS_HIGH, ceil(sqrt(len(read))))
     left = [_Stack(read[start : start + high]) for start in range(0, len(read), high)]
-    right = _Stack([tag for tags in groups for tag in tags])
+    right = _Stack([port for ports in groups for port in ports])
     height = max([box.height, right.height, *(stack.height for stack in left)])
-    tags: list[PlacedTag] = []
+    ports: list[PlacedPort] = []
     arrows: list[Arrow] = []
     x = 0.0
     for stack in left:
-        tags += stack.placed(x, height / 2, to_the_right=True)
-        x += stack.width + TAG_GAP
+        ports += stack.placed(x, height / 2, to_the_right=True)
+        x += stack.width + PORT_GAP
     if left:
-        arrows.append((x - TAG_GAP, height / 2, x - TAG_GAP + ARROW_LENGTH))
-        x += ARROW_LENGTH - TAG_GAP
+        arrows.append((x - PORT_GAP, height / 2, x - PORT_GAP + ARROW_LENGTH))
+        x += ARROW_LENGTH - PORT_GAP
     box_x, x = x, x + box.width
     skips: Mapping[int, Point] = {}
-    if right.tags:
-        beside = right.placed(x + ARROW_LENGTH, height / 2, to_the_right=False)
-        tags += beside
-        one_by_one = iter(beside)
+    if right.ports:
+        placed_right = right.placed(x + ARROW_LENGTH, height / 2, to_the_right=False)
+        ports += placed_right
+        one_by_one = iter(placed_right)
         placed = [list(islice(one_by_one, len(group))) for group in groups]
         arrows += _arrows(placed, x, (height / 2, box.height / 2 - CORNER))
         x += ARROW_LENGTH + right.width
         skips = _skips(placed, x)
-        x = max([x, *(place + SKIP_ROOM / 2 for place, _ in skips.values())])
-    return Row(node, box, box_x, (height - box.height) / 2, tags, arrows, skips, x, height)
+        x = max([x, *(index + SKIP_ROOM / 2 for index, _ in skips.values())])
+    return Row(node, box, box_x, (height - box.height) / 2, ports, arrows, skips, x, height)
 
 
-def _right_of(node: FlowNode, links: Links) -> Sequence[Sequence[Tag]]:
+def _right_of(node: FlowNode, links: Links) -> Sequence[Sequence[PortLabel]]:
     """From the top down: what comes from above, goes back up, comes back from below, and goes on."""
-    lined = [tag for tag in links.before.get(node.id, ()) if tag.lined]
+    lined = [port for port in links.before.get(node.id, ()) if port.lined]
     made = links.behind.get(node.id, ())
     ordered = ((lined, False), (made, True), (lined, True), (made, False))
-    return [[tag for tag in tags if tag.back == back] for tags, back in ordered]
+    return [[port for port in ports if port.back == back] for ports, back in ordered]
 
 
-def _arrows(groups: Sequence[Sequence[PlacedTag]], x: float, reach: Point) -> Iterator[Arrow]:
-    """From every other group of tags to the box, and from it to the rest, as far as its side reaches."""
+def _arrows(groups: Sequence[Sequence[PlacedPort]], x: float, reach: Point) -> Iterator[Arrow]:
+    """From every other group of ports to the box, and from it to the rest, as far as its side reaches."""
     middle, half = reach
-    for place, group in enumerate(groups):
+    for index, group in enumerate(groups):
         if group:
             y = (group[0].y + group[-1].y + group[-1].block.height) / 2
             y = max(middle - half, min(y, middle + half))
-            yield (group[0].x, y, x) if place in COMING else (x, y, group[0].x)
+            yield (group[0].x, y, x) if index in COMING else (x, y, group[0].x)
 
 
-def _skips(groups: Sequence[Sequence[PlacedTag]], edge: float) -> Mapping[int, Point]:
-    """Lines to the upper tags come from above, and those to lower ones pass outside; likewise from below."""
-    places: dict[int, Point] = {}
+def _skips(groups: Sequence[Sequence[PlacedPort]], edge: float) -> Mapping[int, Point]:
+    """Lines to the upper ones come from above, and those to lower ones pass outside; likewise from below."""
+    positions: dict[int, Point] = {}
     upwards = [placed for group in groups[:UPWARDS] for placed in group]
     downwards = [placed for group in groups[UPWARDS:] for placed in group]
-    for tags in (upwards, downwards[::-1]):
-        skipping = [placed for placed in tags if placed.tag.lined]
-        for place, placed in enumerate(skipping, start=1):
-            if placed.tag.skip:
+    for ports in (upwards, downwards[::-1]):
+        skipping = [placed for placed in ports if placed.port.lined]
+        for index, placed in enumerate(skipping, start=1):
+            if placed.port.skip:
                 middle = placed.y + placed.block.height / 2
-                places[placed.tag.skip.number] = (edge + place * SKIP_ROOM, middle)
-    return places
+                positions[placed.port.skip.number] = (edge + index * SKIP_ROOM, middle)
+    return positions
 
 
 class _Stack:
     """Tags below each other."""
 
-    def __init__(self, tags: Sequence[Tag]) -> None:
-        self.tags = tags
-        self._blocks = [tag_block(tag) for tag in tags]
+    def __init__(self, ports: Sequence[PortLabel]) -> None:
+        self.ports = ports
+        self._blocks = [port_block(port) for port in ports]
         self.width = max((block.width for block in self._blocks), default=0)
-        self.height = sum(block.height for block in self._blocks) + TAG_GAP * max(len(tags) - 1, 0)
+        self.height = sum(block.height for block in self._blocks) + PORT_GAP * max(len(ports) - 1, 0)
 
-    def placed(self, x: float, middle: float, *, to_the_right: bool) -> list[PlacedTag]:
+    def placed(self, x: float, middle: float, *, to_the_right: bool) -> list[PlacedPort]:
         """Around the middle, towards the box."""
         y = middle - self.height / 2
         placed = []
-        for tag, block in zip(self.tags, self._blocks, strict=True):
-            placed.append(PlacedTag(tag, block, x + (self.width - block.width if to_the_right else 0), y))
-            y += block.height + TAG_GAP
+        for port, block in zip(self.ports, self._blocks, strict=True):
+            placed.append(PlacedPort(port, block, x + (self.width - block.width if to_the_right else 0), y))
+            y += block.height + PORT_GAP
         return placed

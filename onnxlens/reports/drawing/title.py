@@ -1,20 +1,28 @@
-"""What a picture says of itself: what is drawn, from where, and what its colours and signs mean."""
+"""What a picture says of itself: what is drawn, from where, and what its colors and signs mean."""
 
 from __future__ import annotations
 
 from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 
-from onnxlens.reports.drawing import palette
+from onnxlens.reports.drawing import colors
+from onnxlens.reports.drawing.colors import NO_COLOR, Scale, cost_of, figure_of
+from onnxlens.reports.drawing.labels import (
+    Block,
+    Text,
+    bar,
+    bordered,
+    shortened,
+    side_by_side,
+    text_block,
+    wrapped,
+)
 from onnxlens.reports.drawing.links import Links
-from onnxlens.reports.drawing.markup import Block, Text, bar, framed, side_by_side, text_block
-from onnxlens.reports.drawing.names import shortened, wrapped
-from onnxlens.reports.drawing.scale import NO_COLOUR, Scale, cost_column, figure_of
 from onnxlens.specs.flow import FlowGraph, FlowNode
 
-LANES_SHOWN = 6
-"""As many as there are colours."""
-LANE_WIDTH = 6
+BRANCHES_SHOWN = 6
+"""As many as there are colors."""
+BRANCH_WIDTH = 6
 SKIP_WORDS = {
     "skip": "a skip connection", "link": "a link between modules side by side", "loop": "a loop's way back",
 }  # fmt: skip
@@ -23,18 +31,18 @@ TITLE_LETTERS, LINE_LETTERS, TITLE_LINES = 80, 120, 3
 """Letters in a line of the title and of what is said below it, and how many lines each may take."""
 
 
-def title_blocks(flow: FlowGraph, scale: Scale, links: Links, lanes: Mapping[str, int]) -> Sequence[Block]:
+def title_blocks(flow: FlowGraph, scale: Scale, links: Links, branches: Mapping[str, int]) -> Sequence[Block]:
     """Title, totals, notes and legends, from the top down, at the left of the picture."""
     title = wrapped(heading(flow), TITLE_LETTERS, TITLE_LINES)
     lines = [
         line for text in (_origin(flow), *flow.notes) for line in wrapped(text, LINE_LETTERS, TITLE_LINES)
     ]
     about = [
-        *(Text(line, 15, bold=True, ink=palette.INK) for line in title),
-        *(Text(line, 11, ink=palette.INK) for line in lines),
+        *(Text(line, 15, bold=True, ink=colors.INK) for line in title),
+        *(Text(line, 11, ink=colors.INK) for line in lines),
     ]
-    signs = [Text(line, 10, ink=palette.INK) for line in _signs(links)]
-    return [text_block(about), *_scale_legend(scale), *_lane_legend(flow, lanes), text_block(signs)]
+    signs = [Text(line, 10, ink=colors.INK) for line in _signs(links)]
+    return [text_block(about), *_scale_legend(scale), *_branch_legend(flow, branches), text_block(signs)]
 
 
 def heading(flow: FlowGraph) -> str:
@@ -44,9 +52,9 @@ def heading(flow: FlowGraph) -> str:
 
 
 def _module(flow: FlowGraph) -> str:
-    """The module that is shown alone, by its class too where the frame around the boxes says it."""
-    frames = {parent for node in flow.nodes for parent in node.parents}
-    class_name = dict(frames).get(flow.module, "")
+    """The module that is shown alone, by its class too where the cluster around the boxes says it."""
+    clusters = {parent for node in flow.nodes for parent in node.parents}
+    class_name = dict(clusters).get(flow.module, "")
     return f"{class_name} {flow.module}" if class_name not in ("", flow.module) else flow.module
 
 
@@ -65,53 +73,53 @@ def _totals(flow: FlowGraph) -> str:
     for name in ("macs", "params"):
         known = [figure for node in boxes if (figure := figure_of(node, name)) is not None]
         if known:
-            parts.append(f"{cost_column(name).short(sum(known))} {cost_column(name).title}")
+            parts.append(f"{cost_of(name).short(sum(known))} {cost_of(name).title}")
     return ", ".join(parts)
 
 
 def _scale_legend(scale: Scale) -> Sequence[Block]:
-    if scale.column == NO_COLOUR:
+    if scale.column == NO_COLOR:
         return []
-    kind = cost_column(scale.column)
-    meaning = {"share": "share of all", "peak": "share of the largest", "value": "by"}[kind.meaning]
-    blocks = [text_block([Text(f"fill: {meaning} {kind.title}", 10, ink=palette.INK)])]
+    kind = cost_of(scale.column)
+    meaning = {"sum": "share of all", "max": "share of the largest", "none": "by"}[kind.combined]
+    blocks = [text_block([Text(f"fill: {meaning} {kind.title}", 10, ink=colors.INK)])]
     for step in scale.steps():
         words = [line for line in (step.share, step.figure) if line]
         blocks.append(_swatch(words, step.fill))
     if not scale.complete:
-        blocks.append(_swatch(["no figure"], palette.NO_FIGURE, STYLE="DASHED"))
+        blocks.append(_swatch(["no figure"], colors.NO_FIGURE, STYLE="DASHED"))
     return [side_by_side(blocks)]
 
 
 def _swatch(words: Sequence[str], fill: str, **style: str) -> Block:
-    lines = [Text(line, 10, ink=palette.ink_on(fill)) for line in words]
-    return framed([text_block(lines, align="CENTER")], {"COLOR": palette.BORDER, "BGCOLOR": fill, **style})
+    lines = [Text(line, 10, ink=colors.ink_on(fill)) for line in words]
+    return bordered([text_block(lines, align="CENTER")], {"COLOR": colors.BORDER, "BGCOLOR": fill, **style})
 
 
-def _lane_legend(flow: FlowGraph, lanes: Mapping[str, int]) -> Sequence[Block]:
+def _branch_legend(flow: FlowGraph, branches: Mapping[str, int]) -> Sequence[Block]:
     """The bars of the branches that can run at the same time, and what is in each."""
     members: dict[int, list[FlowNode]] = defaultdict(list)
     for node in flow.nodes:
-        if lanes.get(node.id):
-            members[lanes[node.id]].append(node)
+        if branches.get(node.id):
+            members[branches[node.id]].append(node)
     if not members:
         return []
-    blocks = [text_block([Text("can run at the same time: no bar (the trunk),", 10, ink=palette.INK)])]
-    for lane in sorted(members)[:LANES_SHOWN]:
-        name = shortened(_common_name(members[lane]), NAME_LETTERS)
-        words = text_block([Text(f"lane {lane}: {name}", 10, ink=palette.INK)])
-        blocks += [bar(LANE_WIDTH, words.height, palette.lane_colour(lane)), words]
-    rest = len(members) - LANES_SHOWN
+    blocks = [text_block([Text("can run at the same time: no bar (the trunk),", 10, ink=colors.INK)])]
+    for branch in sorted(members)[:BRANCHES_SHOWN]:
+        name = shortened(_common_name(members[branch]), NAME_LETTERS)
+        words = text_block([Text(f"lane {branch}: {name}", 10, ink=colors.INK)])
+        blocks += [bar(BRANCH_WIDTH, words.height, colors.branch_color(branch)), words]
+    rest = len(members) - BRANCHES_SHOWN
     if rest > 0:
-        blocks.append(text_block([Text(f"and {rest} more", 10, ink=palette.INK)]))
+        blocks.append(text_block([Text(f"and {rest} more", 10, ink=colors.INK)]))
     return [side_by_side(blocks)]
 
 
 def _common_name(boxes: Sequence[FlowNode]) -> str:
-    """The title that they share, the innermost frame around all of them, or the heaviest and how many."""
+    """The title that they share, the innermost cluster around all of them, or the heaviest and how many."""
     around = min((box.parents for box in boxes), key=len)
     common = [
-        frame for place, frame in enumerate(around) if all(box.parents[place] == frame for box in boxes)
+        cluster for index, cluster in enumerate(around) if all(box.parents[index] == cluster for box in boxes)
     ]
     titles = Counter(box.title for box in boxes)
     if len(titles) == 1:
@@ -128,10 +136,10 @@ def _common_name(boxes: Sequence[FlowNode]) -> str:
 
 def _signs(links: Links) -> Sequence[str]:
     lines = ["boxes are numbered in the order of execution; italics: operators that a module runs itself"]
-    tags = [tag for side in (links.before, links.behind) for some in side.values() for tag in some]
-    if any(not tag.skip for tag in tags):
+    ports = [port for side in (links.before, links.behind) for some in side.values() for port in some]
+    if any(not port.skip for port in ports):
         lines.append("a tag beside a box names an input, an output, or a box that is not near")
-    words = dict.fromkeys(tag.skip.word for tag in tags if tag.skip)
+    words = dict.fromkeys(port.skip.word for port in ports if port.skip)
     if words:
         what = " or ".join(SKIP_WORDS[word] for word in words)
         lines.append(f"a coloured tag is an end of {what}, with its number at both ends")

@@ -1,20 +1,19 @@
 """A graph as Model Explorer's JSON: a collection of graphs, the modules as namespaces.
 
-The format is Google's; ``graph_builder.py`` of ai-edge-model-explorer (Apache-2.0) says what each field
-means. It has no place for a "schema" key of ours.
+The format is Google's; ``graph_builder.py`` of ai-edge-model-explorer (Apache-2.0) defines what each field
+means. It has no field for our "schema" key.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+import json
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
-from onnxlens.reports.model_explorer.attributes import Text, graph_texts, level_texts, node_texts
-from onnxlens.reports.model_explorer.lines import lined_text
-from onnxlens.reports.model_explorer.namespaces import Namespaces
-from onnxlens.reports.tables.ledger_columns import present_columns
-from onnxlens.specs.ledger import Ledger
-from onnxlens.specs.node_flow import GraphEnd, NodeFlow, OperatorGraph, OperatorNode, Wire
+from onnxlens.reports.numbers import shapes, short_bytes, short_count
+from onnxlens.reports.tables.columns import ModuleColumn, present_columns
+from onnxlens.specs.ledger import BodyCost, Ledger, ModuleCost, NodeCost
+from onnxlens.specs.node_flow import FixedInput, GraphEnd, NodeFlow, OperatorGraph, OperatorNode, Wire
 from onnxlens.specs.tensor import TensorSpec
 
 Json = dict[str, Any]
@@ -22,7 +21,7 @@ Json = dict[str, Any]
 HIDDEN_LABELS = ("Constant",)
 """Nodes that hold a constant: the viewer leaves them out of the picture, and its search finds them."""
 BORDERS: Mapping[str, str] = {"end": "#3b6fb6", "free": "#b0b0b0", "unknown": "#d1495b"}
-"""Colours of what is no counted node; borders alone, so that names can be read on a dark page too."""
+"""Colors of what is no counted node; borders alone, so that names can be read on a dark page too."""
 FORMAL_NAME = "__tensor_tag"
 """Under this key the viewer expects what an input is called by its reader."""
 
@@ -33,7 +32,7 @@ def graph_document(flow: NodeFlow, ledger: Ledger, notes: Sequence[str] = ()) ->
     Args:
         flow: the nodes.
         ledger: the costs of the modules.
-        notes: what a reader of the figures must know beside the ledger's notes.
+        notes: what a reader of the figures must know besides the ledger's notes.
     """
     namespaces = Namespaces(ledger)
     return {
@@ -131,3 +130,145 @@ def _pairs(texts: Iterable[Text]) -> list[Json]:
 def _without_empty(entry: Json) -> Json:
     """Lists without an entry are what the format takes for granted."""
     return {key: value for key, value in entry.items() if value != []}
+
+
+class Namespaces:
+    """The namespace of every module: ``input_blocks.1 (EncoderBlock)/0 (ResBlock)``; "" is the model.
+
+    A level is a module of the ledger, called by its path within the level above it, with its class.
+    """
+
+    def __init__(self, ledger: Ledger) -> None:
+        """Take the modules of ``ledger``."""
+        self._modules: Mapping[str, ModuleCost] = {module.path: module for module in ledger.modules}
+        self._known: dict[str, str] = {"": ""}
+
+    def of(self, path: str) -> str:
+        """The namespace of the module at ``path``."""
+        if path not in self._known:
+            outer = self.around(path)
+            level = _level(path.removeprefix(f"{outer}."), self._modules.get(path))
+            above = self.of(outer)
+            self._known[path] = f"{above}/{level}" if above else level
+        return self._known[path]
+
+    def lineage(self, path: str) -> Sequence[str]:
+        """The paths of all modules that contain ``path``, the model first, itself last."""
+        return (*self.lineage(self.around(path)), path) if path else ("",)
+
+    def around(self, path: str) -> str:
+        """The module that ``path`` stands in directly."""
+        outer = path.rpartition(".")[0]
+        while outer and outer not in self._modules:
+            outer = outer.rpartition(".")[0]
+        return outer
+
+
+def _level(name: str, module: ModuleCost | None) -> str:
+    """One level's name; a slash would start another level, and a semicolon another namespace."""
+    text = f"{name} ({module.class_name})" if module is not None and module.class_name else name
+    return text.replace("/", "\\/").replace(";", ",")
+
+
+Text = tuple[str, str]
+"""A name and its value."""
+
+OPERATIONS = ("macs", "vector_ops", "special_ops")
+TRAFFIC = ("weight_read_bytes", "read_bytes", "write_bytes", "moved_bytes")
+SHOWN_BY_LEVEL = ("order", "depth")
+"""Columns of the ledger that the position of a level shows already."""
+
+
+def node_texts(node: OperatorNode) -> Iterator[Text]:
+    """A node's module, attributes, weights and costs; of an unknown node the reason, and no operations."""
+    cost = node.cost
+    yield "module", _module_text(cost)
+    if cost.domain:
+        yield "domain", cost.domain
+    yield from node.attributes.items()
+    for fixed in node.fixed:
+        yield f"input {fixed.input} {fixed.formal}".rstrip(), _fixed_text(fixed)
+    if cost.status != "counted" or cost.repeats != 1:
+        yield "status", _status_text(cost)
+    if cost.status != "free":
+        yield from _cost_texts(cost)
+    yield from ((body.name, _body_text(body)) for body in cost.bodies)
+
+
+def _cost_texts(cost: NodeCost) -> Iterator[Text]:
+    if cost.status != "unknown":
+        yield from ((name, _figure(getattr(cost, name), short_count)) for name in OPERATIONS)
+    if cost.params:
+        yield "params", _figure(cost.params, short_count)
+    yield from ((name, _figure(getattr(cost, name), short_bytes)) for name in TRAFFIC)
+
+
+def level_texts(module: ModuleCost, columns: Mapping[str, ModuleColumn]) -> Iterator[Text]:
+    """Every cost of a module, everything below it included; what was not computed is absent."""
+    yield "in", shapes(module.inputs)
+    yield "out", shapes(module.outputs)
+    yield "operators", ", ".join(f"{op_type} {times}" for op_type, times in module.operators.items())
+    for name, column in columns.items():
+        exact, short = column.exact(module), column.cell(module, exact=False)
+        if exact is not None and name not in SHOWN_BY_LEVEL:
+            yield name, f"{short} ({exact:,})" if isinstance(exact, int) and exact > 999 else str(short)
+
+
+def graph_texts(ledger: Ledger, columns: Mapping[str, ModuleColumn], notes: Sequence[str]) -> Iterator[Text]:
+    """What is known of the graph as a whole, and what a reader of its figures must know."""
+    yield "file", f"{ledger.source} (opset {ledger.opset})"
+    if ledger.weights:
+        yield "weights", ledger.weights
+    yield from level_texts(ledger.modules[0], columns)
+    totals = ledger.totals
+    yield "nodes", str(totals.nodes)
+    yield "free_nodes", f"{totals.free_nodes}: they work on weights alone"
+    for number, note in enumerate((*ledger.notes, *notes), start=1):
+        yield f"note {number}", note
+
+
+def _module_text(cost: NodeCost) -> str:
+    path = cost.module_path or "the model itself"
+    return f"{path} ({cost.class_name})" if cost.class_name else path
+
+
+def _fixed_text(fixed: FixedInput) -> str:
+    kind = "weight" if fixed.is_weight else "constant"
+    text = f"{kind} {fixed.tensor.name} {fixed.tensor.dtype}{fixed.tensor.shape_text()}"
+    return f"{text} = {fixed.values}" if fixed.values else text
+
+
+def _status_text(cost: NodeCost) -> str:
+    if cost.reason:
+        return f"{cost.status}: {cost.reason}"
+    if cost.repeats == 0:
+        return "counts 0 times: its branch is not taken"
+    if cost.status == "free":
+        return "free: it works on weights alone, so before run time"
+    return cost.status if cost.repeats == 1 else f"{cost.status}: {cost.repeats} runs together"
+
+
+def _body_text(body: BodyCost) -> str:
+    unknown = f", {body.unknown_nodes} of them unknown" if body.unknown_nodes else ""
+    doubt = f", as {body.doubt}" if body.doubt else ""
+    macs = _figure(body.macs, short_count)
+    return f"{macs} MACs in one run of {body.nodes} nodes{unknown}; counts {body.repeats} times{doubt}"
+
+
+def _figure(count: int, short: Callable[[int], str]) -> str:
+    """``943.72 M (943,718,400)``; a small number alone."""
+    return f"{short(count)} ({count:,})" if count > 999 else short(count)
+
+
+def lined_text(document: Any, levels: int) -> str:
+    """The document, its outer ``levels`` opened, an entry on each line; what is deeper stays on its line."""
+    return _lined(document, levels) + "\n"
+
+
+def _lined(value: Any, levels: int) -> str:
+    if levels == 0 or not isinstance(value, dict | list) or not value:
+        return json.dumps(value, separators=(",", ":"), allow_nan=False)
+    if isinstance(value, dict):
+        entries = (f"{json.dumps(str(key))}:{_lined(item, levels - 1)}" for key, item in value.items())
+        return "{\n" + ",\n".join(entries) + "\n}"
+    return "[\n" + ",\n".join(_lined(item, levels - 1) for item in value) + "\n]"

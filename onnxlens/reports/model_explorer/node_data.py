@@ -1,7 +1,7 @@
-"""Figures by node as Model Explorer's JSON: one document per ledger column, with the colours it is shown in.
+"""Figures by node as Model Explorer's JSON: one document per ledger column, with the colors it is shown in.
 
-The format is Google's; ``node_data_builder.py`` of ai-edge-model-explorer (Apache-2.0) says what each field
-means. The viewer adds the nodes of a level up, so a figure stands at one node only.
+The format is Google's; ``node_data_builder.py`` of ai-edge-model-explorer (Apache-2.0) defines each field.
+The viewer adds the nodes of a level up, so a figure stands at one node only.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from math import isfinite
 from typing import Any
 
-from onnxlens.reports.model_explorer.lines import lined_text
+from onnxlens.reports.model_explorer.document import lined_text
 from onnxlens.reports.numbers import short_time
 from onnxlens.specs.ledger import Ledger, NodeCost
 from onnxlens.specs.measured import NodeTiming
@@ -22,13 +22,13 @@ Figures = Mapping[str, float]
 """By the node's id; a node without a figure is absent."""
 
 HEAT = ("#fdf0d5", "#fbd9a0", "#f7b267", "#ef8a3c", "#c4511d")
-"""Light to dark in one hue, for any colour vision."""
+"""Light to dark in one hue, for any color vision."""
 PARTS_OF_LARGEST = (0.05, 0.2, 0.4, 0.7, 1.0)
-"""Where a colour ends, as a part of the largest figure: the dark ones are where the cost is."""
+"""Where a color ends, as a part of the largest figure: the dark ones are where the cost is."""
 ERROR_LIMITS = (1e-6, 1e-5, 1e-4, 1e-3, 1.0)
 """The same for relative errors: float32 rounds to 1e-7, and what is over 1e-3 is no rounding."""
 NO_SUMS: Mapping[str, Any] = {"hideInChildrenStatsTable": True, "hideAggregatedStats": ["sum", "avg"]}
-NO_COLOUR = "transparent"
+NO_COLOR = "transparent"
 INFINITE = "infinite"
 """In place of a number that JSON has none for."""
 
@@ -38,7 +38,7 @@ class Scale:
     """How the viewer shows a column.
 
     Attributes:
-        limits: where each colour ends, for some figures.
+        limits: where each color ends, for some figures.
         adds_up: whether the figures of several nodes have a sum.
     """
 
@@ -69,7 +69,7 @@ def node_data(flow: NodeFlow, ledger: Ledger, timings: Sequence[NodeTiming] = ()
 
     ``macs`` and ``moved_bytes`` of a node that runs graphs inside hold those too, so that a graph adds up.
     ``latency_s`` stands at the node that a measured one does most of its work for, ``parity_error`` where a
-    module hands on what was compared.
+    module produces what was compared.
     """
     nodes = [node for graph in flow.graphs for node in graph.nodes]
     columns: Mapping[str, Figures] = {
@@ -77,8 +77,8 @@ def node_data(flow: NodeFlow, ledger: Ledger, timings: Sequence[NodeTiming] = ()
             node.id: with_bodies(node.cost, "macs") for node in nodes if node.cost.status != "unknown"
         },
         "moved_bytes": {node.id: with_bodies(node.cost, "moved_bytes") for node in nodes},
-        "latency_s": placed_times(nodes, timings)[0],
-        "parity_error": placed_errors(nodes, ledger),
+        "latency_s": node_times(nodes, timings)[0],
+        "parity_error": node_errors(nodes, ledger),
     }  # fmt: skip
     return {name: _document(flow, SCALES[name], figures) for name, figures in columns.items() if figures}
 
@@ -87,10 +87,10 @@ def data_notes(flow: NodeFlow, timings: Sequence[NodeTiming]) -> Sequence[str]:
     """What the node data of times adds up to, and what it leaves out."""
     if not timings:
         return ()
-    seconds, elsewhere_s = placed_times([node for graph in flow.graphs for node in graph.nodes], timings)
-    placed_s = sum(seconds.values())
+    seconds, elsewhere_s = node_times([node for graph in flow.graphs for node in graph.nodes], timings)
+    node_s = sum(seconds.values())
     return (
-        f"latency by node: the medians of the nodes add up to {short_time(placed_s + elsewhere_s)}, of which "
+        f"latency by node: the medians of the nodes add up to {short_time(node_s + elsewhere_s)}, of which "
         f"{short_time(elsewhere_s)} is of what ONNX Runtime put in, and at no node here",
     )
 
@@ -106,7 +106,7 @@ def with_bodies(cost: NodeCost, column: str) -> int:
     return int(getattr(cost, column)) + cost.repeats * inside
 
 
-def placed_times(nodes: Sequence[OperatorNode], timings: Sequence[NodeTiming]) -> tuple[Figures, float]:
+def node_times(nodes: Sequence[OperatorNode], timings: Sequence[NodeTiming]) -> tuple[Figures, float]:
     """The measured seconds of nodes, and those that no node of the file can be given.
 
     A fused node's time is not split by a guess: it stands at the source with most MACs, then most bytes.
@@ -126,21 +126,21 @@ def placed_times(nodes: Sequence[OperatorNode], timings: Sequence[NodeTiming]) -
     return seconds, elsewhere_s
 
 
-def placed_errors(nodes: Sequence[OperatorNode], ledger: Ledger) -> Figures:
+def node_errors(nodes: Sequence[OperatorNode], ledger: Ledger) -> Figures:
     """The error of every module, at the last node of those that make its outputs; the innermost module's."""
-    maker = {
-        tensor.name: place
-        for place, node in enumerate(nodes)
+    producer = {
+        tensor.name: index
+        for index, node in enumerate(nodes)
         for tensor in node.outputs
         if tensor is not None
     }
     errors: dict[int, tuple[int, float]] = {}
     for module in ledger.modules:
-        places = [maker[tensor.name] for tensor in module.outputs if tensor.name in maker]
-        if module.parity_error is not None and places:
-            last = max(places)
+        indices = [producer[tensor.name] for tensor in module.outputs if tensor.name in producer]
+        if module.parity_error is not None and indices:
+            last = max(indices)
             errors[last] = max(errors.get(last, (-1, 0.0)), (module.depth, module.parity_error))
-    return {nodes[place].id: error for place, (_, error) in errors.items()}
+    return {nodes[index].id: error for index, (_, error) in errors.items()}
 
 
 def _document(flow: NodeFlow, scale: Scale, figures: Figures) -> Json:
@@ -153,7 +153,7 @@ def _document(flow: NodeFlow, scale: Scale, figures: Figures) -> Json:
             document[graph.id] = {
                 "name": scale.title,
                 "thresholds": [
-                    {"value": limit, "bgColor": colour} for limit, colour in zip(limits, HEAT, strict=True)
+                    {"value": limit, "bgColor": color} for limit, color in zip(limits, HEAT, strict=True)
                 ],
                 **({} if scale.adds_up else NO_SUMS),
                 "results": results,
@@ -162,7 +162,7 @@ def _document(flow: NodeFlow, scale: Scale, figures: Figures) -> Json:
 
 
 def _result(figure: float) -> Json:
-    """A figure, coloured by the thresholds; nothing is no colour, and what is not finite the darkest."""
+    """A figure, colored by the thresholds; nothing is no color, and what is not finite the darkest."""
     if not isfinite(figure):
         return {"value": INFINITE, "bgColor": HEAT[-1]}
-    return {"value": figure, "bgColor": NO_COLOUR} if figure == 0 else {"value": figure}
+    return {"value": figure, "bgColor": NO_COLOR} if figure == 0 else {"value": figure}

@@ -18,7 +18,7 @@ from types import TracebackType
 from urllib.parse import urlsplit
 
 from onnxlens.errors import ToolError, UsageError
-from onnxlens.reports.browser import require_package
+from onnxlens.reports.netron.browser import require_package
 
 HOST = "127.0.0.1"
 POLICY = "default-src 'self' 'unsafe-inline' data: blob:; form-action 'none'; base-uri 'none'"

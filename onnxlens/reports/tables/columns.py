@@ -1,48 +1,51 @@
-"""The columns of the module, operator and node tables: one list each, a title and what stands in a cell."""
+"""The columns of the module, operator and node tables, and those that the ledger offers by name."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
-from typing import Protocol, TypeVar
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from operator import attrgetter
+from types import MappingProxyType
+from typing import Any, Protocol, TypeVar
 
-from onnxlens.reports.numbers import shapes, short_bytes, short_count
-from onnxlens.reports.tables.column import Column
-from onnxlens.reports.tables.peer_columns import count_and_share, node_counts, unknown_nodes
+from onnxlens.reports.costs import COSTS
+from onnxlens.reports.numbers import shapes, share, short_count
+from onnxlens.reports.tables.reconciliation import UNITS, exact_peer, short_peer
+from onnxlens.reports.tables.render import Column, figure_column, first_of
 from onnxlens.specs.ledger import Ledger, ModuleCost, NodeCost, OperatorCost
 
-Row = TypeVar("Row")
+Costed = TypeVar("Costed", ModuleCost, OperatorCost)
+ModuleColumn = Column[ModuleCost]
 
-
-def count_column(title: str, value: Callable[[Row], int]) -> Column[Row]:
-    """A count of anything."""
-    return Column(title, value, lambda row: short_count(value(row)), right=True)
-
-
-def bytes_column(title: str, value: Callable[[Row], int]) -> Column[Row]:
-    """An amount of memory."""
-    return Column(title, value, lambda row: short_bytes(value(row)), right=True)
-
-
-MODULE_ORDER: Column[ModuleCost] = Column(
-    "#", lambda m: m.order, lambda m: m.order if m.order else "-", right=True
+CSV_TITLES: Mapping[str, str] = MappingProxyType(
+    {"vector_ops": "vector ops", "special_ops": "special ops", "moved_bytes": "moved", "live_bytes": "live"}
 )
-MODULE_CLASS: Column[ModuleCost] = Column("class", lambda m: m.class_name)
-MODULE_PARAMS: Column[ModuleCost] = count_column("params", lambda m: m.params)
-MODULE_MOVED: Column[ModuleCost] = bytes_column("moved", lambda m: m.moved_bytes)
-MODULE_UNKNOWN: Column[ModuleCost] = Column("unknown", unknown_nodes, right=True)
-MODULE_WEIGHTS_READ: Column[ModuleCost] = bytes_column("weights read", lambda m: m.weight_read_bytes)
-MODULE_READ: Column[ModuleCost] = bytes_column("read", lambda m: m.read_bytes)
-MODULE_WRITTEN: Column[ModuleCost] = bytes_column("written", lambda m: m.write_bytes)
-MODULE_LIVE: Column[ModuleCost] = bytes_column("live", lambda m: m.live_bytes)
+"""Titles in CSV, which programs read, of costs that tables for people call otherwise."""
 
 
-def module_column(ledger: Ledger, *, nested: bool) -> Column[ModuleCost]:
-    """The module's path; for people set in by depth and relative to the module above, where ``nested``."""
+def cost_column(name: str, short: Callable[[float], str] | None = None) -> Column[Any]:
+    """The column of a cost, which is an attribute of that name of every row."""
+    title, csv_title = COSTS[name].title, CSV_TITLES.get(name, "")
+    return figure_column(title, attrgetter(name), short or COSTS[name].short, csv_title=csv_title)
+
+
+def unknown_nodes(row: Costed) -> int:
+    """How many nodes of the row cannot be counted in the ledger's convention."""
+    return row.unknown_nodes if row.peer is None else row.peer.unknown_nodes
+
+
+MODULE_ORDER: Column[Any] = Column("#", lambda m: m.order, lambda m: m.order or "-", right=True)
+MODULE_CLASS: Column[Any] = Column("class", lambda m: m.class_name)
+MODULE_UNKNOWN: ModuleColumn = Column("unknown", unknown_nodes, right=True)
+TRAFFIC: Sequence[Column[Any]] = tuple(map(cost_column, ("weight_read_bytes", "read_bytes", "write_bytes")))
+
+
+def module_column(ledger: Ledger, *, nested: bool) -> ModuleColumn:
+    """The module's path; for people indented by depth and relative to the parent's, where ``nested``."""
     return Column("module", lambda m: m.path, module_name(ledger.modules, ledger.graph, nested=nested))
 
 
-def module_columns(ledger: Ledger, *, nested: bool) -> Sequence[Column[ModuleCost]]:
-    """The module table: what goes in and out of each module, the operators it runs, and what they cost.
+def module_columns(ledger: Ledger, *, nested: bool) -> Sequence[ModuleColumn]:
+    """The module table: inputs and outputs of each module, the operators it runs, and what they cost.
 
     Args:
         ledger: whose modules are the rows.
@@ -57,29 +60,22 @@ def module_columns(ledger: Ledger, *, nested: bool) -> Sequence[Column[ModuleCos
         Column("out", lambda m: shapes(m.outputs), lambda m: shapes(m.outputs, 2)),
         Column("operators", lambda m: _operators(m), lambda m: _operators(m, 3)),
         *count_and_share(ledger),
-        MODULE_PARAMS,
-        MODULE_MOVED,
-        MODULE_LIVE,
+        *map(cost_column, ("params", "moved_bytes", "live_bytes")),
     ) + ((MODULE_UNKNOWN,) if ledger.unknown[0] else ())
 
 
 def operator_columns(ledger: Ledger) -> Sequence[Column[OperatorCost]]:
     """The operator table: all nodes of a type together."""
     counts: tuple[Column[OperatorCost], ...] = count_and_share(ledger)
-    own: tuple[Column[OperatorCost], ...] = (
-        count_column("vector ops", lambda o: o.vector_ops),
-        count_column("special ops", lambda o: o.special_ops),
-    )
+    own = tuple(map(cost_column, ("vector_ops", "special_ops"))) if ledger.convention == "matrix" else ()
     return (
-        Column("operator", lambda o: f"{o.domain}::{o.op_type}" if o.domain else o.op_type),
+        Column("operator", operator_name),
         Column("nodes", lambda o: o.nodes, right=True),
         Column("free", lambda o: o.free_nodes, right=True),
         Column("unknown", unknown_nodes, right=True),
         *counts,
-        *(own if ledger.convention == "matrix" else ()),
-        bytes_column("weights read", lambda o: o.weight_read_bytes),
-        bytes_column("read", lambda o: o.read_bytes),
-        bytes_column("written", lambda o: o.write_bytes),
+        *own,
+        *TRAFFIC,
     )
 
 
@@ -88,25 +84,89 @@ def node_columns(ledger: Ledger) -> Sequence[Column[NodeCost]]:
     repeats: tuple[Column[NodeCost], ...] = (Column("runs", lambda n: n.repeats, right=True),)
     return (
         Column("node", lambda n: n.node),
-        Column("operator", lambda n: f"{n.domain}::{n.op_type}" if n.domain else n.op_type),
+        Column("operator", operator_name),
         Column("module", lambda n: n.module_path),
-        *node_counts(ledger),
-        count_column("params", lambda n: n.params),
-        bytes_column("weights read", lambda n: n.weight_read_bytes),
-        bytes_column("read", lambda n: n.read_bytes),
-        bytes_column("written", lambda n: n.write_bytes),
+        *_node_counts(ledger),
+        cost_column("params"),
+        *TRAFFIC,
         Column("status", _status),
-    ) + (repeats if any(node.repeats != 1 for node in ledger.nodes) else ())
+        *(repeats if any(node.repeats != 1 for node in ledger.nodes) else ()),
+    )
+
+
+def operator_name(row: OperatorCost | NodeCost) -> str:
+    """``Conv``; outside ONNX's own domain with the domain before it."""
+    return f"{row.domain}::{row.op_type}" if row.domain else row.op_type
 
 
 def _status(node: NodeCost) -> str:
     """Counted or not and why; of a node that runs graphs what one run of each costs, and how many counted."""
-    told = f"{node.status}: {node.reason}" if node.reason else node.status
+    status = f"{node.status}: {node.reason}" if node.reason else node.status
     runs = (f"{body.name} {short_count(body.macs)} MACs x {body.repeats}" for body in node.bodies)
-    return "; ".join([told, *runs])
+    return "; ".join([status, *runs])
 
 
-class Placed(Protocol):
+def _operators(module: ModuleCost, limit: int | None = None) -> str:
+    """``Conv 2, Relu 2``: the types that do most first."""
+    return first_of([f"{name} {times}" for name, times in module.operators.items()], limit)
+
+
+def count_and_share(ledger: Ledger) -> tuple[Column[Costed], ...]:
+    """The rows' counts in the ledger's convention, and their share of the whole."""
+    peer = ledger.totals.peer
+    if peer is None:
+        whole = ledger.totals.macs
+    else:
+        whole = 0 if peer.unknown_nodes else peer.macs  # a share of a part would be wrong
+    unit = UNITS[ledger.convention]
+    return (
+        Column(
+            unit,
+            lambda row: row.macs if row.peer is None else exact_peer(row.peer),
+            lambda row: short_count(row.macs) if row.peer is None else short_peer(row.peer, short_count),
+            True,
+        ),
+        Column(
+            f"{unit} %" if ledger.convention == "matrix" else "%",
+            lambda row: round(100 * _macs(row) / whole, 3) if whole else 0,
+            lambda row: share(_macs(row), whole),
+            True,
+        ),
+    )
+
+
+def _macs(row: Costed) -> int:
+    return row.macs if row.peer is None else row.peer.macs
+
+
+def _node_counts(ledger: Ledger) -> tuple[Column[NodeCost], ...]:
+    """A node's counts: ours of all kinds, or the peer's, and why it differs."""
+    if ledger.convention == "matrix":
+        return tuple(map(_operations, ("macs", "vector_ops", "special_ops")))
+    return (
+        Column(
+            UNITS[ledger.convention],
+            lambda node: exact_peer(node.peer),
+            lambda node: short_peer(node.peer, short_count),
+            True,
+        ),
+        Column("why not as ours", lambda node: node.peer.cause if node.peer else ""),
+    )
+
+
+def _operations(name: str) -> Column[NodeCost]:
+    """Operations of a node; of an unknown one no figure at all, because 0 would be one."""
+    counted: Column[NodeCost] = cost_column(name)
+    return Column(
+        counted.title,
+        lambda node: "" if node.status == "unknown" else counted.cell(node, exact=True),
+        lambda node: "?" if node.status == "unknown" else counted.cell(node, exact=False),
+        right=True,
+        csv_title=counted.csv_title,
+    )
+
+
+class ModuleRow(Protocol):
     """A row that is a module."""
 
     @property
@@ -120,11 +180,11 @@ class Placed(Protocol):
         ...
 
 
-Module = TypeVar("Module", bound=Placed)
+Module = TypeVar("Module", bound=ModuleRow)
 
 
 def module_name(modules: Iterable[Module], graph: str, *, nested: bool) -> Callable[[Module], str]:
-    """What a row calls its module: the path, or the name within the one that contains it, set in by depth.
+    """What a row calls its module: the path, or where ``nested`` the name within its parent, indented.
 
     The model's is the graph's.
     """
@@ -142,10 +202,49 @@ def module_name(modules: Iterable[Module], graph: str, *, nested: bool) -> Calla
     return name
 
 
-def _operators(module: ModuleCost, limit: int | None = None) -> str:
-    """``Conv 2, Relu 2``: the types that do most first."""
-    ranked = list(module.operators.items())
-    hidden = len(ranked) - len(ranked[:limit])
-    return ", ".join(f"{name} {times}" for name, times in ranked[:limit]) + (
-        f", +{hidden} more" if hidden else ""
-    )
+def _same(column: ModuleColumn) -> Callable[[Ledger], ModuleColumn]:
+    return lambda ledger: column
+
+
+LEDGER_COLUMNS: Mapping[str, Callable[[Ledger], ModuleColumn]] = MappingProxyType(
+    {
+        "order": _same(MODULE_ORDER),
+        "path": lambda ledger: module_column(ledger, nested=False),
+        "class": _same(MODULE_CLASS),
+        "depth": _same(Column("depth", lambda m: m.depth, right=True)),
+        "macs": lambda ledger: count_and_share(ledger)[0],
+        "macs_percent": lambda ledger: count_and_share(ledger)[1],
+        **{
+            name: _same(cost_column(name))
+            for name in (
+                "params", "vector_ops", "special_ops", "weight_read_bytes", "read_bytes", "write_bytes",
+                "moved_bytes", "live_bytes",
+            )
+        },
+        "arithmetic_intensity": _same(cost_column("arithmetic_intensity", lambda figure: f"{figure:.1f}")),
+        "unknown_nodes": _same(MODULE_UNKNOWN),
+        **{
+            name: _same(cost_column(name)) for name in ("latency_s", "achieved_macs_per_s", "parity_error")
+        },
+    }
+)  # fmt: skip
+"""Every column, by the name that options, CSV and JSON call it."""
+
+TEXTS = frozenset({"path", "class"})
+"""The columns that hold text; all others hold numbers."""
+
+FOR_PEOPLE = (
+    "path", "class", "macs", "macs_percent", "params", "moved_bytes", "live_bytes", "arithmetic_intensity",
+    "unknown_nodes", "latency_s", "achieved_macs_per_s", "parity_error",
+)  # fmt: skip
+"""What fits on a line, unless columns are chosen."""
+
+
+def present_columns(ledger: Ledger) -> Mapping[str, ModuleColumn]:
+    """The columns that hold a figure in some row; one without was not computed, and is absent."""
+    every = {name: column(ledger) for name, column in LEDGER_COLUMNS.items()}
+    return {
+        name: column
+        for name, column in every.items()
+        if any(column.exact(module) is not None for module in ledger.modules)
+    }

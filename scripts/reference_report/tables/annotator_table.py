@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from onnxlens.reports.numbers import shapes, short_count
-from onnxlens.reports.tables.column import Column
+from onnxlens.reports.tables.render import Column
 from onnxlens.specs.ledger import Ledger
 from reference_report.tables.cells import GIGA, MEGA, agreement, file_links
 from reference_report.tables.evidence import (

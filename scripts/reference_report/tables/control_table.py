@@ -8,7 +8,7 @@ from decimal import Decimal
 from typing import Literal
 
 from onnxlens.reports.numbers import shapes, short_count
-from onnxlens.reports.tables.column import Column
+from onnxlens.reports.tables.render import Column
 from reference_report.tables.cells import (
     GIGA,
     MEGA,

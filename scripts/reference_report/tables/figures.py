@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from onnxlens.reports.numbers import short_count
-from onnxlens.reports.tables.column import Column
+from onnxlens.reports.tables.render import Column
 from reference_report.tables.evidence import Evidence
 
 FOLDER = "figures"

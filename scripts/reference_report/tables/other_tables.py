@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from decimal import Decimal
 
 from onnxlens.reports.numbers import shapes, share, short_count
-from onnxlens.reports.tables.column import Column
+from onnxlens.reports.tables.render import Column
 from onnxlens.specs.ledger import Ledger
 from reference_report.tables import control_table
 from reference_report.tables.cells import GIGA, MEGA, in_unit, peer_table_of, picture_of

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from onnxlens.reports.tables.text_tables import rendered
+from onnxlens.reports.tables.render import render_table
 from reference_report.tables import annotator_table, control_table, figures, other_tables
 from reference_report.tables.cells import PAGE
 from reference_report.tables.evidence import Evidence
@@ -98,29 +98,29 @@ def document_report(evidence: Evidence) -> Mapping[str, str]:
     sections = (
         INTRODUCTION,
         ABOUT_ANNOTATORS,
-        rendered(annotators, annotator_table.PAGE_COLUMNS, "md") + "\n",
+        render_table(annotators, annotator_table.PAGE_COLUMNS, "md") + "\n",
         ABOUT_CONTROL,
-        rendered(control, control_table.PAGE_COLUMNS, "md") + "\n",
+        render_table(control, control_table.PAGE_COLUMNS, "md") + "\n",
         "## Corrections\n",
         "\n".join(f"- {line}" for line in other_tables.corrections(evidence)) + "\n",
         ABOUT_FIGURES,
-        rendered(figures.FIGURES, figures.FIGURE_COLUMNS, "md") + "\n",
+        render_table(figures.FIGURES, figures.FIGURE_COLUMNS, "md") + "\n",
         figures.shown_figures(),
         ABOUT_TRAINING,
-        rendered(training, figures.TRAINING_PAGE, "md") + "\n",
+        render_table(training, figures.TRAINING_PAGE, "md") + "\n",
         ABOUT_SIZES,
-        rendered(sizes, other_tables.SIZE_PAGE, "md") + "\n",
+        render_table(sizes, other_tables.SIZE_PAGE, "md") + "\n",
         ABOUT_SCENARIOS,
-        rendered(SCENARIOS, other_tables.SCENARIO_COLUMNS, "md") + "\n",
+        render_table(SCENARIOS, other_tables.SCENARIO_COLUMNS, "md") + "\n",
         ABOUT_GRAPHS,
-        rendered(graphs, other_tables.GRAPH_PAGE, "md") + "\n",
+        render_table(graphs, other_tables.GRAPH_PAGE, "md") + "\n",
     )
     return {
         PAGE: "\n".join(sections),
-        "annotators.csv": rendered(annotators, annotator_table.DATA_COLUMNS, "csv") + "\n",
-        "control.csv": rendered(control, control_table.DATA_COLUMNS, "csv") + "\n",
-        "sizes.csv": rendered(sizes, other_tables.SIZE_DATA, "csv") + "\n",
-        "training.csv": rendered(training, figures.TRAINING_DATA, "csv") + "\n",
-        "scenarios.csv": rendered(SCENARIOS, other_tables.SCENARIO_COLUMNS, "csv") + "\n",
-        "graphs.csv": rendered(graphs, other_tables.GRAPH_DATA, "csv") + "\n",
+        "annotators.csv": render_table(annotators, annotator_table.DATA_COLUMNS, "csv") + "\n",
+        "control.csv": render_table(control, control_table.DATA_COLUMNS, "csv") + "\n",
+        "sizes.csv": render_table(sizes, other_tables.SIZE_DATA, "csv") + "\n",
+        "training.csv": render_table(training, figures.TRAINING_DATA, "csv") + "\n",
+        "scenarios.csv": render_table(SCENARIOS, other_tables.SCENARIO_COLUMNS, "csv") + "\n",
+        "graphs.csv": render_table(graphs, other_tables.GRAPH_DATA, "csv") + "\n",
     }

@@ -1,16 +1,20 @@
-"""What must hold for the flows of every graph."""
+"""A small flow written by hand, and what must hold for the flows of every graph."""
 
 from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
 
 from onnxlens.profile.count.ledger import build_ledger
 from onnxlens.profile.flow.alone import alone
 from onnxlens.profile.flow.collapse import collapsed
-from onnxlens.profile.flow.deepest import build_flow
+from onnxlens.profile.flow.deepest import DeepestFlow, build_flow
 from onnxlens.profile.flow.fold import folded
+from onnxlens.profile.flow.group import grouped
 from onnxlens.profile.flow.pages import PAGE_BOXES, flow_pages
 from onnxlens.profile.graph.graph import Graph
-from onnxlens.specs.flow import FlowGraph, FlowRequest
+from onnxlens.specs.flow import FlowEdge, FlowGraph, FlowKind, FlowNode, FlowRequest, Group
 from onnxlens.specs.ledger import Ledger
+from onnxlens.specs.tensor import TensorSpec
 
 SUMMED = ("macs", "params", "vector_ops", "moved_bytes")
 
@@ -51,3 +55,55 @@ def require_readable(graph: Graph) -> None:
             assert max(box_count(page.flow) for page in pages) <= PAGE_BOXES, (depth, fold)
             led = [module for page in pages for module in dict.fromkeys(page.opens.values())]
             assert sorted(led) == sorted(page.flow.module for page in pages[1:])
+
+
+def tensor(name: str) -> TensorSpec:
+    return TensorSpec(name, "float32", (1, 4))
+
+
+def box(
+    order: int, path: str, macs: int = 0, parents: Sequence[str] = (), kind: FlowKind = "module"
+) -> FlowNode:
+    costs = {"macs": macs, "params": 10 * macs, "flops": 2 * macs, "moved_bytes": 4, "live_bytes": 8}
+    frames = tuple((parent, parent.title()) for parent in parents)
+    return FlowNode(f"n{order}", kind, path, path or "Add", frames, order, costs)
+
+
+def arrow(source: str, target: str, name: str = "") -> FlowEdge:
+    return FlowEdge(source, target, tensor(name or f"{source}>{target}"))
+
+
+def chain() -> FlowGraph:
+    """Blocks 0 to 3, each with a convolution and a norm in it; the model adds block 0's result to block 2's.
+
+    x -> 0 (conv, norm) -> 1 (conv) -> 2 (conv) -> Add <- 0 -> 3 (conv) -> head -> y
+    """
+    nodes = (
+        FlowNode("input/x", "input", "x", "x"),
+        box(1, "blocks.0.conv", 1, ["blocks.0"]),
+        box(2, "blocks.0.norm", 2, ["blocks.0"]),
+        box(3, "blocks.1.conv", 4, ["blocks.1"]),
+        box(4, "blocks.2.conv", 8, ["blocks.2"]),
+        box(5, "", 0, kind="operators"),
+        box(6, "blocks.3.conv", 16, ["blocks.3"]),
+        box(7, "head", 32),
+        FlowNode("output/y", "output", "y", "y"),
+    )
+    edges = (
+        arrow("input/x", "n1"), arrow("n1", "n2"), arrow("n2", "n3"), arrow("n3", "n4"), arrow("n4", "n5"),
+        arrow("n2", "n5"), arrow("n5", "n6"), arrow("n6", "n7"), arrow("n7", "output/y"),
+    )  # fmt: skip
+    return FlowGraph("net", "net.onnx", 2, nodes, edges)
+
+
+def boxes(flow: FlowGraph) -> list[str]:
+    """Title and MACs of every box that runs something, in order."""
+    return [f"{node.order} {node.title} {node.macs}" for node in flow.nodes if node.order]
+
+
+def arrows(flow: FlowGraph) -> list[str]:
+    return [f"{edge.source} {edge.target}" for edge in flow.edges]
+
+
+def grouped_at(flow: FlowGraph, groups: Iterable[Group], depth: int) -> FlowGraph:
+    return collapsed(grouped(DeepestFlow(flow), groups), depth)

@@ -11,7 +11,7 @@ from onnxlens.profile.flow.deepest import DeepestFlow, build_flow
 from onnxlens.profile.flow.group import grouped
 from onnxlens.profile.flow.pages import readable_depth
 from onnxlens.specs.flow import FlowGraph, FlowNode, Group
-from tests.profile.flow.group_flows import arrow, arrows, box, boxes, chain, grouped_at
+from tests.profile.flow.flows import arrow, arrows, box, boxes, chain, grouped_at
 from tests.profile.models import ledger_of, save_net
 
 

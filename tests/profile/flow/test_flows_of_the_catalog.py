@@ -11,7 +11,7 @@ from onnxlens.profile.count.ledger import build_ledger
 from onnxlens.profile.graph.graph import Graph
 from onnxlens.profile.graph.loading import load_graph
 from onnxlens.reference_model import catalog
-from onnxlens.reports.drawing.flow_lanes import lanes_of
+from onnxlens.reports.drawing.branches import branches_of
 from tests.profile.flow.flows import flow_at, require_readable, require_whole
 
 pytestmark = pytest.mark.slow
@@ -63,8 +63,8 @@ def test_what_repeats_in_a_network_is_folded(name: str, depth: int, frames: list
 def test_control_network_encoder_and_decoder_are_distinguished(folder: Path) -> None:
     graph = graph_of("control-ldm", folder)
     flow = flow_at(graph, build_ledger(graph), 3)
-    lanes = lanes_of(flow)
-    of_path = {node.path: lanes[node.id] for node in flow.nodes if node.order}
+    branches = branches_of(flow)
+    of_path = {node.path: branches[node.id] for node in flow.nodes if node.order}
     assert of_path["control_model.input_blocks.8.0"] == 1
     assert {of_path[f"model.diffusion_model.input_blocks.{index}"] for index in range(12)} == {2}
     assert {of_path[f"model.diffusion_model.output_blocks.{index}"] for index in range(12)} == {0}

@@ -15,12 +15,12 @@ def random_flow(seed: int) -> FlowGraph:
     """Boxes in order, each reading one or more before it; the same for the same seed."""
     chance = random.Random(seed)
     boxes = _boxes(chance)
-    inputs = [FlowNode(f"input/in{place}", "input", f"in{place}", f"in{place}") for place in range(3)]
-    outputs = [FlowNode(f"output/out{place}", "output", f"out{place}", f"out{place}") for place in range(2)]
+    inputs = [FlowNode(f"input/in{index}", "input", f"in{index}", f"in{index}") for index in range(3)]
+    outputs = [FlowNode(f"output/out{index}", "output", f"out{index}", f"out{index}") for index in range(2)]
     edges = [
         FlowEdge(source, box.id, _tensor(source))
-        for place, box in enumerate(boxes)
-        for source in _sources(chance, [node.id for node in (*inputs, *boxes[:place])])
+        for index, box in enumerate(boxes)
+        for source in _sources(chance, [node.id for node in (*inputs, *boxes[:index])])
     ]
     edges += [FlowEdge(chance.choice(boxes).id, outputs[0].id, _tensor("any"))]
     edges += [FlowEdge(boxes[-1].id, output.id, _tensor(boxes[-1].id)) for output in outputs]

@@ -7,12 +7,12 @@ from collections.abc import Iterator, Sequence
 from itertools import combinations, pairwise
 from typing import NamedTuple
 
+from onnxlens.reports.drawing.clusters import End, PlacedCluster
 from onnxlens.reports.drawing.composition import Composition, composed
+from onnxlens.reports.drawing.dot import picture_source
+from onnxlens.reports.drawing.labels import Block
 from onnxlens.reports.drawing.links import Line
-from onnxlens.reports.drawing.markup import Block
 from onnxlens.reports.drawing.rows import Row
-from onnxlens.reports.drawing.sheet import End, SheetFrame
-from onnxlens.reports.drawing.source import picture_source
 from onnxlens.specs.flow import FlowGraph
 from onnxlens.specs.tensor import TensorSpec
 
@@ -25,7 +25,7 @@ Point = tuple[float, float]
 
 
 class Place(NamedTuple):
-    """A rectangle on the sheet, and what is in it."""
+    """A rectangle on the canvas, and what is in it."""
 
     what: str
     left: float
@@ -64,7 +64,7 @@ def require_readable(flow: FlowGraph, color: str = "macs") -> Composition:
     picture = composed(flow, color)
     places = list(_places(picture))
     _require_apart(places)
-    _require_nested(picture.sheet.page, _frame_place(picture.sheet.page))
+    _require_nested(picture.canvas.page, _cluster_area(picture.canvas.page))
     _require_free_lines(picture, places)
     _require_lines_apart(picture)
     _require_joined(picture)
@@ -76,10 +76,10 @@ def require_readable(flow: FlowGraph, color: str = "macs") -> Composition:
 def _places(picture: Composition) -> Iterator[Place]:
     for block, corner in picture.heading:
         yield _place("heading", block, corner)
-    for frame in picture.sheet.page.all_frames():
-        for part, corner in frame.parts:
+    for cluster in picture.canvas.page.all_clusters():
+        for part, corner in cluster.parts:
             yield from _part_places(part, corner)
-        for wire, corner in frame.labels:
+        for wire, corner in cluster.labels:
             assert wire.label
             yield _place(f"label of {wire.key}", wire.label, corner)
 
@@ -88,8 +88,8 @@ def _part_places(part: object, corner: Point) -> Iterator[Place]:
     x, y = corner
     if isinstance(part, Row):
         yield _place(part.node.id, part.box, (x + part.box_x, y + part.box_y))
-        for placed in part.tags:
-            yield _place(f"tag of {part.node.id}", placed.block, (x + placed.x, y + placed.y))
+        for placed in part.ports:
+            yield _place(f"port of {part.node.id}", placed.block, (x + placed.x, y + placed.y))
     elif isinstance(part, End):
         yield _place(part.node.id, part.block, corner)
     else:
@@ -106,25 +106,25 @@ def _require_apart(places: Sequence[Place]) -> None:
         assert not one.meets(other), (one, other)
 
 
-def _frame_place(frame: SheetFrame) -> Place:
-    x, y = frame.corner
-    return Place("frame", x, y, x + frame.opened.width, y + frame.opened.height)
+def _cluster_area(cluster: PlacedCluster) -> Place:
+    x, y = cluster.corner
+    return Place("cluster", x, y, x + cluster.layout.width, y + cluster.layout.height)
 
 
-def _require_nested(frame: SheetFrame, around: Place) -> None:
-    """All that stands in a frame is inside it, and its frames do not meet."""
-    inner = [place for part, corner in frame.parts for place in _part_places(part, corner)]
-    frames = [_frame_place(child) for child in frame.frames]
-    for place in (*inner, *frames):
+def _require_nested(cluster: PlacedCluster, around: Place) -> None:
+    """All that stands in a cluster is inside it, and its clusters do not meet."""
+    inner = [place for part, corner in cluster.parts for place in _part_places(part, corner)]
+    clusters = [_cluster_area(child) for child in cluster.clusters]
+    for place in (*inner, *clusters):
         assert around.holds(place), (around, place)
-    for one, other in combinations(frames, 2):
+    for one, other in combinations(clusters, 2):
         assert not one.meets(other), (one, other)
-    for child, place in zip(frame.frames, frames, strict=True):
+    for child, place in zip(cluster.clusters, clusters, strict=True):
         _require_nested(child, place)
 
 
 def _require_free_lines(picture: Composition, places: Sequence[Place]) -> None:
-    """No line runs through a box, a tag, a title, or what is written beside another line."""
+    """No line runs through a box, a port, a title, or what is written beside another line."""
     for wire in picture.wires:
         for point in _drawn(picture.curve(wire)):
             for place in places:
@@ -136,7 +136,7 @@ def _require_lines_apart(picture: Composition) -> None:
     runs = [
         (wire, x, y, to_y)
         for wire in picture.wires
-        for (x, y), (to_x, to_y) in pairwise(picture.sheet.ways[wire.key])
+        for (x, y), (to_x, to_y) in pairwise(picture.canvas.ways[wire.key])
         if abs(x - to_x) < TOUCH
     ]
     for (one, x, top, bottom), (other, its_x, its_top, its_bottom) in combinations(runs, 2):
@@ -147,7 +147,7 @@ def _require_lines_apart(picture: Composition) -> None:
 
 
 def _drawn(curve: str) -> Iterator[Point]:
-    """Points along a curve as Graphviz reads it, down the sheet."""
+    """Points along a curve as Graphviz reads it, down the canvas."""
     numbers = [(float(x), -float(y)) for x, y in re.findall(r"(-?[\d.]+),(-?[\d.]+)", curve)]
     head = numbers[:1] if curve.startswith("e,") else []
     points = numbers[len(head) :]
@@ -169,14 +169,14 @@ def _require_joined(picture: Composition) -> None:
     places = {place.what: place for place in _places(picture)}
     for wire in picture.wires:
         if isinstance(wire.carries, Line):
-            (x, y), *_, (to_x, to_y) = picture.sheet.ways[wire.key]
+            (x, y), *_, (to_x, to_y) = picture.canvas.ways[wire.key]
             source, target = places[wire.source], places[wire.target]
             assert abs(y - source.bottom) < TOUCH and source.left < x < source.right, wire.key
             assert abs(to_y - target.top) < TOUCH and target.left < to_x < target.right, wire.key
 
 
 def require_complete(picture: Composition) -> None:
-    """Every tensor between two places is on a line, or on tags at those of both ends that are boxes."""
+    """Every tensor between two places is on a line, or on ports at those of both ends that are boxes."""
     flow = picture.flow
     lined = {
         (wire.source, wire.target, tensor)
@@ -184,7 +184,7 @@ def require_complete(picture: Composition) -> None:
         if isinstance(wire.carries, Line)
         for tensor in wire.carries.tensors
     }
-    shown = [row.node.id for frame in picture.sheet.page.all_frames() for row in _rows(frame)]
+    shown = [row.node.id for cluster in picture.canvas.page.all_clusters() for row in _rows(cluster)]
     assert sorted(shown) == sorted(node.id for node in flow.nodes if node.order)
     nodes = {node.id: node for node in flow.nodes}
     for edge in flow.edges:
@@ -199,12 +199,12 @@ def require_complete(picture: Composition) -> None:
             assert _told(picture.rows[source.id], name, edge.tensor), edge
 
 
-def _rows(frame: SheetFrame) -> Iterator[Row]:
-    return (part for part, _ in frame.parts if isinstance(part, Row))
+def _rows(cluster: PlacedCluster) -> Iterator[Row]:
+    return (part for part, _ in cluster.parts if isinstance(part, Row))
 
 
 def _told(row: Row, name: str, tensor: TensorSpec) -> bool:
-    """Whether a tag at a box has the tensor, and the number or the name of its far end; or counts those."""
-    words = [placed.tag.words for placed in row.tags if tensor in placed.tag.tensors]
+    """Whether a port at a box has the tensor, and the number or the name of its far end; or counts those."""
+    words = [placed.port.words for placed in row.ports if tensor in placed.port.tensors]
     named = re.compile(rf"(?<![^ ]){re.escape(name)}(?![^,])|to \d+ boxes")
     return any(named.search(re.sub(r"^(skip|link|loop) \d+ ", "", text)) for text in words)

@@ -1,4 +1,4 @@
-"""A cost as a colour: steps, what they say, and which columns there are."""
+"""A cost as a color: steps, what they say, and which columns there are."""
 
 from __future__ import annotations
 
@@ -7,9 +7,10 @@ from itertools import combinations, pairwise
 import pytest
 
 from onnxlens.errors import UsageError
-from onnxlens.reports.drawing import palette
-from onnxlens.reports.drawing.scale import COLUMNS, figure_of, require_column, require_figures, scale_of
-from onnxlens.reports.tables.ledger_columns import LEDGER_COLUMNS
+from onnxlens.reports.costs import COSTS
+from onnxlens.reports.drawing import colors
+from onnxlens.reports.drawing.colors import figure_of, require_column, require_figures, scale_of
+from onnxlens.reports.tables.columns import LEDGER_COLUMNS
 from onnxlens.specs.flow import FlowGraph, FlowNode
 
 
@@ -30,7 +31,7 @@ def test_a_share_has_round_steps_up_to_the_largest() -> None:
     scale = scale_of(net, "macs")
     assert [step.share for step in scale.steps()] == ["< 2 %", "≥ 2 %", "≥ 5 %", "≥ 10 %", "≥ 20 %", "≥ 50 %"]
     assert [step.figure for step in scale.steps()][:2] == ["< 20", "≥ 20"]
-    assert [palette.HEAT.index(scale.fill(node)) for node in net.nodes] == [5, 4, 2, 0, 0]
+    assert [colors.HEAT.index(scale.fill(node)) for node in net.nodes] == [5, 4, 2, 0, 0]
 
 
 def test_a_box_weighs_as_much_as_all_it_stands_for() -> None:
@@ -55,34 +56,34 @@ def test_an_error_is_shown_in_even_steps_without_shares() -> None:
 
 
 @pytest.mark.parametrize("figures", [(1e-9, 1e9), (3.0, 3.0), (0.0, 5.0), (1e-300, 1e300)])
-def test_every_scale_has_at_most_as_many_steps_as_colours_and_rises(figures: tuple[float, ...]) -> None:
+def test_every_scale_has_at_most_as_many_steps_as_colors_and_rises(figures: tuple[float, ...]) -> None:
     for column in ("parity_error", "latency_s", "live_bytes"):
         limits = scale_of(flow(column, *figures), column).limits
-        assert len(limits) < len(palette.HEAT)
+        assert len(limits) < len(colors.HEAT)
         assert all(low < high for low, high in pairwise(limits))
 
 
 def test_a_box_without_a_figure_is_grey_and_told_in_the_legend() -> None:
     net = flow("macs", 5, None)
     scale = scale_of(net, "macs")
-    assert scale.fill(net.nodes[1]) == palette.NO_FIGURE
+    assert scale.fill(net.nodes[1]) == colors.NO_FIGURE
     assert not scale.complete
     assert scale_of(flow("macs", 5, 0), "macs").complete
 
 
-def test_nothing_but_zeros_is_one_light_colour() -> None:
+def test_nothing_but_zeros_is_one_light_color() -> None:
     scale = scale_of(flow("macs", 0, 0), "macs")
-    assert [scale.fill(node) for node in flow("macs", 0).nodes] == [palette.HEAT[0]]
+    assert [scale.fill(node) for node in flow("macs", 0).nodes] == [colors.HEAT[0]]
     assert scale.limits == ()
 
 
-def test_every_number_of_the_ledger_can_colour() -> None:
+def test_every_number_of_the_ledger_can_color() -> None:
     numbers = set(LEDGER_COLUMNS) - {"order", "path", "class", "depth", "macs_percent"}
-    assert numbers <= set(COLUMNS)
+    assert numbers <= set(COSTS)
 
 
 def test_what_is_no_column_and_what_no_box_has_is_refused() -> None:
-    with pytest.raises(UsageError, match="'watts' is no column to colour by; choose one of macs, params"):
+    with pytest.raises(UsageError, match="'watts' is not a column to color by; choose one of macs, params"):
         require_column("watts")
     require_column("none")
     pages = [flow("macs", 1), flow("latency_s", 0.5)]
@@ -94,19 +95,17 @@ def test_what_is_no_column_and_what_no_box_has_is_refused() -> None:
         require_figures(pages, "parity_error")
 
 
-@pytest.mark.parametrize(
-    "ground", [*palette.HEAT, *palette.SKIPS, palette.NO_FIGURE, palette.END, palette.BADGE]
-)
+@pytest.mark.parametrize("ground", [*colors.HEAT, *colors.SKIPS, colors.NO_FIGURE, colors.END, colors.BADGE])
 def test_text_is_read_on_every_ground(ground: str) -> None:
-    assert palette.contrast(palette.ink_on(ground), ground) >= 4.5  # WCAG 2, level AA
+    assert colors.contrast(colors.ink_on(ground), ground) >= 4.5  # WCAG 2, level AA
 
 
 def test_contrast_is_as_wcag_defines_it() -> None:
-    assert palette.contrast("#000000", "#ffffff") == pytest.approx(21)
-    assert palette.contrast("#777777", "#ffffff") == pytest.approx(4.48, abs=0.005)
+    assert colors.contrast("#000000", "#ffffff") == pytest.approx(21)
+    assert colors.contrast("#777777", "#ffffff") == pytest.approx(4.48, abs=0.005)
 
 
 def test_steps_of_the_scale_differ_in_lightness() -> None:
-    """So that they are told apart without any colour vision."""
-    for light, dark in combinations(palette.HEAT, 2):
-        assert palette.contrast(light, dark) > 1.15
+    """So that they are told apart without any color vision."""
+    for light, dark in combinations(colors.HEAT, 2):
+        assert colors.contrast(light, dark) > 1.15

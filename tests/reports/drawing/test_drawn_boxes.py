@@ -1,4 +1,4 @@
-"""What a box, its tags, a frame's title and the heading say."""
+"""What a box, its ports, a cluster's title and the heading say."""
 
 from __future__ import annotations
 
@@ -12,18 +12,17 @@ import pytest
 from onnxlens.reports.drawing.boxes import (
     TENSOR_LINES,
     box_block,
-    tag_block,
+    port_block,
     tensor_lines,
     title_block,
     total_cost,
 )
+from onnxlens.reports.drawing.colors import scale_of
 from onnxlens.reports.drawing.composition import composed
-from onnxlens.reports.drawing.links import Links, Skip, Tag
-from onnxlens.reports.drawing.markup import Block, Text, text_block
-from onnxlens.reports.drawing.names import text_width
-from onnxlens.reports.drawing.rows import TAGS_HIGH, Row, row_of
-from onnxlens.reports.drawing.scale import scale_of
-from onnxlens.reports.drawing.tooltips import box_tooltip, tensors_tooltip
+from onnxlens.reports.drawing.dot import box_tooltip, tensors_tooltip
+from onnxlens.reports.drawing.labels import Block, Text, text_block, text_width
+from onnxlens.reports.drawing.links import Links, PortLabel, Skip
+from onnxlens.reports.drawing.rows import PORTS_HIGH, Row, row_of
 from onnxlens.specs.flow import FlowGraph, FlowNode
 from onnxlens.specs.tensor import TensorSpec
 from tests.reports.ledgers import flow
@@ -50,9 +49,9 @@ def test_a_box_says_number_class_path_and_costs() -> None:
     assert drawn(BOX) == ["7  Conv2d", "blocks.0.conv", "250 MACs (25.0 %), 10 params"]
 
 
-def test_the_share_stands_at_the_cost_that_is_the_colour() -> None:
+def test_the_share_stands_at_the_cost_that_is_the_color() -> None:
     assert drawn(BOX, "params")[2] == "250 MACs, 10 params (100.0 %)"
-    assert drawn(BOX, "moved_bytes")[2:] == ["250 MACs, 10 params", "2.00 KiB moved (50.0 %)"]
+    assert drawn(BOX, "moved_bytes")[2:] == ["250 MACs, 10 params", "2.00 KiB memory traffic (50.0 %)"]
     assert drawn(BOX, "none")[2:] == ["250 MACs, 10 params"]
 
 
@@ -83,9 +82,9 @@ def test_equal_tensors_are_counted_and_many_are_cut() -> None:
 
 
 def test_a_tag_says_what_is_at_the_far_end() -> None:
-    assert texts(tag_block(Tag("n1", "from 1", (TENSOR,)))) == ["from 1", "(1, n, 8) float16"]
-    assert Skip(1).colour in tag_block(Tag("n1", "skip 1 from 1", (TENSOR,), Skip(1))).markup
-    assert Skip(1).colour != Skip(2).colour
+    assert texts(port_block(PortLabel("n1", "from 1", (TENSOR,)))) == ["from 1", "(1, n, 8) float16"]
+    assert Skip(1).color in port_block(PortLabel("n1", "skip 1 from 1", (TENSOR,), Skip(1))).markup
+    assert Skip(1).color != Skip(2).color
 
 
 def test_a_frame_says_class_path_and_what_all_in_it_cost() -> None:
@@ -126,14 +125,14 @@ def test_lanes_are_told_by_what_is_in_them() -> None:
 
 
 def row(reads: int, makes: int) -> Row:
-    before = {"n7": [Tag(f"n{place}", f"from {place}", (TENSOR,)) for place in range(reads)]}
-    behind = {"n7": [Tag(f"n{place}", f"to {place}", (TENSOR,)) for place in range(makes)]}
+    before = {"n7": [PortLabel(f"n{index}", f"from {index}", (TENSOR,)) for index in range(reads)]}
+    behind = {"n7": [PortLabel(f"n{index}", f"to {index}", (TENSOR,)) for index in range(makes)]}
     return row_of(BOX, text_block([Text("box")] * 3), Links([], before, behind, frozenset()))
 
 
 def test_what_a_box_reads_stands_at_its_left_and_who_reads_it_at_its_right() -> None:
     placed = row(2, 1)
-    left, middle, right = placed.tags
+    left, middle, right = placed.ports
     assert max(left.x + left.block.width, middle.x + middle.block.width) < placed.box_x
     assert right.x > placed.box_x + placed.box.width
     (to_box, from_box) = placed.arrows
@@ -141,10 +140,10 @@ def test_what_a_box_reads_stands_at_its_left_and_who_reads_it_at_its_right() -> 
     assert from_box[0] == placed.box_x + placed.box.width and from_box[2] == right.x
 
 
-@pytest.mark.parametrize(("count", "columns"), [(1, 1), (TAGS_HIGH, 1), (TAGS_HIGH + 1, 2), (100, 10)])
+@pytest.mark.parametrize(("count", "columns"), [(1, 1), (PORTS_HIGH, 1), (PORTS_HIGH + 1, 2), (100, 10)])
 def test_many_tags_stand_in_columns(count: int, columns: int) -> None:
     placed = row(count, 0)
-    assert len({tag.x + tag.block.width for tag in placed.tags}) == columns
+    assert len({port.x + port.block.width for port in placed.ports}) == columns
     assert placed.height < 400
 
 

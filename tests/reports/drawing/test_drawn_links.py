@@ -1,9 +1,9 @@
-"""What is a line, what a tag, and what a skip connection."""
+"""What is a line, what a port, and what a skip connection."""
 
 from __future__ import annotations
 
-from onnxlens.reports.drawing.layers import layered, trunk_of
-from onnxlens.reports.drawing.links import FAN_IN_LIMIT, FAN_OUT_LIMIT, SKIP_LAYERS, links_of
+from onnxlens.reports.drawing.links import FAN_IN_LIMIT, FAN_OUT_LIMIT, SKIP_RANKS, links_of
+from onnxlens.reports.drawing.ranks import longest_path_ranks, trunk_of
 from onnxlens.specs.flow import FlowEdge, FlowGraph, FlowNode
 from onnxlens.specs.tensor import TensorSpec
 
@@ -36,19 +36,19 @@ def test_a_chain_is_lines_with_its_ends_at_top_and_bottom() -> None:
 
 
 def test_what_passes_more_layers_than_allowed_is_a_skip_with_its_number_at_both_ends() -> None:
-    far = SKIP_LAYERS + 2
+    far = SKIP_RANKS + 2
     links = links_of(chain(far, f"b1>b{far}"))
     (before,), (behind,) = links.before[f"b{far}"], links.behind["b1"]
     assert (before.words, behind.words) == ("skip 1 from 1", f"skip 1 to {far}")
     assert before.skip == behind.skip
     assert [box for box, _ in links.skips] == [f"b{far}"]
-    near = SKIP_LAYERS + 1
+    near = SKIP_RANKS + 1
     assert ("b1", f"b{near}") in lines(chain(near, f"b1>b{near}"))
 
 
 def test_skips_are_numbered_in_the_order_of_execution() -> None:
     links = links_of(chain(12, "b2>b12 b1>b11"))
-    assert [tag.words for tag in (*links.before["b11"], *links.before["b12"])] == [
+    assert [port.words for port in (*links.before["b11"], *links.before["b12"])] == [
         "skip 1 from 1", "skip 2 from 2",
     ]  # fmt: skip
 
@@ -58,20 +58,20 @@ def test_a_tensor_of_many_readers_is_named_at_each_but_the_next() -> None:
     flow = chain(readers + 1, " ".join(f"b1>b{reader}" for reader in range(3, readers + 2)))
     links = links_of(flow)
     assert ("b1", "b2") in lines(flow)
-    assert [tag.words for tag in links.behind["b1"]] == ["to 3, 4, 5"]
+    assert [port.words for port in links.behind["b1"]] == ["to 3, 4, 5"]
     assert all(links.before[f"b{reader}"][0].words == "from 1" for reader in range(3, readers + 2))
 
 
 def test_a_box_that_reads_too_many_names_them() -> None:
     count = FAN_IN_LIMIT + 2
     flow = chain(count, " ".join(f"b{source}>b{count}" for source in range(1, count - 1)))
-    words = [tag.words for tag in links_of(flow).before[f"b{count}"]]
+    words = [port.words for port in links_of(flow).before[f"b{count}"]]
     assert words == [f"from {source}" for source in range(1, count - 1)]
 
 
 def test_an_input_of_a_box_that_reads_others_is_a_tag() -> None:
     links = links_of(chain(2, "t>b2", inputs="xt"))
-    assert [tag.words for tag in links.before["b2"]] == ["t"]
+    assert [port.words for port in links.before["b2"]] == ["t"]
     assert links.ends == {"x", "y"}
 
 
@@ -84,9 +84,9 @@ def test_tensors_between_the_same_boxes_share_a_line() -> None:
 
 
 def test_layers_are_the_longest_ways_and_feeders_stand_above_their_reader() -> None:
-    places = layered("abcd", [("a", "b"), ("b", "c"), ("d", "c")])
-    assert places == {"a": 0, "b": 1, "c": 2, "d": 1}  # d alone could stand at 0
-    assert layered("abcd", [("a", "b"), ("b", "c"), ("d", "c")], high="d")["d"] == 0
+    far_boxes = longest_path_ranks("abcd", [("a", "b"), ("b", "c"), ("d", "c")])
+    assert far_boxes == {"a": 0, "b": 1, "c": 2, "d": 1}  # d alone could stand at 0
+    assert longest_path_ranks("abcd", [("a", "b"), ("b", "c"), ("d", "c")], high="d")["d"] == 0
 
 
 def test_the_trunk_is_the_longest_way() -> None:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from onnxlens.reports.drawing.identities import frame_identity, identities
-from onnxlens.reports.drawing.names import shortened, shortened_path, text_width, wrapped
+from onnxlens.reports.drawing.dot import cluster_identity, identities
+from onnxlens.reports.drawing.labels import shortened, shortened_path, text_width, wrapped
 from onnxlens.specs.flow import FlowGraph, FlowNode
 
 
@@ -63,4 +63,4 @@ def test_an_id_is_the_modules_path_and_told_apart_where_it_comes_twice() -> None
     assert list(names.values()) == [
         "input.my_x", "blocks.0", "blocks.0.ops", "blocks.0-2", "model.ops", "odd_path_",
     ]  # fmt: skip
-    assert frame_identity("a b", 3) == "frame.a_b-3"
+    assert cluster_identity("a b", 3) == "frame.a_b-3"

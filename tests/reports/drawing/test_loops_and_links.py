@@ -10,8 +10,8 @@ import pytest
 
 from onnxlens.reports.drawing.boxes import TENSOR_LINES, tensor_lines
 from onnxlens.reports.drawing.composition import Composition, composed
-from onnxlens.reports.drawing.rows import PlacedTag
-from onnxlens.reports.drawing.source import dot_source
+from onnxlens.reports.drawing.dot import dot_source
+from onnxlens.reports.drawing.rows import PlacedPort
 from onnxlens.reports.drawing.title import heading
 from onnxlens.specs.flow import FlowEdge, FlowGraph, FlowNode
 from onnxlens.specs.tensor import TensorSpec
@@ -22,8 +22,10 @@ from tests.reports.drawing.readable import require_readable
 def boxes(places: Mapping[str, str], arrows: str) -> FlowGraph:
     """Boxes by name with the module that each stands in, in order, and ``a>b`` for each tensor."""
     nodes = [
-        FlowNode(name, "module", name, name.upper(), ((frame, frame),) if frame else (), order, {"macs": 8})
-        for order, (name, frame) in enumerate(places.items(), start=1)
+        FlowNode(
+            name, "module", name, name.upper(), ((cluster, cluster),) if cluster else (), order, {"macs": 8}
+        )
+        for order, (name, cluster) in enumerate(places.items(), start=1)
     ]
     pairs = [arrow.split(">") for arrow in arrows.split()]
     edges = [FlowEdge(one, other, TensorSpec(f"of_{one}", "float32", (1,))) for one, other in pairs]
@@ -39,20 +41,20 @@ def side_by_side() -> FlowGraph:
     return boxes({"a": "one", "b": "one", "p": "two", "q": "two"}, "a>b p>q b>q a>q")
 
 
-def tags(picture: Composition) -> Mapping[str, list[str]]:
-    return {box: [tag.tag.words for tag in row.tags] for box, row in picture.rows.items() if row.tags}
+def ports(picture: Composition) -> Mapping[str, list[str]]:
+    return {box: [port.port.words for port in row.ports] for box, row in picture.rows.items() if row.ports}
 
 
-def tag_of(picture: Composition, box: str, words: str) -> PlacedTag:
-    (found,) = (tag for tag in picture.rows[box].tags if tag.tag.words == words)
+def port_of(picture: Composition, box: str, words: str) -> PlacedPort:
+    (found,) = (port for port in picture.rows[box].ports if port.port.words == words)
     return found
 
 
 def test_a_loops_way_back_is_a_numbered_line_up_to_the_box_that_reads_it() -> None:
     picture = require_readable(loop())
-    assert tags(picture) == {"a": ["loop 1 from 3"], "c": ["loop 1 to 1"]}
+    assert ports(picture) == {"a": ["loop 1 from 3"], "c": ["loop 1 to 1"]}
     (wire,) = (wire for wire in picture.wires if wire.key.startswith("skip"))
-    corners = picture.sheet.ways[wire.key]
+    corners = picture.canvas.ways[wire.key]
     assert (wire.source, wire.target) == ("a", "c")  # as it is placed: from the upper to the lower
     assert corners[0][1] < corners[-1][1]
     assert "a coloured tag is an end of a loop" in dot_source(loop())
@@ -76,21 +78,21 @@ def test_flows_of_every_shape_with_loops_are_readable(first: int) -> None:
 def test_every_tensor_between_modules_side_by_side_is_numbered_and_read_from_the_left() -> None:
     picture = require_readable(side_by_side())
     # two different tensors: what b makes, and what a makes for b and q
-    assert tags(picture) == {
+    assert ports(picture) == {
         "a": ["link 1 to 4"],
         "b": ["link 2 to 4"],
         "q": ["link 1 from 1", "link 2 from 2"],
     }
     row = picture.rows["q"]
-    assert all(tag_of(picture, "q", words).x < row.box_x for words in ("link 1 from 1", "link 2 from 2"))
-    assert tag_of(picture, "b", "link 2 to 4").x > picture.rows["b"].box_x
+    assert all(port_of(picture, "q", words).x < row.box_x for words in ("link 1 from 1", "link 2 from 2"))
+    assert port_of(picture, "b", "link 2 to 4").x > picture.rows["b"].box_x
     assert "a link between modules side by side" in dot_source(side_by_side())
 
 
 def test_a_box_without_lines_stands_beside_the_title_of_its_frame_above_the_others() -> None:
     flow = boxes({"time": "net", "a": "net", "b": "net"}, "a>b")
-    (frame,) = require_readable(flow).sheet.page.frames
-    places = {getattr(part, "node", None) and part.node.id: corner for part, corner in frame.parts}  # type: ignore[union-attr]
+    (cluster,) = require_readable(flow).canvas.page.clusters
+    places = {getattr(part, "node", None) and part.node.id: corner for part, corner in cluster.parts}  # type: ignore[union-attr]
     assert places["time"][1] < places["a"][1] < places["b"][1]
     assert places[None][0] < places["time"][0]
 
@@ -103,7 +105,7 @@ def test_six_different_shapes_are_shown_and_of_more_the_rest_is_counted() -> Non
 
 def test_the_module_that_is_shown_alone_is_called_by_its_class_too() -> None:
     flow = replace(boxes({"a": "net.block"}, ""), module="net.block")
-    frame = (("net.block", "ResBlock"),)
-    named = replace(flow, nodes=tuple(replace(node, parents=frame) for node in flow.nodes))
+    cluster = (("net.block", "ResBlock"),)
+    named = replace(flow, nodes=tuple(replace(node, parents=cluster) for node in flow.nodes))
     assert heading(named) == "net: data flow between modules inside ResBlock net.block, depth 1"
     assert heading(flow) == "net: data flow between modules inside net.block, depth 1"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from onnxlens.reports.drawing.page_files import linked_pages
+from onnxlens.reports.drawing.files import linked_pages
 from onnxlens.specs.flow import FlowPage
 from tests.reports.ledgers import flow
 
@@ -35,7 +35,7 @@ def test_a_name_with_dots_keeps_them() -> None:
 
 def test_names_are_such_that_every_file_system_takes_them() -> None:
     modules = ["a/b c", "a:b:c", "A_B_C", "x" * 300, "../up"]
-    pages = [page("", **{f"n{place}": module for place, module in enumerate(modules)}), *map(page, modules)]
+    pages = [page("", **{f"n{index}": module for index, module in enumerate(modules)}), *map(page, modules)]
     assert list(linked_pages(pages, "net.png"))[1:] == [
         "net/a_b_c.png",
         "net/a_b_c_2.png",

@@ -10,10 +10,11 @@ import graphviz
 import pytest
 
 from onnxlens.errors import ToolError, UsageError
-from onnxlens.reports.drawing.pictures import write_picture
-from onnxlens.reports.drawing.source import FONT, dot_source
+from onnxlens.reports.drawing.dot import FONT, dot_source
+from onnxlens.reports.drawing.files import write_picture, write_pictures
 from onnxlens.specs.flow import FlowEdge, FlowGraph, FlowNode
 from onnxlens.specs.tensor import TensorSpec
+from tests.reports.drawing.random_flows import random_flow
 from tests.reports.ledgers import flow
 
 SVG = "{http://www.w3.org/2000/svg}"
@@ -34,7 +35,7 @@ def strange() -> FlowGraph:
 def test_strange_names_are_shown_as_they_are(tmp_path: Path) -> None:
     write_picture(strange(), tmp_path / "strange.svg")
     texts = svg_texts(tmp_path / "strange.svg")
-    assert texts.count('a<b>&"c"\\n:n') == 2  # the input, and the frame
+    assert texts.count('a<b>&"c"\\n:n') == 2  # the input, and the cluster
     assert '1 a<b>&"c"\\n:n' in texts
     assert 'm.a<b>&"c"\\n:n' in texts
     assert "(<batch>, 3) float32" in texts
@@ -109,7 +110,7 @@ def test_a_graphviz_that_fails_is_an_error_of_one_line(
     def fail(*args: object, **kwargs: object) -> bytes:
         raise graphviz.CalledProcessError(1, ["dot"], b"", b"syntax error\nin line 3")
 
-    monkeypatch.setattr(graphviz.Source, "pipe", fail)
+    monkeypatch.setattr(graphviz, "pipe", fail)
     with pytest.raises(ToolError, match="Graphviz could not draw net.svg") as raised:
         write_picture(flow(), tmp_path / "net.svg")
     assert "\n" not in str(raised.value)
@@ -127,4 +128,14 @@ def test_an_svg_says_its_font_once_and_hides_lines_as_svg_does(tmp_path: Path) -
     text = (tmp_path / "net.svg").read_text(encoding="utf-8")
     assert text.count("font-family") == 1
     assert ElementTree.fromstring(text).get("font-family") == FONT
-    assert "transparent" not in text  # a colour of CSS alone
+    assert "transparent" not in text  # a color of CSS alone
+
+
+@pytest.mark.usefixtures("dot")
+def test_pictures_drawn_together_are_those_drawn_alone(tmp_path: Path) -> None:
+    flows = {tmp_path / f"{seed}.svg": random_flow(seed) for seed in range(8)}
+    write_pictures(flows)
+    together = [path.read_text(encoding="utf-8") for path in flows]
+    for path, net in flows.items():
+        write_picture(net, path)
+    assert [path.read_text(encoding="utf-8") for path in flows] == together

@@ -8,11 +8,10 @@ from itertools import pairwise
 
 import pytest
 
-from onnxlens.reports.drawing.curves import HEAD, arrow_curve, line_curve, skip_curve
-from onnxlens.reports.drawing.frames import Frame, in_stretches, page_of
-from onnxlens.reports.drawing.level import LAYER_WIDTH, Item, Link, Spot, level_of
-from onnxlens.reports.drawing.ordering import _crossings, order_cells
-from onnxlens.reports.drawing.placing import Placed, place_level
+from onnxlens.reports.drawing.clusters import Cluster, in_segments, page_of
+from onnxlens.reports.drawing.composition import HEAD, arrow_curve, line_curve, skip_curve
+from onnxlens.reports.drawing.position import Placed, _crossings, order_cells, place_level
+from onnxlens.reports.drawing.ranks import RANK_WIDTH, Item, Link, Spot, level_of
 from onnxlens.specs.flow import FlowNode
 
 WIDE, HIGH = 100.0, 40.0
@@ -23,8 +22,8 @@ def placed(arrows: str, label: tuple[float, float] | None = None, straight: int 
     pairs = [tuple(map(int, arrow.split(">"))) for arrow in arrows.split()]
     count = max(map(max, pairs)) + 1
     links = [
-        Link(f"{one}>{other}", Spot(one, WIDE / 2, HIGH), Spot(other, WIDE / 2, 0), label, place, straight)
-        for place, (one, other) in enumerate(pairs)
+        Link(f"{one}>{other}", Spot(one, WIDE / 2, HIGH), Spot(other, WIDE / 2, 0), label, index, straight)
+        for index, (one, other) in enumerate(pairs)
     ]
     return place_level([Item(WIDE, HIGH)] * count, links)
 
@@ -59,8 +58,8 @@ def test_lines_that_need_not_cross_do_not() -> None:
 def test_ordering_never_makes_it_worse(seed: int) -> None:
     chance = random.Random(seed)
     links = [
-        Link(f"{place}", Spot(chance.randrange(0, 6), 50, HIGH), Spot(chance.randrange(6, 12), 50, 0))
-        for place in range(12)
+        Link(f"{index}", Spot(chance.randrange(0, 6), 50, HIGH), Spot(chance.randrange(6, 12), 50, 0))
+        for index in range(12)
     ]
     level = level_of([Item(WIDE, HIGH)] * 12, links)
     before = _crossings(level)
@@ -89,9 +88,9 @@ def test_a_label_stands_at_its_line_and_between_the_boxes() -> None:
 
 
 def test_a_layer_that_is_too_wide_takes_several_rows() -> None:
-    count = int(3 * LAYER_WIDTH / WIDE)
+    count = int(3 * RANK_WIDTH / WIDE)
     level = place_level([Item(WIDE, HIGH)] * count, [])
-    assert level.width <= LAYER_WIDTH + WIDE
+    assert level.width <= RANK_WIDTH + WIDE
     assert len({y for _, y in level.items}) == 4  # the gaps between the items need a fourth
 
 
@@ -104,13 +103,13 @@ def test_a_module_that_is_left_and_entered_again_has_a_frame_for_each_stretch() 
     def box(order: int, module: str) -> FlowNode:
         return FlowNode(f"n{order}", "module", f"{module}.{order}", "Net", ((module, "Net"),), order)
 
-    def stretches(page: Frame) -> list[list[int]]:
-        frames = [child for child in page.children if isinstance(child, Frame)]
-        return [[node.order for node in frame.members()] for frame in frames]
+    def segments(page: Cluster) -> list[list[int]]:
+        clusters = [child for child in page.children if isinstance(child, Cluster)]
+        return [[node.order for node in cluster.members()] for cluster in clusters]
 
     page = page_of([box(1, "a"), box(2, "b"), box(3, "a")])
-    assert stretches(page) == [[1, 3], [2]]
-    assert stretches(in_stretches(page)) == [[1], [2], [3]]
+    assert segments(page) == [[1, 3], [2]]
+    assert segments(in_segments(page)) == [[1], [2], [3]]
 
 
 def numbers(curve: str) -> list[tuple[float, float]]:

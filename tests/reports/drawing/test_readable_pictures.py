@@ -10,9 +10,9 @@ from types import ModuleType
 
 import pytest
 
-from onnxlens.reports.drawing import composition, curves, level, placing, sheet
+from onnxlens.reports.drawing import clusters, composition, position, ranks
 from onnxlens.reports.drawing.composition import composed
-from onnxlens.reports.drawing.source import dot_source
+from onnxlens.reports.drawing.dot import dot_source
 from onnxlens.specs.flow import FlowEdge, FlowGraph, FlowNode
 from onnxlens.specs.tensor import TensorSpec
 from tests.reports.drawing.random_flows import random_flow
@@ -54,7 +54,9 @@ def test_a_level_of_many_boxes_is_readable(count: int) -> None:
 
 def test_a_hundred_boxes_in_a_level_take_several_rows() -> None:
     picture = composed(wide(100), "none")
-    assert picture.width < 1.5 * level.LAYER_WIDTH  # one row and the tags of the box that reads them all
+    assert (
+        picture.width < 1.5 * ranks.RANK_WIDTH
+    )  # one row and the port labels of the box that reads them all
 
 
 def test_long_names_are_shortened_and_readable() -> None:
@@ -72,10 +74,10 @@ def test_a_flow_without_boxes_or_lines_is_a_picture() -> None:
 @pytest.mark.parametrize(
     ("module", "name", "wrong"),
     [
-        (level, "ITEM_GAP", -30.0),  # things side by side lie on each other
-        (level, "LINE_GAP", -6.0),  # lines on lines, and on boxes
-        (placing, "ARROW", -30.0),  # a rank on the one above it
-        (sheet, "MARGIN", -4.0),  # what is in a frame sticks out
+        (ranks, "ITEM_GAP", -30.0),  # things side by side lie on each other
+        (ranks, "LINE_GAP", -6.0),  # lines on lines, and on boxes
+        (position, "ARROW", -30.0),  # a rank on the one above it
+        (clusters, "MARGIN", -4.0),  # what is in a cluster sticks out
         (composition, "TITLE_GAP", -9.0),  # the parts of the title on each other
     ],
 )
@@ -119,7 +121,10 @@ def test_graphviz_draws_a_box_where_it_is_placed(dot: str) -> None:
         assert abs(72 * float(drawn[name]["width"]) - row.box.width) < 1
         assert abs(72 * float(drawn[name]["height"]) - row.box.height) < 1
         (corner,) = [
-            place for frame in picture.sheet.page.all_frames() for part, place in frame.parts if part is row
+            place
+            for cluster in picture.canvas.page.all_clusters()
+            for part, place in cluster.parts
+            if part is row
         ]
         x, y = map(float, drawn[name]["pos"].split(","))  # from below
         centres.append((x - corner[0] - row.upper[0], y + corner[1] + row.box_y + row.box.height / 2))
@@ -128,4 +133,4 @@ def test_graphviz_draws_a_box_where_it_is_placed(dot: str) -> None:
 
 
 def test_an_arrow_is_longer_than_its_head() -> None:
-    assert placing.ARROW > curves.HEAD
+    assert position.ARROW > composition.HEAD

@@ -9,8 +9,7 @@ from typing import Any
 
 import pytest
 
-from onnxlens.reports.model_explorer.document import BORDERS, document_text, graph_document
-from onnxlens.reports.model_explorer.namespaces import Namespaces
+from onnxlens.reports.model_explorer.document import BORDERS, Namespaces, document_text, graph_document
 from onnxlens.reports.model_explorer.node_data import HEAT, INFINITE, data_notes, data_text, node_data
 from onnxlens.specs.ledger import BodyCost, Ledger
 from onnxlens.specs.measured import NodeTiming

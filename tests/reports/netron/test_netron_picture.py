@@ -11,7 +11,7 @@ import cv2
 import pytest
 
 from onnxlens.errors import ToolError, UsageError
-from onnxlens.reports.netron.picture import Drawing, NetronPictures, netron_pictures, png_scale
+from onnxlens.reports.netron.pictures import Drawing, NetronPictures, netron_pictures, png_scale
 from tests.reports.netron.netron_models import EDGES, small
 
 SVG = "{http://www.w3.org/2000/svg}"

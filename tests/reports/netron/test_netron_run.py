@@ -7,7 +7,7 @@ from xml.etree import ElementTree
 
 import pytest
 
-from onnxlens.reports.netron.run_pictures import drawn_by_netron
+from onnxlens.reports.netron.pictures import drawn_by_netron
 from onnxlens.specs.progress import unwatched
 from onnxlens.specs.summary import GraphSummary
 from tests.reports.netron.netron_models import small

@@ -15,8 +15,8 @@ from typing import Any
 import pytest
 
 from onnxlens.errors import UsageError
-from onnxlens.reports.browser import opened_browser
-from onnxlens.reports.netron.picture import NetronPictures
+from onnxlens.reports.netron.browser import opened_browser
+from onnxlens.reports.netron.pictures import NetronPictures
 from onnxlens.reports.netron.server import NetronServer
 from tests.reports.netron.netron_models import small
 

@@ -6,8 +6,8 @@ import csv
 import io
 from dataclasses import replace
 
-from onnxlens.reports.tables.bench_tables import bench_table
-from onnxlens.reports.tables.text_tables import By
+from onnxlens.reports.tables.bench import bench_table
+from onnxlens.reports.tables.render import By
 from tests.specs.samples import BENCH
 
 
@@ -47,8 +47,8 @@ def test_below_it_stands_what_the_figures_are_worth() -> None:
     assert footer[1].endswith("runs 5, warm-ups 1), +0.0 %; sum of nodes 120 ms, 60.0 % of it")
     assert footer[2].startswith("PyTorch eager: 300 ms") and footer[2].endswith("1.50 times ONNX Runtime's")
     text = "\n".join(footer)
-    assert "layout (reorders, transposes, reshapes and casts put in): 10.0 % of node time" in text
-    assert "best plain matrix product: 2.00 k MACs/s (8 x 8, float32); weights of the graph: float32" in text
+    assert "layout (reorders, transposes, reshapes and casts inserted): 10.0 % of node time" in text
+    assert "matmul peak: 2.00 k MACs/s (8 x 8, float32); weights of the graph: float32" in text
     assert "peak memory: 1.00 KiB in the arena" in text
     assert "load average: 1.0 before, 1.5 after" in text
     assert "note: torch.compile did not work here" in text

@@ -11,9 +11,10 @@ from typing import Any
 import pytest
 
 from onnxlens.errors import UsageError
-from onnxlens.reports.tables.ledger_columns import FOR_PEOPLE, LEDGER_COLUMNS, MEASURED_BY, present_columns
-from onnxlens.reports.tables.ledger_query import LedgerQuery, parse_query
-from onnxlens.reports.tables.module_ledger import ledger_document, module_ledger_table
+from onnxlens.reports.costs import COSTS
+from onnxlens.reports.tables.columns import FOR_PEOPLE, LEDGER_COLUMNS, present_columns
+from onnxlens.reports.tables.ledger import ledger_document, ledger_table
+from onnxlens.reports.tables.query import LedgerQuery, parse_query
 from onnxlens.specs.ledger import Ledger
 from tests.reports import ledgers
 
@@ -83,13 +84,13 @@ def test_rows_are_sorted_and_those_without_a_figure_come_last(sort: str, paths: 
         ({"where": ("colour=red",)}, "--where: no column is called 'colour'; there are order, path, class"),
         ({"columns": "path,,macs"}, "--columns: no column is called ''"),
         ({"sort": "colour"}, "--sort: no column is called 'colour'"),
-        ({"sort": "macs:up"}, "'up' is no direction; give macs:asc or macs:desc"),
+        ({"sort": "macs:up"}, "'up' is not a direction; give macs:asc or macs:desc"),
         ({"where": ("macs",)}, "--where 'macs': expected COLUMN OPERATOR VALUE"),
-        ({"where": ("macs>many",)}, "'many' is no number"),
+        ({"where": ("macs>many",)}, "'many' is not a number"),
         ({"where": ("macs>nan",)}, "nothing compares with 'nan'"),
         ({"where": ("macs~1",)}, "macs holds numbers; compare it with = != < <= > >="),
         ({"where": ("path>a",)}, "path holds text; compare it with = != ~ !~"),
-        ({"where": ("path~(",)}, r"'\(' is no regular expression"),
+        ({"where": ("path~(",)}, r"'\(' is not a regular expression"),
     ],
 )
 def test_what_cannot_be_understood_is_refused_with_the_remedy(
@@ -110,14 +111,15 @@ def test_a_column_that_was_not_computed_cannot_be_asked_for(asked: dict[str, Any
 
 
 def test_columns_without_a_figure_are_absent() -> None:
-    static = set(LEDGER_COLUMNS) - set(MEASURED_BY)
+    measured = {name for name, cost in COSTS.items() if cost.measured_by}
+    static = set(LEDGER_COLUMNS) - measured
     assert set(present_columns(ledgers.ledger())) == static
     assert set(present_columns(timed())) == static | {"latency_s", "achieved_macs_per_s"}
-    assert set(FOR_PEOPLE) | set(MEASURED_BY) <= set(LEDGER_COLUMNS)
+    assert set(FOR_PEOPLE) | measured <= set(LEDGER_COLUMNS)
 
 
 def test_exact_figures_stand_in_csv_and_json_and_missing_ones_nowhere() -> None:
-    lines = csv.DictReader(io.StringIO(module_ledger_table(timed(), LedgerQuery(), "csv")))
+    lines = csv.DictReader(io.StringIO(ledger_table(timed(), LedgerQuery(), "csv")))
     by_path = {line["path"]: line for line in lines}
     assert by_path["block.conv"]["macs"] == "1769472"
     assert by_path["block.conv"]["achieved_macs_per_s"] == "3538944.0"  # 1,769,472 in half a second
@@ -132,25 +134,25 @@ def test_exact_figures_stand_in_csv_and_json_and_missing_ones_nowhere() -> None:
 
 
 def test_a_table_shows_the_hierarchy_and_short_figures() -> None:
-    lines = module_ledger_table(timed(), LedgerQuery(), "table").splitlines()
+    lines = ledger_table(timed(), LedgerQuery(), "table").splitlines()
     assert lines[0] == "net from net.onnx (opset 18, weights: seeded)"
     assert lines[6].split() == [
         "conv", "Conv2d", "1.77", "M", "73.0", "%", "448", "305.75", "KiB", "304.00", "KiB", "11.5", "0",
         "500", "ms", "3.54", "M",
     ]  # fmt: skip
     assert lines[6].startswith("    conv ")
-    sorted_lines = module_ledger_table(timed(), parse_query(None, (), "macs", None), "table").splitlines()
+    sorted_lines = ledger_table(timed(), parse_query(None, (), "macs", None), "table").splitlines()
     assert sorted_lines[6].startswith("block.conv ")
 
 
 def test_a_table_says_how_many_rows_it_leaves_out() -> None:
-    few = module_ledger_table(ledgers.ledger(), parse_query("path,macs", ("macs>1",), None, None), "md")
+    few = ledger_table(ledgers.ledger(), parse_query("path,macs", ("macs>1",), None, None), "md")
     assert "- rows: 4 of 5 modules" in few
     assert few.splitlines()[2].split() == ["|", "module", "|", "MACs", "|"]
-    assert "rows:" not in module_ledger_table(ledgers.ledger(), LedgerQuery(), "md")
+    assert "rows:" not in ledger_table(ledgers.ledger(), LedgerQuery(), "md")
 
 
 def test_an_infinite_error_is_shown_as_what_it_is() -> None:
     root, *others = ledgers.MODULES
     ledger = replace(ledgers.ledger(), modules=(replace(root, parity_error=inf), *others))
-    assert "inf" in module_ledger_table(ledger, parse_query("parity_error", (), None, 0), "table")
+    assert "inf" in ledger_table(ledger, parse_query("parity_error", (), None, 0), "table")

@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from onnxlens.reports.tables.text_tables import ledger_table, parity_table
+from onnxlens.reports.tables.ledger import profile_table
+from onnxlens.reports.tables.parity import parity_table
 from onnxlens.specs.ledger import Ledger
 from onnxlens.specs.parity import ParityReport, ParityResult
 from tests.reports.ledgers import FEATURES, FOLD, MODULES, NODES, SORT, TOTALS, known_ledger, ledger
@@ -29,18 +30,18 @@ def md_rows(text: str) -> list[list[str]]:
     ("name", "depth", "kind"), [("module_table.txt", 2, "table"), ("module_table.md", 1, "md")]
 )
 def test_the_module_table_is_the_golden_one(name: str, depth: int, kind: str) -> None:
-    got = ledger_table(ledger(), "module", depth, kind)  # type: ignore[arg-type]
+    got = profile_table(ledger(), "module", depth, kind)  # type: ignore[arg-type]
     assert got + "\n" == (GOLDEN / name).read_text(encoding="utf-8")
 
 
 def test_depth_hides_what_is_deeper() -> None:
     for depth, paths in ((0, [""]), (1, ["", "block", "head", "unused"])):
-        rows = csv_rows(ledger_table(ledger(), "module", depth, "csv"))
+        rows = csv_rows(profile_table(ledger(), "module", depth, "csv"))
         assert [row["module"] for row in rows] == paths
 
 
 def test_csv_holds_exact_integers() -> None:
-    rows = csv_rows(ledger_table(ledger(), "module", 9, "csv"))
+    rows = csv_rows(profile_table(ledger(), "module", 9, "csv"))
     for row, module in zip(rows, MODULES, strict=True):
         assert int(row["#"]) == module.order
         assert int(row["MACs"]) == module.macs
@@ -52,13 +53,13 @@ def test_csv_holds_exact_integers() -> None:
 
 
 def test_csv_shows_whole_lists_where_the_table_cuts_them() -> None:
-    head = csv_rows(ledger_table(ledger(), "module", 9, "csv"))[3]
+    head = csv_rows(profile_table(ledger(), "module", 9, "csv"))[3]
     assert head["in"] == "2 x (1, 16, 64, 64), (1, 4096), (1, 10)"
-    assert "(1, 4096), +1 more" in ledger_table(ledger(), "module", 9, "table")
+    assert "(1, 4096), +1 more" in profile_table(ledger(), "module", 9, "table")
 
 
 def test_csv_is_nothing_but_rows() -> None:
-    text = ledger_table(ledger(), "node", 0, "csv")
+    text = profile_table(ledger(), "node", 0, "csv")
     assert len(text.splitlines()) == 1 + len(NODES)
     assert not text.endswith("\n")
 
@@ -70,32 +71,32 @@ def test_csv_is_nothing_but_rows() -> None:
 )  # fmt: skip
 def test_operator_and_node_rows_sum_to_the_totals(title: str, field: str) -> None:
     for by in ("op", "node"):
-        rows = csv_rows(ledger_table(ledger(), by, 0, "csv"))  # type: ignore[arg-type]
+        rows = csv_rows(profile_table(ledger(), by, 0, "csv"))  # type: ignore[arg-type]
         assert sum(int(row[title] or 0) for row in rows) == getattr(TOTALS, field)
 
 
 def test_an_unknown_node_has_no_operations_instead_of_none() -> None:
-    rows = csv_rows(ledger_table(ledger(), "node", 0, "csv"))
+    rows = csv_rows(profile_table(ledger(), "node", 0, "csv"))
     assert [rows[2][title] for title in ("MACs", "vector ops", "special ops")] == ["", "", ""]
-    assert ledger_table(ledger(), "node", 0, "table").splitlines()[6].split()[2:5] == ["?", "?", "?"]
+    assert profile_table(ledger(), "node", 0, "table").splitlines()[6].split()[2:5] == ["?", "?", "?"]
 
 
 def test_printed_totals_are_the_sums_of_the_rows() -> None:
-    text = ledger_table(ledger(), "node", 0, "table")
-    rows = csv_rows(ledger_table(ledger(), "node", 0, "csv"))
+    text = profile_table(ledger(), "node", 0, "table")
+    rows = csv_rows(profile_table(ledger(), "node", 0, "csv"))
     macs, params = (sum(int(row[title] or 0) for row in rows) for title in ("MACs", "params"))
     flops = 2 * macs + sum(int(row["vector ops"] or 0) + int(row["special ops"] or 0) for row in rows)
     assert f"total: {macs:,} MACs (2.42 M), {flops:,} FLOPs, {params:,} params" in text.splitlines()
 
 
 def test_the_node_table_gives_each_status_and_the_reason_of_an_unknown_one() -> None:
-    text = ledger_table(ledger(), "node", 0, "table")
+    text = profile_table(ledger(), "node", 0, "table")
     ends = [line.split("  ")[-1] for line in text.splitlines()[4:9]]
     assert ends == ["counted", "counted", "unknown: no rule for com.vendor::Sort", "free", "counted"]
 
 
 def test_operators_of_other_domains_carry_their_domain() -> None:
-    rows = csv_rows(ledger_table(ledger(), "op", 0, "csv"))
+    rows = csv_rows(profile_table(ledger(), "op", 0, "csv"))
     assert [row["operator"] for row in rows] == ["Conv", "Gemm", "Exp", "com.vendor::Sort", "Transpose"]
     assert [row["unknown"] for row in rows] == ["0", "0", "0", "1", "0"]
     assert [row["free"] for row in rows] == ["0", "0", "0", "0", "1"]
@@ -103,31 +104,32 @@ def test_operators_of_other_domains_carry_their_domain() -> None:
 
 def test_the_unknown_share_is_printed_by_nodes_and_by_bytes() -> None:
     # 524,288 bytes of the unknown node, of 2,623,232 + 835,584 + 786,472 = 4,245,288 in all
-    assert "unknown: 1 of 5 nodes (20.0 %), 512.00 KiB of 4.05 MiB moved (12.3 %)" in ledger_table(
-        ledger(), "module", 0, "table"
+    assert (
+        "unknown: 1 of 5 nodes (20.0 %), 512.00 KiB of 4.05 MiB of memory traffic (12.3 %)"
+        in profile_table(ledger(), "module", 0, "table")
     )
 
 
 def test_without_unknowns_that_is_said_and_their_column_is_gone() -> None:
-    text = ledger_table(known_ledger(), "module", 2, "table")
+    text = profile_table(known_ledger(), "module", 2, "table")
     assert "unknown: none of 5 nodes" in text
     assert "unknown" not in text.splitlines()[2]
-    assert "unknown" in ledger_table(ledger(), "module", 2, "table").splitlines()[2]
+    assert "unknown" in profile_table(ledger(), "module", 2, "table").splitlines()[2]
 
 
 def test_a_file_without_modules_is_grouped_by_operator_and_says_so() -> None:
     said = "modules: the file names none, so its nodes are grouped by operator type"
-    nameless = ledger_table(ledger("none"), "module", 2, "table")
+    nameless = profile_table(ledger("none"), "module", 2, "table")
     assert said in nameless.splitlines()
     assert nameless.splitlines()[2].startswith("operator")
-    assert ledger_table(ledger("none"), "module", 2, "csv") == ledger_table(ledger(), "op", 2, "csv")
-    assert said not in ledger_table(ledger(), "op", 2, "table")
-    assert ledger_table(ledger("none"), "node", 2, "csv") == ledger_table(ledger(), "node", 2, "csv")
+    assert profile_table(ledger("none"), "module", 2, "csv") == profile_table(ledger(), "op", 2, "csv")
+    assert said not in profile_table(ledger(), "op", 2, "table")
+    assert profile_table(ledger("none"), "node", 2, "csv") == profile_table(ledger(), "node", 2, "csv")
 
 
 @pytest.mark.parametrize("by", ["module", "op", "node"])
 def test_markdown_is_a_github_table_with_its_numbers_to_the_right(by: str) -> None:
-    text = ledger_table(ledger(), by, 2, "md")  # type: ignore[arg-type]
+    text = profile_table(ledger(), by, 2, "md")  # type: ignore[arg-type]
     titles, rule, *rows = md_rows(text)
     assert rows
     assert {len(row) for row in (rule, *rows)} == {len(titles)}
@@ -142,19 +144,19 @@ def test_markdown_is_a_github_table_with_its_numbers_to_the_right(by: str) -> No
 
 def test_markdown_cells_cannot_break_out_of_their_column() -> None:
     nodes = tuple(replace(node, node="a|b") if node is SORT else node for node in NODES)
-    text = ledger_table(replace(ledger(), nodes=nodes), "node", 0, "md")
+    text = profile_table(replace(ledger(), nodes=nodes), "node", 0, "md")
     assert "| a\\|b " in text
 
 
 def test_markdown_footer_is_a_list_for_its_lines_not_to_run_together() -> None:
-    lines = ledger_table(ledger(), "op", 0, "md").splitlines()
+    lines = profile_table(ledger(), "op", 0, "md").splitlines()
     assert all(line.startswith("- ") for line in lines[lines.index("- macs: multiply-accumulates") - 5 :])
 
 
 def test_a_module_is_named_within_the_one_above_it_and_by_its_path_where_rows_are_missing() -> None:
-    table = ledger_table(ledger(), "module", 2, "table").splitlines()
+    table = profile_table(ledger(), "module", 2, "table").splitlines()
     assert table[6].startswith("  1      conv  ")  # set in by two levels
-    assert any("| block.conv " in line for line in ledger_table(ledger(), "module", 2, "md").splitlines())
+    assert any("| block.conv " in line for line in profile_table(ledger(), "module", 2, "md").splitlines())
 
 
 def test_an_empty_whole_has_no_shares() -> None:
@@ -167,7 +169,7 @@ def test_an_empty_whole_has_no_shares() -> None:
             weight_read_bytes=0, read_bytes=0, write_bytes=0,
         ),
     )  # fmt: skip
-    text = ledger_table(empty, "module", 0, "table")
+    text = profile_table(empty, "module", 0, "table")
     assert "arithmetic intensity" not in text
     assert "%" not in text.splitlines()[4]
 
@@ -190,7 +192,7 @@ def test_one_failed_output_fails_the_whole_table() -> None:
         replace(REPORT, outputs=(PASSED, failed), reference="unoptimised", weights=""), "table"
     )
     assert text.endswith("the outputs do NOT agree")
-    assert "against ONNX Runtime without optimisations, weights: as in the file" in text
+    assert "against ONNX Runtime without optimizations, weights: as in the file" in text
     assert [line.split()[-1] for line in text.splitlines()[4:6]] == ["pass", "FAIL"]
 
 

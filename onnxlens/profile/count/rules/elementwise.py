@@ -9,56 +9,18 @@ from onnxlens.profile.count.rules.work import SPECIAL, VECTOR, RuleTable, Work, 
 from onnxlens.profile.graph.node_view import NodeView
 
 PER_ELEMENT: Mapping[str, Work] = {
-    # arithmetic
-    "Add": VECTOR,
-    "Sub": VECTOR,
-    "Mul": VECTOR,
-    "Div": VECTOR,
-    "Mod": VECTOR,
-    "Neg": VECTOR,
-    "Abs": VECTOR,
-    "Sign": VECTOR,
-    "Reciprocal": VECTOR,
-    "Floor": VECTOR,
-    "Ceil": VECTOR,
-    "Round": VECTOR,
-    # comparison, logic, bits
-    "Equal": VECTOR,
-    "Greater": VECTOR,
-    "GreaterOrEqual": VECTOR,
-    "Less": VECTOR,
-    "LessOrEqual": VECTOR,
-    "IsNaN": VECTOR,
-    "IsInf": VECTOR,
-    "And": VECTOR,
-    "Or": VECTOR,
-    "Xor": VECTOR,
-    "Not": VECTOR,
-    "BitShift": VECTOR,
-    "BitwiseAnd": VECTOR,
-    "BitwiseOr": VECTOR,
-    "BitwiseXor": VECTOR,
-    "BitwiseNot": VECTOR,
-    "Where": VECTOR,
-    # transcendental; a power is one whatever its exponent
-    "Exp": SPECIAL,
-    "Log": SPECIAL,
-    "Sqrt": SPECIAL,
-    "Pow": SPECIAL,
-    "Erf": SPECIAL,
-    "Sigmoid": SPECIAL,
-    "Sin": SPECIAL,
-    "Cos": SPECIAL,
-    "Tan": SPECIAL,
-    "Asin": SPECIAL,
-    "Acos": SPECIAL,
-    "Atan": SPECIAL,
-    "Sinh": SPECIAL,
-    "Cosh": SPECIAL,
-    "Tanh": SPECIAL,
-    "Asinh": SPECIAL,
-    "Acosh": SPECIAL,
-    "Atanh": SPECIAL,
+    **dict.fromkeys((
+        # arithmetic
+        "Add", "Sub", "Mul", "Div", "Mod", "Neg", "Abs", "Sign", "Reciprocal", "Floor", "Ceil", "Round",
+        # comparison, logic, bits
+        "Equal", "Greater", "GreaterOrEqual", "Less", "LessOrEqual", "IsNaN", "IsInf", "And", "Or", "Xor",
+        "Not", "BitShift", "BitwiseAnd", "BitwiseOr", "BitwiseXor", "BitwiseNot", "Where",
+    ), VECTOR),
+    # a power is one transcendental op whatever its exponent
+    **dict.fromkeys((
+        "Exp", "Log", "Sqrt", "Pow", "Erf", "Sigmoid", "Sin", "Cos", "Tan", "Asin", "Acos", "Atan", "Sinh",
+        "Cosh", "Tanh", "Asinh", "Acosh", "Atanh",
+    ), SPECIAL),
     # activations, by function body
     "Relu": VECTOR,  # max(x, 0)
     "ThresholdedRelu": 2 * VECTOR,  # less, where
@@ -75,7 +37,7 @@ PER_ELEMENT: Mapping[str, Work] = {
     "Mish": 2 * VECTOR + 3 * SPECIAL,  # Softplus, tanh, mul
     "Swish": 2 * VECTOR + SPECIAL,  # mul by alpha, sigmoid, mul
     "SwiGLU": 3 * VECTOR + SPECIAL,  # Swish, mul
-}
+}  # fmt: skip
 """The cost of each operator per output element, whatever its inputs and attributes."""
 
 GELU_ERF = 4 * VECTOR + SPECIAL  # div, erf, add, mul, mul

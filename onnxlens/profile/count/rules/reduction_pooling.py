@@ -67,28 +67,17 @@ def pooling(node: NodeView) -> Work:
 
 RULES: RuleTable = {
     "": {
-        "ReduceSum": reduction(),
-        "ReduceMean": reduction(),
-        "ReduceMax": reduction(),
-        "ReduceMin": reduction(),
-        "ReduceProd": reduction(),
+        **dict.fromkeys(("ReduceSum", "ReduceMean", "ReduceMax", "ReduceMin", "ReduceProd"), reduction()),
         "ReduceL1": reduction(before=VECTOR),  # abs
         "ReduceL2": reduction(before=VECTOR, after=SPECIAL),  # square; sqrt
         "ReduceSumSquare": reduction(before=VECTOR),  # square
         "ReduceLogSum": reduction(after=SPECIAL),  # log
         "ReduceLogSumExp": reduction(before=SPECIAL, after=SPECIAL),  # exp; log
-        "ArgMax": each_input(VECTOR),
-        "ArgMin": each_input(VECTOR),
-        "TopK": each_input(VECTOR),
-        "NonZero": each_input(VECTOR),
-        "Unique": each_input(VECTOR),
-        "CumSum": each_input(VECTOR),
-        "CumProd": each_input(VECTOR),
+        **dict.fromkeys(("ArgMax", "ArgMin", "TopK", "NonZero", "Unique"), each_input(VECTOR)),
+        **dict.fromkeys(("CumSum", "CumProd", "GlobalMaxPool", "GlobalAveragePool"), each_input(VECTOR)),
         "MaxPool": pooling,
         "AveragePool": pooling,
         "LpPool": lp_pooling,
         "GlobalLpPool": global_lp_pooling,
-        "GlobalMaxPool": each_input(VECTOR),
-        "GlobalAveragePool": each_input(VECTOR),
     },
 }

@@ -18,24 +18,14 @@ PartialBytes = Callable[[NodeView], Mapping[int, int]]
 
 MICROSOFT = "com.microsoft"
 
-VIEWS = frozenset(
-    {
-        ("", "Reshape"),
-        ("", "Squeeze"),
-        ("", "Unsqueeze"),
-        ("", "Flatten"),
-        ("", "Identity"),
-        ("", "BitCast"),
-        ("", "Dropout"),
-        ("", "SequenceConstruct"),
-        ("", "SequenceInsert"),
-        ("", "SequenceErase"),
-        ("", "SequenceAt"),
-        ("", "Optional"),
-        ("", "OptionalGetElement"),
-        (MICROSOFT, "ExpandDims"),
-    }
-)
+VIEWS = frozenset({
+    *(("", op_type) for op_type in (
+        "Reshape", "Squeeze", "Unsqueeze", "Flatten", "Identity", "BitCast", "Dropout",
+        "SequenceConstruct", "SequenceInsert", "SequenceErase", "SequenceAt", "Optional",
+        "OptionalGetElement",
+    )),
+    (MICROSOFT, "ExpandDims"),
+})  # fmt: skip
 """Operators whose first output shares the memory of their first input; Dropout does so in inference.
 
 Sequences and optionals refer to tensors: inserting a tensor or taking it out moves nothing.
@@ -215,26 +205,18 @@ def _is_buffer(node: NodeView, output: int, past: int) -> bool:
 
 
 PARTIAL_READS: Mapping[Operator, PartialBytes] = {
-    ("", "Shape"): _none_of(0),
-    ("", "Size"): _none_of(0),
-    ("", "EyeLike"): _none_of(0),
-    ("", "RandomNormalLike"): _none_of(0),
-    ("", "RandomUniformLike"): _none_of(0),
-    ("", "SequenceLength"): _none_of(0),
-    ("", "OptionalHasElement"): _none_of(0),
+    **dict.fromkeys((
+        ("", "Shape"), ("", "Size"), ("", "EyeLike"), ("", "RandomNormalLike"), ("", "RandomUniformLike"),
+        ("", "SequenceLength"), ("", "OptionalHasElement"),
+    ), _none_of(0)),
     ("", "CastLike"): _none_of(1),
-    ("", "Gather"): _as_many_as_written,
-    ("", "GatherElements"): _as_many_as_written,
-    ("", "GatherND"): _as_many_as_written,
-    ("", "Slice"): _as_many_as_written,
-    ("", "Split"): _as_many_as_written,
-    ("", "Compress"): _as_many_as_written,
-    ("", "ConcatFromSequence"): _as_many_as_written,
+    **dict.fromkeys((
+        ("", "Gather"), ("", "GatherElements"), ("", "GatherND"), ("", "Slice"), ("", "Split"),
+        ("", "Compress"), ("", "ConcatFromSequence"), ("ai.onnx.ml", "ArrayFeatureExtractor"),
+        (MICROSOFT, "GatherND"), (MICROSOFT, "TorchEmbedding"),
+    ), _as_many_as_written),
     ("", "RotaryEmbedding"): _rows_at_positions,
     ("", "NegativeLogLikelihoodLoss"): _one_class,
-    ("ai.onnx.ml", "ArrayFeatureExtractor"): _as_many_as_written,
-    (MICROSOFT, "GatherND"): _as_many_as_written,
-    (MICROSOFT, "TorchEmbedding"): _as_many_as_written,
     (MICROSOFT, "GatherBlockQuantized"): _gathered_blocks,
     (MICROSOFT, "EmbedLayerNormalization"): _embedded_rows,
     (MICROSOFT, "QEmbedLayerNormalization"): _embedded_rows,
@@ -244,7 +226,7 @@ PARTIAL_READS: Mapping[Operator, PartialBytes] = {
     (MICROSOFT, "SparseAttention"): _rows_of_new_tokens(9, 10),
     (MICROSOFT, "MoE"): _experts_in_use,
     (MICROSOFT, "QMoE"): _experts_in_use,
-}
+}  # fmt: skip
 """For operators that do not read an input whole: the bytes that they read of it."""
 
 PARTIAL_WRITES: Mapping[Operator, PartialBytes] = {

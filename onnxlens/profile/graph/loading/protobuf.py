@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from functools import partial
 from math import prod
 from pathlib import Path
+from sys import intern
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -14,6 +16,8 @@ from onnx import AttributeProto, GraphProto, NodeProto, TensorProto
 
 MAX_CONSTANT_ELEMENTS = 4096
 """The largest constant whose value a counting rule may read."""
+
+NO_ATTRIBUTES: Mapping[str, Any] = MappingProxyType({})
 
 Reader = Callable[[], np.ndarray | None]
 
@@ -75,16 +79,17 @@ def read_graph(graph: GraphProto, prefix: str = "") -> FileGraph:
 
 
 def _read_node(node: NodeProto) -> FileNode:
-    op_type = node.op_type
-    attributes: dict[str, Any] = {}
+    op_type = intern(node.op_type)
+    attributes: Mapping[str, Any] = NO_ATTRIBUTES
     inside: Sequence[tuple[str, GraphProto]] = ()
-    if op_type != "Constant":
+    if len(node.attribute) and op_type != "Constant":
+        attributes = {}
         for attribute in node.attribute:
             kind = attribute.type
-            attributes[attribute.name] = PLAIN[kind](attribute) if kind in PLAIN else None
+            attributes[intern(attribute.name)] = PLAIN[kind](attribute) if kind in PLAIN else None
             if kind in (AttributeProto.GRAPH, AttributeProto.GRAPHS) and not inside:
                 inside = tuple(subgraphs(node))
-    return FileNode(node, op_type, domain_of(node), list(node.input), list(node.output), attributes, inside)
+    return FileNode(node, op_type, domain_of(node), node.input[:], node.output[:], attributes, inside)
 
 
 def domain_of(node: NodeProto) -> str:

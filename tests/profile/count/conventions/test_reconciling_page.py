@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 import onnxlens as api
-from onnxlens.reports.tables.text_tables import reconciliation_table
+from onnxlens.reports.tables.reconciliation import reconciliation_table
 
 ROOT = Path(__file__).parents[4]
 PAGE = (ROOT / "docs" / "reconciling.md").read_text(encoding="utf-8")

@@ -22,10 +22,16 @@ from onnxlens.profile.graph.loading.protobuf import (
 def without_weights(model: onnx.ModelProto, read: FileGraph) -> onnx.ModelProto:
     """A copy whose larger constants are inputs: inference needs their types, not their bytes.
 
-    Stand-ins take the place of ONNX Runtime's operators.
+    Surrogate operators replace ONNX Runtime's. Where there is nothing to change, it is the model itself.
     """
+    source = model.graph
+    constants = any(any(inner.constants()) for inner in read.all())
+    surrogates = any((node.domain, node.op_type) in STAND_INS for inner in read.all() for node in inner.nodes)
+    small = all(map(_is_small, source.initializer)) and not source.sparse_initializer
+    if small and source.name and not constants and not surrogates:
+        return model
     copy = onnx.ModelProto(ir_version=model.ir_version, opset_import=model.opset_import)
-    source, graph = model.graph, copy.graph
+    graph = copy.graph
     graph.name = source.name or "graph"
     graph.input.extend(source.input)
     graph.output.extend(source.output)
@@ -37,11 +43,11 @@ def without_weights(model: onnx.ModelProto, read: FileGraph) -> onnx.ModelProto:
         elif tensor.name not in declared:
             graph.input.append(helper.make_tensor_value_info(tensor.name, tensor.data_type, tensor.dims))
     _add_nodes(graph, read)
-    if any(any(inner.constants()) for inner in read.all()):
+    if constants:
         for _, inner in all_graphs(graph):
             for node in inner.node:
                 _write_as_tensor(node)
-    if any((node.domain, node.op_type) in STAND_INS for inner in read.all() for node in inner.nodes):
+    if surrogates:
         put_stand_ins(copy)
     return copy
 

@@ -35,16 +35,21 @@ class Inference:
         types: what the file declares, completed.
         constants: small values that were found by folding.
         notes: which library found what, and which failed.
+        learned: how many shapes, or numbers of shapes, were inferred.
+        nested: whether nodes of the model contain graphs.
     """
 
     types: dict[str, ValueType]
     constants: dict[str, np.ndarray] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
+    learned: int = 0
+    nested: bool = False
 
 
 def complete_types(model: onnx.ModelProto, graph: FileGraph) -> Inference:
     """The types of all values: declared, else inferred, else unknown."""
-    found = Inference(declared_types((inner.prefix, inner.proto, inner.constants()) for inner in graph.all()))
+    declared = declared_types((inner.prefix, inner.proto, inner.constants()) for inner in graph.all())
+    found = Inference(declared, nested=bool(graph.inner))
     if not _open(graph, found):
         return found
     from onnxlens.profile.graph.loading.inference.skeleton import without_weights
@@ -55,12 +60,12 @@ def complete_types(model: onnx.ModelProto, graph: FileGraph) -> Inference:
         if nodes > SLOW_INFERENCE_NODES and step is not _infer:
             found.notes.append(f"{name} was not tried: the file has more than {SLOW_INFERENCE_NODES:,} nodes")
             break
-        before = _known(found)
+        before = found.learned
         try:
             skeleton = step(skeleton, found)
         except Exception as error:  # whatever a library raises at a graph that it does not understand
             found.notes.append(f"{name} failed: {_first_line(error)}")
-        if _known(found) != before:
+        if found.learned > before:
             found.notes.append(f"shapes that the file leaves out were inferred by {name}")
         if not _open(graph, found):
             break
@@ -101,11 +106,6 @@ def _is_held(graph: FileGraph, name: str, found: Inference) -> bool:
     held = any(tensor.name == name for tensor in graph.proto.initializer)
     constant = any(name in node.output for node in graph.constants())
     return held or constant or graph.prefix + name in found.constants
-
-
-def _known(found: Inference) -> tuple[int, int]:
-    fixed = sum(known.is_fixed for known in found.types.values())
-    return fixed, sum(known.shape is not None for known in found.types.values())
 
 
 def _infer(skeleton: onnx.ModelProto, found: Inference) -> onnx.ModelProto:
@@ -160,13 +160,14 @@ def _learn(inferred: onnx.ModelProto, found: Inference) -> None:
     """Take over what is more than was known: a first shape, or numbers where there were symbols."""
     from onnxlens.profile.graph.loading.inference.stand_in_forms import MARK
 
-    graphs = all_graphs(inferred.graph)
+    graphs = all_graphs(inferred.graph) if found.nested else [("", inferred.graph)]
     for name, new in declared_types((prefix, graph, graph.node) for prefix, graph in graphs).items():
         if MARK in name:
             continue
         known = found.types.get(name, UNKNOWN)
         if known.shape is None or (new.is_fixed and not known.is_fixed):
-            found.types[name] = ValueType(new.dtype or known.dtype, new.shape, new.kind)
+            found.types[name] = new if new.dtype else ValueType(known.dtype, new.shape, new.kind)
+            found.learned += new.shape is not None
 
 
 class _silent:

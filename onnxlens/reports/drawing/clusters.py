@@ -1,0 +1,310 @@
+"""ClusterLayout modules as clusters, nested, and laid out from the inside out."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from graphlib import CycleError
+from itertools import groupby
+
+from onnxlens.reports.drawing.labels import Block
+from onnxlens.reports.drawing.links import Line, Skip
+from onnxlens.reports.drawing.position import Placed, Point, place_level
+from onnxlens.reports.drawing.ranks import Item, Link, Spot
+from onnxlens.reports.drawing.rows import Row
+from onnxlens.specs.flow import FlowNode
+
+MARGIN = 10.0
+"""Points between a cluster and what stands in it."""
+STRAIGHT = 100
+"""How much more it is worth that the lines of the trunk are straight than others."""
+
+
+Parents = tuple[tuple[str, str], ...]
+"""The modules around a box, outermost first, as (path, class name)."""
+
+
+@dataclass(slots=True)
+class Cluster:
+    """An opened module, or the page.
+
+    Attributes:
+        parents: the modules around what stands in it, itself last; () for the page.
+        children: the boxes that stand in it directly, and the modules that are opened in it.
+    """
+
+    parents: Parents
+    children: list[FlowNode | Cluster] = field(default_factory=list)
+
+    @property
+    def path(self) -> str:
+        """The module's path."""
+        return self.parents[-1][0]
+
+    @property
+    def class_name(self) -> str:
+        """The module's class; "" where the file does not say."""
+        return self.parents[-1][1]
+
+    def members(self) -> Iterator[FlowNode]:
+        """All boxes in it, also those in the clusters in it."""
+        for child in self.children:
+            if isinstance(child, Cluster):
+                yield from child.members()
+            else:
+                yield child
+
+
+def page_of(nodes: Iterable[FlowNode], parents: Parents = ()) -> Cluster:
+    """The clusters of a picture, in the order in which their first box runs."""
+    page = Cluster(parents)
+    opened: dict[Parents, list[FlowNode]] = {}
+    for node in nodes:
+        inner = node.parents[: len(parents) + 1]
+        if inner == parents:
+            page.children.append(node)
+        elif inner in opened:
+            opened[inner].append(node)
+        else:
+            opened[inner] = [node]
+            page.children.append(Cluster(inner))
+    for index, child in enumerate(page.children):
+        if isinstance(child, Cluster):
+            page.children[index] = page_of(opened[child.parents], child.parents)
+    return page
+
+
+def in_segments(cluster: Cluster) -> Cluster:
+    """The same with a cluster of its own for every segment in which a module runs.
+
+    A module that is read by what it reads itself cannot be one cluster that stands above or below that.
+    """
+    split = Cluster(cluster.parents)
+    level = len(cluster.parents)
+    nodes = sorted(cluster.members(), key=lambda node: node.order)
+    for inner, segment in groupby(nodes, key=lambda node: node.parents[: level + 1]):
+        boxes: Sequence[FlowNode] = list(segment)
+        split.children += boxes if inner == cluster.parents else [page_of(boxes, inner)]
+    return split
+
+
+@dataclass(frozen=True, slots=True)
+class Wire:
+    """A line, or a skip connection, that is drawn.
+
+    Attributes:
+        key: its name.
+        carries: the one or the other.
+        label: its text.
+        side: how far right it is to run.
+        trunk: it is to be straight.
+    """
+
+    key: str
+    source: str
+    target: str
+    carries: Line | Skip
+    label: Block | None = None
+    side: float = 0
+    trunk: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class End:
+    """An input or output that has a position of its own."""
+
+    node: FlowNode
+    block: Block
+
+
+@dataclass(frozen=True, slots=True)
+class ClusterLayout:
+    """A cluster, or the page, laid out.
+
+    Attributes:
+        title: what stands in its upper left corner, as the first of its parts; None for the page.
+        parts: what stands in it.
+        wires: the lines between and through its parts.
+    """
+
+    cluster: Cluster
+    title: Block | None
+    parts: Sequence[Part]
+    wires: Sequence[Wire]
+    placed: Placed
+
+    @property
+    def width(self) -> float:
+        """With its margins, in points."""
+        return self.placed.width + 2 * MARGIN
+
+    @property
+    def height(self) -> float:
+        """With its margins, in points."""
+        return self.placed.height + 2 * MARGIN
+
+
+Part = Row | End | ClusterLayout | Block
+
+
+@dataclass(frozen=True, slots=True)
+class Contents:
+    """What a picture is made of, before anything has its position.
+
+    Attributes:
+        rows: by box.
+        branches: by box.
+        parallel: the paths of the clusters that are side by side, in the order of execution.
+        ends: the inputs and outputs that stand on the page.
+        title_of: what stands in the upper left corner of a cluster.
+    """
+
+    rows: Mapping[str, Row]
+    branches: Mapping[str, int]
+    parallel: Collection[str]
+    ends: Sequence[End]
+    title_of: Callable[[Cluster], Block]
+
+
+def lay_out(cluster: Cluster, wires: Sequence[Wire], contents: Contents) -> ClusterLayout:
+    """A cluster, or the page, with all that is in it laid out.
+
+    A module that runs in several segments, and reads what reads it, has a cluster for each of them.
+    """
+    try:
+        return _lay_out(cluster, wires, contents)
+    except CycleError:
+        return _lay_out(in_segments(cluster), wires, contents)
+
+
+def _lay_out(cluster: Cluster, wires: Sequence[Wire], contents: Contents) -> ClusterLayout:
+    members = {node.id for node in cluster.members()}
+    near = [wire for wire in wires if not cluster.parents or wire.source in members or wire.target in members]
+    title = contents.title_of(cluster) if cluster.parents else None
+    parts: list[Part] = [title] if title else []
+    owner: dict[str, int] = {}
+    for child in cluster.children:
+        if isinstance(child, Cluster):
+            owner.update((node.id, len(parts)) for node in child.members())
+            parts.append(lay_out(child, near, contents))
+        else:
+            owner[child.id] = len(parts)
+            parts.append(contents.rows[child.id])
+    for end in contents.ends if title is None else ():
+        owner[end.node.id] = len(parts)
+        parts.append(end)
+    here = [wire for wire in near if owner.get(wire.source) != owner.get(wire.target)]
+    lined = {end for wire in here for end in (owner.get(wire.source), owner.get(wire.target))}
+    apart = {index for index, part in enumerate(parts) if isinstance(part, Row) and index not in lined}
+    if apart and title:  # they are next to the title, above the rest
+        apart.add(0)
+    items = [_item(part, contents, leads=index in apart) for index, part in enumerate(parts)]
+    links = [_link(wire, owner, parts) for wire in here]
+    return ClusterLayout(cluster, title, parts, here, place_level(items, links, 0 if title else None))
+
+
+def _item(part: Part, contents: Contents, *, leads: bool) -> Item:
+    if isinstance(part, End):
+        return Item(part.block.width, part.block.height, centered=True, leads=part.node.kind == "input")
+    if isinstance(part, Row):
+        return Item(part.width, part.height, contents.branches[part.node.id], centered=True, leads=leads)
+    if isinstance(part, ClusterLayout) and part.cluster.path not in contents.parallel:
+        heaviest = max(part.cluster.members(), key=lambda node: node.macs * node.repeats)
+        return Item(part.width, part.height, contents.branches[heaviest.id])
+    return Item(part.width, part.height, leads=leads)
+
+
+def _link(wire: Wire, owner: Mapping[str, int], parts: Sequence[Part]) -> Link:
+    source, target = owner.get(wire.source), owner.get(wire.target)
+    begin = None if source is None else Spot(source, *_leaves(parts[source], wire))
+    end = None if target is None else Spot(target, *_reaches(parts[target], wire))
+    label = (wire.label.width, wire.label.height) if wire.label and begin and end else None
+    return Link(wire.key, begin, end, label, wire.side, STRAIGHT if wire.trunk else 1)
+
+
+def _leaves(part: Part, wire: Wire) -> Point:
+    """Where a line leaves a part: the lower edge of a box, beside a port label, or of a cluster."""
+    if isinstance(part, ClusterLayout):
+        return part.placed.ways[wire.key][-1][0] + MARGIN, part.height
+    if isinstance(part, Row):
+        return part.skip(wire.carries.number) if isinstance(wire.carries, Skip) else part.lower
+    block = part.block if isinstance(part, End) else part
+    return block.width / 2, block.height
+
+
+def _reaches(part: Part, wire: Wire) -> Point:
+    """Where a line reaches a part: the upper edge of a box, beside a port label, or of a cluster."""
+    if isinstance(part, ClusterLayout):
+        return part.placed.ways[wire.key][0][0] + MARGIN, 0.0
+    if isinstance(part, Row):
+        return part.skip(wire.carries.number) if isinstance(wire.carries, Skip) else part.upper
+    block = part.block if isinstance(part, End) else part
+    return block.width / 2, 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class PlacedCluster:
+    """A cluster, or the page, on the canvas: everything with its upper left corner, in points, downwards."""
+
+    layout: ClusterLayout
+    corner: Point
+    parts: Sequence[tuple[Part, Point]]
+    labels: Sequence[tuple[Wire, Point]]
+    clusters: Sequence[PlacedCluster]
+
+    def all_clusters(self) -> Iterator[PlacedCluster]:
+        """Itself, and all clusters in it."""
+        yield self
+        for cluster in self.clusters:
+            yield from cluster.all_clusters()
+
+
+@dataclass(frozen=True, slots=True)
+class Canvas:
+    """The picture.
+
+    Attributes:
+        ways: by the key of each wire, the corners of its way from the top down.
+    """
+
+    page: PlacedCluster
+    ways: Mapping[str, Sequence[Point]]
+
+    @property
+    def width(self) -> float:
+        """In points."""
+        return self.page.layout.width
+
+    @property
+    def height(self) -> float:
+        """In points, from the top of the canvas."""
+        return self.page.corner[1] + self.page.layout.height
+
+
+def canvas_of(page: ClusterLayout, top: float) -> Canvas:
+    """The page, ``top`` points below the upper edge of the canvas."""
+    ways: dict[str, list[Point]] = defaultdict(list)
+    whole = _put(page, (0.0, top), ways)
+    for corners in ways.values():
+        corners.sort(
+            key=lambda corner: corner[1]
+        )  # every level has a piece of the way, and it only goes down
+    return Canvas(whole, ways)
+
+
+def _put(level: ClusterLayout, corner: Point, ways: dict[str, list[Point]]) -> PlacedCluster:
+    left, top = corner[0] + MARGIN, corner[1] + MARGIN
+    parts = [
+        (part, (left + x, top + y)) for part, (x, y) in zip(level.parts, level.placed.items, strict=True)
+    ]  # fmt: skip
+    for key, corners in level.placed.ways.items():
+        ways[key] += [(left + x, top + y) for x, y in corners]
+    labels = {wire.key: wire for wire in level.wires}
+    return PlacedCluster(
+        level,
+        corner,
+        [(part, corner) for part, corner in parts if not isinstance(part, ClusterLayout)],
+        [(labels[key], (left + x, top + y)) for key, (x, y) in level.placed.labels.items()],
+        [_put(part, corner, ways) for part, corner in parts if isinstance(part, ClusterLayout)],
+    )

@@ -1,0 +1,189 @@
+"""Benchmarks as text: a row for each module, operator or node, and below them how it was measured."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from typing import Protocol, TypeVar
+
+from onnxlens.reports.costs import COSTS
+from onnxlens.reports.numbers import share, short_bytes, short_count, short_time
+from onnxlens.reports.tables.columns import MODULE_CLASS, MODULE_ORDER, module_name
+from onnxlens.reports.tables.render import (
+    By,
+    Column,
+    TableFormat,
+    figure_column,
+    first_of,
+    render_table,
+    with_notes,
+)
+from onnxlens.specs.bench import BenchReport, LatencyResult, ModuleTime, NodeTime, OperatorTime, Timed
+
+SHOWN_UNATTRIBUTED = 5
+"""Nodes without a module that a table names, costliest first; the JSON document has all."""
+
+SHOWN_ELSEWHERE = ("load", "processor")
+"""Facts of the machine that other notes give: the load before and after, and the device."""
+
+
+class TimedRow(Protocol):
+    """A row with a time."""
+
+    @property
+    def time(self) -> Timed:
+        """The time of one run."""
+        ...
+
+
+Row = TypeVar("Row", bound=TimedRow)
+
+
+def bench_table(report: BenchReport, by: By, depth: int, table_format: TableFormat) -> str:
+    """The times by module down to ``depth``, by operator type, or by node; for people with notes.
+
+    A file that names no modules is grouped by operator type instead, and the table says so.
+    """
+    if by == "module" and report.attribution != "none":
+        modules = [module for module in report.modules if module.depth <= depth]
+        table = render_table(modules, _module_columns(report, nested=table_format == "table"), table_format)
+    elif by != "node":
+        table = render_table(report.operators, _operator_columns(report), table_format)
+    else:
+        table = render_table(report.nodes, _node_columns(report), table_format)
+    weights = f", weights: {report.weights}" if report.weights else ""
+    heading = (
+        f"{report.graph} from {report.source} (opset {report.opset}{weights}): ONNX Runtime on "
+        f"{report.provider}, level {report.level}, threads {report.threads}"
+    )
+    return with_notes(heading, table, _notes(report), table_format)
+
+
+def _module_columns(report: BenchReport, *, nested: bool) -> Sequence[Column[ModuleTime]]:
+    name = module_name(report.modules, report.graph, nested=nested)
+    return (
+        MODULE_ORDER,
+        Column("module", lambda m: m.path, name),
+        MODULE_CLASS,
+        *_times(report),
+        Column("layout", lambda m: m.layout_s, lambda m: short_time(m.layout_s) if m.layout_s else "-", True),
+        *_rates(),
+    )
+
+
+def _operator_columns(report: BenchReport) -> Sequence[Column[OperatorTime]]:
+    return (
+        Column("operator", lambda o: o.op_type),
+        Column("nodes", lambda o: o.nodes, right=True),
+        *_times(report),
+        *_rates(),
+    )
+
+
+def _node_columns(report: BenchReport) -> Sequence[Column[NodeTime]]:
+    return (
+        Column("node", lambda n: n.node),
+        Column("operator", lambda n: n.op_type),
+        Column("kind", lambda n: n.kind),
+        Column(
+            "module",
+            lambda n: n.module_path or "",
+            lambda n: "unattributed" if n.module_path is None else n.module_path or report.graph,
+        ),
+        Column("from", lambda n: ", ".join(n.sources)),
+        *_times(report),
+        *_rates(),
+    )
+
+
+def _times(report: BenchReport) -> tuple[Column[Row], ...]:
+    """The time and its share of all node time: seconds for machines, short for people."""
+    whole = report.node_sum_s
+    return (
+        _time_column("time", "median_s", short_time),
+        _time_column("p10", "p10_s", short_time),
+        _time_column("p90", "p90_s", short_time),
+        Column(
+            "time %",
+            lambda r: round(100 * r.time.median_s / whole, 3) if whole else 0,
+            lambda r: share(r.time.median_s, whole),
+            True,
+        ),
+    )
+
+
+def _rates() -> tuple[Column[Row], ...]:
+    """MACs, and MACs per second; ``?`` and an empty cell where they are unknown."""
+    return (
+        _time_column("MACs", "macs", COSTS["macs"].short, "?"),
+        _time_column("MACs/s", "macs_per_s", COSTS["achieved_macs_per_s"].short),
+        _time_column("% of peak", "share_of_best", lambda part: share(part, 1), csv_title="of best"),
+    )
+
+
+def _time_column(
+    title: str, name: str, short: Callable[[float], str], missing: str = "-", csv_title: str = ""
+) -> Column[Row]:
+    return figure_column(title, lambda row: getattr(row.time, name), short, missing, csv_title)
+
+
+def _notes(report: BenchReport) -> Iterator[str]:
+    product, profiled = report.matrix_product, report.profiled
+    yield f"latency: {_latency(report.latency)}, profiling off"
+    yield (
+        f"latency with profiling on: {_latency(profiled)}, {_change(profiled, report.latency)}; "
+        f"sum of nodes {short_time(report.node_sum_s)}, {share(report.node_sum_s, profiled.median_s)} of it"
+    )
+    yield from _torch(report)
+    yield from _unattributed(report)
+    layout = share(report.layout_share, 1)
+    yield f"layout (reorders, transposes, reshapes and casts inserted): {layout} of node time"
+    yield (
+        f"matmul peak: {short_count(round(product.macs_per_s))} MACs/s "
+        f"({product.side} x {product.side}, {product.dtype}); weights of the graph: {report.dtype}"
+    )
+    peak = report.memory.peak_bytes
+    yield f"peak memory: {'' if peak is None else f'{short_bytes(peak)} '}{report.memory.method}"
+    yield "; ".join(
+        (
+            f"measured on {report.device}",
+            *(f"{name}: {report.machine[name]}" for name in report.machine if name not in SHOWN_ELSEWHERE),
+            f"load average: {report.load_before:.1f} before, {report.load_after:.1f} after",
+        )
+    )
+    yield "times: medians over the runs; a row's p10 and p90 are of its own sums, so rows need not add up"
+    yield from (f"noisy: {reason}" for reason in report.noise)
+    if report.attribution == "none":
+        yield "modules: the file names none, so its nodes are grouped by operator type"
+    yield from (f"note: {note}" for note in report.notes)
+
+
+def _latency(latency: LatencyResult) -> str:
+    return (
+        f"{short_time(latency.median_s)} (p10 {short_time(latency.p10_s)}, p90 {short_time(latency.p90_s)}; "
+        f"runs {latency.runs}, warm-ups {latency.warmup})"
+    )
+
+
+def _change(latency: LatencyResult, before: LatencyResult) -> str:
+    return f"{100 * (latency.median_s / before.median_s - 1):+.1f} %"
+
+
+def _torch(report: BenchReport) -> Iterator[str]:
+    for name, latency in (("PyTorch eager", report.eager), ("torch.compile", report.compiled)):
+        if latency is not None:
+            ratio = latency.median_s / report.latency.median_s
+            yield f"{name}: {_latency(latency)}, {ratio:.2f} times ONNX Runtime's"
+
+
+def _unattributed(report: BenchReport) -> Iterator[str]:
+    nodes = sorted(
+        (node for node in report.nodes if node.module_path is None), key=lambda node: -node.time.median_s
+    )
+    if not nodes:
+        yield f"unattributed: none of {len(report.nodes)} nodes"
+        return
+    named = first_of([f"{node.node} {short_time(node.time.median_s)}" for node in nodes], SHOWN_UNATTRIBUTED)
+    yield (
+        f"unattributed: {share(report.profiled.unattributed or 0, 1)} of node time, "
+        f"{len(nodes)} of {len(report.nodes)} nodes: {named}"
+    )

@@ -1,0 +1,183 @@
+"""What is counted and measured, as text: the profile by module, operator or node, and the queried ledger."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+from onnxlens.errors import UsageError
+from onnxlens.reports.costs import COSTS
+from onnxlens.reports.numbers import share, short_bytes, short_count, short_time
+from onnxlens.reports.tables.columns import (
+    FOR_PEOPLE,
+    ModuleColumn,
+    module_column,
+    module_columns,
+    node_columns,
+    operator_columns,
+    present_columns,
+)
+from onnxlens.reports.tables.query import LedgerQuery, Order
+from onnxlens.reports.tables.reconciliation import UNITS, heading_of
+from onnxlens.reports.tables.render import By, TableFormat, render_table, with_notes
+from onnxlens.specs.codec import to_plain
+from onnxlens.specs.ledger import Ledger, ModuleCost, Totals
+from onnxlens.specs.peers import PeerCost
+
+
+def profile_table(ledger: Ledger, by: By, depth: int, table_format: TableFormat) -> str:
+    """The counts by module down to ``depth``, by operator type, or by node; with totals and notes for people.
+
+    A file that names no modules is grouped by operator type instead, and the table says so.
+    """
+    notes = _notes(ledger)
+    if by == "module" and ledger.attribution != "none":
+        modules = [module for module in ledger.modules if module.depth <= depth]
+        table = render_table(modules, module_columns(ledger, nested=table_format == "table"), table_format)
+    elif by != "node":
+        table = render_table(ledger.operators, operator_columns(ledger), table_format)
+    else:
+        table = render_table(ledger.nodes, node_columns(ledger), table_format)
+    if ledger.attribution == "none" and by == "module":
+        notes.append("modules: the file names none, so its nodes are grouped by operator type")
+    convention = "" if ledger.convention == "matrix" else f", as {ledger.convention} counts"
+    return with_notes(f"{heading_of(ledger)}{convention}", table, notes, table_format)
+
+
+def ledger_table(ledger: Ledger, query: LedgerQuery, table_format: TableFormat) -> str:
+    """The modules that are asked for; as CSV exact under the columns' names, else short, with totals.
+
+    Raises:
+        UsageError: a column is asked for that holds no figure.
+    """
+    columns = _present(ledger, query)
+    rows = _rows(ledger, query, columns)
+    if table_format == "csv":
+        chosen = query.columns or tuple(columns)
+        return render_table(rows, [replace(columns[name], csv_title=name) for name in chosen], "csv")
+    if table_format == "table" and not query.where and query.sort is None:
+        columns = {**columns, "path": module_column(ledger, nested=True)}
+    table = render_table(rows, [columns[name] for name in _for_people(ledger, query, columns)], table_format)
+    notes = (*_left_out(ledger, rows), *_notes(ledger))
+    return with_notes(heading_of(ledger), table, notes, table_format)
+
+
+def ledger_document(ledger: Ledger, query: LedgerQuery) -> dict[str, Any]:
+    """The modules that are asked for, exact; a figure that was not computed is absent.
+
+    Raises:
+        UsageError: a column is asked for that holds no figure.
+    """
+    columns = _present(ledger, query)
+    chosen = query.columns or tuple(columns)
+    return {
+        "schema": "onnxlens.ledger/1",
+        "graph": ledger.graph,
+        "source": ledger.source,
+        "opset": ledger.opset,
+        "weights": ledger.weights,
+        "attribution": ledger.attribution,
+        "columns": list(chosen),
+        "rows": [
+            to_plain({name: columns[name].exact(module) for name in chosen})
+            for module in _rows(ledger, query, columns)
+        ],
+        "totals": {**to_plain(ledger.totals), "arithmetic_intensity": ledger.totals.arithmetic_intensity},
+        "notes": list(ledger.notes),
+        "conventions": dict(ledger.conventions),
+    }
+
+
+def _present(ledger: Ledger, query: LedgerQuery) -> Mapping[str, ModuleColumn]:
+    columns = present_columns(ledger)
+    for name in query.named:
+        if name not in columns:
+            option = COSTS[name].measured_by if name in COSTS else ""
+            remedy = f"give --{option}" if option else "no module has one"
+            raise UsageError(f"column {name} holds no figure; {remedy}")
+    return columns
+
+
+def _rows(ledger: Ledger, query: LedgerQuery, columns: Mapping[str, ModuleColumn]) -> Sequence[ModuleCost]:
+    rows = [
+        module
+        for module in ledger.modules
+        if (query.depth is None or module.depth <= query.depth)
+        and all(condition.holds(columns[condition.column].exact(module)) for condition in query.where)
+    ]
+    return rows if query.sort is None else _sorted(rows, query.sort, columns[query.sort.column])
+
+
+def _sorted(rows: Sequence[ModuleCost], order: Order, column: ModuleColumn) -> Sequence[ModuleCost]:
+    """Equal rows stay in execution order, those without a figure come last."""
+
+    def figure(module: ModuleCost) -> Any:
+        return column.exact(module)
+
+    having = [module for module in rows if figure(module) is not None]
+    lacking = [module for module in rows if figure(module) is None]
+    return [*sorted(having, key=figure, reverse=order.descending), *lacking]
+
+
+def _for_people(ledger: Ledger, query: LedgerQuery, columns: Mapping[str, ModuleColumn]) -> Sequence[str]:
+    if query.columns:
+        return query.columns
+    has_unknown = ledger.unknown[0] > 0
+    return [name for name in FOR_PEOPLE if name in columns and (name != "unknown_nodes" or has_unknown)]
+
+
+def _left_out(ledger: Ledger, rows: Sequence[ModuleCost]) -> Sequence[str]:
+    """What the rows leave out."""
+    lines = []
+    if len(rows) < len(ledger.modules):
+        lines.append(f"rows: {len(rows)} of {len(ledger.modules)} modules")
+    if ledger.attribution == "none":
+        lines.append("modules: the file names none; 'onnxlens profile --by op' groups by operator type")
+    return lines
+
+
+def _notes(ledger: Ledger) -> list[str]:
+    """The totals, what was measured, the notes, and the conventions of counting."""
+    totals = ledger.totals
+    lines = [
+        f"total: {totals.macs:,} MACs ({short_count(totals.macs)}), "
+        f"{totals.flops:,} FLOPs, {totals.params:,} params",
+        f"memory traffic, unfused: {short_bytes(totals.moved_bytes)}; "
+        f"activation memory at the peak: {short_bytes(totals.peak_live_bytes)}; "
+        f"resident weights: {short_bytes(totals.resident_weight_bytes)}",
+    ]
+    if totals.peer is not None:
+        lines[0] = _peer_total(ledger, totals.peer)
+    elif totals.arithmetic_intensity is not None:
+        lines.append(f"arithmetic intensity: {totals.arithmetic_intensity:.1f} FLOPs/byte")
+    if totals.peer is None or totals.unknown_nodes:
+        lines.append(_unknown(totals))
+    if totals.latency_s:
+        rate = short_count(round(totals.macs / totals.latency_s))
+        lines.append(f"latency: {short_time(totals.latency_s)}, so {rate} MACs/s achieved")
+    if totals.parity_error is not None:
+        lines.append(f"error: {totals.parity_error:.2e} relative L2 at the outputs")
+    lines += [f"note: {note}" for note in ledger.notes]
+    lines += [f"{name}: {meaning}" for name, meaning in ledger.conventions.items()]
+    return lines
+
+
+def _peer_total(ledger: Ledger, peer: PeerCost) -> str:
+    """The whole in the peer's convention beside ours, or why it is unknown."""
+    total = f"{peer.macs:,} {UNITS[ledger.convention]} ({short_count(peer.macs)})"
+    if peer.unknown_nodes:
+        total = f"unknown, because of {peer.unknown_nodes} nodes ({peer.reason}); all others: {total}"
+    return f"total: {total}; ours: {ledger.totals.macs:,} MACs, {ledger.totals.params:,} params"
+
+
+def _unknown(totals: Totals) -> str:
+    """The share of the graph that the figures leave out."""
+    if not totals.unknown_nodes:
+        return f"unknown: none of {totals.nodes} nodes"
+    traffic = totals.moved_bytes
+    nodes_share, bytes_share = share(totals.unknown_nodes, totals.nodes), share(totals.unknown_bytes, traffic)
+    return (
+        f"unknown: {totals.unknown_nodes} of {totals.nodes} nodes ({nodes_share}), "
+        f"{short_bytes(totals.unknown_bytes)} of {short_bytes(traffic)} of memory traffic ({bytes_share})"
+    )

@@ -1,0 +1,107 @@
+"""Comparisons of ONNX Runtime with PyTorch as text: by output of the graph, and by module."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from operator import attrgetter
+
+from onnxlens.reports.tables.render import Column, TableFormat, figure_column, first_of, render_table
+from onnxlens.specs.parity import ModuleParity, ModuleParityReport, ParityReport, ParityResult
+
+SHOWN = 20
+"""About as many rows as a person compares."""
+
+OUTPUT_COLUMNS: Sequence[Column[ParityResult]] = (
+    Column("output", lambda r: r.tensor),
+    Column("max abs", lambda r: r.max_abs, lambda r: f"{r.max_abs:.2e}", True),
+    Column("mean abs", lambda r: r.mean_abs, lambda r: f"{r.mean_abs:.2e}", True),
+    Column("reference max", lambda r: r.reference_max_abs, lambda r: f"{r.reference_max_abs:.2e}", True),
+    Column("relative L2", lambda r: r.rel_l2, lambda r: f"{r.rel_l2:.2e}", True),
+    Column("cosine", lambda r: r.cosine, lambda r: f"{r.cosine:.9f}", True),
+    Column("tolerance", lambda r: r.tolerance, lambda r: f"{r.tolerance:.0e}", True),
+    Column("result", lambda r: "pass" if r.passed else "FAIL"),
+)
+
+
+def parity_table(report: ParityReport, table_format: TableFormat) -> str:
+    """One row for each output."""
+    table = render_table(report.outputs, OUTPUT_COLUMNS, table_format)
+    if table_format == "csv":
+        return table
+    reference = "PyTorch" if report.reference == "pytorch" else "ONNX Runtime without optimizations"
+    heading = (
+        f"{report.graph} (opset {report.opset}): ONNX Runtime on {report.provider} against {reference}, "
+        f"weights: {report.weights or 'as in the file'}"
+    )
+    verdict = "all outputs agree" if report.passed else "the outputs do NOT agree"
+    return f"{heading}\n\n{table}\n\n{verdict}"
+
+
+def module_parity_table(report: ModuleParityReport, table_format: TableFormat) -> str:
+    """For people the largest local errors, and the verdict; as CSV every row in execution order."""
+    columns = _module_columns(report)
+    if table_format == "csv":
+        return render_table(report.layers, columns, table_format)
+    table = render_table(report.ranked[:SHOWN], columns, table_format)
+    samples = "1 sample" if report.samples == 1 else f"{report.samples} samples"
+    heading = (
+        f"{report.graph} (opset {report.opset}): modules in ONNX Runtime on {report.provider} against PyTorch"
+        f", {samples}, weights: {report.weights or 'as in the file'}\n"
+        f"largest local errors, relative L2, {min(SHOWN, len(report.ranked))} of {len(report.ranked)}; "
+        f"tolerance {report.tolerance:.0e}"
+    )
+    return "\n\n".join((heading, table, "\n".join(_verdict(report))))
+
+
+def _module_columns(report: ModuleParityReport) -> Sequence[Column[ModuleParity]]:
+    return (
+        Column("#", lambda r: r.order, right=True),
+        Column("module", lambda r: r.path, lambda r: r.path or report.graph),
+        Column("class", lambda r: r.class_name),
+        Column("what", lambda r: _what(r), lambda r: _what(r, 3)),
+        Column("call", lambda r: r.call or "", right=True),
+        Column("shape", lambda r: str(r.shape)),
+        _error_column("input error", "inherited"),
+        _error_column("output error", "output"),
+        _error_column("local error", "introduced"),
+        _error_column("max abs", "max_abs", "max abs"),
+        Column("result", lambda r: r.reason or r.verdict),
+    )
+
+
+def _error_column(title: str, name: str, csv_title: str = "") -> Column[ModuleParity]:
+    return figure_column(title, attrgetter(name), "{:.2e}".format, csv_title=csv_title or name)
+
+
+def _what(row: ModuleParity, limit: int | None = None) -> str:
+    """``module``, or the operators that a module runs between its children."""
+    return "module" if row.kind == "module" else first_of(list(dict.fromkeys(row.operators)), limit)
+
+
+def _verdict(report: ModuleParityReport) -> Sequence[str]:
+    """How many modules agree, which is the first diverging one, and which could not be compared."""
+    verdicts = Counter(layer.verdict for layer in report.layers)
+    lines = [
+        f"{len(report.layers)} rows: " + ", ".join(f"{count} {name}" for name, count in verdicts.items())
+    ]
+    reasons = Counter(f"{layer.path}: {layer.reason}" for layer in report.layers if layer.reason)
+    lines += [f"not comparable: {reason}" for reason in reasons]
+    if report.stopped:
+        lines.append("stopped at the first module over the tolerance; those after it were not compared")
+    if report.first_diverging is not None:
+        lines.append(f"FIRST DIVERGING MODULE: {_named(report, report.first_diverging)}")
+    elif report.first_over is not None:
+        lines.append(
+            "no module alone is over the tolerance: the error builds up, and passes it first at "
+            + _named(report, report.first_over)
+        )
+    else:
+        lines.append("all modules agree" if report.passed else "nothing could be compared")
+    return lines
+
+
+def _named(report: ModuleParityReport, row: ModuleParity) -> str:
+    path = row.path or f"{report.graph} itself"
+    what = row.class_name if row.kind == "module" else f"its own {_what(row)}"
+    return f"{path} ({what}), which produces {', '.join(row.tensors)}"
