@@ -1,11 +1,10 @@
-"""Make the control image of a picture; its networks run in PyTorch or in ONNX Runtime."""
+"""Make the control image of a picture, with networks that run in PyTorch or in ONNX Runtime."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager, ExitStack
 from pathlib import Path
-from types import TracebackType
 from typing import TYPE_CHECKING, Literal
 
 import numpy as np
@@ -40,17 +39,17 @@ def annotate_picture(
     """Make the control image of a picture and write it.
 
     Args:
-        picture: a file that OpenCV reads.
+        picture: a picture file that OpenCV can read.
         kind: ``canny``, ``hed``, ``mlsd``, ``openpose``, ``depth``, ``normal``, ``scribble``,
             ``scribble-drawing``.
-        out: a .png or another picture file, by its suffix.
+        out: the picture file to write; its suffix, such as .png, names the format.
         backend: what runs the networks: ``torch`` or ``onnx``.
         weights: ``seeded``, a checkpoint, or a folder of published ones.
         progress: shows each network as it runs.
 
     Raises:
         UsageError: the picture, the kind or ``out`` cannot be used.
-        CheckpointError: the weights are not the networks'.
+        CheckpointError: the weights do not match the networks.
     """
     path = Path(out)
     require_picture_suffix(path)
@@ -61,10 +60,10 @@ def annotate_picture(
 
 
 class NetworkRuns(AbstractContextManager["NetworkRuns"]):
-    """Runs any graph that takes one ``image`` (1, C, H, W), at the size of the array it is given.
+    """Runs graphs whose one input is ``image`` (1, C, H, W), at the size of the array that is passed in.
 
-    A module is built once. An exported graph has one size, so ONNX Runtime gets an export for each size asked
-    for; they stand in a temporary folder until the context ends.
+    A module is built once. An exported graph has a fixed size, so ONNX Runtime gets an export for each size,
+    in a temporary folder that is removed with the context.
     """
 
     def __init__(self, backend: Backend, weights: str | Path, progress: Progress = silent) -> None:
@@ -78,18 +77,16 @@ class NetworkRuns(AbstractContextManager["NetworkRuns"]):
         self._files: dict[tuple[str, tuple[int, ...]], Path] = {}
         self._stack = ExitStack()
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        """Take away the exports."""
+    def __exit__(self, *_: object) -> None:
+        """Remove the exports."""
         self._stack.close()
 
     def __call__(self, graph: str, image: np.ndarray) -> Outputs:
         """The outputs of ``graph``, by name.
 
         Raises:
-            UsageError: the network cannot take the image's size.
-            CheckpointError: the weights are not the network's.
+            UsageError: the network does not accept the image's size.
+            CheckpointError: the weights do not match the network.
         """
         height, width = image.shape[2:]
         self._progress(f"running {graph} at {height} x {width}", 0, 0)
@@ -97,7 +94,7 @@ class NetworkRuns(AbstractContextManager["NetworkRuns"]):
         return self._run(spec, np.ascontiguousarray(image, np.float32))
 
     def _opened(self, spec: GraphSpec, image: np.ndarray) -> OpenedTarget:
-        """The graph at the image's size, with the weights that were chosen."""
+        """The graph at the image's size, with its weights."""
         batch, _, height, width = image.shape
         weights = published_weights(self._weights, spec.name)
         settings = Settings(weights=weights, batch=batch, height=height, width=width)
