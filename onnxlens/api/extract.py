@@ -91,12 +91,10 @@ def _require_out(path: Path, target: Target) -> None:
     if is_file(target) and path.resolve() == Path(target).resolve():
         raise UsageError(f"{path}: is the file to extract from; choose another --out")
     data = data_path_of(path)
-    if is_file(target) and data.is_file() and _holds_weights_of(data, Path(target)):
-        raise UsageError(f"{path}: {data.name} beside it holds weights of {target}; choose another --out")
-
-
-def _holds_weights_of(data: Path, path: Path) -> bool:
-    return data.resolve() in ((path.parent / name).resolve() for name in data_files(read_model(path)))
+    if is_file(target) and data.is_file():
+        folder = Path(target).parent
+        if data.resolve() in {(folder / name).resolve() for name in data_files(read_model(Path(target)))}:
+            raise UsageError(f"{path}: {data.name} beside it holds weights of {target}; choose another --out")
 
 
 def _remove_stale(path: Path, written: Collection[str]) -> None:

@@ -9,14 +9,7 @@ import click
 
 import onnxlens
 from onnxlens.cli import progress
-from onnxlens.cli.options import (
-    format_option,
-    print_result,
-    settings_from,
-    with_rows,
-    with_settings,
-    with_sizes,
-)
+from onnxlens.cli.options import format_option, print_result, settings_from, with_rows, with_settings
 from onnxlens.reports.documents import bench_document
 from onnxlens.reports.tables.bench import bench_table
 from onnxlens.specs.bench import BenchRequest
@@ -32,14 +25,14 @@ LEVELS = ("disabled", "basic", "extended", "all")
 @click.option("--provider", type=click.Choice(["cpu", "cuda", "tensorrt"]), default="cpu", show_default=True)
 @click.option("--runs", type=click.IntRange(min=1), default=10, show_default=True, help="Runs to time.")
 @click.option(
-    "--warmup", type=click.IntRange(min=0), default=2, show_default=True, help="Runs before, not counted."
+    "--warmup", type=click.IntRange(min=0), default=2, show_default=True, help="Runs before, not timed."
 )
 @click.option(
     "--level",
     type=click.Choice(LEVELS),
     default="all",
     show_default=True,
-    help="How far ONNX Runtime optimises the graph.",
+    help="How far ONNX Runtime optimizes the graph.",
 )
 @click.option(
     "--threads", type=click.IntRange(min=1), help="Threads that one operator may use [the usable cores]."
@@ -47,7 +40,6 @@ LEVELS = ("disabled", "basic", "extended", "all")
 @click.option("--against", type=click.Choice(["torch"]), help="Time PyTorch too, eager and compiled.")
 @with_rows
 @format_option("table", "json", "csv", "md")
-@with_sizes
 @with_settings
 def bench(
     target: str,

@@ -12,14 +12,7 @@ import click
 import onnxlens
 from onnxlens.api.target import LayerRequest, Settings
 from onnxlens.cli import progress
-from onnxlens.cli.options import (
-    all_of,
-    format_option,
-    print_result,
-    settings_from,
-    with_settings,
-    with_sizes,
-)
+from onnxlens.cli.options import all_of, format_option, print_result, settings_from, with_settings
 from onnxlens.errors import UsageError
 from onnxlens.reports.documents import layers_document, parity_document
 from onnxlens.reports.tables.parity import module_parity_table, parity_table
@@ -45,13 +38,13 @@ def _memory(context: click.Context, option: click.Parameter, given: str | None) 
 ONLY_WITH_LAYERS = ("memory_bytes", "samples", "stop", "reproduce")
 
 with_layers = all_of(
-    click.option("--layers", is_flag=True, help="Compare every module, and find the one that errs."),
+    click.option("--layers", is_flag=True, help="Compare every module, and find the first diverging one."),
     click.option(
         "--memory",
         "memory_bytes",
         metavar="SIZE",
         callback=_memory,
-        help="With --layers: what the tensors held for comparison may take; weights come on top [4GiB].",
+        help="With --layers: limit for the tensors held for comparison; weights come on top [4GiB].",
     ),
     click.option("--samples", type=click.IntRange(min=1), help="With --layers: different inputs to run [1]."),
     click.option("--stop", is_flag=True, default=None, help="With --layers: end at the first that fails."),
@@ -59,7 +52,7 @@ with_layers = all_of(
         "--reproduce",
         type=click.Path(path_type=Path, file_okay=False),
         metavar="DIR",
-        help="With --layers: write the first diverging module alone, with inputs and expected outputs.",
+        help="With --layers: write the first diverging module, with inputs and expected outputs.",
     ),
 )
 
@@ -75,7 +68,6 @@ with_layers = all_of(
 )
 @with_layers
 @format_option("table", "json", "csv", "md")
-@with_sizes
 @with_settings
 def check(
     target: str,

@@ -1,4 +1,4 @@
-"""``onnxlens ledger``: every cost of every module side by side."""
+"""``onnxlens ledger``: every cost of every module."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import click
 
 import onnxlens
 from onnxlens.cli import progress
-from onnxlens.cli.options import format_option, print_result, settings_from, with_settings, with_sizes
+from onnxlens.cli.options import format_option, print_result, settings_from, with_settings
 from onnxlens.errors import UsageError
 from onnxlens.reports.tables.ledger import ledger_document, ledger_table
 from onnxlens.reports.tables.query import parse_query
@@ -19,19 +19,18 @@ from onnxlens.reports.tables.query import parse_query
 @click.command()
 @click.argument("target")
 @click.option("--depth", type=click.IntRange(min=0), help="Module levels to show [all].")
-@click.option("--sort", metavar="COLUMN[:asc|desc]", help="Order of the rows [that of execution].")
+@click.option("--sort", metavar="COLUMN[:asc|desc]", help="Order of the rows [execution order].")
 @click.option(
     "--where",
     multiple=True,
     metavar="EXPR",
-    help="Only rows such as 'macs>1e9', class=Linear, 'path~blocks.*attn'; may be repeated.",
+    help="Only rows that match, such as 'macs>1e9', class=Linear, 'path~blocks.*attn'; may be repeated.",
 )
 @click.option("--columns", metavar="A,B,..", help="Only these columns, in this order.")
 @click.option("--latency", is_flag=True, help="Run TARGET in ONNX Runtime and time it.")
 @click.option("--parity", is_flag=True, help="Run TARGET in ONNX Runtime and PyTorch and compare.")
 @click.option("--out", type=click.Path(path_type=Path), help="File for --format trace.")
 @format_option("table", "json", "csv", "md", "trace")
-@with_sizes
 @with_settings
 def ledger(
     target: str,
@@ -45,7 +44,7 @@ def ledger(
     output_format: str,
     **options: Any,
 ) -> None:
-    """Lay MACs, params, bytes, latency and error of every module of TARGET side by side.
+    """List MACs, params, bytes, latency and error of every module of TARGET.
 
     Nothing is run unless --latency or --parity is given; a column that was not computed is absent.
     """

@@ -51,13 +51,16 @@ def settings_from(options: dict[str, Any]) -> Settings:
     return Settings(**{name: value for name, value in options.items() if value is not None})
 
 
-def _by_name(parse: Callable[[str], Any]) -> Callable[..., dict[str, Any]]:
-    """A click callback that parses each ``NAME=VALUE`` of a repeated option."""
+def _repeated(
+    flag: str, keyword: str, metavar: str, parse: Callable[[str], Any], purpose: str
+) -> Callable[[Verb], Verb]:
+    """An option that takes ``NAME=VALUE`` several times; the verb gets the parsed values by name."""
 
     def parsed(context: click.Context, option: click.Parameter, given: Sequence[str]) -> dict[str, Any]:
         return {name: parse(value) for name, value in map(_pair, given)}
 
-    return parsed
+    text = f"{purpose}; may be repeated."
+    return click.option(flag, keyword, multiple=True, metavar=metavar, callback=parsed, help=text)
 
 
 def _pair(text: str) -> tuple[str, str]:
@@ -91,10 +94,10 @@ with_cache = click.option(
     is_flag=True,
     flag_value=False,
     default=True,
-    help="Export a graph of the catalog anew; leave the user's cache (ONNXLENS_CACHE) alone.",
+    help="Neither read nor write the cache of exported graphs (ONNXLENS_CACHE).",
 )
 
-with_settings = all_of(
+with_export_settings = all_of(
     click.option("--weights", metavar="none|seeded|FILE", help="Where the weights come from."),
     click.option("--opset", type=int, help="ONNX opset to export, 18 to 25 [18]."),
     click.option("--dtype", type=click.Choice(DTYPES), help="Type of weights and tensors [float32]."),
@@ -105,33 +108,16 @@ with_settings = all_of(
 )
 """How a graph is exported: keywords for ``settings_from``."""
 
-with_sizes = all_of(
-    click.option(
-        "--shape",
-        "shapes",
-        multiple=True,
-        metavar="INPUT=SIZE,..",
-        callback=_by_name(_list_of(_size)),
-        help="Fix an input of an .onnx file, such as x=1,3,512,512; may be repeated.",
-    ),
-    click.option(
-        "--dim",
-        "dims",
-        multiple=True,
-        metavar="NAME=SIZE",
-        callback=_by_name(_size),
-        help="Fix a dynamic dimension of an .onnx file, such as batch=2; may be repeated.",
-    ),
-    click.option(
-        "--value",
-        "values",
-        multiple=True,
-        metavar="INPUT=NUMBER,..",
-        callback=_by_name(_list_of(_number)),
-        help="Fix the value of an input that decides shapes or branches; may be repeated.",
-    ),
-)
-"""What is dynamic in an ``.onnx`` file: keywords for ``settings_from`` too."""
+with_settings = all_of(
+    _repeated("--shape", "shapes", "INPUT=SIZE,..", _list_of(_size),
+              "Fix an input of an .onnx file, such as x=1,3,512,512"),
+    _repeated("--dim", "dims", "NAME=SIZE", _size,
+              "Fix a dynamic dimension of an .onnx file, such as batch=2"),
+    _repeated("--value", "values", "INPUT=NUMBER,..", _list_of(_number),
+              "Fix the value of an input that decides shapes or branches"),
+    with_export_settings,
+)  # fmt: skip
+"""All settings: how a graph is exported, or what is dynamic in an ``.onnx`` file."""
 
 with_rows = all_of(
     click.option("--by", type=click.Choice(["module", "op", "node"]), default="module", show_default=True),
@@ -145,5 +131,5 @@ with_module = click.option(
     "--module", metavar="PATH", help="Only this module, such as input_blocks.1 [the whole graph]."
 )
 with_browser = click.option(
-    "--browser", metavar="PATH", help="The Chromium that Netron draws in [the system's]."
+    "--browser", metavar="PATH", help="Path of the Chromium that Netron draws in [the system's]."
 )

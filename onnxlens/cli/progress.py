@@ -1,4 +1,4 @@
-"""Progress on stderr: lines that move on a terminal, one plain line per finished step elsewhere."""
+"""Progress on stderr: moving bars on a terminal, one plain line per finished step elsewhere."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ QUIET_OPTION = click.Option(
 
 @contextmanager
 def shown(title: str) -> Iterator[Progress]:
-    """A progress callback for the time of one task."""
+    """A progress callback, shown until the context ends."""
     if _is_quiet():
         yield silent
     elif sys.stderr.isatty():
@@ -44,7 +44,7 @@ def shown(title: str) -> Iterator[Progress]:
 
 @contextmanager
 def watched() -> Iterator[Watch]:
-    """A watch over several graphs: which of how many, its step, how far that is, and the time so far."""
+    """A callback for work on several graphs: shows which of how many, its step, and the time so far."""
     if _is_quiet():
         yield unwatched
         return
@@ -70,7 +70,7 @@ def _is_quiet() -> bool:
 
 
 class _Lines:
-    """A plain line for each step, when it is finished: ``onnxlens: hed (1 of 13): tracing 3.2 s``."""
+    """Prints a plain line for each finished step: ``onnxlens: hed (1 of 13): tracing 3.2 s``."""
 
     def __init__(self, title: str) -> None:
         self._title = title
@@ -97,7 +97,7 @@ class _Lines:
 
 
 def _moving(bars: Bar, prefix: str) -> Progress:
-    """A callback with a line of its own, whose clock starts anew with every step."""
+    """A callback with a bar of its own, whose clock restarts with every step."""
     task = bars.add_task(prefix, total=None)
     current = ""
 
@@ -105,7 +105,7 @@ def _moving(bars: Bar, prefix: str) -> Progress:
         nonlocal current, task
         if step != current:
             current = step
-            bars.remove_task(task)  # rich cannot take a total back: the next step may not know its own
+            bars.remove_task(task)  # rich cannot unset a total, and the next step may have none
             task = bars.add_task(f"{prefix}{step}", total=None)
         bars.update(task, completed=done, total=total or None)
 

@@ -11,7 +11,7 @@ import click
 
 import onnxlens
 from onnxlens.cli import progress
-from onnxlens.cli.options import settings_from, with_browser, with_module, with_settings, with_sizes
+from onnxlens.cli.options import settings_from, with_browser, with_module, with_settings
 from onnxlens.errors import UsageError
 from onnxlens.specs.flow import FlowRequest
 
@@ -20,7 +20,7 @@ TAKEN: Mapping[str, Sequence[str]] = {
     "model-explorer": ("latency", "parity"),
     "netron": ("module", "browser"),
 }
-"""The options that each viewer takes."""
+"""The options of each viewer."""
 
 
 @click.command()
@@ -28,29 +28,28 @@ TAKEN: Mapping[str, Sequence[str]] = {
 @click.option("--out", required=True, type=click.Path(path_type=Path), help="FILE.svg, .png, .pdf or .dot; "
               "FILE.json for Model Explorer; FILE.svg or .png for Netron.")  # fmt: skip
 @click.option(
-    "--viewer", type=click.Choice([*TAKEN]), default="flow", show_default=True, help="What it is drawn for."
+    "--viewer", type=click.Choice([*TAKEN]), default="flow", show_default=True, help="Whose format to write."
 )
 @click.option("--depth", type=click.IntRange(min=0), help="Module levels to open [as many as stay readable].")
 @click.option("--groups", type=click.Path(path_type=Path), help="FILE.toml that names groups of modules.")
-@click.option("--fold", is_flag=True, help="Draw equal blocks that follow each other as one (x12).")
+@click.option("--fold", is_flag=True, help="Draw equal consecutive blocks as one (x12).")
 @click.option(
-    "--color", metavar="COLUMN", help="Ledger column that boxes are coloured by; none for none [macs]."
+    "--color", metavar="COLUMN", help="Ledger column that boxes are colored by; none for no color [macs]."
 )
 @click.option("--latency", is_flag=True, help="Run TARGET in ONNX Runtime and time it.")
 @click.option("--parity", is_flag=True, help="Compare TARGET's modules with PyTorch.")
 @with_module
 @with_browser
-@with_sizes
 @with_settings
 def render(target: str, out: Path, viewer: str, **options: Any) -> None:
     """Draw the data flow between the modules of TARGET, or write it for a viewer.
 
-    What does not fit on a page becomes an overview in FILE and a page for each module that it shows closed,
-    in a folder beside it; their names are printed.
+    If it does not fit on one page, FILE is an overview, and a folder of the same name has a page for each
+    module that the overview shows closed; all names are printed.
 
-    --viewer model-explorer writes every node for Google's Model Explorer, and ledger columns beside it as
-    node data; nothing is run unless --latency or --parity is given. --viewer netron draws every node as
-    Netron does, in the system's Chromium.
+    --viewer model-explorer writes every node for Google's Model Explorer, and the ledger's columns as node
+    data; nothing is run unless --latency or --parity is given. --viewer netron draws every node as Netron
+    does, in a Chromium.
     """
     chosen = _taken_by(viewer, options)
     settings = settings_from(options)
