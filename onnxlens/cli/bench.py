@@ -10,8 +10,6 @@ import click
 import onnxlens
 from onnxlens.cli import progress
 from onnxlens.cli.options import format_option, print_result, settings_from, with_rows, with_settings
-from onnxlens.reports.documents import bench_document
-from onnxlens.reports.tables.bench import bench_table
 from onnxlens.specs.bench import BenchRequest
 
 if TYPE_CHECKING:
@@ -55,6 +53,9 @@ def bench(
     **options: Any,
 ) -> None:
     """Time TARGET in ONNX Runtime, and show which modules, operators or nodes the time goes to."""
+    from onnxlens.reports.documents import bench_document
+    from onnxlens.reports.tables.bench import bench_table
+
     request = BenchRequest(provider, runs, warmup, level, threads, against is not None)
     with progress.shown(f"bench {target}") as show:
         report = onnxlens.bench_graph(target, settings_from(options), request, show)

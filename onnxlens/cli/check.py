@@ -14,8 +14,6 @@ from onnxlens.api.target import LayerRequest, Settings
 from onnxlens.cli import progress
 from onnxlens.cli.options import all_of, format_option, print_result, settings_from, with_settings
 from onnxlens.errors import UsageError
-from onnxlens.reports.documents import layers_document, parity_document
-from onnxlens.reports.tables.parity import module_parity_table, parity_table
 
 if TYPE_CHECKING:
     from onnxlens.specs.parity import Reference
@@ -79,6 +77,9 @@ def check(
     **options: Any,
 ) -> int:
     """Compare ONNX Runtime's outputs of TARGET with PyTorch's; exit with 1 when they differ."""
+    from onnxlens.reports.documents import parity_document
+    from onnxlens.reports.tables.parity import parity_table
+
     given = {name: value for name in ONLY_WITH_LAYERS if (value := options.pop(name)) is not None}
     settings = settings_from(options)
     if layers:
@@ -99,6 +100,9 @@ def check(
 
 def _check_layers(target: str, settings: Settings, request: LayerRequest, output_format: str) -> bool:
     """Compare module by module and print it; whether no error is over the tolerance."""
+    from onnxlens.reports.documents import layers_document
+    from onnxlens.reports.tables.parity import module_parity_table
+
     with progress.shown(f"check {target}") as report:
         result = onnxlens.check_layers(target, settings, request, report)
     print_result(output_format, partial(layers_document, result), partial(module_parity_table, result))

@@ -12,8 +12,6 @@ import onnxlens
 from onnxlens.cli import progress
 from onnxlens.cli.options import format_option, print_result, settings_from, with_settings
 from onnxlens.errors import UsageError
-from onnxlens.reports.tables.ledger import ledger_document, ledger_table
-from onnxlens.reports.tables.query import parse_query
 
 
 @click.command()
@@ -48,6 +46,9 @@ def ledger(
 
     Nothing is run unless --latency or --parity is given; a column that was not computed is absent.
     """
+    from onnxlens.reports.tables.ledger import ledger_document, ledger_table
+    from onnxlens.reports.tables.query import parse_query
+
     query = parse_query(columns, where, sort, depth)
     if output_format == "trace":
         _require_trace_options(latency, out)

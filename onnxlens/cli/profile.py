@@ -9,8 +9,6 @@ import click
 import onnxlens
 from onnxlens.cli import progress
 from onnxlens.cli.options import format_option, settings_from, with_rows, with_settings
-from onnxlens.reports.documents import profile_document
-from onnxlens.reports.tables.ledger import profile_table
 from onnxlens.specs.codec import to_text
 from onnxlens.specs.peers import CONVENTIONS, Convention
 
@@ -38,6 +36,9 @@ def profile(
     target: str, by: By, depth: int, convention: Convention, strict: bool, output_format: str, **options: Any
 ) -> int:
     """Count MACs, params and bytes of TARGET by module, operator or node. No weight is read."""
+    from onnxlens.reports.documents import profile_document
+    from onnxlens.reports.tables.ledger import profile_table
+
     settings = settings_from(options)
     with progress.shown(f"profile {target}") as report:
         if output_format == "json":

@@ -10,8 +10,6 @@ import click
 import onnxlens
 from onnxlens.cli import progress
 from onnxlens.cli.options import format_option, print_result, settings_from, with_settings
-from onnxlens.reports.documents import reconciliation_document
-from onnxlens.reports.tables.reconciliation import reconciliation_table
 
 
 @click.command()
@@ -23,6 +21,9 @@ def reconcile(target: str, output_format: str, **options: Any) -> None:
 
     A file must name its PyTorch modules, as torch.onnx.export(dynamo=True) does.
     """
+    from onnxlens.reports.documents import reconciliation_document
+    from onnxlens.reports.tables.reconciliation import reconciliation_table
+
     with progress.shown(f"reconcile {target}") as report:
         result = onnxlens.reconcile_graph(target, settings_from(options), report)
     print_result(
