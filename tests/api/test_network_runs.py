@@ -43,8 +43,8 @@ def test_a_network_is_built_once_and_exported_once_for_each_size() -> None:
         assert first["edge_1"].shape == (1, 1, 32, 48)
         assert np.array_equal(run("hed", image)["edge_1"], first["edge_1"])
         run("hed", np.zeros((1, 3, 48, 32), np.float32))
-        assert len(run._files) == 2
-        folder = next(iter(run._files.values())).parent
+        assert len(run._targets) == 2
+        folder = next(iter(run._targets.values())).path.parent
     assert not folder.exists()
 
 
