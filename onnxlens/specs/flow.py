@@ -54,11 +54,6 @@ class FlowNode:
     repeats: int = 1
 
     def __post_init__(self) -> None:
-        """Reject a box that stands for no block.
-
-        Raises:
-            GraphError: it repeats less than once.
-        """
         if self.repeats < 1:
             raise GraphError(f"box {self.id!r} stands for {self.repeats} blocks; at least 1")
 
@@ -91,11 +86,6 @@ class FlowRequest:
     groups: tuple[Group, ...] = ()
 
     def __post_init__(self) -> None:
-        """Reject groups together with folding.
-
-        Raises:
-            UsageError: both are requested.
-        """
         if self.fold and self.groups:
             raise UsageError(
                 "groups say which blocks are one; leave out either them or the folding of equal ones"
@@ -135,11 +125,6 @@ class FlowGraph:
     links: Mapping[str, str] = field(default_factory=dict, hash=False)
 
     def __post_init__(self) -> None:
-        """Reject a repeated box and an edge that ends nowhere.
-
-        Raises:
-            GraphError: either is the case.
-        """
         ids = {node.id for node in self.nodes}
         if len(ids) != len(self.nodes):
             raise GraphError(f"flow of {self.graph!r}: two boxes share an id")

@@ -79,11 +79,6 @@ class NodeCost:
     peer: PeerCost | None = None
 
     def __post_init__(self) -> None:
-        """Refuse an undefined status, and an unknown cost without its reason.
-
-        Raises:
-            GraphError: either is the case.
-        """
         if self.status not in STATUSES:
             raise GraphError(f"node {self.node!r}: status {self.status!r} is none of {', '.join(STATUSES)}")
         if (self.status == "unknown") != bool(self.reason):
@@ -254,11 +249,6 @@ class Ledger:
     convention: Convention = "matrix"
 
     def __post_init__(self) -> None:
-        """Hold the nodes and the root module against the totals.
-
-        Raises:
-            GraphError: a sum does not hold.
-        """
         for name in ("macs", "vector_ops", "special_ops", "weight_read_bytes", "read_bytes", "write_bytes"):
             total = getattr(self.totals, name)
             by_node = sum(getattr(node, name) for node in self.nodes)

@@ -83,11 +83,6 @@ class Manifest:
     dtype: str | None = None
 
     def __post_init__(self) -> None:
-        """Refuse a manifest of another kind or a later version.
-
-        Raises:
-            GraphError: the schema is not ours.
-        """
         if self.schema != MANIFEST_SCHEMA:
             raise GraphError(
                 f"manifest of {self.graph!r} has schema {self.schema!r}, expected {MANIFEST_SCHEMA!r}"

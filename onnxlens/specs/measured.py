@@ -17,11 +17,6 @@ class ModuleTiming:
     median_s: float
 
     def __post_init__(self) -> None:
-        """Check the duration.
-
-        Raises:
-            GraphError: it is negative or not finite.
-        """
         _require_time(f"module {self.path!r}: time", self.median_s)
 
 
@@ -38,11 +33,6 @@ class ModuleError:
     rel_l2: float
 
     def __post_init__(self) -> None:
-        """Check the error.
-
-        Raises:
-            GraphError: it is negative or NaN.
-        """
         if not self.rel_l2 >= 0:
             raise GraphError(
                 f"module {self.path!r}: relative L2 error is {self.rel_l2!r}; expected 0 or more, or infinity"
@@ -68,11 +58,6 @@ class NodeTiming:
     sources: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
-        """Check start and duration.
-
-        Raises:
-            GraphError: start or duration are negative or not finite.
-        """
         _require_time(f"node {self.name!r}: start", self.start_s)
         _require_time(f"node {self.name!r}: duration", self.duration_s)
 

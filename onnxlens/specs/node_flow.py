@@ -100,11 +100,6 @@ class NodeFlow:
     graphs: tuple[OperatorGraph, ...]
 
     def __post_init__(self) -> None:
-        """Reject a repeated graph or node, and a wire or body that leads nowhere.
-
-        Raises:
-            GraphError: one is the case.
-        """
         known = {graph.id for graph in self.graphs}
         if len(known) != len(self.graphs):
             raise GraphError(f"node flow of {self.graph!r}: two graphs share an id")

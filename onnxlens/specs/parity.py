@@ -40,11 +40,6 @@ class ParityResult:
     passed: bool
 
     def __post_init__(self) -> None:
-        """Check the tolerance.
-
-        Raises:
-            ParityError: the tolerance is not a positive number.
-        """
         if not self.tolerance > 0:
             raise ParityError(f"tolerance {self.tolerance!r} of {self.tensor!r} is not a positive number")
 
@@ -111,11 +106,6 @@ class ModuleParity:
     reason: str = ""
 
     def __post_init__(self) -> None:
-        """Check the verdict against the reason.
-
-        Raises:
-            ParityError: a row that is not comparable has no reason, or another row has one.
-        """
         if (self.verdict == "not comparable") != bool(self.reason):
             raise ParityError(f"module {self.path!r}: verdict {self.verdict!r} with reason {self.reason!r}")
 

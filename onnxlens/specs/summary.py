@@ -48,11 +48,6 @@ class GraphSummary:
     note: str = ""
 
     def __post_init__(self) -> None:
-        """Refuse an undefined outcome, and one that is not ``done`` without its reason.
-
-        Raises:
-            GraphError: either is the case.
-        """
         if self.outcome not in get_args(Outcome) or (self.outcome == "done") == bool(self.reason):
             raise GraphError(
                 f"summary of {self.graph!r}: outcome {self.outcome!r} with reason {self.reason!r}"
