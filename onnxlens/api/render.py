@@ -25,9 +25,8 @@ from onnxlens.specs.measured import Measurements
 from onnxlens.specs.progress import Progress, silent
 
 if TYPE_CHECKING:
-    from onnxlens.specs.flow import FlowGraph, FlowPage, Group
+    from onnxlens.specs.flow import FlowGraph, FlowPage, Group, NodeFlow
     from onnxlens.specs.ledger import Ledger
-    from onnxlens.specs.node_flow import NodeFlow
 
 EXPLORER_SUFFIX = ".json"
 

@@ -132,11 +132,9 @@ class OperatorTime:
 
 @dataclass(frozen=True, slots=True)
 class NodeTime:
-    """One node of the optimized graph.
+    """One node of the optimized graph, and the names of the nodes in the file that it computes.
 
-    Attributes:
-        sources: names of the nodes in the file that it computes.
-        module_path: "" is the model itself; None if unknown: its time is unattributed.
+    ``module_path`` is None if unknown: its time is unattributed.
     """
 
     node: str
@@ -153,12 +151,7 @@ class NodeTime:
 
 @dataclass(frozen=True, slots=True)
 class MemoryUse:
-    """The peak memory of the session.
-
-    Attributes:
-        method: what was measured, and how.
-        peak_bytes: None if unknown.
-    """
+    """The peak memory of the session, None if unknown; ``method`` says what was measured, and how."""
 
     method: str
     peak_bytes: int | None = None

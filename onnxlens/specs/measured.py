@@ -24,9 +24,8 @@ class ModuleTiming:
 class ModuleError:
     """How far a module's output is from its reference; "" is the model.
 
-    Attributes:
-        rel_l2: ``||value - reference|| / ||reference||``, the worst of its outputs; infinite if a side is not
-            finite or the reference is all zero.
+    ``rel_l2`` is ``||value - reference|| / ||reference||``, the worst of its outputs; infinite if a side is
+    not finite or the reference is all zero.
     """
 
     path: str
@@ -44,7 +43,6 @@ class NodeTiming:
     """When one node of the optimized graph ran.
 
     Attributes:
-        name: of the node.
         module_path: the module that it is attributed to; "" is the model itself, None if unknown.
         start_s: since the start of the run.
         sources: names of the file's nodes that it computes; empty if unknown.
@@ -82,12 +80,7 @@ def one_after_another(nodes: Iterable[NodeTiming]) -> tuple[NodeTiming, ...]:
 
 @dataclass(frozen=True, slots=True)
 class Measurements:
-    """All measurements of one graph; what was not measured is empty.
-
-    Attributes:
-        nodes: of one run, in any order.
-        notes: how it was measured, one line each.
-    """
+    """All measurements of one graph, ``nodes`` of one run in any order; what was not measured is empty."""
 
     timings: tuple[ModuleTiming, ...] = ()
     errors: tuple[ModuleError, ...] = ()

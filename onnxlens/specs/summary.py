@@ -56,11 +56,7 @@ class GraphSummary:
 
 @dataclass(frozen=True, slots=True)
 class RunSummary:
-    """All graphs of one run, in the order they ran, and where that was.
-
-    Attributes:
-        machine: processor, cores, memory and versions, as (name, value).
-    """
+    """All graphs of one run, in the order they ran, and the machine: its processor, memory and versions."""
 
     graphs: tuple[GraphSummary, ...]
     machine: Mapping[str, str]

@@ -12,8 +12,8 @@ import onnx
 
 from onnxlens.profile.graph.graph import Graph, GraphNode
 from onnxlens.profile.graph.node_view import NodeView, ValueView
+from onnxlens.specs.flow import FixedInput, GraphEnd, NodeFlow, OperatorGraph, OperatorNode, Wire
 from onnxlens.specs.ledger import Ledger, NodeCost
-from onnxlens.specs.node_flow import FixedInput, GraphEnd, NodeFlow, OperatorGraph, OperatorNode, Wire
 from onnxlens.specs.tensor import TensorSpec
 
 SHOWN_VALUES = 16
