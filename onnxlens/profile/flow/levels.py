@@ -39,13 +39,8 @@ def with_levels(graph: Graph, ledger: Ledger, most: int, share: int) -> Graph:
 
     ``block3``: what is between two tensors that the flow narrows to, such as a residual block, or a chain of
     such; what has no matrix work goes with the block before it. ``block3.group2``: nodes from one with matrix
-    work up to the next. ``block3.group2.node1``: a node. A level of one item is left out.
-
-    Args:
-        graph: whose nodes are to have paths.
-        ledger: its costs.
-        most: a level of more items has another above it, ``part1`` and so on.
-        share: the most items in such a part.
+    work up to the next. ``block3.group2.node1``: a node. A level of one item is left out; one of more than
+    ``most`` has another above it, ``part1`` and so on, of ``share`` items each at most.
     """
     if graph.attribution != "none":
         return graph
@@ -177,14 +172,13 @@ def _blocks(segments: Iterator[Sequence[int]], heavy: Sequence[bool]) -> Iterato
 
     before: list[int] = []
     for branching, run in groupby(segments, is_branching):
-        parts = [list(segment) for segment in run]
         if branching:
-            for part in parts:
+            for part in run:
                 if before:
                     yield before
-                before = part
+                before = list(part)
             continue
-        chain = [index for part in parts for index in part]
+        chain = [index for part in run for index in part]
         light = next((position for position, index in enumerate(chain) if heavy[index]), len(chain))
         if before:
             before, chain = before + chain[:light], chain[light:]
