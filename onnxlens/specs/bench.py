@@ -175,7 +175,6 @@ class BenchReport:
     """The time of one graph on one machine.
 
     Attributes:
-        device: the processor's or the accelerator's name.
         dtype: of most of the graph's weights.
         load_before, load_after: load averages over the last minute.
         latency: end to end with profiling off.

@@ -152,10 +152,6 @@ class WeightSource(Protocol):
         """How reports name the source: ``none``, ``seeded``, or the checkpoint's file name."""
 
     @property
-    def has_values(self) -> bool:
-        """Whether ``read`` works; without values a graph can be analysed but not run."""
-
-    @property
     def tensors(self) -> Mapping[str, TensorSpec]:
         """Name, dtype and shape of every entry, by its ``state_dict`` key."""
 

@@ -35,8 +35,7 @@ class ModuleCut:
     """The module of a model that a file holds, and how its inputs and outputs correspond to PyTorch's.
 
     Attributes:
-        module: the module's path.
-        call: which of its calls, from 1; 0 where the file holds all that it runs.
+        call: which of the module's calls, from 1; 0 where the file holds all that it runs.
         handed: for each input of the file, the index of the tensor that PyTorch passes to the call; a tensor
             that is passed twice counts once.
         returned: for each output, the index of the tensor that the call returns, likewise.
@@ -91,12 +90,10 @@ class Manifest:
 
 @dataclass(frozen=True, slots=True)
 class ExtractedTensor:
-    """An input or output of the extracted module.
+    """An input or output of the extracted module, by its name in the file.
 
-    Attributes:
-        tensor: by its name in the file.
-        role: the parameter of PyTorch's ``forward``, or the index among the returned tensors; "" if the call
-            was not matched.
+    Its role is the parameter of PyTorch's ``forward``, or the index among the returned tensors; "" if the
+    call was not matched.
     """
 
     tensor: TensorSpec
@@ -111,7 +108,7 @@ class ExtractReport:
         module: its path; "" is the whole model.
         call: which of its calls, from 1; 0 if the file holds all of them.
         calls: how often PyTorch calls it; None if unknown.
-        nodes: those that run, constant-folded ones excluded.
+        nodes: how many run, constant-folded ones excluded.
         weight_bytes: of its weights, without constants such as shapes and masks.
         weights: ``none``, ``seeded``, a checkpoint's name; "" for those of a foreign file.
         notes: what a reader must know, one line each.

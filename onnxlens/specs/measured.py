@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
+from itertools import accumulate
 from math import isfinite
 
 from onnxlens.errors import GraphError
@@ -70,12 +71,9 @@ def one_after_another(nodes: Iterable[NodeTiming]) -> tuple[NodeTiming, ...]:
 
     For durations that are medians over runs, which have no start; gaps between nodes are left out.
     """
-    in_sequence: list[NodeTiming] = []
-    start_s = 0.0
-    for node in nodes:
-        in_sequence.append(replace(node, start_s=start_s))
-        start_s += node.duration_s
-    return tuple(in_sequence)
+    nodes = tuple(nodes)
+    starts = accumulate((node.duration_s for node in nodes), initial=0.0)
+    return tuple(replace(node, start_s=start_s) for node, start_s in zip(nodes, starts, strict=False))
 
 
 @dataclass(frozen=True, slots=True)
