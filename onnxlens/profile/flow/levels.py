@@ -46,7 +46,7 @@ def with_levels(graph: Graph, ledger: Ledger, most: int, share: int) -> Graph:
         return graph
     nodes = list(graph.nodes)
     levels: dict[str, str] = {}
-    for index, steps in _steps(graph, list(map(_is_heavy, ledger.nodes)), _Naming(most, share)):
+    for index, steps in _steps(graph, list(map(_is_heavy, ledger.nodes)), most, share):
         paths = list(accumulate(steps, "{}.{}".format)) or [""]
         levels.update(dict.fromkeys(paths[:-1], ""))
         nodes[index] = replace(nodes[index], module=ModuleRef(paths[-1]))
@@ -64,32 +64,25 @@ Steps = tuple[str, ...]
 """What leads from the graph to an item: its block, its group, itself."""
 
 
-@dataclass(frozen=True, slots=True)
-class _Naming:
-    """Names the items of one level; for ``most`` and ``share`` see ``with_levels``."""
-
-    most: int
-    share: int
-
-    def steps(self, kind: str, count: int) -> Sequence[Steps]:
-        """What leads to each item: nothing to a single one, its part and itself if there are many."""
-        if count <= 1:
-            return [()] * count
-        if count <= self.most:
-            return [(f"{kind}{number}",) for number in range(1, count + 1)]
-        parts = ceil(count / self.share)
-        size = ceil(count / parts)
-        within = self.steps("part", ceil(count / size))
-        return [(*within[index // size], f"{kind}{index % size + 1}") for index in range(count)]
+def _steps_to(kind: str, count: int, most: int, share: int) -> Sequence[Steps]:
+    """What leads to each item of a level: nothing to a single one, its part and itself if there are many."""
+    if count <= 1:
+        return [()] * count
+    if count <= most:
+        return [(f"{kind}{number}",) for number in range(1, count + 1)]
+    parts = ceil(count / share)
+    size = ceil(count / parts)
+    within = _steps_to("part", ceil(count / size), most, share)
+    return [(*within[index // size], f"{kind}{index % size + 1}") for index in range(count)]
 
 
-def _steps(graph: Graph, heavy: Sequence[bool], naming: _Naming) -> Iterator[tuple[int, Steps]]:
+def _steps(graph: Graph, heavy: Sequence[bool], most: int, share: int) -> Iterator[tuple[int, Steps]]:
     """Each node that runs, by its index, and what leads to it."""
     blocks = list(_blocks(_segments(graph, heavy), heavy))
-    for to_block, block in zip(naming.steps("block", len(blocks)), blocks, strict=True):
+    for to_block, block in zip(_steps_to("block", len(blocks), most, share), blocks, strict=True):
         groups = list(_groups(block, heavy))
-        for to_group, group in zip(naming.steps("group", len(groups)), groups, strict=True):
-            for to_node, index in zip(naming.steps("node", len(group)), group, strict=True):
+        for to_group, group in zip(_steps_to("group", len(groups), most, share), groups, strict=True):
+            for to_node, index in zip(_steps_to("node", len(group), most, share), group, strict=True):
                 yield index, (*to_block, *to_group, *to_node)
 
 

@@ -34,12 +34,9 @@ def write_reproduction(
 ) -> None:
     """Write ``NAME.onnx`` with its weights, ``inputs.npz``, ``expected.npz`` and a README with how to run it.
 
-    Args:
-        row: of the module, or of a segment of its operators.
-        model: its part of the graph.
-        values: PyTorch's, by name: at least all inputs and outputs of the model.
-        weights: the folder of the model's external weights.
-        folder: what to write into.
+    The row is of a module, or of a segment of its operators, and the model its part of the graph, with
+    external weights in the folder ``weights``. The values are PyTorch's, by name: at least all inputs and
+    outputs of the model.
 
     Raises:
         CheckpointError: a weight cannot be read.

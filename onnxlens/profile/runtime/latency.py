@@ -81,12 +81,9 @@ class TorchTimes:
 
 @dataclass(frozen=True, slots=True)
 class TorchRun:
-    """How a module is run.
+    """How a module is run, with how many threads per operator.
 
-    Attributes:
-        place: PyTorch's name of the device, ``cpu`` or ``cuda``.
-        device: the device's name in the result.
-        threads: per operator.
+    ``place`` is PyTorch's name of the device, ``cpu`` or ``cuda``, ``device`` its name in the result.
     """
 
     place: str
