@@ -87,8 +87,10 @@ class OpenedTarget(AbstractContextManager["OpenedTarget"]):
 
     @cached_property
     def path(self) -> Path:
-        """The ``.onnx`` file: the target itself, or its export, whose weights are not there yet."""
-        return Path(self.target) if self.is_file else self._exported.onnx_path
+        """The ``.onnx`` file: the target itself, or its export; with weights where the settings name them."""
+        if self.is_file:
+            return Path(self.target)
+        return (self.runnable if self.settings.weights else self._exported).onnx_path
 
     @cached_property
     def graph(self) -> Graph:

@@ -134,6 +134,12 @@ def test_a_target_that_is_open_serves_several_verbs(calls: Counter[str]) -> None
     assert not opened.path.exists()
 
 
+@pytest.mark.parametrize("weights", [None, "none", "seeded"])
+def test_the_ledger_names_the_weights_that_were_asked_for(weights: str | None) -> None:
+    ledger = onnxlens.profile_graph("first", onnxlens.Settings(weights=weights))
+    assert ledger.weights == (weights or "none")
+
+
 def test_settings_go_with_the_opening() -> None:
     with OpenedTarget("first") as opened, pytest.raises(UsageError, match="first: is open already"):
         onnxlens.profile_graph(opened, onnxlens.Settings(opset=20))
