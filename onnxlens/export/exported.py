@@ -15,8 +15,6 @@ from onnxlens.specs.tensor import HALVES, TensorSpec, numpy_type
 class ExportedWeights:
     """A weight source over the files of an export: what the graph runs with is what PyTorch is given."""
 
-    has_values = True
-
     def __init__(self, exported: ExportedGraph) -> None:
         """Open the export's weights; none is read yet.
 

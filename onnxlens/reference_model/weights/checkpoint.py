@@ -47,8 +47,6 @@ class CheckpointWeights:
     Values stay in the file until they are read; float16 and bfloat16 ones are widened to the module's dtype.
     """
 
-    has_values = True
-
     def __init__(
         self, path: Path, graph: str, tensors: Mapping[str, TensorSpec], scope: CheckpointScope
     ) -> None:

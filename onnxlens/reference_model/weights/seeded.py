@@ -61,7 +61,6 @@ class SeededWeights:
     """A weight source that draws each tensor when it is read and keeps none."""
 
     label = "seeded"
-    has_values = True
 
     def __init__(self, tensors: Mapping[str, TensorSpec], prefix: str = "") -> None:
         """Draw for ``tensors``.
@@ -84,7 +83,6 @@ class AbsentWeights:
     """A weight source without values: names, dtypes and shapes, which is all that counting needs."""
 
     label = "none"
-    has_values = False
 
     def __init__(self, tensors: Mapping[str, TensorSpec]) -> None:
         """Name ``tensors``, the module's ``state_dict`` by key."""

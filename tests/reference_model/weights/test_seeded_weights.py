@@ -96,8 +96,7 @@ def test_values_come_in_the_entrys_dtype(dtype: str) -> None:
 
 def test_a_source_says_what_it_is() -> None:
     seeded, absent = SeededWeights(TENSORS), AbsentWeights(TENSORS)
-    assert (seeded.label, seeded.has_values) == ("seeded", True)
-    assert (absent.label, absent.has_values) == ("none", False)
+    assert (seeded.label, absent.label) == ("seeded", "none")
     assert absent.tensors is seeded.tensors is TENSORS
 
 
