@@ -52,7 +52,7 @@ def _row(title: str, flows: Sequence[FlowGraph], runs: int) -> str:
     sources = [dot_source(flow) for flow in flows]
     plain = [arranged_by_graphviz(flow) for flow in flows]
     place = _seconds(lambda: [dot_source(flow) for flow in flows], runs)
-    draw = _seconds(lambda: [_drawn(source) for source in sources], runs)
+    draw = _seconds(lambda: _drawn("".join(sources)), runs)
     arrange = _seconds(lambda: [_drawn(source) for source in plain], runs)
     boxes = sum(node.order > 0 for flow in flows for node in flow.nodes)
     what = f"{title}: {boxes} and {sum(len(flow.edges) for flow in flows)}"
@@ -71,7 +71,7 @@ def _seconds(work: Callable[[], object], runs: int) -> float:
 
 
 def _drawn(source: str) -> bytes:
-    drawn: bytes = graphviz.Source(source).pipe(format="svg")
+    drawn: bytes = graphviz.pipe("dot", "svg", source.encode())
     return drawn
 
 

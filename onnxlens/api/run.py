@@ -21,7 +21,7 @@ from onnxlens.profile.parity.parity import compare
 from onnxlens.profile.runtime.inputs import sample_inputs, save_inputs
 from onnxlens.profile.runtime.latency import time_runs
 from onnxlens.profile.runtime.machine import machine
-from onnxlens.profile.runtime.session import open_session, run
+from onnxlens.profile.runtime.session import SessionRequest, open_session, run
 from onnxlens.reference_model import catalog
 from onnxlens.reference_model.weights.choice import published_weights
 from onnxlens.reports.netron.pictures import drawn_by_netron, require_netron
@@ -151,7 +151,7 @@ def _compare_and_time(it: OpenedTarget, folder: Path) -> tuple[ParityReport, Lat
     save_inputs(inputs, folder / "inputs.npz")
     expected = pytorch_outputs(it, inputs)
     it.progress("running ONNX Runtime", 0, 0)
-    session = open_session(it.path, PROVIDER)
+    session = open_session(it.path, PROVIDER, SessionRequest(memory_pattern=False))
     start = perf_counter()
     got = run(session, inputs)
     warm_up_s = perf_counter() - start

@@ -59,9 +59,9 @@ def parity_document(report: ParityReport) -> Document:
 
 
 def layers_document(report: ModuleParityReport) -> Document:
-    """Every module's errors in execution order, the verdict, and the guilty module's path if there is one."""
-    guilty = {} if report.first_diverging is None else {"guilty": report.first_diverging.path}
-    return {"schema": "onnxlens.layers/1", **to_plain(report), "passed": report.passed, **guilty}
+    """Every module's errors in execution order, the verdict, and the first diverging module's path if any."""
+    first = {} if report.first_diverging is None else {"guilty": report.first_diverging.path}
+    return {"schema": "onnxlens.layers/1", **to_plain(report), "passed": report.passed, **first}
 
 
 def summary_document(summary: RunSummary) -> Document:

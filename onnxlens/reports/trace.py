@@ -23,7 +23,7 @@ Event = dict[str, Any]
 
 
 @dataclass(slots=True)
-class Stretch:
+class Segment:
     """A module while it runs without another one in between, from its first node to its last."""
 
     path: str
@@ -34,7 +34,7 @@ class Stretch:
 def trace_document(ledger: Ledger, timings: Sequence[NodeTiming]) -> dict[str, Any]:
     """The trace of one run.
 
-    A module that runs in several stretches has a slice for each: time spent elsewhere is not its own. Every
+    A module that runs in several segments has a slice for each: time spent elsewhere is not its own. Every
     slice says what the module as a whole costs.
 
     Raises:
@@ -56,39 +56,39 @@ def trace_document(ledger: Ledger, timings: Sequence[NodeTiming]) -> dict[str, A
         },
         "traceEvents": [
             *_names(ledger),
-            *_module_events(ledger, stretches(ledger, ordered)),
+            *_module_events(ledger, segments(ledger, ordered)),
             *_operator_events(ledger, ordered),
         ],
     }
 
 
-def stretches(ledger: Ledger, ordered: Iterable[NodeTiming]) -> Sequence[Stretch]:
+def segments(ledger: Ledger, ordered: Iterable[NodeTiming]) -> Sequence[Segment]:
     """When each module ran, a module before what it contains; ``ordered`` by start.
 
-    A stretch ends with its last node, or where the node starts that belongs to none of its content.
+    A segment ends with its last node, or where a node outside the module starts.
     """
     paths = {module.path for module in ledger.modules}
-    all_stretches: list[Stretch] = []
-    running: list[Stretch] = []
+    all_segments: list[Segment] = []
+    running: list[Segment] = []
     for timing in ordered:
         lineage = _lineage(timing.module_path or "", paths)
         start_ns, end_ns = _ns(timing.start_s), _ns(timing.end_s)
         kept = _common(lineage, running)
-        for stretch in running[kept:]:
-            stretch.end_ns = min(stretch.end_ns, start_ns)
-        opened = [Stretch(path, start_ns, end_ns) for path in lineage[kept:]]
-        all_stretches += opened
+        for segment in running[kept:]:
+            segment.end_ns = min(segment.end_ns, start_ns)
+        opened = [Segment(path, start_ns, end_ns) for path in lineage[kept:]]
+        all_segments += opened
         running = running[:kept] + opened
-        for stretch in running:
-            stretch.end_ns = max(stretch.end_ns, end_ns)
-    return all_stretches
+        for segment in running:
+            segment.end_ns = max(segment.end_ns, end_ns)
+    return all_segments
 
 
-def _common(lineage: Sequence[str], running: Sequence[Stretch]) -> int:
+def _common(lineage: Sequence[str], running: Sequence[Segment]) -> int:
     """How many modules of those that run, outermost first, also contain the next node."""
     count = 0
-    for path, stretch in zip(lineage, running, strict=False):
-        if path != stretch.path:
+    for path, segment in zip(lineage, running, strict=False):
+        if path != segment.path:
             break
         count += 1
     return count
@@ -127,18 +127,18 @@ def _name(what: str, track: int, name: str) -> Event:
     return {"ph": "M", "name": what, "pid": PROCESS, "tid": track, "args": {"name": name}}
 
 
-def _module_events(ledger: Ledger, ran: Sequence[Stretch]) -> Iterable[Event]:
+def _module_events(ledger: Ledger, ran: Sequence[Segment]) -> Iterable[Event]:
     modules = {module.path: module for module in ledger.modules}
-    totals = Counter(stretch.path for stretch in ran)
+    totals = Counter(segment.path for segment in ran)
     seen: Counter[str] = Counter()
-    for stretch in ran:
-        module = modules[stretch.path]
-        seen[stretch.path] += 1
+    for segment in ran:
+        module = modules[segment.path]
+        seen[segment.path] += 1
         args = _module_facts(module)
-        if totals[stretch.path] > 1:
-            args["stretch"] = f"{seen[stretch.path]} of {totals[stretch.path]}"
-        name = stretch.path or ledger.graph
-        yield _slice(name, "module", MODULES, (stretch.start_ns, stretch.end_ns), args)
+        if totals[segment.path] > 1:
+            args["stretch"] = f"{seen[segment.path]} of {totals[segment.path]}"
+        name = segment.path or ledger.graph
+        yield _slice(name, "module", MODULES, (segment.start_ns, segment.end_ns), args)
 
 
 def _module_facts(module: ModuleCost) -> Event:

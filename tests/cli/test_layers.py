@@ -46,7 +46,7 @@ def test_nothing_to_reproduce_is_said(tiny: Path, tmp_path: Path) -> None:
         (["--stop"], "--stop is of --layers; give that too"),
         (["--memory", "1GiB"], "--memory is of --layers; give that too"),
         (["--samples", "2"], "--samples is of --layers; give that too"),
-        (["--layers", "--memory", "much"], "'much' is no size; give 4GiB, 512MiB or bytes"),
+        (["--layers", "--memory", "much"], "'much' is not a size; give 4GiB, 512MiB or bytes"),
         (["--layers", "--memory", "0"], "in 0 bytes of memory; take at least one of each"),
         (["--layers", "--memory", "100"], "--memory allows 100; allow more"),
         (["--layers", "--samples", "0"], "--samples"),

@@ -12,6 +12,7 @@ import pytest
 
 import onnxlens as api
 from onnxlens.errors import ExportError
+from onnxlens.export import tracing
 from tests.export.tiny import TARGET
 
 COUNTED = (
@@ -110,3 +111,30 @@ def test_the_unet_keeps_both_of_its_epsilons(tmp_path: Path) -> None:
     assert set(attributes(nodes, "GroupNormalization", "num_groups")) == {32}
     # two attentions in each transformer
     assert len(list(attributes(nodes, "Attention", "scale"))) == 16 * 2
+
+
+def test_the_exporters_operators_are_read_once_for_an_opset_and_kept_as_they_were(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    from torch.onnx._internal.exporter._registration import ONNXRegistry
+
+    reads: list[int] = []
+    read = ONNXRegistry.from_torchlib
+
+    def recorded(opset_version: int) -> ONNXRegistry:
+        reads.append(opset_version)
+        return read(opset_version)
+
+    monkeypatch.setattr(tracing, "_REGISTRIES", {})
+    monkeypatch.setattr(ONNXRegistry, "from_torchlib", staticmethod(recorded))
+    for _ in range(2):
+        with tracing._operators_read_once():
+            registry = ONNXRegistry.from_torchlib(opset_version=18)
+        assert "aten::add.Tensor" in registry.functions
+        registry.functions["aten::add.Tensor"].clear()
+        registry.functions.clear()
+    with tracing._operators_read_once():
+        assert ONNXRegistry.from_torchlib(opset_version=20).opset_version == 20
+        assert ONNXRegistry.from_torchlib(opset_version=18).functions["aten::add.Tensor"]
+    assert reads == [18, 20]
+    assert ONNXRegistry.from_torchlib is recorded

@@ -67,12 +67,12 @@ def test_perfetto_complains_of_slices_that_do_not_nest(node: str) -> None:
     assert shown.problems == (("slice_drop_overlapping_complete_event", 1),)
 
 
-def test_a_slice_tells_which_stretch_of_its_module_it_is() -> None:
+def test_a_slice_tells_which_segment_of_its_module_it_is() -> None:
     events = trace_document(ledgers.ledger(), RUN)["traceEvents"]
-    stretches = [
+    segments = [
         (event["name"], event["args"].get("stretch")) for event in events if event.get("cat") == "module"
     ]
-    assert stretches == [
+    assert segments == [
         ("net", None),
         ("block", "1 of 2"),
         ("block.conv", "1 of 2"),

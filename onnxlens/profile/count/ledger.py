@@ -7,13 +7,11 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from types import MappingProxyType
 
-from onnxlens.profile.count.conventions.peers import NOTES, peer_costs
 from onnxlens.profile.count.counting import count_nodes, parameter_sizes
 from onnxlens.profile.count.liveness import live_bytes
 from onnxlens.profile.count.repeats import control_notes
 from onnxlens.profile.count.rules import is_view, registered_notes
-from onnxlens.profile.graph.collector import uncollected
-from onnxlens.profile.graph.graph import Graph, GraphNode
+from onnxlens.profile.graph.graph import Graph, GraphNode, uncollected
 from onnxlens.specs.ledger import Ledger, ModuleCost, NodeCost, Totals, peer_of
 from onnxlens.specs.peers import Convention, PeerCost
 
@@ -65,7 +63,7 @@ def _build(graph: Graph, convention: Convention) -> Ledger:
             *registered_notes((cost.domain, cost.op_type) for cost in costs if cost.status == "counted"),
             *_param_notes(graph),
         ),
-        conventions=CONVENTIONS if convention == "matrix" else {convention: NOTES[convention], **CONVENTIONS},
+        conventions=_conventions(convention),
         convention=convention,
     )
 
@@ -74,8 +72,18 @@ def _costs(graph: Graph, convention: Convention) -> tuple[NodeCost, ...]:
     costs = count_nodes(graph)
     if convention == "matrix":
         return costs
+    from onnxlens.profile.count.conventions.peers import peer_costs
+
     peers = peer_costs(graph, costs, convention)
     return tuple(replace(cost, peer=peer) for cost, peer in zip(costs, peers, strict=True))
+
+
+def _conventions(convention: Convention) -> Mapping[str, str]:
+    if convention == "matrix":
+        return CONVENTIONS
+    from onnxlens.profile.count.conventions.peers import NOTES
+
+    return {convention: NOTES[convention], **CONVENTIONS}
 
 
 class _Rows:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import gc
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -196,3 +198,21 @@ def _cross(
     for path in target:
         if path not in source:
             found[path].inputs[value.name] = tensor
+
+
+@contextmanager
+def uncollected() -> Iterator[None]:
+    """No collection meanwhile: views and costs hold no cycles, and walking them again and again takes time.
+
+    On a graph of 100,000 nodes that is a third of it.
+    """
+    was_enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was_enabled:
+            if not gc.get_freeze_count():
+                gc.freeze()  # with unfreeze: all that was made meanwhile is old, and not walked through now
+                gc.unfreeze()
+            gc.enable()

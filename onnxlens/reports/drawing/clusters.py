@@ -183,24 +183,24 @@ def _lay_out(cluster: Cluster, wires: Sequence[Wire], contents: Contents) -> Clu
     near = [wire for wire in wires if not cluster.parents or wire.source in members or wire.target in members]
     title = contents.title_of(cluster) if cluster.parents else None
     parts: list[Part] = [title] if title else []
-    owner: dict[str, int] = {}
+    part_of: dict[str, int] = {}
     for child in cluster.children:
         if isinstance(child, Cluster):
-            owner.update((node.id, len(parts)) for node in child.members())
+            part_of.update((node.id, len(parts)) for node in child.members())
             parts.append(lay_out(child, near, contents))
         else:
-            owner[child.id] = len(parts)
+            part_of[child.id] = len(parts)
             parts.append(contents.rows[child.id])
     for end in contents.ends if title is None else ():
-        owner[end.node.id] = len(parts)
+        part_of[end.node.id] = len(parts)
         parts.append(end)
-    here = [wire for wire in near if owner.get(wire.source) != owner.get(wire.target)]
-    lined = {end for wire in here for end in (owner.get(wire.source), owner.get(wire.target))}
+    here = [wire for wire in near if part_of.get(wire.source) != part_of.get(wire.target)]
+    lined = {end for wire in here for end in (part_of.get(wire.source), part_of.get(wire.target))}
     apart = {index for index, part in enumerate(parts) if isinstance(part, Row) and index not in lined}
     if apart and title:  # they are next to the title, above the rest
         apart.add(0)
     items = [_item(part, contents, leads=index in apart) for index, part in enumerate(parts)]
-    links = [_link(wire, owner, parts) for wire in here]
+    links = [_link(wire, part_of, parts) for wire in here]
     return ClusterLayout(cluster, title, parts, here, place_level(items, links, 0 if title else None))
 
 
@@ -215,8 +215,8 @@ def _item(part: Part, contents: Contents, *, leads: bool) -> Item:
     return Item(part.width, part.height, leads=leads)
 
 
-def _link(wire: Wire, owner: Mapping[str, int], parts: Sequence[Part]) -> Link:
-    source, target = owner.get(wire.source), owner.get(wire.target)
+def _link(wire: Wire, part_of: Mapping[str, int], parts: Sequence[Part]) -> Link:
+    source, target = part_of.get(wire.source), part_of.get(wire.target)
     begin = None if source is None else Spot(source, *_leaves(parts[source], wire))
     end = None if target is None else Spot(target, *_reaches(parts[target], wire))
     label = (wire.label.width, wire.label.height) if wire.label and begin and end else None

@@ -92,7 +92,7 @@ class NetronPictures:
 
         Args:
             model: a serialised ModelProto; weights in other files are not read.
-            title: stands in the SVG as its title.
+            title: of the SVG.
 
         Raises:
             ToolError: Netron cannot read the model, or takes too long.
@@ -121,7 +121,7 @@ class NetronPictures:
             context.close()
 
     def _wait(self, page: Page, address: str, title: str, faults: list[str]) -> None:
-        """Open Netron's page, until the graph stands in it.
+        """Open Netron's page, until it shows the graph.
 
         Raises:
             ToolError: Netron says that it cannot draw it, or says nothing for too long.
@@ -137,8 +137,8 @@ class NetronPictures:
                 f"{title}: Netron has not drawn it after {self._timeout_s:g} s{reason}; try one --module"
             ) from error
         if page.locator("body.default").count() == 0:
-            said = " ".join(page.locator("#message-text").inner_text().split())
-            raise ToolError(f"{title}: Netron cannot draw it: {said or 'no reason given'}")
+            message = " ".join(page.locator("#message-text").inner_text().split())
+            raise ToolError(f"{title}: Netron cannot draw it: {message or 'no reason given'}")
 
     def _paint(self, drawing: Drawing, title: str, out: Path) -> None:
         scale = png_scale(drawing.width, drawing.height, title)
@@ -182,14 +182,14 @@ def png_scale(width: int, height: int, title: str) -> float:
 
 
 def _exported(page: Page, title: str) -> Drawing:
-    """The graph taken out of the page, which lets nobody evaluate but the DevTools protocol."""
+    """The graph taken out of the page, which allows evaluation by the DevTools protocol alone."""
     session = page.context.new_cdp_session(page)
     answer = session.send(
         "Runtime.evaluate", {"expression": f"({EXPORT})({json.dumps(title)})", "returnByValue": True}
     )
     if "exceptionDetails" in answer:
-        said = answer["exceptionDetails"].get("exception", {}).get("description", "no reason given")
-        raise ToolError(f"{title}: Netron's page is not as it is known: {said.splitlines()[0]}")
+        message = answer["exceptionDetails"].get("exception", {}).get("description", "no reason given")
+        raise ToolError(f"{title}: Netron's page is not of a known form: {message.splitlines()[0]}")
     value = answer["result"]["value"]
     svg = NO_XML.sub("\ufffd", value["svg"])  # a name in the model may hold what XML cannot
     ElementTree.fromstring(svg)
@@ -214,14 +214,14 @@ def drawn_by_netron(
 ) -> tuple[GraphSummary, ...]:
     """The summaries with a picture among the files of each graph that was exported.
 
-    A picture that cannot be made is a note on its graph: all else of the graph stands.
+    A picture that cannot be made is a note on its graph: all else of the graph is kept.
     """
     drawn = {graph.graph: graph for graph in graphs}
     waiting = [graph for graph in graphs if "onnx" in graph.files]
     try:
         with netron_pictures(browser) as pictures:
-            for place, graph in enumerate(waiting, start=1):
-                watch(graph.graph, place, len(waiting))("drawing by Netron", 0, 0)
+            for index, graph in enumerate(waiting, start=1):
+                watch(graph.graph, index, len(waiting))("drawing by Netron", 0, 0)
                 drawn[graph.graph] = _drawn(graph, folder, pictures)
     except OnnxlensError as error:  # the browser itself: those that it has drawn are drawn
         for graph in waiting:

@@ -13,7 +13,7 @@ from onnx import NodeProto, TensorProto, numpy_helper
 from onnxruntime.quantization import CalibrationDataReader, QuantFormat, quantize_dynamic, quantize_static
 from onnxruntime.quantization.matmul_nbits_quantizer import MatMulNBitsQuantizer
 
-from onnxlens.profile.graph.loading.inference.stand_ins import BLOCKED, MICROSOFT
+from onnxlens.profile.graph.loading.inference.surrogates import BLOCKED, MICROSOFT
 from tests.profile.graph.real_types import found, run
 from tests.profile.models import op, save, value
 from tests.profile.ort_files import optimised, without_types

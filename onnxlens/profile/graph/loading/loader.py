@@ -7,8 +7,7 @@ from pathlib import Path
 
 from onnx import ValueInfoProto
 
-from onnxlens.profile.graph.collector import uncollected
-from onnxlens.profile.graph.graph import Graph, GraphNode
+from onnxlens.profile.graph.graph import Graph, GraphNode, uncollected
 from onnxlens.profile.graph.loading.fixing import dynamic_inputs, fix_dimensions, fix_values
 from onnxlens.profile.graph.loading.inference import Inference, complete_types
 from onnxlens.profile.graph.loading.model_file import read_model

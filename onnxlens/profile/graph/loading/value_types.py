@@ -46,6 +46,9 @@ class ValueType:
 
 UNKNOWN = ValueType()
 
+SURROGATE_MARK = "/surrogate/"
+"""In the names of the values between the nodes of a surrogate (see ``inference``): not values of the file."""
+
 
 def declared_types(graphs: Iterable[tuple[str, GraphProto, Iterable[NodeProto]]]) -> dict[str, ValueType]:
     """The types that a file itself declares: of inputs, outputs, values in between, and constants.

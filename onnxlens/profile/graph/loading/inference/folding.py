@@ -8,7 +8,7 @@ import numpy as np
 import onnx
 from onnx import GraphProto, NodeProto
 
-from onnxlens.profile.graph.loading.inference.stand_in_forms import is_stand_in
+from onnxlens.profile.graph.loading.inference.surrogate_forms import is_surrogate
 from onnxlens.profile.graph.loading.protobuf import (
     MAX_CONSTANT_ELEMENTS,
     constant_reader,
@@ -62,7 +62,7 @@ class _Folder:
     ) -> Iterator[tuple[str, np.ndarray]]:
         if domain_of(node) or node.op_type in NOT_FOLDED or not node.input or any(subgraphs(node)):
             return
-        if is_stand_in(node):
+        if is_surrogate(node):
             return
         inputs = self._shape_only(node, prefix) if node.op_type in SHAPE_OPERATORS else _given(node, known)
         if inputs is None or not self._is_small(node, prefix):

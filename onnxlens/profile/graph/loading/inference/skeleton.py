@@ -9,14 +9,18 @@ import numpy as np
 import onnx
 from onnx import NodeProto, TensorProto, helper, numpy_helper
 
-from onnxlens.profile.graph.loading.inference.stand_ins import STAND_INS
-from onnxlens.profile.graph.loading.inference.substitution import put_stand_ins
 from onnxlens.profile.graph.loading.protobuf import (
     MAX_CONSTANT_ELEMENTS,
     FileGraph,
     all_graphs,
     constant_reader,
 )
+
+LEFT_OUT = frozenset(
+    {"LayerNormalization", "SimplifiedLayerNormalization", "MemcpyFromHost", "MemcpyToHost", "Affine",
+     "ImageScaler", "ParametricSoftplus", "Scale", "ScaledTanh"}
+)  # fmt: skip
+"""Operators of ONNX Runtime in ONNX's own domain, which ONNX itself lacks at some or all opsets."""
 
 
 def without_weights(model: onnx.ModelProto, read: FileGraph) -> onnx.ModelProto:
@@ -26,7 +30,7 @@ def without_weights(model: onnx.ModelProto, read: FileGraph) -> onnx.ModelProto:
     """
     source = model.graph
     constants = any(any(inner.constants()) for inner in read.all())
-    surrogates = any((node.domain, node.op_type) in STAND_INS for inner in read.all() for node in inner.nodes)
+    surrogates = any(node.domain or node.op_type in LEFT_OUT for inner in read.all() for node in inner.nodes)
     small = all(map(_is_small, source.initializer)) and not source.sparse_initializer
     if small and source.name and not constants and not surrogates:
         return model
@@ -48,7 +52,9 @@ def without_weights(model: onnx.ModelProto, read: FileGraph) -> onnx.ModelProto:
             for node in inner.node:
                 _write_as_tensor(node)
     if surrogates:
-        put_stand_ins(copy)
+        from onnxlens.profile.graph.loading.inference.substitution import put_surrogates
+
+        put_surrogates(copy)
     return copy
 
 

@@ -3,7 +3,7 @@
 Three of them, each where the one before leaves something open: ONNX's shape inference with data propagation;
 constant folding, which finds the values of shapes that are computed; ONNX Runtime's symbolic shape inference,
 which knows some of ONNX Runtime's own operators. All three run on a skeleton of the model, in which operators
-of ONNX stand in for ONNX Runtime's where they have the same types (``stand_ins``).
+of ONNX stand in for ONNX Runtime's where they have the same types (``surrogates``).
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ import onnx
 from onnx import shape_inference
 
 from onnxlens.profile.graph.loading.protobuf import FileGraph, all_graphs
-from onnxlens.profile.graph.loading.value_types import UNKNOWN, ValueType, declared_types
+from onnxlens.profile.graph.loading.value_types import SURROGATE_MARK, UNKNOWN, ValueType, declared_types
 
 SLOW_INFERENCE_NODES = 20_000
 """Beyond this many nodes only ONNX's own inference runs: the other two take a millisecond for each."""
@@ -158,11 +158,9 @@ STEPS: Mapping[str, Callable[[onnx.ModelProto, Inference], onnx.ModelProto]] = {
 
 def _learn(inferred: onnx.ModelProto, found: Inference) -> None:
     """Take over what is more than was known: a first shape, or numbers where there were symbols."""
-    from onnxlens.profile.graph.loading.inference.stand_in_forms import MARK
-
     graphs = all_graphs(inferred.graph) if found.nested else [("", inferred.graph)]
     for name, new in declared_types((prefix, graph, graph.node) for prefix, graph in graphs).items():
-        if MARK in name:
+        if SURROGATE_MARK in name:
             continue
         known = found.types.get(name, UNKNOWN)
         if known.shape is None or (new.is_fixed and not known.is_fixed):

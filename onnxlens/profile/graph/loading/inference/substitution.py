@@ -1,4 +1,4 @@
-"""Putting stand-ins in the place of ONNX Runtime's operators, in a skeleton."""
+"""Putting surrogates in the place of ONNX Runtime's operators, in a skeleton."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from functools import cache
 import onnx
 from onnx import GraphProto, NodeProto, defs
 
-from onnxlens.profile.graph.loading.inference.stand_in_forms import StandIn, Surroundings, setting
-from onnxlens.profile.graph.loading.inference.stand_ins import BLOCKED, STAND_INS
+from onnxlens.profile.graph.loading.inference.surrogate_forms import Surrogate, Surroundings, setting
+from onnxlens.profile.graph.loading.inference.surrogates import BLOCKED, SURROGATES
 from onnxlens.profile.graph.loading.protobuf import all_graphs, domain_of, subgraphs
 from onnxlens.profile.graph.loading.value_types import UNKNOWN, ValueType, tensor_type, value_type
 
@@ -17,8 +17,8 @@ EINSUM_OPSET = 12
 """Since which there is an Einsum; it only adds to the one before."""
 
 
-def put_stand_ins(model: onnx.ModelProto) -> None:
-    """Replace, in place, every node that has a stand-in: one whose operators exist at the model's opset."""
+def put_surrogates(model: onnx.ModelProto) -> None:
+    """Replace, in place, every node that has a surrogate: one whose operators exist at the model's opset."""
     opset = next((opset for opset in model.opset_import if opset.domain in ("", "ai.onnx")), None)
     if opset is None or not any(
         _rule(node, opset.version) for _, graph in all_graphs(model.graph) for node in graph.node
@@ -35,12 +35,12 @@ def _replace(graph: GraphProto, outer: Surroundings, version: int) -> None:
     for node in graph.node:
         for _, inner in subgraphs(node):
             _replace(inner, around, version)
-        nodes += _stand_in(node, around, version) or [node]
+        nodes += _surrogate(node, around, version) or [node]
     del graph.node[:]
     graph.node.extend(nodes)
 
 
-def _stand_in(node: NodeProto, around: Surroundings, version: int) -> Sequence[NodeProto] | None:
+def _surrogate(node: NodeProto, around: Surroundings, version: int) -> Sequence[NodeProto] | None:
     rule = _rule(node, version)
     try:
         nodes = rule(node, around) if rule is not None else None
@@ -49,10 +49,10 @@ def _stand_in(node: NodeProto, around: Surroundings, version: int) -> Sequence[N
     return nodes if nodes and all(_exists(made.op_type, version) for made in nodes) else None
 
 
-def _rule(node: NodeProto, version: int) -> StandIn | None:
+def _rule(node: NodeProto, version: int) -> Surrogate | None:
     domain = domain_of(node)
     at_home = domain == "" and _exists(node.op_type, version)
-    return None if at_home else STAND_INS.get((domain, node.op_type))
+    return None if at_home else SURROGATES.get((domain, node.op_type))
 
 
 @cache

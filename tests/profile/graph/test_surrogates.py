@@ -1,4 +1,4 @@
-"""Stand-ins: for every one a node whose types are known by hand, and by ONNX Runtime where it runs there."""
+"""Surrogates: for every one a node whose types are known by hand, and by ONNX Runtime where it runs there."""
 
 from __future__ import annotations
 
@@ -15,10 +15,11 @@ from onnx import ModelProto, NodeProto, ValueInfoProto, helper, numpy_helper
 from onnxruntime.capi import onnxruntime_pybind11_state as runtime
 
 from onnxlens.profile.graph.loading import load_graph
-from onnxlens.profile.graph.loading.inference.stand_ins import BLOCKED, MICROSOFT, NHWC, STAND_INS
-from onnxlens.profile.graph.loading.inference.substitution import put_stand_ins
+from onnxlens.profile.graph.loading.inference.skeleton import LEFT_OUT
+from onnxlens.profile.graph.loading.inference.substitution import put_surrogates
+from onnxlens.profile.graph.loading.inference.surrogates import BLOCKED, MICROSOFT, NHWC, SURROGATES
 from tests.profile.graph.real_types import found, run
-from tests.profile.graph.stand_in_cases import CASES, Case
+from tests.profile.graph.surrogate_cases import CASES, Case
 from tests.profile.models import IR_VERSION, integers, op, save, value, weight
 
 DTYPES = {
@@ -79,14 +80,14 @@ def named(case: Case) -> str:
     return f"{case.op_type}({case.inputs})"
 
 
-def test_every_stand_in_has_a_case_and_is_an_operator_of_onnx_runtime() -> None:
-    assert {(case.domain, case.op_type) for case in CASES} == set(STAND_INS)
+def test_every_surrogate_has_a_case_and_is_an_operator_of_onnx_runtime() -> None:
+    assert {(case.domain, case.op_type) for case in CASES} == set(SURROGATES)
     known = {(schema.domain, schema.name) for schema in runtime.get_all_operator_schema()}
-    assert set(STAND_INS) <= known
+    assert set(SURROGATES) <= known
 
 
 @pytest.mark.parametrize("case", CASES, ids=named)
-def test_a_stand_in_has_the_types_of_its_node(case: Case, tmp_path: Path) -> None:
+def test_a_surrogate_has_the_types_of_its_node(case: Case, tmp_path: Path) -> None:
     assert found(model_of(case), tmp_path) == expected(case)
 
 
@@ -160,7 +161,7 @@ def test_channels_of_a_depthwise_weight_are_its_groups(tmp_path: Path) -> None:
     assert shape_of(tmp_path, nodes, "blocks", held=[weight("w", 24, 1, 3, 3)]) == (1, 24, 8, 6)
 
 
-def test_the_values_of_a_stand_in_are_nobodys_constants(tmp_path: Path) -> None:
+def test_the_values_of_a_surrogate_are_nobodys_constants(tmp_path: Path) -> None:
     """The lower left of 2 3 / 4 6 is 0 in truth, and 4 in an Identity: 15 elements would be wrong."""
     nodes = [
         op("Trilu", "square", "upper", domain=MICROSOFT),
@@ -174,7 +175,7 @@ def test_the_values_of_a_stand_in_are_nobodys_constants(tmp_path: Path) -> None:
     assert not isinstance(shape[0], int)
 
 
-def test_a_stand_in_inside_a_branch_takes_a_weight_from_outside(tmp_path: Path) -> None:
+def test_a_surrogate_inside_a_branch_takes_a_weight_from_outside(tmp_path: Path) -> None:
     inside = [
         op("ReorderInput", "x", "blocks", domain=BLOCKED),
         op("Conv", "blocks w", "out", domain=BLOCKED, kernel_shape=[1, 1]),
@@ -187,7 +188,7 @@ def test_a_stand_in_inside_a_branch_takes_a_weight_from_outside(tmp_path: Path) 
     assert shape_of(tmp_path, nodes, "y", held=held) == (1, 16, 8, 6)
 
 
-def test_both_inferences_go_through_stand_ins(tmp_path: Path) -> None:
+def test_both_inferences_go_through_surrogates(tmp_path: Path) -> None:
     """Attention is ONNX Runtime's to infer; the product stands before it, and another behind."""
     nodes = [
         op("FusedMatMul", "x w", "wide", domain=MICROSOFT, transB=1),
@@ -221,9 +222,13 @@ KEPT = {
 
 
 @pytest.mark.parametrize("node", KEPT.values(), ids=KEPT)
-def test_a_node_stays_where_no_stand_in_fits(node: NodeProto) -> None:
+def test_a_node_stays_where_no_surrogate_fits(node: NodeProto) -> None:
     table = numpy_helper.from_array(np.ones((3, 2), np.uint8), "bytes")
     graph = helper.make_graph([node], "one", [], [], [weight("g", 4), table])
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)])
-    put_stand_ins(model)
+    put_surrogates(model)
     assert list(model.graph.node) == [node]
+
+
+def test_the_operators_in_onnxs_own_domain_that_have_surrogates_are_known_without_loading_them() -> None:
+    assert {op_type for domain, op_type in SURROGATES if not domain} == LEFT_OUT

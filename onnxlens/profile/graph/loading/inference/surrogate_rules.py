@@ -1,4 +1,4 @@
-"""Stand-ins that one operator needs: those whose nodes hang on an attribute, or are several."""
+"""Surrogates that one operator needs: those whose nodes hang on an attribute, or are several."""
 
 from __future__ import annotations
 
@@ -6,8 +6,8 @@ from collections.abc import Mapping, Sequence
 
 from onnx import NodeProto, TensorProto, helper
 
-from onnxlens.profile.graph.loading.inference.stand_in_forms import (
-    StandIn,
+from onnxlens.profile.graph.loading.inference.surrogate_forms import (
+    Surrogate,
     Surroundings,
     asked,
     cast,
@@ -48,7 +48,7 @@ TURNED = {
 """Einsum's equation for an operand, by whether its batch axes and its last two are transposed."""
 
 
-def projections(widths: Mapping[int, str], copied: int | None = None) -> StandIn:
+def projections(widths: Mapping[int, str], copied: int | None = None) -> Surrogate:
     """Products with weights that are packed: (..., K) gives (..., N), where attributes say K and N.
 
     Args:
@@ -56,7 +56,7 @@ def projections(widths: Mapping[int, str], copied: int | None = None) -> StandIn
         copied: the output that has the first input's type, if any.
     """
 
-    def stand_in(node: NodeProto, around: Surroundings) -> Sequence[NodeProto] | None:
+    def surrogate(node: NodeProto, around: Surroundings) -> Sequence[NodeProto] | None:
         nodes: list[NodeProto] = []
         for index, output in asked(node).items():
             if index == copied:
@@ -70,7 +70,7 @@ def projections(widths: Mapping[int, str], copied: int | None = None) -> StandIn
             ]
         return nodes
 
-    return stand_in
+    return surrogate
 
 
 def forward_projection(node: NodeProto, around: Surroundings) -> Sequence[NodeProto] | None:

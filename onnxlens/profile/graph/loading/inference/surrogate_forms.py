@@ -1,6 +1,6 @@
-"""The forms that stand-ins take: few ways to say a node's shapes and types in ONNX's own operators.
+"""The forms that surrogates take: few ways to say a node's shapes and types in ONNX's own operators.
 
-Every function here gives a ``StandIn``; those that take one alter what it makes.
+Every function here gives a ``Surrogate``; those that take one alter what it makes.
 """
 
 from __future__ import annotations
@@ -12,10 +12,7 @@ from typing import Any
 
 from onnx import NodeProto, TensorProto, defs, helper
 
-from onnxlens.profile.graph.loading.value_types import ValueType
-
-MARK = "/stand-in/"
-"""In the names of the values between a stand-in's nodes."""
+from onnxlens.profile.graph.loading.value_types import SURROGATE_MARK, ValueType
 
 TO_FIRST, TO_LAST = "n...c->nc...", "nc...->n...c"
 """Einsum's equations for moving the channels, whatever the number of spatial axes."""
@@ -34,23 +31,23 @@ class Surroundings:
     channels: Mapping[str, int] = field(default_factory=dict)
 
 
-StandIn = Callable[[NodeProto, Surroundings], Sequence[NodeProto] | None]
+Surrogate = Callable[[NodeProto, Surroundings], Sequence[NodeProto] | None]
 """From a node to nodes with its outputs' names, shapes and types; None where it has a form that none fits."""
 
 
-def is_stand_in(node: NodeProto) -> bool:
+def is_surrogate(node: NodeProto) -> bool:
     """Whether the node stands for another: its values are not those of the file."""
-    return node.doc_string == MARK
+    return node.doc_string == SURROGATE_MARK
 
 
 def make(op_type: str, inputs: Sequence[str], outputs: Sequence[str], **attributes: Any) -> NodeProto:
-    """A node of ONNX's own that is known for a stand-in."""
-    return helper.make_node(op_type, inputs, outputs, doc_string=MARK, **attributes)
+    """A node of ONNX's own that is known for a surrogate."""
+    return helper.make_node(op_type, inputs, outputs, doc_string=SURROGATE_MARK, **attributes)
 
 
 def inner_name(node: NodeProto, what: str) -> str:
     """A name for a value between the nodes that stand for ``node``."""
-    return f"{next(filter(None, node.output), node.name)}{MARK}{what}"
+    return f"{next(filter(None, node.output), node.name)}{SURROGATE_MARK}{what}"
 
 
 def given(node: NodeProto, index: int) -> str:
@@ -68,25 +65,25 @@ def setting(node: NodeProto, name: str, default: Any) -> Any:
     return next((helper.get_attribute_value(a) for a in node.attribute if a.name == name), default)
 
 
-def copies(sources: Mapping[int, int]) -> StandIn:
+def copies(sources: Mapping[int, int]) -> Surrogate:
     """Outputs with the shape and type of an input: the input's index, by the output's."""
 
-    def stand_in(node: NodeProto, around: Surroundings) -> Sequence[NodeProto] | None:
+    def surrogate(node: NodeProto, around: Surroundings) -> Sequence[NodeProto] | None:
         outputs = asked(node)
         if any(index not in sources or not given(node, sources[index]) for index in outputs):
             return None
         return [make("Identity", [given(node, sources[index])], [name]) for index, name in outputs.items()]
 
-    return stand_in
+    return surrogate
 
 
-def form(op_type: str, *indices: int, **attributes: Any) -> StandIn:
+def form(op_type: str, *indices: int, **attributes: Any) -> Surrogate:
     """One operator of ONNX on those inputs, with such of the node's attributes as it has, and more.
 
     All outputs stay as they are: the operator has them in the same order.
     """
 
-    def stand_in(node: NodeProto, around: Surroundings) -> Sequence[NodeProto]:
+    def surrogate(node: NodeProto, around: Surroundings) -> Sequence[NodeProto]:
         inputs = [given(node, index) for index in indices]
         while inputs and not inputs[-1]:
             inputs.pop()
@@ -95,7 +92,7 @@ def form(op_type: str, *indices: int, **attributes: Any) -> StandIn:
         made.attribute.extend(attribute for attribute in node.attribute if attribute.name in names)
         return [made]
 
-    return stand_in
+    return surrogate
 
 
 @cache
@@ -109,10 +106,10 @@ def _attribute_names(op_type: str) -> frozenset[str]:
     )
 
 
-def channels_last(inner: StandIn) -> StandIn:
+def channels_last(inner: Surrogate) -> Surrogate:
     """What ``inner`` makes of the first input with its channels in front; the first output has them last."""
 
-    def stand_in(node: NodeProto, around: Surroundings) -> Sequence[NodeProto] | None:
+    def surrogate(node: NodeProto, around: Surroundings) -> Sequence[NodeProto] | None:
         moved = NodeProto()
         moved.CopyFrom(node)
         moved.input[0], moved.output[0] = inner_name(node, "first"), inner_name(node, "made")
@@ -125,38 +122,38 @@ def channels_last(inner: StandIn) -> StandIn:
             make("Einsum", [moved.output[0]], [node.output[0]], equation=TO_LAST),
         ]
 
-    return stand_in
+    return surrogate
 
 
-def by_layout(inner: StandIn) -> StandIn:
+def by_layout(inner: Surrogate) -> Surrogate:
     """For operators that take both layouts, as their attribute ``channels_last`` says."""
     last = channels_last(inner)
 
-    def stand_in(node: NodeProto, around: Surroundings) -> Sequence[NodeProto] | None:
+    def surrogate(node: NodeProto, around: Surroundings) -> Sequence[NodeProto] | None:
         return (last if setting(node, "channels_last", 0) else inner)(node, around)
 
-    return stand_in
+    return surrogate
 
 
-def _followed(inner: StandIn, behind: Callable[[NodeProto, str], Sequence[NodeProto]]) -> StandIn:
+def _followed(inner: Surrogate, behind: Callable[[NodeProto, str], Sequence[NodeProto]]) -> Surrogate:
     """What ``inner`` makes, and nodes that are given its name and make the first output of it."""
 
-    def stand_in(node: NodeProto, around: Surroundings) -> Sequence[NodeProto] | None:
+    def surrogate(node: NodeProto, around: Surroundings) -> Sequence[NodeProto] | None:
         before = NodeProto()
         before.CopyFrom(node)
         before.output[0] = inner_name(node, "untyped")
         nodes = inner(before, around)
         return None if nodes is None else [*nodes, *behind(node, before.output[0])]
 
-    return stand_in
+    return surrogate
 
 
-def cast(inner: StandIn, dtype: int) -> StandIn:
+def cast(inner: Surrogate, dtype: int) -> Surrogate:
     """The shape of what ``inner`` makes, in that element type."""
     return _followed(inner, lambda node, made: [make("Cast", [made], node.output[:1], to=dtype)])
 
 
-def scaled(inner: StandIn, scale: int) -> StandIn:
+def scaled(inner: Surrogate, scale: int) -> Surrogate:
     """The shape of what ``inner`` makes, in the type of that input: a product has its first factor's."""
 
     def behind(node: NodeProto, made: str) -> Sequence[NodeProto]:
@@ -169,7 +166,7 @@ def scaled(inner: StandIn, scale: int) -> StandIn:
     return _followed(inner, behind)
 
 
-def quantized(inner: StandIn, scale: int, zero_point: int) -> StandIn:
+def quantized(inner: Surrogate, scale: int, zero_point: int) -> Surrogate:
     """The shape of what ``inner`` makes, in the type of that zero point."""
 
     def behind(node: NodeProto, made: str) -> Sequence[NodeProto]:

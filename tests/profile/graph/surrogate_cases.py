@@ -1,4 +1,4 @@
-"""For every stand-in a node, and the types of its outputs by hand.
+"""For every surrogate a node, and the types of its outputs by hand.
 
 A type is a letter and sizes: ``f`` float32, ``h`` float16, ``u`` uint8, ``s`` int8, ``w`` uint32,
 ``i`` int32, ``l`` int64, ``b`` bool; ``f:`` is a scalar, ``-`` an input that is left out.
@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from onnxlens.profile.graph.loading.inference.stand_ins import BLOCKED, MICROSOFT, NHWC
+from onnxlens.profile.graph.loading.inference.surrogates import BLOCKED, MICROSOFT, NHWC
 
 
 @dataclass(frozen=True)

@@ -1,8 +1,8 @@
-"""Stand-ins: ONNX's own operators in place of ONNX Runtime's, where they have the same shapes and types.
+"""Surrogates: ONNX's own operators in place of ONNX Runtime's, where they have the same shapes and types.
 
 ONNX's inference knows no operator of ONNX Runtime, and ONNX Runtime's symbolic inference lacks many, so that
 all behind such a node would be unknown. Only shapes and element types are those of the node; values are not,
-and so a stand-in is never folded.
+and so a surrogate is never folded.
 """
 
 from __future__ import annotations
@@ -11,8 +11,8 @@ from collections.abc import Mapping
 
 from onnx import TensorProto
 
-from onnxlens.profile.graph.loading.inference.stand_in_forms import (
-    StandIn,
+from onnxlens.profile.graph.loading.inference.surrogate_forms import (
+    Surrogate,
     by_layout,
     cast,
     channels_last,
@@ -21,7 +21,7 @@ from onnxlens.profile.graph.loading.inference.stand_in_forms import (
     quantized,
     scaled,
 )
-from onnxlens.profile.graph.loading.inference.stand_in_rules import (
+from onnxlens.profile.graph.loading.inference.surrogate_rules import (
     attention,
     by_shape,
     concatenation,
@@ -49,7 +49,7 @@ BROADCAST = form("Add", 0, 1)
 NORMALIZED = copies({0: 0, 3: 0})
 """With a sum of input and skip; the statistics, which training alone asks for, are left to others."""
 
-STAND_INS: Mapping[tuple[str, str], StandIn] = {
+SURROGATES: Mapping[tuple[str, str], Surrogate] = {
     # as ONNX's own, with an activation, a bias or another scale
     (MICROSOFT, "FusedConv"): form("Conv", 0, 1, 2),
     (MICROSOFT, "NhwcConv"): convolution_with_kernel,
