@@ -12,10 +12,14 @@ from types import MappingProxyType
 from typing import Any
 
 import numpy as np
-from onnx import AttributeProto, GraphProto, NodeProto, TensorProto
+from onnx import AttributeProto, GraphProto, ModelProto, NodeProto, OperatorSetIdProto, TensorProto
 
 MAX_CONSTANT_ELEMENTS = 4096
 """The largest constant whose value a counting rule may read."""
+
+RANDOM_OPERATORS = frozenset(
+    {"RandomNormal", "RandomUniform", "RandomNormalLike", "RandomUniformLike", "Bernoulli", "Multinomial"}
+)
 
 NO_ATTRIBUTES: Mapping[str, Any] = MappingProxyType({})
 
@@ -92,10 +96,15 @@ def _read_node(node: NodeProto) -> FileNode:
     return FileNode(node, op_type, domain_of(node), node.input[:], node.output[:], attributes, inside)
 
 
-def domain_of(node: NodeProto) -> str:
+def domain_of(node: NodeProto | OperatorSetIdProto) -> str:
     """The operator's domain, "" for ONNX's own, which may also be spelled out."""
     domain: str = node.domain
     return "" if domain == "ai.onnx" else domain
+
+
+def versions(model: ModelProto) -> dict[str, int]:
+    """The opset version of each domain that the file names."""
+    return {domain_of(opset): opset.version for opset in model.opset_import}
 
 
 def label_of(node: NodeProto) -> str:
