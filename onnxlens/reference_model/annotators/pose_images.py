@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import colorsys
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -19,6 +18,7 @@ from onnxlens.reference_model.annotators.pose_limbs import (
     HAND_POINT_COLOR,
     LIMBS,
     Rgb,
+    hue,
 )
 
 BASE_HEIGHT = 368
@@ -121,9 +121,8 @@ def draw_hand(canvas: Image, points: Sequence[Point | None]) -> None:
 
 
 def hand_edge_color(index: int) -> Rgb:
-    """Edge k of 20 has the hue k / 20, at full saturation and value; RGB."""
-    red, green, blue = colorsys.hsv_to_rgb(index / len(HAND_EDGES), 1, 1)
-    return round(red * 255), round(green * 255), round(blue * 255)
+    """Edge k of 20 has the hue k / 20; RGB."""
+    return hue(index / len(HAND_EDGES))
 
 
 def _line(canvas: Image, first: Point | None, second: Point | None, color: Rgb, width: int) -> None:
