@@ -8,7 +8,7 @@ from pathlib import Path
 from onnx import ValueInfoProto
 
 from onnxlens.profile.graph.graph import Graph, GraphNode, uncollected
-from onnxlens.profile.graph.loading.fixing import dynamic_inputs, fix_dimensions, fix_values
+from onnxlens.profile.graph.loading.fixing import fix_dimensions, fix_values
 from onnxlens.profile.graph.loading.inference import Inference, complete_types
 from onnxlens.profile.graph.loading.model_file import read_model
 from onnxlens.profile.graph.loading.protobuf import read_graph, versions
@@ -53,9 +53,8 @@ def load_graph(
     scopes = read_scopes([(node.proto, node.view) for node in read.nodes])
     held = {name: view for name, view in read.initializers.items() if name not in given}
     weights = _weights(held, manifest, [node.view for node in read.nodes])
-    inputs = _tensors(
-        (value for value in model.graph.input if value.name not in read.initializers), inference
-    )
+    open_inputs = (value for value in model.graph.input if value.name not in read.initializers)
+    inputs = _tensors(open_inputs, inference)
     return Graph(
         name=manifest.graph if manifest else model.graph.name or path.stem,
         path=path,
@@ -109,8 +108,7 @@ def _tensors(values: Iterable[ValueInfoProto], inference: Inference) -> tuple[Te
 
 def _dynamic_notes(inputs: Sequence[TensorSpec]) -> tuple[str, ...]:
     """How to get at figures that hang on dynamic dimensions."""
-    dynamic = dynamic_inputs(inputs)
-    if not dynamic:
+    named = ", ".join(f"{tensor.name} {tensor.shape_text()}" for tensor in inputs if tensor.elements is None)
+    if not named:
         return ()
-    named = ", ".join(f"{tensor.name} {tensor.shape_text()}" for tensor in dynamic)
     return (f"inputs have dynamic dimensions: {named}; fix them with --dim NAME=SIZE or --shape INPUT=SIZES",)
