@@ -127,11 +127,7 @@ def _fake(tensor: TensorSpec) -> torch.Tensor:
 
 
 def _hold_to_request(spec: GraphSpec, opset: int, model: ir.Model) -> None:
-    """The exporter may write another opset or other outputs than were asked for, and says nothing.
-
-    Raises:
-        ExportError: the graph is not what was asked for.
-    """
+    """Refuse another opset or other outputs than were asked for: the exporter says nothing of them."""
     written = model.opset_imports.get("")
     if written != opset:
         raise ExportError(

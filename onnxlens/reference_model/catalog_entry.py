@@ -91,7 +91,11 @@ class CatalogEntry:
         Raises:
             UsageError: the network cannot take the size.
         """
-        self._check(name, size)
+        if size.batch < 1:
+            raise UsageError(f"graph {name!r}: batch {size.batch} is too small; use at least 1")
+        if self.takes_picture:
+            self._check_side(name, "height", size.height)
+            self._check_side(name, "width", size.width)
         return GraphSpec(
             name=name,
             family=self.family,
@@ -107,13 +111,6 @@ class CatalogEntry:
             tolerance=self.tolerance,
             structure_only=self.structure_only,
         )
-
-    def _check(self, name: str, size: Size) -> None:
-        if size.batch < 1:
-            raise UsageError(f"graph {name!r}: batch {size.batch} is too small; use at least 1")
-        if self.takes_picture:
-            self._check_side(name, "height", size.height)
-            self._check_side(name, "width", size.width)
 
     def _check_side(self, name: str, side: str, pixels: int) -> None:
         if pixels < self.smallest_side:

@@ -48,16 +48,6 @@ RIDGE_KERNELS: tuple[Image, ...] = (
 )
 
 
-def hed_input(image: Image) -> Floats:
-    """RGB (H, W, 3) to HED's ``image`` (1, 3, H, W), 0 to 255.
-
-    Raises:
-        UsageError: it is not an RGB image.
-    """
-    check_image(image)
-    return planes(image)
-
-
 def hed_map(edges: Sequence[ArrayLike], size: tuple[int, int]) -> Image:
     """Soft edges: 255 * sigmoid(mean of the five maps, each bilinear at ``size``).
 
@@ -177,7 +167,6 @@ def mlsd_input(image: Image) -> Floats:
     Raises:
         UsageError: it is not an RGB image.
     """
-    check_image(image)
     colors = planes(image)  # (1, 3, H, W)
     ones = np.ones_like(colors[:, :1])  # (1, 1, H, W)
     four = np.concatenate([colors, ones], axis=1, dtype=np.float32)  # (1, 4, H, W)
@@ -240,7 +229,6 @@ def midas_input(image: Image) -> Floats:
     Raises:
         UsageError: it is not an RGB image.
     """
-    check_image(image)
     return planes(image) / np.float32(127.5) - np.float32(1)
 
 

@@ -49,7 +49,7 @@ def load_graph(
     given = fix_values(path, model.graph, values or {})
     graph = read_graph(model.graph)
     inference = complete_types(model, graph)
-    read = ModelReader(model, graph, path, inference.types, inference.constants)
+    read = ModelReader(model, graph, path, inference)
     scopes = read_scopes([(node.proto, node.view) for node in read.nodes])
     held = {name: view for name, view in read.initializers.items() if name not in given}
     weights = _weights(held, manifest, [node.view for node in read.nodes])

@@ -6,13 +6,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-import numpy as np
 import onnx
 from onnx import NodeProto
 
 from onnxlens.errors import GraphError
 from onnxlens.profile.graph.graph import Body
 from onnxlens.profile.graph.loading.bodies import CONTROL_FLOW, BodyPlan
+from onnxlens.profile.graph.loading.inference import Inference
 from onnxlens.profile.graph.loading.protobuf import (
     RANDOM_OPERATORS,
     FileGraph,
@@ -77,22 +77,14 @@ class ModelReader:
     body begin with the node's name and the body's, as those of two branches may be the same.
     """
 
-    def __init__(
-        self,
-        model: onnx.ModelProto,
-        graph: FileGraph,
-        path: Path,
-        types: Mapping[str, ValueType],
-        constants: Mapping[str, np.ndarray],
-    ) -> None:
+    def __init__(self, model: onnx.ModelProto, graph: FileGraph, path: Path, inferred: Inference) -> None:
         """Read the whole model.
 
         Args:
             model: with its functions inlined.
             graph: the model's, with its nodes.
             path: of its file, for messages and for small external tensors beside it.
-            types: of values, by unique name.
-            constants: the values of small tensors that were computed, by unique name.
+            inferred: the types and the small constants of its values.
 
         Raises:
             GraphError: a node reads a value that nothing produces, or that a later node produces.
@@ -101,8 +93,8 @@ class ModelReader:
         self.initializers: dict[str, ValueView] = {}
         self._path = path
         self._folder = path.parent
-        self._types = types
-        self._constants = constants
+        self._types = inferred.types
+        self._constants = inferred.constants
         self._versions = versions(model)
         self._graph(_Scope(graph), {})
 
