@@ -237,7 +237,14 @@ class Graph:
     def _module_io(self) -> Mapping[str, ModuleIO]:
         found = {path: ModuleIO() for path in self.hierarchy.paths}
         produced_in: dict[str, tuple[str, ...]] = {tensor.name: () for tensor in self.inputs}
-        for node in self.nodes:
+        if len(found) == 1:  # only the model itself, which nothing crosses but its outputs
+            made = {tensor.name: self._producers.get(tensor.name) for tensor in self.outputs}
+            produced_in |= {
+                name: ("",)
+                for name, index in made.items()
+                if index is not None and not self.nodes[index].constant_folded
+            }
+        for node in self.nodes if len(found) > 1 else ():
             if node.constant_folded:
                 continue
             lineage = self.hierarchy.lineage(node.module.path)

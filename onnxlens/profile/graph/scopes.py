@@ -103,6 +103,8 @@ def _scopes(
 
 def _from_metadata(node: NodeProto) -> Sequence[tuple[str, str]]:
     """Names, classes, outermost first: ``('', 'Net'), ('fc', 'torch...Linear')``; then the call itself."""
+    if not len(node.metadata_props):
+        return ()
     metadata = {entry.key: entry.value for entry in node.metadata_props}
     if SCOPES_KEY not in metadata:
         return ()

@@ -159,12 +159,15 @@ PLAIN: Mapping[int, Callable[[AttributeProto], Any]] = {
 """How an attribute is read, by its type; those of other types are None."""
 
 
-def tensor_reader(tensor: TensorProto, folder: Path | None) -> Reader | None:
+def tensor_reader(tensor: TensorProto, folder: Path | None, elements: int | None = None) -> Reader | None:
     """A function that reads a small tensor; None for a large one. It returns None if the file is missing.
 
-    Without the model's folder, external data is not read.
+    Args:
+        tensor: its data is not touched before.
+        folder: the model's; without it, external data is not read.
+        elements: how many the tensor has, where the caller knows.
     """
-    if prod(tensor.dims) > MAX_CONSTANT_ELEMENTS:
+    if (prod(tensor.dims) if elements is None else elements) > MAX_CONSTANT_ELEMENTS:
         return None
     if folder is None and tensor.data_location == TensorProto.EXTERNAL:
         return None

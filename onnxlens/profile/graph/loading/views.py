@@ -100,8 +100,11 @@ class ModelReader:
 
     def _graph(self, scope: _Scope, formals: Mapping[str, ValueView]) -> None:
         graph = scope.graph.proto
+        known: dict[tuple[int, tuple[int, ...]], ValueType] = {}
         for tensor in graph.initializer:
-            self._initializer(scope, tensor.name, tensor_type(tensor), tensor_reader(tensor, self._folder))
+            key = (tensor.data_type, tuple(tensor.dims))
+            kind = known.get(key) or known.setdefault(key, tensor_type(tensor))
+            self._initializer(scope, tensor.name, kind, tensor_reader(tensor, self._folder, kind.elements))
         for sparse in graph.sparse_initializer:
             kind = ValueType(tensor_type(sparse.values).dtype, tuple(sparse.dims))
             self._initializer(scope, sparse.values.name, kind, None)
