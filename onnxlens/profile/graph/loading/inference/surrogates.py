@@ -43,6 +43,7 @@ def _like_first_input(domain: str, op_types: str) -> Mapping[Operator, Surrogate
 NORMALIZED = copies({0: 0, 3: 0})
 """With a sum of input and skip; the statistics, which training alone asks for, are left to others."""
 
+# each on the first input alone, without a weight
 POOLINGS = ("MaxPool", "AveragePool", "GlobalMaxPool", "GlobalAveragePool")
 ONE_INPUT = (*POOLINGS, "LpPool", "GlobalLpPool", "DepthToSpace", "SpaceToDepth")
 
