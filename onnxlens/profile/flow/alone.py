@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 
 from onnxlens.errors import UsageError
 from onnxlens.profile.flow.deepest import DeepestFlow, end_id
-from onnxlens.profile.graph.hierarchy import Hierarchy
+from onnxlens.profile.graph.graph import Hierarchy
 from onnxlens.specs.flow import FlowEdge, FlowKind, FlowNode
 
 NAMED_CONSUMERS = 2

@@ -9,8 +9,7 @@ import pytest
 
 from onnxlens.errors import CheckpointError
 from onnxlens.reference_model import catalog
-from onnxlens.reference_model.weights.choice import state_tensors
-from onnxlens.reference_model.weights.seeded import AbsentWeights, SeededWeights, seeded_tensor
+from onnxlens.reference_model.weights.choice import AbsentWeights, SeededWeights, seeded_tensor, state_tensors
 from onnxlens.specs.tensor import TensorSpec
 
 TENSORS = {
