@@ -29,7 +29,7 @@ BADGE = "#334e68"
 SKIPS = ("#0072b2", "#882255", "#117733", "#aa4499", "#332288", "#5c5c5c")
 """Skip connections in turn; far from the hue of the costs, and dark enough for white text."""
 BRANCHES = ("#44aa99", "#cc6677", "#88ccee", "#999933", "#ddcc77", "#aa4499")
-"""Lanes of branches that can run at the same time: broad bars."""
+"""Bars of branches that can run at the same time."""
 
 
 def contrast(one: str, other: str) -> float:

@@ -98,7 +98,7 @@ class _Writer:
         )  # fmt: skip
         for index, placed in enumerate(row.ports):
             port_corner = (x + placed.x, y + placed.y)
-            self._node(digraph, f"{name} tag {index}", placed.block, port_corner, port_tooltip(placed.port))
+            self._node(digraph, f"{name} label {index}", placed.block, port_corner, port_tooltip(placed.port))
         for from_x, at_y, to_x in row.arrows:
             digraph.edge(name, name, pos=arrow_curve(x + from_x, y + at_y, x + to_x), tooltip=" ")
 
@@ -157,7 +157,7 @@ def identities(flow: FlowGraph) -> Mapping[str, str]:
 
 def cluster_identity(path: str, index: int) -> str:
     """The id of the cluster that is the ``index``-th of the picture."""
-    return f"frame.{UNSAFE.sub('_', path)}-{index}"
+    return f"cluster.{UNSAFE.sub('_', path)}-{index}"
 
 
 def _base(node: FlowNode) -> str:
@@ -170,7 +170,7 @@ def box_tooltip(node: FlowNode, branch: int = 0) -> str:
     """Class, path, branch, and every known cost."""
     lines = [f"{node.order} {node.title}", *([node.path] if node.path else [])]
     if branch:
-        lines.append(f"lane {branch}")
+        lines.append(f"parallel branch {branch}")
     if node.repeats > 1:
         lines.append(f"{node.repeats} equal blocks; figures of one")
     return "\n".join([*lines, *(f"{name}: {_exact(figure)}" for name, figure in node.costs.items())])

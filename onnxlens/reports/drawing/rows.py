@@ -148,7 +148,7 @@ def _skips(groups: Sequence[Sequence[PlacedPort]], edge: float) -> Mapping[int, 
 
 
 class _Stack:
-    """Tags below each other."""
+    """Port labels below each other."""
 
     def __init__(self, ports: Sequence[PortLabel]) -> None:
         self.ports = ports

@@ -24,7 +24,7 @@ BRANCHES_SHOWN = 6
 """As many as there are colors."""
 BRANCH_WIDTH = 6
 SKIP_WORDS = {
-    "skip": "a skip connection", "link": "a link between modules side by side", "loop": "a loop's way back",
+    "skip": "a skip connection", "link": "a link between parallel modules", "loop": "a loop's back edge",
 }  # fmt: skip
 NAME_LETTERS = 40
 TITLE_LETTERS, LINE_LETTERS, TITLE_LINES = 80, 120, 3
@@ -107,7 +107,7 @@ def _branch_legend(flow: FlowGraph, branches: Mapping[str, int]) -> Sequence[Blo
     blocks = [text_block([Text("can run at the same time: no bar (the trunk),", 10, ink=colors.INK)])]
     for branch in sorted(members)[:BRANCHES_SHOWN]:
         name = shortened(_common_name(members[branch]), NAME_LETTERS)
-        words = text_block([Text(f"lane {branch}: {name}", 10, ink=colors.INK)])
+        words = text_block([Text(f"parallel branch {branch}: {name}", 10, ink=colors.INK)])
         blocks += [bar(BRANCH_WIDTH, words.height, colors.branch_color(branch)), words]
     rest = len(members) - BRANCHES_SHOWN
     if rest > 0:
@@ -138,9 +138,9 @@ def _signs(links: Links) -> Sequence[str]:
     lines = ["boxes are numbered in the order of execution; italics: operators that a module runs itself"]
     ports = [port for side in (links.before, links.behind) for some in side.values() for port in some]
     if any(not port.skip for port in ports):
-        lines.append("a tag beside a box names an input, an output, or a box that is not near")
+        lines.append("a label beside a box names an input, an output, or a box that is not near")
     words = dict.fromkeys(port.skip.word for port in ports if port.skip)
     if words:
         what = " or ".join(SKIP_WORDS[word] for word in words)
-        lines.append(f"a coloured tag is an end of {what}, with its number at both ends")
+        lines.append(f"a colored label marks an end of {what}, with its number at both ends")
     return lines

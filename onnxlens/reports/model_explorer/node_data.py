@@ -57,7 +57,7 @@ def _by_decades(figures: Sequence[float]) -> Sequence[float]:
 
 SCALES: Mapping[str, Scale] = {
     "macs": Scale("MACs", _by_largest),
-    "moved_bytes": Scale("bytes moved", _by_largest),
+    "moved_bytes": Scale("memory traffic", _by_largest),
     "latency_s": Scale("latency (s)", _by_largest),
     "parity_error": Scale("error (relative L2)", _by_decades, adds_up=False),
 }
@@ -91,7 +91,7 @@ def data_notes(flow: NodeFlow, timings: Sequence[NodeTiming]) -> Sequence[str]:
     node_s = sum(seconds.values())
     return (
         f"latency by node: the medians of the nodes add up to {short_time(node_s + elsewhere_s)}, of which "
-        f"{short_time(elsewhere_s)} is of what ONNX Runtime put in, and at no node here",
+        f"{short_time(elsewhere_s)} is of nodes inserted by ONNX Runtime, and at no node here",
     )
 
 
