@@ -8,7 +8,7 @@ from functools import cache
 from math import floor, log10
 
 from onnxlens.errors import UsageError
-from onnxlens.reports.costs import COSTS, Combination, Cost
+from onnxlens.reports.numbers import COSTS, Combination, Cost
 from onnxlens.specs.flow import FlowGraph, FlowNode
 
 HEAT = ("#fef9f5", "#ffe2cb", "#ffc79b", "#f5a663", "#df862f", "#b16200")
@@ -107,7 +107,7 @@ class Scale:
         return [
             Step(
                 fill,
-                "" if kind.combined == "none" else f"{sign} {_percent(limit / self.whole)}",
+                "" if kind.combined == "none" else f"{sign} {100 * (limit / self.whole):.3g} %",
                 f"{sign} {kind.short(limit)}",
             )
             for fill, (limit, sign) in zip(self._colors, bounds, strict=bool(bounds))
@@ -207,7 +207,3 @@ def _rounds_up_to(most: float, mantissas: Sequence[int], steps: int) -> list[flo
         if len(found) >= steps:
             break
     return found[:steps][::-1]
-
-
-def _percent(share: float) -> str:
-    return f"{100 * share:.3g} %"

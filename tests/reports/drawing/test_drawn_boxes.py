@@ -157,7 +157,8 @@ def test_a_text_is_never_wider_than_its_block() -> None:
 def test_a_pointer_is_told_exact_figures() -> None:
     node = replace(BOX, repeats=2, costs={"macs": 12_345_678, "latency_s": 0.25})
     assert box_tooltip(node, 3) == (
-        "7 Conv2d\nblocks.0.conv\nparallel branch 3\n2 equal blocks; figures of one\nmacs: 12,345,678\nlatency_s: 0.25"
+        "7 Conv2d\nblocks.0.conv\nparallel branch 3\n2 equal blocks; figures of one\n"
+        "macs: 12,345,678\nlatency_s: 0.25"
     )
     assert tensors_tooltip([TensorSpec("t", "float32", (2, 3)), TENSOR]) == (
         "t: (2, 3) float32, 24 bytes\nt: (1, n, 8) float16"

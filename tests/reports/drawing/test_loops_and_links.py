@@ -54,7 +54,7 @@ def test_a_loops_way_back_is_a_numbered_line_up_to_the_box_that_reads_it() -> No
     picture = require_readable(loop())
     assert ports(picture) == {"a": ["loop 1 from 3"], "c": ["loop 1 to 1"]}
     (wire,) = (wire for wire in picture.wires if wire.key.startswith("skip"))
-    corners = picture.canvas.ways[wire.key]
+    corners = picture.paths[wire.key]
     assert (wire.source, wire.target) == ("a", "c")  # as it is placed: from the upper to the lower
     assert corners[0][1] < corners[-1][1]
     assert "a colored label marks an end of a loop" in dot_source(loop())
@@ -91,7 +91,7 @@ def test_every_tensor_between_modules_side_by_side_is_numbered_and_read_from_the
 
 def test_a_box_without_lines_stands_beside_the_title_of_its_cluster_above_the_others() -> None:
     flow = boxes({"time": "net", "a": "net", "b": "net"}, "a>b")
-    (cluster,) = require_readable(flow).canvas.page.clusters
+    (cluster,) = require_readable(flow).page.clusters
     places = {getattr(part, "node", None) and part.node.id: corner for part, corner in cluster.parts}  # type: ignore[union-attr]
     assert places["time"][1] < places["a"][1] < places["b"][1]
     assert places[None][0] < places["time"][0]

@@ -32,13 +32,13 @@ def test_a_chain_is_a_straight_column() -> None:
     level = placed("0>1 1>2")
     assert len({x for x, _ in level.items}) == 1
     assert [y for _, y in level.items] == sorted(y for _, y in level.items)
-    assert {x for way in level.ways.values() for x, _ in way} == {level.items[0][0] + WIDE / 2}
+    assert {x for way in level.paths.values() for x, _ in way} == {level.items[0][0] + WIDE / 2}
 
 
 def test_a_line_past_a_layer_goes_beside_what_stands_there() -> None:
     level = placed("0>1 1>2 0>2")
     (x, y) = level.items[1]
-    beside = [px for px, py in level.ways["0>2"] if y <= py <= y + HIGH]
+    beside = [px for px, py in level.paths["0>2"] if y <= py <= y + HIGH]
     assert beside
     assert all(px > x + WIDE or px < x for px in beside)
 
@@ -77,7 +77,7 @@ def test_the_line_worth_most_is_the_straight_one() -> None:
             for key, target in pairs
         ]
         level = place_level([Item(WIDE, HIGH)] * 3, links)
-        assert len({x for x, _ in level.ways[heavy]}) == 1
+        assert len({x for x, _ in level.paths[heavy]}) == 1
 
 
 def test_a_label_stands_at_its_line_and_between_the_boxes() -> None:
