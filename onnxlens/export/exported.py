@@ -75,7 +75,7 @@ class MappedWeights(ExportedWeights):
             )
         except (OSError, ValueError) as error:
             raise CheckpointError(
-                f"{self._data_path}: {name} cannot be mapped ({error}); is the file cut short? export again"
+                f"{self._data_path}: {name} cannot be read ({error}); is the file cut short? export again"
             ) from error
 
 

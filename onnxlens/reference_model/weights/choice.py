@@ -87,39 +87,17 @@ class SeededWeights:
         return seeded_tensor(self._prefix + name, sizes).astype(numpy_type(tensor.dtype), copy=False)
 
 
-class AbsentWeights:
-    """A weight source without values: names, dtypes and shapes, which is all that counting needs."""
-
-    label = "none"
-
-    def __init__(self, tensors: Mapping[str, TensorSpec]) -> None:
-        """Name ``tensors``, the module's ``state_dict`` by key."""
-        self.tensors = tensors
-
-    def read(self, name: str) -> np.ndarray:
-        """Never gives a value.
-
-        Raises:
-            CheckpointError: always.
-        """
-        raise CheckpointError(
-            f"{name} has no value: the graph is weightless; choose --weights seeded or a checkpoint"
-        )
-
-
 def weight_source(spec: GraphSpec, weights: str | Path, tensors: Mapping[str, TensorSpec]) -> WeightSource:
     """The source that ``weights`` means for the module of a graph.
 
     Args:
         spec: of the graph.
-        weights: ``none``, ``seeded``, or a checkpoint's path.
+        weights: ``seeded``, or a checkpoint's path.
         tensors: of the module's ``state_dict``: name, dtype and shape of every entry, by name.
 
     Raises:
         CheckpointError: the checkpoint is unreadable or belongs to another network.
     """
-    if weights == "none":
-        return AbsentWeights(tensors)
     if weights == "seeded":
         return SeededWeights(tensors, spec.checkpoint.prefix)
     return CheckpointWeights(Path(weights), spec.name, tensors, spec.checkpoint)

@@ -7,9 +7,8 @@ import pytest
 import torch
 from torch import nn
 
-from onnxlens.errors import CheckpointError, UsageError
+from onnxlens.errors import UsageError
 from onnxlens.reference_model.weights.choice import (
-    AbsentWeights,
     SeededWeights,
     filled,
     seeded_tensor,
@@ -71,9 +70,3 @@ def test_a_filled_module_runs() -> None:
     module = on_meta(Tiny)
     filled(module, SeededWeights(state_tensors(module)))
     assert module(torch.zeros(1, 3, 6, 6)).shape == (1, 36, 4)
-
-
-def test_a_module_cannot_be_filled_from_nowhere() -> None:
-    module = on_meta(Tiny)
-    with pytest.raises(CheckpointError, match="has no value"):
-        filled(module, AbsentWeights(state_tensors(module)))
