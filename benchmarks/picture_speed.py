@@ -24,7 +24,6 @@ from onnxlens.profile.runtime.machine import machine
 from onnxlens.reports.drawing.clusters import Cluster, page_of
 from onnxlens.reports.drawing.composition import composed
 from onnxlens.reports.drawing.dot import dot_source
-from onnxlens.reports.drawing.labels import label
 from onnxlens.reports.drawing.rows import Row
 from onnxlens.specs.flow import FlowGraph, FlowRequest
 
@@ -98,7 +97,7 @@ def _clusters(digraph: graphviz.Digraph, cluster: Cluster, rows: Mapping[str, Ro
                 subgraph.attr(label=graphviz.nohtml(f"{child.class_name} {child.path}"))
                 _clusters(subgraph, child, rows)
         else:
-            digraph.node(child.id, label=label(rows[child.id].box.markup))
+            digraph.node(child.id, label=f"<{rows[child.id].box.markup}>")
 
 
 if __name__ == "__main__":

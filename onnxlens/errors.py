@@ -41,3 +41,9 @@ class ParityError(OnnxlensError):
 
 class ToolError(OnnxlensError):
     """An outside program is missing or failed."""
+
+
+def first_line(error: Exception) -> str:
+    """The line that says what happened: libraries append details. The error's class where it says nothing."""
+    lines = str(error).strip().splitlines()
+    return lines[0] if lines else type(error).__name__

@@ -17,7 +17,7 @@ from onnxlens.profile.graph.loading.model_file import read_model
 from onnxlens.profile.parity.matching import match_modules
 from onnxlens.profile.parity.module_calls import capture, observe
 from onnxlens.profile.parity.parity import Deviations, keep_worst
-from onnxlens.profile.parity.reproduction import Reproduction, write_reproduction
+from onnxlens.profile.parity.reproduction import write_reproduction
 from onnxlens.profile.parity.rows import ModuleRows
 from onnxlens.profile.parity.slices import REFERENCE, Slice, Slicer, chunks
 from onnxlens.profile.runtime.inputs import sample_inputs
@@ -155,7 +155,7 @@ class _Comparison:
         parts = [part for part in self._slices if part.value in layer.tensors]
         values = {**self._samples[0], **self._captured(parts, self._samples[0])}
         model = self._slicer.model_of(parts, self._matching.ports, prefix="")
-        write_reproduction(Reproduction(layer, model, values, self._graph.path.parent), folder)
+        write_reproduction(layer, model, values, self._graph.path.parent, folder)
 
 
 def _is_over(layer: ModuleParity) -> bool:

@@ -25,9 +25,10 @@ from onnxlens.profile.subgraph.weight_files import (
     write_without_weights,
 )
 from onnxlens.specs.codec import to_text
-from onnxlens.specs.extract import ExtractedTensor, ExtractReport
 from onnxlens.specs.graph import WeightSource
 from onnxlens.specs.manifest import (
+    ExtractedTensor,
+    ExtractReport,
     Manifest,
     ModuleCut,
     data_path_of,

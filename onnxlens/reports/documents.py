@@ -38,7 +38,7 @@ def profile_document(ledger: Ledger, flow: FlowGraph) -> Document:
 
 
 def _flow(flow: FlowGraph) -> Document:
-    """Every box says its MACs and params beside its costs as well: readers of older documents look there."""
+    """Every box has its MACs and params as fields too, next to its costs, for readers of older documents."""
     nodes = [{**to_plain(node), "macs": node.macs, "params": node.params} for node in flow.nodes]
     return {**to_plain(flow), "nodes": nodes}
 

@@ -1,8 +1,12 @@
-"""Numbers as a person reads them: thousands kept short, the unit said."""
+"""Numbers as a person reads them, thousands kept short and the unit said, and the cost columns."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import groupby
+from types import MappingProxyType
+from typing import Literal
 
 from onnxlens.specs.tensor import TensorSpec
 
@@ -10,16 +14,18 @@ DECIMAL_STEPS = ((10**15, "P"), (10**12, "T"), (10**9, "G"), (10**6, "M"), (10**
 BINARY_STEPS = ((2**40, "TiB"), (2**30, "GiB"), (2**20, "MiB"), (2**10, "KiB"))
 
 
-def short_count(count: int) -> str:
-    """``401.64 G`` for 401636720640; a number under a thousand as it is."""
+def short_count(count: float) -> str:
+    """``401.64 G`` for 401636720640; a number under a thousand as it is, rounded."""
+    count = round(count)
     for step, letter in DECIMAL_STEPS:
         if round(count / step, 5) >= 1:  # so that 999,999 is 1.00 M and not 1000.00 k
             return f"{count / step:.2f} {letter}"
     return str(count)
 
 
-def short_bytes(count: int) -> str:
+def short_bytes(count: float) -> str:
     """``3.20 GiB``; a number under 1024 as ``512 B``."""
+    count = round(count)
     for step, unit in BINARY_STEPS:
         if round(count / step, 5) >= 1:
             return f"{count / step:.2f} {unit}"
@@ -45,13 +51,52 @@ def share(part: float, whole: float) -> str:
 
 def shapes(tensors: Sequence[TensorSpec], limit: int | None = None) -> str:
     """The tensors' shapes, the first ``limit`` of them; equal ones in a row are counted."""
-    texts: list[tuple[str, int]] = []
-    for tensor in tensors:
-        text = tensor.shape_text()
-        if texts and texts[-1][0] == text:
-            texts[-1] = (text, texts[-1][1] + 1)
-        else:
-            texts.append((text, 1))
+    texts = [(text, len(list(same))) for text, same in groupby(tensor.shape_text() for tensor in tensors)]
     shown = [text if times == 1 else f"{times} x {text}" for text, times in texts[:limit]]
     hidden = sum(times for _, times in texts[len(shown) :])
     return ", ".join(shown) + (f", +{hidden} more" if hidden else "")
+
+
+Combination = Literal["sum", "max", "none"]
+"""The figure of several parts is the sum of theirs, the largest of them, or not defined by them."""
+
+
+@dataclass(frozen=True, slots=True)
+class Cost:
+    """A cost column.
+
+    Attributes:
+        title: with the unit, where the figures do not have it.
+        short: a figure as a person reads it.
+        combined: how the figures of several parts combine.
+        measured_by: the option that measures it; "" for what is counted.
+    """
+
+    title: str
+    short: Callable[[float], str]
+    combined: Combination = "sum"
+    measured_by: str = ""
+
+
+COSTS: Mapping[str, Cost] = MappingProxyType(
+    {
+        "macs": Cost("MACs", short_count),
+        "params": Cost("params", short_count),
+        "vector_ops": Cost("elementwise ops", short_count),
+        "special_ops": Cost("transcendental ops", short_count),
+        "flops": Cost("FLOPs", short_count),
+        "weight_read_bytes": Cost("weights read", short_bytes),
+        "read_bytes": Cost("read", short_bytes),
+        "write_bytes": Cost("written", short_bytes),
+        "moved_bytes": Cost("memory traffic", short_bytes),
+        "resident_weight_bytes": Cost("resident weights", short_bytes),
+        "live_bytes": Cost("activation memory", short_bytes, "max"),
+        "latency_s": Cost("latency", short_time, measured_by="latency"),
+        "bound_s": Cost("lower bound", short_time),
+        "unknown_nodes": Cost("unknown nodes", short_count),
+        "arithmetic_intensity": Cost("FLOPs/byte", lambda figure: f"{figure:.3g}", "none"),
+        "achieved_macs_per_s": Cost("MACs/s", short_count, "none", "latency"),
+        "parity_error": Cost("error", lambda figure: f"{figure:.1e}", "none", "parity"),
+    }
+)
+"""By the ledger's name."""

@@ -6,10 +6,9 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from onnxlens.errors import ToolError
-from onnxlens.reports.costs import COSTS
 from onnxlens.reports.documents import parity_document, profile_document, summary_document
 from onnxlens.reports.drawing.files import write_picture
-from onnxlens.reports.numbers import shapes
+from onnxlens.reports.numbers import COSTS, shapes
 from onnxlens.reports.tables.ledger import profile_table
 from onnxlens.reports.tables.parity import parity_table
 from onnxlens.reports.tables.render import By, Column, TableFormat, figure_column, render_table, with_notes
@@ -18,6 +17,7 @@ from onnxlens.specs.flow import FlowGraph
 from onnxlens.specs.ledger import Ledger
 from onnxlens.specs.parity import ParityReport
 from onnxlens.specs.summary import GraphSummary, RunSummary
+from onnxlens.specs.tensor import TensorSpec
 
 EVERY_DEPTH = 1_000
 SUFFIXES: Mapping[str, TableFormat] = {".txt": "table", ".md": "md", ".csv": "csv"}
@@ -92,9 +92,8 @@ def index_page(summary: RunSummary) -> str:
         summary_table(summary, "md"),
         "",
         "The same table: [text](summary.txt), [CSV](summary.csv), [JSON](summary.json).",
+        *(line for graph in summary.graphs for line in ("", *_section(graph))),
     ]
-    for graph in summary.graphs:
-        parts += ["", *_section(graph)]
     return "\n".join(parts) + "\n"
 
 
@@ -104,8 +103,8 @@ def _section(graph: GraphSummary) -> list[str]:
         lines += [f"**{graph.outcome}**: {graph.reason}", ""]
     if graph.outputs:
         lines += [
-            f"- in: {_tensors(graph, 'inputs')}",
-            f"- out: {_tensors(graph, 'outputs')}",
+            f"- in: {_tensors(graph.inputs)}",
+            f"- out: {_tensors(graph.outputs)}",
             f"- {graph.macs:,} MACs, {graph.params:,} params, {graph.nodes:,} nodes at opset {graph.opset}",
             "- " + _links(graph),
         ]
@@ -125,8 +124,7 @@ def _links(graph: GraphSummary) -> str:
     return "; ".join(f"{kind}: {' '.join(links)}" for kind, links in kinds.items())
 
 
-def _tensors(graph: GraphSummary, side: str) -> str:
-    tensors = graph.inputs if side == "inputs" else graph.outputs
+def _tensors(tensors: Sequence[TensorSpec]) -> str:
     return ", ".join(f"`{tensor.name}` {tensor.dtype} {tensor.shape_text()}" for tensor in tensors)
 
 
@@ -163,7 +161,9 @@ SUMMARY_COLUMNS: Sequence[Column[GraphSummary]] = (
     _figure("params", lambda g: g.params, COSTS["params"].short),
     figure_column("max abs error", lambda g: g.worst.max_abs if g.worst else None, "{:.1e}".format),
     figure_column("relative L2", lambda g: g.worst.rel_l2 if g.worst else None, "{:.1e}".format),
-    figure_column("latency", lambda g: g.latency.median_s if g.latency else None, _milliseconds),
+    figure_column(
+        "latency", lambda g: g.latency.median_s if g.latency else None, lambda s: f"{s * 1000:,.0f} ms"
+    ),
     Column("result", lambda g: g.outcome),
     Column("files", lambda g: f"{g.graph}/" if g.files else ""),
 )

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import takewhile
 from typing import Any
 
 from onnxlens.errors import UsageError
@@ -73,7 +74,8 @@ def segments(ledger: Ledger, ordered: Iterable[NodeTiming]) -> Sequence[Segment]
     for timing in ordered:
         lineage = _lineage(timing.module_path or "", paths)
         start_ns, end_ns = _ns(timing.start_s), _ns(timing.end_s)
-        kept = _common(lineage, running)
+        pairs = zip(lineage, running, strict=False)
+        kept = len(list(takewhile(lambda pair: pair[0] == pair[1].path, pairs)))
         for segment in running[kept:]:
             segment.end_ns = min(segment.end_ns, start_ns)
         opened = [Segment(path, start_ns, end_ns) for path in lineage[kept:]]
@@ -82,16 +84,6 @@ def segments(ledger: Ledger, ordered: Iterable[NodeTiming]) -> Sequence[Segment]
         for segment in running:
             segment.end_ns = max(segment.end_ns, end_ns)
     return all_segments
-
-
-def _common(lineage: Sequence[str], running: Sequence[Segment]) -> int:
-    """How many modules of those that run, outermost first, also contain the next node."""
-    count = 0
-    for path, segment in zip(lineage, running, strict=False):
-        if path != segment.path:
-            break
-        count += 1
-    return count
 
 
 def _lineage(path: str, paths: set[str]) -> Sequence[str]:

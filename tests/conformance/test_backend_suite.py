@@ -29,7 +29,7 @@ LIGHT = Path(onnx.__file__).parent / "backend" / "test" / "data" / "light"
 REASONS = re.compile(
     r"the shape of '.*' is (unknown|dynamic: \(.*\))"  # it depends on the data
     r"|the element size of '.*' \(string\) is unknown"
-    r"|.* (depends on|is decided at run time|does not hold).*"
+    r"|.* (depends on|is known only at run time|does not hold).*"
 )
 """What a model of the suite may be unknown for; a rule that is missing or does not fit is none of it."""
 

@@ -17,8 +17,7 @@ import pytest
 from onnxlens.errors import CheckpointError
 from onnxlens.export import external_data, passes
 from onnxlens.export.exported import ExportedWeights, MappedWeights
-from onnxlens.reference_model.weights.choice import state_tensors
-from onnxlens.reference_model.weights.seeded import SeededWeights, seeded_tensor
+from onnxlens.reference_model.weights.choice import SeededWeights, seeded_tensor, state_tensors
 from onnxlens.specs.graph import WeightSource
 from onnxlens.specs.manifest import ExportedGraph, open_export
 from onnxlens.specs.progress import silent
@@ -167,5 +166,5 @@ def test_mapping_a_file_that_was_cut_short_says_so(tiny: ExportedGraph, tmp_path
     for path in tiny.onnx_path.parent.iterdir():
         (tmp_path / path.name).write_bytes(path.read_bytes())
     (tmp_path / tiny.data_path.name).write_bytes(b"short")
-    with pytest.raises(CheckpointError, match="head.weight cannot be mapped .*; is the file cut short"):
+    with pytest.raises(CheckpointError, match="head.weight cannot be read .*; is the file cut short"):
         MappedWeights(open_export(tmp_path / tiny.onnx_path.name)).read("head.weight")

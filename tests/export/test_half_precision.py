@@ -140,7 +140,7 @@ def test_against_itself_unoptimised_the_tolerance_is_the_types_too(half_unet: Pa
 def test_what_the_provider_has_no_kernel_for_is_one_line(
     capsys: pytest.CaptureFixture[str], verb: str
 ) -> None:
-    code = run([verb, tiny.TARGET, "--dtype", "bfloat16", "--opset", "22"])
+    code = run([verb, tiny.TARGET, "--dtype", "bfloat16", "--opset", "22", "--quiet"])
     printed = capsys.readouterr()
     assert (code, printed.out) == (2, "")
     assert re.fullmatch(

@@ -178,11 +178,11 @@ def test_a_controlnet_encoder_block_has_a_zero_convolution_after_each_part(sourc
 def test_the_step_has_its_two_networks_side_by_side_and_13_links(sources: Sources) -> None:
     flow = figure("controlnet-and-unet", sources)
     picture = composed(flow)
-    assert [cluster.layout.cluster.class_name for cluster in picture.canvas.page.clusters] == [
+    assert [cluster.layout.cluster.class_name for cluster in picture.page.clusters] == [
         "ControlNet",
         "UNet",
     ]
-    controlnet, unet = picture.canvas.page.clusters
+    controlnet, unet = picture.page.clusters
     assert controlnet.corner[0] + controlnet.layout.width < unet.corner[0]
     assert controlnet.corner[1] == unet.corner[1]
     ports = [placed.port for row in picture.rows.values() for placed in row.ports]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Sequence
 
 from onnxlens.reports.drawing import colors
@@ -10,7 +11,6 @@ from onnxlens.reports.drawing.labels import (
     Block,
     Text,
     bar,
-    bordered,
     shortened,
     shortened_path,
     side_by_side,
@@ -49,24 +49,17 @@ def box_block(node: FlowNode, scale: Scale, *, repeats: int = 1, branch: str = "
     ink = colors.ink_on(fill)
     lines = [*_names(node, ink), *(Text(line, 10, ink=ink) for line in _costs(node, scale))]
     if page:
-        file = wrapped(f"inside: {_file(page)}", PATH_LETTERS, FILE_LINES)
+        file = wrapped(f"inside: {page.rpartition('/')[2]}", PATH_LETTERS, FILE_LINES)  # in the same folder
         lines += [Text(line, 10, italic=True, ink=ink) for line in file]
     blocks = [text_block(lines, padding=4)]
     if branch:
         blocks.insert(0, bar(BAR_WIDTH, blocks[0].height, branch, BAR_INSET))
     if repeats > 1:
         blocks.append(badge(repeats))
-    styles = [
-        *(["ROUNDED"] if node.kind == "module" else []),
-        *(["DASHED"] if fill == colors.NO_FIGURE else []),
-    ]
-    style = {"STYLE": ",".join(styles)} if styles else {}
-    return bordered(blocks, {"COLOR": colors.BORDER, "BGCOLOR": fill, **style})
-
-
-def _file(page: str) -> str:
-    """The name alone: all pages are in one folder."""
-    return page.rpartition("/")[2]
+    shown = (("ROUNDED", node.kind == "module"), ("DASHED", fill == colors.NO_FIGURE))
+    styles = ",".join(name for name, applies in shown if applies)
+    style = {"STYLE": styles} if styles else {}
+    return side_by_side(blocks, {"COLOR": colors.BORDER, "BGCOLOR": fill, **style}, border=1)
 
 
 def badge(repeats: int) -> Block:
@@ -86,13 +79,13 @@ def _names(node: FlowNode, ink: str) -> Sequence[Text]:
 
 def _costs(node: FlowNode, scale: Scale) -> Sequence[str]:
     """MACs and params, the cost that the color shows where it is another, and that of all blocks."""
-    figures = [text for name in ("macs", "params") if (text := _cost(node, name, scale))]
-    lines = [", ".join(figures)] if figures else []
-    if scale.column not in ("macs", "params", NO_COLOR) and (text := _cost(node, scale.column, scale)):
-        lines.append(text)
+    lines = [", ".join(filter(None, (_cost(node, name, scale) for name in ("macs", "params"))))]
+    if scale.column not in ("macs", "params", NO_COLOR):
+        lines.append(_cost(node, scale.column, scale))
+    lines = [line for line in lines if line]
     if node.repeats > 1:
         lines = [f"each {line}" for line in lines]
-        lines += [text for text in [_cost_of_all(node, scale)] if text]
+        lines += filter(None, [total_cost([node], scale, f"all {node.repeats}: ")])
     return lines
 
 
@@ -106,10 +99,6 @@ def _cost(node: FlowNode, name: str, scale: Scale) -> str:
     if name != scale.column or kind.combined == "none" or node.repeats > 1:
         return text
     return f"{text} ({share(figure, scale.whole)})"
-
-
-def _cost_of_all(node: FlowNode, scale: Scale) -> str:
-    return total_cost([node], scale, f"all {node.repeats}: ")
 
 
 def total_cost(nodes: Iterable[FlowNode], scale: Scale, words: str = "") -> str:
@@ -135,7 +124,8 @@ def port_block(port: PortLabel) -> Block:
 def end_block(node: FlowNode) -> Block:
     """An input or output of the graph that has a position of its own."""
     words = text_block([Text(shortened(node.title, PATH_LETTERS), 11, bold=True, ink=colors.INK)])
-    return bordered([words], {"STYLE": "ROUNDED", "COLOR": colors.BORDER, "BGCOLOR": colors.END})
+    style = {"STYLE": "ROUNDED", "COLOR": colors.BORDER, "BGCOLOR": colors.END}
+    return side_by_side([words], style, border=1)
 
 
 def tensor_block(tensors: Iterable[TensorSpec], ink: str) -> Block:
@@ -145,10 +135,7 @@ def tensor_block(tensors: Iterable[TensorSpec], ink: str) -> Block:
 
 def tensor_lines(tensors: Iterable[TensorSpec]) -> Sequence[str]:
     """Shape and type of each; equal ones are counted."""
-    counted: dict[str, int] = {}
-    for tensor in tensors:
-        text = f"{tensor.shape_text()} {tensor.dtype}"
-        counted[text] = counted.get(text, 0) + 1
+    counted = Counter(f"{tensor.shape_text()} {tensor.dtype}" for tensor in tensors)
     lines = [text if times == 1 else f"{times} x {text}" for text, times in counted.items()]
     if len(lines) <= TENSOR_LINES:
         return lines

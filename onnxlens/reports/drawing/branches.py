@@ -5,24 +5,26 @@ from __future__ import annotations
 from collections import Counter, defaultdict
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import count
 
+from onnxlens.reports.drawing.links import reached
 from onnxlens.specs.flow import FlowGraph
 
 MANY_CONSUMERS = 3
 """A tensor with more readers binds no boxes together: what reads a time embedding is no branch."""
 EVEN = 4
-"""A branch of at least this part (a quarter) of the work beside it makes that a branch of its own too."""
+"""A branch of at least this part (a quarter) of the parallel work of the trunk makes that a branch too."""
 
 
 def branches_of(flow: FlowGraph) -> Mapping[str, int]:
     """The parallel branch of every box, by its id; 0 is the trunk.
 
-    The trunk is the way through the graph with most MACs (of equal ones that with most boxes). What is left
+    The trunk is the path with most MACs (of equal ones that with most boxes). What is left
     falls into branches, each connected; a branch is divided likewise. Where a branch has a share in the work,
-    the boxes of the trunk beside it are a branch of their own too. Branches that run at the same time have
+    the parallel boxes of the trunk are a branch of their own too. Branches that run at the same time have
     different numbers, except small ones of the same classes: thirteen zero convolutions share one. Numbers
-    begin at 1, with the branch of most MACs. Neither a skip connection without a box of its own nor the way
-    back of a loop is a branch.
+    begin at 1, with the branch of most MACs. Neither a skip connection without a box of its own nor the back
+    edge of a loop is a branch.
     """
     found = _Branches(flow).numbers
     macs: Counter[int] = Counter()
@@ -66,45 +68,43 @@ class _Branches:
         self._divide(set(self._boxes))
 
     def _divide(self, members: Collection[str]) -> None:
-        """Find the way with most work through the boxes, and number each branch beside it."""
-        trunk = self._heaviest_way(members)
+        """Find the path with most work through the boxes, and number each branch parallel to it."""
+        trunk = self._heaviest_path(members)
         rest = set(members) - set(trunk)
         for branch in self._connected(rest):
             section, span = self._section(trunk, branch)
-            way = self._heaviest_way(branch)
-            even = EVEN * self._work(way, section) >= self._work(section, way)
+            path = self._heaviest_path(branch)
+            even = EVEN * self._work(path, section) >= self._work(section, path)
             if even:
                 self._raise(section, span)
-            number = self._free(span) if even else self._shared(way, span)
+            number = self._free(span) if even else self._shared(path, span)
             self.numbers.update(dict.fromkeys(branch, number))
-            if len(way) < len(branch):
+            if len(path) < len(branch):
                 self._divide(branch)
 
     def _raise(self, section: Sequence[str], span: _Span) -> None:
-        """Make the boxes of a trunk beside a branch a branch too, unless they are one already."""
+        """Make the boxes of a trunk parallel to a branch a branch too, unless they are one already."""
         around = {self.numbers[box] for box in section}
-        if section and around == {min(around)} and not self._is_branch(section, span):
+        if len(around) == 1 and not self._is_taken(around.pop(), span):
             self.numbers.update(dict.fromkeys(section, self._free(span)))
 
-    def _is_branch(self, section: Sequence[str], span: _Span) -> bool:
-        return any(taken.meets(span) for taken in self._taken[self.numbers[section[0]]])
+    def _is_taken(self, number: int, span: _Span) -> bool:
+        return any(taken.meets(span) for taken in self._taken[number])
 
     def _free(self, span: _Span) -> int:
         """The first number that no branch has there."""
-        number = 1
-        while any(taken.meets(span) for taken in self._taken[number]):
-            number += 1
+        number = next(number for number in count(1) if not self._is_taken(number, span))
         self._taken[number].append(span)
         return number
 
-    def _shared(self, way: Sequence[str], span: _Span) -> int:
+    def _shared(self, path: Sequence[str], span: _Span) -> int:
         """The number of the small branches of these classes."""
-        titles = tuple(self._boxes[box].title for box in way)
+        titles = tuple(self._boxes[box].title for box in path)
         if titles not in self._small:
             self._small[titles] = self._free(_Span(1, self._last))
         return self._small[titles]
 
-    def _heaviest_way(self, members: Collection[str]) -> Sequence[str]:
+    def _heaviest_path(self, members: Collection[str]) -> Sequence[str]:
         weight: dict[str, tuple[int, int]] = {}
         before: dict[str, str] = {}
         inside = set(members)
@@ -120,41 +120,32 @@ class _Branches:
                 before[box] = best
         if not weight:
             return []
-        way = [max(weight, key=lambda box: (weight[box], -self._order(box)))]
-        while way[-1] in before:
-            way.append(before[way[-1]])
-        return way[::-1]
+        path = [max(weight, key=lambda box: (weight[box], -self._order(box)))]
+        while path[-1] in before:
+            path.append(before[path[-1]])
+        return path[::-1]
 
     def _connected(self, members: Collection[str]) -> Sequence[Sequence[str]]:
         """The boxes in groups that tensors bind together, in the order of their first boxes."""
         left = set(members)
+        bound = {box: self._bound[box] & left for box in members}
         groups = []
         for start in sorted(members, key=self._order):
-            if start not in left:
-                continue
-            left.discard(start)
-            group, reach = [start], [start]
-            while reach:
-                near = self._bound[reach.pop()] & left
-                left -= near
-                group += near
-                reach += near
-            groups.append(sorted(group, key=self._order))
+            if start in left:
+                group = {start, *reached([start], bound)}
+                left -= group
+                groups.append(sorted(group, key=self._order))
         return groups
 
     def _section(self, trunk: Sequence[str], branch: Sequence[str]) -> tuple[Sequence[str], _Span]:
         """The boxes of the trunk between the fork and the join of a branch, and what all that occupies."""
-        inside = set(branch)
-        way = set(trunk)
-        fork = max((self._order(box) for box in self._reached(inside, self._producers) & way), default=0)
-        joins = [self._order(box) for box in self._reached(inside, self._consumers) & way]
-        join = min(joins, default=self._last + 1)
+        producers = set[str]().union(*(self._producers[box] for box in branch)) & set(trunk)
+        consumers = set[str]().union(*(self._consumers[box] for box in branch)) & set(trunk)
+        fork = max(map(self._order, producers), default=0)
+        join = min(map(self._order, consumers), default=self._last + 1)
         section = [box for box in trunk if fork < self._order(box) < join]
         orders = [self._order(box) for box in (*section, *branch)]
         return section, _Span(min(orders), max(orders))
-
-    def _reached(self, members: Iterable[str], neighbours: Mapping[str, set[str]]) -> set[str]:
-        return {near for member in members for near in neighbours[member]}
 
     def _work(self, boxes: Iterable[str], others: Iterable[str]) -> int:
         """MACs; the number of boxes where neither side has any."""
@@ -167,7 +158,7 @@ class _Branches:
 
 
 def _bound(flow: FlowGraph) -> Mapping[str, set[str]]:
-    """The neighbours of every box by tensors with few readers."""
+    """The neighbors of every box by tensors with few readers."""
     consumers: dict[tuple[str, str], set[str]] = defaultdict(set)
     for edge in flow.edges:
         consumers[edge.source, edge.tensor.name].add(edge.target)

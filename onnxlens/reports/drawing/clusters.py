@@ -1,4 +1,4 @@
-"""ClusterLayout modules as clusters, nested, and laid out from the inside out."""
+"""Opened modules as clusters, nested, and laid out from the inside out."""
 
 from __future__ import annotations
 
@@ -19,7 +19,6 @@ MARGIN = 10.0
 """Points between a cluster and what stands in it."""
 STRAIGHT = 100
 """How much more it is worth that the lines of the trunk are straight than others."""
-
 
 Parents = tuple[tuple[str, str], ...]
 """The modules around a box, outermost first, as (path, class name)."""
@@ -123,13 +122,11 @@ class ClusterLayout:
     """A cluster, or the page, laid out.
 
     Attributes:
-        title: what stands in its upper left corner, as the first of its parts; None for the page.
-        parts: what stands in it.
+        parts: what stands in it, the title of a cluster first.
         wires: the lines between and through its parts.
     """
 
     cluster: Cluster
-    title: Block | None
     parts: Sequence[Part]
     wires: Sequence[Wire]
     placed: Placed
@@ -155,7 +152,7 @@ class Contents:
     Attributes:
         rows: by box.
         branches: by box.
-        parallel: the paths of the clusters that are side by side, in the order of execution.
+        parallel: the paths of the clusters that are drawn in parallel.
         ends: the inputs and outputs that stand on the page.
         title_of: what stands in the upper left corner of a cluster.
     """
@@ -201,7 +198,7 @@ def _lay_out(cluster: Cluster, wires: Sequence[Wire], contents: Contents) -> Clu
         apart.add(0)
     items = [_item(part, contents, leads=index in apart) for index, part in enumerate(parts)]
     links = [_link(wire, part_of, parts) for wire in here]
-    return ClusterLayout(cluster, title, parts, here, place_level(items, links, 0 if title else None))
+    return ClusterLayout(cluster, parts, here, place_level(items, links, 0 if title else None))
 
 
 def _item(part: Part, contents: Contents, *, leads: bool) -> Item:
@@ -217,30 +214,22 @@ def _item(part: Part, contents: Contents, *, leads: bool) -> Item:
 
 def _link(wire: Wire, part_of: Mapping[str, int], parts: Sequence[Part]) -> Link:
     source, target = part_of.get(wire.source), part_of.get(wire.target)
-    begin = None if source is None else Spot(source, *_leaves(parts[source], wire))
-    end = None if target is None else Spot(target, *_reaches(parts[target], wire))
+    begin = None if source is None else Spot(source, *_end_of(wire, parts[source], lower=True))
+    end = None if target is None else Spot(target, *_end_of(wire, parts[target], lower=False))
     label = (wire.label.width, wire.label.height) if wire.label and begin and end else None
     return Link(wire.key, begin, end, label, wire.side, STRAIGHT if wire.trunk else 1)
 
 
-def _leaves(part: Part, wire: Wire) -> Point:
-    """Where a line leaves a part: the lower edge of a box, beside a port label, or of a cluster."""
+def _end_of(wire: Wire, part: Part, *, lower: bool) -> Point:
+    """Where a line meets a part: its lower or upper edge, or next to a port label for a skip connection."""
     if isinstance(part, ClusterLayout):
-        return part.placed.ways[wire.key][-1][0] + MARGIN, part.height
+        return part.placed.paths[wire.key][-1 if lower else 0][0] + MARGIN, part.height if lower else 0.0
     if isinstance(part, Row):
-        return part.skip(wire.carries.number) if isinstance(wire.carries, Skip) else part.lower
+        if isinstance(wire.carries, Skip):
+            return part.skips[wire.carries.number]
+        return part.lower if lower else part.upper
     block = part.block if isinstance(part, End) else part
-    return block.width / 2, block.height
-
-
-def _reaches(part: Part, wire: Wire) -> Point:
-    """Where a line reaches a part: the upper edge of a box, beside a port label, or of a cluster."""
-    if isinstance(part, ClusterLayout):
-        return part.placed.ways[wire.key][0][0] + MARGIN, 0.0
-    if isinstance(part, Row):
-        return part.skip(wire.carries.number) if isinstance(wire.carries, Skip) else part.upper
-    block = part.block if isinstance(part, End) else part
-    return block.width / 2, 0.0
+    return block.width / 2, block.height if lower else 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -253,58 +242,27 @@ class PlacedCluster:
     labels: Sequence[tuple[Wire, Point]]
     clusters: Sequence[PlacedCluster]
 
-    def all_clusters(self) -> Iterator[PlacedCluster]:
-        """Itself, and all clusters in it."""
-        yield self
-        for cluster in self.clusters:
-            yield from cluster.all_clusters()
+
+def placed_page(page: ClusterLayout, top: float) -> tuple[PlacedCluster, Mapping[str, Sequence[Point]]]:
+    """The page, ``top`` points below the canvas's upper edge; by wire, the corners of its path downwards."""
+    paths: dict[str, list[Point]] = defaultdict(list)
+    placed = _put(page, (0.0, top), paths)
+    for corners in paths.values():  # every level adds its piece of a path, and a path only goes down
+        corners.sort(key=lambda corner: corner[1])
+    return placed, paths
 
 
-@dataclass(frozen=True, slots=True)
-class Canvas:
-    """The picture.
-
-    Attributes:
-        ways: by the key of each wire, the corners of its way from the top down.
-    """
-
-    page: PlacedCluster
-    ways: Mapping[str, Sequence[Point]]
-
-    @property
-    def width(self) -> float:
-        """In points."""
-        return self.page.layout.width
-
-    @property
-    def height(self) -> float:
-        """In points, from the top of the canvas."""
-        return self.page.corner[1] + self.page.layout.height
-
-
-def canvas_of(page: ClusterLayout, top: float) -> Canvas:
-    """The page, ``top`` points below the upper edge of the canvas."""
-    ways: dict[str, list[Point]] = defaultdict(list)
-    whole = _put(page, (0.0, top), ways)
-    for corners in ways.values():
-        corners.sort(
-            key=lambda corner: corner[1]
-        )  # every level has a piece of the way, and it only goes down
-    return Canvas(whole, ways)
-
-
-def _put(level: ClusterLayout, corner: Point, ways: dict[str, list[Point]]) -> PlacedCluster:
+def _put(level: ClusterLayout, corner: Point, paths: dict[str, list[Point]]) -> PlacedCluster:
     left, top = corner[0] + MARGIN, corner[1] + MARGIN
-    parts = [
-        (part, (left + x, top + y)) for part, (x, y) in zip(level.parts, level.placed.items, strict=True)
-    ]  # fmt: skip
-    for key, corners in level.placed.ways.items():
-        ways[key] += [(left + x, top + y) for x, y in corners]
-    labels = {wire.key: wire for wire in level.wires}
+    corners = [(left + x, top + y) for x, y in level.placed.items]
+    parts = list(zip(level.parts, corners, strict=True))
+    for key, points in level.placed.paths.items():
+        paths[key] += [(left + x, top + y) for x, y in points]
+    wires = {wire.key: wire for wire in level.wires}
     return PlacedCluster(
         level,
         corner,
         [(part, corner) for part, corner in parts if not isinstance(part, ClusterLayout)],
-        [(labels[key], (left + x, top + y)) for key, (x, y) in level.placed.labels.items()],
-        [_put(part, corner, ways) for part, corner in parts if isinstance(part, ClusterLayout)],
+        [(wires[key], (left + x, top + y)) for key, (x, y) in level.placed.labels.items()],
+        [_put(part, corner, paths) for part, corner in parts if isinstance(part, ClusterLayout)],
     )

@@ -8,7 +8,7 @@ from functools import cache
 from math import floor, log10
 
 from onnxlens.errors import UsageError
-from onnxlens.reports.costs import COSTS, Combination, Cost
+from onnxlens.reports.numbers import COSTS, Combination, Cost
 from onnxlens.specs.flow import FlowGraph, FlowNode
 
 HEAT = ("#fef9f5", "#ffe2cb", "#ffc79b", "#f5a663", "#df862f", "#b16200")
@@ -29,7 +29,7 @@ BADGE = "#334e68"
 SKIPS = ("#0072b2", "#882255", "#117733", "#aa4499", "#332288", "#5c5c5c")
 """Skip connections in turn; far from the hue of the costs, and dark enough for white text."""
 BRANCHES = ("#44aa99", "#cc6677", "#88ccee", "#999933", "#ddcc77", "#aa4499")
-"""Lanes of branches that can run at the same time: broad bars."""
+"""Bars of branches that can run at the same time."""
 
 
 def contrast(one: str, other: str) -> float:
@@ -107,7 +107,7 @@ class Scale:
         return [
             Step(
                 fill,
-                "" if kind.combined == "none" else f"{sign} {_percent(limit / self.whole)}",
+                "" if kind.combined == "none" else f"{sign} {100 * (limit / self.whole):.3g} %",
                 f"{sign} {kind.short(limit)}",
             )
             for fill, (limit, sign) in zip(self._colors, bounds, strict=bool(bounds))
@@ -207,7 +207,3 @@ def _rounds_up_to(most: float, mantissas: Sequence[int], steps: int) -> list[flo
         if len(found) >= steps:
             break
     return found[:steps][::-1]
-
-
-def _percent(share: float) -> str:
-    return f"{100 * share:.3g} %"

@@ -11,15 +11,14 @@ from onnxlens.reports.drawing import colors
 from onnxlens.reports.drawing.boxes import box_block, end_block, tensor_block, title_block, total_cost
 from onnxlens.reports.drawing.branches import branches_of
 from onnxlens.reports.drawing.clusters import (
-    Canvas,
     Cluster,
     Contents,
     End,
-    Parents,
+    PlacedCluster,
     Wire,
-    canvas_of,
     lay_out,
     page_of,
+    placed_page,
 )
 from onnxlens.reports.drawing.colors import DEFAULT_COLUMN, Scale, scale_of
 from onnxlens.reports.drawing.labels import Block
@@ -41,31 +40,23 @@ class Composition:
     """All of a picture.
 
     Attributes:
+        paths: by the key of each wire, its corners from the top down.
         heading: title, notes and legend, each with its upper left corner.
         wires: what is drawn between the boxes.
         branches: of each box; 0 is the trunk.
     """
 
     flow: FlowGraph
-    canvas: Canvas
+    page: PlacedCluster
+    paths: Mapping[str, Sequence[Point]]
     heading: Sequence[tuple[Block, Point]]
     rows: Mapping[str, Row]
     wires: Sequence[Wire]
     branches: Mapping[str, int]
 
-    @property
-    def width(self) -> float:
-        """In points."""
-        return max([self.canvas.width, *(block.width for block, _ in self.heading)])
-
-    @property
-    def height(self) -> float:
-        """In points."""
-        return self.canvas.height
-
     def curve(self, wire: Wire) -> str:
-        """The way of a line, as Graphviz draws it; a skip connection runs between two port labels."""
-        corners = self.canvas.ways[wire.key]
+        """The curve of a line, as Graphviz draws it; a skip connection runs between two port labels."""
+        corners = self.paths[wire.key]
         if isinstance(wire.carries, Line):
             return line_curve(corners)
         start, end = (
@@ -78,7 +69,7 @@ class Composition:
         """The right side of a box's port, which its line runs next to from ``corner`` on."""
         row = self.rows[box]
         port = row.port_of(skip.number)
-        return corner[0] - row.skip(skip.number)[0] + port.x + port.block.width, corner[1]
+        return corner[0] - row.skips[skip.number][0] + port.x + port.block.width, corner[1]
 
 
 def composed(flow: FlowGraph, color: str = DEFAULT_COLUMN) -> Composition:
@@ -95,8 +86,8 @@ def composed(flow: FlowGraph, color: str = DEFAULT_COLUMN) -> Composition:
     )
     wires = [*_lines(flow, links, branches), *_skips(flow, links)]
     heading, top = _stacked(title_blocks(flow, scale, links, branches))
-    canvas = canvas_of(lay_out(page_of(boxes), wires, contents), top)
-    return Composition(flow, canvas, heading, rows, wires, branches)
+    page, paths = placed_page(lay_out(page_of(boxes), wires, contents), top)
+    return Composition(flow, page, paths, heading, rows, wires, branches)
 
 
 def _stacked(blocks: Sequence[Block]) -> tuple[Sequence[tuple[Block, Point]], float]:
@@ -109,16 +100,9 @@ def _stacked(blocks: Sequence[Block]) -> tuple[Sequence[tuple[Block, Point]], fl
 
 
 def _row(node: FlowNode, flow: FlowGraph, links: Links, scale: Scale, branch: int) -> Row:
-    repeats = node.repeats // _around(node.parents, flow)
-    page = flow.links.get(node.id, "")
-    return row_of(
-        node, box_block(node, scale, repeats=repeats, branch=colors.branch_color(branch), page=page), links
-    )
-
-
-def _around(parents: Parents, flow: FlowGraph) -> int:
-    """How often the clusters around a box are there."""
-    return prod(flow.frames.get(path, 1) for path, _ in parents)
+    repeats = node.repeats // prod(flow.frames.get(path, 1) for path, _ in node.parents)
+    color, page = colors.branch_color(branch), flow.links.get(node.id, "")
+    return row_of(node, box_block(node, scale, repeats=repeats, branch=color, page=page), links)
 
 
 def _cluster_title(cluster: Cluster, flow: FlowGraph, scale: Scale) -> Block:
@@ -146,8 +130,8 @@ def _skips(flow: FlowGraph, links: Links) -> Sequence[Wire]:
     for target, port in links.skips:
         if port.skip:
             upper, lower = (target, port.far) if port.back else (port.far, target)
-            side = _outside(SKIPS, order[upper])
-            wires.append(Wire(f"skip {port.skip.number} to {target}", upper, lower, port.skip, side=side))
+            key, side = f"skip {port.skip.number} to {target}", _outside(SKIPS, order[upper])
+            wires.append(Wire(key, upper, lower, port.skip, side=side))
     return wires
 
 
@@ -165,8 +149,8 @@ SAME = 0.01
 
 def line_curve(corners: Sequence[Point]) -> str:
     """From a box straight down, bent where x changes, down to an arrow's head."""
-    (x, y) = corners[-1]
-    return f"e,{_written(corners[-1])} {_joined(_down([*corners[:-1], (x, y - HEAD)]))}"
+    x, y = corners[-1]
+    return f"e,{_written((x, y))} {_joined(_down([*corners[:-1], (x, y - HEAD)]))}"
 
 
 def skip_curve(start: Point, corners: Sequence[Point], end: Point) -> str:

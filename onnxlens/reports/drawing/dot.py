@@ -11,8 +11,8 @@ from onnxlens.reports.drawing import colors
 from onnxlens.reports.drawing.clusters import Cluster, End, PlacedCluster, Wire
 from onnxlens.reports.drawing.colors import DEFAULT_COLUMN
 from onnxlens.reports.drawing.composition import Composition, arrow_curve, composed
-from onnxlens.reports.drawing.labels import Block, label
-from onnxlens.reports.drawing.links import Line, PortLabel, Skip
+from onnxlens.reports.drawing.labels import Block
+from onnxlens.reports.drawing.links import Line, Skip
 from onnxlens.reports.drawing.position import Point
 from onnxlens.reports.drawing.rows import Row
 from onnxlens.specs.flow import FlowGraph, FlowNode
@@ -52,7 +52,7 @@ class _Writer:
         """All of it: the heading, clusters and what is in them, then the lines."""
         for index, (block, corner) in enumerate(self._picture.heading):
             self._node(self._digraph, f"heading.{index}", block, corner)
-        self._contents(self._digraph, self._picture.canvas.page)
+        self._contents(self._digraph, self._picture.page)
         for wire in self._picture.wires:
             self._wire(wire)
         return str(self._digraph.source)
@@ -62,12 +62,11 @@ class _Writer:
             if isinstance(part, Row):
                 self._row(digraph, part, corner)
             elif isinstance(part, End):
-                name = self._ids[part.node.id]
-                self._node(digraph, name, part.block, corner, end_tooltip(part.node))
+                tooltip = f"{part.node.kind} {part.node.title}"
+                self._node(digraph, self._ids[part.node.id], part.block, corner, tooltip)
             elif isinstance(part, Block):
-                self._node(
-                    digraph, f"title.{self._clusters}", part, corner, cluster_tooltip(cluster.layout.cluster)
-                )
+                tooltip = cluster_tooltip(cluster.layout.cluster)
+                self._node(digraph, f"title.{self._clusters}", part, corner, tooltip)
         for wire, corner in cluster.labels:
             if wire.label and isinstance(wire.carries, Line):
                 tooltip = tensors_tooltip(wire.carries.tensors)
@@ -97,8 +96,9 @@ class _Writer:
             URL=self._picture.flow.links.get(row.node.id, ""),
         )  # fmt: skip
         for index, placed in enumerate(row.ports):
+            tooltip = f"{placed.port.words}\n{tensors_tooltip(placed.port.tensors)}"
             port_corner = (x + placed.x, y + placed.y)
-            self._node(digraph, f"{name} tag {index}", placed.block, port_corner, port_tooltip(placed.port))
+            self._node(digraph, f"{name} label {index}", placed.block, port_corner, tooltip)
         for from_x, at_y, to_x in row.arrows:
             digraph.edge(name, name, pos=arrow_curve(x + from_x, y + at_y, x + to_x), tooltip=" ")
 
@@ -114,17 +114,12 @@ class _Writer:
             self._digraph.edge(*ends, pos=curve, tooltip=_literal(tensors_tooltip(wire.carries.tensors)))
 
     def _node(
-        self,
-        digraph: graphviz.Digraph,
-        name: str,
-        block: Block,
-        corner: Point,
-        tooltip: str = " ",
-        **more: str,
-    ) -> None:
+        self, digraph: graphviz.Digraph, name: str, block: Block, corner: Point,
+        tooltip: str = " ", **more: str,
+    ) -> None:  # fmt: skip
         x, y = corner
         digraph.node(
-            name, label=label(block.markup), id=name, tooltip=_literal(tooltip),
+            name, label=f"<{block.markup}>", id=name, tooltip=_literal(tooltip),
             pos=f"{x + block.width / 2:.1f},{-y - block.height / 2:.1f}",
             **{key: value for key, value in more.items() if value},
         )  # fmt: skip
@@ -157,7 +152,7 @@ def identities(flow: FlowGraph) -> Mapping[str, str]:
 
 def cluster_identity(path: str, index: int) -> str:
     """The id of the cluster that is the ``index``-th of the picture."""
-    return f"frame.{UNSAFE.sub('_', path)}-{index}"
+    return f"cluster.{UNSAFE.sub('_', path)}-{index}"
 
 
 def _base(node: FlowNode) -> str:
@@ -170,15 +165,10 @@ def box_tooltip(node: FlowNode, branch: int = 0) -> str:
     """Class, path, branch, and every known cost."""
     lines = [f"{node.order} {node.title}", *([node.path] if node.path else [])]
     if branch:
-        lines.append(f"lane {branch}")
+        lines.append(f"parallel branch {branch}")
     if node.repeats > 1:
         lines.append(f"{node.repeats} equal blocks; figures of one")
     return "\n".join([*lines, *(f"{name}: {_exact(figure)}" for name, figure in node.costs.items())])
-
-
-def end_tooltip(node: FlowNode) -> str:
-    """Whether it is an input or an output, and its name."""
-    return f"{node.kind} {node.title}"
 
 
 def cluster_tooltip(cluster: Cluster) -> str:
@@ -186,14 +176,9 @@ def cluster_tooltip(cluster: Cluster) -> str:
     return "\n".join(filter(None, (cluster.class_name, cluster.path)))
 
 
-def port_tooltip(port: PortLabel) -> str:
-    """What is at the far end, and the tensors."""
-    return f"{port.words}\n{tensors_tooltip(port.tensors)}"
-
-
 def tensors_tooltip(tensors: Iterable[TensorSpec]) -> str:
     """Name, shape, type and size of every tensor, a line each."""
-    return "\n".join(_tensor(tensor) for tensor in tensors)
+    return "\n".join(map(_tensor, tensors))
 
 
 def _tensor(tensor: TensorSpec) -> str:

@@ -102,7 +102,10 @@ def polished(svg: bytes, title: str, description: str) -> str:
         _move_tooltip(group)
     _unwrap(root)
     _simplify(root)
-    _describe(root, title, description)
+    root.set("role", "img")
+    root.set("aria-labelledby", "picture-title picture-description")
+    root.insert(0, _element(TITLE, title, "picture-title"))
+    root.insert(1, _element(DESCRIPTION, description, "picture-description"))
     return f'<?xml version="1.0" encoding="UTF-8"?>\n{ElementTree.tostring(root, encoding="unicode")}\n'
 
 
@@ -110,15 +113,12 @@ def _as_drawn_alone(graph: ElementTree.Element) -> None:
     """The graph's id, and its clusters in the order of the source, as if no other graph had been drawn."""
     graph.set("id", "graph0")
     positions = [index for index, child in enumerate(graph) if child.get("class") == "cluster"]
-    clusters = sorted((graph[index] for index in positions), key=_cluster_number)
+    names = {graph[index]: graph[index].findtext(TITLE) or "" for index in positions}  # such as cluster_12
+    clusters = sorted(names, key=lambda cluster: int(names[cluster].rpartition("_")[2]))
     tails = [graph[index].tail for index in positions]
     for index, cluster, tail in zip(positions, clusters, tails, strict=True):
         cluster.tail = tail
         graph[index] = cluster
-
-
-def _cluster_number(cluster: ElementTree.Element) -> int:
-    return int((cluster.findtext(TITLE) or "").rpartition("_")[2])
 
 
 def _move_tooltip(group: ElementTree.Element) -> None:
@@ -150,13 +150,6 @@ def _simplify(root: ElementTree.Element) -> None:
             element.set("stroke", "none")
 
 
-def _describe(root: ElementTree.Element, title: str, description: str) -> None:
-    root.set("role", "img")
-    root.set("aria-labelledby", "picture-title picture-description")
-    root.insert(0, _element(TITLE, title, "picture-title"))
-    root.insert(1, _element(DESCRIPTION, description, "picture-description"))
-
-
 def _element(tag: str, text: str, identity: str = "") -> ElementTree.Element:
     element = ElementTree.Element(tag, {"id": identity} if identity else {})
     element.text = text
@@ -170,7 +163,7 @@ LONGEST_NAME = 120
 
 
 def linked_pages(pages: Sequence[FlowPage], name: str) -> Mapping[str, FlowGraph]:
-    """What goes into each file, by its path beside the first, whose boxes lead to the others.
+    """What goes into each file, by its path from the folder of the first, whose boxes lead to the others.
 
     Args:
         pages: the first, then one for each module that a page before it opens.
@@ -180,10 +173,8 @@ def linked_pages(pages: Sequence[FlowPage], name: str) -> Mapping[str, FlowGraph
     files: dict[str, str] = {}
     for page in pages[1:]:
         files[page.flow.module] = _file_name(page.flow.module, f"{dot}{suffix}", taken=set(files.values()))
-    written = {name: _linked(pages[0], {module: f"{stem}/{file}" for module, file in files.items()})}
-    for page in pages[1:]:
-        written[f"{stem}/{files[page.flow.module]}"] = _linked(page, files)
-    return written
+    first = _linked(pages[0], {module: f"{stem}/{file}" for module, file in files.items()})
+    return {name: first} | {f"{stem}/{files[page.flow.module]}": _linked(page, files) for page in pages[1:]}
 
 
 def _linked(page: FlowPage, files: Mapping[str, str]) -> FlowGraph:

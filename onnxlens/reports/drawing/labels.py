@@ -86,16 +86,11 @@ def _sized(width: int, height: int) -> Attributes:
 
 
 def side_by_side(blocks: Sequence[Block], attributes: Attributes = NONE, border: int = 0) -> Block:
-    """Blocks in a row."""
+    """Blocks in a row, with a border of so many points around them."""
     width = sum(block.width for block in blocks) + 2 * border
     height = max(block.height for block in blocks) + 2 * border
     row = [cell(block.markup) for block in blocks]
     return Block(table([row], **_sized(width, height), BORDER=border, **attributes), width, height)
-
-
-def bordered(blocks: Sequence[Block], attributes: Attributes = NONE) -> Block:
-    """Blocks in a row with a border around them."""
-    return side_by_side(blocks, attributes, border=1)
 
 
 def cell(content: str, **attributes: str | int) -> str:
@@ -108,11 +103,6 @@ def table(rows: Iterable[Iterable[str]], **attributes: str | int) -> str:
     plain: dict[str, str | int] = {"BORDER": 0, "CELLBORDER": 0, "CELLSPACING": 0, "CELLPADDING": 0}
     inner = "".join(_element("TR", {}, "".join(cells)) for cells in rows)
     return _element("TABLE", plain | attributes, inner)
-
-
-def label(content: str) -> str:
-    """A table as the value of a ``label``."""
-    return f"<{content}>"
 
 
 def _element(name: str, attributes: Attributes, inner: str) -> str:

@@ -81,7 +81,7 @@ class Links:
         before: by box, the port labels for what it reads.
         behind: by box, the port labels for the consumers of its outputs.
         ends: the inputs and outputs that have a position of their own.
-        parallel: the outermost modules that are drawn side by side though the second reads the first.
+        parallel: the outermost modules that are drawn in parallel though the second reads the first.
     """
 
     lines: Sequence[Line]
@@ -96,7 +96,7 @@ class Links:
         return [(box, port) for box, ports in self.before.items() for port in ports if port.lined]
 
 
-_Way = tuple[str, tuple[str, ...], bool]
+_Route = tuple[str, tuple[str, ...], bool]
 """From a box to all who read the same of it, and whether back."""
 
 
@@ -120,16 +120,19 @@ class _Linking:
             self._consumers[edge.source, edge.tensor.name][edge.target] = None
             if self._nodes[edge.source].order:
                 self._producers[edge.target].add(edge.source)
-        self._skips: dict[_Way, Skip] = {}
+        self._skips: dict[_Route, Skip] = {}
 
     def links(self) -> Links:
         by_kind: dict[str, list[FlowEdge]] = defaultdict(list)
         for edge in sorted(self._edges, key=lambda edge: self._nodes[edge.source].order):
             by_kind[self._kind(edge)].append(edge)
-        lines = [Line(*ends, tensors) for ends, tensors in _grouped(by_kind["line"]).items()]
+        lined: dict[Pair, list[TensorSpec]] = defaultdict(list)
+        for edge in by_kind["line"]:
+            lined[edge.source, edge.target].append(edge.tensor)
+        lines = [Line(*ends, tuple(tensors)) for ends, tensors in lined.items()]
         self._number(by_kind["skip"])
-        far = [*by_kind["skip"], *by_kind["many"]]
-        before, behind = self._before([*by_kind["end"], *far]), self._behind([*by_kind["end"], *far])
+        named = [*by_kind["end"], *by_kind["skip"], *by_kind["many"]]
+        before, behind = self._before(named), self._behind(named)
         used = {end for line in lines for end in (line.source, line.target)}
         ends = frozenset(used - {box for box in used if self._nodes[box].order})
         return Links(lines, before, behind, ends, self._parallel)
@@ -156,7 +159,7 @@ class _Linking:
         return len(ends) == 2 and (ends[0], ends[1]) in self._parallel
 
     def _have_line(self, source: str, target: str) -> bool:
-        """Whether a line is drawn between the port labels at two boxes: not between modules side by side."""
+        """Whether a line is drawn between the port labels at two boxes: not between parallel modules."""
         return source != target and not self._are_apart(self._nodes[source], self._nodes[target])
 
     def _has_position(self, node: FlowNode) -> bool:
@@ -184,12 +187,9 @@ class _Linking:
             source, target = self._nodes[edge.source], self._nodes[edge.target]
             word = "link" if self._are_apart(source, target) else "skip"
             skip = Skip(len(self._skips) + 1, "loop" if self._leads_back(edge) else word)
-            self._skips.setdefault(self._way(edge), skip)
+            self._skips.setdefault(self._route(edge), skip)
 
-    def _skip(self, edge: FlowEdge) -> Skip | None:
-        return self._skips.get(self._way(edge))
-
-    def _way(self, edge: FlowEdge) -> _Way:
+    def _route(self, edge: FlowEdge) -> _Route:
         return edge.source, tuple(self._consumers[edge.source, edge.tensor.name]), self._leads_back(edge)
 
     def _before(self, edges: Iterable[FlowEdge]) -> Mapping[str, Sequence[PortLabel]]:
@@ -198,7 +198,7 @@ class _Linking:
         groups: dict[tuple[str, str, Skip | None], list[TensorSpec]] = defaultdict(list)
         for edge in edges:
             if self._nodes[edge.target].order:
-                groups[edge.target, edge.source, self._skip(edge)].append(edge.tensor)
+                groups[edge.target, edge.source, self._skips.get(self._route(edge))].append(edge.tensor)
         for (target, source, skip), tensors in groups.items():
             lined = bool(skip) and self._have_line(source, target)
             ports[target].append(PortLabel(source, self._from(source, skip), tuple(tensors), skip, lined))
@@ -215,7 +215,7 @@ class _Linking:
         targets: dict[tuple[str, TensorSpec, Skip | None], list[str]] = defaultdict(list)
         for edge in edges:
             if self._nodes[edge.source].order:
-                targets[edge.source, edge.tensor, self._skip(edge)].append(edge.target)
+                targets[edge.source, edge.tensor, self._skips.get(self._route(edge))].append(edge.target)
         groups: dict[tuple[str, tuple[str, ...], Skip | None], list[TensorSpec]] = defaultdict(list)
         for (source, tensor, skip), far_ends in targets.items():
             groups[source, tuple(far_ends), skip].append(tensor)
@@ -237,15 +237,9 @@ class _Linking:
         return f"{skip.word} {skip.number} {words}" if skip else words
 
 
-def _grouped(edges: Iterable[FlowEdge]) -> Mapping[tuple[str, str], tuple[TensorSpec, ...]]:
-    groups: dict[tuple[str, str], list[TensorSpec]] = defaultdict(list)
-    for edge in edges:
-        groups[edge.source, edge.target].append(edge.tensor)
-    return {ends: tuple(tensors) for ends, tensors in groups.items()}
-
-
 PART = 4
-"""A module is drawn beside one that it reads if it does this part (a quarter) of each one's work before."""
+"""Two modules are drawn in parallel if the second does this part (a quarter) of each one's work before it
+reads the first."""
 
 
 def parallel_modules(flow: FlowGraph) -> frozenset[Pair]:
@@ -264,7 +258,7 @@ def parallel_modules(flow: FlowGraph) -> frozenset[Pair]:
     for upper, first in clusters.items():
         last = max(node.order for node in first)
         after = [path for path, nodes in clusters.items() if last < min(node.order for node in nodes)]
-        dependent = _reached([node.id for node in first], consumers) if after else ()
+        dependent = reached([node.id for node in first], consumers) if after else ()
         found |= {(upper, lower) for lower in after if _does_much_before(clusters[lower], first, dependent)}
     return frozenset(found)
 
@@ -284,13 +278,12 @@ def _macs(nodes: Sequence[FlowNode]) -> int:
     return sum(node.macs * node.repeats for node in nodes)
 
 
-def _reached(boxes: Collection[str], consumers: Mapping[str, Sequence[str]]) -> Collection[str]:
-    """All that reads the boxes, or what reads them, and so on."""
-    reached: set[str] = set()
+def reached(boxes: Iterable[str], following: Mapping[str, Collection[str]]) -> set[str]:
+    """All that follows the boxes directly, or follows what does, and so on."""
+    found: set[str] = set()
     ahead = list(boxes)
     while ahead:
-        for consumer in consumers.get(ahead.pop(), ()):
-            if consumer not in reached:
-                reached.add(consumer)
-                ahead.append(consumer)
-    return reached
+        new = set(following.get(ahead.pop(), ())) - found
+        found |= new
+        ahead += new
+    return found

@@ -1,12 +1,13 @@
-"""Positions in a level: the order in each rank, then x, then y, then the way of every edge."""
+"""Positions in a level: the order in each rank, then x, then y, then the path of every edge."""
 
 from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from itertools import pairwise
+from itertools import accumulate, combinations, pairwise
 from math import inf
+from statistics import median_low
 
 from onnxlens.reports.drawing.ranks import Cell, Item, Level, Link, Segment, level_of
 
@@ -44,12 +45,8 @@ def _sort(level: Level, rank: int, *, down: bool) -> None:
         here, there = (segment.lower, segment.upper) if down else (segment.upper, segment.lower)
         meetings[here].append((numbers[there], segment.out_x if down else segment.in_x))
     bound = [cell for cell in level.ranks[rank] if meetings[cell]]
-    in_turn = iter(sorted(bound, key=lambda cell: _middle(meetings[cell])))
+    in_turn = iter(sorted(bound, key=lambda cell: median_low(meetings[cell])))
     level.ranks[rank] = [next(in_turn) if meetings[cell] else cell for cell in level.ranks[rank]]
-
-
-def _middle(meetings: Sequence[Meeting]) -> Meeting:
-    return sorted(meetings)[(len(meetings) - 1) // 2]
 
 
 def _numbers(cells: Sequence[Cell]) -> Mapping[Cell, int]:
@@ -73,11 +70,7 @@ def _crossed(segments: Sequence[Segment], upper: Mapping[Cell, int], lower: Mapp
     ends = sorted(
         ((upper[segment.upper], segment.out_x), (lower[segment.lower], segment.in_x)) for segment in segments
     )
-    return sum(
-        ends[first][0] < ends[second][0] and ends[first][1] > ends[second][1]
-        for first in range(len(ends))
-        for second in range(first + 1, len(ends))
-    )
+    return sum(one[0] < other[0] and one[1] > other[1] for one, other in combinations(ends, 2))
 
 
 ALIGNING_SWEEPS = 8
@@ -136,12 +129,9 @@ def _move(column: _Column) -> None:
 
 def _weighted_middle(pulls: Sequence[tuple[float, int]]) -> float:
     half = sum(worth for _, worth in pulls) / 2
-    reached = 0
-    for x, worth in sorted(pulls):
-        reached += worth
-        if reached >= half:
-            return x
-    return 0.0
+    ordered = sorted(pulls)
+    reached = accumulate(worth for _, worth in ordered)
+    return next(x for (x, _), worth in zip(ordered, reached, strict=True) if worth >= half)
 
 
 def _columns(level: Level) -> Sequence[_Column]:
@@ -167,8 +157,7 @@ def _columns(level: Level) -> Sequence[_Column]:
 def _aligned(level: Level) -> Iterator[Segment]:
     """The segments that are drawn straight, those worth most first, as far as none crosses another."""
     for rank, segments in enumerate(level.segments):
-        upper = {cell: number for number, cell in enumerate(level.ranks[rank])}
-        lower = {cell: number for number, cell in enumerate(level.ranks[rank + 1])}
+        upper, lower = _numbers(level.ranks[rank]), _numbers(level.ranks[rank + 1])
         taken: list[tuple[int, int]] = []
         for segment in sorted(segments, key=_worth, reverse=True):
             start, end = upper[segment.upper], lower[segment.lower]
@@ -198,9 +187,9 @@ def _pull(level: Level, of: Mapping[Cell, tuple[_Column, float]]) -> None:
     for segment in (segment for segments in level.segments for segment in segments):
         (column, shift), (other, its) = of[segment.upper], of[segment.lower]
         if column is not other:
-            way = shift + segment.out_x - its - segment.in_x
-            column.pulls.append((other, -way, _worth(segment)))
-            other.pulls.append((column, way, _worth(segment)))
+            straight = shift + segment.out_x - its - segment.in_x
+            column.pulls.append((other, -straight, _worth(segment)))
+            other.pulls.append((column, straight, _worth(segment)))
 
 
 def _from_left(columns: Sequence[_Column]) -> Sequence[_Column]:
@@ -220,7 +209,7 @@ ARROW = 14.0
 STUB = 4.0
 """Points above and below a label, where lines run straight."""
 BEND, STEEPEST = 8.0, 0.03
-"""A line that changes its x has so many points of height for it, and so many more for each of the way."""
+"""A line that changes its x has so many points of height for it, and this part of the change more."""
 MOST_BEND = 26.0
 
 Point = tuple[float, float]
@@ -232,7 +221,7 @@ class Placed:
 
     Attributes:
         items: by item, its upper left corner.
-        ways: by the key of each link, the corners of its way from the top down: straight down in a rank,
+        paths: by the key of each link, its corners from the top down: straight down in a rank,
             bent between two.
         labels: by the key of each link that has one in this level, the label's upper left corner.
     """
@@ -240,7 +229,7 @@ class Placed:
     width: float
     height: float
     items: Sequence[Point]
-    ways: Mapping[str, Sequence[Point]]
+    paths: Mapping[str, Sequence[Point]]
     labels: Mapping[str, Point]
 
 
@@ -259,38 +248,35 @@ def place_level(items: Sequence[Item], links: Sequence[Link], first: int | None 
     order_cells(level)
     width = align_cells(level)
     tops, bottoms = _edges(level)
-    bounds = {
-        cell: (tops[rank], bottoms[rank]) for rank, cells in enumerate(level.ranks) for cell in cells
-    }  # fmt: skip
-    lowered = _lowered(level, items)
-    corners = [
-        (cell.x, bounds[cell][0] + lower) for cell, lower in zip(level.cells, lowered, strict=True)
-    ]  # fmt: skip
-    ways: dict[str, Sequence[Point]] = {}
+    edges = zip(tops, bottoms, strict=True)
+    bounds = {cell: edge for cells, edge in zip(level.ranks, edges, strict=True) for cell in cells}
+    lowered = zip(level.cells, _lowered(level, items), strict=True)
+    corners = [(cell.x, bounds[cell][0] + lower) for cell, lower in lowered]
+    paths: dict[str, Sequence[Point]] = {}
     labels: dict[str, Point] = {}
-    for link, way in zip(links, level.ways, strict=True):
-        ways[link.key] = _way(link, way, corners, bounds)
-        for cell in way:
+    for link, path in zip(links, level.paths, strict=True):
+        paths[link.key] = _corners(link, path, corners, bounds)
+        for cell in path:
             if cell.item is None and cell.height:
                 top, bottom = bounds[cell]
                 labels[link.key] = (cell.x, (top + bottom - cell.height) / 2)
-    return Placed(width, bottoms[-1], corners, ways, labels)
+    return Placed(width, bottoms[-1], corners, paths, labels)
 
 
-def _way(
-    link: Link, way: Sequence[Cell], corners: Sequence[Point], bounds: Mapping[Cell, tuple[float, float]]
+def _corners(
+    link: Link, path: Sequence[Cell], corners: Sequence[Point], bounds: Mapping[Cell, tuple[float, float]]
 ) -> Sequence[Point]:
     """From an item straight down to the end of its rank, through the ranks between, and on to an item."""
     points: list[Point] = []
     if link.source:
         x, y = corners[link.source.item]
-        points += [(x + link.source.x, y + link.source.y), (x + link.source.x, bounds[way[0]][1])]
-    for cell in way:
+        points += [(x + link.source.x, y + link.source.y), (x + link.source.x, bounds[path[0]][1])]
+    for cell in path:
         if cell.item is None:
             points += [(cell.x, bound) for bound in bounds[cell]]
     if link.target:
         x, y = corners[link.target.item]
-        points += [(x + link.target.x, bounds[way[-1]][0]), (x + link.target.x, y + link.target.y)]
+        points += [(x + link.target.x, bounds[path[-1]][0]), (x + link.target.x, y + link.target.y)]
     return points
 
 
@@ -323,7 +309,7 @@ def _gap(segments: Sequence[Segment]) -> float:
     """Room for the bends between two ranks, for what is straight at their ends, and for arrow heads."""
     if not segments:
         return STUB
-    ways = [abs(segment.upper.x + segment.out_x - segment.lower.x - segment.in_x) for segment in segments]
-    bend = min(BEND + STEEPEST * max(ways), MOST_BEND) if max(ways) > 1 else 0.0
+    shifts = [abs(segment.upper.x + segment.out_x - segment.lower.x - segment.in_x) for segment in segments]
+    bend = min(BEND + STEEPEST * max(shifts), MOST_BEND) if max(shifts) > 1 else 0.0
     arrows = any(segment.lower.item is not None for segment in segments)
     return bend + (ARROW if arrows else STUB)

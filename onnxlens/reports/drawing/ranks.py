@@ -10,7 +10,7 @@ from itertools import pairwise
 from math import inf
 from typing import TypeVar
 
-from onnxlens.specs.flow import FlowGraph, FlowNode
+from onnxlens.specs.flow import FlowGraph
 
 LINE_GAP = 7.0
 """Points that a line keeps free on both sides."""
@@ -54,7 +54,7 @@ class Link:
         key: the line's, in the whole picture.
         source: where it begins; None: it comes from above.
         target: where it ends; None: it goes on below.
-        label: width and height of what is written beside it in this level.
+        label: width and height of its text in this level.
         side: how far right it runs, unless lines cross less elsewhere.
         straight: how much it is worth that it is straight.
     """
@@ -69,7 +69,7 @@ class Link:
 
 @dataclass(slots=True, eq=False)
 class Cell:
-    """An entry of a rank: an item, or a line on its way through.
+    """An entry of a rank: an item, or a line that passes.
 
     Attributes:
         item: its number; None for a line.
@@ -89,7 +89,7 @@ class Cell:
 
 @dataclass(frozen=True, slots=True)
 class Segment:
-    """A line between two cells in neighbouring ranks: where it leaves the upper, and reaches the lower."""
+    """A line between two cells in neighboring ranks: where it leaves the upper, and reaches the lower."""
 
     upper: Cell
     lower: Cell
@@ -105,20 +105,20 @@ class Level:
     Attributes:
         ranks: the cells of each, from left to right.
         cells: by item, its cell.
-        ways: by link, the cells that it runs through, from the top down.
+        paths: by link, the cells that it runs through, from the top down.
         segments: by rank, the lines from its cells to those of the next.
         first: the item that stays leftmost.
     """
 
     ranks: list[list[Cell]]
     cells: list[Cell]
-    ways: list[list[Cell]]
+    paths: list[list[Cell]]
     segments: list[list[Segment]]
     first: int | None = None
 
 
 def level_of(items: Sequence[Item], links: Sequence[Link], first: int | None = None) -> Level:
-    """The items in item_ranks, each below all that it reads, and the lines through the ranks.
+    """The items in ranks, each below all that it reads, and the lines through the ranks.
 
     Args:
         items: what stands in the level, in the order of execution.
@@ -148,20 +148,20 @@ def level_of(items: Sequence[Item], links: Sequence[Link], first: int | None = N
 
 def _run(level: Level, link: Link, top: int, bottom: int) -> None:
     """Put a line into all ranks between its ends."""
-    way = [] if link.source is None else [level.cells[link.source.item]]
+    path = [] if link.source is None else [level.cells[link.source.item]]
     for rank in range(top + 1, bottom):
         cell = Cell(None, link.side)
         if link.label and rank == bottom - 1:
             cell = Cell(None, link.side, LINE_GAP, link.label[0] + LINE_GAP, link.label[1])
         level.ranks[rank].append(cell)
-        way.append(cell)
+        path.append(cell)
     if link.target is not None:
-        way.append(level.cells[link.target.item])
-    for rank, (upper, lower) in enumerate(pairwise(way), start=max(top, 0)):
+        path.append(level.cells[link.target.item])
+    for rank, (upper, lower) in enumerate(pairwise(path), start=max(top, 0)):
         out_x = link.source.x if link.source and upper.item is not None else 0.0
         in_x = link.target.x if link.target and lower.item is not None else 0.0
         level.segments[rank].append(Segment(upper, lower, out_x, in_x, link.straight))
-    level.ways.append(way)
+    level.paths.append(path)
 
 
 def _item_ranks(items: Sequence[Item], links: Collection[Link]) -> Sequence[int]:
@@ -186,7 +186,7 @@ def _ranked(count: int, pairs: Collection[tuple[int, int]], high: Collection[int
 
 
 def _wrapped(item_ranks: Sequence[int], items: Sequence[Item]) -> list[int]:
-    """The item_ranks with those that are too wide taking several rows."""
+    """The ranks, with those that are too wide taking several."""
     members: dict[int, list[int]] = defaultdict(list)
     for item, rank in enumerate(item_ranks):
         members[rank].append(item)
@@ -222,7 +222,7 @@ def ranks_of(flow: FlowGraph) -> Mapping[str, int]:
 def longest_path_ranks(
     vertices: Sequence[Vertex], pairs: Iterable[tuple[Vertex, Vertex]], high: Collection[Vertex] = ()
 ) -> Mapping[Vertex, int]:
-    """By vertex, how many pairs the longest way to it has; what only feeds one vertex is right above that.
+    """By vertex, how many pairs the longest path to it has; what only feeds one vertex is right above that.
 
     Args:
         vertices: in an order that the pairs respect.
@@ -230,7 +230,7 @@ def longest_path_ranks(
         high: those that are as high as they can be.
     """
     producers, consumers = _neighbors(pairs)
-    ranks = _longest_ways(vertices, producers)
+    ranks = _longest_paths(vertices, producers)
     free: set[Vertex] = set()
     for vertex in vertices:
         alone = all(producer in free and len(consumers[producer]) == 1 for producer in producers[vertex])
@@ -243,21 +243,18 @@ def longest_path_ranks(
 
 
 def trunk_of(flow: FlowGraph, lines: Iterable[Pair]) -> frozenset[Pair]:
-    """The lines to be drawn straight: from the deepest producer of a vertex where the longest way goes on."""
+    """The lines to draw straight: from the deepest producer of a vertex, where the longest path goes on."""
     pairs = list(dict.fromkeys(lines))
-    vertices = [node.id for node in sorted(flow.nodes, key=_time)]
+    ends = {"input": 0, "output": inf}
+    vertices = [node.id for node in sorted(flow.nodes, key=lambda node: ends.get(node.kind, node.order))]
     producers, consumers = _neighbors(pairs)
-    above, below = _longest_ways(vertices, producers), _longest_ways(vertices[::-1], consumers)
+    above, below = _longest_paths(vertices, producers), _longest_paths(vertices[::-1], consumers)
     return frozenset(
         (source, target)
         for source, target in pairs
         if target == max(consumers[source], key=below.__getitem__)
         and source == max(producers[target], key=above.__getitem__)
     )
-
-
-def _time(node: FlowNode) -> float:
-    return node.order or (0 if node.kind == "input" else inf)
 
 
 def _neighbors(
@@ -272,10 +269,10 @@ def _neighbors(
     return producers, consumers
 
 
-def _longest_ways(
+def _longest_paths(
     vertices: Sequence[Vertex], producers: Mapping[Vertex, Sequence[Vertex]]
 ) -> dict[Vertex, int]:
-    ways: dict[Vertex, int] = {}
+    lengths: dict[Vertex, int] = {}
     for vertex in vertices:
-        ways[vertex] = max((ways.get(producer, -1) + 1 for producer in producers[vertex]), default=0)
-    return ways
+        lengths[vertex] = max((lengths.get(producer, -1) + 1 for producer in producers[vertex]), default=0)
+    return lengths

@@ -25,7 +25,7 @@ PORTS_HIGH = 4
 CORNER = 8.0
 """Arrows keep so many points off the corners of a box."""
 SKIP_ROOM = 12.0
-"""Points beside a port label for the line of its skip connection."""
+"""Points next to a port label for the line of its skip connection."""
 COMING, UPWARDS = (0, 2), 2
 """Of the four groups of port labels right of a box: those that it reads; how many have lines that go up."""
 
@@ -47,8 +47,7 @@ class Row:
     Attributes:
         box_x, box_y: the corner of the box.
         arrows: between the box and each group of port labels, as (x, y, x) from where to where.
-        skips: where the lines of the skip connections that end at its port labels begin to run beside them,
-            by their numbers.
+        skips: by the number of each skip connection that ends here, where its line runs next to the label.
     """
 
     node: FlowNode
@@ -56,7 +55,7 @@ class Row:
     box_x: float
     box_y: float
     ports: Sequence[PlacedPort]
-    arrows: Sequence[tuple[float, float, float]]
+    arrows: Sequence[Arrow]
     skips: Mapping[int, Point]
     width: float
     height: float
@@ -71,17 +70,9 @@ class Row:
         """Where lines leave the box."""
         return self.box_x + self.box.width / 2, self.box_y + self.box.height
 
-    def skip(self, number: int) -> Point:
-        """Where the line of a skip connection runs next to its port label."""
-        return self.skips[number]
-
     def port_of(self, number: int) -> PlacedPort:
         """The port label of a skip connection."""
-        return next(
-            placed
-            for placed in self.ports
-            if placed.port.skip is not None and placed.port.skip.number == number
-        )
+        return next(port for port in self.ports if port.port.skip and port.port.skip.number == number)
 
 
 def row_of(node: FlowNode, box: Block, links: Links) -> Row:
@@ -148,11 +139,11 @@ def _skips(groups: Sequence[Sequence[PlacedPort]], edge: float) -> Mapping[int, 
 
 
 class _Stack:
-    """Tags below each other."""
+    """Port labels below each other."""
 
     def __init__(self, ports: Sequence[PortLabel]) -> None:
         self.ports = ports
-        self._blocks = [port_block(port) for port in ports]
+        self._blocks = list(map(port_block, ports))
         self.width = max((block.width for block in self._blocks), default=0)
         self.height = sum(block.height for block in self._blocks) + PORT_GAP * max(len(ports) - 1, 0)
 

@@ -11,7 +11,6 @@ from onnxlens.reports.drawing.labels import (
     Block,
     Text,
     bar,
-    bordered,
     shortened,
     side_by_side,
     text_block,
@@ -24,8 +23,10 @@ BRANCHES_SHOWN = 6
 """As many as there are colors."""
 BRANCH_WIDTH = 6
 SKIP_WORDS = {
-    "skip": "a skip connection", "link": "a link between modules side by side", "loop": "a loop's way back",
-}  # fmt: skip
+    "skip": "a skip connection",
+    "link": "a link between parallel modules",
+    "loop": "a loop's back edge",
+}
 NAME_LETTERS = 40
 TITLE_LETTERS, LINE_LETTERS, TITLE_LINES = 80, 120, 3
 """Letters in a line of the title and of what is said below it, and how many lines each may take."""
@@ -41,8 +42,7 @@ def title_blocks(flow: FlowGraph, scale: Scale, links: Links, branches: Mapping[
         *(Text(line, 15, bold=True, ink=colors.INK) for line in title),
         *(Text(line, 11, ink=colors.INK) for line in lines),
     ]
-    signs = [Text(line, 10, ink=colors.INK) for line in _signs(links)]
-    return [text_block(about), *_scale_legend(scale), *_branch_legend(flow, branches), text_block(signs)]
+    return [text_block(about), *_scale_legend(scale), *_branch_legend(flow, branches), _words(*_signs(links))]
 
 
 def heading(flow: FlowGraph) -> str:
@@ -53,8 +53,7 @@ def heading(flow: FlowGraph) -> str:
 
 def _module(flow: FlowGraph) -> str:
     """The module that is shown alone, by its class too where the cluster around the boxes says it."""
-    clusters = {parent for node in flow.nodes for parent in node.parents}
-    class_name = dict(clusters).get(flow.module, "")
+    class_name = dict(parent for node in flow.nodes for parent in node.parents).get(flow.module, "")
     return f"{class_name} {flow.module}" if class_name not in ("", flow.module) else flow.module
 
 
@@ -64,17 +63,13 @@ def description(flow: FlowGraph) -> str:
 
 
 def _origin(flow: FlowGraph) -> str:
-    return f"from {flow.source}; {_totals(flow)}"
-
-
-def _totals(flow: FlowGraph) -> str:
     boxes = [node for node in flow.nodes if node.order]
     parts = ["1 box" if len(boxes) == 1 else f"{len(boxes)} boxes"]
     for name in ("macs", "params"):
         known = [figure for node in boxes if (figure := figure_of(node, name)) is not None]
         if known:
             parts.append(f"{cost_of(name).short(sum(known))} {cost_of(name).title}")
-    return ", ".join(parts)
+    return f"from {flow.source}; {', '.join(parts)}"
 
 
 def _scale_legend(scale: Scale) -> Sequence[Block]:
@@ -82,10 +77,10 @@ def _scale_legend(scale: Scale) -> Sequence[Block]:
         return []
     kind = cost_of(scale.column)
     meaning = {"sum": "share of all", "max": "share of the largest", "none": "by"}[kind.combined]
-    blocks = [text_block([Text(f"fill: {meaning} {kind.title}", 10, ink=colors.INK)])]
-    for step in scale.steps():
-        words = [line for line in (step.share, step.figure) if line]
-        blocks.append(_swatch(words, step.fill))
+    blocks = [_words(f"fill: {meaning} {kind.title}")]
+    blocks += [
+        _swatch([line for line in (step.share, step.figure) if line], step.fill) for step in scale.steps()
+    ]
     if not scale.complete:
         blocks.append(_swatch(["no figure"], colors.NO_FIGURE, STYLE="DASHED"))
     return [side_by_side(blocks)]
@@ -93,7 +88,8 @@ def _scale_legend(scale: Scale) -> Sequence[Block]:
 
 def _swatch(words: Sequence[str], fill: str, **style: str) -> Block:
     lines = [Text(line, 10, ink=colors.ink_on(fill)) for line in words]
-    return bordered([text_block(lines, align="CENTER")], {"COLOR": colors.BORDER, "BGCOLOR": fill, **style})
+    attributes = {"COLOR": colors.BORDER, "BGCOLOR": fill, **style}
+    return side_by_side([text_block(lines, align="CENTER")], attributes, border=1)
 
 
 def _branch_legend(flow: FlowGraph, branches: Mapping[str, int]) -> Sequence[Block]:
@@ -104,15 +100,18 @@ def _branch_legend(flow: FlowGraph, branches: Mapping[str, int]) -> Sequence[Blo
             members[branches[node.id]].append(node)
     if not members:
         return []
-    blocks = [text_block([Text("can run at the same time: no bar (the trunk),", 10, ink=colors.INK)])]
+    blocks = [_words("can run at the same time: no bar (the trunk),")]
     for branch in sorted(members)[:BRANCHES_SHOWN]:
         name = shortened(_common_name(members[branch]), NAME_LETTERS)
-        words = text_block([Text(f"lane {branch}: {name}", 10, ink=colors.INK)])
+        words = _words(f"parallel branch {branch}: {name}")
         blocks += [bar(BRANCH_WIDTH, words.height, colors.branch_color(branch)), words]
-    rest = len(members) - BRANCHES_SHOWN
-    if rest > 0:
-        blocks.append(text_block([Text(f"and {rest} more", 10, ink=colors.INK)]))
+    if (rest := len(members) - BRANCHES_SHOWN) > 0:
+        blocks.append(_words(f"and {rest} more"))
     return [side_by_side(blocks)]
+
+
+def _words(*lines: str) -> Block:
+    return text_block([Text(line, 10, ink=colors.INK) for line in lines])
 
 
 def _common_name(boxes: Sequence[FlowNode]) -> str:
@@ -138,9 +137,9 @@ def _signs(links: Links) -> Sequence[str]:
     lines = ["boxes are numbered in the order of execution; italics: operators that a module runs itself"]
     ports = [port for side in (links.before, links.behind) for some in side.values() for port in some]
     if any(not port.skip for port in ports):
-        lines.append("a tag beside a box names an input, an output, or a box that is not near")
+        lines.append("a label beside a box names an input, an output, or a box that is not near")
     words = dict.fromkeys(port.skip.word for port in ports if port.skip)
     if words:
         what = " or ".join(SKIP_WORDS[word] for word in words)
-        lines.append(f"a coloured tag is an end of {what}, with its number at both ends")
+        lines.append(f"a colored label marks an end of {what}, with its number at both ends")
     return lines

@@ -6,16 +6,15 @@ The viewer adds the nodes of a level up, so a figure stands at one node only.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
 from math import isfinite
 from typing import Any
 
 from onnxlens.reports.model_explorer.document import lined_text
 from onnxlens.reports.numbers import short_time
+from onnxlens.specs.flow import NodeFlow, OperatorNode
 from onnxlens.specs.ledger import Ledger, NodeCost
 from onnxlens.specs.measured import NodeTiming
-from onnxlens.specs.node_flow import NodeFlow, OperatorNode
 
 Json = dict[str, Any]
 Figures = Mapping[str, float]
@@ -33,33 +32,11 @@ INFINITE = "infinite"
 """In place of a number that JSON has none for."""
 
 
-@dataclass(frozen=True, slots=True)
-class Scale:
-    """How the viewer shows a column.
-
-    Attributes:
-        limits: where each color ends, for some figures.
-        adds_up: whether the figures of several nodes have a sum.
-    """
-
-    title: str
-    limits: Callable[[Sequence[float]], Sequence[float]]
-    adds_up: bool = True
-
-
-def _by_largest(figures: Sequence[float]) -> Sequence[float]:
-    return [part * max(figures) for part in PARTS_OF_LARGEST]
-
-
-def _by_decades(figures: Sequence[float]) -> Sequence[float]:
-    return [*ERROR_LIMITS[:-1], max(ERROR_LIMITS[-1], *figures)]
-
-
-SCALES: Mapping[str, Scale] = {
-    "macs": Scale("MACs", _by_largest),
-    "moved_bytes": Scale("bytes moved", _by_largest),
-    "latency_s": Scale("latency (s)", _by_largest),
-    "parity_error": Scale("error (relative L2)", _by_decades, adds_up=False),
+TITLES: Mapping[str, str] = {
+    "macs": "MACs",
+    "moved_bytes": "memory traffic",
+    "latency_s": "latency (s)",
+    "parity_error": "error (relative L2)",
 }
 """The columns that are written, by the ledger's name; a column that was not computed is left out."""
 
@@ -80,7 +57,7 @@ def node_data(flow: NodeFlow, ledger: Ledger, timings: Sequence[NodeTiming] = ()
         "latency_s": node_times(nodes, timings)[0],
         "parity_error": node_errors(nodes, ledger),
     }  # fmt: skip
-    return {name: _document(flow, SCALES[name], figures) for name, figures in columns.items() if figures}
+    return {name: _document(flow, name, figures) for name, figures in columns.items() if figures}
 
 
 def data_notes(flow: NodeFlow, timings: Sequence[NodeTiming]) -> Sequence[str]:
@@ -91,7 +68,7 @@ def data_notes(flow: NodeFlow, timings: Sequence[NodeTiming]) -> Sequence[str]:
     node_s = sum(seconds.values())
     return (
         f"latency by node: the medians of the nodes add up to {short_time(node_s + elsewhere_s)}, of which "
-        f"{short_time(elsewhere_s)} is of what ONNX Runtime put in, and at no node here",
+        f"{short_time(elsewhere_s)} is of nodes inserted by ONNX Runtime, and at no node here",
     )
 
 
@@ -143,19 +120,23 @@ def node_errors(nodes: Sequence[OperatorNode], ledger: Ledger) -> Figures:
     return {nodes[index].id: error for index, (_, error) in errors.items()}
 
 
-def _document(flow: NodeFlow, scale: Scale, figures: Figures) -> Json:
+def _document(flow: NodeFlow, column: str, figures: Figures) -> Json:
     document = {}
-    finite = [figure for figure in figures.values() if isfinite(figure)]
-    limits = scale.limits(finite or [0.0])
+    limits: Sequence[float]
+    largest = max(filter(isfinite, figures.values()), default=0.0)
+    if column == "parity_error":
+        limits, totals = (*ERROR_LIMITS[:-1], max(ERROR_LIMITS[-1], largest)), NO_SUMS
+    else:
+        limits, totals = tuple(part * largest for part in PARTS_OF_LARGEST), {}
     for graph in flow.graphs:
         results = {node.id: _result(figures[node.id]) for node in graph.nodes if node.id in figures}
         if results:
             document[graph.id] = {
-                "name": scale.title,
+                "name": TITLES[column],
                 "thresholds": [
                     {"value": limit, "bgColor": color} for limit, color in zip(limits, HEAT, strict=True)
                 ],
-                **({} if scale.adds_up else NO_SUMS),
+                **totals,
                 "results": results,
             }
     return document

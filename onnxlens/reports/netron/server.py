@@ -1,6 +1,6 @@
 """Serves Netron's page with one model in it, to this machine alone.
 
-The files are those of the netron package. Its own server is not used: it reads whatever lies beside the
+The files are those of the netron package. Its own server is not used: it reads whatever is next to the
 model, and its page asks ipinfo.io where the reader is, reports to Google Analytics, and after half a year
 shows nothing but a request to update. Here the page is told that it is a version that does none of that, and
 the browser, by a Content-Security-Policy, to connect to nobody else.

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from typing import Protocol, TypeVar
+from typing import TypeVar
 
-from onnxlens.reports.costs import COSTS
-from onnxlens.reports.numbers import share, short_bytes, short_count, short_time
+from onnxlens.reports.numbers import COSTS, share, short_bytes, short_count, short_time
 from onnxlens.reports.tables.columns import MODULE_CLASS, MODULE_ORDER, module_name
 from onnxlens.reports.tables.render import (
     By,
@@ -17,7 +16,7 @@ from onnxlens.reports.tables.render import (
     render_table,
     with_notes,
 )
-from onnxlens.specs.bench import BenchReport, LatencyResult, ModuleTime, NodeTime, OperatorTime, Timed
+from onnxlens.specs.bench import BenchReport, LatencyResult, ModuleTime, NodeTime, OperatorTime
 
 SHOWN_UNATTRIBUTED = 5
 """Nodes without a module that a table names, costliest first; the JSON document has all."""
@@ -26,16 +25,7 @@ SHOWN_ELSEWHERE = ("load", "processor")
 """Facts of the machine that other notes give: the load before and after, and the device."""
 
 
-class TimedRow(Protocol):
-    """A row with a time."""
-
-    @property
-    def time(self) -> Timed:
-        """The time of one run."""
-        ...
-
-
-Row = TypeVar("Row", bound=TimedRow)
+Row = TypeVar("Row", bound=ModuleTime | OperatorTime | NodeTime)
 
 
 def bench_table(report: BenchReport, by: By, depth: int, table_format: TableFormat) -> str:
@@ -128,9 +118,10 @@ def _time_column(
 
 def _notes(report: BenchReport) -> Iterator[str]:
     product, profiled = report.matrix_product, report.profiled
+    slower = 100 * (profiled.median_s / report.latency.median_s - 1)
     yield f"latency: {_latency(report.latency)}, profiling off"
     yield (
-        f"latency with profiling on: {_latency(profiled)}, {_change(profiled, report.latency)}; "
+        f"latency with profiling on: {_latency(profiled)}, {slower:+.1f} %; "
         f"sum of nodes {short_time(report.node_sum_s)}, {share(report.node_sum_s, profiled.median_s)} of it"
     )
     yield from _torch(report)
@@ -162,10 +153,6 @@ def _latency(latency: LatencyResult) -> str:
         f"{short_time(latency.median_s)} (p10 {short_time(latency.p10_s)}, p90 {short_time(latency.p90_s)}; "
         f"runs {latency.runs}, warm-ups {latency.warmup})"
     )
-
-
-def _change(latency: LatencyResult, before: LatencyResult) -> str:
-    return f"{100 * (latency.median_s / before.median_s - 1):+.1f} %"
 
 
 def _torch(report: BenchReport) -> Iterator[str]:

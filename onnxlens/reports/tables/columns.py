@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from operator import attrgetter
 from types import MappingProxyType
-from typing import Any, Protocol, TypeVar
+from typing import Any, TypeVar
 
-from onnxlens.reports.costs import COSTS
-from onnxlens.reports.numbers import shapes, share, short_count
-from onnxlens.reports.tables.reconciliation import UNITS, exact_peer, short_peer
+from onnxlens.reports.numbers import COSTS, shapes, share, short_count
+from onnxlens.reports.tables.reconciliation import UNITS, exact_peer, operator_name, short_peer
 from onnxlens.reports.tables.render import Column, figure_column, first_of
+from onnxlens.specs.bench import ModuleTime
 from onnxlens.specs.ledger import Ledger, ModuleCost, NodeCost, OperatorCost
 
 Costed = TypeVar("Costed", ModuleCost, OperatorCost)
@@ -94,11 +94,6 @@ def node_columns(ledger: Ledger) -> Sequence[Column[NodeCost]]:
     )
 
 
-def operator_name(row: OperatorCost | NodeCost) -> str:
-    """``Conv``; outside ONNX's own domain with the domain before it."""
-    return f"{row.domain}::{row.op_type}" if row.domain else row.op_type
-
-
 def _status(node: NodeCost) -> str:
     """Counted or not and why; of a node that runs graphs what one run of each costs, and how many counted."""
     status = f"{node.status}: {node.reason}" if node.reason else node.status
@@ -166,21 +161,7 @@ def _operations(name: str) -> Column[NodeCost]:
     )
 
 
-class ModuleRow(Protocol):
-    """A row that is a module."""
-
-    @property
-    def path(self) -> str:
-        """Its dotted path; "" is the model."""
-        ...
-
-    @property
-    def depth(self) -> int:
-        """Levels below the model."""
-        ...
-
-
-Module = TypeVar("Module", bound=ModuleRow)
+Module = TypeVar("Module", bound=ModuleCost | ModuleTime)
 
 
 def module_name(modules: Iterable[Module], graph: str, *, nested: bool) -> Callable[[Module], str]:

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
 from onnxlens.errors import UsageError
-from onnxlens.reports.costs import COSTS
-from onnxlens.reports.numbers import share, short_bytes, short_count, short_time
+from onnxlens.reports.numbers import COSTS, share, short_bytes, short_count, short_time
 from onnxlens.reports.tables.columns import (
     FOR_PEOPLE,
     ModuleColumn,
@@ -18,7 +17,7 @@ from onnxlens.reports.tables.columns import (
     operator_columns,
     present_columns,
 )
-from onnxlens.reports.tables.query import LedgerQuery, Order
+from onnxlens.reports.tables.query import LedgerQuery
 from onnxlens.reports.tables.reconciliation import UNITS, heading_of
 from onnxlens.reports.tables.render import By, TableFormat, render_table, with_notes
 from onnxlens.specs.codec import to_plain
@@ -106,18 +105,12 @@ def _rows(ledger: Ledger, query: LedgerQuery, columns: Mapping[str, ModuleColumn
         if (query.depth is None or module.depth <= query.depth)
         and all(condition.holds(columns[condition.column].exact(module)) for condition in query.where)
     ]
-    return rows if query.sort is None else _sorted(rows, query.sort, columns[query.sort.column])
-
-
-def _sorted(rows: Sequence[ModuleCost], order: Order, column: ModuleColumn) -> Sequence[ModuleCost]:
-    """Equal rows stay in execution order, those without a figure come last."""
-
-    def figure(module: ModuleCost) -> Any:
-        return column.exact(module)
-
+    if query.sort is None:
+        return rows
+    figure: Callable[[ModuleCost], Any] = columns[query.sort.column].exact
+    lacking = [module for module in rows if figure(module) is None]  # they come last
     having = [module for module in rows if figure(module) is not None]
-    lacking = [module for module in rows if figure(module) is None]
-    return [*sorted(having, key=figure, reverse=order.descending), *lacking]
+    return [*sorted(having, key=figure, reverse=query.sort.descending), *lacking]
 
 
 def _for_people(ledger: Ledger, query: LedgerQuery, columns: Mapping[str, ModuleColumn]) -> Sequence[str]:
@@ -164,7 +157,7 @@ def _notes(ledger: Ledger) -> list[str]:
 
 
 def _peer_total(ledger: Ledger, peer: PeerCost) -> str:
-    """The whole in the peer's convention beside ours, or why it is unknown."""
+    """The whole in the peer's convention, and ours; or why it is unknown."""
     total = f"{peer.macs:,} {UNITS[ledger.convention]} ({short_count(peer.macs)})"
     if peer.unknown_nodes:
         total = f"unknown, because of {peer.unknown_nodes} nodes ({peer.reason}); all others: {total}"

@@ -1,11 +1,11 @@
-"""Our MACs beside the counts of other packages, and how a count that is partly unknown is written."""
+"""Our MACs and the counts of other packages, and how a count that is partly unknown is written."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 
 from onnxlens.reports.tables.render import Column, TableFormat, render_table, with_notes
-from onnxlens.specs.ledger import Ledger
+from onnxlens.specs.ledger import Ledger, NodeCost, OperatorCost
 from onnxlens.specs.peers import PEERS, PeerCost, ReconciledOperator, Reconciliation
 
 UNITS: Mapping[str, str] = {
@@ -15,14 +15,17 @@ UNITS: Mapping[str, str] = {
     "thop": "thop MACs",
 }
 """What each calls its count, by convention."""
+CONVENTIONS = ("matrix", *PEERS)
 
 
 def reconciliation_table(reconciliation: Reconciliation, table_format: TableFormat) -> str:
     """One row for each operator type and one for all; for people, less the types that nobody counts."""
     rows = reconciliation.operators
     if table_format != "csv":
-        rows = tuple(row for row in rows if _is_counted(row.macs, row.unknown_nodes, *row.peers.values()))
-    table = render_table((*rows, reconciliation.totals), _columns(), table_format)
+        rows = tuple(
+            row for row in rows if any(short_peer(_count(row, name), str) != "0" for name in CONVENTIONS)
+        )
+    table = render_table((*rows, reconciliation.totals), COLUMNS, table_format)
     lines = [f"{name}: {meaning}" for name, meaning in reconciliation.notes.items()]
     if left_out := [row.op_type for row in reconciliation.operators if row not in rows]:
         lines.insert(0, f"counted by nobody: {', '.join(left_out)}")
@@ -48,38 +51,22 @@ def short_peer(cost: PeerCost | None, shown: Callable[[int], str]) -> str:
     return f"{shown(cost.macs)} + ?" if cost.macs else "?"
 
 
-def _is_counted(macs: int, unknown_nodes: int, *peers: PeerCost) -> bool:
-    return bool(macs or unknown_nodes or any(cost.macs or cost.unknown_nodes for cost in peers))
+def operator_name(row: OperatorCost | NodeCost | ReconciledOperator) -> str:
+    """``Conv``; outside ONNX's own domain with the domain before it."""
+    return f"{row.domain}::{row.op_type}" if row.domain else row.op_type
 
 
-def _columns() -> Sequence[Column[ReconciledOperator]]:
-    """An operator type's count in every convention, whole, and where the differences come from."""
-    return (
-        Column("operator", lambda row: _name(row), lambda row: _name(row) or "total"),
-        Column("nodes", lambda row: row.nodes, right=True),
-        _count_column("matrix", lambda row: PeerCost(row.macs, row.unknown_nodes)),
-        *(_count_column(peer, _peer_count(peer)) for peer in PEERS),
-        Column("where the difference comes from", _causes),
-    )
+def _count(row: ReconciledOperator, convention: str) -> PeerCost:
+    return PeerCost(row.macs, row.unknown_nodes) if convention == "matrix" else row.peers[convention]
 
 
-def _peer_count(peer: str) -> Callable[[ReconciledOperator], PeerCost]:
-    return lambda row: row.peers[peer]
-
-
-def _count_column(
-    convention: str, count: Callable[[ReconciledOperator], PeerCost]
-) -> Column[ReconciledOperator]:
+def _count_column(convention: str) -> Column[ReconciledOperator]:
     return Column(
         UNITS[convention],
-        lambda row: exact_peer(count(row)),
-        lambda row: short_peer(count(row), "{:,}".format),
+        lambda row: exact_peer(_count(row, convention)),
+        lambda row: short_peer(_count(row, convention), "{:,}".format),
         right=True,
     )
-
-
-def _name(row: ReconciledOperator) -> str:
-    return f"{row.domain}::{row.op_type}" if row.domain else row.op_type
 
 
 def _causes(row: ReconciledOperator) -> str:
@@ -87,3 +74,12 @@ def _causes(row: ReconciledOperator) -> str:
     if not row.op_type:
         return ""
     return " | ".join(f"{peer}: {row.peers[peer].cause}" for peer in PEERS if row.peers[peer].cause)
+
+
+COLUMNS: Sequence[Column[ReconciledOperator]] = (
+    Column("operator", operator_name, lambda row: operator_name(row) or "total"),
+    Column("nodes", lambda row: row.nodes, right=True),
+    *map(_count_column, CONVENTIONS),
+    Column("where the difference comes from", _causes),
+)
+"""An operator type's count in every convention, whole, and where the differences come from."""

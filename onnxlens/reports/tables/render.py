@@ -63,8 +63,8 @@ def render_table(rows: Sequence[Row], columns: Sequence[Column[Row]], table_form
     cells = [[column.cell(row, exact=exact) for column in columns] for row in rows]
     if exact:
         return _csv([column.csv_title or column.title for column in columns], cells)
-    if table_format == "md":
-        cells = [[_escaped(cell) for cell in row] for row in cells]
+    if table_format == "md":  # a bar would end the cell
+        cells = [[c.replace("|", "\\|") if isinstance(c, str) else c for c in row] for row in cells]
     text = tabulate(
         cells,
         headers=[column.title for column in columns],
@@ -88,11 +88,6 @@ def first_of(texts: Sequence[str], limit: int | None) -> str:
     """The first ``limit`` texts, None for all, and how many more there are."""
     hidden = len(texts) - len(texts[:limit])
     return ", ".join(texts[:limit]) + (f", +{hidden} more" if hidden else "")
-
-
-def _escaped(cell: Cell) -> Cell:
-    """A bar would end the cell of a Markdown table."""
-    return cell.replace("|", "\\|") if isinstance(cell, str) else cell
 
 
 def _csv(titles: Sequence[str], cells: Sequence[Sequence[Cell]]) -> str:

@@ -7,10 +7,8 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 import pytest
 
-from onnxlens.errors import CheckpointError
 from onnxlens.reference_model import catalog
-from onnxlens.reference_model.weights.choice import state_tensors
-from onnxlens.reference_model.weights.seeded import AbsentWeights, SeededWeights, seeded_tensor
+from onnxlens.reference_model.weights.choice import SeededWeights, seeded_tensor, state_tensors
 from onnxlens.specs.tensor import TensorSpec
 
 TENSORS = {
@@ -95,12 +93,6 @@ def test_values_come_in_the_entrys_dtype(dtype: str) -> None:
 
 
 def test_a_source_says_what_it_is() -> None:
-    seeded, absent = SeededWeights(TENSORS), AbsentWeights(TENSORS)
-    assert (seeded.label, seeded.has_values) == ("seeded", True)
-    assert (absent.label, absent.has_values) == ("none", False)
-    assert absent.tensors is seeded.tensors is TENSORS
-
-
-def test_absent_weights_have_no_value_to_give() -> None:
-    with pytest.raises(CheckpointError, match=r"^a\.bias has no value: the graph is weightless; choose "):
-        AbsentWeights(TENSORS).read("a.bias")
+    seeded = SeededWeights(TENSORS)
+    assert seeded.label == "seeded"
+    assert seeded.tensors is TENSORS

@@ -7,9 +7,13 @@ import pytest
 import torch
 from torch import nn
 
-from onnxlens.errors import CheckpointError, UsageError
-from onnxlens.reference_model.weights.choice import filled, state_tensors
-from onnxlens.reference_model.weights.seeded import AbsentWeights, SeededWeights, seeded_tensor
+from onnxlens.errors import UsageError
+from onnxlens.reference_model.weights.choice import (
+    SeededWeights,
+    filled,
+    seeded_tensor,
+    state_tensors,
+)
 from onnxlens.specs.tensor import TensorSpec
 from tests.export.tiny import Tied, Tiny
 
@@ -66,9 +70,3 @@ def test_a_filled_module_runs() -> None:
     module = on_meta(Tiny)
     filled(module, SeededWeights(state_tensors(module)))
     assert module(torch.zeros(1, 3, 6, 6)).shape == (1, 36, 4)
-
-
-def test_a_module_cannot_be_filled_from_nowhere() -> None:
-    module = on_meta(Tiny)
-    with pytest.raises(CheckpointError, match="has no value"):
-        filled(module, AbsentWeights(state_tensors(module)))

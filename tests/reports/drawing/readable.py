@@ -64,7 +64,7 @@ def require_readable(flow: FlowGraph, color: str = "macs") -> Composition:
     picture = composed(flow, color)
     places = list(_places(picture))
     _require_apart(places)
-    _require_nested(picture.canvas.page, _cluster_area(picture.canvas.page))
+    _require_nested(picture.page, _cluster_area(picture.page))
     _require_free_lines(picture, places)
     _require_lines_apart(picture)
     _require_joined(picture)
@@ -76,12 +76,19 @@ def require_readable(flow: FlowGraph, color: str = "macs") -> Composition:
 def _places(picture: Composition) -> Iterator[Place]:
     for block, corner in picture.heading:
         yield _place("heading", block, corner)
-    for cluster in picture.canvas.page.all_clusters():
+    for cluster in all_clusters(picture.page):
         for part, corner in cluster.parts:
             yield from _part_places(part, corner)
         for wire, corner in cluster.labels:
             assert wire.label
             yield _place(f"label of {wire.key}", wire.label, corner)
+
+
+def all_clusters(cluster: PlacedCluster) -> Iterator[PlacedCluster]:
+    """Itself, and all clusters in it."""
+    yield cluster
+    for child in cluster.clusters:
+        yield from all_clusters(child)
 
 
 def _part_places(part: object, corner: Point) -> Iterator[Place]:
@@ -136,7 +143,7 @@ def _require_lines_apart(picture: Composition) -> None:
     runs = [
         (wire, x, y, to_y)
         for wire in picture.wires
-        for (x, y), (to_x, to_y) in pairwise(picture.canvas.ways[wire.key])
+        for (x, y), (to_x, to_y) in pairwise(picture.paths[wire.key])
         if abs(x - to_x) < TOUCH
     ]
     for (one, x, top, bottom), (other, its_x, its_top, its_bottom) in combinations(runs, 2):
@@ -169,7 +176,7 @@ def _require_joined(picture: Composition) -> None:
     places = {place.what: place for place in _places(picture)}
     for wire in picture.wires:
         if isinstance(wire.carries, Line):
-            (x, y), *_, (to_x, to_y) = picture.canvas.ways[wire.key]
+            (x, y), *_, (to_x, to_y) = picture.paths[wire.key]
             source, target = places[wire.source], places[wire.target]
             assert abs(y - source.bottom) < TOUCH and source.left < x < source.right, wire.key
             assert abs(to_y - target.top) < TOUCH and target.left < to_x < target.right, wire.key
@@ -184,7 +191,7 @@ def require_complete(picture: Composition) -> None:
         if isinstance(wire.carries, Line)
         for tensor in wire.carries.tensors
     }
-    shown = [row.node.id for cluster in picture.canvas.page.all_clusters() for row in _rows(cluster)]
+    shown = [row.node.id for cluster in all_clusters(picture.page) for row in _rows(cluster)]
     assert sorted(shown) == sorted(node.id for node in flow.nodes if node.order)
     nodes = {node.id: node for node in flow.nodes}
     for edge in flow.edges:

@@ -7,9 +7,9 @@ from itertools import combinations, pairwise
 import pytest
 
 from onnxlens.errors import UsageError
-from onnxlens.reports.costs import COSTS
 from onnxlens.reports.drawing import colors
 from onnxlens.reports.drawing.colors import figure_of, require_column, require_figures, scale_of
+from onnxlens.reports.numbers import COSTS
 from onnxlens.reports.tables.columns import LEDGER_COLUMNS
 from onnxlens.specs.flow import FlowGraph, FlowNode
 

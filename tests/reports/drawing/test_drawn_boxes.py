@@ -81,13 +81,13 @@ def test_equal_tensors_are_counted_and_many_are_cut() -> None:
     assert tensor_lines(others) == [f"({size},) int64" for size in range(TENSOR_LINES - 1)] + ["and 3 more"]
 
 
-def test_a_tag_says_what_is_at_the_far_end() -> None:
+def test_a_port_label_says_what_is_at_the_far_end() -> None:
     assert texts(port_block(PortLabel("n1", "from 1", (TENSOR,)))) == ["from 1", "(1, n, 8) float16"]
     assert Skip(1).color in port_block(PortLabel("n1", "skip 1 from 1", (TENSOR,), Skip(1))).markup
     assert Skip(1).color != Skip(2).color
 
 
-def test_a_frame_says_class_path_and_what_all_in_it_cost() -> None:
+def test_a_cluster_title_says_class_path_and_what_all_in_it_cost() -> None:
     scale = scale_of(FlowGraph("net", "net.onnx", 1, (BOX, OTHER), ()), "macs")
     assert texts(title_block("ResBlock", "blocks.0", total_cost([BOX], scale), 4)) == [
         "ResBlock", "blocks.0", "250 MACs (25.0 %)", "x4",
@@ -117,11 +117,11 @@ def test_totals_that_are_not_known_are_not_0() -> None:
     assert "no figure" in lines
 
 
-def test_lanes_are_told_by_what_is_in_them() -> None:
-    assert not any(line.startswith("lane") for line in heading(flow()))
+def test_the_legend_names_parallel_branches_by_what_is_in_them() -> None:
+    assert not any(line.startswith("parallel branch") for line in heading(flow()))
     nodes = [FlowNode(f"n{order}", "module", f"m{order}", "Net", (), order, {"macs": 1}) for order in (1, 2)]
     lines = heading(FlowGraph("net", "net.onnx", 1, tuple(nodes), ()))
-    assert "lane 1: Net" in lines
+    assert "parallel branch 1: Net" in lines
 
 
 def row(reads: int, makes: int) -> Row:
@@ -141,7 +141,7 @@ def test_what_a_box_reads_stands_at_its_left_and_who_reads_it_at_its_right() -> 
 
 
 @pytest.mark.parametrize(("count", "columns"), [(1, 1), (PORTS_HIGH, 1), (PORTS_HIGH + 1, 2), (100, 10)])
-def test_many_tags_stand_in_columns(count: int, columns: int) -> None:
+def test_many_port_labels_stand_in_columns(count: int, columns: int) -> None:
     placed = row(count, 0)
     assert len({port.x + port.block.width for port in placed.ports}) == columns
     assert placed.height < 400
@@ -157,7 +157,8 @@ def test_a_text_is_never_wider_than_its_block() -> None:
 def test_a_pointer_is_told_exact_figures() -> None:
     node = replace(BOX, repeats=2, costs={"macs": 12_345_678, "latency_s": 0.25})
     assert box_tooltip(node, 3) == (
-        "7 Conv2d\nblocks.0.conv\nlane 3\n2 equal blocks; figures of one\nmacs: 12,345,678\nlatency_s: 0.25"
+        "7 Conv2d\nblocks.0.conv\nparallel branch 3\n2 equal blocks; figures of one\n"
+        "macs: 12,345,678\nlatency_s: 0.25"
     )
     assert tensors_tooltip([TensorSpec("t", "float32", (2, 3)), TENSOR]) == (
         "t: (2, 3) float32, 24 bytes\nt: (1, n, 8) float16"

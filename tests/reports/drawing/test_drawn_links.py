@@ -69,7 +69,7 @@ def test_a_box_that_reads_too_many_names_them() -> None:
     assert words == [f"from {source}" for source in range(1, count - 1)]
 
 
-def test_an_input_of_a_box_that_reads_others_is_a_tag() -> None:
+def test_an_input_of_a_box_that_reads_others_has_a_port_label() -> None:
     links = links_of(chain(2, "t>b2", inputs="xt"))
     assert [port.words for port in links.before["b2"]] == ["t"]
     assert links.ends == {"x", "y"}

@@ -63,4 +63,4 @@ def test_an_id_is_the_modules_path_and_told_apart_where_it_comes_twice() -> None
     assert list(names.values()) == [
         "input.my_x", "blocks.0", "blocks.0.ops", "blocks.0-2", "model.ops", "odd_path_",
     ]  # fmt: skip
-    assert cluster_identity("a b", 3) == "frame.a_b-3"
+    assert cluster_identity("a b", 3) == "cluster.a_b-3"

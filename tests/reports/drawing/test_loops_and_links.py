@@ -54,10 +54,10 @@ def test_a_loops_way_back_is_a_numbered_line_up_to_the_box_that_reads_it() -> No
     picture = require_readable(loop())
     assert ports(picture) == {"a": ["loop 1 from 3"], "c": ["loop 1 to 1"]}
     (wire,) = (wire for wire in picture.wires if wire.key.startswith("skip"))
-    corners = picture.canvas.ways[wire.key]
+    corners = picture.paths[wire.key]
     assert (wire.source, wire.target) == ("a", "c")  # as it is placed: from the upper to the lower
     assert corners[0][1] < corners[-1][1]
-    assert "a coloured tag is an end of a loop" in dot_source(loop())
+    assert "a colored label marks an end of a loop" in dot_source(loop())
 
 
 def test_what_goes_on_from_a_loop_is_a_line_of_its_own() -> None:
@@ -86,12 +86,12 @@ def test_every_tensor_between_modules_side_by_side_is_numbered_and_read_from_the
     row = picture.rows["q"]
     assert all(port_of(picture, "q", words).x < row.box_x for words in ("link 1 from 1", "link 2 from 2"))
     assert port_of(picture, "b", "link 2 to 4").x > picture.rows["b"].box_x
-    assert "a link between modules side by side" in dot_source(side_by_side())
+    assert "a link between parallel modules" in dot_source(side_by_side())
 
 
-def test_a_box_without_lines_stands_beside_the_title_of_its_frame_above_the_others() -> None:
+def test_a_box_without_lines_stands_beside_the_title_of_its_cluster_above_the_others() -> None:
     flow = boxes({"time": "net", "a": "net", "b": "net"}, "a>b")
-    (cluster,) = require_readable(flow).canvas.page.clusters
+    (cluster,) = require_readable(flow).page.clusters
     places = {getattr(part, "node", None) and part.node.id: corner for part, corner in cluster.parts}  # type: ignore[union-attr]
     assert places["time"][1] < places["a"][1] < places["b"][1]
     assert places[None][0] < places["time"][0]

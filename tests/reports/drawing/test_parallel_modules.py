@@ -29,15 +29,14 @@ JOINED = "a.1>a.2 b.1>b.2 a.2>b.2"
 def test_a_network_that_does_a_quarter_of_both_works_alone_stands_beside() -> None:
     net = two_networks({"a.1": 50, "a.2": 50, "b.1": 25, "b.2": 75}, JOINED)  # 25 of 100, and of 100
     assert parallel_modules(net) == {("a", "b")}
-    canvas = composed(net).canvas.page
-    left, right = sorted(cluster.corner for cluster in canvas.clusters)
+    left, right = sorted(cluster.corner for cluster in composed(net).page.clusters)
     assert left[1] == right[1] and left[0] < right[0]
 
 
 def test_one_that_does_less_of_its_own_stands_below() -> None:
     net = two_networks({"a.1": 50, "a.2": 50, "b.1": 25, "b.2": 76}, JOINED)
     assert parallel_modules(net) == set()
-    upper, lower = composed(net).canvas.page.clusters
+    upper, lower = composed(net).page.clusters
     assert upper.corner[1] + upper.layout.height < lower.corner[1]
 
 

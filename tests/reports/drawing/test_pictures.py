@@ -47,7 +47,7 @@ def svg_texts(path: Path) -> list[str]:
 
 
 @pytest.mark.usefixtures("dot")
-def test_an_svg_shows_every_box_line_and_frame(tmp_path: Path) -> None:
+def test_an_svg_shows_every_box_line_and_cluster(tmp_path: Path) -> None:
     path = tmp_path / "net.svg"
     write_picture(flow(), path)
     texts = svg_texts(path)

@@ -32,13 +32,13 @@ def test_a_chain_is_a_straight_column() -> None:
     level = placed("0>1 1>2")
     assert len({x for x, _ in level.items}) == 1
     assert [y for _, y in level.items] == sorted(y for _, y in level.items)
-    assert {x for way in level.ways.values() for x, _ in way} == {level.items[0][0] + WIDE / 2}
+    assert {x for way in level.paths.values() for x, _ in way} == {level.items[0][0] + WIDE / 2}
 
 
 def test_a_line_past_a_layer_goes_beside_what_stands_there() -> None:
     level = placed("0>1 1>2 0>2")
     (x, y) = level.items[1]
-    beside = [px for px, py in level.ways["0>2"] if y <= py <= y + HIGH]
+    beside = [px for px, py in level.paths["0>2"] if y <= py <= y + HIGH]
     assert beside
     assert all(px > x + WIDE or px < x for px in beside)
 
@@ -77,7 +77,7 @@ def test_the_line_worth_most_is_the_straight_one() -> None:
             for key, target in pairs
         ]
         level = place_level([Item(WIDE, HIGH)] * 3, links)
-        assert len({x for x, _ in level.ways[heavy]}) == 1
+        assert len({x for x, _ in level.paths[heavy]}) == 1
 
 
 def test_a_label_stands_at_its_line_and_between_the_boxes() -> None:
@@ -99,7 +99,7 @@ def test_what_reads_what_reads_it_cannot_be_placed() -> None:
         placed("0>1 1>0")
 
 
-def test_a_module_that_is_left_and_entered_again_has_a_frame_for_each_stretch() -> None:
+def test_a_module_that_is_left_and_entered_again_has_a_cluster_for_each_segment() -> None:
     def box(order: int, module: str) -> FlowNode:
         return FlowNode(f"n{order}", "module", f"{module}.{order}", "Net", ((module, "Net"),), order)
 
@@ -132,7 +132,7 @@ def test_a_line_that_changes_its_place_stays_between_the_two() -> None:
     assert all(upper >= lower for (_, upper), (_, lower) in pairwise(points))  # y grows upwards there
 
 
-def test_a_skip_leaves_and_reaches_its_tags_from_the_side() -> None:
+def test_a_skip_leaves_and_reaches_its_port_labels_from_the_side() -> None:
     points = numbers(skip_curve((100, 10), [(112, 10), (112, 90)], (95, 90)))
     assert points[0] == (100, -10) and points[-1] == (95, -90)
     assert max(x for x, _ in points) == 112
@@ -140,7 +140,7 @@ def test_a_skip_leaves_and_reaches_its_tags_from_the_side() -> None:
 
 
 @pytest.mark.parametrize(("to_x", "base"), [(30, 30 - HEAD), (-30, -30 + HEAD)])
-def test_an_arrow_of_a_tag_points_where_it_goes(to_x: float, base: float) -> None:
+def test_an_arrow_of_a_port_label_points_where_it_goes(to_x: float, base: float) -> None:
     tip, *points = numbers(arrow_curve(0, 7, to_x))
     assert tip == (to_x, -7)
     assert points[-1] == (base, -7)

@@ -11,9 +11,9 @@ import pytest
 
 from onnxlens.reports.model_explorer.document import BORDERS, Namespaces, document_text, graph_document
 from onnxlens.reports.model_explorer.node_data import HEAT, INFINITE, data_notes, data_text, node_data
+from onnxlens.specs.flow import FixedInput, GraphEnd, NodeFlow, OperatorGraph, OperatorNode, Wire
 from onnxlens.specs.ledger import BodyCost, Ledger
 from onnxlens.specs.measured import NodeTiming
-from onnxlens.specs.node_flow import FixedInput, GraphEnd, NodeFlow, OperatorGraph, OperatorNode, Wire
 from onnxlens.specs.tensor import TensorSpec
 from tests.reports import ledgers
 
@@ -174,8 +174,8 @@ def test_a_time_stands_at_the_source_that_does_most() -> None:
     )
     assert results("latency_s", None, *run) == {"conv": 4e-3, "sort": 2e-3}
     assert data_notes(FLOW, run) == (
-        "latency by node: the medians of the nodes add up to 7.0 ms, of which 1.0 ms is of what ONNX Runtime "
-        "put in, and at no node here",
+        "latency by node: the medians of the nodes add up to 7.0 ms, of which 1.0 ms is of nodes inserted "
+        "by ONNX Runtime, and at no node here",
     )
     assert data_notes(FLOW, ()) == ()
 

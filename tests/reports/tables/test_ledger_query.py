@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from onnxlens.errors import UsageError
-from onnxlens.reports.costs import COSTS
+from onnxlens.reports.numbers import COSTS
 from onnxlens.reports.tables.columns import FOR_PEOPLE, LEDGER_COLUMNS, present_columns
 from onnxlens.reports.tables.ledger import ledger_document, ledger_table
 from onnxlens.reports.tables.query import LedgerQuery, parse_query
