@@ -9,7 +9,7 @@ from contextlib import contextmanager, suppress
 from importlib.util import find_spec
 from typing import TYPE_CHECKING
 
-from onnxlens.errors import ToolError
+from onnxlens.errors import ToolError, first_line
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, Playwright
@@ -79,9 +79,3 @@ def _launched(driver: Playwright, program: str) -> Browser:
         raise ToolError(
             f"{program}: does not start as a Chromium ({first_line(error)}); name another with --browser PATH"
         ) from error
-
-
-def first_line(error: Exception) -> str:
-    """The line that says what happened; Playwright appends a log of many."""
-    lines = str(error).strip().splitlines()
-    return lines[0] if lines else type(error).__name__

@@ -13,8 +13,8 @@ from time import perf_counter
 from typing import TYPE_CHECKING
 from xml.etree import ElementTree
 
-from onnxlens.errors import OnnxlensError, ToolError, UsageError
-from onnxlens.reports.netron.browser import first_line, opened_browser, require_browser
+from onnxlens.errors import OnnxlensError, ToolError, UsageError, first_line
+from onnxlens.reports.netron.browser import opened_browser, require_browser
 from onnxlens.reports.netron.server import NetronServer, netron_files
 from onnxlens.specs.progress import Watch
 from onnxlens.specs.summary import GraphSummary
