@@ -21,8 +21,8 @@ from time import perf_counter
 
 import numpy as np
 
-from onnxlens import Settings, export_graph, profile_graph
-from onnxlens.api.check import pytorch_outputs, rebuilt
+from onnxlens import OpenedTarget, Settings, export_graph, profile_graph
+from onnxlens.api.check import pytorch_outputs
 from onnxlens.errors import GraphError
 from onnxlens.profile.parity.parity import compare, run_module
 from onnxlens.profile.runtime.inputs import sample_inputs
@@ -73,12 +73,13 @@ class Variant:
 
     def exact(self) -> Arrays:
         """PyTorch's outputs in float32 on the same weights."""
-        return pytorch_outputs(open_export(self.path), self.inputs)
+        return pytorch_outputs(OpenedTarget(self.path), self.inputs)
 
     def in_pytorch(self) -> Call:
         """What runs the module in the type itself."""
-        exported = open_export(self.path)
-        module, names = rebuilt(exported), [tensor.name for tensor in exported.manifest.outputs]
+        opened = OpenedTarget(self.path)
+        names = [tensor.name for tensor in opened.runnable.manifest.outputs]
+        module = opened.take_module()
         return lambda: run_module(module, self.inputs, names)
 
     def in_onnxruntime(self) -> Call:

@@ -23,7 +23,7 @@ ALONE = """
 import sys
 from pathlib import Path
 import torch
-import onnxlens.api.layers_against_pytorch
+import onnxlens.api.check_layers
 from onnxlens.profile.runtime.inputs import sample_inputs
 from onnxlens.profile.graph.loading import load_graph
 from onnxlens.profile.runtime.session import open_session, run

@@ -176,7 +176,7 @@ def with_a_broken_manifest(path: Path) -> None:
     [
         (without_manifest, r"tiny\.onnx: no manifest tiny\.json next to it.*--against unoptimised"),
         (without_data, r"tiny\.onnx\.data: no such file; it holds the weights of tiny\.onnx"),
-        (with_cut_data, r"tiny\.onnx\.data: .* cannot be mapped .*; is the file cut short\? export again"),
+        (with_cut_data, r"tiny\.onnx\.data: .* cannot be read .*; is the file cut short\? export again"),
         (with_a_manifest_of_lists, r"tiny\.json: not a Manifest: a list, expected an object"),
         (with_a_broken_manifest, r"tiny\.json: cannot be read as JSON: "),
     ],
