@@ -36,15 +36,16 @@ def profile(
     target: str, by: By, depth: int, convention: Convention, strict: bool, output_format: str, **options: Any
 ) -> int:
     """Count MACs, params and bytes of TARGET by module, operator or node. No weight is read."""
-    from onnxlens.reports.documents import profile_document
-    from onnxlens.reports.tables.ledger import profile_table
-
     settings = settings_from(options)
     with progress.shown(f"profile {target}") as report:
         if output_format == "json":
+            from onnxlens.reports.documents import profile_document  # tables do without most specs
+
             ledger, flow = onnxlens.profile_with_flow(target, settings, report, convention)
             text = to_text(profile_document(ledger, flow))
         else:
+            from onnxlens.reports.tables.ledger import profile_table
+
             ledger = onnxlens.profile_graph(target, settings, report, convention)
             text = f"{profile_table(ledger, by, depth, cast('TableFormat', output_format))}\n"
     click.echo(text, nl=False)

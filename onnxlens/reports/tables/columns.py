@@ -5,13 +5,15 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from operator import attrgetter
 from types import MappingProxyType
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from onnxlens.reports.numbers import COSTS, shapes, share, short_count
 from onnxlens.reports.tables.reconciliation import UNITS, exact_peer, operator_name, short_peer
 from onnxlens.reports.tables.render import Column, figure_column, first_of
-from onnxlens.specs.bench import ModuleTime
 from onnxlens.specs.ledger import Ledger, ModuleCost, NodeCost, OperatorCost
+
+if TYPE_CHECKING:
+    from onnxlens.specs.bench import ModuleTime
 
 Costed = TypeVar("Costed", ModuleCost, OperatorCost)
 ModuleColumn = Column[ModuleCost]
@@ -161,7 +163,7 @@ def _operations(name: str) -> Column[NodeCost]:
     )
 
 
-Module = TypeVar("Module", bound=ModuleCost | ModuleTime)
+Module = TypeVar("Module", bound="ModuleCost | ModuleTime")
 
 
 def module_name(modules: Iterable[Module], graph: str, *, nested: bool) -> Callable[[Module], str]:

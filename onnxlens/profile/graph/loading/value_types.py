@@ -46,6 +46,12 @@ class ValueType:
 
 UNKNOWN = ValueType()
 
+LEFT_OUT = frozenset(
+    {"LayerNormalization", "SimplifiedLayerNormalization", "MemcpyFromHost", "MemcpyToHost", "Affine",
+     "ImageScaler", "ParametricSoftplus", "Scale", "ScaledTanh"}
+)  # fmt: skip
+"""Operators of ONNX Runtime in ONNX's own domain, which ONNX itself lacks at some or all opsets."""
+
 SURROGATE_MARK = "/surrogate/"
 """In the names of the values between the nodes of a surrogate (see ``inference``): not values of the file."""
 

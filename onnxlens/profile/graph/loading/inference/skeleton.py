@@ -9,13 +9,13 @@ import numpy as np
 import onnx
 from onnx import NodeProto, TensorProto, helper, numpy_helper
 
-from onnxlens.profile.graph.loading.inference.surrogate_rules import LEFT_OUT
 from onnxlens.profile.graph.loading.protobuf import (
     MAX_CONSTANT_ELEMENTS,
     FileGraph,
     all_graphs,
     constant_reader,
 )
+from onnxlens.profile.graph.loading.value_types import LEFT_OUT
 
 
 def without_weights(model: onnx.ModelProto, read: FileGraph) -> onnx.ModelProto:

@@ -15,12 +15,6 @@ from onnx import NodeProto, TensorProto, defs, helper
 
 from onnxlens.profile.graph.loading.value_types import SURROGATE_MARK, UNKNOWN, ValueType
 
-LEFT_OUT = frozenset(
-    {"LayerNormalization", "SimplifiedLayerNormalization", "MemcpyFromHost", "MemcpyToHost", "Affine",
-     "ImageScaler", "ParametricSoftplus", "Scale", "ScaledTanh"}
-)  # fmt: skip
-"""Operators of ONNX Runtime in ONNX's own domain, which ONNX itself lacks at some or all opsets."""
-
 TO_FIRST, TO_LAST = "n...c->nc...", "nc...->n...c"
 """Einsum's equations for moving the channels, whatever the number of spatial axes."""
 

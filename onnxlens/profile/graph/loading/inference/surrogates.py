@@ -15,7 +15,6 @@ from onnx import GraphProto, NodeProto, TensorProto, defs
 
 from onnxlens.profile.graph.loading.inference import surrogate_rules as rules
 from onnxlens.profile.graph.loading.inference.surrogate_rules import (
-    LEFT_OUT,
     Surrogate,
     Surroundings,
     by_layout,
@@ -28,7 +27,7 @@ from onnxlens.profile.graph.loading.inference.surrogate_rules import (
     setting,
 )
 from onnxlens.profile.graph.loading.protobuf import all_graphs, domain_of, subgraphs
-from onnxlens.profile.graph.loading.value_types import UNKNOWN, ValueType, tensor_type, value_type
+from onnxlens.profile.graph.loading.value_types import LEFT_OUT, UNKNOWN, ValueType, tensor_type, value_type
 
 MICROSOFT, BLOCKED, NHWC = "com.microsoft", "com.microsoft.nchwc", "com.ms.internal.nhwc"
 
