@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from onnxlens.errors import UsageError
 from onnxlens.reports.numbers import COSTS, share, short_bytes, short_count, short_time
@@ -17,12 +17,14 @@ from onnxlens.reports.tables.columns import (
     operator_columns,
     present_columns,
 )
-from onnxlens.reports.tables.query import LedgerQuery
 from onnxlens.reports.tables.reconciliation import UNITS, heading_of
 from onnxlens.reports.tables.render import By, TableFormat, render_table, with_notes
 from onnxlens.specs.codec import to_plain
 from onnxlens.specs.ledger import Ledger, ModuleCost, Totals
 from onnxlens.specs.peers import PeerCost
+
+if TYPE_CHECKING:
+    from onnxlens.reports.tables.query import LedgerQuery
 
 
 def profile_table(ledger: Ledger, by: By, depth: int, table_format: TableFormat) -> str:

@@ -6,7 +6,6 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import astuple, dataclass
 from functools import cache
-from importlib.metadata import entry_points
 from types import ModuleType
 from typing import TypeVar
 
@@ -114,6 +113,8 @@ def _refuse_second(new: RegisteredRule, registered: Mapping[Operator, Registered
 @cache
 def _installed() -> Mapping[Operator, RegisteredRule]:
     """The rules of installed packages; UsageError where an entry point fails or an operator has a rule."""
+    from importlib.metadata import entry_points  # most files have no operator that needs it
+
     rules: dict[Operator, RegisteredRule] = {}
     for entry in sorted(entry_points(group=ENTRY_POINTS)):
         package = entry.dist.name if entry.dist else entry.value
