@@ -85,7 +85,7 @@ def tolerance(name: str) -> float:
 
 
 def checkpoint_names(name: str) -> tuple[str, ...]:
-    """The published files that hold the graph's weights, and their safetensors twins; the first choice first.
+    """The published files that hold the graph's weights, also as safetensors, in the order of preference.
 
     Raises:
         UsageError: no graph has the name.

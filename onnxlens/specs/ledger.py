@@ -157,7 +157,7 @@ class ModuleCost:
 
     @property
     def achieved_macs_per_s(self) -> float | None:
-        """MACs / latency, or None where no time was measured, or one too short to be told from 0."""
+        """MACs / latency, or None where no time was measured, or one too short to distinguish from 0."""
         return self.macs / self.latency_s if self.latency_s else None
 
 

@@ -135,7 +135,7 @@ def control_notes(nodes: Sequence[GraphNode], costs: Sequence[NodeCost]) -> Sequ
     hidden = len(notes) - SHOWN_NOTES
     if hidden <= 0:
         return notes
-    return [*notes[:SHOWN_NOTES], f"{hidden} more branches and loops are told by the table by node"]
+    return [*notes[:SHOWN_NOTES], f"{hidden} more branches and loops: see the table by node (--by node)"]
 
 
 def _is_decided(node: GraphNode) -> bool:

@@ -24,7 +24,7 @@ class CallView:
     """
 
     target: str
-    owner: ModuleRef
+    module: ModuleRef
     nodes: tuple[NodeView, ...]
     indices: tuple[int, ...]
     affine: bool | None
@@ -98,15 +98,15 @@ def calls_of(graph: Graph) -> tuple[CallView, ...]:
     declared = _declared_parameters(graph)
     calls = []
     for call, indices in by_call.items():
-        owner = graph.nodes[indices[-1]].module
+        module = graph.nodes[indices[-1]].module
         read = frozenset[str]().union(*(weights[index] for index in indices))
         calls.append(
             CallView(
                 call.target.removeprefix("aten.").split(".")[0],
-                owner,
+                module,
                 tuple(graph.nodes[index].view for index in indices),
                 tuple(indices),
-                _affine(read, owner.path, declared),
+                _affine(read, module.path, declared),
             )
         )
     return tuple(calls)

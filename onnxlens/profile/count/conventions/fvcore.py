@@ -127,9 +127,9 @@ HANDLERS: Mapping[str, Handler] = {
 
 def handler_of(call: CallView) -> Handler | None:
     """The handler for the call; None where fvcore has none and counts 0."""
-    if call.owner.qualified_class.startswith(RECURRENT):
+    if call.module.qualified_class.startswith(RECURRENT):
         return None
-    if call.owner.class_name == "AdaptiveAvgPool2d" and call.target in POOLED_TO_ONE:
+    if call.module.class_name == "AdaptiveAvgPool2d" and call.target in POOLED_TO_ONE:
         return POOLING
     if _may_be_pooling(call):
         return MAYBE_POOLING
@@ -139,12 +139,12 @@ def handler_of(call: CallView) -> Handler | None:
 def _may_be_pooling(call: CallView) -> bool:
     """Whether the call may be the function adaptive_avg_pool2d; pooling modules are known by their class."""
     if call.target == "avg_pool2d":
-        return not call.owner.qualified_class.startswith("torch.nn.modules.pooling.")
+        return not call.module.qualified_class.startswith("torch.nn.modules.pooling.")
     before, after = call.input_shape, call.output_shape
     return call.target == "mean" and len(before) == 4 and after == (*before[:2], 1, 1)
 
 
 def uncounted(call: CallView) -> str:
     """Why fvcore counts 0 for the call."""
-    recurrent = call.owner.qualified_class.startswith(RECURRENT)
-    return f"no handler for {call.owner.class_name if recurrent else call.target}: uncounted"
+    recurrent = call.module.qualified_class.startswith(RECURRENT)
+    return f"no handler for {call.module.class_name if recurrent else call.target}: uncounted"

@@ -98,7 +98,7 @@ def _one_call(
 
 def _unread_modules(graph: Graph) -> Counts:
     """Modules with a hook whose count does not follow from their calls: unknown at their first node."""
-    counted = {call.owner.path for call in calls_of(graph) if thop.handler_of(call)}
+    counted = {call.module.path for call in calls_of(graph) if thop.handler_of(call)}
     first: dict[str, int] = {}
     for index, node in enumerate(graph.nodes):
         first.setdefault(node.module.path, index)

@@ -174,9 +174,9 @@ def has_hook(qualified_class: str) -> bool:
 
 def handler_of(call: CallView) -> Handler | None:
     """The hook's formula for the call; None where no hook sees it."""
-    return (hooks_of(call.owner.qualified_class) or {}).get(call.target)
+    return (hooks_of(call.module.qualified_class) or {}).get(call.target)
 
 
 def uncounted(call: CallView) -> str:
     """Why thop counts 0 for the call."""
-    return f"{call.target} in {call.owner.class_name or 'a module'}: not seen by hooks"
+    return f"{call.target} in {call.module.class_name or 'a module'}: not seen by hooks"
