@@ -11,7 +11,6 @@ of the measured files and ``{out}`` a folder that is new in every run.
 from __future__ import annotations
 
 import argparse
-import os
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping, Sequence
@@ -135,7 +134,8 @@ def _prepared(
     with TemporaryDirectory(prefix="onnxlens-") as out:
         cache = kept if case.keeps_cache else Path(out) / "cache"
         arguments = [part.format(files=files, out=out) for part in case.arguments.split()]
-        variables = {**os.environ, "PYTHONPATH": str(checkout), "PYTHONSAFEPATH": "1", CACHE: str(cache)}
+        # the current folder must not come before the checkout
+        variables = {**environment(checkout), "PYTHONSAFEPATH": "1", CACHE: str(cache)}
         yield [python, "-c", ENTRY, *arguments], variables
 
 

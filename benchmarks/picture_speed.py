@@ -18,13 +18,14 @@ import graphviz
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from onnxlens.api.render import flow_of, pages_of
+from onnxlens import OpenedTarget, flow_of
+from onnxlens.profile.flow.pages import flow_pages
 from onnxlens.profile.runtime.machine import machine
 from onnxlens.reports.drawing.clusters import Cluster, page_of
 from onnxlens.reports.drawing.composition import composed
 from onnxlens.reports.drawing.dot import dot_source
 from onnxlens.reports.drawing.rows import Row
-from onnxlens.specs.flow import FlowGraph
+from onnxlens.specs.flow import FlowGraph, FlowRequest
 
 HEAD = "| boxes and tensors | ours: place | ours: draw | ours, both | Graphviz: arrange and draw |"
 RULE = "| --- | --- | --- | --- | --- |"
@@ -39,7 +40,9 @@ def main() -> None:
     chosen = parser.parse_args()
     load = os.getloadavg()[0]
     rows = [_row(f"depth {depth}, one page", [flow_of(chosen.file, depth)], chosen.runs) for depth in DEPTHS]
-    pages = [page.flow for page in pages_of(chosen.file, DEPTHS[-1])]
+    with OpenedTarget(chosen.file) as opened:
+        request = FlowRequest(DEPTHS[-1])
+        pages = [page.flow for page in flow_pages(opened.graph, opened.ledger, request)]
     rows.append(_row(f"depth {DEPTHS[-1]}, its {len(pages)} pages", pages, chosen.runs))
     print("\n".join((HEAD, RULE, *rows)))
     named = {**machine(), "graphviz": ".".join(map(str, graphviz.version())), "load before": f"{load:.1f}"}

@@ -11,9 +11,14 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 
 
-def environment() -> dict[str, str]:
-    """This working copy's onnxlens, whatever is installed."""
-    return {**os.environ, "PYTHONPATH": str(ROOT)}
+def environment(checkout: Path = ROOT) -> dict[str, str]:
+    """The onnxlens of a checkout, whatever is installed.
+
+    Python may write byte code: packages are compiled when they are installed, a checkout by its first run.
+    """
+    variables = {**os.environ, "PYTHONPATH": str(checkout)}
+    variables.pop("PYTHONDONTWRITEBYTECODE", None)
+    return variables
 
 
 def conditions(packages: Sequence[str]) -> Mapping[str, str]:

@@ -1,8 +1,8 @@
 """The exception tree.
 
 OnnxlensError
-├── UsageError        a request that cannot be carried out as it stands: an unknown graph, a size, a path
-├── CheckpointError   a weight file that is not what the network needs
+├── UsageError        a request that cannot be carried out: an unknown graph, a size, a path
+├── CheckpointError   a weight file that is unreadable or does not match the network
 ├── ExportError       a module that could not be written as ONNX
 ├── GraphError        an ONNX file that cannot be read or understood
 ├── ParityError       a comparison that could not be made
@@ -20,7 +20,7 @@ class OnnxlensError(Exception):
 
 
 class UsageError(OnnxlensError):
-    """The request cannot be carried out as it stands."""
+    """The request cannot be carried out."""
 
 
 class CheckpointError(OnnxlensError):
@@ -41,3 +41,9 @@ class ParityError(OnnxlensError):
 
 class ToolError(OnnxlensError):
     """An outside program is missing or failed."""
+
+
+def first_line(error: Exception) -> str:
+    """The line that says what happened: libraries append details. The error's class where it says nothing."""
+    lines = str(error).strip().splitlines()
+    return lines[0] if lines else type(error).__name__

@@ -14,8 +14,7 @@ import torch
 
 from onnxlens.reference_model import catalog
 from onnxlens.reference_model.catalog_entry import CatalogEntry, TensorTemplate
-from onnxlens.reference_model.weights.choice import state_tensors
-from onnxlens.reference_model.weights.seeded import SeededWeights
+from onnxlens.reference_model.weights.choice import SeededWeights, state_tensors
 from onnxlens.specs.graph import CheckpointScope, GraphSpec
 from tests.export import tiny
 

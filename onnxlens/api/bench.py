@@ -1,4 +1,4 @@
-"""One graph timed: in PyTorch where asked for, in ONNX Runtime with profiling off and on."""
+"""Time one graph: in ONNX Runtime with profiling off and on, and in PyTorch if requested."""
 
 from __future__ import annotations
 
@@ -23,14 +23,13 @@ from onnxlens.profile.runtime.machine import device_memory_bytes, device_name, m
 from onnxlens.profile.runtime.matmul_peak import measure_matmul_peak, require_runnable
 from onnxlens.profile.runtime.profile_events import (
     Event,
-    NodeRuns,
     arena_peak_bytes,
     match_events,
     node_runs,
     nodes_by_provider,
     read_events,
 )
-from onnxlens.profile.runtime.provenance import Provenance, provenance_of
+from onnxlens.profile.runtime.provenance import provenance_of
 from onnxlens.profile.runtime.session import DEVICES, PROVIDERS, SessionRequest, bound, open_session
 from onnxlens.profile.runtime.timing import build_timing
 from onnxlens.specs.bench import BenchReport, BenchRequest, LatencyResult, MatmulPeak, MemoryUse
@@ -43,18 +42,18 @@ HOST_TIMES = (
     "node times are what the host spent in each node; a device may still be at work when the next "
     "begins, so only the end-to-end latency is the device's"
 )
-"""Of a provider that submits work to a device: ONNX Runtime's profile times the submission."""
+"""A note on providers that submit work to a device: ONNX Runtime's profile times the submission."""
 
 ARENA = "in use at once in ONNX Runtime's CPU arena, as its profile says, warm-ups included"
 DEVICE_MEMORY = "by which the device's used memory grew while the session opened and ran, as NVML says"
-UNTOLD = "not known: this ONNX Runtime's profile says nothing of its arena"
+UNKNOWN_MEMORY = "not known: this ONNX Runtime's profile says nothing of its arena"
 
 
 @dataclass(frozen=True, slots=True)
-class _Bench:
-    """What every part of one benchmark shares."""
+class _Setup:
+    """What the sessions and PyTorch share in one benchmark."""
 
-    graph: Graph
+    target: OpenedTarget
     request: BenchRequest
     inputs: Mapping[str, np.ndarray]
     threads: int
@@ -67,39 +66,27 @@ class _Bench:
         return self.request.provider in DEVICES
 
 
-@dataclass(frozen=True, slots=True)
-class _Profiled:
-    """What the runs with profiling on gave."""
-
-    latency: LatencyResult
-    ran: tuple[NodeRuns, ...]
-    provenances: Mapping[str, Provenance]
-    memory: MemoryUse
-    notes: tuple[str, ...]
-
-
 def bench_graph(
     target: Target | OpenedTarget,
     settings: Settings | None = None,
     request: BenchRequest | None = None,
     progress: Progress = silent,
 ) -> BenchReport:
-    """Time a graph in ONNX Runtime, and say which of its modules the time goes to.
+    """Time a graph in ONNX Runtime: end to end, and by module, operator and node.
 
-    The weights of a graph of the catalog are seeded unless the settings say otherwise. PyTorch runs first and
-    is freed before a session opens the file; of sessions there is one at a time, so that each has the
-    machine's memory for itself. The plain matrix product is taken before and after them.
+    PyTorch, if it is timed too, is freed before ONNX Runtime opens the file, and only one session is open at
+    a time, so that each has all of the memory. The matmul peak is measured before and after them.
 
     Args:
         target: what to run.
-        settings: how it is exported, unless it is a file; how a file's dynamic sizes are fixed.
+        settings: how it is exported, unless it is a file; the weights are seeded by default.
         request: provider, runs, warm-ups, optimization level, threads, and whether PyTorch is timed too; None
-            for ten runs after two on the CPU.
+            for ten runs on the CPU after two warm-ups.
         progress: shows the steps.
 
     Raises:
         UsageError: the target or a setting cannot be used, an input has a dimension that is not fixed, or
-            PyTorch was asked for without our manifest.
+            PyTorch is to be timed for a file without a manifest of ours.
         GraphError: the file cannot be read or run.
         ToolError: the provider is not available, or no node runs on it.
     """
@@ -112,60 +99,56 @@ def bench_graph(
 
 def _bench(target: OpenedTarget, request: BenchRequest) -> BenchReport:
     load_before = os.getloadavg()[0]
-    here = machine()
-    graph, progress = target.graph, target.progress
-    path = target.runnable_path
-    it = _prepared(graph, request, here)
-    torch = _torch_times(it, target) if request.against_torch else None
-    before = _product(it, progress)
-    latency, grown = _plain(it, path, progress)
-    profiled = _profiled(it, target)
-    product = max(before, _product(it, progress), key=lambda found: found.macs_per_s)
-    ledger = target.ledger
-    timing = build_timing(profiled.ran, profiled.provenances, graph, ledger, product.macs_per_s)
-    return BenchReport(
-        graph=graph.name,
-        source=path.name,
-        opset=graph.opset,
-        weights=target.runnable.manifest.weights if graph.manifest else "",
-        attribution=graph.attribution,
-        provider=request.provider,
-        device=it.device,
-        level=request.level,
-        threads=it.threads,
-        dtype=it.dtype,
-        machine=here,
-        load_before=load_before,
-        load_after=os.getloadavg()[0],
-        latency=latency,
-        profiled=replace(profiled.latency, unattributed=timing.unattributed),
-        node_sum_s=timing.node_sum_s,
-        layout_share=timing.layout_share,
-        matrix_product=product,
-        memory=grown or profiled.memory,
-        modules=timing.modules,
-        operators=timing.operators,
-        nodes=timing.nodes,
-        eager=torch.eager if torch else None,
-        compiled=torch.compiled if torch else None,
-        notes=(*ledger.notes, *profiled.notes, *((torch.note,) if torch and torch.note else ())),
-    )
-
-
-def _prepared(graph: Graph, request: BenchRequest, here: Mapping[str, str]) -> _Bench:
+    here, graph = machine(), target.graph
     ranges = graph.manifest.input_ranges if graph.manifest else {}
-    return _Bench(
-        graph=graph,
-        request=request,
+    setup = _Setup(
+        target,
+        request,
         inputs={**sample_inputs(graph.inputs, ranges), **graph.given},
         threads=request.threads or usable_cores(),
         device=device_name() if request.provider in DEVICES else here["processor"],
         dtype=_dtype(graph),
     )
+    torch = _torch_times(setup) if request.against_torch else None
+    peak_before = _matmul_peak(setup)
+    latency, grown = _unprofiled(setup)
+    profiled, events, optimized = _profiled(setup)
+    notes = _provider_notes(setup, events)
+    ran = node_runs(events, match_events(optimized, events), request.warmup)
+    provenances = provenance_of(optimized, graph, target.ledger.nodes)
+    peak = max(peak_before, _matmul_peak(setup), key=lambda found: found.macs_per_s)
+    timing = build_timing(ran, provenances, graph, target.ledger, peak.macs_per_s)
+    return BenchReport(
+        graph=graph.name,
+        source=target.path.name,
+        opset=graph.opset,
+        weights=target.runnable.manifest.weights if graph.manifest else "",
+        attribution=graph.attribution,
+        provider=request.provider,
+        device=setup.device,
+        level=request.level,
+        threads=setup.threads,
+        dtype=setup.dtype,
+        machine=here,
+        load_before=load_before,
+        load_after=os.getloadavg()[0],
+        latency=latency,
+        profiled=replace(profiled, unattributed=timing.unattributed),
+        node_sum_s=timing.node_sum_s,
+        layout_share=timing.layout_share,
+        matrix_product=peak,
+        memory=grown or _arena(events),
+        modules=timing.modules,
+        operators=timing.operators,
+        nodes=timing.nodes,
+        eager=torch.eager if torch else None,
+        compiled=torch.compiled if torch else None,
+        notes=(*target.ledger.notes, *notes, *((torch.note,) if torch and torch.note else ())),
+    )
 
 
 def _dtype(graph: Graph) -> str:
-    """The element type of most of the weights; of a graph without any, of its first input."""
+    """The element type of most of the weights by bytes; without weights, that of the first input."""
     elements: Counter[str] = Counter()
     for weight in graph.weights.values():
         elements[weight.dtype or "unknown"] += weight.known_size_bytes
@@ -174,79 +157,71 @@ def _dtype(graph: Graph) -> str:
     return graph.inputs[0].dtype if graph.inputs else "unknown"
 
 
-def _torch_times(it: _Bench, target: OpenedTarget) -> TorchTimes:
-    if it.graph.manifest is None:
+def _torch_times(setup: _Setup) -> TorchTimes:
+    target, request = setup.target, setup.request
+    manifest = target.graph.manifest
+    if manifest is None:
         raise UsageError(
-            f"{it.graph.path}: --against torch needs an export of onnxlens, with its manifest beside it; "
+            f"{target.graph.path}: --against torch needs an export of onnxlens, with its manifest beside it; "
             "this file does not say which module it was made from"
         )
-    names = [tensor.name for tensor in it.graph.manifest.inputs]
-    how = TorchRun(
-        place=DEVICES.get(it.request.provider, "cpu"),
-        device=it.device,
-        threads=it.threads,
-        warmup=it.request.warmup,
-        runs=it.request.runs,
-    )
+    place = DEVICES.get(request.provider, "cpu")
+    how = TorchRun(place, setup.device, setup.threads, request.warmup, request.runs)
     module = target.take_module()
     target.progress("timing PyTorch", 0, 0)
-    return time_module(module, {name: it.inputs[name] for name in names}, how)
+    return time_module(module, {tensor.name: setup.inputs[tensor.name] for tensor in manifest.inputs}, how)
 
 
-def _product(it: _Bench, progress: Progress) -> MatmulPeak:
-    progress("timing a plain matrix product", 0, 0)
-    return measure_matmul_peak(it.request.provider, it.threads, it.dtype)
+def _matmul_peak(setup: _Setup) -> MatmulPeak:
+    setup.target.progress("timing a plain matrix product", 0, 0)
+    return measure_matmul_peak(setup.request.provider, setup.threads, setup.dtype)
 
 
-def _plain(it: _Bench, path: Path, progress: Progress) -> tuple[LatencyResult, MemoryUse | None]:
-    """The latency with profiling off, and what a device's memory grew by."""
-    progress("timing ONNX Runtime", 0, 0)
-    before = device_memory_bytes() if it.on_device else 0
-    provider = it.request.provider
-    session = open_session(path, provider, SessionRequest(it.request.level, threads=it.threads))
-    latency = _timed(it, session)
-    if not it.on_device:
+def _unprofiled(setup: _Setup) -> tuple[LatencyResult, MemoryUse | None]:
+    """The latency with profiling off, and by how much a device's memory grew."""
+    setup.target.progress("timing ONNX Runtime", 0, 0)
+    before = device_memory_bytes() if setup.on_device else 0
+    session = _session(setup, SessionRequest(setup.request.level, threads=setup.threads))
+    latency = _timed(setup, session)
+    if not setup.on_device:
         return latency, None
     return latency, MemoryUse(DEVICE_MEMORY, max(0, device_memory_bytes() - before))
 
 
-def _timed(it: _Bench, session: ort.InferenceSession) -> LatencyResult:
-    provider, warmup, runs = it.request.provider, it.request.warmup, it.request.runs
-    call = bound(session, it.inputs, provider)
-    return time_calls(call, warmup=warmup, runs=runs, provider=provider, device=it.device)
-
-
-def _profiled(it: _Bench, target: OpenedTarget) -> _Profiled:
-    """The latency with profiling on, and what every node of the optimized graph took in each run."""
-    target.progress("timing ONNX Runtime node by node", 0, 0)
+def _profiled(setup: _Setup) -> tuple[LatencyResult, Sequence[Event], onnx.ModelProto]:
+    """The latency with profiling on, the profile, and the optimized graph that it is of."""
+    setup.target.progress("timing ONNX Runtime node by node", 0, 0)
     with tempfile.TemporaryDirectory(prefix="onnxlens-") as folder:
         saved = Path(folder) / "optimised.onnx"
-        request = SessionRequest(it.request.level, Path(folder) / "profile", saved, it.threads)
-        session = open_session(target.runnable_path, it.request.provider, request)
-        latency = _timed(it, session)
+        request = SessionRequest(setup.request.level, Path(folder) / "profile", saved, setup.threads)
+        session = _session(setup, request)
+        latency = _timed(setup, session)
         events = read_events(Path(session.end_profiling()))
-        optimized = onnx.load(saved, load_external_data=False)
-    return _Profiled(
-        latency=latency,
-        ran=node_runs(events, match_events(optimized, events), it.request.warmup),
-        provenances=provenance_of(optimized, it.graph, target.ledger.nodes),
-        memory=_arena(events),
-        notes=_provider_notes(it, events),
-    )
+        return latency, events, onnx.load(saved, load_external_data=False)
+
+
+def _session(setup: _Setup, how: SessionRequest) -> ort.InferenceSession:
+    return open_session(setup.target.runnable_path, setup.request.provider, how)
+
+
+def _timed(setup: _Setup, session: ort.InferenceSession) -> LatencyResult:
+    provider, warmup, runs = setup.request.provider, setup.request.warmup, setup.request.runs
+    call = bound(session, setup.inputs, provider)
+    return time_calls(call, warmup=warmup, runs=runs, provider=provider, device=setup.device)
 
 
 def _arena(events: Sequence[Event]) -> MemoryUse:
     peak_bytes = arena_peak_bytes(events)
-    return MemoryUse(UNTOLD) if peak_bytes is None else MemoryUse(ARENA, peak_bytes)
+    return MemoryUse(UNKNOWN_MEMORY) if peak_bytes is None else MemoryUse(ARENA, peak_bytes)
 
 
-def _provider_notes(it: _Bench, events: Sequence[Event]) -> tuple[str, ...]:
-    """What must be known of where the nodes ran.
+def _provider_notes(setup: _Setup, events: Sequence[Event]) -> tuple[str, ...]:
+    """What a reader must know about where the nodes ran.
 
     Raises:
         ToolError: none ran on the provider.
     """
-    provider = it.request.provider
+    provider = setup.request.provider
     counts = nodes_by_provider(events)
     count, wanted = sum(counts.values()), counts.get(PROVIDERS[provider], 0)
     if not wanted:
@@ -254,4 +229,4 @@ def _provider_notes(it: _Bench, events: Sequence[Event]) -> tuple[str, ...]:
             f"provider {provider!r}: not one of {count} nodes ran on it, but on {', '.join(counts) or 'none'}"
         )
     elsewhere = f"{count - wanted} of {count} nodes did not run on {provider}"
-    return (*((elsewhere,) if count > wanted else ()), *((HOST_TIMES,) if it.on_device else ()))
+    return (*((elsewhere,) if count > wanted else ()), *((HOST_TIMES,) if setup.on_device else ()))

@@ -1,4 +1,4 @@
-"""Exported graphs of catalog entries, without weights, kept in the user's cache directory.
+"""A cache of exported catalog graphs, without weights, in the user's cache directory.
 
 An entry is one zip file, renamed into its folder when it is complete; its checksums reveal damage.
 """
@@ -18,14 +18,14 @@ from pathlib import Path
 from zlib import error as ZlibError
 
 WRITERS = ("torch", "onnx", "onnx-ir", "onnxscript")
-"""The packages that decide, beside our own sources, what an exported graph looks like."""
+"""The packages whose versions, like our own sources, decide what an exported graph looks like."""
 
 MOST_BYTES = 256 * 2**20
-"""What all entries may take together; the ones not used for longest go first."""
+"""Limit for all entries together; the least recently used ones are removed first."""
 
 
 def cache_folder() -> Path:
-    """Where entries are kept: ``ONNXLENS_CACHE``, else the user's cache directory of the platform."""
+    """The folder of all entries: ``ONNXLENS_CACHE``, else the platform's user cache directory."""
     if chosen := os.environ.get("ONNXLENS_CACHE"):
         return Path(chosen)
     from platformdirs import user_cache_path
@@ -34,7 +34,7 @@ def cache_folder() -> Path:
 
 
 def entry_key(settings: Mapping[str, object]) -> str:
-    """The name of an entry: a hash of the settings, this package's sources and the writers' versions."""
+    """The key of an entry: a hash of the settings, this package's sources and the writers' versions."""
     versions = {package: version(package) for package in WRITERS}
     parts = (sorted(settings.items()), sorted(versions.items()), sys.version_info[:2], _sources_digest())
     return sha256(repr(parts).encode()).hexdigest()[:32]
@@ -50,12 +50,12 @@ def _sources_digest() -> str:
 
 
 def fetch(key: str, folder: Path) -> bool:
-    """Write the entry's files into ``folder``; False where there is no entry, or a damaged one."""
+    """Write the entry's files into ``folder``; False if there is no entry, or a damaged one."""
     path = _path_of(key)
     try:
         with zipfile.ZipFile(path) as entry:
             contents = {name: entry.read(name) for name in entry.namelist()}
-        os.utime(path)  # used now
+        os.utime(path)  # the time of last use
     except FileNotFoundError:
         return False
     except (OSError, zipfile.BadZipFile, ZlibError, EOFError):
@@ -68,7 +68,7 @@ def fetch(key: str, folder: Path) -> bool:
 
 
 def store(key: str, *files: Path) -> None:
-    """Keep copies of the files under ``key``; where that is not possible a warning says why."""
+    """Store copies of the files under ``key``; if that fails, log a warning."""
     path = _path_of(key)
     part = path.with_suffix(f".{os.getpid()}.part")
     try:
@@ -90,7 +90,7 @@ def _path_of(key: str) -> Path:
 
 
 def _evict(folder: Path, most_bytes: int = MOST_BYTES) -> None:
-    """Remove what was not used for longest, leftovers of killed processes included, until the rest fits."""
+    """Remove the least recently used files, leftovers of killed processes included, until the rest fits."""
     entries = []
     for path in (*folder.glob("*.zip"), *folder.glob("*.part")):
         with suppress(FileNotFoundError):  # another process may evict too

@@ -1,4 +1,4 @@
-"""Compare ONNX Runtime's outputs of a graph with those of its reference, one after the other."""
+"""Compare ONNX Runtime's outputs of a graph with PyTorch's, or with those without optimizations."""
 
 from __future__ import annotations
 
@@ -22,8 +22,8 @@ if TYPE_CHECKING:
     from onnxlens.specs.parity import ParityResult
 
 HALF_TOLERANCES: Mapping[str, float] = MappingProxyType({"float16": 1e-2, "bfloat16": 1e-1})
-"""Of graphs in a half type, against the same rounded weights in float32; docs/half-precision.md has what was
-measured. Each is 20 to 30 times the type's unit round-off, which is 4.9e-4 and 3.9e-3."""
+"""Largest relative L2 error of a graph in a half type, against the same rounded weights in float32: 20 to 30
+times the type's unit round-off, which is 4.9e-4 and 3.9e-3; docs/half-precision.md has measurements."""
 
 
 def check_graph(
@@ -35,14 +35,13 @@ def check_graph(
     tolerance: float | None = None,
     progress: Progress = silent,
 ) -> ParityReport:
-    """Run a graph in ONNX Runtime and in its reference on the same inputs and weights; compare every output.
+    """Run a graph and its reference on the same inputs and weights, and compare every output.
 
-    The weights of a graph of the catalog are seeded unless the settings say otherwise. PyTorch runs first and
-    is freed before ONNX Runtime opens the file; both read the weights that the file holds.
+    PyTorch runs first and is freed before ONNX Runtime opens the file; both read the file's weights.
 
     Args:
         target: what to run.
-        settings: how it is exported, unless it is a file.
+        settings: how it is exported, unless it is a file; the weights are seeded by default.
         provider: what ONNX Runtime runs it on.
         reference: ``pytorch``, or ``unoptimised``: ONNX Runtime with every graph optimization off.
         tolerance: the largest relative L2 error that passes; None for the graph's own.
@@ -51,7 +50,7 @@ def check_graph(
     Raises:
         UsageError: the target or a setting cannot be used.
         GraphError: the file cannot be read, or has no PyTorch side.
-        CheckpointError: its weights are not there.
+        CheckpointError: its weights are missing.
         ParityError: the outputs cannot be compared.
     """
     with opened(target, settings, progress) as it:
@@ -60,8 +59,10 @@ def check_graph(
         return compared(it, provider, tolerance)
 
 
-def tolerance_of(it: OpenedTarget) -> float:
-    """The largest relative L2 error that passes: the graph's own, or its half type's."""
+def tolerance_of(it: OpenedTarget, requested: float | None = None) -> float:
+    """The largest relative L2 error that passes: as requested, else the half type's or the graph's own."""
+    if requested is not None:
+        return requested
     manifest = it.manifest
     if manifest is not None and manifest.dtype is not None and manifest.dtype in HALF_TOLERANCES:
         return HALF_TOLERANCES[manifest.dtype]
@@ -69,20 +70,19 @@ def tolerance_of(it: OpenedTarget) -> float:
 
 
 def _against_pytorch(it: OpenedTarget, provider: str, tolerance: float | None) -> ParityReport:
-    """Compare with PyTorch, in float32 where the export is in a half type: the error is the half type's."""
+    """Compare with PyTorch, in float32 if the export is in a half type: the error is the half type's."""
     if it.is_file:
-        _ = it.graph  # a file that is not an ONNX graph is refused as that, not for the manifest it lacks
+        _ = it.graph  # a file that is not an ONNX graph is rejected as such, not for its missing manifest
     manifest = it.runnable.manifest
     inputs = sample_inputs(manifest.inputs, manifest.input_ranges)
     expected = pytorch_outputs(it, inputs)
     it.progress(f"running ONNX Runtime ({provider})", 0, 0)
     got = run(open_session(it.path, provider), inputs)
-    allowed = tolerance_of(it) if tolerance is None else tolerance
-    return parity_report(it, provider, compare(got, expected, allowed))
+    return parity_report(it, provider, compare(got, expected, tolerance_of(it, tolerance)))
 
 
 def pytorch_outputs(it: OpenedTarget, inputs: Mapping[str, np.ndarray]) -> Mapping[str, np.ndarray]:
-    """Run the module with the weights in the file; it is freed on return. Of a half type, in float32."""
+    """Run the module with the file's weights, a half type's in float32; it is freed on return."""
     from onnxlens.export.exported import WidenedWeights, widened
 
     manifest = it.runnable.manifest
@@ -95,7 +95,7 @@ def pytorch_outputs(it: OpenedTarget, inputs: Mapping[str, np.ndarray]) -> Mappi
 
 
 def parity_report(it: OpenedTarget, provider: str, results: Sequence[ParityResult]) -> ParityReport:
-    """The results of a comparison with PyTorch, with where they come from."""
+    """The results of a comparison with PyTorch, and what was compared."""
     manifest = it.runnable.manifest
     return ParityReport(
         manifest.graph, it.path.name, manifest.opset, manifest.weights, provider, "pytorch", tuple(results)
@@ -103,14 +103,13 @@ def parity_report(it: OpenedTarget, provider: str, results: Sequence[ParityResul
 
 
 def _against_unoptimized(it: OpenedTarget, provider: str, tolerance: float | None) -> ParityReport:
-
     graph, path = it.graph, it.runnable_path
-    manifest = it.runnable.manifest if graph.manifest else None
-    inputs = {**sample_inputs(graph.inputs, manifest.input_ranges if manifest else {}), **graph.given}
+    ranges = graph.manifest.input_ranges if graph.manifest else {}
+    inputs = {**sample_inputs(graph.inputs, ranges), **graph.given}
     it.progress("running ONNX Runtime without optimizations", 0, 0)
     expected = run(open_session(path, provider, UNOPTIMIZED), inputs)
     it.progress(f"running ONNX Runtime ({provider})", 0, 0)
     got = run(open_session(path, provider), inputs)
-    results = compare(got, expected, tolerance_of(it) if tolerance is None else tolerance)
-    weights = manifest.weights if manifest else ""
+    results = compare(got, expected, tolerance_of(it, tolerance))
+    weights = it.runnable.manifest.weights if graph.manifest else ""
     return ParityReport(graph.name, path.name, graph.opset, weights, provider, "unoptimised", results)

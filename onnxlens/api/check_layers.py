@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -17,7 +17,7 @@ from onnxlens.profile.graph.loading.model_file import read_model
 from onnxlens.profile.parity.matching import match_modules
 from onnxlens.profile.parity.module_calls import capture, observe
 from onnxlens.profile.parity.parity import Deviations, keep_worst
-from onnxlens.profile.parity.reproduction import Reproduction, write_reproduction
+from onnxlens.profile.parity.reproduction import write_reproduction
 from onnxlens.profile.parity.rows import ModuleRows
 from onnxlens.profile.parity.slices import REFERENCE, Slice, Slicer, chunks
 from onnxlens.profile.runtime.inputs import sample_inputs
@@ -37,16 +37,17 @@ def check_layers(
     """Run a graph in ONNX Runtime and in PyTorch; compare the inputs and outputs of every module.
 
     Args:
-        target: what to compare; a file needs our manifest beside it.
+        target: what to compare; a file needs a manifest of ours.
         settings: how it is exported, unless it is a file.
         request: provider, tolerance, memory, samples, and what to do at the first diverging module.
         progress: shows the steps.
 
     Raises:
-        UsageError: the target, a setting or the memory cannot be used, or the export is in a half type.
+        UsageError: the target or a setting cannot be used, the memory is too little, or the export is in a
+            half type.
         GraphError: the file cannot be read, has no PyTorch side, or names no modules.
-        CheckpointError: its weights are not there.
-        ParityError: PyTorch gives other values in two runs, or the first diverging module cannot be written.
+        CheckpointError: its weights are missing.
+        ParityError: two runs of PyTorch differ, or the first diverging module cannot be written.
     """
     chosen = request or LayerRequest()
     with opened(target, settings, progress) as it:
@@ -67,9 +68,8 @@ def _require_float32(target: Target, dtype: str | None) -> None:
 
 
 def _compare_modules(it: OpenedTarget, request: LayerRequest) -> ModuleParityReport:
-    graph, path = it.graph, it.path
-    exported = it.runnable
-    _require_float32(path, exported.manifest.dtype)
+    graph, path, manifest = it.graph, it.path, it.runnable.manifest
+    _require_float32(path, manifest.dtype)
     if graph.attribution == "none":
         raise GraphError(
             f"{path}: names no modules, so there are no layers to compare; check without --layers"
@@ -80,11 +80,11 @@ def _compare_modules(it: OpenedTarget, request: LayerRequest) -> ModuleParityRep
         graph=graph.name,
         source=path.name,
         opset=graph.opset,
-        weights=exported.manifest.weights,
+        weights=manifest.weights,
         provider=request.provider,
         tolerance=comparison.tolerance,
         samples=request.samples,
-        stopped=request.stop and any(_is_over(layer) for layer in layers),
+        stopped=request.stop and any(map(_is_over, layers)),
         layers=layers,
     )
     if request.reproduce is not None and report.first_diverging is not None:
@@ -93,14 +93,14 @@ def _compare_modules(it: OpenedTarget, request: LayerRequest) -> ModuleParityRep
 
 
 class _Comparison:
-    """Both sides of one graph, ready to run."""
+    """The modules of one graph, matched between the file and PyTorch and ready to run in both."""
 
     def __init__(self, it: OpenedTarget, request: LayerRequest) -> None:
         graph, manifest = it.graph, it.runnable.manifest
         self._graph = graph
         self._request = request
         self._progress = it.progress
-        self.tolerance = tolerance_of(it) if request.tolerance is None else request.tolerance
+        self.tolerance = tolerance_of(it, request.tolerance)
         self._samples = [
             sample_inputs(manifest.inputs, manifest.input_ranges, draw) for draw in range(request.samples)
         ]
@@ -115,7 +115,7 @@ class _Comparison:
         self._slices = [self._slicer.slice(value, self._matching.ports) for value in values]
 
     def layers(self) -> tuple[ModuleParity, ...]:
-        """Compare chunk by chunk; with ``stop`` no further than the first that is over the tolerance."""
+        """Compare chunk by chunk; with ``stop``, up to the first module that is over the tolerance."""
         found = Deviations()
         done: list[Slice] = []
         rows: tuple[ModuleParity, ...] = ()
@@ -125,11 +125,12 @@ class _Comparison:
             done += chunk
             rows = self._rows.rows(done, found)
             if self._request.stop and any(map(_is_over, rows)):
-                return tuple(_up_to_first_over(rows))
+                first = next(index for index, row in enumerate(rows) if _is_over(row))
+                return rows[: first + 1]
         return rows
 
     def _compare(self, chunk: Sequence[Slice], found: Deviations) -> None:
-        """Run the chunk's slices side by side, each on PyTorch's tensors; then the graph as a whole."""
+        """Run each of the chunk's slices on PyTorch's tensors, in one session; then the graph as a whole."""
         known = self._matching.ports
         alone = self._slicer.model_of(chunk, known)
         whole = self._slicer.model_up_to([part.value for part in chunk])
@@ -141,10 +142,10 @@ class _Comparison:
                 captured = self._captured(chunk, inputs) if kept is None else kept
                 references = {REFERENCE + name: value for name, value in captured.items()}
                 keep_worst(into, run(session, {**inputs, **references}), captured)
-            del session  # so that only one holds the weights
+            del session  # only one session at a time holds the weights
 
     def _captured(self, chunk: Sequence[Slice], inputs: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
-        """PyTorch's tensors that the chunk reads or is compared with."""
+        """The tensors of PyTorch that the chunk reads or is compared with."""
         names = {part.value for part in chunk} | {name for part in chunk for name in part.inputs}
         ports = {self._matching.ports[name]: name for name in names if name in self._matching.ports}
         return capture(self._module, inputs, ports)
@@ -154,15 +155,8 @@ class _Comparison:
         parts = [part for part in self._slices if part.value in layer.tensors]
         values = {**self._samples[0], **self._captured(parts, self._samples[0])}
         model = self._slicer.model_of(parts, self._matching.ports, prefix="")
-        write_reproduction(Reproduction(layer, model, values, self._graph.path.parent), folder)
+        write_reproduction(layer, model, values, self._graph.path.parent, folder)
 
 
 def _is_over(layer: ModuleParity) -> bool:
     return layer.verdict in ("introduces", "carries")
-
-
-def _up_to_first_over(rows: Sequence[ModuleParity]) -> Iterator[ModuleParity]:
-    for row in rows:
-        yield row
-        if _is_over(row):
-            return

@@ -17,11 +17,11 @@ def export_graph(
 ) -> ExportedGraph:
     """Export a graph of the catalog or a factory into ``out``: ``NAME.onnx``, ``.onnx.data``, ``.json``.
 
-    The weights are seeded unless the settings say otherwise.
+    The weights are seeded by default.
 
     Raises:
         UsageError: the target, a size or ``out`` cannot be used.
-        CheckpointError: the checkpoint is not the network's.
+        CheckpointError: the checkpoint does not match the network.
         ExportError: the module cannot be exported.
     """
     chosen = settings or Settings()

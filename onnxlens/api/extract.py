@@ -1,9 +1,9 @@
-"""Extract one module of a graph as a file of its own, with its weights and PyTorch's way of calling it."""
+"""Extract one module of a graph as a file of its own, with its weights and a manifest of its PyTorch call."""
 
 from __future__ import annotations
 
-from collections.abc import Collection
-from dataclasses import dataclass, replace
+from collections.abc import Collection, Mapping
+from dataclasses import replace
 from pathlib import Path
 
 from onnxlens.api.extract_calls import chosen_call, match_call, pytorch_calls
@@ -25,9 +25,10 @@ from onnxlens.profile.subgraph.weight_files import (
     write_without_weights,
 )
 from onnxlens.specs.codec import to_text
-from onnxlens.specs.extract import ExtractedTensor, ExtractReport
 from onnxlens.specs.graph import WeightSource
 from onnxlens.specs.manifest import (
+    ExtractedTensor,
+    ExtractReport,
     Manifest,
     ModuleCut,
     data_path_of,
@@ -36,23 +37,6 @@ from onnxlens.specs.manifest import (
     values_path_of,
 )
 from onnxlens.specs.progress import Progress, silent
-
-
-@dataclass(frozen=True, slots=True)
-class _Request:
-    """What is to be extracted, and what it gets.
-
-    Attributes:
-        call: which of the module's calls, from 1; None for the first, or for all where they cannot be
-            distinguished.
-        with_weights: whether the file gets its weights.
-        with_data: whether PyTorch's inputs and outputs of the module are written too.
-    """
-
-    module: str
-    call: int | None
-    with_weights: bool
-    with_data: bool
 
 
 def extract_module(
@@ -68,57 +52,54 @@ def extract_module(
     """Write one module of a graph as an ONNX file of its own, with its weights.
 
     Args:
-        target: whose module; of a graph of the catalog or a factory the module's weights alone are made.
+        target: the graph; without a file, only the module's own weights are created.
         module: its path, as the ledger lists it; "" is the whole graph.
-        out: the ``.onnx`` file; weights that do not fit into it come beside it (``.onnx.data``), a manifest
-            (``.json``) where the graph has one.
-        settings: how it is exported, unless it is a file; weights of ``none`` leave them out of a file too.
-        call: of a module that runs several times, which time, from 1; None for the first.
+        out: the ``.onnx`` file; next to it come weights that do not fit into it (``.onnx.data``), and a
+            manifest (``.json``) if the graph has one.
+        settings: how it is exported, unless it is a file; weights of ``none`` leave out a file's weights too.
+        call: which call of a module that is called several times, from 1; None for the first, or for all if
+            they cannot be distinguished.
         data: also write the inputs and outputs of PyTorch's call: ``.inputs.npz``, ``.expected.npz``.
         progress: shows the steps.
 
     Raises:
         UsageError: the target, module, call, a setting or ``out`` cannot be used.
-        GraphError: the file is not an ONNX graph, the module cannot be extracted, or PyTorch's call of it is
-            not to be found and its data is asked for.
+        GraphError: the file is not an ONNX graph, the module cannot be extracted, or ``data`` is requested
+            and PyTorch's call of the module is unknown.
         CheckpointError: the weights cannot be read.
     """
-    path, weightless = Path(out), False
+    path = Path(out)
     if isinstance(target, OpenedTarget):
-        weightless = target.settings.weights == "none"
-    elif settings is not None and settings.weights == "none":
-        weightless = True
-        settings = replace(settings, weights=None) if is_file(target) else settings
-    _require_out(path, target.target if isinstance(target, OpenedTarget) else target)
+        source, given = target.target, target.settings
+    else:
+        source, given = target, settings or Settings()
+    weightless = given.weights == "none"
+    _require_out(path, source)
     if weightless and data:
-        raise UsageError(f"{target}: its data needs its weights; leave --weights none out")
+        raise UsageError(f"{source}: its data needs its weights; leave --weights none out")
+    if weightless and settings is not None and is_file(source):
+        settings = replace(settings, weights=None)
     with staged(path.parent, MANIFEST_LAST) as stage, opened(target, settings, progress) as it:
-        report = _extract(it, _Request(module, call, not weightless, data), stage / path.name)
+        report = _extract(it, module, call, stage / path.name, weightless=weightless, data=data)
         _remove_stale(path, {file.name for file in report.files})
     return replace(report, files=tuple(path.parent / file.name for file in report.files))
 
 
 def _require_out(path: Path, target: Target) -> None:
-    """Refuse a path that is not an ``.onnx`` file, or that would overwrite the source or its weights.
-
-    Raises:
-        UsageError: it is one of these.
-    """
+    """Reject a path that is not an ``.onnx`` file, or that would overwrite the source or its weights."""
     if path.suffix != ".onnx" or path.is_dir():
         raise UsageError(f"{path}: is not an .onnx file; give --out a name such as block.onnx")
     if is_file(target) and path.resolve() == Path(target).resolve():
         raise UsageError(f"{path}: is the file to extract from; choose another --out")
     data = data_path_of(path)
-    if is_file(target) and data.is_file() and _holds_weights_of(data, Path(target)):
-        raise UsageError(f"{path}: {data.name} beside it holds weights of {target}; choose another --out")
-
-
-def _holds_weights_of(data: Path, path: Path) -> bool:
-    return data.resolve() in ((path.parent / name).resolve() for name in data_files(read_model(path)))
+    if is_file(target) and data.is_file():
+        folder = Path(target).parent
+        if data.resolve() in {(folder / name).resolve() for name in data_files(read_model(Path(target)))}:
+            raise UsageError(f"{path}: {data.name} beside it holds weights of {target}; choose another --out")
 
 
 def _remove_stale(path: Path, written: Collection[str]) -> None:
-    """Remove files that an earlier extraction of the same name left: they do not belong to this one."""
+    """Remove the files that an earlier extraction wrote under the same name and this one did not."""
     data, manifest = data_path_of(path), manifest_path_of(path)
     values = (values_path_of(path, "inputs"), values_path_of(path, "expected"))
     ours = (manifest, *values) if read_manifest(path) is not None else ()
@@ -127,30 +108,33 @@ def _remove_stale(path: Path, written: Collection[str]) -> None:
             stale.unlink(missing_ok=True)
 
 
-def _extract(it: OpenedTarget, asked: _Request, path: Path) -> ExtractReport:
-    """Write the module to ``path``, with a manifest where the graph has one, and its data if asked for."""
+def _extract(
+    it: OpenedTarget, path: str, call: int | None, out: Path, *, weightless: bool, data: bool
+) -> ExtractReport:
+    """Write the module at ``path`` to ``out``, with a manifest if the graph has one, and its data."""
     graph, progress = it.graph, it.progress
-    module = graph.hierarchy.require(asked.module, containers=True)
-    source = it.weights if asked.with_weights and not it.is_file else None
+    module = graph.hierarchy.require(path, containers=True)
+    source = None if weightless or it.is_file else it.weights
+    weights = _weights_label(graph, source, weightless=weightless)
     progress("running PyTorch without values", 0, 0)
     calls = pytorch_calls(it, module)
-    chosen = chosen_call(graph, module, asked.call, calls)
+    chosen = chosen_call(graph, module, call, calls)
     progress("extracting", 0, 0)
     subgraph = extract_subgraph(graph, module, chosen.nodes)
     matched = match_call(graph, subgraph, chosen.number, calls)
-    call = calls.calls[chosen.number - 1] if module and chosen.number else None
+    pytorch_call = calls.calls[chosen.number - 1] if module and chosen.number else None
     subgraph = reordered(subgraph, matched.handed, matched.returned)
     size = weight_bytes(subgraph.model, graph.weights.keys())
-    weights = _label(graph, asked, source)
     progress("writing", 0, 0)
     if graph.manifest is not None:
-        manifest = _manifest(graph.manifest, subgraph, matched, call, weights)
-        manifest_path_of(path).write_text(to_text(manifest), encoding="utf-8")
-    _write_model(graph, subgraph, source, weights, path)  # last, for the model is used up by it
-    if asked.with_data:
+        manifest = _manifest(graph.manifest, subgraph, matched, pytorch_call, weights)
+        manifest_path_of(out).write_text(to_text(manifest), encoding="utf-8")
+    _write_model(graph, subgraph, source, weights, out)  # last, because it empties the model
+    if data:
         progress("running PyTorch", 0, 0)
-        _write_data(it, matched, path)
+        _write_data(it, matched, out)
     reason = f"no PyTorch side: {matched.doubt}; check it with --against unoptimised" if matched.doubt else ""
+    roles = _roles(pytorch_call, matched)
     return ExtractReport(
         graph=graph.name,
         module=module,
@@ -160,32 +144,27 @@ def _extract(it: OpenedTarget, asked: _Request, path: Path) -> ExtractReport:
         nodes=subgraph.nodes,
         weight_bytes=size,
         weights=weights,
-        inputs=tuple(
-            ExtractedTensor(tensor, _role(call, matched, tensor.name)) for tensor in subgraph.inputs
-        ),
-        outputs=tuple(
-            ExtractedTensor(tensor, _role(call, matched, tensor.name)) for tensor in subgraph.outputs
-        ),
+        inputs=tuple(ExtractedTensor(tensor, roles.get(tensor.name, "")) for tensor in subgraph.inputs),
+        outputs=tuple(ExtractedTensor(tensor, roles.get(tensor.name, "")) for tensor in subgraph.outputs),
         notes=tuple(filter(None, (chosen.note, *subgraph.notes, reason))),
-        files=tuple(sorted(path.parent.iterdir(), key=lambda file: (file != path, file.name))),
+        files=tuple(sorted(out.parent.iterdir(), key=lambda file: (file != out, file.name))),
     )
 
 
-def _role(call: ModuleCall | None, matched: ModuleCut, name: str) -> str:
-    """What PyTorch calls a tensor."""
+def _roles(call: ModuleCall | None, matched: ModuleCut) -> Mapping[str, str]:
+    """What PyTorch calls the subgraph's inputs and outputs, by their names in the file."""
     if call is None:
-        return ""
-    if name in matched.handed:
-        return call.parameters()[matched.handed[name]]
-    if name in matched.returned:
-        count = len(call.outputs)
-        return f"returned[{matched.returned[name]}]" if count > 1 else "returned"
-    return ""
+        return {}
+    parameters, several = call.parameters(), len(call.outputs) > 1
+    returned = {
+        name: f"returned[{index}]" if several else "returned" for name, index in matched.returned.items()
+    }
+    return returned | {name: parameters[index] for name, index in matched.handed.items()}
 
 
-def _label(graph: Graph, asked: _Request, source: WeightSource | None) -> str:
-    """How the weights are named that the file gets; ``none`` where it gets none."""
-    if not asked.with_weights:
+def _weights_label(graph: Graph, source: WeightSource | None, *, weightless: bool) -> str:
+    """The manifest's name for the weights that are written."""
+    if weightless:
         return "none"
     if source is not None:
         return source.label
@@ -205,7 +184,7 @@ def _write_model(
 def _manifest(
     whole: Manifest, subgraph: Subgraph, matched: ModuleCut, call: ModuleCall | None, weights: str
 ) -> Manifest:
-    """The whole graph's manifest, reduced to what the subgraph holds; paths and tensors keep their names."""
+    """The whole graph's manifest, reduced to the subgraph; modules and tensors keep their names."""
     has_weights = weights != "none"
     if not subgraph.path and not matched.doubt:
         return replace(whole, weights=weights, has_weights=has_weights)
@@ -240,13 +219,7 @@ def _manifest(
 
 
 def _write_data(it: OpenedTarget, matched: ModuleCut, path: Path) -> None:
-    """Write the inputs and outputs of PyTorch's call of the module, from one run of the whole network.
-
-    Raises:
-        GraphError: PyTorch's call of the module is not known.
-        UsageError: the tensors are of a type that numpy has not.
-        CheckpointError: the network's weights are not there.
-    """
+    """Write the inputs and outputs of PyTorch's call of the module, from one run of the whole network."""
     graph, manifest = it.graph, it.graph.manifest
     if manifest is None or matched.doubt:
         why = matched.doubt or f"{graph.path.name} has no manifest"

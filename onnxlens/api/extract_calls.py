@@ -16,12 +16,7 @@ from onnxlens.specs.manifest import ModuleCut
 
 @dataclass(frozen=True, slots=True)
 class PyTorchCalls:
-    """The calls of one module.
-
-    Attributes:
-        calls: in the order of execution; empty where they are not known.
-        unknown_reason: why they are not.
-    """
+    """The calls of one module in execution order; without any, the reason why they are unknown."""
 
     calls: tuple[ModuleCall, ...]
     unknown_reason: str = ""
@@ -29,13 +24,7 @@ class PyTorchCalls:
 
 @dataclass(frozen=True, slots=True)
 class ChosenCall:
-    """One call of a module, or all of them.
-
-    Attributes:
-        number: from 1; 0 for all.
-        nodes: what runs in it.
-        note: what was chosen among several; empty where there is one.
-    """
+    """The nodes of one call of a module (``number`` from 1) or of all (0); a note if there are several."""
 
     number: int
     nodes: Sequence[GraphNode]
@@ -43,7 +32,7 @@ class ChosenCall:
 
 
 def pytorch_calls(it: OpenedTarget, module: str) -> PyTorchCalls:
-    """How PyTorch calls the module, in a run without values of the network that the manifest names."""
+    """How PyTorch calls the module, from a run of the manifest's network on the meta device."""
     manifest = it.graph.manifest
     if manifest is None:
         return PyTorchCalls((), f"{it.path.name} has no manifest")
@@ -60,10 +49,10 @@ def pytorch_calls(it: OpenedTarget, module: str) -> PyTorchCalls:
 
 
 def chosen_call(graph: Graph, module: str, wanted: int | None, found: PyTorchCalls) -> ChosenCall:
-    """The nodes of one call: the first, unless another is wanted.
+    """The nodes of one call: the first, unless ``wanted`` names another.
 
     Raises:
-        UsageError: the wanted call does not exist, or that cannot be distinguished from the others.
+        UsageError: the wanted call does not exist, or cannot be distinguished from the others.
     """
     nodes, count = nodes_of(graph, module), len(found.calls)
     if wanted is not None and not 1 <= wanted <= count:
@@ -84,7 +73,7 @@ def chosen_call(graph: Graph, module: str, wanted: int | None, found: PyTorchCal
 
 
 def match_call(graph: Graph, subgraph: Subgraph, number: int, found: PyTorchCalls) -> ModuleCut:
-    """Which tensors of PyTorch's call the inputs and outputs of the subgraph are."""
+    """Match the subgraph's inputs and outputs with the tensors of PyTorch's call."""
     if not subgraph.path:
         return ModuleCut(
             "",

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 
 def list_graphs(settings: Settings | None = None) -> tuple[GraphSpec, ...]:
-    """Every graph of the catalog, at the settings' size."""
+    """Every graph of the catalog, at the batch, height and width of ``settings``."""
     from onnxlens.reference_model import catalog
 
     return tuple(resolve(name, settings or Settings()).spec for name in catalog.names())

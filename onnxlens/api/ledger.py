@@ -1,4 +1,4 @@
-"""Every cost of every module side by side, counted and measured; and a measured run as a trace."""
+"""The ledger: every module's costs, counted and measured; and a measured run as a trace."""
 
 from __future__ import annotations
 
@@ -28,12 +28,12 @@ def ledger_of(
     notes: Sequence[str] = (),
     progress: Progress = silent,
 ) -> Ledger:
-    """Every cost of every module: what is counted, and what was measured, where it is given.
+    """Every cost of every module: the counted ones, and the measurements that are passed in.
 
     Args:
         target: what to count.
         settings: how it is exported, unless it is a file.
-        timings: of modules, in seconds; ``measure_graph`` takes them.
+        timings: of modules, in seconds, such as ``measure_graph`` returns.
         errors: of modules against a reference, likewise.
         notes: how both were measured.
         progress: shows the steps.
@@ -48,15 +48,15 @@ def ledger_of(
 
 
 def write_trace(ledger: Ledger, nodes: Sequence[NodeTiming], out: Path | str) -> Path:
-    """Write the run that ``nodes`` timed as a trace for Perfetto or Chrome, its tracks the module hierarchy.
+    """Write a timed run as a trace for Perfetto or Chrome, whose tracks are the module hierarchy.
 
     Raises:
-        UsageError: no node was timed, two ran at once, or ``out`` cannot be written.
+        UsageError: no node was timed, two nodes overlap, or ``out`` cannot be written.
     """
     from onnxlens.reports.trace import trace_document
 
     path = Path(out)
-    document = trace_document(ledger, nodes)
+    text = to_text(trace_document(ledger, nodes))
     with staged(path.parent) as stage:
-        (stage / path.name).write_text(to_text(document), encoding="utf-8")
+        (stage / path.name).write_text(text, encoding="utf-8")
     return path

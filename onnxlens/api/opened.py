@@ -7,7 +7,6 @@ from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from functools import cached_property
 from pathlib import Path
-from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
 from onnxlens.api import cache
@@ -27,10 +26,10 @@ if TYPE_CHECKING:
 
 
 class OpenedTarget(AbstractContextManager["OpenedTarget"]):
-    """A graph of the catalog, a factory, or an ``.onnx`` file, as every verb uses it.
+    """A graph of the catalog, a factory or an ``.onnx`` file, opened once for all that is done with it.
 
-    Every part is made when it is first asked for, and at most once. A target that is not a file is exported
-    without weights, into a folder that ends with the context; weights join it when something is to run.
+    Every part is made on first use, and at most once. A target that is not a file is exported without
+    weights, into a folder that is removed with the context; weights are added when something is to run.
     """
 
     def __init__(
@@ -40,16 +39,16 @@ class OpenedTarget(AbstractContextManager["OpenedTarget"]):
         progress: Progress = silent,
         folder: Path | None = None,
     ) -> None:
-        """Take the target's name; nothing is read yet.
+        """Check the settings; nothing is read yet.
 
         Args:
             target: what to open.
             settings: how it is exported, unless it is a file; the sizes of a file's inputs.
-            progress: shows the steps of what is made.
+            progress: shows the steps.
             folder: where an export is written to; None for a temporary folder.
 
         Raises:
-            UsageError: the settings are not those of such a target.
+            UsageError: the target is a file, and the settings contain more than sizes.
         """
         self.target = target
         self.settings = settings or Settings()
@@ -60,18 +59,16 @@ class OpenedTarget(AbstractContextManager["OpenedTarget"]):
         if self.is_file:
             self.settings.require_for_file(target)
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         """Remove the temporary export."""
         self._stack.close()
 
     @cached_property
     def resolved(self) -> Resolved:
-        """What a graph of the catalog or a factory names; of a file, what its manifest says it came from.
+        """The network that the target names, or that a file was exported from, as its manifest says.
 
         Raises:
-            UsageError: nothing has the name, or the network cannot take the size.
+            UsageError: there is no such graph, or the network does not accept the size.
             GraphError: the file has no manifest of ours.
         """
         if not self.is_file:
@@ -82,12 +79,12 @@ class OpenedTarget(AbstractContextManager["OpenedTarget"]):
 
     @property
     def spec(self) -> GraphSpec:
-        """The whole network's; of the file of an extracted module too."""
+        """The whole network's spec, also if the file holds an extracted module."""
         return self.resolved.spec
 
     @cached_property
     def path(self) -> Path:
-        """The ``.onnx`` file: the target itself, or its export; with weights where the settings name them."""
+        """The ``.onnx`` file: the target itself, or its export; with weights if the settings name them."""
         if self.is_file:
             return Path(self.target)
         return (self.runnable if self.settings.weights else self._exported).onnx_path
@@ -112,7 +109,7 @@ class OpenedTarget(AbstractContextManager["OpenedTarget"]):
         return self.ledger_in("matrix")
 
     def ledger_in(self, convention: Convention) -> Ledger:
-        """The counted costs; with a peer's convention each row has what that package counts, too.
+        """The counted costs; with a peer's convention each row also has what that package counts.
 
         Raises:
             UsageError: the convention needs module metadata, and the file has none.
@@ -125,12 +122,12 @@ class OpenedTarget(AbstractContextManager["OpenedTarget"]):
 
     @property
     def manifest(self) -> Manifest | None:
-        """The file's, None where it has none; of an export, as it was before weights joined it."""
+        """The file's manifest, None if it has none; for an export, as it is without weights."""
         return read_manifest(self.path) if self.is_file else self._exported.manifest
 
     @cached_property
     def runnable(self) -> ExportedGraph:
-        """The file with its weights beside it and its manifest: seeded ones, unless the settings name others.
+        """The file with its weights and its manifest; the weights are seeded by default.
 
         Raises:
             GraphError: the file is missing, or has no manifest of ours.
@@ -147,7 +144,7 @@ class OpenedTarget(AbstractContextManager["OpenedTarget"]):
 
     @property
     def runnable_path(self) -> Path:
-        """The ``.onnx`` file, with its weights beside it; a file from elsewhere needs no manifest for that.
+        """The ``.onnx`` file, with its weights; a file from elsewhere needs no manifest.
 
         Raises:
             CheckpointError: the weights cannot be read.
@@ -156,7 +153,7 @@ class OpenedTarget(AbstractContextManager["OpenedTarget"]):
 
     @cached_property
     def weights(self) -> WeightSource | None:
-        """What the settings name, or seeded ones; None for ``none``.
+        """The weights that the settings name, by default seeded ones; None for ``none``.
 
         Raises:
             CheckpointError: the checkpoint is not the network's.
@@ -168,18 +165,18 @@ class OpenedTarget(AbstractContextManager["OpenedTarget"]):
 
     @cached_property
     def network(self) -> nn.Module:
-        """The whole network on the meta device: shapes, and no memory."""
+        """The whole network on the meta device: shapes without values."""
         return self.spec.build(device="meta")
 
     def take_module(self, weights: WeightSource | None = None) -> nn.Module:
-        """The module with values, for the caller alone: it is not kept here, so that its memory can be freed.
+        """The module with values. It is not kept here: its memory is freed when the caller drops it.
 
         Args:
             weights: None for those of the file, mapped into memory.
 
         Raises:
-            CheckpointError: the weights are not there.
-            GraphError: it is the file of an extracted module, and PyTorch's call of it is not known.
+            CheckpointError: the weights are missing.
+            GraphError: the file holds an extracted module, and PyTorch's call of it is unknown.
         """
         from onnxlens.export.exported import MappedWeights
         from onnxlens.profile.parity.network import network_of
@@ -187,21 +184,21 @@ class OpenedTarget(AbstractContextManager["OpenedTarget"]):
 
         source = MappedWeights(self.runnable) if weights is None else weights
         network = network_of(self.network, self.spec, self.manifest if self.is_file else None)
-        del self.network  # it is filled in place: no longer without values
+        del self.network  # it is filled in place, and no longer on the meta device
         return filled(network, source)
 
     def require_weights(self) -> None:
-        """Refuse to run what is to be exported without weights.
+        """Check that the target can run.
 
         Raises:
-            UsageError: the settings say so.
+            UsageError: the settings say to export it without weights.
         """
         if self.settings.weights == "none" and not self.is_file:
             raise UsageError(f"{self.target}: cannot run without weights; choose seeded ones or a checkpoint")
 
     @cached_property
     def _state(self) -> Mapping[str, TensorSpec]:
-        """Name, dtype and shape of every weight; once exported, the manifest's, without a module."""
+        """Name, dtype and shape of every weight: the manifest's if the export is done, else the network's."""
         if "_exported" in self.__dict__:
             tensors = self._exported.manifest.tensors
             return {tensor.name: TensorSpec(tensor.name, tensor.dtype, tensor.shape) for tensor in tensors}
@@ -209,12 +206,9 @@ class OpenedTarget(AbstractContextManager["OpenedTarget"]):
 
         return state_tensors(self.network)
 
-    def _temporary_folder(self) -> Path:
-        return Path(self._stack.enter_context(tempfile.TemporaryDirectory(prefix="onnxlens-")))
-
     @cached_property
     def _exported(self) -> ExportedGraph:
-        """The export without weights, from the cache where it is there."""
+        """The export without weights, from the cache if it is there."""
         from onnxlens.export.exporter import ExportRequest, export
         from onnxlens.export.tracing import DEFAULT_OPSET, require_opset
 
@@ -231,7 +225,7 @@ class OpenedTarget(AbstractContextManager["OpenedTarget"]):
         if cached and cache.fetch(key, folder):
             return open_export(path)
         if chosen.weights is not None:
-            _ = self.weights  # a wrong checkpoint is refused before the work of an export
+            _ = self.weights  # reject a wrong checkpoint before the work of an export
         request = ExportRequest(
             found.spec, self.network, self._state, found.origin, found.sizes, opset, chosen.dtype
         )
@@ -245,7 +239,7 @@ class OpenedTarget(AbstractContextManager["OpenedTarget"]):
 def opened(
     target: Target | OpenedTarget, settings: Settings | None = None, progress: Progress = silent
 ) -> Iterator[OpenedTarget]:
-    """The target opened for one verb; one that is open already stays so.
+    """The target, opened until the context ends; one that is open already is left open.
 
     Raises:
         UsageError: it is open already, and settings are given too.

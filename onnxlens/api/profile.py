@@ -26,12 +26,12 @@ def profile_graph(
         target: what to count.
         settings: how it is exported, unless it is a file.
         progress: shows the steps.
-        convention: ``matrix``, ours; with ``onnx-tool``, ``fvcore`` or ``thop`` every row also has, as its
-            ``peer``, what that package would print.
+        convention: ``matrix`` is ours; with ``onnx-tool``, ``fvcore`` or ``thop``, every row also has in
+            ``peer`` what that package counts.
 
     Raises:
-        UsageError: the target or a setting cannot be used, or fvcore's or thop's convention was asked for a
-            file that does not say which PyTorch modules ran.
+        UsageError: the target or a setting cannot be used, or the convention is fvcore's or thop's and the
+            file does not name its PyTorch modules.
         GraphError: the file is not an ONNX graph.
     """
     with opened(target, settings, progress) as it:

@@ -1,4 +1,4 @@
-"""Our MACs beside what other counters count."""
+"""Compare our MACs with the counts of other packages."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ if TYPE_CHECKING:
 def reconcile_graph(
     target: Target | OpenedTarget, settings: Settings | None = None, progress: Progress = silent
 ) -> Reconciliation:
-    """Our MACs beside what onnx-tool, fvcore and thop count, by operator type, and why they differ.
+    """Compare our MACs with what onnx-tool, fvcore and thop count, by operator type, and say why they differ.
 
     Raises:
-        UsageError: the target or a setting cannot be used, or the file does not say which modules ran.
+        UsageError: the target or a setting cannot be used, or the file does not name its PyTorch modules.
         GraphError: the file is not an ONNX graph.
     """
     with opened(target, settings, progress) as it:

@@ -1,9 +1,9 @@
-"""The main job: every graph of the reference model from PyTorch to a report, one after the other."""
+"""The main job: every graph of the reference model from PyTorch to a report, one after another."""
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from time import perf_counter
@@ -21,7 +21,7 @@ from onnxlens.profile.parity.parity import compare
 from onnxlens.profile.runtime.inputs import sample_inputs, save_inputs
 from onnxlens.profile.runtime.latency import time_runs
 from onnxlens.profile.runtime.machine import machine
-from onnxlens.profile.runtime.session import open_session, run
+from onnxlens.profile.runtime.session import SessionRequest, open_session, run
 from onnxlens.reference_model import catalog
 from onnxlens.reference_model.weights.choice import published_weights
 from onnxlens.reports.netron.pictures import drawn_by_netron, require_netron
@@ -37,15 +37,15 @@ PROVIDER = "cpu"
 
 
 def run_reference(job: Job, watch: Watch = unwatched) -> RunSummary:
-    """The main job: export, count, compare, time and draw the graphs of the reference model, into one folder.
+    """Export, count, compare, time and draw the graphs of the reference model, into one folder.
 
     A graph that fails does not stop the others.
 
     Raises:
         UsageError: a graph is unknown, or the folder cannot be written.
-        ExportError: the opset is not written faithfully.
-        CheckpointError: there are no such weights.
-        ToolError: Netron is to draw, and it or a browser is missing.
+        ExportError: the opset is not supported.
+        CheckpointError: the weights are missing.
+        ToolError: Netron is to draw, and Netron or a browser is missing.
     """
     names = tuple(dict.fromkeys(job.graphs)) or catalog.names()
     _refuse_early(job, names)
@@ -62,7 +62,7 @@ def run_reference(job: Job, watch: Watch = unwatched) -> RunSummary:
 
 
 def _refuse_early(job: Job, names: Sequence[str]) -> None:
-    """What would make every graph fail is better known before the first export than after the last."""
+    """Check before the first export what would make every graph fail."""
     for name in names:
         catalog.get(name)
     require_opset(job.opset)
@@ -71,22 +71,23 @@ def _refuse_early(job: Job, names: Sequence[str]) -> None:
     if job.weights not in ("seeded", "none") and not Path(job.weights).exists():
         raise CheckpointError(f"{job.weights}: no such file or folder; give a checkpoint, or seeded")
     with staged(job.out):
-        for name in RUN_FILES:  # of an earlier run: they would link to what this one replaces
+        for name in RUN_FILES:  # an earlier run's, which would link to files that this run replaces
             (job.out / name).unlink(missing_ok=True)
 
 
 def _attempted(job: Job, name: str, progress: Progress) -> GraphSummary:
-    """One graph, start to end; an error becomes its outcome."""
+    """One graph from start to end; an error becomes its outcome. Its files are named from ``job.out``."""
     start = perf_counter()
     try:
         with staged_folder(job.out / name, proof=f"{name}.json") as folder:
             summary = _run_graph(job, name, folder, progress)
     except OnnxlensError as error:
         summary = _failed(name, " ".join(str(error).split()))
-    except Exception as error:  # a fault in one graph, of ours or of a library, must not cost the others
+    except Exception as error:  # a fault in one graph, ours or a library's, must not stop the others
         logging.getLogger(__name__).exception("%s failed", name)
         summary = _failed(name, f"{type(error).__name__}: {' '.join(str(error).split())[:200]}")
-    return replace(summary, seconds=perf_counter() - start)
+    files = {what: f"{name}/{file}" for what, file in summary.files.items()}
+    return replace(summary, seconds=perf_counter() - start, files=files)
 
 
 def _failed(name: str, reason: str) -> GraphSummary:
@@ -94,7 +95,7 @@ def _failed(name: str, reason: str) -> GraphSummary:
 
 
 def _run_graph(job: Job, name: str, folder: Path, progress: Progress) -> GraphSummary:
-    """Export into ``folder``, count and draw, and, where the graph has weights, compare and time."""
+    """Export into ``folder``, count and draw; if the graph has weights, also compare and time."""
     pixels = QUICK_PIXELS if job.quick else None
     structure_only = catalog.get(name).structure_only
     weights = "none" if structure_only else published_weights(job.weights, name)
@@ -103,7 +104,7 @@ def _run_graph(job: Job, name: str, folder: Path, progress: Progress) -> GraphSu
         exported = it.runnable
         counted, files = _count_and_draw(it, folder)
         if not exported.manifest.has_weights:
-            return replace(counted, files=_relative(name, files))
+            return replace(counted, files=files)
         report, latency = _compare_and_time(it, folder)
     files |= {"inputs": "inputs.npz", **write_parity(report, folder)}
     differing = [output.tensor for output in report.outputs if not output.passed]
@@ -113,7 +114,7 @@ def _run_graph(job: Job, name: str, folder: Path, progress: Progress) -> GraphSu
         reason=f"over the tolerance: {', '.join(differing)}" if differing else "",
         worst=max(report.outputs, key=lambda output: output.rel_l2),
         latency=latency,
-        files=_relative(name, files),
+        files=files,
     )
 
 
@@ -145,13 +146,13 @@ def _count_and_draw(it: OpenedTarget, folder: Path) -> tuple[GraphSummary, Files
 
 
 def _compare_and_time(it: OpenedTarget, folder: Path) -> tuple[ParityReport, LatencyResult]:
-    """PyTorch first, freed when its outputs are there; then one session, whose first run warms it up."""
+    """Run PyTorch, which is freed then; then one session, whose first run is the warm-up of the timing."""
     manifest = it.runnable.manifest
     inputs = sample_inputs(manifest.inputs, manifest.input_ranges)
     save_inputs(inputs, folder / "inputs.npz")
     expected = pytorch_outputs(it, inputs)
     it.progress("running ONNX Runtime", 0, 0)
-    session = open_session(it.path, PROVIDER)
+    session = open_session(it.path, PROVIDER, SessionRequest(memory_pattern=False))
     start = perf_counter()
     got = run(session, inputs)
     warm_up_s = perf_counter() - start
@@ -159,7 +160,3 @@ def _compare_and_time(it: OpenedTarget, folder: Path) -> tuple[ParityReport, Lat
     del got, expected
     it.progress("timing ONNX Runtime", 0, 0)
     return report, time_runs(session, inputs, warm_up_s=warm_up_s, provider=PROVIDER)
-
-
-def _relative(name: str, files: Mapping[str, str]) -> Mapping[str, str]:
-    return {what: f"{name}/{file}" for what, file in files.items()}

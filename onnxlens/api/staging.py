@@ -1,4 +1,4 @@
-"""Outputs are written into a temporary folder and renamed: nothing half-written has a final name."""
+"""Write outputs into a temporary folder, and rename them when they are complete."""
 
 from __future__ import annotations
 
@@ -15,20 +15,19 @@ MANIFEST_LAST = (".onnx", ".json")
 """Weights are renamed into place first, then the graph that points at them, then its manifest."""
 
 STAGE_PREFIX = ".onnxlens-"
-"""Before the process id, in the name of every stage."""
+"""The start of every temporary folder's name; the process id follows."""
 
 
 @contextmanager
 def staged(directory: Path, order: Sequence[str] = ()) -> Iterator[Path]:
-    """A fresh folder inside ``directory``; what stands in it at the end is renamed into ``directory``.
+    """A temporary folder inside ``directory``; at the end, its files are moved into ``directory``.
 
     Args:
-        directory: made where it is missing; taken away again when nothing comes into it.
-        order: suffixes of the files to be renamed last, in this order: a manifest comes after what it
-            describes.
+        directory: created if it is missing, and removed again if nothing is written into it.
+        order: suffixes of the files to move last, in this order: a manifest after what it describes.
 
     Raises:
-        UsageError: ``directory`` cannot be made or written.
+        UsageError: ``directory`` cannot be created or written.
     """
     made = [folder for folder in (directory, *directory.parents) if not folder.exists()]
     try:
@@ -41,7 +40,8 @@ def staged(directory: Path, order: Sequence[str] = ()) -> Iterator[Path]:
         ) from error
     try:
         yield stage
-        for path in sorted(stage.iterdir(), key=lambda path: _place(path, order)):
+        ranks = {suffix: rank for rank, suffix in enumerate(order, start=1)}
+        for path in sorted(stage.iterdir(), key=lambda path: ranks.get(path.suffix, 0)):
             os.replace(path, directory / path.name)
     except OSError as error:
         raise UsageError(
@@ -49,23 +49,23 @@ def staged(directory: Path, order: Sequence[str] = ()) -> Iterator[Path]:
         ) from error
     finally:
         shutil.rmtree(stage, ignore_errors=True)
-        with suppress(OSError):  # from the first that is not empty on, they stay
+        with suppress(OSError):  # ends at the first folder that is not empty
             for folder in made:
                 folder.rmdir()
 
 
 @contextmanager
 def staged_folder(folder: Path, proof: str) -> Iterator[Path]:
-    """A fresh folder beside ``folder``; at the end it replaces that folder as a whole.
+    """A temporary folder that replaces ``folder`` as a whole at the end.
 
-    Whatever happens, nothing of an earlier run is left in ``folder``: it would be taken for this run's.
+    ``folder`` is removed first, so that after an error no earlier result is mistaken for this run's.
 
     Args:
         folder: what to replace.
-        proof: a file by which an earlier result of ours is known; a folder without it is somebody else's.
+        proof: a file that every earlier result of ours contains; a folder without it is not replaced.
 
     Raises:
-        UsageError: ``folder`` is somebody else's, or cannot be written.
+        UsageError: ``folder`` holds other files, or cannot be written.
     """
     if folder.is_symlink() or (folder.exists() and not folder.is_dir()):
         raise UsageError(f"{folder}: is in the way, and no folder; choose another --out")
@@ -78,7 +78,7 @@ def staged_folder(folder: Path, proof: str) -> Iterator[Path]:
 
 
 def _clear_leftovers(directory: Path) -> None:
-    """Take away the stages of processes that were killed: they can hold gigabytes."""
+    """Remove the temporary folders of processes that were killed: they can hold gigabytes."""
     for stage in directory.glob(f"{STAGE_PREFIX}*-*"):
         process = stage.name.removeprefix(STAGE_PREFIX).partition("-")[0]
         if process.isdigit() and not _is_running(int(process)):
@@ -90,10 +90,6 @@ def _is_running(process: int) -> bool:
         os.kill(process, 0)
     except ProcessLookupError:
         return False
-    except PermissionError:  # somebody else's
-        return True
+    except PermissionError:  # another user's
+        pass
     return True
-
-
-def _place(path: Path, order: Sequence[str]) -> int:
-    return order.index(path.suffix) + 1 if path.suffix in order else 0

@@ -1,4 +1,4 @@
-"""What is asked for: settings, and what a target means: a graph of the catalog, a factory, or a file."""
+"""Requests: settings, jobs, and what a target names: a graph of the catalog, a factory or a file."""
 
 from __future__ import annotations
 
@@ -19,22 +19,19 @@ Target = str | Path
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """How a graph of the catalog, or of a factory, is built and exported; at which sizes a file is read.
-
-    What is None is the task's or the graph's own choice.
+    """How a graph of the catalog or a factory is built and exported, or at which sizes a file is read.
 
     Attributes:
-        weights: ``none``, ``seeded``, or a checkpoint's path.
+        weights: ``none``, ``seeded``, or a checkpoint's path; None for seeded ones if something is to run.
         opset: 18 to 25; None for 18.
-        batch: None for 2 where guidance doubles it, else 1.
-        height: in pixels; None for 512.
-        width: likewise.
-        dtype: of floating weights, inputs and outputs: ``float32``, ``float16``, ``bfloat16``; None for the
-            graph's own.
-        shapes: of an ``.onnx`` file only: sizes for all dimensions of an input, by its name.
-        dims: of an ``.onnx`` file only: sizes for dynamic dimensions, by their symbol.
-        values: of an ``.onnx`` file only: of inputs that decide shapes or branches, by name.
-        cache: whether the exported graph of a catalog entry is taken from and kept in the user's cache.
+        batch: None for 2 if guidance doubles it, else 1.
+        height, width: in pixels; None for 512.
+        dtype: of floating-point weights, inputs and outputs: ``float32``, ``float16`` or ``bfloat16``; None
+            for the graph's own.
+        shapes: only for an ``.onnx`` file: the sizes of all dimensions of an input, by the input's name.
+        dims: only for an ``.onnx`` file: sizes of dynamic dimensions, by their symbol.
+        values: only for an ``.onnx`` file: values of inputs that decide shapes or branches, by name.
+        cache: keep the exported graph of a catalog entry in the user's cache, and take it from there.
     """
 
     weights: str | Path | None = None
@@ -49,11 +46,7 @@ class Settings:
     cache: bool = True
 
     def require_for_file(self, target: Target) -> None:
-        """Refuse what is decided by a file already.
-
-        Raises:
-            UsageError: more than sizes of its inputs is set.
-        """
+        """Reject what a file has already decided: all but the sizes and values of its inputs."""
         if replace(self, shapes={}, dims={}, values={}, cache=True) != Settings():
             raise UsageError(
                 f"{target}: opset, weights, dtype and sizes are those of the file; leave those options out, "
@@ -61,11 +54,7 @@ class Settings:
             )
 
     def require_for_graph(self, target: Target) -> None:
-        """Refuse what only a file has.
-
-        Raises:
-            UsageError: an input's shape or value, or a symbol is set.
-        """
+        """Reject what only a file has: shapes, symbols and values to be fixed."""
         if self.shapes or self.dims or self.values:
             raise UsageError(
                 f"{target}: --shape, --dim and --value are for .onnx files; "
@@ -78,13 +67,13 @@ class Job:
     """What the main job is to do.
 
     Attributes:
-        out: the folder to write into: a folder in it for each graph, and the summary of all.
-        graphs: names of the catalog; none means all of it.
-        weights: ``seeded``, a checkpoint that fits every chosen graph, or a folder of published checkpoints.
-        quick: at 128 x 128 pixels.
-        netron: draw each graph by Netron too.
-        browser: what draws that; None for the system's Chromium.
-        cache: whether exported graphs are taken from and kept in the user's cache.
+        out: the folder to write into; it gets a folder for each graph, and the summary of all.
+        graphs: names in the catalog; empty for all of them.
+        weights: ``seeded``, ``none``, a checkpoint that fits every graph, or a folder of checkpoints.
+        quick: run at 128 x 128 pixels.
+        netron: also draw each graph as Netron does.
+        browser: the path of the Chromium that Netron draws in; None for the system's.
+        cache: keep exported graphs in the user's cache, and take them from there.
     """
 
     out: Path
@@ -102,12 +91,16 @@ class LayerRequest:
     """How every module of a graph is compared with PyTorch.
 
     Attributes:
-        tolerance: None is the graph's own.
-        memory_bytes: what the tensors held for comparison may take; weights, and what each side needs to run,
+        tolerance: the largest relative L2 error that passes; None for the graph's own.
+        memory_bytes: limit for the tensors held for comparison; weights, and what each side needs to run,
             come on top.
-        samples: how many different inputs to run; of each error the worst counts.
+        samples: how many different inputs to run; the worst error over them counts.
         stop: end at the first module over the tolerance.
-        reproduce: a folder for the first module that is over the tolerance by its own doing.
+        reproduce: a folder to write the first diverging module to.
+
+    Raises:
+        UsageError: ``samples`` or ``memory_bytes`` is less than 1.
+        ParityError: the tolerance is not a positive number.
     """
 
     provider: str = "cpu"
@@ -118,12 +111,6 @@ class LayerRequest:
     reproduce: Path | None = None
 
     def __post_init__(self) -> None:
-        """Refuse what nothing can be compared with.
-
-        Raises:
-            UsageError: no sample or no memory is allowed.
-            ParityError: the tolerance is not a positive number.
-        """
         if self.samples < 1 or self.memory_bytes < 1:
             raise UsageError(
                 f"{self.samples} samples in {self.memory_bytes} bytes of memory; take at least one of each"
@@ -134,11 +121,11 @@ class LayerRequest:
 
 @dataclass(frozen=True, slots=True)
 class Resolved:
-    """A target that is not a file.
+    """A graph of the catalog or a factory.
 
     Attributes:
-        origin: what a manifest calls it by, so that it can be resolved again.
-        sizes: batch, height and width of a graph of the catalog.
+        origin: the target's name, which a manifest records so that it can be resolved again.
+        sizes: batch, height and width of a graph of the catalog; empty for a factory.
     """
 
     spec: GraphSpec
@@ -147,7 +134,7 @@ class Resolved:
 
 
 def is_file(target: Target) -> bool:
-    """Whether the target means a file: a graph's name and a factory have neither suffix nor separator."""
+    """Whether the target is a file: the names of graphs and factories have neither ``.onnx`` nor ``/``."""
     return isinstance(target, Path) or target.endswith(".onnx") or "/" in target
 
 
@@ -155,7 +142,7 @@ def resolve(target: str, settings: Settings) -> Resolved:
     """The graph that ``target`` names.
 
     Raises:
-        UsageError: nothing has the name, or the network cannot take the size.
+        UsageError: there is no such graph, or the network does not accept the size.
     """
     from onnxlens.reference_model import catalog
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 
 from onnxlens.api.opened import OpenedTarget, opened
@@ -27,15 +26,15 @@ def netron_picture(
     browser: str | None = None,
     progress: Progress = silent,
 ) -> Path:
-    """Draw a graph or a module of it into ``out`` (.svg or .png) as Netron does, in the system's Chromium.
+    """Draw a graph or a module of it as Netron does, in a Chromium; no weight is read.
 
-    The network is not used, and no weight is read.
+    Nothing is sent over the network.
 
     Args:
         target: what to draw.
-        out: the picture.
+        out: the picture, a .svg or .png file.
         settings: how it is exported, unless it is a file.
-        module: the path of one to show alone, such as ``input_blocks.1``; None for the whole graph.
+        module: the path of a module to draw alone, such as ``input_blocks.1``; None for the whole graph.
         browser: the path of a Chromium; None for the system's.
         progress: shows the steps.
 
@@ -47,10 +46,10 @@ def netron_picture(
     path = Path(out)
     require_netron_suffix(path)
     require_netron(browser)
-    shown = _shown(target, settings, module, progress)
+    model, title = _shown(target, settings, module, progress)
     progress("drawing", 0, 0)
     with staged(path.parent) as stage, netron_pictures(browser) as pictures:
-        pictures.write(shown.model, shown.title, stage / path.name)
+        pictures.write(model, title, stage / path.name)
     return path
 
 
@@ -63,13 +62,13 @@ def view_graph(
     port: int = 0,
     progress: Progress = silent,
 ) -> Iterator[str]:
-    """Serve a graph or a module of it in Netron's page, to this machine's browsers; the address meanwhile.
+    """Serve a graph or a module of it in Netron to browsers on this machine; yields the address.
 
     Args:
-        target: what to show; its weights are not.
+        target: what to show, without its weights.
         settings: how it is exported, unless it is a file.
-        module: the path of one to show alone, such as ``input_blocks.1``; None for the whole graph.
-        port: 0 for any that is free.
+        module: the path of a module to show alone, such as ``input_blocks.1``; None for the whole graph.
+        port: 0 for any free port.
         progress: shows the steps.
 
     Raises:
@@ -78,30 +77,24 @@ def view_graph(
         ToolError: the extra ``netron`` is missing.
     """
     netron_files()
-    shown = _shown(target, settings, module, progress)
-    with NetronServer(shown.model, shown.title, port) as server:
+    model, title = _shown(target, settings, module, progress)
+    with NetronServer(model, title, port) as server:
         yield server.address
-
-
-@dataclass(frozen=True, slots=True)
-class _Shown:
-    model: bytes
-    title: str
 
 
 def _shown(
     target: Target | OpenedTarget, settings: Settings | None, module: str | None, progress: Progress
-) -> _Shown:
-    """What Netron opens: the file as it is, an export without weights, or a module extracted from either."""
+) -> tuple[bytes, str]:
+    """The model that Netron opens, and its title: the whole file as it is, or a module extracted from it."""
     with opened(target, settings, progress) as it:
         if module is not None:
             model = extract_subgraph(it.graph, module).model
-            return _Shown(model.SerializeToString(), model.graph.name)
+            return model.SerializeToString(), model.graph.name
         chosen = it.settings
         if chosen.shapes or chosen.dims or chosen.values:
             raise UsageError(
                 "Netron shows the whole file as it is; leave --shape, --dim and --value out, "
                 "or choose a --module"
             )
-        read_model(it.path)  # a file that Netron cannot open is refused in a line that helps
-        return _Shown(it.path.read_bytes(), it.path.name)
+        read_model(it.path)  # rejects a file that is not an ONNX graph, with a helpful message
+        return it.path.read_bytes(), it.path.name

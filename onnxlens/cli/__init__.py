@@ -1,1 +1,1 @@
-"""The command line: a file per group of verbs, each verb a thin call of the Python API."""
+"""The command line: a file per verb, each a thin call of the Python API."""

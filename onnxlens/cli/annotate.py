@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Literal
 
 import click
 
@@ -14,24 +15,19 @@ KINDS = ("canny", "hed", "mlsd", "openpose", "depth", "normal", "scribble", "scr
 
 @click.command()
 @click.argument("picture", type=click.Path(path_type=Path))
-@click.option("--kind", required=True, type=click.Choice(KINDS), help="What to read off the picture.")
+@click.option("--kind", required=True, type=click.Choice(KINDS), help="What the control image shows.")
 @click.option("--out", required=True, type=click.Path(path_type=Path), help="The control image, a .png.")
 @click.option("--backend", type=click.Choice(["torch", "onnx"]), default="torch", show_default=True)
 @click.option(
     "--checkpoint",
     metavar="FILE|DIR",
     default="seeded",
-    help="Trained weights; for openpose a folder with both files. Without it weights are seeded.",
+    help="Trained weights; for openpose a folder with both files [seeded].",
 )
-def annotate(picture: Path, kind: str, out: Path, backend: str, checkpoint: str) -> None:
+def annotate(picture: Path, kind: str, out: Path, backend: Literal["torch", "onnx"], checkpoint: str) -> None:
     """Make the control image of PICTURE that a ControlNet reads."""
     with progress.shown(f"annotate {picture.name}") as report:
         path = onnxlens.annotate_picture(
-            picture,
-            kind,
-            out,
-            backend="onnx" if backend == "onnx" else "torch",
-            weights=checkpoint,
-            progress=report,
+            picture, kind, out, backend=backend, weights=checkpoint, progress=report
         )
     click.echo(path)

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
-import sys
-from typing import Any, cast
+from functools import partial
+from typing import TYPE_CHECKING, Any
 
 import click
 
 import onnxlens
 from onnxlens.cli import progress
-from onnxlens.cli.options import format_option, settings_from, with_settings, with_sizes
+from onnxlens.cli.options import format_option, print_result, settings_from, with_rows, with_settings
+from onnxlens.specs.bench import BenchRequest
+
+if TYPE_CHECKING:
+    from onnxlens.reports.tables.render import By
 
 LEVELS = ("disabled", "basic", "extended", "all")
 
@@ -19,25 +23,21 @@ LEVELS = ("disabled", "basic", "extended", "all")
 @click.option("--provider", type=click.Choice(["cpu", "cuda", "tensorrt"]), default="cpu", show_default=True)
 @click.option("--runs", type=click.IntRange(min=1), default=10, show_default=True, help="Runs to time.")
 @click.option(
-    "--warmup", type=click.IntRange(min=0), default=2, show_default=True, help="Runs before, not counted."
+    "--warmup", type=click.IntRange(min=0), default=2, show_default=True, help="Runs before, not timed."
 )
 @click.option(
     "--level",
     type=click.Choice(LEVELS),
     default="all",
     show_default=True,
-    help="How far ONNX Runtime optimises the graph.",
+    help="How far ONNX Runtime optimizes the graph.",
 )
 @click.option(
     "--threads", type=click.IntRange(min=1), help="Threads that one operator may use [the usable cores]."
 )
 @click.option("--against", type=click.Choice(["torch"]), help="Time PyTorch too, eager and compiled.")
-@click.option("--by", type=click.Choice(["module", "op", "node"]), default="module", show_default=True)
-@click.option(
-    "--depth", type=click.IntRange(min=0), default=2, show_default=True, help="Module levels to show."
-)
+@with_rows
 @format_option("table", "json", "csv", "md")
-@with_sizes
 @with_settings
 def bench(
     target: str,
@@ -47,7 +47,7 @@ def bench(
     level: str,
     threads: int | None,
     against: str | None,
-    by: str,
+    by: By,
     depth: int,
     output_format: str,
     **options: Any,
@@ -55,19 +55,11 @@ def bench(
     """Time TARGET in ONNX Runtime, and show which modules, operators or nodes the time goes to."""
     from onnxlens.reports.documents import bench_document
     from onnxlens.reports.tables.bench import bench_table
-    from onnxlens.reports.tables.render import By, TableFormat
-    from onnxlens.specs.bench import BenchRequest
-    from onnxlens.specs.codec import to_text
 
     request = BenchRequest(provider, runs, warmup, level, threads, against is not None)
     with progress.shown(f"bench {target}") as show:
         report = onnxlens.bench_graph(target, settings_from(options), request, show)
-    if output_format == "json":
-        click.echo(to_text(bench_document(report)), nl=False)
-    else:
-        click.echo(bench_table(report, cast(By, by), depth, cast(TableFormat, output_format)))
+    print_result(output_format, partial(bench_document, report), partial(bench_table, report, by, depth))
     if report.noise:
         reasons = "; ".join(report.noise)
-        print(
-            f"onnxlens: warning: the machine was noisy ({reasons}); measure on an idle one", file=sys.stderr
-        )
+        click.echo(f"onnxlens: warning: the machine was noisy ({reasons}); measure on an idle one", err=True)

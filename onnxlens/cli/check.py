@@ -1,19 +1,58 @@
-"""``onnxlens check``: ONNX Runtime against PyTorch, whole or module by module."""
+"""``onnxlens check``: ONNX Runtime against PyTorch, whole or module by module (``--layers``)."""
 
 from __future__ import annotations
 
-from typing import Any, cast
+import re
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import click
 
 import onnxlens
+from onnxlens.api.target import LayerRequest, Settings
 from onnxlens.cli import progress
-from onnxlens.cli.check_layers import check_layers, taken_layer_options, with_layers
-from onnxlens.cli.options import format_option, settings_from, with_settings, with_sizes
+from onnxlens.cli.options import all_of, format_option, print_result, settings_from, with_settings
 from onnxlens.errors import UsageError
-from onnxlens.specs.parity import Reference
+
+if TYPE_CHECKING:
+    from onnxlens.specs.parity import Reference
 
 CHECK_FAILED = 1
+
+MEMORY = re.compile(r"(\d+(?:\.\d+)?)\s*(KiB|MiB|GiB|TiB|B)?")
+UNITS = {"B": 1, "KiB": 2**10, "MiB": 2**20, "GiB": 2**30, "TiB": 2**40}
+
+
+def _memory(context: click.Context, option: click.Parameter, given: str | None) -> int | None:
+    if given is None:
+        return None
+    found = MEMORY.fullmatch(given.strip())
+    if found is None:
+        raise click.BadParameter(f"{given!r} is not a size; give 4GiB, 512MiB or bytes")
+    return int(float(found[1]) * UNITS[found[2] or "B"])
+
+
+ONLY_WITH_LAYERS = ("memory_bytes", "samples", "stop", "reproduce")
+
+with_layers = all_of(
+    click.option("--layers", is_flag=True, help="Compare every module, and find the first diverging one."),
+    click.option(
+        "--memory",
+        "memory_bytes",
+        metavar="SIZE",
+        callback=_memory,
+        help="With --layers: limit for the tensors held for comparison; weights come on top [4GiB].",
+    ),
+    click.option("--samples", type=click.IntRange(min=1), help="With --layers: different inputs to run [1]."),
+    click.option("--stop", is_flag=True, default=None, help="With --layers: end at the first that fails."),
+    click.option(
+        "--reproduce",
+        type=click.Path(path_type=Path, file_okay=False),
+        metavar="DIR",
+        help="With --layers: write the first diverging module, with inputs and expected outputs.",
+    ),
+)
 
 
 @click.command()
@@ -27,12 +66,11 @@ CHECK_FAILED = 1
 )
 @with_layers
 @format_option("table", "json", "csv", "md")
-@with_sizes
 @with_settings
 def check(
     target: str,
     provider: str,
-    against: str,
+    against: Reference,
     tolerance: float | None,
     layers: bool,
     output_format: str,
@@ -41,27 +79,36 @@ def check(
     """Compare ONNX Runtime's outputs of TARGET with PyTorch's; exit with 1 when they differ."""
     from onnxlens.reports.documents import parity_document
     from onnxlens.reports.tables.parity import parity_table
-    from onnxlens.reports.tables.render import TableFormat
-    from onnxlens.specs.codec import to_text
 
-    given = taken_layer_options(options, layers=layers)
+    given = {name: value for name in ONLY_WITH_LAYERS if (value := options.pop(name)) is not None}
+    settings = settings_from(options)
     if layers:
         if against != "pytorch":
             raise UsageError("--layers compares with PyTorch; leave --against out")
-        request = onnxlens.LayerRequest(provider, tolerance, **given)
-        agree = check_layers(target, settings_from(options), request, output_format)
-        return 0 if agree else CHECK_FAILED
+        request = LayerRequest(provider, tolerance, **given)
+        return 0 if _check_layers(target, settings, request, output_format) else CHECK_FAILED
+    if given:
+        option = next(iter(given)).removesuffix("_bytes")
+        raise UsageError(f"--{option} is of --layers; give that too")
     with progress.shown(f"check {target}") as report:
         result = onnxlens.check_graph(
-            target,
-            settings_from(options),
-            provider=provider,
-            reference=cast(Reference, against),
-            tolerance=tolerance,
-            progress=report,
+            target, settings, provider=provider, reference=against, tolerance=tolerance, progress=report
         )
-    if output_format == "json":
-        click.echo(to_text(parity_document(result)), nl=False)
-    else:
-        click.echo(parity_table(result, cast(TableFormat, output_format)))
+    print_result(output_format, partial(parity_document, result), partial(parity_table, result))
     return 0 if result.passed else CHECK_FAILED
+
+
+def _check_layers(target: str, settings: Settings, request: LayerRequest, output_format: str) -> bool:
+    """Compare module by module and print it; whether no error is over the tolerance."""
+    from onnxlens.reports.documents import layers_document
+    from onnxlens.reports.tables.parity import module_parity_table
+
+    with progress.shown(f"check {target}") as report:
+        result = onnxlens.check_layers(target, settings, request, report)
+    print_result(output_format, partial(layers_document, result), partial(module_parity_table, result))
+    if request.reproduce is not None:
+        nothing = "no module diverges by itself: nothing to reproduce"
+        click.echo(
+            f"onnxlens: {f'wrote {request.reproduce}' if result.first_diverging else nothing}", err=True
+        )
+    return result.passed

@@ -9,13 +9,13 @@ import click
 
 import onnxlens
 from onnxlens.cli import progress
-from onnxlens.cli.options import settings_from, with_settings
+from onnxlens.cli.options import settings_from, with_export_settings
 
 
 @click.command()
 @click.argument("target")
 @click.option("--out", required=True, type=click.Path(path_type=Path), help="Folder to write into.")
-@with_settings
+@with_export_settings
 def export(target: str, out: Path, **options: Any) -> None:
     """Export TARGET to ONNX: graph, one file of weights (seeded by default), and manifest."""
     with progress.shown(f"export {target}") as report:

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import click
 
 import onnxlens
+from onnxlens.cli.options import print_result
 
 
 @click.command()
@@ -13,7 +16,7 @@ def graphs(as_json: bool) -> None:
     """List the graphs of the reference model."""
     from onnxlens.reports.documents import catalog_document
     from onnxlens.reports.tables.graphs import catalog_table
-    from onnxlens.specs.codec import to_text
 
     specs = onnxlens.list_graphs()
-    click.echo(to_text(catalog_document(specs)).rstrip() if as_json else catalog_table(specs, "table"))
+    output_format = "json" if as_json else "table"
+    print_result(output_format, partial(catalog_document, specs), partial(catalog_table, specs))

@@ -11,7 +11,7 @@ from types import MappingProxyType
 
 import click
 
-from onnxlens.cli.progress import QuietOption
+from onnxlens.cli.progress import QUIET_OPTION
 from onnxlens.errors import OnnxlensError
 
 BAD_INPUT = 2
@@ -25,8 +25,8 @@ VERBS: Mapping[str, str] = MappingProxyType(
         "export": "Export TARGET to ONNX: graph, weights, manifest.",
         "extract": "Write one module of TARGET as an ONNX file of its own.",
         "profile": "Count MACs, params and bytes of TARGET.",
-        "ledger": "Lay every cost of every module of TARGET side by side.",
-        "reconcile": "Set MACs beside what onnx-tool, fvcore and thop count.",
+        "ledger": "List every cost of every module of TARGET.",
+        "reconcile": "Compare MACs with what onnx-tool, fvcore and thop count.",
         "check": "Compare ONNX Runtime's outputs of TARGET with PyTorch's.",
         "bench": "Time TARGET in ONNX Runtime, by module.",
         "render": "Draw the data flow of TARGET, or write it for a viewer.",
@@ -34,11 +34,11 @@ VERBS: Mapping[str, str] = MappingProxyType(
         "annotate": "Make the control image of a picture.",
     }
 )
-"""The verbs in the order of the help page; each stands in a module of its name, loaded when it is called."""
+"""The verbs in the order of the help page; each is in a module of its name, loaded when it is called."""
 
 
 class Verbs(click.Group):
-    """The verbs, each loaded when it is called; help is written from ``VERBS`` alone."""
+    """The group of verbs: loads a verb when it is called, and lists all from ``VERBS``."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         """The names of the verbs."""
@@ -49,8 +49,8 @@ class Verbs(click.Group):
         if name not in VERBS:
             return None
         verb: click.Command = getattr(import_module(f"onnxlens.cli.{name}"), name)
-        if not any(isinstance(option, QuietOption) for option in verb.params):
-            verb.params.append(QuietOption())
+        if QUIET_OPTION not in verb.params:
+            verb.params.append(QUIET_OPTION)
         return verb
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
@@ -77,7 +77,7 @@ def main() -> None:
 
 
 def run(arguments: list[str]) -> int:
-    """Run one command line; the exit code. Bad input is one line on stderr, a fault a traceback."""
+    """Run one command line and return the exit code; prints errors: one line, or a fault's traceback."""
     try:
         return int(cli.main(arguments, prog_name="onnxlens", standalone_mode=False) or 0)
     except click.exceptions.Exit as stop:
@@ -95,8 +95,8 @@ def run(arguments: list[str]) -> int:
     except (click.Abort, KeyboardInterrupt):
         return INTERRUPTED
     except SystemExit:
-        # The reader has gone, as in `onnxlens graphs | head`: click takes that for an error. The interpreter
-        # must not flush into the closed pipe.
+        # click exits like this when the reader has closed the pipe, as in `onnxlens graphs | head`. The
+        # interpreter must not flush into it at its own exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
     except Exception:

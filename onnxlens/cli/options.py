@@ -1,108 +1,84 @@
-"""Options that several verbs share."""
+"""Options that several verbs share, and how a verb prints its result."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 import click
 
 from onnxlens.api.target import Settings
+from onnxlens.specs.codec import to_text
 from onnxlens.specs.tensor import DTYPES
+
+if TYPE_CHECKING:
+    from onnxlens.reports.documents import Document
+    from onnxlens.reports.tables.render import TableFormat
 
 Verb = TypeVar("Verb", bound=Callable[..., Any])
 
 
-def with_settings(verb: Verb) -> Verb:
-    """Add the options of ``Settings``; the verb takes them as keywords, for ``settings_from``."""
-    for option in (
-        with_cache,
-        click.option("--width", type=int, help="Picture width in pixels [512]."),
-        click.option("--height", type=int, help="Picture height in pixels [512]."),
-        click.option("--batch", type=int, help="Batch size [2 for the guided graphs, else 1]."),
-        click.option("--dtype", type=click.Choice(DTYPES), help="Type of weights and tensors [float32]."),
-        click.option("--opset", type=int, help="ONNX opset to export, 18 to 25 [18]."),
-        click.option("--weights", metavar="none|seeded|FILE", help="Where the weights come from."),
-    ):
-        verb = option(verb)
-    return verb
+def all_of(*options: Callable[[Callable[..., Any]], Callable[..., Any]]) -> Callable[[Verb], Verb]:
+    """A decorator that adds several options; ``--help`` lists them in this order."""
+
+    def decorated(verb: Verb) -> Verb:
+        for option in reversed(options):
+            option(verb)  # click notes the option on the function itself
+        return verb
+
+    return decorated
 
 
-def with_cache(verb: Verb) -> Verb:
-    """Add ``--no-cache``; the verb takes it as the keyword ``cache``, for ``settings_from``."""
+def format_option(*formats: str) -> Callable[[Verb], Verb]:
+    """``--format``, the first of ``formats`` by default."""
     return click.option(
-        "--no-cache",
-        "cache",
-        is_flag=True,
-        flag_value=False,
-        default=True,
-        help="Export a graph of the catalog anew; leave the user's cache (ONNXLENS_CACHE) alone.",
-    )(verb)
+        "--format", "output_format", type=click.Choice(formats), default=formats[0], show_default=True
+    )
 
 
-def with_sizes(verb: Verb) -> Verb:
-    """Add the options that fix what is dynamic in a file; they are part of ``Settings`` too."""
-    for option in (
-        click.option(
-            "--value",
-            "values",
-            multiple=True,
-            metavar="INPUT=NUMBER,..",
-            callback=_values,
-            help="Fix the value of an input that decides shapes or branches; may be repeated.",
-        ),
-        click.option(
-            "--dim",
-            "dims",
-            multiple=True,
-            metavar="NAME=SIZE",
-            callback=_dims,
-            help="Fix a dynamic dimension of an .onnx file, such as batch=2; may be repeated.",
-        ),
-        click.option(
-            "--shape",
-            "shapes",
-            multiple=True,
-            metavar="INPUT=SIZE,..",
-            callback=_shapes,
-            help="Fix an input of an .onnx file, such as x=1,3,512,512; may be repeated.",
-        ),
-    ):
-        verb = option(verb)
-    return verb
+def print_result(
+    output_format: str, document: Callable[[], Document], table: Callable[[TableFormat], str]
+) -> None:
+    """Print the document for ``--format json``, the table for any other format."""
+    if output_format == "json":
+        click.echo(to_text(document()), nl=False)
+    else:
+        click.echo(table(cast("TableFormat", output_format)))
 
 
-def with_browser(verb: Verb) -> Verb:
-    """Add ``--browser``; the verb takes it as a keyword."""
-    return click.option(
-        "--browser", metavar="PATH", help="The Chromium that Netron draws in [the system's]."
-    )(verb)
+def settings_from(options: dict[str, Any]) -> Settings:
+    """The settings that ``options`` contains; those that were left out keep their defaults."""
+    return Settings(**{name: value for name, value in options.items() if value is not None})
 
 
-def with_module(verb: Verb) -> Verb:
-    """Add ``--module``; the verb takes it as a keyword."""
-    return click.option(
-        "--module", metavar="PATH", help="Only this module, such as input_blocks.1 [the whole graph]."
-    )(verb)
+def _repeated(
+    flag: str, keyword: str, metavar: str, parse: Callable[[str], Any], purpose: str
+) -> Callable[[Verb], Verb]:
+    """An option that takes ``NAME=VALUE`` several times; the verb gets the parsed values by name."""
+
+    def parsed(context: click.Context, option: click.Parameter, given: Sequence[str]) -> dict[str, Any]:
+        return {name: parse(value) for name, value in map(_pair, given)}
+
+    text = f"{purpose}; may be repeated."
+    return click.option(flag, keyword, multiple=True, metavar=metavar, callback=parsed, help=text)
 
 
-def _shapes(
-    context: click.Context, option: click.Parameter, given: Sequence[str]
-) -> dict[str, Sequence[int]]:
-    """``x=1,3,512,512`` as a name and sizes; a name may hold ``=`` itself. ``x=`` is a scalar."""
-    return {name: tuple(map(_size, filter(None, sizes.split(",")))) for name, sizes in map(_pair, given)}
+def _pair(text: str) -> tuple[str, str]:
+    name, _, value = text.rpartition("=")  # a name may contain "=" itself
+    if not name:
+        raise click.BadParameter(f"{text!r} has no NAME=")
+    return name, value
 
 
-def _dims(context: click.Context, option: click.Parameter, given: Sequence[str]) -> dict[str, int]:
-    return {name: _size(size) for name, size in map(_pair, given)}
+def _list_of(parse: Callable[[str], Any]) -> Callable[[str], Sequence[Any]]:
+    """Parse values between commas; no text is an empty list: the shape of a scalar."""
+    return lambda text: tuple(map(parse, filter(None, text.split(","))))
 
 
-def _values(
-    context: click.Context, option: click.Parameter, given: Sequence[str]
-) -> dict[str, Sequence[float]]:
-    return {
-        name: tuple(map(_number, filter(None, numbers.split(",")))) for name, numbers in map(_pair, given)
-    }
+def _size(text: str) -> int:
+    if not text.strip().isdigit():
+        raise click.BadParameter(f"{text!r} is not a size; give a whole number")
+    return int(text)
 
 
 def _number(text: str) -> float:
@@ -112,26 +88,48 @@ def _number(text: str) -> float:
         raise click.BadParameter(f"{text!r} is not a number") from error
 
 
-def _pair(text: str) -> tuple[str, str]:
-    name, equals, value = text.rpartition("=")
-    if not equals or not name:
-        raise click.BadParameter(f"{text!r} has no NAME=")
-    return name, value
+with_cache = click.option(
+    "--no-cache",
+    "cache",
+    is_flag=True,
+    flag_value=False,
+    default=True,
+    help="Neither read nor write the cache of exported graphs (ONNXLENS_CACHE).",
+)
 
+with_export_settings = all_of(
+    click.option("--weights", metavar="none|seeded|FILE", help="Where the weights come from."),
+    click.option("--opset", type=int, help="ONNX opset to export, 18 to 25 [18]."),
+    click.option("--dtype", type=click.Choice(DTYPES), help="Type of weights and tensors [float32]."),
+    click.option("--batch", type=int, help="Batch size [2 for the guided graphs, else 1]."),
+    click.option("--height", type=int, help="Picture height in pixels [512]."),
+    click.option("--width", type=int, help="Picture width in pixels [512]."),
+    with_cache,
+)
+"""How a graph is exported: keywords for ``settings_from``."""
 
-def _size(text: str) -> int:
-    if not text.strip().isdigit():
-        raise click.BadParameter(f"{text!r} is not a size; give a whole number")
-    return int(text)
+with_settings = all_of(
+    _repeated("--shape", "shapes", "INPUT=SIZE,..", _list_of(_size),
+              "Fix an input of an .onnx file, such as x=1,3,512,512"),
+    _repeated("--dim", "dims", "NAME=SIZE", _size,
+              "Fix a dynamic dimension of an .onnx file, such as batch=2"),
+    _repeated("--value", "values", "INPUT=NUMBER,..", _list_of(_number),
+              "Fix the value of an input that decides shapes or branches"),
+    with_export_settings,
+)  # fmt: skip
+"""All settings: how a graph is exported, or what is dynamic in an ``.onnx`` file."""
 
+with_rows = all_of(
+    click.option("--by", type=click.Choice(["module", "op", "node"]), default="module", show_default=True),
+    click.option(
+        "--depth", type=click.IntRange(min=0), default=2, show_default=True, help="Module levels to show."
+    ),
+)
+"""Which rows a table of costs or times has."""
 
-def settings_from(options: dict[str, Any]) -> Settings:
-    """The settings that were given; those left out keep their defaults."""
-    return Settings(**{name: value for name, value in options.items() if value is not None})
-
-
-def format_option(*formats: str) -> Callable[[Verb], Verb]:
-    """``--format``, the first of ``formats`` by default."""
-    return click.option(
-        "--format", "output_format", type=click.Choice(formats), default=formats[0], show_default=True
-    )
+with_module = click.option(
+    "--module", metavar="PATH", help="Only this module, such as input_blocks.1 [the whole graph]."
+)
+with_browser = click.option(
+    "--browser", metavar="PATH", help="Path of the Chromium that Netron draws in [the system's]."
+)

@@ -1,4 +1,4 @@
-"""Progress on stderr: lines that move on a terminal, one plain line per finished step elsewhere."""
+"""Progress on stderr: moving bars on a terminal, one plain line per finished step elsewhere."""
 
 from __future__ import annotations
 
@@ -18,41 +18,40 @@ if TYPE_CHECKING:
 _QUIET = "onnxlens.quiet"
 
 
-class QuietOption(click.Option):
-    """``--quiet``, which every verb takes: no progress at all."""
-
-    def __init__(self) -> None:
-        super().__init__(
-            ["-q", "--quiet"], is_flag=True, expose_value=False, callback=_be_quiet, help="Show no progress."
-        )
-
-
 def _be_quiet(context: click.Context, option: click.Parameter, quiet: bool) -> None:
     context.meta[_QUIET] = quiet
 
 
+QUIET_OPTION = click.Option(
+    ["-q", "--quiet"], is_flag=True, expose_value=False, callback=_be_quiet, help="Show no progress."
+)
+"""``--quiet``, which every verb takes."""
+
+
 @contextmanager
 def shown(title: str) -> Iterator[Progress]:
-    """A progress callback for the time of one task."""
+    """A progress callback, shown until the context ends."""
     if _is_quiet():
         yield silent
     elif sys.stderr.isatty():
         with _bars() as bars:
             yield _moving(bars, f"{title}: ")
     else:
-        with _Lines(title) as lines:
-            yield lines
+        lines = _Lines(title)
+        yield lines
+        lines.finish()  # unless the step failed
 
 
 @contextmanager
 def watched() -> Iterator[Watch]:
-    """A watch over several graphs: which of how many, its step, how far that is, and the time so far."""
+    """A callback for work on several graphs: shows which of how many, its step, and the time so far."""
     if _is_quiet():
         yield unwatched
         return
     if not sys.stderr.isatty():
-        with _Lines("") as lines:
-            yield lines.watch
+        lines = _Lines("")
+        yield lines.watch
+        lines.finish()
         return
     with _bars() as bars:
         whole = bars.add_task("")
@@ -71,44 +70,34 @@ def _is_quiet() -> bool:
 
 
 class _Lines:
-    """A plain line for each step, when it is finished: ``onnxlens: hed (1 of 13): tracing 3.2 s``."""
+    """Prints a plain line for each finished step: ``onnxlens: hed (1 of 13): tracing 3.2 s``."""
 
     def __init__(self, title: str) -> None:
         self._title = title
         self._step = ""
         self._start = 0.0
 
-    def __enter__(self) -> _Lines:
-        return self
-
-    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
-        """Finish the last step; one that failed is not finished."""
-        if kind is None:
-            self._finish()
-
     def __call__(self, step: str, done: int, total: int) -> None:
         if step != self._step:
-            self._finish()
+            self.finish()
             self._step, self._start = step, perf_counter()
 
     def watch(self, graph: str, index: int, count: int) -> Progress:
         """The callback of one graph among several."""
-        self._finish()
+        self.finish()
         self._title = f"{graph} ({index} of {count})"
         return self
 
-    def _finish(self) -> None:
+    def finish(self) -> None:
+        """Print the step that is being done, if there is one."""
         if self._step:
-            print(
-                f"onnxlens: {self._title}: {self._step} {perf_counter() - self._start:.1f} s",
-                file=sys.stderr,
-                flush=True,
-            )
+            seconds = perf_counter() - self._start
+            print(f"onnxlens: {self._title}: {self._step} {seconds:.1f} s", file=sys.stderr, flush=True)
         self._step = ""
 
 
 def _moving(bars: Bar, prefix: str) -> Progress:
-    """A callback with a line of its own, whose clock starts anew with every step."""
+    """A callback with a bar of its own, whose clock restarts with every step."""
     task = bars.add_task(prefix, total=None)
     current = ""
 
@@ -116,7 +105,7 @@ def _moving(bars: Bar, prefix: str) -> Progress:
         nonlocal current, task
         if step != current:
             current = step
-            bars.remove_task(task)  # rich cannot take a total back: the next step may not know its own
+            bars.remove_task(task)  # rich cannot unset a total, and the next step may have none
             task = bars.add_task(f"{prefix}{step}", total=None)
         bars.update(task, completed=done, total=total or None)
 

@@ -12,7 +12,7 @@ import click
 
 import onnxlens
 from onnxlens.cli import progress
-from onnxlens.cli.options import settings_from, with_module, with_settings, with_sizes
+from onnxlens.cli.options import settings_from, with_module, with_settings
 
 
 @click.command()
@@ -22,7 +22,6 @@ from onnxlens.cli.options import settings_from, with_module, with_settings, with
 )
 @click.option("--no-browser", is_flag=True, help="Only print the address.")
 @with_module
-@with_sizes
 @with_settings
 def view(target: str, port: int, no_browser: bool, module: str | None, **options: Any) -> None:
     """Show TARGET or a module of it in Netron, in your browser, until Ctrl-C.

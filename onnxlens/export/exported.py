@@ -15,8 +15,6 @@ from onnxlens.specs.tensor import HALVES, TensorSpec, numpy_type
 class ExportedWeights:
     """A weight source over the files of an export: what the graph runs with is what PyTorch is given."""
 
-    has_values = True
-
     def __init__(self, exported: ExportedGraph) -> None:
         """Open the export's weights; none is read yet.
 
@@ -35,11 +33,6 @@ class ExportedWeights:
             raise CheckpointError(
                 f"{exported.data_path}: no such file; it holds the weights of {exported.onnx_path.name}"
             )
-        self._unused = {
-            tensor.name: tensor
-            for tensor in exported.manifest.tensors
-            if tensor.name not in self._initializers
-        }
         self.tensors: Mapping[str, TensorSpec] = {
             tensor.name: TensorSpec(tensor.name, tensor.dtype, tensor.shape)
             for tensor in exported.manifest.tensors
@@ -47,8 +40,9 @@ class ExportedWeights:
 
     def read(self, name: str) -> np.ndarray:
         """The values of one entry; one that the forward pass never uses is not in the file: zeros."""
-        if name in self._unused:
-            return np.zeros(self._unused[name].shape, numpy_type(self._unused[name].dtype))
+        if name not in self._initializers:
+            spec = self.tensors[name]
+            return np.zeros([int(size) for size in spec.shape], numpy_type(spec.dtype))
         values = self._initializers[name].const_value
         if values is None:
             raise CheckpointError(f"{name}: the graph names it and gives it no value")

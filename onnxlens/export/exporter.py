@@ -126,7 +126,7 @@ def _manifest(request: ExportRequest) -> Manifest:
         has_weights=False,
         inputs=spec.inputs,
         outputs=spec.outputs,
-        input_ranges=dict(spec.input_ranges),
+        input_ranges={name: (float(low), float(high)) for name, (low, high) in spec.input_ranges.items()},
         modules={path: type(child).__name__ for path, child in module.named_modules()},
         tensors=tuple(tensors),
         versions={package: version(package) for package in WRITERS},

@@ -39,15 +39,10 @@ def point_at_file(model: ir.Model, tensors: Mapping[str, TensorSpec], location: 
                     "value; make it a parameter or a persistent buffer"
                 )
             continue
-        size = tensors[name].size_bytes
-        if (
-            weight.dtype is None
-            or weight.shape is None
-            or size is None
-            or tuple(weight.shape) != tensors[name].shape
-        ):
+        spec, size = tensors[name], tensors[name].size_bytes
+        if weight.dtype is None or weight.shape is None or size is None or tuple(weight.shape) != spec.shape:
             raise ExportError(
-                f"{model.graph.name}: weight {name!r} is {weight.shape} here, {tensors[name]} in the source"
+                f"{model.graph.name}: weight {name!r} is {weight.shape} here, {spec} in the source"
             )
         weight.const_value = ir.ExternalTensor(
             location, offset, size, weight.dtype, shape=weight.shape, name=name, base_dir=""

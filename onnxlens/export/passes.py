@@ -11,7 +11,7 @@ import onnx_ir as ir
 from onnx_ir.passes import common
 from onnxscript import optimizer
 
-from onnxlens.errors import ExportError
+from onnxlens.errors import ExportError, first_line
 from onnxlens.export.normalization import split_long_normalizations
 
 KEPT_METADATA = ("pkg.torch.onnx.name_scopes", "pkg.torch.onnx.class_hierarchy")
@@ -112,7 +112,7 @@ def check_graph(model: ir.Model) -> None:
         onnx.checker.check_model(copy, full_check=True)
     except (onnx.checker.ValidationError, onnx.shape_inference.InferenceError) as error:
         raise ExportError(
-            f"{model.graph.name}: ONNX's checker refuses the graph: {_first_line(error)}{_remedy(error)}"
+            f"{model.graph.name}: ONNX's checker refuses the graph: {first_line(error)}{_remedy(error)}"
         ) from error
 
 
@@ -125,13 +125,9 @@ def check_file(path: Path) -> None:
     try:
         onnx.checker.check_model(str(path))
     except onnx.checker.ValidationError as error:
-        raise ExportError(f"{path.name}: ONNX's checker refuses the file: {_first_line(error)}") from error
+        raise ExportError(f"{path.name}: ONNX's checker refuses the file: {first_line(error)}") from error
 
 
 def _remedy(error: Exception) -> str:
     """Convolutions, poolings and much else take bfloat16 since opset 22."""
     return "; from --opset 22 on it takes bfloat16" if "tensor(bfloat16)" in str(error) else ""
-
-
-def _first_line(error: Exception) -> str:
-    return str(error).strip().splitlines()[0]

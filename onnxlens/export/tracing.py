@@ -14,7 +14,7 @@ from contextlib import contextmanager, redirect_stderr
 from copy import copy
 from typing import TYPE_CHECKING
 
-from onnxlens.errors import ExportError
+from onnxlens.errors import ExportError, first_line
 from onnxlens.specs.graph import GraphSpec
 from onnxlens.specs.tensor import TensorSpec, dtype_name
 
@@ -76,7 +76,7 @@ def trace(spec: GraphSpec, network: nn.Module, opset: int) -> ir.Model:
                 output_names=[tensor.name for tensor in spec.outputs],
             )
         except Exception as error:
-            reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+            reason = first_line(error)
             raise ExportError(f"{spec.name}: torch could not trace the module: {reason}") from error
     if program is None:
         raise ExportError(f"{spec.name}: torch's exporter returned nothing")
@@ -127,11 +127,7 @@ def _fake(tensor: TensorSpec) -> torch.Tensor:
 
 
 def _hold_to_request(spec: GraphSpec, opset: int, model: ir.Model) -> None:
-    """The exporter may write another opset or other outputs than were asked for, and says nothing.
-
-    Raises:
-        ExportError: the graph is not what was asked for.
-    """
+    """Refuse another opset or other outputs than were asked for: the exporter says nothing of them."""
     written = model.opset_imports.get("")
     if written != opset:
         raise ExportError(

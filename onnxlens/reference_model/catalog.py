@@ -4,13 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from difflib import get_close_matches
+from functools import partial
 from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 from onnxlens.errors import UsageError
-from onnxlens.reference_model.annotators.entries import ANNOTATORS
 from onnxlens.reference_model.catalog_entry import CatalogEntry, Size, TensorTemplate
-from onnxlens.reference_model.config import ClipTextConfig, ControlLdmConfig, UNetConfig, VaeConfig
+from onnxlens.reference_model.config import (
+    MLSD_LARGE_BACKBONE,
+    ClipTextConfig,
+    OpenPoseBodyConfig,
+    OpenPoseHandConfig,
+    UNetConfig,
+    VaeConfig,
+)
 from onnxlens.specs.graph import DEFAULT_TOLERANCE, CheckpointScope, GraphSpec
 
 if TYPE_CHECKING:
@@ -19,6 +26,8 @@ if TYPE_CHECKING:
 CLIP_TEXT = ClipTextConfig()
 UNET = UNetConfig()
 VAE = VaeConfig()
+BODY = OpenPoseBodyConfig()
+HAND = OpenPoseHandConfig()
 
 GUIDANCE_BATCH = 2
 """Classifier-free guidance runs the negative and the positive prompt side by side."""
@@ -27,8 +36,8 @@ SCENARIOS = ("canny", "mlsd", "hed", "scribble", "openpose", "depth", "normal", 
 CONTROL_SD15 = tuple(f"control_sd15_{scenario}.pth" for scenario in SCENARIOS)
 """Each holds a ControlNet for one kind of control, and all of Stable Diffusion 1.5."""
 
-SD15 = "v1-5-pruned.ckpt"
-"""Stable Diffusion 1.5 alone."""
+WITH_SD15 = (*CONTROL_SD15, "v1-5-pruned.ckpt")
+"""The last is Stable Diffusion 1.5 alone."""
 
 PIXELS = 512
 """The side of the picture that the networks were trained on."""
@@ -38,6 +47,15 @@ LATENT_PIXELS = 8
 
 UNET_PIXELS = 64
 """Sides must be multiples of this: the latent's 8 times the UNet's three halvings."""
+
+POSE_PIXELS = 8
+"""Pixels to one position of OpenPose's maps, along each side: its three poolings."""
+
+MLSD_PIXELS = 16
+"""MLSD's sides must be multiples of this, so that its deepest map can be doubled back to the others."""
+
+DPT_PIXELS = 32
+"""DPT's sides must be multiples of this, for the same reason."""
 
 
 def names() -> tuple[str, ...]:
@@ -84,40 +102,10 @@ def _entry(name: str) -> CatalogEntry:
     raise UsageError(f"unknown graph {name!r}: {hint}the graphs are {', '.join(ENTRIES)}")
 
 
-def _clip_text() -> nn.Module:
-    from onnxlens.reference_model.clip_text import ClipText
+def _network(name: str) -> nn.Module:
+    from onnxlens.reference_model.networks import NETWORKS
 
-    return ClipText(CLIP_TEXT)
-
-
-def _controlnet() -> nn.Module:
-    from onnxlens.reference_model.controlnet import ControlNet
-
-    return ControlNet(UNET)
-
-
-def _sd_unet() -> nn.Module:
-    from onnxlens.reference_model.unet import UNet
-
-    return UNet(UNET)
-
-
-def _vae_encoder() -> nn.Module:
-    from onnxlens.reference_model.vae import VaeEncoder
-
-    return VaeEncoder(VAE)
-
-
-def _vae_decoder() -> nn.Module:
-    from onnxlens.reference_model.vae import VaeDecoder
-
-    return VaeDecoder(VAE)
-
-
-def _control_ldm() -> nn.Module:
-    from onnxlens.reference_model.control_ldm import ControlLdm
-
-    return ControlLdm(ControlLdmConfig(UNET))
+    return NETWORKS[name]()
 
 
 TOKENS = TensorTemplate(
@@ -136,15 +124,28 @@ IMAGE = TensorTemplate("image", (VAE.image_channels,), 1)
 MOMENTS = TensorTemplate("moments", (VAE.moment_channels,), LATENT_PIXELS)
 LATENT = TensorTemplate("latent", (VAE.latent_channels,), LATENT_PIXELS)
 
+POSE_IMAGE = TensorTemplate("image", (3,), 1, sample_range=(-0.5, 0.5))
+PAF = TensorTemplate("paf", (BODY.pafs,), POSE_PIXELS)
+BODY_HEATMAP = TensorTemplate("heatmap", (BODY.heatmaps,), POSE_PIXELS)
+HAND_HEATMAP = TensorTemplate("heatmap", (HAND.heatmaps,), POSE_PIXELS)
+MLSD_IMAGE = TensorTemplate("image", (MLSD_LARGE_BACKBONE.in_channels,), 1)
+LINES = TensorTemplate("lines", (9,), 2)
+HED_IMAGE = TensorTemplate("image", (3,), 1, sample_range=(0, 255))
+HED_EDGES = tuple(TensorTemplate(f"edge_{index + 1}", (1,), 2**index) for index in range(5))
+BSDS_IMAGE = TensorTemplate("image", (3,), 1, sample_range=(0, 1))
+EDGE = TensorTemplate("edge", (1,), 1)
+DPT_IMAGE = TensorTemplate("image", (3,), 1)
+DEPTH = TensorTemplate("depth", (), 1)
+
 ENTRIES: Mapping[str, CatalogEntry] = MappingProxyType(
     {
         "clip-text": CatalogEntry(
             family="clip",
             title="text encoder of CLIP ViT-L/14: tokens to context",
-            factory=_clip_text,
+            factory=partial(_network, "clip-text"),
             inputs=(TOKENS,),
             outputs=(CONTEXT,),
-            published=(*CONTROL_SD15, SD15),
+            published=WITH_SD15,
             checkpoint=CheckpointScope(
                 "cond_stage_model.", optional=("transformer.text_model.embeddings.position_ids",)
             ),
@@ -153,61 +154,122 @@ ENTRIES: Mapping[str, CatalogEntry] = MappingProxyType(
         "controlnet": CatalogEntry(
             family="controlnet",
             title="ControlNet v1.0: a control image to 13 controls for the UNet",
-            factory=_controlnet,
+            factory=partial(_network, "controlnet"),
             inputs=(X, HINT, TIMESTEPS, CONTEXT),
             outputs=CONTROLS,
             published=CONTROL_SD15,
             checkpoint=CheckpointScope("control_model."),
             default_batch=GUIDANCE_BATCH,
             size_multiple=UNET_PIXELS,
-            min_size=UNET_PIXELS,
         ),
         "sd-unet": CatalogEntry(
             family="sd-unet",
             title="UNet of Stable Diffusion 1.5, taking a ControlNet's controls",
-            factory=_sd_unet,
+            factory=partial(_network, "sd-unet"),
             inputs=(X, TIMESTEPS, CONTEXT, *CONTROLS),
             outputs=(EPS,),
-            published=(*CONTROL_SD15, SD15),
+            published=WITH_SD15,
             checkpoint=CheckpointScope("model.diffusion_model."),
             default_batch=GUIDANCE_BATCH,
             size_multiple=UNET_PIXELS,
-            min_size=UNET_PIXELS,
         ),
         "vae-encoder": CatalogEntry(
             family="vae",
             title="encoder of AutoencoderKL with quant_conv: pixels to the moments of a latent",
-            factory=_vae_encoder,
+            factory=partial(_network, "vae-encoder"),
             inputs=(IMAGE,),
             outputs=(MOMENTS,),
-            published=(*CONTROL_SD15, SD15),
+            published=WITH_SD15,
             checkpoint=CheckpointScope("first_stage_model.", ("encoder.", "quant_conv.")),
             size_multiple=LATENT_PIXELS,
-            min_size=LATENT_PIXELS,
         ),
         "vae-decoder": CatalogEntry(
             family="vae",
             title="decoder of AutoencoderKL with post_quant_conv: a latent to pixels",
-            factory=_vae_decoder,
+            factory=partial(_network, "vae-decoder"),
             inputs=(LATENT,),
             outputs=(IMAGE,),
-            published=(*CONTROL_SD15, SD15),
+            published=WITH_SD15,
             checkpoint=CheckpointScope("first_stage_model.", ("decoder.", "post_quant_conv.")),
             size_multiple=LATENT_PIXELS,
-            min_size=LATENT_PIXELS,
         ),
-        **ANNOTATORS,
+        "openpose-body": CatalogEntry(
+            family="annotator",
+            title="OpenPose: part affinity fields and joint heatmaps of bodies",
+            factory=partial(_network, "openpose-body"),
+            inputs=(POSE_IMAGE,),
+            outputs=(PAF, BODY_HEATMAP),
+            published=("body_pose_model.pth",),
+            size_multiple=POSE_PIXELS,
+        ),
+        "openpose-hand": CatalogEntry(
+            family="annotator",
+            title="OpenPose: joint heatmaps of a hand",
+            factory=partial(_network, "openpose-hand"),
+            inputs=(POSE_IMAGE,),
+            outputs=(HAND_HEATMAP,),
+            published=("hand_pose_model.pth",),
+            size_multiple=POSE_PIXELS,
+        ),
+        "mlsd-large": CatalogEntry(
+            family="annotator",
+            title="MLSD, large: straight lines",
+            factory=partial(_network, "mlsd-large"),
+            inputs=(MLSD_IMAGE,),
+            outputs=(LINES,),
+            published=("mlsd_large_512_fp32.pth",),
+            size_multiple=MLSD_PIXELS,
+        ),
+        "mlsd-tiny": CatalogEntry(
+            family="annotator",
+            title="MLSD, tiny: straight lines",
+            factory=partial(_network, "mlsd-tiny"),
+            inputs=(MLSD_IMAGE,),
+            outputs=(LINES,),
+            published=("mlsd_tiny_512_fp32.pth",),
+            size_multiple=MLSD_PIXELS,
+        ),
+        "hed": CatalogEntry(
+            family="annotator",
+            title="HED, Apache-licensed form: soft edges at five scales",
+            factory=partial(_network, "hed"),
+            inputs=(HED_IMAGE,),
+            outputs=HED_EDGES,
+            published=("ControlNetHED.pth",),
+            min_size=16,
+        ),
+        "hed-bsds": CatalogEntry(
+            family="annotator",
+            title="HED, trained on BSDS500: soft edges, the five scales merged",
+            factory=partial(_network, "hed-bsds"),
+            inputs=(BSDS_IMAGE,),
+            outputs=(EDGE,),
+            published=("network-bsds500.pth",),
+            min_size=16,
+        ),
+        "midas-dpt-hybrid": CatalogEntry(
+            family="annotator",
+            title="MiDaS DPT-hybrid: depth",
+            factory=partial(_network, "midas-dpt-hybrid"),
+            inputs=(DPT_IMAGE,),
+            outputs=(DEPTH,),
+            published=("dpt_hybrid-midas-501f0c75.pt",),
+            size_multiple=DPT_PIXELS,
+            # DPT standardizes its weights and normalizes after every convolution: PyTorch's own float32
+            # result is 3e-5 off its float64 result, and differs by 1e-5 between one thread and two; ONNX
+            # Runtime's is 4e-5 off PyTorch's
+            tolerance=1e-4,
+        ),
         "control-ldm": CatalogEntry(
             family="controlnet",
             title="ControlNet and UNet as one graph: one denoising step",
-            factory=_control_ldm,
+            factory=partial(_network, "control-ldm"),
             inputs=(X, HINT, TIMESTEPS, CONTEXT),
             outputs=(EPS,),
             published=CONTROL_SD15,
             checkpoint=CheckpointScope(parts=("control_model.", "model.diffusion_model.")),
             default_batch=GUIDANCE_BATCH,
             size_multiple=UNET_PIXELS,
-            min_size=UNET_PIXELS,
             structure_only=True,
         ),
     }

@@ -56,7 +56,7 @@ class CatalogEntry:
         factory: makes the module; it imports torch when it is called, not before.
         published: names of the checkpoint files that hold its weights.
         size_multiple: height and width must be multiples of this many pixels.
-        min_size: and at least this many pixels.
+        min_size: and at least this many pixels; one multiple is needed in any case.
         tolerance: the largest relative L2 error of an output that passes in float32.
         structure_only: the main job counts and draws the graph without weights: its parts are graphs of their
             own, and run as such.
@@ -80,13 +80,22 @@ class CatalogEntry:
         """Whether height and width mean anything to the graph."""
         return any(template.reduction is not None for template in self.inputs)
 
+    @property
+    def smallest_side(self) -> int:
+        """The least height and width, in pixels."""
+        return max(self.min_size, self.size_multiple)
+
     def spec(self, name: str, size: Size) -> GraphSpec:
         """The graph at one size.
 
         Raises:
             UsageError: the network cannot take the size.
         """
-        self._check(name, size)
+        if size.batch < 1:
+            raise UsageError(f"graph {name!r}: batch {size.batch} is too small; use at least 1")
+        if self.takes_picture:
+            self._check_side(name, "height", size.height)
+            self._check_side(name, "width", size.width)
         return GraphSpec(
             name=name,
             family=self.family,
@@ -96,24 +105,17 @@ class CatalogEntry:
             input_ranges={template.name: template.sample_range for template in self.inputs},
             dynamic_axes={template.name: {0: "batch"} for template in self.inputs},
             size_multiple=self.size_multiple,
-            min_size=self.min_size,
+            min_size=self.smallest_side,
             checkpoint=self.checkpoint,
             title=self.title,
             tolerance=self.tolerance,
             structure_only=self.structure_only,
         )
 
-    def _check(self, name: str, size: Size) -> None:
-        if size.batch < 1:
-            raise UsageError(f"graph {name!r}: batch {size.batch} is too small; use at least 1")
-        if self.takes_picture:
-            self._check_side(name, "height", size.height)
-            self._check_side(name, "width", size.width)
-
     def _check_side(self, name: str, side: str, pixels: int) -> None:
-        if pixels < self.min_size:
+        if pixels < self.smallest_side:
             raise UsageError(
-                f"graph {name!r}: {side} {pixels} is too small; use at least {self.min_size} pixels"
+                f"graph {name!r}: {side} {pixels} is too small; use at least {self.smallest_side} pixels"
             )
         below = pixels // self.size_multiple * self.size_multiple
         if pixels != below:

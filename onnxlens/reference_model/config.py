@@ -75,11 +75,7 @@ class ControlLdmConfig:
     only_mid_control: bool = False
 
     def __post_init__(self) -> None:
-        """Hold the scales against the controls.
-
-        Raises:
-            UsageError: there is not one scale for each control.
-        """
+        """Raises UsageError where there is not one scale for each control."""
         expected = len(self.unet.controls)
         if len(self.control_scales) != expected:
             raise UsageError(
@@ -191,20 +187,10 @@ class MobileNetConfig:
     stem_channels: int = 32
 
 
-@dataclass(frozen=True, slots=True)
-class MlsdLargeConfig:
-    """Straight lines, large."""
-
-    backbone: MobileNetConfig = MobileNetConfig(
-        taps=(1, 3, 6, 10, 13), groups=(*STEM_GROUPS, InvertedResiduals(6, 96, 3, 1))
-    )
-
-
-@dataclass(frozen=True, slots=True)
-class MlsdTinyConfig:
-    """Straight lines, tiny."""
-
-    backbone: MobileNetConfig = MobileNetConfig(taps=(3, 6, 10))
+MLSD_LARGE_BACKBONE = MobileNetConfig(
+    taps=(1, 3, 6, 10, 13), groups=(*STEM_GROUPS, InvertedResiduals(6, 96, 3, 1))
+)
+MLSD_TINY_BACKBONE = MobileNetConfig(taps=(3, 6, 10))
 
 
 @dataclass(frozen=True, slots=True)

@@ -22,9 +22,9 @@ def zeroed(conv: nn.Conv2d) -> nn.Conv2d:
 class HintBlock(nn.Sequential):
     """Brings the control image to the latent's resolution and the stem's channels."""
 
-    def __init__(self, hint_channels: int, out_channels: int) -> None:
+    def __init__(self, out_channels: int) -> None:
         layers: list[nn.Module] = []
-        channels = hint_channels
+        channels = 3  # RGB
         for stage_channels, stride in HINT_STAGES:
             layers += [conv3x3(channels, stage_channels, stride), nn.SiLU()]
             channels = stage_channels
@@ -44,9 +44,9 @@ class ControlNet(UNetEncoder):
     Zhang et al. 2023, "Adding Conditional Control to Text-to-Image Diffusion Models", arXiv 2302.05543.
     """
 
-    def __init__(self, config: UNetConfig, hint_channels: int = 3) -> None:
+    def __init__(self, config: UNetConfig) -> None:
         super().__init__(config)
-        self.input_hint_block = HintBlock(hint_channels, config.base_channels)
+        self.input_hint_block = HintBlock(config.base_channels)
         self.zero_convs = nn.ModuleList(ZeroConv(skip.channels) for skip in config.skips)
         self.middle_block_out = ZeroConv(config.skips[-1].channels)
 

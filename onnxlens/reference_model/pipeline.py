@@ -35,11 +35,7 @@ class Sampling:
     strength: float = 1.0
 
     def __post_init__(self) -> None:
-        """Refuse what cannot be sampled.
-
-        Raises:
-            UsageError: there are no steps, or more than the network was trained on.
-        """
+        """Raises UsageError where there are no steps, or more than the network was trained on."""
         if not 1 <= self.steps <= TRAINING_STEPS:
             raise UsageError(f"{self.steps} steps: expected 1 to {TRAINING_STEPS}")
 
@@ -82,15 +78,13 @@ def pipeline(sampling: Sampling) -> Pipeline:
     Raises:
         UsageError: the annotator is not described here, or a size cannot be taken.
     """
+    if sampling.annotator not in ANNOTATOR_STEPS:
+        known = ", ".join(ANNOTATOR_STEPS)
+        raise UsageError(f"annotator {sampling.annotator!r} is not described; choose one of {known}")
     tensors = _tensors(sampling)
     stages = (*_text(tensors), *_control(tensors, sampling), *_loop(tensors, sampling), *_picture(tensors))
-    return Pipeline(
-        inputs=tuple(
-            tensors[name] for name in ("prompt", "added_prompt", "negative_prompt", "input_picture", "seed")
-        ),
-        stages=stages,
-        outputs=(tensors["picture"],),
-    )
+    inputs = _pick(tensors, "prompt added_prompt negative_prompt input_picture seed")
+    return Pipeline(inputs, stages, _pick(tensors, "picture"))
 
 
 ANNOTATOR_STEPS: Mapping[str, tuple[str, str]] = {
@@ -109,21 +103,16 @@ def _tensors(sampling: Sampling) -> Tensors:
     side = sampling.pixels
     step = _spec("control-ldm", sampling)
     decoder = _spec("vae-decoder", sampling)
-    latent = decoder.inputs[0]
+    texts = ("prompt", "added_prompt", "negative_prompt", "positive")
+    latents = ("noise", "x_t", "x_next", "latent", "eps_negative", "eps_positive", "eps_guided")
     shared = (
-        *(
-            TensorSpec(name, "string", ())
-            for name in ("prompt", "added_prompt", "negative_prompt", "positive")
-        ),
+        *(TensorSpec(name, "string", ()) for name in texts),
         TensorSpec("seed", "int64", ()),
         *(TensorSpec(name, "uint8", (side, side, 3)) for name in ("input_picture", "control_map", "picture")),
         _spec("clip-text", sampling).inputs[0],
         *step.inputs,
         step.outputs[0],
-        *(
-            replace(latent, name=name)
-            for name in ("noise", "x_t", "x_next", "latent", "eps_negative", "eps_positive", "eps_guided")
-        ),
+        *(replace(decoder.inputs[0], name=name) for name in latents),
         replace(decoder.outputs[0], name="decoded"),
         TensorSpec("schedule", "int64", (len(sampling.timesteps),)),
     )
@@ -138,54 +127,47 @@ def _pick(tensors: Tensors, names: str) -> tuple[TensorSpec, ...]:
     return tuple(tensors[name] for name in names.split())
 
 
-def _text(tensors: Tensors) -> Iterator[Stage]:
-    def stage(title: str, reads: str, makes: str, graph: str = "") -> Stage:
-        return Stage(title, _pick(tensors, reads), _pick(tensors, makes), graph)
+def _stage(tensors: Tensors, title: str, reads: str, makes: str, graph: str = "") -> Stage:
+    return Stage(title, _pick(tensors, reads), _pick(tensors, makes), graph)
 
-    yield stage("join: prompt, added prompt", "prompt added_prompt", "positive")
-    yield stage("tokenizer, padded to 77", "negative_prompt positive", "tokens")
-    yield stage("CLIP text encoder", "tokens", "context", "clip-text")
+
+def _text(tensors: Tensors) -> Iterator[Stage]:
+    yield _stage(tensors, "join: prompt, added prompt", "prompt added_prompt", "positive")
+    yield _stage(tensors, "tokenizer, padded to 77", "negative_prompt positive", "tokens")
+    yield _stage(tensors, "CLIP text encoder", "tokens", "context", "clip-text")
 
 
 def _control(tensors: Tensors, sampling: Sampling) -> Iterator[Stage]:
-    if sampling.annotator not in ANNOTATOR_STEPS:
-        known = ", ".join(ANNOTATOR_STEPS)
-        raise UsageError(f"annotator {sampling.annotator!r} is not described; choose one of {known}")
     before, after = ANNOTATOR_STEPS[sampling.annotator]
     spec = _spec(sampling.annotator, sampling)
     yield Stage(before, _pick(tensors, "input_picture"), spec.inputs)
     yield Stage(f"annotator: {sampling.annotator}", spec.inputs, spec.outputs, sampling.annotator)
     yield Stage(f"control map: {after}", spec.outputs, _pick(tensors, "control_map"))
-    yield Stage("/ 255, once for each prompt", _pick(tensors, "control_map"), _pick(tensors, "hint"))
+    yield _stage(tensors, "/ 255, once for each prompt", "control_map", "hint")
 
 
 def _loop(tensors: Tensors, sampling: Sampling) -> Iterator[Stage]:
+    """What makes the noise and the schedule, then what runs once for each timestep."""
+    first, second, *_, last = sampling.timesteps if sampling.steps > 2 else (*sampling.timesteps, 1, 1)
+    yield _stage(tensors, "noise from the seed", "seed", "noise")
+    yield _stage(tensors, f"schedule: {first}, {second} .. {last}", "", "schedule")
     controls = _spec("controlnet", sampling).outputs
     scaled = tuple(replace(control, name=f"scaled_{control.name}") for control in controls)
-    first, second, *_, last = sampling.timesteps if sampling.steps > 2 else (*sampling.timesteps, 1, 1)
-    yield Stage("noise from the seed", _pick(tensors, "seed"), _pick(tensors, "noise"))
-    yield Stage(f"schedule: {first}, {second} .. {last}", (), _pick(tensors, "schedule"))
-    looped = (
-        ("x_t, at first the noise; stacked twice", "noise x_next", "x_t x"),
-        ("next timestep, twice", "schedule", "timesteps"),
-    )
-    for title, reads, makes in looped:
-        yield Stage(title, _pick(tensors, reads), _pick(tensors, makes), looped=True)
-    inputs = _pick(tensors, "x hint timesteps context")
-    yield Stage("ControlNet", inputs, controls, "controlnet", looped=True)
-    yield Stage(f"strength {sampling.strength:g} x each control", controls, scaled, looped=True)
-    inputs = _pick(tensors, "x timesteps context")
-    yield Stage("UNet", (*inputs, *scaled), _pick(tensors, "eps"), "sd-unet", looped=True)
     guided = f"negative + {sampling.guidance_scale:g} x (positive - negative)"
-    for title, reads, makes in (
-        ("chunk: negative, positive", "eps", "eps_negative eps_positive"),
-        (f"guidance: {guided}", "eps_negative eps_positive", "eps_guided"),
-        (f"DDIM step, eta {sampling.eta:g}", "eps_guided x_t timesteps", "x_next"),
-    ):
-        yield Stage(title, _pick(tensors, reads), _pick(tensors, makes), looped=True)
+    looped = (
+        _stage(tensors, "x_t, at first the noise; stacked twice", "noise x_next", "x_t x"),
+        _stage(tensors, "next timestep, twice", "schedule", "timesteps"),
+        Stage("ControlNet", _pick(tensors, "x hint timesteps context"), controls, "controlnet"),
+        Stage(f"strength {sampling.strength:g} x each control", controls, scaled),
+        Stage("UNet", (*_pick(tensors, "x timesteps context"), *scaled), _pick(tensors, "eps"), "sd-unet"),
+        _stage(tensors, "chunk: negative, positive", "eps", "eps_negative eps_positive"),
+        _stage(tensors, f"guidance: {guided}", "eps_negative eps_positive", "eps_guided"),
+        _stage(tensors, f"DDIM step, eta {sampling.eta:g}", "eps_guided x_t timesteps", "x_next"),
+    )
+    yield from (replace(stage, looped=True) for stage in looped)
 
 
 def _picture(tensors: Tensors) -> Iterator[Stage]:
-    yield Stage(f"/ {LATENT_SCALE:g}", _pick(tensors, "x_next"), _pick(tensors, "latent"))
-    yield Stage("VAE decoder", _pick(tensors, "latent"), _pick(tensors, "decoded"), "vae-decoder")
-    yield Stage("x 127.5 + 127.5, 0 .. 255", _pick(tensors, "decoded"), _pick(tensors, "picture"))
+    yield _stage(tensors, f"/ {LATENT_SCALE:g}", "x_next", "latent")
+    yield _stage(tensors, "VAE decoder", "latent", "decoded", "vae-decoder")
+    yield _stage(tensors, "x 127.5 + 127.5, 0 .. 255", "decoded", "picture")

@@ -38,11 +38,6 @@ class LatencyResult:
     unattributed: float | None = None
 
     def __post_init__(self) -> None:
-        """Refuse figures out of order.
-
-        Raises:
-            UsageError: there is no run, the percentiles do not ascend, or the share is not one.
-        """
         if self.runs < 1:
             raise UsageError(f"latency over {self.runs} runs; time at least one")
         if not 0 <= self.p10_s <= self.median_s <= self.p90_s:
@@ -74,11 +69,6 @@ class BenchRequest:
     against_torch: bool = False
 
     def __post_init__(self) -> None:
-        """Check the numbers.
-
-        Raises:
-            UsageError: runs or threads are less than 1, or warm-ups less than 0.
-        """
         for name, least in (("runs", 1), ("warmup", 0), ("threads", 1)):
             value = getattr(self, name)
             if value is not None and value < least:
@@ -103,11 +93,6 @@ class Timed:
     share_of_best: float | None = None
 
     def __post_init__(self) -> None:
-        """Refuse figures that contradict each other.
-
-        Raises:
-            UsageError: the percentiles do not ascend, or there is a rate without MACs.
-        """
         if not 0 <= self.p10_s <= self.median_s <= self.p90_s:
             raise UsageError(f"percentiles {self.p10_s}, {self.median_s}, {self.p90_s} s do not ascend")
         if self.macs is not None and self.macs < 0:
@@ -147,11 +132,9 @@ class OperatorTime:
 
 @dataclass(frozen=True, slots=True)
 class NodeTime:
-    """One node of the optimized graph.
+    """One node of the optimized graph, and the names of the nodes in the file that it computes.
 
-    Attributes:
-        sources: names of the nodes in the file that it computes.
-        module_path: "" is the model itself; None if unknown: its time is unattributed.
+    ``module_path`` is None if unknown: its time is unattributed.
     """
 
     node: str
@@ -162,23 +145,13 @@ class NodeTime:
     module_path: str | None = None
 
     def __post_init__(self) -> None:
-        """Check the kind.
-
-        Raises:
-            UsageError: it is unknown.
-        """
         if self.kind not in KINDS:
             raise UsageError(f"node {self.node!r}: kind {self.kind!r} is not one of {', '.join(KINDS)}")
 
 
 @dataclass(frozen=True, slots=True)
 class MemoryUse:
-    """The peak memory of the session.
-
-    Attributes:
-        method: what was measured, and how.
-        peak_bytes: None if unknown.
-    """
+    """The peak memory of the session, None if unknown; ``method`` says what was measured, and how."""
 
     method: str
     peak_bytes: int | None = None
@@ -193,11 +166,6 @@ class MatmulPeak:
     dtype: str
 
     def __post_init__(self) -> None:
-        """Check the rate.
-
-        Raises:
-            UsageError: it is not positive.
-        """
         if not self.macs_per_s > 0:
             raise UsageError(f"a matrix product at {self.macs_per_s} MACs/s; expected more than 0")
 
@@ -207,7 +175,6 @@ class BenchReport:
     """The time of one graph on one machine.
 
     Attributes:
-        device: the processor's or the accelerator's name.
         dtype: of most of the graph's weights.
         load_before, load_after: load averages over the last minute.
         latency: end to end with profiling off.
@@ -249,12 +216,6 @@ class BenchReport:
     notes: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
-        """Check the parts against the whole.
-
-        Raises:
-            UsageError: a share is missing or not one, unattributed time contradicts the nodes' modules, or a
-                node's module has no row.
-        """
         if not 0 <= self.layout_share <= 1 or self.profiled.unattributed is None:
             raise UsageError(f"graph {self.graph!r}: shares of the node time are missing or out of 0 to 1")
         homeless = any(node.module_path is None and node.time.p90_s > 0 for node in self.nodes)

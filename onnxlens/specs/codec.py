@@ -29,15 +29,10 @@ def _converter() -> JsonConverter:
     return make_converter(forbid_extra_keys=True)
 
 
-def _float_text(value: float) -> str:
-    """Null for what JSON has no number for."""
-    return repr(value) if isfinite(value) else "null"
-
-
 _SCALARS: Mapping[type, Callable[[Any], str]] = {
     str: encode_basestring_ascii,
     int: repr,
-    float: _float_text,
+    float: lambda value: repr(value) if isfinite(value) else "null",
     bool: lambda value: "true" if value else "false",
     NoneType: lambda value: "null",
 }
@@ -70,12 +65,7 @@ def _field_names(kind: type) -> tuple[str, ...]:
 
 
 def from_plain(plain: Any, kind: type[T], where: str) -> T:
-    """The spec that ``to_plain`` gave ``plain`` for.
-
-    Args:
-        plain: the data.
-        kind: the spec's class.
-        where: what is being read, for the message.
+    """The spec of class ``kind`` that ``to_plain`` gave ``plain`` for; ``where`` it is from, for the message.
 
     Raises:
         GraphError: the fields or types of ``plain`` are not those of ``kind``.

@@ -1,12 +1,13 @@
-"""The data flow between modules: all that a picture is drawn from."""
+"""The data flow between modules, which pictures are drawn from, and between nodes, for viewers of nodes."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
 from onnxlens.errors import GraphError, UsageError
+from onnxlens.specs.ledger import NodeCost
 from onnxlens.specs.tensor import TensorSpec
 
 FlowKind = Literal["input", "module", "operators", "output"]
@@ -54,11 +55,6 @@ class FlowNode:
     repeats: int = 1
 
     def __post_init__(self) -> None:
-        """Reject a box that stands for no block.
-
-        Raises:
-            GraphError: it repeats less than once.
-        """
         if self.repeats < 1:
             raise GraphError(f"box {self.id!r} stands for {self.repeats} blocks; at least 1")
 
@@ -91,11 +87,6 @@ class FlowRequest:
     groups: tuple[Group, ...] = ()
 
     def __post_init__(self) -> None:
-        """Reject groups together with folding.
-
-        Raises:
-            UsageError: both are requested.
-        """
         if self.fold and self.groups:
             raise UsageError(
                 "groups say which blocks are one; leave out either them or the folding of equal ones"
@@ -135,11 +126,6 @@ class FlowGraph:
     links: Mapping[str, str] = field(default_factory=dict, hash=False)
 
     def __post_init__(self) -> None:
-        """Reject a repeated box and an edge that ends nowhere.
-
-        Raises:
-            GraphError: either is the case.
-        """
         ids = {node.id for node in self.nodes}
         if len(ids) != len(self.nodes):
             raise GraphError(f"flow of {self.graph!r}: two boxes share an id")
@@ -152,11 +138,114 @@ class FlowGraph:
 
 @dataclass(frozen=True, slots=True)
 class FlowPage:
-    """A flow that fits on a page.
-
-    Attributes:
-        opens: the boxes that have pages of their own, by id: the ``module`` of that page's flow.
-    """
+    """A flow that fits on a page; ``opens`` has the ``module`` of a box's own page, by the box's id."""
 
     flow: FlowGraph
     opens: Mapping[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class Wire:
+    """A tensor that goes from one node to another of the same graph.
+
+    Attributes:
+        source: the id of the node, or of the graph's input, that it comes from.
+        output: which of that node's outputs it is.
+        input: which input of the consumer it is; what a body inside the consumer reads from around it comes
+            after the consumer's own inputs.
+        formal: ONNX's name of that input, such as ``W`` of a Conv; "" if it has none.
+    """
+
+    source: str
+    output: int
+    input: int
+    formal: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class FixedInput:
+    """A tensor that the file holds and a node reads: a weight, or a constant such as a shape.
+
+    Attributes:
+        input, formal: as of a ``Wire``.
+        values: a few integers as text; "" for everything else.
+    """
+
+    input: int
+    tensor: TensorSpec
+    is_weight: bool
+    formal: str = ""
+    values: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class OperatorNode:
+    """A node of the file with its cost and its tensors.
+
+    Attributes:
+        id: unique in the flow: the node's name if no other node has it.
+        attributes: as texts.
+        outputs: by index; None for an optional one that is left out.
+        bodies: the ids of the graphs that run inside it.
+    """
+
+    id: str
+    cost: NodeCost
+    attributes: Mapping[str, str] = field(default_factory=dict)
+    wires: tuple[Wire, ...] = ()
+    fixed: tuple[FixedInput, ...] = ()
+    outputs: tuple[TensorSpec | None, ...] = ()
+    bodies: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class GraphEnd:
+    """Where a tensor enters or leaves a graph; ``wire`` is None for an input, and for a fixed output."""
+
+    id: str
+    tensor: TensorSpec
+    wire: Wire | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class OperatorGraph:
+    """One graph of the file, its nodes in execution order: the main graph, a branch, or a loop's body."""
+
+    id: str
+    inputs: tuple[GraphEnd, ...]
+    nodes: tuple[OperatorNode, ...]
+    outputs: tuple[GraphEnd, ...]
+
+    @property
+    def wires(self) -> Iterator[Wire]:
+        """Every wire of the graph."""
+        for node in self.nodes:
+            yield from node.wires
+        yield from (end.wire for end in self.outputs if end.wire is not None)
+
+
+@dataclass(frozen=True, slots=True)
+class NodeFlow:
+    """The main graph of a file and the bodies inside it; together they hold every node of its ledger."""
+
+    graph: str
+    source: str
+    graphs: tuple[OperatorGraph, ...]
+
+    def __post_init__(self) -> None:
+        known = {graph.id for graph in self.graphs}
+        if len(known) != len(self.graphs):
+            raise GraphError(f"node flow of {self.graph!r}: two graphs share an id")
+        for graph in self.graphs:
+            ends = [end.id for end in (*graph.inputs, *graph.outputs)]
+            ids = {*ends, *(node.id for node in graph.nodes)}
+            if len(ids) != len(ends) + len(graph.nodes):
+                raise GraphError(f"node flow of {self.graph!r}: two nodes of {graph.id!r} share an id")
+            for wire in graph.wires:
+                if wire.source not in ids:
+                    raise GraphError(
+                        f"node flow of {self.graph!r}: a wire comes from {wire.source!r}: no node"
+                    )
+            for body in (body for node in graph.nodes for body in node.bodies):
+                if body not in known:
+                    raise GraphError(f"node flow of {self.graph!r}: {body!r} is not a graph")

@@ -74,12 +74,6 @@ class GraphSpec:
     structure_only: bool = False
 
     def __post_init__(self) -> None:
-        """Hold the fields against each other.
-
-        Raises:
-            UsageError: the family is unknown, a name occurs twice, an input has no range, or the tolerance is
-                not a positive number.
-        """
         if not self.tolerance > 0:
             raise UsageError(f"graph {self.name!r}: tolerance {self.tolerance!r} is not a positive number")
         if self.family not in FAMILIES:
@@ -156,10 +150,6 @@ class WeightSource(Protocol):
     @property
     def label(self) -> str:
         """How reports name the source: ``none``, ``seeded``, or the checkpoint's file name."""
-
-    @property
-    def has_values(self) -> bool:
-        """Whether ``read`` works; without values a graph can be analysed but not run."""
 
     @property
     def tensors(self) -> Mapping[str, TensorSpec]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Literal, get_args
 
@@ -17,13 +17,16 @@ Attribution = Literal["metadata", "names", "none"]
 
 STATUSES: tuple[str, ...] = get_args(Status)
 
+COUNTS = ("macs", "vector_ops", "special_ops", "weight_read_bytes", "read_bytes", "write_bytes")
+"""The columns that add up over the nodes."""
+
 
 @dataclass(frozen=True, slots=True)
 class BodyCost:
     """What one run of a graph inside a node costs: of a branch, or of one iteration, all inside included.
 
     Attributes:
-        name: of the attribute that holds it: ``then_branch``, ``else_branch``, ``body``.
+        name: ``then_branch``, ``else_branch``, ``body``: the attribute that holds it.
         repeats: how often it was counted in one run of the node: the trip count; 0 for a branch not taken.
         doubt: why the trip count is not known: the body was then counted once.
     """
@@ -79,11 +82,6 @@ class NodeCost:
     peer: PeerCost | None = None
 
     def __post_init__(self) -> None:
-        """Refuse an undefined status, and an unknown cost without its reason.
-
-        Raises:
-            GraphError: either is the case.
-        """
         if self.status not in STATUSES:
             raise GraphError(f"node {self.node!r}: status {self.status!r} is none of {', '.join(STATUSES)}")
         if (self.status == "unknown") != bool(self.reason):
@@ -101,17 +99,8 @@ class NodeCost:
 
     def repeated(self, times: int, bodies: tuple[BodyCost, ...] = ()) -> NodeCost:
         """The cost of ``times`` runs, when this is that of one."""
-        return replace(
-            self,
-            macs=times * self.macs,
-            vector_ops=times * self.vector_ops,
-            special_ops=times * self.special_ops,
-            weight_read_bytes=times * self.weight_read_bytes,
-            read_bytes=times * self.read_bytes,
-            write_bytes=times * self.write_bytes,
-            repeats=times,
-            bodies=bodies,
-        )
+        counts = {name: times * getattr(self, name) for name in COUNTS}
+        return replace(self, **counts, repeats=times, bodies=bodies)
 
 
 @dataclass(frozen=True, slots=True)
@@ -233,10 +222,8 @@ class Ledger:
 
     Attributes:
         source: the file's name, or the catalog's name of the graph.
-        attribution: where the module paths come from: the exporter's ``metadata``, node ``names``, or
-            ``none``.
-        weights: which weights the file holds (``none``, ``seeded``, a checkpoint's name), "" where nobody
-            says.
+        attribution: where the module paths come from: the exporter's ``metadata``, node ``names``, ``none``.
+        weights: which the file holds: ``none``, ``seeded``, a checkpoint's name; "" if unknown.
         notes: facts a reader of the figures must know, one line each.
         convention: ``matrix``, ours, or the peer's whose counts stand in every row's ``peer``.
     """
@@ -254,12 +241,7 @@ class Ledger:
     convention: Convention = "matrix"
 
     def __post_init__(self) -> None:
-        """Hold the nodes and the root module against the totals.
-
-        Raises:
-            GraphError: a sum does not hold.
-        """
-        for name in ("macs", "vector_ops", "special_ops", "weight_read_bytes", "read_bytes", "write_bytes"):
+        for name in COUNTS:
             total = getattr(self.totals, name)
             by_node = sum(getattr(node, name) for node in self.nodes)
             by_module = getattr(self.modules[0], name) if self.modules else total
@@ -283,20 +265,14 @@ class Ledger:
         for node in self.nodes:
             groups.setdefault((node.domain, node.op_type), []).append(node)
         costs = [_operator_cost(domain, op_type, nodes) for (domain, op_type), nodes in groups.items()]
-        return tuple(
-            sorted(
-                costs,
-                key=lambda cost: (
-                    -(cost.peer or cost).macs,
-                    -cost.read_bytes - cost.write_bytes,
-                    cost.op_type,
-                ),
-            )
-        )
+
+        def rank(cost: OperatorCost) -> tuple[int, int, str]:
+            return -(cost.peer or cost).macs, -cost.read_bytes - cost.write_bytes, cost.op_type
+
+        return tuple(sorted(costs, key=rank))
 
 
-def _operator_cost(domain: str, op_type: str, nodes: Iterable[NodeCost]) -> OperatorCost:
-    nodes = tuple(nodes)
+def _operator_cost(domain: str, op_type: str, nodes: Sequence[NodeCost]) -> OperatorCost:
     statuses = Counter(node.status for node in nodes)
     return OperatorCost(
         op_type=op_type,
@@ -304,12 +280,7 @@ def _operator_cost(domain: str, op_type: str, nodes: Iterable[NodeCost]) -> Oper
         nodes=len(nodes),
         free_nodes=statuses["free"],
         unknown_nodes=statuses["unknown"],
-        macs=sum(node.macs for node in nodes),
-        vector_ops=sum(node.vector_ops for node in nodes),
-        special_ops=sum(node.special_ops for node in nodes),
-        weight_read_bytes=sum(node.weight_read_bytes for node in nodes),
-        read_bytes=sum(node.read_bytes for node in nodes),
-        write_bytes=sum(node.write_bytes for node in nodes),
+        **{name: sum(getattr(node, name) for node in nodes) for name in COUNTS},
         peer=peer_of(nodes),
     )
 

@@ -1,4 +1,4 @@
-"""The manifest of an exported file: the JSON file next to it."""
+"""The manifest of an exported file: the JSON file next to it; and what the extraction of a module wrote."""
 
 from __future__ import annotations
 
@@ -35,8 +35,7 @@ class ModuleCut:
     """The module of a model that a file holds, and how its inputs and outputs correspond to PyTorch's.
 
     Attributes:
-        module: the module's path.
-        call: which of its calls, from 1; 0 where the file holds all that it runs.
+        call: which of the module's calls, from 1; 0 where the file holds all that it runs.
         handed: for each input of the file, the index of the tensor that PyTorch passes to the call; a tensor
             that is passed twice counts once.
         returned: for each output, the index of the tensor that the call returns, likewise.
@@ -83,15 +82,51 @@ class Manifest:
     dtype: str | None = None
 
     def __post_init__(self) -> None:
-        """Refuse a manifest of another kind or a later version.
-
-        Raises:
-            GraphError: the schema is not ours.
-        """
         if self.schema != MANIFEST_SCHEMA:
             raise GraphError(
                 f"manifest of {self.graph!r} has schema {self.schema!r}, expected {MANIFEST_SCHEMA!r}"
             )
+
+
+@dataclass(frozen=True, slots=True)
+class ExtractedTensor:
+    """An input or output of the extracted module, by its name in the file.
+
+    Its role is the parameter of PyTorch's ``forward``, or the index among the returned tensors; "" if the
+    call was not matched.
+    """
+
+    tensor: TensorSpec
+    role: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class ExtractReport:
+    """One module in a file of its own.
+
+    Attributes:
+        module: its path; "" is the whole model.
+        call: which of its calls, from 1; 0 if the file holds all of them.
+        calls: how often PyTorch calls it; None if unknown.
+        nodes: how many run, constant-folded ones excluded.
+        weight_bytes: of its weights, without constants such as shapes and masks.
+        weights: ``none``, ``seeded``, a checkpoint's name; "" for those of a foreign file.
+        notes: what a reader must know, one line each.
+        files: those that were written, the graph first.
+    """
+
+    graph: str
+    module: str
+    class_name: str
+    call: int
+    calls: int | None
+    nodes: int
+    weight_bytes: int
+    weights: str
+    inputs: tuple[ExtractedTensor, ...]
+    outputs: tuple[ExtractedTensor, ...]
+    notes: tuple[str, ...]
+    files: tuple[Path, ...]
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
+from itertools import accumulate
 from math import isfinite
 
 from onnxlens.errors import GraphError
@@ -17,11 +18,6 @@ class ModuleTiming:
     median_s: float
 
     def __post_init__(self) -> None:
-        """Check the duration.
-
-        Raises:
-            GraphError: it is negative or not finite.
-        """
         _require_time(f"module {self.path!r}: time", self.median_s)
 
 
@@ -29,20 +25,14 @@ class ModuleTiming:
 class ModuleError:
     """How far a module's output is from its reference; "" is the model.
 
-    Attributes:
-        rel_l2: ``||value - reference|| / ||reference||``, the worst of its outputs; infinite if a side is not
-            finite or the reference is all zero.
+    ``rel_l2`` is ``||value - reference|| / ||reference||``, the worst of its outputs; infinite if a side is
+    not finite or the reference is all zero.
     """
 
     path: str
     rel_l2: float
 
     def __post_init__(self) -> None:
-        """Check the error.
-
-        Raises:
-            GraphError: it is negative or NaN.
-        """
         if not self.rel_l2 >= 0:
             raise GraphError(
                 f"module {self.path!r}: relative L2 error is {self.rel_l2!r}; expected 0 or more, or infinity"
@@ -54,7 +44,6 @@ class NodeTiming:
     """When one node of the optimized graph ran.
 
     Attributes:
-        name: of the node.
         module_path: the module that it is attributed to; "" is the model itself, None if unknown.
         start_s: since the start of the run.
         sources: names of the file's nodes that it computes; empty if unknown.
@@ -68,11 +57,6 @@ class NodeTiming:
     sources: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
-        """Check start and duration.
-
-        Raises:
-            GraphError: start or duration are negative or not finite.
-        """
         _require_time(f"node {self.name!r}: start", self.start_s)
         _require_time(f"node {self.name!r}: duration", self.duration_s)
 
@@ -87,22 +71,14 @@ def one_after_another(nodes: Iterable[NodeTiming]) -> tuple[NodeTiming, ...]:
 
     For durations that are medians over runs, which have no start; gaps between nodes are left out.
     """
-    in_sequence: list[NodeTiming] = []
-    start_s = 0.0
-    for node in nodes:
-        in_sequence.append(replace(node, start_s=start_s))
-        start_s += node.duration_s
-    return tuple(in_sequence)
+    nodes = tuple(nodes)
+    starts = accumulate((node.duration_s for node in nodes), initial=0.0)
+    return tuple(replace(node, start_s=start_s) for node, start_s in zip(nodes, starts, strict=False))
 
 
 @dataclass(frozen=True, slots=True)
 class Measurements:
-    """All measurements of one graph; what was not measured is empty.
-
-    Attributes:
-        nodes: of one run, in any order.
-        notes: how it was measured, one line each.
-    """
+    """All measurements of one graph, ``nodes`` of one run in any order; what was not measured is empty."""
 
     timings: tuple[ModuleTiming, ...] = ()
     errors: tuple[ModuleError, ...] = ()

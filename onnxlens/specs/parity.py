@@ -40,22 +40,15 @@ class ParityResult:
     passed: bool
 
     def __post_init__(self) -> None:
-        """Check the tolerance.
-
-        Raises:
-            ParityError: the tolerance is not a positive number.
-        """
         if not self.tolerance > 0:
             raise ParityError(f"tolerance {self.tolerance!r} of {self.tensor!r} is not a positive number")
 
 
 @dataclass(frozen=True, slots=True)
 class ParityReport:
-    """Every output of one graph compared with its reference.
+    """Every output of one graph compared with its reference, both sides with the same weights.
 
-    Attributes:
-        source: the file's name, or the catalog's name of the graph.
-        weights: of both sides; seeded ones do not show the accuracy of a trained model.
+    Seeded weights do not show the accuracy of a trained model.
     """
 
     graph: str
@@ -80,7 +73,6 @@ class ModuleParity:
     and samples; infinite if a value is not finite; None if it is unknown.
 
     Attributes:
-        path: the module; "" is the model.
         order: position of the last tensor it makes in execution order, from 1; 0 if unknown.
         call: which call of the module, from 1; 0 for operators.
         operators: the operator types of ``operators``, in execution order; empty for a module.
@@ -111,11 +103,6 @@ class ModuleParity:
     reason: str = ""
 
     def __post_init__(self) -> None:
-        """Check the verdict against the reason.
-
-        Raises:
-            ParityError: a row that is not comparable has no reason, or another row has one.
-        """
         if (self.verdict == "not comparable") != bool(self.reason):
             raise ParityError(f"module {self.path!r}: verdict {self.verdict!r} with reason {self.reason!r}")
 
@@ -125,7 +112,6 @@ class ModuleParityReport:
     """Every module of one graph compared with PyTorch, in execution order.
 
     Attributes:
-        source: the file's name.
         tolerance: the largest local and output error that passes.
         samples: how many different inputs were run.
         stopped: the rows end at the first one over the tolerance, as requested.

@@ -53,11 +53,7 @@ def summed(costs: Iterable[tuple[int, PeerCost]]) -> PeerCost:
 
 @dataclass(frozen=True, slots=True)
 class ReconciledOperator:
-    """All nodes of one operator type: our MACs, and what each peer counts for them.
-
-    Attributes:
-        unknown_nodes: those that we cannot count.
-    """
+    """All nodes of one operator type: our MACs, the nodes that we cannot count, and what each peer counts."""
 
     op_type: str
     domain: str
@@ -69,12 +65,7 @@ class ReconciledOperator:
 
 @dataclass(frozen=True, slots=True)
 class Reconciliation:
-    """One graph in every convention, by operator type.
-
-    Attributes:
-        totals: all operators together; its ``op_type`` is "".
-        notes: what each peer counts, by its name.
-    """
+    """One graph in every convention; ``op_type`` of the totals is "". Notes say what each peer counts."""
 
     graph: str
     source: str

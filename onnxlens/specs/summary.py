@@ -48,11 +48,6 @@ class GraphSummary:
     note: str = ""
 
     def __post_init__(self) -> None:
-        """Refuse an undefined outcome, and one that is not ``done`` without its reason.
-
-        Raises:
-            GraphError: either is the case.
-        """
         if self.outcome not in get_args(Outcome) or (self.outcome == "done") == bool(self.reason):
             raise GraphError(
                 f"summary of {self.graph!r}: outcome {self.outcome!r} with reason {self.reason!r}"
@@ -61,11 +56,7 @@ class GraphSummary:
 
 @dataclass(frozen=True, slots=True)
 class RunSummary:
-    """All graphs of one run, in the order they ran, and where that was.
-
-    Attributes:
-        machine: processor, cores, memory and versions, as (name, value).
-    """
+    """All graphs of one run, in the order they ran, and the machine: its processor, memory and versions."""
 
     graphs: tuple[GraphSummary, ...]
     machine: Mapping[str, str]

@@ -73,11 +73,6 @@ class TensorSpec:
     shape: tuple[Dim, ...]
 
     def __post_init__(self) -> None:
-        """Refuse what is not a shape.
-
-        Raises:
-            ValueError: a dimension is negative or an empty symbol.
-        """
         for dim in self.shape:
             if (isinstance(dim, int) and dim < 0) or dim == "":
                 raise ValueError(

@@ -20,8 +20,7 @@ from onnxlens.errors import CheckpointError, GraphError, UsageError
 from onnxlens.profile.parity.parity import compare
 from onnxlens.profile.runtime.session import open_session, run
 from onnxlens.profile.subgraph import weight_files
-from onnxlens.specs.extract import ExtractReport
-from onnxlens.specs.manifest import open_export
+from onnxlens.specs.manifest import ExtractReport, open_export
 from tests import cut_nets, small_unet
 from tests.export import tiny
 from tests.faults import plant, wrong_epsilon

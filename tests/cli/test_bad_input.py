@@ -128,11 +128,11 @@ def test_settings_of_another_export_are_refused_for_a_file(
             ("--dim", "batch=2"),
             r"tiny\.onnx has no dimension 'batch'; its inputs' dimensions are none: use --shape",
         ),
-        (("--shape", "image=1,2,x"), r"Invalid value for '--shape': 'x' is no size"),
+        (("--shape", "image=1,2,x"), r"Invalid value for '--shape': 'x' is not a size"),
         (("--shape", "image"), r"Invalid value for '--shape': 'image' has no NAME="),
-        (("--dim", "batch=-1"), r"Invalid value for '--dim': '-1' is no size"),
+        (("--dim", "batch=-1"), r"Invalid value for '--dim': '-1' is not a size"),
         (("--value", "y=1"), r"tiny\.onnx has no input 'y'; its inputs are "),
-        (("--value", "image=x"), r"Invalid value for '--value': 'x' is no number"),
+        (("--value", "image=x"), r"Invalid value for '--value': 'x' is not a number"),
     ],
 )
 @pytest.mark.parametrize("verb", ["profile", "render"])
@@ -176,7 +176,7 @@ def with_a_broken_manifest(path: Path) -> None:
     [
         (without_manifest, r"tiny\.onnx: no manifest tiny\.json next to it.*--against unoptimised"),
         (without_data, r"tiny\.onnx\.data: no such file; it holds the weights of tiny\.onnx"),
-        (with_cut_data, r"tiny\.onnx\.data: .* cannot be read .*; is the file cut short\? export again"),
+        (with_cut_data, r"tiny\.onnx\.data: .* cannot be mapped .*; is the file cut short\? export again"),
         (with_a_manifest_of_lists, r"tiny\.json: not a Manifest: a list, expected an object"),
         (with_a_broken_manifest, r"tiny\.json: cannot be read as JSON: "),
     ],

@@ -111,7 +111,7 @@ def test_what_cannot_be_drawn_is_refused_in_one_line(
 
 
 def test_view_serves_until_ctrl_c(netron: None, bare_tiny: Path) -> None:
-    with started("view", bare_tiny, "--module", "attention", "--no-browser") as process:
+    with started("view", bare_tiny, "--module", "attention", "--no-browser", "--quiet") as process:
         assert process.stdout is not None
         address = process.stdout.readline().strip()
         assert re.fullmatch(r"http://127\.0\.0\.1:\d+/", address), address

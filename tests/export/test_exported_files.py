@@ -17,8 +17,7 @@ import pytest
 from onnxlens.errors import CheckpointError
 from onnxlens.export import external_data, passes
 from onnxlens.export.exported import ExportedWeights, MappedWeights
-from onnxlens.reference_model.weights.choice import state_tensors
-from onnxlens.reference_model.weights.seeded import SeededWeights, seeded_tensor
+from onnxlens.reference_model.weights.choice import SeededWeights, seeded_tensor, state_tensors
 from onnxlens.specs.graph import WeightSource
 from onnxlens.specs.manifest import ExportedGraph, open_export
 from onnxlens.specs.progress import silent

@@ -19,7 +19,7 @@ import torch
 from torch import Tensor, nn
 
 from onnxlens.reference_model import catalog
-from onnxlens.reference_model.weights.seeded import seeded_tensor
+from onnxlens.reference_model.weights.choice import seeded_tensor
 
 GOLDEN = Path(__file__).parents[1] / "data" / "golden"
 BOUND = 1e-5

@@ -15,7 +15,7 @@ def with_measurements(
 ) -> Ledger:
     """The ledger with the seconds and errors of its modules, those of the model in the totals as well.
 
-    What was not measured stays None; what was measured of a module that has no row is told in a note.
+    What was not measured stays None; what was measured of a module that has no row is reported in a note.
 
     Raises:
         GraphError: a module was measured twice.

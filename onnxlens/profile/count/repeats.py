@@ -47,7 +47,7 @@ def with_repeats(nodes: Sequence[GraphNode], costs: Sequence[NodeCost]) -> Seque
     """The costs of all runs of every node, from those of one run.
 
     Of an If the larger branch counts (by FLOPs, then by bytes), unless its condition is known. A body whose
-    trip count is not known counts once. Either is told by the ``bodies`` of the node that runs them.
+    trip count is not known counts once. Either is recorded in the ``bodies`` of the node that runs them.
     """
     if not any(node.bodies for node in nodes):
         return costs

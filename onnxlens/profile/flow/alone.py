@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 
 from onnxlens.errors import UsageError
 from onnxlens.profile.flow.deepest import DeepestFlow, end_id
-from onnxlens.profile.graph.hierarchy import Hierarchy
+from onnxlens.profile.graph.graph import Hierarchy
 from onnxlens.specs.flow import FlowEdge, FlowKind, FlowNode
 
 NAMED_CONSUMERS = 2
@@ -18,9 +18,7 @@ NAMED_CONSUMERS = 2
 def alone(deepest: DeepestFlow, name: str) -> DeepestFlow:
     """One group by its name, or the module at a path, without what surrounds it; opened if it is closed.
 
-    Args:
-        deepest: the whole flow.
-        name: of the group or module; "", or the graph's name, is the whole flow.
+    "", or the graph's name, is the whole flow.
 
     Raises:
         UsageError: there is no such module or group, or it runs nothing.
@@ -35,15 +33,15 @@ def shown_alone(deepest: DeepestFlow, path: str) -> DeepestFlow:
     Raises:
         UsageError: it runs nothing.
     """
-    inside = [node for node in deepest.flow.nodes if node.order and _contains(path, node)]
+    inside = [node for node in deepest.flow.nodes if node.order and path in (node.path, *_around(node))]
     if not inside:
         raise UsageError(f"{deepest.flow.graph}: {path} runs nothing, so there is nothing to draw")
-    outer = [level[0] for level in inside[0].parents]
+    outer = _around(inside[0])
     border = _Border(
         deepest,
         nodes={node.id: node for node in deepest.flow.nodes},
         inside=frozenset(node.id for node in inside),
-        around=tuple(outer[: outer.index(path)] if path in outer else outer),
+        around=outer[: outer.index(path)] if path in outer else outer,
     )
     ends, edges = _ends_by_neighbor(border) if deepest.groups else _ends_by_tensor(border)
     inputs, outputs = ([end for end in ends if end.kind == kind] for kind in ("input", "output"))
@@ -57,14 +55,14 @@ def shown_alone(deepest: DeepestFlow, path: str) -> DeepestFlow:
     return replace(deepest, flow=flow, shown=path, closed=deepest.closed - {path})
 
 
-def _contains(path: str, box: FlowNode) -> bool:
-    """Whether a box is the module at ``path`` or in that module or group."""
-    return box.path == path or any(level[0] == path for level in box.parents)
+def _around(box: FlowNode) -> tuple[str, ...]:
+    """The paths of the modules and groups that contain a box, outermost first."""
+    return tuple(path for path, _ in box.parents)
 
 
 def _path(deepest: DeepestFlow, name: str) -> str:
     flow = deepest.flow
-    levels = {level[0] for box in flow.nodes for level in box.parents}
+    levels = {path for box in flow.nodes for path in _around(box)}
     if name in levels:
         return name
     modules = {*levels, *(box.path for box in flow.nodes if box.order), *deepest.rows}
@@ -74,12 +72,7 @@ def _path(deepest: DeepestFlow, name: str) -> str:
 
 @dataclass(frozen=True, slots=True)
 class _Border:
-    """What is shown of a flow, and what surrounds it.
-
-    Attributes:
-        inside: the ids of the boxes that are shown.
-        around: the paths of the modules and groups that contain what is shown, outermost first.
-    """
+    """The ids of the boxes that are shown of a flow, and the paths of what contains them, outermost first."""
 
     deepest: DeepestFlow
     nodes: Mapping[str, FlowNode]
@@ -91,7 +84,7 @@ class _Border:
 
         "" for operators of a module that does.
         """
-        levels = [level[0] for level in box.parents if level[0] not in self.around]
+        levels = [path for path in _around(box) if path not in self.around]
         if not levels and box.kind == "operators":
             return ""
         path = levels[0] if levels else box.path
@@ -152,17 +145,15 @@ def _consuming_operators(border: _Border, box: FlowNode, tensor: str) -> Sequenc
 
 
 def _listed(names: Sequence[str]) -> str:
-    named = ", ".join(names[:NAMED_CONSUMERS])
-    more = len(names) - NAMED_CONSUMERS
-    return f"{named}, +{more} more" if more > 0 else named
+    more = [f"+{len(names) - NAMED_CONSUMERS} more"] if len(names) > NAMED_CONSUMERS else []
+    return ", ".join([*names[:NAMED_CONSUMERS], *more])
 
 
 def _ends(kind: FlowKind, titles: Mapping[str, str]) -> Iterator[FlowNode]:
     times = Counter(titles.values())
     for tensor, title in titles.items():
-        yield FlowNode(
-            end_id(kind, tensor), kind, tensor, f"{title} ({tensor})" if times[title] > 1 else title
-        )
+        unique = f"{title} ({tensor})" if times[title] > 1 else title
+        yield FlowNode(end_id(kind, tensor), kind, tensor, unique)
 
 
 def _ends_by_neighbor(border: _Border) -> Ends:
@@ -181,11 +172,7 @@ def _ends_by_neighbor(border: _Border) -> Ends:
         source, target = border.nodes[edge.source], border.nodes[edge.target]
         enters, leaves = target.id in border.inside, source.id in border.inside
         if enters or leaves:
-            edges.append(
-                FlowEdge(
-                    source.id if leaves else end("input", "from", source),
-                    target.id if enters else end("output", "to", target),
-                    edge.tensor,
-                )
-            )
+            begin = source.id if leaves else end("input", "from", source)
+            finish = target.id if enters else end("output", "to", target)
+            edges.append(FlowEdge(begin, finish, edge.tensor))
     return list(ends.values()), edges

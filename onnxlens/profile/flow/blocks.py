@@ -6,6 +6,7 @@ import re
 from bisect import bisect_left
 from collections import Counter, defaultdict
 from collections.abc import Hashable, Iterable, Mapping, Sequence
+from itertools import pairwise
 
 from onnxlens.profile.flow.deepest import Level
 from onnxlens.profile.graph.graph import GraphNode
@@ -42,7 +43,7 @@ def joint_path(paths: Sequence[str]) -> str | None:
         return None
     numbers = [int(number) for number in columns[differing[0]]]
     step = numbers[1] - numbers[0]
-    if step < 1 or any(after - before != step for before, after in zip(numbers, numbers[1:], strict=False)):
+    if step < 1 or any(after - before != step for before, after in pairwise(numbers)):
         return None
     joint = list(split[0])
     joint[differing[0]] = _joint_number(numbers, step)
@@ -90,9 +91,8 @@ class Wiring:
             self._incoming[edge.target].append(edge)
 
     def alike(self, blocks: Sequence[Block]) -> int:
-        """How many of the blocks, from the first on, are wired alike.
+        """How many blocks, from the first on, are alike inside, to the one before, and in what they take.
 
-        That is inside, to the one before, and in the shapes they read.
         A tensor of the block before is read at the same index or later: a link to an earlier one could not be
         distinguished from one inside a block. What goes out of a block may differ.
         """
@@ -102,9 +102,8 @@ class Wiring:
             positions.update({box.id: (number, index) for index, box in enumerate(block)})
             wires.append(self._wires(block, number, positions))
             inside, before, shapes = wires[-1]
-            if (inside, shapes) != (wires[0][0], wires[0][2]):
-                return number
-            if before is None or before != wires[min(number, 1)][1]:
+            is_alike = (inside, shapes) == (wires[0][0], wires[0][2])
+            if not is_alike or before is None or before != wires[min(number, 1)][1]:
                 return number
         return len(blocks)
 

@@ -15,12 +15,10 @@ from onnxlens.specs.flow import FlowEdge, FlowGraph, FlowNode
 
 @dataclass(slots=True)
 class _Box:
-    """Boxes of the deepest flow that are drawn as one.
+    """Boxes of the deepest flow that are drawn as one, which may stand for all of a group.
 
-    Attributes:
-        levels: the module or group that it stands for, after those that contain it, outermost first; none for
-            a box of the deepest flow as it is.
-        is_group: it stands for all of a group.
+    ``levels`` are the module or group that it stands for, after those that contain it, outermost first; there
+    are none for a box of the deepest flow as it is.
     """
 
     levels: tuple[Level, ...] = ()
@@ -29,15 +27,11 @@ class _Box:
 
 
 def collapsed(deepest: DeepestFlow, depth: int) -> FlowGraph:
-    """The flow with one box for all that is deeper than ``depth`` below what is shown, or in a closed level.
+    """The flow with one box for all that is deeper than ``depth`` levels, or in a closed level.
 
-    A module is a box for each segment of the execution order that it has to itself. A group is one box,
-    numbered where it first runs; if that closes a cycle that the graph does not have, it too is a box for
-    each segment, and a note says so.
-
-    Args:
-        deepest: whose boxes are collapsed.
-        depth: how many levels to open; a group is a level.
+    A module is a box for each segment of the execution order that it has to itself. A group, which is a level
+    too, is one box, numbered where it first runs; if that closes a cycle that the graph does not have, it is
+    a box for each segment, and a note says so.
     """
     return collapsed_with_parts(deepest, depth)[0]
 
@@ -49,14 +43,14 @@ def collapsed_with_parts(
     flow = deepest.flow
     boxes, notes = _without_cycles(_boxes(deepest, depth), flow)
     nodes = _nodes(boxes, deepest)
-    new_ids = {part.id: node.id for box, node in zip(boxes, nodes, strict=True) for part in box.parts}
+    parts = {node.id: box.parts for box, node in zip(boxes, nodes, strict=True)}
+    new_ids = {part.id: box for box, held in parts.items() for part in held}
     edges: dict[FlowEdge, None] = {}
     for edge in flow.edges:
         source, target = new_ids.get(edge.source, edge.source), new_ids.get(edge.target, edge.target)
         if source != target:
             edges[FlowEdge(source, target, edge.tensor)] = None
     shown = replace(flow, depth=depth, notes=(*flow.notes, *notes))
-    parts = {node.id: box.parts for box, node in zip(boxes, nodes, strict=True)}
     return with_boxes(shown, nodes, list(edges)), parts
 
 
@@ -149,6 +143,7 @@ def _nodes(boxes: Sequence[_Box], deepest: DeepestFlow) -> Sequence[FlowNode]:
         row = None if path in groups else deepest.rows.get(path)
         first, only = box.levels not in seen, times[box.levels] == 1
         seen.add(box.levels)
+        sums = summed_costs([part.costs for part in box.parts])
         nodes.append(
             FlowNode(
                 id=f"n{order}",
@@ -157,9 +152,7 @@ def _nodes(boxes: Sequence[_Box], deepest: DeepestFlow) -> Sequence[FlowNode]:
                 title=_title(box, deepest),
                 parents=tuple(level for level in box.levels[:-1] if level[0]),
                 order=order,
-                costs=module_costs(
-                    summed_costs([part.costs for part in box.parts]), row, first=first, only=only
-                ),
+                costs=module_costs(sums, row, first=first, only=only),
             )
         )
     return nodes

@@ -54,13 +54,10 @@ def _known(sums: Costs) -> dict[str, int | float]:
 
 
 def module_costs(sums: Costs, row: ModuleCost | None, *, first: bool, only: bool) -> Costs:
-    """The sums of one segment of a module, completed by the module's row of the ledger.
+    """The sums of one segment of a module, completed by the module's row of the ledger, if it has one.
 
-    Args:
-        sums: over the segment.
-        row: of the module; None where the ledger has none.
-        first: it is the module's first segment, which shows all of the module's params; the others show none.
-        only: it is the module's only segment, so that figures of the module as a whole are its own.
+    The module's first segment shows all of its params, the others none; its only one the figures of the
+    module as a whole.
     """
     if row is None:
         return sums

@@ -46,15 +46,16 @@ class DeepestFlow:
     @property
     def levels(self) -> int:
         """How many levels can be opened below what is shown."""
+        shown = ("module", self.shown)
         inside = (box for box in self.flow.nodes if box.order)
-        return max((0 if self._is_shown(box) else self.depth_of(box) for box in inside), default=0)
-
-    def _is_shown(self, box: FlowNode) -> bool:
-        return box.kind == "module" and box.path == self.shown
+        return max((0 if (box.kind, box.path) == shown else self.depth_of(box) for box in inside), default=0)
 
     def names(self) -> Mapping[str, str]:
-        """What a person calls each group, by its path."""
-        return {path: name for name, path in self.groups.items()}
+        """What a person calls each group, by its path; the path follows a name that another module has."""
+        return {
+            path: f"{name} ({path})" if name != path and name in self.rows else name
+            for name, path in self.groups.items()
+        }
 
     def depth_of(self, box: FlowNode) -> int:
         """How many levels below what is shown a box is."""
@@ -125,12 +126,7 @@ def operators_of(nodes: Sequence[GraphNode]) -> str:
 
 
 def _edges(graph: Graph, boxes: Mapping[int, str]) -> Iterator[FlowEdge]:
-    """The tensors that go from one box or end to another, in the order in which they are read.
-
-    Args:
-        graph: whose tensors.
-        boxes: the id of the box of each node that runs, by the node's index.
-    """
+    """The tensors that go from one box or end to another, in reading order; boxes by their nodes' indices."""
     inputs = {tensor.name: tensor for tensor in graph.inputs}
 
     def source_of(tensor: str) -> str | None:

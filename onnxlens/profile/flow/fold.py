@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterator, Mapping, Sequence
+from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import groupby
 
@@ -102,38 +102,25 @@ class _Folding:
         signatures = [numbers.setdefault(self._signature(item, depth), len(numbers)) for item in items]
         index = 0
         while index < len(items):
-            found = self._repeat(items, signatures, index, depth)
-            if found is None:
-                yield from self._inside(items[index], depth)
-                index += 1
-                continue
-            for item in items[index : found.start]:
+            found = self._repeat(items, signatures, index)
+            start = found.start if found else index + 1
+            for item in items[index:start]:
                 yield from self._inside(item, depth)
-            yield from self._inside(self._fold(items, found, depth), depth)
-            index = found.start + found.covered
+            if found:
+                yield from self._inside(self._fold(items, found, depth), depth)
+            index = start + (found.covered if found else 0)
 
-    def _inside(self, item: Block, depth: int) -> Iterator[FlowNode]:
-        if len(item[0].parents) > depth:
-            yield from self.level(item, depth + 1)
-        else:
-            yield from item
+    def _inside(self, item: Block, depth: int) -> Iterable[FlowNode]:
+        return self.level(item, depth + 1) if len(item[0].parents) > depth else item
 
     def _signature(self, item: Block, depth: int) -> Hashable:
-        return tuple(
-            (
-                box.kind,
-                box.title,
-                tuple(class_name for _, class_name in box.parents[depth:]),
-                self._structures[box.id],
-                box.macs,
-                box.params,
-            )
-            for box in item
-        )
+        def of_box(box: FlowNode) -> Hashable:
+            classes = tuple(class_name for _, class_name in box.parents[depth:])
+            return box.kind, box.title, classes, self._structures[box.id], box.macs, box.params
 
-    def _repeat(
-        self, items: Sequence[Block], signatures: Sequence[int], index: int, depth: int
-    ) -> _Found | None:
+        return tuple(map(of_box, item))
+
+    def _repeat(self, items: Sequence[Block], signatures: Sequence[int], index: int) -> _Found | None:
         """The block from ``index`` on whose repeats cover most; rotated to begin with matrix work."""
         longest = min(LONGEST_UNIT, (len(items) - index) // 2)
         tried = (self._times(items, signatures, _Found(index, length, 0)) for length in range(1, longest + 1))
@@ -171,15 +158,9 @@ class _Folding:
         for (path, parents), boxes in zip(joint, zip(*blocks, strict=True), strict=True):
             self.stands_for.update((box.id, boxes[0].id) for box in boxes[1:])
             self._fold_of.update((box.id, self._folds) for box in boxes[1:])
-            shown.append(
-                replace(
-                    boxes[0],
-                    path=path,
-                    parents=parents,
-                    costs=merged_costs([box.costs for box in boxes]),
-                    repeats=found.times * boxes[0].repeats,
-                )
-            )
+            costs = merged_costs([box.costs for box in boxes])
+            repeats = found.times * boxes[0].repeats
+            shown.append(replace(boxes[0], path=path, parents=parents, costs=costs, repeats=repeats))
         if found.length > 1:
             sizes = [len(item) for item in items[found.start : found.start + found.length]]
             shown = self._clustered(shown, sizes, depth)
@@ -202,8 +183,8 @@ class _Folding:
         path = f"{within}{' + '.join(listed[:NAMED])}{more}"
         if path in self.clusters:
             path = f"{path} ({boxes[0].order})"
-        cluster = (path, "repeated")
-        return [replace(box, parents=(*around, cluster, *box.parents[depth:])) for box in boxes]
+        around = (*around, (path, "repeated"))
+        return [replace(box, parents=(*around, *box.parents[depth:])) for box in boxes]
 
 
 def _items(boxes: Sequence[FlowNode], depth: int) -> Sequence[Block]:

@@ -6,10 +6,14 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from difflib import get_close_matches
+from itertools import accumulate, takewhile
+from typing import TypeVar
 
 from onnxlens.errors import UsageError
 from onnxlens.profile.flow.deepest import DeepestFlow, Level, ran
 from onnxlens.specs.flow import FlowGraph, FlowNode, Group
+
+T = TypeVar("T")
 
 RANGE = ".."
 NEAREST = 3
@@ -18,11 +22,7 @@ NEAREST = 3
 
 @dataclass(frozen=True, slots=True)
 class _Placed:
-    """A group with the modules that it means.
-
-    Attributes:
-        path: its modules as text: ``input_blocks.1..3, zero_convs.1..3``.
-    """
+    """A group; its path is its modules as text: ``input_blocks.1..3, zero_convs.1..3``."""
 
     name: str
     path: str
@@ -34,14 +34,10 @@ _Chain = tuple[_Placed, ...]
 
 
 def grouped(deepest: DeepestFlow, groups: Iterable[Group]) -> DeepestFlow:
-    """The flow with each group as a level between its modules and what contains them.
+    """The whole flow with each group as a level between its modules, of one parent, and what contains them.
 
     What the containing module runs for a group alone belongs to the group too: operators whose results no box
     outside reads, and operators between two of its modules.
-
-    Args:
-        deepest: the whole flow.
-        groups: of modules that have the same parent.
 
     Raises:
         UsageError: a module does not run or is in two groups, the ends of a range are not siblings, or the
@@ -52,7 +48,7 @@ def grouped(deepest: DeepestFlow, groups: Iterable[Group]) -> DeepestFlow:
     chains = {node.id: chain for node in ran(flow) if (chain := _chain_of(node, members))}
     levels = _common_levels(flow, members)
     _absorb(flow, chains, levels)
-    placed = {group for chain in members.values() for group in chain}
+    placed = dict.fromkeys(group for chain in members.values() for group in chain)
     nodes = (
         _in_groups(node, chains[node.id], len(levels[chains[node.id][0]])) if node.id in chains else node
         for node in flow.nodes
@@ -86,11 +82,7 @@ def _chain_of(node: FlowNode, members: Mapping[str, _Chain]) -> _Chain:
 
 
 def _common_levels(flow: FlowGraph, members: Mapping[str, _Chain]) -> Mapping[_Placed, tuple[Level, ...]]:
-    """What contains each outermost group.
-
-    Raises:
-        UsageError: its modules have different parents.
-    """
+    """What contains each outermost group."""
     found: dict[_Placed, tuple[Level, ...]] = {}
     first: dict[_Placed, str] = {}
     for node in flow.nodes:
@@ -120,7 +112,7 @@ def _absorb(flow: FlowGraph, chains: dict[str, _Chain], levels: Mapping[_Placed,
         if node.kind == "operators" and node.id not in chains and node.parents in parents
     ]
     for node in loose:  # the last first: what only one of them reads may belong to the same group
-        chain = _shared([chains.get(consumer, ()) for consumer in consumers[node.id]])
+        chain = _shared(chains.get(consumer, ()) for consumer in consumers[node.id])
         if chain and levels[chain[0]] == node.parents:
             chains[node.id] = chain
     prefixes = {chain[:length] for chain in chains.values() for length in range(1, len(chain) + 1)}
@@ -132,12 +124,10 @@ def _absorb(flow: FlowGraph, chains: dict[str, _Chain], levels: Mapping[_Placed,
                 chains[node.id] = chain
 
 
-def _shared(chains: Sequence[_Chain]) -> _Chain:
-    """What all of the chains start with."""
-    length = 0
-    while chains and all(len(chain) > length and chain[length] == chains[0][length] for chain in chains):
-        length += 1
-    return chains[0][:length] if chains else ()
+def _shared(sequences: Iterable[Sequence[T]]) -> tuple[T, ...]:
+    """What all of the sequences start with."""
+    at_each_index = takewhile(lambda items: len(set(items)) == 1, zip(*sequences, strict=False))
+    return tuple(items[0] for items in at_each_index)
 
 
 def _reached(start: Iterable[str], following: Mapping[str, list[str]]) -> set[str]:
@@ -167,7 +157,7 @@ def _members(groups: Iterable[Group], flow: FlowGraph) -> Mapping[str, _Chain]:
 
 
 def _placed(group: Group, outer: _Chain, modules: _Modules) -> Iterator[tuple[str, _Chain]]:
-    chain = (*outer, _Placed(group.name, _text(tuple(_all_modules(group))), group.closed))
+    chain = (*outer, _Placed(group.name, _text(_all_modules(group)), group.closed))
     for text in group.modules:
         for module in modules.meant(text, group.name):
             yield module, chain
@@ -175,19 +165,14 @@ def _placed(group: Group, outer: _Chain, modules: _Modules) -> Iterator[tuple[st
         yield from _placed(inner, chain, modules)
 
 
-def _all_modules(group: Group) -> Iterator[str]:
-    yield from group.modules
-    for inner in group.groups:
-        yield from _all_modules(inner)
+def _all_modules(group: Group) -> Sequence[str]:
+    return [*group.modules, *(module for inner in group.groups for module in _all_modules(inner))]
 
 
 def _text(modules: Sequence[str]) -> str:
     """The modules as one text, with what all of their paths start with written once."""
-    parents = [module.partition(RANGE)[0].split(".")[:-1] for module in modules]
-    length = 0
-    while all(len(each) > length and each[length] == parents[0][length] for each in parents):
-        length += 1
-    common = "".join(f"{element}." for element in parents[0][:length])
+    shared = _shared([module.partition(RANGE)[0].split(".")[:-1] for module in modules])
+    common = "".join(f"{element}." for element in shared)
     return common + ", ".join(module.removeprefix(common) for module in modules)
 
 
@@ -197,9 +182,8 @@ class _Modules:
     def __init__(self, flow: FlowGraph) -> None:
         self._first: dict[str, int] = {}
         for node in ran(flow):
-            elements = node.path.split(".")
-            for length in range(1, len(elements) + 1):
-                self._first.setdefault(".".join(elements[:length]), node.order)
+            for path in accumulate(node.path.split("."), "{}.{}".format):
+                self._first.setdefault(path, node.order)
 
     def meant(self, text: str, group: str) -> Sequence[str]:
         """The module, or all siblings from the first to the last of a range, in execution order."""

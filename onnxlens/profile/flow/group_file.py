@@ -17,12 +17,13 @@ GROUP_KEYS = ("name", "modules", "closed", "group")
 INCLUDE_KEYS = ("file", "within")
 
 
-def read_groups(path: Path) -> tuple[Group, ...]:
-    """The groups of a file, those of the files that it includes first.
+def read_groups(file: Path | str) -> tuple[Group, ...]:
+    """The groups of a TOML file, those of the files that it includes first; for a ``FlowRequest``.
 
     Raises:
         UsageError: it cannot be read, is not TOML, holds something other than groups, or names two alike.
     """
+    path = Path(file)
     document = _document(path)
     _require_keys(document, FILE_KEYS, path.name)
     groups = (*_included(document.get("include", []), path), *_groups(document.get("group", []), path.name))

@@ -39,19 +39,14 @@ def with_levels(graph: Graph, ledger: Ledger, most: int, share: int) -> Graph:
 
     ``block3``: what is between two tensors that the flow narrows to, such as a residual block, or a chain of
     such; what has no matrix work goes with the block before it. ``block3.group2``: nodes from one with matrix
-    work up to the next. ``block3.group2.node1``: a node. A level of one item is left out.
-
-    Args:
-        graph: whose nodes are to have paths.
-        ledger: its costs.
-        most: a level of more items has another above it, ``part1`` and so on.
-        share: the most items in such a part.
+    work up to the next. ``block3.group2.node1``: a node. A level of one item is left out; one of more than
+    ``most`` has another above it, ``part1`` and so on, of ``share`` items each at most.
     """
     if graph.attribution != "none":
         return graph
     nodes = list(graph.nodes)
     levels: dict[str, str] = {}
-    for index, steps in _steps(graph, list(map(_is_heavy, ledger.nodes)), _Naming(most, share)):
+    for index, steps in _steps(graph, list(map(_is_heavy, ledger.nodes)), most, share):
         paths = list(accumulate(steps, "{}.{}".format)) or [""]
         levels.update(dict.fromkeys(paths[:-1], ""))
         nodes[index] = replace(nodes[index], module=ModuleRef(paths[-1]))
@@ -69,32 +64,25 @@ Steps = tuple[str, ...]
 """What leads from the graph to an item: its block, its group, itself."""
 
 
-@dataclass(frozen=True, slots=True)
-class _Naming:
-    """Names the items of one level; for ``most`` and ``share`` see ``with_levels``."""
-
-    most: int
-    share: int
-
-    def steps(self, kind: str, count: int) -> Sequence[Steps]:
-        """What leads to each item: nothing to a single one, its part and itself if there are many."""
-        if count <= 1:
-            return [()] * count
-        if count <= self.most:
-            return [(f"{kind}{number}",) for number in range(1, count + 1)]
-        parts = ceil(count / self.share)
-        size = ceil(count / parts)
-        within = self.steps("part", ceil(count / size))
-        return [(*within[index // size], f"{kind}{index % size + 1}") for index in range(count)]
+def _steps_to(kind: str, count: int, most: int, share: int) -> Sequence[Steps]:
+    """What leads to each item of a level: nothing to a single one, its part and itself if there are many."""
+    if count <= 1:
+        return [()] * count
+    if count <= most:
+        return [(f"{kind}{number}",) for number in range(1, count + 1)]
+    parts = ceil(count / share)
+    size = ceil(count / parts)
+    within = _steps_to("part", ceil(count / size), most, share)
+    return [(*within[index // size], f"{kind}{index % size + 1}") for index in range(count)]
 
 
-def _steps(graph: Graph, heavy: Sequence[bool], naming: _Naming) -> Iterator[tuple[int, Steps]]:
+def _steps(graph: Graph, heavy: Sequence[bool], most: int, share: int) -> Iterator[tuple[int, Steps]]:
     """Each node that runs, by its index, and what leads to it."""
     blocks = list(_blocks(_segments(graph, heavy), heavy))
-    for to_block, block in zip(naming.steps("block", len(blocks)), blocks, strict=True):
+    for to_block, block in zip(_steps_to("block", len(blocks), most, share), blocks, strict=True):
         groups = list(_groups(block, heavy))
-        for to_group, group in zip(naming.steps("group", len(groups)), groups, strict=True):
-            for to_node, index in zip(naming.steps("node", len(group)), group, strict=True):
+        for to_group, group in zip(_steps_to("group", len(groups), most, share), groups, strict=True):
+            for to_node, index in zip(_steps_to("node", len(group), most, share), group, strict=True):
                 yield index, (*to_block, *to_group, *to_node)
 
 
@@ -177,14 +165,13 @@ def _blocks(segments: Iterator[Sequence[int]], heavy: Sequence[bool]) -> Iterato
 
     before: list[int] = []
     for branching, run in groupby(segments, is_branching):
-        parts = [list(segment) for segment in run]
         if branching:
-            for part in parts:
+            for part in run:
                 if before:
                     yield before
-                before = part
+                before = list(part)
             continue
-        chain = [index for part in parts for index in part]
+        chain = [index for part in run for index in part]
         light = next((position for position, index in enumerate(chain) if heavy[index]), len(chain))
         if before:
             before, chain = before + chain[:light], chain[light:]

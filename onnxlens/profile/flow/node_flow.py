@@ -12,8 +12,8 @@ import onnx
 
 from onnxlens.profile.graph.graph import Graph, GraphNode
 from onnxlens.profile.graph.node_view import NodeView, ValueView
+from onnxlens.specs.flow import FixedInput, GraphEnd, NodeFlow, OperatorGraph, OperatorNode, Wire
 from onnxlens.specs.ledger import Ledger, NodeCost
-from onnxlens.specs.node_flow import FixedInput, GraphEnd, NodeFlow, OperatorGraph, OperatorNode, Wire
 from onnxlens.specs.tensor import TensorSpec
 
 SHOWN_VALUES = 16
@@ -34,29 +34,12 @@ def build_node_flow(graph: Graph, ledger: Ledger) -> NodeFlow:
     return NodeFlow(graph.name, ledger.source, builder.graphs())
 
 
-class _Ids:
-    """Ids that no two nodes or graphs share: names of a file may repeat."""
-
-    def __init__(self) -> None:
-        self._taken: set[str] = set()
-
-    def free(self, name: str) -> str:
-        chosen, count = name, 1
-        while chosen in self._taken:
-            count += 1
-            chosen = f"{name} ({count})"
-        self._taken.add(chosen)
-        return chosen
-
-
 @dataclass(slots=True)
 class _Filling:
-    """A graph while it is filled.
+    """A graph while it is filled; ``around`` has the keys of those that contain it, outermost first.
 
-    Attributes:
-        around: the keys of the graphs that contain it, outermost first.
-        produced: where each value comes from: the id of a node or an input, and which output it is.
-        captured: what it reads from the graphs around it.
+    ``produced`` says where each value comes from: the id of a node or an input, and which output it is;
+    ``captured`` is what it reads from the graphs around it.
     """
 
     id: str
@@ -67,26 +50,26 @@ class _Filling:
     produced: dict[str, tuple[str, int]] = field(default_factory=dict)
     captured: dict[str, TensorSpec] = field(default_factory=dict)
 
-    def finished(self) -> OperatorGraph:
-        return OperatorGraph(self.id, tuple(self.inputs), tuple(self.nodes), tuple(self.outputs))
-
 
 class _Builder:
     """Adds node after node to its graph."""
 
     def __init__(self, graph: Graph) -> None:
-        self._ids = _Ids()
+        self._ids: set[str] = set()
         self._weights = frozenset(graph.weights)
         self._held = frozenset({*graph.weights, *graph.constants, *graph.given})
-        self._graphs = {"": _Filling(self._ids.free(graph.name))}
+        self._graphs = {"": _Filling(self._free_id(graph.name))}
         for tensor in graph.inputs:
             self._enter(self._graphs[""], tensor)
         for node in sorted(graph.nodes, key=lambda node: len(node.within)):  # outer graphs first
             for body in node.bodies:
-                self._graphs[body.key] = _Filling(self._ids.free(body.key.rstrip("/")), ("", *node.within))
+                self._graphs[body.key] = _Filling(self._free_id(body.key.rstrip("/")), ("", *node.within))
 
     def graphs(self) -> tuple[OperatorGraph, ...]:
-        return tuple(filling.finished() for filling in self._graphs.values())
+        return tuple(
+            OperatorGraph(it.id, tuple(it.inputs), tuple(it.nodes), tuple(it.outputs))
+            for it in self._graphs.values()
+        )
 
     def add(self, node: GraphNode, cost: NodeCost) -> None:
         """Add a node to its graph, after the nodes of its bodies."""
@@ -94,7 +77,7 @@ class _Builder:
         for body in node.bodies:
             self.leave(body.key, [value.spec for value in body.results if value is not None])
         added = OperatorNode(
-            id=self._ids.free(node.view.name or node.view.op_type),
+            id=self._free_id(node.view.name or node.view.op_type),
             cost=cost,
             attributes=_attribute_texts(node.view),
             wires=tuple(self._wires(filling, node)),
@@ -112,7 +95,7 @@ class _Builder:
         filling = self._graphs[key]
         for tensor in {tensor.name: tensor for tensor in tensors}.values():
             wire = None if tensor.name in self._held else self._wire(filling, tensor, 0)
-            filling.outputs.append(GraphEnd(self._ids.free(f"output/{tensor.name}"), tensor, wire))
+            filling.outputs.append(GraphEnd(self._free_id(f"output/{tensor.name}"), tensor, wire))
 
     def _wires(self, filling: _Filling, node: GraphNode) -> Iterator[Wire]:
         """What flows into the node, then what the bodies inside it capture."""
@@ -136,9 +119,18 @@ class _Builder:
         return Wire(*filling.produced[tensor.name], index, formal)
 
     def _enter(self, filling: _Filling, tensor: TensorSpec) -> None:
-        end = GraphEnd(self._ids.free(f"input/{tensor.name}"), tensor)
+        end = GraphEnd(self._free_id(f"input/{tensor.name}"), tensor)
         filling.inputs.append(end)
         filling.produced[tensor.name] = (end.id, 0)
+
+    def _free_id(self, name: str) -> str:
+        """An id that no other node or graph has: names of a file may repeat."""
+        chosen, number = name, 1
+        while chosen in self._ids:
+            number += 1
+            chosen = f"{name} ({number})"
+        self._ids.add(chosen)
+        return chosen
 
     def _fixed(self, view: NodeView) -> Iterator[FixedInput]:
         for index, value in enumerate(view.inputs):
@@ -164,8 +156,7 @@ def _formal(view: NodeView, index: int) -> str:
 
 
 def _attribute_texts(view: NodeView) -> Mapping[str, str]:
-    texts = {name: _text(value) for name, value in view.attributes.items()}
-    return {name: text for name, text in texts.items() if text is not None}
+    return {name: text for name, value in view.attributes.items() if (text := _text(value)) is not None}
 
 
 def _text(value: Any) -> str | None:
@@ -189,6 +180,4 @@ def _values_text(value: ValueView) -> str:
     if value.dtype not in ("int64", "int32", "bool") or value.read_constant is None:
         return ""
     array = value.read_constant()
-    if array is None or array.size > SHOWN_VALUES:
-        return ""
-    return str(array.tolist())
+    return "" if array is None or array.size > SHOWN_VALUES else str(array.tolist())

@@ -89,7 +89,7 @@ class _Pages:
         if depth is None:
             yield FlowPage(self._collapsed(self.whole(), levels), {})
         else:
-            yield from self._split(self._module, min(depth, max(levels, 1)) if depth else 0)
+            yield from self._split(self._module, min(depth, max(levels, 1)))
 
     def _collapsed(self, flow: FlowGraph, levels: int) -> FlowGraph:
         """The page with a note on what one more level would take."""
@@ -151,13 +151,12 @@ class _Pages:
         Of folded boxes that is the first; a closed group stays closed.
         """
         shown = {node.id for node in self._flow(path, depth).nodes}
-        boxes = [box for box in self._flow(path, depth, fold=False).nodes if box.id in shown]
         opened = {}
-        for box in boxes:
-            below = wanted - self._shown(path).depth_of(box)
-            is_closed = box.kind == "module" and box.path in self._openable
-            if is_closed and box_count(self._shown(box.path), below) > 1:
-                opened[box] = below
+        for box in self._flow(path, depth, fold=False).nodes:
+            if box.id in shown and box.kind == "module" and box.path in self._openable:
+                below = wanted - self._shown(path).depth_of(box)
+                if box_count(self._shown(box.path), below) > 1:
+                    opened[box] = below
         return opened
 
     @cached_property
@@ -170,14 +169,12 @@ class _Pages:
         if _fits(flow) or self._request.fold or self._request.groups:
             return flow
         smaller = self._flow(path, flow.depth, fold=True)
-        if _boxes(smaller) == _boxes(flow):
-            return flow
-        return _noted(smaller, f"equal blocks are folded: {_boxes(flow)} boxes are too many for a page")
+        note = f"equal blocks are folded: {_boxes(flow)} boxes are too many for a page"
+        return flow if _boxes(smaller) == _boxes(flow) else _noted(smaller, note)
 
     def _opened_on_pages(self, count: int) -> str:
-        one, many = (
-            ("module or group", "modules and groups") if self._request.groups else ("module", "modules")
-        )
+        groups = self._request.groups
+        one, many = ("module or group", "modules and groups") if groups else ("module", "modules")
         if count == 1:
             return f"1 {one} is opened on a page of its own"
         return f"{count} {many} are opened on pages of their own"

@@ -3,21 +3,25 @@
 from __future__ import annotations
 
 import gc
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from difflib import get_close_matches
 from functools import cached_property
 from pathlib import Path
 
 import numpy as np
 
-from onnxlens.profile.graph.hierarchy import Hierarchy
+from onnxlens.errors import UsageError
 from onnxlens.profile.graph.node_view import NodeView, ValueView, index_consumers, index_producers
 from onnxlens.profile.graph.scopes import ModuleRef, TracedCall
 from onnxlens.specs.ledger import Attribution
 from onnxlens.specs.manifest import Manifest
 from onnxlens.specs.record import record
 from onnxlens.specs.tensor import TensorSpec
+
+SUGGESTIONS = 3
+"""An error message about an unknown module suggests at most this many others."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +78,71 @@ class ModuleIO:
 
     inputs: dict[str, TensorSpec] = field(default_factory=dict)
     outputs: dict[str, TensorSpec] = field(default_factory=dict)
+
+
+class Hierarchy:
+    """The module tree: the modules that run nodes or hold parameters, and which of them contains which.
+
+    A module that only contains others is not a level. ``paths`` has all paths, the model's ("") too.
+    """
+
+    def __init__(
+        self, paths: Iterable[str], classes: Mapping[str, str], graph_name: str = "", source: str = ""
+    ) -> None:
+        """Build the tree; ``Graph.hierarchy`` does it once per graph.
+
+        Args:
+            paths: of the modules that run nodes or hold parameters; the model ("") is added.
+            classes: the class name of each module that is known, by path.
+            graph_name: of the graph, for messages; ``require`` accepts it for the model.
+            source: the file's name, for messages.
+        """
+        self.paths = frozenset(paths) | {""}
+        self._classes = classes
+        self._graph_name = graph_name
+        self._source = source
+        self._lineages: dict[str, tuple[str, ...]] = {}
+
+    def class_name(self, path: str) -> str:
+        """The module's class, or "" where the file does not record it."""
+        return self._classes.get(path, "")
+
+    def lineage(self, path: str) -> tuple[str, ...]:
+        """The modules that contain ``path``, the model ("") first, then ``path`` itself if it is a module."""
+        found = self._lineages.get(path)
+        if found is None:
+            elements = path.split(".")
+            prefixes = (".".join(elements[:length]) for length in range(1, len(elements) + 1))
+            found = ("", *(prefix for prefix in prefixes if prefix and prefix in self.paths))
+            self._lineages[path] = found
+        return found
+
+    def depth(self, path: str) -> int:
+        """0 for the model, 1 for its direct children, and so on."""
+        return len(self.lineage(path)) - 1
+
+    def require(self, path: str, *, containers: bool = False) -> str:
+        """The module's path as the graph has it: "" for the graph's own name.
+
+        Args:
+            path: as a user typed it.
+            containers: also accept a module that runs nothing itself: one that only contains others, or one
+                that only the manifest lists.
+
+        Raises:
+            UsageError: there is no such module; the message suggests some that exist.
+        """
+        known = self.paths | self._classes.keys() if containers else self.paths
+        inside = sorted(other for other in known if other.startswith(f"{path}."))
+        if path in known or (containers and inside):
+            return path
+        if path == self._graph_name:
+            return ""
+        named = sorted(known - {""})
+        if not named:
+            raise UsageError(f"{self._source} names no modules, so it has no module {path!r}")
+        near = inside[:SUGGESTIONS] or get_close_matches(path, named, n=SUGGESTIONS) or named[:SUGGESTIONS]
+        raise UsageError(f"{self._graph_name} has no module {path!r}; there is {', '.join(near)}")
 
 
 @dataclass(frozen=True)
@@ -168,7 +237,14 @@ class Graph:
     def _module_io(self) -> Mapping[str, ModuleIO]:
         found = {path: ModuleIO() for path in self.hierarchy.paths}
         produced_in: dict[str, tuple[str, ...]] = {tensor.name: () for tensor in self.inputs}
-        for node in self.nodes:
+        if len(found) == 1:  # only the model itself, which nothing crosses but its outputs
+            made = {tensor.name: self._producers.get(tensor.name) for tensor in self.outputs}
+            produced_in |= {
+                name: ("",)
+                for name, index in made.items()
+                if index is not None and not self.nodes[index].constant_folded
+            }
+        for node in self.nodes if len(found) > 1 else ():
             if node.constant_folded:
                 continue
             lineage = self.hierarchy.lineage(node.module.path)

@@ -6,6 +6,7 @@ import ast
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from os.path import commonprefix
 
 from onnx import NodeProto
 
@@ -103,6 +104,8 @@ def _scopes(
 
 def _from_metadata(node: NodeProto) -> Sequence[tuple[str, str]]:
     """Names, classes, outermost first: ``('', 'Net'), ('fc', 'torch...Linear')``; then the call itself."""
+    if not len(node.metadata_props):
+        return ()
     metadata = {entry.key: entry.value for entry in node.metadata_props}
     if SCOPES_KEY not in metadata:
         return ()
@@ -178,9 +181,4 @@ def _common(modules: Sequence[ModuleRef]) -> ModuleRef:
     """The module itself if there is only one, else the longest path that contains all of them."""
     if len(set(modules)) == 1:
         return modules[0]
-    shared = []
-    for parts in zip(*(module.path.split(".") for module in modules), strict=False):
-        if len(set(parts)) > 1:
-            break
-        shared.append(parts[0])
-    return ModuleRef(".".join(shared))
+    return ModuleRef(".".join(commonprefix([module.path.split(".") for module in modules])))

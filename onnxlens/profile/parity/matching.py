@@ -33,11 +33,9 @@ class MatchedCall:
 
 @dataclass(slots=True)
 class Matching:
-    """The values of the file that PyTorch's run shows too.
+    """The first port that shows each value of the file, by its name, and every call of a module in the file.
 
-    Attributes:
-        ports: the first port that shows each value, by the value's name; without graph inputs.
-        calls: every call of a module that has nodes in the file, in PyTorch's order.
+    Graph inputs are left out; calls are in PyTorch's order.
     """
 
     ports: dict[str, Port] = field(default_factory=dict)
@@ -184,12 +182,9 @@ def split_calls(nodes: Sequence[GraphNode], count: int) -> Sequence[Sequence[Gra
 
 @dataclass(frozen=True, slots=True)
 class TensorMatch:
-    """Which tensors of a call are the inputs and outputs of a file.
+    """The indices among a call's inputs and outputs of a file's matched inputs and outputs, by name.
 
-    Attributes:
-        inputs: for each matched input, its index among the inputs of the call.
-        outputs: for each matched output, its index among the outputs of the call.
-        unknown_reason: why the call cannot be compared with the file; empty if it can.
+    ``unknown_reason`` says why the call cannot be compared with the file; empty if it can.
     """
 
     inputs: Mapping[str, int]

@@ -11,6 +11,7 @@ from collections import defaultdict
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 import numpy as np
@@ -93,12 +94,7 @@ def capture(
 class ModuleCall:
     """One call of a module on the meta device: its tensors have a type and a shape, and it can be repeated.
 
-    Attributes:
-        args: the positional arguments.
-        kwargs: the keyword arguments.
-        returned: what it returns.
-        graph_inputs: names of the network's inputs, by the ids of their tensors.
-        weights: names of the network's weights, likewise.
+    ``graph_inputs`` and ``weights`` are the names of the network's, by the ids of their tensors.
     """
 
     module: nn.Module
@@ -124,10 +120,8 @@ class ModuleCall:
         with suppress(TypeError, ValueError):  # a forward without a signature
             bound = inspect.signature(self.module.forward).bind(*self.args, **self.kwargs)
             for name, argument in bound.arguments.items():
-                tensors = tensors_in(argument)
-                single = tensors[:1] == [argument] if len(tensors) == 1 else False
-                for index, tensor in enumerate(tensors):
-                    names.setdefault(id(tensor), name if single else f"{name}[{index}]")
+                for index, tensor in enumerate(tensors_in(argument)):
+                    names.setdefault(id(tensor), name if tensor is argument else f"{name}[{index}]")
         return [names.get(id(tensor), "") for tensor in self.inputs]
 
     def repeated(self, replaced: Mapping[int, torch.Tensor]) -> Any:
@@ -141,10 +135,7 @@ class ModuleCall:
 def calls_of(network: nn.Module, inputs: Sequence[TensorSpec], path: str) -> tuple[ModuleCall, ...]:
     """Every call of the module at ``path`` in one run of the network; empty if there is no such module.
 
-    Args:
-        network: on the meta device; nothing is computed.
-        inputs: of the network, in the order of its ``forward``.
-        path: of the module.
+    The network is on the meta device: nothing is computed. Its inputs are in the order of its ``forward``.
 
     Raises:
         Exception: whatever the network raises if it cannot run without values.
@@ -180,12 +171,12 @@ def _recorded(network: nn.Module, paths: Collection[str], record: Record) -> Ite
     calls: defaultdict[str, int] = defaultdict(int)
     running: defaultdict[str, list[int]] = defaultdict(list)
 
-    def before(path: str, *arguments: Any) -> None:
+    def before(path: str, _: nn.Module, args: Any, kwargs: Mapping[str, Any]) -> None:
         running[path].append(calls[path])
         calls[path] += 1
-        record(path, running[path][-1], "in", arguments)
+        record(path, running[path][-1], "in", (args, dict(kwargs)))
 
-    def after(path: str, returned: Any) -> None:
+    def after(path: str, _: nn.Module, args: Any, returned: Any) -> None:
         record(path, running[path].pop(), "out", returned)
 
     handles = []
@@ -193,11 +184,8 @@ def _recorded(network: nn.Module, paths: Collection[str], record: Record) -> Ite
         for path, module in network.named_modules():
             if path in paths:
                 handles += [
-                    module.register_forward_pre_hook(
-                        lambda _, args, kwargs, path=path: before(path, args, dict(kwargs)),
-                        with_kwargs=True,
-                    ),
-                    module.register_forward_hook(lambda _, args, out, path=path: after(path, out)),
+                    module.register_forward_pre_hook(partial(before, path), with_kwargs=True),
+                    module.register_forward_hook(partial(after, path)),
                 ]
         yield
     finally:

@@ -21,13 +21,7 @@ class ExtractedNetwork(nn.Module):
     """
 
     def __init__(self, network: nn.Module, spec: GraphSpec, cut: ModuleCut, manifest: Manifest) -> None:
-        """Take the module out of the network.
-
-        Args:
-            network: on the meta device, as ``spec`` builds it.
-            spec: of the whole network.
-            cut: the module, the call, and the tensors of the call.
-            manifest: of the file, with its inputs and outputs.
+        """Take the module out of the network, which is on the meta device, as ``spec`` builds it.
 
         Raises:
             GraphError: the network no longer makes that call.
@@ -62,12 +56,7 @@ class ExtractedNetwork(nn.Module):
 
 
 def network_of(network: nn.Module, spec: GraphSpec, manifest: Manifest | None) -> nn.Module:
-    """The network itself, or its extracted module if the manifest is that of one.
-
-    Args:
-        network: as the spec builds it, on the meta device.
-        spec: of the whole network.
-        manifest: of the file.
+    """The network, as the spec builds it on the meta device, or the module of it that the file holds alone.
 
     Raises:
         GraphError: PyTorch's call of the module could not be matched with the file.

@@ -92,12 +92,7 @@ class Deviation:
 
 @dataclass(slots=True)
 class Deviations:
-    """The worst over all samples, by the value's name.
-
-    Attributes:
-        output: in a run of the whole graph.
-        local: in a run of the value's slice alone on PyTorch's tensors.
-    """
+    """The worst over all samples, by the value's name: in runs of the whole graph, and of the slice alone."""
 
     output: dict[str, Deviation] = field(default_factory=dict)
     local: dict[str, Deviation] = field(default_factory=dict)

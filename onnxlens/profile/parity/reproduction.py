@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -30,33 +29,23 @@ it, expected.npz the outputs that PyTorch computes. The relative L2 error was {e
 """
 
 
-@dataclass(frozen=True, slots=True)
-class Reproduction:
-    """What to write.
-
-    Attributes:
-        row: of the module, or of a segment of its operators.
-        model: its part of the graph; external weights are in ``weights_folder``.
-        values: PyTorch's, by name: at least all inputs and outputs of the model.
-    """
-
-    row: ModuleParity
-    model: onnx.ModelProto
-    values: Mapping[str, np.ndarray]
-    weights_folder: Path
-
-
-def write_reproduction(part: Reproduction, folder: Path) -> None:
+def write_reproduction(
+    row: ModuleParity, model: onnx.ModelProto, values: Mapping[str, np.ndarray], weights: Path, folder: Path
+) -> None:
     """Write ``NAME.onnx`` with its weights, ``inputs.npz``, ``expected.npz`` and a README with how to run it.
+
+    The row is of a module, or of a segment of its operators, and the model its part of the graph, with
+    external weights in the folder ``weights``. The values are PyTorch's, by name: at least all inputs and
+    outputs of the model.
 
     Raises:
         CheckpointError: a weight cannot be read.
     """
-    graph = part.model.graph
-    title = part.row.path or "the model's own operators"
-    name = f"{part.row.path or 'model'}.onnx"
-    save_inputs({value.name: part.values[value.name] for value in graph.input}, folder / "inputs.npz")
-    save_inputs({value.name: part.values[value.name] for value in graph.output}, folder / "expected.npz")
-    text = README.format(title=title, graph=graph.name, model=name, error=part.row.introduced or 0.0)
+    graph = model.graph
+    title = row.path or "the model's own operators"
+    name = f"{row.path or 'model'}.onnx"
+    save_inputs({value.name: values[value.name] for value in graph.input}, folder / "inputs.npz")
+    save_inputs({value.name: values[value.name] for value in graph.output}, folder / "expected.npz")
+    text = README.format(title=title, graph=graph.name, model=name, error=row.introduced or 0.0)
     (folder / "README.txt").write_text(text, encoding="utf-8")
-    write_with_weights(part.model, folder / name, folder / f"{name}.data", from_folder(part.weights_folder))
+    write_with_weights(model, folder / name, folder / f"{name}.data", from_folder(weights))

@@ -64,9 +64,7 @@ class ModuleRows:
     def rows(self, slices: Sequence[Slice], found: Deviations) -> tuple[ModuleParity, ...]:
         """A row for each module call and each segment of a module's own operators, in execution order.
 
-        Args:
-            slices: those that were compared; values of other slices have no row yet.
-            found: the errors of their values.
+        Values of slices that were not compared have no row yet.
         """
         by_value = {part.value: part for part in slices}
         for part in slices:

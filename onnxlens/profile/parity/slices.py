@@ -21,12 +21,9 @@ COMPARING_BYTES = 3 * 8
 
 @dataclass(frozen=True, slots=True)
 class Slice:
-    """The nodes that produce one value, as far back as known values.
+    """The nodes that produce one value, as far back as known values, and graph inputs, their ``inputs``.
 
-    Attributes:
-        value: its name.
-        nodes: their indices among the model's nodes, ascending.
-        inputs: the known values that they read, including graph inputs.
+    Nodes are given by their indices among the model's nodes, ascending.
     """
 
     value: str
@@ -38,12 +35,7 @@ class Slicer:
     """Slices one model; weights stay where they are, external ones are referenced as in the file."""
 
     def __init__(self, model: onnx.ModelProto, types: Mapping[str, TensorSpec]) -> None:
-        """Index the model.
-
-        Args:
-            model: with its functions inlined.
-            types: of every value that may become an input or output, by name.
-        """
+        """Index the model, whose functions are inlined; types are of every value that may become an end."""
         self._extractor = Extractor(model)
         self._types = types
 
@@ -101,11 +93,11 @@ def chunks(
     Raises:
         UsageError: one slice alone does not fit.
     """
-    chunk = Chunk(types)
+    chunk = _Chunk(types)
     for part in slices:
         if chunk.slices and chunk.held_bytes_with(part) > memory_bytes:
             yield chunk.slices
-            chunk = Chunk(types)
+            chunk = _Chunk(types)
         if (needed := chunk.held_bytes_with(part)) > memory_bytes:
             raise UsageError(
                 f"comparing {part.value!r} holds {needed:,} bytes, --memory allows {memory_bytes:,}; "
@@ -116,11 +108,10 @@ def chunks(
         yield chunk.slices
 
 
-class Chunk:
+class _Chunk:
     """Slices, and the memory that comparing them takes."""
 
     def __init__(self, types: Mapping[str, TensorSpec]) -> None:
-        """Begin without slices."""
         self.slices: list[Slice] = []
         self._types = types
         self._captured: set[str] = set()
@@ -135,7 +126,6 @@ class Chunk:
         return captured + made + COMPARING_BYTES * max(self._largest, self._elements(part))
 
     def add(self, part: Slice) -> None:
-        """Add one slice."""
         new = self._new(part)
         self._captured_bytes += sum(map(self._size, new))
         self._captured |= new

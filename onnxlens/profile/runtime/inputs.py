@@ -18,10 +18,8 @@ def sample_inputs(
 ) -> Mapping[str, np.ndarray]:
     """Uniform values for every input: integers from low to high inclusive, floats from low to high.
 
-    Args:
-        inputs: name, type and shape of each.
-        ranges: low and high by the input's name; -1 and 1 by default.
-        draw: the number of the sample; each gives other values.
+    ``ranges`` has low and high by the input's name, -1 and 1 by default. Each sample, of number ``draw``, has
+    other values.
 
     Raises:
         UsageError: a shape has a dynamic dimension, or a type is not numeric.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from time import perf_counter
 from typing import TYPE_CHECKING
 
@@ -36,15 +36,12 @@ def time_runs(
 ) -> LatencyResult:
     """Time up to ``MAX_RUNS`` runs of a session that has run once already.
 
-    Args:
-        session: warm: its first run, which allocates and packs weights, is not timed.
-        inputs: by name.
-        warm_up_s: duration of that first run, from which the number of runs follows.
-        provider: of the session, for the result.
+    That first run, which allocates and packs weights, is not timed; the number of runs follows from its
+    duration ``warm_up_s``.
     """
     runs = max(1, min(MAX_RUNS, int(BUDGET_S / max(warm_up_s, 1e-9))))
-    p10, median, p90 = spread([_seconds(lambda: run(session, inputs)) for _ in range(runs)])
-    return LatencyResult(median, p10, p90, warmup=1, runs=runs, provider=provider, device=provider)
+    timed = time_calls(lambda: run(session, inputs), warmup=0, runs=runs, provider=provider, device=provider)
+    return replace(timed, warmup=1)
 
 
 def time_calls(
@@ -52,16 +49,11 @@ def time_calls(
 ) -> LatencyResult:
     """Time ``runs`` calls, one by one, after ``warmup`` calls that are not timed.
 
-    Args:
-        call: one run; it returns when the device has finished.
-        warmup: calls before the first timed one.
-        runs: timed calls.
-        provider: for the result.
-        device: for the result.
+    A call returns when the device has finished. Provider and device are for the result.
     """
     for _ in range(warmup):
         call()
-    p10, median, p90 = spread([_seconds(call) for _ in range(runs)])
+    p10, median, p90 = spread([seconds_of(call) for _ in range(runs)])
     return LatencyResult(median, p10, p90, warmup, runs, provider, device)
 
 
@@ -71,7 +63,8 @@ def spread(seconds: Sequence[float]) -> tuple[float, float, float]:
     return p10, median, p90
 
 
-def _seconds(call: Callable[[], object]) -> float:
+def seconds_of(call: Callable[[], object]) -> float:
+    """The duration of one call."""
     start = perf_counter()
     call()
     return perf_counter() - start
@@ -88,12 +81,9 @@ class TorchTimes:
 
 @dataclass(frozen=True, slots=True)
 class TorchRun:
-    """How a module is run.
+    """How a module is run, with how many threads per operator.
 
-    Attributes:
-        place: PyTorch's name of the device, ``cpu`` or ``cuda``.
-        device: the device's name in the result.
-        threads: per operator.
+    ``place`` is PyTorch's name of the device, ``cpu`` or ``cuda``, ``device`` its name in the result.
     """
 
     place: str

@@ -5,11 +5,12 @@ from __future__ import annotations
 import tempfile
 from collections.abc import Mapping
 from pathlib import Path
-from time import perf_counter
 
 import numpy as np
+import onnxruntime as ort
 from onnx import helper, numpy_helper
 
+from onnxlens.profile.runtime.latency import seconds_of
 from onnxlens.profile.runtime.session import SessionRequest, bound, open_session
 from onnxlens.specs.bench import MatmulPeak
 
@@ -37,18 +38,11 @@ def measure_matmul_peak(
     """
     side = SIDES.get(provider, DEVICE_SIDE)
     kind = dtype if dtype in DTYPES else DTYPES[0]
-    with tempfile.TemporaryDirectory(prefix="onnxlens-") as folder:
-        path = Path(folder) / "product.onnx"
-        write_product(path, side, kind)
-        session = open_session(path, provider, SessionRequest(threads=threads))
+    session = _product_session(side, kind, provider, SessionRequest(threads=threads))
     call = bound(session, {"x": _matrix(side, kind)}, provider)
     call()
-    seconds = []
-    for _ in range(repeats):
-        start = perf_counter()
-        call()
-        seconds.append(perf_counter() - start)
-    return MatmulPeak(side**3 / min(seconds), side, kind)
+    fastest_s = min(seconds_of(call) for _ in range(repeats))
+    return MatmulPeak(side**3 / fastest_s, side, kind)
 
 
 def require_runnable(provider: str, level: str) -> None:
@@ -57,10 +51,14 @@ def require_runnable(provider: str, level: str) -> None:
     Raises:
         ToolError: the provider or the level is unknown, or the provider is not available.
     """
+    _product_session(1, DTYPES[0], provider, SessionRequest(level))
+
+
+def _product_session(side: int, dtype: str, provider: str, request: SessionRequest) -> ort.InferenceSession:
     with tempfile.TemporaryDirectory(prefix="onnxlens-") as folder:
         path = Path(folder) / "product.onnx"
-        write_product(path, 1, DTYPES[0])
-        open_session(path, provider, SessionRequest(level))
+        write_product(path, side, dtype)
+        return open_session(path, provider, request)
 
 
 def write_product(path: Path, side: int, dtype: str) -> None:

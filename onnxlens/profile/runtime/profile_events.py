@@ -34,12 +34,9 @@ Ran = tuple[str, str, int]
 
 @dataclass(frozen=True, slots=True)
 class NodeRuns:
-    """One node of the optimized graph that ran.
+    """One node of the optimized graph that ran, and its self time in each counted run.
 
-    Attributes:
-        node: its key in the provenance, or the name of its events if it has none.
-        known: whether it has such a key.
-        seconds: its self time in each counted run.
+    ``node`` is its key in the provenance, or the name of its events if it has none, and so is not ``known``.
     """
 
     node: str
@@ -76,9 +73,8 @@ def match_events(optimized: ModelProto, events: Sequence[Event]) -> tuple[str | 
     3. Nodes inside an If or a Loop are found by name alone. If they are unnamed, or two branches use the same
        name, the event gets the key of the node around it.
 
-    Args:
-        optimized: the graph that ran, as the session saved it.
-        events: of the profile, of any number of runs, in its order.
+    ``optimized`` is the graph that ran, as the session saved it; the events are in the profile's order, of
+    any number of runs.
     """
     nodes = runtime_nodes(optimized)
     keys = _keys_by_name(nodes)
@@ -103,10 +99,6 @@ def self_times_us(events: Sequence[Event], keys: Sequence[str | None]) -> Mappin
 
     An event inside another one and without a key is left out: its time stays in the event around it. So the
     sum is that of the outermost events.
-
-    Args:
-        events: of the profile.
-        keys: of the node of each event; None if unknown.
     """
     parents = _parents(events)
     times: dict[int, int] = {}
@@ -125,11 +117,6 @@ def self_times_us(events: Sequence[Event], keys: Sequence[str | None]) -> Mappin
 
 def node_runs(events: Sequence[Event], keys: Sequence[str | None], warmup: int) -> tuple[NodeRuns, ...]:
     """The self time of every node in every run after the first ``warmup``, in execution order.
-
-    Args:
-        events: of the profile.
-        keys: of the node of each event; None if unknown.
-        warmup: number of runs that do not count.
 
     Raises:
         GraphError: the profile holds no further run.
@@ -151,19 +138,16 @@ def node_runs(events: Sequence[Event], keys: Sequence[str | None], warmup: int) 
 
 def nodes_by_provider(events: Sequence[Event]) -> Mapping[str, int]:
     """How many nodes ran on each execution provider, by ONNX Runtime's name of it."""
-    ran = {
-        (str(event["name"]), str(event["args"].get("provider", ""))) for event in events if is_kernel(event)
-    }
+    kernels = filter(is_kernel, events)
+    ran = {(str(event["name"]), str(event["args"].get("provider", ""))) for event in kernels}
     return Counter(provider for _, provider in ran)
 
 
 def arena_peak_bytes(events: Sequence[Event]) -> int | None:
     """The most bytes in use at once in ONNX Runtime's arena, in any run; None if the profile has none."""
     field = "mem_in_use_peak"
-    return max(
-        (int(event["args"][field]) for event in events if is_kernel(event) and field in event["args"]),
-        default=None,
-    )
+    arguments = (event["args"] for event in filter(is_kernel, events))
+    return max((int(held[field]) for held in arguments if field in held), default=None)
 
 
 def is_kernel(event: Event) -> bool:

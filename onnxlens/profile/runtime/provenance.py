@@ -52,10 +52,7 @@ def provenance_of(optimized: ModelProto, graph: Graph, costs: Sequence[NodeCost]
     An inserted node belongs to the module of the node that it serves: the one whose value it returns under
     its source name, else its first consumer, else its producer. A ReorderOutput serves its producer.
 
-    Args:
-        optimized: the graph that a session saved; its weights are not read.
-        graph: the source, loaded from the file that the session was opened on.
-        costs: of the nodes of ``graph``.
+    ``optimized`` is the graph that a session saved, ``graph`` its source, and ``costs`` those of its nodes.
     """
     nodes = runtime_nodes(optimized)
     match = SourceMatch(graph, nodes)

@@ -14,19 +14,10 @@ INLINED = "_inlfunc_"
 
 MOVING = frozenset(
     {
-        "Cast",
-        "Flatten",
-        "Identity",
-        "MemcpyFromHost",
-        "MemcpyToHost",
-        "ReorderInput",
-        "ReorderOutput",
-        "Reshape",
-        "Squeeze",
-        "Transpose",
-        "Unsqueeze",
+        "Cast", "Flatten", "Identity", "MemcpyFromHost", "MemcpyToHost", "ReorderInput", "ReorderOutput",
+        "Reshape", "Squeeze", "Transpose", "Unsqueeze",
     }
-)
+)  # fmt: skip
 """Operators that return their input in another form; the runtime inserts them around others."""
 
 

@@ -20,14 +20,12 @@ from onnxlens.specs.ledger import Ledger, ModuleCost
 
 @dataclass(frozen=True, slots=True)
 class Timing:
-    """The time of all nodes, by node, operator and module.
+    """The time of all nodes: by module, by operator with most time first, and by node in execution order.
 
     Attributes:
         node_sum_s: median over the runs of the time in all nodes.
         unattributed: share of the node time of all runs that is in nodes without a module, 0 to 1.
         layout_share: likewise in inserted reorders, transposes, reshapes and casts.
-        operators: most time first.
-        nodes: in execution order.
     """
 
     node_sum_s: float
@@ -45,14 +43,9 @@ def build_timing(
     ledger: Ledger,
     peak_macs_per_s: float,
 ) -> Timing:
-    """Join the nodes that ran with the modules of ``graph``.
+    """Join the nodes that ran, with their times in each run, with the modules of the source graph.
 
-    Args:
-        ran: every node of the optimized graph, with its time in each run.
-        provenances: of those nodes, by their key.
-        graph: the source.
-        ledger: of ``graph``, for its MACs.
-        peak_macs_per_s: the matmul peak.
+    Provenances are by the nodes' keys. ``peak_macs_per_s`` is the matmul peak.
     """
     known = [provenances.get(node.node) if node.known else None for node in ran]
     rows = _Rows(ran, known, graph, ledger, peak_macs_per_s)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from math import inf
 
 import onnx
 from onnx import ValueInfoProto, numpy_helper
@@ -59,11 +60,8 @@ def extract_subgraph(graph: Graph, path: str, only: Collection[GraphNode] | None
 
 def reordered(subgraph: Subgraph, inputs: Mapping[str, int], outputs: Mapping[str, int]) -> Subgraph:
     """The same with inputs and outputs sorted by the given positions; those without one stay last."""
-    last = (
-        len(subgraph.inputs) + len(subgraph.outputs) + max((*inputs.values(), *outputs.values()), default=0)
-    )
-    taken = sorted(subgraph.inputs, key=lambda tensor: inputs.get(tensor.name, last))
-    returned = sorted(subgraph.outputs, key=lambda tensor: outputs.get(tensor.name, last))
+    taken = sorted(subgraph.inputs, key=lambda tensor: inputs.get(tensor.name, inf))
+    returned = sorted(subgraph.outputs, key=lambda tensor: outputs.get(tensor.name, inf))
     for declared, tensors in ((subgraph.model.graph.input, taken), (subgraph.model.graph.output, returned)):
         by_name = {value.name: value.SerializeToString() for value in declared}
         del declared[:]

@@ -85,11 +85,7 @@ def from_source(source: WeightSource) -> Read:
 
 
 def _complete(tensor: TensorProto, values: bytes) -> bytes:
-    """The values, if their size is that of the tensor's type and shape.
-
-    Raises:
-        CheckpointError: it is not.
-    """
+    """The values, whose size must be that of the tensor's type and shape."""
     if len(values) != _size(tensor):
         raise CheckpointError(
             f"{tensor.name}: its values are {len(values)} bytes, its type and shape want {_size(tensor)}; "
@@ -122,10 +118,7 @@ def _pop_external(graph: onnx.GraphProto) -> Sequence[TensorProto]:
     tensors = []
     for index in reversed(range(len(graph.initializer))):
         if is_external(graph.initializer[index]):
-            tensor = TensorProto()
-            tensor.CopyFrom(graph.initializer[index])
-            tensors.append(tensor)
-            del graph.initializer[index]
+            tensors.append(graph.initializer.pop(index))
     return tensors[::-1]
 
 
@@ -167,21 +160,13 @@ def _point(tensor: TensorProto, location: str, offset: int, length: int) -> None
 
 
 def _write_streamed(
-    model: onnx.ModelProto,
-    path: Path,
-    weights: Sequence[tuple[TensorProto, int]],
-    read: Callable[[TensorProto], bytes],
+    model: onnx.ModelProto, path: Path, weights: Sequence[tuple[TensorProto, int]], read: Read
 ) -> None:
     """Write the model with additional initializers, one after another: one of them is in memory at a time.
 
     A protobuf message keeps all that was ever assigned to it, so the file is written field by field. Fields
-    may be in any order. A nested message comes after its length, which follows from the sizes.
-
-    Args:
-        model: without these weights; its graph is removed from it.
-        path: of the file.
-        weights: tensors without values, and the size of each in bytes.
-        read: returns a tensor's values, of exactly that size.
+    may be in any order. A nested message comes after its length, which follows from the size of each weight's
+    values in bytes. Consumes the model.
     """
     graph = model.graph.SerializeToString()
     model.ClearField("graph")

@@ -17,6 +17,7 @@ from onnxlens.reference_model.annotators.images import (
     Image,
     check_image,
     control_size,
+    planes,
     resize_to_control,
     resized_linear,
     to_rgb,
@@ -27,6 +28,8 @@ from onnxlens.reference_model.annotators.pose_images import (
     maps_at_image,
     scale_image,
 )
+
+MIDAS = "midas-dpt-hybrid"
 
 Run = Callable[[str, Floats], Mapping[str, NDArray[np.floating]]]
 """Runs a graph of the catalog by name: its ``image`` (1, C, H, W), of any size, to its outputs by name."""
@@ -137,13 +140,9 @@ def _outputs(run: Run, graph: str, array: Floats, *names: str) -> dict[str, NDAr
     return {name: outputs[name] for name in names}
 
 
-def _canny(image: Image, run: Run) -> Image:
-    return maps.canny_map(image)
-
-
 def _hed(image: Image, run: Run) -> Image:
     names = tuple(f"edge_{index + 1}" for index in range(maps.EDGE_MAPS))
-    outputs = _outputs(run, "hed", maps.hed_input(image), *names)
+    outputs = _outputs(run, "hed", planes(image), *names)
     return maps.hed_map(tuple(outputs.values()), (image.shape[0], image.shape[1]))
 
 
@@ -156,36 +155,24 @@ def _openpose(image: Image, run: Run) -> Image:
     return draw_pose(find_pose(image, run), (image.shape[0], image.shape[1]))
 
 
-def _depth(image: Image, run: Run) -> Image:
-    return maps.depth_map(_midas(image, run))
-
-
-def _normal(image: Image, run: Run) -> Image:
-    return maps.normal_map(_midas(image, run))
-
-
 def _midas(image: Image, run: Run) -> NDArray[np.floating]:
-    return _outputs(run, "midas-dpt-hybrid", maps.midas_input(image), "depth")["depth"]
-
-
-def _scribble(image: Image, run: Run) -> Image:
-    return maps.scribble_map(_hed(image, run))
-
-
-def _scribble_drawing(image: Image, run: Run) -> Image:
-    return maps.drawing_map(image)
+    return _outputs(run, MIDAS, maps.midas_input(image), "depth")["depth"]
 
 
 ANNOTATORS: Mapping[str, Annotator] = MappingProxyType(
     {
-        "canny": Annotator((), _canny),
+        "canny": Annotator((), lambda image, run: maps.canny_map(image)),
         "hed": Annotator(("hed",), _hed),
         "mlsd": Annotator(("mlsd-large",), _mlsd),
         "openpose": Annotator(("openpose-body", "openpose-hand"), _openpose),
-        "depth": Annotator(("midas-dpt-hybrid",), _depth, maps.DEPTH_RESOLUTION),
-        "normal": Annotator(("midas-dpt-hybrid",), _normal, maps.DEPTH_RESOLUTION),
-        "scribble": Annotator(("hed",), _scribble),
-        "scribble-drawing": Annotator((), _scribble_drawing),
+        "depth": Annotator(
+            (MIDAS,), lambda image, run: maps.depth_map(_midas(image, run)), maps.DEPTH_RESOLUTION
+        ),
+        "normal": Annotator(
+            (MIDAS,), lambda image, run: maps.normal_map(_midas(image, run)), maps.DEPTH_RESOLUTION
+        ),
+        "scribble": Annotator(("hed",), lambda image, run: maps.scribble_map(_hed(image, run))),
+        "scribble-drawing": Annotator((), lambda image, run: maps.drawing_map(image)),
     }
 )
 """By kind of control."""

@@ -151,5 +151,10 @@ def resize_to_control(image: Image, resolution: int = RESOLUTION) -> Image:
 
 
 def planes(image: Image) -> Floats:
-    """The image's values as they are, 0 to 255: (H, W, 3) to (1, 3, H, W) float32."""
+    """The image's values as they are, 0 to 255: RGB (H, W, 3) to (1, 3, H, W) float32, as HED takes it.
+
+    Raises:
+        UsageError: it is not an RGB image.
+    """
+    check_image(image)
     return np.ascontiguousarray(image.transpose(2, 0, 1)[None], dtype=np.float32)

@@ -48,16 +48,6 @@ RIDGE_KERNELS: tuple[Image, ...] = (
 )
 
 
-def hed_input(image: Image) -> Floats:
-    """RGB (H, W, 3) to HED's ``image`` (1, 3, H, W), 0 to 255.
-
-    Raises:
-        UsageError: it is not an RGB image.
-    """
-    check_image(image)
-    return planes(image)
-
-
 def hed_map(edges: Sequence[ArrayLike], size: tuple[int, int]) -> Image:
     """Soft edges: 255 * sigmoid(mean of the five maps, each bilinear at ``size``).
 
@@ -79,21 +69,13 @@ def hed_map(edges: Sequence[ArrayLike], size: tuple[int, int]) -> Image:
 
 
 def ridges(edges: Image) -> Image:
-    """Non-maximum suppression: the crests of the blurred edges.
+    """Non-maximum suppression: the crests of the blurred edges, 0 to 255 (H, W) to 0 or 255 (H, W).
 
     A pixel stays where it equals the largest of three along its row, its column or either diagonal, and is
     over the threshold.
-
-    Args:
-        edges: soft edges, 0 to 255 (H, W).
-
-    Returns:
-        255 on a crest, 0 elsewhere (H, W).
     """
     blurred = np.asarray(cv2.GaussianBlur(edges.astype(np.float32), (0, 0), BLUR_SIGMA))
-    crest = np.zeros(blurred.shape, dtype=bool)
-    for kernel in RIDGE_KERNELS:
-        crest |= blurred == cv2.dilate(blurred, kernel)
+    crest = np.any([blurred == cv2.dilate(blurred, kernel) for kernel in RIDGE_KERNELS], axis=0)
     return np.where(crest & (blurred > RIDGE_THRESHOLD), 255, 0).astype(np.uint8)
 
 
@@ -116,10 +98,7 @@ def scribble_map(edges: Image) -> Image:
 
 
 def drawing_map(image: Image) -> Image:
-    """A user's drawing, dark on white, as white strokes on black.
-
-    Args:
-        image: RGB (H, W, 3).
+    """A user's drawing, dark on white, RGB (H, W, 3), as white strokes on black.
 
     Returns:
         255 where the darkest channel is below 127, 0 elsewhere (H, W).
@@ -188,7 +167,6 @@ def mlsd_input(image: Image) -> Floats:
     Raises:
         UsageError: it is not an RGB image.
     """
-    check_image(image)
     colors = planes(image)  # (1, 3, H, W)
     ones = np.ones_like(colors[:, :1])  # (1, 1, H, W)
     four = np.concatenate([colors, ones], axis=1, dtype=np.float32)  # (1, 4, H, W)
@@ -222,14 +200,11 @@ def decode_lines(values: ArrayLike) -> Lines:
 
 
 def line_map(lines: Lines, size: tuple[int, int]) -> Image:
-    """White lines one pixel wide on black, between the pixels that hold the ends.
+    """White lines one pixel wide on black, between the pixels that hold the ends: 0 or 255 (H, W).
 
     Args:
         lines: in pixels of the image.
         size: height and width of the image, in pixels.
-
-    Returns:
-        255 on a line, 0 elsewhere (H, W).
     """
     canvas = np.zeros(size, dtype=np.uint8)
     pixels = np.floor(np.clip(lines.ends, -FARTHEST, FARTHEST)).astype(int)
@@ -254,18 +229,14 @@ def midas_input(image: Image) -> Floats:
     Raises:
         UsageError: it is not an RGB image.
     """
-    check_image(image)
     return planes(image) / np.float32(127.5) - np.float32(1)
 
 
 def depth_map(depth: ArrayLike) -> Image:
-    """Near is white: 255 * (d - min) / (max - min), all 0 where the depth is the same everywhere.
+    """Near is white: 255 * (d - min) / (max - min) (H, W), all 0 where the depth is the same everywhere.
 
     Args:
         depth: inverse depth (1, H, W), of any scale.
-
-    Returns:
-        0 to 255 (H, W).
 
     Raises:
         UsageError: another shape, or NaN.

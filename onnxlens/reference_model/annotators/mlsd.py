@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from onnxlens.reference_model.annotators.mobilenet_v2 import MobileNetV2, batch_norm
-from onnxlens.reference_model.config import MlsdLargeConfig, MlsdTinyConfig
+from onnxlens.reference_model.config import MobileNetConfig
 from onnxlens.reference_model.layers import conv1x1, double
 
 WIDTH = 64
@@ -82,9 +82,9 @@ class MapBlock(nn.Module):
 class MlsdLarge(nn.Module):
     """Line maps at half the image's resolution, from five maps of the backbone."""
 
-    def __init__(self, config: MlsdLargeConfig) -> None:
+    def __init__(self, backbone: MobileNetConfig) -> None:
         super().__init__()
-        self.backbone = MobileNetV2(config.backbone)
+        self.backbone = MobileNetV2(backbone)
         self.block15 = JoinBlock(64, 96, upsampled=False)
         self.block16 = RefineBlock(2 * WIDTH)
         self.block17 = JoinBlock(32, WIDTH)
@@ -113,9 +113,9 @@ class MlsdLarge(nn.Module):
 class MlsdTiny(nn.Module):
     """Line maps at half the image's resolution, from three maps of the backbone; made at a quarter."""
 
-    def __init__(self, config: MlsdTinyConfig) -> None:
+    def __init__(self, backbone: MobileNetConfig) -> None:
         super().__init__()
-        self.backbone = MobileNetV2(config.backbone)
+        self.backbone = MobileNetV2(backbone)
         self.block12 = JoinBlock(32, 64)
         self.block13 = RefineBlock(2 * WIDTH)
         self.block14 = JoinBlock(24, WIDTH, width=32)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import colorsys
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -19,6 +18,7 @@ from onnxlens.reference_model.annotators.pose_limbs import (
     HAND_POINT_COLOR,
     LIMBS,
     Rgb,
+    hue,
 )
 
 BASE_HEIGHT = 368
@@ -97,9 +97,7 @@ RADIUS = 4
 def draw_person(canvas: Image, person: Person) -> None:
     """Draw the first 17 limbs, each where both of its joints were found, then the joints over them.
 
-    Args:
-        canvas: RGB (H, W, 3); drawn into.
-        person: in pixels of the canvas.
+    The person's points are in pixels of the canvas, RGB (H, W, 3), which is drawn into.
     """
     for limb, color in zip(LIMBS[:BODY_LIMBS], COLORS, strict=False):
         _line(canvas, person.joints[limb.joints[0]], person.joints[limb.joints[1]], color, LIMB_WIDTH)
@@ -108,11 +106,9 @@ def draw_person(canvas: Image, person: Person) -> None:
 
 
 def draw_hand(canvas: Image, points: Sequence[Point | None]) -> None:
-    """Draw the 20 edges, each where both of its points were found, then the points over them.
+    """Draw the 20 edges, each where both of its points were found, then the 21 points over them.
 
-    Args:
-        canvas: RGB (H, W, 3); drawn into.
-        points: 21, in pixels of the canvas.
+    The points are in pixels of the canvas, RGB (H, W, 3), which is drawn into.
     """
     for index, (first, second) in enumerate(HAND_EDGES):
         _line(canvas, points[first], points[second], hand_edge_color(index), HAND_WIDTH)
@@ -121,9 +117,8 @@ def draw_hand(canvas: Image, points: Sequence[Point | None]) -> None:
 
 
 def hand_edge_color(index: int) -> Rgb:
-    """Edge k of 20 has the hue k / 20, at full saturation and value; RGB."""
-    red, green, blue = colorsys.hsv_to_rgb(index / len(HAND_EDGES), 1, 1)
-    return round(red * 255), round(green * 255), round(blue * 255)
+    """Edge k of 20 has the hue k / 20; RGB."""
+    return hue(index / len(HAND_EDGES))
 
 
 def _line(canvas: Image, first: Point | None, second: Point | None, color: Rgb, width: int) -> None:

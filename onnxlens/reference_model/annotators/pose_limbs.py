@@ -5,6 +5,7 @@ Cao et al. 2017, arXiv 1611.08050.
 
 from __future__ import annotations
 
+import colorsys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
@@ -16,6 +17,12 @@ from scipy.ndimage import gaussian_filter
 from onnxlens.reference_model.annotators.images import Floats
 
 Rgb = tuple[int, int, int]
+
+
+def hue(share: float) -> Rgb:
+    """The color at a share of the way around the color circle, at full saturation and value."""
+    red, green, blue = colorsys.hsv_to_rgb(share, 1, 1)
+    return round(red * 255), round(green * 255), round(blue * 255)
 
 
 class Limb(NamedTuple):
@@ -31,72 +38,25 @@ class Limb(NamedTuple):
 
 
 JOINTS = (
-    "nose",
-    "neck",
-    "right_shoulder",
-    "right_elbow",
-    "right_wrist",
-    "left_shoulder",
-    "left_elbow",
-    "left_wrist",
-    "right_hip",
-    "right_knee",
-    "right_ankle",
-    "left_hip",
-    "left_knee",
-    "left_ankle",
-    "right_eye",
-    "left_eye",
-    "right_ear",
-    "left_ear",
-)
+    "nose", "neck",
+    "right_shoulder", "right_elbow", "right_wrist", "left_shoulder", "left_elbow", "left_wrist",
+    "right_hip", "right_knee", "right_ankle", "left_hip", "left_knee", "left_ankle",
+    "right_eye", "left_eye", "right_ear", "left_ear",
+)  # fmt: skip
 """In the order of the heatmap's channels; the channel after them is background."""
 
 LIMBS = (
-    Limb((1, 2), (12, 13)),
-    Limb((1, 5), (20, 21)),
-    Limb((2, 3), (14, 15)),
-    Limb((3, 4), (16, 17)),
-    Limb((5, 6), (22, 23)),
-    Limb((6, 7), (24, 25)),
-    Limb((1, 8), (0, 1)),
-    Limb((8, 9), (2, 3)),
-    Limb((9, 10), (4, 5)),
-    Limb((1, 11), (6, 7)),
-    Limb((11, 12), (8, 9)),
-    Limb((12, 13), (10, 11)),
-    Limb((1, 0), (28, 29)),
-    Limb((0, 14), (30, 31)),
-    Limb((14, 16), (34, 35)),
-    Limb((0, 15), (32, 33)),
-    Limb((15, 17), (36, 37)),
-    Limb((2, 16), (18, 19)),
-    Limb((5, 17), (26, 27)),
-)
+    Limb((1, 2), (12, 13)), Limb((1, 5), (20, 21)), Limb((2, 3), (14, 15)), Limb((3, 4), (16, 17)),
+    Limb((5, 6), (22, 23)), Limb((6, 7), (24, 25)), Limb((1, 8), (0, 1)), Limb((8, 9), (2, 3)),
+    Limb((9, 10), (4, 5)), Limb((1, 11), (6, 7)), Limb((11, 12), (8, 9)), Limb((12, 13), (10, 11)),
+    Limb((1, 0), (28, 29)), Limb((0, 14), (30, 31)), Limb((14, 16), (34, 35)), Limb((0, 15), (32, 33)),
+    Limb((15, 17), (36, 37)), Limb((2, 16), (18, 19)), Limb((5, 17), (26, 27)),
+)  # fmt: skip
 
 BODY_LIMBS = 17
 """The first limbs, which are drawn and may open a new person; the last two only join what was found."""
 
-COLORS: tuple[Rgb, ...] = (
-    (255, 0, 0),
-    (255, 85, 0),
-    (255, 170, 0),
-    (255, 255, 0),
-    (170, 255, 0),
-    (85, 255, 0),
-    (0, 255, 0),
-    (0, 255, 85),
-    (0, 255, 170),
-    (0, 255, 255),
-    (0, 170, 255),
-    (0, 85, 255),
-    (0, 0, 255),
-    (85, 0, 255),
-    (170, 0, 255),
-    (255, 0, 255),
-    (255, 0, 170),
-    (255, 0, 85),
-)
+COLORS = tuple(hue(index / len(JOINTS)) for index in range(len(JOINTS)))
 """By joint, and by limb for the limbs that are drawn."""
 
 HAND_POINTS = 21
@@ -238,9 +198,7 @@ def _scores_from(field: Floats, start: NDArray[np.int64], ends: NDArray[np.int64
     """``limb_scores`` of one start: (M,). A loop over the starts keeps memory at 10 samples an end."""
     along = (ends - start).astype(np.float64)  # (M, 2)
     length = np.hypot(along[:, 0], along[:, 1])  # (M,)
-    unit = (
-        along / np.where(length > 0, length, 1.0)[:, None]
-    )  # (M, 2); of a point on itself 0, so none agrees
+    unit = along / np.where(length > 0, length, 1.0)[:, None]  # (M, 2); 0 on itself, so that none agrees
     steps = np.linspace(0, 1, SAMPLES)[:, None]  # (10, 1)
     at = np.rint(start + along[:, None] * steps).astype(np.int64)  # (M, 10, 2)
     vectors = field[:, at[..., 1], at[..., 0]].astype(np.float64)  # (2, M, 10)

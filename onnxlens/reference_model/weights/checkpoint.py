@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from onnxlens.errors import CheckpointError
+from onnxlens.errors import CheckpointError, first_line
 from onnxlens.specs.graph import CheckpointScope
 from onnxlens.specs.tensor import TensorSpec, as_array
 
@@ -18,8 +18,8 @@ if TYPE_CHECKING:
 
 PICKLED_SUFFIXES = (".pth", ".pt", ".ckpt")
 SAFETENSORS_SUFFIX = ".safetensors"
-WRAPPERS = ("state_dict",)
-"""Keys under which a checkpoint may hold its tensors, one level down."""
+WRAPPER = "state_dict"
+"""The key under which a checkpoint may hold its tensors, one level down."""
 
 TRAINER_GLOBALS = (
     "pytorch_lightning.callbacks.model_checkpoint.ModelCheckpoint",
@@ -47,8 +47,6 @@ class CheckpointWeights:
     Values stay in the file until they are read; float16 and bfloat16 ones are widened to the module's dtype.
     """
 
-    has_values = True
-
     def __init__(
         self, path: Path, graph: str, tensors: Mapping[str, TensorSpec], scope: CheckpointScope
     ) -> None:
@@ -70,20 +68,18 @@ class CheckpointWeights:
         self._file_keys = _matched(path, graph, shapes, tensors, scope)
 
     def read(self, name: str) -> np.ndarray:
-        """The values of one entry, in the module's dtype; an optional entry that is absent is its arange."""
+        """The values of one entry, in the module's dtype.
+
+        An optional entry that is absent is CLIP's ``position_ids``: 0, 1, 2, .. in every file that has it.
+        """
         import torch
 
         spec = self.tensors[name]
         file_key = self._file_keys[name]
         if file_key is None:
-            return _position_ids(spec)
+            return np.arange(spec.elements or 0, dtype=spec.dtype).reshape([int(dim) for dim in spec.shape])
         dtype = getattr(torch, spec.dtype)
         return as_array(self._read(file_key).to(dtype).contiguous())
-
-
-def _position_ids(spec: TensorSpec) -> np.ndarray:
-    """0, 1, 2, ..: what the one optional entry holds in every file that has it (architecture notes, CLIP)."""
-    return np.arange(spec.elements or 0, dtype=spec.dtype).reshape([int(dim) for dim in spec.shape])
 
 
 Reader = Callable[[str], "torch.Tensor"]
@@ -130,9 +126,8 @@ def _load_pickled(path: Path) -> Any:
     try:
         return _load_safely(path, mmap=False)
     except (RuntimeError, OSError) as error:
-        reason = (str(error).splitlines() or [type(error).__name__])[0]
         raise CheckpointError(
-            f"{path}: not a readable PyTorch checkpoint ({reason}); download it again"
+            f"{path}: not a readable PyTorch checkpoint ({first_line(error)}); download it again"
         ) from error
 
 
@@ -155,9 +150,8 @@ def _load_safely(path: Path, *, mmap: bool) -> Any:
 
 
 def _unwrapped(loaded: Any, path: Path) -> Mapping[str, Any]:
-    for wrapper in WRAPPERS:
-        if isinstance(loaded, Mapping) and isinstance(loaded.get(wrapper), Mapping):
-            loaded = loaded[wrapper]
+    if isinstance(loaded, Mapping) and isinstance(loaded.get(WRAPPER), Mapping):
+        loaded = loaded[WRAPPER]
     if not isinstance(loaded, Mapping):
         raise CheckpointError(
             f"{path}: holds a {type(loaded).__name__}, expected a dict of tensors (a state_dict)"
@@ -181,20 +175,18 @@ def _matched(
         for key, file_key in found.items()
         if key in tensors and shapes[file_key] != tensors[key].shape
     ]
-    complaints = [
-        _listed(f"of {len(tensors)} keys missing", missing),
-        _listed("unexpected", unexpected),
-        _listed("of the wrong shape", misshapen),
-    ]
-    if missing or unexpected or misshapen:
-        detail = "; ".join(complaint for complaint in complaints if complaint)
+    complaints = (
+        (f"of {len(tensors)} keys missing", missing),
+        ("unexpected", unexpected),
+        ("of the wrong shape", misshapen),
+    )
+    detail = "; ".join(_listed(what, items) for what, items in complaints if items)
+    if detail:
         raise CheckpointError(f"{path}: not a checkpoint of {graph}: {detail}; is it another network's file?")
     return {key: found.get(key) for key in tensors}
 
 
 def _listed(what: str, items: list[str]) -> str:
-    """``3 of 340 keys missing (a, b, c)``, at most five named; empty for none."""
-    if not items:
-        return ""
+    """``3 of 340 keys missing (a, b, c)``, at most five named."""
     shown = ", ".join(items[:5]) + (f", and {len(items) - 5} more" if len(items) > 5 else "")
     return f"{len(items)} {what} ({shown})"

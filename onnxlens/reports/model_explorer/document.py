@@ -12,8 +12,8 @@ from typing import Any
 
 from onnxlens.reports.numbers import shapes, short_bytes, short_count
 from onnxlens.reports.tables.columns import ModuleColumn, present_columns
+from onnxlens.specs.flow import FixedInput, GraphEnd, NodeFlow, OperatorGraph, OperatorNode, Wire
 from onnxlens.specs.ledger import BodyCost, Ledger, ModuleCost, NodeCost
-from onnxlens.specs.node_flow import FixedInput, GraphEnd, NodeFlow, OperatorGraph, OperatorNode, Wire
 from onnxlens.specs.tensor import TensorSpec
 
 Json = dict[str, Any]

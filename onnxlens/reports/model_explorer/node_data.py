@@ -12,9 +12,9 @@ from typing import Any
 
 from onnxlens.reports.model_explorer.document import lined_text
 from onnxlens.reports.numbers import short_time
+from onnxlens.specs.flow import NodeFlow, OperatorNode
 from onnxlens.specs.ledger import Ledger, NodeCost
 from onnxlens.specs.measured import NodeTiming
-from onnxlens.specs.node_flow import NodeFlow, OperatorNode
 
 Json = dict[str, Any]
 Figures = Mapping[str, float]

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 
 from onnxlens.reports.numbers import short_bytes
 from onnxlens.reports.tables.render import Column, TableFormat, first_of, render_table
-from onnxlens.specs.extract import ExtractedTensor, ExtractReport
 from onnxlens.specs.graph import GraphSpec
+from onnxlens.specs.manifest import ExtractedTensor, ExtractReport
 from onnxlens.specs.tensor import TensorSpec
 
 CATALOG_COLUMNS: Sequence[Column[GraphSpec]] = (

@@ -209,6 +209,30 @@ def test_a_closed_group_has_a_page_only_if_it_is_the_module(
     assert shown(pages_of_groups(path, 1, FIRST, closed, module="Rest")) == [("Rest", 1, 3)]
 
 
+def test_a_group_named_like_another_module_has_a_page_name_of_its_own(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    few(monkeypatch, 4)
+    alike = replace(FIRST, name="l.3")
+    path = traced(tmp_path, 6)
+    pages = pages_of_groups(path, 3, alike)
+    assert [page.flow.module for page in pages] == [
+        "",
+        "l.3 (l.0..2)",
+        "l.0",
+        "l.1",
+        "l.2",
+        "l.3",
+        "l.4",
+        "l.5",
+    ]
+    assert pages[0].opens == {"n1": "l.3 (l.0..2)", "n2": "l.3", "n3": "l.4", "n4": "l.5"}
+    written = render_pages(path, tmp_path / "net.dot", FlowRequest(3, groups=(alike,)))
+    assert len({page.name for page in written}) == len(pages)
+    group, module = (tmp_path / "net" / name for name in ("l.3_l.0..2_.dot", "l.3.dot"))
+    assert '"l.0"' in group.read_text() and '"l.0"' not in module.read_text()
+
+
 def test_groups_without_a_depth_are_collapsed_to_what_can_be_taken_in(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

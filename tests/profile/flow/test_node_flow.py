@@ -12,8 +12,8 @@ from onnxlens.errors import GraphError
 from onnxlens.profile.count.ledger import build_ledger
 from onnxlens.profile.flow.node_flow import build_node_flow
 from onnxlens.profile.graph.loading import load_graph
+from onnxlens.specs.flow import GraphEnd, NodeFlow, OperatorGraph, OperatorNode, Wire
 from onnxlens.specs.ledger import NodeCost
-from onnxlens.specs.node_flow import GraphEnd, NodeFlow, OperatorGraph, OperatorNode, Wire
 from onnxlens.specs.tensor import TensorSpec
 from tests.profile.count.test_repeats import ELSE, GOES_ON, THEN, graph, loop_body, save_if, save_loop
 from tests.profile.models import integers, ledger_of, op, save, save_net, value, weight

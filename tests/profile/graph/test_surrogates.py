@@ -15,9 +15,14 @@ from onnx import ModelProto, NodeProto, ValueInfoProto, helper, numpy_helper
 from onnxruntime.capi import onnxruntime_pybind11_state as runtime
 
 from onnxlens.profile.graph.loading import load_graph
-from onnxlens.profile.graph.loading.inference.skeleton import LEFT_OUT
-from onnxlens.profile.graph.loading.inference.substitution import put_surrogates
-from onnxlens.profile.graph.loading.inference.surrogates import BLOCKED, MICROSOFT, NHWC, SURROGATES
+from onnxlens.profile.graph.loading.inference.surrogate_rules import LEFT_OUT
+from onnxlens.profile.graph.loading.inference.surrogates import (
+    BLOCKED,
+    MICROSOFT,
+    NHWC,
+    SURROGATES,
+    put_surrogates,
+)
 from tests.profile.graph.real_types import found, run
 from tests.profile.graph.surrogate_cases import CASES, Case
 from tests.profile.models import IR_VERSION, integers, op, save, value, weight

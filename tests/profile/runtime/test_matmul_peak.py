@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from onnxlens.errors import ToolError
-from onnxlens.profile.runtime import matmul_peak
+from onnxlens.profile.runtime import latency, matmul_peak
 from onnxlens.profile.runtime.matmul_peak import measure_matmul_peak, require_runnable, write_product
 from onnxlens.profile.runtime.session import open_session, run
 
@@ -18,7 +18,7 @@ from onnxlens.profile.runtime.session import open_session, run
 def clock(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """Products of side 16 that take 4, 2 and 8 s."""
     ticks = iter([0.0, 4.0, 10.0, 12.0, 20.0, 28.0])
-    monkeypatch.setattr(matmul_peak, "perf_counter", lambda: next(ticks))
+    monkeypatch.setattr(latency, "perf_counter", lambda: next(ticks))
     monkeypatch.setattr(matmul_peak, "SIDES", {"cpu": 16})
     yield
     assert list(ticks) == []

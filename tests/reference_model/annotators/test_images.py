@@ -15,7 +15,7 @@ from onnxlens.reference_model.annotators.images import (
     to_rgb,
     to_uint8,
 )
-from onnxlens.reference_model.annotators.maps import hed_input, midas_input, mlsd_input
+from onnxlens.reference_model.annotators.maps import midas_input, mlsd_input
 from onnxlens.reference_model.annotators.pose_images import maps_at_image, scale_image
 
 
@@ -97,11 +97,11 @@ def test_maps_of_another_shape_or_with_nan_are_refused() -> None:
 def test_each_network_gets_its_range() -> None:
     image = plain(64, 128)
     assert planes(image)[0, :, 0, 0].tolist() == [255, 0, 51]
-    assert hed_input(image)[0, :, 5, 7].tolist() == [255, 0, 51]
+    assert planes(image)[0, :, 5, 7].tolist() == [255, 0, 51]
     assert midas_input(image)[0, :, 5, 7] == pytest.approx([1, -1, 51 / 127.5 - 1])
     # MLSD's fourth plane is 1 / 127.5 - 1.
     assert mlsd_input(image)[0, :, 5, 7] == pytest.approx([1, -1, -0.6, -0.99215686])
-    for array in (hed_input(image), midas_input(image)):
+    for array in (planes(image), midas_input(image)):
         assert (array.shape, array.dtype) == ((1, 3, 64, 128), np.float32)
     assert (mlsd_input(image).shape, mlsd_input(image).dtype) == ((1, 4, 64, 128), np.float32)
 

@@ -9,8 +9,7 @@ import pytest
 
 from onnxlens.errors import CheckpointError
 from onnxlens.reference_model import catalog
-from onnxlens.reference_model.weights.choice import state_tensors
-from onnxlens.reference_model.weights.seeded import AbsentWeights, SeededWeights, seeded_tensor
+from onnxlens.reference_model.weights.choice import AbsentWeights, SeededWeights, seeded_tensor, state_tensors
 from onnxlens.specs.tensor import TensorSpec
 
 TENSORS = {
@@ -96,8 +95,7 @@ def test_values_come_in_the_entrys_dtype(dtype: str) -> None:
 
 def test_a_source_says_what_it_is() -> None:
     seeded, absent = SeededWeights(TENSORS), AbsentWeights(TENSORS)
-    assert (seeded.label, seeded.has_values) == ("seeded", True)
-    assert (absent.label, absent.has_values) == ("none", False)
+    assert (seeded.label, absent.label) == ("seeded", "none")
     assert absent.tensors is seeded.tensors is TENSORS
 
 

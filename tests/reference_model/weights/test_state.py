@@ -8,8 +8,13 @@ import torch
 from torch import nn
 
 from onnxlens.errors import CheckpointError, UsageError
-from onnxlens.reference_model.weights.choice import filled, state_tensors
-from onnxlens.reference_model.weights.seeded import AbsentWeights, SeededWeights, seeded_tensor
+from onnxlens.reference_model.weights.choice import (
+    AbsentWeights,
+    SeededWeights,
+    filled,
+    seeded_tensor,
+    state_tensors,
+)
 from onnxlens.specs.tensor import TensorSpec
 from tests.export.tiny import Tied, Tiny
 

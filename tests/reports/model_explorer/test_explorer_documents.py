@@ -11,9 +11,9 @@ import pytest
 
 from onnxlens.reports.model_explorer.document import BORDERS, Namespaces, document_text, graph_document
 from onnxlens.reports.model_explorer.node_data import HEAT, INFINITE, data_notes, data_text, node_data
+from onnxlens.specs.flow import FixedInput, GraphEnd, NodeFlow, OperatorGraph, OperatorNode, Wire
 from onnxlens.specs.ledger import BodyCost, Ledger
 from onnxlens.specs.measured import NodeTiming
-from onnxlens.specs.node_flow import FixedInput, GraphEnd, NodeFlow, OperatorGraph, OperatorNode, Wire
 from onnxlens.specs.tensor import TensorSpec
 from tests.reports import ledgers
 

@@ -52,7 +52,7 @@ class CallView:
 
     @property
     def is_affine(self) -> bool:
-        """Whether it has parameters; raises NotCountable where they cannot be told from constants."""
+        """Whether it has parameters; raises NotCountable where they cannot be told apart from constants."""
         if self.affine is None:
             raise NotCountable("the file does not distinguish parameters from constants")
         return self.affine

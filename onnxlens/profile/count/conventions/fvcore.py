@@ -34,19 +34,11 @@ def products(*op_types: str) -> Callable[[CallView], int]:
     fvcore: prod(input) * out_features for linear, prod(output) * prod(weight[1:]) for a convolution, and
     prod(input) * prod(weight[1:]) for a transposed one.
     """
-
-    def formula(call: CallView) -> int:
-        return work_of(call.node(*op_types)).macs
-
-    return formula
+    return lambda call: work_of(call.node(*op_types)).macs
 
 
 def matmul(call: CallView) -> int:
-    """prod(A) * B[-1], also where A is broadcast over B's batch.
-
-    Raises:
-        NotCountable: fvcore fails where B is a vector.
-    """
+    """prod(A) * B[-1], A broadcast or not; raises NotCountable where B is a vector, as fvcore fails there."""
     node = call.node("MatMul", "Gemm")
     first, second = node.input_shape(0), node.input_shape(1)
     if len(second) < 2:
@@ -63,9 +55,8 @@ def einsum(call: CallView) -> int:
     spelt = equation.translate({ord(letter): 97 + index for index, letter in enumerate(letters)})
     if spelt in EXACT_EINSUMS:
         return work_of(node).macs
-    report = str(
-        np.einsum_path(spelt, *(np.broadcast_to(0.0, shape) for shape in shapes), optimize="optimal")[1]
-    )
+    operands = (np.broadcast_to(0.0, shape) for shape in shapes)
+    report = str(np.einsum_path(spelt, *operands, optimize="optimal")[1])
     line = next(line for line in report.splitlines() if "optimized flop" in line.lower())
     return floor(float(line.split(":")[-1]) / 2)
 
@@ -76,11 +67,7 @@ def each(call_shape: Callable[[CallView], tuple[int, ...]], weight: int) -> Call
 
 
 def norm(call: CallView) -> int:
-    """5 per element, 4 without affine parameters.
-
-    Raises:
-        NotCountable: fvcore refuses an input of one dimension or of more than five.
-    """
+    """5 per element, 4 without affine parameters; raises NotCountable unless there are 2 to 5 dimensions."""
     shape = call.input_shape
     if not 2 <= len(shape) <= 5:
         raise NotCountable(f"its norm handler refuses the shape {shape}")
@@ -88,11 +75,7 @@ def norm(call: CallView) -> int:
 
 
 def unknown_pooling(call: CallView) -> int:
-    """1 per input element if it was adaptive pooling, else 0.
-
-    Raises:
-        NotCountable: always, as the file does not say which.
-    """
+    """1 per input element of adaptive pooling, else 0: raises NotCountable, as no file says which it was."""
     raise NotCountable(f"{call.target}: may be adaptive pooling, which counts; the file does not say")
 
 
@@ -124,10 +107,7 @@ UPSAMPLED = Handler(
 )
 
 HANDLERS: Mapping[str, Handler] = {
-    "linear": Handler("linear", LINEAR, ("MatMul", "Gemm")),
-    "addmm": Handler("addmm", LINEAR, ("MatMul", "Gemm")),
-    "mm": Handler("mm", LINEAR, ("MatMul", "Gemm")),
-    "bmm": Handler("bmm", LINEAR, ("MatMul", "Gemm")),
+    **{name: Handler(name, LINEAR, ("MatMul", "Gemm")) for name in ("linear", "addmm", "mm", "bmm")},
     "matmul": Handler("matmul", matmul, ("MatMul", "Gemm"), "prod(A) x columns of B, broadcast or not"),
     "einsum": Handler("einsum", einsum, ("Einsum",), "half of numpy's count, rounded to four digits"),
     **dict.fromkeys(("conv1d", "conv2d", "conv3d", "convolution"), CONVOLUTION),

@@ -47,14 +47,9 @@ def each_read(weight: int) -> Entry:
     return Entry(lambda node: weight * volume(node.input_shape(0)), f"{weight} an input element")
 
 
-def nothing(node: NodeView) -> int:
-    """0, for operators that onnx-tool registers without a count."""
-    return 0
-
-
-def convolution(node: NodeView) -> int:
-    """prod(output) * prod(weight[1:]) + prod(output) with a bias."""
-    taps = prod(node.input_shape(1)[1:]) + node.has_input(2)
+def convolution(node: NodeView, weight: int = 1, bias: int = 2) -> int:
+    """prod(output) * prod(weight[1:]) + prod(output) with a bias; the inputs at these indices."""
+    taps = prod(node.input_shape(weight)[1:]) + node.has_input(bias)
     return volume(node.output_shape()) * taps
 
 
@@ -66,11 +61,7 @@ def gemm(node: NodeView) -> int:
 
 
 def matmul(node: NodeView) -> int:
-    """prod(Y) * B[-2].
-
-    Raises:
-        NotCountable: onnx-tool stops at a vector.
-    """
+    """prod(Y) * B[-2]; raises NotCountable for a vector, as onnx-tool stops there."""
     first, second = node.input_shape(0), node.input_shape(1)
     if min(len(first), len(second)) < 2:
         raise NotCountable("it stops at a MatMul with a vector")
@@ -82,11 +73,6 @@ def quantized_matmul(node: NodeView) -> int:
     return volume(node.input_shape(0)) * node.input_shape(3)[-1]
 
 
-def quantized_convolution(node: NodeView) -> int:
-    """prod(output) * prod(weight[1:]) + prod(output) with a bias."""
-    return volume(node.output_shape()) * (prod(node.input_shape(3)[1:]) + node.has_input(8))
-
-
 def integer_convolution(node: NodeView) -> int:
     """prod(output) * prod(weight[1:])."""
     return volume(node.output_shape()) * prod(node.input_shape(1)[1:])
@@ -95,8 +81,7 @@ def integer_convolution(node: NodeView) -> int:
 def einsum(node: NodeView) -> int:
     """The product of the sizes of all labels of both operands.
 
-    Raises:
-        NotCountable: onnx-tool reads exactly two operands, and no ellipsis.
+    Raises NotCountable where there is an ellipsis, or not two operands, as onnx-tool stops there.
     """
     left, _, _ = str(node.attribute("equation")).replace(" ", "").partition("->")
     terms = left.split(",")
@@ -113,9 +98,8 @@ def einsum(node: NodeView) -> int:
 def layer_norm(node: NodeView) -> int:
     """7 per element, and 29 per row along the first normalized axis."""
     shape = node.input_shape(0)
-    return 7 * volume(shape) + (1 + SQRT + DIV) * (
-        volume(shape) // shape[node.attribute("axis", -1)] if shape else 0
-    )
+    rows = volume(shape) // shape[node.attribute("axis", -1)] if shape else 0
+    return 7 * volume(shape) + (1 + SQRT + DIV) * rows
 
 
 def pool(node: NodeView) -> int:
@@ -157,10 +141,9 @@ def gru(node: NodeView) -> int:
 
 
 def _recurrent(node: NodeView, per_hidden: int, gates: int) -> int:
-    """Products and biases of all directions; the elementwise part of one, whatever the number of directions.
+    """Products and biases of all directions; the elementwise part of one direction only.
 
-    Raises:
-        NotCountable: onnx-tool stops where there is no bias.
+    Raises NotCountable where there is no bias, as onnx-tool stops there.
     """
     if not node.has_input(3):
         raise NotCountable(f"it stops at {node.op_type} without a bias")
@@ -169,7 +152,7 @@ def _recurrent(node: NodeView, per_hidden: int, gates: int) -> int:
     return steps * batch * (weights + per_hidden * (node.input_shape(1)[1] // gates))
 
 
-UNCOUNTED = Entry(nothing, "registered without a count")
+UNCOUNTED = Entry(lambda node: 0, "registered without a count")
 
 ENTRIES: Mapping[str, Entry] = {
     "Conv": Entry(convolution, "bias adds"),
@@ -178,18 +161,16 @@ ENTRIES: Mapping[str, Entry] = {
     "MatMul": Entry(matmul, ""),
     "MatMulInteger": Entry(matmul, "a zero point adds"),
     "ConvInteger": Entry(integer_convolution, ""),
-    "QLinearConv": Entry(quantized_convolution, "bias adds"),
+    "QLinearConv": Entry(lambda node: convolution(node, weight=3, bias=8), "bias adds"),
     "QLinearMatMul": Entry(quantized_matmul, ""),
     "Einsum": Entry(einsum, "all labels multiplied"),
     "LSTM": Entry(lstm, "bias adds, activations and the update"),
     "GRU": Entry(gru, "bias adds, activations and the update"),
     "LayerNormalization": Entry(layer_norm, "7 an element, 29 a row"),
     "LRN": Entry(local_norm, "37 + size an element"),
-    "MaxPool": Entry(pool, "1 an element of the kernel"),
-    "AveragePool": Entry(pool, "1 an element of the kernel"),
+    **dict.fromkeys(("MaxPool", "AveragePool"), Entry(pool, "1 an element of the kernel")),
     "GlobalAveragePool": Entry(global_pool, "1 an input element, 4 an output element"),
-    "Resize": Entry(resize, "4 (linear) or 8 (cubic) an element"),
-    "Upsample": Entry(resize, "4 (linear) or 8 (cubic) an element"),
+    **dict.fromkeys(("Resize", "Upsample"), Entry(resize, "4 (linear) or 8 (cubic) an element")),
     "Sum": Entry(add_all, "1 an element and addition"),
     **{name: each(1) for name in (
         "Abs", "Add", "And", "Ceil", "CumSum", "Equal", "Floor", "Greater", "GreaterOrEqual", "Hardmax",
@@ -217,12 +198,7 @@ ENTRIES: Mapping[str, Entry] = {
 
 
 def entry_of(node: NodeView) -> Entry:
-    """How onnx-tool counts the node.
-
-    Raises:
-        NotCountable: it does not know the type, and stops.
-    """
-    entry = ENTRIES.get(node.op_type)
-    if entry is None:
+    """How onnx-tool counts the node; raises NotCountable where it does not know the type, and stops."""
+    if node.op_type not in ENTRIES:
         raise NotCountable(f"it stops at {node.op_type}, which it cannot infer the shape of")
-    return entry
+    return ENTRIES[node.op_type]

@@ -74,10 +74,8 @@ def softmax(call: CallView) -> int:
 
 def adaptive_pool(call: CallView) -> int:
     """prod(output) * (1 + prod(input sizes / output sizes))."""
-    window = prod(
-        Fraction(before, after)
-        for before, after in zip(call.input_shape[2:], call.output_shape[2:], strict=True)
-    )
+    sizes = zip(call.input_shape[2:], call.output_shape[2:], strict=True)
+    window = prod(Fraction(before, after) for before, after in sizes)
     return int(prod(call.output_shape) * (1 + window))
 
 
@@ -86,23 +84,18 @@ def resize(call: CallView) -> int:
     return RESIZED[call.target] * prod(call.output_shape)
 
 
-def lstm(call: CallView) -> int:
-    """Per step, sequence, layer and direction 4 gates, and 4 operations per hidden element."""
-    return sum(_layer(node, gates=4, per_hidden=4) for node in call.nodes if node.op_type == "LSTM")
+def recurrent(op_type: str, gates: int) -> Formula:
+    """Per step, sequence, layer and direction the gates, and 4 operations per hidden element."""
+    return lambda call: sum(_layer(node, gates) for node in call.nodes if node.op_type == op_type)
 
 
-def gru(call: CallView) -> int:
-    """Per step, sequence, layer and direction 3 gates, and 4 operations per hidden element."""
-    return sum(_layer(node, gates=3, per_hidden=4) for node in call.nodes if node.op_type == "GRU")
-
-
-def _layer(node: NodeView, gates: int, per_hidden: int) -> int:
+def _layer(node: NodeView, gates: int) -> int:
     """Per gate hidden * (input + hidden) + hidden, and 2 * hidden more with biases."""
     steps, batch, size = node.input_shape(0)
     directions, rows, _ = node.input_shape(1)
     hidden = rows // gates
     gate = hidden * (size + hidden) + hidden * (3 if node.has_input(3) else 1)
-    return steps * batch * directions * (gates * gate + per_hidden * hidden)
+    return steps * batch * directions * (gates * gate + 4 * hidden)
 
 
 def _by_target(
@@ -122,17 +115,17 @@ NORM = _by_target(
     "norm 4 an element, 2 without affine",
 )  # fmt: skip
 POOL = _by_target(
-    ("avg_pool1d", "avg_pool2d", "avg_pool3d"),
-    each_output,
-    ("AveragePool",),
+    ("avg_pool1d", "avg_pool2d", "avg_pool3d"), each_output, ("AveragePool",),
     "average pooling 1 an output element",
-)
+)  # fmt: skip
 ADAPTIVE = _by_target(
     ("mean", "avg_pool1d", "avg_pool2d", "avg_pool3d", "adaptive_avg_pool1d", "_adaptive_avg_pool2d",
      "_adaptive_avg_pool3d"),
     adaptive_pool, (), "adaptive pooling 1 a window's element and 1 an output",
 )  # fmt: skip
 RESIZE = _by_target(tuple(RESIZED), resize, ("Resize",), "resizing 1 to 259 an output element")
+
+CELL = "biases and element operations of the cell"
 
 HOOKS: Mapping[str, Mapping[str, Handler]] = {
     **{f"conv.Conv{n}d": CONVOLUTION for n in (1, 2, 3)},
@@ -149,8 +142,8 @@ HOOKS: Mapping[str, Mapping[str, Handler]] = {
     **{f"pooling.AvgPool{n}d": POOL for n in (1, 2, 3)},
     **{f"pooling.AdaptiveAvgPool{n}d": ADAPTIVE for n in (1, 2, 3)},
     **{f"upsampling.{name}": RESIZE for name in ("Upsample", "UpsamplingBilinear2d", "UpsamplingNearest2d")},
-    "rnn.LSTM": _by_target(("lstm",), lstm, ("LSTM",), "biases and element operations of the cell"),
-    "rnn.GRU": _by_target(("gru",), gru, ("GRU",), "biases and element operations of the cell"),
+    "rnn.LSTM": {"lstm": Handler("", recurrent("LSTM", gates=4), ("LSTM",), CELL)},
+    "rnn.GRU": {"gru": Handler("", recurrent("GRU", gates=3), ("GRU",), CELL)},
     "rnn.RNN": {
         "linear": Handler("", linear_of_cell, ("MatMul", "Gemm"), "bias adds of the cell"),
         **{name: Handler("", each_output, (), "activations of the cell") for name in ("tanh", "relu")},

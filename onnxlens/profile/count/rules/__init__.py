@@ -11,7 +11,7 @@ Public as ``onnxlens.rules``. docs/counting.md lists what is counted, and shows 
     rules.register("acme.npu", "FusedBlock", fused_block)
 
 ``work`` holds the unit of account, a file per family of operators the rules (``microsoft``: those of ONNX
-Runtime's), ``table`` joins them, ``traffic`` counts bytes, and ``lookup`` finds an operator's rule.
+Runtime's), ``traffic`` counts bytes, and ``lookup`` joins all rules and finds that of an operator.
 """
 
 from onnxlens.profile.count.rules.lookup import (

@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from math import prod
 
-from onnxlens.profile.count.rules.elementwise import PER_ELEMENT
+from onnxlens.profile.count.rules.elementwise import SILU
 from onnxlens.profile.count.rules.matrix import conv_macs
 from onnxlens.profile.count.rules.work import NOTHING, SPECIAL, VECTOR, RuleTable, Work
 from onnxlens.profile.graph.node_view import NodeView, NotCountable, Shape
@@ -73,8 +73,7 @@ def attention(node: NodeView) -> Work:
     """
     sizes = attention_sizes(node)
     scaled = sizes.batch * sizes.heads * (sizes.queries + sizes.keys) * sizes.key_width
-    limits = VECTOR if _is_limited(node) else NOTHING
-    return VECTOR * scaled + scores_work(sizes, limits + softcap(node))
+    return VECTOR * scaled + scores_work(sizes, VECTOR * _is_limited(node) + softcap(node))
 
 
 def softcap(node: NodeView) -> Work:
@@ -96,8 +95,7 @@ def rotary_embedding(node: NodeView) -> Work:
     means all. The last dimension of a 3-D input holds ``num_heads`` heads.
     """
     shape = node.input_shape(0)
-    heads = node.attribute("num_heads") if len(shape) == 3 else 1
-    return rotation(node, heads)
+    return rotation(node, node.attribute("num_heads") if len(shape) == 3 else 1)
 
 
 def rotation(node: NodeView, heads: int) -> Work:
@@ -108,18 +106,13 @@ def rotation(node: NodeView, heads: int) -> Work:
 
 
 def flex_attention(node: NodeView) -> Work:
-    """As Attention without a mask.
-
-    Raises:
-        NotCountable: a subgraph modifies the scores or the probabilities.
-    """
+    """As Attention without a mask; NotCountable where a subgraph modifies the scores or probabilities."""
     for modifier in ("score_mod", "prob_mod"):
         if node.attribute(modifier) is not None:
             raise NotCountable(f"{node.op_type}: what the subgraph {modifier} computes is not counted")
     return attention(node)
 
 
-SILU = VECTOR + PER_ELEMENT["Sigmoid"]
 DECAY_INPUT = 4
 
 
@@ -151,8 +144,8 @@ def causal_convolution(node: NodeView) -> Work:
 
     ``silu``, or ``swish``, is a sigmoid and a multiply.
     """
-    per_output = VECTOR if node.has_input(2) else NOTHING
-    per_output += SILU if node.attribute("activation", "none") != "none" else NOTHING
+    activated = node.attribute("activation", "none") != "none"
+    per_output = VECTOR * node.has_input(2) + (SILU if activated else NOTHING)
     return Work(macs=conv_macs(node)) + per_output * prod(node.output_shape(0))
 
 
@@ -163,7 +156,5 @@ RULES: RuleTable = {
         "LinearAttention": linear_attention,
         "CausalConvWithState": causal_convolution,
     },
-    "ai.onnx.preview": {
-        "FlexAttention": flex_attention,
-    },
+    "ai.onnx.preview": {"FlexAttention": flex_attention},
 }

@@ -7,13 +7,44 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import astuple, dataclass
 from functools import cache
 from importlib.metadata import entry_points
+from types import ModuleType
 from typing import TypeVar
 
 from onnxlens.errors import UsageError
-from onnxlens.profile.count.rules.table import RULES
+from onnxlens.profile.count.rules import (
+    attention,
+    elementwise,
+    matrix,
+    ml,
+    normalization,
+    preprocessing,
+    quantized,
+    recurrent,
+    training,
+    vision,
+)
+from onnxlens.profile.count.rules.microsoft import attention as microsoft_attention
+from onnxlens.profile.count.rules.microsoft import elementwise as microsoft_elementwise
+from onnxlens.profile.count.rules.microsoft import fused, layouts, packed_weights
+from onnxlens.profile.count.rules.microsoft import normalization as microsoft_normalization
+from onnxlens.profile.count.rules.microsoft import quantized as microsoft_quantized
 from onnxlens.profile.count.rules.traffic import Operator, Traffic, unfused_traffic
 from onnxlens.profile.count.rules.work import Rule, Work
 from onnxlens.profile.graph.node_view import NodeView, NotCountable
+
+FAMILIES: Sequence[ModuleType] = (
+    matrix, attention, recurrent, quantized, elementwise, normalization, vision, preprocessing, training, ml,
+    fused, microsoft_attention, packed_weights, microsoft_quantized, microsoft_normalization,
+    microsoft_elementwise, layouts,
+)  # fmt: skip
+"""The modules of rules, one per family of operators; each has a table ``RULES``."""
+
+RULES: Mapping[Operator, Rule] = {
+    (domain, op_type): rule
+    for family in FAMILIES
+    for domain, rules in family.RULES.items()
+    for op_type, rule in rules.items()
+}
 
 ENTRY_POINTS = "onnxlens.rules"
 """The group in which an installed package names a function that registers its rules."""
@@ -82,11 +113,7 @@ def _refuse_second(new: RegisteredRule, registered: Mapping[Operator, Registered
 
 @cache
 def _installed() -> Mapping[Operator, RegisteredRule]:
-    """The rules of installed packages, by their entry points.
-
-    Raises:
-        UsageError: an entry point cannot be loaded, or an operator has a rule already.
-    """
+    """The rules of installed packages; UsageError where an entry point fails or an operator has a rule."""
     rules: dict[Operator, RegisteredRule] = {}
     for entry in sorted(entry_points(group=ENTRY_POINTS)):
         package = entry.dist.name if entry.dist else entry.value

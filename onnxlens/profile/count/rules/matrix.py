@@ -11,37 +11,27 @@ from collections.abc import Callable, Mapping, Sequence
 from itertools import chain
 from math import prod
 
-from onnxlens.profile.count.rules.work import NOTHING, VECTOR, Rule, RuleTable, Work
+from onnxlens.profile.count.rules.work import VECTOR, Rule, RuleTable, Work
 from onnxlens.profile.graph.node_view import NodeView, Shape
 
 MacRule = Callable[[NodeView], int]
 
 
-def convolution_macs(output: Shape, weight: Shape) -> int:
+def conv_macs(node: NodeView, weight: int = 1) -> int:
     """N * C_out * prod(spatial_out) * (C_in / groups) * prod(kernel); padded positions count.
 
-    The weight's shape is (C_out, C_in / groups, *kernel), so its tail already holds the group division.
+    The input ``weight`` is (C_out, C_in / groups, *kernel), so its tail already holds the group division.
     """
-    return prod(output) * prod(weight[1:])
+    return prod(node.output_shape(0)) * prod(node.input_shape(weight)[1:])
 
 
-def product_macs(left: Shape, output: Shape) -> int:
-    """prod(output) * K, where K is the last dimension of the left operand, which the product sums over."""
-    return prod(output) * left[-1]
-
-
-def conv_macs(node: NodeView) -> int:
-    """As ``convolution_macs``, with inputs (X, W, B)."""
-    return convolution_macs(node.output_shape(0), node.input_shape(1))
-
-
-def conv_transpose_macs(node: NodeView) -> int:
+def conv_transpose_macs(node: NodeView, weight: int = 1) -> int:
     """N * C_in * prod(spatial_in) * (C_out / groups) * prod(kernel).
 
     Every input element is multiplied into a patch of the output, whether cropped afterwards or not. The
-    weight's shape is (C_in, C_out / groups, *kernel).
+    input ``weight`` is (C_in, C_out / groups, *kernel).
     """
-    return prod(node.input_shape(0)) * prod(node.input_shape(1)[1:])
+    return prod(node.input_shape(0)) * prod(node.input_shape(weight)[1:])
 
 
 def gemm_macs(node: NodeView) -> int:
@@ -51,8 +41,16 @@ def gemm_macs(node: NodeView) -> int:
 
 
 def matmul_macs(node: NodeView) -> int:
-    """prod(batch) * M * N * K after broadcasting the batch; a 1-D operand is a row or a column."""
-    return product_macs(node.input_shape(0), node.output_shape(0))
+    """prod(output) * K, where K is the last dimension of the left operand.
+
+    That is prod(batch) * M * N * K after broadcasting the batch; a 1-D operand is a row or a column.
+    """
+    return prod(node.output_shape(0)) * node.input_shape(0)[-1]
+
+
+def matmul(node: NodeView) -> Work:
+    """MACs alone."""
+    return Work(macs=matmul_macs(node))
 
 
 def gemm(node: NodeView) -> Work:
@@ -60,11 +58,9 @@ def gemm(node: NodeView) -> Work:
 
     beta * C is one multiply per element of C where beta is not 1; it is constant-folded where C is a weight.
     """
-    scales_product = node.attribute("alpha", 1.0) != 1.0
-    scales_bias = node.attribute("beta", 1.0) != 1.0
-    per_output = (VECTOR if scales_product else NOTHING) + (VECTOR if node.has_input(2) else NOTHING)
-    work = Work(macs=gemm_macs(node)) + per_output * prod(node.output_shape(0))
-    if scales_bias and node.has_input(2) and not node.input(2).is_weight:
+    per_output: int = (node.attribute("alpha", 1.0) != 1.0) + node.has_input(2)
+    work = Work(macs=gemm_macs(node), vector_ops=per_output * prod(node.output_shape(0)))
+    if node.attribute("beta", 1.0) != 1.0 and node.has_input(2) and not node.input(2).is_weight:
         work += VECTOR * node.input(2).elements
     return work
 
@@ -83,21 +79,7 @@ def determinant(node: NodeView) -> Work:
 
 def with_bias(macs: MacRule, bias: int) -> Rule:
     """The rule that counts ``macs``, and one add per output element where input ``bias`` is given."""
-
-    def rule(node: NodeView) -> Work:
-        addition = VECTOR * prod(node.output_shape(0)) if node.has_input(bias) else NOTHING
-        return Work(macs=macs(node)) + addition
-
-    return rule
-
-
-def without_bias(macs: MacRule) -> Rule:
-    """The rule that counts ``macs`` and nothing else."""
-
-    def rule(node: NodeView) -> Work:
-        return Work(macs=macs(node))
-
-    return rule
+    return lambda node: Work(macs(node), prod(node.output_shape(0)) if node.has_input(bias) else 0)
 
 
 Labels = frozenset[str]
@@ -168,7 +150,7 @@ RULES: RuleTable = {
         "Conv": conv,
         "ConvTranspose": conv_transpose,
         "Gemm": gemm,
-        "MatMul": without_bias(matmul_macs),
+        "MatMul": matmul,
         "Det": determinant,
         "Einsum": einsum,
     },

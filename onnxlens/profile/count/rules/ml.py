@@ -46,18 +46,16 @@ def rows_and_features(node: NodeView) -> tuple[int, int]:
     return (rows[0] if rows else 1), features
 
 
-def linear_scores(node: NodeView) -> Work:
-    """N * E * F MACs for (E, F) coefficients; per score an add where there are intercepts."""
+def linear_model(node: NodeView) -> Work:
+    """N * E * F MACs for (E, F) coefficients; per score an add where there are intercepts.
+
+    A classifier compares each score once, to find the largest.
+    """
     rows, features = rows_and_features(node)
     coefficients = len(node.attribute("coefficients"))
-    add = VECTOR if node.attribute("intercepts") else NOTHING
-    return Work(macs=rows * coefficients) + (add + post_transform(node)) * (rows * coefficients // features)
-
-
-def linear_classifier(node: NodeView) -> Work:
-    """The scores, and one compare per score to find the largest."""
-    rows, features = rows_and_features(node)
-    return linear_scores(node) + VECTOR * (rows * len(node.attribute("coefficients")) // features)
+    ops = bool(node.attribute("intercepts")) + (node.op_type == "LinearClassifier")
+    per_score = VECTOR * ops + post_transform(node)
+    return Work(macs=rows * coefficients) + per_score * (rows * coefficients // features)
 
 
 def kernel_products(node: NodeView) -> Work:
@@ -65,13 +63,11 @@ def kernel_products(node: NodeView) -> Work:
 
     The RBF kernel squares the difference of the two: one subtract more per feature.
     """
-    rows, _ = rows_and_features(node)
-    vectors = node.attribute("support_vectors")
+    rows, features = rows_and_features(node)
+    elements = len(node.attribute("support_vectors"))
     kernel = node.attribute("kernel_type", "LINEAR")
-    products = Work(macs=len(vectors)) + KERNELS[kernel] * (len(vectors) // rows_and_features(node)[1])
-    if kernel == "RBF":
-        products += VECTOR * len(vectors)
-    return products * rows
+    products = Work(macs=elements, vector_ops=elements * (kernel == "RBF"))
+    return (products + KERNELS[kernel] * (elements // features)) * rows
 
 
 def svm_regressor(node: NodeView) -> Work:
@@ -80,13 +76,11 @@ def svm_regressor(node: NodeView) -> Work:
     Without support vectors the coefficients are the only vector. ``one_class`` takes a compare per row.
     """
     rows, _ = rows_and_features(node)
-    summed = Work(macs=rows * len(node.attribute("coefficients")))
+    per_row = Work(macs=len(node.attribute("coefficients"))) + post_transform(node)
+    per_row += VECTOR * (1 + bool(node.attribute("one_class", 0)))
     if node.attribute("n_supports", 0):
-        summed += kernel_products(node)
-    else:
-        summed += KERNELS[node.attribute("kernel_type", "LINEAR")] * rows
-    per_row = VECTOR + post_transform(node) + (VECTOR if node.attribute("one_class", 0) else NOTHING)
-    return summed + per_row * rows
+        return kernel_products(node) + per_row * rows
+    return (KERNELS[node.attribute("kernel_type", "LINEAR")] + per_row) * rows
 
 
 def svm_classifier(node: NodeView) -> Work:
@@ -101,10 +95,8 @@ def svm_classifier(node: NodeView) -> Work:
     coefficients = len(node.attribute("coefficients"))
     per_class = VECTOR + post_transform(node)
     if not node.attribute("vectors_per_class"):
-        kernel = KERNELS[node.attribute("kernel_type", "LINEAR")]
-        return Work(macs=rows * coefficients) + (VECTOR + kernel + per_class) * (
-            rows * coefficients // features
-        )
+        per_class += VECTOR + KERNELS[node.attribute("kernel_type", "LINEAR")]
+        return Work(macs=rows * coefficients) + per_class * (rows * coefficients // features)
     classes = len(node.attribute("vectors_per_class"))
     pairs = classes * (classes - 1) // 2
     per_row = Work(macs=coefficients) + (VECTOR + VOTE) * pairs + per_class * classes
@@ -125,11 +117,7 @@ AVERAGE = 0
 
 
 def longest_path(branches: Branches, root: TreeNode) -> int:
-    """The number of branches on the longest path from the root to a leaf.
-
-    Raises:
-        ValueError: a node is its own descendant.
-    """
+    """The branches on the longest path from root to leaf; ValueError where a node is its own descendant."""
     level = {root} & branches.keys()
     for depth in range(len(branches) + 1):
         if not level:
@@ -150,20 +138,18 @@ def tree_scores(node: NodeView, kind: str, targets: int) -> Work:
     largest: Mapping[int, int] = {tree: weights for (tree, _), weights in reversed(held.most_common())}
     path = sum(longest_path(branches, root) for root in trees)
     has_base = any(node.attribute(name) is not None for name in ("base_values", "base_values_as_tensor"))
-    per_target = post_transform(node) + (VECTOR if has_base else NOTHING)
-    per_target += VECTOR if node.attribute("aggregate_function", "SUM") == "AVERAGE" else NOTHING
+    has_average: bool = node.attribute("aggregate_function", "SUM") == "AVERAGE"
+    per_target = post_transform(node) + VECTOR * (has_base + has_average)
     return (VECTOR * (path + sum(largest.values())) + per_target * targets) * rows
 
 
 def _branches(node: NodeView) -> tuple[Iterable[TreeNode], Branches]:
     """The root of each tree, which is its first node in the file, and all branches."""
-    trees, names = node.attribute("nodes_treeids"), node.attribute("nodes_nodeids")
+    trees, names, modes = (node.attribute(f"nodes_{part}") for part in ("treeids", "nodeids", "modes"))
     children = zip(node.attribute("nodes_truenodeids"), node.attribute("nodes_falsenodeids"), strict=True)
     roots: dict[int, TreeNode] = {}
     branches = {}
-    for tree, name, mode, (yes, no) in zip(
-        trees, names, node.attribute("nodes_modes"), children, strict=True
-    ):
+    for tree, name, mode, (yes, no) in zip(trees, names, modes, children, strict=True):
         roots.setdefault(tree, (tree, name))
         if mode != "LEAF":
             branches[tree, name] = ((tree, yes), (tree, no))
@@ -211,8 +197,7 @@ def normalizer(node: NodeView) -> Work:
 
 RULES: RuleTable = {
     "ai.onnx.ml": {
-        "LinearClassifier": linear_classifier,
-        "LinearRegressor": linear_scores,
+        **dict.fromkeys(("LinearClassifier", "LinearRegressor"), linear_model),
         "SVMClassifier": svm_classifier,
         "SVMRegressor": svm_regressor,
         "TreeEnsemble": tree_ensemble,
@@ -222,16 +207,9 @@ RULES: RuleTable = {
         "Imputer": each_input(2 * VECTOR),  # a compare, a select
         "Scaler": each_input(2 * VECTOR),  # the offset, the scale
         "Normalizer": normalizer,
-        # one look-up per element
-        "LabelEncoder": each_input(VECTOR),
-        "CategoryMapper": each_input(VECTOR),
+        **dict.fromkeys(("LabelEncoder", "CategoryMapper"), each_input(VECTOR)),  # a look-up
         # movement, as OneHot, Gather and Concat
-        "OneHotEncoder": no_work,
-        "ArrayFeatureExtractor": no_work,
-        "FeatureVectorizer": no_work,
-        # between maps and tensors
-        "CastMap": no_work,
-        "DictVectorizer": no_work,
-        "ZipMap": no_work,
+        **dict.fromkeys(("OneHotEncoder", "ArrayFeatureExtractor", "FeatureVectorizer"), no_work),
+        **dict.fromkeys(("CastMap", "DictVectorizer", "ZipMap"), no_work),  # between maps and tensors
     },
 }

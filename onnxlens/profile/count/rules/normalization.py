@@ -5,10 +5,11 @@ A row is a set of elements that are normalized together. The stages are those of
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from math import prod
 
-from onnxlens.profile.count.rules.work import NOTHING, SPECIAL, VECTOR, RuleTable, Work, each_input
-from onnxlens.profile.graph.node_view import NodeView
+from onnxlens.profile.count.rules.work import SPECIAL, VECTOR, RuleTable, Work, each_input
+from onnxlens.profile.graph.node_view import NodeView, Shape
 
 SOFTMAX = 4 * VECTOR + SPECIAL  # max, sub, exp, sum, div
 STANDARDIZE = 5 * VECTOR  # mean, square, mean of squares, sub, div
@@ -27,26 +28,26 @@ def log_softmax(node: NodeView) -> Work:
     if node.version < 13:
         rows = prod(shape[: node.attribute("axis", 1)])
     else:
-        axis = node.attribute("axis", -1) % len(shape)
-        rows = prod(shape[:axis]) * prod(shape[axis + 1 :])
+        rows = _rows(shape, along=[node.attribute("axis", -1)])
     return SOFTMAX * prod(shape) + SPECIAL * rows
 
 
-def layer_normalization(node: NodeView) -> Work:
+def _rows(shape: Shape, along: Iterable[int]) -> int:
+    """The number of rows that run along the given axes."""
+    reduced = {axis % len(shape) for axis in along}
+    return prod(size for axis, size in enumerate(shape) if axis not in reduced)
+
+
+def layer_normalization(node: NodeView, bias: int = 2, deviation: int = 2) -> Work:
     """Per element mean, square, mean, sub, div, scale, and bias where given; per row ``VARIANCE``.
 
     A row spans the dimensions from ``axis`` on. The inverse standard deviation, where it is an output, is a
-    reciprocal per row.
+    reciprocal per row. ``bias`` is the index of an input, ``deviation`` of an output.
     """
-    return layer_normalized(node, bias=2, deviation=2)
-
-
-def layer_normalized(node: NodeView, bias: int, deviation: int) -> Work:
-    """As ``layer_normalization``, given the indices of the bias and of the output that is the deviation."""
     shape = node.input_shape(0)
     rows = prod(shape[: node.attribute("axis", -1)])
-    per_element = STANDARDIZE + VECTOR + (VECTOR if node.has_input(bias) else NOTHING)
-    per_row = VARIANCE + (VECTOR if node.has_output(deviation) else NOTHING)
+    per_element = STANDARDIZE + VECTOR * (1 + node.has_input(bias))
+    per_row = VARIANCE + VECTOR * node.has_output(deviation)
     return per_element * prod(shape) + per_row * rows
 
 
@@ -91,8 +92,8 @@ def batch_normalization(node: NodeView) -> Work:
     if is_training(node):
         per_channel = DEVIATION + 2 * RUNNING_STATISTIC
         return (STANDARDIZE + AFFINE) * elements + per_channel * variance.elements
-    deviation = NOTHING if variance.is_weight else DEVIATION * variance.elements
-    return (2 * VECTOR + AFFINE) * elements + deviation
+    deviations = 0 if variance.is_weight else variance.elements
+    return (2 * VECTOR + AFFINE) * elements + DEVIATION * deviations
 
 
 def is_training(node: NodeView) -> bool:
@@ -111,17 +112,15 @@ def is_training(node: NodeView) -> bool:
 def mean_variance_normalization(node: NodeView) -> Work:
     """Per element mean, pow, mean, sub, div; per row pow, sub, sqrt, add. A row runs along ``axes``."""
     shape = node.input_shape(0)
-    reduced = {axis % len(shape) for axis in node.attribute("axes", (0, 2, 3))}
-    rows = prod(size for axis, size in enumerate(shape) if axis not in reduced)
+    rows = _rows(shape, along=node.attribute("axes", (0, 2, 3)))
     return (4 * VECTOR + SPECIAL) * prod(shape) + (2 * VECTOR + 2 * SPECIAL) * rows
 
 
 def lp_normalization(node: NodeView) -> Work:
     """Per element square (or abs, with p = 1), sum, div; with p = 2 a root per row along ``axis``."""
     shape = node.input_shape(0)
-    axis = node.attribute("axis", -1) % len(shape)
-    rows = prod(shape[:axis]) * prod(shape[axis + 1 :])
-    return 3 * VECTOR * prod(shape) + (SPECIAL * rows if node.attribute("p", 2) == 2 else NOTHING)
+    rows = _rows(shape, along=[node.attribute("axis", -1)]) if node.attribute("p", 2) == 2 else 0
+    return 3 * VECTOR * prod(shape) + SPECIAL * rows
 
 
 def local_response_normalization(node: NodeView) -> Work:

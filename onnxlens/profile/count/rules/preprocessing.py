@@ -8,15 +8,7 @@ from __future__ import annotations
 
 from math import prod
 
-from onnxlens.profile.count.rules.work import (
-    NOTHING,
-    SPECIAL,
-    VECTOR,
-    RuleTable,
-    Work,
-    constant_input,
-    refused,
-)
+from onnxlens.profile.count.rules.work import SPECIAL, VECTOR, RuleTable, Work, constant_input, refused
 from onnxlens.profile.graph.node_view import NodeView, NotCountable
 
 WINDOW = 7 * VECTOR + 2 * SPECIAL  # range, mul, mul; cos, cos; mul, mul, sub, add
@@ -40,29 +32,24 @@ def dft(node: NodeView) -> Work:
     """One fast transform per signal; the inverse divides each output element by the length."""
     source, result = node.input_shape(0), node.output_shape(0)
     axis = _axis(node)
-    inverse, onesided = node.attribute("inverse", 0), node.attribute("onesided", 0)
+    inverse, onesided = bool(node.attribute("inverse", 0)), node.attribute("onesided", 0)
     length = result[axis]
     if onesided and not inverse:
         length = source[axis] if not node.has_input(1) else _constant(node, 1)
     signals = prod(source[:-1]) // max(source[axis], 1)
     is_real = 1 in (source[-1], result[-1])
-    return fast_transform(length, is_real) * signals + (VECTOR * prod(result) if inverse else NOTHING)
+    return fast_transform(length, is_real) * signals + VECTOR * (inverse * prod(result))
 
 
 def _axis(node: NodeView) -> int:
     """The axis: an attribute before opset 20, the third input from then on."""
     if node.version < 20:
-        axis: int = node.attribute("axis", 1)
-        return axis
+        return int(node.attribute("axis", 1))
     return _constant(node, 2) if node.has_input(2) else -2
 
 
 def _constant(node: NodeView, index: int) -> int:
-    """The number in a constant input.
-
-    Raises:
-        NotCountable: it is computed at run time.
-    """
+    """The number in a constant input; raises NotCountable where it is computed at run time."""
     number = constant_input(node, index)
     if number is None:
         raise NotCountable(f"{node.op_type}: {node.input(index).name!r} is known only at run time")
@@ -73,7 +60,7 @@ def stft(node: NodeView) -> Work:
     """One fast transform per frame; with a window also one multiply per element of the frame."""
     channels, frames = node.input_shape(0)[-1], prod(node.output_shape(0)[:2])
     length = _constant(node, 3) if node.has_input(3) else node.input_shape(2)[0]
-    windowed = VECTOR * (length * channels) if node.has_input(2) else NOTHING
+    windowed = VECTOR * (node.has_input(2) * length * channels)
     return (windowed + fast_transform(length, channels == 1)) * frames
 
 
@@ -109,23 +96,18 @@ def tf_idf(node: NodeView) -> Work:
         for size in range(shortest, longest + 1)
         for distance in (distances if size > 1 else distances[:1])
     )
-    weighed = NOTHING if node.attribute("mode") == "TF" else VECTOR * prod(node.output_shape(0))
-    return VECTOR * (prod(batch) * grams) + weighed
+    weighed = 0 if node.attribute("mode") == "TF" else prod(node.output_shape(0))
+    return VECTOR * (prod(batch) * grams + weighed)
 
 
 RULES: RuleTable = {
     "": {
         "DFT": dft,
         "STFT": stft,
-        "HannWindow": window,
-        "HammingWindow": window,
-        "BlackmanWindow": window,
+        **dict.fromkeys(("HannWindow", "HammingWindow", "BlackmanWindow"), window),
         "MelWeightMatrix": mel_weight_matrix,
         "TfIdfVectorizer": tf_idf,
-        "StringConcat": BY_LENGTH,
-        "StringNormalizer": BY_LENGTH,
-        "StringSplit": BY_LENGTH,
-        "RegexFullMatch": BY_LENGTH,
+        **dict.fromkeys(("StringConcat", "StringNormalizer", "StringSplit", "RegexFullMatch"), BY_LENGTH),
         "ImageDecoder": BY_FORMAT,
     },
 }

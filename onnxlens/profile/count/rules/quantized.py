@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from math import prod
 
-from onnxlens.profile.count.rules.matrix import conv_macs, convolution_macs, matmul_macs, product_macs
+from onnxlens.profile.count.rules.matrix import conv_macs, matmul
 from onnxlens.profile.count.rules.work import NOTHING, VECTOR, RuleTable, Work
 from onnxlens.profile.graph.node_view import NodeView
 
@@ -22,19 +22,9 @@ def zero_point_work(node: NodeView, tensor: int, zero_point: int) -> Work:
     return NOTHING if folded else VECTOR * node.input(tensor).elements
 
 
-def qlinear_conv_macs(node: NodeView) -> int:
-    """As Conv, with inputs (x, scale, zero point, w, scale, zero point, scale, zero point, B)."""
-    return convolution_macs(node.output_shape(0), node.input_shape(3))
-
-
-def qlinear_matmul_macs(node: NodeView) -> int:
-    """As MatMul, with inputs (a, scale, zero point, b, scale, zero point, scale, zero point)."""
-    return product_macs(node.input_shape(0), node.output_shape(0))
-
-
 def matmul_integer(node: NodeView) -> Work:
     """The MACs of MatMul; one subtract per element of each operand that has a zero point."""
-    return Work(macs=matmul_macs(node)) + zero_point_work(node, 0, 2) + zero_point_work(node, 1, 3)
+    return matmul(node) + zero_point_work(node, 0, 2) + zero_point_work(node, 1, 3)
 
 
 def conv_integer(node: NodeView) -> Work:
@@ -43,20 +33,23 @@ def conv_integer(node: NodeView) -> Work:
 
 
 def qlinear_conv(node: NodeView) -> Work:
-    """The MACs of Conv; zero points subtracted; per output element 5 to requantize, and 1 for a bias."""
-    return Work(macs=qlinear_conv_macs(node)) + around_convolution(node)
+    """The MACs of Conv; zero points subtracted; per output element 5 to requantize, and 1 for a bias.
+
+    Its inputs are (x, scale, zero point, w, scale, zero point, scale, zero point, B).
+    """
+    return Work(macs=conv_macs(node, weight=3)) + around_convolution(node)
 
 
 def around_convolution(node: NodeView) -> Work:
     """The elementwise ops of ``qlinear_conv``."""
-    per_output = REQUANTIZE + (VECTOR if node.has_input(8) else NOTHING)
+    per_output = REQUANTIZE + VECTOR * node.has_input(8)
     return zero_point_work(node, 0, 2) + zero_point_work(node, 3, 5) + per_output * prod(node.output_shape(0))
 
 
 def qlinear_matmul(node: NodeView) -> Work:
-    """The MACs of MatMul; zero points subtracted; per output element 5 to requantize."""
+    """The MACs of MatMul; zero points subtracted, inputs as in QLinearConv; per output 5 to requantize."""
     zero_points = zero_point_work(node, 0, 2) + zero_point_work(node, 3, 5)
-    return Work(macs=qlinear_matmul_macs(node)) + zero_points + REQUANTIZE * prod(node.output_shape(0))
+    return matmul(node) + zero_points + REQUANTIZE * prod(node.output_shape(0))
 
 
 def quantize_linear(node: NodeView) -> Work:

@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from math import prod
 
 from onnxlens.profile.count.rules.elementwise import PER_ELEMENT
-from onnxlens.profile.count.rules.work import NOTHING, SPECIAL, VECTOR, RuleTable, Work
+from onnxlens.profile.count.rules.work import SPECIAL, VECTOR, RuleTable, Work
 from onnxlens.profile.graph.node_view import NodeView
 
 BIAS_INPUT, PEEPHOLE_INPUT = 3, 7
@@ -50,9 +50,7 @@ def lstm(node: NodeView) -> Work:
     Each of the 4 gates adds its two products; the cell is f * C + i * c (3), the output o * h(C) (1).
     Activations: f on the gates i, o and f, then g and h once each.
     """
-    per_element = 8 * VECTOR
-    per_element += 4 * VECTOR if node.has_input(BIAS_INPUT) else NOTHING
-    per_element += 6 * VECTOR if node.has_input(PEEPHOLE_INPUT) else NOTHING
+    per_element = VECTOR * (8 + 4 * node.has_input(BIAS_INPUT) + 6 * node.has_input(PEEPHOLE_INPUT))
     return _layer(node, per_element, [("Sigmoid", 3), ("Tanh", 1), ("Tanh", 1)])
 
 
@@ -63,13 +61,13 @@ def gru(node: NodeView) -> Work:
     4. Activations: f on the gates z and r, then g once.
     """
     biases = 4 if node.attribute("linear_before_reset", 0) else 3
-    per_element = 8 * VECTOR + (biases * VECTOR if node.has_input(BIAS_INPUT) else NOTHING)
+    per_element = VECTOR * (8 + biases * node.has_input(BIAS_INPUT))
     return _layer(node, per_element, [("Sigmoid", 2), ("Tanh", 1)])
 
 
 def rnn(node: NodeView) -> Work:
     """MACs; per state element 1 elementwise op, 1 more with a bias; the activation f."""
-    per_element = VECTOR + (VECTOR if node.has_input(BIAS_INPUT) else NOTHING)
+    per_element = VECTOR * (1 + node.has_input(BIAS_INPUT))
     return _layer(node, per_element, [("Tanh", 1)])
 
 
@@ -83,17 +81,11 @@ def _layer(node: NodeView, per_element: Work, activations: Sequence[tuple[str, i
     elements = state_elements(node)
     names = node.attribute("activations") or [name for name, _ in activations] * directions
     passes = [times for _, times in activations] * directions
-    clip = CLIP if node.attribute("clip") is not None else NOTHING
+    clip = CLIP * (node.attribute("clip") is not None)
     work = Work(macs=recurrent_macs(node)) + per_element * elements
     for name, times in zip(names, passes, strict=False):
         work += (ACTIVATIONS[name.lower()] + clip) * (times * elements // directions)
     return work
 
 
-RULES: RuleTable = {
-    "": {
-        "LSTM": lstm,
-        "GRU": gru,
-        "RNN": rnn,
-    },
-}
+RULES: RuleTable = {"": {"LSTM": lstm, "GRU": gru, "RNN": rnn}}

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from math import prod
 
+from onnxlens.profile.count.rules import elementwise
 from onnxlens.profile.count.rules.microsoft.packed_weights import experts_in_use
 from onnxlens.profile.count.rules.training import may_drop
 from onnxlens.profile.graph.node_view import NodeView, ValueView
@@ -18,18 +19,10 @@ PartialBytes = Callable[[NodeView], Mapping[int, int]]
 
 MICROSOFT = "com.microsoft"
 
-VIEWS = frozenset({
-    *(("", op_type) for op_type in (
-        "Reshape", "Squeeze", "Unsqueeze", "Flatten", "Identity", "BitCast", "Dropout",
-        "SequenceConstruct", "SequenceInsert", "SequenceErase", "SequenceAt", "Optional",
-        "OptionalGetElement",
-    )),
-    (MICROSOFT, "ExpandDims"),
-})  # fmt: skip
-"""Operators whose first output shares the memory of their first input; Dropout does so in inference.
-
-Sequences and optionals refer to tensors: inserting a tensor or taking it out moves nothing.
-"""
+VIEWS = frozenset(
+    {*(("", op_type) for op_type in elementwise.VIEWS), ("", "Dropout"), (MICROSOFT, "ExpandDims")}
+)
+"""Operators whose first output shares the memory of their first input; Dropout does so in inference."""
 
 MOVE_NOTHING = frozenset({("", "Constant"), ("", "SequenceEmpty")})
 """Operators whose output exists before they run."""
@@ -52,9 +45,7 @@ class Traffic:
 
 def is_view(node: NodeView) -> bool:
     """Whether the node's first output shares the memory of its first input."""
-    if (node.domain, node.op_type) not in VIEWS:
-        return False
-    return node.op_type != "Dropout" or not may_drop(node)
+    return (node.domain, node.op_type) in VIEWS and not (node.op_type == "Dropout" and may_drop(node))
 
 
 def viewed_inputs(node: NodeView) -> Sequence[ValueView]:
@@ -88,10 +79,8 @@ def unfused_traffic(node: NodeView) -> Traffic:
             reads = weights if value.is_weight else others
             size_bytes = partial[index] if index in partial else value.size_bytes
             reads[value.name] = max(size_bytes, reads.get(value.name, 0))
-    kept = 0
-    if operator in PARTIAL_WRITES:
-        in_place = PARTIAL_WRITES[operator](node)
-        kept = sum(node.output(index).size_bytes - size_bytes for index, size_bytes in in_place.items())
+    in_place = PARTIAL_WRITES[operator](node) if operator in PARTIAL_WRITES else {}
+    kept = sum(node.output(index).size_bytes - size_bytes for index, size_bytes in in_place.items())
     return Traffic(sum(weights.values()), sum(others.values()), _written_bytes(node) - kept)
 
 
@@ -131,15 +120,11 @@ def _as_many_as_written(node: NodeView) -> Mapping[int, int]:
 
 def _rows(node: NodeView, tables: Iterable[int], rows: int, axis: int = 0) -> Mapping[int, int]:
     """The bytes of ``rows`` rows along ``axis`` of each of the inputs ``tables`` that are given."""
-    given = (index for index in tables if node.has_input(index))
     return {
-        index: node.input(index).size_bytes * rows // max(node.input_shape(index)[axis], 1) for index in given
+        index: node.input(index).size_bytes * rows // max(node.input_shape(index)[axis], 1)
+        for index in tables
+        if node.has_input(index)
     }
-
-
-def _one_class(node: NodeView) -> Mapping[int, int]:
-    """Of the scores one class per target."""
-    return {0: node.input(0).size_bytes // max(node.input_shape(0)[1], 1)}
 
 
 def _rows_at_positions(node: NodeView) -> Mapping[int, int]:
@@ -158,27 +143,12 @@ def _rows_at_microsoft_positions(node: NodeView) -> Mapping[int, int]:
 
 def _rows_of_new_tokens(cosines: int, sines: int) -> PartialBytes:
     """A row of cosines and sines per token of the query."""
-
-    def reads(node: NodeView) -> Mapping[int, int]:
-        return _rows(node, tables=(cosines, sines), rows=prod(node.input_shape(0)[:2]))
-
-    return reads
+    return lambda node: _rows(node, tables=(cosines, sines), rows=prod(node.input_shape(0)[:2]))
 
 
 def _gathered_blocks(node: NodeView) -> Mapping[int, int]:
     """The rows at the indices, of the data, its scales and its zero points."""
-    axis = node.attribute("gather_axis", 0)
-    return _rows(node, tables=(0, 2, 3), rows=node.input(1).elements, axis=axis)
-
-
-def _embedded_rows(node: NodeView) -> Mapping[int, int]:
-    """A row per token of each of two or three embedding tables."""
-    return _rows(node, tables=(2, 3, 4), rows=prod(node.output_shape(0)[:-1]))
-
-
-def _experts_in_use(node: NodeView) -> Mapping[int, int]:
-    """Of every tensor with a row per expert, as many rows as the tokens can reach."""
-    return _rows(node, tables=range(2, 14), rows=experts_in_use(node))
+    return _rows(node, (0, 2, 3), rows=node.input(1).elements, axis=node.attribute("gather_axis", 0))
 
 
 def _new_cache_rows(caches: Mapping[int, int]) -> PartialBytes:
@@ -205,10 +175,9 @@ def _is_buffer(node: NodeView, output: int, past: int) -> bool:
 
 
 PARTIAL_READS: Mapping[Operator, PartialBytes] = {
-    **dict.fromkeys((
-        ("", "Shape"), ("", "Size"), ("", "EyeLike"), ("", "RandomNormalLike"), ("", "RandomUniformLike"),
-        ("", "SequenceLength"), ("", "OptionalHasElement"),
-    ), _none_of(0)),
+    **{("", op_type): _none_of(0) for op_type in (
+        *elementwise.FACTS, "EyeLike", "RandomNormalLike", "RandomUniformLike",
+    )},
     ("", "CastLike"): _none_of(1),
     **dict.fromkeys((
         ("", "Gather"), ("", "GatherElements"), ("", "GatherND"), ("", "Slice"), ("", "Split"),
@@ -216,16 +185,23 @@ PARTIAL_READS: Mapping[Operator, PartialBytes] = {
         (MICROSOFT, "GatherND"), (MICROSOFT, "TorchEmbedding"),
     ), _as_many_as_written),
     ("", "RotaryEmbedding"): _rows_at_positions,
-    ("", "NegativeLogLikelihoodLoss"): _one_class,
+    # one class per target
+    ("", "NegativeLogLikelihoodLoss"): lambda node: _rows(node, tables=[0], rows=1, axis=1),
     (MICROSOFT, "GatherBlockQuantized"): _gathered_blocks,
-    (MICROSOFT, "EmbedLayerNormalization"): _embedded_rows,
-    (MICROSOFT, "QEmbedLayerNormalization"): _embedded_rows,
+    # a row per token of each of two or three embedding tables
+    **dict.fromkeys(
+        ((MICROSOFT, "EmbedLayerNormalization"), (MICROSOFT, "QEmbedLayerNormalization")),
+        lambda node: _rows(node, tables=(2, 3, 4), rows=prod(node.output_shape(0)[:-1])),
+    ),
     (MICROSOFT, "RotaryEmbedding"): _rows_at_microsoft_positions,
     (MICROSOFT, "MRotaryEmbedding"): _rows_at_microsoft_positions,
     (MICROSOFT, "GroupQueryAttention"): _rows_of_new_tokens(7, 8),
     (MICROSOFT, "SparseAttention"): _rows_of_new_tokens(9, 10),
-    (MICROSOFT, "MoE"): _experts_in_use,
-    (MICROSOFT, "QMoE"): _experts_in_use,
+    # of every tensor with a row per expert, as many rows as the tokens can reach
+    **dict.fromkeys(
+        ((MICROSOFT, "MoE"), (MICROSOFT, "QMoE")),
+        lambda node: _rows(node, tables=range(2, 14), rows=experts_in_use(node)),
+    ),
 }  # fmt: skip
 """For operators that do not read an input whole: the bytes that they read of it."""
 

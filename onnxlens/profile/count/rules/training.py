@@ -85,10 +85,8 @@ def negative_log_likelihood(node: NodeView) -> Work:
     targets = node.input(1).elements
     ignores = node.attribute("ignore_index") is not None
     weighted = node.has_input(2) or ignores
-    per_target = VECTOR + (VECTOR if weighted else NOTHING) + (IGNORE if ignores else NOTHING)
-    reduction = node.attribute("reduction", "mean")
-    if reduction != "none":
-        per_target += VECTOR
+    reduction: str = node.attribute("reduction", "mean")
+    per_target = VECTOR * (1 + weighted + (reduction != "none")) + IGNORE * ignores
     if reduction != "mean" or not weighted:
         return per_target * targets
     return (per_target + VECTOR) * targets + VECTOR
@@ -131,18 +129,14 @@ def adam(node: NodeView) -> Work:
 
 def momentum(node: NodeView) -> Work:
     """7 elementwise ops per element of X, inputs (X, G, V), 9 in Nesterov's form; 2 for the coefficient."""
-    step = MOMENTUM_STEP
-    if node.attribute("mode") == "nesterov":
-        step += NESTEROV
+    step = MOMENTUM_STEP + (NESTEROV if node.attribute("mode") == "nesterov" else NOTHING)
     return step * updated_elements(node, kinds=3) + MOMENTUM_RATE
 
 
 RULES: RuleTable = {
     "": {
-        "RandomUniform": uniform,
-        "RandomUniformLike": uniform,
-        "RandomNormal": normal,
-        "RandomNormalLike": normal,
+        **dict.fromkeys(("RandomUniform", "RandomUniformLike"), uniform),
+        **dict.fromkeys(("RandomNormal", "RandomNormalLike"), normal),
         "Bernoulli": each_output(DRAW + VECTOR),  # a compare with the probability
         "Multinomial": multinomial,
         "Dropout": dropout,

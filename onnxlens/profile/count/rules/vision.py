@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from math import ceil, prod
 
-from onnxlens.profile.count.rules.matrix import conv_macs, product_macs
+from onnxlens.profile.count.rules.matrix import conv_macs, matmul
 from onnxlens.profile.count.rules.work import NOTHING, VECTOR, RuleTable, Work, constant_input, each_input
 from onnxlens.profile.graph.node_view import NodeView
 
@@ -69,7 +69,7 @@ def affine_grid(node: NodeView) -> Work:
 
     The positions depend on the size alone and are not counted.
     """
-    return Work(macs=product_macs(node.input_shape(0), node.output_shape(0)))
+    return matmul(node)
 
 
 def grid_sample(node: NodeView) -> Work:
@@ -86,9 +86,9 @@ def deform_conv(node: NodeView) -> Work:
     """
     output, kernel = node.output_shape(0), node.input_shape(1)[2:]
     sampled = prod(node.input_shape(0)[:2]) * prod(kernel) * prod(output[2:])
-    per_sample = mixed(2 ** len(kernel)) + (VECTOR if node.has_input(MASK_INPUT) else NOTHING)
-    work = Work(macs=conv_macs(node)) + per_sample * sampled + VECTOR * node.input(OFFSET_INPUT).elements
-    return work + (VECTOR * prod(output) if node.has_input(BIAS_INPUT) else NOTHING)
+    per_sample = mixed(2 ** len(kernel)) + VECTOR * node.has_input(MASK_INPUT)
+    adds = node.input(OFFSET_INPUT).elements + node.has_input(BIAS_INPUT) * prod(output)
+    return Work(macs=conv_macs(node), vector_ops=adds) + per_sample * sampled
 
 
 def roi_align(node: NodeView) -> Work:
@@ -99,10 +99,8 @@ def roi_align(node: NodeView) -> Work:
     """
     output = node.output_shape(0)
     ratio = node.attribute("sampling_ratio", 0)
-    height, width = (
-        ceil(pixels / bins) for pixels, bins in zip(node.input_shape(0)[2:], output[2:], strict=True)
-    )
-    samples = ratio**2 if ratio else height * width
+    covered = (ceil(old / new) for old, new in zip(node.input_shape(0)[2:], output[2:], strict=True))
+    samples = ratio**2 if ratio else prod(covered)
     return (BILINEAR + VECTOR) * (samples * prod(output))
 
 
@@ -121,7 +119,7 @@ def non_max_suppression(node: NodeView) -> Work:
     classes = node.input_shape(1)[1]
     kept = min(_max_kept(node, boxes), boxes)
     pairs = kept * boxes - kept * (kept + 1) // 2
-    per_score = VECTOR + (VECTOR if node.has_input(SCORE_THRESHOLD_INPUT) else NOTHING)
+    per_score = VECTOR * (1 + node.has_input(SCORE_THRESHOLD_INPUT))
     return BOX * (batch * boxes) + (per_score * boxes + OVERLAP * pairs) * (batch * classes)
 
 

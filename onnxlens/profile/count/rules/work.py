@@ -70,20 +70,12 @@ def refused(why: str) -> Rule:
 
 def each_output(cost: Work) -> Rule:
     """The rule ``cost * output elements``: an elementwise operator, its inputs broadcast to the output."""
-
-    def rule(node: NodeView) -> Work:
-        return cost * prod(node.output_shape(0))
-
-    return rule
+    return lambda node: cost * prod(node.output_shape(0))
 
 
 def each_input(cost: Work) -> Rule:
     """The rule ``cost * elements of the first input``."""
-
-    def rule(node: NodeView) -> Work:
-        return cost * prod(node.input_shape(0))
-
-    return rule
+    return lambda node: cost * prod(node.input_shape(0))
 
 
 def constant_input(node: NodeView, index: int) -> np.ndarray | None:

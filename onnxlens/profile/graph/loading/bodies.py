@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from onnx import AttributeProto, GraphProto, NodeProto
+from onnx import GraphProto, NodeProto
 
-from onnxlens.profile.graph.loading.protobuf import constant_reader, domain_of, subgraphs, tensor_reader
+from onnxlens.profile.graph.loading.protobuf import constant_reader, subgraphs, tensor_reader
 from onnxlens.profile.graph.node_view import ValueView
 
 Given = Sequence[ValueView | None]
@@ -19,31 +19,18 @@ class BodyPlan:
 
     Attributes:
         name: of the attribute that holds it.
-        formals: the names of the body's inputs.
-        given: what is handed in for each; None for what has no value outside: a counter, a slice.
+        given: what is handed in for each of its inputs; None for what has no value outside: a counter.
         results: which of the body's outputs are the node's outputs, in their order.
         trip_count: how often it runs in one run of the node; None where that is not known before.
-        unknown_reason: why the trip_count are not known.
+        unknown_reason: why the trip count is unknown.
     """
 
     name: str
     graph: GraphProto
-    formals: Sequence[str]
     given: Given
     results: Sequence[int]
     trip_count: int | None = 1
     unknown_reason: str = ""
-
-
-def plan_bodies(node: NodeProto, inputs: Given, version: int) -> Iterator[BodyPlan]:
-    """The bodies of a control-flow node.
-
-    Args:
-        node: one of ``CONTROL_FLOW``.
-        inputs: of the node.
-        version: of the opset, which decides how Scan takes its inputs.
-    """
-    return CONTROL_FLOW[domain_of(node), node.op_type](node, inputs, version)
 
 
 def _branches(node: NodeProto, inputs: Given, version: int) -> Iterator[BodyPlan]:
@@ -51,22 +38,15 @@ def _branches(node: NodeProto, inputs: Given, version: int) -> Iterator[BodyPlan
     chosen = _constant(inputs[0])
     for name, graph in sorted(subgraphs(node), reverse=True):  # then_branch first
         trip_count = 1 if chosen is None else int(bool(chosen) == (name == "then_branch"))
-        yield BodyPlan(name, graph, (), (), range(len(graph.output)), trip_count)
+        yield BodyPlan(name, graph, (), range(len(graph.output)), trip_count)
 
 
 def _loop(node: NodeProto, inputs: Given, version: int) -> Iterator[BodyPlan]:
     """A Loop: its body takes the iteration's number, the condition and what is carried on."""
     (name, graph), *_ = subgraphs(node)
     trip_count, unknown_reason = _loop_trip_count(graph, [*inputs, None, None])
-    yield BodyPlan(
-        name,
-        graph,
-        [value.name for value in graph.input],
-        (None, None, *inputs[2:]),
-        range(1, len(graph.output)),
-        trip_count,
-        unknown_reason,
-    )
+    given = (None, None, *inputs[2:])
+    yield BodyPlan(name, graph, given, range(1, len(graph.output)), trip_count, unknown_reason)
 
 
 def _loop_trip_count(body: GraphProto, inputs: Given) -> tuple[int | None, str]:
@@ -106,21 +86,20 @@ def _scan(node: NodeProto, inputs: Given, version: int) -> Iterator[BodyPlan]:
     """A Scan: its body takes the states and one slice of each scanned input, as often as there are slices."""
     (name, graph), *_ = subgraphs(node)
     numbers = {attribute.name: attribute for attribute in node.attribute}
+    batch_axes: tuple[int, ...] = ()
     if version < 9:  # inputs are batched, and their lengths come first
-        inputs = inputs[1:]
-    scanned = inputs[len(inputs) - numbers["num_scan_inputs"].i :]
-    axes = _axes(numbers.get("scan_input_axes"), len(scanned)) if version >= 9 else [1] * len(scanned)
+        inputs, batch_axes = inputs[1:], (0,)
+    states = inputs[: len(inputs) - numbers["num_scan_inputs"].i]
+    scanned = inputs[len(states) :]
+    axes: Sequence[int] = [len(batch_axes)] * len(scanned)
+    if version >= 9 and "scan_input_axes" in numbers:
+        axes = numbers["scan_input_axes"].ints
     trip_count, unknown_reason = _scan_trip_count(scanned, axes, batched=version < 9)
-    states = inputs[: len(inputs) - len(scanned)]
     given = (
-        *(_without(value, (0,) if version < 9 else ()) for value in states),
-        *(
-            _without(value, (0, 1) if version < 9 else (axis,))
-            for value, axis in zip(scanned, axes, strict=True)
-        ),
+        *(_without(value, batch_axes) for value in states),
+        *(_without(value, (*batch_axes, axis)) for value, axis in zip(scanned, axes, strict=True)),
     )
-    formals = [value.name for value in graph.input]
-    yield BodyPlan(name, graph, formals, given, range(len(graph.output)), trip_count, unknown_reason)
+    yield BodyPlan(name, graph, given, range(len(graph.output)), trip_count, unknown_reason)
 
 
 def _without(value: ValueView | None, axes: Sequence[int]) -> ValueView | None:
@@ -129,10 +108,6 @@ def _without(value: ValueView | None, axes: Sequence[int]) -> ValueView | None:
         return value
     gone = {axis % len(value.shape) for axis in axes}
     return replace(value, shape=tuple(dim for axis, dim in enumerate(value.shape) if axis not in gone))
-
-
-def _axes(attribute: AttributeProto | None, count: int) -> Sequence[int]:
-    return tuple(attribute.ints) if attribute is not None else (0,) * count
 
 
 def _scan_trip_count(scanned: Given, axes: Sequence[int], *, batched: bool) -> tuple[int | None, str]:
@@ -148,10 +123,9 @@ def _scan_trip_count(scanned: Given, axes: Sequence[int], *, batched: bool) -> t
 def _sequence_map(node: NodeProto, inputs: Given, version: int) -> Iterator[BodyPlan]:
     """A SequenceMap: its body runs for every element, of which a file never says how many there are."""
     (name, graph), *_ = subgraphs(node)
-    formals = [value.name for value in graph.input]
     elements = [None if value is None else replace(value, kind="tensor") for value in inputs]
     unknown_reason = "the length of its sequence is not known"
-    yield BodyPlan(name, graph, formals, elements, range(len(graph.output)), None, unknown_reason)
+    yield BodyPlan(name, graph, elements, range(len(graph.output)), None, unknown_reason)
 
 
 def _constant(value: ValueView | None) -> int | None:
@@ -166,4 +140,7 @@ CONTROL_FLOW: Mapping[tuple[str, str], Callable[[NodeProto, Given, int], Iterato
     ("", "Scan"): _scan,
     ("", "SequenceMap"): _sequence_map,
 }
-"""The operators that run graphs of their own."""
+"""For each operator that runs graphs of its own, how its bodies are read.
+
+From the node, its inputs, and the opset's version, which decides how Scan takes its inputs.
+"""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -33,10 +33,9 @@ def fix_dimensions(
     if not shapes and not dims:
         return
     inputs = _open_inputs(graph)
+    _require_inputs(path, inputs, shapes)
     symbols = {dim.dim_param for value in inputs.values() for dim in _dimensions(value) if dim.dim_param}
     for name, sizes in shapes.items():
-        if name not in inputs:
-            raise UsageError(f"{path.name} has no input {name!r}; its inputs are {', '.join(inputs)}")
         _fix_shape(path, inputs[name], sizes)
     for symbol, size in dims.items():
         if symbol not in symbols:
@@ -58,12 +57,9 @@ def fix_values(
         UsageError: no input has the name, it is no tensor of numbers, or not of that many.
     """
     inputs = _open_inputs(graph)
-    given = {}
-    for name, numbers in values.items():
-        if name not in inputs:
-            raise UsageError(f"{path.name} has no input {name!r}; its inputs are {', '.join(inputs)}")
-        given[name] = _array(path, inputs[name], numbers)
-        graph.initializer.append(numpy_helper.from_array(given[name], name))
+    _require_inputs(path, inputs, values)
+    given = {name: _array(path, inputs[name], numbers) for name, numbers in values.items()}
+    graph.initializer.extend(numpy_helper.from_array(array, name) for name, array in given.items())
     return given
 
 
@@ -88,9 +84,10 @@ def _open_inputs(graph: GraphProto) -> Mapping[str, ValueInfoProto]:
     return {value.name: value for value in graph.input if value.name not in held}
 
 
-def dynamic_inputs(inputs: Sequence[TensorSpec]) -> Sequence[TensorSpec]:
-    """The inputs with a dimension that is no number."""
-    return [tensor for tensor in inputs if tensor.elements is None]
+def _require_inputs(path: Path, inputs: Collection[str], names: Iterable[str]) -> None:
+    for name in names:
+        if name not in inputs:
+            raise UsageError(f"{path.name} has no input {name!r}; its inputs are {', '.join(inputs)}")
 
 
 def _dimensions(value: ValueInfoProto) -> Sequence[Dimension]:

@@ -8,13 +8,13 @@ from pathlib import Path
 from onnx import ValueInfoProto
 
 from onnxlens.profile.graph.graph import Graph, GraphNode, uncollected
-from onnxlens.profile.graph.loading.fixing import dynamic_inputs, fix_dimensions, fix_values
+from onnxlens.profile.graph.loading.fixing import fix_dimensions, fix_values
 from onnxlens.profile.graph.loading.inference import Inference, complete_types
 from onnxlens.profile.graph.loading.model_file import read_model
-from onnxlens.profile.graph.loading.protobuf import read_graph
+from onnxlens.profile.graph.loading.protobuf import read_graph, versions
 from onnxlens.profile.graph.loading.quantization import scales_and_weights
 from onnxlens.profile.graph.loading.value_types import UNKNOWN
-from onnxlens.profile.graph.loading.views import ModelReader, versions
+from onnxlens.profile.graph.loading.views import ModelReader
 from onnxlens.profile.graph.node_view import NodeView, ValueView
 from onnxlens.profile.graph.scopes import read_scopes
 from onnxlens.specs.manifest import Manifest, read_manifest
@@ -24,6 +24,7 @@ INTEGER_TABLES = ("int64", "int32", "bool")
 """Element types that, without a manifest, mean shapes, axes and indices rather than weights."""
 
 
+@uncollected()
 def load_graph(
     path: Path,
     shapes: Mapping[str, Sequence[int]] | None = None,
@@ -42,29 +43,18 @@ def load_graph(
         GraphError: there is no such file, or it holds no ONNX graph.
         UsageError: no input or dimension has the name, or a size contradicts the file.
     """
-    with uncollected():
-        return _load(path, shapes or {}, dims or {}, values or {})
-
-
-def _load(
-    path: Path,
-    shapes: Mapping[str, Sequence[int]],
-    dims: Mapping[str, int],
-    values: Mapping[str, Sequence[float]],
-) -> Graph:
     model = read_model(path)
     manifest = read_manifest(path)
-    fix_dimensions(path, model.graph, shapes, dims)
-    given = fix_values(path, model.graph, values)
+    fix_dimensions(path, model.graph, shapes or {}, dims or {})
+    given = fix_values(path, model.graph, values or {})
     graph = read_graph(model.graph)
     inference = complete_types(model, graph)
-    read = ModelReader(model, graph, path, inference.types, inference.constants)
+    read = ModelReader(model, graph, path, inference)
     scopes = read_scopes([(node.proto, node.view) for node in read.nodes])
     held = {name: view for name, view in read.initializers.items() if name not in given}
     weights = _weights(held, manifest, [node.view for node in read.nodes])
-    inputs = _tensors(
-        (value for value in model.graph.input if value.name not in read.initializers), inference
-    )
+    open_inputs = (value for value in model.graph.input if value.name not in read.initializers)
+    inputs = _tensors(open_inputs, inference)
     return Graph(
         name=manifest.graph if manifest else model.graph.name or path.stem,
         path=path,
@@ -118,8 +108,7 @@ def _tensors(values: Iterable[ValueInfoProto], inference: Inference) -> tuple[Te
 
 def _dynamic_notes(inputs: Sequence[TensorSpec]) -> tuple[str, ...]:
     """How to get at figures that hang on dynamic dimensions."""
-    dynamic = dynamic_inputs(inputs)
-    if not dynamic:
+    named = ", ".join(f"{tensor.name} {tensor.shape_text()}" for tensor in inputs if tensor.elements is None)
+    if not named:
         return ()
-    named = ", ".join(f"{tensor.name} {tensor.shape_text()}" for tensor in dynamic)
     return (f"inputs have dynamic dimensions: {named}; fix them with --dim NAME=SIZE or --shape INPUT=SIZES",)

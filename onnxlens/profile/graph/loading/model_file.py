@@ -8,7 +8,7 @@ import onnx
 from google.protobuf.message import DecodeError
 from onnx import inliner
 
-from onnxlens.errors import GraphError
+from onnxlens.errors import GraphError, first_line
 from onnxlens.profile.graph.loading.protobuf import all_graphs, subgraphs
 
 MODIFIED = ("ai.onnx.preview", "FlexAttention")
@@ -35,7 +35,7 @@ def read_model(path: Path) -> onnx.ModelProto:
             model = inliner.inline_selected_functions(model, [MODIFIED], inline_schema_functions=True)
         return model
     except Exception as error:  # the C++ library raises RuntimeError and others
-        raise GraphError(f"{path}: its functions cannot be written out: {_first_line(error)}") from error
+        raise GraphError(f"{path}: its functions cannot be written out: {first_line(error)}") from error
 
 
 def _has_modifiers(model: onnx.ModelProto) -> bool:
@@ -60,15 +60,10 @@ def _parsed(path: Path) -> onnx.ModelProto:
         model.ParseFromString(path.read_bytes())
     except (DecodeError, ValueError, TypeError) as error:
         raise GraphError(
-            f"{path}: not an ONNX file ({_first_line(error)}); expected a serialised ModelProto"
+            f"{path}: not an ONNX file ({first_line(error)}); expected a serialised ModelProto"
         ) from error
     except OSError as error:
-        raise GraphError(f"{path}: cannot be read: {_first_line(error)}") from error
+        raise GraphError(f"{path}: cannot be read: {first_line(error)}") from error
     if not model.HasField("graph"):
         raise GraphError(f"{path}: not an ONNX file (it holds no graph); expected a serialised ModelProto")
     return model
-
-
-def _first_line(error: Exception) -> str:
-    lines = str(error).strip().splitlines()
-    return lines[0] if lines else type(error).__name__

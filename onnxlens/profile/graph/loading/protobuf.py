@@ -12,10 +12,16 @@ from types import MappingProxyType
 from typing import Any
 
 import numpy as np
-from onnx import AttributeProto, GraphProto, NodeProto, TensorProto
+import onnx
+from onnx import AttributeProto, GraphProto, NodeProto, TensorProto, numpy_helper
+from onnx.checker import ValidationError
 
 MAX_CONSTANT_ELEMENTS = 4096
 """The largest constant whose value a counting rule may read."""
+
+RANDOM_OPERATORS = frozenset(
+    {"RandomNormal", "RandomUniform", "RandomNormalLike", "RandomUniformLike", "Bernoulli", "Multinomial"}
+)
 
 NO_ATTRIBUTES: Mapping[str, Any] = MappingProxyType({})
 
@@ -92,10 +98,15 @@ def _read_node(node: NodeProto) -> FileNode:
     return FileNode(node, op_type, domain_of(node), node.input[:], node.output[:], attributes, inside)
 
 
-def domain_of(node: NodeProto) -> str:
+def domain_of(node: NodeProto | onnx.OperatorSetIdProto) -> str:
     """The operator's domain, "" for ONNX's own, which may also be spelled out."""
     domain: str = node.domain
     return "" if domain == "ai.onnx" else domain
+
+
+def versions(model: onnx.ModelProto) -> dict[str, int]:
+    """The opset version of each domain that the file names."""
+    return {domain_of(opset): opset.version for opset in model.opset_import}
 
 
 def label_of(node: NodeProto) -> str:
@@ -130,8 +141,6 @@ def all_graphs(graph: GraphProto, prefix: str = "") -> Iterator[tuple[str, Graph
 
 def _array(tensor: TensorProto) -> np.ndarray | None:
     """The tensor's values; None where they are in a file of their own."""
-    from onnx import numpy_helper
-
     return None if tensor.data_location == TensorProto.EXTERNAL else numpy_helper.to_array(tensor)
 
 
@@ -150,12 +159,15 @@ PLAIN: Mapping[int, Callable[[AttributeProto], Any]] = {
 """How an attribute is read, by its type; those of other types are None."""
 
 
-def tensor_reader(tensor: TensorProto, folder: Path | None) -> Reader | None:
+def tensor_reader(tensor: TensorProto, folder: Path | None, elements: int | None = None) -> Reader | None:
     """A function that reads a small tensor; None for a large one. It returns None if the file is missing.
 
-    Without the model's folder, external data is not read.
+    Args:
+        tensor: its data is not touched before.
+        folder: the model's; without it, external data is not read.
+        elements: how many the tensor has, where the caller knows.
     """
-    if prod(tensor.dims) > MAX_CONSTANT_ELEMENTS:
+    if (prod(tensor.dims) if elements is None else elements) > MAX_CONSTANT_ELEMENTS:
         return None
     if folder is None and tensor.data_location == TensorProto.EXTERNAL:
         return None
@@ -163,9 +175,6 @@ def tensor_reader(tensor: TensorProto, folder: Path | None) -> Reader | None:
 
 
 def _read(tensor: TensorProto, folder: Path | None) -> np.ndarray | None:
-    from onnx import numpy_helper
-    from onnx.checker import ValidationError
-
     try:
         return np.asarray(numpy_helper.to_array(tensor, str(folder or "")))
     except (OSError, ValueError, TypeError, ValidationError):  # no such file, or one that ends too early

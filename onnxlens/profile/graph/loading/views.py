@@ -6,14 +6,15 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-import numpy as np
 import onnx
 from onnx import NodeProto
 
 from onnxlens.errors import GraphError
 from onnxlens.profile.graph.graph import Body
-from onnxlens.profile.graph.loading.bodies import CONTROL_FLOW, BodyPlan, plan_bodies
+from onnxlens.profile.graph.loading.bodies import CONTROL_FLOW, BodyPlan
+from onnxlens.profile.graph.loading.inference import Inference
 from onnxlens.profile.graph.loading.protobuf import (
+    RANDOM_OPERATORS,
     FileGraph,
     FileNode,
     Reader,
@@ -21,21 +22,11 @@ from onnxlens.profile.graph.loading.protobuf import (
     label_of,
     prefix_of,
     tensor_reader,
+    versions,
 )
 from onnxlens.profile.graph.loading.quantization import stored_bytes
 from onnxlens.profile.graph.loading.value_types import UNKNOWN, ValueType, tensor_type
 from onnxlens.profile.graph.node_view import NodeView, ValueView
-
-RANDOM_OPERATORS = frozenset(
-    {
-        "RandomNormal",
-        "RandomUniform",
-        "RandomNormalLike",
-        "RandomUniformLike",
-        "Bernoulli",
-        "Multinomial",
-    }
-)
 
 
 @dataclass(slots=True)
@@ -86,22 +77,14 @@ class ModelReader:
     body begin with the node's name and the body's, as those of two branches may be the same.
     """
 
-    def __init__(
-        self,
-        model: onnx.ModelProto,
-        graph: FileGraph,
-        path: Path,
-        types: Mapping[str, ValueType],
-        constants: Mapping[str, np.ndarray],
-    ) -> None:
+    def __init__(self, model: onnx.ModelProto, graph: FileGraph, path: Path, inferred: Inference) -> None:
         """Read the whole model.
 
         Args:
             model: with its functions inlined.
             graph: the model's, with its nodes.
             path: of its file, for messages and for small external tensors beside it.
-            types: of values, by unique name.
-            constants: the values of small tensors that were computed, by unique name.
+            inferred: the types and the small constants of its values.
 
         Raises:
             GraphError: a node reads a value that nothing produces, or that a later node produces.
@@ -110,15 +93,18 @@ class ModelReader:
         self.initializers: dict[str, ValueView] = {}
         self._path = path
         self._folder = path.parent
-        self._types = types
-        self._constants = constants
+        self._types = inferred.types
+        self._constants = inferred.constants
         self._versions = versions(model)
         self._graph(_Scope(graph), {})
 
     def _graph(self, scope: _Scope, formals: Mapping[str, ValueView]) -> None:
         graph = scope.graph.proto
+        known: dict[tuple[int, tuple[int, ...]], ValueType] = {}
         for tensor in graph.initializer:
-            self._initializer(scope, tensor.name, tensor_type(tensor), tensor_reader(tensor, self._folder))
+            key = (tensor.data_type, tuple(tensor.dims))
+            kind = known.get(key) or known.setdefault(key, tensor_type(tensor))
+            self._initializer(scope, tensor.name, kind, tensor_reader(tensor, self._folder, kind.elements))
         for sparse in graph.sparse_initializer:
             kind = ValueType(tensor_type(sparse.values).dtype, tuple(sparse.dims))
             self._initializer(scope, sparse.values.name, kind, None)
@@ -153,8 +139,12 @@ class ModelReader:
             [(known.get(name) or self._outer(node, name, scope)) if name else None for name in node.inputs]
         )
         operator = (node.domain, node.op_type)
-        bodies = self._bodies(node, inputs, scope) if operator in CONTROL_FLOW else ()
-        constant_folded = _reads_weights_only(inputs) and is_repeatable(node)
+        bodies: tuple[Body, ...] = ()
+        if operator in CONTROL_FLOW:
+            plans = CONTROL_FLOW[operator](node.proto, inputs, self._versions.get("", 0))
+            bodies = tuple(self._body(plan, node, scope) for plan in plans)
+        repeatable = node.op_type not in RANDOM_OPERATORS and not node.subgraphs  # those capture values
+        constant_folded = repeatable and _reads_weights_only(inputs)
         stored = stored_bytes(operator, inputs) if constant_folded else None
         view = NodeView(
             node.op_type,
@@ -197,17 +187,13 @@ class ModelReader:
             f"{self._path}: a {node.op_type} reads {name!r}, which no input, initializer or node produces"
         )
 
-    def _bodies(self, node: FileNode, inputs: Sequence[ValueView | None], scope: _Scope) -> tuple[Body, ...]:
-        """Read the graphs that run inside the node, before the node itself."""
-        plans = plan_bodies(node.proto, inputs, self._versions.get("", 0))
-        return tuple(self._body(plan, node, scope) for plan in plans)
-
     def _body(self, plan: BodyPlan, node: FileNode, outer: _Scope) -> Body:
+        """Read a graph that runs inside the node, before the node itself."""
         prefix = prefix_of(node.proto, plan.name, outer.graph.prefix)
         inner = _Scope(outer.graph.inner[prefix], outer, (*outer.within, prefix))
         formals = {
-            name: self._formal(inner, name, source)
-            for name, source in zip(plan.formals, plan.given, strict=False)
+            value.name: self._formal(inner, value.name, source)
+            for value, source in zip(plan.graph.input, plan.given, strict=False)
         }
         self._graph(inner, formals)
         results = tuple(inner.find(plan.graph.output[index].name) for index in plan.results)
@@ -229,11 +215,6 @@ def _reads_weights_only(inputs: Sequence[ValueView | None]) -> bool:
     return True
 
 
-def versions(model: onnx.ModelProto) -> Mapping[str, int]:
-    """The opset version of each domain that the file names."""
-    return {"" if opset.domain == "ai.onnx" else opset.domain: opset.version for opset in model.opset_import}
-
-
 def _names_read(graph: FileGraph) -> frozenset[str]:
     """Every name that a node of the graph, or of one inside it, reads, and the graphs' outputs."""
     names = set[str]()
@@ -241,8 +222,3 @@ def _names_read(graph: FileGraph) -> frozenset[str]:
         names.update(output.name for output in inner.proto.output)
         names.update(name for node in inner.nodes for name in node.inputs)
     return frozenset(names)
-
-
-def is_repeatable(node: FileNode) -> bool:
-    """Whether the same inputs give the same outputs: no random draw, no subgraph that captures values."""
-    return node.op_type not in RANDOM_OPERATORS and not node.subgraphs

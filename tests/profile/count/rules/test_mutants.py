@@ -7,7 +7,7 @@ from types import ModuleType
 
 import pytest
 
-from onnxlens.profile.count.rules.table import FAMILIES
+from onnxlens.profile.count.rules.lookup import FAMILIES
 from onnxlens.profile.graph.node_view import NodeView
 from tests.profile.count.rules.mutants import Expectations, mutants_of, outcome, survives
 from tests.profile.count.rules.test_work import CASES, REFUSED
@@ -39,7 +39,7 @@ EQUIVALENT: dict[str, str] = {
     "microsoft.attention.gemma_rotary_embedding: node.input(3) -> node.input(4)": "K and K turned by half",
     "microsoft.attention.rotary_embedding: node.attribute('num_heads', 0) -> "
     "node.attribute('num_heads', 1)": "where all is rotated, the heads do not matter",
-    "microsoft.linear_attention._token_major: node.has_input(1) -> node.has_input(2)": "given together",
+    "microsoft.attention._token_major: node.has_input(1) -> node.has_input(2)": "given together",
     "microsoft.quantized.dynamic_quantize_lstm: node.input_shape(2) -> "
     "node.input_shape(1)": "W and R have the same directions",
     "microsoft.quantized.qordered_matmul: node.has_input(6) -> node.has_input(7)": "C comes with its scale",

@@ -6,7 +6,7 @@ import onnx
 import pytest
 
 from onnxlens.profile.count.rules import Work, known_operators, work_of
-from onnxlens.profile.count.rules.table import FAMILIES
+from onnxlens.profile.count.rules.lookup import FAMILIES
 from onnxlens.profile.graph.node_view import NodeView, NotCountable
 from tests.profile.count.rules.matrix_cases import MATRIX_CASES
 from tests.profile.count.rules.microsoft.attention_cases import ATTENTION_CASES

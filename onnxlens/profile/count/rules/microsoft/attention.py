@@ -4,6 +4,13 @@ There is no function body. They count as softmax(scale * Q K^T + mask) V: the sc
 so are the mask (padding, causality and window together) and a bias added to the scores; the products and the
 softmax are those of ONNX's Attention. The number of keys is that of the present keys where the node has that
 output, else past plus new ones; a buffer of a fixed length counts in full.
+
+Linear attention has a state per head instead of scores, which every token updates and every query reads:
+
+    S = decay * S + k (v - S^T k)^T,   o = S^T q
+
+``update_rule`` selects the terms (gated delta networks: Yang et al., 2024). Each product with the (D_k, D_v)
+state is D_k * D_v MACs, token by token, although kernels may process the tokens in chunks.
 """
 
 from __future__ import annotations
@@ -12,6 +19,7 @@ from dataclasses import dataclass
 from math import prod
 
 from onnxlens.profile.count.rules.attention import ROTATION, AttentionSizes, rotation, scores_work, softcap
+from onnxlens.profile.count.rules.microsoft.fused import ACTIVATIONS
 from onnxlens.profile.count.rules.normalization import root_mean_square
 from onnxlens.profile.count.rules.quantized import QUANTIZE, zero_point_work
 from onnxlens.profile.count.rules.work import NOTHING, SPECIAL, VECTOR, Rule, RuleTable, Work
@@ -51,24 +59,24 @@ def all_keys(node: NodeView, past: int, new: int) -> int:
     return new + (node.input_shape(past)[-2] if node.has_input(past) else 0)
 
 
-def attention(node: NodeView) -> Work:
-    """The projection of the input to Q, K and V as one Gemm; both products; Q and K rotated."""
-    return attention_with(node, ATTENTION)
+def attention(node: NodeView, inputs: Inputs = ATTENTION) -> Work:
+    """The projection of the input to Q, K and V as one Gemm; both products; Q and K rotated.
 
-
-def attention_with(node: NodeView, inputs: Inputs) -> Work:
-    """As ``attention``, with the optional inputs at other indices."""
+    The rotation takes 3 ops per rotated element of the new queries and keys.
+    """
     batch, length, _ = node.input_shape(0)
     sizes = projected_sizes(node, batch, length, all_keys(node, inputs.past, length))
-    rotated = rotation_of(node, sizes) if node.attribute("do_rotary", 0) else NOTHING
-    return projection(node) + scores_work(sizes, per_score(node, inputs)) + rotated
+    work = projection(node) + scores_work(sizes, per_score(node, inputs))
+    if node.attribute("do_rotary", 0):
+        width = node.attribute("rotary_embedding_dim", 0) or sizes.key_width
+        work += ROTATION * (2 * batch * sizes.heads * length * width)
+    return work
 
 
 def projection(node: NodeView) -> Work:
     """prod(input) * (columns of the weights of Q, K and V together); an add per element for a bias."""
     width, _ = node.input_shape(1)
-    projected = projected_elements(node)
-    return Work(macs=projected * width) + (VECTOR * projected if node.has_input(2) else NOTHING)
+    return Work(macs=width, vector_ops=node.has_input(2)) * projected_elements(node)
 
 
 def projected_elements(node: NodeView) -> int:
@@ -85,16 +93,10 @@ def projected_sizes(node: NodeView, batch: int, queries: int, keys: int) -> Atte
     return AttentionSizes(batch, heads, queries, keys, key_width // heads, value_width // heads)
 
 
-def rotation_of(node: NodeView, sizes: AttentionSizes) -> Work:
-    """3 ops per rotated element of the new queries and keys."""
-    width = node.attribute("rotary_embedding_dim", 0) or sizes.key_width
-    return ROTATION * (2 * sizes.batch * sizes.heads * sizes.queries * width)
-
-
 def quantized_attention(node: NodeView) -> Work:
     """As Attention; zero points subtracted from input and weights; each projected element is scaled."""
     zero_points = zero_point_work(node, 0, 6) + zero_point_work(node, 1, 7)
-    return attention_with(node, QUANTIZED) + zero_points + VECTOR * projected_elements(node)
+    return attention(node, QUANTIZED) + zero_points + VECTOR * projected_elements(node)
 
 
 def ordered_attention(node: NodeView) -> Work:
@@ -120,11 +122,11 @@ def packed_attention(node: NodeView) -> Work:
 def packed_multi_head_attention(node: NodeView) -> Work:
     """An add per element of Q, K and V for a bias; both products as if every sequence were the longest."""
     batch, length = node.input_shape(4)
-    heads = node.attribute("num_heads")
+    heads: int = node.attribute("num_heads")
     tokens, *packed, width = node.input_shape(0)
     key_width = width if packed else width // heads
     value_width = node.output_shape(0)[1] // heads
-    biased = tokens * heads * (2 * key_width + value_width) if node.has_input(3) else 0
+    biased = node.has_input(3) * tokens * heads * (2 * key_width + value_width)
     sizes = AttentionSizes(batch, heads, length, length, key_width, value_width)
     return VECTOR * biased + scores_work(sizes, SCALE * (1 + node.has_input(6)))
 
@@ -137,19 +139,18 @@ def multi_head(inputs: Inputs, bias: int) -> Rule:
     """
 
     def rule(node: NodeView) -> Work:
-        heads = node.attribute("num_heads")
+        heads: int = node.attribute("num_heads")
         batch, length = node.input_shape(0)[:2]
         key = node.input_shape(1) if node.has_input(1) else (batch, length)
         is_cross = len(key) == 4
         new_keys = key[2] if is_cross else key[1]
         value_width = node.output_shape(0)[-1] // heads
         key_width = _key_width(node, heads, value_width)
-        sizes = AttentionSizes(
-            batch, heads, length, all_keys(node, inputs.past, new_keys), key_width, value_width
-        )
+        keys = all_keys(node, inputs.past, new_keys)
+        sizes = AttentionSizes(batch, heads, length, keys, key_width, value_width)
         biased = length * key_width + (0 if is_cross else new_keys * (key_width + value_width))
-        addition = VECTOR * (batch * heads * biased) if node.has_input(bias) else NOTHING
-        return addition + scores_work(sizes, per_score(node, inputs))
+        additions = node.has_input(bias) * batch * heads * biased
+        return VECTOR * additions + scores_work(sizes, per_score(node, inputs))
 
     return rule
 
@@ -170,8 +171,7 @@ def group_query_attention(node: NodeView) -> Work:
     Ainslie et al., 2023.
     """
     sizes, new_keys, shared = _grouped(node)
-    limited = node.attribute("causal", 1) != 0
-    score = SCALE * (1 + limited + node.has_input(10)) + softcap(node)
+    score = SCALE * (1 + (node.attribute("causal", 1) != 0) + node.has_input(10)) + softcap(node)
     vectors = sizes.batch * (sizes.heads * sizes.queries + shared * new_keys)
     work = scores_work(sizes, score) + _rotated(node, vectors, cosines=7)
     if node.has_input(14):
@@ -242,10 +242,81 @@ def gated_relative_position_bias(node: NodeView) -> Work:
     return Work(macs=rows * head * gates, vector_ops=vectors, special_ops=2 * rows)
 
 
+UPDATE_RATE = 2 * VECTOR  # sub, mul by beta
+UNIT_LENGTH = 3 * VECTOR  # square, sum, div
+QWEN_GATE = 2 * VECTOR + ACTIVATIONS["softplus"]  # add, softplus, mul by the exponential of a_log
+
+
+@dataclass(frozen=True, slots=True)
+class StateSizes:
+    """``queries`` and ``states`` are numbers of heads, either of which may be a multiple of the other."""
+
+    tokens: int
+    queries: int
+    states: int
+    key_width: int
+    value_width: int
+
+
+def linear_attention(node: NodeView) -> Work:
+    """The recurrence over (B, T, heads * width) inputs."""
+    batch, length, width = node.input_shape(0)
+    queries, states = node.attribute("q_num_heads"), node.attribute("kv_num_heads")
+    value_width = node.input_shape(2)[-1] // states
+    return _recurrence(node, StateSizes(batch * length, queries, states, width // queries, value_width))
+
+
+def gated_delta_net(node: NodeView) -> Work:
+    """The recurrence over (tokens, heads, width) inputs, or packed ones, whose heads are those of the state.
+
+    Before it, where asked for: queries and keys scaled to unit length, 3 per element and a root per head; a
+    sigmoid per update rate; for the Qwen gate an add, a softplus and a multiply per decay.
+    """
+    sizes = _token_major(node)
+    vectors = 2 * sizes.tokens * sizes.queries
+    work = _recurrence(node, sizes)
+    if node.attribute("qk_l2_norm", 0):
+        work += (UNIT_LENGTH * sizes.key_width + SPECIAL) * vectors
+    if node.attribute("beta_activation", "none") == "sigmoid":
+        work += SPECIAL * node.input(5).elements
+    if node.attribute("gate_activation", "none") == "qwen":
+        work += QWEN_GATE * node.input(4).elements
+    return work
+
+
+def _token_major(node: NodeView) -> StateSizes:
+    shape = node.input_shape(0)
+    if node.has_input(1):
+        *tokens, queries, key_width = shape
+        states, value_width = node.input_shape(2)[-2:]
+        return StateSizes(prod(tokens), queries, states, key_width, value_width)
+    states, value_width, key_width = node.input_shape(6)[1:]
+    queries = (shape[-1] - states * value_width) // (2 * key_width)
+    return StateSizes(prod(shape[:-1]), queries, states, key_width, value_width)
+
+
+def _recurrence(node: NodeView, sizes: StateSizes) -> Work:
+    """Per token and state D_k * D_v MACs for the update; in the delta rules as many to read it by the key.
+
+    As many for each output head; there are max(queries, states) of them. Each output element is scaled; the
+    decay is a multiply per state element and an exponential per decay value.
+    """
+    rule = node.attribute("update_rule", "gated_delta")
+    state = sizes.key_width * sizes.value_width
+    products = sizes.states * (2 if "delta" in rule else 1)
+    outputs = max(sizes.queries, sizes.states)
+    work = Work(macs=sizes.tokens * (products + outputs) * state)
+    work += VECTOR * (sizes.tokens * outputs * sizes.value_width)
+    if "delta" in rule:
+        work += UPDATE_RATE * (sizes.tokens * sizes.states * sizes.value_width)
+    if "gated" in rule:
+        work += VECTOR * (sizes.tokens * sizes.states * state) + SPECIAL * node.input(4).elements
+    return work
+
+
 RULES: RuleTable = {
     "com.microsoft": {
-        "Attention": attention,
-        "DecoderMaskedSelfAttention": attention,
+        **dict.fromkeys(("Attention", "DecoderMaskedSelfAttention"), attention),
         "QAttention": quantized_attention,
         "QOrderedAttention": ordered_attention,
         "PackedAttention": packed_attention,
@@ -254,9 +325,10 @@ RULES: RuleTable = {
         "DecoderMaskedMultiHeadAttention": multi_head(DECODER, bias=10),
         "GroupQueryAttention": group_query_attention,
         "SparseAttention": sparse_attention,
-        "RotaryEmbedding": rotary_embedding,
-        "MRotaryEmbedding": rotary_embedding,
+        **dict.fromkeys(("RotaryEmbedding", "MRotaryEmbedding"), rotary_embedding),
         "GemmaRotaryEmbedding": gemma_rotary_embedding,
         "GatedRelativePositionBias": gated_relative_position_bias,
+        "LinearAttention": linear_attention,
+        "GatedDeltaNet": gated_delta_net,
     },
 }

@@ -8,14 +8,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from math import prod
 
-from onnxlens.profile.count.rules.elementwise import GELU_ERF, GELU_TANH
+from onnxlens.profile.count.rules.elementwise import GELU_ERF, GELU_TANH, SILU, pooling
 from onnxlens.profile.count.rules.microsoft.fused import ACTIVATIONS
 from onnxlens.profile.count.rules.normalization import SOFTMAX, rms_normalization
-from onnxlens.profile.count.rules.reduction_pooling import pooling
 from onnxlens.profile.count.rules.training import DRAW, DROP, may_train
 from onnxlens.profile.count.rules.vision import TAPS_PER_AXIS, grid_sample, mixed
 from onnxlens.profile.count.rules.work import (
-    NOTHING,
     SPECIAL,
     VECTOR,
     RuleTable,
@@ -34,15 +32,15 @@ PER_ELEMENT: Mapping[str, Work] = {
     "Gelu": GELU_ERF,
     "BiasGelu": VECTOR + GELU_ERF,
     "BiasSoftmax": VECTOR + SOFTMAX,
-    "QuickGelu": 2 * VECTOR + SPECIAL,  # mul by alpha, sigmoid, mul
-    "ScaledSiLU": 2 * VECTOR + SPECIAL,
+    "QuickGelu": VECTOR + SILU,  # mul by alpha
+    "ScaledSiLU": VECTOR + SILU,
 }
 """What each operator costs per output element, whatever its inputs and attributes."""
 
 
 def fast_gelu(node: NodeView) -> Work:
     """Per element an add where there is a bias, and Gelu's tanh approximation."""
-    return (GELU_TANH + (VECTOR if node.has_input(1) else NOTHING)) * prod(node.output_shape(0))
+    return (GELU_TANH + VECTOR * node.has_input(1)) * prod(node.output_shape(0))
 
 
 def bias_split_gelu(node: NodeView) -> Work:
@@ -52,22 +50,21 @@ def bias_split_gelu(node: NodeView) -> Work:
 
 def bias_dropout(node: NodeView) -> Work:
     """Per element the bias, the residual where given, and Dropout."""
-    residual = VECTOR if node.has_input(2) else NOTHING
-    drop = DRAW + DROP if may_train(node, mode=4) else NOTHING
-    return (VECTOR + residual + drop) * prod(node.output_shape(0))
+    drop = (DRAW + DROP) * may_train(node, mode=4)
+    return (VECTOR * (1 + node.has_input(2)) + drop) * prod(node.output_shape(0))
 
 
 def linear_attention_gate(node: NodeView) -> Work:
     """Per decay element add, softplus, multiply; per update-rate element a sigmoid."""
     decay = 2 * VECTOR + ACTIVATIONS["softplus"]
-    rate = SPECIAL * prod(node.output_shape(1)) if node.has_output(1) else NOTHING
-    return decay * prod(node.output_shape(0)) + rate
+    rates = prod(node.output_shape(1)) if node.has_output(1) else 0
+    return decay * prod(node.output_shape(0)) + SPECIAL * rates
 
 
 def hyper_connection_pre_mix(node: NodeView) -> Work:
     """Per element of the streams multiply and sum; per output element the scale, where it is not 1."""
-    scale = VECTOR if node.attribute("reduction_scale", 1.0) != 1.0 else NOTHING
-    return 2 * VECTOR * prod(node.input_shape(0)) + scale * prod(node.output_shape(0))
+    is_scaled: bool = node.attribute("reduction_scale", 1.0) != 1.0
+    return 2 * VECTOR * prod(node.input_shape(0)) + VECTOR * is_scaled * prod(node.output_shape(0))
 
 
 def hyper_connection_post_mix(node: NodeView) -> Work:
@@ -80,13 +77,12 @@ def hyper_connection_post_mix(node: NodeView) -> Work:
 def pairwise_distance(node: NodeView) -> Work:
     """Per pair of rows subtract, square and sum for each column; a root for the metric euclidean.
 
-    Raises:
-        NotCountable: the metric is neither euclidean nor sqeuclidean.
+    Raises NotCountable where the metric is neither euclidean nor sqeuclidean.
     """
-    metric = node.attribute("metric", "sqeuclidean")
+    metric: str = node.attribute("metric", "sqeuclidean")
     if metric not in ("sqeuclidean", "euclidean"):
         raise NotCountable(f"CDist by {metric!r} has no rule; those by (sq)euclidean have")
-    root = SPECIAL if metric == "euclidean" else NOTHING
+    root = SPECIAL * (metric == "euclidean")
     return (3 * node.input_shape(0)[1] * VECTOR + root) * prod(node.output_shape(0))
 
 
@@ -109,13 +105,15 @@ def gather_block_quantized(node: NodeView) -> Work:
 def simplified_layer_normalization(node: NodeView) -> Work:
     """As RMSNormalization; the inverse standard deviation, where it is an output, is a reciprocal per row."""
     rows = prod(node.input_shape(0)[: node.attribute("axis", -1)])
-    return rms_normalization(node) + (VECTOR * rows if node.has_output(1) else NOTHING)
+    return rms_normalization(node) + VECTOR * (node.has_output(1) * rows)
 
 
 MOVEMENT = (
     "ExpandDims", "GatherND", "Pad", "Trilu", "UnfoldTensor", "TorchEmbedding", "RemovePadding",
     "RestorePadding", "RelativePositionBias",
 )  # fmt: skip
+
+OWN_MOVEMENT = ("Crop", "DynamicSlice", "GivenTensorFill", "MemcpyFromHost", "MemcpyToHost")
 
 RULES: RuleTable = {
     "com.microsoft": {
@@ -128,8 +126,7 @@ RULES: RuleTable = {
         "HyperConnectionPostMix": hyper_connection_post_mix,
         "CDist": pairwise_distance,
         "IsAllFinite": all_finite,
-        "ReduceSumInteger": each_input(VECTOR),
-        "Unique": each_input(VECTOR),
+        **dict.fromkeys(("ReduceSumInteger", "Unique"), each_input(VECTOR)),
         "NhwcMaxPool": pooling,
         "GridSample": grid_sample,
         "CropAndResize": crop_and_resize,
@@ -144,8 +141,6 @@ RULES: RuleTable = {
         "ParametricSoftplus": each_output(3 * VECTOR + 2 * SPECIAL),  # mul by beta, Softplus, mul by alpha
         "Scale": each_output(VECTOR),
         "ImageScaler": each_output(2 * VECTOR),  # scale, bias
-        **dict.fromkeys(
-            ("Crop", "DynamicSlice", "GivenTensorFill", "MemcpyFromHost", "MemcpyToHost"), no_work
-        ),
+        **dict.fromkeys(OWN_MOVEMENT, no_work),
     },
 }

@@ -5,22 +5,20 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from math import prod
 
-from onnxlens.profile.count.rules.elementwise import BOUND, GELU_ERF, GELU_TANH, PER_ELEMENT
+from onnxlens.profile.count.rules.elementwise import BOUND, GELU_ERF, GELU_TANH, PER_ELEMENT, SILU
 from onnxlens.profile.count.rules.matrix import (
     conv,
     conv_macs,
     conv_transpose_macs,
     gemm,
     gemm_macs,
+    matmul,
     matmul_macs,
     with_bias,
-    without_bias,
 )
 from onnxlens.profile.count.rules.normalization import SOFTMAX
-from onnxlens.profile.count.rules.work import NOTHING, SPECIAL, VECTOR, Rule, RuleTable, Work
+from onnxlens.profile.count.rules.work import NOTHING, VECTOR, Rule, RuleTable, Work
 from onnxlens.profile.graph.node_view import NodeView
-
-SILU = VECTOR + SPECIAL  # sigmoid, mul
 
 ACTIVATIONS: Mapping[str, Work] = {
     **{name.lower(): cost for name, cost in PER_ELEMENT.items()},
@@ -42,17 +40,12 @@ def activation(node: NodeView, name: str = "activation", default: str = "none") 
 
 def activated(rule: Rule) -> Rule:
     """``rule``, and the activation of each output element."""
-
-    def with_activation(node: NodeView) -> Work:
-        return rule(node) + activation(node) * prod(node.output_shape(0))
-
-    return with_activation
+    return lambda node: rule(node) + activation(node) * prod(node.output_shape(0))
 
 
 def conv_and_sum(node: NodeView) -> Work:
     """Conv, and per output element an add where Z is given."""
-    total = VECTOR * prod(node.output_shape(0)) if node.has_input(3) else NOTHING
-    return conv(node) + total
+    return conv(node) + VECTOR * (node.has_input(3) * prod(node.output_shape(0)))
 
 
 fused_conv = activated(conv_and_sum)
@@ -72,21 +65,16 @@ def gemm_float8(node: NodeView) -> Work:
     return Work(macs=gemm_macs(node)) + VECTOR * (sum(factors) * prod(node.output_shape(0)))
 
 
-def fused_matmul_macs(node: NodeView) -> int:
-    """prod(output) * K; K is the last axis of A, or with ``transA`` the second to last.
+def fused_matmul(node: NodeView) -> Work:
+    """prod(output) * K MACs; per output element one multiply where alpha is not 1.
 
-    With ``transA`` and ``transBatchA`` it is the first axis.
+    K is the last axis of A, with ``transA`` the second to last, with ``transBatchA`` as well the first.
     """
     summed_axis = -1
     if node.attribute("transA", 0):
         summed_axis = 0 if node.attribute("transBatchA", 0) else -2
-    return prod(node.output_shape(0)) * node.input_shape(0)[summed_axis]
-
-
-def fused_matmul(node: NodeView) -> Work:
-    """MACs; per output element one multiply where alpha is not 1."""
-    scale = VECTOR * prod(node.output_shape(0)) if node.attribute("alpha", 1.0) != 1.0 else NOTHING
-    return Work(macs=fused_matmul_macs(node)) + scale
+    terms = node.input_shape(0)[summed_axis]
+    return Work(macs=terms, vector_ops=node.attribute("alpha", 1.0) != 1.0) * prod(node.output_shape(0))
 
 
 def gemm_fast_gelu(node: NodeView) -> Work:
@@ -108,6 +96,6 @@ RULES: RuleTable = {
         "FusedMatMulActivation": activated(fused_matmul),
         "TransposeMatMul": fused_matmul,
         "GemmFastGelu": gemm_fast_gelu,
-        "MatMulInteger16": without_bias(matmul_macs),
+        "MatMulInteger16": matmul,
     },
 }

@@ -7,9 +7,10 @@ of nchwc are computed, are part of the shapes, and count.
 
 from __future__ import annotations
 
-from math import prod
+from collections.abc import Mapping
 
-from onnxlens.profile.count.rules.matrix import conv, conv_transpose
+from onnxlens.profile.count.rules.elementwise import pooling
+from onnxlens.profile.count.rules.matrix import conv, conv_transpose, conv_transpose_macs
 from onnxlens.profile.count.rules.microsoft.fused import fused_conv
 from onnxlens.profile.count.rules.microsoft.quantized import qlinear_average_pool
 from onnxlens.profile.count.rules.normalization import (
@@ -18,9 +19,8 @@ from onnxlens.profile.count.rules.normalization import (
     local_response_normalization,
 )
 from onnxlens.profile.count.rules.quantized import around_convolution, qlinear_conv
-from onnxlens.profile.count.rules.reduction_pooling import pooling
 from onnxlens.profile.count.rules.vision import resize
-from onnxlens.profile.count.rules.work import VECTOR, RuleTable, Work, each_input, no_work
+from onnxlens.profile.count.rules.work import VECTOR, Rule, RuleTable, Work, each_input, no_work
 from onnxlens.profile.graph.node_view import NodeView
 
 
@@ -31,36 +31,32 @@ def instance_normalization(node: NodeView) -> Work:
 
 def qlinear_conv_transpose(node: NodeView) -> Work:
     """The MACs of ConvTranspose, and the elementwise ops of QLinearConv."""
-    macs = prod(node.input_shape(0)) * prod(node.input_shape(3)[1:])
-    return Work(macs=macs) + around_convolution(node)
+    return Work(macs=conv_transpose_macs(node, weight=3)) + around_convolution(node)
 
+
+POOLING: Mapping[str, Rule] = {
+    **dict.fromkeys(("MaxPool", "AveragePool"), pooling),
+    **dict.fromkeys(("GlobalMaxPool", "GlobalAveragePool"), each_input(VECTOR)),
+}
 
 RULES: RuleTable = {
     "com.microsoft.nchwc": {
+        **POOLING,
         "Conv": fused_conv,
-        "MaxPool": pooling,
-        "AveragePool": pooling,
-        "GlobalMaxPool": each_input(VECTOR),
-        "GlobalAveragePool": each_input(VECTOR),
         "Upsample": resize,
-        "ReorderInput": no_work,
-        "ReorderOutput": no_work,
+        **dict.fromkeys(("ReorderInput", "ReorderOutput"), no_work),
     },
     "com.ms.internal.nhwc": {
+        **POOLING,
         "Conv": conv,
         "ConvTranspose": conv_transpose,
         "QLinearConv": qlinear_conv,
         "QLinearConvTranspose": qlinear_conv_transpose,
         "QLinearAveragePool": qlinear_average_pool,
-        "MaxPool": pooling,
-        "AveragePool": pooling,
-        "GlobalMaxPool": each_input(VECTOR),
-        "GlobalAveragePool": each_input(VECTOR),
         "BatchNormalization": batch_normalization,
         "InstanceNormalization": instance_normalization,
         "LRN": local_response_normalization,
         "Resize": resize,
-        "DepthToSpace": no_work,
-        "SpaceToDepth": no_work,
+        **dict.fromkeys(("DepthToSpace", "SpaceToDepth"), no_work),
     },
 }

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from math import prod
 
-from onnxlens.profile.count.rules.microsoft.fused import SILU, activation
+from onnxlens.profile.count.rules.elementwise import SILU
+from onnxlens.profile.count.rules.microsoft.fused import activation
 from onnxlens.profile.count.rules.normalization import (
     AFFINE,
     STANDARDIZE,
     VARIANCE,
     by_group,
-    layer_normalized,
+    layer_normalization,
     root_mean_square,
 )
 from onnxlens.profile.count.rules.quantized import DEQUANTIZE, QUANTIZE
@@ -22,16 +23,15 @@ GROUP_ACTIVATIONS = (NOTHING, SILU)
 
 def skip_layer_normalization(node: NodeView) -> Work:
     """LayerNormalization of the sum of input, skip and, where given, bias; each an add per element."""
-    return skipped(node, bias=4) + layer_normalized(node, bias=3, deviation=2)
+    return skipped(node, bias=4) + layer_normalization(node, bias=3)
 
 
 def skip_simplified_layer_normalization(node: NodeView) -> Work:
     """RMSNormalization, over the last axis, of the sum of input, skip and, where given, bias."""
     shape = node.input_shape(0)
     rows = prod(shape[:-1])
-    deviation = VECTOR * rows if node.has_output(2) else NOTHING
-    normalized = root_mean_square(prod(shape), rows) + VECTOR * prod(shape)
-    return skipped(node, bias=3) + normalized + deviation
+    scales_and_deviations = VECTOR * (prod(shape) + node.has_output(2) * rows)
+    return skipped(node, bias=3) + root_mean_square(prod(shape), rows) + scales_and_deviations
 
 
 def skipped(node: NodeView, bias: int) -> Work:
@@ -40,19 +40,14 @@ def skipped(node: NodeView, bias: int) -> Work:
 
 
 def embed_layer_normalization(node: NodeView) -> Work:
-    """Per output element the sum of two embeddings, or three; LayerNormalization; per mask element an add."""
-    return _embedded(node, NOTHING)
+    """Per output element the sum of two embeddings, or three; LayerNormalization; per mask element an add.
 
-
-def quantized_embed_layer_normalization(node: NodeView) -> Work:
-    """As EmbedLayerNormalization; each gathered element is dequantized, a subtract and a multiply."""
-    return _embedded(node, DEQUANTIZE)
-
-
-def _embedded(node: NodeView, per_gathered: Work) -> Work:
+    QEmbedLayerNormalization also dequantizes each gathered element, by a subtract and a multiply.
+    """
     shape = node.output_shape(0)
     tables = 2 + node.has_input(4)
     mask = VECTOR * node.input(7).elements if node.has_input(7) else NOTHING
+    per_gathered = DEQUANTIZE if node.op_type == "QEmbedLayerNormalization" else NOTHING
     per_element = per_gathered * tables + VECTOR * (tables - 1) + STANDARDIZE + AFFINE
     return per_element * prod(shape) + VARIANCE * prod(shape[:-1]) + mask
 
@@ -75,8 +70,7 @@ def branchwise_rms_norm(node: NodeView) -> Work:
     """
     shape = node.input_shape(0)
     rows = prod(shape[:-1]) * (node.attribute("num_branches", 0) or 1)
-    scale = VECTOR if node.has_input(1) else NOTHING
-    return root_mean_square(prod(shape), rows) + scale * prod(shape)
+    return root_mean_square(prod(shape), rows) + VECTOR * (node.has_input(1) * prod(shape))
 
 
 def gated_rms_norm(node: NodeView) -> Work:
@@ -89,7 +83,7 @@ def gated_rms_norm(node: NodeView) -> Work:
 
 def qordered_layer_normalization(node: NodeView) -> Work:
     """LayerNormalization between a dequantization and a quantization without zero points."""
-    return layer_normalized(node, bias=3, deviation=1) + (VECTOR + QUANTIZE) * prod(node.input_shape(0))
+    return layer_normalization(node, bias=3, deviation=1) + (VECTOR + QUANTIZE) * prod(node.input_shape(0))
 
 
 RULES: RuleTable = {
@@ -97,7 +91,7 @@ RULES: RuleTable = {
         "SkipLayerNormalization": skip_layer_normalization,
         "SkipSimplifiedLayerNormalization": skip_simplified_layer_normalization,
         "EmbedLayerNormalization": embed_layer_normalization,
-        "QEmbedLayerNormalization": quantized_embed_layer_normalization,
+        "QEmbedLayerNormalization": embed_layer_normalization,
         "GroupNorm": group_norm,
         "SkipGroupNorm": skip_group_norm,
         "BranchwiseRMSNorm": branchwise_rms_norm,

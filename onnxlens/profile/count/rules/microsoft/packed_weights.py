@@ -28,8 +28,7 @@ def projection(node: NodeView, width: int, bias: int | None, per_weight: Work = 
     """prod(A) * N MACs, N = ``width``; ``per_weight`` for K * N weights; an add per output for a bias."""
     *rows, depth = node.input_shape(0)
     has_bias = bias is not None and node.has_input(bias)
-    addition = VECTOR * (prod(rows) * width) if has_bias else NOTHING
-    return Work(macs=prod(rows) * depth * width) + per_weight * (depth * width) + addition
+    return Work(macs=depth, vector_ops=has_bias) * (prod(rows) * width) + per_weight * (depth * width)
 
 
 def matmul_nbits(node: NodeView) -> Work:
@@ -44,8 +43,7 @@ def matmul_bnb4(node: NodeView) -> Work:
 
 def matmul_fpq4(node: NodeView) -> Work:
     """One projection to the width of the output; only some of the formats have a zero point."""
-    offset = node.attribute("blk_quant_type", 1) not in WITHOUT_OFFSET
-    per_weight = DEQUANTIZE if offset else VECTOR
+    per_weight = VECTOR if node.attribute("blk_quant_type", 1) in WITHOUT_OFFSET else DEQUANTIZE
     return projection(node, node.output_shape(0)[-1], bias=None, per_weight=per_weight)
 
 
@@ -78,15 +76,12 @@ def _normalized(node: NodeView) -> Work:
     """A plus the skip connection, where given; then RMSNormalization with a scale, where given."""
     *rows, depth = node.input_shape(0)
     elements = prod(rows) * depth
-    skip = VECTOR * elements if node.has_input(1) else NOTHING
-    norm = root_mean_square(elements, prod(rows)) + VECTOR * elements if node.has_input(2) else NOTHING
-    return skip + norm
+    norm = root_mean_square(elements, prod(rows)) + VECTOR * elements
+    return VECTOR * (node.has_input(1) * elements) + norm * node.has_input(2)
 
 
 SWIGLU = 4 * VECTOR + SPECIAL  # mul by alpha, sigmoid, mul; add beta, mul
 SWIGLU_LIMIT = 3 * BOUND  # one bound for the gate, two for the other half
-
-Indices = Sequence[int]
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,11 +90,6 @@ class Experts:
 
     matrices: Sequence[int]
     biases: int
-
-    @property
-    def weights(self) -> int:
-        """Elements of all its matrices."""
-        return sum(self.matrices)
 
 
 def mixture_of_experts(node: NodeView) -> Work:
@@ -114,17 +104,16 @@ def quantized_mixture_of_experts(node: NodeView) -> Work:
     matrices = [_unpacked(node, index, name) for index, name in names if node.has_input(index)]
     experts = Experts(matrices, _widths(node, (4, 7, 10)))
     per_weight = DEQUANTIZE if node.attribute("quant_type", "int") == "int" else VECTOR
-    return _routed(node, experts) + per_weight * (experts.weights * experts_in_use(node))
+    return _routed(node, experts) + per_weight * (sum(matrices) * experts_in_use(node))
 
 
 def experts_in_use(node: NodeView) -> int:
     """The most experts that the node's tokens can reach: tokens * k, or all."""
     tokens, experts = node.input_shape(1)
-    per_token: int = node.attribute("k", 1)
-    return min(experts, tokens * per_token)
+    return min(experts, tokens * int(node.attribute("k", 1)))
 
 
-def _widths(node: NodeView, biases: Indices) -> int:
+def _widths(node: NodeView, biases: Sequence[int]) -> int:
     return sum(node.input_shape(index)[1] for index in biases if node.has_input(index))
 
 
@@ -147,7 +136,7 @@ def _routed(node: NodeView, experts: Experts) -> Work:
     scale = 2 * VECTOR * selected if node.attribute("normalize_routing_weights", 0) else NOTHING
     per_selected = _activation(node, len(experts.matrices)) * inner + VECTOR * (experts.biases + 2 * hidden)
     router = (SOFTMAX + VECTOR) * (tokens * choices) + scale
-    return Work(macs=selected * experts.weights) + router + per_selected * selected
+    return Work(macs=selected * sum(experts.matrices)) + router + per_selected * selected
 
 
 def _activation(node: NodeView, matrices: int) -> Work:

@@ -5,11 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from math import prod
 
-from onnxlens.profile.count.rules.elementwise import GELU_ERF, PER_ELEMENT
-from onnxlens.profile.count.rules.matrix import gemm_macs, matmul_macs
+from onnxlens.profile.count.rules.elementwise import GELU_ERF, PER_ELEMENT, pooling
+from onnxlens.profile.count.rules.matrix import gemm_macs, matmul
 from onnxlens.profile.count.rules.normalization import SOFTMAX
 from onnxlens.profile.count.rules.quantized import (
-    DEQUANTIZE,
     QUANTIZE,
     REQUANTIZE,
     dequantize_linear,
@@ -19,17 +18,7 @@ from onnxlens.profile.count.rules.quantized import (
     zero_point_work,
 )
 from onnxlens.profile.count.rules.recurrent import lstm, state_elements
-from onnxlens.profile.count.rules.reduction_pooling import pooling
-from onnxlens.profile.count.rules.work import (
-    NOTHING,
-    VECTOR,
-    Rule,
-    RuleTable,
-    Work,
-    each_input,
-    each_output,
-    no_work,
-)
+from onnxlens.profile.count.rules.work import VECTOR, Rule, RuleTable, Work, each_input, each_output, no_work
 from onnxlens.profile.graph.node_view import NodeView
 
 Operands = Sequence[tuple[int, int]]
@@ -39,15 +28,15 @@ Operands = Sequence[tuple[int, int]]
 def dequantized(node: NodeView, tensor: int, zero_point: int) -> Work:
     """Per element a multiply, and a subtract where there is a zero point; constant-folded for a weight."""
     if node.input(tensor).is_weight:
-        return NOTHING
-    return (DEQUANTIZE if node.has_input(zero_point) else VECTOR) * node.input(tensor).elements
+        return Work()
+    return VECTOR * ((1 + node.has_input(zero_point)) * node.input(tensor).elements)
 
 
 def between_scales(rule: Rule, operands: Operands, zero_point: int) -> Rule:
     """The rule that dequantizes the operands, computes the float form ``rule`` and quantizes the result."""
 
     def around(node: NodeView) -> Work:
-        before = sum((dequantized(node, *operand) for operand in operands), NOTHING)
+        before = sum((dequantized(node, *operand) for operand in operands), Work())
         after = REQUANTIZE if node.has_input(zero_point) else QUANTIZE
         return before + rule(node) + after * prod(node.output_shape(0))
 
@@ -75,7 +64,7 @@ def matmul_integer_to_float(node: NodeView) -> Work:
     """The MACs of MatMul; zero points subtracted; per output element the scale, and a bias where given."""
     per_output = (1 + node.has_input(6)) * VECTOR
     zero_points = zero_point_work(node, 0, 4) + zero_point_work(node, 1, 5)
-    return Work(macs=matmul_macs(node)) + zero_points + per_output * prod(node.output_shape(0))
+    return matmul(node) + zero_points + per_output * prod(node.output_shape(0))
 
 
 def dynamic_quantize_matmul(node: NodeView) -> Work:
@@ -83,7 +72,7 @@ def dynamic_quantize_matmul(node: NodeView) -> Work:
     elements = prod(node.input_shape(0))
     per_output = (1 + node.has_input(4)) * VECTOR
     operands = dynamically_quantized(elements) + VECTOR * elements + zero_point_work(node, 1, 3)
-    return Work(macs=matmul_macs(node)) + operands + per_output * prod(node.output_shape(0))
+    return matmul(node) + operands + per_output * prod(node.output_shape(0))
 
 
 def dynamic_quantize_lstm(node: NodeView) -> Work:
@@ -103,8 +92,8 @@ def dynamic_quantize_lstm(node: NodeView) -> Work:
 
 def qgemm(node: NodeView) -> Work:
     """The MACs of Gemm; zero points subtracted; per output element the scale or the quantization, and C."""
-    per_output = VECTOR if node.has_input(6) else NOTHING
-    per_output += (REQUANTIZE if node.has_input(8) else QUANTIZE) if node.has_input(7) else VECTOR
+    per_output = (REQUANTIZE if node.has_input(8) else QUANTIZE) if node.has_input(7) else VECTOR
+    per_output += VECTOR * node.has_input(6)
     zero_points = zero_point_work(node, 0, 2) + zero_point_work(node, 3, 5)
     return Work(macs=gemm_macs(node)) + zero_points + per_output * prod(node.output_shape(0))
 
@@ -112,7 +101,7 @@ def qgemm(node: NodeView) -> Work:
 def qordered_matmul(node: NodeView) -> Work:
     """The MACs of MatMul; per output element the quantization, a bias where given, and C scaled and added."""
     per_output = QUANTIZE + node.has_input(5) * VECTOR + 2 * node.has_input(6) * VECTOR
-    return Work(macs=matmul_macs(node)) + per_output * prod(node.output_shape(0))
+    return matmul(node) + per_output * prod(node.output_shape(0))
 
 
 qlinear_average_pool = between_scales(pooling, [(0, 2)], zero_point=4)

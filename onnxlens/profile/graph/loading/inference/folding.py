@@ -8,22 +8,23 @@ import numpy as np
 import onnx
 from onnx import GraphProto, NodeProto
 
-from onnxlens.profile.graph.loading.inference.surrogate_forms import is_surrogate
+from onnxlens.profile.graph.loading.inference.surrogate_rules import is_surrogate
 from onnxlens.profile.graph.loading.protobuf import (
     MAX_CONSTANT_ELEMENTS,
+    RANDOM_OPERATORS,
     constant_reader,
     domain_of,
     prefix_of,
     subgraphs,
     tensor_reader,
+    versions,
 )
 from onnxlens.profile.graph.loading.value_types import UNKNOWN, ValueType
 
 SHAPE_OPERATORS = frozenset({"Shape", "Size"})
 """Operators that need the shape of their input and not its value."""
 
-NOT_FOLDED = frozenset({"RandomNormal", "RandomUniform", "RandomNormalLike", "RandomUniformLike", "Bernoulli",
-                        "Multinomial", "Constant"})  # fmt: skip
+NOT_FOLDED = RANDOM_OPERATORS | {"Constant"}
 
 
 def fold(model: onnx.ModelProto, types: Mapping[str, ValueType]) -> Mapping[str, np.ndarray]:
@@ -33,10 +34,7 @@ def fold(model: onnx.ModelProto, types: Mapping[str, ValueType]) -> Mapping[str,
         model: without weights.
         types: of values, by unique name: a Shape of what is fixed is a constant.
     """
-    opsets = {
-        "" if opset.domain == "ai.onnx" else opset.domain: opset.version for opset in model.opset_import
-    }
-    return _Folder(types, opsets).fold(model.graph, "", {})
+    return _Folder(types, versions(model)).fold(model.graph, "", {})
 
 
 class _Folder:

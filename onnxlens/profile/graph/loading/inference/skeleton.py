@@ -9,18 +9,13 @@ import numpy as np
 import onnx
 from onnx import NodeProto, TensorProto, helper, numpy_helper
 
+from onnxlens.profile.graph.loading.inference.surrogate_rules import LEFT_OUT
 from onnxlens.profile.graph.loading.protobuf import (
     MAX_CONSTANT_ELEMENTS,
     FileGraph,
     all_graphs,
     constant_reader,
 )
-
-LEFT_OUT = frozenset(
-    {"LayerNormalization", "SimplifiedLayerNormalization", "MemcpyFromHost", "MemcpyToHost", "Affine",
-     "ImageScaler", "ParametricSoftplus", "Scale", "ScaledTanh"}
-)  # fmt: skip
-"""Operators of ONNX Runtime in ONNX's own domain, which ONNX itself lacks at some or all opsets."""
 
 
 def without_weights(model: onnx.ModelProto, read: FileGraph) -> onnx.ModelProto:
@@ -52,7 +47,7 @@ def without_weights(model: onnx.ModelProto, read: FileGraph) -> onnx.ModelProto:
             for node in inner.node:
                 _write_as_tensor(node)
     if surrogates:
-        from onnxlens.profile.graph.loading.inference.substitution import put_surrogates
+        from onnxlens.profile.graph.loading.inference.surrogates import put_surrogates
 
         put_surrogates(copy)
     return copy

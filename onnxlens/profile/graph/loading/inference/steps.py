@@ -9,13 +9,15 @@ of ONNX stand in for ONNX Runtime's where they have the same types (``surrogates
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 import numpy as np
 import onnx
 from onnx import shape_inference
 
+from onnxlens.errors import first_line
 from onnxlens.profile.graph.loading.protobuf import FileGraph, all_graphs
 from onnxlens.profile.graph.loading.value_types import SURROGATE_MARK, UNKNOWN, ValueType, declared_types
 
@@ -64,7 +66,7 @@ def complete_types(model: onnx.ModelProto, graph: FileGraph) -> Inference:
         try:
             skeleton = step(skeleton, found)
         except Exception as error:  # whatever a library raises at a graph that it does not understand
-            found.notes.append(f"{name} failed: {_first_line(error)}")
+            found.notes.append(f"{name} failed: {first_line(error)}")
         if found.learned > before:
             found.notes.append(f"shapes that the file leaves out were inferred by {name}")
         if not _open(graph, found):
@@ -123,9 +125,8 @@ def _fold(skeleton: onnx.ModelProto, found: Inference) -> onnx.ModelProto:
     from onnxlens.profile.graph.loading.inference.skeleton import with_constants
 
     for _ in range(FOLDING_ROUNDS):
-        new = {
-            name: value for name, value in fold(skeleton, found.types).items() if name not in found.constants
-        }
+        folded = fold(skeleton, found.types)
+        new = {name: value for name, value in folded.items() if name not in found.constants}
         if not new:
             break
         found.constants.update(new)
@@ -168,22 +169,13 @@ def _learn(inferred: onnx.ModelProto, found: Inference) -> None:
             found.learned += new.shape is not None
 
 
-class _silent:
-    """What libraries log of a graph that they do not understand is told by the notes."""
-
-    def __init__(self, *names: str) -> None:
-        self._loggers = [logging.getLogger(name) for name in names]
-
-    def __enter__(self) -> None:
-        self._levels = [logger.level for logger in self._loggers]
-        for logger in self._loggers:
-            logger.setLevel(logging.CRITICAL + 1)
-
-    def __exit__(self, *error: object) -> None:
-        for logger, level in zip(self._loggers, self._levels, strict=True):
-            logger.setLevel(level)
-
-
-def _first_line(error: Exception) -> str:
-    lines = str(error).strip().splitlines()
-    return lines[0] if lines else type(error).__name__
+@contextmanager
+def _silent(name: str) -> Iterator[None]:
+    """No logging by a library meanwhile: the notes tell what it does not understand."""
+    logger = logging.getLogger(name)
+    level = logger.level
+    logger.setLevel(logging.CRITICAL + 1)
+    try:
+        yield
+    finally:
+        logger.setLevel(level)
