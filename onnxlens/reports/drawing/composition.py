@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from itertools import pairwise
+from itertools import accumulate, pairwise
 from math import prod
 
 from onnxlens.reports.drawing import colors
@@ -92,11 +92,8 @@ def composed(flow: FlowGraph, color: str = DEFAULT_COLUMN) -> Composition:
 
 def _stacked(blocks: Sequence[Block]) -> tuple[Sequence[tuple[Block, Point]], float]:
     """Blocks below each other, and where what follows them begins."""
-    placed, y = [], 0.0
-    for block in blocks:
-        placed.append((block, (0.0, y)))
-        y += block.height + TITLE_GAP
-    return placed, y
+    tops = list(accumulate((block.height + TITLE_GAP for block in blocks), initial=0.0))
+    return [(block, (0.0, y)) for block, y in zip(blocks, tops, strict=False)], tops[-1]
 
 
 def _row(node: FlowNode, flow: FlowGraph, links: Links, scale: Scale, branch: int) -> Row:

@@ -22,9 +22,7 @@ def reconciliation_table(reconciliation: Reconciliation, table_format: TableForm
     """One row for each operator type and one for all; for people, less the types that nobody counts."""
     rows = reconciliation.operators
     if table_format != "csv":
-        rows = tuple(
-            row for row in rows if any(short_peer(_count(row, name), str) != "0" for name in CONVENTIONS)
-        )
+        rows = tuple(row for row in rows if any(exact_peer(_count(row, name)) != 0 for name in CONVENTIONS))
     table = render_table((*rows, reconciliation.totals), COLUMNS, table_format)
     lines = [f"{name}: {meaning}" for name, meaning in reconciliation.notes.items()]
     if left_out := [row.op_type for row in reconciliation.operators if row not in rows]:
