@@ -15,7 +15,6 @@ from onnx import ModelProto, NodeProto, ValueInfoProto, helper, numpy_helper
 from onnxruntime.capi import onnxruntime_pybind11_state as runtime
 
 from onnxlens.profile.graph.loading import load_graph
-from onnxlens.profile.graph.loading.inference.surrogate_rules import LEFT_OUT
 from onnxlens.profile.graph.loading.inference.surrogates import (
     BLOCKED,
     MICROSOFT,
@@ -23,6 +22,7 @@ from onnxlens.profile.graph.loading.inference.surrogates import (
     SURROGATES,
     put_surrogates,
 )
+from onnxlens.profile.graph.loading.value_types import LEFT_OUT
 from tests.profile.graph.real_types import found, run
 from tests.profile.graph.surrogate_cases import CASES, Case
 from tests.profile.models import IR_VERSION, integers, op, save, value, weight
