@@ -20,9 +20,9 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from contenders import ENTRY, peer
+from environment import ROOT, environment
 from measuring import Contender, Result, Sample, Unfinished, run_once
 from page import markdown
-from surroundings import ROOT, environment
 
 CACHE = "ONNXLENS_CACHE"
 """The environment variable that names onnxlens's cache folder; a build that has no cache ignores it."""

@@ -15,10 +15,10 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from contenders import extraction, peers_extraction
+from environment import conditions, environment
 from extract_page import Facts, section
 from measuring import Contender, measure
 from page import put
-from surroundings import conditions, environment
 
 MODULES = ("input_blocks.1", "input_blocks.1.1")
 PACKAGES = ("onnxlens", "onnx", "torch", "onnxruntime-gpu")

@@ -11,11 +11,11 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from contenders import document, floor, help_page, peer, table
+from environment import conditions, environment
 from files import CHAIN_SIZES, RESNET, UNET, chain_name
 from goals import HELP, Results, goals
 from measuring import Contender, Result, measure
 from page import page, put
-from surroundings import conditions, environment
 
 PACKAGES = ("onnxlens", "onnx", "onnx-ir", "onnx-tool")
 

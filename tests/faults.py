@@ -1,4 +1,4 @@
-"""Faults planted in an exported file: what an exporter, an optimiser or a hand may get wrong."""
+"""Faults planted in an exported file: what an exporter, an optimizer or a hand may get wrong."""
 
 from __future__ import annotations
 

@@ -92,7 +92,7 @@ def test_every_part_of_the_package_has_a_rule() -> None:
     assert {part_of(name_of(path)) for path in files()} == set(MAY_IMPORT)
 
 
-def test_a_forbidden_import_is_seen_inside_a_function() -> None:
+def test_a_forbidden_import_inside_a_function_is_detected() -> None:
     tree = ast.parse("def draw():\n    from onnxlens.profile import ledger\n    import torch.nn\n")
     assert list(imported(tree)) == ["onnxlens.profile.ledger", "torch.nn"]
 
@@ -106,7 +106,7 @@ def circle(imports: Mapping[str, set[str]]) -> list[str]:
     return []
 
 
-def test_no_modules_import_each_other_in_a_circle() -> None:
+def test_no_import_cycles() -> None:
     modules = {name_of(path): ast.parse(path.read_text()) for path in files()}
     imports = {}
     for module, tree in modules.items():
@@ -117,11 +117,11 @@ def test_no_modules_import_each_other_in_a_circle() -> None:
     assert circle(imports) == []
 
 
-def test_a_circle_is_seen() -> None:
+def test_an_import_cycle_is_detected() -> None:
     assert set(circle({"a": {"b"}, "b": {"c"}, "c": {"a"}, "d": {"a"}})) == {"a", "b", "c"}
 
 
-def test_no_file_stands_loose_at_the_top() -> None:
+def test_every_file_is_in_a_folder() -> None:
     assert {path.name for path in PACKAGE.iterdir() if path.is_file()} <= LOOSE
 
 

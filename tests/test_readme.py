@@ -23,7 +23,7 @@ def onnxlens(folder: Path, *arguments: str) -> str:
     return done.stdout
 
 
-def test_the_module_of_ones_own_is_checked_and_counted(tmp_path: Path) -> None:
+def test_your_own_module_is_checked_and_counted(tmp_path: Path) -> None:
     (tmp_path / "mynet.py").write_text(PYTHON_BLOCKS[0])
     assert "all outputs agree" in onnxlens(tmp_path, "check", "mynet:spec")
     # 16 channels x 31 x 31 positions, each over 3 channels x 9 taps; then 15,376 inputs to 10 classes

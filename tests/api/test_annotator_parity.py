@@ -27,7 +27,7 @@ def test_onnx_runtime_agrees_with_pytorch(graph: str) -> None:
         assert output.reference_max_abs > 0
 
 
-def test_a_tolerance_that_is_asked_for_goes_before_the_graph_s_own() -> None:
+def test_a_requested_tolerance_overrides_that_of_the_graph() -> None:
     settings = onnxlens.Settings(height=32, width=32)
     report = onnxlens.check_graph("midas-dpt-hybrid", settings, tolerance=1e-9)
     assert [output.tolerance for output in report.outputs] == [1e-9]

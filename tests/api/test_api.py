@@ -137,7 +137,7 @@ def test_a_graph_is_checked_with_the_weights_asked_for(tmp_path: Path) -> None:
         onnxlens.check_graph(TARGET, onnxlens.Settings(weights="none"))
 
 
-def test_a_tolerance_that_nothing_meets_is_a_result_and_no_error(exported: ExportedGraph) -> None:
+def test_a_tolerance_that_nothing_meets_is_a_result_and_not_an_error(exported: ExportedGraph) -> None:
     report = onnxlens.check_graph(exported.onnx_path, tolerance=1e-12)
     assert not report.passed
     assert report.outputs[0].rel_l2 > 1e-12
@@ -202,7 +202,7 @@ def test_settings_are_refused_for_a_file_which_has_its_own(
         ("xyzzy", "unknown graph 'xyzzy': the graphs are clip-text, "),
     ],
 )
-def test_a_target_that_is_nothing_is_refused(target: str, message: str, tmp_path: Path) -> None:
+def test_a_target_that_does_not_exist_is_refused(target: str, message: str, tmp_path: Path) -> None:
     with pytest.raises(UsageError, match=message):
         onnxlens.export_graph(target, tmp_path / "out")
     with pytest.raises(UsageError, match=message):

@@ -52,15 +52,13 @@ def test_all_of_the_time_of_a_network_of_ours_has_a_module(level: str, exported:
     assert (report.eager, report.compiled) == (None, None)
 
 
-def test_at_no_level_of_optimisation_nodes_are_the_files_own(exported: Path) -> None:
+def test_without_optimization_nodes_are_those_of_the_file(exported: Path) -> None:
     report = api.bench_graph(exported, request=replace(QUICK, level="disabled"))
     assert {node.kind for node in report.nodes} == {"node"}
     assert all(node.sources == (node.node,) for node in report.nodes)
 
 
-def test_pytorch_is_timed_beside_it_with_the_same_threads(
-    exported: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_pytorch_is_timed_too_with_the_same_threads(exported: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(torch, "compile", lambda module: module)
     report = api.bench_graph(exported, request=replace(QUICK, threads=1, against_torch=True))
     assert report.eager is not None and report.compiled is not None
@@ -77,7 +75,7 @@ def test_a_compiler_that_fails_is_in_the_notes(exported: Path, monkeypatch: pyte
     assert "torch.compile did not work here: RuntimeError: no compiler here" in report.notes
 
 
-def test_a_graph_that_is_no_file_is_exported_with_weights_first() -> None:
+def test_a_factorys_graph_is_exported_with_weights_first() -> None:
     report = api.bench_graph(tiny.TARGET, request=QUICK)
     assert (report.weights, report.source) == ("seeded", "tiny.onnx")
     with pytest.raises(UsageError, match="cannot run without weights"):
@@ -97,7 +95,7 @@ def save_product(folder: Path, rows: int | str, element: int = TensorProto.FLOAT
     return path
 
 
-def test_dynamic_sizes_are_fixed_and_else_asked_for(tmp_path: Path) -> None:
+def test_dynamic_sizes_must_be_fixed(tmp_path: Path) -> None:
     path = save_product(tmp_path, "batch")
     with pytest.raises(UsageError, match=r"input 'x' .* fix it with --shape or --dim"):
         api.bench_graph(path, request=QUICK)
@@ -106,7 +104,7 @@ def test_dynamic_sizes_are_fixed_and_else_asked_for(tmp_path: Path) -> None:
     assert report.attribution == "none"
 
 
-def test_half_precision_runs_beside_a_half_precision_product(tmp_path: Path) -> None:
+def test_half_precision_is_compared_with_a_half_precision_matmul_peak(tmp_path: Path) -> None:
     report = api.bench_graph(save_product(tmp_path, 4, TensorProto.FLOAT16), request=QUICK)
     assert (report.dtype, report.matrix_product.dtype) == ("float16", "float16")
 

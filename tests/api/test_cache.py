@@ -41,7 +41,7 @@ def test_what_was_stored_is_fetched(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("damage", ["cut short", "a byte changed", "empty", "another file"])
-def test_a_damaged_entry_is_none_and_goes(damage: str, tmp_path: Path, folder: Path) -> None:
+def test_a_damaged_entry_is_none_and_removed(damage: str, tmp_path: Path, folder: Path) -> None:
     cache.store(KEY, *files(tmp_path / "from"))
     entry = folder / f"{KEY}.zip"
     content = bytearray(entry.read_bytes())
@@ -68,7 +68,7 @@ def test_a_damaged_entry_is_made_anew(monkeypatch: pytest.MonkeyPatch, tmp_path:
     assert cache.fetch(entry.stem, tmp_path)
 
 
-def test_the_key_tells_settings_sources_and_versions_apart(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_key_distinguishes_settings_sources_and_versions(monkeypatch: pytest.MonkeyPatch) -> None:
     settings = {"graph": "hed", "opset": 18, "height": 512}
     key = cache.entry_key(settings)
     assert cache.entry_key(dict(reversed(settings.items()))) == key

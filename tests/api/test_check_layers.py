@@ -41,7 +41,7 @@ def copy(sound: Path, tmp_path: Path) -> Path:
     return Path(shutil.copytree(sound.parent, tmp_path / "copy")) / sound.name
 
 
-def test_a_sound_file_is_cleared_layer_by_layer(sound_report: ModuleParityReport) -> None:
+def test_a_sound_file_passes_module_by_module(sound_report: ModuleParityReport) -> None:
     assert sound_report.passed
     assert sound_report.first_diverging is sound_report.first_over is None
     assert {layer.verdict for layer in sound_report.layers} == {"agrees"}
@@ -50,7 +50,7 @@ def test_a_sound_file_is_cleared_layer_by_layer(sound_report: ModuleParityReport
     assert orders == sorted(orders)
 
 
-def test_every_module_has_a_row_and_those_without_others_inside_have_an_error_of_their_own(
+def test_every_module_has_a_row_and_leaf_modules_have_a_local_error(
     sound: Path, sound_report: ModuleParityReport
 ) -> None:
     counted = {module.path for module in api.profile_graph(sound).modules if module.order}
@@ -105,7 +105,7 @@ def test_an_overflow_is_an_infinite_error(copy: Path) -> None:
     )  # fmt: skip
 
 
-def test_two_faults_are_both_named_the_first_is_guilty(copy: Path) -> None:
+def test_two_faults_are_both_named_and_the_first_diverges_first(copy: Path) -> None:
     plant(copy, wrong_epsilon, "out.0")
     plant(copy, wrong_epsilon, "input_blocks.1.0.in_layers.0")
     report = api.check_layers(copy)
@@ -165,7 +165,7 @@ def test_the_worst_of_several_samples_counts(sound: Path, sound_report: ModulePa
     assert sum(got > one for got, one in pairs) > len(pairs) / 4
 
 
-def test_an_error_that_only_builds_up_fails_and_blames_nobody(sound: Path) -> None:
+def test_an_error_that_only_accumulates_fails_without_a_diverging_module(sound: Path) -> None:
     # no layer's own error is over 2.5e-6, of this graph that of the timestep's sinusoids is the largest
     report = api.check_layers(sound, request=LayerRequest(tolerance=7e-7))
     over = [layer for layer in report.layers if layer.verdict == "introduces"]
@@ -175,7 +175,7 @@ def test_an_error_that_only_builds_up_fails_and_blames_nobody(sound: Path) -> No
     assert not report.passed
 
 
-def test_the_guilty_module_is_written_alone_and_its_readme_runs(copy: Path, tmp_path: Path) -> None:
+def test_the_first_diverging_module_is_written_alone_and_its_readme_runs(copy: Path, tmp_path: Path) -> None:
     plant(copy, wrong_epsilon, "middle_block.0.out_layers.0")
     report = api.check_layers(copy, request=LayerRequest(reproduce=tmp_path / "out"))
     guilty = report.first_diverging

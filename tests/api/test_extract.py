@@ -21,7 +21,7 @@ from onnxlens.profile.parity.parity import compare
 from onnxlens.profile.runtime.session import open_session, run
 from onnxlens.profile.subgraph import weight_files
 from onnxlens.specs.manifest import ExtractReport, open_export
-from tests import cut_nets, small_unet
+from tests import call_nets, small_unet
 from tests.export import tiny
 from tests.faults import plant, wrong_epsilon
 from tests.small_catalog import half_checkpoint
@@ -29,14 +29,14 @@ from tests.small_catalog import half_checkpoint
 
 @pytest.fixture(scope="module", params=[18, pytest.param(23, marks=pytest.mark.slow)])
 def unet(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Of opset 23, where group normalisation and attention are one operator each."""
+    """Of opset 23, where group normalization and attention are one operator each."""
     folder = tmp_path_factory.mktemp(f"unet-{request.param}")
     return api.export_graph(small_unet.TARGET, folder, Settings(opset=request.param)).onnx_path
 
 
 @pytest.fixture(scope="module")
 def calls(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return api.export_graph(cut_nets.TARGET, tmp_path_factory.mktemp("calls")).onnx_path
+    return api.export_graph(call_nets.TARGET, tmp_path_factory.mktemp("calls")).onnx_path
 
 
 def agree_on_pytorchs_tensors(out: Path) -> None:
@@ -70,7 +70,7 @@ MORE_MODULES = {
 @pytest.mark.parametrize(
     "module", [*MODULES, *(pytest.param(module, marks=pytest.mark.slow) for module in MORE_MODULES)]
 )
-def test_cut_outs_of_a_unet_are_pytorchs_modules(unet: Path, tmp_path: Path, module: str) -> None:
+def test_subgraphs_of_a_unet_are_pytorchs_modules(unet: Path, tmp_path: Path, module: str) -> None:
     out = tmp_path / "module.onnx"
     inputs, outputs = roles(api.extract_module(unet, module, out, data=True))
     assert [role.partition("[")[0] for role in inputs] == {**MODULES, **MORE_MODULES}[module]
@@ -81,7 +81,7 @@ def test_cut_outs_of_a_unet_are_pytorchs_modules(unet: Path, tmp_path: Path, mod
     assert checked.graph == f"small-unet/{module}"
 
 
-def test_a_cut_out_is_compared_module_by_module_and_cut_again(unet: Path, tmp_path: Path) -> None:
+def test_a_subgraph_is_compared_module_by_module_and_extracted_from_again(unet: Path, tmp_path: Path) -> None:
     api.extract_module(unet, "input_blocks.1", tmp_path / "block.onnx")
     layers = api.check_layers(tmp_path / "block.onnx")
     assert layers.passed
@@ -110,7 +110,7 @@ def test_the_ledgers_rows_are_the_same_alone(unet: Path, tmp_path: Path) -> None
             assert row.class_name == (expected.class_name if path else "")
 
 
-def test_a_cut_out_that_is_broken_fails_its_check(unet: Path, tmp_path: Path) -> None:
+def test_a_broken_subgraph_fails_its_check(unet: Path, tmp_path: Path) -> None:
     out = tmp_path / "res.onnx"
     api.extract_module(unet, "input_blocks.1.0", out)
     plant(out, wrong_epsilon, "input_blocks.1.0.in_layers.0")
@@ -119,7 +119,7 @@ def test_a_cut_out_that_is_broken_fails_its_check(unet: Path, tmp_path: Path) ->
 
 @pytest.mark.parametrize("dtype", ["float16", "bfloat16"])
 def test_a_graph_in_a_half_type_gives_modules_in_it(dtype: str, tmp_path: Path) -> None:
-    path = api.export_graph(cut_nets.TARGET, tmp_path / "whole", Settings(dtype=dtype)).onnx_path
+    path = api.export_graph(call_nets.TARGET, tmp_path / "whole", Settings(dtype=dtype)).onnx_path
     out = tmp_path / "joins.onnx"
     report = api.extract_module(path, "joins", out, data=dtype == "float16")
     assert {border.tensor.dtype for border in report.inputs} == {dtype}
@@ -132,7 +132,7 @@ def test_a_graph_in_a_half_type_gives_modules_in_it(dtype: str, tmp_path: Path) 
             api.extract_module(path, "joins", out, data=True)
 
 
-def test_the_whole_network_is_its_own_cut_out(calls: Path, tmp_path: Path) -> None:
+def test_the_whole_network_is_its_own_subgraph(calls: Path, tmp_path: Path) -> None:
     report = api.extract_module(calls, "", tmp_path / "whole.onnx", data=True)
     assert (report.call, report.calls, len(report.inputs), len(report.outputs)) == (1, 1, 2, 2)
     agree_on_pytorchs_tensors(tmp_path / "whole.onnx")
@@ -140,7 +140,7 @@ def test_the_whole_network_is_its_own_cut_out(calls: Path, tmp_path: Path) -> No
     assert open_export(tmp_path / "whole.onnx").manifest == open_export(calls).manifest
 
 
-def test_arguments_in_lists_and_by_name_and_what_is_not_read(calls: Path, tmp_path: Path) -> None:
+def test_arguments_in_lists_and_by_name_and_one_that_is_not_read(calls: Path, tmp_path: Path) -> None:
     report = api.extract_module(calls, "joins", tmp_path / "joins.onnx", data=True)
     assert roles(report) == (["parts[0]", "parts[1]"], ["returned[0]", "returned[1]"])
     assert [border.tensor.shape for border in report.outputs] == [(2, 3, 4), (2, 4)]
@@ -149,7 +149,7 @@ def test_arguments_in_lists_and_by_name_and_what_is_not_read(calls: Path, tmp_pa
     assert api.check_graph(tmp_path / "joins.onnx").passed
 
 
-def test_the_lines_in_the_docs_hold_a_runtime_to_the_data(calls: Path, tmp_path: Path) -> None:
+def test_the_example_in_the_docs_checks_a_runtime_against_the_data(calls: Path, tmp_path: Path) -> None:
     page = (Path(__file__).parents[2] / "docs" / "extract.md").read_text(encoding="utf-8")
     (lines,) = re.findall(r"```python\n(.*?)```", page, flags=re.DOTALL)
     api.extract_module(calls, "joins", tmp_path / "block.onnx", data=True)
@@ -163,7 +163,7 @@ def test_the_lines_in_the_docs_hold_a_runtime_to_the_data(calls: Path, tmp_path:
     assert all(float(apart) < 1e-5 for _, _, apart in printed)
 
 
-def test_what_is_returned_as_it_was_handed_is_no_output(calls: Path, tmp_path: Path) -> None:
+def test_an_input_returned_unchanged_is_not_an_output(calls: Path, tmp_path: Path) -> None:
     report = api.extract_module(calls, "passes", tmp_path / "passes.onnx", data=True)
     assert roles(report) == (["x"], ["returned[1]"])
     agree_on_pytorchs_tensors(tmp_path / "passes.onnx")
@@ -171,7 +171,7 @@ def test_what_is_returned_as_it_was_handed_is_no_output(calls: Path, tmp_path: P
 
 
 @pytest.mark.parametrize("wanted", [None, 1, 2])
-def test_of_several_calls_one_is_cut_out(calls: Path, tmp_path: Path, wanted: int | None) -> None:
+def test_one_of_several_calls_is_extracted(calls: Path, tmp_path: Path, wanted: int | None) -> None:
     report = api.extract_module(calls, "twice", tmp_path / "twice.onnx", call=wanted, data=True)
     assert (report.call, report.calls) == (wanted or 1, 2)
     assert report.notes == (f"call {wanted or 1} of 2; --call takes another",)
@@ -180,7 +180,7 @@ def test_of_several_calls_one_is_cut_out(calls: Path, tmp_path: Path, wanted: in
     assert api.check_graph(tmp_path / "twice.onnx").passed
 
 
-def test_a_call_that_there_is_not_is_refused(calls: Path, tmp_path: Path) -> None:
+def test_a_call_that_does_not_exist_is_refused(calls: Path, tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="calls: twice has no call 3: it is called 2 times"):
         api.extract_module(calls, "twice", tmp_path / "twice.onnx", call=3)
     shutil.copy(calls, tmp_path / "alone.onnx")
@@ -196,7 +196,7 @@ def test_a_call_that_there_is_not_is_refused(calls: Path, tmp_path: Path) -> Non
         ("shifts", "PyTorch's call reads shift float32(4,), which the file holds as a constant or comp"),
     ],
 )
-def test_where_the_sides_cannot_be_matched_the_file_stands_alone(
+def test_a_file_that_cannot_be_matched_is_written_without_a_pytorch_side(
     calls: Path, tmp_path: Path, module: str, reason: str
 ) -> None:
     out = tmp_path / "alone.onnx"
@@ -211,7 +211,7 @@ def test_where_the_sides_cannot_be_matched_the_file_stands_alone(
     assert not (tmp_path / "other.onnx").exists()
 
 
-def test_weights_that_do_not_fit_into_one_file_stand_beside_it(
+def test_weights_that_do_not_fit_into_the_file_are_external_data(
     calls: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(weight_files, "ONE_FILE_BYTES", 100)
@@ -228,7 +228,7 @@ def test_weights_that_do_not_fit_into_one_file_stand_beside_it(
 
 def test_without_weights_the_file_is_counted_and_not_run(calls: Path, tmp_path: Path) -> None:
     out = tmp_path / "joins.onnx"
-    for target in (calls, cut_nets.TARGET):
+    for target in (calls, call_nets.TARGET):
         (tmp_path / "joins.onnx.data").write_text("of an earlier file")
         report = api.extract_module(target, "joins", out, Settings(weights="none"))
         assert (report.weights, [path.name for path in report.files]) == (
@@ -244,9 +244,9 @@ def test_without_weights_the_file_is_counted_and_not_run(calls: Path, tmp_path: 
             api.check_graph(out)
 
 
-def test_a_graph_that_is_no_file_gives_its_module_the_same_weights(calls: Path, tmp_path: Path) -> None:
+def test_a_factory_gives_its_module_the_same_weights_as_its_file(calls: Path, tmp_path: Path) -> None:
     api.extract_module(calls, "joins", tmp_path / "of_file.onnx")
-    report = api.extract_module(cut_nets.TARGET, "joins", tmp_path / "of_factory.onnx", data=True)
+    report = api.extract_module(call_nets.TARGET, "joins", tmp_path / "of_factory.onnx", data=True)
     assert report.weights == "seeded"
     files = [tmp_path / f"of_{kind}.onnx" for kind in ("file", "factory")]
     assert files[0].read_bytes() == files[1].read_bytes()
@@ -273,7 +273,7 @@ def test_a_checkpoint_gives_its_module_the_values_in_it(tmp_path: Path) -> None:
     assert not (tmp_path / "none").exists()
 
 
-def test_a_file_from_elsewhere_is_cut_without_a_pytorch_side(calls: Path, tmp_path: Path) -> None:
+def test_a_file_from_elsewhere_is_extracted_without_a_pytorch_side(calls: Path, tmp_path: Path) -> None:
     shutil.copy(calls, tmp_path / "theirs.onnx")
     shutil.copy(f"{calls}.data", tmp_path / f"{calls.name}.data")
     out = tmp_path / "cut.onnx"
@@ -291,7 +291,7 @@ def test_a_file_from_elsewhere_is_cut_without_a_pytorch_side(calls: Path, tmp_pa
         api.extract_module(tmp_path / "theirs.onnx", "joins", out)
 
 
-def test_bad_places_are_refused(calls: Path, tmp_path: Path) -> None:
+def test_bad_output_paths_are_refused(calls: Path, tmp_path: Path) -> None:
     with pytest.raises(UsageError, match=r"block\.bin: is not an \.onnx file"):
         api.extract_module(calls, "joins", tmp_path / "block.bin")
     with pytest.raises(UsageError, match="is the file to extract from; choose another --out"):
@@ -301,7 +301,7 @@ def test_bad_places_are_refused(calls: Path, tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
-def test_weights_that_the_cut_file_reads_are_not_overwritten(calls: Path, tmp_path: Path) -> None:
+def test_weights_that_the_source_file_reads_are_not_overwritten(calls: Path, tmp_path: Path) -> None:
     for file in (calls, Path(f"{calls}.data")):
         shutil.copy(file, tmp_path)
     theirs = (tmp_path / calls.name).rename(tmp_path / "renamed.onnx")  # points at calls.onnx.data still
@@ -310,7 +310,7 @@ def test_weights_that_the_cut_file_reads_are_not_overwritten(calls: Path, tmp_pa
     assert (tmp_path / "calls.onnx.data").read_bytes() == Path(f"{calls}.data").read_bytes()
 
 
-def test_data_of_an_earlier_module_do_not_stay_beside_another(calls: Path, tmp_path: Path) -> None:
+def test_data_of_an_earlier_module_do_not_stay_with_another(calls: Path, tmp_path: Path) -> None:
     out = tmp_path / "module.onnx"
     api.extract_module(calls, "joins", out, data=True)
     (tmp_path / "module.other.npz").write_bytes(b"somebody else's")

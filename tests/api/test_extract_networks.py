@@ -24,7 +24,7 @@ MODULES = {
     "mlsd-tiny": ("backbone.features.2", "backbone"),
     "openpose-body": ("conv2_2", "conv4_3_CPM.relu"),
     "midas-dpt-hybrid": (
-        "pretrained.model.patch_embed.backbone.stages.0.blocks.0.conv1",  # its weight is standardised first
+        "pretrained.model.patch_embed.backbone.stages.0.blocks.0.conv1",  # its weight is standardized first
         "pretrained.model.patch_embed.backbone.stages.1.blocks.0",
     ),
     "vae-encoder": ("encoder.down.0", "encoder.mid"),

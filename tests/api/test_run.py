@@ -225,7 +225,7 @@ def test_pytorch_runs_first_and_its_module_is_gone_when_the_session_opens(
     assert events == ["pytorch", "session, modules: [False]"]
 
 
-def test_the_watch_is_told_every_graph_and_every_step_in_order(small: None, tmp_path: Path) -> None:
+def test_the_watch_receives_every_graph_and_every_step_in_order(small: None, tmp_path: Path) -> None:
     said: list[str] = []
 
     def watch(graph: str, place: int, count: int) -> Any:
@@ -265,7 +265,7 @@ def test_a_rerun_replaces_the_folder_as_a_whole(small: None, tmp_path: Path) -> 
     assert not picture.exists() or "an old picture" not in picture.read_text(encoding="utf-8")
 
 
-def test_a_folder_of_somebody_elses_is_left_as_it_was_and_the_next_graph_runs(
+def test_a_folder_of_other_files_is_left_as_it_was_and_the_next_graph_runs(
     small: None, tmp_path: Path
 ) -> None:
     (tmp_path / "first").mkdir()
@@ -337,7 +337,7 @@ def test_an_output_over_the_tolerance_differs_and_keeps_its_files(
 
 
 @pytest.mark.parametrize("kind", ["file", "link"])
-def test_what_is_no_folder_in_a_graphs_place_is_refused_before_its_export(
+def test_what_is_not_a_folder_at_a_graphs_path_is_refused_before_its_export(
     kind: str, small: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     place = tmp_path / "out" / "first"

@@ -151,7 +151,7 @@ def test_a_folder_under_a_final_name_is_refused_and_the_stage_cleared(tmp_path: 
     assert (tmp_path / "x.json").is_dir()
 
 
-def test_a_folder_takes_the_place_of_an_earlier_one_as_a_whole(tmp_path: Path) -> None:
+def test_a_folder_replaces_an_earlier_one_as_a_whole(tmp_path: Path) -> None:
     for content in ("old", "new"):
         with staged_folder(tmp_path / "run", "proof.json") as stage:
             assert not (tmp_path / "run").exists()
@@ -170,7 +170,7 @@ def test_a_run_that_fails_leaves_no_earlier_runs_folder_to_be_taken_for_its_own(
     assert names_in(tmp_path) == []
 
 
-def test_a_folder_of_somebody_elses_files_is_not_replaced(tmp_path: Path) -> None:
+def test_a_folder_of_other_files_is_not_replaced(tmp_path: Path) -> None:
     (tmp_path / "photos").mkdir()
     (tmp_path / "photos" / "cat.jpg").write_text("", encoding="utf-8")
     with pytest.raises(UsageError, match=r"photos: holds files that are not of an earlier run; choose "):

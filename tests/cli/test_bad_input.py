@@ -74,14 +74,14 @@ def test_a_checkpoint_that_lacks_a_key_is_refused_with_the_key(tmp_path: Path) -
 
 
 @pytest.mark.parametrize("content", [b"hello world\n", b""], ids=["text", "empty"])
-def test_a_checkpoint_that_is_none_is_refused(content: bytes, tmp_path: Path) -> None:
+def test_a_file_that_is_not_a_checkpoint_is_refused(content: bytes, tmp_path: Path) -> None:
     path = tmp_path / "bad.pth"
     path.write_bytes(content)
     arguments = ("export", "hed", "--weights", path, "--out", tmp_path / "out")
     assert_refused(tmp_path, r"bad\.pth: ", *arguments)
 
 
-def test_a_place_that_cannot_be_written_is_refused(tiny: Path, tmp_path: Path) -> None:
+def test_a_path_that_cannot_be_written_is_refused(tiny: Path, tmp_path: Path) -> None:
     (tmp_path / "taken").write_text("x", encoding="utf-8")
     message = r"taken: cannot be written \(.+\); choose another --out"
     assert_refused(tmp_path, message, "export", TARGET, "--out", tmp_path / "taken")
@@ -98,7 +98,7 @@ def test_a_place_that_cannot_be_written_is_refused(tiny: Path, tmp_path: Path) -
     ],
     ids=["missing", "text", "empty"],
 )
-def test_a_file_that_is_no_graph_is_refused(
+def test_a_file_that_is_not_a_graph_is_refused(
     verb: str, name: str, content: bytes | None, message: str, tmp_path: Path
 ) -> None:
     if content is not None:
@@ -198,7 +198,7 @@ def test_a_weightless_file_cannot_be_checked(bare_tiny: Path) -> None:
 
 
 @pytest.mark.parametrize("tolerance", ["0", "-1", "nan"])
-def test_a_tolerance_that_is_no_positive_number_is_refused(tolerance: str, tiny: Path) -> None:
+def test_a_tolerance_that_is_not_a_positive_number_is_refused(tolerance: str, tiny: Path) -> None:
     assert_refused(tiny.parent, "not a positive number", "check", tiny, "--tolerance", tolerance)
 
 

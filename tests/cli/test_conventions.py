@@ -16,7 +16,7 @@ PEERS = ("onnx-tool", "fvcore", "thop")
 
 
 @pytest.mark.parametrize("peer", PEERS)
-def test_the_document_has_the_peers_count_beside_ours(peer: str, tiny: Path) -> None:
+def test_the_document_has_the_peers_count_next_to_ours(peer: str, tiny: Path) -> None:
     document = json.loads(done("profile", tiny, "--convention", peer, "--format", "json"))
     assert document["convention"] == peer
     assert document["totals"]["macs"] == tiny_network.MACS

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 import onnxlens as api
+from tests.call_nets import TARGET
 from tests.cli.calls import done, onnxlens
-from tests.cut_nets import TARGET
 
 
 @pytest.fixture(scope="module")
@@ -16,7 +16,7 @@ def calls(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return api.export_graph(TARGET, tmp_path_factory.mktemp("calls")).onnx_path
 
 
-def test_it_says_what_goes_in_and_out_and_what_was_written(calls: Path, tmp_path: Path) -> None:
+def test_it_prints_inputs_outputs_and_the_files_written(calls: Path, tmp_path: Path) -> None:
     out = tmp_path / "joins.onnx"
     printed = done("extract", calls, "--module", "joins", "--out", out, "--data")
     # a linear layer of 4 x 4 and 4 floats; MatMul and Add, Unsqueeze, Mul, Add, and the mean
@@ -47,7 +47,7 @@ def test_weights_may_be_left_out(tmp_path: Path) -> None:
         (("--module", "adds", "--data"), "onnxlens: calls: adds has no PyTorch side to give its data: "),
     ],
 )
-def test_what_cannot_be_had_is_one_line(
+def test_what_cannot_be_extracted_is_one_line(
     calls: Path, tmp_path: Path, options: tuple[object, ...], line: str
 ) -> None:
     outcome = onnxlens("extract", calls, "--out", tmp_path / "out" / "x.onnx", *options)
@@ -57,7 +57,7 @@ def test_what_cannot_be_had_is_one_line(
     assert not (tmp_path / "out").exists()
 
 
-def test_a_cut_out_without_a_pytorch_side_is_not_checked_against_it(calls: Path, tmp_path: Path) -> None:
+def test_a_subgraph_without_a_pytorch_side_is_not_checked_against_it(calls: Path, tmp_path: Path) -> None:
     out = tmp_path / "adds.onnx"
     assert "note: no PyTorch side: " in done("extract", calls, "--module", "adds", "--out", out)
     outcome = onnxlens("check", out)

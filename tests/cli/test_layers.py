@@ -32,7 +32,7 @@ def test_a_fault_exits_with_1_and_is_written_where_asked(tiny_copy: Path, tmp_pa
     assert (document["guilty"], document["stopped"], document["samples"]) == ("norm", True, 2)
 
 
-def test_nothing_to_reproduce_is_said(tiny: Path, tmp_path: Path) -> None:
+def test_nothing_to_reproduce_is_reported(tiny: Path, tmp_path: Path) -> None:
     outcome = onnxlens("check", tiny, "--layers", "--reproduce", tmp_path / "out")
     assert (outcome.code, outcome.err) == (
         0, "onnxlens: no module diverges by itself: nothing to reproduce\n",
@@ -54,7 +54,7 @@ def test_nothing_to_reproduce_is_said(tiny: Path, tmp_path: Path) -> None:
         (["--layers", "--against", "unoptimised"], "--layers compares with PyTorch; leave --against out"),
     ],
 )
-def test_what_cannot_be_is_refused(arguments: list[str], message: str, tiny: Path) -> None:
+def test_what_cannot_be_checked_is_refused(arguments: list[str], message: str, tiny: Path) -> None:
     outcome = onnxlens("check", tiny, *arguments)
     assert (outcome.code, outcome.out) == (2, "")
     assert message in outcome.err

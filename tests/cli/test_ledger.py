@@ -32,13 +32,13 @@ def test_the_ledger_in_each_format_holds_the_same_total(tiny: Path) -> None:
         assert f"total: {tiny_network.MACS:,} MACs" in done("ledger", tiny, "--format", people)
 
 
-def test_nothing_is_measured_unless_asked_for(tiny: Path) -> None:
+def test_nothing_is_measured_unless_requested(tiny: Path) -> None:
     assert not {"latency_s", "achieved_macs_per_s", "parity_error"} & set(
         json.loads(done("ledger", tiny, "--format", "json"))["columns"]
     )
 
 
-def test_latency_and_parity_are_measured_when_asked_for(tiny: Path) -> None:
+def test_latency_and_parity_are_measured_when_requested(tiny: Path) -> None:
     outcome = onnxlens("ledger", tiny, "--latency", "--parity", "--format", "json")
     assert outcome.code == 0, outcome
     document = json.loads(outcome.out)
@@ -49,7 +49,7 @@ def test_latency_and_parity_are_measured_when_asked_for(tiny: Path) -> None:
     assert any("against PyTorch, weights: seeded" in note for note in document["notes"])
 
 
-def test_rows_and_columns_are_those_asked_for(tiny: Path) -> None:
+def test_rows_and_columns_are_those_requested(tiny: Path) -> None:
     text = done(
         "ledger", tiny, "--format", "csv", "--columns", "path,params", "--where", "class=Linear",
         "--where", "path~^attention", "--sort", "path:desc",
@@ -85,7 +85,7 @@ def test_a_model_without_weights_is_not_run() -> None:
 
 
 def node_timings(path: Path, ledger: Ledger, folder: Path) -> tuple[NodeTiming, ...]:
-    """When the file's nodes ran, from ONNX Runtime's own profile, its optimisations off."""
+    """When the file's nodes ran, from ONNX Runtime's own profile, its optimizations off."""
     options = ort.SessionOptions()
     options.enable_profiling = True
     options.profile_file_prefix = str(folder / "ort")

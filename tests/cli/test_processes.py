@@ -42,7 +42,7 @@ def test_bad_input_is_an_exit_code_and_one_line_to_the_shell(tmp_path: Path) -> 
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_reader_that_goes_away_is_no_error() -> None:
+def test_a_closed_pipe_is_not_an_error() -> None:
     reading, writing = os.pipe()
     os.close(reading)
     try:

@@ -24,7 +24,7 @@ class Terminal(io.StringIO):
         return True
 
     def lines(self) -> list[str]:
-        """What was ever to be read on it, without the codes that move about and colour."""
+        """What was ever to be read on it, without the codes that move about and color."""
         text = re.sub(r"\x1b\[[0-9;?]*[a-zA-Z]", "", self.getvalue())
         return [line.strip() for line in re.split(r"[\r\n]", text) if line.strip()]
 
@@ -36,7 +36,7 @@ def terminal(monkeypatch: pytest.MonkeyPatch) -> Terminal:
     return Terminal()
 
 
-def test_a_terminal_is_told_the_graph_its_place_and_the_step(terminal: Terminal) -> None:
+def test_a_terminal_shows_the_graph_its_position_and_the_step(terminal: Terminal) -> None:
     with redirect_stderr(terminal), progress.watched() as watch:
         watch("vae-encoder", 2, 3)("writing weights", 1, 2)
     shown = terminal.lines()
@@ -45,7 +45,7 @@ def test_a_terminal_is_told_the_graph_its_place_and_the_step(terminal: Terminal)
     assert all("0:00:0" in line for line in shown if "writing weights" in line)  # the time so far
 
 
-def test_the_bar_of_the_whole_is_as_far_as_the_graphs_that_are_behind(
+def test_the_overall_bar_shows_the_finished_graphs(
     terminal: Terminal, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with redirect_stderr(terminal), progress._bars() as bars:
@@ -70,13 +70,13 @@ class _Opened:
         pass
 
 
-def test_a_single_task_is_told_under_its_title(terminal: Terminal) -> None:
+def test_a_single_task_is_shown_under_its_title(terminal: Terminal) -> None:
     with redirect_stderr(terminal), progress.shown("hed") as report:
         report("tracing", 0, 0)
     assert any("hed: tracing" in line for line in terminal.lines())
 
 
-def test_what_was_shown_is_taken_away_at_the_end(terminal: Terminal) -> None:
+def test_what_was_shown_is_erased_at_the_end(terminal: Terminal) -> None:
     with redirect_stderr(terminal), progress.watched() as watch:
         watch("hed", 1, 1)("tracing", 0, 0)
     # the last codes go up a line and erase it, for both lines
@@ -87,7 +87,7 @@ def seconds_left_out(text: str) -> list[str]:
     return re.sub(r" \d+\.\d s$", "", text, flags=re.M).splitlines()
 
 
-def test_elsewhere_every_finished_step_is_a_plain_line_at_once() -> None:
+def test_without_a_terminal_every_finished_step_is_a_plain_line_at_once() -> None:
     stderr = io.StringIO()
     with redirect_stderr(stderr), progress.shown("export hed") as report:
         report("tracing", 0, 0)
@@ -98,7 +98,7 @@ def test_elsewhere_every_finished_step_is_a_plain_line_at_once() -> None:
     assert re.fullmatch(r"(onnxlens: export hed: [a-z ]+ \d+\.\d s\n){2}", stderr.getvalue())
 
 
-def test_elsewhere_the_lines_of_several_graphs_name_each() -> None:
+def test_without_a_terminal_the_lines_of_several_graphs_name_each() -> None:
     stderr = io.StringIO()
     with redirect_stderr(stderr), progress.watched() as watch:
         watch("hed", 1, 2)("tracing", 0, 0)
@@ -109,7 +109,7 @@ def test_elsewhere_the_lines_of_several_graphs_name_each() -> None:
     ]
 
 
-def test_a_step_that_failed_is_not_finished() -> None:
+def test_a_step_that_failed_is_not_reported_as_finished() -> None:
     stderr = io.StringIO()
     with redirect_stderr(stderr), suppress(RuntimeError), progress.shown("hed") as report:
         report("tracing", 0, 0)

@@ -1,4 +1,4 @@
-"""``render``: what boxes are coloured by, and what it refuses."""
+"""``render``: what boxes are colored by, and what it refuses."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ def drawn(target: Path, folder: Path, *options: str) -> str:
     return out.read_text(encoding="utf-8")
 
 
-def test_macs_are_the_colour_unless_another_column_is_asked_for(bare_tiny: Path, tmp_path: Path) -> None:
+def test_macs_are_the_color_unless_another_column_is_requested(bare_tiny: Path, tmp_path: Path) -> None:
     macs = drawn(bare_tiny, tmp_path)
     assert macs == drawn(bare_tiny, tmp_path, "--color", "macs")
     assert "fill: share of all MACs" in macs
@@ -29,7 +29,7 @@ def test_macs_are_the_colour_unless_another_column_is_asked_for(bare_tiny: Path,
     assert "fill: share of the largest activation memory" in live
 
 
-def test_without_a_colour_there_is_no_scale(bare_tiny: Path, tmp_path: Path) -> None:
+def test_without_a_color_there_is_no_scale(bare_tiny: Path, tmp_path: Path) -> None:
     source = drawn(bare_tiny, tmp_path, "--color", "none")
     assert "fill:" not in source
     assert not any(f'BGCOLOR="{fill}"' in source for fill in (*HEAT, NO_FIGURE))
@@ -43,7 +43,7 @@ def test_latency_and_error_are_at_boxes_where_they_are_measured(tiny: Path, tmp_
     assert "no figure" in source  # of operators between modules, which have no time of their own
 
 
-def test_a_graph_of_unknown_operators_is_drawn_grey(tmp_path: Path) -> None:
+def test_a_graph_of_unknown_operators_is_drawn_gray(tmp_path: Path) -> None:
     node = op("Strange", "x", "y", domain="nobody")
     path = save(tmp_path, [node], [value("x", (2, 3))], [value("y", (2, 3))])
     source = drawn(path, tmp_path)
@@ -59,7 +59,7 @@ def test_a_graph_of_unknown_operators_is_drawn_grey(tmp_path: Path) -> None:
         ("bound_s", "tiny: no box has bound_s; there are macs, params, "),
     ],
 )
-def test_a_column_that_is_not_there_is_refused_with_those_that_are(
+def test_a_column_that_does_not_exist_is_refused_with_those_that_do(
     column: str, message: str, bare_tiny: Path, tmp_path: Path
 ) -> None:
     outcome = onnxlens("render", bare_tiny, "--color", column, "--out", tmp_path / "x.svg")

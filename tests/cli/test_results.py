@@ -108,7 +108,7 @@ def test_a_check_that_does_not_hold_exits_with_1_and_says_which_output(tiny: Pat
     assert document["passed"] is False
 
 
-def test_a_file_of_others_is_checked_against_itself_unoptimised(tiny_copy: Path) -> None:
+def test_a_foreign_file_is_checked_against_itself_unoptimised(tiny_copy: Path) -> None:
     tiny_copy.with_suffix(".json").unlink()
     document = json.loads(done("check", tiny_copy, "--against", "unoptimised", "--format", "json"))
     assert (document["reference"], document["passed"], document["weights"]) == ("unoptimised", True, "")

@@ -90,7 +90,7 @@ class UNet(nn.Module):
 
 
 class Upsampler(nn.Module):
-    """Group normalisation, then twice the size: by neighbours, and by interpolation."""
+    """Group normalization, then twice the size: by neighbors, and by interpolation."""
 
     def __init__(self) -> None:
         super().__init__()

@@ -1,4 +1,4 @@
-"""A network quantised to int8 by ONNX Runtime: the MACs of the float one, and the bytes of the int8 one."""
+"""A network quantized to int8 by ONNX Runtime: the MACs of the float one, and the bytes of the int8 one."""
 
 from __future__ import annotations
 
@@ -36,12 +36,12 @@ def ledgers(
     """The network as exported, and with QuantizeLinear and DequantizeLinear around each operator."""
     folder: Path = tmp_path_factory.mktemp("int8")
     exported = api.export_graph(TARGET, folder, api.Settings(opset=request.param))
-    quantised = folder / "int8.onnx"
-    quantize_static(exported.onnx_path, quantised, Noise(), QuantFormat.QDQ, per_channel=True)
-    return api.profile_graph(exported.onnx_path), api.profile_graph(quantised)
+    quantized = folder / "int8.onnx"
+    quantize_static(exported.onnx_path, quantized, Noise(), QuantFormat.QDQ, per_channel=True)
+    return api.profile_graph(exported.onnx_path), api.profile_graph(quantized)
 
 
-def test_quantisation_changes_no_macs(ledgers: tuple[Ledger, Ledger]) -> None:
+def test_quantization_changes_no_macs(ledgers: tuple[Ledger, Ledger]) -> None:
     floats, ints = ledgers
     assert floats.totals.macs == ints.totals.macs == CONVOLUTION + LINEAR
     assert ints.totals.unknown_nodes == 0
@@ -58,7 +58,7 @@ def test_what_goes_between_operators_takes_one_byte_per_element(ledgers: tuple[L
     assert sum(node.write_bytes for node in read) == 4 * sum(written.values())
 
 
-def test_weights_are_quantised_before_the_run(ledgers: tuple[Ledger, Ledger]) -> None:
+def test_weights_are_quantized_before_the_run(ledgers: tuple[Ledger, Ledger]) -> None:
     ints = ledgers[1]
     free = [node.op_type for node in ints.nodes if node.status == "free"]
     assert free == 4 * ["DequantizeLinear"]  # two weights and two biases

@@ -99,7 +99,7 @@ def parent_of(path: str, ledger: Ledger) -> str:
 
 
 @pytest.mark.parametrize("opset", OPSETS)
-def test_what_depends_on_the_data_is_unknown_and_never_nothing(opset: int, ledger_at: LedgerOf) -> None:
+def test_what_depends_on_the_data_is_unknown_and_never_zero(opset: int, ledger_at: LedgerOf) -> None:
     ledger = ledger_at("routed_experts", opset)
     by_path = {module.path: module for module in ledger.modules}
     # 6 tokens of 8 into 2 scores; how many of them an expert gets, nobody knows before the run

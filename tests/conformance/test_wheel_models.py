@@ -89,7 +89,7 @@ def test_a_converted_tensorflow_net_is_counted_whole(wheels: Path) -> None:
     assert four.macs == 4 * one.macs > 0
 
 
-def test_a_net_of_branches_tells_both_sides_of_the_outer_one(wheels: Path) -> None:
+def test_a_net_of_branches_shows_both_branches_of_the_outer_if(wheels: Path) -> None:
     shapes = {"input": (1, 512), "state": (2, 1, 128)}
     ledger = build_ledger(load_graph(fetched(wheels, VOICE), shapes))
     outer = next(node for node in ledger.nodes if node.op_type == "If" and "/" not in node.node)

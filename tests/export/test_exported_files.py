@@ -59,7 +59,7 @@ def test_a_weightless_export_has_no_data_file_and_the_same_graph(
 
 
 @pytest.mark.parametrize("graph", ["tiny", "hed"])
-def test_initializers_keep_name_type_shape_and_value_at_page_aligned_places(
+def test_initializers_keep_name_type_shape_and_value_at_page_aligned_offsets(
     graph: str, request: pytest.FixtureRequest
 ) -> None:
     exported: ExportedGraph = request.getfixturevalue(graph)
@@ -127,7 +127,7 @@ def test_two_exports_are_the_same_byte_for_byte(tiny: ExportedGraph, tmp_path: P
         assert (tmp_path / path.name).read_bytes() == path.read_bytes(), path.name
 
 
-def test_progress_is_told_and_ends_at_the_whole(weightless_tiny: ExportedGraph, tmp_path: Path) -> None:
+def test_progress_is_reported_and_ends_at_the_whole(weightless_tiny: ExportedGraph, tmp_path: Path) -> None:
     steps: list[tuple[str, int, int]] = []
     model = ir.load(weightless_tiny.onnx_path)
     external_data.write(model, tiny_source(), tmp_path / "x.data", lambda *step: steps.append(step))
@@ -162,7 +162,7 @@ def test_mapped_values_are_the_same_and_writing_them_changes_no_file(tiny: Expor
     assert tiny.data_path.read_bytes() == before
 
 
-def test_mapping_a_file_that_was_cut_short_says_so(tiny: ExportedGraph, tmp_path: Path) -> None:
+def test_mapping_a_truncated_file_says_so(tiny: ExportedGraph, tmp_path: Path) -> None:
     for path in tiny.onnx_path.parent.iterdir():
         (tmp_path / path.name).write_bytes(path.read_bytes())
     (tmp_path / tiny.data_path.name).write_bytes(b"short")

@@ -103,7 +103,7 @@ def test_weights_that_are_not_there_cannot_be_opened(weightless_tiny: ExportedGr
 
 
 @pytest.mark.parametrize("share", [None, 0.0, 0.9])
-def test_a_data_file_that_is_missing_or_cut_short_is_refused(
+def test_a_data_file_that_is_missing_or_truncated_is_refused(
     share: float | None, tiny: ExportedGraph, tmp_path: Path
 ) -> None:
     copy = Path(shutil.copytree(tiny.onnx_path.parent, tmp_path / "cut")) / "tiny.onnx"

@@ -202,7 +202,7 @@ def test_an_instance_is_halved_until_its_rows_are_short_or_odd(
     assert target.tolist() == [2, 1, rows, -1]
 
 
-def test_the_limits_cut_a_million_elements_into_rows_that_are_summed_alike(split: ExportedGraph) -> None:
+def test_the_limits_split_a_million_elements_into_rows_that_are_summed_alike(split: ExportedGraph) -> None:
     model = onnx.load(split.onnx_path, load_external_data=False)
     sizes = [numpy_helper.to_array(tensor).tolist() for tensor in model.graph.initializer
              if tensor.data_type == TensorProto.INT64]  # fmt: skip

@@ -15,7 +15,7 @@ LEVELS = {
 }
 
 
-def optimised(path: Path, level: str) -> Path:
+def optimized(path: Path, level: str) -> Path:
     """What ONNX Runtime makes of the file at that level."""
     result = path.with_name(f"{path.stem}_{level}.onnx")
     options = onnxruntime.SessionOptions()

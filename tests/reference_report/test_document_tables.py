@@ -54,7 +54,7 @@ Total  _      _               13,594,080,962  100%
 """
 
 
-def test_the_total_of_onnx_tool_stands_in_the_column_of_counts() -> None:
+def test_the_total_of_onnx_tool_is_in_the_column_of_counts() -> None:
     assert peer_total(ONNX_TOOL) == 13_594_080_962
     assert peer_total("Name   Type  Forward_MACs\nTotal  _     1,000\n") == 1_000
 
@@ -119,7 +119,7 @@ def test_a_shape_is_found_among_the_outputs_and_inside() -> None:
     assert where_shape_stands(twice, "(1, 10)") == "(1, 10) is the shape of 2 of 3 outputs, number 1 and 3"
 
 
-def test_params_that_no_node_reads_are_told() -> None:
+def test_params_that_no_node_reads_are_noted() -> None:
     # 448 of the convolution, 655,360 of the product
     assert used_params(ledger()) == 655_808
     spare = replace(ledger(), totals=replace(ledger().totals, params=655_809))

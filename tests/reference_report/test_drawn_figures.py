@@ -157,7 +157,7 @@ ENCODER_BLOCK = [
 @pytest.mark.parametrize(
     ("name", "titles"), [("hint-block", HINT), ("res-block", RES_BLOCK), ("sd-encoder-block", ENCODER_BLOCK)]
 )
-def test_a_block_alone_has_its_inside_and_its_neighbours(
+def test_a_block_alone_has_its_inside_and_its_neighbors(
     name: str, titles: list[str], sources: Sources
 ) -> None:
     assert [node.title for node in figure(name, sources).nodes] == titles
@@ -175,7 +175,7 @@ def test_a_controlnet_encoder_block_has_a_zero_convolution_after_each_part(sourc
 
 
 @pytest.mark.slow
-def test_the_step_has_its_two_networks_side_by_side_and_13_links(sources: Sources) -> None:
+def test_the_step_has_its_two_networks_in_parallel_and_13_links(sources: Sources) -> None:
     flow = figure("controlnet-and-unet", sources)
     picture = composed(flow)
     assert [cluster.layout.cluster.class_name for cluster in picture.page.clusters] == [

@@ -39,7 +39,7 @@ def shapes(tensors: list[TensorSpec]) -> list[tuple[str, tuple[int | str, ...]]]
 
 
 @pytest.mark.parametrize("graph", sorted(GRAPHS))
-def test_what_enters_and_leaves_a_graph_is_what_the_catalog_says(flow: FlowGraph, graph: str) -> None:
+def test_inputs_and_outputs_of_a_graph_are_those_of_the_catalog(flow: FlowGraph, graph: str) -> None:
     (box,) = (node for node in flow.nodes if node.path == graph)
     spec = catalog.get(graph)
     assert shapes([edge.tensor for edge in flow.edges if edge.target == box.id]) == shapes([*spec.inputs])
@@ -64,7 +64,7 @@ def test_guidance_stacks_two_and_takes_them_apart_again(flow: FlowGraph) -> None
     ]  # fmt: skip
 
 
-def test_the_loop_leads_back_from_its_last_box_to_its_first(flow: FlowGraph) -> None:
+def test_the_loops_back_edge_goes_from_its_last_box_to_its_first(flow: FlowGraph) -> None:
     looped = [node for node in flow.nodes if node.parents]
     assert {node.parents for node in looped} == {(("DDIM loop, 20 steps",) * 2,)}
     order = {node.id: node.order for node in flow.nodes}
@@ -116,7 +116,7 @@ def test_an_annotator_that_is_not_described_is_refused_with_those_that_are() -> 
         pipeline_flow(Sampling("canny"), counted)
 
 
-def test_a_tensor_that_a_graph_cannot_take_is_seen(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_tensor_that_a_graph_cannot_take_is_detected(monkeypatch: pytest.MonkeyPatch) -> None:
     described = pipeline(Sampling())
     tokens = TensorSpec("tokens", "int64", (2, 76))
     stages = tuple(

@@ -40,7 +40,7 @@ def test_what_was_not_measured_is_absent_and_not_null() -> None:
     assert "null" not in json.dumps(document)
 
 
-def test_the_parity_document_holds_the_verdict_beside_the_figures() -> None:
+def test_the_parity_document_holds_the_verdict_and_the_figures() -> None:
     good = ParityResult("y", 0.5, 0.25, 2.0, 0.1, 0.9, 1.0, True)
     bad = ParityResult("z", 0.5, 0.25, 2.0, 0.1, 0.9, 0.01, False)
     report = ParityReport("net", "net.onnx", 18, "seeded", "cpu", "pytorch", (good, bad))
@@ -51,7 +51,7 @@ def test_the_parity_document_holds_the_verdict_beside_the_figures() -> None:
     assert document["outputs"][1]["tolerance"] == 0.01
 
 
-def test_the_catalog_document_says_what_a_graph_takes_and_gives() -> None:
+def test_the_catalog_document_has_the_inputs_and_outputs_of_a_graph() -> None:
     spec = GraphSpec(
         "net", "user", lambda: None,  # type: ignore[arg-type, return-value]
         (TensorSpec("x", "float32", (1, 3)),), (TensorSpec("y", "float32", (1,)),), {"x": (0.0, 1.0)},

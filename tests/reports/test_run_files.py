@@ -50,14 +50,14 @@ def rows(run: RunSummary) -> list[dict[str, str]]:
     return list(csv.DictReader(io.StringIO(summary_table(run, "csv"))))
 
 
-def test_a_row_says_what_went_in_what_it_costs_how_far_off_and_how_long() -> None:
+def test_a_row_has_the_inputs_costs_parity_error_and_duration() -> None:
     assert row_of(summary_table(RUN, "md"), "edges") == [
         "edges", "annotator", "(1, 3, 8, 8)", "(1, 3, 8, 8)", "18", "seeded", "1234", "5.01 G", "14.72 M",
         "2.5e-06", "1.2e-06", "1,234 ms", "done", "edges/",
     ]  # fmt: skip
 
 
-def test_for_machines_figures_are_exact_and_nothing_stands_around_the_table() -> None:
+def test_machine_readable_figures_are_exact_and_nothing_surrounds_the_table() -> None:
     done, differs, failed = rows(RUN)
     assert (done["MACs"], done["params"], done["nodes"]) == ("5013143552", "14716168", "1234")
     assert (done["max abs error"], done["relative L2"], done["latency"]) == ("2.5e-06", "1.24e-06", "1.2345")
@@ -82,7 +82,7 @@ def test_a_graph_that_only_was_counted_has_figures_and_no_measurements() -> None
 
 
 @pytest.mark.parametrize(("table_format", "bullet"), [("table", ""), ("md", "- ")])
-def test_people_are_told_what_failed_where_it_was_measured_and_what_it_shows(
+def test_the_summary_says_what_failed_where_it_was_measured_and_what_it_shows(
     table_format: str, bullet: str
 ) -> None:
     text = summary_table(RUN, "md" if table_format == "md" else "table")

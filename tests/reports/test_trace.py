@@ -67,7 +67,7 @@ def test_perfetto_complains_of_slices_that_do_not_nest(node: str) -> None:
     assert shown.problems == (("slice_drop_overlapping_complete_event", 1),)
 
 
-def test_a_slice_tells_which_segment_of_its_module_it_is() -> None:
+def test_a_slice_has_the_number_of_its_segment_of_the_module() -> None:
     events = trace_document(ledgers.ledger(), RUN)["traceEvents"]
     segments = [
         (event["name"], event["args"].get("stretch")) for event in events if event.get("cat") == "module"
@@ -105,7 +105,7 @@ def test_a_node_inside_another_nests_and_its_module_ends_with_it(node: str) -> N
     ]
 
 
-def test_nodes_that_touch_within_a_rounding_still_follow_one_another(node: str) -> None:
+def test_nodes_that_overlap_by_a_rounding_error_still_follow_one_another(node: str) -> None:
     """0.1 + 0.2 is more than 0.3: the first node ends after the second starts, by less than a nanosecond."""
     run = (
         NodeTiming("exp", "Exp", "block", 0.1, 0.2),

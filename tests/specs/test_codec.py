@@ -30,7 +30,7 @@ def test_a_spec_is_read_back_from_its_text_as_itself(spec: Any) -> None:
     assert from_plain(json.loads(to_text(spec)), type(spec), "here") == spec
 
 
-def test_fields_stand_under_their_own_names_and_none_is_left_out() -> None:
+def test_fields_have_their_own_names_and_none_is_left_out() -> None:
     plain = to_plain(samples.LEDGER)
     assert plain["modules"][1]["latency_s"] == 0.5
     assert {"latency_s", "bound_s", "parity_error"}.isdisjoint(plain["modules"][0])
@@ -74,7 +74,7 @@ def manifest_with(**changes: Any) -> Any:
     ],
     ids=["missing", "extra", "type", "nested", "shape", "schema"],
 )
-def test_what_is_no_manifest_is_refused_with_the_place(plain: Any, complaint: str) -> None:
+def test_what_is_not_a_manifest_is_refused_with_its_position(plain: Any, complaint: str) -> None:
     with pytest.raises(GraphError, match=r"^x\.json: not a Manifest: ") as refusal:
         from_plain(plain, Manifest, "x.json")
     assert complaint in str(refusal.value)
@@ -87,7 +87,7 @@ def test_a_file_is_read_as_the_spec_it_holds(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("content", [None, b"", b"{", b"\xff\xfe"], ids=["absent", "empty", "cut", "bytes"])
-def test_a_file_that_is_no_json_is_refused_by_path(tmp_path: Path, content: bytes | None) -> None:
+def test_a_file_that_is_not_json_is_refused_by_path(tmp_path: Path, content: bytes | None) -> None:
     path = tmp_path / "x.json"
     if content is not None:
         path.write_bytes(content)
@@ -95,7 +95,7 @@ def test_a_file_that_is_no_json_is_refused_by_path(tmp_path: Path, content: byte
         read_spec(path, Manifest)
 
 
-def test_a_list_is_no_tensor() -> None:
+def test_a_list_is_not_a_tensor() -> None:
     with pytest.raises(GraphError, match="not a TensorSpec"):
         from_plain([1, 2], TensorSpec, "here")
 

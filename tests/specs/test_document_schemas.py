@@ -179,7 +179,7 @@ MUTILATIONS: tuple[tuple[str, tuple[str | int, ...], Any], ...] = (
 
 
 @pytest.mark.parametrize(("kind", "place", "value"), MUTILATIONS, ids=lambda part: str(part))
-def test_a_mutilated_document_is_refused_at_the_place(
+def test_a_mutilated_document_is_refused_with_the_field(
     kind: str, place: tuple[str | int, ...], value: Any, documents: dict[str, Any]
 ) -> None:
     document = copy.deepcopy(documents[kind])
@@ -271,13 +271,13 @@ def test_a_schema_names_the_fields_of_the_spec_it_describes(
     assert described["additionalProperties"] is False
 
 
-def test_a_boxs_schema_names_its_fields_and_the_two_costs_that_older_readers_look_for() -> None:
+def test_a_boxs_schema_names_its_fields_and_the_two_costs_that_older_programs_read() -> None:
     described = schema("profile")["$defs"]["flow_node"]
     assert set(described["properties"]) == {field.name for field in fields(FlowNode)} | {"macs", "params"}
     assert described["additionalProperties"] is False
 
 
-def test_a_guilty_layer_and_an_infinite_error_are_in_the_schema() -> None:
+def test_a_first_diverging_module_and_an_infinite_error_are_in_the_schema() -> None:
     document = json.loads(to_text(layers_document(samples.LAYERS)))
     assert (document["guilty"], document["passed"]) == ("block.conv", False)
     errors = ("inherited", "output", "introduced", "max_abs")

@@ -134,7 +134,7 @@ def test_flops_are_two_a_mac_and_one_an_element_operation() -> None:
     assert samples.LEDGER.modules[0].flops == 2 * 100 + 7
 
 
-def test_intensity_is_flops_per_byte_and_none_where_nothing_moves() -> None:
+def test_intensity_is_flops_per_byte_and_none_without_memory_traffic() -> None:
     assert samples.TOTALS.moved_bytes == 432 + 28 + 28
     assert samples.TOTALS.arithmetic_intensity == 207 / 488
     still = replace(samples.TOTALS, weight_read_bytes=0, read_bytes=0, write_bytes=0)

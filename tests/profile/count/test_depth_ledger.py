@@ -18,7 +18,7 @@ def ledger(request: pytest.FixtureRequest) -> onnxlens.Ledger:
     return onnxlens.profile_graph("midas-dpt-hybrid", settings)
 
 
-def test_standardising_weights_is_free(ledger: onnxlens.Ledger) -> None:
+def test_standardizing_weights_is_free(ledger: onnxlens.Ledger) -> None:
     paths = {module.path for module in ledger.modules if module.class_name == "StandardizedConv"}
     nodes = [node for node in ledger.nodes if node.module_path in paths]
     assert len(paths) == STANDARDIZED
@@ -40,7 +40,7 @@ def test_resizing_the_position_embeddings_is_free(ledger: onnxlens.Ledger) -> No
     }
 
 
-def test_what_never_runs_keeps_its_params_and_is_named(ledger: onnxlens.Ledger) -> None:
+def test_modules_that_never_run_keep_their_params_and_are_named(ledger: onnxlens.Ledger) -> None:
     assert ledger.totals.params == 123_146_985
     # the last norm, the classifier, and the first unit of the coarsest fusion: weights and biases
     idle = 2 * 768 + (768 * 1000 + 1000) + 2 * (256 * 256 * 9 + 256)

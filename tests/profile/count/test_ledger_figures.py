@@ -67,7 +67,7 @@ def test_totals_of_the_net_are_as_by_hand(net: Ledger) -> None:
     assert (totals.free_nodes, totals.unknown_nodes, totals.unknown_bytes, totals.buffers) == (0, 0, 0, 0)
 
 
-def test_module_rows_stand_in_execution_order_and_containers_before_their_content(net: Ledger) -> None:
+def test_module_rows_are_in_execution_order_and_parents_before_their_children(net: Ledger) -> None:
     assert [(m.path, m.order, m.depth) for m in net.modules] == [
         ("", 1, 0), ("stem", 1, 1), ("relu", 2, 1), ("body.0", 3, 1), ("body.0.conv", 3, 2), ("head", 8, 1),
     ]  # fmt: skip
@@ -83,7 +83,7 @@ def test_module_rows_sum_what_runs_in_them(net: Ledger) -> None:
     assert block.flops == 2 * CONV_MACS + 256
 
 
-def test_live_bytes_of_a_module_are_the_most_while_it_runs(net: Ledger) -> None:
+def test_activation_memory_of_a_module_is_the_peak_while_it_runs(net: Ledger) -> None:
     assert module(net, "stem").live_bytes == 768 + MAP
     assert module(net, "body.0.conv").live_bytes == 2 * MAP
     assert module(net, "body.0").live_bytes == 3 * MAP
@@ -137,10 +137,10 @@ def test_a_dynamic_dimension_makes_its_nodes_unknown_and_says_which_value(tmp_pa
     assert ledger.totals.unknown_bytes == 0  # neither has a known size
 
 
-def test_offline_nodes_are_free_and_their_results_are_weights(tmp_path: Path) -> None:
+def test_constant_folded_nodes_are_free_and_their_results_are_weights(tmp_path: Path) -> None:
     nodes = [
         op("ReduceMean", "w", "mean", axes=[1, 2, 3]),
-        op("Sub", "w mean", "standard"),  # weight standardisation
+        op("Sub", "w mean", "standard"),  # weight standardization
         op("Conv", "x standard", "y", kernel_shape=[1, 1]),
     ]
     path = save(
@@ -157,7 +157,7 @@ def test_offline_nodes_are_free_and_their_results_are_weights(tmp_path: Path) ->
     assert ledger.modules[0].operators == {"Conv": 1}
 
 
-def test_a_constant_of_shape_in_place_of_a_weight_is_one(tmp_path: Path) -> None:
+def test_a_constant_of_shape_instead_of_a_weight_is_a_weight(tmp_path: Path) -> None:
     nodes = [op("ConstantOfShape", "shape", "w"), op("MatMul", "x w", "y")]
     path = save(
         tmp_path, nodes, [value("x", (2, 3))], [value("y", (2, 4))], [integers("shape", [3, 4])],
@@ -169,7 +169,7 @@ def test_a_constant_of_shape_in_place_of_a_weight_is_one(tmp_path: Path) -> None
     assert ledger.totals.resident_weight_bytes == 12 * 4  # the table of its shape need not be kept
 
 
-def test_constant_nodes_of_scalars_and_integers_are_no_parameters(tmp_path: Path) -> None:
+def test_constant_nodes_of_scalars_and_integers_are_not_parameters(tmp_path: Path) -> None:
     scalar = helper.make_tensor("v", TensorProto.FLOAT, [], [2.0])
     shape = helper.make_tensor("v", TensorProto.INT64, [2], [3, 2])
     nodes = [

@@ -25,7 +25,7 @@ def levels(folder: Path, nodes: Sequence[NodeProto], outputs: str = "y", inputs:
     return [level / UNIT for level in live_bytes(load_graph(path))]
 
 
-def test_a_chain_keeps_two_tensors_alive(tmp_path: Path) -> None:
+def test_a_chain_keeps_two_tensors_in_memory(tmp_path: Path) -> None:
     nodes = [op("Relu", "x", "a"), op("Neg", "a", "b"), op("Abs", "b", "y")]
     assert levels(tmp_path, nodes) == [2, 2, 2]  # what is read, what is made
 
@@ -36,7 +36,7 @@ def test_a_residual_keeps_its_source_until_it_is_added(tmp_path: Path) -> None:
     assert levels(tmp_path, nodes) == [2, 2, 3, 3]
 
 
-def test_a_view_has_no_memory_and_keeps_its_source_alive(tmp_path: Path) -> None:
+def test_a_view_has_no_memory_and_keeps_its_source_in_memory(tmp_path: Path) -> None:
     nodes = [
         op("Relu", "x", "a"),
         op("Reshape", "a shape", "v1"),
@@ -54,7 +54,7 @@ def test_a_view_of_an_input_is_the_inputs_memory(tmp_path: Path) -> None:
     assert levels(tmp_path, nodes) == [1, 2]
 
 
-def test_a_sequence_keeps_all_its_tensors_alive(tmp_path: Path) -> None:
+def test_a_sequence_keeps_all_its_tensors_in_memory(tmp_path: Path) -> None:
     nodes = [
         op("Relu", "x", "a"),
         op("Neg", "x", "b"),
@@ -74,7 +74,7 @@ def test_a_sequence_keeps_all_its_tensors_alive(tmp_path: Path) -> None:
     ]  # fmt: skip
 
 
-def test_a_sequence_that_goes_in_has_no_known_size(tmp_path: Path) -> None:
+def test_an_input_sequence_has_no_known_size(tmp_path: Path) -> None:
     tensor = helper.make_tensor_type_proto(TensorProto.FLOAT, (10,))
     sequence = helper.make_value_info("x", helper.make_sequence_type_proto(tensor))
     nodes = [op("ConcatFromSequence", "x", "y", axis=0)]
@@ -98,13 +98,13 @@ def test_an_output_that_nobody_reads_is_freed_at_once(tmp_path: Path) -> None:
     assert levels(tmp_path, nodes) == [2, 2, 2]
 
 
-def test_inputs_are_there_from_the_start_and_go_after_their_last_reader(tmp_path: Path) -> None:
+def test_inputs_are_allocated_from_the_start_and_freed_after_their_last_consumer(tmp_path: Path) -> None:
     nodes = [op("Relu", "x", "a"), op("Add", "a z", "b"), op("Abs", "b", "c"), op("Neg", "c", "y")]
     # x z a | a z b | b c | c y
     assert levels(tmp_path, nodes, inputs="x z") == [3, 3, 2, 2]
 
 
-def test_weights_and_what_is_made_of_them_are_not_activations(tmp_path: Path) -> None:
+def test_weights_and_what_is_computed_from_them_are_not_activations(tmp_path: Path) -> None:
     nodes = [op("Neg", "w", "folded"), op("Add", "x folded", "y")]
     assert levels(tmp_path, nodes) == [1, 2]  # while the offline node stands in the order, x waits
 

@@ -10,7 +10,7 @@ from onnxlens.specs.measured import Measurements, ModuleError, ModuleTiming, Nod
 from tests.reports import ledgers
 
 
-def test_figures_stand_at_their_modules_and_all_else_stays_none() -> None:
+def test_figures_are_at_their_modules_and_all_else_stays_none() -> None:
     ledger = with_measurements(
         ledgers.ledger(), [ModuleTiming("block", 0.5), ModuleTiming("", 2.0)], [ModuleError("head", 1e-6)]
     )
@@ -43,7 +43,7 @@ def test_no_time_at_all_gives_no_rate() -> None:
     assert with_measurements(ledgers.ledger(), [ModuleTiming("", 0.0)]).modules[0].achieved_macs_per_s is None
 
 
-def test_what_belongs_to_no_row_is_told() -> None:
+def test_what_belongs_to_no_row_is_noted() -> None:
     ledger = with_measurements(ledgers.ledger(), [ModuleTiming("elsewhere", 1.0)])
     assert ledger.notes[-1] == "times of modules that have no row: 1 (first: elsewhere)"
 

@@ -67,7 +67,7 @@ def test_a_weight_that_no_node_uses_counts_for_the_model(tmp_path: Path) -> None
     assert by_module(ledger) == {"": 12 + 7, "user": 12}
 
 
-def test_the_manifest_gives_params_by_their_owner_in_the_state_dict(tmp_path: Path) -> None:
+def test_the_manifest_gives_params_by_their_module_in_the_state_dict(tmp_path: Path) -> None:
     path = save_net(tmp_path)
     unused = StateTensor("unused.weight", "float32", (5, 2), "parameter")
     write_manifest(path, unused, StateTensor("body.0.steps", "int64", (3,), "buffer"))
@@ -81,7 +81,7 @@ def test_the_manifest_gives_params_by_their_owner_in_the_state_dict(tmp_path: Pa
     assert ledger.totals.buffers == 3
 
 
-def test_a_module_that_never_runs_has_a_last_row_without_a_place(tmp_path: Path) -> None:
+def test_a_module_that_never_runs_has_a_last_row_without_an_order(tmp_path: Path) -> None:
     path = save_net(tmp_path)
     write_manifest(path, StateTensor("unused.weight", "float32", (5, 2), "parameter"))
     last = ledger_of(path)[1].modules[-1]

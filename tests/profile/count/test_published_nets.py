@@ -43,7 +43,7 @@ def test_vgg19_has_its_params_though_every_weight_is_a_constant_of_shape() -> No
     assert totals.resident_weight_bytes == 4 * totals.params
 
 
-def test_nine_nets_are_there() -> None:
+def test_nine_published_nets_are_tested() -> None:
     assert set(NETS) == set(PUBLISHED_MACS)
     assert len(NETS) == 9
 

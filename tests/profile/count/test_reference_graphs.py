@@ -39,7 +39,7 @@ def test_hed_blocks_have_the_macs_of_its_paper(hed: Graph) -> None:
     assert modules[""].macs == total == 80_210_296_832
 
 
-def test_hed_params_include_the_one_that_the_model_itself_owns(hed: Graph) -> None:
+def test_hed_params_include_the_one_of_the_model_itself(hed: Graph) -> None:
     ledger = build_ledger(hed)
     top = sum(module.params for module in ledger.modules if module.depth == 1)
     assert ledger.totals.params - top == 3  # Hed.norm, (1, 3, 1, 1)

@@ -98,7 +98,7 @@ def test_an_unknown_node_that_can_never_run_is_not_unknown(tmp_path: Path) -> No
     assert ledger_of(path)[1].totals.unknown_nodes == 0
 
 
-def test_an_unknown_node_in_a_branch_that_may_run_is_unknown_and_told(tmp_path: Path) -> None:
+def test_an_unknown_node_in_a_branch_that_may_run_is_unknown_and_noted(tmp_path: Path) -> None:
     mystery = graph([op("Mystery", "x", "out", domain="com.vendor")], [], [value("out", (3, 4))])
     nodes = [op("If", "flag", "y", then_branch=THEN, else_branch=mystery)]
     inputs = [value("x", (3, 4)), value("flag", (), BOOL)]
@@ -176,7 +176,7 @@ def test_a_loop_counts_its_body_as_often_as_it_runs(tmp_path: Path, condition: N
     assert [(body.macs, body.repeats, body.doubt) for body in nodes["Loop"].bodies] == [(48, 5, "")]
 
 
-def test_a_loop_gathers_its_slices_and_hands_on_what_it_carries(tmp_path: Path) -> None:
+def test_a_loop_stacks_its_scan_outputs_and_returns_its_carried_values(tmp_path: Path) -> None:
     _, ledger = ledger_of(save_loop(tmp_path, loop_body(GOES_ON)))
     loop = by_type(ledger)["Loop"]
     assert (loop.read_bytes, loop.write_bytes, loop.weight_read_bytes) == (4 * 20, 4 * 20, 0)

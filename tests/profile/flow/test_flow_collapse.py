@@ -168,7 +168,7 @@ def test_a_tensor_read_twice_by_one_box_is_one_edge(tmp_path: Path) -> None:
     assert arrows(flow_of(path, 1)) == ["input/x -x> n1", "n1 -a> n2", "n2 -y> output/y"]
 
 
-def test_weights_and_offline_nodes_are_no_part_of_the_flow(tmp_path: Path) -> None:
+def test_weights_and_constant_folded_nodes_are_not_in_the_flow(tmp_path: Path) -> None:
     nodes = [op("Constant", "", "c", "stem", value_floats=[1.0, 2.0]), op("Add", "x c", "y", "head")]
     path = save(tmp_path, nodes, [value("x", (2,))], [value("y", (2,))])
     flow = flow_of(path, 1)

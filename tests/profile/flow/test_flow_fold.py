@@ -101,7 +101,7 @@ def test_numbers_that_rise_by_two_are_listed(tmp_path: Path) -> None:
     assert flow.frames == {"features.0,2,4 + features.1,3,5": 3}
 
 
-def test_equal_blocks_side_by_side_are_folded_and_a_note_says_so(tmp_path: Path) -> None:
+def test_equal_parallel_blocks_are_folded_and_a_note_says_so(tmp_path: Path) -> None:
     nodes = [conv("x", f"h{index}", f"heads.{index}") for index in range(4)]
     flow = folded(net(tmp_path, [*nodes, op("Sum", "h0 h1 h2 h3", "y", "join")]))
     assert boxes(flow) == [(1, "heads.0..3", 4), (5, "join", 1)]
@@ -109,7 +109,7 @@ def test_equal_blocks_side_by_side_are_folded_and_a_note_says_so(tmp_path: Path)
     assert flow.notes[0].endswith("; side by side are heads.0..3")
 
 
-def test_what_leaves_the_middle_of_a_chain_still_leaves_it(tmp_path: Path) -> None:
+def test_an_edge_out_of_the_middle_of_a_chain_is_kept(tmp_path: Path) -> None:
     nodes = [conv("x", "a", "down.0"), conv("a", "b", "down.1"), op("Add", "a b", "y", "up")]
     flow = folded(net(tmp_path, nodes))
     assert arrows(flow) == ["input/x -x> n1", "n1 -a> n3", "n1 -b> n3", "n3 -y> output/y"]
@@ -159,7 +159,7 @@ def test_only_blocks_that_are_equal_in_all_are_folded(
     assert [path for _, path, _ in boxes(folded(net(tmp_path, nodes)))] == shown
 
 
-def test_a_link_that_runs_ahead_from_block_to_block_keeps_them_apart(tmp_path: Path) -> None:
+def test_a_skip_connection_from_block_to_block_keeps_them_apart(tmp_path: Path) -> None:
     nodes = [
         conv("x", "c0", "l.0.conv"), op("Add", "c0 x", "a1", "l.0"),
         conv("a1", "c1", "l.1.conv"), op("Add", "c1 c0", "y", "l.1"),
@@ -169,7 +169,7 @@ def test_a_link_that_runs_ahead_from_block_to_block_keeps_them_apart(tmp_path: P
     assert flow.notes == ("nothing is folded: no equal blocks follow each other",)
 
 
-def test_the_sum_of_measured_seconds_is_kept_and_of_what_is_alive_the_most(tmp_path: Path) -> None:
+def test_measured_seconds_are_summed_and_of_activation_memory_the_peak_is_kept(tmp_path: Path) -> None:
     nodes = [conv("x", "a", "l.0"), conv("a", "b", "l.1"), op("Add", "x b", "y", "add")]
     graph, ledger = ledger_of(net(tmp_path, nodes))
     timed = with_measurements(ledger, [ModuleTiming("l.0", 0.25), ModuleTiming("l.1", 0.75)])
@@ -229,7 +229,9 @@ def test_convolutions_are_folded_where_their_widths_are_equal(hed: Graph) -> Non
 
 
 @pytest.mark.parametrize("name", ["hed", "clip_text"])
-def test_a_folded_flow_stands_for_the_whole_at_every_depth(name: str, request: pytest.FixtureRequest) -> None:
+def test_a_folded_flow_has_the_costs_of_the_whole_at_every_depth(
+    name: str, request: pytest.FixtureRequest
+) -> None:
     require_whole(request.getfixturevalue(name))
 
 

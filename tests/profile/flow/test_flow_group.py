@@ -148,7 +148,7 @@ def test_without_a_depth_it_is_as_deep_as_a_person_can_follow() -> None:
         (["blocks.1.conv", "blocks.2"], "'blocks.1.conv' and 'blocks.2' have different parents"),
     ],
 )
-def test_a_group_that_cannot_be_placed_is_an_error_of_one_line(modules: list[str], complaint: str) -> None:
+def test_a_group_of_invalid_modules_is_an_error_of_one_line(modules: list[str], complaint: str) -> None:
     with pytest.raises(UsageError) as raised:
         grouped_at(chain(), (Group("G", tuple(modules)),), 1)
     assert complaint in str(raised.value)

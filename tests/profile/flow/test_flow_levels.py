@@ -149,13 +149,13 @@ def test_branches_that_begin_with_the_input_are_one_block_and_a_skip_over_all_is
     ] * 2
 
 
-def test_an_output_on_the_way_keeps_nothing_together(tmp_path: Path) -> None:
+def test_a_graph_output_on_the_way_joins_no_block(tmp_path: Path) -> None:
     """``b`` leaves the graph too, as the features of a backbone do."""
     path = net(tmp_path, RESIDUAL, out="b y")
     assert [name.partition(".")[0] for name in levels(path)] == ["block1"] * 2 + ["block2"] * 5 + ["block3"]
 
 
-def test_what_is_read_all_over_the_graph_binds_nothing_together(tmp_path: Path) -> None:
+def test_a_tensor_read_all_over_the_graph_joins_no_block(tmp_path: Path) -> None:
     masked = []
     for index in range(4):
         source = f"d{index - 1}" if index else "x"

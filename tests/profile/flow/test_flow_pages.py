@@ -62,7 +62,7 @@ def test_levels_that_the_net_does_not_have_make_no_pages(
     assert shown(pages_of(save_net(tmp_path), 0)) == [("", 0, 1)]
 
 
-def test_without_a_depth_one_page_is_collapsed_to_what_can_be_taken_in_and_says_what_it_leaves_out(
+def test_without_a_depth_one_page_is_collapsed_to_a_readable_size_and_says_what_it_leaves_out(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(flow_pages, "READABLE_BOXES", 6)
@@ -233,7 +233,7 @@ def test_a_group_named_like_another_module_has_a_page_name_of_its_own(
     assert '"l.0"' in group.read_text() and '"l.0"' not in module.read_text()
 
 
-def test_groups_without_a_depth_are_collapsed_to_what_can_be_taken_in(
+def test_groups_without_a_depth_are_collapsed_to_a_readable_size(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(flow_pages, "READABLE_BOXES", 6)

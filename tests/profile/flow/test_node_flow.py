@@ -74,7 +74,7 @@ def test_data_flows_into_a_branch_on_both_graphs(tmp_path: Path) -> None:
     assert [end.tensor.name for end in other.outputs] == ["joined/else_branch/out"]
 
 
-def test_a_loops_body_takes_what_the_loop_is_given(tmp_path: Path) -> None:
+def test_a_loops_body_takes_the_inputs_of_the_loop(tmp_path: Path) -> None:
     main, body = flow_of(save_loop(tmp_path, loop_body(GOES_ON))).graphs
     assert wires(main)["node_last"] == ["input/x"]  # the limit is a constant
     # the condition that is returned, and what the loop is given; its weight is not an input
@@ -101,7 +101,7 @@ def test_what_an_inner_branch_takes_passes_through_the_outer_body(tmp_path: Path
     assert [end.tensor.name for end in other.inputs] == ["last/body/next"]
 
 
-def test_a_branch_without_nodes_hands_on_what_it_is_given(tmp_path: Path) -> None:
+def test_a_branch_without_nodes_returns_its_inputs(tmp_path: Path) -> None:
     bare = graph([], [], [value("x", (3, 4))])
     nodes = [op("If", "flag", "y", then_branch=bare, else_branch=ELSE)]
     inputs = [value("x", (3, 4)), value("flag", (), TensorProto.BOOL)]

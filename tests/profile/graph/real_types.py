@@ -23,7 +23,7 @@ def found(model: ModelProto, folder: Path) -> Mapping[str, tuple[str | None, obj
 
 
 def run(model: ModelProto, feeds: Mapping[str, np.ndarray]) -> Mapping[str, tuple[str, object]]:
-    """What every value is in ONNX Runtime, as the file says it, without optimisations."""
+    """What every value is in ONNX Runtime, as the file says it, without optimizations."""
     copy = ModelProto()
     copy.CopyFrom(model)
     del copy.graph.output[:]

@@ -156,7 +156,7 @@ AS_LARGE = [
     runs("QMoE", "f:6,8 f:6,2 u:2,16,4 f:2,16 - u:2,8,8 f:2,8", "f:6,8"),
 ]
 
-NORMALISED = [
+NORMALIzED = [
     runs("SkipLayerNormalization", "f:2,3,4 f:2,3,4 f:4 f:4", "f:2,3,4"),
     runs("SkipLayerNormalization", "f:2,3,4 f:1,3,4 f:4 f:4 f:4", "f:2,3,4 - - f:2,3,4"),
     runs("SkipSimplifiedLayerNormalization", "f:2,3,4 f:2,3,4 f:4", "f:2,3,4 - - f:2,3,4"),
@@ -186,7 +186,7 @@ BLOCKWISE = [
     runs("GatherBlockQuantized", "u:9,64 l:2,3 h:9,2", "h:2,3,64", bits=8, block_size=32, quantize_axis=1),
 ]  # fmt: skip
 
-QUANTISED = [
+QUANTIzED = [
     runs("QuantizeLinear", "f:2,3 f: s:", "s:2,3"),
     runs("QuantizeLinear", "f:2,3 f:", "u:2,3"),
     runs("DequantizeLinear", "u:2,3 f: u:", "f:2,3"),
@@ -280,5 +280,5 @@ ONNX_DOMAIN = [
 ]
 
 CASES = [
-    *AS_ONNX, *AS_LARGE, *NORMALISED, *BLOCKWISE, *QUANTISED, *CHANNEL_BLOCKS, *CHANNELS_LAST, *ONNX_DOMAIN
+    *AS_ONNX, *AS_LARGE, *NORMALIzED, *BLOCKWISE, *QUANTIzED, *CHANNEL_BLOCKS, *CHANNELS_LAST, *ONNX_DOMAIN
 ]  # fmt: skip

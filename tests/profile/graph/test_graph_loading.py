@@ -51,7 +51,7 @@ def test_a_weight_whose_data_is_absent_reads_as_unknown_and_not_as_an_error(tmp_
     assert read() is None
 
 
-def test_missing_shapes_are_inferred_and_that_is_said(tmp_path: Path) -> None:
+def test_missing_shapes_are_inferred_and_a_note_says_so(tmp_path: Path) -> None:
     nodes = [op("Relu", "x", "a"), op("Concat", "a a", "y", axis=1)]
     graph = load_graph(save(tmp_path, nodes, [value("x", (2, 3))], [value("y", (2, 6))]))
     assert [shapes_of(node) for node in graph.nodes] == [[(2, 3)], [(2, 6)]]
@@ -85,7 +85,7 @@ def test_integer_tables_and_scalars_are_constants_and_not_weights(tmp_path: Path
     assert graph.constants["scale"].shape == ()
 
 
-def test_offline_is_what_works_on_weights_alone(tmp_path: Path) -> None:
+def test_a_node_that_reads_weights_alone_is_constant_folded(tmp_path: Path) -> None:
     nodes = [
         op("Constant", "", "two", value=helper.make_tensor("v", TensorProto.FLOAT, [], [2.0])),
         op("Transpose", "w", "wt", perm=[1, 0]),
@@ -102,7 +102,7 @@ def test_offline_is_what_works_on_weights_alone(tmp_path: Path) -> None:
     assert [product.input(index).is_weight for index in (0, 1)] == [False, True]
 
 
-def test_a_subgraph_may_capture_activations_and_so_is_never_offline(tmp_path: Path) -> None:
+def test_a_subgraph_may_capture_activations_and_so_is_never_constant_folded(tmp_path: Path) -> None:
     branch = helper.make_graph([op("Relu", "x", "inner")], "branch", [], [value("inner", (2, 3))])
     nodes = [op("If", "flag", "y", then_branch=branch, else_branch=branch)]
     flag = helper.make_tensor("flag", TensorProto.BOOL, [], [True])
@@ -119,7 +119,7 @@ def test_optional_inputs_and_outputs_left_out_are_none(tmp_path: Path) -> None:
     assert [v and v.name for v in norm.outputs] == ["y", None, "inverse"]
 
 
-def test_a_sequence_and_an_optional_are_no_tensors(tmp_path: Path) -> None:
+def test_a_sequence_and_an_optional_are_not_tensors(tmp_path: Path) -> None:
     nodes = [op("SequenceConstruct", "x x", "pair"), op("Optional", "pair", "maybe")]
     tensor = helper.make_tensor_type_proto(TensorProto.FLOAT, (2, 3))
     optional = helper.make_optional_type_proto(helper.make_sequence_type_proto(tensor))
@@ -191,7 +191,7 @@ def test_no_tensor_is_read_by_loading(tmp_path: Path, monkeypatch: pytest.Monkey
         (None, "no such file"),
     ],
 )
-def test_what_is_no_onnx_file_is_one_line_that_names_the_file(
+def test_what_is_not_an_onnx_file_is_one_line_that_names_the_file(
     tmp_path: Path, content: bytes | None, says: str
 ) -> None:
     path = tmp_path / "graph.onnx"
@@ -224,7 +224,7 @@ def test_nodes_out_of_order_are_refused(tmp_path: Path) -> None:
         load_graph(path)
 
 
-def test_a_json_of_somebody_else_beside_the_file_is_no_manifest(tmp_path: Path) -> None:
+def test_a_foreign_json_next_to_the_file_is_not_a_manifest(tmp_path: Path) -> None:
     path = save_net(tmp_path)
     manifest_path_of(path).write_text('{"schema": "someone.else/3"}', encoding="utf-8")
     assert load_graph(path).manifest is None

@@ -22,7 +22,7 @@ def names(module: ModuleIO) -> tuple[str, str]:
     return " ".join(module.inputs), " ".join(module.outputs)
 
 
-def test_what_goes_in_and_out_of_each_module_of_the_net(tmp_path: Path) -> None:
+def test_module_inputs_and_outputs_of_each_module_of_the_net(tmp_path: Path) -> None:
     assert io_of(save_net(tmp_path)) == {
         "": ("x", "y"),
         "stem": ("x", "a"),
@@ -41,7 +41,7 @@ def test_module_inputs_and_outputs_have_dtypes_and_shapes(tmp_path: Path) -> Non
     ]  # fmt: skip
 
 
-def test_weights_are_no_inputs(tmp_path: Path) -> None:
+def test_weights_are_not_inputs(tmp_path: Path) -> None:
     nodes = [op("Neg", "w", "folded", "stem"), op("Add", "x folded", "y", "head")]
     path = save(tmp_path, nodes, [value("x", (2,))], [value("y", (2,))], [weight("w", 2)])
     assert io_of(path) == {"": ("x", "y"), "stem": ("", ""), "head": ("x", "y")}
@@ -88,7 +88,7 @@ def test_lineage_names_the_modules_around_a_path(tmp_path: Path, path: str, line
     assert hierarchy.depth(path) == len(lineage) - 1
 
 
-def test_a_module_that_owns_parameters_is_a_level_though_it_never_runs(tmp_path: Path) -> None:
+def test_a_module_with_parameters_is_a_level_though_it_never_runs(tmp_path: Path) -> None:
     onnx_path = save_net(tmp_path)
     write_manifest(onnx_path, StateTensor("body.scale", "float32", (1,), "parameter"))
     hierarchy = load_graph(onnx_path).hierarchy
@@ -96,13 +96,13 @@ def test_a_module_that_owns_parameters_is_a_level_though_it_never_runs(tmp_path:
     assert hierarchy.class_name("body") == "ModuleList"  # the manifest says so; no forward of it ran
 
 
-def test_a_module_that_owns_a_buffer_alone_is_no_level(tmp_path: Path) -> None:
+def test_a_module_with_only_a_buffer_is_not_a_level(tmp_path: Path) -> None:
     onnx_path = save_net(tmp_path)
     write_manifest(onnx_path, StateTensor("body.steps", "int64", (1,), "buffer"))
     assert "body" not in load_graph(onnx_path).hierarchy.paths
 
 
-def test_a_graph_tells_producers_consumers_and_modules_of_its_nodes(tmp_path: Path) -> None:
+def test_a_graph_has_producers_consumers_and_modules_of_its_nodes(tmp_path: Path) -> None:
     nodes = [
         op("Neg", "w", "folded", "stem"),
         op("Add", "x folded", "a", "stem"),

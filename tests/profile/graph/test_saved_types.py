@@ -1,4 +1,4 @@
-"""Files that ONNX Runtime's optimiser and quantisers wrote: every type found is that of the real value."""
+"""Files that ONNX Runtime's optimizer and quantizers wrote: every type found is that of the real value."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ from onnxruntime.quantization.matmul_nbits_quantizer import MatMulNBitsQuantizer
 from onnxlens.profile.graph.loading.inference.surrogates import BLOCKED, MICROSOFT
 from tests.profile.graph.real_types import found, run
 from tests.profile.models import op, save, value
-from tests.profile.ort_files import optimised, without_types
+from tests.profile.ort_files import optimized, without_types
 
 Net = Callable[[Path], Path]
 
 
 def drawn(**shapes: Sequence[int]) -> list[TensorProto]:
-    """Weights from a seed: an optimiser may drop what zeros make."""
+    """Weights from a seed: an optimizer may drop what zeros make."""
     source = np.random.default_rng(0)
     return [
         numpy_helper.from_array(source.normal(size=shape).astype(np.float32), name)
@@ -75,7 +75,7 @@ def projected(name: str, source: str) -> list[NodeProto]:
 
 
 def transformer(folder: Path) -> Path:
-    """Attention in single steps with the keys' last axes turned, a normalised sum, a Gelu by Erf."""
+    """Attention in single steps with the keys' last axes turned, a normalized sum, a Gelu by Erf."""
     nodes = [
         *projected("q", "x"), *projected("k", "x"), *projected("v", "x"),
         op("Transpose", "k", "kt", perm=[0, 1, 3, 2]),
@@ -128,7 +128,7 @@ def feed(net: Net) -> Mapping[str, np.ndarray]:
 
 
 class Samples(CalibrationDataReader):
-    """One input, for the ranges that a static quantisation needs."""
+    """One input, for the ranges that a static quantization needs."""
 
     def __init__(self, net: Net) -> None:
         self._left = [feed(net)]
@@ -164,7 +164,7 @@ BLOCKS = {
     (BLOCKED, name)
     for name in ("Conv", "MaxPool", "AveragePool", "Upsample", "ReorderInput", "ReorderOutput")
 }
-QUANTISED = {
+QUANTIzED = {
     f"QLinear{name}" for name in ("Add", "Concat", "Conv", "LeakyRelu", "AveragePool", "GlobalAveragePool")
 } | {"QGemm"}  # fmt: skip
 
@@ -181,16 +181,16 @@ QUANTISED = {
         (recurrent, "all", set()),
     ],
 )  # fmt: skip
-def test_types_in_an_optimised_file_are_those_of_its_values(
+def test_types_in_an_optimized_file_are_those_of_its_values(
     net: Net, level: str, written: set[tuple[str, str]], tmp_path: Path
 ) -> None:
-    assert written <= compare(optimised(net(tmp_path), level), net)
+    assert written <= compare(optimized(net(tmp_path), level), net)
 
 
 @pytest.mark.parametrize(
-    ("net", "quantise", "written"),
+    ("net", "quantize", "written"),
     [
-        (convolutions, static(QuantFormat.QOperator), QUANTISED),
+        (convolutions, static(QuantFormat.QOperator), QUANTIzED),
         (convolutions, static(QuantFormat.QDQ), {"QLinearConv"}),
         (convolutions, dynamic, set()),
         (transformer, static(QuantFormat.QOperator), {"QLinearMul", "QLinearSoftmax"}),
@@ -199,10 +199,10 @@ def test_types_in_an_optimised_file_are_those_of_its_values(
         (recurrent, dynamic, {"DynamicQuantizeLSTM", "DynamicQuantizeMatMul"}),
     ],
 )  # fmt: skip
-def test_types_in_a_quantised_file_are_those_of_its_values(
-    net: Net, quantise: Callable[[Path, Path, Net], None], written: set[str], tmp_path: Path
+def test_types_in_a_quantized_file_are_those_of_its_values(
+    net: Net, quantize: Callable[[Path, Path, Net], None], written: set[str], tmp_path: Path
 ) -> None:
-    target = tmp_path / "quantised.onnx"
-    quantise(net(tmp_path), target, net)
+    target = tmp_path / "quantized.onnx"
+    quantize(net(tmp_path), target, net)
     compare(without_types(target), net)
-    assert written <= {name for _, name in compare(optimised(target, "all"), net)}
+    assert written <= {name for _, name in compare(optimized(target, "all"), net)}

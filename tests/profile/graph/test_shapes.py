@@ -41,7 +41,7 @@ def linear(folder: Path, rows: int | str | None = "batch") -> Path:
     )
 
 
-def test_a_dynamic_batch_is_unknown_and_the_way_out_is_told(tmp_path: Path) -> None:
+def test_a_dynamic_batch_is_unknown_and_a_note_says_how_to_fix_it(tmp_path: Path) -> None:
     found = ledger(linear(tmp_path))
     assert found.totals.unknown_nodes == 2
     assert {node.reason for node in found.nodes} == {
@@ -95,7 +95,7 @@ def test_what_does_not_fit_is_refused_in_one_line(
     assert "\n" not in str(raised.value)
 
 
-def test_a_symbol_is_fixed_wherever_it_stands(tmp_path: Path) -> None:
+def test_a_symbol_is_fixed_in_every_shape(tmp_path: Path) -> None:
     inputs = [value("x", ("n", "k")), value("z", ("k", "n"))]
     path = save(tmp_path, [op("MatMul", "x z", "y")], inputs, [value("y", ("n", "n"))])
     assert ledger(path, dims={"n": 3, "k": 7}).totals.macs == 3 * 7 * 3
@@ -164,7 +164,7 @@ def test_what_depends_on_data_stays_unknown_by_node(tmp_path: Path) -> None:
     assert all("is dynamic" in node.reason for node in found.nodes)
 
 
-def test_a_library_that_fails_is_told_and_the_next_one_tried(
+def test_a_library_that_fails_is_noted_and_the_next_one_tried(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def fails(*anything: object) -> None:
@@ -177,7 +177,7 @@ def test_a_library_that_fails_is_told_and_the_next_one_tried(
     assert found.totals.macs == 6 * 12 * 5
 
 
-def test_a_large_file_gets_the_fast_inference_alone_and_that_is_told(
+def test_a_large_file_gets_the_fast_inference_alone_and_a_note_says_so(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(steps, "SLOW_INFERENCE_NODES", 1)
@@ -199,7 +199,7 @@ def test_a_value_that_decides_a_shape_is_fixed(tmp_path: Path) -> None:
     assert graph.given["size"].tolist() == [5, 3]
 
 
-def test_a_value_that_is_given_is_no_parameter(tmp_path: Path) -> None:
+def test_a_value_that_is_given_is_not_a_parameter(tmp_path: Path) -> None:
     path = save(tmp_path, [op("Add", "x z", "y")], [value("x", (3,)), value("z", (3,))], [value("y", (3,))])
     graph = load_graph(path, values={"z": (0.5, 1, 2)})
     assert build_ledger(graph).totals.params == 0
@@ -229,14 +229,14 @@ def test_a_file_that_leaves_nothing_open_is_not_inferred(
     assert ledger(linear(tmp_path, 2)).totals.macs == 2 * 8 * 3
 
 
-def test_a_weight_beside_the_file_is_never_read(tmp_path: Path) -> None:
+def test_an_external_weight_is_never_read(tmp_path: Path) -> None:
     """Inference runs on what is left without it: the data file is not even there."""
     path = linear(tmp_path)
     assert list(tmp_path.iterdir()) == [path]
     assert ledger(path, dims={"batch": 2}).totals.params == 24
 
 
-def test_large_constants_are_no_part_of_what_is_inferred(tmp_path: Path) -> None:
+def test_large_constants_are_left_out_of_inference(tmp_path: Path) -> None:
     big = helper.make_node("Constant", [], ["c"], value=weight("v", 100, 100))
     nodes = [big, op("Add", "x c", "a"), op("Relu", "a", "y")]
     found = ledger(save(tmp_path, nodes, [value("x", ("n", 100))], [value("y", None)]), dims={"n": 100})

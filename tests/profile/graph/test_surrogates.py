@@ -166,7 +166,7 @@ def test_channels_of_a_depthwise_weight_are_its_groups(tmp_path: Path) -> None:
     assert shape_of(tmp_path, nodes, "blocks", held=[weight("w", 24, 1, 3, 3)]) == (1, 24, 8, 6)
 
 
-def test_the_values_of_a_surrogate_are_nobodys_constants(tmp_path: Path) -> None:
+def test_the_values_of_a_surrogate_are_not_constants(tmp_path: Path) -> None:
     """The lower left of 2 3 / 4 6 is 0 in truth, and 4 in an Identity: 15 elements would be wrong."""
     nodes = [
         op("Trilu", "square", "upper", domain=MICROSOFT),
@@ -207,7 +207,7 @@ def test_both_inferences_go_through_surrogates(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(("opset", "shape"), [(10, None), (11, (8, 7)), (12, (8, 7))])
-def test_an_operand_is_turned_where_there_is_an_einsum(tmp_path: Path, opset: int, shape: object) -> None:
+def test_an_operand_is_transposed_where_there_is_an_einsum(tmp_path: Path, opset: int, shape: object) -> None:
     nodes = [op("FusedMatMul", "x w", "y", domain=MICROSOFT, transA=1)]
     assert shape_of(tmp_path, nodes, "y", x=(5, 8), held=[weight("w", 5, 7)], opset=opset) == shape
 

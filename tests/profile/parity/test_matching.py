@@ -40,7 +40,7 @@ def test_every_call_of_a_module_has_a_row_of_its_own(report: ModuleParityReport)
     assert all(row.verdict == "agrees" and row.introduced is not None for row in rows)
 
 
-def test_two_tensors_of_one_shape_are_not_taken_for_each_other(report: ModuleParityReport) -> None:
+def test_two_tensors_of_one_shape_are_not_confused(report: ModuleParityReport) -> None:
     (row,) = (layer for layer in report.layers if layer.path == "halves")
     assert row.verdict == "not comparable"
     assert row.reason == (

@@ -71,7 +71,7 @@ def test_zeros_never_pass_though_they_are_equal() -> None:
     assert (result.rel_l2, result.cosine, result.passed) == (0.0, 0.0, False)
 
 
-def test_something_against_zeros_is_wholly_wrong() -> None:
+def test_nonzero_values_against_zeros_have_an_error_of_one() -> None:
     result = against([1.0, 0.0], [0.0, 0.0])
     assert (result.rel_l2, result.passed) == (1.0, False)
 
@@ -106,14 +106,14 @@ def test_a_missing_output_is_an_error_that_names_those_there_are() -> None:
         compare({"a": one, "c": one}, {"a": one, "b": one})
 
 
-def test_results_stand_in_the_references_order_and_extra_outputs_are_left_out() -> None:
+def test_results_are_in_the_references_order_and_extra_outputs_are_left_out() -> None:
     one = np.ones(1)
     results = compare({"a": one, "b": one, "extra": one}, {"b": one, "a": one})
     assert [result.tensor for result in results] == ["b", "a"]
 
 
 @pytest.mark.parametrize("tolerance", [0.0, -1.0, float("nan")])
-def test_a_tolerance_that_nothing_can_be_held_to_is_refused(tolerance: float) -> None:
+def test_a_tolerance_that_is_not_positive_is_refused(tolerance: float) -> None:
     with pytest.raises(ParityError, match="is not a positive number"):
         against([1.0], [1.0], tolerance)
 

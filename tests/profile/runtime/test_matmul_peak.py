@@ -28,12 +28,12 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 @pytest.mark.parametrize(
     ("dtype", "made_in"), [("float32", "float32"), ("float16", "float16"), ("int8", "float32")]
 )
-def test_the_best_is_the_fastest_of_some(dtype: str, made_in: str) -> None:
+def test_the_peak_is_the_fastest_of_several_runs(dtype: str, made_in: str) -> None:
     best = measure_matmul_peak("cpu", threads=1, dtype=dtype, repeats=3)
     assert (best.macs_per_s, best.side, best.dtype) == (16**3 / 2.0, 16, made_in)
 
 
-def test_the_product_is_one(tmp_path: Path) -> None:
+def test_the_measured_file_is_a_matrix_product(tmp_path: Path) -> None:
     write_product(tmp_path / "p.onnx", 3, "float32")
     session = open_session(tmp_path / "p.onnx")
     # the identity times the weight is the weight: the same square that any input of this side is drawn as

@@ -43,7 +43,7 @@ def test_unoptimized_turns_every_optimization_off(difference: Path) -> None:
 
 
 @pytest.mark.parametrize(("threads", "set_threads"), [(None, 0), (1, 1), (3, 3)])
-def test_threads_are_the_sessions_and_none_is_its_own_choice(
+def test_threads_are_those_of_the_session_and_none_leaves_the_choice_to_onnx_runtime(
     difference: Path, threads: int | None, set_threads: int
 ) -> None:
     assert (

@@ -188,7 +188,7 @@ def test_an_unknown_node_inside_another_counts_for_that_one() -> None:
     assert [(node.node, round(node.seconds[0] * 1e6)) for node in ran] == [("if", 45), ("y", 5)]
 
 
-def test_rounding_moves_no_node_out_of_its_parent_or_into_its_successor() -> None:
+def test_rounding_puts_no_node_outside_its_parent_or_inside_its_successor() -> None:
     # times are rounded down: x seems to end after the If, and z starts when the If seems to end
     inside = [kernel("if", 10, 5, "If"), kernel("x", 11, 5), kernel("z", 15, 0)]
     assert self_times_us(inside, ["if", "x", None]) == {0: 0, 1: 5}

@@ -8,7 +8,7 @@ import pytest
 from onnx import NodeProto
 
 from onnxlens.profile.runtime.provenance import Provenance
-from tests.profile.graph.test_optimised_files import drawn
+from tests.profile.graph.test_optimized_files import drawn
 from tests.profile.models import net_nodes, op, save, value
 from tests.profile.runtime.ort_profiles import profiled
 
@@ -38,7 +38,7 @@ CONVOLUTIONS = [
 CONVOLUTION_WEIGHTS = {"w1": (CHANNELS, CHANNELS, 3, 3), "w2": (CHANNELS, CHANNELS, 3, 3)}
 
 
-def test_a_convolution_takes_in_its_relu_and_a_residual_sum(tmp_path: Path) -> None:
+def test_a_convolution_is_fused_with_its_relu_and_a_residual_sum(tmp_path: Path) -> None:
     path = save(
         tmp_path,
         CONVOLUTIONS,
@@ -55,7 +55,7 @@ def test_a_convolution_takes_in_its_relu_and_a_residual_sum(tmp_path: Path) -> N
     assert all(not it.sources for it in ran.provenances.values() if it.kind == "layout")
 
 
-def test_the_linear_layer_owns_the_bias_and_the_reshapes_around_it(tmp_path: Path) -> None:
+def test_the_bias_and_the_reshapes_around_it_belong_to_the_linear_layer(tmp_path: Path) -> None:
     nodes = [
         op("Relu", "x", "a", "relu"),
         op("MatMul", "a w", "m", "head"),
@@ -69,7 +69,7 @@ def test_the_linear_layer_owns_the_bias_and_the_reshapes_around_it(tmp_path: Pat
     }
 
 
-def test_the_bias_of_a_layer_is_its_own_where_nothing_stands_before_the_next(tmp_path: Path) -> None:
+def test_the_bias_of_a_layer_is_its_own_where_nothing_is_between_it_and_the_next(tmp_path: Path) -> None:
     layers = ("stem", "head")
     nodes = [
         step
@@ -87,7 +87,7 @@ def test_the_bias_of_a_layer_is_its_own_where_nothing_stands_before_the_next(tmp
 
 
 @pytest.mark.parametrize("residual", ["body.0", "stem"])
-def test_of_several_modules_the_one_that_does_most_is_the_owner(tmp_path: Path, residual: str) -> None:
+def test_a_fused_node_belongs_to_the_module_that_does_most_of_its_work(tmp_path: Path, residual: str) -> None:
     nodes = [
         op("Add", "x x2", "s", residual),
         op("LayerNormalization", "s gamma beta", "y", "relu", axis=-1),
@@ -105,7 +105,7 @@ def test_of_several_modules_the_one_that_does_most_is_the_owner(tmp_path: Path, 
     )
 
 
-def test_a_file_that_says_nothing_of_modules_is_one_module(tmp_path: Path) -> None:
+def test_a_file_that_does_not_name_modules_is_one_module(tmp_path: Path) -> None:
     nodes = net_nodes()
     for node in nodes:
         node.ClearField("metadata_props")

@@ -85,14 +85,14 @@ def check(ran: Profiled) -> None:
 
 @pytest.mark.parametrize("level", LEVELS)
 @pytest.mark.parametrize(("name", "opset"), SMALL)
-def test_all_time_has_an_owner(name: str, opset: int, level: str, exported: Exported) -> None:
+def test_all_time_has_a_module(name: str, opset: int, level: str, exported: Exported) -> None:
     check(profiled(exported(name, opset), level))
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("opset", OPSETS)
 @pytest.mark.parametrize("name", ALL_OF_CATALOG)
-def test_all_time_of_the_catalog_has_an_owner(name: str, opset: int) -> None:
+def test_all_time_of_the_catalog_has_a_module(name: str, opset: int) -> None:
     with TemporaryDirectory() as folder:  # gigabytes, of which no more than one graph's may stand at a time
         path = export(name, opset, Path(folder))
         for level in LEVELS:
@@ -102,19 +102,19 @@ def test_all_time_of_the_catalog_has_an_owner(name: str, opset: int) -> None:
 @pytest.mark.slow
 @pytest.mark.parametrize("opset", OPSETS)
 @pytest.mark.parametrize("name", NETS)
-def test_all_time_of_networks_of_every_kind_has_an_owner(name: str, opset: int, exported: Exported) -> None:
+def test_all_time_of_networks_of_every_kind_has_a_module(name: str, opset: int, exported: Exported) -> None:
     for level in LEVELS:
         check(profiled(exported(f"tests.conformance.nets:{name}", opset), level))
 
 
-def test_at_no_level_a_node_is_itself(exported: Exported) -> None:
+def test_without_optimization_every_node_is_its_own_source(exported: Exported) -> None:
     ran = profiled(exported("mlsd-tiny", 23), "disabled")
     assert {it.kind for it in ran.provenances.values()} == {"node"}
     names = [ran.graph.nodes[it.sources[0]].view.name for it in ran.provenances.values()]
     assert names == list(ran.provenances)
 
 
-def test_convolutions_in_blocks_take_in_what_stands_around_them(exported: Exported) -> None:
+def test_convolutions_in_blocked_layout_are_fused_with_the_nodes_around_them(exported: Exported) -> None:
     ran = profiled(exported("mlsd-tiny", 23), "all")
     taken = Counter(tuple(ran.op_types(it)) for it in ran.of("Conv"))
     # MobileNetV2: the stem and three strided depthwise convolutions pad before; residual sums end six blocks
@@ -150,7 +150,7 @@ def test_the_pieces_of_a_norm_belong_to_the_norm(exported: Exported) -> None:
     assert pieces == {call: {path} for call, path in lasts.items()}
 
 
-def test_a_value_that_every_block_computes_is_computed_once(exported: Exported) -> None:
+def test_a_common_subexpression_of_every_block_is_computed_once(exported: Exported) -> None:
     ran = profiled(exported("tests.profile.small_networks:denoiser", 18), "all")
     # the timestep's embedding goes through a SiLU of its own in each residual block
     blocks = [path for path in ran.graph.called if path.endswith("emb_layers.0")]

@@ -77,6 +77,6 @@ def test_a_dynamic_dimension_is_refused_with_its_shape() -> None:
         sample("float32", ("batch", 3), 0, 1)
 
 
-def test_a_type_that_is_no_number_is_refused() -> None:
+def test_a_type_that_is_not_numeric_is_refused() -> None:
     with pytest.raises(UsageError, match="input 'x' is sequence, a type without sample values"):
         sample("sequence", (2,), 0, 1)

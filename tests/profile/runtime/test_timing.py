@@ -110,12 +110,12 @@ def test_layout_belongs_to_its_module_and_is_shown_apart(timing: Timing) -> None
     assert node(timing, "reorder").time.macs == 0
 
 
-def test_a_node_that_was_put_in_to_compute_is_no_layout(tmp_path: Path) -> None:
+def test_an_inserted_node_that_computes_is_not_layout(tmp_path: Path) -> None:
     pieces = {**PROVENANCES, "add": provenance("add", "inserted", (3,), "body.0", "Add")}
     assert module(timing_of(tmp_path, RAN, pieces), "body.0").layout_s == 0.5
 
 
-def test_macs_per_second_stand_beside_the_best(timing: Timing) -> None:
+def test_macs_per_second_are_shown_with_percent_of_peak(timing: Timing) -> None:
     stem = module(timing, "stem").time
     assert (stem.macs, stem.macs_per_s) == (STEM_MACS, STEM_MACS / 4.0)
     assert stem.share_of_best == pytest.approx(STEM_MACS / 4.0 / BEST)
@@ -126,7 +126,7 @@ def test_macs_per_second_stand_beside_the_best(timing: Timing) -> None:
     assert (add.macs, add.macs_per_s, add.share_of_best) == (0, None, None)
 
 
-def test_time_without_a_module_is_in_none_and_is_said(tmp_path: Path) -> None:
+def test_time_without_a_module_is_in_none_and_is_reported(tmp_path: Path) -> None:
     timing = timing_of(tmp_path, RAN + STRAYS)
     assert module(timing, "").time.median_s == 10.75  # as without them
     assert timing.node_sum_s == 12.75  # 11.75, 13.5 and 12.75 s
@@ -135,7 +135,7 @@ def test_time_without_a_module_is_in_none_and_is_said(tmp_path: Path) -> None:
     assert strays == [("lost", "inserted"), ("never heard of", "unknown"), ("gemm", "unknown")]
 
 
-def test_macs_of_a_source_that_several_nodes_share_are_not_told_by_node(tmp_path: Path) -> None:
+def test_macs_of_a_source_that_several_nodes_share_are_not_reported_by_node(tmp_path: Path) -> None:
     halves = {
         **PROVENANCES,
         "half": provenance("half", "node", (2,), "body.0.conv"),

@@ -70,7 +70,7 @@ def test_its_weights_point_where_they_did_and_are_not_read(net: Graph) -> None:
     assert [(entry.key, entry.value) for entry in held.external_data] == [("location", "absent.onnx.data")]
 
 
-def test_rows_of_a_subgraph_are_those_of_the_whole(net: Graph, tmp_path: Path) -> None:
+def test_rows_of_a_subgraph_are_those_of_the_whole_graph(net: Graph, tmp_path: Path) -> None:
     ledger = ledger_of_subgraph(extract_subgraph(net, "body.0"), tmp_path)
     # 64 positions x 4 channels, each a sum over 4 channels; the block adds one element to each
     assert {module.path: (module.macs, module.vector_ops) for module in ledger.modules} == {
@@ -93,7 +93,7 @@ def test_some_of_its_nodes_alone(net: Graph) -> None:
     assert names(extract_subgraph(net, "relu", second)) == (["d"], [], ["e"])
 
 
-def test_a_container_is_what_stands_in_it_and_what_runs_nothing_is_refused(tmp_path: Path) -> None:
+def test_a_parent_is_its_children_and_a_module_that_runs_nothing_is_refused(tmp_path: Path) -> None:
     path = save_net(tmp_path)
     write_manifest(path)
     graph = load_graph(path)
@@ -282,7 +282,7 @@ def test_the_file_may_be_of_a_time_when_weights_were_inputs(tmp_path: Path) -> N
 
 
 @pytest.mark.parametrize("name", ["hed", pytest.param("clip_text", marks=pytest.mark.slow)])
-def test_every_module_costs_alone_what_it_costs_in_the_whole(
+def test_every_module_costs_alone_what_it_costs_in_the_whole_graph(
     name: str, request: pytest.FixtureRequest, tmp_path: Path
 ) -> None:
     graph: Graph = request.getfixturevalue(name)

@@ -12,7 +12,7 @@ Links = list[tuple[int, int, float]]
 
 
 def maxima(values: list[list[float]], threshold: float) -> list[Position]:
-    """(y, x) of every value over the threshold that no neighbour beside it exceeds."""
+    """(y, x) of every value over the threshold that no neighbor beside it exceeds."""
     height, width = len(values), len(values[0])
     found = []
     for y in range(height):

@@ -122,7 +122,7 @@ def test_hed_and_scribble_ask_for_hed_at_the_size() -> None:
 def test_mlsd_draws_in_pixels_of_the_image() -> None:
     networks = FakeNetworks()
     lines = annotate(picture(), "mlsd", networks)
-    # Centre (128, 128), 20 positions to either side, twice.
+    # Center (128, 128), 20 positions to either side, twice.
     assert np.argwhere(lines[:, :, 0]).tolist() == [[256, x] for x in range(216, 297)]
     assert networks.calls == [("mlsd-large", (1, 4, 512, 512))]
 

@@ -156,7 +156,7 @@ def colors(canvas: np.ndarray) -> set[tuple[int, ...]]:
     return {tuple(color) for color in canvas.reshape(-1, 3).tolist()} - {(0, 0, 0)}
 
 
-def test_a_joint_is_a_disc_of_radius_4_in_its_colour() -> None:
+def test_a_joint_is_a_disc_of_radius_4_in_its_color() -> None:
     canvas = np.zeros((40, 40, 3), dtype=np.uint8)
     draw_person(canvas, body(left_ear=(20, 15)))
     assert colors(canvas) == {COLORS[17]}
@@ -165,7 +165,7 @@ def test_a_joint_is_a_disc_of_radius_4_in_its_colour() -> None:
     assert not canvas[11, 16].any()  # round
 
 
-def test_a_limb_is_4_wide_in_its_colour_under_its_joints() -> None:
+def test_a_limb_is_4_wide_in_its_color_under_its_joints() -> None:
     canvas = np.zeros((40, 80, 3), dtype=np.uint8)
     draw_person(canvas, body(neck=(10, 20), nose=(60, 20)))
     assert LIMBS[12].joints == (1, 0)
@@ -183,7 +183,7 @@ def test_a_limb_needs_both_joints_and_ears_are_not_tied_to_shoulders() -> None:
     assert not canvas[20, 35].any()
 
 
-def test_a_whole_body_has_all_colours() -> None:
+def test_a_whole_body_has_all_colors() -> None:
     canvas = np.zeros((512, 400, 3), dtype=np.uint8)
     draw_person(canvas, body(**{name: (4 * x, 4 * y) for name, (x, y) in painted_maps.STANDING.items()}))
     assert colors(canvas) == set(COLORS)

@@ -74,7 +74,7 @@ def test_a_picture_of_the_right_size_stays_as_it_is() -> None:
         ([[1]], "list of ? (1, 1)"),
     ],
 )
-def test_what_is_no_rgb_image_is_refused(image: np.ndarray, found: str) -> None:
+def test_what_is_not_an_rgb_image_is_refused(image: np.ndarray, found: str) -> None:
     with pytest.raises(UsageError) as caught:
         resize_to_control(image)
     assert str(caught.value) == f"the image is a {found}; expected RGB as a numpy array of uint8 (H, W, 3)"
@@ -156,8 +156,8 @@ def test_a_map_of_one_channel_keeps_its_axis() -> None:
 
 def test_images_end_as_rgb_in_whole_steps() -> None:
     assert to_uint8([-1.5, 0.9, 127.5, 300]).tolist() == [0, 0, 127, 255]
-    grey = np.array([[0, 7]], dtype=np.uint8)
-    assert to_rgb(grey).tolist() == [[[0, 0, 0], [7, 7, 7]]]
+    gray = np.array([[0, 7]], dtype=np.uint8)
+    assert to_rgb(gray).tolist() == [[[0, 0, 0], [7, 7, 7]]]
     assert to_rgb(plain(2, 2)).shape == (2, 2, 3)
-    assert resized_linear(grey, (1, 2)) is grey
+    assert resized_linear(gray, (1, 2)) is gray
     assert resized_linear(np.array([[0.0, 4.0]]), (1, 4)).tolist() == [[0, 1, 3, 4]]

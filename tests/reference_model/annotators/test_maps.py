@@ -128,7 +128,7 @@ def is_crest(blurred: np.ndarray, y: int, x: int) -> bool:
     return False
 
 
-def test_a_scribble_is_made_of_a_grey_map() -> None:
+def test_a_scribble_is_made_of_a_gray_map() -> None:
     with pytest.raises(UsageError, match=r"the edges are uint8 \(4, 4, 3\); expected uint8 \(H, W\)"):
         scribble_map(np.zeros((4, 4, 3), dtype=np.uint8))
 
@@ -149,7 +149,7 @@ FAR_BELOW = -9.0
 def mlsd_maps(
     *lines: tuple[int, int, float, float, float, float, float], size: tuple[int, int] = (16, 20)
 ) -> np.ndarray:
-    """Centre x and y, the center's logit, offsets of the start and of the end; in positions of the map."""
+    """Center x and y, the center's logit, offsets of the start and of the end; in positions of the map."""
     maps = np.zeros((1, 9, *size))
     maps[0, 0] = FAR_BELOW
     for x, y, logit, *offsets in lines:
@@ -176,7 +176,7 @@ def test_no_line() -> None:
     assert not line_map(lines, (32, 40)).any()
 
 
-def test_a_centre_beside_a_surer_one_is_no_line() -> None:
+def test_a_center_next_to_a_surer_one_is_not_a_line() -> None:
     maps = mlsd_maps((10, 5, 2.0, -4, 0, 4, 0), (11, 6, 1.9, -4, 0, 4, 0), (13, 5, 1.0, -4, 0, 4, 0))
     assert decode_lines(maps).ends[:, 0].tolist() == [12, 18]
 
@@ -201,7 +201,7 @@ def test_the_two_hundred_surest_are_kept() -> None:
     assert lines.ends[-1].tolist() == [2 * 19, 2 * 46, 2 * 21, 2 * 46]
 
 
-def test_a_short_line_takes_a_place_among_the_two_hundred() -> None:
+def test_a_short_line_counts_among_the_two_hundred() -> None:
     centers = [(x, y, 1.0, 0, 0, 0 if y < 20 else 1, 0) for y in range(0, 60, 2) for x in range(0, 60, 2)]
     # Equal scores are taken in reading order: the first 200 lie in rows 0 to 12, and are all too short.
     assert len(decode_lines(mlsd_maps(*centers, size=(60, 60))).ends) == 0

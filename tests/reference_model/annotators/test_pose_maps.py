@@ -79,7 +79,7 @@ def test_a_joint_that_is_not_seen_is_none_and_what_hangs_on_it_is_lost() -> None
     assert person.score == pytest.approx((16 + 15) / 16, abs=1e-6)
 
 
-def test_a_limb_without_a_field_cuts_off_three_joints_which_are_too_few() -> None:
+def test_a_limb_without_a_field_separates_three_joints_which_are_too_few() -> None:
     cut = [("neck", "right_hip")]
     (person,) = find_persons(heatmaps([STANDING]), fields([STANDING], hidden=cut))
     lost = {"right_hip", "right_knee", "right_ankle"}
@@ -152,7 +152,7 @@ def test_a_peak_counts_over_a_tenth_after_smoothing() -> None:
     assert len(find_peaks(blob((60, 60), (30, 30)) * np.float32(0.21)).xy) == 1
 
 
-def test_the_four_beside_decide_and_not_the_diagonals() -> None:
+def test_the_four_direct_neighbors_decide_and_not_the_diagonals() -> None:
     values = np.array([[0.9, 0.0, 0.0], [0.0, 0.5, 0.0], [0.0, 0.0, 0.1]])
     assert np.argwhere(local_maxima(values, 0.1)).tolist() == [[0, 0], [1, 1]]
 

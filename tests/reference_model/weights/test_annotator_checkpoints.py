@@ -44,7 +44,7 @@ def test_a_file_that_lacks_a_tensor_is_refused_by_its_name(graph: str, layout: s
 
 
 @pytest.mark.parametrize("graph", ["mlsd-tiny", "mlsd-large", "hed"])
-def test_the_safetensors_twin_gives_the_same_values(graph: str, tmp_path: Path) -> None:
+def test_the_safetensors_copy_gives_the_same_values(graph: str, tmp_path: Path) -> None:
     generator = torch.Generator().manual_seed(1)
     content = {
         key: value.contiguous()

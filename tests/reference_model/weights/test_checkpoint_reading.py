@@ -47,7 +47,7 @@ def test_every_format_gives_the_same_values(name: str, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("name", WRITERS)
-def test_other_networks_entries_beside_ours_are_left_alone(name: str, tmp_path: Path) -> None:
+def test_other_networks_entries_next_to_ours_are_ignored(name: str, tmp_path: Path) -> None:
     others = {"other.linear.weight": torch.zeros(9), "network": torch.zeros(1)}
     mixed = {**others, **state()}
     path = tmp_path / name
@@ -142,7 +142,7 @@ def test_values_stay_in_the_file_until_they_are_read(tmp_path: Path) -> None:
     assert source.read("linear.bias").tolist() == [8, 9]
 
 
-def test_entries_that_are_no_tensors_or_have_no_name_are_passed_over(tmp_path: Path) -> None:
+def test_entries_that_are_not_tensors_or_have_no_name_are_ignored(tmp_path: Path) -> None:
     path = saved({**state(), "net.note": "text", 3: torch.zeros(1)}, tmp_path / "notes.pth")
     assert_read_exactly(opened(path))
     assert SCOPE.module_key("net.note") == "note"

@@ -78,7 +78,7 @@ def test_a_pickle_under_the_safe_suffix_is_refused(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("suffix", [".pth", ".pt", ".ckpt", ".safetensors"])
 @pytest.mark.parametrize("content", [b"", b"hello world\n", b"PK\x03\x04"], ids=["empty", "text", "stub"])
-def test_a_file_that_is_no_checkpoint_is_refused(suffix: str, content: bytes, tmp_path: Path) -> None:
+def test_a_file_that_is_not_a_checkpoint_is_refused(suffix: str, content: bytes, tmp_path: Path) -> None:
     path = tmp_path / f"bad{suffix}"
     path.write_bytes(content)
     message = refusal(path)
@@ -87,7 +87,7 @@ def test_a_file_that_is_no_checkpoint_is_refused(suffix: str, content: bytes, tm
 
 @pytest.mark.parametrize("kind", ["zip.pth", "old.pth", "cut.safetensors"])
 @pytest.mark.parametrize("share", [0.1, 0.5, 0.9])
-def test_a_file_cut_short_is_refused(kind: str, share: float, tmp_path: Path) -> None:
+def test_a_truncated_file_is_refused(kind: str, share: float, tmp_path: Path) -> None:
     path = tmp_path / kind
     if path.suffix == ".safetensors":
         saved_safetensors(state(), path)

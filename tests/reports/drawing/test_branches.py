@@ -38,7 +38,7 @@ def test_a_chain_with_its_residuals_is_all_trunk() -> None:
     assert branches(chain) == [["a", "b", "add", "c"]]
 
 
-def test_the_way_back_of_a_loop_changes_no_branch() -> None:
+def test_the_back_edge_of_a_loop_changes_no_branch() -> None:
     arrows = "x>a a>b b>c c>d"
     loop = flow({"a": 5, "b": 9, "c": 5, "d": 1}, f"{arrows} c>a")
     assert (
@@ -69,7 +69,7 @@ def test_small_branches_of_one_class_share_a_branch_and_those_of_another_do_not(
     assert branches(net) == [["a", "b", "c", "sum"], ["zero1", "zero2"], ["proj"]]
 
 
-def test_branches_that_follow_each_other_use_the_same_branches_again() -> None:
+def test_branches_after_a_join_continue_the_branches_before_it() -> None:
     net = flow(
         {"a": 8, "b": 8, "join": 0, "c": 8, "d": 8, "end": 0},
         "x>a x>b a>join b>join join>c join>d c>end d>end",
@@ -85,7 +85,7 @@ def test_three_equal_branches_have_three_branches() -> None:
     assert branches(net) == [["norm", "attend"], ["q"], ["k"], ["v"]]
 
 
-def test_a_control_network_and_an_encoder_run_beside_each_other_up_to_the_decoder() -> None:
+def test_a_control_network_and_an_encoder_are_parallel_up_to_the_decoder() -> None:
     net = flow(
         {
             "hint": HEAVY, "control": HEAVY, "zero1": 1, "deep": HEAVY, "zero2": 1,
@@ -102,7 +102,7 @@ def test_a_control_network_and_an_encoder_run_beside_each_other_up_to_the_decode
     ]
 
 
-def test_what_many_boxes_read_is_a_branch_and_binds_its_readers_to_none() -> None:
+def test_what_many_boxes_read_is_a_branch_and_does_not_bind_its_consumers() -> None:
     net = flow(
         {
             "time": 1,
@@ -120,14 +120,14 @@ def test_what_many_boxes_read_is_a_branch_and_binds_its_readers_to_none() -> Non
     assert branches(net) == [["a", "b", "c", "d"], ["emb1", "emb2", "emb3", "emb4"], ["time"]]
 
 
-def test_without_any_macs_the_way_with_most_boxes_is_the_trunk() -> None:
+def test_without_any_macs_the_path_with_most_boxes_is_the_trunk() -> None:
     net = flow(
         dict.fromkeys(("a", "b", "c", "d", "e", "side", "join"), 0), "a>b b>c c>d d>e e>join a>side side>join"
     )
     assert branches(net) == [["a", "join"], ["b", "c", "d", "e"], ["side"]]  # one box of four is a share
 
 
-def test_a_folded_box_weighs_as_much_as_all_it_stands_for() -> None:
+def test_a_folded_box_has_the_weight_of_all_its_repeats() -> None:
     net = flow({"a": 9, "b": 100, "c": 30, "add": 0}, "x>a a>b a>c b>add c>add")
     nodes = [
         FlowNode(n.id, n.kind, n.path, n.title, n.parents, n.order, n.costs, 9 if n.id == "c" else 1)

@@ -34,7 +34,7 @@ def test_a_share_has_round_steps_up_to_the_largest() -> None:
     assert [colors.HEAT.index(scale.fill(node)) for node in net.nodes] == [5, 4, 2, 0, 0]
 
 
-def test_a_box_weighs_as_much_as_all_it_stands_for() -> None:
+def test_a_folded_box_has_the_figure_of_all_its_repeats() -> None:
     net = flow("macs", 10, 10, repeats=12)
     assert figure_of(net.nodes[0], "macs") == 120
     assert scale_of(net, "macs").whole == 240
@@ -63,7 +63,7 @@ def test_every_scale_has_at_most_as_many_steps_as_colors_and_rises(figures: tupl
         assert all(low < high for low, high in pairwise(limits))
 
 
-def test_a_box_without_a_figure_is_grey_and_told_in_the_legend() -> None:
+def test_a_box_without_a_figure_is_gray_and_explained_in_the_legend() -> None:
     net = flow("macs", 5, None)
     scale = scale_of(net, "macs")
     assert scale.fill(net.nodes[1]) == colors.NO_FIGURE
@@ -82,7 +82,7 @@ def test_every_number_of_the_ledger_can_color() -> None:
     assert numbers <= set(COSTS)
 
 
-def test_what_is_no_column_and_what_no_box_has_is_refused() -> None:
+def test_an_unknown_column_and_one_that_no_box_has_are_refused() -> None:
     with pytest.raises(UsageError, match="'watts' is not a column to color by; choose one of macs, params"):
         require_column("watts")
     require_column("none")
@@ -96,7 +96,7 @@ def test_what_is_no_column_and_what_no_box_has_is_refused() -> None:
 
 
 @pytest.mark.parametrize("ground", [*colors.HEAT, *colors.SKIPS, colors.NO_FIGURE, colors.END, colors.BADGE])
-def test_text_is_read_on_every_ground(ground: str) -> None:
+def test_text_is_legible_on_every_background(ground: str) -> None:
     assert colors.contrast(colors.ink_on(ground), ground) >= 4.5  # WCAG 2, level AA
 
 

@@ -49,7 +49,7 @@ def test_a_box_says_number_class_path_and_costs() -> None:
     assert drawn(BOX) == ["7  Conv2d", "blocks.0.conv", "250 MACs (25.0 %), 10 params"]
 
 
-def test_the_share_stands_at_the_cost_that_is_the_color() -> None:
+def test_the_share_is_next_to_the_cost_that_is_the_color() -> None:
     assert drawn(BOX, "params")[2] == "250 MACs, 10 params (100.0 %)"
     assert drawn(BOX, "moved_bytes")[2:] == ["250 MACs, 10 params", "2.00 KiB memory traffic (50.0 %)"]
     assert drawn(BOX, "none")[2:] == ["250 MACs, 10 params"]
@@ -75,7 +75,7 @@ def test_a_closed_box_names_the_file_of_its_page_whole() -> None:
     assert "".join(lines) == "inside: a_long_name.of_a_module.with_many_parts.input_blocks.11.1.svg"
 
 
-def test_equal_tensors_are_counted_and_many_are_cut() -> None:
+def test_equal_tensors_are_counted_and_long_lists_shortened() -> None:
     assert tensor_lines([TENSOR, TENSOR]) == ["2 x (1, n, 8) float16"]
     others = [TensorSpec(f"t{size}", "int64", (size,)) for size in range(TENSOR_LINES + 2)]
     assert tensor_lines(others) == [f"({size},) int64" for size in range(TENSOR_LINES - 1)] + ["and 3 more"]
@@ -130,7 +130,7 @@ def row(reads: int, makes: int) -> Row:
     return row_of(BOX, text_block([Text("box")] * 3), Links([], before, behind, frozenset()))
 
 
-def test_what_a_box_reads_stands_at_its_left_and_who_reads_it_at_its_right() -> None:
+def test_inputs_of_a_box_are_at_its_left_and_consumers_at_its_right() -> None:
     placed = row(2, 1)
     left, middle, right = placed.ports
     assert max(left.x + left.block.width, middle.x + middle.block.width) < placed.box_x
@@ -141,7 +141,7 @@ def test_what_a_box_reads_stands_at_its_left_and_who_reads_it_at_its_right() -> 
 
 
 @pytest.mark.parametrize(("count", "columns"), [(1, 1), (PORTS_HIGH, 1), (PORTS_HIGH + 1, 2), (100, 10)])
-def test_many_port_labels_stand_in_columns(count: int, columns: int) -> None:
+def test_many_port_labels_are_in_columns(count: int, columns: int) -> None:
     placed = row(count, 0)
     assert len({port.x + port.block.width for port in placed.ports}) == columns
     assert placed.height < 400
@@ -154,7 +154,7 @@ def test_a_text_is_never_wider_than_its_block() -> None:
     assert "a &lt;b&gt; &amp; &quot;c&quot;" in Text('a <b> & "c"').markup()
 
 
-def test_a_pointer_is_told_exact_figures() -> None:
+def test_tooltips_have_exact_figures() -> None:
     node = replace(BOX, repeats=2, costs={"macs": 12_345_678, "latency_s": 0.25})
     assert box_tooltip(node, 3) == (
         "7 Conv2d\nblocks.0.conv\nparallel branch 3\n2 equal blocks; figures of one\n"

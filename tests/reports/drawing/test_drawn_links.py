@@ -35,7 +35,7 @@ def test_a_chain_is_lines_with_its_ends_at_top_and_bottom() -> None:
     assert not links.before and not links.behind
 
 
-def test_what_passes_more_layers_than_allowed_is_a_skip_with_its_number_at_both_ends() -> None:
+def test_an_edge_over_more_ranks_than_allowed_is_a_skip_connection_numbered_at_both_ends() -> None:
     far = SKIP_RANKS + 2
     links = links_of(chain(far, f"b1>b{far}"))
     (before,), (behind,) = links.before[f"b{far}"], links.behind["b1"]
@@ -46,14 +46,14 @@ def test_what_passes_more_layers_than_allowed_is_a_skip_with_its_number_at_both_
     assert ("b1", f"b{near}") in lines(chain(near, f"b1>b{near}"))
 
 
-def test_skips_are_numbered_in_the_order_of_execution() -> None:
+def test_skip_connections_are_numbered_in_the_order_of_execution() -> None:
     links = links_of(chain(12, "b2>b12 b1>b11"))
     assert [port.words for port in (*links.before["b11"], *links.before["b12"])] == [
         "skip 1 from 1", "skip 2 from 2",
     ]  # fmt: skip
 
 
-def test_a_tensor_of_many_readers_is_named_at_each_but_the_next() -> None:
+def test_a_tensor_of_many_consumers_is_named_at_each_but_the_next() -> None:
     readers = FAN_OUT_LIMIT + 1
     flow = chain(readers + 1, " ".join(f"b1>b{reader}" for reader in range(3, readers + 2)))
     links = links_of(flow)
@@ -83,13 +83,13 @@ def test_tensors_between_the_same_boxes_share_a_line() -> None:
     assert [tensor.name for tensor in line.tensors] == ["b1", "second"]
 
 
-def test_layers_are_the_longest_ways_and_feeders_stand_above_their_reader() -> None:
+def test_ranks_are_the_longest_paths_and_feeders_are_above_their_consumer() -> None:
     far_boxes = longest_path_ranks("abcd", [("a", "b"), ("b", "c"), ("d", "c")])
     assert far_boxes == {"a": 0, "b": 1, "c": 2, "d": 1}  # d alone could stand at 0
     assert longest_path_ranks("abcd", [("a", "b"), ("b", "c"), ("d", "c")], high="d")["d"] == 0
 
 
-def test_the_trunk_is_the_longest_way() -> None:
+def test_the_trunk_is_the_longest_path() -> None:
     flow = chain(4, "b1>b4 b2>b4")
     pairs = [(line.source, line.target) for line in links_of(flow).lines]
     assert trunk_of(flow, pairs) == {

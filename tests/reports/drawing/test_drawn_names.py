@@ -50,7 +50,7 @@ def test_a_width_grows_with_size_weight_and_letters() -> None:
     assert text_width("漢", 10) > 10  # a full em and a little more
 
 
-def test_an_id_is_the_modules_path_and_told_apart_where_it_comes_twice() -> None:
+def test_an_id_is_the_modules_path_and_numbered_where_it_repeats() -> None:
     nodes = (
         FlowNode("input/x", "input", "x", "my x"),
         FlowNode("n1", "module", "blocks.0", "Net", (), 1),

@@ -50,7 +50,7 @@ def port_of(picture: Composition, box: str, words: str) -> PlacedPort:
     return found
 
 
-def test_a_loops_way_back_is_a_numbered_line_up_to_the_box_that_reads_it() -> None:
+def test_a_loops_back_edge_is_a_numbered_line_up_to_the_box_that_reads_it() -> None:
     picture = require_readable(loop())
     assert ports(picture) == {"a": ["loop 1 from 3"], "c": ["loop 1 to 1"]}
     (wire,) = (wire for wire in picture.wires if wire.key.startswith("skip"))
@@ -75,7 +75,7 @@ def test_flows_of_every_shape_with_loops_are_readable(first: int) -> None:
         require_readable(replace(flow, edges=(*flow.edges, *back)))
 
 
-def test_every_tensor_between_modules_side_by_side_is_numbered_and_read_from_the_left() -> None:
+def test_every_tensor_between_parallel_modules_is_numbered_and_read_from_the_left() -> None:
     picture = require_readable(side_by_side())
     # two different tensors: what b makes, and what a makes for b and q
     assert ports(picture) == {
@@ -89,7 +89,7 @@ def test_every_tensor_between_modules_side_by_side_is_numbered_and_read_from_the
     assert "a link between parallel modules" in dot_source(side_by_side())
 
 
-def test_a_box_without_lines_stands_beside_the_title_of_its_cluster_above_the_others() -> None:
+def test_a_box_without_lines_is_right_of_its_clusters_title_above_the_others() -> None:
     flow = boxes({"time": "net", "a": "net", "b": "net"}, "a>b")
     (cluster,) = require_readable(flow).page.clusters
     places = {getattr(part, "node", None) and part.node.id: corner for part, corner in cluster.parts}  # type: ignore[union-attr]

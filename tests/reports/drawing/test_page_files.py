@@ -17,7 +17,7 @@ def test_a_page_alone_is_the_file_itself() -> None:
     assert linked_pages([page("")], "net.svg") == {"net.svg": flow()}
 
 
-def test_other_pages_stand_in_a_folder_and_lead_to_each_other_within_it() -> None:
+def test_other_pages_are_in_a_folder_and_link_to_each_other_within_it() -> None:
     pages = [page("", n1="a", n2="b.0"), page("a", n3="a.c"), page("a.c"), page("b.0")]
     files = linked_pages(pages, "net.svg")
     assert {name: dict(drawn.links) for name, drawn in files.items()} == {

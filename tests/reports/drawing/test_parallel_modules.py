@@ -26,21 +26,21 @@ def two_networks(macs: Mapping[str, int], arrows: str) -> FlowGraph:
 JOINED = "a.1>a.2 b.1>b.2 a.2>b.2"
 
 
-def test_a_network_that_does_a_quarter_of_both_works_alone_stands_beside() -> None:
+def test_networks_that_each_do_a_quarter_of_their_work_alone_are_parallel() -> None:
     net = two_networks({"a.1": 50, "a.2": 50, "b.1": 25, "b.2": 75}, JOINED)  # 25 of 100, and of 100
     assert parallel_modules(net) == {("a", "b")}
     left, right = sorted(cluster.corner for cluster in composed(net).page.clusters)
     assert left[1] == right[1] and left[0] < right[0]
 
 
-def test_one_that_does_less_of_its_own_stands_below() -> None:
+def test_one_that_does_less_alone_is_below() -> None:
     net = two_networks({"a.1": 50, "a.2": 50, "b.1": 25, "b.2": 76}, JOINED)
     assert parallel_modules(net) == set()
     upper, lower = composed(net).page.clusters
     assert upper.corner[1] + upper.layout.height < lower.corner[1]
 
 
-def test_one_that_does_less_than_a_quarter_of_the_others_work_stands_below() -> None:
+def test_one_that_does_less_than_a_quarter_of_the_others_work_is_below() -> None:
     assert parallel_modules(two_networks({"a.1": 60, "a.2": 60, "b.1": 25, "b.2": 0}, JOINED)) == set()
 
 

@@ -57,7 +57,7 @@ def test_an_svg_shows_every_box_line_and_cluster(tmp_path: Path) -> None:
 
 
 @pytest.mark.usefixtures("dot")
-def test_an_svg_tells_a_screen_reader_and_a_pointer_what_it_shows(tmp_path: Path) -> None:
+def test_an_svg_has_a_description_and_tooltips(tmp_path: Path) -> None:
     path = tmp_path / "net.svg"
     write_picture(replace(flow(), notes=("one thing to know",)), path)
     root = ElementTree.parse(path).getroot()

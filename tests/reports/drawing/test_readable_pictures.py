@@ -85,7 +85,7 @@ def test_a_flow_without_boxes_or_lines_is_a_picture() -> None:
         (composition, "TITLE_GAP", -9.0),  # the parts of the title on each other
     ],
 )
-def test_a_picture_that_is_laid_out_wrongly_is_told(
+def test_a_picture_that_is_laid_out_wrongly_is_detected(
     module: ModuleType, name: str, wrong: float, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(module, name, wrong)
@@ -94,7 +94,7 @@ def test_a_picture_that_is_laid_out_wrongly_is_told(
             require_readable(random_flow(seed))
 
 
-def test_a_tensor_that_is_left_out_is_told() -> None:
+def test_a_tensor_that_is_left_out_is_detected() -> None:
     picture = composed(flow())
     edges = (*picture.flow.edges, FlowEdge("n1", "n3", TensorSpec("more", "float32", (1,))))
     with pytest.raises(AssertionError):
@@ -113,7 +113,7 @@ def test_graphviz_finds_every_text_within_its_box(drawn: FlowGraph, dot: str) ->
     ElementTree.fromstring(done.stdout)
 
 
-def test_graphviz_draws_a_box_where_it_is_placed(dot: str) -> None:
+def test_graphviz_draws_a_box_at_its_position(dot: str) -> None:
     picture = composed(flow())
     done = subprocess.run(
         [dot, "-Tjson"], input=dot_source(flow()), capture_output=True, check=True, text=True

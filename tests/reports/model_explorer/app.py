@@ -56,8 +56,8 @@ class Explorer:
         """The ids of the graphs that can be chosen."""
         return self._ask("renderer.appService.curGraphCollections().flatMap(c => c.graphs.map(g => g.id))")
 
-    def colours(self) -> dict[str, str]:
-        """The colour that the node data gives each node of the graph."""
+    def colors(self) -> dict[str, str]:
+        """The color that the node data gives each node of the graph."""
         return self._ask(
             "Object.fromEntries(Object.entries(renderer.webglRendererNdpService"
             ".curNodeDataProviderResults()).map(([id, result]) => [id, result.bgColor]))"

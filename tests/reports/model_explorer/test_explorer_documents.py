@@ -157,14 +157,14 @@ def test_node_data_holds_exact_counts_and_leaves_unknown_ones_out() -> None:
     assert sum(results("moved_bytes").values()) == ledgers.TOTALS.moved_bytes
 
 
-def test_colours_end_at_parts_of_the_largest_figure() -> None:
+def test_colors_end_at_fractions_of_the_largest_figure() -> None:
     data = node_data(FLOW, ledgers.ledger())["macs"]["net"]
     assert [limit["bgColor"] for limit in data["thresholds"]] == list(HEAT)
     assert data["thresholds"][-1]["value"] == 1_769_472
     assert data["results"]["exp"] == {"value": 0, "bgColor": "transparent"}
 
 
-def test_a_time_stands_at_the_source_that_does_most() -> None:
+def test_a_time_is_at_the_source_that_does_most() -> None:
     run = (
         NodeTiming("fused", "FusedConv", "block", 0.0, 3e-3, ("exp", "conv")),
         NodeTiming("again", "Conv", "block", 0.0, 1e-3, ("conv",)),
@@ -180,7 +180,7 @@ def test_a_time_stands_at_the_source_that_does_most() -> None:
     assert data_notes(FLOW, ()) == ()
 
 
-def test_an_error_stands_where_the_innermost_module_hands_its_output_on() -> None:
+def test_an_error_is_at_the_node_that_produces_the_output_of_the_innermost_module() -> None:
     # features leave both the convolution and the block, and the block's come from the exponential;
     # logits leave the head and the model
     assert results("parity_error", measured()) == {"exp": 0.0, "gemm": INFINITE}
@@ -189,7 +189,7 @@ def test_an_error_stands_where_the_innermost_module_hands_its_output_on() -> Non
     assert data["hideAggregatedStats"] == ["sum", "avg"]
 
 
-def test_a_node_that_runs_graphs_holds_what_they_cost() -> None:
+def test_a_node_that_runs_subgraphs_includes_their_costs() -> None:
     body = BodyCost("body", 2, 100, 0, 0, 30, 0, repeats=5)
     loop = replace(ledgers.EXP, op_type="Loop", repeats=2, bodies=(body,))
     main = FLOW.graphs[0]

@@ -1,4 +1,4 @@
-"""Graphs in Model Explorer itself: its page loads them, nests them by module, and colours them."""
+"""Graphs in Model Explorer itself: its page loads them, nests them by module, and colors them."""
 
 from __future__ import annotations
 
@@ -57,8 +57,8 @@ def test_the_page_draws_modules_as_levels_and_their_costs(app, written: Sequence
         )
         assert f"macs 7.94 k ({MACS:,})" in explorer.text()
         assert f"Sum {MOVED} {MACS}" in explorer.text()  # of the node data
-        colours = explorer.colours()
-        assert (colours["node_a"], colours["node_c"], colours["node_b"]) == (HEAT[4], HEAT[1], "transparent")
+        colors = explorer.colors()
+        assert (colors["node_a"], colors["node_c"], colors["node_b"]) == (HEAT[4], HEAT[1], "transparent")
         explorer.open("node_c")
         assert {BLOCK, "Add"} < set(explorer.drawn().values())
         text = explorer.text()

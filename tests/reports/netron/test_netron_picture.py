@@ -52,7 +52,7 @@ def test_a_picture_shows_every_node_with_its_weights_and_every_tensor(drawing: D
 
 
 @pytest.mark.browser
-def test_a_picture_needs_no_other_file_and_has_a_white_ground(drawing: Drawing) -> None:
+def test_a_picture_needs_no_other_file_and_has_a_white_background(drawing: Drawing) -> None:
     root = ElementTree.fromstring(drawing.svg)
     assert {"script", "image", "foreignObject"}.isdisjoint(
         found.tag.removeprefix(SVG) for found in root.iter()

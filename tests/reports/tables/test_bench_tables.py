@@ -40,7 +40,7 @@ def test_a_node_without_a_module_says_so() -> None:
     assert "unattributed: 25.0 % of node time, 1 of 2 nodes: split 20.0 ms" in text
 
 
-def test_below_it_stands_what_the_figures_are_worth() -> None:
+def test_the_conditions_of_the_measurement_are_below_the_table() -> None:
     footer = bench_table(BENCH, "module", 2, "table").split("\n\n")[2].splitlines()
     assert footer[0] == "latency: 200 ms (p10 180 ms, p90 220 ms; runs 5, warm-ups 1), profiling off"
     # the sample's latency with profiling on is 200 ms as well; its nodes take 120 of them
@@ -55,7 +55,7 @@ def test_below_it_stands_what_the_figures_are_worth() -> None:
     assert "torch.compile:" not in text and "noisy" not in text
 
 
-def test_slower_with_profiling_is_told_and_noise_too() -> None:
+def test_profiling_overhead_and_noise_are_reported() -> None:
     slower = replace(BENCH, profiled=replace(BENCH.profiled, median_s=0.22), load_after=9.0)
     text = bench_table(slower, "op", 0, "md")
     assert "+10.0 %; sum of nodes 120 ms, 54.5 % of it" in text

@@ -57,7 +57,7 @@ def test_a_row_is_shown_when_it_passes_every_condition(where: tuple[str, ...], p
     assert rows(ledgers.ledger(), *where) == paths
 
 
-def test_depth_cuts_what_lies_deeper() -> None:
+def test_depth_leaves_out_what_lies_deeper() -> None:
     assert rows(ledgers.ledger(), depth=1) == ["", "block", "head", "unused"]
     assert rows(ledgers.ledger()) == ALL
 
@@ -104,7 +104,7 @@ def test_what_cannot_be_understood_is_refused_with_the_remedy(
 @pytest.mark.parametrize(
     "asked", [{"columns": "latency_s"}, {"where": ("latency_s>1",)}, {"sort": "latency_s"}]
 )
-def test_a_column_that_was_not_computed_cannot_be_asked_for(asked: dict[str, Any]) -> None:
+def test_a_column_that_was_not_computed_cannot_be_selected(asked: dict[str, Any]) -> None:
     query = parse_query(**{"columns": None, "where": (), "sort": None, "depth": None, **asked})
     with pytest.raises(UsageError, match="column latency_s holds no figure; give --latency"):
         ledger_document(ledgers.ledger(), query)
@@ -118,7 +118,7 @@ def test_columns_without_a_figure_are_absent() -> None:
     assert set(FOR_PEOPLE) | measured <= set(LEDGER_COLUMNS)
 
 
-def test_exact_figures_stand_in_csv_and_json_and_missing_ones_nowhere() -> None:
+def test_exact_figures_are_in_csv_and_json_and_missing_ones_are_absent() -> None:
     lines = csv.DictReader(io.StringIO(ledger_table(timed(), LedgerQuery(), "csv")))
     by_path = {line["path"]: line for line in lines}
     assert by_path["block.conv"]["macs"] == "1769472"
@@ -152,7 +152,7 @@ def test_a_table_says_how_many_rows_it_leaves_out() -> None:
     assert "rows:" not in ledger_table(ledgers.ledger(), LedgerQuery(), "md")
 
 
-def test_an_infinite_error_is_shown_as_what_it_is() -> None:
+def test_an_infinite_error_is_shown_as_infinite() -> None:
     root, *others = ledgers.MODULES
     ledger = replace(ledgers.ledger(), modules=(replace(root, parity_error=inf), *others))
     assert "inf" in ledger_table(ledger, parse_query("parity_error", (), None, 0), "table")

@@ -42,20 +42,20 @@ def test_operators_of_the_model_itself_are_named_by_what_they_are() -> None:
     )
 
 
-def test_an_error_that_builds_up_is_no_single_modules() -> None:
+def test_an_error_that_accumulates_is_not_attributed_to_a_module() -> None:
     text = module_parity_table(replace(LAYERS, layers=(SOUND, CARRIED)), "table")
     assert "no module alone is over the tolerance: the error builds up, and passes it first at edge" in text
     assert "DIVERGING" not in text
 
 
-def test_agreement_needs_something_that_was_compared() -> None:
+def test_agreement_needs_a_comparison() -> None:
     assert module_parity_table(replace(LAYERS, layers=(SOUND, UNTOLD)), "table").endswith("all modules agree")
     assert module_parity_table(replace(LAYERS, layers=(UNTOLD,)), "table").endswith(
         "nothing could be compared"
     )
 
 
-def test_a_stop_is_said_and_people_see_no_more_than_they_can_compare() -> None:
+def test_a_stop_is_reported_and_the_table_for_people_is_short() -> None:
     text = module_parity_table(replace(LAYERS, layers=(SOUND,) * 30 + (OVERFLOW,), stopped=True), "table")
     assert "stopped at the first module over the tolerance; those after it were not compared" in text
     assert f"{SHOWN} of 31" in text

@@ -56,7 +56,7 @@ def test_the_counts_are_the_peers_and_the_title_says_whose() -> None:
     assert "FLOPs" not in text
 
 
-def test_what_the_peer_cannot_count_is_a_question_and_never_0() -> None:
+def test_what_the_peer_cannot_count_is_a_question_mark_and_never_0() -> None:
     found = in_convention(ledger(), PARTLY)
     sort = next(row for row in rows(profile_table(found, "op", 0, "csv")) if "Sort" in row["operator"])
     assert (sort["onnx-tool MACs"], sort["unknown"]) == ("", "1")
@@ -94,7 +94,7 @@ def reconciliation() -> Reconciliation:
     )  # fmt: skip
 
 
-def test_conventions_stand_side_by_side_with_the_cause_of_each_difference() -> None:
+def test_conventions_are_side_by_side_with_the_cause_of_each_difference() -> None:
     text = reconciliation_table(reconciliation(), "table").splitlines()
     assert text[0] == "net from net.onnx (opset 18): MACs and other counters' figures"
     conv = "1,000 1,100 1,000 0 onnx-tool: bias adds | thop: conv2d in Odd: not seen by hooks".split()

@@ -52,7 +52,7 @@ def test_csv_holds_exact_integers() -> None:
     assert float(rows[2]["MACs %"]) == pytest.approx(100 * 1_769_472 / 2_424_832, abs=5e-4)
 
 
-def test_csv_shows_whole_lists_where_the_table_cuts_them() -> None:
+def test_csv_shows_whole_lists_where_the_table_shortens_them() -> None:
     head = csv_rows(profile_table(ledger(), "module", 9, "csv"))[3]
     assert head["in"] == "2 x (1, 16, 64, 64), (1, 4096), (1, 10)"
     assert "(1, 4096), +1 more" in profile_table(ledger(), "module", 9, "table")
@@ -110,7 +110,7 @@ def test_the_unknown_share_is_printed_by_nodes_and_by_bytes() -> None:
     )
 
 
-def test_without_unknowns_that_is_said_and_their_column_is_gone() -> None:
+def test_without_unknowns_a_note_says_so_and_their_column_is_gone() -> None:
     text = profile_table(known_ledger(), "module", 2, "table")
     assert "unknown: none of 5 nodes" in text
     assert "unknown" not in text.splitlines()[2]

@@ -95,7 +95,7 @@ def test_a_file_without_modules_is_refused_for_those_who_count_modules(peer: str
 
 
 class Fused(nn.Module):
-    """What the exporter's optimiser makes one node of, and a norm whose scale it cannot tell from another."""
+    """What the exporter's optimizer makes one node of, and a norm whose scale it cannot tell from another."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -110,9 +110,9 @@ class Fused(nn.Module):
 
 
 @pytest.fixture(scope="module")
-def optimised(tmp_path_factory: pytest.TempPathFactory) -> Graph:
-    """An export of somebody else's: optimised, without a manifest."""
-    path = tmp_path_factory.mktemp("optimised") / "fused.onnx"
+def optimized(tmp_path_factory: pytest.TempPathFactory) -> Graph:
+    """An export of somebody else's: optimized, without a manifest."""
+    path = tmp_path_factory.mktemp("optimized") / "fused.onnx"
     program = torch.onnx.export(Fused().eval(), (torch.zeros(1, 3, 5, 5),), dynamo=True, verbose=False)
     assert program is not None
     program.save(str(path))
@@ -120,16 +120,16 @@ def optimised(tmp_path_factory: pytest.TempPathFactory) -> Graph:
 
 
 @pytest.mark.filterwarnings("ignore:.*LeafSpec.*:FutureWarning")
-def test_what_an_optimiser_hid_is_unknown_and_not_nothing(optimised: Graph) -> None:
-    fvcore = build_ledger(optimised, "fvcore")
+def test_what_an_optimizer_fused_is_unknown_and_not_zero(optimized: Graph) -> None:
+    fvcore = build_ledger(optimized, "fvcore")
     reasons = {node.peer.reason for node in fvcore.nodes if node.peer and node.peer.unknown_nodes}
     assert any("became Conv, fused with another call" in reason for reason in reasons), reasons
     assert any("does not distinguish parameters from constants" in reason for reason in reasons), reasons
 
 
 @pytest.mark.filterwarnings("ignore:.*LeafSpec.*:FutureWarning")
-def test_a_hook_that_cannot_be_followed_is_unknown(optimised: Graph) -> None:
-    cell = peer_of(build_ledger(optimised, "thop"), "cell")
+def test_a_hook_that_cannot_be_followed_is_unknown(optimized: Graph) -> None:
+    cell = peer_of(build_ledger(optimized, "thop"), "cell")
     assert cell.unknown_nodes == 1
     assert "a hook counts torch.nn.modules.rnn.LSTMCell" in cell.reason
 

@@ -29,7 +29,7 @@ CONVOLUTIONS: tuple[Case, ...] = (
     ),
     # a weight that is computed at run time: its 5 x 3 elements too
     case("ConvInteger", [(1, 3, 4, 4), (5, 3, 1, 1), (), ()], [(1, 5, 4, 4)], macs=240, vector=48 + 15),
-    # 5 operations to quantise each output again; one subtract for each of 6 x 36 inputs
+    # 5 operations to quantize each output again; one subtract for each of 6 x 36 inputs
     case(
         "QLinearConv", [(1, 6, 6, 6), (), (), (8, 3, 3, 3), (), (), (), ()], [(1, 8, 4, 4)],
         group=2, weights={3, 5},
@@ -40,7 +40,7 @@ CONVOLUTIONS: tuple[Case, ...] = (
         "QLinearConv", [(1, 6, 6, 6), (), (), (8, 3, 3, 3), (), (), (), (), (8,)], [(1, 8, 4, 4)], group=2,
         macs=8 * 16 * 27, vector=216 + 8 * 27 + 6 * 128,
     ),
-    # an input that is a weight is centred offline, whatever the rest is
+    # an input that is a weight is centered offline, whatever the rest is
     case(
         "QLinearConv", [(1, 6, 6, 6), (), (), (8, 3, 3, 3), (), (), (), ()], [(1, 8, 4, 4)],
         group=2, weights={0, 2},
@@ -68,7 +68,7 @@ PRODUCTS: tuple[Case, ...] = (
     # zero points: one subtract for each element of A, and of B where it is no weight
     case("MatMulInteger", [(3, 7), (7, 5), (), ()], [(3, 5)], weights={1, 2, 3}, macs=105, vector=21),
     case("MatMulInteger", [(3, 7), (7, 5), (), ()], [(3, 5)], macs=105, vector=21 + 35),
-    # a weight whose zero point is computed at run time is not centred offline
+    # a weight whose zero point is computed at run time is not centered offline
     case("MatMulInteger", [(3, 7), (7, 5), None, ()], [(3, 5)], weights={1}, macs=105, vector=35),
     case(
         "QLinearMatMul", [(2, 3, 7), (), (), (2, 7, 5), (), (), (), ()], [(2, 3, 5)], weights={3, 5},

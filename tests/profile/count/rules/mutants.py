@@ -1,7 +1,7 @@
 """Change one term of a counting rule's source, and see whether the cases notice.
 
 A mutant is the module of a family with one expression replaced: a factor dropped, ``*`` made ``+``, a number
-made its neighbour, an attribute its default or 1, a condition turned, a term left out. It is compiled in this
+made its neighbor, an attribute its default or 1, a condition turned, a term left out. It is compiled in this
 process, and its table must miss what at least one case expects.
 """
 
@@ -21,7 +21,7 @@ from onnxlens.profile.graph.node_view import NodeView
 
 UNTOUCHED_FIELDS = frozenset({"annotation", "returns", "decorator_list"})
 DEFINITIONS = (ast.FunctionDef, ast.ClassDef)
-NEIGHBOURS: Mapping[type, type] = {
+NEIGHBORS: Mapping[type, type] = {
     ast.Eq: ast.NotEq,
     ast.NotEq: ast.Eq,
     ast.Lt: ast.LtE,
@@ -144,12 +144,12 @@ def _binary(term: ast.BinOp) -> Sequence[ast.AST]:
 
 
 def _comparison(term: ast.Compare) -> Sequence[ast.AST]:
-    turned = NEIGHBOURS[type(term.ops[0])]
+    turned = NEIGHBORS[type(term.ops[0])]
     return [ast.Compare(term.left, [turned()], term.comparators)]
 
 
 def _number(term: ast.Constant) -> Sequence[ast.AST]:
-    """The numbers next to it; 0 has one neighbour, for the index -1 leads back to a sole input."""
+    """The numbers next to it; 0 has one neighbor, for the index -1 leads back to a sole input."""
     if isinstance(term.value, bool) or not isinstance(term.value, int | float):
         return []
     return [ast.Constant(term.value + 1), *([ast.Constant(term.value - 1)] if term.value else [])]

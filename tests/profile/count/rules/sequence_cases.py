@@ -1,4 +1,4 @@
-"""What attention over a state, losses, optimisers, sequences and text must count, by hand."""
+"""What attention over a state, losses, optimizers, sequences and text must count, by hand."""
 
 from __future__ import annotations
 

@@ -36,7 +36,7 @@ def section_of(operator: tuple[str, str]) -> str:
 
 
 @pytest.mark.parametrize("operator", sorted(known_operators()), ids=":".join)
-def test_every_operator_stands_in_a_table_of_its_section(operator: tuple[str, str]) -> None:
+def test_every_operator_is_in_a_table_of_its_section(operator: tuple[str, str]) -> None:
     assert any(operator[1] in named_in(cell) for row in table_rows(section_of(operator)) for cell in row)
 
 

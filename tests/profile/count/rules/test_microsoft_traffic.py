@@ -30,13 +30,13 @@ MOVED: dict[str, tuple[NodeView, Traffic]] = {
         Traffic(weight_read_bytes=4 * 48, read_bytes=48, write_bytes=4 * 48),
     ),
     # 3 of 9 rows: 16 bytes of four-bit data, a scale and a byte of zero points in each
-    "rows of quantised blocks": (
+    "rows of quantized blocks": (
         microsoft("GatherBlockQuantized", [(9, 16), (3,), (9, 1), (9, 1)], [(3, 32)], weights={0, 2, 3},
                   dtypes={"x0": BYTE, "x1": INT64, "x3": BYTE}),
         Traffic(weight_read_bytes=3 * (16 + 4 + 1), read_bytes=24, write_bytes=4 * 96),
     ),
     # 3 of 9 columns of 16 rows, which share their scales
-    "columns of quantised blocks": (
+    "columns of quantized blocks": (
         microsoft("GatherBlockQuantized", [(16, 9), (3,), (1, 9)], [(16, 3)], weights={0, 2}, gather_axis=1,
                   dtypes={"x0": "int8", "x1": INT64}),
         Traffic(weight_read_bytes=3 * 16 + 3 * 4, read_bytes=24, write_bytes=4 * 48),
@@ -47,7 +47,7 @@ MOVED: dict[str, tuple[NodeView, Traffic]] = {
                   [(2, 3, 8)], weights={2, 3, 4, 5, 6}, dtypes={"x0": INT32, "x1": INT32}),
         Traffic(weight_read_bytes=4 * (3 * 48 + 16), read_bytes=4 * 12, write_bytes=4 * 48),
     ),
-    "quantised embeddings without segments": (
+    "quantized embeddings without segments": (
         microsoft("QEmbedLayerNormalization", [(2, 3), None, (99, 8), (50, 8), None, (8,), (8,)], [(2, 3, 8)],
                   weights={2, 3, 5, 6},
                   dtypes={"x0": INT32, "x2": BYTE, "x3": BYTE, "x5": BYTE, "x6": BYTE}),
@@ -129,7 +129,7 @@ MOVED: dict[str, tuple[NodeView, Traffic]] = {
 
 
 @pytest.mark.parametrize("what", MOVED)
-def test_bytes_moved(what: str) -> None:
+def test_memory_traffic(what: str) -> None:
     moving, expected = MOVED[what]
     assert traffic_of(moving) == expected
 

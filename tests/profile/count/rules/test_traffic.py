@@ -124,7 +124,7 @@ MOVED: dict[str, tuple[NodeView, Traffic]] = {
 
 
 @pytest.mark.parametrize("what", MOVED)
-def test_bytes_moved(what: str) -> None:
+def test_memory_traffic(what: str) -> None:
     moving, expected = MOVED[what]
     assert traffic_of(moving) == expected
 
@@ -137,7 +137,7 @@ def test_a_tensor_given_twice_is_read_once() -> None:
 
 
 @pytest.mark.parametrize("op_type", ["Reshape", "Squeeze", "Unsqueeze", "Flatten", "Identity", "BitCast"])
-def test_a_view_moves_nothing_not_even_its_shape(op_type: str) -> None:
+def test_a_view_has_no_memory_traffic_not_even_for_its_shape(op_type: str) -> None:
     view = node(op_type, [(4, 6), (1,)], [(24,)], dtypes={"x1": INT64})
     assert is_view(view)
     assert traffic_of(view) == Traffic()
@@ -156,7 +156,7 @@ def test_a_view_moves_nothing_not_even_its_shape(op_type: str) -> None:
         ("Identity", [()], {"x0": "sequence", "y0": "sequence"}),
     ],
 )
-def test_a_reference_moves_nothing(
+def test_a_reference_has_no_memory_traffic(
     op_type: str, inputs: list[Shape | None], kinds: Mapping[str, str]
 ) -> None:
     reference = node(op_type, inputs, [(4, 6)], kinds=kinds)
@@ -173,13 +173,13 @@ def test_dropout_is_a_view_in_inference_and_writes_its_mask() -> None:
     assert traffic_of(dropout) == Traffic(write_bytes=24)
 
 
-def test_dropout_that_may_drop_is_no_view() -> None:
+def test_dropout_that_may_drop_is_not_a_view() -> None:
     dropout = node("Dropout", [(4, 6), (), ()], [(4, 6)], dtypes={"x2": "bool"})
     assert not is_view(dropout)
     assert traffic_of(dropout) == Traffic(read_bytes=96 + 4 + 1, write_bytes=96)
 
 
-def test_transpose_and_a_foreign_reshape_are_no_views() -> None:
+def test_transpose_and_a_foreign_reshape_are_not_views() -> None:
     assert not is_view(node("Transpose", [(4, 6)], [(6, 4)]))
     assert not is_view(node("Reshape", [(4, 6)], [(24,)], domain="com.foo"))
 

@@ -8,6 +8,7 @@ import pytest
 from onnxlens.profile.count.rules import Work, known_operators, work_of
 from onnxlens.profile.count.rules.lookup import FAMILIES
 from onnxlens.profile.graph.node_view import NodeView, NotCountable
+from tests.profile.count.rules.elementwise_cases import ELEMENTWISE_CASES
 from tests.profile.count.rules.matrix_cases import MATRIX_CASES
 from tests.profile.count.rules.microsoft.attention_cases import ATTENTION_CASES
 from tests.profile.count.rules.microsoft.fused_cases import FUSED_CASES
@@ -16,11 +17,10 @@ from tests.profile.count.rules.microsoft.quantized_cases import QUANTIZED_CASES
 from tests.profile.count.rules.ml_cases import ML_CASES, ROWS, TARGET_LEAVES, TREES
 from tests.profile.count.rules.nodes import Case, node
 from tests.profile.count.rules.sequence_cases import SEQUENCE_CASES
-from tests.profile.count.rules.vector_cases import VECTOR_CASES
 from tests.profile.count.rules.vision_cases import VISION_CASES
 
 MICROSOFT_CASES = FUSED_CASES + ATTENTION_CASES + QUANTIZED_CASES + NORMALIZATION_CASES
-CASES = MATRIX_CASES + VECTOR_CASES + VISION_CASES + SEQUENCE_CASES + ML_CASES + MICROSOFT_CASES
+CASES = MATRIX_CASES + ELEMENTWISE_CASES + VISION_CASES + SEQUENCE_CASES + ML_CASES + MICROSOFT_CASES
 
 QKV = (2, 4, 6, 8)
 
@@ -91,7 +91,7 @@ def test_every_operator_of_onnx_has_a_rule() -> None:
     assert defined <= known_operators()
 
 
-def test_no_operator_stands_in_two_families() -> None:
+def test_no_operator_is_in_two_families() -> None:
     rules = [op_type for family in FAMILIES for table in family.RULES.values() for op_type in table]
     assert len(rules) == len(known_operators())
 

@@ -40,7 +40,7 @@ PROJECTING: tuple[Case, ...] = (
     microsoft("DecoderMaskedSelfAttention", [(2, 1, 10), (10, 96), (96,), None, (2, 2, 4, 7, 8)],
               [(2, 1, 32), (2, 2, 4, 8, 8)], num_heads=4,
               macs=2 * 96 * 10 + 2 * 4 * 8 * 16, vector=2 * 96 + 5 * 64, special=64),
-    # bias and scale for each of 12 x 96 projected elements; the input's 120 centred, the weights' offline
+    # bias and scale for each of 12 x 96 projected elements; the input's 120 centered, the weights' offline
     microsoft("QAttention", [(2, 6, 10), (10, 96), (96,), (), (), (2,), (), ()], [(2, 6, 32)], num_heads=4,
               weights={1, 7}, macs=12 * 96 * 10 + OWN * 16, vector=2 * 1152 + 120 + 6 * OWN, special=OWN),
     microsoft("QAttention",
@@ -50,7 +50,7 @@ PROJECTING: tuple[Case, ...] = (
     # zero points of input and weights, no mask
     microsoft("QAttention", [(2, 6, 10), (10, 96), (96,), (), (), None, (), ()], [(2, 6, 32)], num_heads=4,
               macs=12 * 96 * 10 + OWN * 16, vector=2 * 1152 + 120 + 960 + 5 * OWN, special=OWN),
-    # three weights, V's wider: a bias and 4 to quantise each of 12 x 128; 4 after QK^T, 4 after the softmax
+    # three weights, V's wider: a bias and 4 to quantize each of 12 x 128; 4 after QK^T, 4 after the softmax
     microsoft("QOrderedAttention",
               [(2, 6, 10), *[()] * 4, (10, 32), (10, 32), (10, 64), *[()] * 3, (32,), (32,), (64,), (), (),
                ()],
@@ -63,7 +63,7 @@ PROJECTING: tuple[Case, ...] = (
                (), (2, 13), (2, 2, 4, 7, 8), (1, 4, 6, 13)],
               [(2, 6, 64)], num_heads=4, macs=PROJECTION + WITH_PAST * 24,
               vector=5 * PROJECTED + 7 * WITH_PAST + 4 * 2 * 6 * 64, special=WITH_PAST),
-    # quantised after QK^T only; a past of 7 and nothing else
+    # quantized after QK^T only; a past of 7 and nothing else
     microsoft("QOrderedAttention",
               [(2, 6, 10), *[()] * 4, (10, 32), (10, 32), (10, 64), *[()] * 3, (32,), (32,), (64,), (), None,
                (), None, (2, 2, 4, 7, 8)],
@@ -146,14 +146,14 @@ GROUPED_QUERIES: tuple[Case, ...] = (
     microsoft("GroupQueryAttention", [(2, 3, 64), None, None, *PAST, *LENGTHS, (50, 3), (50, 3)],
               [(2, 3, 32)],
               **GROUPED, do_rotary=1, macs=240 * 16, vector=6 * 240 + 3 * 36 * 6, special=240),
-    # queries and keys normalised: 4 for each of 36 x 8, an add and a root for each vector; a sink per row
+    # queries and keys normalized: 4 for each of 36 x 8, an add and a root for each vector; a sink per row
     microsoft("GroupQueryAttention",
               [(2, 3, 64), None, None, *PAST, *LENGTHS, *[None] * 4, (4,), None, None, (8,), (8,)],
               [(2, 3, 32)], **GROUPED,
               macs=240 * 16, vector=6 * 240 + 4 * 288 + 36 + 24, special=240 + 36 + 24),
     microsoft("GroupQueryAttention", [(2, 3, 64), None, None, *PAST, *LENGTHS], [(2, 3, 32)], **GROUPED,
               smooth_softmax=1, macs=240 * 16, vector=6 * 240 + 24, special=240 + 24),
-    # both caches quantised: one multiply for 2 x 2 x 10 x 8 elements of each, 4 for the new 2 x 2 x 3 x 8
+    # both caches quantized: one multiply for 2 x 2 x 10 x 8 elements of each, 4 for the new 2 x 2 x 3 x 8
     microsoft("GroupQueryAttention", [(2, 3, 64), None, None, *PAST, *LENGTHS], [(2, 3, 32)], **GROUPED,
               k_quant_type="PER_TENSOR", v_quant_type="PER_CHANNEL",
               macs=240 * 16, vector=6 * 240 + 2 * (320 + 4 * 96), special=240),

@@ -1,4 +1,4 @@
-"""Normalisations of ONNX Runtime, and ONNX's operators in other layouts."""
+"""Normalizations of ONNX Runtime, and ONNX's operators in other layouts."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ NORMALIZATIONS: tuple[Case, ...] = (
               vector=8 * 48 + ROWS, special=6),
     microsoft("EmbedLayerNormalization", [(2, 3), (2, 3), (99, 8), (50, 8), (2, 8), (8,), (8,), (2, 3)],
               [TEXT, (2,)], vector=9 * 48 + ROWS + 6, special=6),
-    # each gathered element is dequantised: 2 for two tables, or three
+    # each gathered element is dequantized: 2 for two tables, or three
     microsoft("QEmbedLayerNormalization", [(2, 3), None, (99, 8), (50, 8), None, (8,), (8,)], [TEXT, (2,)],
               vector=(8 + 4) * 48 + ROWS, special=6),
     microsoft("QEmbedLayerNormalization",
@@ -50,7 +50,7 @@ NORMALIZATIONS: tuple[Case, ...] = (
     microsoft("GatedRMSNorm", [TEXT, (4,), TEXT], [TEXT], vector=(3 + 1 + 1 + 1) * 48 + 12, special=12 + 48),
     microsoft("GatedRMSNorm", [TEXT, (8,), TEXT], [TEXT], activation="sigmoid",
               vector=(3 + 1 + 1) * 48 + 6, special=6 + 48),
-    # scaled, normalised, quantised
+    # scaled, normalized, quantized
     microsoft("QOrderedLayerNormalization", [TEXT, (), (8,), (8,), ()], [TEXT],
               vector=(1 + 7 + 4) * 48 + ROWS, special=6),
     microsoft("QOrderedLayerNormalization", [TEXT, (), (8,), None, ()], [TEXT],

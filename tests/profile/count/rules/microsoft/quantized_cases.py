@@ -1,4 +1,4 @@
-"""Quantised operators, packed weights and mixtures of experts of ONNX Runtime."""
+"""Quantized operators, packed weights and mixtures of experts of ONNX Runtime."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from tests.profile.count.rules.nodes import Case, case
 
 microsoft = partial(case, domain="com.microsoft")
 
-# a tensor of 12 with scale and zero point takes 2 for each element, 1 without zero point; quantising 5, or 4
+# a tensor of 12 with scale and zero point takes 2 for each element, 1 without zero point; quantizing 5, or 4
 AROUND = 2 * 12 + 5 * 12
 ELEMENTWISE: tuple[Case, ...] = (
     microsoft("QuantizeLinear", [(4, 3), (), ()], [(4, 3)], vector=5 * 12),
@@ -47,7 +47,7 @@ ELEMENTWISE: tuple[Case, ...] = (
     microsoft("QLinearConcat", [(), (), (4, 3), (), (), (2, 3), (), None], [(6, 3)],
               vector=2 * 12 + 6 + 5 * 18),
     microsoft("QLinearConcat", [(), None, (2, 3), (), ()], [(2, 3)], vector=2 * 6 + 4 * 6),
-    # centred, multiplied, quantised by one factor; an operand with its zero point as weights is centred
+    # centered, multiplied, quantized by one factor; an operand with its zero point as weights is centered
     microsoft("QLinearMul", [(4, 3), (), (), (3,), (), (), (), ()], [(4, 3)], vector=12 + 3 + 12 + 5 * 12),
     microsoft("QLinearMul", [(4, 3), (), (), (3,), (), (), ()], [(4, 3)], weights={0, 2},
               vector=3 + 12 + 4 * 12),
@@ -62,14 +62,14 @@ ELEMENTWISE: tuple[Case, ...] = (
 PRODUCTS: tuple[Case, ...] = (
     microsoft("QLinearConv", [(1, 6, 6, 6), (), (), (8, 3, 3, 3), (), (), (), ()], [(1, 8, 4, 4)], group=2,
               weights={3, 5}, macs=8 * 16 * 27, vector=216 + 5 * 128),
-    # the scale for each of 15; a bias; A's 21 centred, B's 35 too where they are no weights
+    # the scale for each of 15; a bias; A's 21 centered, B's 35 too where they are no weights
     microsoft("MatMulIntegerToFloat", [(3, 7), (7, 5), (), (), (), ()], [(3, 5)], weights={1, 5},
               macs=105, vector=21 + 15),
     microsoft("MatMulIntegerToFloat", [(3, 7), (7, 5), (), (), (), (), (5,)], [(3, 5)],
               macs=105, vector=21 + 35 + 2 * 15),
     microsoft("MatMulIntegerToFloat", [(3, 7), (7, 5), (), (), (), ()], [(3, 5)], weights={0, 4},
               macs=105, vector=35 + 15),
-    # A at run time: 7 each, 11 for the scale, 1 to centre
+    # A at run time: 7 each, 11 for the scale, 1 to center
     microsoft("DynamicQuantizeMatMul", [(3, 7), (7, 5), ()], [(3, 5)], macs=105, vector=8 * 21 + 11 + 15),
     microsoft("DynamicQuantizeMatMul", [(3, 7), (7, 5), (), (), (5,)], [(3, 5)],
               macs=105, vector=8 * 21 + 11 + 35 + 2 * 15),
@@ -77,7 +77,7 @@ PRODUCTS: tuple[Case, ...] = (
               macs=105, vector=8 * 21 + 11 + 2 * 15),
     microsoft("DynamicQuantizeMatMul", [(3, 7), (7, 5), (), ()], [(3, 5)], weights={1, 3},
               macs=105, vector=8 * 21 + 11 + 15),
-    # a scale; or 5 to quantise; C one more
+    # a scale; or 5 to quantize; C one more
     microsoft("QGemm", [(3, 7), (), (), (7, 5), (), ()], [(3, 5)], weights={3, 5}, macs=105, vector=21 + 15),
     microsoft("QGemm", [(7, 3), (), (), (5, 7), (), (), (5,), (), ()], [(3, 5)], transA=1, transB=1,
               macs=105, vector=21 + 35 + 6 * 15),
@@ -93,7 +93,7 @@ PRODUCTS: tuple[Case, ...] = (
               [(7, 2, 5), (1, 5, 12), (1, 3, 12), *[None] * 5, (1,), (1,), (1,), (1,)], [(7, 1, 2, 3)],
               weights={1, 2, 9, 11}, hidden_size=3, macs=14 * 12 * 8,
               vector=(8 + 8) * 42 + 8 * 70 + 11 + 8 * 42 + 11 * 7, special=5 * 42),
-    # both directions, a bias (4) and weights of the run, whose 2 x 60 and 2 x 36 are centred
+    # both directions, a bias (4) and weights of the run, whose 2 x 60 and 2 x 36 are centered
     microsoft("DynamicQuantizeLSTM",
               [(7, 2, 5), (2, 5, 12), (2, 3, 12), (2, 24), *[None] * 4, (2,), (2,), (2,), (2,)],
               [(7, 2, 2, 3)], direction="bidirectional", hidden_size=3, macs=2 * 14 * 12 * 8,
@@ -119,7 +119,7 @@ BLOCKWISE: tuple[Case, ...] = (
               macs=MACS, vector=WEIGHTS),
     microsoft("MatMulBlockQuantizedFp4Weight", [(2, 3, 64), (32, 32), (32, 4), (), (), (32,)], [(2, 3, 32)],
               macs=MACS, vector=WEIGHTS + RESULTS),
-    # a scale for A: its 384 elements quantised (4) and scaled back
+    # a scale for A: its 384 elements quantized (4) and scaled back
     microsoft("MatMulBlockQuantizedFp8Weight", [(2, 3, 64), (32, 64), (32, 1), ()], [(2, 3, 32)],
               macs=MACS, vector=WEIGHTS + 5 * 384),
     microsoft("MatMulBlockQuantizedFp8Weight", [(2, 3, 64), (32, 64), (32, 1), None, (32,)], [(2, 3, 32)],
@@ -161,7 +161,7 @@ EXPERTS: tuple[Case, ...] = (
     # one expert for each token: a Relu of 12; a multiply and an add for 8 results
     microsoft("MoE", [(2, 3, 8), (6, 5), (5, 12, 8), None, (5, 8, 12)], [(2, 3, 8)],
               macs=6 * 2 * 96, vector=ROUTER + 6 * (12 + 2 * 8), special=30),
-    # two experts, weights normalised (2 each), biases of 12 and 8, a third matrix of 12 with its bias
+    # two experts, weights normalized (2 each), biases of 12 and 8, a third matrix of 12 with its bias
     microsoft("MoE", [(2, 3, 8), (6, 5), (5, 12, 8), (5, 12), (5, 8, 12), (5, 8), (5, 12, 8), (5, 12)],
               [(2, 3, 8)], k=2, activation_type="silu", normalize_routing_weights=1,
               macs=12 * 3 * 96, vector=ROUTER + 2 * 12 + 12 * ((1 + 1) * 12 + 12 + 8 + 12 + 2 * 8),
@@ -176,7 +176,7 @@ EXPERTS: tuple[Case, ...] = (
     microsoft("MoE", [(2, 3, 8), (6, 5), (5, 24, 8), None, (5, 8, 12)], [(2, 3, 8)], k=2, swiglu_fusion=1,
               activation_type="swiglu", swiglu_limit=7.0, macs=12 * 3 * 96,
               vector=ROUTER + 12 * (10 * 12 + 16), special=30 + 12 * 12),
-    # four bits: 4 bytes a row of 8, 6 a row of 12; all 5 experts dequantised, 2 for each of 192 weights
+    # four bits: 4 bytes a row of 8, 6 a row of 12; all 5 experts dequantized, 2 for each of 192 weights
     microsoft("QMoE", [(2, 3, 8), (6, 5), (5, 12, 4), (5, 12), None, (5, 8, 6), (5, 8)], [(2, 3, 8)],
               dtypes={"x2": "uint8", "x5": "uint8"}, macs=6 * 2 * 96,
               vector=ROUTER + 6 * 28 + 2 * 5 * 192, special=30),

@@ -89,7 +89,7 @@ FUSED: dict[str, tuple[NodeView, list[NodeView]]] = {
     "skip and root mean square": (
         microsoft("SkipSimplifiedLayerNormalization", [TEXT, TEXT, (32,)], [TEXT]), [SKIP, RMS_NORM],
     ),
-    "root mean square, as the optimiser calls it": (
+    "root mean square, as the optimizer calls it": (
         node("SimplifiedLayerNormalization", [TEXT, (32,)], [TEXT]), [RMS_NORM],
     ),
     "three embeddings, their sum, layer norm": (
@@ -116,12 +116,12 @@ FUSED: dict[str, tuple[NodeView, list[NodeView]]] = {
          *(microsoft("MatMulNBits", [TEXT, (width, 1, 16), (width, 1)], [(2, 6, width)], K=32, N=width)
            for width in (32, 16, 16))],
     ),
-    "a sum of quantised tensors": (
+    "a sum of quantized tensors": (
         microsoft("QLinearAdd", [TEXT, (), (), TEXT, (), (), (), ()], [TEXT]),
         [node("DequantizeLinear", [TEXT, (), ()], [TEXT])] * 2
         + [SKIP, node("QuantizeLinear", [TEXT, (), ()], [TEXT])],
     ),
-    "a product quantised at run time": (
+    "a product quantized at run time": (
         microsoft("DynamicQuantizeMatMul", [(3, 7), (7, 5), (), ()], [(3, 5)]),
         [node("DynamicQuantizeLinear", [(3, 7)], [(3, 7), (), ()]),
          node("MatMulInteger", [(3, 7), (7, 5), (), ()], [(3, 5)]), node("Mul", [(3, 5), ()], [(3, 5)])],

@@ -230,7 +230,7 @@ QUANTIZATION: tuple[Case, ...] = (
     case("QuantizeLinear", [(4, 3), (), ()], [(4, 3)], vector=5 * 12),
     case("DequantizeLinear", [(4, 3), ()], [(4, 3)], vector=12),
     case("DequantizeLinear", [(4, 3), (), ()], [(4, 3)], vector=2 * 12),
-    # minimum, maximum and quantising for each element; 11 on single numbers
+    # minimum, maximum and quantizing for each element; 11 on single numbers
     case("DynamicQuantizeLinear", [(4, 3)], [(4, 3), (), ()], vector=(2 + 5) * 12 + 11),
 )
 
@@ -252,4 +252,4 @@ MOVEMENT: tuple[Case, ...] = (
     case("ScatterND", [(4, 3), (2, 1), (2, 3)], [(4, 3)], reduction="none"),
 )
 
-VECTOR_CASES = ELEMENTWISE + NORMALIZATIONS + REDUCTIONS + RESIZING + QUANTIZATION + MOVEMENT
+ELEMENTWISE_CASES = ELEMENTWISE + NORMALIZATIONS + REDUCTIONS + RESIZING + QUANTIZATION + MOVEMENT

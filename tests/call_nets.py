@@ -8,7 +8,7 @@ from torch import Tensor, nn
 from onnxlens.specs.graph import GraphSpec
 from onnxlens.specs.tensor import TensorSpec
 
-TARGET = "tests.cut_nets:calls"
+TARGET = "tests.call_nets:calls"
 WIDTH = 4
 
 

@@ -35,7 +35,7 @@ def test_a_chain_is_a_straight_column() -> None:
     assert {x for way in level.paths.values() for x, _ in way} == {level.items[0][0] + WIDE / 2}
 
 
-def test_a_line_past_a_layer_goes_beside_what_stands_there() -> None:
+def test_a_line_past_a_rank_avoids_the_boxes_in_it() -> None:
     level = placed("0>1 1>2 0>2")
     (x, y) = level.items[1]
     beside = [px for px, py in level.paths["0>2"] if y <= py <= y + HIGH]
@@ -80,21 +80,21 @@ def test_the_line_worth_most_is_the_straight_one() -> None:
         assert len({x for x, _ in level.paths[heavy]}) == 1
 
 
-def test_a_label_stands_at_its_line_and_between_the_boxes() -> None:
+def test_a_label_is_at_its_line_and_between_the_boxes() -> None:
     level = placed("0>1", label=(60, 17))
     x, y = level.labels["0>1"]
     assert x == level.items[0][0] + WIDE / 2
     assert level.items[0][1] + HIGH < y and y + 17 < level.items[1][1]
 
 
-def test_a_layer_that_is_too_wide_takes_several_rows() -> None:
+def test_a_rank_that_is_too_wide_takes_several_rows() -> None:
     count = int(3 * RANK_WIDTH / WIDE)
     level = place_level([Item(WIDE, HIGH)] * count, [])
     assert level.width <= RANK_WIDTH + WIDE
     assert len({y for _, y in level.items}) == 4  # the gaps between the items need a fourth
 
 
-def test_what_reads_what_reads_it_cannot_be_placed() -> None:
+def test_a_cycle_cannot_be_positioned() -> None:
     with pytest.raises(CycleError):
         placed("0>1 1>0")
 
@@ -125,14 +125,14 @@ def test_a_line_ends_in_an_arrow_of_its_length() -> None:
     assert len(points) == 4  # the corner in the middle of a straight line is left out
 
 
-def test_a_line_that_changes_its_place_stays_between_the_two() -> None:
+def test_a_line_that_changes_its_position_stays_between_the_two() -> None:
     _, *points = numbers(line_curve([(5, 0), (5, 10), (40, 30), (40, 60)]))
     assert len(points) == 1 + 3 * 3
     assert all(5 <= x <= 40 for x, _ in points)
     assert all(upper >= lower for (_, upper), (_, lower) in pairwise(points))  # y grows upwards there
 
 
-def test_a_skip_leaves_and_reaches_its_port_labels_from_the_side() -> None:
+def test_a_skip_connection_leaves_and_reaches_its_port_labels_from_the_side() -> None:
     points = numbers(skip_curve((100, 10), [(112, 10), (112, 90)], (95, 90)))
     assert points[0] == (100, -10) and points[-1] == (95, -90)
     assert max(x for x, _ in points) == 112

@@ -1,4 +1,4 @@
-"""What ONNX Runtime's optimiser and quantisers make of a net has its MACs, and nothing unknown."""
+"""What ONNX Runtime's optimizer and quantizers make of a net has its MACs, and nothing unknown."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from onnxruntime.quantization.matmul_nbits_quantizer import MatMulNBitsQuantizer
 
 from onnxlens.specs.ledger import Ledger
 from tests.profile.models import integers, ledger_of, op, save, value
-from tests.profile.ort_files import optimised
+from tests.profile.ort_files import optimized
 
 # 16 channels fill the blocks of every CPU; 10 of the last layer are left to Gemm
 CONV_NET = [
@@ -76,7 +76,7 @@ ENCODER_MACS = 12 * 4 * 32 * 32 + 2 * 288 * 8 + 12 * 2 * 32 * 64
 
 
 def drawn(shapes: dict[str, tuple[int, ...]]) -> list[TensorProto]:
-    """Weights that no optimiser can take for zeros or ones."""
+    """Weights that no optimizer can take for zeros or ones."""
     draw = np.random.default_rng(7)
     return [
         numpy_helper.from_array(np.asarray(draw.normal(size=shape), np.float32), name)
@@ -101,10 +101,10 @@ def foreign(ledger: Ledger) -> set[str]:
 
 @pytest.mark.parametrize("level", ["none", "extended", "all"])
 @pytest.mark.parametrize(("net", "macs"), [(conv_net, CONV_MACS), (encoder, ENCODER_MACS)])
-def test_an_optimised_net_has_the_macs_of_the_net(
+def test_an_optimized_net_has_the_macs_of_the_net(
     tmp_path: Path, net: Callable[[Path], Path], macs: int, level: str
 ) -> None:
-    _, ledger = ledger_of(optimised(net(tmp_path), level))
+    _, ledger = ledger_of(optimized(net(tmp_path), level))
     assert (ledger.totals.macs, ledger.totals.unknown_nodes) == (macs, 0)
     assert bool(foreign(ledger)) == (level != "none")
 
@@ -113,10 +113,10 @@ def test_an_optimised_net_has_the_macs_of_the_net(
     ("net", "written"),
     [(conv_net, {"FusedConv"}), (encoder, {"FusedMatMul", "SkipLayerNormalization"})],
 )
-def test_the_optimiser_writes_operators_of_its_own(
+def test_the_optimizer_writes_operators_of_its_own(
     tmp_path: Path, net: Callable[[Path], Path], written: set[str]
 ) -> None:
-    _, ledger = ledger_of(optimised(net(tmp_path), "extended"))
+    _, ledger = ledger_of(optimized(net(tmp_path), "extended"))
     assert foreign(ledger) == written
 
 
@@ -141,7 +141,7 @@ def integer_net(folder: Path) -> Path:
 
 
 def dynamic_encoder(folder: Path) -> Path:
-    """The encoder, its activations quantised at run time."""
+    """The encoder, its activations quantized at run time."""
     result = folder / "dynamic.onnx"
     quantize_dynamic(encoder(folder), result)
     return result
@@ -165,10 +165,10 @@ def four_bit_encoder(folder: Path) -> Path:
         (four_bit_encoder, ENCODER_MACS, "MatMulNBits"),
     ],
 )
-def test_a_quantised_net_has_the_macs_of_the_net(
+def test_a_quantized_net_has_the_macs_of_the_net(
     tmp_path: Path, net: Callable[[Path], Path], macs: int, written: str, level: str
 ) -> None:
-    _, ledger = ledger_of(optimised(net(tmp_path), level))
+    _, ledger = ledger_of(optimized(net(tmp_path), level))
     assert (ledger.totals.macs, ledger.totals.unknown_nodes) == (macs, 0)
     assert written in foreign(ledger) or (level, written) == ("none", "DynamicQuantizeMatMul")
 
