@@ -1,4 +1,4 @@
-"""What is compared: onnxlens, its peers, and the least that any reader of ONNX files in Python has to do."""
+"""What is compared: onnxlens, its peers, and the minimum that any Python program reading ONNX has to do."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ extract_model(path, out, inputs.split(), outputs.split(), check_model=checked, i
 
 
 def floor(path: Path) -> Contender:
-    """The least that a reader does."""
+    """The floor: parse the file and look at every node's inputs."""
     return Contender(FLOOR, [sys.executable, "-c", _FLOOR, str(path)])
 
 

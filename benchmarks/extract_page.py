@@ -1,4 +1,4 @@
-"""The page's part on cutting modules out, as Markdown."""
+"""The section of docs/benchmarks.md on extracting modules, as Markdown."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from page import markdown, measured
 INTRODUCTION = """# How fast `onnxlens extract` is
 
 `onnxlens extract` writes one module of a file, with its weights, as a file of its own. Where our manifest
-lies beside the file it also runs the PyTorch network without values, to learn how that calls the module;
+lies next to the file it also runs the PyTorch network without values, to learn how that calls the module;
 *no manifest* is the same file without it, where torch is not even imported. onnx's own
-`onnx.utils.extract_model` cuts from tensors to tensors: it knows no modules, so it is given the names of the
-tensors at the border that onnxlens found.
+`onnx.utils.extract_model` extracts from tensors to tensors: it does not know modules, so it is given the names
+of the module's inputs and outputs that onnxlens found.
 
 ```
 python benchmarks/extract_speed.py sd-unet.onnx --out docs/benchmarks.md
@@ -33,7 +33,7 @@ class Facts:
     """What the files hold.
 
     Attributes:
-        macs: of the cut-out.
+        macs: of the subgraph.
         macs_in_whole: of the module's row in the ledger of the whole file.
         rows: the module and all inside it.
         equal_rows: of these the ones with the same MACs in both ledgers.

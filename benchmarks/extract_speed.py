@@ -1,4 +1,4 @@
-"""What it takes to cut a module out of a large file, beside onnx.utils.extract_model: see docs/benchmarks.md.
+"""The cost of extracting a module from a file, against onnx.utils.extract_model: see docs/benchmarks.md.
 
 ``python benchmarks/extract_speed.py sd-unet.onnx --out docs/benchmarks.md``, on an export with weights.
 """
@@ -25,14 +25,14 @@ PACKAGES = ("onnxlens", "onnx", "torch", "onnxruntime-gpu")
 
 
 def main() -> None:
-    """Measure, then hold the files against each other, and write or print the page's part."""
+    """Measure, compare the files, and write or print the section of the page."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("file", type=Path, help="an .onnx file with its weights and our manifest beside it")
+    parser.add_argument("file", type=Path, help="an .onnx file with its weights and its manifest next to it")
     parser.add_argument("--modules", nargs="+", default=MODULES, metavar="PATH")
     parser.add_argument("--runs", type=int, default=3, help="measured runs of each contender [3]")
     parser.add_argument("--out", type=Path, help="put the part into this page instead of printing it")
     chosen = parser.parse_args()
-    named = conditions(PACKAGES)  # before, for the load is that of others
+    named = conditions(PACKAGES)  # measured first: the load average must not include these runs
     with TemporaryDirectory(prefix="onnxlens-") as temporary:
         folder = Path(temporary)
         _copy_without_manifest(chosen.file, folder)
@@ -50,7 +50,7 @@ def main() -> None:
 
 
 def _copy_without_manifest(path: Path, folder: Path) -> None:
-    """As a file from elsewhere: weights in files that are linked to are refused by onnx and onnxlens."""
+    """Copy the model and its data without the manifest: onnx and onnxlens refuse linked weight files."""
     for file in (path, path.with_suffix(".onnx.data")):
         shutil.copyfile(file, folder / file.name)
 
@@ -64,25 +64,25 @@ def _theirs(module: str, folder: Path) -> Path:
 
 
 def _contenders(path: Path, module: str, folder: Path) -> Iterator[Contender]:
-    """Ours runs once before: the peer has to be told the names of the tensors at the module's border."""
+    """Ours runs once before: the peer needs the names of the module's inputs and outputs."""
     ours = extraction(path, module, _ours(module, folder))
     subprocess.run(ours.command, env=environment(), check=True, stdout=subprocess.DEVNULL)
     yield ours
     yield extraction(folder / path.name, module, folder / "alone" / f"{module}.onnx", ", no manifest")
-    inputs, outputs = _border(_ours(module, folder))
+    inputs, outputs = _module_io(_ours(module, folder))
     _theirs(module, folder).parent.mkdir(exist_ok=True)
     for quick in (True, False):
         yield peers_extraction(path, _theirs(module, folder), inputs, outputs, quick)
 
 
-def _border(path: Path) -> tuple[Sequence[str], Sequence[str]]:
+def _module_io(path: Path) -> tuple[Sequence[str], Sequence[str]]:
     manifest = json.loads(path.with_suffix(".json").read_text(encoding="utf-8"))
     inputs, outputs = ([tensor["name"] for tensor in manifest[side]] for side in ("inputs", "outputs"))
     return inputs, outputs
 
 
 def _facts(path: Path, module: str, folder: Path) -> Facts:
-    """Imports what is large, which a process that measures must not: it is called when all is measured."""
+    """Compare the files; called last, because its large imports would disturb the measurement."""
     import numpy as np
 
     import onnxlens

@@ -1,4 +1,4 @@
-"""The figures that onnxlens wants to reach, each beside what was measured."""
+"""The performance goals of onnxlens, each with the measured value."""
 
 from __future__ import annotations
 

@@ -67,7 +67,7 @@ class Variant:
 
     @cached_property
     def bytes(self) -> tuple[int, int]:
-        """Of the weights, and the most that is alive at once."""
+        """Of the weights, and the peak activation memory."""
         totals = profile_graph(self.path).totals
         return totals.resident_weight_bytes, totals.peak_live_bytes
 
@@ -139,7 +139,7 @@ def outputs_and_ratio(
 
 
 def pair(call: Call, plain: Call, swapped: bool) -> float:
-    """The time of one call over that of the other; who goes first in one pair goes last in the next."""
+    """The time of one call over that of the other; the order alternates from pair to pair."""
     seconds = {}
     for timed in (plain, call) if swapped else (call, plain):
         start = perf_counter()

@@ -40,7 +40,7 @@ def overhead(path: Path, pairs: int) -> str:
             for prefix in prefixes
         ]
         calls = [bound(session, inputs, "cpu") for session in sessions]
-        seconds = np.array([_pair(calls, place % 2 == 1) for place in range(-2, pairs)])[2:]
+        seconds = np.array([_pair(calls, index % 2 == 1) for index in range(-2, pairs)])[2:]
         sessions[1].end_profiling()
     ratios = seconds[:, 1] / seconds[:, 0]
     fastest, medians = seconds.min(axis=0), np.median(seconds, axis=0)
@@ -62,7 +62,7 @@ OVERHEAD_HEAD = (
 
 
 def _pair(calls: Sequence[object], swapped: bool) -> tuple[float, float]:
-    """Processor seconds with profiling off and on; whoever runs first in one pair runs last in the next."""
+    """Processor seconds with profiling off and on; the order alternates from pair to pair."""
     seconds = [0.0, 0.0]
     for which in (1, 0) if swapped else (0, 1):
         start = thread_time()
@@ -73,12 +73,12 @@ def _pair(calls: Sequence[object], swapped: bool) -> tuple[float, float]:
 
 def costliest(report: BenchReport) -> list[str]:
     """The modules whose own nodes, those of the modules in them apart, take most time."""
-    owned: dict[str, list[NodeTime]] = {}
+    by_module: dict[str, list[NodeTime]] = {}
     for node in report.nodes:
         if node.module_path is not None:
-            owned.setdefault(node.module_path, []).append(node)
+            by_module.setdefault(node.module_path, []).append(node)
     classes = {module.path: module.class_name for module in report.modules}
-    ranked = sorted(owned.items(), key=lambda item: -_seconds(item[1]))[:SHOWN]
+    ranked = sorted(by_module.items(), key=lambda item: -_seconds(item[1]))[:SHOWN]
     return [_row(report, path, classes[path], nodes) for path, nodes in ranked]
 
 

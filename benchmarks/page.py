@@ -41,8 +41,8 @@ def put(path: Path, text: str) -> None:
     parts = f"\n{before}".split(PART)[1:]
     titles = ["# " + part.partition("\n")[0] for part in parts]
     bodies = [f"# {part.strip()}\n" for part in parts]
-    place = titles.index(title) if title in titles else len(parts)
-    bodies[place : place + 1] = [f"{text.strip()}\n"]
+    index = titles.index(title) if title in titles else len(parts)
+    bodies[index : index + 1] = [f"{text.strip()}\n"]
     path.write_text("\n".join(bodies), encoding="utf-8")
 
 

@@ -1,4 +1,4 @@
-"""The table of docs/pictures.md, as Markdown: our placement beside Graphviz's own, on the same flow.
+"""The table of docs/pictures.md, as Markdown: our layout against Graphviz's own, on the same flow.
 
 Run by hand, on an idle machine: ``python benchmarks/picture_speed.py sd-unet.onnx``.
 """

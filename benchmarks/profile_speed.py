@@ -1,4 +1,4 @@
-"""How fast ``onnxlens profile`` is, beside onnx-tool and the floor: see docs/benchmarks.md."""
+"""How fast ``onnxlens profile`` is, against onnx-tool and the floor: see docs/benchmarks.md."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def main() -> int:
         "--files", type=Path, help="keep the files in this folder, and use those that are there"
     )
     chosen = parser.parse_args()
-    named = conditions(PACKAGES)  # before, for the load is that of others
+    named = conditions(PACKAGES)  # measured first: the load average must not include these runs
     with TemporaryDirectory(prefix="onnxlens-") as temporary:
         folder = chosen.files or Path(temporary)
         _make_files(folder)

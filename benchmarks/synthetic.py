@@ -23,7 +23,7 @@ WEIGHTS = {
 
 
 def write_chain(path: Path, nodes: int, with_shapes: bool) -> Path:
-    """A graph of ``nodes`` nodes, a multiple of 10; all of its shapes stand in the file, or none does."""
+    """A graph of ``nodes`` nodes, a multiple of 10; all of its shapes are in the file, or none."""
     blocks, rest = divmod(nodes, NODES_PER_BLOCK)
     if rest:
         raise ValueError(f"{nodes} nodes are no whole blocks; give a multiple of {NODES_PER_BLOCK}")
@@ -57,10 +57,10 @@ def _block(block: int) -> Iterator[NodeProto]:
         ("Mul", "g h", "i", {}),
         ("Add", "e i", y, {}),
     )
-    for place, (operator, inputs, output, attributes) in enumerate(steps):
+    for index, (operator, inputs, output, attributes) in enumerate(steps):
         names = [_name(block, name) for name in inputs.split()]
         yield helper.make_node(
-            operator, names, [_name(block, output)], name=f"block{block}_{place}_{operator}", **attributes
+            operator, names, [_name(block, output)], name=f"block{block}_{index}_{operator}", **attributes
         )
 
 

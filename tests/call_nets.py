@@ -1,4 +1,4 @@
-"""A network whose modules are called in every way that a module can be: what a cut-out has to tell apart."""
+"""A network whose modules are called in every way that extraction has to distinguish."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ WIDTH = 4
 
 
 class Joins(nn.Module):
-    """Takes a list and a number, reads one of its tensors not at all, and returns two by name."""
+    """Takes a list and a number, does not read one of its tensors, and returns two by name."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -26,35 +26,35 @@ class Joins(nn.Module):
 
 
 class Passes(nn.Module):
-    """Returns what it is handed beside what it makes."""
+    """Returns its input unchanged, and a result."""
 
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
         return x, x.exp()
 
 
 class Adds(nn.Module):
-    """Is handed two tensors of one shape."""
+    """Takes two tensors of one shape."""
 
     def forward(self, x: Tensor, y: Tensor) -> Tensor:
         return x - 2 * y
 
 
 class Borrows(nn.Module):
-    """Is handed a weight that is another's."""
+    """Takes a weight of another module as an input."""
 
     def forward(self, x: Tensor, weight: Tensor) -> Tensor:
         return x @ weight
 
 
 class Shifts(nn.Module):
-    """Is handed a constant."""
+    """Takes a constant as an input."""
 
     def forward(self, x: Tensor, shift: Tensor) -> Tensor:
         return x * shift
 
 
 class Calls(nn.Module):
-    """Everything in a row."""
+    """Calls all of them, one after the other."""
 
     def __init__(self) -> None:
         super().__init__()

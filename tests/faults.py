@@ -1,4 +1,4 @@
-"""Faults planted in an exported file: what an exporter, an optimizer or a hand may get wrong."""
+"""Faults planted in an exported file: what an exporter, an optimizer or a person may get wrong."""
 
 from __future__ import annotations
 
@@ -15,22 +15,22 @@ Plant = Callable[[onnx.GraphProto, str], None]
 
 
 def plant(path: Path, fault: Plant, where: str) -> None:
-    """Change the file: ``where`` is the module, or for a concatenation the module that reads it."""
+    """Change the file: ``where`` is the module, or for a concatenation the module that consumes it."""
     model = onnx.load(str(path), load_external_data=False)
     fault(model.graph, where)
     path.write_bytes(model.SerializeToString())
 
 
 def wrong_epsilon(graph: onnx.GraphProto, module: str) -> None:
-    """A hundred times what it was."""
+    """Multiplies the epsilon by a hundred."""
     (node,) = (node for node in of_module(graph, module) if has(node, "epsilon"))
     (epsilon,) = (attribute for attribute in node.attribute if attribute.name == "epsilon")
     epsilon.f *= 100
 
 
-def swapped_concat(graph: onnx.GraphProto, reader: str) -> None:
-    """The skip comes before what it is added to."""
-    read = {name for node in of_module(graph, reader, inside=True) for name in node.input}
+def swapped_concat(graph: onnx.GraphProto, consumer: str) -> None:
+    """Swaps the inputs of the concatenation: the skip connection comes first."""
+    read = {name for node in of_module(graph, consumer, inside=True) for name in node.input}
     (node,) = (node for node in graph.node if node.op_type == "Concat" and node.output[0] in read)
     node.input[:] = reversed(node.input)
 
@@ -50,14 +50,14 @@ def float16_overflow(graph: onnx.GraphProto, module: str) -> None:
     ]
     for one in added:
         one.metadata_props.extend(node.metadata_props)
-    place = list(graph.node).index(node) + 1
-    rest = list(graph.node)[place:]
-    del graph.node[place:]
+    index = list(graph.node).index(node) + 1
+    rest = list(graph.node)[index:]
+    del graph.node[index:]
     graph.node.extend([*added, *rest])
 
 
 def of_module(graph: onnx.GraphProto, path: str, *, inside: bool = False) -> Iterator[NodeProto]:
-    """The nodes that the module runs itself; those of the modules in it too where asked for."""
+    """The nodes that the module runs itself; those of the modules in it too where requested."""
     for node in graph.node:
         scopes = {entry.key: entry.value for entry in node.metadata_props}.get(SCOPES_KEY, "[]")
         names = scopes.strip("[]").replace("'", "").split(", ")[:-1]

@@ -22,9 +22,9 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path / "cache" / "graphs"
 
 
-def files(place: Path, size: int = 1000) -> tuple[Path, Path]:
-    place.mkdir(exist_ok=True)
-    graph, manifest = place / "x.onnx", place / "x.json"
+def files(folder: Path, size: int = 1000) -> tuple[Path, Path]:
+    folder.mkdir(exist_ok=True)
+    graph, manifest = folder / "x.onnx", folder / "x.json"
     graph.write_bytes(os.urandom(size))
     manifest.write_text("{}", encoding="utf-8")
     return graph, manifest
@@ -40,7 +40,7 @@ def test_what_was_stored_is_fetched(tmp_path: Path) -> None:
     assert not cache.fetch("another", tmp_path / "into")
 
 
-@pytest.mark.parametrize("damage", ["cut short", "a byte changed", "empty", "another file"])
+@pytest.mark.parametrize("damage", ["truncated", "a byte changed", "empty", "another file"])
 def test_a_damaged_entry_is_none_and_removed(damage: str, tmp_path: Path, folder: Path) -> None:
     cache.store(KEY, *files(tmp_path / "from"))
     entry = folder / f"{KEY}.zip"
@@ -48,7 +48,7 @@ def test_a_damaged_entry_is_none_and_removed(damage: str, tmp_path: Path, folder
     if damage == "a byte changed":
         content[len(content) // 3] ^= 0xFF  # within the compressed graph
     damaged = {
-        "cut short": content[:-200],
+        "truncated": content[:-200],
         "a byte changed": content,
         "empty": b"",
         "another file": b"x" * 500,

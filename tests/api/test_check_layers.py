@@ -1,4 +1,4 @@
-"""A fault planted in one layer is named exactly; a sound file is cleared; the guilty layer runs alone."""
+"""A fault in one module is named exactly; a correct file passes; the first diverging module runs alone."""
 
 from __future__ import annotations
 
@@ -31,8 +31,8 @@ def sound(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def sound_report(sound: Path) -> ModuleParityReport:
-    report = api.check_layers(sound, request=LayerRequest(reproduce=sound.parent / "guilty"))
-    assert not (sound.parent / "guilty").exists()  # nobody is
+    report = api.check_layers(sound, request=LayerRequest(reproduce=sound.parent / "diverging"))
+    assert not (sound.parent / "diverging").exists()  # no module diverges
     return report
 
 
@@ -78,29 +78,29 @@ def test_a_planted_fault_is_named_exactly(name: str, copy: Path) -> None:
     fault, where = FAULTS[name]
     plant(copy, fault, where)
     report = api.check_layers(copy)
-    (guilty,) = (layer for layer in report.layers if layer.verdict == "introduces")
-    assert report.first_diverging == guilty == report.ranked[0]
+    (diverging,) = (layer for layer in report.layers if layer.verdict == "introduces")
+    assert report.first_diverging == diverging == report.ranked[0]
     if fault is swapped_concat:  # it is the UNet itself that joins the skips
-        assert (guilty.path, guilty.kind, guilty.operators) == ("", "operators", ("Concat",))
-        assert guilty.tensors == (
+        assert (diverging.path, diverging.kind, diverging.operators) == ("", "operators", ("Concat",))
+        assert diverging.tensors == (
             "cat_3",
         )  # cat is in the timestep's embedding, cat_1 before output_blocks.0
     else:
-        assert (guilty.path, guilty.kind) == (where, "module")
+        assert (diverging.path, diverging.kind) == (where, "module")
     assert not report.passed
-    before = [layer for layer in report.layers if layer.order < guilty.order]
+    before = [layer for layer in report.layers if layer.order < diverging.order]
     assert {layer.verdict for layer in before} <= {"agrees"}
     last = report.layers[-1]
     assert (last.path, last.verdict) == ("", "carries")
-    assert guilty.inherited is not None
-    assert guilty.inherited < 1e-5 < (guilty.output or 0)
+    assert diverging.inherited is not None
+    assert diverging.inherited < 1e-5 < (diverging.output or 0)
 
 
 def test_an_overflow_is_an_infinite_error(copy: Path) -> None:
     plant(copy, float16_overflow, "input_blocks.0.0")
-    guilty = api.check_layers(copy).first_diverging
-    assert guilty is not None
-    assert (guilty.path, guilty.introduced, guilty.output, guilty.max_abs) == (
+    diverging = api.check_layers(copy).first_diverging
+    assert diverging is not None
+    assert (diverging.path, diverging.introduced, diverging.output, diverging.max_abs) == (
         "input_blocks.0.0", np.inf, np.inf, np.inf,
     )  # fmt: skip
 
@@ -166,21 +166,21 @@ def test_the_worst_of_several_samples_counts(sound: Path, sound_report: ModulePa
 
 
 def test_an_error_that_only_accumulates_fails_without_a_diverging_module(sound: Path) -> None:
-    # no layer's own error is over 2.5e-6, of this graph that of the timestep's sinusoids is the largest
+    # no module's local error is over 2.5e-6; in this graph that of the timestep's sinusoids is the largest
     report = api.check_layers(sound, request=LayerRequest(tolerance=7e-7))
     over = [layer for layer in report.layers if layer.verdict == "introduces"]
     assert [layer.path for layer in over] == ["time_embed"]
-    carried = [layer for layer in report.layers if layer.verdict == "carries"]
-    assert all((layer.introduced or 0) <= 7e-7 < (layer.output or 0) for layer in carried)
+    propagating = [layer for layer in report.layers if layer.verdict == "carries"]
+    assert all((layer.introduced or 0) <= 7e-7 < (layer.output or 0) for layer in propagating)
     assert not report.passed
 
 
 def test_the_first_diverging_module_is_written_alone_and_its_readme_runs(copy: Path, tmp_path: Path) -> None:
     plant(copy, wrong_epsilon, "middle_block.0.out_layers.0")
     report = api.check_layers(copy, request=LayerRequest(reproduce=tmp_path / "out"))
-    guilty = report.first_diverging
-    assert guilty is not None
-    assert guilty.introduced is not None
+    diverging = report.first_diverging
+    assert diverging is not None
+    assert diverging.introduced is not None
     out = tmp_path / "out"
     name = "middle_block.0.out_layers.0.onnx"
     assert sorted(path.name for path in out.iterdir()) == ["README.txt", "expected.npz", "inputs.npz", name]
@@ -198,7 +198,7 @@ def test_the_first_diverging_module_is_written_alone_and_its_readme_runs(copy: P
         text=True,
         check=True,
     )
-    assert float(done.stdout.split()[-1]) == pytest.approx(guilty.introduced, rel=1e-3)
+    assert float(done.stdout.split()[-1]) == pytest.approx(diverging.introduced, rel=1e-3)
 
 
 def test_operators_between_modules_are_written_too(copy: Path, tmp_path: Path) -> None:
@@ -253,10 +253,10 @@ def test_a_fault_in_the_full_unet_is_named_exactly(name: str, full_unet: Path) -
         report = api.check_layers(full_unet)
     finally:
         full_unet.write_bytes(sound_bytes)
-    (guilty,) = (layer for layer in report.layers if layer.verdict == "introduces")
-    assert guilty == report.first_diverging
+    (diverging,) = (layer for layer in report.layers if layer.verdict == "introduces")
+    assert diverging == report.first_diverging
     if fault is swapped_concat:  # the UNet itself adds the control to the skip, and joins the two
-        assert (guilty.path, guilty.kind, guilty.operators) == ("", "operators", ("Add", "Concat"))
+        assert (diverging.path, diverging.kind, diverging.operators) == ("", "operators", ("Add", "Concat"))
     else:
-        assert (guilty.path, guilty.kind) == (where, "module")
+        assert (diverging.path, diverging.kind) == (where, "module")
     assert "not comparable" not in {layer.verdict for layer in report.layers}

@@ -1,4 +1,4 @@
-"""Cut-outs against PyTorch's own module: on what it was handed in the whole network, and called alone."""
+"""Subgraphs against PyTorch's own module: on its inputs in the whole network, and called alone."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def calls(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def agree_on_pytorchs_tensors(out: Path) -> None:
-    """The file gives what PyTorch's module gave, on what that was handed in a run of the whole network."""
+    """The file's outputs are those of PyTorch's module, on its inputs in a run of the whole network."""
     onnx.checker.check_model(str(out), full_check=True)
     inputs, expected = (dict(np.load(out.with_suffix(f".{kind}.npz"))) for kind in ("inputs", "expected"))
     assert all(np.abs(value).max() > 0 for value in expected.values())
@@ -50,12 +50,12 @@ def agree_on_pytorchs_tensors(out: Path) -> None:
 
 
 def roles(report: ExtractReport) -> tuple[list[str], list[str]]:
-    return [border.role for border in report.inputs], [border.role for border in report.outputs]
+    return [port.role for port in report.inputs], [port.role for port in report.outputs]
 
 
 MODULES = {
     "input_blocks.1": ["x", "emb", "context"],  # an encoder block, with attention
-    "input_blocks.1.1.transformer_blocks.0.attn1": ["x"],  # attention of x to itself: handed twice
+    "input_blocks.1.1.transformer_blocks.0.attn1": ["x"],  # attention of x to itself: passed in twice
     "input_blocks.0.0": ["input"],  # a leaf, which reads the graph's own input
 }
 MORE_MODULES = {
@@ -122,7 +122,7 @@ def test_a_graph_in_a_half_type_gives_modules_in_it(dtype: str, tmp_path: Path) 
     path = api.export_graph(call_nets.TARGET, tmp_path / "whole", Settings(dtype=dtype)).onnx_path
     out = tmp_path / "joins.onnx"
     report = api.extract_module(path, "joins", out, data=dtype == "float16")
-    assert {border.tensor.dtype for border in report.inputs} == {dtype}
+    assert {port.tensor.dtype for port in report.inputs} == {dtype}
     assert report.weight_bytes == 2 * (4 * 4 + 4)  # the linear layer
     if dtype == "float16":
         assert np.load(tmp_path / "joins.inputs.npz")["row"].dtype == np.float16
@@ -143,7 +143,7 @@ def test_the_whole_network_is_its_own_subgraph(calls: Path, tmp_path: Path) -> N
 def test_arguments_in_lists_and_by_name_and_one_that_is_not_read(calls: Path, tmp_path: Path) -> None:
     report = api.extract_module(calls, "joins", tmp_path / "joins.onnx", data=True)
     assert roles(report) == (["parts[0]", "parts[1]"], ["returned[0]", "returned[1]"])
-    assert [border.tensor.shape for border in report.outputs] == [(2, 3, 4), (2, 4)]
+    assert [port.tensor.shape for port in report.outputs] == [(2, 3, 4), (2, 4)]
     assert not report.notes
     agree_on_pytorchs_tensors(tmp_path / "joins.onnx")
     assert api.check_graph(tmp_path / "joins.onnx").passed
@@ -175,7 +175,7 @@ def test_one_of_several_calls_is_extracted(calls: Path, tmp_path: Path, wanted: 
     report = api.extract_module(calls, "twice", tmp_path / "twice.onnx", call=wanted, data=True)
     assert (report.call, report.calls) == (wanted or 1, 2)
     assert report.notes == (f"call {wanted or 1} of 2; --call takes another",)
-    assert [border.tensor.name for border in report.inputs] == ["relu" if wanted == 2 else "x"]
+    assert [port.tensor.name for port in report.inputs] == ["relu" if wanted == 2 else "x"]
     agree_on_pytorchs_tensors(tmp_path / "twice.onnx")
     assert api.check_graph(tmp_path / "twice.onnx").passed
 
@@ -256,7 +256,7 @@ def test_a_factory_gives_its_module_the_same_weights_as_its_file(calls: Path, tm
 def test_a_checkpoint_gives_its_module_the_values_in_it(tmp_path: Path) -> None:
     state = {key: torch.full(value.shape, 0.25) for key, value in half_checkpoint(tiny.network()).items()}
     torch.save(state, tmp_path / "trained.pth")
-    out = tmp_path / "cut" / "attention.onnx"
+    out = tmp_path / "out" / "attention.onnx"
     settings = Settings(weights=tmp_path / "trained.pth")
     report = api.extract_module(tiny.TARGET, "attention", out, settings, data=True)
     assert report.weights == "trained.pth"
@@ -276,10 +276,11 @@ def test_a_checkpoint_gives_its_module_the_values_in_it(tmp_path: Path) -> None:
 def test_a_file_from_elsewhere_is_extracted_without_a_pytorch_side(calls: Path, tmp_path: Path) -> None:
     shutil.copy(calls, tmp_path / "theirs.onnx")
     shutil.copy(f"{calls}.data", tmp_path / f"{calls.name}.data")
-    out = tmp_path / "cut.onnx"
+    out = tmp_path / "joins.onnx"
     api.extract_module(calls, "joins", out)
-    report = api.extract_module(tmp_path / "theirs.onnx", "joins", out)  # over ours, whose manifest goes
-    assert [path.name for path in report.files] == ["cut.onnx"]
+    # overwrites ours, whose manifest is removed
+    report = api.extract_module(tmp_path / "theirs.onnx", "joins", out)
+    assert [path.name for path in report.files] == ["joins.onnx"]
     assert not out.with_suffix(".json").exists()
     assert (report.call, report.calls, report.weights) == (0, None, "")
     assert report.notes == (

@@ -1,4 +1,4 @@
-"""Cut-outs of every family of networks, at opsets 18 and 23, against PyTorch's own modules called alone."""
+"""Subgraphs of every family of networks, at opsets 18 and 23, against PyTorch's own modules called alone."""
 
 from __future__ import annotations
 

@@ -174,14 +174,14 @@ def test_a_folder_of_published_checkpoints_is_read_by_name_and_half_precision_is
         assert np.array_equal(written[key], state[key].float().numpy())
 
 
-@pytest.mark.parametrize("kind", ["file", "folder", "safetensors twin"])
+@pytest.mark.parametrize("kind", ["file", "folder", "safetensors copy"])
 def test_weights_come_from_a_file_or_from_the_folder_that_holds_it(
     kind: str, small: None, tmp_path: Path
 ) -> None:
     spec = catalog.get("first")
     state = small_catalog.half_checkpoint(spec)
-    name = "tiny.safetensors" if kind == "safetensors twin" else "tiny.pth"
-    if kind == "safetensors twin":
+    name = "tiny.safetensors" if kind == "safetensors copy" else "tiny.pth"
+    if kind == "safetensors copy":
         save_file(state, tmp_path / name)
     else:
         torch.save(state, tmp_path / name)
@@ -228,8 +228,8 @@ def test_pytorch_runs_first_and_its_module_is_gone_when_the_session_opens(
 def test_the_watch_receives_every_graph_and_every_step_in_order(small: None, tmp_path: Path) -> None:
     said: list[str] = []
 
-    def watch(graph: str, place: int, count: int) -> Any:
-        said.append(f"{graph} {place}/{count}")
+    def watch(graph: str, position: int, count: int) -> Any:
+        said.append(f"{graph} {position}/{count}")
         return lambda step, done, total: said.append(step) if step not in said[-1:] else None
 
     api.run_reference(Job(tmp_path), watch)
@@ -340,16 +340,16 @@ def test_an_output_over_the_tolerance_differs_and_keeps_its_files(
 def test_what_is_not_a_folder_at_a_graphs_path_is_refused_before_its_export(
     kind: str, small: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    place = tmp_path / "out" / "first"
-    place.parent.mkdir()
+    path = tmp_path / "out" / "first"
+    path.parent.mkdir()
     if kind == "file":
-        place.write_text("mine", encoding="utf-8")
+        path.write_text("mine", encoding="utf-8")
     else:
-        place.symlink_to(tmp_path, target_is_directory=True)
+        path.symlink_to(tmp_path, target_is_directory=True)
     monkeypatch.setattr("onnxlens.export.exporter.export", lambda *_: pytest.fail("nothing may be exported"))
-    (graph,) = api.run_reference(Job(place.parent, ("first",))).graphs
-    assert graph.reason == f"{place}: is in the way, and no folder; choose another --out"
-    assert place.is_file() or place.is_symlink()
+    (graph,) = api.run_reference(Job(path.parent, ("first",))).graphs
+    assert graph.reason == f"{path}: is in the way, and no folder; choose another --out"
+    assert path.is_file() or path.is_symlink()
 
 
 @pytest.mark.parametrize(("graphs", "below"), [(("first", "thrid"), "out"), ((), "taken/out")])

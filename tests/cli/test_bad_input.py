@@ -65,11 +65,11 @@ def test_an_export_that_cannot_be_made_is_refused_and_leaves_nothing(case: str, 
 def test_a_checkpoint_that_lacks_a_key_is_refused_with_the_key(tmp_path: Path) -> None:
     state = catalog.get("hed").build("meta").state_dict()
     entries = {key: torch.zeros(1).expand(tensor.shape) for key, tensor in state.items() if key != "norm"}
-    torch.save(entries, tmp_path / "cut.pth")
+    torch.save(entries, tmp_path / "short.pth")
     assert_refused(
         tmp_path,
-        r"cut\.pth: not a checkpoint of hed: 1 of 37 keys missing \(norm\); is it another network's file\?",
-        *("export", "hed", "--weights", tmp_path / "cut.pth", "--out", tmp_path / "out"),
+        r"short\.pth: not a checkpoint of hed: 1 of 37 keys missing \(norm\); is it another network's file\?",
+        *("export", "hed", "--weights", tmp_path / "short.pth", "--out", tmp_path / "out"),
     )
 
 
@@ -159,8 +159,8 @@ def without_data(path: Path) -> None:
     path.with_name("tiny.onnx.data").unlink()
 
 
-def with_cut_data(path: Path) -> None:
-    path.with_name("tiny.onnx.data").write_bytes(b"cut")
+def with_truncated_data(path: Path) -> None:
+    path.with_name("tiny.onnx.data").write_bytes(b"short")
 
 
 def with_a_manifest_of_lists(path: Path) -> None:
@@ -176,7 +176,10 @@ def with_a_broken_manifest(path: Path) -> None:
     [
         (without_manifest, r"tiny\.onnx: no manifest tiny\.json next to it.*--against unoptimised"),
         (without_data, r"tiny\.onnx\.data: no such file; it holds the weights of tiny\.onnx"),
-        (with_cut_data, r"tiny\.onnx\.data: .* cannot be read .*; is the file cut short\? export again"),
+        (
+            with_truncated_data,
+            r"tiny\.onnx\.data: .* cannot be read .*; is the file cut short\? export again",
+        ),
         (with_a_manifest_of_lists, r"tiny\.json: not a Manifest: a list, expected an object"),
         (with_a_broken_manifest, r"tiny\.json: cannot be read as JSON: "),
     ],

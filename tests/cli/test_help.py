@@ -1,4 +1,4 @@
-"""The help pages: verbs are listed without loading any; every verb stands in the module of its name."""
+"""The help pages: verbs are listed without loading any; every verb is in the module of its name."""
 
 from __future__ import annotations
 

@@ -92,12 +92,12 @@ def node_timings(path: Path, ledger: Ledger, folder: Path) -> tuple[NodeTiming, 
     options.graph_optimization_level = ort.GraphOptimizationLevel.ORT_DISABLE_ALL
     session = ort.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
     session.run(None, dict(sample_inputs([tiny_network.IMAGE], {})))
-    owners = {node.node: node.module_path for node in ledger.nodes}
+    modules = {node.node: node.module_path for node in ledger.nodes}
     return tuple(
         NodeTiming(
             name := event["name"].removesuffix(KERNEL),
             event["args"]["op_name"],
-            owners.get(name, ""),
+            modules.get(name, ""),
             event["ts"] / 1e6,
             event["dur"] / 1e6,
             (name,),

@@ -1,4 +1,4 @@
-"""The command line as a shell sees it: exit codes, what is on which stream, a reader that goes away."""
+"""The command line as a shell sees it: exit codes, what is on which stream, a closed pipe."""
 
 from __future__ import annotations
 

@@ -138,8 +138,8 @@ def small(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_a_run_prints_the_summary_and_where_the_rest_is(small: None, tmp_path: Path) -> None:
     printed = done("run", "--out", tmp_path / "out", "--graphs", "second,first", "--quick", "--opset", "20")
-    *table, place = printed.splitlines()
-    assert place == f"everything is linked from {tmp_path / 'out' / 'index.md'}"
+    *table, last = printed.splitlines()
+    assert last == f"everything is linked from {tmp_path / 'out' / 'index.md'}"
     assert table == (tmp_path / "out" / "summary.txt").read_text(encoding="utf-8").splitlines()
     assert [line.split()[0] for line in table[2:4]] == ["second", "first"]
     manifest = json.loads((tmp_path / "out" / "second" / "second.json").read_text(encoding="utf-8"))

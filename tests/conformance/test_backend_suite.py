@@ -22,7 +22,7 @@ FULLY_COUNTED = 0.97
 """Of the models, with the values of inputs that decide shapes: the suite gives axes and sizes as inputs."""
 
 FULLY_COUNTED_BARE = 0.94
-"""Of the models as they stand, so that such shapes are unknown."""
+"""Of the models without those values, so that such shapes are unknown."""
 
 LIGHT = Path(onnx.__file__).parent / "backend" / "test" / "data" / "light"
 
@@ -75,7 +75,7 @@ def suite(tmp_path_factory: pytest.TempPathFactory) -> Sequence[Model]:
 
 @pytest.fixture(scope="module")
 def ledgers(suite: Sequence[Model]) -> dict[str, Ledger]:
-    """A ledger for each model as it stands: whatever profiling raises fails every test here."""
+    """A ledger for each model without values: whatever profiling raises fails every test here."""
     return {str(model.path): build_ledger(load_graph(model.path)) for model in suite}
 
 

@@ -1,4 +1,4 @@
-"""The annotators' constants as they stand in the exported nodes."""
+"""The annotators' constants in the exported nodes."""
 
 from __future__ import annotations
 

@@ -38,16 +38,16 @@ def weights_of(path: Path, tensors: list[str]) -> dict[str, onnx.TensorProto]:
     return found
 
 
-def place_of(weight: onnx.TensorProto) -> tuple[str, int, int]:
-    place = {entry.key: entry.value for entry in weight.external_data}
-    return place["location"], int(place["offset"]), int(place["length"])
+def location_of(weight: onnx.TensorProto) -> tuple[str, int, int]:
+    entries = {entry.key: entry.value for entry in weight.external_data}
+    return entries["location"], int(entries["offset"]), int(entries["length"])
 
 
 def test_an_export_is_a_graph_one_data_file_and_a_manifest(tiny: ExportedGraph) -> None:
     folder = tiny.onnx_path.parent
     assert sorted(path.name for path in folder.iterdir()) == ["tiny.json", "tiny.onnx", "tiny.onnx.data"]
     weights = weights_of(tiny.onnx_path, list(tiny_source().tensors))
-    assert {place_of(weight)[0] for weight in weights.values()} == {"tiny.onnx.data"}
+    assert {location_of(weight)[0] for weight in weights.values()} == {"tiny.onnx.data"}
 
 
 def test_a_weightless_export_has_no_data_file_and_the_same_graph(
@@ -70,7 +70,7 @@ def test_initializers_keep_name_type_shape_and_value_at_page_aligned_offsets(
     assert set(weights) == set(tensors) - unused
     end = 0
     for name, weight in weights.items():
-        _, offset, length = place_of(weight)
+        _, offset, length = location_of(weight)
         assert weight.data_type == onnx.TensorProto.FLOAT
         assert tuple(weight.dims) == tensors[name].shape
         assert offset % PAGE_BYTES == 0

@@ -43,7 +43,7 @@ def half_unet(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return api.export_graph(small_unet.TARGET, tmp_path_factory.mktemp("h"), SETTINGS["float16"]).onnx_path
 
 
-def border_types(path: Path) -> dict[str, int]:
+def io_types(path: Path) -> dict[str, int]:
     graph = onnx.load(path, load_external_data=False).graph
     return {value.name: value.type.tensor_type.elem_type for value in (*graph.input, *graph.output)}
 
@@ -51,9 +51,9 @@ def border_types(path: Path) -> dict[str, int]:
 def test_inputs_and_outputs_are_of_the_type_and_integers_are_not(half_unet: Path, tmp_path: Path) -> None:
     half, brain = TensorProto.FLOAT16, TensorProto.BFLOAT16
     types = {"x": half, "timesteps": TensorProto.INT64, "context": half, "eps": half}
-    assert border_types(half_unet) == types
+    assert io_types(half_unet) == types
     path = api.export_graph(tiny.TARGET, tmp_path, SETTINGS["bfloat16"]).onnx_path
-    assert border_types(path) == {"image": brain, "logits": brain}
+    assert io_types(path) == {"image": brain, "logits": brain}
 
 
 @pytest.mark.parametrize("dtype", HALVES)

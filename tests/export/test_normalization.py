@@ -182,7 +182,7 @@ def test_scale_bias_and_epsilon_are_applied(
     ("spatial", "rows"),
     [
         ((4, 4), None),  # 16: not over 16
-        ((27,), None),  # odd: cannot be cut
+        ((27,), None),  # odd: cannot be split
         ((18,), 2),  # 9 are odd
         ((4, 8), 8),  # 16, 8, 4
         ((2, 3, 4), 8),  # 12, 6, 3

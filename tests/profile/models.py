@@ -59,7 +59,7 @@ def integers(name: str, values: Any) -> TensorProto:
 
 
 def far_weight(name: str, *shape: int) -> TensorProto:
-    """A float32 initializer whose values stand in a data file that nobody wrote."""
+    """A float32 initializer with external data in a file that does not exist."""
     tensor = TensorProto(name=name, data_type=TensorProto.FLOAT, dims=shape)
     tensor.data_location = TensorProto.EXTERNAL
     tensor.external_data.add(key="location", value="absent.onnx.data")
@@ -94,7 +94,7 @@ def save(
     between: Sequence[ValueInfoProto] = (),
     opsets: Mapping[str, int] | None = None,
 ) -> Path:
-    """Write ``graph.onnx`` as it stands, checked by nobody."""
+    """Write ``graph.onnx`` without checking it."""
     graph = helper.make_graph(list(nodes), "made", inputs, outputs, list(weights), value_info=list(between))
     imports = [helper.make_opsetid(*pair) for pair in (opsets or {"": 18}).items()]
     path = folder / "graph.onnx"
@@ -150,7 +150,7 @@ def name_like_older_exporter(nodes: Sequence[NodeProto]) -> None:
 
 
 def write_manifest(onnx_path: Path, *extra: StateTensor) -> Manifest:
-    """Our manifest beside the net: its ``state_dict``, with ``extra`` entries."""
+    """Our manifest of the net: its ``state_dict``, with ``extra`` entries."""
     tensors = (StateTensor(name, "float32", shape, "parameter") for name, shape in NET_WEIGHTS.items())
     manifest = Manifest(
         graph="net",

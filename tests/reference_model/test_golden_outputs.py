@@ -34,8 +34,8 @@ PROMPTS = (
 )
 
 
-def uniform(tag: str, shape: tuple[int, ...], low: float = -1.0, high: float = 1.0) -> Tensor:
-    drawn = np.random.default_rng(zlib.crc32(f"input:{tag}".encode())).random(shape)
+def uniform(name: str, shape: tuple[int, ...], low: float = -1.0, high: float = 1.0) -> Tensor:
+    drawn = np.random.default_rng(zlib.crc32(f"input:{name}".encode())).random(shape)
     return torch.from_numpy((low + (high - low) * drawn).astype(np.float32))
 
 

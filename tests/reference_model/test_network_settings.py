@@ -84,20 +84,20 @@ def setting(module: nn.Module) -> str | None:
             return None
 
 
-def owner(root: nn.Module, path: str) -> str:
+def module_of(root: nn.Module, path: str) -> str:
     """The class of the nearest network part above ``path``; torch's own containers do not count."""
     above = path.rpartition(".")[0]
     module = root.get_submodule(above)
     if type(module).__module__.startswith("onnxlens"):
         return type(module).__name__
-    return owner(root, above)
+    return module_of(root, above)
 
 
 @pytest.mark.parametrize("graph", SETTINGS)
 def test_norms_and_activations(graph: str) -> None:
     root = catalog.get(graph).build("meta")
     found = {
-        (owner(root, path), text)
+        (module_of(root, path), text)
         for path, module in root.named_modules()
         if (text := setting(module)) is not None
     }

@@ -46,7 +46,7 @@ def test_every_graph_of_the_catalog_has_its_figures() -> None:
     assert set(FIGURES) == {spec.name for spec in onnxlens.list_graphs()}
 
 
-# ControlNet and UNet as one graph take as long as both, and stand here apart already
+# ControlNet and UNet as one graph take as long as both, and are here separately already
 TIMED = [pytest.param(name, marks=pytest.mark.slow) if name == "control-ldm" else name for name in FIGURES]
 
 
@@ -77,7 +77,7 @@ def assert_rows_sum_to_totals(ledger: onnxlens.Ledger) -> None:
 
 
 def parent_of(path: str, paths: list[str]) -> str | None:
-    """The longest module path that ``path`` stands in; None for the model itself."""
+    """The longest path of a parent of ``path``; None for the model itself."""
     if not path:
         return None
     elements = path.split(".")

@@ -1,4 +1,4 @@
-"""The trace of a run: what stands in it, and what Perfetto's own parser reads from it."""
+"""The trace of a run: what it holds, and what Perfetto's own parser reads from it."""
 
 from __future__ import annotations
 

@@ -66,8 +66,8 @@ def _answers(trace: bytes, queries: tuple[str, ...], node: str) -> list[list[dic
     requests = stream()
     requests.msg.add(seq=0, request=APPEND, append_trace_data=trace)
     requests.msg.add(seq=1, request=FINALIZE)
-    for place, query in enumerate(queries, start=2):
-        requests.msg.add(seq=place, request=QUERY, query_args={"sql_query": query})
+    for index, query in enumerate(queries, start=2):
+        requests.msg.add(seq=index, request=QUERY, query_args={"sql_query": query})
     done = subprocess.run(
         [node, str(ENGINE), str(_engine_folder())],
         input=requests.SerializeToString(),

@@ -86,7 +86,9 @@ def test_a_file_is_read_as_the_spec_it_holds(tmp_path: Path) -> None:
     assert read_spec(path, Manifest) == samples.MANIFEST
 
 
-@pytest.mark.parametrize("content", [None, b"", b"{", b"\xff\xfe"], ids=["absent", "empty", "cut", "bytes"])
+@pytest.mark.parametrize(
+    "content", [None, b"", b"{", b"\xff\xfe"], ids=["absent", "empty", "truncated", "bytes"]
+)
 def test_a_file_that_is_not_json_is_refused_by_path(tmp_path: Path, content: bytes | None) -> None:
     path = tmp_path / "x.json"
     if content is not None:

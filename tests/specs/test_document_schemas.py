@@ -106,8 +106,10 @@ def test_a_document_that_lacks_a_field_or_has_one_more_is_refused(
     kind: str, documents: dict[str, Any]
 ) -> None:
     for key in documents[kind]:
-        cut = {name: value for name, value in documents[kind].items() if name != key}
-        assert any(f"'{key}' is a required property" in complaint for complaint in complaints(kind, cut)), key
+        lacking = {name: value for name, value in documents[kind].items() if name != key}
+        assert any(
+            f"'{key}' is a required property" in complaint for complaint in complaints(kind, lacking)
+        ), key
     assert "colour" in complaints(kind, {**documents[kind], "colour": "red"})[0]
 
 
@@ -178,15 +180,15 @@ MUTILATIONS: tuple[tuple[str, tuple[str | int, ...], Any], ...] = (
 )
 
 
-@pytest.mark.parametrize(("kind", "place", "value"), MUTILATIONS, ids=lambda part: str(part))
+@pytest.mark.parametrize(("kind", "keys", "value"), MUTILATIONS, ids=lambda part: str(part))
 def test_a_mutilated_document_is_refused_with_the_field(
-    kind: str, place: tuple[str | int, ...], value: Any, documents: dict[str, Any]
+    kind: str, keys: tuple[str | int, ...], value: Any, documents: dict[str, Any]
 ) -> None:
     document = copy.deepcopy(documents[kind])
     holder = document
-    for step in place[:-1]:
+    for step in keys[:-1]:
         holder = holder[step]
-    holder[place[-1]] = value
+    holder[keys[-1]] = value
     assert len(complaints(kind, document)) == 1
 
 

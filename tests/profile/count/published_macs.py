@@ -123,7 +123,7 @@ def inception_v1() -> int:
 
 
 def inception_v2() -> int:
-    """Ioffe and Szegedy 2015, figure 5: two 3 x 3 convolutions in the place of 5 x 5.
+    """Ioffe and Szegedy 2015, figure 5: two 3 x 3 convolutions instead of 5 x 5.
 
     The first layer is an ordinary convolution, where the paper's is separable.
     """

@@ -14,7 +14,7 @@ UNIT = 10 * 4
 
 
 def levels(folder: Path, nodes: Sequence[NodeProto], outputs: str = "y", inputs: str = "x") -> list[float]:
-    """Live bytes at each node, in units of one tensor."""
+    """Activation memory at each node, in units of one tensor."""
     path = save(
         folder,
         nodes,
@@ -67,7 +67,7 @@ def test_a_sequence_keeps_all_its_tensors_in_memory(tmp_path: Path) -> None:
     ]
     inputs = [value("x", (10,)), value("index", (), TensorProto.INT64)]
     graph = load_graph(save(tmp_path, nodes, inputs, [value("y", (10,))]))
-    # x a | x a b | - | x a b c | - | x a b c d | a b c d | a b c d y; beside them the index until it is used
+    # x a | x a b | - | x a b c | - | x a b c d | a b c d | a b c d y; and the index until it is used
     index = 8 / UNIT
     assert [level / UNIT for level in live_bytes(graph)] == [
         *(units + index for units in (2, 3, 3, 4, 4, 5, 4)), 5,
@@ -106,7 +106,8 @@ def test_inputs_are_allocated_from_the_start_and_freed_after_their_last_consumer
 
 def test_weights_and_what_is_computed_from_them_are_not_activations(tmp_path: Path) -> None:
     nodes = [op("Neg", "w", "folded"), op("Add", "x folded", "y")]
-    assert levels(tmp_path, nodes) == [1, 2]  # while the offline node stands in the order, x waits
+    # x stays in memory while the constant-folded node has its turn in the order
+    assert levels(tmp_path, nodes) == [1, 2]
 
 
 def test_sizes_go_by_shape_and_element_type(tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""Branches and loops: which branch counts, how often a body counts, and that both is told."""
+"""Branches and loops: which branch counts, how often a body counts, and the notes on both."""
 
 from __future__ import annotations
 
@@ -81,7 +81,7 @@ def test_a_condition_that_is_known_chooses_the_branch(
     assert [node.op_type for node in inside if node.repeats] == runs
     assert {node.status for node in inside if not node.repeats} == {"free"}
     assert ledger.totals.macs == (SQUARE_MACS if condition else 0)
-    assert not any(note.startswith("If ") for note in ledger.notes)  # nothing was chosen for the reader
+    assert not any(note.startswith("If ") for note in ledger.notes)  # there was no choice to report
 
 
 def test_a_condition_is_known_when_the_user_gives_it(tmp_path: Path) -> None:
@@ -122,7 +122,7 @@ def test_names_inside_a_branch_are_their_own(tmp_path: Path) -> None:
 def test_a_branch_shares_its_memory_with_the_output_and_the_other_takes_none(tmp_path: Path) -> None:
     read, ledger = ledger_of(save_if(tmp_path))
     idle = {index for index, node in enumerate(ledger.nodes) if not node.repeats}
-    # flag is 1 byte; x and made; made and out beside x, which is read no more after the product
+    # flag is 1 byte; x and made; made and out with x, which is not read after the product
     assert live_bytes(read, idle)[:2] == [1 + 48 + 48, 1 + 48 + 48]
     assert live_bytes(read, idle)[4] == 1 + 48  # the If itself makes nothing
     assert live_bytes(read, idle)[5] == 48 + 48
@@ -137,7 +137,7 @@ def test_data_flows_through_a_branch(tmp_path: Path) -> None:
 
 
 def loop_body(condition: NodeProto, *nodes: NodeProto) -> GraphProto:
-    """A body that carries h (3, 4) on, and hands out a slice of (4,)."""
+    """A body with h (3, 4) as loop-carried value, and a slice of (4,) as scan output."""
     inputs = [value("i", (), INT64), value("going", (), BOOL), value("h", (3, 4))]
     steps = [
         op("MatMul", "h w", "next"),
@@ -165,7 +165,7 @@ def save_loop(
     return save(folder, nodes, inputs, outputs, held)
 
 
-@pytest.mark.parametrize("condition", [GOES_ON, ALWAYS], ids=["handed on", "constant"])
+@pytest.mark.parametrize("condition", [GOES_ON, ALWAYS], ids=["passed through", "constant"])
 def test_a_loop_counts_its_body_as_often_as_it_runs(tmp_path: Path, condition: NodeProto) -> None:
     _, ledger = ledger_of(save_loop(tmp_path, loop_body(condition)))
     nodes = by_type(ledger)
@@ -183,7 +183,7 @@ def test_a_loop_stacks_its_scan_outputs_and_returns_its_carried_values(tmp_path:
 
 
 @pytest.mark.parametrize(
-    ("limit", "start", "condition", "doubt"),
+    ("limit", "start", "condition", "unknown_reason"),
     [
         ("steps", "-", GOES_ON, "its trip count 'steps' is computed at run time"),
         ("-", "flag", UNTIL_LARGE, "its condition decides when it ends"),
@@ -192,12 +192,12 @@ def test_a_loop_stacks_its_scan_outputs_and_returns_its_carried_values(tmp_path:
     ],
 )
 def test_a_loop_of_unknown_length_counts_once_and_says_why(
-    tmp_path: Path, limit: str, start: str, condition: NodeProto, doubt: str
+    tmp_path: Path, limit: str, start: str, condition: NodeProto, unknown_reason: str
 ) -> None:
     _, ledger = ledger_of(save_loop(tmp_path, loop_body(condition), limit, start, slices=None))
     assert by_type(ledger)["MatMul"].repeats == 1
-    assert by_type(ledger)["Loop"].bodies[0].doubt == doubt
-    assert f"Loop node_last: counted for one iteration, as {doubt}" in ledger.notes
+    assert by_type(ledger)["Loop"].bodies[0].doubt == unknown_reason
+    assert f"Loop node_last: counted for one iteration, as {unknown_reason}" in ledger.notes
 
 
 @pytest.mark.parametrize(("limit", "start"), [("none", "-"), ("limit", "never")])
@@ -253,7 +253,7 @@ def save_scan(
 
 
 @pytest.mark.parametrize(
-    ("version", "x", "state", "options", "trips"),
+    ("version", "x", "state", "options", "trip_count"),
     [
         (16, (6, 2, 4), (2, 4), {}, 6),
         (16, (2, 6, 4), (2, 4), {"scan_input_axes": [1]}, 6),
@@ -267,11 +267,11 @@ def test_a_scan_counts_its_body_for_every_slice(
     x: tuple[int, ...],
     state: tuple[int, ...],
     options: dict[str, object],
-    trips: int,
+    trip_count: int,
 ) -> None:
     _, ledger = ledger_of(save_scan(tmp_path, version, x, state, **options))
-    assert by_type(ledger)["MatMul"].macs == trips * 2 * 4 * 4
-    assert by_type(ledger)["Add"].vector_ops == trips * 8
+    assert by_type(ledger)["MatMul"].macs == trip_count * 2 * 4 * 4
+    assert by_type(ledger)["Add"].vector_ops == trip_count * 8
 
 
 def test_a_sequence_map_counts_one_element_and_says_so(tmp_path: Path) -> None:
@@ -281,8 +281,8 @@ def test_a_sequence_map_counts_one_element_and_says_so(tmp_path: Path) -> None:
     nodes = [op("SequenceMap", "s", "y", body=body)]
     _, ledger = ledger_of(save(tmp_path, nodes, [sequence], [mapped], [weight("w", 4, 4)]))
     assert ledger.totals.macs == SQUARE_MACS
-    doubt = "the length of its sequence is not known"
-    assert f"SequenceMap node_y: counted for one iteration, as {doubt}" in ledger.notes
+    unknown_reason = "the length of its sequence is not known"
+    assert f"SequenceMap node_y: counted for one iteration, as {unknown_reason}" in ledger.notes
 
 
 def test_a_weight_inside_a_branch_is_a_parameter_once(tmp_path: Path) -> None:

@@ -47,14 +47,14 @@ def require_whole(graph: Graph) -> None:
 
 
 def require_readable(graph: Graph) -> None:
-    """At every depth there are pages of no more than ``PAGE_BOXES`` boxes, and each is led to once."""
+    """At every depth there are pages of no more than ``PAGE_BOXES`` boxes, and each is linked once."""
     ledger = build_ledger(graph)
     for depth in range(max(module.depth for module in ledger.modules) + 1):
         for fold in (False, True):
             pages = flow_pages(graph, ledger, FlowRequest(depth, fold=fold))
             assert max(box_count(page.flow) for page in pages) <= PAGE_BOXES, (depth, fold)
-            led = [module for page in pages for module in dict.fromkeys(page.opens.values())]
-            assert sorted(led) == sorted(page.flow.module for page in pages[1:])
+            linked = [module for page in pages for module in dict.fromkeys(page.opens.values())]
+            assert sorted(linked) == sorted(page.flow.module for page in pages[1:])
 
 
 def tensor(name: str) -> TensorSpec:
@@ -65,8 +65,8 @@ def box(
     order: int, path: str, macs: int = 0, parents: Sequence[str] = (), kind: FlowKind = "module"
 ) -> FlowNode:
     costs = {"macs": macs, "params": 10 * macs, "flops": 2 * macs, "moved_bytes": 4, "live_bytes": 8}
-    frames = tuple((parent, parent.title()) for parent in parents)
-    return FlowNode(f"n{order}", kind, path, path or "Add", frames, order, costs)
+    clusters = tuple((parent, parent.title()) for parent in parents)
+    return FlowNode(f"n{order}", kind, path, path or "Add", clusters, order, costs)
 
 
 def arrow(source: str, target: str, name: str = "") -> FlowEdge:

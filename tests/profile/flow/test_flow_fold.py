@@ -1,4 +1,4 @@
-"""Equal blocks that follow each other are one box or cluster, which says how many it stands for."""
+"""Equal blocks that follow each other are one box or cluster, which says how many it represents."""
 
 from __future__ import annotations
 
@@ -22,9 +22,9 @@ SHAPE = (1, 4, 8, 8)
 CONV_MACS = 4 * 64 * 4 * 9  # 4 channels at 64 positions, each a sum over 4 channels x 9 taps
 
 
-def conv(source: str, target: str, at: str, pad: int = 1, owner: str = "") -> NodeProto:
-    """A convolution that keeps the shape, dilated by its padding; its weight is its own or the owner's."""
-    inputs = f"{source} {owner or at}.w"
+def conv(source: str, target: str, at: str, pad: int = 1, weight_of: str = "") -> NodeProto:
+    """A convolution that keeps the shape, dilated by its padding, with a weight of its own or of ``weight_of``."""
+    inputs = f"{source} {weight_of or at}.w"
     return op("Conv", inputs, target, at, kernel_shape=[3, 3], pads=[pad] * 4, dilations=[pad] * 2)
 
 
@@ -138,7 +138,7 @@ def chain(**changes: NodeProto) -> list[NodeProto]:
 
 
 NEITHER = [conv("x", "a", "l.0"), conv("a", "b", "l.1"), conv("a", "c", "l.2"), op("Add", "b c", "y", "add")]
-SHARED = [conv("x", "a", "l.0"), conv("a", "y", "l.1", owner="l.0")]
+SHARED = [conv("x", "a", "l.0"), conv("a", "y", "l.1", weight_of="l.0")]
 
 
 @pytest.mark.parametrize(

@@ -38,7 +38,7 @@ def test_a_group_is_a_box_with_the_sums_of_its_modules() -> None:
     assert boxes(flow) == ["1 Blocks.0 3", "2 Pair 12", "3 Add 0", "4 Blocks.3 16", "5 head 32"]
     pair = flow.nodes[2]
     assert (pair.path, pair.kind) == ("blocks.1..2", "module")
-    # 4 + 8 MACs; two FLOPs each, over 4 bytes of each block; what is alive at once does not add up
+    # 4 + 8 MACs; two FLOPs each, over 4 bytes of each block; activation memory does not add up
     assert pair.costs == {
         "macs": 12, "params": 120, "flops": 24, "moved_bytes": 8, "arithmetic_intensity": 3.0,
     }  # fmt: skip

@@ -39,7 +39,7 @@ def test_a_graph_of_the_catalog_is_whole_when_it_is_folded_and_readable_at_every
 
 
 @pytest.mark.parametrize(
-    ("name", "depth", "frames"),
+    ("name", "depth", "clusters"),
     [
         # 64 x 64 channels of 320 twice on the way down, 8 x 8 twice on the way down and up, 64 x 64 up again
         ("sd-unet", 2, ["input_blocks.1..2", "input_blocks.10..11", "output_blocks.10..11"]),
@@ -53,11 +53,13 @@ def test_a_graph_of_the_catalog_is_whole_when_it_is_folded_and_readable_at_every
         ("openpose-hand", 1, ["Concat + Mconv1_stage2..6 + Mconv2_stage2..6 + 5 more"]),
     ],
 )  # fmt: skip
-def test_what_repeats_in_a_network_is_folded(name: str, depth: int, frames: list[str], folder: Path) -> None:
+def test_what_repeats_in_a_network_is_folded(
+    name: str, depth: int, clusters: list[str], folder: Path
+) -> None:
     graph = graph_of(name, folder)
     flow = flow_at(graph, build_ledger(graph), depth, fold=True)
-    for frame in frames:
-        assert any(frame in path for path in flow.frames), (frame, dict(flow.frames))
+    for cluster in clusters:
+        assert any(cluster in path for path in flow.frames), (cluster, dict(flow.frames))
 
 
 def test_control_network_encoder_and_decoder_are_distinguished(folder: Path) -> None:

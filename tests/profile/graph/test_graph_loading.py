@@ -250,8 +250,8 @@ def test_our_manifest_is_read_and_names_the_graph(tmp_path: Path) -> None:
 def test_a_broken_manifest_of_ours_is_an_error(tmp_path: Path, old: str, new: str, says: str) -> None:
     path = save_net(tmp_path)
     write_manifest(path)
-    beside = manifest_path_of(path)
-    beside.write_text(beside.read_text(encoding="utf-8").replace(old, new, 1), encoding="utf-8")
+    manifest_path = manifest_path_of(path)
+    manifest_path.write_text(manifest_path.read_text(encoding="utf-8").replace(old, new, 1), encoding="utf-8")
     with pytest.raises(GraphError, match=says) as raised:
         load_graph(path)
     assert "\n" not in str(raised.value)

@@ -20,7 +20,7 @@ from tests.profile.models import (
 NET_OWNERS = ["stem", "relu", "body.0.conv", "body.0", "relu", "", "", "head"]
 
 
-def owners(path: Path) -> list[str]:
+def module_paths(path: Path) -> list[str]:
     return [node.module.path for node in load_graph(path).nodes]
 
 
@@ -49,7 +49,7 @@ def test_older_exporters_names_give_the_modules_and_no_classes(tmp_path: Path) -
 def test_a_name_element_that_repeats_the_path_so_far_is_taken_once(tmp_path: Path) -> None:
     node = op("Relu", "x", "y")
     node.name = "/layer1/layer1.0/conv1/Relu"
-    assert owners(save(tmp_path, [node], [value("x", (1,))], [value("y", (1,))])) == ["layer1.0.conv1"]
+    assert module_paths(save(tmp_path, [node], [value("x", (1,))], [value("y", (1,))])) == ["layer1.0.conv1"]
 
 
 @pytest.mark.parametrize("name", ["", "Relu_3", "/Relu", "layer1/Relu"])
@@ -63,13 +63,13 @@ def test_names_that_hold_no_path_attribute_nothing(tmp_path: Path, name: str) ->
 def test_metadata_wins_over_names(tmp_path: Path) -> None:
     node = op("Relu", "x", "y", "stem")
     node.name = "/layer1/Relu"
-    assert owners(save(tmp_path, [node], [value("x", (1,))], [value("y", (1,))])) == ["stem"]
+    assert module_paths(save(tmp_path, [node], [value("x", (1,))], [value("y", (1,))])) == ["stem"]
 
 
-def chain(tmp_path: Path, *places: str | None) -> list[str]:
-    """The owners of a chain of Relus that were traced in ``places``; None for lost metadata."""
-    nodes = [op("Relu", f"t{i}", f"t{i + 1}", place) for i, place in enumerate(places)]
-    return owners(save(tmp_path, nodes, [value("t0", (1,))], [value(f"t{len(places)}", (1,))]))
+def chain(tmp_path: Path, *modules: str | None) -> list[str]:
+    """The modules of a chain of Relus that were traced in ``modules``; None for lost metadata."""
+    nodes = [op("Relu", f"t{i}", f"t{i + 1}", module) for i, module in enumerate(modules)]
+    return module_paths(save(tmp_path, nodes, [value("t0", (1,))], [value(f"t{len(modules)}", (1,))]))
 
 
 def test_a_node_that_lost_its_metadata_takes_its_consumers_module(tmp_path: Path) -> None:
@@ -84,11 +84,11 @@ def test_several_in_a_row_without_metadata_all_find_a_module(tmp_path: Path) -> 
     assert chain(tmp_path, None, None, "stem", None, None) == ["stem"] * 5
 
 
-def fork(tmp_path: Path, *readers: str) -> str:
-    """The owner of a node without metadata whose output nodes in ``readers`` read."""
-    nodes = [op("Relu", "x", "a"), *(op("Neg", "a", f"y{i}", place) for i, place in enumerate(readers))]
-    outputs = [value(f"y{i}", (1,)) for i in range(len(readers))]
-    return owners(save(tmp_path, nodes, [value("x", (1,))], outputs))[0]
+def fork(tmp_path: Path, *consumers: str) -> str:
+    """The module of a node without metadata whose output nodes in the modules ``consumers`` read."""
+    nodes = [op("Relu", "x", "a"), *(op("Neg", "a", f"y{i}", module) for i, module in enumerate(consumers))]
+    outputs = [value(f"y{i}", (1,)) for i in range(len(consumers))]
+    return module_paths(save(tmp_path, nodes, [value("x", (1,))], outputs))[0]
 
 
 def test_consumers_in_two_modules_give_the_module_that_holds_both(tmp_path: Path) -> None:
@@ -105,22 +105,24 @@ def test_consumers_without_a_common_module_give_the_model(tmp_path: Path) -> Non
 def test_metadata_that_cannot_be_read_is_as_good_as_lost(tmp_path: Path, text: str) -> None:
     broken, whole = op("Relu", "x", "a"), op("Relu", "a", "y", "head")
     broken.metadata_props.add(key=SCOPES_KEY, value=text)
-    assert owners(save(tmp_path, [broken, whole], [value("x", (1,))], [value("y", (1,))])) == ["head"] * 2
+    assert (
+        module_paths(save(tmp_path, [broken, whole], [value("x", (1,))], [value("y", (1,))])) == ["head"] * 2
+    )
 
 
 def test_classes_that_do_not_fit_the_scopes_are_dropped_and_the_path_kept(tmp_path: Path) -> None:
     node = op("Relu", "x", "y")
     node.metadata_props.add(key=SCOPES_KEY, value="['', 'stem', 'relu']")
     node.metadata_props.add(key=CLASSES_KEY, value="['package.Net', 'aten.relu']")
-    owner = load_graph(save(tmp_path, [node], [value("x", (1,))], [value("y", (1,))])).nodes[0].module
-    assert (owner.path, owner.class_name) == ("stem", "")
+    module = load_graph(save(tmp_path, [node], [value("x", (1,))], [value("y", (1,))])).nodes[0].module
+    assert (module.path, module.class_name) == ("stem", "")
 
 
 def test_scopes_that_do_not_start_at_the_model_are_the_exporters_own_and_not_a_module(tmp_path: Path) -> None:
     hooked, whole = op("Relu", "x", "a"), op("Relu", "a", "y", "head")
     hooked.metadata_props.add(key=SCOPES_KEY, value="['hook', 'hook.inner', 'call']")
     path = save(tmp_path, [hooked, whole], [value("x", (1,))], [value("y", (1,))])
-    assert owners(path) == ["head", "head"]
+    assert module_paths(path) == ["head", "head"]
 
 
 def test_a_call_in_the_model_itself_belongs_to_the_model(tmp_path: Path) -> None:

@@ -117,7 +117,7 @@ NOT_ACCEPTED = {"MulInteger", "MatMulFpQ4", "MatMulBlockQuantizedFp8Weight"}
 def test_onnx_runtime_infers_what_the_case_says_without_a_kernel(
     case: Case, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    """It warns of a shape that is not the one that it infers, and tells that."""
+    """ONNX Runtime warns of a shape that differs from the inferred one, and prints the latter."""
     model = model_of(case)
     shapes = {name: shape for name, (_, shape) in expected(case).items()}
     for output in model.graph.output:
@@ -130,8 +130,8 @@ def test_onnx_runtime_infers_what_the_case_says_without_a_kernel(
     options.log_severity_level = 2
     with pytest.raises((runtime.NotImplemented, runtime.InvalidGraph)):
         ort.InferenceSession(model.SerializeToString(), options, providers=["CPUExecutionProvider"])
-    told = re.findall(r"'(\w+)' source:{([\d,]*)}", capfd.readouterr().err)
-    assert {name: tuple(map(int, sizes.split(","))) for name, sizes in told} == shapes
+    warned = re.findall(r"'(\w+)' source:{([\d,]*)}", capfd.readouterr().err)
+    assert {name: tuple(map(int, sizes.split(","))) for name, sizes in warned} == shapes
 
 
 def shape_of(folder: Path, nodes: Sequence[NodeProto], name: str, **more: Any) -> object:
@@ -194,7 +194,7 @@ def test_a_surrogate_inside_a_branch_takes_a_weight_from_outside(tmp_path: Path)
 
 
 def test_both_inferences_go_through_surrogates(tmp_path: Path) -> None:
-    """Attention is ONNX Runtime's to infer; the product stands before it, and another behind."""
+    """Attention is ONNX Runtime's to infer; one product comes before it, and another after."""
     nodes = [
         op("FusedMatMul", "x w", "wide", domain=MICROSOFT, transB=1),
         op("MultiHeadAttention", "wide wide wide", "mixed", domain=MICROSOFT, num_heads=2),

@@ -1,4 +1,4 @@
-"""Networks whose modules are hard to tell apart, or hard to compare."""
+"""Networks whose modules are hard to distinguish, or hard to compare."""
 
 from __future__ import annotations
 

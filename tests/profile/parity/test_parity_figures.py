@@ -126,7 +126,7 @@ class Two(nn.Module):
 
 
 class One(nn.Module):
-    """The difference alone, which tells the order of its inputs."""
+    """The difference alone, which shows the order of its inputs."""
 
     def forward(self, a: Tensor, b: Tensor) -> Tensor:
         return a - b

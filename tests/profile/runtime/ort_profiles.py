@@ -75,7 +75,7 @@ def profiled(
     optimized = onnx.load(saved, load_external_data=False)
     for written in path.parent.glob(
         f"{saved.name}*"
-    ):  # the weights again, beside it: gigabytes of a large graph
+    ):  # it holds the weights again: gigabytes of a large graph
         written.unlink()
     return Profiled(
         graph,

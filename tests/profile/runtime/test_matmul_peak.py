@@ -29,8 +29,8 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     ("dtype", "made_in"), [("float32", "float32"), ("float16", "float16"), ("int8", "float32")]
 )
 def test_the_peak_is_the_fastest_of_several_runs(dtype: str, made_in: str) -> None:
-    best = measure_matmul_peak("cpu", threads=1, dtype=dtype, repeats=3)
-    assert (best.macs_per_s, best.side, best.dtype) == (16**3 / 2.0, 16, made_in)
+    peak = measure_matmul_peak("cpu", threads=1, dtype=dtype, repeats=3)
+    assert (peak.macs_per_s, peak.side, peak.dtype) == (16**3 / 2.0, 16, made_in)
 
 
 def test_the_measured_file_is_a_matrix_product(tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""Hand-made nets whose rewriting by ONNX Runtime is known: sources, kinds and owners, node by node."""
+"""Hand-made nets whose rewriting by ONNX Runtime is known: sources, kinds and modules, node by node."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ SAME = {"kernel_shape": [3, 3], "pads": [1, 1, 1, 1]}
 def provenances(
     folder: Path, nodes: list[NodeProto], level: str, weights: dict[str, tuple[int, ...]], side: int = 8
 ) -> dict[str, Provenance]:
-    """Of a net from x to y, both images of 16 channels or less, by operator: each stands in it once."""
+    """Of a net from x to y, both images of 16 channels or less, by operator: each is in it once."""
     shape = (1, next(iter(weights.values()))[1], side, side)
     path = save(folder, nodes, [value("x", shape)], [value("y", None)], drawn(weights))
     return {it.op_type: it for it in profiled(path, level).provenances.values()}
@@ -49,7 +49,7 @@ def test_a_convolution_is_fused_with_its_relu_and_a_residual_sum(tmp_path: Path)
     ran = profiled(path, "all")
     convs = [(it.sources, it.kind, it.module_path) for it in ran.of("Conv")]
     assert convs == [((0, 1), "fused", "stem"), ((2, 3, 4), "fused", "body.0.conv")]
-    # what goes in is in blocks of channels, and what comes out is not
+    # the input is in blocks of channels, the output is not
     layouts = {it.op_type: it.module_path for it in ran.provenances.values() if it.kind == "layout"}
     assert layouts == {"ReorderInput": "stem", "ReorderOutput": ""}
     assert all(not it.sources for it in ran.provenances.values() if it.kind == "layout")
@@ -96,7 +96,7 @@ def test_a_fused_node_belongs_to_the_module_that_does_most_of_its_work(tmp_path:
     weights = drawn({"gamma": (8,), "beta": (8,)})
     path = save(tmp_path, nodes, inputs, [value("y", (2, 3, 8))], weights)
     (only,) = profiled(path, "all").provenances.values()
-    # neither has MACs; the sum moves 3 x 48 elements, the norm 2 x 48 + 2 x 8
+    # neither has MACs; the traffic of the sum is 3 x 48 elements, of the norm 2 x 48 + 2 x 8
     assert (only.op_type, only.kind, only.sources, only.module_path) == (
         "SkipLayerNormalization",
         "fused",

@@ -63,8 +63,8 @@ def weight_users(graph: Graph) -> Mapping[str, set[int]]:
     return users
 
 
-def strangers(ran: Profiled) -> list[tuple[str, str]]:
-    """Nodes that read a weight of the file by its name, and are told to be of a module that does not."""
+def misattributed(ran: Profiled) -> list[tuple[str, str]]:
+    """Nodes that read a weight of the file by its name, and are attributed to a module that does not."""
     users = weight_users(ran.graph)
     found = []
     for node, it in zip(ran.optimized.graph.node, ran.provenances.values(), strict=True):
@@ -80,7 +80,7 @@ def check(ran: Profiled) -> None:
     assert ran.unattributed == (0.0, 0)
     assert ran.macs_astray == []
     assert ran.idle == []
-    assert strangers(ran) == []
+    assert misattributed(ran) == []
 
 
 @pytest.mark.parametrize("level", LEVELS)
@@ -93,7 +93,7 @@ def test_all_time_has_a_module(name: str, opset: int, level: str, exported: Expo
 @pytest.mark.parametrize("opset", OPSETS)
 @pytest.mark.parametrize("name", ALL_OF_CATALOG)
 def test_all_time_of_the_catalog_has_a_module(name: str, opset: int) -> None:
-    with TemporaryDirectory() as folder:  # gigabytes, of which no more than one graph's may stand at a time
+    with TemporaryDirectory() as folder:  # gigabytes, so only one graph's files exist at a time
         path = export(name, opset, Path(folder))
         for level in LEVELS:
             check(profiled(path, level))
@@ -127,8 +127,8 @@ def test_convolutions_in_blocked_layout_are_fused_with_the_nodes_around_them(exp
         ("Conv",): 1,
     }
     convs = [it for it in ran.of("Conv") if it.module_path]
-    owners = [ran.graph.nodes[source].module.path for it in convs for source in it.sources[:2]]
-    assert all(it.module_path in owners for it in convs)
+    modules = [ran.graph.nodes[source].module.path for it in convs for source in it.sources[:2]]
+    assert all(it.module_path in modules for it in convs)
 
 
 def test_the_pieces_of_a_norm_belong_to_the_norm(exported: Exported) -> None:

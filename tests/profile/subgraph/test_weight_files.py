@@ -46,8 +46,8 @@ def test_weights_of_every_length_are_read_as_they_were_written(tmp_path: Path) -
     weights = [pointing(f"w{size}", (size,), start) for size, start in zip(sizes, starts[:-1], strict=True)]
     inside = numpy_helper.from_array(np.array([7, 8], np.float32), "inside")
     path = tmp_path / "made.onnx"
-    write_with_weights(summing([*weights, inside]), path, tmp_path / "beside", from_folder(tmp_path))
-    assert not (tmp_path / "beside").exists()
+    write_with_weights(summing([*weights, inside]), path, tmp_path / "external", from_folder(tmp_path))
+    assert not (tmp_path / "external").exists()
     model = onnx.load(str(path))
     onnx.checker.check_model(model, full_check=True)
     assert (model.producer_name, len(model.graph.node), len(model.graph.output)) == ("tests", 9, 9)
@@ -66,7 +66,7 @@ def test_values_that_are_too_few_are_refused(tmp_path: Path) -> None:
     tensor.external_data[2].value = "8"  # of 3 floats only 2
     with pytest.raises(CheckpointError, match="short: its values are 8 bytes, its type and shape want 12"):
         write_with_weights(
-            summing([tensor]), tmp_path / "made.onnx", tmp_path / "beside", from_folder(tmp_path)
+            summing([tensor]), tmp_path / "made.onnx", tmp_path / "external", from_folder(tmp_path)
         )
 
 

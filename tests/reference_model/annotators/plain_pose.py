@@ -12,20 +12,20 @@ Links = list[tuple[int, int, float]]
 
 
 def maxima(values: list[list[float]], threshold: float) -> list[Position]:
-    """(y, x) of every value over the threshold that no neighbor beside it exceeds."""
+    """(y, x) of every value over the threshold that no direct neighbor exceeds."""
     height, width = len(values), len(values[0])
     found = []
     for y in range(height):
         for x in range(width):
             around = [(y - 1, x), (y + 1, x), (y, x - 1), (y, x + 1)]
-            beside = [values[v][u] for v, u in around if 0 <= v < height and 0 <= u < width]
-            if values[y][x] > threshold and all(values[y][x] >= other for other in beside):
+            neighbors = [values[v][u] for v, u in around if 0 <= v < height and 0 <= u < width]
+            if values[y][x] > threshold and all(values[y][x] >= other for other in neighbors):
                 found.append((y, x))
     return found
 
 
 def smoothed(values: list[list[float]], sigma: float) -> list[list[float]]:
-    """A Gaussian over 4 sigma to either side; beyond the border the map is mirrored, its edge repeated."""
+    """A Gaussian over 4 sigma to either side; beyond the edge the map is mirrored, its edge repeated."""
     weights = [
         math.exp(-0.5 * (k / sigma) ** 2) for k in range(-int(4 * sigma + 0.5), int(4 * sigma + 0.5) + 1)
     ]
@@ -74,9 +74,9 @@ def links(fields: Any, peaks: list[list[Position]]) -> list[Links]:
                     pairs.append((i, j, score))
         chosen: Links = []
         while pairs:
-            best = max(pairs, key=lambda pair: pair[2])
-            chosen.append(best)
-            pairs = [pair for pair in pairs if pair[0] != best[0] and pair[1] != best[1]]
+            top = max(pairs, key=lambda pair: pair[2])
+            chosen.append(top)
+            pairs = [pair for pair in pairs if pair[0] != top[0] and pair[1] != top[1]]
         result.append(chosen)
     return result
 

@@ -1,4 +1,4 @@
-"""Pictures to control images, with functions in place of the networks that give known outputs."""
+"""Pictures to control images, with functions of known outputs instead of the networks."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ class FakeNetworks:
         return {"depth": np.broadcast_to(np.arange(float(width)), (1, height, width))}
 
 
-def placed(joint: str, height: int, width: int) -> tuple[float, float]:
+def position_of(joint: str, height: int, width: int) -> tuple[float, float]:
     """Where the joint is in maps of this size."""
     x, y = ARM[joint]
     return x / 64 * width - 0.5, y / 64 * height - 0.5
@@ -49,10 +49,10 @@ def body_maps(height: int, width: int) -> Outputs:
     y, x = np.mgrid[:height, :width]
     heatmap, paf = np.zeros((1, 19, height, width)), np.zeros((1, 38, height, width))
     for joint in ARM:
-        at = placed(joint, height, width)
+        at = position_of(joint, height, width)
         heatmap[0, JOINTS.index(joint)] = np.exp(-((x - at[0]) ** 2 + (y - at[1]) ** 2) / 2)
     for limb in LIMBS:
-        ends = [placed(JOINTS[joint], height, width) for joint in limb.joints if JOINTS[joint] in ARM]
+        ends = [position_of(JOINTS[joint], height, width) for joint in limb.joints if JOINTS[joint] in ARM]
         if len(ends) == 2:
             vector = np.subtract(ends[1], ends[0])
             paf[0, list(limb.field)] = (vector / np.hypot(*vector))[:, None, None]

@@ -131,12 +131,12 @@ def test_openposes_scales_are_of_368_pixels(scale: float, side: int) -> None:
 
 def test_maps_come_back_to_the_image_without_the_padding() -> None:
     scaled = scale_image(plain(300, 200), 0.5)
-    # Column c of a map stands over the input's pixels 8 c .. 8 c + 7, in the middle 8 c + 3.5.
+    # Column c of a map covers the input's pixels 8 c .. 8 c + 7, in the middle 8 c + 3.5.
     columns = np.broadcast_to(np.arange(16) * 8 + 3.5, (23, 16))
     rows = np.broadcast_to((np.arange(23) * 8 + 3.5)[:, None], (23, 16))
     maps = maps_at_image(np.stack([columns, rows])[None], scaled, (300, 200), "paf")
     assert maps.shape == (2, 300, 200)
-    # The image's pixel x stands over the input's (x + 0.5) * 123 / 200 - 0.5. OpenCV's cubic leaves a
+    # The image's pixel x is at the input's (x + 0.5) * 123 / 200 - 0.5. OpenCV's cubic leaves a
     # ramp by less than half a pixel; with the padding left in, the last columns would be 4 pixels off.
     x, y = np.arange(30, 170), np.arange(30, 270)
     assert np.abs(maps[0][:, x] - ((x + 0.5) * 123 / 200 - 0.5)).max() < 0.5

@@ -122,8 +122,8 @@ def is_crest(blurred: np.ndarray, y: int, x: int) -> bool:
     height, width = blurred.shape
     for dy, dx in ((0, 1), (1, 0), (1, 1), (1, -1)):
         sides = [(y + dy, x + dx), (y - dy, x - dx)]
-        beside = [blurred[v, u] for v, u in sides if 0 <= v < height and 0 <= u < width]
-        if blurred[y, x] > 127 and all(blurred[y, x] >= other for other in beside):
+        neighbors = [blurred[v, u] for v, u in sides if 0 <= v < height and 0 <= u < width]
+        if blurred[y, x] > 127 and all(blurred[y, x] >= other for other in neighbors):
             return True
     return False
 
@@ -286,7 +286,7 @@ def test_a_ramps_normal_leans_along_it(axis: int) -> None:
     if axis == 0:
         normals = normals.transpose(1, 0, 2)[:, :, [1, 0, 2]]
     # A slope of 1 is 8 by Sobel: (8, 0, 2 pi) / 10.1725 = (0.78643, 0, 0.61767);
-    # times 127.5 plus 127.5 is 227.8, 127.5, 206.3. The last column's derivative is 0 at the border.
+    # times 127.5 plus 127.5 is 227.8, 127.5, 206.3. The last column's derivative is 0 at the edge.
     assert (normals[:, 10:100] == (227, 127, 206)).all()
     # 0 to 9 of 100 are under a tenth of the range: background.
     assert (normals[:, :10] == (127, 127, 255)).all()

@@ -93,8 +93,8 @@ def compare_persons(found: list[Person], links: list[plain_pose.Links], peaks: l
         points = [
             (*peaks[joint].xy[peak].tolist(), peaks[joint].scores[peak]) for joint, peak in joints.items()
         ]
-        placed = dict(zip(joints, points, strict=True))
-        expected.append(([placed.get(joint) for joint in range(18)], score))
+        positions = dict(zip(joints, points, strict=True))
+        expected.append(([positions.get(joint) for joint in range(18)], score))
     got = [([point and (point.x, point.y, point.score) for point in p.joints], p.score) for p in found]
     got.sort(key=repr)
     expected.sort(key=repr)

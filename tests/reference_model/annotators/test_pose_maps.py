@@ -24,7 +24,7 @@ from onnxlens.reference_model.annotators.pose_limbs import (
 FACTS = Path(__file__).parents[2] / "data" / "annotators" / "openpose.json"
 
 
-def places(person: Person) -> dict[str, tuple[float, float]]:
+def positions(person: Person) -> dict[str, tuple[float, float]]:
     return {
         name: (point.x, point.y)
         for name, point in zip(pose_limbs.JOINTS, person.joints, strict=True)
@@ -43,7 +43,7 @@ def test_the_layout_is_the_published_one() -> None:
 
 def test_one_person_is_found_with_every_joint() -> None:
     (person,) = find_persons(heatmaps([STANDING]), fields([STANDING]))
-    assert places(person) == STANDING
+    assert positions(person) == STANDING
     assert all(point is not None and point.score == 1 for point in person.joints)
     # 18 joints of 1, and the 17 limbs of a tree of 18 joints; no limb is over half the height of 128. The two
     # limbs between shoulder and ear link what is one person already.
@@ -62,28 +62,28 @@ def test_two_persons_whose_forearms_cross_keep_their_own_wrists() -> None:
     size = (100, 80)
     found = find_persons(heatmaps([one, two], size), fields([one, two], size))
     # The wrong pairs, straight down, have no field between their ends.
-    assert [places(person) for person in found] == [one, two]
+    assert [positions(person) for person in found] == [one, two]
 
 
 def test_two_whole_persons_side_by_side() -> None:
     other = {joint: (x + 90, y + 5) for joint, (x, y) in STANDING.items()}
     size = (130, 200)
     found = find_persons(heatmaps([STANDING, other], size), fields([STANDING, other], size))
-    assert [places(person) for person in found] == [STANDING, other]
+    assert [positions(person) for person in found] == [STANDING, other]
 
 
 def test_a_joint_that_is_not_seen_is_none_and_what_hangs_on_it_is_lost() -> None:
     (person,) = find_persons(heatmaps([STANDING], hidden=["right_elbow"]), fields([STANDING]))
     lost = {"right_elbow", "right_wrist"}  # a wrist alone has nothing to be linked to
-    assert places(person) == {joint: at for joint, at in STANDING.items() if joint not in lost}
+    assert positions(person) == {joint: at for joint, at in STANDING.items() if joint not in lost}
     assert person.score == pytest.approx((16 + 15) / 16, abs=1e-6)
 
 
 def test_a_limb_without_a_field_separates_three_joints_which_are_too_few() -> None:
-    cut = [("neck", "right_hip")]
-    (person,) = find_persons(heatmaps([STANDING]), fields([STANDING], hidden=cut))
+    missing = [("neck", "right_hip")]
+    (person,) = find_persons(heatmaps([STANDING]), fields([STANDING], hidden=missing))
     lost = {"right_hip", "right_knee", "right_ankle"}
-    assert places(person) == {joint: at for joint, at in STANDING.items() if joint not in lost}
+    assert positions(person) == {joint: at for joint, at in STANDING.items() if joint not in lost}
 
 
 def test_four_joints_are_a_person_and_three_are_not() -> None:
@@ -103,10 +103,10 @@ def test_a_person_of_a_low_score_is_dropped() -> None:
 
 
 def test_ears_join_what_the_neck_does_not() -> None:
-    cut = [("neck", "nose")]
-    (person,) = find_persons(heatmaps([STANDING]), fields([STANDING], hidden=cut))
+    missing = [("neck", "nose")]
+    (person,) = find_persons(heatmaps([STANDING]), fields([STANDING], hidden=missing))
     # The head's five joints are a person of their own until a shoulder is linked to an ear.
-    assert places(person) == STANDING
+    assert positions(person) == STANDING
     assert person.score == pytest.approx((18 + 17) / 18, abs=1e-6)
 
 

@@ -50,7 +50,7 @@ def opened_for(spec: GraphSpec, path: Path) -> CheckpointWeights:
 
 
 def published(layout: str, dtype: torch.dtype = torch.float32) -> dict[str, Tensor]:
-    """Every entry of a published file; one number stands for all elements of a tensor, so files are small."""
+    """Every entry of a published file; all elements of a tensor share one number, so files are small."""
     entries = json.loads((LAYOUTS / f"{layout}.json").read_text(encoding="utf-8"))
     return {
         key: torch.tensor(index % 100, dtype=torch.int64 if key in entries["int64_keys"] else dtype).expand(

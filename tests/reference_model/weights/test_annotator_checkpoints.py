@@ -53,9 +53,9 @@ def test_the_safetensors_copy_gives_the_same_values(graph: str, tmp_path: Path) 
         for key, value in published(LAYOUTS[graph]).items()
     }
     pickled = opened_for(catalog.get(graph), saved(content, tmp_path / "a.pth"))
-    twin = opened_for(catalog.get(graph), saved_safetensors(content, tmp_path / "a.safetensors"))
+    copy = opened_for(catalog.get(graph), saved_safetensors(content, tmp_path / "a.safetensors"))
     for key in content:
-        assert np.array_equal(pickled.read(key), twin.read(key)), key
+        assert np.array_equal(pickled.read(key), copy.read(key)), key
 
 
 def test_the_float16_file_of_hed_is_widened(tmp_path: Path) -> None:

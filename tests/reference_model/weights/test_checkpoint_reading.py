@@ -58,11 +58,11 @@ def test_other_networks_entries_next_to_ours_are_ignored(name: str, tmp_path: Pa
     assert_read_exactly(opened(path))
 
 
-@pytest.mark.parametrize("twin", [False, True], ids=["pth", "safetensors"])
-def test_a_half_precision_hed_file_is_widened(twin: bool, tmp_path: Path) -> None:
+@pytest.mark.parametrize("safetensors", [False, True], ids=["pth", "safetensors"])
+def test_a_half_precision_hed_file_is_widened(safetensors: bool, tmp_path: Path) -> None:
     spec = catalog.get("hed", height=64, width=64)
     entries = published("ControlNetHED", torch.float16)
-    if twin:
+    if safetensors:
         small = {key: entries[key] for key in ("norm", "block1.projection.weight")}
         path = saved_safetensors(entries, tmp_path / "ControlNetHED.safetensors")
     else:
@@ -135,9 +135,9 @@ def test_values_stay_in_the_file_until_they_are_read(tmp_path: Path) -> None:
     path = saved(state(), tmp_path / "late.pth")
     source = opened(path)
     content = bytearray(path.read_bytes())
-    place = content.index(torch.tensor([6.0, 7.0]).numpy().tobytes())
+    offset = content.index(torch.tensor([6.0, 7.0]).numpy().tobytes())
     with path.open("r+b") as file:
-        file.seek(place)
+        file.seek(offset)
         file.write(torch.tensor([8.0, 9.0]).numpy().tobytes())
     assert source.read("linear.bias").tolist() == [8, 9]
 

@@ -34,17 +34,17 @@ def refusal(path: Path) -> str:
 HIDING_PLACES: dict[str, Callable[[Malice], object]] = {
     "alone": lambda malice: malice,
     "as an entry": lambda malice: {**state(), "net.extra": malice},
-    "beside the entries": lambda malice: {"state_dict": state(), "callbacks": {"x": [malice]}},
+    "next to the entries": lambda malice: {"state_dict": state(), "callbacks": {"x": [malice]}},
 }
 
 
-@pytest.mark.parametrize("place", HIDING_PLACES)
+@pytest.mark.parametrize("where", HIDING_PLACES)
 @pytest.mark.parametrize("zipped", [True, False])
 def test_a_pickle_that_runs_code_is_refused_and_does_not_run(
-    place: str, zipped: bool, tmp_path: Path
+    where: str, zipped: bool, tmp_path: Path
 ) -> None:
     marker = tmp_path / "marker"
-    path = saved(HIDING_PLACES[place](Malice(marker)), tmp_path / "evil.ckpt", zipped=zipped)
+    path = saved(HIDING_PLACES[where](Malice(marker)), tmp_path / "evil.ckpt", zipped=zipped)
     assert "holds more than tensors" in refusal(path)
     assert not marker.exists()
 
@@ -85,7 +85,7 @@ def test_a_file_that_is_not_a_checkpoint_is_refused(suffix: str, content: bytes,
     assert "download it again" in message or "is damaged, and was not loaded" in message
 
 
-@pytest.mark.parametrize("kind", ["zip.pth", "old.pth", "cut.safetensors"])
+@pytest.mark.parametrize("kind", ["zip.pth", "old.pth", "short.safetensors"])
 @pytest.mark.parametrize("share", [0.1, 0.5, 0.9])
 def test_a_truncated_file_is_refused(kind: str, share: float, tmp_path: Path) -> None:
     path = tmp_path / kind

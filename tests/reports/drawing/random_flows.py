@@ -1,4 +1,4 @@
-"""Flows of every shape, the same ones in every run: nested modules, jumps, branches, many readers."""
+"""Flows of every shape, the same ones in every run: nested modules, skips, branches, many consumers."""
 
 from __future__ import annotations
 
@@ -37,8 +37,8 @@ def _boxes(chance: random.Random) -> list[FlowNode]:
             name = f"{kept[-1][0] + '.' if kept else ''}m{chance.randint(0, 4)}"
             parents = (*kept, (name, chance.choice(CLASSES)))[:DEEPEST]
         kind = chance.choice(("module", "operators"))
-        owner = parents[-1][0] if parents else ""
-        path = f"{owner}.box{order}".lstrip(".") if kind == "module" else owner
+        module = parents[-1][0] if parents else ""
+        path = f"{module}.box{order}".lstrip(".") if kind == "module" else module
         costs: dict[str, int | float] = {"macs": chance.choice((0, 10, 10**9)), "params": order}
         title = chance.choice(CLASSES) if kind == "module" else "Add, Mul"
         repeats = chance.choice((1, 1, 1, 12))

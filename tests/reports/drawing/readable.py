@@ -1,4 +1,4 @@
-"""What must hold for every picture: nothing lies on anything else, and everything is there."""
+"""What must hold for every picture: nothing overlaps, and everything is drawn."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ from onnxlens.specs.flow import FlowGraph
 from onnxlens.specs.tensor import TensorSpec
 
 TOUCH = 0.6
-"""Points by which two things may meet: a curve is written to a tenth of a point, a border is one wide."""
+"""Tolerance of overlap in points: a curve is written to a tenth of a point, an outline is one wide."""
 PIECES = 6
-"""A curve is looked at in so many places between two of its points."""
+"""Samples of a curve between two of its points."""
 
 Point = tuple[float, float]
 
 
-class Place(NamedTuple):
+class Area(NamedTuple):
     """A rectangle on the canvas, and what is in it."""
 
     what: str
@@ -33,7 +33,7 @@ class Place(NamedTuple):
     right: float
     bottom: float
 
-    def meets(self, other: Place) -> bool:
+    def meets(self, other: Area) -> bool:
         """Whether they share more than an edge."""
         return (
             self.left < other.right - TOUCH
@@ -42,7 +42,7 @@ class Place(NamedTuple):
             and other.top < self.bottom - TOUCH
         )
 
-    def holds(self, other: Place) -> bool:
+    def holds(self, other: Area) -> bool:
         """Whether the other is inside."""
         return (
             self.left <= other.left + TOUCH
@@ -62,10 +62,10 @@ class Place(NamedTuple):
 def require_readable(flow: FlowGraph, color: str = "macs") -> Composition:
     """All of it for one flow; what is drawn."""
     picture = composed(flow, color)
-    places = list(_places(picture))
-    _require_apart(places)
+    areas = list(_areas(picture))
+    _require_apart(areas)
     _require_nested(picture.page, _cluster_area(picture.page))
-    _require_free_lines(picture, places)
+    _require_free_lines(picture, areas)
     _require_lines_apart(picture)
     _require_joined(picture)
     require_complete(picture)
@@ -73,15 +73,15 @@ def require_readable(flow: FlowGraph, color: str = "macs") -> Composition:
     return picture
 
 
-def _places(picture: Composition) -> Iterator[Place]:
+def _areas(picture: Composition) -> Iterator[Area]:
     for block, corner in picture.heading:
-        yield _place("heading", block, corner)
+        yield _area("heading", block, corner)
     for cluster in all_clusters(picture.page):
         for part, corner in cluster.parts:
-            yield from _part_places(part, corner)
+            yield from _part_areas(part, corner)
         for wire, corner in cluster.labels:
             assert wire.label
-            yield _place(f"label of {wire.key}", wire.label, corner)
+            yield _area(f"label of {wire.key}", wire.label, corner)
 
 
 def all_clusters(cluster: PlacedCluster) -> Iterator[PlacedCluster]:
@@ -91,51 +91,51 @@ def all_clusters(cluster: PlacedCluster) -> Iterator[PlacedCluster]:
         yield from all_clusters(child)
 
 
-def _part_places(part: object, corner: Point) -> Iterator[Place]:
+def _part_areas(part: object, corner: Point) -> Iterator[Area]:
     x, y = corner
     if isinstance(part, Row):
-        yield _place(part.node.id, part.box, (x + part.box_x, y + part.box_y))
+        yield _area(part.node.id, part.box, (x + part.box_x, y + part.box_y))
         for placed in part.ports:
-            yield _place(f"port of {part.node.id}", placed.block, (x + placed.x, y + placed.y))
+            yield _area(f"port of {part.node.id}", placed.block, (x + placed.x, y + placed.y))
     elif isinstance(part, End):
-        yield _place(part.node.id, part.block, corner)
+        yield _area(part.node.id, part.block, corner)
     else:
         assert isinstance(part, Block)
-        yield _place("title", part, corner)
+        yield _area("title", part, corner)
 
 
-def _place(what: str, block: Block, corner: Point) -> Place:
-    return Place(what, *corner, corner[0] + block.width, corner[1] + block.height)
+def _area(what: str, block: Block, corner: Point) -> Area:
+    return Area(what, *corner, corner[0] + block.width, corner[1] + block.height)
 
 
-def _require_apart(places: Sequence[Place]) -> None:
-    for one, other in combinations(places, 2):
+def _require_apart(areas: Sequence[Area]) -> None:
+    for one, other in combinations(areas, 2):
         assert not one.meets(other), (one, other)
 
 
-def _cluster_area(cluster: PlacedCluster) -> Place:
+def _cluster_area(cluster: PlacedCluster) -> Area:
     x, y = cluster.corner
-    return Place("cluster", x, y, x + cluster.layout.width, y + cluster.layout.height)
+    return Area("cluster", x, y, x + cluster.layout.width, y + cluster.layout.height)
 
 
-def _require_nested(cluster: PlacedCluster, around: Place) -> None:
-    """All that stands in a cluster is inside it, and its clusters do not meet."""
-    inner = [place for part, corner in cluster.parts for place in _part_places(part, corner)]
+def _require_nested(cluster: PlacedCluster, around: Area) -> None:
+    """All parts of a cluster are inside it, and its clusters do not overlap."""
+    inner = [area for part, corner in cluster.parts for area in _part_areas(part, corner)]
     clusters = [_cluster_area(child) for child in cluster.clusters]
-    for place in (*inner, *clusters):
-        assert around.holds(place), (around, place)
+    for area in (*inner, *clusters):
+        assert around.holds(area), (around, area)
     for one, other in combinations(clusters, 2):
         assert not one.meets(other), (one, other)
-    for child, place in zip(cluster.clusters, clusters, strict=True):
-        _require_nested(child, place)
+    for child, area in zip(cluster.clusters, clusters, strict=True):
+        _require_nested(child, area)
 
 
-def _require_free_lines(picture: Composition, places: Sequence[Place]) -> None:
-    """No line runs through a box, a port, a title, or what is written beside another line."""
+def _require_free_lines(picture: Composition, areas: Sequence[Area]) -> None:
+    """No line runs through a box, a port label, a title, or the label of another line."""
     for wire in picture.wires:
         for point in _drawn(picture.curve(wire)):
-            for place in places:
-                assert not place.has(point), (wire.key, wire.source, wire.target, point, place)
+            for area in areas:
+                assert not area.has(point), (wire.key, wire.source, wire.target, point, area)
 
 
 def _require_lines_apart(picture: Composition) -> None:
@@ -173,17 +173,17 @@ def _bezier(points: Sequence[Point], t: float) -> Point:
 
 def _require_joined(picture: Composition) -> None:
     """Every line leaves the lower edge of its box, and its head touches the upper edge of the other."""
-    places = {place.what: place for place in _places(picture)}
+    areas = {area.what: area for area in _areas(picture)}
     for wire in picture.wires:
         if isinstance(wire.carries, Line):
             (x, y), *_, (to_x, to_y) = picture.paths[wire.key]
-            source, target = places[wire.source], places[wire.target]
+            source, target = areas[wire.source], areas[wire.target]
             assert abs(y - source.bottom) < TOUCH and source.left < x < source.right, wire.key
             assert abs(to_y - target.top) < TOUCH and target.left < to_x < target.right, wire.key
 
 
 def require_complete(picture: Composition) -> None:
-    """Every tensor between two places is on a line, or on ports at those of both ends that are boxes."""
+    """Every tensor between two nodes is on a line, or in port labels at those of both ends that are boxes."""
     flow = picture.flow
     lined = {
         (wire.source, wire.target, tensor)
@@ -200,18 +200,18 @@ def require_complete(picture: Composition) -> None:
         source, target = nodes[edge.source], nodes[edge.target]
         if target.order:
             name = str(source.order) if source.order else source.title
-            assert _told(picture.rows[target.id], name, edge.tensor), edge
+            assert _named(picture.rows[target.id], name, edge.tensor), edge
         if source.order:
             name = str(target.order) if target.order else target.title
-            assert _told(picture.rows[source.id], name, edge.tensor), edge
+            assert _named(picture.rows[source.id], name, edge.tensor), edge
 
 
 def _rows(cluster: PlacedCluster) -> Iterator[Row]:
     return (part for part, _ in cluster.parts if isinstance(part, Row))
 
 
-def _told(row: Row, name: str, tensor: TensorSpec) -> bool:
-    """Whether a port at a box has the tensor, and the number or the name of its far end; or counts those."""
+def _named(row: Row, name: str, tensor: TensorSpec) -> bool:
+    """Whether a port label of the box has the tensor, and its far end's number or name; or counts those."""
     words = [placed.port.words for placed in row.ports if tensor in placed.port.tensors]
     named = re.compile(rf"(?<![^ ]){re.escape(name)}(?![^,])|to \d+ boxes")
     return any(named.search(re.sub(r"^(skip|link|loop) \d+ ", "", text)) for text in words)

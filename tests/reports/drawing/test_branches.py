@@ -1,4 +1,4 @@
-"""What can run at the same time has branches of its own."""
+"""What can run at the same time is in parallel branches."""
 
 from __future__ import annotations
 
@@ -135,7 +135,7 @@ def test_a_folded_box_has_the_weight_of_all_its_repeats() -> None:
     ]
     assert branches(net) == [["a", "add"], ["b"], ["c"]]
     folded = FlowGraph("net", "net.onnx", 1, tuple(nodes), net.edges)
-    assert branches(folded) == [["a", "add"], ["c"], ["b"]]  # 270 MACs beside 100
+    assert branches(folded) == [["a", "add"], ["c"], ["b"]]  # 270 MACs against 100
 
 
 def test_a_flow_without_boxes_has_no_branches() -> None:

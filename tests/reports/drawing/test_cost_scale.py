@@ -106,6 +106,6 @@ def test_contrast_is_as_wcag_defines_it() -> None:
 
 
 def test_steps_of_the_scale_differ_in_lightness() -> None:
-    """So that they are told apart without any color vision."""
+    """So that they are distinguishable without any color vision."""
     for light, dark in combinations(colors.HEAT, 2):
         assert colors.contrast(light, dark) > 1.15

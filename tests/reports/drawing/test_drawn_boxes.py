@@ -131,20 +131,20 @@ def row(reads: int, makes: int) -> Row:
 
 
 def test_inputs_of_a_box_are_at_its_left_and_consumers_at_its_right() -> None:
-    placed = row(2, 1)
-    left, middle, right = placed.ports
-    assert max(left.x + left.block.width, middle.x + middle.block.width) < placed.box_x
-    assert right.x > placed.box_x + placed.box.width
-    (to_box, from_box) = placed.arrows
-    assert to_box[2] == placed.box_x
-    assert from_box[0] == placed.box_x + placed.box.width and from_box[2] == right.x
+    drawn_row = row(2, 1)
+    left, middle, right = drawn_row.ports
+    assert max(left.x + left.block.width, middle.x + middle.block.width) < drawn_row.box_x
+    assert right.x > drawn_row.box_x + drawn_row.box.width
+    (to_box, from_box) = drawn_row.arrows
+    assert to_box[2] == drawn_row.box_x
+    assert from_box[0] == drawn_row.box_x + drawn_row.box.width and from_box[2] == right.x
 
 
 @pytest.mark.parametrize(("count", "columns"), [(1, 1), (PORTS_HIGH, 1), (PORTS_HIGH + 1, 2), (100, 10)])
 def test_many_port_labels_are_in_columns(count: int, columns: int) -> None:
-    placed = row(count, 0)
-    assert len({port.x + port.block.width for port in placed.ports}) == columns
-    assert placed.height < 400
+    drawn_row = row(count, 0)
+    assert len({port.x + port.block.width for port in drawn_row.ports}) == columns
+    assert drawn_row.height < 400
 
 
 def test_a_text_is_never_wider_than_its_block() -> None:

@@ -54,12 +54,12 @@ def test_skip_connections_are_numbered_in_the_order_of_execution() -> None:
 
 
 def test_a_tensor_of_many_consumers_is_named_at_each_but_the_next() -> None:
-    readers = FAN_OUT_LIMIT + 1
-    flow = chain(readers + 1, " ".join(f"b1>b{reader}" for reader in range(3, readers + 2)))
+    consumers = FAN_OUT_LIMIT + 1
+    flow = chain(consumers + 1, " ".join(f"b1>b{box}" for box in range(3, consumers + 2)))
     links = links_of(flow)
     assert ("b1", "b2") in lines(flow)
     assert [port.words for port in links.behind["b1"]] == ["to 3, 4, 5"]
-    assert all(links.before[f"b{reader}"][0].words == "from 1" for reader in range(3, readers + 2))
+    assert all(links.before[f"b{box}"][0].words == "from 1" for box in range(3, consumers + 2))
 
 
 def test_a_box_that_reads_too_many_names_them() -> None:
@@ -85,7 +85,7 @@ def test_tensors_between_the_same_boxes_share_a_line() -> None:
 
 def test_ranks_are_the_longest_paths_and_feeders_are_above_their_consumer() -> None:
     far_boxes = longest_path_ranks("abcd", [("a", "b"), ("b", "c"), ("d", "c")])
-    assert far_boxes == {"a": 0, "b": 1, "c": 2, "d": 1}  # d alone could stand at 0
+    assert far_boxes == {"a": 0, "b": 1, "c": 2, "d": 1}  # d alone could be at 0
     assert longest_path_ranks("abcd", [("a", "b"), ("b", "c"), ("d", "c")], high="d")["d"] == 0
 
 

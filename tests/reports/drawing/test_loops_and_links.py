@@ -1,4 +1,4 @@
-"""What leads back in a loop, and what leads to a module that stands beside."""
+"""Back edges of loops, and edges to parallel modules."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ from tests.reports.drawing.random_flows import random_flow
 from tests.reports.drawing.readable import require_readable
 
 
-def boxes(places: Mapping[str, str], arrows: str) -> FlowGraph:
-    """Boxes by name with the module that each stands in, in order, and ``a>b`` for each tensor."""
+def boxes(clusters: Mapping[str, str], arrows: str) -> FlowGraph:
+    """Boxes by name with the module that each is in, in order, and ``a>b`` for each tensor."""
     nodes = [
         FlowNode(
             name, "module", name, name.upper(), ((cluster, cluster),) if cluster else (), order, {"macs": 8}
         )
-        for order, (name, cluster) in enumerate(places.items(), start=1)
+        for order, (name, cluster) in enumerate(clusters.items(), start=1)
     ]
     pairs = [arrow.split(">") for arrow in arrows.split()]
     edges = [FlowEdge(one, other, TensorSpec(f"of_{one}", "float32", (1,))) for one, other in pairs]
@@ -36,7 +36,7 @@ def loop() -> FlowGraph:
     return boxes(dict.fromkeys("abcd", ""), "a>b b>c c>a c>d")
 
 
-def side_by_side() -> FlowGraph:
+def parallel() -> FlowGraph:
     """Two modules of which the second reads the first in its last box alone."""
     return boxes({"a": "one", "b": "one", "p": "two", "q": "two"}, "a>b p>q b>q a>q")
 
@@ -55,7 +55,7 @@ def test_a_loops_back_edge_is_a_numbered_line_up_to_the_box_that_reads_it() -> N
     assert ports(picture) == {"a": ["loop 1 from 3"], "c": ["loop 1 to 1"]}
     (wire,) = (wire for wire in picture.wires if wire.key.startswith("skip"))
     corners = picture.paths[wire.key]
-    assert (wire.source, wire.target) == ("a", "c")  # as it is placed: from the upper to the lower
+    assert (wire.source, wire.target) == ("a", "c")  # as it is drawn: from the upper to the lower
     assert corners[0][1] < corners[-1][1]
     assert "a colored label marks an end of a loop" in dot_source(loop())
 
@@ -76,7 +76,7 @@ def test_flows_of_every_shape_with_loops_are_readable(first: int) -> None:
 
 
 def test_every_tensor_between_parallel_modules_is_numbered_and_read_from_the_left() -> None:
-    picture = require_readable(side_by_side())
+    picture = require_readable(parallel())
     # two different tensors: what b makes, and what a makes for b and q
     assert ports(picture) == {
         "a": ["link 1 to 4"],
@@ -86,15 +86,15 @@ def test_every_tensor_between_parallel_modules_is_numbered_and_read_from_the_lef
     row = picture.rows["q"]
     assert all(port_of(picture, "q", words).x < row.box_x for words in ("link 1 from 1", "link 2 from 2"))
     assert port_of(picture, "b", "link 2 to 4").x > picture.rows["b"].box_x
-    assert "a link between parallel modules" in dot_source(side_by_side())
+    assert "a link between parallel modules" in dot_source(parallel())
 
 
 def test_a_box_without_lines_is_right_of_its_clusters_title_above_the_others() -> None:
     flow = boxes({"time": "net", "a": "net", "b": "net"}, "a>b")
     (cluster,) = require_readable(flow).page.clusters
-    places = {getattr(part, "node", None) and part.node.id: corner for part, corner in cluster.parts}  # type: ignore[union-attr]
-    assert places["time"][1] < places["a"][1] < places["b"][1]
-    assert places[None][0] < places["time"][0]
+    corners = {getattr(part, "node", None) and part.node.id: corner for part, corner in cluster.parts}  # type: ignore[union-attr]
+    assert corners["time"][1] < corners["a"][1] < corners["b"][1]
+    assert corners[None][0] < corners["time"][0]
 
 
 def test_six_different_shapes_are_shown_and_of_more_the_rest_is_counted() -> None:

@@ -1,4 +1,4 @@
-"""The first page has its own name, the others theirs in a folder beside it, and boxes lead to them."""
+"""The first page is the file itself, the others are in a folder next to it, and boxes link to them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Networks that can run beside each other stand beside each other; the rest stands below."""
+"""Networks that can run in parallel are drawn side by side; the rest is drawn below."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from onnxlens.specs.tensor import TensorSpec
 
 
 def two_networks(macs: Mapping[str, int], arrows: str) -> FlowGraph:
-    """Boxes ``a.1`` and ``b.1`` stand in the clusters ``a`` and ``b``."""
+    """Boxes ``a.1`` and ``b.1`` are in the clusters ``a`` and ``b``."""
     nodes = tuple(
         FlowNode(box, "module", box, "Conv2d", ((box[0], "Net"),), order, {"macs": work})
         for order, (box, work) in enumerate(macs.items(), start=1)

@@ -1,4 +1,4 @@
-"""Levels in layers: few crossings, straight lines, nothing on anything else."""
+"""Levels in ranks: few crossings, straight lines, no overlaps."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from onnxlens.specs.flow import FlowNode
 WIDE, HIGH = 100.0, 40.0
 
 
-def placed(arrows: str, label: tuple[float, float] | None = None, straight: int = 1) -> Placed:
+def positioned(arrows: str, label: tuple[float, float] | None = None, straight: int = 1) -> Placed:
     """Items of one size, as many as the arrows name; lines from the middle of the one's lower edge."""
     pairs = [tuple(map(int, arrow.split(">"))) for arrow in arrows.split()]
     count = max(map(max, pairs)) + 1
@@ -29,18 +29,18 @@ def placed(arrows: str, label: tuple[float, float] | None = None, straight: int 
 
 
 def test_a_chain_is_a_straight_column() -> None:
-    level = placed("0>1 1>2")
+    level = positioned("0>1 1>2")
     assert len({x for x, _ in level.items}) == 1
     assert [y for _, y in level.items] == sorted(y for _, y in level.items)
-    assert {x for way in level.paths.values() for x, _ in way} == {level.items[0][0] + WIDE / 2}
+    assert {x for path in level.paths.values() for x, _ in path} == {level.items[0][0] + WIDE / 2}
 
 
 def test_a_line_past_a_rank_avoids_the_boxes_in_it() -> None:
-    level = placed("0>1 1>2 0>2")
+    level = positioned("0>1 1>2 0>2")
     (x, y) = level.items[1]
-    beside = [px for px, py in level.paths["0>2"] if y <= py <= y + HIGH]
-    assert beside
-    assert all(px > x + WIDE or px < x for px in beside)
+    passing = [px for px, py in level.paths["0>2"] if y <= py <= y + HIGH]
+    assert passing
+    assert all(px > x + WIDE or px < x for px in passing)
 
 
 def test_lines_that_need_not_cross_do_not() -> None:
@@ -81,7 +81,7 @@ def test_the_line_worth_most_is_the_straight_one() -> None:
 
 
 def test_a_label_is_at_its_line_and_between_the_boxes() -> None:
-    level = placed("0>1", label=(60, 17))
+    level = positioned("0>1", label=(60, 17))
     x, y = level.labels["0>1"]
     assert x == level.items[0][0] + WIDE / 2
     assert level.items[0][1] + HIGH < y and y + 17 < level.items[1][1]
@@ -96,7 +96,7 @@ def test_a_rank_that_is_too_wide_takes_several_rows() -> None:
 
 def test_a_cycle_cannot_be_positioned() -> None:
     with pytest.raises(CycleError):
-        placed("0>1 1>0")
+        positioned("0>1 1>0")
 
 
 def test_a_module_that_is_left_and_entered_again_has_a_cluster_for_each_segment() -> None:

@@ -1,4 +1,4 @@
-"""In every picture nothing lies on anything else and every tensor is told; a flow is always the same file."""
+"""In every picture nothing overlaps and every tensor is named; a flow always gives the same file."""
 
 from __future__ import annotations
 
@@ -78,11 +78,11 @@ def test_a_flow_without_boxes_or_lines_is_a_picture() -> None:
 @pytest.mark.parametrize(
     ("module", "name", "wrong"),
     [
-        (ranks, "ITEM_GAP", -30.0),  # things side by side lie on each other
+        (ranks, "ITEM_GAP", -30.0),  # boxes side by side overlap
         (ranks, "LINE_GAP", -6.0),  # lines on lines, and on boxes
-        (position, "ARROW", -30.0),  # a rank on the one above it
-        (clusters, "MARGIN", -4.0),  # what is in a cluster sticks out
-        (composition, "TITLE_GAP", -9.0),  # the parts of the title on each other
+        (position, "ARROW", -30.0),  # a rank overlaps the one above it
+        (clusters, "MARGIN", -4.0),  # parts of a cluster stick out
+        (composition, "TITLE_GAP", -9.0),  # the parts of the title overlap
     ],
 )
 def test_a_picture_that_is_laid_out_wrongly_is_detected(
@@ -119,18 +119,18 @@ def test_graphviz_draws_a_box_at_its_position(dot: str) -> None:
         [dot, "-Tjson"], input=dot_source(flow()), capture_output=True, check=True, text=True
     )
     drawn = {node["name"]: node for node in json.loads(done.stdout)["objects"]}
-    centres = []
+    centers = []
     for name, box in (("block.conv", "n1"), ("head", "n3")):
         row = picture.rows[box]
         assert abs(72 * float(drawn[name]["width"]) - row.box.width) < 1
         assert abs(72 * float(drawn[name]["height"]) - row.box.height) < 1
         (corner,) = [
-            place for cluster in all_clusters(picture.page) for part, place in cluster.parts if part is row
+            at for cluster in all_clusters(picture.page) for part, at in cluster.parts if part is row
         ]
         x, y = map(float, drawn[name]["pos"].split(","))  # from below
-        centres.append((x - corner[0] - row.upper[0], y + corner[1] + row.box_y + row.box.height / 2))
-    assert abs(centres[0][0]) < 1
-    assert centres[0] == pytest.approx(centres[1], abs=1)
+        centers.append((x - corner[0] - row.upper[0], y + corner[1] + row.box_y + row.box.height / 2))
+    assert abs(centers[0][0]) < 1
+    assert centers[0] == pytest.approx(centers[1], abs=1)
 
 
 def test_an_arrow_is_longer_than_its_head() -> None:

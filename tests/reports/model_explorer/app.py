@@ -64,7 +64,7 @@ class Explorer:
         )
 
     def text(self) -> str:
-        """What the page says beside the picture, in one line."""
+        """The text of the page's side panel, in one line."""
         return " ".join(self.page.inner_text("body").split())
 
     def _ask(self, expression: str) -> Any:

@@ -1,4 +1,4 @@
-"""Netron's pictures: what stands in them, what they need, and what becomes of a model that it cannot draw."""
+"""Netron's pictures: what they hold, what they need, and what becomes of a model that it cannot draw."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def drawing(pictures: NetronPictures) -> Drawing:
 
 
 def texts(root: ElementTree.Element, part: str) -> list[str]:
-    """What stands in the parts of a class, each as one text; a title is shown to who points at it."""
+    """The text of the parts of a class, each as one text; a title is shown to who points at it."""
     return [
         "".join(inner.text or "" for inner in found.iter() if inner.tag in (f"{SVG}text", f"{SVG}tspan"))
         for found in root.iter()

@@ -63,7 +63,7 @@ def test_a_port_that_is_taken_is_refused() -> None:
 
 @contextmanager
 def outside() -> Iterator[tuple[str, list[str]]]:
-    """Another server, and what it was asked for: a place that the page must not reach."""
+    """Another server, and what it was asked for: an address that the page must not reach."""
     asked: list[str] = []
 
     class Handler(BaseHTTPRequestHandler):

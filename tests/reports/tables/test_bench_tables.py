@@ -20,7 +20,7 @@ def test_the_module_table_has_time_layout_and_rate() -> None:
     assert lines[0] == (
         "edge from edge.onnx (opset 18, weights: seeded): ONNX Runtime on cpu, level all, threads 2"
     )
-    # 100 of the 120 ms of all nodes; 100 MACs in 0.1 s; half of the best
+    # 100 of the 120 ms of all nodes; 100 MACs in 0.1 s; half of the peak
     cells = "1 conv Conv2d 100 ms 80.0 ms 120 ms 83.3 % 10.0 ms 100 1.00 k 50.0 %"
     assert " ".join(lines[5].split()) == cells
     assert [row["module"] for row in rows("module", 0)] == [""]

@@ -61,6 +61,6 @@ def without_weights(path: Path, folder: Path) -> Path:
             )
     del model.graph.initializer[:]
     model.graph.initializer.extend(kept)
-    place = folder / path.name
-    onnx.save(model, str(place))
-    return place
+    target = folder / path.name
+    onnx.save(model, str(target))
+    return target

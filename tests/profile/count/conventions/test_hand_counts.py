@@ -50,7 +50,7 @@ def test_fvcore_counts_linear_layers_and_norms_and_no_fused_attention(vit: Path)
     norms = VIT_TOKENS * VIT_WIDTH * (5 + 4)  # the second norm has no parameters
     assert peer_of(ledger).macs == VIT_LINEAR + norms
     assert peer_of(ledger).cause.split("; ")[0] == "no handler for scaled_dot_product_attention: uncounted"
-    assert ledger.totals.macs == VIT_LINEAR + VIT_PRODUCTS  # ours stand beside it
+    assert ledger.totals.macs == VIT_LINEAR + VIT_PRODUCTS  # next to our own count
 
 
 def test_thop_sees_only_modules_with_a_hook(vit: Path) -> None:
@@ -95,7 +95,7 @@ def test_a_file_without_modules_is_refused_for_those_who_count_modules(peer: str
 
 
 class Fused(nn.Module):
-    """What the exporter's optimizer makes one node of, and a norm whose scale it cannot tell from another."""
+    """A pattern that the exporter's optimizer fuses, and a norm whose scale is ambiguous after that."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -111,7 +111,7 @@ class Fused(nn.Module):
 
 @pytest.fixture(scope="module")
 def optimized(tmp_path_factory: pytest.TempPathFactory) -> Graph:
-    """An export of somebody else's: optimized, without a manifest."""
+    """A file from another exporter: optimized, without a manifest."""
     path = tmp_path_factory.mktemp("optimized") / "fused.onnx"
     program = torch.onnx.export(Fused().eval(), (torch.zeros(1, 3, 5, 5),), dynamo=True, verbose=False)
     assert program is not None

@@ -1,4 +1,4 @@
-"""What the operators without MACs must count, by hand."""
+"""Expected operations of the elementwise and transcendental operators, by hand."""
 
 from __future__ import annotations
 
@@ -78,7 +78,7 @@ NORMALIZATIONS: tuple[Case, ...] = (
          vector=7 * 240 + 3 * 6, special=6),
     case("InstanceNormalization", [(2, 6, 4, 5), (6,), (6,)], [(2, 6, 4, 5)],
          vector=7 * 240 + 3 * 12, special=12),
-    # 4 for each element; the deviation of 6 channels offline, or at run time
+    # 4 for each element; the deviation of 6 channels is constant-folded, or computed at run time
     case("BatchNormalization", [(2, 6, 4, 5), (6,), (6,), (6,), (6,)], [(2, 6, 4, 5)], weights={1, 2, 3, 4},
          vector=4 * 240),
     case("BatchNormalization", [(2, 6, 4, 5), (6,), (6,), (6,), (6,)], [(2, 6, 4, 5)],

@@ -18,7 +18,7 @@ CONVOLUTIONS: tuple[Case, ...] = (
     case("ConvTranspose", [(2, 6, 5, 7), (6, 4, 3, 2)], [(2, 8, 11, 14)], group=2, macs=2 * 6 * 35 * (4 * 6)),
     case("ConvTranspose", [(1, 3, 4), (3, 5, 2), (5,)], [(1, 5, 8)], macs=3 * 4 * (5 * 2), vector=5 * 8),
     case("ConvInteger", [(2, 6, 11, 13), (10, 3, 3, 5)], [(2, 10, 9, 9)], group=2, macs=2 * 10 * 81 * 45),
-    # both zero points given: one subtract for each of 3 x 16 inputs; the weights' is done offline
+    # both zero points given: one subtract for each of 3 x 16 inputs; the weights' is constant-folded
     case(
         "ConvInteger", [(1, 3, 4, 4), (5, 3, 1, 1), (), ()], [(1, 5, 4, 4)], weights={1, 3},
         macs=5 * 16 * 3, vector=3 * 16,
@@ -40,7 +40,7 @@ CONVOLUTIONS: tuple[Case, ...] = (
         "QLinearConv", [(1, 6, 6, 6), (), (), (8, 3, 3, 3), (), (), (), (), (8,)], [(1, 8, 4, 4)], group=2,
         macs=8 * 16 * 27, vector=216 + 8 * 27 + 6 * 128,
     ),
-    # an input that is a weight is centered offline, whatever the rest is
+    # the zero point of an input that is a weight is subtracted once (constant-folded), whatever the rest is
     case(
         "QLinearConv", [(1, 6, 6, 6), (), (), (8, 3, 3, 3), (), (), (), ()], [(1, 8, 4, 4)],
         group=2, weights={0, 2},
@@ -68,7 +68,7 @@ PRODUCTS: tuple[Case, ...] = (
     # zero points: one subtract for each element of A, and of B where it is no weight
     case("MatMulInteger", [(3, 7), (7, 5), (), ()], [(3, 5)], weights={1, 2, 3}, macs=105, vector=21),
     case("MatMulInteger", [(3, 7), (7, 5), (), ()], [(3, 5)], macs=105, vector=21 + 35),
-    # a weight whose zero point is computed at run time is not centered offline
+    # a weight whose zero point is computed at run time is not constant-folded
     case("MatMulInteger", [(3, 7), (7, 5), None, ()], [(3, 5)], weights={1}, macs=105, vector=35),
     case(
         "QLinearMatMul", [(2, 3, 7), (), (), (2, 7, 5), (), (), (), ()], [(2, 3, 5)], weights={3, 5},
@@ -116,7 +116,7 @@ EINSUMS: tuple[Case, ...] = (
         "Einsum", [(3, 7), (7, 5), (5, 11), (11, 2)], [(3, 2)], equation="ij,jk,kl,lm->im",
         macs=3 * 7 * 5 + 3 * 5 * 11 + 3 * 11 * 2,
     ),
-    # i stands in one operand only: its 21 elements are summed before the product over j and k
+    # i is in one operand only: its 21 elements are summed before the product over j and k
     case("Einsum", [(3, 7), (7, 5)], [(5,)], equation="ij,jk->k", macs=7 * 5, vector=21),
     # one operand: a transpose computes nothing, a sum reads every element, a trace the diagonal
     case("Einsum", [(3, 7)], [(7, 3)], equation="ij->ji"),

@@ -63,7 +63,7 @@ def mutants_of(module: ModuleType) -> Iterator[Mutant]:
         for new in _replacements(term.old):
             term.put(ast.copy_location(new, term.old))
             shown = new if term.shown is term.old else term.shown
-            name = f"{term.place}: {before} -> {ast.unparse(shown)}"
+            name = f"{term.scope}: {before} -> {ast.unparse(shown)}"
             code = _compiled(tree, module.__name__)
             term.put(term.old)
             yield Mutant(name, code)
@@ -87,15 +87,15 @@ def _compiled(tree: ast.Module, name: str) -> CodeType:
 
 @dataclass(frozen=True)
 class _Term:
-    """A place in the tree: its function, what stands there, how to replace and show it."""
+    """A term of the syntax tree: its function, its node, how to replace and show it."""
 
-    place: str
+    scope: str
     old: ast.AST
     put: Callable[[ast.AST], None]
     shown: ast.AST
 
 
-def _terms(tree: ast.AST, place: str) -> Iterator[_Term]:
+def _terms(tree: ast.AST, scope: str) -> Iterator[_Term]:
     """Every expression and statement of the tree; an expression is shown within the one around it."""
     for field, value in ast.iter_fields(tree):
         if field in UNTOUCHED_FIELDS:
@@ -103,7 +103,7 @@ def _terms(tree: ast.AST, place: str) -> Iterator[_Term]:
         children = value if isinstance(value, list) else [value]
         for index, child in enumerate(children):
             if isinstance(child, ast.AST) and not isinstance(child, ast.Import | ast.ImportFrom):
-                inner = f"{place}.{child.name}" if isinstance(child, DEFINITIONS) else place
+                inner = f"{scope}.{child.name}" if isinstance(child, DEFINITIONS) else scope
                 put = _setter(tree, field, index if isinstance(value, list) else None)
                 yield _Term(inner, child, put, child if isinstance(tree, ast.stmt | ast.mod) else tree)
                 yield from _terms(child, inner)
@@ -121,7 +121,7 @@ def _setter(parent: ast.AST, field: str, index: int | None) -> Callable[[ast.AST
 
 def _replacements(old: ast.AST) -> Sequence[ast.AST]:
     """What the term may be changed to."""
-    makers: Mapping[type, Callable[[Any], Sequence[ast.AST]]] = {
+    replacements: Mapping[type, Callable[[Any], Sequence[ast.AST]]] = {
         ast.BinOp: _binary,
         ast.BoolOp: lambda term: term.values,
         ast.Compare: _comparison,
@@ -133,7 +133,7 @@ def _replacements(old: ast.AST) -> Sequence[ast.AST]:
         ast.AugAssign: lambda term: [ast.Pass()],
         ast.If: lambda term: [_if(term, True), _if(term, False)],
     }
-    return makers.get(type(old), lambda term: [])(old)
+    return replacements.get(type(old), lambda term: [])(old)
 
 
 def _binary(term: ast.BinOp) -> Sequence[ast.AST]:

@@ -29,7 +29,7 @@ def node(
     version: int = 18,
     **attributes: Any,
 ) -> NodeView:
-    """A node over inputs ``x0``, ``x1``, ... and outputs ``y0``, ``y1``, ...; None stands for one left out.
+    """A node over inputs ``x0``, ``x1``, ... and outputs ``y0``, ``y1``, ...; None for one left out.
 
     ``weights`` and ``constants`` go by input index; ``dtypes`` by name, float32 where it says nothing, and
     ``kinds`` by name, a tensor where it says nothing.

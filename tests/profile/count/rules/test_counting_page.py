@@ -30,7 +30,7 @@ def named_in(cell: str) -> set[str]:
 
 
 def section_of(operator: tuple[str, str]) -> str:
-    """ONNX's own operators stand in one section, what ONNX Runtime adds to any domain in the other."""
+    """ONNX's own operators are in one section, those that ONNX Runtime adds to any domain in the other."""
     domain, op_type = operator
     return ONNX if onnx.defs.has(op_type, domain) else MICROSOFT
 

@@ -54,7 +54,7 @@ def function_body(op_type: str, attributes: dict[str, Any]) -> onnx.FunctionProt
 
 
 def cost_of_body(body: onnx.FunctionProto) -> Work:
-    """The sum over its nodes, each over all elements; what is computed from constants alone is offline."""
+    """The sum over its nodes, each over all elements; nodes of constants alone are constant-folded."""
     total, online = Work(), set(body.input)
     for step in body.node:
         data = step.input[:1] if step.op_type == "CastLike" else step.input  # the other lends its type

@@ -1,4 +1,4 @@
-"""Bytes that ONNX Runtime's operators move: rows of tables, experts in use, caches in place."""
+"""Memory traffic of ONNX Runtime's operators: rows of tables, experts in use, caches in place."""
 
 from __future__ import annotations
 
@@ -95,7 +95,7 @@ MOVED: dict[str, tuple[NodeView, Traffic]] = {
             write_bytes=4 * 64 + 2 * 4 * 4 * 8,
         ),
     ),
-    "cosines and sines beside a sparse layout": (
+    "cosines and sines with a sparse layout": (
         microsoft("SparseAttention",
                   [(2, 1, 64), None, None, CACHE, CACHE, (1, 4), (1, 2), (), (2,), (50, 4), (50, 4)],
                   [(2, 1, 32), CACHE, CACHE], weights={9, 10},
@@ -148,8 +148,8 @@ def test_every_attention_writes_its_buffers_in_place(op_type: str, past: tuple[i
     inputs: list[tuple[int, ...] | None] = [(2, 1, 16), *[None] * 8]
     for index in past:
         inputs[index] = CACHE
-    moved = traffic_of(microsoft(op_type, inputs, [(2, 1, 16), *[CACHE] * len(past)]))
-    assert moved == Traffic(
+    traffic = traffic_of(microsoft(op_type, inputs, [(2, 1, 16), *[CACHE] * len(past)]))
+    assert traffic == Traffic(
         read_bytes=4 * 32 + len(past) * KEPT, write_bytes=4 * 32 + len(past) * 4 * 2 * 2 * 8
     )
 

@@ -1,4 +1,4 @@
-"""Bytes moved: weights apart, every tensor once, views nothing, gathers only what they gather."""
+"""Memory traffic: weights apart, every tensor once, none for views, gathers only what they gather."""
 
 from __future__ import annotations
 
@@ -69,7 +69,7 @@ MOVED: dict[str, tuple[NodeView, Traffic]] = {
         node("CastLike", [(5,), (1000,)], [(5,)], dtypes={"x1": HALF, "y0": HALF}),
         Traffic(read_bytes=20, write_bytes=10),
     ),
-    "an input left out moves nothing": (
+    "an omitted input has no traffic": (
         node("Clip", [(5,), None, ()], [(5,)], weights={2}), Traffic(4, 20, 20),
     ),
     "rotary caches give 12 of their 50 rows": (

@@ -40,7 +40,7 @@ PROJECTING: tuple[Case, ...] = (
     microsoft("DecoderMaskedSelfAttention", [(2, 1, 10), (10, 96), (96,), None, (2, 2, 4, 7, 8)],
               [(2, 1, 32), (2, 2, 4, 8, 8)], num_heads=4,
               macs=2 * 96 * 10 + 2 * 4 * 8 * 16, vector=2 * 96 + 5 * 64, special=64),
-    # bias and scale for each of 12 x 96 projected elements; the input's 120 centered, the weights' offline
+    # bias and scale for each of 12 x 96 projected elements; a zero point for the input's 120
     microsoft("QAttention", [(2, 6, 10), (10, 96), (96,), (), (), (2,), (), ()], [(2, 6, 32)], num_heads=4,
               weights={1, 7}, macs=12 * 96 * 10 + OWN * 16, vector=2 * 1152 + 120 + 6 * OWN, special=OWN),
     microsoft("QAttention",

@@ -11,7 +11,7 @@ blocks = partial(case, domain="com.microsoft.nchwc")
 channels_last = partial(case, domain="com.ms.internal.nhwc")
 
 TEXT = (2, 3, 8)  # 6 rows of 8: 48 elements
-ROWS = 3 * 6  # a layer's three operations for each row, beside a root
+ROWS = 3 * 6  # a layer norm's three operations for each row, and a root
 NORMALIZATIONS: tuple[Case, ...] = (
     # the skip, then 6 of the layer; beta and the bias are one more each
     microsoft("SkipLayerNormalization", [TEXT, TEXT, (8,)], [TEXT], vector=7 * 48 + ROWS, special=6),

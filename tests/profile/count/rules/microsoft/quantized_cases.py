@@ -18,7 +18,7 @@ ELEMENTWISE: tuple[Case, ...] = (
     microsoft("QOrderedGelu", [(4, 3), (), ()], [(4, 3)], vector=12 + 4 * 12 + 4 * 12, special=12),
     # (4, 3) and (3,): 12 and 3 elements in, 12 adds
     microsoft("QLinearAdd", [(4, 3), (), (), (3,), (), (), (), ()], [(4, 3)], vector=AROUND + 2 * 3 + 12),
-    # no zero points; the second operand is a weight, scaled offline
+    # no zero points; the second operand is a weight, its scaling is constant-folded
     microsoft("QLinearAdd", [(4, 3), (), None, (3,), (), None, ()], [(4, 3)], weights={3},
               vector=12 + 12 + 4 * 12),
     microsoft("QLinearAdd", [(4, 3), (), (), (3,), (), None, ()], [(4, 3)], vector=24 + 3 + 12 + 4 * 12),
