@@ -101,7 +101,7 @@ def make_file(path: Path) -> None:
 
 
 def _measured(case: Case, base: Path, files: Path, pairs: int, limit_s: float) -> list[Result]:
-    """The base's result first, then ours, then onnx-tool's where it is asked for."""
+    """The base's result first, then ours, then onnx-tool's where it is requested."""
     samples: dict[str, list[Sample]] = {}
     failures: dict[str, str] = {}
     with TemporaryDirectory(prefix="onnxlens-") as kept:

@@ -14,8 +14,8 @@ INTRODUCTION = """# How fast `onnxlens extract` is
 `onnxlens extract` writes one module of a file, with its weights, as a file of its own. Where our manifest
 lies next to the file it also runs the PyTorch network without values, to learn how that calls the module;
 *no manifest* is the same file without it, where torch is not even imported. onnx's own
-`onnx.utils.extract_model` extracts from tensors to tensors: it does not know modules, so it is given the names
-of the module's inputs and outputs that onnxlens found.
+`onnx.utils.extract_model` extracts from tensors to tensors: it does not know modules, so it is given the
+names of the module's inputs and outputs that onnxlens found.
 
 ```
 python benchmarks/extract_speed.py sd-unet.onnx --out docs/benchmarks.md

@@ -65,7 +65,7 @@ def _block(block: int) -> Iterator[NodeProto]:
 
 
 def _name(block: int, name: str) -> str:
-    """The name in the whole graph: what goes from block to block has it already."""
+    """The name in the whole graph; tensors between blocks have it already."""
     return name if name.startswith("x") else f"block{block}.{name}"
 
 

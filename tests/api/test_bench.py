@@ -83,7 +83,7 @@ def test_a_factorys_graph_is_exported_with_weights_first() -> None:
 
 
 def save_product(folder: Path, rows: int | str, element: int = TensorProto.FLOAT) -> Path:
-    """Somebody else's file: x (rows, 8) times a weight."""
+    """A foreign file: x (rows, 8) times a weight."""
     dtype = helper.tensor_dtype_to_np_dtype(element)
     ends = [helper.make_tensor_value_info(name, element, [rows, 8]) for name in "xy"]
     weight = numpy_helper.from_array(np.ones((8, 8), dtype), "w")

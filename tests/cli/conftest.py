@@ -1,4 +1,4 @@
-"""Files that the command line is tried on."""
+"""Files for the tests of the command line."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def tiny_copy(tiny: Path, tmp_path: Path) -> Path:
 
 @pytest.fixture
 def odd(tmp_path: Path) -> Path:
-    """A graph of somebody else's, with an operator that nobody knows."""
+    """A foreign graph with an unknown operator."""
     nodes = [
         onnx.helper.make_node("Relu", ["x"], ["h"], name="relu"),
         onnx.helper.make_node("Wobble", ["h"], ["y"], name="wobble", domain="com.odd"),

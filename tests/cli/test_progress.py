@@ -18,13 +18,13 @@ from tests.export.tiny import TARGET
 
 
 class Terminal(io.StringIO):
-    """A stderr that says it is a terminal."""
+    """A stderr that is a terminal."""
 
     def isatty(self) -> bool:
         return True
 
     def lines(self) -> list[str]:
-        """What was ever to be read on it, without the codes that move about and color."""
+        """All text written to it, without the escape codes for cursor and color."""
         text = re.sub(r"\x1b\[[0-9;?]*[a-zA-Z]", "", self.getvalue())
         return [line.strip() for line in re.split(r"[\r\n]", text) if line.strip()]
 
@@ -58,7 +58,7 @@ def test_the_overall_bar_shows_the_finished_graphs(
 
 
 class _Opened:
-    """Bars that somebody else closes."""
+    """Bars that the test closes itself."""
 
     def __init__(self, bars: object) -> None:
         self._bars = bars

@@ -1,4 +1,4 @@
-"""Small networks whose work is attention, in the forms that people write it."""
+"""Small networks whose work is attention, in the forms in which it is written."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ class CrossAttention(nn.Module):
 
 
 class AttentionWithWeights(nn.Module):
-    """PyTorch's layer, asked for its weights too: it takes the products apart for that."""
+    """PyTorch's layer with its attention weights returned, which decomposes the fused attention."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -81,7 +81,7 @@ class EinsumAttention(nn.Module):
 
 
 class RotaryAttention(nn.Module):
-    """Queries and keys turned by their position."""
+    """Rotary embedding: queries and keys are rotated by their position."""
 
     angles: Tensor
 

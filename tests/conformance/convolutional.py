@@ -90,7 +90,7 @@ class UNet(nn.Module):
 
 
 class Upsampler(nn.Module):
-    """Group normalization, then twice the size: by neighbors, and by interpolation."""
+    """Group normalization, then twice the size: by nearest neighbor, and by interpolation."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -125,7 +125,7 @@ class ConvNeXtBlock(nn.Module):
 
 
 class SqueezeExcite(nn.Module):
-    """Channels weighted by what the whole picture says of them."""
+    """Squeeze and excitation: channels weighted by their global averages."""
 
     def __init__(self) -> None:
         super().__init__()

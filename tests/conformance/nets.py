@@ -20,7 +20,7 @@ RANGES = {"float32": (-1.0, 1.0), "int64": (0.0, 9.0), "bool": (0.0, 1.0)}
 
 @dataclass(frozen=True)
 class Net:
-    """A network, the shapes it takes, and where they are no floats, their types.
+    """A network, the shapes it takes, and where they are not floats, their types.
 
     Attributes:
         without_formula: MACs that PyTorch's counter has no formula for, derived where the net is listed.
@@ -106,7 +106,7 @@ ROUTED = Net(sequential.RoutedExperts, ((6, 8),))
 
 
 def described(name: str, net: Net) -> GraphSpec:
-    """The network as onnxlens takes it; what comes out is what it gives for fake tensors."""
+    """The spec of the network; its outputs are those for fake tensors."""
     with FakeTensorMode(shape_env=ShapeEnv()), torch.no_grad():
         results = net.factory().eval()(*net.samples("cpu"))
     outputs = tuple(

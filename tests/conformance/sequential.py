@@ -119,7 +119,7 @@ class Triple(nn.Module):
 
 
 class SoftExperts(nn.Module):
-    """Every expert sees every token; a gate weighs what they say."""
+    """Every expert sees every token; a gate weighs their outputs."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -130,12 +130,12 @@ class SoftExperts(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         gates = self.gate(x).softmax(dim=-1)  # (B, T, 3)
-        said = torch.stack([expert(x) for expert in self.experts], dim=-1)  # (B, T, 8, 3)
-        return torch.einsum("btce,bte->btc", said, gates)
+        outputs = torch.stack([expert(x) for expert in self.experts], dim=-1)  # (B, T, 8, 3)
+        return torch.einsum("btce,bte->btc", outputs, gates)
 
 
 class ExpertsThatChoose(nn.Module):
-    """Each expert takes the two tokens that want it most, so that the shapes do not depend on the data."""
+    """Each expert takes its two tokens of the highest score, so that the shapes do not depend on the data."""
 
     def __init__(self) -> None:
         super().__init__()

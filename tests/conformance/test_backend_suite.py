@@ -1,4 +1,4 @@
-"""Every model of ONNX's own backend suite is profiled: nothing crashes, and nothing is silently 0."""
+"""Every model of ONNX's backend suite is profiled: nothing crashes, and no unknown cost is counted as 0."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ REASONS = re.compile(
     r"|the element size of '.*' \(string\) is unknown"
     r"|.* (depends on|is known only at run time|does not hold).*"
 )
-"""What a model of the suite may be unknown for; a rule that is missing or does not fit is none of it."""
+"""Accepted reasons for unknown nodes; a missing or unfit rule is not among them."""
 
 
 Values = Mapping[str, Sequence[float]]

@@ -102,7 +102,7 @@ def parent_of(path: str, ledger: Ledger) -> str:
 def test_what_depends_on_the_data_is_unknown_and_never_zero(opset: int, ledger_at: LedgerOf) -> None:
     ledger = ledger_at("routed_experts", opset)
     by_path = {module.path: module for module in ledger.modules}
-    # 6 tokens of 8 into 2 scores; how many of them an expert gets, nobody knows before the run
+    # 6 tokens of 8 into 2 scores; how many of them an expert gets is known at run time only
     assert ledger.totals.macs == by_path["gate"].macs == 6 * 8 * 2
     assert by_path["gate"].unknown_nodes == 0
     assert by_path["experts.0"].unknown_nodes == by_path["experts.1"].unknown_nodes == 1

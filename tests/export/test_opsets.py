@@ -1,4 +1,4 @@
-"""The opset that is asked for is the opset that is written, with the module's own constants in it."""
+"""The requested opset is the one that is written, with the module's own constants in it."""
 
 from __future__ import annotations
 

@@ -32,7 +32,7 @@ NET_CLASSES: Mapping[str, str] = {
     "body.0.conv": "Conv2d",
     "head": "Linear",
 }
-"""The modules of ``net`` whose forward runs; ``body`` is a container that only holds ``body.0``."""
+"""The modules of ``net`` whose forward runs; ``body`` is only the parent of ``body.0``."""
 
 NET_WEIGHTS: Mapping[str, tuple[int, ...]] = {
     "stem.weight": (4, 3, 3, 3),
@@ -133,7 +133,7 @@ NET_BETWEEN = [
 
 
 def save_net(folder: Path, nodes: Sequence[NodeProto] | None = None) -> Path:
-    """The net of ``net_nodes``, or those nodes, with its weights in no file at all."""
+    """The net of ``net_nodes``, or those nodes, with weights that are in no file."""
     weights = [far_weight(name, *shape) for name, shape in NET_WEIGHTS.items()]
     return save(folder, nodes or net_nodes(), NET_INPUTS, NET_OUTPUTS, weights, between=NET_BETWEEN)
 

@@ -1,4 +1,4 @@
-"""Files as ONNX Runtime rewrites them, without a word on the types in between."""
+"""Files as ONNX Runtime rewrites them, without the types of intermediate values."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ LEVELS = {
 
 
 def optimized(path: Path, level: str) -> Path:
-    """What ONNX Runtime makes of the file at that level."""
+    """The file as ONNX Runtime optimizes it at that level."""
     result = path.with_name(f"{path.stem}_{level}.onnx")
     options = onnxruntime.SessionOptions()
     options.log_severity_level = 4  # it warns that what it saves is this machine's
@@ -27,7 +27,7 @@ def optimized(path: Path, level: str) -> Path:
 
 
 def without_types(path: Path) -> Path:
-    """The same file, which says nothing of the values between its nodes."""
+    """The same file without the types of its intermediate values."""
     model = onnx.load(path)
     del model.graph.value_info[:]
     onnx.save(model, path)

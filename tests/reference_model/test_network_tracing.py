@@ -15,7 +15,7 @@ EmptyInputs = Callable[..., tuple[Tensor, ...]]
 
 
 def user_inputs(program: torch.export.ExportedProgram) -> dict[str, Tensor]:
-    """The inputs that are no weights, as fake tensors."""
+    """The inputs that are not weights, as fake tensors."""
     named = {node.name: node.meta["val"] for node in program.graph.find_nodes(op="placeholder")}
     return {str(name): named[name] for name in program.graph_signature.user_inputs}
 

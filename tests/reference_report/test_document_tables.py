@@ -65,7 +65,7 @@ def test_a_table_of_onnx_tool_without_totals_is_refused() -> None:
 
 
 def with_nodes(*nodes: NodeCost) -> Ledger:
-    """The small ledger; these nodes move bytes alone, and the totals and the root follow."""
+    """The small ledger with memory traffic at these nodes alone; totals and root are adapted."""
     read, write = (sum(getattr(node, name) for node in nodes) for name in ("read_bytes", "write_bytes"))
     small = ledger()
     totals = replace(

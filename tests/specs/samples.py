@@ -143,7 +143,7 @@ OVERFLOW = ModuleParity(
     max_abs=inf,
     verdict="introduces",
 )
-UNTOLD = ModuleParity(
+NOT_COMPARABLE = ModuleParity(
     path="block.split",
     class_name="Split",
     depth=2,
@@ -160,7 +160,7 @@ UNTOLD = ModuleParity(
     verdict="not comparable",
     reason="two of one shape",
 )
-CARRIED = ModuleParity(
+PROPAGATED = ModuleParity(
     path="",
     class_name="Edge",
     depth=0,
@@ -177,13 +177,13 @@ CARRIED = ModuleParity(
     verdict="carries",
 )
 LAYERS = ModuleParityReport(
-    "edge", "edge.onnx", 18, "seeded", "cpu", 1e-5, 1, False, (OVERFLOW, UNTOLD, CARRIED)
+    "edge", "edge.onnx", 18, "seeded", "cpu", 1e-5, 1, False, (OVERFLOW, NOT_COMPARABLE, PROPAGATED)
 )
 
 LATENCY = LatencyResult(0.2, 0.1, 0.3, 1, 5, "cpu", "a processor", 0.25)
 
 CONV_TIME = Timed(0.1, 0.08, 0.12, 100, 1000.0, 0.5)
-STRAY_TIME = Timed(0.02, 0.01, 0.03)
+UNATTRIBUTED_TIME = Timed(0.02, 0.01, 0.03)
 BENCH = BenchReport(
     graph="edge",
     source="edge.onnx",
@@ -208,10 +208,10 @@ BENCH = BenchReport(
         ModuleTime("", "Edge", 0, 1, CONV_TIME, 0.01),
         ModuleTime("conv", "Conv2d", 1, 1, CONV_TIME, 0.01),
     ),
-    operators=(OperatorTime("Conv", 1, CONV_TIME), OperatorTime("Split", 1, STRAY_TIME)),
+    operators=(OperatorTime("Conv", 1, CONV_TIME), OperatorTime("Split", 1, UNATTRIBUTED_TIME)),
     nodes=(
         NodeTime("conv_nchwc", "Conv", "fused", ("conv", "relu"), CONV_TIME, "conv"),
-        NodeTime("split", "Split", "unknown", (), STRAY_TIME),
+        NodeTime("split", "Split", "unknown", (), UNATTRIBUTED_TIME),
     ),
     eager=LatencyResult(0.3, 0.2, 0.4, 1, 5, "torch", "a processor"),
     notes=("torch.compile did not work here",),

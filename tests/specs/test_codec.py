@@ -1,4 +1,4 @@
-"""Every spec that is written as JSON is read back as itself; what is no such spec is refused by name."""
+"""Every spec that is written as JSON is read back as itself; what is not such a spec is refused by name."""
 
 from __future__ import annotations
 

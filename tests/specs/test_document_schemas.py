@@ -185,10 +185,10 @@ def test_a_mutilated_document_is_refused_with_the_field(
     kind: str, keys: tuple[str | int, ...], value: Any, documents: dict[str, Any]
 ) -> None:
     document = copy.deepcopy(documents[kind])
-    holder = document
+    parent = document
     for step in keys[:-1]:
-        holder = holder[step]
-    holder[keys[-1]] = value
+        parent = parent[step]
+    parent[keys[-1]] = value
     assert len(complaints(kind, document)) == 1
 
 

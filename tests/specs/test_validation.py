@@ -25,7 +25,7 @@ GRAPH = GraphSpec(
     input_ranges={"image": (0, 1)},
 )
 
-BENCH, STRAY = samples.BENCH, samples.BENCH.nodes[1]
+BENCH, UNATTRIBUTED = samples.BENCH, samples.BENCH.nodes[1]
 
 
 def unattributed(share: float | None) -> BenchReport:
@@ -41,14 +41,19 @@ REFUSED: tuple[tuple[str, Callable[[], Any], type[Exception], str], ...] = (
     ("negative MACs", lambda: Timed(0.1, 0.1, 0.1, -1), UsageError, "-1 MACs; a count is not negative"),
     ("rate of nothing", lambda: Timed(0.1, 0.1, 0.1, 0, 5.0, 0.5), UsageError, r"5.0 MACs/s of 0 MACs"),
     ("no share", lambda: Timed(0.1, 0.1, 0.1, 1, 10.0), UsageError, "of 1 MACs, None of the matmul peak"),
-    ("no best", lambda: MatmulPeak(0.0, 8, "float32"), UsageError, "expected more than 0"),
-    ("kind", lambda: replace(STRAY, kind="odd"), UsageError, "kind 'odd' is not one of node, fused, layout"),
+    ("no peak", lambda: MatmulPeak(0.0, 8, "float32"), UsageError, "expected more than 0"),
+    (
+        "kind",
+        lambda: replace(UNATTRIBUTED, kind="odd"),
+        UsageError,
+        "kind 'odd' is not one of node, fused, layout",
+    ),
     ("layout", lambda: replace(BENCH, layout_share=1.1), UsageError, "out of 0 to 1"),
     ("no unattributed", lambda: unattributed(None), UsageError, "shares of the node time are missing"),
     ("hidden stray", lambda: unattributed(0.0), UsageError, "nodes without a module, and no time is unat"),
     (
         "no such module",
-        lambda: replace(BENCH, nodes=(replace(STRAY, module_path="x"),)),
+        lambda: replace(BENCH, nodes=(replace(UNATTRIBUTED, module_path="x"),)),
         UsageError,
         "no row of module 'x'",
     ),

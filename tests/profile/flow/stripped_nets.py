@@ -1,4 +1,4 @@
-"""Networks whose files have lost the names of their modules, as other exporters leave them out."""
+"""Networks whose files have lost the names of their modules, as files of other exporters."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ def resnet() -> GraphSpec:
 
 
 def stripped(path: Path) -> Path:
-    """The file without a word about modules, and without its manifest."""
+    """The file without module metadata, and without its manifest."""
     model = onnx.load(path, load_external_data=False)
     for named in (model, model.graph, *model.graph.node, *model.graph.value_info):
         del named.metadata_props[:]

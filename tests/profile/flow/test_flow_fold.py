@@ -23,7 +23,7 @@ CONV_MACS = 4 * 64 * 4 * 9  # 4 channels at 64 positions, each a sum over 4 chan
 
 
 def conv(source: str, target: str, at: str, pad: int = 1, weight_of: str = "") -> NodeProto:
-    """A convolution that keeps the shape, dilated by its padding, with a weight of its own or of ``weight_of``."""
+    """A convolution that keeps the shape, dilated by its padding; its weight may be that of ``weight_of``."""
     inputs = f"{source} {weight_of or at}.w"
     return op("Conv", inputs, target, at, kernel_shape=[3, 3], pads=[pad] * 4, dilations=[pad] * 2)
 

@@ -1,4 +1,4 @@
-"""What a person could not follow on one page is collapsed, split or folded, and says so."""
+"""What does not fit on a readable page is collapsed, split or folded, and a note says so."""
 
 from __future__ import annotations
 

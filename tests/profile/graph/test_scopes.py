@@ -17,7 +17,7 @@ from tests.profile.models import (
     value,
 )
 
-NET_OWNERS = ["stem", "relu", "body.0.conv", "body.0", "relu", "", "", "head"]
+NET_MODULES = ["stem", "relu", "body.0.conv", "body.0", "relu", "", "", "head"]
 
 
 def module_paths(path: Path) -> list[str]:
@@ -27,8 +27,8 @@ def module_paths(path: Path) -> list[str]:
 def test_metadata_gives_each_node_its_module_and_class(tmp_path: Path) -> None:
     graph = load_graph(save_net(tmp_path))
     assert graph.attribution == "metadata"
-    assert [node.module.path for node in graph.nodes] == NET_OWNERS
-    assert [node.module.class_name for node in graph.nodes] == [NET_CLASSES[path] for path in NET_OWNERS]
+    assert [node.module.path for node in graph.nodes] == NET_MODULES
+    assert [node.module.class_name for node in graph.nodes] == [NET_CLASSES[path] for path in NET_MODULES]
     assert graph.called == {path: f"package.nets.{name}" for path, name in NET_CLASSES.items()}
     assert {node.call for node in graph.nodes} == {TracedCall("call_1", "aten.call")}
 
@@ -98,7 +98,7 @@ def test_consumers_in_two_modules_give_the_module_that_holds_both(tmp_path: Path
 
 def test_consumers_without_a_common_module_give_the_model(tmp_path: Path) -> None:
     assert fork(tmp_path, "stem", "head") == ""
-    assert fork(tmp_path, "layer1", "layer10") == ""  # a common prefix of letters is no module
+    assert fork(tmp_path, "layer1", "layer10") == ""  # a common prefix of letters is not a module
 
 
 @pytest.mark.parametrize("text", ["['', 'stem", "7", "{'a': 1}", "[1, 2]", "f(x)"])

@@ -36,7 +36,7 @@ Types = Sequence[tuple[str, tuple[int, ...]] | None]
 
 
 def types(text: str) -> Types:
-    """What a case says of its inputs or outputs: None for one that is left out."""
+    """Types and shapes of a case's inputs or outputs; None for one that is left out."""
     parts = (None if part == "-" else part.split(":") for part in text.split())
     return [
         part and (DTYPES[part[0]], tuple(int(size) for size in part[1].split(",") if size)) for part in parts
@@ -103,10 +103,10 @@ def test_onnx_runtime_makes_what_the_case_says(case: Case) -> None:
 
 
 NOT_INFERRED = {"AttnLSTM", "ComplexMul", "ComplexMulConj", "QLinearConvTranspose"}
-"""Operators of which ONNX Runtime says no shape before they run."""
+"""Operators whose shapes ONNX Runtime does not infer."""
 
 NOT_ACCEPTED = {"MulInteger", "MatMulFpQ4", "MatMulBlockQuantizedFp8Weight"}
-"""Operators whose case it refuses: the weight's type or size is one that numpy or the case has not."""
+"""Operators whose case ONNX Runtime rejects: numpy or the case lacks the weight's type or size."""
 
 
 @pytest.mark.parametrize(
@@ -213,11 +213,11 @@ def test_an_operand_is_transposed_where_there_is_an_einsum(tmp_path: Path, opset
 
 
 KEPT = {
-    "statistics are asked for": op("SkipLayerNormalization", "x x g", "y mean", domain=MICROSOFT),
-    "a mask is asked for": op("BiasDropout", "x g", "y mask", domain=MICROSOFT),
+    "statistics are requested": op("SkipLayerNormalization", "x x g", "y mean", domain=MICROSOFT),
+    "a mask is requested": op("BiasDropout", "x g", "y mask", domain=MICROSOFT),
     "a backward pass": op("MatMulBnb4", "x g g", "y", domain=MICROSOFT, transB=0, K=4, N=4),
     "no kernel's shape": op("NhwcConv", "x g", "y", domain=MICROSOFT),
-    "nobody knows the table": op("GatherBlockQuantized", "x x g", "y", domain=MICROSOFT),
+    "the table is unknown": op("GatherBlockQuantized", "x x g", "y", domain=MICROSOFT),
     "no input": helper.make_node("MoE", [], ["y"], domain=MICROSOFT),
     "no channels": op("ReorderOutput", "x", "y", domain=BLOCKED),
     "too many channels": op("ReorderOutput", "x", "y", domain=BLOCKED, channels=10**12),

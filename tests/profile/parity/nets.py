@@ -11,21 +11,21 @@ WIDTH = 8
 
 
 class Halves(nn.Module):
-    """Hands on two tensors of one shape."""
+    """Returns two tensors of one shape."""
 
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
         return x.sin(), x.cos()
 
 
 class Named(nn.Module):
-    """Hands on tensors of several shapes, by name, one of which nobody reads."""
+    """Returns tensors of several shapes, by name, one of which is not consumed."""
 
     def forward(self, *, first: Tensor, second: Tensor) -> dict[str, Tensor]:
         return {"sum": first + second, "row": (first * second)[:, 0], "idle": first[:, :1].neg()}
 
 
 class Odd(nn.Module):
-    """A layer and an in-place activation that run three times; two hard modules; and one that is off."""
+    """A layer and an in-place activation called three times; two modules hard to match; a dead ReLU."""
 
     def __init__(self) -> None:
         super().__init__()

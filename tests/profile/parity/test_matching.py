@@ -1,4 +1,4 @@
-"""Which tensors of PyTorch are found in the file, and which are said not to be."""
+"""Which tensors of PyTorch are matched in the file, and which are reported as not comparable."""
 
 from __future__ import annotations
 

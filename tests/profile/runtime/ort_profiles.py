@@ -23,7 +23,7 @@ from onnxlens.profile.runtime.session import SessionRequest, open_session, run
 
 @dataclass(frozen=True)
 class Profiled:
-    """One run of a file: the optimized graph, the it of its nodes, and their events."""
+    """One run of a file: the optimized graph, the provenances of its nodes, and their events."""
 
     graph: Graph
     optimized: onnx.ModelProto
@@ -42,19 +42,19 @@ class Profiled:
         """The share of node time without a module, and the number of its events."""
         known = [key is not None and self.provenances[key].module_path is not None for key in self.keys]
         times = self_times_us(self.events, self.keys)
-        lost = sum(time for index, time in times.items() if not known[index])
-        return lost / max(sum(times.values()), 1), known.count(False)
+        missing = sum(time for index, time in times.items() if not known[index])
+        return missing / max(sum(times.values()), 1), known.count(False)
 
     @property
-    def macs_astray(self) -> list[str]:
-        """The source nodes with MACs that nothing computes, or several."""
+    def misattributed_macs(self) -> list[str]:
+        """The source nodes with MACs that no node or several nodes compute."""
         uses = Counter(source for it in self.provenances.values() for source in it.sources)
         costs = enumerate(count_nodes(self.graph))
         return [cost.node for index, cost in costs if cost.macs and uses[index] != 1]
 
     @property
-    def idle(self) -> list[str]:
-        """The source nodes that run and that nothing computes."""
+    def unmatched_sources(self) -> list[str]:
+        """The source nodes, not constant-folded, that no node computes."""
         uses = {source for it in self.provenances.values() for source in it.sources}
         nodes = enumerate(self.graph.nodes)
         return [node.view.name for index, node in nodes if not node.constant_folded and index not in uses]

@@ -1,4 +1,4 @@
-"""What is said of the machine is what it is, and what cannot be known is said otherwise."""
+"""The description of the machine, and what it says where something cannot be read."""
 
 from __future__ import annotations
 

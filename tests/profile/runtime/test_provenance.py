@@ -119,4 +119,4 @@ def test_a_file_that_does_not_name_modules_is_one_module(tmp_path: Path) -> None
     path = save(tmp_path, nodes, [value("x", (1, 3, 8, 8))], [value("y", (1, 2))], drawn(weights))
     ran = profiled(path, "all")
     assert {it.module_path for it in ran.provenances.values()} == {""}
-    assert ran.macs_astray == ran.idle == []
+    assert ran.misattributed_macs == ran.unmatched_sources == []

@@ -78,8 +78,8 @@ def misattributed(ran: Profiled) -> list[tuple[str, str]]:
 
 def check(ran: Profiled) -> None:
     assert ran.unattributed == (0.0, 0)
-    assert ran.macs_astray == []
-    assert ran.idle == []
+    assert ran.misattributed_macs == []
+    assert ran.unmatched_sources == []
     assert misattributed(ran) == []
 
 

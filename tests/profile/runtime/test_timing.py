@@ -1,4 +1,4 @@
-"""Times joined to modules: what ran and its provenances are made up; graph and MACs are those of a net."""
+"""Times by module: node times and provenances are made up; the graph and its MACs are those of a net."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ RAN = (
     ran("pooled", 1.0, 1.0, 1.0, op_type="GlobalAveragePool"),
     ran("gemm", 0.5, 0.5, 0.5, op_type="Gemm"),
 )
-STRAYS = (
+UNATTRIBUTED = (
     ran("lost", 1.0, 1.0, 1.0, op_type="Split"),
     ran("never heard of", 0.5, 1.5, 0.5, op_type="Foo"),
     ran("gemm", 0.25, 0.25, 0.25, op_type="Gemm", known=False),
@@ -127,12 +127,12 @@ def test_macs_per_second_are_shown_with_percent_of_peak(timing: Timing) -> None:
 
 
 def test_time_without_a_module_is_in_none_and_is_reported(tmp_path: Path) -> None:
-    timing = timing_of(tmp_path, RAN + STRAYS)
+    timing = timing_of(tmp_path, RAN + UNATTRIBUTED)
     assert module(timing, "").time.median_s == 10.75  # as without them
     assert timing.node_sum_s == 12.75  # 11.75, 13.5 and 12.75 s
     assert timing.unattributed == pytest.approx((3 * 1.0 + 2.5 + 3 * 0.25) / (11.75 + 13.5 + 12.75))
-    strays = [(row.node, row.kind) for row in timing.nodes if row.module_path is None]
-    assert strays == [("lost", "inserted"), ("never heard of", "unknown"), ("gemm", "unknown")]
+    unattributed = [(row.node, row.kind) for row in timing.nodes if row.module_path is None]
+    assert unattributed == [("lost", "inserted"), ("never heard of", "unknown"), ("gemm", "unknown")]
 
 
 def test_macs_of_a_source_that_several_nodes_share_are_not_reported_by_node(tmp_path: Path) -> None:

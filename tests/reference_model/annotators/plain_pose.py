@@ -45,7 +45,7 @@ def _filtered(line: list[float], weights: list[float]) -> list[float]:
 
 
 def limb_score(field: Any, start: Position, end: Position) -> float | None:
-    """The score of one pair of (x, y), None where it is no limb."""
+    """The score of one pair of (x, y), None where it is not a limb."""
     dx, dy = end[0] - start[0], end[1] - start[1]
     length = math.sqrt(dx * dx + dy * dy)
     if length == 0:

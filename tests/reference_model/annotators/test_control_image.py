@@ -18,7 +18,7 @@ ARM = {"neck": (20, 10), "left_shoulder": (30, 10), "left_elbow": (40, 20), "lef
 
 
 class FakeNetworks:
-    """Stands in for what runs graphs; notes what it was asked."""
+    """Fake networks with known outputs; records their calls."""
 
     def __init__(self) -> None:
         self.calls: list[tuple[str, tuple[int, ...]]] = []

@@ -139,7 +139,7 @@ def _require_free_lines(picture: Composition, areas: Sequence[Area]) -> None:
 
 
 def _require_lines_apart(picture: Composition) -> None:
-    """No two lines lie on each other, unless they leave or reach the same box there."""
+    """No two lines overlap, unless they leave or reach the same box there."""
     runs = [
         (wire, x, y, to_y)
         for wire in picture.wires

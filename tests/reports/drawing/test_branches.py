@@ -12,7 +12,7 @@ HEAVY = 1000
 
 
 def flow(macs: Mapping[str, int], arrows: str) -> FlowGraph:
-    """Boxes in order with their MACs, and ``a>b`` for each tensor; ``x`` is what goes in.
+    """Boxes in order with their MACs, and ``a>b`` for each tensor; ``x`` is the input.
 
     A box is called by the letters of its id: ``zero1`` and ``zero2`` are of one class.
     """

@@ -1,4 +1,4 @@
-"""What a box, its ports, a cluster's title and the heading say."""
+"""The text of boxes, port labels, cluster titles and the heading."""
 
 from __future__ import annotations
 

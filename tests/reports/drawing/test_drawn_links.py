@@ -1,4 +1,4 @@
-"""What is a line, what a port, and what a skip connection."""
+"""Which edges are lines, port labels or skip connections."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Names that fit: shortened where it hurts least, broken where words begin; ids that links can hold."""
+"""Names that fit: shortened in the middle, broken where words begin; ids that links can hold."""
 
 from __future__ import annotations
 

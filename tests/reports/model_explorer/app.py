@@ -16,7 +16,7 @@ from playwright.sync_api import Browser, Page, Route, sync_playwright
 
 HOST = "127.0.0.1"
 NOWHERE = "http://127.0.0.1:9"
-"""A proxy that nobody is: the server asks PyPI for newer versions of itself."""
+"""A proxy that does not exist: the server asks PyPI for newer versions of itself."""
 BROWSER_OPTIONS = ("--no-sandbox", "--use-angle=swiftshader", "--enable-unsafe-swiftshader")
 """WebGL without a GPU."""
 DRAWN = "window.me_test?.renderers?.[0]?.nodesToRender?.length > 0"

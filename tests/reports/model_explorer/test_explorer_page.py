@@ -22,12 +22,12 @@ BLOCK_MACS = 8 * 8 * 4 * 4
 MACS = STEM_MACS + BLOCK_MACS + 2 * 4
 MAP = 4 * 8 * 8 * 4
 """Bytes of 4 channels of 8 x 8 floats."""
-MOVED = (
+TRAFFIC = (
     (3 * 8 * 8 + 4 * 3 * 9 + 4) * 4 + MAP  # stem: image, weight, bias; its output
     + 2 * 2 * MAP  # ReLU, twice
     + MAP + 4 * 4 * 4 + MAP  # convolution of the block
     + 3 * MAP  # add
-    + MAP + 4 * 4  # pool; the flattening moves nothing
+    + MAP + 4 * 4  # pool; the flattening is a view
     + (4 + 2 * 4 + 2 + 2) * 4  # head
 )  # fmt: skip
 
@@ -56,7 +56,7 @@ def test_the_page_draws_modules_as_levels_and_their_costs(app, written: Sequence
             ["x", "Conv", "relu (ReLU)", BLOCK, "GlobalAveragePool", "Flatten", "Gemm", "y"]
         )
         assert f"macs 7.94 k ({MACS:,})" in explorer.text()
-        assert f"Sum {MOVED} {MACS}" in explorer.text()  # of the node data
+        assert f"Sum {TRAFFIC} {MACS}" in explorer.text()  # of the node data
         colors = explorer.colors()
         assert (colors["node_a"], colors["node_c"], colors["node_b"]) == (HEAT[4], HEAT[1], "transparent")
         explorer.open("node_c")

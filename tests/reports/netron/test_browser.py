@@ -1,4 +1,4 @@
-"""The system's Chromium: found, started, closed; and what is said where it is missing."""
+"""The system's Chromium: found, started, closed; and the error where it is missing."""
 
 from __future__ import annotations
 

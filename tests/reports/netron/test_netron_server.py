@@ -1,4 +1,4 @@
-"""Netron's page as we serve it: to this machine alone, with one model, and no word to the outside."""
+"""Netron's page as we serve it: to this machine alone, with one model, without requests to other hosts."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ def test_a_port_that_is_taken_is_refused() -> None:
 
 @contextmanager
 def outside() -> Iterator[tuple[str, list[str]]]:
-    """Another server, and what it was asked for: an address that the page must not reach."""
+    """Another server, which the page must not reach, and the requests it got."""
     asked: list[str] = []
 
     class Handler(BaseHTTPRequestHandler):

@@ -1,4 +1,4 @@
-"""The ledger's little language: which rows, in which order, under which columns."""
+"""The ledger's query options: which rows, in which order, under which columns."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ ALL = ["", "block", "block.conv", "head", "unused"]
 
 
 def timed() -> Ledger:
-    """The block has taken 2 s and its convolution 0.5 s; nobody timed the rest."""
+    """The block has taken 2 s and its convolution 0.5 s; the rest was not timed."""
     seconds = {"block": 2.0, "block.conv": 0.5}
     modules = tuple(replace(m, latency_s=seconds.get(m.path)) for m in ledgers.MODULES)
     return replace(ledgers.ledger(), modules=modules)

@@ -5,9 +5,9 @@ import io
 from dataclasses import replace
 
 from onnxlens.reports.tables.parity import SHOWN, module_parity_table
-from tests.specs.samples import CARRIED, LAYERS, OVERFLOW, UNTOLD
+from tests.specs.samples import LAYERS, NOT_COMPARABLE, OVERFLOW, PROPAGATED
 
-SOUND = replace(CARRIED, output=3e-7, verdict="agrees")
+AGREEING = replace(PROPAGATED, output=3e-7, verdict="agrees")
 
 
 def test_people_see_the_largest_errors_first_and_the_first_diverging_module() -> None:
@@ -36,27 +36,29 @@ def test_csv_has_every_row_in_the_order_of_execution_exactly() -> None:
 
 
 def test_operators_of_the_model_itself_are_named_by_what_they_are() -> None:
-    guilty = replace(CARRIED, introduced=0.5, verdict="introduces", operators=("Concat",))
-    assert module_parity_table(replace(LAYERS, layers=(guilty,)), "md").splitlines()[-1] == (
+    diverging = replace(PROPAGATED, introduced=0.5, verdict="introduces", operators=("Concat",))
+    assert module_parity_table(replace(LAYERS, layers=(diverging,)), "md").splitlines()[-1] == (
         "FIRST DIVERGING MODULE: edge itself (its own Concat), which produces edges"
     )
 
 
 def test_an_error_that_accumulates_is_not_attributed_to_a_module() -> None:
-    text = module_parity_table(replace(LAYERS, layers=(SOUND, CARRIED)), "table")
+    text = module_parity_table(replace(LAYERS, layers=(AGREEING, PROPAGATED)), "table")
     assert "no module alone is over the tolerance: the error builds up, and passes it first at edge" in text
     assert "DIVERGING" not in text
 
 
 def test_agreement_needs_a_comparison() -> None:
-    assert module_parity_table(replace(LAYERS, layers=(SOUND, UNTOLD)), "table").endswith("all modules agree")
-    assert module_parity_table(replace(LAYERS, layers=(UNTOLD,)), "table").endswith(
+    assert module_parity_table(replace(LAYERS, layers=(AGREEING, NOT_COMPARABLE)), "table").endswith(
+        "all modules agree"
+    )
+    assert module_parity_table(replace(LAYERS, layers=(NOT_COMPARABLE,)), "table").endswith(
         "nothing could be compared"
     )
 
 
 def test_a_stop_is_reported_and_the_table_for_people_is_short() -> None:
-    text = module_parity_table(replace(LAYERS, layers=(SOUND,) * 30 + (OVERFLOW,), stopped=True), "table")
+    text = module_parity_table(replace(LAYERS, layers=(AGREEING,) * 30 + (OVERFLOW,), stopped=True), "table")
     assert "stopped at the first module over the tolerance; those after it were not compared" in text
     assert f"{SHOWN} of 31" in text
     assert len([line for line in text.splitlines() if line.endswith("  agrees")]) == SHOWN - 1

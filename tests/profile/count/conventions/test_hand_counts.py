@@ -187,7 +187,7 @@ def vae_decoder(tmp_path_factory: pytest.TempPathFactory) -> Graph:
 
 
 def test_a_long_group_norm_is_counted_where_it_is_exported_in_two_steps(vae_decoder: Graph) -> None:
-    """The last norm is no InstanceNormalization: 128 channels at 512 x 512, 5 each."""
+    """The last norm is not an InstanceNormalization: 128 channels at 512 x 512, 5 each."""
     ledger = build_ledger(vae_decoder, "fvcore")
     assert ledger.unknown == (0, "")
     assert peer_of(ledger, "decoder.norm_out").macs == 5 * 128 * 512 * 512

@@ -74,9 +74,9 @@ def differences(graph: Graph, peer: Peer, counted: Counted) -> dict[str, tuple[i
     return {path: (ours[path], theirs[path]) for path in theirs if ours[path] != theirs[path]}
 
 
-def _inside(holder: str, counts: Mapping[str, int]) -> list[int]:
-    """The counts of the outermost modules in ``holder``."""
-    inner = [path for path in counts if path.startswith(f"{holder}.")]
+def _inside(parent: str, counts: Mapping[str, int]) -> list[int]:
+    """The counts of the outermost modules in ``parent``."""
+    inner = [path for path in counts if path.startswith(f"{parent}.")]
     return [counts[path] for path in inner if not any(path.startswith(f"{other}.") for other in inner)]
 
 

@@ -43,7 +43,7 @@ def by_operator(ledger: Ledger) -> Mapping[str, int]:
     return counts
 
 
-def held_to_print(path: Path, readable: Path) -> None:
+def assert_counts_as_printed(path: Path, readable: Path) -> None:
     """The whole, and every operator type, to the digit."""
     ledger = build_ledger(load_graph(path), "onnx-tool")
     theirs = dict(printed(readable))
@@ -57,14 +57,14 @@ def held_to_print(path: Path, readable: Path) -> None:
 @pytest.mark.parametrize("name", GRAPHS)
 def test_ours_is_what_onnx_tool_prints_for_a_graph_of_the_catalog(name: str, tmp_path: Path) -> None:
     path = api.export_graph(name, tmp_path / "exported", GRAPHS[name]).onnx_path
-    held_to_print(path, without_weights(path, tmp_path))
+    assert_counts_as_printed(path, without_weights(path, tmp_path))
 
 
 @pytest.mark.parametrize("name", READABLE)
 def test_ours_is_what_onnx_tool_prints_for_a_small_network(name: str, tmp_path: Path) -> None:
     target = f"{nets.__name__}:{name.replace('-', '_')}"
     path = api.export_graph(target, tmp_path / "exported", api.Settings(weights="none")).onnx_path
-    held_to_print(path, without_weights(path, tmp_path))
+    assert_counts_as_printed(path, without_weights(path, tmp_path))
 
 
 @pytest.mark.slow
@@ -72,7 +72,7 @@ def test_ours_is_what_onnx_tool_prints_for_the_unets_own_file(tmp_path: Path) ->
     exported = api.export_graph("sd-unet", tmp_path, api.Settings(weights="none"))
     with exported.data_path.open("wb") as data:
         data.truncate(2 * UNET_FILLED_BYTES)  # a hole: it reads as zeros and takes no room
-    held_to_print(exported.onnx_path, exported.onnx_path)
+    assert_counts_as_printed(exported.onnx_path, exported.onnx_path)
 
 
 IMAGE = (2, 3, 4, 4)
@@ -141,11 +141,11 @@ def every_operator(folder: Path) -> Path:
 
 def test_every_formula_is_that_of_the_package(tmp_path: Path) -> None:
     path = every_operator(tmp_path)
-    held_to_print(path, path)
+    assert_counts_as_printed(path, path)
 
 
 def test_an_operator_that_stops_onnx_tool_is_not_countable(tmp_path: Path) -> None:
-    """GroupNormalization is no operator of onnx-tool's: it stops, and we say so instead of 0."""
+    """GroupNormalization is not an operator of onnx-tool: it stops, and we report that instead of 0."""
     node = op("GroupNormalization", "x c c", "y", num_groups=3)
     path = save(tmp_path, [node], [value("x", IMAGE)], [value("y", IMAGE)], [weight("c", 3)], opsets={"": 21})
     with pytest.raises(ToolError, match="GroupNormalization"):
@@ -172,7 +172,7 @@ def test_a_recurrent_layer_without_a_bias_stops_onnx_tool(tmp_path: Path) -> Non
         weights = [weight("w", 1, 15, 3), weight("r", 1, 15, 5), *([weight("b", 1, 30)] if biased else [])]
         return save(tmp_path, [node], [value("x", (7, 2, 3))], shapes, weights)
 
-    held_to_print(gru(True), gru(True))
+    assert_counts_as_printed(gru(True), gru(True))
     with pytest.raises(ToolError, match="index out of range"):
         onnx_tool_table(gru(False))
     assert build_ledger(load_graph(gru(False)), "onnx-tool").unknown == (1, "it stops at GRU without a bias")
@@ -183,7 +183,7 @@ def test_an_lstm_in_both_directions_is_counted_as_the_package_does(tmp_path: Pat
     shapes = [value("y", (7, 2, 2, 5)), value("h", (2, 2, 5)), value("c", (2, 2, 5))]
     weights = [weight("w", 2, 20, 3), weight("r", 2, 20, 5), weight("b", 2, 40)]
     path = save(tmp_path, [node], [value("x", (7, 2, 3))], shapes, weights)
-    held_to_print(path, path)
+    assert_counts_as_printed(path, path)
     # 7 steps x 2 sequences: w 2x20x3, r 2x20x5, b 2x40, and per hidden element 4 + 3 x 32 + 2 x 38 + 4
     total = build_ledger(load_graph(path), "onnx-tool").totals.peer
     assert total is not None

@@ -149,7 +149,7 @@ def _comparison(term: ast.Compare) -> Sequence[ast.AST]:
 
 
 def _number(term: ast.Constant) -> Sequence[ast.AST]:
-    """The numbers next to it; 0 has one neighbor, for the index -1 leads back to a sole input."""
+    """The numbers next to it; 0 has one neighbor, as the index -1 would be the same for a sole input."""
     if isinstance(term.value, bool) or not isinstance(term.value, int | float):
         return []
     return [ast.Constant(term.value + 1), *([ast.Constant(term.value - 1)] if term.value else [])]

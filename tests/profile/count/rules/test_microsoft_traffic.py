@@ -15,7 +15,7 @@ INT32, INT64, BYTE = "int32", "int64", "uint8"
 CACHE, KEPT = (2, 2, 10, 8), 4 * 320  # 2 x 2 heads of 10 keys, 8 wide, and their bytes
 HEADS = {"num_heads": 4, "kv_num_heads": 2}
 
-MOVED: dict[str, tuple[NodeView, Traffic]] = {
+CASES: dict[str, tuple[NodeView, Traffic]] = {
     "a packed weight, as it is stored": (
         microsoft("MatMulNBits", [(3, 64), (32, 2, 16), (32, 2)], [(3, 32)], weights={1, 2},
                   dtypes={"x1": BYTE}, K=64, N=32, bits=4, block_size=32),
@@ -128,10 +128,10 @@ MOVED: dict[str, tuple[NodeView, Traffic]] = {
 }  # fmt: skip
 
 
-@pytest.mark.parametrize("what", MOVED)
+@pytest.mark.parametrize("what", CASES)
 def test_memory_traffic(what: str) -> None:
-    moving, expected = MOVED[what]
-    assert traffic_of(moving) == expected
+    node_view, expected = CASES[what]
+    assert traffic_of(node_view) == expected
 
 
 @pytest.mark.parametrize(

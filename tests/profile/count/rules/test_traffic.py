@@ -13,7 +13,7 @@ from tests.profile.count.rules.nodes import Shape, node
 
 INT64, HALF = "int64", "float16"
 
-MOVED: dict[str, tuple[NodeView, Traffic]] = {
+CASES: dict[str, tuple[NodeView, Traffic]] = {
     "weights apart from activations, float32": (
         node("Conv", [(2, 3, 8, 8), (5, 3, 1, 1), (5,)], [(2, 5, 8, 8)], weights={1, 2}),
         Traffic(weight_read_bytes=4 * (15 + 5), read_bytes=4 * 384, write_bytes=4 * 640),
@@ -45,7 +45,7 @@ MOVED: dict[str, tuple[NodeView, Traffic]] = {
     "a split reads what it writes": (
         node("Split", [(9, 5)], [(4, 5), (5, 5)]), Traffic(read_bytes=180, write_bytes=180),
     ),
-    "a split whose second part nobody wants": (
+    "a split without its second output": (
         node("Split", [(9, 5)], [(4, 5), None]), Traffic(read_bytes=80, write_bytes=80),
     ),
     "an expanded tensor is read once": (
@@ -123,10 +123,10 @@ MOVED: dict[str, tuple[NodeView, Traffic]] = {
 }  # fmt: skip
 
 
-@pytest.mark.parametrize("what", MOVED)
+@pytest.mark.parametrize("what", CASES)
 def test_memory_traffic(what: str) -> None:
-    moving, expected = MOVED[what]
-    assert traffic_of(moving) == expected
+    node_view, expected = CASES[what]
+    assert traffic_of(node_view) == expected
 
 
 def test_a_tensor_given_twice_is_read_once() -> None:
