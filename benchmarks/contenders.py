@@ -11,7 +11,7 @@ from measuring import Contender
 FLOOR, TABLE, JSON, PEER = "floor", "onnxlens profile", "onnxlens profile --format json", "onnx-tool"
 
 ENTRY = "from onnxlens.cli.main import main; main()"
-"""What the console script of onnxlens runs."""
+"""The entry point of the console script."""
 
 _FLOOR = """
 import sys
@@ -44,12 +44,12 @@ def floor(path: Path) -> Contender:
 
 
 def table(path: Path) -> Contender:
-    """What a person calls."""
+    """The call of a person: a table."""
     return Contender(TABLE, [*_onnxlens("profile"), str(path)])
 
 
 def document(path: Path) -> Contender:
-    """What a program calls: all that was counted, which takes longer."""
+    """The call of a program: the whole JSON document, which takes longer."""
     return Contender(JSON, [*_onnxlens("profile"), str(path), "--format", "json"])
 
 
@@ -80,5 +80,5 @@ def help_page() -> Contender:
 
 
 def _onnxlens(argument: str) -> list[str]:
-    """What the console script runs, but of this working copy."""
+    """The console script's command, with this working copy."""
     return [sys.executable, "-c", ENTRY, argument]

@@ -1,4 +1,4 @@
-"""What a measured process runs in: this working copy, on this machine."""
+"""The environment of a measured process: this working copy, on this machine."""
 
 from __future__ import annotations
 

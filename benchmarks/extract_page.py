@@ -30,7 +30,7 @@ and counted: *rows equal* says of the module and all inside it how many have the
 
 @dataclass(frozen=True)
 class Facts:
-    """What the files hold.
+    """Facts about the extracted files.
 
     Attributes:
         macs: of the subgraph.

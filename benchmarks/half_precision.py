@@ -76,14 +76,14 @@ class Variant:
         return pytorch_outputs(OpenedTarget(self.path), self.inputs)
 
     def in_pytorch(self) -> Call:
-        """What runs the module in the type itself."""
+        """A call of the module in the type itself."""
         opened = OpenedTarget(self.path)
         names = [tensor.name for tensor in opened.runnable.manifest.outputs]
         module = opened.take_module()
         return lambda: run_module(module, self.inputs, names)
 
     def in_onnxruntime(self) -> Call:
-        """What runs the file.
+        """A call of the file in ONNX Runtime.
 
         Raises:
             GraphError: ONNX Runtime has no kernel for it.
@@ -109,7 +109,7 @@ def exported(name: str, settings: Settings, dtype: str, folder: str) -> Variant:
 
 
 def row(name: str, dtype: str, variant: Variant, plain: Variant, turns: int) -> str:
-    """What one type costs, and how far it is off."""
+    """The costs and errors of one type."""
     exact = variant.exact()
     own, torch_ratio = outputs_and_ratio(variant.in_pytorch, plain.in_pytorch, variant is plain, turns)
     try:
@@ -124,7 +124,7 @@ def row(name: str, dtype: str, variant: Variant, plain: Variant, turns: int) -> 
 def outputs_and_ratio(
     make: Callable[[], Call], make_plain: Callable[[], Call], same: bool, turns: int
 ) -> tuple[Arrays, str]:
-    """What a call gives, and how much longer it takes than in float32: the median over pairs run in turn."""
+    """A call's outputs, and how much longer it takes than in float32: the median over interleaved pairs."""
     call = make()
     outputs = call()
     if same:

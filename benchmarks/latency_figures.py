@@ -1,4 +1,4 @@
-"""The measured tables of docs/bench.md, as Markdown: what profiling costs, and where a graph's time goes.
+"""The measured tables of docs/bench.md, as Markdown: the overhead of profiling, and the costliest modules.
 
 Run by hand, on an idle machine: ``python benchmarks/latency_figures.py overhead hed.onnx clip-text.onnx`` and
 ``python benchmarks/latency_figures.py modules sd-unet.onnx --runs 3``, on exports with weights.
@@ -26,7 +26,7 @@ SHOWN = 10
 
 
 def overhead(path: Path, pairs: int) -> str:
-    """Two sessions on one file, one with profiling, run in turn; processor time, so that others matter less.
+    """Two sessions on one file, one with profiling, run in turn; processor time, to reduce noise.
 
     With one thread a session works in the one that calls it, whose processor time is then all of its own.
     """

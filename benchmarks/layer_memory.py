@@ -48,7 +48,7 @@ class Peak:
     seconds: float = 0.0
 
     def look(self, process: int) -> None:
-        """Take in what the process holds now."""
+        """Update the peaks from the process's current memory."""
         status = Path(f"/proc/{process}/status").read_text()
         held = {name: int(size) for name, size in re.findall(r"(Rss\w+|VmRSS):\s+(\d+) kB", status)}
         self.own = max(self.own, held.get("RssAnon", 0))

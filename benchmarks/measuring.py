@@ -40,7 +40,7 @@ class Contender:
 
 @dataclass(frozen=True)
 class Result:
-    """What was measured of a contender; no samples where it did not end in time.
+    """The measurements of a contender; no samples where it did not end in time.
 
     Attributes:
         failure: why there is none.

@@ -1,4 +1,4 @@
-"""What every test shares: the switch for slow tests, and tools that CI must have."""
+"""Shared fixtures: the switch for slow tests, and tools that CI must have."""
 
 from __future__ import annotations
 
@@ -78,7 +78,7 @@ def _program(name: str, message: str) -> str:
 
 
 def _without(message: str) -> NoReturn:
-    """A machine may lack a tool; CI may not, or what it is for would go untested."""
+    """A machine may lack a tool; CI may not, or its tests would be skipped."""
     if os.environ.get("CI") == "true":
         pytest.fail(message)
     pytest.skip(message)

@@ -135,7 +135,7 @@ def test_no_file_and_no_function_is_too_long() -> None:
                 assert (node.end_lineno or 0) - node.lineno + 1 - docstring <= 60, f"{path.name}: {node.name}"
 
 
-def test_the_whole_does_not_grow() -> None:
+def test_the_package_does_not_grow() -> None:
     texts = [path.read_text() for path in files()]
     assert sum(text.count("\n") for text in texts) <= MOST_LINES
     assert len(texts) <= MOST_FILES

@@ -1,4 +1,4 @@
-"""The package as it is installed: what importing it costs, and that its wheel works elsewhere."""
+"""The installed package: its import is light, and its wheel works elsewhere."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the README shows, run."""
+"""The examples of the README, run."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ def test_one_target_serves_several_questions(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("target", sorted(set(re.findall(r"\]\(([\w/.-]+)\)", README))))
-def test_every_link_leads_somewhere(target: str) -> None:
+def test_every_link_has_a_target(target: str) -> None:
     assert (ROOT / target).exists()
 
 

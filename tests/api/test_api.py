@@ -41,7 +41,7 @@ def exported(tmp_path_factory: pytest.TempPathFactory) -> ExportedGraph:
     return onnxlens.export_graph(TARGET, tmp_path_factory.mktemp("api"))
 
 
-def test_every_public_name_is_there_and_no_other() -> None:
+def test_every_public_name_is_exported_and_no_other() -> None:
     assert all(getattr(onnxlens, name) is not None for name in onnxlens.__all__)
     assert set(onnxlens.__all__) <= set(dir(onnxlens))
     assert onnxlens.Settings is api.Settings
@@ -128,7 +128,7 @@ def test_a_check_with_other_weights_in_the_file_than_the_module_has_uses_the_fil
     assert after.outputs[0].reference_max_abs == after.outputs[0].max_abs == 0
 
 
-def test_a_graph_is_checked_with_the_weights_asked_for(tmp_path: Path) -> None:
+def test_a_graph_is_checked_with_the_requested_weights(tmp_path: Path) -> None:
     state = {f"tiny.{key}": value for key, value in tiny_network.Tiny().state_dict().items()}
     torch.save(state, tmp_path / "trained.pth")
     report = onnxlens.check_graph(TARGET, onnxlens.Settings(weights=tmp_path / "trained.pth"))
@@ -143,14 +143,14 @@ def test_a_tolerance_that_nothing_meets_is_a_result_and_not_an_error(exported: E
     assert report.outputs[0].rel_l2 > 1e-12
 
 
-def test_the_tolerance_is_the_factory_s_own_unless_one_is_asked_for() -> None:
+def test_the_tolerance_is_the_factory_s_own_unless_one_is_requested() -> None:
     target = "tests.export.tiny:tolerant"
     assert [result.tolerance for result in onnxlens.check_graph(target).outputs] == [0.25]
     assert [result.tolerance for result in onnxlens.check_graph(target, tolerance=0.5).outputs] == [0.5]
     assert onnxlens.check_layers(target).tolerance == 0.25
 
 
-def test_flow_and_picture_stop_at_the_depth_asked_for(exported: ExportedGraph, tmp_path: Path) -> None:
+def test_flow_and_picture_stop_at_the_requested_depth(exported: ExportedGraph, tmp_path: Path) -> None:
     flow = onnxlens.flow_of(exported.onnx_path, 1)
     assert {node.path for node in flow.nodes if node.kind == "module"} == {
         "conv",
@@ -210,7 +210,7 @@ def test_a_target_that_does_not_exist_is_refused(target: str, message: str, tmp_
     assert not (tmp_path / "out").exists()
 
 
-def test_a_path_that_leads_nowhere_is_refused_as_a_path(tmp_path: Path) -> None:
+def test_a_path_that_does_not_exist_is_refused_as_a_path(tmp_path: Path) -> None:
     for task in (onnxlens.profile_graph, onnxlens.check_graph):
         for target in (tmp_path / "no.onnx", str(tmp_path / "no.onnx"), "no.onnx"):
             with pytest.raises(GraphError, match=r"no\.onnx: no such file; give an \.onnx file or a graph"):

@@ -1,4 +1,4 @@
-"""Benchmarks of networks that run in a moment: what they hold, whatever the clock says."""
+"""Benchmarks of networks that run in a moment: what holds for any measured times."""
 
 from __future__ import annotations
 
@@ -163,7 +163,7 @@ def test_the_load_is_that_of_the_machine(exported: Path, monkeypatch: pytest.Mon
 
 @pytest.mark.skipif(shutil.which("nvidia-smi") is not None, reason="this machine may have a CUDA device")
 @pytest.mark.parametrize("provider", ["cuda", "tensorrt"])
-def test_a_device_that_is_not_there_is_known_before_anything_is_exported(
+def test_a_missing_device_is_reported_before_anything_is_exported(
     provider: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("onnxlens.export.exporter.export", lambda *_: pytest.fail("exported"))

@@ -59,7 +59,7 @@ def test_a_damaged_entry_is_none_and_removed(damage: str, tmp_path: Path, folder
     assert [path.name for path in tmp_path.glob("x.*")] == []
 
 
-def test_a_damaged_entry_is_made_anew(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_a_damaged_entry_is_rebuilt(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     small_catalog.install(monkeypatch, tmp_path / "small")
     first = api.profile_graph("first")
     (entry,) = (tmp_path / "small" / "graphs").glob("*.zip")

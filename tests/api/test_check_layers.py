@@ -21,7 +21,7 @@ from tests.faults import float16_overflow, plant, swapped_concat, wrong_epsilon
 from tests.small_unet import TARGET
 
 SMALL_CHUNKS = 600_000
-"""Bytes: a twentieth of what all of the small UNet's tensors take."""
+"""Bytes: a twentieth of all tensors of the small UNet."""
 
 
 @pytest.fixture(scope="module")

@@ -35,7 +35,7 @@ COUNTED = (
 
 @pytest.fixture(scope="module", autouse=True)
 def everything_imported() -> None:
-    """What is imported later would keep the replaced functions of the test that imports it."""
+    """Import all modules first: a later import would keep the patched functions."""
     for module in pkgutil.walk_packages(onnxlens.__path__, "onnxlens."):
         import_module(module.name)
 
@@ -117,7 +117,7 @@ def test_a_second_call_exports_nothing_and_builds_no_module(calls: Counter[str])
     assert calls == {"load_graph": 1, "build_ledger": 1, "count_nodes": 1}
 
 
-def test_no_cache_exports_anew(calls: Counter[str]) -> None:
+def test_no_cache_exports_again(calls: Counter[str]) -> None:
     first = command("profile", "first", "--format", "json", "--no-cache")
     assert command("profile", "first", "--format", "json", "--no-cache") == first
     assert (calls["export"], calls["build"]) == (2, 2)
@@ -135,7 +135,7 @@ def test_a_target_that_is_open_serves_several_verbs(calls: Counter[str]) -> None
 
 
 @pytest.mark.parametrize("weights", [None, "none", "seeded"])
-def test_the_ledger_names_the_weights_that_were_asked_for(weights: str | None) -> None:
+def test_the_ledger_names_the_requested_weights(weights: str | None) -> None:
     ledger = onnxlens.profile_graph("first", onnxlens.Settings(weights=weights))
     assert ledger.weights == (weights or "none")
 

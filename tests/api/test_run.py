@@ -1,4 +1,4 @@
-"""The main job: what it writes is complete, agrees with itself and with PyTorch, and one fault stays one."""
+"""The main job: its files are complete, agree with each other and PyTorch, and a fault affects one graph."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ HED_PARAMS = 3 + sum(
 
 
 def links_of(page: Path) -> list[Path]:
-    """What a Markdown page links to and shows, as files."""
+    """The files that a Markdown page links to and shows."""
     return [page.parent / link for link in re.findall(r"\]\(([^)]+)\)", page.read_text(encoding="utf-8"))]
 
 
@@ -310,7 +310,7 @@ def test_a_graph_that_fails_leaves_one_line_no_old_result_and_the_next_graph_run
     assert [line for line in lines if "no way" in line] == [f"first: failed: {failed.reason}"]
 
 
-def test_a_weights_folder_without_the_checkpoint_fails_that_graph_and_names_what_is_wanted(
+def test_a_weights_folder_without_the_checkpoint_fails_that_graph_and_names_the_file(
     small: None, tmp_path: Path
 ) -> None:
     (tmp_path / "weights").mkdir()

@@ -1,4 +1,4 @@
-"""Nothing half-written ever bears a final name: not after an error, not after a kill."""
+"""A half-written file never has its final name: not after an error, not after a kill."""
 
 from __future__ import annotations
 
@@ -81,7 +81,7 @@ def test_an_earlier_result_is_replaced_and_other_files_stay(tmp_path: Path) -> N
     assert (tmp_path / "notes.txt").read_text(encoding="utf-8") == "mine"
 
 
-def test_after_an_error_nothing_is_left_and_what_was_there_stays(tmp_path: Path) -> None:
+def test_after_an_error_nothing_is_left_and_earlier_files_stay(tmp_path: Path) -> None:
     (tmp_path / "x.json").write_text("old", encoding="utf-8")
     with pytest.raises(KeyError, match="fault"), staged(tmp_path, ORDER) as stage:
         write(stage)
@@ -90,7 +90,7 @@ def test_after_an_error_nothing_is_left_and_what_was_there_stays(tmp_path: Path)
     assert (tmp_path / "x.json").read_text(encoding="utf-8") == "old"
 
 
-def test_folders_that_were_made_for_nothing_are_taken_away_again(tmp_path: Path) -> None:
+def test_new_folders_are_removed_after_an_error(tmp_path: Path) -> None:
     (tmp_path / "kept").mkdir()
     with pytest.raises(KeyError), staged(tmp_path / "kept" / "a" / "b") as stage:
         write(stage)
@@ -99,7 +99,7 @@ def test_folders_that_were_made_for_nothing_are_taken_away_again(tmp_path: Path)
     assert names_in(tmp_path / "kept") == []
 
 
-def test_after_a_kill_while_writing_nothing_bears_a_final_name(tmp_path: Path) -> None:
+def test_after_a_kill_while_writing_no_file_has_a_final_name(tmp_path: Path) -> None:
     killed(tmp_path, "die()")
     (leftover,) = names_in(tmp_path)
     assert leftover.startswith(STAGE_PREFIX)
@@ -112,7 +112,7 @@ def test_after_a_kill_between_two_renames_no_graph_points_at_missing_weights(tmp
     assert final == "x.onnx.data"
 
 
-def test_the_next_run_clears_what_a_killed_one_left_and_spares_one_that_runs(tmp_path: Path) -> None:
+def test_the_next_run_removes_files_of_a_killed_one_and_keeps_those_of_a_running_one(tmp_path: Path) -> None:
     killed(tmp_path, "die()")
     running = tmp_path / f"{STAGE_PREFIX}{os.getpid()}-other"
     foreign = tmp_path / f"{STAGE_PREFIX}notes-x"
@@ -161,7 +161,7 @@ def test_a_folder_replaces_an_earlier_one_as_a_whole(tmp_path: Path) -> None:
     assert names_in(tmp_path) == ["run"]
 
 
-def test_a_run_that_fails_leaves_no_earlier_runs_folder_to_be_taken_for_its_own(tmp_path: Path) -> None:
+def test_a_failed_run_leaves_no_folder_of_an_earlier_run(tmp_path: Path) -> None:
     with staged_folder(tmp_path / "run", "proof.json") as stage:
         (stage / "proof.json").write_text("old", encoding="utf-8")
     with pytest.raises(KeyError), staged_folder(tmp_path / "run", "proof.json") as stage:

@@ -46,7 +46,7 @@ def _quiet(arguments: Sequence[object]) -> list[str]:
 
 
 def done(*arguments: object) -> str:
-    """What a command line that must succeed, and say nothing else, prints."""
+    """The output of a command line that must succeed with an empty stderr."""
     outcome = onnxlens(*arguments)
     assert (outcome.code, outcome.err) == (0, ""), outcome
     return outcome.out

@@ -1,4 +1,4 @@
-"""What ``onnxlens bench`` prints, and where."""
+"""The output of ``onnxlens bench`` on stdout and stderr."""
 
 from __future__ import annotations
 

@@ -18,7 +18,7 @@ def test_a_sound_file_exits_with_0(tiny: Path) -> None:
     assert "guilty" not in document
 
 
-def test_a_fault_exits_with_1_and_is_written_where_asked(tiny_copy: Path, tmp_path: Path) -> None:
+def test_a_fault_exits_with_1_and_is_written_to_the_requested_folder(tiny_copy: Path, tmp_path: Path) -> None:
     plant(tiny_copy, wrong_epsilon, "norm")
     arguments = ("check", tiny_copy, "--layers", "--stop", "--samples", 2, "--reproduce", tmp_path / "out")
     outcome = onnxlens(*arguments)

@@ -1,4 +1,4 @@
-"""What the verbs print, and the exit codes of what went well, what did not hold, and what is our fault."""
+"""The output of the verbs, and their exit codes on success, on a failed check, and on an internal error."""
 
 from __future__ import annotations
 
@@ -73,7 +73,7 @@ def test_a_profile_in_each_format_holds_the_same_total(tiny: Path) -> None:
         assert f"total: {tiny_network.MACS:,} MACs" in done("profile", tiny, "--format", people)
 
 
-def test_a_profile_goes_as_deep_as_asked(tiny: Path) -> None:
+def test_a_profile_has_the_requested_depth(tiny: Path) -> None:
     def paths(depth: int) -> set[str]:
         rows = csv.DictReader(io.StringIO(done("profile", tiny, "--format", "csv", "--depth", depth)))
         return {row["module"] for row in rows}

@@ -1,4 +1,4 @@
-"""What the tests of this folder share: exports without weights."""
+"""Fixtures of this folder: exports without weights."""
 
 from __future__ import annotations
 

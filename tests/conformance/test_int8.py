@@ -47,7 +47,7 @@ def test_quantization_changes_no_macs(ledgers: tuple[Ledger, Ledger]) -> None:
     assert ints.totals.unknown_nodes == 0
 
 
-def test_what_goes_between_operators_takes_one_byte_per_element(ledgers: tuple[Ledger, Ledger]) -> None:
+def test_intermediate_tensors_take_one_byte_per_element(ledgers: tuple[Ledger, Ledger]) -> None:
     written = {node.node: node.write_bytes for node in ledgers[1].nodes if node.op_type == "QuantizeLinear"}
     image, features, pooled, logits = 2 * 3 * 16 * 16, 2 * 8 * 8 * 8, 2 * 128, 2 * 10
     assert sorted(written.values(), reverse=True) == [image, features, pooled, pooled, logits]

@@ -75,7 +75,7 @@ def test_every_node_is_counted_and_every_parameter_once(name: str, opset: int, l
 @pytest.mark.parametrize("opset", OPSETS)
 @pytest.mark.parametrize("name", NETS)
 def test_rows_sum_to_totals(name: str, opset: int, ledger_at: LedgerOf) -> None:
-    """A module is its children and its own nodes; operator types and nodes are all of it."""
+    """A module's row is the sum of its children and its own nodes; operators and nodes sum to the totals."""
     ledger = ledger_at(name, opset)
     parents = {module.path: parent_of(module.path, ledger) for module in ledger.modules if module.path}
     for column in COLUMNS:

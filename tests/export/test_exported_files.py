@@ -1,4 +1,4 @@
-"""What an export leaves on disk: graph, one file of weights, and nothing of the machine that wrote it."""
+"""The files of an export: graph, one file of weights, and no trace of the machine that wrote it."""
 
 from __future__ import annotations
 

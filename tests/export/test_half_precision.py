@@ -1,4 +1,4 @@
-"""Exports in float16 and bfloat16: what the file holds, what it counts, and how far it is from float32."""
+"""Exports in float16 and bfloat16: content of the file, counts, and errors against float32."""
 
 from __future__ import annotations
 
@@ -150,7 +150,7 @@ def test_what_the_provider_has_no_kernel_for_is_one_line(
     )
 
 
-def test_layers_are_compared_in_float32_alone(half_unet: Path) -> None:
+def test_modules_are_compared_in_float32_alone(half_unet: Path) -> None:
     with pytest.raises(
         UsageError, match=r"layers are compared in float32 alone, this export is in float16; "
     ):

@@ -1,4 +1,4 @@
-"""The manifest says of the module what the module says of itself."""
+"""The manifest has the module's own structure and tensors."""
 
 from __future__ import annotations
 
@@ -87,7 +87,7 @@ def test_the_three_files_are_named_alike() -> None:
     assert manifest_path_of(Path("a/x.onnx")) == Path("a/x.json")
 
 
-def test_a_graph_without_a_manifest_or_that_is_not_there_cannot_be_opened(
+def test_a_graph_without_a_manifest_and_a_missing_graph_cannot_be_opened(
     tiny: ExportedGraph, tmp_path: Path
 ) -> None:
     with pytest.raises(GraphError, match=r"x\.onnx: no such file; give an \.onnx file or a graph"):
@@ -97,7 +97,7 @@ def test_a_graph_without_a_manifest_or_that_is_not_there_cannot_be_opened(
         open_export(path)
 
 
-def test_weights_that_are_not_there_cannot_be_opened(weightless_tiny: ExportedGraph) -> None:
+def test_missing_weights_cannot_be_opened(weightless_tiny: ExportedGraph) -> None:
     with pytest.raises(CheckpointError, match=r"tiny\.onnx: exported with --weights none, so it cannot run"):
         ExportedWeights(weightless_tiny)
 

@@ -28,7 +28,7 @@ COUNTED = (
 
 
 @pytest.mark.parametrize("opset", range(18, 26))
-def test_the_opset_asked_for_is_written(opset: int, tmp_path: Path) -> None:
+def test_the_requested_opset_is_written(opset: int, tmp_path: Path) -> None:
     exported = api.export_graph(TARGET, tmp_path, api.Settings("none", opset))
     model = onnx.load(exported.onnx_path, load_external_data=False)
     assert [(entry.domain, entry.version) for entry in model.opset_import] == [("", opset)]

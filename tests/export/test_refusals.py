@@ -1,4 +1,4 @@
-"""What cannot be exported faithfully is not exported: the checks are really made, and say what they found."""
+"""What cannot be exported faithfully is not exported: the checks run, and report their findings."""
 
 from __future__ import annotations
 

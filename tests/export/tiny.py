@@ -92,7 +92,7 @@ def tolerant() -> GraphSpec:
 
 
 def renamed_output() -> GraphSpec:
-    """Declares another shape than the module gives."""
+    """Declares another output shape than the module's."""
     return replace(network(), outputs=(TensorSpec("logits", "float32", (1, 3, 3)),))
 
 

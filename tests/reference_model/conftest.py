@@ -1,4 +1,4 @@
-"""What the tests of the networks have in common."""
+"""Fixtures of the tests of the networks."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What is peculiar to single annotators: activations, paddings, standardized weights, position embeddings."""
+"""Details of single annotators: activations, paddings, standardized weights, position embeddings."""
 
 from __future__ import annotations
 
@@ -143,7 +143,7 @@ def test_positions_at_another_grid_keep_rows_and_columns_apart() -> None:
     assert torch.allclose(positions[0, 1:, 0], expected)
 
 
-def test_what_depth_never_runs_is_what_the_published_network_never_runs() -> None:
+def test_unused_modules_of_depth_are_those_of_the_published_network() -> None:
     network = small_dpt()
     ran: set[str] = set()
     for name, module in network.named_modules():

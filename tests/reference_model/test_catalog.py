@@ -1,4 +1,4 @@
-"""The catalog: what it declares is what the modules do, and what it refuses it refuses in one line."""
+"""The catalog: its declarations are true of the modules, and it refuses bad input in one line."""
 
 from __future__ import annotations
 
@@ -154,7 +154,7 @@ def test_an_unknown_graph_is_answered_with_the_nearest_and_all(ask: Callable[[st
         ask("xyzzy")
 
 
-def test_the_catalog_says_what_passes_and_what_runs_without_weights() -> None:
+def test_the_catalog_has_tolerances_and_structure_only_graphs() -> None:
     specs = [catalog.get(name) for name in catalog.names()]
     assert {spec.name: spec.tolerance for spec in specs if spec.tolerance != 1e-5} == {
         "midas-dpt-hybrid": 1e-4

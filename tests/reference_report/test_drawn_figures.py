@@ -1,4 +1,4 @@
-"""The report's figures: all are made, and the groups they are drawn with hold what they should."""
+"""The report's figures: all are made, and their groups have the expected content."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def test_every_committed_figure_is_of_a_size_for_a_page() -> None:
 
 
 def texts_in(picture: Path) -> list[str]:
-    """All that is written in a picture, the sentences for a screen reader first."""
+    """All text of a picture, its title and description first."""
     root = ElementTree.parse(picture).getroot()
     written = [" ".join("".join(text.itertext()).split()) for text in root.iter(f"{SVG}text")]
     return [str(root[0].text), str(root[1].text), *sorted(filter(None, written))]
@@ -68,7 +68,7 @@ def texts_of(flow: FlowGraph, color: str) -> list[str]:
         for listed in FIGURES
     ],
 )
-def test_a_committed_figure_is_what_the_script_makes(listed: Figure, sources: Sources) -> None:
+def test_a_committed_figure_is_the_scripts_output(listed: Figure, sources: Sources) -> None:
     flow = figure(listed.name, sources)
     require_readable(flow, listed.color)
     stale = f"stale: run scripts/reference_report.sh --figures ({listed.name})"

@@ -65,7 +65,7 @@ def test_totals_equal_the_figures_to_the_digit(graph: str, opset: int) -> None:
 
 
 def assert_rows_sum_to_totals(ledger: onnxlens.Ledger) -> None:
-    """Each module is what its children are together and what its own nodes add; the model is the total."""
+    """Each module is the sum of its children and its own nodes; the model is the total."""
     own = Counter[str]()
     for node in ledger.nodes:
         own[node.module_path] += node.macs

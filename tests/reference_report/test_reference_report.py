@@ -1,4 +1,4 @@
-"""The committed report is what the script makes, and its causes are the ones derived by hand."""
+"""The committed report is the script's output, and its causes are the ones derived by hand."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def test_exactly_these_tables_are_made(made: Path) -> None:
 
 
 @pytest.mark.parametrize("name", TABLES)
-def test_the_committed_tables_are_what_the_script_makes(made: Path, name: str) -> None:
+def test_the_committed_tables_are_the_scripts_output(made: Path, name: str) -> None:
     assert (made / name).read_bytes() == (REPORTS / name).read_bytes(), STALE
 
 

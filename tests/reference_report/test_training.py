@@ -1,4 +1,4 @@
-"""What each training mode trains, on a small step written by hand and on the real one."""
+"""The trained parameters of each training mode, on a small step written by hand and on the real one."""
 
 from __future__ import annotations
 

@@ -44,7 +44,7 @@ def test_bytes_are_binary(count: int, text: str) -> None:
     ("part", "whole", "text"),
     [(1, 8, "12.5 %"), (0, 8, "0.0 %"), (8, 8, "100.0 %"), (2, 3, "66.7 %"), (0, 0, "")],
 )
-def test_share_is_of_a_hundred_and_empty_without_a_whole(part: int, whole: int, text: str) -> None:
+def test_shares_are_percentages_and_empty_without_a_total(part: int, whole: int, text: str) -> None:
     assert share(part, whole) == text
 
 

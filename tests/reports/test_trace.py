@@ -60,7 +60,7 @@ def test_perfetto_reads_all_of_it_without_a_complaint(shown: Opened) -> None:
 
 
 def test_perfetto_complains_of_slices_that_do_not_nest(node: str) -> None:
-    """So that no complaint means something."""
+    """Proves that the parser reports problems at all."""
     document = trace_document(ledgers.ledger(), RUN)
     across = {**document["traceEvents"][-1], "ts": 75}
     shown = opened({**document, "traceEvents": [*document["traceEvents"], across]}, node)

@@ -39,7 +39,7 @@ class Slice:
 
 @dataclass(frozen=True)
 class Opened:
-    """What the viewer makes of a trace; ``problems`` are what its parser complains of or drops."""
+    """A trace as the viewer reads it; ``problems`` are what its parser complains of or drops."""
 
     slices: tuple[Slice, ...]
     processes: tuple[str, ...]

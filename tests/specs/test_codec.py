@@ -50,7 +50,7 @@ AWKWARD = {
 }
 
 
-def test_text_is_what_the_standard_library_writes() -> None:
+def test_text_equals_that_of_the_standard_library() -> None:
     assert to_text(AWKWARD) == json.dumps(AWKWARD, indent=2) + "\n"
 
 

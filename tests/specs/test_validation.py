@@ -185,7 +185,7 @@ def test_a_scope_takes_its_parts_and_leaves_other_networks_keys() -> None:
     assert [scope.module_key(key) for key in keys] == ["encoder.a", None, None, "quant.b", None]
 
 
-def test_a_graph_is_built_in_eval_mode_without_gradients_on_the_device_asked_for() -> None:
+def test_a_graph_is_built_in_eval_mode_without_gradients_on_the_requested_device() -> None:
     module = GRAPH.build("meta")
     assert not module.training
     assert all(p.is_meta and not p.requires_grad for p in module.parameters())

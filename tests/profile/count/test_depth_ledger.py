@@ -1,4 +1,4 @@
-"""The depth network in the ledger: what its weights alone decide costs nothing when it runs."""
+"""The depth network in the ledger: nodes that depend on weights alone are constant-folded and free."""
 
 from __future__ import annotations
 

@@ -73,7 +73,7 @@ def test_module_rows_are_in_execution_order_and_parents_before_their_children(ne
     ]  # fmt: skip
 
 
-def test_module_rows_sum_what_runs_in_them(net: Ledger) -> None:
+def test_module_rows_sum_their_nodes(net: Ledger) -> None:
     block, relu = module(net, "body.0"), module(net, "relu")
     assert (block.macs, block.vector_ops, block.params) == (CONV_MACS, 256, 16)
     assert block.operators == {"Conv": 1, "Add": 1}

@@ -10,7 +10,7 @@ from onnxlens.profile.graph.loading import load_graph
 from tests.profile.models import integers, op, save, value, weight
 
 UNIT = 10 * 4
-"""Bytes of the tensors below: ten float32 each, but for those that say otherwise."""
+"""Bytes of the tensors below: ten float32 each, unless stated otherwise."""
 
 
 def levels(folder: Path, nodes: Sequence[NodeProto], outputs: str = "y", inputs: str = "x") -> list[float]:
@@ -93,7 +93,7 @@ def test_an_output_that_is_a_view_keeps_its_source_to_the_end(tmp_path: Path) ->
     assert levels(tmp_path, nodes, outputs="y seen") == [2, 2, 3, 3]
 
 
-def test_an_output_that_nobody_reads_is_freed_at_once(tmp_path: Path) -> None:
+def test_an_output_without_consumers_is_freed_at_once(tmp_path: Path) -> None:
     nodes = [op("Relu", "x", "a"), op("Neg", "a", "idle"), op("Abs", "a", "y")]
     assert levels(tmp_path, nodes) == [2, 2, 2]
 

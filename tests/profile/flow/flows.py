@@ -1,4 +1,4 @@
-"""A small flow written by hand, and what must hold for the flows of every graph."""
+"""A small flow written by hand, and invariants of the flows of every graph."""
 
 from __future__ import annotations
 

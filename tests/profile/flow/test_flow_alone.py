@@ -55,7 +55,7 @@ def test_the_graphs_own_tensors_keep_their_names(tmp_path: Path) -> None:
     assert ends(inside(path, "head")) == {"input/g": "from Flatten", "output/y": "y"}  # the model's own node
 
 
-def test_a_module_called_twice_shows_both_calls_and_what_happens_between_as_ends(tmp_path: Path) -> None:
+def test_a_module_called_twice_shows_both_calls_and_the_nodes_between_as_ends(tmp_path: Path) -> None:
     flow = inside(save_net(tmp_path), "relu", 0)
     assert boxes(flow) == [(1, "relu", "ReLU"), (2, "relu", "ReLU")]
     assert arrows(flow) == ["input/a -a> n1", "n1 -b> output/b", "input/d -d> n2", "n2 -e> output/e"]

@@ -130,7 +130,7 @@ def test_a_box_carries_every_column_of_its_modules_row(net: Path) -> None:
     assert boxes_of["input/x"].costs == {}
 
 
-def test_figures_of_a_module_as_a_whole_are_at_none_of_its_segments(net: Path) -> None:
+def test_figures_of_a_whole_module_are_not_at_its_segments(net: Path) -> None:
     graph, ledger = ledger_of(net)
     timed = with_measurements(ledger, [ModuleTiming("relu", 0.5), ModuleTiming("", 2.0)])
     _, relu, _, relu_again, loose, _ = (node for node in flow_at(graph, timed, 1).nodes if node.order)
@@ -181,7 +181,7 @@ def test_a_file_that_names_no_modules_is_one_box_by_the_graphs_name(tmp_path: Pa
     assert boxes(flow_of(path, 2)) == [("module", "", "made")]
 
 
-def test_an_output_that_is_an_input_goes_straight_through(tmp_path: Path) -> None:
+def test_an_output_that_is_an_input_is_an_edge_from_input_to_output(tmp_path: Path) -> None:
     tensors = [value("x", (2,)), value("y", (2,))]
     flow = flow_of(save(tmp_path, [op("Relu", "x", "y", "stem")], tensors[:1], tensors), 1)
     assert "input/x -x> output/x" in arrows(flow)

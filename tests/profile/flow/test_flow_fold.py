@@ -236,7 +236,7 @@ def test_a_folded_flow_has_the_costs_of_the_whole_at_every_depth(
 
 
 def test_many_equal_blocks_that_no_name_joins_are_soon_given_up(tmp_path: Path) -> None:
-    """Every length is tried from every position, so a try must not look at all that follows."""
+    """Every length is tried from every position, so a try must not scan the rest of the flow."""
     nodes = [op("Relu", f"a{index}", f"a{index + 1}", f"stage{index}.{index}") for index in range(500)]
     nodes[0].input[0] = "x"
     flow = folded(net(tmp_path, nodes, "a500"))

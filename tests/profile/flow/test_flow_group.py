@@ -52,7 +52,7 @@ def test_one_level_deeper_the_group_is_a_cluster() -> None:
     assert flow.nodes[1].parents == (("blocks.0", "Blocks.0"),)
 
 
-def test_a_closed_group_is_a_box_however_deep_the_picture_goes() -> None:
+def test_a_closed_group_is_a_box_at_every_depth() -> None:
     flow = grouped_at(chain(), (Group("Pair", ("blocks.1..2",), closed=True),), 9)
     assert boxes(flow)[:3] == ["1 blocks.0.conv 1", "2 blocks.0.norm 2", "3 Pair 12"]
 
@@ -107,7 +107,7 @@ def interleaved() -> FlowGraph:
     return FlowGraph("net", "net.onnx", 1, nodes, edges)
 
 
-def test_groups_whose_modules_take_turns_are_two_boxes_where_the_data_goes_one_way() -> None:
+def test_interleaved_groups_are_one_box_each_where_the_data_flows_one_way() -> None:
     flow = grouped_at(interleaved(), (Group("Encoder", ("enc.0..1",)), Group("Out", ("out.0..1",))), 1)
     assert boxes(flow) == ["1 Encoder 3", "2 Out 30"]
     assert arrows(flow) == ["n1 n2", "n1 n2", "n2 output/a", "n2 output/b"]

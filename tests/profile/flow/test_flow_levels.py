@@ -53,7 +53,7 @@ RESIDUAL = [
 ]  # fmt: skip
 
 
-def test_a_block_is_what_one_tensor_links_and_a_group_begins_with_matrix_work(tmp_path: Path) -> None:
+def test_blocks_are_linked_by_one_tensor_and_a_group_begins_with_matrix_work(tmp_path: Path) -> None:
     assert levels(net(tmp_path, RESIDUAL)) == [
         "block1.node1", "block1.node2",
         "block2.group1.node1", "block2.group1.node2",
@@ -138,7 +138,7 @@ def test_a_hundred_branches_are_folded_into_one(tmp_path: Path, in_rows: bool) -
     assert page.flow.notes[1].startswith(FOUND)
 
 
-def test_branches_that_begin_with_the_input_are_one_block_and_a_skip_over_all_is_none(tmp_path: Path) -> None:
+def test_branches_from_the_input_are_one_block_and_a_skip_connection_over_all_is_none(tmp_path: Path) -> None:
     first = [conv("x", "a"), op("Relu", "a", "b"), conv("b", "c")]
     second = [conv("x", "d"), op("Relu", "d", "e"), conv("e", "f")]
     towers = net(tmp_path, [*first, *second, op("Add", "c f", "y")])

@@ -81,7 +81,7 @@ def test_a_loops_body_takes_the_inputs_of_the_loop(tmp_path: Path) -> None:
     assert sorted(end.tensor.name for end in body.inputs) == ["last/body/going", "x"]
 
 
-def test_what_an_inner_branch_takes_passes_through_the_outer_body(tmp_path: Path) -> None:
+def test_inputs_of_an_inner_branch_pass_through_the_outer_body(tmp_path: Path) -> None:
     inner = op("If", "flag", "chosen", then_branch=graph(
         [op("Add", "next far", "deep")], [], [value("deep", (3, 4))],
     ), else_branch=graph([op("Neg", "next", "deep")], [], [value("deep", (3, 4))]))  # fmt: skip

@@ -1,4 +1,4 @@
-"""Pictures of networks as they are exported hold what every picture must."""
+"""Pictures of exported networks satisfy the invariants of every picture."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What loading finds of a file's values, and what ONNX Runtime makes of them."""
+"""Types of a file's values as loading finds them, and as ONNX Runtime computes them."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from onnxlens.profile.graph.loading import load_graph
 
 
 def found(model: ModelProto, folder: Path) -> Mapping[str, tuple[str | None, object]]:
-    """What loading finds, by the value's name."""
+    """The types that loading finds, by the value's name."""
     path = folder / "graph.onnx"
     onnx.save(model, path)
     graph = load_graph(path)
@@ -23,7 +23,7 @@ def found(model: ModelProto, folder: Path) -> Mapping[str, tuple[str | None, obj
 
 
 def run(model: ModelProto, feeds: Mapping[str, np.ndarray]) -> Mapping[str, tuple[str, object]]:
-    """What every value is in ONNX Runtime, as the file says it, without optimizations."""
+    """The type of every value in ONNX Runtime, without optimizations."""
     copy = ModelProto()
     copy.CopyFrom(model)
     del copy.graph.output[:]

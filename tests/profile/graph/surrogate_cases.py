@@ -39,7 +39,7 @@ def runs(op_type: str, inputs: str, outputs: str, **attributes: Any) -> Case:
 
 
 def elsewhere(op_type: str, inputs: str, outputs: str, **attributes: Any) -> Case:
-    """What has no kernel for CPUs."""
+    """A case without a kernel for CPUs."""
     return Case(op_type, inputs, outputs, attributes, runs=False)
 
 

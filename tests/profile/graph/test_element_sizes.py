@@ -1,4 +1,4 @@
-"""Bytes at the true element type: what ONNX itself packs a tensor of that type into."""
+"""Bytes at the true element type: the size of a tensor that ONNX itself packs."""
 
 from __future__ import annotations
 

@@ -134,7 +134,7 @@ def test_a_sequence_and_an_optional_are_not_tensors(tmp_path: Path) -> None:
     ]
 
 
-def test_an_old_dropout_mask_that_nobody_reads_is_left_out(tmp_path: Path) -> None:
+def test_an_old_dropout_mask_without_consumers_is_left_out(tmp_path: Path) -> None:
     nodes = [op("Dropout", "x", "a mask"), op("Relu", "a", "y")]
     path = save(tmp_path, nodes, [value("x", (2, 3))], [value("y", (2, 3))], opsets={"": 9})
     assert load_graph(path).nodes[0].view.outputs[1] is None

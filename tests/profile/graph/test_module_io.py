@@ -56,7 +56,7 @@ def test_a_graph_output_leaves_every_module_around_the_one_that_makes_it(tmp_pat
     assert found[""] == ("x", "inner y")
 
 
-def test_a_model_input_that_nothing_reads_is_still_an_input(tmp_path: Path) -> None:
+def test_a_model_input_without_consumers_is_still_an_input(tmp_path: Path) -> None:
     inputs = [value("x", (2,)), value("idle", (2,))]
     found = io_of(save(tmp_path, [op("Relu", "x", "y", "stem")], inputs, [value("y", (2,))]))
     assert found == {"": ("x idle", "y"), "stem": ("x", "y")}

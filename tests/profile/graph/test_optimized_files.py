@@ -1,4 +1,4 @@
-"""What ONNX Runtime's optimizer and quantizers make of a net has its MACs, and nothing unknown."""
+"""A net rewritten by ONNX Runtime's optimizer and quantizers has the same MACs, and no unknown nodes."""
 
 from __future__ import annotations
 

@@ -22,7 +22,7 @@ Net = Callable[[Path], Path]
 
 
 def drawn(**shapes: Sequence[int]) -> list[TensorProto]:
-    """Weights from a seed: an optimizer may drop what zeros make."""
+    """Weights from a seed: an optimizer may drop nodes on zeros."""
     source = np.random.default_rng(0)
     return [
         numpy_helper.from_array(source.normal(size=shape).astype(np.float32), name)
@@ -152,7 +152,7 @@ def in_blocks(source: Path, target: Path, net: Net) -> None:
 
 
 def compare(path: Path, net: Net) -> set[tuple[str, str]]:
-    """What is found for every value with what it is; the operators of the file."""
+    """Compares the found type of every value with the real one; returns the operators of the file."""
     model = onnx.load(path)
     model.graph.input[0].type.tensor_type.shape.dim[0].dim_value = SIZES[net][0]
     assert found(model, path.parent) == run(model, feed(net))

@@ -222,15 +222,13 @@ def test_a_value_that_does_not_fit_is_refused_in_one_line(
         load_graph(path, values=values)
 
 
-def test_a_file_that_leaves_nothing_open_is_not_inferred(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_file_with_all_shapes_is_not_inferred(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(steps, "STEPS", {"none": lambda *anything: pytest.fail("inferred")})
     assert ledger(linear(tmp_path, 2)).totals.macs == 2 * 8 * 3
 
 
 def test_an_external_weight_is_never_read(tmp_path: Path) -> None:
-    """Inference runs on what is left without it: the data file is not even there."""
+    """Inference does not need it: the data file does not exist."""
     path = linear(tmp_path)
     assert list(tmp_path.iterdir()) == [path]
     assert ledger(path, dims={"batch": 2}).totals.params == 24

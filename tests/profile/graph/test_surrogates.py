@@ -145,7 +145,7 @@ def shape_of(folder: Path, nodes: Sequence[NodeProto], name: str, **more: Any) -
 
 
 @pytest.mark.parametrize("padded", [24, 32])
-def test_channels_are_padded_to_what_the_blocked_weight_was_padded_to(tmp_path: Path, padded: int) -> None:
+def test_channels_are_padded_as_the_blocked_weight_is(tmp_path: Path, padded: int) -> None:
     """Twenty channels in blocks of 8, and of 16."""
     nodes = [
         op("ReorderInput", "x", "blocks", domain=BLOCKED),
@@ -194,7 +194,7 @@ def test_a_surrogate_inside_a_branch_takes_a_weight_from_outside(tmp_path: Path)
 
 
 def test_both_inferences_go_through_surrogates(tmp_path: Path) -> None:
-    """Attention is ONNX Runtime's to infer; one product comes before it, and another after."""
+    """Attention is inferred by ONNX Runtime; one product comes before it, and another after."""
     nodes = [
         op("FusedMatMul", "x w", "wide", domain=MICROSOFT, transB=1),
         op("MultiHeadAttention", "wide wide wide", "mixed", domain=MICROSOFT, num_heads=2),

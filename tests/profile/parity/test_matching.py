@@ -50,19 +50,19 @@ def test_two_tensors_of_one_shape_are_not_confused(report: ModuleParityReport) -
     assert report.passed  # what else there is agrees
 
 
-def test_a_tensor_that_nobody_reads_does_not_hinder_the_others(report: ModuleParityReport) -> None:
+def test_a_tensor_without_consumers_does_not_affect_the_others(report: ModuleParityReport) -> None:
     (row,) = (layer for layer in report.layers if layer.path == "named")
     assert row.verdict == "agrees"
     assert len(row.tensors) == 2
 
 
-def test_what_could_not_be_matched_is_compared_with_what_reads_it(report: ModuleParityReport) -> None:
+def test_a_tensor_that_cannot_be_matched_is_compared_at_its_consumer(report: ModuleParityReport) -> None:
     made = [layer for layer in report.layers if layer.kind == "operators" and "Sin" in layer.operators]
     assert {layer.path for layer in made} == {""}  # it takes Halves and Named to make them
     assert all(layer.introduced is not None for layer in made)
 
 
-def test_zeros_prove_nothing(report: ModuleParityReport) -> None:
+def test_zeros_are_not_comparable(report: ModuleParityReport) -> None:
     (row,) = (layer for layer in report.layers if layer.path == "dead")
     assert (row.verdict, row.reason, row.output) == ("not comparable", ALL_ZEROS, None)
 

@@ -140,7 +140,7 @@ def test_one_that_does_not_fit_alone_is_refused() -> None:
         sizes(3 * ONE + COMPARED - 1)
 
 
-def test_a_larger_tensor_is_what_comparing_takes() -> None:
+def test_the_comparison_may_take_the_most_memory() -> None:
     types = {**TYPES, "b": TensorSpec("b", "float16", (20,))}
     # x, a, b of PyTorch's and a, b of ONNX Runtime's take 40 bytes each, comparing b 20 x 24
     held = 5 * ONE + 20 * 24

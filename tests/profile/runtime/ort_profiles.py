@@ -1,4 +1,4 @@
-"""Files run by ONNX Runtime with its profile, and what becomes of their nodes."""
+"""Files run by ONNX Runtime with its profile, and the provenances of their nodes."""
 
 from __future__ import annotations
 

@@ -96,7 +96,7 @@ def uncompilable(module: nn.Module) -> Callable[..., Tensor]:
     return raising
 
 
-def test_both_are_timed_after_warm_ups_with_the_threads_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_both_are_timed_after_warm_ups_with_the_requested_threads(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(torch, "compile", lambda module: module)
     before = torch.get_num_threads()
     module = Counting()
@@ -109,7 +109,7 @@ def test_both_are_timed_after_warm_ups_with_the_threads_asked_for(monkeypatch: p
     assert torch.get_num_threads() == before
 
 
-def test_what_cannot_be_compiled_is_a_note_of_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_failed_compilation_is_a_note_of_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(torch, "compile", uncompilable)
     times = time_module(Counting(), INPUTS, RUN)
     assert times.compiled is None

@@ -42,7 +42,7 @@ def test_the_measured_file_is_a_matrix_product(tmp_path: Path) -> None:
     assert np.array_equal(run(session, {"x": 2 * np.eye(3, dtype=np.float32)})["y"], 2 * got)
 
 
-def test_what_cannot_run_is_known_at_once() -> None:
+def test_what_cannot_run_is_reported_at_once() -> None:
     require_runnable("cpu", "all")
     with pytest.raises(ToolError, match="level 'fast' is not one of"):
         require_runnable("cpu", "fast")

@@ -63,7 +63,7 @@ def test_a_level_is_the_sessions_and_an_unknown_one_is_refused(difference: Path)
 
 
 @pytest.mark.parametrize("level", LEVELS)
-def test_the_graph_that_runs_and_its_profile_are_written_where_asked(difference: Path, level: str) -> None:
+def test_the_optimized_graph_and_its_profile_are_written_as_requested(difference: Path, level: str) -> None:
     saved = difference.with_name("saved.onnx")
     prefix = difference.with_name("times")
     session = open_session(difference, request=SessionRequest(level, prefix, saved))
@@ -85,7 +85,7 @@ def test_an_unknown_provider_is_refused_with_the_known_ones(difference: Path) ->
 
 @pytest.mark.skipif(shutil.which("nvidia-smi") is not None, reason="this machine may have a CUDA device")
 @pytest.mark.parametrize("provider", ["cuda", "tensorrt"])
-def test_a_device_that_is_not_there_is_an_error_and_not_a_silent_run_on_the_cpu(
+def test_a_missing_device_is_an_error_and_not_a_silent_run_on_the_cpu(
     provider: str, difference: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
     with pytest.raises(ToolError, match=f"provider '{provider}'") as raised:

@@ -1,4 +1,4 @@
-"""Of every node that ONNX Runtime runs of a network, at every level, the module is known, and right."""
+"""Every node that ONNX Runtime runs of a network, at every level, has a module, and the right one."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ def export(name: str, opset: int, folder: Path) -> Path:
 
 
 def weight_users(graph: Graph) -> Mapping[str, set[int]]:
-    """By weight, the source nodes that read it, or what is made of it before the run."""
+    """By weight, the source nodes that read it, or what is constant-folded from it."""
     made_of: dict[str, set[str]] = {name: {name} for name in graph.weights}
     users: dict[str, set[int]] = defaultdict(set)
     for index, node in enumerate(graph.nodes):

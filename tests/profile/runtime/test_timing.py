@@ -88,7 +88,7 @@ def test_the_models_time_in_each_run_is_that_of_its_nodes(timing: Timing) -> Non
     assert timing.unattributed == 0
 
 
-def test_modules_hold_what_is_in_them_run_by_run(timing: Timing) -> None:
+def test_modules_include_their_children_run_by_run(timing: Timing) -> None:
     # body.0 takes 2 + 0.5 + 1, then 5 + 0.25 + 1, then 3 + 0.5 + 2 s
     assert module(timing, "body.0").time.median_s == 5.5
     assert module(timing, "body.0.conv").time.median_s == 3.0
@@ -149,7 +149,7 @@ def test_macs_of_a_source_that_several_nodes_share_are_not_reported_by_node(tmp_
     assert by_type["Gemm"].time.macs == HEAD_MACS
 
 
-def test_a_piece_of_an_operator_taken_apart_has_no_macs_of_its_own(tmp_path: Path) -> None:
+def test_a_node_of_a_decomposed_operator_has_no_macs_of_its_own(tmp_path: Path) -> None:
     pieces = {**PROVENANCES, "block": provenance("block", "inserted", (2,), "body.0.conv")}
     assert node(timing_of(tmp_path, RAN, pieces), "block").time.macs is None
 

@@ -88,7 +88,7 @@ def test_an_input_that_depends_on_outputs_is_noted(net: Graph) -> None:
     assert run_alone(subgraph, **given) == {"b": np.zeros(shape).tolist(), "e": np.full(shape, 2).tolist()}
 
 
-def test_some_of_its_nodes_alone(net: Graph) -> None:
+def test_a_subset_of_a_modules_nodes_can_be_extracted(net: Graph) -> None:
     second = [node for node in net.nodes if node.view.name == "node_e"]
     assert names(extract_subgraph(net, "relu", second)) == (["d"], [], ["e"])
 
@@ -97,8 +97,8 @@ def test_a_parent_is_its_children_and_a_module_that_runs_nothing_is_refused(tmp_
     path = save_net(tmp_path)
     write_manifest(path)
     graph = load_graph(path)
-    for container in (graph, load_graph(save_net(tmp_path))):
-        assert names(extract_subgraph(container, "body")) == (["b"], ["body.0.conv.weight"], ["d"])
+    for loaded in (graph, load_graph(save_net(tmp_path))):
+        assert names(extract_subgraph(loaded, "body")) == (["b"], ["body.0.conv.weight"], ["d"])
     with pytest.raises(GraphError, match="net: unused runs no operator"):
         extract_subgraph(graph, "unused")
 
@@ -111,7 +111,7 @@ def test_the_whole_graph_is_a_module_too(net: Graph, path: str) -> None:
     assert (inputs, outputs, len(weights)) == (["x"], ["y"], 5)
 
 
-def test_a_module_that_is_not_there_is_refused_with_the_nearest(net: Graph) -> None:
+def test_a_module_that_does_not_exist_is_refused_with_the_nearest(net: Graph) -> None:
     with pytest.raises(UsageError, match="made has no module 'steam'; there is stem"):
         extract_subgraph(net, "steam")
     with pytest.raises(UsageError, match="made has no module '7'; there is body.0, body.0.conv, head"):

@@ -77,7 +77,7 @@ def test_hed_brings_coarse_maps_to_the_image_bilinearly() -> None:
     assert hed_map(edges, (1, 4)).tolist() == [[127, 186, 242, 250]]
 
 
-def test_hed_refuses_what_is_not_five_maps() -> None:
+def test_hed_refuses_other_than_five_maps() -> None:
     with pytest.raises(UsageError, match="HED has 4 edge maps; expected 5"):
         hed_map(flat_edges((0, 0, 0, 0)), (32, 32))
     with pytest.raises(UsageError, match=r"edge_1 has the shape \(1, 2, 3, 3\); expected \(1, 1, any, any\)"):

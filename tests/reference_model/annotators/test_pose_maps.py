@@ -102,7 +102,7 @@ def test_a_person_of_a_low_score_is_dropped() -> None:
     assert len(find_persons(maps * np.float32(0.22), vectors * np.float32(0.2))) == 1
 
 
-def test_ears_join_what_the_neck_does_not() -> None:
+def test_ears_join_a_head_whose_link_to_the_neck_is_missing() -> None:
     missing = [("neck", "nose")]
     (person,) = find_persons(heatmaps([STANDING]), fields([STANDING], hidden=missing))
     # The head's five joints are a person of their own until a shoulder is linked to an ear.

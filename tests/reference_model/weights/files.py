@@ -29,7 +29,7 @@ TENSORS = {
     "linear.bias": TensorSpec("linear.bias", "float32", (2,)),
     "position_ids": TensorSpec("position_ids", "int64", (1, 4)),
 }
-"""What a network of one layer and a table needs."""
+"""The tensors of a network of one layer and a table."""
 
 
 def state() -> dict[str, Tensor]:

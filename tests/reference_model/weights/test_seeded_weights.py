@@ -92,7 +92,7 @@ def test_values_come_in_the_entrys_dtype(dtype: str) -> None:
     assert np.array_equal(values, seeded_tensor("c", (2, 5)).astype(dtype))
 
 
-def test_a_source_says_what_it_is() -> None:
+def test_a_source_describes_itself() -> None:
     seeded = SeededWeights(TENSORS)
     assert seeded.label == "seeded"
     assert seeded.tensors is TENSORS

@@ -1,4 +1,4 @@
-"""What a module needs is read off it without memory, and filling it leaves nothing empty."""
+"""The tensors of a module are listed without allocating them, and filling it sets them all."""
 
 from __future__ import annotations
 

@@ -28,7 +28,7 @@ def random_flow(seed: int) -> FlowGraph:
 
 
 def _boxes(chance: random.Random) -> list[FlowNode]:
-    """A walk through a tree of modules, which now and then comes back to one that it left."""
+    """A walk through a tree of modules, which sometimes returns to one that it left."""
     boxes: list[FlowNode] = []
     parents: tuple[tuple[str, str], ...] = ()
     for order in range(1, chance.randint(2, MOST_BOXES)):

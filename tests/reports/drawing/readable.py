@@ -1,4 +1,4 @@
-"""What must hold for every picture: nothing overlaps, and everything is drawn."""
+"""Invariants of every picture: nothing overlaps, and everything is drawn."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ Point = tuple[float, float]
 
 
 class Area(NamedTuple):
-    """A rectangle on the canvas, and what is in it."""
+    """A rectangle on the canvas, and the name of its content."""
 
     what: str
     left: float
@@ -60,7 +60,7 @@ class Area(NamedTuple):
 
 
 def require_readable(flow: FlowGraph, color: str = "macs") -> Composition:
-    """All of it for one flow; what is drawn."""
+    """Assert all invariants for one flow; returns its composition."""
     picture = composed(flow, color)
     areas = list(_areas(picture))
     _require_apart(areas)

@@ -1,4 +1,4 @@
-"""A cost as a color: steps, what they say, and which columns there are."""
+"""A cost as a color: steps, their labels, and the columns that can be colored by."""
 
 from __future__ import annotations
 
@@ -71,7 +71,7 @@ def test_a_box_without_a_figure_is_gray_and_explained_in_the_legend() -> None:
     assert scale_of(flow("macs", 5, 0), "macs").complete
 
 
-def test_nothing_but_zeros_is_one_light_color() -> None:
+def test_zeros_alone_are_one_light_color() -> None:
     scale = scale_of(flow("macs", 0, 0), "macs")
     assert [scale.fill(node) for node in flow("macs", 0).nodes] == [colors.HEAT[0]]
     assert scale.limits == ()

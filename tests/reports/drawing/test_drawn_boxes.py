@@ -55,7 +55,7 @@ def test_the_share_is_next_to_the_cost_that_is_the_color() -> None:
     assert drawn(BOX, "none")[2:] == ["250 MACs, 10 params"]
 
 
-def test_a_folded_box_says_what_one_and_what_all_cost() -> None:
+def test_a_folded_box_shows_the_costs_of_one_and_of_all() -> None:
     assert drawn(replace(BOX, repeats=3), repeats=3)[2:] == [
         "each 250 MACs, 10 params",
         "all 3: 750 MACs (50.0 %)",  # of 3 x 250 + 750
@@ -63,13 +63,13 @@ def test_a_folded_box_says_what_one_and_what_all_cost() -> None:
     ]
 
 
-def test_operators_are_in_italics_without_a_path_and_what_is_nothing_is_left_out() -> None:
+def test_operators_are_in_italics_without_a_path_and_zero_costs_are_left_out() -> None:
     node = FlowNode("n1", "operators", "blocks.0", "Exp, Add", (), 1, {"macs": 0, "params": 0})
     assert drawn(node) == ["1  Exp, Add"]
     assert "<I>1  Exp, Add</I>" in box_block(node, scale_of(flow(), "macs")).markup
 
 
-def test_a_closed_box_names_the_file_of_its_page_whole() -> None:
+def test_a_closed_box_names_the_file_of_its_page_in_full() -> None:
     page = "folder/a_long_name.of_a_module.with_many_parts.input_blocks.11.1.svg"
     lines = drawn(BOX, page=page)[3:]
     assert "".join(lines) == "inside: a_long_name.of_a_module.with_many_parts.input_blocks.11.1.svg"
@@ -81,13 +81,13 @@ def test_equal_tensors_are_counted_and_long_lists_shortened() -> None:
     assert tensor_lines(others) == [f"({size},) int64" for size in range(TENSOR_LINES - 1)] + ["and 3 more"]
 
 
-def test_a_port_label_says_what_is_at_the_far_end() -> None:
+def test_a_port_label_names_the_far_end() -> None:
     assert texts(port_block(PortLabel("n1", "from 1", (TENSOR,)))) == ["from 1", "(1, n, 8) float16"]
     assert Skip(1).color in port_block(PortLabel("n1", "skip 1 from 1", (TENSOR,), Skip(1))).markup
     assert Skip(1).color != Skip(2).color
 
 
-def test_a_cluster_title_says_class_path_and_what_all_in_it_cost() -> None:
+def test_a_cluster_title_has_class_path_and_total_costs() -> None:
     scale = scale_of(FlowGraph("net", "net.onnx", 1, (BOX, OTHER), ()), "macs")
     assert texts(title_block("ResBlock", "blocks.0", total_cost([BOX], scale), 4)) == [
         "ResBlock", "blocks.0", "250 MACs (25.0 %)", "x4",
@@ -100,7 +100,7 @@ def heading(drawn: FlowGraph, column: str = "macs") -> Sequence[str]:
     return [text for block, _ in composed(drawn, column).heading for text in texts(block)]
 
 
-def test_the_heading_says_what_is_drawn_from_where_and_what_a_reader_must_know() -> None:
+def test_the_heading_has_the_module_the_source_and_the_notes() -> None:
     lines = heading(replace(flow(), module="block", notes=("collapsed to depth 2",)))
     assert lines[:3] == [
         "net: data flow between modules inside Block block, depth 2",

@@ -9,13 +9,13 @@ from onnxlens.reports.drawing.labels import shortened, shortened_path, text_widt
 from onnxlens.specs.flow import FlowGraph, FlowNode
 
 
-def test_a_name_loses_its_middle_and_keeps_both_ends() -> None:
+def test_a_name_is_shortened_in_the_middle_and_keeps_both_ends() -> None:
     assert shortened("transformer", 11) == "transformer"
     assert shortened("transformers", 7) == "tra…ers"
     assert shortened("transformers", 6) == "tr…ers"
 
 
-def test_a_path_loses_whole_parts_at_its_front() -> None:
+def test_a_path_is_shortened_by_whole_parts_at_its_front() -> None:
     assert shortened_path("a.b.attn1.to_q", 20) == "a.b.attn1.to_q"
     assert shortened_path("blocks.0.attn1.to_q", 14) == "…0.attn1.to_q"
     assert shortened_path("blocks.0.attn1.to_q", 12) == "…attn1.to_q"

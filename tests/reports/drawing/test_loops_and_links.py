@@ -60,7 +60,7 @@ def test_a_loops_back_edge_is_a_numbered_line_up_to_the_box_that_reads_it() -> N
     assert "a colored label marks an end of a loop" in dot_source(loop())
 
 
-def test_what_goes_on_from_a_loop_is_a_line_of_its_own() -> None:
+def test_the_output_of_a_loop_is_a_line_of_its_own() -> None:
     lines = [(wire.source, wire.target) for wire in composed(loop()).wires if wire.key.startswith("line")]
     assert lines == [("a", "b"), ("b", "c"), ("c", "d")]
 

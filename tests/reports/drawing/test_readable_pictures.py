@@ -105,7 +105,7 @@ def test_a_tensor_that_is_left_out_is_detected() -> None:
     "drawn", [flow(), random_flow(3), wide(9), long_names()], ids=lambda it: it.graph[:9]
 )
 def test_graphviz_finds_every_text_within_its_box(drawn: FlowGraph, dot: str) -> None:
-    """It complains of a cell that is too small for what is in it, and of source that it cannot read."""
+    """Graphviz warns of a cell that is too small for its content, and of source that it cannot read."""
     done = subprocess.run(
         [dot, "-Tsvg"], input=dot_source(drawn, "none").encode(), capture_output=True, check=True
     )

@@ -24,13 +24,13 @@ DRAWN = "window.me_test?.renderers?.[0]?.nodesToRender?.length > 0"
 
 @dataclass
 class Explorer:
-    """The page after a graph is drawn, and what went wrong on the way."""
+    """The page after a graph is drawn, and the errors on the way."""
 
     page: Page
     problems: list[str] = field(default_factory=list)
 
     def drawn(self) -> dict[str, str]:
-        """The labels of what is drawn, by id; a level's id is its namespace and ``___group___``."""
+        """The labels of the drawn nodes, by id; a level's id is its namespace and ``___group___``."""
         return self._ask("Object.fromEntries(renderer.nodesToRender.map(({node}) => [node.id, node.label]))")
 
     def open(self, node: str) -> None:

@@ -1,4 +1,4 @@
-"""What is written for Model Explorer, read by the package's own classes: nothing missing, nothing unknown."""
+"""The documents for Model Explorer, read by the package's own classes: no field missing, none unknown."""
 
 from __future__ import annotations
 

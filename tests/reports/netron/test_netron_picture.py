@@ -1,4 +1,4 @@
-"""Netron's pictures: what they hold, what they need, and what becomes of a model that it cannot draw."""
+"""Netron's pictures: what they hold, what they need, and the error for a model that it cannot draw."""
 
 from __future__ import annotations
 
@@ -92,7 +92,7 @@ def test_names_that_xml_cannot_hold_do_not_spoil_the_file(pictures: NetronPictur
 
 
 @pytest.mark.browser
-def test_what_netron_says_of_a_broken_model_is_one_line(pictures: NetronPictures) -> None:
+def test_an_error_of_netron_is_one_line(pictures: NetronPictures) -> None:
     with pytest.raises(ToolError, match=r"^broken: Netron cannot draw it: Unsupported file content\.$"):
         pictures.draw(b"no model at all", "broken")
     assert pictures.draw(small().SerializeToString(), "the next").width > 0
@@ -108,7 +108,7 @@ def test_a_drawing_that_takes_too_long_is_given_up(pictures: NetronPictures, tmp
     assert not any(tmp_path.iterdir())
 
 
-def test_a_png_is_as_sharp_as_it_can_be_and_refused_where_it_could_not_be_read() -> None:
+def test_a_png_has_the_largest_possible_scale_and_is_refused_below_a_legible_one() -> None:
     assert png_scale(1000, 2000, "g") == 2
     assert png_scale(1000, 16_000, "g") == 1  # 16,000 px is the largest side
     assert png_scale(12_000, 10_000, "g") == 1  # 120 million pixels, the most there may be

@@ -94,7 +94,7 @@ def evaluated(page: Any, expression: str) -> Any:
 
 
 @pytest.mark.browser
-def test_a_persons_browser_hears_nothing_but_this_server_years_from_now(chromium: str) -> None:
+def test_the_page_in_a_browser_contacts_only_this_server_also_in_the_future(chromium: str) -> None:
     model = small().SerializeToString()
     requests: list[str] = []
     with (

@@ -29,7 +29,7 @@ def md_rows(text: str) -> list[list[str]]:
 @pytest.mark.parametrize(
     ("name", "depth", "kind"), [("module_table.txt", 2, "table"), ("module_table.md", 1, "md")]
 )
-def test_the_module_table_is_the_golden_one(name: str, depth: int, kind: str) -> None:
+def test_the_module_table_equals_the_golden_file(name: str, depth: int, kind: str) -> None:
     got = profile_table(ledger(), "module", depth, kind)  # type: ignore[arg-type]
     assert got + "\n" == (GOLDEN / name).read_text(encoding="utf-8")
 
@@ -58,7 +58,7 @@ def test_csv_shows_whole_lists_where_the_table_shortens_them() -> None:
     assert "(1, 4096), +1 more" in profile_table(ledger(), "module", 9, "table")
 
 
-def test_csv_is_nothing_but_rows() -> None:
+def test_csv_has_only_rows() -> None:
     text = profile_table(ledger(), "node", 0, "csv")
     assert len(text.splitlines()) == 1 + len(NODES)
     assert not text.endswith("\n")

@@ -1,4 +1,4 @@
-"""What fvcore or thop counts for a network: run in a process of its own, because both warn on import."""
+"""The counts of fvcore or thop for a network: run in a process of its own, because both warn on import."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ Inputs = tuple[Tensor, ...]
 
 
 def network(name: str) -> tuple[nn.Module, Inputs]:
-    """A network of ``nets``, or with ``@SIZE`` a graph of the catalog, and inputs without meaning.
+    """A network of ``nets``, or with ``@SIZE`` a graph of the catalog, and arbitrary inputs.
 
     What fvcore traces has to run on the CPU: convolutions cannot be traced on the meta device. The catalog's
     weights are whatever memory holds.

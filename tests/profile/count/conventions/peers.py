@@ -21,7 +21,7 @@ PROGRAM = "from tests.profile.count.conventions import counted; counted.main()"
 
 
 def _last_line(arguments: Sequence[str]) -> Any:
-    """What a process prints last, as JSON."""
+    """The last line that a process prints, as JSON."""
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
     done = subprocess.run(
         [sys.executable, "-W", "ignore", "-c", *arguments],
@@ -35,13 +35,13 @@ def _last_line(arguments: Sequence[str]) -> Any:
 
 
 def counted_modules(names: Sequence[str], peer: str) -> Mapping[str, Any]:
-    """What fvcore or thop counts for networks of ``nets`` or graphs of the catalog (``clip-text@64``)."""
+    """The counts of fvcore or thop for networks of ``nets`` or graphs of the catalog (``clip-text@64``)."""
     result: Mapping[str, Any] = _last_line([PROGRAM, peer, *names])
     return result
 
 
 def printed(path: Path) -> Mapping[str, int]:
-    """What onnx-tool prints for a file: its own table, added up by operator type; the total under ``_``."""
+    """The output of onnx-tool for a file: its own table, added up by operator type; the total under ``_``."""
     titles, _, *rows = (re.split(r"\s{2,}", line) for line in onnx_tool_table(path).splitlines())
     counts: dict[str, int] = {}
     for row in rows:

@@ -63,7 +63,7 @@ def in_modules(graph: Graph, peer: Peer) -> dict[str, int]:
 
 
 def differences(graph: Graph, peer: Peer, counted: Counted) -> dict[str, tuple[int, int]]:
-    """Module by module what we and the package say, where that is not the same; "" is the whole.
+    """Our count and the package's of every module for which they differ; "" is the whole.
 
     A module that we do not list runs nothing of its own: it holds others, which are counted together.
     """
@@ -90,21 +90,21 @@ def by_operator(graph: Graph) -> Mapping[str, int]:
 
 
 @pytest.mark.parametrize("name", [*nets.NETS, *REFERENCE])
-def test_ours_is_what_fvcore_counts_for_every_module(
+def test_our_count_is_fvcores_for_every_module(
     name: str, graphs: Mapping[str, Graph], by_fvcore: Counted
 ) -> None:
     assert differences(graphs[name], "fvcore", by_fvcore[name]) == {}
 
 
 @pytest.mark.parametrize("name", [*nets.NETS, *REFERENCE])
-def test_ours_is_what_fvcore_counts_for_every_operator(
+def test_our_count_is_fvcores_for_every_operator(
     name: str, graphs: Mapping[str, Graph], by_fvcore: Counted
 ) -> None:
     assert by_operator(graphs[name]) == by_fvcore[name]["by_operator"]
 
 
 @pytest.mark.parametrize("name", [*nets.NETS, *REFERENCE])
-def test_ours_is_what_thop_counts_for_every_module(
+def test_our_count_is_thops_for_every_module(
     name: str, graphs: Mapping[str, Graph], by_thop: Counted
 ) -> None:
     assert differences(graphs[name], "thop", by_thop[name]) == {}
@@ -112,7 +112,7 @@ def test_ours_is_what_thop_counts_for_every_module(
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", HEAVY)
-def test_ours_is_what_both_count_for_the_large_networks(name: str, tmp_path: Path) -> None:
+def test_our_count_is_that_of_both_for_the_large_networks(name: str, tmp_path: Path) -> None:
     graph = exported(name, tmp_path)
     counted = counted_modules([name], "fvcore")[name]
     assert differences(graph, "fvcore", counted) == {}

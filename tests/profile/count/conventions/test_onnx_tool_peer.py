@@ -1,4 +1,4 @@
-"""Ours in onnx-tool's convention against what onnx-tool prints in the same run, operator by operator."""
+"""Our counts in onnx-tool's convention against its own output in the same run, operator by operator."""
 
 from __future__ import annotations
 
@@ -55,20 +55,20 @@ def assert_counts_as_printed(path: Path, readable: Path) -> None:
 
 
 @pytest.mark.parametrize("name", GRAPHS)
-def test_ours_is_what_onnx_tool_prints_for_a_graph_of_the_catalog(name: str, tmp_path: Path) -> None:
+def test_our_count_is_what_onnx_tool_prints_for_a_graph_of_the_catalog(name: str, tmp_path: Path) -> None:
     path = api.export_graph(name, tmp_path / "exported", GRAPHS[name]).onnx_path
     assert_counts_as_printed(path, without_weights(path, tmp_path))
 
 
 @pytest.mark.parametrize("name", READABLE)
-def test_ours_is_what_onnx_tool_prints_for_a_small_network(name: str, tmp_path: Path) -> None:
+def test_our_count_is_what_onnx_tool_prints_for_a_small_network(name: str, tmp_path: Path) -> None:
     target = f"{nets.__name__}:{name.replace('-', '_')}"
     path = api.export_graph(target, tmp_path / "exported", api.Settings(weights="none")).onnx_path
     assert_counts_as_printed(path, without_weights(path, tmp_path))
 
 
 @pytest.mark.slow
-def test_ours_is_what_onnx_tool_prints_for_the_unets_own_file(tmp_path: Path) -> None:
+def test_our_count_is_what_onnx_tool_prints_for_the_unets_own_file(tmp_path: Path) -> None:
     exported = api.export_graph("sd-unet", tmp_path, api.Settings(weights="none"))
     with exported.data_path.open("wb") as data:
         data.truncate(2 * UNET_FILLED_BYTES)  # a hole: it reads as zeros and takes no room
@@ -154,7 +154,7 @@ def test_an_operator_that_stops_onnx_tool_is_not_countable(tmp_path: Path) -> No
     assert ledger.unknown == (1, "it stops at GroupNormalization, which it cannot infer the shape of")
 
 
-def test_attention_kept_whole_stops_onnx_tool(tmp_path: Path) -> None:
+def test_attention_as_one_operator_stops_onnx_tool(tmp_path: Path) -> None:
     settings = api.Settings(weights="none", opset=23)
     path = api.export_graph(f"{nets.__name__}:vit", tmp_path / "exported", settings).onnx_path
     with pytest.raises(ToolError, match="Attention"):

@@ -1,4 +1,4 @@
-"""What matrix operators must count: the sizes of the loop nest written out, dimension by dimension."""
+"""Expected counts of matrix operators: the sizes of the loop nest written out, dimension by dimension."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the operators of ``ai.onnx.ml`` must count, by hand."""
+"""Expected counts of the operators of ``ai.onnx.ml``, by hand."""
 
 from __future__ import annotations
 

@@ -48,7 +48,7 @@ Expectations = Sequence[tuple[NodeView, Work | Refusal]]
 
 
 def outcome(rules: RuleTable, node: NodeView) -> Work | Refusal:
-    """What the table makes of a node: its work, or the kind of error it raises."""
+    """The result of the table for a node: its work, or the kind of error it raises."""
     try:
         return rules[node.domain][node.op_type](node)
     except Exception as refusal:
@@ -70,7 +70,7 @@ def mutants_of(module: ModuleType) -> Iterator[Mutant]:
 
 
 def survives(mutant: Mutant, module: ModuleType, expected: Expectations) -> bool:
-    """Whether the mutant's table still makes of every node what is expected."""
+    """Whether the mutant's table still has the expected result for every node."""
     namespace: dict[str, Any] = {"__name__": module.__name__}
     try:
         exec(mutant.code, namespace)
@@ -120,7 +120,7 @@ def _setter(parent: ast.AST, field: str, index: int | None) -> Callable[[ast.AST
 
 
 def _replacements(old: ast.AST) -> Sequence[ast.AST]:
-    """What the term may be changed to."""
+    """The terms that it may be changed to."""
     replacements: Mapping[type, Callable[[Any], Sequence[ast.AST]]] = {
         ast.BinOp: _binary,
         ast.BoolOp: lambda term: term.values,

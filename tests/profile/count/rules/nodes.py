@@ -31,8 +31,8 @@ def node(
 ) -> NodeView:
     """A node over inputs ``x0``, ``x1``, ... and outputs ``y0``, ``y1``, ...; None for one left out.
 
-    ``weights`` and ``constants`` go by input index; ``dtypes`` by name, float32 where it says nothing, and
-    ``kinds`` by name, a tensor where it says nothing.
+    ``weights`` and ``constants`` go by input index; ``dtypes`` by name, float32 by default, and
+    ``kinds`` by name, a tensor by default.
     """
     constants, dtypes, kinds = constants or {}, dtypes or {}, kinds or {}
 
@@ -60,7 +60,7 @@ def node(
 
 @dataclass(frozen=True)
 class Case:
-    """A node and what it must count."""
+    """A node and its expected counts."""
 
     node: NodeView
     expected: Work

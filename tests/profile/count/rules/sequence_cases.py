@@ -1,4 +1,4 @@
-"""What attention over a state, losses, optimizers, sequences and text must count, by hand."""
+"""Expected counts of attention over a state, losses, optimizers, sequences and text, by hand."""
 
 from __future__ import annotations
 

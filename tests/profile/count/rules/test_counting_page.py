@@ -84,7 +84,7 @@ def test_the_example_of_a_registered_rule_prints_what_it_says(
     assert registered.traffic(block) == Traffic(128 * 64 // 2, 4 * 65_536, 4 * 131_072)
 
 
-def test_what_is_said_to_have_no_rule_has_none() -> None:
+def test_operators_listed_as_without_a_rule_have_none() -> None:
     _, without = PAGE.split("\n## What has no rule\n")
     assert named_in(without)
     assert not named_in(without) & {op_type for _, op_type in known_operators()}

@@ -64,13 +64,13 @@ def short_name(family: ModuleType) -> str:
 
 
 def expectations(family: ModuleType) -> Expectations:
-    """What the family's rules must make of the nodes that are theirs; a refusal must stay one of its kind."""
+    """The expected results of a family's rules for their nodes; a refusal must stay of its kind."""
 
-    def is_theirs(node: NodeView) -> bool:
+    def in_family(node: NodeView) -> bool:
         return node.op_type in family.RULES.get(node.domain, {})
 
-    counted = [(case.node, case.expected) for case in CASES if is_theirs(case.node)]
-    refused = [node for node, _ in REFUSED if is_theirs(node)]
+    counted = [(case.node, case.expected) for case in CASES if in_family(case.node)]
+    refused = [node for node, _ in REFUSED if in_family(node)]
     return [*counted, *((node, outcome(family.RULES, node)) for node in refused)]
 
 

@@ -71,7 +71,7 @@ def test_a_registered_traffic_rule_counts_the_bytes() -> None:
     assert rules.traffic_of(FUSED) == Traffic(2 * 24, 4 * 120, 4 * 80)
 
 
-def test_ours_is_replaced_only_on_purpose() -> None:
+def test_a_built_in_rule_is_replaced_only_on_purpose() -> None:
     relu = node("Relu", [(5,)], [(5,)])
     for domain in ("", "ai.onnx"):
         with pytest.raises(UsageError) as refusal:
@@ -177,7 +177,7 @@ def fused_block(node):
 
 
 def install(folder: Path, source: str, package: str = "acme-rules", module: str = "acme_rules") -> None:
-    """What pip leaves of a package with an entry point: a module and its dist-info."""
+    """An installed package with an entry point: a module and its dist-info."""
     info = folder / f"{module}-1.0.dist-info"
     info.mkdir(parents=True)
     (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {package}\nVersion: 1.0\n")

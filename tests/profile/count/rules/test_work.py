@@ -1,4 +1,4 @@
-"""Each operator counts what its formula says, and nothing is counted that cannot be."""
+"""Each operator counts by its formula, and what cannot be counted is refused."""
 
 from __future__ import annotations
 
@@ -66,7 +66,7 @@ REFUSED: tuple[tuple[NodeView, str], ...] = (
         "its own descendant",
     ),
 )
-"""Nodes that cannot be counted, and what the refusal says."""
+"""Nodes that cannot be counted, and the message of the refusal."""
 
 NEVER_COUNTED = frozenset(
     {("", op) for op in ("StringConcat", "StringNormalizer", "StringSplit", "RegexFullMatch", "ImageDecoder")}

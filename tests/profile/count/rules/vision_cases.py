@@ -1,4 +1,4 @@
-"""What operators on regions, grids, signals and random numbers must count, by hand."""
+"""Expected counts of operators on regions, grids, signals and random numbers, by hand."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What ONNX Runtime fuses into one operator counts what the parts counted."""
+"""An operator that ONNX Runtime fuses has the counts of its parts."""
 
 from __future__ import annotations
 
