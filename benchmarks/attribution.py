@@ -33,9 +33,9 @@ COLUMNS = (
     *(f"nodes, {level}" for level in LEVELS),
     *("fused, all", "layout, all", "inserted, all"),
     *(f"unattributed, {level}" for level in LEVELS),
-    "MACs misattributed",
+    "MACs astray",
 )
-"""Nodes and shares of node time by level; source nodes with MACs misattributed at any of them."""
+"""Nodes and shares of node time by level; source nodes with MACs astray at any of them."""
 
 
 @dataclass(frozen=True)
@@ -44,12 +44,12 @@ class Attributed:
 
     Attributes:
         shares: of node time by kind; ``unattributed`` is that without a module.
-        misattributed: source nodes with MACs that no node that ran computes, or more than one.
+        astray: source nodes with MACs that no node that ran computes, or more than one.
     """
 
     nodes: int
     shares: dict[str, float]
-    misattributed: int
+    astray: int
 
 
 def attributed(path: Path, level: str) -> Attributed:
@@ -98,7 +98,7 @@ def _cells(found: Mapping[str, Attributed]) -> Iterator[object]:
     yield from (at.nodes for at in found.values())
     yield from (f"{found['all'].shares.get(kind, 0):.1%}" for kind in ("fused", "layout", "inserted"))
     yield from (f"{at.shares.get('unattributed', 0):.2%}" for at in found.values())
-    yield sum(at.misattributed for at in found.values())
+    yield sum(at.astray for at in found.values())
 
 
 def _line(cells: Iterable[object]) -> str:

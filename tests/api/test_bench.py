@@ -117,9 +117,9 @@ def test_time_inside_a_loop_counts_once(tmp_path: Path) -> None:
         [value("still", (), TensorProto.BOOL), value("after", (64, 64))],
     )
     always = numpy_helper.from_array(np.array(True), "always")
-    nodes = [op("Loop", "trips always x", "y", body=body)]
+    nodes = [op("Loop", "trip_count always x", "y", body=body)]
     ends = [value("x", (64, 64))], [value("y", (64, 64))]
-    path = save(tmp_path, nodes, *ends, [integers("trips", 50), always])
+    path = save(tmp_path, nodes, *ends, [integers("trip_count", 50), always])
     report = api.bench_graph(path, request=QUICK)
     assert {row.op_type for row in report.operators} >= {"Loop", "Add"}
     assert report.node_sum_s < report.profiled.p90_s  # 51 nodes inside one: twice their time would be more

@@ -106,7 +106,7 @@ def test_missing_weights_cannot_be_opened(weightless_tiny: ExportedGraph) -> Non
 def test_a_data_file_that_is_missing_or_truncated_is_refused(
     share: float | None, tiny: ExportedGraph, tmp_path: Path
 ) -> None:
-    copy = Path(shutil.copytree(tiny.onnx_path.parent, tmp_path / "cut")) / "tiny.onnx"
+    copy = Path(shutil.copytree(tiny.onnx_path.parent, tmp_path / "copy")) / "tiny.onnx"
     exported = open_export(copy)
     if share is None:
         exported.data_path.unlink()

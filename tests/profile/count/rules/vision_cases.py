@@ -72,7 +72,7 @@ SIGNALS: tuple[Case, ...] = (
     case("DFT", [(3, 17, 2)], [(3, 17, 2)], version=20, vector=3 * 425),
     case("DFT", [(3, 17, 1)], [(3, 17, 2)], version=20, vector=3 * 213),
     case("DFT", [(1, 1, 2)], [(1, 1, 2)], version=20),
-    # padded to 32 or cut: the result has the length; 8 signals along the first axis
+    # padded to 32 or truncated: the result has the length; 8 signals along the first axis
     case("DFT", [(3, 16, 2), ()], [(3, 32, 2)], version=20, vector=3 * 5 * 32 * 5),
     case("DFT", [(3, 1, 2), ()], [(3, 16, 2)], version=20, vector=3 * 320),
     case("DFT", [(16, 4, 2, 2), None, ()], [(16, 4, 2, 2)], version=20, constants={2: 0}, vector=8 * 320),
