@@ -35,7 +35,7 @@ PART = "\n# "
 
 
 def put(path: Path, text: str) -> None:
-    """Put a section, which starts with its title, into the page: replaces the one of that title, or is added."""
+    """Put a section, which starts with its title, into the page: replaces its earlier text, or is added."""
     before = path.read_text(encoding="utf-8") if path.is_file() else ""
     title = text.partition("\n")[0]
     parts = f"\n{before}".split(PART)[1:]
