@@ -5,7 +5,6 @@ An entry is one zip file, renamed into its folder when it is complete; its check
 
 from __future__ import annotations
 
-import logging
 import os
 import sys
 import zipfile
@@ -82,6 +81,8 @@ def store(key: str, *files: Path) -> None:
             part.unlink(missing_ok=True)
         _evict(path.parent)
     except OSError as error:
+        import logging
+
         logging.getLogger(__name__).warning("onnxlens: the cache cannot be written: %s", error)
 
 
