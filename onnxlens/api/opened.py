@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from onnxlens.api import cache
 from onnxlens.api.target import Resolved, Settings, Target, is_file, resolve
 from onnxlens.errors import UsageError
+from onnxlens.export.tracing import DEFAULT_OPSET, require_opset
 from onnxlens.specs.manifest import ExportedGraph, Manifest, open_export, read_manifest
 from onnxlens.specs.progress import Progress, silent
 from onnxlens.specs.tensor import TensorSpec
@@ -209,9 +210,6 @@ class OpenedTarget(AbstractContextManager["OpenedTarget"]):
     @cached_property
     def _exported(self) -> ExportedGraph:
         """The export without weights, from the cache if it is there."""
-        from onnxlens.export.exporter import ExportRequest, export
-        from onnxlens.export.tracing import DEFAULT_OPSET, require_opset
-
         found, chosen = self.resolved, self.settings
         opset = DEFAULT_OPSET if chosen.opset is None else chosen.opset
         require_opset(opset)
@@ -226,6 +224,8 @@ class OpenedTarget(AbstractContextManager["OpenedTarget"]):
             return open_export(path)
         if chosen.weights is not None:
             _ = self.weights  # reject a wrong checkpoint before the work of an export
+        from onnxlens.export.exporter import ExportRequest, export
+
         request = ExportRequest(
             found.spec, self.network, self._state, found.origin, found.sizes, opset, chosen.dtype
         )
