@@ -110,14 +110,16 @@ def _bench(target: OpenedTarget, request: BenchRequest) -> BenchReport:
         dtype=_dtype(graph),
     )
     torch = _torch_times(setup) if request.against_torch else None
-    peak_before = _matmul_peak(setup)
+    peaks = [_matmul_peak(setup)] if request.matmul_peak else []
     latency, grown = _unprofiled(setup)
     profiled, events, optimized = _profiled(setup)
     notes = _provider_notes(setup, events)
     ran = node_runs(events, match_events(optimized, events), request.warmup)
     provenances = provenance_of(optimized, graph, target.ledger.nodes)
-    peak = max(peak_before, _matmul_peak(setup), key=lambda found: found.macs_per_s)
-    timing = build_timing(ran, provenances, graph, target.ledger, peak.macs_per_s)
+    if request.matmul_peak:
+        peaks.append(_matmul_peak(setup))
+    peak = max(peaks, key=lambda found: found.macs_per_s, default=None)
+    timing = build_timing(ran, provenances, graph, target.ledger, peak.macs_per_s if peak else None)
     return BenchReport(
         graph=graph.name,
         source=target.path.name,

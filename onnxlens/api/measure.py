@@ -47,7 +47,7 @@ def measure_graph(
         if latency:
             from onnxlens.api.bench import bench_graph
 
-            measured += _latency(bench_graph(it, request=BenchRequest(provider=provider)))
+            measured += _latency(bench_graph(it, request=BenchRequest(provider=provider, matmul_peak=False)))
     return measured
 
 

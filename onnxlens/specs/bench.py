@@ -59,6 +59,8 @@ class BenchRequest:
         level: of ONNX Runtime's graph optimization: ``disabled``, ``basic``, ``extended``, ``all``.
         threads: per operator, in ONNX Runtime and PyTorch; None for the usable cores.
         against_torch: time the PyTorch module of the export too.
+        matmul_peak: measure the matmul peak as well, before and after, and each row's percentage of it: two
+            and a half seconds that times alone do not need.
     """
 
     provider: str = "cpu"
@@ -67,6 +69,7 @@ class BenchRequest:
     level: str = "all"
     threads: int | None = None
     against_torch: bool = False
+    matmul_peak: bool = True
 
     def __post_init__(self) -> None:
         for name, least in (("runs", 1), ("warmup", 0), ("threads", 1)):
@@ -206,7 +209,7 @@ class BenchReport:
     profiled: LatencyResult
     node_sum_s: float
     layout_share: float
-    matrix_product: MatmulPeak
+    matrix_product: MatmulPeak | None
     memory: MemoryUse
     modules: tuple[ModuleTime, ...]
     operators: tuple[OperatorTime, ...]

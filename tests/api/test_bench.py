@@ -17,6 +17,7 @@ from onnx import TensorProto, helper, numpy_helper
 import onnxlens as api
 from onnxlens.errors import CheckpointError, ToolError, UsageError
 from onnxlens.profile.runtime import matmul_peak as matrix_product
+from onnxlens.reports.tables.bench import bench_table
 from onnxlens.specs.bench import BenchReport, BenchRequest
 from tests.export import tiny
 from tests.profile.models import IR_VERSION, integers, op, save, value
@@ -178,3 +179,12 @@ def test_cuda_runs_on_the_device_and_says_what_its_node_times_are(exported: Path
     assert report.device != report.machine["processor"]
     assert "NVML" in report.memory.method
     assert any("the host spent in each node" in note for note in report.notes)
+
+
+def test_times_alone_need_no_matmul_peak(exported: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("onnxlens.api.bench.measure_matmul_peak", lambda *_: pytest.fail("measured"))
+    report = api.bench_graph(exported, request=replace(QUICK, matmul_peak=False))
+    assert report.matrix_product is None
+    assert all(module.time.median_s > 0 for module in report.modules if module.order)
+    assert {module.time.share_of_best for module in report.modules} == {None}
+    assert "matmul peak" not in bench_table(report, "module", 2, "table")

@@ -41,11 +41,11 @@ def build_timing(
     provenances: Mapping[str, Provenance],
     graph: Graph,
     ledger: Ledger,
-    peak_macs_per_s: float,
+    peak_macs_per_s: float | None,
 ) -> Timing:
     """Join the nodes that ran, with their times in each run, with the modules of the source graph.
 
-    Provenances are by the nodes' keys. ``peak_macs_per_s`` is the matmul peak.
+    Provenances are by the nodes' keys. ``peak_macs_per_s`` is the matmul peak, None if it was not measured.
     """
     known = [provenances.get(node.node) if node.known else None for node in ran]
     rows = _Rows(ran, known, graph, ledger, peak_macs_per_s)
@@ -67,7 +67,7 @@ class _Rows:
     provenances: Sequence[Provenance | None]
     graph: Graph
     ledger: Ledger
-    peak_macs_per_s: float
+    peak_macs_per_s: float | None
 
     @cached_property
     def seconds(self) -> np.ndarray:
@@ -151,8 +151,10 @@ class _Rows:
 
     def _timed(self, indices: Sequence[int], macs: int | None) -> Timed:
         p10, median, p90 = self._spread(indices)
-        rate = macs / median if macs and median else None
-        return Timed(median, p10, p90, macs, rate, None if rate is None else rate / self.peak_macs_per_s)
+        peak = self.peak_macs_per_s
+        if not (macs and median and peak):
+            return Timed(median, p10, p90, macs)
+        return Timed(median, p10, p90, macs, macs / median, macs / median / peak)
 
 
 def _is_layout(provenance: Provenance | None) -> bool:

@@ -117,7 +117,7 @@ def _time_column(
 
 
 def _notes(report: BenchReport) -> Iterator[str]:
-    product, profiled = report.matrix_product, report.profiled
+    peak, profiled = report.matrix_product, report.profiled
     slower = 100 * (profiled.median_s / report.latency.median_s - 1)
     yield f"latency: {_latency(report.latency)}, profiling off"
     yield (
@@ -128,12 +128,13 @@ def _notes(report: BenchReport) -> Iterator[str]:
     yield from _unattributed(report)
     layout = share(report.layout_share, 1)
     yield f"layout (reorders, transposes, reshapes and casts inserted): {layout} of node time"
-    yield (
-        f"matmul peak: {short_count(round(product.macs_per_s))} MACs/s "
-        f"({product.side} x {product.side}, {product.dtype}); weights of the graph: {report.dtype}"
-    )
-    peak = report.memory.peak_bytes
-    yield f"peak memory: {'' if peak is None else f'{short_bytes(peak)} '}{report.memory.method}"
+    if peak is not None:
+        yield (
+            f"matmul peak: {short_count(round(peak.macs_per_s))} MACs/s "
+            f"({peak.side} x {peak.side}, {peak.dtype}); weights of the graph: {report.dtype}"
+        )
+    used = report.memory.peak_bytes
+    yield f"peak memory: {'' if used is None else f'{short_bytes(used)} '}{report.memory.method}"
     yield "; ".join(
         (
             f"measured on {report.device}",
