@@ -20,7 +20,7 @@ from onnxlens.profile.flow.pages import readable_depth
 from onnxlens.profile.parity.parity import compare
 from onnxlens.profile.runtime.inputs import sample_inputs, save_inputs
 from onnxlens.profile.runtime.latency import time_runs
-from onnxlens.profile.runtime.machine import machine
+from onnxlens.profile.runtime.machine import machine, release_memory
 from onnxlens.profile.runtime.session import SessionRequest, open_session, run
 from onnxlens.reference_model import catalog
 from onnxlens.reference_model.weights.choice import published_weights
@@ -86,6 +86,7 @@ def _attempted(job: Job, name: str, progress: Progress) -> GraphSummary:
     except Exception as error:  # a fault in one graph, ours or a library's, must not stop the others
         logging.getLogger(__name__).exception("%s failed", name)
         summary = _failed(name, f"{type(error).__name__}: {' '.join(str(error).split())[:200]}")
+    release_memory()
     files = {what: f"{name}/{file}" for what, file in summary.files.items()}
     return replace(summary, seconds=perf_counter() - start, files=files)
 
@@ -151,6 +152,7 @@ def _compare_and_time(it: OpenedTarget, folder: Path) -> tuple[ParityReport, Lat
     inputs = sample_inputs(manifest.inputs, manifest.input_ranges)
     save_inputs(inputs, folder / "inputs.npz")
     expected = pytorch_outputs(it, inputs)
+    release_memory()
     it.progress("running ONNX Runtime", 0, 0)
     session = open_session(it.path, PROVIDER, SessionRequest(memory_pattern=False))
     start = perf_counter()

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import ctypes
+import gc
 import os
 import platform
 from collections.abc import Iterator, Mapping
@@ -87,3 +89,13 @@ def _version(package: str) -> str:
         return version(package)
     except PackageNotFoundError:
         return ""
+
+
+def release_memory() -> None:
+    """Return to the system what was freed: the C library keeps gigabytes of it for later.
+
+    The next session's weights do not fit into the holes, so that a process would hold both.
+    """
+    gc.collect()
+    if trim := getattr(ctypes.CDLL(None), "malloc_trim", None):  # glibc alone
+        trim(0)
