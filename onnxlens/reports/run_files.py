@@ -138,10 +138,6 @@ def _conditions(summary: RunSummary) -> list[str]:
     return [*lines, SEEDED_NOTE] if any(graph.weights == "seeded" for graph in summary.graphs) else lines
 
 
-def _milliseconds(seconds: float) -> str:
-    return f"{seconds * 1000:,.0f} ms"
-
-
 def _figure(
     title: str, value: Callable[[GraphSummary], int], short: Callable[[float], str] = str
 ) -> Column[GraphSummary]:
