@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+import shutil
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from time import perf_counter
 
@@ -12,6 +15,7 @@ from onnxlens.api.check import parity_report, pytorch_outputs, tolerance_of
 from onnxlens.api.opened import OpenedTarget
 from onnxlens.api.staging import staged, staged_folder
 from onnxlens.api.target import Job, Settings
+from onnxlens.api.workers import in_processes
 from onnxlens.errors import CheckpointError, OnnxlensError
 from onnxlens.export.tracing import require_opset
 from onnxlens.profile.flow.collapse import collapsed
@@ -26,10 +30,8 @@ from onnxlens.reference_model import catalog
 from onnxlens.reference_model.weights.choice import published_weights
 from onnxlens.reports.netron.pictures import drawn_by_netron, require_netron
 from onnxlens.reports.run_files import RUN_FILES, Files, write_counts, write_parity, write_pictures, write_run
-from onnxlens.specs.bench import LatencyResult
 from onnxlens.specs.manifest import data_path_of, manifest_path_of
-from onnxlens.specs.parity import ParityReport
-from onnxlens.specs.progress import Progress, Watch, unwatched
+from onnxlens.specs.progress import FINISHED, Progress, Watch, unwatched
 from onnxlens.specs.summary import GraphSummary, RunSummary
 
 QUICK_PIXELS = 128
@@ -50,9 +52,8 @@ def run_reference(job: Job, watch: Watch = unwatched) -> RunSummary:
     names = tuple(dict.fromkeys(job.graphs)) or catalog.names()
     _refuse_early(job, names)
     start = perf_counter()
-    graphs = tuple(
-        _attempted(job, name, watch(name, index, len(names))) for index, name in enumerate(names, start=1)
-    )
+    run_all = _in_turn if min(job.processes, len(names)) < 2 else _exported_first
+    graphs = run_all(job, names, watch)
     if job.netron:
         graphs = drawn_by_netron(graphs, job.out, job.browser, watch)
     summary = RunSummary(graphs, machine(), perf_counter() - start)
@@ -75,51 +76,100 @@ def _refuse_early(job: Job, names: Sequence[str]) -> None:
             (job.out / name).unlink(missing_ok=True)
 
 
-def _attempted(job: Job, name: str, progress: Progress) -> GraphSummary:
-    """One graph from start to end; an error becomes its outcome. Its files are named from ``job.out``."""
+def _in_turn(job: Job, names: Sequence[str], watch: Watch) -> tuple[GraphSummary, ...]:
+    """One graph after another, each from start to end."""
+    return tuple(
+        _attempted(name, partial(_whole, job, name), watch(name, index, len(names)))
+        for index, name in enumerate(names, start=1)
+    )
+
+
+def _exported_first(job: Job, names: Sequence[str], watch: Watch) -> tuple[GraphSummary, ...]:
+    """Export in several processes, and measure one graph after another then: a timing runs alone."""
+    last_first = names[::-1]  # the catalog ends with what takes longest to trace: no process waits for it
+    outcomes = in_processes(partial(_export_one, job), last_first, job.processes, watch)
+    summaries = []
+    for index, name in enumerate(names, start=1):
+        error = outcomes[name].exception()
+        summary = outcomes[name].result() if error is None else _failed(name, _line_of(error))
+        if "weights" in summary.files:
+            measure = partial(_measure_exported, job, summary)
+            summary = _attempted(name, measure, watch(name, index, len(names)), summary.seconds)
+            if summary.outcome == "failed":
+                shutil.rmtree(job.out / name, ignore_errors=True)
+        summaries.append(summary)
+    return tuple(summaries)
+
+
+def _attempted(
+    name: str, work: Callable[[Progress], GraphSummary], progress: Progress, seconds: float = 0.0
+) -> GraphSummary:
+    """What ``work`` makes of one graph, after ``seconds`` of earlier work; an error becomes its outcome."""
     start = perf_counter()
     try:
-        with staged_folder(job.out / name, proof=f"{name}.json") as folder:
-            summary = _run_graph(job, name, folder, progress)
+        summary = work(progress)
     except OnnxlensError as error:
         summary = _failed(name, " ".join(str(error).split()))
     except Exception as error:  # a fault in one graph, ours or a library's, must not stop the others
         logging.getLogger(__name__).exception("%s failed", name)
-        summary = _failed(name, f"{type(error).__name__}: {' '.join(str(error).split())[:200]}")
+        summary = _failed(name, _line_of(error))
     release_memory()
-    files = {what: f"{name}/{file}" for what, file in summary.files.items()}
-    return replace(summary, seconds=perf_counter() - start, files=files)
+    progress(FINISHED, 0, 0)
+    return replace(summary, seconds=seconds + perf_counter() - start)
 
 
 def _failed(name: str, reason: str) -> GraphSummary:
     return GraphSummary(name, catalog.get(name).family, "failed", reason=reason)
 
 
-def _run_graph(job: Job, name: str, folder: Path, progress: Progress) -> GraphSummary:
-    """Export into ``folder``, count and draw; if the graph has weights, also compare and time."""
+def _line_of(error: BaseException) -> str:
+    return f"{type(error).__name__}: {' '.join(str(error).split())[:200]}"
+
+
+def _whole(job: Job, name: str, progress: Progress) -> GraphSummary:
+    """Export, count and draw; if the graph has weights, also compare and time."""
+    with _fresh_folder(job, name) as folder, OpenedTarget(name, _settings(job, name), progress, folder) as it:
+        summary = _count_and_draw(it, folder)
+        return _compare_and_time(it, folder, summary) if "weights" in summary.files else summary
+
+
+def _export_one(job: Job, name: str, progress: Progress) -> GraphSummary:
+    """The part of ``_whole`` that another process can do, finished in the graph's folder."""
+
+    def export(progress: Progress) -> GraphSummary:
+        with (
+            _fresh_folder(job, name) as folder,
+            OpenedTarget(name, _settings(job, name), progress, folder) as it,
+        ):
+            return _count_and_draw(it, folder)
+
+    return _attempted(name, export, progress)
+
+
+def _measure_exported(job: Job, summary: GraphSummary, progress: Progress) -> GraphSummary:
+    """The rest of ``_whole``, of a graph that another process has exported."""
+    path = job.out / summary.files["onnx"]
+    with staged(path.parent) as folder, OpenedTarget(path, progress=progress) as it:
+        return _compare_and_time(it, folder, summary)
+
+
+def _fresh_folder(job: Job, name: str) -> AbstractContextManager[Path]:
+    return staged_folder(job.out / name, proof=f"{name}.json")
+
+
+def _settings(job: Job, name: str) -> Settings:
+    """How a graph is exported."""
     pixels = QUICK_PIXELS if job.quick else None
-    structure_only = catalog.get(name).structure_only
-    weights = "none" if structure_only else published_weights(job.weights, name)
-    settings = Settings(weights=weights, opset=job.opset, height=pixels, width=pixels, cache=job.cache)
-    with OpenedTarget(name, settings, progress, folder) as it:
-        exported = it.runnable
-        counted, files = _count_and_draw(it, folder)
-        if not exported.manifest.has_weights:
-            return replace(counted, files=files)
-        report, latency = _compare_and_time(it, folder)
-    files |= {"inputs": "inputs.npz", **write_parity(report, folder)}
-    differing = [output.tensor for output in report.outputs if not output.passed]
-    return replace(
-        counted,
-        outcome="differs" if differing else "done",
-        reason=f"over the tolerance: {', '.join(differing)}" if differing else "",
-        worst=max(report.outputs, key=lambda output: output.rel_l2),
-        latency=latency,
-        files=files,
-    )
+    weights = "none" if catalog.get(name).structure_only else published_weights(job.weights, name)
+    return Settings(weights=weights, opset=job.opset, height=pixels, width=pixels, cache=job.cache)
 
 
-def _count_and_draw(it: OpenedTarget, folder: Path) -> tuple[GraphSummary, Files]:
+def _named(graph: str, files: Files) -> Files:
+    """The files of a graph, named from the run's folder."""
+    return {what: f"{graph}/{file}" for what, file in files.items()}
+
+
+def _count_and_draw(it: OpenedTarget, folder: Path) -> GraphSummary:
     manifest, graph, ledger = it.runnable.manifest, it.graph, it.ledger
     deepest = build_flow(graph, ledger)
     files = {"onnx": it.path.name, "manifest": manifest_path_of(it.path).name}
@@ -129,7 +179,7 @@ def _count_and_draw(it: OpenedTarget, folder: Path) -> tuple[GraphSummary, Files
     it.progress("drawing", 0, 0)
     pictures, note = write_pictures(collapsed(deepest, readable_depth(deepest)), folder)
     totals = ledger.totals
-    summary = GraphSummary(
+    return GraphSummary(
         graph=manifest.graph,
         family=manifest.family,
         outcome="done",
@@ -141,12 +191,12 @@ def _count_and_draw(it: OpenedTarget, folder: Path) -> tuple[GraphSummary, Files
         unknown_nodes=totals.unknown_nodes,
         macs=totals.macs,
         params=totals.params,
+        files=_named(manifest.graph, files | pictures),
         note=note,
     )
-    return summary, files | pictures
 
 
-def _compare_and_time(it: OpenedTarget, folder: Path) -> tuple[ParityReport, LatencyResult]:
+def _compare_and_time(it: OpenedTarget, folder: Path, counted: GraphSummary) -> GraphSummary:
     """Run PyTorch, which is freed then; then one session, whose first run is the warm-up of the timing."""
     manifest = it.runnable.manifest
     inputs = sample_inputs(manifest.inputs, manifest.input_ranges)
@@ -161,4 +211,14 @@ def _compare_and_time(it: OpenedTarget, folder: Path) -> tuple[ParityReport, Lat
     report = parity_report(it, PROVIDER, compare(got, expected, tolerance_of(it)))
     del got, expected
     it.progress("timing ONNX Runtime", 0, 0)
-    return report, time_runs(session, inputs, warm_up_s=warm_up_s, provider=PROVIDER)
+    latency = time_runs(session, inputs, warm_up_s=warm_up_s, provider=PROVIDER)
+    differing = [output.tensor for output in report.outputs if not output.passed]
+    files = _named(counted.graph, {"inputs": "inputs.npz", **write_parity(report, folder)})
+    return replace(
+        counted,
+        outcome="differs" if differing else "done",
+        reason=f"over the tolerance: {', '.join(differing)}" if differing else "",
+        worst=max(report.outputs, key=lambda output: output.rel_l2),
+        latency=latency,
+        files={**counted.files, **files},
+    )

@@ -74,6 +74,11 @@ class Job:
         netron: also draw each graph as Netron does.
         browser: the path of the Chromium that Netron draws in; None for the system's.
         cache: keep exported graphs in the user's cache, and take them from there.
+        processes: how many graphs are exported at once, each in a process of its own, before the first is
+            measured; with 1, each graph is exported and measured in turn, in this process.
+
+    Raises:
+        UsageError: ``processes`` is less than 1.
     """
 
     out: Path
@@ -84,6 +89,11 @@ class Job:
     netron: bool = False
     browser: str | None = None
     cache: bool = True
+    processes: int = 1
+
+    def __post_init__(self) -> None:
+        if self.processes < 1:
+            raise UsageError(f"{self.processes} processes; take at least one")
 
 
 @dataclass(frozen=True, slots=True)

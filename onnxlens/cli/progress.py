@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from onnxlens.specs.progress import Progress, Watch, silent, unwatched
+from onnxlens.specs.progress import FINISHED, Progress, Watch, silent, unwatched
 
 if TYPE_CHECKING:
     from rich.progress import Progress as Bar
@@ -49,19 +49,20 @@ def watched() -> Iterator[Watch]:
         yield unwatched
         return
     if not sys.stderr.isatty():
-        lines = _Lines("")
-        yield lines.watch
-        lines.finish()
+        yield lambda graph, index, count: _Lines(_title(graph, index, count))
         return
     with _bars() as bars:
-        whole = bars.add_task("")
-        report = _moving(bars, "  ")
+        whole = bars.add_task("all graphs")
 
         def watch(graph: str, index: int, count: int) -> Progress:
-            bars.update(whole, description=f"{graph} ({index} of {count})", completed=index - 1, total=count)
-            return report
+            bars.update(whole, completed=index - 1, total=count)
+            return _moving(bars, f"  {_title(graph, index, count)}: ")
 
         yield watch
+
+
+def _title(graph: str, index: int, count: int) -> str:
+    return f"{graph} ({index} of {count})"
 
 
 def _is_quiet() -> bool:
@@ -82,12 +83,6 @@ class _Lines:
             self.finish()
             self._step, self._start = step, perf_counter()
 
-    def watch(self, graph: str, index: int, count: int) -> Progress:
-        """The callback of one graph among several."""
-        self.finish()
-        self._title = f"{graph} ({index} of {count})"
-        return self
-
     def finish(self) -> None:
         """Print the step that is being done, if there is one."""
         if self._step:
@@ -104,10 +99,12 @@ def _moving(bars: Bar, prefix: str) -> Progress:
     def report(step: str, done: int, total: int) -> None:
         nonlocal current, task
         if step != current:
-            current = step
             bars.remove_task(task)  # rich cannot unset a total, and the next step may have none
-            task = bars.add_task(f"{prefix}{step}", total=None)
-        bars.update(task, completed=done, total=total or None)
+            if step != FINISHED:
+                task = bars.add_task(f"{prefix}{step}", total=None)
+            current = step
+        if step != FINISHED:
+            bars.update(task, completed=done, total=total or None)
 
     return report
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from pathlib import Path
 
@@ -25,6 +26,9 @@ NOT_ALL_DONE = 1
 @click.option("--opset", type=int, default=18, show_default=True, help="ONNX opset to export, 18 to 25.")
 @click.option("--quick", is_flag=True, help="At 128 x 128 pixels instead of 512 x 512.")
 @click.option("--netron", is_flag=True, help="Also draw each graph as Netron does; needs a Chromium.")
+@click.option("--processes", type=click.IntRange(1), default=lambda: min(2, os.cpu_count() or 1),
+              show_default="2, or 1 on a single core",
+              help="How many graphs to export at once; they are measured one by one.")  # fmt: skip
 @with_browser
 @with_cache
 def run(
@@ -34,6 +38,7 @@ def run(
     opset: int,
     quick: bool,
     netron: bool,
+    processes: int,
     browser: str | None,
     cache: bool,
 ) -> int:
@@ -43,7 +48,7 @@ def run(
     chosen = () if names is None else tuple(name.strip() for name in names.split(","))
     with progress.watched() as watch:
         summary = onnxlens.run_reference(
-            onnxlens.Job(out, chosen, weights, quick, opset, netron, browser, cache), watch
+            onnxlens.Job(out, chosen, weights, quick, opset, netron, browser, cache, processes), watch
         )
     click.echo(summary_table(summary, "table"))
     click.echo(f"everything is linked from {out / 'index.md'}")

@@ -12,6 +12,7 @@ import pytest
 
 from onnxlens.cli import progress
 from onnxlens.cli.main import run
+from onnxlens.specs.progress import FINISHED
 from tests import small_catalog
 from tests.cli.calls import PROGRAM, ROOT
 from tests.export.tiny import TARGET
@@ -51,9 +52,13 @@ def test_the_overall_bar_shows_the_finished_graphs(
     with redirect_stderr(terminal), progress._bars() as bars:
         monkeypatch.setattr(progress, "_bars", lambda: _Opened(bars))
         with progress.watched() as watch:
-            watch("a", 2, 4)("reading", 3, 8)
+            first = watch("a", 2, 4)
+            first("reading", 3, 8)
             assert [(task.completed, task.total) for task in bars.tasks] == [(1, 4), (3, 8)]
             watch("b", 3, 4)("drawing", 0, 0)
+            first("reading", 4, 8)  # two graphs at once
+            assert [(task.completed, task.total) for task in bars.tasks] == [(2, 4), (4, 8), (0, None)]
+            first(FINISHED, 0, 0)
             assert [(task.completed, task.total) for task in bars.tasks] == [(2, 4), (0, None)]
 
 
@@ -101,11 +106,16 @@ def test_without_a_terminal_every_finished_step_is_a_plain_line_at_once() -> Non
 def test_without_a_terminal_the_lines_of_several_graphs_name_each() -> None:
     stderr = io.StringIO()
     with redirect_stderr(stderr), progress.watched() as watch:
-        watch("hed", 1, 2)("tracing", 0, 0)
-        watch("mlsd-tiny", 2, 2)("tracing", 0, 0)
+        first, second = watch("hed", 1, 2), watch("mlsd-tiny", 2, 2)
+        first("tracing", 0, 0)
+        second("tracing", 0, 0)
+        first(FINISHED, 0, 0)
+        second("drawing", 0, 0)
+        second(FINISHED, 0, 0)
     assert seconds_left_out(stderr.getvalue()) == [
         "onnxlens: hed (1 of 2): tracing",
         "onnxlens: mlsd-tiny (2 of 2): tracing",
+        "onnxlens: mlsd-tiny (2 of 2): drawing",
     ]
 
 

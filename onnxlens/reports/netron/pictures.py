@@ -16,7 +16,7 @@ from xml.etree import ElementTree
 from onnxlens.errors import OnnxlensError, ToolError, UsageError, first_line
 from onnxlens.reports.netron.browser import opened_browser, require_browser
 from onnxlens.reports.netron.server import NetronServer, netron_files
-from onnxlens.specs.progress import Watch
+from onnxlens.specs.progress import FINISHED, Watch
 from onnxlens.specs.summary import GraphSummary
 
 if TYPE_CHECKING:
@@ -221,8 +221,10 @@ def drawn_by_netron(
     try:
         with netron_pictures(browser) as pictures:
             for index, graph in enumerate(waiting, start=1):
-                watch(graph.graph, index, len(waiting))("drawing by Netron", 0, 0)
+                progress = watch(graph.graph, index, len(waiting))
+                progress("drawing by Netron", 0, 0)
                 drawn[graph.graph] = _drawn(graph, folder, pictures)
+                progress(FINISHED, 0, 0)
     except OnnxlensError as error:  # the browser itself: those that it has drawn are drawn
         for graph in waiting:
             if drawn[graph.graph] is graph:
