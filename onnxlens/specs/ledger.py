@@ -13,7 +13,9 @@ from onnxlens.specs.record import record
 from onnxlens.specs.tensor import TensorSpec
 
 Status = Literal["counted", "free", "unknown"]
-Attribution = Literal["metadata", "names", "none"]
+Attribution = Literal["metadata", "names", "weights", "none"]
+Evidence = Literal["metadata", "names", "weights", "flow", "manifest", "none"]
+"""What told a module: the exporter's metadata, a node's name, a weight's, the data flow between others, our manifest."""
 
 STATUSES: tuple[str, ...] = get_args(Status)
 

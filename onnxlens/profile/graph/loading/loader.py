@@ -50,7 +50,7 @@ def load_graph(
     graph = read_graph(model.graph)
     inference = complete_types(model, graph)
     read = ModelReader(model, graph, path, inference)
-    scopes = read_scopes([(node.proto, node.view) for node in read.nodes])
+    scopes = read_scopes(read.nodes, read.initializers)
     held = {name: view for name, view in read.initializers.items() if name not in given}
     weights = _weights(held, manifest, [node.view for node in read.nodes])
     open_inputs = (value for value in model.graph.input if value.name not in read.initializers)
@@ -62,8 +62,10 @@ def load_graph(
         inputs=inputs,
         outputs=_tensors(model.graph.output, inference),
         nodes=tuple(
-            GraphNode(node.view, module, node.constant_folded, call, node.bodies, node.within)
-            for node, module, call in zip(read.nodes, scopes.modules, scopes.traced, strict=True)
+            GraphNode(node.view, module, node.constant_folded, call, node.bodies, node.within, evidence)
+            for node, module, call, evidence in zip(
+                read.nodes, scopes.modules, scopes.traced, scopes.evidence, strict=True
+            )
         ),
         weights=weights,
         constants={name: view for name, view in read.initializers.items() if name not in weights},
