@@ -15,7 +15,7 @@ from onnxlens.specs.tensor import TensorSpec
 Status = Literal["counted", "free", "unknown"]
 Attribution = Literal["metadata", "names", "weights", "none"]
 Evidence = Literal["metadata", "names", "weights", "flow", "manifest", "none"]
-"""What told a module: the exporter's metadata, a node's name, a weight's, the data flow between others, our manifest."""
+"""What told a module: torch's metadata, a node's name, a weight's, data flow, our manifest, or nothing."""
 
 STATUSES: tuple[str, ...] = get_args(Status)
 

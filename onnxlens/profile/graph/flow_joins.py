@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from functools import lru_cache
 
 from onnxlens.profile.graph.node_view import ValueView, index_consumers, index_producers
-from onnxlens.profile.graph.weight_owners import BETWEEN, BIAS_ADDS, PRODUCTS, TracedNode, common_path
+from onnxlens.profile.graph.weight_owners import BETWEEN, PRODUCTS, TracedNode, common_path
 
 Paths = list[str | None]
 """The module of every node; None while it is not known."""
@@ -20,9 +20,9 @@ class FlowJoins:
     1. A product without a name of its own joins the module whose bias is added to its result.
     2. A node of a file whose exporter lost few modules joins its consumers' common module, else its
        producers': what rewriting inserts, it inserts before the node that needs it.
-    3. Any other node joins the deepest module that contains its neighbors, known ones or, through others
-       that are not known, the next. What enters and leaves the graph belongs to the model, and to a body
-       inside a node what that node belongs to.
+    3. Any other node joins the deepest module that contains its neighbors on both sides, those that are known
+       or, through others that are not, the next. What has none on one side stands at an end of the model, or
+       of a body, and belongs to the model, or to what runs the body.
     """
 
     def __init__(self, nodes: Sequence[TracedNode], paths: Paths) -> None:
@@ -71,31 +71,36 @@ class FlowJoins:
             self._paths[index] = common_path(known) if known else None
 
     def join_neighbors(self, indices: Sequence[int]) -> None:
-        """Let these nodes join the deepest module that contains their neighbors."""
+        """Let these nodes join the deepest module that contains their neighbors on both sides."""
         before: dict[int, str | None] = {}
         after: dict[int, str | None] = {}
         for index in indices:
-            node = self._nodes[index]
-            sources = [] if node.constant_folded else self._reads[index]
+            sources = () if self._nodes[index].constant_folded else self._reads[index]
             makers = (self._producers.get(value.name) for value in sources if not value.is_weight)
-            before[index] = _all_in(self._found(maker, before) for maker in makers)
+            before[index] = self._around(makers, before)
         for index in reversed(indices):
             outputs = [value.name for value in self._nodes[index].view.outputs if value is not None]
-            users = [user for name in outputs for user in self._consumers.get(name, ())]
-            after[index] = _all_in(self._found(user, after) for user in users or (None,))
+            users = (user for name in outputs for user in self._consumers.get(name, ()))
+            after[index] = self._around(users, after)
         around = self._enclosing()
         for index in reversed(indices):  # a node comes after the bodies inside it
-            path = _all_in((before[index], after[index])) or ""
-            within = self._nodes[index].within
-            outer = self._paths[around[within[-1]]] or "" if within else ""
-            self._paths[index] = path if _contains(outer, path) else outer
+            node = self._nodes[index]
+            sides = (after[index],) if node.constant_folded else (before[index], after[index])
+            path = "" if None in sides else _all_in(sides) or ""
+            outer = self._paths[around[node.within[-1]]] or "" if node.within else ""
+            self._paths[index] = path if contains(outer, path) else outer
 
-    def _found(self, index: int | None, passed: Mapping[int, str | None]) -> str | None:
-        """The module of a neighbor, or what lies behind it; the model where there is no neighbor."""
-        if index is None:
-            return ""
-        path = self._paths[index]
-        return passed.get(index) if path is None else path
+    def _around(self, indices: Iterable[int | None], passed: Mapping[int, str | None]) -> str | None:
+        """The deepest module that contains these nodes, or what lies behind them; None where nothing does.
+
+        What else comes from the graph's inputs, a mask or a length, does not count.
+        """
+        found = None
+        for index in indices:
+            if index is not None:
+                path = self._paths[index]
+                found = _all_in((found, passed.get(index) if path is None else path))
+        return found
 
     def _enclosing(self) -> Mapping[str, int]:
         """The node that runs each body, by the body's key."""
@@ -123,5 +128,6 @@ def _common(one: str, other: str) -> str:
     return common_path((one, other))
 
 
-def _contains(outer: str, path: str) -> bool:
+def contains(outer: str, path: str) -> bool:
+    """Whether the module at ``outer`` is, or has inside it, the one at ``path``."""
     return not outer or path == outer or path.startswith(f"{outer}.")

@@ -1,4 +1,4 @@
-"""The modules that torch's exporter writes into a node's metadata, and the PyTorch call that it is part of."""
+"""The modules and the PyTorch call that torch's exporter writes into a node's metadata."""
 
 from __future__ import annotations
 

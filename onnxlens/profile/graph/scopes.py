@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from functools import cached_property, lru_cache
 from typing import Literal
 
-from onnxlens.profile.graph.flow_joins import FlowJoins
+from onnxlens.profile.graph.flow_joins import FlowJoins, contains
 from onnxlens.profile.graph.name_paths import node_levels, prefix_of_graph
 from onnxlens.profile.graph.scope_metadata import read_levels
 from onnxlens.profile.graph.second_calls import first_calls
@@ -20,7 +20,7 @@ OTHER_CALLS = re.compile(
     r"(add|sub|rsub|mul|div|pad|constant_pad_nd|t|transpose|permute|view|reshape|to_copy|clone|cat|expand|"
     r"unsqueeze|squeeze|flatten|mean|sum|alias|identity|slice|select)"
 )
-"""PyTorch calls that never become a product alone: metadata that name one are those of what it was fused with."""
+"""PyTorch calls that become no product: such metadata are those of what the product was fused with."""
 
 
 ATTRIBUTIONS: tuple[Literal["metadata", "names", "weights"], ...] = ("metadata", "names", "weights")
@@ -109,7 +109,9 @@ class _Reading:
             nowhere = [ModuleRef("")] * len(self._nodes)
             return Scopes("none", nowhere, ["none"] * len(self._nodes), self._traced, {})
         self._join(by_consumers=attribution == "metadata" or "" in self._called)
-        refs = {path: ModuleRef(path, self._called.get(path, "")) for path in {*self._paths} if path is not None}
+        refs = {
+            path: ModuleRef(path, self._called.get(path, "")) for path in {*self._paths} if path is not None
+        }
         modules = [refs[path or ""] for path in self._paths]
         return Scopes(attribution, modules, self._evidence, self._traced, self._called)
 
@@ -131,23 +133,22 @@ class _Reading:
         fused: dict[int, Sequence[tuple[str, str]]] = {}
         for index, node in enumerate(self._nodes):
             levels = read_levels(node.proto)
-            if not levels:
-                continue
-            self._put(index, levels[-2][0], "metadata")
-            self._traced[index] = TracedCall(*levels[-1])
-            if node.view.op_type in PRODUCTS and _is_other_call(levels[-1][1]):
-                fused[index] = levels
-            else:
-                self._called.update(levels[:-1])
+            if levels:
+                self._put(index, levels[-2][0], "metadata")
+                self._traced[index] = TracedCall(*levels[-1])
+                if node.view.op_type in PRODUCTS and _is_other_call(levels[-1][1]):
+                    fused[index] = levels[:-1]
+                else:
+                    self._called.update(levels[:-1])
         for index, owner in self._contradictions(fused):
             self._put(index, owner, "weights")
             self._traced[index] = None
-            fused[index] = [level for level in fused[index][:-1] if _contains(level[0], owner)] + [("", "")]
+            fused[index] = [level for level in fused[index] if contains(level[0], owner)]
         for levels in fused.values():
-            self._called.update(levels[:-1])
+            self._called.update(levels)
 
     def _contradictions(self, fused: Collection[int]) -> Iterator[tuple[int, str]]:
-        """Products whose metadata are those of another call, where the owner of the weight is the only one."""
+        """The products among these whose weight they alone read, and its owner."""
         readers: dict[str, set[str | None]] = {}
         for index, node in enumerate(self._nodes if fused else ()):
             if node.view.op_type in PRODUCTS:
@@ -201,7 +202,9 @@ class _Reading:
             owner, weight = self._owners.owner(node), self._owners.weight(node)
             if owner is not None and len(kinds.get(weight or "", ())) <= 1:  # a tied one is two modules'
                 self._put(index, _within(owner, known), "weights")
-        found = {path for path, kind in zip(self._paths, self._evidence, strict=True) if path and kind == "weights"}
+        found = {
+            path for path, kind in zip(self._paths, self._evidence, strict=True) if path and kind == "weights"
+        }
         self._called.update(dict.fromkeys([path for path in _levels_of(found) if path not in known], ""))
 
     def _join(self, *, by_consumers: bool) -> None:
@@ -229,10 +232,6 @@ class _Reading:
 def _is_other_call(target: str) -> bool:
     """Whether it is a PyTorch call of its own that a product was fused with."""
     return OTHER_CALLS.fullmatch(target.removeprefix("aten.").partition(".")[0].strip("_")) is not None
-
-
-def _contains(outer: str, path: str) -> bool:
-    return not outer or path == outer or path.startswith(f"{outer}.")
 
 
 def _within(owner: str, known: Collection[str]) -> str:

@@ -1,16 +1,20 @@
-"""Modules that TorchScript called more than once: it names every call after the first as if it were another."""
+"""Modules that TorchScript called more than once: it names each call after the first as another module."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 from onnxlens.profile.graph.weight_owners import PRODUCTS, TracedNode, WeightOwners
 
 COUNTED = re.compile(r"(_\d+)+")
+NUMBERED_CHILD = re.compile(r"((?:.*\.)?\d+)(?:_\d+)+")
+"""A later call of a Sequential's child, ``layers.2_1``: a child whose name is a number shows it by that."""
 
 
-def first_calls(nodes: Sequence[TracedNode], paths: Sequence[str | None], owners: WeightOwners) -> Mapping[int, str]:
+def first_calls(
+    nodes: Sequence[TracedNode], paths: Sequence[str | None], owners: WeightOwners
+) -> Mapping[int, str]:
     """The module of each node that a later call of it made, by index, where weights prove that it is one.
 
     The second call of ``block.conv`` is named ``block.conv_1``, and reads ``block.conv.weight``; without a
@@ -18,36 +22,55 @@ def first_calls(nodes: Sequence[TracedNode], paths: Sequence[str | None], owners
     with the rest of its call: the whole of ``block_1`` is ``block`` if that is true of some part, and of no
     part the opposite.
     """
+    calls = _Calls(owners)
     found: dict[int, str] = {}
-    own: set[str] = set()
-    renamed: dict[str, set[str]] = {}
-    readers: dict[str, str] = {}
     for index, (node, path) in enumerate(zip(nodes, paths, strict=True)):
-        if not path or node.constant_folded:
-            continue
-        owner = owners.owner(node) or _first_reader(node, path, owners, readers)
-        if owner is None:
-            continue
-        first = _first_call(path, owner)
-        for called, real in zip(_prefixes(path), _prefixes(first or ""), strict=False):
-            if called == real:
-                own.add(called)
-            else:
-                renamed.setdefault(called, set()).add(real)
-        if first not in (None, path):
-            found[index] = first
-    sure = {called: next(iter(real)) for called, real in renamed.items() if len(real) == 1 and called not in own}
+        if path and not node.constant_folded and (first := calls.first(node, path)) not in (None, path):
+            found[index] = str(first)
+    sure = calls.sure(path for path in paths if path)
     if sure:
         for index, path in enumerate(paths):
-            if path and index not in found and (first := _renamed(path, sure)) != path:
-                found[index] = first
+            if path and index not in found and (renamed := _renamed(path, sure)) != path:
+                found[index] = renamed
     return found
 
 
-def _first_reader(node: TracedNode, path: str, owners: WeightOwners, readers: dict[str, str]) -> str | None:
-    """Where a product with the same nameless weight stood first; None where this is the first."""
-    weight = owners.weight(node) if node.view.op_type in PRODUCTS else None
-    return readers.setdefault(weight, path) if weight else None
+class _Calls:
+    """What the weights say about the calls, and the parts of paths that follow from it."""
+
+    def __init__(self, owners: WeightOwners) -> None:
+        self._owners = owners
+        self._first_readers: dict[str, str] = {}
+        self._own: set[str] = set()
+        self._later: dict[str, set[str]] = {}
+
+    def first(self, node: TracedNode, path: str) -> str | None:
+        """The module that runs the node, by the weight that it reads; None where that says nothing."""
+        owner = self._owners.owner(node) or self._first_reader(node, path)
+        first = None if owner is None else _first_call(path, owner)
+        if first is not None:
+            for called, real in zip(_prefixes(path), _prefixes(first), strict=True):
+                if called == real:
+                    self._own.add(called)
+                else:
+                    self._later.setdefault(called, set()).add(real)
+        return first
+
+    def _first_reader(self, node: TracedNode, path: str) -> str | None:
+        """Where a product with the same nameless weight stood first."""
+        weight = self._owners.weight(node) if node.view.op_type in PRODUCTS else None
+        return self._first_readers.setdefault(weight, path) if weight else None
+
+    def sure(self, paths: Iterable[str]) -> Mapping[str, str]:
+        """The beginnings of paths that are later calls and nothing else, with the module that is called."""
+        for called in {prefix for path in set(paths) for prefix in _prefixes(path)}:
+            if (numbered := NUMBERED_CHILD.fullmatch(called)) is not None:
+                self._later.setdefault(called, {numbered[1]})
+        return {
+            called: next(iter(real))
+            for called, real in self._later.items()
+            if len(real) == 1 and called not in self._own
+        }
 
 
 def _first_call(path: str, owner: str) -> str | None:
@@ -65,9 +88,7 @@ def _first_call(path: str, owner: str) -> str | None:
 
 
 def _is_call_of(element: str, real: str) -> bool:
-    return element == real or (
-        element.startswith(real) and COUNTED.fullmatch(element, len(real)) is not None
-    )
+    return element == real or (element.startswith(real) and COUNTED.fullmatch(element, len(real)) is not None)
 
 
 def _prefixes(path: str) -> Sequence[str]:

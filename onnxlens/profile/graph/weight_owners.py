@@ -17,14 +17,16 @@ PRODUCTS: Mapping[str, Sequence[int]] = MappingProxyType(
         **dict.fromkeys(("Conv", "ConvTranspose", "FusedConv", "NhwcFusedConv", "ConvInteger"), (1, 2)),
         **dict.fromkeys(("ConvIntegerToFloat", "DeformConv"), (1, 2)),
         **dict.fromkeys(("Gemm", "FusedGemm", "MatMul", "FusedMatMul", "MatMulInteger"), (1, 0, 2)),
-        **dict.fromkeys(("MatMulIntegerToFloat", "DynamicQuantizeMatMul", "MatMulNBits", "MatMulBnb4"), (1, 0)),
+        **dict.fromkeys(
+            ("MatMulIntegerToFloat", "DynamicQuantizeMatMul", "MatMulNBits", "MatMulBnb4"), (1, 0)
+        ),
         **dict.fromkeys(("QLinearConv", "QGemm", "QLinearMatMul"), (3, 0, 8)),
         **dict.fromkeys(("LSTM", "GRU", "RNN", "DynamicQuantizeLSTM"), (1, 2, 3)),
         **dict.fromkeys(("Attention", "QAttention", "DecoderMaskedSelfAttention"), (1, 2)),
         "Einsum": (0, 1),
     }
 )
-"""The operators that multiply by a weight, with the inputs that may be it; then the bias, which names as well."""
+"""The operators that multiply by a weight, with the inputs that may be it, and then the bias."""
 
 OTHERS: Mapping[str, Sequence[int]] = MappingProxyType(
     {
@@ -45,30 +47,35 @@ BETWEEN = frozenset(
 
 
 class TracedBody(Protocol):
-    """A graph inside a node: its key, and the values that it returns."""
+    """A graph inside a node."""
 
     @property
-    def key(self) -> str: ...
+    def key(self) -> str:
+        """Unique in the file."""
 
     @property
-    def results(self) -> Sequence[ValueView | None]: ...
+    def results(self) -> Sequence[ValueView | None]:
+        """The values that it returns."""
 
 
 class TracedNode(Protocol):
-    """A node as the file has it, and as a view with names that are unique in the file."""
+    """A node of which the module is asked for."""
 
     @property
-    def proto(self) -> NodeProto: ...
+    def proto(self) -> NodeProto:
+        """As the file has it."""
 
     @property
-    def view(self) -> NodeView: ...
+    def view(self) -> NodeView:
+        """With names that are unique in the file."""
 
     @property
     def constant_folded(self) -> bool:
         """Whether it reads constants alone."""
 
     @property
-    def bodies(self) -> Sequence[TracedBody]: ...
+    def bodies(self) -> Sequence[TracedBody]:
+        """The graphs that run inside it."""
 
     @property
     def within(self) -> Sequence[str]:
