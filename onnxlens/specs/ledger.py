@@ -118,6 +118,7 @@ class ModuleCost:
         live_bytes: the most that is alive at once while it runs, weights apart.
         latency_s, bound_s, parity_error: None until measured or computed.
         peer: what a peer counts for it, in a peer's convention; nodes that work on weights alone included.
+        evidence: the surest of what told that its nodes belong to it; none for the model.
     """
 
     path: str
@@ -141,6 +142,7 @@ class ModuleCost:
     bound_s: float | None = None
     parity_error: float | None = None
     peer: PeerCost | None = None
+    evidence: Evidence = "none"
 
     @property
     def flops(self) -> int:
@@ -224,7 +226,8 @@ class Ledger:
 
     Attributes:
         source: the file's name, or the catalog's name of the graph.
-        attribution: where the module paths come from: the exporter's ``metadata``, node ``names``, ``none``.
+        attribution: where most module paths come from: the exporter's ``metadata``, the ``names`` of nodes,
+            those of ``weights``, or ``none``.
         weights: which the file holds: ``none``, ``seeded``, a checkpoint's name; "" if unknown.
         notes: facts a reader of the figures must know, one line each.
         convention: ``matrix``, ours, or the peer's whose counts stand in every row's ``peer``.
