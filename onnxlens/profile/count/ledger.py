@@ -148,8 +148,10 @@ class _Rows:
 
 def _evidence(graph: Graph) -> Mapping[str, Evidence]:
     """What told each module: the surest that put a node into it; our manifest, where it runs none."""
-    found: dict[str, Evidence] = dict.fromkeys(graph.hierarchy.paths, "manifest")
     pairs = {(node.module.path, node.evidence) for node in graph.nodes}
+    if len({evidence for _, evidence in pairs}) == 1 and graph.manifest is None:
+        return {**dict.fromkeys(graph.hierarchy.paths, graph.nodes[0].evidence), "": "none"}
+    found: dict[str, Evidence] = dict.fromkeys(graph.hierarchy.paths, "manifest")
     for path, evidence in sorted(pairs, key=lambda pair: SUREST.index(pair[1]), reverse=True):
         found.update(dict.fromkeys(graph.hierarchy.lineage(path), evidence))
     return {**found, "": "none"}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from functools import lru_cache
 
 WRAPPERS = re.compile(r"(Stateful)?PartitionedCall(_\d+)?")
 """What TensorFlow calls the function that a saved model is: not a level of the model."""
@@ -41,6 +42,10 @@ FRAMEWORKS_OWN = ("p2o.", "helper.")
 """Prefixes that a converter gives to constants which it makes."""
 
 
+SCOPES = 2**14
+"""The levels of so many scopes are kept: those of nearby nodes are the same."""
+
+
 def node_levels(name: str, op_type: str = "") -> Sequence[str]:
     """The paths of the modules around a node, outermost first, as its name has them; empty without evidence.
 
@@ -56,7 +61,7 @@ def node_levels(name: str, op_type: str = "") -> Sequence[str]:
     if "/" not in name:
         return ()
     if name[0] == "/":
-        return ("", *_levels("", name[1:].split("/")[:-1]))
+        return _torch_levels(name[1 : name.rindex("/")])
     if OF_A_TENSOR.search(name):
         return ()
     elements = _part(name, op_type).split("/")[:-1]
@@ -69,6 +74,11 @@ def node_levels(name: str, op_type: str = "") -> Sequence[str]:
     if not elements or all(element.isdigit() for element in elements) or " " in "".join(elements):
         return ()
     return _levels(elements[0], elements[1:], (elements[0],))
+
+
+@lru_cache(SCOPES)
+def _torch_levels(scope: str) -> Sequence[str]:
+    return ("", *_levels("", scope.split("/"))) if scope else ("",)
 
 
 def _levels(base: str, elements: Sequence[str], found: tuple[str, ...] = ()) -> Sequence[str]:

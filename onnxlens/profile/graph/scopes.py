@@ -169,19 +169,15 @@ class _Reading:
         if not any(found[-1] for found in levels.values()):
             return
         paths = [levels[index][-1] if index in levels else None for index in range(len(self._nodes))]
-        firsts = first_calls(self._nodes, paths, self._owners)
+        firsts = first_calls(self._nodes, paths, lambda: self._owners)
         for index, found in levels.items():
             path = firsts.get(index, found[-1])
-            elements = path.split(".")
             self._put(index, path, "names")
-            if found[0] == "" or not self._nodes[index].constant_folded:
-                lengths = [level.count(".") + 1 if level else 0 for level in found]
-                self._called.update((".".join(elements[:length]), "") for length in lengths)
-        for index in levels:  # TensorFlow has scopes for the constants of an operator alone
-            while self._paths[index] not in self._called:
-                self._paths[index] = (self._paths[index] or "").rpartition(".")[0]
-                if not self._paths[index]:
-                    break
+            if path not in self._called and (found[0] == "" or not self._nodes[index].constant_folded):
+                self._called.update((level, "") for level in _renamed_levels(found, path))
+        for index in levels:  # TensorFlow has scopes for constants alone
+            while (known := self._paths[index]) and known not in self._called:
+                self._paths[index] = known.rpartition(".")[0]
 
     def _read_weights(self) -> None:
         """Put the nodes that nothing else names where the weights that they read belong."""
@@ -232,6 +228,14 @@ class _Reading:
 def _is_other_call(target: str) -> bool:
     """Whether it is a PyTorch call of its own that a product was fused with."""
     return OTHER_CALLS.fullmatch(target.removeprefix("aten.").partition(".")[0].strip("_")) is not None
+
+
+def _renamed_levels(levels: Sequence[str], path: str) -> Sequence[str]:
+    """The levels down to a path that has as many elements as the last one of them."""
+    if levels[-1] == path:
+        return levels
+    elements = path.split(".")
+    return [".".join(elements[: level.count(".") + 1]) if level else "" for level in levels]
 
 
 def _within(owner: str, known: Collection[str]) -> str:

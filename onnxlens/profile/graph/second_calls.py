@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 
 from onnxlens.profile.graph.weight_owners import PRODUCTS, TracedNode, WeightOwners
 
 COUNTED = re.compile(r"(_\d+)+")
+NUMBERED = re.compile(r"_\d+(\.|$)")
 NUMBERED_CHILD = re.compile(r"((?:.*\.)?\d+)(?:_\d+)+")
 """A later call of a Sequential's child, ``layers.2_1``: a child whose name is a number shows it by that."""
 
 
 def first_calls(
-    nodes: Sequence[TracedNode], paths: Sequence[str | None], owners: WeightOwners
+    nodes: Sequence[TracedNode], paths: Sequence[str | None], owners: Callable[[], WeightOwners]
 ) -> Mapping[int, str]:
     """The module of each node that a later call of it made, by index, where weights prove that it is one.
 
@@ -22,16 +23,21 @@ def first_calls(
     with the rest of its call: the whole of ``block_1`` is ``block`` if that is true of some part, and of no
     part the opposite.
     """
-    calls = _Calls(owners)
+    numbered = {path for path in {*paths} if path and NUMBERED.search(path)}
     found: dict[int, str] = {}
-    for index, (node, path) in enumerate(zip(nodes, paths, strict=True)):
-        if path and not node.constant_folded and (first := calls.first(node, path)) not in (None, path):
-            found[index] = str(first)
-    sure = calls.sure(path for path in paths if path)
-    if sure:
+    if numbered:
+        calls = _Calls(owners())
+        for index, (node, path) in enumerate(zip(nodes, paths, strict=True)):
+            if not path or node.constant_folded:
+                continue
+            if path not in numbered:
+                calls.see(node, path)
+            elif (first := calls.first(node, path)) not in (None, path):
+                found[index] = str(first)
+        renamed = {path: _renamed(path, sure) for sure in [calls.sure(numbered)] for path in numbered}
         for index, path in enumerate(paths):
-            if path and index not in found and (renamed := _renamed(path, sure)) != path:
-                found[index] = renamed
+            if path in numbered and index not in found and renamed[path] != path:
+                found[index] = renamed[path]
     return found
 
 
@@ -44,9 +50,14 @@ class _Calls:
         self._own: set[str] = set()
         self._later: dict[str, set[str]] = {}
 
+    def see(self, node: TracedNode, path: str) -> str | None:
+        """Where a product with the same weight stood first."""
+        weight = self._owners.weight(node) if node.view.op_type in PRODUCTS else None
+        return self._first_readers.setdefault(weight, path) if weight else None
+
     def first(self, node: TracedNode, path: str) -> str | None:
         """The module that runs the node, by the weight that it reads; None where that says nothing."""
-        owner = self._owners.owner(node) or self._first_reader(node, path)
+        owner = self._owners.owner(node) or self.see(node, path)
         first = None if owner is None else _first_call(path, owner)
         if first is not None:
             for called, real in zip(_prefixes(path), _prefixes(first), strict=True):
@@ -56,14 +67,9 @@ class _Calls:
                     self._later.setdefault(called, set()).add(real)
         return first
 
-    def _first_reader(self, node: TracedNode, path: str) -> str | None:
-        """Where a product with the same nameless weight stood first."""
-        weight = self._owners.weight(node) if node.view.op_type in PRODUCTS else None
-        return self._first_readers.setdefault(weight, path) if weight else None
-
-    def sure(self, paths: Iterable[str]) -> Mapping[str, str]:
+    def sure(self, paths: Collection[str]) -> Mapping[str, str]:
         """The beginnings of paths that are later calls and nothing else, with the module that is called."""
-        for called in {prefix for path in set(paths) for prefix in _prefixes(path)}:
+        for called in {prefix for path in paths for prefix in _prefixes(path)}:
             if (numbered := NUMBERED_CHILD.fullmatch(called)) is not None:
                 self._later.setdefault(called, {numbered[1]})
         return {
