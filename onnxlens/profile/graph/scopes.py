@@ -213,9 +213,13 @@ class _Reading:
         if products:
             joins.join_biases(dict(self._bias_adds()))
         if by_consumers:
-            lost = [index for index in unknown if not self._nodes[index].within and index not in products]
-            joins.follow_consumers(lost)
+            joins.follow_consumers([index for index in unknown if self._is_inserted(self._nodes[index])])
         joins.join_neighbors([index for index in unknown if self._paths[index] is None])
+
+    def _is_inserted(self, node: TracedNode) -> bool:
+        """Whether it may be what rewriting put before another node: no product, no meeting of branches."""
+        meeting = sum(value is not None and not value.is_weight for value in node.view.inputs) > 1
+        return not (meeting or node.within or node.view.op_type in PRODUCTS)
 
     def _bias_adds(self) -> Iterator[tuple[int, str]]:
         """The additions of a bias that is named, and their modules."""
@@ -241,7 +245,7 @@ def _renamed_levels(levels: Sequence[str], path: str) -> Sequence[str]:
 def _within(owner: str, known: Collection[str]) -> str:
     """The owner as names have it: theirs are relative to a module that wraps the traced one."""
     elements = owner.split(".")
-    tails = (".".join(elements[start:]) for start in range(len(elements)))
+    tails = (".".join(elements[start:]) for start in range(len(elements) if known else 0))
     return next((tail for tail in tails if tail in known), owner)
 
 
