@@ -39,6 +39,7 @@ OTHERS: Mapping[str, Sequence[int]] = MappingProxyType(
 )
 """The inputs of other operators that may be a weight, where that is not any: not scales, shapes, axes."""
 
+LOOKUPS = frozenset({"Gather", "GatherND", "GatherElements"})
 BIAS_ADDS = frozenset({"Add", "QLinearAdd"})
 BETWEEN = frozenset(
     "Cast Mul QuantizeLinear DequantizeLinear Identity Reshape Transpose Squeeze Unsqueeze Flatten".split()
@@ -83,10 +84,11 @@ class TracedNode(Protocol):
 
 
 class WeightOwners:
-    """The modules that own a file's weights. A folded node's result belongs to whom its operands do.
+    """The modules that own a file's weights.
 
-    Where its own name tells a module, that is believed before: TorchScript shares equal weights, and gives
-    them back their names through an Identity.
+    A folded node's result belongs to whom its operands do, unless it looks something up in them. Where its
+    own name tells a module, that is believed before: TorchScript shares equal weights, and gives them back
+    their names through an Identity.
     """
 
     def __init__(
@@ -110,7 +112,7 @@ class WeightOwners:
     def _fold(self, node: TracedNode) -> None:
         inputs = [value for value in node.view.inputs if value is not None]
         owners = [path for value in inputs if (path := self._path(value, node)) is not None]
-        inherited = common_path(owners) if owners else ""
+        inherited = common_path(owners) if owners and node.view.op_type not in LOOKUPS else ""
         for value in node.view.outputs:
             if value is not None:
                 self._paths[value.name] = self._named(value.name, node) or inherited or None
