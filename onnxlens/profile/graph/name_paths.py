@@ -18,6 +18,9 @@ OPERATOR_SCOPES = re.compile(
 OF_A_TENSOR = re.compile(r":\d+_")
 """Part of a node's name that is made of its input's: ``p_re_lu/add:0_pooling`` is no node of ``p_re_lu``."""
 
+FUSED = re.compile(r"^fused |/\w+Fusion/?$")
+"""What ONNX Runtime adds to the name of a node that it fuses with others: ``/fc/MatMul/MatMulAddFusion``."""
+
 QUALIFIER = re.compile(r"^\w+::")
 INLINED = re.compile(r"(__Inline_\d+)__")
 """What spox puts before the names of a graph that it took in."""
@@ -60,6 +63,8 @@ def node_levels(name: str, op_type: str = "") -> Sequence[str]:
     """
     if "/" not in name:
         return ()
+    if "Fusion" in name or name.startswith("fused "):
+        name = FUSED.sub("", name)
     if name[0] == "/":
         return _torch_levels(name[1 : name.rindex("/")])
     if OF_A_TENSOR.search(name):

@@ -24,6 +24,9 @@ FUSED = "model_1/re_lu_2/Relu;model_1/conv2d_2/BiasAdd;model_1/conv2d_2/Conv2D"
         ("g_/lstm/LSTM", "LSTM", "g.lstm"),  # onnx.compose
         ("g_/layer1/layer1.0/conv1/Conv", "Conv", "g.layer1.0.conv1"),
         ("F0::If_0_then_branch__Inline_0__/enc/0/Conv", "Conv", "If_0_then_branch__Inline_0.enc.0"),  # spox
+        ("/blocks.0/fc1/MatMul/MatMulAddFusion", "Gemm", "blocks.0.fc1"),  # ONNX Runtime's optimiser
+        ("/model.0/act/Mul/QuickGeluFusion/", "QuickGelu", "model.0.act"),
+        ("fused /stem/conv/Conv", "FusedConv", "stem.conv"),
         ("conv2_1/x1/bn", "BatchNormalization", "conv2_1.x1"),  # Caffe
     ],
 )
