@@ -61,10 +61,10 @@ def node_levels(name: str, op_type: str = "") -> Sequence[str]:
 
     A name without a slash is that of an operator, or of a layer that is this single node: no evidence.
     """
-    if "/" not in name:
-        return ()
     if "Fusion" in name or name.startswith("fused "):
         name = FUSED.sub("", name)
+    if "/" not in name:
+        return ()
     if name[0] == "/":
         return _torch_levels(name[1 : name.rindex("/")])
     if OF_A_TENSOR.search(name):

@@ -39,7 +39,7 @@ def test_a_nodes_name_holds_the_path_of_its_module(name: str, op_type: str, modu
     [
         "", "Conv_12", "Conv@0", "p2o.Conv.0", "conv2d_3.tmp_0", "node_linear", "dense_2", "12/34",
         "input_1:01_cropping", "p_re_lu_3/add:0_pooling", "StatefulPartitionedCall/Conv2D",
-        "StatefulPartitionedCall:2", "fused op/Conv",
+        "StatefulPartitionedCall:2", "two words/Conv", "/GeluFusion",
     ],
 )  # fmt: skip
 def test_a_name_without_a_path_is_no_evidence(name: str) -> None:
