@@ -119,6 +119,16 @@ with_settings = all_of(
 )  # fmt: skip
 """All settings: how a graph is exported, or what is dynamic in an ``.onnx`` file."""
 
+with_network_settings = all_of(
+    with_settings,
+    click.option(
+        "--factory",
+        metavar="PKG.MOD:FN",
+        help="The function that made an .onnx file's network: a file does not decide which code runs.",
+    ),
+)
+"""The settings of a verb that may run the PyTorch network of an ``.onnx`` file."""
+
 with_rows = all_of(
     click.option("--by", type=click.Choice(["module", "op", "node"]), default="module", show_default=True),
     click.option(
