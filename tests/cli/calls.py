@@ -40,7 +40,7 @@ def onnxlens_process(*arguments: object) -> Outcome:
 
 
 def _quiet(arguments: Sequence[object]) -> list[str]:
-    """A verb with ``--quiet``; ``run`` in this process, which is the only one with a catalog that a test replaced."""
+    """A verb with ``--quiet``; ``run`` in this process: only here is a catalog that a test replaced."""
     given = [str(argument) for argument in arguments]
     if not given or given[0] not in VERBS:
         return given
