@@ -7,6 +7,10 @@ from pathlib import Path
 
 from onnxlens import Settings
 from onnxlens.specs.manifest import read_manifest
+from tests.export.tiny import TARGET
+
+TINY = ("--factory", TARGET)
+"""What the command line is told of a file of the tests' tiny network."""
 
 
 def trusted(path: Path, settings: Settings | None = None) -> Settings:

@@ -11,6 +11,7 @@ from onnxlens import __version__
 from tests.cli.calls import PROGRAM, ROOT, onnxlens_process
 from tests.export import tiny as tiny_network
 from tests.export.tiny import TARGET
+from tests.trust import TINY
 
 
 def test_help_and_version_go_to_stdout() -> None:
@@ -29,7 +30,7 @@ def test_a_json_document_is_all_that_an_export_and_a_count_print() -> None:
 
 
 def test_a_check_that_does_not_hold_is_an_exit_code_to_the_shell(tiny: Path) -> None:
-    outcome = onnxlens_process("check", tiny, "--tolerance", "1e-12", "--format", "json")
+    outcome = onnxlens_process("check", tiny, *TINY, "--tolerance", "1e-12", "--format", "json")
     assert (outcome.code, outcome.err) == (1, "")
     assert json.loads(outcome.out)["passed"] is False
 

@@ -44,6 +44,7 @@ from onnxlens.specs.summary import GraphSummary, Job, RunSummary
 from tests import small_catalog
 from tests.export.tiny import TARGET
 from tests.specs import samples
+from tests.trust import trusted
 
 SCHEMAS = Path(__file__).parents[2] / "docs" / "schemas"
 KINDS = (
@@ -72,9 +73,9 @@ def documents(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
         "profile": to_text(profile_document(*api.profile_with_flow(exported.onnx_path))),
         "ledger": to_text(ledger_document(api.ledger_of(exported.onnx_path), LedgerQuery())),
         "reconciliation": to_text(reconciliation_document(api.reconcile_graph(exported.onnx_path))),
-        "parity": to_text(parity_document(api.check_graph(exported.onnx_path))),
+        "parity": to_text(parity_document(api.check_graph(exported.onnx_path, trusted(exported.onnx_path)))),
         "bench": to_text(bench_document(api.bench_graph(exported.onnx_path, request=BenchRequest(runs=2)))),
-        "layers": to_text(layers_document(api.check_layers(exported.onnx_path))),
+        "layers": to_text(layers_document(api.check_layers(exported.onnx_path, trusted(exported.onnx_path)))),
         "catalog": to_text(catalog_document(api.list_graphs())),
         "manifest": exported.manifest_path.read_text(encoding="utf-8"),
         "summary": to_text(summary_document(run)),
