@@ -10,6 +10,7 @@ import pytest
 
 import onnxlens as api
 from onnxlens import Settings
+from tests.trust import trusted
 
 SMALL = Settings(height=64, width=64)
 
