@@ -19,14 +19,14 @@ PART_BYTES = 64 * 2**20
 """What a core digests in one go."""
 
 
-def data_digest(onnx_path: Path) -> str:
-    """The digest of the data file beside the graph; "" if there is none.
+def data_digest(onnx_path: Path) -> str | None:
+    """The digest of the data file beside the graph; None if there is none.
 
     It is the SHA-256 of the SHA-256 of each part, so that all cores can take part.
     """
     path = data_path_of(onnx_path)
     if not path.is_file():
-        return ""
+        return None
 
     def of_part(offset: int) -> bytes:
         with path.open("rb") as file:
@@ -44,7 +44,7 @@ def require_own_data(exported: ExportedGraph) -> None:
         GraphError: it is another, such as after an export that was killed.
     """
     expected = exported.manifest.data_digest
-    if expected and data_digest(exported.onnx_path) not in ("", expected):
+    if expected and data_digest(exported.onnx_path) not in (None, expected):
         raise GraphError(
             f"{exported.data_path}: is not the file that {exported.manifest_path.name} was written with; "
             "export again"

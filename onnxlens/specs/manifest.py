@@ -63,7 +63,7 @@ class Manifest:
         versions: of the packages that wrote the file.
         cut: of a file that holds one module of the model alone.
         dtype: that floating weights, inputs and outputs were cast to; None is the module's own.
-        data_digest: of the data file that the manifest was written with; "" for none.
+        data_digest: of the data file that the manifest was written with; None for none.
     """
 
     graph: str
@@ -82,7 +82,7 @@ class Manifest:
     cut: ModuleCut | None = None
     schema: str = MANIFEST_SCHEMA
     dtype: str | None = None
-    data_digest: str = ""
+    data_digest: str | None = None
 
     def __post_init__(self) -> None:
         if self.schema != MANIFEST_SCHEMA:

@@ -147,7 +147,8 @@ def test_a_stop_ends_at_the_first_over_the_tolerance_and_runs_no_further(
     steps: list[int] = []
     report = api.check_layers(
         copy,
-        request=LayerRequest(memory_bytes=SMALL_CHUNKS, stop=True),
+        trusted(copy),
+        LayerRequest(memory_bytes=SMALL_CHUNKS, stop=True),
         progress=lambda step, done, total: steps.append(done),
     )
     assert report.stopped

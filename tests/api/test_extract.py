@@ -150,7 +150,7 @@ def test_the_whole_network_is_its_own_subgraph(calls: Path, tmp_path: Path) -> N
     assert api.check_graph(tmp_path / "whole.onnx", trusted(tmp_path / "whole.onnx")).passed
     manifest = open_export(calls).manifest
     assert open_export(tmp_path / "whole.onnx").manifest == replace(
-        manifest, data_digest=""
+        manifest, data_digest=None
     )  # in its own file
 
 
