@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from functools import cached_property, lru_cache
 from typing import Literal
 
@@ -14,6 +13,7 @@ from onnxlens.profile.graph.scope_metadata import read_levels
 from onnxlens.profile.graph.second_calls import first_calls
 from onnxlens.profile.graph.weight_owners import BIAS_ADDS, PRODUCTS, TracedNode, WeightOwners
 from onnxlens.specs.ledger import Attribution, Evidence
+from onnxlens.specs.record import record
 
 OTHER_CALLS = re.compile(
     r".*(norm|relu|elu|silu|swish|mish|sigmoid|tanh|clamp|dropout|softmax|quantize).*|"
@@ -26,7 +26,7 @@ OTHER_CALLS = re.compile(
 ATTRIBUTIONS: tuple[Literal["metadata", "names", "weights"], ...] = ("metadata", "names", "weights")
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class ModuleRef:
     """The module that runs a node: its dotted path ("" is the model) and its class, "" where unknown."""
 
@@ -39,7 +39,7 @@ class ModuleRef:
         return self.qualified_class.rpartition(".")[2]
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class TracedCall:
     """The PyTorch call that a node is part of: its name in the trace, and its operator.
 
@@ -50,7 +50,7 @@ class TracedCall:
     target: str
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class Scopes:
     """What a file records of its modules.
 
