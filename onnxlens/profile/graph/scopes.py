@@ -218,8 +218,8 @@ class _Reading:
 
     def _is_inserted(self, node: TracedNode) -> bool:
         """Whether it may be what rewriting put before another node: no product, no meeting of branches."""
-        meeting = sum(value is not None and not value.is_weight for value in node.view.inputs) > 1
-        return not (meeting or node.within or node.view.op_type in PRODUCTS)
+        read = {value.name for value in node.view.inputs if value is not None and not value.is_weight}
+        return not (len(read) > 1 or node.within or node.view.op_type in PRODUCTS)
 
     def _bias_adds(self) -> Iterator[tuple[int, str]]:
         """The additions of a bias that is named, and their modules."""
