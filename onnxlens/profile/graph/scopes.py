@@ -11,14 +11,14 @@ from onnxlens.profile.graph.flow_joins import FlowJoins, contains
 from onnxlens.profile.graph.name_paths import node_levels, prefix_of_graph
 from onnxlens.profile.graph.scope_metadata import read_levels
 from onnxlens.profile.graph.second_calls import first_calls
-from onnxlens.profile.graph.weight_owners import BIAS_ADDS, PRODUCTS, TracedNode, WeightOwners
+from onnxlens.profile.graph.weight_owners import BIAS_ADDS, PRODUCTS, WEIGHT_READERS, TracedNode, WeightOwners
 from onnxlens.specs.ledger import Attribution, Evidence
 from onnxlens.specs.record import record
 
 OTHER_CALLS = re.compile(
     r".*(norm|relu|elu|silu|swish|mish|sigmoid|tanh|clamp|dropout|softmax|quantize).*|"
     r"(add|sub|rsub|mul|div|pad|constant_pad_nd|t|transpose|permute|view|reshape|to_copy|clone|cat|expand|"
-    r"unsqueeze|squeeze|flatten|mean|sum|alias|identity|slice|select)"
+    r"unsqueeze|squeeze|flatten|mean|sum|alias|identity)"
 )
 """PyTorch calls that become no product: such metadata are those of what the product was fused with."""
 
@@ -136,7 +136,7 @@ class _Reading:
             if levels:
                 self._put(index, levels[-2][0], "metadata")
                 self._traced[index] = TracedCall(*levels[-1])
-                if node.view.op_type in PRODUCTS and _is_other_call(levels[-1][1]):
+                if node.view.op_type in WEIGHT_READERS and _is_other_call(levels[-1][1] or levels[-1][0]):
                     fused[index] = levels[:-1]
                 else:
                     self._called.update(levels[:-1])
@@ -148,10 +148,10 @@ class _Reading:
             self._called.update(levels)
 
     def _contradictions(self, fused: Collection[int]) -> Iterator[tuple[int, str]]:
-        """The products among these whose weight they alone read, and its owner."""
+        """Those among these whose weight they alone read, and its owner."""
         readers: dict[str, set[str | None]] = {}
         for index, node in enumerate(self._nodes if fused else ()):
-            if node.view.op_type in PRODUCTS:
+            if node.view.op_type in WEIGHT_READERS:
                 readers.setdefault(self._owners.weight(node) or "", set()).add(self._paths[index])
         for index in fused:
             node = self._nodes[index]

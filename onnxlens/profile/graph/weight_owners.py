@@ -28,6 +28,9 @@ PRODUCTS: Mapping[str, Sequence[int]] = MappingProxyType(
 )
 """The operators that multiply by a weight, with the inputs that may be it, and then the bias."""
 
+WEIGHT_READERS: Mapping[str, Sequence[int]] = MappingProxyType({**PRODUCTS, "Gather": (0,)})
+"""These, and embeddings."""
+
 OTHERS: Mapping[str, Sequence[int]] = MappingProxyType(
     {
         **dict.fromkeys(("Gather", "GatherBlockQuantized", "QuantizeLinear", "DequantizeLinear"), (0,)),
@@ -151,9 +154,9 @@ class WeightOwners:
         return None
 
     def weight(self, node: TracedNode) -> str | None:
-        """The initializer that a product multiplies by or a Gather picks from, through folded nodes."""
+        """The initializer that a product multiplies by or an embedding picks from, through folded nodes."""
         inputs = node.view.inputs
-        for slot in PRODUCTS.get(node.view.op_type, (0,) if node.view.op_type == "Gather" else ()):
+        for slot in WEIGHT_READERS.get(node.view.op_type, ()):
             value = inputs[slot] if slot < len(inputs) else None
             if value is not None and (value.is_weight or value.name in self._held):
                 return self._sources.get(value.name, value.name)
