@@ -131,10 +131,11 @@ def _slashed(name: str) -> str:
     variable = name.partition("/ReadVariableOp")
     if variable[1]:
         *elements, _ = variable[0].split("/")
-    elif name.rpartition("/")[2] in KERNELS:
-        *elements, _ = name.split("/")
     else:
-        elements = _ended(name).split("/")
+        *elements, last = name.split("/")
+        if last not in KERNELS:
+            layer = _dotted(last) if "." in last else _ended(last)
+            elements = [*elements, layer] if layer else []
     while elements and WRAPPERS.fullmatch(elements[0]):
         del elements[0]
     return ".".join(filter(None, elements))

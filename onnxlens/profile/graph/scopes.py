@@ -175,9 +175,19 @@ class _Reading:
             self._put(index, path, "names")
             if path not in self._called and (found[0] == "" or not self._nodes[index].constant_folded):
                 self._called.update((level, "") for level in _renamed_levels(found, path))
-        for index in levels:  # TensorFlow has scopes for constants alone
-            while (known := self._paths[index]) and known not in self._called:
-                self._paths[index] = known.rpartition(".")[0]
+        for index, found in levels.items():
+            if found[0] != "":
+                self._correct(index)
+
+    def _correct(self, index: int) -> None:
+        """A name that torch did not write: a constant's own scope is no module, and a prefix says too little."""
+        while (path := self._paths[index]) and path not in self._called:
+            self._paths[index] = path.rpartition(".")[0]
+        node = self._nodes[index]
+        owner = None if node.constant_folded else self._owners.owner(node)
+        if owner is not None and path and owner.startswith(f"{path}."):  # as onnx.compose leaves pre/Conv_12
+            self._put(index, owner, "weights")
+            self._called[owner] = ""
 
     def _read_weights(self) -> None:
         """Put the nodes that nothing else names where the weights that they read belong."""

@@ -70,6 +70,7 @@ def test_every_element_is_a_level_and_a_repeated_path_only_extends_it() -> None:
         ("lstm_5_W", "lstm_5"),
         ("inception_3a/1x1_w_0", "inception_3a.1x1"),  # Caffe2
         ("gpu_0/res2_0_branch2a_bn_s_0", "gpu_0.res2_0_branch2a_bn"),
+        ("detector/in_blocks.0.conv1.weight", "detector.in_blocks.0.conv1"),  # onnx.compose
         ("resnetv17_conv0_weight", "resnetv17_conv0"),  # MXNet
     ],
 )

@@ -168,6 +168,18 @@ def test_a_product_without_a_name_joins_its_bias(tmp_path: Path) -> None:
     assert found == ["enc.fc1", "enc.fc1", "enc.fc1", "enc", "enc.fc2"]
 
 
+def test_a_prefix_of_a_whole_graph_says_less_than_its_weights(tmp_path: Path) -> None:
+    nodes = [
+        op("MatMul", "x net/fc1.weight", "a"),
+        op("Relu", "a", "b"),
+        op("MatMul", "b net/fc2.weight", "y"),
+    ]
+    for number, node in enumerate(nodes):
+        node.name = f"net/{node.op_type}_{number}"
+    graph = loaded(tmp_path, nodes, *(weight(f"net/fc{n}.weight", 4, 4) for n in (1, 2)), shape=(2, 4))
+    assert told(graph) == [("net.fc1", "weights"), ("net", "names"), ("net.fc2", "weights")]
+
+
 def test_a_folded_weight_is_its_owners_and_that_of_several_is_their_parents(tmp_path: Path) -> None:
     nodes = [
         op("Transpose", "attn.q.weight", "q"),
