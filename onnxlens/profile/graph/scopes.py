@@ -180,7 +180,7 @@ class _Reading:
                 self._correct(index)
 
     def _correct(self, index: int) -> None:
-        """A name that torch did not write: a constant's own scope is no module, and a prefix says too little."""
+        """A name that torch did not write: the scope of a constant is no module, a prefix says too little."""
         while (path := self._paths[index]) and path not in self._called:
             self._paths[index] = path.rpartition(".")[0]
         node = self._nodes[index]
