@@ -43,7 +43,7 @@ def load_graph(
         GraphError: there is no such file, or it holds no ONNX graph.
         UsageError: no input or dimension has the name, or a size contradicts the file.
     """
-    model = read_model(path)
+    model = read_model(path, mixed_opsets=True)
     manifest = read_manifest(path)
     fix_dimensions(path, model.graph, shapes or {}, dims or {})
     given = fix_values(path, model.graph, values or {})

@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 import onnx
-from onnx import AttributeProto, GraphProto, NodeProto, TensorProto, numpy_helper
+from onnx import AttributeProto, FunctionProto, GraphProto, NodeProto, TensorProto, numpy_helper
 from onnx.checker import ValidationError
 
 MAX_CONSTANT_ELEMENTS = 4096
@@ -34,6 +34,7 @@ class FileNode:
 
     Attributes:
         domain: "" for ONNX's own operators.
+        version: of its operator, where that is not the one that the model imports (see ``at_version``).
         attributes: as plain values, a tensor as an array; empty for a Constant, whose attribute is its value.
         subgraphs: the graphs among its attributes, by the attribute's name (see ``subgraphs``).
     """
@@ -45,6 +46,7 @@ class FileNode:
     outputs: Sequence[str]
     attributes: Mapping[str, Any]
     subgraphs: Sequence[tuple[str, GraphProto]]
+    version: int | None = None
 
 
 @dataclass(slots=True)
@@ -95,18 +97,36 @@ def _read_node(node: NodeProto) -> FileNode:
             attributes[intern(attribute.name)] = PLAIN[kind](attribute) if kind in PLAIN else None
             if kind in (AttributeProto.GRAPH, AttributeProto.GRAPHS) and not inside:
                 inside = tuple(subgraphs(node))
-    return FileNode(node, op_type, domain_of(node), node.input[:], node.output[:], attributes, inside)
+    version = int(node.domain.partition(VERSION_MARK)[2]) if VERSION_MARK in node.domain else None
+    return FileNode(
+        node, op_type, domain_of(node), node.input[:], node.output[:], attributes, inside, version
+    )
 
 
-def domain_of(node: NodeProto | onnx.OperatorSetIdProto) -> str:
+def domain_of(node: NodeProto | FunctionProto | onnx.OperatorSetIdProto) -> str:
     """The operator's domain, "" for ONNX's own, which may also be spelled out."""
     domain: str = node.domain
+    if VERSION_MARK in domain:
+        domain = domain.partition(VERSION_MARK)[0]
     return "" if domain == "ai.onnx" else domain
+
+
+def at_version(domain: str, version: int) -> str:
+    """The domain of a node whose operator has another version than the model imports, out of a function.
+
+    Libraries do not know it, and so cannot take the operator for what its name means in the model.
+    """
+    return f"{domain or 'ai.onnx'}{VERSION_MARK}{version}"
+
+
+VERSION_MARK = ";"
 
 
 def versions(model: onnx.ModelProto) -> dict[str, int]:
     """The opset version of each domain that the file names."""
-    return {domain_of(opset): opset.version for opset in model.opset_import}
+    return {
+        domain_of(opset): opset.version for opset in model.opset_import if VERSION_MARK not in opset.domain
+    }
 
 
 def label_of(node: NodeProto) -> str:

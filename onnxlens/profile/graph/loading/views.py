@@ -141,7 +141,8 @@ class ModelReader:
         operator = (node.domain, node.op_type)
         bodies: tuple[Body, ...] = ()
         if operator in CONTROL_FLOW:
-            plans = CONTROL_FLOW[operator](node.proto, inputs, self._versions.get("", 0))
+            version = node.version or self._versions.get("", 0)
+            plans = CONTROL_FLOW[operator](node.proto, inputs, version)
             bodies = tuple(self._body(plan, node, scope) for plan in plans)
         repeatable = node.op_type not in RANDOM_OPERATORS and not node.subgraphs  # those capture values
         constant_folded = repeatable and _reads_weights_only(inputs)
@@ -152,7 +153,7 @@ class ModelReader:
             self._outputs(node, scope, constant_folded, stored),
             node.attributes,
             node.domain,
-            self._versions.get(node.domain, 0),
+            node.version or self._versions.get(node.domain, 0),
             scope.graph.prefix + label_of(node.proto),
         )
         self.nodes.append(ReadNode(node.proto, view, constant_folded, bodies, scope.within))
