@@ -134,7 +134,8 @@ class _Writer:
         attribute = AttributeProto()
         if not source.ref_attr_name:
             attribute.CopyFrom(source)
-            for graph in (attribute.g, *attribute.graphs) if _holds_graphs(attribute) else ():
+            graphs = (attribute.g, *attribute.graphs) if _holds_graphs(attribute) else ()
+            for graph in graphs:
                 self._body(graph, inside, call)
         elif source.ref_attr_name in inside.attributes:
             attribute.CopyFrom(inside.attributes[source.ref_attr_name])

@@ -48,7 +48,7 @@ def load_graph(
     fix_dimensions(path, model.graph, shapes or {}, dims or {})
     given = fix_values(path, model.graph, values or {})
     graph = read_graph(model.graph)
-    inference = complete_types(model, graph)
+    inference = complete_types(model, graph, path.parent)
     read = ModelReader(model, graph, path, inference)
     scopes = read_scopes([(node.proto, node.view) for node in read.nodes])
     held = {name: view for name, view in read.initializers.items() if name not in given}

@@ -48,8 +48,8 @@ def read_model(path: Path, *, mixed_opsets: bool = False) -> onnx.ModelProto:
     if other and not mixed_opsets:
         named = ", ".join(domain.replace(VERSION_MARK, " ") for domain in sorted(other))
         raise GraphError(
-            f"{path}: its functions use operators of {named} beside those of its own opset, which no graph can; "
-            "convert them to one opset first"
+            f"{path}: its functions use operators of {named} beside those of its own opset, which "
+            "no graph can; convert them to one opset first"
         )
     return model
 

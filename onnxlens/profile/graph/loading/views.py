@@ -95,6 +95,7 @@ class ModelReader:
         self._folder = path.parent
         self._types = inferred.types
         self._constants = inferred.constants
+        self._trip_counts = inferred.trip_counts
         self._versions = versions(model)
         self._graph(_Scope(graph), {})
 
@@ -198,6 +199,8 @@ class ModelReader:
         }
         self._graph(inner, formals)
         results = tuple(inner.find(plan.graph.output[index].name) for index in plan.results)
+        if plan.trip_count is None and prefix in self._trip_counts:
+            return Body(prefix, plan.name, self._trip_counts[prefix], "", results)
         return Body(prefix, plan.name, plan.trip_count, plan.unknown_reason, results)
 
     def _formal(self, scope: _Scope, name: str, source: ValueView | None) -> ValueView:
@@ -205,7 +208,8 @@ class ModelReader:
         own = self._value(scope, name)
         if source is None:
             return own
-        shape = source.shape if own.shape is None and own.kind == source.kind else own.shape
+        is_known = own.shape is not None or own.kind != source.kind
+        shape = own.shape if is_known or scope.graph.prefix + name in self._types else source.shape
         return ValueView(source.name, own.dtype or source.dtype, shape, False, None, own.kind)
 
 

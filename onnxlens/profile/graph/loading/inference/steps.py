@@ -9,24 +9,24 @@ of ONNX stand in for ONNX Runtime's where they have the same types (``surrogates
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from functools import cache
+from importlib.util import find_spec, module_from_spec, spec_from_file_location
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import onnx
 from onnx import shape_inference
 
 from onnxlens.errors import first_line
-from onnxlens.profile.graph.loading.protobuf import FileGraph, all_graphs
+from onnxlens.profile.graph.loading.inference.facts import sharper
+from onnxlens.profile.graph.loading.protobuf import FileGraph, all_graphs, versions
 from onnxlens.profile.graph.loading.value_types import SURROGATE_MARK, UNKNOWN, ValueType, declared_types
 
 SLOW_INFERENCE_NODES = 20_000
 """Beyond this many nodes only ONNX's own inference runs: the other two take a millisecond for each."""
-
-
-FOLDING_ROUNDS = 8
-"""Each round sees one more shape that is computed from another; models need two or three."""
 
 
 @dataclass(slots=True)
@@ -38,25 +38,41 @@ class Inference:
         constants: small values that were found by folding.
         notes: which library found what, and which failed.
         learned: how many shapes, or numbers of shapes, were inferred.
-        nested: whether nodes of the model contain graphs.
+        trip_counts: how often loops run, by the prefix of their body, as far as the file decides it.
     """
 
     types: dict[str, ValueType]
     constants: dict[str, np.ndarray] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
     learned: int = 0
-    nested: bool = False
+    trip_counts: dict[str, int] = field(default_factory=dict)
 
 
-def complete_types(model: onnx.ModelProto, graph: FileGraph) -> Inference:
-    """The types of all values: declared, else inferred, else unknown."""
+@dataclass(frozen=True, slots=True)
+class _Source:
+    """What is inferred from: the model without its weights, its graph, and the folder of the file."""
+
+    skeleton: onnx.ModelProto
+    graph: FileGraph
+    folder: Path
+
+
+def complete_types(model: onnx.ModelProto, graph: FileGraph, folder: Path) -> Inference:
+    """The types of all values: declared, else inferred, else unknown.
+
+    Args:
+        model: with its functions written out.
+        graph: the model's.
+        folder: of the file, for small external tensors.
+    """
     declared = declared_types((inner.prefix, inner.proto, inner.constants()) for inner in graph.all())
-    found = Inference(declared, nested=bool(graph.inner))
-    if not _open(graph, found):
+    found = Inference(declared)
+    loops = any(node.op_type == "Loop" for inner in graph.all() for node in inner.nodes)
+    if not loops and not _open(graph, found):
         return found
     from onnxlens.profile.graph.loading.inference.skeleton import without_weights
 
-    skeleton = without_weights(model, graph)
+    source = _Source(without_weights(model, graph), graph, folder)
     nodes = sum(len(inner.nodes) for inner in graph.all())
     for name, step in STEPS.items():
         if nodes > SLOW_INFERENCE_NODES and step is not _infer:
@@ -64,12 +80,12 @@ def complete_types(model: onnx.ModelProto, graph: FileGraph) -> Inference:
             break
         before = found.learned
         try:
-            skeleton = step(skeleton, found)
+            step(source, found)
         except Exception as error:  # whatever a library raises at a graph that it does not understand
             found.notes.append(f"{name} failed: {first_line(error)}")
         if found.learned > before:
             found.notes.append(f"shapes that the file leaves out were inferred by {name}")
-        if not _open(graph, found):
+        if not (loops and step is _infer) and not _open(graph, found):
             break
     return found
 
@@ -92,8 +108,6 @@ def _open(graph: FileGraph, found: Inference) -> bool:
                     if _is_open(known, symbols):
                         return True
                     closed.add(id(known))
-            if node.op_type == "Loop" and node.inputs[0] and not _is_held(inner, node.inputs[0], found):
-                return True
     return False
 
 
@@ -103,79 +117,76 @@ def _is_open(known: ValueType, symbols: set[str]) -> bool:
     return known.shape is None or any(isinstance(dim, str) and dim not in symbols for dim in known.shape)
 
 
-def _is_held(graph: FileGraph, name: str, found: Inference) -> bool:
-    """Whether the value is in the file, or was computed."""
-    held = any(tensor.name == name for tensor in graph.proto.initializer)
-    constant = any(name in node.output for node in graph.constants())
-    return held or constant or graph.prefix + name in found.constants
+def _infer(source: _Source, found: Inference) -> None:
+    inferred = shape_inference.infer_shapes(source.skeleton, data_prop=True)
+    _learn(inferred, source, found)
 
 
-def _infer(skeleton: onnx.ModelProto, found: Inference) -> onnx.ModelProto:
-    inferred = shape_inference.infer_shapes(skeleton, data_prop=True)
-    _learn(inferred, found)
-    return inferred
+def _walk(source: _Source, found: Inference) -> None:
+    """What each node makes of what is known: types, and values computed from shapes and constants."""
+    from onnxlens.profile.graph.loading.inference.walk import Walk
+
+    record = Walk(source.graph, found.types, versions(source.skeleton), source.folder).record
+    for name, fact in record.facts.items():
+        _take(found, name, fact.type)
+        if fact.value is not None:
+            found.constants[name] = fact.value
+    found.trip_counts = {prefix: count for prefix, count in record.trip_counts.items() if count is not None}
 
 
-def _fold(skeleton: onnx.ModelProto, found: Inference) -> onnx.ModelProto:
-    """What is computed from shapes and constants alone becomes a constant; then shapes follow from it.
-
-    A shape that follows may make the next shape's value known: so again, until nothing is new.
-    """
-    from onnxlens.profile.graph.loading.inference.folding import fold
+def _infer_symbolically(source: _Source, found: Inference) -> None:
+    """As ``SymbolicShapeInference.infer_shapes``, which leaves a file behind where it cannot infer all."""
     from onnxlens.profile.graph.loading.inference.skeleton import with_constants
 
-    for _ in range(FOLDING_ROUNDS):
-        folded = fold(skeleton, found.types)
-        new = {name: value for name, value in folded.items() if name not in found.constants}
-        if not new:
-            break
-        found.constants.update(new)
-        skeleton = _infer(with_constants(skeleton, new), found)
-    return skeleton
+    module = _symbolic_module()
+    inference = module.SymbolicShapeInference(2**31 - 1, auto_merge=False, guess_output_rank=False, verbose=0)
+    del inference.dispatcher_["Einsum"]  # knows an ellipsis in front alone: ONNX's own is asked instead
+    inference._preprocess(with_constants(source.skeleton, found.constants))
+    while inference.run_:
+        inference._infer_impl()
+    inference._update_output_from_vi()
+    before = found.learned
+    _learn(inference.out_mp_, source, found)
+    if found.learned > before:
+        _walk(source, found)  # what hangs on it
 
 
-def _infer_symbolically(skeleton: onnx.ModelProto, found: Inference) -> onnx.ModelProto:
-    """As ``SymbolicShapeInference.infer_shapes``, which leaves a file behind where it cannot infer all."""
-    from onnxruntime.tools.symbolic_shape_infer import SymbolicShapeInference
-
-    with _silent("onnxruntime.tools.symbolic_shape_infer"):
-        inference = SymbolicShapeInference(2**31 - 1, auto_merge=False, guess_output_rank=False, verbose=0)
-        del inference.dispatcher_["Einsum"]  # knows an ellipsis in front alone: ONNX's own is asked instead
-        inference._preprocess(skeleton)
-        while inference.run_:
-            inference._infer_impl()
-        inference._update_output_from_vi()
-    inferred: onnx.ModelProto = inference.out_mp_
-    _learn(inferred, found)
-    return inferred
+@cache
+def _symbolic_module() -> Any:
+    """ONNX Runtime's module alone: the package that it is in imports PyTorch, which takes seconds."""
+    package = find_spec("onnxruntime")
+    folder = Path(next(iter(package.submodule_search_locations or []))) if package is not None else Path()
+    spec = spec_from_file_location(SYMBOLIC, folder / "tools" / "symbolic_shape_infer.py")
+    if spec is None or spec.loader is None:
+        raise ImportError(f"{folder} has no symbolic_shape_infer")
+    module = module_from_spec(spec)
+    spec.loader.exec_module(module)
+    module.logger.setLevel(logging.CRITICAL + 1)  # the notes tell what it does not understand
+    return module
 
 
-STEPS: Mapping[str, Callable[[onnx.ModelProto, Inference], onnx.ModelProto]] = {
+SYMBOLIC = "onnxlens._symbolic_shape_infer"
+
+
+STEPS: Mapping[str, Callable[[_Source, Inference], None]] = {
     "ONNX's shape inference": _infer,
-    "constant folding": _fold,
+    "constant folding": _walk,
     "ONNX Runtime's symbolic shape inference": _infer_symbolically,
 }
 
 
-def _learn(inferred: onnx.ModelProto, found: Inference) -> None:
+def _learn(inferred: onnx.ModelProto, source: _Source, found: Inference) -> None:
     """Take over what is more than was known: a first shape, or numbers where there were symbols."""
-    graphs = all_graphs(inferred.graph) if found.nested else [("", inferred.graph)]
+    graphs = all_graphs(inferred.graph) if source.graph.inner else [("", inferred.graph)]
     for name, new in declared_types((prefix, graph, graph.node) for prefix, graph in graphs).items():
         if SURROGATE_MARK in name:
             continue
-        known = found.types.get(name, UNKNOWN)
-        if known.shape is None or (new.is_fixed and not known.is_fixed):
-            found.types[name] = new if new.dtype else ValueType(known.dtype, new.shape, new.kind)
-            found.learned += new.shape is not None
+        _take(found, name, new)
 
 
-@contextmanager
-def _silent(name: str) -> Iterator[None]:
-    """No logging by a library meanwhile: the notes tell what it does not understand."""
-    logger = logging.getLogger(name)
-    level = logger.level
-    logger.setLevel(logging.CRITICAL + 1)
-    try:
-        yield
-    finally:
-        logger.setLevel(level)
+def _take(found: Inference, name: str, new: ValueType) -> None:
+    known = found.types.get(name, UNKNOWN)
+    kind = sharper(known, new)
+    if kind is not known or name not in found.types:
+        found.types[name] = kind
+        found.learned += kind.shape != known.shape
