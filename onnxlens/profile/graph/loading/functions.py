@@ -9,12 +9,13 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cache
+from typing import Any
 
 import onnx
 from onnx import AttributeProto, FunctionProto, GraphProto, NodeProto, defs
 
 from onnxlens.errors import GraphError
-from onnxlens.profile.graph.loading.protobuf import at_version, domain_of, subgraphs
+from onnxlens.profile.graph.loading.protobuf import at_version, domain_of, graphs_of, subgraphs
 
 Key = tuple[str, str, str]
 
@@ -134,8 +135,7 @@ class _Writer:
         attribute = AttributeProto()
         if not source.ref_attr_name:
             attribute.CopyFrom(source)
-            graphs = (attribute.g, *attribute.graphs) if _holds_graphs(attribute) else ()
-            for graph in graphs:
+            for _, graph in graphs_of(attribute):
                 self._body(graph, inside, call)
         elif source.ref_attr_name in inside.attributes:
             attribute.CopyFrom(inside.attributes[source.ref_attr_name])
@@ -155,8 +155,8 @@ class _Writer:
         nodes = [made for node in graph.node for made in self._node(node, inside, call)]
         del graph.node[:]
         graph.node.extend(nodes)
-        tensors = (*graph.initializer, *(sparse.values for sparse in graph.sparse_initializer))
-        for value in (*graph.input, *graph.output, *graph.value_info, *tensors):
+        named: list[Any] = [*graph.input, *graph.output, *graph.value_info, *graph.initializer]
+        for value in (*named, *(sparse.values for sparse in graph.sparse_initializer)):
             value.name = inside.names.get(value.name, value.name)
 
     def _set_version(self, node: NodeProto, versions: Mapping[str, int]) -> None:
@@ -203,10 +203,6 @@ def _copy(node: NodeProto) -> NodeProto:
     return copy
 
 
-def _holds_graphs(attribute: AttributeProto) -> bool:
-    return attribute.type in (AttributeProto.GRAPH, AttributeProto.GRAPHS)
-
-
 @cache
 def _since(op_type: str, domain: str, version: int) -> int:
     """The opset in which this version of the operator came; that asked for where nobody knows it."""
@@ -218,7 +214,8 @@ def _since(op_type: str, domain: str, version: int) -> int:
 
 def _all_names(graph: GraphProto) -> Iterable[str]:
     """The names of all values of a graph and of those inside it."""
-    yield from (value.name for value in (*graph.input, *graph.initializer))
+    yield from (value.name for value in graph.input)
+    yield from (tensor.name for tensor in graph.initializer)
     for node in graph.node:
         yield from node.output
         for _, inner in subgraphs(node):

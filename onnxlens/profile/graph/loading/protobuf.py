@@ -137,10 +137,15 @@ def label_of(node: NodeProto) -> str:
 def subgraphs(node: NodeProto) -> Iterator[tuple[str, GraphProto]]:
     """The graphs among a node's attributes, with the attribute's name (numbered if it holds several)."""
     for attribute in node.attribute:
-        if attribute.type == AttributeProto.GRAPH:
-            yield attribute.name, attribute.g
-        elif attribute.type == AttributeProto.GRAPHS:
-            yield from ((f"{attribute.name}.{index}", graph) for index, graph in enumerate(attribute.graphs))
+        yield from graphs_of(attribute)
+
+
+def graphs_of(attribute: AttributeProto) -> Iterator[tuple[str, GraphProto]]:
+    """As ``subgraphs``, of one attribute."""
+    if attribute.type == AttributeProto.GRAPH:
+        yield attribute.name, attribute.g
+    elif attribute.type == AttributeProto.GRAPHS:
+        yield from ((f"{attribute.name}.{index}", graph) for index, graph in enumerate(attribute.graphs))
 
 
 def prefix_of(node: NodeProto, attribute: str, outer: str) -> str:

@@ -52,7 +52,7 @@ def _order(nodes: Sequence[NodeProto], reads: Sequence[Sequence[int]]) -> Sequen
     if len(order) < len(nodes):
         stuck = nodes[next(index for index, count in enumerate(waits) if count)]
         raise GraphError(
-            f"the graph has a cycle: a {stuck.op_type} that makes {stuck.output[0]!r} waits for its own result"
+            f"the graph has a cycle: the {stuck.op_type} of {stuck.output[0]!r} waits for its own result"
         )
     return order
 

@@ -87,7 +87,7 @@ def _slice(node: FileNode, values: Values) -> np.ndarray:
         step = steps[index] if steps else 1
         stop = None if step < 0 and end < -data.shape[axes[index] if axes else index] else end
         cut[axes[index] if axes else index] = slice(start, stop, step)
-    return data[tuple(cut)]
+    return np.asarray(data[tuple(cut)])
 
 
 def _reshape(node: FileNode, values: Values) -> np.ndarray:
@@ -95,7 +95,7 @@ def _reshape(node: FileNode, values: Values) -> np.ndarray:
     target = list(map(int, shape))
     if not node.attributes.get("allowzero", 0):
         target = [data.shape[axis] if size == 0 else size for axis, size in enumerate(target)]
-    return data.reshape(target)
+    return np.asarray(data.reshape(target))
 
 
 def _divide(node: FileNode, values: Values) -> np.ndarray:
@@ -108,7 +108,7 @@ def _divide(node: FileNode, values: Values) -> np.ndarray:
 
 
 def _cast(node: FileNode, values: Values) -> np.ndarray:
-    return _first(values).astype(helper.tensor_dtype_to_np_dtype(node.attributes["to"]))
+    return np.asarray(_first(values).astype(helper.tensor_dtype_to_np_dtype(node.attributes["to"])))
 
 
 def _gather(node: FileNode, values: Values) -> np.ndarray:
