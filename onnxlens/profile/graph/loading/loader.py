@@ -7,6 +7,7 @@ from pathlib import Path
 
 from onnx import ValueInfoProto
 
+from onnxlens.errors import UsageError
 from onnxlens.profile.graph.graph import Graph, GraphNode, uncollected
 from onnxlens.profile.graph.loading.fixing import fix_dimensions, fix_values
 from onnxlens.profile.graph.loading.inference import Inference, complete_types
@@ -45,10 +46,12 @@ def load_graph(
     """
     model = read_model(path, mixed_opsets=True)
     manifest = read_manifest(path)
-    fix_dimensions(path, model.graph, shapes or {}, dims or {})
+    changed = fix_dimensions(path, model.graph, shapes or {}, dims or {})
     given = fix_values(path, model.graph, values or {})
     graph = read_graph(model.graph)
     inference = complete_types(model, graph, path.parent)
+    if changed and inference.misfits:
+        raise UsageError(f"{path.name}: {changed[0]}; but {inference.misfits[0]}: keep the file's shape")
     read = ModelReader(model, graph, path, inference)
     scopes = read_scopes([(node.proto, node.view) for node in read.nodes])
     held = {name: view for name, view in read.initializers.items() if name not in given}
@@ -71,7 +74,7 @@ def load_graph(
         called=scopes.called,
         manifest=manifest,
         given=given,
-        notes=(*inference.notes, *_dynamic_notes(inputs)),
+        notes=(*changed, *inference.notes, *_dynamic_notes(inputs)),
     )
 
 

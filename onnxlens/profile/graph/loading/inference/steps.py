@@ -39,6 +39,7 @@ class Inference:
         notes: which library found what, and which failed.
         learned: how many shapes, or numbers of shapes, were inferred.
         trip_counts: how often loops run, by the prefix of their body, as far as the file decides it.
+        misfits: what does not fit together: a reshape of other sizes, operands of different ones.
     """
 
     types: dict[str, ValueType]
@@ -46,6 +47,7 @@ class Inference:
     notes: list[str] = field(default_factory=list)
     learned: int = 0
     trip_counts: dict[str, int] = field(default_factory=dict)
+    misfits: list[str] = field(default_factory=list)
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,7 +128,8 @@ def _walk(source: _Source, found: Inference) -> None:
     """What each node makes of what is known: types, and values computed from shapes and constants."""
     from onnxlens.profile.graph.loading.inference.walk import Walk
 
-    record = Walk(source.graph, found.types, versions(source.skeleton), source.folder).record
+    walk = Walk(source.graph, found.types, versions(source.skeleton), source.folder)
+    record, found.misfits = walk.record, walk.misfits
     for name, fact in record.facts.items():
         _take(found, name, fact.type)
         if fact.value is not None:

@@ -15,6 +15,7 @@ import numpy as np
 import onnx
 from onnx import NodeProto, defs, numpy_helper, shape_inference
 
+from onnxlens.errors import first_line
 from onnxlens.profile.graph.loading.inference.control import Control, Record
 from onnxlens.profile.graph.loading.inference.facts import (
     NO_FACT,
@@ -32,6 +33,7 @@ from onnxlens.profile.graph.loading.protobuf import (
     FileGraph,
     FileNode,
     constant_reader,
+    label_of,
     tensor_reader,
 )
 from onnxlens.profile.graph.loading.value_types import (
@@ -69,7 +71,7 @@ class Walk:
     def __init__(
         self, graph: FileGraph, types: Mapping[str, ValueType], opsets: Mapping[str, int], folder: Path
     ) -> None:
-        """Walk through the whole graph.
+        """Walk through the whole graph; ``misfits`` are nodes whose inputs do not fit together.
 
         Args:
             graph: the model's.
@@ -78,6 +80,7 @@ class Walk:
             folder: of the file, for small external tensors.
         """
         self.record = Record()
+        self.misfits: list[str] = []
         self.opsets = opsets
         self._types = types
         self._folder = folder
@@ -113,6 +116,8 @@ class Walk:
                 new = made[index] if index < len(made) else NO_FACT
                 fact = new.typed(sharper(known[index], new.type))
                 scope.facts[name] = record.facts[graph.prefix + name] = fact
+                if node.op_type == "Reshape" and inputs[0] is not None:
+                    self._require_as_many(node, inputs[0].type.elements, fact.type.elements)
 
     def _made(
         self,
@@ -148,6 +153,10 @@ class Walk:
                 return [*map(_folded, made, values), *made[len(values) :]]
         return made
 
+    def _require_as_many(self, node: FileNode, before: int | None, after: int | None) -> None:
+        if before is not None and after is not None and before != after:
+            self.misfits.append(f"Reshape {label_of(node.proto)} makes {after:,} elements of {before:,}")
+
     def _inferred(self, node: FileNode, inputs: Sequence[Fact | None]) -> Sequence[Fact]:
         """The types that ONNX's inference gives the outputs, or those of the nodes that stand for it."""
         facts = dict(zip(node.inputs, inputs, strict=True))
@@ -178,7 +187,9 @@ class Walk:
         imports = [onnx.helper.make_opsetid(domain, schema.since_version)]
         try:
             found = shape_inference.infer_node_outputs(schema, node, types, data, None, imports)
-        except Exception:  # whatever the library raises at a node that it does not understand
+        except Exception as error:  # whatever the library raises at a node that it does not understand
+            if all((facts.get(name) or NO_FACT).type.is_fixed for name in node.input):
+                self.misfits.append(f"{node.op_type} {label_of(node)} does not fit: {first_line(error)}")
             return
         for name, proto in found.items():
             yield name, Fact(value_type(proto))
