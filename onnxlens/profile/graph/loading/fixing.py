@@ -50,9 +50,9 @@ def fix_dimensions(
     changed = [_fix_shape(path, inputs[name], sizes, known) for name, sizes in shapes.items()]
     for value in inputs.values():
         for dim in _dimensions(value):
-            size = known.of(dim.dim_param)
-            if size is not None:
-                dim.dim_value = size
+            found = known.of(dim.dim_param)
+            if found is not None:
+                dim.dim_value = found
     known.require_consistent(symbols)
     _forget_symbols(graph, known, everything=any(changed))
     return [note for note in changed if note]
@@ -166,9 +166,7 @@ def _fix_shape(path: Path, value: ValueInfoProto, sizes: Sequence[int], known: _
     if not changed:
         return ""
     now = TensorSpec(value.name, "", tuple(sizes)).shape_text()
-    return (
-        f"input {value.name} is {before} in the file and was changed to {now}; all shapes were inferred anew"
-    )
+    return f"input {value.name} is {before} in the file and was changed to {now}: shapes were inferred anew"
 
 
 def _forget_symbols(graph: GraphProto, known: _Sizes, *, everything: bool) -> None:

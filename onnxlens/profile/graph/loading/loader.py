@@ -51,7 +51,7 @@ def load_graph(
     graph = read_graph(model.graph)
     inference = complete_types(model, graph, path.parent)
     if changed and inference.misfits:
-        raise UsageError(f"{path.name}: {changed[0]}; but {inference.misfits[0]}: keep the file's shape")
+        raise UsageError(f"{path.name}: {changed[0]}, and {inference.misfits[0]}; keep what the file fixes")
     read = ModelReader(model, graph, path, inference)
     scopes = read_scopes([(node.proto, node.view) for node in read.nodes])
     held = {name: view for name, view in read.initializers.items() if name not in given}

@@ -102,9 +102,9 @@ def _divide(node: FileNode, values: Values) -> np.ndarray:
     """Integers towards zero, as C does."""
     first, second = _both(values)
     if first.dtype.kind == "f":
-        return np.divide(first, second).astype(first.dtype)
+        return np.asarray(first / second, first.dtype)
     quotient = np.abs(first) // np.abs(second)
-    return (quotient * np.sign(first) * np.sign(second)).astype(first.dtype)
+    return np.asarray(quotient * np.sign(first) * np.sign(second), first.dtype)
 
 
 def _cast(node: FileNode, values: Values) -> np.ndarray:
