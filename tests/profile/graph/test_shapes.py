@@ -85,7 +85,7 @@ def test_an_input_of_unknown_rank_takes_a_shape(tmp_path: Path) -> None:
         (
             {"x": (5, 9)},
             {},
-            r"input x is \(batch, 8\) in the file and was changed to \(5, 9\).* MatMul node_a does not fit",
+            r"x is \(batch, 8\) in the file and was changed to \(5, 9\).* MatMul node_a does not fit",
         ),
         ({}, {"rows": 5}, r"has no dimension 'rows'; its inputs' dimensions are batch$"),
         ({}, {"batch": -1}, r"a dimension of -1 is no size"),

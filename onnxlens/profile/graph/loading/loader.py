@@ -12,6 +12,7 @@ from onnxlens.profile.graph.graph import Graph, GraphNode, uncollected
 from onnxlens.profile.graph.loading.fixing import fix_dimensions, fix_values
 from onnxlens.profile.graph.loading.inference import Inference, complete_types
 from onnxlens.profile.graph.loading.model_file import read_model
+from onnxlens.profile.graph.loading.opsets import newer_operator_notes
 from onnxlens.profile.graph.loading.protobuf import read_graph, versions
 from onnxlens.profile.graph.loading.quantization import scales_and_weights
 from onnxlens.profile.graph.loading.value_types import UNKNOWN
@@ -52,6 +53,7 @@ def load_graph(
     inference = complete_types(model, graph, path.parent)
     if changed and inference.misfits:
         raise UsageError(f"{path.name}: {changed[0]}, and {inference.misfits[0]}; keep what the file fixes")
+    newer = newer_operator_notes(graph, versions(model))
     read = ModelReader(model, graph, path, inference)
     scopes = read_scopes([(node.proto, node.view) for node in read.nodes])
     held = {name: view for name, view in read.initializers.items() if name not in given}
@@ -74,7 +76,12 @@ def load_graph(
         called=scopes.called,
         manifest=manifest,
         given=given,
-        notes=(*changed, *inference.notes, *_dynamic_notes(inputs)),
+        notes=(
+            *changed,
+            *newer,
+            *inference.notes,
+            *_dynamic_notes(inputs),
+        ),
     )
 
 

@@ -16,6 +16,8 @@ import onnx
 from onnx import AttributeProto, FunctionProto, GraphProto, NodeProto, TensorProto, numpy_helper
 from onnx.checker import ValidationError
 
+from onnxlens.profile.graph.loading.external import with_length
+
 MAX_CONSTANT_ELEMENTS = 4096
 """The largest constant whose value a counting rule may read."""
 
@@ -201,6 +203,8 @@ def tensor_reader(tensor: TensorProto, folder: Path | None, elements: int | None
 
 def _read(tensor: TensorProto, folder: Path | None) -> np.ndarray | None:
     try:
+        if tensor.data_location == TensorProto.EXTERNAL:
+            tensor = with_length(tensor)
         return np.asarray(numpy_helper.to_array(tensor, str(folder or "")))
     except (OSError, ValueError, TypeError, ValidationError):  # no such file, or one that ends too early
         return None

@@ -18,7 +18,7 @@ from typing import Any
 
 import numpy as np
 import onnx
-from onnx import shape_inference
+from onnx import helper, shape_inference
 
 from onnxlens.errors import first_line
 from onnxlens.profile.graph.loading.inference.facts import sharper
@@ -69,15 +69,18 @@ def complete_types(model: onnx.ModelProto, graph: FileGraph, folder: Path) -> In
     """
     declared = declared_types((inner.prefix, inner.proto, inner.constants()) for inner in graph.all())
     found = Inference(declared)
-    loops = any(node.op_type == "Loop" for inner in graph.all() for node in inner.nodes)
+    nodes = [node for inner in graph.all() for node in inner.nodes]
+    loops = any(node.op_type == "Loop" for node in nodes)
+    for node in nodes:
+        if node.op_type == "STFT" and "onesided" not in node.attributes:
+            node.proto.attribute.append(helper.make_attribute("onesided", 1))  # ONNX's takes 0 by default
     if not loops and not _open(graph, found):
         return found
     from onnxlens.profile.graph.loading.inference.skeleton import without_weights
 
     source = _Source(without_weights(model, graph), graph, folder)
-    nodes = sum(len(inner.nodes) for inner in graph.all())
     for name, step in STEPS.items():
-        if nodes > SLOW_INFERENCE_NODES and step is not _infer:
+        if len(nodes) > SLOW_INFERENCE_NODES and step is not _infer:
             found.notes.append(f"{name} was not tried: the file has more than {SLOW_INFERENCE_NODES:,} nodes")
             break
         before = found.learned

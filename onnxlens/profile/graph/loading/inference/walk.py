@@ -8,12 +8,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import cache
 from pathlib import Path
 
 import numpy as np
 import onnx
-from onnx import NodeProto, defs, numpy_helper, shape_inference
+from onnx import NodeProto, numpy_helper, shape_inference
 
 from onnxlens.errors import first_line
 from onnxlens.profile.graph.loading.inference.control import Control, Record
@@ -28,6 +27,7 @@ from onnxlens.profile.graph.loading.inference.operators import OPERATORS
 from onnxlens.profile.graph.loading.inference.surrogate_rules import Surroundings
 from onnxlens.profile.graph.loading.inference.surrogates import surrogate_of
 from onnxlens.profile.graph.loading.inference.values import computed, is_small, shape_value
+from onnxlens.profile.graph.loading.opsets import schema_at
 from onnxlens.profile.graph.loading.protobuf import (
     MAX_CONSTANT_ELEMENTS,
     FileGraph,
@@ -171,7 +171,7 @@ class Walk:
         self, node: NodeProto, domain: str, version: int, facts: Mapping[str, Fact | None]
     ) -> Iterator[tuple[str, Fact]]:
         """What ONNX's inference says of one node."""
-        schema = _schema(node.op_type, domain, version)
+        schema = schema_at(node.op_type, domain, version)
         if schema is None:
             return
         if node.op_type == "Constant":
@@ -201,26 +201,3 @@ def _pairs(known: Sequence[ValueType], made: Sequence[Fact]) -> Iterator[tuple[V
 
 def _folded(fact: Fact, value: np.ndarray | None) -> Fact:
     return fact if value is None else of_value(value)
-
-
-@cache
-def _schema(op_type: str, domain: str, version: int) -> defs.OpSchema | None:
-    """The operator at that opset, or where it came later, the first that there was."""
-    try:
-        return defs.get_schema(op_type, version, domain)
-    except defs.SchemaError:
-        since = since_version(op_type, domain)
-        return None if since is None else defs.get_schema(op_type, since, domain)
-
-
-@cache
-def since_version(op_type: str, domain: str) -> int | None:
-    """The opset of the operator's first version; None where ONNX does not know it."""
-    return min(
-        (s.since_version for s in _all_schemas() if s.name == op_type and s.domain == domain), default=None
-    )
-
-
-@cache
-def _all_schemas() -> Sequence[defs.OpSchema]:
-    return defs.get_all_schemas_with_history()
