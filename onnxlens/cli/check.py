@@ -10,10 +10,11 @@ from typing import TYPE_CHECKING, Any
 import click
 
 import onnxlens
-from onnxlens.api.target import LayerRequest, Settings
+from onnxlens.api.target import Settings
 from onnxlens.cli import progress
 from onnxlens.cli.options import all_of, format_option, print_result, settings_from, with_settings
 from onnxlens.errors import UsageError
+from onnxlens.specs.parity import LayerRequest
 
 if TYPE_CHECKING:
     from onnxlens.specs.parity import Reference
