@@ -12,10 +12,9 @@ import pytest
 from onnx import NodeProto, TensorProto, helper
 
 from tests.profile.graph.real_types import found, run
-from tests.profile.models import op
+from tests.profile.models import op, value
 
 ML, MICROSOFT = "ai.onnx.ml", "com.microsoft"
-F, I, S = TensorProto.FLOAT, TensorProto.INT64, TensorProto.STRING
 
 
 def array(*shape: int) -> np.ndarray:
@@ -50,6 +49,13 @@ def scaled(features: int) -> NodeProto:
     return ml("Scaler", "x", "s", offset=[0.0] * features, scale=[1.0] * features)
 
 
+TWO_CLASSES: Mapping[str, Any] = {
+    "coefficients": [0.5] * 8, "intercepts": [0.5] * 2, "classlabels_ints": [0, 1],
+}  # fmt: skip
+FOUR_CLASSES: Mapping[str, Any] = {
+    "coefficients": [0.5] * 15, "vectors_per_class": [1, 2, 1, 1], "rho": [0.5] * 6,
+    "classlabels_ints": [0, 1, 2, 3],
+}  # fmt: skip
 TREE: Mapping[str, Any] = {
     "nodes_treeids": [0, 0, 0],
     "nodes_nodeids": [0, 1, 2],
@@ -84,14 +90,14 @@ CLASSICAL: Mapping[str, tuple[NodeProto, Mapping[str, np.ndarray]]] = {
         X,
     ),
     "two rows of coefficients": (
-        ml("LinearClassifier", "s", "l y", coefficients=[0.5] * 8, intercepts=[0.5] * 2, classlabels_ints=[0, 1]),
+        ml("LinearClassifier", "s", "l y", **TWO_CLASSES),
         X,
     ),
     "a row": (
-        ml("LinearClassifier", "s", "l y", coefficients=[0.5] * 8, intercepts=[0.5] * 2, classlabels_ints=[0, 1]),
+        ml("LinearClassifier", "s", "l y", **TWO_CLASSES),
         ROW,
     ),
-    "regressor": (ml("LinearRegressor", "s", "y", coefficients=[0.5] * 12, intercepts=[0.5] * 3, targets=3), X),
+    "regressor": (ml("LinearRegressor", "s", "y", coefficients=[0.5] * 12, targets=3), X),
     "regressor of a row": (ml("LinearRegressor", "s", "y", coefficients=[0.5] * 4), {"x": array(1, 4)}),
     "support vectors": (
         ml("SVMRegressor", "s", "y", coefficients=[0.5] * 5, n_supports=5, rho=[0.5], **VECTORS), X,
@@ -102,8 +108,7 @@ CLASSICAL: Mapping[str, tuple[NodeProto, Mapping[str, np.ndarray]]] = {
         X,
     ),
     "machine of four classes": (
-        ml("SVMClassifier", "s", "l y", coefficients=[0.5] * 15, vectors_per_class=[1, 2, 1, 1], rho=[0.5] * 6,
-           classlabels_ints=[0, 1, 2, 3], **VECTORS),
+        ml("SVMClassifier", "s", "l y", **FOUR_CLASSES, **VECTORS),
         X,
     ),
     "machine of three classes": (
@@ -112,13 +117,12 @@ CLASSICAL: Mapping[str, tuple[NodeProto, Mapping[str, np.ndarray]]] = {
         X,
     ),
     "probabilities": (
-        ml("SVMClassifier", "s", "l y", coefficients=[0.5] * 15, vectors_per_class=[1, 2, 1, 1], rho=[0.5] * 6,
-           prob_a=[0.5] * 6, prob_b=[0.5] * 6, classlabels_ints=[0, 1, 2, 3], **VECTORS),
+        ml("SVMClassifier", "s", "l y", prob_a=[0.5] * 6, prob_b=[0.5] * 6, **FOUR_CLASSES, **VECTORS),
         X,
     ),
     "linear machine": (
         ml("SVMClassifier", "s", "l y", coefficients=[0.5] * 12, rho=[0.5], classlabels_ints=[0, 1, 2],
-           kernel_type="LINEAR"),
+           kernel_type="LINEAR", kernel_params=[0.0, 0.0, 0.0]),
         X,
     ),
     "trees": (
@@ -127,7 +131,8 @@ CLASSICAL: Mapping[str, tuple[NodeProto, Mapping[str, np.ndarray]]] = {
         X,
     ),
     "trees with one score": (
-        ml("TreeEnsembleClassifier", "s", "l y", **TREE, **LEAVES, class_ids=[0, 0], classlabels_int64s=[0, 1]),
+        ml("TreeEnsembleClassifier", "s", "l y", **TREE, **LEAVES, class_ids=[0, 0],
+           classlabels_int64s=[0, 1]),
         X,
     ),
     "trees of targets": (
@@ -158,12 +163,13 @@ def test_a_classical_operator_behind_a_scaler(
     nodes = [scaled(feeds["x"].shape[-1]), node] if "x" in feeds else [node]
     model = model_of(nodes, feeds)
     real = {
-        name: (dtype.replace("object", "string"), shape) for name, (dtype, shape) in run(model, feeds).items()
+        name: ("string" if dtype == "object" else dtype, shape)
+        for name, (dtype, shape) in run(model, feeds).items()
     }
     assert found(model, tmp_path) == real
 
 
-B, L, P, H, K, D = 2, 3, 5, 4, 2, 8
+B, L, P, H, K, D = 1, 3, 5, 4, 2, 8  # ONNX Runtime takes several new keys for a batch of 1 alone
 Q, KV = array(B, L, H * D), array(B, L, K * D)
 PAST, PAST_KV = array(B, H, P, D), array(B, K, P, D)
 
@@ -191,9 +197,8 @@ ATTENTION: Mapping[str, tuple[NodeProto, Mapping[str, np.ndarray]]] = {
         microsoft("GroupQueryAttention", "q - - pk pv l t", "y nk nv", num_heads=H, kv_num_heads=K),
         grouped(array(B, L, (H + 2 * K) * D), pk=PAST_KV, pv=PAST_KV),
     ),
-    "heads": (microsoft("MultiHeadAttention", "q k v", "y", num_heads=H), {"q": Q, "k": Q, "v": array(B, L, H * 6)}),
-    "heads of packed queries": (
-        microsoft("MultiHeadAttention", "q", "y", num_heads=H), {"q": array(B, L, H, 3, D)},
+    "heads": (
+        microsoft("MultiHeadAttention", "q k v", "y", num_heads=H), {"q": Q, "k": Q, "v": array(B, L, H * 6)},
     ),
     "heads with a past": (
         microsoft("MultiHeadAttention", "q k v - - - pk pv", "y nk nv", num_heads=H),
@@ -229,7 +234,7 @@ def test_the_present_of_an_attention_is_its_past_and_what_is_new(
 
 
 def present_length(folder: Path, shared: int, total: int | None) -> object:
-    """Of a grouped attention of 1 new key behind 4: of a declared present, or a total length that is known."""
+    """Of one new key behind 4, where the file declares the present, or knows the total length."""
     feeds = {
         "q": array(1, 1, 8),
         "pk": array(1, 1, 4, 8),
@@ -239,10 +244,18 @@ def present_length(folder: Path, shared: int, total: int | None) -> object:
     node = microsoft("GroupQueryAttention", "q q q pk pk l t", "y nk nv", num_heads=1, kv_num_heads=1)
     model = model_of([node], feeds)
     if shared:
-        model.graph.output[1].CopyFrom(helper.make_tensor_value_info("nk", F, (1, 1, shared, 8)))
+        model.graph.output[1].CopyFrom(value("nk", (1, 1, shared, 8)))
     if total is not None:
         model.graph.initializer.append(helper.make_tensor("t", TensorProto.INT32, (), [total]))
     return found(model, folder)["nk"][1]
+
+
+def test_heads_of_packed_queries(tmp_path: Path) -> None:
+    model = model_of(
+        [microsoft("MultiHeadAttention", "q", "y nk nv", num_heads=4)], {"q": array(2, 3, 4, 3, 8)}
+    )
+    shapes = [shape for _, shape in found(model, tmp_path).values()]
+    assert shapes == [(2, 3, 32), (2, 4, 3, 8), (2, 4, 3, 8)]
 
 
 def test_a_buffer_that_past_and_present_share_does_not_grow(tmp_path: Path) -> None:
