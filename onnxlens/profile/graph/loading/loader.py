@@ -50,7 +50,7 @@ def load_graph(
     changed = fix_dimensions(path, model.graph, shapes or {}, dims or {})
     given = fix_values(path, model.graph, values or {})
     graph = read_graph(model.graph)
-    inference = complete_types(model, graph, path.parent)
+    inference = complete_types(model, graph, path.parent, doubtful=bool(changed))
     if changed and inference.misfits:
         raise UsageError(f"{path.name}: {changed[0]}, and {inference.misfits[0]}; keep what the file fixes")
     newer = newer_operator_notes(graph, versions(model))

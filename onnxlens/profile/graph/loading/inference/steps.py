@@ -59,22 +59,25 @@ class _Source:
     folder: Path
 
 
-def complete_types(model: onnx.ModelProto, graph: FileGraph, folder: Path) -> Inference:
+def complete_types(
+    model: onnx.ModelProto, graph: FileGraph, folder: Path, *, doubtful: bool = False
+) -> Inference:
     """The types of all values: declared, else inferred, else unknown.
 
     Args:
         model: with its functions written out.
         graph: the model's.
         folder: of the file, for small external tensors.
+        doubtful: whether its sizes may not fit together: the user changed what the file fixes.
     """
     declared = declared_types((inner.prefix, inner.proto, inner.constants()) for inner in graph.all())
     found = Inference(declared)
     nodes = [node for inner in graph.all() for node in inner.nodes]
-    loops = any(node.op_type == "Loop" for node in nodes)
+    walked = doubtful or any(node.op_type == "Loop" for node in nodes)
     for node in nodes:
         if node.op_type == "STFT" and "onesided" not in node.attributes:
             node.proto.attribute.append(helper.make_attribute("onesided", 1))  # ONNX's takes 0 by default
-    if not loops and not _open(graph, found):
+    if not walked and not _open(graph, found):
         return found
     from onnxlens.profile.graph.loading.inference.skeleton import without_weights
 
@@ -90,7 +93,7 @@ def complete_types(model: onnx.ModelProto, graph: FileGraph, folder: Path) -> In
             found.notes.append(f"{name} failed: {first_line(error)}")
         if found.learned > before:
             found.notes.append(f"shapes that the file leaves out were inferred by {name}")
-        if not (loops and step is _infer) and not _open(graph, found):
+        if not (walked and step is _infer) and not _open(graph, found):
             break
     return found
 
