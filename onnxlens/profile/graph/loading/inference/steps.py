@@ -9,7 +9,7 @@ of ONNX stand in for ONNX Runtime's where they have the same types (``surrogates
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cache
 from importlib.util import find_spec, module_from_spec, spec_from_file_location
@@ -22,8 +22,14 @@ from onnx import helper, shape_inference
 
 from onnxlens.errors import first_line
 from onnxlens.profile.graph.loading.inference.facts import sharper
-from onnxlens.profile.graph.loading.protobuf import FileGraph, all_graphs, versions
-from onnxlens.profile.graph.loading.value_types import SURROGATE_MARK, UNKNOWN, ValueType, declared_types
+from onnxlens.profile.graph.loading.protobuf import FileGraph, FileNode, all_graphs, versions
+from onnxlens.profile.graph.loading.value_types import (
+    LEFT_OUT,
+    SURROGATE_MARK,
+    UNKNOWN,
+    ValueType,
+    declared_types,
+)
 
 SLOW_INFERENCE_NODES = 20_000
 """Beyond this many nodes only ONNX's own inference runs: the other two take a millisecond for each."""
@@ -77,7 +83,7 @@ def complete_types(
     for node in nodes:
         if node.op_type == "STFT" and "onesided" not in node.attributes:
             node.proto.attribute.append(helper.make_attribute("onesided", 1))  # ONNX's takes 0 by default
-    if not walked and not _open(graph, found):
+    if not walked and not any(_open(graph, found)):
         return found
     from onnxlens.profile.graph.loading.inference.skeleton import without_weights
 
@@ -93,19 +99,16 @@ def complete_types(
             found.notes.append(f"{name} failed: {first_line(error)}")
         if found.learned > before:
             found.notes.append(f"shapes that the file leaves out were inferred by {name}")
-        if not (walked and step is _infer) and not _open(graph, found):
+        if step is _infer and walked:
+            continue
+        if not any(_open(graph, found)) or (step is _walk and not _needs_runtime(graph, found)):
             break
     return found
 
 
-def _open(graph: FileGraph, found: Inference) -> bool:
-    """Whether a library may find more: a type, or a number for a dimension that is not an input's symbol."""
-    symbols = {
-        dim
-        for value in graph.proto.input
-        for dim in found.types[value.name].shape or ()
-        if isinstance(dim, str)
-    } - {"?"}
+def _open(graph: FileGraph, found: Inference) -> Iterator[FileNode]:
+    """Nodes of which a library may find more: a type, or a number where there is not an input's symbol."""
+    symbols = _input_dims(graph, found) - {"?"}
     closed: set[int] = set()  # the ids of types that are shared by many values
     for inner in graph.all():
         prefix = inner.prefix
@@ -114,9 +117,28 @@ def _open(graph: FileGraph, found: Inference) -> bool:
                 known = found.types.get(prefix + name if prefix else name, UNKNOWN)
                 if id(known) not in closed and name:
                     if _is_open(known, symbols):
-                        return True
+                        yield node
+                        break
                     closed.add(id(known))
-    return False
+
+
+def _needs_runtime(graph: FileGraph, found: Inference) -> bool:
+    """Whether ONNX Runtime's inference knows what the walk does not: its own operators, and symbols.
+
+    Where all inputs are fixed, what ONNX's own operators leave open hangs on data.
+    """
+    if _input_dims(graph, found):
+        return True
+    return any(node.domain not in OWN_DOMAINS or node.op_type in LEFT_OUT for node in _open(graph, found))
+
+
+def _input_dims(graph: FileGraph, found: Inference) -> set[str]:
+    """The symbols in the inputs' shapes."""
+    shapes = [found.types[value.name].shape for value in graph.proto.input]
+    return {dim for shape in shapes for dim in (("?",) if shape is None else shape) if isinstance(dim, str)}
+
+
+OWN_DOMAINS = ("", "ai.onnx.ml")
 
 
 def _is_open(known: ValueType, symbols: set[str]) -> bool:
