@@ -32,7 +32,7 @@ from onnxlens.profile.graph.loading.value_types import (
 )
 
 SLOW_INFERENCE_NODES = 20_000
-"""Beyond this many nodes only ONNX's own inference runs: the other two take a millisecond for each."""
+"""Beyond this many nodes ONNX Runtime's inference does not run: it takes a millisecond for each."""
 
 
 @dataclass(slots=True)
@@ -89,7 +89,7 @@ def complete_types(
 
     source = _Source(without_weights(model, graph), graph, folder)
     for name, step in STEPS.items():
-        if len(nodes) > SLOW_INFERENCE_NODES and step is not _infer:
+        if len(nodes) > SLOW_INFERENCE_NODES and step is _infer_symbolically:
             found.notes.append(f"{name} was not tried: the file has more than {SLOW_INFERENCE_NODES:,} nodes")
             break
         before = found.learned
