@@ -109,10 +109,18 @@ PROGRAMS: Mapping[str, Sequence[NodeProto]] = {
     "parts": [op("SplitToSequence", "x [1,2]", "s", axis=1), op("SequenceAt", "s 1", "y")],
     "equal parts and a rest": [op("SplitToSequence", "x 2", "s", axis=1), op("SequenceAt", "s 1", "y")],
     "slices": [op("SplitToSequence", "x", "s", axis=2, keepdims=0), op("SequenceAt", "s 1", "y")],
+    "a product for each element": [
+        op("SplitToSequence", "x 2", "s", axis=1), op("SequenceMap", "s w", "t", body=helper.make_graph(
+            [op("MatMul", "e v", "p")], "b", [value("e", None), value("v", None)], [value("p", None)])),
+        op("ConcatFromSequence", "t", "y", axis=1)],
     "the length of a list": [
         op("SequenceConstruct", "x x x", "s"), op("SequenceLength", "s", "n"),
         op("Unsqueeze", "n [0]", "m"),
         op("ConstantOfShape", "m", "y")],
+    "equal products": [
+        op("SplitToSequence", "x 1", "s", axis=1), op("SequenceMap", "s w", "t", body=helper.make_graph(
+            [op("MatMul", "e v", "p")], "b", [value("e", None), value("v", None)], [value("p", None)])),
+        op("SequenceAt", "t 2", "y")],
     "an optional": [op("Optional", "x", "o"), op("OptionalGetElement", "o", "y")],
     "a shape through Identity and Concat": [
         op("Identity", "[2]", "a"), op("Identity", "[-1]", "b"), op("Concat", "a b", "c", axis=0),
@@ -157,6 +165,7 @@ def ledger(folder: Path, nodes: Sequence[NodeProto]) -> Ledger:
         ("a counter ends it", 5 * 24 * 4),  # its n is 5 behind the fifth round
         ("a counter alone ends it", 5 * 24 * 4),
         ("a list from a loop", 5 * 24 * 4),
+        ("equal products", 3 * 8 * 4),  # one for each of 3 slices of 8 elements
         ("a scan", 3 * 8 * 4),  # 3 slices of 8 elements
         ("a branch that is known", 24 * 4),
     ],

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from onnxlens.profile.graph.loading.bodies import CONTROL_FLOW, BodyPlan
-from onnxlens.profile.graph.loading.inference.facts import NO_FACT, Fact, common, of_value, same
+from onnxlens.profile.graph.loading.inference.facts import NO_FACT, Fact, common, of_value, same, sequence_of
 from onnxlens.profile.graph.loading.protobuf import FileGraph, FileNode, prefix_of
 from onnxlens.profile.graph.loading.value_types import ValueType
 from onnxlens.profile.graph.node_view import ValueView
@@ -61,6 +61,11 @@ class _Body:
     graph: FileGraph
     walk: Run
     scope: Any
+
+    @property
+    def size(self) -> int:
+        """How many nodes one walk through it passes, the one that runs it included."""
+        return sum(len(graph.nodes) for graph in self.graph.all()) + 1
 
     def __call__(self, given: Sequence[Fact], record: Record) -> Sequence[Fact]:
         names = [value.name for value in self.graph.proto.input]
@@ -117,7 +122,11 @@ class Control:
             return _branches(plans, bodies, record)
         given = [NO_FACT if view is None else _fact(view) for view in plans[0].given]
         if node.op_type == "SequenceMap":
-            return [fact.wrapped("sequence") for fact in bodies[0](given, record)]
+            mapped = self._mapped(bodies[0], inputs, record)
+            if mapped is None:
+                return [fact.wrapped("sequence") for fact in bodies[0](given, record)]
+            record.trip_counts[prefixes[0]] = len(mapped)
+            return [sequence_of(results) for results in zip(*mapped, strict=True)]
         if node.op_type == "Scan":
             return _scan(node, version, plans[0], bodies[0], given, record)
         rounds = self._loop(plans[0], bodies[0], [*inputs, None, None])
@@ -149,13 +158,32 @@ class Control:
             return self._one_by_one(body, initial, most) or rounds
         return rounds
 
+    def _mapped(
+        self, body: _Body, inputs: Sequence[Fact | None], record: Record
+    ) -> Sequence[Sequence[Fact]] | None:
+        """What a SequenceMap makes of each element; None where it is not known how many there are."""
+        given = [fact or NO_FACT for fact in inputs]
+        columns = [fact.items if fact.type.kind == "sequence" else None for fact in given]
+        length = len(columns[0] or ())
+        self._nodes_left -= body.size * length
+        if not length or self._nodes_left < 0:
+            return None
+        made, inside = [], Record()
+        for index in range(length):
+            one = Record()
+            pairs = zip(given, columns, strict=True)
+            made.append(body([fact if items is None else items[index] for fact, items in pairs], one))
+            one.keep_common(inside)
+            inside = one
+        record.add(inside)
+        return made
+
     def _one_by_one(self, body: _Body, initial: Sequence[Fact], most: int | None) -> _Rounds | None:
         """The rounds in turn, until the limit or the condition ends them; None where that is not known."""
-        size = sum(len(graph.nodes) for graph in body.graph.all()) + 1
         rounds = _Rounds(initial, (), Record(), 0)
         going: int | None = 1
         while going and rounds.count != most:
-            self._nodes_left -= size
+            self._nodes_left -= body.size
             if self._nodes_left < 0 or rounds.count is None:
                 return None
             record = Record()

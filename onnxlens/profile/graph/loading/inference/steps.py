@@ -35,6 +35,10 @@ SLOW_INFERENCE_NODES = 20_000
 """Beyond this many nodes ONNX Runtime's inference does not run: it takes a millisecond for each."""
 
 
+COUNTED = frozenset({"Loop", "SequenceMap"})
+"""Operators whose body runs a number of times that the walk finds."""
+
+
 @dataclass(slots=True)
 class Inference:
     """What is known of a model's values, by unique name.
@@ -79,7 +83,7 @@ def complete_types(
     declared = declared_types((inner.prefix, inner.proto, inner.constants()) for inner in graph.all())
     found = Inference(declared)
     nodes = [node for inner in graph.all() for node in inner.nodes]
-    walked = doubtful or any(node.op_type == "Loop" for node in nodes)
+    walked = doubtful or any(node.op_type in COUNTED for node in nodes)
     for node in nodes:
         if node.op_type == "STFT" and "onesided" not in node.attributes:
             node.proto.attribute.append(helper.make_attribute("onesided", 1))  # ONNX's takes 0 by default
