@@ -11,6 +11,8 @@ import onnx
 import pytest
 from onnx import NodeProto, TensorProto, helper
 
+from onnxlens.profile.count.ledger import build_ledger
+from onnxlens.profile.graph.loading import load_graph
 from tests.profile.graph.real_types import found, run
 from tests.profile.models import op, value
 
@@ -167,6 +169,26 @@ def test_a_classical_operator_behind_a_scaler(
         for name, (dtype, shape) in run(model, feeds).items()
     }
     assert found(model, tmp_path) == real
+
+
+def test_maps_become_a_row_and_rows_become_maps(tmp_path: Path) -> None:
+    map_type = helper.make_map_type_proto(
+        TensorProto.STRING, helper.make_tensor_type_proto(TensorProto.FLOAT, ())
+    )
+    nodes = [
+        ml("DictVectorizer", "m", "v", string_vocabulary=["a", "b", "c"]),
+        ml("CastMap", "m", "c", map_form="SPARSE", max_map=8),
+        ml("CastMap", "m", "d", cast_to="TO_INT64"),
+        ml("Scaler", "v", "s", offset=[0.0] * 3, scale=[1.0] * 3),
+        ml("ZipMap", "s", "z", classlabels_strings=["a", "b", "c"]),
+    ]
+    model = model_of(nodes, {})
+    model.graph.input.append(helper.make_value_info("m", map_type))
+    types = found(model, tmp_path)
+    assert [types[name][1] for name in "vcds"] == [(1, 3), (1, 8), (1, "?"), (1, 3)]
+    assert [types[name][0] for name in "cds"] == ["float32", "int64", "float32"]
+    zipped = build_ledger(load_graph(tmp_path / "graph.onnx")).nodes[-1]
+    assert (zipped.status, zipped.read_bytes, zipped.write_bytes) == ("counted", 3 * 4, 3 * 4)
 
 
 B, L, P, H, K, D = 1, 3, 5, 4, 2, 8  # ONNX Runtime takes several new keys for a batch of 1 alone
