@@ -1,4 +1,4 @@
-"""What the operators of ai.onnx.ml make, by their specification: few have an inference of ONNX's own.
+"""What operators of ai.onnx.ml make, by their specification, of which ONNX's inference does not say it.
 
 Rows: an input (N, F) has N of them, one of rank 1 is a single row.
 """
@@ -74,20 +74,6 @@ def _classes(node: FileNode) -> int:
     return max(len(node.attributes.get(name) or ()) for name in names)
 
 
-def _linear_classes(node: FileNode, inputs: Inputs) -> Dim | None:
-    """One score for each intercept, or row of coefficients; a single one of two classes gives two."""
-    classes = len(node.attributes.get("intercepts") or ()) or _coefficient_rows(node, inputs)
-    return 2 if classes == 1 and _classes(node) == 2 else classes
-
-
-def _coefficient_rows(node: FileNode, inputs: Inputs) -> int | None:
-    shape = _type(inputs).shape
-    features = shape[-1] if shape else None
-    if not isinstance(features, int) or features < 1:
-        return None
-    return len(node.attributes.get("coefficients") or ()) // features
-
-
 def _vector_classes(node: FileNode, inputs: Inputs) -> Dim | None:
     """SVMClassifier: a score for each class; without probabilities for each pair of them; at least two."""
     classes = _classes(node)
@@ -95,29 +81,6 @@ def _vector_classes(node: FileNode, inputs: Inputs) -> Dim | None:
     if is_linear or node.attributes.get("prob_a"):
         return classes
     return max(classes * (classes - 1) // 2, 2)
-
-
-def _tensor_or_list(node: FileNode, prefix: str) -> str | None:
-    """The element type of LabelEncoder's keys or values, of which each type has an attribute of its own."""
-    tensor = node.attributes.get(f"{prefix}_tensor")
-    if tensor is not None:
-        return "string" if tensor.dtype.kind in "OSU" else str(tensor.dtype)
-    kinds = {"strings": "string", "int64s": "int64", "floats": "float32"}
-    return next((dtype for kind, dtype in kinds.items() if f"{prefix}_{kind}" in node.attributes), None)
-
-
-def _encoded(node: FileNode, inputs: Inputs) -> Sequence[Fact]:
-    """LabelEncoder, CategoryMapper: strings become integers, or the other way round; or as attributes say."""
-    source = _type(inputs)
-    swapped = "int64" if source.dtype == "string" else "string"
-    return [Fact(ValueType(_tensor_or_list(node, "values") or swapped, source.shape))]
-
-
-def _one_hot(node: FileNode, inputs: Inputs) -> Sequence[Fact] | None:
-    """OneHotEncoder: one more axis, as long as there are categories."""
-    shape = _type(inputs).shape
-    categories = [node.attributes.get(name) or () for name in ("cats_int64s", "cats_strings")]
-    return None if shape is None else [Fact(ValueType("float32", (*shape, max(map(len, categories)))))]
 
 
 def _features(node: FileNode, inputs: Inputs) -> Sequence[Fact] | None:
@@ -150,13 +113,6 @@ def _extracted(node: FileNode, inputs: Inputs) -> Sequence[Fact] | None:
     return [Fact(ValueType(source.dtype, (*(source.shape[:-1] or (1,)), count)))]
 
 
-def _trees(node: FileNode, inputs: Inputs) -> Sequence[Fact] | None:
-    """TreeEnsemble: N rows of targets, in the input's type."""
-    rows = _rows(inputs)
-    shape = None if rows is None else (rows, node.attributes.get("n_targets", 1))
-    return [Fact(ValueType(_type(inputs).dtype, shape))]
-
-
 def _maps(node: FileNode, inputs: Inputs) -> Sequence[Fact]:
     """ZipMap: a map for every row."""
     return [Fact(ValueType(kind="sequence"))]
@@ -170,21 +126,15 @@ CLASSICAL: Mapping[tuple[str, str], Rule] = {
     (DOMAIN, op_type): rule
     for op_type, rule in {
         "ArrayFeatureExtractor": _extracted,
-        "Binarizer": _same_shape(),
         "CastMap": _cast_map,
-        "CategoryMapper": _encoded,
         "DictVectorizer": _vocabulary,
         "FeatureVectorizer": _features,
         "Imputer": _same_shape(),
-        "LabelEncoder": _encoded,
-        "LinearClassifier": _labels(_linear_classes),
         "LinearRegressor": _scores(_number("targets")),
         "Normalizer": _same_shape("float32"),
-        "OneHotEncoder": _one_hot,
         "SVMClassifier": _labels(_vector_classes),
         "SVMRegressor": _scores(lambda node, inputs: 1),
         "Scaler": _same_shape("float32"),
-        "TreeEnsemble": _trees,
         "TreeEnsembleClassifier": _labels(lambda node, inputs: _classes(node)),
         "TreeEnsembleRegressor": _scores(_number("n_targets")),
         "ZipMap": _maps,
