@@ -289,6 +289,27 @@ def test_a_buffer_that_past_and_present_share_does_not_grow(tmp_path: Path) -> N
     assert found(model_of([decoder], feeds), tmp_path)["nk"][1] == (1, 1, 4, 8)
 
 
+@pytest.mark.parametrize("op_type", ["GroupQueryAttention", "MultiHeadAttention"])
+def test_a_cache_of_an_open_length_is_open(tmp_path: Path, op_type: str) -> None:
+    """ONNX Runtime's inference says 4 of the first, and is asked for what is behind an UnfoldTensor."""
+    caches = "pk pk l t" if op_type == "GroupQueryAttention" else "- - - pk pk"
+    nodes = [
+        microsoft(op_type, f"q q q {caches}", "a nk nv", num_heads=1, kv_num_heads=1),
+        microsoft("UnfoldTensor", "nk", "y", dim=3, size=2, step=1),
+    ]
+    feeds = {
+        "q": array(1, 1, 8),
+        "pk": array(1, 1, 4, 8),
+        "l": np.zeros(1, np.int32),
+        "t": np.array(5, np.int32),
+    }
+    model = model_of(nodes, feeds)
+    model.graph.input[0].CopyFrom(value("q", (1, "new", 8)))
+    types = found(model, tmp_path)
+    assert types["nk"][1] == (1, 1, "4 + new", 8)
+    assert types["y"][1] == (1, 1, "nk_length", 7, 2)  # 7 windows of 2
+
+
 @pytest.mark.parametrize("layout", [0, 1])
 @pytest.mark.parametrize(("op_type", "gates"), [("RNN", 1), ("GRU", 3), ("LSTM", 4)])
 def test_the_hidden_size_of_a_recurrent_layer_is_that_of_its_weights(

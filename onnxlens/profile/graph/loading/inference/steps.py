@@ -18,7 +18,7 @@ from typing import Any
 
 import numpy as np
 import onnx
-from onnx import helper, shape_inference
+from onnx import NodeProto, helper, shape_inference
 
 from onnxlens.errors import first_line
 from onnxlens.profile.graph.loading.inference.facts import sharper
@@ -171,11 +171,15 @@ def _walk(source: _Source, found: Inference) -> None:
 
 def _infer_symbolically(source: _Source, found: Inference) -> None:
     """As ``SymbolicShapeInference.infer_shapes``, which leaves a file behind where it cannot infer all."""
+    from onnxlens.profile.graph.loading.inference.attention_rules import ATTENTION
     from onnxlens.profile.graph.loading.inference.skeleton import with_constants
 
     module = _symbolic_module()
     inference = module.SymbolicShapeInference(2**31 - 1, auto_merge=False, guess_output_rank=False, verbose=0)
     del inference.dispatcher_["Einsum"]  # knows an ellipsis in front alone: ONNX's own is asked instead
+    for _, op_type in ATTENTION:
+        if op_type in inference.dispatcher_:
+            inference.dispatcher_[op_type] = _with_open_caches(inference, inference.dispatcher_[op_type])
     inference._preprocess(with_constants(source.skeleton, found.constants))
     while inference.run_:
         inference._infer_impl()
@@ -184,6 +188,19 @@ def _infer_symbolically(source: _Source, found: Inference) -> None:
     _learn(inference.out_mp_, source, found)
     if found.learned > before:
         _walk(source, found)  # what hangs on it
+
+
+def _with_open_caches(inference: Any, handler: Callable[[NodeProto], None]) -> Callable[[NodeProto], None]:
+    """A handler whose caches have a length of their own: some are given that of the past."""
+
+    def infer(node: NodeProto) -> None:
+        handler(node)
+        for name in filter(None, node.output[1:]):
+            shape = inference.known_vi_[name].type.tensor_type.shape
+            if len(shape.dim) > 1:
+                shape.dim[len(shape.dim) - 2].dim_param = f"{name}_length"
+
+    return infer
 
 
 @cache
