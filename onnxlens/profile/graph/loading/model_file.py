@@ -16,7 +16,7 @@ from onnxlens.profile.graph.loading.sorting import sort_nodes
 MODIFIED = ("ai.onnx.preview", "FlexAttention")
 
 
-def read_model(path: Path, *, mixed_opsets: bool = False) -> onnx.ModelProto:
+def read_model(path: Path, *, to_write: bool = True) -> onnx.ModelProto:
     """The model in the file, its functions written out where they are called, its nodes sorted.
 
     They are its own ones, and FlexAttention where a graph of its own changes its scores: what that computes
@@ -26,7 +26,8 @@ def read_model(path: Path, *, mixed_opsets: bool = False) -> onnx.ModelProto:
 
     Args:
         path: of the file.
-        mixed_opsets: whether operators may be of several opsets, as no file can have them: to be read alone.
+        to_write: whether a file is made of it. Else its nodes may stay out of order, and its operators may be
+            of several opsets, as those of no file can.
 
     Raises:
         GraphError: there is no such file, it holds no ONNX graph, or one that has to be of several opsets.
@@ -37,7 +38,8 @@ def read_model(path: Path, *, mixed_opsets: bool = False) -> onnx.ModelProto:
     try:
         if model.functions:
             write_out_functions(model)
-        sort_nodes(model.graph)
+        if to_write:
+            sort_nodes(model.graph)
         if _has_modifiers(model):
             model = inliner.inline_selected_functions(model, [MODIFIED], inline_schema_functions=True)
     except GraphError as error:
@@ -45,7 +47,7 @@ def read_model(path: Path, *, mixed_opsets: bool = False) -> onnx.ModelProto:
     except Exception as error:  # the C++ library raises RuntimeError and others
         raise GraphError(f"{path}: its functions cannot be written out: {first_line(error)}") from error
     other = [opset.domain for opset in model.opset_import if VERSION_MARK in opset.domain]
-    if other and not mixed_opsets:
+    if other and to_write:
         named = ", ".join(domain.replace(VERSION_MARK, " ") for domain in sorted(other))
         raise GraphError(
             f"{path}: its functions use operators of {named} beside those of its own opset, which "

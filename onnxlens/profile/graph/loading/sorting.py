@@ -8,7 +8,17 @@ from heapq import heapify, heappop, heappush
 from onnx import GraphProto, NodeProto
 
 from onnxlens.errors import GraphError
-from onnxlens.profile.graph.loading.protobuf import subgraphs
+from onnxlens.profile.graph.loading.protobuf import FileGraph, subgraphs
+
+
+def in_order(graph: FileGraph) -> bool:
+    """Whether all nodes of a graph, and of those inside it, come after what they read."""
+    to_come = {name for node in graph.nodes for name in node.outputs} - {""}
+    for node in graph.nodes:
+        if not to_come.isdisjoint(_reads(node.proto) if node.subgraphs else node.inputs):
+            return False
+        to_come.difference_update(node.outputs)
+    return all(map(in_order, graph.inner.values()))
 
 
 def sort_nodes(graph: GraphProto) -> None:

@@ -81,13 +81,13 @@ class ModelReader:
         """Read the whole model.
 
         Args:
-            model: with its functions inlined.
+            model: with its functions written out, its nodes sorted.
             graph: the model's, with its nodes.
             path: of its file, for messages and for small external tensors beside it.
             inferred: the types and the small constants of its values.
 
         Raises:
-            GraphError: a node reads a value that nothing produces, or that a later node produces.
+            GraphError: a node reads a value that nothing produces.
         """
         self.nodes: list[ReadNode] = []
         self.initializers: dict[str, ValueView] = {}
@@ -180,11 +180,6 @@ class ModelReader:
         value = scope.find(name)
         if value is not None:
             return value
-        if any(name in later.outputs for later in scope.graph.nodes):
-            raise GraphError(
-                f"{self._path}: a {node.op_type} reads {name!r} before it is produced; "
-                "sort the nodes topologically"
-            )
         raise GraphError(
             f"{self._path}: a {node.op_type} reads {name!r}, which no input, initializer or node produces"
         )
