@@ -7,8 +7,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from types import MappingProxyType
 
-from onnxlens.profile.count.counting import count_nodes, parameter_sizes
+from onnxlens.profile.count.counting import count_nodes
 from onnxlens.profile.count.liveness import live_bytes
+from onnxlens.profile.count.parameters import parameter_sizes
 from onnxlens.profile.count.repeats import control_notes
 from onnxlens.profile.count.rules import is_view, registered_notes
 from onnxlens.profile.graph.graph import Graph, GraphNode, uncollected

@@ -11,7 +11,7 @@ from onnxlens.profile.graph.graph import Graph, GraphNode, uncollected
 from onnxlens.profile.graph.loading.fixing import fix_dimensions, fix_values
 from onnxlens.profile.graph.loading.inference import Inference, complete_types
 from onnxlens.profile.graph.loading.model_file import read_model
-from onnxlens.profile.graph.loading.protobuf import read_graph, versions
+from onnxlens.profile.graph.loading.protobuf import declared_parameters, read_graph, versions
 from onnxlens.profile.graph.loading.quantization import scales_and_weights
 from onnxlens.profile.graph.loading.value_types import UNKNOWN
 from onnxlens.profile.graph.loading.views import ModelReader
@@ -72,6 +72,7 @@ def load_graph(
         manifest=manifest,
         given=given,
         notes=(*inference.notes, *_dynamic_notes(inputs)),
+        declared=declared_parameters(model.graph),
     )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -22,6 +23,10 @@ MAX_CONSTANT_ELEMENTS = 4096
 RANDOM_OPERATORS = frozenset(
     {"RandomNormal", "RandomUniform", "RandomNormalLike", "RandomUniformLike", "Bernoulli", "Multinomial"}
 )
+
+SIGNATURE_KEY = "pkg.torch.export.ExportedProgram.graph_signature"
+SIGNATURE_LINE = re.compile(r"^\w+: (PARAMETER|BUFFER|CONSTANT_TENSOR) target='([^']*)'", re.MULTILINE)
+"""``p_stem_weight: PARAMETER target='stem.weight'``: the target is the initializer's name."""
 
 NO_ATTRIBUTES: Mapping[str, Any] = MappingProxyType({})
 
@@ -107,6 +112,12 @@ def domain_of(node: NodeProto | onnx.OperatorSetIdProto) -> str:
 def versions(model: onnx.ModelProto) -> dict[str, int]:
     """The opset version of each domain that the file names."""
     return {domain_of(opset): opset.version for opset in model.opset_import}
+
+
+def declared_parameters(graph: GraphProto) -> Mapping[str, bool]:
+    """What torch's exporter says of a graph's tensors, by name: a parameter (True), or a buffer or constant."""
+    signature = next((entry.value for entry in graph.metadata_props if entry.key == SIGNATURE_KEY), "")
+    return {name: kind == "PARAMETER" for kind, name in SIGNATURE_LINE.findall(signature)}
 
 
 def label_of(node: NodeProto) -> str:
