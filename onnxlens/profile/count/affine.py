@@ -23,14 +23,13 @@ TO_ROOT = ("Add", "Cast", "Clip", "Div", "Expand", "Identity", "Max", "Reciproca
 def is_affine(graph: Graph, node: NodeView) -> ValueView | None:
     """The scale or bias that an Add or Mul takes for a product of weights, or for a normalization.
 
-    It has one number for each channel of what it is applied to: along the last axis of a matrix product, along
-    the second one of a convolution; after a normalization also one for each element that was normalized. A
-    mask, which is added to the scores of two activations, is none; nor is a window or a table of positions.
+    It has one number for each channel of what it is applied to: along the last axis of a matrix product,
+    along the second one of a convolution; after a normalization also one for each element that was
+    normalized. A mask, which is added to the scores of two activations, is none; nor is a window or a table
+    of positions.
     """
-    if len(node.inputs) != 2 or not node.has_input(0) or not node.has_input(1):
-        return None
-    sides = (node.input(0), node.input(1))
-    for data, factor in (sides, sides[::-1]):
+    sides = _sides(node) if node.op_type in ("Add", "Mul", "QLinearAdd", "QLinearMul") else ()
+    for data, factor in (sides, sides[::-1]) if sides else ():
         if factor.is_weight and not data.is_weight and factor.shape and _belongs(graph, data, factor, node):
             return factor
     return None
@@ -45,7 +44,7 @@ def _belongs(graph: Graph, data: ValueView, factor: ValueView, node: NodeView) -
         return _is_suffix(shape, dims) or _axis(shape, dims) in (1, len(dims) - 1)
     if found == "convolution":
         return _axis(shape, dims) == 1
-    single = tuple(shape) == (1,) == tuple(dims[-1:]) and node.op_type == "Add"
+    single = tuple(shape) == (1,) == tuple(dims[-1:]) and node.op_type.endswith("Add")
     return found == "product" and (single or _axis(shape, dims) == len(dims) - 1)
 
 
@@ -91,13 +90,19 @@ def _chain(graph: Graph, value: ValueView) -> Iterator[NodeView]:
         value = following
 
 
+def _sides(node: NodeView) -> Sequence[ValueView]:
+    """The two operands of elementwise arithmetic; nothing for other nodes."""
+    quantized = node.op_type.startswith("QLinear")
+    if node.op_type.removeprefix("QLinear") not in ("Add", "Mul", "Sub", "Div"):
+        return ()
+    sides = [node.inputs[index] for index in ((0, 3) if quantized else (0, 1)) if node.has_input(index)]
+    return [side for side in sides if side is not None]
+
+
 def _followed(node: NodeView) -> ValueView | None:
-    if node.op_type in ("Add", "Mul", "Sub", "Div") and len(node.inputs) == 2:
-        first, second = node.inputs
-        if first is None or second is None:
-            return None
-        fixed = [side for side in (first, second) if side.is_weight or not side.shape]
-        return None if len(fixed) != 1 else first if fixed[0] is second else second
+    if sides := _sides(node):
+        open_sides = [side for side in sides if not side.is_weight and side.shape]
+        return open_sides[0] if len(open_sides) == 1 else None
     if node.op_type in ("Cast", "Identity", "DequantizeLinear", "QuantizeLinear", "Dropout"):
         return node.inputs[0]
     if node.op_type in ("Reshape", "Squeeze", "Unsqueeze", "Flatten"):

@@ -9,7 +9,7 @@ from types import MappingProxyType
 
 from onnxlens.profile.count.counting import count_nodes
 from onnxlens.profile.count.liveness import live_bytes
-from onnxlens.profile.count.parameters import parameter_sizes
+from onnxlens.profile.count.parameters import QUANTIZED, parameter_sizes
 from onnxlens.profile.count.repeats import control_notes
 from onnxlens.profile.count.rules import is_view, registered_notes
 from onnxlens.profile.graph.graph import Graph, GraphNode, uncollected
@@ -200,12 +200,21 @@ def _totals(graph: Graph, costs: Sequence[NodeCost], root: ModuleCost) -> Totals
 def _param_notes(graph: Graph) -> tuple[str, ...]:
     """Where the file holds fewer parameters than the module has, say how many."""
     if graph.manifest is None:
-        return ("params were counted from the file's weights: it has no manifest of its PyTorch model",)
+        folded = [name for name, kept in graph.declared.items() if kept and not _holds(graph, name)]
+        note = "params were counted from the file's weights: it has no manifest of its PyTorch model"
+        if folded:
+            note += f"; {len(folded)} were folded into other tensors (first: {folded[0]})"
+        return (note,)
     held = sum(parameter_sizes(graph).values())
     owned = sum(tensor.elements for tensor in graph.manifest.tensors if tensor.kind == "parameter")
     if held == owned:
         return ()
     return (f"the forward pass uses {held:,} of the module's {owned:,} parameters; the file holds those",)
+
+
+def _holds(graph: Graph, name: str) -> bool:
+    names = (name, name + QUANTIZED)
+    return any(each in held for each in names for held in (graph.weights, graph.constants))
 
 
 def _resident_bytes(running: Iterable[GraphNode]) -> int:

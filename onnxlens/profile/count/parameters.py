@@ -21,17 +21,20 @@ NARROW_INTEGERS = frozenset({"int2", "uint2", "int4", "uint4", "int8", "uint8", 
 PARAMETER_NAME = re.compile(
     r"(^|[./_])((in_proj_)?(weight|bias)(_[gvu]|_[ih]h_l\d+(_reverse)?)?|bias_[kv]|gamma|beta|kernel|embeddings"
     r"|(pos|position|positional)_embed(ding|dings)?|(cls|class|dist|mask)_(token|embedding)"
-    r"|relative_position_bias_table)(:0)?$"
+    r"|relative_position_bias_table)(:0)?(_quantized)?$"
 )
 """Names that PyTorch and Keras give to parameters, and not to buffers."""
+
+QUANTIZED = "_quantized"
+"""What ONNX Runtime's quantizer adds to the name of a tensor."""
 
 
 def parameter_sizes(graph: Graph) -> Mapping[str, int]:
     """Elements of every parameter that the file holds, by tensor name.
 
-    With our manifest, a parameter is what the ``nn.Module`` calls one. Without it, it is a tensor that torch's
-    exporter declares to be one, that an operator takes in a weight's place (see ``weight_slots``), or that
-    has a parameter's name; what the exporter declares to be a buffer is none.
+    With our manifest, a parameter is what the ``nn.Module`` calls one. Without it, it is a tensor that
+    torch's exporter declares to be one, that an operator takes in a weight's place (see ``weight_slots``),
+    or that has a parameter's name; what the exporter declares to be a buffer is none.
     """
     if graph.manifest is not None:
         parameters = {tensor.name for tensor in graph.manifest.tensors if tensor.kind == "parameter"}
@@ -61,8 +64,8 @@ class _Evidence:
         for node in self._graph.nodes:
             if not node.constant_folded:
                 self._read(node)
-        for name in self._graph.weights:
-            if self._graph.declared.get(name) or PARAMETER_NAME.search(name):
+        for name, value in self._held.items():
+            if self._is_named(name) and self._is_number(value, name.endswith(QUANTIZED)):
                 self._add(name)
         return {name: value.elements for name, value in self._held.items() if name in self._found}
 
@@ -82,7 +85,7 @@ class _Evidence:
             for value in view.inputs:
                 if value is not None and value.is_weight and value.shape:
                     self._take(value)
-        elif view.op_type in ("Add", "Mul") and (factor := is_affine(self._graph, view)) is not None:
+        elif (factor := is_affine(self._graph, view)) is not None:
             self._take(factor)
 
     def _take(self, value: ValueView, *, wide: bool = False, is_norm: bool = False) -> None:
@@ -123,8 +126,13 @@ class _Evidence:
         return [(source, False) for source in view.inputs if source is not None and source.shape]
 
     def _add(self, name: str) -> None:
-        if name in self._held and self._graph.declared.get(name, True):
+        if self._graph.declared.get(name.removesuffix(QUANTIZED), True):
             self._found.add(name)
+
+    def _is_named(self, name: str) -> bool:
+        """Whether its name says that it is a parameter."""
+        known = self._graph.declared.get(name.removesuffix(QUANTIZED), False)
+        return known or PARAMETER_NAME.search(name) is not None
 
     @staticmethod
     def _is_number(value: ValueView, wide: bool) -> bool:
@@ -133,11 +141,13 @@ class _Evidence:
 
     def _is_filler(self, value: ValueView) -> bool:
         """Whether it is there because the operator asks for a scale and a bias: all ones, or all zeros."""
-        named = self._graph.declared.get(value.name) or PARAMETER_NAME.search(value.name)
-        if named or value.read_constant is None or self._is_of_shape(value):
+        if self._is_named(value.name) or value.read_constant is None or self._is_of_shape(value):
             return False
         array = value.read_constant()
-        return array is not None and array.size > 0 and bool((array == 1).all() or (array == 0).all())
+        if array is None or not array.size:
+            return False
+        first = array.flat[0]
+        return bool((array == first).all()) and (first in (0, 1) or value.dtype in NARROW_INTEGERS)
 
     def _is_of_shape(self, value: ValueView) -> bool:
         """Made by ConstantOfShape, which stands for weights in ONNX's own test nets."""
@@ -156,7 +166,7 @@ class _Evidence:
         if (table.dtype or "").startswith(FLOATS):
             factors = [reader for reader in readers if reader.op_type in ("Mul", "RotaryEmbedding")]
             return len(readers) < 2 or len(factors) < len(readers)
-        return any(reader.op_type == "DequantizeLinear" for reader in readers)
+        return any(reader.op_type.startswith(("DequantizeLinear", "QLinear")) for reader in readers)
 
     def _readers(self, name: str) -> Iterable[NodeView]:
         """The nodes that read a value, also after it was moved."""

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from onnxlens.profile.count.counting import first_use_params, parameter_sizes
+from onnxlens.profile.count.parameters import first_use_params, parameter_sizes
 from onnxlens.specs.ledger import Ledger
 from onnxlens.specs.manifest import StateTensor
 from tests.profile.models import far_weight, ledger_of, op, save, save_net, value, weight, write_manifest

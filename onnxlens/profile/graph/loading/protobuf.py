@@ -115,7 +115,7 @@ def versions(model: onnx.ModelProto) -> dict[str, int]:
 
 
 def declared_parameters(graph: GraphProto) -> Mapping[str, bool]:
-    """What torch's exporter says of a graph's tensors, by name: a parameter (True), or a buffer or constant."""
+    """Which tensors torch's exporter says are parameters (True), or buffers and constants; by name."""
     signature = next((entry.value for entry in graph.metadata_props if entry.key == SIGNATURE_KEY), "")
     return {name: kind == "PARAMETER" for kind, name in SIGNATURE_LINE.findall(signature)}
 
