@@ -8,12 +8,12 @@ from dataclasses import replace
 from types import MappingProxyType
 
 from onnxlens.profile.count.counting import count_nodes
-from onnxlens.profile.count.liveness import live_bytes
+from onnxlens.profile.count.liveness import live_bytes, live_unsized
 from onnxlens.profile.count.parameters import QUANTIZED, parameter_sizes
 from onnxlens.profile.count.repeats import control_notes
 from onnxlens.profile.count.rules import is_view, registered_notes
 from onnxlens.profile.graph.graph import Graph, GraphNode, uncollected
-from onnxlens.specs.ledger import Ledger, ModuleCost, NodeCost, Totals, peer_of
+from onnxlens.specs.ledger import Ledger, ModuleCost, NodeCost, Totals, lower_bounds, peer_of
 from onnxlens.specs.peers import Convention, PeerCost
 
 CONVENTIONS: Mapping[str, str] = MappingProxyType(
@@ -93,7 +93,10 @@ class _Rows:
     def __init__(self, graph: Graph, costs: Sequence[NodeCost]) -> None:
         self._graph = graph
         self._costs = costs
-        self._live = live_bytes(graph, {index for index, cost in enumerate(costs) if not cost.repeats})
+        idle = {index for index, cost in enumerate(costs) if not cost.repeats}
+        self._live = live_bytes(graph, idle)
+        unsized = any(cost.status == "unknown" and not cost.moved_bytes for cost in costs)
+        self._unsized = live_unsized(graph, idle) if unsized else frozenset()
         self._params = _module_params(graph, costs)
         self._running = graph.by_module()
         self._peers = _peer_costs_inside(graph, costs)
@@ -130,6 +133,7 @@ class _Rows:
             resident_weight_bytes=_resident_bytes(self._graph.nodes[index] for index in running),
             live_bytes=max((self._live[index] for index in running), default=0),
             peer=peer_of(self._peers[path]) or PeerCost() if self._peers else None,
+            lower_bounds=lower_bounds(costs, live=not self._unsized.isdisjoint(running)),
         )
 
 
@@ -194,6 +198,7 @@ def _totals(graph: Graph, costs: Sequence[NodeCost], root: ModuleCost) -> Totals
         unknown_nodes=len(unknown),
         unknown_bytes=sum(cost.moved_bytes for cost in unknown),
         peer=root.peer,
+        lower_bounds=root.lower_bounds,
     )
 
 
