@@ -294,6 +294,10 @@ class Ledger:
                     f"graph {self.graph!r}: {name} is {total} in total, {by_node} over the nodes and "
                     f"{by_module} at the root module"
                 )
+        rows: tuple[Totals | ModuleCost, ...] = (self.totals, *self.modules)
+        for row in rows:
+            if row.unknown_nodes and not row.lower_bounds:
+                raise GraphError(f"graph {self.graph!r}: unknown nodes, and no figure is a lower bound")
 
     @property
     def unknown(self) -> tuple[int, str]:

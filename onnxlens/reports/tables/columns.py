@@ -211,10 +211,10 @@ LEDGER_COLUMNS: Mapping[str, Callable[[Ledger], ModuleColumn]] = MappingProxyTyp
         },
         "arithmetic_intensity": _same(cost_column("arithmetic_intensity", lambda figure: f"{figure:.1f}")),
         "unknown_nodes": _same(MODULE_UNKNOWN),
-        "lower_bounds": _same(LOWER_BOUNDS),
         **{
             name: _same(cost_column(name)) for name in ("latency_s", "achieved_macs_per_s", "parity_error")
         },
+        "lower_bounds": _same(LOWER_BOUNDS),
     }
 )  # fmt: skip
 """Every column, by the name that options, CSV and JSON call it."""

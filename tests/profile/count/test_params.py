@@ -58,8 +58,8 @@ def test_a_transposed_weight_belongs_to_the_node_that_uses_the_result(tmp_path: 
     assert by_module(ledger)["user"] == 12
 
 
-def test_a_weight_that_no_node_uses_counts_for_the_model(tmp_path: Path) -> None:
-    weights = [weight("w", 3, 4), weight("idle", 7)]
+def test_a_weight_that_no_node_uses_counts_for_the_model_where_its_name_says_so(tmp_path: Path) -> None:
+    weights = [weight("w", 3, 4), weight("idle.weight", 7), weight("idle", 5)]
     path = save(
         tmp_path, [op("MatMul", "x w", "y", "user")], [value("x", (2, 3))], [value("y", (2, 4))], weights
     )

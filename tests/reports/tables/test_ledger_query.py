@@ -115,6 +115,7 @@ def test_columns_without_a_figure_are_absent() -> None:
     static = set(LEDGER_COLUMNS) - measured
     assert set(present_columns(ledgers.ledger())) == static
     assert set(present_columns(timed())) == static | {"latency_s", "achieved_macs_per_s"}
+    assert set(present_columns(ledgers.known_ledger())) == static - {"lower_bounds"}
     assert set(FOR_PEOPLE) | measured <= set(LEDGER_COLUMNS)
 
 

@@ -6,9 +6,10 @@ for a row; a branch is one compare, also where it tests whether a value is a mem
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping
 from math import prod
+
+import numpy as np
 
 from onnxlens.profile.count.rules.normalization import SOFTMAX
 from onnxlens.profile.count.rules.work import NOTHING, SPECIAL, VECTOR, RuleTable, Work, each_input, no_work
@@ -105,25 +106,34 @@ def svm_classifier(node: NodeView) -> Work:
     return kernel_products(node) + per_row * rows
 
 
-TreeNode = tuple[int, int]
-"""A tree and a node in it; in the form of opset 5 whether it is a leaf, and its index."""
-
-Branches = Mapping[TreeNode, tuple[TreeNode, TreeNode]]
-"""The two children of every branch node."""
+NODE_BITS = 32
+"""Of the number of a node in all trees, those of its number in its own."""
 
 TRANSFORM_NAMES = ("NONE", "SOFTMAX", "LOGISTIC", "SOFTMAX_ZERO", "PROBIT")
 AVERAGE = 0
 """In the form of opset 5 the post-transform and the aggregation are numbers."""
 
 
-def longest_path(branches: Branches, root: TreeNode) -> int:
-    """The branches on the longest path from root to leaf; ValueError where a node is its own descendant."""
-    level = {root} & branches.keys()
-    for depth in range(len(branches) + 1):
-        if not level:
-            return depth
-        level = {child for node in level for child in branches[node] if child in branches}
-    raise ValueError(f"tree of {root}: a node is its own descendant")
+def longest_paths(roots: np.ndarray, children: np.ndarray) -> int:
+    """The branches on the longest path from each root to a leaf, added up.
+
+    Args:
+        roots: the number of each tree's first branch; -1 for a leaf.
+        children: for each branch the numbers of its two children; -1 for a leaf.
+
+    Raises:
+        ValueError: a branch is its own descendant.
+    """
+    trees, level, total = np.arange(len(roots)), roots, 0
+    for _ in range(len(children) + 1):
+        trees, level = trees[level >= 0], level[level >= 0]
+        if not len(level):
+            return total
+        total += len(np.unique(trees))
+        trees, level = np.repeat(trees, 2), children[level].ravel()
+        if len(level) > 2 * len(children):  # branches that are shared
+            trees, level = np.unique([trees, level], axis=1)
+    raise ValueError("a tree: a node is its own descendant")
 
 
 def tree_scores(node: NodeView, kind: str, targets: int) -> Work:
@@ -133,27 +143,45 @@ def tree_scores(node: NodeView, kind: str, targets: int) -> Work:
     an add, an average a divide.
     """
     rows, _ = rows_and_features(node)
-    trees, branches = _branches(node)
-    held = Counter(zip(node.attribute(f"{kind}_treeids"), node.attribute(f"{kind}_nodeids"), strict=True))
-    largest: Mapping[int, int] = {tree: weights for (tree, _), weights in reversed(held.most_common())}
-    path = sum(longest_path(branches, root) for root in trees)
+    path = longest_paths(*_branches(node))
+    leaves = _numbered(node, f"{kind}_treeids", f"{kind}_nodeids")
+    _, firsts, weights = np.unique(leaves, return_index=True, return_counts=True)
+    _, trees = np.unique(np.asarray(node.attribute(f"{kind}_treeids"))[firsts], return_inverse=True)
+    largest = np.zeros(trees.max(initial=-1) + 1, np.int64)
+    np.maximum.at(largest, trees, weights)
     has_base = any(node.attribute(name) is not None for name in ("base_values", "base_values_as_tensor"))
     has_average: bool = node.attribute("aggregate_function", "SUM") == "AVERAGE"
     per_target = post_transform(node) + VECTOR * (has_base + has_average)
-    return (VECTOR * (path + sum(largest.values())) + per_target * targets) * rows
+    return (VECTOR * (path + int(largest.sum())) + per_target * targets) * rows
 
 
-def _branches(node: NodeView) -> tuple[Iterable[TreeNode], Branches]:
-    """The root of each tree, which is its first node in the file, and all branches."""
-    trees, names, modes = (node.attribute(f"nodes_{part}") for part in ("treeids", "nodeids", "modes"))
-    children = zip(node.attribute("nodes_truenodeids"), node.attribute("nodes_falsenodeids"), strict=True)
-    roots: dict[int, TreeNode] = {}
-    branches = {}
-    for tree, name, mode, (yes, no) in zip(trees, names, modes, children, strict=True):
-        roots.setdefault(tree, (tree, name))
-        if mode != "LEAF":
-            branches[tree, name] = ((tree, yes), (tree, no))
-    return roots.values(), branches
+def _numbered(node: NodeView, trees: str, names: str) -> np.ndarray:
+    """A number for each tree and node in it, given by two attributes; the node's comes last."""
+    numbers: np.ndarray = np.asarray(node.attribute(trees)) << NODE_BITS | np.asarray(node.attribute(names))
+    return numbers
+
+
+def _branches(node: NodeView) -> tuple[np.ndarray, np.ndarray]:
+    """The root of each tree, which is its first node in the file, and the children of all branches."""
+    modes = np.asarray(node.attribute("nodes_modes"))
+    is_branch = modes != np.asarray("LEAF", modes.dtype)
+    numbers = _numbered(node, "nodes_treeids", "nodes_nodeids")
+    branches = numbers[is_branch]
+    order = np.argsort(branches, kind="stable")
+    known = branches[order]
+
+    def found(names: np.ndarray) -> np.ndarray:
+        """The branches of these numbers, -1 for leaves."""
+        if not len(known):
+            return np.full(names.shape, -1)
+        places = np.searchsorted(known, names).clip(max=len(known) - 1)
+        return np.where(known[places] == names, order[places], -1)
+
+    _, firsts = np.unique(np.asarray(node.attribute("nodes_treeids")), return_index=True)
+    sides = [
+        _numbered(node, "nodes_treeids", f"nodes_{side}nodeids")[is_branch] for side in ("true", "false")
+    ]
+    return found(numbers[firsts]), found(np.stack(sides, axis=1))
 
 
 def tree_classifier(node: NodeView) -> Work:
@@ -171,21 +199,18 @@ def tree_regressor(node: NodeView) -> Work:
 def tree_ensemble(node: NodeView) -> Work:
     """The scores of the targets in the form of opset 5: leaves apart from branches, one weight per leaf."""
     rows, _ = rows_and_features(node)
-    pairs = zip(_children(node, "true"), _children(node, "false"), strict=True)
-    branches: Branches = {(False, index): pair for index, pair in enumerate(pairs)}
-    roots = node.attribute("tree_roots")
-    path = sum(longest_path(branches, (False, root)) for root in roots)
+    roots = np.asarray(node.attribute("tree_roots"))
+    path = longest_paths(roots, np.stack([_children(node, side) for side in ("true", "false")], axis=1))
     per_target = POST_TRANSFORMS[TRANSFORM_NAMES[node.attribute("post_transform", 0)]]
     per_target += VECTOR if node.attribute("aggregate_function") == AVERAGE else NOTHING
     targets: int = node.attribute("n_targets", 1)
     return (VECTOR * (path + len(roots)) + per_target * targets) * rows
 
 
-def _children(node: NodeView, side: str) -> Sequence[TreeNode]:
-    """The child of each branch on one side, true or false."""
-    leafs = node.attribute(f"nodes_{side}leafs")
-    children = zip(leafs, node.attribute(f"nodes_{side}nodeids"), strict=True)
-    return [(bool(leaf), index) for leaf, index in children]
+def _children(node: NodeView, side: str) -> np.ndarray:
+    """The child of each branch on one side, true or false; -1 for a leaf."""
+    leafs = np.asarray(node.attribute(f"nodes_{side}leafs"), bool)
+    return np.where(leafs, -1, np.asarray(node.attribute(f"nodes_{side}nodeids")))
 
 
 def normalizer(node: NodeView) -> Work:

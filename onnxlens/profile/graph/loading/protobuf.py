@@ -11,6 +11,7 @@ from pathlib import Path
 from sys import intern
 from types import MappingProxyType
 from typing import Any
+from zlib import crc32
 
 import numpy as np
 import onnx
@@ -155,15 +156,53 @@ def _array(tensor: TensorProto) -> np.ndarray | None:
     return None if tensor.data_location == TensorProto.EXTERNAL else numpy_helper.to_array(tensor)
 
 
+class ManyValues(Sequence[Any]):
+    """A large attribute's numbers or texts, left in the protobuf: few rules ask for them.
+
+    ``np.asarray`` copies numbers at once; texts become bytes.
+    """
+
+    def __init__(self, held: Sequence[Any]) -> None:
+        """Take what the attribute holds."""
+        self._held = held
+
+    def __len__(self) -> int:
+        return len(self._held)
+
+    def __getitem__(self, index: Any) -> Any:
+        found = self._held[index]
+        if isinstance(found, bytes):
+            return found.decode("utf-8", "replace")
+        return tuple(ManyValues(found)) if isinstance(index, slice) else found
+
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
+        return np.array(self._held, dtype)
+
+    def tobytes(self) -> bytes:
+        """All of it, to be compared."""
+        return np.asarray(self).tobytes()
+
+    def __repr__(self) -> str:
+        return f"{len(self)} values {crc32(self.tobytes()):x}"
+
+
+def _numbers(held: Sequence[Any]) -> Sequence[Any]:
+    return ManyValues(held) if len(held) > MAX_CONSTANT_ELEMENTS else tuple(held)
+
+
+def _texts(held: Sequence[bytes]) -> Sequence[str]:
+    if len(held) > MAX_CONSTANT_ELEMENTS:
+        return ManyValues(held)
+    return tuple(text.decode("utf-8", "replace") for text in held)
+
+
 PLAIN: Mapping[int, Callable[[AttributeProto], Any]] = {
     AttributeProto.INT: lambda attribute: attribute.i,
-    AttributeProto.INTS: lambda attribute: tuple(attribute.ints),
+    AttributeProto.INTS: lambda attribute: _numbers(attribute.ints),
     AttributeProto.FLOAT: lambda attribute: attribute.f,
-    AttributeProto.FLOATS: lambda attribute: tuple(attribute.floats),
+    AttributeProto.FLOATS: lambda attribute: _numbers(attribute.floats),
     AttributeProto.STRING: lambda attribute: attribute.s.decode("utf-8", "replace"),
-    AttributeProto.STRINGS: lambda attribute: tuple(
-        text.decode("utf-8", "replace") for text in attribute.strings
-    ),
+    AttributeProto.STRINGS: lambda attribute: _texts(attribute.strings),
     AttributeProto.TENSOR: lambda attribute: _array(attribute.t),
     AttributeProto.GRAPH: lambda attribute: attribute.g,
 }
