@@ -6,14 +6,14 @@ for a row; a branch is one compare, also where it tests whether a value is a mem
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from math import prod
 
 import numpy as np
 
 from onnxlens.profile.count.rules.normalization import SOFTMAX
 from onnxlens.profile.count.rules.work import NOTHING, SPECIAL, VECTOR, RuleTable, Work, each_input, no_work
-from onnxlens.profile.graph.node_view import NodeView
+from onnxlens.profile.graph.node_view import ManyValues, NodeView
 
 POST_TRANSFORMS: Mapping[str, Work] = {
     "NONE": NOTHING,
@@ -161,10 +161,16 @@ def _numbered(node: NodeView, trees: str, names: str) -> np.ndarray:
     return numbers
 
 
+def _differ(texts: Sequence[str], text: str) -> np.ndarray:
+    """Which of the texts are others."""
+    if isinstance(texts, ManyValues):  # millions, which need not be decoded
+        return np.fromiter(map(text.encode().__ne__, texts.held), bool, len(texts))
+    return np.array([each != text for each in texts], bool)
+
+
 def _branches(node: NodeView) -> tuple[np.ndarray, np.ndarray]:
     """The root of each tree, which is its first node in the file, and the children of all branches."""
-    modes = np.asarray(node.attribute("nodes_modes"))
-    is_branch = modes != np.asarray("LEAF", modes.dtype)
+    is_branch = _differ(node.attribute("nodes_modes"), "LEAF")
     numbers = _numbered(node, "nodes_treeids", "nodes_nodeids")
     branches = numbers[is_branch]
     order = np.argsort(branches, kind="stable")

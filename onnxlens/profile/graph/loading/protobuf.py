@@ -11,12 +11,13 @@ from pathlib import Path
 from sys import intern
 from types import MappingProxyType
 from typing import Any
-from zlib import crc32
 
 import numpy as np
 import onnx
 from onnx import AttributeProto, GraphProto, NodeProto, TensorProto, numpy_helper
 from onnx.checker import ValidationError
+
+from onnxlens.profile.graph.node_view import ManyValues
 
 MAX_CONSTANT_ELEMENTS = 4096
 """The largest constant whose value a counting rule may read."""
@@ -154,36 +155,6 @@ def all_graphs(graph: GraphProto, prefix: str = "") -> Iterator[tuple[str, Graph
 def _array(tensor: TensorProto) -> np.ndarray | None:
     """The tensor's values; None where they are in a file of their own."""
     return None if tensor.data_location == TensorProto.EXTERNAL else numpy_helper.to_array(tensor)
-
-
-class ManyValues(Sequence[Any]):
-    """A large attribute's numbers or texts, left in the protobuf: few rules ask for them.
-
-    ``np.asarray`` copies numbers at once; texts become bytes.
-    """
-
-    def __init__(self, held: Sequence[Any]) -> None:
-        """Take what the attribute holds."""
-        self._held = held
-
-    def __len__(self) -> int:
-        return len(self._held)
-
-    def __getitem__(self, index: Any) -> Any:
-        found = self._held[index]
-        if isinstance(found, bytes):
-            return found.decode("utf-8", "replace")
-        return tuple(ManyValues(found)) if isinstance(index, slice) else found
-
-    def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
-        return np.array(self._held, dtype)
-
-    def tobytes(self) -> bytes:
-        """All of it, to be compared."""
-        return np.asarray(self).tobytes()
-
-    def __repr__(self) -> str:
-        return f"{len(self)} values {crc32(self.tobytes()):x}"
 
 
 def _numbers(held: Sequence[Any]) -> Sequence[Any]:

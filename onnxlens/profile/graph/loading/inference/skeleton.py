@@ -12,11 +12,11 @@ from onnx import NodeProto, TensorProto, helper, numpy_helper
 from onnxlens.profile.graph.loading.protobuf import (
     MAX_CONSTANT_ELEMENTS,
     FileGraph,
-    ManyValues,
     all_graphs,
     constant_reader,
 )
 from onnxlens.profile.graph.loading.value_types import LEFT_OUT
+from onnxlens.profile.graph.node_view import ManyValues
 
 
 def without_weights(model: onnx.ModelProto, read: FileGraph) -> onnx.ModelProto:
