@@ -144,21 +144,15 @@ def tree_scores(node: NodeView, kind: str, targets: int) -> Work:
     """
     rows, _ = rows_and_features(node)
     path = longest_paths(*_branches(node))
-    leaves = _numbered(node, f"{kind}_treeids", f"{kind}_nodeids")
-    _, firsts, weights = np.unique(leaves, return_index=True, return_counts=True)
-    _, trees = np.unique(np.asarray(node.attribute(f"{kind}_treeids"))[firsts], return_inverse=True)
+    held_by, leaves = (np.asarray(node.attribute(f"{kind}_{part}")) for part in ("treeids", "nodeids"))
+    _, firsts, weights = np.unique(held_by << NODE_BITS | leaves, return_index=True, return_counts=True)
+    _, trees = np.unique(held_by[firsts], return_inverse=True)
     largest = np.zeros(trees.max(initial=-1) + 1, np.int64)
     np.maximum.at(largest, trees, weights)
     has_base = any(node.attribute(name) is not None for name in ("base_values", "base_values_as_tensor"))
     has_average: bool = node.attribute("aggregate_function", "SUM") == "AVERAGE"
     per_target = post_transform(node) + VECTOR * (has_base + has_average)
     return (VECTOR * (path + int(largest.sum())) + per_target * targets) * rows
-
-
-def _numbered(node: NodeView, trees: str, names: str) -> np.ndarray:
-    """A number for each tree and node in it, given by two attributes; the node's comes last."""
-    numbers: np.ndarray = np.asarray(node.attribute(trees)) << NODE_BITS | np.asarray(node.attribute(names))
-    return numbers
 
 
 def _differ(texts: Sequence[str], text: str) -> np.ndarray:
@@ -170,24 +164,30 @@ def _differ(texts: Sequence[str], text: str) -> np.ndarray:
 
 def _branches(node: NodeView) -> tuple[np.ndarray, np.ndarray]:
     """The root of each tree, which is its first node in the file, and the children of all branches."""
+    trees, names = (np.asarray(node.attribute(f"nodes_{part}")) for part in ("treeids", "nodeids"))
     is_branch = _differ(node.attribute("nodes_modes"), "LEAF")
-    numbers = _numbered(node, "nodes_treeids", "nodes_nodeids")
-    branches = numbers[is_branch]
-    order = np.argsort(branches, kind="stable")
-    known = branches[order]
+    rows = np.flatnonzero(is_branch)
+    number = np.append(np.where(is_branch, np.cumsum(is_branch) - 1, -1), -1)  # last: what is not there
+    sides = [np.asarray(node.attribute(f"nodes_{side}nodeids"))[rows] for side in ("true", "false")]
+    _, firsts = np.unique(trees, return_index=True)
+    return number[firsts], number[_children_of(rows, np.stack(sides, axis=1), trees, names)]
 
-    def found(names: np.ndarray) -> np.ndarray:
-        """The branches of these numbers, -1 for leaves."""
-        if not len(known):
-            return np.full(names.shape, -1)
-        places = np.searchsorted(known, names).clip(max=len(known) - 1)
-        return np.where(known[places] == names, order[places], -1)
 
-    _, firsts = np.unique(np.asarray(node.attribute("nodes_treeids")), return_index=True)
-    sides = [
-        _numbered(node, "nodes_treeids", f"nodes_{side}nodeids")[is_branch] for side in ("true", "false")
-    ]
-    return found(numbers[firsts]), found(np.stack(sides, axis=1))
+def _children_of(rows: np.ndarray, wanted: np.ndarray, trees: np.ndarray, names: np.ndarray) -> np.ndarray:
+    """Where the nodes of the names ``wanted`` in the trees of ``rows`` stand in the file; -1 for none."""
+    count = len(trees)
+    starts = np.flatnonzero(np.append(True, trees[1:] != trees[:-1]))
+    sizes = np.diff(np.append(starts, count))
+    begins = np.repeat(starts, sizes)
+    if len(np.unique(trees[starts])) == len(starts) and (names == np.arange(count) - begins).all():
+        # tree after tree, the nodes of each numbered from 0: the way that exporters write them
+        there = (wanted >= 0) & (wanted < np.repeat(sizes, sizes)[rows, None])
+        return np.where(there, begins[rows, None] + wanted, -1)
+    known = trees << NODE_BITS | names
+    order = np.argsort(known, kind="stable")
+    asked = trees[rows, None] << NODE_BITS | wanted
+    places = np.searchsorted(known, asked, sorter=order).clip(max=count - 1)
+    return np.where(known[order[places]] == asked, order[places], -1)
 
 
 def tree_classifier(node: NodeView) -> Work:
