@@ -138,8 +138,8 @@ def test_a_table_shows_the_hierarchy_and_short_figures() -> None:
     lines = ledger_table(timed(), LedgerQuery(), "table").splitlines()
     assert lines[0] == "net from net.onnx (opset 18, weights: seeded)"
     assert lines[6].split() == [
-        "conv", "Conv2d", "1.77", "M", "73.0", "%", "448", "305.75", "KiB", "304.00", "KiB", "11.5", "0",
-        "500", "ms", "3.54", "M",
+        "conv", "Conv2d", "1.77", "M", "<=", "73.0", "%", "448", "305.75", "KiB", "304.00", "KiB", "11.5",
+        "0", "500", "ms", "3.54", "M",
     ]  # fmt: skip
     assert lines[6].startswith("    conv ")
     sorted_lines = ledger_table(timed(), parse_query(None, (), "macs", None), "table").splitlines()
