@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from typing import Literal, get_args
 
 from onnxlens.errors import GraphError
@@ -49,7 +49,7 @@ def joined_bounds(bounds: Iterable[Bounds]) -> Bounds:
     return tuple(dict.fromkeys(name for each in bounds for name in each or ())) or None
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class BodyCost:
     """What one run of a graph inside a node costs: of a branch, or of one iteration, all inside included.
 
@@ -136,7 +136,7 @@ class NodeCost:
         return replace(self, **counts, repeats=times, bodies=bodies)
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class ModuleCost:
     """What one module costs, everything below it included.
 
@@ -196,7 +196,7 @@ class ModuleCost:
         return self.macs / self.latency_s if self.latency_s else None
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class OperatorCost:
     """What all nodes of one operator type cost together."""
 
@@ -215,7 +215,7 @@ class OperatorCost:
     lower_bounds: Bounds = None
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class Totals:
     """The graph as a whole; params and buffers in elements, ``unknown_bytes`` what unknown nodes move.
 
@@ -260,7 +260,7 @@ def _intensity(cost: ModuleCost | Totals) -> float | None:
     return cost.flops / cost.moved_bytes
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class Ledger:
     """Every cost of one graph.
 
