@@ -16,64 +16,106 @@ FOLLOWED = 12
 CONVOLUTIONS = ("Conv", "Deform", "QLinearConv", "FusedConv", "Nhwc")
 
 ROOTS = ("Sqrt", "ReduceL2", "Pow")
-TO_ROOT = ("Add", "Cast", "Clip", "Div", "Expand", "Identity", "Max", "Reciprocal", "Reshape", "Unsqueeze")
-"""What stands between a division and the root of a variance: an epsilon, a reciprocal."""
+TO_ROOT = frozenset({
+    "Add", "Cast", "Clip", "Div", "Expand", "Identity", "Max", "Mul", "Reciprocal", "Reshape", "Unsqueeze",
+})  # fmt: skip
+"""What stands between a division and the root of a variance: an epsilon, a reciprocal, a scale."""
+
+RESHAPES = frozenset({"Reshape", "Squeeze", "Unsqueeze", "Flatten"})
+PASSED = frozenset(
+    {"Cast", "Identity", "DequantizeLinear", "QuantizeLinear", "Dropout", "Slice", "Transpose"}
+)
+QUANTIZED_ON_THE_WAY = frozenset({"Cast", "Floor", "Round", "Reshape", "Div"})
+"""What makes integers of a bias at run time, for an integer convolution."""
 
 
 def is_affine(graph: Graph, node: NodeView) -> ValueView | None:
     """The scale or bias that an Add or Mul takes for a product of weights, or for a normalization.
 
-    It has one number for each channel of what it is applied to: along the last axis of a matrix product,
-    along the second one of a convolution; after a normalization also one for each element that was
-    normalized. A mask, which is added to the scores of two activations, is none; nor is a window or a table
-    of positions.
+    It has one number for each channel of what it is applied to; after a normalization also one for each
+    element that was normalized. A mask, which is added to the scores of two activations, is none; nor is a
+    window or a table of positions.
     """
     sides = _sides(node) if node.op_type in ("Add", "Mul", "QLinearAdd", "QLinearMul") else ()
-    for data, factor in (sides, sides[::-1]) if sides else ():
-        if factor.is_weight and not data.is_weight and factor.shape and _belongs(graph, data, factor, node):
-            return factor
+    for data, factor in (sides, sides[::-1]) if len(sides) == 2 else ():
+        if data.is_weight or not factor.shape:
+            continue
+        if _belongs(graph, data, factor, node) or (node.op_type == "Mul" and _is_root(graph, data, False)):
+            return factor if factor.is_weight else _quantized_weight(graph, factor)
+    return None
+
+
+def _quantized_weight(graph: Graph, value: ValueView) -> ValueView | None:
+    """The bias that ``value`` is, divided by a scale of the input and rounded."""
+    for _ in range(FOLLOWED):
+        index = graph.producer(value.name)
+        node = None if index is None else graph.nodes[index].view
+        if node is None or node.op_type not in QUANTIZED_ON_THE_WAY or not node.has_input(0):
+            return None
+        value = node.input(0)
+        if value.is_weight:
+            return value
     return None
 
 
 def _belongs(graph: Graph, data: ValueView, factor: ValueView, node: NodeView) -> bool:
     shape, dims = factor.shape or (), data.shape
-    if dims is None or len(shape) > len(dims):
+    kind, channel = _origin(graph, data)
+    if dims is None:  # of a matrix product the channels are last, whatever else there is
+        return kind == "product" and len(shape) == 1
+    if len(shape) > len(dims) or not kind:
         return False
-    found = _origin(graph, data)
-    if found == "norm":
+    if kind == "norm":
         return _is_suffix(shape, dims) or _axis(shape, dims) in (1, len(dims) - 1)
-    if found == "convolution":
-        return _axis(shape, dims) == 1
     single = tuple(shape) == (1,) == tuple(dims[-1:]) and node.op_type.endswith("Add")
-    return found == "product" and (single or _axis(shape, dims) == len(dims) - 1)
+    return (kind == "product" and single) or _axis(shape, dims) == channel % len(dims)
 
 
 def _axis(shape: Dims, dims: Dims) -> int | None:
     """The only axis of ``dims`` along which ``shape`` holds more than one number."""
     long = [index for index, size in enumerate(shape) if size != 1]
     axis = long[0] + len(dims) - len(shape) if len(long) == 1 else None
-    return axis if axis is not None and dims[axis] == shape[long[0]] else None
+    fits = axis is not None and (isinstance(dims[axis], str) or dims[axis] == shape[long[0]])
+    return axis if fits else None
 
 
 def _is_suffix(shape: Dims, dims: Dims) -> bool:
     return tuple(dims[len(dims) - len(shape) :]) == tuple(shape)
 
 
-def _origin(graph: Graph, value: ValueView) -> str:
-    """What ``value`` comes from but for scales, biases and casts: a kind of node, or ""."""
-    reshaped = False
+def _origin(graph: Graph, value: ValueView) -> tuple[str, int]:
+    """What ``value`` comes from but for scales, biases and casts: a kind of node, and the channels' axis."""
+    nodes: list[NodeView] = []
     for node in _chain(graph, value):
         operator = (node.domain, node.op_type)
         if operator in NORMALIZATIONS or _is_normalized(graph, node):
-            return "norm"
+            return "norm", 1
         if operator in PRODUCTS:
             if not any(node.has_input(i) and node.input(i).is_weight for i in PRODUCTS[operator]):
-                return ""
-            if not node.op_type.startswith(CONVOLUTIONS):
-                return "product"
-            return "" if reshaped else "convolution"
-        reshaped = reshaped or node.op_type in ("Reshape", "Squeeze", "Unsqueeze", "Flatten")
-    return ""
+                return "", 0
+            is_convolution = node.op_type.startswith(CONVOLUTIONS)
+            if is_convolution and not all(map(_keeps_channels, nodes)):
+                return "", 0
+            return ("convolution", _moved(1, nodes)) if is_convolution else ("product", _moved(-1, nodes))
+        nodes.append(node)
+    return "", 0
+
+
+def _keeps_channels(node: NodeView) -> bool:
+    """Whether the second axis stays what it is."""
+    if node.op_type not in RESHAPES:
+        return True
+    before, after = node.input(0).shape or (), node.output().shape or ()
+    return before[1:2] == after[1:2] != ()
+
+
+def _moved(axis: int, nodes: Sequence[NodeView]) -> int:
+    """Where an axis of a product is after the nodes behind it, given from the last one on."""
+    for node in reversed(nodes):
+        perm = node.attribute("perm") if node.op_type == "Transpose" else None
+        if perm:
+            axis = list(perm).index(axis % len(perm))
+    return axis
 
 
 def _chain(graph: Graph, value: ValueView) -> Iterator[NodeView]:
@@ -95,32 +137,28 @@ def _sides(node: NodeView) -> Sequence[ValueView]:
     quantized = node.op_type.startswith("QLinear")
     if node.op_type.removeprefix("QLinear") not in ("Add", "Mul", "Sub", "Div"):
         return ()
-    sides = [node.inputs[index] for index in ((0, 3) if quantized else (0, 1)) if node.has_input(index)]
-    return [side for side in sides if side is not None]
+    return [node.input(index) for index in ((0, 3) if quantized else (0, 1)) if node.has_input(index)]
 
 
 def _followed(node: NodeView) -> ValueView | None:
     if sides := _sides(node):
-        open_sides = [side for side in sides if not side.is_weight and side.shape]
+        open_sides = [side for side in sides if not side.is_weight and side.shape != ()]
         return open_sides[0] if len(open_sides) == 1 else None
-    if node.op_type in ("Cast", "Identity", "DequantizeLinear", "QuantizeLinear", "Dropout"):
-        return node.inputs[0]
-    if node.op_type in ("Reshape", "Squeeze", "Unsqueeze", "Flatten"):
-        source, made = node.inputs[0], node.output().shape
-        kept = source is not None and source.shape and made and source.shape[-1] == made[-1]
-        is_norm = source is not None and bool(source.shape) and bool(made)
-        return source if kept or is_norm else None
-    return None
+    source = node.input(0) if node.has_input(0) else None
+    if source is not None and node.op_type in RESHAPES:
+        made = node.output().shape
+        return source if source.shape and made else None
+    return source if node.op_type in PASSED else None
 
 
 def _is_normalized(graph: Graph, node: NodeView) -> bool:
-    """Whether the node divides by the root of a variance, or multiplies by its reciprocal."""
-    if node.op_type not in ("Div", "Mul") or len(node.inputs) != 2:
+    """Whether the node divides by the root of a variance, multiplies by its reciprocal, or scales that."""
+    divides = node.op_type == "Div"
+    if not divides and node.op_type != "Mul":
         return False
-    divisors = node.inputs[1:] if node.op_type == "Div" else node.inputs
     return any(
-        value is not None and not value.is_weight and _is_root(graph, value, node.op_type == "Div")
-        for value in divisors
+        not value.is_weight and _is_root(graph, value, divides)
+        for value in _sides(node)[1 if divides else 0 :]
     )
 
 

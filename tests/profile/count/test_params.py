@@ -105,12 +105,12 @@ def test_a_file_that_holds_all_parameters_has_nothing_to_note(tmp_path: Path) ->
 
 
 def test_with_a_manifest_only_its_parameters_are_parameters(tmp_path: Path) -> None:
-    nodes = [op("MatMul", "x stem.weight", "a", "stem"), op("Mul", "a table", "y", "stem")]
-    weights = [weight("stem.weight", 3, 4), weight("table", 4)]
+    nodes = [op("Gemm", "x head.weight", "a", "head", transB=1), op("Mul", "a table", "y", "head")]
+    weights = [weight("head.weight", 2, 4), weight("table", 2)]
     path = save(
-        tmp_path, nodes, [value("x", (2, 3))], [value("y", (2, 4))], weights, between=[value("a", (2, 4))]
+        tmp_path, nodes, [value("x", (2, 4))], [value("y", (2, 2))], weights, between=[value("a", (2, 2))]
     )
     write_manifest(path)
     graph, _ = ledger_of(path)
-    assert parameter_sizes(graph) == {"stem.weight": 12}
+    assert parameter_sizes(graph) == {"head.weight": 8}
     assert list(graph.constants) == ["table"]

@@ -86,6 +86,23 @@ CASES: dict[str, Case] = {
         [weight("w", 2, 3, 1, 1), weight("s", 2, 1, 1), weight("o", 1, 2, 1, 1), weight("wide", 4)],
         {"w": 6, "s": 2, "o": 2}, IMAGE,
     ),
+    "channels that moved to the last axis": Case(
+        [op("Conv", "x w", "a"), op("Transpose", "a", "t", perm=[0, 2, 3, 1]), op("Add", "t b", "u"),
+         op("Mul", "u wide", "y")],
+        [weight("w", 2, 3, 1, 1), weight("b", 1, 1, 1, 2), weight("wide", 4, 1)], {"w": 6, "b": 2}, IMAGE,
+    ),
+    "a bias that is quantized on the way to its integer convolution": Case(
+        [op("DynamicQuantizeLinear", "x", "q s z"), op("ConvInteger", "q w z", "i"), op("Div", "b s", "d"),
+         op("Floor", "d", "f"), op("Cast", "f", "c", to=TensorProto.INT32), op("Reshape", "c size", "r"),
+         op("Add", "i r", "y")],
+        [tensor("w", np.ones((2, 3, 1, 1)), np.uint8), weight("b", 2), integers("size", [1, 2, 1, 1])],
+        {"w": 6, "b": 2}, IMAGE,
+    ),
+    "the scale of a reciprocal root": Case(
+        [op("ReduceMean", "x", "m", axes=[-1]), op("Sqrt", "m", "r"), op("Reciprocal", "r", "i"),
+         op("Mul", "i g", "j"), op("Mul", "x j", "n"), op("Add", "n b", "y")],
+        [weight("g", 3), weight("b", 3)], {"g": 3, "b": 3},
+    ),
     "running statistics are none": Case(
         [op("BatchNormalization", "x g b mean var", "y")],
         [tensor("g", [1, 2, 3]), tensor("b", [1, 2, 3]), weight("mean", 3), weight("var", 3)],
