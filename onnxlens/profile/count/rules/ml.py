@@ -6,14 +6,15 @@ for a row; a branch is one compare, also where it tests whether a value is a mem
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from math import prod
 
 import numpy as np
 
 from onnxlens.profile.count.rules.normalization import SOFTMAX
 from onnxlens.profile.count.rules.work import NOTHING, SPECIAL, VECTOR, RuleTable, Work, each_input, no_work
-from onnxlens.profile.graph.node_view import ManyValues, NodeView
+from onnxlens.profile.count.trees import classical_trees, largest_leaves, longest_paths, trees_apart
+from onnxlens.profile.graph.node_view import NodeView
 
 POST_TRANSFORMS: Mapping[str, Work] = {
     "NONE": NOTHING,
@@ -106,34 +107,9 @@ def svm_classifier(node: NodeView) -> Work:
     return kernel_products(node) + per_row * rows
 
 
-NODE_BITS = 32
-"""Of the number of a node in all trees, those of its number in its own."""
-
 TRANSFORM_NAMES = ("NONE", "SOFTMAX", "LOGISTIC", "SOFTMAX_ZERO", "PROBIT")
 AVERAGE = 0
 """In the form of opset 5 the post-transform and the aggregation are numbers."""
-
-
-def longest_paths(roots: np.ndarray, children: np.ndarray) -> int:
-    """The branches on the longest path from each root to a leaf, added up.
-
-    Args:
-        roots: the number of each tree's first branch; -1 for a leaf.
-        children: for each branch the numbers of its two children; -1 for a leaf.
-
-    Raises:
-        ValueError: a branch is its own descendant.
-    """
-    trees, level, total = np.arange(len(roots)), roots, 0
-    for _ in range(len(children) + 1):
-        trees, level = trees[level >= 0], level[level >= 0]
-        if not len(level):
-            return total
-        total += len(np.unique(trees))
-        trees, level = np.repeat(trees, 2), children[level].ravel()
-        if len(level) > 2 * len(children):  # branches that are shared
-            trees, level = np.unique([trees, level], axis=1)
-    raise ValueError("a tree: a node is its own descendant")
 
 
 def tree_scores(node: NodeView, kind: str, targets: int) -> Work:
@@ -143,51 +119,12 @@ def tree_scores(node: NodeView, kind: str, targets: int) -> Work:
     an add, an average a divide.
     """
     rows, _ = rows_and_features(node)
-    path = longest_paths(*_branches(node))
-    held_by, leaves = (np.asarray(node.attribute(f"{kind}_{part}")) for part in ("treeids", "nodeids"))
-    _, firsts, weights = np.unique(held_by << NODE_BITS | leaves, return_index=True, return_counts=True)
-    _, trees = np.unique(held_by[firsts], return_inverse=True)
-    largest = np.zeros(trees.max(initial=-1) + 1, np.int64)
-    np.maximum.at(largest, trees, weights)
+    path = longest_paths(*classical_trees(node))
+    leaves = largest_leaves(node.attribute(f"{kind}_treeids"), node.attribute(f"{kind}_nodeids"))
     has_base = any(node.attribute(name) is not None for name in ("base_values", "base_values_as_tensor"))
     has_average: bool = node.attribute("aggregate_function", "SUM") == "AVERAGE"
     per_target = post_transform(node) + VECTOR * (has_base + has_average)
-    return (VECTOR * (path + int(largest.sum())) + per_target * targets) * rows
-
-
-def _differ(texts: Sequence[str], text: str) -> np.ndarray:
-    """Which of the texts are others."""
-    if isinstance(texts, ManyValues):  # millions, which need not be decoded
-        return np.fromiter(map(text.encode().__ne__, texts.held), bool, len(texts))
-    return np.array([each != text for each in texts], bool)
-
-
-def _branches(node: NodeView) -> tuple[np.ndarray, np.ndarray]:
-    """The root of each tree, which is its first node in the file, and the children of all branches."""
-    trees, names = (np.asarray(node.attribute(f"nodes_{part}")) for part in ("treeids", "nodeids"))
-    is_branch = _differ(node.attribute("nodes_modes"), "LEAF")
-    rows = np.flatnonzero(is_branch)
-    number = np.append(np.where(is_branch, np.cumsum(is_branch) - 1, -1), -1)  # last: what is not there
-    sides = [np.asarray(node.attribute(f"nodes_{side}nodeids"))[rows] for side in ("true", "false")]
-    _, firsts = np.unique(trees, return_index=True)
-    return number[firsts], number[_children_of(rows, np.stack(sides, axis=1), trees, names)]
-
-
-def _children_of(rows: np.ndarray, wanted: np.ndarray, trees: np.ndarray, names: np.ndarray) -> np.ndarray:
-    """Where the nodes of the names ``wanted`` in the trees of ``rows`` stand in the file; -1 for none."""
-    count = len(trees)
-    starts = np.flatnonzero(np.append(True, trees[1:] != trees[:-1]))
-    sizes = np.diff(np.append(starts, count))
-    begins = np.repeat(starts, sizes)
-    if len(np.unique(trees[starts])) == len(starts) and (names == np.arange(count) - begins).all():
-        # tree after tree, the nodes of each numbered from 0: the way that exporters write them
-        there = (wanted >= 0) & (wanted < np.repeat(sizes, sizes)[rows, None])
-        return np.where(there, begins[rows, None] + wanted, -1)
-    known = trees << NODE_BITS | names
-    order = np.argsort(known, kind="stable")
-    asked = trees[rows, None] << NODE_BITS | wanted
-    places = np.searchsorted(known, asked, sorter=order).clip(max=count - 1)
-    return np.where(known[order[places]] == asked, order[places], -1)
+    return (VECTOR * (path + leaves) + per_target * targets) * rows
 
 
 def tree_classifier(node: NodeView) -> Work:
@@ -205,18 +142,12 @@ def tree_regressor(node: NodeView) -> Work:
 def tree_ensemble(node: NodeView) -> Work:
     """The scores of the targets in the form of opset 5: leaves apart from branches, one weight per leaf."""
     rows, _ = rows_and_features(node)
-    roots = np.asarray(node.attribute("tree_roots"))
-    path = longest_paths(roots, np.stack([_children(node, side) for side in ("true", "false")], axis=1))
+    roots = node.attribute("tree_roots")
+    path = longest_paths(np.asarray(roots), trees_apart(node))
     per_target = POST_TRANSFORMS[TRANSFORM_NAMES[node.attribute("post_transform", 0)]]
     per_target += VECTOR if node.attribute("aggregate_function") == AVERAGE else NOTHING
     targets: int = node.attribute("n_targets", 1)
     return (VECTOR * (path + len(roots)) + per_target * targets) * rows
-
-
-def _children(node: NodeView, side: str) -> np.ndarray:
-    """The child of each branch on one side, true or false; -1 for a leaf."""
-    leafs = np.asarray(node.attribute(f"nodes_{side}leafs"), bool)
-    return np.where(leafs, -1, np.asarray(node.attribute(f"nodes_{side}nodeids")))
 
 
 def normalizer(node: NodeView) -> Work:

@@ -168,7 +168,7 @@ def multi_head(inputs: Inputs, bias: int) -> Rule:
         new_keys = key[2] if is_cross else key[1]
         value_width = node.output_shape(0)[-1] // heads
         key_width = _key_width(node, heads, value_width)
-        keys = new_keys if is_cross else attended_keys(node, inputs, new_keys)
+        keys = attended_keys(node, inputs, new_keys)
         sizes = AttentionSizes(batch, heads, length, keys, key_width, value_width)
         biased = length * key_width + (0 if is_cross else new_keys * (key_width + value_width))
         additions = node.has_input(bias) * batch * heads * biased

@@ -114,6 +114,11 @@ MULTI_HEAD: tuple[Case, ...] = (
               [(2, 6, 32), (2, 3, 32), (2, 3, 64), None, None, None, (2, 4, 10, 8), (2, 4, 10, 16), (1,)],
               [(2, 6, 64), (2, 4, 10, 8), (2, 4, 10, 16)],
               num_heads=4, macs=SCORES * 24, vector=5 * SCORES, special=SCORES),
+    # lengths of several sequences are no length of all
+    microsoft("MultiHeadAttention",
+              [(2, 6, 32), (2, 3, 32), (2, 3, 64), None, None, None, (2, 4, 10, 8), (2, 4, 10, 16), (2,)],
+              [(2, 6, 64), (2, 4, 10, 8), (2, 4, 10, 16)], constants={8: [4, 5]},
+              num_heads=4, macs=SCORES * 24, vector=5 * SCORES, special=SCORES),
     # packed Q, K and V, and packed K and V
     microsoft("MultiHeadAttention", [(2, 6, 4, 3, 8)], [(2, 6, 32)], num_heads=4,
               macs=OWN * 16, vector=5 * OWN, special=OWN),
@@ -186,6 +191,10 @@ GROUPED_QUERIES: tuple[Case, ...] = (
     microsoft("GroupQueryAttention",
               [(2, 3, 32), (2, 3, 16), (2, 3, 16), (2, 2, 0, 8), (2, 2, 0, 8), *LENGTHS],
               [(2, 3, 32), (2, 2, 0, 8), (2, 2, 0, 8)], **GROUPED, macs=72 * 16, vector=6 * 72, special=72),
+    # a buffer that the 3 new keys fill
+    microsoft("GroupQueryAttention",
+              [(2, 3, 32), (2, 3, 16), (2, 3, 16), (2, 2, 3, 8), (2, 2, 3, 8), *LENGTHS],
+              [(2, 3, 32), (2, 2, 3, 8), (2, 2, 3, 8)], **GROUPED, macs=72 * 16, vector=6 * 72, special=72),
     # a present that is longer than the past: 7 + 3 keys
     microsoft("GroupQueryAttention", [(2, 3, 32), (2, 3, 16), (2, 3, 16), *PAST, *LENGTHS],
               [(2, 3, 32), *KEPT], **GROUPED, macs=240 * 16, vector=6 * 240, special=240),
