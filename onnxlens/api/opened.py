@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from functools import cached_property
@@ -10,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from onnxlens.api import cache
+from onnxlens.api.staging import temporary_folder
 from onnxlens.api.target import Resolved, Settings, Target, is_file, resolve
 from onnxlens.errors import UsageError
 from onnxlens.specs.manifest import ExportedGraph, Manifest, open_export, read_manifest
@@ -227,9 +227,7 @@ class OpenedTarget(AbstractContextManager["OpenedTarget"]):
         found, chosen = self.resolved, self.settings
         opset = DEFAULT_OPSET if chosen.opset is None else chosen.opset
         require_opset(opset)
-        folder = self._folder or Path(
-            self._stack.enter_context(tempfile.TemporaryDirectory(prefix="onnxlens-"))
-        )
+        folder = self._folder or self._stack.enter_context(temporary_folder())
         cached = chosen.cache and bool(found.sizes)
         identity = {"graph": found.origin, "opset": opset, "dtype": chosen.dtype, **found.sizes}
         key = cache.entry_key(identity) if cached else ""

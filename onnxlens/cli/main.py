@@ -5,6 +5,7 @@ from __future__ import annotations
 import atexit
 import gc
 import os
+import signal
 import sys
 from collections.abc import Mapping
 from importlib import import_module
@@ -19,6 +20,7 @@ from onnxlens.errors import OnnxlensError, UsageError
 BAD_INPUT = 2
 FAULT = 3
 INTERRUPTED = 130
+TERMINATED = 143
 
 VERBS: Mapping[str, str] = MappingProxyType(
     {
@@ -92,6 +94,7 @@ def main() -> None:
     for name in ("stdout", "stderr"):
         if getattr(sys, name) is None:  # closed by the shell, as in `onnxlens graphs 2>&-`
             setattr(sys, name, open(os.devnull, "w"))  # noqa: SIM115 - for as long as the program runs
+    signal.signal(signal.SIGTERM, _terminate)
     code = run(sys.argv[1:])
     atexit._run_exitfuncs()
     try:
@@ -100,6 +103,14 @@ def main() -> None:
     except OSError as error:  # a full device; where run has met it already, it has said so
         code = code or _refuse(_line_of(error))
     os._exit(code)
+
+
+class _Terminated(KeyboardInterrupt):
+    """The system wants the program to end: what it has begun is removed, as after Ctrl-C."""
+
+
+def _terminate(*_: object) -> None:
+    raise _Terminated
 
 
 def run(arguments: list[str]) -> int:
@@ -118,8 +129,8 @@ def run(arguments: list[str]) -> int:
         return _refuse(error.format_message())
     except (OnnxlensError, OSError) as error:
         return _refuse(_line_of(error))
-    except (click.Abort, KeyboardInterrupt):
-        return INTERRUPTED
+    except (click.Abort, KeyboardInterrupt) as stop:
+        return TERMINATED if isinstance(stop.__cause__, _Terminated) else INTERRUPTED
     except SystemExit:
         # click exits like this when the reader has closed the pipe, as in `onnxlens graphs | head`. The
         # interpreter must not flush into it at its own exit.

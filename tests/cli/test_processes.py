@@ -86,6 +86,19 @@ def test_an_output_path_that_no_file_can_have_is_refused_first(verb: str, out: s
     assert why in outcome.err
 
 
+def test_a_terminated_program_removes_what_it_has_begun(tmp_path: Path) -> None:
+    (tmp_path / "waiting.py").write_text(
+        "import time\ndef network():\n    print('called', flush=True)\n    time.sleep(60)\n", encoding="utf-8"
+    )
+    arguments = ("export", "waiting:network", "--out", "out")
+    with subprocess.Popen([*PROGRAM, *arguments], cwd=tmp_path, text=True, stdout=subprocess.PIPE) as program:
+        assert program.stdout is not None
+        assert program.stdout.readline() == "called\n"
+        program.terminate()
+        assert program.wait() == 143
+    assert not (tmp_path / "out").exists()
+
+
 def test_a_closed_pipe_is_not_an_error() -> None:
     reading, writing = os.pipe()
     os.close(reading)

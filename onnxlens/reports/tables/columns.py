@@ -43,6 +43,7 @@ def unknown_nodes(row: Costed) -> int:
 
 MODULE_ORDER: Column[Any] = Column("#", lambda m: m.order, lambda m: m.order or "-", right=True)
 MODULE_CLASS: Column[Any] = Column("class", lambda m: m.class_name)
+MODULE_EVIDENCE: ModuleColumn = Column("named by", lambda m: m.evidence)
 LOWER_BOUNDS: Column[Any] = Column("lower_bounds", lambda row: " ".join(row.lower_bounds or ()) or None)
 """The names of the row's figures that lack those of unknown nodes: for machines, which read no sign."""
 MODULE_UNKNOWN: ModuleColumn = Column("unknown", unknown_nodes, right=True)
@@ -71,7 +72,9 @@ def module_columns(ledger: Ledger, *, nested: bool) -> Sequence[ModuleColumn]:
         Column("operators", lambda m: _operators(m), lambda m: _operators(m, 3)),
         *count_and_share(ledger),
         *map(cost_column, ("params", "moved_bytes", "live_bytes")),
-    ) + ((MODULE_UNKNOWN,) if ledger.unknown[0] else ())
+        *((MODULE_UNKNOWN,) if ledger.unknown[0] else ()),
+        *((MODULE_EVIDENCE,) if any(module.evidence == "weights" for module in ledger.modules) else ()),
+    )
 
 
 def operator_columns(ledger: Ledger) -> Sequence[Column[OperatorCost]]:
@@ -214,12 +217,13 @@ LEDGER_COLUMNS: Mapping[str, Callable[[Ledger], ModuleColumn]] = MappingProxyTyp
         **{
             name: _same(cost_column(name)) for name in ("latency_s", "achieved_macs_per_s", "parity_error")
         },
+        "evidence": _same(MODULE_EVIDENCE),
         "lower_bounds": _same(LOWER_BOUNDS),
     }
 )  # fmt: skip
 """Every column, by the name that options, CSV and JSON call it."""
 
-TEXTS = frozenset({"path", "class", "lower_bounds"})
+TEXTS = frozenset({"path", "class", "evidence", "lower_bounds"})
 """The columns that hold text; all others hold numbers."""
 
 FOR_PEOPLE = (

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -34,32 +36,30 @@ def test_a_cycle_is_refused() -> None:
         longest_paths(np.array([0]), np.array([(1, -1), (-1, 0)]))
 
 
-def paths(**attributes: object) -> int:
+def paths(**attributes: Any) -> int:
     return longest_paths(*classical_trees(node("TreeEnsembleRegressor", [(6, 4)], [(6, 1)], **attributes)))
 
 
-@pytest.mark.parametrize("trees", [TREES, NUMBERED])
-def test_children_are_found_however_the_nodes_are_named(trees: dict[str, object]) -> None:
+@pytest.mark.parametrize(
+    ("trees", "mixed"), [(TREES, (0, 5, 7, 2, 4, 1, 6, 3)), (NUMBERED, (0, 3, 7, 2, 5, 1, 6, 4))]
+)
+def test_children_are_found_however_the_nodes_are_named(trees: dict[str, Any], mixed: Sequence[int]) -> None:
+    """``mixed`` is another order, in which the roots stay the first of their trees."""
     assert paths(**trees) == 2 + 1
-    order = [7, 2, 0, 5, 1, 3, 6, 4]
-    shuffled = {name: tuple(values[index] for index in order) for name, values in trees.items()}  # type: ignore[index]
-    roots = dict.fromkeys(shuffled["nodes_treeids"])  # type: ignore[call-overload]
-    assert len(roots) == 2
-    assert paths(**shuffled) <= 3  # a root is the first node of its tree in the file
+    assert paths(**{name: tuple(values[index] for index in mixed) for name, values in trees.items()}) == 2 + 1
 
 
-@pytest.mark.parametrize(("child", "length"), [(4, 2), (99, 1), (-1, 1)])
+@pytest.mark.parametrize(("child", "length"), [(2, 2), (4, 1), (5, 1), (99, 1), (-1, 1)])
 def test_a_child_that_is_not_there_is_a_leaf(child: int, length: int) -> None:
-    """The first node of the tree of five branches to ``child`` where it did to a branch."""
-    other = {**NUMBERED, "nodes_falsenodeids": (2, 0, 0, child, 0, 4, 0, 0)}
-    assert paths(**other) == (1 if child != 2 else 2) + 1
-    assert length  # the other tree has one branch
+    """The first node of tree 7 branches to ``child``, where node 2 is its only other branch."""
+    numbered = {**NUMBERED, "nodes_falsenodeids": (2, 0, 0, child, 0, 4, 0, 0)}
+    named = {**TREES, "nodes_falsenodeids": (child, 0, 4, 0, 0, 8, 0, 0)}
+    assert paths(**numbered) == paths(**named) == length + 1  # and tree 9
 
 
 def test_the_largest_leaf_of_each_tree() -> None:
     # tree 7: leaf 3 has two weights, leaf 1 one; tree 9: one each
     assert largest_leaves((7, 7, 9, 7, 9), (1, 3, 6, 3, 8)) == 2 + 1
-    assert largest_leaves((), ()) == 0
 
 
 def test_large_attributes_stay_in_the_protobuf_and_read_as_values(tmp_path: Path) -> None:
