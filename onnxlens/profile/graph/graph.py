@@ -163,6 +163,7 @@ class Graph:
             names that.
         given: the inputs whose value was fixed, so that they are constants, by name.
         notes: what a reader of its figures must know, one line each.
+        declared: which tensors torch's exporter says are parameters (True) or buffers, by name.
     """
 
     name: str
@@ -178,6 +179,7 @@ class Graph:
     manifest: Manifest | None
     given: Mapping[str, np.ndarray] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
+    declared: Mapping[str, bool] = field(default_factory=dict)
 
     @cached_property
     def hierarchy(self) -> Hierarchy:
