@@ -1,4 +1,4 @@
-"""Prints what one run of a file takes: ``python -m tests.oracle FILE --dim N=2 --shape x=1,3 --value v=1``."""
+"""What one run of a file takes: ``python -m tests.oracle FILE --dim N=2 --shape x=1,3 --value v=1``."""
 
 from __future__ import annotations
 

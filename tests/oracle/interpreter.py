@@ -11,7 +11,6 @@ from collections import ChainMap, defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, MutableMapping, Sequence
 from dataclasses import dataclass, field
 from graphlib import TopologicalSorter
-from typing import Any
 
 import numpy as np
 import onnx
@@ -87,7 +86,7 @@ class _Interpreter:
 
     def run(self, feeds: Mapping[str, Feed]) -> Counted:
         opsets = _opsets(self._model.opset_import)
-        env = {name: self._fed(feed) for name, feed in feeds.items()}
+        env = _weights(self._model.graph) | {name: self._fed(feed) for name, feed in feeds.items()}
         self._counted.outputs = self._graph(self._model.graph, env, opsets, "")
         return self._counted
 
@@ -99,19 +98,15 @@ class _Interpreter:
         return from_array(np.asarray(feed))
 
     def _graph(self, graph: onnx.GraphProto, env: Env, opsets: Opsets, path: str) -> list[Value]:
-        """Run a graph in the names that it sees; its own are added to them."""
-        for weight in graph.initializer:
-            env.setdefault(weight.name, Value(True, None, weight))
-        if graph.sparse_initializer:
-            raise NotImplementedError(f"{path or 'the graph'}: sparse initializers")
+        """Run a graph in the names that it sees, its weights among them; what it makes is added."""
         self._nodes(list(graph.node), env, opsets, path)
         return [env[output.name] for output in graph.output]
 
     def _nodes(self, nodes: Sequence[onnx.NodeProto], env: Env, opsets: Opsets, path: str) -> None:
         for index in _order(nodes):
             node = nodes[index]
-            name = f"{path}{node.name or f'{node.op_type}_{index}'}"
-            results = self._node(node, env, opsets, name)
+            name = node.name or next(filter(None, node.output), node.op_type)
+            results = self._node(node, env, opsets, f"{path}{name}")
             env.update((to, value) for to, value in zip(node.output, results, strict=False) if to)
 
     def _node(self, node: onnx.NodeProto, env: Env, opsets: Opsets, path: str) -> list[Value]:
@@ -146,7 +141,6 @@ class _Interpreter:
         inside: Env = {
             name: value for name, value in zip(function.input, given, strict=False) if value is not None
         }
-        inside[""] = NOTHING
         absent = set(function.input) - set(inside)
         body = [_without(inner, absent) for inner in self._written_out[id(node)][1]] if absent else None
         before = self._counted.macs
@@ -160,7 +154,8 @@ class _Interpreter:
     ) -> list[Value]:
         """A graph inside a node: it sees the names around it too."""
         graph = _attributes(node)[name].g
-        inside = ChainMap(dict(zip((at.name for at in graph.input), given, strict=True)), env)  # type: ignore[arg-type]
+        own = _weights(graph) | dict(zip((at.name for at in graph.input), given, strict=True))
+        inside = ChainMap(own, env)
         before = self._counted.macs
         results = self._graph(graph, inside, opsets, f"{path}/{name}/")
         self._counted.bodies[f"{path}/{name}"] += self._counted.macs - before
@@ -173,8 +168,8 @@ class _Interpreter:
         return results if condition.constant else [_changing(value) for value in results]
 
     def _loop(self, node: onnx.NodeProto, env: Env, opsets: Opsets, path: str) -> list[Value]:
-        limit, condition, *carried = (env[name] if name else None for name in node.input)
-        carried = [_changing(value) for value in carried]
+        limit, condition, *given = (env[name] if name else None for name in node.input)
+        carried = [_changing(value) for value in given]
         most = int(limit.array().item()) if limit else None
         goes_on = bool(condition.array().item()) if condition else True
         graph = _attributes(node)["body"].g
@@ -240,7 +235,7 @@ class _Interpreter:
         ]
 
     def _sequence(self, elements: Sequence[Value]) -> Value:
-        return self._alone("SequenceConstruct", *elements)
+        return self._alone("SequenceConstruct" if elements else "SequenceEmpty", *elements)
 
     def _alone(self, op_type: str, *inputs: Value) -> Value:
         """An operator that no node of the file stands for: it is not recorded."""
@@ -254,6 +249,12 @@ class _Interpreter:
 def _opsets(imports: Iterable[onnx.OperatorSetIdProto]) -> dict[str, int]:
     found = {"" if one.domain == "ai.onnx" else one.domain: one.version for one in imports}
     return {"": 1, **found}
+
+
+def _weights(graph: onnx.GraphProto) -> dict[str, Value]:
+    if graph.sparse_initializer:
+        raise NotImplementedError("sparse initializers")
+    return {weight.name: Value(True, None, weight) for weight in graph.initializer}
 
 
 def _attributes(node: onnx.NodeProto) -> dict[str, onnx.AttributeProto]:
@@ -297,12 +298,15 @@ def _order(nodes: Sequence[onnx.NodeProto]) -> Iterable[int]:
 
 
 def _reads(node: onnx.NodeProto) -> Iterator[str]:
-    """All names that the node may read, those in its bodies too."""
+    """All names around the node that it may read, in its bodies too."""
     yield from node.input
     for graph in _graphs(node):
-        yield from (output.name for output in graph.output)
-        for inner in graph.node:
-            yield from _reads(inner)
+        own = {name for inner in graph.node for name in inner.output}
+        own.update(one.name for one in graph.input)
+        own.update(one.name for one in graph.initializer)
+        read = [name for inner in graph.node for name in _reads(inner)]
+        read += [output.name for output in graph.output]
+        yield from (name for name in read if name not in own)
 
 
 def _graphs(node: onnx.NodeProto) -> Iterator[onnx.GraphProto]:
@@ -341,7 +345,7 @@ def _without(node: onnx.NodeProto, absent: set[str]) -> onnx.NodeProto:
     """A node that reads arguments which the call omits."""
     if not absent.intersection(node.input):
         return node
-    changed: Any = onnx.NodeProto()
+    changed = onnx.NodeProto()
     changed.CopyFrom(node)
     del changed.input[:]
     changed.input.extend("" if name in absent else name for name in node.input)

@@ -17,6 +17,9 @@ ELEMENT_TYPES = {"float": TensorProto.FLOAT, "double": TensorProto.DOUBLE}
 IR_VERSION = 10
 """Of the models made here, whatever the file's: one that all releases of ONNX Runtime in use can read."""
 
+OLDEST_OPSET = 7
+"""Of those that ONNX Runtime supports."""
+
 
 @dataclass(frozen=True, eq=False)
 class Value:
@@ -66,6 +69,10 @@ def from_array(array: np.ndarray, constant: bool = False) -> Value:
     return Value(constant, onnxruntime.OrtValue.ortvalue_from_numpy(np.asarray(array, order="C")))
 
 
+class CannotRun(Exception):
+    """ONNX Runtime refuses the node, or fails in it."""
+
+
 class SingleNodes:
     """Runs nodes as models of one node; a session is made once for a node and the types of its inputs."""
 
@@ -78,12 +85,14 @@ class SingleNodes:
     ) -> list[Any]:
         """The node's outputs, as ONNX Runtime's values; None where the node omits one."""
         key = (id(node), *(value.signature() if value else None for value in inputs))
-        if key not in self._sessions:
-            model = self._model(node, inputs, opsets)
-            self._sessions[key] = _session(model)
-            self._kept.append((node, [value.weight for value in inputs if value]))  # their ids are in the key
         feeds = {f"i{at}": value.data for at, value in enumerate(inputs) if value and value.weight is None}
-        found = iter(self._sessions[key].run_with_ort_values(None, feeds))
+        try:
+            if key not in self._sessions:
+                self._sessions[key] = _session(self._model(node, inputs, opsets))
+                self._kept.append((node, inputs))  # their ids are in the key
+            found = iter(self._sessions[key].run_with_ort_values(None, feeds))
+        except Exception as reason:  # ONNX Runtime's have no other base
+            raise CannotRun(f"{node.op_type} {node.name!r}: {reason}") from reason
         return [next(found) if name else None for name in node.output]
 
     def _model(
@@ -105,8 +114,17 @@ class SingleNodes:
                 given.append(helper.make_value_info(f"i{at}", type_of(value.data.data_type(), shape)))
         results = [onnx.ValueInfoProto(name=name) for name in alone.output if name]
         graph = helper.make_graph([alone], "one", given, results, weights)
-        imports = [helper.make_opsetid(domain, version) for domain, version in opsets.items()]
+        oldest = {**opsets, "": _oldest(node, opsets[""])}
+        imports = [helper.make_opsetid(domain, version) for domain, version in oldest.items()]
         return helper.make_model(graph, opset_imports=imports, ir_version=IR_VERSION)
+
+
+def _oldest(node: onnx.NodeProto, version: int) -> int:
+    """An opset that defines the operator alike: ONNX Runtime need not know the newest one to run it."""
+    if node.domain not in ("", "ai.onnx") or not onnx.defs.has(node.op_type):
+        return version
+    since = int(onnx.defs.get_schema(node.op_type, version).since_version)
+    return max(since, min(version, OLDEST_OPSET))
 
 
 def type_of(text: str, shape: Sequence[int] = ()) -> onnx.TypeProto:
