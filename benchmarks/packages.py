@@ -27,11 +27,12 @@ SHOWN = 5
 
 INTRODUCTION = """# Files of other people's packages
 
-Each file lies in a package on PyPI or npm as somebody published it; `benchmarks/packages.csv` has the list. MACs
-are held to an oracle that shares no code with onnxlens (`tests/oracle/`): it runs a file node by node in ONNX
-Runtime, takes the branch of an If that is taken and the iterations that a loop makes, and counts from the tensors
-that were really there. CPU time (user and system, the median) is that of the whole process, in turn with
-onnx-tool's. *Modules* are the rows below the whole, with the evidence that named them.
+Each file lies in a package on PyPI or npm as somebody published it; `benchmarks/packages.csv` has the
+list. MACs are held to an oracle that shares no code with onnxlens (`tests/oracle/`): it runs a file node
+by node in ONNX Runtime, takes the branch of an If that is taken and the iterations that a loop makes,
+and counts from the tensors that were really there. CPU time (user and system, the median) is that of the
+whole process, in turn with onnx-tool's. *Modules* are the rows below the whole, with the evidence that
+named them.
 
 ```
 python benchmarks/packages.py FOLDER --bench --out docs/packages.md
@@ -160,7 +161,9 @@ def _modules(row: Row) -> int:
 
 
 def _differences(row: Row) -> Iterator[str]:
-    """First by operator, then the nodes whose names both sides know."""
+    """Why, if that is known; by operator; then the nodes whose names both sides know."""
+    if row.case.remark:
+        yield row.case.remark
     ours, real = _by_operator(row.ledger["nodes"]), _by_operator(row.oracle["nodes"].values())
     for op_type in sorted(ours.keys() | real.keys()):
         if ours[op_type] != real[op_type]:
