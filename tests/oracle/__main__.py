@@ -1,4 +1,7 @@
-"""What one run of a file takes: ``python -m tests.oracle FILE --dim N=2 --shape x=1,3 --value v=1``."""
+"""What one run of a file takes: ``python -m tests.oracle FILE --dim N=2 --shape x=1,3 --value v=1``.
+
+``--without-weights`` puts zeros for the tensors of a data file that is not there.
+"""
 
 from __future__ import annotations
 
@@ -7,16 +10,17 @@ import sys
 from collections.abc import Sequence
 from dataclasses import asdict
 
-import onnx
-
-from tests.oracle.inputs import feeds, sizes
+from tests.oracle.inputs import feeds, load, sizes
 from tests.oracle.interpreter import count
+
+WITHOUT = "--without-weights"
 
 
 def main(arguments: Sequence[str]) -> None:
     """One JSON document: the total, each node's part, what ran in each branch, body and function."""
-    path, *options = arguments
-    model = onnx.load(path)
+    without_weights = WITHOUT in arguments
+    path, *options = (argument for argument in arguments if argument != WITHOUT)
+    model = load(path, without_weights)
     given = feeds(model, sizes(options))
     counted = count(model, given)
     nodes = {name: asdict(ran) for name, ran in counted.nodes.items()}

@@ -9,7 +9,7 @@ from math import prod
 
 import numpy as np
 import onnx
-from onnx import helper
+from onnx import TensorProto, helper, numpy_helper
 
 
 @dataclass(frozen=True)
@@ -33,6 +33,16 @@ def sizes(arguments: Sequence[str]) -> Sizes:
         {name: tuple(int(size) for size in text.split(",") if size) for name, text in pairs["shape"]},
         {name: [float(value) for value in text.split(",")] for name, text in pairs["value"]},
     )
+
+
+def load(path: str, without_weights: bool = False) -> onnx.ModelProto:
+    """Read a file; without its external data, if that is not at hand, zeros stand in its place."""
+    model = onnx.load(path, load_external_data=not without_weights)
+    for weight in model.graph.initializer if without_weights else ():
+        if weight.data_location == TensorProto.EXTERNAL:
+            dtype = helper.tensor_dtype_to_np_dtype(weight.data_type)
+            weight.CopyFrom(numpy_helper.from_array(np.zeros(tuple(weight.dims), dtype), weight.name))
+    return model
 
 
 def feeds(model: onnx.ModelProto, fixed: Sizes, seed: int = 0) -> dict[str, np.ndarray]:
