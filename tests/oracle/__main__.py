@@ -12,6 +12,7 @@ from dataclasses import asdict
 
 from tests.oracle.inputs import feeds, load, sizes
 from tests.oracle.interpreter import count
+from tests.oracle.single import CannotRun
 
 WITHOUT = "--without-weights"
 
@@ -22,7 +23,10 @@ def main(arguments: Sequence[str]) -> None:
     path, *options = (argument for argument in arguments if argument != WITHOUT)
     model = load(path, without_weights)
     given = feeds(model, sizes(options))
-    counted = count(model, given)
+    try:
+        counted = count(model, given)
+    except (CannotRun, NotImplementedError) as reason:
+        raise SystemExit(f"{path}: {reason}") from reason
     nodes = {name: asdict(ran) for name, ran in counted.nodes.items()}
     inputs = {name: {"shape": array.shape, "dtype": str(array.dtype)} for name, array in given.items()}
     print(json.dumps({"macs": counted.macs, "inputs": inputs, "bodies": counted.bodies, "nodes": nodes}))
