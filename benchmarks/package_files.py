@@ -21,7 +21,7 @@ class Case:
     """A file, and how its open dimensions are fixed.
 
     Attributes:
-        package: on PyPI, or on npm if there is none of that name and version.
+        package: on PyPI, or on npm if there is none of that name and version; none where the file was made.
         file: its name, or the end of its path inside the package.
         arguments: of onnxlens.
         macs: what an earlier run of the oracle gave.
@@ -33,16 +33,16 @@ class Case:
     version: str
     file: str
     arguments: str
-    macs: int
+    macs: int | None
     remark: str
 
 
-def cases(names: str = "") -> Iterator[Case]:
+def cases(names: str = "", listed: Path = LIST) -> Iterator[Case]:
     """All of the list, or those that are named with commas between."""
-    with LIST.open(encoding="utf-8", newline="") as rows:
+    with listed.open(encoding="utf-8", newline="") as rows:
         for row in csv.DictReader(rows):
             if not names or row["case"] in names.split(","):
-                yield Case(**{**row, "macs": int(row["macs"])})  # type: ignore[arg-type]
+                yield Case(**row | {"macs": int(row["macs"]) if row["macs"] else None})  # type: ignore[arg-type]
 
 
 def fetched(case: Case, folder: Path) -> Path:
@@ -51,6 +51,8 @@ def fetched(case: Case, folder: Path) -> Path:
     Raises:
         FileNotFoundError: neither index has the package, or it has no such file.
     """
+    if not case.package:
+        return folder / case.file
     home = folder / f"{case.package}-{case.version}".replace("/", "-")
     if not home.is_dir():
         home.mkdir(parents=True)

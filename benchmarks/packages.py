@@ -19,7 +19,7 @@ from typing import Any
 from contenders import ENTRY, PEER, TABLE, peer_on, table
 from environment import conditions, environment
 from measuring import measure
-from package_files import Case, cases, fetched
+from package_files import LIST, Case, cases, fetched
 from page import markdown, put
 
 SHOWN = 5
@@ -58,13 +58,15 @@ class Row:
         """To the digit, with the oracle and with what it said when the file was listed."""
         if self.failure:
             return False
-        return bool(self.ledger["totals"]["macs"] == self.oracle["macs"] == self.case.macs)
+        real: int = self.oracle["macs"]
+        return self.ledger["totals"]["macs"] == real == (real if self.case.macs is None else self.case.macs)
 
 
 def main() -> int:
     """Print the page or write it; 1 where a file's MACs are not the oracle's."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("folder", type=Path, help="where the packages are kept")
+    parser.add_argument("--list", type=Path, default=LIST, help="of the files [benchmarks/packages.csv]")
     parser.add_argument("--only", default="", help="cases, with commas between")
     parser.add_argument("--runs", type=int, default=3, help="measured runs of each contender, 0 for none [3]")
     parser.add_argument("--bench", action="store_true", help="run bench too")
@@ -72,7 +74,7 @@ def main() -> int:
     chosen = parser.parse_args()
     named = conditions(("onnxlens", "onnx", "onnxruntime-gpu", "onnx-tool"))
     rows = []
-    for case in cases(chosen.only):
+    for case in cases(chosen.only, chosen.list):
         row = _row(case, fetched(case, chosen.folder), chosen.runs, chosen.bench)
         print(
             f"{case.case}: {'agrees' if row.agrees else row.failure or 'DIFFERS'}",
@@ -116,10 +118,11 @@ def _document(command: Sequence[str]) -> tuple[Mapping[str, Any], str]:
 
 def _page(rows: Sequence[Row], named: Mapping[str, str]) -> Iterator[str]:
     agree = sum(row.agrees for row in rows)
+    unknown = sum(row.ledger["totals"]["unknown_nodes"] > 0 for row in rows if row.ledger)
     modules = sum(_modules(row) > 0 for row in rows)
     quick = [row.cpu_s[TABLE] / row.cpu_s[PEER] for row in rows if len(row.cpu_s) == 2]
     yield (
-        f"MACs equal the oracle's on **{agree} of {len(rows)}** files. Modules are found in **{modules}**. "
+        f"MACs equal the oracle's on **{agree} of {len(rows)}** files; {unknown} files have unknown nodes. Modules are found in **{modules}**. "
         f"onnx-tool succeeds on {len(quick)}; `onnxlens profile` takes at most 1.2 times its CPU time on "
         f"**{sum(ratio <= 1.2 for ratio in quick)}** of them.\n"
     )
@@ -144,7 +147,7 @@ def _cells(row: Row) -> tuple[str, ...]:
     shares = "-" if row.unattributed is None else f"{row.unattributed:.1%}"
     return (
         case.case,
-        f"{case.package} {case.version}, {case.file}",
+        ", ".join(filter(None, (f"{case.package} {case.version}".strip(), case.file))),
         f"`{case.arguments}`" if case.arguments else "",
         *(f"{totals.get(key, 0):,}" for key in ("nodes", "unknown_nodes")),
         ours,
