@@ -122,7 +122,8 @@ def _page(rows: Sequence[Row], named: Mapping[str, str]) -> Iterator[str]:
     modules = sum(_modules(row) > 0 for row in rows)
     quick = [row.cpu_s[TABLE] / row.cpu_s[PEER] for row in rows if len(row.cpu_s) == 2]
     yield (
-        f"MACs equal the oracle's on **{agree} of {len(rows)}** files; {unknown} files have unknown nodes. Modules are found in **{modules}**. "
+        f"MACs equal the oracle's on **{agree} of {len(rows)}** files; {unknown} have unknown nodes. "
+        f"Modules are found in **{modules}**. "
         f"onnx-tool succeeds on {len(quick)}; `onnxlens profile` takes at most 1.2 times its CPU time on "
         f"**{sum(ratio <= 1.2 for ratio in quick)}** of them.\n"
     )
