@@ -1,15 +1,16 @@
 #!/usr/bin/env bash
 # onnx 1.23.2, ONNX Runtime 1.32.0 (CPU).
 #
-# One would guess: inlining a model's local functions does not change what the model computes. An attribute that a call
-# leaves out takes the default that the function declares (FunctionProto.attribute_proto).
+# One would guess: inlining a model's local functions does not change what the model computes. An attribute that a
+# call leaves out takes the default that the function declares (FunctionProto.attribute_proto).
 #
-# What happens: onnx.inliner.inline_local_functions drops such an attribute. The operator inside the function then falls
-# back to its own default, without an error or a warning: LeakyRelu takes alpha = 0.01 where the function says 0.5. ONNX
-# Runtime runs the model as it is with 0.5. onnx's own ReferenceEvaluator raises a TypeError on it.
+# What happens: onnx.inliner.inline_local_functions drops such an attribute. The operator inside the function then
+# falls back to its own default, without an error or a warning: LeakyRelu takes alpha = 0.01 where the function says
+# 0.5. ONNX Runtime runs the model as it is with 0.5. onnx's own ReferenceEvaluator raises a TypeError on it.
 #
-# Why it matters: the inlined model passes the checker and gives other numbers. With `group`, `strides` or `axis` in place of
-# alpha it has other shapes and another cost, so that profilers and compilers that inline first are wrong without a sign.
+# Why it matters: the inlined model passes the checker and gives other numbers. With `group`, `strides` or `axis` in
+# place of alpha it has other shapes and another cost, so that profilers and compilers that inline first are wrong
+# without a sign.
 set -euo pipefail
 folder="$(mktemp -d)"
 trap 'rm -rf "$folder"' EXIT

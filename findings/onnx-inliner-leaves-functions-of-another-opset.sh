@@ -1,15 +1,15 @@
 #!/usr/bin/env bash
 # onnx 1.23.2.
 #
-# One would guess: after onnx.inliner.inline_local_functions a model has no local functions, or the call says which it could
-# not inline.
+# One would guess: after onnx.inliner.inline_local_functions a model has no local functions, or the call says which it
+# could not inline.
 #
-# What happens: a function whose opset import differs from the model's, by as little as 17 against 18, stays where it is:
-# no error, no warning, no return value that tells. This holds although its operators (Relu) are the same in both opsets.
-# With convert_version=True it is inlined.
+# What happens: a function whose opset import differs from the model's, by as little as 17 against 18, stays where it
+# is: no error, no warning, no return value that tells. This holds although its operators (Relu) are the same in both
+# opsets. With convert_version=True it is inlined.
 #
-# Why it matters: jax2onnx and others write functions with imports of their own. Code that inlines to get rid of functions goes on
-# with a node of an unknown domain: a profiler counts nothing for it, a converter fails much later.
+# Why it matters: jax2onnx and others write functions with imports of their own. Code that inlines to get rid of
+# functions goes on with a node of an unknown domain: a profiler counts nothing for it, a converter fails much later.
 set -euo pipefail
 folder="$(mktemp -d)"
 trap 'rm -rf "$folder"' EXIT

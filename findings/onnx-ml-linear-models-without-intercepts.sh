@@ -1,15 +1,15 @@
 #!/usr/bin/env bash
 # onnx 1.23.2, ONNX Runtime 1.32.0 (CPU).
 #
-# One would guess: LinearRegressor and LinearClassifier (ai.onnx.ml) without `intercepts`, which the specification makes optional,
-# add nothing, and every runtime agrees on that.
+# One would guess: LinearRegressor and LinearClassifier (ai.onnx.ml) without `intercepts`, which the specification
+# makes optional, add nothing, and every runtime agrees on that.
 #
 # What happens: three answers for one kind of model. ONNX Runtime runs the regressor and adds nothing, but refuses the
-# classifier ("intercepts must not be empty"). onnx's ReferenceEvaluator runs both and returns NaN for every score, without
-# a warning. onnx's shape inference gives the classifier's scores 0 columns.
+# classifier ("intercepts must not be empty"). onnx's ReferenceEvaluator runs both and returns NaN for every score,
+# without a warning. onnx's shape inference gives the classifier's scores 0 columns.
 #
-# Why it matters: the reference evaluator is what converters are tested against; a NaN from it looks like a fault of the
-# model. Who writes such files has to write zeros.
+# Why it matters: the reference evaluator is what converters are tested against; a NaN from it looks like a fault of
+# the model. Who writes such files has to write zeros.
 set -euo pipefail
 folder="$(mktemp -d)"
 trap 'rm -rf "$folder"' EXIT

@@ -1,14 +1,16 @@
 #!/usr/bin/env bash
 # ONNX Runtime 1.32.0 (CPU), onnx 1.23.2.
 #
-# One would guess: with GraphOptimizationLevel.ORT_DISABLE_ALL a session runs the nodes of the file, in the types of the file.
+# One would guess: with GraphOptimizationLevel.ORT_DISABLE_ALL a session runs the nodes of the file, in the types of
+# the file.
 #
 # What happens: where the CPU has no float16 kernel, casts to float32 are inserted at that level too, named
-# InsertedPrecisionFreeCast_*. The nodes between them run in float32: here a MatMul and a Tanh. The cast of the weight is not
-# folded, so that it runs again at each inference.
+# InsertedPrecisionFreeCast_*. The nodes between them run in float32: here a MatMul and a Tanh. The cast of the weight
+# is not folded, so that it runs again at each inference.
 #
-# Why it matters: "no optimization" is what one takes to debug numerics or to attribute time to nodes. The numbers are those
-# of float32, activations take twice the bytes that the file states, and part of the time is in nodes that no file has.
+# Why it matters: "no optimization" is what one takes to debug numerics or to attribute time to nodes. The numbers are
+# those of float32, activations take twice the bytes that the file states, and part of the time is in nodes that no
+# file has.
 set -euo pipefail
 folder="$(mktemp -d)"
 trap 'rm -rf "$folder"' EXIT

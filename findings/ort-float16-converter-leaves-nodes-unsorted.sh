@@ -3,12 +3,12 @@
 #
 # One would guess: convert_float_to_float16 gives a valid model for a valid model.
 #
-# What happens: it adds its casts to the end of the node list and does not sort: with an operator that stays in float32
-# (op_block_list) they come after the nodes that read them. The specification asks for topological order, and
+# What happens: it adds its casts to the end of the node list and does not sort: with an operator that stays in
+# float32 (op_block_list) they come after the nodes that read them. The specification asks for topological order, and
 # onnx.checker refuses the file. ONNX Runtime itself loads it, so that nobody notices.
 #
-# Why it matters: such files are shipped. A reader that relies on the order, as the specification lets it, fails on them or
-# computes liveness from a wrong one.
+# Why it matters: such files are shipped. A reader that relies on the order, as the specification lets it, fails on
+# them or computes liveness from a wrong one.
 set -euo pipefail
 folder="$(mktemp -d)"
 trap 'rm -rf "$folder"' EXIT

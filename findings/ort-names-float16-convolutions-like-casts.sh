@@ -1,15 +1,16 @@
 #!/usr/bin/env bash
 # ONNX Runtime 1.32.0 (CPU, x86-64), onnx 1.23.2.
 #
-# One would guess: a convolution that the optimizer puts into channel blocks (NCHWc) has the same name in the optimized graph,
-# and in the profile, whether the file is float32 or float16.
+# One would guess: a convolution that the optimizer puts into channel blocks (NCHWc) has the same name in the
+# optimized graph, and in the profile, whether the file is float32 or float16.
 #
-# What happens: a blocked convolution is named after the tensor that it writes, not after the node: h_nchwc for `first`. In float16
-# the casts of the CPU provider come before that, so that it writes the tensor of a cast: InsertedPrecisionFreeCast_h_nchwc.
-# The prefix is otherwise that of inserted Cast nodes.
+# What happens: a blocked convolution is named after the tensor that it writes, not after the node: h_nchwc for
+# `first`. In float16 the casts of the CPU provider come before that, so that it writes the tensor of a cast:
+# InsertedPrecisionFreeCast_h_nchwc. The prefix is otherwise that of inserted Cast nodes.
 #
-# Why it matters: whoever reads ONNX Runtime's profile by node name, and takes what begins with InsertedPrecisionFreeCast for a
-# cast, books the largest part of the time of a float16 network to conversions, or to nothing.
+# Why it matters: whoever reads ONNX Runtime's profile by node name, and takes what begins with
+# InsertedPrecisionFreeCast for a cast, books the largest part of the time of a float16 network to conversions, or to
+# nothing.
 set -euo pipefail
 folder="$(mktemp -d)"
 trap 'rm -rf "$folder"' EXIT

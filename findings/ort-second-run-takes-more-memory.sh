@@ -4,12 +4,12 @@
 # One would guess: a session that has run once holds all the memory that it needs, and a second run on the same input
 # reuses it.
 #
-# What happens: with default options the second run takes more. The first run allocates activations one by one and records
-# a pattern; the second allocates one block for all activations of that pattern, on top of what the arena of the first run
-# holds and does not give back. With enable_mem_pattern = False the second run takes nothing more.
+# What happens: with default options the second run takes more. The first run allocates activations one by one and
+# records a pattern; the second allocates one block for all activations of that pattern, on top of what the arena of
+# the first run holds and does not give back. With enable_mem_pattern = False the second run takes nothing more.
 #
-# Why it matters: who sizes a machine or a container by the first inference is off by the activations' size (1.5 GiB for
-# the UNet of Stable Diffusion 1.5 at 512 x 512, batch 2), and a warm-up run does not show it.
+# Why it matters: who sizes a machine or a container by the first inference is off by the activations' size (1.5 GiB
+# for the UNet of Stable Diffusion 1.5 at 512 x 512, batch 2), and a warm-up run does not show it.
 set -euo pipefail
 folder="$(mktemp -d)"
 trap 'rm -rf "$folder"' EXIT

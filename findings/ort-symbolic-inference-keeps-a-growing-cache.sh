@@ -1,15 +1,15 @@
 #!/usr/bin/env bash
 # ONNX Runtime 1.32.0 (CPU), onnx 1.23.2, sympy 1.14.
 #
-# One would guess: ONNX Runtime's own shape inference gives com.microsoft::GroupQueryAttention's present keys the length that its
-# own kernel gives them: the past and the new tokens.
+# One would guess: ONNX Runtime's own shape inference gives com.microsoft::GroupQueryAttention's present keys the
+# length that its own kernel gives them: the past and the new tokens.
 #
-# What happens: onnxruntime.tools.symbolic_shape_infer always gives `present` the shape of `past`. That is true only where
-# both share one buffer. A past of 7 keys and 1 new token give 8 when the model runs, and 7 by inference; a prompt, whose past is
-# empty, has 0 present keys by inference.
+# What happens: onnxruntime.tools.symbolic_shape_infer always gives `present` the shape of `past`. That is true only
+# where both share one buffer. A past of 7 keys and 1 new token give 8 when the model runs, and 7 by inference; a
+# prompt, whose past is empty, has 0 present keys by inference.
 #
-# Why it matters: the inferred shapes are what memory planners and MAC counters take. The cost of attention in a prompt comes
-# out as 0, without a warning.
+# Why it matters: the inferred shapes are what memory planners and MAC counters take. The cost of attention in a
+# prompt comes out as 0, without a warning.
 set -euo pipefail
 folder="$(mktemp -d)"
 trap 'rm -rf "$folder"' EXIT

@@ -4,8 +4,9 @@
 # One would guess: the metadata that torch.onnx.export(dynamo=True) leaves on each node (pkg.torch.onnx.name_scopes,
 # class_hierarchy) names the module that the node comes from: a Conv node the Conv2d.
 #
-# What happens: in eval mode the exporter folds BatchNorm2d into the convolution before it, and the Conv node that is left has the
-# metadata of the BatchNorm2d. Of the Conv2d no node is left, although its name stands in that of the weight.
+# What happens: in eval mode the exporter folds BatchNorm2d into the convolution before it, and the Conv node that is
+# left has the metadata of the BatchNorm2d. Of the Conv2d no node is left, although its name stands in that of the
+# weight.
 #
 # Why it matters: in every network of Conv and BatchNorm (ResNet, MobileNet, YOLO) a table of cost by module puts all
 # convolutions at the normalizations, and has no row for the convolutions.

@@ -3,11 +3,12 @@
 #
 # One would guess: torch.onnx.export(dynamo=True) loads its table of operator translations once per process.
 #
-# What happens: every call builds the registry anew: it converts some 500 functions to their signatures, which takes longer
-# than all the rest of a small module's export. There is no argument to pass a registry in.
+# What happens: every call builds the registry anew: it converts some 500 functions to their signatures, which takes
+# longer than all the rest of a small module's export. There is no argument to pass a registry in.
 #
-# Why it matters: who exports many small graphs in one process (a model split into parts, a test suite, a sweep over opsets)
-# waits mostly for the same table. ONNXRegistry.from_torchlib can be cached per opset; it is internal to torch.
+# Why it matters: who exports many small graphs in one process (a model split into parts, a test suite, a sweep over
+# opsets) waits mostly for the same table. ONNXRegistry.from_torchlib can be cached per opset; it is internal to
+# torch.
 set -euo pipefail
 folder="$(mktemp -d)"
 trap 'rm -rf "$folder"' EXIT
