@@ -37,7 +37,7 @@ def pytorch_calls(it: OpenedTarget, module: str) -> PyTorchCalls:
     if manifest is None:
         return PyTorchCalls((), f"{it.path.name} has no manifest")
     try:
-        calls = calls_of(it.network, it.spec.inputs, module)
+        calls = calls_of(it.network.module, it.spec.inputs, module)
     except Exception as error:  # the user's code, not ours
         reason = next(iter(str(error).strip().splitlines()), "")
         return PyTorchCalls(

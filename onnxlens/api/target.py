@@ -32,6 +32,8 @@ class Settings:
         shapes: only for an ``.onnx`` file: the sizes of all dimensions of an input, by the input's name.
         dims: only for an ``.onnx`` file: sizes of dynamic dimensions, by their symbol.
         values: only for an ``.onnx`` file: values of inputs that decide shapes or branches, by name.
+        strip_prefix: what stands before each of the network's keys in the checkpoint; None to find it.
+        allow_extra: leave out a checkpoint's entries that are not the network's, instead of refusing it.
         cache: keep the exported graph of a catalog entry in the user's cache, and take it from there.
     """
 
@@ -45,6 +47,8 @@ class Settings:
     dims: Mapping[str, int] = field(default_factory=dict)
     values: Mapping[str, Sequence[float]] = field(default_factory=dict)
     cache: bool = True
+    strip_prefix: str | None = None
+    allow_extra: bool = False
 
     def require_for_file(self, target: Target) -> None:
         """Reject what a file has already decided: all but the sizes and values of its inputs."""
@@ -106,6 +110,8 @@ def _from_factory(target: str) -> GraphSpec:
     from onnxlens.specs.graph import GraphSpec
 
     module_name, _, attribute = target.partition(":")
+    if module_name.endswith(".py"):
+        raise UsageError(f"{target}: give {module_name.removesuffix('.py')}:{attribute}, not the file's name")
     if "" not in sys.path:
         sys.path.insert(0, "")
     try:
@@ -121,7 +127,10 @@ def _from_factory(target: str) -> GraphSpec:
     except Exception as error:  # the user's code, not ours
         raise UsageError(f"{target}: raised {type(error).__name__}: {error}") from error
     if not isinstance(spec, GraphSpec):
+        returned = type(spec).__name__
         raise UsageError(
-            f"{target}: expected it to return an onnxlens.GraphSpec, it returned {type(spec).__name__}"
+            f"{target}: expected it to return an onnxlens.GraphSpec, it returned {returned}; of a module's "
+            f"factory, such as GraphSpec('{attribute}', 'user', {attribute}, "
+            "(TensorSpec('x', 'float32', (1, 3, 8, 8)),), (), {'x': (0.0, 1.0)})"
         )
     return spec

@@ -54,6 +54,8 @@ class ExportedWeights:
             ) from error
         if isinstance(values, ir.ExternalTensor):
             values.release()  # the mapped pages count as memory until then
+        if self.tensors[name].dtype.startswith("complex"):
+            copy = copy.view(numpy_type(self.tensors[name].dtype))[..., 0]  # from real and imaginary parts
         return copy
 
 
@@ -67,7 +69,8 @@ class MappedWeights(ExportedWeights):
         """The values of one entry; a value that is not an array in the data file is read."""
         initializer = self._initializers.get(name)
         values = None if initializer is None else initializer.const_value
-        if not isinstance(values, ir.ExternalTensor) or not values.size or not len(values.shape):
+        parts = self.tensors[name].dtype.startswith("complex")
+        if not isinstance(values, ir.ExternalTensor) or not values.size or not len(values.shape) or parts:
             return super().read(name)
         try:
             return np.memmap(

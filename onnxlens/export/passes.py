@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -20,6 +20,16 @@ machine that exported: it carries absolute paths and makes files differ from run
 
 FOLD_LIMIT_ELEMENTS = 64 * 1024
 """The largest tensor that folding may read or make: masks and tables, nothing of a weight's size."""
+
+
+def name_weights(model: ir.Model, aliases: Mapping[str, str]) -> None:
+    """Call a weight that has several names by the first: the exporter takes the last."""
+    initializers = model.graph.initializers
+    for weight in [weight for name, weight in initializers.items() if name in aliases]:
+        name = _name(weight)
+        del initializers[name]
+        weight.name = aliases[name]
+        initializers[weight.name] = weight
 
 
 def simplify(model: ir.Model) -> None:
