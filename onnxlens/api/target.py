@@ -9,7 +9,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from onnxlens.errors import UsageError
+from onnxlens.errors import OnnxlensError, UsageError
 from onnxlens.specs.record import record
 
 if TYPE_CHECKING:
@@ -124,6 +124,8 @@ def _from_factory(target: str) -> GraphSpec:
         )
     try:
         spec = factory()
+    except OnnxlensError as error:
+        raise UsageError(f"{target}: {error}") from error
     except Exception as error:  # the user's code, not ours
         raise UsageError(f"{target}: raised {type(error).__name__}: {error}") from error
     if not isinstance(spec, GraphSpec):

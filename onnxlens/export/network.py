@@ -43,10 +43,11 @@ class Network:
         module = _built(spec)
         self.state: ModuleState = state_of(module)
         self._values = {
-            slot.name: slot.tensor
+            slot.name: slot.tensor.detach()
             for slot in slots(module)
             if slot.kind != "parameter" and not slot.tensor.is_meta
         }
+        _require_names(spec, self.state)
         self._replace(module, {}, _on_meta)
         self.module, self.spec = _adapted(module, spec)
 
@@ -105,6 +106,16 @@ def _on_meta(tensor: torch.Tensor) -> torch.Tensor:
     return tensor.detach().to("meta")
 
 
+def _require_names(spec: GraphSpec, state: ModuleState) -> None:
+    """Refuse inputs and outputs that are called like a weight: all are values of one graph."""
+    for tensor in (*spec.inputs, *spec.outputs):
+        if tensor.name in state.tensors:
+            raise UsageError(
+                f"graph {spec.name!r}: {tensor.name!r} is an entry of the module's state_dict too; give the "
+                "input or output another name"
+            )
+
+
 def _adapted(module: nn.Module, spec: GraphSpec) -> tuple[nn.Module, GraphSpec]:
     """The module on the meta device with a ``forward`` that takes and returns what the spec says, in order.
 
@@ -138,8 +149,11 @@ def _adapted(module: nn.Module, spec: GraphSpec) -> tuple[nn.Module, GraphSpec]:
 
     def forward(*inputs: torch.Tensor) -> tuple[torch.Tensor, ...]:
         args, kwargs = call.arguments(inputs)
-        taken = (*inputs, *(slot.tensor for slot in slots(module)))
-        return outputs_of(original(*args, **kwargs), outputs, taken)
+        exporting = (
+            torch.compiler.is_exporting()
+        )  # looking through a large module takes as long as running it
+        own = [slot.tensor for slot in slots(module)] if exporting else []
+        return outputs_of(original(*args, **kwargs), outputs, [*inputs, *own])
 
     module.forward = forward
     return module, spec

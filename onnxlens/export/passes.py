@@ -23,13 +23,18 @@ FOLD_LIMIT_ELEMENTS = 64 * 1024
 
 
 def name_weights(model: ir.Model, aliases: Mapping[str, str]) -> None:
-    """Call a weight that has several names by the first: the exporter takes the last."""
-    initializers = model.graph.initializers
-    for weight in [weight for name, weight in initializers.items() if name in aliases]:
+    """Call a weight that has several names by the first: the exporter takes the last.
+
+    A constant that is called like an input or output gets another name.
+    """
+    graph = model.graph
+    taken = {value.name: f"{value.name}.constant" for value in (*graph.inputs, *graph.outputs)}
+    renamed = {**taken, **aliases}
+    for weight in [weight for name, weight in graph.initializers.items() if name in renamed]:
         name = _name(weight)
-        del initializers[name]
-        weight.name = aliases[name]
-        initializers[weight.name] = weight
+        del graph.initializers[name]
+        weight.name = renamed[name]
+        graph.initializers[renamed[name]] = weight
 
 
 def simplify(model: ir.Model) -> None:

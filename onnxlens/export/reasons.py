@@ -11,9 +11,7 @@ from onnxlens.errors import ExportError, first_line
 if TYPE_CHECKING:
     from torch.export import ExportedProgram
 
-NO_FUNCTION = re.compile(
-    r"No ONNX function found for <OpOverload\(op='(?P<operator>[^']+)', overload='(?P<overload>\w+)"
-)
+NO_FUNCTION = re.compile(r"No ONNX function found for <OpOverload\(op='(?P<operator>[^']+)'")
 """Its message for an operator that it cannot translate."""
 
 COLORS = re.compile(r"\x1b\[[0-9;]*m")
@@ -33,7 +31,7 @@ def why_not(error: Exception, program: ExportedProgram | None) -> str:
         if lacking := NO_FUNCTION.search(str(cause)):
             operator = lacking["operator"]
             used = _users(operator, program)
-            where = f" (module {', '.join(used)})" if used else ""
+            where = f" (used by {', '.join(used)})" if used else ""
             return (
                 f"torch's exporter has no ONNX form of the operator {operator}{where}; "
                 "replace it in the module with operators that it has"
@@ -61,7 +59,7 @@ def _users(operator: str, program: ExportedProgram | None) -> list[str]:
                 stack := node.meta.get("nn_module_stack")
             ):
                 path = [*stack.values()][-1][0]
-                found[path or "the model itself"] = None
+                found[path or "the model"] = None
         if found:
             break
     return [*found][:3]

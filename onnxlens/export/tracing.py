@@ -169,16 +169,18 @@ def _quiet() -> Iterator[None]:
     """Silence what torch's exporter says about itself and a user can do nothing about.
 
     It logs the absence of torchvision, its own use of a deprecated class of torch.utils raises a
-    FutureWarning, its own recurrent layers raise a UserWarning, and before it raises an error it prints the
-    graph that it had so far.
+    FutureWarning, its own recurrent layers raise a UserWarning, and before it raises an error it logs a stack
+    and prints the graph that it had so far.
     """
-    log = logging.getLogger("torch.onnx")
-    level = log.level
-    log.setLevel(logging.ERROR)
+    logs = {"torch.onnx": logging.ERROR, "torch._subclasses.fake_tensor": logging.CRITICAL}
+    levels = {name: logging.getLogger(name).level for name in logs}
+    for name, level in logs.items():
+        logging.getLogger(name).setLevel(level)
     try:
         with warnings.catch_warnings(), redirect_stderr(io.StringIO()):
             warnings.filterwarnings("ignore", category=FutureWarning, message=".*LeafSpec.*")
             warnings.filterwarnings("ignore", category=UserWarning, message=FLAT_WEIGHTS)
             yield
     finally:
-        log.setLevel(level)
+        for name, level in levels.items():
+            logging.getLogger(name).setLevel(level)

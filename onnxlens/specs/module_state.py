@@ -72,7 +72,7 @@ def state_of(module: nn.Module) -> ModuleState:
     return ModuleState(
         {name: spec_of(name, slot.tensor) for name, slot in once.items()},
         {
-            name: slot.tensor
+            name: slot.tensor.detach()
             for name, slot in once.items()
             if slot.kind == "buffer" and slot.attribute not in RUNNING_STATISTICS and not slot.tensor.is_meta
         },

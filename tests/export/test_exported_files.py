@@ -17,9 +17,10 @@ import pytest
 from onnxlens.errors import CheckpointError
 from onnxlens.export import external_data, passes
 from onnxlens.export.exported import ExportedWeights, MappedWeights
-from onnxlens.reference_model.weights.choice import SeededWeights, seeded_tensor, state_tensors
+from onnxlens.reference_model.weights.choice import SeededWeights, seeded_tensor
 from onnxlens.specs.graph import WeightSource
 from onnxlens.specs.manifest import ExportedGraph, open_export
+from onnxlens.specs.module_state import state_of
 from onnxlens.specs.progress import silent
 from tests.export import tiny as tiny_network
 
@@ -29,7 +30,7 @@ UNUSED = {"unused.weight", "unused.bias", "position_ids"}
 
 
 def tiny_source() -> WeightSource:
-    return SeededWeights(state_tensors(tiny_network.network().build("meta")), "tiny.")
+    return SeededWeights(state_of(tiny_network.network().build("meta")), "tiny.")
 
 
 def weights_of(path: Path, tensors: list[str]) -> dict[str, onnx.TensorProto]:

@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 
 from onnxlens.reference_model import catalog
-from onnxlens.reference_model.weights.choice import SeededWeights, seeded_tensor, state_tensors
+from onnxlens.reference_model.weights.choice import SeededWeights, seeded_tensor
+from onnxlens.specs.module_state import state_of
 from onnxlens.specs.tensor import TensorSpec
 
 TENSORS = {
@@ -69,7 +70,7 @@ def test_a_variance_is_never_under_one() -> None:
 
 def test_zero_convolutions_are_filled_like_any_other() -> None:
     spec = catalog.get("controlnet", batch=1, height=64, width=64)
-    source = SeededWeights(state_tensors(spec.build("meta")), spec.checkpoint.prefix)
+    source = SeededWeights(state_of(spec.build("meta")), spec.checkpoint.prefix)
     zero_convolutions = [name for name in source.tensors if name.startswith("zero_convs.0.")]
     assert zero_convolutions == ["zero_convs.0.0.weight", "zero_convs.0.0.bias"]
     for name in zero_convolutions:
