@@ -42,12 +42,12 @@ class Network:
         """
         module = _built(spec)
         self.state: ModuleState = state_of(module)
-        self._values = {
+        self._constants = {
             slot.name: slot.tensor.detach()
             for slot in slots(module)
-            if slot.kind != "parameter" and not slot.tensor.is_meta
+            if slot.kind == "constant" and not slot.tensor.is_meta
         }
-        _require_names(spec, self.state)
+        _require_exportable(spec, self.state)
         self._replace(module, {}, _on_meta)
         self.module, self.spec = _adapted(module, spec)
 
@@ -58,10 +58,8 @@ class Network:
         What was one tensor stays one.
         """
         before = [(slot.module, slot.attribute, slot.tensor) for slot in slots(self.module)]
-        constants = {slot.name for slot in slots(self.module) if slot.kind == "constant"}
-        given = {name: values for name, values in self._values.items() if name in constants}
         try:
-            self._replace(self.module, given, make)
+            self._replace(self.module, self._constants, make)
             yield
         finally:
             for child, attribute, tensor in before:
@@ -77,8 +75,8 @@ class Network:
         """
         wide = isinstance(source, WidenedWeights)
         for slot in list(slots(self.module)):
-            values = self._values.get(slot.name)
-            if slot.kind == "constant" and values is not None:
+            values = self._constants.get(slot.name)
+            if values is not None:
                 half = wide and type_name(values.dtype) in HALVES
                 setattr(slot.module, slot.attribute, values.float() if half else values)
         return filled(module, source)
@@ -106,8 +104,14 @@ def _on_meta(tensor: torch.Tensor) -> torch.Tensor:
     return tensor.detach().to("meta")
 
 
-def _require_names(spec: GraphSpec, state: ModuleState) -> None:
-    """Refuse inputs and outputs that are called like a weight: all are values of one graph."""
+def _require_exportable(spec: GraphSpec, state: ModuleState) -> None:
+    """Refuse inputs without sizes, and names of weights for inputs and outputs: all are in one graph."""
+    for tensor in spec.inputs:
+        if tensor.elements is None:
+            raise UsageError(
+                f"graph {spec.name!r}: input {tensor} has a symbol in its shape; an export needs sizes, "
+                "give a number for each"
+            )
     for tensor in (*spec.inputs, *spec.outputs):
         if tensor.name in state.tensors:
             raise UsageError(
@@ -165,12 +169,12 @@ def _built(spec: GraphSpec) -> nn.Module:
     It is not where the constructor reads one, or moves the module to a device. Then it is built as it is.
     """
     with suppress(Exception), _same_random_numbers(), _parameters_on_meta():
-        module = spec.build()
+        module = spec.build(frozen=False)
         if not _depends_on_meta(module):
             return module
     try:
         with _same_random_numbers():
-            return spec.build()
+            return spec.build(frozen=False)
     except OnnxlensError:
         raise
     except Exception as error:  # the user's code, not ours
@@ -197,12 +201,15 @@ def _depends_on_meta(module: nn.Module) -> bool:
 def _parameters_on_meta() -> Iterator[None]:
     """Let every parameter that is made meanwhile have a type and a shape and no values.
 
-    Its initialization then takes no time either; what is no parameter is made as usual.
+    Its initialization then takes no time either. One that is not to be trained is a table that the
+    constructor computes, and is made as usual, as is what is no parameter.
     """
     original = nn.Parameter.__new__
 
     def without_values(cls: type, data: torch.Tensor | None = None, requires_grad: bool = True) -> Any:
-        return original(cls, None if data is None else _on_meta(data), requires_grad)
+        if data is not None and requires_grad:
+            data = _on_meta(data)
+        return original(cls, data, requires_grad)
 
     nn.Parameter.__new__ = staticmethod(without_values)  # type: ignore[method-assign]
     try:

@@ -28,8 +28,8 @@ def name_weights(model: ir.Model, aliases: Mapping[str, str]) -> None:
     A constant that is called like an input or output gets another name.
     """
     graph = model.graph
-    taken = {value.name: f"{value.name}.constant" for value in (*graph.inputs, *graph.outputs)}
-    renamed = {**taken, **aliases}
+    taken = [_name(value) for value in (*graph.inputs, *graph.outputs)]
+    renamed = {**{name: f"{name}.constant" for name in taken}, **aliases}
     for weight in [weight for name, weight in graph.initializers.items() if name in renamed]:
         name = _name(weight)
         del graph.initializers[name]
@@ -111,7 +111,7 @@ def keep_module_metadata(model: ir.Model) -> None:
 
 def _name(value: ir.Value) -> str:
     if value.name is None:
-        raise ExportError("the exporter wrote an initializer without a name")
+        raise ExportError("the exporter wrote a value without a name")
     return value.name
 
 

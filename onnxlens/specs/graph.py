@@ -80,7 +80,7 @@ class GraphSpec:
         object.__setattr__(self, "inputs", tuple(map(_normal, self.inputs)))
         object.__setattr__(self, "outputs", tuple(map(_normal, self.outputs)))
         _require_file_name(self.name)
-        _require_exportable(self.name, self.inputs, self.outputs)
+        _require_types(self.name, (*self.inputs, *self.outputs))
         if not self.tolerance > 0:
             raise UsageError(f"graph {self.name!r}: tolerance {self.tolerance!r} is not a positive number")
         if self.family not in FAMILIES:
@@ -98,8 +98,10 @@ class GraphSpec:
                 f"but the inputs are {sorted(input_names)}; give one range to each"
             )
 
-    def build(self, device: str = "cpu") -> nn.Module:
+    def build(self, device: str = "cpu", *, frozen: bool = True) -> nn.Module:
         """The module in eval mode on ``device``; on ``"meta"`` it has shapes and takes no memory.
+
+        No parameter of it is to be trained, unless ``frozen`` leaves that as the factory says.
 
         Raises:
             UsageError: the factory returns neither a module nor a function.
@@ -108,7 +110,7 @@ class GraphSpec:
 
         with torch.device(device):
             module = _as_module(self.factory(), self.name)
-        return module.eval().requires_grad_(False)
+        return module.eval().requires_grad_(False) if frozen else module.eval()
 
     def in_dtype(self, dtype: str | None) -> GraphSpec:
         """The graph with floating parameters, buffers, inputs and outputs of ``dtype``; integers stay.
@@ -141,19 +143,13 @@ def _normal(tensor: TensorSpec) -> TensorSpec:
     return TensorSpec(tensor.name, short_name(str(tensor.dtype)), tuple(tensor.shape))
 
 
-def _require_exportable(graph: str, inputs: Sequence[TensorSpec], outputs: Sequence[TensorSpec]) -> None:
-    """Refuse types that no tensor has, and inputs without sizes."""
-    for tensor in (*inputs, *outputs):
+def _require_types(graph: str, tensors: Sequence[TensorSpec]) -> None:
+    """Refuse types that no tensor has."""
+    for tensor in tensors:
         if tensor.dtype not in DTYPE_BITS:
             raise UsageError(
                 f"graph {graph!r}: {tensor.name!r} has type {tensor.dtype!r}, which is none of "
                 f"{', '.join(DTYPE_BITS)}"
-            )
-    for tensor in inputs:
-        if tensor.elements is None:
-            raise UsageError(
-                f"graph {graph!r}: input {tensor} has a symbol in its shape; an export needs sizes, "
-                "give a number for each"
             )
 
 

@@ -38,8 +38,8 @@ class ModuleState:
 
     Attributes:
         tensors: name, dtype and shape of each; a tensor with several names is there once, under the first.
-        computed: values of buffers that the module computed for itself, where the network was built: tables
-            and counters, no running statistics.
+        computed: values that the constructor computed, of buffers and of parameters that are not to be
+            trained: tables and counters, no running statistics.
         aliases: the first name of a tensor, by each of its further names.
     """
 
@@ -74,10 +74,16 @@ def state_of(module: nn.Module) -> ModuleState:
         {
             name: slot.tensor.detach()
             for name, slot in once.items()
-            if slot.kind == "buffer" and slot.attribute not in RUNNING_STATISTICS and not slot.tensor.is_meta
+            if not (slot.tensor.is_meta or _is_trained(slot))
         },
         {slot.name: first[id(slot.tensor)] for slot in found if slot.name not in once},
     )
+
+
+def _is_trained(slot: Slot) -> bool:
+    if slot.kind == "buffer":
+        return slot.attribute in RUNNING_STATISTICS
+    return slot.tensor.requires_grad
 
 
 def filled(module: nn.Module, source: WeightSource) -> nn.Module:

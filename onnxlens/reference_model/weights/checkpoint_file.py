@@ -83,7 +83,7 @@ def checkpoint_file(path: Path) -> Path:
         return found[0]
     names = ", ".join(file.name for file in found[:5])
     raise CheckpointError(
-        f"{path}: a folder with {f'several checkpoints ({names})' if found else 'no checkpoint'}; give a file"
+        f"{path}: a folder that holds {f'several checkpoints ({names})' if found else 'no checkpoint'}; give a file"
     )
 
 

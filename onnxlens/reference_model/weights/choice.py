@@ -20,13 +20,17 @@ from onnxlens.errors import CheckpointError
 from onnxlens.reference_model import catalog
 from onnxlens.reference_model.weights.checkpoint import STRICT, CheckpointReading, CheckpointWeights
 from onnxlens.specs.module_state import ModuleState
-from onnxlens.specs.tensor import as_array, numpy_type
+from onnxlens.specs.tensor import as_array, is_floating, numpy_type
 
 if TYPE_CHECKING:
     from onnxlens.specs.graph import GraphSpec, WeightSource
 
 DRAWN_AT_ONCE = 2**15
 """Values drawn in one go: so few stay in a core's cache, which makes large tensors 3 times faster."""
+
+
+INTEGER_ENTRIES = ("num_batches_tracked", "position_ids")
+"""The integers of published checkpoints, whose values are the same in all."""
 
 
 def seeded_tensor(key: str, shape: tuple[int, ...]) -> np.ndarray:
@@ -83,12 +87,21 @@ class SeededWeights:
         self._prefix = prefix
 
     def read(self, name: str) -> np.ndarray:
-        """The values of one entry, in its dtype: of a half type, the float32 values rounded."""
+        """The values of one entry, in its dtype: of a half type, the float32 values rounded.
+
+        Raises:
+            CheckpointError: it is a table, and what the module computes there is not known.
+        """
         if name in self._computed:
             return as_array(self._computed[name])
         tensor = self.tensors[name]
         sizes = tuple(dim for dim in tensor.shape if isinstance(dim, int))
         kind = numpy_type(tensor.dtype)
+        if not (is_floating(tensor.dtype) or kind.kind == "c" or name.endswith(INTEGER_ENTRIES)):
+            raise CheckpointError(
+                f"{name}: a table of {tensor.dtype} that the factory makes on the meta device, without "
+                "values; make it on the CPU, or give a checkpoint"
+            )
         if kind.kind != "c":
             return seeded_tensor(self._prefix + name, sizes).astype(kind, copy=False)
         parts = [seeded_tensor(f"{part}:{self._prefix}{name}", sizes) for part in ("real", "imaginary")]
