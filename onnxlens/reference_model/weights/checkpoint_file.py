@@ -82,9 +82,8 @@ def checkpoint_file(path: Path) -> Path:
     if len(found) == 1:
         return found[0]
     names = ", ".join(file.name for file in found[:5])
-    raise CheckpointError(
-        f"{path}: a folder that holds {f'several checkpoints ({names})' if found else 'no checkpoint'}; give a file"
-    )
+    holds = f"several checkpoints ({names})" if found else "no checkpoint"
+    raise CheckpointError(f"{path}: a folder that holds {holds}; give a file")
 
 
 def open_checkpoint(path: Path) -> list[HeldTensors]:
