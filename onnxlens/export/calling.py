@@ -150,13 +150,16 @@ class _Binding:
         entries: dict[str, dict[str, Any]] = {}
         for index, name in enumerate(self._names):
             head, *inner = re.split(r"[.\[]", name.replace("]", ""))
-            if head not in self._parameters or head in self._bound:
+            if head not in self._parameters:
                 places.append(index)
                 continue
-            if head not in entries and self._parameters[head].kind is not Parameter.KEYWORD_ONLY:
+            if (
+                head not in {*entries, *self._bound}
+                and self._parameters[head].kind is not Parameter.KEYWORD_ONLY
+            ):
                 places.append(None)
             if not inner:
-                self._bound[head] = Place(index)
+                self._bound[head] = Place(index)  # names are unique
                 continue
             level = entries.setdefault(head, {})
             for key in inner[:-1]:

@@ -280,15 +280,8 @@ CASES: Mapping[str, Case] = {
     "scalars": Case(
         Switched, (X, FLAG, COUNT), ("y", "not"), lambda m, i: [*m(i["x"], i["flag"], i["count"])]
     ),
-    "named_outputs": Case(
-        Named,
-        (X,),
-        ("logits", "b", "c"),
-        lambda m, i: [(r := m(i["x"]))["logits"], r["more"][0], r["more"][1][0]],
-    ),
-    "some_by_name": Case(
-        Named, (X,), ("more.1.0", "logits"), lambda m, i: [(r := m(i["x"]))["more"][1][0], r["logits"]]
-    ),
+    "named_outputs": Case(Named, (X,), ("logits", "b", "c"), named_leaves),
+    "some_by_name": Case(Named, (X,), ("more.1.0", "logits"), lambda m, i: named_leaves(m, i)[::-2]),
     "records": Case(
         Records, (X,), ("pair.high", "first"), lambda m, i: [(r := m(i["x"])).pair.high, r.first]
     ),
