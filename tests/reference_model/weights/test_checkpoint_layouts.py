@@ -78,11 +78,13 @@ LAYOUTS: dict[str, Any] = {
 
 
 @pytest.mark.parametrize("layout", LAYOUTS)
-@pytest.mark.parametrize("suffix", ["pth", "bin", "pth.tar"])
-def test_the_values_are_those_of_the_file(layout: str, suffix: str, tmp_path: Path) -> None:
-    if suffix != "pth" and layout != "model":
-        pytest.skip("one layout is enough for a suffix")
-    assert_read(opened(saved(LAYOUTS[layout], tmp_path / f"trained.{suffix}")))
+def test_the_values_are_those_of_the_file(layout: str, tmp_path: Path) -> None:
+    assert_read(opened(saved(LAYOUTS[layout], tmp_path / "trained.pth")))
+
+
+@pytest.mark.parametrize("suffix", ["bin", "pth.tar"])
+def test_a_pickle_may_have_another_suffix(suffix: str, tmp_path: Path) -> None:
+    assert_read(opened(saved(STATE, tmp_path / f"trained.{suffix}")))
 
 
 def test_files_older_than_the_counter_of_batches_are_read(tmp_path: Path) -> None:
@@ -155,9 +157,7 @@ def test_another_file_is_refused(case: str, tmp_path: Path) -> None:
 
 def test_two_values_for_one_tensor_are_refused(tmp_path: Path) -> None:
     source = opened(saved({**STATE, "2.bias": torch.zeros(4)}, tmp_path / "untied.pth"))
-    with pytest.raises(
-        CheckpointError, match=r"0\.bias and 2\.bias differ, and are one tensor in the module$"
-    ):
+    with pytest.raises(CheckpointError, match=r"0\.bias and 2\.bias differ, and are one tensor in "):
         source.read("0.bias")
 
 
@@ -191,9 +191,7 @@ def test_a_folder_stands_for_its_only_checkpoint_or_the_one_of_the_usual_name(tm
     (tmp_path / "config.json").write_text("{}")
     assert opened(tmp_path).label == "trained.pth"
     saved(STATE, tmp_path / "other.pth")
-    with pytest.raises(
-        CheckpointError, match=r"holds several checkpoints \(other\.pth, trained\.pth\); give a"
-    ):
+    with pytest.raises(CheckpointError, match=r"holds several checkpoints \(other\.pth, trained\.pth\);"):
         opened(tmp_path)
     saved(STATE, tmp_path / "pytorch_model.bin")
     assert opened(tmp_path).label == "pytorch_model.bin"
@@ -207,13 +205,13 @@ def test_a_folder_stands_for_its_only_checkpoint_or_the_one_of_the_usual_name(tm
         ('{"weight_map": {"0.weight": "part-9.safetensors"}}', r"part-9\.safetensors: no such file"),
         (
             '{"weight_map": {"z": "part-1.safetensors"}}',
-            r"z is not in part-1\.safetensors, as the index says",
+            r"z is not in part-1\.safetensors, as the",
         ),
         ('{"weight_map": ["x"]}', "not an index of checkpoint files"),
     ],
 )
 def test_a_damaged_index_is_refused(text: str, message: str, tmp_path: Path) -> None:
-    index = sharded(tmp_path)
+    index = sharded(tmp_path, saved_safetensors, "safetensors")
     index.write_text(text)
     with pytest.raises(CheckpointError, match=message) as caught:
         opened(index)
