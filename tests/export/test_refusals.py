@@ -137,7 +137,7 @@ BAD_FACTORIES: dict[str, tuple[Callable[[], object], str]] = {
     "raises": (fails, "graph 'tiny': its factory raised KeyError: 'depth'"),
     "scripted": (
         lambda: torch.jit.script(nn.Linear(6, 4)),
-        "graph 'tiny': its factory returns a scripted module; return the nn.Module",
+        "graph 'tiny': its factory returns a scripted module; return the nn.Module itself",
     ),
     "number": (lambda: 3, "graph 'tiny': its factory returns int, expected an nn.Module or a function"),
     "class": (lambda: OnMeta, "graph 'tiny': its factory returns type, expected an nn.Module or a function"),
