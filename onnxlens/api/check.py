@@ -66,7 +66,8 @@ def tolerance_of(it: OpenedTarget, requested: float | None = None) -> float:
     manifest = it.manifest
     if manifest is not None and manifest.half_type is not None:
         return HALF_TOLERANCES[manifest.half_type]
-    return DEFAULT_TOLERANCE if manifest is None else it.spec.tolerance
+    known = manifest is not None and (":" not in manifest.origin or not it.is_file or it.settings.factory)
+    return it.spec.tolerance if known else DEFAULT_TOLERANCE
 
 
 def _against_pytorch(it: OpenedTarget, provider: str, tolerance: float | None) -> ParityReport:

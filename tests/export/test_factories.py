@@ -103,7 +103,8 @@ def test_the_file_computes_what_the_module_computes(name: str, exported: Any) ->
 
 @pytest.mark.parametrize("name", CASES)
 def test_check_agrees(name: str, exported: Any) -> None:
-    assert onnxlens.check_graph(exported(name).onnx_path).passed
+    settings = onnxlens.Settings(factory=f"tests.export.factory_nets:{name}")
+    assert onnxlens.check_graph(exported(name).onnx_path, settings).passed
 
 
 @pytest.mark.parametrize("name", CASES)
@@ -138,9 +139,10 @@ def test_what_a_constructor_draws_is_the_same_in_every_build_and_leaves_the_call
     expected = (torch.rand(3).tolist(), np.random.rand())
     torch.manual_seed(5)
     np.random.seed(5)
-    export = onnxlens.export_graph(f"{__name__}:random_tables", tmp_path)
+    target = f"{__name__}:random_tables"
+    export = onnxlens.export_graph(target, tmp_path)
     assert (torch.rand(3).tolist(), np.random.rand()) == expected
-    assert onnxlens.check_graph(export.onnx_path).passed
+    assert onnxlens.check_graph(export.onnx_path, onnxlens.Settings(factory=target)).passed
 
 
 class RandomTables(factory_nets.Layer):
@@ -159,10 +161,10 @@ def random_tables() -> onnxlens.GraphSpec:
 
 
 def test_constants_follow_a_cast_to_a_half_type(tmp_path: Path) -> None:
-    settings = onnxlens.Settings(dtype="float16")
-    export = onnxlens.export_graph(f"{__name__}:unsaved", tmp_path, settings)
+    target = f"{__name__}:unsaved"
+    export = onnxlens.export_graph(target, tmp_path, onnxlens.Settings(dtype="float16"))
     assert stored(export.onnx_path)["table"].dtype == torch.float16
-    assert onnxlens.check_graph(export.onnx_path).passed
+    assert onnxlens.check_graph(export.onnx_path, onnxlens.Settings(factory=target)).passed
 
 
 class Unsaved(factory_nets.Layer):
