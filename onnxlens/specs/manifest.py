@@ -30,6 +30,11 @@ class StateTensor:
         """The number of elements."""
         return prod(self.shape)
 
+    @property
+    def stored_shape(self) -> tuple[int, ...]:
+        """Its shape in the file: ONNX has complex numbers as real and imaginary parts."""
+        return (*self.shape, 2) if self.dtype.startswith("complex") else self.shape
+
 
 @record(frozen=True, slots=True)
 class ModuleCut:
