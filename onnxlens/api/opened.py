@@ -88,11 +88,8 @@ class OpenedTarget(AbstractContextManager["OpenedTarget"]):
 
     @property
     def spec(self) -> GraphSpec:
-        """The whole network's spec, also if the file holds an extracted module.
-
-        With all outputs that the module returns, if it declares none.
-        """
-        return self.resolved.spec if self.resolved.spec.outputs else self.network.spec
+        """The whole network's spec, also if the file holds an extracted module."""
+        return self.resolved.spec
 
     @cached_property
     def path(self) -> Path:

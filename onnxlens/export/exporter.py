@@ -54,9 +54,9 @@ def export(request: ExportRequest, directory: Path, progress: Progress = silent)
     Raises:
         ExportError: the module cannot be exported, or ONNX's checker refuses the result.
     """
-    spec, state = request.network.spec, request.network.state
     progress("tracing", 0, 0)
     model = trace(request.network, request.opset)
+    spec, state = request.network.spec, request.network.state
     passes.name_weights(model, state.aliases)
     progress("simplifying", 0, 0)
     passes.simplify(model)

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import replace
 from typing import Any
+from weakref import ref
 
 import numpy as np
 import torch
@@ -19,7 +20,7 @@ from onnxlens.export.exported import WidenedWeights
 from onnxlens.export.returning import described, outputs_of
 from onnxlens.specs.graph import GraphSpec, WeightSource
 from onnxlens.specs.module_state import ModuleState, filled, slots, state_of
-from onnxlens.specs.tensor import HALVES, torch_type, type_name
+from onnxlens.specs.tensor import HALVES, TensorSpec, torch_type, type_name
 
 
 class Network:
@@ -30,7 +31,6 @@ class Network:
 
     Attributes:
         module: on the meta device.
-        spec: with all outputs that the module returns, if it declares none.
         state: of the ``state_dict``.
     """
 
@@ -49,7 +49,14 @@ class Network:
         }
         _require_exportable(spec, self.state)
         self._replace(module, {}, _on_meta)
-        self.module, self.spec = _adapted(module, spec)
+        self._spec = spec
+        self._returned: list[TensorSpec] = []
+        self.module = _adapted(module, spec, self._returned)
+
+    @property
+    def spec(self) -> GraphSpec:
+        """Of the graph; if it declares no outputs, with those of the first run."""
+        return replace(self._spec, outputs=tuple(self._returned)) if self._returned else self._spec
 
     @contextmanager
     def lent(self, make: Callable[[torch.Tensor], torch.Tensor]) -> Iterator[None]:
@@ -120,47 +127,53 @@ def _require_exportable(spec: GraphSpec, state: ModuleState) -> None:
             )
 
 
-def _adapted(module: nn.Module, spec: GraphSpec) -> tuple[nn.Module, GraphSpec]:
-    """The module on the meta device with a ``forward`` that takes and returns what the spec says, in order.
+def _adapted(module: nn.Module, spec: GraphSpec, returned: list[TensorSpec]) -> nn.Module:
+    """The module with a ``forward`` that takes and returns what the spec says, in order.
+
+    It does not keep the module alive, so that its weights are freed when the caller drops it.
+
+    Args:
+        module: on the meta device.
+        spec: of the graph.
+        returned: gets the outputs of the first run, if the spec declares none.
 
     Raises:
         UsageError: the inputs do not fit the parameters of ``forward``.
     """
-    original = module.forward
-
-    def examples() -> list[torch.Tensor]:
-        return [
-            torch.empty(tuple(map(int, tensor.shape)), dtype=torch_type(tensor.dtype), device="meta")
-            for tensor in spec.inputs
-        ]
-
+    original, reference = module.forward, ref(module)
+    own = getattr(original, "__self__", None) is module
+    function = getattr(original, "__func__", original) if own else original
     names = [tensor.name for tensor in spec.inputs]
     try:
-        call = call_of(original, names, examples)
+        call = call_of(original, names, lambda: _examples(spec))
     except UsageError as error:
         raise UsageError(f"graph {spec.name!r}: {error}") from error
-    if not spec.outputs:
-        args, kwargs = call.arguments(examples())
-        try:
-            with torch.no_grad(), torch.device("meta"):
-                spec = replace(spec, outputs=described(original(*args, **kwargs), names))
-        except Exception as error:  # the user's code, not ours
-            raise UsageError(
-                f"graph {spec.name!r}: declares no outputs, and its module does not run without values "
-                f"({type(error).__name__}: {first_line(error)}); declare them"
-            ) from error
-    outputs = [tensor.name for tensor in spec.outputs]
+    del original
 
     def forward(*inputs: torch.Tensor) -> tuple[torch.Tensor, ...]:
+        network = reference()
+        assert network is not None  # it is what is being called
         args, kwargs = call.arguments(inputs)
+        result = function(network, *args, **kwargs) if own else function(*args, **kwargs)
+        if not (spec.outputs or returned):
+            returned.extend(described(result, names))
+        outputs = [tensor.name for tensor in spec.outputs or returned]
         exporting = (
             torch.compiler.is_exporting()
         )  # looking through a large module takes as long as running it
-        own = [slot.tensor for slot in slots(module)] if exporting else []
-        return outputs_of(original(*args, **kwargs), outputs, [*inputs, *own])
+        held = [slot.tensor for slot in slots(network)] if exporting else []
+        return outputs_of(result, outputs, [*inputs, *held])
 
     module.forward = forward
-    return module, spec
+    return module
+
+
+def _examples(spec: GraphSpec) -> list[torch.Tensor]:
+    """Inputs on the meta device."""
+    return [
+        torch.empty(tuple(map(int, tensor.shape)), dtype=torch_type(tensor.dtype), device="meta")
+        for tensor in spec.inputs
+    ]
 
 
 def _built(spec: GraphSpec) -> nn.Module:

@@ -9,7 +9,7 @@ from typing import Any
 import torch
 
 from onnxlens.errors import ExportError
-from onnxlens.specs.tensor import TensorSpec, spec_of
+from onnxlens.specs.tensor import TensorSpec, spec_of, type_name
 
 
 def outputs_of(
@@ -51,7 +51,8 @@ def described(returned: Any, taken: Sequence[str]) -> tuple[TensorSpec, ...]:
     specs = []
     for index, (path, tensor) in enumerate(found):
         name = path if not path[:1].isdigit() and path else "output" if alone else f"output_{index}"
-        specs.append(spec_of(f"{name}_out" if name in taken else name, tensor))
+        shape = tuple(size if isinstance(size, int) else str(size) for size in tensor.shape)
+        specs.append(TensorSpec(f"{name}_out" if name in taken else name, type_name(tensor.dtype), shape))
     return tuple(specs)
 
 

@@ -64,10 +64,10 @@ def trace(network: Network, opset: int) -> ir.Model:
     from torch._subclasses.fake_tensor import FakeTensorMode
 
     require_opset(opset)
-    spec, exported = network.spec, None
+    exported = None
     fakes = FakeTensorMode(allow_non_fake_inputs=True)  # the constants that the module keeps are real
     with _quiet(), _operators_read_once(), fakes, network.lent(_fake), torch.no_grad():
-        inputs = tuple(map(_fake_input, spec.inputs))
+        inputs = tuple(map(_fake_input, network.spec.inputs))
         try:
             exported = torch.export.export(network.module, inputs, strict=False)
             program = torch.onnx.export(
@@ -76,11 +76,12 @@ def trace(network: Network, opset: int) -> ir.Model:
                 optimize=False,
                 verbose=False,
                 opset_version=opset,
-                input_names=[tensor.name for tensor in spec.inputs],
-                output_names=[tensor.name for tensor in spec.outputs],
+                input_names=[tensor.name for tensor in network.spec.inputs],
+                output_names=[tensor.name for tensor in network.spec.outputs],
             )
         except Exception as error:
-            raise ExportError(f"{spec.name}: {why_not(error, exported)}") from error
+            raise ExportError(f"{network.spec.name}: {why_not(error, exported)}") from error
+    spec = network.spec  # with the outputs of the run, if none were declared
     if program is None:
         raise ExportError(f"{spec.name}: torch's exporter returned nothing")
     model = program.model

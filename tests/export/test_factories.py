@@ -6,6 +6,8 @@ that stand in the file: neither building, binding nor filling is the library's.
 
 from __future__ import annotations
 
+import gc
+import weakref
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +21,8 @@ from torch import nn
 
 import onnxlens
 from onnxlens.errors import UsageError
+from onnxlens.export.network import Network
+from onnxlens.reference_model.weights.choice import SeededWeights
 from onnxlens.specs.manifest import ExportedGraph
 from tests.export import factory_nets
 from tests.export.factory_nets import CASES, Case
@@ -184,3 +188,19 @@ def unsaved() -> onnxlens.GraphSpec:
 def test_layers_of_a_half_factory_are_not_compared(exported: Any) -> None:
     with pytest.raises(UsageError, match="layers are compared in float32 alone, this export is in float16"):
         onnxlens.check_layers(exported("half").onnx_path)
+
+
+@pytest.mark.parametrize("factory", [factory_nets.Layer, lambda: factory_nets.Encoder().encode])
+def test_a_network_that_is_dropped_is_freed_at_once(factory: Any) -> None:
+    inputs = (factory_nets.X, factory_nets.SCALE) if factory is not factory_nets.Layer else (factory_nets.X,)
+    ranges = {tensor.name: (-1.0, 1.0) for tensor in inputs}
+    network = Network(onnxlens.GraphSpec("free", "user", factory, inputs, (), input_ranges=ranges))
+    module = network.filled(network.module, SeededWeights(network.state))
+    weight = weakref.ref(next(module.parameters()))
+    module(*(torch.zeros(2, 8) if tensor.shape == (2, 8) else torch.zeros(2, 1) for tensor in inputs))
+    gc.disable()
+    try:
+        del module, network
+        assert weight() is None
+    finally:
+        gc.enable()
