@@ -64,8 +64,8 @@ def tolerance_of(it: OpenedTarget, requested: float | None = None) -> float:
     if requested is not None:
         return requested
     manifest = it.manifest
-    if manifest is not None and manifest.dtype is not None and manifest.dtype in HALF_TOLERANCES:
-        return HALF_TOLERANCES[manifest.dtype]
+    if manifest is not None and manifest.half_type is not None:
+        return HALF_TOLERANCES[manifest.half_type]
     known = manifest is not None and (":" not in manifest.origin or not it.is_file or it.settings.factory)
     return it.spec.tolerance if known else DEFAULT_TOLERANCE
 

@@ -69,7 +69,7 @@ def _require_float32(target: Target, dtype: str | None) -> None:
 
 def _compare_modules(it: OpenedTarget, request: LayerRequest) -> ModuleParityReport:
     graph, path, manifest = it.graph, it.path, it.runnable.manifest
-    _require_float32(path, manifest.dtype)
+    _require_float32(path, manifest.half_type)
     if graph.attribution not in ("metadata", "names"):
         raise GraphError(
             f"{path}: names no modules, so there are no layers to compare; check without --layers"

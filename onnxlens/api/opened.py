@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from functools import cached_property
 from pathlib import Path
@@ -13,12 +13,14 @@ from onnxlens.api.staging import temporary_folder
 from onnxlens.api.target import Resolved, Settings, Target, is_file, resolve
 from onnxlens.errors import UsageError
 from onnxlens.specs.manifest import ExportedGraph, Manifest, open_export, read_manifest
+from onnxlens.specs.module_state import ModuleState
 from onnxlens.specs.progress import Progress, silent
 from onnxlens.specs.tensor import TensorSpec
 
 if TYPE_CHECKING:
     from torch import nn
 
+    from onnxlens.export.network import Network
     from onnxlens.profile.graph.graph import Graph
     from onnxlens.specs.graph import GraphSpec, WeightSource
     from onnxlens.specs.ledger import Ledger
@@ -169,15 +171,25 @@ class OpenedTarget(AbstractContextManager["OpenedTarget"]):
         Raises:
             CheckpointError: the checkpoint is not the network's.
         """
+        from onnxlens.reference_model.weights.checkpoint import CheckpointReading
         from onnxlens.reference_model.weights.choice import weight_source
 
         chosen = self.settings.weights or "seeded"
-        return None if chosen == "none" else weight_source(self.spec, chosen, self._state)
+        if chosen == "none":
+            return None
+        reading = CheckpointReading(self.settings.strip_prefix, self.settings.allow_extra)
+        return weight_source(self.spec, chosen, self._state, reading)
 
     @cached_property
-    def network(self) -> nn.Module:
-        """The whole network on the meta device: shapes without values."""
-        return self.spec.build(device="meta")
+    def network(self) -> Network:
+        """The whole network on the meta device: shapes without values.
+
+        Raises:
+            UsageError: its factory fails, or its module cannot take the inputs.
+        """
+        from onnxlens.export.network import Network
+
+        return Network(self.resolved.spec)
 
     def take_module(self, weights: WeightSource | None = None) -> nn.Module:
         """The module with values. It is not kept here: its memory is freed when the caller drops it.
@@ -191,14 +203,14 @@ class OpenedTarget(AbstractContextManager["OpenedTarget"]):
         """
         from onnxlens.export.exported import MappedWeights, require_same_state
         from onnxlens.profile.parity.network import network_of
-        from onnxlens.reference_model.weights.choice import filled, state_tensors
 
         source = MappedWeights(self.runnable) if weights is None else weights
+        network = self.network
         if self.is_file:
-            require_same_state(self.runnable, self.spec.name, state_tensors(self.network))
-        network = network_of(self.network, self.spec, self.manifest if self.is_file else None)
+            require_same_state(self.runnable, self.spec.name, network.state.tensors)
+        module = network_of(network.module, network.spec, self.manifest if self.is_file else None)
         del self.network  # it is filled in place, and no longer on the meta device
-        return filled(network, source)
+        return network.filled(module, source)
 
     def require_weights(self) -> None:
         """Check that the target can run.
@@ -210,14 +222,14 @@ class OpenedTarget(AbstractContextManager["OpenedTarget"]):
             raise UsageError(f"{self.target}: cannot run without weights; choose seeded ones or a checkpoint")
 
     @cached_property
-    def _state(self) -> Mapping[str, TensorSpec]:
-        """Name, dtype and shape of every weight: the manifest's if the export is done, else the network's."""
-        if "_exported" in self.__dict__:
-            tensors = self._exported.manifest.tensors
-            return {tensor.name: TensorSpec(tensor.name, tensor.dtype, tensor.shape) for tensor in tensors}
-        from onnxlens.reference_model.weights.choice import state_tensors
-
-        return state_tensors(self.network)
+    def _state(self) -> ModuleState:
+        """The network's ``state_dict``; of a catalog graph from the cache, its manifest's entries."""
+        if "_exported" not in self.__dict__ or not self.resolved.sizes:
+            return self.network.state
+        tensors = self._exported.manifest.tensors
+        return ModuleState(
+            {found.name: TensorSpec(found.name, found.dtype, found.shape) for found in tensors}
+        )
 
     @cached_property
     def _exported(self) -> ExportedGraph:
@@ -238,9 +250,7 @@ class OpenedTarget(AbstractContextManager["OpenedTarget"]):
             _ = self.weights  # reject a wrong checkpoint before the work of an export
         from onnxlens.export.exporter import ExportRequest, export
 
-        request = ExportRequest(
-            found.spec, self.network, self._state, found.origin, found.sizes, opset, chosen.dtype
-        )
+        request = ExportRequest(self.network, found.origin, found.sizes, opset, chosen.dtype)
         exported = export(request, folder, self.progress)
         if cached:
             cache.store(key, exported.onnx_path, exported.manifest_path)

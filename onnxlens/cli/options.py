@@ -103,8 +103,10 @@ def _size(text: str) -> int:
 
 
 def _number(text: str) -> float:
+    if (word := text.strip().lower()) in ("true", "false"):
+        return int(word == "true")
     try:
-        return int(text) if text.strip().lstrip("+-").isdigit() else float(text)
+        return int(text) if word.lstrip("+-").isdigit() else float(text)
     except ValueError as error:
         raise click.BadParameter(f"{text!r} is not a number") from error
 
@@ -120,6 +122,8 @@ with_cache = click.option(
 
 with_export_settings = all_of(
     click.option("--weights", metavar="none|seeded|FILE", help="Where the weights come from."),
+    click.option("--strip-prefix", metavar="PREFIX", help="What stands before each key in FILE [found]."),
+    click.option("--allow-extra", is_flag=True, default=None, help="Leave out what else FILE holds."),
     click.option("--opset", type=int, help="ONNX opset to export, 18 to 25 [18]."),
     click.option("--dtype", type=click.Choice(DTYPES), help="Type of weights and tensors [float32]."),
     click.option("--batch", type=int, help="Batch size [2 for the guided graphs, else 1]."),

@@ -110,7 +110,7 @@ def _require_of_file(path: Path, manifest: Manifest, graph: GraphProto) -> None:
     listed = [tensor.name for tensor in manifest.inputs]
     wrong = f"the inputs {', '.join(listed)}, the file {', '.join(inputs)}" if inputs != listed else ""
     for tensor in manifest.tensors:
-        if held.get(tensor.name, tensor.shape) != tensor.shape:
+        if held.get(tensor.name, tensor.stored_shape) != tensor.stored_shape:
             wrong = f"{tensor.name} as {tensor.shape}, the file as {held[tensor.name]}"
     if wrong:
         raise GraphError(
