@@ -46,7 +46,7 @@ def _sample(tensor: TensorSpec, low: float, high: float, draw: int) -> np.ndarra
     named = f"input:{tensor.name}:{draw}" if draw else f"input:{tensor.name}"
     generator = np.random.default_rng(zlib.crc32(named.encode()))
     if dtype.kind in "iu":
-        return generator.integers(int(low), int(high), sizes, endpoint=True).astype(dtype)
+        return np.asarray(generator.integers(int(low), int(high), sizes, endpoint=True), dtype)
     if dtype.kind == "b":
-        return generator.random(sizes) < 0.5
-    return (low + (high - low) * generator.random(sizes)).astype(dtype)
+        return np.asarray(generator.random(sizes) < 0.5)
+    return np.asarray(low + (high - low) * generator.random(sizes), dtype)  # of a scalar, an array too

@@ -62,7 +62,7 @@ def provenance_of(optimized: ModelProto, graph: Graph, costs: Sequence[NodeCost]
             node=node.key,
             op_type=node.op_type,
             domain=node.domain,
-            kind=_kind(node, sources),
+            kind=_kind(graph, node, sources),
             sources=tuple(sorted(sources)),
             module_path=path,
         )
@@ -70,10 +70,11 @@ def provenance_of(optimized: ModelProto, graph: Graph, costs: Sequence[NodeCost]
     }
 
 
-def _kind(node: RuntimeNode, sources: set[int]) -> Kind:
+def _kind(graph: Graph, node: RuntimeNode, sources: set[int]) -> Kind:
     if node.op_type in REORDERS or (node.op_type == "Transpose" and not sources and not node.is_decomposed):
         return "layout"
-    if not sources or node.is_decomposed:
+    operators = {graph.nodes[source].view.op_type for source in sources}
+    if not sources or (node.is_decomposed and node.op_type not in operators):
         return "inserted"
     return "node" if len(sources) == 1 else "fused"
 

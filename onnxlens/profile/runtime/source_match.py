@@ -1,32 +1,42 @@
 """Which source nodes each node of the optimized graph computes.
 
 Every source node is matched with one runtime node at most. The steps, the surest first: by node name, by
-the names of outputs, by weights, for common subexpressions, backwards for what ONNX Runtime fused before a
-node, forwards for what it fused behind it.
+operator and operands, by the names of outputs, by weights, for common subexpressions, backwards for what ONNX
+Runtime fused before a node, forwards for what it fused behind it.
 """
 
 from __future__ import annotations
 
 import re
 from collections.abc import Hashable, Iterator, Mapping, Sequence, Set
+from itertools import islice
 
 import numpy as np
 
 from onnxlens.profile.graph.graph import Graph
 from onnxlens.profile.graph.node_view import ValueView
+from onnxlens.profile.runtime.body_names import in_source_bodies
+from onnxlens.profile.runtime.equal_nodes import EqualNodes
 from onnxlens.profile.runtime.runtime_graph import MOVING, RuntimeNode
 
-BLOCKED = "_nchwc"
-"""The suffix of a value's name in the name of the node that makes it in NCHWc layout."""
-
-DERIVED = re.compile(r"/\w*Fusion/*$|_token_\d+$|_new_reshape$")
-"""The suffixes that each rewriting appends to the name of the node that it replaces."""
+DERIVED = re.compile(
+    r"^(?:InsertedPrecisionFreeCast_|FusedBack_|fused )"
+    r"|(?:/\w*Fusion/*|_token_\d+|_new_reshape|(?:_bn|_mul)?_nchwc|_FusedActivation)$"
+)
+"""What a rewriting puts before or behind the name of the node that it replaces, or of that node's output."""
 
 NEVER_SOURCES = frozenset({"ReorderInput", "ReorderOutput", "MemcpyFromHost", "MemcpyToHost"})
 """Operators that replace no source node."""
 
 SMALL = 64
 """Constants of up to so many elements are compared by value: a file repeats shapes and axes."""
+
+
+def originals(name: str) -> Iterator[str]:
+    """The names that the runtime may have derived a name from, the nearest first."""
+    while (shorter := DERIVED.sub("", name, count=1)) != name:
+        name = shorter
+        yield name
 
 
 class SourceMatch:
@@ -40,14 +50,24 @@ class SourceMatch:
 
     def __init__(self, graph: Graph, nodes: Sequence[RuntimeNode]) -> None:
         """Match ``nodes``, of the optimized form of ``graph``."""
+        nodes = in_source_bodies(graph, nodes)
         self.sources: list[set[int]] = [set() for _ in nodes]
         self.computed_by: dict[int, int] = {}
         self.producers = {name: index for index, node in enumerate(nodes) for name in node.outputs}
         self._nodes = nodes
         self._graph = graph
+        never = {body.key for node in graph.nodes for body in node.bodies if body.trip_count == 0}
+        self._running = [
+            index
+            for index, node in enumerate(graph.nodes)
+            if not node.constant_folded and never.isdisjoint(node.within)
+        ]
         self._reads = [self._read_by(index) for index in range(len(graph.nodes))]
         self._match_node_names()
-        self._aliases = self._output_aliases()
+        equal = EqualNodes(graph, nodes, self.computed_by)
+        for index, source in equal.found.items():
+            self._match(index, source)
+        self._aliases = equal.renamed | self._output_aliases()
         self._match_output_names()
         self._match_weights()
         self._match_common_subexpressions()
@@ -61,6 +81,18 @@ class SourceMatch:
     def source_producer(self, name: str) -> int | None:
         """The source node that makes the value, which may have another name in the optimized graph."""
         return self._graph.producer(self._aliases.get(name, name))
+
+    def _original_outputs(self) -> Iterator[tuple[str, str]]:
+        """The values that a computing node makes under a name derived from a source value's, and that one.
+
+        A node that the runtime gave another type, between casts, makes ``InsertedPrecisionFreeCast_x``.
+        """
+        for node in self._nodes:
+            for name in node.outputs if node.op_type not in MOVING else ():
+                if self._graph.producer(name) is None:
+                    made = (node.prefix + original for original in originals(name.removeprefix(node.prefix)))
+                    known = (value for value in made if self._graph.producer(value) is not None)
+                    yield from ((name, value) for value in islice(known, 1))
 
     def _read_by(self, index: int) -> tuple[int, ...]:
         """The source nodes whose outputs a source node reads."""
@@ -88,14 +120,12 @@ class SourceMatch:
 
     def _by_derived_name(self, node: RuntimeNode, named: Mapping[str, list[int]]) -> Iterator[int]:
         """The source node from whose name, or whose output's, the runtime derived the node's name."""
-        name = node.prefix + node.name
-        while (shorter := DERIVED.sub("", name)) != name:
-            name = shorter
-            if len(found := named.get(name, [])) == 1 and self._may_replace(node, found[0]):
-                yield found[0]
-        source = self._graph.producer(name.removesuffix(BLOCKED))
-        if name.endswith(BLOCKED) and source is not None:
-            yield source
+        for name in originals(node.name):
+            found = named.get(node.prefix + name, [])
+            made = self._graph.producer(node.prefix + name)
+            for source in found if len(found) == 1 else () if made is None else (made,):
+                if self._may_replace(node, source):
+                    yield source
 
     def _may_replace(self, node: RuntimeNode, source: int) -> bool:
         """Whether the node may compute the source node: one that only moves elements computes no other."""
@@ -106,7 +136,7 @@ class SourceMatch:
 
     def _output_aliases(self) -> dict[str, str]:
         """Inputs of inserted nodes that make a source value: the source value's name, by their own name."""
-        aliases: dict[str, str] = {}
+        aliases = dict(self._original_outputs())
         for index in reversed(range(len(self._nodes))):
             node = self._nodes[index]
             if node.op_type in MOVING and not self.sources[index] and node.inputs and node.outputs:
@@ -160,10 +190,8 @@ class SourceMatch:
         return feeds
 
     def _unmatched(self) -> Iterator[int]:
-        """The source nodes that run and are not matched yet, in their order."""
-        for index, node in enumerate(self._graph.nodes):
-            if not node.constant_folded and index not in self.computed_by:
-                yield index
+        """The source nodes that may run and are not matched yet, in their order."""
+        return (index for index in self._running if index not in self.computed_by)
 
     def _match_forwards(self) -> bool:
         """Match one step of source nodes that read a node whose output is not a source value.
