@@ -16,6 +16,7 @@ import onnx
 from onnxlens.api.opened import OpenedTarget, opened
 from onnxlens.api.target import Settings, Target
 from onnxlens.errors import ToolError, UsageError
+from onnxlens.profile.count.repeats import control_notes
 from onnxlens.profile.graph.graph import Graph
 from onnxlens.profile.runtime.inputs import sample_inputs
 from onnxlens.profile.runtime.latency import TorchRun, TorchTimes, time_calls, time_module
@@ -43,6 +44,8 @@ HOST_TIMES = (
     "begins, so only the end-to-end latency is the device's"
 )
 """A note on providers that submit work to a device: ONNX Runtime's profile times the submission."""
+
+MACS_RUN = "MACs inside If, Loop and Scan are of what ran with these inputs, by the events of the profile"
 
 ARENA = "in use at once in ONNX Runtime's CPU arena, as its profile says, warm-ups included"
 DEVICE_MEMORY = "by which the device's used memory grew while the session opened and ran, as NVML says"
@@ -145,8 +148,21 @@ def _bench(target: OpenedTarget, request: BenchRequest) -> BenchReport:
         nodes=timing.nodes,
         eager=torch.eager if torch else None,
         compiled=torch.compiled if torch else None,
-        notes=(*target.ledger.notes, *notes, *((torch.note,) if torch and torch.note else ())),
+        notes=(
+            *_counting_notes(target),
+            *notes,
+            *timing.notes,
+            *((torch.note,) if torch and torch.note else ()),
+        ),
     )
+
+
+def _counting_notes(target: OpenedTarget) -> tuple[str, ...]:
+    """The ledger's notes; of branches and loops, the MACs of what ran are known here."""
+    graph, ledger = target.graph, target.ledger
+    unsure = set(control_notes(graph.nodes, ledger.nodes))
+    kept = tuple(note for note in ledger.notes if note not in unsure)
+    return (*kept, MACS_RUN) if any(node.bodies for node in graph.nodes) else kept
 
 
 def _dtype(graph: Graph) -> str:

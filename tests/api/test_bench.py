@@ -188,3 +188,54 @@ def test_times_alone_need_no_matmul_peak(exported: Path, monkeypatch: pytest.Mon
     assert all(module.time.median_s > 0 for module in report.modules if module.order)
     assert {module.time.share_of_best for module in report.modules} == {None}
     assert "matmul peak" not in bench_table(report, "module", 2, "table")
+
+
+WIDTH = 64
+
+
+def save_steps(folder: Path, node: NodeProto, *inputs: ValueInfoProto) -> Path:
+    """A file of one If or Loop over x (8, 64) and square weights."""
+    weights = [*drawn({"w1": (WIDTH, WIDTH), "w2": (WIDTH, WIDTH)})]
+    always = numpy_helper.from_array(np.array(True), "always")
+    ends = [value("x", (8, WIDTH)), *inputs], [value("y", (8, WIDTH))]
+    return save(folder, [node], *ends, [*weights, always])
+
+
+@pytest.mark.parametrize("turns", [0, 1, 5])
+def test_macs_in_a_loop_are_those_of_the_turns_that_it_took(tmp_path: Path, turns: int) -> None:
+    given = [value("turn", (), TensorProto.INT64), value("go", (), TensorProto.BOOL), value("b", (8, WIDTH))]
+    nodes = [op("Identity", "go", "still"), op("MatMul", "b w1", "a")]
+    body = helper.make_graph(
+        nodes, "body", given, [value("still", (), TensorProto.BOOL), value("a", (8, WIDTH))]
+    )
+    count = value("count", (), TensorProto.INT64)
+    path = save_steps(tmp_path, op("Loop", "count always x", "y", body=body), count)
+    # the value is fed, but does not decide anything before the run: the file counts one turn
+    report = bench_with(path, {"count": np.array(turns)})
+    assert report.modules[0].time.macs == turns * 8 * WIDTH * WIDTH
+    rates = {node.op_type: node.time.macs for node in report.nodes}
+    assert rates.get("MatMul", 0) == turns * 8 * WIDTH * WIDTH
+    assert rates["Loop"] == 0
+
+
+@pytest.mark.parametrize("taken", [True, False])
+def test_macs_of_an_if_are_those_of_the_branch_that_it_took(tmp_path: Path, taken: bool) -> None:
+    two = [op("MatMul", "x w1", "m"), op("MatMul", "m w2", "r")]
+    then = helper.make_graph(two, "two", [], [value("r", (8, WIDTH))])
+    other = helper.make_graph([op("MatMul", "x w2", "s")], "one", [], [value("s", (8, WIDTH))])
+    node = op("If", "flag", "y", then_branch=then, else_branch=other)
+    path = save_steps(tmp_path, node, value("flag", (), TensorProto.BOOL))
+    report = bench_with(path, {"flag": np.array(taken)})
+    assert report.modules[0].time.macs == (2 if taken else 1) * 8 * WIDTH * WIDTH
+    assert not any("then_branch counts" in note for note in report.notes)
+
+
+def test_macs_of_branches_that_cannot_be_told_apart_are_unknown(tmp_path: Path) -> None:
+    bodies = {
+        name: helper.make_graph([op("MatMul", f"x {weight}", "r")], name, [], [value("r", (8, WIDTH))])
+        for name, weight in (("then_branch", "w1"), ("else_branch", "w2"))
+    }
+    path = save_steps(tmp_path, op("If", "flag", "y", **bodies), value("flag", (), TensorProto.BOOL))
+    report = bench_with(path, {"flag": np.array(True)})
+    assert report.modules[0].time.macs is None
+    assert {node.op_type: node.time.macs for node in report.nodes} == {"If": 0, "MatMul": None}

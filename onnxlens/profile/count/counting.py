@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from itertools import chain
 
 from onnxlens.profile.count.repeats import with_repeats
@@ -15,10 +15,14 @@ NO_TRAFFIC = Traffic()
 
 
 def count_nodes(graph: Graph) -> tuple[NodeCost, ...]:
-    """One cost for each node, in execution order."""
+    """One cost for each node, of all its runs in one run of the graph, in execution order."""
+    return tuple(with_repeats(graph.nodes, count_single_runs(graph)))
+
+
+def count_single_runs(graph: Graph) -> Sequence[NodeCost]:
+    """The cost of one run of each node: one iteration of a loop, a branch whether it is taken or not."""
     params = first_use_params(graph)
-    costs = [_cost(node, params.get(index, 0)) for index, node in enumerate(graph.nodes)]
-    return tuple(with_repeats(graph.nodes, costs))
+    return [_cost(node, params.get(index, 0)) for index, node in enumerate(graph.nodes)]
 
 
 def _cost(node: GraphNode, params: int) -> NodeCost:

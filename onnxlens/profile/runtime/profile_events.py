@@ -35,15 +35,17 @@ Ran = tuple[str, str, int]
 
 @dataclass(frozen=True, slots=True)
 class NodeRuns:
-    """One node of the optimized graph that ran, and its self time in each counted run.
+    """One node of the optimized graph that ran: its self time in each counted run, and how often it ran.
 
     ``node`` is its key in the provenance, or the name of its events if it has none, and so is not ``known``.
+    A node inside it that could not be told apart has the same key and an operator of its own.
     """
 
     node: str
     known: bool
     op_type: str
     seconds: tuple[float, ...]
+    executions: tuple[int, ...]
 
 
 def read_events(path: Path) -> Sequence[Event]:
@@ -144,6 +146,7 @@ def node_runs(events: Sequence[Event], keys: Sequence[str | None], warmup: int) 
     if not counted:
         raise GraphError(f"the profile holds {len(spans)} runs, of which {warmup} are warm-ups; none is left")
     seconds: dict[tuple[str, bool, str], list[float]] = {}
+    executions: dict[tuple[str, bool, str], list[int]] = {}
     for index, self_us in self_times_us(events, keys).items():
         event, key = events[index], keys[index]
         name = _name(event) if key is None else key
@@ -151,7 +154,10 @@ def node_runs(events: Sequence[Event], keys: Sequence[str | None], warmup: int) 
             if start <= event["ts"] < end:
                 identity = (name, key is not None, str(event["args"]["op_name"]))
                 seconds.setdefault(identity, [0.0] * len(counted))[run] += self_us / US_PER_S
-    return tuple(NodeRuns(*identity, tuple(times)) for identity, times in seconds.items())
+                executions.setdefault(identity, [0] * len(counted))[run] += 1
+    return tuple(
+        NodeRuns(*identity, tuple(times), tuple(executions[identity])) for identity, times in seconds.items()
+    )
 
 
 def nodes_by_provider(events: Sequence[Event]) -> Mapping[str, int]:
