@@ -18,7 +18,6 @@ from onnxlens.api.target import Settings, Target
 from onnxlens.errors import ToolError, UsageError
 from onnxlens.profile.count.repeats import control_notes
 from onnxlens.profile.graph.graph import Graph
-from onnxlens.profile.runtime.inputs import sample_inputs
 from onnxlens.profile.runtime.latency import TorchRun, TorchTimes, time_calls, time_module
 from onnxlens.profile.runtime.machine import device_memory_bytes, device_name, machine, usable_cores
 from onnxlens.profile.runtime.matmul_peak import measure_matmul_peak, require_runnable
@@ -103,11 +102,10 @@ def bench_graph(
 def _bench(target: OpenedTarget, request: BenchRequest) -> BenchReport:
     load_before = os.getloadavg()[0]
     here, graph = machine(), target.graph
-    ranges = graph.manifest.input_ranges if graph.manifest else {}
     setup = _Setup(
         target,
         request,
-        inputs={**sample_inputs(graph.inputs, ranges), **graph.given},
+        inputs=target.inputs,
         threads=request.threads or usable_cores(),
         device=device_name() if request.provider in DEVICES else here["processor"],
         dtype=_dtype(graph),

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING
 from onnxlens.api.opened import OpenedTarget, opened
 from onnxlens.api.target import Settings, Target
 from onnxlens.profile.parity.parity import compare, run_module
-from onnxlens.profile.runtime.inputs import sample_inputs
 from onnxlens.profile.runtime.session import UNOPTIMIZED, open_session, run
 from onnxlens.specs.graph import DEFAULT_TOLERANCE
 from onnxlens.specs.parity import ParityReport, Reference
@@ -73,8 +72,8 @@ def _against_pytorch(it: OpenedTarget, provider: str, tolerance: float | None) -
     """Compare with PyTorch, in float32 if the export is in a half type: the error is the half type's."""
     if it.is_file:
         _ = it.graph  # a file that is not an ONNX graph is rejected as such, not for its missing manifest
-    manifest = it.runnable.manifest
-    inputs = sample_inputs(manifest.inputs, manifest.input_ranges)
+    _ = it.runnable.manifest  # without it there is no PyTorch side
+    inputs = it.inputs
     expected = pytorch_outputs(it, inputs)
     it.progress(f"running ONNX Runtime ({provider})", 0, 0)
     got = run(open_session(it.path, provider), inputs)
@@ -104,8 +103,7 @@ def parity_report(it: OpenedTarget, provider: str, results: Sequence[ParityResul
 
 def _against_unoptimized(it: OpenedTarget, provider: str, tolerance: float | None) -> ParityReport:
     graph, path = it.graph, it.runnable_path
-    ranges = graph.manifest.input_ranges if graph.manifest else {}
-    inputs = {**sample_inputs(graph.inputs, ranges), **graph.given}
+    inputs = it.inputs
     it.progress("running ONNX Runtime without optimizations", 0, 0)
     expected = run(open_session(path, provider, UNOPTIMIZED), inputs)
     it.progress(f"running ONNX Runtime ({provider})", 0, 0)

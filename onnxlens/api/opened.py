@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from functools import cached_property
 from pathlib import Path
@@ -18,6 +18,7 @@ from onnxlens.specs.progress import Progress, silent
 from onnxlens.specs.tensor import TensorSpec
 
 if TYPE_CHECKING:
+    import numpy as np
     from torch import nn
 
     from onnxlens.profile.graph.graph import Graph
@@ -101,8 +102,36 @@ class OpenedTarget(AbstractContextManager["OpenedTarget"]):
         from onnxlens.profile.graph.loading import load_graph
 
         path, chosen = self.path, self.settings
+        given = {name: array.shape for name, array in self._given_inputs.items() if name not in chosen.values}
         self.progress("loading the graph", 0, 0)
-        return load_graph(path, chosen.shapes, chosen.dims, chosen.values)
+        return load_graph(path, {**given, **chosen.shapes}, chosen.dims, chosen.values)
+
+    @cached_property
+    def _given_inputs(self) -> Mapping[str, np.ndarray]:
+        from onnxlens.profile.runtime.inputs import read_inputs
+
+        return {} if self.settings.inputs is None else read_inputs(self.settings.inputs)
+
+    @cached_property
+    def inputs(self) -> Mapping[str, np.ndarray]:
+        """What the graph runs on: the arrays of the settings' file, and sample values for other inputs.
+
+        Raises:
+            UsageError: an array does not fit its input, or an input's size is not fixed.
+        """
+        from onnxlens.profile.runtime.inputs import fitting_inputs, sample_inputs
+
+        manifest = self.manifest
+        tensors: Sequence[TensorSpec]
+        values: Mapping[str, np.ndarray] = {}
+        if manifest is not None and not self.settings.values:
+            tensors = manifest.inputs  # as the graph has them, which need not be loaded for them
+        else:
+            tensors, values = self.graph.inputs, self.graph.given
+        given = fitting_inputs(self._given_inputs, tensors, values)
+        ranges = manifest.input_ranges if manifest else {}
+        drawn = sample_inputs([tensor for tensor in tensors if tensor.name not in given], ranges)
+        return {**{tensor.name: {**drawn, **given}[tensor.name] for tensor in tensors}, **values}
 
     @cached_property
     def ledger(self) -> Ledger:

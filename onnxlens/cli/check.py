@@ -12,7 +12,14 @@ import click
 import onnxlens
 from onnxlens.api.target import LayerRequest, Settings
 from onnxlens.cli import progress
-from onnxlens.cli.options import all_of, format_option, print_result, settings_from, with_settings
+from onnxlens.cli.options import (
+    all_of,
+    format_option,
+    print_result,
+    settings_from,
+    with_inputs,
+    with_settings,
+)
 from onnxlens.errors import UsageError
 
 if TYPE_CHECKING:
@@ -66,6 +73,7 @@ with_layers = all_of(
 )
 @with_layers
 @format_option("table", "json", "csv", "md")
+@with_inputs
 @with_settings
 def check(
     target: str,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 import click
@@ -75,6 +76,9 @@ def _list_of(parse: Callable[[str], Any]) -> Callable[[str], Sequence[Any]]:
     return lambda text: tuple(map(parse, filter(None, text.split(","))))
 
 
+BOOLEANS = {"true": 1, "false": 0}
+
+
 def _size(text: str) -> int:
     if not text.strip().isdigit():
         raise click.BadParameter(f"{text!r} is not a size; give a whole number")
@@ -83,10 +87,19 @@ def _size(text: str) -> int:
 
 def _number(text: str) -> float:
     try:
+        if text.strip().lower() in BOOLEANS:
+            return BOOLEANS[text.strip().lower()]
         return int(text) if text.strip().lstrip("+-").isdigit() else float(text)
     except ValueError as error:
         raise click.BadParameter(f"{text!r} is not a number") from error
 
+
+with_inputs = click.option(
+    "--inputs",
+    type=click.Path(path_type=Path, exists=True, dir_okay=False),
+    metavar="FILE.npz",
+    help="Run on the arrays of this file, by input; others get sample values.",
+)
 
 with_cache = click.option(
     "--no-cache",

@@ -33,6 +33,16 @@ DTYPES = ("float32", "float16", "bfloat16")
 HALVES = frozenset({"float16", "bfloat16"})
 """Those of 16 bits."""
 
+ML_DTYPES: Mapping[str, str] = MappingProxyType(
+    {
+        "bfloat16": "bfloat16", "int4": "int4", "uint4": "uint4", "int2": "int2", "uint2": "uint2",
+        "float8e4m3fn": "float8_e4m3fn", "float8e4m3fnuz": "float8_e4m3fnuz",
+        "float8e5m2": "float8_e5m2", "float8e5m2fnuz": "float8_e5m2fnuz", "float8e8m0": "float8_e8m0fnu",
+        "float4e2m1": "float4_e2m1fn",
+    }
+)  # fmt: skip
+"""Types that numpy lacks, by their names in ``ml_dtypes``."""
+
 _NUMPY_NAMES: Mapping[str, str] = MappingProxyType({"float": "float32", "double": "float64"})
 
 
@@ -42,15 +52,16 @@ def dtype_name(onnx_name: str) -> str:
 
 
 def numpy_type(dtype: str) -> np.dtype[Any]:
-    """The type of arrays of ``dtype``; bfloat16 comes from ``ml_dtypes``, as numpy has no such type.
+    """The type of arrays of ``dtype``; numpy's own, or that of ``ml_dtypes``: bfloat16, float8, int4.
 
     Raises:
-        TypeError: numpy has no such type.
+        TypeError: neither has such a type.
     """
     import ml_dtypes
     import numpy as np
 
-    return np.dtype(ml_dtypes.bfloat16 if dtype == "bfloat16" else dtype)
+    own = ML_DTYPES.get(dtype, "")
+    return np.dtype(getattr(ml_dtypes, own) if own else dtype)
 
 
 def is_floating(dtype: str) -> bool:

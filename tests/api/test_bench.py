@@ -12,7 +12,7 @@ import numpy as np
 import onnx
 import pytest
 import torch
-from onnx import TensorProto, helper, numpy_helper
+from onnx import NodeProto, TensorProto, ValueInfoProto, helper, numpy_helper
 
 import onnxlens as api
 from onnxlens.errors import CheckpointError, ToolError, UsageError
@@ -20,6 +20,7 @@ from onnxlens.profile.runtime import matmul_peak as matrix_product
 from onnxlens.reports.tables.bench import bench_table
 from onnxlens.specs.bench import BenchReport, BenchRequest
 from tests.export import tiny
+from tests.profile.graph.test_optimized_files import drawn
 from tests.profile.models import IR_VERSION, integers, op, save, value
 from tests.specs import samples
 
@@ -201,6 +202,13 @@ def save_steps(folder: Path, node: NodeProto, *inputs: ValueInfoProto) -> Path:
     return save(folder, [node], *ends, [*weights, always])
 
 
+def bench_with(path: Path, **arrays: Any) -> BenchReport:
+    """Benchmark a file on these inputs; those that are not given are drawn."""
+    given = path.with_name("given.npz")
+    np.savez(given, **arrays)
+    return api.bench_graph(path, api.Settings(inputs=given), QUICK)
+
+
 @pytest.mark.parametrize("turns", [0, 1, 5])
 def test_macs_in_a_loop_are_those_of_the_turns_that_it_took(tmp_path: Path, turns: int) -> None:
     given = [value("turn", (), TensorProto.INT64), value("go", (), TensorProto.BOOL), value("b", (8, WIDTH))]
@@ -211,7 +219,7 @@ def test_macs_in_a_loop_are_those_of_the_turns_that_it_took(tmp_path: Path, turn
     count = value("count", (), TensorProto.INT64)
     path = save_steps(tmp_path, op("Loop", "count always x", "y", body=body), count)
     # the value is fed, but does not decide anything before the run: the file counts one turn
-    report = bench_with(path, {"count": np.array(turns)})
+    report = bench_with(path, count=np.array(turns))
     assert report.modules[0].time.macs == turns * 8 * WIDTH * WIDTH
     rates = {node.op_type: node.time.macs for node in report.nodes}
     assert rates.get("MatMul", 0) == turns * 8 * WIDTH * WIDTH
@@ -225,7 +233,7 @@ def test_macs_of_an_if_are_those_of_the_branch_that_it_took(tmp_path: Path, take
     other = helper.make_graph([op("MatMul", "x w2", "s")], "one", [], [value("s", (8, WIDTH))])
     node = op("If", "flag", "y", then_branch=then, else_branch=other)
     path = save_steps(tmp_path, node, value("flag", (), TensorProto.BOOL))
-    report = bench_with(path, {"flag": np.array(taken)})
+    report = bench_with(path, flag=np.array(taken))
     assert report.modules[0].time.macs == (2 if taken else 1) * 8 * WIDTH * WIDTH
     assert not any("then_branch counts" in note for note in report.notes)
 
@@ -236,6 +244,6 @@ def test_macs_of_branches_that_cannot_be_told_apart_are_unknown(tmp_path: Path) 
         for name, weight in (("then_branch", "w1"), ("else_branch", "w2"))
     }
     path = save_steps(tmp_path, op("If", "flag", "y", **bodies), value("flag", (), TensorProto.BOOL))
-    report = bench_with(path, {"flag": np.array(True)})
+    report = bench_with(path, flag=np.array(True))
     assert report.modules[0].time.macs is None
     assert {node.op_type: node.time.macs for node in report.nodes} == {"If": 0, "MatMul": None}
