@@ -20,7 +20,7 @@ from onnxlens.profile.count.repeats import control_notes
 from onnxlens.profile.graph.graph import Graph
 from onnxlens.profile.runtime.latency import TorchRun, TorchTimes, time_calls, time_module
 from onnxlens.profile.runtime.machine import device_memory_bytes, device_name, machine, usable_cores
-from onnxlens.profile.runtime.matmul_peak import measure_matmul_peak, require_runnable
+from onnxlens.profile.runtime.matmul_peak import matmul_peak, require_runnable
 from onnxlens.profile.runtime.profile_events import (
     Event,
     arena_peak_bytes,
@@ -77,7 +77,7 @@ def bench_graph(
     """Time a graph in ONNX Runtime: end to end, and by module, operator and node.
 
     PyTorch, if it is timed too, is freed before ONNX Runtime opens the file, and only one session is open at
-    a time, so that each has all of the memory. The matmul peak is measured before and after them.
+    a time, so that each has all of the memory. The matmul peak is measured before them, once in a process.
 
     Args:
         target: what to run.
@@ -111,15 +111,12 @@ def _bench(target: OpenedTarget, request: BenchRequest) -> BenchReport:
         dtype=_dtype(graph),
     )
     torch = _torch_times(setup) if request.against_torch else None
-    peaks = [_matmul_peak(setup)] if request.matmul_peak else []
+    peak = _matmul_peak(setup) if request.matmul_peak else None
     latency, grown = _unprofiled(setup)
     profiled, events, optimized = _profiled(setup)
     notes = _provider_notes(setup, events)
     ran = node_runs(events, match_events(optimized, events), request.warmup)
     provenances = provenance_of(optimized, graph, target.ledger.nodes)
-    if request.matmul_peak:
-        peaks.append(_matmul_peak(setup))
-    peak = max(peaks, key=lambda found: found.macs_per_s, default=None)
     timing = build_timing(ran, provenances, graph, target.ledger, peak.macs_per_s if peak else None)
     return BenchReport(
         graph=graph.name,
@@ -190,7 +187,7 @@ def _torch_times(setup: _Setup) -> TorchTimes:
 
 def _matmul_peak(setup: _Setup) -> MatmulPeak:
     setup.target.progress("timing a plain matrix product", 0, 0)
-    return measure_matmul_peak(setup.request.provider, setup.threads, setup.dtype)
+    return matmul_peak(setup.request.provider, setup.threads, setup.dtype)
 
 
 def _unprofiled(setup: _Setup) -> tuple[LatencyResult, MemoryUse | None]:

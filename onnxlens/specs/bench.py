@@ -59,8 +59,8 @@ class BenchRequest:
         level: of ONNX Runtime's graph optimization: ``disabled``, ``basic``, ``extended``, ``all``.
         threads: per operator, in ONNX Runtime and PyTorch; None for the usable cores.
         against_torch: time the PyTorch module of the export too.
-        matmul_peak: measure the matmul peak as well, before and after, and each row's percentage of it: two
-            and a half seconds that times alone do not need.
+        matmul_peak: measure the matmul peak as well, and each row's percentage of it: half a second that
+            times alone do not need.
     """
 
     provider: str = "cpu"

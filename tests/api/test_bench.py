@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import shutil
+import subprocess
+import sys
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -183,7 +185,7 @@ def test_cuda_runs_on_the_device_and_says_what_its_node_times_are(exported: Path
 
 
 def test_times_alone_need_no_matmul_peak(exported: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("onnxlens.api.bench.measure_matmul_peak", lambda *_: pytest.fail("measured"))
+    monkeypatch.setattr("onnxlens.api.bench.matmul_peak", lambda *_: pytest.fail("measured"))
     report = api.bench_graph(exported, request=replace(QUICK, matmul_peak=False))
     assert report.matrix_product is None
     assert all(module.time.median_s > 0 for module in report.modules if module.order)
@@ -247,3 +249,16 @@ def test_macs_of_branches_that_cannot_be_told_apart_are_unknown(tmp_path: Path) 
     report = bench_with(path, flag=np.array(True))
     assert report.modules[0].time.macs is None
     assert {node.op_type: node.time.macs for node in report.nodes} == {"If": 0, "MatMul": None}
+
+
+def test_a_small_file_imports_no_torch_and_measures_the_peak_once(tmp_path: Path) -> None:
+    path = save_product(tmp_path, 4)
+    program = (
+        "import sys, onnxlens\n"
+        "from onnxlens.specs.bench import BenchRequest\n"
+        f"peaks = [onnxlens.bench_graph({str(path)!r}, request=BenchRequest(runs=1)).matrix_product "
+        "for _ in range(2)]\n"
+        "print('torch' in sys.modules, peaks[0] is peaks[1])"
+    )
+    ran = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert ran.stdout.split() == ["False", "True"]
