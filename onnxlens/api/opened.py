@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from functools import cached_property
 from pathlib import Path
@@ -15,7 +15,7 @@ from onnxlens.errors import UsageError
 from onnxlens.export.tracing import DEFAULT_OPSET, require_opset
 from onnxlens.specs.manifest import ExportedGraph, Manifest, open_export, read_manifest
 from onnxlens.specs.progress import Progress, silent
-from onnxlens.specs.tensor import TensorSpec
+from onnxlens.specs.tensor import TensorSpec, is_floating
 
 if TYPE_CHECKING:
     import numpy as np
@@ -120,18 +120,22 @@ class OpenedTarget(AbstractContextManager["OpenedTarget"]):
             UsageError: an array does not fit its input, or an input's size is not fixed.
         """
         from onnxlens.profile.runtime.inputs import fitting_inputs, sample_inputs
+        from onnxlens.profile.runtime.sensible import sensible_ranges, sensible_values
 
         manifest = self.manifest
-        tensors: Sequence[TensorSpec]
-        values: Mapping[str, np.ndarray] = {}
-        if manifest is not None and not self.settings.values:
-            tensors = manifest.inputs  # as the graph has them, which need not be loaded for them
-        else:
-            tensors, values = self.graph.inputs, self.graph.given
-        given = fitting_inputs(self._given_inputs, tensors, values)
         ranges = manifest.input_ranges if manifest else {}
-        drawn = sample_inputs([tensor for tensor in tensors if tensor.name not in given], ranges)
-        return {**{tensor.name: {**drawn, **given}[tensor.name] for tensor in tensors}, **values}
+        if manifest is not None and not self.settings.values and _all_known(manifest):
+            given = fitting_inputs(self._given_inputs, manifest.inputs)  # the graph need not be loaded
+            drawn = sample_inputs(manifest.inputs, ranges)
+            return {name: given.get(name, value) for name, value in drawn.items()}
+        graph = self.graph
+        given = fitting_inputs(self._given_inputs, graph.inputs, graph.given)
+        drawn = sample_inputs(
+            [tensor for tensor in graph.inputs if tensor.name not in given],
+            {**sensible_ranges(graph), **ranges},
+            values={name: value for name, value in sensible_values(graph).items() if name not in ranges},
+        )
+        return {**{tensor.name: {**drawn, **given}[tensor.name] for tensor in graph.inputs}, **graph.given}
 
     @cached_property
     def ledger(self) -> Ledger:
@@ -262,6 +266,13 @@ class OpenedTarget(AbstractContextManager["OpenedTarget"]):
         if cached:
             cache.store(key, exported.onnx_path, exported.manifest_path)
         return exported
+
+
+def _all_known(manifest: Manifest) -> bool:
+    """Whether the manifest says which values its inputs take: those of floats need no range."""
+    return all(
+        is_floating(tensor.dtype) or tensor.name in manifest.input_ranges for tensor in manifest.inputs
+    )
 
 
 @contextmanager

@@ -5,6 +5,7 @@ from __future__ import annotations
 import zlib
 from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 from zipfile import BadZipFile
 
@@ -15,17 +16,25 @@ from onnxlens.specs.tensor import TensorSpec, numpy_type
 
 
 def sample_inputs(
-    inputs: Sequence[TensorSpec], ranges: Mapping[str, tuple[float, float]], draw: int = 0
+    inputs: Sequence[TensorSpec],
+    ranges: Mapping[str, tuple[float, float]],
+    draw: int = 0,
+    values: Mapping[str, np.ndarray] = MappingProxyType({}),
 ) -> Mapping[str, np.ndarray]:
     """Uniform values for every input: integers from low to high inclusive, floats from low to high.
 
     ``ranges`` has low and high by the input's name, -1 and 1 by default. Each sample, of number ``draw``, has
-    other values.
+    other values. ``values`` are taken for those inputs as they are, in the inputs' types.
 
     Raises:
         UsageError: a shape has a dynamic dimension, or a type is not numeric.
     """
-    return {tensor.name: _sample(tensor, *ranges.get(tensor.name, (-1.0, 1.0)), draw) for tensor in inputs}
+    return {
+        tensor.name: np.asarray(values[tensor.name], _type_of(tensor))
+        if tensor.name in values
+        else _sample(tensor, *ranges.get(tensor.name, (-1.0, 1.0)), draw)
+        for tensor in inputs
+    }
 
 
 def save_inputs(inputs: Mapping[str, np.ndarray], path: Path) -> None:
