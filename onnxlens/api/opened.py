@@ -93,12 +93,22 @@ class OpenedTarget(AbstractContextManager["OpenedTarget"]):
 
     @cached_property
     def graph(self) -> Graph:
-        """The file as a graph, at the sizes that the settings give.
+        """The file as a graph, at the sizes that the settings give, or as one run of it shows it.
 
         Raises:
-            GraphError: it is not an ONNX graph.
+            GraphError: it is not an ONNX graph, or cannot be run.
             UsageError: a setting does not fit it.
         """
+        if not self.settings.run:
+            return self._loaded
+        from onnxlens.profile.runtime.observed import observed
+
+        loaded, file, inputs = self._loaded, self.settings.inputs, self.inputs
+        self.progress("running ONNX Runtime once", 0, 0)
+        return observed(loaded, self.runnable_path, inputs, file.name if file else "sample values")
+
+    @cached_property
+    def _loaded(self) -> Graph:
         from onnxlens.profile.graph.loading import load_graph
 
         path, chosen = self.path, self.settings
@@ -128,7 +138,7 @@ class OpenedTarget(AbstractContextManager["OpenedTarget"]):
             given = fitting_inputs(self._given_inputs, manifest.inputs)  # the graph need not be loaded
             drawn = sample_inputs(manifest.inputs, ranges)
             return {name: given.get(name, value) for name, value in drawn.items()}
-        graph = self.graph
+        graph = self._loaded
         given = fitting_inputs(self._given_inputs, graph.inputs, graph.given)
         drawn = sample_inputs(
             [tensor for tensor in graph.inputs if tensor.name not in given],

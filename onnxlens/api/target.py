@@ -32,6 +32,7 @@ class Settings:
         dims: only for an ``.onnx`` file: sizes of dynamic dimensions, by their symbol.
         values: only for an ``.onnx`` file: values of inputs that decide shapes or branches, by name.
         inputs: an ``.npz`` file with arrays to run on, by input; others get sample values.
+        run: count with the shapes, trip counts and branches of one run in ONNX Runtime.
         cache: keep the exported graph of a catalog entry in the user's cache, and take it from there.
     """
 
@@ -45,11 +46,12 @@ class Settings:
     dims: Mapping[str, int] = field(default_factory=dict)
     values: Mapping[str, Sequence[float]] = field(default_factory=dict)
     inputs: Path | None = None
+    run: bool = False
     cache: bool = True
 
     def require_for_file(self, target: Target) -> None:
         """Reject what a file has already decided: all but the sizes and values of its inputs."""
-        if replace(self, shapes={}, dims={}, values={}, inputs=None, cache=True) != Settings():
+        if replace(self, shapes={}, dims={}, values={}, inputs=None, run=False, cache=True) != Settings():
             raise UsageError(
                 f"{target}: opset, weights, dtype and sizes are those of the file; leave those options out, "
                 "and fix what is dynamic with --shape, --dim and --value"

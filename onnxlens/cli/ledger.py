@@ -10,7 +10,7 @@ import click
 
 import onnxlens
 from onnxlens.cli import progress
-from onnxlens.cli.options import format_option, print_result, settings_from, with_settings
+from onnxlens.cli.options import format_option, print_result, settings_from, with_run, with_settings
 from onnxlens.errors import UsageError
 
 
@@ -29,6 +29,7 @@ from onnxlens.errors import UsageError
 @click.option("--parity", is_flag=True, help="Run TARGET in ONNX Runtime and PyTorch and compare.")
 @click.option("--out", type=click.Path(path_type=Path), help="File for --format trace.")
 @format_option("table", "json", "csv", "md", "trace")
+@with_run
 @with_settings
 def ledger(
     target: str,

@@ -11,7 +11,7 @@ import click
 
 import onnxlens
 from onnxlens.cli import progress
-from onnxlens.cli.options import settings_from, with_browser, with_module, with_settings
+from onnxlens.cli.options import settings_from, with_browser, with_module, with_run, with_settings
 from onnxlens.errors import UsageError
 from onnxlens.specs.flow import FlowRequest
 
@@ -40,6 +40,7 @@ TAKEN: Mapping[str, Sequence[str]] = {
 @click.option("--parity", is_flag=True, help="Compare TARGET's modules with PyTorch.")
 @with_module
 @with_browser
+@with_run
 @with_settings
 def render(target: str, out: Path, viewer: str, **options: Any) -> None:
     """Draw the data flow between the modules of TARGET, or write it for a viewer.

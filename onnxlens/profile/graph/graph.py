@@ -54,6 +54,7 @@ class GraphNode:
         call: the PyTorch call that it is part of; None where the file does not record it.
         bodies: the graphs that run inside it; their nodes come before it in the graph.
         within: the keys of the bodies that contain it, outermost first.
+        observed: inside a body, how often it ran with which shapes in a run that was observed.
     """
 
     view: NodeView
@@ -62,6 +63,7 @@ class GraphNode:
     call: TracedCall | None = None
     bodies: tuple[Body, ...] = ()
     within: tuple[str, ...] = ()
+    observed: tuple[tuple[NodeView, int], ...] = ()
 
     @property
     def reads(self) -> Sequence[ValueView]:
