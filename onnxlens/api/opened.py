@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, Any
 from onnxlens.api import cache
 from onnxlens.api.target import Resolved, Settings, Target, is_file, resolve
 from onnxlens.errors import UsageError
-from onnxlens.export.tracing import DEFAULT_OPSET, require_opset
 from onnxlens.specs.manifest import ExportedGraph, Manifest, open_export, read_manifest
 from onnxlens.specs.progress import Progress, silent
 from onnxlens.specs.tensor import TensorSpec, is_floating
@@ -253,6 +252,8 @@ class OpenedTarget(AbstractContextManager["OpenedTarget"]):
     @cached_property
     def _exported(self) -> ExportedGraph:
         """The export without weights, from the cache if it is there."""
+        from onnxlens.export.tracing import DEFAULT_OPSET, require_opset
+
         found, chosen = self.resolved, self.settings
         opset = DEFAULT_OPSET if chosen.opset is None else chosen.opset
         require_opset(opset)

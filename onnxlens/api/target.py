@@ -1,15 +1,16 @@
-"""Requests: settings, jobs, and what a target names: a graph of the catalog, a factory or a file."""
+"""Settings, and what a target names: a graph of the catalog, a factory or a file."""
 
 from __future__ import annotations
 
 import sys
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from onnxlens.errors import ParityError, UsageError
+from onnxlens.errors import UsageError
+from onnxlens.specs.record import record
 
 if TYPE_CHECKING:
     from onnxlens.specs.graph import GraphSpec
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
 Target = str | Path
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class Settings:
     """How a graph of the catalog or a factory is built and exported, or at which sizes a file is read.
 
@@ -66,74 +67,7 @@ class Settings:
             )
 
 
-@dataclass(frozen=True, slots=True)
-class Job:
-    """What the main job is to do.
-
-    Attributes:
-        out: the folder to write into; it gets a folder for each graph, and the summary of all.
-        graphs: names in the catalog; empty for all of them.
-        weights: ``seeded``, ``none``, a checkpoint that fits every graph, or a folder of checkpoints.
-        quick: run at 128 x 128 pixels.
-        netron: also draw each graph as Netron does.
-        browser: the path of the Chromium that Netron draws in; None for the system's.
-        cache: keep exported graphs in the user's cache, and take them from there.
-        processes: how many graphs are exported at once, each in a process of its own, before the first is
-            measured; with 1, each graph is exported and measured in turn, in this process.
-
-    Raises:
-        UsageError: ``processes`` is less than 1.
-    """
-
-    out: Path
-    graphs: Sequence[str] = ()
-    weights: str | Path = "seeded"
-    quick: bool = False
-    opset: int = 18
-    netron: bool = False
-    browser: str | None = None
-    cache: bool = True
-    processes: int = 1
-
-    def __post_init__(self) -> None:
-        if self.processes < 1:
-            raise UsageError(f"{self.processes} processes; take at least one")
-
-
-@dataclass(frozen=True, slots=True)
-class LayerRequest:
-    """How every module of a graph is compared with PyTorch.
-
-    Attributes:
-        tolerance: the largest relative L2 error that passes; None for the graph's own.
-        memory_bytes: limit for the tensors held for comparison; weights, and what each side needs to run,
-            come on top.
-        samples: how many different inputs to run; the worst error over them counts.
-        stop: end at the first module over the tolerance.
-        reproduce: a folder to write the first diverging module to.
-
-    Raises:
-        UsageError: ``samples`` or ``memory_bytes`` is less than 1.
-        ParityError: the tolerance is not a positive number.
-    """
-
-    provider: str = "cpu"
-    tolerance: float | None = None
-    memory_bytes: int = 4 * 2**30
-    samples: int = 1
-    stop: bool = False
-    reproduce: Path | None = None
-
-    def __post_init__(self) -> None:
-        if self.samples < 1 or self.memory_bytes < 1:
-            raise UsageError(
-                f"{self.samples} samples in {self.memory_bytes} bytes of memory; take at least one of each"
-            )
-        if self.tolerance is not None and not self.tolerance > 0:
-            raise ParityError(f"tolerance {self.tolerance!r} is not a positive number")
-
-
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class Resolved:
     """A graph of the catalog or a factory.
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 import onnxlens
-from onnxlens.api.target import LayerRequest, Settings
+from onnxlens.api.target import Settings
 from onnxlens.cli import progress
 from onnxlens.cli.options import (
     all_of,
@@ -21,6 +21,7 @@ from onnxlens.cli.options import (
     with_settings,
 )
 from onnxlens.errors import UsageError
+from onnxlens.specs.parity import LayerRequest
 
 if TYPE_CHECKING:
     from onnxlens.specs.parity import Reference

@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from math import prod
 from pathlib import Path
 from typing import Literal
 
 from onnxlens.errors import GraphError
 from onnxlens.specs.codec import read_spec
+from onnxlens.specs.record import record
 from onnxlens.specs.tensor import TensorSpec
 
 MANIFEST_SCHEMA = "onnxlens.manifest/1"
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class StateTensor:
     """One entry of the module's ``state_dict``."""
 
@@ -30,7 +31,7 @@ class StateTensor:
         return prod(self.shape)
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class ModuleCut:
     """The module of a model that a file holds, and how its inputs and outputs correspond to PyTorch's.
 
@@ -49,7 +50,7 @@ class ModuleCut:
     doubt: str = ""
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class Manifest:
     """How a graph was exported, and the modules and tensors of the PyTorch model it came from.
 
@@ -88,7 +89,7 @@ class Manifest:
             )
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class ExtractedTensor:
     """An input or output of the extracted module, by its name in the file.
 
@@ -100,7 +101,7 @@ class ExtractedTensor:
     role: str = ""
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class ExtractReport:
     """One module in a file of its own.
 
@@ -129,7 +130,7 @@ class ExtractReport:
     files: tuple[Path, ...]
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class ExportedGraph:
     """The files of one export: ``x.onnx``, ``x.onnx.data`` (unless weightless) and ``x.json``."""
 

@@ -12,7 +12,6 @@ import pytest
 from jsonschema import Draft202012Validator
 
 import onnxlens as api
-from onnxlens.api.target import Job
 from onnxlens.reports.documents import (
     bench_document,
     catalog_document,
@@ -41,7 +40,7 @@ from onnxlens.specs.ledger import ModuleCost, NodeCost, OperatorCost
 from onnxlens.specs.manifest import Manifest, StateTensor
 from onnxlens.specs.parity import ModuleParity, ParityResult
 from onnxlens.specs.peers import Convention, PeerCost, ReconciledOperator
-from onnxlens.specs.summary import GraphSummary, RunSummary
+from onnxlens.specs.summary import GraphSummary, Job, RunSummary
 from tests import small_catalog
 from tests.export.tiny import TARGET
 from tests.specs import samples
