@@ -33,6 +33,7 @@ class Provenance:
             decomposed into; the last of those has that operator as its source.
         sources: indices into ``nodes`` of the source graph; empty for inserted nodes.
         module_path: of its module; None if unknown.
+        repeated: those of the sources that are the same as another one, and are computed once for both.
     """
 
     node: str
@@ -41,6 +42,12 @@ class Provenance:
     kind: Kind
     sources: tuple[int, ...]
     module_path: str | None
+    repeated: tuple[int, ...] = ()
+
+    @property
+    def computed(self) -> tuple[int, ...]:
+        """The sources, of those that are the same one."""
+        return tuple(source for source in self.sources if source not in self.repeated)
 
 
 def provenance_of(optimized: ModelProto, graph: Graph, costs: Sequence[NodeCost]) -> Mapping[str, Provenance]:
@@ -65,6 +72,7 @@ def provenance_of(optimized: ModelProto, graph: Graph, costs: Sequence[NodeCost]
             kind=_kind(graph, node, sources),
             sources=tuple(sorted(sources)),
             module_path=path,
+            repeated=tuple(sorted(sources & match.repeated)),
         )
         for node, sources, path in zip(nodes, match.sources, paths, strict=True)
     }

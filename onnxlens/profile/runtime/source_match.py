@@ -46,6 +46,7 @@ class SourceMatch:
         sources: for each runtime node the source nodes that it computes, by index.
         computed_by: the runtime node that computes a source node, by the source node's index.
         producers: the runtime node that makes a value, by the value's name.
+        repeated: the source nodes that are the same as another, which is computed for both.
     """
 
     def __init__(self, graph: Graph, nodes: Sequence[RuntimeNode]) -> None:
@@ -62,6 +63,7 @@ class SourceMatch:
             for index, node in enumerate(graph.nodes)
             if not node.constant_folded and never.isdisjoint(node.within)
         ]
+        self._alike = common_subexpressions(graph)
         self._reads = [self._read_by(index) for index in range(len(graph.nodes))]
         self._match_node_names()
         equal = EqualNodes(graph, nodes, self.computed_by)
@@ -77,6 +79,7 @@ class SourceMatch:
             self._match_activations()
             self._match_backwards(strictly=True)
         self._match_backwards(strictly=False)
+        self.repeated = set(self._repeated())
 
     def source_producer(self, name: str) -> int | None:
         """The source node that makes the value, which may have another name in the optimized graph."""
@@ -171,10 +174,15 @@ class SourceMatch:
                 self._match(found[0], users[name][0])
 
     def _match_common_subexpressions(self) -> None:
-        for alike in common_subexpressions(self._graph):
+        for alike in self._alike:
             computing = [self.computed_by[source] for source in alike if source in self.computed_by]
             for source in alike if computing else ():
                 self._match(computing[0], source)
+
+    def _repeated(self) -> Iterator[int]:
+        for alike in self._alike:
+            by_node = {self.computed_by.get(source): source for source in reversed(alike)}
+            yield from (source for source in alike if by_node[self.computed_by.get(source)] != source)
 
     def _matched_before(self) -> Sequence[Set[int]]:
         """For each node the matched nodes that it reads from, directly or through unmatched ones."""
@@ -258,14 +266,14 @@ class SourceMatch:
 def common_subexpressions(graph: Graph) -> Sequence[Sequence[int]]:
     """Groups of two or more nodes with the same operator, attributes and inputs, by index.
 
-    A runtime computes one node of each group.
+    A runtime computes one node of each group. Values that are computed before the run may be the same, too.
     """
     groups: dict[Hashable, list[int]] = {}
     same: dict[str, str] = {}
     for index, node in enumerate(graph.nodes):
-        if node.constant_folded or node.bodies:
-            continue
         view = node.view
+        if node.bodies or view.op_type == "Constant":  # a small one is compared by its value
+            continue
         inputs = tuple(_identity(value, same) for value in view.inputs)
         attributes = tuple(sorted((name, repr(value)) for name, value in view.attributes.items()))
         alike = groups.setdefault((view.domain, view.op_type, attributes, inputs, node.within), [])
@@ -273,7 +281,9 @@ def common_subexpressions(graph: Graph) -> Sequence[Sequence[int]]:
         for own, first in zip(view.outputs, graph.nodes[alike[0]].view.outputs, strict=False):
             if own is not None and first is not None:
                 same[own.name] = first.name
-    return [alike for alike in groups.values() if len(alike) > 1]
+    return [
+        alike for alike in groups.values() if len(alike) > 1 and not graph.nodes[alike[0]].constant_folded
+    ]
 
 
 def _identity(value: ValueView | None, same: Mapping[str, str]) -> Hashable:

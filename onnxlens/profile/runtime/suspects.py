@@ -18,6 +18,9 @@ BEYOND_PEAK = 8
 RESOLUTION_S = 1e-6
 """The profile's times are in whole microseconds, rounded down."""
 
+SCALES = ("_bn_nchwc", "_mul_nchwc")
+"""The ends of the names of BatchNormalization and Mul that run as convolutions in blocked layout."""
+
 SHOWN = 3
 """More suspects than these are counted only."""
 
@@ -46,7 +49,7 @@ class _Check:
     def suspects(self) -> Iterator[str]:
         timeless = list(self._timeless())
         for node, it in zip(self.ran, self.provenances, strict=True):
-            if it is None or not any(node.seconds) or INLINED in it.node or self._macs(it):
+            if it is None or not any(node.seconds) or self._macs(it) or _has_none(it):
                 continue
             near = {read for source in it.sources for read in self._neighbors(source)}
             other = base(node.op_type) not in {base(self._op_type(source)) for source in it.sources}
@@ -89,12 +92,12 @@ class _Check:
 
     def _is_alone(self, it: Provenance) -> bool:
         """Whether the node has the operator of its one source node with MACs."""
-        working = [source for source in it.sources if self.macs_run.of(source)]
+        working = [source for source in it.computed if self.macs_run.of(source)]
         return len(working) == 1 and base(it.op_type) == base(self._op_type(working[0]))
 
     def _macs(self, it: Provenance) -> int:
         """The known MACs of a node's sources."""
-        return sum(self.macs_run.of(source) or 0 for source in it.sources)
+        return sum(self.macs_run.of(source) or 0 for source in it.computed)
 
     def _op_type(self, source: int) -> str:
         return self.graph.nodes[source].view.op_type
@@ -105,6 +108,11 @@ class _Check:
         yield from (producer for producer in producers if producer is not None)
         for value in view.outputs:
             yield from self.graph.consumers(value.name) if value is not None else ()
+
+
+def _has_none(it: Provenance) -> bool:
+    """Whether the node need not have MACs: a part of a decomposed operator, or a scale as a convolution."""
+    return INLINED in it.node or it.node.endswith(SCALES)
 
 
 def base(op_type: str) -> str:

@@ -176,7 +176,7 @@ def _is_layout(provenance: Provenance | None) -> bool:
 def _macs(provenance: Provenance, users: Mapping[int, int], macs_run: MacsRun) -> int | None:
     if _is_layout(provenance):
         return 0
-    working = [source for source in provenance.sources if macs_run.of(source) != 0]
+    working = [source for source in provenance.computed if macs_run.of(source) != 0]
     shared = any(users[source] > 1 for source in working)
     # A node of a decomposed operator computes an unknown part of its MACs.
     decomposed = provenance.kind == "inserted" and (working or not provenance.sources)
