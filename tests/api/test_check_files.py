@@ -16,7 +16,7 @@ from onnxlens.errors import GraphError, UsageError
 from onnxlens.profile.runtime.session import open_session, run
 from onnxlens.specs.bench import BenchRequest
 from onnxlens.specs.parity import ParityReport
-from tests.profile.models import IR_VERSION, integers, op, value
+from tests.profile.models import IR_VERSION, far_weight, integers, op, value
 
 OPSETS = {"": 21, "ai.onnx.ml": 3}
 Values = list[ValueInfoProto]
@@ -136,6 +136,42 @@ def test_a_healthy_quantized_file_passes(tmp_path: Path) -> None:
     assert check(quantized(tmp_path)).passed
 
 
+def test_a_weight_of_four_bits_is_a_reason_for_more_tolerance(tmp_path: Path) -> None:
+    generator = np.random.default_rng(0)
+    weight = generator.integers(-8, 8, (64, 64)).astype(ml_dtypes.int4)
+    held = (
+        helper.make_tensor("w", TensorProto.INT4, (64, 64), weight.astype(np.int8).ravel()),
+        numpy_helper.from_array(np.full((2, 64), 0.01, np.float32), "s"),
+    )
+    nodes = [op("DequantizeLinear", "w s", "d", axis=0, block_size=32), op("MatMul", "x d", "y")]
+    path = save(tmp_path, nodes, [value("x", (8, 64))], [value("y", (8, 64))], *held)
+    (result,) = check(path).outputs  # the optimizer rounds x to 8 bits, too
+    assert result.rel_l2 > 1e-4
+    assert result.passed
+    assert result.reason.startswith("its own noise is")
+    assert not api.check_graph(path, reference="unoptimised", tolerance=1e-5).passed
+
+
+def test_a_quantized_file_without_floating_inputs_has_a_tolerance_of_its_own(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    held = [numpy_helper.from_array(np.array(number, kind), name)
+            for name, number, kind in (("s", 0.02, "f4"), ("z", 128, "u1"))]  # fmt: skip
+    nodes = [op("Cast", "i", "x", to=TensorProto.FLOAT), op("QuantizeLinear", "x s z", "q"),
+             op("DequantizeLinear", "q s z", "y")]  # fmt: skip
+    path = save(tmp_path, nodes, [value("i", (64,), TensorProto.INT64)], [value("y", (64,))], *held)
+    for factor, passed in ((1.09, True), (1.11, False)):
+        runs = iter(
+            [1.0, factor]
+        )  # the reference first, then what is checked, then the reference for its noise
+        monkeypatch.setattr(
+            "onnxlens.api.check.run",
+            lambda *given, runs=runs: {name: next(runs, 1.0) * array for name, array in run(*given).items()},
+        )
+        (result,) = check(path).outputs
+        assert (result.passed, result.reason.split(":")[0]) == (passed, "the file is quantized")
+
+
 def test_an_output_that_is_nothing_but_rounding_passes_and_says_so(tmp_path: Path) -> None:
     # the sum of a softmax is 1, and what is left of it in another order of summation
     nodes = [
@@ -189,6 +225,13 @@ def test_an_operator_that_the_runtime_does_not_know_is_named(tmp_path: Path) -> 
     model.opset_import.append(helper.make_opsetid("acme", 1))
     onnx.save(model, path)
     with pytest.raises(GraphError, match=r"does not know the operator acme:Own .*onnxlens\.rules\.register"):
+        check(path)
+
+
+def test_a_missing_file_of_weights_is_named(tmp_path: Path) -> None:
+    nodes = [op("Add", "x w", "y")]
+    path = save(tmp_path, nodes, [value("x", (4,))], [value("y", (4,))], far_weight("w", 4))
+    with pytest.raises(GraphError, match=r"its weights are in absent\.onnx\.data, which is not beside it"):
         check(path)
 
 

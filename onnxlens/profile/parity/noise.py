@@ -19,7 +19,16 @@ ROUNDINGS: Mapping[str, float] = {
 STEP = 2.0**-8
 """A step of 8 bits, as a share of the range: what a rounding to a quantized type changes."""
 
-QUANTIZING = ("Quantize", "QLinear", "QGemm", "QAttention", "MatMulInteger", "ConvInteger", "MatMulNBits")
+QUANTIZING = (
+    "Quantize",
+    "Dequantize",
+    "QLinear",
+    "QGemm",
+    "QAttention",
+    "MatMulInteger",
+    "ConvInteger",
+    "MatMulNBits",
+)
 """What the names of operators that round to few bits contain."""
 
 
@@ -31,9 +40,11 @@ def coarsest_type(graph: Graph) -> str | None:
 
 
 def is_quantized(graph: Graph) -> bool:
-    """Whether the graph rounds activations to a quantized type."""
-    running = (node.view.op_type for node in graph.nodes if not node.constant_folded)
-    return any(part in op_type for op_type in running for part in QUANTIZING)
+    """Whether activations may be rounded to a quantized type, by the graph or by an optimizer.
+
+    ONNX Runtime does so by default in a product with a weight of few bits.
+    """
+    return any(part in node.view.op_type for node in graph.nodes for part in QUANTIZING)
 
 
 def coarsest_rounding(graph: Graph) -> float:

@@ -18,12 +18,14 @@ from onnxlens.profile.runtime.profile_events import Event, is_kernel, match_even
 from onnxlens.profile.runtime.runtime_graph import runtime_nodes
 from onnxlens.profile.runtime.session import SessionRequest, open_session, run
 from onnxlens.profile.runtime.source_match import SourceMatch
-from onnxlens.specs.tensor import TensorSpec
+from onnxlens.specs.tensor import TensorSpec, dtype_name
 
-Sizes = tuple[int, ...]
-Shapes = tuple[Sizes | None, ...]
-Execution = tuple[Shapes, Shapes]
-"""The shapes of a node's inputs and outputs in one of its executions; None for what is no tensor."""
+Tensor = tuple[str, tuple[int, ...]]
+"""Element type and shape."""
+
+Tensors = tuple[Tensor | None, ...]
+Execution = tuple[Tensors, Tensors]
+"""A node's inputs and outputs in one of its executions; None for what is no tensor."""
 
 
 def observed(graph: Graph, path: Path, inputs: Mapping[str, np.ndarray], given: str) -> Graph:
@@ -37,19 +39,22 @@ def observed(graph: Graph, path: Path, inputs: Mapping[str, np.ndarray], given: 
     """
     executions, unclear = _executions(graph, *_profile(path, inputs))
     trips = _trips(graph, executions, unclear)
-    known = {tensor.name: np.shape(inputs[tensor.name]) for tensor in graph.inputs if tensor.name in inputs}
+    given_inputs = (tensor for tensor in graph.inputs if tensor.name in inputs)
+    known: dict[str, Tensor] = {
+        tensor.name: (tensor.dtype, np.shape(inputs[tensor.name])) for tensor in given_inputs
+    }
     for index, found in executions.items():
         for _, outputs in found:
             made = zip(graph.nodes[index].view.outputs, outputs, strict=False)
-            known |= {value.name: sizes for value, sizes in made if value is not None and sizes is not None}
+            known |= {value.name: own for value, own in made if value is not None and own is not None}
     nodes = [
         _node(node, executions.get(index, Counter()), known, trips) for index, node in enumerate(graph.nodes)
     ]
     return replace(
         graph,
         nodes=tuple(nodes),
-        inputs=tuple(_tensor(tensor, known) for tensor in graph.inputs),
-        outputs=tuple(_tensor(tensor, known) for tensor in graph.outputs),
+        inputs=tuple(_spec(tensor, known) for tensor in graph.inputs),
+        outputs=tuple(_spec(tensor, known) for tensor in graph.outputs),
         notes=(*graph.notes, f"shapes, trip counts and branches are those of one run, on {given}"),
     )
 
@@ -84,17 +89,16 @@ def _executions(
             continue
         for source in sources:
             if graph.nodes[source].view.op_type == op_type:
-                shapes = (_shapes(event, "input_type_shape"), _shapes(event, "output_type_shape"))
+                shapes = (_tensors(event, "input_type_shape"), _tensors(event, "output_type_shape"))
                 executions.setdefault(source, Counter())[shapes] += 1
     return executions, unclear
 
 
-def _shapes(event: Event, argument: str) -> Shapes:
+def _tensors(event: Event, argument: str) -> Tensors:
+    """What the event says of inputs or outputs: each ``{"float": [2, 3]}``."""
     listed: Sequence[Mapping[str, Any]] = event["args"].get(argument, ())
-    return tuple(
-        tuple(sizes) if isinstance(sizes := next(iter(entry.values()), None), list) else None
-        for entry in listed
-    )
+    found = (next(iter(entry.items()), ("", None)) for entry in listed)
+    return tuple((dtype_name(kind), tuple(dims)) if isinstance(dims, list) else None for kind, dims in found)
 
 
 def _trips(
@@ -118,7 +122,7 @@ def _trips(
 
 
 def _node(
-    node: GraphNode, found: Counter[Execution], known: Mapping[str, Sizes], trips: Mapping[str, int | None]
+    node: GraphNode, found: Counter[Execution], known: Mapping[str, Tensor], trips: Mapping[str, int | None]
 ) -> GraphNode:
     if node.constant_folded:
         return node
@@ -133,7 +137,7 @@ def _node(
     )
 
 
-def _body(body: Body, trips: int | None, runs: int, known: Mapping[str, Sizes]) -> Body:
+def _body(body: Body, trips: int | None, runs: int, known: Mapping[str, Tensor]) -> Body:
     results = tuple(_value(value, None, known) for value in body.results)
     if trips is None:
         return replace(body, results=results)
@@ -141,30 +145,30 @@ def _body(body: Body, trips: int | None, runs: int, known: Mapping[str, Sizes]) 
     return replace(body, results=results, trip_count=even, unknown_reason="")
 
 
-def _view(view: NodeView, execution: Execution, known: Mapping[str, Sizes]) -> NodeView:
+def _view(view: NodeView, execution: Execution, known: Mapping[str, Tensor]) -> NodeView:
     inputs, outputs = (
-        tuple(_values(values, sizes, known))
-        for values, sizes in zip((view.inputs, view.outputs), execution, strict=True)
+        tuple(_values(values, own, known))
+        for values, own in zip((view.inputs, view.outputs), execution, strict=True)
     )
     return replace(view, inputs=inputs, outputs=outputs)
 
 
 def _values(
-    values: Sequence[ValueView | None], sizes: Shapes, known: Mapping[str, Sizes]
+    values: Sequence[ValueView | None], own: Tensors, known: Mapping[str, Tensor]
 ) -> Iterator[ValueView | None]:
-    """The values with the sizes of one execution, which lists those that are there; else with known ones."""
+    """The values as one execution has them, which lists those that are there; else as they are known."""
     there = sum(value is not None for value in values)
-    own = iter(sizes if len(sizes) == there else [None] * there)
+    listed = iter(own if len(own) == there else [None] * there)
     for value in values:
-        yield None if value is None else _value(value, next(own), known)
+        yield None if value is None else _value(value, next(listed), known)
 
 
-def _value(value: ValueView | None, sizes: Sizes | None, known: Mapping[str, Sizes]) -> ValueView | None:
+def _value(value: ValueView | None, own: Tensor | None, known: Mapping[str, Tensor]) -> ValueView | None:
     if value is None or value.kind != "tensor" or value.is_weight:
         return value
-    shape = known.get(value.name) if sizes is None else sizes
-    return value if shape is None else replace(value, shape=shape)
+    found = own or known.get(value.name)
+    return value if found is None else replace(value, dtype=value.dtype or found[0], shape=found[1])
 
 
-def _tensor(tensor: TensorSpec, known: Mapping[str, Sizes]) -> TensorSpec:
-    return replace(tensor, shape=known.get(tensor.name, tensor.shape))
+def _spec(tensor: TensorSpec, known: Mapping[str, Tensor]) -> TensorSpec:
+    return replace(tensor, shape=known[tensor.name][1]) if tensor.name in known else tensor

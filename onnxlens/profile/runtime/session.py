@@ -34,6 +34,9 @@ NO_KERNEL = re.compile(
 )
 """Its message for an operator that it knows but has no kernel for in the node's types."""
 
+MISSING_WEIGHTS = re.compile(r'External data path does not exist: "(?P<file>[^"]+)"')
+"""Its message for a file of weights that is not there."""
+
 NOT_REGISTERED = re.compile(r"Fatal error: (?P<operator>\S+?)\(-?\d+\) is not a registered function/op")
 """Its message for an operator that it does not know."""
 
@@ -107,6 +110,11 @@ def open_session(path: Path, provider: str = "cpu", request: SessionRequest = PL
     except Exception as error:  # each onnxruntime error class derives from Exception directly
         if "RegisterTensorRTPlugins" in str(error):
             raise _unavailable(provider, reason(error).rstrip(".")) from error
+        if missing := MISSING_WEIGHTS.search(str(error)):
+            raise GraphError(
+                f"{path}: its weights are in {Path(missing['file']).name}, which is not beside it; "
+                "download or copy that file, too"
+            ) from error
         if unregistered := NOT_REGISTERED.search(str(error)):
             raise GraphError(
                 f"{path}: ONNX Runtime does not know the operator {unregistered['operator']} and cannot run "
