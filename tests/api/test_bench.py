@@ -228,6 +228,22 @@ def test_macs_in_a_loop_are_those_of_the_turns_that_it_took(tmp_path: Path, turn
     assert rates["Loop"] == 0
 
 
+def test_a_ledger_says_where_its_macs_are_not_those_that_ran(tmp_path: Path) -> None:
+    given = [value("turn", (), TensorProto.INT64), value("go", (), TensorProto.BOOL), value("b", (8, WIDTH))]
+    nodes = [op("Identity", "go", "still"), op("MatMul", "b w1", "a")]
+    made = [value("still", (), TensorProto.BOOL), value("a", (8, WIDTH))]
+    body = helper.make_graph(nodes, "body", given, made)
+    count = value("count", (), TensorProto.INT64)
+    path = save_steps(tmp_path, op("Loop", "count always x", "y", body=body), count)
+    arrays = tmp_path / "given.npz"
+    np.savez(arrays, count=np.array(3))
+    one = 8 * WIDTH * WIDTH
+    counted = api.measure_graph(path, api.Settings(inputs=arrays), latency=True).notes
+    (note,) = (note for note in counted if note.startswith(f"{3 * one:,} MACs ran, and {one:,} are counted"))
+    observed = api.measure_graph(path, api.Settings(inputs=arrays, run=True), latency=True).notes
+    assert not any("are counted" in told for told in observed)
+
+
 @pytest.mark.parametrize("taken", [True, False])
 def test_macs_of_an_if_are_those_of_the_branch_that_it_took(tmp_path: Path, taken: bool) -> None:
     two = [op("MatMul", "x w1", "m"), op("MatMul", "m w2", "r")]
