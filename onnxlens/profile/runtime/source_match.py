@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Hashable, Iterator, Mapping, Sequence, Set
-from itertools import islice
 
 import numpy as np
 
@@ -85,17 +84,10 @@ class SourceMatch:
         """The source node that makes the value, which may have another name in the optimized graph."""
         return self._graph.producer(self._aliases.get(name, name))
 
-    def _original_outputs(self) -> Iterator[tuple[str, str]]:
-        """The values that a computing node makes under a name derived from a source value's, and that one.
-
-        A node that the runtime gave another type, between casts, makes ``InsertedPrecisionFreeCast_x``.
-        """
-        for node in self._nodes:
-            for name in node.outputs if node.op_type not in MOVING else ():
-                if self._graph.producer(name) is None:
-                    made = (node.prefix + original for original in originals(name.removeprefix(node.prefix)))
-                    known = (value for value in made if self._graph.producer(value) is not None)
-                    yield from ((name, value) for value in islice(known, 1))
+    def _original(self, node: RuntimeNode, name: str) -> str | None:
+        """The source value that the node's output has its name from: ``x`` of an inserted cast's."""
+        made = (node.prefix + original for original in originals(name.removeprefix(node.prefix)))
+        return next((value for value in made if self._graph.producer(value) is not None), None)
 
     def _read_by(self, index: int) -> tuple[int, ...]:
         """The source nodes whose outputs a source node reads."""
@@ -138,14 +130,24 @@ class SourceMatch:
         return node.op_type not in NEVER_SOURCES and self._graph.nodes[source].view.op_type in MOVING
 
     def _output_aliases(self) -> dict[str, str]:
-        """Inputs of inserted nodes that make a source value: the source value's name, by their own name."""
-        aliases = dict(self._original_outputs())
+        """The names of source values by those that the runtime gave them.
+
+        A node that runs in another type, between casts, makes ``InsertedPrecisionFreeCast_x``; what an
+        inserted node reads is the value that it makes.
+        """
+        aliases: dict[str, str] = {}
         for index in reversed(range(len(self._nodes))):
             node = self._nodes[index]
-            if node.op_type in MOVING and not self.sources[index] and node.inputs and node.outputs:
-                read, made = node.inputs[0], aliases.get(node.outputs[0], node.outputs[0])
-                known = self._graph.producer(made) is not None
-                if known and self._graph.producer(read) is None and read in self.producers:
+            inserted = node.op_type in MOVING and not self.sources[index]
+            for name in node.outputs[:1] if inserted else node.outputs:
+                made = name if self._graph.producer(name) is not None else self._original(node, name)
+                made = aliases.get(name, made)
+                if made is None:
+                    continue
+                if made != name and (node.op_type not in MOVING or node.is_decomposed):
+                    aliases[name] = made
+                read = node.inputs[0] if inserted and node.inputs else ""
+                if self._graph.producer(read) is None and read in self.producers:
                     aliases.setdefault(read, made)
         return aliases
 

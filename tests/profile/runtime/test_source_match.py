@@ -59,6 +59,18 @@ def test_a_convolution_in_half_precision_is_its_own_source(tmp_path: Path, level
         assert it.module_path == ran.graph.nodes[it.sources[0]].module.path
 
 
+def test_a_decomposed_norm_in_half_precision_belongs_to_the_norm(tmp_path: Path) -> None:
+    # GroupNormalization has no kernel; its parts run between casts, and the last one's value is renamed
+    settings = api.Settings(weights="seeded", opset=23, dtype="float16")
+    ran = profiled(api.export_graph("tests.conformance.nets:upsampler", tmp_path, settings).onnx_path, "all")
+    pieces = [
+        it.module_path for key, it in ran.provenances.items() if "GroupNorm" in key or "group_norm" in key
+    ]
+    assert len(pieces) > 20
+    assert set(pieces) == {"norm"}
+    assert ran.misattributed_macs == ran.unmatched_sources == []
+
+
 def layer(name: str) -> FunctionProto:
     """A function: ReLU of a product."""
     nodes = [op("MatMul", "a w", "m"), op("Relu", "m", "r")]
