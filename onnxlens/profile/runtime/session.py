@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext, redirect_stdout
 from dataclasses import dataclass
 from io import StringIO
@@ -112,8 +112,8 @@ def open_session(path: Path, provider: str = "cpu", request: SessionRequest = PL
             raise _unavailable(provider, reason(error).rstrip(".")) from error
         if missing := MISSING_WEIGHTS.search(str(error)):
             raise GraphError(
-                f"{path}: its weights are in {Path(missing['file']).name}, which is not beside it; "
-                "download or copy that file, too"
+                f"{path}: ONNX Runtime refuses it: its weights are in {Path(missing['file']).name}, "
+                "which is not beside it; download or copy that file, too"
             ) from error
         if unregistered := NOT_REGISTERED.search(str(error)):
             raise GraphError(
@@ -199,11 +199,17 @@ def run(session: ort.InferenceSession, inputs: Mapping[str, np.ndarray]) -> Mapp
         call, binding = _bound(session, fed, "cpu")
         call()
         return dict(zip(names, map(from_runtime, names, binding.get_outputs()), strict=True))
+    return dict(zip(names, _outputs(session, names, fed), strict=True))
+
+
+def _outputs(
+    session: ort.InferenceSession, names: Sequence[str], fed: Mapping[str, Value]
+) -> Sequence[Value]:
     try:
-        values = session.run(names, fed)
+        values: Sequence[Value] = session.run(names, fed)
+        return values
     except Exception as error:  # as in open_session
         raise GraphError(f"ONNX Runtime could not run the graph: {reason(error)}") from error
-    return dict(zip(names, values, strict=True))
 
 
 def _fed(session: ort.InferenceSession, inputs: Mapping[str, np.ndarray]) -> Mapping[str, Value]:
@@ -232,7 +238,8 @@ def bound(
     """
     fed, device = _fed(session, inputs), DEVICES.get(provider)
     if device is None and not _is_foreign(session, fed):
-        return lambda: run(session, inputs)
+        names = [output.name for output in session.get_outputs()]
+        return lambda: _outputs(session, names, fed)
     return _bound(session, fed, device or "cpu")[0]
 
 
