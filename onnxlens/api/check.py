@@ -77,7 +77,8 @@ def tolerance_of(it: OpenedTarget, requested: float | None = None) -> float:
     dtype = coarsest_type(it.graph) if manifest is None else manifest.dtype
     if dtype is not None and dtype in HALF_TOLERANCES:
         return HALF_TOLERANCES[dtype]
-    return DEFAULT_TOLERANCE if manifest is None else it.spec.tolerance
+    known = manifest is not None and (":" not in manifest.origin or not it.is_file or it.settings.factory)
+    return it.spec.tolerance if known else DEFAULT_TOLERANCE
 
 
 def _against_pytorch(it: OpenedTarget, provider: str, tolerance: float | None) -> ParityReport:

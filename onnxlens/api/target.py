@@ -9,11 +9,12 @@ from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from onnxlens.errors import UsageError
+from onnxlens.errors import GraphError, UsageError
 from onnxlens.specs.record import record
 
 if TYPE_CHECKING:
     from onnxlens.specs.graph import GraphSpec
+    from onnxlens.specs.manifest import Manifest
 
 Target = str | Path
 
@@ -34,6 +35,8 @@ class Settings:
         values: only for an ``.onnx`` file: values of inputs that decide shapes or branches, by name.
         inputs: an ``.npz`` file with arrays to run on, by input; others get sample values.
         run: count with the shapes, trip counts and branches of one run in ONNX Runtime.
+        factory: only for an ``.onnx`` file: ``package.module:factory``, the function that made its network.
+            The manifest names it too, but a file must not decide which code runs.
         cache: keep the exported graph of a catalog entry in the user's cache, and take it from there.
     """
 
@@ -48,11 +51,15 @@ class Settings:
     values: Mapping[str, Sequence[float]] = field(default_factory=dict)
     inputs: Path | None = None
     run: bool = False
+    factory: str | None = None
     cache: bool = True
 
     def require_for_file(self, target: Target) -> None:
         """Reject what a file has already decided: all but the sizes and values of its inputs."""
-        if replace(self, shapes={}, dims={}, values={}, inputs=None, run=False, cache=True) != Settings():
+        if (
+            replace(self, shapes={}, dims={}, values={}, inputs=None, run=False, factory=None, cache=True)
+            != Settings()
+        ):
             raise UsageError(
                 f"{target}: opset, weights, dtype and sizes are those of the file; leave those options out, "
                 "and fix what is dynamic with --shape, --dim and --value"
@@ -65,6 +72,31 @@ class Settings:
                 f"{target}: --shape, --dim and --value are for .onnx files; "
                 "a graph takes --batch, --height and --width"
             )
+        if self.factory is not None:
+            raise UsageError(f"{target}: --factory is for .onnx files; leave it out")
+
+    def source_of(self, path: Path, manifest: Manifest) -> tuple[str, Settings]:
+        """What made a file's network: the catalog's graph that its manifest names, or the factory named here.
+
+        Raises:
+            UsageError: the manifest names a factory and the settings do not, or the other way round.
+            GraphError: the manifest's sizes are not sizes.
+        """
+        if ":" not in manifest.origin and self.factory is not None:
+            raise UsageError(
+                f"{path}: was exported from the catalog's {manifest.origin!r}; leave --factory out"
+            )
+        if ":" in manifest.origin and self.factory is None:
+            raise UsageError(
+                f"{path}: its manifest says that the function {manifest.origin!r} made its network; a file "
+                "must not decide which code runs: if you trust the function, name it with --factory"
+            )
+        sizes = manifest.settings
+        if not sizes.keys() <= {"batch", "height", "width"}:
+            raise GraphError(f"{path}: its manifest has the settings {', '.join(sizes)}; export it again")
+        batch, height, width = sizes.get("batch"), sizes.get("height"), sizes.get("width")
+        made = Settings(batch=batch, height=height, width=width, dtype=manifest.dtype)
+        return self.factory or manifest.origin, made
 
 
 @record(frozen=True, slots=True)

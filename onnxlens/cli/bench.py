@@ -14,8 +14,8 @@ from onnxlens.cli.options import (
     print_result,
     settings_from,
     with_inputs,
+    with_network_settings,
     with_rows,
-    with_settings,
 )
 from onnxlens.specs.bench import BenchRequest
 
@@ -46,7 +46,7 @@ LEVELS = ("disabled", "basic", "extended", "all")
 @with_rows
 @format_option("table", "json", "csv", "md")
 @with_inputs
-@with_settings
+@with_network_settings
 def bench(
     target: str,
     provider: str,

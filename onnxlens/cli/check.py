@@ -18,7 +18,7 @@ from onnxlens.cli.options import (
     print_result,
     settings_from,
     with_inputs,
-    with_settings,
+    with_network_settings,
 )
 from onnxlens.errors import UsageError
 from onnxlens.specs.parity import LayerRequest
@@ -75,7 +75,7 @@ with_layers = all_of(
 @with_layers
 @format_option("table", "json", "csv", "md")
 @with_inputs
-@with_settings
+@with_network_settings
 def check(
     target: str,
     provider: str,

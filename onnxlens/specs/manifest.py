@@ -55,7 +55,7 @@ class Manifest:
     """How a graph was exported, and the modules and tensors of the PyTorch model it came from.
 
     Attributes:
-        origin: the catalog's name of the graph, or ``package.module:factory``.
+        origin: the catalog's name of the graph, or ``package.module:factory``, which is told and never run.
         settings: batch, height and width for a graph of the catalog.
         weights: which weights the data file holds: ``none``, ``seeded``, or a checkpoint's file name.
         has_weights: whether they were written: into the data file, or into the graph's own.
@@ -63,6 +63,7 @@ class Manifest:
         versions: of the packages that wrote the file.
         cut: of a file that holds one module of the model alone.
         dtype: that floating weights, inputs and outputs were cast to; None is the module's own.
+        data_digest: of the data file that the manifest was written with; None for none.
     """
 
     graph: str
@@ -81,6 +82,7 @@ class Manifest:
     cut: ModuleCut | None = None
     schema: str = MANIFEST_SCHEMA
     dtype: str | None = None
+    data_digest: str | None = None
 
     def __post_init__(self) -> None:
         if self.schema != MANIFEST_SCHEMA:
