@@ -13,7 +13,7 @@ from typing import Literal
 from onnx import ModelProto
 
 from onnxlens.profile.graph.graph import Graph
-from onnxlens.profile.runtime.runtime_graph import RuntimeNode, runtime_nodes
+from onnxlens.profile.runtime.runtime_graph import RuntimeNode, core, runtime_nodes
 from onnxlens.profile.runtime.source_match import SourceMatch
 from onnxlens.specs.ledger import NodeCost
 
@@ -81,8 +81,8 @@ def provenance_of(optimized: ModelProto, graph: Graph, costs: Sequence[NodeCost]
 def _kind(graph: Graph, node: RuntimeNode, sources: set[int]) -> Kind:
     if node.op_type in REORDERS or (node.op_type == "Transpose" and not sources and not node.is_decomposed):
         return "layout"
-    operators = {graph.nodes[source].view.op_type for source in sources}
-    if not sources or (node.is_decomposed and node.op_type not in operators):
+    operators = {core(graph.nodes[source].view.op_type) for source in sources}
+    if not sources or (node.is_decomposed and core(node.op_type) not in operators):
         return "inserted"
     return "node" if len(sources) == 1 else "fused"
 

@@ -92,3 +92,8 @@ def _activation(node: NodeProto) -> str:
     """The ``activation`` attribute, which a FusedConv or a Conv in NCHWc layout may have."""
     found = (attribute.s for attribute in node.attribute if attribute.name == "activation")
     return next(found, b"").decode()
+
+
+def core(op_type: str) -> str:
+    """The operator without what the runtime fused into it: FusedConv and Conv, Gemm and MatMul are one."""
+    return op_type.removeprefix("Fused").replace("Gemm", "MatMul")

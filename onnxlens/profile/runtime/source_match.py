@@ -66,8 +66,9 @@ class SourceMatch:
         self._reads = [self._read_by(index) for index in range(len(graph.nodes))]
         self._match_node_names()
         equal = EqualNodes(graph, nodes, self.computed_by)
-        for index, source in equal.found.items():
-            self._match(index, source)
+        for index, found in equal.found.items():
+            for source in found:
+                self._match(index, source)
         self._aliases = equal.renamed | self._output_aliases()
         self._match_output_names()
         self._match_weights()

@@ -10,7 +10,7 @@ from onnxlens.profile.graph.graph import Graph
 from onnxlens.profile.runtime.executions import MacsRun
 from onnxlens.profile.runtime.profile_events import NodeRuns
 from onnxlens.profile.runtime.provenance import Provenance
-from onnxlens.profile.runtime.runtime_graph import INLINED
+from onnxlens.profile.runtime.runtime_graph import INLINED, core
 
 BEYOND_PEAK = 8
 """No node is so many times faster than the matmul peak: its MACs are not its own."""
@@ -52,9 +52,9 @@ class _Check:
             if it is None or not any(node.seconds) or self._macs(it) or _has_none(it):
                 continue
             near = {read for source in it.sources for read in self._neighbors(source)}
-            other = base(node.op_type) not in {base(self._op_type(source)) for source in it.sources}
+            other = core(node.op_type) not in {core(self._op_type(source)) for source in it.sources}
             for source, too_fast in timeless:
-                alike = base(node.op_type) == base(self._op_type(source))
+                alike = core(node.op_type) == core(self._op_type(source))
                 if (alike and other) or (not alike and too_fast and source in near):
                     yield self._note(node, source)
                     break
@@ -93,7 +93,7 @@ class _Check:
     def _is_alone(self, it: Provenance) -> bool:
         """Whether the node has the operator of its one source node with MACs."""
         working = [source for source in it.computed if self.macs_run.of(source)]
-        return len(working) == 1 and base(it.op_type) == base(self._op_type(working[0]))
+        return len(working) == 1 and core(it.op_type) == core(self._op_type(working[0]))
 
     def _macs(self, it: Provenance) -> int:
         """The known MACs of a node's sources."""
@@ -113,8 +113,3 @@ class _Check:
 def _has_none(it: Provenance) -> bool:
     """Whether the node need not have MACs: a part of a decomposed operator, or a scale as a convolution."""
     return INLINED in it.node or it.node.endswith(SCALES)
-
-
-def base(op_type: str) -> str:
-    """The operator without what the runtime fused into it: FusedConv and Conv, Gemm and MatMul are one."""
-    return op_type.removeprefix("Fused").replace("Gemm", "MatMul")

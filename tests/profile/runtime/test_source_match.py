@@ -71,24 +71,38 @@ def test_a_decomposed_norm_in_half_precision_belongs_to_the_norm(tmp_path: Path)
     assert ran.misattributed_macs == ran.unmatched_sources == []
 
 
-def layer(name: str) -> FunctionProto:
-    """A function: ReLU of a product."""
-    nodes = [op("MatMul", "a w", "m"), op("Relu", "m", "r")]
-    return helper.make_function("own", name, ["a", "w"], ["r"], nodes, [helper.make_opsetid("", 18)])
+def layer(*steps: NodeProto) -> FunctionProto:
+    """A function of an image, a weight and a bias."""
+    return helper.make_function("own", "Layer", ["a", "w", "b"], ["r"], steps, [helper.make_opsetid("", 18)])
+
+
+def calls(folder: Path, *steps: NodeProto, level: str = "all") -> Profiled:
+    """Three calls of the function, one after the other, each with a weight and a bias of its own."""
+    made = [op("Layer", f"{'xpq'[i]} w{i + 1} b{i + 1}", "pqy"[i]) for i in range(3)]
+    for call in made:
+        call.domain = "own"
+    held = drawn(SQUARES | {name: (WIDTH,) for name in ("b1", "b2", "b3")})
+    graph = helper.make_graph(made, "functions", [value("x", IMAGE)], [value("y", IMAGE)], held)
+    opsets = [helper.make_opsetid("", 18), helper.make_opsetid("own", 1)]
+    model = helper.make_model(graph, opset_imports=opsets, ir_version=IR_VERSION, functions=[layer(*steps)])
+    path = folder / "functions.onnx"
+    onnx.save(model, path)
+    return profiled(path, level)
 
 
 def test_what_runs_inside_a_function_of_the_file_is_found_call_by_call(tmp_path: Path) -> None:
-    calls = [op("Layer", f"{'xpq'[i]} w{i + 1}", "pqy"[i]) for i in range(3)]
-    for call in calls:
-        call.domain = "own"
-    graph = helper.make_graph(calls, "functions", [value("x", IMAGE)], [value("y", IMAGE)], drawn(SQUARES))
-    opsets = [helper.make_opsetid("", 18), helper.make_opsetid("own", 1)]
-    model = helper.make_model(graph, opset_imports=opsets, ir_version=IR_VERSION, functions=[layer("Layer")])
-    path = tmp_path / "functions.onnx"
-    onnx.save(model, path)
-    ran = profiled(path, "all")
+    ran = calls(tmp_path, op("MatMul", "a w", "m"), op("Erf", "m", "e"), op("Mul", "e b", "r"))
     assert [(it.op_type, it.kind, it.sources) for it in ran.provenances.values()] == [
-        (op_type, "node", (index,)) for index, op_type in enumerate(["MatMul", "Relu"] * 3)
+        (op_type, "node", (index,)) for index, op_type in enumerate(["MatMul", "Erf", "Mul"] * 3)
+    ]
+
+
+def test_what_a_product_inside_a_function_takes_in_belongs_to_its_call(tmp_path: Path) -> None:
+    ran = calls(tmp_path, op("MatMul", "a w", "m"), op("Add", "m b", "s"), op("Erf", "s", "r"))
+    assert [(it.op_type, it.kind, it.sources) for it in ran.provenances.values()] == [
+        found
+        for first in (0, 3, 6)
+        for found in (("Gemm", "fused", (first, first + 1)), ("Erf", "node", (first + 2,)))
     ]
 
 
