@@ -14,6 +14,9 @@ from onnxlens.profile.runtime.runtime_graph import RuntimeNode, core
 UNCHANGED = frozenset({"Cast", "MemcpyFromHost", "MemcpyToHost", "ReorderInput", "ReorderOutput", "Reshape"})
 """Operators that the runtime inserts and that return the value they read, maybe in another shape."""
 
+RESHAPING = frozenset({"Flatten", "Reshape", "Squeeze", "Unsqueeze"})
+"""Operators that return the elements they read, in their order."""
+
 PRODUCTS = frozenset({"Conv", "MatMul"})
 """Operators that others are fused into."""
 
@@ -37,7 +40,9 @@ class EqualNodes:
         self._taken: set[int] = set()
         self._graph = graph
         self._same = _same_values(graph)
+        self._reshaped = _reshaped_values(graph, self._same)
         self._formals = {formal: given for node in nodes for formal, given in node.formals.items()}
+        self._computed = {name for node in nodes for name in node.outputs}
         self._given = {value.name for value in graph.inputs} | graph.weights.keys()
         keys = {index: self._key(index) for index, node in enumerate(graph.nodes) if not node.constant_folded}
         self._waiting: dict[Hashable, list[int]] = {}
@@ -69,15 +74,20 @@ class EqualNodes:
         return self._same.get(value.name, value.name)
 
     def _value(self, name: str) -> str | None:
-        """The source value that a runtime value is; None for a constant, and where that is unknown."""
+        """The source value that a runtime value is; None for a constant, and "?" and its name if unknown."""
         while name in self._formals and name not in self._made:
             name = self._formals[name]
-        return self._made.get(name) or (name if name in self._given else None)
+        unknown = f"?{name}" if name in self._computed else None
+        return self._made.get(name) or (name if name in self._given else unknown)
+
+    def _elements(self, operand: str | None) -> str | None:
+        """The value whose elements the operand has, maybe in another shape."""
+        return None if operand is None else self._reshaped.get(operand, operand)
 
     def _product_key(self, source: int) -> Hashable | None:
         """What a convolution or product is found by inside a node that it was fused into."""
         view = self._graph.nodes[source].view
-        operands = tuple(self._operand(value) for value in view.inputs if value is not None)
+        operands = tuple(map(self._elements, map(self._operand, filter(None, view.inputs))))
         return (core(view.op_type), operands) if core(view.op_type) in PRODUCTS and not view.domain else None
 
     def _find(self, index: int, node: RuntimeNode, key: Hashable, operands: Sequence[str | None]) -> None:
@@ -86,7 +96,8 @@ class EqualNodes:
         if len(same) == 1:  # several may differ in attributes and constants
             self._take(index, same)
         for count in range(FEWEST, len(operands) + 1) if not same and core(node.op_type) in PRODUCTS else ():
-            begun = self._waiting.get((core(node.op_type), tuple(operands[:count])), ())
+            read = tuple(map(self._elements, operands[:count]))
+            begun = self._waiting.get((core(node.op_type), read), ())
             begun = [source for source in begun if source not in self._taken]
             if len(begun) == 1 and (chain := self._chain(begun[0], operands[count:], node.activation)):
                 self._take(index, chain)
@@ -157,3 +168,14 @@ def _same_values(graph: Graph) -> Mapping[str, str]:
             if output is not None and result is not None:
                 same[output.name] = same.get(result.name, result.name)
     return same
+
+
+def _reshaped_values(graph: Graph, same: Mapping[str, str]) -> Mapping[str, str]:
+    """The value that another one is in another shape: the runtime makes one Reshape of two."""
+    reshaped: dict[str, str] = {}
+    for view in (node.view for node in graph.nodes if node.view.op_type in RESHAPING):
+        output, read = view.outputs[0], view.inputs[0]
+        if output is not None and read is not None:
+            name = same.get(read.name, read.name)
+            reshaped[output.name] = reshaped.get(name, name)
+    return reshaped

@@ -76,18 +76,18 @@ def layer(*steps: NodeProto) -> FunctionProto:
     return helper.make_function("own", "Layer", ["a", "w", "b"], ["r"], steps, [helper.make_opsetid("", 18)])
 
 
-def calls(folder: Path, *steps: NodeProto, level: str = "all") -> Profiled:
+def calls(folder: Path, *steps: NodeProto, shape: tuple[int, ...] = IMAGE) -> Profiled:
     """Three calls of the function, one after the other, each with a weight and a bias of its own."""
     made = [op("Layer", f"{'xpq'[i]} w{i + 1} b{i + 1}", "pqy"[i]) for i in range(3)]
     for call in made:
         call.domain = "own"
     held = drawn(SQUARES | {name: (WIDTH,) for name in ("b1", "b2", "b3")})
-    graph = helper.make_graph(made, "functions", [value("x", IMAGE)], [value("y", IMAGE)], held)
+    graph = helper.make_graph(made, "functions", [value("x", shape)], [value("y", shape)], held)
     opsets = [helper.make_opsetid("", 18), helper.make_opsetid("own", 1)]
     model = helper.make_model(graph, opset_imports=opsets, ir_version=IR_VERSION, functions=[layer(*steps)])
     path = folder / "functions.onnx"
     onnx.save(model, path)
-    return profiled(path, level)
+    return profiled(path, "all")
 
 
 def test_what_runs_inside_a_function_of_the_file_is_found_call_by_call(tmp_path: Path) -> None:
@@ -104,6 +104,27 @@ def test_what_a_product_inside_a_function_takes_in_belongs_to_its_call(tmp_path:
         for first in (0, 3, 6)
         for found in (("Gemm", "fused", (first, first + 1)), ("Erf", "node", (first + 2,)))
     ]
+
+
+def test_two_reshapes_of_neighboring_calls_are_one_node_and_separate_no_call(tmp_path: Path) -> None:
+    steps = [op("Reshape", "a flat", "f"), op("Gemm", "f w b", "g"), op("Erf", "g", "e"),
+             op("Reshape", "e back", "r")]  # fmt: skip
+    shapes = [op("Constant", "", name, value_ints=sizes) for name, sizes in
+              (("flat", [ROWS, WIDTH]), ("back", [2, ROWS // 2, WIDTH]))]  # fmt: skip
+    ran = calls(tmp_path, *shapes, *steps, shape=(2, ROWS // 2, WIDTH))
+    products = [[name for name in ran.op_types(it) if name == "Gemm"] for it in ran.of("Gemm")]
+    assert products == [["Gemm"]] * 3
+    assert ran.misattributed_macs == []
+
+
+def test_an_unknown_value_is_no_constant(tmp_path: Path) -> None:
+    # both sums read x; what one of them adds has another name in the optimized graph, the other a constant
+    held = [*drawn(SQUARES), numpy_helper.from_array(np.float32(2), "two"), TRUE]
+    then = helper.make_graph([op("Tanh", "x", "t"), op("Add", "x t", "s")], "then", [], [value("s", IMAGE)])
+    other = helper.make_graph([op("Add", "x two", "s")], "other", [], [value("s", IMAGE)])
+    nodes = [op("If", "true", "q", then_branch=then, else_branch=other), op("Mul", "q two", "y")]
+    ran = profiled(save(tmp_path, nodes, [value("x", IMAGE)], [value("y", IMAGE)], held), "all")
+    assert [sources(ran)[it.node] for it in ran.of("Add")] == [["q/then_branch/node_s", "node_q"]]
 
 
 def branch(weight: str, activation: str) -> GraphProto:
