@@ -84,7 +84,7 @@ def build_flow(graph: Graph, ledger: Ledger) -> DeepestFlow:
         flow,
         rows={row.path: row for row in ledger.modules},
         nodes={box: [graph.nodes[index] for index in segment] for box, segment in nodes.items()},
-        names_modules=ledger.attribution != "none",
+        names_modules=graph.attribution != "none",
     )
 
 
@@ -100,7 +100,7 @@ def _boxes(segments: Sequence[Sequence[int]], graph: Graph, ledger: Ledger) -> S
         kind: FlowKind = "operators" if path in containers else "module"
         containing = hierarchy.lineage(path) if kind == "operators" else hierarchy.lineage(path)[:-1]
         title = hierarchy.class_name(path) or path or ledger.graph
-        if kind == "operators" or (ledger.attribution == "none" and path):
+        if kind == "operators" or (graph.attribution == "none" and path):
             title = operators_of([graph.nodes[index] for index in segment])
         row = rows.get(path) if kind == "module" else None
         sums = node_costs([ledger.nodes[index] for index in segment])
