@@ -271,6 +271,8 @@ def _bound(
 
 def reason(error: Exception) -> str:
     """ONNX Runtime's message, without error codes and source locations."""
-    line = str(error).strip().splitlines()[0]
+    line, *more = str(error).strip().splitlines()
+    if line.endswith("following indices"):  # they are in the lines below
+        line = f"{line}: {'; '.join(more[:-1])}; give inputs of the file's own sizes"
     message = line.rpartition(" failed:")[2] or line
     return SOURCE_LOCATION.sub("", message).removeprefix("[ONNXRuntimeError] : ").strip()
