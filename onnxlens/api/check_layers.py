@@ -101,9 +101,9 @@ class _Comparison:
         self._request = request
         self._progress = it.progress
         self.tolerance = tolerance_of(it, request.tolerance)
-        self._samples = [
-            sample_inputs(manifest.inputs, manifest.input_ranges, draw) for draw in range(request.samples)
-        ]
+        others = range(1, request.samples)
+        drawn = (sample_inputs(manifest.inputs, manifest.input_ranges, draw) for draw in others)
+        self._samples = [it.inputs, *drawn]
         self._module = it.take_module()
         self._progress("observing PyTorch", 0, 0)
         observed = observe(self._module, self._samples[0], graph.hierarchy.paths)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from functools import cached_property
 from pathlib import Path
@@ -15,9 +15,10 @@ from onnxlens.errors import UsageError
 from onnxlens.specs.manifest import ExportedGraph, Manifest, open_export, read_manifest
 from onnxlens.specs.module_state import ModuleState
 from onnxlens.specs.progress import Progress, silent
-from onnxlens.specs.tensor import TensorSpec
+from onnxlens.specs.tensor import TensorSpec, is_floating
 
 if TYPE_CHECKING:
+    import numpy as np
     from torch import nn
 
     from onnxlens.export.network import Network
@@ -100,17 +101,59 @@ class OpenedTarget(AbstractContextManager["OpenedTarget"]):
 
     @cached_property
     def graph(self) -> Graph:
-        """The file as a graph, at the sizes that the settings give.
+        """The file as a graph, at the sizes that the settings give, or as one run of it shows it.
 
         Raises:
-            GraphError: it is not an ONNX graph.
+            GraphError: it is not an ONNX graph, or cannot be run.
             UsageError: a setting does not fit it.
         """
+        if not self.settings.run:
+            return self._loaded
+        from onnxlens.profile.runtime.observed import observed
+
+        loaded, file, inputs = self._loaded, self.settings.inputs, self.inputs
+        self.progress("running ONNX Runtime once", 0, 0)
+        return observed(loaded, self.runnable_path, inputs, file.name if file else "sample values")
+
+    @cached_property
+    def _loaded(self) -> Graph:
         from onnxlens.profile.graph.loading import load_graph
 
         path, chosen = self.path, self.settings
+        given = {name: array.shape for name, array in self._given_inputs.items() if name not in chosen.values}
         self.progress("loading the graph", 0, 0)
-        return load_graph(path, chosen.shapes, chosen.dims, chosen.values)
+        return load_graph(path, {**given, **chosen.shapes}, chosen.dims, chosen.values)
+
+    @cached_property
+    def _given_inputs(self) -> Mapping[str, np.ndarray]:
+        from onnxlens.profile.runtime.inputs import read_inputs
+
+        return {} if self.settings.inputs is None else read_inputs(self.settings.inputs)
+
+    @cached_property
+    def inputs(self) -> Mapping[str, np.ndarray]:
+        """What the graph runs on: the arrays of the settings' file, and sample values for other inputs.
+
+        Raises:
+            UsageError: an array does not fit its input, or an input's size is not fixed.
+        """
+        from onnxlens.profile.runtime.inputs import fitting_inputs, sample_inputs
+        from onnxlens.profile.runtime.sensible import sensible_ranges, sensible_values
+
+        manifest = self.manifest
+        ranges = manifest.input_ranges if manifest else {}
+        if manifest is not None and not self.settings.values and _all_known(manifest):
+            given = fitting_inputs(self._given_inputs, manifest.inputs)  # the graph need not be loaded
+            drawn = sample_inputs(manifest.inputs, ranges)
+            return {name: given.get(name, value) for name, value in drawn.items()}
+        graph = self._loaded
+        given = fitting_inputs(self._given_inputs, graph.inputs, graph.given)
+        drawn = sample_inputs(
+            [tensor for tensor in graph.inputs if tensor.name not in given],
+            {**sensible_ranges(graph), **ranges},
+            values={name: value for name, value in sensible_values(graph).items() if name not in ranges},
+        )
+        return {**{tensor.name: {**drawn, **given}[tensor.name] for tensor in graph.inputs}, **graph.given}
 
     @cached_property
     def ledger(self) -> Ledger:
@@ -255,6 +298,13 @@ class OpenedTarget(AbstractContextManager["OpenedTarget"]):
         if cached:
             cache.store(key, exported.onnx_path, exported.manifest_path)
         return exported
+
+
+def _all_known(manifest: Manifest) -> bool:
+    """Whether the manifest says which values its inputs take: those of floats need no range."""
+    return all(
+        is_floating(tensor.dtype) or tensor.name in manifest.input_ranges for tensor in manifest.inputs
+    )
 
 
 @contextmanager

@@ -33,6 +33,8 @@ class Settings:
         shapes: only for an ``.onnx`` file: the sizes of all dimensions of an input, by the input's name.
         dims: only for an ``.onnx`` file: sizes of dynamic dimensions, by their symbol.
         values: only for an ``.onnx`` file: values of inputs that decide shapes or branches, by name.
+        inputs: an ``.npz`` file with arrays to run on, by input; others get sample values.
+        run: count with the shapes, trip counts and branches of one run in ONNX Runtime.
         factory: only for an ``.onnx`` file: ``package.module:factory``, the function that made its network.
             The manifest names it too, but a file must not decide which code runs.
         strip_prefix: what stands before each of the network's keys in the checkpoint; None to find it.
@@ -49,6 +51,8 @@ class Settings:
     shapes: Mapping[str, Sequence[int]] = field(default_factory=dict)
     dims: Mapping[str, int] = field(default_factory=dict)
     values: Mapping[str, Sequence[float]] = field(default_factory=dict)
+    inputs: Path | None = None
+    run: bool = False
     factory: str | None = None
     cache: bool = True
     strip_prefix: str | None = None
@@ -56,7 +60,10 @@ class Settings:
 
     def require_for_file(self, target: Target) -> None:
         """Reject what a file has already decided: all but the sizes and values of its inputs."""
-        if replace(self, shapes={}, dims={}, values={}, factory=None, cache=True) != Settings():
+        if (
+            replace(self, shapes={}, dims={}, values={}, inputs=None, run=False, factory=None, cache=True)
+            != Settings()
+        ):
             raise UsageError(
                 f"{target}: opset, weights, dtype and sizes are those of the file; leave those options out, "
                 "and fix what is dynamic with --shape, --dim and --value"

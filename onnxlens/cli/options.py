@@ -68,7 +68,12 @@ def print_result(
 
 
 def settings_from(options: dict[str, Any]) -> Settings:
-    """The settings that ``options`` contains; those that were left out keep their defaults."""
+    """The settings that ``options`` contains; those that were left out keep their defaults.
+
+    Where a verb has ``--run``, inputs alone mean it too.
+    """
+    if "run" in options:
+        options["run"] = options["run"] or options["inputs"] is not None
     return Settings(**{name: value for name, value in options.items() if value is not None})
 
 
@@ -110,6 +115,24 @@ def _number(text: str) -> float:
     except ValueError as error:
         raise click.BadParameter(f"{text!r} is not a number") from error
 
+
+with_inputs = click.option(
+    "--inputs",
+    type=click.Path(path_type=Path, exists=True, dir_okay=False),
+    metavar="FILE.npz",
+    help="Run on the arrays of this file, by input; others get sample values.",
+)
+
+with_run = all_of(
+    click.option("--run", is_flag=True, help="Take shapes, trip counts and branches from one run of TARGET."),
+    click.option(
+        "--inputs",
+        type=click.Path(path_type=Path, exists=True, dir_okay=False),
+        metavar="FILE.npz",
+        help="--run on the arrays of this file, by input; others get sample values.",
+    ),
+)
+"""How the counts of a graph may be taken from a run of it."""
 
 with_cache = click.option(
     "--no-cache",

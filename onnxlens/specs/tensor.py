@@ -35,14 +35,15 @@ DTYPES = ("float32", "float16", "bfloat16")
 HALVES = frozenset({"float16", "bfloat16"})
 """Those of 16 bits."""
 
-_LONG_NAMES: Mapping[str, str] = MappingProxyType(
+ML_DTYPES: Mapping[str, str] = MappingProxyType(
     {
+        "bfloat16": "bfloat16", "int4": "int4", "uint4": "uint4", "int2": "int2", "uint2": "uint2",
         "float8e4m3fn": "float8_e4m3fn", "float8e4m3fnuz": "float8_e4m3fnuz",
         "float8e5m2": "float8_e5m2", "float8e5m2fnuz": "float8_e5m2fnuz", "float8e8m0": "float8_e8m0fnu",
         "float6e2m3": "float6_e2m3fn", "float6e3m2": "float6_e3m2fn", "float4e2m1": "float4_e2m1fn",
     }
 )  # fmt: skip
-"""What ``ml_dtypes`` and PyTorch call the types whose names differ there."""
+"""Types that numpy lacks, by what ``ml_dtypes`` and PyTorch call them."""
 
 _NOT_IN_NUMPY = ("bfloat16", "float8")
 """How the names of PyTorch's types begin that numpy lacks."""
@@ -64,7 +65,7 @@ def numpy_type(dtype: str) -> np.dtype[Any]:
     import ml_dtypes
     import numpy as np
 
-    return np.dtype(getattr(ml_dtypes, _LONG_NAMES.get(dtype, dtype), dtype))
+    return np.dtype(getattr(ml_dtypes, ML_DTYPES.get(dtype, dtype), dtype))
 
 
 def torch_type(dtype: str) -> torch.dtype:
@@ -75,7 +76,7 @@ def torch_type(dtype: str) -> torch.dtype:
     """
     import torch
 
-    found = getattr(torch, _LONG_NAMES.get(dtype, dtype), None)
+    found = getattr(torch, ML_DTYPES.get(dtype, dtype), None)
     if not isinstance(found, torch.dtype):
         raise UsageError(f"element type {dtype!r} is none of PyTorch's; give one such as float32 or int64")
     return found
@@ -89,7 +90,7 @@ def type_name(dtype: torch.dtype) -> str:
 def short_name(dtype: str) -> str:
     """The same for what PyTorch prints, with or without ``torch.``."""
     name = dtype.removeprefix("torch.")
-    return next((short for short, long in _LONG_NAMES.items() if long == name), name)
+    return next((short for short, long in ML_DTYPES.items() if long == name), name)
 
 
 def is_floating(dtype: str) -> bool:

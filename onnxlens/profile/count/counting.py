@@ -2,21 +2,41 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import replace
+
 from onnxlens.profile.count.parameters import first_use_params
 from onnxlens.profile.count.repeats import with_repeats
 from onnxlens.profile.count.rules import NOTHING, Traffic, traffic_of, work_of
 from onnxlens.profile.graph.graph import Graph, GraphNode
 from onnxlens.profile.graph.node_view import NotCountable
-from onnxlens.specs.ledger import NodeCost
+from onnxlens.specs.ledger import COUNTS, NodeCost
 
 NO_TRAFFIC = Traffic()
 
 
 def count_nodes(graph: Graph) -> tuple[NodeCost, ...]:
-    """One cost for each node, in execution order."""
+    """One cost for each node, of all its runs in one run of the graph, in execution order."""
+    costs = with_repeats(graph.nodes, count_single_runs(graph))
+    return tuple(map(_as_observed, graph.nodes, costs))
+
+
+def count_single_runs(graph: Graph) -> Sequence[NodeCost]:
+    """The cost of one run of each node: one iteration of a loop, a branch whether it is taken or not."""
     params = first_use_params(graph)
-    costs = [_cost(node, params.get(index, 0)) for index, node in enumerate(graph.nodes)]
-    return tuple(with_repeats(graph.nodes, costs))
+    return [_cost(node, params.get(index, 0)) for index, node in enumerate(graph.nodes)]
+
+
+def _as_observed(node: GraphNode, cost: NodeCost) -> NodeCost:
+    """The sum over all executions of a node inside a body, where a run was observed."""
+    if not node.observed:
+        return cost
+    parts = [(_cost(replace(node, view=view), 0), times) for view, times in node.observed]
+    sums = {name: sum(times * getattr(part, name) for part, times in parts) for name in COUNTS}
+    unknown = next((part for part, _ in parts if part.reason), cost)
+    return replace(
+        cost, **sums, repeats=sum(times for _, times in parts), status=unknown.status, reason=unknown.reason
+    )
 
 
 def _cost(node: GraphNode, params: int) -> NodeCost:

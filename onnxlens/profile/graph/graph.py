@@ -54,6 +54,7 @@ class GraphNode:
         bodies: the graphs that run inside it; their nodes come before it in the graph.
         within: the keys of the bodies that contain it, outermost first.
         evidence: what told its module.
+        observed: inside a body, how often it ran with which shapes in a run that was observed.
     """
 
     view: NodeView
@@ -63,6 +64,7 @@ class GraphNode:
     bodies: tuple[Body, ...] = ()
     within: tuple[str, ...] = ()
     evidence: Evidence = "none"
+    observed: tuple[tuple[NodeView, int], ...] = ()
 
     @property
     def reads(self) -> Sequence[ValueView]:
