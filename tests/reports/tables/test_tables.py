@@ -56,6 +56,16 @@ def test_csv_holds_exact_integers() -> None:
     assert "lower_bounds" not in known[0]
 
 
+def test_what_named_a_row_is_shown_where_weights_had_to() -> None:
+    whole = ledger()
+    named = replace(whole, modules=(*whole.modules[:-1], replace(whole.modules[-1], evidence="weights")))
+    assert "named by" not in profile_table(whole, "module", 9, "csv")
+    assert [row["named by"] for row in csv_rows(profile_table(named, "module", 9, "csv"))][-2:] == [
+        whole.modules[-2].evidence,
+        "weights",
+    ]
+
+
 def test_csv_shows_whole_lists_where_the_table_shortens_them() -> None:
     head = csv_rows(profile_table(ledger(), "module", 9, "csv"))[3]
     assert head["in"] == "2 x (1, 16, 64, 64), (1, 4096), (1, 10)"
