@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from onnxlens.api import cache
 from onnxlens.api.staging import temporary_folder
 from onnxlens.api.target import Resolved, Settings, Target, is_file, resolve
+from onnxlens.api.trust import proof_of
 from onnxlens.errors import UsageError
 from onnxlens.specs.manifest import ExportedGraph, Manifest, open_export, read_manifest
 from onnxlens.specs.module_state import ModuleState
@@ -83,7 +84,7 @@ class OpenedTarget(AbstractContextManager["OpenedTarget"]):
         source, settings = self.settings.source_of(self.path, exported.manifest)
         if ":" in source:
             self.progress(f"calling {source}", 0, 0)
-        resolved = resolve(source, settings)
+        resolved = resolve(source, settings, typed=self.settings.factory is not None)
         require_same_network(exported, resolved.spec)
         return resolved
 
@@ -293,7 +294,8 @@ class OpenedTarget(AbstractContextManager["OpenedTarget"]):
             _ = self.weights  # reject a wrong checkpoint before the work of an export
         from onnxlens.export.exporter import ExportRequest, export
 
-        request = ExportRequest(self.network, found.origin, found.sizes, opset, chosen.dtype)
+        proof = proof_of(found.origin) if ":" in found.origin else None
+        request = ExportRequest(self.network, found.origin, found.sizes, opset, chosen.dtype, proof)
         exported = export(request, folder, self.progress)
         if cached:
             cache.store(key, exported.onnx_path, exported.manifest_path)

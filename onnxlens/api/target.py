@@ -9,6 +9,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from onnxlens.api.trust import is_proven
 from onnxlens.errors import GraphError, OnnxlensError, UsageError
 from onnxlens.specs.record import record
 
@@ -90,10 +91,10 @@ class Settings:
             raise UsageError(
                 f"{path}: was exported from the catalog's {manifest.origin!r}; leave --factory out"
             )
-        if ":" in manifest.origin and self.factory is None:
+        if ":" in manifest.origin and self.factory is None and not is_proven(manifest):
             raise UsageError(
-                f"{path}: its manifest says that the function {manifest.origin!r} made its network; a file "
-                "must not decide which code runs: if you trust the function, name it with --factory"
+                f"{path}: its manifest says that the function {manifest.origin!r} made its network; a file from "
+                "elsewhere must not decide which code runs: if you trust it, name it with --factory"
             )
         sizes = manifest.settings
         if not sizes.keys() <= {"batch", "height", "width"}:
@@ -122,8 +123,13 @@ def is_file(target: Target) -> bool:
     return isinstance(target, Path) or target.endswith(".onnx") or "/" in target
 
 
-def resolve(target: str, settings: Settings) -> Resolved:
+def resolve(target: str, settings: Settings, *, typed: bool = True) -> Resolved:
     """The graph that ``target`` names.
+
+    Args:
+        target: a graph of the catalog, or ``package.module:factory``.
+        settings: its size and element type.
+        typed: whether the user has named it just now: then a module in the current folder is found too.
 
     Raises:
         UsageError: there is no such graph, or the network does not accept the size.
@@ -134,21 +140,21 @@ def resolve(target: str, settings: Settings) -> Resolved:
     if ":" in target:
         if (settings.batch, settings.height, settings.width) != (None, None, None):
             raise UsageError(f"{target}: the factory decides on batch and size; leave those options out")
-        return Resolved(_from_factory(target).in_dtype(settings.dtype), target, {})
+        return Resolved(_from_factory(target, typed).in_dtype(settings.dtype), target, {})
     height = catalog.PIXELS if settings.height is None else settings.height
     width = catalog.PIXELS if settings.width is None else settings.width
     spec = catalog.get(target, batch=settings.batch, height=height, width=width).in_dtype(settings.dtype)
     return Resolved(spec, target, {"batch": int(spec.inputs[0].shape[0]), "height": height, "width": width})
 
 
-def _from_factory(target: str) -> GraphSpec:
-    """Call ``package.module:factory``; a module in the current folder is found too."""
+def _from_factory(target: str, typed: bool) -> GraphSpec:
+    """Call ``package.module:factory``; if it was typed, a module in the current folder is found too."""
     from onnxlens.specs.graph import GraphSpec
 
     module_name, _, attribute = target.partition(":")
     if module_name.endswith(".py"):
         raise UsageError(f"{target}: give {module_name.removesuffix('.py')}:{attribute}, not the file's name")
-    if "" not in sys.path:
+    if typed and "" not in sys.path:
         sys.path.insert(0, "")
     try:
         factory = getattr(import_module(module_name), attribute)

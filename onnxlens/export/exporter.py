@@ -36,6 +36,7 @@ class ExportRequest:
             catalog's name of the graph, or ``package.module:factory``.
         settings: batch, height and width for a graph of the catalog.
         dtype: that floating weights, inputs and outputs were cast to; None is the module's own.
+        origin_proof: that the user has named the factory, for the manifest.
     """
 
     network: Network
@@ -43,6 +44,7 @@ class ExportRequest:
     settings: Mapping[str, int] = field(default_factory=dict)
     opset: int = DEFAULT_OPSET
     dtype: str | None = None
+    origin_proof: str | None = None
 
 
 def export(request: ExportRequest, directory: Path, progress: Progress = silent) -> ExportedGraph:
@@ -116,6 +118,7 @@ def _manifest(request: ExportRequest) -> Manifest:
     return Manifest(
         graph=spec.name,
         origin=request.origin,
+        origin_proof=request.origin_proof,
         family=spec.family,
         opset=request.opset,
         settings=dict(request.settings),

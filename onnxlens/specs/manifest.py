@@ -68,6 +68,7 @@ class Manifest:
         versions: of the packages that wrote the file.
         cut: of a file that holds one module of the model alone.
         dtype: that floating weights, inputs and outputs were cast to; None is the module's own.
+        origin_proof: that the user has named the factory when the file was written; only their key makes it.
         data_digest: of the data file that the manifest was written with; None for none.
     """
 
@@ -87,6 +88,7 @@ class Manifest:
     cut: ModuleCut | None = None
     schema: str = MANIFEST_SCHEMA
     dtype: str | None = None
+    origin_proof: str | None = None
     data_digest: str | None = None
 
     @property

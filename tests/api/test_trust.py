@@ -12,6 +12,8 @@ from typing import Any
 import pytest
 
 import onnxlens as api
+from onnxlens.api.cache import cache_folder
+from onnxlens.api.trust import proof_of
 from onnxlens.cli.main import run
 from onnxlens.errors import GraphError, OnnxlensError, UsageError
 from onnxlens.specs.summary import Job
@@ -95,6 +97,34 @@ def test_a_factory_that_the_user_names_is_called(marked: Path, capsys: pytest.Ca
     assert run(["check", str(marked), "--factory", "marking:network"]) == 0
     assert (marked.parent / MARKER).exists()
     assert "calling marking:network" in capsys.readouterr().err
+
+
+def test_ones_own_export_needs_no_second_word_and_another_users_does(
+    path: Path, tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert api.check_graph(path).passed
+    assert api.check_layers(path).passed
+    monkeypatch.setenv("ONNXLENS_CACHE", str(tmp_path_factory.mktemp("another user's")))
+    with pytest.raises(UsageError, match="name it with --factory"):
+        api.check_graph(path)
+
+
+def test_a_proven_factory_is_not_looked_for_in_the_current_folder(marked: Path) -> None:
+    edit(marked, origin_proof=proof_of("marking:network"))
+    with pytest.raises(UsageError, match="No module named 'marking'"):
+        api.check_graph(marked)
+    assert not (marked.parent / MARKER).exists()
+
+
+def test_the_key_is_the_users_alone(path: Path) -> None:
+    key = cache_folder() / "key"
+    assert key.stat().st_mode & 0o777 == 0o600
+    key.write_bytes(b"short")  # damaged
+    try:
+        with pytest.raises(UsageError, match="name it with --factory"):
+            api.check_graph(path)
+    finally:
+        key.unlink()
 
 
 def test_a_factory_is_for_files_that_one_has_made(path: Path, tmp_path: Path) -> None:
