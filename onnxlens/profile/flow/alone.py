@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from onnxlens.errors import UsageError
-from onnxlens.profile.flow.deepest import DeepestFlow, end_id
+from onnxlens.profile.flow.deepest import DeepestFlow, end_id, params_beside
 from onnxlens.profile.graph.graph import Hierarchy
 from onnxlens.specs.flow import FlowEdge, FlowKind, FlowNode
 
@@ -51,6 +51,7 @@ def shown_alone(deepest: DeepestFlow, path: str) -> DeepestFlow:
         nodes=(*inputs, *shown, *outputs),
         edges=tuple(dict.fromkeys(edges)),
         module=deepest.names().get(path, path),
+        params=params_beside(inside, deepest.rows.get(path)),
     )
     return replace(deepest, flow=flow, shown=path, closed=deepest.closed - {path})
 

@@ -11,6 +11,7 @@ from itertools import pairwise
 from onnxlens.profile.flow.costs import module_costs, summed_costs
 from onnxlens.profile.flow.deepest import DeepestFlow, Level, operators_of, ran, with_boxes
 from onnxlens.specs.flow import FlowEdge, FlowGraph, FlowNode
+from onnxlens.specs.ledger import joined_bounds
 
 
 @dataclass(slots=True)
@@ -153,6 +154,9 @@ def _nodes(boxes: Sequence[_Box], deepest: DeepestFlow) -> Sequence[FlowNode]:
                 parents=tuple(level for level in box.levels[:-1] if level[0]),
                 order=order,
                 costs=module_costs(sums, row, first=first, only=only),
+                lower_bounds=joined_bounds(
+                    [row.lower_bounds] if row and only else [part.lower_bounds for part in box.parts]
+                ),
             )
         )
     return nodes

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import groupby
 
@@ -11,7 +11,7 @@ from onnxlens.profile.count.rules import is_view
 from onnxlens.profile.flow.costs import module_costs, node_costs
 from onnxlens.profile.graph.graph import Graph, GraphNode
 from onnxlens.specs.flow import FlowEdge, FlowGraph, FlowKind, FlowNode
-from onnxlens.specs.ledger import Ledger, ModuleCost
+from onnxlens.specs.ledger import Ledger, ModuleCost, lower_bounds
 from onnxlens.specs.tensor import TensorSpec
 
 Level = tuple[str, str]
@@ -79,6 +79,7 @@ def build_flow(graph: Graph, ledger: Ledger) -> DeepestFlow:
         depth=max(map(graph.hierarchy.depth, graph.hierarchy.paths)),
         nodes=(*_ends("input", graph.inputs), *boxes, *_ends("output", graph.outputs)),
         edges=tuple(dict.fromkeys(edges)),
+        params=params_beside(boxes, ledger.modules[0]),
     )
     return DeepestFlow(
         flow,
@@ -103,7 +104,8 @@ def _boxes(segments: Sequence[Sequence[int]], graph: Graph, ledger: Ledger) -> S
         if kind == "operators" or (graph.attribution == "none" and path):
             title = operators_of([graph.nodes[index] for index in segment])
         row = rows.get(path) if kind == "module" else None
-        sums = node_costs([ledger.nodes[index] for index in segment])
+        costs = [ledger.nodes[index] for index in segment]
+        only = times[path] == 1
         boxes.append(
             FlowNode(
                 id=f"n{order}",
@@ -112,11 +114,19 @@ def _boxes(segments: Sequence[Sequence[int]], graph: Graph, ledger: Ledger) -> S
                 title=title,
                 parents=tuple((outer, hierarchy.class_name(outer)) for outer in containing if outer),
                 order=order,
-                costs=module_costs(sums, row, first=path not in seen, only=times[path] == 1),
+                costs=module_costs(node_costs(costs), row, first=path not in seen, only=only),
+                lower_bounds=row.lower_bounds if row and only else lower_bounds(costs),
             )
         )
         seen.add(path)
     return boxes
+
+
+def params_beside(boxes: Iterable[FlowNode], row: ModuleCost | None) -> int | None:
+    """The parameters of what is shown, where its boxes do not show all: those that no box uses, or none."""
+    if row is None or sum(box.params for box in boxes) == row.params:
+        return None
+    return row.params
 
 
 def operators_of(nodes: Sequence[GraphNode]) -> str:
