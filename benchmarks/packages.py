@@ -123,10 +123,13 @@ def _page(rows: Sequence[Row], named: Mapping[str, str]) -> Iterator[str]:
     quick = [row.cpu_s[TABLE] / row.cpu_s[PEER] for row in rows if len(row.cpu_s) == 2]
     yield (
         f"MACs equal the oracle's on **{agree} of {len(rows)}** files; {unknown} have unknown nodes. "
-        f"Modules are found in **{modules}**. "
-        f"onnx-tool succeeds on {len(quick)}; `onnxlens profile` takes at most 1.2 times its CPU time on "
-        f"**{sum(ratio <= 1.2 for ratio in quick)}** of them.\n"
+        f"Modules are found in **{modules}**.\n"
     )
+    if quick:
+        yield (
+            f"onnx-tool succeeds on {len(quick)}; `onnxlens profile` takes at most 1.2 times its CPU time on "
+            f"**{sum(ratio <= 1.2 for ratio in quick)}** of them.\n"
+        )
     yield f"Measured on {'; '.join(f'{key}: {value}' for key, value in named.items())}.\n"
     yield markdown(HEAD, [_cells(row) for row in rows])
     differing = [row for row in rows if not row.agrees]
