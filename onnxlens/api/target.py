@@ -93,7 +93,7 @@ class Settings:
             )
         if ":" in manifest.origin and self.factory is None and not is_proven(manifest):
             raise UsageError(
-                f"{path}: its manifest says that the function {manifest.origin!r} made its network; a file from "
+                f"{path}: its manifest says that {manifest.origin!r} made its network; a file from "
                 "elsewhere must not decide which code runs: if you trust it, name it with --factory"
             )
         sizes = manifest.settings
