@@ -93,8 +93,8 @@ class Settings:
             )
         if ":" in manifest.origin and self.factory is None and not is_proven(manifest):
             raise UsageError(
-                f"{path}: its manifest says that {manifest.origin!r} made its network; a file from "
-                "elsewhere must not decide which code runs: if you trust it, name it with --factory"
+                f"{path}: its manifest says that the function {manifest.origin!r} made its network; a file "
+                "from elsewhere must not decide which code runs: if you trust it, name it with --factory"
             )
         sizes = manifest.settings
         if not sizes.keys() <= {"batch", "height", "width"}:
