@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from itertools import groupby
 
 from onnxlens.profile.count.rules import is_view
-from onnxlens.profile.flow.costs import module_costs, node_costs
+from onnxlens.profile.flow.contract import atoms, numbered, quotient
+from onnxlens.profile.flow.costs import node_costs
+from onnxlens.profile.flow.frames import Frames, Place, runs, source_of
 from onnxlens.profile.graph.graph import Graph, GraphNode
 from onnxlens.specs.flow import FlowEdge, FlowGraph, FlowKind, FlowNode
 from onnxlens.specs.ledger import Ledger, ModuleCost
 from onnxlens.specs.tensor import TensorSpec
-
-Level = tuple[str, str]
-"""A module or a group that contains boxes: its path, and its class or name."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,23 +23,25 @@ class DeepestFlow:
     A flow written by hand needs no more than ``flow``: its boxes then have no costs of modules as a whole.
 
     Attributes:
-        flow: a box for each segment of the execution order that an innermost module, or the operators that a
-            module runs between its children, has to itself.
+        flow: the smallest boxes: nodes of one innermost module, or operators that a module runs between its
+            children, that are in one box at every depth. A picture's boxes are made of these.
         rows: what the ledger has for each module, by path.
-        nodes: what each box runs, by its id.
+        nodes: what each box runs, by its id and then by the node's index.
         names_modules: whether the file does; if not, boxes are titled by their operators.
         shown: the path of the module or group that is shown alone; "" is the whole graph.
         groups: the paths of the groups among the levels, by name.
         closed: the paths of the levels that are one box at any depth.
+        detours: the edges of all paths that leave what is shown and come back, by the ids of their ends.
     """
 
     flow: FlowGraph
     rows: Mapping[str, ModuleCost] = field(default_factory=dict)
-    nodes: Mapping[str, Sequence[GraphNode]] = field(default_factory=dict)
+    nodes: Mapping[str, Mapping[int, GraphNode]] = field(default_factory=dict)
     names_modules: bool = True
     shown: str = ""
     groups: Mapping[str, str] = field(default_factory=dict)
     closed: frozenset[str] = frozenset()
+    detours: Sequence[tuple[str, str]] = ()
 
     @property
     def levels(self) -> int:
@@ -49,6 +49,11 @@ class DeepestFlow:
         shown = ("module", self.shown)
         inside = (box for box in self.flow.nodes if box.order)
         return max((0 if (box.kind, box.path) == shown else self.depth_of(box) for box in inside), default=0)
+
+    def run_by(self, boxes: Iterable[FlowNode]) -> list[GraphNode]:
+        """What the boxes run, in the order of the file."""
+        found = {index: node for box in boxes for index, node in self.nodes.get(box.id, {}).items()}
+        return [found[index] for index in sorted(found)]
 
     def names(self) -> Mapping[str, str]:
         """What a person calls each group, by its path; the path follows a name that another module has."""
@@ -63,60 +68,63 @@ class DeepestFlow:
 
 
 def build_flow(graph: Graph, ledger: Ledger) -> DeepestFlow:
-    """The data flow of ``graph`` with every module opened.
+    """The data flow of ``graph`` with every module opened, and every branch and loop.
 
-    Segments of an order that respects the data flow cannot form a cycle, and a module that runs twice has two
-    boxes.
+    Operators that only rename a tensor are left out, and so is what runs once before run time.
     """
-    running = (index for index, node in enumerate(graph.nodes) if not node.constant_folded)
-    segments = [tuple(indices) for _, indices in groupby(running, graph.module_of)]
-    boxes = _boxes(segments, graph, ledger)
-    nodes = {box.id: segment for box, segment in zip(boxes, segments, strict=True)}
-    edges = _edges(graph, {index: box for box, segment in nodes.items() for index in segment})
+    frames = Frames(graph, ledger)
+    running = [index for index, node in enumerate(graph.nodes) if runs(node)]
+    places = [frames.place(index) for index in running]
+    successors = _successors(graph, running)
+    parts = atoms(places, successors)
+    order = numbered(quotient(parts, successors), [()] * len(parts), [part[0] for part in parts])
+    segments = [[running[position] for position in parts[number]] for number in order]
+    place_of = dict(zip(running, places, strict=True))
+    boxes = [
+        _box(number, place_of[segment[0]], segment, graph, ledger)
+        for number, segment in enumerate(segments, start=1)
+    ]
+    modules = max(map(graph.hierarchy.depth, graph.hierarchy.paths))
+    box_of = {index: box.id for box, segment in zip(boxes, segments, strict=True) for index in segment}
+    edges = _edges(graph, {index: box_of[index] for index in running})
     flow = FlowGraph(
         graph=graph.name,
         source=ledger.source,
-        depth=max(map(graph.hierarchy.depth, graph.hierarchy.paths)),
+        depth=max([modules, *(len(box.parents) + bool(box.path) for box in boxes)]),
         nodes=(*_ends("input", graph.inputs), *boxes, *_ends("output", graph.outputs)),
         edges=tuple(dict.fromkeys(edges)),
     )
     return DeepestFlow(
         flow,
         rows={row.path: row for row in ledger.modules},
-        nodes={box: [graph.nodes[index] for index in segment] for box, segment in nodes.items()},
+        nodes={
+            box.id: {index: graph.nodes[index] for index in segment}
+            for box, segment in zip(boxes, segments, strict=True)
+        },
         names_modules=ledger.attribution != "none",
+        closed=frozenset(frames.closed),
     )
 
 
-def _boxes(segments: Sequence[Sequence[int]], graph: Graph, ledger: Ledger) -> Sequence[FlowNode]:
-    """A box for each segment, given by its nodes' indices."""
-    hierarchy = graph.hierarchy
-    containers = {outer for path in hierarchy.paths for outer in hierarchy.lineage(path)[:-1]}
-    rows = {row.path: row for row in ledger.modules}
-    paths = [graph.module_of(segment[0]) for segment in segments]
-    times, seen = Counter(paths), set[str]()
-    boxes = []
-    for order, (path, segment) in enumerate(zip(paths, segments, strict=True), start=1):
-        kind: FlowKind = "operators" if path in containers else "module"
-        containing = hierarchy.lineage(path) if kind == "operators" else hierarchy.lineage(path)[:-1]
-        title = hierarchy.class_name(path) or path or ledger.graph
-        if kind == "operators" or (ledger.attribution == "none" and path):
-            title = operators_of([graph.nodes[index] for index in segment])
-        row = rows.get(path) if kind == "module" else None
-        sums = node_costs([ledger.nodes[index] for index in segment])
-        boxes.append(
-            FlowNode(
-                id=f"n{order}",
-                kind=kind,
-                path=path,
-                title=title,
-                parents=tuple((outer, hierarchy.class_name(outer)) for outer in containing if outer),
-                order=order,
-                costs=module_costs(sums, row, first=path not in seen, only=times[path] == 1),
-            )
-        )
-        seen.add(path)
-    return boxes
+def _successors(graph: Graph, running: Sequence[int]) -> list[set[int]]:
+    """For each node that runs the positions of those that read it."""
+    positions = {index: position for position, index in enumerate(running)}
+    successors: list[set[int]] = [set() for _ in running]
+    for position, index in enumerate(running):
+        for value in graph.nodes[index].reads:
+            producer = graph.producer(source_of(graph, value.name))
+            if producer is not None and producer in positions:
+                successors[positions[producer]].add(position)
+    return successors
+
+
+def _box(order: int, place: Place, segment: Sequence[int], graph: Graph, ledger: Ledger) -> FlowNode:
+    """A box of nodes, given by their indices."""
+    title = graph.hierarchy.class_name(place.path) or place.path or ledger.graph
+    if place.kind == "operators" or (ledger.attribution == "none" and place.path):
+        title = operators_of([graph.nodes[index] for index in segment])
+    costs = node_costs([ledger.nodes[index] for index in segment])
+    return FlowNode(f"n{order}", place.kind, place.path, title, place.parents, order, costs)
 
 
 def operators_of(nodes: Sequence[GraphNode]) -> str:
@@ -129,7 +137,7 @@ def _edges(graph: Graph, boxes: Mapping[int, str]) -> Iterator[FlowEdge]:
     """The tensors that go from one box or end to another, in reading order; boxes by their nodes' indices."""
     inputs = {tensor.name: tensor for tensor in graph.inputs}
 
-    def source_of(tensor: str) -> str | None:
+    def source_box(tensor: str) -> str | None:
         if tensor in inputs:
             return end_id("input", tensor)
         producer = graph.producer(tensor)
@@ -137,11 +145,12 @@ def _edges(graph: Graph, boxes: Mapping[int, str]) -> Iterator[FlowEdge]:
 
     for index, box in boxes.items():
         for value in graph.nodes[index].reads:
-            source = source_of(value.name)
+            name = source_of(graph, value.name)
+            source = source_box(name)
             if source is not None and source != box:
-                yield FlowEdge(source, box, inputs.get(value.name) or value.spec)
+                yield FlowEdge(source, box, inputs.get(name) or replace(value.spec, name=name))
     for tensor in graph.outputs:
-        if (source := source_of(tensor.name)) is not None:
+        if (source := source_box(source_of(graph, tensor.name))) is not None:
             yield FlowEdge(source, end_id("output", tensor.name), tensor)
 
 
@@ -157,6 +166,27 @@ def end_id(kind: FlowKind, name: str) -> str:
 def ran(flow: FlowGraph) -> list[FlowNode]:
     """The boxes of a flow without its ends, in execution order."""
     return sorted((node for node in flow.nodes if node.order), key=lambda node: node.order)
+
+
+def neighbors(flow: FlowGraph) -> tuple[Mapping[str, list[str]], Mapping[str, list[str]]]:
+    """What reads each box, and what each box reads, by the ids."""
+    consumers: Mapping[str, list[str]] = defaultdict(list)
+    producers: Mapping[str, list[str]] = defaultdict(list)
+    for edge in flow.edges:
+        consumers[edge.source].append(edge.target)
+        producers[edge.target].append(edge.source)
+    return consumers, producers
+
+
+def reached(start: Iterable[str], following: Mapping[str, list[str]]) -> set[str]:
+    """All boxes to which a path leads from ``start``."""
+    waiting, found = list(start), set[str]()
+    while waiting:
+        for box in following.get(waiting.pop(), ()):
+            if box not in found:
+                found.add(box)
+                waiting.append(box)
+    return found
 
 
 def with_boxes(flow: FlowGraph, boxes: Sequence[FlowNode], edges: Sequence[FlowEdge]) -> FlowGraph:

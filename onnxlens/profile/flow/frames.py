@@ -1,0 +1,151 @@
+"""What contains each node: modules, and the graphs that run inside If, Loop, Scan and SequenceMap."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+
+from onnxlens.profile.graph.graph import Body, Graph, GraphNode
+from onnxlens.specs.flow import FlowKind
+from onnxlens.specs.ledger import Ledger
+
+Level = tuple[str, str]
+"""A module, a group, or a graph inside a node that contains boxes: its path, and its class or name."""
+
+
+def is_identity(node: GraphNode) -> bool:
+    """Whether it only gives a tensor another name, so that it is no part of the flow."""
+    return node.view.op_type == "Identity" and not node.view.domain
+
+
+def runs(node: GraphNode) -> bool:
+    """Whether it is part of the flow: it computes something, at run time."""
+    return not node.constant_folded and not is_identity(node)
+
+
+def source_of(graph: Graph, tensor: str) -> str:
+    """The name under which a tensor was produced."""
+    while (index := graph.producer(tensor)) is not None and is_identity(graph.nodes[index]):
+        source = graph.nodes[index].view.inputs[0]
+        if source is None:
+            break
+        tensor = source.name
+    return tensor
+
+
+def is_dead(body: Body) -> bool:
+    """Whether it is known never to run."""
+    return body.trip_count == 0
+
+
+def frame_names(graph: Graph) -> Mapping[int, str]:
+    """A short name, unique in the graph, for each node that graphs run inside."""
+    names: dict[int, str] = {}
+    taken = set[str]()
+    for index, node in enumerate(graph.nodes):
+        if node.bodies:
+            base = node.view.name.rpartition("/")[2].replace(".", "_") or node.view.op_type
+            name, number = base, 2
+            while name in taken:
+                name, number = f"{base} ({number})", number + 1
+            taken.add(name)
+            names[index] = name
+    return names
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where a node belongs in the flow with every level opened."""
+
+    kind: FlowKind
+    path: str
+    parents: tuple[Level, ...]
+
+
+class Frames:
+    """The levels of a graph: modules, nodes that graphs run inside, and each of several such graphs."""
+
+    def __init__(self, graph: Graph, ledger: Ledger) -> None:
+        self._graph, self._ledger = graph, ledger
+        self._chains: dict[str, tuple[Level, ...]] = {}
+        self.closed = set[str]()
+        names = frame_names(graph)
+        self._paths = {index: self._path(index, name) for index, name in names.items()}
+        outer_first = sorted(names, key=lambda index: len(graph.nodes[index].within))
+        for index in outer_first:
+            self._open(index)
+
+    def _path(self, index: int, name: str) -> str:
+        path = self._graph.module_of(index)
+        if self._graph.attribution == "none":  # its level was made for it
+            return path
+        return f"{path}.{name}" if path else name
+
+    def _open(self, index: int) -> None:
+        """The levels around what runs inside a node: one for the node, and one for each of several bodies."""
+        node, path = self._graph.nodes[index], self._paths[index]
+        bodies = self._ledger.nodes[index].bodies
+        around = self._around(index)
+        for body, cost in zip(node.bodies, bodies, strict=True):
+            levels = (*around, (path, _title(node)))
+            if len(bodies) > 1:
+                title = _branch_title(node, body, counted=cost.repeats > 0)
+                levels = (*levels, (branch_path(path, body), title))
+            self._chains[body.key] = levels
+            if is_dead(body):
+                self.closed.add(levels[-1][0])
+
+    def _around(self, index: int) -> tuple[Level, ...]:
+        """What contains the node, its module included; the model is not a level."""
+        hierarchy, node = self._graph.hierarchy, self._graph.nodes[index]
+        levels = self._chains[node.within[-1]] if node.within else ()
+        known = {path for path, _ in levels} | {"", self._paths.get(index, "")}
+        inner = (path for path in hierarchy.lineage(node.module.path) if path not in known)
+        return (*levels, *((path, hierarchy.class_name(path)) for path in inner))
+
+    @cached_property
+    def _containers(self) -> frozenset[str]:
+        hierarchy = self._graph.hierarchy
+        modules = {outer for path in hierarchy.paths for outer in hierarchy.lineage(path)[:-1]}
+        framed = {path for levels in self._chains.values() for path, _ in levels}
+        return frozenset({*modules, *framed, *([""] if framed else [])})
+
+    def place(self, index: int) -> Place:
+        """Where the node belongs."""
+        node = self._graph.nodes[index]
+        parents = self._around(index)
+        if node.bodies:
+            return Place("operators", self._paths[index], (*parents, (self._paths[index], _title(node))))
+        path = node.module.path
+        inside = self._chains[node.within[-1]] if node.within else ()
+        if inside and parents == inside:  # no module of its own below what it runs in
+            return Place("operators", inside[-1][0], parents)
+        if path in self._containers:
+            return Place("operators", path, parents)
+        return Place("module", path, parents[:-1] if path else parents)
+
+
+def branch_path(frame: str, body: Body) -> str:
+    """The path of one of several graphs inside a node, by the node's."""
+    return f"{frame}.{body.name}"
+
+
+def _title(node: GraphNode) -> str:
+    """The operator, and how often a single graph inside it runs."""
+    if len(node.bodies) > 1:
+        return node.view.op_type
+    times = node.bodies[0].trip_count
+    return f"{node.view.op_type}: {'trip count unknown' if times is None else f'{times} trips'}"
+
+
+def _branch_title(node: GraphNode, body: Body, *, counted: bool) -> str:
+    if any(map(is_dead, node.bodies)):
+        return f"{body.name}: {'not taken' if is_dead(body) else 'taken'}"
+    return f"{body.name}: {'counted, as the larger' if counted else 'not counted, as the smaller'}"
+
+
+def bodies_of(node: GraphNode, path: str) -> Iterator[tuple[Body, str]]:
+    """The graphs inside a node at a path, each with its own path."""
+    for body in node.bodies:
+        yield body, branch_path(path, body) if len(node.bodies) > 1 else path
