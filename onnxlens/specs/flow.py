@@ -113,6 +113,7 @@ class FlowGraph:
         frames: how many equal blocks each folded cluster stands for, by its path; the ``repeats`` of a box
             in it include them.
         links: the files in which boxes are opened that are closed here, by their ids.
+        alternatives: the paths of the branches of each If, of which one runs.
     """
 
     graph: str
@@ -124,6 +125,7 @@ class FlowGraph:
     module: str = ""
     frames: Mapping[str, int] = field(default_factory=dict, hash=False)
     links: Mapping[str, str] = field(default_factory=dict, hash=False)
+    alternatives: tuple[tuple[str, ...], ...] = ()
 
     def __post_init__(self) -> None:
         ids = {node.id for node in self.nodes}

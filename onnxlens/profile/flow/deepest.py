@@ -93,6 +93,7 @@ def build_flow(graph: Graph, ledger: Ledger) -> DeepestFlow:
         depth=max([modules, *(len(box.parents) + bool(box.path) for box in boxes)]),
         nodes=(*_ends("input", graph.inputs), *boxes, *_ends("output", graph.outputs)),
         edges=tuple(dict.fromkeys(edges)),
+        alternatives=tuple(frames.alternatives),
     )
     return DeepestFlow(
         flow,
@@ -102,7 +103,7 @@ def build_flow(graph: Graph, ledger: Ledger) -> DeepestFlow:
             for box, segment in zip(boxes, segments, strict=True)
         },
         names_modules=ledger.attribution != "none",
-        closed=frozenset(frames.closed),
+        closed=frozenset(frames.dead),
     )
 
 
@@ -118,12 +119,16 @@ def _successors(graph: Graph, running: Sequence[int]) -> list[set[int]]:
     return successors
 
 
-def _box(order: int, place: Place, segment: Sequence[int], graph: Graph, ledger: Ledger) -> FlowNode:
-    """A box of nodes, given by their indices."""
+def _box(
+    order: int, place: Place, segment: Sequence[int], graph: Graph, ledger: Ledger, *, dead: bool
+) -> FlowNode:
+    """A box of nodes, given by their indices; of what is not counted only the params are known."""
     title = graph.hierarchy.class_name(place.path) or place.path or ledger.graph
     if place.kind == "operators" or (ledger.attribution == "none" and place.path):
         title = operators_of([graph.nodes[index] for index in segment])
     costs = node_costs([ledger.nodes[index] for index in segment])
+    if not any(ledger.nodes[index].repeats for index in segment):
+        costs = {name: figure for name, figure in costs.items() if name == "params"}
     return FlowNode(f"n{order}", place.kind, place.path, title, place.parents, order, costs)
 
 

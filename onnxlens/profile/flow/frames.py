@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
 
 from onnxlens.profile.graph.graph import Body, Graph, GraphNode
 from onnxlens.specs.flow import FlowKind
-from onnxlens.specs.ledger import Ledger
+from onnxlens.specs.ledger import BodyCost, Ledger
 
 Level = tuple[str, str]
 """A module, a group, or a graph inside a node that contains boxes: its path, and its class or name."""
@@ -34,24 +34,31 @@ def source_of(graph: Graph, tensor: str) -> str:
     return tensor
 
 
+def readers(graph: Graph, tensor: str) -> Iterator[int]:
+    """The nodes that read a tensor, by their indices, also under another name."""
+    for index in graph.consumers(tensor):
+        node = graph.nodes[index]
+        if not is_identity(node):
+            yield index
+        elif (output := node.view.outputs[0]) is not None:
+            yield from readers(graph, output.name)
+
+
 def is_dead(body: Body) -> bool:
     """Whether it is known never to run."""
     return body.trip_count == 0
 
 
-def frame_names(graph: Graph) -> Mapping[int, str]:
-    """A short name, unique in the graph, for each node that graphs run inside."""
-    names: dict[int, str] = {}
-    taken = set[str]()
-    for index, node in enumerate(graph.nodes):
-        if node.bodies:
-            base = node.view.name.rpartition("/")[2].replace(".", "_") or node.view.op_type
-            name, number = base, 2
-            while name in taken:
-                name, number = f"{base} ({number})", number + 1
-            taken.add(name)
-            names[index] = name
-    return names
+def frame_path(node: GraphNode, around: str, taken: set[str]) -> str:
+    """A path for a node that graphs run inside, below the level around it; it is then taken."""
+    name = node.view.name.rpartition("/")[2].replace(".", "_") or node.view.op_type
+    base = path = f"{around}.{name}" if around else name
+    number = 1
+    while path in taken:
+        number += 1
+        path = f"{base} ({number})"
+    taken.add(path)
+    return path
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,37 +71,44 @@ class Place:
 
 
 class Frames:
-    """The levels of a graph: modules, nodes that graphs run inside, and each of several such graphs."""
+    """The levels of a graph: modules, nodes that graphs run inside, and each of several such graphs.
+
+    Attributes:
+        dead: the paths of the graphs that are known never to run.
+        alternatives: the paths of the branches of each If.
+    """
 
     def __init__(self, graph: Graph, ledger: Ledger) -> None:
+        """Find the levels around every graph inside a node."""
         self._graph, self._ledger = graph, ledger
         self._chains: dict[str, tuple[Level, ...]] = {}
-        self.closed = set[str]()
-        names = frame_names(graph)
-        self._paths = {index: self._path(index, name) for index, name in names.items()}
-        outer_first = sorted(names, key=lambda index: len(graph.nodes[index].within))
-        for index in outer_first:
+        self.dead = set[str]()
+        self.alternatives: list[tuple[str, ...]] = []
+        framing = [index for index, node in enumerate(graph.nodes) if node.bodies]
+        taken = set(graph.hierarchy.paths)
+        if graph.attribution == "none":  # the levels were made with them
+            self._paths = {index: graph.module_of(index) for index in framing}
+        else:
+            self._paths = {
+                index: frame_path(graph.nodes[index], graph.module_of(index), taken) for index in framing
+            }
+        for index in sorted(framing, key=lambda index: len(graph.nodes[index].within)):  # the outer first
             self._open(index)
-
-    def _path(self, index: int, name: str) -> str:
-        path = self._graph.module_of(index)
-        if self._graph.attribution == "none":  # its level was made for it
-            return path
-        return f"{path}.{name}" if path else name
 
     def _open(self, index: int) -> None:
         """The levels around what runs inside a node: one for the node, and one for each of several bodies."""
         node, path = self._graph.nodes[index], self._paths[index]
         bodies = self._ledger.nodes[index].bodies
         around = self._around(index)
-        for body, cost in zip(node.bodies, bodies, strict=True):
+        for (body, below), cost in zip(bodies_of(node, path), bodies, strict=True):
             levels = (*around, (path, _title(node)))
             if len(bodies) > 1:
-                title = _branch_title(node, body, counted=cost.repeats > 0)
-                levels = (*levels, (branch_path(path, body), title))
+                levels = (*levels, (below, _branch_title(node, body, cost)))
             self._chains[body.key] = levels
             if is_dead(body):
-                self.closed.add(levels[-1][0])
+                self.dead.add(below)
+        if len(bodies) > 1:
+            self.alternatives.append(tuple(below for _, below in bodies_of(node, path)))
 
     def _around(self, index: int) -> tuple[Level, ...]:
         """What contains the node, its module included; the model is not a level."""
@@ -126,11 +140,6 @@ class Frames:
         return Place("module", path, parents[:-1] if path else parents)
 
 
-def branch_path(frame: str, body: Body) -> str:
-    """The path of one of several graphs inside a node, by the node's."""
-    return f"{frame}.{body.name}"
-
-
 def _title(node: GraphNode) -> str:
     """The operator, and how often a single graph inside it runs."""
     if len(node.bodies) > 1:
@@ -139,13 +148,13 @@ def _title(node: GraphNode) -> str:
     return f"{node.view.op_type}: {'trip count unknown' if times is None else f'{times} trips'}"
 
 
-def _branch_title(node: GraphNode, body: Body, *, counted: bool) -> str:
+def _branch_title(node: GraphNode, body: Body, cost: BodyCost) -> str:
     if any(map(is_dead, node.bodies)):
         return f"{body.name}: {'not taken' if is_dead(body) else 'taken'}"
-    return f"{body.name}: {'counted, as the larger' if counted else 'not counted, as the smaller'}"
+    return f"{body.name}: {'counted, as the larger' if cost.repeats else 'not counted, as the smaller'}"
 
 
 def bodies_of(node: GraphNode, path: str) -> Iterator[tuple[Body, str]]:
     """The graphs inside a node at a path, each with its own path."""
     for body in node.bodies:
-        yield body, branch_path(path, body) if len(node.bodies) > 1 else path
+        yield body, f"{path}.{body.name}" if len(node.bodies) > 1 else path
