@@ -9,8 +9,9 @@ from dataclasses import dataclass, field, replace
 from onnxlens.profile.count.rules import is_view
 from onnxlens.profile.flow.contract import atoms, numbered, quotient
 from onnxlens.profile.flow.costs import node_costs
-from onnxlens.profile.flow.frames import Frames, Place, runs, source_of
+from onnxlens.profile.flow.frames import Frames, Place, read_sources, source_of
 from onnxlens.profile.graph.graph import Graph, GraphNode
+from onnxlens.profile.graph.node_view import ValueView
 from onnxlens.specs.flow import FlowEdge, FlowGraph, FlowKind, FlowNode
 from onnxlens.specs.ledger import Ledger, ModuleCost
 from onnxlens.specs.tensor import TensorSpec
@@ -73,9 +74,10 @@ def build_flow(graph: Graph, ledger: Ledger) -> DeepestFlow:
     Operators that only rename a tensor are left out, and so is what runs once before run time.
     """
     frames = Frames(graph, ledger)
-    running = [index for index, node in enumerate(graph.nodes) if runs(node)]
+    reads = read_sources(graph)
+    running = list(reads)
     places = [frames.place(index) for index in running]
-    successors = _successors(graph, running)
+    successors = _successors(graph, reads)
     parts = atoms(places, successors)
     order = numbered(quotient(parts, successors), [()] * len(parts), [part[0] for part in parts])
     segments = [[running[position] for position in parts[number]] for number in order]
@@ -86,7 +88,7 @@ def build_flow(graph: Graph, ledger: Ledger) -> DeepestFlow:
     ]
     modules = max(map(graph.hierarchy.depth, graph.hierarchy.paths))
     box_of = {index: box.id for box, segment in zip(boxes, segments, strict=True) for index in segment}
-    edges = _edges(graph, {index: box_of[index] for index in running})
+    edges = _edges(graph, reads, box_of)
     flow = FlowGraph(
         graph=graph.name,
         source=ledger.source,
@@ -107,21 +109,19 @@ def build_flow(graph: Graph, ledger: Ledger) -> DeepestFlow:
     )
 
 
-def _successors(graph: Graph, running: Sequence[int]) -> list[set[int]]:
+def _successors(graph: Graph, reads: Mapping[int, Sequence[ValueView]]) -> list[set[int]]:
     """For each node that runs the positions of those that read it."""
-    positions = {index: position for position, index in enumerate(running)}
-    successors: list[set[int]] = [set() for _ in running]
-    for position, index in enumerate(running):
-        for value in graph.nodes[index].reads:
-            producer = graph.producer(source_of(graph, value.name))
+    positions = {index: position for position, index in enumerate(reads)}
+    successors: list[set[int]] = [set() for _ in reads]
+    for index, values in reads.items():
+        producers = (graph.producer(value.name) for value in values)
+        for producer in producers:
             if producer is not None and producer in positions:
-                successors[positions[producer]].add(position)
+                successors[positions[producer]].add(positions[index])
     return successors
 
 
-def _box(
-    order: int, place: Place, segment: Sequence[int], graph: Graph, ledger: Ledger, *, dead: bool
-) -> FlowNode:
+def _box(order: int, place: Place, segment: Sequence[int], graph: Graph, ledger: Ledger) -> FlowNode:
     """A box of nodes, given by their indices; of what is not counted only the params are known."""
     title = graph.hierarchy.class_name(place.path) or place.path or ledger.graph
     if place.kind == "operators" or (ledger.attribution == "none" and place.path):
@@ -138,7 +138,9 @@ def operators_of(nodes: Sequence[GraphNode]) -> str:
     return ", ".join(dict.fromkeys(types or [node.view.op_type for node in nodes]))
 
 
-def _edges(graph: Graph, boxes: Mapping[int, str]) -> Iterator[FlowEdge]:
+def _edges(
+    graph: Graph, reads: Mapping[int, Sequence[ValueView]], boxes: Mapping[int, str]
+) -> Iterator[FlowEdge]:
     """The tensors that go from one box or end to another, in reading order; boxes by their nodes' indices."""
     inputs = {tensor.name: tensor for tensor in graph.inputs}
 
@@ -148,12 +150,11 @@ def _edges(graph: Graph, boxes: Mapping[int, str]) -> Iterator[FlowEdge]:
         producer = graph.producer(tensor)
         return None if producer is None else boxes.get(producer)
 
-    for index, box in boxes.items():
-        for value in graph.nodes[index].reads:
-            name = source_of(graph, value.name)
-            source = source_box(name)
-            if source is not None and source != box:
-                yield FlowEdge(source, box, inputs.get(name) or replace(value.spec, name=name))
+    for index, values in reads.items():
+        for value in values:
+            source = source_box(value.name)
+            if source is not None and source != boxes[index]:
+                yield FlowEdge(source, boxes[index], inputs.get(value.name) or value.spec)
     for tensor in graph.outputs:
         if (source := source_box(source_of(graph, tensor.name))) is not None:
             yield FlowEdge(source, end_id("output", tensor.name), tensor)

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections import defaultdict
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 from onnxlens.profile.graph.graph import Body, Graph, GraphNode
+from onnxlens.profile.graph.node_view import ValueView
 from onnxlens.specs.flow import FlowKind
 from onnxlens.specs.ledger import BodyCost, Ledger
 
@@ -32,6 +34,29 @@ def source_of(graph: Graph, tensor: str) -> str:
             break
         tensor = source.name
     return tensor
+
+
+def read_sources(graph: Graph) -> Mapping[int, Sequence[ValueView]]:
+    """What each node that runs reads, named as it was produced.
+
+    What a Loop or Scan hands on to the graph inside it is read there alone.
+    """
+    reads = {
+        index: [replace(value, name=source_of(graph, value.name)) for value in node.reads]
+        for index, node in enumerate(graph.nodes)
+        if runs(node)
+    }
+    inside: Mapping[str, set[str]] = defaultdict(set)
+    for index, values in reads.items():
+        for body in graph.nodes[index].within:
+            inside[body].update(value.name for value in values)
+    for index, values in reads.items():
+        bodies = graph.nodes[index].bodies
+        if len(bodies) == 1:
+            given = [value for value in graph.nodes[index].view.inputs if value is not None]
+            handed = {source_of(graph, value.name) for value in given} & inside[bodies[0].key]
+            reads[index] = [value for value in values if value.name not in handed]
+    return reads
 
 
 def readers(graph: Graph, tensor: str) -> Iterator[int]:
