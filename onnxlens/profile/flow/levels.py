@@ -54,7 +54,7 @@ def with_levels(graph: Graph, ledger: Ledger, most: int, share: int) -> Graph:
     for scope in sorted(_scopes(graph, heavy), key=lambda scope: scope.depth):
         prefix = prefixes[scope.key]
         for index, steps in _steps(scope, most, share):
-            paths = list(accumulate((prefix, *steps), _joined))
+            paths = list(accumulate((prefix, *steps), joined))
             if nodes[index].bodies:
                 around = paths[:-1] if steps else paths
                 paths = [*around, frame_path(nodes[index], around[-1], taken)]
@@ -64,7 +64,8 @@ def with_levels(graph: Graph, ledger: Ledger, most: int, share: int) -> Graph:
     return replace(graph, nodes=tuple(nodes), called=levels)
 
 
-def _joined(path: str, step: str) -> str:
+def joined(path: str, step: str) -> str:
+    """The path of a level below another; "" is the model."""
     return f"{path}.{step}" if path else step
 
 
@@ -79,7 +80,7 @@ Steps = tuple[str, ...]
 """What leads from the graph to an item: its block, its group, itself."""
 
 
-def _steps_to(kind: str, count: int, most: int, share: int) -> Sequence[Steps]:
+def steps_to(kind: str, count: int, most: int, share: int) -> Sequence[Steps]:
     """What leads to each item of a level: nothing to a single one, its part and itself if there are many."""
     if count <= 1:
         return [()] * count
@@ -87,7 +88,7 @@ def _steps_to(kind: str, count: int, most: int, share: int) -> Sequence[Steps]:
         return [(f"{kind}{number}",) for number in range(1, count + 1)]
     parts = ceil(count / share)
     size = ceil(count / parts)
-    within = _steps_to("part", ceil(count / size), most, share)
+    within = steps_to("part", ceil(count / size), most, share)
     return [(*within[index // size], f"{kind}{index % size + 1}") for index in range(count)]
 
 
@@ -144,10 +145,10 @@ def _steps(scope: _Scope, most: int, share: int) -> Iterator[tuple[int, Steps]]:
         return
     heavy = scope.heavy
     blocks = list(_blocks(_segments(scope), heavy))
-    for to_block, block in zip(_steps_to("block", len(blocks), most, share), blocks, strict=True):
+    for to_block, block in zip(steps_to("block", len(blocks), most, share), blocks, strict=True):
         groups = list(_groups(block, heavy))
-        for to_group, group in zip(_steps_to("group", len(groups), most, share), groups, strict=True):
-            for to_node, index in zip(_steps_to("node", len(group), most, share), group, strict=True):
+        for to_group, group in zip(steps_to("group", len(groups), most, share), groups, strict=True):
+            for to_node, index in zip(steps_to("node", len(group), most, share), group, strict=True):
                 yield index, (*to_block, *to_group, *to_node)
 
 

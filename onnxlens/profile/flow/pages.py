@@ -13,6 +13,7 @@ from onnxlens.profile.flow.deepest import DeepestFlow, build_flow, ran
 from onnxlens.profile.flow.fold import folded
 from onnxlens.profile.flow.group import grouped
 from onnxlens.profile.flow.levels import notes_on, with_levels
+from onnxlens.profile.flow.parts import with_parts
 from onnxlens.profile.graph.graph import Graph
 from onnxlens.specs.flow import FlowGraph, FlowNode, FlowPage, FlowRequest
 from onnxlens.specs.ledger import Ledger
@@ -23,6 +24,7 @@ PAGE_BOXES = 120
 """Nobody reads more boxes on one page: about ten screens, one below the other."""
 SMALL_PAGE = 3
 """Pages of no more boxes are not worth opening: equal blocks are folded first."""
+PART_NOTE = "a part is a share of a long row of modules, cut by number alone"
 PAGE_WIDTH = 20
 """No screen shows more boxes next to each other at a readable size."""
 MANY_CONSUMERS = 3
@@ -65,6 +67,9 @@ class _Pages:
         self._whole = build_flow(with_levels(graph, ledger, PAGE_BOXES, READABLE_BOXES), ledger)
         if request.groups:
             self._whole = grouped(self._whole, request.groups)
+        undivided = _levels(self._whole)
+        self._whole = with_parts(self._whole, PAGE_BOXES, READABLE_BOXES)
+        self._parts = _levels(self._whole) - undivided
         requested = alone(self._whole, request.module)
         self._module = requested.shown
         self._deepest = {"": self._whole, requested.shown: requested}
@@ -87,8 +92,12 @@ class _Pages:
         """The first page, and those that it or another opens."""
         depth, levels = self._request.depth, self._shown(self._module).levels
         if depth is None:
-            yield FlowPage(self._collapsed(self.whole(), levels), {})
-        else:
+            flow = self.whole()
+            if self._shows_parts(flow):
+                depth = flow.depth + 1
+            else:
+                yield FlowPage(self._collapsed(flow, levels), {})
+        if depth is not None:
             yield from self._split(self._module, min(depth, max(levels, 1)))
 
     def _collapsed(self, flow: FlowGraph, levels: int) -> FlowGraph:
@@ -108,9 +117,15 @@ class _Pages:
         fold = self._request.fold if fold is None else fold
         if (path, depth, fold) not in self._flows:
             flow = (folded if fold else collapsed)(self._shown(path), depth)
-            notes = () if self._whole.names_modules else notes_on(flow)
-            self._flows[path, depth, fold] = _noted(flow, *notes)
+            self._flows[path, depth, fold] = _noted(flow, *self._notes(flow))
         return self._flows[path, depth, fold]
+
+    def _notes(self, flow: FlowGraph) -> Sequence[str]:
+        notes = [] if self._whole.names_modules else [*notes_on(flow)]
+        return [*notes, PART_NOTE] if self._shows_parts(flow) else notes
+
+    def _shows_parts(self, flow: FlowGraph) -> bool:
+        return not self._parts.isdisjoint(path for box in flow.nodes for path in (box.path, *_around(box)))
 
     def _split(self, path: str, depth: int) -> Iterator[FlowPage]:
         flow = self._flow(path, depth)
@@ -161,8 +176,7 @@ class _Pages:
 
     @cached_property
     def _openable(self) -> frozenset[str]:
-        levels = {level[0] for box in self._whole.flow.nodes for level in box.parents}
-        return frozenset(levels - self._whole.closed)
+        return frozenset(_levels(self._whole) - self._whole.closed)
 
     def _foldable(self, flow: FlowGraph, path: str) -> FlowGraph:
         """A page that is not to be collapsed, folded where it does not fit otherwise and that helps."""
@@ -178,6 +192,14 @@ class _Pages:
         if count == 1:
             return f"1 {one} is opened on a page of its own"
         return f"{count} {many} are opened on pages of their own"
+
+
+def _around(box: FlowNode) -> Sequence[str]:
+    return [path for path, _ in box.parents]
+
+
+def _levels(deepest: DeepestFlow) -> set[str]:
+    return {path for box in deepest.flow.nodes for path in _around(box)}
 
 
 def _noted(flow: FlowGraph, *notes: str) -> FlowGraph:
