@@ -5,8 +5,8 @@ Nothing here depends on the order in which a file lists its nodes, only on the g
 
 from __future__ import annotations
 
-from collections import defaultdict
-from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
+from collections import Counter, defaultdict
+from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
 from heapq import heappop, heappush
 
 Adjacency = Sequence[set[int]]
@@ -26,7 +26,7 @@ def contracted(ranks: Sequence[int], successors: Adjacency) -> list[list[int]]:
     Returns:
         The vertices of each box, the boxes in an order that respects the edges.
     """
-    boxes = _scheduled(ranks, successors)
+    boxes = list(_Schedule(ranks, successors))
     return _merged(boxes, [ranks[box[0]] for box in boxes], quotient(boxes, successors))
 
 
@@ -91,60 +91,96 @@ def _topological(successors: Adjacency) -> list[int]:
     return order
 
 
+class _Queue:
+    """Ranks, each once, the lowest first."""
+
+    def __init__(self) -> None:
+        self._heap: list[int] = []
+        self._members = set[int]()
+
+    def add(self, rank: int) -> None:
+        if rank not in self._members:
+            self._members.add(rank)
+            heappush(self._heap, rank)
+
+    def discard(self, rank: int) -> None:
+        self._members.discard(rank)
+
+    def first(self) -> int | None:
+        while self._heap and self._heap[0] not in self._members:
+            heappop(self._heap)
+        return self._heap[0] if self._heap else None
+
+
 class _Schedule:
-    """Runs the vertices rank by rank: what a rank can run by itself is counted as soon as it can."""
+    """Runs the vertices rank by rank.
+
+    A vertex is runnable if only vertices of its own rank have to run before it. First come ranks of which all
+    that is left is runnable, then those that alone hold up a vertex of another rank, then those that do with
+    others.
+    """
 
     def __init__(self, ranks: Sequence[int], successors: Adjacency) -> None:
         self._ranks, self._successors = ranks, successors
         self._waiting = [len(sources) for sources in predecessors_of(successors)]
-        self._left: dict[int, int] = defaultdict(int)
-        for rank in ranks:
-            self._left[rank] += 1
+        self._left = Counter(ranks)
         self._runnable: dict[int, list[int]] = defaultdict(list)
-        self.whole: list[int] = []
-        self.partial: list[int] = []
+        self._held_up: dict[int, Counter[int]] = defaultdict(Counter)  # by vertex, how much of each rank
+        self._queues = self._whole, self._alone, self._jointly = _Queue(), _Queue(), _Queue()
         for vertex in [vertex for vertex, count in enumerate(self._waiting) if not count]:
             self._ready(vertex)
 
+    def __iter__(self) -> Iterator[list[int]]:
+        """The vertices of each box, until all have run."""
+        while True:
+            rank = next((rank for queue in self._queues if (rank := queue.first()) is not None), None)
+            if rank is None:
+                return
+            yield self._run(rank)
+
     def _ready(self, vertex: int) -> None:
-        """All that it reads has run, or its own rank can run; so can what waits for nothing else."""
-        rank = self._ranks[vertex]
-        stack = [vertex]
-        if not self._runnable[rank]:
-            heappush(self.partial, rank)
-        while stack:
-            vertex = stack.pop()
+        """The vertex is runnable, and with it what waits for nothing else."""
+        rank, ready = self._ranks[vertex], [vertex]
+        while ready:
+            vertex = ready.pop()
             self._runnable[rank].append(vertex)
-            stack += self._released(vertex, lambda target: self._ranks[target] == rank)
+            for target in self._successors[vertex]:
+                if self._ranks[target] == rank:
+                    self._waiting[target] -= 1
+                    if not self._waiting[target]:
+                        ready.append(target)
+                    self._weigh(target)
+                else:
+                    self._held_up[target][rank] += 1
+                    self._jointly.add(rank)
+                    self._weigh(target)
         if len(self._runnable[rank]) == self._left[rank]:
-            heappush(self.whole, rank)
+            self._whole.add(rank)
 
-    def _released(self, vertex: int, follows: Callable[[int], bool]) -> Iterator[int]:
-        for target in self._successors[vertex]:
-            if follows(target):
-                self._waiting[target] -= 1
-                if not self._waiting[target]:
-                    yield target
+    def _weigh(self, vertex: int) -> None:
+        """Note the ranks that alone hold the vertex up."""
+        for rank, count in self._held_up[vertex].items():
+            if count == self._waiting[vertex]:
+                self._alone.add(rank)
 
-    def run(self, rank: int) -> list[int]:
-        """All that the rank can run now."""
-        ran = self._runnable.pop(rank, [])
+    def _run(self, rank: int) -> list[int]:
+        """All of the rank that is runnable."""
+        for queue in self._queues:
+            queue.discard(rank)
+        ran = self._runnable.pop(rank)
         self._left[rank] -= len(ran)
-        for vertex in ran:
-            for target in list(self._released(vertex, lambda target: self._ranks[target] != rank)):
-                self._ready(target)
+        read = [
+            target for vertex in ran for target in self._successors[vertex] if self._ranks[target] != rank
+        ]
+        for target in read:
+            self._waiting[target] -= 1
+            self._held_up[target].pop(rank, None)
+        released = [target for target in dict.fromkeys(read) if not self._waiting[target]]
+        for target in read:
+            self._weigh(target)
+        for target in released:
+            self._ready(target)
         return ran
-
-
-def _scheduled(ranks: Sequence[int], successors: Adjacency) -> list[list[int]]:
-    """Boxes in an order in which they can run: a rank whole as soon as it can, else the lowest in part."""
-    schedule = _Schedule(ranks, successors)
-    boxes = []
-    while schedule.whole or schedule.partial:
-        rank = heappop(schedule.whole if schedule.whole else schedule.partial)
-        if ran := schedule.run(rank):  # a rank may wait in both heaps
-            boxes.append(ran)
-    return boxes
 
 
 def _merged(boxes: list[list[int]], ranks: Sequence[int], successors: list[set[int]]) -> list[list[int]]:
