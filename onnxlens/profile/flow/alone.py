@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from onnxlens.errors import UsageError
-from onnxlens.profile.flow.deepest import DeepestFlow, end_id, neighbors, reached
+from onnxlens.profile.flow.deepest import DeepestFlow, end_id, reached
 from onnxlens.profile.flow.frames import Level
 from onnxlens.profile.graph.graph import Hierarchy
 from onnxlens.specs.flow import FlowEdge, FlowKind, FlowNode
@@ -59,10 +59,14 @@ def shown_alone(deepest: DeepestFlow, path: str) -> DeepestFlow:
 
 def _detours(deepest: DeepestFlow, inside: frozenset[str]) -> Sequence[tuple[str, str]]:
     """The edges outside on paths that lead from a box inside to another."""
-    consumers, producers = neighbors(deepest.flow)
-    between = (reached(inside, consumers) & reached(inside, producers)) - inside
-    edges = dict.fromkeys((edge.source, edge.target) for edge in deepest.flow.edges)
-    return [edge for edge in edges if not between.isdisjoint(edge) and inside.union(between).issuperset(edge)]
+    consumers, producers = deepest.neighbors
+    between = sorted((reached(inside, consumers) & reached(inside, producers)) - inside)
+    here = inside.union(between)
+    inner = [(source, target) for source in between for target in consumers[source] if target in here]
+    return [
+        *inner,
+        *((source, target) for target in between for source in producers[target] if source in inside),
+    ]
 
 
 def _below(box: FlowNode, path: str) -> tuple[Level, ...]:

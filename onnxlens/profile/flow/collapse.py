@@ -58,9 +58,10 @@ def collapsed_with_parts(
     return with_boxes(shown, nodes, list(edges)), parts
 
 
-def box_count(deepest: DeepestFlow, depth: int) -> int:
-    """How many boxes the flow collapsed to ``depth`` has."""
-    return len(_boxes(deepest, depth))
+def has_more_boxes(deepest: DeepestFlow, depth: int, than: int) -> bool:
+    """Whether the flow collapsed to ``depth`` has more boxes: every module or group is at least one."""
+    keys = {_key(node, deepest, depth) for node in ran(deepest.flow)}
+    return len(keys) > than or len(_boxes(deepest, depth)) > than
 
 
 def _boxes(deepest: DeepestFlow, depth: int) -> Sequence[_Box]:

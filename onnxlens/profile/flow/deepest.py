@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 
 from onnxlens.profile.count.rules import is_view
 from onnxlens.profile.flow.contract import atoms, numbered, quotient
@@ -17,7 +18,7 @@ from onnxlens.specs.ledger import Ledger, ModuleCost
 from onnxlens.specs.tensor import TensorSpec
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class DeepestFlow:
     """A flow at its deepest, whole or of one module, with what the steps from it need to know.
 
@@ -55,6 +56,16 @@ class DeepestFlow:
         """What the boxes run, in the order of the file."""
         found = {index: node for box in boxes for index, node in self.nodes.get(box.id, {}).items()}
         return [found[index] for index in sorted(found)]
+
+    @cached_property
+    def neighbors(self) -> tuple[Mapping[str, list[str]], Mapping[str, list[str]]]:
+        """What reads each box, and what each box reads, by the ids."""
+        consumers: Mapping[str, list[str]] = defaultdict(list)
+        producers: Mapping[str, list[str]] = defaultdict(list)
+        for edge in self.flow.edges:
+            consumers[edge.source].append(edge.target)
+            producers[edge.target].append(edge.source)
+        return consumers, producers
 
     def names(self) -> Mapping[str, str]:
         """What a person calls each group, by its path; the path follows a name that another module has."""
@@ -172,16 +183,6 @@ def end_id(kind: FlowKind, name: str) -> str:
 def ran(flow: FlowGraph) -> list[FlowNode]:
     """The boxes of a flow without its ends, in execution order."""
     return sorted((node for node in flow.nodes if node.order), key=lambda node: node.order)
-
-
-def neighbors(flow: FlowGraph) -> tuple[Mapping[str, list[str]], Mapping[str, list[str]]]:
-    """What reads each box, and what each box reads, by the ids."""
-    consumers: Mapping[str, list[str]] = defaultdict(list)
-    producers: Mapping[str, list[str]] = defaultdict(list)
-    for edge in flow.edges:
-        consumers[edge.source].append(edge.target)
-        producers[edge.target].append(edge.source)
-    return consumers, producers
 
 
 def reached(start: Iterable[str], following: Mapping[str, list[str]]) -> set[str]:

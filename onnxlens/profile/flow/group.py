@@ -9,7 +9,7 @@ from itertools import accumulate, takewhile
 from typing import TypeVar
 
 from onnxlens.errors import UsageError
-from onnxlens.profile.flow.deepest import DeepestFlow, neighbors, ran, reached
+from onnxlens.profile.flow.deepest import DeepestFlow, ran, reached
 from onnxlens.profile.flow.frames import Level
 from onnxlens.specs.flow import FlowGraph, FlowNode, Group
 
@@ -47,7 +47,7 @@ def grouped(deepest: DeepestFlow, groups: Iterable[Group]) -> DeepestFlow:
     members = _members(groups, flow)
     chains = {node.id: chain for node in ran(flow) if (chain := _chain_of(node, members))}
     levels = _common_levels(flow, members)
-    _absorb(flow, chains, levels)
+    _absorb(deepest, chains, levels)
     placed = dict.fromkeys(group for chain in members.values() for group in chain)
     nodes = (
         _in_groups(node, chains[node.id], len(levels[chains[node.id][0]])) if node.id in chains else node
@@ -98,13 +98,15 @@ def _common_levels(flow: FlowGraph, members: Mapping[str, _Chain]) -> Mapping[_P
     return found
 
 
-def _absorb(flow: FlowGraph, chains: dict[str, _Chain], levels: Mapping[_Placed, tuple[Level, ...]]) -> None:
+def _absorb(
+    deepest: DeepestFlow, chains: dict[str, _Chain], levels: Mapping[_Placed, tuple[Level, ...]]
+) -> None:
     """Give the groups the operators that the module around them runs for them alone."""
-    consumers, producers = neighbors(flow)
+    consumers, producers = deepest.neighbors
     parents = set(levels.values())
     loose = [
         node
-        for node in reversed(ran(flow))
+        for node in reversed(ran(deepest.flow))
         if node.kind == "operators" and node.id not in chains and node.parents in parents
     ]
     for node in loose:  # the last first: what only one of them reads may belong to the same group

@@ -8,7 +8,7 @@ from dataclasses import replace
 from functools import cached_property
 
 from onnxlens.profile.flow.alone import alone, shown_alone
-from onnxlens.profile.flow.collapse import box_count, collapsed
+from onnxlens.profile.flow.collapse import collapsed, has_more_boxes
 from onnxlens.profile.flow.deepest import DeepestFlow, build_flow, ran
 from onnxlens.profile.flow.fold import folded
 from onnxlens.profile.flow.group import grouped
@@ -56,7 +56,7 @@ def flow_pages(graph: Graph, ledger: Ledger, request: FlowRequest) -> Sequence[F
 def readable_depth(deepest: DeepestFlow) -> int:
     """The deepest depth at which the flow has no more than ``READABLE_BOXES`` boxes; at least 1."""
     depths = range(deepest.levels, 1, -1)
-    return next((depth for depth in depths if box_count(deepest, depth) <= READABLE_BOXES), 1)
+    return next((depth for depth in depths if not has_more_boxes(deepest, depth, READABLE_BOXES)), 1)
 
 
 class _Pages:
@@ -81,7 +81,7 @@ class _Pages:
             return self._flow(self._module, self._request.depth)
         shown = self._shown(self._module)
         for depth in range(shown.levels, 1, -1):
-            if not self._request.fold and box_count(shown, depth) > READABLE_BOXES:
+            if not self._request.fold and has_more_boxes(shown, depth, READABLE_BOXES):
                 continue
             flow = self._flow(self._module, depth)
             if _boxes(flow) <= READABLE_BOXES and _fits(flow):
@@ -134,7 +134,7 @@ class _Pages:
             return
         overview, opened = self._overview(path, depth)
         pages = {box.path: below for box, below in opened.items()}
-        if all(box_count(self._shown(inner), below) <= SMALL_PAGE for inner, below in pages.items()):
+        if not any(has_more_boxes(self._shown(inner), below, SMALL_PAGE) for inner, below in pages.items()):
             small = self._foldable(flow, path)
             if _fits(small):
                 yield FlowPage(small, {})
@@ -153,7 +153,9 @@ class _Pages:
         """The shallowest flow from which all fits on pages, or the deepest that fits; what it opens."""
         flow, opened = self._flow(path, 1), self._opened(path, 1, depth)
         for deeper in range(2, depth):
-            if all(box_count(self._shown(box.path), below) <= PAGE_BOXES for box, below in opened.items()):
+            if not any(
+                has_more_boxes(self._shown(box.path), below, PAGE_BOXES) for box, below in opened.items()
+            ):
                 break
             if not _fits(self._flow(path, deeper)):
                 break
@@ -170,7 +172,7 @@ class _Pages:
         for box in self._flow(path, depth, fold=False).nodes:
             if box.id in shown and box.kind == "module" and box.path in self._openable:
                 below = wanted - self._shown(path).depth_of(box)
-                if box_count(self._shown(box.path), below) > 1:
+                if has_more_boxes(self._shown(box.path), below, 1):
                     opened[box] = below
         return opened
 
