@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from contenders import ENTRY, peer
+from contenders import ENTRY, peers_command
 from environment import ROOT, environment
 from measuring import Contender, Result, Sample, Unfinished, run_once
 from page import markdown
@@ -127,7 +127,7 @@ def _prepared(
 ) -> Iterator[tuple[list[str], Mapping[str, str]]]:
     """The command of one run, and its environment."""
     if checkout is None:
-        yield list(peer(files / case.peer, 0).command), environment()
+        yield list(peers_command(files / case.peer).command), environment()
         return
     own = checkout / ".venv" / "bin" / "python"
     python = str(own) if own.is_file() else sys.executable

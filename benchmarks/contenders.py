@@ -58,6 +58,11 @@ def peer(path: Path, limit_s: float, once: bool = False) -> Contender:
     return Contender(PEER, [sys.executable, "-W", "ignore", "-c", _PEER, str(path)], limit_s, once)
 
 
+def peers_command(path: Path) -> Contender:
+    """onnx-tool's own command line, which prints its table as `onnxlens profile` does."""
+    return Contender(PEER, [sys.executable, "-W", "ignore", "-m", "onnx_tool", "-i", str(path)])
+
+
 def extraction(path: Path, module: str, out: Path, what: str = "") -> Contender:
     """One module of a file, as a file of its own."""
     command = [*_onnxlens("extract"), str(path), "--module", module, "--out", str(out)]

@@ -29,8 +29,6 @@ if TYPE_CHECKING:
     from onnxlens.api.render import render_graph as render_graph
     from onnxlens.api.render import render_pages as render_pages
     from onnxlens.api.run import run_reference as run_reference
-    from onnxlens.api.target import Job as Job
-    from onnxlens.api.target import LayerRequest as LayerRequest
     from onnxlens.api.target import Settings as Settings
     from onnxlens.api.view import netron_picture as netron_picture
     from onnxlens.api.view import view_graph as view_graph
@@ -41,6 +39,8 @@ if TYPE_CHECKING:
     from onnxlens.specs.flow import FlowRequest as FlowRequest
     from onnxlens.specs.graph import GraphSpec as GraphSpec
     from onnxlens.specs.ledger import Ledger as Ledger
+    from onnxlens.specs.parity import LayerRequest as LayerRequest
+    from onnxlens.specs.summary import Job as Job
     from onnxlens.specs.tensor import TensorSpec as TensorSpec
 
 _NAMES = {
@@ -58,7 +58,7 @@ _NAMES = {
     "api.reconcile": ("reconcile_graph",),
     "api.render": ("explore_graph", "flow_of", "read_groups", "render_graph", "render_pages"),
     "api.run": ("run_reference",),
-    "api.target": ("Job", "LayerRequest", "Settings"),
+    "api.target": ("Settings",),
     "api.view": ("netron_picture", "view_graph"),
     "errors": ("OnnxlensError",),
     "profile.count.rules": ("rules",),
@@ -66,6 +66,8 @@ _NAMES = {
     "specs.flow": ("FlowRequest",),
     "specs.graph": ("GraphSpec",),
     "specs.ledger": ("Ledger",),
+    "specs.parity": ("LayerRequest",),
+    "specs.summary": ("Job",),
     "specs.tensor": ("TensorSpec",),
 }
 """What is public, by the module that it is loaded from."""

@@ -66,7 +66,8 @@ def tolerance_of(it: OpenedTarget, requested: float | None = None) -> float:
     manifest = it.manifest
     if manifest is not None and manifest.dtype is not None and manifest.dtype in HALF_TOLERANCES:
         return HALF_TOLERANCES[manifest.dtype]
-    return DEFAULT_TOLERANCE if manifest is None else it.spec.tolerance
+    known = manifest is not None and (":" not in manifest.origin or not it.is_file or it.settings.factory)
+    return it.spec.tolerance if known else DEFAULT_TOLERANCE
 
 
 def _against_pytorch(it: OpenedTarget, provider: str, tolerance: float | None) -> ParityReport:

@@ -11,7 +11,7 @@ import numpy as np
 from onnxlens.api.check import tolerance_of
 from onnxlens.api.opened import OpenedTarget, opened
 from onnxlens.api.staging import staged
-from onnxlens.api.target import LayerRequest, Settings, Target
+from onnxlens.api.target import Settings, Target
 from onnxlens.errors import GraphError, UsageError
 from onnxlens.profile.graph.loading.model_file import read_model
 from onnxlens.profile.parity.matching import match_modules
@@ -23,7 +23,7 @@ from onnxlens.profile.parity.slices import REFERENCE, Slice, Slicer, chunks
 from onnxlens.profile.runtime.inputs import sample_inputs
 from onnxlens.profile.runtime.session import SessionRequest, open_session, run
 from onnxlens.profile.subgraph.extractor import value_specs
-from onnxlens.specs.parity import ModuleParity, ModuleParityReport
+from onnxlens.specs.parity import LayerRequest, ModuleParity, ModuleParityReport
 from onnxlens.specs.progress import Progress, silent
 from onnxlens.specs.tensor import HALVES
 

@@ -11,6 +11,7 @@ from onnxlens.api.opened import OpenedTarget, opened
 from onnxlens.api.staging import MANIFEST_LAST, staged
 from onnxlens.api.target import Settings, Target, is_file
 from onnxlens.errors import GraphError, UsageError
+from onnxlens.export.exported import data_digest
 from onnxlens.profile.graph.graph import Graph
 from onnxlens.profile.graph.loading.model_file import read_model
 from onnxlens.profile.parity.module_calls import ModuleCall, Port, capture, spec_of
@@ -126,10 +127,11 @@ def _extract(
     subgraph = reordered(subgraph, matched.handed, matched.returned)
     size = weight_bytes(subgraph.model, graph.weights.keys())
     progress("writing", 0, 0)
-    if graph.manifest is not None:
-        manifest = _manifest(graph.manifest, subgraph, matched, pytorch_call, weights)
-        manifest_path_of(out).write_text(to_text(manifest), encoding="utf-8")
-    _write_model(graph, subgraph, source, weights, out)  # last, because it empties the model
+    manifest = graph.manifest and _manifest(graph.manifest, subgraph, matched, pytorch_call, weights)
+    _write_model(graph, subgraph, source, weights, out)  # which empties the model
+    if manifest is not None:
+        whole = replace(manifest, data_digest=data_digest(out))
+        manifest_path_of(out).write_text(to_text(whole), encoding="utf-8")
     if data:
         progress("running PyTorch", 0, 0)
         _write_data(it, matched, out)

@@ -37,7 +37,11 @@ def pytorch_calls(it: OpenedTarget, module: str) -> PyTorchCalls:
     if manifest is None:
         return PyTorchCalls((), f"{it.path.name} has no manifest")
     try:
-        calls = calls_of(it.network, it.spec.inputs, module)
+        inputs = it.spec.inputs
+    except UsageError as error:  # nobody has named the factory
+        return PyTorchCalls((), str(error))
+    try:
+        calls = calls_of(it.network, inputs, module)
     except Exception as error:  # the user's code, not ours
         reason = next(iter(str(error).strip().splitlines()), "")
         return PyTorchCalls(

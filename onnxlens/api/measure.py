@@ -5,9 +5,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from onnxlens.api.opened import OpenedTarget, opened
-from onnxlens.api.target import LayerRequest, Settings, Target
+from onnxlens.api.target import Settings, Target
 from onnxlens.specs.bench import BenchRequest
 from onnxlens.specs.measured import Measurements, ModuleError, ModuleTiming, NodeTiming, one_after_another
+from onnxlens.specs.parity import LayerRequest
 from onnxlens.specs.progress import Progress, silent
 
 if TYPE_CHECKING:

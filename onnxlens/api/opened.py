@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from onnxlens.api import cache
+from onnxlens.api.staging import temporary_folder
 from onnxlens.api.target import Resolved, Settings, Target, is_file, resolve
 from onnxlens.errors import UsageError
-from onnxlens.export.tracing import DEFAULT_OPSET, require_opset
 from onnxlens.specs.manifest import ExportedGraph, Manifest, open_export, read_manifest
 from onnxlens.specs.progress import Progress, silent
 from onnxlens.specs.tensor import TensorSpec
@@ -69,14 +68,21 @@ class OpenedTarget(AbstractContextManager["OpenedTarget"]):
         """The network that the target names, or that a file was exported from, as its manifest says.
 
         Raises:
-            UsageError: there is no such graph, or the network does not accept the size.
-            GraphError: the file has no manifest of ours.
+            UsageError: there is no such graph, or the network does not accept the size; a factory made the
+                file's network, and the settings do not name it.
+            GraphError: the file has no manifest of ours, or the network is not the one it tells of.
         """
         if not self.is_file:
             return resolve(str(self.target), self.settings)
-        manifest = open_export(self.path).manifest
-        sizes: dict[str, Any] = {**manifest.settings}
-        return resolve(manifest.origin, Settings(dtype=manifest.dtype, **sizes))
+        from onnxlens.export.exported import require_same_network
+
+        exported = open_export(self.path)
+        source, settings = self.settings.source_of(self.path, exported.manifest)
+        if ":" in source:
+            self.progress(f"calling {source}", 0, 0)
+        resolved = resolve(source, settings)
+        require_same_network(exported, resolved.spec)
+        return resolved
 
     @property
     def spec(self) -> GraphSpec:
@@ -131,11 +137,15 @@ class OpenedTarget(AbstractContextManager["OpenedTarget"]):
         """The file with its weights and its manifest; the weights are seeded by default.
 
         Raises:
-            GraphError: the file is missing, or has no manifest of ours.
+            GraphError: the file is missing, or has no manifest of ours, or its weights are another export's.
             CheckpointError: the weights cannot be read.
         """
         if self.is_file:
-            return open_export(self.path)
+            from onnxlens.export.exported import require_own_data
+
+            exported = open_export(self.path)
+            require_own_data(exported)
+            return exported
         source = self.weights
         if source is None:
             return self._exported
@@ -179,11 +189,13 @@ class OpenedTarget(AbstractContextManager["OpenedTarget"]):
             CheckpointError: the weights are missing.
             GraphError: the file holds an extracted module, and PyTorch's call of it is unknown.
         """
-        from onnxlens.export.exported import MappedWeights
+        from onnxlens.export.exported import MappedWeights, require_same_state
         from onnxlens.profile.parity.network import network_of
-        from onnxlens.reference_model.weights.choice import filled
+        from onnxlens.reference_model.weights.choice import filled, state_tensors
 
         source = MappedWeights(self.runnable) if weights is None else weights
+        if self.is_file:
+            require_same_state(self.runnable, self.spec.name, state_tensors(self.network))
         network = network_of(self.network, self.spec, self.manifest if self.is_file else None)
         del self.network  # it is filled in place, and no longer on the meta device
         return filled(network, source)
@@ -210,12 +222,12 @@ class OpenedTarget(AbstractContextManager["OpenedTarget"]):
     @cached_property
     def _exported(self) -> ExportedGraph:
         """The export without weights, from the cache if it is there."""
+        from onnxlens.export.tracing import DEFAULT_OPSET, require_opset
+
         found, chosen = self.resolved, self.settings
         opset = DEFAULT_OPSET if chosen.opset is None else chosen.opset
         require_opset(opset)
-        folder = self._folder or Path(
-            self._stack.enter_context(tempfile.TemporaryDirectory(prefix="onnxlens-"))
-        )
+        folder = self._folder or self._stack.enter_context(temporary_folder())
         cached = chosen.cache and bool(found.sizes)
         identity = {"graph": found.origin, "opset": opset, "dtype": chosen.dtype, **found.sizes}
         key = cache.entry_key(identity) if cached else ""

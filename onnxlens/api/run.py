@@ -14,7 +14,7 @@ from time import perf_counter
 from onnxlens.api.check import parity_report, pytorch_outputs, tolerance_of
 from onnxlens.api.opened import OpenedTarget
 from onnxlens.api.staging import staged, staged_folder
-from onnxlens.api.target import Job, Settings
+from onnxlens.api.target import Settings
 from onnxlens.api.workers import in_processes
 from onnxlens.errors import CheckpointError, OnnxlensError
 from onnxlens.export.tracing import require_opset
@@ -32,7 +32,7 @@ from onnxlens.reports.netron.pictures import drawn_by_netron, require_netron
 from onnxlens.reports.run_files import RUN_FILES, Files, write_counts, write_parity, write_pictures, write_run
 from onnxlens.specs.manifest import data_path_of, manifest_path_of
 from onnxlens.specs.progress import FINISHED, Progress, Watch, unwatched
-from onnxlens.specs.summary import GraphSummary, RunSummary
+from onnxlens.specs.summary import GraphSummary, Job, RunSummary
 
 QUICK_PIXELS = 128
 PROVIDER = "cpu"

@@ -1,7 +1,8 @@
-"""Write outputs into a temporary folder, and rename them when they are complete."""
+"""Write outputs into a temporary folder, rename them when they are complete; clear what killed runs left."""
 
 from __future__ import annotations
 
+import fcntl
 import os
 import shutil
 import tempfile
@@ -75,6 +76,36 @@ def staged_folder(folder: Path, proof: str) -> Iterator[Path]:
         shutil.rmtree(folder, ignore_errors=True)
         (stage / folder.name).mkdir()
         yield stage / folder.name
+
+
+LOCK = "lock"
+"""In a folder among the system's temporary ones: locked as long as the process lives that made the folder."""
+
+
+@contextmanager
+def temporary_folder() -> Iterator[Path]:
+    """A folder among the system's temporary ones, removed at the end; those of killed processes go first.
+
+    Containers may share that place, and process numbers mean nothing between them: a lock tells who lives.
+    """
+    _clear_unlocked(Path(tempfile.gettempdir()))
+    with tempfile.TemporaryDirectory(prefix=STAGE_PREFIX.lstrip("."), ignore_cleanup_errors=True) as name:
+        folder = Path(name)
+        with (folder / "new").open("w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            (folder / "new").rename(folder / LOCK)  # nobody finds it before it is locked
+            (folder / "files").mkdir()
+            yield folder / "files"
+
+
+def _clear_unlocked(place: Path) -> None:
+    for path in place.glob(f"{STAGE_PREFIX.lstrip('.')}*/{LOCK}"):
+        with (
+            suppress(OSError),
+            path.open("a") as lock,
+        ):  # another user's, or a living process's
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            shutil.rmtree(path.parent, ignore_errors=True)
 
 
 def _clear_leftovers(directory: Path) -> None:

@@ -1,23 +1,25 @@
-"""Requests: settings, jobs, and what a target names: a graph of the catalog, a factory or a file."""
+"""Settings, and what a target names: a graph of the catalog, a factory or a file."""
 
 from __future__ import annotations
 
 import sys
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from onnxlens.errors import ParityError, UsageError
+from onnxlens.errors import GraphError, UsageError
+from onnxlens.specs.record import record
 
 if TYPE_CHECKING:
     from onnxlens.specs.graph import GraphSpec
+    from onnxlens.specs.manifest import Manifest
 
 Target = str | Path
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class Settings:
     """How a graph of the catalog or a factory is built and exported, or at which sizes a file is read.
 
@@ -31,6 +33,8 @@ class Settings:
         shapes: only for an ``.onnx`` file: the sizes of all dimensions of an input, by the input's name.
         dims: only for an ``.onnx`` file: sizes of dynamic dimensions, by their symbol.
         values: only for an ``.onnx`` file: values of inputs that decide shapes or branches, by name.
+        factory: only for an ``.onnx`` file: ``package.module:factory``, the function that made its network.
+            The manifest names it too, but a file must not decide which code runs.
         cache: keep the exported graph of a catalog entry in the user's cache, and take it from there.
     """
 
@@ -43,11 +47,12 @@ class Settings:
     shapes: Mapping[str, Sequence[int]] = field(default_factory=dict)
     dims: Mapping[str, int] = field(default_factory=dict)
     values: Mapping[str, Sequence[float]] = field(default_factory=dict)
+    factory: str | None = None
     cache: bool = True
 
     def require_for_file(self, target: Target) -> None:
         """Reject what a file has already decided: all but the sizes and values of its inputs."""
-        if replace(self, shapes={}, dims={}, values={}, cache=True) != Settings():
+        if replace(self, shapes={}, dims={}, values={}, factory=None, cache=True) != Settings():
             raise UsageError(
                 f"{target}: opset, weights, dtype and sizes are those of the file; leave those options out, "
                 "and fix what is dynamic with --shape, --dim and --value"
@@ -60,76 +65,34 @@ class Settings:
                 f"{target}: --shape, --dim and --value are for .onnx files; "
                 "a graph takes --batch, --height and --width"
             )
+        if self.factory is not None:
+            raise UsageError(f"{target}: --factory is for .onnx files; leave it out")
 
+    def source_of(self, path: Path, manifest: Manifest) -> tuple[str, Settings]:
+        """What made a file's network: the catalog's graph that its manifest names, or the factory named here.
 
-@dataclass(frozen=True, slots=True)
-class Job:
-    """What the main job is to do.
-
-    Attributes:
-        out: the folder to write into; it gets a folder for each graph, and the summary of all.
-        graphs: names in the catalog; empty for all of them.
-        weights: ``seeded``, ``none``, a checkpoint that fits every graph, or a folder of checkpoints.
-        quick: run at 128 x 128 pixels.
-        netron: also draw each graph as Netron does.
-        browser: the path of the Chromium that Netron draws in; None for the system's.
-        cache: keep exported graphs in the user's cache, and take them from there.
-        processes: how many graphs are exported at once, each in a process of its own, before the first is
-            measured; with 1, each graph is exported and measured in turn, in this process.
-
-    Raises:
-        UsageError: ``processes`` is less than 1.
-    """
-
-    out: Path
-    graphs: Sequence[str] = ()
-    weights: str | Path = "seeded"
-    quick: bool = False
-    opset: int = 18
-    netron: bool = False
-    browser: str | None = None
-    cache: bool = True
-    processes: int = 1
-
-    def __post_init__(self) -> None:
-        if self.processes < 1:
-            raise UsageError(f"{self.processes} processes; take at least one")
-
-
-@dataclass(frozen=True, slots=True)
-class LayerRequest:
-    """How every module of a graph is compared with PyTorch.
-
-    Attributes:
-        tolerance: the largest relative L2 error that passes; None for the graph's own.
-        memory_bytes: limit for the tensors held for comparison; weights, and what each side needs to run,
-            come on top.
-        samples: how many different inputs to run; the worst error over them counts.
-        stop: end at the first module over the tolerance.
-        reproduce: a folder to write the first diverging module to.
-
-    Raises:
-        UsageError: ``samples`` or ``memory_bytes`` is less than 1.
-        ParityError: the tolerance is not a positive number.
-    """
-
-    provider: str = "cpu"
-    tolerance: float | None = None
-    memory_bytes: int = 4 * 2**30
-    samples: int = 1
-    stop: bool = False
-    reproduce: Path | None = None
-
-    def __post_init__(self) -> None:
-        if self.samples < 1 or self.memory_bytes < 1:
+        Raises:
+            UsageError: the manifest names a factory and the settings do not, or the other way round.
+            GraphError: the manifest's sizes are not sizes.
+        """
+        if ":" not in manifest.origin and self.factory is not None:
             raise UsageError(
-                f"{self.samples} samples in {self.memory_bytes} bytes of memory; take at least one of each"
+                f"{path}: was exported from the catalog's {manifest.origin!r}; leave --factory out"
             )
-        if self.tolerance is not None and not self.tolerance > 0:
-            raise ParityError(f"tolerance {self.tolerance!r} is not a positive number")
+        if ":" in manifest.origin and self.factory is None:
+            raise UsageError(
+                f"{path}: its manifest says that the function {manifest.origin!r} made its network; a file "
+                "must not decide which code runs: if you trust the function, name it with --factory"
+            )
+        sizes = manifest.settings
+        if not sizes.keys() <= {"batch", "height", "width"}:
+            raise GraphError(f"{path}: its manifest has the settings {', '.join(sizes)}; export it again")
+        batch, height, width = sizes.get("batch"), sizes.get("height"), sizes.get("width")
+        made = Settings(batch=batch, height=height, width=width, dtype=manifest.dtype)
+        return self.factory or manifest.origin, made
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class Resolved:
     """A graph of the catalog or a factory.
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import gc
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor
-from multiprocessing import get_context
+from multiprocessing import active_children, get_context
 from multiprocessing.queues import Queue
 from queue import Empty
 from typing import TypeVar
@@ -40,7 +40,7 @@ def in_processes(
     Returns:
         By name what came of it, each done: a result, or the error that the task raised.
     """
-    context = get_context("spawn")
+    context, before = get_context("spawn"), {*active_children()}
     messages: Queue[Message] = context.Queue()
     shown: dict[str, Progress] = {}
 
@@ -61,8 +61,11 @@ def in_processes(
                 show(RELAY_S)
             while show(RELAY_S):
                 pass
-        finally:
+        except BaseException:
+            for worker in {*active_children()} - before:
+                worker.terminate()
             pool.shutdown(wait=False, cancel_futures=True)
+            raise
     return futures
 
 

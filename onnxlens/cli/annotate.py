@@ -9,6 +9,7 @@ import click
 
 import onnxlens
 from onnxlens.cli import progress
+from onnxlens.cli.options import OutPath
 
 KINDS = ("canny", "hed", "mlsd", "openpose", "depth", "normal", "scribble", "scribble-drawing")
 
@@ -16,7 +17,7 @@ KINDS = ("canny", "hed", "mlsd", "openpose", "depth", "normal", "scribble", "scr
 @click.command()
 @click.argument("picture", type=click.Path(path_type=Path))
 @click.option("--kind", required=True, type=click.Choice(KINDS), help="What the control image shows.")
-@click.option("--out", required=True, type=click.Path(path_type=Path), help="The control image, a .png.")
+@click.option("--out", required=True, type=OutPath(), help="The control image, a .png.")
 @click.option("--backend", type=click.Choice(["torch", "onnx"]), default="torch", show_default=True)
 @click.option(
     "--checkpoint",

@@ -10,10 +10,11 @@ from typing import TYPE_CHECKING, Any
 import click
 
 import onnxlens
-from onnxlens.api.target import LayerRequest, Settings
+from onnxlens.api.target import Settings
 from onnxlens.cli import progress
-from onnxlens.cli.options import all_of, format_option, print_result, settings_from, with_settings
+from onnxlens.cli.options import all_of, format_option, print_result, settings_from, with_network_settings
 from onnxlens.errors import UsageError
+from onnxlens.specs.parity import LayerRequest
 
 if TYPE_CHECKING:
     from onnxlens.specs.parity import Reference
@@ -66,7 +67,7 @@ with_layers = all_of(
 )
 @with_layers
 @format_option("table", "json", "csv", "md")
-@with_settings
+@with_network_settings
 def check(
     target: str,
     provider: str,

@@ -9,12 +9,12 @@ import click
 
 import onnxlens
 from onnxlens.cli import progress
-from onnxlens.cli.options import settings_from, with_export_settings
+from onnxlens.cli.options import OutPath, settings_from, with_export_settings
 
 
 @click.command()
 @click.argument("target")
-@click.option("--out", required=True, type=click.Path(path_type=Path), help="Folder to write into.")
+@click.option("--out", required=True, type=OutPath(), help="Folder to write into.")
 @with_export_settings
 def export(target: str, out: Path, **options: Any) -> None:
     """Export TARGET to ONNX: graph, one file of weights (seeded by default), and manifest."""

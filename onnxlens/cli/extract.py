@@ -9,16 +9,16 @@ import click
 
 import onnxlens
 from onnxlens.cli import progress
-from onnxlens.cli.options import settings_from, with_settings
+from onnxlens.cli.options import OutPath, settings_from, with_network_settings
 
 
 @click.command()
 @click.argument("target")
 @click.option("--module", required=True, metavar="PATH", help="Path of the module, as in profile and ledger.")
-@click.option("--out", required=True, type=click.Path(path_type=Path), help="FILE.onnx to write.")
+@click.option("--out", required=True, type=OutPath(), help="FILE.onnx to write.")
 @click.option("--call", type=int, help="Which call of a module that is called several times [the first].")
 @click.option("--data", is_flag=True, help="Also write its inputs and outputs in PyTorch (.npz).")
-@with_settings
+@with_network_settings
 def extract(target: str, module: str, out: Path, call: int | None, data: bool, **options: Any) -> None:
     """Write one module of TARGET as an ONNX file of its own, with its weights."""
     from onnxlens.reports.tables.graphs import subgraph_text

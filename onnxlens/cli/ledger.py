@@ -10,7 +10,7 @@ import click
 
 import onnxlens
 from onnxlens.cli import progress
-from onnxlens.cli.options import format_option, print_result, settings_from, with_settings
+from onnxlens.cli.options import OutPath, format_option, print_result, settings_from, with_network_settings
 from onnxlens.errors import UsageError
 
 
@@ -27,9 +27,9 @@ from onnxlens.errors import UsageError
 @click.option("--columns", metavar="A,B,..", help="Only these columns, in this order.")
 @click.option("--latency", is_flag=True, help="Run TARGET in ONNX Runtime and time it.")
 @click.option("--parity", is_flag=True, help="Run TARGET in ONNX Runtime and PyTorch and compare.")
-@click.option("--out", type=click.Path(path_type=Path), help="File for --format trace.")
+@click.option("--out", type=OutPath(), help="File for --format trace.")
 @format_option("table", "json", "csv", "md", "trace")
-@with_settings
+@with_network_settings
 def ledger(
     target: str,
     depth: int | None,

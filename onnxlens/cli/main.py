@@ -5,19 +5,22 @@ from __future__ import annotations
 import atexit
 import gc
 import os
+import signal
 import sys
 from collections.abc import Mapping
 from importlib import import_module
 from types import MappingProxyType
+from typing import Any
 
 import click
 
 from onnxlens.cli.progress import QUIET_OPTION
-from onnxlens.errors import OnnxlensError
+from onnxlens.errors import OnnxlensError, UsageError
 
 BAD_INPUT = 2
 FAULT = 3
 INTERRUPTED = 130
+TERMINATED = 143
 
 VERBS: Mapping[str, str] = MappingProxyType(
     {
@@ -40,6 +43,15 @@ VERBS: Mapping[str, str] = MappingProxyType(
 
 class Verbs(click.Group):
     """The group of verbs: loads a verb when it is called, and lists all from ``VERBS``."""
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run the verb. A model's own code may call ``sys.exit``, which must not pass for success."""
+        try:
+            return super().invoke(ctx)
+        except SystemExit as stop:
+            raise UsageError(
+                f"the model's own code asked to exit, with {stop.code!r}; remove its call of sys.exit"
+            ) from stop
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         """The names of the verbs."""
@@ -79,11 +91,26 @@ def main() -> None:
     and numpy and onnx are not torn down object by object at the end. Handlers registered for the exit run.
     """
     gc.set_threshold(20_000, 10, 10)
+    for name in ("stdout", "stderr"):
+        if getattr(sys, name) is None:  # closed by the shell, as in `onnxlens graphs 2>&-`
+            setattr(sys, name, open(os.devnull, "w"))  # noqa: SIM115 - for as long as the program runs
+    signal.signal(signal.SIGTERM, _terminate)
     code = run(sys.argv[1:])
     atexit._run_exitfuncs()
-    sys.stdout.flush()
-    sys.stderr.flush()
+    try:
+        sys.stdout.flush()
+        sys.stderr.flush()
+    except OSError as error:  # a full device; where run has met it already, it has said so
+        code = code or _refuse(_line_of(error))
     os._exit(code)
+
+
+class _Terminated(KeyboardInterrupt):
+    """The system wants the program to end: what it has begun is removed, as after Ctrl-C."""
+
+
+def _terminate(*_: object) -> None:
+    raise _Terminated
 
 
 def run(arguments: list[str]) -> int:
@@ -100,10 +127,10 @@ def run(arguments: list[str]) -> int:
         return _refuse(f"{error.format_message()} (see '{command} --help')")
     except click.ClickException as error:
         return _refuse(error.format_message())
-    except OnnxlensError as error:
-        return _refuse(str(error))
-    except (click.Abort, KeyboardInterrupt):
-        return INTERRUPTED
+    except (OnnxlensError, OSError) as error:
+        return _refuse(_line_of(error))
+    except (click.Abort, KeyboardInterrupt) as stop:
+        return TERMINATED if isinstance(stop.__cause__, _Terminated) else INTERRUPTED
     except SystemExit:
         # click exits like this when the reader has closed the pipe, as in `onnxlens graphs | head`. The
         # interpreter must not flush into it at its own exit.
@@ -115,6 +142,13 @@ def run(arguments: list[str]) -> int:
         traceback.print_exc()
         print("onnxlens: this is a fault of the program; please report the lines above", file=sys.stderr)
         return FAULT
+
+
+def _line_of(error: OnnxlensError | OSError) -> str:
+    """The message; of the system's errors also which file it is about: one without a name is the output."""
+    if isinstance(error, OSError):
+        return f"{error.filename or 'the output'}: {error.strerror or error}"
+    return str(error)
 
 
 def _refuse(message: str) -> int:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 import click
@@ -16,6 +18,25 @@ if TYPE_CHECKING:
     from onnxlens.reports.tables.render import TableFormat
 
 Verb = TypeVar("Verb", bound=Callable[..., Any])
+
+
+class OutPath(click.Path):
+    """A path to write to, which the file system can have: refused before any work if not."""
+
+    LONGEST = 255
+    """Of one name, in bytes: what the file systems of Linux, macOS and Windows take."""
+
+    def __init__(self) -> None:
+        super().__init__(path_type=Path)
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """The path."""
+        text = str(value)
+        if not text:
+            self.fail("it is empty; give a path, or . for the current folder", param, ctx)
+        if "\0" in text or any(len(os.fsencode(name)) > self.LONGEST for name in Path(text).parts):
+            self.fail(f"{text[:40]!r}... holds a name that no file can have", param, ctx)
+        return super().convert(value, param, ctx)
 
 
 def all_of(*options: Callable[[Callable[..., Any]], Callable[..., Any]]) -> Callable[[Verb], Verb]:
@@ -118,6 +139,16 @@ with_settings = all_of(
     with_export_settings,
 )  # fmt: skip
 """All settings: how a graph is exported, or what is dynamic in an ``.onnx`` file."""
+
+with_network_settings = all_of(
+    with_settings,
+    click.option(
+        "--factory",
+        metavar="PKG.MOD:FN",
+        help="The function that made an .onnx file's network: a file does not decide which code runs.",
+    ),
+)
+"""The settings of a verb that may run the PyTorch network of an ``.onnx`` file."""
 
 with_rows = all_of(
     click.option("--by", type=click.Choice(["module", "op", "node"]), default="module", show_default=True),

@@ -11,7 +11,7 @@ import click
 
 import onnxlens
 from onnxlens.cli import progress
-from onnxlens.cli.options import settings_from, with_browser, with_module, with_settings
+from onnxlens.cli.options import OutPath, settings_from, with_browser, with_module, with_network_settings
 from onnxlens.errors import UsageError
 from onnxlens.specs.flow import FlowRequest
 
@@ -25,7 +25,7 @@ TAKEN: Mapping[str, Sequence[str]] = {
 
 @click.command()
 @click.argument("target")
-@click.option("--out", required=True, type=click.Path(path_type=Path), help="FILE.svg, .png, .pdf or .dot; "
+@click.option("--out", required=True, type=OutPath(), help="FILE.svg, .png, .pdf or .dot; "
               "FILE.json for Model Explorer; FILE.svg or .png for Netron.")  # fmt: skip
 @click.option(
     "--viewer", type=click.Choice([*TAKEN]), default="flow", show_default=True, help="Whose format to write."
@@ -40,7 +40,7 @@ TAKEN: Mapping[str, Sequence[str]] = {
 @click.option("--parity", is_flag=True, help="Compare TARGET's modules with PyTorch.")
 @with_module
 @with_browser
-@with_settings
+@with_network_settings
 def render(target: str, out: Path, viewer: str, **options: Any) -> None:
     """Draw the data flow between the modules of TARGET, or write it for a viewer.
 

@@ -10,14 +10,14 @@ import click
 
 import onnxlens
 from onnxlens.cli import progress
-from onnxlens.cli.options import with_browser, with_cache
+from onnxlens.cli.options import OutPath, with_browser, with_cache
 
 NOT_ALL_DONE = 1
 
 
 @click.command()
 @click.option(
-    "--out", type=click.Path(path_type=Path), default=Path("onnxlens-out"), show_default=True,
+    "--out", type=OutPath(), default=Path("onnxlens-out"), show_default=True,
     help="Folder to write into.",
 )  # fmt: skip
 @click.option("--graphs", "names", metavar="G,..", help="Only these graphs of the catalog.")

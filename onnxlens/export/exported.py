@@ -1,15 +1,91 @@
-"""The weights of an export, read back from its files."""
+"""An export read back: whether its files belong together, and its weights."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
+from hashlib import sha256
+from pathlib import Path
 
 import numpy as np
 import onnx_ir as ir
 
-from onnxlens.errors import CheckpointError
-from onnxlens.specs.manifest import ExportedGraph
+from onnxlens.errors import CheckpointError, GraphError
+from onnxlens.specs.graph import GraphSpec
+from onnxlens.specs.manifest import ExportedGraph, data_path_of
 from onnxlens.specs.tensor import HALVES, TensorSpec, numpy_type
+
+PART_BYTES = 64 * 2**20
+"""What a core digests in one go."""
+
+
+def data_digest(onnx_path: Path) -> str | None:
+    """The digest of the data file beside the graph; None if there is none.
+
+    It is the SHA-256 of the SHA-256 of each part, so that all cores can take part.
+    """
+    path = data_path_of(onnx_path)
+    if not path.is_file():
+        return None
+
+    def of_part(offset: int) -> bytes:
+        with path.open("rb") as file:
+            file.seek(offset)
+            return sha256(file.read(PART_BYTES)).digest()
+
+    with ThreadPoolExecutor() as pool:
+        return sha256(b"".join(pool.map(of_part, range(0, path.stat().st_size, PART_BYTES)))).hexdigest()
+
+
+def require_own_data(exported: ExportedGraph) -> None:
+    """Check that the data file, if it is there, is the one that the manifest was written with.
+
+    Raises:
+        GraphError: it is another, such as after an export that was killed.
+    """
+    expected = exported.manifest.data_digest
+    if expected and data_digest(exported.onnx_path) not in (None, expected):
+        raise GraphError(
+            f"{exported.data_path}: is not the file that {exported.manifest_path.name} was written with; "
+            "export again"
+        )
+
+
+def require_same_network(exported: ExportedGraph, spec: GraphSpec) -> None:
+    """Check that a network takes and returns what the file does; of an extracted module nothing is known yet.
+
+    Raises:
+        GraphError: it does not.
+    """
+    manifest = exported.manifest
+    if manifest.cut is None and (spec.inputs, spec.outputs) != (manifest.inputs, manifest.outputs):
+        raise _other_network(exported, spec.name, "takes or returns other tensors")
+
+
+def require_same_state(exported: ExportedGraph, name: str, state: Mapping[str, TensorSpec]) -> None:
+    """Check that a network has the parameters and buffers that the manifest lists, before they are read.
+
+    Args:
+        exported: the file; one that holds an extracted module lists that module's alone.
+        name: of the network.
+        state: name, dtype and shape of every entry of the network's ``state_dict``.
+
+    Raises:
+        GraphError: an entry is another.
+    """
+    listed = {tensor.name: (tensor.dtype, tensor.shape) for tensor in exported.manifest.tensors}
+    own = {entry: (tensor.dtype, tensor.shape) for entry, tensor in state.items()}
+    others = listed.keys() - own.keys() if exported.manifest.cut else listed.keys() ^ own.keys()
+    wrong = sorted(others) or [entry for entry in listed if listed[entry] != own[entry]]
+    if wrong:
+        raise _other_network(exported, name, f"has another {wrong[0]}")
+
+
+def _other_network(exported: ExportedGraph, name: str, how: str) -> GraphError:
+    return GraphError(
+        f"{exported.onnx_path}: {name} {how} than its manifest {exported.manifest_path.name} lists; "
+        "export it again"
+    )
 
 
 class ExportedWeights:

@@ -12,6 +12,7 @@ import onnx_ir as ir
 
 from onnxlens.errors import ExportError
 from onnxlens.export import external_data, passes
+from onnxlens.export.exported import data_digest
 from onnxlens.export.tracing import DEFAULT_OPSET, trace
 from onnxlens.specs.codec import to_text
 from onnxlens.specs.graph import GraphSpec, WeightSource
@@ -88,8 +89,8 @@ def add_weights(exported: ExportedGraph, source: WeightSource, progress: Progres
 
 
 def _with_manifest(onnx_path: Path, manifest: Manifest) -> ExportedGraph:
-    exported = ExportedGraph(onnx_path, manifest)
-    exported.manifest_path.write_text(to_text(manifest), encoding="utf-8")
+    exported = ExportedGraph(onnx_path, replace(manifest, data_digest=data_digest(onnx_path)))
+    exported.manifest_path.write_text(to_text(exported.manifest), encoding="utf-8")
     return exported
 
 

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from itertools import groupby
 from types import MappingProxyType
 from typing import Literal
 
+from onnxlens.specs.record import record
 from onnxlens.specs.tensor import TensorSpec
 
 DECIMAL_STEPS = ((10**15, "P"), (10**12, "T"), (10**9, "G"), (10**6, "M"), (10**3, "k"))
@@ -61,7 +61,7 @@ Combination = Literal["sum", "max", "none"]
 """The figure of several parts is the sum of theirs, the largest of them, or not defined by them."""
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class Cost:
     """A cost column.
 

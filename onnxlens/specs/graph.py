@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Literal, Protocol, get_args
 
 from onnxlens.errors import UsageError
+from onnxlens.specs.record import record
 from onnxlens.specs.tensor import DTYPES, TensorSpec, is_floating
 
 if TYPE_CHECKING:
@@ -20,7 +21,7 @@ DEFAULT_TOLERANCE = 1e-5
 """Of the relative L2 error: a hundred times float32's rounding."""
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class CheckpointScope:
     """Which entries of a checkpoint file belong to a graph.
 

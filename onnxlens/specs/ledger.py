@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from typing import Literal, get_args
 
 from onnxlens.errors import GraphError
@@ -21,7 +21,7 @@ COUNTS = ("macs", "vector_ops", "special_ops", "weight_read_bytes", "read_bytes"
 """The columns that add up over the nodes."""
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class BodyCost:
     """What one run of a graph inside a node costs: of a branch, or of one iteration, all inside included.
 
@@ -103,7 +103,7 @@ class NodeCost:
         return replace(self, **counts, repeats=times, bodies=bodies)
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class ModuleCost:
     """What one module costs, everything below it included.
 
@@ -161,7 +161,7 @@ class ModuleCost:
         return self.macs / self.latency_s if self.latency_s else None
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class OperatorCost:
     """What all nodes of one operator type cost together."""
 
@@ -179,7 +179,7 @@ class OperatorCost:
     peer: PeerCost | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class Totals:
     """The graph as a whole; params and buffers in elements, ``unknown_bytes`` what unknown nodes move.
 
@@ -216,7 +216,7 @@ class Totals:
         return self.flops / self.moved_bytes if self.moved_bytes else None
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class Ledger:
     """Every cost of one graph.
 

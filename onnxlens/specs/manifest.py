@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from math import prod
 from pathlib import Path
 from typing import Literal
 
 from onnxlens.errors import GraphError
 from onnxlens.specs.codec import read_spec
+from onnxlens.specs.record import record
 from onnxlens.specs.tensor import TensorSpec
 
 MANIFEST_SCHEMA = "onnxlens.manifest/1"
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class StateTensor:
     """One entry of the module's ``state_dict``."""
 
@@ -30,7 +31,7 @@ class StateTensor:
         return prod(self.shape)
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class ModuleCut:
     """The module of a model that a file holds, and how its inputs and outputs correspond to PyTorch's.
 
@@ -49,12 +50,12 @@ class ModuleCut:
     doubt: str = ""
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class Manifest:
     """How a graph was exported, and the modules and tensors of the PyTorch model it came from.
 
     Attributes:
-        origin: the catalog's name of the graph, or ``package.module:factory``.
+        origin: the catalog's name of the graph, or ``package.module:factory``, which is told and never run.
         settings: batch, height and width for a graph of the catalog.
         weights: which weights the data file holds: ``none``, ``seeded``, or a checkpoint's file name.
         has_weights: whether they were written: into the data file, or into the graph's own.
@@ -62,6 +63,7 @@ class Manifest:
         versions: of the packages that wrote the file.
         cut: of a file that holds one module of the model alone.
         dtype: that floating weights, inputs and outputs were cast to; None is the module's own.
+        data_digest: of the data file that the manifest was written with; None for none.
     """
 
     graph: str
@@ -80,6 +82,7 @@ class Manifest:
     cut: ModuleCut | None = None
     schema: str = MANIFEST_SCHEMA
     dtype: str | None = None
+    data_digest: str | None = None
 
     def __post_init__(self) -> None:
         if self.schema != MANIFEST_SCHEMA:
@@ -88,7 +91,7 @@ class Manifest:
             )
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class ExtractedTensor:
     """An input or output of the extracted module, by its name in the file.
 
@@ -100,7 +103,7 @@ class ExtractedTensor:
     role: str = ""
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class ExtractReport:
     """One module in a file of its own.
 
@@ -129,7 +132,7 @@ class ExtractReport:
     files: tuple[Path, ...]
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class ExportedGraph:
     """The files of one export: ``x.onnx``, ``x.onnx.data`` (unless weightless) and ``x.json``."""
 

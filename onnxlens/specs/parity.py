@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from math import inf
+from pathlib import Path
 from typing import Literal
 
-from onnxlens.errors import ParityError
+from onnxlens.errors import ParityError, UsageError
 from onnxlens.specs.tensor import Dim
 
 Reference = Literal["pytorch", "unoptimised"]
@@ -15,6 +16,39 @@ Reference = Literal["pytorch", "unoptimised"]
 
 RowKind = Literal["module", "operators"]
 Verdict = Literal["agrees", "introduces", "carries", "not comparable"]
+
+
+@dataclass(frozen=True, slots=True)
+class LayerRequest:
+    """How every module of a graph is compared with PyTorch.
+
+    Attributes:
+        tolerance: the largest relative L2 error that passes; None for the graph's own.
+        memory_bytes: limit for the tensors held for comparison; weights, and what each side needs to run,
+            come on top.
+        samples: how many different inputs to run; the worst error over them counts.
+        stop: end at the first module over the tolerance.
+        reproduce: a folder to write the first diverging module to.
+
+    Raises:
+        UsageError: ``samples`` or ``memory_bytes`` is less than 1.
+        ParityError: the tolerance is not a positive number.
+    """
+
+    provider: str = "cpu"
+    tolerance: float | None = None
+    memory_bytes: int = 4 * 2**30
+    samples: int = 1
+    stop: bool = False
+    reproduce: Path | None = None
+
+    def __post_init__(self) -> None:
+        if self.samples < 1 or self.memory_bytes < 1:
+            raise UsageError(
+                f"{self.samples} samples in {self.memory_bytes} bytes of memory; take at least one of each"
+            )
+        if self.tolerance is not None and not self.tolerance > 0:
+            raise ParityError(f"tolerance {self.tolerance!r} is not a positive number")
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 from typing import Literal, get_args
+
+from onnxlens.specs.record import record
 
 Convention = Literal["matrix", "onnx-tool", "fvcore", "thop"]
 """``matrix`` is ours; the others are those of the packages of that name."""
@@ -19,7 +20,7 @@ SHOWN_CAUSES = 3
 """Of a sum, the causes that explain most of its difference."""
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class PeerCost:
     """What a peer counts where we count MACs; it calls that MACs or FLOPs, and means its own unit.
 
@@ -51,7 +52,7 @@ def summed(costs: Iterable[tuple[int, PeerCost]]) -> PeerCost:
     )
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class ReconciledOperator:
     """All nodes of one operator type: our MACs, the nodes that we cannot count, and what each peer counts."""
 
@@ -63,7 +64,7 @@ class ReconciledOperator:
     peers: Mapping[str, PeerCost]
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class Reconciliation:
     """One graph in every convention; ``op_type`` of the totals is "". Notes say what each peer counts."""
 

@@ -1,17 +1,52 @@
-"""What a run over several graphs gives: one row for each."""
+"""A run over several graphs: what it is to do, and what it gives, one row for each."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Literal, get_args
 
-from onnxlens.errors import GraphError
+from onnxlens.errors import GraphError, UsageError
 from onnxlens.specs.bench import LatencyResult
 from onnxlens.specs.parity import ParityResult
 from onnxlens.specs.tensor import TensorSpec
 
 Outcome = Literal["done", "differs", "failed"]
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """What the main job is to do.
+
+    Attributes:
+        out: the folder to write into; it gets a folder for each graph, and the summary of all.
+        graphs: names in the catalog; empty for all of them.
+        weights: ``seeded``, ``none``, a checkpoint that fits every graph, or a folder of checkpoints.
+        quick: run at 128 x 128 pixels.
+        netron: also draw each graph as Netron does.
+        browser: the path of the Chromium that Netron draws in; None for the system's.
+        cache: keep exported graphs in the user's cache, and take them from there.
+        processes: how many graphs are exported at once, each in a process of its own, before the first is
+            measured; with 1, each graph is exported and measured in turn, in this process.
+
+    Raises:
+        UsageError: ``processes`` is less than 1.
+    """
+
+    out: Path
+    graphs: Sequence[str] = ()
+    weights: str | Path = "seeded"
+    quick: bool = False
+    opset: int = 18
+    netron: bool = False
+    browser: str | None = None
+    cache: bool = True
+    processes: int = 1
+
+    def __post_init__(self) -> None:
+        if self.processes < 1:
+            raise UsageError(f"{self.processes} processes; take at least one")
 
 
 @dataclass(frozen=True, slots=True)

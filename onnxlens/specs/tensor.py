@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from math import prod
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
+
+from onnxlens.specs.record import record
 
 if TYPE_CHECKING:
     import numpy as np
@@ -64,7 +65,7 @@ def storage_bytes(dtype: str, elements: int) -> int | None:
     return None if bits is None else (elements * bits + 7) // 8
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class TensorSpec:
     """A tensor's name, element type (numpy's name for it) and shape; a dynamic dimension is its symbol."""
 

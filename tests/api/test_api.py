@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 from pathlib import Path
 
@@ -14,6 +15,7 @@ from onnxlens.errors import GraphError, UsageError
 from onnxlens.specs.manifest import ExportedGraph
 from tests.export import tiny as tiny_network
 from tests.export.tiny import TARGET
+from tests.trust import trusted
 
 HED_64 = onnxlens.Settings(height=64, width=64)
 
@@ -110,7 +112,7 @@ def test_a_catalog_graph_agrees_with_pytorch() -> None:
 
 
 def test_a_file_agrees_with_pytorch_and_with_itself_unoptimised(exported: ExportedGraph) -> None:
-    assert onnxlens.check_graph(exported.onnx_path).passed
+    assert onnxlens.check_graph(exported.onnx_path, trusted(exported.onnx_path)).passed
     report = onnxlens.check_graph(exported.onnx_path, reference="unoptimised")
     assert (report.reference, report.weights, report.passed) == ("unoptimised", "seeded", True)
 
@@ -119,10 +121,14 @@ def test_a_check_with_other_weights_in_the_file_than_the_module_has_uses_the_fil
     exported: ExportedGraph, tmp_path: Path
 ) -> None:
     copy = Path(shutil.copytree(exported.onnx_path.parent, tmp_path / "copy"))
-    before = onnxlens.check_graph(copy / "tiny.onnx")
+    before = onnxlens.check_graph(copy / "tiny.onnx", trusted(copy / "tiny.onnx"))
     data = bytearray((copy / "tiny.onnx.data").read_bytes())
     (copy / "tiny.onnx.data").write_bytes(bytes(len(data)))
-    after = onnxlens.check_graph(copy / "tiny.onnx")
+    manifest = copy / "tiny.json"
+    told = json.loads(manifest.read_text(encoding="utf-8"))
+    del told["data_digest"]  # which would tell that the data are another export's
+    manifest.write_text(json.dumps(told), encoding="utf-8")
+    after = onnxlens.check_graph(copy / "tiny.onnx", trusted(copy / "tiny.onnx"))
     assert before.passed
     assert not after.passed  # all weights zero: all outputs zero, and a comparison of zeros proves nothing
     assert after.outputs[0].reference_max_abs == after.outputs[0].max_abs == 0
@@ -138,7 +144,7 @@ def test_a_graph_is_checked_with_the_requested_weights(tmp_path: Path) -> None:
 
 
 def test_a_tolerance_that_nothing_meets_is_a_result_and_not_an_error(exported: ExportedGraph) -> None:
-    report = onnxlens.check_graph(exported.onnx_path, tolerance=1e-12)
+    report = onnxlens.check_graph(exported.onnx_path, trusted(exported.onnx_path), tolerance=1e-12)
     assert not report.passed
     assert report.outputs[0].rel_l2 > 1e-12
 

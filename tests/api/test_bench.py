@@ -22,6 +22,7 @@ from onnxlens.specs.bench import BenchReport, BenchRequest
 from tests.export import tiny
 from tests.profile.models import IR_VERSION, integers, op, save, value
 from tests.specs import samples
+from tests.trust import trusted
 
 QUICK = BenchRequest(runs=3, warmup=1)
 
@@ -61,7 +62,7 @@ def test_without_optimization_nodes_are_those_of_the_file(exported: Path) -> Non
 
 def test_pytorch_is_timed_too_with_the_same_threads(exported: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(torch, "compile", lambda module: module)
-    report = api.bench_graph(exported, request=replace(QUICK, threads=1, against_torch=True))
+    report = api.bench_graph(exported, trusted(exported), replace(QUICK, threads=1, against_torch=True))
     assert report.eager is not None and report.compiled is not None
     assert (report.eager.provider, report.eager.runs, report.eager.warmup) == ("torch", 3, 1)
 
@@ -71,7 +72,7 @@ def test_a_compiler_that_fails_is_in_the_notes(exported: Path, monkeypatch: pyte
         raise RuntimeError("no compiler here")
 
     monkeypatch.setattr(torch, "compile", failing)
-    report = api.bench_graph(exported, request=replace(QUICK, against_torch=True))
+    report = api.bench_graph(exported, trusted(exported), replace(QUICK, against_torch=True))
     assert report.eager is not None and report.compiled is None
     assert "torch.compile did not work here: RuntimeError: no compiler here" in report.notes
 

@@ -19,6 +19,7 @@ from onnxlens.errors import GraphError, ParityError, UsageError
 from onnxlens.specs.parity import ModuleParityReport
 from tests.faults import float16_overflow, plant, swapped_concat, wrong_epsilon
 from tests.small_unet import TARGET
+from tests.trust import trusted
 
 SMALL_CHUNKS = 600_000
 """Bytes: a twentieth of all tensors of the small UNet."""
@@ -31,7 +32,9 @@ def sound(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def sound_report(sound: Path) -> ModuleParityReport:
-    report = api.check_layers(sound, request=LayerRequest(reproduce=sound.parent / "diverging"))
+    report = api.check_layers(
+        sound, trusted(sound), request=LayerRequest(reproduce=sound.parent / "diverging")
+    )
     assert not (sound.parent / "diverging").exists()  # no module diverges
     return report
 
@@ -77,7 +80,7 @@ FAULTS = {
 def test_a_planted_fault_is_named_exactly(name: str, copy: Path) -> None:
     fault, where = FAULTS[name]
     plant(copy, fault, where)
-    report = api.check_layers(copy)
+    report = api.check_layers(copy, trusted(copy))
     (diverging,) = (layer for layer in report.layers if layer.verdict == "introduces")
     assert report.first_diverging == diverging == report.ranked[0]
     if fault is swapped_concat:  # it is the UNet itself that joins the skips
@@ -98,7 +101,7 @@ def test_a_planted_fault_is_named_exactly(name: str, copy: Path) -> None:
 
 def test_an_overflow_is_an_infinite_error(copy: Path) -> None:
     plant(copy, float16_overflow, "input_blocks.0.0")
-    diverging = api.check_layers(copy).first_diverging
+    diverging = api.check_layers(copy, trusted(copy)).first_diverging
     assert diverging is not None
     assert (diverging.path, diverging.introduced, diverging.output, diverging.max_abs) == (
         "input_blocks.0.0", np.inf, np.inf, np.inf,
@@ -108,7 +111,7 @@ def test_an_overflow_is_an_infinite_error(copy: Path) -> None:
 def test_two_faults_are_both_named_and_the_first_diverges_first(copy: Path) -> None:
     plant(copy, wrong_epsilon, "out.0")
     plant(copy, wrong_epsilon, "input_blocks.1.0.in_layers.0")
-    report = api.check_layers(copy)
+    report = api.check_layers(copy, trusted(copy))
     named = [layer.path for layer in report.layers if layer.verdict == "introduces"]
     assert named == ["input_blocks.1.0.in_layers.0", "out.0"]
     assert report.first_diverging is not None
@@ -127,7 +130,7 @@ def test_small_chunks_give_the_same_rows(
 
     capture = onnxlens.api.check_layers.capture
     monkeypatch.setattr(onnxlens.api.check_layers, "capture", spied)
-    report = api.check_layers(sound, request=LayerRequest(memory_bytes=SMALL_CHUNKS))
+    report = api.check_layers(sound, trusted(sound), request=LayerRequest(memory_bytes=SMALL_CHUNKS))
     assert len(taken) > 5
     assert max(taken) < SMALL_CHUNKS
     for got, expected in zip(report.layers, sound_report.layers, strict=True):
@@ -144,7 +147,8 @@ def test_a_stop_ends_at_the_first_over_the_tolerance_and_runs_no_further(
     steps: list[int] = []
     report = api.check_layers(
         copy,
-        request=LayerRequest(memory_bytes=SMALL_CHUNKS, stop=True),
+        trusted(copy),
+        LayerRequest(memory_bytes=SMALL_CHUNKS, stop=True),
         progress=lambda step, done, total: steps.append(done),
     )
     assert report.stopped
@@ -154,7 +158,7 @@ def test_a_stop_ends_at_the_first_over_the_tolerance_and_runs_no_further(
 
 
 def test_the_worst_of_several_samples_counts(sound: Path, sound_report: ModuleParityReport) -> None:
-    report = api.check_layers(sound, request=LayerRequest(samples=2))
+    report = api.check_layers(sound, trusted(sound), request=LayerRequest(samples=2))
     assert report.samples == 2
     pairs = [
         (got.introduced, one.introduced)
@@ -167,7 +171,7 @@ def test_the_worst_of_several_samples_counts(sound: Path, sound_report: ModulePa
 
 def test_an_error_that_only_accumulates_fails_without_a_diverging_module(sound: Path) -> None:
     # no module's local error is over 2.5e-6; in this graph that of the timestep's sinusoids is the largest
-    report = api.check_layers(sound, request=LayerRequest(tolerance=7e-7))
+    report = api.check_layers(sound, trusted(sound), request=LayerRequest(tolerance=7e-7))
     over = [layer for layer in report.layers if layer.verdict == "introduces"]
     assert [layer.path for layer in over] == ["time_embed"]
     propagating = [layer for layer in report.layers if layer.verdict == "carries"]
@@ -177,7 +181,7 @@ def test_an_error_that_only_accumulates_fails_without_a_diverging_module(sound: 
 
 def test_the_first_diverging_module_is_written_alone_and_its_readme_runs(copy: Path, tmp_path: Path) -> None:
     plant(copy, wrong_epsilon, "middle_block.0.out_layers.0")
-    report = api.check_layers(copy, request=LayerRequest(reproduce=tmp_path / "out"))
+    report = api.check_layers(copy, trusted(copy), request=LayerRequest(reproduce=tmp_path / "out"))
     diverging = report.first_diverging
     assert diverging is not None
     assert diverging.introduced is not None
@@ -203,7 +207,7 @@ def test_the_first_diverging_module_is_written_alone_and_its_readme_runs(copy: P
 
 def test_operators_between_modules_are_written_too(copy: Path, tmp_path: Path) -> None:
     plant(copy, swapped_concat, "output_blocks.1")
-    api.check_layers(copy, request=LayerRequest(reproduce=tmp_path / "out"))
+    api.check_layers(copy, trusted(copy), request=LayerRequest(reproduce=tmp_path / "out"))
     model = onnx.load(str(tmp_path / "out" / "model.onnx"))
     assert [node.op_type for node in model.graph.node] == ["Concat"]
     assert len(np.load(tmp_path / "out" / "inputs.npz")) == 2
@@ -211,7 +215,7 @@ def test_operators_between_modules_are_written_too(copy: Path, tmp_path: Path) -
 
 def test_what_cannot_be_compared_is_refused(copy: Path) -> None:
     with pytest.raises(UsageError, match=r"holds [\d,]+ bytes, --memory allows 1,000; allow more"):
-        api.check_layers(copy, request=LayerRequest(memory_bytes=1000))
+        api.check_layers(copy, trusted(copy), request=LayerRequest(memory_bytes=1000))
     with pytest.raises(UsageError, match="cannot run without weights"):
         api.check_layers(TARGET, Settings(weights="none"))
     with pytest.raises(UsageError, match="0 samples"):
@@ -223,10 +227,10 @@ def test_what_cannot_be_compared_is_refused(copy: Path) -> None:
         del node.metadata_props[:]
     copy.write_bytes(model.SerializeToString())
     with pytest.raises(GraphError, match="names no modules"):
-        api.check_layers(copy)
+        api.check_layers(copy, trusted(copy))
     copy.with_suffix(".json").unlink()
     with pytest.raises(GraphError, match="no manifest"):
-        api.check_layers(copy)
+        api.check_layers(copy, trusted(copy))
 
 
 @pytest.fixture(scope="module")
@@ -250,7 +254,7 @@ def test_a_fault_in_the_full_unet_is_named_exactly(name: str, full_unet: Path) -
     sound_bytes = full_unet.read_bytes()
     plant(full_unet, fault, where)
     try:
-        report = api.check_layers(full_unet)
+        report = api.check_layers(full_unet, trusted(full_unet))
     finally:
         full_unet.write_bytes(sound_bytes)
     (diverging,) = (layer for layer in report.layers if layer.verdict == "introduces")

@@ -23,10 +23,9 @@ from torch import nn
 import onnxlens as api
 from onnxlens.api import check as comparison
 from onnxlens.api import run as main_job
-from onnxlens.api.target import Job
 from onnxlens.errors import ExportError, UsageError
 from onnxlens.reference_model import catalog
-from onnxlens.specs.summary import RunSummary
+from onnxlens.specs.summary import Job, RunSummary
 from tests import small_catalog
 from tests.export import tiny
 from tests.small_catalog import names_in

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from onnxlens.api.staging import STAGE_PREFIX, staged, staged_folder
+from onnxlens.api.staging import STAGE_PREFIX, staged, staged_folder, temporary_folder
 from onnxlens.errors import UsageError
 
 ROOT = Path(__file__).parents[2]
@@ -177,3 +177,31 @@ def test_a_folder_of_other_files_is_not_replaced(tmp_path: Path) -> None:
         with staged_folder(tmp_path / "photos", "proof.json"):
             pytest.fail("the body must not run")
     assert names_in(tmp_path / "photos") == ["cat.jpg"]
+
+
+def test_a_temporary_folder_is_removed_and_so_is_one_of_a_killed_process(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    script = f"""
+import os, signal, tempfile
+from onnxlens.api.staging import temporary_folder
+tempfile.tempdir = {str(tmp_path)!r}
+with temporary_folder() as folder:
+    (folder / "weights").write_text("gigabytes")
+    print("written", flush=True)
+    input()
+"""
+    with subprocess.Popen([sys.executable, "-c", script], cwd=ROOT, text=True,
+                          stdin=subprocess.PIPE, stdout=subprocess.PIPE) as other:  # fmt: skip
+        assert other.stdout is not None
+        assert other.stdout.readline() == "written\n"
+        (theirs,) = names_in(tmp_path)
+        with temporary_folder() as ours:
+            assert names_in(tmp_path) == sorted([theirs, ours.parent.name])  # a living process's stays
+        other.kill()
+    assert names_in(tmp_path) == [theirs]
+    (tmp_path / "onnxlens-without-a-lock").mkdir()  # of another program, or about to be locked
+    with temporary_folder() as ours:
+        assert names_in(tmp_path) == sorted(["onnxlens-without-a-lock", ours.parent.name])
+    assert names_in(tmp_path) == ["onnxlens-without-a-lock"]

@@ -13,6 +13,7 @@ from tests.cli.calls import done, onnxlens
 from tests.export import tiny as tiny_network
 from tests.profile.count.test_repeats import GOES_ON, graph, loop_body, save_if, save_loop
 from tests.profile.models import op, value
+from tests.trust import TINY
 
 VIEWER = ("--viewer", "model-explorer")
 
@@ -55,7 +56,7 @@ def test_weights_change_nothing(tiny: Path, bare_tiny: Path, tmp_path: Path) -> 
 
 
 def test_latency_and_errors_are_written_where_they_are_measured(tiny: Path, tmp_path: Path) -> None:
-    outcome = onnxlens("render", tiny, *VIEWER, "--latency", "--parity", "--out", tmp_path / "x.json")
+    outcome = onnxlens("render", tiny, *TINY, *VIEWER, "--latency", "--parity", "--out", tmp_path / "x.json")
     assert outcome.code == 0, outcome
     assert [Path(line).name for line in outcome.out.splitlines()] == [
         "x.json", "x.macs.json", "x.moved_bytes.json", "x.latency_s.json", "x.parity_error.json",

@@ -9,18 +9,29 @@ import pytest
 
 from tests.cli.calls import done, onnxlens
 from tests.faults import plant, wrong_epsilon
+from tests.trust import TINY
 
 
 def test_a_sound_file_exits_with_0(tiny: Path) -> None:
-    assert done("check", tiny, "--layers").endswith("all modules agree\n")
-    document = json.loads(done("check", tiny, "--layers", "--memory", "64 KiB", "--format", "json"))
+    assert done("check", tiny, *TINY, "--layers").endswith("all modules agree\n")
+    document = json.loads(done("check", tiny, *TINY, "--layers", "--memory", "64 KiB", "--format", "json"))
     assert (document["schema"], document["passed"], document["samples"]) == ("onnxlens.layers/1", True, 1)
     assert "guilty" not in document
 
 
 def test_a_fault_exits_with_1_and_is_written_to_the_requested_folder(tiny_copy: Path, tmp_path: Path) -> None:
     plant(tiny_copy, wrong_epsilon, "norm")
-    arguments = ("check", tiny_copy, "--layers", "--stop", "--samples", 2, "--reproduce", tmp_path / "out")
+    arguments = (
+        "check",
+        tiny_copy,
+        *TINY,
+        "--layers",
+        "--stop",
+        "--samples",
+        2,
+        "--reproduce",
+        tmp_path / "out",
+    )
     outcome = onnxlens(*arguments)
     assert outcome.code == 1
     assert outcome.out.splitlines()[-1].startswith(
@@ -33,7 +44,7 @@ def test_a_fault_exits_with_1_and_is_written_to_the_requested_folder(tiny_copy: 
 
 
 def test_nothing_to_reproduce_is_reported(tiny: Path, tmp_path: Path) -> None:
-    outcome = onnxlens("check", tiny, "--layers", "--reproduce", tmp_path / "out")
+    outcome = onnxlens("check", tiny, *TINY, "--layers", "--reproduce", tmp_path / "out")
     assert (outcome.code, outcome.err) == (
         0, "onnxlens: no module diverges by itself: nothing to reproduce\n",
     )  # fmt: skip
@@ -55,6 +66,6 @@ def test_nothing_to_reproduce_is_reported(tiny: Path, tmp_path: Path) -> None:
     ],
 )
 def test_what_cannot_be_checked_is_refused(arguments: list[str], message: str, tiny: Path) -> None:
-    outcome = onnxlens("check", tiny, *arguments)
+    outcome = onnxlens("check", tiny, *TINY, *arguments)
     assert (outcome.code, outcome.out) == (2, "")
     assert message in outcome.err

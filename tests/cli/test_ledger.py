@@ -17,6 +17,7 @@ from onnxlens.specs.measured import Measurements, NodeTiming
 from tests.cli.calls import done, onnxlens
 from tests.export import tiny as tiny_network
 from tests.reports.trace_viewer import opened
+from tests.trust import TINY
 
 KERNEL = "_kernel_time"
 
@@ -39,7 +40,7 @@ def test_nothing_is_measured_unless_requested(tiny: Path) -> None:
 
 
 def test_latency_and_parity_are_measured_when_requested(tiny: Path) -> None:
-    outcome = onnxlens("ledger", tiny, "--latency", "--parity", "--format", "json")
+    outcome = onnxlens("ledger", tiny, *TINY, "--latency", "--parity", "--format", "json")
     assert outcome.code == 0, outcome
     document = json.loads(outcome.out)
     model = document["rows"][0]

@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import json
 import os
+import shlex
 import subprocess
 from pathlib import Path
 
+import pytest
+
 from onnxlens import __version__
-from tests.cli.calls import PROGRAM, ROOT, onnxlens_process
+from tests.cli.calls import PROGRAM, ROOT, onnxlens, onnxlens_process
 from tests.export import tiny as tiny_network
 from tests.export.tiny import TARGET
+from tests.trust import TINY
 
 
 def test_help_and_version_go_to_stdout() -> None:
@@ -29,7 +33,7 @@ def test_a_json_document_is_all_that_an_export_and_a_count_print() -> None:
 
 
 def test_a_check_that_does_not_hold_is_an_exit_code_to_the_shell(tiny: Path) -> None:
-    outcome = onnxlens_process("check", tiny, "--tolerance", "1e-12", "--format", "json")
+    outcome = onnxlens_process("check", tiny, *TINY, "--tolerance", "1e-12", "--format", "json")
     assert (outcome.code, outcome.err) == (1, "")
     assert json.loads(outcome.out)["passed"] is False
 
@@ -40,6 +44,59 @@ def test_bad_input_is_an_exit_code_and_one_line_to_the_shell(tmp_path: Path) -> 
     assert outcome.err.startswith("onnxlens: unknown graph 'hde': did you mean 'hed'?")
     assert outcome.err.count("\n") == 1
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("arguments", ["graphs", "graphs --help", "profile {tiny}"])
+def test_a_full_device_is_one_line(arguments: str, tiny: Path) -> None:
+    with open("/dev/full", "w") as full:
+        done = subprocess.run(
+            [*PROGRAM, *arguments.format(tiny=tiny).split()],
+            cwd=ROOT, stdout=full, stderr=subprocess.PIPE, text=True, check=False,
+        )  # fmt: skip
+    assert done.returncode == 2
+    assert done.stderr.splitlines()[-1] == "onnxlens: the output: No space left on device"
+    assert "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize("closed", ["2>&-", ">&-", ">&- 2>&-"])
+def test_closed_streams_change_no_exit_code(closed: str, tiny: Path) -> None:
+    for arguments, code in ((["profile", str(tiny)], 0), (["profile", "missing.onnx"], 2)):
+        shell = f"{shlex.join([*PROGRAM, *arguments])} {closed}"
+        done = subprocess.run(["bash", "-c", shell], cwd=ROOT, capture_output=True, text=True, check=False)
+        assert done.returncode == code
+        assert "Traceback" not in done.stderr
+
+
+def test_a_factory_that_exits_is_a_refusal(tmp_path: Path) -> None:
+    (tmp_path / "leaving.py").write_text("import sys\ndef network(): sys.exit(5)\n", encoding="utf-8")
+    done = subprocess.run(
+        [*PROGRAM, "export", "leaving:network", "--out", "out"],
+        cwd=tmp_path, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert (done.returncode, done.stdout) == (2, "")
+    assert "the model's own code asked to exit, with 5" in done.stderr
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize("verb", ["export hed", "run", "render hed", "extract hed --module x"])
+@pytest.mark.parametrize(("out", "why"), [("", "it is empty"), ("x" * 300, "a name that no file can have")])
+def test_an_output_path_that_no_file_can_have_is_refused_first(verb: str, out: str, why: str) -> None:
+    outcome = onnxlens(*verb.split(), "--out", out)
+    assert (outcome.code, outcome.out) == (2, "")
+    assert why in outcome.err
+
+
+def test_a_terminated_program_removes_what_it_has_begun(tmp_path: Path) -> None:
+    (tmp_path / "waiting.py").write_text(
+        "import time\ndef network():\n    print('called', flush=True)\n    time.sleep(60)\n", encoding="utf-8"
+    )
+    arguments = ("export", "waiting:network", "--out", "out")
+    with subprocess.Popen([*PROGRAM, *arguments], cwd=tmp_path, text=True, stdout=subprocess.PIPE) as program:
+        assert program.stdout is not None
+        assert program.stdout.readline() == "called\n"
+        program.terminate()
+        assert program.wait() == 143
+    assert not (tmp_path / "out").exists()
 
 
 def test_a_closed_pipe_is_not_an_error() -> None:

@@ -9,6 +9,7 @@ import pytest
 from onnxlens.reports.drawing.colors import HEAT, NO_FIGURE
 from tests.cli.calls import done, onnxlens
 from tests.profile.models import op, save, value
+from tests.trust import TINY
 
 
 def drawn(target: Path, folder: Path, *options: str) -> str:
@@ -36,7 +37,7 @@ def test_without_a_color_there_is_no_scale(bare_tiny: Path, tmp_path: Path) -> N
 
 
 def test_latency_and_error_are_at_boxes_where_they_are_measured(tiny: Path, tmp_path: Path) -> None:
-    source = drawn(tiny, tmp_path, "--latency", "--parity", "--color", "latency_s")
+    source = drawn(tiny, tmp_path, *TINY, "--latency", "--parity", "--color", "latency_s")
     assert "fill: share of all latency" in source
     assert "s latency (" in source
     assert "parity_error: " in source  # in the tooltips

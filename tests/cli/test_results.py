@@ -16,6 +16,7 @@ from tests import small_catalog
 from tests.cli.calls import done, onnxlens
 from tests.export import tiny as tiny_network
 from tests.export.tiny import TARGET
+from tests.trust import TINY
 
 # 12 layers, 2 prompts of 77 tokens, 768 channels: q, k, v, out and the MLP's two of 4 x 768; both products
 CLIP_MACS = 12 * (2 * 77 * 768 * 768 * (4 + 8) + 2 * 2 * 77 * 77 * 768)
@@ -93,18 +94,18 @@ def test_the_catalog_is_listed_for_people_and_for_machines() -> None:
 
 
 def test_a_check_that_holds_exits_with_0(tiny: Path) -> None:
-    assert "all outputs agree" in done("check", tiny)
-    document = json.loads(done("check", tiny, "--format", "json"))
+    assert "all outputs agree" in done("check", tiny, *TINY)
+    document = json.loads(done("check", tiny, *TINY, "--format", "json"))
     assert (document["schema"], document["passed"]) == ("onnxlens.parity/1", True)
 
 
 def test_a_check_that_does_not_hold_exits_with_1_and_says_which_output(tiny: Path) -> None:
-    outcome = onnxlens("check", tiny, "--tolerance", "1e-12")
+    outcome = onnxlens("check", tiny, *TINY, "--tolerance", "1e-12")
     assert (outcome.code, outcome.err) == (1, "")
     assert "the outputs do NOT agree" in outcome.out
     (row,) = [line for line in outcome.out.splitlines() if line.startswith("logits")]
     assert row.endswith("FAIL")
-    document = json.loads(onnxlens("check", tiny, "--tolerance", "1e-12", "--format", "json").out)
+    document = json.loads(onnxlens("check", tiny, *TINY, "--tolerance", "1e-12", "--format", "json").out)
     assert document["passed"] is False
 
 

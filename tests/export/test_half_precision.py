@@ -25,6 +25,7 @@ from onnxlens.specs.graph import GraphSpec
 from tests import small_unet
 from tests.export import test_normalization, tiny
 from tests.small_catalog import seeded_state
+from tests.trust import trusted
 
 HALVES = {
     "float16": (TensorProto.FLOAT16, np.dtype(np.float16)),
@@ -123,7 +124,7 @@ def test_the_type_of_a_file_is_its_own(half_unet: Path) -> None:
 
 
 def test_half_arithmetic_is_held_to_float32_on_the_same_weights(half_unet: Path) -> None:
-    report = api.check_graph(half_unet)
+    report = api.check_graph(half_unet, trusted(half_unet))
     assert report.passed
     (result,) = report.outputs
     assert result.tolerance == 1e-2
@@ -154,7 +155,7 @@ def test_modules_are_compared_in_float32_alone(half_unet: Path) -> None:
     with pytest.raises(
         UsageError, match=r"layers are compared in float32 alone, this export is in float16; "
     ):
-        api.check_layers(half_unet)
+        api.check_layers(half_unet, trusted(half_unet))
 
 
 def test_pytorch_is_timed_in_the_type_of_the_file(half_unet: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -166,7 +167,9 @@ def test_pytorch_is_timed_in_the_type_of_the_file(half_unet: Path, monkeypatch: 
 
     monkeypatch.setattr(matrix_product, "SIDES", {"cpu": 32})
     monkeypatch.setattr(torch, "compile", recorded)
-    report = api.bench_graph(half_unet, request=BenchRequest(runs=2, warmup=1, against_torch=True))
+    report = api.bench_graph(
+        half_unet, trusted(half_unet), BenchRequest(runs=2, warmup=1, against_torch=True)
+    )
     assert (report.dtype, report.matrix_product.dtype) == ("float16", "float16")
     assert report.eager is not None and seen == [{torch.float16}]
 

@@ -18,6 +18,7 @@ from onnxlens.reference_model import catalog
 from onnxlens.specs.codec import read_spec
 from onnxlens.specs.manifest import ExportedGraph, Manifest, data_path_of, manifest_path_of, open_export
 from tests.export import tiny as tiny_network
+from tests.trust import trusted
 
 
 def test_modules_and_tensors_are_the_modules_own(tiny: ExportedGraph) -> None:
@@ -128,4 +129,4 @@ def test_a_checkpoint_is_named_in_the_manifest(tmp_path: Path) -> None:
     exported = api.export_graph(tiny_network.TARGET, tmp_path / "out", api.Settings(weights=path))
     assert exported.manifest.weights == "trained.pth"
     assert str(tmp_path) not in exported.manifest_path.read_text(encoding="utf-8")
-    assert api.check_graph(exported.onnx_path).passed
+    assert api.check_graph(exported.onnx_path, trusted(exported.onnx_path)).passed

@@ -6,7 +6,6 @@ import gc
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from difflib import get_close_matches
 from functools import cached_property
 from pathlib import Path
 
@@ -24,7 +23,7 @@ SUGGESTIONS = 3
 """An error message about an unknown module suggests at most this many others."""
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class Body:
     """A graph that runs inside a node: a branch of an If, the body of a Loop, Scan or SequenceMap.
 
@@ -72,7 +71,7 @@ class GraphNode:
         return inputs
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class ModuleIO:
     """The tensors that enter and leave one module, by name, in execution order; without its weights."""
 
@@ -138,6 +137,8 @@ class Hierarchy:
             return path
         if path == self._graph_name:
             return ""
+        from difflib import get_close_matches  # a graph whose modules are found does without
+
         named = sorted(known - {""})
         if not named:
             raise UsageError(f"{self._source} names no modules, so it has no module {path!r}")

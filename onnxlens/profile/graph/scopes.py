@@ -5,13 +5,13 @@ from __future__ import annotations
 import ast
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from os.path import commonprefix
 
 from onnx import NodeProto
 
 from onnxlens.profile.graph.node_view import NodeView, index_consumers, index_producers
 from onnxlens.specs.ledger import Attribution
+from onnxlens.specs.record import record
 
 SCOPES_KEY = "pkg.torch.onnx.name_scopes"
 CLASSES_KEY = "pkg.torch.onnx.class_hierarchy"
@@ -20,7 +20,7 @@ PLAIN_LIST = re.compile(r"""\['[^'"\\]*'(?:, '[^'"\\]*')*\]""")
 """A printed list of texts without quotes or escapes: splitting it is evaluating it, and much faster."""
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class ModuleRef:
     """The module that runs a node: its dotted path ("" is the model) and its class, "" where unknown."""
 
@@ -37,7 +37,7 @@ ModuleStack = tuple[ModuleRef, ...]
 """The modules whose forward was running when a node was traced: the model first, the node's own last."""
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class TracedCall:
     """The PyTorch call that a node is part of: its name in the trace, and its operator.
 
@@ -55,7 +55,7 @@ Traced = tuple[NodeProto, NodeView]
 """A node as the file has it, and with names that are unique in the file."""
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class Scopes:
     """What a file records of its modules.
 

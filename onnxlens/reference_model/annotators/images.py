@@ -100,8 +100,12 @@ def require_picture_suffix(path: Path) -> None:
 
 
 def write_image(image: Image, path: Path) -> None:
-    """Write RGB (H, W, 3) as a picture, in the format that the suffix names."""
-    cv2.imwrite(str(path), image[:, :, ::-1])
+    """Write RGB (H, W, 3) as a picture, in the format that the suffix names.
+
+    Raises:
+        OSError: the file cannot be written; OpenCV's own writer says nothing of a full disk.
+    """
+    path.write_bytes(cv2.imencode(path.suffix, image[:, :, ::-1])[1].tobytes())
 
 
 RESOLUTION = 512

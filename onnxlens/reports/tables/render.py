@@ -5,10 +5,11 @@ from __future__ import annotations
 import csv
 import io
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
 from typing import Generic, Literal, TypeVar
 
 from tabulate import tabulate
+
+from onnxlens.specs.record import record
 
 Row = TypeVar("Row")
 TableFormat = Literal["table", "csv", "md"]
@@ -19,7 +20,7 @@ Cell = str | int | float | None
 TABULATE_FORMATS = {"table": "simple", "md": "pipe"}
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class Column(Generic[Row]):
     """A column of a table.
 

@@ -17,6 +17,7 @@ from onnxlens.profile.parity.parity import ALL_ZEROS
 from onnxlens.specs.parity import ModuleParityReport
 from tests.faults import of_module, plant
 from tests.profile.parity.nets import WIDTH, Odd
+from tests.trust import trusted
 
 INPUTS = {"x": np.linspace(-1, 1, 2 * 5 * WIDTH, dtype=np.float32).reshape(2, 5, WIDTH)}
 
@@ -28,7 +29,7 @@ def odd(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def report(odd: Path) -> ModuleParityReport:
-    return api.check_layers(odd)
+    return api.check_layers(odd, trusted(odd))
 
 
 def test_every_call_of_a_module_has_a_row_of_its_own(report: ModuleParityReport) -> None:
@@ -81,7 +82,7 @@ def test_the_diverging_call_is_named(odd: Path, tmp_path: Path) -> None:
         node.input[1] = "planted"
 
     plant(tmp_path / odd.name, second_call, "shared")
-    diverging = api.check_layers(tmp_path / odd.name).first_diverging
+    diverging = api.check_layers(tmp_path / odd.name, trusted(odd)).first_diverging
     assert diverging is not None
     assert (diverging.path, diverging.call) == ("shared", 2)
 

@@ -6,13 +6,13 @@ of ai.onnx.preview.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from math import prod
 
 from onnxlens.profile.count.rules.elementwise import SILU
 from onnxlens.profile.count.rules.matrix import conv_macs
 from onnxlens.profile.count.rules.work import NOTHING, SPECIAL, VECTOR, RuleTable, Work
 from onnxlens.profile.graph.node_view import NodeView, NotCountable, Shape
+from onnxlens.specs.record import record
 
 SCORE_SOFTMAX = 4 * VECTOR + SPECIAL
 SCORE_SOFTCAP = 2 * VECTOR + SPECIAL
@@ -20,7 +20,7 @@ ROTATION = 3 * VECTOR  # per element of a pair: four multiplies, a subtract and 
 KEY_INPUT, VALUE_INPUT, MASK_INPUT, PAST_KEY_INPUT, LENGTHS_INPUT = 1, 2, 3, 4, 6
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class AttentionSizes:
     """The sizes of one attention: ``heads`` are the query heads, ``keys`` include the past ones."""
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import astuple, dataclass
+from dataclasses import astuple
 from functools import cache
 from types import ModuleType
 from typing import TypeVar
@@ -30,6 +30,7 @@ from onnxlens.profile.count.rules.microsoft import quantized as microsoft_quanti
 from onnxlens.profile.count.rules.traffic import Operator, Traffic, unfused_traffic
 from onnxlens.profile.count.rules.work import Rule, Work
 from onnxlens.profile.graph.node_view import NodeView, NotCountable
+from onnxlens.specs.record import record
 
 FAMILIES: Sequence[ModuleType] = (
     matrix, attention, recurrent, quantized, elementwise, normalization, vision, preprocessing, training, ml,
@@ -54,7 +55,7 @@ TrafficRule = Callable[[NodeView], Traffic]
 Figures = TypeVar("Figures", Work, Traffic)
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class RegisteredRule:
     """A user's rule; ``source`` is the package of its entry point, else the module that defines it."""
 

@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from onnx import GraphProto, NodeProto
 
 from onnxlens.profile.graph.loading.protobuf import constant_reader, subgraphs, tensor_reader
 from onnxlens.profile.graph.node_view import ValueView
+from onnxlens.specs.record import record
 
 Given = Sequence[ValueView | None]
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class BodyPlan:
     """How one body of a node is to be read.
 

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
-from onnx import ValueInfoProto
+from onnx import GraphProto, ValueInfoProto
 
+from onnxlens.errors import GraphError
 from onnxlens.profile.graph.graph import Graph, GraphNode, uncollected
 from onnxlens.profile.graph.loading.fixing import fix_dimensions, fix_values
 from onnxlens.profile.graph.loading.inference import Inference, complete_types
@@ -17,7 +18,7 @@ from onnxlens.profile.graph.loading.value_types import UNKNOWN
 from onnxlens.profile.graph.loading.views import ModelReader
 from onnxlens.profile.graph.node_view import NodeView, ValueView
 from onnxlens.profile.graph.scopes import read_scopes
-from onnxlens.specs.manifest import Manifest, read_manifest
+from onnxlens.specs.manifest import Manifest, manifest_path_of, read_manifest
 from onnxlens.specs.tensor import TensorSpec
 
 INTEGER_TABLES = ("int64", "int32", "bool")
@@ -45,6 +46,8 @@ def load_graph(
     """
     model = read_model(path)
     manifest = read_manifest(path)
+    if manifest is not None:
+        _require_of_file(path, manifest, model.graph)
     fix_dimensions(path, model.graph, shapes or {}, dims or {})
     given = fix_values(path, model.graph, values or {})
     graph = read_graph(model.graph)
@@ -73,6 +76,22 @@ def load_graph(
         given=given,
         notes=(*inference.notes, *_dynamic_notes(inputs)),
     )
+
+
+def _require_of_file(path: Path, manifest: Manifest, graph: GraphProto) -> None:
+    """Refuse a manifest whose inputs or tensors are not the file's: what it says of modules is not either."""
+    held = {tensor.name: tuple(tensor.dims) for tensor in graph.initializer}
+    inputs = [value.name for value in graph.input if value.name not in held]
+    listed = [tensor.name for tensor in manifest.inputs]
+    wrong = f"the inputs {', '.join(listed)}, the file {', '.join(inputs)}" if inputs != listed else ""
+    for tensor in manifest.tensors:
+        if held.get(tensor.name, tensor.shape) != tensor.shape:
+            wrong = f"{tensor.name} as {tensor.shape}, the file as {held[tensor.name]}"
+    if wrong:
+        raise GraphError(
+            f"{path}: its manifest {manifest_path_of(path).name} lists {wrong}; export again, or delete the "
+            "manifest to use the file without it"
+        )
 
 
 def _weights(

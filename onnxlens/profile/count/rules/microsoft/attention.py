@@ -15,7 +15,6 @@ state is D_k * D_v MACs, token by token, although kernels may process the tokens
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from math import prod
 
 from onnxlens.profile.count.rules.attention import ROTATION, AttentionSizes, rotation, scores_work, softcap
@@ -24,12 +23,13 @@ from onnxlens.profile.count.rules.normalization import root_mean_square
 from onnxlens.profile.count.rules.quantized import QUANTIZE, zero_point_work
 from onnxlens.profile.count.rules.work import NOTHING, SPECIAL, VECTOR, Rule, RuleTable, Work
 from onnxlens.profile.graph.node_view import NodeView
+from onnxlens.specs.record import record
 
 SCALE = VECTOR
 SINK = VECTOR + SPECIAL  # one more exponential in the sum of each row
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class Inputs:
     """The indices of optional inputs: a mask, a bias of the scores, past keys and values."""
 
@@ -247,7 +247,7 @@ UNIT_LENGTH = 3 * VECTOR  # square, sum, div
 QWEN_GATE = 2 * VECTOR + ACTIVATIONS["softplus"]  # add, softplus, mul by the exponential of a_log
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class StateSizes:
     """``queries`` and ``states`` are numbers of heads, either of which may be a multiple of the other."""
 

@@ -10,7 +10,6 @@ In a mixture of experts every token passes through ``k`` of them, whichever the 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from math import prod
 
 from onnxlens.profile.count.rules.elementwise import BOUND
@@ -19,6 +18,7 @@ from onnxlens.profile.count.rules.normalization import SOFTMAX, root_mean_square
 from onnxlens.profile.count.rules.quantized import DEQUANTIZE, QUANTIZE
 from onnxlens.profile.count.rules.work import NOTHING, SPECIAL, VECTOR, RuleTable, Work
 from onnxlens.profile.graph.node_view import NodeView
+from onnxlens.specs.record import record
 
 WITHOUT_OFFSET = (0, 2)
 """The values of ``blk_quant_type`` of MatMulFpQ4 without a zero point."""
@@ -84,7 +84,7 @@ SWIGLU = 4 * VECTOR + SPECIAL  # mul by alpha, sigmoid, mul; add beta, mul
 SWIGLU_LIMIT = 3 * BOUND  # one bound for the gate, two for the other half
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class Experts:
     """Sizes of one expert: the elements of each of its two or three matrices, and of all its biases."""
 
