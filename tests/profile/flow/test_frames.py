@@ -138,23 +138,6 @@ def test_a_scan_has_as_many_trips_as_there_are_slices(tmp_path: Path) -> None:
     assert {title for _, _, around in boxes(flow) for title in around} == {"Scan: 7 trips"}
 
 
-def test_the_heads_of_a_detector_are_a_box_each_though_the_file_interleaves_them(tmp_path: Path) -> None:
-    """A trunk of three, each read by two in a row of the head; written rank by rank, as an exporter does."""
-    nodes, source = [], "x"
-    for rank in range(5):
-        if rank < 3:
-            nodes.append(op("Relu", source, f"t{rank}", f"trunk.{rank}"))
-            source = f"t{rank}"
-        if rank:
-            nodes += [op("Tanh", f"t{rank - 1}", f"a{rank}", "head.a")] if rank < 4 else []
-            nodes += [op("Abs", f"a{rank - 1}", f"b{rank}", "head.b")] if rank > 1 else []
-    nodes.append(op("Concat", "b2 b3 b4", "y", "head", axis=0))
-    between = [value(name, SHAPE) for node in nodes[:-1] for name in node.output]
-    path = save(tmp_path, nodes, [value("x", SHAPE)], [value("y", (12, 4))], between=between)
-    assert [box.path for box in ran(flow_of(path, 1))] == ["trunk.0", "trunk.1", "trunk.2", "head"]
-    assert [box.path for box in ran(flow_of(path, 2))][3:] == ["head.a", "head.b", "head"]
-
-
 def test_a_long_row_of_modules_is_paged_in_parts(tmp_path: Path) -> None:
     """200 different modules of the model, one after the other, no two of which are equal neighbors."""
     kinds = ("Relu", "Tanh", "Abs", "Neg", "Exp")
