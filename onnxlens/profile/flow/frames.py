@@ -170,7 +170,8 @@ def _title(node: GraphNode) -> str:
     if len(node.bodies) > 1:
         return node.view.op_type
     times = node.bodies[0].trip_count
-    return f"{node.view.op_type}: {'trip count unknown' if times is None else f'{times} trips'}"
+    known = "1 trip" if times == 1 else f"{times} trips"
+    return f"{node.view.op_type}: {'trip count unknown' if times is None else known}"
 
 
 def _branch_title(node: GraphNode, body: Body, cost: BodyCost) -> str:
