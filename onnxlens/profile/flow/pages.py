@@ -150,7 +150,10 @@ class _Pages:
             yield from self._split(inner, below)
 
     def _overview(self, path: str, depth: int) -> tuple[FlowGraph, Mapping[FlowNode, int]]:
-        """The shallowest flow from which all fits on pages, or the deepest that fits; what it opens."""
+        """The shallowest flow from which all fits on pages, or the deepest that fits; what it opens.
+
+        Equal blocks are folded if none fits otherwise.
+        """
         flow, opened = self._flow(path, 1), self._opened(path, 1, depth)
         for deeper in range(2, depth):
             if not any(
@@ -160,7 +163,9 @@ class _Pages:
             if not _fits(self._flow(path, deeper)):
                 break
             flow, opened = self._flow(path, deeper), self._opened(path, deeper, depth)
-        return flow, opened
+        shown = self._foldable(flow, path)
+        kept = {box.id for box in shown.nodes}
+        return shown, {box: below for box, below in opened.items() if box.id in kept}
 
     def _opened(self, path: str, depth: int, wanted: int) -> Mapping[FlowNode, int]:
         """The boxes at ``depth`` that are several at the ``wanted`` depth, and how deep they are opened.

@@ -24,10 +24,10 @@ def with_parts(deepest: DeepestFlow, most: int, share: int) -> DeepestFlow:
     inserted: dict[str, dict[str, tuple[Level, ...]]] = {}
     for path in _long(deepest, most):
         shown = shown_alone(deepest, path) if path else deepest
-        if sum(box.order > 0 for box in folded(shown, 1).nodes) <= most:
-            continue
         flow, held = collapsed_with_parts(shown, 1)
         row = ran(flow)
+        if len(row) <= most or len(ran(folded(shown, 1))) <= most:
+            continue
         parts_of = [
             tuple(accumulate((path, *steps[:-1]), joined))[1:]
             for steps in steps_to("box", len(row), most, share)
@@ -60,11 +60,11 @@ def _parents(node: FlowNode, inserted: Mapping[str, Mapping[str, tuple[Level, ..
 
 
 def _long(deepest: DeepestFlow, most: int) -> Sequence[str]:
-    """The paths of the levels that have more than ``most`` modules in them; "" is the model."""
+    """The paths of the levels that may have a row of more than ``most`` boxes in them; "" is the model."""
     inside: dict[str, set[Hashable]] = defaultdict(set)
     for node in ran(deepest.flow):
         paths = ["", *(path for path, _ in node.parents)]
         for outer, inner in pairwise(paths):
             inside[outer].add(inner)
-        inside[paths[-1]].add(("box", node.path if node.kind == "module" else node.id))
+        inside[paths[-1]].add(("box", node.id))
     return [path for path, found in inside.items() if len(found) > most]
