@@ -18,8 +18,10 @@ def reconcile_graph(
 ) -> Reconciliation:
     """Compare our MACs with what onnx-tool, fvcore and thop count, by operator type, and say why they differ.
 
+    fvcore and thop count PyTorch modules: a file that does not say which ran has onnx-tool's count alone.
+
     Raises:
-        UsageError: the target or a setting cannot be used, or the file does not name its PyTorch modules.
+        UsageError: the target or a setting cannot be used.
         GraphError: the file is not an ONNX graph.
     """
     with opened(target, settings, progress) as it:

@@ -19,7 +19,7 @@ from onnxlens.cli.options import format_option, print_result, settings_from, wit
 def reconcile(target: str, output_format: str, **options: Any) -> None:
     """Compare MACs with what onnx-tool, fvcore and thop count, by operator type, and say why they differ.
 
-    A file must name its PyTorch modules, as torch.onnx.export(dynamo=True) does.
+    fvcore and thop need a file that names its PyTorch calls, as torch.onnx.export(dynamo=True) does.
     """
     from onnxlens.reports.documents import reconciliation_document
     from onnxlens.reports.tables.reconciliation import reconciliation_table

@@ -13,7 +13,9 @@ from onnxlens.specs.record import record
 from onnxlens.specs.tensor import TensorSpec
 
 Status = Literal["counted", "free", "unknown"]
-Attribution = Literal["metadata", "names", "none"]
+Attribution = Literal["metadata", "names", "weights", "none"]
+Evidence = Literal["metadata", "names", "weights", "flow", "manifest", "none"]
+"""What told a module: torch's metadata, a node's name, a weight's, data flow, our manifest, or nothing."""
 
 STATUSES: tuple[str, ...] = get_args(Status)
 
@@ -116,6 +118,7 @@ class ModuleCost:
         live_bytes: the most that is alive at once while it runs, weights apart.
         latency_s, bound_s, parity_error: None until measured or computed.
         peer: what a peer counts for it, in a peer's convention; nodes that work on weights alone included.
+        evidence: the surest of what told that its nodes belong to it; none for the model.
     """
 
     path: str
@@ -139,6 +142,7 @@ class ModuleCost:
     bound_s: float | None = None
     parity_error: float | None = None
     peer: PeerCost | None = None
+    evidence: Evidence = "none"
 
     @property
     def flops(self) -> int:
@@ -222,7 +226,8 @@ class Ledger:
 
     Attributes:
         source: the file's name, or the catalog's name of the graph.
-        attribution: where the module paths come from: the exporter's ``metadata``, node ``names``, ``none``.
+        attribution: where most module paths come from: the exporter's ``metadata``, the ``names`` of nodes,
+            those of ``weights``, or ``none``.
         weights: which the file holds: ``none``, ``seeded``, a checkpoint's name; "" if unknown.
         notes: facts a reader of the figures must know, one line each.
         convention: ``matrix``, ours, or the peer's whose counts stand in every row's ``peer``.

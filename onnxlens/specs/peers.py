@@ -54,7 +54,10 @@ def summed(costs: Iterable[tuple[int, PeerCost]]) -> PeerCost:
 
 @record(frozen=True, slots=True)
 class ReconciledOperator:
-    """All nodes of one operator type: our MACs, the nodes that we cannot count, and what each peer counts."""
+    """All nodes of one operator type: our MACs, the nodes that we cannot count, and what each peer counts.
+
+    ``peers`` has the same ones for every type of a graph: those that can count its file.
+    """
 
     op_type: str
     domain: str

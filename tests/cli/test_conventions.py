@@ -47,7 +47,7 @@ def test_a_reconciliation_in_each_format_holds_the_same_totals(tiny: Path) -> No
 
 @pytest.mark.parametrize(
     ("verb", "options"),
-    [("profile", ("--convention", "fvcore")), ("profile", ("--convention", "thop")), ("reconcile", ())],
+    [("profile", ("--convention", "fvcore")), ("profile", ("--convention", "thop"))],
 )
 def test_a_file_without_module_metadata_is_refused_in_one_line(
     verb: str, options: tuple[str, ...], odd: Path

@@ -12,7 +12,7 @@ from onnxlens.profile.count.liveness import live_bytes
 from onnxlens.profile.count.repeats import control_notes
 from onnxlens.profile.count.rules import is_view, registered_notes
 from onnxlens.profile.graph.graph import Graph, GraphNode, uncollected
-from onnxlens.specs.ledger import Ledger, ModuleCost, NodeCost, Totals, peer_of
+from onnxlens.specs.ledger import Evidence, Ledger, ModuleCost, NodeCost, Totals, peer_of
 from onnxlens.specs.peers import Convention, PeerCost
 
 CONVENTIONS: Mapping[str, str] = MappingProxyType(
@@ -31,6 +31,17 @@ CONVENTIONS: Mapping[str, str] = MappingProxyType(
     }
 )  # fmt: skip
 """How the figures were counted, in short; docs/counting.md has the whole of it."""
+
+TOLD_BY: Mapping[Evidence, str] = MappingProxyType(
+    {
+        "metadata": "the exporter's metadata",
+        "names": "their own names",
+        "weights": "the names of the weights that they read",
+        "flow": "what they stand between",
+        "none": "nothing",
+    }
+)
+SUREST: tuple[Evidence, ...] = tuple(TOLD_BY)
 
 
 def build_ledger(graph: Graph, convention: Convention = "matrix") -> Ledger:
@@ -59,6 +70,7 @@ def _build(graph: Graph, convention: Convention) -> Ledger:
         nodes=costs,
         notes=(
             *graph.notes,
+            *_module_notes(graph),
             *control_notes(graph.nodes, costs),
             *registered_notes((cost.domain, cost.op_type) for cost in costs if cost.status == "counted"),
             *_param_notes(graph),
@@ -96,6 +108,7 @@ class _Rows:
         self._params = _module_params(graph, costs)
         self._running = graph.by_module()
         self._peers = _peer_costs_inside(graph, costs)
+        self._evidence = _evidence(graph)
 
     def position(self, path: str) -> tuple[bool, int, int, str]:
         """Sorts modules by first node, a parent before its children; those that run nothing last."""
@@ -129,7 +142,28 @@ class _Rows:
             resident_weight_bytes=_resident_bytes(self._graph.nodes[index] for index in running),
             live_bytes=max((self._live[index] for index in running), default=0),
             peer=peer_of(self._peers[path]) or PeerCost() if self._peers else None,
+            evidence=self._evidence[path],
         )
+
+
+def _evidence(graph: Graph) -> Mapping[str, Evidence]:
+    """What told each module: the surest that put a node into it; our manifest, where it runs none."""
+    pairs = {(node.module.path, node.evidence) for node in graph.nodes}
+    if len({evidence for _, evidence in pairs}) == 1 and graph.manifest is None:
+        return {**dict.fromkeys(graph.hierarchy.paths, graph.nodes[0].evidence), "": "none"}
+    found: dict[str, Evidence] = dict.fromkeys(graph.hierarchy.paths, "manifest")
+    for path, evidence in sorted(pairs, key=lambda pair: SUREST.index(pair[1]), reverse=True):
+        found.update(dict.fromkeys(graph.hierarchy.lineage(path), evidence))
+    return {**found, "": "none"}
+
+
+def _module_notes(graph: Graph) -> tuple[str, ...]:
+    """How many nodes each evidence put into modules, where the exporter's own record did not do."""
+    told = Counter(node.evidence for node in graph.nodes if not node.constant_folded)
+    if not told["weights"]:
+        return ()
+    shares = (f"{told[kind]} by {TOLD_BY[kind]}" for kind in SUREST if told[kind])
+    return (f"the modules of {told.total()} nodes were told: {', '.join(shares)}",)
 
 
 def _peer_costs_inside(graph: Graph, costs: Sequence[NodeCost]) -> Mapping[str, Sequence[NodeCost]]:

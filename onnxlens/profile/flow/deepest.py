@@ -115,7 +115,7 @@ def build_flow(graph: Graph, ledger: Ledger) -> DeepestFlow:
             box.id: {index: graph.nodes[index] for index in segment}
             for box, segment in zip(boxes, segments, strict=True)
         },
-        names_modules=ledger.attribution != "none",
+        names_modules=graph.attribution != "none",
         closed=frozenset(frames.dead),
     )
 
@@ -135,7 +135,7 @@ def _successors(graph: Graph, reads: Mapping[int, Sequence[ValueView]]) -> list[
 def _box(order: int, place: Place, segment: Sequence[int], graph: Graph, ledger: Ledger) -> FlowNode:
     """A box of nodes, given by their indices; of what is not counted only the params are known."""
     title = graph.hierarchy.class_name(place.path) or place.path or ledger.graph
-    if place.kind == "operators" or (ledger.attribution == "none" and place.path):
+    if place.kind == "operators" or (graph.attribution == "none" and place.path):
         title = operators_of([graph.nodes[index] for index in segment])
     costs = node_costs([ledger.nodes[index] for index in segment])
     if not any(ledger.nodes[index].repeats for index in segment):

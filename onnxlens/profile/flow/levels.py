@@ -1,4 +1,4 @@
-"""Levels for a graph whose file names no modules, found in its data flow."""
+"""Levels for a graph whose file names no modules, or only the weights of layers, found in its data flow."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ SHAPE_ELEMENTS = 8
 
 MATRIX_WORK = re.compile("Conv|MatMul|Gemm|Attention|LSTM|GRU|RNN|Einsum")
 
-FOUND = "the file names no modules: onnxlens found these levels in the data flow"
+FOUND = "the file does not name these levels: onnxlens found them in the data flow"
 KINDS: Mapping[str, str] = {
     "part": "a part is a share of a long row, cut by number alone",
     "block": "a block stands between two tensors that the flow narrows to",
@@ -36,7 +36,7 @@ KINDS: Mapping[str, str] = {
 
 
 def with_levels(graph: Graph, ledger: Ledger, most: int, share: int) -> Graph:
-    """The graph with levels in place of modules if its file names none; else as it is.
+    """The graph with levels in place of modules if its file names none, or only weights; else as it is.
 
     ``block3``: what is between two tensors that the flow narrows to, such as a residual block, or a chain of
     such; what has no matrix work goes with the block before it. ``block3.group2``: nodes from one with matrix
@@ -44,7 +44,7 @@ def with_levels(graph: Graph, ledger: Ledger, most: int, share: int) -> Graph:
     ``most`` has another above it, ``part1`` and so on, of ``share`` items each at most. What runs inside a
     node has levels of its own, below that node's.
     """
-    if graph.attribution != "none":
+    if graph.attribution in ("metadata", "names"):
         return graph
     nodes = list(graph.nodes)
     levels: dict[str, str] = {}
@@ -61,7 +61,7 @@ def with_levels(graph: Graph, ledger: Ledger, most: int, share: int) -> Graph:
             levels.update((path, "") for path in paths[:-1] if path)
             nodes[index] = replace(nodes[index], module=ModuleRef(paths[-1]))
             prefixes.update((body.key, path) for body, path in bodies_of(nodes[index], paths[-1]))
-    return replace(graph, nodes=tuple(nodes), called=levels)
+    return replace(graph, nodes=tuple(nodes), called=levels, attribution="none")
 
 
 def joined(path: str, step: str) -> str:

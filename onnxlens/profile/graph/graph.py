@@ -14,7 +14,7 @@ import numpy as np
 from onnxlens.errors import UsageError
 from onnxlens.profile.graph.node_view import NodeView, ValueView, index_consumers, index_producers
 from onnxlens.profile.graph.scopes import ModuleRef, TracedCall
-from onnxlens.specs.ledger import Attribution
+from onnxlens.specs.ledger import Attribution, Evidence
 from onnxlens.specs.manifest import Manifest
 from onnxlens.specs.record import record
 from onnxlens.specs.tensor import TensorSpec
@@ -53,6 +53,7 @@ class GraphNode:
         call: the PyTorch call that it is part of; None where the file does not record it.
         bodies: the graphs that run inside it; their nodes come before it in the graph.
         within: the keys of the bodies that contain it, outermost first.
+        evidence: what told its module.
     """
 
     view: NodeView
@@ -61,6 +62,7 @@ class GraphNode:
     call: TracedCall | None = None
     bodies: tuple[Body, ...] = ()
     within: tuple[str, ...] = ()
+    evidence: Evidence = "none"
 
     @property
     def reads(self) -> Sequence[ValueView]:

@@ -1,23 +1,29 @@
-"""Which PyTorch module each node belongs to, from what the file records."""
+"""Which PyTorch module, or layer of another framework, each node belongs to, from what the file records."""
 
 from __future__ import annotations
 
-import ast
 import re
-from collections.abc import Iterable, Mapping, Sequence
-from os.path import commonprefix
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from functools import cached_property, lru_cache
+from typing import Literal
 
-from onnx import NodeProto
-
-from onnxlens.profile.graph.node_view import NodeView, index_consumers, index_producers
-from onnxlens.specs.ledger import Attribution
+from onnxlens.profile.graph.flow_joins import FlowJoins, contains
+from onnxlens.profile.graph.name_paths import node_levels, prefix_of_graph
+from onnxlens.profile.graph.scope_metadata import read_levels
+from onnxlens.profile.graph.second_calls import first_calls
+from onnxlens.profile.graph.weight_owners import BIAS_ADDS, PRODUCTS, WEIGHT_READERS, TracedNode, WeightOwners
+from onnxlens.specs.ledger import Attribution, Evidence
 from onnxlens.specs.record import record
 
-SCOPES_KEY = "pkg.torch.onnx.name_scopes"
-CLASSES_KEY = "pkg.torch.onnx.class_hierarchy"
+OTHER_CALLS = re.compile(
+    r".*(norm|relu|elu|silu|swish|mish|sigmoid|tanh|clamp|dropout|softmax|quantize).*|"
+    r"(add|sub|rsub|mul|div|pad|constant_pad_nd|t|transpose|permute|view|reshape|to_copy|clone|cat|expand|"
+    r"unsqueeze|squeeze|flatten|mean|sum|alias|identity)"
+)
+"""PyTorch calls that become no product: such metadata are those of what the product was fused with."""
 
-PLAIN_LIST = re.compile(r"""\['[^'"\\]*'(?:, '[^'"\\]*')*\]""")
-"""A printed list of texts without quotes or escapes: splitting it is evaluating it, and much faster."""
+
+ATTRIBUTIONS: tuple[Literal["metadata", "names", "weights"], ...] = ("metadata", "names", "weights")
 
 
 @record(frozen=True, slots=True)
@@ -33,10 +39,6 @@ class ModuleRef:
         return self.qualified_class.rpartition(".")[2]
 
 
-ModuleStack = tuple[ModuleRef, ...]
-"""The modules whose forward was running when a node was traced: the model first, the node's own last."""
-
-
 @record(frozen=True, slots=True)
 class TracedCall:
     """The PyTorch call that a node is part of: its name in the trace, and its operator.
@@ -48,20 +50,15 @@ class TracedCall:
     target: str
 
 
-ROOT = ModuleRef("")
-
-
-Traced = tuple[NodeProto, NodeView]
-"""A node as the file has it, and with names that are unique in the file."""
-
-
 @record(frozen=True, slots=True)
 class Scopes:
     """What a file records of its modules.
 
     Attributes:
-        attribution: where it records them: in the exporter's metadata, in the nodes' names, or not at all.
+        attribution: where it records most: in the exporter's metadata, in the nodes' names, in the weights'
+            names, or not at all.
         modules: the module of every node.
+        evidence: what told the module of every node.
         traced: the PyTorch call that each node is part of; None where the file does not record it.
         called: the class of every module whose forward ran, by path; with its Python module where the file
             records that, as in ``torch.nn.modules.conv.Conv2d``.
@@ -69,116 +66,208 @@ class Scopes:
 
     attribution: Attribution
     modules: Sequence[ModuleRef]
+    evidence: Sequence[Evidence]
     traced: Sequence[TracedCall | None]
     called: Mapping[str, str]
 
 
-def read_scopes(nodes: Sequence[Traced]) -> Scopes:
+def read_scopes(nodes: Sequence[TracedNode], held: Collection[str]) -> Scopes:
     """The module of every node, in their order.
 
-    torch's dynamo exporter writes module scopes into each node's metadata, and loses a few in rewriting:
-    those nodes get their neighbors' module. torch's older exporter writes the path into the node's name.
-    Other files name no modules.
+    1. torch's exporter writes module scopes into each node's metadata. It leaves those of a batch norm on the
+       convolution that it folds the norm into: there the weight's name decides.
+    2. Other exporters write the path into the node's name; TorchScript numbers a module's later calls.
+    3. A weight is named after its module, so a node that reads it and has neither is that module's.
+    4. What is left joins its neighbors.
+
+    Args:
+        nodes: of the file and of the bodies inside nodes, in execution order.
+        held: the names of the initializers.
     """
-    levels = [_from_metadata(node) for node, _ in nodes]
-    if any(levels):
-        stacks = [tuple(ModuleRef(*level) for level in found[:-1]) for found in levels]
-        traced = [TracedCall(*found[-1]) if found else None for found in levels]
-        return _scopes("metadata", nodes, stacks, traced)
-    stacks = [_from_name(node.name) for node, _ in nodes]
-    if any(len(stack) > 1 for stack in stacks):
-        return _scopes("names", nodes, stacks, [None] * len(nodes))
-    return Scopes("none", [ROOT] * len(nodes), [None] * len(nodes), {})
+    return _Reading(nodes, held).scopes()
 
 
-def _scopes(
-    attribution: Attribution,
-    nodes: Sequence[Traced],
-    stacks: Sequence[ModuleStack],
-    traced: Sequence[TracedCall | None],
-) -> Scopes:
-    modules = _completed([view for _, view in nodes], [stack[-1] if stack else None for stack in stacks])
-    called = {module.path: module.qualified_class for stack in stacks for module in stack}
-    return Scopes(attribution, modules, traced, called)
+class _Reading:
+    """The modules of one file's nodes while they are found out, from the surest evidence to the weakest."""
+
+    def __init__(self, nodes: Sequence[TracedNode], held: Collection[str]) -> None:
+        self._nodes = nodes
+        self._held = held
+        self._paths: list[str | None] = [None] * len(nodes)
+        self._evidence: list[Evidence] = ["flow"] * len(nodes)
+        self._traced: list[TracedCall | None] = [None] * len(nodes)
+        self._called: dict[str, str] = {}
+
+    def scopes(self) -> Scopes:
+        self._read_metadata()
+        self._read_names()
+        attribution = self._attribution()
+        self._read_weights()
+        if attribution == "none":
+            attribution = self._attribution()
+        if attribution == "none":
+            nowhere = [ModuleRef("")] * len(self._nodes)
+            return Scopes("none", nowhere, ["none"] * len(self._nodes), self._traced, {})
+        self._join(by_consumers=attribution == "metadata" or "" in self._called)
+        refs = {
+            path: ModuleRef(path, self._called.get(path, "")) for path in {*self._paths} if path is not None
+        }
+        modules = [refs[path or ""] for path in self._paths]
+        return Scopes(attribution, modules, self._evidence, self._traced, self._called)
+
+    def _attribution(self) -> Attribution:
+        """The surest evidence that there is."""
+        return next((kind for kind in ATTRIBUTIONS if kind in self._evidence), "none")
+
+    @cached_property
+    def _owners(self) -> WeightOwners:
+        """Who owns the weights: looked into only where other evidence is missing or contradicts itself."""
+        names = {node.proto.name for node in self._nodes}
+        return WeightOwners(self._nodes, self._held, {prefix_of_graph(name) for name in names} - {""})
+
+    def _put(self, index: int, path: str, evidence: Evidence) -> None:
+        self._paths[index] = path
+        self._evidence[index] = evidence
+
+    def _read_metadata(self) -> None:
+        fused: dict[int, Sequence[tuple[str, str]]] = {}
+        for index, node in enumerate(self._nodes):
+            levels = read_levels(node.proto)
+            if levels:
+                self._put(index, levels[-2][0], "metadata")
+                self._traced[index] = TracedCall(*levels[-1])
+                if node.view.op_type in WEIGHT_READERS and _is_other_call(levels[-1][1] or levels[-1][0]):
+                    fused[index] = levels[:-1]
+                else:
+                    self._called.update(levels[:-1])
+        for index, owner in self._contradictions(fused):
+            self._put(index, owner, "weights")
+            self._traced[index] = None
+            fused[index] = [level for level in fused[index] if contains(level[0], owner)]
+        for levels in fused.values():
+            self._called.update(levels)
+
+    def _contradictions(self, fused: Collection[int]) -> Iterator[tuple[int, str]]:
+        """Those among these whose weight they alone read, and its owner."""
+        readers: dict[str, set[str | None]] = {}
+        for index, node in enumerate(self._nodes if fused else ()):
+            if node.view.op_type in WEIGHT_READERS:
+                readers.setdefault(self._owners.weight(node) or "", set()).add(self._paths[index])
+        for index in fused:
+            node = self._nodes[index]
+            owner, weight = self._owners.owner(node), self._owners.weight(node)
+            if owner is not None and weight is not None and len(readers[weight]) == 1:
+                yield index, owner
+
+    def _read_names(self) -> None:
+        """The nodes' names; those that only say that a node is in the model count if others say more."""
+        levels = {
+            index: found
+            for index, node in enumerate(self._nodes)
+            if self._paths[index] is None and (found := node_levels(node.proto.name, node.view.op_type))
+        }
+        if not any(found[-1] for found in levels.values()):
+            return
+        paths = [levels[index][-1] if index in levels else None for index in range(len(self._nodes))]
+        firsts = first_calls(self._nodes, paths, lambda: self._owners)
+        for index, found in levels.items():
+            path = firsts.get(index, found[-1])
+            self._put(index, path, "names")
+            if path not in self._called and (found[0] == "" or not self._nodes[index].constant_folded):
+                self._called.update((level, "") for level in _renamed_levels(found, path))
+        for index, found in levels.items():
+            if found[0] != "":
+                self._correct(index)
+
+    def _correct(self, index: int) -> None:
+        """A name that torch did not write: the scope of a constant is no module, a prefix says too little."""
+        while (path := self._paths[index]) and path not in self._called:
+            self._paths[index] = path.rpartition(".")[0]
+        node = self._nodes[index]
+        owner = None if node.constant_folded else self._owners.owner(node)
+        if owner is not None and path and owner.startswith(f"{path}."):  # as onnx.compose leaves pre/Conv_12
+            self._put(index, owner, "weights")
+            self._called[owner] = ""
+
+    def _read_weights(self) -> None:
+        """Put the nodes that nothing else names where the weights that they read belong."""
+        missing = [
+            index
+            for index, node in enumerate(self._nodes)
+            if self._paths[index] is None and not node.constant_folded
+        ]
+        if not missing:
+            return
+        kinds: dict[str, set[str]] = {}
+        for node in self._nodes:
+            if (weight := self._owners.weight(node)) is not None:
+                kinds.setdefault(weight, set()).add(node.view.op_type)
+        known = frozenset(self._called)
+        for index in missing:
+            node = self._nodes[index]
+            owner, weight = self._owners.owner(node), self._owners.weight(node)
+            if owner is not None and len(kinds.get(weight or "", ())) <= 1:  # a tied one is two modules'
+                self._put(index, _within(owner, known), "weights")
+        found = {
+            path for path, kind in zip(self._paths, self._evidence, strict=True) if path and kind == "weights"
+        }
+        self._called.update(dict.fromkeys([path for path in _levels_of(found) if path not in known], ""))
+
+    def _join(self, *, by_consumers: bool) -> None:
+        """Give the other nodes their neighbors' modules."""
+        unknown = [index for index, path in enumerate(self._paths) if path is None]
+        if not unknown:
+            return
+        joins = FlowJoins(self._nodes, self._paths)
+        products = [index for index in unknown if self._nodes[index].view.op_type in PRODUCTS]
+        if products:
+            joins.join_biases(dict(self._bias_adds()))
+        if by_consumers:
+            joins.follow_consumers([index for index in unknown if self._is_inserted(self._nodes[index])])
+        joins.join_neighbors([index for index in unknown if self._paths[index] is None])
+
+    def _is_inserted(self, node: TracedNode) -> bool:
+        """Whether it may be what rewriting put before another node: no product, no meeting of branches."""
+        read = {value.name for value in node.view.inputs if value is not None and not value.is_weight}
+        return not (len(read) > 1 or node.within or node.view.op_type in PRODUCTS)
+
+    def _bias_adds(self) -> Iterator[tuple[int, str]]:
+        """The additions of a bias that is named, and their modules."""
+        for index, (node, path) in enumerate(zip(self._nodes, self._paths, strict=True)):
+            if path and node.view.op_type in BIAS_ADDS and self._owners.owner(node) is not None:
+                yield index, path
 
 
-def _from_metadata(node: NodeProto) -> Sequence[tuple[str, str]]:
-    """Names, classes, outermost first: ``('', 'Net'), ('fc', 'torch...Linear')``; then the call itself."""
-    if not len(node.metadata_props):
-        return ()
-    metadata = {entry.key: entry.value for entry in node.metadata_props}
-    if SCOPES_KEY not in metadata:
-        return ()
-    names = _listed(metadata[SCOPES_KEY])
-    if not names or names[0] != "":  # the exporter put it under a hook of its own, not under the model
-        return ()
-    classes = _listed(metadata.get(CLASSES_KEY, "[]"))
-    if len(classes) != len(names):
-        classes = [""] * len(names)
-    return tuple(zip(names, classes, strict=True)) if len(names) > 1 else ()
+@lru_cache
+def _is_other_call(target: str) -> bool:
+    """Whether it is a PyTorch call of its own that a product was fused with."""
+    return OTHER_CALLS.fullmatch(target.removeprefix("aten.").partition(".")[0].strip("_")) is not None
 
 
-def _listed(text: str) -> list[str]:
-    """A printed list of texts; empty where it is something else."""
-    if PLAIN_LIST.fullmatch(text):
-        return text[2:-2].split("', '")
-    try:
-        listed = ast.literal_eval(text)
-    except (SyntaxError, ValueError):
-        return []
-    return listed if isinstance(listed, list) and all(isinstance(item, str) for item in listed) else []
+def _renamed_levels(levels: Sequence[str], path: str) -> Sequence[str]:
+    """The levels down to a path that has as many elements as the last one of them."""
+    if levels[-1] == path:
+        return levels
+    elements = path.split(".")
+    return [".".join(elements[: level.count(".") + 1]) if level else "" for level in levels]
 
 
-def has_scopes(node: NodeProto) -> bool:
-    """Whether the exporter's metadata says which module runs the node."""
-    return bool(_from_metadata(node))
+def _within(owner: str, known: Collection[str]) -> str:
+    """The owner as names have it: theirs are relative to a module that wraps the traced one."""
+    elements = owner.split(".")
+    tails = (".".join(elements[start:]) for start in range(len(elements) if known else 0))
+    return next((tail for tail in tails if tail in known), owner)
 
 
-def write_scopes(node: NodeProto, levels: Sequence[tuple[str, str]]) -> None:
-    """Write the metadata that the exporter would have: paths and classes, the model first."""
-    kept = [entry for entry in node.metadata_props if entry.key not in (SCOPES_KEY, CLASSES_KEY)]
-    del node.metadata_props[:]
-    node.metadata_props.extend(kept)
-    call = (node.name or next(iter(node.output), ""), node.op_type)
-    for key, texts in zip((SCOPES_KEY, CLASSES_KEY), zip(*levels, call, strict=True), strict=True):
-        node.metadata_props.add(key=key, value=repr(list(texts)))
-
-
-def _from_name(name: str) -> ModuleStack:
-    """From ``/layer1/layer1.0/conv1/Conv``: an element repeats the path so far, or only extends it."""
-    if not name.startswith("/"):
-        return ()
-    stack = [ROOT]
-    for element in name.split("/")[1:-1]:
-        path = stack[-1].path
-        extends = not path or element.startswith(f"{path}.")
-        stack.append(ModuleRef(element if extends else f"{path}.{element}"))
-    return tuple(stack)
-
-
-def _completed(views: Sequence[NodeView], found: Sequence[ModuleRef | None]) -> Sequence[ModuleRef]:
-    """Give a node without a module its consumers' common module, else its producers', else the model."""
-    modules = list(found)
-    if None in modules:
-        reads = [[value for value in view.inputs if value is not None] for view in views]
-        consumers, producers = index_consumers(reads), index_producers(views)
-        for index in reversed(range(len(views))):
-            outputs = (value.name for value in views[index].outputs if value is not None)
-            _infer(modules, index, (user for name in outputs for user in consumers.get(name, ())))
-        for index, values in enumerate(reads):
-            _infer(modules, index, (producers[v.name] for v in values if v.name in producers))
-    return [module or ROOT for module in modules]
-
-
-def _infer(modules: list[ModuleRef | None], index: int, neighbors: Iterable[int]) -> None:
-    """Give a node without a module the common module of its neighbors, where they have one."""
-    if modules[index] is None:
-        known = [module for neighbor in neighbors if (module := modules[neighbor]) is not None]
-        modules[index] = _common(known) if known else None
-
-
-def _common(modules: Sequence[ModuleRef]) -> ModuleRef:
-    """The module itself if there is only one, else the longest path that contains all of them."""
-    if len(set(modules)) == 1:
-        return modules[0]
-    return ModuleRef(".".join(commonprefix([module.path.split(".") for module in modules])))
+def _levels_of(paths: Collection[str]) -> Iterator[str]:
+    """The paths, and what contains several of them by name: what only numbers its children is a list."""
+    children: dict[str, set[str]] = {}
+    for path in paths:
+        outer, _, name = path.rpartition(".")
+        while outer and name not in children.setdefault(outer, set()):
+            children[outer].add(name)
+            outer, _, name = outer.rpartition(".")
+    yield from paths
+    for outer, names in children.items():
+        if len(names) > 1 and not all(name.isdigit() for name in names):
+            yield outer

@@ -12,7 +12,7 @@ from onnx import ValueInfoProto, numpy_helper
 from onnxlens.errors import GraphError
 from onnxlens.profile.graph.graph import Graph, GraphNode
 from onnxlens.profile.graph.loading.model_file import read_model
-from onnxlens.profile.graph.scopes import has_scopes, write_scopes
+from onnxlens.profile.graph.scope_metadata import has_scopes, write_scopes
 from onnxlens.profile.subgraph.extractor import Extractor, typed, value_specs
 from onnxlens.specs.tensor import DTYPE_BITS, TensorSpec
 

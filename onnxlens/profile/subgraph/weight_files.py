@@ -10,6 +10,7 @@ import onnx
 from onnx import TensorProto, external_data_helper
 
 from onnxlens.errors import CheckpointError
+from onnxlens.profile.graph.loading.external import with_length
 from onnxlens.profile.graph.loading.protobuf import all_graphs
 from onnxlens.profile.graph.loading.value_types import tensor_type
 from onnxlens.specs.graph import WeightSource
@@ -65,8 +66,7 @@ def from_folder(folder: Path) -> Read:
     """Read external values from the data files in a folder."""
 
     def read(tensor: TensorProto) -> bytes:
-        held = TensorProto()
-        held.CopyFrom(tensor)
+        held = with_length(tensor)
         try:
             external_data_helper.load_external_data_for_tensor(held, str(folder))
         except Exception as error:  # a missing file and a truncated one are different classes

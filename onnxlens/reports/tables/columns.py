@@ -37,6 +37,7 @@ def unknown_nodes(row: Costed) -> int:
 
 MODULE_ORDER: Column[Any] = Column("#", lambda m: m.order, lambda m: m.order or "-", right=True)
 MODULE_CLASS: Column[Any] = Column("class", lambda m: m.class_name)
+MODULE_EVIDENCE: ModuleColumn = Column("named by", lambda m: m.evidence)
 MODULE_UNKNOWN: ModuleColumn = Column("unknown", unknown_nodes, right=True)
 TRAFFIC: Sequence[Column[Any]] = tuple(map(cost_column, ("weight_read_bytes", "read_bytes", "write_bytes")))
 
@@ -63,7 +64,9 @@ def module_columns(ledger: Ledger, *, nested: bool) -> Sequence[ModuleColumn]:
         Column("operators", lambda m: _operators(m), lambda m: _operators(m, 3)),
         *count_and_share(ledger),
         *map(cost_column, ("params", "moved_bytes", "live_bytes")),
-    ) + ((MODULE_UNKNOWN,) if ledger.unknown[0] else ())
+        *((MODULE_UNKNOWN,) if ledger.unknown[0] else ()),
+        *((MODULE_EVIDENCE,) if any(module.evidence == "weights" for module in ledger.modules) else ()),
+    )
 
 
 def operator_columns(ledger: Ledger) -> Sequence[Column[OperatorCost]]:
@@ -209,11 +212,12 @@ LEDGER_COLUMNS: Mapping[str, Callable[[Ledger], ModuleColumn]] = MappingProxyTyp
         **{
             name: _same(cost_column(name)) for name in ("latency_s", "achieved_macs_per_s", "parity_error")
         },
+        "evidence": _same(MODULE_EVIDENCE),
     }
 )  # fmt: skip
 """Every column, by the name that options, CSV and JSON call it."""
 
-TEXTS = frozenset({"path", "class"})
+TEXTS = frozenset({"path", "class", "evidence"})
 """The columns that hold text; all others hold numbers."""
 
 FOR_PEOPLE = (

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 
 from onnxlens.reports.tables.render import Column, TableFormat, render_table, with_notes
 from onnxlens.specs.ledger import Ledger, NodeCost, OperatorCost
-from onnxlens.specs.peers import PEERS, PeerCost, ReconciledOperator, Reconciliation
+from onnxlens.specs.peers import PeerCost, ReconciledOperator, Reconciliation
 
 UNITS: Mapping[str, str] = {
     "matrix": "MACs",
@@ -15,15 +15,15 @@ UNITS: Mapping[str, str] = {
     "thop": "thop MACs",
 }
 """What each calls its count, by convention."""
-CONVENTIONS = ("matrix", *PEERS)
 
 
 def reconciliation_table(reconciliation: Reconciliation, table_format: TableFormat) -> str:
     """One row for each operator type and one for all; for people, less the types that nobody counts."""
     rows = reconciliation.operators
+    conventions = ("matrix", *reconciliation.totals.peers)
     if table_format != "csv":
-        rows = tuple(row for row in rows if any(exact_peer(_count(row, name)) != 0 for name in CONVENTIONS))
-    table = render_table((*rows, reconciliation.totals), COLUMNS, table_format)
+        rows = tuple(row for row in rows if any(exact_peer(_count(row, name)) != 0 for name in conventions))
+    table = render_table((*rows, reconciliation.totals), _columns(conventions), table_format)
     lines = [f"{name}: {meaning}" for name, meaning in reconciliation.notes.items()]
     if left_out := [row.op_type for row in reconciliation.operators if row not in rows]:
         lines.insert(0, f"counted by nobody: {', '.join(left_out)}")
@@ -71,13 +71,14 @@ def _causes(row: ReconciledOperator) -> str:
     """``onnx-tool: bias adds; thop: not seen by hooks``; the whole names none again."""
     if not row.op_type:
         return ""
-    return " | ".join(f"{peer}: {row.peers[peer].cause}" for peer in PEERS if row.peers[peer].cause)
+    return " | ".join(f"{peer}: {cost.cause}" for peer, cost in row.peers.items() if cost.cause)
 
 
-COLUMNS: Sequence[Column[ReconciledOperator]] = (
-    Column("operator", operator_name, lambda row: operator_name(row) or "total"),
-    Column("nodes", lambda row: row.nodes, right=True),
-    *map(_count_column, CONVENTIONS),
-    Column("where the difference comes from", _causes),
-)
-"""An operator type's count in every convention, whole, and where the differences come from."""
+def _columns(conventions: Sequence[str]) -> Sequence[Column[ReconciledOperator]]:
+    """An operator type's count in every convention, whole, and where the differences come from."""
+    return (
+        Column("operator", operator_name, lambda row: operator_name(row) or "total"),
+        Column("nodes", lambda row: row.nodes, right=True),
+        *map(_count_column, conventions),
+        Column("where the difference comes from", _causes),
+    )

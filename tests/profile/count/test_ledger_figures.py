@@ -194,10 +194,15 @@ def test_a_file_without_manifest_says_how_params_were_counted(net: Ledger) -> No
     )  # fmt: skip
 
 
-def test_a_file_without_modules_is_one_row(tmp_path: Path) -> None:
+def test_a_file_without_metadata_has_a_row_for_every_owner_of_weights(tmp_path: Path) -> None:
     nodes = net_nodes()
     for node in nodes:
         node.ClearField("metadata_props")
     _, ledger = ledger_of(save_net(tmp_path, nodes))
-    assert ledger.attribution == "none"
-    assert [(m.path, m.macs) for m in ledger.modules] == [("", 7944)]
+    assert ledger.attribution == "weights"
+    assert [(m.path, m.macs, m.evidence) for m in ledger.modules] == [
+        ("", 7944, "none"),
+        ("stem", 6912, "weights"),
+        ("body.0.conv", 1024, "weights"),
+        ("head", 8, "weights"),
+    ]

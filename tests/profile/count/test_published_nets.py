@@ -51,7 +51,7 @@ def test_nine_published_nets_are_tested() -> None:
 @pytest.mark.parametrize("name", NETS)
 def test_every_node_of_a_published_net_is_counted_and_the_flow_holds_all_of_it(name: str) -> None:
     graph, ledger = ledger_of(net(name))
-    assert ledger.attribution == "none"
+    assert ledger.attribution == "weights"
     assert [node.reason for node in ledger.nodes if node.status == "unknown"] == []
     flow = flow_at(graph, ledger, depth=2)
     assert sum(node.macs for node in flow.nodes) == ledger.totals.macs > 10**8

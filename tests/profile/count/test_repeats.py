@@ -151,7 +151,7 @@ def loop_body(condition: NodeProto, *nodes: NodeProto) -> GraphProto:
 
 GOES_ON = op("Identity", "going", "on")
 ALWAYS = op("Constant", "", "on", value=scalar("v", True))
-UNTIL_LARGE = op("Not", "going", "on")
+UNTIL_LARGE = op("Less", "i steps", "on")
 
 
 def save_loop(

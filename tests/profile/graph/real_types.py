@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -22,12 +22,14 @@ def found(model: ModelProto, folder: Path) -> Mapping[str, tuple[str | None, obj
     return {value.name: (value.dtype, value.shape) for value in outputs}
 
 
-def run(model: ModelProto, feeds: Mapping[str, np.ndarray]) -> Mapping[str, tuple[str, object]]:
-    """The type of every value in ONNX Runtime, without optimizations."""
+def run(
+    model: ModelProto, feeds: Mapping[str, np.ndarray], outputs: Sequence[str] = ()
+) -> Mapping[str, tuple[str, object]]:
+    """The type of every value in ONNX Runtime, or of those outputs, without optimizations."""
     copy = ModelProto()
     copy.CopyFrom(model)
     del copy.graph.output[:]
-    made = (name for node in copy.graph.node for name in node.output if name)
+    made = outputs or (name for node in copy.graph.node for name in node.output if name)
     copy.graph.output.extend(ValueInfoProto(name=name) for name in made)
     options = ort.SessionOptions()
     options.graph_optimization_level = ort.GraphOptimizationLevel.ORT_DISABLE_ALL

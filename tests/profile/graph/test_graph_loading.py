@@ -217,13 +217,6 @@ def test_a_graph_without_nodes_is_refused(tmp_path: Path) -> None:
         load_graph(path)
 
 
-def test_nodes_out_of_order_are_refused(tmp_path: Path) -> None:
-    nodes = [op("Relu", "a", "y"), op("Neg", "x", "a")]
-    path = save(tmp_path, nodes, [value("x", (1,))], [value("y", (1,))])
-    with pytest.raises(GraphError, match="a Relu reads 'a' before it is produced"):
-        load_graph(path)
-
-
 def test_a_foreign_json_next_to_the_file_is_not_a_manifest(tmp_path: Path) -> None:
     path = save_net(tmp_path)
     manifest_path_of(path).write_text('{"schema": "someone.else/3"}', encoding="utf-8")

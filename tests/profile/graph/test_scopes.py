@@ -5,7 +5,8 @@ from pathlib import Path
 import pytest
 
 from onnxlens.profile.graph.loading import load_graph
-from onnxlens.profile.graph.scopes import CLASSES_KEY, SCOPES_KEY, TracedCall
+from onnxlens.profile.graph.scope_metadata import CLASSES_KEY, SCOPES_KEY
+from onnxlens.profile.graph.scopes import TracedCall
 from tests.profile.models import (
     NET_CLASSES,
     name_like_older_exporter,
@@ -52,7 +53,7 @@ def test_a_name_element_that_repeats_the_path_so_far_is_taken_once(tmp_path: Pat
     assert module_paths(save(tmp_path, [node], [value("x", (1,))], [value("y", (1,))])) == ["layer1.0.conv1"]
 
 
-@pytest.mark.parametrize("name", ["", "Relu_3", "/Relu", "layer1/Relu"])
+@pytest.mark.parametrize("name", ["", "Relu_3", "/Relu", "12/34", "a:0_pool"])
 def test_names_that_hold_no_path_attribute_nothing(tmp_path: Path, name: str) -> None:
     node = op("Relu", "x", "y")
     node.name = name

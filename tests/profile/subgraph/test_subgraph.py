@@ -126,13 +126,19 @@ def test_modules_of_the_older_exporter_are_found_by_name(tmp_path: Path) -> None
 
 
 def test_a_file_without_modules_is_extracted_as_a_whole(tmp_path: Path) -> None:
+    nodes = [op("Relu", "x", "a"), op("Neg", "a", "y")]
+    graph = load_graph(save(tmp_path, nodes, [value("x", (3,))], [value("y", (3,))]))
+    with pytest.raises(UsageError, match=r"graph\.onnx names no modules, so it has no module 'stem'"):
+        extract_subgraph(graph, "stem")
+    assert operators(extract_subgraph(graph, "")) == ["Relu", "Neg"]
+
+
+def test_a_layer_that_only_its_weight_names_is_extracted(tmp_path: Path) -> None:
     nodes = net_nodes()
     for node in nodes:
         node.ClearField("metadata_props")
     graph = load_graph(save_net(tmp_path, nodes))
-    with pytest.raises(UsageError, match=r"graph\.onnx names no modules, so it has no module 'stem'"):
-        extract_subgraph(graph, "stem")
-    assert len(operators(extract_subgraph(graph, ""))) == 8
+    assert operators(extract_subgraph(graph, "body.0.conv")) == ["Conv"]
 
 
 def test_constant_folded_nodes_are_extracted_too(tmp_path: Path) -> None:
@@ -222,11 +228,10 @@ def test_sparse_weights_and_functions_are_kept(tmp_path: Path) -> None:
         helper.make_function("own", "Twice", ["i"], ["o"], body, [helper.make_opsetid("", 18)])
     )
     path.write_bytes(model.SerializeToString())
-    subgraph = extract_subgraph(
-        load_graph(path), "relu"
-    )  # the function is written out, and belongs to what reads it
-    assert operators(subgraph) == ["Add", "Add"]
-    assert run_alone(subgraph, x=[1, 2, 3]) == {"y": [2, 9, 6]}
+    graph = load_graph(path)
+    assert graph.module_of(0) == "stem"  # the function is written out, in the module of its call
+    assert run_alone(extract_subgraph(graph, "stem"), x=[1, 2, 3]) == {"a": [2, 4, 6]}
+    assert run_alone(extract_subgraph(graph, "relu"), a=[2, 4, 6]) == {"y": [2, 9, 6]}
 
 
 def run_alone(subgraph: Subgraph, **inputs: object) -> Mapping[str, list[float]]:

@@ -78,7 +78,7 @@ def test_zeros_alone_are_one_light_color() -> None:
 
 
 def test_every_number_of_the_ledger_can_color() -> None:
-    numbers = set(LEDGER_COLUMNS) - {"order", "path", "class", "depth", "macs_percent"}
+    numbers = set(LEDGER_COLUMNS) - {"order", "path", "class", "depth", "macs_percent", "evidence"}
     assert numbers <= set(COSTS)
 
 

@@ -21,6 +21,12 @@ Counts = dict[int, PeerCost]
 NOTES: Mapping[Peer, str] = {"onnx-tool": onnx_tool.NOTE, "fvcore": fvcore.NOTE, "thop": thop.NOTE}
 
 
+UNCOUNTED = (
+    "not shown: it counts PyTorch modules, and this file does not say which ran; one that onnxlens or "
+    "torch.onnx.export(dynamo=True) exported does"
+)
+
+
 def peer_costs(graph: Graph, costs: Costs, peer: Peer) -> tuple[PeerCost, ...]:
     """What the peer counts for every node, in execution order.
 
@@ -55,8 +61,13 @@ def _in_order(graph: Graph, counts: Counts) -> tuple[PeerCost, ...]:
     )
 
 
+def _names_calls(graph: Graph) -> bool:
+    """Whether the file says which PyTorch calls and modules ran."""
+    return any(node.call for node in graph.nodes)
+
+
 def _require_calls(graph: Graph, peer: Peer) -> None:
-    if graph.attribution != "metadata" or not any(node.call for node in graph.nodes):
+    if not _names_calls(graph):
         raise UsageError(
             f"{graph.path}: {peer} counts PyTorch modules, and this file does not say which ran; "
             "export it with onnxlens or torch.onnx.export(dynamo=True), or choose --convention onnx-tool"
@@ -133,11 +144,11 @@ def uncountable(reason: str) -> PeerCost:
 def build_reconciliation(graph: Graph) -> Reconciliation:
     """Our MACs and the peers' counts of every operator type, the largest first.
 
-    Raises:
-        UsageError: the file does not say which PyTorch modules ran.
+    A peer that counts PyTorch modules is left out, and a note says so, where the file does not say which ran.
     """
     costs = count_nodes(graph)
-    peers: dict[str, Sequence[PeerCost]] = {peer: peer_costs(graph, costs, peer) for peer in PEERS}
+    counting: Sequence[Peer] = PEERS if _names_calls(graph) else ("onnx-tool",)
+    peers: dict[str, Sequence[PeerCost]] = {peer: peer_costs(graph, costs, peer) for peer in counting}
     groups: dict[tuple[str, str], list[int]] = {}
     for index, cost in enumerate(costs):
         groups.setdefault((cost.domain, cost.op_type), []).append(index)
@@ -152,7 +163,7 @@ def build_reconciliation(graph: Graph) -> Reconciliation:
         totals=_row("", "", costs, peers, range(len(costs))),
         notes={
             "MACs": "multiply-accumulates of matrix work, no bias",
-            **{peer: NOTES[peer] for peer in PEERS},
+            **{peer: NOTES[peer] if peer in peers else UNCOUNTED for peer in PEERS},
         },
     )
 

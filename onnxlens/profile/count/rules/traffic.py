@@ -85,8 +85,8 @@ def unfused_traffic(node: NodeView) -> Traffic:
 
 
 def _written_bytes(node: NodeView, first: int = 0) -> int:
-    if (node.domain, node.op_type) == ("", "SplitToSequence"):
-        return node.input(0).size_bytes  # each tensor of the sequence is a part of the input
+    if (node.domain, node.op_type) in (("", "SplitToSequence"), ("ai.onnx.ml", "ZipMap")):
+        return node.input(0).size_bytes  # each tensor of the sequence, each value of its maps, is the input's
     return sum(value.size_bytes for value in node.outputs[first:] if value is not None)
 
 

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from onnx import GraphProto, NodeProto
 
-from onnxlens.profile.graph.loading.protobuf import constant_reader, subgraphs, tensor_reader
+from onnxlens.profile.graph.loading.protobuf import subgraphs
 from onnxlens.profile.graph.node_view import ValueView
 from onnxlens.specs.record import record
 
@@ -45,13 +45,13 @@ def _branches(node: NodeProto, inputs: Given, version: int) -> Iterator[BodyPlan
 def _loop(node: NodeProto, inputs: Given, version: int) -> Iterator[BodyPlan]:
     """A Loop: its body takes the iteration's number, the condition and what is carried on."""
     (name, graph), *_ = subgraphs(node)
-    trip_count, unknown_reason = _loop_trip_count(graph, [*inputs, None, None])
+    trip_count, unknown_reason = _loop_trip_count([*inputs, None, None])
     given = (None, None, *inputs[2:])
     yield BodyPlan(name, graph, given, range(1, len(graph.output)), trip_count, unknown_reason)
 
 
-def _loop_trip_count(body: GraphProto, inputs: Given) -> tuple[int | None, str]:
-    """The number of iterations, and else why it is not known: it ends by a count, a condition, or both."""
+def _loop_trip_count(inputs: Given) -> tuple[int | None, str]:
+    """0 where it does not run, else why its count is not known here: a walk through its body may find it."""
     limit, start = inputs[0], inputs[1]
     going = True if start is None else _constant(start)
     if going is not None and not going:
@@ -61,26 +61,7 @@ def _loop_trip_count(body: GraphProto, inputs: Given) -> tuple[int | None, str]:
     count = _constant(limit)
     if count is None:
         return None, f"its trip count {limit.name!r} is computed at run time"
-    if going is None or not _goes_on(body):
-        return None, f"it may end before its limit of {count}"
-    return max(count, 0), ""
-
-
-def _goes_on(body: GraphProto) -> bool:
-    """Whether the body hands the condition on as it came, or as a constant True."""
-    makers = {name: node for node in body.node for name in node.output}
-    held = {tensor.name: tensor for tensor in body.initializer}
-    name = body.output[0].name
-    while name in makers and makers[name].op_type == "Identity":
-        name = makers[name].input[0]
-    if len(body.input) > 1 and name == body.input[1].name:
-        return True
-    if name in held:
-        read = tensor_reader(held[name], None)
-    else:
-        read = constant_reader(makers[name], None) if name in makers else None
-    value = read() if read is not None else None
-    return value is not None and bool(value.all())
+    return (0, "") if count <= 0 else (None, f"it may end before its limit of {count}")
 
 
 def _scan(node: NodeProto, inputs: Given, version: int) -> Iterator[BodyPlan]:

@@ -7,13 +7,15 @@ from pathlib import Path
 
 from onnx import GraphProto, ValueInfoProto
 
-from onnxlens.errors import GraphError
+from onnxlens.errors import GraphError, UsageError
 from onnxlens.profile.graph.graph import Graph, GraphNode, uncollected
 from onnxlens.profile.graph.loading.fixing import fix_dimensions, fix_values
 from onnxlens.profile.graph.loading.inference import Inference, complete_types
 from onnxlens.profile.graph.loading.model_file import read_model
-from onnxlens.profile.graph.loading.protobuf import read_graph, versions
+from onnxlens.profile.graph.loading.opsets import newer_operator_notes
+from onnxlens.profile.graph.loading.protobuf import FileGraph, read_graph, versions
 from onnxlens.profile.graph.loading.quantization import scales_and_weights
+from onnxlens.profile.graph.loading.sorting import in_order, sort_nodes
 from onnxlens.profile.graph.loading.value_types import UNKNOWN
 from onnxlens.profile.graph.loading.views import ModelReader
 from onnxlens.profile.graph.node_view import NodeView, ValueView
@@ -44,16 +46,19 @@ def load_graph(
         GraphError: there is no such file, or it holds no ONNX graph.
         UsageError: no input or dimension has the name, or a size contradicts the file.
     """
-    model = read_model(path)
+    model = read_model(path, to_write=False)
     manifest = read_manifest(path)
     if manifest is not None:
         _require_of_file(path, manifest, model.graph)
-    fix_dimensions(path, model.graph, shapes or {}, dims or {})
+    changed = fix_dimensions(path, model.graph, shapes or {}, dims or {})
     given = fix_values(path, model.graph, values or {})
-    graph = read_graph(model.graph)
-    inference = complete_types(model, graph)
+    graph = _read_in_order(path, model.graph)
+    inference = complete_types(model, graph, path.parent, doubtful=bool(changed))
+    if changed and inference.misfits:
+        raise UsageError(f"{path.name}: {changed[0]}, and {inference.misfits[0]}; keep what the file fixes")
+    newer = newer_operator_notes(graph, versions(model))
     read = ModelReader(model, graph, path, inference)
-    scopes = read_scopes([(node.proto, node.view) for node in read.nodes])
+    scopes = read_scopes(read.nodes, read.initializers)
     held = {name: view for name, view in read.initializers.items() if name not in given}
     weights = _weights(held, manifest, [node.view for node in read.nodes])
     open_inputs = (value for value in model.graph.input if value.name not in read.initializers)
@@ -65,8 +70,10 @@ def load_graph(
         inputs=inputs,
         outputs=_tensors(model.graph.output, inference),
         nodes=tuple(
-            GraphNode(node.view, module, node.constant_folded, call, node.bodies, node.within)
-            for node, module, call in zip(read.nodes, scopes.modules, scopes.traced, strict=True)
+            GraphNode(node.view, module, node.constant_folded, call, node.bodies, node.within, evidence)
+            for node, module, call, evidence in zip(
+                read.nodes, scopes.modules, scopes.traced, scopes.evidence, strict=True
+            )
         ),
         weights=weights,
         constants={name: view for name, view in read.initializers.items() if name not in weights},
@@ -74,8 +81,25 @@ def load_graph(
         called=scopes.called,
         manifest=manifest,
         given=given,
-        notes=(*inference.notes, *_dynamic_notes(inputs)),
+        notes=(
+            *changed,
+            *newer,
+            *inference.notes,
+            *_dynamic_notes(inputs),
+        ),
     )
+
+
+def _read_in_order(path: Path, graph: GraphProto) -> FileGraph:
+    """The graph's nodes; those that are out of order are sorted, in place."""
+    read = read_graph(graph)
+    if in_order(read):
+        return read
+    try:
+        sort_nodes(graph)
+    except GraphError as error:
+        raise GraphError(f"{path}: {error}") from error
+    return read_graph(graph)
 
 
 def _require_of_file(path: Path, manifest: Manifest, graph: GraphProto) -> None:

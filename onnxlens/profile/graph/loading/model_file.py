@@ -9,33 +9,51 @@ from google.protobuf.message import DecodeError
 from onnx import inliner
 
 from onnxlens.errors import GraphError, first_line
-from onnxlens.profile.graph.loading.protobuf import all_graphs, subgraphs
+from onnxlens.profile.graph.loading.functions import write_out_functions
+from onnxlens.profile.graph.loading.protobuf import VERSION_MARK, all_graphs, subgraphs
+from onnxlens.profile.graph.loading.sorting import sort_nodes
 
 MODIFIED = ("ai.onnx.preview", "FlexAttention")
 
 
-def read_model(path: Path) -> onnx.ModelProto:
-    """The model in the file, its functions written out where they are called.
+def read_model(path: Path, *, to_write: bool = True) -> onnx.ModelProto:
+    """The model in the file, its functions written out where they are called, its nodes sorted.
 
     They are its own ones, and FlexAttention where a graph of its own changes its scores: what that computes
     is then among the nodes of the function body.
 
     Parsing the message alone leaves external data where it is, present or not.
 
+    Args:
+        path: of the file.
+        to_write: whether a file is made of it. Else its nodes may stay out of order, and its operators may be
+            of several opsets, as those of no file can.
+
     Raises:
-        GraphError: there is no such file, or it holds no ONNX graph.
+        GraphError: there is no such file, it holds no ONNX graph, or one that has to be of several opsets.
     """
     model = _parsed(path)
     if not model.graph.node:
         raise GraphError(f"{path}: the graph has no nodes; is it an ONNX model?")
     try:
         if model.functions:
-            model = inliner.inline_local_functions(model)
+            write_out_functions(model)
+        if to_write:
+            sort_nodes(model.graph)
         if _has_modifiers(model):
             model = inliner.inline_selected_functions(model, [MODIFIED], inline_schema_functions=True)
-        return model
+    except GraphError as error:
+        raise GraphError(f"{path}: {error}") from error
     except Exception as error:  # the C++ library raises RuntimeError and others
         raise GraphError(f"{path}: its functions cannot be written out: {first_line(error)}") from error
+    other = [opset.domain for opset in model.opset_import if VERSION_MARK in opset.domain]
+    if other and to_write:
+        named = ", ".join(domain.replace(VERSION_MARK, " ") for domain in sorted(other))
+        raise GraphError(
+            f"{path}: its functions use operators of {named} beside those of its own opset, which "
+            "no graph can; convert them to one opset first"
+        )
+    return model
 
 
 def _has_modifiers(model: onnx.ModelProto) -> bool:

@@ -13,8 +13,10 @@ from typing import Any
 
 import numpy as np
 import onnx
-from onnx import AttributeProto, GraphProto, NodeProto, TensorProto, numpy_helper
+from onnx import AttributeProto, FunctionProto, GraphProto, NodeProto, TensorProto, numpy_helper
 from onnx.checker import ValidationError
+
+from onnxlens.profile.graph.loading.external import with_length
 
 MAX_CONSTANT_ELEMENTS = 4096
 """The largest constant whose value a counting rule may read."""
@@ -34,6 +36,7 @@ class FileNode:
 
     Attributes:
         domain: "" for ONNX's own operators.
+        version: of its operator, where that is not the one that the model imports (see ``at_version``).
         attributes: as plain values, a tensor as an array; empty for a Constant, whose attribute is its value.
         subgraphs: the graphs among its attributes, by the attribute's name (see ``subgraphs``).
     """
@@ -45,6 +48,7 @@ class FileNode:
     outputs: Sequence[str]
     attributes: Mapping[str, Any]
     subgraphs: Sequence[tuple[str, GraphProto]]
+    version: int | None = None
 
 
 @dataclass(slots=True)
@@ -95,18 +99,36 @@ def _read_node(node: NodeProto) -> FileNode:
             attributes[intern(attribute.name)] = PLAIN[kind](attribute) if kind in PLAIN else None
             if kind in (AttributeProto.GRAPH, AttributeProto.GRAPHS) and not inside:
                 inside = tuple(subgraphs(node))
-    return FileNode(node, op_type, domain_of(node), node.input[:], node.output[:], attributes, inside)
+    version = int(node.domain.partition(VERSION_MARK)[2]) if VERSION_MARK in node.domain else None
+    return FileNode(
+        node, op_type, domain_of(node), node.input[:], node.output[:], attributes, inside, version
+    )
 
 
-def domain_of(node: NodeProto | onnx.OperatorSetIdProto) -> str:
+def domain_of(node: NodeProto | FunctionProto | onnx.OperatorSetIdProto) -> str:
     """The operator's domain, "" for ONNX's own, which may also be spelled out."""
     domain: str = node.domain
+    if VERSION_MARK in domain:
+        domain = domain.partition(VERSION_MARK)[0]
     return "" if domain == "ai.onnx" else domain
+
+
+def at_version(domain: str, version: int) -> str:
+    """The domain of a node whose operator has another version than the model imports, out of a function.
+
+    Libraries do not know it, and so cannot take the operator for what its name means in the model.
+    """
+    return f"{domain or 'ai.onnx'}{VERSION_MARK}{version}"
+
+
+VERSION_MARK = ";"
 
 
 def versions(model: onnx.ModelProto) -> dict[str, int]:
     """The opset version of each domain that the file names."""
-    return {domain_of(opset): opset.version for opset in model.opset_import}
+    return {
+        domain_of(opset): opset.version for opset in model.opset_import if VERSION_MARK not in opset.domain
+    }
 
 
 def label_of(node: NodeProto) -> str:
@@ -117,10 +139,15 @@ def label_of(node: NodeProto) -> str:
 def subgraphs(node: NodeProto) -> Iterator[tuple[str, GraphProto]]:
     """The graphs among a node's attributes, with the attribute's name (numbered if it holds several)."""
     for attribute in node.attribute:
-        if attribute.type == AttributeProto.GRAPH:
-            yield attribute.name, attribute.g
-        elif attribute.type == AttributeProto.GRAPHS:
-            yield from ((f"{attribute.name}.{index}", graph) for index, graph in enumerate(attribute.graphs))
+        yield from graphs_of(attribute)
+
+
+def graphs_of(attribute: AttributeProto) -> Iterator[tuple[str, GraphProto]]:
+    """As ``subgraphs``, of one attribute."""
+    if attribute.type == AttributeProto.GRAPH:
+        yield attribute.name, attribute.g
+    elif attribute.type == AttributeProto.GRAPHS:
+        yield from ((f"{attribute.name}.{index}", graph) for index, graph in enumerate(attribute.graphs))
 
 
 def prefix_of(node: NodeProto, attribute: str, outer: str) -> str:
@@ -176,6 +203,8 @@ def tensor_reader(tensor: TensorProto, folder: Path | None, elements: int | None
 
 def _read(tensor: TensorProto, folder: Path | None) -> np.ndarray | None:
     try:
+        if tensor.data_location == TensorProto.EXTERNAL:
+            tensor = with_length(tensor)
         return np.asarray(numpy_helper.to_array(tensor, str(folder or "")))
     except (OSError, ValueError, TypeError, ValidationError):  # no such file, or one that ends too early
         return None

@@ -81,13 +81,13 @@ class ModelReader:
         """Read the whole model.
 
         Args:
-            model: with its functions inlined.
+            model: with its functions written out, its nodes sorted.
             graph: the model's, with its nodes.
             path: of its file, for messages and for small external tensors beside it.
             inferred: the types and the small constants of its values.
 
         Raises:
-            GraphError: a node reads a value that nothing produces, or that a later node produces.
+            GraphError: a node reads a value that nothing produces.
         """
         self.nodes: list[ReadNode] = []
         self.initializers: dict[str, ValueView] = {}
@@ -95,6 +95,7 @@ class ModelReader:
         self._folder = path.parent
         self._types = inferred.types
         self._constants = inferred.constants
+        self._trip_counts = inferred.trip_counts
         self._versions = versions(model)
         self._graph(_Scope(graph), {})
 
@@ -141,7 +142,8 @@ class ModelReader:
         operator = (node.domain, node.op_type)
         bodies: tuple[Body, ...] = ()
         if operator in CONTROL_FLOW:
-            plans = CONTROL_FLOW[operator](node.proto, inputs, self._versions.get("", 0))
+            version = node.version or self._versions.get("", 0)
+            plans = CONTROL_FLOW[operator](node.proto, inputs, version)
             bodies = tuple(self._body(plan, node, scope) for plan in plans)
         repeatable = node.op_type not in RANDOM_OPERATORS and not node.subgraphs  # those capture values
         constant_folded = repeatable and _reads_weights_only(inputs)
@@ -152,7 +154,7 @@ class ModelReader:
             self._outputs(node, scope, constant_folded, stored),
             node.attributes,
             node.domain,
-            self._versions.get(node.domain, 0),
+            node.version or self._versions.get(node.domain, 0),
             scope.graph.prefix + label_of(node.proto),
         )
         self.nodes.append(ReadNode(node.proto, view, constant_folded, bodies, scope.within))
@@ -178,11 +180,6 @@ class ModelReader:
         value = scope.find(name)
         if value is not None:
             return value
-        if any(name in later.outputs for later in scope.graph.nodes):
-            raise GraphError(
-                f"{self._path}: a {node.op_type} reads {name!r} before it is produced; "
-                "sort the nodes topologically"
-            )
         raise GraphError(
             f"{self._path}: a {node.op_type} reads {name!r}, which no input, initializer or node produces"
         )
@@ -197,6 +194,8 @@ class ModelReader:
         }
         self._graph(inner, formals)
         results = tuple(inner.find(plan.graph.output[index].name) for index in plan.results)
+        if plan.trip_count is None and prefix in self._trip_counts:
+            return Body(prefix, plan.name, self._trip_counts[prefix], "", results)
         return Body(prefix, plan.name, plan.trip_count, plan.unknown_reason, results)
 
     def _formal(self, scope: _Scope, name: str, source: ValueView | None) -> ValueView:
@@ -204,7 +203,8 @@ class ModelReader:
         own = self._value(scope, name)
         if source is None:
             return own
-        shape = source.shape if own.shape is None and own.kind == source.kind else own.shape
+        is_known = own.shape is not None or own.kind != source.kind
+        shape = own.shape if is_known or scope.graph.prefix + name in self._types else source.shape
         return ValueView(source.name, own.dtype or source.dtype, shape, False, None, own.kind)
 
 

@@ -14,6 +14,7 @@ from onnxlens.errors import UsageError
 from onnxlens.profile.count.ledger import build_ledger
 from onnxlens.profile.graph.graph import Graph
 from onnxlens.profile.graph.loading import load_graph
+from onnxlens.reports.tables.reconciliation import reconciliation_table
 from onnxlens.specs.graph import GraphSpec
 from onnxlens.specs.ledger import Ledger
 from onnxlens.specs.peers import PeerCost, ReconciledOperator, summed
@@ -90,8 +91,15 @@ def test_a_file_without_modules_is_refused_for_those_who_count_modules(peer: str
     path = save(tmp_path, [op("Exp", "x", "y")], [value("x", (1,))], [value("y", (1,))])
     with pytest.raises(UsageError, match=f"{peer} counts PyTorch modules.*export it with .*dynamo=True"):
         build_ledger(load_graph(path), peer)  # type: ignore[arg-type]
-    with pytest.raises(UsageError, match="fvcore counts PyTorch modules"):
-        api.reconcile_graph(path)
+
+
+def test_a_file_without_modules_is_reconciled_with_those_who_count_nodes(tmp_path: Path) -> None:
+    path = save(tmp_path, [op("Exp", "x", "y")], [value("x", (3,))], [value("y", (3,))])
+    found = api.reconcile_graph(path)
+    assert {name: cost.macs for name, cost in found.totals.peers.items()} == {"onnx-tool": 3 * 32}
+    assert found.notes["thop"].startswith("not shown: it counts PyTorch modules")
+    printed = reconciliation_table(found, "csv")
+    assert printed.splitlines()[0] == "operator,nodes,MACs,onnx-tool MACs,where the difference comes from"
 
 
 class Fused(nn.Module):
@@ -123,7 +131,7 @@ def optimized(tmp_path_factory: pytest.TempPathFactory) -> Graph:
 def test_what_an_optimizer_fused_is_unknown_and_not_zero(optimized: Graph) -> None:
     fvcore = build_ledger(optimized, "fvcore")
     reasons = {node.peer.reason for node in fvcore.nodes if node.peer and node.peer.unknown_nodes}
-    assert any("became Conv, fused with another call" in reason for reason in reasons), reasons
+    assert any("does not say which PyTorch call it is part of" in reason for reason in reasons), reasons
     assert any("does not distinguish parameters from constants" in reason for reason in reasons), reasons
 
 

@@ -10,23 +10,33 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import cache
+from importlib.util import find_spec, module_from_spec, spec_from_file_location
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import onnx
-from onnx import shape_inference
+from onnx import NodeProto, helper, shape_inference
 
 from onnxlens.errors import first_line
-from onnxlens.profile.graph.loading.protobuf import FileGraph, all_graphs
-from onnxlens.profile.graph.loading.value_types import SURROGATE_MARK, UNKNOWN, ValueType, declared_types
+from onnxlens.profile.graph.loading.inference.facts import sharper
+from onnxlens.profile.graph.loading.protobuf import FileGraph, FileNode, all_graphs, versions
+from onnxlens.profile.graph.loading.value_types import (
+    LEFT_OUT,
+    SURROGATE_MARK,
+    UNKNOWN,
+    ValueType,
+    declared_types,
+)
 
 SLOW_INFERENCE_NODES = 20_000
-"""Beyond this many nodes only ONNX's own inference runs: the other two take a millisecond for each."""
+"""Beyond this many nodes ONNX Runtime's inference does not run: it takes a millisecond for each."""
 
 
-FOLDING_ROUNDS = 8
-"""Each round sees one more shape that is computed from another; models need two or three."""
+COUNTED = frozenset({"Loop", "SequenceMap"})
+"""Operators whose body runs a number of times that the walk finds."""
 
 
 @dataclass(slots=True)
@@ -38,50 +48,71 @@ class Inference:
         constants: small values that were found by folding.
         notes: which library found what, and which failed.
         learned: how many shapes, or numbers of shapes, were inferred.
-        nested: whether nodes of the model contain graphs.
+        trip_counts: how often loops run, by the prefix of their body, as far as the file decides it.
+        misfits: what does not fit together: a reshape of other sizes, operands of different ones.
     """
 
     types: dict[str, ValueType]
     constants: dict[str, np.ndarray] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
     learned: int = 0
-    nested: bool = False
+    trip_counts: dict[str, int] = field(default_factory=dict)
+    misfits: list[str] = field(default_factory=list)
 
 
-def complete_types(model: onnx.ModelProto, graph: FileGraph) -> Inference:
-    """The types of all values: declared, else inferred, else unknown."""
+@dataclass(frozen=True, slots=True)
+class _Source:
+    """What is inferred from: the model without its weights, its graph, and the folder of the file."""
+
+    skeleton: onnx.ModelProto
+    graph: FileGraph
+    folder: Path
+
+
+def complete_types(
+    model: onnx.ModelProto, graph: FileGraph, folder: Path, *, doubtful: bool = False
+) -> Inference:
+    """The types of all values: declared, else inferred, else unknown.
+
+    Args:
+        model: with its functions written out.
+        graph: the model's.
+        folder: of the file, for small external tensors.
+        doubtful: whether its sizes may not fit together: the user changed what the file fixes.
+    """
     declared = declared_types((inner.prefix, inner.proto, inner.constants()) for inner in graph.all())
-    found = Inference(declared, nested=bool(graph.inner))
-    if not _open(graph, found):
+    found = Inference(declared)
+    nodes = [node for inner in graph.all() for node in inner.nodes]
+    walked = doubtful or any(node.op_type in COUNTED for node in nodes)
+    for node in nodes:
+        if node.op_type == "STFT" and "onesided" not in node.attributes:
+            node.proto.attribute.append(helper.make_attribute("onesided", 1))  # ONNX's takes 0 by default
+    if not walked and not any(_open(graph, found)):
         return found
     from onnxlens.profile.graph.loading.inference.skeleton import without_weights
 
-    skeleton = without_weights(model, graph)
-    nodes = sum(len(inner.nodes) for inner in graph.all())
+    source = _Source(without_weights(model, graph), graph, folder)
     for name, step in STEPS.items():
-        if nodes > SLOW_INFERENCE_NODES and step is not _infer:
+        if len(nodes) > SLOW_INFERENCE_NODES and step is _infer_symbolically:
             found.notes.append(f"{name} was not tried: the file has more than {SLOW_INFERENCE_NODES:,} nodes")
             break
         before = found.learned
         try:
-            skeleton = step(skeleton, found)
+            step(source, found)
         except Exception as error:  # whatever a library raises at a graph that it does not understand
             found.notes.append(f"{name} failed: {first_line(error)}")
         if found.learned > before:
             found.notes.append(f"shapes that the file leaves out were inferred by {name}")
-        if not _open(graph, found):
+        if step is _infer and walked:
+            continue
+        if not any(_open(graph, found)) or (step is _walk and not _needs_runtime(graph, found)):
             break
     return found
 
 
-def _open(graph: FileGraph, found: Inference) -> bool:
-    """Whether a library may find more: a type, or a number for a dimension that is not an input's symbol."""
-    symbols = {
-        dim
-        for value in graph.proto.input
-        for dim in found.types[value.name].shape or ()
-        if isinstance(dim, str)
-    } - {"?"}
+def _open(graph: FileGraph, found: Inference) -> Iterator[FileNode]:
+    """Nodes of which a library may find more: a type, or a number where there is not an input's symbol."""
+    symbols = _input_dims(graph, found) - {"?"}
     closed: set[int] = set()  # the ids of types that are shared by many values
     for inner in graph.all():
         prefix = inner.prefix
@@ -90,11 +121,28 @@ def _open(graph: FileGraph, found: Inference) -> bool:
                 known = found.types.get(prefix + name if prefix else name, UNKNOWN)
                 if id(known) not in closed and name:
                     if _is_open(known, symbols):
-                        return True
+                        yield node
+                        break
                     closed.add(id(known))
-            if node.op_type == "Loop" and node.inputs[0] and not _is_held(inner, node.inputs[0], found):
-                return True
-    return False
+
+
+def _needs_runtime(graph: FileGraph, found: Inference) -> bool:
+    """Whether ONNX Runtime's inference knows what the walk does not: its own operators, and symbols.
+
+    Where all inputs are fixed, what ONNX's own operators leave open hangs on data.
+    """
+    if _input_dims(graph, found):
+        return True
+    return any(node.domain not in OWN_DOMAINS or node.op_type in LEFT_OUT for node in _open(graph, found))
+
+
+def _input_dims(graph: FileGraph, found: Inference) -> set[str]:
+    """The symbols in the inputs' shapes."""
+    shapes = [found.types[value.name].shape for value in graph.proto.input]
+    return {dim for shape in shapes for dim in (("?",) if shape is None else shape) if isinstance(dim, str)}
+
+
+OWN_DOMAINS = ("", "ai.onnx.ml")
 
 
 def _is_open(known: ValueType, symbols: set[str]) -> bool:
@@ -103,79 +151,94 @@ def _is_open(known: ValueType, symbols: set[str]) -> bool:
     return known.shape is None or any(isinstance(dim, str) and dim not in symbols for dim in known.shape)
 
 
-def _is_held(graph: FileGraph, name: str, found: Inference) -> bool:
-    """Whether the value is in the file, or was computed."""
-    held = any(tensor.name == name for tensor in graph.proto.initializer)
-    constant = any(name in node.output for node in graph.constants())
-    return held or constant or graph.prefix + name in found.constants
+def _infer(source: _Source, found: Inference) -> None:
+    inferred = shape_inference.infer_shapes(source.skeleton, data_prop=True)
+    _learn(inferred, source, found)
 
 
-def _infer(skeleton: onnx.ModelProto, found: Inference) -> onnx.ModelProto:
-    inferred = shape_inference.infer_shapes(skeleton, data_prop=True)
-    _learn(inferred, found)
-    return inferred
+def _walk(source: _Source, found: Inference) -> None:
+    """What each node makes of what is known: types, and values computed from shapes and constants."""
+    from onnxlens.profile.graph.loading.inference.walk import Walk
+
+    walk = Walk(source.graph, found.types, versions(source.skeleton), source.folder)
+    record, found.misfits = walk.record, walk.misfits
+    for name, fact in record.facts.items():
+        _take(found, name, fact.type)
+        if fact.value is not None:
+            found.constants[name] = fact.value
+    found.trip_counts = {prefix: count for prefix, count in record.trip_counts.items() if count is not None}
 
 
-def _fold(skeleton: onnx.ModelProto, found: Inference) -> onnx.ModelProto:
-    """What is computed from shapes and constants alone becomes a constant; then shapes follow from it.
-
-    A shape that follows may make the next shape's value known: so again, until nothing is new.
-    """
-    from onnxlens.profile.graph.loading.inference.folding import fold
+def _infer_symbolically(source: _Source, found: Inference) -> None:
+    """As ``SymbolicShapeInference.infer_shapes``, which leaves a file behind where it cannot infer all."""
+    from onnxlens.profile.graph.loading.inference.attention_rules import ATTENTION
     from onnxlens.profile.graph.loading.inference.skeleton import with_constants
 
-    for _ in range(FOLDING_ROUNDS):
-        folded = fold(skeleton, found.types)
-        new = {name: value for name, value in folded.items() if name not in found.constants}
-        if not new:
-            break
-        found.constants.update(new)
-        skeleton = _infer(with_constants(skeleton, new), found)
-    return skeleton
+    module = _symbolic_module()
+    inference = module.SymbolicShapeInference(2**31 - 1, auto_merge=False, guess_output_rank=False, verbose=0)
+    del inference.dispatcher_["Einsum"]  # knows an ellipsis in front alone: ONNX's own is asked instead
+    for _, op_type in ATTENTION:
+        if op_type in inference.dispatcher_:
+            inference.dispatcher_[op_type] = _with_open_caches(inference, inference.dispatcher_[op_type])
+    inference._preprocess(with_constants(source.skeleton, found.constants))
+    while inference.run_:
+        inference._infer_impl()
+    inference._update_output_from_vi()
+    before = found.learned
+    _learn(inference.out_mp_, source, found)
+    if found.learned > before:
+        _walk(source, found)  # what hangs on it
 
 
-def _infer_symbolically(skeleton: onnx.ModelProto, found: Inference) -> onnx.ModelProto:
-    """As ``SymbolicShapeInference.infer_shapes``, which leaves a file behind where it cannot infer all."""
-    from onnxruntime.tools.symbolic_shape_infer import SymbolicShapeInference
+def _with_open_caches(inference: Any, handler: Callable[[NodeProto], None]) -> Callable[[NodeProto], None]:
+    """A handler whose caches have a length of their own: some are given that of the past."""
 
-    with _silent("onnxruntime.tools.symbolic_shape_infer"):
-        inference = SymbolicShapeInference(2**31 - 1, auto_merge=False, guess_output_rank=False, verbose=0)
-        del inference.dispatcher_["Einsum"]  # knows an ellipsis in front alone: ONNX's own is asked instead
-        inference._preprocess(skeleton)
-        while inference.run_:
-            inference._infer_impl()
-        inference._update_output_from_vi()
-    inferred: onnx.ModelProto = inference.out_mp_
-    _learn(inferred, found)
-    return inferred
+    def infer(node: NodeProto) -> None:
+        handler(node)
+        for name in filter(None, node.output[1:]):
+            shape = inference.known_vi_[name].type.tensor_type.shape
+            if len(shape.dim) > 1:
+                shape.dim[len(shape.dim) - 2].dim_param = f"{name}_length"
+
+    return infer
 
 
-STEPS: Mapping[str, Callable[[onnx.ModelProto, Inference], onnx.ModelProto]] = {
+@cache
+def _symbolic_module() -> Any:
+    """ONNX Runtime's module alone: the package that it is in imports PyTorch, which takes seconds."""
+    package = find_spec("onnxruntime")
+    folder = Path(next(iter(package.submodule_search_locations or []))) if package is not None else Path()
+    spec = spec_from_file_location(SYMBOLIC, folder / "tools" / "symbolic_shape_infer.py")
+    if spec is None or spec.loader is None:
+        raise ImportError(f"{folder} has no symbolic_shape_infer")
+    module = module_from_spec(spec)
+    spec.loader.exec_module(module)
+    module.logger.setLevel(logging.CRITICAL + 1)  # the notes tell what it does not understand
+    return module
+
+
+SYMBOLIC = "onnxlens._symbolic_shape_infer"
+
+
+STEPS: Mapping[str, Callable[[_Source, Inference], None]] = {
     "ONNX's shape inference": _infer,
-    "constant folding": _fold,
+    "constant folding": _walk,
     "ONNX Runtime's symbolic shape inference": _infer_symbolically,
 }
 
 
-def _learn(inferred: onnx.ModelProto, found: Inference) -> None:
+def _learn(inferred: onnx.ModelProto, source: _Source, found: Inference) -> None:
     """Take over what is more than was known: a first shape, or numbers where there were symbols."""
-    graphs = all_graphs(inferred.graph) if found.nested else [("", inferred.graph)]
+    graphs = all_graphs(inferred.graph) if source.graph.inner else [("", inferred.graph)]
     for name, new in declared_types((prefix, graph, graph.node) for prefix, graph in graphs).items():
         if SURROGATE_MARK in name:
             continue
-        known = found.types.get(name, UNKNOWN)
-        if known.shape is None or (new.is_fixed and not known.is_fixed):
-            found.types[name] = new if new.dtype else ValueType(known.dtype, new.shape, new.kind)
-            found.learned += new.shape is not None
+        _take(found, name, new)
 
 
-@contextmanager
-def _silent(name: str) -> Iterator[None]:
-    """No logging by a library meanwhile: the notes tell what it does not understand."""
-    logger = logging.getLogger(name)
-    level = logger.level
-    logger.setLevel(logging.CRITICAL + 1)
-    try:
-        yield
-    finally:
-        logger.setLevel(level)
+def _take(found: Inference, name: str, new: ValueType) -> None:
+    known = found.types.get(name, UNKNOWN)
+    kind = sharper(known, new)
+    if kind is not known or name not in found.types:
+        found.types[name] = kind
+        found.learned += kind.shape != known.shape

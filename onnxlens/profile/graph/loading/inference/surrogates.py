@@ -175,11 +175,21 @@ def _replace(graph: GraphProto, outer: Surroundings, version: int) -> None:
 
 def _surrogate(node: NodeProto, around: Surroundings, version: int) -> Sequence[NodeProto] | None:
     rule = _rule(node, version)
+    nodes = _made(rule, node, around) if rule is not None else None
+    return nodes if nodes and all(_exists(made.op_type, version) for made in nodes) else None
+
+
+def surrogate_of(node: NodeProto, around: Surroundings, version: int) -> Sequence[NodeProto] | None:
+    """The nodes that stand for this one, each of an opset that has it: to be looked at one by one."""
+    rule = _rule(node, version) if domain_of(node) != BLOCKED else None  # those hang on the nodes behind
+    return _made(rule, node, around) if rule is not None else None
+
+
+def _made(rule: Surrogate, node: NodeProto, around: Surroundings) -> Sequence[NodeProto] | None:
     try:
-        nodes = rule(node, around) if rule is not None else None
+        return rule(node, around)
     except (ArithmeticError, LookupError, TypeError, ValueError):
         return None  # a node that lacks what its schema asks for, or has it in another form, stays
-    return nodes if nodes and all(_exists(made.op_type, version) for made in nodes) else None
 
 
 def _rule(node: NodeProto, version: int) -> Surrogate | None:

@@ -1,0 +1,163 @@
+"""What ONNX Runtime's attention operators make, by their own definition: the present is past plus new.
+
+ONNX Runtime's symbolic inference gives some of them the shape of the past, which is right only where both
+share one buffer. An operator says that by an attribute, by an input with the length of the past, or never.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from onnxlens.profile.graph.loading.inference.containers import Inputs, Rule
+from onnxlens.profile.graph.loading.inference.facts import NO_FACT, Fact, at
+from onnxlens.profile.graph.loading.protobuf import FileNode
+from onnxlens.profile.graph.loading.value_types import ValueType
+from onnxlens.specs.tensor import Dim
+
+DOMAIN = "com.microsoft"
+
+Shape = tuple[Dim, ...] | None
+
+
+def _shape(inputs: Inputs, index: int) -> Shape:
+    return (at(inputs, index) or NO_FACT).type.shape
+
+
+def _sum(first: Dim, second: Dim) -> Dim:
+    if isinstance(first, int) and isinstance(second, int):
+        return first + second
+    return "?" if "?" in (first, second) else f"{first} + {second}"
+
+
+def _share(width: Dim, parts: int) -> Dim:
+    return width // parts if isinstance(width, int) and parts else "?"
+
+
+def _times(width: Dim, number: int) -> Dim:
+    return width * number if isinstance(width, int) else "?"
+
+
+def _facts(inputs: Inputs, *shapes: Shape) -> Sequence[Fact]:
+    dtype = (at(inputs, 0) or NO_FACT).type.dtype
+    return [Fact(ValueType(dtype, shape)) for shape in shapes]
+
+
+def _grown(past: Shape, new: Dim, fresh: Shape) -> Shape:
+    """The present: the past and the new keys; ``fresh`` where there is no past."""
+    if past is None or len(past) < 2:
+        return fresh
+    return (*past[:-2], _sum(past[-2], new), past[-1])
+
+
+def grouped_query(node: FileNode, inputs: Inputs) -> Sequence[Fact] | None:
+    """GroupQueryAttention: (B, S, H * D) out; keys (B, H_kv, P + S, D).
+
+    A total length that is known and no longer than the past says that the past is a buffer that all fits in.
+    """
+    query, past = _shape(inputs, 0), _shape(inputs, 3)
+    if query is None or len(query) != 3:
+        return None
+    heads, shared = node.attributes.get("num_heads", 0), node.attributes.get("kv_num_heads", 0)
+    separate = at(inputs, 1) is not None
+    head = _share(query[2], heads if separate else heads + 2 * shared)
+    output = query if separate else (*query[:2], _times(head, heads))
+    new = _new_keys(inputs, query)
+    total = (at(inputs, 6) or NO_FACT).scalar
+    present = _grown(past, new, (query[0], shared, new, head))
+    if past is not None and total is not None and isinstance(past[2], int):
+        present = (*past[:2], max(total, past[2]), past[3])
+    cache = (at(inputs, 3) or NO_FACT).type.dtype
+    output_fact, *states = _facts(inputs, output, present, present)
+    return [output_fact, *(Fact(ValueType(cache or fact.type.dtype, fact.type.shape)) for fact in states)]
+
+
+def _new_keys(inputs: Inputs, query: tuple[Dim, ...]) -> Dim:
+    key = _shape(inputs, 1)
+    return key[1] if key is not None and len(key) > 1 else query[1]
+
+
+def in_place(output: Rule, *caches: int) -> Rule:
+    """Caches of a fixed size, which are returned as they came."""
+
+    def rule(node: FileNode, inputs: Inputs) -> Sequence[Fact] | None:
+        made = output(node, inputs)
+        return None if made is None else [made[0], *(at(inputs, index) or NO_FACT for index in caches)]
+
+    return rule
+
+
+def multi_head(past: int, length: int) -> Rule:
+    """MultiHeadAttention and the decoder's: Q, K, V apart, or packed in (B, S, H, 3, D) and (B, S, H, 2, D).
+
+    Args:
+        past: the input with the past keys.
+        length: that with the length of the past, which is there where past and present share a buffer.
+    """
+
+    def rule(node: FileNode, inputs: Inputs) -> Sequence[Fact] | None:
+        query, key, value = (_shape(inputs, index) for index in range(3))
+        if query is None or len(query) not in (3, 5):
+            return None
+        heads = node.attributes.get("num_heads", 0)
+        head = query[4] if len(query) == 5 else _share(query[2], heads)
+        state: Shape
+        another: Shape
+        cached, cached_value, batch = _shape(inputs, past), _shape(inputs, past + 1), query[0]
+        if len(query) == 3 and value is None:  # not known, or packed with the query: only the past may tell
+            value = cached_value
+        output = (*query[:2], _value_width(query, value, heads))
+        if key is not None and len(key) == 4:  # those of another sequence, which do not grow
+            state = another = key if cached is None else cached
+        elif at(inputs, length) is not None or node.attributes.get("past_present_share_buffer", 0):
+            state, another = cached, cached_value
+        else:
+            new = _new_keys(inputs, query)
+            state = _grown(cached, new, (batch, heads, new, head))
+            another = _grown(cached_value, new, (batch, heads, new, _share(output[2], heads)))
+        return _facts(inputs, output, state, another)
+
+    return rule
+
+
+def _value_width(query: tuple[Dim, ...], value: Shape, heads: int) -> Dim:
+    """H * D_v, where a value of rank 4 has (B, H, S, D_v)."""
+    if value is not None and len(value) in (3, 4):
+        return value[2] if len(value) == 3 else _times(value[3], heads)
+    if len(query) == 5:
+        return _times(query[4], heads)
+    return "?"
+
+
+def projected(weights: int, past: int | None) -> Rule:
+    """Attention: the projection of (B, S, I) to three widths; keys and values (2, B, H, P + S, D) as one."""
+
+    def rule(node: FileNode, inputs: Inputs) -> Sequence[Fact] | None:
+        source, weight = _shape(inputs, 0), _shape(inputs, weights)
+        if source is None or weight is None or len(weight) != 2:
+            return None
+        widths = node.attributes.get("qkv_hidden_sizes")
+        width = widths[2] if widths else _share(weight[1], 3)
+        output = (*source[:-1], width)
+        if past is None or len(source) != 3:
+            return _facts(inputs, output)
+        heads = node.attributes.get("num_heads", 0)
+        cached = _shape(inputs, past)
+        key_width = widths[1] if widths else width
+        present = _grown(cached, source[1], (2, source[0], heads, source[1], _share(key_width, heads)))
+        if cached is not None and node.attributes.get("past_present_share_buffer", 0):
+            present = cached
+        return _facts(inputs, output, present)
+
+    return rule
+
+
+ATTENTION: Mapping[tuple[str, str], Rule] = {
+    (DOMAIN, "Attention"): projected(1, 4),
+    (DOMAIN, "DecoderMaskedSelfAttention"): projected(1, 4),
+    (DOMAIN, "PackedAttention"): projected(1, None),
+    (DOMAIN, "MultiHeadAttention"): multi_head(past=6, length=8),
+    (DOMAIN, "DecoderMaskedMultiHeadAttention"): multi_head(past=5, length=7),
+    (DOMAIN, "GroupQueryAttention"): grouped_query,
+    (DOMAIN, "SparseAttention"): in_place(grouped_query, 3, 4),
+}
+"""By operator, what it makes."""
