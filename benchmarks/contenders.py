@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from measuring import Contender
@@ -29,6 +30,16 @@ model.graph.shape_infer(None)
 model.graph.profile()
 """
 
+_PEER_ON = """
+import json, sys
+import numpy, onnx_tool
+model = onnx_tool.Model(sys.argv[1])
+shapes = json.loads(sys.argv[2])
+inputs = {name: numpy.ones(given["shape"], given["dtype"]) for name, given in shapes.items()}
+model.graph.shape_infer(inputs)
+model.graph.profile()
+"""
+
 _PEERS_EXTRACTION = """
 import sys
 from onnx.utils import extract_model
@@ -43,9 +54,9 @@ def floor(path: Path) -> Contender:
     return Contender(FLOOR, [sys.executable, "-c", _FLOOR, str(path)])
 
 
-def table(path: Path) -> Contender:
+def table(path: Path, arguments: Sequence[str] = ()) -> Contender:
     """The call of a person: a table."""
-    return Contender(TABLE, [*_onnxlens("profile"), str(path)])
+    return Contender(TABLE, [*_onnxlens("profile"), str(path), *arguments])
 
 
 def document(path: Path) -> Contender:
@@ -56,6 +67,12 @@ def document(path: Path) -> Contender:
 def peer(path: Path, limit_s: float, once: bool = False) -> Contender:
     """onnx-tool, which warns on import."""
     return Contender(PEER, [sys.executable, "-W", "ignore", "-c", _PEER, str(path)], limit_s, once)
+
+
+def peer_on(path: Path, inputs: Mapping[str, object], limit_s: float) -> Contender:
+    """onnx-tool, given the shape and type of every input, without which it knows no open dimension."""
+    command = [sys.executable, "-W", "ignore", "-c", _PEER_ON, str(path), json.dumps(inputs)]
+    return Contender(PEER, command, limit_s)
 
 
 def peers_command(path: Path) -> Contender:

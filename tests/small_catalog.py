@@ -12,9 +12,10 @@ import numpy as np
 import pytest
 import torch
 
+from onnxlens.export.network import Network
 from onnxlens.reference_model import catalog
 from onnxlens.reference_model.catalog_entry import CatalogEntry, TensorTemplate
-from onnxlens.reference_model.weights.choice import SeededWeights, state_tensors
+from onnxlens.reference_model.weights.choice import SeededWeights
 from onnxlens.specs.graph import CheckpointScope, GraphSpec
 from tests.export import tiny
 
@@ -40,7 +41,7 @@ def install(monkeypatch: pytest.MonkeyPatch, cache: Path | None = None, **change
 
 def seeded_state(spec: GraphSpec) -> dict[str, np.ndarray]:
     """The values that seeded weights have for the graph, by the key of its module."""
-    source = SeededWeights(state_tensors(spec.build(device="meta")), spec.checkpoint.prefix)
+    source = SeededWeights(Network(spec).state, spec.checkpoint.prefix)
     return {name: source.read(name) for name in source.tensors}
 
 

@@ -16,11 +16,11 @@ import onnx
 from onnxlens.api.opened import OpenedTarget, opened
 from onnxlens.api.target import Settings, Target
 from onnxlens.errors import ToolError, UsageError
+from onnxlens.profile.count.repeats import control_notes
 from onnxlens.profile.graph.graph import Graph
-from onnxlens.profile.runtime.inputs import sample_inputs
 from onnxlens.profile.runtime.latency import TorchRun, TorchTimes, time_calls, time_module
 from onnxlens.profile.runtime.machine import device_memory_bytes, device_name, machine, usable_cores
-from onnxlens.profile.runtime.matmul_peak import measure_matmul_peak, require_runnable
+from onnxlens.profile.runtime.matmul_peak import matmul_peak, require_runnable
 from onnxlens.profile.runtime.profile_events import (
     Event,
     arena_peak_bytes,
@@ -43,6 +43,8 @@ HOST_TIMES = (
     "begins, so only the end-to-end latency is the device's"
 )
 """A note on providers that submit work to a device: ONNX Runtime's profile times the submission."""
+
+MACS_RUN = "MACs inside If, Loop and Scan are of what ran with these inputs, by the events of the profile"
 
 ARENA = "in use at once in ONNX Runtime's CPU arena, as its profile says, warm-ups included"
 DEVICE_MEMORY = "by which the device's used memory grew while the session opened and ran, as NVML says"
@@ -75,7 +77,7 @@ def bench_graph(
     """Time a graph in ONNX Runtime: end to end, and by module, operator and node.
 
     PyTorch, if it is timed too, is freed before ONNX Runtime opens the file, and only one session is open at
-    a time, so that each has all of the memory. The matmul peak is measured before and after them.
+    a time, so that each has all of the memory. The matmul peak is measured before them, once in a process.
 
     Args:
         target: what to run.
@@ -100,25 +102,21 @@ def bench_graph(
 def _bench(target: OpenedTarget, request: BenchRequest) -> BenchReport:
     load_before = os.getloadavg()[0]
     here, graph = machine(), target.graph
-    ranges = graph.manifest.input_ranges if graph.manifest else {}
     setup = _Setup(
         target,
         request,
-        inputs={**sample_inputs(graph.inputs, ranges), **graph.given},
+        inputs=target.inputs,
         threads=request.threads or usable_cores(),
         device=device_name() if request.provider in DEVICES else here["processor"],
         dtype=_dtype(graph),
     )
     torch = _torch_times(setup) if request.against_torch else None
-    peaks = [_matmul_peak(setup)] if request.matmul_peak else []
+    peak = _matmul_peak(setup) if request.matmul_peak else None
     latency, grown = _unprofiled(setup)
     profiled, events, optimized = _profiled(setup)
     notes = _provider_notes(setup, events)
     ran = node_runs(events, match_events(optimized, events), request.warmup)
     provenances = provenance_of(optimized, graph, target.ledger.nodes)
-    if request.matmul_peak:
-        peaks.append(_matmul_peak(setup))
-    peak = max(peaks, key=lambda found: found.macs_per_s, default=None)
     timing = build_timing(ran, provenances, graph, target.ledger, peak.macs_per_s if peak else None)
     return BenchReport(
         graph=graph.name,
@@ -145,8 +143,21 @@ def _bench(target: OpenedTarget, request: BenchRequest) -> BenchReport:
         nodes=timing.nodes,
         eager=torch.eager if torch else None,
         compiled=torch.compiled if torch else None,
-        notes=(*target.ledger.notes, *notes, *((torch.note,) if torch and torch.note else ())),
+        notes=(
+            *_counting_notes(target),
+            *notes,
+            *timing.notes,
+            *((torch.note,) if torch and torch.note else ()),
+        ),
     )
+
+
+def _counting_notes(target: OpenedTarget) -> tuple[str, ...]:
+    """The ledger's notes; of branches and loops, the MACs of what ran are known here."""
+    graph, ledger = target.graph, target.ledger
+    unsure = set(control_notes(graph.nodes, ledger.nodes))
+    kept = tuple(note for note in ledger.notes if note not in unsure)
+    return (*kept, MACS_RUN) if any(node.bodies for node in graph.nodes) else kept
 
 
 def _dtype(graph: Graph) -> str:
@@ -176,7 +187,7 @@ def _torch_times(setup: _Setup) -> TorchTimes:
 
 def _matmul_peak(setup: _Setup) -> MatmulPeak:
     setup.target.progress("timing a plain matrix product", 0, 0)
-    return measure_matmul_peak(setup.request.provider, setup.threads, setup.dtype)
+    return matmul_peak(setup.request.provider, setup.threads, setup.dtype)
 
 
 def _unprofiled(setup: _Setup) -> tuple[LatencyResult, MemoryUse | None]:

@@ -69,8 +69,8 @@ def _require_float32(target: Target, dtype: str | None) -> None:
 
 def _compare_modules(it: OpenedTarget, request: LayerRequest) -> ModuleParityReport:
     graph, path, manifest = it.graph, it.path, it.runnable.manifest
-    _require_float32(path, manifest.dtype)
-    if graph.attribution == "none":
+    _require_float32(path, manifest.half_type)
+    if graph.attribution not in ("metadata", "names"):
         raise GraphError(
             f"{path}: names no modules, so there are no layers to compare; check without --layers"
         )
@@ -101,9 +101,9 @@ class _Comparison:
         self._request = request
         self._progress = it.progress
         self.tolerance = tolerance_of(it, request.tolerance)
-        self._samples = [
-            sample_inputs(manifest.inputs, manifest.input_ranges, draw) for draw in range(request.samples)
-        ]
+        others = range(1, request.samples)
+        drawn = (sample_inputs(manifest.inputs, manifest.input_ranges, draw) for draw in others)
+        self._samples = [it.inputs, *drawn]
         self._module = it.take_module()
         self._progress("observing PyTorch", 0, 0)
         observed = observe(self._module, self._samples[0], graph.hierarchy.paths)

@@ -14,7 +14,7 @@ from onnxlens.errors import GraphError, UsageError
 from onnxlens.export.exported import data_digest
 from onnxlens.profile.graph.graph import Graph
 from onnxlens.profile.graph.loading.model_file import read_model
-from onnxlens.profile.parity.module_calls import ModuleCall, Port, capture, spec_of
+from onnxlens.profile.parity.module_calls import ModuleCall, Port, capture
 from onnxlens.profile.runtime.inputs import sample_inputs, save_inputs
 from onnxlens.profile.subgraph.extraction import Subgraph, extract_subgraph, reordered
 from onnxlens.profile.subgraph.weight_files import (
@@ -38,6 +38,7 @@ from onnxlens.specs.manifest import (
     values_path_of,
 )
 from onnxlens.specs.progress import Progress, silent
+from onnxlens.specs.tensor import spec_of
 
 
 def extract_module(

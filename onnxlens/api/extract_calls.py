@@ -41,11 +41,17 @@ def pytorch_calls(it: OpenedTarget, module: str) -> PyTorchCalls:
     except UsageError as error:  # nobody has named the factory
         return PyTorchCalls((), str(error))
     try:
-        calls = calls_of(it.network, inputs, module)
+        calls = calls_of(it.network.module, inputs, module)
     except Exception as error:  # the user's code, not ours
         reason = next(iter(str(error).strip().splitlines()), "")
         return PyTorchCalls(
             (), f"its network cannot be run without values ({type(error).__name__}: {reason})"
+        )
+    named = dict(it.network.module.named_modules(remove_duplicate=False))
+    others = [path for path, found in named.items() if found is named.get(module) and path != module]
+    if others:
+        return PyTorchCalls(
+            (), f"it is one module with {', '.join(others)}, and PyTorch tells no calls apart"
         )
     if manifest.cut is not None and len(calls) > 1:
         return PyTorchCalls((), f"the file holds one of {len(calls)} calls; extract from the whole graph")

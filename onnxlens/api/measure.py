@@ -13,6 +13,7 @@ from onnxlens.specs.progress import Progress, silent
 
 if TYPE_CHECKING:
     from onnxlens.specs.bench import BenchReport
+    from onnxlens.specs.ledger import Ledger
     from onnxlens.specs.parity import ModuleParityReport
 
 
@@ -48,12 +49,16 @@ def measure_graph(
         if latency:
             from onnxlens.api.bench import bench_graph
 
-            measured += _latency(bench_graph(it, request=BenchRequest(provider=provider, matmul_peak=False)))
+            report = bench_graph(it, request=BenchRequest(provider=provider, matmul_peak=False))
+            measured += _latency(report, it.ledger)
     return measured
 
 
-def _latency(report: BenchReport) -> Measurements:
+def _latency(report: BenchReport, ledger: Ledger) -> Measurements:
     """The median time of every module and node; a module's is that of all nodes it became."""
+    from onnxlens.api.bench import MACS_RUN
+
+    known = {*ledger.notes, MACS_RUN}
     nodes = (
         NodeTiming(node.node, node.op_type, node.module_path, 0.0, node.time.median_s, node.sources)
         for node in report.nodes
@@ -67,8 +72,16 @@ def _latency(report: BenchReport) -> Measurements:
             ModuleTiming(module.path, module.time.median_s) for module in report.modules if module.order
         ),
         nodes=one_after_another(nodes),
-        notes=(note, *report.notes),
+        notes=(note, *_difference(report, ledger), *(told for told in report.notes if told not in known)),
     )
+
+
+def _difference(report: BenchReport, ledger: Ledger) -> tuple[str, ...]:
+    """How the MACs of what ran differ from those that the ledger counts, if they do."""
+    counted, ran = ledger.totals.macs, report.modules[0].time.macs
+    if ran is None or ran == counted:
+        return ()
+    return (f"{ran:,} MACs ran, and {counted:,} are counted, so MACs/s are off; --run counts what runs",)
 
 
 def _errors(report: ModuleParityReport) -> Measurements:

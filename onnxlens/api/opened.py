@@ -13,12 +13,15 @@ from onnxlens.api.staging import temporary_folder
 from onnxlens.api.target import Resolved, Settings, Target, is_file, resolve
 from onnxlens.errors import UsageError
 from onnxlens.specs.manifest import ExportedGraph, Manifest, open_export, read_manifest
+from onnxlens.specs.module_state import ModuleState
 from onnxlens.specs.progress import Progress, silent
-from onnxlens.specs.tensor import TensorSpec
+from onnxlens.specs.tensor import TensorSpec, is_floating
 
 if TYPE_CHECKING:
+    import numpy as np
     from torch import nn
 
+    from onnxlens.export.network import Network
     from onnxlens.profile.graph.graph import Graph
     from onnxlens.specs.graph import GraphSpec, WeightSource
     from onnxlens.specs.ledger import Ledger
@@ -98,17 +101,59 @@ class OpenedTarget(AbstractContextManager["OpenedTarget"]):
 
     @cached_property
     def graph(self) -> Graph:
-        """The file as a graph, at the sizes that the settings give.
+        """The file as a graph, at the sizes that the settings give, or as one run of it shows it.
 
         Raises:
-            GraphError: it is not an ONNX graph.
+            GraphError: it is not an ONNX graph, or cannot be run.
             UsageError: a setting does not fit it.
         """
+        if not self.settings.run:
+            return self._loaded
+        from onnxlens.profile.runtime.observed import observed
+
+        loaded, file, inputs = self._loaded, self.settings.inputs, self.inputs
+        self.progress("running ONNX Runtime once", 0, 0)
+        return observed(loaded, self.runnable_path, inputs, file.name if file else "sample values")
+
+    @cached_property
+    def _loaded(self) -> Graph:
         from onnxlens.profile.graph.loading import load_graph
 
         path, chosen = self.path, self.settings
+        given = {name: array.shape for name, array in self._given_inputs.items() if name not in chosen.values}
         self.progress("loading the graph", 0, 0)
-        return load_graph(path, chosen.shapes, chosen.dims, chosen.values)
+        return load_graph(path, {**given, **chosen.shapes}, chosen.dims, chosen.values)
+
+    @cached_property
+    def _given_inputs(self) -> Mapping[str, np.ndarray]:
+        from onnxlens.profile.runtime.inputs import read_inputs
+
+        return {} if self.settings.inputs is None else read_inputs(self.settings.inputs)
+
+    @cached_property
+    def inputs(self) -> Mapping[str, np.ndarray]:
+        """What the graph runs on: the arrays of the settings' file, and sample values for other inputs.
+
+        Raises:
+            UsageError: an array does not fit its input, or an input's size is not fixed.
+        """
+        from onnxlens.profile.runtime.inputs import fitting_inputs, sample_inputs
+        from onnxlens.profile.runtime.sensible import sensible_ranges, sensible_values
+
+        manifest = self.manifest
+        ranges = manifest.input_ranges if manifest else {}
+        if manifest is not None and not self.settings.values and _all_known(manifest):
+            given = fitting_inputs(self._given_inputs, manifest.inputs)  # the graph need not be loaded
+            drawn = sample_inputs(manifest.inputs, ranges)
+            return {name: given.get(name, value) for name, value in drawn.items()}
+        graph = self._loaded
+        given = fitting_inputs(self._given_inputs, graph.inputs, graph.given)
+        drawn = sample_inputs(
+            [tensor for tensor in graph.inputs if tensor.name not in given],
+            {**sensible_ranges(graph), **ranges},
+            values={name: value for name, value in sensible_values(graph).items() if name not in ranges},
+        )
+        return {**{tensor.name: {**drawn, **given}[tensor.name] for tensor in graph.inputs}, **graph.given}
 
     @cached_property
     def ledger(self) -> Ledger:
@@ -169,15 +214,25 @@ class OpenedTarget(AbstractContextManager["OpenedTarget"]):
         Raises:
             CheckpointError: the checkpoint is not the network's.
         """
+        from onnxlens.reference_model.weights.checkpoint import CheckpointReading
         from onnxlens.reference_model.weights.choice import weight_source
 
         chosen = self.settings.weights or "seeded"
-        return None if chosen == "none" else weight_source(self.spec, chosen, self._state)
+        if chosen == "none":
+            return None
+        reading = CheckpointReading(self.settings.strip_prefix, self.settings.allow_extra)
+        return weight_source(self.spec, chosen, self._state, reading)
 
     @cached_property
-    def network(self) -> nn.Module:
-        """The whole network on the meta device: shapes without values."""
-        return self.spec.build(device="meta")
+    def network(self) -> Network:
+        """The whole network on the meta device: shapes without values.
+
+        Raises:
+            UsageError: its factory fails, or its module cannot take the inputs.
+        """
+        from onnxlens.export.network import Network
+
+        return Network(self.resolved.spec)
 
     def take_module(self, weights: WeightSource | None = None) -> nn.Module:
         """The module with values. It is not kept here: its memory is freed when the caller drops it.
@@ -191,14 +246,14 @@ class OpenedTarget(AbstractContextManager["OpenedTarget"]):
         """
         from onnxlens.export.exported import MappedWeights, require_same_state
         from onnxlens.profile.parity.network import network_of
-        from onnxlens.reference_model.weights.choice import filled, state_tensors
 
         source = MappedWeights(self.runnable) if weights is None else weights
+        network = self.network
         if self.is_file:
-            require_same_state(self.runnable, self.spec.name, state_tensors(self.network))
-        network = network_of(self.network, self.spec, self.manifest if self.is_file else None)
+            require_same_state(self.runnable, self.spec.name, network.state.tensors)
+        module = network_of(network.module, network.spec, self.manifest if self.is_file else None)
         del self.network  # it is filled in place, and no longer on the meta device
-        return filled(network, source)
+        return network.filled(module, source)
 
     def require_weights(self) -> None:
         """Check that the target can run.
@@ -210,14 +265,14 @@ class OpenedTarget(AbstractContextManager["OpenedTarget"]):
             raise UsageError(f"{self.target}: cannot run without weights; choose seeded ones or a checkpoint")
 
     @cached_property
-    def _state(self) -> Mapping[str, TensorSpec]:
-        """Name, dtype and shape of every weight: the manifest's if the export is done, else the network's."""
-        if "_exported" in self.__dict__:
-            tensors = self._exported.manifest.tensors
-            return {tensor.name: TensorSpec(tensor.name, tensor.dtype, tensor.shape) for tensor in tensors}
-        from onnxlens.reference_model.weights.choice import state_tensors
-
-        return state_tensors(self.network)
+    def _state(self) -> ModuleState:
+        """The network's ``state_dict``; of a catalog graph from the cache, its manifest's entries."""
+        if "_exported" not in self.__dict__ or not self.resolved.sizes:
+            return self.network.state
+        tensors = self._exported.manifest.tensors
+        return ModuleState(
+            {found.name: TensorSpec(found.name, found.dtype, found.shape) for found in tensors}
+        )
 
     @cached_property
     def _exported(self) -> ExportedGraph:
@@ -238,13 +293,18 @@ class OpenedTarget(AbstractContextManager["OpenedTarget"]):
             _ = self.weights  # reject a wrong checkpoint before the work of an export
         from onnxlens.export.exporter import ExportRequest, export
 
-        request = ExportRequest(
-            found.spec, self.network, self._state, found.origin, found.sizes, opset, chosen.dtype
-        )
+        request = ExportRequest(self.network, found.origin, found.sizes, opset, chosen.dtype)
         exported = export(request, folder, self.progress)
         if cached:
             cache.store(key, exported.onnx_path, exported.manifest_path)
         return exported
+
+
+def _all_known(manifest: Manifest) -> bool:
+    """Whether the manifest says which values its inputs take: those of floats need no range."""
+    return all(
+        is_floating(tensor.dtype) or tensor.name in manifest.input_ranges for tensor in manifest.inputs
+    )
 
 
 @contextmanager

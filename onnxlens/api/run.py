@@ -191,6 +191,7 @@ def _count_and_draw(it: OpenedTarget, folder: Path) -> GraphSummary:
         unknown_nodes=totals.unknown_nodes,
         macs=totals.macs,
         params=totals.params,
+        lower_bounds=totals.lower_bounds,
         files=_named(manifest.graph, files | pictures),
         note=note,
     )

@@ -9,7 +9,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from onnxlens.errors import GraphError, UsageError
+from onnxlens.errors import GraphError, OnnxlensError, UsageError
 from onnxlens.specs.record import record
 
 if TYPE_CHECKING:
@@ -33,8 +33,12 @@ class Settings:
         shapes: only for an ``.onnx`` file: the sizes of all dimensions of an input, by the input's name.
         dims: only for an ``.onnx`` file: sizes of dynamic dimensions, by their symbol.
         values: only for an ``.onnx`` file: values of inputs that decide shapes or branches, by name.
+        inputs: an ``.npz`` file with arrays to run on, by input; others get sample values.
+        run: count with the shapes, trip counts and branches of one run in ONNX Runtime.
         factory: only for an ``.onnx`` file: ``package.module:factory``, the function that made its network.
             The manifest names it too, but a file must not decide which code runs.
+        strip_prefix: what stands before each of the network's keys in the checkpoint; None to find it.
+        allow_extra: leave out a checkpoint's entries that are not the network's, instead of refusing it.
         cache: keep the exported graph of a catalog entry in the user's cache, and take it from there.
     """
 
@@ -47,12 +51,19 @@ class Settings:
     shapes: Mapping[str, Sequence[int]] = field(default_factory=dict)
     dims: Mapping[str, int] = field(default_factory=dict)
     values: Mapping[str, Sequence[float]] = field(default_factory=dict)
+    inputs: Path | None = None
+    run: bool = False
     factory: str | None = None
     cache: bool = True
+    strip_prefix: str | None = None
+    allow_extra: bool = False
 
     def require_for_file(self, target: Target) -> None:
         """Reject what a file has already decided: all but the sizes and values of its inputs."""
-        if replace(self, shapes={}, dims={}, values={}, factory=None, cache=True) != Settings():
+        if (
+            replace(self, shapes={}, dims={}, values={}, inputs=None, run=False, factory=None, cache=True)
+            != Settings()
+        ):
             raise UsageError(
                 f"{target}: opset, weights, dtype and sizes are those of the file; leave those options out, "
                 "and fix what is dynamic with --shape, --dim and --value"
@@ -135,6 +146,8 @@ def _from_factory(target: str) -> GraphSpec:
     from onnxlens.specs.graph import GraphSpec
 
     module_name, _, attribute = target.partition(":")
+    if module_name.endswith(".py"):
+        raise UsageError(f"{target}: give {module_name.removesuffix('.py')}:{attribute}, not the file's name")
     if "" not in sys.path:
         sys.path.insert(0, "")
     try:
@@ -147,10 +160,15 @@ def _from_factory(target: str) -> GraphSpec:
         )
     try:
         spec = factory()
+    except OnnxlensError as error:
+        raise UsageError(f"{target}: {error}") from error
     except Exception as error:  # the user's code, not ours
         raise UsageError(f"{target}: raised {type(error).__name__}: {error}") from error
     if not isinstance(spec, GraphSpec):
+        returned = type(spec).__name__
         raise UsageError(
-            f"{target}: expected it to return an onnxlens.GraphSpec, it returned {type(spec).__name__}"
+            f"{target}: expected it to return an onnxlens.GraphSpec, it returned {returned}; of a module's "
+            f"factory, such as GraphSpec('{attribute}', 'user', {attribute}, "
+            "(TensorSpec('x', 'float32', (1, 3, 8, 8)),), (), {'x': (0.0, 1.0)})"
         )
     return spec

@@ -9,7 +9,14 @@ import click
 
 import onnxlens
 from onnxlens.cli import progress
-from onnxlens.cli.options import format_option, print_result, settings_from, with_network_settings, with_rows
+from onnxlens.cli.options import (
+    format_option,
+    print_result,
+    settings_from,
+    with_inputs,
+    with_network_settings,
+    with_rows,
+)
 from onnxlens.specs.bench import BenchRequest
 
 if TYPE_CHECKING:
@@ -38,6 +45,7 @@ LEVELS = ("disabled", "basic", "extended", "all")
 @click.option("--against", type=click.Choice(["torch"]), help="Time PyTorch too, eager and compiled.")
 @with_rows
 @format_option("table", "json", "csv", "md")
+@with_inputs
 @with_network_settings
 def bench(
     target: str,

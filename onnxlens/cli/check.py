@@ -12,7 +12,14 @@ import click
 import onnxlens
 from onnxlens.api.target import Settings
 from onnxlens.cli import progress
-from onnxlens.cli.options import all_of, format_option, print_result, settings_from, with_network_settings
+from onnxlens.cli.options import (
+    all_of,
+    format_option,
+    print_result,
+    settings_from,
+    with_inputs,
+    with_network_settings,
+)
 from onnxlens.errors import UsageError
 from onnxlens.specs.parity import LayerRequest
 
@@ -67,6 +74,7 @@ with_layers = all_of(
 )
 @with_layers
 @format_option("table", "json", "csv", "md")
+@with_inputs
 @with_network_settings
 def check(
     target: str,

@@ -10,7 +10,14 @@ import click
 
 import onnxlens
 from onnxlens.cli import progress
-from onnxlens.cli.options import OutPath, format_option, print_result, settings_from, with_network_settings
+from onnxlens.cli.options import (
+    OutPath,
+    format_option,
+    print_result,
+    settings_from,
+    with_network_settings,
+    with_run,
+)
 from onnxlens.errors import UsageError
 
 
@@ -29,6 +36,7 @@ from onnxlens.errors import UsageError
 @click.option("--parity", is_flag=True, help="Run TARGET in ONNX Runtime and PyTorch and compare.")
 @click.option("--out", type=OutPath(), help="File for --format trace.")
 @format_option("table", "json", "csv", "md", "trace")
+@with_run
 @with_network_settings
 def ledger(
     target: str,

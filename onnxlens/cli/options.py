@@ -68,7 +68,12 @@ def print_result(
 
 
 def settings_from(options: dict[str, Any]) -> Settings:
-    """The settings that ``options`` contains; those that were left out keep their defaults."""
+    """The settings that ``options`` contains; those that were left out keep their defaults.
+
+    Where a verb has ``--run``, inputs alone mean it too.
+    """
+    if "run" in options:
+        options["run"] = options["run"] or options["inputs"] is not None
     return Settings(**{name: value for name, value in options.items() if value is not None})
 
 
@@ -103,11 +108,31 @@ def _size(text: str) -> int:
 
 
 def _number(text: str) -> float:
+    if (word := text.strip().lower()) in ("true", "false"):
+        return int(word == "true")
     try:
-        return int(text) if text.strip().lstrip("+-").isdigit() else float(text)
+        return int(text) if word.lstrip("+-").isdigit() else float(text)
     except ValueError as error:
         raise click.BadParameter(f"{text!r} is not a number") from error
 
+
+with_inputs = click.option(
+    "--inputs",
+    type=click.Path(path_type=Path, exists=True, dir_okay=False),
+    metavar="FILE.npz",
+    help="Run on the arrays of this file, by input; others get sample values.",
+)
+
+with_run = all_of(
+    click.option("--run", is_flag=True, help="Take shapes, trip counts and branches from one run of TARGET."),
+    click.option(
+        "--inputs",
+        type=click.Path(path_type=Path, exists=True, dir_okay=False),
+        metavar="FILE.npz",
+        help="--run on the arrays of this file, by input; others get sample values.",
+    ),
+)
+"""How the counts of a graph may be taken from a run of it."""
 
 with_cache = click.option(
     "--no-cache",
@@ -120,6 +145,8 @@ with_cache = click.option(
 
 with_export_settings = all_of(
     click.option("--weights", metavar="none|seeded|FILE", help="Where the weights come from."),
+    click.option("--strip-prefix", metavar="PREFIX", help="What stands before each key in FILE [found]."),
+    click.option("--allow-extra", is_flag=True, default=None, help="Leave out what else FILE holds."),
     click.option("--opset", type=int, help="ONNX opset to export, 18 to 25 [18]."),
     click.option("--dtype", type=click.Choice(DTYPES), help="Type of weights and tensors [float32]."),
     click.option("--batch", type=int, help="Batch size [2 for the guided graphs, else 1]."),

@@ -8,7 +8,7 @@ import click
 
 import onnxlens
 from onnxlens.cli import progress
-from onnxlens.cli.options import format_option, settings_from, with_rows, with_settings
+from onnxlens.cli.options import format_option, settings_from, with_rows, with_run, with_settings
 from onnxlens.specs.codec import to_text
 from onnxlens.specs.peers import CONVENTIONS, Convention
 
@@ -31,6 +31,7 @@ UNKNOWN_NODES = 1
 )
 @click.option("--strict", is_flag=True, help="Exit with 1 when any operator is unknown.")
 @format_option("table", "json", "csv", "md")
+@with_run
 @with_settings
 def profile(
     target: str, by: By, depth: int, convention: Convention, strict: bool, output_format: str, **options: Any

@@ -11,7 +11,14 @@ import click
 
 import onnxlens
 from onnxlens.cli import progress
-from onnxlens.cli.options import OutPath, settings_from, with_browser, with_module, with_network_settings
+from onnxlens.cli.options import (
+    OutPath,
+    settings_from,
+    with_browser,
+    with_module,
+    with_network_settings,
+    with_run,
+)
 from onnxlens.errors import UsageError
 from onnxlens.specs.flow import FlowRequest
 
@@ -40,6 +47,7 @@ TAKEN: Mapping[str, Sequence[str]] = {
 @click.option("--parity", is_flag=True, help="Compare TARGET's modules with PyTorch.")
 @with_module
 @with_browser
+@with_run
 @with_network_settings
 def render(target: str, out: Path, viewer: str, **options: Any) -> None:
     """Draw the data flow between the modules of TARGET, or write it for a viewer.

@@ -54,11 +54,14 @@ def require_own_data(exported: ExportedGraph) -> None:
 def require_same_network(exported: ExportedGraph, spec: GraphSpec) -> None:
     """Check that a network takes and returns what the file does; of an extracted module nothing is known yet.
 
+    Nor is anything of outputs that the network does not declare.
+
     Raises:
         GraphError: it does not.
     """
     manifest = exported.manifest
-    if manifest.cut is None and (spec.inputs, spec.outputs) != (manifest.inputs, manifest.outputs):
+    own = (spec.inputs, spec.outputs or manifest.outputs)
+    if manifest.cut is None and own != (manifest.inputs, manifest.outputs):
         raise _other_network(exported, spec.name, "takes or returns other tensors")
 
 
@@ -130,6 +133,8 @@ class ExportedWeights:
             ) from error
         if isinstance(values, ir.ExternalTensor):
             values.release()  # the mapped pages count as memory until then
+        if self.tensors[name].dtype.startswith("complex"):
+            copy = copy.view(numpy_type(self.tensors[name].dtype))[..., 0]  # from real and imaginary parts
         return copy
 
 
@@ -143,7 +148,8 @@ class MappedWeights(ExportedWeights):
         """The values of one entry; a value that is not an array in the data file is read."""
         initializer = self._initializers.get(name)
         values = None if initializer is None else initializer.const_value
-        if not isinstance(values, ir.ExternalTensor) or not values.size or not len(values.shape):
+        parts = self.tensors[name].dtype.startswith("complex")
+        if not isinstance(values, ir.ExternalTensor) or not values.size or not len(values.shape) or parts:
             return super().read(name)
         try:
             return np.memmap(

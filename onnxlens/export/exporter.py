@@ -15,13 +15,12 @@ from onnxlens.export import external_data, passes
 from onnxlens.export.exported import data_digest
 from onnxlens.export.tracing import DEFAULT_OPSET, trace
 from onnxlens.specs.codec import to_text
-from onnxlens.specs.graph import GraphSpec, WeightSource
+from onnxlens.specs.graph import WeightSource
 from onnxlens.specs.manifest import ExportedGraph, Manifest, StateTensor, data_path_of
 from onnxlens.specs.progress import Progress, silent
-from onnxlens.specs.tensor import TensorSpec
 
 if TYPE_CHECKING:
-    from torch import nn
+    from onnxlens.export.network import Network
 
 WRITERS = ("onnxlens", "torch", "onnxscript", "onnx-ir", "onnx")
 """The packages whose versions decide what an exported file looks like."""
@@ -32,18 +31,14 @@ class ExportRequest:
     """What to export.
 
     Attributes:
-        spec: of the graph, in the element type that is asked for.
-        network: its module, on the meta device.
-        state: name, dtype and shape of every entry of the module's ``state_dict``.
+        network: of the graph, in the element type that is asked for.
         origin: where the spec came from, so that the manifest can say how to build the module again: the
             catalog's name of the graph, or ``package.module:factory``.
         settings: batch, height and width for a graph of the catalog.
         dtype: that floating weights, inputs and outputs were cast to; None is the module's own.
     """
 
-    spec: GraphSpec
-    network: nn.Module
-    state: Mapping[str, TensorSpec]
+    network: Network
     origin: str
     settings: Mapping[str, int] = field(default_factory=dict)
     opset: int = DEFAULT_OPSET
@@ -59,15 +54,16 @@ def export(request: ExportRequest, directory: Path, progress: Progress = silent)
     Raises:
         ExportError: the module cannot be exported, or ONNX's checker refuses the result.
     """
-    spec = request.spec
     progress("tracing", 0, 0)
-    model = trace(spec, request.network, request.opset)
+    model = trace(request.network, request.opset)
+    spec, state = request.network.spec, request.network.state
+    passes.name_weights(model, state.aliases)
     progress("simplifying", 0, 0)
     passes.simplify(model)
     passes.keep_module_metadata(model)
     model.producer_name, model.producer_version = "onnxlens", version("onnxlens")
     onnx_path = directory / f"{spec.name}.onnx"
-    external_data.point_at_file(model, request.state, data_path_of(onnx_path).name)
+    external_data.point_at_file(model, state.tensors, data_path_of(onnx_path).name)
     progress("checking", 0, 0)
     passes.check_graph(model)
     _write_graph(model, onnx_path)
@@ -106,7 +102,7 @@ def _write_graph(model: ir.Model, path: Path) -> None:
 
 def _manifest(request: ExportRequest) -> Manifest:
     """What the module itself says of its modules, parameters and buffers, and how it was exported."""
-    spec, module = request.spec, request.network
+    spec, module = request.network.spec, request.network.module
     parameters = {name for name, _ in module.named_parameters()}
     tensors = (
         StateTensor(
@@ -115,7 +111,7 @@ def _manifest(request: ExportRequest) -> Manifest:
             tuple(dim for dim in tensor.shape if isinstance(dim, int)),
             "parameter" if name in parameters else "buffer",
         )
-        for name, tensor in request.state.items()
+        for name, tensor in request.network.state.tensors.items()
     )
     return Manifest(
         graph=spec.name,

@@ -35,12 +35,13 @@ def point_at_file(model: ir.Model, tensors: Mapping[str, TensorSpec], location: 
         if name not in tensors:
             if not _has_values(weight):
                 raise ExportError(
-                    f"{model.graph.name}: weight {name!r} is not in the module's state_dict, so it has no "
-                    "value; make it a parameter or a persistent buffer"
+                    f"{model.graph.name}: {name!r} is not in the module's state_dict, and the factory makes "
+                    "it on the meta device, without a value; make it on the CPU"
                 )
             continue
-        spec, size = tensors[name], tensors[name].size_bytes
-        if weight.dtype is None or weight.shape is None or size is None or tuple(weight.shape) != spec.shape:
+        spec, size = tensors[name], tensors[name].size_bytes or 0
+        parts = (2,) if spec.dtype.startswith("complex") else ()  # ONNX has real and imaginary parts
+        if weight.dtype is None or weight.shape is None or tuple(weight.shape) != (*spec.shape, *parts):
             raise ExportError(
                 f"{model.graph.name}: weight {name!r} is {weight.shape} here, {spec} in the source"
             )

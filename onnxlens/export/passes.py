@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -20,6 +20,21 @@ machine that exported: it carries absolute paths and makes files differ from run
 
 FOLD_LIMIT_ELEMENTS = 64 * 1024
 """The largest tensor that folding may read or make: masks and tables, nothing of a weight's size."""
+
+
+def name_weights(model: ir.Model, aliases: Mapping[str, str]) -> None:
+    """Call a weight that has several names by the first: the exporter takes the last.
+
+    A constant that is called like an input or output gets another name.
+    """
+    graph = model.graph
+    taken = [_name(value) for value in (*graph.inputs, *graph.outputs)]
+    renamed = {**{name: f"{name}.constant" for name in taken}, **aliases}
+    for weight in [weight for name, weight in graph.initializers.items() if name in renamed]:
+        name = _name(weight)
+        del graph.initializers[name]
+        weight.name = renamed[name]
+        graph.initializers[renamed[name]] = weight
 
 
 def simplify(model: ir.Model) -> None:
@@ -96,7 +111,7 @@ def keep_module_metadata(model: ir.Model) -> None:
 
 def _name(value: ir.Value) -> str:
     if value.name is None:
-        raise ExportError("the exporter wrote an initializer without a name")
+        raise ExportError("the exporter wrote a value without a name")
     return value.name
 
 

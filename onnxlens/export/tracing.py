@@ -14,15 +14,17 @@ from contextlib import contextmanager, redirect_stderr
 from copy import copy
 from typing import TYPE_CHECKING
 
-from onnxlens.errors import ExportError, first_line
+from onnxlens.errors import ExportError
+from onnxlens.export.reasons import why_not
 from onnxlens.specs.graph import GraphSpec
-from onnxlens.specs.tensor import TensorSpec, dtype_name
+from onnxlens.specs.tensor import TensorSpec, dtype_name, torch_type
 
 if TYPE_CHECKING:
     import onnx_ir as ir
     import torch
-    from torch import nn
     from torch.onnx._internal.exporter._registration import ONNXRegistry
+
+    from onnxlens.export.network import Network
 
 OPSETS = range(18, 26)
 """The opsets that torch's exporter writes with module metadata: 17 drops it, 26 comes out stamped 18."""
@@ -48,12 +50,11 @@ def require_opset(opset: int) -> None:
         )
 
 
-def trace(spec: GraphSpec, network: nn.Module, opset: int) -> ir.Model:
-    """The graph as torch's exporter writes it, unoptimized; initializers have a name, dtype and shape.
+def trace(network: Network, opset: int) -> ir.Model:
+    """The graph as torch's exporter writes it, unoptimized; weights have a name, dtype and shape.
 
     Args:
-        spec: of the graph.
-        network: the module on the meta device; it is as before when this returns.
+        network: to trace; it is as before when this returns.
         opset: to write.
 
     Raises:
@@ -63,21 +64,24 @@ def trace(spec: GraphSpec, network: nn.Module, opset: int) -> ir.Model:
     from torch._subclasses.fake_tensor import FakeTensorMode
 
     require_opset(opset)
-    with _quiet(), _operators_read_once(), FakeTensorMode(), _fake_tensors(network), torch.no_grad():
-        inputs = tuple(_fake(tensor) for tensor in spec.inputs)
+    exported = None
+    fakes = FakeTensorMode(allow_non_fake_inputs=True)  # the constants that the module keeps are real
+    with _quiet(), _operators_read_once(), fakes, network.lent(_fake), torch.no_grad():
+        inputs = tuple(map(_fake_input, network.spec.inputs))
         try:
+            exported = torch.export.export(network.module, inputs, strict=False)
             program = torch.onnx.export(
-                torch.export.export(network, inputs, strict=False),
+                exported,
                 dynamo=True,
                 optimize=False,
                 verbose=False,
                 opset_version=opset,
-                input_names=[tensor.name for tensor in spec.inputs],
-                output_names=[tensor.name for tensor in spec.outputs],
+                input_names=[tensor.name for tensor in network.spec.inputs],
+                output_names=[tensor.name for tensor in network.spec.outputs],
             )
         except Exception as error:
-            reason = first_line(error)
-            raise ExportError(f"{spec.name}: torch could not trace the module: {reason}") from error
+            raise ExportError(f"{network.spec.name}: {why_not(error, exported)}") from error
+    spec = network.spec  # with the outputs of the run, if none were declared
     if program is None:
         raise ExportError(f"{spec.name}: torch's exporter returned nothing")
     model = program.model
@@ -86,44 +90,18 @@ def trace(spec: GraphSpec, network: nn.Module, opset: int) -> ir.Model:
     return model
 
 
-@contextmanager
-def _fake_tensors(network: nn.Module) -> Iterator[None]:
-    """Let the module's meta tensors be fake CPU tensors meanwhile, as the inputs are; in a FakeTensorMode.
-
-    ``setattr`` is what recurrent layers follow with the list that they keep of their parameters.
-    """
+def _fake(tensor: torch.Tensor) -> torch.Tensor:
+    """A tensor like it on the CPU, without memory; called inside a FakeTensorMode."""
     import torch
-    from torch import nn
 
-    found = [
-        (child, name, tensor)
-        for child in network.modules()
-        for held in (child._parameters, child._buffers, vars(child))
-        for name, tensor in held.items()
-        if isinstance(tensor, torch.Tensor)
-    ]
-    fakes: dict[torch.Tensor, torch.Tensor] = {}
-    for _, _, tensor in found:
-        if tensor not in fakes:  # a tied weight stays one tensor
-            fake = torch.empty_strided(tensor.shape, tensor.stride(), dtype=tensor.dtype, device="cpu")
-            fakes[tensor] = (
-                nn.Parameter(fake, tensor.requires_grad) if isinstance(tensor, nn.Parameter) else fake
-            )
-    try:
-        for child, name, tensor in found:
-            setattr(child, name, fakes[tensor])
-        yield
-    finally:
-        for child, name, tensor in found:
-            setattr(child, name, tensor)
+    return torch.empty_strided(tensor.shape, tensor.stride(), dtype=tensor.dtype, device="cpu")
 
 
-def _fake(tensor: TensorSpec) -> torch.Tensor:
+def _fake_input(tensor: TensorSpec) -> torch.Tensor:
     """An input without memory; called inside a FakeTensorMode."""
     import torch
 
-    sizes = [dim for dim in tensor.shape if isinstance(dim, int)]
-    return torch.zeros(sizes, dtype=getattr(torch, tensor.dtype))
+    return torch.zeros([int(size) for size in tensor.shape], dtype=torch_type(tensor.dtype))
 
 
 def _hold_to_request(spec: GraphSpec, opset: int, model: ir.Model) -> None:
@@ -192,16 +170,18 @@ def _quiet() -> Iterator[None]:
     """Silence what torch's exporter says about itself and a user can do nothing about.
 
     It logs the absence of torchvision, its own use of a deprecated class of torch.utils raises a
-    FutureWarning, its own recurrent layers raise a UserWarning, and before it raises an error it prints the
-    graph that it had so far.
+    FutureWarning, its own recurrent layers raise a UserWarning, and before it raises an error it logs a stack
+    and prints the graph that it had so far.
     """
-    log = logging.getLogger("torch.onnx")
-    level = log.level
-    log.setLevel(logging.ERROR)
+    logs = {"torch.onnx": logging.ERROR, "torch._subclasses.fake_tensor": logging.CRITICAL}
+    levels = {name: logging.getLogger(name).level for name in logs}
+    for name, level in logs.items():
+        logging.getLogger(name).setLevel(level)
     try:
         with warnings.catch_warnings(), redirect_stderr(io.StringIO()):
             warnings.filterwarnings("ignore", category=FutureWarning, message=".*LeafSpec.*")
             warnings.filterwarnings("ignore", category=UserWarning, message=FLAT_WEIGHTS)
             yield
     finally:
-        log.setLevel(level)
+        for name, level in levels.items():
+            logging.getLogger(name).setLevel(level)

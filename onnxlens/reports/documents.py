@@ -7,9 +7,9 @@ from typing import Any
 
 from onnxlens.specs.bench import BenchReport
 from onnxlens.specs.codec import to_plain
-from onnxlens.specs.flow import FlowGraph
+from onnxlens.specs.flow import FlowGraph, FlowNode
 from onnxlens.specs.graph import GraphSpec
-from onnxlens.specs.ledger import Ledger
+from onnxlens.specs.ledger import Ledger, is_lower_bound
 from onnxlens.specs.parity import ModuleParityReport, ParityReport
 from onnxlens.specs.peers import Reconciliation
 from onnxlens.specs.summary import RunSummary
@@ -38,9 +38,16 @@ def profile_document(ledger: Ledger, flow: FlowGraph) -> Document:
 
 
 def _flow(flow: FlowGraph) -> Document:
-    """Every box has its MACs and params as fields too, next to its costs, for readers of older documents."""
-    nodes = [{**to_plain(node), "macs": node.macs, "params": node.params} for node in flow.nodes]
-    return {**to_plain(flow), "nodes": nodes}
+    """Every box has its MACs and params as fields too, next to its costs, for readers of older documents.
+
+    What is unknown is absent.
+    """
+    return {**to_plain(flow), "nodes": [_box(node) for node in flow.nodes]}
+
+
+def _box(node: FlowNode) -> Document:
+    unknown = "macs" not in node.costs and is_lower_bound("macs", node.lower_bounds)
+    return {**to_plain(node), **({} if unknown else {"macs": node.macs}), "params": node.params}
 
 
 def reconciliation_document(reconciliation: Reconciliation) -> Document:

@@ -7,6 +7,7 @@ from itertools import groupby
 from types import MappingProxyType
 from typing import Literal
 
+from onnxlens.specs.ledger import Bounds, is_lower_bound
 from onnxlens.specs.record import record
 from onnxlens.specs.tensor import TensorSpec
 
@@ -47,6 +48,31 @@ def share(part: float, whole: float) -> str:
         return ""
     percent = 100 * part / whole
     return "<0.1 %" if 0 < percent < 0.05 else f"{percent:.1f} %"
+
+
+AT_LEAST, AT_MOST, UNKNOWN = ">=", "<=", "?"
+
+
+def bounded(text: str, figure: float, *, lower: bool) -> str:
+    """``>= 1.20 G`` for a figure that lacks what is unknown; ``?`` where nothing of it is known."""
+    if not lower:
+        return text
+    return f"{AT_LEAST} {text}" if figure else UNKNOWN
+
+
+def figure_text(name: str, figure: float, bounds: Bounds, short: Callable[[float], str] | None = None) -> str:
+    """A cost as a person reads it, by its column's name: every cost that is printed passes through here."""
+    text = (short or COSTS[name].short)(figure)
+    return bounded(text, figure, lower=is_lower_bound(name, bounds))
+
+
+def share_text(part: float, whole: float, *, part_lower: bool = False, whole_lower: bool = False) -> str:
+    """A share of what may lack what is unknown: then at most what it is of the rest, or ``?``."""
+    if not part_lower and not whole_lower:
+        return share(part, whole)
+    if part_lower or part >= whole:
+        return UNKNOWN
+    return f"{AT_MOST} {share(part, whole)}" if part else share(part, whole)
 
 
 def shapes(tensors: Sequence[TensorSpec], limit: int | None = None) -> str:

@@ -8,7 +8,8 @@ from pathlib import Path
 from onnxlens.errors import ToolError
 from onnxlens.reports.documents import parity_document, profile_document, summary_document
 from onnxlens.reports.drawing.files import write_picture
-from onnxlens.reports.numbers import COSTS, shapes
+from onnxlens.reports.numbers import AT_LEAST, COSTS, figure_text, shapes
+from onnxlens.reports.tables.columns import LOWER_BOUNDS
 from onnxlens.reports.tables.ledger import profile_table
 from onnxlens.reports.tables.parity import parity_table
 from onnxlens.reports.tables.render import By, Column, TableFormat, figure_column, render_table, with_notes
@@ -80,7 +81,9 @@ def write_run(summary: RunSummary, folder: Path) -> None:
 def summary_table(summary: RunSummary, table_format: TableFormat) -> str:
     """One row for each graph; people's formats say where it was measured."""
     failed = [f"{graph.graph}: {graph.outcome}: {graph.reason}" for graph in summary.graphs if graph.reason]
-    table = render_table(summary.graphs, SUMMARY_COLUMNS, table_format)
+    bounded = table_format == "csv" and any(graph.lower_bounds for graph in summary.graphs)
+    columns = (*SUMMARY_COLUMNS, LOWER_BOUNDS) if bounded else SUMMARY_COLUMNS
+    table = render_table(summary.graphs, columns, table_format)
     return with_notes("", table, (*failed, *_conditions(summary)), table_format)
 
 
@@ -102,10 +105,11 @@ def _section(graph: GraphSummary) -> list[str]:
     if graph.outcome != "done":
         lines += [f"**{graph.outcome}**: {graph.reason}", ""]
     if graph.outputs:
+        macs = figure_text("macs", graph.macs, graph.lower_bounds, "{:,}".format)
         lines += [
             f"- in: {_tensors(graph.inputs)}",
             f"- out: {_tensors(graph.outputs)}",
-            f"- {graph.macs:,} MACs, {graph.params:,} params, {graph.nodes:,} nodes at opset {graph.opset}",
+            f"- {macs} MACs, {graph.params:,} params, {graph.nodes:,} nodes at opset {graph.opset}",
             "- " + _links(graph),
         ]
     if graph.note:
@@ -135,6 +139,8 @@ def _conditions(summary: RunSummary) -> list[str]:
         "latency: median of up to 3 runs of ONNX Runtime after one warm-up",
         f"all of it took {summary.seconds:.0f} s",
     ]
+    if any(graph.lower_bounds for graph in summary.graphs):
+        lines.append(f"{AT_LEAST}: at least; what some nodes cost is unknown, and not in the figure")
     return [*lines, SEEDED_NOTE] if any(graph.weights == "seeded" for graph in summary.graphs) else lines
 
 
@@ -153,7 +159,12 @@ SUMMARY_COLUMNS: Sequence[Column[GraphSummary]] = (
     _figure("opset", lambda g: g.opset),
     Column("weights", lambda g: g.weights),
     _figure("nodes", lambda g: g.nodes),
-    _figure("MACs", lambda g: g.macs, COSTS["macs"].short),
+    Column(
+        "MACs",
+        lambda g: None if g.outcome == "failed" else g.macs,
+        lambda g: "-" if g.outcome == "failed" else figure_text("macs", g.macs, g.lower_bounds),
+        True,
+    ),
     _figure("params", lambda g: g.params, COSTS["params"].short),
     figure_column("max abs error", lambda g: g.worst.max_abs if g.worst else None, "{:.1e}".format),
     figure_column("relative L2", lambda g: g.worst.rel_l2 if g.worst else None, "{:.1e}".format),

@@ -13,7 +13,7 @@ from itertools import takewhile
 from typing import Any
 
 from onnxlens.errors import UsageError
-from onnxlens.specs.ledger import Ledger, ModuleCost, NodeCost
+from onnxlens.specs.ledger import Ledger, ModuleCost, NodeCost, is_lower_bound
 from onnxlens.specs.measured import NodeTiming
 
 PROCESS = 1
@@ -137,15 +137,25 @@ def _module_facts(module: ModuleCost) -> Event:
     facts: Event = {
         "path": module.path,
         "class": module.class_name,
-        "macs": module.macs,
-        "params": module.params,
-        "moved_bytes": module.moved_bytes,
+        **_known(module, ("macs", "params", "moved_bytes")),
         "operators": ", ".join(f"{op_type} {times}" for op_type, times in module.operators.items()),
     }
     if module.latency_s is not None:
         facts["latency_s"] = module.latency_s
     if module.parity_error is not None:
         facts["parity_error"] = f"{module.parity_error:.3e}"
+    return facts
+
+
+def _known(module: ModuleCost, names: Sequence[str]) -> Event:
+    """The figures without those of which nothing is known, and which of them are lower bounds."""
+    facts: Event = {
+        name: getattr(module, name)
+        for name in names
+        if getattr(module, name) or not is_lower_bound(name, module.lower_bounds)
+    }
+    if bounds := [name for name in facts if is_lower_bound(name, module.lower_bounds)]:
+        facts["lower_bounds"] = " ".join(bounds)
     return facts
 
 

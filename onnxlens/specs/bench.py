@@ -59,8 +59,8 @@ class BenchRequest:
         level: of ONNX Runtime's graph optimization: ``disabled``, ``basic``, ``extended``, ``all``.
         threads: per operator, in ONNX Runtime and PyTorch; None for the usable cores.
         against_torch: time the PyTorch module of the export too.
-        matmul_peak: measure the matmul peak as well, before and after, and each row's percentage of it: two
-            and a half seconds that times alone do not need.
+        matmul_peak: measure the matmul peak as well, and each row's percentage of it: half a second that
+            times alone do not need.
     """
 
     provider: str = "cpu"
@@ -183,7 +183,7 @@ class BenchReport:
         latency: end to end with profiling off.
         profiled: the same with profiling on; its ``unattributed`` is the share of node time without a module.
         node_sum_s: median over the runs of the time in all nodes.
-        layout_share: share of the node time in inserted reorders, transposes, reshapes and casts.
+        layout_share: median time in inserted reorders, transposes, reshapes and casts, as a share of the sum.
         eager, compiled: PyTorch on the same device, inputs and threads; None if not requested, or not
             available, which a note explains.
         notes: what a reader of the figures must know, one line each.

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from onnxlens.errors import GraphError, UsageError
-from onnxlens.specs.ledger import NodeCost
+from onnxlens.specs.ledger import Bounds, NodeCost
 from onnxlens.specs.tensor import TensorSpec
 
 FlowKind = Literal["input", "module", "operators", "output"]
@@ -43,6 +43,7 @@ class FlowNode:
             ``moved_bytes``, ``latency_s``, ...); one that is unknown is absent, never 0. Those of a folded
             box are of one block.
         repeats: how many equal blocks the box stands for.
+        lower_bounds: the costs that lack those of unknown nodes, also absent ones; None if all is known.
     """
 
     id: str
@@ -53,6 +54,7 @@ class FlowNode:
     order: int = 0
     costs: Mapping[str, int | float] = field(default_factory=dict, hash=False)
     repeats: int = 1
+    lower_bounds: Bounds = None
 
     def __post_init__(self) -> None:
         if self.repeats < 1:
@@ -114,6 +116,7 @@ class FlowGraph:
             in it include them.
         links: the files in which boxes are opened that are closed here, by their ids.
         alternatives: the paths of the branches of each If, of which one runs.
+        params: of what is shown, where no box shows some of them: None where the boxes add up to it.
     """
 
     graph: str
@@ -126,6 +129,7 @@ class FlowGraph:
     frames: Mapping[str, int] = field(default_factory=dict, hash=False)
     links: Mapping[str, str] = field(default_factory=dict, hash=False)
     alternatives: tuple[tuple[str, ...], ...] = ()
+    params: int | None = None
 
     def __post_init__(self) -> None:
         ids = {node.id for node in self.nodes}

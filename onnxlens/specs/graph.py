@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+import inspect
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Literal, Protocol, get_args
 
 from onnxlens.errors import UsageError
 from onnxlens.specs.record import record
-from onnxlens.specs.tensor import DTYPES, TensorSpec, is_floating
+from onnxlens.specs.tensor import DTYPE_BITS, DTYPES, TensorSpec, is_floating, short_name, torch_type
 
 if TYPE_CHECKING:
     import numpy as np
@@ -47,9 +48,10 @@ class GraphSpec:
     """One graph to export: how to build its module, what goes in and what comes out.
 
     Attributes:
-        factory: makes the module, with whatever device is torch's default; called by ``build``.
-        inputs: in the order of the module's ``forward``.
-        outputs: in the order it returns them.
+        factory: makes the module, or a function of tensors; called by ``build``.
+        inputs: an input takes the parameter of ``forward`` that has its name, else the one at its position.
+            ``batch.image`` is an entry of the dict that ``batch`` takes, ``states.0`` of a list.
+        outputs: in the order it returns them, or entries of a returned dict by name; empty for all of them.
         input_ranges: for each input the lowest and highest value that a sample of it may take.
         dynamic_axes: for each input the axes that may vary, with their symbols.
         size_multiple: height and width must be multiples of this many pixels.
@@ -75,6 +77,10 @@ class GraphSpec:
     structure_only: bool = False
 
     def __post_init__(self) -> None:
+        object.__setattr__(self, "inputs", tuple(map(_normal, self.inputs)))
+        object.__setattr__(self, "outputs", tuple(map(_normal, self.outputs)))
+        _require_file_name(self.name)
+        _require_types(self.name, (*self.inputs, *self.outputs))
         if not self.tolerance > 0:
             raise UsageError(f"graph {self.name!r}: tolerance {self.tolerance!r} is not a positive number")
         if self.family not in FAMILIES:
@@ -92,13 +98,19 @@ class GraphSpec:
                 f"but the inputs are {sorted(input_names)}; give one range to each"
             )
 
-    def build(self, device: str = "cpu") -> nn.Module:
-        """The module in eval mode on ``device``; on ``"meta"`` it has shapes and takes no memory."""
+    def build(self, device: str = "cpu", *, frozen: bool = True) -> nn.Module:
+        """The module in eval mode on ``device``; on ``"meta"`` it has shapes and takes no memory.
+
+        No parameter of it is to be trained, unless ``frozen`` leaves that as the factory says.
+
+        Raises:
+            UsageError: the factory returns neither a module nor a function.
+        """
         import torch
 
         with torch.device(device):
-            module = self.factory()
-        return module.eval().requires_grad_(False)
+            module = _as_module(self.factory(), self.name)
+        return module.eval().requires_grad_(False) if frozen else module.eval()
 
     def in_dtype(self, dtype: str | None) -> GraphSpec:
         """The graph with floating parameters, buffers, inputs and outputs of ``dtype``; integers stay.
@@ -114,10 +126,68 @@ class GraphSpec:
             raise UsageError(f"dtype {dtype!r} is none of {', '.join(DTYPES)}")
         return replace(
             self,
-            factory=lambda: _cast(self.factory(), dtype),
+            factory=lambda: _cast(_as_module(self.factory(), self.name), dtype),
             inputs=tuple(_in_dtype(tensor, dtype) for tensor in self.inputs),
             outputs=tuple(_in_dtype(tensor, dtype) for tensor in self.outputs),
         )
+
+
+def _require_file_name(name: str) -> None:
+    """Refuse a name that cannot be a file's."""
+    if not name or "/" in name or "\\" in name or name.startswith("."):
+        raise UsageError(f"graph {name!r}: its files are called like it; give it a name without '/'")
+
+
+def _normal(tensor: TensorSpec) -> TensorSpec:
+    """The tensor as its fields say: ``torch.float32`` is float32, and a list of sizes a tuple."""
+    return TensorSpec(tensor.name, short_name(str(tensor.dtype)), tuple(tensor.shape))
+
+
+def _require_types(graph: str, tensors: Sequence[TensorSpec]) -> None:
+    """Refuse types that no tensor has."""
+    for tensor in tensors:
+        if tensor.dtype not in DTYPE_BITS:
+            raise UsageError(
+                f"graph {graph!r}: {tensor.name!r} has type {tensor.dtype!r}, which is none of "
+                f"{', '.join(DTYPE_BITS)}"
+            )
+
+
+def _as_module(made: object, graph: str) -> nn.Module:
+    """What a factory returned, as a module: a function becomes the forward pass of one.
+
+    Modules that the function calls, by the names that it knows them by, are its children.
+    """
+    import torch
+    from torch import nn
+
+    if isinstance(made, torch.jit.ScriptModule):
+        raise UsageError(
+            f"graph {graph!r}: its factory returns a scripted module; return the nn.Module itself"
+        )
+    if isinstance(made, nn.Module):
+        return made
+    if not callable(made) or isinstance(made, type):
+        raise UsageError(
+            f"graph {graph!r}: its factory returns {type(made).__name__}, expected an nn.Module or a function"
+        )
+    if isinstance(owner := getattr(made, "__self__", None), nn.Module):
+        module = owner  # a method of a module, other than forward
+    else:
+        module = nn.Module()
+        for name, value in _closure(made).items():
+            if isinstance(value, nn.Module):
+                module.add_module(name, value)
+    module.forward = made
+    return module
+
+
+def _closure(function: Callable[..., object]) -> Mapping[str, object]:
+    """What a function knows from where it was made, by name."""
+    try:
+        return inspect.getclosurevars(function).nonlocals
+    except TypeError:  # not a function of Python
+        return {}
 
 
 def _cast(module: nn.Module, dtype: str) -> nn.Module:
@@ -134,7 +204,7 @@ def _cast(module: nn.Module, dtype: str) -> nn.Module:
         own += child.named_buffers(recurse=False, remove_duplicate=False)
         for name, tensor in own:
             if tensor.is_floating_point() and tensor not in cast:
-                values = tensor.detach().to(getattr(torch, dtype))
+                values = tensor.detach().to(torch_type(dtype))
                 cast[tensor] = nn.Parameter(values) if isinstance(tensor, nn.Parameter) else values
             if tensor.is_floating_point():
                 setattr(child, name, cast[tensor])

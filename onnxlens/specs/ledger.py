@@ -22,6 +22,34 @@ STATUSES: tuple[str, ...] = get_args(Status)
 COUNTS = ("macs", "vector_ops", "special_ops", "weight_read_bytes", "read_bytes", "write_bytes")
 """The columns that add up over the nodes."""
 
+OPERATIONS = ("macs", "vector_ops", "special_ops", "flops")
+TRAFFIC = ("weight_read_bytes", "read_bytes", "write_bytes", "moved_bytes")
+DERIVED_FROM: Mapping[str, str] = {
+    "achieved_macs_per_s": "macs", "arithmetic_intensity": "flops", "peak_live_bytes": "live_bytes",
+}  # fmt: skip
+
+Bounds = tuple[str, ...] | None
+"""The names of the figures that are lower bounds, because they lack what is unknown; None if all is known."""
+
+
+def is_lower_bound(name: str, bounds: Bounds) -> bool:
+    """Whether a figure lacks what is unknown."""
+    return bounds is not None and DERIVED_FROM.get(name, name) in bounds
+
+
+def lower_bounds(nodes: Iterable[NodeCost], *, live: bool = False) -> Bounds:
+    """Which figures of several nodes together are lower bounds; ``live`` says it of their live bytes."""
+    unknown = [node for node in nodes if node.status == "unknown"]
+    unsized = any(not node.moved_bytes for node in unknown)
+    return joined_bounds(
+        (OPERATIONS if unknown else (), TRAFFIC if unsized else (), ("live_bytes",) if live else ())
+    )
+
+
+def joined_bounds(bounds: Iterable[Bounds]) -> Bounds:
+    """The bounds of several parts together."""
+    return tuple(dict.fromkeys(name for each in bounds for name in each or ())) or None
+
 
 @record(frozen=True, slots=True)
 class BodyCost:
@@ -99,6 +127,11 @@ class NodeCost:
         """Bytes of weights and activations that it must move."""
         return self.weight_read_bytes + self.read_bytes + self.write_bytes
 
+    @property
+    def lower_bounds(self) -> Bounds:
+        """Which of its figures lack what is unknown."""
+        return lower_bounds((self,))
+
     def repeated(self, times: int, bodies: tuple[BodyCost, ...] = ()) -> NodeCost:
         """The cost of ``times`` runs, when this is that of one."""
         counts = {name: times * getattr(self, name) for name in COUNTS}
@@ -119,6 +152,7 @@ class ModuleCost:
         latency_s, bound_s, parity_error: None until measured or computed.
         peer: what a peer counts for it, in a peer's convention; nodes that work on weights alone included.
         evidence: the surest of what told that its nodes belong to it; none for the model.
+        lower_bounds: the figures that lack those of unknown nodes; None if all is known.
     """
 
     path: str
@@ -143,6 +177,7 @@ class ModuleCost:
     parity_error: float | None = None
     peer: PeerCost | None = None
     evidence: Evidence = "none"
+    lower_bounds: Bounds = None
 
     @property
     def flops(self) -> int:
@@ -156,8 +191,8 @@ class ModuleCost:
 
     @property
     def arithmetic_intensity(self) -> float | None:
-        """FLOPs per byte moved, or None where nothing moves."""
-        return self.flops / self.moved_bytes if self.moved_bytes else None
+        """FLOPs per byte moved, or None where nothing moves, or neither is known."""
+        return _intensity(self)
 
     @property
     def achieved_macs_per_s(self) -> float | None:
@@ -181,13 +216,14 @@ class OperatorCost:
     read_bytes: int
     write_bytes: int
     peer: PeerCost | None = None
+    lower_bounds: Bounds = None
 
 
 @record(frozen=True, slots=True)
 class Totals:
     """The graph as a whole; params and buffers in elements, ``unknown_bytes`` what unknown nodes move.
 
-    ``latency_s`` and ``parity_error`` are None until measured.
+    ``latency_s`` and ``parity_error`` are None until measured; ``lower_bounds`` as of a module.
     """
 
     nodes: int
@@ -208,6 +244,7 @@ class Totals:
     latency_s: float | None = None
     parity_error: float | None = None
     peer: PeerCost | None = None
+    lower_bounds: Bounds = None
 
     @property
     def moved_bytes(self) -> int:
@@ -216,8 +253,15 @@ class Totals:
 
     @property
     def arithmetic_intensity(self) -> float | None:
-        """FLOPs per byte moved, or None where nothing moves."""
-        return self.flops / self.moved_bytes if self.moved_bytes else None
+        """FLOPs per byte moved, or None where nothing moves, or neither is known."""
+        return _intensity(self)
+
+
+def _intensity(cost: ModuleCost | Totals) -> float | None:
+    """Of two lower bounds there is no quotient."""
+    if not cost.moved_bytes or is_lower_bound("moved_bytes", cost.lower_bounds):
+        return None
+    return cost.flops / cost.moved_bytes
 
 
 @record(frozen=True, slots=True)
@@ -255,6 +299,10 @@ class Ledger:
                     f"graph {self.graph!r}: {name} is {total} in total, {by_node} over the nodes and "
                     f"{by_module} at the root module"
                 )
+        rows: tuple[Totals | ModuleCost, ...] = (self.totals, *self.modules)
+        for row in rows:
+            if row.unknown_nodes and not row.lower_bounds:
+                raise GraphError(f"graph {self.graph!r}: unknown nodes, and no figure is a lower bound")
 
     @property
     def unknown(self) -> tuple[int, str]:
@@ -287,6 +335,7 @@ def _operator_cost(domain: str, op_type: str, nodes: Sequence[NodeCost]) -> Oper
         unknown_nodes=statuses["unknown"],
         **{name: sum(getattr(node, name) for node in nodes) for name in COUNTS},
         peer=peer_of(nodes),
+        lower_bounds=lower_bounds(nodes),
     )
 
 

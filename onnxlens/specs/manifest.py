@@ -11,7 +11,7 @@ from typing import Literal
 from onnxlens.errors import GraphError
 from onnxlens.specs.codec import read_spec
 from onnxlens.specs.record import record
-from onnxlens.specs.tensor import TensorSpec
+from onnxlens.specs.tensor import HALVES, TensorSpec
 
 MANIFEST_SCHEMA = "onnxlens.manifest/1"
 
@@ -29,6 +29,11 @@ class StateTensor:
     def elements(self) -> int:
         """The number of elements."""
         return prod(self.shape)
+
+    @property
+    def stored_shape(self) -> tuple[int, ...]:
+        """Its shape in the file: ONNX has complex numbers as real and imaginary parts."""
+        return (*self.shape, 2) if self.dtype.startswith("complex") else self.shape
 
 
 @record(frozen=True, slots=True)
@@ -83,6 +88,13 @@ class Manifest:
     schema: str = MANIFEST_SCHEMA
     dtype: str | None = None
     data_digest: str | None = None
+
+    @property
+    def half_type(self) -> str | None:
+        """The half type that it was cast to, or that the module's own parameters have; None for others."""
+        own = {tensor.dtype for tensor in self.tensors if tensor.kind == "parameter"}
+        found = {self.dtype} if self.dtype else own
+        return next((half for half in sorted(HALVES) if half in found), None)
 
     def __post_init__(self) -> None:
         if self.schema != MANIFEST_SCHEMA:

@@ -61,7 +61,8 @@ class ParityResult:
         rel_l2: ``||value - reference|| / ||reference||``.
         cosine: of the angle between the two, flattened.
         tolerance: the largest ``rel_l2`` that passes.
-        passed: within the tolerance, all finite, and the reference not all zero (that would prove nothing).
+        passed: within the tolerance, and finite where the reference is.
+        reason: what else must be known of it: why it failed, or that equal values are empty or all zero.
     """
 
     tensor: str
@@ -72,6 +73,7 @@ class ParityResult:
     cosine: float
     tolerance: float
     passed: bool
+    reason: str = ""
 
     def __post_init__(self) -> None:
         if not self.tolerance > 0:

@@ -9,6 +9,7 @@ from typing import Literal, get_args
 
 from onnxlens.errors import GraphError, UsageError
 from onnxlens.specs.bench import LatencyResult
+from onnxlens.specs.ledger import Bounds
 from onnxlens.specs.parity import ParityResult
 from onnxlens.specs.tensor import TensorSpec
 
@@ -62,6 +63,7 @@ class GraphSummary:
         files: by what they hold, relative to the run's folder.
         seconds: that all of its steps took together.
         note: what a reader must know although nothing failed.
+        lower_bounds: the figures that lack those of unknown nodes; None if all is known.
     """
 
     graph: str
@@ -81,6 +83,7 @@ class GraphSummary:
     seconds: float = 0.0
     reason: str = ""
     note: str = ""
+    lower_bounds: Bounds = None
 
     def __post_init__(self) -> None:
         if self.outcome not in get_args(Outcome) or (self.outcome == "done") == bool(self.reason):

@@ -7,11 +7,12 @@ from math import prod
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
+from onnxlens.errors import UsageError
 from onnxlens.specs.record import record
 
 if TYPE_CHECKING:
     import numpy as np
-    from torch import Tensor
+    import torch
 
 Dim = int | str
 """A dimension: a number, or the symbol of a dynamic one."""
@@ -34,6 +35,19 @@ DTYPES = ("float32", "float16", "bfloat16")
 HALVES = frozenset({"float16", "bfloat16"})
 """Those of 16 bits."""
 
+ML_DTYPES: Mapping[str, str] = MappingProxyType(
+    {
+        "bfloat16": "bfloat16", "int4": "int4", "uint4": "uint4", "int2": "int2", "uint2": "uint2",
+        "float8e4m3fn": "float8_e4m3fn", "float8e4m3fnuz": "float8_e4m3fnuz",
+        "float8e5m2": "float8_e5m2", "float8e5m2fnuz": "float8_e5m2fnuz", "float8e8m0": "float8_e8m0fnu",
+        "float6e2m3": "float6_e2m3fn", "float6e3m2": "float6_e3m2fn", "float4e2m1": "float4_e2m1fn",
+    }
+)  # fmt: skip
+"""Types that numpy lacks, by what ``ml_dtypes`` and PyTorch call them."""
+
+_NOT_IN_NUMPY = ("bfloat16", "float8")
+"""How the names of PyTorch's types begin that numpy lacks."""
+
 _NUMPY_NAMES: Mapping[str, str] = MappingProxyType({"float": "float32", "double": "float64"})
 
 
@@ -43,15 +57,40 @@ def dtype_name(onnx_name: str) -> str:
 
 
 def numpy_type(dtype: str) -> np.dtype[Any]:
-    """The type of arrays of ``dtype``; bfloat16 comes from ``ml_dtypes``, as numpy has no such type.
+    """The type of arrays of ``dtype``; ``ml_dtypes`` has those that numpy lacks, such as bfloat16.
 
     Raises:
-        TypeError: numpy has no such type.
+        TypeError: neither has such a type.
     """
     import ml_dtypes
     import numpy as np
 
-    return np.dtype(ml_dtypes.bfloat16 if dtype == "bfloat16" else dtype)
+    return np.dtype(getattr(ml_dtypes, ML_DTYPES.get(dtype, dtype), dtype))
+
+
+def torch_type(dtype: str) -> torch.dtype:
+    """PyTorch's type of that name.
+
+    Raises:
+        UsageError: it has none.
+    """
+    import torch
+
+    found = getattr(torch, ML_DTYPES.get(dtype, dtype), None)
+    if not isinstance(found, torch.dtype):
+        raise UsageError(f"element type {dtype!r} is none of PyTorch's; give one such as float32 or int64")
+    return found
+
+
+def type_name(dtype: torch.dtype) -> str:
+    """``float8e4m3fn`` for ``torch.float8_e4m3fn``: the name that ONNX and these specs use."""
+    return short_name(str(dtype))
+
+
+def short_name(dtype: str) -> str:
+    """The same for what PyTorch prints, with or without ``torch.``."""
+    name = dtype.removeprefix("torch.")
+    return next((short for short, long in ML_DTYPES.items() if long == name), name)
 
 
 def is_floating(dtype: str) -> bool:
@@ -101,21 +140,30 @@ class TensorSpec:
         return f"({inner},)" if len(self.shape) == 1 else f"({inner})"
 
 
-def as_tensor(array: np.ndarray) -> Tensor:
-    """The array's memory as a tensor; bfloat16 too, which PyTorch's own conversion refuses."""
+def spec_of(name: str, tensor: torch.Tensor) -> TensorSpec:
+    """The tensor's element type and shape under a name."""
+    return TensorSpec(name, type_name(tensor.dtype), tuple(tensor.shape))
+
+
+def as_tensor(array: np.ndarray) -> torch.Tensor:
+    """The array's memory as a tensor; of a type that numpy lacks too, which PyTorch's conversion refuses."""
     import numpy as np
     import torch
 
-    if array.dtype == numpy_type("bfloat16"):
-        return torch.from_numpy(array.view(np.int16)).view(torch.bfloat16)
-    return torch.from_numpy(array)
+    name = array.dtype.name
+    if not name.startswith(_NOT_IN_NUMPY):
+        return torch.from_numpy(array)
+    bits = torch.from_numpy(array.view(np.dtype(f"i{array.dtype.itemsize}")))
+    return bits.view(getattr(torch, name))
 
 
-def as_array(tensor: Tensor) -> np.ndarray:
-    """The memory of a tensor on the host as an array; bfloat16 too."""
+def as_array(tensor: torch.Tensor) -> np.ndarray:
+    """The memory of a tensor on the host as an array; of a type that numpy lacks too."""
     import numpy as np
     import torch
 
-    if tensor.dtype == torch.bfloat16:
-        return np.asarray(tensor.view(torch.int16).numpy()).view(numpy_type("bfloat16"))
-    return np.asarray(tensor.numpy())
+    name = type_name(tensor.dtype)
+    if not name.startswith(_NOT_IN_NUMPY):
+        return np.asarray(tensor.numpy())
+    bits = tensor.view(torch.int16 if tensor.element_size() == 2 else torch.int8)
+    return np.asarray(bits.numpy()).view(numpy_type(name))

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import shutil
+import subprocess
+import sys
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -12,7 +14,7 @@ import numpy as np
 import onnx
 import pytest
 import torch
-from onnx import TensorProto, helper, numpy_helper
+from onnx import NodeProto, TensorProto, ValueInfoProto, helper, numpy_helper
 
 import onnxlens as api
 from onnxlens.errors import CheckpointError, ToolError, UsageError
@@ -20,6 +22,7 @@ from onnxlens.profile.runtime import matmul_peak as matrix_product
 from onnxlens.reports.tables.bench import bench_table
 from onnxlens.specs.bench import BenchReport, BenchRequest
 from tests.export import tiny
+from tests.profile.graph.test_optimized_files import drawn
 from tests.profile.models import IR_VERSION, integers, op, save, value
 from tests.specs import samples
 from tests.trust import trusted
@@ -183,9 +186,96 @@ def test_cuda_runs_on_the_device_and_says_what_its_node_times_are(exported: Path
 
 
 def test_times_alone_need_no_matmul_peak(exported: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("onnxlens.api.bench.measure_matmul_peak", lambda *_: pytest.fail("measured"))
+    monkeypatch.setattr("onnxlens.api.bench.matmul_peak", lambda *_: pytest.fail("measured"))
     report = api.bench_graph(exported, request=replace(QUICK, matmul_peak=False))
     assert report.matrix_product is None
     assert all(module.time.median_s > 0 for module in report.modules if module.order)
     assert {module.time.share_of_best for module in report.modules} == {None}
     assert "matmul peak" not in bench_table(report, "module", 2, "table")
+
+
+WIDTH = 64
+
+
+def save_steps(folder: Path, node: NodeProto, *inputs: ValueInfoProto) -> Path:
+    """A file of one If or Loop over x (8, 64) and square weights."""
+    weights = [*drawn({"w1": (WIDTH, WIDTH), "w2": (WIDTH, WIDTH)})]
+    always = numpy_helper.from_array(np.array(True), "always")
+    ends = [value("x", (8, WIDTH)), *inputs], [value("y", (8, WIDTH))]
+    return save(folder, [node], *ends, [*weights, always])
+
+
+def bench_with(path: Path, **arrays: Any) -> BenchReport:
+    """Benchmark a file on these inputs; those that are not given are drawn."""
+    given = path.with_name("given.npz")
+    np.savez(given, **arrays)
+    return api.bench_graph(path, api.Settings(inputs=given), QUICK)
+
+
+@pytest.mark.parametrize("turns", [0, 1, 5])
+def test_macs_in_a_loop_are_those_of_the_turns_that_it_took(tmp_path: Path, turns: int) -> None:
+    given = [value("turn", (), TensorProto.INT64), value("go", (), TensorProto.BOOL), value("b", (8, WIDTH))]
+    nodes = [op("Identity", "go", "still"), op("MatMul", "b w1", "a")]
+    body = helper.make_graph(
+        nodes, "body", given, [value("still", (), TensorProto.BOOL), value("a", (8, WIDTH))]
+    )
+    count = value("count", (), TensorProto.INT64)
+    path = save_steps(tmp_path, op("Loop", "count always x", "y", body=body), count)
+    # the value is fed, but does not decide anything before the run: the file counts one turn
+    report = bench_with(path, count=np.array(turns))
+    assert report.modules[0].time.macs == turns * 8 * WIDTH * WIDTH
+    rates = {node.op_type: node.time.macs for node in report.nodes}
+    assert rates.get("MatMul", 0) == turns * 8 * WIDTH * WIDTH
+    assert rates["Loop"] == 0
+
+
+def test_a_ledger_says_where_its_macs_are_not_those_that_ran(tmp_path: Path) -> None:
+    given = [value("turn", (), TensorProto.INT64), value("go", (), TensorProto.BOOL), value("b", (8, WIDTH))]
+    nodes = [op("Identity", "go", "still"), op("MatMul", "b w1", "a")]
+    made = [value("still", (), TensorProto.BOOL), value("a", (8, WIDTH))]
+    body = helper.make_graph(nodes, "body", given, made)
+    count = value("count", (), TensorProto.INT64)
+    path = save_steps(tmp_path, op("Loop", "count always x", "y", body=body), count)
+    arrays = tmp_path / "given.npz"
+    np.savez(arrays, count=np.array(3))
+    one = 8 * WIDTH * WIDTH
+    counted = api.measure_graph(path, api.Settings(inputs=arrays), latency=True).notes
+    (note,) = (note for note in counted if note.startswith(f"{3 * one:,} MACs ran, and {one:,} are counted"))
+    observed = api.measure_graph(path, api.Settings(inputs=arrays, run=True), latency=True).notes
+    assert not any("are counted" in told for told in observed)
+
+
+@pytest.mark.parametrize("taken", [True, False])
+def test_macs_of_an_if_are_those_of_the_branch_that_it_took(tmp_path: Path, taken: bool) -> None:
+    two = [op("MatMul", "x w1", "m"), op("MatMul", "m w2", "r")]
+    then = helper.make_graph(two, "two", [], [value("r", (8, WIDTH))])
+    other = helper.make_graph([op("MatMul", "x w2", "s")], "one", [], [value("s", (8, WIDTH))])
+    node = op("If", "flag", "y", then_branch=then, else_branch=other)
+    path = save_steps(tmp_path, node, value("flag", (), TensorProto.BOOL))
+    report = bench_with(path, flag=np.array(taken))
+    assert report.modules[0].time.macs == (2 if taken else 1) * 8 * WIDTH * WIDTH
+    assert not any("then_branch counts" in note for note in report.notes)
+
+
+def test_macs_of_branches_that_cannot_be_told_apart_are_unknown(tmp_path: Path) -> None:
+    bodies = {
+        name: helper.make_graph([op("MatMul", f"x {weight}", "r")], name, [], [value("r", (8, WIDTH))])
+        for name, weight in (("then_branch", "w1"), ("else_branch", "w2"))
+    }
+    path = save_steps(tmp_path, op("If", "flag", "y", **bodies), value("flag", (), TensorProto.BOOL))
+    report = bench_with(path, flag=np.array(True))
+    assert report.modules[0].time.macs is None
+    assert {node.op_type: node.time.macs for node in report.nodes} == {"If": 0, "MatMul": None}
+
+
+def test_a_small_file_imports_no_torch_and_measures_the_peak_once(tmp_path: Path) -> None:
+    path = save_product(tmp_path, 4)
+    program = (
+        "import sys, onnxlens\n"
+        "from onnxlens.specs.bench import BenchRequest\n"
+        f"peaks = [onnxlens.bench_graph({str(path)!r}, request=BenchRequest(runs=1)).matrix_product "
+        "for _ in range(2)]\n"
+        "print('torch' in sys.modules, peaks[0] is peaks[1])"
+    )
+    ran = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert ran.stdout.split() == ["False", "True"]

@@ -51,7 +51,7 @@ EXPORTS: dict[str, tuple[str, list[str]]] = {
         "expected it to return an onnxlens\\.GraphSpec, it returned int",
         ["tests.export.tiny:not_a_spec"],
     ),
-    "tied": ("first\\.weight and second\\.weight are one tensor.*; .*untie", ["tests.export.tiny:tied"]),
+    "file name": ("give tests.export.tiny:network, not the file's name", ["tests.export.tiny.py:network"]),
     "wrong outputs": ("outputs are logits .*, declared are logits ", ["tests.export.tiny:renamed_output"]),
     "untraceable": ("tiny: torch could not trace the module: ", ["tests.export.tiny:untraceable"]),
 }

@@ -113,9 +113,13 @@ def test_another_type_is_refused(tmp_path: Path) -> None:
         api.export_graph(tiny.TARGET, tmp_path / "out", api.Settings(dtype="int8"))
 
 
-def test_tied_weights_stay_tied_and_refused(tmp_path: Path) -> None:
-    with pytest.raises(UsageError, match="first.weight and second.weight are one tensor"):
-        api.export_graph("tests.export.tiny:tied", tmp_path / "out", api.Settings(dtype="float16"))
+def test_tied_weights_stay_tied(tmp_path: Path) -> None:
+    target = "tests.export.tiny:tied"
+    exported = api.export_graph(target, tmp_path, api.Settings(dtype="float16"))
+    assert {name for name, values in loaded(exported.onnx_path).items() if values.ndim == 2} == {
+        "first.weight"
+    }
+    assert api.check_graph(exported.onnx_path, api.Settings(factory=target)).passed
 
 
 def test_the_type_of_a_file_is_its_own(half_unet: Path) -> None:

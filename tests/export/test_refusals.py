@@ -7,18 +7,15 @@ from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
-import numpy as np
 import onnx
 import onnx_ir as ir
-import onnxruntime as ort
 import pytest
 import torch
 from torch import Tensor, nn
 
-import onnxlens as api
 from onnxlens.errors import ExportError, UsageError
 from onnxlens.export import exporter, external_data, passes
-from onnxlens.export.exported import ExportedWeights
+from onnxlens.export.network import Network
 from onnxlens.specs.graph import GraphSpec
 from onnxlens.specs.manifest import ExportedGraph
 from onnxlens.specs.tensor import TensorSpec
@@ -35,9 +32,8 @@ from tests.export.exports import export_spec
             r"declared are logits float32\(1, 36, 5\)$",
         ),
         ((TensorSpec("logits", "float16", (1, 36, 4)),), r"declared are logits float16\(1, 36, 4\)$"),
-        ((), r"outputs are .*float32\(1, 36, 4\), declared are none$"),
     ],
-    ids=["shape", "type", "number"],
+    ids=["shape", "type"],
 )
 def test_outputs_that_are_not_the_declared_ones_are_refused_by_name(
     outputs: tuple[TensorSpec, ...], message: str, tmp_path: Path
@@ -49,7 +45,7 @@ def test_outputs_that_are_not_the_declared_ones_are_refused_by_name(
 
 def test_two_outputs_declared_for_one_returned_are_refused(tmp_path: Path) -> None:
     more = replace(tiny_network.network(), outputs=(tiny_network.LOGITS, TensorSpec("b", "float32", (1,))))
-    with pytest.raises(ExportError, match="^tiny: "):
+    with pytest.raises(ExportError, match=r"^tiny: the module's outputs are .*, declared are logits, b; "):
         export_spec(more, tmp_path)
     assert not list(tmp_path.iterdir())
 
@@ -66,63 +62,107 @@ def test_a_module_that_cannot_be_traced_is_refused_in_one_line(
     assert capfd.readouterr() == ("", "")
 
 
-class Scaled(nn.Module):
-    """A linear layer times a tensor that its ``state_dict`` does not hold: a buffer that is not saved."""
-
-    table: Tensor
+class OnMeta(nn.Module):
+    """Scales by a tensor that its constructor makes without values, and that no file of weights holds."""
 
     def __init__(self) -> None:
         super().__init__()
+        self.table = torch.ones(4, device="meta")
         self.linear = nn.Linear(6, 4)
-        self.make_table()
-
-    def make_table(self) -> None:
-        self.register_buffer("table", torch.ones(4), persistent=False)
 
     def forward(self, image: Tensor) -> Tensor:
         return self.linear(image) * self.table
 
 
-class ScaledByAttribute(Scaled):
-    """A plain attribute."""
-
-    def make_table(self) -> None:
-        self.table = torch.ones(4)
-
-
-class ScaledByConstant(Scaled):
-    """A constant made on the way, which is part of the graph and no weight."""
-
-    def forward(self, image: Tensor) -> Tensor:
-        return self.linear(image) * torch.tensor([1.0, 2.0, 3.0, 4.0])
-
-
-def scaled(module_class: type[nn.Module]) -> GraphSpec:
+def with_module(factory: Callable[[], nn.Module]) -> GraphSpec:
     logits = TensorSpec("logits", "float32", (1, 3, 6, 4))
-    return replace(tiny_network.network(), factory=module_class, outputs=(logits,))
+    return replace(tiny_network.network(), factory=factory, outputs=(logits,))
 
 
-@pytest.mark.parametrize("module_class", [Scaled, ScaledByAttribute])
-def test_a_tensor_that_is_not_in_the_state_dict_is_refused_by_name(
-    module_class: type[nn.Module], tmp_path: Path
-) -> None:
-    with pytest.raises(ExportError, match=r"^tiny: weight 'table' is not in .*; make it a parameter or a "):
-        export_spec(scaled(module_class), tmp_path)
+def test_a_constant_without_a_value_is_refused_by_name(tmp_path: Path) -> None:
+    with pytest.raises(
+        ExportError, match=r"^tiny: 'table' is not in the module's state_dict, and the factory"
+    ):
+        export_spec(with_module(OnMeta), tmp_path)
     assert not list(tmp_path.iterdir())
 
 
-def test_a_constant_that_the_forward_pass_makes_keeps_its_value(tmp_path: Path) -> None:
-    exported = export_spec(scaled(ScaledByConstant), tmp_path)
-    image = np.zeros((1, 3, 6, 6), np.float32)
-    (logits,) = ort.InferenceSession(exported.onnx_path).run(["logits"], {"image": image})
-    # of zeros the layer makes its bias
-    assert np.allclose(logits[0, 0, 0], ExportedWeights(exported).read("linear.bias") * [1, 2, 3, 4])
+@torch.library.custom_op("onnxlens_tests::twice", mutates_args=())
+def twice(x: Tensor) -> Tensor:
+    return x * 2
 
 
-def test_tied_weights_are_refused(tmp_path: Path) -> None:
-    with pytest.raises(UsageError, match=r"first\.weight and second\.weight are one tensor"):
-        api.export_graph("tests.export.tiny:tied", tmp_path / "out")
-    assert not (tmp_path / "out").exists()
+@twice.register_fake
+def _(x: Tensor) -> Tensor:
+    return torch.empty_like(x)
+
+
+class Twice(nn.Module):
+    def forward(self, x: Tensor) -> Tensor:
+        return twice(x)
+
+
+class Singular(nn.Module):
+    """Calls what torch takes apart into an operator of another name."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return torch.linalg.svdvals(x)
+
+
+@pytest.mark.parametrize(
+    ("layer", "operator"), [(Twice, "onnxlens_tests.twice"), (Singular, "aten._linalg_svd")]
+)
+def test_an_operator_that_the_exporter_lacks_is_named_and_so_is_its_module(
+    layer: type[nn.Module], operator: str, tmp_path: Path
+) -> None:
+    spec = with_module(lambda: nn.Sequential(nn.Linear(6, 4), nn.Sequential(layer())))
+    with pytest.raises(ExportError) as caught:
+        export_spec(
+            replace(
+                spec, inputs=(replace(tiny_network.IMAGE, name="input"),), input_ranges={"input": (0, 1)}
+            ),
+            tmp_path,
+        )
+    assert str(caught.value) == (
+        f"tiny: torch's exporter has no ONNX form of the operator {operator} (used by 1.0); "
+        "replace it in the module with operators that it has"
+    )
+
+
+def fails() -> nn.Module:
+    raise KeyError("depth")
+
+
+BAD_FACTORIES: dict[str, tuple[Callable[[], object], str]] = {
+    "raises": (fails, "graph 'tiny': its factory raised KeyError: 'depth'"),
+    "scripted": (
+        lambda: torch.jit.script(nn.Linear(6, 4)),
+        "graph 'tiny': its factory returns a scripted module; return the nn.Module itself",
+    ),
+    "number": (lambda: 3, "graph 'tiny': its factory returns int, expected an nn.Module or a function"),
+    "class": (lambda: OnMeta, "graph 'tiny': its factory returns type, expected an nn.Module or a function"),
+}
+
+
+@pytest.mark.parametrize("kind", BAD_FACTORIES)
+@pytest.mark.filterwarnings("ignore:.*torch.jit:DeprecationWarning")
+def test_a_factory_that_makes_no_module_is_refused(kind: str) -> None:
+    factory, message = BAD_FACTORIES[kind]
+    with pytest.raises(UsageError) as caught:
+        Network(with_module(factory))  # type: ignore[arg-type]
+    assert str(caught.value) == message
+
+
+def test_an_input_without_a_size_is_refused() -> None:
+    image = TensorSpec("image", "float32", ("N", 3, 6, 6))
+    with pytest.raises(UsageError, match=r"input image float32\(N, 3, 6, 6\) has a symbol in its shape"):
+        Network(replace(tiny_network.network(), inputs=(image,)))
+
+
+def test_an_output_with_the_name_of_a_weight_is_refused() -> None:
+    outputs = (replace(tiny_network.LOGITS, name="head.bias"),)
+    with pytest.raises(UsageError, match=r"'head\.bias' is an entry of the module's state_dict too"):
+        Network(replace(tiny_network.network(), outputs=outputs))
 
 
 def rename_an_operator(model: ir.Model) -> None:

@@ -118,8 +118,8 @@ class Tied(nn.Module):
 
     def __init__(self) -> None:
         super().__init__()
-        self.first = nn.Linear(WIDTH, WIDTH)
-        self.second = nn.Linear(WIDTH, WIDTH)
+        self.first = nn.Linear(SIDE, SIDE)
+        self.second = nn.Linear(SIDE, SIDE)
         self.second.weight = self.first.weight
 
     def forward(self, image: Tensor) -> Tensor:
@@ -127,7 +127,7 @@ class Tied(nn.Module):
 
 
 def tied() -> GraphSpec:
-    return replace(network(), factory=Tied)
+    return replace(network(), factory=Tied, outputs=())
 
 
 def not_a_spec() -> int:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from onnxlens.specs.flow import FlowEdge, FlowGraph, FlowNode
-from onnxlens.specs.ledger import Attribution, Ledger, ModuleCost, NodeCost, Totals
+from onnxlens.specs.ledger import Attribution, Ledger, ModuleCost, NodeCost, Totals, lower_bounds
 from onnxlens.specs.tensor import TensorSpec
 
 IMAGE = TensorSpec("image", "float32", (1, 3, 64, 64))
@@ -50,6 +50,7 @@ def _module(
         unknown_nodes=sum(node.status == "unknown" for node in nodes),
         resident_weight_bytes=weights,
         live_bytes=live_bytes,
+        lower_bounds=lower_bounds(nodes),
     )  # fmt: skip
 
 
@@ -78,6 +79,7 @@ TOTALS = Totals(
     free_nodes=1,
     unknown_nodes=1,
     unknown_bytes=524_288,
+    lower_bounds=("macs", "vector_ops", "special_ops", "flops"),  # what Sort moves is known
 )
 
 
@@ -92,8 +94,8 @@ def ledger(attribution: Attribution = "metadata") -> Ledger:
 def known_ledger() -> Ledger:
     """The same, but nothing in it is unknown."""
     nodes = tuple(replace(node, status="counted", reason="") if node is SORT else node for node in NODES)
-    modules = tuple(replace(module, unknown_nodes=0) for module in MODULES)
-    totals = replace(TOTALS, unknown_nodes=0, unknown_bytes=0)
+    modules = tuple(replace(module, unknown_nodes=0, lower_bounds=None) for module in MODULES)
+    totals = replace(TOTALS, unknown_nodes=0, unknown_bytes=0, lower_bounds=None)
     return replace(ledger(), nodes=nodes, modules=modules, totals=totals)
 
 

@@ -45,6 +45,7 @@ MANIFEST = Manifest(
 CONV = NodeCost("conv", "Conv", "", "conv", "Conv2d", macs=100, params=108, weight_read_bytes=432)
 RELU = NodeCost("relu", "Relu", "", "", "Edge", vector_ops=7, read_bytes=28, write_bytes=28)
 FOO = NodeCost("foo", "Foo", "com.foo", "", "Edge", status="unknown", reason="no rule for com.foo::Foo")
+BOUNDS = ("macs", "vector_ops", "special_ops", "flops")
 
 
 def module_cost(path: str, *, macs: int, vector_ops: int, latency_s: float | None = None) -> ModuleCost:
@@ -66,6 +67,7 @@ def module_cost(path: str, *, macs: int, vector_ops: int, latency_s: float | Non
         unknown_nodes=0 if path else 1,
         resident_weight_bytes=432,
         live_bytes=56,
+        lower_bounds=None if path else BOUNDS,
         latency_s=latency_s,
     )
 
@@ -86,6 +88,7 @@ TOTALS = Totals(
     free_nodes=0,
     unknown_nodes=1,
     unknown_bytes=16,
+    lower_bounds=BOUNDS,
 )
 
 LEDGER = Ledger(

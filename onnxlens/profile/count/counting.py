@@ -2,23 +2,41 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from itertools import chain
+from collections.abc import Sequence
+from dataclasses import replace
 
+from onnxlens.profile.count.parameters import first_use_params
 from onnxlens.profile.count.repeats import with_repeats
 from onnxlens.profile.count.rules import NOTHING, Traffic, traffic_of, work_of
 from onnxlens.profile.graph.graph import Graph, GraphNode
-from onnxlens.profile.graph.node_view import NodeView, NotCountable
-from onnxlens.specs.ledger import NodeCost
+from onnxlens.profile.graph.node_view import NotCountable
+from onnxlens.specs.ledger import COUNTS, NodeCost
 
 NO_TRAFFIC = Traffic()
 
 
 def count_nodes(graph: Graph) -> tuple[NodeCost, ...]:
-    """One cost for each node, in execution order."""
+    """One cost for each node, of all its runs in one run of the graph, in execution order."""
+    costs = with_repeats(graph.nodes, count_single_runs(graph))
+    return tuple(map(_as_observed, graph.nodes, costs))
+
+
+def count_single_runs(graph: Graph) -> Sequence[NodeCost]:
+    """The cost of one run of each node: one iteration of a loop, a branch whether it is taken or not."""
     params = first_use_params(graph)
-    costs = [_cost(node, params.get(index, 0)) for index, node in enumerate(graph.nodes)]
-    return tuple(with_repeats(graph.nodes, costs))
+    return [_cost(node, params.get(index, 0)) for index, node in enumerate(graph.nodes)]
+
+
+def _as_observed(node: GraphNode, cost: NodeCost) -> NodeCost:
+    """The sum over all executions of a node inside a body, where a run was observed."""
+    if not node.observed:
+        return cost
+    parts = [(_cost(replace(node, view=view), 0), times) for view, times in node.observed]
+    sums = {name: sum(times * getattr(part, name) for part, times in parts) for name in COUNTS}
+    unknown = next((part for part, _ in parts if part.reason), cost)
+    return replace(
+        cost, **sums, repeats=sum(times for _, times in parts), status=unknown.status, reason=unknown.reason
+    )
 
 
 def _cost(node: GraphNode, params: int) -> NodeCost:
@@ -47,45 +65,3 @@ def _cost(node: GraphNode, params: int) -> NodeCost:
         "free" if node.constant_folded else "unknown" if reason else "counted",
         reason,
     )
-
-
-def parameter_sizes(graph: Graph) -> Mapping[str, int]:
-    """Elements of every parameter that the file holds, by tensor name.
-
-    With our manifest, a parameter is what the ``nn.Module`` calls one. Without it, it is a weight of the
-    file: an initializer, or what a node without inputs makes in place of one, that is no scalar and no
-    integer table.
-    """
-    if graph.manifest is not None:
-        parameters = {tensor.name for tensor in graph.manifest.tensors if tensor.kind == "parameter"}
-        return {name: weight.elements for name, weight in graph.weights.items() if name in parameters}
-    made = (node.view.output() for node in graph.nodes if node.constant_folded and _makes_weight(node.view))
-    return {value.name: value.elements for value in (*graph.weights.values(), *made)}
-
-
-def _makes_weight(view: NodeView) -> bool:
-    """Constant and ConstantOfShape in place of an initializer, as ONNX's own test nets are written."""
-    if view.op_type not in ("Constant", "ConstantOfShape"):
-        return False
-    output = view.output()
-    return bool(output.shape) and output.dtype is not None and output.dtype.startswith(("float", "bfloat"))
-
-
-def first_use_params(graph: Graph) -> Mapping[int, int]:
-    """For each node that uses parameters first, at run time, how many elements; by the node's index.
-
-    A parameter that is transposed or normalized before run time counts at the node that uses the result.
-    """
-    unused = dict(parameter_sizes(graph))
-    sources: dict[str, tuple[str, ...]] = {name: (name,) for name in unused}
-    params: dict[int, int] = {}
-    for index, node in enumerate(graph.nodes):
-        view = node.view
-        read = [sources[value.name] for value in view.inputs if value is not None and value.name in sources]
-        if node.constant_folded:
-            for output in view.outputs:
-                if output is not None and output.name not in unused:
-                    sources[output.name] = tuple(chain(*read))
-        elif read:
-            params[index] = sum(unused.pop(source, 0) for source in chain(*read))
-    return params

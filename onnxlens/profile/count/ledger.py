@@ -7,12 +7,21 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from types import MappingProxyType
 
-from onnxlens.profile.count.counting import count_nodes, parameter_sizes
-from onnxlens.profile.count.liveness import live_bytes
+from onnxlens.profile.count.counting import count_nodes
+from onnxlens.profile.count.liveness import live_bytes, live_unsized
+from onnxlens.profile.count.parameters import QUANTIZED, parameter_sizes
 from onnxlens.profile.count.repeats import control_notes
 from onnxlens.profile.count.rules import is_view, registered_notes
 from onnxlens.profile.graph.graph import Graph, GraphNode, uncollected
-from onnxlens.specs.ledger import Evidence, Ledger, ModuleCost, NodeCost, Totals, peer_of
+from onnxlens.specs.ledger import (
+    Evidence,
+    Ledger,
+    ModuleCost,
+    NodeCost,
+    Totals,
+    lower_bounds,
+    peer_of,
+)
 from onnxlens.specs.peers import Convention, PeerCost
 
 CONVENTIONS: Mapping[str, str] = MappingProxyType(
@@ -104,7 +113,10 @@ class _Rows:
     def __init__(self, graph: Graph, costs: Sequence[NodeCost]) -> None:
         self._graph = graph
         self._costs = costs
-        self._live = live_bytes(graph, {index for index, cost in enumerate(costs) if not cost.repeats})
+        idle = {index for index, cost in enumerate(costs) if not cost.repeats}
+        self._live = live_bytes(graph, idle)
+        unsized = any(cost.status == "unknown" and not cost.moved_bytes for cost in costs)
+        self._unsized = live_unsized(graph, idle) if unsized else frozenset()
         self._params = _module_params(graph, costs)
         self._running = graph.by_module()
         self._peers = _peer_costs_inside(graph, costs)
@@ -143,6 +155,7 @@ class _Rows:
             live_bytes=max((self._live[index] for index in running), default=0),
             peer=peer_of(self._peers[path]) or PeerCost() if self._peers else None,
             evidence=self._evidence[path],
+            lower_bounds=lower_bounds(costs, live=not self._unsized.isdisjoint(running)),
         )
 
 
@@ -227,18 +240,28 @@ def _totals(graph: Graph, costs: Sequence[NodeCost], root: ModuleCost) -> Totals
         unknown_nodes=len(unknown),
         unknown_bytes=sum(cost.moved_bytes for cost in unknown),
         peer=root.peer,
+        lower_bounds=root.lower_bounds,
     )
 
 
 def _param_notes(graph: Graph) -> tuple[str, ...]:
     """Where the file holds fewer parameters than the module has, say how many."""
     if graph.manifest is None:
-        return ("params were counted from the file's weights: it has no manifest of its PyTorch model",)
+        folded = [name for name, kept in graph.declared.items() if kept and not _holds(graph, name)]
+        note = "params were counted from the file's weights: it has no manifest of its PyTorch model"
+        if folded:
+            note += f"; {len(folded)} were folded into other tensors (first: {folded[0]})"
+        return (note,)
     held = sum(parameter_sizes(graph).values())
     owned = sum(tensor.elements for tensor in graph.manifest.tensors if tensor.kind == "parameter")
     if held == owned:
         return ()
     return (f"the forward pass uses {held:,} of the module's {owned:,} parameters; the file holds those",)
+
+
+def _holds(graph: Graph, name: str) -> bool:
+    names = (name, name + QUANTIZED)
+    return any(each in held for each in names for held in (graph.weights, graph.constants))
 
 
 def _resident_bytes(running: Iterable[GraphNode]) -> int:

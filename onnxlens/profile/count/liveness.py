@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 
 from onnxlens.profile.count.rules import is_view, viewed_inputs
 from onnxlens.profile.graph.graph import Graph, GraphNode
-from onnxlens.profile.graph.node_view import ValueView
+from onnxlens.profile.graph.node_view import NotCountable, ValueView
+from onnxlens.specs.tensor import TensorSpec
+
+Measure = Callable[[int | None], int]
+"""Of a size in bytes, None where it is unknown."""
 
 
 def live_bytes(graph: Graph, idle: Collection[int] = ()) -> Sequence[int]:
@@ -21,12 +25,23 @@ def live_bytes(graph: Graph, idle: Collection[int] = ()) -> Sequence[int]:
         graph: its nodes in the order of execution.
         idle: the indices of nodes that do not run: those in a branch that is not taken.
     """
-    memory = _Memory(graph)
+    return _levels(graph, idle, lambda size_bytes: size_bytes or 0)
+
+
+def live_unsized(graph: Graph, idle: Collection[int] = ()) -> frozenset[int]:
+    """The nodes during which an activation of unknown size is alive, by their indices."""
+    levels = _levels(graph, idle, lambda size_bytes: int(size_bytes is None))
+    return frozenset(index for index, count in enumerate(levels) if count)
+
+
+def _levels(graph: Graph, idle: Collection[int], measure: Measure) -> Sequence[int]:
+    """For each node what ``measure`` makes of the sizes of the activations alive while it runs, added up."""
+    memory = _Memory(graph, measure)
     for index, node in enumerate(graph.nodes):
         if index not in idle:
             memory.run(index, node)
     freed = memory.freed(graph)
-    alive = sum(tensor.size_bytes or 0 for tensor in graph.inputs)
+    alive = sum(memory.sizes[tensor.name] for tensor in graph.inputs)
     levels = []
     for allocated, released in zip(memory.allocated, freed, strict=True):
         alive += allocated
@@ -35,13 +50,26 @@ def live_bytes(graph: Graph, idle: Collection[int] = ()) -> Sequence[int]:
     return levels
 
 
+def _bytes(value: ValueView) -> int | None:
+    """Of a sequence 0: it refers to tensors that are there anyway."""
+    try:
+        return value.size_bytes if value.kind == "tensor" else 0
+    except NotCountable:
+        return None
+
+
+def _input_bytes(tensor: TensorSpec) -> int | None:
+    return 0 if " of " in tensor.dtype else tensor.size_bytes
+
+
 class _Memory:
     """Which memory holds each activation, how large it is, and which node needs it last."""
 
-    def __init__(self, graph: Graph) -> None:
+    def __init__(self, graph: Graph, measure: Measure) -> None:
         self.allocated = [0] * len(graph.nodes)
-        self._sizes = {tensor.name: tensor.size_bytes or 0 for tensor in graph.inputs}
-        self._produced = set(self._sizes)  # not the weights, nor what a branch produces that is not taken
+        self._measure = measure
+        self.sizes = {tensor.name: measure(_input_bytes(tensor)) for tensor in graph.inputs}
+        self._produced = set(self.sizes)  # not the weights, nor what a branch produces that is not taken
         self._shared: dict[str, frozenset[str]] = {}  # for values that have no memory of their own
         self._last_use: dict[str, int] = {}
 
@@ -61,7 +89,7 @@ class _Memory:
                 for held in memory:
                     last_use[held] = index
                 if name in memory and not node.constant_folded:
-                    size = self._sizes[name] = output.known_size_bytes
+                    size = self.sizes[name] = self._measure(_bytes(output))
                     self.allocated[index] += size
 
     def _memory_shared_by(self, node: GraphNode) -> Mapping[str, frozenset[str]]:
@@ -77,8 +105,8 @@ class _Memory:
         kept = {held for tensor in graph.outputs for held in self._shared.get(tensor.name) or (tensor.name,)}
         freed = [0] * len(graph.nodes)
         for name, index in self._last_use.items():
-            if name in self._sizes and name not in kept:
-                freed[index] += self._sizes[name]
+            if name in self.sizes and name not in kept:
+                freed[index] += self.sizes[name]
         return freed
 
 

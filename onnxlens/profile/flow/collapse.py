@@ -10,9 +10,10 @@ from typing import NamedTuple
 
 from onnxlens.profile.flow.contract import contracted, numbered, quotient
 from onnxlens.profile.flow.costs import module_costs, summed_costs
-from onnxlens.profile.flow.deepest import DeepestFlow, operators_of, ran, with_boxes
+from onnxlens.profile.flow.deepest import DeepestFlow, operators_of, params_beside, ran, with_boxes
 from onnxlens.profile.flow.frames import Level
 from onnxlens.specs.flow import FlowEdge, FlowGraph, FlowKind, FlowNode
+from onnxlens.specs.ledger import joined_bounds
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +55,8 @@ def collapsed_with_parts(
         source, target = new_ids.get(edge.source, edge.source), new_ids.get(edge.target, edge.target)
         if source != target:
             edges[FlowEdge(source, target, edge.tensor)] = None
-    shown = replace(flow, depth=depth, notes=(*flow.notes, *_notes(boxes, deepest)))
+    params = params_beside(nodes, deepest.rows.get(deepest.shown))
+    shown = replace(flow, depth=depth, params=params, notes=(*flow.notes, *_notes(boxes, deepest)))
     return with_boxes(shown, nodes, list(edges)), parts
 
 
@@ -148,6 +150,9 @@ def _nodes(boxes: Sequence[_Box], deepest: DeepestFlow) -> Sequence[FlowNode]:
                 parents=tuple(level for level in box.levels[:-1] if level[0]),
                 order=order,
                 costs=module_costs(sums, row, first=box.levels not in seen, only=only),
+                lower_bounds=joined_bounds(
+                    [row.lower_bounds] if row and only else [part.lower_bounds for part in box.parts]
+                ),
             )
         )
         seen.add(box.levels)

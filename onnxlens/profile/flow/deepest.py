@@ -14,7 +14,7 @@ from onnxlens.profile.flow.frames import Frames, Place, read_sources, source_of
 from onnxlens.profile.graph.graph import Graph, GraphNode
 from onnxlens.profile.graph.node_view import ValueView
 from onnxlens.specs.flow import FlowEdge, FlowGraph, FlowKind, FlowNode
-from onnxlens.specs.ledger import Ledger, ModuleCost
+from onnxlens.specs.ledger import Ledger, ModuleCost, lower_bounds
 from onnxlens.specs.tensor import TensorSpec
 
 
@@ -137,10 +137,27 @@ def _box(order: int, place: Place, segment: Sequence[int], graph: Graph, ledger:
     title = graph.hierarchy.class_name(place.path) or place.path or ledger.graph
     if place.kind == "operators" or (graph.attribution == "none" and place.path):
         title = operators_of([graph.nodes[index] for index in segment])
-    costs = node_costs([ledger.nodes[index] for index in segment])
-    if not any(ledger.nodes[index].repeats for index in segment):
+    nodes = [ledger.nodes[index] for index in segment]
+    costs = node_costs(nodes)
+    if not any(node.repeats for node in nodes):
         costs = {name: figure for name, figure in costs.items() if name == "params"}
-    return FlowNode(f"n{order}", place.kind, place.path, title, place.parents, order, costs)
+    return FlowNode(
+        f"n{order}",
+        place.kind,
+        place.path,
+        title,
+        place.parents,
+        order,
+        costs,
+        lower_bounds=lower_bounds(nodes),
+    )
+
+
+def params_beside(boxes: Iterable[FlowNode], row: ModuleCost | None) -> int | None:
+    """The parameters of what is shown, where its boxes do not show all: those that no box uses, or none."""
+    if row is None or sum(box.params for box in boxes) == row.params:
+        return None
+    return row.params
 
 
 def operators_of(nodes: Sequence[GraphNode]) -> str:

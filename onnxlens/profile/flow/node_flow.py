@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache
 from typing import Any
@@ -166,7 +166,7 @@ def _text(value: Any) -> str | None:
             return str(value)
         case float():
             return f"{value:.6g}"  # the file holds it in single precision
-        case tuple() if len(value) > SHOWN_VALUES:
+        case Sequence() if len(value) > SHOWN_VALUES:
             return f"{len(value)} values"
         case tuple():
             return ", ".join(text for item in value if (text := _text(item)) is not None)

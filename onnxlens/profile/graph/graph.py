@@ -54,6 +54,7 @@ class GraphNode:
         bodies: the graphs that run inside it; their nodes come before it in the graph.
         within: the keys of the bodies that contain it, outermost first.
         evidence: what told its module.
+        observed: inside a body, how often it ran with which shapes in a run that was observed.
     """
 
     view: NodeView
@@ -63,6 +64,7 @@ class GraphNode:
     bodies: tuple[Body, ...] = ()
     within: tuple[str, ...] = ()
     evidence: Evidence = "none"
+    observed: tuple[tuple[NodeView, int], ...] = ()
 
     @property
     def reads(self) -> Sequence[ValueView]:
@@ -163,6 +165,7 @@ class Graph:
             names that.
         given: the inputs whose value was fixed, so that they are constants, by name.
         notes: what a reader of its figures must know, one line each.
+        declared: which tensors torch's exporter says are parameters (True) or buffers, by name.
     """
 
     name: str
@@ -178,6 +181,7 @@ class Graph:
     manifest: Manifest | None
     given: Mapping[str, np.ndarray] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
+    declared: Mapping[str, bool] = field(default_factory=dict)
 
     @cached_property
     def hierarchy(self) -> Hierarchy:

@@ -69,14 +69,19 @@ def node_levels(name: str, op_type: str = "") -> Sequence[str]:
         return _torch_levels(name[1 : name.rindex("/")])
     if OF_A_TENSOR.search(name):
         return ()
-    elements = _part(name, op_type).split("/")[:-1]
+    return _other_levels((_part(name, op_type) if ";" in name else name).rpartition("/")[0])
+
+
+@lru_cache(SCOPES)
+def _other_levels(scope: str) -> Sequence[str]:
+    elements = scope.split("/")
     while elements and (not elements[0] or WRAPPERS.fullmatch(elements[0])):
         del elements[0]
     while elements and OPERATOR_SCOPES.fullmatch(elements[-1]):
         del elements[-1]
     elements = [QUALIFIER.sub("", element).rstrip("_") for element in elements]
     elements = [element for element in elements if element]
-    if not elements or all(element.isdigit() for element in elements) or " " in "".join(elements):
+    if not elements or all(element.isdigit() for element in elements) or " " in scope:
         return ()
     return _levels(elements[0], elements[1:], (elements[0],))
 

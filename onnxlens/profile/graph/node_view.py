@@ -7,6 +7,7 @@ from dataclasses import field
 from functools import lru_cache
 from math import prod
 from typing import TYPE_CHECKING, Any, cast
+from zlib import crc32
 
 from onnxlens.errors import OnnxlensError
 from onnxlens.specs.record import record
@@ -104,6 +105,38 @@ class ValueView:
             return self.size_bytes
         except NotCountable:
             return 0
+
+
+class ManyValues(Sequence[Any]):
+    """A large attribute's numbers or texts, left in the protobuf: few rules ask for them.
+
+    ``np.asarray`` copies numbers at once; texts become bytes.
+    """
+
+    def __init__(self, held: Sequence[Any]) -> None:
+        """Take what the attribute holds, texts as bytes."""
+        self.held = held
+
+    def __len__(self) -> int:
+        return len(self.held)
+
+    def __getitem__(self, index: Any) -> Any:
+        found = self.held[index]
+        if isinstance(found, bytes):
+            return found.decode("utf-8", "replace")
+        return tuple(ManyValues(found)) if isinstance(index, slice) else found
+
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
+        import numpy as np
+
+        return np.array(self.held, dtype)
+
+    def tobytes(self) -> bytes:
+        """All of it, to be compared."""
+        return self.__array__().tobytes()
+
+    def __repr__(self) -> str:
+        return f"{len(self)} values {crc32(self.tobytes()):x}"
 
 
 @record(frozen=True, slots=True)

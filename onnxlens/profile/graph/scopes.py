@@ -184,7 +184,8 @@ class _Reading:
         while (path := self._paths[index]) and path not in self._called:
             self._paths[index] = path.rpartition(".")[0]
         node = self._nodes[index]
-        owner = None if node.constant_folded else self._owners.owner(node)
+        reads = node.view.op_type in WEIGHT_READERS and not node.constant_folded
+        owner = self._owners.owner(node) if reads else None
         if owner is not None and path and owner.startswith(f"{path}."):  # as onnx.compose leaves pre/Conv_12
             self._put(index, owner, "weights")
             self._called[owner] = ""
@@ -200,13 +201,16 @@ class _Reading:
             return
         kinds: dict[str, set[str]] = {}
         for node in self._nodes:
-            if (weight := self._owners.weight(node)) is not None:
-                kinds.setdefault(weight, set()).add(node.view.op_type)
+            op_type = node.view.op_type
+            if op_type in WEIGHT_READERS and (weight := self._owners.weight(node)) is not None:
+                kinds.setdefault(weight, set()).add(op_type)
         known = frozenset(self._called)
         for index in missing:
             node = self._nodes[index]
-            owner, weight = self._owners.owner(node), self._owners.weight(node)
-            if owner is not None and len(kinds.get(weight or "", ())) <= 1:  # a tied one is two modules'
+            owner = self._owners.owner(node)
+            if (
+                owner is not None and len(kinds.get(self._owners.weight(node) or "", ())) <= 1
+            ):  # else it is tied
                 self._put(index, _within(owner, known), "weights")
         found = {
             path for path, kind in zip(self._paths, self._evidence, strict=True) if path and kind == "weights"

@@ -7,8 +7,8 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from onnxlens.profile.graph.graph import Graph, GraphNode
-from onnxlens.profile.parity.module_calls import ModuleCall, Port, Side, spec_of, unreadable
-from onnxlens.specs.tensor import TensorSpec
+from onnxlens.profile.parity.module_calls import ModuleCall, Port, Side, unreadable
+from onnxlens.specs.tensor import TensorSpec, spec_of
 
 NOT_IN_NUMPY = frozenset({"bfloat16", "float8e4m3fn", "float8e5m2"})
 """Element types of PyTorch's that are not compared."""

@@ -17,7 +17,8 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 import numpy as np
 
 from onnxlens.errors import ParityError
-from onnxlens.specs.tensor import TensorSpec, as_array, as_tensor
+from onnxlens.specs.module_state import slots
+from onnxlens.specs.tensor import TensorSpec, as_array, as_tensor, spec_of, torch_type
 
 if TYPE_CHECKING:
     import torch
@@ -146,11 +147,11 @@ def calls_of(network: nn.Module, inputs: Sequence[TensorSpec], path: str) -> tup
     if path not in modules:
         return ()
     given = [
-        torch.empty(tuple(map(int, tensor.shape)), dtype=getattr(torch, tensor.dtype), device="meta")
+        torch.empty(tuple(map(int, tensor.shape)), dtype=torch_type(tensor.dtype), device="meta")
         for tensor in inputs
     ]
     graph_inputs = {id(tensor): spec.name for tensor, spec in zip(given, inputs, strict=True)}
-    weights = {id(tensor): name for name, tensor in network.state_dict(keep_vars=True).items()}
+    weights = {id(slot.tensor): slot.name for slot in reversed([*slots(network)]) if slot.kind != "constant"}
     arguments: dict[int, tuple[Any, Any]] = {}
     returned: dict[int, Any] = {}
 
@@ -200,12 +201,6 @@ def tensors_in(nested: Any) -> list[torch.Tensor]:
 
     found = {id(leaf): leaf for leaf in tree_leaves(nested) if isinstance(leaf, torch.Tensor)}
     return list(found.values())
-
-
-def spec_of(name: str, tensor: torch.Tensor) -> TensorSpec:
-    """The tensor's element type and shape under a name."""
-    dtype = str(tensor.dtype).removeprefix("torch.").replace("_", "")
-    return TensorSpec(name, dtype, tuple(tensor.shape))
 
 
 def unreadable() -> torch.Tensor:

@@ -3,28 +3,38 @@
 from __future__ import annotations
 
 import zlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
+from zipfile import BadZipFile
 
 import numpy as np
 
-from onnxlens.errors import UsageError
+from onnxlens.errors import UsageError, first_line
 from onnxlens.specs.tensor import TensorSpec, numpy_type
 
 
 def sample_inputs(
-    inputs: Sequence[TensorSpec], ranges: Mapping[str, tuple[float, float]], draw: int = 0
+    inputs: Sequence[TensorSpec],
+    ranges: Mapping[str, tuple[float, float]],
+    draw: int = 0,
+    values: Mapping[str, np.ndarray] = MappingProxyType({}),
 ) -> Mapping[str, np.ndarray]:
     """Uniform values for every input: integers from low to high inclusive, floats from low to high.
 
     ``ranges`` has low and high by the input's name, -1 and 1 by default. Each sample, of number ``draw``, has
-    other values.
+    other values. ``values`` are taken for those inputs as they are, in the inputs' types.
 
     Raises:
         UsageError: a shape has a dynamic dimension, or a type is not numeric.
     """
-    return {tensor.name: _sample(tensor, *ranges.get(tensor.name, (-1.0, 1.0)), draw) for tensor in inputs}
+    return {
+        tensor.name: np.asarray(values[tensor.name], _type_of(tensor))
+        if tensor.name in values
+        else _sample(tensor, *ranges.get(tensor.name, (-1.0, 1.0)), draw)
+        for tensor in inputs
+    }
 
 
 def save_inputs(inputs: Mapping[str, np.ndarray], path: Path) -> None:
@@ -33,20 +43,69 @@ def save_inputs(inputs: Mapping[str, np.ndarray], path: Path) -> None:
     np.savez(path, **arrays)
 
 
+def read_inputs(path: Path) -> Mapping[str, np.ndarray]:
+    """The arrays of an ``.npz`` file, by name.
+
+    Raises:
+        UsageError: the file cannot be read, or an array is no tensor.
+    """
+    try:
+        with np.load(path) as held:
+            return {name: held[name] for name in held.files}
+    except (OSError, ValueError, EOFError, AttributeError, BadZipFile) as error:  # of an .npy: not a context
+        raise UsageError(
+            f"{path}: cannot be read as .npz ({first_line(error)}); write one with "
+            "numpy.savez(FILE, name=array, ..), an array for each input"
+        ) from error
+
+
+def fitting_inputs(
+    given: Mapping[str, np.ndarray], inputs: Sequence[TensorSpec], fixed: Collection[str] = ()
+) -> Mapping[str, np.ndarray]:
+    """The arrays in the types of the inputs that they are for, but for inputs that are ``fixed`` otherwise.
+
+    Raises:
+        UsageError: there is no such input, or an array is not of its shape, or of another kind of numbers.
+    """
+    known = {tensor.name: tensor for tensor in inputs}
+    for name in given.keys() - known.keys() - set(fixed):
+        raise UsageError(f"--inputs: there is no input {name!r}; the inputs are {', '.join(known) or 'none'}")
+    return {name: _fitting(array, known[name]) for name, array in given.items() if name in known}
+
+
+def _fitting(array: np.ndarray, tensor: TensorSpec) -> np.ndarray:
+    dtype = _type_of(tensor)
+    if array.dtype.kind == "V" and array.dtype.itemsize == dtype.itemsize:
+        array = array.view(dtype)  # numpy.savez keeps the bytes of a bfloat16, and forgets its name
+    fits = len(array.shape) == len(tensor.shape) and all(
+        isinstance(dim, str) or dim == size for dim, size in zip(tensor.shape, array.shape, strict=True)
+    )
+    if not fits or not np.can_cast(array.dtype, dtype, "same_kind"):
+        raise UsageError(
+            f"--inputs: {tensor.name!r} is {array.dtype}{array.shape}; the input is {tensor.dtype}"
+            f"{tensor.shape_text()}"
+        )
+    return array.astype(dtype)
+
+
+def _type_of(tensor: TensorSpec) -> np.dtype[Any]:
+    try:
+        return numpy_type(tensor.dtype)
+    except TypeError as error:
+        raise UsageError(f"input {tensor.name!r} is {tensor.dtype}, a type without sample values") from error
+
+
 def _sample(tensor: TensorSpec, low: float, high: float, draw: int) -> np.ndarray:
     sizes = tuple(dim for dim in tensor.shape if isinstance(dim, int))
     if len(sizes) != len(tensor.shape):
         raise UsageError(
             f"input {tensor.name!r} has shape {tensor.shape_text()}; fix it with --shape or --dim"
         )
-    try:
-        dtype = numpy_type(tensor.dtype)
-    except TypeError as error:
-        raise UsageError(f"input {tensor.name!r} is {tensor.dtype}, a type without sample values") from error
+    dtype = _type_of(tensor)
     named = f"input:{tensor.name}:{draw}" if draw else f"input:{tensor.name}"
     generator = np.random.default_rng(zlib.crc32(named.encode()))
     if dtype.kind in "iu":
-        return generator.integers(int(low), int(high), sizes, endpoint=True).astype(dtype)
+        return np.asarray(generator.integers(int(low), int(high), sizes, endpoint=True), dtype)
     if dtype.kind == "b":
-        return generator.random(sizes) < 0.5
-    return (low + (high - low) * generator.random(sizes)).astype(dtype)
+        return np.asarray(generator.random(sizes) < 0.5)
+    return np.asarray(low + (high - low) * generator.random(sizes), dtype)  # of a scalar, an array too

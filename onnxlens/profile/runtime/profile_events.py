@@ -6,6 +6,7 @@ import json
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -34,15 +35,17 @@ Ran = tuple[str, str, int]
 
 @dataclass(frozen=True, slots=True)
 class NodeRuns:
-    """One node of the optimized graph that ran, and its self time in each counted run.
+    """One node of the optimized graph that ran: its self time in each counted run, and how often it ran.
 
     ``node`` is its key in the provenance, or the name of its events if it has none, and so is not ``known``.
+    A node inside it that could not be told apart has the same key and an operator of its own.
     """
 
     node: str
     known: bool
     op_type: str
     seconds: tuple[float, ...]
+    executions: tuple[int, ...]
 
 
 def read_events(path: Path) -> Sequence[Event]:
@@ -70,8 +73,8 @@ def match_events(optimized: ModelProto, events: Sequence[Event]) -> tuple[str | 
        file does not hold. Such a node is found by its position: a rewritten graph is saved in execution
        order, any other has its nodes in the order of their indices. The order that agrees with all names
        and operators is used.
-    3. Nodes inside an If or a Loop are found by name alone. If they are unnamed, or two branches use the same
-       name, the event gets the key of the node around it.
+    3. Nodes inside an If or a Loop are found by their position in its bodies, of which one alone must agree,
+       else by name. Where two branches are alike, the event gets the key of the node around it.
 
     ``optimized`` is the graph that ran, as the session saved it; the events are in the profile's order, of
     any number of runs.
@@ -82,6 +85,23 @@ def match_events(optimized: ModelProto, events: Sequence[Event]) -> tuple[str | 
     outer = [event for event, parent in zip(events, parents, strict=True) if parent is None]
     by_position = _keys_by_position([node for node in nodes if not node.prefix], outer, keys)
 
+    by_key = {node.key: node for node in nodes}
+    in_bodies: dict[str, list[RuntimeNode]] = {}
+    for node in nodes:
+        in_bodies.setdefault(node.prefix, []).append(node)
+    children: dict[int, list[Event]] = {}
+    for event, parent in zip(events, parents, strict=True):
+        if parent is not None:
+            children.setdefault(parent, []).append(event)
+
+    @cache
+    def inside(parent: int) -> Mapping[Ran, str]:
+        bodies = by_key[around].bodies.values() if (around := key(parent)) else ()
+        agreeing = (_keys_by_position(in_bodies.get(body, ()), children[parent], {}) for body in bodies)
+        found = [ran for ran in agreeing if ran]
+        return found[0] if len(found) == 1 else {}
+
+    @cache
     def key(index: int) -> str | None:
         parent = parents[index]
         if not is_kernel(events[index]):
@@ -89,7 +109,7 @@ def match_events(optimized: ModelProto, events: Sequence[Event]) -> tuple[str | 
         ran = _ran(events[index])
         if parent is None:
             return by_position.get(ran) or keys.get(ran[0])
-        return keys.get(ran[0]) or key(parent)
+        return inside(parent).get(ran) or keys.get(ran[0]) or key(parent)
 
     return tuple(key(index) for index in range(len(events)))
 
@@ -126,6 +146,7 @@ def node_runs(events: Sequence[Event], keys: Sequence[str | None], warmup: int) 
     if not counted:
         raise GraphError(f"the profile holds {len(spans)} runs, of which {warmup} are warm-ups; none is left")
     seconds: dict[tuple[str, bool, str], list[float]] = {}
+    executions: dict[tuple[str, bool, str], list[int]] = {}
     for index, self_us in self_times_us(events, keys).items():
         event, key = events[index], keys[index]
         name = _name(event) if key is None else key
@@ -133,7 +154,10 @@ def node_runs(events: Sequence[Event], keys: Sequence[str | None], warmup: int) 
             if start <= event["ts"] < end:
                 identity = (name, key is not None, str(event["args"]["op_name"]))
                 seconds.setdefault(identity, [0.0] * len(counted))[run] += self_us / US_PER_S
-    return tuple(NodeRuns(*identity, tuple(times)) for identity, times in seconds.items())
+                executions.setdefault(identity, [0] * len(counted))[run] += 1
+    return tuple(
+        NodeRuns(*identity, tuple(times), tuple(executions[identity])) for identity, times in seconds.items()
+    )
 
 
 def nodes_by_provider(events: Sequence[Event]) -> Mapping[str, int]:
@@ -204,7 +228,7 @@ def _keys_by_name(nodes: Sequence[RuntimeNode]) -> Mapping[str, str]:
 def _keys_by_position(
     nodes: Sequence[RuntimeNode], events: Sequence[Event], keys: Mapping[str, str]
 ) -> Mapping[Ran, str]:
-    """The keys of nodes outside any body; empty if all of them have a unique name."""
+    """The keys of the nodes of one graph or body; empty if all of them have a unique name, or none agrees."""
     if all(node.name in keys for node in nodes):
         return {}
     met = list(dict.fromkeys(_ran(event) for event in events if is_kernel(event)))

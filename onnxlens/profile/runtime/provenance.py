@@ -13,7 +13,7 @@ from typing import Literal
 from onnx import ModelProto
 
 from onnxlens.profile.graph.graph import Graph
-from onnxlens.profile.runtime.runtime_graph import RuntimeNode, runtime_nodes
+from onnxlens.profile.runtime.runtime_graph import RuntimeNode, core, runtime_nodes
 from onnxlens.profile.runtime.source_match import SourceMatch
 from onnxlens.specs.ledger import NodeCost
 
@@ -33,6 +33,7 @@ class Provenance:
             decomposed into; the last of those has that operator as its source.
         sources: indices into ``nodes`` of the source graph; empty for inserted nodes.
         module_path: of its module; None if unknown.
+        repeated: those of the sources that are the same as another one, and are computed once for both.
     """
 
     node: str
@@ -41,6 +42,12 @@ class Provenance:
     kind: Kind
     sources: tuple[int, ...]
     module_path: str | None
+    repeated: tuple[int, ...] = ()
+
+    @property
+    def computed(self) -> tuple[int, ...]:
+        """The sources, of those that are the same one."""
+        return tuple(source for source in self.sources if source not in self.repeated)
 
 
 def provenance_of(optimized: ModelProto, graph: Graph, costs: Sequence[NodeCost]) -> Mapping[str, Provenance]:
@@ -62,18 +69,20 @@ def provenance_of(optimized: ModelProto, graph: Graph, costs: Sequence[NodeCost]
             node=node.key,
             op_type=node.op_type,
             domain=node.domain,
-            kind=_kind(node, sources),
+            kind=_kind(graph, node, sources),
             sources=tuple(sorted(sources)),
             module_path=path,
+            repeated=tuple(sorted(sources & match.repeated)),
         )
         for node, sources, path in zip(nodes, match.sources, paths, strict=True)
     }
 
 
-def _kind(node: RuntimeNode, sources: set[int]) -> Kind:
+def _kind(graph: Graph, node: RuntimeNode, sources: set[int]) -> Kind:
     if node.op_type in REORDERS or (node.op_type == "Transpose" and not sources and not node.is_decomposed):
         return "layout"
-    if not sources or node.is_decomposed:
+    operators = {core(graph.nodes[source].view.op_type) for source in sources}
+    if not sources or (node.is_decomposed and core(node.op_type) not in operators):
         return "inserted"
     return "node" if len(sources) == 1 else "fused"
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from onnx import GraphProto, ModelProto, NodeProto
 
@@ -20,6 +20,9 @@ MOVING = frozenset(
 )  # fmt: skip
 """Operators that return their input in another form; the runtime inserts them around others."""
 
+COUNTERS: Mapping[str, int] = {"Loop": 2}
+"""How many first inputs are not handed to a body: a Loop's limit and condition, of which it gets others."""
+
 
 @dataclass(frozen=True, slots=True)
 class RuntimeNode:
@@ -32,6 +35,8 @@ class RuntimeNode:
         inputs, outputs: names of values as in the source graph's views, without empty ones.
         prefix: of the body that it is in; "" outside any.
         activation: the operator fused into it that it applies to its result; "" for none.
+        bodies: the prefix of each graph that runs inside it, by the attribute that holds it.
+        formals: the values that it passes to their inputs, by the input's name.
     """
 
     key: str
@@ -42,6 +47,8 @@ class RuntimeNode:
     outputs: tuple[str, ...]
     prefix: str
     activation: str
+    bodies: Mapping[str, str] = field(default_factory=dict)
+    formals: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def is_decomposed(self) -> bool:
@@ -59,8 +66,14 @@ def _nodes(graph: GraphProto, prefix: str, outer: Mapping[str, str]) -> Iterator
     given = (value.name for values in (graph.input, graph.initializer) for value in values)
     known = {**outer, **{name: prefix + name for name in (*given, *outputs)}}
     for node in graph.node:
+        bodies: dict[str, str] = {}
+        formals: dict[str, str] = {}
         for attribute, body in subgraphs(node):
-            yield from _nodes(body, prefix_of(node, attribute, prefix), known)
+            inside = bodies[attribute] = prefix_of(node, attribute, prefix)
+            given = (known.get(name, name) for name in node.input[COUNTERS.get(node.op_type, 0) :])
+            inputs = body.input[COUNTERS.get(node.op_type, 0) :]
+            formals |= {inside + value.name: name for value, name in zip(inputs, given, strict=False) if name}
+            yield from _nodes(body, inside, known)
         yield RuntimeNode(
             key=prefix + (node.name or f"{node.op_type}:{next(filter(None, node.output), '')}"),
             name=node.name,
@@ -70,6 +83,8 @@ def _nodes(graph: GraphProto, prefix: str, outer: Mapping[str, str]) -> Iterator
             outputs=tuple(known[name] for name in node.output if name),
             prefix=prefix,
             activation=_activation(node),
+            bodies=bodies,
+            formals=formals,
         )
 
 
@@ -77,3 +92,8 @@ def _activation(node: NodeProto) -> str:
     """The ``activation`` attribute, which a FusedConv or a Conv in NCHWc layout may have."""
     found = (attribute.s for attribute in node.attribute if attribute.name == "activation")
     return next(found, b"").decode()
+
+
+def core(op_type: str) -> str:
+    """The operator without what the runtime fused into it: FusedConv and Conv, Gemm and MatMul are one."""
+    return op_type.removeprefix("Fused").replace("Gemm", "MatMul")

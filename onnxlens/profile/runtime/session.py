@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext, redirect_stdout
 from dataclasses import dataclass
 from io import StringIO
@@ -14,6 +14,7 @@ import onnx
 import onnxruntime as ort
 
 from onnxlens.errors import GraphError, ToolError
+from onnxlens.profile.runtime.values import Value, from_runtime, is_foreign, is_foreign_type, to_runtime
 from onnxlens.specs.tensor import dtype_name
 
 PROVIDERS: Mapping[str, str] = {
@@ -32,6 +33,12 @@ NO_KERNEL = re.compile(
     r"Could not find an implementation for (?P<operator>\S+) node with name '(?P<node>.*)'"
 )
 """Its message for an operator that it knows but has no kernel for in the node's types."""
+
+MISSING_WEIGHTS = re.compile(r'External data path does not exist: "(?P<file>[^"]+)"')
+"""Its message for a file of weights that is not there."""
+
+NOT_REGISTERED = re.compile(r"Fatal error: (?P<operator>\S+?)\(-?\d+\) is not a registered function/op")
+"""Its message for an operator that it does not know."""
 
 LEVELS: Mapping[str, ort.GraphOptimizationLevel] = {
     "disabled": ort.GraphOptimizationLevel.ORT_DISABLE_ALL,
@@ -103,6 +110,16 @@ def open_session(path: Path, provider: str = "cpu", request: SessionRequest = PL
     except Exception as error:  # each onnxruntime error class derives from Exception directly
         if "RegisterTensorRTPlugins" in str(error):
             raise _unavailable(provider, reason(error).rstrip(".")) from error
+        if missing := MISSING_WEIGHTS.search(str(error)):
+            raise GraphError(
+                f"{path}: ONNX Runtime refuses it: its weights are in {Path(missing['file']).name}, "
+                "which is not beside it; download or copy that file, too"
+            ) from error
+        if unregistered := NOT_REGISTERED.search(str(error)):
+            raise GraphError(
+                f"{path}: ONNX Runtime does not know the operator {unregistered['operator']} and cannot run "
+                "the file; 'onnxlens profile' counts it, by a rule of yours (onnxlens.rules.register)"
+            ) from error
         if lacking := NO_KERNEL.search(str(error)):
             raise GraphError(_without_kernel(path, provider, lacking)) from error
         raise GraphError(f"{path}: ONNX Runtime refuses it: {reason(error)}") from error
@@ -170,20 +187,42 @@ def _options(path: Path, request: SessionRequest) -> ort.SessionOptions:
     return options
 
 
-def run(session: ort.InferenceSession, inputs: Mapping[str, np.ndarray]) -> Mapping[str, np.ndarray]:
-    """Every output of one run, by name.
+def run(session: ort.InferenceSession, inputs: Mapping[str, np.ndarray]) -> Mapping[str, Value]:
+    """Every output of one run, by name; values for what the session does not take are left out.
 
     Raises:
         GraphError: ONNX Runtime stops with an error.
     """
     names = [output.name for output in session.get_outputs()]
-    accepted = {value.name for value in session.get_inputs()}
-    fed = {name: value for name, value in inputs.items() if name in accepted}
+    fed = _fed(session, inputs)
+    if _is_foreign(session, fed):
+        call, binding = _bound(session, fed, "cpu")
+        call()
+        return dict(zip(names, map(from_runtime, names, binding.get_outputs()), strict=True))
+    return dict(zip(names, _outputs(session, names, fed), strict=True))
+
+
+def _outputs(
+    session: ort.InferenceSession, names: Sequence[str], fed: Mapping[str, Value]
+) -> Sequence[Value]:
     try:
-        values = session.run(names, fed)
+        values: Sequence[Value] = session.run(names, fed)
+        return values
     except Exception as error:  # as in open_session
         raise GraphError(f"ONNX Runtime could not run the graph: {reason(error)}") from error
-    return dict(zip(names, values, strict=True))
+
+
+def _fed(session: ort.InferenceSession, inputs: Mapping[str, np.ndarray]) -> Mapping[str, Value]:
+    """What the session takes of the inputs; an array for a sequence is the only one in it."""
+    kinds = {value.name: value.type for value in session.get_inputs()}
+    fed = ((name, value) for name, value in inputs.items() if name in kinds)
+    return {name: [value] if kinds[name].startswith("seq(") else value for name, value in fed}
+
+
+def _is_foreign(session: ort.InferenceSession, fed: Mapping[str, Value]) -> bool:
+    """Whether a type that numpy lacks goes in or comes out."""
+    kinds = (output.type for output in session.get_outputs())
+    return any(map(is_foreign, fed.values())) or any(map(is_foreign_type, kinds))
 
 
 def bound(
@@ -191,20 +230,29 @@ def bound(
 ) -> Callable[[], object]:
     """A callable that runs the session once and returns when the run is done.
 
-    For a device, inputs are copied there once, here, and outputs stay there: no run includes a copy.
+    For a device, inputs are copied there once, here, and outputs stay there: no run includes a copy, but for
+    inputs of a type that numpy lacks.
 
     Raises:
         GraphError: an input cannot be bound; the callable raises it if ONNX Runtime stops with an error.
     """
-    device = DEVICES.get(provider)
-    if device is None:
-        return lambda: run(session, inputs)
+    fed, device = _fed(session, inputs), DEVICES.get(provider)
+    if device is None and not _is_foreign(session, fed):
+        names = [output.name for output in session.get_outputs()]
+        return lambda: _outputs(session, names, fed)
+    return _bound(session, fed, device or "cpu")[0]
+
+
+def _bound(
+    session: ort.InferenceSession, fed: Mapping[str, Value], device: str
+) -> tuple[Callable[[], None], ort.IOBinding]:
+    """A callable that runs the session on inputs and outputs on a device, and where these are bound."""
     binding = session.io_binding()
     try:
-        for value in session.get_inputs():
-            binding.bind_ortvalue_input(
-                value.name, ort.OrtValue.ortvalue_from_numpy(inputs[value.name], device, 0)
-            )
+        for name, value in fed.items():
+            on_device = device != "cpu" and not is_foreign(value)
+            held = ort.OrtValue.ortvalue_from_numpy(value, device, 0) if on_device else to_runtime(value)
+            binding.bind_ortvalue_input(name, held)
         for output in session.get_outputs():
             binding.bind_output(output.name, device, 0)
         binding.synchronize_inputs()
@@ -218,11 +266,13 @@ def bound(
         except Exception as error:  # as above
             raise GraphError(f"ONNX Runtime could not run the graph: {reason(error)}") from error
 
-    return call
+    return call, binding
 
 
 def reason(error: Exception) -> str:
     """ONNX Runtime's message, without error codes and source locations."""
-    line = str(error).strip().splitlines()[0]
+    line, *more = str(error).strip().splitlines()
+    if line.endswith("following indices"):  # they are in the lines below
+        line = f"{line}: {'; '.join(more[:-1])}; give inputs of the file's own sizes"
     message = line.rpartition(" failed:")[2] or line
     return SOURCE_LOCATION.sub("", message).removeprefix("[ONNXRuntimeError] : ").strip()

@@ -1,8 +1,8 @@
 """Which source nodes each node of the optimized graph computes.
 
 Every source node is matched with one runtime node at most. The steps, the surest first: by node name, by
-the names of outputs, by weights, for common subexpressions, backwards for what ONNX Runtime fused before a
-node, forwards for what it fused behind it.
+operator and operands, by the names of outputs, by weights, for common subexpressions, backwards for what ONNX
+Runtime fused before a node, forwards for what it fused behind it.
 """
 
 from __future__ import annotations
@@ -14,19 +14,28 @@ import numpy as np
 
 from onnxlens.profile.graph.graph import Graph
 from onnxlens.profile.graph.node_view import ValueView
+from onnxlens.profile.runtime.body_names import in_source_bodies
+from onnxlens.profile.runtime.equal_nodes import EqualNodes
 from onnxlens.profile.runtime.runtime_graph import MOVING, RuntimeNode
 
-BLOCKED = "_nchwc"
-"""The suffix of a value's name in the name of the node that makes it in NCHWc layout."""
-
-DERIVED = re.compile(r"/\w*Fusion/*$|_token_\d+$|_new_reshape$")
-"""The suffixes that each rewriting appends to the name of the node that it replaces."""
+DERIVED = re.compile(
+    r"^(?:InsertedPrecisionFreeCast_|FusedBack_|fused )"
+    r"|(?:/\w*Fusion/*|_token_\d+|_new_reshape|(?:_bn|_mul)?_nchwc|_FusedActivation)$"
+)
+"""What a rewriting puts before or behind the name of the node that it replaces, or of that node's output."""
 
 NEVER_SOURCES = frozenset({"ReorderInput", "ReorderOutput", "MemcpyFromHost", "MemcpyToHost"})
 """Operators that replace no source node."""
 
 SMALL = 64
 """Constants of up to so many elements are compared by value: a file repeats shapes and axes."""
+
+
+def originals(name: str) -> Iterator[str]:
+    """The names that the runtime may have derived a name from, the nearest first."""
+    while (shorter := DERIVED.sub("", name, count=1)) != name:
+        name = shorter
+        yield name
 
 
 class SourceMatch:
@@ -36,18 +45,31 @@ class SourceMatch:
         sources: for each runtime node the source nodes that it computes, by index.
         computed_by: the runtime node that computes a source node, by the source node's index.
         producers: the runtime node that makes a value, by the value's name.
+        repeated: the source nodes that are the same as another, which is computed for both.
     """
 
     def __init__(self, graph: Graph, nodes: Sequence[RuntimeNode]) -> None:
         """Match ``nodes``, of the optimized form of ``graph``."""
+        nodes = in_source_bodies(graph, nodes)
         self.sources: list[set[int]] = [set() for _ in nodes]
         self.computed_by: dict[int, int] = {}
         self.producers = {name: index for index, node in enumerate(nodes) for name in node.outputs}
         self._nodes = nodes
         self._graph = graph
+        never = {body.key for node in graph.nodes for body in node.bodies if body.trip_count == 0}
+        self._running = [
+            index
+            for index, node in enumerate(graph.nodes)
+            if not node.constant_folded and never.isdisjoint(node.within)
+        ]
+        self._alike = common_subexpressions(graph)
         self._reads = [self._read_by(index) for index in range(len(graph.nodes))]
         self._match_node_names()
-        self._aliases = self._output_aliases()
+        equal = EqualNodes(graph, nodes, self.computed_by)
+        for index, found in equal.found.items():
+            for source in found:
+                self._match(index, source)
+        self._aliases = equal.renamed | self._output_aliases()
         self._match_output_names()
         self._match_weights()
         self._match_common_subexpressions()
@@ -57,10 +79,16 @@ class SourceMatch:
             self._match_activations()
             self._match_backwards(strictly=True)
         self._match_backwards(strictly=False)
+        self.repeated = set(self._repeated())
 
     def source_producer(self, name: str) -> int | None:
         """The source node that makes the value, which may have another name in the optimized graph."""
         return self._graph.producer(self._aliases.get(name, name))
+
+    def _original(self, node: RuntimeNode, name: str) -> str | None:
+        """The source value that the node's output has its name from: ``x`` of an inserted cast's."""
+        made = (node.prefix + original for original in originals(name.removeprefix(node.prefix)))
+        return next((value for value in made if self._graph.producer(value) is not None), None)
 
     def _read_by(self, index: int) -> tuple[int, ...]:
         """The source nodes whose outputs a source node reads."""
@@ -88,14 +116,12 @@ class SourceMatch:
 
     def _by_derived_name(self, node: RuntimeNode, named: Mapping[str, list[int]]) -> Iterator[int]:
         """The source node from whose name, or whose output's, the runtime derived the node's name."""
-        name = node.prefix + node.name
-        while (shorter := DERIVED.sub("", name)) != name:
-            name = shorter
-            if len(found := named.get(name, [])) == 1 and self._may_replace(node, found[0]):
-                yield found[0]
-        source = self._graph.producer(name.removesuffix(BLOCKED))
-        if name.endswith(BLOCKED) and source is not None:
-            yield source
+        for name in originals(node.name):
+            found = named.get(node.prefix + name, [])
+            made = self._graph.producer(node.prefix + name)
+            for source in found if len(found) == 1 else () if made is None else (made,):
+                if self._may_replace(node, source):
+                    yield source
 
     def _may_replace(self, node: RuntimeNode, source: int) -> bool:
         """Whether the node may compute the source node: one that only moves elements computes no other."""
@@ -105,14 +131,24 @@ class SourceMatch:
         return node.op_type not in NEVER_SOURCES and self._graph.nodes[source].view.op_type in MOVING
 
     def _output_aliases(self) -> dict[str, str]:
-        """Inputs of inserted nodes that make a source value: the source value's name, by their own name."""
+        """The names of source values by those that the runtime gave them.
+
+        A node that runs in another type, between casts, makes ``InsertedPrecisionFreeCast_x``; what an
+        inserted node reads is the value that it makes.
+        """
         aliases: dict[str, str] = {}
         for index in reversed(range(len(self._nodes))):
             node = self._nodes[index]
-            if node.op_type in MOVING and not self.sources[index] and node.inputs and node.outputs:
-                read, made = node.inputs[0], aliases.get(node.outputs[0], node.outputs[0])
-                known = self._graph.producer(made) is not None
-                if known and self._graph.producer(read) is None and read in self.producers:
+            inserted = node.op_type in MOVING and not self.sources[index]
+            for name in node.outputs[:1] if inserted else node.outputs:
+                made = name if self._graph.producer(name) is not None else self._original(node, name)
+                made = aliases.get(name, made)
+                if made is None:
+                    continue
+                if made != name and (node.op_type not in MOVING or node.is_decomposed):
+                    aliases[name] = made
+                read = node.inputs[0] if inserted and node.inputs else ""
+                if self._graph.producer(read) is None and read in self.producers:
                     aliases.setdefault(read, made)
         return aliases
 
@@ -141,10 +177,15 @@ class SourceMatch:
                 self._match(found[0], users[name][0])
 
     def _match_common_subexpressions(self) -> None:
-        for alike in common_subexpressions(self._graph):
+        for alike in self._alike:
             computing = [self.computed_by[source] for source in alike if source in self.computed_by]
             for source in alike if computing else ():
                 self._match(computing[0], source)
+
+    def _repeated(self) -> Iterator[int]:
+        for alike in self._alike:
+            by_node = {self.computed_by.get(source): source for source in reversed(alike)}
+            yield from (source for source in alike if by_node[self.computed_by.get(source)] != source)
 
     def _matched_before(self) -> Sequence[Set[int]]:
         """For each node the matched nodes that it reads from, directly or through unmatched ones."""
@@ -160,10 +201,8 @@ class SourceMatch:
         return feeds
 
     def _unmatched(self) -> Iterator[int]:
-        """The source nodes that run and are not matched yet, in their order."""
-        for index, node in enumerate(self._graph.nodes):
-            if not node.constant_folded and index not in self.computed_by:
-                yield index
+        """The source nodes that may run and are not matched yet, in their order."""
+        return (index for index in self._running if index not in self.computed_by)
 
     def _match_forwards(self) -> bool:
         """Match one step of source nodes that read a node whose output is not a source value.
@@ -230,14 +269,14 @@ class SourceMatch:
 def common_subexpressions(graph: Graph) -> Sequence[Sequence[int]]:
     """Groups of two or more nodes with the same operator, attributes and inputs, by index.
 
-    A runtime computes one node of each group.
+    A runtime computes one node of each group. Values that are computed before the run may be the same, too.
     """
     groups: dict[Hashable, list[int]] = {}
     same: dict[str, str] = {}
     for index, node in enumerate(graph.nodes):
-        if node.constant_folded or node.bodies:
-            continue
         view = node.view
+        if node.bodies or view.op_type == "Constant":  # a small one is compared by its value
+            continue
         inputs = tuple(_identity(value, same) for value in view.inputs)
         attributes = tuple(sorted((name, repr(value)) for name, value in view.attributes.items()))
         alike = groups.setdefault((view.domain, view.op_type, attributes, inputs, node.within), [])
@@ -245,7 +284,9 @@ def common_subexpressions(graph: Graph) -> Sequence[Sequence[int]]:
         for own, first in zip(view.outputs, graph.nodes[alike[0]].view.outputs, strict=False):
             if own is not None and first is not None:
                 same[own.name] = first.name
-    return [alike for alike in groups.values() if len(alike) > 1]
+    return [
+        alike for alike in groups.values() if len(alike) > 1 and not graph.nodes[alike[0]].constant_folded
+    ]
 
 
 def _identity(value: ValueView | None, same: Mapping[str, str]) -> Hashable:

@@ -10,10 +10,12 @@ from functools import cached_property
 import numpy as np
 
 from onnxlens.profile.graph.graph import Graph
+from onnxlens.profile.runtime.executions import MacsRun, total
 from onnxlens.profile.runtime.latency import spread
 from onnxlens.profile.runtime.profile_events import NodeRuns
 from onnxlens.profile.runtime.provenance import Provenance
 from onnxlens.profile.runtime.runtime_graph import MOVING
+from onnxlens.profile.runtime.suspects import suspect_notes
 from onnxlens.specs.bench import ModuleTime, NodeTime, OperatorTime, Timed
 from onnxlens.specs.ledger import Ledger, ModuleCost
 
@@ -25,7 +27,9 @@ class Timing:
     Attributes:
         node_sum_s: median over the runs of the time in all nodes.
         unattributed: share of the node time of all runs that is in nodes without a module, 0 to 1.
-        layout_share: likewise in inserted reorders, transposes, reshapes and casts.
+        layout_share: median time in inserted reorders, transposes, reshapes and casts, as a share of
+            ``node_sum_s``.
+        notes: nodes whose attribution is suspect, one line each.
     """
 
     node_sum_s: float
@@ -34,6 +38,7 @@ class Timing:
     modules: tuple[ModuleTime, ...]
     operators: tuple[OperatorTime, ...]
     nodes: tuple[NodeTime, ...]
+    notes: tuple[str, ...]
 
 
 def build_timing(
@@ -48,14 +53,17 @@ def build_timing(
     Provenances are by the nodes' keys. ``peak_macs_per_s`` is the matmul peak, None if it was not measured.
     """
     known = [provenances.get(node.node) if node.known else None for node in ran]
-    rows = _Rows(ran, known, graph, ledger, peak_macs_per_s)
+    macs_run = MacsRun(graph, ledger.nodes, ran, provenances)
+    rows = _Rows(ran, known, graph, ledger, macs_run, peak_macs_per_s)
+    whole, layout = spread(rows.total)[1], rows.spread(rows.layout)[1]
     return Timing(
-        node_sum_s=spread(rows.total)[1],
+        node_sum_s=whole,
         unattributed=rows.share([index for index, path in enumerate(rows.paths) if path is None]),
-        layout_share=rows.share(rows.layout),
+        layout_share=layout / whole if whole else 0.0,
         modules=tuple(rows.module(module) for module in ledger.modules),
         operators=rows.operators(),
         nodes=rows.nodes(),
+        notes=suspect_notes(ran, known, graph, macs_run, peak_macs_per_s),
     )
 
 
@@ -67,6 +75,7 @@ class _Rows:
     provenances: Sequence[Provenance | None]
     graph: Graph
     ledger: Ledger
+    macs_run: MacsRun
     peak_macs_per_s: float | None
 
     @cached_property
@@ -90,7 +99,12 @@ class _Rows:
     def macs(self) -> Sequence[int | None]:
         """The MACs of each node: those of its sources; None where several nodes share a source's."""
         users = Counter(source for it in self.provenances if it for source in it.sources)
-        return [_macs(it, users, self.ledger) for it in self.provenances]
+        found = zip(self.ran, self.provenances, strict=True)
+        # A row of another operator than its node's is of nodes inside it that could not be told apart.
+        return [
+            _macs(it, users, self.macs_run) if it and it.op_type == node.op_type else None
+            for node, it in found
+        ]
 
     @cached_property
     def inside(self) -> Mapping[str, Sequence[int]]:
@@ -114,8 +128,8 @@ class _Rows:
             class_name=module.class_name,
             depth=module.depth,
             order=module.order,
-            time=self._timed(inside, None if module.unknown_nodes else module.macs),
-            layout_s=self._spread(layout)[1],
+            time=self._timed(inside, self.macs_run.of_module(module.path)),
+            layout_s=self.spread(layout)[1],
         )
 
     def operators(self) -> tuple[OperatorTime, ...]:
@@ -123,15 +137,10 @@ class _Rows:
         for index, node in enumerate(self.ran):
             groups.setdefault(node.op_type, []).append(index)
         rows = [
-            OperatorTime(op_type, len(indices), self._timed(indices, self._sum_macs(indices)))
+            OperatorTime(op_type, len(indices), self._timed(indices, total(self.macs[i] for i in indices)))
             for op_type, indices in groups.items()
         ]
         return tuple(sorted(rows, key=lambda row: (-row.time.median_s, row.op_type)))
-
-    def _sum_macs(self, indices: Sequence[int]) -> int | None:
-        macs = [self.macs[index] for index in indices]
-        known = [count for count in macs if count is not None]
-        return sum(known) if len(known) == len(macs) else None
 
     def nodes(self) -> tuple[NodeTime, ...]:
         return tuple(
@@ -146,11 +155,11 @@ class _Rows:
             for index, (node, it) in enumerate(zip(self.ran, self.provenances, strict=True))
         )
 
-    def _spread(self, indices: Sequence[int]) -> tuple[float, float, float]:
+    def spread(self, indices: Sequence[int]) -> tuple[float, float, float]:
         return spread(self.seconds[indices].sum(axis=0).tolist())
 
     def _timed(self, indices: Sequence[int], macs: int | None) -> Timed:
-        p10, median, p90 = self._spread(indices)
+        p10, median, p90 = self.spread(indices)
         peak = self.peak_macs_per_s
         if not (macs and median and peak):
             return Timed(median, p10, p90, macs)
@@ -164,14 +173,11 @@ def _is_layout(provenance: Provenance | None) -> bool:
     return provenance.kind == "layout" or (provenance.kind == "inserted" and provenance.op_type in MOVING)
 
 
-def _macs(provenance: Provenance | None, users: Mapping[int, int], ledger: Ledger) -> int | None:
-    if provenance is None:
-        return None
+def _macs(provenance: Provenance, users: Mapping[int, int], macs_run: MacsRun) -> int | None:
     if _is_layout(provenance):
         return 0
-    costs = ((source, ledger.nodes[source]) for source in provenance.sources)
-    working = [(source, cost) for source, cost in costs if cost.macs or cost.status == "unknown"]
-    shared = any(users[source] > 1 or cost.status == "unknown" for source, cost in working)
+    working = [source for source in provenance.computed if macs_run.of(source) != 0]
+    shared = any(users[source] > 1 for source in working)
     # A node of a decomposed operator computes an unknown part of its MACs.
     decomposed = provenance.kind == "inserted" and (working or not provenance.sources)
-    return None if shared or decomposed else sum(cost.macs for _, cost in working)
+    return None if shared or decomposed else total(macs_run.of(source) for source in working)

@@ -2,188 +2,217 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from contextlib import suppress
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from onnxlens.errors import CheckpointError, first_line
+from onnxlens.errors import CheckpointError
+from onnxlens.reference_model.weights.checkpoint_file import HeldTensors, checkpoint_file, open_checkpoint
 from onnxlens.specs.graph import CheckpointScope
-from onnxlens.specs.tensor import TensorSpec, as_array
+from onnxlens.specs.module_state import NO_STATISTIC, ModuleState
+from onnxlens.specs.tensor import as_array, numpy_type, torch_type
 
-if TYPE_CHECKING:
-    import torch
-
-PICKLED_SUFFIXES = (".pth", ".pt", ".ckpt")
-SAFETENSORS_SUFFIX = ".safetensors"
 WRAPPER = "state_dict"
-"""The key under which a checkpoint may hold its tensors, one level down."""
+"""The dict of a file that is taken without looking at others beside it, such as an optimizer's."""
 
-TRAINER_GLOBALS = (
-    "pytorch_lightning.callbacks.model_checkpoint.ModelCheckpoint",
-    "numpy.core.multiarray.scalar",
-    "numpy._core.multiarray.scalar",
-    "numpy.dtype",
-    "_codecs.encode",
-)
-"""What the published Stable Diffusion files hold besides tensors: a trainer's objects, read as inert ones."""
+COMPILED = re.compile(r"(^|(?<=\.))(_orig_mod|_fsdp_wrapped_module|_checkpoint_wrapped_module)\.")
+"""What torch.compile and wrappers for training put into keys, at any level; no module is called so."""
 
 
-class _Inert:
-    """Stands in for a trainer's object: takes any arguments and any state, does nothing."""
+@dataclass(frozen=True, slots=True)
+class CheckpointReading:
+    """How a file's keys are the module's.
 
-    def __init__(self, *args: object) -> None:
-        pass
+    Attributes:
+        strip_prefix: what stands before each key of the module in the file; other keys are others'. None to
+            find it: the only prefix under which the file has all keys.
+        allow_extra: leave out entries that are not the module's, instead of refusing the file.
+    """
 
-    def __setstate__(self, state: object) -> None:
-        pass
+    strip_prefix: str | None = None
+    allow_extra: bool = False
+
+
+STRICT = CheckpointReading()
+"""Every key is the module's, and there is no other."""
 
 
 class CheckpointWeights:
-    """A weight source over one checkpoint file.
+    """A weight source over one checkpoint.
 
     Values stay in the file until they are read; float16 and bfloat16 ones are widened to the module's dtype.
     """
 
     def __init__(
-        self, path: Path, graph: str, tensors: Mapping[str, TensorSpec], scope: CheckpointScope
+        self,
+        path: Path,
+        graph: str,
+        state: ModuleState,
+        scope: CheckpointScope,
+        reading: CheckpointReading = STRICT,
     ) -> None:
         """Open ``path`` and hold its keys and shapes against the network's.
 
         Args:
-            path: a .pth, .pt, .ckpt or .safetensors file.
+            path: a file, the index of several, or a folder with one of both.
             graph: the network's name, for messages.
-            tensors: the module's ``state_dict``, by key.
+            state: of the module's ``state_dict``.
             scope: which of the file's entries belong to the network.
+            reading: how their keys are the module's.
 
         Raises:
             CheckpointError: the file cannot be read, or its keys or shapes are not the network's.
         """
-        self.label = path.name
-        self.path = path
-        self.tensors = tensors
-        shapes, self._read = _open(path)
-        self._file_keys = _matched(path, graph, shapes, tensors, scope)
+        self.path = checkpoint_file(path)
+        self.label = self.path.name
+        self.tensors = state.tensors
+        matched = _chosen(self.path, graph, [*_matches(open_checkpoint(self.path), state, scope, reading)])
+        self._read = matched.held.read
+        self._file_keys = matched.file_keys
 
     def read(self, name: str) -> np.ndarray:
         """The values of one entry, in the module's dtype.
 
-        An optional entry that is absent is CLIP's ``position_ids``: 0, 1, 2, .. in every file that has it.
+        An optional entry that is absent is CLIP's ``position_ids``: 0, 1, 2, .. in every file that has it; or
+        a counter of training steps, 0.
+
+        Raises:
+            CheckpointError: the file has it under two names, with different values.
         """
         import torch
 
         spec = self.tensors[name]
-        file_key = self._file_keys[name]
-        if file_key is None:
-            return np.arange(spec.elements or 0, dtype=spec.dtype).reshape([int(dim) for dim in spec.shape])
-        dtype = getattr(torch, spec.dtype)
-        return as_array(self._read(file_key).to(dtype).contiguous())
+        sizes = [int(dim) for dim in spec.shape]
+        if not (file_keys := self._file_keys.get(name)):
+            if name.endswith(NO_STATISTIC):
+                return np.zeros(sizes, numpy_type(spec.dtype))
+            return np.arange(spec.elements or 0, dtype=spec.dtype).reshape(sizes)
+        values, *further = (self._read(key).detach() for key in file_keys)
+        if not all(torch.equal(values, other) for other in further):
+            raise CheckpointError(
+                f"{self.path}: {' and '.join(file_keys)} differ, and are one tensor in the module"
+            )
+        return as_array(values.to(torch_type(spec.dtype)).contiguous())
 
 
-Reader = Callable[[str], "torch.Tensor"]
+@dataclass(slots=True)
+class _Match:
+    """One way to read a file's keys as the module's, and what speaks against it.
+
+    ``file_keys`` has the keys in the file, by the first name of an entry.
+    """
+
+    held: HeldTensors
+    prefix: str
+    entries: int
+    file_keys: dict[str, list[str]] = field(default_factory=dict)
+    missing: list[str] = field(default_factory=list)
+    unexpected: list[str] = field(default_factory=list)
+    misshapen: list[str] = field(default_factory=list)
+
+    @property
+    def errors(self) -> int:
+        return len(self.missing) + len(self.unexpected) + len(self.misshapen)
+
+    @property
+    def place(self) -> str:
+        """The whole prefix of the keys, as the option takes it."""
+        return f"{self.held.key}.{self.prefix}" if self.held.key else self.prefix
 
 
-def _open(path: Path) -> tuple[Mapping[str, tuple[int, ...]], Reader]:
-    """The shape of every tensor in the file, and how to read one."""
-    if not path.is_file():
-        raise CheckpointError(f"{path}: no such file; give a checkpoint, or --weights seeded or none")
-    if path.suffix == SAFETENSORS_SUFFIX:
-        return _open_safetensors(path)
-    if path.suffix in PICKLED_SUFFIXES:
-        return _open_pickled(path)
-    known = ", ".join((*PICKLED_SUFFIXES, SAFETENSORS_SUFFIX))
-    raise CheckpointError(f"{path}: suffix {path.suffix!r} is no checkpoint's; expected one of {known}")
+def _matches(
+    held: Sequence[HeldTensors], state: ModuleState, scope: CheckpointScope, reading: CheckpointReading
+) -> Iterator[_Match]:
+    """The ways to read the file: at each place of it, as it is and with each prefix that may be meant."""
+    for tensors in held:
+        for prefix in _prefixes(tensors, state, scope, reading):
+            yield _match(tensors, prefix, state, scope, reading)
 
 
-def _open_safetensors(path: Path) -> tuple[Mapping[str, tuple[int, ...]], Reader]:
-    from safetensors import SafetensorError, safe_open
-
-    try:
-        file = safe_open(path, framework="pt")
-    except (SafetensorError, OSError) as error:
-        raise CheckpointError(
-            f"{path}: not a readable safetensors file ({error}); download it again"
-        ) from error
-    return {key: tuple(file.get_slice(key).get_shape()) for key in file.keys()}, file.get_tensor
-
-
-def _open_pickled(path: Path) -> tuple[Mapping[str, tuple[int, ...]], Reader]:
-    entries = {
-        key: value
-        for key, value in _unwrapped(_load_pickled(path), path).items()
-        if isinstance(key, str) and hasattr(value, "shape")
-    }
-    return {key: tuple(value.shape) for key, value in entries.items()}, entries.__getitem__
+def _prefixes(
+    held: HeldTensors, state: ModuleState, scope: CheckpointScope, reading: CheckpointReading
+) -> Sequence[str]:
+    """The given prefix, as the file and as the dict in it has it; or none, and those before the first key."""
+    keys = [COMPILED.sub("", key) for key in held.shapes]
+    if (given := reading.strip_prefix) is not None:
+        inside = f"{held.key}." if held.key else ""
+        dotted = (given if not given or given.endswith(".") else f"{given}.").removeprefix(inside)
+        found = any(key.startswith(dotted) for key in keys)
+        return [dotted if found else given]
+    first = next(iter(key for key in state.tensors if not _is_optional(key, scope)), "")
+    anchor = scope.prefix + first
+    return ["", *dict.fromkeys(key.removesuffix(anchor) for key in keys if key.endswith(f".{anchor}"))]
 
 
-def _load_pickled(path: Path) -> Any:
-    """The unpickled file: tensors and plain containers only, mapped from disk where its format allows."""
-    # Files older than torch 1.6 are not zip archives and cannot be mapped.
-    with suppress(RuntimeError, OSError):
-        return _load_safely(path, mmap=True)
-    try:
-        return _load_safely(path, mmap=False)
-    except (RuntimeError, OSError) as error:
-        raise CheckpointError(
-            f"{path}: not a readable PyTorch checkpoint ({first_line(error)}); download it again"
-        ) from error
-
-
-def _load_safely(path: Path, *, mmap: bool) -> Any:
-    import torch
-    from torch.serialization import safe_globals
-
-    try:
-        with safe_globals([(_Inert, name) for name in TRAINER_GLOBALS]):
-            return torch.load(path, map_location="cpu", weights_only=True, mmap=mmap)
-    except (RuntimeError, OSError):
-        raise
-    except EOFError as error:
-        raise CheckpointError(f"{path}: ends before its first object; download it again") from error
-    except Exception as error:  # bytes that are not a pickle fail in many ways
-        raise CheckpointError(
-            f"{path}: holds more than tensors, or is damaged, and was not loaded: a pickle can run code; "
-            "use a .safetensors file of the same weights, or one from a source you trust"
-        ) from error
-
-
-def _unwrapped(loaded: Any, path: Path) -> Mapping[str, Any]:
-    if isinstance(loaded, Mapping) and isinstance(loaded.get(WRAPPER), Mapping):
-        loaded = loaded[WRAPPER]
-    if not isinstance(loaded, Mapping):
-        raise CheckpointError(
-            f"{path}: holds a {type(loaded).__name__}, expected a dict of tensors (a state_dict)"
-        )
-    return loaded
-
-
-def _matched(
-    path: Path,
-    graph: str,
-    shapes: Mapping[str, tuple[int, ...]],
-    tensors: Mapping[str, TensorSpec],
-    scope: CheckpointScope,
-) -> Mapping[str, str | None]:
-    """For each entry of the module its key in the file; None for an optional one that the file lacks."""
-    found = {key: file_key for file_key in shapes if (key := scope.module_key(file_key)) is not None}
-    missing = [scope.prefix + key for key in tensors if key not in found and key not in scope.optional]
-    unexpected = [found[key] for key in found if key not in tensors]
-    misshapen = [
-        f"{file_key} {shapes[file_key]} for {tensors[key].shape_text()}"
-        for key, file_key in found.items()
-        if key in tensors and shapes[file_key] != tensors[key].shape
+def _match(
+    held: HeldTensors, prefix: str, state: ModuleState, scope: CheckpointScope, reading: CheckpointReading
+) -> _Match:
+    match, tensors = _Match(held, prefix, len(state.tensors)), state.tensors
+    for file_key, shape in held.shapes.items():
+        key = COMPILED.sub("", file_key)
+        if not key.startswith(prefix):
+            if reading.strip_prefix is None and not scope.prefix:
+                match.unexpected.append(file_key)
+            continue
+        own = scope.module_key(key.removeprefix(prefix))
+        name = state.aliases.get(own, own) if own is not None else None
+        if name is None:
+            continue
+        if name not in tensors:
+            match.unexpected.append(file_key)
+            continue
+        match.file_keys.setdefault(name, []).append(file_key)
+        if shape != tensors[name].shape:
+            match.misshapen.append(f"{file_key} {shape} for {tensors[name].shape_text()}")
+    match.missing = [
+        prefix + scope.prefix + key
+        for key in tensors
+        if key not in match.file_keys and not _is_optional(key, scope)
     ]
+    if reading.allow_extra:
+        match.unexpected = []
+    return match
+
+
+def _is_optional(key: str, scope: CheckpointScope) -> bool:
+    return key in scope.optional or key.endswith(NO_STATISTIC)
+
+
+def _chosen(path: Path, graph: str, matches: Sequence[_Match]) -> _Match:
+    """The only way to read the file; keys as they are come before keys with a prefix that was found.
+
+    Raises:
+        CheckpointError: there is none, or there are several.
+    """
+    fitting = [match for match in matches if not match.errors]
+    plain = [match for match in fitting if not match.prefix]
+    wrapped = [match for match in plain if match.held.key == WRAPPER]
+    several = wrapped or plain or fitting
+    if len(several) == 1:
+        return several[0]
+    if several:
+        places = ", ".join(match.place for match in several)
+        raise CheckpointError(
+            f"{path}: holds {graph} {len(several)} times, under {places}; choose one: --strip-prefix "
+            f"{several[-1].place}"
+        )
+    nearest = min(matches, key=lambda match: (len(match.missing), match.errors))
+    raise CheckpointError(f"{path}: not a checkpoint of {graph}: {_complaint(nearest)}")
+
+
+def _complaint(match: _Match) -> str:
     complaints = (
-        (f"of {len(tensors)} keys missing", missing),
-        ("unexpected", unexpected),
-        ("of the wrong shape", misshapen),
+        (f"of {match.entries} keys missing", match.missing),
+        ("unexpected", match.unexpected),
+        ("of the wrong shape", match.misshapen),
     )
     detail = "; ".join(_listed(what, items) for what, items in complaints if items)
-    if detail:
-        raise CheckpointError(f"{path}: not a checkpoint of {graph}: {detail}; is it another network's file?")
-    return {key: found.get(key) for key in tensors}
+    alone = match.unexpected and not match.missing and not match.misshapen
+    remedy = "--allow-extra leaves them out" if alone else "is it another network's file?"
+    return f"{detail}; {remedy}"
 
 
 def _listed(what: str, items: list[str]) -> str:

@@ -1,4 +1,4 @@
-"""Which weights a module gets: none, seeded ones, or those of a checkpoint; and filling it with them.
+"""Which weights a module gets: none, seeded ones, or those of a checkpoint.
 
 Seeded values come from a generator that is keyed by the tensor's published name. The same name and shape
 give the same values on every machine, in any order and on any number of threads. The scale is the fan-in's,
@@ -9,7 +9,6 @@ convolutions are zero has an all-zero output, and a comparison of zeros compares
 from __future__ import annotations
 
 import zlib
-from collections.abc import Mapping
 from math import prod, sqrt
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -17,18 +16,21 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from onnxlens.errors import CheckpointError, UsageError
+from onnxlens.errors import CheckpointError
 from onnxlens.reference_model import catalog
-from onnxlens.reference_model.weights.checkpoint import CheckpointWeights
-from onnxlens.specs.tensor import TensorSpec, as_tensor, numpy_type
+from onnxlens.reference_model.weights.checkpoint import STRICT, CheckpointReading, CheckpointWeights
+from onnxlens.specs.module_state import ModuleState
+from onnxlens.specs.tensor import as_array, is_floating, numpy_type
 
 if TYPE_CHECKING:
-    from torch import nn
-
     from onnxlens.specs.graph import GraphSpec, WeightSource
 
 DRAWN_AT_ONCE = 2**15
 """Values drawn in one go: so few stay in a core's cache, which makes large tensors 3 times faster."""
+
+
+INTEGER_ENTRIES = ("num_batches_tracked", "position_ids")
+"""The integers of published checkpoints, whose values are the same in all."""
 
 
 def seeded_tensor(key: str, shape: tuple[int, ...]) -> np.ndarray:
@@ -66,41 +68,63 @@ def _scaled(leaf: str, shape: tuple[int, ...], drawn: NDArray[np.float64]) -> ND
 
 
 class SeededWeights:
-    """A weight source that draws each tensor when it is read and keeps none."""
+    """A weight source that draws each parameter and running statistic when it is read and keeps none.
+
+    What the module computed for itself keeps its values.
+    """
 
     label = "seeded"
 
-    def __init__(self, tensors: Mapping[str, TensorSpec], prefix: str = "") -> None:
-        """Draw for ``tensors``.
+    def __init__(self, state: ModuleState, prefix: str = "") -> None:
+        """Draw for the entries of ``state``.
 
         Args:
-            tensors: the module's ``state_dict``, by key.
+            state: of the module's ``state_dict``.
             prefix: what the published checkpoint puts before each key; the generator is keyed by both.
         """
-        self.tensors = tensors
+        self.tensors = state.tensors
+        self._computed = state.computed
         self._prefix = prefix
 
     def read(self, name: str) -> np.ndarray:
-        """The values of one entry, in its dtype: of a half type, the float32 values rounded."""
+        """The values of one entry, in its dtype: of a half type, the float32 values rounded.
+
+        Raises:
+            CheckpointError: it is a table, and what the module computes there is not known.
+        """
+        if name in self._computed:
+            return as_array(self._computed[name])
         tensor = self.tensors[name]
         sizes = tuple(dim for dim in tensor.shape if isinstance(dim, int))
-        return seeded_tensor(self._prefix + name, sizes).astype(numpy_type(tensor.dtype), copy=False)
+        kind = numpy_type(tensor.dtype)
+        if not (is_floating(tensor.dtype) or kind.kind == "c" or name.endswith(INTEGER_ENTRIES)):
+            raise CheckpointError(
+                f"{name}: a table of {tensor.dtype} that the factory makes on the meta device, without "
+                "values; make it on the CPU, or give a checkpoint"
+            )
+        if kind.kind != "c":
+            return seeded_tensor(self._prefix + name, sizes).astype(kind, copy=False)
+        parts = [seeded_tensor(f"{part}:{self._prefix}{name}", sizes) for part in ("real", "imaginary")]
+        return (parts[0] + 1j * parts[1]).astype(kind)
 
 
-def weight_source(spec: GraphSpec, weights: str | Path, tensors: Mapping[str, TensorSpec]) -> WeightSource:
+def weight_source(
+    spec: GraphSpec, weights: str | Path, state: ModuleState, reading: CheckpointReading = STRICT
+) -> WeightSource:
     """The source that ``weights`` means for the module of a graph.
 
     Args:
         spec: of the graph.
         weights: ``seeded``, or a checkpoint's path.
-        tensors: of the module's ``state_dict``: name, dtype and shape of every entry, by name.
+        state: of the module's ``state_dict``.
+        reading: how a checkpoint's keys are the module's.
 
     Raises:
         CheckpointError: the checkpoint is unreadable or belongs to another network.
     """
     if weights == "seeded":
-        return SeededWeights(tensors, spec.checkpoint.prefix)
-    return CheckpointWeights(Path(weights), spec.name, tensors, spec.checkpoint)
+        return SeededWeights(state, spec.checkpoint.prefix)
+    return CheckpointWeights(Path(weights), spec.name, state, spec.checkpoint, reading)
 
 
 def published_weights(weights: str | Path, graph: str) -> str | Path:
@@ -119,33 +143,3 @@ def published_weights(weights: str | Path, graph: str) -> str | Path:
             f"{folder}: holds no checkpoint of {graph}; put one of {', '.join(expected)} there"
         )
     return present[0]
-
-
-def state_tensors(module: nn.Module) -> Mapping[str, TensorSpec]:
-    """Name, dtype and shape of every entry of the module's ``state_dict``, on any device.
-
-    Raises:
-        UsageError: two entries are one tensor: which name its values go by is then not defined.
-    """
-    state = module.state_dict(keep_vars=True)
-    names = {id(tensor): name for name, tensor in reversed(state.items())}
-    for name, tensor in state.items():
-        if names[id(tensor)] != name:
-            raise UsageError(
-                f"{names[id(tensor)]} and {name} are one tensor; tied weights cannot be exported, untie them"
-            )
-    return {
-        name: TensorSpec(name, str(tensor.dtype).removeprefix("torch.").replace("_", ""), tuple(tensor.shape))
-        for name, tensor in state.items()
-    }
-
-
-def filled(module: nn.Module, source: WeightSource) -> nn.Module:
-    """The module with the source's values; it may come from the meta device, so that nothing is held twice.
-
-    Raises:
-        CheckpointError: the source has no values.
-    """
-    state = {name: as_tensor(source.read(name)) for name in source.tensors}
-    module.load_state_dict(state, strict=True, assign=True)
-    return module.requires_grad_(False)

@@ -18,8 +18,9 @@ from onnxlens.reports.drawing.labels import (
     wrapped,
 )
 from onnxlens.reports.drawing.links import PortLabel
-from onnxlens.reports.numbers import share
+from onnxlens.reports.numbers import bounded, share_text
 from onnxlens.specs.flow import FlowNode
+from onnxlens.specs.ledger import is_lower_bound
 from onnxlens.specs.tensor import TensorSpec
 
 NAME_LETTERS = 30
@@ -91,25 +92,29 @@ def _costs(node: FlowNode, scale: Scale) -> Sequence[str]:
 
 def _cost(node: FlowNode, name: str, scale: Scale) -> str:
     """A cost of one block, with its share where the color is by it."""
-    figure = node.costs.get(name)
-    if not figure:
+    figure = node.costs.get(name, 0)
+    lower = is_lower_bound(name, node.lower_bounds)
+    if not figure and not lower:
         return ""
     kind = cost_of(name)
-    text = f"{kind.short(figure)} {kind.title}"
-    if name != scale.column or kind.combined == "none" or node.repeats > 1:
+    text = f"{bounded(kind.short(figure), figure, lower=lower)} {kind.title}"
+    if not figure or name != scale.column or kind.combined == "none" or node.repeats > 1:
         return text
-    return f"{text} ({share(figure, scale.whole)})"
+    return f"{text} ({share_text(figure, scale.whole, part_lower=lower, whole_lower=scale.lower)})"
 
 
 def total_cost(nodes: Iterable[FlowNode], scale: Scale, words: str = "") -> str:
     """What boxes cost together, and the share of it; "" for a cost that is no sum."""
     name = "macs" if scale.column == NO_COLOR else scale.column
     kind = cost_of(name)
-    total = sum(figure_of(node, name) or 0 for node in nodes)
-    if kind.combined != "sum" or not total:
+    boxes = list(nodes)
+    total = sum(figure_of(node, name) or 0 for node in boxes)
+    lower = any(is_lower_bound(name, node.lower_bounds) for node in boxes)
+    if kind.combined != "sum" or not (total or lower):
         return ""
-    part = f" ({share(total, scale.whole)})" if scale.whole else ""
-    return f"{words}{kind.short(total)} {kind.title}{part}"
+    part = share_text(total, scale.whole, part_lower=lower, whole_lower=scale.lower) if scale.whole else ""
+    shown = f"{words}{bounded(kind.short(total), total, lower=lower)} {kind.title}"
+    return f"{shown} ({part})" if part and total else shown
 
 
 def port_block(port: PortLabel) -> Block:

@@ -10,6 +10,7 @@ from math import floor, log10
 from onnxlens.errors import UsageError
 from onnxlens.reports.numbers import COSTS, Combination, Cost
 from onnxlens.specs.flow import FlowGraph, FlowNode
+from onnxlens.specs.ledger import is_lower_bound
 
 HEAT = ("#fef9f5", "#ffe2cb", "#ffc79b", "#f5a663", "#df862f", "#b16200")
 """Fill of a box by its cost: one hue (60 in OKLCH) from light to dark, for any color vision."""
@@ -86,12 +87,14 @@ class Scale:
         limits: the figures at which the next darker color begins, rising.
         whole: what the shares are of: the sum over all boxes, or the largest figure.
         complete: every box has the figure.
+        lower: some boxes have a part of it, or none, because it is unknown.
     """
 
     column: str = NO_COLOR
     limits: tuple[float, ...] = ()
     whole: float = 0
     complete: bool = True
+    lower: bool = False
 
     def fill(self, node: FlowNode) -> str:
         """The ground of a box."""
@@ -163,11 +166,12 @@ def scale_of(flow: FlowGraph, column: str) -> Scale:
         return Scale()
     boxes = [node for node in flow.nodes if node.order]
     figures = [figure for node in boxes if (figure := figure_of(node, column)) is not None]
+    lower = any(is_lower_bound(column, node.lower_bounds) for node in boxes)
     if not figures:
-        return Scale(column, complete=False)
+        return Scale(column, complete=False, lower=lower)
     combined = cost_of(column).combined
     whole = sum(figures) if combined == "sum" else max(figures)
-    return Scale(column, _limits(figures, whole, combined), whole, len(figures) == len(boxes))
+    return Scale(column, _limits(figures, whole, combined), whole, len(figures) == len(boxes), lower)
 
 
 STEPS = len(HEAT) - 1

@@ -15,6 +15,7 @@ from onnxlens.reports.drawing.labels import Block
 from onnxlens.reports.drawing.links import Line, Skip
 from onnxlens.reports.drawing.position import Point
 from onnxlens.reports.drawing.rows import Row
+from onnxlens.reports.numbers import figure_text
 from onnxlens.specs.flow import FlowGraph, FlowNode
 from onnxlens.specs.tensor import TensorSpec
 
@@ -168,7 +169,9 @@ def box_tooltip(node: FlowNode, branch: int = 0) -> str:
         lines.append(f"parallel branch {branch}")
     if node.repeats > 1:
         lines.append(f"{node.repeats} equal blocks; figures of one")
-    return "\n".join([*lines, *(f"{name}: {_exact(figure)}" for name, figure in node.costs.items())])
+    for name, figure in node.costs.items():
+        lines.append(f"{name}: {figure_text(name, figure, node.lower_bounds, _exact)}")
+    return "\n".join(lines)
 
 
 def cluster_tooltip(cluster: Cluster) -> str:

@@ -17,7 +17,9 @@ from onnxlens.reports.drawing.labels import (
     wrapped,
 )
 from onnxlens.reports.drawing.links import Links
+from onnxlens.reports.numbers import AT_LEAST, UNKNOWN, bounded
 from onnxlens.specs.flow import FlowGraph, FlowNode
+from onnxlens.specs.ledger import is_lower_bound
 
 BRANCHES_SHOWN = 6
 """As many as there are colors."""
@@ -67,8 +69,10 @@ def _origin(flow: FlowGraph) -> str:
     parts = ["1 box" if len(boxes) == 1 else f"{len(boxes)} boxes"]
     for name in ("macs", "params"):
         known = [figure for node in boxes if (figure := figure_of(node, name)) is not None]
-        if known:
-            parts.append(f"{cost_of(name).short(sum(known))} {cost_of(name).title}")
+        lower = any(is_lower_bound(name, node.lower_bounds) for node in boxes)
+        total = flow.params if name == "params" and flow.params is not None else sum(known)
+        if known or lower:
+            parts.append(f"{bounded(cost_of(name).short(total), total, lower=lower)} {cost_of(name).title}")
     return f"from {flow.source}; {', '.join(parts)}"
 
 
@@ -76,13 +80,16 @@ def _scale_legend(scale: Scale) -> Sequence[Block]:
     if scale.column == NO_COLOR:
         return []
     kind = cost_of(scale.column)
-    meaning = {"sum": "share of all", "max": "share of the largest", "none": "by"}[kind.combined]
+    known = " known" if scale.lower else ""
+    meaning = {"sum": f"share of all{known}", "max": "share of the largest", "none": "by"}[kind.combined]
     blocks = [_words(f"fill: {meaning} {kind.title}")]
     blocks += [
         _swatch([line for line in (step.share, step.figure) if line], step.fill) for step in scale.steps()
     ]
     if not scale.complete:
         blocks.append(_swatch(["no figure"], colors.NO_FIGURE, STYLE="DASHED"))
+    if scale.lower:
+        blocks.append(_words(f"{AT_LEAST}: at least; {UNKNOWN}: unknown"))
     return [side_by_side(blocks)]
 
 

@@ -10,10 +10,10 @@ import json
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
-from onnxlens.reports.numbers import shapes, short_bytes, short_count
+from onnxlens.reports.numbers import bounded, shapes, short_bytes, short_count
 from onnxlens.reports.tables.columns import ModuleColumn, present_columns
 from onnxlens.specs.flow import FixedInput, GraphEnd, NodeFlow, OperatorGraph, OperatorNode, Wire
-from onnxlens.specs.ledger import BodyCost, Ledger, ModuleCost, NodeCost
+from onnxlens.specs.ledger import BodyCost, Ledger, ModuleCost, NodeCost, is_lower_bound
 from onnxlens.specs.tensor import TensorSpec
 
 Json = dict[str, Any]
@@ -200,7 +200,8 @@ def _cost_texts(cost: NodeCost) -> Iterator[Text]:
         yield from ((name, _figure(getattr(cost, name), short_count)) for name in OPERATIONS)
     if cost.params:
         yield "params", _figure(cost.params, short_count)
-    yield from ((name, _figure(getattr(cost, name), short_bytes)) for name in TRAFFIC)
+    if not is_lower_bound("moved_bytes", cost.lower_bounds):
+        yield from ((name, _figure(getattr(cost, name), short_bytes)) for name in TRAFFIC)
 
 
 def level_texts(module: ModuleCost, columns: Mapping[str, ModuleColumn]) -> Iterator[Text]:
@@ -251,7 +252,7 @@ def _status_text(cost: NodeCost) -> str:
 def _body_text(body: BodyCost) -> str:
     unknown = f", {body.unknown_nodes} of them unknown" if body.unknown_nodes else ""
     doubt = f", as {body.doubt}" if body.doubt else ""
-    macs = _figure(body.macs, short_count)
+    macs = bounded(_figure(body.macs, short_count), body.macs, lower=body.unknown_nodes > 0)
     return f"{macs} MACs in one run of {body.nodes} nodes{unknown}; counts {body.repeats} times{doubt}"
 
 

@@ -13,7 +13,7 @@ from typing import Any
 from onnxlens.reports.model_explorer.document import lined_text
 from onnxlens.reports.numbers import short_time
 from onnxlens.specs.flow import NodeFlow, OperatorNode
-from onnxlens.specs.ledger import Ledger, NodeCost
+from onnxlens.specs.ledger import Ledger, NodeCost, is_lower_bound
 from onnxlens.specs.measured import NodeTiming
 
 Json = dict[str, Any]
@@ -41,6 +41,10 @@ TITLES: Mapping[str, str] = {
 """The columns that are written, by the ledger's name; a column that was not computed is left out."""
 
 
+WITHOUT_UNKNOWN = " at least, without unknown nodes"
+"""Follows the title where the sums that the viewer makes are lower bounds."""
+
+
 def node_data(flow: NodeFlow, ledger: Ledger, timings: Sequence[NodeTiming] = ()) -> Mapping[str, Json]:
     """A document for each column that holds a figure.
 
@@ -53,11 +57,20 @@ def node_data(flow: NodeFlow, ledger: Ledger, timings: Sequence[NodeTiming] = ()
         "macs": {
             node.id: with_bodies(node.cost, "macs") for node in nodes if node.cost.status != "unknown"
         },
-        "moved_bytes": {node.id: with_bodies(node.cost, "moved_bytes") for node in nodes},
+        "moved_bytes": {
+            node.id: with_bodies(node.cost, "moved_bytes")
+            for node in nodes
+            if not is_lower_bound("moved_bytes", node.cost.lower_bounds)
+        },
         "latency_s": node_times(nodes, timings)[0],
         "parity_error": node_errors(nodes, ledger),
     }  # fmt: skip
-    return {name: _document(flow, name, figures) for name, figures in columns.items() if figures}
+    bounds = ledger.totals.lower_bounds
+    return {
+        name: _document(flow, name, figures, is_lower_bound(name, bounds))
+        for name, figures in columns.items()
+        if figures
+    }
 
 
 def data_notes(flow: NodeFlow, timings: Sequence[NodeTiming]) -> Sequence[str]:
@@ -120,7 +133,7 @@ def node_errors(nodes: Sequence[OperatorNode], ledger: Ledger) -> Figures:
     return {nodes[index].id: error for index, (_, error) in errors.items()}
 
 
-def _document(flow: NodeFlow, column: str, figures: Figures) -> Json:
+def _document(flow: NodeFlow, column: str, figures: Figures, lower: bool) -> Json:
     document = {}
     limits: Sequence[float]
     largest = max(filter(isfinite, figures.values()), default=0.0)
@@ -132,7 +145,7 @@ def _document(flow: NodeFlow, column: str, figures: Figures) -> Json:
         results = {node.id: _result(figures[node.id]) for node in graph.nodes if node.id in figures}
         if results:
             document[graph.id] = {
-                "name": TITLES[column],
+                "name": TITLES[column] + (WITHOUT_UNKNOWN if lower else ""),
                 "thresholds": [
                     {"value": limit, "bgColor": color} for limit, color in zip(limits, HEAT, strict=True)
                 ],

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import replace
 from operator import attrgetter
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from onnxlens.reports.numbers import COSTS, shapes, share, short_count
+from onnxlens.reports.numbers import COSTS, bounded, figure_text, shapes, share_text, short_count
 from onnxlens.reports.tables.reconciliation import UNITS, exact_peer, operator_name, short_peer
-from onnxlens.reports.tables.render import Column, figure_column, first_of
-from onnxlens.specs.ledger import Ledger, ModuleCost, NodeCost, OperatorCost
+from onnxlens.reports.tables.render import Column, first_of
+from onnxlens.specs.ledger import Ledger, ModuleCost, NodeCost, OperatorCost, Totals, is_lower_bound
 
 if TYPE_CHECKING:
     from onnxlens.specs.bench import ModuleTime
@@ -26,8 +27,13 @@ CSV_TITLES: Mapping[str, str] = MappingProxyType(
 
 def cost_column(name: str, short: Callable[[float], str] | None = None) -> Column[Any]:
     """The column of a cost, which is an attribute of that name of every row."""
-    title, csv_title = COSTS[name].title, CSV_TITLES.get(name, "")
-    return figure_column(title, attrgetter(name), short or COSTS[name].short, csv_title=csv_title)
+    figure = attrgetter(name)
+
+    def text(row: Any) -> str:
+        value = figure(row)
+        return "-" if value is None else figure_text(name, value, row.lower_bounds, short)
+
+    return Column(COSTS[name].title, figure, text, right=True, csv_title=CSV_TITLES.get(name, ""))
 
 
 def unknown_nodes(row: Costed) -> int:
@@ -38,6 +44,8 @@ def unknown_nodes(row: Costed) -> int:
 MODULE_ORDER: Column[Any] = Column("#", lambda m: m.order, lambda m: m.order or "-", right=True)
 MODULE_CLASS: Column[Any] = Column("class", lambda m: m.class_name)
 MODULE_EVIDENCE: ModuleColumn = Column("named by", lambda m: m.evidence)
+LOWER_BOUNDS: Column[Any] = Column("lower_bounds", lambda row: " ".join(row.lower_bounds or ()) or None)
+"""The names of the row's figures that lack those of unknown nodes: for machines, which read no sign."""
 MODULE_UNKNOWN: ModuleColumn = Column("unknown", unknown_nodes, right=True)
 TRAFFIC: Sequence[Column[Any]] = tuple(map(cost_column, ("weight_read_bytes", "read_bytes", "write_bytes")))
 
@@ -113,30 +121,31 @@ def _operators(module: ModuleCost, limit: int | None = None) -> str:
 
 def count_and_share(ledger: Ledger) -> tuple[Column[Costed], ...]:
     """The rows' counts in the ledger's convention, and their share of the whole."""
-    peer = ledger.totals.peer
-    if peer is None:
-        whole = ledger.totals.macs
-    else:
-        whole = 0 if peer.unknown_nodes else peer.macs  # a share of a part would be wrong
+    whole, whole_lower = _macs(ledger.totals), _is_part(ledger.totals)
     unit = UNITS[ledger.convention]
     return (
         Column(
             unit,
             lambda row: row.macs if row.peer is None else exact_peer(row.peer),
-            lambda row: short_count(row.macs) if row.peer is None else short_peer(row.peer, short_count),
+            lambda row: bounded(short_count(_macs(row)), _macs(row), lower=_is_part(row)),
             True,
         ),
         Column(
             f"{unit} %" if ledger.convention == "matrix" else "%",
-            lambda row: round(100 * _macs(row) / whole, 3) if whole else 0,
-            lambda row: share(_macs(row), whole),
+            lambda row: None if whole_lower else round(100 * _macs(row) / whole, 3) if whole else 0,
+            lambda row: share_text(_macs(row), whole, part_lower=_is_part(row), whole_lower=whole_lower),
             True,
         ),
     )
 
 
-def _macs(row: Costed) -> int:
+def _macs(row: ModuleCost | OperatorCost | Totals) -> int:
     return row.macs if row.peer is None else row.peer.macs
+
+
+def _is_part(row: ModuleCost | OperatorCost | Totals) -> bool:
+    """Whether the row's count, in the ledger's convention, lacks that of unknown nodes."""
+    return is_lower_bound("macs", row.lower_bounds) if row.peer is None else row.peer.unknown_nodes > 0
 
 
 def _node_counts(ledger: Ledger) -> tuple[Column[NodeCost], ...]:
@@ -157,12 +166,8 @@ def _node_counts(ledger: Ledger) -> tuple[Column[NodeCost], ...]:
 def _operations(name: str) -> Column[NodeCost]:
     """Operations of a node; of an unknown one no figure at all, because 0 would be one."""
     counted: Column[NodeCost] = cost_column(name)
-    return Column(
-        counted.title,
-        lambda node: "" if node.status == "unknown" else counted.cell(node, exact=True),
-        lambda node: "?" if node.status == "unknown" else counted.cell(node, exact=False),
-        right=True,
-        csv_title=counted.csv_title,
+    return replace(
+        counted, exact=lambda node: "" if node.status == "unknown" else counted.cell(node, exact=True)
     )
 
 
@@ -213,11 +218,12 @@ LEDGER_COLUMNS: Mapping[str, Callable[[Ledger], ModuleColumn]] = MappingProxyTyp
             name: _same(cost_column(name)) for name in ("latency_s", "achieved_macs_per_s", "parity_error")
         },
         "evidence": _same(MODULE_EVIDENCE),
+        "lower_bounds": _same(LOWER_BOUNDS),
     }
 )  # fmt: skip
 """Every column, by the name that options, CSV and JSON call it."""
 
-TEXTS = frozenset({"path", "class", "evidence"})
+TEXTS = frozenset({"path", "class", "evidence", "lower_bounds"})
 """The columns that hold text; all others hold numbers."""
 
 FOR_PEOPLE = (
@@ -233,5 +239,5 @@ def present_columns(ledger: Ledger) -> Mapping[str, ModuleColumn]:
     return {
         name: column
         for name, column in every.items()
-        if any(column.exact(module) is not None for module in ledger.modules)
+        if name == "macs_percent" or any(column.exact(module) is not None for module in ledger.modules)
     }

@@ -7,9 +7,21 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from onnxlens.errors import UsageError
-from onnxlens.reports.numbers import COSTS, share, short_bytes, short_count, short_time
+from onnxlens.reports.numbers import (
+    AT_LEAST,
+    COSTS,
+    UNKNOWN,
+    bounded,
+    figure_text,
+    share,
+    share_text,
+    short_bytes,
+    short_count,
+    short_time,
+)
 from onnxlens.reports.tables.columns import (
     FOR_PEOPLE,
+    LOWER_BOUNDS,
     ModuleColumn,
     module_column,
     module_columns,
@@ -20,7 +32,7 @@ from onnxlens.reports.tables.columns import (
 from onnxlens.reports.tables.reconciliation import UNITS, heading_of
 from onnxlens.reports.tables.render import By, TableFormat, render_table, with_notes
 from onnxlens.specs.codec import to_plain
-from onnxlens.specs.ledger import Ledger, ModuleCost, Totals
+from onnxlens.specs.ledger import Ledger, ModuleCost, Totals, is_lower_bound
 from onnxlens.specs.peers import PeerCost
 
 if TYPE_CHECKING:
@@ -33,11 +45,13 @@ def profile_table(ledger: Ledger, by: By, depth: int, table_format: TableFormat)
     A file that names no modules is grouped by operator type instead, and the table says so.
     """
     notes = _notes(ledger)
+    bounds = (LOWER_BOUNDS,) if table_format == "csv" and ledger.totals.lower_bounds else ()
     if by == "module" and ledger.attribution != "none":
         modules = [module for module in ledger.modules if module.depth <= depth]
-        table = render_table(modules, module_columns(ledger, nested=table_format == "table"), table_format)
+        columns = (*module_columns(ledger, nested=table_format == "table"), *bounds)
+        table = render_table(modules, columns, table_format)
     elif by != "node":
-        table = render_table(ledger.operators, operator_columns(ledger), table_format)
+        table = render_table(ledger.operators, (*operator_columns(ledger), *bounds), table_format)
     else:
         table = render_table(ledger.nodes, node_columns(ledger), table_format)
     if ledger.attribution == "none" and by == "module":
@@ -55,7 +69,7 @@ def ledger_table(ledger: Ledger, query: LedgerQuery, table_format: TableFormat) 
     columns = _present(ledger, query)
     rows = _rows(ledger, query, columns)
     if table_format == "csv":
-        chosen = query.columns or tuple(columns)
+        chosen = _chosen(query, columns)
         return render_table(rows, [replace(columns[name], csv_title=name) for name in chosen], "csv")
     if table_format == "table" and not query.where and query.sort is None:
         columns = {**columns, "path": module_column(ledger, nested=True)}
@@ -71,7 +85,7 @@ def ledger_document(ledger: Ledger, query: LedgerQuery) -> dict[str, Any]:
         UsageError: a column is asked for that holds no figure.
     """
     columns = _present(ledger, query)
-    chosen = query.columns or tuple(columns)
+    chosen = _chosen(query, columns)
     return {
         "schema": "onnxlens.ledger/1",
         "graph": ledger.graph,
@@ -98,6 +112,12 @@ def _present(ledger: Ledger, query: LedgerQuery) -> Mapping[str, ModuleColumn]:
             remedy = f"give --{option}" if option else "no module has one"
             raise UsageError(f"column {name} holds no figure; {remedy}")
     return columns
+
+
+def _chosen(query: LedgerQuery, columns: Mapping[str, ModuleColumn]) -> Sequence[str]:
+    """The columns for machines: with the figures comes which of them are lower bounds."""
+    bounds = ("lower_bounds",) if "lower_bounds" in columns else ()
+    return tuple(dict.fromkeys((*query.columns, *bounds))) if query.columns else tuple(columns)
 
 
 def _rows(ledger: Ledger, query: LedgerQuery, columns: Mapping[str, ModuleColumn]) -> Sequence[ModuleCost]:
@@ -135,21 +155,28 @@ def _left_out(ledger: Ledger, rows: Sequence[ModuleCost]) -> Sequence[str]:
 def _notes(ledger: Ledger) -> list[str]:
     """The totals, what was measured, the notes, and the conventions of counting."""
     totals = ledger.totals
+    macs = _total(totals, "macs", "{:,}".format)
+    short = "" if macs == UNKNOWN else f" ({short_count(totals.macs)})"
     lines = [
-        f"total: {totals.macs:,} MACs ({short_count(totals.macs)}), "
-        f"{totals.flops:,} FLOPs, {totals.params:,} params",
-        f"memory traffic, unfused: {short_bytes(totals.moved_bytes)}; "
-        f"activation memory at the peak: {short_bytes(totals.peak_live_bytes)}; "
+        f"total: {macs} MACs{short}, "
+        f"{_total(totals, 'flops', '{:,}'.format)} FLOPs, {totals.params:,} params",
+        f"memory traffic, unfused: {_total(totals, 'moved_bytes', short_bytes)}; "
+        f"activation memory at the peak: {_total(totals, 'peak_live_bytes', short_bytes)}; "
         f"resident weights: {short_bytes(totals.resident_weight_bytes)}",
     ]
     if totals.peer is not None:
         lines[0] = _peer_total(ledger, totals.peer)
     elif totals.arithmetic_intensity is not None:
-        lines.append(f"arithmetic intensity: {totals.arithmetic_intensity:.1f} FLOPs/byte")
+        intensity = _total(totals, "arithmetic_intensity", "{:.1f}".format)
+        lines.append(f"arithmetic intensity: {intensity} FLOPs/byte")
     if totals.peer is None or totals.unknown_nodes:
         lines.append(_unknown(totals))
     if totals.latency_s:
-        rate = short_count(round(totals.macs / totals.latency_s))
+        rate = bounded(
+            short_count(round(totals.macs / totals.latency_s)),
+            totals.macs,
+            lower=is_lower_bound("macs", totals.lower_bounds),
+        )
         lines.append(f"latency: {short_time(totals.latency_s)}, so {rate} MACs/s achieved")
     if totals.parity_error is not None:
         lines.append(f"error: {totals.parity_error:.2e} relative L2 at the outputs")
@@ -161,18 +188,28 @@ def _notes(ledger: Ledger) -> list[str]:
 def _peer_total(ledger: Ledger, peer: PeerCost) -> str:
     """The whole in the peer's convention, and ours; or why it is unknown."""
     total = f"{peer.macs:,} {UNITS[ledger.convention]} ({short_count(peer.macs)})"
+    ours = _total(ledger.totals, "macs", "{:,}".format)
     if peer.unknown_nodes:
         total = f"unknown, because of {peer.unknown_nodes} nodes ({peer.reason}); all others: {total}"
-    return f"total: {total}; ours: {ledger.totals.macs:,} MACs, {ledger.totals.params:,} params"
+    return f"total: {total}; ours: {ours} MACs, {ledger.totals.params:,} params"
+
+
+def _total(totals: Totals, name: str, shown: Callable[[float], str]) -> str:
+    """A figure of the whole; what is a lower bound says so."""
+    return figure_text(name, getattr(totals, name), totals.lower_bounds, shown)
 
 
 def _unknown(totals: Totals) -> str:
     """The share of the graph that the figures leave out."""
     if not totals.unknown_nodes:
         return f"unknown: none of {totals.nodes} nodes"
-    traffic = totals.moved_bytes
-    nodes_share, bytes_share = share(totals.unknown_nodes, totals.nodes), share(totals.unknown_bytes, traffic)
+    traffic = _total(totals, "moved_bytes", short_bytes)
+    lower = is_lower_bound("moved_bytes", totals.lower_bounds)
+    bytes_share = share_text(totals.unknown_bytes, totals.moved_bytes, part_lower=lower, whole_lower=lower)
+    unknown_bytes = bounded(short_bytes(totals.unknown_bytes), totals.unknown_bytes, lower=lower)
+    nodes_share = share(totals.unknown_nodes, totals.nodes)
     return (
         f"unknown: {totals.unknown_nodes} of {totals.nodes} nodes ({nodes_share}), "
-        f"{short_bytes(totals.unknown_bytes)} of {short_bytes(traffic)} of memory traffic ({bytes_share})"
+        f"{unknown_bytes} of {traffic} of memory traffic ({bytes_share}); "
+        f"{AT_LEAST}: at least, without what they cost; {UNKNOWN}: unknown"
     )

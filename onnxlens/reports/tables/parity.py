@@ -35,7 +35,8 @@ def parity_table(report: ParityReport, table_format: TableFormat) -> str:
         f"weights: {report.weights or 'as in the file'}"
     )
     verdict = "all outputs agree" if report.passed else "the outputs do NOT agree"
-    return f"{heading}\n\n{table}\n\n{verdict}"
+    told = "".join(f"{result.tensor}: {result.reason}\n" for result in report.outputs if result.reason)
+    return f"{heading}\n\n{table}\n\n{told}{verdict}"
 
 
 def module_parity_table(report: ModuleParityReport, table_format: TableFormat) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 
+from onnxlens.reports.numbers import bounded
 from onnxlens.reports.tables.render import Column, TableFormat, render_table, with_notes
 from onnxlens.specs.ledger import Ledger, NodeCost, OperatorCost
 from onnxlens.specs.peers import PeerCost, ReconciledOperator, Reconciliation
@@ -43,10 +44,9 @@ def exact_peer(cost: PeerCost | None) -> int | str:
 
 
 def short_peer(cost: PeerCost | None, shown: Callable[[int], str]) -> str:
-    """The count for people: ``?`` where it is unknown, ``1.2 G + ?`` where a part of it is."""
-    if cost is None or not cost.unknown_nodes:
-        return shown(cost.macs if cost else 0)
-    return f"{shown(cost.macs)} + ?" if cost.macs else "?"
+    """The count for people: ``?`` where it is unknown, ``>= 1.2 G`` where a part of it is."""
+    macs = cost.macs if cost else 0
+    return bounded(shown(macs), macs, lower=cost is not None and cost.unknown_nodes > 0)
 
 
 def operator_name(row: OperatorCost | NodeCost | ReconciledOperator) -> str:

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from onnxlens.profile.count.counting import first_use_params, parameter_sizes
+from onnxlens.profile.count.parameters import first_use_params, parameter_sizes
 from onnxlens.specs.ledger import Ledger
 from onnxlens.specs.manifest import StateTensor
 from tests.profile.models import far_weight, ledger_of, op, save, save_net, value, weight, write_manifest
@@ -58,8 +58,8 @@ def test_a_transposed_weight_belongs_to_the_node_that_uses_the_result(tmp_path: 
     assert by_module(ledger)["user"] == 12
 
 
-def test_a_weight_that_no_node_uses_counts_for_the_model(tmp_path: Path) -> None:
-    weights = [weight("w", 3, 4), weight("idle", 7)]
+def test_a_weight_that_no_node_uses_counts_for_the_model_where_its_name_says_so(tmp_path: Path) -> None:
+    weights = [weight("w", 3, 4), weight("idle.weight", 7), weight("idle", 5)]
     path = save(
         tmp_path, [op("MatMul", "x w", "y", "user")], [value("x", (2, 3))], [value("y", (2, 4))], weights
     )
@@ -105,12 +105,12 @@ def test_a_file_that_holds_all_parameters_has_nothing_to_note(tmp_path: Path) ->
 
 
 def test_with_a_manifest_only_its_parameters_are_parameters(tmp_path: Path) -> None:
-    nodes = [op("MatMul", "x stem.weight", "a", "stem"), op("Mul", "a table", "y", "stem")]
-    weights = [weight("stem.weight", 3, 4), weight("table", 4)]
+    nodes = [op("Gemm", "x head.weight", "a", "head", transB=1), op("Mul", "a table", "y", "head")]
+    weights = [weight("head.weight", 2, 4), weight("table", 2)]
     path = save(
-        tmp_path, nodes, [value("x", (2, 3))], [value("y", (2, 4))], weights, between=[value("a", (2, 4))]
+        tmp_path, nodes, [value("x", (2, 4))], [value("y", (2, 2))], weights, between=[value("a", (2, 2))]
     )
     write_manifest(path)
     graph, _ = ledger_of(path)
-    assert parameter_sizes(graph) == {"stem.weight": 12}
+    assert parameter_sizes(graph) == {"head.weight": 8}
     assert list(graph.constants) == ["table"]

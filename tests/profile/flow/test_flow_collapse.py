@@ -8,10 +8,21 @@ import pytest
 from onnxlens.profile.count.ledger import build_ledger
 from onnxlens.profile.count.measured import with_measurements
 from onnxlens.profile.graph.graph import Graph
+from onnxlens.reports.drawing.title import description
 from onnxlens.specs.flow import FlowGraph
+from onnxlens.specs.manifest import StateTensor
 from onnxlens.specs.measured import ModuleError, ModuleTiming
 from tests.profile.flow.flows import flow_at
-from tests.profile.models import ledger_of, net_nodes, op, save, save_net, value, write_manifest
+from tests.profile.models import (
+    ledger_of,
+    net_nodes,
+    op,
+    save,
+    save_net,
+    value,
+    weight,
+    write_manifest,
+)
 
 
 @pytest.fixture
@@ -218,3 +229,20 @@ def test_clip_layers_follow_each_other_in_the_flow(clip_text: Graph) -> None:
     pairs = {(edge.source, edge.target): edge.tensor.shape for edge in flow.edges}
     for before, after in zip(layers, layers[1:], strict=False):
         assert pairs[before, after] == (2, 77, 768)
+
+
+def test_params_that_no_box_shows_are_in_the_total_of_what_is_shown(tmp_path: Path) -> None:
+    """A module reads the weight of another one that never runs: the table has it at its owner."""
+    nodes = [op("Add", "x x", "a", "stem"), op("MatMul", "a table.weight", "y", "stem")]
+    path = save(
+        tmp_path, nodes, [value("x", (2, 4))], [value("y", (2, 5))], [weight("table.weight", 4, 5)],
+        between=[value("a", (2, 4))],
+    )  # fmt: skip
+    write_manifest(path, StateTensor("table.weight", "float32", (4, 5), "parameter"))
+    graph, ledger = ledger_of(path)
+    flow, stem = flow_at(graph, ledger, 1), flow_at(graph, ledger, 1, "stem")
+    # the manifest's 112 + 16 + 10, and the table of 20; the box of stem shows its own 112
+    assert (ledger.totals.params, flow.params) == (158, 158)
+    assert [node.params for node in flow.nodes if node.order] == [112]
+    assert description(flow) == "from graph.onnx; 1 box, 40 MACs, 158 params"  # 2 x 4 x 5
+    assert stem.params is None  # its box shows all it owns

@@ -324,6 +324,12 @@ def test_the_hidden_size_of_a_recurrent_layer_is_that_of_its_weights(
     assert types["h"] == ("float32", (7, 2, 4) if layout else (2, 3, 4))
 
 
+def test_a_group_normalization_of_opset_18_is_as_large_as_its_input(tmp_path: Path) -> None:
+    feeds = {"x": array(3, 4, 2, 2), "w": array(2), "b": array(2)}
+    model = model_of([op("GroupNormalization", "x w b", "y", num_groups=2)], feeds)
+    assert found(model, tmp_path)["y"] == ("float32", (3, 4, 2, 2))
+
+
 def test_a_short_time_fourier_transform_is_one_sided_by_default(tmp_path: Path) -> None:
     feeds = {"x": array(1, 128, 1), "step": np.array(8), "length": np.array(16)}
     model = model_of([op("STFT", "x step - length", "y")], feeds)

@@ -11,6 +11,7 @@ import onnx
 import pytest
 from onnx import GraphProto, NodeProto, TensorProto, ValueInfoProto, helper, numpy_helper
 
+from onnxlens.errors import GraphError
 from onnxlens.profile.count.ledger import build_ledger
 from onnxlens.profile.graph.loading import load_graph
 from onnxlens.profile.graph.loading.inference import control
@@ -197,3 +198,21 @@ def test_rounds_are_walked_through_up_to_a_limit(tmp_path: Path, monkeypatch: py
     monkeypatch.setattr(control, "MOST_NODES", 4 * 4)  # 3 nodes and the loop itself, 5 times
     loop = next(node for node in ledger(tmp_path, PROGRAMS["a counter ends it"]).nodes if node.bodies)
     assert (loop.bodies[0].repeats, loop.bodies[0].doubt) == (1, f"it may end before its limit of {2**40}")
+
+
+@pytest.mark.parametrize(
+    "node",
+    [
+        op("Loop", "5 true x", "y"),
+        op("Scan", "x x", "y", body=STEP),
+        op("Scan", "x x", "y z", body=STEP, num_scan_inputs=1, scan_input_axes=[9]),
+        op("SequenceMap", "x", "y"),
+        op("If", "", "y", then_branch=STEP, else_branch=STEP),
+    ],
+    ids=["no body", "no count", "no such axis", "nothing to map", "no condition"],
+)
+def test_a_node_without_what_it_needs_is_refused_in_one_line(tmp_path: Path, node: NodeProto) -> None:
+    onnx.save(model_of([node]), tmp_path / "graph.onnx")
+    with pytest.raises(GraphError, match=f"graph.onnx: the {node.op_type} 'node_y' lacks a body") as raised:
+        load_graph(tmp_path / "graph.onnx")
+    assert "\n" not in str(raised.value)

@@ -16,6 +16,7 @@ from onnxlens.profile.parity.parity import (
     deviation,
     keep_worst,
     run_module,
+    within_noise,
     worst,
 )
 from onnxlens.specs.graph import DEFAULT_TOLERANCE
@@ -66,9 +67,10 @@ def test_differences_of_half_floats_and_unsigned_integers_do_not_overflow() -> N
     assert small.max_abs == 2.0
 
 
-def test_zeros_never_pass_though_they_are_equal() -> None:
+def test_zeros_on_both_sides_are_equal_and_that_is_said() -> None:
     result = against([0.0, 0.0], [0.0, 0.0])
-    assert (result.rel_l2, result.cosine, result.passed) == (0.0, 0.0, False)
+    assert (result.rel_l2, result.cosine, result.passed) == (0.0, 0.0, True)
+    assert result.reason == "all zero on both sides"
 
 
 def test_nonzero_values_against_zeros_have_an_error_of_one() -> None:
@@ -77,22 +79,71 @@ def test_nonzero_values_against_zeros_have_an_error_of_one() -> None:
 
 
 @pytest.mark.parametrize(
-    ("value", "reference"),
+    ("value", "reference", "reason"),
     [
-        ([np.nan, 1.0], [1.0, 1.0]),
-        ([1.0, 1.0], [np.nan, 1.0]),
-        ([np.nan, 1.0], [np.nan, 1.0]),
-        ([np.inf, 1.0], [np.inf, 1.0]),
-        ([-np.inf, 1.0], [1.0, 1.0]),
+        ([np.nan, 1.0], [1.0, 1.0], "not finite in 1 of 2 values, where the reference is"),
+        ([-np.inf, 1.0], [1.0, 1.0], "not finite in 1 of 2 values, where the reference is"),
+        ([1.0, 1.0], [np.nan, 1.0], "the reference is not finite in 1 of 2 values; "),
+        ([np.inf, 1.0], [-np.inf, 1.0], "the reference is not finite in 1 of 2 values; "),
+        (
+            [np.nan, np.nan],
+            [np.nan, np.nan],
+            "the reference is not finite in any of 2 values, which proves n",
+        ),
     ],
 )
-def test_what_is_not_finite_never_passes_and_does_not_warn(value: object, reference: object) -> None:
-    assert not against(value, reference, tolerance=float("inf")).passed
+def test_what_is_not_finite_does_not_pass_and_does_not_warn(
+    value: object, reference: object, reason: str
+) -> None:
+    result = against(value, reference, tolerance=float("inf"))
+    assert not result.passed
+    assert result.reason.startswith(reason)
 
 
-def test_an_empty_tensor_does_not_pass() -> None:
+@pytest.mark.parametrize("odd", [np.nan, np.inf, -np.inf])
+def test_what_is_not_finite_alike_is_left_out(odd: float) -> None:
+    result = against([odd, 3.0, 4.0], [odd, 3.0, 5.0], tolerance=0.5)
+    assert result.rel_l2 == pytest.approx(1 / sqrt(34))  # of (3, 4) against (3, 5)
+    assert result.passed
+    assert result.reason == "not finite in 1 of 3 values, alike on both sides: left out"
+
+
+def test_empty_tensors_are_equal_and_that_is_said() -> None:
     result = against(np.zeros((0, 3)), np.zeros((0, 3)))
-    assert (result.max_abs, result.mean_abs, result.passed) == (0.0, 0.0, False)
+    assert (result.max_abs, result.mean_abs, result.passed) == (0.0, 0.0, True)
+    assert result.reason == "empty on both sides"
+
+
+def test_texts_are_equal_or_not() -> None:
+    texts = np.array(["a", "b", "c", "d"], object)
+    (same,) = compare({"y": texts}, {"y": texts.copy()})
+    assert (same.rel_l2, same.passed) == (0.0, True)
+    (other,) = compare({"y": np.array(["a", "b", "c", "x"], object)}, {"y": texts})
+    assert (other.rel_l2, other.passed) == (0.5, False)  # one of four: the root of 1 / 4
+
+
+def test_complex_numbers_differ_in_either_part() -> None:
+    (result,) = compare({"y": np.array([3 + 0j])}, {"y": np.array([3 + 4j])})
+    assert result.rel_l2 == pytest.approx(4 / 5)
+
+
+def noisy(error: float, noise: float, reference: float = 1.0) -> ParityResult:
+    value, other, whole = (np.array([reference + by]) for by in (error, noise, 0.0))
+    (result,) = compare({"y": value}, {"y": whole})
+    return within_noise(result, value, whole, [whole, other])
+
+
+def test_the_outputs_own_noise_is_a_tolerance_of_sixteen_times() -> None:
+    passed = noisy(error=0.015, noise=0.001)
+    assert (passed.passed, passed.tolerance) == (True, pytest.approx(16 * 0.001))
+    assert passed.reason == "its own noise is 1.0e-03: what a rounding of the inputs or a second run changes"
+    assert not noisy(error=0.017, noise=0.001).passed
+    assert noisy(error=0.017, noise=0.0).tolerance == DEFAULT_TOLERANCE
+
+
+def test_noise_around_zero_is_no_error() -> None:
+    assert noisy(error=1.5e-9, noise=1e-10, reference=0.0).passed
+    assert not noisy(error=1.7e-9, noise=1e-10, reference=0.0).passed
 
 
 def test_another_shape_is_an_error_even_where_it_would_broadcast() -> None:

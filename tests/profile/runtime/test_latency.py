@@ -26,10 +26,10 @@ class FakeSession:
         self._durations_s = iter(durations_s)
 
     def get_inputs(self) -> list[SimpleNamespace]:
-        return [SimpleNamespace(name="x")]
+        return [SimpleNamespace(name="x", type="tensor(double)")]
 
     def get_outputs(self) -> list[SimpleNamespace]:
-        return [SimpleNamespace(name="y")]
+        return [SimpleNamespace(name="y", type="tensor(double)")]
 
     def run(self, names: list[str], fed: dict[str, np.ndarray]) -> list[np.ndarray]:
         assert names == ["y"]

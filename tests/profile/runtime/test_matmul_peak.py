@@ -29,8 +29,16 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     ("dtype", "made_in"), [("float32", "float32"), ("float16", "float16"), ("int8", "float32")]
 )
 def test_the_peak_is_the_fastest_of_several_runs(dtype: str, made_in: str) -> None:
-    peak = measure_matmul_peak("cpu", threads=1, dtype=dtype, repeats=3)
+    peak = measure_matmul_peak("cpu", threads=1, dtype=dtype, repeats=3, budget_s=7.0)
     assert (peak.macs_per_s, peak.side, peak.dtype) == (16**3 / 2.0, 16, made_in)
+
+
+def test_no_product_begins_when_the_time_is_spent(monkeypatch: pytest.MonkeyPatch) -> None:
+    ticks = iter([0.0, 4.0, 10.0, 12.0, 20.0, 21.0])
+    monkeypatch.setattr(latency, "perf_counter", lambda: next(ticks))
+    monkeypatch.setattr(matmul_peak, "SIDES", {"cpu": 16})
+    # of 4 and 2 s; the third would take 1 s, but 6 of 6 s are spent
+    assert measure_matmul_peak("cpu", 1, repeats=3, budget_s=6.0).macs_per_s == 16**3 / 2.0
 
 
 def test_the_measured_file_is_a_matrix_product(tmp_path: Path) -> None:

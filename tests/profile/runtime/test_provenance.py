@@ -9,7 +9,7 @@ from onnx import NodeProto
 
 from onnxlens.profile.runtime.provenance import Provenance
 from tests.profile.graph.test_optimized_files import drawn
-from tests.profile.models import net_nodes, op, save, value
+from tests.profile.models import NET_WEIGHTS, net_nodes, op, save, value
 from tests.profile.runtime.ort_profiles import profiled
 
 CHANNELS = 16
@@ -109,13 +109,9 @@ def test_a_file_that_does_not_name_modules_is_one_module(tmp_path: Path) -> None
     nodes = net_nodes()
     for node in nodes:
         node.ClearField("metadata_props")
-    weights = {
-        "stem.weight": (4, 3, 3, 3),
-        "stem.bias": (4,),
-        "body.0.conv.weight": (4, 4, 1, 1),
-        "head.weight": (2, 4),
-        "head.bias": (2,),
-    }
+        for index, name in enumerate(node.input):
+            node.input[index] = name.replace(".", "")
+    weights = {name.replace(".", ""): shape for name, shape in NET_WEIGHTS.items()}
     path = save(tmp_path, nodes, [value("x", (1, 3, 8, 8))], [value("y", (1, 2))], drawn(weights))
     ran = profiled(path, "all")
     assert {it.module_path for it in ran.provenances.values()} == {""}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -20,7 +21,7 @@ BEST = 10_000.0
 
 
 def ran(node: str, *seconds: float, op_type: str = "Conv", known: bool = True) -> NodeRuns:
-    return NodeRuns(node, known, op_type, seconds)
+    return NodeRuns(node, known, op_type, seconds, (1,) * len(seconds))
 
 
 def provenance(
@@ -106,7 +107,8 @@ def test_layout_belongs_to_its_module_and_is_shown_apart(timing: Timing) -> None
     assert module(timing, "body.0").layout_s == 0.5
     assert module(timing, "body.0.conv").layout_s == 0
     assert module(timing, "").layout_s == 1.5
-    assert timing.layout_share == pytest.approx((3 * 1.0 + 0.5 + 0.25 + 0.5) / (10.0 + 10.75 + 11.0))
+    # of runs with 1.5, 1.25 and 1.5 s of layout the median, of the median of all time: as in the model's row
+    assert timing.layout_share == pytest.approx(1.5 / 10.75)
     assert node(timing, "reorder").time.macs == 0
 
 
@@ -158,3 +160,31 @@ def test_operators_take_the_time_of_their_nodes_most_first(timing: Timing) -> No
     assert [row.op_type for row in timing.operators][:2] == ["Conv", "Add"]
     conv = timing.operators[0]
     assert (conv.nodes, conv.time.median_s, conv.time.macs) == (2, 6.0, STEM_MACS + BLOCK_MACS)
+
+
+def test_a_convolution_whose_macs_stand_at_another_node_is_suspect(tmp_path: Path) -> None:
+    swapped = {
+        "block": provenance("block", "node", (3,), "body.0"),
+        "add": provenance("add", "node", (2,), "body.0.conv", "Add"),
+    }
+    (note,) = timing_of(tmp_path, RAN, PROVENANCES | swapped).notes
+    assert note == (
+        "suspect: Conv block took 3000000 us and has no MACs, and the 1,024 MACs of Conv node_c have no time "
+        "of their own: one may be the other's"
+    )
+
+
+def test_nodes_next_to_each_other_are_suspect_if_the_macs_took_no_time(tmp_path: Path) -> None:
+    # an operator of the runtime's own took the time, and the sum behind it cannot do 1,024 MACs in 1 ms
+    named = {**PROVENANCES, "block": provenance("block", "node", (3,), "body.0", "Own")}
+    named["add"] = provenance("add", "node", (2,), "body.0.conv", "Add")
+    took = tuple(replace(it, op_type="Own") if it.node == "block" else it for it in RAN)
+    slow = timing_of(tmp_path, took, named)
+    assert slow.notes == ()  # in a second it may
+    fast = tuple(replace(it, seconds=(1e-3,) * 3) if it.node == "add" else it for it in took)
+    (note,) = timing_of(tmp_path, fast, named).notes
+    assert note.startswith("suspect: Own block took 3000000 us and has no MACs, and the 1,024 MACs of Conv")
+
+
+def test_time_at_its_own_node_is_not_suspect(timing: Timing) -> None:
+    assert timing.notes == ()

@@ -17,8 +17,8 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from onnxlens.reference_model.weights.checkpoint import CheckpointWeights
-from onnxlens.reference_model.weights.choice import state_tensors
 from onnxlens.specs.graph import CheckpointScope, GraphSpec
+from onnxlens.specs.module_state import ModuleState, state_of
 from onnxlens.specs.tensor import TensorSpec
 
 LAYOUTS = Path(__file__).parents[2] / "data" / "checkpoints"
@@ -42,11 +42,11 @@ def state() -> dict[str, Tensor]:
 
 
 def opened(path: Path) -> CheckpointWeights:
-    return CheckpointWeights(path, "net", TENSORS, SCOPE)
+    return CheckpointWeights(path, "net", ModuleState(TENSORS), SCOPE)
 
 
 def opened_for(spec: GraphSpec, path: Path) -> CheckpointWeights:
-    return CheckpointWeights(path, spec.name, state_tensors(spec.build("meta")), spec.checkpoint)
+    return CheckpointWeights(path, spec.name, state_of(spec.build("meta")), spec.checkpoint)
 
 
 def published(layout: str, dtype: torch.dtype = torch.float32) -> dict[str, Tensor]:

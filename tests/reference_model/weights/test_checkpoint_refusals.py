@@ -101,11 +101,12 @@ def test_a_truncated_file_is_refused(kind: str, share: float, tmp_path: Path) ->
 
 def test_a_missing_file_a_folder_and_a_foreign_suffix_are_refused(tmp_path: Path) -> None:
     (tmp_path / "folder.pth").mkdir()
-    (tmp_path / "model.bin").write_bytes(b"x")
+    (tmp_path / "model.onnx").write_bytes(b"x")
     assert refusal(tmp_path / "none.pth").startswith("no such file; give a checkpoint, or --weights seeded")
-    assert refusal(tmp_path / "folder.pth").startswith("no such file")
-    assert refusal(tmp_path / "model.bin") == (
-        "suffix '.bin' is no checkpoint's; expected one of .pth, .pt, .ckpt, .safetensors"
+    assert refusal(tmp_path / "folder.pth") == "a folder that holds no checkpoint; give a file"
+    assert refusal(tmp_path / "model.onnx") == (
+        "suffix '.onnx' is no checkpoint's; "
+        "expected one of .pth, .pt, .ckpt, .bin, .tar, .safetensors, .index.json"
     )
 
 

@@ -6,19 +6,29 @@ from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
+import torch
 
+from onnxlens.errors import CheckpointError
+from onnxlens.export.network import Network
 from onnxlens.reference_model import catalog
-from onnxlens.reference_model.weights.choice import SeededWeights, seeded_tensor, state_tensors
+from onnxlens.reference_model.weights.choice import SeededWeights, seeded_tensor
+from onnxlens.specs.module_state import ModuleState, state_of
 from onnxlens.specs.tensor import TensorSpec
 
 TENSORS = {
     name: TensorSpec(name, "float32", shape)
     for name, shape in {"a.weight": (4, 3, 3, 3), "a.bias": (4,), "b.weight": (50, 40), "c": (2, 5)}.items()
 }
+STATE = ModuleState(TENSORS)
+
+
+def seeded(name: str, dtype: str, shape: tuple[int, ...]) -> np.ndarray:
+    """The values of one entry of a module that has no other."""
+    return SeededWeights(ModuleState({name: TensorSpec(name, dtype, shape)})).read(name)
 
 
 def test_values_are_the_same_in_any_order_and_on_threads() -> None:
-    source, again = SeededWeights(TENSORS, "net."), SeededWeights(TENSORS, "net.")
+    source, again = SeededWeights(STATE, "net."), SeededWeights(STATE, "net.")
     forward = {name: source.read(name) for name in TENSORS}
     backward = {name: again.read(name) for name in reversed(TENSORS)}
     names = list(TENSORS) * 20
@@ -35,10 +45,9 @@ def test_values_are_the_same_on_every_machine() -> None:
 
 
 def test_values_are_keyed_by_prefix_and_name_together() -> None:
-    whole = SeededWeights({"net.c": TensorSpec("net.c", "float32", (2, 5))})
-    part = SeededWeights(TENSORS, "net.")
-    other = SeededWeights(TENSORS, "other.")
-    assert np.array_equal(whole.read("net.c"), part.read("c"))
+    part = SeededWeights(STATE, "net.")
+    other = SeededWeights(STATE, "other.")
+    assert np.array_equal(seeded("net.c", "float32", (2, 5)), part.read("c"))
     assert not np.array_equal(other.read("c"), part.read("c"))
     assert not np.array_equal(seeded_tensor("a.c", (2, 5)), seeded_tensor("b.c", (2, 5)))
 
@@ -69,7 +78,7 @@ def test_a_variance_is_never_under_one() -> None:
 
 def test_zero_convolutions_are_filled_like_any_other() -> None:
     spec = catalog.get("controlnet", batch=1, height=64, width=64)
-    source = SeededWeights(state_tensors(spec.build("meta")), spec.checkpoint.prefix)
+    source = SeededWeights(state_of(spec.build("meta")), spec.checkpoint.prefix)
     zero_convolutions = [name for name in source.tensors if name.startswith("zero_convs.0.")]
     assert zero_convolutions == ["zero_convs.0.0.weight", "zero_convs.0.0.bias"]
     for name in zero_convolutions:
@@ -87,12 +96,38 @@ def test_integer_entries_are_counters_and_tables() -> None:
 
 @pytest.mark.parametrize("dtype", ["float32", "float16", "float64"])
 def test_values_come_in_the_entrys_dtype(dtype: str) -> None:
-    values = SeededWeights({"c": TensorSpec("c", dtype, (2, 5))}).read("c")
+    values = seeded("c", dtype, (2, 5))
     assert values.dtype == np.dtype(dtype)
     assert np.array_equal(values, seeded_tensor("c", (2, 5)).astype(dtype))
 
 
 def test_a_source_describes_itself() -> None:
-    seeded = SeededWeights(TENSORS)
-    assert seeded.label == "seeded"
-    assert seeded.tensors is TENSORS
+    source = SeededWeights(STATE)
+    assert source.label == "seeded"
+    assert source.tensors is TENSORS
+
+
+def test_what_the_module_computes_is_not_drawn() -> None:
+    table = torch.arange(3, 0, -1)
+    state = ModuleState({"index": TensorSpec("index", "int64", (3,))}, {"index": table})
+    assert SeededWeights(state).read("index").tolist() == [3, 2, 1]
+
+
+def test_a_table_without_values_is_refused_and_not_zero() -> None:
+    with pytest.raises(CheckpointError, match=r"^index: a table of int64 that the factory makes on the meta"):
+        seeded("index", "int64", (3,))
+
+
+def test_complex_values_have_two_independent_parts() -> None:
+    values = seeded("w", "complex64", (300, 100))
+    assert values.dtype == np.complex64
+    assert abs(values.real.std() / 0.1 - 1) < 0.03
+    assert abs(np.corrcoef(values.real.ravel(), values.imag.ravel())[0, 1]) < 0.03
+
+
+@pytest.mark.parametrize("graph", catalog.names())
+def test_the_reference_models_tables_are_those_that_its_modules_compute(graph: str) -> None:
+    """So that seeded values are the same whether a network was built or its export came from the cache."""
+    state = Network(catalog.get(graph)).state
+    for name, values in state.computed.items():
+        assert np.array_equal(seeded_tensor(name, tuple(values.shape)), values.numpy())

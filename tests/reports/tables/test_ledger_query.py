@@ -115,6 +115,7 @@ def test_columns_without_a_figure_are_absent() -> None:
     static = set(LEDGER_COLUMNS) - measured
     assert set(present_columns(ledgers.ledger())) == static
     assert set(present_columns(timed())) == static | {"latency_s", "achieved_macs_per_s"}
+    assert set(present_columns(ledgers.known_ledger())) == static - {"lower_bounds"}
     assert set(FOR_PEOPLE) | measured <= set(LEDGER_COLUMNS)
 
 
@@ -137,8 +138,8 @@ def test_a_table_shows_the_hierarchy_and_short_figures() -> None:
     lines = ledger_table(timed(), LedgerQuery(), "table").splitlines()
     assert lines[0] == "net from net.onnx (opset 18, weights: seeded)"
     assert lines[6].split() == [
-        "conv", "Conv2d", "1.77", "M", "73.0", "%", "448", "305.75", "KiB", "304.00", "KiB", "11.5", "0",
-        "500", "ms", "3.54", "M",
+        "conv", "Conv2d", "1.77", "M", "<=", "73.0", "%", "448", "305.75", "KiB", "304.00", "KiB", "11.5",
+        "0", "500", "ms", "3.54", "M",
     ]  # fmt: skip
     assert lines[6].startswith("    conv ")
     sorted_lines = ledger_table(timed(), parse_query(None, (), "macs", None), "table").splitlines()

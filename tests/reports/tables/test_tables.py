@@ -49,7 +49,21 @@ def test_csv_holds_exact_integers() -> None:
         assert int(row["moved"]) == module.weight_read_bytes + module.read_bytes + module.write_bytes
         assert int(row["live"]) == module.live_bytes
         assert int(row["unknown"]) == module.unknown_nodes
-    assert float(rows[2]["MACs %"]) == pytest.approx(100 * 1_769_472 / 2_424_832, abs=5e-4)
+        assert row["lower_bounds"] == " ".join(module.lower_bounds or ())
+        assert row["MACs %"] == ""  # of a whole that is not known
+    known = csv_rows(profile_table(known_ledger(), "module", 9, "csv"))
+    assert float(known[2]["MACs %"]) == pytest.approx(100 * 1_769_472 / 2_424_832, abs=5e-4)
+    assert "lower_bounds" not in known[0]
+
+
+def test_what_named_a_row_is_shown_where_weights_had_to() -> None:
+    whole = ledger()
+    named = replace(whole, modules=(*whole.modules[:-1], replace(whole.modules[-1], evidence="weights")))
+    assert "named by" not in profile_table(whole, "module", 9, "csv")
+    assert [row["named by"] for row in csv_rows(profile_table(named, "module", 9, "csv"))][-2:] == [
+        whole.modules[-2].evidence,
+        "weights",
+    ]
 
 
 def test_csv_shows_whole_lists_where_the_table_shortens_them() -> None:
@@ -86,7 +100,7 @@ def test_printed_totals_are_the_sums_of_the_rows() -> None:
     rows = csv_rows(profile_table(ledger(), "node", 0, "csv"))
     macs, params = (sum(int(row[title] or 0) for row in rows) for title in ("MACs", "params"))
     flops = 2 * macs + sum(int(row["vector ops"] or 0) + int(row["special ops"] or 0) for row in rows)
-    assert f"total: {macs:,} MACs (2.42 M), {flops:,} FLOPs, {params:,} params" in text.splitlines()
+    assert f"total: >= {macs:,} MACs (2.42 M), >= {flops:,} FLOPs, {params:,} params" in text.splitlines()
 
 
 def test_the_node_table_gives_each_status_and_the_reason_of_an_unknown_one() -> None:

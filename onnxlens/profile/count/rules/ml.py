@@ -6,12 +6,14 @@ for a row; a branch is one compare, also where it tests whether a value is a mem
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping
 from math import prod
+
+import numpy as np
 
 from onnxlens.profile.count.rules.normalization import SOFTMAX
 from onnxlens.profile.count.rules.work import NOTHING, SPECIAL, VECTOR, RuleTable, Work, each_input, no_work
+from onnxlens.profile.count.trees import classical_trees, largest_leaves, longest_paths, trees_apart
 from onnxlens.profile.graph.node_view import NodeView
 
 POST_TRANSFORMS: Mapping[str, Work] = {
@@ -105,25 +107,9 @@ def svm_classifier(node: NodeView) -> Work:
     return kernel_products(node) + per_row * rows
 
 
-TreeNode = tuple[int, int]
-"""A tree and a node in it; in the form of opset 5 whether it is a leaf, and its index."""
-
-Branches = Mapping[TreeNode, tuple[TreeNode, TreeNode]]
-"""The two children of every branch node."""
-
 TRANSFORM_NAMES = ("NONE", "SOFTMAX", "LOGISTIC", "SOFTMAX_ZERO", "PROBIT")
 AVERAGE = 0
 """In the form of opset 5 the post-transform and the aggregation are numbers."""
-
-
-def longest_path(branches: Branches, root: TreeNode) -> int:
-    """The branches on the longest path from root to leaf; ValueError where a node is its own descendant."""
-    level = {root} & branches.keys()
-    for depth in range(len(branches) + 1):
-        if not level:
-            return depth
-        level = {child for node in level for child in branches[node] if child in branches}
-    raise ValueError(f"tree of {root}: a node is its own descendant")
 
 
 def tree_scores(node: NodeView, kind: str, targets: int) -> Work:
@@ -133,27 +119,12 @@ def tree_scores(node: NodeView, kind: str, targets: int) -> Work:
     an add, an average a divide.
     """
     rows, _ = rows_and_features(node)
-    trees, branches = _branches(node)
-    held = Counter(zip(node.attribute(f"{kind}_treeids"), node.attribute(f"{kind}_nodeids"), strict=True))
-    largest: Mapping[int, int] = {tree: weights for (tree, _), weights in reversed(held.most_common())}
-    path = sum(longest_path(branches, root) for root in trees)
+    path = longest_paths(*classical_trees(node))
+    leaves = largest_leaves(node.attribute(f"{kind}_treeids"), node.attribute(f"{kind}_nodeids"))
     has_base = any(node.attribute(name) is not None for name in ("base_values", "base_values_as_tensor"))
     has_average: bool = node.attribute("aggregate_function", "SUM") == "AVERAGE"
     per_target = post_transform(node) + VECTOR * (has_base + has_average)
-    return (VECTOR * (path + sum(largest.values())) + per_target * targets) * rows
-
-
-def _branches(node: NodeView) -> tuple[Iterable[TreeNode], Branches]:
-    """The root of each tree, which is its first node in the file, and all branches."""
-    trees, names, modes = (node.attribute(f"nodes_{part}") for part in ("treeids", "nodeids", "modes"))
-    children = zip(node.attribute("nodes_truenodeids"), node.attribute("nodes_falsenodeids"), strict=True)
-    roots: dict[int, TreeNode] = {}
-    branches = {}
-    for tree, name, mode, (yes, no) in zip(trees, names, modes, children, strict=True):
-        roots.setdefault(tree, (tree, name))
-        if mode != "LEAF":
-            branches[tree, name] = ((tree, yes), (tree, no))
-    return roots.values(), branches
+    return (VECTOR * (path + leaves) + per_target * targets) * rows
 
 
 def tree_classifier(node: NodeView) -> Work:
@@ -171,21 +142,12 @@ def tree_regressor(node: NodeView) -> Work:
 def tree_ensemble(node: NodeView) -> Work:
     """The scores of the targets in the form of opset 5: leaves apart from branches, one weight per leaf."""
     rows, _ = rows_and_features(node)
-    pairs = zip(_children(node, "true"), _children(node, "false"), strict=True)
-    branches: Branches = {(False, index): pair for index, pair in enumerate(pairs)}
     roots = node.attribute("tree_roots")
-    path = sum(longest_path(branches, (False, root)) for root in roots)
+    path = longest_paths(np.asarray(roots), trees_apart(node))
     per_target = POST_TRANSFORMS[TRANSFORM_NAMES[node.attribute("post_transform", 0)]]
     per_target += VECTOR if node.attribute("aggregate_function") == AVERAGE else NOTHING
     targets: int = node.attribute("n_targets", 1)
     return (VECTOR * (path + len(roots)) + per_target * targets) * rows
-
-
-def _children(node: NodeView, side: str) -> Sequence[TreeNode]:
-    """The child of each branch on one side, true or false."""
-    leafs = node.attribute(f"nodes_{side}leafs")
-    children = zip(leafs, node.attribute(f"nodes_{side}nodeids"), strict=True)
-    return [(bool(leaf), index) for leaf, index in children]
 
 
 def normalizer(node: NodeView) -> Work:

@@ -13,7 +13,7 @@ from onnxlens.profile.graph.loading.fixing import fix_dimensions, fix_values
 from onnxlens.profile.graph.loading.inference import Inference, complete_types
 from onnxlens.profile.graph.loading.model_file import read_model
 from onnxlens.profile.graph.loading.opsets import newer_operator_notes
-from onnxlens.profile.graph.loading.protobuf import FileGraph, read_graph, versions
+from onnxlens.profile.graph.loading.protobuf import FileGraph, declared_parameters, read_graph, versions
 from onnxlens.profile.graph.loading.quantization import scales_and_weights
 from onnxlens.profile.graph.loading.sorting import in_order, sort_nodes
 from onnxlens.profile.graph.loading.value_types import UNKNOWN
@@ -87,6 +87,7 @@ def load_graph(
             *inference.notes,
             *_dynamic_notes(inputs),
         ),
+        declared=declared_parameters(model.graph),
     )
 
 
@@ -109,7 +110,7 @@ def _require_of_file(path: Path, manifest: Manifest, graph: GraphProto) -> None:
     listed = [tensor.name for tensor in manifest.inputs]
     wrong = f"the inputs {', '.join(listed)}, the file {', '.join(inputs)}" if inputs != listed else ""
     for tensor in manifest.tensors:
-        if held.get(tensor.name, tensor.shape) != tensor.shape:
+        if held.get(tensor.name, tensor.stored_shape) != tensor.stored_shape:
             wrong = f"{tensor.name} as {tensor.shape}, the file as {held[tensor.name]}"
     if wrong:
         raise GraphError(

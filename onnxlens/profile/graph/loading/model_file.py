@@ -9,6 +9,7 @@ from google.protobuf.message import DecodeError
 from onnx import inliner
 
 from onnxlens.errors import GraphError, first_line
+from onnxlens.profile.graph.loading.file_kind import kind_of
 from onnxlens.profile.graph.loading.functions import write_out_functions
 from onnxlens.profile.graph.loading.protobuf import VERSION_MARK, all_graphs, subgraphs
 from onnxlens.profile.graph.loading.sorting import sort_nodes
@@ -77,11 +78,15 @@ def _parsed(path: Path) -> onnx.ModelProto:
     try:
         model.ParseFromString(path.read_bytes())
     except (DecodeError, ValueError, TypeError) as error:
-        raise GraphError(
-            f"{path}: not an ONNX file ({first_line(error)}); expected a serialised ModelProto"
-        ) from error
+        raise GraphError(f"{path}: {_not_onnx(path, first_line(error))}") from error
     except OSError as error:
         raise GraphError(f"{path}: cannot be read: {first_line(error)}") from error
     if not model.HasField("graph"):
-        raise GraphError(f"{path}: not an ONNX file (it holds no graph); expected a serialised ModelProto")
+        raise GraphError(f"{path}: {_not_onnx(path, 'it holds no graph')}")
     return model
+
+
+def _not_onnx(path: Path, why: str) -> str:
+    with path.open("rb") as file:
+        kind = kind_of(file.read(64), path.stat().st_size)
+    return f"not an ONNX file ({why}); {f'it is {kind}' if kind else 'expected a serialised ModelProto'}"

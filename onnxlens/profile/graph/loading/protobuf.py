@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -17,6 +18,7 @@ from onnx import AttributeProto, FunctionProto, GraphProto, NodeProto, TensorPro
 from onnx.checker import ValidationError
 
 from onnxlens.profile.graph.loading.external import with_length
+from onnxlens.profile.graph.node_view import ManyValues
 
 MAX_CONSTANT_ELEMENTS = 4096
 """The largest constant whose value a counting rule may read."""
@@ -24,6 +26,10 @@ MAX_CONSTANT_ELEMENTS = 4096
 RANDOM_OPERATORS = frozenset(
     {"RandomNormal", "RandomUniform", "RandomNormalLike", "RandomUniformLike", "Bernoulli", "Multinomial"}
 )
+
+SIGNATURE_KEY = "pkg.torch.export.ExportedProgram.graph_signature"
+SIGNATURE_LINE = re.compile(r"^\w+: (PARAMETER|BUFFER|CONSTANT_TENSOR) target='([^']*)'", re.MULTILINE)
+"""``p_stem_weight: PARAMETER target='stem.weight'``: the target is the initializer's name."""
 
 NO_ATTRIBUTES: Mapping[str, Any] = MappingProxyType({})
 
@@ -131,6 +137,12 @@ def versions(model: onnx.ModelProto) -> dict[str, int]:
     }
 
 
+def declared_parameters(graph: GraphProto) -> Mapping[str, bool]:
+    """Which tensors torch's exporter says are parameters (True), or buffers and constants; by name."""
+    signature = next((entry.value for entry in graph.metadata_props if entry.key == SIGNATURE_KEY), "")
+    return {name: kind == "PARAMETER" for kind, name in SIGNATURE_LINE.findall(signature)}
+
+
 def label_of(node: NodeProto) -> str:
     """The node's name, or that of its first output."""
     return node.name or next(iter(node.output), "")
@@ -171,15 +183,23 @@ def _array(tensor: TensorProto) -> np.ndarray | None:
     return None if tensor.data_location == TensorProto.EXTERNAL else numpy_helper.to_array(tensor)
 
 
+def _numbers(held: Sequence[Any]) -> Sequence[Any]:
+    return ManyValues(held) if len(held) > MAX_CONSTANT_ELEMENTS else tuple(held)
+
+
+def _texts(held: Sequence[bytes]) -> Sequence[str]:
+    if len(held) > MAX_CONSTANT_ELEMENTS:
+        return ManyValues(held)
+    return tuple(text.decode("utf-8", "replace") for text in held)
+
+
 PLAIN: Mapping[int, Callable[[AttributeProto], Any]] = {
     AttributeProto.INT: lambda attribute: attribute.i,
-    AttributeProto.INTS: lambda attribute: tuple(attribute.ints),
+    AttributeProto.INTS: lambda attribute: _numbers(attribute.ints),
     AttributeProto.FLOAT: lambda attribute: attribute.f,
-    AttributeProto.FLOATS: lambda attribute: tuple(attribute.floats),
+    AttributeProto.FLOATS: lambda attribute: _numbers(attribute.floats),
     AttributeProto.STRING: lambda attribute: attribute.s.decode("utf-8", "replace"),
-    AttributeProto.STRINGS: lambda attribute: tuple(
-        text.decode("utf-8", "replace") for text in attribute.strings
-    ),
+    AttributeProto.STRINGS: lambda attribute: _texts(attribute.strings),
     AttributeProto.TENSOR: lambda attribute: _array(attribute.t),
     AttributeProto.GRAPH: lambda attribute: attribute.g,
 }

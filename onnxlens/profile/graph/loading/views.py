@@ -9,7 +9,7 @@ from pathlib import Path
 import onnx
 from onnx import NodeProto
 
-from onnxlens.errors import GraphError
+from onnxlens.errors import GraphError, first_line
 from onnxlens.profile.graph.graph import Body
 from onnxlens.profile.graph.loading.bodies import CONTROL_FLOW, BodyPlan
 from onnxlens.profile.graph.loading.inference import Inference
@@ -142,9 +142,7 @@ class ModelReader:
         operator = (node.domain, node.op_type)
         bodies: tuple[Body, ...] = ()
         if operator in CONTROL_FLOW:
-            version = node.version or self._versions.get("", 0)
-            plans = CONTROL_FLOW[operator](node.proto, inputs, version)
-            bodies = tuple(self._body(plan, node, scope) for plan in plans)
+            bodies = tuple(self._body(plan, node, scope) for plan in self._plans(node, inputs))
         repeatable = node.op_type not in RANDOM_OPERATORS and not node.subgraphs  # those capture values
         constant_folded = repeatable and _reads_weights_only(inputs)
         stored = stored_bytes(operator, inputs) if constant_folded else None
@@ -158,6 +156,17 @@ class ModelReader:
             scope.graph.prefix + label_of(node.proto),
         )
         self.nodes.append(ReadNode(node.proto, view, constant_folded, bodies, scope.within))
+
+    def _plans(self, node: FileNode, inputs: Sequence[ValueView | None]) -> Sequence[BodyPlan]:
+        """How the node's bodies are to be read."""
+        version = node.version or self._versions.get("", 0)
+        try:
+            return list(CONTROL_FLOW[node.domain, node.op_type](node.proto, inputs, version))
+        except (LookupError, TypeError, ValueError) as error:
+            raise GraphError(
+                f"{self._path}: the {node.op_type} {label_of(node.proto)!r} lacks a body, an input or an "
+                f"attribute that its operator needs ({first_line(error)}); export it again"
+            ) from error
 
     def _outputs(
         self, node: FileNode, scope: _Scope, constant_folded: bool, stored: int | None

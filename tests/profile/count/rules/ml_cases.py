@@ -81,6 +81,16 @@ TREE_LEAVES = {"treeids": (7, 7, 7, 7, 9, 9), "nodeids": (1, 3, 3, 4, 6, 8)}
 CLASS_LEAVES = {f"class_{name}": values for name, values in TREE_LEAVES.items()}
 TARGET_LEAVES = {f"target_{name}": values for name, values in TREE_LEAVES.items()}
 
+# the same trees, node after node from 0, the other way round
+NUMBERED: dict[str, Any] = {
+    "nodes_treeids": (9, 9, 9, 7, 7, 7, 7, 7),
+    "nodes_nodeids": (0, 1, 2, 0, 1, 2, 3, 4),
+    "nodes_modes": ("BRANCH_LEQ", "LEAF", "LEAF", "BRANCH_LEQ", "LEAF", "BRANCH_LT", "LEAF", "LEAF"),
+    "nodes_truenodeids": (1, 0, 0, 1, 0, 3, 0, 0),
+    "nodes_falsenodeids": (2, 0, 0, 2, 0, 4, 0, 0),
+}
+NUMBERED_LEAVES = {"target_treeids": (9, 9, 7, 7, 7, 7), "target_nodeids": (1, 2, 1, 3, 3, 4)}
+
 # the same trees with leaves apart: node 0 to leaf 0 and node 1, node 1 to leaves 1 and 2, node 2 to 3 and 4
 ENSEMBLE: dict[str, Any] = {
     "tree_roots": (0, 2),
@@ -94,6 +104,13 @@ ENSEMBLE: dict[str, Any] = {
 FORESTS: tuple[Case, ...] = (
     ml_case("TreeEnsembleRegressor", ROWS, [(6, 3)], **TREES, **TARGET_LEAVES, n_targets=3,
             vector=6 * (3 + 3)),
+    ml_case("TreeEnsembleRegressor", ROWS, [(6, 1)], **NUMBERED, **NUMBERED_LEAVES, vector=6 * (3 + 3)),
+    # a child that is not there is a leaf
+    ml_case("TreeEnsembleRegressor", ROWS, [(6, 1)],
+            **{**NUMBERED, "nodes_falsenodeids": (2, 0, 0, 5, 0, 4, 0, 0)}, **NUMBERED_LEAVES,
+            vector=6 * (2 + 3)),
+    ml_case("TreeEnsembleRegressor", ROWS, [(6, 1)],
+            **{**TREES, "nodes_falsenodeids": (6, 0, 4, 0, 0, 8, 0, 0)}, **TARGET_LEAVES, vector=6 * (2 + 3)),
     ml_case("TreeEnsembleRegressor", ROWS, [(6, 1)], **TREES, **TARGET_LEAVES, aggregate_function="AVERAGE",
             vector=6 * (6 + 1)),
     ml_case("TreeEnsembleRegressor", ROWS, [(6, 3)], **TREES, **TARGET_LEAVES, n_targets=3,

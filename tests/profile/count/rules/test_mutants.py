@@ -20,11 +20,9 @@ EQUIVALENT: dict[str, str] = {
     "attention.attention_sizes: node.input_shape(PAST_KEY_INPUT)[-2] -> "
     "node.input_shape(PAST_KEY_INPUT)[2]": "a past key always has four dimensions",
     "attention._is_limited: -1 -> -2": "any negative window is none",
-    "ml.longest_path: len(branches) + 1 -> len(branches) + 2": "one round more meets the same cycle",
     "recurrent._layer: node.input_shape(2) -> node.input_shape(1)": "W and R have the same directions",
     "microsoft.attention: past=5 -> past=6": "past keys and past values are equally long",
-    "microsoft.attention: past=6 -> past=7": "past keys and past values are equally long",
-    "microsoft.attention: 3 -> 4": "past keys and past values are equally long",
+    "microsoft.attention: (3, 6, 7) -> (4, 6, 7)": "past keys and past values are equally long",
     "microsoft.attention: score_bias=9 -> score_bias=10": "QAttention has no such input, 9 or 10",
     "microsoft.attention.ordered_attention: (5, 6, 7) -> (5, 5, 7)": "Q and K are equally wide",
     "microsoft.attention.ordered_attention: (5, 6, 7) -> (6, 6, 7)": "Q and K are equally wide",

@@ -21,7 +21,7 @@ from onnxlens.profile.count.rules.attention import ROTATION, AttentionSizes, rot
 from onnxlens.profile.count.rules.microsoft.fused import ACTIVATIONS
 from onnxlens.profile.count.rules.normalization import root_mean_square
 from onnxlens.profile.count.rules.quantized import QUANTIZE, zero_point_work
-from onnxlens.profile.count.rules.work import NOTHING, SPECIAL, VECTOR, Rule, RuleTable, Work
+from onnxlens.profile.count.rules.work import NOTHING, SPECIAL, VECTOR, Rule, RuleTable, Work, constant_input
 from onnxlens.profile.graph.node_view import NodeView
 from onnxlens.specs.record import record
 
@@ -31,19 +31,23 @@ SINK = VECTOR + SPECIAL  # one more exponential in the sum of each row
 
 @record(frozen=True, slots=True)
 class Inputs:
-    """The indices of optional inputs: a mask, a bias of the scores, past keys and values."""
+    """The indices of optional inputs: a mask, a bias of the scores, past keys and values.
+
+    ``length`` is that of the past, which says how much of a buffer is in use; None where there is none.
+    """
 
     mask: int
     score_bias: int
     past: int
+    length: int | None = None
 
 
-ATTENTION = Inputs(mask=3, score_bias=5, past=4)
+ATTENTION = Inputs(mask=3, score_bias=5, past=4, length=6)
 QUANTIZED = Inputs(mask=5, score_bias=9, past=8)
 ORDERED = Inputs(mask=17, score_bias=19, past=18)
-MULTI_HEAD = Inputs(mask=4, score_bias=5, past=6)
-DECODER = Inputs(mask=3, score_bias=4, past=5)
-GROUPED_PAST = 3
+MULTI_HEAD = Inputs(mask=4, score_bias=5, past=6, length=8)
+DECODER = Inputs(mask=3, score_bias=4, past=5, length=7)
+GROUPED_PAST, GROUPED_TOTAL, SPARSE_TOTAL = 3, 6, 7
 
 
 def per_score(node: NodeView, inputs: Inputs) -> Work:
@@ -53,10 +57,28 @@ def per_score(node: NodeView, inputs: Inputs) -> Work:
 
 
 def all_keys(node: NodeView, past: int, new: int) -> int:
-    """The number of keys: those of the second output, else past plus new."""
-    if node.has_output(1):
-        return node.output_shape(1)[-2]
-    return new + (node.input_shape(past)[-2] if node.has_input(past) else 0)
+    """The number of keys: past plus new; all of a buffer that past and present share.
+
+    They share one where the present is as long as the past, and long enough for the new keys. The length of
+    the present is asked for nothing else: where the file leaves it out, somebody has guessed it.
+    """
+    if not node.has_input(past):
+        return new
+    length = node.input_shape(past)[-2]
+    shared = node.has_output(1) and node.output(1).shape == node.input(past).shape and length >= new
+    return length if shared else length + new
+
+
+def fixed_length(node: NodeView, index: int | None) -> int | None:
+    """A length that an input gives and the file, or the user, says; None where it is known at run time."""
+    value = None if index is None else constant_input(node, index)
+    return int(value.flat[0]) if value is not None and value.size == 1 else None
+
+
+def attended_keys(node: NodeView, inputs: Inputs, new: int) -> int:
+    """The number of keys, of a buffer those in use where its length is known."""
+    length = fixed_length(node, inputs.length)
+    return all_keys(node, inputs.past, new) if length is None else length + new
 
 
 def attention(node: NodeView, inputs: Inputs = ATTENTION) -> Work:
@@ -65,7 +87,7 @@ def attention(node: NodeView, inputs: Inputs = ATTENTION) -> Work:
     The rotation takes 3 ops per rotated element of the new queries and keys.
     """
     batch, length, _ = node.input_shape(0)
-    sizes = projected_sizes(node, batch, length, all_keys(node, inputs.past, length))
+    sizes = projected_sizes(node, batch, length, attended_keys(node, inputs, length))
     work = projection(node) + scores_work(sizes, per_score(node, inputs))
     if node.attribute("do_rotary", 0):
         width = node.attribute("rotary_embedding_dim", 0) or sizes.key_width
@@ -146,7 +168,7 @@ def multi_head(inputs: Inputs, bias: int) -> Rule:
         new_keys = key[2] if is_cross else key[1]
         value_width = node.output_shape(0)[-1] // heads
         key_width = _key_width(node, heads, value_width)
-        keys = all_keys(node, inputs.past, new_keys)
+        keys = attended_keys(node, inputs, new_keys)
         sizes = AttentionSizes(batch, heads, length, keys, key_width, value_width)
         biased = length * key_width + (0 if is_cross else new_keys * (key_width + value_width))
         additions = node.has_input(bias) * batch * heads * biased
@@ -170,7 +192,7 @@ def group_query_attention(node: NodeView) -> Work:
     A quantized cache costs a multiply per element, and 4 ops per new element. Grouped-query attention:
     Ainslie et al., 2023.
     """
-    sizes, new_keys, shared = _grouped(node)
+    sizes, new_keys, shared = _grouped(node, GROUPED_TOTAL)
     score = SCALE * (1 + (node.attribute("causal", 1) != 0) + node.has_input(10)) + softcap(node)
     vectors = sizes.batch * (sizes.heads * sizes.queries + shared * new_keys)
     work = scores_work(sizes, score) + _rotated(node, vectors, cosines=7)
@@ -184,15 +206,20 @@ def group_query_attention(node: NodeView) -> Work:
     return work + per_channel * (caches * sizes.batch * shared * sizes.key_width)
 
 
-def _grouped(node: NodeView) -> tuple[AttentionSizes, int, int]:
-    """The sizes, the number of new keys, and of key/value heads; the query may hold Q, K and V."""
+def _grouped(node: NodeView, total: int) -> tuple[AttentionSizes, int, int]:
+    """The sizes, the number of new keys, and of key/value heads; the query may hold Q, K and V.
+
+    ``total`` is the input with the number of all keys.
+    """
     heads: int = node.attribute("num_heads")
     shared: int = node.attribute("kv_num_heads")
     batch, length, width = node.input_shape(0)
     separate = node.has_input(1)
     head = width // heads if separate else width // (heads + 2 * shared)
     new_keys = node.input_shape(1)[1] if separate else length
-    keys = all_keys(node, GROUPED_PAST, new_keys)
+    keys = fixed_length(node, total)
+    if keys is None:
+        keys = all_keys(node, GROUPED_PAST, new_keys)
     return AttentionSizes(batch, heads, length, keys, head, head), new_keys, shared
 
 
@@ -209,7 +236,7 @@ def sparse_attention(node: NodeView) -> Work:
 
     All scores are the upper bound. The rotary embedding is that of GroupQueryAttention.
     """
-    sizes, new_keys, shared = _grouped(node)
+    sizes, new_keys, shared = _grouped(node, SPARSE_TOTAL)
     in_blocks = node.input_shape(6)[1] * node.attribute("sparse_block_size") ** 2
     scores = min(sizes.queries * sizes.keys, in_blocks)
     vectors = sizes.batch * (sizes.heads * sizes.queries + shared * new_keys)

@@ -33,10 +33,16 @@ def _recurrent(node: FileNode, inputs: Inputs) -> Sequence[Fact] | None:
     return [Fact(ValueType(dtype, steps)), Fact(ValueType(dtype, last)), Fact(ValueType(dtype, last))]
 
 
+def _like_first(node: FileNode, inputs: Inputs) -> Sequence[Fact]:
+    """As large as the first input, and of its type."""
+    return [Fact((at(inputs, 0) or NO_FACT).type)]
+
+
 OPERATORS: Mapping[tuple[str, str], Rule] = {
     **CONTAINERS,
     **CLASSICAL,
     **ATTENTION,
+    ("", "GroupNormalization"): _like_first,  # at opset 18 ONNX's inference does not know it
     **dict.fromkeys([("", "RNN"), ("", "GRU"), ("", "LSTM")], _recurrent),
 }
 """By domain and operator."""

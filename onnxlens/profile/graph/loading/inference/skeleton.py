@@ -16,6 +16,7 @@ from onnxlens.profile.graph.loading.protobuf import (
     constant_reader,
 )
 from onnxlens.profile.graph.loading.value_types import LEFT_OUT
+from onnxlens.profile.graph.node_view import ManyValues
 
 
 def without_weights(model: onnx.ModelProto, read: FileGraph) -> onnx.ModelProto:
@@ -54,17 +55,30 @@ def without_weights(model: onnx.ModelProto, read: FileGraph) -> onnx.ModelProto:
 
 
 def _add_nodes(graph: onnx.GraphProto, read: FileGraph) -> None:
-    """The nodes of the model's graph, those of larger constants as inputs."""
-    if not any(map(_large_constant, read.constants())):
+    """The nodes of the model's graph, those of larger constants as inputs; without large attributes."""
+    heavy = {id(node.proto) for node in read.nodes if any(map(_is_heavy, node.attributes.values()))}
+    if not heavy and not any(map(_large_constant, read.constants())):
         graph.node.extend(read.proto.node)
         return
-    for node in read.proto.node:
+    for known in read.nodes:
+        node = known.proto
         constant = _large_constant(node)
-        if constant is None:
+        if id(node) in heavy:
+            kept = [each for each in node.attribute if not _is_heavy(known.attributes[each.name])]
+            copy = NodeProto(op_type=node.op_type, domain=node.domain, name=node.name, attribute=kept)
+            copy.input.extend(node.input)
+            copy.output.extend(node.output)
+            graph.node.append(copy)
+        elif constant is None:
             graph.node.append(node)
         else:
             value = helper.make_tensor_value_info(node.output[0], constant.data_type, constant.dims)
             graph.input.append(value)
+
+
+def _is_heavy(attribute: object) -> bool:
+    """Whether an attribute holds the weights of a classical model: no type depends on them."""
+    return isinstance(attribute, ManyValues)
 
 
 def _is_small(tensor: TensorProto) -> bool:

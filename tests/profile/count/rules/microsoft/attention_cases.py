@@ -30,6 +30,10 @@ PROJECTING: tuple[Case, ...] = (
     microsoft("Attention", [(2, 6, 10), (10, 96), None, None, (2, 2, 4, 50, 8)],
               [(2, 6, 32), (2, 2, 4, 50, 8)], num_heads=4, past_present_share_buffer=1,
               macs=12 * 96 * 10 + 2 * 4 * 6 * 50 * 16, vector=5 * 2400, special=2400),
+    # 4 of the buffer's keys are in use before the 6 new ones: 2 x 4 x 6 x 10 scores
+    microsoft("Attention", [(2, 6, 10), (10, 96), None, None, (2, 2, 4, 50, 8), None, (1,)],
+              [(2, 6, 32), (2, 2, 4, 50, 8)], num_heads=4, past_present_share_buffer=1, constants={6: [4]},
+              macs=12 * 96 * 10 + 480 * 16, vector=5 * 480, special=480),
     # Q and K rotated: 3 for each of their 2 x 2 x 4 x 6 x 8 elements; or for 6 of the 8
     microsoft("Attention", [(2, 6, 10), (10, 96)], [(2, 6, 32)], num_heads=4, do_rotary=1,
               macs=12 * 96 * 10 + OWN * 16, vector=3 * 768 + 5 * OWN, special=OWN),
@@ -101,6 +105,20 @@ MULTI_HEAD: tuple[Case, ...] = (
               [(2, 6, 32), (2, 3, 32), (2, 3, 64), None, None, None, (2, 4, 7, 8), (2, 4, 7, 16)],
               [(2, 6, 64)],
               num_heads=4, macs=SCORES * 24, vector=5 * SCORES, special=SCORES),
+    # a buffer of 10, of which 4 are in use before the 3 new ones: 2 x 4 x 6 x 7 scores; all of it otherwise
+    microsoft("MultiHeadAttention",
+              [(2, 6, 32), (2, 3, 32), (2, 3, 64), None, None, None, (2, 4, 10, 8), (2, 4, 10, 16), (1,)],
+              [(2, 6, 64), (2, 4, 10, 8), (2, 4, 10, 16)], constants={8: [4]},
+              num_heads=4, macs=336 * 24, vector=5 * 336, special=336),
+    microsoft("MultiHeadAttention",
+              [(2, 6, 32), (2, 3, 32), (2, 3, 64), None, None, None, (2, 4, 10, 8), (2, 4, 10, 16), (1,)],
+              [(2, 6, 64), (2, 4, 10, 8), (2, 4, 10, 16)],
+              num_heads=4, macs=SCORES * 24, vector=5 * SCORES, special=SCORES),
+    # lengths of several sequences are no length of all
+    microsoft("MultiHeadAttention",
+              [(2, 6, 32), (2, 3, 32), (2, 3, 64), None, None, None, (2, 4, 10, 8), (2, 4, 10, 16), (2,)],
+              [(2, 6, 64), (2, 4, 10, 8), (2, 4, 10, 16)], constants={8: [4, 5]},
+              num_heads=4, macs=SCORES * 24, vector=5 * SCORES, special=SCORES),
     # packed Q, K and V, and packed K and V
     microsoft("MultiHeadAttention", [(2, 6, 4, 3, 8)], [(2, 6, 32)], num_heads=4,
               macs=OWN * 16, vector=5 * OWN, special=OWN),
@@ -111,6 +129,11 @@ MULTI_HEAD: tuple[Case, ...] = (
               [(2, 1, 160), None, None, (2, 8), (2, 4, 1, 8), (2, 4, 7, 8), (2, 4, 7, 24), None, None, None,
                (160,)],
               [(2, 1, 96)], num_heads=4, macs=64 * 32, vector=8 * (8 + 32) + 7 * 64, special=64),
+    # 3 keys of a buffer of 10 are in use, and its own: 2 x 4 x 4 scores
+    microsoft("DecoderMaskedMultiHeadAttention",
+              [(2, 1, 32), (2, 1, 32), (2, 1, 32), None, None, (2, 4, 10, 8), (2, 4, 10, 8), (1,)],
+              [(2, 1, 32), (2, 4, 10, 8), (2, 4, 10, 8)], constants={7: [3]},
+              num_heads=4, macs=32 * 16, vector=5 * 32, special=32),
     microsoft("DecoderMaskedMultiHeadAttention", [(2, 1, 32), (2, 4, 10, 8), (2, 4, 10, 16)], [(2, 1, 64)],
               num_heads=4, macs=80 * 24, vector=5 * 80, special=80),
     microsoft("DecoderMaskedMultiHeadAttention", [(2, 1, 32), (2, 4, 10, 8), (2, 4, 10, 16), (2, 10)],
@@ -164,11 +187,29 @@ GROUPED_QUERIES: tuple[Case, ...] = (
     microsoft("GroupQueryAttention",
               [(2, 3, 32), (2, 5, 16), (2, 5, 16), None, None, *LENGTHS, (50, 4), (50, 4)], [(2, 3, 32)],
               **GROUPED, do_rotary=1, macs=120 * 16, vector=6 * 120 + 3 * 44 * 8, special=120),
+    # a prompt with an empty past: 3 keys, whatever somebody takes the present for
+    microsoft("GroupQueryAttention",
+              [(2, 3, 32), (2, 3, 16), (2, 3, 16), (2, 2, 0, 8), (2, 2, 0, 8), *LENGTHS],
+              [(2, 3, 32), (2, 2, 0, 8), (2, 2, 0, 8)], **GROUPED, macs=72 * 16, vector=6 * 72, special=72),
+    # a buffer that the 3 new keys fill
+    microsoft("GroupQueryAttention",
+              [(2, 3, 32), (2, 3, 16), (2, 3, 16), (2, 2, 3, 8), (2, 2, 3, 8), *LENGTHS],
+              [(2, 3, 32), (2, 2, 3, 8), (2, 2, 3, 8)], **GROUPED, macs=72 * 16, vector=6 * 72, special=72),
+    # a present that is longer than the past: 7 + 3 keys
+    microsoft("GroupQueryAttention", [(2, 3, 32), (2, 3, 16), (2, 3, 16), *PAST, *LENGTHS],
+              [(2, 3, 32), *KEPT], **GROUPED, macs=240 * 16, vector=6 * 240, special=240),
+    # 5 keys of a buffer of 10 are in use, as the total length says: 2 x 4 x 3 x 5 scores
+    microsoft("GroupQueryAttention", [(2, 3, 32), (2, 3, 16), (2, 3, 16), *KEPT, *LENGTHS],
+              [(2, 3, 32), *KEPT], constants={6: 5}, **GROUPED, macs=120 * 16, vector=6 * 120, special=120),
     # 2 blocks of 4 x 4 in each head's layout are 32 scores, of 6 x 10; rotated as above
     microsoft("SparseAttention",
               [(2, 6, 32), (2, 6, 16), (2, 6, 16), *KEPT, (1, 4), (1, 2), (), (2,), (50, 4), (50, 4)],
               [(2, 6, 32), *KEPT], **GROUPED, sparse_block_size=4, do_rotary=1,
               macs=2 * 4 * 32 * 16, vector=6 * 256 + 3 * 72 * 8, special=256),
+    # 7 keys of the buffer are in use: 2 x 4 x 6 x 7 scores, fewer than the blocks have
+    microsoft("SparseAttention",
+              [(2, 6, 64), None, None, *KEPT, (1, 4), (1, 9), (), (2,)], [(2, 6, 32), *KEPT], **GROUPED,
+              constants={7: 7}, sparse_block_size=4, macs=2 * 4 * 42 * 16, vector=6 * 336, special=336),
     # 9 blocks would be 144: more than there are
     microsoft("SparseAttention",
               [(2, 6, 64), None, None, *KEPT, (1, 4), (1, 9), (), (2,)],

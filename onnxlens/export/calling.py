@@ -1,0 +1,245 @@
+"""A module called with a spec's inputs in order, whatever parameters its ``forward`` has."""
+
+from __future__ import annotations
+
+import inspect
+import re
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from inspect import Parameter
+from types import NoneType, UnionType
+from typing import TYPE_CHECKING, Any, Union, get_args, get_origin
+
+from onnxlens.errors import UsageError, first_line
+
+if TYPE_CHECKING:
+    import torch
+
+COLLECTIONS: Mapping[type, Callable[[Mapping[str, Any]], Any]] = {
+    list: lambda entries: [*entries.values()],
+    tuple: lambda entries: (*entries.values(),),
+    dict: dict,
+}
+"""How one parameter takes several inputs."""
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where one input goes in the arguments of a call, by the input's index."""
+
+    index: int
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """Positional and keyword arguments, with places for the inputs."""
+
+    args: Sequence[Any]
+    kwargs: Mapping[str, Any]
+
+    def arguments(self, inputs: Sequence[torch.Tensor]) -> tuple[Sequence[Any], Mapping[str, Any]]:
+        """The arguments with the inputs in their places."""
+
+        def with_inputs(argument: Any) -> Any:
+            if isinstance(argument, Place):
+                return inputs[argument.index]
+            if type(argument) in (list, tuple):
+                return type(argument)(map(with_inputs, argument))
+            if type(argument) is dict:
+                return {name: with_inputs(item) for name, item in argument.items()}
+            return argument
+
+        return with_inputs([*self.args]), with_inputs({**self.kwargs})
+
+
+def call_of(
+    forward: Callable[..., Any], names: Sequence[str], examples: Callable[[], Sequence[torch.Tensor]]
+) -> Call:
+    """How ``forward`` takes inputs of these names.
+
+    Several inputs for one parameter, which does not say of which type it is, are tried as a list, a tuple
+    and a dict.
+
+    Args:
+        forward: of a module on the meta device.
+        names: of the inputs, in order.
+        examples: makes the inputs on the meta device, where they have to be tried.
+
+    Raises:
+        UsageError: the inputs do not fit the parameters.
+    """
+    try:
+        parameters = inspect.signature(forward, eval_str=True).parameters
+    except NameError:  # an annotation that only type checkers import
+        parameters = inspect.signature(forward).parameters
+    except (TypeError, ValueError):  # without a signature
+        return Call([Place(index) for index in range(len(names))], {})
+    calls = [*_Binding(parameters, names).calls()]
+    return calls[0] if len(calls) == 1 else _first_that_runs(forward, calls, examples())
+
+
+def _first_that_runs(
+    forward: Callable[..., Any], calls: Sequence[Call], inputs: Sequence[torch.Tensor]
+) -> Call:
+    """The first way to call ``forward`` that works; nothing is computed on the meta device."""
+    import torch
+
+    errors = []
+    for call in calls:
+        args, kwargs = call.arguments(inputs)
+        try:
+            with torch.no_grad(), torch.device("meta"):
+                forward(*args, **kwargs)
+        except Exception as error:  # the user's code, not ours
+            errors.append(f"{type(error).__name__}: {first_line(error)}")
+        else:
+            return call
+    raise UsageError(
+        f"forward runs with its inputs neither in a list ({errors[0]}) nor in a dict ({errors[-1]}); name "
+        "them after its parameters: states.0 for an entry of a list, batch.image for one of a dict"
+    )
+
+
+class _Binding:
+    """Which parameter takes which input: the one of its name, else the one at its position."""
+
+    def __init__(self, parameters: Mapping[str, Parameter], names: Sequence[str]) -> None:
+        kinds = {parameter.kind for parameter in parameters.values()}
+        variable = (Parameter.VAR_POSITIONAL, Parameter.VAR_KEYWORD)
+        self._takes_more, self._takes_names = (kind in kinds for kind in variable)
+        self._parameters = {name: found for name, found in parameters.items() if found.kind not in variable}
+        self._positional = [
+            name for name, found in self._parameters.items() if found.kind is not Parameter.KEYWORD_ONLY
+        ]
+        self._names = names
+        self._bound: dict[str, Any] = {}
+        self._more: list[Place] = []
+        self._by_name: dict[str, Place] = {}
+
+    def calls(self) -> Iterator[Call]:
+        """The calls that the names allow: one, or one for each type that may hold the inputs."""
+        places = self._bind_names()
+        unnamed = [index for index in places if index is not None]
+        free = [name for name in self._positional if name not in self._bound]
+        if len(unnamed) <= len(free) or self._takes_more or self._takes_names:
+            self._bind_positions(places)
+            self._require_all()
+            yield self._call()
+            return
+        if not free:
+            raise UsageError(
+                f"input {self._names[unnamed[0]]!r} is no parameter of forward, which takes "
+                f"{', '.join(self._parameters) or 'none'}; name each input after its parameter"
+            )
+        *single, last = free
+        for name, index in zip(single, unnamed, strict=False):
+            self._bound[name] = Place(index)
+        entries = {self._names[index]: Place(index) for index in unnamed[len(single) :]}
+        kind = _collection(self._parameters[last].annotation)
+        for collected in [kind] if kind else COLLECTIONS:
+            self._bound[last] = COLLECTIONS[collected](entries)
+            self._require_all()
+            yield self._call()
+
+    def _bind_names(self) -> Sequence[int | None]:
+        """Bind what is named after a parameter, or after an entry of one.
+
+        Returns the positional arguments: None for one that is bound, else the index of the unnamed input.
+        """
+        places: list[int | None] = []
+        entries: dict[str, dict[str, Any]] = {}
+        for index, name in enumerate(self._names):
+            head, *inner = re.split(r"[.\[]", name.replace("]", ""))
+            if head not in self._parameters:
+                places.append(index)
+                continue
+            if (
+                head not in {*entries, *self._bound}
+                and self._parameters[head].kind is not Parameter.KEYWORD_ONLY
+            ):
+                places.append(None)
+            if not inner:
+                self._bound[head] = Place(index)  # names are unique
+                continue
+            level = entries.setdefault(head, {})
+            for key in inner[:-1]:
+                level = level.setdefault(key, {})
+            level[inner[-1]] = Place(index)
+        if both := sorted(set(entries) & set(self._bound)):
+            raise UsageError(f"inputs are named {both[0]!r} and after entries of it; name all or none so")
+        self._bound.update({head: _nested(head, held) for head, held in entries.items()})
+        return places
+
+    def _bind_positions(self, places: Sequence[int | None]) -> None:
+        """Bind the unnamed inputs to the parameters at their positions."""
+        named = set(self._bound)
+        for position, index in enumerate(places):
+            if index is None:
+                continue
+            name = self._names[index]
+            if position >= len(self._positional):
+                if self._takes_more:
+                    self._more.append(Place(index))
+                else:
+                    self._by_name[name] = Place(index)
+                continue
+            parameter = self._positional[position]
+            if parameter in named:
+                raise UsageError(
+                    f"input {name!r} stands where forward takes {parameter!r}, and another input has that "
+                    "name; name each input after its parameter"
+                )
+            kind = _collection(self._parameters[parameter].annotation)
+            self._bound[parameter] = COLLECTIONS[kind]({name: Place(index)}) if kind else Place(index)
+
+    def _require_all(self) -> None:
+        for name, parameter in self._parameters.items():
+            if name not in self._bound and parameter.default is Parameter.empty:
+                raise UsageError(
+                    f"forward needs {name!r}, and no input has its name or position; the inputs are "
+                    f"{', '.join(self._names) or 'none'}"
+                )
+
+    def _call(self) -> Call:
+        """The call with what is bound; parameters before ``*args`` that have no input get their default."""
+        args: list[Any] = []
+        kwargs: dict[str, Any] = {}
+        gap = False
+        for name, parameter in self._parameters.items():
+            if name in self._bound and (gap or parameter.kind is Parameter.KEYWORD_ONLY):
+                kwargs[name] = self._bound[name]
+            elif name in self._bound:
+                args.append(self._bound[name])
+            elif name in self._positional and (self._more or parameter.kind is Parameter.POSITIONAL_ONLY):
+                args.append(parameter.default)
+            else:
+                gap = True
+        return Call([*args, *self._more], {**kwargs, **self._by_name})
+
+
+def _nested(name: str, entries: Mapping[str, Any]) -> Any:
+    """Entries by key as a list, where the keys are its indices, else as a dict."""
+    held = {
+        key: _nested(f"{name}.{key}", item) if isinstance(item, dict) else item
+        for key, item in entries.items()
+    }
+    if not all(key.isdigit() for key in held):
+        return held
+    if sorted(map(int, held)) != list(range(len(held))):
+        raise UsageError(f"inputs name entries {', '.join(held)} of {name!r}; a list has them from 0 on")
+    return [held[str(index)] for index in range(len(held))]
+
+
+def _collection(annotation: Any) -> type | None:
+    """The type of ``COLLECTIONS`` that a parameter's annotation asks for, None if it does not say."""
+    union = get_origin(annotation) in (Union, UnionType)
+    kinds = get_args(annotation) if union else (annotation,)
+    found = {_container(get_origin(kind) or kind) for kind in kinds if kind is not NoneType}
+    return found.pop() if len(found) == 1 else None
+
+
+def _container(kind: Any) -> type | None:
+    if not isinstance(kind, type) or issubclass(kind, str):
+        return None
+    wide = {Mapping: dict, tuple: tuple, Sequence: list}
+    return next((narrow for base, narrow in wide.items() if issubclass(kind, base)), None)

@@ -1,0 +1,181 @@
+"""Scales and biases that stand beside the product or the normalization that they belong to."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from onnxlens.profile.count.weight_slots import NORMALIZATIONS, PRODUCTS
+from onnxlens.profile.graph.graph import Graph
+from onnxlens.profile.graph.node_view import NodeView, ValueView
+
+Dims = Sequence[int | str]
+
+FOLLOWED = 12
+"""Nodes between a bias and the product that it is added to: casts, scales, reshapes."""
+
+CONVOLUTIONS = ("Conv", "Deform", "QLinearConv", "FusedConv", "Nhwc")
+
+ROOTS = ("Sqrt", "ReduceL2", "Pow")
+TO_ROOT = frozenset({
+    "Add", "Cast", "Clip", "Div", "Expand", "Identity", "Max", "Mul", "Reciprocal", "Reshape", "Unsqueeze",
+})  # fmt: skip
+"""What stands between a division and the root of a variance: an epsilon, a reciprocal, a scale."""
+
+RESHAPES = frozenset({"Reshape", "Squeeze", "Unsqueeze", "Flatten"})
+PASSED = frozenset(
+    {"Cast", "Identity", "DequantizeLinear", "QuantizeLinear", "Dropout", "Slice", "Transpose"}
+)
+QUANTIZED_ON_THE_WAY = frozenset({"Cast", "Floor", "Round", "Reshape", "Div"})
+"""What makes integers of a bias at run time, for an integer convolution."""
+
+
+def is_affine(graph: Graph, node: NodeView) -> ValueView | None:
+    """The scale or bias that an Add or Mul takes for a product of weights, or for a normalization.
+
+    It has one number for each channel of what it is applied to; after a normalization also one for each
+    element that was normalized. A mask, which is added to the scores of two activations, is none; nor is a
+    window or a table of positions.
+    """
+    sides = _sides(node) if node.op_type in ("Add", "Mul", "QLinearAdd", "QLinearMul") else ()
+    for data, factor in (sides, sides[::-1]) if len(sides) == 2 else ():
+        if data.is_weight or not factor.shape:
+            continue
+        if _belongs(graph, data, factor, node) or (node.op_type == "Mul" and _is_root(graph, data, False)):
+            return factor if factor.is_weight else _quantized_weight(graph, factor)
+    return None
+
+
+def _quantized_weight(graph: Graph, value: ValueView) -> ValueView | None:
+    """The bias that ``value`` is, divided by a scale of the input and rounded."""
+    for _ in range(FOLLOWED):
+        index = graph.producer(value.name)
+        node = None if index is None else graph.nodes[index].view
+        if node is None or node.op_type not in QUANTIZED_ON_THE_WAY or not node.has_input(0):
+            return None
+        value = node.input(0)
+        if value.is_weight:
+            return value
+    return None
+
+
+def _belongs(graph: Graph, data: ValueView, factor: ValueView, node: NodeView) -> bool:
+    shape, dims = factor.shape or (), data.shape
+    kind, channel = _origin(graph, data)
+    if dims is None:  # of a matrix product the channels are last, whatever else there is
+        return kind == "product" and len(shape) == 1
+    if len(shape) > len(dims) or not kind:
+        return False
+    if kind == "norm":
+        return _is_suffix(shape, dims) or _axis(shape, dims) in (1, len(dims) - 1)
+    single = tuple(shape) == (1,) == tuple(dims[-1:]) and node.op_type.endswith("Add")
+    return (kind == "product" and single) or _axis(shape, dims) == channel % len(dims)
+
+
+def _axis(shape: Dims, dims: Dims) -> int | None:
+    """The only axis of ``dims`` along which ``shape`` holds more than one number."""
+    long = [index for index, size in enumerate(shape) if size != 1]
+    axis = long[0] + len(dims) - len(shape) if len(long) == 1 else None
+    fits = axis is not None and (isinstance(dims[axis], str) or dims[axis] == shape[long[0]])
+    return axis if fits else None
+
+
+def _is_suffix(shape: Dims, dims: Dims) -> bool:
+    return tuple(dims[len(dims) - len(shape) :]) == tuple(shape)
+
+
+def _origin(graph: Graph, value: ValueView) -> tuple[str, int]:
+    """What ``value`` comes from but for scales, biases and casts: a kind of node, and the channels' axis."""
+    nodes: list[NodeView] = []
+    for node in _chain(graph, value):
+        operator = (node.domain, node.op_type)
+        if operator in NORMALIZATIONS or _is_normalized(graph, node):
+            return "norm", 1
+        if operator in PRODUCTS:
+            if not any(node.has_input(i) and node.input(i).is_weight for i in PRODUCTS[operator]):
+                return "", 0
+            is_convolution = node.op_type.startswith(CONVOLUTIONS)
+            if is_convolution and not all(map(_keeps_channels, nodes)):
+                return "", 0
+            return ("convolution", _moved(1, nodes)) if is_convolution else ("product", _moved(-1, nodes))
+        nodes.append(node)
+    return "", 0
+
+
+def _keeps_channels(node: NodeView) -> bool:
+    """Whether the second axis stays what it is."""
+    if node.op_type not in RESHAPES:
+        return True
+    before, after = node.input(0).shape or (), node.output().shape or ()
+    return before[1:2] == after[1:2] != ()
+
+
+def _moved(axis: int, nodes: Sequence[NodeView]) -> int:
+    """Where an axis of a product is after the nodes behind it, given from the last one on."""
+    for node in reversed(nodes):
+        perm = node.attribute("perm") if node.op_type == "Transpose" else None
+        if perm:
+            axis = list(perm).index(axis % len(perm))
+    return axis
+
+
+def _chain(graph: Graph, value: ValueView) -> Iterator[NodeView]:
+    """The nodes that make ``value``, last first, for as long as each changes one tensor alone."""
+    for _ in range(FOLLOWED):
+        index = graph.producer(value.name)
+        if index is None:
+            return
+        node = graph.nodes[index].view
+        yield node
+        following = _followed(node)
+        if following is None:
+            return
+        value = following
+
+
+def _sides(node: NodeView) -> Sequence[ValueView]:
+    """The two operands of elementwise arithmetic; nothing for other nodes."""
+    quantized = node.op_type.startswith("QLinear")
+    if node.op_type.removeprefix("QLinear") not in ("Add", "Mul", "Sub", "Div"):
+        return ()
+    return [node.input(index) for index in ((0, 3) if quantized else (0, 1)) if node.has_input(index)]
+
+
+def _followed(node: NodeView) -> ValueView | None:
+    if sides := _sides(node):
+        open_sides = [side for side in sides if not side.is_weight and side.shape != ()]
+        return open_sides[0] if len(open_sides) == 1 else None
+    source = node.input(0) if node.has_input(0) else None
+    if source is not None and node.op_type in RESHAPES:
+        made = node.output().shape
+        return source if source.shape and made else None
+    return source if node.op_type in PASSED else None
+
+
+def _is_normalized(graph: Graph, node: NodeView) -> bool:
+    """Whether the node divides by the root of a variance, multiplies by its reciprocal, or scales that."""
+    divides = node.op_type == "Div"
+    if not divides and node.op_type != "Mul":
+        return False
+    return any(
+        not value.is_weight and _is_root(graph, value, divides)
+        for value in _sides(node)[1 if divides else 0 :]
+    )
+
+
+def _is_root(graph: Graph, value: ValueView, inverted: bool) -> bool:
+    """Whether a divisor is a root, or a factor the reciprocal of one."""
+    for _ in range(FOLLOWED):
+        index = graph.producer(value.name)
+        if index is None:
+            return False
+        node = graph.nodes[index].view
+        if node.op_type in ROOTS:
+            return inverted or node.op_type == "Pow"
+        if node.op_type not in TO_ROOT:
+            return False
+        inverted = inverted or node.op_type in ("Reciprocal", "Div")
+        open_inputs = [each for each in node.inputs if each is not None and not each.is_weight]
+        if len(open_inputs) != 1:
+            return False
+        value = open_inputs[0]
+    return False
