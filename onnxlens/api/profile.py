@@ -45,8 +45,10 @@ def profile_with_flow(
     convention: Convention = "matrix",
 ) -> tuple[Ledger, FlowGraph]:
     """As ``profile_graph``, with the data flow between the innermost modules."""
+    from onnxlens.profile.flow.collapse import collapsed
     from onnxlens.profile.flow.deepest import build_flow
 
     with opened(target, settings, progress) as it:
         ledger = profile_graph(it, convention=convention)
-        return ledger, build_flow(it.graph, ledger).flow
+        deepest = build_flow(it.graph, ledger)
+        return ledger, collapsed(deepest, deepest.flow.depth)

@@ -175,7 +175,7 @@ def _count_and_draw(it: OpenedTarget, folder: Path) -> GraphSummary:
     files = {"onnx": it.path.name, "manifest": manifest_path_of(it.path).name}
     if manifest.has_weights:
         files["weights"] = data_path_of(it.path).name
-    files |= write_counts(ledger, deepest.flow, folder)
+    files |= write_counts(ledger, collapsed(deepest, deepest.flow.depth), folder)
     it.progress("drawing", 0, 0)
     pictures, note = write_pictures(collapsed(deepest, readable_depth(deepest)), folder)
     totals = ledger.totals

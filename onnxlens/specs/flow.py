@@ -115,6 +115,7 @@ class FlowGraph:
         frames: how many equal blocks each folded cluster stands for, by its path; the ``repeats`` of a box
             in it include them.
         links: the files in which boxes are opened that are closed here, by their ids.
+        alternatives: the paths of the branches of each If, of which one runs.
         params: of what is shown, where no box shows some of them: None where the boxes add up to it.
     """
 
@@ -127,6 +128,7 @@ class FlowGraph:
     module: str = ""
     frames: Mapping[str, int] = field(default_factory=dict, hash=False)
     links: Mapping[str, str] = field(default_factory=dict, hash=False)
+    alternatives: tuple[tuple[str, ...], ...] = ()
     params: int | None = None
 
     def __post_init__(self) -> None:

@@ -7,7 +7,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from onnxlens.errors import UsageError
-from onnxlens.profile.flow.deepest import DeepestFlow, end_id, params_beside
+from onnxlens.profile.flow.deepest import DeepestFlow, end_id, reached
+from onnxlens.profile.flow.frames import Level
 from onnxlens.profile.graph.graph import Hierarchy
 from onnxlens.specs.flow import FlowEdge, FlowKind, FlowNode
 
@@ -45,15 +46,33 @@ def shown_alone(deepest: DeepestFlow, path: str) -> DeepestFlow:
     )
     ends, edges = _ends_by_neighbor(border) if deepest.groups else _ends_by_tensor(border)
     inputs, outputs = ([end for end in ends if end.kind == kind] for kind in ("input", "output"))
-    shown = [replace(node, parents=node.parents[len(border.around) :]) for node in inside]
+    shown = [replace(node, parents=_below(node, path)) for node in inside]
     flow = replace(
         deepest.flow,
         nodes=(*inputs, *shown, *outputs),
         edges=tuple(dict.fromkeys(edges)),
         module=deepest.names().get(path, path),
-        params=params_beside(inside, deepest.rows.get(path)),
     )
-    return replace(deepest, flow=flow, shown=path, closed=deepest.closed - {path})
+    detours = _detours(deepest, border.inside)
+    return replace(deepest, flow=flow, shown=path, closed=deepest.closed - {path}, detours=detours)
+
+
+def _detours(deepest: DeepestFlow, inside: frozenset[str]) -> Sequence[tuple[str, str]]:
+    """The edges outside on paths that lead from a box inside to another."""
+    consumers, producers = deepest.neighbors
+    between = sorted((reached(inside, consumers) & reached(inside, producers)) - inside)
+    here = inside.union(between)
+    inner = [(source, target) for source in between for target in consumers[source] if target in here]
+    return [
+        *inner,
+        *((source, target) for target in between for source in producers[target] if source in inside),
+    ]
+
+
+def _below(box: FlowNode, path: str) -> tuple[Level, ...]:
+    """What contains a box from the level at the path on."""
+    around = _around(box)
+    return box.parents[around.index(path) :] if path in around else ()
 
 
 def _around(box: FlowNode) -> tuple[str, ...]:
@@ -133,14 +152,14 @@ def _ends_by_tensor(border: _Border) -> Ends:
 
 def _producing_operator(border: _Border, box: FlowNode, tensor: str) -> str:
     """The type of the operator in an outside box that produces a tensor."""
-    nodes = border.deepest.nodes.get(box.id, ())
+    nodes = border.deepest.run_by([box])
     produced = (node for node in nodes if any(value and value.name == tensor for value in node.view.outputs))
     return next((node.view.op_type for node in produced), box.title)
 
 
 def _consuming_operators(border: _Border, box: FlowNode, tensor: str) -> Sequence[str]:
     """The types of the operators in an outside box that read a tensor."""
-    nodes = border.deepest.nodes.get(box.id, ())
+    nodes = border.deepest.run_by([box])
     found = [node.view.op_type for node in nodes if any(value.name == tensor for value in node.reads)]
     return found or [box.title]
 

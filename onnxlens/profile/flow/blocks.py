@@ -8,7 +8,7 @@ from collections import Counter, defaultdict
 from collections.abc import Hashable, Iterable, Mapping, Sequence
 from itertools import pairwise
 
-from onnxlens.profile.flow.deepest import Level
+from onnxlens.profile.flow.frames import Level
 from onnxlens.profile.graph.graph import GraphNode
 from onnxlens.profile.graph.node_view import ValueView
 from onnxlens.specs.flow import FlowEdge, FlowGraph, FlowNode

@@ -3,36 +3,40 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
-from graphlib import CycleError, TopologicalSorter
-from itertools import pairwise
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from itertools import chain
+from typing import NamedTuple
 
+from onnxlens.profile.flow.contract import contracted, numbered, quotient
 from onnxlens.profile.flow.costs import module_costs, summed_costs
-from onnxlens.profile.flow.deepest import DeepestFlow, Level, operators_of, ran, with_boxes
-from onnxlens.specs.flow import FlowEdge, FlowGraph, FlowNode
+from onnxlens.profile.flow.deepest import DeepestFlow, operators_of, params_beside, ran, with_boxes
+from onnxlens.profile.flow.frames import Level
+from onnxlens.specs.flow import FlowEdge, FlowGraph, FlowKind, FlowNode
 from onnxlens.specs.ledger import joined_bounds
 
 
-@dataclass(slots=True)
+@dataclass(frozen=True, slots=True)
 class _Box:
-    """Boxes of the deepest flow that are drawn as one, which may stand for all of a group.
+    """Boxes of the deepest flow that are drawn as one.
 
-    ``levels`` are the module or group that it stands for, after those that contain it, outermost first; there
-    are none for a box of the deepest flow as it is.
+    Attributes:
+        levels: what contains it, the model first, and last the module or group that it stands for; "" is the
+            title of what is a box of the deepest flow as it is.
+        closed: it stands for all of a level.
+        parts: in execution order.
     """
 
-    levels: tuple[Level, ...] = ()
-    is_group: bool = False
-    parts: list[FlowNode] = field(default_factory=list)
+    levels: tuple[Level, ...]
+    closed: bool
+    parts: Sequence[FlowNode]
 
 
 def collapsed(deepest: DeepestFlow, depth: int) -> FlowGraph:
     """The flow with one box for all that is deeper than ``depth`` levels, or in a closed level.
 
-    A module is a box for each segment of the execution order that it has to itself. A group, which is a level
-    too, is one box, numbered where it first runs; if that closes a cycle that the graph does not have, it is
-    a box for each segment, and a note says so.
+    A module or group, which is a level too, is one box if that makes no cycle. Otherwise it is several, no
+    two of which could be one; a note names the groups.
     """
     return collapsed_with_parts(deepest, depth)[0]
 
@@ -42,7 +46,7 @@ def collapsed_with_parts(
 ) -> tuple[FlowGraph, Mapping[str, Sequence[FlowNode]]]:
     """As ``collapsed``, and the boxes of the deepest flow that each box stands for, by its id."""
     flow = deepest.flow
-    boxes, notes = _without_cycles(_boxes(deepest, depth), flow)
+    boxes = _boxes(deepest, depth)
     nodes = _nodes(boxes, deepest)
     parts = {node.id: box.parts for box, node in zip(boxes, nodes, strict=True)}
     new_ids = {part.id: box for box, held in parts.items() for part in held}
@@ -51,121 +55,119 @@ def collapsed_with_parts(
         source, target = new_ids.get(edge.source, edge.source), new_ids.get(edge.target, edge.target)
         if source != target:
             edges[FlowEdge(source, target, edge.tensor)] = None
-    shown = replace(flow, depth=depth, notes=(*flow.notes, *notes))
+    params = params_beside(nodes, deepest.rows.get(deepest.shown))
+    shown = replace(flow, depth=depth, params=params, notes=(*flow.notes, *_notes(boxes, deepest)))
     return with_boxes(shown, nodes, list(edges)), parts
 
 
-def box_count(deepest: DeepestFlow, depth: int) -> int:
-    """How many boxes the flow collapsed to ``depth`` has, before a group is split at a cycle."""
-    return len(_boxes(deepest, depth))
+def has_more_boxes(deepest: DeepestFlow, depth: int, than: int) -> bool:
+    """Whether the flow collapsed to ``depth`` has more boxes: every module or group is at least one."""
+    keys = {_key(node, deepest, depth) for node in ran(deepest.flow)}
+    return len(keys) > than or len(_boxes(deepest, depth)) > than
 
 
-def _boxes(deepest: DeepestFlow, depth: int) -> list[_Box]:
-    groups = frozenset(deepest.groups.values())
+def _boxes(deepest: DeepestFlow, depth: int) -> Sequence[_Box]:
+    """The boxes in execution order."""
+    parts = ran(deepest.flow)
+    keys = [_key(node, deepest, depth) for node in parts]
+    ranks = {key: rank for rank, key in enumerate(sorted(set(keys)))}
+    successors = _successors(parts, deepest)
+    outside = range(len(parts), len(successors))  # a box each, of a rank of its own
+    members = contracted([*(ranks[key] for key in keys), *outside], successors)
+    key_of = {
+        index: keys[members[index][0]] for index in range(len(members)) if members[index][0] < len(parts)
+    }
+    order = numbered(
+        quotient(members, successors),
+        [key_of[index].levels[:-1] if index in key_of else () for index in range(len(members))],
+        [min(held) for held in members],
+    )
+    return [
+        _Box(key_of[index].levels, key_of[index].closed, [parts[part] for part in sorted(members[index])])
+        for index in order
+        if index in key_of
+    ]
+
+
+class _Key(NamedTuple):
+    """What the boxes that may be one have in common; operators between modules are divided first."""
+
+    is_module: bool
+    levels: tuple[Level, ...]
+    closed: bool
+
+
+def _key(node: FlowNode, deepest: DeepestFlow, depth: int) -> _Key:
     model = () if deepest.shown else (("", _model_title(deepest)),)
-    boxes: list[_Box] = []
-    by_group: dict[tuple[Level, ...], _Box] = {}
-    previous: tuple[Level, ...] | None = None
-    for node in ran(deepest.flow):
-        levels = (*model, *node.parents)
-        closed = (index for index, level in enumerate(levels[:depth]) if level[0] in deepest.closed)
-        cut = next(closed, depth)
-        if cut >= len(levels):
-            boxes.append(_Box(parts=[node]))
-            previous = None
-            continue
-        key = levels[: cut + 1]
-        if key[-1][0] in groups:
-            if key not in by_group:
-                by_group[key] = _Box(key, is_group=True)
-                boxes.append(by_group[key])
-            by_group[key].parts.append(node)
-        else:
-            if key != previous:
-                boxes.append(_Box(key))
-            boxes[-1].parts.append(node)
-        previous = key
-    return boxes
+    levels = (*model, *node.parents)
+    closed = (index for index, level in enumerate(levels[:depth]) if level[0] in deepest.closed)
+    cut = next(closed, depth)
+    if cut >= len(levels):
+        return _Key(node.kind == "module", (*levels, (node.path, "")), closed=False)
+    return _Key(True, levels[: cut + 1], closed=True)
 
 
-def _without_cycles(boxes: list[_Box], flow: FlowGraph) -> tuple[list[_Box], Sequence[str]]:
-    """The boxes in order, groups on a cycle in several, and notes on those."""
-    notes = []
-    while crossing := _crossing_group(flow, boxes):
-        segments = _segments(crossing, boxes)
-        index = boxes.index(crossing)
-        boxes[index : index + 1] = segments
-        name = crossing.levels[-1][1]
-        notes.append(f"{name} runs in {len(segments)} segments, a box each: others run between them")
-    return sorted(boxes, key=lambda box: box.parts[0].order), notes
+def _successors(parts: Sequence[FlowNode], deepest: DeepestFlow) -> list[set[int]]:
+    """By the index of each part, and then of each box outside on a path between two of them."""
+    index_of = {node.id: index for index, node in enumerate(parts)}
+    for box in chain.from_iterable(deepest.detours):
+        index_of.setdefault(box, len(index_of))
+    successors: list[set[int]] = [set() for _ in index_of]
+    for source, target in chain(((edge.source, edge.target) for edge in deepest.flow.edges), deepest.detours):
+        if source in index_of and target in index_of:
+            successors[index_of[source]].add(index_of[target])
+    return successors
 
 
-def _crossing_group(flow: FlowGraph, boxes: Sequence[_Box]) -> _Box | None:
-    """A group on a cycle, the one in the most segments; None if there is no cycle."""
-    if not any(box.is_group for box in boxes):
-        return None
-    index_of = {node.id: index for index, box in enumerate(boxes) for node in box.parts}
-    sorter: TopologicalSorter[int] = TopologicalSorter()
-    for edge in flow.edges:
-        source, target = index_of.get(edge.source), index_of.get(edge.target)
-        if source is not None and target is not None and source != target:
-            sorter.add(target, source)
-    try:
-        sorter.prepare()
-    except CycleError as error:
-        groups = [boxes[index] for index in error.args[1] if boxes[index].is_group]
-        return max(groups, key=lambda box: len(_segments(box, boxes)), default=None)
-    return None
-
-
-def _segments(box: _Box, boxes: Sequence[_Box]) -> list[_Box]:
-    """The box divided where parts of other boxes run in between."""
-    own = {node.id for node in box.parts}
-    others = [node.order for other in boxes for node in other.parts if node.id not in own]
-    segments = [_Box(box.levels, parts=[box.parts[0]])]
-    for before, after in pairwise(box.parts):
-        if any(before.order < order < after.order for order in others):
-            segments.append(_Box(box.levels))
-        segments[-1].parts.append(after)
-    return segments
+def _notes(boxes: Sequence[_Box], deepest: DeepestFlow) -> Iterator[str]:
+    groups = frozenset(deepest.groups.values())
+    times = Counter(box.levels[-1] for box in boxes if box.closed and box.levels[-1][0] in groups)
+    for (_, name), count in times.items():
+        if count > 1:
+            yield f"{name} runs in {count} segments, a box each: others run between them"
 
 
 def _nodes(boxes: Sequence[_Box], deepest: DeepestFlow) -> Sequence[FlowNode]:
     """The boxes as they are drawn, numbered in execution order."""
-    times = Counter(box.levels for box in boxes)
+    times = Counter((box.levels, box.closed) for box in boxes)
     groups = frozenset(deepest.groups.values())
     seen: set[tuple[Level, ...]] = set()
     nodes = []
     for order, box in enumerate(boxes, start=1):
-        if not box.levels:
-            nodes.append(replace(box.parts[0], id=f"n{order}", order=order))
-            continue
-        path = box.levels[-1][0]
-        row = None if path in groups else deepest.rows.get(path)
-        first, only = box.levels not in seen, times[box.levels] == 1
-        seen.add(box.levels)
-        sums = summed_costs([part.costs for part in box.parts])
+        first, path = box.parts[0], box.levels[-1][0]
+        kind: FlowKind = "module" if box.closed else first.kind
+        is_row = kind == "module" and path not in groups
+        whole = not box.closed and len(box.parts) == 1
+        sums = first.costs if whole else summed_costs([part.costs for part in box.parts])
+        row = deepest.rows.get(path) if is_row else None
+        only = times[box.levels, box.closed] == 1
         nodes.append(
             FlowNode(
                 id=f"n{order}",
-                kind="module",
+                kind=kind,
                 path=path,
                 title=_title(box, deepest),
                 parents=tuple(level for level in box.levels[:-1] if level[0]),
                 order=order,
-                costs=module_costs(sums, row, first=first, only=only),
+                costs=module_costs(sums, row, first=box.levels not in seen, only=only),
                 lower_bounds=joined_bounds(
                     [row.lower_bounds] if row and only else [part.lower_bounds for part in box.parts]
                 ),
             )
         )
+        seen.add(box.levels)
     return nodes
 
 
 def _title(box: _Box, deepest: DeepestFlow) -> str:
+    """The class, or the operators where the file names no modules; those of a box as it is may be joined."""
     path, title = box.levels[-1]
+    if not box.closed:
+        titles = dict.fromkeys(part.title for part in box.parts)
+        nodes = deepest.run_by(box.parts) if len(titles) > 1 else []
+        return operators_of(nodes) if nodes else ", ".join(titles)
     if not deepest.names_modules and path and not title:
-        return operators_of([node for part in box.parts for node in deepest.nodes[part.id]])
+        return operators_of(deepest.run_by(box.parts))
     return title or path
 
 

@@ -2,46 +2,48 @@
 
 from __future__ import annotations
 
-from collections import Counter
+from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from itertools import groupby
+from functools import cached_property
 
 from onnxlens.profile.count.rules import is_view
-from onnxlens.profile.flow.costs import module_costs, node_costs
+from onnxlens.profile.flow.contract import atoms, numbered, quotient
+from onnxlens.profile.flow.costs import node_costs
+from onnxlens.profile.flow.frames import Frames, Place, read_sources, source_of
 from onnxlens.profile.graph.graph import Graph, GraphNode
+from onnxlens.profile.graph.node_view import ValueView
 from onnxlens.specs.flow import FlowEdge, FlowGraph, FlowKind, FlowNode
 from onnxlens.specs.ledger import Ledger, ModuleCost, lower_bounds
 from onnxlens.specs.tensor import TensorSpec
 
-Level = tuple[str, str]
-"""A module or a group that contains boxes: its path, and its class or name."""
 
-
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class DeepestFlow:
     """A flow at its deepest, whole or of one module, with what the steps from it need to know.
 
     A flow written by hand needs no more than ``flow``: its boxes then have no costs of modules as a whole.
 
     Attributes:
-        flow: a box for each segment of the execution order that an innermost module, or the operators that a
-            module runs between its children, has to itself.
+        flow: the smallest boxes: nodes of one innermost module, or operators that a module runs between its
+            children, that are in one box at every depth. A picture's boxes are made of these.
         rows: what the ledger has for each module, by path.
-        nodes: what each box runs, by its id.
+        nodes: what each box runs, by its id and then by the node's index.
         names_modules: whether the file does; if not, boxes are titled by their operators.
         shown: the path of the module or group that is shown alone; "" is the whole graph.
         groups: the paths of the groups among the levels, by name.
         closed: the paths of the levels that are one box at any depth.
+        detours: the edges of all paths that leave what is shown and come back, by the ids of their ends.
     """
 
     flow: FlowGraph
     rows: Mapping[str, ModuleCost] = field(default_factory=dict)
-    nodes: Mapping[str, Sequence[GraphNode]] = field(default_factory=dict)
+    nodes: Mapping[str, Mapping[int, GraphNode]] = field(default_factory=dict)
     names_modules: bool = True
     shown: str = ""
     groups: Mapping[str, str] = field(default_factory=dict)
     closed: frozenset[str] = frozenset()
+    detours: Sequence[tuple[str, str]] = ()
 
     @property
     def levels(self) -> int:
@@ -49,6 +51,21 @@ class DeepestFlow:
         shown = ("module", self.shown)
         inside = (box for box in self.flow.nodes if box.order)
         return max((0 if (box.kind, box.path) == shown else self.depth_of(box) for box in inside), default=0)
+
+    def run_by(self, boxes: Iterable[FlowNode]) -> list[GraphNode]:
+        """What the boxes run, in the order of the file."""
+        found = {index: node for box in boxes for index, node in self.nodes.get(box.id, {}).items()}
+        return [found[index] for index in sorted(found)]
+
+    @cached_property
+    def neighbors(self) -> tuple[Mapping[str, list[str]], Mapping[str, list[str]]]:
+        """What reads each box, and what each box reads, by the ids."""
+        consumers: Mapping[str, list[str]] = defaultdict(list)
+        producers: Mapping[str, list[str]] = defaultdict(list)
+        for edge in self.flow.edges:
+            consumers[edge.source].append(edge.target)
+            producers[edge.target].append(edge.source)
+        return consumers, producers
 
     def names(self) -> Mapping[str, str]:
         """What a person calls each group, by its path; the path follows a name that another module has."""
@@ -63,63 +80,77 @@ class DeepestFlow:
 
 
 def build_flow(graph: Graph, ledger: Ledger) -> DeepestFlow:
-    """The data flow of ``graph`` with every module opened.
+    """The data flow of ``graph`` with every module opened, and every branch and loop.
 
-    Segments of an order that respects the data flow cannot form a cycle, and a module that runs twice has two
-    boxes.
+    Operators that only rename a tensor are left out, and so is what runs once before run time.
     """
-    running = (index for index, node in enumerate(graph.nodes) if not node.constant_folded)
-    segments = [tuple(indices) for _, indices in groupby(running, graph.module_of)]
-    boxes = _boxes(segments, graph, ledger)
-    nodes = {box.id: segment for box, segment in zip(boxes, segments, strict=True)}
-    edges = _edges(graph, {index: box for box, segment in nodes.items() for index in segment})
+    frames = Frames(graph, ledger)
+    reads = read_sources(graph)
+    running = list(reads)
+    places = [frames.place(index) for index in running]
+    successors = _successors(graph, reads)
+    parts = atoms(places, successors)
+    order = numbered(quotient(parts, successors), [()] * len(parts), [part[0] for part in parts])
+    segments = [[running[position] for position in parts[number]] for number in order]
+    place_of = dict(zip(running, places, strict=True))
+    boxes = [
+        _box(number, place_of[segment[0]], segment, graph, ledger)
+        for number, segment in enumerate(segments, start=1)
+    ]
+    modules = max(map(graph.hierarchy.depth, graph.hierarchy.paths))
+    box_of = {index: box.id for box, segment in zip(boxes, segments, strict=True) for index in segment}
+    edges = _edges(graph, reads, box_of)
     flow = FlowGraph(
         graph=graph.name,
         source=ledger.source,
-        depth=max(map(graph.hierarchy.depth, graph.hierarchy.paths)),
+        depth=max([modules, *(len(box.parents) + bool(box.path) for box in boxes)]),
         nodes=(*_ends("input", graph.inputs), *boxes, *_ends("output", graph.outputs)),
         edges=tuple(dict.fromkeys(edges)),
-        params=params_beside(boxes, ledger.modules[0]),
+        alternatives=tuple(frames.alternatives),
     )
     return DeepestFlow(
         flow,
         rows={row.path: row for row in ledger.modules},
-        nodes={box: [graph.nodes[index] for index in segment] for box, segment in nodes.items()},
+        nodes={
+            box.id: {index: graph.nodes[index] for index in segment}
+            for box, segment in zip(boxes, segments, strict=True)
+        },
         names_modules=graph.attribution != "none",
+        closed=frozenset(frames.dead),
     )
 
 
-def _boxes(segments: Sequence[Sequence[int]], graph: Graph, ledger: Ledger) -> Sequence[FlowNode]:
-    """A box for each segment, given by its nodes' indices."""
-    hierarchy = graph.hierarchy
-    containers = {outer for path in hierarchy.paths for outer in hierarchy.lineage(path)[:-1]}
-    rows = {row.path: row for row in ledger.modules}
-    paths = [graph.module_of(segment[0]) for segment in segments]
-    times, seen = Counter(paths), set[str]()
-    boxes = []
-    for order, (path, segment) in enumerate(zip(paths, segments, strict=True), start=1):
-        kind: FlowKind = "operators" if path in containers else "module"
-        containing = hierarchy.lineage(path) if kind == "operators" else hierarchy.lineage(path)[:-1]
-        title = hierarchy.class_name(path) or path or ledger.graph
-        if kind == "operators" or (graph.attribution == "none" and path):
-            title = operators_of([graph.nodes[index] for index in segment])
-        row = rows.get(path) if kind == "module" else None
-        costs = [ledger.nodes[index] for index in segment]
-        only = times[path] == 1
-        boxes.append(
-            FlowNode(
-                id=f"n{order}",
-                kind=kind,
-                path=path,
-                title=title,
-                parents=tuple((outer, hierarchy.class_name(outer)) for outer in containing if outer),
-                order=order,
-                costs=module_costs(node_costs(costs), row, first=path not in seen, only=only),
-                lower_bounds=row.lower_bounds if row and only else lower_bounds(costs),
-            )
-        )
-        seen.add(path)
-    return boxes
+def _successors(graph: Graph, reads: Mapping[int, Sequence[ValueView]]) -> list[set[int]]:
+    """For each node that runs the positions of those that read it."""
+    positions = {index: position for position, index in enumerate(reads)}
+    successors: list[set[int]] = [set() for _ in reads]
+    for index, values in reads.items():
+        producers = (graph.producer(value.name) for value in values)
+        for producer in producers:
+            if producer is not None and producer in positions:
+                successors[positions[producer]].add(positions[index])
+    return successors
+
+
+def _box(order: int, place: Place, segment: Sequence[int], graph: Graph, ledger: Ledger) -> FlowNode:
+    """A box of nodes, given by their indices; of what is not counted only the params are known."""
+    title = graph.hierarchy.class_name(place.path) or place.path or ledger.graph
+    if place.kind == "operators" or (graph.attribution == "none" and place.path):
+        title = operators_of([graph.nodes[index] for index in segment])
+    nodes = [ledger.nodes[index] for index in segment]
+    costs = node_costs(nodes)
+    if not any(node.repeats for node in nodes):
+        costs = {name: figure for name, figure in costs.items() if name == "params"}
+    return FlowNode(
+        f"n{order}",
+        place.kind,
+        place.path,
+        title,
+        place.parents,
+        order,
+        costs,
+        lower_bounds=lower_bounds(nodes),
+    )
 
 
 def params_beside(boxes: Iterable[FlowNode], row: ModuleCost | None) -> int | None:
@@ -135,23 +166,25 @@ def operators_of(nodes: Sequence[GraphNode]) -> str:
     return ", ".join(dict.fromkeys(types or [node.view.op_type for node in nodes]))
 
 
-def _edges(graph: Graph, boxes: Mapping[int, str]) -> Iterator[FlowEdge]:
+def _edges(
+    graph: Graph, reads: Mapping[int, Sequence[ValueView]], boxes: Mapping[int, str]
+) -> Iterator[FlowEdge]:
     """The tensors that go from one box or end to another, in reading order; boxes by their nodes' indices."""
     inputs = {tensor.name: tensor for tensor in graph.inputs}
 
-    def source_of(tensor: str) -> str | None:
+    def source_box(tensor: str) -> str | None:
         if tensor in inputs:
             return end_id("input", tensor)
         producer = graph.producer(tensor)
         return None if producer is None else boxes.get(producer)
 
-    for index, box in boxes.items():
-        for value in graph.nodes[index].reads:
-            source = source_of(value.name)
-            if source is not None and source != box:
-                yield FlowEdge(source, box, inputs.get(value.name) or value.spec)
+    for index, values in reads.items():
+        for value in values:
+            source = source_box(value.name)
+            if source is not None and source != boxes[index]:
+                yield FlowEdge(source, boxes[index], inputs.get(value.name) or value.spec)
     for tensor in graph.outputs:
-        if (source := source_of(tensor.name)) is not None:
+        if (source := source_box(source_of(graph, tensor.name))) is not None:
             yield FlowEdge(source, end_id("output", tensor.name), tensor)
 
 
@@ -167,6 +200,17 @@ def end_id(kind: FlowKind, name: str) -> str:
 def ran(flow: FlowGraph) -> list[FlowNode]:
     """The boxes of a flow without its ends, in execution order."""
     return sorted((node for node in flow.nodes if node.order), key=lambda node: node.order)
+
+
+def reached(start: Iterable[str], following: Mapping[str, list[str]]) -> set[str]:
+    """All boxes to which a path leads from ``start``."""
+    waiting, found = list(start), set[str]()
+    while waiting:
+        for box in following.get(waiting.pop(), ()):
+            if box not in found:
+                found.add(box)
+                waiting.append(box)
+    return found
 
 
 def with_boxes(flow: FlowGraph, boxes: Sequence[FlowNode], edges: Sequence[FlowEdge]) -> FlowGraph:

@@ -28,10 +28,7 @@ def folded(deepest: DeepestFlow, depth: int) -> FlowGraph:
     blocks to the next are not shown, all others are.
     """
     flow, parts = collapsed_with_parts(deepest, depth)
-    structures = {
-        box: structure_of(node for part in held for node in deepest.nodes.get(part.id, ()))
-        for box, held in parts.items()
-    }
+    structures = {box: structure_of(deepest.run_by(held)) for box, held in parts.items()}
     folding = _Folding(flow, structures)
     boxes = tuple(folding.level([node for node in flow.nodes if node.order], 0))
     nodes = {node.id: node for node in (*flow.nodes, *boxes) if node.id not in folding.stands_for}

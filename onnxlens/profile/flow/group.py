@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from difflib import get_close_matches
@@ -10,7 +9,8 @@ from itertools import accumulate, takewhile
 from typing import TypeVar
 
 from onnxlens.errors import UsageError
-from onnxlens.profile.flow.deepest import DeepestFlow, Level, ran
+from onnxlens.profile.flow.deepest import DeepestFlow, ran, reached
+from onnxlens.profile.flow.frames import Level
 from onnxlens.specs.flow import FlowGraph, FlowNode, Group
 
 T = TypeVar("T")
@@ -47,7 +47,7 @@ def grouped(deepest: DeepestFlow, groups: Iterable[Group]) -> DeepestFlow:
     members = _members(groups, flow)
     chains = {node.id: chain for node in ran(flow) if (chain := _chain_of(node, members))}
     levels = _common_levels(flow, members)
-    _absorb(flow, chains, levels)
+    _absorb(deepest, chains, levels)
     placed = dict.fromkeys(group for chain in members.values() for group in chain)
     nodes = (
         _in_groups(node, chains[node.id], len(levels[chains[node.id][0]])) if node.id in chains else node
@@ -57,7 +57,7 @@ def grouped(deepest: DeepestFlow, groups: Iterable[Group]) -> DeepestFlow:
         deepest,
         flow=replace(flow, nodes=tuple(nodes)),
         groups={group.name: group.path for group in placed},
-        closed=frozenset(group.path for group in placed if group.closed),
+        closed=deepest.closed | {group.path for group in placed if group.closed},
     )
 
 
@@ -98,17 +98,15 @@ def _common_levels(flow: FlowGraph, members: Mapping[str, _Chain]) -> Mapping[_P
     return found
 
 
-def _absorb(flow: FlowGraph, chains: dict[str, _Chain], levels: Mapping[_Placed, tuple[Level, ...]]) -> None:
+def _absorb(
+    deepest: DeepestFlow, chains: dict[str, _Chain], levels: Mapping[_Placed, tuple[Level, ...]]
+) -> None:
     """Give the groups the operators that the module around them runs for them alone."""
-    consumers: Mapping[str, list[str]] = defaultdict(list)
-    producers: Mapping[str, list[str]] = defaultdict(list)
-    for edge in flow.edges:
-        consumers[edge.source].append(edge.target)
-        producers[edge.target].append(edge.source)
+    consumers, producers = deepest.neighbors
     parents = set(levels.values())
     loose = [
         node
-        for node in reversed(ran(flow))
+        for node in reversed(ran(deepest.flow))
         if node.kind == "operators" and node.id not in chains and node.parents in parents
     ]
     for node in loose:  # the last first: what only one of them reads may belong to the same group
@@ -118,7 +116,7 @@ def _absorb(flow: FlowGraph, chains: dict[str, _Chain], levels: Mapping[_Placed,
     prefixes = {chain[:length] for chain in chains.values() for length in range(1, len(chain) + 1)}
     for chain in sorted(prefixes, key=lambda chain: (-len(chain), chain[-1].path)):
         inside = {box for box, other in chains.items() if other[: len(chain)] == chain}
-        between = _reached(inside, consumers) & _reached(inside, producers)
+        between = reached(inside, consumers) & reached(inside, producers)
         for node in loose:
             if node.id in between and node.id not in chains and node.parents == levels[chain[0]]:
                 chains[node.id] = chain
@@ -128,17 +126,6 @@ def _shared(sequences: Iterable[Sequence[T]]) -> tuple[T, ...]:
     """What all of the sequences start with."""
     at_each_index = takewhile(lambda items: len(set(items)) == 1, zip(*sequences, strict=False))
     return tuple(items[0] for items in at_each_index)
-
-
-def _reached(start: Iterable[str], following: Mapping[str, list[str]]) -> set[str]:
-    """All boxes to which a path leads from ``start``."""
-    waiting, found = list(start), set[str]()
-    while waiting:
-        for box in following.get(waiting.pop(), ()):
-            if box not in found:
-                found.add(box)
-                waiting.append(box)
-    return found
 
 
 def _members(groups: Iterable[Group], flow: FlowGraph) -> Mapping[str, _Chain]:

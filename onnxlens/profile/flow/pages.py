@@ -8,11 +8,12 @@ from dataclasses import replace
 from functools import cached_property
 
 from onnxlens.profile.flow.alone import alone, shown_alone
-from onnxlens.profile.flow.collapse import box_count, collapsed
+from onnxlens.profile.flow.collapse import collapsed, has_more_boxes
 from onnxlens.profile.flow.deepest import DeepestFlow, build_flow, ran
 from onnxlens.profile.flow.fold import folded
 from onnxlens.profile.flow.group import grouped
 from onnxlens.profile.flow.levels import notes_on, with_levels
+from onnxlens.profile.flow.parts import with_parts
 from onnxlens.profile.graph.graph import Graph
 from onnxlens.specs.flow import FlowGraph, FlowNode, FlowPage, FlowRequest
 from onnxlens.specs.ledger import Ledger
@@ -23,6 +24,7 @@ PAGE_BOXES = 120
 """Nobody reads more boxes on one page: about ten screens, one below the other."""
 SMALL_PAGE = 3
 """Pages of no more boxes are not worth opening: equal blocks are folded first."""
+PART_NOTE = "a part is a share of a long row of modules, cut by number alone"
 PAGE_WIDTH = 20
 """No screen shows more boxes next to each other at a readable size."""
 MANY_CONSUMERS = 3
@@ -54,7 +56,7 @@ def flow_pages(graph: Graph, ledger: Ledger, request: FlowRequest) -> Sequence[F
 def readable_depth(deepest: DeepestFlow) -> int:
     """The deepest depth at which the flow has no more than ``READABLE_BOXES`` boxes; at least 1."""
     depths = range(deepest.levels, 1, -1)
-    return next((depth for depth in depths if box_count(deepest, depth) <= READABLE_BOXES), 1)
+    return next((depth for depth in depths if not has_more_boxes(deepest, depth, READABLE_BOXES)), 1)
 
 
 class _Pages:
@@ -65,6 +67,9 @@ class _Pages:
         self._whole = build_flow(with_levels(graph, ledger, PAGE_BOXES, READABLE_BOXES), ledger)
         if request.groups:
             self._whole = grouped(self._whole, request.groups)
+        undivided = _levels(self._whole)
+        self._whole = with_parts(self._whole, PAGE_BOXES, READABLE_BOXES)
+        self._parts = _levels(self._whole) - undivided
         requested = alone(self._whole, request.module)
         self._module = requested.shown
         self._deepest = {"": self._whole, requested.shown: requested}
@@ -76,7 +81,7 @@ class _Pages:
             return self._flow(self._module, self._request.depth)
         shown = self._shown(self._module)
         for depth in range(shown.levels, 1, -1):
-            if not self._request.fold and box_count(shown, depth) > READABLE_BOXES:
+            if not self._request.fold and has_more_boxes(shown, depth, READABLE_BOXES):
                 continue
             flow = self._flow(self._module, depth)
             if _boxes(flow) <= READABLE_BOXES and _fits(flow):
@@ -87,8 +92,12 @@ class _Pages:
         """The first page, and those that it or another opens."""
         depth, levels = self._request.depth, self._shown(self._module).levels
         if depth is None:
-            yield FlowPage(self._collapsed(self.whole(), levels), {})
-        else:
+            flow = self.whole()
+            if self._shows_parts(flow):
+                depth = flow.depth + 1
+            else:
+                yield FlowPage(self._collapsed(flow, levels), {})
+        if depth is not None:
             yield from self._split(self._module, min(depth, max(levels, 1)))
 
     def _collapsed(self, flow: FlowGraph, levels: int) -> FlowGraph:
@@ -108,9 +117,15 @@ class _Pages:
         fold = self._request.fold if fold is None else fold
         if (path, depth, fold) not in self._flows:
             flow = (folded if fold else collapsed)(self._shown(path), depth)
-            notes = () if self._whole.names_modules else notes_on(flow)
-            self._flows[path, depth, fold] = _noted(flow, *notes)
+            self._flows[path, depth, fold] = _noted(flow, *self._notes(flow))
         return self._flows[path, depth, fold]
+
+    def _notes(self, flow: FlowGraph) -> Sequence[str]:
+        notes = [] if self._whole.names_modules else [*notes_on(flow)]
+        return [*notes, PART_NOTE] if self._shows_parts(flow) else notes
+
+    def _shows_parts(self, flow: FlowGraph) -> bool:
+        return not self._parts.isdisjoint(path for box in flow.nodes for path in (box.path, *_around(box)))
 
     def _split(self, path: str, depth: int) -> Iterator[FlowPage]:
         flow = self._flow(path, depth)
@@ -119,7 +134,7 @@ class _Pages:
             return
         overview, opened = self._overview(path, depth)
         pages = {box.path: below for box, below in opened.items()}
-        if all(box_count(self._shown(inner), below) <= SMALL_PAGE for inner, below in pages.items()):
+        if not any(has_more_boxes(self._shown(inner), below, SMALL_PAGE) for inner, below in pages.items()):
             small = self._foldable(flow, path)
             if _fits(small):
                 yield FlowPage(small, {})
@@ -135,15 +150,22 @@ class _Pages:
             yield from self._split(inner, below)
 
     def _overview(self, path: str, depth: int) -> tuple[FlowGraph, Mapping[FlowNode, int]]:
-        """The shallowest flow from which all fits on pages, or the deepest that fits; what it opens."""
+        """The shallowest flow from which all fits on pages, or the deepest that fits; what it opens.
+
+        Equal blocks are folded if none fits otherwise.
+        """
         flow, opened = self._flow(path, 1), self._opened(path, 1, depth)
         for deeper in range(2, depth):
-            if all(box_count(self._shown(box.path), below) <= PAGE_BOXES for box, below in opened.items()):
+            if not any(
+                has_more_boxes(self._shown(box.path), below, PAGE_BOXES) for box, below in opened.items()
+            ):
                 break
             if not _fits(self._flow(path, deeper)):
                 break
             flow, opened = self._flow(path, deeper), self._opened(path, deeper, depth)
-        return flow, opened
+        shown = self._foldable(flow, path)
+        kept = {box.id for box in shown.nodes}
+        return shown, {box: below for box, below in opened.items() if box.id in kept}
 
     def _opened(self, path: str, depth: int, wanted: int) -> Mapping[FlowNode, int]:
         """The boxes at ``depth`` that are several at the ``wanted`` depth, and how deep they are opened.
@@ -155,14 +177,13 @@ class _Pages:
         for box in self._flow(path, depth, fold=False).nodes:
             if box.id in shown and box.kind == "module" and box.path in self._openable:
                 below = wanted - self._shown(path).depth_of(box)
-                if box_count(self._shown(box.path), below) > 1:
+                if has_more_boxes(self._shown(box.path), below, 1):
                     opened[box] = below
         return opened
 
     @cached_property
     def _openable(self) -> frozenset[str]:
-        levels = {level[0] for box in self._whole.flow.nodes for level in box.parents}
-        return frozenset(levels - self._whole.closed)
+        return frozenset(_levels(self._whole) - self._whole.closed)
 
     def _foldable(self, flow: FlowGraph, path: str) -> FlowGraph:
         """A page that is not to be collapsed, folded where it does not fit otherwise and that helps."""
@@ -178,6 +199,14 @@ class _Pages:
         if count == 1:
             return f"1 {one} is opened on a page of its own"
         return f"{count} {many} are opened on pages of their own"
+
+
+def _around(box: FlowNode) -> Sequence[str]:
+    return [path for path, _ in box.parents]
+
+
+def _levels(deepest: DeepestFlow) -> set[str]:
+    return {path for box in deepest.flow.nodes for path in _around(box)}
 
 
 def _noted(flow: FlowGraph, *notes: str) -> FlowGraph:

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import count
+from itertools import chain, count, permutations, product
 
 from onnxlens.reports.drawing.links import reached
-from onnxlens.specs.flow import FlowGraph
+from onnxlens.specs.flow import FlowGraph, FlowNode
 
 MANY_CONSUMERS = 3
 """A tensor with more readers binds no boxes together: what reads a time embedding is no branch."""
@@ -55,12 +55,13 @@ class _Branches:
         self._last = max((box.order for box in self._boxes.values()), default=0)
         self._producers: Mapping[str, set[str]] = defaultdict(set)
         self._consumers: Mapping[str, set[str]] = defaultdict(set)
-        for edge in flow.edges:
-            if not {edge.source, edge.target} <= self._boxes.keys():
+        lines = ((edge.source, edge.target) for edge in flow.edges)
+        for source, target in chain(lines, _one_or_other(flow)):
+            if not {source, target} <= self._boxes.keys():
                 continue
-            if self._order(edge.source) < self._order(edge.target):  # a loop leads back
-                self._producers[edge.target].add(edge.source)
-                self._consumers[edge.source].add(edge.target)
+            if self._order(source) < self._order(target):  # a loop leads back
+                self._producers[target].add(source)
+                self._consumers[source].add(target)
         self._bound = _bound(flow)
         self._taken: dict[int, list[_Span]] = defaultdict(list)
         self._small: dict[tuple[str, ...], int] = {}
@@ -155,6 +156,18 @@ class _Branches:
 
     def _order(self, box: str) -> int:
         return self._boxes[box].order
+
+
+def _one_or_other(flow: FlowGraph) -> Iterator[tuple[str, str]]:
+    """The boxes in different branches of an If: they cannot run at the same time either."""
+    for paths in flow.alternatives:
+        inside = [[box.id for box in flow.nodes if _is_in(box, path)] for path in paths]
+        for one, other in permutations(inside, 2):
+            yield from product(one, other)
+
+
+def _is_in(box: FlowNode, path: str) -> bool:
+    return box.order > 0 and path in (box.path, *(outer for outer, _ in box.parents))
 
 
 def _bound(flow: FlowGraph) -> Mapping[str, set[str]]:

@@ -239,7 +239,7 @@ class _Linking:
 
 PART = 4
 """Two modules are drawn in parallel if the second does this part (a quarter) of each one's work before it
-reads the first."""
+reads the first, and the first is no less than this part of that: a detector's head is below what it reads."""
 
 
 def parallel_modules(flow: FlowGraph) -> frozenset[Pair]:
@@ -266,12 +266,13 @@ def parallel_modules(flow: FlowGraph) -> frozenset[Pair]:
 def _does_much_before(
     second: Sequence[FlowNode], first: Sequence[FlowNode], dependent: Collection[str]
 ) -> bool:
-    """Whether the second needs the first, and does much, for both, that does not."""
+    """Whether the second needs the first, and does much that does not, and that the first can run beside."""
     independent = [node for node in second if node.id not in dependent]
     if len(independent) == len(second):
         return False
     weigh = _macs if _macs(second) else len
-    return PART * weigh(independent) >= max(weigh(first), weigh(second))
+    overlap = weigh(independent)
+    return PART * overlap >= max(weigh(first), weigh(second)) and PART * weigh(first) >= overlap
 
 
 def _macs(nodes: Sequence[FlowNode]) -> int:

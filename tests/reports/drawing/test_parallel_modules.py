@@ -52,3 +52,8 @@ def test_without_macs_boxes_are_counted() -> None:
 
 def test_networks_that_do_not_read_each_other_need_no_decision() -> None:
     assert parallel_modules(two_networks(dict.fromkeys(("a.1", "b.1"), 9), "")) == set()
+
+
+def test_a_head_is_below_a_module_that_does_less_than_a_quarter_of_what_the_head_does_without_it() -> None:
+    assert parallel_modules(two_networks({"a.1": 3, "a.2": 2, "b.1": 20, "b.2": 60}, JOINED)) == {("a", "b")}
+    assert parallel_modules(two_networks({"a.1": 2, "a.2": 2, "b.1": 20, "b.2": 60}, JOINED)) == set()
