@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping
 from itertools import chain
+from weakref import WeakKeyDictionary
 
 from onnxlens.profile.count.affine import is_affine
 from onnxlens.profile.count.weight_slots import DEQUANTIZERS, MOVERS, NORMALIZATIONS, SLOTS
@@ -29,6 +30,10 @@ QUANTIZED = "_quantized"
 """What ONNX Runtime's quantizer adds to the name of a tensor."""
 
 
+_SIZES: WeakKeyDictionary[Graph, Mapping[str, int]] = WeakKeyDictionary()
+"""Of graphs that were asked for: nodes, modules and notes need them, and finding them takes a walk."""
+
+
 def parameter_sizes(graph: Graph) -> Mapping[str, int]:
     """Elements of every parameter that the file holds, by tensor name.
 
@@ -36,10 +41,16 @@ def parameter_sizes(graph: Graph) -> Mapping[str, int]:
     torch's exporter declares to be one, that an operator takes in a weight's place (see ``weight_slots``),
     or that has a parameter's name; what the exporter declares to be a buffer is none.
     """
-    if graph.manifest is not None:
-        parameters = {tensor.name for tensor in graph.manifest.tensors if tensor.kind == "parameter"}
-        return {name: weight.elements for name, weight in graph.weights.items() if name in parameters}
-    return _Evidence(graph).sizes()
+    if graph not in _SIZES:
+        _SIZES[graph] = _sizes(graph)
+    return _SIZES[graph]
+
+
+def _sizes(graph: Graph) -> Mapping[str, int]:
+    if graph.manifest is None:
+        return _Evidence(graph).sizes()
+    parameters = {tensor.name for tensor in graph.manifest.tensors if tensor.kind == "parameter"}
+    return {name: weight.elements for name, weight in graph.weights.items() if name in parameters}
 
 
 class _Evidence:

@@ -150,7 +150,7 @@ class Hierarchy:
         raise UsageError(f"{self._graph_name} has no module {path!r}; there is {', '.join(near)}")
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Graph:
     """One ONNX graph, and the questions that everybody asks about it.
 
