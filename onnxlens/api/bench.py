@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import tempfile
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -14,6 +13,7 @@ import numpy as np
 import onnx
 
 from onnxlens.api.opened import OpenedTarget, opened
+from onnxlens.api.staging import temporary_folder
 from onnxlens.api.target import Settings, Target
 from onnxlens.errors import ToolError, UsageError
 from onnxlens.profile.count.repeats import control_notes
@@ -204,9 +204,9 @@ def _unprofiled(setup: _Setup) -> tuple[LatencyResult, MemoryUse | None]:
 def _profiled(setup: _Setup) -> tuple[LatencyResult, Sequence[Event], onnx.ModelProto]:
     """The latency with profiling on, the profile, and the optimized graph that it is of."""
     setup.target.progress("timing ONNX Runtime node by node", 0, 0)
-    with tempfile.TemporaryDirectory(prefix="onnxlens-") as folder:
-        saved = Path(folder) / "optimised.onnx"
-        request = SessionRequest(setup.request.level, Path(folder) / "profile", saved, setup.threads)
+    with temporary_folder() as folder:
+        saved = folder / "optimised.onnx"
+        request = SessionRequest(setup.request.level, folder / "profile", saved, setup.threads)
         session = _session(setup, request)
         latency = _timed(setup, session)
         events = read_events(Path(session.end_profiling()))

@@ -90,7 +90,7 @@ class _Writer:
         key = _key(call)
         if key in stack:
             raise GraphError(f"the function {function.name!r} calls itself; ONNX has no recursion")
-        path = self._path(outer + (call.name or function.name))
+        path = _unused(outer + (call.name or function.name), self.paths)
         given = {attribute.name: attribute for attribute in call.attribute}
         defaults = {attribute.name: attribute for attribute in function.attribute_proto}
         names = dict.fromkeys(function.input, "") | dict(zip(function.input, call.input, strict=False))
@@ -151,7 +151,7 @@ class _Writer:
         own += [tensor.name for tensor in graph.initializer]
         own += [sparse.values.name for sparse in graph.sparse_initializer]
         for name in {*own, *(name for node in graph.node for name in node.output if name)}:
-            inside.names[name] = self._unique(f"{inside.path}/{name}")
+            inside.names[name] = _unused(f"{inside.path}/{name}", self.taken)
         nodes = [made for node in graph.node for made in self._node(node, inside, call)]
         del graph.node[:]
         graph.node.extend(nodes)
@@ -173,24 +173,18 @@ class _Writer:
     def _local(self, name: str, inside: _Call) -> str:
         """What a value of the function is called in the calling graph."""
         if name not in inside.names:
-            inside.names[name] = self._unique(f"{inside.path}/{name}")
+            inside.names[name] = _unused(f"{inside.path}/{name}", self.taken)
         return inside.names[name]
 
-    def _path(self, wanted: str) -> str:
-        path, number = wanted, 1
-        while path in self.paths:
-            number += 1
-            path = f"{wanted}_{number}"
-        self.paths.add(path)
-        return path
 
-    def _unique(self, wanted: str) -> str:
-        name, number = wanted, 1
-        while name in self.taken:
-            number += 1
-            name = f"{wanted}_{number}"
-        self.taken.add(name)
-        return name
+def _unused(wanted: str, taken: set[str]) -> str:
+    """The name, with a number where it is taken; it is taken then."""
+    name, number = wanted, 1
+    while name in taken:
+        number += 1
+        name = f"{wanted}_{number}"
+    taken.add(name)
+    return name
 
 
 def _key(node: NodeProto) -> Key:

@@ -36,14 +36,9 @@ Surrogate = Callable[[NodeProto, Surroundings], Sequence[NodeProto] | None]
 """From a node to nodes with its outputs' names, shapes and types; None where it has a form that none fits."""
 
 
-def is_surrogate(node: NodeProto) -> bool:
-    """Whether the node stands for another: its values are not those of the file."""
-    return node.doc_string == SURROGATE_MARK
-
-
 def make(op_type: str, inputs: Sequence[str], outputs: Sequence[str], **attributes: Any) -> NodeProto:
-    """A node of ONNX's own that is known for a surrogate."""
-    return helper.make_node(op_type, inputs, outputs, doc_string=SURROGATE_MARK, **attributes)
+    """A node of ONNX's own."""
+    return helper.make_node(op_type, inputs, outputs, **attributes)
 
 
 def inner_name(node: NodeProto, what: str) -> str:
