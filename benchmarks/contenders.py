@@ -6,6 +6,7 @@ import json
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
 
 from measuring import Contender
 
@@ -23,20 +24,12 @@ for node in onnx_ir.load(sys.argv[1]).graph:
 """
 
 _PEER = """
-import sys
-import onnx_tool
-model = onnx_tool.Model(sys.argv[1])
-model.graph.shape_infer(None)
-model.graph.profile()
-"""
-
-_PEER_ON = """
 import json, sys
 import numpy, onnx_tool
 model = onnx_tool.Model(sys.argv[1])
 shapes = json.loads(sys.argv[2])
 inputs = {name: numpy.ones(given["shape"], given["dtype"]) for name, given in shapes.items()}
-model.graph.shape_infer(inputs)
+model.graph.shape_infer(inputs or None)
 model.graph.profile()
 """
 
@@ -64,15 +57,12 @@ def document(path: Path) -> Contender:
     return Contender(JSON, [*_onnxlens("profile"), str(path), "--format", "json"])
 
 
-def peer(path: Path, limit_s: float, once: bool = False) -> Contender:
-    """onnx-tool, which warns on import."""
-    return Contender(PEER, [sys.executable, "-W", "ignore", "-c", _PEER, str(path)], limit_s, once)
-
-
-def peer_on(path: Path, inputs: Mapping[str, object], limit_s: float) -> Contender:
-    """onnx-tool, given the shape and type of every input, without which it knows no open dimension."""
-    command = [sys.executable, "-W", "ignore", "-c", _PEER_ON, str(path), json.dumps(inputs)]
-    return Contender(PEER, command, limit_s)
+def peer(
+    path: Path, limit_s: float, inputs: Mapping[str, object] = MappingProxyType({}), *, once: bool = False
+) -> Contender:
+    """onnx-tool, which warns on import; without the shape and type of an input it knows no open dimension."""
+    command = [sys.executable, "-W", "ignore", "-c", _PEER, str(path), json.dumps(dict(inputs))]
+    return Contender(PEER, command, limit_s, once)
 
 
 def peers_command(path: Path) -> Contender:

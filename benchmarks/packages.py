@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from contenders import ENTRY, PEER, TABLE, peer_on, table
+from contenders import ENTRY, PEER, TABLE, peer, table
 from environment import conditions, environment
 from measuring import measure
 from package_files import LIST, Case, cases, fetched
@@ -97,7 +97,7 @@ def _row(case: Case, path: Path, runs: int, bench: bool) -> Row:
     oracle, no_oracle = _document([sys.executable, "-m", "tests.oracle", str(path), *arguments])
     cpu_s = {}
     if runs:
-        contenders = [table(path, arguments), peer_on(path, oracle.get("inputs", {}), limit_s=60)]
+        contenders = [table(path, arguments), peer(path, 60, oracle.get("inputs", {}))]
         results = measure(contenders, runs, environment())
         cpu_s = {result.title: result.cpu_s for result in results if result.samples}
     unattributed = None
