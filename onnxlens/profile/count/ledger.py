@@ -12,6 +12,7 @@ from onnxlens.profile.count.liveness import live_bytes, live_unsized
 from onnxlens.profile.count.parameters import QUANTIZED, parameter_sizes
 from onnxlens.profile.count.repeats import control_notes
 from onnxlens.profile.count.rules import is_view, registered_notes
+from onnxlens.profile.count.windows import window_of
 from onnxlens.profile.graph.graph import Graph, GraphNode, uncollected
 from onnxlens.specs.ledger import (
     Evidence,
@@ -86,6 +87,11 @@ def _build(graph: Graph, convention: Convention) -> Ledger:
         ),
         conventions=_conventions(convention),
         convention=convention,
+        windows={
+            index: window
+            for index, node in enumerate(graph.nodes)
+            if (window := window_of(node.view)) is not None
+        },
     )
 
 
