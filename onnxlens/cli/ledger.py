@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -12,26 +13,20 @@ import onnxlens
 from onnxlens.cli import progress
 from onnxlens.cli.options import (
     OutPath,
+    asked_from,
     format_option,
     print_result,
     settings_from,
     with_network_settings,
     with_run,
+    with_table,
 )
 from onnxlens.errors import UsageError
 
 
 @click.command()
 @click.argument("target")
-@click.option("--depth", type=click.IntRange(min=0), help="Module levels to show [all].")
-@click.option("--sort", metavar="COLUMN[:asc|desc]", help="Order of the rows [execution order].")
-@click.option(
-    "--where",
-    multiple=True,
-    metavar="EXPR",
-    help="Only rows that match, such as 'macs>1e9', class=Linear, 'path~blocks.*attn'; may be repeated.",
-)
-@click.option("--columns", metavar="A,B,..", help="Only these columns, in this order.")
+@with_table
 @click.option("--latency", is_flag=True, help="Run TARGET in ONNX Runtime and time it.")
 @click.option("--parity", is_flag=True, help="Run TARGET in ONNX Runtime and PyTorch and compare.")
 @click.option("--out", type=OutPath(), help="File for --format trace.")
@@ -40,10 +35,6 @@ from onnxlens.errors import UsageError
 @with_network_settings
 def ledger(
     target: str,
-    depth: int | None,
-    sort: str | None,
-    where: tuple[str, ...],
-    columns: str | None,
     latency: bool,
     parity: bool,
     out: Path | None,
@@ -54,10 +45,11 @@ def ledger(
 
     Nothing is run unless --latency or --parity is given; a column that was not computed is absent.
     """
-    from onnxlens.reports.tables.ledger import ledger_document, ledger_table
-    from onnxlens.reports.tables.query import parse_query
+    from onnxlens.reports.tables.ledger import cost_document, cost_table
+    from onnxlens.reports.tables.query import understood
 
-    query = parse_query(columns, where, sort, depth)
+    asked, layout = asked_from(options)
+    query = understood(replace(asked, by=asked.by or "module"))
     if output_format == "trace":
         _require_trace_options(latency, out)
     elif out is not None:
@@ -74,7 +66,9 @@ def ledger(
         click.echo(onnxlens.write_trace(result, measured.nodes, out))
     else:
         print_result(
-            output_format, partial(ledger_document, result, query), partial(ledger_table, result, query)
+            output_format,
+            partial(cost_document, result, query),
+            partial(cost_table, result, query, layout=layout),
         )
 
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import shutil
+import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar, cast
@@ -15,6 +17,8 @@ from onnxlens.specs.tensor import DTYPES
 
 if TYPE_CHECKING:
     from onnxlens.reports.documents import Document
+    from onnxlens.reports.tables.ledger import Layout
+    from onnxlens.reports.tables.query import Asked
     from onnxlens.reports.tables.render import TableFormat
 
 Verb = TypeVar("Verb", bound=Callable[..., Any])
@@ -184,6 +188,38 @@ with_rows = all_of(
     ),
 )
 """Which rows a table of costs or times has."""
+
+with_table = all_of(
+    click.option("--by", type=click.Choice(["module", "op", "node"]), help="What a row is [module]."),
+    click.option("--depth", type=click.IntRange(min=0), help="Module levels to show [see the verb]."),
+    click.option("--columns", metavar="A,B,..", help="Only these columns, in this order."),
+    click.option("--sort", metavar="COLUMN[:asc|desc]", help="Order of the rows [execution order]."),
+    click.option("--top", type=click.IntRange(min=1), metavar="N", help="The first N, by MACs or --sort."),
+    click.option(
+        "--where",
+        multiple=True,
+        metavar="EXPR",
+        help="Only rows that match: 'macs>1G and (class==Linear or path~attn)'; may be repeated.",
+    ),
+    click.option("--own", is_flag=True, help="Costs of each module without the modules inside it."),
+    click.option("--leaves", is_flag=True, help="Only modules without others inside."),
+    click.option("--wide", is_flag=True, help="All columns, also those that do not fit the screen."),
+    click.option("--explain", is_flag=True, help="Say below the table how everything was counted."),
+)
+"""What a table of costs shows: ``asked_from`` takes it."""
+
+
+def asked_from(options: dict[str, Any]) -> tuple[Asked, Layout]:
+    """What ``with_table`` asks, taken out of ``options``, and how it is shown on this screen."""
+    from onnxlens.reports.tables.ledger import Layout
+    from onnxlens.reports.tables.query import Asked
+
+    seen = sys.stdout.isatty() or "COLUMNS" in os.environ
+    width = None if options.pop("wide") or not seen else shutil.get_terminal_size().columns
+    layout = Layout(width, options.pop("explain"))
+    names = ("by", "columns", "where", "sort", "top", "depth", "own", "leaves")
+    return Asked(**{name: options.pop(name) for name in names}), layout
+
 
 with_module = click.option(
     "--module", metavar="PATH", help="Only this module, such as input_blocks.1 [the whole graph]."

@@ -2,26 +2,35 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, cast
+from dataclasses import replace
+from functools import partial
+from typing import Any
 
 import click
 
 import onnxlens
 from onnxlens.cli import progress
-from onnxlens.cli.options import format_option, settings_from, with_rows, with_run, with_settings
-from onnxlens.specs.codec import to_text
+from onnxlens.cli.options import (
+    asked_from,
+    format_option,
+    print_result,
+    settings_from,
+    with_run,
+    with_settings,
+    with_table,
+)
 from onnxlens.specs.peers import CONVENTIONS, Convention
-
-if TYPE_CHECKING:
-    from onnxlens.reports.tables.render import By, TableFormat
 
 UNKNOWN_NODES = 1
 """The exit code of ``--strict``."""
 
+LEVELS = 2
+"""Of modules, unless rows are chosen."""
+
 
 @click.command()
 @click.argument("target")
-@with_rows
+@with_table
 @click.option(
     "--convention",
     type=click.Choice(CONVENTIONS),
@@ -33,23 +42,31 @@ UNKNOWN_NODES = 1
 @format_option("table", "json", "csv", "md")
 @with_run
 @with_settings
-def profile(
-    target: str, by: By, depth: int, convention: Convention, strict: bool, output_format: str, **options: Any
-) -> int:
-    """Count MACs, params and bytes of TARGET by module, operator or node. No weight is read."""
+def profile(target: str, convention: Convention, strict: bool, output_format: str, **options: Any) -> int:
+    """Count MACs, params and bytes of TARGET by module, operator or node. No weight is read.
+
+    A table shows two levels of modules, and all of them where rows are chosen or sorted. As JSON all that was
+    counted is printed, or the rows that are asked for.
+    """
+    from onnxlens.reports.tables.ledger import cost_document, cost_table
+    from onnxlens.reports.tables.query import Asked, understood
+
+    asked, layout = asked_from(options)
+    whole = output_format == "json" and asked == Asked()
+    if output_format != "json" and asked == Asked(asked.by, asked.columns):
+        asked = replace(asked, depth=LEVELS)
+    query = understood(asked)
     settings = settings_from(options)
     with progress.shown(f"profile {target}") as report:
-        if output_format == "json":
+        if whole:
             from onnxlens.reports.documents import profile_document  # tables do without most specs
 
             ledger, flow = onnxlens.profile_with_flow(target, settings, report, convention)
-            text = to_text(profile_document(ledger, flow))
+            document = partial(profile_document, ledger, flow)
         else:
-            from onnxlens.reports.tables.ledger import profile_table
-
             ledger = onnxlens.profile_graph(target, settings, report, convention)
-            text = f"{profile_table(ledger, by, depth, cast('TableFormat', output_format))}\n"
-    click.echo(text, nl=False)
+            document = partial(cost_document, ledger, query)
+    print_result(output_format, document, partial(cost_table, ledger, query, layout=layout))
     count, reason = ledger.unknown
     if strict and count:
         click.echo(f"onnxlens: unknown nodes: {count} (first: {reason})", err=True)

@@ -175,8 +175,8 @@ Text = tuple[str, str]
 
 OPERATIONS = ("macs", "vector_ops", "special_ops")
 TRAFFIC = ("weight_read_bytes", "read_bytes", "write_bytes", "moved_bytes")
-SHOWN_BY_LEVEL = ("order", "depth")
-"""Columns of the ledger that the position of a level shows already."""
+SHOWN_BY_LEVEL = ("order", "depth", "inputs", "outputs", "operators")
+"""Columns of the ledger that a level shows already, by its position or otherwise."""
 
 
 def node_texts(node: OperatorNode) -> Iterator[Text]:

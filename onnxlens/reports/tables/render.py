@@ -18,6 +18,8 @@ Cell = str | int | float | None
 """None where there is no figure: an empty cell."""
 
 TABULATE_FORMATS = {"table": "simple", "md": "pipe"}
+GAP = 2
+"""Blanks between the columns of a table."""
 
 
 @record(frozen=True, slots=True)
@@ -27,8 +29,10 @@ class Column(Generic[Row]):
     Attributes:
         exact: the cell for machines: whole numbers and whole lists.
         short: the cell for people; None where it is the exact one.
-        right: whether the cells are aligned to the right.
+        right: whether the cells are aligned to the right: numbers are.
         csv_title: its title in CSV; "" where it is the same.
+        lower: whether a row's figure lacks what is unknown, so that it is a lower bound.
+        sums: whether several rows have a figure together.
     """
 
     title: str
@@ -36,6 +40,8 @@ class Column(Generic[Row]):
     short: Callable[[Row], Cell] | None = None
     right: bool = False
     csv_title: str = ""
+    lower: Callable[[Row], bool] = lambda row: False
+    sums: bool = False
 
     def cell(self, row: Row, *, exact: bool) -> Cell:
         """The content of this column for ``row``."""
@@ -58,23 +64,59 @@ def figure_column(
     return Column(title, figure, text, right=True, csv_title=csv_title)
 
 
-def render_table(rows: Sequence[Row], columns: Sequence[Column[Row]], table_format: TableFormat) -> str:
-    """Any rows under their columns: exact figures for CSV, short ones for people."""
+Sum = tuple[str, Row]
+"""What several rows are together, and what that is called."""
+
+
+def render_table(
+    rows: Sequence[Row],
+    columns: Sequence[Column[Row]],
+    table_format: TableFormat,
+    sums: Sequence[Sum[Row]] = (),
+) -> str:
+    """Any rows under their columns: exact figures for CSV, short ones for people, with sums below."""
     exact = table_format == "csv"
     cells = [[column.cell(row, exact=exact) for column in columns] for row in rows]
+    titles = [column.title for column in columns]
+    sides = ["right" if column.right else "left" for column in columns]
     if exact:
         return _csv([column.csv_title or column.title for column in columns], cells)
+    if sums and columns[0].sums:  # no cell is free for what a sum is called
+        cells, titles, sides = [["", *row] for row in cells], ["", *titles], ["left", *sides]
+    below = [_sum_cells(sum_row, columns) for sum_row in sums]
     if table_format == "md":  # a bar would end the cell
         cells = [[c.replace("|", "\\|") if isinstance(c, str) else c for c in row] for row in cells]
     text = tabulate(
-        cells,
-        headers=[column.title for column in columns],
+        [*cells, *below],
+        headers=titles,
         tablefmt=TABULATE_FORMATS[table_format],
-        colalign=["right" if column.right else "left" for column in columns] if cells else None,
+        colalign=sides if cells or below else None,
         disable_numparse=True,
         preserve_whitespace=True,
     )
-    return "\n".join(line.rstrip() for line in text.splitlines())
+    lines = [line.rstrip() for line in text.splitlines()]
+    if sums and cells and table_format == "table":
+        lines.insert(len(lines) - len(sums), lines[1])
+    return "\n".join(lines)
+
+
+def _sum_cells(sum_row: Sum[Row], columns: Sequence[Column[Row]]) -> Sequence[Cell]:
+    name, row = sum_row
+    cells = [column.cell(row, exact=False) if column.sums else "" for column in columns]
+    return [name, *(cells if columns[0].sums else cells[1:])]
+
+
+def fitting(rows: Sequence[Row], columns: Sequence[Column[Row]], width: int | None) -> int:
+    """How many of the columns fit side by side into ``width`` characters: the first at least."""
+    if width is None:
+        return len(columns)
+    taken = 0
+    for index, column in enumerate(columns):
+        cells = (str(column.cell(row, exact=False)) for row in rows)
+        taken += max(map(len, (column.title, *cells))) + GAP
+        if taken - GAP > width and index:
+            return index
+    return len(columns)
 
 
 def with_notes(heading: str, table: str, notes: Iterable[str], table_format: TableFormat) -> str:
