@@ -24,7 +24,7 @@ KERNEL = "_kernel_time"
 
 def test_the_ledger_in_each_format_holds_the_same_total(tiny: Path) -> None:
     document = json.loads(done("ledger", tiny, "--format", "json"))
-    assert document["schema"] == "onnxlens.ledger/1"
+    assert document["schema"] == "onnxlens.ledger/2"
     assert document["rows"][0]["macs"] == tiny_network.MACS
     lines = list(csv.DictReader(io.StringIO(done("ledger", tiny, "--format", "csv"))))
     assert int(lines[0]["macs"]) == tiny_network.MACS

@@ -301,12 +301,29 @@ TEXTS = frozenset(
 )  # fmt: skip
 """The columns that hold text; all others hold numbers."""
 
+_SHOWN: Mapping[str, str] = MappingProxyType(
+    {
+        "moved_bytes": "moved", "live_bytes": "live", "weight_read_bytes": "weights_read",
+        "read_bytes": "read", "write_bytes": "written", "arithmetic_intensity": "flops/byte",
+        "unknown_nodes": "unknown", "free_nodes": "free", "latency_s": "latency", "parity_error": "error",
+        "achieved_macs_per_s": "macs/s", SHARE: "share",
+    }
+)  # fmt: skip
+
+
+def shown_name(name: str) -> str:
+    """What heads a column in a table for people: narrow, and taken by every option too."""
+    plain = name.removeprefix(OWN)
+    short = _SHOWN.get(plain, plain.removesuffix(PERCENT) + "_share" if plain.endswith(PERCENT) else plain)
+    return OWN + short if plain != name else short
+
+
 SHORT_NAMES: Mapping[str, str] = MappingProxyType(
     {
         "module": "path", "in": "inputs", "out": "outputs", "#": "order", "named by": "evidence",
-        "unknown": "unknown_nodes", "free": "free_nodes", "runs": "repeats", "moved": "moved_bytes",
-        "live": "live_bytes", "%": SHARE, "macs %": SHARE, "share": SHARE, "own_share": OWN + SHARE,
+        "runs": "repeats", "%": SHARE, "macs %": SHARE,
         **{cost.title.lower(): name for name, cost in COSTS.items()},
+        **{shown_name(name): name for columns in COLUMNS.values() for name in columns},
     }
 )  # fmt: skip
 """What else columns may be called, in small letters."""

@@ -158,7 +158,7 @@ class _Parser:
 
     def _comparison(self) -> Expression:
         start = self._at
-        name = self._taken(r"""\w+|'[^']*'|"[^"]*"|[#%]""")
+        name = self._taken(r"""[\w/]+|'[^']*'|"[^"]*"|[#%]""")
         if not name:
             raise self._error(f"expected COLUMN OPERATOR VALUE, such as 'macs>1e9', at {self._rest()!r}")
         column = self._resolve(name.strip("'\""))
@@ -195,6 +195,8 @@ class _Parser:
         value = self._quoted()
         if value is None and not (value := self._bare()):
             raise self._error(f"a value is missing after {symbol}; '' is the empty text")
+        if "&&" in value or "||" in value:
+            raise self._error("join conditions with and, or; a text with && or || needs quotes")
         if "~" not in symbol:
             return value
         try:

@@ -17,10 +17,19 @@ from onnxlens.reports.numbers import (
     short_count,
     short_time,
 )
-from onnxlens.reports.tables.columns import COLUMNS, OWN, PEER_NAMES, PERCENT, SHARE, TEXTS, module_name
+from onnxlens.reports.tables.columns import (
+    COLUMNS,
+    OWN,
+    PEER_NAMES,
+    PERCENT,
+    SHARE,
+    TEXTS,
+    module_name,
+    shown_name,
+)
 from onnxlens.reports.tables.query import Asked, Query
 from onnxlens.reports.tables.reconciliation import UNITS, heading_of
-from onnxlens.reports.tables.render import By, Column, TableFormat, fitting, render_table, with_notes
+from onnxlens.reports.tables.render import By, Column, TableFormat, fitted, render_table, with_notes
 from onnxlens.reports.tables.rows import KINDS, Rows, Selection, rows_of, selected
 from onnxlens.specs.codec import to_plain
 from onnxlens.specs.ledger import Ledger, Totals, is_lower_bound
@@ -77,13 +86,14 @@ def cost_table(
     found = selected(rows, query)
     if table_format == "csv":
         return render_table(found.rows, _titled(rows, _for_machines(rows, query)), "csv")
-    columns = _titled(rows, _for_people(ledger, rows, query))
+    columns = _titled(rows, _for_people(ledger, rows, query), people=True)
     if table_format == "table" and query.by == "module" and not query.filters and query.sort is None:
         columns = [_nested(ledger, column) if column.title == "path" else column for column in columns]
     sums = _sums(rows, found) if query.filters or query.asked.own else ()
-    fit = fitting(found.rows, columns, layout.width if table_format == "table" else None)
-    table = render_table(found.rows, columns[:fit], table_format, sums)
-    notes = [*_hidden(columns[fit:]), *_left_out(rows, found, query), *_notes(ledger, layout.explain)]
+    width = layout.width if table_format == "table" else None
+    columns, hidden = fitted(found.rows, columns, width)
+    table = render_table(found.rows, columns, table_format, sums)
+    notes = [*_hidden(hidden), *_left_out(rows, found, query), *_notes(ledger, layout.explain)]
     if ledger.attribution == "none" and query.by != "node":
         notes.append(NAMELESS[query.by])
     convention = "" if ledger.convention == "matrix" else f", as {ledger.convention} counts"
@@ -134,8 +144,8 @@ def _resolved(ledger: Ledger, query: Query) -> Query:
     return replace(query, asked=replace(asked, by=asked.by or by))
 
 
-def _titled(rows: Rows, names: Sequence[str]) -> Sequence[Column[Any]]:
-    return [replace(rows.columns[name], title=name, csv_title="") for name in names]
+def _titled(rows: Rows, names: Sequence[str], *, people: bool = False) -> Sequence[Column[Any]]:
+    return [replace(rows.columns[name], title=shown_name(name) if people else name) for name in names]
 
 
 def _nested(ledger: Ledger, column: Column[Any]) -> Column[Any]:
@@ -166,6 +176,8 @@ def _for_people(ledger: Ledger, rows: Rows, query: Query) -> Sequence[str]:
         for name, wanted in (
             ("unknown_nodes", ledger.unknown[0] > 0 or query.by == "op"),
             ("evidence", any(module.evidence == "weights" for module in ledger.modules)),
+            ("vector_ops", ledger.convention == "matrix"),
+            ("special_ops", ledger.convention == "matrix"),
             ("repeats", any(node.repeats != 1 for node in ledger.nodes)),
         )
         if not wanted
@@ -198,7 +210,7 @@ def _left_out(rows: Rows, found: Selection, query: Query) -> Sequence[str]:
     lines = []
     if len(found.rows) < every:
         lines.append(f"rows: {len(found.rows)} of {every} {kind}")
-        if found.matching > len(found.rows):
+        if len(found.rows) < found.matching < every:
             lines[0] += f", the first of {found.matching} that pass"
         if query.where is not None and not found.matching:
             lines[0] += f": none passes --where{_ranges(rows, query)}"
@@ -206,7 +218,7 @@ def _left_out(rows: Rows, found: Selection, query: Query) -> Sequence[str]:
             lines.append(f"deeper than --depth {query.asked.depth}: {found.deeper} more that pass")
     if found.undecided:
         lines.append(
-            f"undecided: {found.undecided} {kind}, with missing figures or lower bounds, are left out"
+            f"undecided: {found.undecided} {kind}, of which only a lower bound is known, are left out"
         )
     if query.asked.top is not None and query.by == "module" and not query.asked.own:
         lines.append("rows include the modules inside them; --own ranks each module without those")

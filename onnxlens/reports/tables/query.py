@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from difflib import get_close_matches
 
 from onnxlens.errors import UsageError
-from onnxlens.reports.tables.columns import COLUMNS, OWN, SHORT_NAMES, TEXTS
+from onnxlens.reports.tables.columns import COLUMNS, OWN, PEER_NAMES, SHORT_NAMES, TEXTS
 from onnxlens.reports.tables.expression import Expression, Joined, comparisons, parse
 from onnxlens.reports.tables.render import By
 
@@ -139,6 +139,8 @@ def _column(name: str, asked: Asked, option: str) -> str:
         None,
     )
     if found is None:
-        hint = near(small, [*columns, *SHORT_NAMES]) if name else ""
-        raise UsageError(f"{option}: no column is called {name!r}; {hint}there are {', '.join(columns)}")
+        hint = near(small, dict.fromkeys((*columns, *SHORT_NAMES))) if name else ""
+        plain = [each for each in columns if not each.startswith((OWN, *PEER_NAMES.values()))]
+        own = f"; {OWN} before a cost leaves out the modules inside" if asked.by in (None, "module") else ""
+        raise UsageError(f"{option}: no column is called {name!r}; {hint}there are {', '.join(plain)}{own}")
     return OWN + found if asked.own and OWN + found in columns else found

@@ -5,6 +5,8 @@ from __future__ import annotations
 import csv
 import io
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
+from itertools import accumulate
 from typing import Generic, Literal, TypeVar
 
 from tabulate import tabulate
@@ -20,6 +22,8 @@ Cell = str | int | float | None
 TABULATE_FORMATS = {"table": "simple", "md": "pipe"}
 GAP = 2
 """Blanks between the columns of a table."""
+LEAST_COLUMNS, SHORTEST_NAME = 5, 24
+"""How many columns a narrow screen shows, unless the names in the first would be cut shorter than this."""
 
 
 @record(frozen=True, slots=True)
@@ -106,17 +110,34 @@ def _sum_cells(sum_row: Sum[Row], columns: Sequence[Column[Row]]) -> Sequence[Ce
     return [name, *(cells if columns[0].sums else cells[1:])]
 
 
-def fitting(rows: Sequence[Row], columns: Sequence[Column[Row]], width: int | None) -> int:
-    """How many of the columns fit side by side into ``width`` characters: the first at least."""
+def fitted(
+    rows: Sequence[Row], columns: Sequence[Column[Row]], width: int | None
+) -> tuple[Sequence[Column[Row]], Sequence[Column[Row]]]:
+    """The columns that fit side by side into ``width`` characters, the first at least, and the others.
+
+    Where the names in the first column leave too few of the others room, they are shortened in the middle.
+    """
     if width is None:
-        return len(columns)
-    taken = 0
-    for index, column in enumerate(columns):
-        cells = (str(column.cell(row, exact=False)) for row in rows)
-        taken += max(map(len, (column.title, *cells))) + GAP
-        if taken - GAP > width and index:
-            return index
-    return len(columns)
+        return columns, ()
+    widths = [
+        max(map(len, (column.title, *(str(column.cell(row, exact=False)) for row in rows)))) + GAP
+        for column in columns
+    ]
+    first = max(SHORTEST_NAME, width + GAP - sum(widths[1:LEAST_COLUMNS]))
+    if first < widths[0]:
+        columns = [_shortened(columns[0], first - GAP), *columns[1:]]
+        widths[0] = first
+    fit = sum(end - GAP <= width for end in accumulate(widths))
+    return columns[: max(fit, 1)], columns[max(fit, 1) :]
+
+
+def _shortened(column: Column[Row], width: int) -> Column[Row]:
+    def short(row: Row) -> Cell:
+        text = str(column.cell(row, exact=False))
+        head, tail = (width - 1) // 2, width // 2
+        return text if len(text) <= width else f"{text[:head]}…{text[-tail:]}"
+
+    return replace(column, short=short)
 
 
 def with_notes(heading: str, table: str, notes: Iterable[str], table_format: TableFormat) -> str:

@@ -62,7 +62,7 @@ class Selection:
     Attributes:
         deeper: how many rows pass that are deeper than those asked for.
         matching: how many passed before only the first of them were taken.
-        undecided: of how many no figure, or only a lower bound, says whether they pass.
+        undecided: how many are left out because only a lower bound of a figure is known.
     """
 
     rows: Sequence[Any]
@@ -109,7 +109,12 @@ def selected(rows: Rows, query: Query) -> Selection:
     ]
     shown = [row for row in passing if asked.depth is None or rows.depth(row) <= asked.depth]
     ordered = _sorted(shown, columns, query)[: asked.top]
-    return Selection(ordered, len(shown), len(passing) - len(shown), verdicts.count(None))
+    tested = [columns[each.column] for each in comparisons(query.where)] if query.where else ()
+    undecided = sum(
+        verdict is None and any(column.lower(row) for column in tested)
+        for row, verdict in zip(rows.every, verdicts, strict=True)
+    )
+    return Selection(ordered, len(shown), len(passing) - len(shown), undecided)
 
 
 def _sorted(rows: Sequence[Any], columns: Columns, query: Query) -> Sequence[Any]:

@@ -37,7 +37,8 @@ LARGEST = 300
 NUMBER = re.compile(r"[-+]?(?:\d{1,3}(?:,\d{3})+|\d+)?(?:\.\d*)?(?:e[-+]?\d+)?", re.IGNORECASE)
 UNIT = re.compile(r"(\s?)([A-Za-zµ%]+)")
 WORD = re.compile(r"[^\s()]*")
-JOINS = ("and", "or")
+KNOWN = frozenset({*COUNTS, *BYTES, *SECONDS, *PERCENT})
+"""What is a unit after a blank too; another word there may be the next of the expression."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +72,7 @@ def number_at(text: str, column: str) -> Number | str:
     end, factor = digits.end(), Decimal(1)
     value = Decimal(digits.group().replace(",", ""))
     unit = UNIT.match(text, end)
-    if unit is not None and not (unit.group(1) and unit.group(2).lower() in JOINS):
+    if unit is not None and (not unit.group(1) or unit.group(2) in KNOWN):
         units = units_of(column)
         if unit.group(2) not in units:
             return f"{unit.group(2)!r} is not a unit of {column}; there {_are(units)}"
