@@ -10,7 +10,7 @@ from operator import attrgetter
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from onnxlens.reports.numbers import COSTS, figure_text, shapes, share_text, short_count
+from onnxlens.reports.numbers import COST_NAMES, COSTS, figure_text, shapes, share_text, short_count
 from onnxlens.reports.tables.reconciliation import exact_peer, operator_name, short_peer
 from onnxlens.reports.tables.render import By, Column, first_of
 from onnxlens.specs.ledger import Ledger, ModuleCost, NodeCost, OperatorCost, Totals, Window, is_lower_bound
@@ -301,20 +301,12 @@ TEXTS = frozenset(
 )  # fmt: skip
 """The columns that hold text; all others hold numbers."""
 
-_SHOWN: Mapping[str, str] = MappingProxyType(
-    {
-        "moved_bytes": "moved", "live_bytes": "live", "weight_read_bytes": "weights_read",
-        "read_bytes": "read", "write_bytes": "written", "arithmetic_intensity": "flops/byte",
-        "unknown_nodes": "unknown", "free_nodes": "free", "latency_s": "latency", "parity_error": "error",
-        "achieved_macs_per_s": "macs/s", SHARE: "share",
-    }
-)  # fmt: skip
-
 
 def shown_name(name: str) -> str:
     """What heads a column in a table for people: narrow, and taken by every option too."""
     plain = name.removeprefix(OWN)
-    short = _SHOWN.get(plain, plain.removesuffix(PERCENT) + "_share" if plain.endswith(PERCENT) else plain)
+    head = (COSTS[plain].head or plain) if plain in COSTS else plain.replace(PERCENT, "_share")
+    short = {SHARE: "share", "free_nodes": "free"}.get(plain, head)
     return OWN + short if plain != name else short
 
 
@@ -322,7 +314,7 @@ SHORT_NAMES: Mapping[str, str] = MappingProxyType(
     {
         "module": "path", "in": "inputs", "out": "outputs", "#": "order", "named by": "evidence",
         "runs": "repeats", "%": SHARE, "macs %": SHARE,
-        **{cost.title.lower(): name for name, cost in COSTS.items()},
+        **COST_NAMES,
         **{shown_name(name): name for columns in COLUMNS.values() for name in columns},
     }
 )  # fmt: skip
