@@ -13,10 +13,10 @@ import onnxlens
 from onnxlens.cli import progress
 from onnxlens.cli.options import (
     OutPath,
-    asked_from,
     format_option,
     print_result,
     settings_from,
+    shown_from,
     with_network_settings,
     with_run,
     with_table,
@@ -48,8 +48,8 @@ def ledger(
     from onnxlens.reports.tables.ledger import cost_document, cost_table
     from onnxlens.reports.tables.query import understood
 
-    asked, layout = asked_from(options)
-    query = understood(replace(asked, by=asked.by or "module"))
+    shown = shown_from(options, output_format)
+    query = understood(replace(shown.asked, by=shown.asked.by or "module"))
     if output_format == "trace":
         _require_trace_options(latency, out)
     elif out is not None:
@@ -62,13 +62,14 @@ def ledger(
         result = onnxlens.ledger_of(
             opened, timings=measured.timings, errors=measured.errors, notes=measured.notes
         )
+        result = shown.with_working_sets(opened, result, query)
     if out is not None:
         click.echo(onnxlens.write_trace(result, measured.nodes, out))
     else:
         print_result(
             output_format,
             partial(cost_document, result, query),
-            partial(cost_table, result, query, layout=layout),
+            partial(cost_table, result, query, layout=shown.layout),
         )
 
 

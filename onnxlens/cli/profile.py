@@ -11,10 +11,10 @@ import click
 import onnxlens
 from onnxlens.cli import progress
 from onnxlens.cli.options import (
-    asked_from,
     format_option,
     print_result,
     settings_from,
+    shown_from,
     with_run,
     with_settings,
     with_table,
@@ -51,22 +51,27 @@ def profile(target: str, convention: Convention, strict: bool, output_format: st
     from onnxlens.reports.tables.ledger import cost_document, cost_table
     from onnxlens.reports.tables.query import Asked, understood
 
-    asked, layout = asked_from(options)
+    shown = shown_from(options, output_format)
+    asked = shown.asked
     whole = output_format == "json" and asked == Asked()
     if output_format != "json" and asked == Asked(asked.by, asked.columns):
         asked = replace(asked, depth=LEVELS)
     query = understood(asked)
     settings = settings_from(options)
-    with progress.shown(f"profile {target}") as report:
+    with (
+        progress.shown(f"profile {target}") as report,
+        onnxlens.OpenedTarget(target, settings, report) as opened,
+    ):
         if whole:
             from onnxlens.reports.documents import profile_document  # tables do without most specs
 
-            ledger, flow = onnxlens.profile_with_flow(target, settings, report, convention)
+            ledger, flow = onnxlens.profile_with_flow(opened, convention=convention)
             document = partial(profile_document, ledger, flow)
         else:
-            ledger = onnxlens.profile_graph(target, settings, report, convention)
+            ledger = onnxlens.profile_graph(opened, convention=convention)
+            ledger = shown.with_working_sets(opened, ledger, query)
             document = partial(cost_document, ledger, query)
-    print_result(output_format, document, partial(cost_table, ledger, query, layout=layout))
+    print_result(output_format, document, partial(cost_table, ledger, query, layout=shown.layout))
     count, reason = ledger.unknown
     if strict and count:
         click.echo(f"onnxlens: unknown nodes: {count} (first: {reason})", err=True)

@@ -119,6 +119,7 @@ COSTS: Mapping[str, Cost] = MappingProxyType(
         "moved_bytes": Cost("memory traffic", short_bytes, head="moved"),
         "resident_weight_bytes": Cost("resident weights", short_bytes),
         "live_bytes": Cost("activation memory", short_bytes, "max", head="live"),
+        "working_bytes": Cost("working set", short_bytes, "none", head="working"),
         "latency_s": Cost("latency", short_time, measured_by="latency", head="latency"),
         "bound_s": Cost("lower bound", short_time),
         "unknown_nodes": Cost("unknown nodes", short_count, head="unknown"),

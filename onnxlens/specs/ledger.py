@@ -194,6 +194,7 @@ class ModuleCost(Counted):
         resident_weight_bytes: the weights that must be kept for it.
         live_bytes: the most that is alive at once while it runs, weights apart.
         latency_s, bound_s, parity_error: None until measured or computed.
+        working_bytes: what it takes if it runs alone: activations at most, and weights; None likewise.
         peer: what a peer counts for it, in a peer's convention; nodes that work on weights alone included.
         evidence: the surest of what told that its nodes belong to it; none for the model.
         lower_bounds: the figures that lack those of unknown nodes; None if all is known.
@@ -219,6 +220,7 @@ class ModuleCost(Counted):
     latency_s: float | None = None
     bound_s: float | None = None
     parity_error: float | None = None
+    working_bytes: int | None = None
     peer: PeerCost | None = None
     evidence: Evidence = "none"
     lower_bounds: Bounds = None

@@ -8,7 +8,7 @@ from dataclasses import replace
 from types import MappingProxyType
 
 from onnxlens.profile.count.counting import count_nodes
-from onnxlens.profile.count.liveness import live_bytes, live_unsized
+from onnxlens.profile.count.liveness import held_bytes, live_bytes, live_unsized, working_bytes
 from onnxlens.profile.count.parameters import QUANTIZED, parameter_sizes
 from onnxlens.profile.count.repeats import control_notes
 from onnxlens.profile.count.rules import is_view, registered_notes
@@ -20,6 +20,8 @@ from onnxlens.specs.ledger import (
     ModuleCost,
     NodeCost,
     Totals,
+    is_lower_bound,
+    joined_bounds,
     lower_bounds,
     peer_of,
 )
@@ -270,10 +272,34 @@ def _holds(graph: Graph, name: str) -> bool:
     return any(each in held for each in names for held in (graph.weights, graph.constants))
 
 
-def _resident_bytes(running: Iterable[GraphNode]) -> int:
+def with_working_sets(ledger: Ledger, graph: Graph, stored_as: str = "") -> Ledger:
+    """The ledger with what each module takes if it runs alone: activations at their most, and weights.
+
+    Args:
+        ledger: of ``graph``.
+        graph: the graph.
+        stored_as: the dtype in which floats are held; "" for the file's.
+    """
+    idle = {index for index, cost in enumerate(ledger.nodes) if not cost.repeats}
+    sized = not is_lower_bound("live_bytes", ledger.totals.lower_bounds)
+
+    def measured(module: ModuleCost) -> ModuleCost:
+        running = [graph.nodes[index] for index in graph.by_module()[module.path]]
+        size, unsized = working_bytes(graph, module.path, idle, stored_as=stored_as, sized=sized)
+        return replace(
+            module,
+            working_bytes=size + _resident_bytes(running, stored_as),
+            lower_bounds=joined_bounds((module.lower_bounds, ("working_bytes",) if unsized else None)),
+        )
+
+    notes = (*ledger.notes, *((f"working sets: as if floats were held as {stored_as}",) if stored_as else ()))
+    return replace(ledger, modules=tuple(map(measured, ledger.modules)), notes=notes)
+
+
+def _resident_bytes(running: Iterable[GraphNode], stored_as: str = "") -> int:
     """Bytes of the fixed values that the nodes read, each once."""
     fixed = {
-        value.name: value.known_size_bytes
+        value.name: held_bytes(value, stored_as) or 0
         for node in running
         if not is_view(node.view)
         for value in node.view.inputs

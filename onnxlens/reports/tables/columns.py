@@ -35,7 +35,7 @@ def cost_column(name: str, short: Callable[[float], str] | None = None) -> Colum
     def lower(row: Any) -> bool:
         return is_lower_bound(name, row.lower_bounds)
 
-    sums = name not in ("resident_weight_bytes", "parity_error")
+    sums = name not in ("resident_weight_bytes", "working_bytes", "parity_error")
     return Column(COSTS[name].title, figure, text, right=True, lower=lower, sums=sums)
 
 
@@ -226,7 +226,8 @@ LEDGER_COLUMNS: Mapping[str, Builder] = MappingProxyType(
         **_costs("params"),
         **_OPERATIONS,
         **_TRAFFIC,
-        **_costs("resident_weight_bytes", "live_bytes"),
+        **_costs("resident_weight_bytes", "live_bytes", "working_bytes"),
+        "fits": _same(Column("fits", lambda m: None)),  # what it is to fit into is asked with the rows
         **_INTENSITY,
         "unknown_nodes": _UNKNOWN,
         **_costs("latency_s", "achieved_macs_per_s", "parity_error"),
@@ -295,8 +296,8 @@ COLUMNS: Mapping[By, Mapping[str, Builder]] = MappingProxyType(
 
 TEXTS = frozenset(
     {
-        "path", "class", "inputs", "outputs", "operators", "own_operators", "kernel", "stride", "evidence",
-        "lower_bounds", "own_lower_bounds", "operator", "node", "status", "why_not_as_ours",
+        "path", "class", "fits", "inputs", "outputs", "operators", "own_operators", "kernel", "stride",
+        "evidence", "lower_bounds", "own_lower_bounds", "operator", "node", "status", "why_not_as_ours",
     }
 )  # fmt: skip
 """The columns that hold text; all others hold numbers."""

@@ -38,8 +38,8 @@ from onnxlens.specs.peers import PeerCost
 FOR_PEOPLE: Mapping[By, Sequence[str]] = {
     "module": (
         "path", "class", "macs", SHARE, "latency_s", "achieved_macs_per_s", "parity_error", "params",
-        "moved_bytes", "live_bytes", "unknown_nodes", "inputs", "outputs", "arithmetic_intensity",
-        "operators", "evidence",
+        "moved_bytes", "live_bytes", "working_bytes", "unknown_nodes", "inputs", "outputs",
+        "arithmetic_intensity", "operators", "evidence",
     ),
     "op": (
         "operator", "nodes", "macs", SHARE, "moved_bytes", "vector_ops", "special_ops", "free_nodes",
@@ -167,6 +167,8 @@ def _for_people(ledger: Ledger, rows: Rows, query: Query) -> Sequence[str]:
     if query.columns:
         return query.columns
     names = list(FOR_PEOPLE[query.by])
+    if query.fits is not None:
+        names[2:2] = ["fits", "working_bytes"]
     if ledger.convention != "matrix":
         peer = PEER_NAMES[ledger.convention]
         at = names.index("macs")
@@ -187,7 +189,11 @@ def _for_people(ledger: Ledger, rows: Rows, query: Query) -> Sequence[str]:
         for name in names
         if name not in hidden
     )
-    return [name for name in owned if name in rows.columns and not (query.asked.own and name == "live_bytes")]
+    return [
+        name
+        for name in dict.fromkeys(owned)
+        if name in rows.columns and not (query.asked.own and name == "live_bytes")
+    ]
 
 
 def _sums(rows: Rows, found: Selection) -> Sequence[tuple[str, Any]]:
@@ -220,6 +226,9 @@ def _left_out(rows: Rows, found: Selection, query: Query) -> Sequence[str]:
         lines.append(
             f"undecided: {found.undecided} {kind}, of which only a lower bound is known, are left out"
         )
+    if query.fits is not None:
+        fitting = sum(rows.columns["fits"].exact(row) == "yes" for row in rows.every)
+        lines.append(f"fits: {fitting} of {every} modules take at most {short_bytes(query.fits)} alone")
     if query.asked.top is not None and query.by == "module" and not query.asked.own:
         lines.append("rows include the modules inside them; --own ranks each module without those")
     return lines

@@ -10,6 +10,7 @@ from onnxlens.errors import UsageError
 from onnxlens.reports.tables.columns import COLUMNS, OWN, PEER_NAMES, SHORT_NAMES, TEXTS
 from onnxlens.reports.tables.expression import Expression, Joined, comparisons, parse
 from onnxlens.reports.tables.render import By
+from onnxlens.reports.tables.values import number_at
 
 MOST = "macs"
 """What ``--top`` ranks by, unless ``--sort`` says otherwise."""
@@ -39,6 +40,7 @@ class Asked:
         depth: of the deepest modules; None for all.
         own: costs are those without the modules inside.
         leaves: only modules without others inside.
+        fits: the bytes, such as ``2MiB``, that modules are marked to fit into if they run alone.
     """
 
     by: By | None = None
@@ -49,6 +51,7 @@ class Asked:
     depth: int | None = None
     own: bool = False
     leaves: bool = False
+    fits: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,12 +62,14 @@ class Query:
         columns: by name, in this order; none means the format's own.
         where: None shows all rows.
         sort: None is the order of execution.
+        fits: None marks nothing.
     """
 
     asked: Asked = field(default_factory=Asked)
     columns: tuple[str, ...] = ()
     where: Expression | None = None
     sort: Order | None = None
+    fits: float | None = None
 
     @property
     def by(self) -> By:
@@ -76,6 +81,10 @@ class Query:
         """Every column that is asked for by its name."""
         tested = () if self.where is None else tuple(each.column for each in comparisons(self.where))
         return (*self.columns, *tested, *((self.sort.column,) if self.sort else ()))
+
+    def names_working_sets(self) -> bool:
+        """Whether it needs what modules take if they run alone."""
+        return self.fits is not None or "working_bytes" in self.named
 
     @property
     def filters(self) -> bool:
@@ -89,9 +98,10 @@ def understood(asked: Asked) -> Query:
     Raises:
         UsageError: an option cannot be understood, names no column, or does not go with another.
     """
-    if asked.by not in (None, "module") and (asked.own or asked.leaves):
-        option = "--own" if asked.own else "--leaves"
-        raise UsageError(f"{option} is about modules inside modules; leave out --by {asked.by}")
+    given = {"--own": asked.own, "--leaves": asked.leaves, "--fits": asked.fits is not None}
+    if asked.by not in (None, "module") and any(given.values()):
+        option = next(name for name, there in given.items() if there)
+        raise UsageError(f"{option} is about modules; leave out --by {asked.by}")
     conditions = tuple(
         parse(text, lambda name: _column(name, asked, "--where"), TEXTS) for text in asked.where
     )
@@ -101,6 +111,7 @@ def understood(asked: Asked) -> Query:
         tuple(_column(name, asked, "--columns") for name in _listed(asked.columns)),
         Joined("and", conditions) if conditions else None,
         None if sort is None else _order(sort, asked),
+        None if asked.fits is None else _size(asked.fits),
     )
 
 
@@ -109,6 +120,14 @@ def near(name: str, names: Collection[str]) -> str:
     same = [other for other in names if other.lower() == name.lower()]
     found = same or get_close_matches(name, names, n=NEAR)
     return f"did you mean {' or '.join(found)}? " if found else ""
+
+
+def _size(text: str) -> float:
+    found = number_at(text, "working_bytes")
+    if isinstance(found, str) or found.length < len(text):
+        problem = found if isinstance(found, str) else f"{text[found.length :]!r} follows a number"
+        raise UsageError(f"--fits {text!r}: {problem}; give a size such as 2MiB")
+    return found.number
 
 
 def _listed(text: str | None) -> Sequence[str]:

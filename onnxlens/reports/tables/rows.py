@@ -79,6 +79,10 @@ def rows_of(ledger: Ledger, query: Query) -> Rows:
     """
     make = {"module": _modules, "op": _operators, "node": _nodes}[query.by]
     rows = make(ledger)
+    if query.fits is not None:
+        rows = replace(
+            rows, columns={**rows.columns, "fits": _fits(rows.columns["working_bytes"], query.fits)}
+        )
     present = {
         name: column
         for name, column in rows.columns.items()
@@ -186,8 +190,21 @@ def _built(by: By, ledger: Ledger) -> Columns:
     return {name: build(ledger) for name, build in COLUMNS[by].items()}
 
 
+def _fits(size: Column[Any], limit: float) -> Column[Any]:
+    """Whether a module fits if it runs alone; nothing where only a lower bound of its size is known."""
+    fits = Comparison("", "working_bytes", "<=", limit)
+
+    def exact(row: Any) -> str | None:
+        held = fits.holds(size.exact(row), lower=size.lower(row))
+        return None if held is None else "yes" if held else "no"
+
+    return Column("fits", exact, lambda row: exact(row) or "?")
+
+
 def _remedy(name: str, query: Query) -> str:
     plain = name.removeprefix(OWN)
+    if plain == "fits":
+        return "give --fits SIZE"
     option = COSTS[plain].measured_by if plain in COSTS else ""
     if option:
         return f"give --{option} (ledger has it)"

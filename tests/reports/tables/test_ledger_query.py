@@ -90,8 +90,10 @@ def test_rows_are_sorted_and_those_without_a_figure_come_last(sort: str, paths: 
         ({"sort": "macs:up"}, "'up' is not a direction; give macs:asc or macs:desc"),
         ({"columns": "memory trafic"}, "did you mean memory traffic?"),
         ({"columns": "node"}, "no column is called 'node'"),
-        ({"own": True, "by": "op"}, "--own is about modules inside modules; leave out --by op"),
-        ({"leaves": True, "by": "node"}, "--leaves is about modules inside modules; leave out --by node"),
+        ({"own": True, "by": "op"}, "--own is about modules; leave out --by op"),
+        ({"fits": "2MiB or so"}, "--fits '2MiB or so': ' or so' follows a number; give a size such as 2MiB"),
+        ({"fits": "2ms"}, "'ms' is not a unit of working_bytes"),
+        ({"leaves": True, "by": "node"}, "--leaves is about modules; leave out --by node"),
     ],
 )
 def test_what_cannot_be_understood_is_refused_with_the_remedy(
@@ -114,7 +116,8 @@ def test_a_column_that_was_not_computed_cannot_be_selected(asked: dict[str, Any]
 def test_columns_without_a_figure_are_absent() -> None:
     measured = {name for name, cost in COSTS.items() if cost.measured_by}
     peers = {*PEER_NAMES.values()}
-    static = set(LEDGER_COLUMNS) - measured - peers - {name + PERCENT for name in peers}
+    asked = {"working_bytes", "fits"}
+    static = set(LEDGER_COLUMNS) - measured - asked - peers - {name + PERCENT for name in peers}
     assert set(present_columns(ledgers.ledger())) == static
     assert set(present_columns(timed())) == static | {"latency_s", "achieved_macs_per_s"}
     assert set(present_columns(ledgers.known_ledger())) == static - {"lower_bounds"}
@@ -286,3 +289,22 @@ def test_columns_that_do_not_fit_are_left_out_and_named(width: int | None, last:
     assert len(left_out) == (width is not None)
     assert not left_out or not set(shown) & set(left_out[0].replace(",", "").split())
     assert lines[-1] == "what macs mean: --explain"
+
+
+def test_what_fits_is_marked_and_a_lower_bound_fits_only_where_it_cannot() -> None:
+    sizes = (4_000_000, 2 * 2**20, 2 * 2**20 + 1, 100, 0)
+    modules = [replace(m, working_bytes=size) for m, size in zip(ledgers.MODULES, sizes, strict=True)]
+    modules[3] = replace(modules[3], lower_bounds=("working_bytes",))
+    ledger = replace(ledgers.ledger(), modules=tuple(modules))
+    query = understood(Asked(columns="path,fits", fits="2MiB"))
+    found = {row["path"]: row.get("fits") for row in cost_document(ledger, query)["rows"]}
+    assert found == {"net": "no", "block": "yes", "block.conv": "no", "head": None, "unused": "yes"}
+    lines = cost_table(ledger, query).splitlines()
+    assert "fits: 2 of 5 modules take at most 2.00 MiB alone" in lines
+    assert lines[7].split() == ["head", "?"]
+    assert rows(ledger, "fits==no", fits="2MiB") == ["net", "block.conv"]
+
+
+def test_a_working_set_that_was_not_computed_is_no_column() -> None:
+    with pytest.raises(UsageError, match="column fits holds no figure; give --fits SIZE"):
+        cost_table(ledgers.ledger(), understood(Asked(where=("fits==yes",))))
