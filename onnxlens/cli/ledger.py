@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -14,13 +12,11 @@ from onnxlens.cli import progress
 from onnxlens.cli.options import (
     OutPath,
     format_option,
-    print_result,
     settings_from,
-    shown_from,
     with_network_settings,
     with_run,
-    with_table,
 )
+from onnxlens.cli.table import table_from, taken, with_table
 from onnxlens.errors import UsageError
 
 
@@ -45,11 +41,7 @@ def ledger(
 
     Nothing is run unless --latency or --parity is given; a column that was not computed is absent.
     """
-    from onnxlens.reports.tables.ledger import cost_document, cost_table
-    from onnxlens.reports.tables.query import understood
-
-    shown = shown_from(options, output_format)
-    query = understood(replace(shown.asked, by=shown.asked.by or "module"))
+    table = table_from(taken(options), output_format, levels=None, by="module")
     if output_format == "trace":
         _require_trace_options(latency, out)
     elif out is not None:
@@ -62,15 +54,11 @@ def ledger(
         result = onnxlens.ledger_of(
             opened, timings=measured.timings, errors=measured.errors, notes=measured.notes
         )
-        result = shown.with_working_sets(opened, result, query)
+        result = table.with_working_sets(opened, result)
     if out is not None:
         click.echo(onnxlens.write_trace(result, measured.nodes, out))
     else:
-        print_result(
-            output_format,
-            partial(cost_document, result, query),
-            partial(cost_table, result, query, layout=shown.layout),
-        )
+        table.print(result)
 
 
 def _require_trace_options(latency: bool, out: Path | None) -> None:

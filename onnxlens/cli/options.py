@@ -3,28 +3,19 @@
 from __future__ import annotations
 
 import os
-import shutil
-import sys
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 import click
 
-import onnxlens
 from onnxlens.api.target import Settings
-from onnxlens.errors import UsageError
 from onnxlens.specs.codec import to_text
 from onnxlens.specs.tensor import DTYPES
 
 if TYPE_CHECKING:
-    from onnxlens import OpenedTarget
     from onnxlens.reports.documents import Document
-    from onnxlens.reports.tables.ledger import Layout
-    from onnxlens.reports.tables.query import Asked, Query
     from onnxlens.reports.tables.render import TableFormat
-    from onnxlens.specs.ledger import Ledger
 
 Verb = TypeVar("Verb", bound=Callable[..., Any])
 
@@ -201,76 +192,6 @@ with_rows = all_of(
     ),
 )
 """Which rows a table of costs or times has."""
-
-with_table = all_of(
-    click.option("--by", type=click.Choice(["module", "op", "node"]), help="What a row is [module]."),
-    click.option("--depth", type=click.IntRange(min=0), help="Module levels to show [see the verb]."),
-    click.option("--columns", metavar="A,B,..", help="Only these columns, in this order."),
-    click.option("--sort", metavar="COLUMN[:asc|desc]", help="Order of the rows [execution order]."),
-    click.option("--top", type=click.IntRange(min=1), metavar="N", help="The first N, by MACs or --sort."),
-    click.option(
-        "--where",
-        multiple=True,
-        metavar="EXPR",
-        help="Only rows that match: 'macs>1G and (class==Linear or path~attn)'; may be repeated.",
-    ),
-    click.option("--own", is_flag=True, help="Costs of each module without the modules inside it."),
-    click.option("--leaves", is_flag=True, help="Only modules without others inside."),
-    click.option(
-        "--fits", metavar="SIZE", help="Mark the modules that take at most this alone, such as 2MiB."
-    ),
-    click.option(
-        "--as-dtype",
-        "stored_as",
-        type=click.Choice(["float32", "float16", "bfloat16", "int8", "int4"]),
-        help="Working sets as if floats were held so.",
-    ),
-    click.option("--wide", is_flag=True, help="All columns, also those that do not fit the screen."),
-    click.option("--explain", is_flag=True, help="Say below the table how everything was counted."),
-)
-"""What a table of costs shows: ``asked_from`` takes it."""
-
-
-@dataclass(frozen=True, slots=True)
-class Shown:
-    """What ``with_table`` asks, and how it is shown on this screen.
-
-    Attributes:
-        stored_as: the dtype that working sets are held in; "" for the file's.
-        every_column: all columns are shown, also those that take time.
-    """
-
-    asked: Asked
-    layout: Layout
-    stored_as: str
-    every_column: bool
-
-    def with_working_sets(self, opened: OpenedTarget, ledger: Ledger, query: Query) -> Ledger:
-        """The ledger with the working sets of its modules, if they are shown or tested.
-
-        Raises:
-            UsageError: they are not, and a dtype is given for them.
-        """
-        all_columns = self.every_column and not query.columns and query.by == "module"
-        if query.names_working_sets() or all_columns:
-            return onnxlens.with_working_sets(opened, ledger, self.stored_as)
-        if self.stored_as:
-            raise UsageError("--as-dtype is of working sets; add --fits SIZE, or working to --columns")
-        return ledger
-
-
-def shown_from(options: dict[str, Any], output_format: str) -> Shown:
-    """What ``with_table`` asks, taken out of ``options``."""
-    from onnxlens.reports.tables.ledger import Layout
-    from onnxlens.reports.tables.query import Asked
-
-    wide = options.pop("wide")
-    seen = sys.stdout.isatty() or "COLUMNS" in os.environ
-    layout = Layout(shutil.get_terminal_size().columns if seen and not wide else None, options.pop("explain"))
-    names = ("by", "columns", "where", "sort", "top", "depth", "own", "leaves", "fits")
-    asked = Asked(**{name: options.pop(name) for name in names})
-    return Shown(asked, layout, options.pop("stored_as") or "", wide or output_format in ("json", "csv"))
-
 
 with_module = click.option(
     "--module", metavar="PATH", help="Only this module, such as input_blocks.1 [the whole graph]."

@@ -2,23 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-from functools import partial
 from typing import Any
 
 import click
 
 import onnxlens
 from onnxlens.cli import progress
-from onnxlens.cli.options import (
-    format_option,
-    print_result,
-    settings_from,
-    shown_from,
-    with_run,
-    with_settings,
-    with_table,
-)
+from onnxlens.cli.options import format_option, settings_from, with_run, with_settings
+from onnxlens.cli.table import asks_rows, table_from, taken, with_table
+from onnxlens.specs.codec import to_text
 from onnxlens.specs.peers import CONVENTIONS, Convention
 
 UNKNOWN_NODES = 1
@@ -48,30 +40,25 @@ def profile(target: str, convention: Convention, strict: bool, output_format: st
     A table shows two levels of modules, and all of them where rows are chosen or sorted. As JSON all that was
     counted is printed, or the rows that are asked for.
     """
-    from onnxlens.reports.tables.ledger import cost_document, cost_table
-    from onnxlens.reports.tables.query import Asked, understood
-
-    shown = shown_from(options, output_format)
-    asked = shown.asked
-    whole = output_format == "json" and asked == Asked()
-    if output_format != "json" and asked == Asked(asked.by, asked.columns):
-        asked = replace(asked, depth=LEVELS)
-    query = understood(asked)
+    given = taken(options)
+    rows = output_format != "json" or asks_rows(given)
+    table = table_from(given, output_format, levels=LEVELS, by=None) if rows else None
     settings = settings_from(options)
     with (
         progress.shown(f"profile {target}") as report,
         onnxlens.OpenedTarget(target, settings, report) as opened,
     ):
-        if whole:
-            from onnxlens.reports.documents import profile_document  # tables do without most specs
-
+        if table is None:
             ledger, flow = onnxlens.profile_with_flow(opened, convention=convention)
-            document = partial(profile_document, ledger, flow)
         else:
             ledger = onnxlens.profile_graph(opened, convention=convention)
-            ledger = shown.with_working_sets(opened, ledger, query)
-            document = partial(cost_document, ledger, query)
-    print_result(output_format, document, partial(cost_table, ledger, query, layout=shown.layout))
+            ledger = table.with_working_sets(opened, ledger)
+    if table is None:
+        from onnxlens.reports.documents import profile_document  # tables do without most specs
+
+        click.echo(to_text(profile_document(ledger, flow)), nl=False)
+    else:
+        table.print(ledger)
     count, reason = ledger.unknown
     if strict and count:
         click.echo(f"onnxlens: unknown nodes: {count} (first: {reason})", err=True)
