@@ -147,7 +147,7 @@ with_export_settings = all_of(
     click.option("--weights", metavar="none|seeded|FILE", help="Where the weights come from."),
     click.option("--strip-prefix", metavar="PREFIX", help="What stands before each key in FILE [found]."),
     click.option("--allow-extra", is_flag=True, default=None, help="Leave out what else FILE holds."),
-    click.option("--opset", type=int, help="ONNX opset to export, 18 to 25 [18]."),
+    click.option("--opset", type=int, help="ONNX opset to export, 11 to 25 [18]."),
     click.option("--dtype", type=click.Choice(DTYPES), help="Type of weights and tensors [float32]."),
     click.option("--batch", type=int, help="Batch size [2 for the guided graphs, else 1]."),
     click.option("--height", type=int, help="Picture height in pixels [512]."),
