@@ -16,7 +16,7 @@ from onnxlens.cli.options import all_of, print_result
 from onnxlens.errors import UsageError
 
 if TYPE_CHECKING:
-    from onnxlens import OpenedTarget
+    from onnxlens.api.opened import OpenedTarget
     from onnxlens.reports.tables.ledger import Layout
     from onnxlens.reports.tables.query import Query
     from onnxlens.specs.ledger import Ledger

@@ -51,6 +51,10 @@ RISES = (">", ">=")
 """What a figure passes if a lower bound of it does."""
 
 
+DEEPEST = 50
+"""How deep an expression may be nested."""
+
+
 @dataclass(frozen=True, slots=True)
 class Comparison:
     """``macs>1e9``.
@@ -128,6 +132,7 @@ class _Parser:
     def __init__(self, text: str, resolve: Resolve, texts: frozenset[str]) -> None:
         self._text = text
         self._at = 0
+        self._depth = 0
         self._resolve = resolve
         self._texts = texts
 
@@ -147,14 +152,17 @@ class _Parser:
         return parts[0] if len(parts) == 1 else Joined(word, tuple(parts))
 
     def _factor(self) -> Expression:
-        if self._taken(r"not\b"):
-            return Joined("not", (self._factor(),))
-        if self._taken(r"\("):
-            inner = self._any_of()
-            if not self._taken(r"\)"):
-                raise self._error(f"a ')' is missing before {self._rest()!r}")
-            return inner
-        return self._comparison()
+        negated = self._taken(r"not\b")
+        if not negated and not self._taken(r"\("):
+            return self._comparison()
+        self._depth += 1
+        if self._depth > DEEPEST:
+            raise self._error(f"more than {DEEPEST} levels of parentheses and not")
+        inner = Joined("not", (self._factor(),)) if negated else self._any_of()
+        if not negated and not self._taken(r"\)"):
+            raise self._error(f"a ')' is missing before {self._rest()!r}")
+        self._depth -= 1
+        return inner
 
     def _comparison(self) -> Expression:
         start = self._at

@@ -53,6 +53,9 @@ FOR_PEOPLE: Mapping[By, Sequence[str]] = {
 """What a table shows unless columns are chosen, those that matter most first."""
 
 
+OF_THE_WHOLE = ("live_bytes", "latency_s", "achieved_macs_per_s", "parity_error")
+"""What a table of own costs does not show: it is of a module with all that is inside."""
+
 NAMELESS: Mapping[By, str] = {
     "op": "modules: the file names none, so its nodes are grouped by operator type",
     "module": "modules: the file names none; --by op groups by operator type",
@@ -181,6 +184,7 @@ def _for_people(ledger: Ledger, rows: Rows, query: Query) -> Sequence[str]:
             ("vector_ops", ledger.convention == "matrix"),
             ("special_ops", ledger.convention == "matrix"),
             ("repeats", any(node.repeats != 1 for node in ledger.nodes)),
+            *((each, not query.asked.own) for each in OF_THE_WHOLE),
         )
         if not wanted
     }
@@ -189,11 +193,7 @@ def _for_people(ledger: Ledger, rows: Rows, query: Query) -> Sequence[str]:
         for name in names
         if name not in hidden
     )
-    return [
-        name
-        for name in dict.fromkeys(owned)
-        if name in rows.columns and not (query.asked.own and name == "live_bytes")
-    ]
+    return [name for name in dict.fromkeys(owned) if name in rows.columns]
 
 
 def _sums(rows: Rows, found: Selection) -> Sequence[tuple[str, Any]]:
@@ -242,6 +242,9 @@ def _ranges(rows: Rows, query: Query) -> str:
             continue
         column = rows.columns[name]
         having = [row for row in rows.every if column.exact(row) is not None]
+        if not having:
+            texts.append(f"; {shown_name(name)} has no figure in any row")
+            continue
         figure: Callable[[Any], Any] = column.exact
         low, high = min(having, key=figure), max(having, key=figure)
         texts.append(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
-from typing import Any
+from typing import Any, get_args
 
 from onnxlens.errors import UsageError
 from onnxlens.reports.numbers import COSTS
@@ -21,12 +21,28 @@ from onnxlens.reports.tables.columns import (
 from onnxlens.reports.tables.expression import Comparison, comparisons, decided
 from onnxlens.reports.tables.query import Query, near
 from onnxlens.reports.tables.render import By, Column
-from onnxlens.specs.ledger import Ledger, ModuleCost, NodeCost, OperatorCost, operator_cost
+from onnxlens.specs.ledger import (
+    STATUSES,
+    Evidence,
+    Ledger,
+    ModuleCost,
+    NodeCost,
+    OperatorCost,
+    operator_cost,
+)
 from onnxlens.specs.parts import Parts
 from onnxlens.specs.record import record
 
 Columns = Mapping[str, Column[Any]]
 KINDS: Mapping[By, str] = {"module": "modules", "op": "operators", "node": "nodes"}
+
+
+WORDS: Mapping[str, Sequence[str]] = {
+    "fits": ("yes", "no"),
+    "evidence": get_args(Evidence),
+    "status": STATUSES,
+}
+"""The words that a column may hold, whether or not a row does."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,7 +102,7 @@ def rows_of(ledger: Ledger, query: Query) -> Rows:
     present = {
         name: column
         for name, column in rows.columns.items()
-        if name.endswith(SHARE) or any(column.exact(row) is not None for row in rows.every)
+        if name in (SHARE, OWN + SHARE) or any(column.exact(row) is not None for row in rows.every)
     }
     for name in query.named:
         if name not in present:
@@ -214,8 +230,8 @@ def _remedy(name: str, query: Query) -> str:
 
 def _require_match(comparison: Comparison, values: Sequence[str]) -> None:
     """Refuse a text that no row has: its rows would be none, or all, for a slip of the pen."""
-    held = list(dict.fromkeys(filter(None, values)))
     column, wanted = comparison.column, comparison.value
+    held = list(dict.fromkeys((*filter(None, values), *WORDS.get(column, ()))))
     if isinstance(wanted, re.Pattern):
         if any(wanted.search(value) for value in held):
             return

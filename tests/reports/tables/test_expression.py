@@ -86,6 +86,7 @@ def test_a_lower_bound_decides_only_what_every_larger_figure_would(symbol: str, 
         ("macs>1)", r"'\)' follows a whole condition"), ("macs>1 path~b", "join conditions with and, or"),
         ("macs>1 && macs<5", "join conditions with and, or"),
         ("class==A||macs>1", "join conditions with and, or"),
+        ("(" * 51 + "macs>1", "more than 50 levels"), ("not " * 51 + "macs>1", "more than 50 levels"),
         ("macs>1 and", "expected COLUMN OPERATOR VALUE"), ("colour==red", "no column colour"),
     ],
 )  # fmt: skip

@@ -137,6 +137,7 @@ def test_exact_figures_are_in_csv_and_json_and_missing_ones_are_absent() -> None
     assert (conv["moved_bytes"], conv["arithmetic_intensity"]) == (313_088, 3_604_480 / 313_088)
     assert "latency_s" not in head
     assert document["columns"] == list(by_path["head"])
+    assert not any("onnx_tool" in name or "thop" in name or "fvcore" in name for name in document["columns"])
 
 
 def test_a_table_shows_the_hierarchy_and_short_figures() -> None:
@@ -308,3 +309,23 @@ def test_what_fits_is_marked_and_a_lower_bound_fits_only_where_it_cannot() -> No
 def test_a_working_set_that_was_not_computed_is_no_column() -> None:
     with pytest.raises(UsageError, match="column fits holds no figure; give --fits SIZE"):
         cost_table(ledgers.ledger(), understood(Asked(where=("fits==yes",))))
+
+
+def test_words_that_a_column_may_hold_are_no_slip_where_no_row_has_them() -> None:
+    lines = cost_table(
+        ledgers.known_ledger(), understood(Asked("node", where=("status==unknown",)))
+    ).splitlines()
+    assert "rows: 0 of 5 nodes: none passes --where" in lines
+    with pytest.raises(UsageError, match="no evidence is 'wieghts'; did you mean weights"):
+        cost_table(ledgers.ledger(), understood(Asked(where=("evidence==wieghts",))))
+
+
+def test_shares_of_a_whole_that_is_not_known_are_no_figures() -> None:
+    lines = cost_table(ledgers.ledger(), understood(Asked(where=("share>5%",)))).splitlines()
+    assert "rows: 0 of 5 modules: none passes --where; share has no figure in any row" in lines
+
+
+def test_a_table_of_own_costs_shows_none_of_the_whole() -> None:
+    heads = cost_table(timed(), understood(Asked(own=True))).splitlines()[2].split()
+    assert not {"live", "latency", "macs/s", "macs"} & set(heads)
+    assert {"own_macs", "own_share", "own_params", "own_moved", "own_operators"} <= set(heads)
