@@ -15,6 +15,7 @@ from onnxlens.reports.tables.columns import (
     OWN,
     OWN_COLUMNS,
     PEER_NAMES,
+    PERCENT,
     SHARE,
     TEXTS,
 )
@@ -31,6 +32,7 @@ from onnxlens.specs.ledger import (
     operator_cost,
 )
 from onnxlens.specs.parts import Parts
+from onnxlens.specs.peers import PEERS
 from onnxlens.specs.record import record
 
 Columns = Mapping[str, Column[Any]]
@@ -99,10 +101,11 @@ def rows_of(ledger: Ledger, query: Query) -> Rows:
         rows = replace(
             rows, columns={**rows.columns, "fits": _fits(rows.columns["working_bytes"], query.fits)}
         )
+    shares = {SHARE, *(PEER_NAMES[peer] + PERCENT for peer in PEERS if peer == ledger.convention)}
     present = {
         name: column
         for name, column in rows.columns.items()
-        if name in (SHARE, OWN + SHARE) or any(column.exact(row) is not None for row in rows.every)
+        if name.removeprefix(OWN) in shares or any(column.exact(row) is not None for row in rows.every)
     }
     for name in query.named:
         if name not in present:
