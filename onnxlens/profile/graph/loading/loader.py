@@ -16,6 +16,7 @@ from onnxlens.profile.graph.loading.opsets import newer_operator_notes
 from onnxlens.profile.graph.loading.protobuf import FileGraph, declared_parameters, read_graph, versions
 from onnxlens.profile.graph.loading.quantization import scales_and_weights
 from onnxlens.profile.graph.loading.sorting import in_order, sort_nodes
+from onnxlens.profile.graph.loading.structure import check_structure, refused_in_one_line
 from onnxlens.profile.graph.loading.value_types import UNKNOWN
 from onnxlens.profile.graph.loading.views import ModelReader
 from onnxlens.profile.graph.node_view import NodeView, ValueView
@@ -27,6 +28,7 @@ INTEGER_TABLES = ("int64", "int32", "bool")
 """Element types that, without a manifest, mean shapes, axes and indices rather than weights."""
 
 
+@refused_in_one_line
 @uncollected()
 def load_graph(
     path: Path,
@@ -52,7 +54,7 @@ def load_graph(
         _require_of_file(path, manifest, model.graph)
     changed = fix_dimensions(path, model.graph, shapes or {}, dims or {})
     given = fix_values(path, model.graph, values or {})
-    graph = _read_in_order(path, model.graph)
+    graph = _read_in_order(path, model.graph, versions(model))
     inference = complete_types(model, graph, path.parent, doubtful=bool(changed))
     if changed and inference.misfits:
         raise UsageError(f"{path.name}: {changed[0]}, and {inference.misfits[0]}; keep what the file fixes")
@@ -91,12 +93,13 @@ def load_graph(
     )
 
 
-def _read_in_order(path: Path, graph: GraphProto) -> FileGraph:
+def _read_in_order(path: Path, graph: GraphProto, opsets: Mapping[str, int]) -> FileGraph:
     """The graph's nodes; those that are out of order are sorted, in place."""
-    read = read_graph(graph)
-    if in_order(read):
-        return read
     try:
+        read = read_graph(graph)
+        check_structure(read, opsets)
+        if in_order(read):
+            return read
         sort_nodes(graph)
     except GraphError as error:
         raise GraphError(f"{path}: {error}") from error
