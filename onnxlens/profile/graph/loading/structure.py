@@ -98,7 +98,7 @@ def _known_names(graph: FileGraph, outer: Sequence[Set[str]]) -> Set[str]:
     given.update(sparse.values.name for sparse in proto.sparse_initializer)
     made = [name for node in graph.nodes for name in node.outputs if name]
     known = given.union(made)
-    if not {str}.issuperset(map(type, (*known, proto.name))):
+    if bytes in map(type, known) or not isinstance(proto.name, str):
         raise TypeError("a name is not UTF-8")
     if len(known) < len(given) + len(made):
         twice = next(name for name, times in Counter([*given, *made]).items() if times > 1)
