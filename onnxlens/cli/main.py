@@ -131,6 +131,8 @@ def run(arguments: list[str]) -> int:
         return _refuse(error.format_message())
     except (OnnxlensError, OSError) as error:
         return _refuse(_line_of(error))
+    except MemoryError as error:
+        return _refuse(f"there is not enough memory for it ({error or 'none is left'}); take a smaller size")
     except (click.Abort, KeyboardInterrupt) as stop:
         return TERMINATED if isinstance(stop.__cause__, _Terminated) else INTERRUPTED
     except SystemExit:

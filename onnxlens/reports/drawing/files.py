@@ -73,7 +73,7 @@ def _drawn_svgs(sources: Mapping[Path, str]) -> Sequence[bytes]:
 def _drawn(source: str, suffix: str, name: str) -> bytes:
     try:
         # Source.pipe writes all before it reads anything, which several graphs in one process do not survive.
-        drawn: bytes = graphviz.pipe("dot", suffix, source.encode())
+        drawn: bytes = graphviz.pipe("dot", suffix, source.encode(), quiet=True)
     except graphviz.ExecutableNotFound as error:
         raise ToolError("Graphviz's dot is missing; install it (apt-get install graphviz)") from error
     except graphviz.CalledProcessError as error:

@@ -16,7 +16,7 @@ from onnxlens.profile.graph.loading.opsets import newer_operator_notes
 from onnxlens.profile.graph.loading.protobuf import FileGraph, declared_parameters, read_graph, versions
 from onnxlens.profile.graph.loading.quantization import scales_and_weights
 from onnxlens.profile.graph.loading.sorting import in_order, sort_nodes
-from onnxlens.profile.graph.loading.structure import check_structure, refused_in_one_line
+from onnxlens.profile.graph.loading.structure import check_structure, in_one_line
 from onnxlens.profile.graph.loading.value_types import UNKNOWN
 from onnxlens.profile.graph.loading.views import ModelReader
 from onnxlens.profile.graph.node_view import NodeView, ValueView
@@ -28,7 +28,6 @@ INTEGER_TABLES = ("int64", "int32", "bool")
 """Element types that, without a manifest, mean shapes, axes and indices rather than weights."""
 
 
-@refused_in_one_line
 @uncollected()
 def load_graph(
     path: Path,
@@ -48,12 +47,22 @@ def load_graph(
         GraphError: there is no such file, or it holds no ONNX graph.
         UsageError: no input or dimension has the name, or a size contradicts the file.
     """
+    with in_one_line(path):
+        return _loaded(path, shapes or {}, dims or {}, values or {})
+
+
+def _loaded(
+    path: Path,
+    shapes: Mapping[str, Sequence[int]],
+    dims: Mapping[str, int],
+    values: Mapping[str, Sequence[float]],
+) -> Graph:
     model = read_model(path, to_write=False)
     manifest = read_manifest(path)
     if manifest is not None:
         _require_of_file(path, manifest, model.graph)
-    changed = fix_dimensions(path, model.graph, shapes or {}, dims or {})
-    given = fix_values(path, model.graph, values or {})
+    changed = fix_dimensions(path, model.graph, shapes, dims)
+    given = fix_values(path, model.graph, values)
     graph = _read_in_order(path, model.graph, versions(model))
     inference = complete_types(model, graph, path.parent, doubtful=bool(changed))
     if changed and inference.misfits:

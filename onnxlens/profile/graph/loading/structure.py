@@ -7,10 +7,11 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence, Set
+from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import cache, wraps
+from functools import cache
 from pathlib import Path
-from typing import Any, Concatenate, ParamSpec, TypeVar
+from typing import Any
 
 import numpy as np
 import onnx
@@ -21,9 +22,6 @@ from onnxlens.errors import GraphError, OnnxlensError, first_line
 from onnxlens.profile.graph.loading.opsets import schema_at
 from onnxlens.profile.graph.loading.protobuf import FileGraph, FileNode, label_of
 from onnxlens.profile.graph.node_view import ManyValues
-
-P = ParamSpec("P")
-Made = TypeVar("Made")
 
 SHOWN_NAME = 60
 """Of a name or value in a message, so many characters are shown."""
@@ -82,6 +80,8 @@ def _check_graph(graph: FileGraph, opsets: Mapping[str, int], outer: Sequence[Se
         needs = _needs(node.op_type, node.domain, version)
         if len(node.inputs) < needs.inputs:
             raise _lacking(node, f"has {len(node.inputs)} of the {needs.inputs} inputs that it needs")
+        if not any(node.outputs):
+            raise _lacking(node, "has no output")
         if node.attributes or needs.required:
             _check_attributes(node, needs)
         if not node.domain and node.op_type in BODIES:
@@ -211,21 +211,15 @@ def _shown(value: object) -> str:
     return text if len(text) <= SHOWN_NAME else f"{text[:SHOWN_NAME]}..."
 
 
-def refused_in_one_line(
-    load: Callable[Concatenate[Path, P], Made],
-) -> Callable[Concatenate[Path, P], Made]:
+@contextmanager
+def in_one_line(path: Path) -> Iterator[None]:
     """A guard around reading a file: what no check foresaw is refused as well, with what is known of it."""
-
-    @wraps(load)
-    def guarded(path: Path, /, *args: P.args, **keywords: P.kwargs) -> Made:
-        try:
-            return load(path, *args, **keywords)
-        except (OnnxlensError, OSError):
-            raise
-        except Exception as error:
-            raise GraphError(f"{path}: {_cause(path, error)}") from error
-
-    return guarded
+    try:
+        yield
+    except (OnnxlensError, OSError):
+        raise
+    except Exception as error:
+        raise GraphError(f"{path}: {_cause(path, error)}") from error
 
 
 def _cause(path: Path, error: Exception) -> str:
