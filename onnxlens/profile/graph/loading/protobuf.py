@@ -187,6 +187,8 @@ def all_graphs(graph: GraphProto, prefix: str = "") -> Iterator[tuple[str, Graph
 
 def _array(tensor: TensorProto) -> np.ndarray | None:
     """The tensor's values; None where they are in a file of their own."""
+    if min(tensor.dims, default=0) < 0:  # which numpy takes for a size to be found
+        raise ValueError(f"a size of {tuple(tensor.dims)} is below 0")
     return None if tensor.data_location == TensorProto.EXTERNAL else numpy_helper.to_array(tensor)
 
 
