@@ -8,6 +8,7 @@ from pathlib import Path
 from onnx import GraphProto, ValueInfoProto
 
 from onnxlens.errors import GraphError, UsageError
+from onnxlens.profile.graph.bounds import in_file
 from onnxlens.profile.graph.graph import Graph, GraphNode, uncollected
 from onnxlens.profile.graph.loading.fixing import fix_dimensions, fix_values
 from onnxlens.profile.graph.loading.inference import Inference, complete_types
@@ -46,12 +47,22 @@ def load_graph(
         GraphError: there is no such file, or it holds no ONNX graph.
         UsageError: no input or dimension has the name, or a size contradicts the file.
     """
+    with in_file(path):
+        return _loaded(path, shapes or {}, dims or {}, values or {})
+
+
+def _loaded(
+    path: Path,
+    shapes: Mapping[str, Sequence[int]],
+    dims: Mapping[str, int],
+    values: Mapping[str, Sequence[float]],
+) -> Graph:
     model = read_model(path, to_write=False)
     manifest = read_manifest(path)
     if manifest is not None:
         _require_of_file(path, manifest, model.graph)
-    changed = fix_dimensions(path, model.graph, shapes or {}, dims or {})
-    given = fix_values(path, model.graph, values or {})
+    changed = fix_dimensions(path, model.graph, shapes, dims)
+    given = fix_values(path, model.graph, values)
     graph = _read_in_order(path, model.graph)
     inference = complete_types(model, graph, path.parent, doubtful=bool(changed))
     if changed and inference.misfits:

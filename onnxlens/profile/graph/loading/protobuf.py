@@ -17,6 +17,7 @@ import onnx
 from onnx import AttributeProto, FunctionProto, GraphProto, NodeProto, TensorProto, numpy_helper
 from onnx.checker import ValidationError
 
+from onnxlens.profile.graph.bounds import require_prefix
 from onnxlens.profile.graph.loading.external import with_length
 from onnxlens.profile.graph.node_view import ManyValues
 
@@ -167,7 +168,9 @@ def prefix_of(node: NodeProto, attribute: str, outer: str) -> str:
 
     It uses the node's output, which is unique in a graph; a node may have no name, or that of another.
     """
-    return f"{outer}{next(iter(node.output), node.name)}/{attribute}/"
+    prefix = f"{outer}{next(iter(node.output), node.name)}/{attribute}/"
+    require_prefix(prefix)
+    return prefix
 
 
 def all_graphs(graph: GraphProto, prefix: str = "") -> Iterator[tuple[str, GraphProto]]:

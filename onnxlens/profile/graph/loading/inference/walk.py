@@ -40,6 +40,7 @@ from onnxlens.profile.graph.loading.value_types import (
     UNKNOWN,
     ValueType,
     constant_type,
+    sparse_type,
     tensor_type,
     value_type,
 )
@@ -95,8 +96,7 @@ class Walk:
         for tensor in graph.proto.initializer:
             scope.facts[tensor.name] = Fact(tensor_type(tensor), tensor_reader(tensor, self._folder))
         for sparse in graph.proto.sparse_initializer:
-            kind = ValueType(tensor_type(sparse.values).dtype, tuple(sparse.dims))
-            scope.facts[sparse.values.name] = Fact(kind)
+            scope.facts[sparse.values.name] = Fact(sparse_type(sparse))
         for value in graph.proto.input:
             if value.name not in scope.facts:
                 given = formals.get(value.name, NO_FACT)
