@@ -8,9 +8,9 @@ from dataclasses import replace
 from onnxlens.profile.count.parameters import first_use_params
 from onnxlens.profile.count.repeats import with_repeats
 from onnxlens.profile.count.rules import NOTHING, Traffic, traffic_of, work_of
-from onnxlens.profile.graph.bounds import in_file
 from onnxlens.profile.graph.graph import Graph, GraphNode
 from onnxlens.profile.graph.node_view import NotCountable
+from onnxlens.specs.bounds import in_file
 from onnxlens.specs.ledger import COUNTS, NodeCost
 
 NO_TRAFFIC = Traffic()

@@ -6,8 +6,8 @@ from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass, replace
 from math import prod
 
-from onnxlens.profile.graph.bounds import MOST_RUNS, OutOfBoundsError, short
 from onnxlens.profile.graph.graph import GraphNode
+from onnxlens.specs.bounds import MOST_ROUNDS, OutOfBoundsError, short
 from onnxlens.specs.ledger import BodyCost, NodeCost
 
 
@@ -73,7 +73,7 @@ def _all_runs(
     bodies: tuple[BodyCost, ...],
 ) -> NodeCost:
     times = prod(repeats[key] for key in node.within)
-    if times > MOST_RUNS:
+    if times > MOST_ROUNDS:
         raise OutOfBoundsError(
             f"the loops around {short(node.view.name)} run it more than 2**63 - 1 times; "
             "repair their trip counts"

@@ -12,9 +12,9 @@ from pathlib import Path
 import numpy as np
 
 from onnxlens.errors import UsageError
-from onnxlens.profile.graph.bounds import in_file, require_levels
 from onnxlens.profile.graph.node_view import NodeView, ValueView, index_consumers, index_producers
 from onnxlens.profile.graph.scopes import ModuleRef, TracedCall
+from onnxlens.specs.bounds import in_file, require_levels
 from onnxlens.specs.ledger import Attribution, Evidence
 from onnxlens.specs.manifest import Manifest
 from onnxlens.specs.record import record

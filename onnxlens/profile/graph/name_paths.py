@@ -6,7 +6,7 @@ import re
 from collections.abc import Sequence
 from functools import lru_cache
 
-from onnxlens.profile.graph.bounds import require_levels
+from onnxlens.specs.bounds import require_levels
 
 WRAPPERS = re.compile(r"(Stateful)?PartitionedCall(_\d+)?")
 """What TensorFlow calls the function that a saved model is: not a level of the model."""

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 
 from onnx import NodeProto
 
-from onnxlens.profile.graph.bounds import require_levels
+from onnxlens.specs.bounds import require_levels
 
 SCOPES_KEY = "pkg.torch.onnx.name_scopes"
 CLASSES_KEY = "pkg.torch.onnx.class_hierarchy"

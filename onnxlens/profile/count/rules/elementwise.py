@@ -22,8 +22,8 @@ from onnxlens.profile.count.rules.work import (
     each_output,
     no_work,
 )
-from onnxlens.profile.graph.bounds import MOST_ELEMENTS
 from onnxlens.profile.graph.node_view import NodeView, NotCountable
+from onnxlens.specs.bounds import MOST_ELEMENTS
 
 SILU = VECTOR + SPECIAL  # sigmoid, mul
 

@@ -15,7 +15,8 @@ import onnx
 from onnx import AttributeProto, FunctionProto, GraphProto, NodeProto, defs
 
 from onnxlens.errors import GraphError
-from onnxlens.profile.graph.bounds import (
+from onnxlens.profile.graph.loading.protobuf import at_version, domain_of, graphs_of, subgraphs
+from onnxlens.specs.bounds import (
     MOST_BODIES,
     MOST_CALLS,
     MOST_WRITTEN_BYTES,
@@ -23,7 +24,6 @@ from onnxlens.profile.graph.bounds import (
     OutOfBoundsError,
     short,
 )
-from onnxlens.profile.graph.loading.protobuf import at_version, domain_of, graphs_of, subgraphs
 
 Key = tuple[str, str, str]
 

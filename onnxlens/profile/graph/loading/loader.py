@@ -8,7 +8,6 @@ from pathlib import Path
 from onnx import GraphProto, ValueInfoProto
 
 from onnxlens.errors import GraphError, UsageError
-from onnxlens.profile.graph.bounds import in_file
 from onnxlens.profile.graph.graph import Graph, GraphNode, uncollected
 from onnxlens.profile.graph.loading.fixing import fix_dimensions, fix_values
 from onnxlens.profile.graph.loading.inference import Inference, complete_types
@@ -21,6 +20,7 @@ from onnxlens.profile.graph.loading.value_types import UNKNOWN
 from onnxlens.profile.graph.loading.views import ModelReader
 from onnxlens.profile.graph.node_view import NodeView, ValueView
 from onnxlens.profile.graph.scopes import read_scopes
+from onnxlens.specs.bounds import in_file
 from onnxlens.specs.manifest import Manifest, manifest_path_of, read_manifest
 from onnxlens.specs.tensor import TensorSpec
 

@@ -17,9 +17,9 @@ import onnx
 from onnx import AttributeProto, FunctionProto, GraphProto, NodeProto, TensorProto, numpy_helper
 from onnx.checker import ValidationError
 
-from onnxlens.profile.graph.bounds import require_prefix
 from onnxlens.profile.graph.loading.external import with_length
 from onnxlens.profile.graph.node_view import ManyValues
+from onnxlens.specs.bounds import require_prefix
 
 MAX_CONSTANT_ELEMENTS = 4096
 """The largest constant whose value a counting rule may read."""

@@ -9,7 +9,7 @@ from math import prod
 
 from onnx import AttributeProto, GraphProto, NodeProto, SparseTensorProto, TensorProto, TypeProto
 
-from onnxlens.profile.graph.bounds import require_shape
+from onnxlens.specs.bounds import require_shape
 from onnxlens.specs.tensor import Dim, dtype_name
 
 DTYPES: Mapping[int, str] = {

@@ -21,7 +21,6 @@ import onnx
 from onnx import NodeProto, helper, shape_inference
 
 from onnxlens.errors import first_line
-from onnxlens.profile.graph.bounds import OutOfBoundsError, require_shape
 from onnxlens.profile.graph.loading.inference.child import GaveUpError, Limits, in_child
 from onnxlens.profile.graph.loading.inference.facts import sharper
 from onnxlens.profile.graph.loading.protobuf import FileGraph, FileNode, all_graphs, versions
@@ -32,6 +31,7 @@ from onnxlens.profile.graph.loading.value_types import (
     ValueType,
     declared_types,
 )
+from onnxlens.specs.bounds import OutOfBoundsError, require_shape
 
 SLOW_INFERENCE_NODES = 20_000
 """Beyond this many nodes ONNX Runtime's inference does not run: it takes a millisecond for each."""

@@ -1,4 +1,4 @@
-"""What a file may ask for: a number in it must not cost time or memory that its size does not.
+"""What a file or a command line may ask for: a number must not cost time or memory that its file does not.
 
 Every bound is far above what networks have. What is above one is refused in a line, before any work on it.
 """
@@ -18,7 +18,7 @@ MOST_DIMENSIONS = 64
 MOST_ELEMENTS = 2**63 - 1
 """Of one tensor: as many as an index of 64 bits reaches."""
 
-MOST_RUNS = 2**63 - 1
+MOST_ROUNDS = 2**63 - 1
 """Of one node, by the loops around it: so many rounds one loop may have."""
 
 MOST_LEVELS = 128
@@ -38,6 +38,20 @@ MOST_CALLS = 64
 
 MOST_BODIES = 32
 """Graphs inside each other: as many as a file can hold, and functions may add to them."""
+
+
+MOST_BATCH = 4096
+MOST_PIXELS = 16384
+"""Of a picture's side: sizes that every graph of the catalog is traced at."""
+
+MOST_RUNS = 100_000
+"""Of one measurement: each keeps the time of every node."""
+
+MOST_THREADS = 1024
+"""Of one operator: more than processors have, and as many as a system starts."""
+
+MOST_PROCESSES = 64
+MOST_SAMPLES = 1000
 
 
 class OutOfBoundsError(GraphError):
