@@ -26,7 +26,7 @@ from onnxlens.profile.graph.loading.inference.facts import (
 from onnxlens.profile.graph.loading.inference.operators import OPERATORS
 from onnxlens.profile.graph.loading.inference.surrogate_rules import Surroundings
 from onnxlens.profile.graph.loading.inference.surrogates import surrogate_of
-from onnxlens.profile.graph.loading.inference.values import computed, is_small, shape_value
+from onnxlens.profile.graph.loading.inference.values import AS_MANY_AS_READ, computed, is_small, shape_value
 from onnxlens.profile.graph.loading.opsets import schema_at
 from onnxlens.profile.graph.loading.protobuf import (
     MAX_CONSTANT_ELEMENTS,
@@ -147,7 +147,7 @@ class Walk:
         if made is None:
             is_open = any(kind.shape is None or not kind.is_fixed for kind in known)
             made = self._inferred(node, inputs) if is_open else [Fact(kind) for kind in known]
-        if all((sharper(*pair).elements or 0) <= MAX_CONSTANT_ELEMENTS for pair in _pairs(known, made)):
+        if node.op_type in AS_MANY_AS_READ or all(_is_held(sharper(*pair)) for pair in _pairs(known, made)):
             values = computed(node, inputs, self.opsets)
             if values is not None:
                 return [*map(_folded, made, values), *made[len(values) :]]
@@ -193,6 +193,11 @@ class Walk:
             return
         for name, proto in found.items():
             yield name, Fact(value_type(proto))
+
+
+def _is_held(kind: ValueType) -> bool:
+    """Whether it is small enough to be computed and held."""
+    return kind.elements is not None and kind.elements <= MAX_CONSTANT_ELEMENTS
 
 
 def _pairs(known: Sequence[ValueType], made: Sequence[Fact]) -> Iterator[tuple[ValueType, ValueType]]:
