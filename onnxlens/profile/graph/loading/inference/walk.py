@@ -85,7 +85,8 @@ class Walk:
         self.opsets = opsets
         self._types = types
         self._folder = folder
-        self._control = Control(self.run, opsets.get("", 0))
+        size = sum(len(inner.nodes) for inner in graph.all())
+        self._control = Control(self.run, opsets.get("", 0), size)
         self.run(graph, {}, Scope(), self.record)
 
     def run(
