@@ -8,6 +8,8 @@ from collections.abc import Sequence
 
 from onnx import NodeProto
 
+from onnxlens.specs.bounds import require_levels
+
 SCOPES_KEY = "pkg.torch.onnx.name_scopes"
 CLASSES_KEY = "pkg.torch.onnx.class_hierarchy"
 
@@ -25,6 +27,7 @@ def read_levels(node: NodeProto) -> Sequence[tuple[str, str]]:
     names = _listed(metadata[SCOPES_KEY])
     if not names or names[0] != "":  # a hook of the exporter's own, or a body that lost its module
         return ()
+    require_levels(node.name, len(names) - 1)
     classes = _listed(metadata.get(CLASSES_KEY, "[]"))
     if len(classes) != len(names):
         classes = [""] * len(names)

@@ -142,6 +142,11 @@ def test_an_output_may_be_an_input_or_come_from_outside_a_body(tmp_path: Path) -
     assert [tensor.name for tensor in load_graph(tmp_path / "graph.onnx").outputs] == ["y", "x"]
 
 
+def test_a_weight_of_a_size_below_0_is_refused(tmp_path: Path) -> None:
+    held = TensorProto(name="w", data_type=TensorProto.FLOAT, dims=[-3], raw_data=b"1234")
+    refused(tmp_path, file_of([op("Add", "x w")], held=(held,)), "the tensor 'w' has the size -3")
+
+
 def named(rename: Callable[[ModelProto], None]) -> bytes:
     model = file_of([op("Relu"), op("If", "x", "q", then_branch=BRANCH, else_branch=BRANCH)])
     rename(model)

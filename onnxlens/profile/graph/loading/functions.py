@@ -16,8 +16,18 @@ from onnx import AttributeProto, FunctionProto, GraphProto, NodeProto, defs
 
 from onnxlens.errors import GraphError
 from onnxlens.profile.graph.loading.protobuf import at_version, domain_of, graphs_of, subgraphs
+from onnxlens.specs.bounds import (
+    MOST_BODIES,
+    MOST_CALLS,
+    MOST_WRITTEN_BYTES,
+    MOST_WRITTEN_NODES,
+    OutOfBoundsError,
+    short,
+)
 
 Key = tuple[str, str, str]
+
+REMEDY = "export the model without functions"
 
 
 def write_out_functions(model: onnx.ModelProto) -> None:
@@ -29,10 +39,12 @@ def write_out_functions(model: onnx.ModelProto) -> None:
 
     Raises:
         GraphError: a function calls itself.
+        OutOfBoundsError: they become more nodes or bytes than a file may.
     """
     functions = {(domain_of(f), f.name, f.overload): f for f in model.functions}
     imports = {domain_of(opset): opset.version for opset in model.opset_import}
-    writer = _Writer(functions, imports, set(_all_names(model.graph)))
+    names = dict.fromkeys(_all_names(model.graph), 1)
+    writer = _Writer(functions, imports, names, MOST_WRITTEN_BYTES + model.ByteSize())
     writer.graph(model.graph)
     del model.functions[:]
     known = {opset.domain for opset in model.opset_import} | {"", "ai.onnx"}
@@ -64,8 +76,11 @@ class _Call:
 class _Writer:
     functions: Mapping[Key, FunctionProto]
     imports: dict[str, int]
-    taken: set[str]
-    paths: set[str] = field(default_factory=set)
+    taken: dict[str, int]
+    bytes_left: int
+    nodes_left: int = MOST_WRITTEN_NODES
+    bodies: int = 0
+    paths: dict[str, int] = field(default_factory=dict)
 
     def graph(self, graph: GraphProto) -> None:
         """Write out the calls of a graph of the model, and of those inside it."""
@@ -80,6 +95,16 @@ class _Writer:
             del graph.node[:]
             graph.node.extend(copies)
 
+    def _spend(self, size_bytes: int) -> None:
+        """A node or a call more, of so many bytes."""
+        self.nodes_left -= 1
+        self.bytes_left -= size_bytes
+        if self.nodes_left < 0 or self.bytes_left < 0:
+            raise OutOfBoundsError(
+                "its functions call each other so often that they become more than "
+                f"{MOST_WRITTEN_NODES:,} nodes or {MOST_WRITTEN_BYTES:,} bytes; {REMEDY}"
+            )
+
     def _is_call(self, node: NodeProto) -> bool:
         return _key(node) in self.functions
 
@@ -90,7 +115,13 @@ class _Writer:
         key = _key(call)
         if key in stack:
             raise GraphError(f"the function {function.name!r} calls itself; ONNX has no recursion")
+        if len(stack) >= MOST_CALLS:
+            raise OutOfBoundsError(
+                f"its functions call each other more than {MOST_CALLS} deep, as far as "
+                f"{short(function.name)}; {REMEDY}"
+            )
         path = _unused(outer + (call.name or function.name), self.paths)
+        self._spend(len(path) + 16 * (len(function.input) + len(function.attribute_proto)))
         given = {attribute.name: attribute for attribute in call.attribute}
         defaults = {attribute.name: attribute for attribute in function.attribute_proto}
         names = dict.fromkeys(function.input, "") | dict(zip(function.input, call.input, strict=False))
@@ -109,6 +140,7 @@ class _Writer:
 
     def _node(self, source: NodeProto, inside: _Call, call: NodeProto) -> Iterator[NodeProto]:
         """A node of the function, in the calling graph."""
+        self._spend(source.ByteSize() + len(inside.path) * (1 + len(source.output)))
         node = _copy(source)
         del node.input[:], node.output[:], node.attribute[:]
         node.input.extend(inside.names.get(name, name) if name else "" for name in source.input)
@@ -138,7 +170,9 @@ class _Writer:
             for _, graph in graphs_of(attribute):
                 self._body(graph, inside, call)
         elif source.ref_attr_name in inside.attributes:
-            attribute.CopyFrom(inside.attributes[source.ref_attr_name])
+            given = inside.attributes[source.ref_attr_name]
+            self._spend(given.ByteSize())
+            attribute.CopyFrom(given)
             attribute.name = source.name
         else:
             return None
@@ -146,6 +180,12 @@ class _Writer:
 
     def _body(self, graph: GraphProto, outer: _Call, call: NodeProto) -> None:
         """A body inside the function, in place: its own names hide those around it."""
+        if self.bodies >= MOST_BODIES:
+            raise OutOfBoundsError(
+                f"its functions put more than {MOST_BODIES} graphs inside each other, in "
+                f"{short(outer.path)}; {REMEDY}"
+            )
+        self.bodies += 1
         inside = _Call(outer.path, outer.attributes, dict(outer.names), outer.versions, outer.stack)
         own = [value.name for value in graph.input]
         own += [tensor.name for tensor in graph.initializer]
@@ -153,6 +193,7 @@ class _Writer:
         for name in {*own, *(name for node in graph.node for name in node.output if name)}:
             inside.names[name] = _unused(f"{inside.path}/{name}", self.taken)
         nodes = [made for node in graph.node for made in self._node(node, inside, call)]
+        self.bodies -= 1
         del graph.node[:]
         graph.node.extend(nodes)
         named: list[Any] = [*graph.input, *graph.output, *graph.value_info, *graph.initializer]
@@ -177,13 +218,20 @@ class _Writer:
         return inside.names[name]
 
 
-def _unused(wanted: str, taken: set[str]) -> str:
-    """The name, with a number where it is taken; it is taken then."""
-    name, number = wanted, 1
-    while name in taken:
+def _unused(wanted: str, taken: dict[str, int]) -> str:
+    """The name, with a number where it is taken; it is taken then.
+
+    Args:
+        wanted: the name.
+        taken: for each name that is taken the last number that it was given.
+    """
+    if wanted not in taken:
+        taken[wanted] = 1
+        return wanted
+    number = taken[wanted] + 1
+    while (name := f"{wanted}_{number}") in taken:
         number += 1
-        name = f"{wanted}_{number}"
-    taken.add(name)
+    taken[wanted], taken[name] = number, 1
     return name
 
 

@@ -21,6 +21,7 @@ from onnxlens.profile.graph.loading.value_types import UNKNOWN
 from onnxlens.profile.graph.loading.views import ModelReader
 from onnxlens.profile.graph.node_view import NodeView, ValueView
 from onnxlens.profile.graph.scopes import read_scopes
+from onnxlens.specs.bounds import in_file
 from onnxlens.specs.manifest import Manifest, manifest_path_of, read_manifest
 from onnxlens.specs.tensor import TensorSpec
 
@@ -47,7 +48,7 @@ def load_graph(
         GraphError: there is no such file, or it holds no ONNX graph.
         UsageError: no input or dimension has the name, or a size contradicts the file.
     """
-    with in_one_line(path):
+    with in_one_line(path), in_file(path):
         return _loaded(path, shapes or {}, dims or {}, values or {})
 
 

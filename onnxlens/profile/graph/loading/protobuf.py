@@ -20,6 +20,7 @@ from onnx.checker import ValidationError
 from onnxlens.errors import GraphError, first_line
 from onnxlens.profile.graph.loading.external import with_length
 from onnxlens.profile.graph.node_view import ManyValues
+from onnxlens.specs.bounds import require_prefix
 
 MAX_CONSTANT_ELEMENTS = 4096
 """The largest constant whose value a counting rule may read."""
@@ -174,7 +175,9 @@ def prefix_of(node: NodeProto, attribute: str, outer: str) -> str:
 
     It uses the node's output, which is unique in a graph; a node may have no name, or that of another.
     """
-    return f"{outer}{next(iter(node.output), node.name)}/{attribute}/"
+    prefix = f"{outer}{next(iter(node.output), node.name)}/{attribute}/"
+    require_prefix(prefix)
+    return prefix
 
 
 def all_graphs(graph: GraphProto, prefix: str = "") -> Iterator[tuple[str, GraphProto]]:

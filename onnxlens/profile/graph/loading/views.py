@@ -25,7 +25,7 @@ from onnxlens.profile.graph.loading.protobuf import (
     versions,
 )
 from onnxlens.profile.graph.loading.quantization import stored_bytes
-from onnxlens.profile.graph.loading.value_types import UNKNOWN, ValueType, tensor_type
+from onnxlens.profile.graph.loading.value_types import UNKNOWN, ValueType, sparse_type, tensor_type
 from onnxlens.profile.graph.node_view import NodeView, ValueView
 
 
@@ -107,8 +107,7 @@ class ModelReader:
             kind = known.get(key) or known.setdefault(key, tensor_type(tensor))
             self._initializer(scope, tensor.name, kind, tensor_reader(tensor, self._folder, kind.elements))
         for sparse in graph.sparse_initializer:
-            kind = ValueType(tensor_type(sparse.values).dtype, tuple(sparse.dims))
-            self._initializer(scope, sparse.values.name, kind, None)
+            self._initializer(scope, sparse.values.name, sparse_type(sparse), None)
         for value in graph.input:
             if value.name not in scope.values:
                 scope.values[value.name] = formals.get(value.name) or self._value(scope, value.name)
