@@ -82,11 +82,9 @@ def require_shape(name: str, shape: Sequence[Dim] | None) -> None:
             f"{MOST_DIMENSIONS} are read; export the model again, or repair the shape"
         )
     elements = 1
-    if any(isinstance(dim, int) and dim < 0 for dim in shape):
-        raise OutOfBoundsError(
-            f"the tensor {short(name)} has a size below 0: {tuple(shape)}; repair the shape"
-        )
     for dim in shape:
+        if isinstance(dim, int) and dim < 0:
+            raise OutOfBoundsError(f"the tensor {short(name)} has the size {dim}; repair its shape")
         elements *= dim if isinstance(dim, int) else 1
     if elements > MOST_ELEMENTS:
         raise OutOfBoundsError(

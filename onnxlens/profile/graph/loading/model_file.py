@@ -78,6 +78,8 @@ def _has_modifiers(model: onnx.ModelProto) -> bool:
 def _parsed(path: Path) -> onnx.ModelProto:
     if path.is_dir():
         raise GraphError(f"{path}: is a folder; give the .onnx file in it")
+    if path.exists() and not path.is_file():
+        raise GraphError(f"{path}: is a pipe or a device; give an .onnx file")
     if not path.is_file():
         raise GraphError(
             f"{path}: no such file; give an .onnx file or a graph of the catalog ('onnxlens graphs')"
