@@ -45,6 +45,14 @@ def write_out_functions(model: onnx.ModelProto) -> None:
     imports = {domain_of(opset): opset.version for opset in model.opset_import}
     names = dict.fromkeys(_all_names(model.graph), 1)
     writer = _Writer(functions, imports, names, MOST_WRITTEN_BYTES + model.ByteSize())
+    nodes, depth = writer.size(model.graph.node)
+    if depth > MOST_CALLS:
+        raise OutOfBoundsError(f"its functions call each other more than {MOST_CALLS} deep; {REMEDY}")
+    if nodes - len(model.graph.node) > MOST_WRITTEN_NODES:
+        raise OutOfBoundsError(
+            "its functions call each other so often that they become more than "
+            f"{MOST_WRITTEN_NODES:,} nodes; {REMEDY}"
+        )
     writer.graph(model.graph)
     del model.functions[:]
     known = {opset.domain for opset in model.opset_import} | {"", "ai.onnx"}
@@ -62,14 +70,12 @@ class _Call:
         attributes: what the call gives, or the function by default, by name.
         names: what the function's values are called in the calling graph.
         versions: of the function's opsets, by domain.
-        stack: the functions around it, to find one that calls itself.
     """
 
     path: str
     attributes: Mapping[str, AttributeProto]
     names: dict[str, str]
     versions: Mapping[str, int]
-    stack: tuple[Key, ...]
 
 
 @dataclass(slots=True)
@@ -78,9 +84,28 @@ class _Writer:
     imports: dict[str, int]
     taken: dict[str, int]
     bytes_left: int
-    nodes_left: int = MOST_WRITTEN_NODES
     bodies: int = 0
     paths: dict[str, int] = field(default_factory=dict)
+    sizes: dict[Key, tuple[int, int]] = field(default_factory=dict)
+
+    def size(self, nodes: Iterable[NodeProto], stack: tuple[Key, ...] = ()) -> tuple[int, int]:
+        """How many nodes and calls these become, and how deep the calls are, inside those functions."""
+        total, deepest = 0, 0
+        for node in nodes:
+            key = _key(node)
+            if key in stack:
+                raise GraphError(f"the function {node.op_type!r} calls itself; ONNX has no recursion")
+            found = [self.size(inner.node, stack) for _, inner in subgraphs(node)]
+            if key in self.functions and len(stack) < MOST_CALLS:
+                if key not in self.sizes:
+                    inside, depth = self.size(self.functions[key].node, (*stack, key))
+                    self.sizes[key] = inside, depth + 1
+                found.append(self.sizes[key])
+            elif key in self.functions:
+                deepest = MOST_CALLS + 1
+            total += 1 + sum(inside for inside, _ in found)
+            deepest = max(deepest, *(depth for _, depth in found), 0)
+        return total, deepest
 
     def graph(self, graph: GraphProto) -> None:
         """Write out the calls of a graph of the model, and of those inside it."""
@@ -89,44 +114,32 @@ class _Writer:
             for _, inner in subgraphs(node):
                 self.graph(inner)
             function = self.functions.get(_key(node))
-            nodes += [node] if function is None else self._written(node, function, "", ())
+            nodes += [node] if function is None else self._written(node, function, "")
         if len(nodes) != len(graph.node) or any(map(self._is_call, graph.node)):
             copies = [_copy(node) for node in nodes]
             del graph.node[:]
             graph.node.extend(copies)
 
     def _spend(self, size_bytes: int) -> None:
-        """A node or a call more, of so many bytes."""
-        self.nodes_left -= 1
+        """Write so much more, if it is not too much."""
         self.bytes_left -= size_bytes
-        if self.nodes_left < 0 or self.bytes_left < 0:
+        if self.bytes_left < 0:
             raise OutOfBoundsError(
-                "its functions call each other so often that they become more than "
-                f"{MOST_WRITTEN_NODES:,} nodes or {MOST_WRITTEN_BYTES:,} bytes; {REMEDY}"
+                f"its functions become {MOST_WRITTEN_BYTES:,} bytes more than the file has; {REMEDY}"
             )
 
     def _is_call(self, node: NodeProto) -> bool:
         return _key(node) in self.functions
 
-    def _written(
-        self, call: NodeProto, function: FunctionProto, outer: str, stack: tuple[Key, ...]
-    ) -> Iterator[NodeProto]:
+    def _written(self, call: NodeProto, function: FunctionProto, outer: str) -> Iterator[NodeProto]:
         """The nodes that do what the call does."""
-        key = _key(call)
-        if key in stack:
-            raise GraphError(f"the function {function.name!r} calls itself; ONNX has no recursion")
-        if len(stack) >= MOST_CALLS:
-            raise OutOfBoundsError(
-                f"its functions call each other more than {MOST_CALLS} deep, as far as "
-                f"{short(function.name)}; {REMEDY}"
-            )
         path = _unused(outer + (call.name or function.name), self.paths)
         self._spend(len(path) + 16 * (len(function.input) + len(function.attribute_proto)))
         given = {attribute.name: attribute for attribute in call.attribute}
         defaults = {attribute.name: attribute for attribute in function.attribute_proto}
         names = dict.fromkeys(function.input, "") | dict(zip(function.input, call.input, strict=False))
         versions = {domain_of(opset): opset.version for opset in function.opset_import}
-        inside = _Call(path, defaults | given, names, versions, (*stack, key))
+        inside = _Call(path, defaults | given, names, versions)
         again: list[tuple[str, str]] = []
         for name, result in zip(function.output, call.output, strict=False):
             if result and (name in names or not name):  # an input, or what is returned twice
@@ -153,7 +166,7 @@ class _Writer:
             node.metadata_props.extend(call.metadata_props)
         called = self.functions.get(_key(node))
         if called is not None:
-            yield from self._written(node, called, f"{inside.path}/", inside.stack)
+            yield from self._written(node, called, f"{inside.path}/")
             return
         if source.name:
             node.name = f"{inside.path}/{source.name}"
@@ -186,7 +199,7 @@ class _Writer:
                 f"{short(outer.path)}; {REMEDY}"
             )
         self.bodies += 1
-        inside = _Call(outer.path, outer.attributes, dict(outer.names), outer.versions, outer.stack)
+        inside = _Call(outer.path, outer.attributes, dict(outer.names), outer.versions)
         own = [value.name for value in graph.input]
         own += [tensor.name for tensor in graph.initializer]
         own += [sparse.values.name for sparse in graph.sparse_initializer]
