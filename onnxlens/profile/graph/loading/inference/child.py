@@ -8,10 +8,8 @@ a fork of a process with Apple's frameworks may hang or there is none, it is a P
 from __future__ import annotations
 
 import os
-import pickle
 import select
 import signal
-import subprocess
 import sys
 import warnings
 from collections.abc import Callable
@@ -170,6 +168,9 @@ def _answer(work: Work, write: Callable[[bytes], object]) -> None:
 
 
 def _spawned(work: Work, limits: Limits) -> bytes:
+    import pickle
+    import subprocess  # these take as long to import as a fork
+
     code = f"from {__name__} import main; main()"
     paths = os.pathsep.join(filter(None, sys.path))
     try:
@@ -190,6 +191,8 @@ def _spawned(work: Work, limits: Limits) -> bytes:
 
 def main() -> None:
     """What a spawned child does: its work comes from the parent, over its standard input."""
+    import pickle
+
     answers = os.dup(1)
     os.dup2(2, 1)  # what libraries print is no answer
     work, limits = pickle.load(sys.stdin.buffer)
