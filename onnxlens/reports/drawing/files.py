@@ -171,8 +171,10 @@ def linked_pages(pages: Sequence[FlowPage], name: str) -> Mapping[str, FlowGraph
     """
     stem, dot, suffix = name.rpartition(".")
     files: dict[str, str] = {}
+    taken: set[str] = set()
     for page in pages[1:]:
-        files[page.flow.module] = _file_name(page.flow.module, f"{dot}{suffix}", taken=set(files.values()))
+        files[page.flow.module] = file = _file_name(page.flow.module, f"{dot}{suffix}", taken)
+        taken.add(file.casefold())
     first = _linked(pages[0], {module: f"{stem}/{file}" for module, file in files.items()})
     return {name: first} | {f"{stem}/{files[page.flow.module]}": _linked(page, files) for page in pages[1:]}
 
@@ -185,6 +187,6 @@ def _file_name(module: str, suffix: str, taken: set[str]) -> str:
     """The module's path as far as file systems take it; a number after it where that is not unique."""
     base = UNSAFE.sub("_", module)[-LONGEST_NAME:].lstrip(".")
     name, number = f"{base}{suffix}", 2
-    while name.casefold() in {other.casefold() for other in taken}:
+    while name.casefold() in taken:
         name, number = f"{base}_{number}{suffix}", number + 1
     return name
