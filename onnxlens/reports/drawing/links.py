@@ -16,7 +16,7 @@ FAN_OUT_LIMIT = 3
 """A tensor that goes to more boxes than this is named at those that are not near."""
 FAN_IN_LIMIT = 8
 """A box that reads from more boxes than this names them."""
-MANY_LABELS = 40
+MANY_LABELS = 24
 """A side of a box with more port labels than this has one for all inputs or outputs, and one for all boxes."""
 NEAR, FEW = 4, 6
 """A tensor with no more consumers than the second still has lines to those in the same cluster, no more boxes
@@ -212,7 +212,8 @@ class _Linking:
         """By a box and a tensor of it, the same number for the same consumers."""
         numbers: dict[tuple[str, ...], int] = {}
         return {
-            made: numbers.setdefault(tuple(read_by), len(numbers)) for made, read_by in self._consumers.items()
+            made: numbers.setdefault(tuple(read_by), len(numbers))
+            for made, read_by in self._consumers.items()
         }
 
     def _before(self, edges: Iterable[FlowEdge]) -> Mapping[str, Sequence[PortLabel]]:
