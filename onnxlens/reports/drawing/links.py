@@ -17,7 +17,7 @@ FAN_OUT_LIMIT = 3
 FAN_IN_LIMIT = 8
 """A box that reads from more boxes than this names them."""
 MANY_LABELS = 24
-"""A side of a box with more port labels than this has one for all inputs or outputs, and one for all boxes."""
+"""A side of a box with more port labels than this has one for all inputs or outputs, one for all boxes."""
 NEAR, FEW = 4, 6
 """A tensor with no more consumers than the second still has lines to those in the same cluster, no more boxes
 further on than the first: query, key, value and what is added to them."""
@@ -251,7 +251,7 @@ class _Linking:
         return {box: self._joined(found, "to") for box, found in ports.items()}
 
     def _joined(self, ports: Sequence[PortLabel], word: str) -> Sequence[PortLabel]:
-        """The port labels of a side of a box; of many, those without a line as one for each kind of far end."""
+        """The port labels of a side of a box; of many, those without a line are one by kind of far end."""
         if len(ports) <= MANY_LABELS:
             return ports
         kinds: dict[str, list[PortLabel]] = {"line": [], "input": [], "output": [], "box": []}
