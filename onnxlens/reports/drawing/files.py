@@ -46,7 +46,17 @@ def write_pictures(flows: Mapping[Path, FlowGraph], color: str = DEFAULT_COLUMN)
         if path.suffix == ".dot":
             path.write_text(source, encoding="utf-8")
         elif path.suffix != ".svg":
-            path.write_bytes(_drawn(source, path.suffix.removeprefix("."), path.name))
+            drawn = _drawn(source, path.suffix.removeprefix("."), path.name)
+            path.write_bytes(DATE.sub(_blank, drawn) if path.suffix == ".pdf" else drawn)
+
+
+DATE = re.compile(rb"/CreationDate \([^)]*\)")
+"""When a PDF was drawn: the same graph gives the same file."""
+
+
+def _blank(found: re.Match[bytes]) -> bytes:
+    """As long as what was found: a PDF says where its objects begin."""
+    return b" " * len(found[0])
 
 
 def require_suffix(path: Path) -> None:
