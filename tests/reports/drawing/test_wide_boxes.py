@@ -58,11 +58,11 @@ def test_as_many_as_can_be_read_stand_for_themselves(count: int, labels: int) ->
     assert (len(links.before), len(links.ends - {"y0"})) == (labels, 0 if labels else count)
 
 
-@pytest.mark.parametrize(("inputs", "outputs", "above"), [(MANY, MANY, 0), (MANY, 2, 60), (1, MANY, 9)])
+@pytest.mark.parametrize(("inputs", "outputs", "above"), [(300, 300, 0), (300, 2, 60), (1, 300, 9)])
 def test_a_wide_box_is_readable_and_small(inputs: int, outputs: int, above: int) -> None:
     flow = fan(inputs, outputs, above)
     require_readable(flow)
-    assert len(dot_source(flow)) < 200_000
+    assert len(dot_source(flow)) < 150_000
 
 
 def test_a_tooltip_lists_what_a_screen_shows() -> None:
@@ -74,7 +74,7 @@ def test_a_tooltip_lists_what_a_screen_shows() -> None:
 
 @pytest.mark.parametrize(
     ("ends", "crossings"),
-    [("01 12 23", 0), ("02 11 20", 3), ("00 02 01", 0), ("02 12 21", 2), ("01 10 10", 2)],
+    [("01 12 22", 0), ("02 11 20", 3), ("00 02 01", 0), ("02 12 21", 2), ("01 10 10", 2)],
 )
 def test_lines_cross_where_their_ends_change_sides(ends: str, crossings: int) -> None:
     cells = [Cell(number, 0) for number in range(3)]
