@@ -12,6 +12,7 @@ from onnxlens.cli.options import format_option, settings_from, with_run, with_se
 from onnxlens.cli.table import asks_rows, table_from, taken, with_table
 from onnxlens.specs.codec import to_text
 from onnxlens.specs.peers import CONVENTIONS, Convention
+from onnxlens.specs.text import printable
 
 UNKNOWN_NODES = 1
 """The exit code of ``--strict``."""
@@ -61,6 +62,6 @@ def profile(target: str, convention: Convention, strict: bool, output_format: st
         table.print(ledger)
     count, reason = ledger.unknown
     if strict and count:
-        click.echo(f"onnxlens: unknown nodes: {count} (first: {reason})", err=True)
+        click.echo(f"onnxlens: unknown nodes: {count} (first: {printable(reason)})", err=True)
         return UNKNOWN_NODES
     return 0

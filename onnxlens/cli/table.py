@@ -14,6 +14,7 @@ import click
 import onnxlens
 from onnxlens.cli.options import all_of, print_result
 from onnxlens.errors import UsageError
+from onnxlens.specs.bounds import MOST_LEVELS
 
 if TYPE_CHECKING:
     from onnxlens.api.opened import OpenedTarget
@@ -23,7 +24,9 @@ if TYPE_CHECKING:
 
 with_table = all_of(
     click.option("--by", type=click.Choice(["module", "op", "node"]), help="What a row is [module]."),
-    click.option("--depth", type=click.IntRange(min=0), help="Module levels to show [see the verb]."),
+    click.option(
+        "--depth", type=click.IntRange(0, MOST_LEVELS), help="Module levels to show [see the verb]."
+    ),
     click.option("--columns", metavar="A,B,..", help="Only these columns, in this order."),
     click.option("--sort", metavar="COLUMN[:asc|desc]", help="Order of the rows [execution order]."),
     click.option("--top", type=click.IntRange(min=1), metavar="N", help="The first N, by MACs or --sort."),

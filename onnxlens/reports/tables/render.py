@@ -12,6 +12,7 @@ from typing import Generic, Literal, TypeVar
 from tabulate import tabulate
 
 from onnxlens.specs.record import record
+from onnxlens.specs.text import printable, printable_lines
 
 Row = TypeVar("Row")
 TableFormat = Literal["table", "csv", "md"]
@@ -85,6 +86,7 @@ def render_table(
     sides = ["right" if column.right else "left" for column in columns]
     if exact:
         return _csv([column.csv_title or column.title for column in columns], cells)
+    cells = [[printable(cell) if isinstance(cell, str) else cell for cell in row] for row in cells]
     if sums and columns[0].sums:  # no cell is free for what a sum is called
         cells, titles, sides = [["", *row] for row in cells], ["", *titles], ["left", *sides]
     below = [_sum_cells(sum_row, columns) for sum_row in sums]
@@ -120,7 +122,7 @@ def fitted(
     if width is None:
         return columns, ()
     widths = [
-        max(map(len, (column.title, *(str(column.cell(row, exact=False)) for row in rows)))) + GAP
+        max(map(len, (column.title, *(printable(str(column.cell(row, exact=False))) for row in rows)))) + GAP
         for column in columns
     ]
     first = max(SHORTEST_NAME, width + GAP - sum(widths[1:LEAST_COLUMNS]))
@@ -133,7 +135,7 @@ def fitted(
 
 def _shortened(column: Column[Row], width: int) -> Column[Row]:
     def short(row: Row) -> Cell:
-        text = str(column.cell(row, exact=False))
+        text = printable(str(column.cell(row, exact=False)))
         head, tail = (width - 1) // 2, width // 2
         return text if len(text) <= width else f"{text[:head]}…{text[-tail:]}"
 
@@ -145,7 +147,8 @@ def with_notes(heading: str, table: str, notes: Iterable[str], table_format: Tab
     if table_format == "csv":
         return table
     bullet = "- " if table_format == "md" else ""  # Markdown would run plain lines together
-    return "\n\n".join(filter(None, (heading, table, "\n".join(bullet + note for note in notes))))
+    lines = (bullet + printable(note) for note in notes)
+    return "\n\n".join(filter(None, (printable_lines(heading), table, "\n".join(lines))))
 
 
 def first_of(texts: Sequence[str], limit: int | None) -> str:
