@@ -140,11 +140,14 @@ def cost_document(ledger: Ledger, query: Query) -> dict[str, Any]:
 
 
 def _resolved(ledger: Ledger, query: Query) -> Query:
-    """With the kind of its rows: operators, if the file names no modules and nothing more is asked."""
+    """With the kind of its rows (operators, if the file names no modules and no more is asked) and their rank."""
     asked = query.asked
     plain = asked == Asked(top=asked.top, depth=asked.depth)
     by: By = "op" if plain and ledger.attribution == "none" else "module"
-    return replace(query, asked=replace(asked, by=asked.by or by))
+    sort = query.sort
+    if ledger.convention != "matrix" and sort is not None and asked.sort is None:
+        sort = replace(sort, column=sort.column.replace("macs", PEER_NAMES[ledger.convention]))
+    return replace(query, asked=replace(asked, by=asked.by or by), sort=sort)
 
 
 def _titled(rows: Rows, names: Sequence[str], *, people: bool = False) -> Sequence[Column[Any]]:

@@ -72,6 +72,11 @@ def test_what_the_peer_cannot_count_is_a_question_mark_and_never_0() -> None:
     assert root.split()[2:6] == [">=", "4.59", "M", "?"]  # a share of a part would be wrong
 
 
+def test_the_first_rows_are_those_that_the_peer_counts_most_for() -> None:
+    text = cost_table(in_convention(known_ledger(), KNOWN), understood(Asked("op", top=1)))
+    assert text.splitlines()[4].startswith("Exp ")  # a Conv in ours
+
+
 def test_the_node_table_says_where_each_difference_comes_from() -> None:
     table = rows(table_of(in_convention(ledger(), PARTLY), "node", 0, "csv"))
     assert [(row["onnx_tool_macs"], row["why_not_as_ours"]) for row in table] == [
