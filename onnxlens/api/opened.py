@@ -9,13 +9,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from onnxlens.api import cache
-from onnxlens.api.staging import temporary_folder
+from onnxlens.api.staging import settle
 from onnxlens.api.target import Resolved, Settings, Target, is_file, resolve
 from onnxlens.api.trust import proof_of
 from onnxlens.errors import UsageError
 from onnxlens.specs.manifest import ExportedGraph, Manifest, open_export, read_manifest
 from onnxlens.specs.module_state import ModuleState
 from onnxlens.specs.progress import Progress, silent
+from onnxlens.specs.temporary import temporary_folder
 from onnxlens.specs.tensor import TensorSpec, is_floating
 
 if TYPE_CHECKING:
@@ -62,6 +63,8 @@ class OpenedTarget(AbstractContextManager["OpenedTarget"]):
         self._stack = ExitStack()
         if self.is_file:
             self.settings.require_for_file(target)
+            for place in (*Path(target).parents,)[:2]:  # of the file, and of the run that it is part of
+                settle(place)
 
     def __exit__(self, *_: object) -> None:
         """Remove the temporary export."""
