@@ -43,6 +43,8 @@ class OpenedTarget(AbstractContextManager["OpenedTarget"]):
         settings: Settings | None = None,
         progress: Progress = silent,
         folder: Path | None = None,
+        *,
+        just_written: bool = False,
     ) -> None:
         """Check the settings; nothing is read yet.
 
@@ -51,6 +53,8 @@ class OpenedTarget(AbstractContextManager["OpenedTarget"]):
             settings: how it is exported, unless it is a file; the sizes of a file's inputs.
             progress: shows the steps.
             folder: where an export is written to; None for a temporary folder.
+            just_written: the target is a file of this very job, whose data are not read once more to compare
+                their digest.
 
         Raises:
             UsageError: the target is a file, and the settings contain more than sizes.
@@ -60,6 +64,7 @@ class OpenedTarget(AbstractContextManager["OpenedTarget"]):
         self.progress = progress
         self.is_file = is_file(target)
         self._folder = folder
+        self._just_written = just_written
         self._stack = ExitStack()
         if self.is_file:
             self.settings.require_for_file(target)
@@ -193,7 +198,8 @@ class OpenedTarget(AbstractContextManager["OpenedTarget"]):
             from onnxlens.export.exported import require_own_data
 
             exported = open_export(self.path)
-            require_own_data(exported)
+            if not self._just_written:
+                require_own_data(exported)
             return exported
         source = self.weights
         if source is None:

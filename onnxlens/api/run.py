@@ -166,7 +166,10 @@ def _export_one(job: Job, name: str, progress: Progress) -> GraphSummary:
 def _measure_exported(job: Job, summary: GraphSummary, progress: Progress) -> GraphSummary:
     """The rest of ``_whole``, of a graph that another process has exported."""
     path = job.out / summary.files["onnx"]
-    with _folder(job, summary.graph) as folder, OpenedTarget(path, progress=progress) as it:
+    with (
+        _folder(job, summary.graph) as folder,
+        OpenedTarget(path, progress=progress, just_written=True) as it,
+    ):
         return _compare_and_time(it, folder, summary)
 
 
