@@ -60,9 +60,8 @@ def staged(directory: Path, stale: Collection[str] = ()) -> Iterator[Path]:
             with _locked(directory):
                 _publish(stage, directory, stale)
         except OSError as error:
-            raise UsageError(
-                f"{directory}: writing failed ({error.strerror or error}: {error.filename})"
-            ) from error
+            where = f": {Path(error.filename).name}" if error.filename else ""
+            raise UsageError(f"{directory}: writing failed ({error.strerror or error}{where})") from error
 
 
 def _remove_empty(made: Collection[Path]) -> None:
