@@ -16,9 +16,19 @@ PREFIX = "onnxlens-tmp-"
 
 @contextmanager
 def temporary_folder() -> Iterator[Path]:
-    """A folder among the system's temporary ones, removed at the end; those of killed processes go first."""
-    with owned_folder(Path(tempfile.gettempdir()), PREFIX) as folder:
-        yield folder
+    """A folder among the system's temporary ones, removed at the end; those of killed processes go first.
+
+    Raises:
+        OSError: it cannot be written, such as where the disk is full.
+    """
+    place = Path(tempfile.gettempdir())
+    try:
+        with owned_folder(place, PREFIX) as folder:
+            yield folder
+    except OSError as error:
+        if error.errno is None or error.filename is not None:
+            raise
+        raise OSError(error.errno, error.strerror, str(place)) from error  # a write does not say where
 
 
 @contextmanager

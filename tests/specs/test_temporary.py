@@ -5,6 +5,7 @@ from __future__ import annotations
 import subprocess
 import sys
 import tempfile
+from errno import ENOSPC
 from pathlib import Path
 from typing import Any
 
@@ -47,6 +48,14 @@ with temporary_folder() as folder:
         kept = {"onnxlens-of-another-program", f"{PREFIX}link"}
         assert {*names_in(tmp_path)} == {*kept, ours.parent.name}
     assert {*names_in(tmp_path)} == kept
+
+
+def test_what_fails_in_it_says_where(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    with pytest.raises(OSError, match="No space") as caught, temporary_folder():
+        raise OSError(ENOSPC, "No space left on device")
+    assert caught.value.filename == str(tmp_path)
+    assert names_in(tmp_path) == []
 
 
 def test_a_folder_that_is_cleared_before_it_is_locked_is_made_again(
