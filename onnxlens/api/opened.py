@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from functools import cached_property
 from pathlib import Path
+from types import TracebackType
 from typing import TYPE_CHECKING
 
 from onnxlens.api import cache
@@ -71,9 +72,11 @@ class OpenedTarget(AbstractContextManager["OpenedTarget"]):
             for place in (*Path(target).parents,)[:2]:  # of the file, and of the run that it is part of
                 settle(place)
 
-    def __exit__(self, *_: object) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         """Remove the temporary export."""
-        self._stack.close()
+        self._stack.__exit__(kind, error, trace)
 
     @cached_property
     def resolved(self) -> Resolved:
