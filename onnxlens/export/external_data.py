@@ -103,14 +103,17 @@ def write(model: ir.Model, source: WeightSource, path: Path, progress: Progress)
         for name, weight in model.graph.initializers.items()
         if isinstance(weight.const_value, ir.ExternalTensor)
     }
+    in_order = sorted(references, key=lambda name: references[name].offset or 0)
     total = sum(reference.length or 0 for reference in references.values())
-    done, digest = 0, DataDigest()
+    done, end, digest = 0, 0, DataDigest()
     with path.open("wb") as file, ThreadPoolExecutor(max_workers=1) as beside:
         digesting: Future[None] | None = None
-        for name, values in _read_ahead(source, list(references)):
+        for name, values in _read_ahead(source, in_order):
             # as bytes: a buffer cannot be of bfloat16
             content = np.ascontiguousarray(values).reshape(-1).view(np.uint8).data
-            padded = (content, memoryview(bytes(-len(content) % ALIGNMENT_BYTES)))
+            gap = (references[name].offset or 0) - end
+            padded = (memoryview(bytes(gap)), content, memoryview(bytes(-len(content) % ALIGNMENT_BYTES)))
+            end += sum(map(len, padded))
             if digesting is not None:
                 digesting.result()  # one tensor waits at most
             digesting = beside.submit(_add_all, digest, padded)

@@ -50,9 +50,8 @@ def test_a_result_that_cannot_be_written_is_one_line_and_no_file(
         outcome = onnxlens(*verb.format(tiny=tiny, out=out, picture=picture).split())
     assert (outcome.code, outcome.out) == (2, "")
     assert outcome.err.count("\n") == 1
-    assert (
-        "Failed to write" if verb.startswith("ledger") else "writing failed (File too large"
-    ) in outcome.err
+    words = "Failed to write" if verb.startswith("ledger") else "writing failed (File too large"
+    assert words in outcome.err
     assert list(out.iterdir()) == []
 
 
