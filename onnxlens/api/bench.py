@@ -13,7 +13,6 @@ import numpy as np
 import onnx
 
 from onnxlens.api.opened import OpenedTarget, opened
-from onnxlens.api.staging import temporary_folder
 from onnxlens.api.target import Settings, Target
 from onnxlens.errors import ToolError, UsageError
 from onnxlens.profile.count.repeats import control_notes
@@ -34,6 +33,7 @@ from onnxlens.profile.runtime.session import DEVICES, PROVIDERS, SessionRequest,
 from onnxlens.profile.runtime.timing import build_timing
 from onnxlens.specs.bench import BenchReport, BenchRequest, LatencyResult, MatmulPeak, MemoryUse
 from onnxlens.specs.progress import Progress, silent
+from onnxlens.specs.temporary import temporary_folder
 
 if TYPE_CHECKING:
     import onnxruntime as ort

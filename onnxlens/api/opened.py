@@ -6,16 +6,18 @@ from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from functools import cached_property
 from pathlib import Path
+from types import TracebackType
 from typing import TYPE_CHECKING
 
 from onnxlens.api import cache
-from onnxlens.api.staging import temporary_folder
+from onnxlens.api.staging import settle
 from onnxlens.api.target import Resolved, Settings, Target, is_file, resolve
 from onnxlens.api.trust import proof_of
 from onnxlens.errors import UsageError
 from onnxlens.specs.manifest import ExportedGraph, Manifest, open_export, read_manifest
 from onnxlens.specs.module_state import ModuleState
 from onnxlens.specs.progress import Progress, silent
+from onnxlens.specs.temporary import temporary_folder
 from onnxlens.specs.tensor import TensorSpec, is_floating
 
 if TYPE_CHECKING:
@@ -42,6 +44,8 @@ class OpenedTarget(AbstractContextManager["OpenedTarget"]):
         settings: Settings | None = None,
         progress: Progress = silent,
         folder: Path | None = None,
+        *,
+        just_written: bool = False,
     ) -> None:
         """Check the settings; nothing is read yet.
 
@@ -50,6 +54,8 @@ class OpenedTarget(AbstractContextManager["OpenedTarget"]):
             settings: how it is exported, unless it is a file; the sizes of a file's inputs.
             progress: shows the steps.
             folder: where an export is written to; None for a temporary folder.
+            just_written: the target is a file of this very job, whose data are not read once more to compare
+                their digest.
 
         Raises:
             UsageError: the target is a file, and the settings contain more than sizes.
@@ -59,13 +65,18 @@ class OpenedTarget(AbstractContextManager["OpenedTarget"]):
         self.progress = progress
         self.is_file = is_file(target)
         self._folder = folder
+        self._just_written = just_written
         self._stack = ExitStack()
         if self.is_file:
             self.settings.require_for_file(target)
+            for place in (*Path(target).parents,)[:2]:  # of the file, and of the run that it is part of
+                settle(place)
 
-    def __exit__(self, *_: object) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         """Remove the temporary export."""
-        self._stack.close()
+        self._stack.__exit__(kind, error, trace)
 
     @cached_property
     def resolved(self) -> Resolved:
@@ -190,7 +201,8 @@ class OpenedTarget(AbstractContextManager["OpenedTarget"]):
             from onnxlens.export.exported import require_own_data
 
             exported = open_export(self.path)
-            require_own_data(exported)
+            if not self._just_written:
+                require_own_data(exported)
             return exported
         source = self.weights
         if source is None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tempfile
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence, Set
 from dataclasses import replace
@@ -18,6 +17,7 @@ from onnxlens.profile.runtime.profile_events import Event, is_kernel, match_even
 from onnxlens.profile.runtime.runtime_graph import runtime_nodes
 from onnxlens.profile.runtime.session import SessionRequest, open_session, run
 from onnxlens.profile.runtime.source_match import SourceMatch
+from onnxlens.specs.temporary import temporary_folder
 from onnxlens.specs.tensor import TensorSpec, dtype_name
 
 Tensor = tuple[str, tuple[int, ...]]
@@ -60,9 +60,9 @@ def observed(graph: Graph, path: Path, inputs: Mapping[str, np.ndarray], given: 
 
 
 def _profile(path: Path, inputs: Mapping[str, np.ndarray]) -> tuple[Sequence[Event], onnx.ModelProto]:
-    with tempfile.TemporaryDirectory(prefix="onnxlens-") as folder:
-        saved = Path(folder) / "run.onnx"
-        session = open_session(path, request=SessionRequest("disabled", Path(folder) / "profile", saved))
+    with temporary_folder() as folder:
+        saved = folder / "run.onnx"
+        session = open_session(path, request=SessionRequest("disabled", folder / "profile", saved))
         run(session, inputs)
         events = read_events(Path(session.end_profiling()))
         return events, onnx.load(saved, load_external_data=False)
