@@ -30,7 +30,7 @@ from onnxlens.profile.runtime.profile_events import (
     read_events,
 )
 from onnxlens.profile.runtime.provenance import provenance_of
-from onnxlens.profile.runtime.session import DEVICES, PROVIDERS, SessionRequest, bound, open_session
+from onnxlens.profile.runtime.session import DEVICES, PROVIDERS, SessionRequest, bound
 from onnxlens.profile.runtime.timing import build_timing
 from onnxlens.specs.bench import BenchReport, BenchRequest, LatencyResult, MatmulPeak, MemoryUse
 from onnxlens.specs.progress import Progress, silent
@@ -214,7 +214,7 @@ def _profiled(setup: _Setup) -> tuple[LatencyResult, Sequence[Event], onnx.Model
 
 
 def _session(setup: _Setup, how: SessionRequest) -> ort.InferenceSession:
-    return open_session(setup.target.runnable_path, setup.request.provider, how)
+    return setup.target.session(setup.request.provider, how)
 
 
 def _timed(setup: _Setup, session: ort.InferenceSession) -> LatencyResult:

@@ -102,7 +102,7 @@ class _Comparison:
         self._progress = it.progress
         self.tolerance = tolerance_of(it, request.tolerance)
         others = range(1, request.samples)
-        drawn = (sample_inputs(manifest.inputs, manifest.input_ranges, draw) for draw in others)
+        drawn = (sample_inputs(graph.inputs, manifest.input_ranges, draw) for draw in others)
         self._samples = [it.inputs, *drawn]
         self._module = it.take_module()
         self._progress("observing PyTorch", 0, 0)
