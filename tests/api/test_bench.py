@@ -229,6 +229,23 @@ def test_macs_in_a_loop_are_those_of_the_turns_that_it_took(tmp_path: Path, turn
     assert rates["Loop"] == 0
 
 
+def test_macs_of_rounds_with_shapes_of_their_own_are_those_of_all_rounds(tmp_path: Path) -> None:
+    given = [value("turn", (), TensorProto.INT64), value("go", (), TensorProto.BOOL), value("b", None)]
+    nodes = [
+        op("Identity", "go", "still"),
+        op("MatMul", "b w1", "a"),
+        op("Concat", "a x", "c", axis=0),
+    ]
+    body = helper.make_graph(nodes, "body", given, [value("still", (), TensorProto.BOOL), value("c", None)])
+    path = save_steps(tmp_path, op("Loop", "three always x", "y", body=body))
+    model = onnx.load(path)
+    model.graph.initializer.append(numpy_helper.from_array(np.array(3), "three"))
+    model.graph.output[0].CopyFrom(value("y", (32, WIDTH)))
+    onnx.save(model, path)
+    report = api.bench_graph(path, request=QUICK)
+    assert report.modules[0].time.macs == (8 + 16 + 24) * WIDTH * WIDTH  # as many rows, and 8 more each time
+
+
 def test_a_ledger_says_where_its_macs_are_not_those_that_ran(tmp_path: Path) -> None:
     given = [value("turn", (), TensorProto.INT64), value("go", (), TensorProto.BOOL), value("b", (8, WIDTH))]
     nodes = [op("Identity", "go", "still"), op("MatMul", "b w1", "a")]

@@ -100,7 +100,7 @@ def _costs_inside(
 def _body_costs(node: GraphNode, tallies: Mapping[str, _Tally]) -> tuple[BodyCost, ...]:
     runs = [tallies.get(body.key, _Tally()) for body in node.bodies]
     counted = [1 if body.trip_count is None else body.trip_count for body in node.bodies]
-    if node.view.op_type == "If" and all(counted):
+    if node.view.op_type == "If" and all(body.trip_count for body in node.bodies):
         larger = max(range(len(runs)), key=lambda branch: runs[branch].size)
         counted = [int(branch == larger) for branch in range(len(runs))]
     return tuple(
@@ -139,8 +139,9 @@ def control_notes(nodes: Sequence[GraphNode], costs: Sequence[NodeCost]) -> Sequ
 
 
 def _is_decided(node: GraphNode) -> bool:
-    """Whether a constant says which branch of an If runs."""
-    return any(body.trip_count == 0 for body in node.bodies)
+    """Whether it is known how often each branch of an If runs: one always, or either in some rounds."""
+    counts = [body.trip_count for body in node.bodies]
+    return 0 in counts or (node.view.op_type == "If" and None in counts)
 
 
 def _notes(cost: NodeCost) -> Sequence[str]:

@@ -86,6 +86,7 @@ class Walk:
         self._folder = folder
         self._control = Control(self.run, opsets.get("", 0))
         self.run(graph, {}, Scope(), self.record)
+        self.unfinished = self._control.unfinished
 
     def run(
         self, graph: FileGraph, formals: Mapping[str, Fact], outer: Scope, record: Record
