@@ -35,11 +35,8 @@ def first_calls(
                 calls.see(node, path)
             elif (first := calls.first(node, path)) not in (None, path):
                 found[index] = str(first)
-        renamed = {
-            path: _renamed(path, sure)
-            for sure in [calls.sure({path for path in paths if path})]
-            for path in numbered
-        }
+        sure = calls.sure({path for path in paths if path})
+        renamed = {path: _renamed(path, sure) for path in numbered}
         for index, path in enumerate(paths):
             if path in numbered and index not in found and renamed[path] != path:
                 found[index] = renamed[path]
