@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence, Set
+from collections.abc import Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass, replace
 from math import prod
 
@@ -119,6 +119,9 @@ def _body_costs(node: GraphNode, tallies: Mapping[str, _Tally]) -> tuple[BodyCos
     )
 
 
+AT_MOST = ", so MACs are at most what runs"
+"""Of an If whose condition the data decides."""
+
 SHOWN_NOTES = 4
 """Beyond this many, notes are summed up: the table by node has them all."""
 
@@ -135,7 +138,14 @@ def control_notes(nodes: Sequence[GraphNode], costs: Sequence[NodeCost]) -> Sequ
     hidden = len(notes) - SHOWN_NOTES
     if hidden <= 0:
         return notes
-    return [*notes[:SHOWN_NOTES], f"{hidden} more branches and loops: see the table by node (--by node)"]
+    unsure = AT_MOST if is_at_most(notes[SHOWN_NOTES:]) else ""
+    more = f"{hidden} more branches and loops: see the table by node (--by node){unsure}"
+    return [*notes[:SHOWN_NOTES], more]
+
+
+def is_at_most(notes: Iterable[str]) -> bool:
+    """Whether the larger branch of an If counts, by the notes: less may run."""
+    return any(note.endswith(AT_MOST) for note in notes)
 
 
 def _is_decided(node: GraphNode) -> bool:
@@ -148,7 +158,10 @@ def _notes(cost: NodeCost) -> Sequence[str]:
     if cost.op_type == "If":
         branches = ", ".join(_told(body) for body in cost.bodies)
         taken = next((body.name for body in cost.bodies if body.repeats), "neither")
-        return [f"If {cost.node}: {branches}; {taken} counts"]
+        least, most = sorted(body.macs for body in cost.bodies)
+        counted = max((body.macs for body in cost.bodies if body.repeats), default=0)
+        unsure = AT_MOST if least < most == counted else ""
+        return [f"If {cost.node}: {branches}; {taken} counts{unsure}"]
     return [
         f"{cost.op_type} {cost.node}: counted for one iteration, as {body.doubt}"
         for body in cost.bodies
