@@ -124,11 +124,12 @@ def _trips(
     trips: dict[str, int | None] = {}
     for index, node in enumerate(graph.nodes):
         runs = sum(executions.get(index, Counter()).values())
+        unseen = not runs and ran.get(node.within[-1] if node.within else "", 1) > 0  # it was decomposed
         for body in node.bodies:
             # a branch without nodes ran when the other did not
             others = sum(ran.get(other.key, 0) for other in node.bodies if other is not body)
             without = runs - others if node.view.op_type == "If" else None
-            trips[body.key] = None if index in unclear else ran.get(body.key, without)
+            trips[body.key] = None if unseen or index in unclear else ran.get(body.key, without)
     return trips
 
 
@@ -144,7 +145,7 @@ def _node(
         node,
         view=view,
         bodies=tuple(_body(body, trips[body.key], total, known) for body in node.bodies),
-        observed=tuple(views) if node.within else (),
+        observed=tuple(views) if views and node.within else node.observed,
     )
 
 
