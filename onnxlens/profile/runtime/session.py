@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, nullcontext, redirect_stdout
+from contextlib import contextmanager, redirect_stdout
 from dataclasses import dataclass
 from io import StringIO
 from pathlib import Path
@@ -51,11 +51,8 @@ LEVELS: Mapping[str, ort.GraphOptimizationLevel] = {
 WEIGHTS_FILE = "session.optimized_model_external_initializers_file_name"
 """The option that saves an optimized graph's weights in a file of their own: a protobuf ends at 2 GB."""
 
-ERRORS_ONLY = 3
-"""The log severity from which ONNX Runtime's own lines reach stderr."""
-
 WARNINGS_TOO, FATAL_ONLY = 2, 4
-"""Its default, and the severity that hides its lines about missing libraries."""
+"""Log severities: ONNX Runtime's default, and the one that hides its lines about errors, which it raises."""
 
 WEIGHTS_FOLDER = "session.model_external_initializers_file_folder_path"
 """The option that names the folder of the external weights of a model opened from memory."""
@@ -104,7 +101,7 @@ def open_session(path: Path, provider: str = "cpu", request: SessionRequest = PL
         raise ToolError(f"provider {provider!r}: this onnxruntime has no {wanted}; install onnxruntime-gpu")
     options = _options(path, request)
     try:
-        with _libraries() if wanted != PROVIDERS["cpu"] else nullcontext():
+        with _silent(preload=wanted != PROVIDERS["cpu"]):
             source = str(path) if request.model is None else request.model
             session = ort.InferenceSession(source, options, providers=[wanted], enable_fallback=0)
     except Exception as error:  # each onnxruntime error class derives from Exception directly
@@ -129,15 +126,17 @@ def open_session(path: Path, provider: str = "cpu", request: SessionRequest = PL
 
 
 @contextmanager
-def _libraries() -> Iterator[None]:
-    """Load a device's libraries from pip's packages; one that is missing shows when the session opens.
+def _silent(*, preload: bool) -> Iterator[None]:
+    """Silence ONNX Runtime's log, which repeats what it raises, and has pages about missing libraries.
 
-    Silences ONNX Runtime's log and Python code, which would print pages about missing libraries.
+    ``preload`` loads a device's libraries from pip's packages; one that is missing shows when the session
+    opens.
     """
     ort.set_default_logger_severity(FATAL_ONLY)
     try:
-        with redirect_stdout(StringIO()):
-            ort.preload_dlls()
+        if preload:
+            with redirect_stdout(StringIO()):
+                ort.preload_dlls()
         yield
     finally:
         ort.set_default_logger_severity(WARNINGS_TOO)
@@ -173,7 +172,7 @@ def _options(path: Path, request: SessionRequest) -> ort.SessionOptions:
         raise ToolError(f"level {request.level!r} is not one of {', '.join(LEVELS)}")
     options = ort.SessionOptions()
     options.enable_mem_pattern = request.memory_pattern
-    options.log_severity_level = ERRORS_ONLY
+    options.log_severity_level = FATAL_ONLY
     options.graph_optimization_level = LEVELS[request.level]
     options.intra_op_num_threads = request.threads or 0
     if request.profile_prefix is not None:
@@ -271,8 +270,6 @@ def _bound(
 
 def reason(error: Exception) -> str:
     """ONNX Runtime's message, without error codes and source locations."""
-    line, *more = str(error).strip().splitlines()
-    if line.endswith("following indices"):  # they are in the lines below
-        line = f"{line}: {'; '.join(more[:-1])}; give inputs of the file's own sizes"
+    line = str(error).strip().splitlines()[0]
     message = line.rpartition(" failed:")[2] or line
     return SOURCE_LOCATION.sub("", message).removeprefix("[ONNXRuntimeError] : ").strip()
