@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, redirect_stdout
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import redirect_stdout
 from dataclasses import dataclass
 from io import StringIO
 from pathlib import Path
@@ -51,8 +51,8 @@ LEVELS: Mapping[str, ort.GraphOptimizationLevel] = {
 WEIGHTS_FILE = "session.optimized_model_external_initializers_file_name"
 """The option that saves an optimized graph's weights in a file of their own: a protobuf ends at 2 GB."""
 
-WARNINGS_TOO, FATAL_ONLY = 2, 4
-"""Log severities: ONNX Runtime's default, and the one that hides its lines about errors, which it raises."""
+FATAL_ONLY = 4
+"""The log severity from which ONNX Runtime's own lines reach stderr: an error is told by its exception."""
 
 WEIGHTS_FOLDER = "session.model_external_initializers_file_folder_path"
 """The option that names the folder of the external weights of a model opened from memory."""
@@ -100,10 +100,12 @@ def open_session(path: Path, provider: str = "cpu", request: SessionRequest = PL
     if wanted not in ort.get_available_providers():
         raise ToolError(f"provider {provider!r}: this onnxruntime has no {wanted}; install onnxruntime-gpu")
     options = _options(path, request)
+    ort.set_default_logger_severity(FATAL_ONLY)
     try:
-        with _silent(preload=wanted != PROVIDERS["cpu"]):
-            source = str(path) if request.model is None else request.model
-            session = ort.InferenceSession(source, options, providers=[wanted], enable_fallback=0)
+        if wanted != PROVIDERS["cpu"]:
+            _load_libraries()
+        source = str(path) if request.model is None else request.model
+        session = ort.InferenceSession(source, options, providers=[wanted], enable_fallback=0)
     except Exception as error:  # each onnxruntime error class derives from Exception directly
         if "RegisterTensorRTPlugins" in str(error):
             raise _unavailable(provider, reason(error).rstrip(".")) from error
@@ -125,21 +127,13 @@ def open_session(path: Path, provider: str = "cpu", request: SessionRequest = PL
     return session
 
 
-@contextmanager
-def _silent(*, preload: bool) -> Iterator[None]:
-    """Silence ONNX Runtime's log, which repeats what it raises, and has pages about missing libraries.
+def _load_libraries() -> None:
+    """Load a device's libraries from pip's packages; one that is missing shows when the session opens.
 
-    ``preload`` loads a device's libraries from pip's packages; one that is missing shows when the session
-    opens.
+    Silences Python code, which would print pages about missing libraries.
     """
-    ort.set_default_logger_severity(FATAL_ONLY)
-    try:
-        if preload:
-            with redirect_stdout(StringIO()):
-                ort.preload_dlls()
-        yield
-    finally:
-        ort.set_default_logger_severity(WARNINGS_TOO)
+    with redirect_stdout(StringIO()):
+        ort.preload_dlls()
 
 
 def _unavailable(provider: str, why: str) -> ToolError:
@@ -270,6 +264,8 @@ def _bound(
 
 def reason(error: Exception) -> str:
     """ONNX Runtime's message, without error codes and source locations."""
-    line = str(error).strip().splitlines()[0]
+    line, *more = str(error).strip().splitlines()
+    if line.endswith("following indices"):  # they are in the lines below
+        line = f"{line}: {'; '.join(more[:-1])}; give inputs of the file's own sizes"
     message = line.rpartition(" failed:")[2] or line
     return SOURCE_LOCATION.sub("", message).removeprefix("[ONNXRuntimeError] : ").strip()

@@ -18,6 +18,7 @@ from onnxlens.reports.drawing.rows import Row
 from onnxlens.reports.numbers import figure_text
 from onnxlens.specs.flow import FlowGraph, FlowNode
 from onnxlens.specs.tensor import TensorSpec
+from onnxlens.specs.text import printable, printable_lines
 
 FONT = "Helvetica,Arial,DejaVu Sans,sans-serif"
 
@@ -40,7 +41,7 @@ class _Writer:
         self._ids = identities(picture.flow)
         self._clusters = 0
         self._digraph = graphviz.Digraph(
-            name=picture.flow.graph,
+            name=printable(picture.flow.graph),
             graph_attr={
                 "layout": "nop2", "bgcolor": colors.WHITE, "pad": "0.2", "fontname": FONT,
                 "outputorder": "edgesfirst", "tooltip": " ",
@@ -128,7 +129,7 @@ class _Writer:
 
 def _literal(text: str) -> str:
     """A text that Graphviz takes as it is, line by line."""
-    literal: str = graphviz.nohtml(text.replace("\\", "\\\\").replace("\n", "\\n"))
+    literal: str = graphviz.nohtml(printable_lines(text).replace("\\", "\\\\").replace("\n", "\\n"))
     return literal
 
 

@@ -15,6 +15,7 @@ from onnxlens.reports.drawing.colors import DEFAULT_COLUMN
 from onnxlens.reports.drawing.dot import dot_source
 from onnxlens.reports.drawing.title import description, heading
 from onnxlens.specs.flow import FlowGraph, FlowPage
+from onnxlens.specs.text import printable_lines
 
 SUFFIXES = (".svg", ".png", ".pdf", ".dot")
 
@@ -72,7 +73,7 @@ def _drawn_svgs(sources: Mapping[Path, str]) -> Sequence[bytes]:
 def _drawn(source: str, suffix: str, name: str) -> bytes:
     try:
         # Source.pipe writes all before it reads anything, which several graphs in one process do not survive.
-        drawn: bytes = graphviz.pipe("dot", suffix, source.encode())
+        drawn: bytes = graphviz.pipe("dot", suffix, source.encode(), quiet=True)
     except graphviz.ExecutableNotFound as error:
         raise ToolError("Graphviz's dot is missing; install it (apt-get install graphviz)") from error
     except graphviz.CalledProcessError as error:
@@ -152,7 +153,7 @@ def _simplify(root: ElementTree.Element) -> None:
 
 def _element(tag: str, text: str, identity: str = "") -> ElementTree.Element:
     element = ElementTree.Element(tag, {"id": identity} if identity else {})
-    element.text = text
+    element.text = printable_lines(text)
     element.tail = "\n"
     return element
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 
 import onnx
@@ -11,6 +12,7 @@ from onnx import inliner
 from onnxlens.errors import GraphError, first_line
 from onnxlens.profile.graph.loading.file_kind import kind_of
 from onnxlens.profile.graph.loading.functions import write_out_functions
+from onnxlens.profile.graph.loading.inference.child import Limits, in_child
 from onnxlens.profile.graph.loading.protobuf import VERSION_MARK, all_graphs, subgraphs
 from onnxlens.profile.graph.loading.sorting import sort_nodes
 
@@ -42,10 +44,12 @@ def read_model(path: Path, *, to_write: bool = True) -> onnx.ModelProto:
         if to_write:
             sort_nodes(model.graph)
         if _has_modifiers(model):
-            model = inliner.inline_selected_functions(model, [MODIFIED], inline_schema_functions=True)
+            work = partial(_inlined, model)
+            limits = Limits.for_graph(len(model.graph.node), model.ByteSize())
+            model = onnx.ModelProto.FromString(in_child(work, limits))
     except GraphError as error:
         raise GraphError(f"{path}: {error}") from error
-    except Exception as error:  # the C++ library raises RuntimeError and others
+    except Exception as error:  # the library's, in a process of its own
         raise GraphError(f"{path}: its functions cannot be written out: {first_line(error)}") from error
     other = [opset.domain for opset in model.opset_import if VERSION_MARK in opset.domain]
     if other and to_write:
@@ -55,6 +59,12 @@ def read_model(path: Path, *, to_write: bool = True) -> onnx.ModelProto:
             "no graph can; convert them to one opset first"
         )
     return model
+
+
+def _inlined(model: onnx.ModelProto) -> bytes:
+    return inliner.inline_selected_functions(
+        model, [MODIFIED], inline_schema_functions=True
+    ).SerializeToString()
 
 
 def _has_modifiers(model: onnx.ModelProto) -> bool:
@@ -68,6 +78,8 @@ def _has_modifiers(model: onnx.ModelProto) -> bool:
 def _parsed(path: Path) -> onnx.ModelProto:
     if path.is_dir():
         raise GraphError(f"{path}: is a folder; give the .onnx file in it")
+    if path.exists() and not path.is_file():
+        raise GraphError(f"{path}: is a pipe or a device; give an .onnx file")
     if not path.is_file():
         raise GraphError(
             f"{path}: no such file; give an .onnx file or a graph of the catalog ('onnxlens graphs')"
