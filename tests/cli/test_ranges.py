@@ -24,7 +24,6 @@ CALLS: dict[str, tuple[str, ...]] = {
     "depth of a picture": ("render", NOWHERE, "--out", "x.svg", "--depth", "999999999"),
     "processes": ("run", "--processes", "65"),
     "samples": ("check", NOWHERE, "--layers", "--samples", "1001"),
-    "tolerance": ("check", NOWHERE, "--tolerance", "-1"),
     "call": ("extract", NOWHERE, "--out", "x.onnx", "--module", "a", "--call", "999999999"),
     "port": ("view", NOWHERE, "--port", "65536"),
     "dim": ("profile", NOWHERE, "--dim", f"n={2**63}"),
