@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager
+from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 from types import TracebackType
@@ -22,10 +23,12 @@ from onnxlens.specs.tensor import TensorSpec, is_floating
 
 if TYPE_CHECKING:
     import numpy as np
+    import onnxruntime as ort
     from torch import nn
 
     from onnxlens.export.network import Network
     from onnxlens.profile.graph.graph import Graph
+    from onnxlens.profile.runtime.session import SessionRequest
     from onnxlens.specs.graph import GraphSpec, WeightSource
     from onnxlens.specs.ledger import Ledger
     from onnxlens.specs.peers import Convention
@@ -125,16 +128,42 @@ class OpenedTarget(AbstractContextManager["OpenedTarget"]):
 
         loaded, file, inputs = self._loaded, self.settings.inputs, self.inputs
         self.progress("running ONNX Runtime once", 0, 0)
-        return observed(loaded, self.runnable_path, inputs, file.name if file else "sample values")
+        return observed(loaded, self.session, inputs, file.name if file else "sample values")
 
     @cached_property
     def _loaded(self) -> Graph:
         from onnxlens.profile.graph.loading import load_graph
 
         path, chosen = self.path, self.settings
-        given = {name: array.shape for name, array in self._given_inputs.items() if name not in chosen.values}
         self.progress("loading the graph", 0, 0)
-        return load_graph(path, {**given, **chosen.shapes}, chosen.dims, chosen.values)
+        return load_graph(path, self._shapes, chosen.dims, chosen.values)
+
+    @cached_property
+    def _shapes(self) -> Mapping[str, Sequence[int]]:
+        """The shapes that the settings give to inputs, or the arrays for them have."""
+        arrays, chosen = self._given_inputs.items(), self.settings
+        return {name: array.shape for name, array in arrays if name not in chosen.values} | {**chosen.shapes}
+
+    def session(self, provider: str = "cpu", request: SessionRequest | None = None) -> ort.InferenceSession:
+        """A session on the file, with its weights; where the settings change fixed sizes of inputs, at those.
+
+        Raises:
+            ToolError: the provider is not available.
+            GraphError: ONNX Runtime refuses the file, or it has no such sizes.
+        """
+        from onnxlens.profile.runtime.session import PLAIN, open_session
+
+        chosen, model = request or PLAIN, self._resized
+        return open_session(
+            self.runnable_path, provider, chosen if model is None else replace(chosen, model=model)
+        )
+
+    @cached_property
+    def _resized(self) -> bytes | None:
+        """The model with the fixed sizes of inputs that the settings change; None where they change none."""
+        from onnxlens.profile.graph.loading.fixing import with_changed_shapes
+
+        return with_changed_shapes(self.path, self._shapes, self.settings.dims) if self._shapes else None
 
     @cached_property
     def _given_inputs(self) -> Mapping[str, np.ndarray]:
@@ -154,10 +183,9 @@ class OpenedTarget(AbstractContextManager["OpenedTarget"]):
 
         manifest = self.manifest
         ranges = manifest.input_ranges if manifest else {}
-        if manifest is not None and not self.settings.values and _all_known(manifest):
-            given = fitting_inputs(self._given_inputs, manifest.inputs)  # the graph need not be loaded
-            drawn = sample_inputs(manifest.inputs, ranges)
-            return {name: given.get(name, value) for name, value in drawn.items()}
+        sized = self._shapes or self.settings.dims or self.settings.values
+        if manifest is not None and not sized and _all_known(manifest):
+            return sample_inputs(manifest.inputs, ranges)  # the graph need not be loaded
         graph = self._loaded
         given = fitting_inputs(self._given_inputs, graph.inputs, graph.given)
         drawn = sample_inputs(

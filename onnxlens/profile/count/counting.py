@@ -31,8 +31,8 @@ def count_single_runs(graph: Graph) -> Sequence[NodeCost]:
 
 
 def _as_observed(node: GraphNode, cost: NodeCost) -> NodeCost:
-    """The sum over all executions of a node inside a body, where a run was observed."""
-    if not node.observed:
+    """The sum over all executions of a node inside a body, where they are known one by one."""
+    if not node.observed or not cost.repeats:
         return cost
     parts = [(_cost(replace(node, view=view), 0), times) for view, times in node.observed]
     sums = {name: sum(times * getattr(part, name) for part, times in parts) for name in COUNTS}

@@ -55,7 +55,8 @@ class GraphNode:
         bodies: the graphs that run inside it; their nodes come before it in the graph.
         within: the keys of the bodies that contain it, outermost first.
         evidence: what told its module.
-        observed: inside a body, how often it ran with which shapes in a run that was observed.
+        observed: inside a body, how often it runs with which shapes, where a run was observed, or where these
+            change from round to round of a loop whose rounds the file decides.
     """
 
     view: NodeView

@@ -82,7 +82,9 @@ def _loaded(
         inputs=inputs,
         outputs=_tensors(model.graph.output, inference),
         nodes=tuple(
-            GraphNode(node.view, module, node.constant_folded, call, node.bodies, node.within, evidence)
+            GraphNode(
+                node.view, module, node.constant_folded, call, node.bodies, node.within, evidence, node.runs
+            )
             for node, module, call, evidence in zip(
                 read.nodes, scopes.modules, scopes.traced, scopes.evidence, strict=True
             )
