@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 from itertools import chain
 from weakref import WeakKeyDictionary
 
-from onnxlens.profile.count.affine import is_affine
+from onnxlens.profile.count.affine import ARITHMETIC, is_affine
 from onnxlens.profile.count.weight_slots import DEQUANTIZERS, MOVERS, NORMALIZATIONS, SLOTS
 from onnxlens.profile.graph.graph import Graph, GraphNode
 from onnxlens.profile.graph.node_view import NodeView, ValueView
@@ -84,11 +84,13 @@ class _Evidence:
         """Take what the node reads in a weight's place."""
         view = node.view
         operator = (view.domain, view.op_type)
-        if operator in SLOTS:
-            for index in SLOTS[operator]:
-                if view.has_input(index):
+        slots = SLOTS.get(operator)
+        if slots is not None:
+            given = [view.inputs[index] for index in slots if index < len(view.inputs)]
+            for value in given:
+                if value is not None:
                     is_norm = operator in NORMALIZATIONS
-                    self._take(view.input(index), wide=view.op_type in DEQUANTIZERS, is_norm=is_norm)
+                    self._take(value, wide=view.op_type in DEQUANTIZERS, is_norm=is_norm)
         elif operator == ("", "Gather"):
             if self._is_embedding(view):
                 self._take(view.input(0))
@@ -96,7 +98,7 @@ class _Evidence:
             for value in view.inputs:
                 if value is not None and value.is_weight and value.shape:
                     self._take(value)
-        elif (factor := is_affine(self._graph, view)) is not None:
+        elif view.op_type in ARITHMETIC and (factor := is_affine(self._graph, view)) is not None:
             self._take(factor)
 
     def _take(self, value: ValueView, *, wide: bool = False, is_norm: bool = False) -> None:
@@ -148,7 +150,12 @@ class _Evidence:
     @staticmethod
     def _is_number(value: ValueView, wide: bool) -> bool:
         dtype = value.dtype or ""
-        return dtype.startswith(FLOATS) or dtype in NARROW_INTEGERS or (wide and dtype == "int32")
+        return (
+            dtype == "float32"
+            or dtype in NARROW_INTEGERS
+            or dtype.startswith(FLOATS)
+            or (wide and dtype == "int32")
+        )
 
     def _is_filler(self, value: ValueView) -> bool:
         """Whether it is there because the operator asks for a scale and a bias: all ones, or all zeros."""
@@ -200,7 +207,11 @@ def first_use_params(graph: Graph) -> Mapping[int, int]:
     params: dict[int, int] = {}
     for index, node in enumerate(graph.nodes):
         view = node.view
-        read = [sources[value.name] for value in view.inputs if value is not None and value.name in sources]
+        read = [
+            sources[value.name]
+            for value in view.inputs
+            if value is not None and (value.is_weight or node.within) and value.name in sources
+        ]
         if node.constant_folded:
             for output in view.outputs:
                 if output is not None and output.name not in unused:

@@ -26,7 +26,7 @@ from onnxlens.profile.graph.loading.protobuf import (
 )
 from onnxlens.profile.graph.loading.quantization import stored_bytes
 from onnxlens.profile.graph.loading.value_types import UNKNOWN, ValueType, tensor_type
-from onnxlens.profile.graph.node_view import NodeView, ValueView
+from onnxlens.profile.graph.node_view import NodeView, ValueView, values_read
 
 
 @dataclass(slots=True)
@@ -43,6 +43,11 @@ class ReadNode:
     constant_folded: bool
     bodies: tuple[Body, ...] = ()
     within: tuple[str, ...] = ()
+
+    @property
+    def reads(self) -> Sequence[ValueView]:
+        """Its inputs, and the values that the bodies inside it return as its outputs."""
+        return values_read(self.view, self.bodies)
 
 
 @dataclass(slots=True)
