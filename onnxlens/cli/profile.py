@@ -7,8 +7,16 @@ from typing import TYPE_CHECKING, Any, cast
 import click
 
 import onnxlens
+from onnxlens.api.opened import opened
 from onnxlens.cli import progress
-from onnxlens.cli.options import format_option, settings_from, with_rows, with_run, with_settings
+from onnxlens.cli.options import (
+    format_option,
+    keep_until_exit,
+    settings_from,
+    with_rows,
+    with_run,
+    with_settings,
+)
 from onnxlens.specs.codec import to_text
 from onnxlens.specs.peers import CONVENTIONS, Convention
 
@@ -38,16 +46,17 @@ def profile(
 ) -> int:
     """Count MACs, params and bytes of TARGET by module, operator or node. No weight is read."""
     settings = settings_from(options)
-    with progress.shown(f"profile {target}") as report:
+    with progress.shown(f"profile {target}") as report, opened(target, settings, report) as it:
+        keep_until_exit(it)
         if output_format == "json":
             from onnxlens.reports.documents import profile_document  # tables do without most specs
 
-            ledger, flow = onnxlens.profile_with_flow(target, settings, report, convention)
+            ledger, flow = onnxlens.profile_with_flow(it, convention=convention)
             text = to_text(profile_document(ledger, flow))
         else:
             from onnxlens.reports.tables.ledger import profile_table
 
-            ledger = onnxlens.profile_graph(target, settings, report, convention)
+            ledger = onnxlens.profile_graph(it, convention=convention)
             text = f"{profile_table(ledger, by, depth, cast('TableFormat', output_format))}\n"
     click.echo(text, nl=False)
     count, reason = ledger.unknown

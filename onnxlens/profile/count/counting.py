@@ -18,7 +18,9 @@ NO_TRAFFIC = Traffic()
 def count_nodes(graph: Graph) -> tuple[NodeCost, ...]:
     """One cost for each node, of all its runs in one run of the graph, in execution order."""
     costs = with_repeats(graph.nodes, count_single_runs(graph))
-    return tuple(map(_as_observed, graph.nodes, costs))
+    if any(node.observed for node in graph.nodes if node.within):
+        return tuple(map(_as_observed, graph.nodes, costs))
+    return tuple(costs)
 
 
 def count_single_runs(graph: Graph) -> Sequence[NodeCost]:

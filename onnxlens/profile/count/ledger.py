@@ -19,6 +19,7 @@ from onnxlens.specs.ledger import (
     ModuleCost,
     NodeCost,
     Totals,
+    added,
     lower_bounds,
     peer_of,
 )
@@ -121,6 +122,9 @@ class _Rows:
         self._running = graph.by_module()
         self._peers = _peer_costs_inside(graph, costs)
         self._evidence = _evidence(graph)
+        self._fixed = {
+            index: fixed for index, node in enumerate(graph.nodes) if (fixed := _fixed_bytes(node))
+        }
 
     def position(self, path: str) -> tuple[bool, int, int, str]:
         """Sorts modules by first node, a parent before its children; those that run nothing last."""
@@ -135,6 +139,7 @@ class _Rows:
         hierarchy, io = self._graph.hierarchy, self._graph.module_io(path)
         running = self._running[path]
         costs = [self._costs[index] for index in running]
+        sums = added(costs)
         return ModuleCost(
             path=path,
             class_name=hierarchy.class_name(path),
@@ -143,20 +148,23 @@ class _Rows:
             inputs=tuple(io.inputs.values()),
             outputs=tuple(io.outputs.values()),
             operators=_operators(costs),
-            macs=sum(cost.macs for cost in costs),
-            vector_ops=sum(cost.vector_ops for cost in costs),
-            special_ops=sum(cost.special_ops for cost in costs),
+            **sums,
             params=self._params[path],
-            weight_read_bytes=sum(cost.weight_read_bytes for cost in costs),
-            read_bytes=sum(cost.read_bytes for cost in costs),
-            write_bytes=sum(cost.write_bytes for cost in costs),
-            unknown_nodes=sum(cost.status == "unknown" for cost in costs),
-            resident_weight_bytes=_resident_bytes(self._graph.nodes[index] for index in running),
-            live_bytes=max((self._live[index] for index in running), default=0),
+            unknown_nodes=sum([cost.status == "unknown" for cost in costs]),
+            resident_weight_bytes=self._resident_bytes(running),
+            live_bytes=max([self._live[index] for index in running], default=0),
             peer=peer_of(self._peers[path]) or PeerCost() if self._peers else None,
             evidence=self._evidence[path],
             lower_bounds=lower_bounds(costs, live=not self._unsized.isdisjoint(running)),
         )
+
+    def _resident_bytes(self, running: Iterable[int]) -> int:
+        """Bytes of the fixed values that the nodes read, each once."""
+        fixed: dict[str, int] = {}
+        for index in running:
+            if index in self._fixed:
+                fixed.update(self._fixed[index])
+        return sum(fixed.values())
 
 
 def _evidence(graph: Graph) -> Mapping[str, Evidence]:
@@ -195,11 +203,12 @@ def _peer_costs_inside(graph: Graph, costs: Sequence[NodeCost]) -> Mapping[str, 
 
 def _operators(costs: Sequence[NodeCost]) -> Mapping[str, int]:
     """How many nodes there are of each operator type; those that do and move most first."""
-    weight: Counter[str] = Counter()
+    weight: dict[str, int] = {}
     for cost in costs:
-        weight[cost.op_type] += cost.macs + cost.moved_bytes
-    times = Counter(cost.op_type for cost in costs)
-    return {op_type: times[op_type] for op_type, _ in weight.most_common()}
+        moved = cost.weight_read_bytes + cost.read_bytes + cost.write_bytes
+        weight[cost.op_type] = weight.get(cost.op_type, 0) + cost.macs + moved
+    times = Counter([cost.op_type for cost in costs])
+    return {op_type: times[op_type] for op_type in sorted(weight, key=weight.__getitem__, reverse=True)}
 
 
 def _module_params(graph: Graph, costs: Sequence[NodeCost]) -> Mapping[str, int]:
@@ -264,13 +273,9 @@ def _holds(graph: Graph, name: str) -> bool:
     return any(each in held for each in names for held in (graph.weights, graph.constants))
 
 
-def _resident_bytes(running: Iterable[GraphNode]) -> int:
-    """Bytes of the fixed values that the nodes read, each once."""
-    fixed = {
-        value.name: value.known_size_bytes
-        for node in running
-        if not is_view(node.view)
-        for value in node.view.inputs
-        if value is not None and value.is_weight
-    }
-    return sum(fixed.values())
+def _fixed_bytes(node: GraphNode) -> Mapping[str, int] | None:
+    """The bytes of the fixed values that the node reads, by name; None where it reads none."""
+    fixed = [value for value in node.view.inputs if value is not None and value.is_weight]
+    if not fixed or is_view(node.view):
+        return None
+    return {value.name: value.known_size_bytes for value in fixed}
