@@ -8,10 +8,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from onnxlens.api import cache
-from onnxlens.api.staging import temporary_folder
 from onnxlens.api.target import Resolved, Settings, Target, is_file, resolve
-from onnxlens.api.trust import proof_of
 from onnxlens.errors import UsageError
 from onnxlens.specs.manifest import ExportedGraph, Manifest, open_export, read_manifest
 from onnxlens.specs.module_state import ModuleState
@@ -278,6 +275,9 @@ class OpenedTarget(AbstractContextManager["OpenedTarget"]):
     @cached_property
     def _exported(self) -> ExportedGraph:
         """The export without weights, from the cache if it is there."""
+        from onnxlens.api import cache  # a file needs none of these
+        from onnxlens.api.staging import temporary_folder
+        from onnxlens.api.trust import proof_of
         from onnxlens.export.tracing import DEFAULT_OPSET, require_opset
 
         found, chosen = self.resolved, self.settings
