@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
+from functools import lru_cache
 from itertools import chain
 from weakref import WeakKeyDictionary
 
@@ -25,6 +26,9 @@ PARAMETER_NAME = re.compile(
     r"|relative_position_bias_table)(:0)?(_quantized)?$"
 )
 """Names that PyTorch and Keras give to parameters, and not to buffers."""
+
+REPEATED = 2**12
+"""The last elements of so many names are kept: large files repeat theirs."""
 
 QUANTIZED = "_quantized"
 """What ONNX Runtime's quantizer adds to the name of a tensor."""
@@ -139,13 +143,15 @@ class _Evidence:
         return [(source, False) for source in view.inputs if source is not None and source.shape]
 
     def _add(self, name: str) -> None:
-        if self._graph.declared.get(name.removesuffix(QUANTIZED), True):
+        declared = self._graph.declared
+        if not declared or declared.get(name.removesuffix(QUANTIZED), True):
             self._found.add(name)
 
     def _is_named(self, name: str) -> bool:
         """Whether its name says that it is a parameter."""
-        known = self._graph.declared.get(name.removesuffix(QUANTIZED), False)
-        return known or PARAMETER_NAME.search(name) is not None
+        declared = self._graph.declared
+        known = bool(declared) and declared.get(name.removesuffix(QUANTIZED), False)
+        return known or _is_parameter_name(name[max(name.rfind("."), name.rfind("/")) + 1 :])
 
     @staticmethod
     def _is_number(value: ValueView, wide: bool) -> bool:
@@ -195,6 +201,12 @@ class _Evidence:
                 yield from self._readers(view.output().name)
             else:
                 yield view
+
+
+@lru_cache(REPEATED)
+def _is_parameter_name(last: str) -> bool:
+    """Whether the last element of a name is one of ``PARAMETER_NAME``."""
+    return PARAMETER_NAME.search(last) is not None
 
 
 def first_use_params(graph: Graph) -> Mapping[int, int]:

@@ -143,7 +143,11 @@ class WeightOwners:
         if slots is not None:
             inputs = [inputs[slot] for slot in slots if slot < len(inputs)]
         for value in inputs:
-            if value is not None and (path := self._path(value, node)) is not None:
+            if (
+                value is not None
+                and (value.is_weight or node.within)
+                and (path := self._path(value, node)) is not None
+            ):
                 return path.removesuffix(f".{view.op_type}")
         return None
 
