@@ -25,7 +25,7 @@ class Settings:
 
     Attributes:
         weights: ``none``, ``seeded``, or a checkpoint's path; None for seeded ones if something is to run.
-        opset: 18 to 25; None for 18.
+        opset: 11 to 25; None for 18.
         batch: None for 2 if guidance doubles it, else 1.
         height, width: in pixels; None for 512.
         dtype: of floating-point weights, inputs and outputs: ``float32``, ``float16`` or ``bfloat16``; None

@@ -88,13 +88,24 @@ def settings_from(options: dict[str, Any]) -> Settings:
 def _repeated(
     flag: str, keyword: str, metavar: str, parse: Callable[[str], Any], purpose: str
 ) -> Callable[[Verb], Verb]:
-    """An option that takes ``NAME=VALUE`` several times; the verb gets the parsed values by name."""
+    """An option that takes ``NAME=VALUE`` several times, or with commas; the verb gets the values by name."""
 
     def parsed(context: click.Context, option: click.Parameter, given: Sequence[str]) -> dict[str, Any]:
-        return {name: parse(value) for name, value in map(_pair, given)}
+        return {name: parse(value) for text in given for name, value in map(_pair, _pairs(text))}
 
     text = f"{purpose}; may be repeated."
     return click.option(flag, keyword, multiple=True, metavar=metavar, callback=parsed, help=text)
+
+
+def _pairs(text: str) -> list[str]:
+    """``a=1,b=2`` and ``x=1,3,y=2`` are two pairs each: a comma ends one where the next has its own ``=``."""
+    pairs: list[str] = []
+    for part in text.split(","):
+        if not pairs or ("=" in part and "=" in pairs[-1]):
+            pairs.append(part)
+        else:
+            pairs[-1] += f",{part}"
+    return pairs
 
 
 def _pair(text: str) -> tuple[str, str]:
@@ -155,7 +166,7 @@ with_export_settings = all_of(
     click.option("--weights", metavar="none|seeded|FILE", help="Where the weights come from."),
     click.option("--strip-prefix", metavar="PREFIX", help="What stands before each key in FILE [found]."),
     click.option("--allow-extra", is_flag=True, default=None, help="Leave out what else FILE holds."),
-    click.option("--opset", type=int, help="ONNX opset to export, 18 to 25 [18]."),
+    click.option("--opset", type=int, help="ONNX opset to export, 11 to 25 [18]."),
     click.option("--dtype", type=click.Choice(DTYPES), help="Type of weights and tensors [float32]."),
     click.option("--batch", type=int, help="Batch size [2 for the guided graphs, else 1]."),
     click.option("--height", type=int, help="Picture height in pixels [512]."),

@@ -23,7 +23,7 @@ NOT_ALL_DONE = 1
 @click.option("--graphs", "names", metavar="G,..", help="Only these graphs of the catalog.")
 @click.option("--weights", metavar="seeded|none|FILE|DIR", default="seeded", show_default=True,
               help="A checkpoint for all chosen graphs, or a folder of published checkpoints.")  # fmt: skip
-@click.option("--opset", type=int, default=18, show_default=True, help="ONNX opset to export, 18 to 25.")
+@click.option("--opset", type=int, default=18, show_default=True, help="ONNX opset to export, 11 to 25.")
 @click.option("--quick", is_flag=True, help="At 128 x 128 pixels instead of 512 x 512.")
 @click.option("--netron", is_flag=True, help="Also draw each graph as Netron does; needs a Chromium.")
 @click.option("--processes", type=click.IntRange(1), default=lambda: min(2, os.cpu_count() or 1),

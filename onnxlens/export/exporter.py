@@ -13,6 +13,7 @@ import onnx_ir as ir
 from onnxlens.errors import ExportError
 from onnxlens.export import external_data, passes
 from onnxlens.export.exported import data_digest
+from onnxlens.export.lowering import lower
 from onnxlens.export.tracing import DEFAULT_OPSET, trace
 from onnxlens.specs.codec import to_text
 from onnxlens.specs.graph import WeightSource
@@ -66,6 +67,8 @@ def export(request: ExportRequest, directory: Path, progress: Progress = silent)
     model.producer_name, model.producer_version = "onnxlens", version("onnxlens")
     onnx_path = directory / f"{spec.name}.onnx"
     external_data.point_at_file(model, state.tensors, data_path_of(onnx_path).name)
+    if request.opset < model.opset_imports[""]:
+        model = lower(model, request.opset)
     progress("checking", 0, 0)
     passes.check_graph(model)
     _write_graph(model, onnx_path)

@@ -29,8 +29,8 @@ def assert_refused(folder: Path, message: str, *arguments: object) -> None:
 
 EXPORTS: dict[str, tuple[str, list[str]]] = {
     "unknown graph": ("unknown graph 'hde': did you mean 'hed'\\? the graphs are ", ["hde"]),
-    "opset under": ("opset 17 is not written faithfully .*; choose 18 to 25", ["hed", "--opset", "17"]),
-    "opset over": ("opset 26 is not written faithfully .*; choose 18 to 25", ["hed", "--opset", "26"]),
+    "opset under": ("opset 10 is not written faithfully .*; choose 11 to 25", ["hed", "--opset", "10"]),
+    "opset over": ("opset 26 is not written faithfully .*; choose 11 to 25", ["hed", "--opset", "26"]),
     "no batch": ("graph 'hed': batch 0 is too small; use at least 1", ["hed", "--batch", "0"]),
     "small": ("graph 'hed': height 8 is too small; use at least 16", ["hed", "--height", "8"]),
     "odd size": (

@@ -13,6 +13,7 @@ from onnxlens.profile.flow.deepest import DeepestFlow, build_flow, ran
 from onnxlens.profile.flow.fold import folded
 from onnxlens.profile.flow.group import grouped
 from onnxlens.profile.flow.levels import notes_on, with_levels
+from onnxlens.profile.flow.parallelism import parallelism_of
 from onnxlens.profile.flow.parts import with_parts
 from onnxlens.profile.graph.graph import Graph
 from onnxlens.specs.flow import FlowGraph, FlowNode, FlowPage, FlowRequest
@@ -77,6 +78,9 @@ class _Pages:
 
     def whole(self) -> FlowGraph:
         """One page."""
+        return replace(self._one_page(), parallelism=parallelism_of(self._shown(self._module)))
+
+    def _one_page(self) -> FlowGraph:
         if self._request.depth is not None:
             return self._flow(self._module, self._request.depth)
         shown = self._shown(self._module)
@@ -90,9 +94,14 @@ class _Pages:
 
     def all(self) -> Iterator[FlowPage]:
         """The first page, and those that it or another opens."""
+        first, *others = self._pages()
+        yield replace(first, flow=replace(first.flow, parallelism=parallelism_of(self._shown(self._module))))
+        yield from others
+
+    def _pages(self) -> Iterator[FlowPage]:
         depth, levels = self._request.depth, self._shown(self._module).levels
         if depth is None:
-            flow = self.whole()
+            flow = self._one_page()
             if self._shows_parts(flow):
                 depth = flow.depth + 1
             else:
