@@ -72,15 +72,14 @@ def render_table(rows: Sequence[Row], columns: Sequence[Column[Row]], table_form
         texts = [[text.replace("|", "\\|") for text in column] for column in texts]
     if any(len("".join(column).splitlines()) > 1 for column in texts):
         texts = _split(texts)
-    padded = [
-        _padded([column.title, *text], column.right) for column, text in zip(columns, texts, strict=True)
-    ]
+    right = [column.right and bool(rows) for column in columns]
+    padded = [_padded([column.title, *texts[index]], right[index]) for index, column in enumerate(columns)]
     titles, *lines = zip(*padded, strict=True)
     rule = ["-" * len(title) for title in titles]
     if table_format == "table":
         return "\n".join("  ".join(line).rstrip() for line in (titles, rule, *lines))
-    marks = [("-", "-") if not rows else ("-", ":") if column.right else (":", "-") for column in columns]
-    rule = [left + dashes + right for dashes, (left, right) in zip(rule, marks, strict=True)]
+    marks = [("-", "-") if not rows else ("-", ":") if last else (":", "-") for last in right]
+    rule = [before + dashes + after for dashes, (before, after) in zip(rule, marks, strict=True)]
     return "\n".join((_between_bars(titles), f"|{'|'.join(rule)}|", *map(_between_bars, lines)))
 
 
