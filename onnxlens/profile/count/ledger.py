@@ -122,9 +122,6 @@ class _Rows:
         self._running = graph.by_module()
         self._peers = _peer_costs_inside(graph, costs)
         self._evidence = _evidence(graph)
-        self._fixed = {
-            index: fixed for index, node in enumerate(graph.nodes) if (fixed := _fixed_bytes(node))
-        }
 
     def position(self, path: str) -> tuple[bool, int, int, str]:
         """Sorts modules by first node, a parent before its children; those that run nothing last."""
@@ -151,20 +148,12 @@ class _Rows:
             **sums,
             params=self._params[path],
             unknown_nodes=sum([cost.status == "unknown" for cost in costs]),
-            resident_weight_bytes=self._resident_bytes(running),
+            resident_weight_bytes=_resident_bytes(self._graph.nodes[index] for index in running),
             live_bytes=max([self._live[index] for index in running], default=0),
             peer=peer_of(self._peers[path]) or PeerCost() if self._peers else None,
             evidence=self._evidence[path],
             lower_bounds=lower_bounds(costs, live=not self._unsized.isdisjoint(running)),
         )
-
-    def _resident_bytes(self, running: Iterable[int]) -> int:
-        """Bytes of the fixed values that the nodes read, each once."""
-        fixed: dict[str, int] = {}
-        for index in running:
-            if index in self._fixed:
-                fixed.update(self._fixed[index])
-        return sum(fixed.values())
 
 
 def _evidence(graph: Graph) -> Mapping[str, Evidence]:
@@ -273,9 +262,12 @@ def _holds(graph: Graph, name: str) -> bool:
     return any(each in held for each in names for held in (graph.weights, graph.constants))
 
 
-def _fixed_bytes(node: GraphNode) -> Mapping[str, int] | None:
-    """The bytes of the fixed values that the node reads, by name; None where it reads none."""
-    fixed = [value for value in node.view.inputs if value is not None and value.is_weight]
-    if not fixed or is_view(node.view):
-        return None
-    return {value.name: value.known_size_bytes for value in fixed}
+def _resident_bytes(running: Iterable[GraphNode]) -> int:
+    """Bytes of the fixed values that the nodes read, each once."""
+    fixed = {
+        value.name: value
+        for node in running
+        for value in node.view.inputs
+        if value is not None and value.is_weight and not is_view(node.view)
+    }
+    return sum([value.known_size_bytes for value in fixed.values()])
