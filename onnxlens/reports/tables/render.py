@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import io
 from collections.abc import Callable, Iterable, Sequence
 from itertools import zip_longest
@@ -122,6 +121,8 @@ def first_of(texts: Sequence[str], limit: int | None) -> str:
 
 
 def _csv(titles: Sequence[str], cells: Iterable[Sequence[Cell]]) -> str:
+    import csv  # tables for people do without
+
     file = io.StringIO()
     writer = csv.writer(file, lineterminator="\n")
     writer.writerow(titles)
