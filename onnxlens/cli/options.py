@@ -10,8 +10,10 @@ from typing import TYPE_CHECKING, Any, TypeVar, cast
 import click
 
 from onnxlens.api.target import Settings
+from onnxlens.specs.bounds import MOST_BATCH, MOST_ELEMENTS, MOST_LEVELS, MOST_PIXELS
 from onnxlens.specs.codec import to_text
 from onnxlens.specs.tensor import DTYPES
+from onnxlens.specs.text import printable_lines
 
 if TYPE_CHECKING:
     from onnxlens.reports.documents import Document
@@ -64,7 +66,15 @@ def print_result(
     if output_format == "json":
         click.echo(to_text(document()), nl=False)
     else:
-        click.echo(table(cast("TableFormat", output_format)))
+        print_text(table(cast("TableFormat", output_format)), output_format)
+
+
+def print_text(text: str, output_format: str = "table") -> None:
+    """Print what people read line by line, escaped where a terminal would obey it; CSV as it is."""
+    if output_format == "csv":
+        click.echo(text, color=True)  # else click takes terminals' codes out of names
+    else:
+        click.echo(printable_lines(text))
 
 
 _HELD: list[object] = []
@@ -121,16 +131,24 @@ def _list_of(parse: Callable[[str], Any]) -> Callable[[str], Sequence[Any]]:
 
 
 def _size(text: str) -> int:
-    if not text.strip().isdigit():
+    if not text.strip().isdecimal():
         raise click.BadParameter(f"{text!r} is not a size; give a whole number")
-    return int(text)
+    return _in_64_bits(text)
+
+
+def _in_64_bits(text: str) -> int:
+    """The whole number, where a tensor can have it."""
+    number = int(text) if len(text) < 30 else MOST_ELEMENTS + 1
+    if abs(number) > MOST_ELEMENTS:
+        raise click.BadParameter(f"{text[:40]} is out of range; give at most 2**63 - 1")
+    return number
 
 
 def _number(text: str) -> float:
     if (word := text.strip().lower()) in ("true", "false"):
         return int(word == "true")
     try:
-        return int(text) if word.lstrip("+-").isdigit() else float(text)
+        return _in_64_bits(text) if word.lstrip("+-").isdecimal() else float(text)
     except ValueError as error:
         raise click.BadParameter(f"{text!r} is not a number") from error
 
@@ -168,9 +186,11 @@ with_export_settings = all_of(
     click.option("--allow-extra", is_flag=True, default=None, help="Leave out what else FILE holds."),
     click.option("--opset", type=int, help="ONNX opset to export, 11 to 25 [18]."),
     click.option("--dtype", type=click.Choice(DTYPES), help="Type of weights and tensors [float32]."),
-    click.option("--batch", type=int, help="Batch size [2 for the guided graphs, else 1]."),
-    click.option("--height", type=int, help="Picture height in pixels [512]."),
-    click.option("--width", type=int, help="Picture width in pixels [512]."),
+    click.option(
+        "--batch", type=click.IntRange(max=MOST_BATCH), help="Batch size [2 for the guided graphs, else 1]."
+    ),
+    click.option("--height", type=click.IntRange(max=MOST_PIXELS), help="Picture height in pixels [512]."),
+    click.option("--width", type=click.IntRange(max=MOST_PIXELS), help="Picture width in pixels [512]."),
     with_cache,
 )
 """How a graph is exported: keywords for ``settings_from``."""
@@ -199,7 +219,11 @@ with_network_settings = all_of(
 with_rows = all_of(
     click.option("--by", type=click.Choice(["module", "op", "node"]), default="module", show_default=True),
     click.option(
-        "--depth", type=click.IntRange(min=0), default=2, show_default=True, help="Module levels to show."
+        "--depth",
+        type=click.IntRange(0, MOST_LEVELS),
+        default=2,
+        show_default=True,
+        help="Module levels to show.",
     ),
 )
 """Which rows a table of costs or times has."""

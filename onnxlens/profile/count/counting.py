@@ -10,6 +10,7 @@ from onnxlens.profile.count.repeats import with_repeats
 from onnxlens.profile.count.rules import NOTHING, Traffic, traffic_of, work_of
 from onnxlens.profile.graph.graph import Graph, GraphNode
 from onnxlens.profile.graph.node_view import NotCountable
+from onnxlens.specs.bounds import in_file
 from onnxlens.specs.ledger import COUNTS, NodeCost
 
 NO_TRAFFIC = Traffic()
@@ -17,7 +18,9 @@ NO_TRAFFIC = Traffic()
 
 def count_nodes(graph: Graph) -> tuple[NodeCost, ...]:
     """One cost for each node, of all its runs in one run of the graph, in execution order."""
-    costs = with_repeats(graph.nodes, count_single_runs(graph))
+    single = count_single_runs(graph)
+    with in_file(graph.path):
+        costs = with_repeats(graph.nodes, single)
     if any(node.observed for node in graph.nodes if node.within):
         return tuple(map(_as_observed, graph.nodes, costs))
     return tuple(costs)

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from math import prod
 
 from onnxlens.profile.graph.graph import GraphNode
+from onnxlens.specs.bounds import MOST_ROUNDS, OutOfBoundsError, short
 from onnxlens.specs.ledger import BodyCost, NodeCost
 
 
@@ -71,7 +72,13 @@ def _all_runs(
     never: Set[str],
     bodies: tuple[BodyCost, ...],
 ) -> NodeCost:
-    total = cost.repeated(prod(repeats[key] for key in node.within), bodies)
+    times = prod(repeats[key] for key in node.within)
+    if times > MOST_ROUNDS:
+        raise OutOfBoundsError(
+            f"the loops around {short(node.view.name)} run it more than 2**63 - 1 times; "
+            "repair their trip counts"
+        )
+    total = cost.repeated(times, bodies)
     if not never.isdisjoint(node.within):  # known not to run: whatever it is, it costs nothing
         return replace(total, status="free", reason="")
     return total

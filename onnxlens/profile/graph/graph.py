@@ -14,6 +14,7 @@ import numpy as np
 from onnxlens.errors import UsageError
 from onnxlens.profile.graph.node_view import DefUse, NodeView, ValueView, values_read
 from onnxlens.profile.graph.scopes import ModuleRef, TracedCall
+from onnxlens.specs.bounds import in_file, require_levels
 from onnxlens.specs.ledger import Attribution, Evidence
 from onnxlens.specs.manifest import Manifest
 from onnxlens.specs.record import record
@@ -98,6 +99,9 @@ class Hierarchy:
             source: the file's name, for messages.
         """
         self.paths = frozenset(paths) | {""}
+        with in_file(source):
+            for path in self.paths:
+                require_levels(path, path.count(".") + 1)
         self._classes = classes
         self._graph_name = graph_name
         self._source = source

@@ -6,6 +6,8 @@ import re
 from collections.abc import Sequence
 from functools import lru_cache
 
+from onnxlens.specs.bounds import require_levels
+
 WRAPPERS = re.compile(r"(Stateful)?PartitionedCall(_\d+)?")
 """What TensorFlow calls the function that a saved model is: not a level of the model."""
 
@@ -93,6 +95,7 @@ def _torch_levels(scope: str) -> Sequence[str]:
 
 def _levels(base: str, elements: Sequence[str], found: tuple[str, ...] = ()) -> Sequence[str]:
     """The path after each element; an element that begins with the path since ``base`` extends that."""
+    require_levels("/".join((base, *elements)), len(found) + len(elements))
     path = ""
     levels = list(found)
     for element in elements:
@@ -129,6 +132,7 @@ def weight_owner(name: str) -> str | None:
         owner = _dotted(name)
     else:
         owner = _ended(name.partition(":")[0])
+    require_levels(owner, owner.count(".") + 1)
     return owner or None
 
 

@@ -12,6 +12,7 @@ import numpy as np
 
 from onnxlens.profile.graph.graph import Graph
 from onnxlens.profile.graph.node_view import ValueView
+from onnxlens.profile.runtime.inputs import require_held
 from onnxlens.specs.tensor import TensorSpec, is_floating
 
 Range = tuple[float, float]
@@ -81,6 +82,7 @@ def _is_size(graph: Graph, name: str) -> bool:
 
 def sensible_values(graph: Graph) -> Mapping[str, np.ndarray]:
     """The values of inputs that are no random numbers: masks, positions, lengths; by name, as integers."""
+    require_held(graph.inputs)
     sized = [tensor for tensor in graph.inputs if tensor.elements is not None]
     found = ((tensor, _value(graph, tensor)) for tensor in sized)
     return {tensor.name: value for tensor, value in found if value is not None}

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import io
 from collections.abc import Callable, Iterable, Sequence
-from itertools import zip_longest
 from operator import add
 from typing import Generic, Literal, TypeVar
 from unicodedata import combining, east_asian_width
 
 from onnxlens.specs.record import record
+from onnxlens.specs.text import printable, printable_lines
 
 Row = TypeVar("Row")
 TableFormat = Literal["table", "csv", "md"]
@@ -66,11 +66,9 @@ def render_table(rows: Sequence[Row], columns: Sequence[Column[Row]], table_form
     cells = [column.cells(rows, exact=exact) for column in columns]
     if exact:
         return _csv([column.csv_title or column.title for column in columns], zip(*cells, strict=True))
-    texts = [["" if cell is None else str(cell) for cell in column] for column in cells]
+    texts = [_printable(["" if cell is None else str(cell) for cell in column]) for column in cells]
     if table_format == "md":  # a bar would end the cell
         texts = [[text.replace("|", "\\|") for text in column] for column in texts]
-    if any(len("".join(column).splitlines()) > 1 for column in texts):
-        texts = _split(texts)
     right = [column.right and bool(rows) for column in columns]
     padded = [_padded([column.title, *texts[index]], right[index]) for index, column in enumerate(columns)]
     titles, *lines = zip(*padded, strict=True)
@@ -82,11 +80,8 @@ def render_table(rows: Sequence[Row], columns: Sequence[Column[Row]], table_form
     return "\n".join((_between_bars(titles), f"|{'|'.join(rule)}|", *map(_between_bars, lines)))
 
 
-def _split(columns: Iterable[Sequence[str]]) -> list[list[str]]:
-    """The columns, with a text of several lines on as many rows."""
-    rows = ([text.splitlines() or [""] for text in row] for row in zip(*columns, strict=True))
-    lines = (line for row in rows for line in zip_longest(*row, fillvalue=""))
-    return [list(column) for column in zip(*lines, strict=True)]
+def _printable(texts: Sequence[str]) -> Sequence[str]:
+    return texts if "".join(texts).isprintable() else list(map(printable, texts))
 
 
 def _padded(texts: Sequence[str], right: bool) -> Sequence[str]:
@@ -111,7 +106,8 @@ def with_notes(heading: str, table: str, notes: Iterable[str], table_format: Tab
     if table_format == "csv":
         return table
     bullet = "- " if table_format == "md" else ""  # Markdown would run plain lines together
-    return "\n\n".join(filter(None, (heading, table, "\n".join(bullet + note for note in notes))))
+    lines = (bullet + printable(note) for note in notes)
+    return "\n\n".join(filter(None, (printable_lines(heading), table, "\n".join(lines))))
 
 
 def first_of(texts: Sequence[str], limit: int | None) -> str:

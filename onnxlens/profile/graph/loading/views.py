@@ -25,7 +25,7 @@ from onnxlens.profile.graph.loading.protobuf import (
     versions,
 )
 from onnxlens.profile.graph.loading.quantization import stored_bytes
-from onnxlens.profile.graph.loading.value_types import UNKNOWN, ValueType, tensor_type
+from onnxlens.profile.graph.loading.value_types import UNKNOWN, ValueType, sparse_type, tensor_type
 from onnxlens.profile.graph.node_view import NodeView, ValueView, values_read
 
 
@@ -112,8 +112,7 @@ class ModelReader:
             kind = known.get(key) or known.setdefault(key, tensor_type(tensor))
             self._initializer(scope, tensor.name, kind, tensor_reader(tensor, self._folder, kind.elements))
         for sparse in graph.sparse_initializer:
-            kind = ValueType(tensor_type(sparse.values).dtype, tuple(sparse.dims))
-            self._initializer(scope, sparse.values.name, kind, None)
+            self._initializer(scope, sparse.values.name, sparse_type(sparse), None)
         for value in graph.input:
             if value.name not in scope.values:
                 scope.values[value.name] = formals.get(value.name) or self._value(scope, value.name)
@@ -168,10 +167,10 @@ class ModelReader:
         version = node.version or self._versions.get("", 0)
         try:
             return list(CONTROL_FLOW[node.domain, node.op_type](node.proto, inputs, version))
-        except (LookupError, TypeError, ValueError) as error:
+        except Exception as error:  # whatever a number makes of a file's value, such as NaN
             raise GraphError(
-                f"{self._path}: the {node.op_type} {label_of(node.proto)!r} lacks a body, an input or an "
-                f"attribute that its operator needs ({first_line(error)}); export it again"
+                f"{self._path}: the {node.op_type} {label_of(node.proto)!r} has an input or an attribute "
+                f"that does not fit its bodies ({first_line(error)}); repair the file, or export it again"
             ) from error
 
     def _outputs(

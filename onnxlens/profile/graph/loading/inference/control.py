@@ -21,6 +21,9 @@ from onnxlens.profile.graph.node_view import ValueView
 MOST_NODES = 50_000
 """So many nodes of a file are walked through at most round by round."""
 
+ITEMS_OF_A_NODE = 256
+"""A sequence that is carried takes as long as a node for so many elements."""
+
 MOST_WIDENINGS = 16
 """After so many rounds in which less and less holds, nothing is said of what a loop carries."""
 
@@ -100,11 +103,12 @@ class _Rounds:
 class Control:
     """What nodes with bodies make."""
 
-    def __init__(self, walk: Run, version: int) -> None:
-        """With the walk through a body, and the opset that the model imports."""
+    def __init__(self, walk: Run, version: int, size: int) -> None:
+        """With the walk through a body, the opset that the model imports, and the number of its nodes."""
         self._walk = walk
         self._version = version
         self._nodes_left = MOST_NODES
+        self._widened_left = MOST_NODES + 4 * size
 
     def made(
         self, node: FileNode, inputs: Sequence[Fact | None], graph: FileGraph, scope: Any, record: Record
@@ -128,7 +132,7 @@ class Control:
             record.trip_counts[prefixes[0]] = len(mapped)
             return [sequence_of(results) for results in zip(*mapped, strict=True)]
         if node.op_type == "Scan":
-            return _scan(node, version, plans[0], bodies[0], given, record)
+            return self._scan(node, version, plans[0], bodies[0], given, record)
         rounds = self._loop(plans[0], bodies[0], [*inputs, None, None])
         record.add(rounds.record)
         record.trip_counts[prefixes[0]] = rounds.count
@@ -148,7 +152,7 @@ class Control:
             conditions.append(condition)
             return results
 
-        rounds = _every_round(run, initial)
+        rounds = self._every_round(body, run, initial)
         rounds.count = plan.trip_count
         if rounds.count == 0:
             rounds.carried = initial
@@ -183,7 +187,8 @@ class Control:
         rounds = _Rounds(initial, (), Record(), 0)
         going: int | None = 1
         while going and rounds.count != most:
-            self._nodes_left -= body.size
+            items = sum(len(fact.items or ()) for fact in rounds.carried)
+            self._nodes_left -= body.size + items // ITEMS_OF_A_NODE
             if self._nodes_left < 0 or rounds.count is None:
                 return None
             record = Record()
@@ -199,24 +204,52 @@ class Control:
                 return None
         return rounds
 
+    def _every_round(
+        self, body: _Body, run: Callable[[Sequence[Fact], Record], Sequence[Fact]], initial: Sequence[Fact]
+    ) -> _Rounds:
+        """What holds whichever round it is: handed in is what holds before the first and after each.
+
+        Loops inside each other multiply: where that has become too much, nothing is said of what is carried.
+        """
+        carried = initial
+        for _ in range(MOST_WIDENINGS):
+            self._widened_left -= body.size
+            if self._widened_left < 0:
+                break
+            record = Record()
+            results = run(carried, record)
+            wider = [common(*pair) for pair in zip(carried, results, strict=False)]
+            if all(map(same, wider, carried)):
+                return _Rounds(carried, results[len(carried) :], record)
+            carried = wider
+        carried, record = [NO_FACT] * len(initial), Record()
+        return _Rounds(carried, run(carried, record)[len(carried) :], record)
+
+    def _scan(
+        self,
+        node: FileNode,
+        version: int,
+        plan: BodyPlan,
+        body: _Body,
+        given: Sequence[Fact],
+        record: Record,
+    ) -> Sequence[Fact] | None:
+        """As many rounds as there are slices. Before opset 9, where all is batched, ONNX's own knows."""
+        states = len(given) - node.attributes["num_scan_inputs"]
+
+        def run(now: Sequence[Fact], inside: Record) -> Sequence[Fact]:
+            return body([*now, *given[states:]], inside)
+
+        rounds = self._every_round(body, run, given[:states])
+        rounds.count = plan.trip_count
+        record.add(rounds.record)
+        axes = node.attributes.get("scan_output_axes") or [0] * len(rounds.scanned)
+        return rounds.outputs(axes) if version >= 9 else ()
+
 
 COUNTER = ValueType("int64", ())
 TRUE = of_value(np.array(True))
 """A body runs only while the condition holds."""
-
-
-def _every_round(run: Callable[[Sequence[Fact], Record], Sequence[Fact]], initial: Sequence[Fact]) -> _Rounds:
-    """What holds whichever round it is: what is handed in is what holds before the first and after each."""
-    carried = initial
-    for _ in range(MOST_WIDENINGS):
-        record = Record()
-        results = run(carried, record)
-        wider = [common(*pair) for pair in zip(carried, results, strict=False)]
-        if all(map(same, wider, carried)):
-            return _Rounds(carried, results[len(carried) :], record)
-        carried = wider
-    carried, record = [NO_FACT] * len(initial), Record()
-    return _Rounds(carried, run(carried, record)[len(carried) :], record)
 
 
 def _branches(plans: Sequence[BodyPlan], bodies: Sequence[_Body], record: Record) -> Sequence[Fact]:
@@ -224,18 +257,6 @@ def _branches(plans: Sequence[BodyPlan], bodies: Sequence[_Body], record: Record
     made = [body((), record) for body in bodies]
     runs = [results for plan, results in zip(plans, made, strict=True) if plan.trip_count]
     return list(map(common, runs[0], runs[-1]))
-
-
-def _scan(
-    node: FileNode, version: int, plan: BodyPlan, body: _Body, given: Sequence[Fact], record: Record
-) -> Sequence[Fact] | None:
-    """A Scan: as many rounds as there are slices. Before opset 9, where all is batched, ONNX's own knows."""
-    states = len(given) - node.attributes["num_scan_inputs"]
-    rounds = _every_round(lambda now, inside: body([*now, *given[states:]], inside), given[:states])
-    rounds.count = plan.trip_count
-    record.add(rounds.record)
-    axes = node.attributes.get("scan_output_axes") or [0] * len(rounds.scanned)
-    return rounds.outputs(axes) if version >= 9 else ()
 
 
 def _is_closed(fact: Fact) -> bool:

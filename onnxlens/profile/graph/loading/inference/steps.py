@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
-from functools import cache
+from functools import cache, partial
 from importlib.util import find_spec, module_from_spec, spec_from_file_location
 from pathlib import Path
 from typing import Any
@@ -20,6 +20,7 @@ import onnx
 from onnx import NodeProto, helper, shape_inference
 
 from onnxlens.errors import first_line
+from onnxlens.profile.graph.loading.inference.child import GaveUpError, Limits, in_child
 from onnxlens.profile.graph.loading.inference.facts import sharper
 from onnxlens.profile.graph.loading.protobuf import FileGraph, FileNode, all_graphs, versions
 from onnxlens.profile.graph.loading.value_types import (
@@ -29,6 +30,7 @@ from onnxlens.profile.graph.loading.value_types import (
     ValueType,
     declared_types,
 )
+from onnxlens.specs.bounds import OutOfBoundsError, require_shape
 
 SLOW_INFERENCE_NODES = 20_000
 """Beyond this many nodes ONNX Runtime's inference does not run: it takes a millisecond for each."""
@@ -66,6 +68,7 @@ class _Source:
     skeleton: onnx.ModelProto
     graph: FileGraph
     folder: Path
+    limits: Limits
 
 
 def complete_types(
@@ -90,23 +93,33 @@ def complete_types(
         return found
     from onnxlens.profile.graph.loading.inference.skeleton import without_weights
 
-    source = _Source(without_weights(model, graph), graph, folder)
+    skeleton = without_weights(model, graph)
+    source = _Source(skeleton, graph, folder, Limits.for_graph(len(nodes), skeleton.ByteSize()))
     for name, step in STEPS.items():
         if len(nodes) > SLOW_INFERENCE_NODES and step is _infer_symbolically:
             found.notes.append(f"{name} was not tried: the file has more than {SLOW_INFERENCE_NODES:,} nodes")
             break
-        before = found.learned
-        try:
-            step(source, found)
-        except Exception as error:  # whatever a library raises at a graph that it does not understand
-            found.notes.append(f"{name} failed: {first_line(error)}")
-        if found.learned > before:
-            found.notes.append(f"shapes that the file leaves out were inferred by {name}")
+        _take_step(name, source, found)
         if step is _infer and walked:
             continue
         if not any(_open(graph, found)) or (step is _walk and not _needs_runtime(graph, found)):
             break
     return found
+
+
+def _take_step(name: str, source: _Source, found: Inference) -> None:
+    """What one of them finds, and a note on it."""
+    before = found.learned
+    try:
+        STEPS[name](source, found)
+    except OutOfBoundsError:
+        raise
+    except GaveUpError as error:
+        found.notes.append(f"{name} gave up: {error}; what only it could find stays unknown")
+    except Exception as error:  # whatever a library raises at a graph that it does not understand
+        found.notes.append(f"{name} failed: {first_line(error)}")
+    if found.learned > before:
+        found.notes.append(f"shapes that the file leaves out were inferred by {name}")
 
 
 def _open(graph: FileGraph, found: Inference) -> Iterator[FileNode]:
@@ -151,8 +164,16 @@ def _is_open(known: ValueType, symbols: set[str]) -> bool:
 
 
 def _infer(source: _Source, found: Inference) -> None:
-    inferred = shape_inference.infer_shapes(source.skeleton, data_prop=True)
-    _learn(inferred, source, found)
+    work = partial(_inferred, source.skeleton, with_nodes=bool(source.graph.inner))
+    _learn(onnx.ModelProto.FromString(in_child(work, source.limits)), source, found)
+
+
+def _inferred(skeleton: onnx.ModelProto, with_nodes: bool) -> bytes:
+    """What ONNX's inference makes of it; types are in the graph's nodes only where graphs are."""
+    inferred = shape_inference.infer_shapes(skeleton, data_prop=True)
+    if not with_nodes:
+        del inferred.graph.node[:], inferred.graph.initializer[:]
+    return inferred.SerializeToString()
 
 
 def _walk(source: _Source, found: Inference) -> None:
@@ -169,6 +190,15 @@ def _walk(source: _Source, found: Inference) -> None:
 
 
 def _infer_symbolically(source: _Source, found: Inference) -> None:
+    _symbolic_module()  # imported here, once for all files
+    work = partial(_symbolically_inferred, source.skeleton, found.constants)
+    before = found.learned
+    _learn(onnx.ModelProto.FromString(in_child(work, source.limits)), source, found)
+    if found.learned > before:
+        _walk(source, found)  # what hangs on it
+
+
+def _symbolically_inferred(skeleton: onnx.ModelProto, constants: Mapping[str, np.ndarray]) -> bytes:
     """As ``SymbolicShapeInference.infer_shapes``, which leaves a file behind where it cannot infer all."""
     from onnxlens.profile.graph.loading.inference.attention_rules import ATTENTION
     from onnxlens.profile.graph.loading.inference.skeleton import with_constants
@@ -179,14 +209,12 @@ def _infer_symbolically(source: _Source, found: Inference) -> None:
     for _, op_type in ATTENTION:
         if op_type in inference.dispatcher_:
             inference.dispatcher_[op_type] = _with_open_caches(inference, inference.dispatcher_[op_type])
-    inference._preprocess(with_constants(source.skeleton, found.constants))
+    inference._preprocess(with_constants(skeleton, constants))
     while inference.run_:
         inference._infer_impl()
     inference._update_output_from_vi()
-    before = found.learned
-    _learn(inference.out_mp_, source, found)
-    if found.learned > before:
-        _walk(source, found)  # what hangs on it
+    inferred: bytes = inference.out_mp_.SerializeToString()
+    return inferred
 
 
 def _with_open_caches(inference: Any, handler: Callable[[NodeProto], None]) -> Callable[[NodeProto], None]:
@@ -241,5 +269,6 @@ def _take(found: Inference, name: str, new: ValueType) -> None:
     known = found.types.get(name, UNKNOWN)
     kind = sharper(known, new)
     if kind is not known or name not in found.types:
+        require_shape(name, kind.shape)
         found.types[name] = kind
         found.learned += kind.shape != known.shape
