@@ -10,10 +10,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING
 
-from onnxlens.api import cache
-from onnxlens.api.staging import settle
 from onnxlens.api.target import Resolved, Settings, Target, is_file, resolve
-from onnxlens.api.trust import proof_of
 from onnxlens.errors import UsageError
 from onnxlens.specs.manifest import ExportedGraph, Manifest, open_export, read_manifest
 from onnxlens.specs.module_state import ModuleState
@@ -72,6 +69,8 @@ class OpenedTarget(AbstractContextManager["OpenedTarget"]):
         self._stack = ExitStack()
         if self.is_file:
             self.settings.require_for_file(target)
+            from onnxlens.api.staging import settle
+
             for place in (*Path(target).parents,)[:2]:  # of the file, and of the run that it is part of
                 settle(place)
 
@@ -318,6 +317,8 @@ class OpenedTarget(AbstractContextManager["OpenedTarget"]):
     @cached_property
     def _exported(self) -> ExportedGraph:
         """The export without weights, from the cache if it is there."""
+        from onnxlens.api import cache  # a file needs none of these
+        from onnxlens.api.trust import proof_of
         from onnxlens.export.tracing import DEFAULT_OPSET, require_opset
 
         found, chosen = self.resolved, self.settings

@@ -21,7 +21,9 @@ def count_nodes(graph: Graph) -> tuple[NodeCost, ...]:
     single = count_single_runs(graph)
     with in_file(graph.path):
         costs = with_repeats(graph.nodes, single)
-    return tuple(map(_as_observed, graph.nodes, costs))
+    if any(node.observed for node in graph.nodes if node.within):
+        return tuple(map(_as_observed, graph.nodes, costs))
+    return tuple(costs)
 
 
 def count_single_runs(graph: Graph) -> Sequence[NodeCost]:

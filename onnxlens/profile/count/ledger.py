@@ -19,6 +19,7 @@ from onnxlens.specs.ledger import (
     ModuleCost,
     NodeCost,
     Totals,
+    added,
     lower_bounds,
     peer_of,
 )
@@ -136,6 +137,7 @@ class _Rows:
         hierarchy, io = self._graph.hierarchy, self._graph.module_io(path)
         running = self._running[path]
         costs = [self._costs[index] for index in running]
+        sums = added(costs)
         return ModuleCost(
             path=path,
             class_name=hierarchy.class_name(path),
@@ -144,16 +146,11 @@ class _Rows:
             inputs=tuple(io.inputs.values()),
             outputs=tuple(io.outputs.values()),
             operators=_operators(costs),
-            macs=sum(cost.macs for cost in costs),
-            vector_ops=sum(cost.vector_ops for cost in costs),
-            special_ops=sum(cost.special_ops for cost in costs),
+            **sums,
             params=self._params[path],
-            weight_read_bytes=sum(cost.weight_read_bytes for cost in costs),
-            read_bytes=sum(cost.read_bytes for cost in costs),
-            write_bytes=sum(cost.write_bytes for cost in costs),
-            unknown_nodes=sum(cost.status == "unknown" for cost in costs),
+            unknown_nodes=sum([cost.status == "unknown" for cost in costs]),
             resident_weight_bytes=self._resident_bytes(self._graph.nodes[index] for index in running),
-            live_bytes=max((self._live[index] for index in running), default=0),
+            live_bytes=max([self._live[index] for index in running], default=0),
             peer=peer_of(self._peers[path]) or PeerCost() if self._peers else None,
             evidence=self._evidence[path],
             lower_bounds=lower_bounds(costs, live=not self._unsized.isdisjoint(running)),
@@ -207,11 +204,12 @@ def _peer_costs_inside(graph: Graph, costs: Sequence[NodeCost]) -> Mapping[str, 
 
 def _operators(costs: Sequence[NodeCost]) -> Mapping[str, int]:
     """How many nodes there are of each operator type; those that do and move most first."""
-    weight: Counter[str] = Counter()
+    weight: dict[str, int] = {}
     for cost in costs:
-        weight[cost.op_type] += cost.macs + cost.moved_bytes
-    times = Counter(cost.op_type for cost in costs)
-    return {op_type: times[op_type] for op_type, _ in weight.most_common()}
+        moved = cost.weight_read_bytes + cost.read_bytes + cost.write_bytes
+        weight[cost.op_type] = weight.get(cost.op_type, 0) + cost.macs + moved
+    times = Counter([cost.op_type for cost in costs])
+    return {op_type: times[op_type] for op_type in sorted(weight, key=weight.__getitem__, reverse=True)}
 
 
 def _module_params(graph: Graph, costs: Sequence[NodeCost]) -> Mapping[str, int]:

@@ -27,7 +27,7 @@ from onnxlens.profile.graph.loading.protobuf import (
 )
 from onnxlens.profile.graph.loading.quantization import stored_bytes
 from onnxlens.profile.graph.loading.value_types import UNKNOWN, ValueType, sparse_type, tensor_type
-from onnxlens.profile.graph.node_view import NodeView, ValueView
+from onnxlens.profile.graph.node_view import NodeView, ValueView, values_read
 
 
 @dataclass(slots=True)
@@ -46,6 +46,11 @@ class ReadNode:
     bodies: tuple[Body, ...] = ()
     within: tuple[str, ...] = ()
     runs: tuple[tuple[NodeView, int], ...] = ()
+
+    @property
+    def reads(self) -> Sequence[ValueView]:
+        """Its inputs, and the values that the bodies inside it return as its outputs."""
+        return values_read(self.view, self.bodies)
 
 
 @dataclass(slots=True)
@@ -138,9 +143,10 @@ class ModelReader:
         reader: Reader | None = None,
         stored: int | None = None,
     ) -> ValueView:
-        unique = scope.graph.prefix + name
+        prefix = scope.graph.prefix
+        unique = prefix + name if prefix else name
         kind = self._types.get(unique, UNKNOWN)
-        if reader is None and unique in self._constants:
+        if self._constants and reader is None and unique in self._constants:
             reader = self._constants[unique].copy
         return ValueView(unique, kind.dtype, kind.shape, is_weight, reader, kind.kind, stored)
 
@@ -203,8 +209,11 @@ class ModelReader:
                 outputs.append(None)
                 continue
             view = scope.values[name] = self._value(scope, name, constant_folded, reader, stored)
+            if not outputs:
+                outputs.append(view)
+                continue
             # an optional output that is not asked for: an old Dropout's mask, without a shape and unread
-            unasked = outputs and view.shape is None and view.kind == "tensor" and not scope.is_read(name)
+            unasked = view.shape is None and view.kind == "tensor" and not scope.is_read(name)
             outputs.append(None if unasked else view)
         return tuple(outputs)
 

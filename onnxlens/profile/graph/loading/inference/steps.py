@@ -8,7 +8,6 @@ of ONNX stand in for ONNX Runtime's where they have the same types (``surrogates
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cache, partial
@@ -241,6 +240,8 @@ def _with_open_caches(inference: Any, handler: Callable[[NodeProto], None]) -> C
 @cache
 def _symbolic_module() -> Any:
     """ONNX Runtime's module alone: the package that it is in imports PyTorch, which takes seconds."""
+    import logging  # few files get here
+
     package = find_spec("onnxruntime")
     folder = Path(next(iter(package.submodule_search_locations or []))) if package is not None else Path()
     spec = spec_from_file_location(SYMBOLIC, folder / "tools" / "symbolic_shape_infer.py")
