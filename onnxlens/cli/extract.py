@@ -9,7 +9,7 @@ import click
 
 import onnxlens
 from onnxlens.cli import progress
-from onnxlens.cli.options import OutPath, settings_from, with_network_settings
+from onnxlens.cli.options import OutPath, print_text, settings_from, with_network_settings
 from onnxlens.specs.bounds import MOST_RUNS
 
 
@@ -31,4 +31,4 @@ def extract(target: str, module: str, out: Path, call: int | None, data: bool, *
     settings = settings_from(options)
     with progress.shown(f"extract {module}") as report:
         result = onnxlens.extract_module(target, module, out, settings, call=call, data=data, progress=report)
-    click.echo(subgraph_text(result))
+    print_text(subgraph_text(result))

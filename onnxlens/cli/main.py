@@ -16,6 +16,7 @@ import click
 
 from onnxlens.cli.progress import QUIET_OPTION
 from onnxlens.errors import OnnxlensError, UsageError
+from onnxlens.specs.text import printable
 
 BAD_INPUT = 2
 FAULT = 3
@@ -94,6 +95,7 @@ def main() -> None:
     for name in ("stdout", "stderr"):
         if getattr(sys, name) is None:  # closed by the shell, as in `onnxlens graphs 2>&-`
             setattr(sys, name, open(os.devnull, "w"))  # noqa: SIM115 - for as long as the program runs
+        getattr(sys, name).reconfigure(errors="backslashreplace")  # names that the encoding lacks
     signal.signal(signal.SIGTERM, _terminate)
     code = run(sys.argv[1:])
     atexit._run_exitfuncs()
@@ -129,6 +131,8 @@ def run(arguments: list[str]) -> int:
         return _refuse(error.format_message())
     except (OnnxlensError, OSError) as error:
         return _refuse(_line_of(error))
+    except MemoryError as error:
+        return _refuse(f"there is not enough memory for it ({error or 'none is left'}); take a smaller size")
     except (click.Abort, KeyboardInterrupt) as stop:
         return TERMINATED if isinstance(stop.__cause__, _Terminated) else INTERRUPTED
     except SystemExit:
@@ -152,5 +156,5 @@ def _line_of(error: OnnxlensError | OSError) -> str:
 
 
 def _refuse(message: str) -> int:
-    print(f"onnxlens: {' '.join(message.split())}", file=sys.stderr)
+    print(f"onnxlens: {printable(' '.join(message.split()))}", file=sys.stderr)
     return BAD_INPUT

@@ -13,6 +13,7 @@ from onnxlens.api.target import Settings
 from onnxlens.specs.bounds import MOST_BATCH, MOST_ELEMENTS, MOST_LEVELS, MOST_PIXELS
 from onnxlens.specs.codec import to_text
 from onnxlens.specs.tensor import DTYPES
+from onnxlens.specs.text import printable_lines
 
 if TYPE_CHECKING:
     from onnxlens.reports.documents import Document
@@ -65,7 +66,15 @@ def print_result(
     if output_format == "json":
         click.echo(to_text(document()), nl=False)
     else:
-        click.echo(table(cast("TableFormat", output_format)))
+        print_text(table(cast("TableFormat", output_format)), output_format)
+
+
+def print_text(text: str, output_format: str = "table") -> None:
+    """Print what people read line by line, escaped where a terminal would obey it; CSV as it is."""
+    if output_format == "csv":
+        click.echo(text, color=True)  # else click takes terminals' codes out of names
+    else:
+        click.echo(printable_lines(text))
 
 
 def settings_from(options: dict[str, Any]) -> Settings:

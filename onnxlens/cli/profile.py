@@ -8,9 +8,10 @@ import click
 
 import onnxlens
 from onnxlens.cli import progress
-from onnxlens.cli.options import format_option, settings_from, with_rows, with_run, with_settings
+from onnxlens.cli.options import format_option, print_text, settings_from, with_rows, with_run, with_settings
 from onnxlens.specs.codec import to_text
 from onnxlens.specs.peers import CONVENTIONS, Convention
+from onnxlens.specs.text import printable
 
 if TYPE_CHECKING:
     from onnxlens.reports.tables.render import By, TableFormat
@@ -43,15 +44,15 @@ def profile(
             from onnxlens.reports.documents import profile_document  # tables do without most specs
 
             ledger, flow = onnxlens.profile_with_flow(target, settings, report, convention)
-            text = to_text(profile_document(ledger, flow))
+            click.echo(to_text(profile_document(ledger, flow)), nl=False)
         else:
             from onnxlens.reports.tables.ledger import profile_table
 
             ledger = onnxlens.profile_graph(target, settings, report, convention)
-            text = f"{profile_table(ledger, by, depth, cast('TableFormat', output_format))}\n"
-    click.echo(text, nl=False)
+            table_format = cast("TableFormat", output_format)
+            print_text(profile_table(ledger, by, depth, table_format), output_format)
     count, reason = ledger.unknown
     if strict and count:
-        click.echo(f"onnxlens: unknown nodes: {count} (first: {reason})", err=True)
+        click.echo(f"onnxlens: unknown nodes: {count} (first: {printable(reason)})", err=True)
         return UNKNOWN_NODES
     return 0

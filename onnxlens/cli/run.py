@@ -12,6 +12,7 @@ import onnxlens
 from onnxlens.cli import progress
 from onnxlens.cli.options import OutPath, with_browser, with_cache
 from onnxlens.specs.bounds import MOST_PROCESSES
+from onnxlens.specs.text import printable
 
 NOT_ALL_DONE = 1
 
@@ -55,5 +56,5 @@ def run(
     click.echo(summary_table(summary, "table"))
     click.echo(f"everything is linked from {out / 'index.md'}")
     for note in dict.fromkeys(graph.note for graph in summary.graphs if graph.note):
-        print(f"onnxlens: {note}", file=sys.stderr)
+        print(f"onnxlens: {printable(note)}", file=sys.stderr)
     return 0 if summary.succeeded else NOT_ALL_DONE

@@ -83,6 +83,8 @@ def require_shape(name: str, shape: Sequence[Dim] | None) -> None:
         )
     elements = 1
     for dim in shape:
+        if isinstance(dim, int) and dim < 0:
+            raise OutOfBoundsError(f"the tensor {short(name)} has the size {dim}; repair its shape")
         elements *= dim if isinstance(dim, int) else 1
     if elements > MOST_ELEMENTS:
         raise OutOfBoundsError(

@@ -107,6 +107,6 @@ def read_spec(path: Path, kind: type[T]) -> T:
     """
     try:
         plain = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise GraphError(f"{path}: cannot be read as JSON: {error}") from error
     return from_plain(plain, kind, str(path))

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
+from math import inf
 
 from onnxlens.profile.count.rules import is_view
 from onnxlens.profile.flow.contract import atoms, numbered, quotient
@@ -66,6 +67,43 @@ class DeepestFlow:
             consumers[edge.source].append(edge.target)
             producers[edge.target].append(edge.source)
         return consumers, producers
+
+    @cached_property
+    def by_id(self) -> Mapping[str, FlowNode]:
+        """Boxes and ends by their ids."""
+        return {node.id: node for node in self.flow.nodes}
+
+    @cached_property
+    def inside(self) -> Mapping[str, Sequence[FlowNode]]:
+        """For each module or group the boxes in it."""
+        found: dict[str, list[FlowNode]] = defaultdict(list)
+        for node in self.flow.nodes:
+            if node.order:
+                for path in dict.fromkeys((node.path, *(path for path, _ in node.parents))):
+                    found[path].append(node)
+        return dict(found)
+
+    @cached_property
+    def leads_on(self) -> bool:
+        """Whether every edge leads to a box that runs later."""
+        order = {node.id: node.order or inf for node in self.flow.nodes}
+        return all(
+            order[edge.source] < order[edge.target] or inf in (order[edge.source], order[edge.target])
+            for edge in self.flow.edges
+        )
+
+    def edges_at(self, boxes: Iterable[str]) -> Iterator[FlowEdge]:
+        """The edges that end at the boxes, or begin there, in the order of the flow."""
+        indices = {index for box in boxes for index in self._edges_at.get(box, ())}
+        return (self.flow.edges[index] for index in sorted(indices))
+
+    @cached_property
+    def _edges_at(self) -> Mapping[str, Sequence[int]]:
+        found: dict[str, list[int]] = defaultdict(list)
+        for index, edge in enumerate(self.flow.edges):
+            found[edge.source].append(index)
+            found[edge.target].append(index)
+        return found
 
     def names(self) -> Mapping[str, str]:
         """What a person calls each group, by its path; the path follows a name that another module has."""
@@ -202,12 +240,14 @@ def ran(flow: FlowGraph) -> list[FlowNode]:
     return sorted((node for node in flow.nodes if node.order), key=lambda node: node.order)
 
 
-def reached(start: Iterable[str], following: Mapping[str, list[str]]) -> set[str]:
-    """All boxes to which a path leads from ``start``."""
+def reached(
+    start: Iterable[str], following: Mapping[str, list[str]], may_be: Callable[[str], bool] = lambda _: True
+) -> set[str]:
+    """All boxes to which a path leads from ``start``, through none but those that it may be."""
     waiting, found = list(start), set[str]()
     while waiting:
         for box in following.get(waiting.pop(), ()):
-            if box not in found:
+            if box not in found and may_be(box):
                 found.add(box)
                 waiting.append(box)
     return found

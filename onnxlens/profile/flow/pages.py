@@ -15,7 +15,7 @@ from onnxlens.profile.flow.group import grouped
 from onnxlens.profile.flow.levels import notes_on, with_levels
 from onnxlens.profile.flow.parallelism import parallelism_of
 from onnxlens.profile.flow.parts import with_parts
-from onnxlens.profile.graph.graph import Graph
+from onnxlens.profile.graph.graph import Graph, uncollected
 from onnxlens.specs.flow import FlowGraph, FlowNode, FlowPage, FlowRequest
 from onnxlens.specs.ledger import Ledger
 
@@ -32,6 +32,7 @@ MANY_CONSUMERS = 3
 """A tensor with more consumers is named at each of them instead of drawn, and does not push them down."""
 
 
+@uncollected()
 def requested_flow(graph: Graph, ledger: Ledger, request: FlowRequest) -> FlowGraph:
     """What is requested on one page, however large.
 
@@ -41,6 +42,7 @@ def requested_flow(graph: Graph, ledger: Ledger, request: FlowRequest) -> FlowGr
     return _Pages(graph, ledger, request).whole()
 
 
+@uncollected()
 def flow_pages(graph: Graph, ledger: Ledger, request: FlowRequest) -> Sequence[FlowPage]:
     """What is requested on pages that a person can follow: the whole, then every opened module or group.
 

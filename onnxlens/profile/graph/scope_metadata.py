@@ -40,7 +40,7 @@ def _listed(text: str) -> list[str]:
         return text[2:-2].split("', '")
     try:
         listed = ast.literal_eval(text)
-    except (SyntaxError, ValueError):
+    except (SyntaxError, ValueError, TypeError, MemoryError, RecursionError):  # the last: nested too deep
         return []
     return listed if isinstance(listed, list) and all(isinstance(item, str) for item in listed) else []
 

@@ -109,7 +109,7 @@ def _open_sharded(path: Path) -> HeldTensors:
     try:
         places = json.loads(path.read_text(encoding="utf-8"))["weight_map"]
         files = {name: path.parent / Path(name).name for name in sorted(set(places.values()))}
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise CheckpointError(
             f"{path}: not an index of checkpoint files ({type(error).__name__}: {first_line(error)}); "
             "download it again"

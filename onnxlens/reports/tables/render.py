@@ -10,6 +10,7 @@ from typing import Generic, Literal, TypeVar
 from tabulate import tabulate
 
 from onnxlens.specs.record import record
+from onnxlens.specs.text import printable, printable_lines
 
 Row = TypeVar("Row")
 TableFormat = Literal["table", "csv", "md"]
@@ -64,6 +65,7 @@ def render_table(rows: Sequence[Row], columns: Sequence[Column[Row]], table_form
     cells = [[column.cell(row, exact=exact) for column in columns] for row in rows]
     if exact:
         return _csv([column.csv_title or column.title for column in columns], cells)
+    cells = [[printable(cell) if isinstance(cell, str) else cell for cell in row] for row in cells]
     if table_format == "md":  # a bar would end the cell
         cells = [[c.replace("|", "\\|") if isinstance(c, str) else c for c in row] for row in cells]
     text = tabulate(
@@ -82,7 +84,8 @@ def with_notes(heading: str, table: str, notes: Iterable[str], table_format: Tab
     if table_format == "csv":
         return table
     bullet = "- " if table_format == "md" else ""  # Markdown would run plain lines together
-    return "\n\n".join(filter(None, (heading, table, "\n".join(bullet + note for note in notes))))
+    lines = (bullet + printable(note) for note in notes)
+    return "\n\n".join(filter(None, (printable_lines(heading), table, "\n".join(lines))))
 
 
 def first_of(texts: Sequence[str], limit: int | None) -> str:

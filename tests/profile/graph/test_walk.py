@@ -213,6 +213,6 @@ def test_rounds_are_walked_through_up_to_a_limit(tmp_path: Path, monkeypatch: py
 )
 def test_a_node_without_what_it_needs_is_refused_in_one_line(tmp_path: Path, node: NodeProto) -> None:
     onnx.save(model_of([node]), tmp_path / "graph.onnx")
-    with pytest.raises(GraphError, match=f"graph.onnx: the {node.op_type} 'node_y' lacks a body") as raised:
+    with pytest.raises(GraphError, match=f"graph.onnx: the {node.op_type} 'node_y' ") as raised:
         load_graph(tmp_path / "graph.onnx")
     assert "\n" not in str(raised.value)

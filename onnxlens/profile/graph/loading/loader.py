@@ -16,6 +16,7 @@ from onnxlens.profile.graph.loading.opsets import newer_operator_notes
 from onnxlens.profile.graph.loading.protobuf import FileGraph, declared_parameters, read_graph, versions
 from onnxlens.profile.graph.loading.quantization import scales_and_weights
 from onnxlens.profile.graph.loading.sorting import in_order, sort_nodes
+from onnxlens.profile.graph.loading.structure import check_structure, in_one_line
 from onnxlens.profile.graph.loading.value_types import UNKNOWN
 from onnxlens.profile.graph.loading.views import ModelReader
 from onnxlens.profile.graph.node_view import NodeView, ValueView
@@ -47,7 +48,7 @@ def load_graph(
         GraphError: there is no such file, or it holds no ONNX graph.
         UsageError: no input or dimension has the name, or a size contradicts the file.
     """
-    with in_file(path):
+    with in_one_line(path), in_file(path):
         return _loaded(path, shapes or {}, dims or {}, values or {})
 
 
@@ -63,7 +64,7 @@ def _loaded(
         _require_of_file(path, manifest, model.graph)
     changed = fix_dimensions(path, model.graph, shapes, dims)
     given = fix_values(path, model.graph, values)
-    graph = _read_in_order(path, model.graph)
+    graph = _read_in_order(path, model.graph, versions(model))
     inference = complete_types(model, graph, path.parent, doubtful=bool(changed))
     if changed and inference.misfits:
         raise UsageError(f"{path.name}: {changed[0]}, and {inference.misfits[0]}; keep what the file fixes")
@@ -102,12 +103,13 @@ def _loaded(
     )
 
 
-def _read_in_order(path: Path, graph: GraphProto) -> FileGraph:
+def _read_in_order(path: Path, graph: GraphProto, opsets: Mapping[str, int]) -> FileGraph:
     """The graph's nodes; those that are out of order are sorted, in place."""
-    read = read_graph(graph)
-    if in_order(read):
-        return read
     try:
+        read = read_graph(graph)
+        check_structure(read, opsets)
+        if in_order(read):
+            return read
         sort_nodes(graph)
     except GraphError as error:
         raise GraphError(f"{path}: {error}") from error

@@ -17,6 +17,7 @@ import onnx
 from onnx import AttributeProto, FunctionProto, GraphProto, NodeProto, TensorProto, numpy_helper
 from onnx.checker import ValidationError
 
+from onnxlens.errors import GraphError, first_line
 from onnxlens.profile.graph.loading.external import with_length
 from onnxlens.profile.graph.node_view import ManyValues
 from onnxlens.specs.bounds import require_prefix
@@ -103,7 +104,13 @@ def _read_node(node: NodeProto) -> FileNode:
         attributes = {}
         for attribute in node.attribute:
             kind = attribute.type
-            attributes[intern(attribute.name)] = PLAIN[kind](attribute) if kind in PLAIN else None
+            try:
+                attributes[intern(attribute.name)] = PLAIN[kind](attribute) if kind in PLAIN else None
+            except Exception as error:  # whatever numpy and onnx say of a tensor that is not what it says
+                raise GraphError(
+                    f"the attribute {attribute.name!r} of the {op_type} {label_of(node)!r} does not decode: "
+                    f"{first_line(error)}"
+                ) from error
             if kind in (AttributeProto.GRAPH, AttributeProto.GRAPHS) and not inside:
                 inside = tuple(subgraphs(node))
     version = int(node.domain.partition(VERSION_MARK)[2]) if VERSION_MARK in node.domain else None
@@ -183,6 +190,8 @@ def all_graphs(graph: GraphProto, prefix: str = "") -> Iterator[tuple[str, Graph
 
 def _array(tensor: TensorProto) -> np.ndarray | None:
     """The tensor's values; None where they are in a file of their own."""
+    if min(tensor.dims, default=0) < 0:  # which numpy takes for a size to be found
+        raise ValueError(f"a size of {tuple(tensor.dims)} is below 0")
     return None if tensor.data_location == TensorProto.EXTERNAL else numpy_helper.to_array(tensor)
 
 

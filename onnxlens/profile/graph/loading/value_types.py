@@ -7,7 +7,15 @@ from dataclasses import dataclass
 from functools import cached_property
 from math import prod
 
-from onnx import AttributeProto, GraphProto, NodeProto, SparseTensorProto, TensorProto, TypeProto
+from onnx import (
+    AttributeProto,
+    GraphProto,
+    NodeProto,
+    SparseTensorProto,
+    TensorProto,
+    TensorShapeProto,
+    TypeProto,
+)
 
 from onnxlens.specs.bounds import require_shape
 from onnxlens.specs.tensor import Dim, dtype_name
@@ -108,10 +116,15 @@ def _dims(tensor: TypeProto.Tensor | TypeProto.SparseTensor) -> tuple[Dim, ...] 
     """Numbers and symbols; a dimension without either, or below 0, is ``?``."""
     if not tensor.HasField("shape"):
         return None
-    return tuple(
-        (dim.dim_value if dim.dim_value >= 0 else "?") if dim.HasField("dim_value") else dim.dim_param or "?"
-        for dim in tensor.shape.dim
-    )
+    return tuple(map(_dim, tensor.shape.dim))
+
+
+def _dim(dim: TensorShapeProto.Dimension) -> Dim:
+    if dim.HasField("dim_value"):
+        return dim.dim_value if dim.dim_value >= 0 else "?"
+    if not isinstance(dim.dim_param, str):
+        raise TypeError("a dimension's name is not UTF-8")  # protobuf gives bytes then
+    return dim.dim_param or "?"
 
 
 def constant_type(attributes: Iterable[AttributeProto]) -> ValueType:

@@ -161,10 +161,10 @@ class ModelReader:
         version = node.version or self._versions.get("", 0)
         try:
             return list(CONTROL_FLOW[node.domain, node.op_type](node.proto, inputs, version))
-        except (LookupError, TypeError, ValueError) as error:
+        except Exception as error:  # whatever a number makes of a file's value, such as NaN
             raise GraphError(
-                f"{self._path}: the {node.op_type} {label_of(node.proto)!r} lacks a body, an input or an "
-                f"attribute that its operator needs ({first_line(error)}); export it again"
+                f"{self._path}: the {node.op_type} {label_of(node.proto)!r} has an input or an attribute "
+                f"that does not fit its bodies ({first_line(error)}); repair the file, or export it again"
             ) from error
 
     def _outputs(
