@@ -74,7 +74,7 @@ with_layers = all_of(
 )
 @click.option(
     "--tolerance",
-    type=click.FloatRange(min=0),
+    type=float,
     help="Largest relative L2 error that passes [1e-5, midas-dpt-hybrid 1e-4].",
 )
 @with_layers

@@ -85,6 +85,14 @@ def print_text(text: str, output_format: str = "table") -> None:
         click.echo(printable_lines(text))
 
 
+_HELD: list[object] = []
+
+
+def keep_until_exit(*held: object) -> None:
+    """Do not tear these down object by object, as the process ends soon; the next verb in it lets go."""
+    _HELD[:] = held
+
+
 def settings_from(options: dict[str, Any]) -> Settings:
     """The settings that ``options`` contains; those that were left out keep their defaults.
 

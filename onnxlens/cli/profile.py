@@ -7,8 +7,9 @@ from typing import Any
 import click
 
 import onnxlens
+from onnxlens.api.opened import opened
 from onnxlens.cli import progress
-from onnxlens.cli.options import format_option, settings_from, with_run, with_settings
+from onnxlens.cli.options import format_option, keep_until_exit, settings_from, with_run, with_settings
 from onnxlens.cli.table import asks_rows, table_from, taken, with_table
 from onnxlens.specs.codec import to_text
 from onnxlens.specs.peers import CONVENTIONS, Convention
@@ -45,15 +46,13 @@ def profile(target: str, convention: Convention, strict: bool, output_format: st
     rows = output_format != "json" or asks_rows(given)
     table = table_from(given, output_format, levels=LEVELS, by=None) if rows else None
     settings = settings_from(options)
-    with (
-        progress.shown(f"profile {target}") as report,
-        onnxlens.OpenedTarget(target, settings, report) as opened,
-    ):
+    with progress.shown(f"profile {target}") as report, opened(target, settings, report) as it:
+        keep_until_exit(it)
         if table is None:
-            ledger, flow = onnxlens.profile_with_flow(opened, convention=convention)
+            ledger, flow = onnxlens.profile_with_flow(it, convention=convention)
         else:
-            ledger = onnxlens.profile_graph(opened, convention=convention)
-            ledger = table.with_working_sets(opened, ledger)
+            ledger = onnxlens.profile_graph(it, convention=convention)
+            ledger = table.with_working_sets(it, ledger)
     if table is None:
         from onnxlens.reports.documents import profile_document  # tables do without most specs
 

@@ -21,7 +21,9 @@ def count_nodes(graph: Graph) -> tuple[NodeCost, ...]:
     single = count_single_runs(graph)
     with in_file(graph.path):
         costs = with_repeats(graph.nodes, single)
-    return tuple(map(_as_observed, graph.nodes, costs))
+    if any(node.observed for node in graph.nodes if node.within):
+        return tuple(map(_as_observed, graph.nodes, costs))
+    return tuple(costs)
 
 
 def count_single_runs(graph: Graph) -> Sequence[NodeCost]:
@@ -31,8 +33,8 @@ def count_single_runs(graph: Graph) -> Sequence[NodeCost]:
 
 
 def _as_observed(node: GraphNode, cost: NodeCost) -> NodeCost:
-    """The sum over all executions of a node inside a body, where a run was observed."""
-    if not node.observed:
+    """The sum over all executions of a node inside a body, where they are known one by one."""
+    if not node.observed or not cost.repeats:
         return cost
     parts = [(_cost(replace(node, view=view), 0), times) for view, times in node.observed]
     sums = {name: sum(times * getattr(part, name) for part, times in parts) for name in COUNTS}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Container, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from onnxlens.profile.count.rules import is_view, viewed_inputs
@@ -29,12 +29,12 @@ def live_bytes(graph: Graph, idle: Collection[int] = ()) -> Sequence[int]:
         graph: its nodes in the order of execution.
         idle: the indices of nodes that do not run: those in a branch that is not taken.
     """
-    return _levels(_whole(graph), idle, lambda size_bytes: size_bytes or 0)
+    return _levels(_whole(graph, idle), lambda size_bytes: size_bytes or 0)
 
 
 def live_unsized(graph: Graph, idle: Collection[int] = ()) -> frozenset[int]:
     """The nodes during which an activation of unknown size is alive, by their indices."""
-    levels = _levels(_whole(graph), idle, lambda size_bytes: int(size_bytes is None))
+    levels = _levels(_whole(graph, idle), lambda size_bytes: int(size_bytes is None))
     return frozenset(index for index, count in enumerate(levels) if count)
 
 
@@ -54,18 +54,34 @@ def working_bytes(
         sized: all activations are known to have sizes.
     """
     running, io = graph.by_module()[path], graph.module_io(path)
-    nodes = [graph.nodes[index] for index in running]
-    part = _Part(nodes, tuple(io.inputs.values()), tuple(io.outputs.values()), stored_as)
-    still = {position for position, index in enumerate(running) if index in idle}
-    unsized = not sized and any(_levels(part, still, lambda size_bytes: int(size_bytes is None)))
-    return max(_levels(part, still, lambda size_bytes: size_bytes or 0), default=0), unsized
+    inside = frozenset(running).difference(idle)
+    part = _Part(
+        graph, running, _Others(inside), tuple(io.inputs.values()), tuple(io.outputs.values()), stored_as
+    )
+    unsized = not sized and any(_levels(part, lambda size_bytes: int(size_bytes is None)))
+    return max(_levels(part, lambda size_bytes: size_bytes or 0), default=0), unsized
+
+
+class _Others(Container[int]):
+    """All nodes but those."""
+
+    def __init__(self, nodes: Collection[int]) -> None:
+        self._nodes = nodes
+
+    def __contains__(self, index: object) -> bool:
+        return index not in self._nodes
 
 
 @dataclass(frozen=True, slots=True)
 class _Part:
-    """Nodes with the tensors that come to them and that are wanted of them."""
+    """Nodes of a graph, by their indices, with the tensors that come to them and that are wanted of them.
 
-    nodes: Sequence[GraphNode]
+    ``idle`` holds the nodes that do not run, and those that are not of the part.
+    """
+
+    graph: Graph
+    nodes: Sequence[int]
+    idle: Container[int]
     inputs: Sequence[TensorSpec]
     outputs: Sequence[TensorSpec]
     stored_as: str = ""
@@ -79,8 +95,8 @@ class _Part:
         return storage_bytes(self.stored_as, elements) if floats and elements else tensor.size_bytes
 
 
-def _whole(graph: Graph) -> _Part:
-    return _Part(graph.nodes, graph.inputs, graph.outputs)
+def _whole(graph: Graph, idle: Collection[int]) -> _Part:
+    return _Part(graph, range(len(graph.nodes)), idle, graph.inputs, graph.outputs)
 
 
 def held_bytes(value: ValueView, stored_as: str = "") -> int | None:
@@ -98,71 +114,81 @@ def held_bytes(value: ValueView, stored_as: str = "") -> int | None:
         return None
 
 
-def _levels(part: _Part, idle: Collection[int], measure: Measure) -> Sequence[int]:
+def _levels(part: _Part, measure: Measure) -> Sequence[int]:
     """For each node what ``measure`` makes of the sizes of the activations alive while it runs, added up."""
-    memory = _Memory(part, measure)
-    for index, node in enumerate(part.nodes):
-        if index not in idle:
-            memory.run(index, node)
-    freed = memory.freed()
-    alive = sum(memory.sizes[tensor.name] for tensor in part.inputs)
+    memory = _Memory(part)
+    allocated, freed = dict.fromkeys(part.nodes, 0), dict.fromkeys(part.nodes, 0)
+    alive = 0
+    for tensor in part.inputs:
+        size = measure(part.size_of(tensor))
+        alive += size
+        if (last := memory.last_use(tensor.name)) is not None:
+            freed[last] += size
+    for index in part.nodes:
+        node = part.graph.nodes[index]
+        if node.constant_folded or index in part.idle:
+            continue
+        for output in node.view.outputs:
+            if output is not None and memory.has_own(output.name):
+                size = measure(held_bytes(output, part.stored_as))
+                allocated[index] += size
+                if (last := memory.last_use(output.name, index)) is not None:
+                    freed[last] += size
     levels = []
-    for allocated, released in zip(memory.allocated, freed, strict=True):
-        alive += allocated
+    for index in part.nodes:
+        alive += allocated[index]
         levels.append(alive)
-        alive -= released
+        alive -= freed[index]
     return levels
 
 
 class _Memory:
-    """Which memory holds each activation, how large it is, and which node needs it last."""
+    """Which memory holds each activation, and which node needs it last."""
 
-    def __init__(self, part: _Part, measure: Measure) -> None:
-        self.allocated = [0] * len(part.nodes)
-        self._part = part
-        self._measure = measure
-        self.sizes = {tensor.name: measure(part.size_of(tensor)) for tensor in part.inputs}
-        self._produced = set(self.sizes)  # not the weights, nor what a branch produces that is not taken
+    def __init__(self, part: _Part) -> None:
+        graph = self._graph = part.graph
+        idle = self._idle = part.idle
         self._shared: dict[str, frozenset[str]] = {}  # for values that have no memory of their own
-        self._last_use: dict[str, int] = {}
+        self._kept_until: dict[str, int] = {}  # for values whose memory others share
+        inputs = {tensor.name for tensor in part.inputs}
+        for index in part.nodes:
+            node = graph.nodes[index]
+            if (node.bodies or is_view(node.view)) and index not in idle:
+                for name, memory in self._memory_shared_by(node, inputs).items():
+                    self._shared[name] = memory
+                    last = self._last_consumer(name, index)
+                    for held in memory:
+                        self._kept_until[held] = max(last, self._kept_until.get(held, 0))
+        returned = [tensor.name for tensor in part.outputs]
+        self._returned = {held for name in returned for held in self._shared.get(name) or (name,)}
 
-    def run(self, index: int, node: GraphNode) -> None:
-        """Take account of a node, after all before it."""
-        shared, last_use = self._shared, self._last_use
-        for value in node.reads:
-            for name in shared.get(value.name) or (value.name,):
-                last_use[name] = index
-        if node.bodies or is_view(node.view):
-            shared.update(self._memory_shared_by(node))
-        for output in node.view.outputs:
-            if output is not None:
-                name = output.name
-                self._produced.add(name)
-                memory = shared.get(name) or (name,)
-                for held in memory:
-                    last_use[held] = index
-                if name in memory and not node.constant_folded:
-                    size = self.sizes[name] = self._measure(held_bytes(output, self._part.stored_as))
-                    self.allocated[index] += size
-
-    def _memory_shared_by(self, node: GraphNode) -> Mapping[str, frozenset[str]]:
+    def _memory_shared_by(self, node: GraphNode, inputs: Collection[str]) -> Mapping[str, frozenset[str]]:
         found: dict[str, frozenset[str]] = {}
         for output, source in _shared(node):
-            if source.name in self._produced:
+            producer = self._graph.producer(source.name)
+            # not a weight, nor what a branch produces that is not taken
+            if source.name in inputs or not (producer is None or producer in self._idle):
                 memory = self._shared.get(source.name) or frozenset((source.name,))
                 found[output.name] = found.get(output.name, frozenset()) | memory
         return found
 
-    def freed(self) -> Sequence[int]:
-        """For each node the bytes that are freed after it; outputs are never freed."""
-        kept = {
-            held for tensor in self._part.outputs for held in self._shared.get(tensor.name) or (tensor.name,)
-        }
-        freed = [0] * len(self._part.nodes)
-        for name, index in self._last_use.items():
-            if name in self.sizes and name not in kept:
-                freed[index] += self.sizes[name]
-        return freed
+    def _last_consumer(self, name: str, producer: int) -> int:
+        """The last node that reads the value and runs, else the one that produces it."""
+        for index in reversed(self._graph.consumers(name)):
+            if index not in self._idle:
+                return max(index, producer)
+        return producer
+
+    def has_own(self, name: str) -> bool:
+        """Whether the value has memory of its own."""
+        return name not in self._shared or name in self._shared[name]
+
+    def last_use(self, name: str, producer: int = -1) -> int | None:
+        """The node after which the value's memory is freed; None for an output of the graph, or no use."""
+        if name in self._returned:
+            return None
+        last = max(self._last_consumer(name, producer), self._kept_until.get(name, -1))
+        return None if last < 0 else last
 
 
 def _shared(node: GraphNode) -> Iterator[tuple[ValueView, ValueView]]:

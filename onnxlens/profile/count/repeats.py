@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence, Set
+from collections.abc import Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass, replace
 from math import prod
 
@@ -107,7 +107,7 @@ def _costs_inside(
 def _body_costs(node: GraphNode, tallies: Mapping[str, _Tally]) -> tuple[BodyCost, ...]:
     runs = [tallies.get(body.key, _Tally()) for body in node.bodies]
     counted = [1 if body.trip_count is None else body.trip_count for body in node.bodies]
-    if node.view.op_type == "If" and all(counted):
+    if node.view.op_type == "If" and all(body.trip_count for body in node.bodies):
         larger = max(range(len(runs)), key=lambda branch: runs[branch].size)
         counted = [int(branch == larger) for branch in range(len(runs))]
     return tuple(
@@ -126,6 +126,9 @@ def _body_costs(node: GraphNode, tallies: Mapping[str, _Tally]) -> tuple[BodyCos
     )
 
 
+AT_MOST = ", so MACs are at most what runs"
+"""Of an If whose condition the data decides."""
+
 SHOWN_NOTES = 4
 """Beyond this many, notes are summed up: the table by node has them all."""
 
@@ -142,19 +145,30 @@ def control_notes(nodes: Sequence[GraphNode], costs: Sequence[NodeCost]) -> Sequ
     hidden = len(notes) - SHOWN_NOTES
     if hidden <= 0:
         return notes
-    return [*notes[:SHOWN_NOTES], f"{hidden} more branches and loops: see the table by node (--by node)"]
+    unsure = AT_MOST if is_at_most(notes[SHOWN_NOTES:]) else ""
+    more = f"{hidden} more branches and loops: see the table by node (--by node){unsure}"
+    return [*notes[:SHOWN_NOTES], more]
+
+
+def is_at_most(notes: Iterable[str]) -> bool:
+    """Whether the larger branch of an If counts, by the notes: less may run."""
+    return any(note.endswith(AT_MOST) for note in notes)
 
 
 def _is_decided(node: GraphNode) -> bool:
-    """Whether a constant says which branch of an If runs."""
-    return any(body.trip_count == 0 for body in node.bodies)
+    """Whether it is known how often each branch of an If runs: one always, or either in some rounds."""
+    counts = [body.trip_count for body in node.bodies]
+    return 0 in counts or (node.view.op_type == "If" and None in counts)
 
 
 def _notes(cost: NodeCost) -> Sequence[str]:
     if cost.op_type == "If":
         branches = ", ".join(_told(body) for body in cost.bodies)
         taken = next((body.name for body in cost.bodies if body.repeats), "neither")
-        return [f"If {cost.node}: {branches}; {taken} counts"]
+        least, most = sorted(body.macs for body in cost.bodies)
+        counted = max((body.macs for body in cost.bodies if body.repeats), default=0)
+        unsure = AT_MOST if least < most == counted else ""
+        return [f"If {cost.node}: {branches}; {taken} counts{unsure}"]
     return [
         f"{cost.op_type} {cost.node}: counted for one iteration, as {body.doubt}"
         for body in cost.bodies

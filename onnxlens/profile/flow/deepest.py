@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, replace
 from functools import cached_property
 from math import inf
 
+from onnxlens.profile.count.repeats import is_at_most
 from onnxlens.profile.count.rules import is_view
 from onnxlens.profile.flow.contract import atoms, numbered, quotient
 from onnxlens.profile.flow.costs import node_costs
@@ -17,6 +18,8 @@ from onnxlens.profile.graph.node_view import ValueView
 from onnxlens.specs.flow import FlowEdge, FlowGraph, FlowKind, FlowNode
 from onnxlens.specs.ledger import Ledger, ModuleCost, lower_bounds
 from onnxlens.specs.tensor import TensorSpec
+
+LARGER_BRANCHES = "at most: where the data decides which branch of an If runs, the larger one counts"
 
 
 @dataclass(frozen=True)
@@ -145,6 +148,7 @@ def build_flow(graph: Graph, ledger: Ledger) -> DeepestFlow:
         nodes=(*_ends("input", graph.inputs), *boxes, *_ends("output", graph.outputs)),
         edges=tuple(dict.fromkeys(edges)),
         alternatives=tuple(frames.alternatives),
+        notes=(LARGER_BRANCHES,) if is_at_most(ledger.notes) else (),
     )
     return DeepestFlow(
         flow,

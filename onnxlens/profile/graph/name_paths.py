@@ -124,7 +124,8 @@ def weight_owner(name: str) -> str | None:
     2. ``model/dense/MatMul/ReadVariableOp``, ``dense/kernel:0``, by TensorFlow.
     3. ``inception_3a/1x1_w_0``, ``lstm_5_W``, ``conv0_weight``: up to a known ending.
     """
-    name = INLINED.sub(r"\1.", QUALIFIER.sub("", name))
+    if "::" in name or "__Inline_" in name:
+        name = INLINED.sub(r"\1.", QUALIFIER.sub("", name))
     if "/" in name:
         owner = _slashed(name.partition(";")[0])
     elif "." in name:
@@ -152,9 +153,15 @@ def _slashed(name: str) -> str:
 
 def _dotted(name: str) -> str:
     owner, _, last = name.rpartition(".")
-    if NO_PARAMETER.fullmatch(last) or " " in name or name.startswith(FRAMEWORKS_OWN):
+    if _is_no_parameter(last) or " " in name or name.startswith(FRAMEWORKS_OWN):
         return ""
-    return PARAMETRIZED.sub("", owner.removeprefix("self."))
+    owner = owner.removeprefix("self.")
+    return PARAMETRIZED.sub("", owner) if ".parametrizations" in owner else owner
+
+
+@lru_cache
+def _is_no_parameter(last: str) -> bool:
+    return NO_PARAMETER.fullmatch(last) is not None
 
 
 def _ended(name: str) -> str:

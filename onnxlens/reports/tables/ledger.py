@@ -140,7 +140,7 @@ def cost_document(ledger: Ledger, query: Query) -> dict[str, Any]:
 
 
 def _resolved(ledger: Ledger, query: Query) -> Query:
-    """With the kind of its rows (operators, if the file names no modules and no more is asked) and their rank."""
+    """With the kind of its rows (operators, if the file names no modules and no more is asked), and rank."""
     asked = query.asked
     plain = asked == Asked(top=asked.top, depth=asked.depth)
     by: By = "op" if plain and ledger.attribution == "none" else "module"

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import csv
 import io
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from itertools import accumulate
+from operator import add
 from typing import Generic, Literal, TypeVar
-
-from tabulate import tabulate
+from unicodedata import combining, east_asian_width
 
 from onnxlens.specs.record import record
 from onnxlens.specs.text import printable, printable_lines
@@ -20,9 +19,8 @@ By = Literal["module", "op", "node"]
 Cell = str | int | float | None
 """None where there is no figure: an empty cell."""
 
-TABULATE_FORMATS = {"table": "simple", "md": "pipe"}
 GAP = 2
-"""Blanks between the columns of a table."""
+"""Blanks between the columns of a table, and before or after a title."""
 LEAST_COLUMNS, SHORTEST_NAME = 5, 24
 """How many columns a narrow screen shows, unless the names in the first would be cut shorter than this."""
 
@@ -51,6 +49,10 @@ class Column(Generic[Row]):
     def cell(self, row: Row, *, exact: bool) -> Cell:
         """The content of this column for ``row``."""
         return self.exact(row) if exact or self.short is None else self.short(row)
+
+    def cells(self, rows: Iterable[Row], *, exact: bool) -> Sequence[Cell]:
+        """The content of this column for all rows."""
+        return list(map(self.exact if exact or self.short is None else self.short, rows))
 
 
 def figure_column(
@@ -81,35 +83,35 @@ def render_table(
 ) -> str:
     """Any rows under their columns: exact figures for CSV, short ones for people, with sums below."""
     exact = table_format == "csv"
-    cells = [[column.cell(row, exact=exact) for column in columns] for row in rows]
-    titles = [column.title for column in columns]
-    sides = ["right" if column.right else "left" for column in columns]
+    cells = [column.cells(rows, exact=exact) for column in columns]
     if exact:
-        return _csv([column.csv_title or column.title for column in columns], cells)
-    cells = [[printable(cell) if isinstance(cell, str) else cell for cell in row] for row in cells]
-    if sums and columns[0].sums:  # no cell is free for what a sum is called
-        cells, titles, sides = [["", *row] for row in cells], ["", *titles], ["left", *sides]
-    below = [_sum_cells(sum_row, columns) for sum_row in sums]
+        return _csv([column.csv_title or column.title for column in columns], zip(*cells, strict=True))
+    titles = [column.title for column in columns]
+    right = [column.right and bool(rows or sums) for column in columns]
+    if sums:
+        cells = [[*above, *_sum_cells(column, sums)] for above, column in zip(cells, columns, strict=True)]
+        names = [name for name, _ in sums]
+        if columns[0].sums:  # no cell is free for what a sum is called
+            cells, titles, right = [[""] * len(rows) + names, *cells], ["", *titles], [False, *right]
+        else:
+            cells[0] = [*cells[0][: len(rows)], *names]
+    texts = [_printable(["" if cell is None else str(cell) for cell in column]) for column in cells]
     if table_format == "md":  # a bar would end the cell
-        cells = [[c.replace("|", "\\|") if isinstance(c, str) else c for c in row] for row in cells]
-    text = tabulate(
-        [*cells, *below],
-        headers=titles,
-        tablefmt=TABULATE_FORMATS[table_format],
-        colalign=sides if cells or below else None,
-        disable_numparse=True,
-        preserve_whitespace=True,
-    )
-    lines = [line.rstrip() for line in text.splitlines()]
-    if sums and cells and table_format == "table":
-        lines.insert(len(lines) - len(sums), lines[1])
-    return "\n".join(lines)
+        texts = [[text.replace("|", "\\|") for text in column] for column in texts]
+    padded = [_padded([title, *texts[index]], right[index]) for index, title in enumerate(titles)]
+    head, *lines = zip(*padded, strict=True)
+    rule = ["-" * len(title) for title in head]
+    if table_format == "table":
+        between = [tuple(rule)] if sums and rows else []
+        lines = [*lines[: len(rows)], *between, *lines[len(rows) :]]
+        return "\n".join("  ".join(line).rstrip() for line in (head, rule, *lines))
+    marks = [("-", "-") if not rows else ("-", ":") if last else (":", "-") for last in right]
+    rule = [before + dashes + after for dashes, (before, after) in zip(rule, marks, strict=True)]
+    return "\n".join((_between_bars(head), f"|{'|'.join(rule)}|", *map(_between_bars, lines)))
 
 
-def _sum_cells(sum_row: Sum[Row], columns: Sequence[Column[Row]]) -> Sequence[Cell]:
-    name, row = sum_row
-    cells = [column.cell(row, exact=False) if column.sums else "" for column in columns]
-    return [name, *(cells if columns[0].sums else cells[1:])]
+def _sum_cells(column: Column[Row], sums: Sequence[Sum[Row]]) -> Sequence[Cell]:
+    return [column.cell(row, exact=False) if column.sums else "" for _, row in sums]
 
 
 def fitted(
@@ -122,7 +124,13 @@ def fitted(
     if width is None:
         return columns, ()
     widths = [
-        max(map(len, (column.title, *(printable(str(column.cell(row, exact=False))) for row in rows)))) + GAP
+        max(
+            [
+                _width(column.title),
+                *(_width(printable(str(c))) - GAP for c in column.cells(rows, exact=False)),
+            ]
+        )
+        + 2 * GAP
         for column in columns
     ]
     first = max(SHORTEST_NAME, width + GAP - sum(widths[1:LEAST_COLUMNS]))
@@ -142,6 +150,27 @@ def _shortened(column: Column[Row], width: int) -> Column[Row]:
     return replace(column, short=short)
 
 
+def _printable(texts: Sequence[str]) -> Sequence[str]:
+    return texts if "".join(texts).isprintable() else list(map(printable, texts))
+
+
+def _padded(texts: Sequence[str], right: bool) -> Sequence[str]:
+    """A column, its title first, all as wide as the widest text; the title is given two spaces."""
+    widths = list(map(len if "".join(texts).isascii() else _width, texts))
+    width = max(widths[0] + 2, *widths)
+    ends = [" " * (width - each) for each in widths]
+    return list(map(add, ends, texts) if right else map(add, texts, ends))
+
+
+def _width(text: str) -> int:
+    """How many columns of a terminal the text takes."""
+    return sum(0 if combining(char) else 2 if east_asian_width(char) in "WF" else 1 for char in text)
+
+
+def _between_bars(cells: Sequence[str]) -> str:
+    return f"| {' | '.join(cells)} |"
+
+
 def with_notes(heading: str, table: str, notes: Iterable[str], table_format: TableFormat) -> str:
     """For people the table below its heading and above its notes; as CSV the table alone."""
     if table_format == "csv":
@@ -157,7 +186,9 @@ def first_of(texts: Sequence[str], limit: int | None) -> str:
     return ", ".join(texts[:limit]) + (f", +{hidden} more" if hidden else "")
 
 
-def _csv(titles: Sequence[str], cells: Sequence[Sequence[Cell]]) -> str:
+def _csv(titles: Sequence[str], cells: Iterable[Sequence[Cell]]) -> str:
+    import csv  # tables for people do without
+
     file = io.StringIO()
     writer = csv.writer(file, lineterminator="\n")
     writer.writerow(titles)

@@ -19,7 +19,7 @@ from onnxlens.profile.graph.loading.sorting import in_order, sort_nodes
 from onnxlens.profile.graph.loading.structure import check_structure, in_one_line
 from onnxlens.profile.graph.loading.value_types import UNKNOWN
 from onnxlens.profile.graph.loading.views import ModelReader
-from onnxlens.profile.graph.node_view import NodeView, ValueView
+from onnxlens.profile.graph.node_view import DefUse, NodeView, ValueView
 from onnxlens.profile.graph.scopes import read_scopes
 from onnxlens.specs.bounds import in_file
 from onnxlens.specs.manifest import Manifest, manifest_path_of, read_manifest
@@ -70,19 +70,22 @@ def _loaded(
         raise UsageError(f"{path.name}: {changed[0]}, and {inference.misfits[0]}; keep what the file fixes")
     newer = newer_operator_notes(graph, versions(model))
     read = ModelReader(model, graph, path, inference)
-    scopes = read_scopes(read.nodes, read.initializers)
+    def_use = DefUse(read.nodes)
+    scopes = read_scopes(read.nodes, read.initializers, def_use)
     held = {name: view for name, view in read.initializers.items() if name not in given}
     weights = _weights(held, manifest, [node.view for node in read.nodes])
     open_inputs = (value for value in model.graph.input if value.name not in read.initializers)
     inputs = _tensors(open_inputs, inference)
-    return Graph(
+    loaded = Graph(
         name=manifest.graph if manifest else model.graph.name or path.stem,
         path=path,
         opset=versions(model).get("", 0),
         inputs=inputs,
         outputs=_tensors(model.graph.output, inference),
         nodes=tuple(
-            GraphNode(node.view, module, node.constant_folded, call, node.bodies, node.within, evidence)
+            GraphNode(
+                node.view, module, node.constant_folded, call, node.bodies, node.within, evidence, node.runs
+            )
             for node, module, call, evidence in zip(
                 read.nodes, scopes.modules, scopes.traced, scopes.evidence, strict=True
             )
@@ -101,6 +104,7 @@ def _loaded(
         ),
         declared=declared_parameters(model.graph),
     )
+    return loaded.knowing(def_use)
 
 
 def _read_in_order(path: Path, graph: GraphProto, opsets: Mapping[str, int]) -> FileGraph:

@@ -98,11 +98,13 @@ def read_graph(graph: GraphProto, prefix: str = "") -> FileGraph:
 
 def _read_node(node: NodeProto) -> FileNode:
     op_type = intern(node.op_type)
+    domain = node.domain
     attributes: Mapping[str, Any] = NO_ATTRIBUTES
     inside: Sequence[tuple[str, GraphProto]] = ()
-    if len(node.attribute) and op_type != "Constant":
+    held = node.attribute
+    if held and op_type != "Constant":
         attributes = {}
-        for attribute in node.attribute:
+        for attribute in held:
             kind = attribute.type
             try:
                 attributes[intern(attribute.name)] = PLAIN[kind](attribute) if kind in PLAIN else None
@@ -113,10 +115,11 @@ def _read_node(node: NodeProto) -> FileNode:
                 ) from error
             if kind in (AttributeProto.GRAPH, AttributeProto.GRAPHS) and not inside:
                 inside = tuple(subgraphs(node))
-    version = int(node.domain.partition(VERSION_MARK)[2]) if VERSION_MARK in node.domain else None
-    return FileNode(
-        node, op_type, domain_of(node), node.input[:], node.output[:], attributes, inside, version
-    )
+    version = None
+    if domain:
+        version = int(domain.partition(VERSION_MARK)[2]) if VERSION_MARK in domain else None
+        domain = domain_of(node)
+    return FileNode(node, op_type, domain, node.input[:], node.output[:], attributes, inside, version)
 
 
 def domain_of(node: NodeProto | FunctionProto | onnx.OperatorSetIdProto) -> str:

@@ -8,7 +8,6 @@ of ONNX stand in for ONNX Runtime's where they have the same types (``surrogates
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cache, partial
@@ -23,6 +22,7 @@ from onnx import NodeProto, helper, shape_inference
 from onnxlens.errors import first_line
 from onnxlens.profile.graph.loading.inference.child import GaveUpError, Limits, in_child
 from onnxlens.profile.graph.loading.inference.facts import sharper
+from onnxlens.profile.graph.loading.inference.runs import Runs
 from onnxlens.profile.graph.loading.protobuf import FileGraph, FileNode, all_graphs, versions
 from onnxlens.profile.graph.loading.value_types import (
     LEFT_OUT,
@@ -51,6 +51,7 @@ class Inference:
         notes: which library found what, and which failed.
         learned: how many shapes, or numbers of shapes, were inferred.
         trip_counts: how often loops run, by the prefix of their body, as far as the file decides it.
+        runs: by the prefix of a body with which types it runs, where these change from round to round.
         misfits: what does not fit together: a reshape of other sizes, operands of different ones.
     """
 
@@ -59,6 +60,7 @@ class Inference:
     notes: list[str] = field(default_factory=list)
     learned: int = 0
     trip_counts: dict[str, int] = field(default_factory=dict)
+    runs: Runs = field(default_factory=dict)
     misfits: list[str] = field(default_factory=list)
 
 
@@ -157,6 +159,8 @@ def _input_dims(graph: FileGraph, found: Inference) -> set[str]:
 
 OWN_DOMAINS = ("", "ai.onnx.ml")
 
+UNFINISHED = "too many rounds to be walked through one by one; --run counts what runs"
+
 
 def _is_open(known: ValueType, symbols: set[str]) -> bool:
     if known.kind != "tensor":
@@ -182,7 +186,9 @@ def _walk(source: _Source, found: Inference) -> None:
     from onnxlens.profile.graph.loading.inference.walk import Walk
 
     walk = Walk(source.graph, found.types, versions(source.skeleton), source.folder)
-    record, found.misfits = walk.record, walk.misfits
+    told = dict.fromkeys(f"{prefix.rstrip('/')}: {UNFINISHED}" for prefix in walk.unfinished)
+    found.notes += [note for note in told if note not in found.notes]
+    record, found.misfits, found.runs = walk.record, walk.misfits, walk.record.runs
     for name, fact in record.facts.items():
         _take(found, name, fact.type)
         if fact.value is not None:
@@ -234,6 +240,8 @@ def _with_open_caches(inference: Any, handler: Callable[[NodeProto], None]) -> C
 @cache
 def _symbolic_module() -> Any:
     """ONNX Runtime's module alone: the package that it is in imports PyTorch, which takes seconds."""
+    import logging  # few files get here
+
     package = find_spec("onnxruntime")
     folder = Path(next(iter(package.submodule_search_locations or []))) if package is not None else Path()
     spec = spec_from_file_location(SYMBOLIC, folder / "tools" / "symbolic_shape_infer.py")

@@ -88,6 +88,7 @@ class Walk:
         size = sum(len(inner.nodes) for inner in graph.all())
         self._control = Control(self.run, opsets.get("", 0), size)
         self.run(graph, {}, Scope(), self.record)
+        self.unfinished = self._control.unfinished
 
     def run(
         self, graph: FileGraph, formals: Mapping[str, Fact], outer: Scope, record: Record
