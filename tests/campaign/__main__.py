@@ -1,7 +1,6 @@
-"""The campaign, for as long as one likes: ``python -m tests.campaign --hours 8 --seed 1 --jobs 2 --out FOLDER``.
+"""The campaign for hours: ``python -m tests.campaign --hours 8 --seed 1 --jobs 2 --out FOLDER``.
 
 Prints a table of the cases by their outcome, and the faults by their kind; exits with 1 where there are any.
-``--one NUMBER`` runs one case again and prints what it prints.
 """
 
 from __future__ import annotations

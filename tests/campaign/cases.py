@@ -1,4 +1,4 @@
-"""A case: some files, one of them changed, and a command line that reads it. Its seed and number decide all."""
+"""A case: files, one of them changed, and a command line that reads it; seed and number decide all."""
 
 from __future__ import annotations
 
@@ -30,8 +30,14 @@ SIZED = (
     "--samples",
     "--port",
 )
-WORDED = ("--module", "--by", "--convention", "--format", "--sort", "--where", "--columns", "--color", "--viewer", "--out", "--factory",
-          "--weights", "--strip-prefix", "--dtype", "--shape", "--dim", "--value", "--inputs", "--groups", "--tolerance", "--memory")  # fmt: skip
+WORDED = tuple(
+    f"--{name}"
+    for name in (
+        "module by convention format sort where columns "
+        "color viewer out factory weights strip-prefix dtype "
+        "shape dim value inputs groups tolerance memory"
+    ).split()
+)
 
 
 @dataclass(frozen=True)

@@ -69,7 +69,7 @@ class Outcome:
 
 
 def run_forked(folder: Path, arguments: Sequence[str]) -> Run:
-    """Run ``onnxlens`` with these arguments in the folder; streams are kept beside it, whoever writes to them."""
+    """Run ``onnxlens`` in the folder; what anybody writes to its streams is kept beside that."""
     streams = [folder.with_name(f"{folder.name}.{name}") for name in ("out", "err")]
     before = {path: path.stat().st_mtime_ns for path in folder.rglob("*")}
     pid = os.fork()

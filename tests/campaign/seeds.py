@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import json
 import warnings
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -78,8 +79,8 @@ OURS: Mapping[str, str] = {
     "shapes": """
         <ir_version: 10, opset_import: ["" : 18]>
         net (float[batch, length, 12] x, int64[2] sizes) => (float[a, b, c] y, int64[n] z)
-        <int64[1] zero = {0}, int64[1] two = {2}, int64[1] end = {9223372036854775807}, uint8[12, 6] q = {@72},
-         float scale = {0.1}, uint8 point = {3}, int64[3] form = {0, -1, 6}>
+        <int64[1] zero = {0}, int64[1] two = {2}, int64[1] end = {9223372036854775807},
+         uint8[12, 6] q = {@72}, float scale = {0.1}, uint8 point = {3}, int64[3] form = {0, -1, 6}>
         {
             s = Shape(x)
             front = Slice(s, zero, two)
@@ -96,7 +97,7 @@ OURS: Mapping[str, str] = {
             z = Gather <axis = 0> (sizes, zero)
         }""",
 }
-"""Modules by name, what runs inside nodes, functions of the file, and shapes that are computed; ``{@n}`` is n numbers."""
+"""Modules by name, what runs inside nodes, functions, and shapes that are computed; ``{@n}`` is n numbers."""
 
 GROUPS = """
 include = []
@@ -219,9 +220,7 @@ def _checkpoints() -> Mapping[str, bytes]:
         write(file := io.BytesIO())
         held[name] = file.getvalue()
     names: Sequence[str] = [*state]
-    index = '{"metadata": {}, "weight_map": {%s}}' % ", ".join(
-        f'"{name}": "plain.safetensors"' for name in names
-    )
+    index = json.dumps({"metadata": {}, "weight_map": dict.fromkeys(names, "plain.safetensors")})
     return {**held, "plain.safetensors": save(state), "model.safetensors.index.json": index.encode()}
 
 

@@ -12,7 +12,7 @@ import sys
 import tempfile
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -143,7 +143,7 @@ def save(folder: Path, name: str, case: Case, run: Run, outcome: Outcome, worker
     for file, data in files.items():
         (target / file).write_bytes(data)
     (target / "command.txt").write_text(
-        f"onnxlens {' '.join(case.arguments)!r}\n{case.kind} of {case.source}: {outcome.name}: {outcome.key}\n\n{run.err}"
+        f"{case.arguments}\n{case.kind} of {case.source}: {outcome.name}: {outcome.key}\n\n{run.err}"
     )
 
 
