@@ -22,11 +22,8 @@ def main() -> int:
     parser.add_argument("--cases", type=int, default=10**9, help="how many at most")
     parser.add_argument("--first", type=int, default=0, help="number of the first case")
     parser.add_argument("--out", type=Path, default=Path("campaign-out"), help="folder for failing inputs")
-    parser.add_argument("--share", type=int, default=1, help="take every so many-th model of ONNX's suite")
     options = parser.parse_args()
-    campaign = Campaign(
-        options.seed, options.first, options.cases, options.jobs, options.share, options.hours * 3600
-    )
+    campaign = Campaign(options.seed, options.first, options.cases, options.jobs, options.hours * 3600)
     tally = run(campaign, options.out)
     print(f"{tally.cases} cases, seed {options.seed}, {tally.cpu_s:,.0f} s of processor time; {versions()}\n")
     print(table(tally))

@@ -191,8 +191,8 @@ def _data(rng: Random, seeds: Seeds) -> Case:
                 seeds.exported["tiny.onnx.data"],
                 ("bench", "tiny.onnx", "--runs", "1", "--threads", "1"),
             ),
-            ("p.png", seeds.picture, ("annotate", "p.png", "--kind", "canny", "--out", "out.png")),
-            ("a.npz", seeds.arrays, ("profile", "tiny.onnx", "--inputs", "a.npz")),
+            ("p.png", seeds.others["p.png"], ("annotate", "p.png", "--kind", "canny", "--out", "out.png")),
+            ("a.npz", seeds.others["a.npz"], ("profile", "tiny.onnx", "--inputs", "a.npz")),
         )
     )
     files = {**seeds.exported, name: bytes_changed(rng, data)}
@@ -235,7 +235,7 @@ def _options(rng: Random, seeds: Seeds) -> Case:
     return Case(
         "options",
         " ".join(arguments)[:80],
-        {**seeds.exported, "p.png": seeds.picture},
+        {**seeds.exported, "p.png": seeds.others["p.png"]},
         "",
         arguments,
         repeatable=False,

@@ -6,7 +6,7 @@ import io
 import json
 import warnings
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 
 import cv2
@@ -17,9 +17,9 @@ from onnx import TensorProto, helper, parser
 from onnx.backend.test.loader import load_model_tests
 from safetensors.torch import save
 
+from onnxlens import export_graph
 from onnxlens.profile.graph.scope_metadata import CLASSES_KEY, SCOPES_KEY
-from tests.campaign.outcomes import run_forked
-from tests.export.tiny import TARGET
+from tests.export.tiny import TARGET, Tiny
 
 OURS: Mapping[str, str] = {
     "modules": """
@@ -121,43 +121,43 @@ class Seeds:
         models: by name.
         exported: the tiny network's graph, data and manifest, by file name.
         checkpoints: of the tiny network, by file name.
-        picture: a small PNG.
-        arrays: an .npz of the tiny network's input.
+        others: a picture, ``p.png``, and an input of the tiny network, ``a.npz``.
     """
 
     models: Mapping[str, bytes]
     exported: Mapping[str, bytes]
     checkpoints: Mapping[str, bytes]
-    picture: bytes
-    arrays: bytes
+    others: Mapping[str, bytes]
 
 
-def seeds(folder: Path, share: int = 1) -> Seeds:
-    """All files. The tiny network is exported in a child, so that this process stays without threads.
-
-    Args:
-        folder: for the export; one that holds it already is used as it is.
-        share: take every ``share``-th model of ONNX's suite.
-    """
+def prepare(folder: Path) -> None:
+    """Write all files into the folder: for workers to read."""
     exported = folder / "exported"
-    if not exported.is_dir():
-        exported.mkdir(parents=True)
-        done = run_forked(exported, ("export", TARGET, "--out", "."))
-        if done.code:
-            raise RuntimeError(done.err)
-    files = {path.name: path.read_bytes() for path in sorted(exported.iterdir())}
-    models = {**_ours(files["tiny.onnx"]), **_of_the_suite(share)}
-    return Seeds(models, files, _checkpoints(), _picture(), _npz())
+    export_graph(TARGET, exported)
+    models = {**_ours(), "tiny": (exported / "tiny.onnx").read_bytes(), **_of_the_suite()}
+    others = {"p.png": _picture(), "a.npz": _npz()}
+    for part, files in (("models", models), ("checkpoints", _checkpoints()), ("others", others)):
+        (folder / part).mkdir()
+        for name, data in files.items():
+            (folder / part / name).write_bytes(data)
 
 
-def _of_the_suite(share: int) -> Mapping[str, bytes]:
+def read(folder: Path) -> Seeds:
+    """The files that ``prepare`` has written."""
+    parts = (field.name for field in fields(Seeds))
+    return Seeds(
+        *({path.name: path.read_bytes() for path in sorted((folder / part).iterdir())} for part in parts)
+    )
+
+
+def _of_the_suite() -> Mapping[str, bytes]:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # making some of the models divides by zero on purpose
         cases = [case for case in load_model_tests(kind="node") if case.model is not None]
-    return {case.name: case.model.SerializeToString() for case in cases[::share]}
+    return {case.name: case.model.SerializeToString() for case in cases}
 
 
-def _ours(tiny: bytes) -> Mapping[str, bytes]:
+def _ours() -> Mapping[str, bytes]:
     found = {name: _parsed(text) for name, text in OURS.items()}
     scoped = found["modules"].__deepcopy__()
     scoped.graph.metadata_props.add(
@@ -185,7 +185,7 @@ def _ours(tiny: bytes) -> Mapping[str, bytes]:
     outside.graph.node.append(helper.make_node("Add", ["y", "far"], ["last"]))
     outside.graph.output[0].name = "last"
     every = {**found, "scoped": scoped, "outside": outside}
-    return {"tiny": tiny, **{name: model.SerializeToString() for name, model in every.items()}}
+    return {name: model.SerializeToString() for name, model in every.items()}
 
 
 def _parsed(text: str) -> onnx.ModelProto:
@@ -208,8 +208,6 @@ def _numbers_written(text: str) -> str:
 
 
 def _checkpoints() -> Mapping[str, bytes]:
-    from tests.export.tiny import Tiny
-
     state: dict[str, torch.Tensor] = {f"tiny.{key}": value for key, value in Tiny().state_dict().items()}
     writers: Mapping[str, Callable[[io.BytesIO], None]] = {
         "new.pth": lambda file: torch.save({"state_dict": state, "step": 3}, file),

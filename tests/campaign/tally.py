@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from tests.campaign.outcomes import FAULTS
+from tests.campaign.seeds import prepare
 from tests.campaign.worker import Work, environment, start
 
 ROOT = Path(__file__).parents[2]
@@ -26,7 +27,6 @@ class Campaign:
     first: int
     cases: int
     jobs: int
-    share: int = 1
     seconds: float = 3600.0
 
 
@@ -62,6 +62,8 @@ class Tally:
 def run(campaign: Campaign, folder: Path) -> Tally:
     """Run it; the workers' lines are kept in ``folder`` too."""
     folder.mkdir(parents=True, exist_ok=True)
+    if not (folder / "seeds").is_dir():
+        prepare(folder / "seeds")
     until = time.time() + campaign.seconds
     last = campaign.first + campaign.cases
     works = [
@@ -72,7 +74,7 @@ def run(campaign: Campaign, folder: Path) -> Tally:
             campaign.first,
             last,
             until,
-            campaign.share,
+            str(folder.resolve() / "seeds"),
             str(folder.resolve() / f"job{job}"),
         )
         for job in range(campaign.jobs)

@@ -20,7 +20,7 @@ from typing import Any
 import onnxlens
 from tests.campaign.cases import Case, case_of
 from tests.campaign.outcomes import FAULTS, Outcome, Run, classify, idle_bytes, run_forked
-from tests.campaign.seeds import Seeds, seeds
+from tests.campaign.seeds import read
 
 TWIN_EVERY = 20
 """Of so many cases one is run in two processes, whose hash seeds differ."""
@@ -35,8 +35,8 @@ class Work:
         job, jobs: this worker takes the numbers that leave ``job`` when divided by ``jobs``.
         first, last: the numbers of the campaign.
         until: the time, in seconds since the epoch, after which no case begins.
-        share: of ONNX's models every ``share``-th.
-        folder: where exports are kept and failing inputs are saved.
+        seeds: the folder that ``seeds.prepare`` has filled.
+        folder: where failing inputs are saved.
     """
 
     seed: int
@@ -45,19 +45,19 @@ class Work:
     first: int
     last: int
     until: float
-    share: int
+    seeds: str
     folder: str
 
 
 class Worker:
     """Holds the seeds, and knows what an idle child takes."""
 
-    def __init__(self, folder: Path, share: int) -> None:
+    def __init__(self, folder: Path) -> None:
         """Load all that a command line may load; a child then loads nothing."""
         for module in pkgutil.walk_packages(onnxlens.__path__, "onnxlens."):
             importlib.import_module(module.name)
         _add_to_catalog()
-        self.seeds: Seeds = seeds(folder, share)
+        self.seeds = read(folder)
         gc.collect()
         gc.freeze()  # a child's collector would copy the pages of all that was loaded here
         self.idle_bytes = idle_bytes()
@@ -101,7 +101,7 @@ def numbers(work: Work) -> Iterator[int]:
 
 def results(work: Work) -> Iterator[Mapping[str, Any]]:
     """A line for each case: its number, kind, verb, outcome, what tells its fault, and its digest."""
-    worker = Worker(Path(work.folder), work.share)
+    worker = Worker(Path(work.seeds))
     seen: Counter[str] = Counter()
     for number in numbers(work):
         if time.time() > work.until:
