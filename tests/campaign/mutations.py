@@ -224,7 +224,9 @@ def attribute(rng: Random, model: onnx.ModelProto) -> None:
     node.attribute.append(helper.make_attribute(name, value, attr_type=kind))
 
 
-CHANGES: Sequence[Callable[[Random, onnx.ModelProto], None]] = (
+Change = Callable[[Random, onnx.ModelProto], None]
+
+CHANGES: Sequence[Change] = (
     *(remove, remove, remove, replace, replace, replace, replace),
     *(graft, double, swap, add, add, attribute, attribute),
 )
