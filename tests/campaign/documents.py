@@ -68,7 +68,7 @@ def json_changed(rng: Random, data: bytes) -> bytes:
 def toml_changed(rng: Random, data: bytes) -> bytes:
     """A TOML file with words of it exchanged for others."""
     if rng.random() < 0.2:
-        return bytes_changed(rng, data)
+        return rng.choice((bytes_changed(rng, data), b"group = " + b"[" * 20_000))
     lines = data.decode().splitlines()
     for _ in range(rng.choice((1, 1, 2))):
         line = rng.randrange(len(lines))

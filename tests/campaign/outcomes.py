@@ -120,7 +120,7 @@ def _child(folder: Path, streams: Sequence[Path], arguments: Sequence[str]) -> N
         from onnxlens.cli.main import main
 
         sys.argv = ["onnxlens", arguments[0], "--quiet", *arguments[1:]]
-        sys.stdout, sys.stderr = os.fdopen(1, "w"), os.fdopen(2, "w")
+        sys.stdout, sys.stderr = (os.fdopen(number, "w") for number in (1, 2))
         main()
     finally:
         os._exit(99)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
@@ -10,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from onnxlens.errors import CheckpointError, first_line
+from onnxlens.specs.codec import parsed_json
 
 if TYPE_CHECKING:
     import torch
@@ -107,7 +107,7 @@ def open_checkpoint(path: Path) -> list[HeldTensors]:
 def _open_sharded(path: Path) -> HeldTensors:
     """The tensors of all files that the index names; they lie beside it."""
     try:
-        places = json.loads(path.read_text(encoding="utf-8"))["weight_map"]
+        places = parsed_json(path)["weight_map"]
         files = {name: path.parent / Path(name).name for name in sorted(set(places.values()))}
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise CheckpointError(
