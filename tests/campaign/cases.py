@@ -14,6 +14,7 @@ from tests.export.tiny import TARGET
 Arguments = tuple[str, ...]
 
 MODEL = "m.onnx"
+SIZES = (0, 1, 2, 3, 7, 64, 2**31, 2**40, 2**63 - 1, 2**63)
 FORMATS = ("table", "json", "csv", "md")
 MODULES = ("", "body", "body.body.0", "attention", "conv", "head", "stem", "If_0", "n")
 COLORS = ("macs", "none", "params", "moved_bytes", "x")
@@ -94,6 +95,20 @@ def _profile(rng: Random) -> Arguments:
     return ("profile", MODEL, "--by", by, "--format", rng.choice(FORMATS), "--depth", rng.choice("0259"))
 
 
+def _sized(rng: Random) -> Arguments:
+    """Sizes and values for inputs that some of the models have."""
+    dims = ",".join(str(rng.choice(SIZES)) for _ in range(rng.randint(0, 4)))
+    name = rng.choice(("x", "X", "data", "input", "sizes", "choose"))
+    option = rng.choice(
+        (
+            ("--dim", f"{rng.choice(('N', 'batch', 'length'))}={rng.choice(SIZES)}"),
+            ("--shape", f"{name}={dims}"),
+            ("--value", f"{name}={dims}"),
+        )
+    )
+    return ("profile", MODEL, *option, "--format", rng.choice(FORMATS))
+
+
 def _with_run(rng: Random) -> Arguments:
     return ("profile", MODEL, "--run", "--format", rng.choice(FORMATS))
 
@@ -147,7 +162,7 @@ def _bench(rng: Random) -> Arguments:
 
 
 VERBS: Sequence[Callable[[Random], Arguments]] = (
-    *(_profile, _profile, _profile, _ledger, _ledger, _reconcile, _convention, _extract, _extract),
+    *(_profile, _profile, _profile, _sized, _ledger, _ledger, _reconcile, _convention, _extract, _extract),
     *(_render, _render, _explore, _with_run, _timed, _check, _bench),
 )
 

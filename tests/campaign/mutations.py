@@ -227,8 +227,8 @@ def attribute(rng: Random, model: onnx.ModelProto) -> None:
 Change = Callable[[Random, onnx.ModelProto], None]
 
 CHANGES: Sequence[Change] = (
-    *(remove, remove, remove, replace, replace, replace, replace),
-    *(graft, double, swap, add, add, attribute, attribute),
+    *(remove, remove, replace, replace, replace, replace, attribute, attribute, attribute),
+    *(graft, double, swap, add),
 )
 
 

@@ -10,11 +10,14 @@ import resource
 import select
 import signal
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 from xml.etree import ElementTree
+
+from onnxlens.specs.ledger import COUNTS
 
 LIMIT_S = 10
 LIMIT_BYTES = 1 << 30
@@ -184,13 +187,24 @@ def _noise(lines: Sequence[str], out: str) -> str:
     return "standard output, too" if out else f"{len(lines)} lines of ours"
 
 
+def _negative(document: Any) -> Iterator[str]:
+    """The counts in a document that are below 0."""
+    if isinstance(document, dict):
+        yield from (name for name in COUNTS if isinstance(found := document.get(name), int) and found < 0)
+    for inner in document.values() if isinstance(document, dict) else document:
+        if isinstance(inner, dict | list):
+            yield from _negative(inner)
+
+
 def _broken(folder: Path, arguments: Sequence[str], run: Run) -> str:
     """Which result cannot be read as what it is; "" if all can."""
     if run.code == 0 and "json" in arguments:
         try:
-            json.loads(run.out)
+            document = json.loads(run.out)
         except ValueError as error:
             return f"{arguments[0]} --format json: {type(error).__name__}"
+        if below := next(_negative(document), None):
+            return f"{arguments[0]}: {below} below 0"
     for path in folder.rglob("out*"):
         try:
             if path.suffix == ".svg":

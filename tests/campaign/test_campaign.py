@@ -102,6 +102,12 @@ def test_a_result_that_no_reader_takes_is_a_fault(name: str, text: str, tmp_path
     assert classify(ran(), ("render", "m.onnx"), tmp_path, idle=GIB).name == "broken output"
 
 
+def test_a_count_below_zero_is_a_fault(tmp_path: Path) -> None:
+    document = '{"macs": 1, "modules": [{"macs": 0}, {"params": -1, "path": -1}]}'
+    outcome = classify(ran(out=document), ("profile", "m.onnx", "--format", "json"), tmp_path, idle=GIB)
+    assert outcome == Outcome("broken output", "profile: params below 0")
+
+
 def model(operators: Sequence[str]) -> onnx.ModelProto:
     nodes = [onnx.helper.make_node(operator, ["x"], ["y"]) for operator in operators]
     return onnx.helper.make_model(onnx.helper.make_graph(nodes, "g", [], []))
