@@ -190,7 +190,9 @@ def _noise(lines: Sequence[str], out: str) -> str:
 def _negative(document: Any) -> Iterator[str]:
     """The counts in a document that are below 0."""
     if isinstance(document, dict):
-        yield from (name for name in COUNTS if isinstance(found := document.get(name), int) and found < 0)
+        yield from (
+            name for name in (*COUNTS, "params") if isinstance(found := document.get(name), int) and found < 0
+        )
     for inner in document.values() if isinstance(document, dict) else document:
         if isinstance(inner, dict | list):
             yield from _negative(inner)
