@@ -10,6 +10,7 @@ import sys
 import time
 from pathlib import Path
 
+from tests.campaign.survival import survived
 from tests.campaign.table import clusters, table, versions
 from tests.campaign.tally import Campaign, run
 
@@ -22,12 +23,15 @@ def main() -> int:
     parser.add_argument("--cases", type=int, default=10**9, help="how many at most")
     parser.add_argument("--first", type=int, default=0, help="number of the first case")
     parser.add_argument("--out", type=Path, default=Path("campaign-out"), help="folder for failing inputs")
+    parser.add_argument("--survival", action="store_true", help="also run the tests of kills and full disks")
     options = parser.parse_args()
     campaign = Campaign(options.seed, options.first, options.cases, options.jobs, options.hours * 3600)
     tally = run(campaign, options.out)
     print(f"{tally.cases} cases, seed {options.seed}, {tally.cpu_s:,.0f} s of processor time; {versions()}\n")
     print(table(tally))
     print(clusters(tally))
+    if options.survival:
+        print(survived())
     return 1 if tally.faults else 0
 
 
