@@ -23,7 +23,7 @@ LIMIT_S = 10
 LIMIT_BYTES = 1 << 30
 """Of one command line: processor time, and memory over that of a process that has all libraries loaded."""
 
-HANGS_AFTER_S = 60
+HANGS_AFTER_S = 300
 HARD_LIMIT_BYTES = 2 << 30
 LONGEST_FILE_BYTES = 1 << 28
 
