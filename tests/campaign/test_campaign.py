@@ -16,7 +16,7 @@ from tests.campaign.outcomes import Outcome, Run, classify
 from tests.campaign.seeds import Seeds, read
 from tests.campaign.tally import Campaign, Tally, run
 
-CAMPAIGN = Campaign(seed=15, first=0, cases=120, jobs=2)
+CAMPAIGN = Campaign(seed=15, first=0, cases=90, jobs=2)
 GIB = 1 << 30
 
 
