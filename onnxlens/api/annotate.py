@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from contextlib import AbstractContextManager, ExitStack
 from pathlib import Path
+from types import TracebackType
 from typing import TYPE_CHECKING, Literal
 
 import numpy as np
@@ -73,9 +74,11 @@ class NetworkRuns(AbstractContextManager["NetworkRuns"]):
         self._modules: dict[str, nn.Module] = {}
         self._stack = ExitStack()
 
-    def __exit__(self, *_: object) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         """Remove the exports."""
-        self._stack.close()
+        self._stack.__exit__(kind, error, trace)
 
     def __call__(self, graph: str, image: np.ndarray) -> Mapping[str, np.ndarray]:
         """The outputs of ``graph``, by name.

@@ -13,7 +13,6 @@ import numpy as np
 import onnx
 
 from onnxlens.api.opened import OpenedTarget, opened
-from onnxlens.api.staging import temporary_folder
 from onnxlens.api.target import Settings, Target
 from onnxlens.errors import ToolError, UsageError
 from onnxlens.profile.count.repeats import control_notes
@@ -29,11 +28,12 @@ from onnxlens.profile.runtime.profile_events import (
     nodes_by_provider,
     read_events,
 )
-from onnxlens.profile.runtime.provenance import provenance_of
-from onnxlens.profile.runtime.session import DEVICES, PROVIDERS, SessionRequest, bound, open_session
+from onnxlens.profile.runtime.provenance import interchangeable, provenance_of
+from onnxlens.profile.runtime.session import DEVICES, PROVIDERS, SessionRequest, bound
 from onnxlens.profile.runtime.timing import build_timing
 from onnxlens.specs.bench import BenchReport, BenchRequest, LatencyResult, MatmulPeak, MemoryUse
 from onnxlens.specs.progress import Progress, silent
+from onnxlens.specs.temporary import temporary_folder
 
 if TYPE_CHECKING:
     import onnxruntime as ort
@@ -115,8 +115,9 @@ def _bench(target: OpenedTarget, request: BenchRequest) -> BenchReport:
     latency, grown = _unprofiled(setup)
     profiled, events, optimized = _profiled(setup)
     notes = _provider_notes(setup, events)
-    ran = node_runs(events, match_events(optimized, events), request.warmup)
     provenances = provenance_of(optimized, graph, target.ledger.nodes)
+    keys = match_events(optimized, events, interchangeable(graph, provenances))
+    ran = node_runs(events, keys, request.warmup)
     timing = build_timing(ran, provenances, graph, target.ledger, peak.macs_per_s if peak else None)
     return BenchReport(
         graph=graph.name,
@@ -214,7 +215,7 @@ def _profiled(setup: _Setup) -> tuple[LatencyResult, Sequence[Event], onnx.Model
 
 
 def _session(setup: _Setup, how: SessionRequest) -> ort.InferenceSession:
-    return open_session(setup.target.runnable_path, setup.request.provider, how)
+    return setup.target.session(setup.request.provider, how)
 
 
 def _timed(setup: _Setup, session: ort.InferenceSession) -> LatencyResult:

@@ -11,7 +11,7 @@ from onnxlens.api.opened import OpenedTarget, opened
 from onnxlens.api.target import Settings, Target
 from onnxlens.profile.parity.noise import coarsest_rounding, coarsest_type, disturb, is_quantized
 from onnxlens.profile.parity.parity import compare, run_module, within_noise
-from onnxlens.profile.runtime.session import UNOPTIMIZED, open_session, run
+from onnxlens.profile.runtime.session import UNOPTIMIZED, run
 from onnxlens.profile.runtime.values import Value, arrays_in
 from onnxlens.specs.graph import DEFAULT_TOLERANCE
 from onnxlens.specs.parity import ParityReport, Reference
@@ -89,7 +89,7 @@ def _against_pytorch(it: OpenedTarget, provider: str, tolerance: float | None) -
     inputs = it.inputs
     expected = pytorch_outputs(it, inputs)
     it.progress(f"running ONNX Runtime ({provider})", 0, 0)
-    got = run(open_session(it.path, provider), inputs)
+    got = run(it.session(provider), inputs)
     return parity_report(it, provider, compare(got, expected, tolerance_of(it, tolerance)))
 
 
@@ -115,22 +115,21 @@ def parity_report(it: OpenedTarget, provider: str, results: Sequence[ParityResul
 
 
 def _against_unoptimized(it: OpenedTarget, provider: str, tolerance: float | None) -> ParityReport:
-    graph, path = it.graph, it.runnable_path
-    inputs = it.inputs
+    graph, inputs = it.graph, it.inputs
     it.progress("running ONNX Runtime without optimizations", 0, 0)
-    expected = _arrays(run(open_session(path, provider, UNOPTIMIZED), inputs))
+    expected = _arrays(run(it.session(provider, UNOPTIMIZED), inputs))
     it.progress(f"running ONNX Runtime ({provider})", 0, 0)
-    got = _arrays(run(open_session(path, provider), inputs))
+    got = _arrays(run(it.session(provider), inputs))
     results = compare(got, expected, tolerance_of(it, tolerance))
     if tolerance is None and not all(result.passed for result in results):
         it.progress("running ONNX Runtime without optimizations on disturbed inputs", 0, 0)
-        session, rounding = open_session(path, provider, UNOPTIMIZED), coarsest_rounding(graph)
+        session, rounding = it.session(provider, UNOPTIMIZED), coarsest_rounding(graph)
         runs = [_arrays(run(session, disturb(inputs, rounding, draw))) for draw in range(DISTURBED)]
         results = tuple(_judged(result, got, expected, runs) for result in results)
         if is_quantized(graph):
             results = tuple(map(_explained, results))
     weights = it.runnable.manifest.weights if graph.manifest else ""
-    return ParityReport(graph.name, path.name, graph.opset, weights, provider, "unoptimised", results)
+    return ParityReport(graph.name, it.path.name, graph.opset, weights, provider, "unoptimised", results)
 
 
 def _judged(

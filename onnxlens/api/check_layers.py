@@ -15,7 +15,7 @@ from onnxlens.api.target import Settings, Target
 from onnxlens.errors import GraphError, UsageError
 from onnxlens.profile.graph.loading.model_file import read_model
 from onnxlens.profile.parity.matching import match_modules
-from onnxlens.profile.parity.module_calls import capture, observe
+from onnxlens.profile.parity.module_calls import capture, layers_of, observe
 from onnxlens.profile.parity.parity import Deviations, keep_worst
 from onnxlens.profile.parity.reproduction import write_reproduction
 from onnxlens.profile.parity.rows import ModuleRows
@@ -70,7 +70,7 @@ def _require_float32(target: Target, dtype: str | None) -> None:
 def _compare_modules(it: OpenedTarget, request: LayerRequest) -> ModuleParityReport:
     graph, path, manifest = it.graph, it.path, it.runnable.manifest
     _require_float32(path, manifest.half_type)
-    if graph.attribution not in ("metadata", "names"):
+    if graph.attribution == "none":
         raise GraphError(
             f"{path}: names no modules, so there are no layers to compare; check without --layers"
         )
@@ -102,13 +102,13 @@ class _Comparison:
         self._progress = it.progress
         self.tolerance = tolerance_of(it, request.tolerance)
         others = range(1, request.samples)
-        drawn = (sample_inputs(manifest.inputs, manifest.input_ranges, draw) for draw in others)
+        drawn = (sample_inputs(graph.inputs, manifest.input_ranges, draw) for draw in others)
         self._samples = [it.inputs, *drawn]
         self._module = it.take_module()
         self._progress("observing PyTorch", 0, 0)
         observed = observe(self._module, self._samples[0], graph.hierarchy.paths)
         self._types = value_specs(graph)
-        self._matching = match_modules(graph, observed)
+        self._matching = match_modules(graph, observed, layers_of(self._module))
         self._slicer = Slicer(read_model(graph.path), self._types)
         self._rows = ModuleRows(graph, self._slicer, self._matching, self._types, self.tolerance)
         values = sorted(self._matching.ports, key=self._rows.order)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from onnxlens.api.opened import OpenedTarget
-from onnxlens.api.staging import MANIFEST_LAST, staged
+from onnxlens.api.staging import staged
 from onnxlens.api.target import Settings, is_file
 from onnxlens.errors import UsageError
 from onnxlens.specs.manifest import ExportedGraph
@@ -28,7 +28,7 @@ def export_graph(
     if is_file(target):
         raise UsageError(f"{target}: is an ONNX file already; give a graph of the catalog or a factory")
     with (
-        staged(Path(out), MANIFEST_LAST) as stage,
+        staged(Path(out)) as stage,
         OpenedTarget(target, chosen, progress, folder=stage) as opened,
     ):
         exported = opened.runnable

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 
 from onnxlens.api.extract_calls import chosen_call, match_call, pytorch_calls
 from onnxlens.api.opened import OpenedTarget, opened
-from onnxlens.api.staging import MANIFEST_LAST, staged
+from onnxlens.api.staging import staged
 from onnxlens.api.target import Settings, Target, is_file
 from onnxlens.errors import GraphError, UsageError
 from onnxlens.export.exported import data_digest
@@ -34,7 +34,6 @@ from onnxlens.specs.manifest import (
     ModuleCut,
     data_path_of,
     manifest_path_of,
-    read_manifest,
     values_path_of,
 )
 from onnxlens.specs.progress import Progress, silent
@@ -81,9 +80,8 @@ def extract_module(
         raise UsageError(f"{source}: its data needs its weights; leave --weights none out")
     if weightless and settings is not None and is_file(source):
         settings = replace(settings, weights=None)
-    with staged(path.parent, MANIFEST_LAST) as stage, opened(target, settings, progress) as it:
+    with staged(path.parent) as stage, opened(target, settings, progress) as it:
         report = _extract(it, module, call, stage / path.name, weightless=weightless, data=data)
-        _remove_stale(path, {file.name for file in report.files})
     return replace(report, files=tuple(path.parent / file.name for file in report.files))
 
 
@@ -98,16 +96,6 @@ def _require_out(path: Path, target: Target) -> None:
         folder = Path(target).parent
         if data.resolve() in {(folder / name).resolve() for name in data_files(read_model(Path(target)))}:
             raise UsageError(f"{path}: {data.name} beside it holds weights of {target}; choose another --out")
-
-
-def _remove_stale(path: Path, written: Collection[str]) -> None:
-    """Remove the files that an earlier extraction wrote under the same name and this one did not."""
-    data, manifest = data_path_of(path), manifest_path_of(path)
-    values = (values_path_of(path, "inputs"), values_path_of(path, "expected"))
-    ours = (manifest, *values) if read_manifest(path) is not None else ()
-    for stale in (data, *ours):
-        if stale.name not in written:
-            stale.unlink(missing_ok=True)
 
 
 def _extract(

@@ -2,28 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager
+from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
+from types import TracebackType
 from typing import TYPE_CHECKING
 
-from onnxlens.api import cache
-from onnxlens.api.staging import temporary_folder
 from onnxlens.api.target import Resolved, Settings, Target, is_file, resolve
-from onnxlens.api.trust import proof_of
 from onnxlens.errors import UsageError
 from onnxlens.specs.manifest import ExportedGraph, Manifest, open_export, read_manifest
 from onnxlens.specs.module_state import ModuleState
 from onnxlens.specs.progress import Progress, silent
+from onnxlens.specs.temporary import temporary_folder
 from onnxlens.specs.tensor import TensorSpec, is_floating
 
 if TYPE_CHECKING:
     import numpy as np
+    import onnxruntime as ort
     from torch import nn
 
     from onnxlens.export.network import Network
     from onnxlens.profile.graph.graph import Graph
+    from onnxlens.profile.runtime.session import SessionRequest
     from onnxlens.specs.graph import GraphSpec, WeightSource
     from onnxlens.specs.ledger import Ledger
     from onnxlens.specs.peers import Convention
@@ -42,6 +44,8 @@ class OpenedTarget(AbstractContextManager["OpenedTarget"]):
         settings: Settings | None = None,
         progress: Progress = silent,
         folder: Path | None = None,
+        *,
+        just_written: bool = False,
     ) -> None:
         """Check the settings; nothing is read yet.
 
@@ -50,6 +54,8 @@ class OpenedTarget(AbstractContextManager["OpenedTarget"]):
             settings: how it is exported, unless it is a file; the sizes of a file's inputs.
             progress: shows the steps.
             folder: where an export is written to; None for a temporary folder.
+            just_written: the target is a file of this very job, whose data are not read once more to compare
+                their digest.
 
         Raises:
             UsageError: the target is a file, and the settings contain more than sizes.
@@ -59,13 +65,20 @@ class OpenedTarget(AbstractContextManager["OpenedTarget"]):
         self.progress = progress
         self.is_file = is_file(target)
         self._folder = folder
+        self._just_written = just_written
         self._stack = ExitStack()
         if self.is_file:
             self.settings.require_for_file(target)
+            from onnxlens.api.staging import settle
 
-    def __exit__(self, *_: object) -> None:
+            for place in (*Path(target).parents,)[:2]:  # of the file, and of the run that it is part of
+                settle(place)
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         """Remove the temporary export."""
-        self._stack.close()
+        self._stack.__exit__(kind, error, trace)
 
     @cached_property
     def resolved(self) -> Resolved:
@@ -114,16 +127,42 @@ class OpenedTarget(AbstractContextManager["OpenedTarget"]):
 
         loaded, file, inputs = self._loaded, self.settings.inputs, self.inputs
         self.progress("running ONNX Runtime once", 0, 0)
-        return observed(loaded, self.runnable_path, inputs, file.name if file else "sample values")
+        return observed(loaded, self.session, inputs, file.name if file else "sample values")
 
     @cached_property
     def _loaded(self) -> Graph:
         from onnxlens.profile.graph.loading import load_graph
 
         path, chosen = self.path, self.settings
-        given = {name: array.shape for name, array in self._given_inputs.items() if name not in chosen.values}
         self.progress("loading the graph", 0, 0)
-        return load_graph(path, {**given, **chosen.shapes}, chosen.dims, chosen.values)
+        return load_graph(path, self._shapes, chosen.dims, chosen.values)
+
+    @cached_property
+    def _shapes(self) -> Mapping[str, Sequence[int]]:
+        """The shapes that the settings give to inputs, or the arrays for them have."""
+        arrays, chosen = self._given_inputs.items(), self.settings
+        return {name: array.shape for name, array in arrays if name not in chosen.values} | {**chosen.shapes}
+
+    def session(self, provider: str = "cpu", request: SessionRequest | None = None) -> ort.InferenceSession:
+        """A session on the file, with its weights; where the settings change fixed sizes of inputs, at those.
+
+        Raises:
+            ToolError: the provider is not available.
+            GraphError: ONNX Runtime refuses the file, or it has no such sizes.
+        """
+        from onnxlens.profile.runtime.session import PLAIN, open_session
+
+        chosen, model = request or PLAIN, self._resized
+        return open_session(
+            self.runnable_path, provider, chosen if model is None else replace(chosen, model=model)
+        )
+
+    @cached_property
+    def _resized(self) -> bytes | None:
+        """The model with the fixed sizes of inputs that the settings change; None where they change none."""
+        from onnxlens.profile.graph.loading.fixing import with_changed_shapes
+
+        return with_changed_shapes(self.path, self._shapes, self.settings.dims) if self._shapes else None
 
     @cached_property
     def _given_inputs(self) -> Mapping[str, np.ndarray]:
@@ -143,10 +182,9 @@ class OpenedTarget(AbstractContextManager["OpenedTarget"]):
 
         manifest = self.manifest
         ranges = manifest.input_ranges if manifest else {}
-        if manifest is not None and not self.settings.values and _all_known(manifest):
-            given = fitting_inputs(self._given_inputs, manifest.inputs)  # the graph need not be loaded
-            drawn = sample_inputs(manifest.inputs, ranges)
-            return {name: given.get(name, value) for name, value in drawn.items()}
+        sized = self._shapes or self.settings.dims or self.settings.values
+        if manifest is not None and not sized and _all_known(manifest):
+            return sample_inputs(manifest.inputs, ranges)  # the graph need not be loaded
         graph = self._loaded
         given = fitting_inputs(self._given_inputs, graph.inputs, graph.given)
         drawn = sample_inputs(
@@ -190,7 +228,8 @@ class OpenedTarget(AbstractContextManager["OpenedTarget"]):
             from onnxlens.export.exported import require_own_data
 
             exported = open_export(self.path)
-            require_own_data(exported)
+            if not self._just_written:
+                require_own_data(exported)
             return exported
         source = self.weights
         if source is None:
@@ -278,6 +317,8 @@ class OpenedTarget(AbstractContextManager["OpenedTarget"]):
     @cached_property
     def _exported(self) -> ExportedGraph:
         """The export without weights, from the cache if it is there."""
+        from onnxlens.api import cache  # a file needs none of these
+        from onnxlens.api.trust import proof_of
         from onnxlens.export.tracing import DEFAULT_OPSET, require_opset
 
         found, chosen = self.resolved, self.settings

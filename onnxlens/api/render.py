@@ -178,7 +178,8 @@ def explore_graph(
         for column, entry in node_data(flow, ledger, measured.nodes).items():
             texts[f"{path.stem}.{column}{EXPLORER_SUFFIX}"] = data_text(entry)
         for name, text in texts.items():
-            (stage / name).write_text(text, encoding="utf-8")
+            with (stage / name).open("w", encoding="utf-8") as file:
+                file.writelines(text)
     return [path.with_name(name) for name in texts]
 
 

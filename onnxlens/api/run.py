@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import logging
 import shutil
-from collections.abc import Callable, Sequence
-from contextlib import AbstractContextManager
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
+from errno import EDQUOT, EFBIG, ENOSPC
 from functools import partial
 from pathlib import Path
 from time import perf_counter
+from typing import TypeGuard
 
 from onnxlens.api.check import parity_report, pytorch_outputs, tolerance_of
 from onnxlens.api.opened import OpenedTarget
-from onnxlens.api.staging import staged, staged_folder
+from onnxlens.api.staging import require_replaceable, staged
 from onnxlens.api.target import Settings
 from onnxlens.api.workers import in_processes
 from onnxlens.errors import CheckpointError, OnnxlensError
@@ -29,7 +31,7 @@ from onnxlens.profile.runtime.session import SessionRequest, open_session, run
 from onnxlens.reference_model import catalog
 from onnxlens.reference_model.weights.choice import published_weights
 from onnxlens.reports.netron.pictures import drawn_by_netron, require_netron
-from onnxlens.reports.run_files import RUN_FILES, Files, write_counts, write_parity, write_pictures, write_run
+from onnxlens.reports.run_files import Files, write_counts, write_parity, write_pictures, write_run
 from onnxlens.specs.manifest import data_path_of, manifest_path_of
 from onnxlens.specs.progress import FINISHED, Progress, Watch, unwatched
 from onnxlens.specs.summary import GraphSummary, Job, RunSummary
@@ -37,11 +39,14 @@ from onnxlens.specs.summary import GraphSummary, Job, RunSummary
 QUICK_PIXELS = 128
 PROVIDER = "cpu"
 
+LONGEST = ("sd-unet", "control-ldm", "controlnet", "midas-dpt-hybrid", "clip-text")
+"""What takes longest to export, begun first: at the end no process waits for it alone."""
+
 
 def run_reference(job: Job, watch: Watch = unwatched) -> RunSummary:
     """Export, count, compare, time and draw the graphs of the reference model, into one folder.
 
-    A graph that fails does not stop the others.
+    A graph that fails does not stop the others. An earlier run's files stay until the new ones are complete.
 
     Raises:
         UsageError: a graph is unknown, or the folder cannot be written.
@@ -52,12 +57,17 @@ def run_reference(job: Job, watch: Watch = unwatched) -> RunSummary:
     names = tuple(dict.fromkeys(job.graphs)) or catalog.names()
     _refuse_early(job, names)
     start = perf_counter()
+    refused = {name: _refusal(job.out / name, f"{name}.json") for name in names}
     run_all = _in_turn if min(job.processes, len(names)) < 2 else _exported_first
-    graphs = run_all(job, names, watch)
-    if job.netron:
-        graphs = drawn_by_netron(graphs, job.out, job.browser, watch)
-    summary = RunSummary(graphs, machine(), perf_counter() - start)
-    with staged(job.out) as stage:
+    stale: list[str] = []
+    with staged(job.out, stale) as stage:
+        done = run_all(replace(job, out=stage), [name for name in names if not refused[name]], watch)
+        if job.netron:
+            done = drawn_by_netron(done, stage, job.browser, watch)
+        stale += (graph.graph for graph in done if graph.outcome == "failed")
+        by_name = {graph.graph: graph for graph in done}
+        graphs = tuple(by_name.get(name) or _failed(name, refused[name]) for name in names)
+        summary = RunSummary(graphs, machine(), perf_counter() - start)
         write_run(summary, stage)
     return summary
 
@@ -71,9 +81,15 @@ def _refuse_early(job: Job, names: Sequence[str]) -> None:
         require_netron(job.browser)
     if job.weights not in ("seeded", "none") and not Path(job.weights).exists():
         raise CheckpointError(f"{job.weights}: no such file or folder; give a checkpoint, or seeded")
-    with staged(job.out):
-        for name in RUN_FILES:  # an earlier run's, which would link to files that this run replaces
-            (job.out / name).unlink(missing_ok=True)
+
+
+def _refusal(folder: Path, proof: str) -> str:
+    """Why a graph's folder cannot be replaced; empty if it can."""
+    try:
+        require_replaceable(folder, proof)
+    except OnnxlensError as error:
+        return str(error)
+    return ""
 
 
 def _in_turn(job: Job, names: Sequence[str], watch: Watch) -> tuple[GraphSummary, ...]:
@@ -86,17 +102,17 @@ def _in_turn(job: Job, names: Sequence[str], watch: Watch) -> tuple[GraphSummary
 
 def _exported_first(job: Job, names: Sequence[str], watch: Watch) -> tuple[GraphSummary, ...]:
     """Export in several processes, and measure one graph after another then: a timing runs alone."""
-    last_first = names[::-1]  # the catalog ends with what takes longest to trace: no process waits for it
-    outcomes = in_processes(partial(_export_one, job), last_first, job.processes, watch)
+    order = sorted(names, key=lambda name: LONGEST.index(name) if name in LONGEST else len(LONGEST))
+    outcomes = in_processes(partial(_export_one, job), order, job.processes, watch)
     summaries = []
     for index, name in enumerate(names, start=1):
         error = outcomes[name].exception()
+        if _is_full(error):
+            raise error
         summary = outcomes[name].result() if error is None else _failed(name, _line_of(error))
         if "weights" in summary.files:
             measure = partial(_measure_exported, job, summary)
             summary = _attempted(name, measure, watch(name, index, len(names)), summary.seconds)
-            if summary.outcome == "failed":
-                shutil.rmtree(job.out / name, ignore_errors=True)
         summaries.append(summary)
     return tuple(summaries)
 
@@ -111,11 +127,18 @@ def _attempted(
     except OnnxlensError as error:
         summary = _failed(name, " ".join(str(error).split()))
     except Exception as error:  # a fault in one graph, ours or a library's, must not stop the others
+        if _is_full(error):
+            raise
         logging.getLogger(__name__).exception("%s failed", name)
         summary = _failed(name, _line_of(error))
     release_memory()
     progress(FINISHED, 0, 0)
     return replace(summary, seconds=seconds + perf_counter() - start)
+
+
+def _is_full(error: BaseException | None) -> TypeGuard[OSError]:
+    """Whether the disk is full, which stops the whole run: the earlier one's results stay."""
+    return isinstance(error, OSError) and error.errno in (ENOSPC, EDQUOT, EFBIG)
 
 
 def _failed(name: str, reason: str) -> GraphSummary:
@@ -128,7 +151,7 @@ def _line_of(error: BaseException) -> str:
 
 def _whole(job: Job, name: str, progress: Progress) -> GraphSummary:
     """Export, count and draw; if the graph has weights, also compare and time."""
-    with _fresh_folder(job, name) as folder, OpenedTarget(name, _settings(job, name), progress, folder) as it:
+    with _folder(job, name) as folder, OpenedTarget(name, _settings(job, name), progress, folder) as it:
         summary = _count_and_draw(it, folder)
         return _compare_and_time(it, folder, summary) if "weights" in summary.files else summary
 
@@ -137,10 +160,7 @@ def _export_one(job: Job, name: str, progress: Progress) -> GraphSummary:
     """The part of ``_whole`` that another process can do, finished in the graph's folder."""
 
     def export(progress: Progress) -> GraphSummary:
-        with (
-            _fresh_folder(job, name) as folder,
-            OpenedTarget(name, _settings(job, name), progress, folder) as it,
-        ):
+        with _folder(job, name) as folder, OpenedTarget(name, _settings(job, name), progress, folder) as it:
             return _count_and_draw(it, folder)
 
     return _attempted(name, export, progress)
@@ -149,12 +169,23 @@ def _export_one(job: Job, name: str, progress: Progress) -> GraphSummary:
 def _measure_exported(job: Job, summary: GraphSummary, progress: Progress) -> GraphSummary:
     """The rest of ``_whole``, of a graph that another process has exported."""
     path = job.out / summary.files["onnx"]
-    with staged(path.parent) as folder, OpenedTarget(path, progress=progress) as it:
+    with (
+        _folder(job, summary.graph) as folder,
+        OpenedTarget(path, progress=progress, just_written=True) as it,
+    ):
         return _compare_and_time(it, folder, summary)
 
 
-def _fresh_folder(job: Job, name: str) -> AbstractContextManager[Path]:
-    return staged_folder(job.out / name, proof=f"{name}.json")
+@contextmanager
+def _folder(job: Job, name: str) -> Iterator[Path]:
+    """The graph's folder of files; after an error it has none."""
+    folder = job.out / name
+    folder.mkdir(exist_ok=True)
+    try:
+        yield folder
+    except BaseException:
+        shutil.rmtree(folder, ignore_errors=True)
+        raise
 
 
 def _settings(job: Job, name: str) -> Settings:

@@ -1,126 +1,219 @@
-"""Write outputs into a temporary folder, rename them when they are complete; clear what killed runs left."""
+"""Write files into a folder of their own and publish them when all are complete: at once, or not at all."""
 
 from __future__ import annotations
 
 import fcntl
 import os
 import shutil
-import tempfile
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Collection, Iterator
+from contextlib import ExitStack, contextmanager, suppress
+from errno import EISDIR, ENOTDIR
 from pathlib import Path
 
-from onnxlens.errors import UsageError
+from onnxlens.errors import GraphError, UsageError
+from onnxlens.specs.manifest import data_path_of, manifest_path_of, read_manifest, values_path_of
+from onnxlens.specs.temporary import owned_folder
 
-MANIFEST_LAST = (".onnx", ".json")
-"""Weights are renamed into place first, then the graph that points at them, then its manifest."""
+STAGE_PREFIX = ".onnxlens-stage-"
+"""How the names of the folders begin that results are written into."""
 
-STAGE_PREFIX = ".onnxlens-"
-"""The start of every temporary folder's name; the process id follows."""
+READY = ".onnxlens-ready"
+"""A complete result, whose files are being moved into the folder around it. A kill leaves it for the next."""
+
+STALE = ".stale"
+"""In a result: the names of files of an earlier one which are removed with it, one a line."""
+
+AT_FDCWD, RENAME_EXCHANGE = -100, 2
+"""Of Linux's renameat2: paths from the current folder; both names stay, with each other's content."""
+
+LAST = (".onnx", ".json")
+"""Weights are moved before the graph that points at them, and its manifest last."""
 
 
 @contextmanager
-def staged(directory: Path, order: Sequence[str] = ()) -> Iterator[Path]:
-    """A temporary folder inside ``directory``; at the end, its files are moved into ``directory``.
+def staged(directory: Path, stale: Collection[str] = ()) -> Iterator[Path]:
+    """A folder inside ``directory`` to write into; at the end its entries are published into ``directory``.
+
+    After a kill at any moment ``directory`` has the earlier result or the new one, never a part; see
+    ``settle``. Entries of other names stay.
 
     Args:
         directory: created if it is missing, and removed again if nothing is written into it.
-        order: suffixes of the files to move last, in this order: a manifest after what it describes.
+        stale: names of an earlier result that are removed; read when the new one is published.
 
     Raises:
         UsageError: ``directory`` cannot be created or written.
     """
     made = [folder for folder in (directory, *directory.parents) if not folder.exists()]
-    try:
-        directory.mkdir(parents=True, exist_ok=True)
-        _clear_leftovers(directory)
-        stage = Path(tempfile.mkdtemp(prefix=f"{STAGE_PREFIX}{os.getpid()}-", dir=directory))
-    except OSError as error:
-        raise UsageError(
-            f"{directory}: cannot be written ({error.strerror or error}); choose another --out"
-        ) from error
-    try:
-        yield stage
-        ranks = {suffix: rank for rank, suffix in enumerate(order, start=1)}
-        for path in sorted(stage.iterdir(), key=lambda path: ranks.get(path.suffix, 0)):
-            os.replace(path, directory / path.name)
-    except OSError as error:
-        raise UsageError(
-            f"{directory}: writing failed ({error.strerror or error}: {error.filename})"
-        ) from error
-    finally:
-        shutil.rmtree(stage, ignore_errors=True)
-        with suppress(OSError):  # ends at the first folder that is not empty
-            for folder in made:
-                folder.rmdir()
+    with ExitStack() as stack:
+        stack.callback(_remove_empty, made)
+        try:
+            directory.mkdir(parents=True, exist_ok=True)
+            with _locked(directory):
+                stage = stack.enter_context(owned_folder(directory, STAGE_PREFIX))
+        except OSError as error:
+            raise UsageError(
+                f"{directory}: cannot be written ({error.strerror or error}); choose another --out"
+            ) from error
+        try:
+            yield stage
+            with _locked(directory):
+                _publish(stage, directory, stale)
+        except OSError as error:
+            where = f": {Path(error.filename).name}" if error.filename else ""
+            raise UsageError(f"{directory}: writing failed ({error.strerror or error}{where})") from error
 
 
-@contextmanager
-def staged_folder(folder: Path, proof: str) -> Iterator[Path]:
-    """A temporary folder that replaces ``folder`` as a whole at the end.
+def _remove_empty(made: Collection[Path]) -> None:
+    with suppress(OSError):  # ends at the first folder that is not empty
+        for folder in made:
+            folder.rmdir()
 
-    ``folder`` is removed first, so that after an error no earlier result is mistaken for this run's.
+
+def require_replaceable(folder: Path, proof: str) -> None:
+    """Refuse a folder that a result would replace, and that is none of ours.
 
     Args:
-        folder: what to replace.
-        proof: a file that every earlier result of ours contains; a folder without it is not replaced.
+        folder: what is to be replaced as a whole.
+        proof: a file that every earlier result of ours contains.
 
     Raises:
-        UsageError: ``folder`` holds other files, or cannot be written.
+        UsageError: ``folder`` holds other files.
     """
     if folder.is_symlink() or (folder.exists() and not folder.is_dir()):
         raise UsageError(f"{folder}: is in the way, and no folder; choose another --out")
     if folder.is_dir() and any(folder.iterdir()) and not (folder / proof).is_file():
         raise UsageError(f"{folder}: holds files that are not of an earlier run; choose another --out")
-    with staged(folder.parent) as stage:
-        shutil.rmtree(folder, ignore_errors=True)
-        (stage / folder.name).mkdir()
-        yield stage / folder.name
 
 
-LOCK = "lock"
-"""In a folder among the system's temporary ones: locked as long as the process lives that made the folder."""
+def settle(directory: Path) -> None:
+    """Finish what a process that was killed has begun to publish into the folder, so that it can be read."""
+    if (directory / READY).is_dir():
+        with suppress(OSError), _locked(directory):  # where it cannot be written, digests tell
+            _finish(directory)
 
 
 @contextmanager
-def temporary_folder() -> Iterator[Path]:
-    """A folder among the system's temporary ones, removed at the end; those of killed processes go first.
-
-    Containers may share that place, and process numbers mean nothing between them: a lock tells who lives.
-    """
-    _clear_unlocked(Path(tempfile.gettempdir()))
-    with tempfile.TemporaryDirectory(prefix=STAGE_PREFIX.lstrip("."), ignore_cleanup_errors=True) as name:
-        folder = Path(name)
-        with (folder / "new").open("w") as lock:
-            fcntl.flock(lock, fcntl.LOCK_EX)
-            (folder / "new").rename(folder / LOCK)  # nobody finds it before it is locked
-            (folder / "files").mkdir()
-            yield folder / "files"
-
-
-def _clear_unlocked(place: Path) -> None:
-    for path in place.glob(f"{STAGE_PREFIX.lstrip('.')}*/{LOCK}"):
-        with (
-            suppress(OSError),
-            path.open("a") as lock,
-        ):  # another user's, or a living process's
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            shutil.rmtree(path.parent, ignore_errors=True)
+def _locked(directory: Path) -> Iterator[None]:
+    """Let no other process publish into the folder, or begin to, meanwhile."""
+    while True:
+        lock = os.open(directory, os.O_RDONLY)
+        try:
+            with suppress(OSError):  # a file system without locks
+                fcntl.flock(lock, fcntl.LOCK_EX)
+            if os.path.samestat(os.fstat(lock), os.stat(directory)):
+                yield
+                return
+        finally:
+            os.close(lock)
 
 
-def _clear_leftovers(directory: Path) -> None:
-    """Remove the temporary folders of processes that were killed: they can hold gigabytes."""
-    for stage in directory.glob(f"{STAGE_PREFIX}*-*"):
-        process = stage.name.removeprefix(STAGE_PREFIX).partition("-")[0]
-        if process.isdigit() and not _is_running(int(process)):
-            shutil.rmtree(stage, ignore_errors=True)
+def _publish(stage: Path, directory: Path, stale: Collection[str]) -> None:
+    """Publish by one rename: of the only file, of the whole folder, or of the list of what is to be moved."""
+    names = sorted(path.name for path in stage.iterdir())
+    if not names and not stale:
+        return
+    for name in names:
+        _require_same_kind(stage / name, directory / name)
+    _finish(directory)
+    old = {name for name in {*stale, *_stale_beside(stage, directory)} if (directory / name).exists()}
+    if len(names) == 1 and not old and (stage / names[0]).is_file():
+        os.replace(stage / names[0], directory / names[0])
+        return
+    known = {*names, *old, stage.parent.name}
+    if not (_may_be_exchanged(directory, known) and _exchange(stage, directory)):
+        if old:
+            (stage / STALE).write_text("\n".join(old), encoding="utf-8")
+        os.rename(stage, directory / READY)
+        _finish(directory)
 
 
-def _is_running(process: int) -> bool:
+def _require_same_kind(source: Path, target: Path) -> None:
+    if target.exists() and source.is_dir() != target.is_dir():
+        code = EISDIR if target.is_dir() else ENOTDIR
+        raise OSError(code, os.strerror(code), str(target))
+
+
+def _stale_beside(stage: Path, directory: Path) -> Iterator[str]:
+    """The files of an earlier result for the same graphs that the new one does not have."""
+    for graph in stage.glob("*.onnx"):
+        path = directory / graph.name
+        beside = (manifest_path_of(path), *(values_path_of(path, kind) for kind in ("inputs", "expected")))
+        for file in (data_path_of(path), *(beside if _is_ours(path) else ())):
+            if not (stage / file.name).exists():
+                yield file.name
+
+
+def _is_ours(path: Path) -> bool:
     try:
-        os.kill(process, 0)
-    except ProcessLookupError:
+        return read_manifest(path) is not None
+    except GraphError:  # damaged
+        return True
+
+
+def _exchange(stage: Path, directory: Path) -> bool:
+    """Let the stage take the folder's place; False if the system cannot."""
+    whole = directory.resolve()
+    with suppress(OSError), owned_folder(whole.parent, STAGE_PREFIX) as aside:
+        shutil.copystat(whole, stage)
+        os.rename(stage, aside)
+        if _exchanged(aside, whole):
+            return True
+        os.rename(aside, stage)
+    return False
+
+
+def _finish(directory: Path) -> None:
+    """Move what is ready into the folder. Whatever is done already is not done again."""
+    ready = directory / READY
+    if not ready.is_dir():
+        return
+    with owned_folder(directory, STAGE_PREFIX) as old, ExitStack() as held:
+        listed = ready / STALE
+        stale = listed.read_text(encoding="utf-8").splitlines() if listed.exists() else []
+        entries = [path for path in ready.iterdir() if path != listed]
+        entries.sort(key=lambda path: LAST.index(path.suffix) + 1 if path.suffix in LAST else 0)
+        for name in (*stale, *(path.name for path in entries)):
+            with suppress(OSError):  # to free gigabytes takes long: not before all is moved
+                held.callback(os.close, os.open(directory / name, os.O_RDONLY))
+        for name in stale:
+            if (directory / name).exists():
+                os.rename(directory / name, old / name)
+        for path in entries:
+            if path.is_dir() and (directory / path.name).exists():
+                os.rename(directory / path.name, old / path.name)
+            os.replace(path, directory / path.name)
+        listed.unlink(missing_ok=True)
+        ready.rmdir()
+
+
+def _exchanged(one: Path, other: Path) -> bool:
+    """Exchange two folders of one file system; False if the system or the file system cannot."""
+    import ctypes
+
+    try:
+        renameat2 = ctypes.CDLL(None).renameat2
+    except AttributeError:
         return False
-    except PermissionError:  # another user's
-        pass
-    return True
+    done: int = renameat2(AT_FDCWD, os.fsencode(one), AT_FDCWD, os.fsencode(other), RENAME_EXCHANGE)
+    return done == 0
+
+
+def _may_be_exchanged(folder: Path, names: Collection[str]) -> bool:
+    """Whether another folder can take its place unnoticed: it has only ``names``, and nobody works in it."""
+    own = folder.stat()
+    return (
+        {path.name for path in folder.iterdir()} <= {*names}
+        and (own.st_uid, own.st_gid) == (os.geteuid(), os.getegid())
+        and not os.path.ismount(folder)
+        and not _is_worked_in(own)
+    )
+
+
+def _is_worked_in(folder: os.stat_result) -> bool:
+    """Whether it is the current folder of a process, such as a shell, which would be left in the old one."""
+    for current in (Path(), *Path("/proc").glob("[0-9]*/cwd")):
+        with suppress(OSError):  # it has ended, or is another user's
+            if os.path.samestat(current.stat(), folder):
+                return True
+    return False

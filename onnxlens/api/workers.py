@@ -7,11 +7,13 @@ for.
 from __future__ import annotations
 
 import gc
+import os
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor
-from multiprocessing import active_children, get_context
+from multiprocessing import active_children, get_context, parent_process
 from multiprocessing.queues import Queue
 from queue import Empty
+from threading import Thread
 from typing import TypeVar
 
 from onnxlens.specs.progress import FINISHED, Progress, Watch
@@ -74,6 +76,15 @@ def _connect(messages: Queue[Message]) -> None:
     global _messages
     _messages = messages
     gc.set_threshold(20_000, 10, 10)
+    Thread(target=_end_with_parent, daemon=True).start()
+
+
+def _end_with_parent() -> None:
+    """End this process when the one that made it is gone, also if that was killed."""
+    parent = parent_process()
+    if parent is not None:
+        parent.join()
+        os._exit(1)
 
 
 def _call(task: Task[Result], name: str) -> Result:

@@ -18,6 +18,7 @@ from onnxlens.cli.options import (
     with_rows,
 )
 from onnxlens.specs.bench import BenchRequest
+from onnxlens.specs.bounds import MOST_RUNS, MOST_THREADS
 
 if TYPE_CHECKING:
     from onnxlens.reports.tables.render import By
@@ -28,9 +29,15 @@ LEVELS = ("disabled", "basic", "extended", "all")
 @click.command()
 @click.argument("target")
 @click.option("--provider", type=click.Choice(["cpu", "cuda", "tensorrt"]), default="cpu", show_default=True)
-@click.option("--runs", type=click.IntRange(min=1), default=10, show_default=True, help="Runs to time.")
 @click.option(
-    "--warmup", type=click.IntRange(min=0), default=2, show_default=True, help="Runs before, not timed."
+    "--runs", type=click.IntRange(1, MOST_RUNS), default=10, show_default=True, help="Runs to time."
+)
+@click.option(
+    "--warmup",
+    type=click.IntRange(0, MOST_RUNS),
+    default=2,
+    show_default=True,
+    help="Runs before, not timed.",
 )
 @click.option(
     "--level",
@@ -40,7 +47,9 @@ LEVELS = ("disabled", "basic", "extended", "all")
     help="How far ONNX Runtime optimizes the graph.",
 )
 @click.option(
-    "--threads", type=click.IntRange(min=1), help="Threads that one operator may use [the usable cores]."
+    "--threads",
+    type=click.IntRange(1, MOST_THREADS),
+    help="Threads that one operator may use [the usable cores].",
 )
 @click.option("--against", type=click.Choice(["torch"]), help="Time PyTorch too, eager and compiled.")
 @with_rows

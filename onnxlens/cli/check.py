@@ -21,6 +21,7 @@ from onnxlens.cli.options import (
     with_network_settings,
 )
 from onnxlens.errors import UsageError
+from onnxlens.specs.bounds import MOST_SAMPLES
 from onnxlens.specs.parity import LayerRequest
 
 if TYPE_CHECKING:
@@ -52,7 +53,9 @@ with_layers = all_of(
         callback=_memory,
         help="With --layers: limit for the tensors held for comparison; weights come on top [4GiB].",
     ),
-    click.option("--samples", type=click.IntRange(min=1), help="With --layers: different inputs to run [1]."),
+    click.option(
+        "--samples", type=click.IntRange(1, MOST_SAMPLES), help="With --layers: different inputs to run [1]."
+    ),
     click.option("--stop", is_flag=True, default=None, help="With --layers: end at the first that fails."),
     click.option(
         "--reproduce",
@@ -70,7 +73,9 @@ with_layers = all_of(
     "--against", type=click.Choice(["pytorch", "unoptimised"]), default="pytorch", show_default=True
 )
 @click.option(
-    "--tolerance", type=float, help="Largest relative L2 error that passes [1e-5, midas-dpt-hybrid 1e-4]."
+    "--tolerance",
+    type=float,
+    help="Largest relative L2 error that passes [1e-5, midas-dpt-hybrid 1e-4].",
 )
 @with_layers
 @format_option("table", "json", "csv", "md")

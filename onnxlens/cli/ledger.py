@@ -19,11 +19,12 @@ from onnxlens.cli.options import (
     with_run,
 )
 from onnxlens.errors import UsageError
+from onnxlens.specs.bounds import MOST_LEVELS
 
 
 @click.command()
 @click.argument("target")
-@click.option("--depth", type=click.IntRange(min=0), help="Module levels to show [all].")
+@click.option("--depth", type=click.IntRange(0, MOST_LEVELS), help="Module levels to show [all].")
 @click.option("--sort", metavar="COLUMN[:asc|desc]", help="Order of the rows [execution order].")
 @click.option(
     "--where",

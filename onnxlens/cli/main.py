@@ -18,6 +18,7 @@ import click
 
 from onnxlens.cli.progress import QUIET_OPTION
 from onnxlens.errors import OnnxlensError, UsageError
+from onnxlens.specs.text import printable
 
 BAD_INPUT = 2
 FAULT = 3
@@ -98,6 +99,7 @@ def main() -> None:
     for name in ("stdout", "stderr"):
         if getattr(sys, name) is None:  # closed by the shell, as in `onnxlens graphs 2>&-`
             setattr(sys, name, open(os.devnull, "w"))  # noqa: SIM115 - for as long as the program runs
+        getattr(sys, name).reconfigure(errors="backslashreplace")  # names that the encoding lacks
     signal.signal(signal.SIGTERM, _terminate)
     _keep_stderr()
     code = run(sys.argv[1:])
@@ -148,7 +150,7 @@ def run(arguments: list[str]) -> int:
     except (OnnxlensError, OSError) as error:
         return _refuse(_line_of(error))
     except MemoryError as error:
-        return _refuse(f"not enough memory: {error or 'ask for less, or use a larger machine'}")
+        return _refuse(f"there is not enough memory for it ({error or 'none is left'}); take a smaller size")
     except (click.Abort, KeyboardInterrupt) as stop:
         return TERMINATED if isinstance(stop.__cause__, _Terminated) else INTERRUPTED
     except SystemExit:
@@ -173,5 +175,5 @@ def _line_of(error: OnnxlensError | OSError) -> str:
 
 def _refuse(message: str) -> int:
     with suppress(OSError):  # standard error is closed, or on a full device: the exit code says it
-        print(f"onnxlens: {' '.join(message.split())}", file=sys.stderr, flush=True)
+        print(f"onnxlens: {printable(' '.join(message.split()))}", file=sys.stderr, flush=True)
     return BAD_INPUT

@@ -10,8 +10,10 @@ from typing import TYPE_CHECKING, Any, TypeVar, cast
 import click
 
 from onnxlens.api.target import Settings
+from onnxlens.specs.bounds import MOST_BATCH, MOST_ELEMENTS, MOST_LEVELS, MOST_PIXELS
 from onnxlens.specs.codec import to_text
 from onnxlens.specs.tensor import DTYPES
+from onnxlens.specs.text import printable_lines
 
 if TYPE_CHECKING:
     from onnxlens.reports.documents import Document
@@ -64,7 +66,23 @@ def print_result(
     if output_format == "json":
         click.echo(to_text(document()), nl=False)
     else:
-        click.echo(table(cast("TableFormat", output_format)))
+        print_text(table(cast("TableFormat", output_format)), output_format)
+
+
+def print_text(text: str, output_format: str = "table") -> None:
+    """Print what people read line by line, escaped where a terminal would obey it; CSV as it is."""
+    if output_format == "csv":
+        click.echo(text, color=True)  # else click takes terminals' codes out of names
+    else:
+        click.echo(printable_lines(text))
+
+
+_HELD: list[object] = []
+
+
+def keep_until_exit(*held: object) -> None:
+    """Do not tear these down object by object, as the process ends soon; the next verb in it lets go."""
+    _HELD[:] = held
 
 
 def settings_from(options: dict[str, Any]) -> Settings:
@@ -80,13 +98,24 @@ def settings_from(options: dict[str, Any]) -> Settings:
 def _repeated(
     flag: str, keyword: str, metavar: str, parse: Callable[[str], Any], purpose: str
 ) -> Callable[[Verb], Verb]:
-    """An option that takes ``NAME=VALUE`` several times; the verb gets the parsed values by name."""
+    """An option that takes ``NAME=VALUE`` several times, or with commas; the verb gets the values by name."""
 
     def parsed(context: click.Context, option: click.Parameter, given: Sequence[str]) -> dict[str, Any]:
-        return {name: parse(value) for name, value in map(_pair, given)}
+        return {name: parse(value) for text in given for name, value in map(_pair, _pairs(text))}
 
     text = f"{purpose}; may be repeated."
     return click.option(flag, keyword, multiple=True, metavar=metavar, callback=parsed, help=text)
+
+
+def _pairs(text: str) -> list[str]:
+    """``a=1,b=2`` and ``x=1,3,y=2`` are two pairs each: a comma ends one where the next has its own ``=``."""
+    pairs: list[str] = []
+    for part in text.split(","):
+        if not pairs or ("=" in part and "=" in pairs[-1]):
+            pairs.append(part)
+        else:
+            pairs[-1] += f",{part}"
+    return pairs
 
 
 def _pair(text: str) -> tuple[str, str]:
@@ -102,16 +131,24 @@ def _list_of(parse: Callable[[str], Any]) -> Callable[[str], Sequence[Any]]:
 
 
 def _size(text: str) -> int:
-    if not text.strip().isdigit():
+    if not text.strip().isdecimal():
         raise click.BadParameter(f"{text!r} is not a size; give a whole number")
-    return int(text)
+    return _in_64_bits(text)
+
+
+def _in_64_bits(text: str) -> int:
+    """The whole number, where a tensor can have it."""
+    number = int(text) if len(text) < 30 else MOST_ELEMENTS + 1
+    if abs(number) > MOST_ELEMENTS:
+        raise click.BadParameter(f"{text[:40]} is out of range; give at most 2**63 - 1")
+    return number
 
 
 def _number(text: str) -> float:
     if (word := text.strip().lower()) in ("true", "false"):
         return int(word == "true")
     try:
-        return int(text) if word.lstrip("+-").isdigit() else float(text)
+        return _in_64_bits(text) if word.lstrip("+-").isdecimal() else float(text)
     except ValueError as error:
         raise click.BadParameter(f"{text!r} is not a number") from error
 
@@ -147,11 +184,13 @@ with_export_settings = all_of(
     click.option("--weights", metavar="none|seeded|FILE", help="Where the weights come from."),
     click.option("--strip-prefix", metavar="PREFIX", help="What stands before each key in FILE [found]."),
     click.option("--allow-extra", is_flag=True, default=None, help="Leave out what else FILE holds."),
-    click.option("--opset", type=int, help="ONNX opset to export, 18 to 25 [18]."),
+    click.option("--opset", type=int, help="ONNX opset to export, 11 to 25 [18]."),
     click.option("--dtype", type=click.Choice(DTYPES), help="Type of weights and tensors [float32]."),
-    click.option("--batch", type=int, help="Batch size [2 for the guided graphs, else 1]."),
-    click.option("--height", type=int, help="Picture height in pixels [512]."),
-    click.option("--width", type=int, help="Picture width in pixels [512]."),
+    click.option(
+        "--batch", type=click.IntRange(max=MOST_BATCH), help="Batch size [2 for the guided graphs, else 1]."
+    ),
+    click.option("--height", type=click.IntRange(max=MOST_PIXELS), help="Picture height in pixels [512]."),
+    click.option("--width", type=click.IntRange(max=MOST_PIXELS), help="Picture width in pixels [512]."),
     with_cache,
 )
 """How a graph is exported: keywords for ``settings_from``."""
@@ -180,7 +219,11 @@ with_network_settings = all_of(
 with_rows = all_of(
     click.option("--by", type=click.Choice(["module", "op", "node"]), default="module", show_default=True),
     click.option(
-        "--depth", type=click.IntRange(min=0), default=2, show_default=True, help="Module levels to show."
+        "--depth",
+        type=click.IntRange(0, MOST_LEVELS),
+        default=2,
+        show_default=True,
+        help="Module levels to show.",
     ),
 )
 """Which rows a table of costs or times has."""

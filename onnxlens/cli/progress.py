@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import click
 
 from onnxlens.specs.progress import FINISHED, Progress, Watch, silent, unwatched
+from onnxlens.specs.text import printable
 
 if TYPE_CHECKING:
     from rich.progress import Progress as Bar
@@ -87,7 +88,8 @@ class _Lines:
         """Print the step that is being done, if there is one."""
         if self._step:
             seconds = perf_counter() - self._start
-            print(f"onnxlens: {self._title}: {self._step} {seconds:.1f} s", file=sys.stderr, flush=True)
+            line = printable(f"onnxlens: {self._title}: {self._step} {seconds:.1f} s")
+            print(line, file=sys.stderr, flush=True)
         self._step = ""
 
 

@@ -20,6 +20,7 @@ from onnxlens.cli.options import (
     with_run,
 )
 from onnxlens.errors import UsageError
+from onnxlens.specs.bounds import MOST_LEVELS
 from onnxlens.specs.flow import FlowRequest
 
 TAKEN: Mapping[str, Sequence[str]] = {
@@ -37,7 +38,9 @@ TAKEN: Mapping[str, Sequence[str]] = {
 @click.option(
     "--viewer", type=click.Choice([*TAKEN]), default="flow", show_default=True, help="Whose format to write."
 )
-@click.option("--depth", type=click.IntRange(min=0), help="Module levels to open [as many as stay readable].")
+@click.option(
+    "--depth", type=click.IntRange(0, MOST_LEVELS), help="Module levels to open [as many as stay readable]."
+)
 @click.option("--groups", type=click.Path(path_type=Path), help="FILE.toml that names groups of modules.")
 @click.option("--fold", is_flag=True, help="Draw equal consecutive blocks as one (x12).")
 @click.option(

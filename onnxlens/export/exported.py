@@ -11,19 +11,14 @@ import numpy as np
 import onnx_ir as ir
 
 from onnxlens.errors import CheckpointError, GraphError
+from onnxlens.export.external_data import PART_BYTES
 from onnxlens.specs.graph import GraphSpec
 from onnxlens.specs.manifest import ExportedGraph, data_path_of
 from onnxlens.specs.tensor import HALVES, TensorSpec, numpy_type
 
-PART_BYTES = 64 * 2**20
-"""What a core digests in one go."""
-
 
 def data_digest(onnx_path: Path) -> str | None:
-    """The digest of the data file beside the graph; None if there is none.
-
-    It is the SHA-256 of the SHA-256 of each part, so that all cores can take part.
-    """
+    """The digest of the data file beside the graph, see ``DataDigest``; None if there is none."""
     path = data_path_of(onnx_path)
     if not path.is_file():
         return None

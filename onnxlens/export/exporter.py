@@ -12,7 +12,7 @@ import onnx_ir as ir
 
 from onnxlens.errors import ExportError
 from onnxlens.export import external_data, passes
-from onnxlens.export.exported import data_digest
+from onnxlens.export.lowering import lower
 from onnxlens.export.tracing import DEFAULT_OPSET, trace
 from onnxlens.specs.codec import to_text
 from onnxlens.specs.graph import WeightSource
@@ -66,6 +66,8 @@ def export(request: ExportRequest, directory: Path, progress: Progress = silent)
     model.producer_name, model.producer_version = "onnxlens", version("onnxlens")
     onnx_path = directory / f"{spec.name}.onnx"
     external_data.point_at_file(model, state.tensors, data_path_of(onnx_path).name)
+    if request.opset < model.opset_imports[""]:
+        model = lower(model, request.opset)
     progress("checking", 0, 0)
     passes.check_graph(model)
     _write_graph(model, onnx_path)
@@ -79,15 +81,14 @@ def add_weights(exported: ExportedGraph, source: WeightSource, progress: Progres
         CheckpointError: the source cannot give a value.
         ExportError: ONNX's checker refuses the file.
     """
-    external_data.write(ir.load(exported.onnx_path), source, exported.data_path, progress)
+    digest = external_data.write(ir.load(exported.onnx_path), source, exported.data_path, progress)
     passes.check_file(exported.onnx_path)
-    return _with_manifest(
-        exported.onnx_path, replace(exported.manifest, weights=source.label, has_weights=True)
-    )
+    manifest = replace(exported.manifest, weights=source.label, has_weights=True, data_digest=digest)
+    return _with_manifest(exported.onnx_path, manifest)
 
 
 def _with_manifest(onnx_path: Path, manifest: Manifest) -> ExportedGraph:
-    exported = ExportedGraph(onnx_path, replace(manifest, data_digest=data_digest(onnx_path)))
+    exported = ExportedGraph(onnx_path, manifest)
     exported.manifest_path.write_text(to_text(exported.manifest), encoding="utf-8")
     return exported
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from hashlib import sha256
 from pathlib import Path
 
 import numpy as np
@@ -16,6 +17,9 @@ from onnxlens.specs.tensor import TensorSpec
 
 ALIGNMENT_BYTES = 4096
 """A page: what memory mapping wants, and what ONNX's external data format recommends for large tensors."""
+
+PART_BYTES = 64 * 2**20
+"""What a core digests in one go."""
 
 AHEAD = 4
 """How many tensors are read ahead of the one being written: enough for two cores, little memory."""
@@ -58,24 +62,70 @@ def _has_values(constant: ir.Value) -> bool:
     return constant.const_value is not None and not isinstance(constant.const_value.raw, FakeTensor)
 
 
-def write(model: ir.Model, source: WeightSource, path: Path, progress: Progress) -> None:
-    """Write the weights of ``model`` to ``path``, each at the offset that ``point_at_file`` gave it."""
+class DataDigest:
+    """The digest of a data file: the SHA-256 of the SHA-256 of each part, so that all cores can take part."""
+
+    def __init__(self, part_bytes: int = PART_BYTES) -> None:
+        """Of no bytes yet."""
+        self._part_bytes = part_bytes
+        self._parts: list[bytes] = []
+        self._part, self._left = sha256(), part_bytes
+
+    def add(self, content: memoryview) -> None:
+        """The bytes that follow."""
+        while len(content):
+            begun = content[: self._left]
+            self._part.update(begun)
+            self._left -= len(begun)
+            content = content[len(begun) :]
+            if not self._left:
+                self._end_part()
+
+    def text(self) -> str:
+        """The digest of all bytes; none may follow."""
+        if self._left < self._part_bytes:
+            self._end_part()
+        return sha256(b"".join(self._parts)).hexdigest()
+
+    def _end_part(self) -> None:
+        self._parts.append(self._part.digest())
+        self._part, self._left = sha256(), self._part_bytes
+
+
+def write(model: ir.Model, source: WeightSource, path: Path, progress: Progress) -> str:
+    """Write the weights of ``model`` to ``path``, each at the offset that ``point_at_file`` gave it.
+
+    Returns:
+        The digest of the file, made beside the writing.
+    """
     references = {
         name: weight.const_value
         for name, weight in model.graph.initializers.items()
         if isinstance(weight.const_value, ir.ExternalTensor)
     }
+    in_order = sorted(references, key=lambda name: references[name].offset or 0)
     total = sum(reference.length or 0 for reference in references.values())
-    done = 0
-    with path.open("wb") as file:
-        for name, values in _read_ahead(source, list(references)):
-            reference = references[name]
-            file.seek(reference.offset or 0)
+    done, end, digest = 0, 0, DataDigest()
+    with path.open("wb") as file, ThreadPoolExecutor(max_workers=1) as beside:
+        digesting: Future[None] | None = None
+        for name, values in _read_ahead(source, in_order):
             # as bytes: a buffer cannot be of bfloat16
-            file.write(np.ascontiguousarray(values).view(np.uint8).data if values.size else b"")
-            done += reference.length or 0
+            content = np.ascontiguousarray(values).reshape(-1).view(np.uint8).data
+            gap = (references[name].offset or 0) - end
+            padded = (memoryview(bytes(gap)), content, memoryview(bytes(-len(content) % ALIGNMENT_BYTES)))
+            end += sum(map(len, padded))
+            if digesting is not None:
+                digesting.result()  # one tensor waits at most
+            digesting = beside.submit(_add_all, digest, padded)
+            file.writelines(padded)
+            done += references[name].length or 0
             progress("writing weights", done, total)
-        file.truncate(-(-file.tell() // ALIGNMENT_BYTES) * ALIGNMENT_BYTES)
+    return digest.text()
+
+
+def _add_all(digest: DataDigest, contents: Sequence[memoryview]) -> None:
+    for content in contents:
+        digest.add(content)
 
 
 def _read_ahead(source: WeightSource, names: list[str]) -> Iterator[tuple[str, np.ndarray]]:

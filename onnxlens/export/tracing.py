@@ -15,6 +15,7 @@ from copy import copy
 from typing import TYPE_CHECKING
 
 from onnxlens.errors import ExportError
+from onnxlens.export.lowering import OLDEST_OPSET
 from onnxlens.export.reasons import why_not
 from onnxlens.specs.graph import GraphSpec
 from onnxlens.specs.tensor import TensorSpec, dtype_name, torch_type
@@ -26,8 +27,11 @@ if TYPE_CHECKING:
 
     from onnxlens.export.network import Network
 
-OPSETS = range(18, 26)
+TRACED_OPSETS = range(18, 26)
 """The opsets that torch's exporter writes with module metadata: 17 drops it, 26 comes out stamped 18."""
+
+OPSETS = range(OLDEST_OPSET, TRACED_OPSETS.stop)
+"""The opsets that can be asked for; those before 18 are made from it."""
 
 DEFAULT_OPSET = 18
 
@@ -55,7 +59,7 @@ def trace(network: Network, opset: int) -> ir.Model:
 
     Args:
         network: to trace; it is as before when this returns.
-        opset: to write.
+        opset: to write in the end; older ones than ``TRACED_OPSETS`` are traced at the first of these.
 
     Raises:
         ExportError: the module cannot be traced, or the graph is not what was asked for.
@@ -64,6 +68,7 @@ def trace(network: Network, opset: int) -> ir.Model:
     from torch._subclasses.fake_tensor import FakeTensorMode
 
     require_opset(opset)
+    opset = max(opset, TRACED_OPSETS.start)
     exported = None
     fakes = FakeTensorMode(allow_non_fake_inputs=True)  # the constants that the module keeps are real
     with _quiet(), _operators_read_once(), fakes, network.lent(_fake), torch.no_grad():

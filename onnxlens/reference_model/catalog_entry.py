@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from onnxlens.errors import UsageError
+from onnxlens.specs.bounds import MOST_BATCH, MOST_PIXELS
 from onnxlens.specs.graph import DEFAULT_TOLERANCE, CheckpointScope, Family, GraphSpec
 from onnxlens.specs.tensor import TensorSpec
 
@@ -91,8 +92,9 @@ class CatalogEntry:
         Raises:
             UsageError: the network cannot take the size.
         """
-        if size.batch < 1:
-            raise UsageError(f"graph {name!r}: batch {size.batch} is too small; use at least 1")
+        if not 1 <= size.batch <= MOST_BATCH:
+            asked = "small; use at least 1" if size.batch < 1 else f"large; use at most {MOST_BATCH:,}"
+            raise UsageError(f"graph {name!r}: batch {size.batch} is too {asked}")
         if self.takes_picture:
             self._check_side(name, "height", size.height)
             self._check_side(name, "width", size.width)
@@ -116,6 +118,10 @@ class CatalogEntry:
         if pixels < self.smallest_side:
             raise UsageError(
                 f"graph {name!r}: {side} {pixels} is too small; use at least {self.smallest_side} pixels"
+            )
+        if pixels > MOST_PIXELS:
+            raise UsageError(
+                f"graph {name!r}: {side} {pixels} is too large; use at most {MOST_PIXELS:,} pixels"
             )
         below = pixels // self.size_multiple * self.size_multiple
         if pixels != below:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from functools import lru_cache
 from itertools import groupby
 from types import MappingProxyType
 from typing import Literal
@@ -12,9 +13,12 @@ from onnxlens.specs.record import record
 from onnxlens.specs.tensor import TensorSpec
 
 DECIMAL_STEPS = ((10**15, "P"), (10**12, "T"), (10**9, "G"), (10**6, "M"), (10**3, "k"))
+REPEATED = 2**12
+"""The texts of so many figures are kept: large files repeat theirs."""
 BINARY_STEPS = ((2**40, "TiB"), (2**30, "GiB"), (2**20, "MiB"), (2**10, "KiB"))
 
 
+@lru_cache(REPEATED)
 def short_count(count: float) -> str:
     """``401.64 G`` for 401636720640; a number under a thousand as it is, rounded."""
     count = round(count)
@@ -24,6 +28,7 @@ def short_count(count: float) -> str:
     return str(count)
 
 
+@lru_cache(REPEATED)
 def short_bytes(count: float) -> str:
     """``3.20 GiB``; a number under 1024 as ``512 B``."""
     count = round(count)

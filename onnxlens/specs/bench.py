@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Literal, get_args
 
 from onnxlens.errors import UsageError
+from onnxlens.specs.bounds import MOST_RUNS, MOST_THREADS
 from onnxlens.specs.ledger import Attribution
 
 Kind = Literal["node", "fused", "layout", "inserted", "unknown"]
@@ -72,10 +73,11 @@ class BenchRequest:
     matmul_peak: bool = True
 
     def __post_init__(self) -> None:
-        for name, least in (("runs", 1), ("warmup", 0), ("threads", 1)):
+        ranges = (("runs", 1, MOST_RUNS), ("warmup", 0, MOST_RUNS), ("threads", 1, MOST_THREADS))
+        for name, least, most in ranges:
             value = getattr(self, name)
-            if value is not None and value < least:
-                raise UsageError(f"{name} is {value}; give at least {least}")
+            if value is not None and not least <= value <= most:
+                raise UsageError(f"{name} is {value:,}; give {least} to {most:,}")
 
 
 @dataclass(frozen=True, slots=True)

@@ -99,19 +99,6 @@ def _indented(value: Any, line: str) -> str:
     return f"[{inner}{f',{inner}'.join(items)}{line}]" if items else "[]"
 
 
-def parsed_json(path: Path) -> Any:
-    """What the JSON file at ``path`` says.
-
-    Raises:
-        OSError: the file cannot be read.
-        ValueError: it is not JSON, or nested deeper than Python's parser goes.
-    """
-    try:
-        return json.loads(path.read_text(encoding="utf-8"))
-    except RecursionError as error:
-        raise ValueError("it is nested too deep") from error
-
-
 def read_spec(path: Path, kind: type[T]) -> T:
     """A spec from the JSON file at ``path``.
 
@@ -119,7 +106,7 @@ def read_spec(path: Path, kind: type[T]) -> T:
         GraphError: the file cannot be read, is not JSON, or is not a ``kind``.
     """
     try:
-        plain = parsed_json(path)
-    except (OSError, ValueError) as error:
+        plain = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError) as error:
         raise GraphError(f"{path}: cannot be read as JSON: {error}") from error
     return from_plain(plain, kind, str(path))

@@ -105,6 +105,38 @@ class FlowEdge:
 
 
 @dataclass(frozen=True, slots=True)
+class Independent:
+    """A module, and others that do not depend on it nor it on them; the MACs of each side.
+
+    Several of one parent are named ``parent.*``.
+    """
+
+    module: str
+    macs: int
+    beside: tuple[str, ...]
+    beside_macs: int
+
+
+@dataclass(frozen=True, slots=True)
+class Parallelism:
+    """How much of a flow must run one after the other, in MACs.
+
+    Attributes:
+        macs: of all boxes.
+        longest_path: of the heaviest chain of boxes that depend on each other, which no schedule can beat.
+        engines: on which boxes are scheduled.
+        schedule: the MACs of one engine until the last box is done.
+        independent: the heaviest modules that can run at the same time.
+    """
+
+    macs: int
+    longest_path: int
+    engines: int
+    schedule: int
+    independent: tuple[Independent, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class FlowGraph:
     """The modules of one graph down to ``depth``, in execution order, and the tensors between them.
 
@@ -117,6 +149,7 @@ class FlowGraph:
         links: the files in which boxes are opened that are closed here, by their ids.
         alternatives: the paths of the branches of each If, of which one runs.
         params: of what is shown, where no box shows some of them: None where the boxes add up to it.
+        parallelism: what of it can run at the same time, on the page that shows all of it.
     """
 
     graph: str
@@ -130,6 +163,7 @@ class FlowGraph:
     links: Mapping[str, str] = field(default_factory=dict, hash=False)
     alternatives: tuple[tuple[str, ...], ...] = ()
     params: int | None = None
+    parallelism: Parallelism | None = None
 
     def __post_init__(self) -> None:
         ids = {node.id for node in self.nodes}

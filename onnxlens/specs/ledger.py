@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import field, replace
+from operator import attrgetter
 from typing import Literal, get_args
 
 from onnxlens.errors import GraphError
@@ -21,6 +22,7 @@ STATUSES: tuple[str, ...] = get_args(Status)
 
 COUNTS = ("macs", "vector_ops", "special_ops", "weight_read_bytes", "read_bytes", "write_bytes")
 """The columns that add up over the nodes."""
+_COUNTS_OF = attrgetter(*COUNTS)
 
 OPERATIONS = ("macs", "vector_ops", "special_ops", "flops")
 TRAFFIC = ("weight_read_bytes", "read_bytes", "write_bytes", "moved_bytes")
@@ -40,10 +42,18 @@ def is_lower_bound(name: str, bounds: Bounds) -> bool:
 def lower_bounds(nodes: Iterable[NodeCost], *, live: bool = False) -> Bounds:
     """Which figures of several nodes together are lower bounds; ``live`` says it of their live bytes."""
     unknown = [node for node in nodes if node.status == "unknown"]
+    if not unknown and not live:
+        return None
     unsized = any(not node.moved_bytes for node in unknown)
     return joined_bounds(
         (OPERATIONS if unknown else (), TRAFFIC if unsized else (), ("live_bytes",) if live else ())
     )
+
+
+def added(nodes: Sequence[NodeCost]) -> dict[str, int]:
+    """The columns that add up, of several nodes together."""
+    columns = zip(*map(_COUNTS_OF, nodes), strict=True)
+    return dict(zip(COUNTS, map(sum, columns), strict=True)) if nodes else dict.fromkeys(COUNTS, 0)
 
 
 def joined_bounds(bounds: Iterable[Bounds]) -> Bounds:
@@ -290,9 +300,8 @@ class Ledger:
     convention: Convention = "matrix"
 
     def __post_init__(self) -> None:
-        for name in COUNTS:
+        for name, by_node in added(self.nodes).items():
             total = getattr(self.totals, name)
-            by_node = sum(getattr(node, name) for node in self.nodes)
             by_module = getattr(self.modules[0], name) if self.modules else total
             if not total == by_node == by_module:
                 raise GraphError(
@@ -333,7 +342,7 @@ def _operator_cost(domain: str, op_type: str, nodes: Sequence[NodeCost]) -> Oper
         nodes=len(nodes),
         free_nodes=statuses["free"],
         unknown_nodes=statuses["unknown"],
-        **{name: sum(getattr(node, name) for node in nodes) for name in COUNTS},
+        **added(nodes),
         peer=peer_of(nodes),
         lower_bounds=lower_bounds(nodes),
     )

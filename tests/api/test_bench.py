@@ -229,6 +229,23 @@ def test_macs_in_a_loop_are_those_of_the_turns_that_it_took(tmp_path: Path, turn
     assert rates["Loop"] == 0
 
 
+def test_macs_of_rounds_with_shapes_of_their_own_are_those_of_all_rounds(tmp_path: Path) -> None:
+    given = [value("turn", (), TensorProto.INT64), value("go", (), TensorProto.BOOL), value("b", None)]
+    nodes = [
+        op("Identity", "go", "still"),
+        op("MatMul", "b w1", "a"),
+        op("Concat", "a x", "c", axis=0),
+    ]
+    body = helper.make_graph(nodes, "body", given, [value("still", (), TensorProto.BOOL), value("c", None)])
+    path = save_steps(tmp_path, op("Loop", "three always x", "y", body=body))
+    model = onnx.load(path)
+    model.graph.initializer.append(numpy_helper.from_array(np.array(3), "three"))
+    model.graph.output[0].CopyFrom(value("y", (32, WIDTH)))
+    onnx.save(model, path)
+    report = api.bench_graph(path, request=QUICK)
+    assert report.modules[0].time.macs == (8 + 16 + 24) * WIDTH * WIDTH  # as many rows, and 8 more each time
+
+
 def test_a_ledger_says_where_its_macs_are_not_those_that_ran(tmp_path: Path) -> None:
     given = [value("turn", (), TensorProto.INT64), value("go", (), TensorProto.BOOL), value("b", (8, WIDTH))]
     nodes = [op("Identity", "go", "still"), op("MatMul", "b w1", "a")]
@@ -257,15 +274,24 @@ def test_macs_of_an_if_are_those_of_the_branch_that_it_took(tmp_path: Path, take
     assert not any("then_branch counts" in note for note in report.notes)
 
 
-def test_macs_of_branches_that_cannot_be_told_apart_are_unknown(tmp_path: Path) -> None:
+@pytest.mark.parametrize("taken", [True, False])
+@pytest.mark.parametrize(("weights", "module"), [("w1 w2", ""), ("b.up b.down", "b"), ("a.up b.up", None)])
+def test_branches_that_look_the_same_are_one_if_they_are_of_one_module(
+    tmp_path: Path, weights: str, module: str | None, taken: bool
+) -> None:
     bodies = {
         name: helper.make_graph([op("MatMul", f"x {weight}", "r")], name, [], [value("r", (8, WIDTH))])
-        for name, weight in (("then_branch", "w1"), ("else_branch", "w2"))
+        for name, weight in zip(("then_branch", "else_branch"), weights.split(), strict=True)
     }
-    path = save_steps(tmp_path, op("If", "flag", "y", **bodies), value("flag", (), TensorProto.BOOL))
-    report = bench_with(path, flag=np.array(True))
-    assert report.modules[0].time.macs is None
-    assert {node.op_type: node.time.macs for node in report.nodes} == {"If": 0, "MatMul": None}
+    held = drawn(dict.fromkeys(weights.split(), (WIDTH, WIDTH)))
+    ends = [value("x", (8, WIDTH)), value("flag", (), TensorProto.BOOL)], [value("y", (8, WIDTH))]
+    report = bench_with(save(tmp_path, [op("If", "flag", "y", **bodies)], *ends, held), flag=np.array(taken))
+    macs = None if module is None else 8 * WIDTH * WIDTH
+    assert report.modules[0].time.macs == macs
+    assert {node.op_type: node.time.macs for node in report.nodes} == {"If": 0, "MatMul": macs}
+    (product,) = (node for node in report.nodes if node.op_type == "MatMul")
+    assert product.module_path == (module or "")
+    assert any("node_y: its branches look the same" in note for note in report.notes) == (module is None)
 
 
 def test_a_small_file_imports_no_torch_and_measures_the_peak_once(tmp_path: Path) -> None:

@@ -104,7 +104,7 @@ def test_inputs_that_no_memory_holds_are_one_line(tmp_path: Path) -> None:
     onnx.save(onnx.helper.make_model(graph, ir_version=10), tmp_path / "large.onnx")
     outcome = onnxlens("profile", "--run", tmp_path / "large.onnx")
     assert (outcome.code, outcome.out) == (2, "")
-    assert re.fullmatch(r"onnxlens: not enough memory: Unable to allocate 8.00 PiB .*\n", outcome.err)
+    assert re.fullmatch(r"onnxlens: .*Unable to allocate 8.00 PiB .*\n", outcome.err)
 
 
 def test_a_factory_that_exits_is_a_refusal(tmp_path: Path) -> None:

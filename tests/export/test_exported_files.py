@@ -6,6 +6,7 @@ import os
 import shutil
 import subprocess
 import sys
+from hashlib import sha256
 from pathlib import Path
 
 import numpy as np
@@ -128,6 +129,21 @@ def test_two_exports_are_the_same_byte_for_byte(tiny: ExportedGraph, tmp_path: P
     subprocess.run([sys.executable, "-c", script], check=True, cwd=ROOT, env=environment)
     for path in (tiny.onnx_path, tiny.data_path, tiny.manifest_path):
         assert (tmp_path / path.name).read_bytes() == path.read_bytes(), path.name
+
+
+@pytest.mark.parametrize("size", [0, 1, 7, 8, 9, 16, 27])
+def test_the_digest_made_while_writing_is_that_of_the_parts(size: int) -> None:
+    content = bytes(range(size))
+    digest = external_data.DataDigest(part_bytes=8)
+    for start in range(0, size, 5):
+        digest.add(memoryview(content)[start : start + 5])
+    parts = [sha256(content[start : start + 8]).digest() for start in range(0, size, 8)]
+    assert digest.text() == sha256(b"".join(parts)).hexdigest()
+
+
+def test_the_manifest_has_the_digest_of_the_file(tiny: ExportedGraph) -> None:
+    # one part, as the file is smaller than 64 MiB
+    assert tiny.manifest.data_digest == sha256(sha256(tiny.data_path.read_bytes()).digest()).hexdigest()
 
 
 def test_progress_is_reported_and_ends_at_the_whole(weightless_tiny: ExportedGraph, tmp_path: Path) -> None:

@@ -13,6 +13,9 @@ Dims = Sequence[int | str]
 FOLLOWED = 12
 """Nodes between a bias and the product that it is added to: casts, scales, reshapes."""
 
+ARITHMETIC = frozenset({"Add", "Mul", "QLinearAdd", "QLinearMul"})
+"""The operators that apply a scale or a bias."""
+
 CONVOLUTIONS = ("Conv", "Deform", "QLinearConv", "FusedConv", "Nhwc")
 
 ROOTS = ("Sqrt", "ReduceL2", "Pow")
@@ -36,17 +39,22 @@ def is_affine(graph: Graph, node: NodeView) -> ValueView | None:
     element that was normalized. A mask, which is added to the scores of two activations, is none; nor is a
     window or a table of positions.
     """
-    sides = _sides(node) if node.op_type in ("Add", "Mul", "QLinearAdd", "QLinearMul") else ()
-    for data, factor in (sides, sides[::-1]) if len(sides) == 2 else ():
+    sides = _sides(node) if node.op_type in ARITHMETIC else ()
+    weights = [_weight(graph, side) for side in sides]
+    if len(sides) < 2 or not any(weights):
+        return None
+    for data, factor, weight in zip(sides, sides[::-1], weights[::-1], strict=True):
         if data.is_weight or not factor.shape:
             continue
         if _belongs(graph, data, factor, node) or (node.op_type == "Mul" and _is_root(graph, data, False)):
-            return factor if factor.is_weight else _quantized_weight(graph, factor)
+            return weight
     return None
 
 
-def _quantized_weight(graph: Graph, value: ValueView) -> ValueView | None:
-    """The bias that ``value`` is, divided by a scale of the input and rounded."""
+def _weight(graph: Graph, value: ValueView) -> ValueView | None:
+    """The scale or bias that ``value`` is, or that was divided by a scale of the input and rounded."""
+    if value.is_weight:
+        return value
     for _ in range(FOLLOWED):
         index = graph.producer(value.name)
         node = None if index is None else graph.nodes[index].view

@@ -10,6 +10,7 @@ from onnxlens.profile.count.repeats import with_repeats
 from onnxlens.profile.count.rules import NOTHING, Traffic, traffic_of, work_of
 from onnxlens.profile.graph.graph import Graph, GraphNode
 from onnxlens.profile.graph.node_view import NodeView, NotCountable
+from onnxlens.specs.bounds import in_file
 from onnxlens.specs.ledger import COUNTS, NodeCost
 
 NO_TRAFFIC = Traffic()
@@ -17,8 +18,12 @@ NO_TRAFFIC = Traffic()
 
 def count_nodes(graph: Graph) -> tuple[NodeCost, ...]:
     """One cost for each node, of all its runs in one run of the graph, in execution order."""
-    costs = with_repeats(graph.nodes, count_single_runs(graph))
-    return tuple(map(_as_observed, graph.nodes, costs))
+    single = count_single_runs(graph)
+    with in_file(graph.path):
+        costs = with_repeats(graph.nodes, single)
+    if any(node.observed for node in graph.nodes if node.within):
+        return tuple(map(_as_observed, graph.nodes, costs))
+    return tuple(costs)
 
 
 def count_single_runs(graph: Graph) -> Sequence[NodeCost]:
@@ -28,8 +33,8 @@ def count_single_runs(graph: Graph) -> Sequence[NodeCost]:
 
 
 def _as_observed(node: GraphNode, cost: NodeCost) -> NodeCost:
-    """The sum over all executions of a node inside a body, where a run was observed."""
-    if not node.observed:
+    """The sum over all executions of a node inside a body, where they are known one by one."""
+    if not node.observed or not cost.repeats:
         return cost
     parts = [(_cost(replace(node, view=view), 0), times) for view, times in node.observed]
     sums = {name: sum(times * getattr(part, name) for part, times in parts) for name in COUNTS}

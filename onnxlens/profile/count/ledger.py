@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from types import MappingProxyType
 
@@ -19,6 +19,7 @@ from onnxlens.specs.ledger import (
     ModuleCost,
     NodeCost,
     Totals,
+    added,
     lower_bounds,
     peer_of,
 )
@@ -121,6 +122,7 @@ class _Rows:
         self._running = graph.by_module()
         self._peers = _peer_costs_inside(graph, costs)
         self._evidence = _evidence(graph)
+        self._viewed = _viewed(graph)
 
     def position(self, path: str) -> tuple[bool, int, int, str]:
         """Sorts modules by first node, a parent before its children; those that run nothing last."""
@@ -135,6 +137,7 @@ class _Rows:
         hierarchy, io = self._graph.hierarchy, self._graph.module_io(path)
         running = self._running[path]
         costs = [self._costs[index] for index in running]
+        sums = added(costs)
         return ModuleCost(
             path=path,
             class_name=hierarchy.class_name(path),
@@ -143,20 +146,26 @@ class _Rows:
             inputs=tuple(io.inputs.values()),
             outputs=tuple(io.outputs.values()),
             operators=_operators(costs),
-            macs=sum(cost.macs for cost in costs),
-            vector_ops=sum(cost.vector_ops for cost in costs),
-            special_ops=sum(cost.special_ops for cost in costs),
+            **sums,
             params=self._params[path],
-            weight_read_bytes=sum(cost.weight_read_bytes for cost in costs),
-            read_bytes=sum(cost.read_bytes for cost in costs),
-            write_bytes=sum(cost.write_bytes for cost in costs),
-            unknown_nodes=sum(cost.status == "unknown" for cost in costs),
-            resident_weight_bytes=_resident_bytes(self._graph.nodes[index] for index in running),
-            live_bytes=max((self._live[index] for index in running), default=0),
+            unknown_nodes=sum([cost.status == "unknown" for cost in costs]),
+            resident_weight_bytes=self._resident_bytes(self._graph.nodes[index] for index in running),
+            live_bytes=max([self._live[index] for index in running], default=0),
             peer=peer_of(self._peers[path]) or PeerCost() if self._peers else None,
             evidence=self._evidence[path],
             lower_bounds=lower_bounds(costs, live=not self._unsized.isdisjoint(running)),
         )
+
+    def _resident_bytes(self, running: Iterable[GraphNode]) -> int:
+        """Bytes of the fixed values that the nodes read, each once."""
+        fixed = {
+            self._viewed.get(value.name, value.name): value.known_size_bytes
+            for node in running
+            if not is_view(node.view)
+            for value in node.view.inputs
+            if value is not None and value.is_weight
+        }
+        return sum(fixed.values())
 
 
 def _evidence(graph: Graph) -> Mapping[str, Evidence]:
@@ -195,11 +204,12 @@ def _peer_costs_inside(graph: Graph, costs: Sequence[NodeCost]) -> Mapping[str, 
 
 def _operators(costs: Sequence[NodeCost]) -> Mapping[str, int]:
     """How many nodes there are of each operator type; those that do and move most first."""
-    weight: Counter[str] = Counter()
+    weight: dict[str, int] = {}
     for cost in costs:
-        weight[cost.op_type] += cost.macs + cost.moved_bytes
-    times = Counter(cost.op_type for cost in costs)
-    return {op_type: times[op_type] for op_type, _ in weight.most_common()}
+        moved = cost.weight_read_bytes + cost.read_bytes + cost.write_bytes
+        weight[cost.op_type] = weight.get(cost.op_type, 0) + cost.macs + moved
+    times = Counter([cost.op_type for cost in costs])
+    return {op_type: times[op_type] for op_type in sorted(weight, key=weight.__getitem__, reverse=True)}
 
 
 def _module_params(graph: Graph, costs: Sequence[NodeCost]) -> Mapping[str, int]:
@@ -249,6 +259,7 @@ def _param_notes(graph: Graph) -> tuple[str, ...]:
     if graph.manifest is None:
         folded = [name for name, kept in graph.declared.items() if kept and not _holds(graph, name)]
         note = "params were counted from the file's weights: it has no manifest of its PyTorch model"
+        note += "".join(f"; {pair}" for pair in _transposed_tables(graph))
         if folded:
             note += f"; {len(folded)} were folded into other tensors (first: {folded[0]})"
         return (note,)
@@ -259,18 +270,29 @@ def _param_notes(graph: Graph) -> tuple[str, ...]:
     return (f"the forward pass uses {held:,} of the module's {owned:,} parameters; the file holds those",)
 
 
+def _transposed_tables(graph: Graph) -> Iterator[str]:
+    """The tables of embeddings beside which the file has a weight of their shape, transposed."""
+    sizes = parameter_sizes(graph)
+    held = {name: graph.weights[name].shape for name in sizes if name in graph.weights}
+    tables = {node.view.input(0).name for node in graph.nodes if node.view.op_type == "Gather"}
+    for name in held.keys() & tables:
+        shape = held[name] or ()
+        alike = [other for other in held if len(shape) == 2 and held[other] == shape[::-1] != shape]
+        if alike:
+            yield f"{name} and {alike[0]} both count, and may be one table, written a second time transposed"
+
+
 def _holds(graph: Graph, name: str) -> bool:
     names = (name, name + QUANTIZED)
     return any(each in held for each in names for held in (graph.weights, graph.constants))
 
 
-def _resident_bytes(running: Iterable[GraphNode]) -> int:
-    """Bytes of the fixed values that the nodes read, each once."""
-    fixed = {
-        value.name: value.known_size_bytes
-        for node in running
-        if not is_view(node.view)
-        for value in node.view.inputs
-        if value is not None and value.is_weight
-    }
-    return sum(fixed.values())
+def _viewed(graph: Graph) -> Mapping[str, str]:
+    """The tensor whose memory a constant-folded view shares, by the view's name."""
+    sources: dict[str, str] = {}
+    for node in graph.nodes if any(node.constant_folded for node in graph.nodes) else ():
+        if node.constant_folded and is_view(node.view):
+            for output, read in zip(node.view.outputs[:1], node.view.inputs[:1], strict=True):
+                if output is not None and read is not None:
+                    sources[output.name] = sources.get(read.name, read.name)
+    return sources

@@ -36,15 +36,26 @@ def live_unsized(graph: Graph, idle: Collection[int] = ()) -> frozenset[int]:
 
 def _levels(graph: Graph, idle: Collection[int], measure: Measure) -> Sequence[int]:
     """For each node what ``measure`` makes of the sizes of the activations alive while it runs, added up."""
-    memory = _Memory(graph, measure)
+    memory = _Memory(graph, idle)
+    allocated, freed = [0] * len(graph.nodes), [0] * len(graph.nodes)
+    alive = 0
+    for tensor in graph.inputs:
+        size = measure(_input_bytes(tensor))
+        alive += size
+        if (last := memory.last_use(tensor.name)) is not None:
+            freed[last] += size
     for index, node in enumerate(graph.nodes):
-        if index not in idle:
-            memory.run(index, node)
-    freed = memory.freed(graph)
-    alive = sum(memory.sizes[tensor.name] for tensor in graph.inputs)
+        if node.constant_folded or index in idle:
+            continue
+        for output in node.view.outputs:
+            if output is not None and memory.has_own(output.name):
+                size = measure(_bytes(output))
+                allocated[index] += size
+                if (last := memory.last_use(output.name, index)) is not None:
+                    freed[last] += size
     levels = []
-    for allocated, released in zip(memory.allocated, freed, strict=True):
-        alive += allocated
+    for new, released in zip(allocated, freed, strict=True):
+        alive += new
         levels.append(alive)
         alive -= released
     return levels
@@ -63,51 +74,51 @@ def _input_bytes(tensor: TensorSpec) -> int | None:
 
 
 class _Memory:
-    """Which memory holds each activation, how large it is, and which node needs it last."""
+    """Which memory holds each activation, and which node needs it last."""
 
-    def __init__(self, graph: Graph, measure: Measure) -> None:
-        self.allocated = [0] * len(graph.nodes)
-        self._measure = measure
-        self.sizes = {tensor.name: measure(_input_bytes(tensor)) for tensor in graph.inputs}
-        self._produced = set(self.sizes)  # not the weights, nor what a branch produces that is not taken
+    def __init__(self, graph: Graph, idle: Collection[int]) -> None:
+        self._graph = graph
+        self._idle = idle
         self._shared: dict[str, frozenset[str]] = {}  # for values that have no memory of their own
-        self._last_use: dict[str, int] = {}
+        self._kept_until: dict[str, int] = {}  # for values whose memory others share
+        inputs = {tensor.name for tensor in graph.inputs}
+        for index, node in enumerate(graph.nodes):
+            if (node.bodies or is_view(node.view)) and index not in idle:
+                for name, memory in self._memory_shared_by(node, inputs).items():
+                    self._shared[name] = memory
+                    last = self._last_consumer(name, index)
+                    for held in memory:
+                        self._kept_until[held] = max(last, self._kept_until.get(held, 0))
+        returned = [tensor.name for tensor in graph.outputs]
+        self._returned = {held for name in returned for held in self._shared.get(name) or (name,)}
 
-    def run(self, index: int, node: GraphNode) -> None:
-        """Take account of a node, after all before it."""
-        shared, last_use = self._shared, self._last_use
-        for value in node.reads:
-            for name in shared.get(value.name) or (value.name,):
-                last_use[name] = index
-        if node.bodies or is_view(node.view):
-            shared.update(self._memory_shared_by(node))
-        for output in node.view.outputs:
-            if output is not None:
-                name = output.name
-                self._produced.add(name)
-                memory = shared.get(name) or (name,)
-                for held in memory:
-                    last_use[held] = index
-                if name in memory and not node.constant_folded:
-                    size = self.sizes[name] = self._measure(_bytes(output))
-                    self.allocated[index] += size
-
-    def _memory_shared_by(self, node: GraphNode) -> Mapping[str, frozenset[str]]:
+    def _memory_shared_by(self, node: GraphNode, inputs: Collection[str]) -> Mapping[str, frozenset[str]]:
         found: dict[str, frozenset[str]] = {}
         for output, source in _shared(node):
-            if source.name in self._produced:
+            producer = self._graph.producer(source.name)
+            # not a weight, nor what a branch produces that is not taken
+            if source.name in inputs or not (producer is None or producer in self._idle):
                 memory = self._shared.get(source.name) or frozenset((source.name,))
                 found[output.name] = found.get(output.name, frozenset()) | memory
         return found
 
-    def freed(self, graph: Graph) -> Sequence[int]:
-        """For each node the bytes that are freed after it; the graph's outputs are never freed."""
-        kept = {held for tensor in graph.outputs for held in self._shared.get(tensor.name) or (tensor.name,)}
-        freed = [0] * len(graph.nodes)
-        for name, index in self._last_use.items():
-            if name in self.sizes and name not in kept:
-                freed[index] += self.sizes[name]
-        return freed
+    def _last_consumer(self, name: str, producer: int) -> int:
+        """The last node that reads the value and runs, else the one that produces it."""
+        for index in reversed(self._graph.consumers(name)):
+            if index not in self._idle:
+                return max(index, producer)
+        return producer
+
+    def has_own(self, name: str) -> bool:
+        """Whether the value has memory of its own."""
+        return name not in self._shared or name in self._shared[name]
+
+    def last_use(self, name: str, producer: int = -1) -> int | None:
+        """The node after which the value's memory is freed; None for an output of the graph, or no use."""
+        if name in self._returned:
+            return None
+        last = max(self._last_consumer(name, producer), self._kept_until.get(name, -1))
+        return None if last < 0 else last
 
 
 def _shared(node: GraphNode) -> Iterator[tuple[ValueView, ValueView]]:

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
+from functools import lru_cache
 from itertools import chain
 from weakref import WeakKeyDictionary
 
-from onnxlens.profile.count.affine import is_affine
+from onnxlens.profile.count.affine import ARITHMETIC, is_affine
 from onnxlens.profile.count.weight_slots import DEQUANTIZERS, MOVERS, NORMALIZATIONS, SLOTS
 from onnxlens.profile.graph.graph import Graph, GraphNode
 from onnxlens.profile.graph.node_view import NodeView, ValueView
@@ -25,6 +26,9 @@ PARAMETER_NAME = re.compile(
     r"|relative_position_bias_table)(:0)?(_quantized)?$"
 )
 """Names that PyTorch and Keras give to parameters, and not to buffers."""
+
+REPEATED = 2**12
+"""The last elements of so many names are kept: large files repeat theirs."""
 
 QUANTIZED = "_quantized"
 """What ONNX Runtime's quantizer adds to the name of a tensor."""
@@ -84,11 +88,13 @@ class _Evidence:
         """Take what the node reads in a weight's place."""
         view = node.view
         operator = (view.domain, view.op_type)
-        if operator in SLOTS:
-            for index in SLOTS[operator]:
-                if view.has_input(index):
+        slots = SLOTS.get(operator)
+        if slots is not None:
+            given = [view.inputs[index] for index in slots if index < len(view.inputs)]
+            for value in given:
+                if value is not None:
                     is_norm = operator in NORMALIZATIONS
-                    self._take(view.input(index), wide=view.op_type in DEQUANTIZERS, is_norm=is_norm)
+                    self._take(value, wide=view.op_type in DEQUANTIZERS, is_norm=is_norm)
         elif operator == ("", "Gather"):
             if self._is_embedding(view):
                 self._take(view.input(0))
@@ -96,7 +102,7 @@ class _Evidence:
             for value in view.inputs:
                 if value is not None and value.is_weight and value.shape:
                     self._take(value)
-        elif (factor := is_affine(self._graph, view)) is not None:
+        elif view.op_type in ARITHMETIC and (factor := is_affine(self._graph, view)) is not None:
             self._take(factor)
 
     def _take(self, value: ValueView, *, wide: bool = False, is_norm: bool = False) -> None:
@@ -137,18 +143,25 @@ class _Evidence:
         return [(source, False) for source in view.inputs if source is not None and source.shape]
 
     def _add(self, name: str) -> None:
-        if self._graph.declared.get(name.removesuffix(QUANTIZED), True):
+        declared = self._graph.declared
+        if not declared or declared.get(name.removesuffix(QUANTIZED), True):
             self._found.add(name)
 
     def _is_named(self, name: str) -> bool:
         """Whether its name says that it is a parameter."""
-        known = self._graph.declared.get(name.removesuffix(QUANTIZED), False)
-        return known or PARAMETER_NAME.search(name) is not None
+        declared = self._graph.declared
+        known = bool(declared) and declared.get(name.removesuffix(QUANTIZED), False)
+        return known or _is_parameter_name(name[max(name.rfind("."), name.rfind("/")) + 1 :])
 
     @staticmethod
     def _is_number(value: ValueView, wide: bool) -> bool:
         dtype = value.dtype or ""
-        return dtype.startswith(FLOATS) or dtype in NARROW_INTEGERS or (wide and dtype == "int32")
+        return (
+            dtype == "float32"
+            or dtype in NARROW_INTEGERS
+            or dtype.startswith(FLOATS)
+            or (wide and dtype == "int32")
+        )
 
     def _is_filler(self, value: ValueView) -> bool:
         """Whether it is there because the operator asks for a scale and a bias: all ones, or all zeros."""
@@ -190,6 +203,12 @@ class _Evidence:
                 yield view
 
 
+@lru_cache(REPEATED)
+def _is_parameter_name(last: str) -> bool:
+    """Whether the last element of a name is one of ``PARAMETER_NAME``."""
+    return PARAMETER_NAME.search(last) is not None
+
+
 def first_use_params(graph: Graph) -> Mapping[int, int]:
     """For each node that uses parameters first, at run time, how many elements; by the node's index.
 
@@ -200,7 +219,11 @@ def first_use_params(graph: Graph) -> Mapping[int, int]:
     params: dict[int, int] = {}
     for index, node in enumerate(graph.nodes):
         view = node.view
-        read = [sources[value.name] for value in view.inputs if value is not None and value.name in sources]
+        read = [
+            sources[value.name]
+            for value in view.inputs
+            if value is not None and (value.is_weight or node.within) and value.name in sources
+        ]
         if node.constant_folded:
             for output in view.outputs:
                 if output is not None and output.name not in unused:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence, Set
+from collections.abc import Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass, replace
 from math import prod
 
 from onnxlens.profile.graph.graph import GraphNode
+from onnxlens.specs.bounds import MOST_ROUNDS, OutOfBoundsError, short
 from onnxlens.specs.ledger import BodyCost, NodeCost
 
 
@@ -71,7 +72,13 @@ def _all_runs(
     never: Set[str],
     bodies: tuple[BodyCost, ...],
 ) -> NodeCost:
-    total = cost.repeated(prod(repeats[key] for key in node.within), bodies)
+    times = prod(repeats[key] for key in node.within)
+    if times > MOST_ROUNDS:
+        raise OutOfBoundsError(
+            f"the loops around {short(node.view.name)} run it more than 2**63 - 1 times; "
+            "repair their trip counts"
+        )
+    total = cost.repeated(times, bodies)
     if not never.isdisjoint(node.within):  # known not to run: whatever it is, it costs nothing
         return replace(total, status="free", reason="")
     return total
@@ -100,7 +107,7 @@ def _costs_inside(
 def _body_costs(node: GraphNode, tallies: Mapping[str, _Tally]) -> tuple[BodyCost, ...]:
     runs = [tallies.get(body.key, _Tally()) for body in node.bodies]
     counted = [1 if body.trip_count is None else body.trip_count for body in node.bodies]
-    if node.view.op_type == "If" and all(counted):
+    if node.view.op_type == "If" and all(body.trip_count for body in node.bodies):
         larger = max(range(len(runs)), key=lambda branch: runs[branch].size)
         counted = [int(branch == larger) for branch in range(len(runs))]
     return tuple(
@@ -119,6 +126,9 @@ def _body_costs(node: GraphNode, tallies: Mapping[str, _Tally]) -> tuple[BodyCos
     )
 
 
+AT_MOST = ", so MACs are at most what runs"
+"""Of an If whose condition the data decides."""
+
 SHOWN_NOTES = 4
 """Beyond this many, notes are summed up: the table by node has them all."""
 
@@ -135,19 +145,30 @@ def control_notes(nodes: Sequence[GraphNode], costs: Sequence[NodeCost]) -> Sequ
     hidden = len(notes) - SHOWN_NOTES
     if hidden <= 0:
         return notes
-    return [*notes[:SHOWN_NOTES], f"{hidden} more branches and loops: see the table by node (--by node)"]
+    unsure = AT_MOST if is_at_most(notes[SHOWN_NOTES:]) else ""
+    more = f"{hidden} more branches and loops: see the table by node (--by node){unsure}"
+    return [*notes[:SHOWN_NOTES], more]
+
+
+def is_at_most(notes: Iterable[str]) -> bool:
+    """Whether the larger branch of an If counts, by the notes: less may run."""
+    return any(note.endswith(AT_MOST) for note in notes)
 
 
 def _is_decided(node: GraphNode) -> bool:
-    """Whether a constant says which branch of an If runs."""
-    return any(body.trip_count == 0 for body in node.bodies)
+    """Whether it is known how often each branch of an If runs: one always, or either in some rounds."""
+    counts = [body.trip_count for body in node.bodies]
+    return 0 in counts or (node.view.op_type == "If" and None in counts)
 
 
 def _notes(cost: NodeCost) -> Sequence[str]:
     if cost.op_type == "If":
         branches = ", ".join(_told(body) for body in cost.bodies)
         taken = next((body.name for body in cost.bodies if body.repeats), "neither")
-        return [f"If {cost.node}: {branches}; {taken} counts"]
+        least, most = sorted(body.macs for body in cost.bodies)
+        counted = max((body.macs for body in cost.bodies if body.repeats), default=0)
+        unsure = AT_MOST if least < most == counted else ""
+        return [f"If {cost.node}: {branches}; {taken} counts{unsure}"]
     return [
         f"{cost.op_type} {cost.node}: counted for one iteration, as {body.doubt}"
         for body in cost.bodies

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from math import inf
 
 from onnxlens.errors import UsageError
 from onnxlens.profile.flow.deepest import DeepestFlow, end_id, reached
@@ -34,13 +35,13 @@ def shown_alone(deepest: DeepestFlow, path: str) -> DeepestFlow:
     Raises:
         UsageError: it runs nothing.
     """
-    inside = [node for node in deepest.flow.nodes if node.order and path in (node.path, *_around(node))]
+    inside = deepest.inside.get(path)
     if not inside:
         raise UsageError(f"{deepest.flow.graph}: {path} runs nothing, so there is nothing to draw")
     outer = _around(inside[0])
     border = _Border(
         deepest,
-        nodes={node.id: node for node in deepest.flow.nodes},
+        nodes=deepest.by_id,
         inside=frozenset(node.id for node in inside),
         around=outer[: outer.index(path)] if path in outer else outer,
     )
@@ -60,13 +61,25 @@ def shown_alone(deepest: DeepestFlow, path: str) -> DeepestFlow:
 def _detours(deepest: DeepestFlow, inside: frozenset[str]) -> Sequence[tuple[str, str]]:
     """The edges outside on paths that lead from a box inside to another."""
     consumers, producers = deepest.neighbors
-    between = sorted((reached(inside, consumers) & reached(inside, producers)) - inside)
+    between = _between(deepest, inside)
     here = inside.union(between)
     inner = [(source, target) for source in between for target in consumers[source] if target in here]
     return [
         *inner,
         *((source, target) for target in between for source in producers[target] if source in inside),
     ]
+
+
+def _between(deepest: DeepestFlow, inside: frozenset[str]) -> Sequence[str]:
+    """The boxes outside on paths from a box inside to another: where no edge leads back, they run between."""
+    consumers, producers = deepest.neighbors
+    orders = [deepest.by_id[box].order for box in inside]
+    first, last = (min(orders), max(orders)) if deepest.leads_on else (0, inf)
+
+    def may_be(box: str) -> bool:
+        return first <= deepest.by_id[box].order <= last
+
+    return sorted((reached(inside, consumers, may_be) & reached(inside, producers, may_be)) - inside)
 
 
 def _below(box: FlowNode, path: str) -> tuple[Level, ...]:
@@ -124,7 +137,7 @@ def _ends_by_tensor(border: _Border) -> Ends:
     producers: dict[str, str] = {}
     consumers: dict[str, dict[str, None]] = {}
     outputs: dict[str, str] = {}
-    for edge in border.deepest.flow.edges:
+    for edge in border.deepest.edges_at(border.inside):
         tensor = edge.tensor.name
         source, target = border.nodes[edge.source], border.nodes[edge.target]
         enters, leaves = target.id in border.inside, source.id in border.inside
@@ -188,7 +201,7 @@ def _ends_by_neighbor(border: _Border) -> Ends:
         return 1 if edge.source in border.inside else -border.nodes[edge.source].order
 
     edges = []
-    for edge in sorted(border.deepest.flow.edges, key=recency):
+    for edge in sorted(border.deepest.edges_at(border.inside), key=recency):
         source, target = border.nodes[edge.source], border.nodes[edge.target]
         enters, leaves = target.id in border.inside, source.id in border.inside
         if enters or leaves:

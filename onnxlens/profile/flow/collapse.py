@@ -62,8 +62,13 @@ def collapsed_with_parts(
 
 def has_more_boxes(deepest: DeepestFlow, depth: int, than: int) -> bool:
     """Whether the flow collapsed to ``depth`` has more boxes: every module or group is at least one."""
-    keys = {_key(node, deepest, depth) for node in ran(deepest.flow)}
-    return len(keys) > than or len(_boxes(deepest, depth)) > than
+    keys = set[_Key]()
+    for node in deepest.flow.nodes:
+        if node.order:
+            keys.add(_key(node, deepest, depth))
+            if len(keys) > than:
+                return True
+    return len(_boxes(deepest, depth)) > than
 
 
 def _boxes(deepest: DeepestFlow, depth: int) -> Sequence[_Box]:
@@ -100,8 +105,10 @@ class _Key(NamedTuple):
 def _key(node: FlowNode, deepest: DeepestFlow, depth: int) -> _Key:
     model = () if deepest.shown else (("", _model_title(deepest)),)
     levels = (*model, *node.parents)
-    closed = (index for index, level in enumerate(levels[:depth]) if level[0] in deepest.closed)
-    cut = next(closed, depth)
+    cut = depth
+    if deepest.closed:
+        closed = (index for index, level in enumerate(levels[:depth]) if level[0] in deepest.closed)
+        cut = next(closed, depth)
     if cut >= len(levels):
         return _Key(node.kind == "module", (*levels, (node.path, "")), closed=False)
     return _Key(True, levels[: cut + 1], closed=True)

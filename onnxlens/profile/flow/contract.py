@@ -158,8 +158,9 @@ class _Schedule:
             self._whole.add(rank)
 
     def _weigh(self, vertex: int) -> None:
-        """Note the ranks that alone hold the vertex up."""
-        for rank, count in self._held_up[vertex].items():
+        """Note the rank that alone holds the vertex up."""
+        if len(held_up := self._held_up[vertex]) == 1:
+            rank, count = next(iter(held_up.items()))
             if count == self._waiting[vertex]:
                 self._alone.add(rank)
 

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
+from math import inf
 
+from onnxlens.profile.count.repeats import is_at_most
 from onnxlens.profile.count.rules import is_view
 from onnxlens.profile.flow.contract import atoms, numbered, quotient
 from onnxlens.profile.flow.costs import node_costs
@@ -16,6 +18,8 @@ from onnxlens.profile.graph.node_view import ValueView
 from onnxlens.specs.flow import FlowEdge, FlowGraph, FlowKind, FlowNode
 from onnxlens.specs.ledger import Ledger, ModuleCost, lower_bounds
 from onnxlens.specs.tensor import TensorSpec
+
+LARGER_BRANCHES = "at most: where the data decides which branch of an If runs, the larger one counts"
 
 
 @dataclass(frozen=True)
@@ -67,6 +71,43 @@ class DeepestFlow:
             producers[edge.target].append(edge.source)
         return consumers, producers
 
+    @cached_property
+    def by_id(self) -> Mapping[str, FlowNode]:
+        """Boxes and ends by their ids."""
+        return {node.id: node for node in self.flow.nodes}
+
+    @cached_property
+    def inside(self) -> Mapping[str, Sequence[FlowNode]]:
+        """For each module or group the boxes in it."""
+        found: dict[str, list[FlowNode]] = defaultdict(list)
+        for node in self.flow.nodes:
+            if node.order:
+                for path in dict.fromkeys((node.path, *(path for path, _ in node.parents))):
+                    found[path].append(node)
+        return dict(found)
+
+    @cached_property
+    def leads_on(self) -> bool:
+        """Whether every edge leads to a box that runs later."""
+        order = {node.id: node.order or inf for node in self.flow.nodes}
+        return all(
+            order[edge.source] < order[edge.target] or inf in (order[edge.source], order[edge.target])
+            for edge in self.flow.edges
+        )
+
+    def edges_at(self, boxes: Iterable[str]) -> Iterator[FlowEdge]:
+        """The edges that end at the boxes, or begin there, in the order of the flow."""
+        indices = {index for box in boxes for index in self._edges_at.get(box, ())}
+        return (self.flow.edges[index] for index in sorted(indices))
+
+    @cached_property
+    def _edges_at(self) -> Mapping[str, Sequence[int]]:
+        found: dict[str, list[int]] = defaultdict(list)
+        for index, edge in enumerate(self.flow.edges):
+            found[edge.source].append(index)
+            found[edge.target].append(index)
+        return found
+
     def names(self) -> Mapping[str, str]:
         """What a person calls each group, by its path; the path follows a name that another module has."""
         return {
@@ -107,6 +148,7 @@ def build_flow(graph: Graph, ledger: Ledger) -> DeepestFlow:
         nodes=(*_ends("input", graph.inputs), *boxes, *_ends("output", graph.outputs)),
         edges=tuple(dict.fromkeys(edges)),
         alternatives=tuple(frames.alternatives),
+        notes=(LARGER_BRANCHES,) if is_at_most(ledger.notes) else (),
     )
     return DeepestFlow(
         flow,
@@ -202,12 +244,14 @@ def ran(flow: FlowGraph) -> list[FlowNode]:
     return sorted((node for node in flow.nodes if node.order), key=lambda node: node.order)
 
 
-def reached(start: Iterable[str], following: Mapping[str, list[str]]) -> set[str]:
-    """All boxes to which a path leads from ``start``."""
+def reached(
+    start: Iterable[str], following: Mapping[str, list[str]], may_be: Callable[[str], bool] = lambda _: True
+) -> set[str]:
+    """All boxes to which a path leads from ``start``, through none but those that it may be."""
     waiting, found = list(start), set[str]()
     while waiting:
         for box in following.get(waiting.pop(), ()):
-            if box not in found:
+            if box not in found and may_be(box):
                 found.add(box)
                 waiting.append(box)
     return found

@@ -27,7 +27,11 @@ def folded(deepest: DeepestFlow, depth: int) -> FlowGraph:
     for several is in ``frames``. Numbers are those of the unfolded flow; tensors that only go from one of the
     blocks to the next are not shown, all others are.
     """
-    flow, parts = collapsed_with_parts(deepest, depth)
+    return folded_parts(deepest, *collapsed_with_parts(deepest, depth))
+
+
+def folded_parts(deepest: DeepestFlow, flow: FlowGraph, parts: Mapping[str, Sequence[FlowNode]]) -> FlowGraph:
+    """As ``folded``, from what ``collapsed_with_parts`` returned."""
     structures = {box: structure_of(deepest.run_by(held)) for box, held in parts.items()}
     folding = _Folding(flow, structures)
     boxes = tuple(folding.level([node for node in flow.nodes if node.order], 0))
@@ -134,6 +138,8 @@ class _Folding:
         """How often the unit follows itself; None for once."""
         start, length = unit.start, unit.length
         pattern = signatures[start : start + length]
+        if signatures[start + length] != pattern[0]:
+            return None
         if signatures[start + length : start + 2 * length] != pattern:
             return None
         pair = _blocks(items, replace(unit, times=2))

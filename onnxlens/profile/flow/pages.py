@@ -13,8 +13,9 @@ from onnxlens.profile.flow.deepest import DeepestFlow, build_flow, ran
 from onnxlens.profile.flow.fold import folded
 from onnxlens.profile.flow.group import grouped
 from onnxlens.profile.flow.levels import notes_on, with_levels
+from onnxlens.profile.flow.parallelism import parallelism_of
 from onnxlens.profile.flow.parts import with_parts
-from onnxlens.profile.graph.graph import Graph
+from onnxlens.profile.graph.graph import Graph, uncollected
 from onnxlens.specs.flow import FlowGraph, FlowNode, FlowPage, FlowRequest
 from onnxlens.specs.ledger import Ledger
 
@@ -31,6 +32,7 @@ MANY_CONSUMERS = 3
 """A tensor with more consumers is named at each of them instead of drawn, and does not push them down."""
 
 
+@uncollected()
 def requested_flow(graph: Graph, ledger: Ledger, request: FlowRequest) -> FlowGraph:
     """What is requested on one page, however large.
 
@@ -40,6 +42,7 @@ def requested_flow(graph: Graph, ledger: Ledger, request: FlowRequest) -> FlowGr
     return _Pages(graph, ledger, request).whole()
 
 
+@uncollected()
 def flow_pages(graph: Graph, ledger: Ledger, request: FlowRequest) -> Sequence[FlowPage]:
     """What is requested on pages that a person can follow: the whole, then every opened module or group.
 
@@ -77,6 +80,9 @@ class _Pages:
 
     def whole(self) -> FlowGraph:
         """One page."""
+        return replace(self._one_page(), parallelism=parallelism_of(self._shown(self._module)))
+
+    def _one_page(self) -> FlowGraph:
         if self._request.depth is not None:
             return self._flow(self._module, self._request.depth)
         shown = self._shown(self._module)
@@ -90,9 +96,14 @@ class _Pages:
 
     def all(self) -> Iterator[FlowPage]:
         """The first page, and those that it or another opens."""
+        first, *others = self._pages()
+        yield replace(first, flow=replace(first.flow, parallelism=parallelism_of(self._shown(self._module))))
+        yield from others
+
+    def _pages(self) -> Iterator[FlowPage]:
         depth, levels = self._request.depth, self._shown(self._module).levels
         if depth is None:
-            flow = self.whole()
+            flow = self._one_page()
             if self._shows_parts(flow):
                 depth = flow.depth + 1
             else:

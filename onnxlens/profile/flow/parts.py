@@ -10,7 +10,7 @@ from itertools import accumulate, pairwise
 from onnxlens.profile.flow.alone import shown_alone
 from onnxlens.profile.flow.collapse import collapsed_with_parts
 from onnxlens.profile.flow.deepest import DeepestFlow, ran
-from onnxlens.profile.flow.fold import folded
+from onnxlens.profile.flow.fold import folded_parts
 from onnxlens.profile.flow.frames import Level
 from onnxlens.profile.flow.levels import joined, steps_to
 from onnxlens.specs.flow import FlowNode
@@ -26,7 +26,7 @@ def with_parts(deepest: DeepestFlow, most: int, share: int) -> DeepestFlow:
         shown = shown_alone(deepest, path) if path else deepest
         flow, held = collapsed_with_parts(shown, 1)
         row = ran(flow)
-        if len(row) <= most or len(ran(folded(shown, 1))) <= most:
+        if len(row) <= most or len(ran(folded_parts(shown, flow, held))) <= most:
             continue
         parts_of = [
             tuple(accumulate((path, *steps[:-1]), joined))[1:]

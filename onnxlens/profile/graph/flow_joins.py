@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from functools import lru_cache
 
-from onnxlens.profile.graph.node_view import ValueView, index_consumers, index_producers
+from onnxlens.profile.graph.node_view import DefUse, ValueView
 from onnxlens.profile.graph.weight_owners import BETWEEN, PRODUCTS, TracedNode, common_path
 
 Paths = list[str | None]
@@ -25,17 +25,16 @@ class FlowJoins:
        of a body, and belongs to the model, or to what runs the body.
     """
 
-    def __init__(self, nodes: Sequence[TracedNode], paths: Paths) -> None:
+    def __init__(self, nodes: Sequence[TracedNode], paths: Paths, def_use: DefUse) -> None:
         self._nodes = nodes
         self._paths = paths
-        self._reads = [_reads(node) for node in nodes]
-        self._producers = index_producers(node.view for node in nodes)
-        self._consumers = index_consumers(self._reads)
+        self._producers = def_use.producers
+        self._consumers = def_use.consumers
 
     def join_biases(self, bias_owners: Mapping[int, str]) -> None:
         """Let products and what follows them join the addition of a bias, given by its index."""
         for add, path in bias_owners.items():
-            for value in self._reads[add]:
+            for value in self._nodes[add].reads:
                 chain = self._back_to_product(value)
                 for index in chain:
                     if self._paths[index] is None:
@@ -50,9 +49,9 @@ class FlowJoins:
             chain.append(index)
             if node.view.op_type in PRODUCTS:
                 return chain
-            if node.view.op_type not in BETWEEN or node.constant_folded or not self._reads[index]:
+            if node.view.op_type not in BETWEEN or node.constant_folded or not node.reads:
                 return ()
-            value = self._reads[index][0]
+            value = node.reads[0]
             index = self._producers.get(value.name)
         return ()
 
@@ -74,19 +73,21 @@ class FlowJoins:
         """Let these nodes join the deepest module that contains their neighbors on both sides."""
         before: dict[int, str | None] = {}
         after: dict[int, str | None] = {}
+        producer, consumers = self._producers.get, self._consumers.get
         for index in indices:
-            sources = () if self._nodes[index].constant_folded else self._reads[index]
-            makers = (self._producers.get(value.name) for value in sources if not value.is_weight)
+            node = self._nodes[index]
+            sources = () if node.constant_folded else node.reads
+            makers = [producer(value.name) for value in sources if not value.is_weight]
             before[index] = self._around(makers, before)
         for index in reversed(indices):
-            outputs = [value.name for value in self._nodes[index].view.outputs if value is not None]
-            users = (user for name in outputs for user in self._consumers.get(name, ()))
+            outputs = [value for value in self._nodes[index].view.outputs if value is not None]
+            users = [user for value in outputs for user in consumers(value.name, ())]
             after[index] = self._around(users, after)
         around = self._enclosing()
         for index in reversed(indices):  # a node comes after the bodies inside it
             node = self._nodes[index]
-            sides = (after[index],) if node.constant_folded else (before[index], after[index])
-            path = "" if None in sides else _all_in(sides) or ""
+            source = after[index] if node.constant_folded else before[index]
+            path = _common(source, after[index])
             outer = self._paths[around[node.within[-1]]] or "" if node.within else ""
             self._paths[index] = path if contains(outer, path) else outer
 
@@ -95,11 +96,13 @@ class FlowJoins:
 
         What else comes from the graph's inputs, a mask or a length, does not count.
         """
-        found = None
+        found: str | None = None
         for index in indices:
-            if index is not None:
-                path = self._paths[index]
-                found = _all_in((found, passed.get(index) if path is None else path))
+            path = None if index is None else self._paths[index]
+            if path is None and index is not None:
+                path = passed.get(index)
+            if path is not None and path != found:
+                found = path if found is None else _common(found, path)
         return found
 
     def _enclosing(self) -> Mapping[str, int]:
@@ -107,25 +110,10 @@ class FlowJoins:
         return {body.key: index for index, node in enumerate(self._nodes) for body in node.bodies}
 
 
-def _reads(node: TracedNode) -> Sequence[ValueView]:
-    values = [value for value in node.view.inputs if value is not None]
-    for body in node.bodies:
-        values += [value for value in body.results if value is not None]
-    return values
-
-
-def _all_in(paths: Iterable[str | None]) -> str | None:
-    """The deepest module that contains all that are known; None if none is."""
-    found: str | None = None
-    for path in paths:
-        if path is not None and path != found:
-            found = path if found is None else _common(found, path)
-    return found
-
-
 @lru_cache(KNOWN_PAIRS)
-def _common(one: str, other: str) -> str:
-    return common_path((one, other))
+def _common(one: str | None, other: str | None) -> str:
+    """The deepest module that contains both; the model, where one is not known."""
+    return "" if one is None or other is None else common_path((one, other))
 
 
 def contains(outer: str, path: str) -> bool:

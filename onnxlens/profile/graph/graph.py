@@ -12,8 +12,9 @@ from pathlib import Path
 import numpy as np
 
 from onnxlens.errors import UsageError
-from onnxlens.profile.graph.node_view import NodeView, ValueView, index_consumers, index_producers
+from onnxlens.profile.graph.node_view import DefUse, NodeView, ValueView, values_read
 from onnxlens.profile.graph.scopes import ModuleRef, TracedCall
+from onnxlens.specs.bounds import in_file, require_levels
 from onnxlens.specs.ledger import Attribution, Evidence
 from onnxlens.specs.manifest import Manifest
 from onnxlens.specs.record import record
@@ -54,7 +55,8 @@ class GraphNode:
         bodies: the graphs that run inside it; their nodes come before it in the graph.
         within: the keys of the bodies that contain it, outermost first.
         evidence: what told its module.
-        observed: inside a body, how often it ran with which shapes in a run that was observed.
+        observed: inside a body, how often it runs with which shapes, where a run was observed, or where these
+            change from round to round of a loop whose rounds the file decides.
     """
 
     view: NodeView
@@ -69,10 +71,7 @@ class GraphNode:
     @property
     def reads(self) -> Sequence[ValueView]:
         """Its inputs, and the values that the bodies inside it return as its outputs."""
-        inputs = [value for value in self.view.inputs if value is not None]
-        for body in self.bodies:
-            inputs += [value for value in body.results if value is not None]
-        return inputs
+        return values_read(self.view, self.bodies)
 
 
 @record(frozen=True, slots=True)
@@ -101,6 +100,9 @@ class Hierarchy:
             source: the file's name, for messages.
         """
         self.paths = frozenset(paths) | {""}
+        with in_file(source):
+            for path in self.paths:
+                require_levels(path, path.count(".") + 1)
         self._classes = classes
         self._graph_name = graph_name
         self._source = source
@@ -199,14 +201,14 @@ class Graph:
 
     def producer(self, value: str) -> int | None:
         """The index of the node that produces ``value``; None for inputs, weights and unknown names."""
-        return self._producers.get(value)
+        return self._def_use.producers.get(value)
 
     def consumers(self, value: str) -> Sequence[int]:
         """The indices of the nodes that read ``value``, in execution order, each once.
 
         A node reads its inputs and the values that the bodies inside it return. Constant-folded nodes count.
         """
-        return self._consumers.get(value, ())
+        return self._def_use.consumers.get(value, ())
 
     def module_of(self, node: int) -> str:
         """The path of the module that runs the node at that index; "" is the model itself."""
@@ -233,19 +235,20 @@ class Graph:
         return self._module_io[path]
 
     @cached_property
-    def _producers(self) -> Mapping[str, int]:
-        return index_producers(node.view for node in self.nodes)
+    def _def_use(self) -> DefUse:
+        return DefUse(self.nodes)
 
-    @cached_property
-    def _consumers(self) -> Mapping[str, Sequence[int]]:
-        return index_consumers(node.reads for node in self.nodes)
+    def knowing(self, def_use: DefUse) -> Graph:
+        """The same graph, which need not find out again who produces and who reads what."""
+        self.__dict__["_def_use"] = def_use
+        return self
 
     @cached_property
     def _module_io(self) -> Mapping[str, ModuleIO]:
         found = {path: ModuleIO() for path in self.hierarchy.paths}
         produced_in: dict[str, tuple[str, ...]] = {tensor.name: () for tensor in self.inputs}
         if len(found) == 1:  # only the model itself, which nothing crosses but its outputs
-            made = {tensor.name: self._producers.get(tensor.name) for tensor in self.outputs}
+            made = {tensor.name: self.producer(tensor.name) for tensor in self.outputs}
             produced_in |= {
                 name: ("",)
                 for name, index in made.items()

@@ -6,6 +6,8 @@ import re
 from collections.abc import Sequence
 from functools import lru_cache
 
+from onnxlens.specs.bounds import require_levels
+
 WRAPPERS = re.compile(r"(Stateful)?PartitionedCall(_\d+)?")
 """What TensorFlow calls the function that a saved model is: not a level of the model."""
 
@@ -93,6 +95,7 @@ def _torch_levels(scope: str) -> Sequence[str]:
 
 def _levels(base: str, elements: Sequence[str], found: tuple[str, ...] = ()) -> Sequence[str]:
     """The path after each element; an element that begins with the path since ``base`` extends that."""
+    require_levels("/".join((base, *elements)), len(found) + len(elements))
     path = ""
     levels = list(found)
     for element in elements:
@@ -121,13 +124,15 @@ def weight_owner(name: str) -> str | None:
     2. ``model/dense/MatMul/ReadVariableOp``, ``dense/kernel:0``, by TensorFlow.
     3. ``inception_3a/1x1_w_0``, ``lstm_5_W``, ``conv0_weight``: up to a known ending.
     """
-    name = INLINED.sub(r"\1.", QUALIFIER.sub("", name))
+    if "::" in name or "__Inline_" in name:
+        name = INLINED.sub(r"\1.", QUALIFIER.sub("", name))
     if "/" in name:
         owner = _slashed(name.partition(";")[0])
     elif "." in name:
         owner = _dotted(name)
     else:
         owner = _ended(name.partition(":")[0])
+    require_levels(owner, owner.count(".") + 1)
     return owner or None
 
 
@@ -148,9 +153,15 @@ def _slashed(name: str) -> str:
 
 def _dotted(name: str) -> str:
     owner, _, last = name.rpartition(".")
-    if NO_PARAMETER.fullmatch(last) or " " in name or name.startswith(FRAMEWORKS_OWN):
+    if _is_no_parameter(last) or " " in name or name.startswith(FRAMEWORKS_OWN):
         return ""
-    return PARAMETRIZED.sub("", owner.removeprefix("self."))
+    owner = owner.removeprefix("self.")
+    return PARAMETRIZED.sub("", owner) if ".parametrizations" in owner else owner
+
+
+@lru_cache
+def _is_no_parameter(last: str) -> bool:
+    return NO_PARAMETER.fullmatch(last) is not None
 
 
 def _ended(name: str) -> str:

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import field
 from functools import lru_cache
 from math import prod
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any, Protocol, cast
 from zlib import crc32
 
 from onnxlens.errors import OnnxlensError
@@ -139,6 +139,14 @@ class ManyValues(Sequence[Any]):
         return f"{len(self)} values {crc32(self.tobytes()):x}"
 
 
+class RunsInside(Protocol):
+    """A graph inside a node."""
+
+    @property
+    def results(self) -> Sequence[ValueView | None]:
+        """The values that it returns as the node's outputs, in their order."""
+
+
 @record(frozen=True, slots=True)
 class NodeView:
     """One operator call.
@@ -193,17 +201,47 @@ class NodeView:
         return self.attributes.get(name, default)
 
 
-def index_producers(nodes: Iterable[NodeView]) -> Mapping[str, int]:
-    """For each value that a node produces, by name, the node's index."""
-    return {
-        value.name: index for index, node in enumerate(nodes) for value in node.outputs if value is not None
-    }
+class Wired(Protocol):
+    """A node that reads values and produces some."""
+
+    @property
+    def view(self) -> NodeView:
+        """With names that are unique in the file."""
+
+    @property
+    def reads(self) -> Sequence[ValueView]:
+        """See ``values_read``."""
 
 
-def index_consumers(reads: Iterable[Iterable[ValueView]]) -> Mapping[str, Sequence[int]]:
-    """For each value, by name, the indices of its consumers, each once, given what each node reads."""
-    consumers: dict[str, list[int]] = {}
-    for index, values in enumerate(reads):
-        for name in {value.name for value in values}:
-            consumers.setdefault(name, []).append(index)
-    return consumers
+class DefUse:
+    """Which node produces each value, and which nodes read it: by the value's name, the nodes' indices.
+
+    Attributes:
+        consumers: each once, in their order.
+    """
+
+    __slots__ = ("consumers", "producers")
+
+    def __init__(self, nodes: Iterable[Wired]) -> None:
+        """Walk through the nodes once."""
+        self.producers: dict[str, int] = {}
+        self.consumers: dict[str, list[int]] = {}
+        producers, consumers = self.producers, self.consumers
+        for index, node in enumerate(nodes):
+            for value in node.reads:
+                users = consumers.get(value.name)
+                if users is None:
+                    consumers[value.name] = [index]
+                elif users[-1] != index:
+                    users.append(index)
+            for output in node.view.outputs:
+                if output is not None:
+                    producers[output.name] = index
+
+
+def values_read(node: NodeView, bodies: Sequence[RunsInside]) -> Sequence[ValueView]:
+    """The node's inputs, and the values that the bodies inside it return as its outputs."""
+    if not bodies and all(node.inputs):
+        return cast("tuple[ValueView, ...]", node.inputs)
+    values = (node.inputs, *(body.results for body in bodies))
+    return [value for each in values for value in each if value is not None]

@@ -8,6 +8,8 @@ from collections.abc import Sequence
 
 from onnx import NodeProto
 
+from onnxlens.specs.bounds import require_levels
+
 SCOPES_KEY = "pkg.torch.onnx.name_scopes"
 CLASSES_KEY = "pkg.torch.onnx.class_hierarchy"
 
@@ -25,6 +27,7 @@ def read_levels(node: NodeProto) -> Sequence[tuple[str, str]]:
     names = _listed(metadata[SCOPES_KEY])
     if not names or names[0] != "":  # a hook of the exporter's own, or a body that lost its module
         return ()
+    require_levels(node.name, len(names) - 1)
     classes = _listed(metadata.get(CLASSES_KEY, "[]"))
     if len(classes) != len(names):
         classes = [""] * len(names)
@@ -37,7 +40,7 @@ def _listed(text: str) -> list[str]:
         return text[2:-2].split("', '")
     try:
         listed = ast.literal_eval(text)
-    except (SyntaxError, ValueError):
+    except (SyntaxError, ValueError, TypeError, MemoryError, RecursionError):  # the last: nested too deep
         return []
     return listed if isinstance(listed, list) and all(isinstance(item, str) for item in listed) else []
 

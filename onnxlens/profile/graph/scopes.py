@@ -9,6 +9,7 @@ from typing import Literal
 
 from onnxlens.profile.graph.flow_joins import FlowJoins, contains
 from onnxlens.profile.graph.name_paths import node_levels, prefix_of_graph
+from onnxlens.profile.graph.node_view import DefUse
 from onnxlens.profile.graph.scope_metadata import read_levels
 from onnxlens.profile.graph.second_calls import first_calls
 from onnxlens.profile.graph.weight_owners import BIAS_ADDS, PRODUCTS, WEIGHT_READERS, TracedNode, WeightOwners
@@ -71,7 +72,7 @@ class Scopes:
     called: Mapping[str, str]
 
 
-def read_scopes(nodes: Sequence[TracedNode], held: Collection[str]) -> Scopes:
+def read_scopes(nodes: Sequence[TracedNode], held: Collection[str], def_use: DefUse) -> Scopes:
     """The module of every node, in their order.
 
     1. torch's exporter writes module scopes into each node's metadata. It leaves those of a batch norm on the
@@ -83,16 +84,19 @@ def read_scopes(nodes: Sequence[TracedNode], held: Collection[str]) -> Scopes:
     Args:
         nodes: of the file and of the bodies inside nodes, in execution order.
         held: the names of the initializers.
+        def_use: of the nodes.
     """
-    return _Reading(nodes, held).scopes()
+    return _Reading(nodes, held, def_use).scopes()
 
 
 class _Reading:
     """The modules of one file's nodes while they are found out, from the surest evidence to the weakest."""
 
-    def __init__(self, nodes: Sequence[TracedNode], held: Collection[str]) -> None:
+    def __init__(self, nodes: Sequence[TracedNode], held: Collection[str], def_use: DefUse) -> None:
         self._nodes = nodes
+        self._def_use = def_use
         self._held = held
+        self._names = [node.proto.name for node in nodes]
         self._paths: list[str | None] = [None] * len(nodes)
         self._evidence: list[Evidence] = ["flow"] * len(nodes)
         self._traced: list[TracedCall | None] = [None] * len(nodes)
@@ -122,8 +126,8 @@ class _Reading:
     @cached_property
     def _owners(self) -> WeightOwners:
         """Who owns the weights: looked into only where other evidence is missing or contradicts itself."""
-        names = {node.proto.name for node in self._nodes}
-        return WeightOwners(self._nodes, self._held, {prefix_of_graph(name) for name in names} - {""})
+        names = {name for name in self._names if "_/" in name or name.endswith("_")}
+        return WeightOwners(self._nodes, self._held, {*map(prefix_of_graph, names)} - {""})
 
     def _put(self, index: int, path: str, evidence: Evidence) -> None:
         self._paths[index] = path
@@ -132,8 +136,7 @@ class _Reading:
     def _read_metadata(self) -> None:
         fused: dict[int, Sequence[tuple[str, str]]] = {}
         for index, node in enumerate(self._nodes):
-            levels = read_levels(node.proto)
-            if levels:
+            if node.proto.metadata_props and (levels := read_levels(node.proto)):
                 self._put(index, levels[-2][0], "metadata")
                 self._traced[index] = TracedCall(*levels[-1])
                 if node.view.op_type in WEIGHT_READERS and _is_other_call(levels[-1][1] or levels[-1][0]):
@@ -163,8 +166,10 @@ class _Reading:
         """The nodes' names; those that only say that a node is in the model count if others say more."""
         levels = {
             index: found
-            for index, node in enumerate(self._nodes)
-            if self._paths[index] is None and (found := node_levels(node.proto.name, node.view.op_type))
+            for index, name in enumerate(self._names)
+            if "/" in name
+            and self._paths[index] is None
+            and (found := node_levels(name, self._nodes[index].view.op_type))
         }
         if not any(found[-1] for found in levels.values()):
             return
@@ -199,19 +204,19 @@ class _Reading:
         ]
         if not missing:
             return
+        owners = self._owners
         kinds: dict[str, set[str]] = {}
-        for node in self._nodes:
+        read: dict[int, str] = {}
+        for index, node in enumerate(self._nodes):
             op_type = node.view.op_type
-            if op_type in WEIGHT_READERS and (weight := self._owners.weight(node)) is not None:
+            if op_type in WEIGHT_READERS and (weight := owners.weight(node)) is not None:
+                read[index] = weight
                 kinds.setdefault(weight, set()).add(op_type)
         known = frozenset(self._called)
         for index in missing:
-            node = self._nodes[index]
-            owner = self._owners.owner(node)
-            if (
-                owner is not None and len(kinds.get(self._owners.weight(node) or "", ())) <= 1
-            ):  # else it is tied
-                self._put(index, _within(owner, known), "weights")
+            owner = owners.owner(self._nodes[index])
+            if owner is not None and len(kinds.get(read.get(index, ""), ())) <= 1:  # else it is tied
+                self._put(index, _within(owner, known) if known else owner, "weights")
         found = {
             path for path, kind in zip(self._paths, self._evidence, strict=True) if path and kind == "weights"
         }
@@ -222,7 +227,7 @@ class _Reading:
         unknown = [index for index, path in enumerate(self._paths) if path is None]
         if not unknown:
             return
-        joins = FlowJoins(self._nodes, self._paths)
+        joins = FlowJoins(self._nodes, self._paths, self._def_use)
         products = [index for index in unknown if self._nodes[index].view.op_type in PRODUCTS]
         if products:
             joins.join_biases(dict(self._bias_adds()))
@@ -259,7 +264,7 @@ def _renamed_levels(levels: Sequence[str], path: str) -> Sequence[str]:
 def _within(owner: str, known: Collection[str]) -> str:
     """The owner as names have it: theirs are relative to a module that wraps the traced one."""
     elements = owner.split(".")
-    tails = (".".join(elements[start:]) for start in range(len(elements) if known else 0))
+    tails = (".".join(elements[start:]) for start in range(len(elements)))
     return next((tail for tail in tails if tail in known), owner)
 
 

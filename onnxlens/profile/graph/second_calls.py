@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence, Set
 
 from onnxlens.profile.graph.weight_owners import PRODUCTS, TracedNode, WeightOwners
 
 COUNTED = re.compile(r"(_\d+)+")
+COUNTED_LAST = re.compile(r"_\d+$")
 NUMBERED = re.compile(r"_\d+(\.|$)")
 NUMBERED_CHILD = re.compile(r"((?:.*\.)?\d+)(?:_\d+)+")
 """A later call of a Sequential's child, ``layers.2_1``: a child whose name is a number shows it by that."""
@@ -34,7 +35,8 @@ def first_calls(
                 calls.see(node, path)
             elif (first := calls.first(node, path)) not in (None, path):
                 found[index] = str(first)
-        renamed = {path: _renamed(path, sure) for sure in [calls.sure(numbered)] for path in numbered}
+        sure = calls.sure({path for path in paths if path})
+        renamed = {path: _renamed(path, sure) for path in numbered}
         for index, path in enumerate(paths):
             if path in numbered and index not in found and renamed[path] != path:
                 found[index] = renamed[path]
@@ -67,16 +69,42 @@ class _Calls:
                     self._later.setdefault(called, set()).add(real)
         return first
 
-    def sure(self, paths: Collection[str]) -> Mapping[str, str]:
+    def sure(self, paths: Set[str]) -> Mapping[str, str]:
         """The beginnings of paths that are later calls and nothing else, with the module that is called."""
-        for called in {prefix for path in paths for prefix in _prefixes(path)}:
+        named = {prefix for path in paths for prefix in _prefixes(path)}
+        for called in named:
             if (numbered := NUMBERED_CHILD.fullmatch(called)) is not None:
                 self._later.setdefault(called, {numbered[1]})
+        self._callers(named)
         return {
             called: next(iter(real))
             for called, real in self._later.items()
             if len(real) == 1 and called not in self._own
         }
+
+    def _callers(self, named: Set[str]) -> None:
+        """Later calls of what contains others: ``layer.linear_1`` shows that ``layer_1`` is one of ``layer``.
+
+        Children keep the first call's path: a later one has what runs between them, and contains nothing.
+        Of such a call ``layer.act_1`` is ``layer.act``, unless there is an ``act_1_1``.
+        """
+        alone = named - {path.rpartition(".")[0] for path in named} - self._own
+        waiting = [(called, real) for called, found in self._later.items() for real in found]
+        for called, real in waiting:
+            outer, number = real.rpartition(".")[0], called.removeprefix(real)
+            caller = outer + number
+            if outer and COUNTED.fullmatch(number) and caller in alone and caller not in self._later:
+                self._later[caller] = {outer}
+                waiting.append((caller, outer))
+        inside: dict[str, list[str]] = {}
+        for child in alone - {COUNTED_LAST.sub("", path) for path in named} - self._later.keys():
+            inside.setdefault(child.rpartition(".")[0], []).append(child)
+        for called, real in waiting:
+            number = called.removeprefix(real)
+            for child in inside.get(real, ()):
+                first = child.removesuffix(number)
+                if first != child and first in named:
+                    self._later[child] = {first}
 
 
 def _first_call(path: str, owner: str) -> str | None:

@@ -10,7 +10,7 @@ from typing import Protocol
 from onnx import NodeProto
 
 from onnxlens.profile.graph.name_paths import weight_owner
-from onnxlens.profile.graph.node_view import NodeView, ValueView
+from onnxlens.profile.graph.node_view import RunsInside, ValueView, Wired
 
 PRODUCTS: Mapping[str, Sequence[int]] = MappingProxyType(
     {
@@ -50,28 +50,20 @@ BETWEEN = frozenset(
 """What may stand between a product and the addition of its bias."""
 
 
-class TracedBody(Protocol):
-    """A graph inside a node."""
+class TracedBody(RunsInside, Protocol):
+    """A graph inside a node, of a file."""
 
     @property
     def key(self) -> str:
         """Unique in the file."""
 
-    @property
-    def results(self) -> Sequence[ValueView | None]:
-        """The values that it returns."""
 
-
-class TracedNode(Protocol):
+class TracedNode(Wired, Protocol):
     """A node of which the module is asked for."""
 
     @property
     def proto(self) -> NodeProto:
         """As the file has it."""
-
-    @property
-    def view(self) -> NodeView:
-        """With names that are unique in the file."""
 
     @property
     def constant_folded(self) -> bool:
@@ -125,8 +117,9 @@ class WeightOwners:
     def _path(self, value: ValueView, node: TracedNode) -> str | None:
         name = value.name
         if name not in self._paths:
-            constant = value.is_weight or name in self._held
-            self._paths[name] = self._named(name, node) if constant else None
+            if not value.is_weight and name not in self._held:
+                return None
+            self._paths[name] = self._named(name, node)
         return self._paths[name]
 
     def _named(self, name: str, node: TracedNode) -> str | None:
@@ -145,11 +138,16 @@ class WeightOwners:
         An element that says the operator again, as in ``q_proj.MatMul.weight``, is none of the module's.
         """
         view = node.view
-        inputs = view.inputs
+        inputs: Sequence[ValueView | None] = view.inputs
         slots = PRODUCTS.get(view.op_type) or OTHERS.get(view.op_type)
-        for value in inputs if slots is None else (inputs[slot] for slot in slots if slot < len(inputs)):
-            path = None if value is None else self._path(value, node)
-            if path is not None:
+        if slots is not None:
+            inputs = [inputs[slot] for slot in slots if slot < len(inputs)]
+        for value in inputs:
+            if (
+                value is not None
+                and (value.is_weight or node.within)
+                and (path := self._path(value, node)) is not None
+            ):
                 return path.removesuffix(f".{view.op_type}")
         return None
 

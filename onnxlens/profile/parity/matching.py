@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from types import MappingProxyType
 
 from onnxlens.profile.graph.graph import Graph, GraphNode
 from onnxlens.profile.parity.module_calls import ModuleCall, Port, Side, unreadable
@@ -42,11 +43,19 @@ class Matching:
     calls: list[MatchedCall] = field(default_factory=list)
 
 
-def match_modules(graph: Graph, observed: Mapping[Port, TensorSpec]) -> Matching:
+def match_modules(
+    graph: Graph, observed: Mapping[Port, TensorSpec], layers: Mapping[str, bool] = MappingProxyType({})
+) -> Matching:
     """Match the tensors of all module calls with the file's values.
 
     A tensor is matched if it is the only one of its element type and shape on both sides: two of one shape
     could be confused, and a swap be missed or invented.
+
+    Args:
+        graph: of the file.
+        observed: the tensors of a run of PyTorch.
+        layers: the modules whose result is what their weights make, and whether those take the input as it
+            is: of modules that weights alone name, these are compared.
     """
     calls = _Call.grouped(observed)
     counts = Counter(call.path for call in calls)
@@ -62,7 +71,13 @@ def match_modules(graph: Graph, observed: Mapping[Port, TensorSpec]) -> Matching
             matching.calls.append(_match_model(graph, call, found))
         elif call.path in nodes:
             own = dict(enumerate(nodes[call.path])).get(call.number, ())
-            matching.calls.append(_match_call(graph, call, own, found))
+            traced = _is_traced(graph, call.path)
+            if traced or call.path in layers:
+                matching.calls.append(
+                    _match_call(graph, call, own, found, by_inputs=traced or layers[call.path])
+                )
+            else:
+                matching.calls.append(MatchedCall(call.path, call.number, reason=BY_WEIGHTS))
     for port in observed:
         if port in found:
             matching.ports.setdefault(found[port], port)
@@ -113,14 +128,25 @@ def _match_model(graph: Graph, call: _Call, found: dict[Port, str]) -> MatchedCa
     return MatchedCall("", call.number, inputs, outputs)
 
 
-def _match_call(graph: Graph, call: _Call, nodes: Sequence[GraphNode], found: dict[Port, str]) -> MatchedCall:
+BY_WEIGHTS = "the file names it by its weights alone, so it is not known what else runs in it"
+
+
+def _is_traced(graph: Graph, path: str) -> bool:
+    """Whether the exporter's record or nodes' names tell of it, and so which nodes it runs first and last."""
+    return any(graph.nodes[index].evidence in ("metadata", "names") for index in graph.by_module()[path])
+
+
+def _match_call(
+    graph: Graph, call: _Call, nodes: Sequence[GraphNode], found: dict[Port, str], *, by_inputs: bool
+) -> MatchedCall:
     """The call with the names of its tensors; the matched ones are added to ``found``."""
     if not nodes:
         return MatchedCall(call.path, call.number, reason="the file does not separate its calls")
     read, made = _nodes_io(graph, nodes)
     inputs = tuple(value.name for value in read)
     given = {tensor.name for tensor in graph.inputs}
-    found.update({port: name for port, name in call.matched("in", read).items() if name not in given})
+    if by_inputs:
+        found.update({port: name for port, name in call.matched("in", read).items() if name not in given})
     outputs = call.matched("out", made)
     found.update(outputs)
     reason = "" if outputs else call.why_not(made)

@@ -39,6 +39,13 @@ class Port(NamedTuple):
     position: int
 
 
+PRODUCTS, NORMALIZATIONS = ("conv", "linear", "sparse"), ("batchnorm", "instancenorm", "normalization")
+"""The Python modules of ``torch.nn.modules`` with layers that return what their weights make.
+
+The weights of products take the input as it is, those of normalizations may take what was made of it.
+"""
+
+
 class _Complete(Exception):
     """All wanted tensors have been captured."""
 
@@ -58,6 +65,16 @@ def observe(
     with _recorded(network, paths, record), torch.inference_mode():
         network(*map(as_tensor, inputs.values()))
     return observed
+
+
+def layers_of(network: nn.Module) -> Mapping[str, bool]:
+    """PyTorch's own layers whose last step takes their weights, by path: whether the first one does, too."""
+    homes = {f"torch.nn.modules.{name}": name in PRODUCTS for name in (*PRODUCTS, *NORMALIZATIONS)}
+    return {
+        path: homes[type(module).__module__]
+        for path, module in network.named_modules()
+        if type(module).__module__ in homes and not any(module.children())
+    }
 
 
 def capture(

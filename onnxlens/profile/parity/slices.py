@@ -71,10 +71,7 @@ class Slicer:
         inputs: Iterable[str],
         renamed: Mapping[str, str],
     ) -> onnx.ModelProto:
-        declared = [
-            self._typed(renamed[name], name) if name in renamed else self._extractor.inputs[name]
-            for name in inputs
-        ]
+        declared = [self._typed(renamed.get(name, name), name) for name in inputs]
         outputs = [self._typed(value, value) for value in values]
         return self._extractor.model_of(nodes, declared, outputs, renamed)
 

@@ -28,12 +28,16 @@ class MacsRun:
     ) -> None:
         """Count how often each source node ran; ``costs`` are those of the ledger."""
         self._graph = graph
+        self._ledger = costs
         self._costs = count_single_runs(graph) if any(node.bodies for node in graph.nodes) else costs
         self._times = _times(graph, ran, provenances)
 
     def of(self, source: int) -> int | None:
         """The MACs of all runs of a source node; None if these or how often it ran is unknown."""
         cost, times = self._costs[source], self._times[source]
+        runs = self._graph.nodes[source].observed
+        if len(runs) > 1 and times:  # in one shape and another: those of all together are known
+            return self._ledger[source].macs if times == sum(often for _, often in runs) else None
         if times == 0 or (cost.status != "unknown" and not cost.macs):
             return 0
         return None if times is None or cost.status == "unknown" else times * cost.macs

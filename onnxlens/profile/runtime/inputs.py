@@ -12,6 +12,7 @@ from zipfile import BadZipFile
 import numpy as np
 
 from onnxlens.errors import UsageError, first_line
+from onnxlens.profile.runtime.machine import memory_bytes
 from onnxlens.specs.tensor import TensorSpec, numpy_type
 
 
@@ -27,14 +28,26 @@ def sample_inputs(
     other values. ``values`` are taken for those inputs as they are, in the inputs' types.
 
     Raises:
-        UsageError: a shape has a dynamic dimension, or a type is not numeric.
+        UsageError: a shape has a dynamic dimension, a type is not numeric, or they are too large to be held.
     """
+    require_held(inputs)
     return {
         tensor.name: np.asarray(values[tensor.name], _type_of(tensor))
         if tensor.name in values
         else _sample(tensor, *ranges.get(tensor.name, (-1.0, 1.0)), draw)
         for tensor in inputs
     }
+
+
+def require_held(inputs: Sequence[TensorSpec]) -> None:
+    """Refuse inputs that, in random numbers of 8 bytes, take more than half of the machine's memory."""
+    memory = memory_bytes()
+    for tensor in inputs:
+        if 8 * (tensor.elements or 0) > memory // 2:
+            raise UsageError(
+                f"input {tensor.name!r} is {tensor.shape_text()}, too large to be held in the "
+                f"{memory / 2**30:,.0f} GiB of this machine; use smaller sizes"
+            )
 
 
 def save_inputs(inputs: Mapping[str, np.ndarray], path: Path) -> None:

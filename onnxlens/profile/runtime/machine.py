@@ -17,12 +17,17 @@ from onnxlens.errors import ToolError
 RUNTIME_PACKAGES = ("onnxruntime-gpu", "onnxruntime")
 
 
+def memory_bytes() -> int:
+    """Of the machine."""
+    return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+
+
 def machine() -> Mapping[str, str]:
     """Processor, usable cores, memory, system, load, and the versions of what runs the networks."""
     return {
         "processor": _processor(),
         "cores": str(usable_cores()),
-        "memory": f"{os.sysconf('SC_PAGE_SIZE') * os.sysconf('SC_PHYS_PAGES') / 2**30:.0f} GiB",
+        "memory": f"{memory_bytes() / 2**30:.0f} GiB",
         "system": f"{platform.system()} {platform.machine()}, Python {platform.python_version()}",
         "load": f"{os.getloadavg()[0]:.1f} over the last minute",
         "torch": version("torch"),

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
@@ -14,6 +13,7 @@ from onnx import helper, numpy_helper
 from onnxlens.profile.runtime.latency import seconds_of
 from onnxlens.profile.runtime.session import SessionRequest, bound, open_session
 from onnxlens.specs.bench import MatmulPeak
+from onnxlens.specs.temporary import temporary_folder
 
 SIDES: Mapping[str, int] = {"cpu": 1024}
 DEVICE_SIDE = 8192
@@ -67,8 +67,8 @@ def require_runnable(provider: str, level: str) -> None:
 
 
 def _product_session(side: int, dtype: str, provider: str, request: SessionRequest) -> ort.InferenceSession:
-    with tempfile.TemporaryDirectory(prefix="onnxlens-") as folder:
-        path = Path(folder) / "product.onnx"
+    with temporary_folder() as folder:
+        path = folder / "product.onnx"
         write_product(path, side, dtype)
         return open_session(path, provider, request)
 

@@ -2,42 +2,53 @@
 
 from __future__ import annotations
 
-import tempfile
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence, Set
+from collections.abc import Callable, Iterator, Mapping, Sequence, Set
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import onnx
+import onnxruntime as ort
 
 from onnxlens.profile.graph.graph import Body, Graph, GraphNode
 from onnxlens.profile.graph.node_view import NodeView, ValueView
 from onnxlens.profile.runtime.profile_events import Event, is_kernel, match_events, read_events
 from onnxlens.profile.runtime.runtime_graph import runtime_nodes
-from onnxlens.profile.runtime.session import SessionRequest, open_session, run
+from onnxlens.profile.runtime.session import SessionRequest, run
 from onnxlens.profile.runtime.source_match import SourceMatch
+from onnxlens.specs.temporary import temporary_folder
 from onnxlens.specs.tensor import TensorSpec, dtype_name
 
 Tensor = tuple[str, tuple[int, ...]]
 """Element type and shape."""
 
 Tensors = tuple[Tensor | None, ...]
+
+Opener = Callable[..., ort.InferenceSession]
+"""Opens a session as a ``request`` says."""
+
 Execution = tuple[Tensors, Tensors]
 """A node's inputs and outputs in one of its executions; None for what is no tensor."""
 
 
-def observed(graph: Graph, path: Path, inputs: Mapping[str, np.ndarray], given: str) -> Graph:
-    """The graph as one run of the file without optimizations shows it; ``given`` says what the inputs are.
+def observed(graph: Graph, opener: Opener, inputs: Mapping[str, np.ndarray], given: str) -> Graph:
+    """The graph as one run of the file without optimizations shows it.
 
     A node inside a body has an entry in ``observed`` for each set of shapes that it ran with, so that its
     costs are those of all its executions. What the runtime decomposes stays as the file says.
 
+    Args:
+        graph: the file's.
+        opener: opens a session on it.
+        inputs: what to run it on.
+        given: what the inputs are, for a note.
+
     Raises:
         GraphError: ONNX Runtime refuses the file or stops with an error.
     """
-    executions, unclear = _executions(graph, *_profile(path, inputs))
+    executions, unclear = _executions(graph, *_profile(opener, inputs))
     trips = _trips(graph, executions, unclear)
     given_inputs = (tensor for tensor in graph.inputs if tensor.name in inputs)
     known: dict[str, Tensor] = {
@@ -59,10 +70,10 @@ def observed(graph: Graph, path: Path, inputs: Mapping[str, np.ndarray], given: 
     )
 
 
-def _profile(path: Path, inputs: Mapping[str, np.ndarray]) -> tuple[Sequence[Event], onnx.ModelProto]:
-    with tempfile.TemporaryDirectory(prefix="onnxlens-") as folder:
-        saved = Path(folder) / "run.onnx"
-        session = open_session(path, request=SessionRequest("disabled", Path(folder) / "profile", saved))
+def _profile(opener: Opener, inputs: Mapping[str, np.ndarray]) -> tuple[Sequence[Event], onnx.ModelProto]:
+    with temporary_folder() as folder:
+        saved = folder / "run.onnx"
+        session = opener(request=SessionRequest("disabled", folder / "profile", saved))
         run(session, inputs)
         events = read_events(Path(session.end_profiling()))
         return events, onnx.load(saved, load_external_data=False)
@@ -113,11 +124,12 @@ def _trips(
     trips: dict[str, int | None] = {}
     for index, node in enumerate(graph.nodes):
         runs = sum(executions.get(index, Counter()).values())
+        unseen = not runs and ran.get(node.within[-1] if node.within else "", 1) > 0  # it was decomposed
         for body in node.bodies:
             # a branch without nodes ran when the other did not
             others = sum(ran.get(other.key, 0) for other in node.bodies if other is not body)
             without = runs - others if node.view.op_type == "If" else None
-            trips[body.key] = None if index in unclear else ran.get(body.key, without)
+            trips[body.key] = None if unseen or index in unclear else ran.get(body.key, without)
     return trips
 
 
@@ -133,7 +145,7 @@ def _node(
         node,
         view=view,
         bodies=tuple(_body(body, trips[body.key], total, known) for body in node.bodies),
-        observed=tuple(views) if node.within else (),
+        observed=tuple(views) if views and node.within else node.observed,
     )
 
 

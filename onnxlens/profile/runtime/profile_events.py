@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -65,7 +65,11 @@ def read_events(path: Path) -> Sequence[Event]:
     return events
 
 
-def match_events(optimized: ModelProto, events: Sequence[Event]) -> tuple[str | None, ...]:
+def match_events(
+    optimized: ModelProto,
+    events: Sequence[Event],
+    interchangeable: Callable[[str, str], bool] = lambda one, other: False,
+) -> tuple[str | None, ...]:
     """For each event the key of its node in ``provenance_of``; None if it has none or it is ambiguous.
 
     1. The name of a node's event is the node's name, which is its key, and ``_kernel_time``.
@@ -74,7 +78,8 @@ def match_events(optimized: ModelProto, events: Sequence[Event]) -> tuple[str | 
        order, any other has its nodes in the order of their indices. The order that agrees with all names
        and operators is used.
     3. Nodes inside an If or a Loop are found by their position in its bodies, of which one alone must agree,
-       else by name. Where two branches are alike, the event gets the key of the node around it.
+       else by name. Where two branches are alike, the event gets the key of the first one's node if each node
+       is interchangeable with its counterpart, else the key of the node around them.
 
     ``optimized`` is the graph that ran, as the session saved it; the events are in the profile's order, of
     any number of runs.
@@ -99,7 +104,9 @@ def match_events(optimized: ModelProto, events: Sequence[Event]) -> tuple[str | 
         bodies = by_key[around].bodies.values() if (around := key(parent)) else ()
         agreeing = (_keys_by_position(in_bodies.get(body, ()), children[parent], {}) for body in bodies)
         found = [ran for ran in agreeing if ran]
-        return found[0] if len(found) == 1 else {}
+        first, *others = found or [{}]
+        same = all(interchangeable(first[ran], other[ran]) for other in others for ran in first)
+        return first if same else {}
 
     @cache
     def key(index: int) -> str | None:

@@ -6,13 +6,14 @@ nodes, and ``profile_events`` relates both to the runtime's profile.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
 from onnx import ModelProto
 
 from onnxlens.profile.graph.graph import Graph
+from onnxlens.profile.graph.node_view import NodeView
 from onnxlens.profile.runtime.runtime_graph import RuntimeNode, core, runtime_nodes
 from onnxlens.profile.runtime.source_match import SourceMatch
 from onnxlens.specs.ledger import NodeCost
@@ -76,6 +77,24 @@ def provenance_of(optimized: ModelProto, graph: Graph, costs: Sequence[NodeCost]
         )
         for node, sources, path in zip(nodes, match.sources, paths, strict=True)
     }
+
+
+def interchangeable(graph: Graph, provenances: Mapping[str, Provenance]) -> Callable[[str, str], bool]:
+    """Whether two nodes, by their keys, do the same work in the same module, whichever of them runs."""
+
+    def form(key: str) -> Hashable:
+        found = provenances[key]
+        views = [graph.nodes[source].view for source in found.sources]
+        return found.module_path, found.kind, tuple(map(_work, views))
+
+    return lambda one, other: form(one) == form(other)
+
+
+def _work(view: NodeView) -> Hashable:
+    """What an operator's costs depend on."""
+    values = ((value.dtype, value.shape) if value else None for value in (*view.inputs, *view.outputs))
+    attributes = sorted((name, repr(value)) for name, value in view.attributes.items())
+    return view.domain, view.op_type, tuple(attributes), tuple(values)
 
 
 def _kind(graph: Graph, node: RuntimeNode, sources: set[int]) -> Kind:

@@ -12,6 +12,7 @@ import numpy as np
 
 from onnxlens.profile.graph.graph import Graph
 from onnxlens.profile.graph.node_view import ValueView
+from onnxlens.profile.runtime.inputs import require_held
 from onnxlens.specs.tensor import TensorSpec, is_floating
 
 Range = tuple[float, float]
@@ -81,6 +82,7 @@ def _is_size(graph: Graph, name: str) -> bool:
 
 def sensible_values(graph: Graph) -> Mapping[str, np.ndarray]:
     """The values of inputs that are no random numbers: masks, positions, lengths; by name, as integers."""
+    require_held(graph.inputs)
     sized = [tensor for tensor in graph.inputs if tensor.elements is not None]
     found = ((tensor, _value(graph, tensor)) for tensor in sized)
     return {tensor.name: value for tensor, value in found if value is not None}
@@ -102,7 +104,21 @@ def _value(graph: Graph, tensor: TensorSpec) -> np.ndarray | None:
         rows = _rows(graph, tensor.name)
         counted = _past(graph) + np.arange(sizes[-1])
         return np.broadcast_to(counted if rows is None else np.minimum(counted, rows - 1), sizes)
+    if (attended := _attended(graph, tensor.name)) is not None:
+        return np.full(sizes, attended)
     return np.full(sizes, _length(graph, tensor)) if LENGTH.search(name) else None
+
+
+def _attended(graph: Graph, name: str) -> int | None:
+    """The length of the keys that a GroupQueryAttention reads, as its input takes it: less one, or in all."""
+    for view in (graph.nodes[index].view for index in graph.consumers(name)):
+        for slot, less in ((5, 1), (6, 0)) if view.op_type == "GroupQueryAttention" else ():
+            shapes = [view.input(index).shape if view.has_input(index) else () for index in (0, 3)]
+            lengths = [dims[axis] for dims, axis in zip(shapes, (1, 2), strict=True) if dims]
+            known = [length for length in lengths if isinstance(length, int)]
+            if view.has_input(slot) and view.input(slot).name == name and len(known) == len(lengths):
+                return sum(known) - less
+    return None
 
 
 def _past(graph: Graph) -> int:

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, nullcontext, redirect_stdout
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import redirect_stdout
 from dataclasses import dataclass
 from io import StringIO
 from pathlib import Path
@@ -51,11 +51,8 @@ LEVELS: Mapping[str, ort.GraphOptimizationLevel] = {
 WEIGHTS_FILE = "session.optimized_model_external_initializers_file_name"
 """The option that saves an optimized graph's weights in a file of their own: a protobuf ends at 2 GB."""
 
-ERRORS_ONLY = 3
-"""The log severity from which ONNX Runtime's own lines reach stderr."""
-
-WARNINGS_TOO, FATAL_ONLY = 2, 4
-"""Its default, and the severity that hides its lines about missing libraries."""
+FATAL_ONLY = 4
+"""The log severity from which ONNX Runtime's own lines reach stderr: an error is told by its exception."""
 
 WEIGHTS_FOLDER = "session.model_external_initializers_file_folder_path"
 """The option that names the folder of the external weights of a model opened from memory."""
@@ -103,10 +100,12 @@ def open_session(path: Path, provider: str = "cpu", request: SessionRequest = PL
     if wanted not in ort.get_available_providers():
         raise ToolError(f"provider {provider!r}: this onnxruntime has no {wanted}; install onnxruntime-gpu")
     options = _options(path, request)
+    ort.set_default_logger_severity(FATAL_ONLY)
     try:
-        with _libraries() if wanted != PROVIDERS["cpu"] else nullcontext():
-            source = str(path) if request.model is None else request.model
-            session = ort.InferenceSession(source, options, providers=[wanted], enable_fallback=0)
+        if wanted != PROVIDERS["cpu"]:
+            _load_libraries()
+        source = str(path) if request.model is None else request.model
+        session = ort.InferenceSession(source, options, providers=[wanted], enable_fallback=0)
     except Exception as error:  # each onnxruntime error class derives from Exception directly
         if "RegisterTensorRTPlugins" in str(error):
             raise _unavailable(provider, reason(error).rstrip(".")) from error
@@ -128,19 +127,13 @@ def open_session(path: Path, provider: str = "cpu", request: SessionRequest = PL
     return session
 
 
-@contextmanager
-def _libraries() -> Iterator[None]:
+def _load_libraries() -> None:
     """Load a device's libraries from pip's packages; one that is missing shows when the session opens.
 
-    Silences ONNX Runtime's log and Python code, which would print pages about missing libraries.
+    Silences Python code, which would print pages about missing libraries.
     """
-    ort.set_default_logger_severity(FATAL_ONLY)
-    try:
-        with redirect_stdout(StringIO()):
-            ort.preload_dlls()
-        yield
-    finally:
-        ort.set_default_logger_severity(WARNINGS_TOO)
+    with redirect_stdout(StringIO()):
+        ort.preload_dlls()
 
 
 def _unavailable(provider: str, why: str) -> ToolError:
@@ -173,7 +166,7 @@ def _options(path: Path, request: SessionRequest) -> ort.SessionOptions:
         raise ToolError(f"level {request.level!r} is not one of {', '.join(LEVELS)}")
     options = ort.SessionOptions()
     options.enable_mem_pattern = request.memory_pattern
-    options.log_severity_level = ERRORS_ONLY
+    options.log_severity_level = FATAL_ONLY
     options.graph_optimization_level = LEVELS[request.level]
     options.intra_op_num_threads = request.threads or 0
     if request.profile_prefix is not None:

@@ -19,6 +19,8 @@ from onnxlens.profile.runtime.suspects import suspect_notes
 from onnxlens.specs.bench import ModuleTime, NodeTime, OperatorTime, Timed
 from onnxlens.specs.ledger import Ledger, ModuleCost
 
+SHARED = "its branches look the same in the profile: their time stands at it, and what ran is unknown"
+
 
 @dataclass(frozen=True, slots=True)
 class Timing:
@@ -63,7 +65,7 @@ def build_timing(
         modules=tuple(rows.module(module) for module in ledger.modules),
         operators=rows.operators(),
         nodes=rows.nodes(),
-        notes=suspect_notes(ran, known, graph, macs_run, peak_macs_per_s),
+        notes=(*suspect_notes(ran, known, graph, macs_run, peak_macs_per_s), *_shared_notes(ran, known)),
     )
 
 
@@ -164,6 +166,12 @@ class _Rows:
         if not (macs and median and peak):
             return Timed(median, p10, p90, macs)
         return Timed(median, p10, p90, macs, macs / median, macs / median / peak)
+
+
+def _shared_notes(ran: Sequence[NodeRuns], known: Sequence[Provenance | None]) -> tuple[str, ...]:
+    """The nodes at which the time of several branches stands."""
+    alike = (node.node for node, it in zip(ran, known, strict=True) if it and it.op_type != node.op_type)
+    return tuple(f"{name}: {SHARED}" for name in dict.fromkeys(alike))
 
 
 def _is_layout(provenance: Provenance | None) -> bool:

@@ -12,6 +12,7 @@ from onnx import ValueInfoProto, numpy_helper
 from onnxlens.errors import GraphError
 from onnxlens.profile.graph.graph import Graph, GraphNode
 from onnxlens.profile.graph.loading.model_file import read_model
+from onnxlens.profile.graph.loading.structure import in_one_line
 from onnxlens.profile.graph.scope_metadata import has_scopes, write_scopes
 from onnxlens.profile.subgraph.extractor import Extractor, typed, value_specs
 from onnxlens.specs.tensor import DTYPE_BITS, TensorSpec
@@ -55,7 +56,8 @@ def extract_subgraph(graph: Graph, path: str, only: Collection[GraphNode] | None
         GraphError: it runs no node of its own, or the element type of an input is unknown.
     """
     module = graph.hierarchy.require(path, containers=True)
-    return _Extraction(graph, module).subgraph(nodes_of(graph, module) if only is None else only)
+    with in_one_line(graph.path):
+        return _Extraction(graph, module).subgraph(nodes_of(graph, module) if only is None else only)
 
 
 def reordered(subgraph: Subgraph, inputs: Mapping[str, int], outputs: Mapping[str, int]) -> Subgraph:

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import os
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TypeVar
 
@@ -10,6 +14,8 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from onnxlens.errors import UsageError
+
+STDERR = 2
 
 Scalar = TypeVar("Scalar", bound=np.generic)
 
@@ -83,10 +89,25 @@ def read_image(path: Path) -> Image:
     """
     if not path.is_file():
         raise UsageError(f"{path}: no such file; give a picture")
-    values = cv2.imread(str(path), cv2.IMREAD_COLOR)
+    with _without_lines():
+        values = cv2.imread(str(path), cv2.IMREAD_COLOR)
     if values is None:
         raise UsageError(f"{path}: not a picture that OpenCV can read; give a .png or .jpg")
     return np.ascontiguousarray(values[:, :, ::-1])
+
+
+@contextmanager
+def _without_lines() -> Iterator[None]:
+    """Nothing on stderr meanwhile: libpng and OpenCV print what they find there, past Python."""
+    sys.stderr.flush()
+    kept, nowhere = os.dup(STDERR), os.open(os.devnull, os.O_WRONLY)
+    try:
+        os.dup2(nowhere, STDERR)
+        yield
+    finally:
+        os.dup2(kept, STDERR)
+        os.close(kept)
+        os.close(nowhere)
 
 
 def require_picture_suffix(path: Path) -> None:

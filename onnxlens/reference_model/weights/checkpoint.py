@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+import logging
 import re
-from collections.abc import Iterator, Sequence
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
 
 from onnxlens.errors import CheckpointError
+from onnxlens.reference_model.weights.casting import cast, cast_note, is_scale, require_castable
 from onnxlens.reference_model.weights.checkpoint_file import HeldTensors, checkpoint_file, open_checkpoint
 from onnxlens.specs.graph import CheckpointScope
 from onnxlens.specs.module_state import NO_STATISTIC, ModuleState
-from onnxlens.specs.tensor import as_array, numpy_type, torch_type
+from onnxlens.specs.tensor import as_array, numpy_type
 
 WRAPPER = "state_dict"
 """The dict of a file that is taken without looking at others beside it, such as an optimizer's."""
@@ -43,7 +47,7 @@ STRICT = CheckpointReading()
 class CheckpointWeights:
     """A weight source over one checkpoint.
 
-    Values stay in the file until they are read; float16 and bfloat16 ones are widened to the module's dtype.
+    Values stay in the file until they are read, and are cast to the module's dtype; a warning says which.
     """
 
     def __init__(
@@ -64,14 +68,39 @@ class CheckpointWeights:
             reading: how their keys are the module's.
 
         Raises:
-            CheckpointError: the file cannot be read, or its keys or shapes are not the network's.
+            CheckpointError: the file cannot be read, or its keys, shapes or element types are not the
+                network's.
         """
         self.path = checkpoint_file(path)
         self.label = self.path.name
         self.tensors = state.tensors
+        self._computed = state.computed
         matched = _chosen(self.path, graph, [*_matches(open_checkpoint(self.path), state, scope, reading)])
         self._read = matched.held.read
         self._file_keys = matched.file_keys
+        self._require_castable(matched.held.kinds)
+
+    def _require_castable(self, kinds: Mapping[str, str]) -> None:
+        """Refuse entries that mean something else in the module's types; say which are cast."""
+        casts: Counter[tuple[str, str]] = Counter()
+        own = {key for file_keys in self._file_keys.values() for key in file_keys}
+        scales = [key for key in kinds if is_scale(key) and key not in own]
+        for name, file_keys in self._file_keys.items():
+            for key in file_keys:
+                with self._told():
+                    require_castable(key, kinds[key], self.tensors[name], scales)
+                if kinds[key] != self.tensors[name].dtype:
+                    casts[kinds[key], self.tensors[name].dtype] += 1
+        if note := cast_note(casts):
+            logging.getLogger(__name__).warning("onnxlens: %s: %s", self.path, note)
+
+    @contextmanager
+    def _told(self) -> Iterator[None]:
+        """Name the file in what is refused meanwhile."""
+        try:
+            yield
+        except CheckpointError as error:
+            raise CheckpointError(f"{self.path}: {error}") from error
 
     def read(self, name: str) -> np.ndarray:
         """The values of one entry, in the module's dtype.
@@ -80,7 +109,8 @@ class CheckpointWeights:
         a counter of training steps, 0.
 
         Raises:
-            CheckpointError: the file has it under two names, with different values.
+            CheckpointError: the file has it under two names, with different values; or a value is not finite,
+                or another in the module's dtype.
         """
         import torch
 
@@ -90,12 +120,15 @@ class CheckpointWeights:
             if name.endswith(NO_STATISTIC):
                 return np.zeros(sizes, numpy_type(spec.dtype))
             return np.arange(spec.elements or 0, dtype=spec.dtype).reshape(sizes)
-        values, *further = (self._read(key).detach() for key in file_keys)
+        with self._told():
+            values, *further = (
+                cast(key, self._read(key), spec, self._computed.get(name)) for key in file_keys
+            )
         if not all(torch.equal(values, other) for other in further):
             raise CheckpointError(
                 f"{self.path}: {' and '.join(file_keys)} differ, and are one tensor in the module"
             )
-        return as_array(values.to(torch_type(spec.dtype)).contiguous())
+        return as_array(values)
 
 
 @dataclass(slots=True)

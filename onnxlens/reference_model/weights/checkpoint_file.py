@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
@@ -9,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from onnxlens.errors import CheckpointError, first_line
-from onnxlens.specs.codec import parsed_json
+from onnxlens.reference_model.weights.casting import SAFETENSORS_DTYPES, kind_of
 
 if TYPE_CHECKING:
     import torch
@@ -58,11 +59,13 @@ class HeldTensors:
     Attributes:
         key: of the dict that holds them, dotted; empty for the file's own.
         shapes: by key.
+        kinds: likewise the element type, or what it is that is no plain tensor.
         read: reads one.
     """
 
     key: str
     shapes: Mapping[str, tuple[int, ...]]
+    kinds: Mapping[str, str]
     read: Reader
 
 
@@ -107,9 +110,9 @@ def open_checkpoint(path: Path) -> list[HeldTensors]:
 def _open_sharded(path: Path) -> HeldTensors:
     """The tensors of all files that the index names; they lie beside it."""
     try:
-        places = parsed_json(path)["weight_map"]
+        places = json.loads(path.read_text(encoding="utf-8"))["weight_map"]
         files = {name: path.parent / Path(name).name for name in sorted(set(places.values()))}
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise CheckpointError(
             f"{path}: not an index of checkpoint files ({type(error).__name__}: {first_line(error)}); "
             "download it again"
@@ -121,6 +124,7 @@ def _open_sharded(path: Path) -> HeldTensors:
     return HeldTensors(
         "",
         {key: shards[name].shapes[key] for key, name in places.items()},
+        {key: shards[name].kinds[key] for key, name in places.items()},
         lambda key: shards[places[key]].read(key),
     )
 
@@ -138,8 +142,12 @@ def _open_safetensors(path: Path) -> HeldTensors:
         raise CheckpointError(
             f"{path}: not a readable safetensors file ({error}); download it again"
         ) from error
+    slices = {key: file.get_slice(key) for key in file.keys()}
     return HeldTensors(
-        "", {key: tuple(file.get_slice(key).get_shape()) for key in file.keys()}, file.get_tensor
+        "",
+        {key: tuple(held.get_shape()) for key, held in slices.items()},
+        {key: SAFETENSORS_DTYPES.get(held.get_dtype(), held.get_dtype()) for key, held in slices.items()},
+        file.get_tensor,
     )
 
 
@@ -160,7 +168,10 @@ def _held(key: str, entries: Mapping[Any, Any], levels: int) -> Iterator[HeldTen
     tensors = {name: value for name, value in named.items() if isinstance(value, torch.Tensor)}
     if tensors or not key:
         yield HeldTensors(
-            key, {name: tuple(value.shape) for name, value in tensors.items()}, tensors.__getitem__
+            key,
+            {name: () if value.is_nested else tuple(value.shape) for name, value in tensors.items()},
+            {name: kind_of(value) for name, value in tensors.items()},
+            tensors.__getitem__,
         )
     if levels:
         for name, value in named.items():

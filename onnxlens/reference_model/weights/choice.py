@@ -47,24 +47,26 @@ def seeded_tensor(key: str, shape: tuple[int, ...]) -> np.ndarray:
         return np.arange(prod(shape), dtype=np.int64).reshape(shape)
     values = np.empty(shape, np.float32)
     generator = np.random.default_rng(zlib.crc32(key.encode()))
-    flat = values.reshape(-1)
+    flat, room = values.reshape(-1), np.empty(min(DRAWN_AT_ONCE, values.size))
     for start in range(0, flat.size, DRAWN_AT_ONCE):
         part = flat[start : start + DRAWN_AT_ONCE]
-        part[:] = _scaled(leaf, shape, generator.standard_normal(part.size))
+        drawn = room[: part.size]
+        generator.standard_normal(out=drawn)
+        _scale(leaf, shape, drawn)
+        part[:] = drawn
     return values
 
 
-def _scaled(leaf: str, shape: tuple[int, ...], drawn: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Standard normal values brought to the spread that an entry of this kind has in a trained network."""
+def _scale(leaf: str, shape: tuple[int, ...], drawn: NDArray[np.float64]) -> None:
+    """Bring standard normal values to the spread that an entry of this kind has in a trained network."""
     if leaf == "weight" and len(shape) >= 2:
-        return drawn / sqrt(prod(shape[1:]))
-    if leaf == "weight":
-        return 1 + 0.1 * drawn
-    if leaf in ("bias", "running_mean"):
-        return 0.02 * drawn
+        drawn /= sqrt(prod(shape[1:]))
+        return
     if leaf == "running_var":
-        return 1 + 0.1 * np.abs(drawn)
-    return 0.1 * drawn
+        np.abs(drawn, out=drawn)
+    drawn *= 0.02 if leaf in ("bias", "running_mean") else 0.1
+    if leaf in ("weight", "running_var"):
+        drawn += 1
 
 
 class SeededWeights:

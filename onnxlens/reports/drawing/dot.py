@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Iterable, Mapping
 
 import graphviz
@@ -18,7 +19,10 @@ from onnxlens.reports.drawing.rows import Row
 from onnxlens.reports.numbers import figure_text
 from onnxlens.specs.flow import FlowGraph, FlowNode
 from onnxlens.specs.tensor import TensorSpec
+from onnxlens.specs.text import printable, printable_lines
 
+TOOLTIP_TENSORS = 40
+"""A tooltip lists so many, as much as a screen shows."""
 FONT = "Helvetica,Arial,DejaVu Sans,sans-serif"
 
 
@@ -40,7 +44,7 @@ class _Writer:
         self._ids = identities(picture.flow)
         self._clusters = 0
         self._digraph = graphviz.Digraph(
-            name=picture.flow.graph,
+            name=printable(picture.flow.graph),
             graph_attr={
                 "layout": "nop2", "bgcolor": colors.WHITE, "pad": "0.2", "fontname": FONT,
                 "outputorder": "edgesfirst", "tooltip": " ",
@@ -128,7 +132,7 @@ class _Writer:
 
 def _literal(text: str) -> str:
     """A text that Graphviz takes as it is, line by line."""
-    literal: str = graphviz.nohtml(text.replace("\\", "\\\\").replace("\n", "\\n"))
+    literal: str = graphviz.nohtml(printable_lines(text).replace("\\", "\\\\").replace("\n", "\\n"))
     return literal
 
 
@@ -140,12 +144,12 @@ def identities(flow: FlowGraph) -> Mapping[str, str]:
     """By box or end, its id: ``input_blocks.4.1``, ``input_blocks.4.ops``, ``input.x``; numbered if equal."""
     names: dict[str, str] = {}
     taken: set[str] = set()
+    times: Counter[str] = Counter()
     for node in flow.nodes:
         base = name = UNSAFE.sub("_", _base(node))
-        number = 1
         while name in taken:
-            number += 1
-            name = f"{base}-{number}"
+            times[base] += 1
+            name = f"{base}-{times[base] + 1}"
         taken.add(name)
         names[node.id] = name
     return names
@@ -180,8 +184,10 @@ def cluster_tooltip(cluster: Cluster) -> str:
 
 
 def tensors_tooltip(tensors: Iterable[TensorSpec]) -> str:
-    """Name, shape, type and size of every tensor, a line each."""
-    return "\n".join(map(_tensor, tensors))
+    """Name, shape, type and size of every tensor, a line each; of many, the rest is counted."""
+    listed = list(tensors)
+    more = [f"and {len(listed) - TOOLTIP_TENSORS:,} more"] if len(listed) > TOOLTIP_TENSORS else []
+    return "\n".join([*map(_tensor, listed[:TOOLTIP_TENSORS]), *more])
 
 
 def _tensor(tensor: TensorSpec) -> str:

@@ -15,6 +15,7 @@ from onnxlens.reports.drawing.colors import DEFAULT_COLUMN
 from onnxlens.reports.drawing.dot import dot_source
 from onnxlens.reports.drawing.title import description, heading
 from onnxlens.specs.flow import FlowGraph, FlowPage
+from onnxlens.specs.text import printable_lines
 
 SUFFIXES = (".svg", ".png", ".pdf", ".dot")
 
@@ -46,7 +47,17 @@ def write_pictures(flows: Mapping[Path, FlowGraph], color: str = DEFAULT_COLUMN)
         if path.suffix == ".dot":
             path.write_text(source, encoding="utf-8")
         elif path.suffix != ".svg":
-            path.write_bytes(_drawn(source, path.suffix.removeprefix("."), path.name))
+            drawn = _drawn(source, path.suffix.removeprefix("."), path.name)
+            path.write_bytes(DATE.sub(_blank, drawn) if path.suffix == ".pdf" else drawn)
+
+
+DATE = re.compile(rb"/CreationDate \([^)]*\)")
+"""When a PDF was drawn: the same graph gives the same file."""
+
+
+def _blank(found: re.Match[bytes]) -> bytes:
+    """As long as what was found: a PDF says where its objects begin."""
+    return b" " * len(found[0])
 
 
 def require_suffix(path: Path) -> None:
@@ -72,7 +83,7 @@ def _drawn_svgs(sources: Mapping[Path, str]) -> Sequence[bytes]:
 def _drawn(source: str, suffix: str, name: str) -> bytes:
     try:
         # Source.pipe writes all before it reads anything, which several graphs in one process do not survive.
-        drawn: bytes = graphviz.pipe("dot", suffix, source.encode())
+        drawn: bytes = graphviz.pipe("dot", suffix, source.encode(), quiet=True)
     except graphviz.ExecutableNotFound as error:
         raise ToolError("Graphviz's dot is missing; install it (apt-get install graphviz)") from error
     except graphviz.CalledProcessError as error:
@@ -152,7 +163,7 @@ def _simplify(root: ElementTree.Element) -> None:
 
 def _element(tag: str, text: str, identity: str = "") -> ElementTree.Element:
     element = ElementTree.Element(tag, {"id": identity} if identity else {})
-    element.text = text
+    element.text = printable_lines(text)
     element.tail = "\n"
     return element
 
@@ -171,8 +182,10 @@ def linked_pages(pages: Sequence[FlowPage], name: str) -> Mapping[str, FlowGraph
     """
     stem, dot, suffix = name.rpartition(".")
     files: dict[str, str] = {}
+    taken: set[str] = set()
     for page in pages[1:]:
-        files[page.flow.module] = _file_name(page.flow.module, f"{dot}{suffix}", taken=set(files.values()))
+        files[page.flow.module] = file = _file_name(page.flow.module, f"{dot}{suffix}", taken)
+        taken.add(file.casefold())
     first = _linked(pages[0], {module: f"{stem}/{file}" for module, file in files.items()})
     return {name: first} | {f"{stem}/{files[page.flow.module]}": _linked(page, files) for page in pages[1:]}
 
@@ -185,6 +198,6 @@ def _file_name(module: str, suffix: str, taken: set[str]) -> str:
     """The module's path as far as file systems take it; a number after it where that is not unique."""
     base = UNSAFE.sub("_", module)[-LONGEST_NAME:].lstrip(".")
     name, number = f"{base}{suffix}", 2
-    while name.casefold() in {other.casefold() for other in taken}:
+    while name.casefold() in taken:
         name, number = f"{base}_{number}{suffix}", number + 1
     return name

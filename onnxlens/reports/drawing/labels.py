@@ -9,6 +9,8 @@ from html import escape
 from math import ceil
 from types import MappingProxyType
 
+from onnxlens.specs.text import printable
+
 Attributes = Mapping[str, str | int]
 NONE: Attributes = MappingProxyType({})
 
@@ -33,7 +35,7 @@ class Text:
     @property
     def width(self) -> int:
         """At most so many points."""
-        return ceil(text_width(self.words, self.size, bold=self.bold)) + SLACK
+        return ceil(text_width(printable(self.words), self.size, bold=self.bold)) + SLACK
 
     @property
     def height(self) -> int:
@@ -42,7 +44,7 @@ class Text:
 
     def markup(self) -> str:
         """The text in Graphviz's markup, special characters escaped."""
-        words = escape(self.words) or " "
+        words = escape(printable(self.words)) or " "
         if self.bold:
             words = f"<B>{words}</B>"
         if self.italic:

@@ -5,16 +5,19 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 from onnxlens.reports.drawing.colors import SKIPS
 from onnxlens.reports.drawing.ranks import Pair, ranks_of
-from onnxlens.specs.flow import FlowEdge, FlowGraph, FlowNode
+from onnxlens.specs.flow import FlowEdge, FlowGraph, FlowKind, FlowNode
 from onnxlens.specs.tensor import TensorSpec
 
 FAN_OUT_LIMIT = 3
 """A tensor that goes to more boxes than this is named at those that are not near."""
 FAN_IN_LIMIT = 8
 """A box that reads from more boxes than this names them."""
+MANY_LABELS = 24
+"""A side of a box with more port labels than this has one for all inputs or outputs, one for all boxes."""
 NEAR, FEW = 4, 6
 """A tensor with no more consumers than the second still has lines to those in the same cluster, no more boxes
 further on than the first: query, key, value and what is added to them."""
@@ -96,8 +99,8 @@ class Links:
         return [(box, port) for box, ports in self.before.items() for port in ports if port.lined]
 
 
-_Route = tuple[str, tuple[str, ...], bool]
-"""From a box to all who read the same of it, and whether back."""
+_Route = tuple[str, int, bool]
+"""From a box to all who read the same of it, by a number for those, and whether back."""
 
 
 def links_of(flow: FlowGraph) -> Links:
@@ -113,7 +116,6 @@ class _Linking:
         self._edges = tuple(dict.fromkeys(flow.edges))
         self._ranks = ranks_of(flow)
         self._parallel = parallel_modules(flow)
-        self._deepest = max(self._ranks.values(), default=0)
         self._consumers: dict[tuple[str, str], dict[str, None]] = defaultdict(dict)
         self._producers: dict[str, set[str]] = defaultdict(set)
         for edge in self._edges:
@@ -121,6 +123,7 @@ class _Linking:
             if self._nodes[edge.source].order:
                 self._producers[edge.target].add(edge.source)
         self._skips: dict[_Route, Skip] = {}
+        self._positioned = self._with_positions("input") | self._with_positions("output")
 
     def links(self) -> Links:
         by_kind: dict[str, list[FlowEdge]] = defaultdict(list)
@@ -140,7 +143,8 @@ class _Linking:
     def _kind(self, edge: FlowEdge) -> str:
         source, target = self._nodes[edge.source], self._nodes[edge.target]
         if not source.order or not target.order:
-            return "line" if self._has_position(source) and self._has_position(target) else "end"
+            lined = all(node.order or node.id in self._positioned for node in (source, target))
+            return "line" if lined else "end"
         if self._leads_back(edge):
             return "skip"
         if self._is_one_of_many(edge, source, target):
@@ -162,15 +166,25 @@ class _Linking:
         """Whether a line is drawn between the port labels at two boxes: not between parallel modules."""
         return source != target and not self._are_apart(self._nodes[source], self._nodes[target])
 
-    def _has_position(self, node: FlowNode) -> bool:
-        """Whether an end stands at the top or the bottom of the picture; every box has its position."""
-        if node.order:
-            return True
-        if node.kind == "input":
-            consumers = {edge.target for edge in self._edges if edge.source == node.id}
-            return len(consumers) == 1 and not any(self._producers[consumer] for consumer in consumers)
-        producers = [edge.source for edge in self._edges if edge.target == node.id]
-        return all(self._ranks.get(producer, self._deepest) == self._deepest for producer in producers)
+    def _with_positions(self, kind: FlowKind) -> frozenset[str]:
+        """The inputs that stand at the top of the picture, or the outputs at its bottom; of many, none does.
+
+        An input does whose one consumer reads no box, an output whose producers are in the deepest rank.
+        """
+        near: dict[str, set[str]] = {node.id: set() for node in self._nodes.values() if node.kind == kind}
+        for edge in self._edges:
+            end, box = (edge.source, edge.target) if kind == "input" else (edge.target, edge.source)
+            if end in near:
+                near[end].add(box)
+        deepest = max(self._ranks.values(), default=0)
+
+        def has_one(boxes: set[str]) -> bool:
+            if kind == "output":
+                return all(self._ranks.get(box, deepest) == deepest for box in boxes)
+            return len(boxes) == 1 and not any(self._producers[box] for box in boxes)
+
+        found = frozenset(end for end, boxes in near.items() if has_one(boxes))
+        return found if len(found) <= MANY_LABELS else frozenset()
 
     def _is_one_of_many(self, edge: FlowEdge, source: FlowNode, target: FlowNode) -> bool:
         if target.order == source.order + 1:
@@ -190,7 +204,17 @@ class _Linking:
             self._skips.setdefault(self._route(edge), skip)
 
     def _route(self, edge: FlowEdge) -> _Route:
-        return edge.source, tuple(self._consumers[edge.source, edge.tensor.name]), self._leads_back(edge)
+        number = self._route_numbers[edge.source, edge.tensor.name]
+        return edge.source, number, self._leads_back(edge)
+
+    @cached_property
+    def _route_numbers(self) -> Mapping[tuple[str, str], int]:
+        """By a box and a tensor of it, the same number for the same consumers."""
+        numbers: dict[tuple[str, ...], int] = {}
+        return {
+            made: numbers.setdefault(tuple(read_by), len(numbers))
+            for made, read_by in self._consumers.items()
+        }
 
     def _before(self, edges: Iterable[FlowEdge]) -> Mapping[str, Sequence[PortLabel]]:
         """One port for all that a box reads from one box, by one skip connection."""
@@ -202,7 +226,7 @@ class _Linking:
         for (target, source, skip), tensors in groups.items():
             lined = bool(skip) and self._have_line(source, target)
             ports[target].append(PortLabel(source, self._from(source, skip), tuple(tensors), skip, lined))
-        return ports
+        return {box: self._joined(found, "from") for box, found in ports.items()}
 
     def _from(self, source: str, skip: Skip | None) -> str:
         node = self._nodes[source]
@@ -224,7 +248,24 @@ class _Linking:
             boxes = [end for end in far_boxes if self._nodes[end].order]
             lined = bool(skip) and any(self._have_line(source, box) for box in boxes)
             ports[source].append(PortLabel(far, self._to(far_boxes, skip), tuple(tensors), skip, lined))
-        return ports
+        return {box: self._joined(found, "to") for box, found in ports.items()}
+
+    def _joined(self, ports: Sequence[PortLabel], word: str) -> Sequence[PortLabel]:
+        """The port labels of a side of a box; of many, those without a line are one by kind of far end."""
+        if len(ports) <= MANY_LABELS:
+            return ports
+        kinds: dict[str, list[PortLabel]] = {"line": [], "input": [], "output": [], "box": []}
+        for port in ports:
+            far = self._nodes.get(port.far)
+            kinds["line" if port.lined else far.kind if far and not far.order else "box"].append(port)
+        joined = kinds.pop("line")
+        for kind, some in kinds.items():
+            words = f"{word} {len(some):,} boxes"
+            if kind != "box" and some:
+                words = f"{len(some):,} {kind}s, {some[0].words} to {some[-1].words}"
+            tensors = tuple(tensor for port in some for tensor in port.tensors)
+            joined += some if len(some) == 1 else [PortLabel("", words, tensors)] if some else []
+        return joined
 
     def _to(self, targets: Sequence[str], skip: Skip | None) -> str:
         nodes = [self._nodes[target] for target in targets]
@@ -255,9 +296,10 @@ def parallel_modules(flow: FlowGraph) -> frozenset[Pair]:
     for edge in flow.edges:
         consumers[edge.source].append(edge.target)
     found: set[Pair] = set()
+    starts = {path: min(node.order for node in nodes) for path, nodes in clusters.items()}
     for upper, first in clusters.items():
         last = max(node.order for node in first)
-        after = [path for path, nodes in clusters.items() if last < min(node.order for node in nodes)]
+        after = [path for path, start in starts.items() if last < start]
         dependent = reached([node.id for node in first], consumers) if after else ()
         found |= {(upper, lower) for lower in after if _does_much_before(clusters[lower], first, dependent)}
     return frozenset(found)

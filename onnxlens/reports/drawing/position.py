@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left, bisect_right, insort
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from itertools import accumulate, combinations, pairwise
+from itertools import accumulate, pairwise
 from math import inf
 from statistics import median_low
 
@@ -70,7 +71,11 @@ def _crossed(segments: Sequence[Segment], upper: Mapping[Cell, int], lower: Mapp
     ends = sorted(
         ((upper[segment.upper], segment.out_x), (lower[segment.lower], segment.in_x)) for segment in segments
     )
-    return sum(one[0] < other[0] and one[1] > other[1] for one, other in combinations(ends, 2))
+    crossed, passed = 0, list[Meeting]()
+    for _, end in ends:  # lines from one place are in the order of their ends, so they do not cross
+        crossed += len(passed) - bisect_right(passed, end)
+        insort(passed, end)
+    return crossed
 
 
 ALIGNING_SWEEPS = 8
@@ -161,10 +166,12 @@ def _aligned(level: Level) -> Iterator[Segment]:
         taken: list[tuple[int, int]] = []
         for segment in sorted(segments, key=_worth, reverse=True):
             start, end = upper[segment.upper], lower[segment.lower]
-            if all(
-                (start < other) == (end < below) and start != other and end != below for other, below in taken
+            at = bisect_left(taken, (start, end))  # in order of their starts, and so of their ends
+            left, right = taken[at - 1 : at], taken[at : at + 1]
+            if all(other < start and below < end for other, below in left) and all(
+                start < other and end < below for other, below in right
             ):
-                taken.append((start, end))
+                taken.insert(at, (start, end))
                 yield segment
 
 

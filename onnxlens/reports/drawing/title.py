@@ -37,9 +37,7 @@ TITLE_LETTERS, LINE_LETTERS, TITLE_LINES = 80, 120, 3
 def title_blocks(flow: FlowGraph, scale: Scale, links: Links, branches: Mapping[str, int]) -> Sequence[Block]:
     """Title, totals, notes and legends, from the top down, at the left of the picture."""
     title = wrapped(heading(flow), TITLE_LETTERS, TITLE_LINES)
-    lines = [
-        line for text in (_origin(flow), *flow.notes) for line in wrapped(text, LINE_LETTERS, TITLE_LINES)
-    ]
+    lines = [line for text in _said(flow) for line in wrapped(text, LINE_LETTERS, TITLE_LINES)]
     about = [
         *(Text(line, 15, bold=True, ink=colors.INK) for line in title),
         *(Text(line, 11, ink=colors.INK) for line in lines),
@@ -61,7 +59,29 @@ def _module(flow: FlowGraph) -> str:
 
 def description(flow: FlowGraph) -> str:
     """Where it comes from, how much there is of it, and what a reader must know."""
-    return ". ".join((_origin(flow), *flow.notes))
+    return ". ".join(_said(flow))
+
+
+def _said(flow: FlowGraph) -> Sequence[str]:
+    return [_origin(flow), *parallel_words(flow), *flow.notes]
+
+
+def parallel_words(flow: FlowGraph) -> Sequence[str]:
+    """What can run at the same time, and what that saves; nothing where all runs one after the other."""
+    found = flow.parallelism
+    if found is None or not found.independent:
+        return []
+    short = cost_of("macs").short
+    words = [
+        f"longest path {short(found.longest_path)} of {short(found.macs)} MACs, "
+        f"on {found.engines} engines {short(found.schedule)}"
+    ]
+    for pair in found.independent:
+        beside = ", ".join(pair.beside)
+        words.append(
+            f"independent: {pair.module} ({short(pair.macs)} MACs) and {beside} ({short(pair.beside_macs)})"
+        )
+    return words
 
 
 def _origin(flow: FlowGraph) -> str:

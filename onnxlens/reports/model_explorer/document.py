@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from itertools import chain
 from typing import Any
 
 from onnxlens.reports.numbers import bounded, shapes, short_bytes, short_count
@@ -29,6 +30,8 @@ FORMAL_NAME = "__tensor_tag"
 def graph_document(flow: NodeFlow, ledger: Ledger, notes: Sequence[str] = ()) -> Json:
     """The collection for one graph: a graph for itself, and one for each branch or body inside it.
 
+    The nodes of each are an iterator, to be written one by one: as JSON they take more room than all before.
+
     Args:
         flow: the nodes.
         ledger: the costs of the modules.
@@ -41,8 +44,8 @@ def graph_document(flow: NodeFlow, ledger: Ledger, notes: Sequence[str] = ()) ->
     }
 
 
-def document_text(document: Json) -> str:
-    """The document with a line for each node and each level."""
+def document_text(document: Json) -> Iterator[str]:
+    """The document with a line for each node and each level, piece by piece; its nodes are made meanwhile."""
     return lined_text(document, 4)
 
 
@@ -58,11 +61,11 @@ def _graph(graph: OperatorGraph, ledger: Ledger, namespaces: Namespaces, notes: 
         "id": graph.id,
         "groupNodeAttributes": {"": dict(graph_texts(ledger, columns, notes)), **levels},
         "nodeLabelsToHide": list(HIDDEN_LABELS),
-        "nodes": [
-            *(_end(end, "graph input") for end in graph.inputs),
-            *(_node(node, namespaces) for node in graph.nodes),
-            *(_end(end, "graph output") for end in graph.outputs),
-        ],
+        "nodes": chain(
+            (_end(end, "graph input") for end in graph.inputs),
+            (_node(node, namespaces) for node in graph.nodes),
+            (_end(end, "graph output") for end in graph.outputs),
+        ),
     }
 
 
@@ -261,15 +264,24 @@ def _figure(count: int, short: Callable[[int], str]) -> str:
     return f"{short(count)} ({count:,})" if count > 999 else short(count)
 
 
-def lined_text(document: Any, levels: int) -> str:
+def lined_text(document: Any, levels: int) -> Iterator[str]:
     """The document, its outer ``levels`` opened, an entry on each line; what is deeper stays on its line."""
-    return _lined(document, levels) + "\n"
+    yield from _lined(document, levels)
+    yield "\n"
 
 
-def _lined(value: Any, levels: int) -> str:
-    if levels == 0 or not isinstance(value, dict | list) or not value:
-        return json.dumps(value, separators=(",", ":"), allow_nan=False)
+def _lined(value: Any, levels: int) -> Iterator[str]:
+    if levels == 0 or not isinstance(value, dict | list | Iterator) or not value:
+        yield json.dumps(value, separators=(",", ":"), allow_nan=False)
+        return
+    entries: Iterable[tuple[str, Any]] = (("", entry) for entry in value)
+    brackets = "[]"
     if isinstance(value, dict):
-        entries = (f"{json.dumps(str(key))}:{_lined(item, levels - 1)}" for key, item in value.items())
-        return "{\n" + ",\n".join(entries) + "\n}"
-    return "[\n" + ",\n".join(_lined(item, levels - 1) for item in value) + "\n]"
+        entries = ((f"{json.dumps(str(key))}:", entry) for key, entry in value.items())
+        brackets = "{}"
+    before = f"{brackets[0]}\n"
+    for key, entry in entries:
+        yield before + key
+        yield from _lined(entry, levels - 1)
+        before = ",\n"
+    yield f"\n{brackets[1]}"

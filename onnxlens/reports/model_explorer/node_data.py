@@ -6,7 +6,7 @@ The viewer adds the nodes of a level up, so a figure stands at one node only.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from math import isfinite
 from typing import Any
 
@@ -85,8 +85,8 @@ def data_notes(flow: NodeFlow, timings: Sequence[NodeTiming]) -> Sequence[str]:
     )
 
 
-def data_text(document: Json) -> str:
-    """The document with a line for each node."""
+def data_text(document: Json) -> Iterator[str]:
+    """The document with a line for each node, piece by piece."""
     return lined_text(document, 3)
 
 

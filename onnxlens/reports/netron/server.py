@@ -19,6 +19,7 @@ from urllib.parse import urlsplit
 
 from onnxlens.errors import ToolError, UsageError
 from onnxlens.reports.netron.browser import require_package
+from onnxlens.specs.text import printable
 
 HOST = "127.0.0.1"
 POLICY = "default-src 'self' 'unsafe-inline' data: blob:; form-action 'none'; base-uri 'none'"
@@ -101,7 +102,7 @@ def _page(index: Path, title: str) -> bytes:
     """Netron's page, which names the model and no version."""
     named = (
         f'{UNPACKAGED}\n<meta name="file" content="{MODEL}">\n'
-        f'<meta name="name" content="{html.escape(title)}">'
+        f'<meta name="name" content="{html.escape(printable(title))}">'
     )
     text = index.read_text(encoding="utf-8")
     text, versions = re.subn(r'<meta name="version"[^>]*>', lambda _: named, text)

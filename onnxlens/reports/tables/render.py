@@ -2,22 +2,20 @@
 
 from __future__ import annotations
 
-import csv
 import io
 from collections.abc import Callable, Iterable, Sequence
+from operator import add
 from typing import Generic, Literal, TypeVar
-
-from tabulate import tabulate
+from unicodedata import combining, east_asian_width
 
 from onnxlens.specs.record import record
+from onnxlens.specs.text import printable, printable_lines
 
 Row = TypeVar("Row")
 TableFormat = Literal["table", "csv", "md"]
 By = Literal["module", "op", "node"]
 Cell = str | int | float | None
 """None where there is no figure: an empty cell."""
-
-TABULATE_FORMATS = {"table": "simple", "md": "pipe"}
 
 
 @record(frozen=True, slots=True)
@@ -41,6 +39,10 @@ class Column(Generic[Row]):
         """The content of this column for ``row``."""
         return self.exact(row) if exact or self.short is None else self.short(row)
 
+    def cells(self, rows: Iterable[Row], *, exact: bool) -> Sequence[Cell]:
+        """The content of this column for all rows."""
+        return list(map(self.exact if exact or self.short is None else self.short, rows))
+
 
 def figure_column(
     title: str,
@@ -61,20 +63,42 @@ def figure_column(
 def render_table(rows: Sequence[Row], columns: Sequence[Column[Row]], table_format: TableFormat) -> str:
     """Any rows under their columns: exact figures for CSV, short ones for people."""
     exact = table_format == "csv"
-    cells = [[column.cell(row, exact=exact) for column in columns] for row in rows]
+    cells = [column.cells(rows, exact=exact) for column in columns]
     if exact:
-        return _csv([column.csv_title or column.title for column in columns], cells)
+        return _csv([column.csv_title or column.title for column in columns], zip(*cells, strict=True))
+    texts = [_printable(["" if cell is None else str(cell) for cell in column]) for column in cells]
     if table_format == "md":  # a bar would end the cell
-        cells = [[c.replace("|", "\\|") if isinstance(c, str) else c for c in row] for row in cells]
-    text = tabulate(
-        cells,
-        headers=[column.title for column in columns],
-        tablefmt=TABULATE_FORMATS[table_format],
-        colalign=["right" if column.right else "left" for column in columns] if cells else None,
-        disable_numparse=True,
-        preserve_whitespace=True,
-    )
-    return "\n".join(line.rstrip() for line in text.splitlines())
+        texts = [[text.replace("|", "\\|") for text in column] for column in texts]
+    right = [column.right and bool(rows) for column in columns]
+    padded = [_padded([column.title, *texts[index]], right[index]) for index, column in enumerate(columns)]
+    titles, *lines = zip(*padded, strict=True)
+    rule = ["-" * len(title) for title in titles]
+    if table_format == "table":
+        return "\n".join("  ".join(line).rstrip() for line in (titles, rule, *lines))
+    marks = [("-", "-") if not rows else ("-", ":") if last else (":", "-") for last in right]
+    rule = [before + dashes + after for dashes, (before, after) in zip(rule, marks, strict=True)]
+    return "\n".join((_between_bars(titles), f"|{'|'.join(rule)}|", *map(_between_bars, lines)))
+
+
+def _printable(texts: Sequence[str]) -> Sequence[str]:
+    return texts if "".join(texts).isprintable() else list(map(printable, texts))
+
+
+def _padded(texts: Sequence[str], right: bool) -> Sequence[str]:
+    """A column, its title first, all as wide as the widest text; the title is given two spaces."""
+    widths = list(map(len if "".join(texts).isascii() else _width, texts))
+    width = max(widths[0] + 2, *widths)
+    ends = [" " * (width - each) for each in widths]
+    return list(map(add, ends, texts) if right else map(add, texts, ends))
+
+
+def _width(text: str) -> int:
+    """How many columns of a terminal the text takes."""
+    return sum(0 if combining(char) else 2 if east_asian_width(char) in "WF" else 1 for char in text)
+
+
+def _between_bars(cells: Sequence[str]) -> str:
+    return f"| {' | '.join(cells)} |"
 
 
 def with_notes(heading: str, table: str, notes: Iterable[str], table_format: TableFormat) -> str:
@@ -82,7 +106,8 @@ def with_notes(heading: str, table: str, notes: Iterable[str], table_format: Tab
     if table_format == "csv":
         return table
     bullet = "- " if table_format == "md" else ""  # Markdown would run plain lines together
-    return "\n\n".join(filter(None, (heading, table, "\n".join(bullet + note for note in notes))))
+    lines = (bullet + printable(note) for note in notes)
+    return "\n\n".join(filter(None, (printable_lines(heading), table, "\n".join(lines))))
 
 
 def first_of(texts: Sequence[str], limit: int | None) -> str:
@@ -91,7 +116,9 @@ def first_of(texts: Sequence[str], limit: int | None) -> str:
     return ", ".join(texts[:limit]) + (f", +{hidden} more" if hidden else "")
 
 
-def _csv(titles: Sequence[str], cells: Sequence[Sequence[Cell]]) -> str:
+def _csv(titles: Sequence[str], cells: Iterable[Sequence[Cell]]) -> str:
+    import csv  # tables for people do without
+
     file = io.StringIO()
     writer = csv.writer(file, lineterminator="\n")
     writer.writerow(titles)

@@ -1,11 +1,24 @@
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
+
+from onnx import NodeProto, TensorProto
 
 from onnxlens.profile.count.parameters import first_use_params, parameter_sizes
 from onnxlens.specs.ledger import Ledger
 from onnxlens.specs.manifest import StateTensor
-from tests.profile.models import far_weight, ledger_of, op, save, save_net, value, weight, write_manifest
+from tests.profile.models import (
+    far_weight,
+    integers,
+    ledger_of,
+    op,
+    save,
+    save_net,
+    value,
+    weight,
+    write_manifest,
+)
 
 
 def by_module(ledger: Ledger) -> dict[str, int]:
@@ -114,3 +127,42 @@ def test_with_a_manifest_only_its_parameters_are_parameters(tmp_path: Path) -> N
     graph, _ = ledger_of(path)
     assert parameter_sizes(graph) == {"head.weight": 8}
     assert list(graph.constants) == ["table"]
+
+
+def tied_net(folder: Path, *between: NodeProto, second: Sequence[TensorProto] = ()) -> Ledger:
+    """An embedding of 50 rows of 4, and a product with the table transposed, which these nodes make."""
+    nodes = [op("Gather", "emb.weight ids", "h"), *between, op("MatMul", "h t", "y")]
+    ends = [value("ids", (1, 5), TensorProto.INT64)], [value("y", (1, 5, 50))]
+    return ledger_of(save(folder, nodes, *ends, [weight("emb.weight", 50, 4), *second]))[1]
+
+
+def test_a_table_that_is_used_transposed_too_counts_once(tmp_path: Path) -> None:
+    turned = op("Transpose", "r", "t", perm=[1, 0])
+    for between in (
+        [op("Identity", "emb.weight", "r"), turned],
+        [op("Cast", "emb.weight", "c", to=TensorProto.FLOAT), op("Identity", "c", "r"), turned],
+        [op("Unsqueeze", "emb.weight axis", "u"), op("Squeeze", "u axis", "r"), turned],
+    ):
+        ledger = tied_net(tmp_path, *between, second=[integers("axis", [0])])
+        assert ledger.totals.params == 50 * 4
+        assert not any("both count" in note for note in ledger.notes)
+
+
+def test_a_table_that_the_file_has_twice_counts_twice_and_a_note_says_so(tmp_path: Path) -> None:
+    ledger = tied_net(tmp_path, second=[weight("t", 4, 50)])
+    assert ledger.totals.params == 2 * 50 * 4
+    assert any("emb.weight and t both count" in note for note in ledger.notes)
+
+
+def test_a_weight_under_several_names_is_resident_once(tmp_path: Path) -> None:
+    nodes = [
+        op("MatMul", "x w", "a"),
+        op("Identity", "w", "w2"),
+        op("MatMul", "a w2", "b"),
+        op("Unsqueeze", "w2 axis", "w3"),
+        op("MatMul", "b w3", "y"),
+    ]
+    held = [weight("w", 8, 8), integers("axis", [0])]
+    _, ledger = ledger_of(save(tmp_path, nodes, [value("x", (2, 8))], [value("y", (1, 2, 8))], held))
+    assert ledger.totals.resident_weight_bytes == 64 * 4
+    assert ledger.totals.weight_read_bytes == 3 * 64 * 4

@@ -11,6 +11,7 @@ from onnx import GraphProto, NodeProto, TensorProto, ValueInfoProto, helper, num
 
 from onnxlens.profile.count.ledger import build_ledger
 from onnxlens.profile.count.liveness import live_bytes
+from onnxlens.profile.flow.deepest import LARGER_BRANCHES, build_flow
 from onnxlens.profile.graph.loading import load_graph
 from onnxlens.specs.ledger import Ledger, NodeCost
 from tests.profile.flow.flows import flow_at
@@ -59,8 +60,8 @@ def test_of_an_if_the_larger_branch_counts_and_both_are_shown(tmp_path: Path) ->
     assert other.vector_ops == 12
     assert other.moved_bytes == 4 * 4 * 12  # two nodes, each reads and writes 12 floats
     assert (
-        "If node_joined: then_branch 48 MACs (2 nodes), else_branch 0 MACs (2 nodes); then_branch counts"
-        in (ledger.notes)
+        "If node_joined: then_branch 48 MACs (2 nodes), else_branch 0 MACs (2 nodes); then_branch counts, "
+        "so MACs are at most what runs" in (ledger.notes)
     )
 
 
@@ -340,3 +341,9 @@ def test_a_graph_that_changes_scores_is_counted(tmp_path: Path) -> None:
     assert totals[1].vector_ops - totals[0].vector_ops == 2 * 480 + 2
     assert totals[1].special_ops - totals[0].special_ops == 480 + 2
     assert totals[1].unknown_nodes == 0
+
+
+@pytest.mark.parametrize("decided", [True, False])
+def test_a_picture_says_that_the_larger_branch_counts(tmp_path: Path, decided: bool) -> None:
+    found = ledger_of(save_if(tmp_path, scalar("flag", True) if decided else None))
+    assert build_flow(*found).flow.notes == (() if decided else (LARGER_BRANCHES,))

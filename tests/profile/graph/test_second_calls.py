@@ -79,3 +79,45 @@ def test_a_module_that_uses_its_childs_weight_is_found_in_its_second_call_too(tm
         named("/attn_1/Conv", "t attn.q.weight", "y"),
     ]
     assert paths(tmp_path, nodes, [kernel("attn.q.weight")]) == ["attn", "attn"]
+
+
+def test_what_runs_between_the_children_of_a_later_call_is_the_callers(tmp_path: Path) -> None:
+    def layer(number: str, x: str) -> list[NodeProto]:
+        """A call of a layer of attention: the children have the path of the first call."""
+        p = f"p{number}"
+        return [
+            named(f"/layer/attn/q{number}/Conv", f"{x} layer.attn.q.weight", f"{p}a"),
+            named(f"/layer/attn{number}/Softmax", f"{p}a", f"{p}b"),
+            named(f"/layer/norm{number}/Relu", f"{p}b", f"{p}c"),
+            named(f"/layer{number}/Add", f"{p}c {x}", f"{p}d"),
+        ]
+
+    nodes = [*layer("", "x"), *layer("_1", "pd"), *layer("_2", "p_1d"), named("/act_1/Relu", "p_2d", "y")]
+    once = ["layer.attn.q", "layer.attn", "layer.norm", "layer"]
+    assert paths(tmp_path, nodes, [kernel("layer.attn.q.weight")]) == [*once, *once, *once, "act_1"]
+
+
+def test_a_numbered_child_with_a_later_call_is_a_module_of_its_own(tmp_path: Path) -> None:
+    nodes = [
+        named("/layer/q/Conv", "x layer.q.weight", "a"),
+        named("/layer/act/Relu", "a", "b"),
+        named("/layer/act_1/Relu", "b", "c"),
+        named("/layer/Add", "c x", "d"),
+        named("/layer/q_1/Conv", "d layer.q.weight", "e"),
+        named("/layer/act_2/Relu", "e", "f"),
+        named("/layer/act_1_1/Relu", "f", "g"),
+        named("/layer_1/Add", "g d", "y"),
+    ]
+    found = paths(tmp_path, nodes, [kernel("layer.q.weight")])
+    assert (found[1], found[2], found[7]) == ("layer.act", "layer.act_1", "layer")
+
+
+def test_a_numbered_module_with_children_is_no_later_call(tmp_path: Path) -> None:
+    nodes = [
+        named("/layer/q/Conv", "x layer.q.weight", "t"),
+        named("/layer/q_1/Conv", "t layer.q.weight", "u"),  # twice in one call
+        named("/layer_1/q/Conv", "u layer_1.q.weight", "v"),
+        named("/layer_1/Relu", "v", "y"),
+    ]
+    held = [kernel("layer.q.weight"), kernel("layer_1.q.weight")]
+    assert paths(tmp_path, nodes, held) == ["layer.q", "layer.q", "layer_1.q", "layer_1"]

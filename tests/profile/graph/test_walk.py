@@ -16,6 +16,7 @@ from onnxlens.profile.count.ledger import build_ledger
 from onnxlens.profile.graph.loading import load_graph
 from onnxlens.profile.graph.loading.inference import control
 from onnxlens.specs.ledger import Ledger
+from tests.oracle.interpreter import count
 from tests.profile.graph.real_types import found, run
 from tests.profile.models import integers, op, save, value, weight
 
@@ -176,10 +177,86 @@ def test_a_body_counts_as_often_as_the_file_says(tmp_path: Path, program: str, m
     assert (totals.macs, totals.unknown_nodes) == (macs, 0)
 
 
-def test_what_varies_from_round_to_round_is_unknown(tmp_path: Path) -> None:
+ONE_MORE = [op("Unsqueeze", "i [0]", "i1"), op("Add", "i1 [1]", "end")]
+PARTS = [
+    *ONE_MORE, op("Slice", "h [0] end [1]", "p"), op("MatMul", "p w", "q"),
+    op("ReduceSum", "q [1]", "s"), op("Add", "h s", "h2"),
+]  # fmt: skip
+FIRST_TWO = op(
+    "If", "few", "r",
+    then_branch=helper.make_graph([op("MatMul", "q w", "t")], "t", [], [value("t", None)]),
+    else_branch=helper.make_graph([op("Abs", "q", "e")], "e", [], [value("e", None)]),
+)  # fmt: skip
+CHANGING: Mapping[str, tuple[Sequence[NodeProto], int]] = {
+    # 2 x 3 rows of x, then 2 x 6, ..: a product in each of 5 rounds
+    "a growing list of keys": (
+        [op("Loop", "5 - x", "y", body=body(
+            [op("MatMul", "h w", "q"), op("Concat", "q x", "h2", axis=1), GOES_ON], ["h"], "on h2"))],
+        (1 + 2 + 3 + 4 + 5) * 24 * 4,
+    ),
+    # what is carried keeps its shape: 1, 2, 3, 3, 3 of 3 rows
+    "slices by the round": (
+        [op("Loop", "5 - x", "y", body=body([*PARTS, GOES_ON], ["h"], "on h2"))],
+        (1 + 2 + 3 + 3 + 3) * 8 * 4,
+    ),
+    # i rounds in round i
+    "as many rounds as the round's number": (PROGRAMS["a loop in a loop"], (0 + 1 + 2 + 3 + 4) * 24 * 4),
+    "the same twice": (
+        [op("Loop", "2 - x", "y", body=body(
+            [op("Loop", "5 - h", "h3", body=body(
+                [*ONE_MORE, op("Slice", "g [0] end [1]", "p"), op("MatMul", "p w", "q"),
+                 op("ReduceSum", "q [1]", "s"), op("Add", "g s", "g2"), op("Identity", "go", "on3")],
+                ["g"], "on3 g2")),
+             GOES_ON], ["h"], "on h3"))],
+        2 * (1 + 2 + 3 + 3 + 3) * 8 * 4,
+    ),
+    # a second product in rounds 0 and 1, of 1 and 2 rows
+    "a branch in some rounds": (
+        [op("Loop", "5 - x", "y", body=body(
+            [*PARTS, op("Less", "i 2", "few"), FIRST_TWO, GOES_ON], ["h"], "on h2"))],
+        (1 + 2 + 3 + 3 + 3) * 8 * 4 + (1 + 2) * 8 * 4,
+    ),
+    # the shapes do not change
+    "a product in some rounds": (
+        [op("Loop", "5 - x", "y", body=body(
+            [op("Less", "i 2", "few"), op("Identity", "h", "q"), FIRST_TWO, GOES_ON], ["h"], "on r"))],
+        2 * 24 * 4,
+    ),
+    # of 2 rows and of the third alone
+    "elements of two sizes": (
+        [*PROGRAMS["a product for each element"][:2], op("SequenceAt", "t 1", "y")],
+        24 * 4,
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("nodes", "macs"), CHANGING.values(), ids=CHANGING)
+def test_what_changes_from_round_to_round_is_summed(
+    tmp_path: Path, nodes: Sequence[NodeProto], macs: int
+) -> None:
+    found = ledger(tmp_path, nodes)
+    assert (found.totals.macs, found.totals.unknown_nodes) == (macs, 0)
+    assert not any("counts" in note or "counted for one" in note for note in found.notes)
+    assert count(model_of(nodes), {"x": X}).macs == macs
+
+
+def test_a_branch_counts_in_the_rounds_that_take_it(tmp_path: Path) -> None:
+    nodes = ledger(tmp_path, CHANGING["a branch in some rounds"][0]).nodes
+    repeats = {node.node.rpartition("/")[2]: node.repeats for node in nodes}
+    assert [repeats[f"node_{name}"] for name in ("q", "r", "t", "e", "y")] == [5, 5, 2, 3, 1]
+    (taken,) = (node for node in nodes if node.op_type == "If")
+    assert [inner.repeats for inner in taken.bodies] == [1, 1]
+
+
+def test_rounds_that_are_not_walked_through_stay_unknown(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(control, "MOST_NODES", 4)
     growing = {node.op_type: node for node in ledger(tmp_path, PROGRAMS["what is carried grows"]).nodes}
     assert growing["Concat"].status == "unknown"
-    layers = ledger(tmp_path, PROGRAMS["a loop in a loop"])  # i rounds in round i
+    notes = ledger(tmp_path, PROGRAMS["what is carried grows"]).notes
+    assert "y/body: too many rounds to be walked through one by one; --run counts what runs" in notes
+    layers = ledger(tmp_path, PROGRAMS["a loop in a loop"])
     inner = next(node for node in layers.nodes if node.bodies and node.repeats == 5)
     assert inner.bodies[0].doubt == "its trip count 'y/body/i' is computed at run time"
 
@@ -213,6 +290,6 @@ def test_rounds_are_walked_through_up_to_a_limit(tmp_path: Path, monkeypatch: py
 )
 def test_a_node_without_what_it_needs_is_refused_in_one_line(tmp_path: Path, node: NodeProto) -> None:
     onnx.save(model_of([node]), tmp_path / "graph.onnx")
-    with pytest.raises(GraphError, match=f"graph.onnx: the {node.op_type} 'node_y' lacks a body") as raised:
+    with pytest.raises(GraphError, match=f"graph.onnx: the {node.op_type} 'node_y' ") as raised:
         load_graph(tmp_path / "graph.onnx")
     assert "\n" not in str(raised.value)

@@ -44,6 +44,18 @@ def loop(count: str, *nodes: NodeProto, carried: Any, inside: str = "b", out: st
     return op("Loop", f"{count} true {carried}", "y", body=body)
 
 
+def test_what_the_runtime_writes_out_counts_as_the_file_says(tmp_path: Path) -> None:
+    product = helper.make_graph([op("MatMul", "e v", "p")], "b", [value("e", None), value("v", None)], [])
+    product.output.extend([value("p", None)])
+    nodes = [
+        op("SplitToSequence", "x", "s", axis=0),
+        op("SequenceMap", "s w1", "t", body=product),
+        op("ConcatFromSequence", "t", "y", axis=0),
+    ]
+    ledger = counted(tmp_path, nodes, [])  # 8 rows; ONNX Runtime runs a Loop in the SequenceMap's place
+    assert (ledger.totals.macs, ledger.totals.unknown_nodes) == (PRODUCT, 0)
+
+
 @pytest.mark.parametrize("taken", [True, False])
 def test_the_branch_that_ran_counts_though_the_other_is_larger(tmp_path: Path, taken: bool) -> None:
     then = branch("small", op("MatMul", "x w1", "m"))

@@ -109,3 +109,16 @@ def test_a_file_without_its_weights_is_an_error_that_names_it(tmp_path: Path) ->
     )
     with pytest.raises(GraphError, match=f"{path}: ONNX Runtime refuses it"):
         open_session(path)
+
+
+def test_the_runtime_prints_nothing_of_what_it_raises(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    ends = [value("x", (6,)), value("sizes", (1,), onnx.TensorProto.INT64)], [value("y", None)]
+    path = save(tmp_path, [op("Reshape", "x sizes", "y")], *ends)
+    with pytest.raises(GraphError, match="could not run the graph"):
+        run(open_session(path), {"x": np.zeros(6, np.float32), "sizes": np.array([5])})
+    path.write_bytes(b"no model")
+    with pytest.raises(GraphError, match="ONNX Runtime refuses it"):  # it would miss a profile to end
+        open_session(path, request=SessionRequest(profile_prefix=tmp_path / "profile"))
+    assert capfd.readouterr().err == ""

@@ -80,3 +80,9 @@ def test_a_dynamic_dimension_is_refused_with_its_shape() -> None:
 def test_a_type_that_is_not_numeric_is_refused() -> None:
     with pytest.raises(UsageError, match="input 'x' is sequence, a type without sample values"):
         sample("sequence", (2,), 0, 1)
+
+
+@pytest.mark.parametrize("name", ["x", "attention_mask"])
+def test_inputs_that_no_machine_holds_are_refused(name: str) -> None:
+    with pytest.raises(UsageError, match=f"input '{name}' is \\(1099511627776, 4\\), too large to be held"):
+        sample_inputs([TensorSpec(name, "int64", (2**40, 4))], {})

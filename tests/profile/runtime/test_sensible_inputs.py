@@ -92,3 +92,15 @@ def test_given_values_come_first_and_the_others_are_drawn(tmp_path: Path) -> Non
     assert (inputs["sr"].tolist(), inputs["sr"].dtype) == (8000, np.int64)
     assert inputs["attention_mask"].tolist() == [[1] * 8] * 2
     assert inputs["seqlens_k"].dtype == np.int32
+
+
+def test_lengths_of_an_attention_fit_its_cache_whatever_they_are_called(tmp_path: Path) -> None:
+    cache = [value(name, (1, 2, 5, 16)) for name in "kv"]
+    inputs = [value("x", (1, 3, 8 * 16)), *cache, value("a", (1,), INT32), value("b", (), INT32)]
+    node = op("GroupQueryAttention", "x - - k v a b", "y k2 v2", num_heads=4, kv_num_heads=2)
+    node.domain = "com.microsoft"
+    path = save(tmp_path, [node], inputs, [value("y", None)], opsets={"": 18, "com.microsoft": 1})
+    found = sensible_values(load_graph(path))
+    assert {name: found[name].tolist() for name in "ab"} == {"a": [5 + 3 - 1], "b": 5 + 3}
+    # 3 queries, 8 keys, 4 heads of 16, two products
+    assert api.profile_graph(path, api.Settings(run=True)).totals.macs == 3 * 8 * 4 * 16 * 2

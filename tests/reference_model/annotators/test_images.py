@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 
@@ -10,10 +12,12 @@ from onnxlens.reference_model.annotators.images import (
     check_map,
     control_size,
     planes,
+    read_image,
     resize_to_control,
     resized_linear,
     to_rgb,
     to_uint8,
+    write_image,
 )
 from onnxlens.reference_model.annotators.maps import midas_input, mlsd_input
 from onnxlens.reference_model.annotators.pose_images import maps_at_image, scale_image
@@ -161,3 +165,14 @@ def test_images_end_as_rgb_in_whole_steps() -> None:
     assert to_rgb(plain(2, 2)).shape == (2, 2, 3)
     assert resized_linear(gray, (1, 2)) is gray
     assert resized_linear(np.array([[0.0, 4.0]]), (1, 4)).tolist() == [[0, 1, 3, 4]]
+
+
+def test_a_damaged_picture_is_refused_without_the_lines_of_its_library(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    write_image(np.zeros((8, 8, 3), np.uint8), tmp_path / "p.png")
+    whole = (tmp_path / "p.png").read_bytes()
+    (tmp_path / "p.png").write_bytes(whole[:14] + b"\xff" + whole[15:])
+    with pytest.raises(UsageError, match="not a picture that OpenCV can read"):
+        read_image(tmp_path / "p.png")
+    assert capfd.readouterr().err == ""

@@ -213,5 +213,5 @@ def _rows(cluster: PlacedCluster) -> Iterator[Row]:
 def _named(row: Row, name: str, tensor: TensorSpec) -> bool:
     """Whether a port label of the box has the tensor, and its far end's number or name; or counts those."""
     words = [placed.port.words for placed in row.ports if tensor in placed.port.tensors]
-    named = re.compile(rf"(?<![^ ]){re.escape(name)}(?![^,])|to \d+ boxes")
+    named = re.compile(rf"(?<![^ ]){re.escape(name)}(?![^,])|(to|from) [\d,]+ boxes|[\d,]+ (in|out)puts, ")
     return any(named.search(re.sub(r"^(skip|link|loop) \d+ ", "", text)) for text in words)

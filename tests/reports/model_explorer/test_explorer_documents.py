@@ -44,7 +44,7 @@ FLOW = NodeFlow(
 
 
 def document(ledger: Ledger | None = None) -> dict[str, Any]:
-    return json.loads(document_text(graph_document(FLOW, ledger or ledgers.ledger())))
+    return json.loads("".join(document_text(graph_document(FLOW, ledger or ledgers.ledger()))))
 
 
 def nodes() -> dict[str, dict[str, Any]]:
@@ -84,7 +84,7 @@ def test_the_packages_own_classes_read_node_data_strictly() -> None:
     documents = node_data(FLOW, ledgers.ledger(), [NodeTiming("conv", "Conv", "", 0, 1e-3, ("conv",))])
     assert sorted(documents) == ["latency_s", "macs", "moved_bytes"]
     for column in documents.values():
-        data = {"graphsData": json.loads(data_text(column))}
+        data = {"graphsData": json.loads("".join(data_text(column)))}
         read = dacite.from_dict(node_data_builder.ModelNodeData, data, dacite.Config(strict=True))
         assert set(read.graphsData) == {"net"}
 

@@ -9,6 +9,7 @@ import pytest
 
 from onnxlens.reports.tables.ledger import profile_table
 from onnxlens.reports.tables.parity import parity_table
+from onnxlens.reports.tables.render import Column, render_table
 from onnxlens.specs.ledger import Ledger
 from onnxlens.specs.parity import ParityReport, ParityResult
 from tests.reports.ledgers import FEATURES, FOLD, MODULES, NODES, SORT, TOTALS, known_ledger, ledger
@@ -213,3 +214,26 @@ def test_one_failed_output_fails_the_whole_table() -> None:
 def test_parity_csv_keeps_every_digit() -> None:
     row = csv_rows(parity_table(REPORT, "csv"))[0]
     assert (float(row["max abs"]), float(row["cosine"]), row["result"]) == (1.5e-6, 0.999999999, "pass")
+
+
+def test_a_wide_letter_takes_two_columns() -> None:
+    name: Column[tuple[str, int | None]] = Column("name", lambda row: row[0])
+    size: Column[tuple[str, int | None]] = Column("size", lambda row: row[1], right=True)
+    rows = [("a", 7), ("日本語", None)]  # three letters, each as wide as two
+    assert render_table(rows, [name, size], "table").splitlines() == [
+        "name      size",
+        "------  ------",
+        "a            7",
+        "日本語",
+    ]
+    assert render_table(rows[1:], [name, size], "md").splitlines() == [
+        "| name   |   size |",
+        "|:-------|-------:|",
+        "| 日本語 |        |",
+    ]
+
+
+def test_a_table_without_rows_has_its_titles_alone() -> None:
+    column: Column[int] = Column("name", lambda row: row, right=True)
+    assert render_table([], [column], "table") == "name\n------"
+    assert render_table([], [column], "md") == "| name   |\n|--------|"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from types import ModuleType
 
@@ -128,10 +129,10 @@ def _is_folded(graph: Graph, qualified_class: str) -> bool:
 def figure(count: Callable[[], int], ours: int, cause: str) -> PeerCost:
     """The result of ``count``, with the cause where it differs from ``ours``; unknown where it fails."""
     try:
-        macs = count()
+        macs = operator.index(count())
     except NotCountable as error:
         return uncountable(str(error))
-    except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as error:
+    except Exception as error:  # whatever stops a formula at a node that it does not expect
         return uncountable(f"does not fit the peer's formula: {error!r}")
     if type(macs) is not int or macs < 0:
         return uncountable(f"the peer's formula gives {macs!r}: an attribute is out of its range")

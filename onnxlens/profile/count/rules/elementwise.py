@@ -22,7 +22,8 @@ from onnxlens.profile.count.rules.work import (
     each_output,
     no_work,
 )
-from onnxlens.profile.graph.node_view import NodeView
+from onnxlens.profile.graph.node_view import NodeView, NotCountable
+from onnxlens.specs.bounds import MOST_ELEMENTS
 
 SILU = VECTOR + SPECIAL  # sigmoid, mul
 
@@ -139,6 +140,8 @@ def global_lp_pooling(node: NodeView) -> Work:
 def pooling(node: NodeView) -> Work:
     """prod(kernel) * output elements."""
     kernel: int = prod(node.attribute("kernel_shape"))
+    if kernel > MOST_ELEMENTS:
+        raise NotCountable(f"{node.op_type}: its window has more than 2**63 - 1 elements")
     return VECTOR * (kernel * prod(node.output_shape(0)))
 
 

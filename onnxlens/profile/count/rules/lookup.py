@@ -162,10 +162,7 @@ def work_of(node: NodeView) -> Work:
         return _result(registered, registered.rule, node, Work)
     if operator not in RULES:
         raise NotCountable(f"no rule for {_name(operator)}; add one with onnxlens.rules.register")
-    try:
-        return RULES[operator](node)
-    except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as cause:
-        raise NotCountable(f"{node.op_type} {node.name!r} does not fit its rule: {cause!r}") from cause
+    return _figures(RULES[operator], node, "its rule")
 
 
 def traffic_of(node: NodeView) -> Traffic:
@@ -177,20 +174,25 @@ def traffic_of(node: NodeView) -> Traffic:
     """
     registered = _find((node.domain, node.op_type))
     if registered is None or registered.traffic is None:
-        return unfused_traffic(node)
+        return _figures(unfused_traffic, node, "the rule for its bytes")
     return _result(registered, registered.traffic, node, Traffic)
+
+
+def _figures(rule: Callable[[NodeView], Figures], node: NodeView, name: str) -> Figures:
+    """What a rule returns; a node that it cannot be applied to is unknown, whatever stopped it."""
+    try:
+        return rule(node)
+    except NotCountable:
+        raise
+    except Exception as cause:
+        raise NotCountable(f"{node.op_type} {node.name!r} does not fit {name}: {cause!r}") from cause
 
 
 def _result(
     registered: RegisteredRule, rule: Callable[[NodeView], Figures], node: NodeView, kind: type[Figures]
 ) -> Figures:
     """What a user's rule returns, checked."""
-    try:
-        figures = rule(node)
-    except NotCountable:
-        raise
-    except Exception as cause:
-        raise NotCountable(f"{node.op_type} {node.name!r} does not fit {registered}: {cause!r}") from cause
+    figures = _figures(rule, node, str(registered))
     if not isinstance(figures, kind) or not all(
         type(figure) is int and figure >= 0 for figure in astuple(figures)
     ):

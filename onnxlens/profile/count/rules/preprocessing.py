@@ -78,8 +78,17 @@ def mel_weight_matrix(node: NodeView) -> Work:
     return SLOPE * prod(output) + MEL_BIN * (output[1] + 2) + MEL_RANGE
 
 
+MOST_GRAM_LENGTHS = 100_000
+"""N-grams of so many lengths are added up one by one: the lengths are numbers in the file."""
+
 BY_LENGTH = refused("its work depends on the length of the strings, which the file does not say")
 BY_FORMAT = refused("its work depends on the format of the stream, which the file does not say")
+
+
+def _grams(length: int, gap: int, distances: int) -> int:
+    """The n-grams in a row: ``length - gap * distance`` for each distance, where that is above 0."""
+    fitting = min(distances, (length - 1) // gap) if gap else distances
+    return fitting * length - gap * fitting * (fitting + 1) // 2
 
 
 def tf_idf(node: NodeView) -> Work:
@@ -90,12 +99,11 @@ def tf_idf(node: NodeView) -> Work:
     """
     *batch, length = node.input_shape(0)
     shortest, longest = node.attribute("min_gram_length"), node.attribute("max_gram_length")
-    distances = range(1, node.attribute("max_skip_count") + 2)
-    grams = sum(
-        max(length - (size - 1) * distance, 0)
-        for size in range(shortest, longest + 1)
-        for distance in (distances if size > 1 else distances[:1])
-    )
+    sizes = range(max(shortest, 1), min(longest, length) + 1)
+    if len(sizes) > MOST_GRAM_LENGTHS:
+        raise NotCountable(f"TfIdfVectorizer: its n-grams have more than {MOST_GRAM_LENGTHS:,} lengths")
+    skips = max(node.attribute("max_skip_count"), 0)
+    grams = sum(_grams(length, size - 1, skips + 1 if size > 1 else 1) for size in sizes)
     weighed = 0 if node.attribute("mode") == "TF" else prod(node.output_shape(0))
     return VECTOR * (prod(batch) * grams + weighed)
 

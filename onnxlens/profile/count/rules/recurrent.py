@@ -11,7 +11,7 @@ from math import prod
 
 from onnxlens.profile.count.rules.elementwise import PER_ELEMENT
 from onnxlens.profile.count.rules.work import SPECIAL, VECTOR, RuleTable, Work
-from onnxlens.profile.graph.node_view import NodeView
+from onnxlens.profile.graph.node_view import NodeView, NotCountable
 
 BIAS_INPUT, PEEPHOLE_INPUT = 3, 7
 CLIP = 4 * VECTOR
@@ -78,6 +78,8 @@ def _layer(node: NodeView, per_element: Work, activations: Sequence[tuple[str, i
     replaces the defaults, direction by direction; ``clip`` is two compares and two selects before each.
     """
     directions = node.input_shape(2)[0]
+    if directions not in (1, 2):
+        raise NotCountable(f"{node.op_type}: its weights have {directions:,} directions, not 1 or 2")
     elements = state_elements(node)
     names = node.attribute("activations") or [name for name, _ in activations] * directions
     passes = [times for _, times in activations] * directions

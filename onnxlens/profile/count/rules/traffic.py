@@ -73,21 +73,24 @@ def unfused_traffic(node: NodeView) -> Traffic:
         return _control_flow_traffic(node)
     weights: dict[str, int] = {}
     others: dict[str, int] = {}
-    partial = PARTIAL_READS[operator](node) if operator in PARTIAL_READS else {}
+    partial = PARTIAL_READS[operator](node) if operator in PARTIAL_READS else None
     for index, value in enumerate(node.inputs):
         if value is not None:
             reads = weights if value.is_weight else others
-            size_bytes = partial[index] if index in partial else value.size_bytes
-            reads[value.name] = max(size_bytes, reads.get(value.name, 0))
-    in_place = PARTIAL_WRITES[operator](node) if operator in PARTIAL_WRITES else {}
-    kept = sum(node.output(index).size_bytes - size_bytes for index, size_bytes in in_place.items())
-    return Traffic(sum(weights.values()), sum(others.values()), _written_bytes(node) - kept)
+            size_bytes = partial[index] if partial and index in partial else value.size_bytes
+            if value.name not in reads or size_bytes > reads[value.name]:
+                reads[value.name] = size_bytes
+    written = _written_bytes(node)
+    if operator in PARTIAL_WRITES:
+        in_place = PARTIAL_WRITES[operator](node)
+        written -= sum(node.output(index).size_bytes - size_bytes for index, size_bytes in in_place.items())
+    return Traffic(sum(weights.values()), sum(others.values()), written)
 
 
 def _written_bytes(node: NodeView, first: int = 0) -> int:
     if (node.domain, node.op_type) in (("", "SplitToSequence"), ("ai.onnx.ml", "ZipMap")):
         return node.input(0).size_bytes  # each tensor of the sequence, each value of its maps, is the input's
-    return sum(value.size_bytes for value in node.outputs[first:] if value is not None)
+    return sum([value.size_bytes for value in node.outputs[first:] if value is not None])
 
 
 BODY_OUTPUTS: Mapping[Operator, Callable[[NodeView], int]] = {

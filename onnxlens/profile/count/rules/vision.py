@@ -11,7 +11,7 @@ from math import ceil, prod
 
 from onnxlens.profile.count.rules.matrix import conv_macs, matmul
 from onnxlens.profile.count.rules.work import NOTHING, VECTOR, RuleTable, Work, constant_input, each_input
-from onnxlens.profile.graph.node_view import NodeView
+from onnxlens.profile.graph.node_view import NodeView, NotCountable
 
 TAPS_PER_AXIS: Mapping[str, int] = {"nearest": 1, "linear": 2, "bilinear": 2, "cubic": 4}
 """Input elements that are mixed into an output element, per resized axis."""
@@ -75,7 +75,10 @@ def affine_grid(node: NodeView) -> Work:
 def grid_sample(node: NodeView) -> Work:
     """2 per grid coordinate, to denormalize it; per output element the mix of 1, 2 ** k or 4 ** k taps."""
     mode = node.attribute("mode", "linear").removeprefix("bi")
-    taps = TAPS_PER_AXIS[mode] ** node.input_shape(1)[-1]
+    spatial, coordinates = len(node.input_shape(0)) - 2, node.input_shape(1)[-1]
+    if coordinates != spatial:
+        raise NotCountable(f"GridSample: {coordinates:,} coordinates for {spatial} spatial dimensions")
+    taps = TAPS_PER_AXIS[mode] ** spatial
     return DENORMALIZE * prod(node.input_shape(1)) + mixed(taps) * prod(node.output_shape(0))
 
 

@@ -6,7 +6,7 @@ from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
-from onnx import GraphProto, TensorShapeProto, TypeProto, ValueInfoProto, helper, numpy_helper
+from onnx import GraphProto, ModelProto, TensorShapeProto, TypeProto, ValueInfoProto, helper, numpy_helper
 
 from onnxlens.errors import UsageError
 from onnxlens.profile.graph.loading.expressions import ANONYMOUS, evaluated, names_in
@@ -56,6 +56,22 @@ def fix_dimensions(
     known.require_consistent(symbols)
     _forget_symbols(graph, known, everything=any(changed))
     return [note for note in changed if note]
+
+
+def with_changed_shapes(
+    path: Path, shapes: Mapping[str, Sequence[int]], dims: Mapping[str, int]
+) -> bytes | None:
+    """The model in the file with other sizes for inputs that it fixes, and none that follow from those.
+
+    None where it fixes none of the inputs otherwise: it takes these sizes as it is.
+    """
+    model = ModelProto()
+    model.ParseFromString(path.read_bytes())
+    if not any(fix_dimensions(path, model.graph, shapes, dims)):
+        return None
+    for function in model.functions:
+        del function.value_info[:]
+    return model.SerializeToString()
 
 
 class _Sizes:

@@ -16,10 +16,12 @@ from onnxlens.profile.graph.loading.opsets import newer_operator_notes
 from onnxlens.profile.graph.loading.protobuf import FileGraph, declared_parameters, read_graph, versions
 from onnxlens.profile.graph.loading.quantization import scales_and_weights
 from onnxlens.profile.graph.loading.sorting import in_order, sort_nodes
+from onnxlens.profile.graph.loading.structure import check_structure, in_one_line
 from onnxlens.profile.graph.loading.value_types import UNKNOWN
 from onnxlens.profile.graph.loading.views import ModelReader
-from onnxlens.profile.graph.node_view import NodeView, ValueView
+from onnxlens.profile.graph.node_view import DefUse, NodeView, ValueView
 from onnxlens.profile.graph.scopes import read_scopes
+from onnxlens.specs.bounds import in_file
 from onnxlens.specs.manifest import Manifest, manifest_path_of, read_manifest
 from onnxlens.specs.tensor import TensorSpec
 
@@ -46,31 +48,44 @@ def load_graph(
         GraphError: there is no such file, or it holds no ONNX graph.
         UsageError: no input or dimension has the name, or a size contradicts the file.
     """
+    with in_one_line(path), in_file(path):
+        return _loaded(path, shapes or {}, dims or {}, values or {})
+
+
+def _loaded(
+    path: Path,
+    shapes: Mapping[str, Sequence[int]],
+    dims: Mapping[str, int],
+    values: Mapping[str, Sequence[float]],
+) -> Graph:
     model = read_model(path, to_write=False)
     manifest = read_manifest(path)
     if manifest is not None:
         _require_of_file(path, manifest, model.graph)
-    changed = fix_dimensions(path, model.graph, shapes or {}, dims or {})
-    given = fix_values(path, model.graph, values or {})
-    graph = _read_in_order(path, model.graph)
+    changed = fix_dimensions(path, model.graph, shapes, dims)
+    given = fix_values(path, model.graph, values)
+    graph = _read_in_order(path, model.graph, versions(model))
     inference = complete_types(model, graph, path.parent, doubtful=bool(changed))
     if changed and inference.misfits:
         raise UsageError(f"{path.name}: {changed[0]}, and {inference.misfits[0]}; keep what the file fixes")
     newer = newer_operator_notes(graph, versions(model))
     read = ModelReader(model, graph, path, inference)
-    scopes = read_scopes(read.nodes, read.initializers)
+    def_use = DefUse(read.nodes)
+    scopes = read_scopes(read.nodes, read.initializers, def_use)
     held = {name: view for name, view in read.initializers.items() if name not in given}
     weights = _weights(held, manifest, [node.view for node in read.nodes])
     open_inputs = (value for value in model.graph.input if value.name not in read.initializers)
     inputs = _tensors(open_inputs, inference)
-    return Graph(
+    loaded = Graph(
         name=manifest.graph if manifest else model.graph.name or path.stem,
         path=path,
         opset=versions(model).get("", 0),
         inputs=inputs,
         outputs=_tensors(model.graph.output, inference),
         nodes=tuple(
-            GraphNode(node.view, module, node.constant_folded, call, node.bodies, node.within, evidence)
+            GraphNode(
+                node.view, module, node.constant_folded, call, node.bodies, node.within, evidence, node.runs
+            )
             for node, module, call, evidence in zip(
                 read.nodes, scopes.modules, scopes.traced, scopes.evidence, strict=True
             )
@@ -89,14 +104,16 @@ def load_graph(
         ),
         declared=declared_parameters(model.graph),
     )
+    return loaded.knowing(def_use)
 
 
-def _read_in_order(path: Path, graph: GraphProto) -> FileGraph:
+def _read_in_order(path: Path, graph: GraphProto, opsets: Mapping[str, int]) -> FileGraph:
     """The graph's nodes; those that are out of order are sorted, in place."""
-    read = read_graph(graph)
-    if in_order(read):
-        return read
     try:
+        read = read_graph(graph)
+        check_structure(read, opsets)
+        if in_order(read):
+            return read
         sort_nodes(graph)
     except GraphError as error:
         raise GraphError(f"{path}: {error}") from error

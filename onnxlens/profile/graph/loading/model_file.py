@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 
 import onnx
@@ -11,6 +12,8 @@ from onnx import inliner
 from onnxlens.errors import GraphError, first_line
 from onnxlens.profile.graph.loading.file_kind import kind_of
 from onnxlens.profile.graph.loading.functions import write_out_functions
+from onnxlens.profile.graph.loading.inference.child import Limits, in_child
+from onnxlens.profile.graph.loading.mapped import read_without_weights
 from onnxlens.profile.graph.loading.protobuf import VERSION_MARK, all_graphs, subgraphs
 from onnxlens.profile.graph.loading.sorting import sort_nodes
 
@@ -27,13 +30,13 @@ def read_model(path: Path, *, to_write: bool = True) -> onnx.ModelProto:
 
     Args:
         path: of the file.
-        to_write: whether a file is made of it. Else its nodes may stay out of order, and its operators may be
-            of several opsets, as those of no file can.
+        to_write: whether a file is made of it. Else its nodes may stay out of order, its operators may be of
+            several opsets, as those of no file can, and the weights in a large file are not read.
 
     Raises:
         GraphError: there is no such file, it holds no ONNX graph, or one that has to be of several opsets.
     """
-    model = _parsed(path)
+    model = _parsed(path, with_weights=to_write)
     if not model.graph.node:
         raise GraphError(f"{path}: the graph has no nodes; is it an ONNX model?")
     try:
@@ -42,10 +45,12 @@ def read_model(path: Path, *, to_write: bool = True) -> onnx.ModelProto:
         if to_write:
             sort_nodes(model.graph)
         if _has_modifiers(model):
-            model = inliner.inline_selected_functions(model, [MODIFIED], inline_schema_functions=True)
+            work = partial(_inlined, model)
+            limits = Limits.for_graph(len(model.graph.node), model.ByteSize())
+            model = onnx.ModelProto.FromString(in_child(work, limits))
     except GraphError as error:
         raise GraphError(f"{path}: {error}") from error
-    except Exception as error:  # the C++ library raises RuntimeError and others
+    except Exception as error:  # the library's, in a process of its own
         raise GraphError(f"{path}: its functions cannot be written out: {first_line(error)}") from error
     other = [opset.domain for opset in model.opset_import if VERSION_MARK in opset.domain]
     if other and to_write:
@@ -57,6 +62,12 @@ def read_model(path: Path, *, to_write: bool = True) -> onnx.ModelProto:
     return model
 
 
+def _inlined(model: onnx.ModelProto) -> bytes:
+    return inliner.inline_selected_functions(
+        model, [MODIFIED], inline_schema_functions=True
+    ).SerializeToString()
+
+
 def _has_modifiers(model: onnx.ModelProto) -> bool:
     """Whether a graph changes the scores or the probabilities of a FlexAttention."""
     if all(opset.domain != MODIFIED[0] for opset in model.opset_import):
@@ -65,9 +76,11 @@ def _has_modifiers(model: onnx.ModelProto) -> bool:
     return any((node.domain, node.op_type) == MODIFIED and any(subgraphs(node)) for node in nodes)
 
 
-def _parsed(path: Path) -> onnx.ModelProto:
+def _parsed(path: Path, *, with_weights: bool) -> onnx.ModelProto:
     if path.is_dir():
         raise GraphError(f"{path}: is a folder; give the .onnx file in it")
+    if path.exists() and not path.is_file():
+        raise GraphError(f"{path}: is a pipe or a device; give an .onnx file")
     if not path.is_file():
         raise GraphError(
             f"{path}: no such file; give an .onnx file or a graph of the catalog ('onnxlens graphs')"
@@ -76,7 +89,7 @@ def _parsed(path: Path) -> onnx.ModelProto:
         raise GraphError(f"{path}: the file is empty; export or download it again")
     model = onnx.ModelProto()
     try:
-        model.ParseFromString(path.read_bytes())
+        model.ParseFromString(path.read_bytes() if with_weights else read_without_weights(path))
     except (DecodeError, ValueError, TypeError) as error:
         raise GraphError(f"{path}: {_not_onnx(path, first_line(error))}") from error
     except OSError as error:

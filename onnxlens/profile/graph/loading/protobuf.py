@@ -17,8 +17,10 @@ import onnx
 from onnx import AttributeProto, FunctionProto, GraphProto, NodeProto, TensorProto, numpy_helper
 from onnx.checker import ValidationError
 
+from onnxlens.errors import GraphError, first_line
 from onnxlens.profile.graph.loading.external import with_length
 from onnxlens.profile.graph.node_view import ManyValues
+from onnxlens.specs.bounds import require_prefix
 
 MAX_CONSTANT_ELEMENTS = 4096
 """The largest constant whose value a counting rule may read."""
@@ -96,19 +98,28 @@ def read_graph(graph: GraphProto, prefix: str = "") -> FileGraph:
 
 def _read_node(node: NodeProto) -> FileNode:
     op_type = intern(node.op_type)
+    domain = node.domain
     attributes: Mapping[str, Any] = NO_ATTRIBUTES
     inside: Sequence[tuple[str, GraphProto]] = ()
-    if len(node.attribute) and op_type != "Constant":
+    held = node.attribute
+    if held and op_type != "Constant":
         attributes = {}
-        for attribute in node.attribute:
+        for attribute in held:
             kind = attribute.type
-            attributes[intern(attribute.name)] = PLAIN[kind](attribute) if kind in PLAIN else None
+            try:
+                attributes[intern(attribute.name)] = PLAIN[kind](attribute) if kind in PLAIN else None
+            except Exception as error:  # whatever numpy and onnx say of a tensor that is not what it says
+                raise GraphError(
+                    f"the attribute {attribute.name!r} of the {op_type} {label_of(node)!r} does not decode: "
+                    f"{first_line(error)}"
+                ) from error
             if kind in (AttributeProto.GRAPH, AttributeProto.GRAPHS) and not inside:
                 inside = tuple(subgraphs(node))
-    version = int(node.domain.partition(VERSION_MARK)[2]) if VERSION_MARK in node.domain else None
-    return FileNode(
-        node, op_type, domain_of(node), node.input[:], node.output[:], attributes, inside, version
-    )
+    version = None
+    if domain:
+        version = int(domain.partition(VERSION_MARK)[2]) if VERSION_MARK in domain else None
+        domain = domain_of(node)
+    return FileNode(node, op_type, domain, node.input[:], node.output[:], attributes, inside, version)
 
 
 def domain_of(node: NodeProto | FunctionProto | onnx.OperatorSetIdProto) -> str:
@@ -167,7 +178,9 @@ def prefix_of(node: NodeProto, attribute: str, outer: str) -> str:
 
     It uses the node's output, which is unique in a graph; a node may have no name, or that of another.
     """
-    return f"{outer}{next(iter(node.output), node.name)}/{attribute}/"
+    prefix = f"{outer}{next(iter(node.output), node.name)}/{attribute}/"
+    require_prefix(prefix)
+    return prefix
 
 
 def all_graphs(graph: GraphProto, prefix: str = "") -> Iterator[tuple[str, GraphProto]]:
@@ -180,6 +193,8 @@ def all_graphs(graph: GraphProto, prefix: str = "") -> Iterator[tuple[str, Graph
 
 def _array(tensor: TensorProto) -> np.ndarray | None:
     """The tensor's values; None where they are in a file of their own."""
+    if min(tensor.dims, default=0) < 0:  # which numpy takes for a size to be found
+        raise ValueError(f"a size of {tuple(tensor.dims)} is below 0")
     return None if tensor.data_location == TensorProto.EXTERNAL else numpy_helper.to_array(tensor)
 
 

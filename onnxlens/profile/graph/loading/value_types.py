@@ -7,8 +7,17 @@ from dataclasses import dataclass
 from functools import cached_property
 from math import prod
 
-from onnx import AttributeProto, GraphProto, NodeProto, TensorProto, TypeProto
+from onnx import (
+    AttributeProto,
+    GraphProto,
+    NodeProto,
+    SparseTensorProto,
+    TensorProto,
+    TensorShapeProto,
+    TypeProto,
+)
 
+from onnxlens.specs.bounds import require_shape
 from onnxlens.specs.tensor import Dim, dtype_name
 
 DTYPES: Mapping[int, str] = {
@@ -67,22 +76,23 @@ def declared_types(graphs: Iterable[tuple[str, GraphProto, Iterable[NodeProto]]]
     for prefix, graph, nodes in graphs:
         for values in (graph.value_info, graph.output, graph.input):
             for value in values:
-                types[prefix + value.name] = read(value.type)
+                types[prefix + value.name] = read(value.type, value.name)
         for node in nodes:
             if node.op_type == "Constant" and len(node.output) == 1 and not node.domain:
                 types[prefix + node.output[0]] = constant_type(node.attribute)
     return types
 
 
-def _type_reader() -> Callable[[TypeProto], ValueType]:
-    """``value_type``, once for each distinct type: a large file repeats few of them."""
+def _type_reader() -> Callable[[TypeProto, str], ValueType]:
+    """``value_type`` of the value of that name, once for each distinct type: a large file repeats few."""
     known: dict[bytes, ValueType] = {}
 
-    def read(proto: TypeProto) -> ValueType:
+    def read(proto: TypeProto, name: str) -> ValueType:
         key = proto.SerializeToString()
         found = known.get(key)
         if found is None:
             found = known[key] = value_type(proto)
+            require_shape(name, found.shape)
         return found
 
     return read
@@ -106,10 +116,15 @@ def _dims(tensor: TypeProto.Tensor | TypeProto.SparseTensor) -> tuple[Dim, ...] 
     """Numbers and symbols; a dimension without either, or below 0, is ``?``."""
     if not tensor.HasField("shape"):
         return None
-    return tuple(
-        (dim.dim_value if dim.dim_value >= 0 else "?") if dim.HasField("dim_value") else dim.dim_param or "?"
-        for dim in tensor.shape.dim
-    )
+    return tuple(map(_dim, tensor.shape.dim))
+
+
+def _dim(dim: TensorShapeProto.Dimension) -> Dim:
+    if dim.HasField("dim_value"):
+        return dim.dim_value if dim.dim_value >= 0 else "?"
+    if not isinstance(dim.dim_param, str):
+        raise TypeError("a dimension's name is not UTF-8")  # protobuf gives bytes then
+    return dim.dim_param or "?"
 
 
 def constant_type(attributes: Iterable[AttributeProto]) -> ValueType:
@@ -119,8 +134,7 @@ def constant_type(attributes: Iterable[AttributeProto]) -> ValueType:
             case "value":
                 return tensor_type(attribute.t)
             case "sparse_value":
-                sparse = attribute.sparse_tensor
-                return ValueType(DTYPES.get(sparse.values.data_type), tuple(sparse.dims))
+                return sparse_type(attribute.sparse_tensor)
             case "value_int":
                 return ValueType("int64", ())
             case "value_ints":
@@ -138,4 +152,15 @@ def constant_type(attributes: Iterable[AttributeProto]) -> ValueType:
 
 def tensor_type(tensor: TensorProto) -> ValueType:
     """The type of a tensor that the file holds or refers to."""
-    return ValueType(DTYPES.get(tensor.data_type), tuple(tensor.dims))
+    return _held_type(tensor, tensor.dims)
+
+
+def sparse_type(tensor: SparseTensorProto) -> ValueType:
+    """That of a sparse one."""
+    return _held_type(tensor.values, tensor.dims)
+
+
+def _held_type(values: TensorProto, dims: Iterable[int]) -> ValueType:
+    shape = tuple(dims)
+    require_shape(values.name, shape)
+    return ValueType(DTYPES.get(values.data_type), shape)

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import onnx
@@ -25,8 +26,8 @@ from onnxlens.profile.graph.loading.protobuf import (
     versions,
 )
 from onnxlens.profile.graph.loading.quantization import stored_bytes
-from onnxlens.profile.graph.loading.value_types import UNKNOWN, ValueType, tensor_type
-from onnxlens.profile.graph.node_view import NodeView, ValueView
+from onnxlens.profile.graph.loading.value_types import UNKNOWN, ValueType, sparse_type, tensor_type
+from onnxlens.profile.graph.node_view import NodeView, ValueView, values_read
 
 
 @dataclass(slots=True)
@@ -36,6 +37,7 @@ class ReadNode:
     Attributes:
         bodies: the graphs that run inside it: the branches of an If, the body of a Loop.
         within: the keys of the bodies that contain it, outermost first.
+        runs: where its types change from round to round of a loop, each of its views and how often it runs.
     """
 
     proto: NodeProto
@@ -43,6 +45,12 @@ class ReadNode:
     constant_folded: bool
     bodies: tuple[Body, ...] = ()
     within: tuple[str, ...] = ()
+    runs: tuple[tuple[NodeView, int], ...] = ()
+
+    @property
+    def reads(self) -> Sequence[ValueView]:
+        """Its inputs, and the values that the bodies inside it return as its outputs."""
+        return values_read(self.view, self.bodies)
 
 
 @dataclass(slots=True)
@@ -62,6 +70,13 @@ class _Scope:
                 return scope.values[name]
             scope = scope.outer
         return None
+
+    def unique(self, name: str) -> str:
+        """The value's name in the whole file."""
+        scope: _Scope | None = self
+        while scope is not None and name not in scope.values:
+            scope = scope.outer
+        return name if scope is None else scope.graph.prefix + name
 
     def is_read(self, name: str) -> bool:
         """Whether a node of the graph, or of one inside it, reads the value, or the graph returns it."""
@@ -96,6 +111,7 @@ class ModelReader:
         self._types = inferred.types
         self._constants = inferred.constants
         self._trip_counts = inferred.trip_counts
+        self._runs = inferred.runs
         self._versions = versions(model)
         self._graph(_Scope(graph), {})
 
@@ -107,8 +123,7 @@ class ModelReader:
             kind = known.get(key) or known.setdefault(key, tensor_type(tensor))
             self._initializer(scope, tensor.name, kind, tensor_reader(tensor, self._folder, kind.elements))
         for sparse in graph.sparse_initializer:
-            kind = ValueType(tensor_type(sparse.values).dtype, tuple(sparse.dims))
-            self._initializer(scope, sparse.values.name, kind, None)
+            self._initializer(scope, sparse.values.name, sparse_type(sparse), None)
         for value in graph.input:
             if value.name not in scope.values:
                 scope.values[value.name] = formals.get(value.name) or self._value(scope, value.name)
@@ -128,9 +143,10 @@ class ModelReader:
         reader: Reader | None = None,
         stored: int | None = None,
     ) -> ValueView:
-        unique = scope.graph.prefix + name
+        prefix = scope.graph.prefix
+        unique = prefix + name if prefix else name
         kind = self._types.get(unique, UNKNOWN)
-        if reader is None and unique in self._constants:
+        if self._constants and reader is None and unique in self._constants:
             reader = self._constants[unique].copy
         return ValueView(unique, kind.dtype, kind.shape, is_weight, reader, kind.kind, stored)
 
@@ -155,17 +171,31 @@ class ModelReader:
             node.version or self._versions.get(node.domain, 0),
             scope.graph.prefix + label_of(node.proto),
         )
-        self.nodes.append(ReadNode(node.proto, view, constant_folded, bodies, scope.within))
+        runs = () if constant_folded else tuple(self._views(node, view, scope))
+        if runs:
+            view = max(runs, key=lambda run: _size_bytes(run[0]))[0]
+        self.nodes.append(ReadNode(node.proto, view, constant_folded, bodies, scope.within, runs))
+
+    def _views(self, node: FileNode, view: NodeView, scope: _Scope) -> Iterator[tuple[NodeView, int]]:
+        """The node with the types that its values have in each run of its body, and how often it runs so."""
+        times: Counter[tuple[ValueType, ...]] = Counter()
+        names = [scope.unique(name) if name else "" for name in (*node.inputs, *node.outputs)]
+        for types, often in self._runs.get(scope.graph.prefix) or ():
+            times[tuple(types.get(name, UNKNOWN) for name in names)] += often
+        for kinds, often in times.items():
+            values = list(map(_retyped, (*view.inputs, *view.outputs), kinds))
+            count = len(view.inputs)
+            yield replace(view, inputs=tuple(values[:count]), outputs=tuple(values[count:])), often
 
     def _plans(self, node: FileNode, inputs: Sequence[ValueView | None]) -> Sequence[BodyPlan]:
         """How the node's bodies are to be read."""
         version = node.version or self._versions.get("", 0)
         try:
             return list(CONTROL_FLOW[node.domain, node.op_type](node.proto, inputs, version))
-        except (LookupError, TypeError, ValueError) as error:
+        except Exception as error:  # whatever a number makes of a file's value, such as NaN
             raise GraphError(
-                f"{self._path}: the {node.op_type} {label_of(node.proto)!r} lacks a body, an input or an "
-                f"attribute that its operator needs ({first_line(error)}); export it again"
+                f"{self._path}: the {node.op_type} {label_of(node.proto)!r} has an input or an attribute "
+                f"that does not fit its bodies ({first_line(error)}); repair the file, or export it again"
             ) from error
 
     def _outputs(
@@ -179,8 +209,11 @@ class ModelReader:
                 outputs.append(None)
                 continue
             view = scope.values[name] = self._value(scope, name, constant_folded, reader, stored)
+            if not outputs:
+                outputs.append(view)
+                continue
             # an optional output that is not asked for: an old Dropout's mask, without a shape and unread
-            unasked = outputs and view.shape is None and view.kind == "tensor" and not scope.is_read(name)
+            unasked = view.shape is None and view.kind == "tensor" and not scope.is_read(name)
             outputs.append(None if unasked else view)
         return tuple(outputs)
 
@@ -203,6 +236,11 @@ class ModelReader:
         }
         self._graph(inner, formals)
         results = tuple(inner.find(plan.graph.output[index].name) for index in plan.results)
+        runs, around = self._runs.get(prefix), self._runs.get(outer.graph.prefix)
+        if runs is not None:
+            every = 1 if around is None else sum(times for _, times in around)
+            count, rest = divmod(sum(times for _, times in runs), max(every, 1))
+            return Body(prefix, plan.name, None if rest else count, "", results)
         if plan.trip_count is None and prefix in self._trip_counts:
             return Body(prefix, plan.name, self._trip_counts[prefix], "", results)
         return Body(prefix, plan.name, plan.trip_count, plan.unknown_reason, results)
@@ -215,6 +253,17 @@ class ModelReader:
         is_known = own.shape is not None or own.kind != source.kind
         shape = own.shape if is_known or scope.graph.prefix + name in self._types else source.shape
         return ValueView(source.name, own.dtype or source.dtype, shape, False, None, own.kind)
+
+
+def _retyped(value: ValueView | None, kind: ValueType) -> ValueView | None:
+    """The value as it is in one round of a loop, if more is known of it there."""
+    if value is None or value.is_weight or kind.kind != "tensor" or kind.shape is None:
+        return value
+    return replace(value, dtype=value.dtype or kind.dtype, shape=kind.shape)
+
+
+def _size_bytes(view: NodeView) -> int:
+    return sum(value.known_size_bytes for value in (*view.inputs, *view.outputs) if value is not None)
 
 
 def _reads_weights_only(inputs: Sequence[ValueView | None]) -> bool:

@@ -137,7 +137,8 @@ def same(first: Fact, second: Fact) -> bool:
 def sequence_of(items: Iterable[Fact], dtype: str | None = None) -> Fact:
     """A sequence of these tensors."""
     items = tuple(items)
-    kind = reduce(common_type, (item.type for item in items)) if items else ValueType(dtype)
+    kinds = {id(item.type): item.type for item in items}
+    kind = reduce(common_type, kinds.values()) if items else ValueType(dtype)
     return Fact(ValueType(kind.dtype, kind.shape, "sequence"), items=items)
 
 

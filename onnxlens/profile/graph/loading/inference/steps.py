@@ -8,10 +8,9 @@ of ONNX stand in for ONNX Runtime's where they have the same types (``surrogates
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
-from functools import cache
+from functools import cache, partial
 from importlib.util import find_spec, module_from_spec, spec_from_file_location
 from pathlib import Path
 from typing import Any
@@ -21,7 +20,9 @@ import onnx
 from onnx import NodeProto, helper, shape_inference
 
 from onnxlens.errors import first_line
+from onnxlens.profile.graph.loading.inference.child import GaveUpError, Limits, in_child
 from onnxlens.profile.graph.loading.inference.facts import sharper
+from onnxlens.profile.graph.loading.inference.runs import Runs
 from onnxlens.profile.graph.loading.protobuf import FileGraph, FileNode, all_graphs, versions
 from onnxlens.profile.graph.loading.value_types import (
     LEFT_OUT,
@@ -30,6 +31,7 @@ from onnxlens.profile.graph.loading.value_types import (
     ValueType,
     declared_types,
 )
+from onnxlens.specs.bounds import OutOfBoundsError, require_shape
 
 SLOW_INFERENCE_NODES = 20_000
 """Beyond this many nodes ONNX Runtime's inference does not run: it takes a millisecond for each."""
@@ -49,6 +51,7 @@ class Inference:
         notes: which library found what, and which failed.
         learned: how many shapes, or numbers of shapes, were inferred.
         trip_counts: how often loops run, by the prefix of their body, as far as the file decides it.
+        runs: by the prefix of a body with which types it runs, where these change from round to round.
         misfits: what does not fit together: a reshape of other sizes, operands of different ones.
     """
 
@@ -57,6 +60,7 @@ class Inference:
     notes: list[str] = field(default_factory=list)
     learned: int = 0
     trip_counts: dict[str, int] = field(default_factory=dict)
+    runs: Runs = field(default_factory=dict)
     misfits: list[str] = field(default_factory=list)
 
 
@@ -67,6 +71,7 @@ class _Source:
     skeleton: onnx.ModelProto
     graph: FileGraph
     folder: Path
+    limits: Limits
 
 
 def complete_types(
@@ -91,23 +96,33 @@ def complete_types(
         return found
     from onnxlens.profile.graph.loading.inference.skeleton import without_weights
 
-    source = _Source(without_weights(model, graph), graph, folder)
+    skeleton = without_weights(model, graph)
+    source = _Source(skeleton, graph, folder, Limits.for_graph(len(nodes), skeleton.ByteSize()))
     for name, step in STEPS.items():
         if len(nodes) > SLOW_INFERENCE_NODES and step is _infer_symbolically:
             found.notes.append(f"{name} was not tried: the file has more than {SLOW_INFERENCE_NODES:,} nodes")
             break
-        before = found.learned
-        try:
-            step(source, found)
-        except Exception as error:  # whatever a library raises at a graph that it does not understand
-            found.notes.append(f"{name} failed: {first_line(error)}")
-        if found.learned > before:
-            found.notes.append(f"shapes that the file leaves out were inferred by {name}")
+        _take_step(name, source, found)
         if step is _infer and walked:
             continue
         if not any(_open(graph, found)) or (step is _walk and not _needs_runtime(graph, found)):
             break
     return found
+
+
+def _take_step(name: str, source: _Source, found: Inference) -> None:
+    """What one of them finds, and a note on it."""
+    before = found.learned
+    try:
+        STEPS[name](source, found)
+    except OutOfBoundsError:
+        raise
+    except GaveUpError as error:
+        found.notes.append(f"{name} gave up: {error}; what only it could find stays unknown")
+    except Exception as error:  # whatever a library raises at a graph that it does not understand
+        found.notes.append(f"{name} failed: {first_line(error)}")
+    if found.learned > before:
+        found.notes.append(f"shapes that the file leaves out were inferred by {name}")
 
 
 def _open(graph: FileGraph, found: Inference) -> Iterator[FileNode]:
@@ -144,6 +159,8 @@ def _input_dims(graph: FileGraph, found: Inference) -> set[str]:
 
 OWN_DOMAINS = ("", "ai.onnx.ml")
 
+UNFINISHED = "too many rounds to be walked through one by one; --run counts what runs"
+
 
 def _is_open(known: ValueType, symbols: set[str]) -> bool:
     if known.kind != "tensor":
@@ -152,8 +169,16 @@ def _is_open(known: ValueType, symbols: set[str]) -> bool:
 
 
 def _infer(source: _Source, found: Inference) -> None:
-    inferred = shape_inference.infer_shapes(source.skeleton, data_prop=True)
-    _learn(inferred, source, found)
+    work = partial(_inferred, source.skeleton, with_nodes=bool(source.graph.inner))
+    _learn(onnx.ModelProto.FromString(in_child(work, source.limits)), source, found)
+
+
+def _inferred(skeleton: onnx.ModelProto, with_nodes: bool) -> bytes:
+    """What ONNX's inference makes of it; types are in the graph's nodes only where graphs are."""
+    inferred = shape_inference.infer_shapes(skeleton, data_prop=True)
+    if not with_nodes:
+        del inferred.graph.node[:], inferred.graph.initializer[:]
+    return inferred.SerializeToString()
 
 
 def _walk(source: _Source, found: Inference) -> None:
@@ -161,7 +186,9 @@ def _walk(source: _Source, found: Inference) -> None:
     from onnxlens.profile.graph.loading.inference.walk import Walk
 
     walk = Walk(source.graph, found.types, versions(source.skeleton), source.folder)
-    record, found.misfits = walk.record, walk.misfits
+    told = dict.fromkeys(f"{prefix.rstrip('/')}: {UNFINISHED}" for prefix in walk.unfinished)
+    found.notes += [note for note in told if note not in found.notes]
+    record, found.misfits, found.runs = walk.record, walk.misfits, walk.record.runs
     for name, fact in record.facts.items():
         _take(found, name, fact.type)
         if fact.value is not None:
@@ -170,6 +197,15 @@ def _walk(source: _Source, found: Inference) -> None:
 
 
 def _infer_symbolically(source: _Source, found: Inference) -> None:
+    _symbolic_module()  # imported here, once for all files
+    work = partial(_symbolically_inferred, source.skeleton, found.constants)
+    before = found.learned
+    _learn(onnx.ModelProto.FromString(in_child(work, source.limits)), source, found)
+    if found.learned > before:
+        _walk(source, found)  # what hangs on it
+
+
+def _symbolically_inferred(skeleton: onnx.ModelProto, constants: Mapping[str, np.ndarray]) -> bytes:
     """As ``SymbolicShapeInference.infer_shapes``, which leaves a file behind where it cannot infer all."""
     from onnxlens.profile.graph.loading.inference.attention_rules import ATTENTION
     from onnxlens.profile.graph.loading.inference.skeleton import with_constants
@@ -180,14 +216,12 @@ def _infer_symbolically(source: _Source, found: Inference) -> None:
     for _, op_type in ATTENTION:
         if op_type in inference.dispatcher_:
             inference.dispatcher_[op_type] = _with_open_caches(inference, inference.dispatcher_[op_type])
-    inference._preprocess(with_constants(source.skeleton, found.constants))
+    inference._preprocess(with_constants(skeleton, constants))
     while inference.run_:
         inference._infer_impl()
     inference._update_output_from_vi()
-    before = found.learned
-    _learn(inference.out_mp_, source, found)
-    if found.learned > before:
-        _walk(source, found)  # what hangs on it
+    inferred: bytes = inference.out_mp_.SerializeToString()
+    return inferred
 
 
 def _with_open_caches(inference: Any, handler: Callable[[NodeProto], None]) -> Callable[[NodeProto], None]:
@@ -206,6 +240,8 @@ def _with_open_caches(inference: Any, handler: Callable[[NodeProto], None]) -> C
 @cache
 def _symbolic_module() -> Any:
     """ONNX Runtime's module alone: the package that it is in imports PyTorch, which takes seconds."""
+    import logging  # few files get here
+
     package = find_spec("onnxruntime")
     folder = Path(next(iter(package.submodule_search_locations or []))) if package is not None else Path()
     spec = spec_from_file_location(SYMBOLIC, folder / "tools" / "symbolic_shape_infer.py")
@@ -240,5 +276,6 @@ def _take(found: Inference, name: str, new: ValueType) -> None:
     known = found.types.get(name, UNKNOWN)
     kind = sharper(known, new)
     if kind is not known or name not in found.types:
+        require_shape(name, kind.shape)
         found.types[name] = kind
         found.learned += kind.shape != known.shape

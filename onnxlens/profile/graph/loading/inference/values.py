@@ -13,6 +13,20 @@ from onnxlens.profile.graph.loading.protobuf import MAX_CONSTANT_ELEMENTS, RANDO
 
 NOT_FOLDED = RANDOM_OPERATORS | {"Constant"}
 
+COSTLY = frozenset(
+    {"AveragePool", "Col2Im", "Conv", "ConvInteger", "ConvTranspose", "DeformConv", "DFT", "Einsum", "GRU",
+     "GridSample", "ImageDecoder", "LRN", "LSTM", "LpPool", "MaxPool", "MaxRoiPool", "MaxUnpool",
+     "MelWeightMatrix", "NonMaxSuppression", "QLinearConv", "RNN", "Resize", "RoiAlign", "STFT",
+     "TfIdfVectorizer", "Upsample"}
+)  # fmt: skip
+"""Operators whose work is not bounded by the sizes of what they read and make: no shape comes out of them."""
+
+AS_MANY_AS_READ = frozenset({"Compress", "NonZero", "Split", "Unique"})
+"""Operators whose results are about as large as what they read, also where nobody knows how large."""
+
+NUMBERS = "biufcV"
+"""The kinds of arrays that are folded; V are the types that ``ml_dtypes`` adds."""
+
 Values = Sequence[np.ndarray | None]
 
 
@@ -38,6 +52,8 @@ def computed(node: FileNode, inputs: Sequence[Fact | None], opsets: Mapping[str,
     values = [None if fact is None else fact.value for fact in inputs]
     if any(fact is not None and value is None for fact, value in zip(inputs, values, strict=True)):
         return None
+    if any(value is not None and value.dtype.kind not in NUMBERS for value in values):
+        return None  # texts, which grow when they are joined
     fast = FAST.get(node.op_type)
     try:
         made = [fast(node, values)] if fast is not None else _by_reference(node, values, opsets)
@@ -57,10 +73,18 @@ def is_small(node: FileNode, inputs: Sequence[Fact | None]) -> bool:
 def _by_reference(node: FileNode, values: Values, opsets: Mapping[str, int]) -> Values:
     from onnx.reference import ReferenceEvaluator  # as slow to import as all of onnx
 
+    if node.op_type in COSTLY or (node.op_type == "Pad" and _is_wide(values)):
+        raise ValueError("its work is not bounded by what it reads and makes")
     given = {name: value for name, value in zip(node.inputs, values, strict=True) if name}
     opsets = {**opsets, "": node.version or opsets.get("", 1)}
     made = ReferenceEvaluator(node.proto, opsets=opsets).run(None, given)
     return [value if isinstance(value, np.ndarray) else None for value in made]
+
+
+def _is_wide(values: Values) -> bool:
+    """Whether pads are large: those of an axis may cancel out."""
+    pads = values[1] if len(values) > 1 else None
+    return pads is None or bool((np.abs(pads) > MAX_CONSTANT_ELEMENTS).any())
 
 
 def _axes(node: FileNode, values: Values) -> tuple[int, ...] | None:
@@ -120,6 +144,13 @@ def _concat(node: FileNode, values: Values) -> np.ndarray:
     return np.concatenate([_array(value) for value in values], axis=node.attributes["axis"])
 
 
+def _range(node: FileNode, values: Values) -> np.ndarray:
+    start, limit, delta = (_array(value).reshape(-1)[0] for value in values)
+    if abs(float(limit) - float(start)) > MAX_CONSTANT_ELEMENTS * abs(float(delta)):
+        raise ValueError("too many numbers to be held")
+    return np.arange(start, limit, delta, dtype=start.dtype)
+
+
 def _array(value: np.ndarray | None) -> np.ndarray:
     if value is None:
         raise ValueError("an input that the operator needs is left out")
@@ -153,6 +184,7 @@ FAST: Mapping[str, Callable[[FileNode, Values], np.ndarray]] = {
     "Squeeze": lambda node, values: np.squeeze(_first(values), _axes(node, values)),
     "Slice": _slice,
     "Reshape": _reshape,
+    "Range": _range,
     "Div": _divide,
     "Add": _broadcast(np.add),
     "Sub": _broadcast(np.subtract),

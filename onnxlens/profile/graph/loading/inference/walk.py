@@ -26,7 +26,7 @@ from onnxlens.profile.graph.loading.inference.facts import (
 from onnxlens.profile.graph.loading.inference.operators import OPERATORS
 from onnxlens.profile.graph.loading.inference.surrogate_rules import Surroundings
 from onnxlens.profile.graph.loading.inference.surrogates import surrogate_of
-from onnxlens.profile.graph.loading.inference.values import computed, is_small, shape_value
+from onnxlens.profile.graph.loading.inference.values import AS_MANY_AS_READ, computed, is_small, shape_value
 from onnxlens.profile.graph.loading.opsets import schema_at
 from onnxlens.profile.graph.loading.protobuf import (
     MAX_CONSTANT_ELEMENTS,
@@ -40,6 +40,7 @@ from onnxlens.profile.graph.loading.value_types import (
     UNKNOWN,
     ValueType,
     constant_type,
+    sparse_type,
     tensor_type,
     value_type,
 )
@@ -84,8 +85,10 @@ class Walk:
         self.opsets = opsets
         self._types = types
         self._folder = folder
-        self._control = Control(self.run, opsets.get("", 0))
+        size = sum(len(inner.nodes) for inner in graph.all())
+        self._control = Control(self.run, opsets.get("", 0), size)
         self.run(graph, {}, Scope(), self.record)
+        self.unfinished = self._control.unfinished
 
     def run(
         self, graph: FileGraph, formals: Mapping[str, Fact], outer: Scope, record: Record
@@ -95,8 +98,7 @@ class Walk:
         for tensor in graph.proto.initializer:
             scope.facts[tensor.name] = Fact(tensor_type(tensor), tensor_reader(tensor, self._folder))
         for sparse in graph.proto.sparse_initializer:
-            kind = ValueType(tensor_type(sparse.values).dtype, tuple(sparse.dims))
-            scope.facts[sparse.values.name] = Fact(kind)
+            scope.facts[sparse.values.name] = Fact(sparse_type(sparse))
         for value in graph.proto.input:
             if value.name not in scope.facts:
                 given = formals.get(value.name, NO_FACT)
@@ -147,7 +149,7 @@ class Walk:
         if made is None:
             is_open = any(kind.shape is None or not kind.is_fixed for kind in known)
             made = self._inferred(node, inputs) if is_open else [Fact(kind) for kind in known]
-        if all((sharper(*pair).elements or 0) <= MAX_CONSTANT_ELEMENTS for pair in _pairs(known, made)):
+        if node.op_type in AS_MANY_AS_READ or all(_is_held(sharper(*pair)) for pair in _pairs(known, made)):
             values = computed(node, inputs, self.opsets)
             if values is not None:
                 return [*map(_folded, made, values), *made[len(values) :]]
@@ -193,6 +195,11 @@ class Walk:
             return
         for name, proto in found.items():
             yield name, Fact(value_type(proto))
+
+
+def _is_held(kind: ValueType) -> bool:
+    """Whether it is small enough to be computed and held."""
+    return kind.elements is not None and kind.elements <= MAX_CONSTANT_ELEMENTS
 
 
 def _pairs(known: Sequence[ValueType], made: Sequence[Fact]) -> Iterator[tuple[ValueType, ValueType]]:
