@@ -44,8 +44,6 @@ def _document(path: Path) -> Mapping[str, Any]:
         raise UsageError(f"{path}: cannot be read ({reason}); give a TOML file of groups") from error
     except (tomllib.TOMLDecodeError, RecursionError) as error:
         raise UsageError(f"{path}: is not TOML: {error}") from error
-    except RecursionError as error:
-        raise UsageError(f"{path}: is nested too deep; give groups as docs/grouping.md shows") from error
 
 
 def _included(given: Any, path: Path) -> Iterator[Group]:
