@@ -328,7 +328,7 @@ def _viewed(graph: Graph) -> Mapping[str, str]:
     sources: dict[str, str] = {}
     for node in graph.nodes if any(node.constant_folded for node in graph.nodes) else ():
         if node.constant_folded and is_view(node.view):
-            for output, read in zip(node.view.outputs[:1], node.view.inputs[:1], strict=True):
+            for output, read in zip(node.view.outputs[:1], node.view.inputs[:1], strict=False):
                 if output is not None and read is not None:
                     sources[output.name] = sources.get(read.name, read.name)
     return sources
