@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from onnxlens.api.export import export_graph as export_graph
     from onnxlens.api.extract import extract_module as extract_module
     from onnxlens.api.graphs import list_graphs as list_graphs
+    from onnxlens.api.groups import with_facts as with_facts
+    from onnxlens.api.groups import with_groups as with_groups
     from onnxlens.api.ledger import ledger_of as ledger_of
     from onnxlens.api.ledger import with_working_sets as with_working_sets
     from onnxlens.api.ledger import write_trace as write_trace
@@ -39,6 +41,7 @@ if TYPE_CHECKING:
     from onnxlens.specs.bench import BenchRequest as BenchRequest
     from onnxlens.specs.flow import FlowRequest as FlowRequest
     from onnxlens.specs.graph import GraphSpec as GraphSpec
+    from onnxlens.specs.groups import group_costs as group_costs
     from onnxlens.specs.ledger import Ledger as Ledger
     from onnxlens.specs.parity import LayerRequest as LayerRequest
     from onnxlens.specs.summary import Job as Job
@@ -52,6 +55,7 @@ _NAMES = {
     "api.export": ("export_graph",),
     "api.extract": ("extract_module",),
     "api.graphs": ("list_graphs",),
+    "api.groups": ("with_facts", "with_groups"),
     "api.ledger": ("ledger_of", "with_working_sets", "write_trace"),
     "api.measure": ("measure_graph",),
     "api.opened": ("OpenedTarget",),
@@ -66,6 +70,7 @@ _NAMES = {
     "specs.bench": ("BenchReport", "BenchRequest"),
     "specs.flow": ("FlowRequest",),
     "specs.graph": ("GraphSpec",),
+    "specs.groups": ("group_costs",),
     "specs.ledger": ("Ledger",),
     "specs.parity": ("LayerRequest",),
     "specs.summary": ("Job",),

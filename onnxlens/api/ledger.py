@@ -25,6 +25,7 @@ def ledger_of(
     *,
     timings: Sequence[ModuleTiming] | None = None,
     errors: Sequence[ModuleError] | None = None,
+    nodes: Sequence[NodeTiming] = (),
     notes: Sequence[str] = (),
     progress: Progress = silent,
 ) -> Ledger:
@@ -35,6 +36,7 @@ def ledger_of(
         settings: how it is exported, unless it is a file.
         timings: of modules, in seconds, such as ``measure_graph`` returns.
         errors: of modules against a reference, likewise.
+        nodes: of the nodes that ran, likewise; groups of nodes have their time from these.
         notes: how both were measured.
         progress: shows the steps.
 
@@ -43,7 +45,7 @@ def ledger_of(
         GraphError: the file is not an ONNX graph, or a module was measured twice.
     """
     with opened(target, settings, progress) as it:
-        ledger = with_measurements(it.ledger, timings or (), errors or ())
+        ledger = with_measurements(it.ledger, timings or (), errors or (), nodes)
     return replace(ledger, notes=(*ledger.notes, *notes))
 
 

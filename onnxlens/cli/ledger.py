@@ -52,9 +52,13 @@ def ledger(
     ):
         measured = onnxlens.measure_graph(opened, latency=latency, parity=parity)
         result = onnxlens.ledger_of(
-            opened, timings=measured.timings, errors=measured.errors, notes=measured.notes
+            opened,
+            timings=measured.timings,
+            errors=measured.errors,
+            nodes=measured.nodes,
+            notes=measured.notes,
         )
-        result = table.with_working_sets(opened, result)
+        result = table.completed(opened, result)
     if out is not None:
         click.echo(onnxlens.write_trace(result, measured.nodes, out))
     else:

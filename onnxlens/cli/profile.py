@@ -52,7 +52,7 @@ def profile(target: str, convention: Convention, strict: bool, output_format: st
             ledger, flow = onnxlens.profile_with_flow(it, convention=convention)
         else:
             ledger = onnxlens.profile_graph(it, convention=convention)
-            ledger = table.with_working_sets(it, ledger)
+            ledger = table.completed(it, ledger)
     if table is None:
         from onnxlens.reports.documents import profile_document  # tables do without most specs
 

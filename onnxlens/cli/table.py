@@ -23,7 +23,12 @@ if TYPE_CHECKING:
     from onnxlens.specs.ledger import Ledger
 
 with_table = all_of(
-    click.option("--by", type=click.Choice(["module", "op", "node"]), help="What a row is [module]."),
+    click.option(
+        "--by",
+        metavar="KIND",
+        help="What a row is: module [default], op, node; or groups by class, family, stage, resolution, dtype, "
+        " survey, 'path~(attn[12])$', or a file.toml.",
+    ),
     click.option(
         "--depth", type=click.IntRange(0, MOST_LEVELS), help="Module levels to show [see the verb]."
     ),
@@ -71,12 +76,16 @@ class Table:
     stored_as: str
     every_column: bool
 
-    def with_working_sets(self, opened: OpenedTarget, ledger: Ledger) -> Ledger:
-        """The ledger with the working sets of its modules, if they are shown or tested.
+    def completed(self, opened: OpenedTarget, ledger: Ledger) -> Ledger:
+        """The ledger with groups, facts of nodes and working sets, where they are shown or tested.
 
         Raises:
             UsageError: they are not, and a dtype is given for them.
         """
+        if self.query.by == "group":
+            ledger = onnxlens.with_groups(opened, ledger, self.query.asked.by or "")
+        if self.query.names_facts():
+            ledger = onnxlens.with_facts(opened, ledger)
         all_columns = self.every_column and not self.query.columns and self.query.by == "module"
         if self.query.names_working_sets() or all_columns:
             return onnxlens.with_working_sets(opened, ledger, self.stored_as)
@@ -120,6 +129,8 @@ def table_from(given: dict[str, Any], output_format: str, *, levels: int | None,
     from onnxlens.reports.tables.ledger import Layout
     from onnxlens.reports.tables.query import Asked, understood
 
+    if (given["by"] or "").endswith(".toml"):
+        onnxlens.read_groups(given["by"])  # refused before anything is counted
     asked = Asked(**{**{name: given[name] for name in ROWS}, "by": given["by"] or by})
     if output_format != "json" and asked == Asked(asked.by, asked.columns):
         asked = replace(asked, depth=levels)

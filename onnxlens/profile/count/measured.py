@@ -7,11 +7,14 @@ from dataclasses import replace
 
 from onnxlens.errors import GraphError
 from onnxlens.specs.ledger import Ledger
-from onnxlens.specs.measured import ModuleError, ModuleTiming
+from onnxlens.specs.measured import ModuleError, ModuleTiming, NodeTiming
 
 
 def with_measurements(
-    ledger: Ledger, timings: Sequence[ModuleTiming] = (), errors: Sequence[ModuleError] = ()
+    ledger: Ledger,
+    timings: Sequence[ModuleTiming] = (),
+    errors: Sequence[ModuleError] = (),
+    nodes: Sequence[NodeTiming] = (),
 ) -> Ledger:
     """The ledger with the seconds and errors of its modules, those of the model in the totals as well.
 
@@ -42,7 +45,30 @@ def with_measurements(
             *_without_row(ledger, "times", seconds),
             *_without_row(ledger, "errors", parity),
         ),
+        node_seconds=_node_seconds(ledger, nodes),
     )
+
+
+def _node_seconds(ledger: Ledger, timings: Sequence[NodeTiming]) -> Mapping[int | None, float]:
+    """The time of each node; that of a kernel of several by their MACs, else bytes, else in equal parts."""
+    places: dict[str, list[int]] = {}
+    for index, node in enumerate(ledger.nodes):
+        places.setdefault(node.node, []).append(index)
+    seconds: dict[int | None, float] = {}
+    for timing in timings:
+        sources = [index for name in timing.sources for index in places.get(name, ())]
+        nodes = [ledger.nodes[index] for index in sources]
+        weights = [node.macs for node in nodes]
+        if not sum(weights):
+            weights = [node.moved_bytes for node in nodes]
+        if not sum(weights):
+            weights = [1] * len(nodes)
+        whole = sum(weights)
+        for index, weight in zip(sources, weights, strict=True):
+            seconds[index] = seconds.get(index, 0.0) + timing.duration_s * weight / whole
+        if not sources:
+            seconds[None] = seconds.get(None, 0.0) + timing.duration_s
+    return seconds
 
 
 def _by_path(what: str, measured: Iterable[tuple[str, float]]) -> Mapping[str, float]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from operator import attrgetter
@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from onnxlens.reports.numbers import COST_NAMES, COSTS, figure_text, shapes, share_text, short_count
 from onnxlens.reports.tables.reconciliation import exact_peer, operator_name, short_peer
-from onnxlens.reports.tables.render import By, Column, first_of
+from onnxlens.reports.tables.render import By, Cell, Column, first_of
+from onnxlens.specs.grouping import NodeFacts
 from onnxlens.specs.ledger import Ledger, ModuleCost, NodeCost, OperatorCost, Totals, Window, is_lower_bound
 from onnxlens.specs.peers import PEERS, Peer
 
@@ -250,22 +251,63 @@ OWN_COLUMNS: Mapping[str, Builder] = MappingProxyType(
     }
 )  # fmt: skip
 
-OPERATOR_COLUMNS: Mapping[str, Builder] = MappingProxyType(
+GROUP_COLUMNS: Mapping[str, Builder] = MappingProxyType(
     {
-        "operator": _same(Column("operator", operator_name)),
+        "group": _same(Column("group", lambda g: g.name)),
         "nodes": _same(Column("nodes", lambda o: o.nodes, right=True, sums=True)),
         "free_nodes": _same(Column("free", lambda o: o.free_nodes, right=True, sums=True)),
         "unknown_nodes": _UNKNOWN,
         **_costs("macs"),
         SHARE: _macs_share,
         **_PEER_COLUMNS,
+        **_costs("params"),
         **_OPERATIONS,
         **_TRAFFIC,
         **_INTENSITY,
+        **_costs("latency_s", "achieved_macs_per_s"),
         **_BOUNDS,
     }
 )
-"""What the row of an operator type has: all its nodes together."""
+"""What the row of a group of nodes has: all of them together."""
+
+OPERATOR_COLUMNS: Mapping[str, Builder] = MappingProxyType(
+    {
+        "operator": _same(Column("operator", lambda o: o.name)),
+        **{name: build for name, build in GROUP_COLUMNS.items() if name != "group"},
+    }
+)
+"""What the row of an operator type has."""
+
+FACTS: Mapping[str, Callable[[NodeFacts, int | None], Cell]] = MappingProxyType(
+    {
+        "inputs": lambda facts, limit: shapes(facts.inputs, limit),
+        "outputs": lambda facts, limit: shapes(facts.outputs, limit),
+        "attributes": lambda facts, limit: first_of(_attributes(facts), limit, " ") or None,
+        "family": lambda facts, limit: facts.family,
+        "resolution": lambda facts, limit: facts.resolution,
+        "dtype": lambda facts, limit: facts.dtype,
+    }
+)
+"""The columns of nodes that only the graph knows, computed where they are named."""
+
+
+def _attributes(facts: NodeFacts) -> Sequence[str]:
+    """``kernel_shape=3,3``."""
+    return [
+        f"{name}={','.join(map(str, value)) if isinstance(value, list) else value}"
+        for name, value in facts.attributes.items()
+    ]
+
+
+def _fact(name: str, ledger: Ledger) -> Column[NodeCost]:
+    found = {id(node): facts for node, facts in zip(ledger.nodes, ledger.facts, strict=False)}
+
+    def cell(limit: int | None, node: NodeCost) -> Cell:
+        facts = found.get(id(node))
+        return None if facts is None else FACTS[name](facts, limit)
+
+    return Column("", partial(cell, None), partial(cell, 2))
+
 
 NODE_COLUMNS: Mapping[str, Builder] = MappingProxyType(
     {
@@ -273,6 +315,7 @@ NODE_COLUMNS: Mapping[str, Builder] = MappingProxyType(
         "operator": _same(Column("operator", operator_name)),
         "path": _node_path,
         "class": _same(MODULE_CLASS),
+        **{name: partial(_fact, name) for name in FACTS},
         **_window_columns(_node_windows),
         "macs": _same(operations_column("macs")),
         SHARE: _macs_share,
@@ -290,7 +333,12 @@ NODE_COLUMNS: Mapping[str, Builder] = MappingProxyType(
 """What a node's row has."""
 
 COLUMNS: Mapping[By, Mapping[str, Builder]] = MappingProxyType(
-    {"module": {**LEDGER_COLUMNS, **OWN_COLUMNS}, "op": OPERATOR_COLUMNS, "node": NODE_COLUMNS}
+    {
+        "module": {**LEDGER_COLUMNS, **OWN_COLUMNS},
+        "op": OPERATOR_COLUMNS,
+        "node": NODE_COLUMNS,
+        "group": GROUP_COLUMNS,
+    }
 )
 """Every column, by the kind of the rows and the name that options, headings, CSV and JSON call it."""
 
@@ -298,6 +346,7 @@ TEXTS = frozenset(
     {
         "path", "class", "fits", "inputs", "outputs", "operators", "own_operators", "kernel", "stride",
         "evidence", "lower_bounds", "own_lower_bounds", "operator", "node", "status", "why_not_as_ours",
+        "group", "attributes", "family", "resolution", "dtype",
     }
 )  # fmt: skip
 """The columns that hold text; all others hold numbers."""

@@ -42,8 +42,13 @@ FOR_PEOPLE: Mapping[By, Sequence[str]] = {
         "arithmetic_intensity", "operators", "evidence",
     ),
     "op": (
-        "operator", "nodes", "macs", SHARE, "moved_bytes", "vector_ops", "special_ops", "free_nodes",
-        "unknown_nodes", "weight_read_bytes", "read_bytes", "write_bytes", "arithmetic_intensity",
+        "operator", "nodes", "macs", SHARE, "moved_bytes", "params", "latency_s", "vector_ops", "special_ops",
+        "free_nodes", "unknown_nodes", "weight_read_bytes", "read_bytes", "write_bytes", "arithmetic_intensity",
+    ),
+    "group": (
+        "group", "macs", SHARE, "params", "moved_bytes", "latency_s", "achieved_macs_per_s", "nodes",
+        "vector_ops", "special_ops", "free_nodes", "unknown_nodes", "weight_read_bytes", "read_bytes",
+        "write_bytes", "arithmetic_intensity",
     ),
     "node": (
         "node", "operator", "path", "macs", SHARE, "moved_bytes", "status", "repeats", "vector_ops",
@@ -55,6 +60,11 @@ FOR_PEOPLE: Mapping[By, Sequence[str]] = {
 
 OF_THE_WHOLE = ("live_bytes", "latency_s", "achieved_macs_per_s", "parity_error")
 """What a table of own costs does not show: it is of a module with all that is inside."""
+
+GROUP_TIME = (
+    "latency of rows: the medians of their nodes, added; that of a kernel that runs nodes of several is "
+    "split by MACs, or else by bytes, and (other) has what runs none"
+)
 
 NAMELESS: Mapping[By, str] = {
     "op": "modules: the file names none, so its nodes are grouped by operator type",
@@ -93,11 +103,13 @@ def cost_table(
     if table_format == "table" and query.by == "module" and not query.filters and query.sort is None:
         columns = [_nested(ledger, column) if column.title == "path" else column for column in columns]
     sums = _sums(rows, found) if query.filters or query.asked.own else ()
+    if query.by == "group" and not sums:
+        sums = (("total", rows.together(rows.every)),)
     width = layout.width if table_format == "table" else None
     columns, hidden = fitted(found.rows, columns, width)
     table = render_table(found.rows, columns, table_format, sums)
     notes = [*_hidden(hidden), *_left_out(rows, found, query), *_notes(ledger, layout.explain)]
-    if ledger.attribution == "none" and query.by != "node":
+    if ledger.attribution == "none" and query.by in NAMELESS:
         notes.append(NAMELESS[query.by])
     convention = "" if ledger.convention == "matrix" else f", as {ledger.convention} counts"
     return with_notes(f"{heading_of(ledger)}{convention}", table, notes, table_format)
@@ -123,7 +135,7 @@ def cost_document(ledger: Ledger, query: Query) -> dict[str, Any]:
         "weights": ledger.weights,
         "attribution": ledger.attribution,
         "convention": ledger.convention,
-        "by": query.by,
+        "by": query.asked.by,
         "columns": list(chosen),
         "rows": [to_plain({name: rows.columns[name].exact(row) for name in chosen}) for row in found.rows],
         "sum": to_plain(
@@ -143,7 +155,7 @@ def _resolved(ledger: Ledger, query: Query) -> Query:
     """With the kind of its rows (operators, if the file names no modules and no more is asked), and rank."""
     asked = query.asked
     plain = asked == Asked(top=asked.top, depth=asked.depth)
-    by: By = "op" if plain and ledger.attribution == "none" else "module"
+    by = "op" if plain and ledger.attribution == "none" else "module"
     sort = query.sort
     if ledger.convention != "matrix" and sort is not None and asked.sort is None:
         sort = replace(sort, column=sort.column.replace("macs", PEER_NAMES[ledger.convention]))
@@ -234,6 +246,8 @@ def _left_out(rows: Rows, found: Selection, query: Query) -> Sequence[str]:
         lines.append(f"fits: {fitting} of {every} modules take at most {short_bytes(query.fits)} alone")
     if query.asked.top is not None and query.by == "module" and not query.asked.own:
         lines.append("rows include the modules inside them; --own ranks each module without those")
+    if query.by in ("op", "group") and "latency_s" in rows.columns:
+        lines.append(GROUP_TIME)
     return lines
 
 
