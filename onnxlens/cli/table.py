@@ -26,8 +26,8 @@ with_table = all_of(
     click.option(
         "--by",
         metavar="KIND",
-        help="What a row is: module [default], op, node; or groups by class, family, stage, resolution, dtype, "
-        " survey, 'path~(attn[12])$', or a file.toml.",
+        help="What a row is: module [default], op, node; or groups by class, family, stage, resolution, "
+        "dtype, survey, 'path~(attn[12])$', or a file.toml.",
     ),
     click.option(
         "--depth", type=click.IntRange(0, MOST_LEVELS), help="Module levels to show [see the verb]."

@@ -12,6 +12,7 @@ import pytest
 from jsonschema import Draft202012Validator
 
 import onnxlens as api
+from onnxlens.profile.count.grouping import with_groups
 from onnxlens.reports.documents import (
     bench_document,
     catalog_document,
@@ -226,7 +227,9 @@ def test_a_document_in_a_peers_convention_is_in_the_schema(convention: Conventio
     assert {"peer"} <= document["totals"].keys() & document["modules"][0].keys() & document["ops"][0].keys()
     assert all("peer" in node for node in document["nodes"])
     assert complaints("profile", document) == []
-    for by in ("module", "op", "node"):
+    for by in ("module", "op", "node", "class"):
+        if by == "class":
+            ledger = with_groups(ledger, by)
         rows = json.loads(to_text(cost_document(ledger, understood(Asked(by)))))
         assert (rows["convention"], rows["by"], complaints("ledger", rows)) == (convention, by, [])
 

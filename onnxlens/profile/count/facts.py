@@ -86,7 +86,7 @@ def resolutions(graph: Graph, found: Sequence[str]) -> list[str]:
     nodes = list(zip(graph.nodes, found, strict=True))
     own: list[str] = []
     for node, family in nodes:
-        text, kept = _forward(node.view, family, axes, texts)
+        text, kept = (OTHER, None) if node.constant_folded else _forward(node.view, family, axes, texts)
         own.append(text)
         for value in _there(node.view.outputs):
             texts[value.name] = text
@@ -94,7 +94,7 @@ def resolutions(graph: Graph, found: Sequence[str]) -> list[str]:
                 axes[value.name] = kept
     for index in reversed(range(len(nodes))):
         node, family = nodes[index]
-        if own[index] == OTHER and family in IN_PLACE:
+        if own[index] == OTHER and family in IN_PLACE and not node.constant_folded:
             wanted = _wanted(graph, node, found, axes)
             for value in _there(node.view.outputs[:1]) if wanted else ():
                 axes[value.name] = wanted or "last"
@@ -114,6 +114,7 @@ def _forward(
         rank = None if value.shape is None or shape is None else len(value.shape) == len(shape)
         if value.name in axes and rank and view.op_type not in REARRANGES:
             return positions(shape, axes[value.name]), axes[value.name]
+    for value in _there(view.inputs):
         if texts.get(value.name, OTHER) != OTHER:
             return texts[value.name], None
     return OTHER, None
@@ -137,7 +138,7 @@ def axes_of(view: NodeView, family: str) -> Axes | None:
     """Where an operator takes and makes channels; None where it takes them anywhere."""
     last = any(mark in (view.domain, view.op_type) or mark in view.op_type for mark in CHANNELS_LAST)
     if family == NORM:
-        return "last" if last else "first"
+        return "last" if last else None  # a group norm may see all positions of a group in one axis
     decided = OF_FAMILY.get(family)
     if decided == "heads" and view.op_type in ("Attention", "MultiHeadAttention", "GroupQueryAttention"):
         shape = view.outputs[0].shape if view.outputs and view.outputs[0] is not None else None

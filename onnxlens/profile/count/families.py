@@ -83,6 +83,7 @@ class _Families:
         for index, node in enumerate(graph.nodes):
             if self.found[index] == LINEAR and _multiplies_activations(node):
                 self.found[index] = PRODUCT
+        self._products = frozenset(i for i, family in enumerate(self.found) if family == PRODUCT)
         self._scores()
         self._projections()
 
@@ -108,13 +109,9 @@ class _Families:
                 if self.found[other] in PASSING and other not in passed:
                     passed.add(other)
                     waiting.append(other)
-                elif self.found[other] == PRODUCT or self._is_product_of_scores(other):
+                elif other in self._products:
                     products.add(other)
         return (set(), set()) if waiting else (passed, products)
-
-    def _is_product_of_scores(self, index: int) -> bool:
-        """One that another softmax has found already."""
-        return self.found[index] == SCORES and "MatMul" in self._graph.nodes[index].view.op_type
 
     def _makers(self, index: int) -> Iterator[int]:
         for value in _activations(self._graph.nodes[index].view.inputs):
@@ -131,7 +128,7 @@ class _Families:
         """The products with a weight that make queries, keys and values, or take what comes out."""
         leads = self._projections_before()
         scores = [index for index, family in enumerate(self.found) if family == SCORES]
-        ends = [index for index in scores if self._is_product_of_scores(index) or self._is_whole(index)]
+        ends = [index for index in scores if index in self._products or self._is_whole(index)]
         projections: set[int] = set()
         for index in ends:
             for value in _activations(self._graph.nodes[index].view.inputs[:3]):
@@ -144,10 +141,8 @@ class _Families:
 
     def _is_whole(self, index: int) -> bool:
         """Whether one node is all of an attention."""
-        return of_operator(self._graph.nodes[index].view.domain, self._op(index)) == SCORES
-
-    def _op(self, index: int) -> str:
-        return self._graph.nodes[index].view.op_type
+        view = self._graph.nodes[index].view
+        return of_operator(view.domain, view.op_type) == SCORES
 
     def _is_projection(self, index: int) -> bool:
         if self.found[index] == LINEAR:

@@ -43,7 +43,8 @@ FOR_PEOPLE: Mapping[By, Sequence[str]] = {
     ),
     "op": (
         "operator", "nodes", "macs", SHARE, "moved_bytes", "params", "latency_s", "vector_ops", "special_ops",
-        "free_nodes", "unknown_nodes", "weight_read_bytes", "read_bytes", "write_bytes", "arithmetic_intensity",
+        "free_nodes", "unknown_nodes", "weight_read_bytes", "read_bytes", "write_bytes",
+        "arithmetic_intensity",
     ),
     "group": (
         "group", "macs", SHARE, "params", "moved_bytes", "latency_s", "achieved_macs_per_s", "nodes",
