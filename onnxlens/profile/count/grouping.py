@@ -99,7 +99,7 @@ def _require_match(by: str, pattern: re.Pattern[str], texts: Sequence[str]) -> N
     other = next((text for text in texts if captured(small, text)), None)
     held = list(dict.fromkeys(filter(None, texts)))
     there = ", ".join(map(repr, held[:4])) + (f" and {len(held) - 4} more" if len(held) > 4 else "")
-    hint = f"{other!r} does in other letters: (?i){pattern.pattern}" if other else f"there are {there}"
+    hint = f"{other!r} matches in other letters: (?i){pattern.pattern}" if other else f"there are {there}"
     if not held:
         hint = "the file names none; --by op groups by operator type"
     raise UsageError(f"--by {by!r}: no {column} matches {pattern.pattern!r}; {hint}")
