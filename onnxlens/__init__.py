@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from onnxlens.api.groups import with_groups as with_groups
     from onnxlens.api.ledger import ledger_of as ledger_of
     from onnxlens.api.ledger import with_working_sets as with_working_sets
+    from onnxlens.api.ledger import write_table as write_table
     from onnxlens.api.ledger import write_trace as write_trace
     from onnxlens.api.measure import measure_graph as measure_graph
     from onnxlens.api.opened import OpenedTarget as OpenedTarget
@@ -56,7 +57,7 @@ _NAMES = {
     "api.extract": ("extract_module",),
     "api.graphs": ("list_graphs",),
     "api.groups": ("with_facts", "with_groups"),
-    "api.ledger": ("ledger_of", "with_working_sets", "write_trace"),
+    "api.ledger": ("ledger_of", "with_working_sets", "write_table", "write_trace"),
     "api.measure": ("measure_graph",),
     "api.opened": ("OpenedTarget",),
     "api.profile": ("profile_graph", "profile_with_flow"),

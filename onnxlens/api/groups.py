@@ -40,7 +40,10 @@ def with_groups(opened: OpenedTarget, ledger: Ledger, by: str) -> Ledger:
         return _by_file(opened, ledger, _survey(ledger) if by == SURVEY else Path(by))
     if by in grouping.OF_FACTS and not ledger.facts:
         ledger = with_facts(opened, ledger)
-    return grouping.with_groups(ledger, by)
+    found = grouping.with_groups(ledger, by)
+    if by in ("class", "stage") and found.grouping is not None and {*found.grouping.names} == {OTHER}:
+        raise UsageError(f"--by {by}: {ledger.source} names no modules; --by op and --by family need none")
+    return found
 
 
 def _survey(ledger: Ledger) -> Path:

@@ -15,6 +15,8 @@ from onnxlens.specs.codec import to_text
 from onnxlens.specs.progress import Progress, silent
 
 if TYPE_CHECKING:
+    from onnxlens.reports.tables.files import FileFormat
+    from onnxlens.reports.tables.query import Query
     from onnxlens.specs.ledger import Ledger
     from onnxlens.specs.measured import ModuleError, ModuleTiming, NodeTiming
 
@@ -60,6 +62,23 @@ def with_working_sets(opened: OpenedTarget, ledger: Ledger, stored_as: str = "")
     from onnxlens.profile.count.ledger import with_working_sets as measured
 
     return measured(ledger, opened.graph, stored_as)
+
+
+def write_table(ledger: Ledger, query: Query, table_format: FileFormat, out: Path | str) -> Path:
+    """Write the rows that are asked for as a file of another program's, ``xlsx`` or ``parquet``.
+
+    Raises:
+        UsageError: its library is not installed, a column holds no figure, or ``out`` cannot be written.
+    """
+    from onnxlens.reports.tables.files import require_library, write_file
+    from onnxlens.reports.tables.ledger import cost_cells
+
+    require_library(table_format)
+    path = Path(out)
+    names, cells = cost_cells(ledger, query)
+    with staged(path.parent) as stage:
+        write_file(names, cells, table_format, stage / path.name)
+    return path
 
 
 def write_trace(ledger: Ledger, nodes: Sequence[NodeTiming], out: Path | str) -> Path:

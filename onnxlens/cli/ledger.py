@@ -25,8 +25,8 @@ from onnxlens.errors import UsageError
 @with_table
 @click.option("--latency", is_flag=True, help="Run TARGET in ONNX Runtime and time it.")
 @click.option("--parity", is_flag=True, help="Run TARGET in ONNX Runtime and PyTorch and compare.")
-@click.option("--out", type=OutPath(), help="File for --format trace.")
-@format_option("table", "json", "csv", "md", "trace")
+@click.option("--out", type=OutPath(), help="File for --format xlsx, parquet or trace.")
+@format_option("table", "json", "csv", "md", "xlsx", "parquet", "trace")
 @with_run
 @with_network_settings
 def ledger(
@@ -41,11 +41,9 @@ def ledger(
 
     Nothing is run unless --latency or --parity is given; a column that was not computed is absent.
     """
-    table = table_from(taken(options), output_format, levels=None, by="module")
+    table = table_from(taken(options), output_format, levels=None, by="module", out=out)
     if output_format == "trace":
         _require_trace_options(latency, out)
-    elif out is not None:
-        raise UsageError("--out is for --format trace; other formats go to standard output")
     with (
         progress.shown(f"ledger {target}") as report,
         onnxlens.OpenedTarget(target, settings_from(options), report) as opened,
@@ -59,7 +57,7 @@ def ledger(
             notes=measured.notes,
         )
         result = table.completed(opened, result)
-    if out is not None:
+    if out is not None and output_format == "trace":
         click.echo(onnxlens.write_trace(result, measured.nodes, out))
     else:
         table.print(result)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import click
@@ -9,7 +10,14 @@ import click
 import onnxlens
 from onnxlens.api.opened import opened
 from onnxlens.cli import progress
-from onnxlens.cli.options import format_option, keep_until_exit, settings_from, with_run, with_settings
+from onnxlens.cli.options import (
+    OutPath,
+    format_option,
+    keep_until_exit,
+    settings_from,
+    with_run,
+    with_settings,
+)
 from onnxlens.cli.table import asks_rows, table_from, taken, with_table
 from onnxlens.specs.codec import to_text
 from onnxlens.specs.peers import CONVENTIONS, Convention
@@ -33,18 +41,26 @@ LEVELS = 2
     help="Whose counts to show: ours, or another counter's.",
 )
 @click.option("--strict", is_flag=True, help="Exit with 1 when any operator is unknown.")
-@format_option("table", "json", "csv", "md")
+@click.option("--out", type=OutPath(), help="File for --format xlsx or parquet.")
+@format_option("table", "json", "csv", "md", "xlsx", "parquet")
 @with_run
 @with_settings
-def profile(target: str, convention: Convention, strict: bool, output_format: str, **options: Any) -> int:
+def profile(
+    target: str,
+    convention: Convention,
+    strict: bool,
+    out: Path | None,
+    output_format: str,
+    **options: Any,
+) -> int:
     """Count MACs, params and bytes of TARGET by module, operator or node. No weight is read.
 
     A table shows two levels of modules, and all of them where rows are chosen or sorted. As JSON all that was
     counted is printed, or the rows that are asked for.
     """
     given = taken(options)
-    rows = output_format != "json" or asks_rows(given)
-    table = table_from(given, output_format, levels=LEVELS, by=None) if rows else None
+    rows = output_format != "json" or asks_rows(given) or out is not None
+    table = table_from(given, output_format, levels=LEVELS, by=None, out=out) if rows else None
     settings = settings_from(options)
     with progress.shown(f"profile {target}") as report, opened(target, settings, report) as it:
         keep_until_exit(it)

@@ -7,7 +7,8 @@ import shutil
 import sys
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, cast
 
 import click
 
@@ -18,6 +19,7 @@ from onnxlens.specs.bounds import MOST_LEVELS
 
 if TYPE_CHECKING:
     from onnxlens.api.opened import OpenedTarget
+    from onnxlens.reports.tables.files import FileFormat
     from onnxlens.reports.tables.ledger import Layout
     from onnxlens.reports.tables.query import Query
     from onnxlens.specs.ledger import Ledger
@@ -57,6 +59,9 @@ with_table = all_of(
 )
 """What a table of costs shows: ``taken`` and ``table_from`` read it."""
 
+FILES = ("xlsx", "parquet")
+"""The formats that are written to ``--out``, not printed."""
+
 ROWS = ("by", "columns", "where", "sort", "top", "depth", "own", "leaves", "fits")
 """The options that say which rows and columns."""
 
@@ -68,6 +73,7 @@ class Table:
     Attributes:
         stored_as: the dtype that working sets are held in; "" for the file's.
         every_column: all columns are shown, also those that take time.
+        out: the file of a format that is not printed.
     """
 
     query: Query
@@ -75,6 +81,7 @@ class Table:
     output_format: str
     stored_as: str
     every_column: bool
+    out: Path | None = None
 
     def completed(self, opened: OpenedTarget, ledger: Ledger) -> Ledger:
         """The ledger with groups, facts of nodes and working sets, where they are shown or tested.
@@ -97,6 +104,12 @@ class Table:
         """Print the rows in the format that is asked for."""
         from onnxlens.reports.tables.ledger import cost_document, cost_table
 
+        if self.out is not None:
+            written = onnxlens.write_table(
+                ledger, self.query, cast("FileFormat", self.output_format), self.out
+            )
+            click.echo(written)
+            return
         document = partial(cost_document, ledger, self.query)
         print_result(
             self.output_format, document, partial(cost_table, ledger, self.query, layout=self.layout)
@@ -114,7 +127,9 @@ def asks_rows(given: dict[str, Any]) -> bool:
     return any(value is not None and value is not False and value != () for value in chosen)
 
 
-def table_from(given: dict[str, Any], output_format: str, *, levels: int | None, by: str | None) -> Table:
+def table_from(
+    given: dict[str, Any], output_format: str, *, levels: int | None, by: str | None, out: Path | None = None
+) -> Table:
     """What the options of a table ask.
 
     Args:
@@ -122,6 +137,7 @@ def table_from(given: dict[str, Any], output_format: str, *, levels: int | None,
         output_format: of ``--format``.
         levels: of modules that a table shows unless rows are chosen or sorted; None for all.
         by: what a row is unless that is asked.
+        out: of ``--out``.
 
     Raises:
         UsageError: an option cannot be understood, or does not go with another.
@@ -129,6 +145,7 @@ def table_from(given: dict[str, Any], output_format: str, *, levels: int | None,
     from onnxlens.reports.tables.ledger import Layout
     from onnxlens.reports.tables.query import Asked, understood
 
+    _require_out(output_format, out)
     if (given["by"] or "").endswith(".toml"):
         onnxlens.read_groups(given["by"])  # refused before anything is counted
     asked = Asked(**{**{name: given[name] for name in ROWS}, "by": given["by"] or by})
@@ -140,5 +157,16 @@ def table_from(given: dict[str, Any], output_format: str, *, levels: int | None,
         Layout(shutil.get_terminal_size().columns if seen and not given["wide"] else None, given["explain"]),
         output_format,
         given["stored_as"] or "",
-        given["wide"] or output_format in ("json", "csv"),
+        given["wide"] or output_format not in ("table", "md"),
+        out if output_format in FILES else None,
     )
+
+
+def _require_out(output_format: str, out: Path | None) -> None:
+    from onnxlens.reports.tables.files import require_library
+
+    require_library(output_format)
+    if output_format in FILES and out is None:
+        raise UsageError(f"--format {output_format} writes a file; give --out FILE.{output_format}")
+    if out is not None and output_format not in (*FILES, "trace"):
+        raise UsageError(f"--out is for --format {', '.join(FILES)} and trace; others go to standard output")

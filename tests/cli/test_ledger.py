@@ -71,7 +71,7 @@ def test_rows_and_columns_are_those_requested(tiny: Path) -> None:
         (("--as-dtype", "int8"), "--as-dtype is of working sets; add --fits SIZE, or working to --columns"),
         (("--format", "trace", "--out", "trace.json"), "--format trace shows measured times; give --latency"),
         (("--format", "trace", "--latency"), "give --out FILE"),
-        (("--out", "table.txt"), "--out is for --format trace"),
+        (("--out", "table.txt"), "--out is for --format xlsx, parquet and trace"),
     ],
 )
 def test_what_cannot_be_done_is_refused_in_one_line(

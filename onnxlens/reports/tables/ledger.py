@@ -29,7 +29,7 @@ from onnxlens.reports.tables.columns import (
 )
 from onnxlens.reports.tables.query import Asked, Query
 from onnxlens.reports.tables.reconciliation import UNITS, heading_of
-from onnxlens.reports.tables.render import By, Column, TableFormat, fitted, render_table, with_notes
+from onnxlens.reports.tables.render import By, Cell, Column, TableFormat, fitted, render_table, with_notes
 from onnxlens.reports.tables.rows import KINDS, Rows, Selection, rows_of, selected
 from onnxlens.specs.codec import to_plain
 from onnxlens.specs.ledger import Ledger, Totals, is_lower_bound
@@ -114,6 +114,18 @@ def cost_table(
         notes.append(NAMELESS[query.by])
     convention = "" if ledger.convention == "matrix" else f", as {ledger.convention} counts"
     return with_notes(f"{heading_of(ledger)}{convention}", table, notes, table_format)
+
+
+def cost_cells(ledger: Ledger, query: Query) -> tuple[Sequence[str], Sequence[Sequence[Cell]]]:
+    """The names of the columns that are asked for, and under them the exact cells of each row.
+
+    Raises:
+        UsageError: a column is asked for that holds no figure, or a text that no row has.
+    """
+    query = _resolved(ledger, query)
+    rows = rows_of(ledger, query)
+    names = _for_machines(rows, query)
+    return names, [[rows.columns[name].exact(row) for name in names] for row in selected(rows, query).rows]
 
 
 def cost_document(ledger: Ledger, query: Query) -> dict[str, Any]:
