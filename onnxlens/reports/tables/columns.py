@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from functools import partial
 from operator import attrgetter
@@ -11,9 +11,9 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from onnxlens.reports.numbers import COST_NAMES, COSTS, figure_text, shapes, share_text, short_count
+from onnxlens.reports.tables.facts import FACTS, fact_column
 from onnxlens.reports.tables.reconciliation import exact_peer, operator_name, short_peer
-from onnxlens.reports.tables.render import By, Cell, Column, first_of
-from onnxlens.specs.grouping import NodeFacts
+from onnxlens.reports.tables.render import By, Column, first_of
 from onnxlens.specs.ledger import Ledger, ModuleCost, NodeCost, OperatorCost, Totals, Window, is_lower_bound
 from onnxlens.specs.peers import PEERS, Peer
 
@@ -278,44 +278,13 @@ OPERATOR_COLUMNS: Mapping[str, Builder] = MappingProxyType(
 )
 """What the row of an operator type has."""
 
-FACTS: Mapping[str, Callable[[NodeFacts, int | None], Cell]] = MappingProxyType(
-    {
-        "inputs": lambda facts, limit: shapes(facts.inputs, limit),
-        "outputs": lambda facts, limit: shapes(facts.outputs, limit),
-        "attributes": lambda facts, limit: first_of(_attributes(facts), limit, " ") or None,
-        "family": lambda facts, limit: facts.family,
-        "resolution": lambda facts, limit: facts.resolution,
-        "dtype": lambda facts, limit: facts.dtype,
-    }
-)
-"""The columns of nodes that only the graph knows, computed where they are named."""
-
-
-def _attributes(facts: NodeFacts) -> Sequence[str]:
-    """``kernel_shape=3,3``."""
-    return [
-        f"{name}={','.join(map(str, value)) if isinstance(value, list) else value}"
-        for name, value in facts.attributes.items()
-    ]
-
-
-def _fact(name: str, ledger: Ledger) -> Column[NodeCost]:
-    found = {id(node): facts for node, facts in zip(ledger.nodes, ledger.facts, strict=False)}
-
-    def cell(limit: int | None, node: NodeCost) -> Cell:
-        facts = found.get(id(node))
-        return None if facts is None else FACTS[name](facts, limit)
-
-    return Column("", partial(cell, None), partial(cell, 2))
-
-
 NODE_COLUMNS: Mapping[str, Builder] = MappingProxyType(
     {
         "node": _same(Column("node", lambda n: n.node)),
         "operator": _same(Column("operator", operator_name)),
         "path": _node_path,
         "class": _same(MODULE_CLASS),
-        **{name: partial(_fact, name) for name in FACTS},
+        **{name: partial(fact_column, name) for name in FACTS},
         **_window_columns(_node_windows),
         "macs": _same(operations_column("macs")),
         SHARE: _macs_share,

@@ -9,8 +9,9 @@ from difflib import get_close_matches
 from typing import cast
 
 from onnxlens.errors import UsageError
-from onnxlens.reports.tables.columns import COLUMNS, FACTS, OWN, PEER_NAMES, SHORT_NAMES, TEXTS
+from onnxlens.reports.tables.columns import COLUMNS, OWN, PEER_NAMES, SHORT_NAMES, TEXTS
 from onnxlens.reports.tables.expression import Expression, Joined, comparisons, parse
+from onnxlens.reports.tables.facts import FACTS
 from onnxlens.reports.tables.render import By
 from onnxlens.reports.tables.values import number_at
 
