@@ -11,7 +11,7 @@ import pytest
 
 from onnxlens.errors import ToolError, UsageError
 from onnxlens.reports.drawing.dot import FONT, dot_source
-from onnxlens.reports.drawing.files import write_picture, write_pictures
+from onnxlens.reports.drawing.files import SUFFIXES, write_picture, write_pictures
 from onnxlens.specs.flow import FlowEdge, FlowGraph, FlowNode
 from onnxlens.specs.tensor import TensorSpec
 from tests.reports.drawing.random_flows import random_flow
@@ -132,10 +132,11 @@ def test_an_svg_says_its_font_once_and_hides_lines_as_svg_does(tmp_path: Path) -
 
 
 @pytest.mark.usefixtures("dot")
-def test_pictures_drawn_together_are_those_drawn_alone(tmp_path: Path) -> None:
-    flows = {tmp_path / f"{seed}.svg": random_flow(seed) for seed in range(8)}
+@pytest.mark.parametrize("suffix", SUFFIXES)
+def test_pictures_drawn_together_are_those_drawn_alone(tmp_path: Path, suffix: str) -> None:
+    flows = {tmp_path / f"{seed}{suffix}": random_flow(seed) for seed in range(8)}
     write_pictures(flows)
-    together = [path.read_text(encoding="utf-8") for path in flows]
+    together = [path.read_bytes() for path in flows]
     for path, net in flows.items():
         write_picture(net, path)
-    assert [path.read_text(encoding="utf-8") for path in flows] == together
+    assert [path.read_bytes() for path in flows] == together
