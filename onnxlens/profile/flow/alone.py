@@ -74,6 +74,8 @@ def _between(deepest: DeepestFlow, inside: frozenset[str]) -> Sequence[str]:
     consumers, producers = deepest.neighbors
     orders = [deepest.by_id[box].order for box in inside]
     first, last = (min(orders), max(orders)) if deepest.leads_on else (0, inf)
+    if last - first + 1 == len(inside):  # nothing else runs from the first to the last
+        return ()
 
     def may_be(box: str) -> bool:
         return first <= deepest.by_id[box].order <= last
