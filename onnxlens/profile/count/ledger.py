@@ -12,7 +12,7 @@ from onnxlens.profile.count.liveness import live_bytes, live_unsized
 from onnxlens.profile.count.parameters import QUANTIZED, parameter_sizes
 from onnxlens.profile.count.repeats import control_notes
 from onnxlens.profile.count.rules import is_view, registered_notes
-from onnxlens.profile.graph.graph import Graph, GraphNode, uncollected
+from onnxlens.profile.graph.graph import Graph, uncollected
 from onnxlens.specs.ledger import (
     Evidence,
     Ledger,
@@ -116,13 +116,14 @@ class _Rows:
         self._costs = costs
         idle = {index for index, cost in enumerate(costs) if not cost.repeats}
         self._live = live_bytes(graph, idle)
-        unsized = any(cost.status == "unknown" and not cost.moved_bytes for cost in costs)
+        self._unknown = frozenset(index for index, cost in enumerate(costs) if cost.status == "unknown")
+        unsized = any(not costs[index].moved_bytes for index in self._unknown)
         self._unsized = live_unsized(graph, idle) if unsized else frozenset()
         self._params = _module_params(graph, costs)
         self._running = graph.by_module()
         self._peers = _peer_costs_inside(graph, costs)
         self._evidence = _evidence(graph)
-        self._viewed = _viewed(graph)
+        self._fixed = _fixed_values(graph)
 
     def position(self, path: str) -> tuple[bool, int, int, str]:
         """Sorts modules by first node, a parent before its children; those that run nothing last."""
@@ -137,7 +138,7 @@ class _Rows:
         hierarchy, io = self._graph.hierarchy, self._graph.module_io(path)
         running = self._running[path]
         costs = [self._costs[index] for index in running]
-        sums = added(costs)
+        unknown = [self._costs[index] for index in running if index in self._unknown] if self._unknown else []
         return ModuleCost(
             path=path,
             class_name=hierarchy.class_name(path),
@@ -146,25 +147,22 @@ class _Rows:
             inputs=tuple(io.inputs.values()),
             outputs=tuple(io.outputs.values()),
             operators=_operators(costs),
-            **sums,
+            **added(costs),
             params=self._params[path],
-            unknown_nodes=sum([cost.status == "unknown" for cost in costs]),
-            resident_weight_bytes=self._resident_bytes(self._graph.nodes[index] for index in running),
+            unknown_nodes=len(unknown),
+            resident_weight_bytes=self._resident_bytes(running),
             live_bytes=max([self._live[index] for index in running], default=0),
             peer=peer_of(self._peers[path]) or PeerCost() if self._peers else None,
             evidence=self._evidence[path],
-            lower_bounds=lower_bounds(costs, live=not self._unsized.isdisjoint(running)),
+            lower_bounds=lower_bounds(unknown, live=not self._unsized.isdisjoint(running)),
         )
 
-    def _resident_bytes(self, running: Iterable[GraphNode]) -> int:
+    def _resident_bytes(self, running: Sequence[int]) -> int:
         """Bytes of the fixed values that the nodes read, each once."""
-        fixed = {
-            self._viewed.get(value.name, value.name): value.known_size_bytes
-            for node in running
-            if not is_view(node.view)
-            for value in node.view.inputs
-            if value is not None and value.is_weight
-        }
+        fixed: dict[str, int] = {}
+        for index in running:
+            if index in self._fixed:
+                fixed.update(self._fixed[index])
         return sum(fixed.values())
 
 
@@ -205,10 +203,12 @@ def _peer_costs_inside(graph: Graph, costs: Sequence[NodeCost]) -> Mapping[str, 
 def _operators(costs: Sequence[NodeCost]) -> Mapping[str, int]:
     """How many nodes there are of each operator type; those that do and move most first."""
     weight: dict[str, int] = {}
+    times: dict[str, int] = {}
     for cost in costs:
+        op_type = cost.op_type
         moved = cost.weight_read_bytes + cost.read_bytes + cost.write_bytes
-        weight[cost.op_type] = weight.get(cost.op_type, 0) + cost.macs + moved
-    times = Counter([cost.op_type for cost in costs])
+        weight[op_type] = weight.get(op_type, 0) + cost.macs + moved
+        times[op_type] = times.get(op_type, 0) + 1
     return {op_type: times[op_type] for op_type in sorted(weight, key=weight.__getitem__, reverse=True)}
 
 
@@ -285,6 +285,17 @@ def _transposed_tables(graph: Graph) -> Iterator[str]:
 def _holds(graph: Graph, name: str) -> bool:
     names = (name, name + QUANTIZED)
     return any(each in held for each in names for held in (graph.weights, graph.constants))
+
+
+def _fixed_values(graph: Graph) -> Mapping[int, Mapping[str, int]]:
+    """For each node that reads fixed values, by its index, the bytes of each where it is held."""
+    viewed = _viewed(graph)
+    found: dict[int, Mapping[str, int]] = {}
+    for index, node in enumerate(graph.nodes):
+        weights = [value for value in node.view.inputs if value is not None and value.is_weight]
+        if weights and not is_view(node.view):
+            found[index] = {viewed.get(value.name, value.name): value.known_size_bytes for value in weights}
+    return found
 
 
 def _viewed(graph: Graph) -> Mapping[str, str]:

@@ -44,15 +44,17 @@ def _levels(graph: Graph, idle: Collection[int], measure: Measure) -> Sequence[i
         alive += size
         if (last := memory.last_use(tensor.name)) is not None:
             freed[last] += size
+    shared = memory.shared
     for index, node in enumerate(graph.nodes):
         if node.constant_folded or index in idle:
             continue
         for output in node.view.outputs:
-            if output is not None and memory.has_own(output.name):
-                size = measure(_bytes(output))
-                allocated[index] += size
-                if (last := memory.last_use(output.name, index)) is not None:
-                    freed[last] += size
+            if output is None or (output.name in shared and output.name not in shared[output.name]):
+                continue  # it has no memory of its own
+            size = measure(_bytes(output))
+            allocated[index] += size
+            if (last := memory.last_use(output.name, index)) is not None:
+                freed[last] += size
     levels = []
     for new, released in zip(allocated, freed, strict=True):
         alive += new
@@ -74,23 +76,27 @@ def _input_bytes(tensor: TensorSpec) -> int | None:
 
 
 class _Memory:
-    """Which memory holds each activation, and which node needs it last."""
+    """Which memory holds each activation, and which node needs it last.
+
+    Attributes:
+        shared: of values that have no memory of their own, whose they have, by name.
+    """
 
     def __init__(self, graph: Graph, idle: Collection[int]) -> None:
         self._graph = graph
         self._idle = idle
-        self._shared: dict[str, frozenset[str]] = {}  # for values that have no memory of their own
+        self.shared: dict[str, frozenset[str]] = {}
         self._kept_until: dict[str, int] = {}  # for values whose memory others share
         inputs = {tensor.name for tensor in graph.inputs}
         for index, node in enumerate(graph.nodes):
             if (node.bodies or is_view(node.view)) and index not in idle:
                 for name, memory in self._memory_shared_by(node, inputs).items():
-                    self._shared[name] = memory
+                    self.shared[name] = memory
                     last = self._last_consumer(name, index)
                     for held in memory:
                         self._kept_until[held] = max(last, self._kept_until.get(held, 0))
         returned = [tensor.name for tensor in graph.outputs]
-        self._returned = {held for name in returned for held in self._shared.get(name) or (name,)}
+        self._returned = {held for name in returned for held in self.shared.get(name) or (name,)}
 
     def _memory_shared_by(self, node: GraphNode, inputs: Collection[str]) -> Mapping[str, frozenset[str]]:
         found: dict[str, frozenset[str]] = {}
@@ -98,7 +104,7 @@ class _Memory:
             producer = self._graph.producer(source.name)
             # not a weight, nor what a branch produces that is not taken
             if source.name in inputs or not (producer is None or producer in self._idle):
-                memory = self._shared.get(source.name) or frozenset((source.name,))
+                memory = self.shared.get(source.name) or frozenset((source.name,))
                 found[output.name] = found.get(output.name, frozenset()) | memory
         return found
 
@@ -109,15 +115,13 @@ class _Memory:
                 return max(index, producer)
         return producer
 
-    def has_own(self, name: str) -> bool:
-        """Whether the value has memory of its own."""
-        return name not in self._shared or name in self._shared[name]
-
     def last_use(self, name: str, producer: int = -1) -> int | None:
         """The node after which the value's memory is freed; None for an output of the graph, or no use."""
         if name in self._returned:
             return None
-        last = max(self._last_consumer(name, producer), self._kept_until.get(name, -1))
+        last = self._last_consumer(name, producer)
+        if name in self._kept_until:
+            last = max(last, self._kept_until[name])
         return None if last < 0 else last
 
 

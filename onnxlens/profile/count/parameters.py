@@ -219,10 +219,11 @@ def first_use_params(graph: Graph) -> Mapping[int, int]:
     params: dict[int, int] = {}
     for index, node in enumerate(graph.nodes):
         view = node.view
+        inside = bool(node.within)
         read = [
             sources[value.name]
             for value in view.inputs
-            if value is not None and (value.is_weight or node.within) and value.name in sources
+            if value is not None and (value.is_weight or inside) and value.name in sources
         ]
         if node.constant_folded:
             for output in view.outputs:
