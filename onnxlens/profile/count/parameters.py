@@ -80,7 +80,8 @@ class _Evidence:
             if not node.constant_folded:
                 self._read(node)
         for name, value in self._held.items():
-            if self._is_named(name) and self._is_number(value, name.endswith(QUANTIZED)):
+            named = name not in self._found and self._is_named(name)
+            if named and self._is_number(value, name.endswith(QUANTIZED)):
                 self._add(name)
         return {name: value.elements for name, value in self._held.items() if name in self._found}
 

@@ -85,8 +85,10 @@ class FlowJoins:
             node = self._nodes[index]
             source = after[index] if node.constant_folded else before[index]
             path = _common(source, after[index])
-            outer = self._paths[around[node.within[-1]]] or "" if node.within else ""
-            self._paths[index] = path if contains(outer, path) else outer
+            if node.within:
+                outer = self._paths[around[node.within[-1]]] or ""
+                path = path if contains(outer, path) else outer
+            self._paths[index] = path
 
     def _enclosing(self) -> Mapping[str, int]:
         """The node that runs each body, by the body's key."""
