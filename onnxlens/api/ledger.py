@@ -47,6 +47,19 @@ def ledger_of(
     return replace(ledger, notes=(*ledger.notes, *notes))
 
 
+def with_working_sets(opened: OpenedTarget, ledger: Ledger, stored_as: str = "") -> Ledger:
+    """The ledger with what each module takes if it runs alone: activations at their most, and weights.
+
+    Args:
+        opened: what the ledger is of.
+        ledger: its costs.
+        stored_as: the dtype in which floats are held, such as int8; "" for the file's.
+    """
+    from onnxlens.profile.count.ledger import with_working_sets as measured
+
+    return measured(ledger, opened.graph, stored_as)
+
+
 def write_trace(ledger: Ledger, nodes: Sequence[NodeTiming], out: Path | str) -> Path:
     """Write a timed run as a trace for Perfetto or Chrome, whose tracks are the module hierarchy.
 

@@ -16,7 +16,7 @@ from onnxlens.errors import ToolError, UsageError
 from onnxlens.profile.flow.group_file import read_groups as read_groups
 from onnxlens.profile.flow.node_flow import build_node_flow
 from onnxlens.profile.flow.pages import flow_pages, requested_flow
-from onnxlens.reports.drawing.colors import DEFAULT_COLUMN, require_column, require_figures
+from onnxlens.reports.drawing.colors import DEFAULT_COLUMN, column_named, require_figures
 from onnxlens.reports.drawing.files import linked_pages, require_suffix, write_pictures
 from onnxlens.reports.model_explorer.document import document_text, graph_document
 from onnxlens.reports.model_explorer.node_data import data_notes, data_text, node_data
@@ -104,7 +104,7 @@ def render_pages(
     path, wanted = Path(out), _as_request(request)
     require_suffix(path)
     if color:
-        require_column(color)
+        color = column_named(color)
     with opened(target, settings, progress) as it:
         with staged(path.parent):  # a folder that cannot be written is reported before any work
             ledger, _ = _measured_ledger(it, latency, parity)

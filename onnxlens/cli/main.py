@@ -7,7 +7,9 @@ import gc
 import os
 import signal
 import sys
+import warnings
 from collections.abc import Mapping
+from contextlib import suppress
 from importlib import import_module
 from types import MappingProxyType
 from typing import Any
@@ -22,6 +24,8 @@ BAD_INPUT = 2
 FAULT = 3
 INTERRUPTED = 130
 TERMINATED = 143
+
+STDERR = 2
 
 VERBS: Mapping[str, str] = MappingProxyType(
     {
@@ -97,6 +101,7 @@ def main() -> None:
             setattr(sys, name, open(os.devnull, "w"))  # noqa: SIM115 - for as long as the program runs
         getattr(sys, name).reconfigure(errors="backslashreplace")  # names that the encoding lacks
     signal.signal(signal.SIGTERM, _terminate)
+    _keep_stderr()
     code = run(sys.argv[1:])
     atexit._run_exitfuncs()
     try:
@@ -105,6 +110,19 @@ def main() -> None:
     except OSError as error:  # a full device; where run has met it already, it has said so
         code = code or _refuse(_line_of(error))
     os._exit(code)
+
+
+def _keep_stderr() -> None:
+    """Keep standard error for our own lines: what libraries write to it without Python goes nowhere.
+
+    ONNX Runtime, OpenCV, libpng and others print there what they raise, too. Python's warnings are for
+    developers, who ask for them with ``-W`` or PYTHONWARNINGS.
+    """
+    if not sys.warnoptions:
+        warnings.simplefilter("ignore")
+    if sys.stderr.fileno() == STDERR:
+        sys.stderr = os.fdopen(os.dup(STDERR), "w", buffering=1, errors="backslashreplace")
+        os.dup2(os.open(os.devnull, os.O_WRONLY), STDERR)
 
 
 class _Terminated(KeyboardInterrupt):
@@ -156,5 +174,6 @@ def _line_of(error: OnnxlensError | OSError) -> str:
 
 
 def _refuse(message: str) -> int:
-    print(f"onnxlens: {printable(' '.join(message.split()))}", file=sys.stderr)
+    with suppress(OSError):  # standard error is closed, or on a full device: the exit code says it
+        print(f"onnxlens: {printable(' '.join(message.split()))}", file=sys.stderr, flush=True)
     return BAD_INPUT

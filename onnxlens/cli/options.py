@@ -52,10 +52,18 @@ def all_of(*options: Callable[[Callable[..., Any]], Callable[..., Any]]) -> Call
     return decorated
 
 
+class Format(click.Choice[str]):
+    """A format, which may be given by its whole name."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        """The format's short name."""
+        return super().convert("md" if value == "markdown" else value, param, ctx)
+
+
 def format_option(*formats: str) -> Callable[[Verb], Verb]:
     """``--format``, the first of ``formats`` by default."""
     return click.option(
-        "--format", "output_format", type=click.Choice(formats), default=formats[0], show_default=True
+        "--format", "output_format", type=Format(formats), default=formats[0], show_default=True
     )
 
 

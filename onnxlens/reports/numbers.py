@@ -101,12 +101,14 @@ class Cost:
         short: a figure as a person reads it.
         combined: how the figures of several parts combine.
         measured_by: the option that measures it; "" for what is counted.
+        head: what heads its column, where that is not its name: narrow, and taken by every option.
     """
 
     title: str
     short: Callable[[float], str]
     combined: Combination = "sum"
     measured_by: str = ""
+    head: str = ""
 
 
 COSTS: Mapping[str, Cost] = MappingProxyType(
@@ -116,18 +118,24 @@ COSTS: Mapping[str, Cost] = MappingProxyType(
         "vector_ops": Cost("elementwise ops", short_count),
         "special_ops": Cost("transcendental ops", short_count),
         "flops": Cost("FLOPs", short_count),
-        "weight_read_bytes": Cost("weights read", short_bytes),
-        "read_bytes": Cost("read", short_bytes),
-        "write_bytes": Cost("written", short_bytes),
-        "moved_bytes": Cost("memory traffic", short_bytes),
+        "weight_read_bytes": Cost("weights read", short_bytes, head="weights_read"),
+        "read_bytes": Cost("read", short_bytes, head="read"),
+        "write_bytes": Cost("written", short_bytes, head="written"),
+        "moved_bytes": Cost("memory traffic", short_bytes, head="moved"),
         "resident_weight_bytes": Cost("resident weights", short_bytes),
-        "live_bytes": Cost("activation memory", short_bytes, "max"),
-        "latency_s": Cost("latency", short_time, measured_by="latency"),
+        "live_bytes": Cost("activation memory", short_bytes, "max", head="live"),
+        "working_bytes": Cost("working set", short_bytes, "none", head="working"),
+        "latency_s": Cost("latency", short_time, measured_by="latency", head="latency"),
         "bound_s": Cost("lower bound", short_time),
-        "unknown_nodes": Cost("unknown nodes", short_count),
-        "arithmetic_intensity": Cost("FLOPs/byte", lambda figure: f"{figure:.3g}", "none"),
-        "achieved_macs_per_s": Cost("MACs/s", short_count, "none", "latency"),
-        "parity_error": Cost("error", lambda figure: f"{figure:.1e}", "none", "parity"),
+        "unknown_nodes": Cost("unknown nodes", short_count, head="unknown"),
+        "arithmetic_intensity": Cost("FLOPs/byte", lambda figure: f"{figure:.3g}", "none", head="flops/byte"),
+        "achieved_macs_per_s": Cost("MACs/s", short_count, "none", "latency", "macs/s"),
+        "parity_error": Cost("error", lambda figure: f"{figure:.1e}", "none", "parity", "error"),
     }
 )
 """By the ledger's name."""
+
+COST_NAMES: Mapping[str, str] = MappingProxyType(
+    {other: name for name, cost in COSTS.items() for other in (cost.title.lower(), cost.head, name) if other}
+)
+"""The costs' names by what they are called in any place, in small letters."""

@@ -10,8 +10,9 @@ from onnxlens.reports.documents import parity_document, profile_document, summar
 from onnxlens.reports.drawing.files import write_picture
 from onnxlens.reports.numbers import AT_LEAST, COSTS, figure_text, shapes
 from onnxlens.reports.tables.columns import LOWER_BOUNDS
-from onnxlens.reports.tables.ledger import profile_table
+from onnxlens.reports.tables.ledger import cost_table
 from onnxlens.reports.tables.parity import parity_table
+from onnxlens.reports.tables.query import Asked, understood
 from onnxlens.reports.tables.render import By, Column, TableFormat, figure_column, render_table, with_notes
 from onnxlens.specs.codec import to_text
 from onnxlens.specs.flow import FlowGraph
@@ -20,9 +21,8 @@ from onnxlens.specs.parity import ParityReport
 from onnxlens.specs.summary import GraphSummary, RunSummary
 from onnxlens.specs.tensor import TensorSpec
 
-EVERY_DEPTH = 1_000
 SUFFIXES: Mapping[str, TableFormat] = {".txt": "table", ".md": "md", ".csv": "csv"}
-TABLES: Mapping[str, By] = {"modules": "module", "operators": "op"}
+TABLES: Mapping[str, By | None] = {"modules": None, "operators": "op"}
 
 Files = dict[str, str]
 """File names by what the files hold."""
@@ -41,7 +41,7 @@ def write_counts(ledger: Ledger, flow: FlowGraph, folder: Path) -> Files:
     files = {"profile json": "profile.json"}
     for name, by in TABLES.items():
         for suffix, table_format in SUFFIXES.items():
-            text = profile_table(ledger, by, EVERY_DEPTH, table_format)
+            text = cost_table(ledger, understood(Asked(by)), table_format)
             (folder / f"{name}{suffix}").write_text(text + "\n", encoding="utf-8")
             files[f"{name} {suffix.removeprefix('.')}"] = f"{name}{suffix}"
     return files

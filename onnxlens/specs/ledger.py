@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import field, replace
 from operator import attrgetter
-from typing import Literal, get_args
+from typing import TYPE_CHECKING, Literal, get_args
 
 from onnxlens.errors import GraphError
 from onnxlens.specs.peers import Convention, PeerCost, summed
@@ -61,8 +61,58 @@ def joined_bounds(bounds: Iterable[Bounds]) -> Bounds:
     return tuple(dict.fromkeys(name for each in bounds for name in each or ())) or None
 
 
+class Operations:
+    """What follows from the operations of a row."""
+
+    __slots__ = ()
+    macs: int
+    vector_ops: int
+    special_ops: int
+
+    @property
+    def flops(self) -> int:
+        """2 x MACs + vector_ops + special_ops."""
+        return 2 * self.macs + self.vector_ops + self.special_ops
+
+
+class Moved:
+    """What follows from the bytes of a row, and its operations."""
+
+    __slots__ = ()
+    if TYPE_CHECKING:
+        weight_read_bytes: int
+        read_bytes: int
+        write_bytes: int
+
+        @property
+        def flops(self) -> int:
+            """All operations."""
+
+        @property
+        def lower_bounds(self) -> Bounds:
+            """Which figures lack what is unknown."""
+
+    @property
+    def moved_bytes(self) -> int:
+        """Bytes of weights and activations that unfused nodes must move."""
+        return self.weight_read_bytes + self.read_bytes + self.write_bytes
+
+    @property
+    def arithmetic_intensity(self) -> float | None:
+        """FLOPs per byte moved; None where nothing moves, or neither is known: of two lower bounds."""
+        if not self.moved_bytes or is_lower_bound("moved_bytes", self.lower_bounds):
+            return None
+        return self.flops / self.moved_bytes
+
+
+class Counted(Operations, Moved):
+    """What follows from the counts of a row."""
+
+    __slots__ = ()
+
+
 @record(frozen=True, slots=True)
-class BodyCost:
+class BodyCost(Operations):
     """What a graph inside a node costs: one run of a branch, or one iteration, all inside included.
 
     Attributes:
@@ -84,14 +134,18 @@ class BodyCost:
     doubt: str = ""
     all_runs: bool = False
 
-    @property
-    def flops(self) -> int:
-        """2 x MACs + vector_ops + special_ops."""
-        return 2 * self.macs + self.vector_ops + self.special_ops
+
+@record(frozen=True, slots=True)
+class Window:
+    """What a convolution or a pooling slides over its input, by spatial axis; a pooling has no groups."""
+
+    kernel: tuple[int, ...]
+    stride: tuple[int, ...]
+    groups: int | None
 
 
 @record(frozen=True, slots=True)
-class NodeCost:
+class NodeCost(Counted):
     """What one node costs in one run of the graph, all its own runs together.
 
     Attributes:
@@ -131,16 +185,6 @@ class NodeCost:
             raise GraphError(f"node {self.node!r}: status {self.status!r} with reason {self.reason!r}")
 
     @property
-    def flops(self) -> int:
-        """2 x MACs + vector_ops + special_ops."""
-        return 2 * self.macs + self.vector_ops + self.special_ops
-
-    @property
-    def moved_bytes(self) -> int:
-        """Bytes of weights and activations that it must move."""
-        return self.weight_read_bytes + self.read_bytes + self.write_bytes
-
-    @property
     def lower_bounds(self) -> Bounds:
         """Which of its figures lack what is unknown."""
         return lower_bounds((self,))
@@ -152,7 +196,7 @@ class NodeCost:
 
 
 @record(frozen=True, slots=True)
-class ModuleCost:
+class ModuleCost(Counted):
     """What one module costs, everything below it included.
 
     Attributes:
@@ -163,6 +207,7 @@ class ModuleCost:
         resident_weight_bytes: the weights that must be kept for it.
         live_bytes: the most that is alive at once while it runs, weights apart.
         latency_s, bound_s, parity_error: None until measured or computed.
+        working_bytes: what it takes if it runs alone: activations at most, and weights; None likewise.
         peer: what a peer counts for it, in a peer's convention; nodes that work on weights alone included.
         evidence: the surest of what told that its nodes belong to it; none for the model.
         lower_bounds: the figures that lack those of unknown nodes; None if all is known.
@@ -188,24 +233,10 @@ class ModuleCost:
     latency_s: float | None = None
     bound_s: float | None = None
     parity_error: float | None = None
+    working_bytes: int | None = None
     peer: PeerCost | None = None
     evidence: Evidence = "none"
     lower_bounds: Bounds = None
-
-    @property
-    def flops(self) -> int:
-        """2 x MACs + vector_ops + special_ops."""
-        return 2 * self.macs + self.vector_ops + self.special_ops
-
-    @property
-    def moved_bytes(self) -> int:
-        """Bytes of weights and activations that its unfused nodes must move."""
-        return self.weight_read_bytes + self.read_bytes + self.write_bytes
-
-    @property
-    def arithmetic_intensity(self) -> float | None:
-        """FLOPs per byte moved, or None where nothing moves, or neither is known."""
-        return _intensity(self)
 
     @property
     def achieved_macs_per_s(self) -> float | None:
@@ -214,7 +245,7 @@ class ModuleCost:
 
 
 @record(frozen=True, slots=True)
-class OperatorCost:
+class OperatorCost(Counted):
     """What all nodes of one operator type cost together."""
 
     op_type: str
@@ -233,7 +264,7 @@ class OperatorCost:
 
 
 @record(frozen=True, slots=True)
-class Totals:
+class Totals(Moved):
     """The graph as a whole; params and buffers in elements, ``unknown_bytes`` what unknown nodes move.
 
     ``latency_s`` and ``parity_error`` are None until measured; ``lower_bounds`` as of a module.
@@ -259,23 +290,6 @@ class Totals:
     peer: PeerCost | None = None
     lower_bounds: Bounds = None
 
-    @property
-    def moved_bytes(self) -> int:
-        """Bytes of weights and activations that unfused nodes must move."""
-        return self.weight_read_bytes + self.read_bytes + self.write_bytes
-
-    @property
-    def arithmetic_intensity(self) -> float | None:
-        """FLOPs per byte moved, or None where nothing moves, or neither is known."""
-        return _intensity(self)
-
-
-def _intensity(cost: ModuleCost | Totals) -> float | None:
-    """Of two lower bounds there is no quotient."""
-    if not cost.moved_bytes or is_lower_bound("moved_bytes", cost.lower_bounds):
-        return None
-    return cost.flops / cost.moved_bytes
-
 
 @record(frozen=True, slots=True)
 class Ledger:
@@ -288,6 +302,7 @@ class Ledger:
         weights: which the file holds: ``none``, ``seeded``, a checkpoint's name; "" if unknown.
         notes: facts a reader of the figures must know, one line each.
         convention: ``matrix``, ours, or the peer's whose counts stand in every row's ``peer``.
+        windows: what the convolutions and poolings among the nodes slide over, by the node's index.
     """
 
     graph: str
@@ -301,6 +316,7 @@ class Ledger:
     notes: tuple[str, ...] = ()
     conventions: Mapping[str, str] = field(default_factory=dict)
     convention: Convention = "matrix"
+    windows: Mapping[int, Window] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         for name, by_node in added(self.nodes).items():
@@ -329,7 +345,7 @@ class Ledger:
         groups: dict[tuple[str, str], list[NodeCost]] = {}
         for node in self.nodes:
             groups.setdefault((node.domain, node.op_type), []).append(node)
-        costs = [_operator_cost(domain, op_type, nodes) for (domain, op_type), nodes in groups.items()]
+        costs = [operator_cost(op_type, domain, nodes) for (domain, op_type), nodes in groups.items()]
 
         def rank(cost: OperatorCost) -> tuple[int, int, str]:
             return -(cost.peer or cost).macs, -cost.read_bytes - cost.write_bytes, cost.op_type
@@ -337,7 +353,8 @@ class Ledger:
         return tuple(sorted(costs, key=rank))
 
 
-def _operator_cost(domain: str, op_type: str, nodes: Sequence[NodeCost]) -> OperatorCost:
+def operator_cost(op_type: str, domain: str, nodes: Sequence[NodeCost]) -> OperatorCost:
+    """What the nodes cost together."""
     statuses = Counter(node.status for node in nodes)
     return OperatorCost(
         op_type=op_type,

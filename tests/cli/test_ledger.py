@@ -24,7 +24,7 @@ KERNEL = "_kernel_time"
 
 def test_the_ledger_in_each_format_holds_the_same_total(tiny: Path) -> None:
     document = json.loads(done("ledger", tiny, "--format", "json"))
-    assert document["schema"] == "onnxlens.ledger/1"
+    assert document["schema"] == "onnxlens.ledger/2"
     assert document["rows"][0]["macs"] == tiny_network.MACS
     lines = list(csv.DictReader(io.StringIO(done("ledger", tiny, "--format", "csv"))))
     assert int(lines[0]["macs"]) == tiny_network.MACS
@@ -64,7 +64,11 @@ def test_rows_and_columns_are_those_requested(tiny: Path) -> None:
     [
         (("--where", "colour=red"), "no column is called 'colour'"),
         (("--where", "macs>"), "'' is not a number"),
+        (("--where", "class==linear"), "no class is 'linear'; did you mean Linear?"),
+        (("--where", "class=~Lin"), "there is no operator '=~'; did you mean ~?"),
+        (("--own", "--by", "op"), "--own is about modules; leave out --by op"),
         (("--sort", "latency_s"), "give --latency"),
+        (("--as-dtype", "int8"), "--as-dtype is of working sets; add --fits SIZE, or working to --columns"),
         (("--format", "trace", "--out", "trace.json"), "--format trace shows measured times; give --latency"),
         (("--format", "trace", "--latency"), "give --out FILE"),
         (("--out", "table.txt"), "--out is for --format trace"),
@@ -77,6 +81,50 @@ def test_what_cannot_be_done_is_refused_in_one_line(
     assert (outcome.code, outcome.out) == (2, "")
     assert message in outcome.err
     assert outcome.err.count("\n") == 1
+
+
+def test_profile_and_ledger_print_the_same_rows_by_the_same_options(tiny: Path) -> None:
+    for options in (
+        ("--depth", 9),
+        ("--own", "--top", 3),
+        ("--by", "op"),
+        ("--by", "node", "--where", "macs>0"),
+    ):
+        for form in ("csv", "md"):
+            same = [done(verb, tiny, *options, "--format", form) for verb in ("profile", "ledger")]
+            assert same[0] == same[1], (options, form)
+    documents = [
+        json.loads(done(verb, tiny, "--leaves", "--format", "json")) for verb in ("profile", "ledger")
+    ]
+    assert documents[0] == documents[1]
+
+
+def test_a_profile_is_whole_as_json_unless_rows_are_asked_for(tiny: Path) -> None:
+    whole = json.loads(done("profile", tiny, "--format", "json"))
+    asked = json.loads(done("profile", tiny, "--depth", 1, "--columns", "path,MACs", "--format", "json"))
+    assert (whole["schema"], asked["schema"]) == ("onnxlens.profile/1", "onnxlens.ledger/2")
+    tops = [(module["path"] or "tiny", module["macs"]) for module in whole["modules"] if module["depth"] < 2]
+    assert [(row["path"], row["macs"]) for row in asked["rows"]] == tops
+    assert asked["totals"] == whole["totals"]
+
+
+def test_a_table_of_chosen_rows_has_every_level(tiny: Path) -> None:
+    assert "attention.q" in done("profile", tiny, "--where", "class==Linear")
+    assert "attention.q" not in done("profile", tiny, "--depth", 1, "--where", "params>0")
+
+
+def test_a_table_fits_the_screen_unless_it_is_to_be_wide(tiny: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "60")
+    narrow, wide = done("profile", tiny).splitlines(), done("profile", tiny, "--wide").splitlines()
+    assert len(narrow[2]) <= 60 < len(wide[2])
+    assert wide[2].split()[-1] == "operators"
+    assert any(line.endswith("do not fit; --wide shows them") for line in narrow)
+    assert not any("do not fit" in line for line in wide)
+
+
+def test_how_it_was_counted_is_said_on_request(tiny: Path) -> None:
+    assert done("profile", tiny).splitlines()[-1].endswith("mean: --explain")
+    assert "params: elements of the module's parameters" in done("ledger", tiny, "--explain")
 
 
 def test_a_model_without_weights_is_not_run() -> None:

@@ -79,17 +79,17 @@ def test_a_whole_of_which_nothing_is_known_is_a_question_mark_and_no_0(tmp_path:
 @pytest.mark.parametrize("by", ["module", "op"])
 def test_csv_has_the_number_and_says_which_are_lower_bounds(by: str, net: Path) -> None:
     table = rows(done("profile", net, "--by", by, "--format", "csv"))
-    bounds = {row.get("module", row.get("operator")): row["lower_bounds"] for row in table}
+    bounds = {row.get("path", row.get("operator")): row["lower_bounds"] for row in table}
     lacking = "macs vector_ops special_ops flops"
-    expected = {"": lacking, "stem": "", "head": lacking}
+    expected = {"made": lacking, "stem": "", "head": lacking}
     assert bounds == (expected if by == "module" else {"MatMul": "", "com.microsoft::Inverse": lacking})
-    assert table[0]["MACs"] == str(PRODUCT)
+    assert table[0]["macs"] == str(PRODUCT)
 
 
 def test_a_ledgers_columns_come_with_their_bounds(net: Path) -> None:
     table = rows(done("ledger", net, "--columns", "path,macs,macs_percent", "--format", "csv"))
     assert [list(row.values()) for row in table] == [
-        ["", str(PRODUCT), "", "macs vector_ops special_ops flops"],
+        ["made", str(PRODUCT), "", "macs vector_ops special_ops flops"],
         ["stem", str(PRODUCT), "", ""],
         ["head", "0", "", "macs vector_ops special_ops flops"],
     ]  # fmt: skip

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shlex
 import subprocess
 from pathlib import Path
 
+import cv2
+import numpy as np
 import pytest
 
 from onnxlens import __version__
@@ -58,13 +61,40 @@ def test_a_full_device_is_one_line(arguments: str, tiny: Path) -> None:
     assert "Traceback" not in done.stderr
 
 
-@pytest.mark.parametrize("closed", ["2>&-", ">&-", ">&- 2>&-"])
+@pytest.mark.parametrize("closed", ["2>&-", ">&-", ">&- 2>&-", "2>/dev/full"])
 def test_closed_streams_change_no_exit_code(closed: str, tiny: Path) -> None:
-    for arguments, code in ((["profile", str(tiny)], 0), (["profile", "missing.onnx"], 2)):
+    for arguments, code in ((["profile", "-q", str(tiny)], 0), (["profile", "missing.onnx"], 2)):
         shell = f"{shlex.join([*PROGRAM, *arguments])} {closed}"
         done = subprocess.run(["bash", "-c", shell], cwd=ROOT, capture_output=True, text=True, check=False)
         assert done.returncode == code
         assert "Traceback" not in done.stderr
+
+
+CHATTER = """
+import os, warnings
+os.write(2, b"libodd: told by a library\\n")
+warnings.warn("for developers")
+def network():
+    raise ValueError("no network")
+"""
+
+
+def test_what_libraries_write_to_standard_error_does_not_come_before_our_line(tmp_path: Path) -> None:
+    (tmp_path / "chatter.py").write_text(CHATTER, encoding="utf-8")
+    done = subprocess.run(
+        [*PROGRAM, "profile", "-q", "chatter:network"],
+        cwd=tmp_path, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert (done.returncode, done.stdout) == (2, "")
+    assert re.fullmatch(r"onnxlens: chatter:network: .*no network.*\n", done.stderr)
+
+
+def test_a_picture_that_is_damaged_is_refused_in_one_line(tmp_path: Path) -> None:
+    data = bytes(cv2.imencode(".png", np.zeros((8, 8, 3), np.uint8))[1])
+    (tmp_path / "p.png").write_bytes(data.replace(b"IDAT", b"IDAX"))
+    outcome = onnxlens_process("annotate", tmp_path / "p.png", "--kind", "canny", "--out", tmp_path / "o.png")
+    assert (outcome.code, outcome.out, outcome.err.count("\n")) == (2, "", 1)
+    assert "p.png: not a picture that OpenCV can read" in outcome.err
 
 
 def test_a_factory_that_exits_is_a_refusal(tmp_path: Path) -> None:

@@ -15,7 +15,8 @@ from onnx.backend.test.loader import load_model_tests
 
 from onnxlens.profile.count.ledger import build_ledger
 from onnxlens.profile.graph.loading import load_graph
-from onnxlens.specs.ledger import Ledger
+from onnxlens.specs.ledger import COUNTS, Ledger
+from onnxlens.specs.parts import Parts
 
 KINDS = ("node", "real", "simple", "pytorch-converted", "pytorch-operator")
 FULLY_COUNTED = 0.97
@@ -125,3 +126,10 @@ def test_every_node_has_one_status_and_free_nodes_cost_nothing(ledgers: dict[str
             assert node.status in ("counted", "free", "unknown"), path
             if node.status == "free":
                 assert (node.flops, node.moved_bytes) == (0, 0), (path, node)
+
+
+def test_own_costs_of_modules_add_up_to_the_totals(ledgers: dict[str, Ledger]) -> None:
+    for path, ledger in ledgers.items():
+        owned = Parts(ledger).own.values()
+        for name in (*COUNTS, "params", "unknown_nodes"):
+            assert sum(getattr(own, name) for own in owned) == getattr(ledger.totals, name), (path, name)

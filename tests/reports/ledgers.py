@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from onnxlens.specs.flow import FlowEdge, FlowGraph, FlowNode
-from onnxlens.specs.ledger import Attribution, Ledger, ModuleCost, NodeCost, Totals, lower_bounds
+from onnxlens.specs.ledger import Attribution, Ledger, ModuleCost, NodeCost, Totals, Window, lower_bounds
 from onnxlens.specs.tensor import TensorSpec
 
 IMAGE = TensorSpec("image", "float32", (1, 3, 64, 64))
@@ -88,6 +88,7 @@ def ledger(attribution: Attribution = "metadata") -> Ledger:
     return Ledger(
         "net", "net.onnx", 18, attribution, "seeded", TOTALS, MODULES, NODES,
         notes=("one thing to know",), conventions={"macs": "multiply-accumulates"},
+        windows={0: Window((3, 3), (1, 1), 1)},
     )  # fmt: skip
 
 

@@ -87,7 +87,9 @@ def test_a_file_is_read_as_the_spec_it_holds(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "content", [None, b"", b"{", b"\xff\xfe"], ids=["absent", "empty", "truncated", "bytes"]
+    "content",
+    [None, b"", b"{", b"\xff\xfe", b"[" * 100_000],
+    ids=["absent", "empty", "truncated", "bytes", "deep"],
 )
 def test_a_file_that_is_not_json_is_refused_by_path(tmp_path: Path, content: bytes | None) -> None:
     path = tmp_path / "x.json"

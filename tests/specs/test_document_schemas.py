@@ -21,9 +21,9 @@ from onnxlens.reports.documents import (
     reconciliation_document,
     summary_document,
 )
-from onnxlens.reports.tables.columns import LEDGER_COLUMNS
-from onnxlens.reports.tables.ledger import ledger_document
-from onnxlens.reports.tables.query import LedgerQuery
+from onnxlens.reports.tables.columns import COLUMNS
+from onnxlens.reports.tables.ledger import cost_document
+from onnxlens.reports.tables.query import Asked, Query, understood
 from onnxlens.specs.bench import (
     BenchRequest,
     LatencyResult,
@@ -50,6 +50,8 @@ SCHEMAS = Path(__file__).parents[2] / "docs" / "schemas"
 KINDS = (
     "profile", "ledger", "reconciliation", "parity", "layers", "bench", "catalog", "manifest", "summary",
 )  # fmt: skip
+VERSIONS = {"ledger": 2}
+"""Of the documents that have changed."""
 
 
 def schema(kind: str) -> dict[str, Any]:
@@ -71,7 +73,7 @@ def documents(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
         run = api.run_reference(Job(tmp_path_factory.mktemp("run"), small_catalog.NAMES[:1]))
     written = {
         "profile": to_text(profile_document(*api.profile_with_flow(exported.onnx_path))),
-        "ledger": to_text(ledger_document(api.ledger_of(exported.onnx_path), LedgerQuery())),
+        "ledger": to_text(cost_document(api.ledger_of(exported.onnx_path), Query())),
         "reconciliation": to_text(reconciliation_document(api.reconcile_graph(exported.onnx_path))),
         "parity": to_text(parity_document(api.check_graph(exported.onnx_path, trusted(exported.onnx_path)))),
         "bench": to_text(bench_document(api.bench_graph(exported.onnx_path, request=BenchRequest(runs=2)))),
@@ -88,7 +90,7 @@ def test_a_schema_is_one_and_names_its_kind(kind: str) -> None:
     content = schema(kind)
     Draft202012Validator.check_schema(content)
     assert content["$schema"] == "https://json-schema.org/draft/2020-12/schema"
-    assert content["properties"]["schema"] == {"const": f"onnxlens.{kind}/1"}
+    assert content["properties"]["schema"] == {"const": f"onnxlens.{kind}/{VERSIONS.get(kind, 1)}"}
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -201,9 +203,10 @@ def test_figures_that_are_measured_later_and_unknown_nodes_are_in_the_schema() -
 
 def test_a_ledgers_schema_knows_its_columns_and_measured_figures() -> None:
     content = schema("ledger")
-    assert list(content["$defs"]["row"]["properties"]) == list(LEDGER_COLUMNS)
-    assert content["properties"]["columns"]["items"]["enum"] == list(LEDGER_COLUMNS)
-    document = json.loads(to_text(ledger_document(samples.LEDGER, LedgerQuery())))
+    names = list(dict.fromkeys(name for columns in COLUMNS.values() for name in columns))
+    assert list(content["$defs"]["row"]["properties"]) == names
+    assert content["properties"]["columns"]["items"]["enum"] == names
+    document = json.loads(to_text(cost_document(samples.LEDGER, Query())))
     assert document["rows"][1]["latency_s"] == 0.5
     assert complaints("ledger", document) == []
 
@@ -223,6 +226,9 @@ def test_a_document_in_a_peers_convention_is_in_the_schema(convention: Conventio
     assert {"peer"} <= document["totals"].keys() & document["modules"][0].keys() & document["ops"][0].keys()
     assert all("peer" in node for node in document["nodes"])
     assert complaints("profile", document) == []
+    for by in ("module", "op", "node"):
+        rows = json.loads(to_text(cost_document(ledger, understood(Asked(by)))))
+        assert (rows["convention"], rows["by"], complaints("ledger", rows)) == (convention, by, [])
 
 
 def test_a_graph_that_failed_or_differs_is_in_the_schema_and_must_say_why() -> None:

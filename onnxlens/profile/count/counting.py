@@ -9,7 +9,7 @@ from onnxlens.profile.count.parameters import first_use_params
 from onnxlens.profile.count.repeats import Runs, with_repeats
 from onnxlens.profile.count.rules import NOTHING, Traffic, traffic_of, work_of
 from onnxlens.profile.graph.graph import Graph, GraphNode
-from onnxlens.profile.graph.node_view import NotCountable
+from onnxlens.profile.graph.node_view import NodeView, NotCountable
 from onnxlens.specs.bounds import in_file
 from onnxlens.specs.ledger import NodeCost
 
@@ -38,14 +38,31 @@ def _observed_runs(graph: Graph) -> Mapping[int, Runs]:
     }
 
 
+def _require_counts(node: NodeView, *figures: object) -> None:
+    """Make sure that what a formula gave counts something: an attribute may be below 0, or not a number.
+
+    Raises:
+        NotCountable: a figure is not a whole number, or below 0.
+    """
+    for figure in figures:
+        if type(figure) is not int or figure < 0:
+            raise NotCountable(
+                f"{node.op_type} {node.name!r}: counts {figure!r}; an attribute of it is out of its range"
+            )
+
+
 def _cost(node: GraphNode, params: int) -> NodeCost:
     view, module = node.view, node.module
     reason = ""
     work, traffic = NOTHING, NO_TRAFFIC
     if not node.constant_folded:
         try:
-            traffic = traffic_of(view)  # first: shapes suffice for it, a rule is not needed
-            work = work_of(view)
+            moved = traffic_of(view)  # first: shapes suffice for it, a rule is not needed
+            _require_counts(view, moved.weight_read_bytes, moved.read_bytes, moved.write_bytes)
+            traffic = moved
+            done = work_of(view)
+            _require_counts(view, done.macs, done.vector_ops, done.special_ops)
+            work = done
         except NotCountable as error:
             reason = str(error)
     return NodeCost(

@@ -8,10 +8,11 @@ from dataclasses import replace
 from types import MappingProxyType
 
 from onnxlens.profile.count.counting import count_nodes
-from onnxlens.profile.count.liveness import live_bytes, live_unsized
+from onnxlens.profile.count.liveness import held_bytes, live_bytes, live_unsized, working_bytes
 from onnxlens.profile.count.parameters import QUANTIZED, parameter_sizes
 from onnxlens.profile.count.repeats import control_notes
 from onnxlens.profile.count.rules import is_view, registered_notes
+from onnxlens.profile.count.windows import window_of
 from onnxlens.profile.graph.graph import Graph, GraphNode, uncollected
 from onnxlens.specs.ledger import (
     Evidence,
@@ -20,6 +21,8 @@ from onnxlens.specs.ledger import (
     NodeCost,
     Totals,
     added,
+    is_lower_bound,
+    joined_bounds,
     lower_bounds,
     peer_of,
 )
@@ -87,6 +90,11 @@ def _build(graph: Graph, convention: Convention) -> Ledger:
         ),
         conventions=_conventions(convention),
         convention=convention,
+        windows={
+            index: window
+            for index, node in enumerate(graph.nodes)
+            if (window := window_of(node.view)) is not None
+        },
     )
 
 
@@ -149,23 +157,14 @@ class _Rows:
             **sums,
             params=self._params[path],
             unknown_nodes=sum([cost.status == "unknown" for cost in costs]),
-            resident_weight_bytes=self._resident_bytes(self._graph.nodes[index] for index in running),
+            resident_weight_bytes=_resident_bytes(
+                (self._graph.nodes[index] for index in running), self._viewed
+            ),
             live_bytes=max([self._live[index] for index in running], default=0),
             peer=peer_of(self._peers[path]) or PeerCost() if self._peers else None,
             evidence=self._evidence[path],
             lower_bounds=lower_bounds(costs, live=not self._unsized.isdisjoint(running)),
         )
-
-    def _resident_bytes(self, running: Iterable[GraphNode]) -> int:
-        """Bytes of the fixed values that the nodes read, each once."""
-        fixed = {
-            self._viewed.get(value.name, value.name): value.known_size_bytes
-            for node in running
-            if not is_view(node.view)
-            for value in node.view.inputs
-            if value is not None and value.is_weight
-        }
-        return sum(fixed.values())
 
 
 def _evidence(graph: Graph) -> Mapping[str, Evidence]:
@@ -287,12 +286,49 @@ def _holds(graph: Graph, name: str) -> bool:
     return any(each in held for each in names for held in (graph.weights, graph.constants))
 
 
+def with_working_sets(ledger: Ledger, graph: Graph, stored_as: str = "") -> Ledger:
+    """The ledger with what each module takes if it runs alone: activations at their most, and weights.
+
+    Args:
+        ledger: of ``graph``.
+        graph: the graph.
+        stored_as: the dtype in which floats are held; "" for the file's.
+    """
+    idle = {index for index, cost in enumerate(ledger.nodes) if not cost.repeats}
+    viewed = _viewed(graph)
+    sized = not is_lower_bound("live_bytes", ledger.totals.lower_bounds)
+
+    def measured(module: ModuleCost) -> ModuleCost:
+        running = [graph.nodes[index] for index in graph.by_module()[module.path]]
+        size, unsized = working_bytes(graph, module.path, idle, stored_as=stored_as, sized=sized)
+        return replace(
+            module,
+            working_bytes=size + _resident_bytes(running, viewed, stored_as),
+            lower_bounds=joined_bounds((module.lower_bounds, ("working_bytes",) if unsized else None)),
+        )
+
+    notes = (*ledger.notes, *((f"working sets: as if floats were held as {stored_as}",) if stored_as else ()))
+    return replace(ledger, modules=tuple(map(measured, ledger.modules)), notes=notes)
+
+
+def _resident_bytes(running: Iterable[GraphNode], viewed: Mapping[str, str], stored_as: str = "") -> int:
+    """Bytes of the fixed values that the nodes read, each once."""
+    fixed = {
+        viewed.get(value.name, value.name): held_bytes(value, stored_as) or 0
+        for node in running
+        if not is_view(node.view)
+        for value in node.view.inputs
+        if value is not None and value.is_weight
+    }
+    return sum(fixed.values())
+
+
 def _viewed(graph: Graph) -> Mapping[str, str]:
     """The tensor whose memory a constant-folded view shares, by the view's name."""
     sources: dict[str, str] = {}
     for node in graph.nodes if any(node.constant_folded for node in graph.nodes) else ():
         if node.constant_folded and is_view(node.view):
-            for output, read in zip(node.view.outputs[:1], node.view.inputs[:1], strict=True):
+            for output, read in zip(node.view.outputs[:1], node.view.inputs[:1], strict=False):
                 if output is not None and read is not None:
                     sources[output.name] = sources.get(read.name, read.name)
     return sources

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Container, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 
 from onnxlens.profile.count.rules import is_view, viewed_inputs
 from onnxlens.profile.graph.graph import Graph, GraphNode
 from onnxlens.profile.graph.node_view import NotCountable, ValueView
-from onnxlens.specs.tensor import TensorSpec
+from onnxlens.specs.tensor import DTYPES, TensorSpec, storage_bytes
 
 Measure = Callable[[int | None], int]
 """Of a size in bytes, None where it is unknown."""
+
+FLOATS = frozenset({"float32", "float64", *DTYPES})
+"""What is held in another dtype when a network is quantized, or made of halves."""
 
 
 def live_bytes(graph: Graph, idle: Collection[int] = ()) -> Sequence[int]:
@@ -25,71 +29,137 @@ def live_bytes(graph: Graph, idle: Collection[int] = ()) -> Sequence[int]:
         graph: its nodes in the order of execution.
         idle: the indices of nodes that do not run: those in a branch that is not taken.
     """
-    return _levels(graph, idle, lambda size_bytes: size_bytes or 0)
+    return _levels(_whole(graph, idle), lambda size_bytes: size_bytes or 0)
 
 
 def live_unsized(graph: Graph, idle: Collection[int] = ()) -> frozenset[int]:
     """The nodes during which an activation of unknown size is alive, by their indices."""
-    levels = _levels(graph, idle, lambda size_bytes: int(size_bytes is None))
+    levels = _levels(_whole(graph, idle), lambda size_bytes: int(size_bytes is None))
     return frozenset(index for index, count in enumerate(levels) if count)
 
 
-def _levels(graph: Graph, idle: Collection[int], measure: Measure) -> Sequence[int]:
-    """For each node what ``measure`` makes of the sizes of the activations alive while it runs, added up."""
-    memory = _Memory(graph, idle)
-    allocated, freed = [0] * len(graph.nodes), [0] * len(graph.nodes)
-    alive = 0
-    for tensor in graph.inputs:
-        size = measure(_input_bytes(tensor))
-        alive += size
-        if (last := memory.last_use(tensor.name)) is not None:
-            freed[last] += size
-    for index, node in enumerate(graph.nodes):
-        if node.constant_folded or index in idle:
-            continue
-        for output in node.view.outputs:
-            if output is not None and memory.has_own(output.name):
-                size = measure(_bytes(output))
-                allocated[index] += size
-                if (last := memory.last_use(output.name, index)) is not None:
-                    freed[last] += size
-    levels = []
-    for new, released in zip(allocated, freed, strict=True):
-        alive += new
-        levels.append(alive)
-        alive -= released
-    return levels
+def working_bytes(
+    graph: Graph, path: str, idle: Collection[int] = (), *, stored_as: str = "", sized: bool = False
+) -> tuple[int, bool]:
+    """The most bytes of activations alive at once if the module ran alone; whether one has no known size.
+
+    Its inputs live from its start to their last consumer in it, its outputs to its end; what waits elsewhere
+    in the network is not its own.
+
+    Args:
+        graph: its nodes in the order of execution.
+        path: of the module.
+        idle: the indices of nodes that do not run.
+        stored_as: the dtype in which floats are held; "" for the file's.
+        sized: all activations are known to have sizes.
+    """
+    running, io = graph.by_module()[path], graph.module_io(path)
+    inside = frozenset(running).difference(idle)
+    part = _Part(
+        graph, running, _Others(inside), tuple(io.inputs.values()), tuple(io.outputs.values()), stored_as
+    )
+    unsized = not sized and any(_levels(part, lambda size_bytes: int(size_bytes is None)))
+    return max(_levels(part, lambda size_bytes: size_bytes or 0), default=0), unsized
 
 
-def _bytes(value: ValueView) -> int | None:
-    """Of a sequence 0: it refers to tensors that are there anyway."""
+class _Others(Container[int]):
+    """All nodes but those."""
+
+    def __init__(self, nodes: Collection[int]) -> None:
+        self._nodes = nodes
+
+    def __contains__(self, index: object) -> bool:
+        return index not in self._nodes
+
+
+@dataclass(frozen=True, slots=True)
+class _Part:
+    """Nodes of a graph, by their indices, with the tensors that come to them and that are wanted of them.
+
+    ``idle`` holds the nodes that do not run, and those that are not of the part.
+    """
+
+    graph: Graph
+    nodes: Sequence[int]
+    idle: Container[int]
+    inputs: Sequence[TensorSpec]
+    outputs: Sequence[TensorSpec]
+    stored_as: str = ""
+
+    def size_of(self, tensor: TensorSpec) -> int | None:
+        """What an input takes; a sequence 0."""
+        if " of " in tensor.dtype:
+            return 0
+        elements = tensor.elements
+        floats = self.stored_as and tensor.dtype in FLOATS and elements is not None
+        return storage_bytes(self.stored_as, elements) if floats and elements else tensor.size_bytes
+
+
+def _whole(graph: Graph, idle: Collection[int]) -> _Part:
+    return _Part(graph, range(len(graph.nodes)), idle, graph.inputs, graph.outputs)
+
+
+def held_bytes(value: ValueView, stored_as: str = "") -> int | None:
+    """What a value takes where floats are held in another dtype, "" for their own; None if that is not known.
+
+    A packed weight stays as it is. A sequence takes 0: it refers to tensors that are there anyway.
+    """
+    if value.kind != "tensor":
+        return 0
     try:
-        return value.size_bytes if value.kind == "tensor" else 0
+        if stored_as and value.dtype in FLOATS and value.stored_bytes is None:
+            return storage_bytes(stored_as, value.elements)
+        return value.size_bytes
     except NotCountable:
         return None
 
 
-def _input_bytes(tensor: TensorSpec) -> int | None:
-    return 0 if " of " in tensor.dtype else tensor.size_bytes
+def _levels(part: _Part, measure: Measure) -> Sequence[int]:
+    """For each node what ``measure`` makes of the sizes of the activations alive while it runs, added up."""
+    memory = _Memory(part)
+    allocated, freed = dict.fromkeys(part.nodes, 0), dict.fromkeys(part.nodes, 0)
+    alive = 0
+    for tensor in part.inputs:
+        size = measure(part.size_of(tensor))
+        alive += size
+        if (last := memory.last_use(tensor.name)) is not None:
+            freed[last] += size
+    for index in part.nodes:
+        node = part.graph.nodes[index]
+        if node.constant_folded or index in part.idle:
+            continue
+        for output in node.view.outputs:
+            if output is not None and memory.has_own(output.name):
+                size = measure(held_bytes(output, part.stored_as))
+                allocated[index] += size
+                if (last := memory.last_use(output.name, index)) is not None:
+                    freed[last] += size
+    levels = []
+    for index in part.nodes:
+        alive += allocated[index]
+        levels.append(alive)
+        alive -= freed[index]
+    return levels
 
 
 class _Memory:
     """Which memory holds each activation, and which node needs it last."""
 
-    def __init__(self, graph: Graph, idle: Collection[int]) -> None:
-        self._graph = graph
-        self._idle = idle
+    def __init__(self, part: _Part) -> None:
+        graph = self._graph = part.graph
+        idle = self._idle = part.idle
         self._shared: dict[str, frozenset[str]] = {}  # for values that have no memory of their own
         self._kept_until: dict[str, int] = {}  # for values whose memory others share
-        inputs = {tensor.name for tensor in graph.inputs}
-        for index, node in enumerate(graph.nodes):
+        inputs = {tensor.name for tensor in part.inputs}
+        for index in part.nodes:
+            node = graph.nodes[index]
             if (node.bodies or is_view(node.view)) and index not in idle:
                 for name, memory in self._memory_shared_by(node, inputs).items():
                     self._shared[name] = memory
                     last = self._last_consumer(name, index)
                     for held in memory:
                         self._kept_until[held] = max(last, self._kept_until.get(held, 0))
-        returned = [tensor.name for tensor in graph.outputs]
+        returned = [tensor.name for tensor in part.outputs]
         self._returned = {held for name in returned for held in self._shared.get(name) or (name,)}
 
     def _memory_shared_by(self, node: GraphNode, inputs: Collection[str]) -> Mapping[str, frozenset[str]]:

@@ -8,7 +8,7 @@ from functools import cache
 from math import floor, log10
 
 from onnxlens.errors import UsageError
-from onnxlens.reports.numbers import COSTS, Combination, Cost
+from onnxlens.reports.numbers import COST_NAMES, COSTS, Combination, Cost
 from onnxlens.specs.flow import FlowGraph, FlowNode
 from onnxlens.specs.ledger import is_lower_bound
 
@@ -133,16 +133,18 @@ def figure_of(node: FlowNode, column: str) -> int | float | None:
     return figure * node.repeats
 
 
-def require_column(column: str) -> None:
-    """Refuse to color by what is not a column of the ledger, before any work is done for it.
+def column_named(text: str) -> str:
+    """The column to color by, by its name or a heading; refuses others before any work is done for them.
 
     Raises:
         UsageError: it is not one.
     """
-    if column not in COSTS and column != NO_COLOR:
+    column = NO_COLOR if text == NO_COLOR else COST_NAMES.get(text.lower())
+    if column is None:
         raise UsageError(
-            f"{column!r} is not a column to color by; choose one of {', '.join((*COSTS, NO_COLOR))}"
+            f"{text!r} is not a column to color by; choose one of {', '.join((*COSTS, NO_COLOR))}"
         )
+    return column
 
 
 def require_figures(flows: Sequence[FlowGraph], column: str) -> None:

@@ -178,8 +178,8 @@ Text = tuple[str, str]
 
 OPERATIONS = ("macs", "vector_ops", "special_ops")
 TRAFFIC = ("weight_read_bytes", "read_bytes", "write_bytes", "moved_bytes")
-SHOWN_BY_LEVEL = ("order", "depth")
-"""Columns of the ledger that the position of a level shows already."""
+SHOWN_BY_LEVEL = ("order", "depth", "inputs", "outputs", "operators", "kernel", "stride", "groups")
+"""Columns of the ledger that a level shows already: by its position, otherwise, or at the node inside."""
 
 
 def node_texts(node: OperatorNode) -> Iterator[Text]:

@@ -1,28 +1,36 @@
-"""The columns of the module, operator and node tables, and those that the ledger offers by name."""
+"""The columns of module, operator and node tables, by the names that options, headings, CSV and JSON use."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
+from functools import partial
 from operator import attrgetter
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from onnxlens.reports.numbers import COSTS, bounded, figure_text, shapes, share_text, short_count
-from onnxlens.reports.tables.reconciliation import UNITS, exact_peer, operator_name, short_peer
-from onnxlens.reports.tables.render import Column, first_of
-from onnxlens.specs.ledger import BodyCost, Ledger, ModuleCost, NodeCost, OperatorCost, Totals, is_lower_bound
+from onnxlens.reports.numbers import COST_NAMES, COSTS, figure_text, shapes, share_text, short_count
+from onnxlens.reports.tables.reconciliation import exact_peer, operator_name, short_peer
+from onnxlens.reports.tables.render import By, Column, first_of
+from onnxlens.specs.ledger import (
+    BodyCost,
+    Ledger,
+    ModuleCost,
+    NodeCost,
+    OperatorCost,
+    Totals,
+    Window,
+    is_lower_bound,
+)
+from onnxlens.specs.peers import PEERS, Peer
 
 if TYPE_CHECKING:
     from onnxlens.specs.bench import ModuleTime
 
-Costed = TypeVar("Costed", ModuleCost, OperatorCost)
+Costed = ModuleCost | OperatorCost | NodeCost
+Builder = Callable[[Ledger], Column[Any]]
 ModuleColumn = Column[ModuleCost]
-
-CSV_TITLES: Mapping[str, str] = MappingProxyType(
-    {"vector_ops": "vector ops", "special_ops": "special ops", "moved_bytes": "moved", "live_bytes": "live"}
-)
-"""Titles in CSV, which programs read, of costs that tables for people call otherwise."""
 
 
 def cost_column(name: str, short: Callable[[float], str] | None = None) -> Column[Any]:
@@ -33,78 +41,173 @@ def cost_column(name: str, short: Callable[[float], str] | None = None) -> Colum
         value = figure(row)
         return "-" if value is None else figure_text(name, value, row.lower_bounds, short)
 
-    return Column(COSTS[name].title, figure, text, right=True, csv_title=CSV_TITLES.get(name, ""))
+    def lower(row: Any) -> bool:
+        return is_lower_bound(name, row.lower_bounds)
+
+    sums = name not in ("resident_weight_bytes", "working_bytes", "parity_error")
+    return Column(COSTS[name].title, figure, text, right=True, lower=lower, sums=sums)
 
 
-def unknown_nodes(row: Costed) -> int:
+def operations_column(name: str) -> Column[NodeCost]:
+    """Operations of a node; of an unknown one no figure at all, because 0 would be one."""
+    counted: Column[NodeCost] = cost_column(name)
+    return replace(
+        counted, exact=lambda node: None if node.status == "unknown" else counted.cell(node, exact=True)
+    )
+
+
+def _macs_share(ledger: Ledger) -> Column[Costed]:
+    """The row's part of the MACs of the whole."""
+    return _share_column(_macs, _lacks_macs, ledger.totals)
+
+
+def _peer_share(peer: Peer, ledger: Ledger) -> Column[Costed]:
+    """The row's part of what the peer counts in all."""
+    return _share_column(partial(_peer_macs, peer, ledger), _lacks_peer, ledger.totals)
+
+
+def _share_column(
+    figure: Callable[[Any], int | None], lacks: Callable[[Any], bool], totals: Totals
+) -> Column[Costed]:
+    whole, whole_lower = figure(totals) or 0, lacks(totals)
+
+    def exact(row: Costed) -> float | None:
+        part = figure(row)
+        if part is None or whole_lower:
+            return None
+        return round(100 * part / whole, 3) if whole else 0
+
+    def short(row: Costed) -> str:
+        return share_text(figure(row) or 0, whole, part_lower=lacks(row), whole_lower=whole_lower)
+
+    return Column("%", exact, short, right=True, lower=lacks, sums=True)
+
+
+def _macs(row: Costed | Totals) -> int:
+    return row.macs
+
+
+def _lacks_macs(row: Costed | Totals) -> bool:
+    return is_lower_bound("macs", row.lower_bounds)
+
+
+def _peer_macs(peer: Peer, ledger: Ledger, row: Costed | Totals) -> int | None:
+    return row.peer.macs if ledger.convention == peer and row.peer else None
+
+
+def _lacks_peer(row: Costed | Totals) -> bool:
+    return row.peer is not None and row.peer.unknown_nodes > 0
+
+
+def _peer_count(peer: Peer, ledger: Ledger) -> Column[Costed]:
+    """What the peer counts; no figure at all in another convention."""
+    if ledger.convention != peer:
+        return Column(peer, lambda row: None, right=True)
+    return Column(
+        peer,
+        lambda row: exact_peer(row.peer),
+        lambda row: short_peer(row.peer, short_count),
+        right=True,
+        lower=_lacks_peer,
+        sums=True,
+    )
+
+
+def _unknown_nodes(row: ModuleCost | OperatorCost) -> int:
     """How many nodes of the row cannot be counted in the ledger's convention."""
     return row.unknown_nodes if row.peer is None else row.peer.unknown_nodes
 
 
-MODULE_ORDER: Column[Any] = Column("#", lambda m: m.order, lambda m: m.order or "-", right=True)
-MODULE_CLASS: Column[Any] = Column("class", lambda m: m.class_name)
-MODULE_EVIDENCE: ModuleColumn = Column("named by", lambda m: m.evidence)
+def _same(column: Column[Any]) -> Builder:
+    return lambda ledger: column
+
+
+def _costs(*names: str) -> Mapping[str, Builder]:
+    return {name: _same(cost_column(name)) for name in names}
+
+
+PEER_NAMES: Mapping[Peer, str] = MappingProxyType(
+    {"onnx-tool": "onnx_tool_macs", "fvcore": "fvcore_flops", "thop": "thop_macs"}
+)
+PERCENT = "_percent"
+SHARE = "macs" + PERCENT
+
+_PEER_COLUMNS: Mapping[str, Builder] = {
+    name: builder
+    for peer in PEERS
+    for name, builder in (
+        (PEER_NAMES[peer], partial(_peer_count, peer)),
+        (PEER_NAMES[peer] + PERCENT, partial(_peer_share, peer)),
+    )
+}
+_TRAFFIC = _costs("weight_read_bytes", "read_bytes", "write_bytes", "moved_bytes")
+_INTENSITY = {
+    "arithmetic_intensity": _same(cost_column("arithmetic_intensity", lambda figure: f"{figure:.1f}"))
+}
+_UNKNOWN = _same(Column("unknown", _unknown_nodes, right=True, sums=True))
 LOWER_BOUNDS: Column[Any] = Column("lower_bounds", lambda row: " ".join(row.lower_bounds or ()) or None)
 """The names of the row's figures that lack those of unknown nodes: for machines, which read no sign."""
-MODULE_UNKNOWN: ModuleColumn = Column("unknown", unknown_nodes, right=True)
-TRAFFIC: Sequence[Column[Any]] = tuple(map(cost_column, ("weight_read_bytes", "read_bytes", "write_bytes")))
+_BOUNDS = {"lower_bounds": _same(LOWER_BOUNDS)}
+
+MODULE_CLASS: Column[Any] = Column("class", lambda m: m.class_name)
+MODULE_ORDER: Column[Any] = Column("#", lambda m: m.order, lambda m: m.order or "-", right=True)
 
 
-def module_column(ledger: Ledger, *, nested: bool) -> ModuleColumn:
-    """The module's path; for people indented by depth and relative to the parent's, where ``nested``."""
-    return Column("module", lambda m: m.path, module_name(ledger.modules, ledger.graph, nested=nested))
+def root_name(ledger: Ledger) -> str:
+    """What the model is called where modules have paths: the graph's name, in brackets if a module has it."""
+    name = ledger.graph or ledger.source
+    return f"({name})" if any(module.path == name for module in ledger.modules) else name
 
 
-def module_columns(ledger: Ledger, *, nested: bool) -> Sequence[ModuleColumn]:
-    """The module table: inputs and outputs of each module, the operators it runs, and what they cost.
-
-    Args:
-        ledger: whose modules are the rows.
-        nested: the rows follow the hierarchy without a gap, so each may name its module relative to the one
-            above.
-    """
-    return (
-        MODULE_ORDER,
-        module_column(ledger, nested=nested),
-        MODULE_CLASS,
-        Column("in", lambda m: shapes(m.inputs), lambda m: shapes(m.inputs, 2)),
-        Column("out", lambda m: shapes(m.outputs), lambda m: shapes(m.outputs, 2)),
-        Column("operators", lambda m: _operators(m), lambda m: _operators(m, 3)),
-        *count_and_share(ledger),
-        *map(cost_column, ("params", "moved_bytes", "live_bytes")),
-        *((MODULE_UNKNOWN,) if ledger.unknown[0] else ()),
-        *((MODULE_EVIDENCE,) if any(module.evidence == "weights" for module in ledger.modules) else ()),
-    )
+def _module_path(ledger: Ledger) -> ModuleColumn:
+    root = root_name(ledger)
+    return Column("module", lambda m: m.path or root)
 
 
-def operator_columns(ledger: Ledger) -> Sequence[Column[OperatorCost]]:
-    """The operator table: all nodes of a type together."""
-    counts: tuple[Column[OperatorCost], ...] = count_and_share(ledger)
-    own = tuple(map(cost_column, ("vector_ops", "special_ops"))) if ledger.convention == "matrix" else ()
-    return (
-        Column("operator", operator_name),
-        Column("nodes", lambda o: o.nodes, right=True),
-        Column("free", lambda o: o.free_nodes, right=True),
-        Column("unknown", unknown_nodes, right=True),
-        *counts,
-        *own,
-        *TRAFFIC,
-    )
+def _node_path(ledger: Ledger) -> Column[NodeCost]:
+    root = root_name(ledger)
+    return Column("module", lambda n: n.module_path or root)
 
 
-def node_columns(ledger: Ledger) -> Sequence[Column[NodeCost]]:
-    """The node table: every node in execution order; how often it runs, where that is not once for all."""
-    repeats: tuple[Column[NodeCost], ...] = (Column("runs", lambda n: n.repeats, right=True),)
-    return (
-        Column("node", lambda n: n.node),
-        Column("operator", operator_name),
-        Column("module", lambda n: n.module_path),
-        *_node_counts(ledger),
-        cost_column("params"),
-        *TRAFFIC,
-        Column("status", _status),
-        *(repeats if any(node.repeats != 1 for node in ledger.nodes) else ()),
-    )
+def _operators(module: ModuleCost, limit: int | None = None) -> str:
+    """``Conv 2, Relu 2``: the types that do most first."""
+    return first_of([f"{name} {times}" for name, times in module.operators.items()], limit)
+
+
+def _module_windows(ledger: Ledger) -> Callable[[ModuleCost], Window | None]:
+    """What the only node of a module slides over that slides over anything."""
+    paths = {module.path for module in ledger.modules}
+    times: Counter[str] = Counter()
+    found: dict[str, Window] = {}
+    for index, window in ledger.windows.items():
+        elements = ledger.nodes[index].module_path.split(".")
+        around = {".".join(elements[:length]) for length in range(len(elements) + 1)} & paths
+        times.update(around)
+        found.update(dict.fromkeys(around, window))
+    return lambda module: found[module.path] if times[module.path] == 1 else None
+
+
+def _node_windows(ledger: Ledger) -> Callable[[NodeCost], Window | None]:
+    found = {id(ledger.nodes[index]): window for index, window in ledger.windows.items()}
+    return lambda node: found.get(id(node))
+
+
+def _window_columns(of: Callable[[Ledger], Callable[[Any], Window | None]]) -> Mapping[str, Builder]:
+    """Kernel, stride and groups of the rows in which one node decides."""
+
+    def built(text: Callable[[Window], str | int | None], right: bool, ledger: Ledger) -> Column[Any]:
+        window_of = of(ledger)
+        return Column("", lambda row: text(window) if (window := window_of(row)) else None, right=right)
+
+    return {
+        "kernel": partial(built, lambda window: _by_axis(window.kernel), False),
+        "stride": partial(built, lambda window: _by_axis(window.stride), False),
+        "groups": partial(built, lambda window: window.groups, True),
+    }
+
+
+def _by_axis(sizes: Iterable[int]) -> str:
+    return "x".join(map(str, sizes))
 
 
 def _status(node: NodeCost) -> str:
@@ -118,61 +221,118 @@ def _body_status(body: BodyCost) -> str:
     return f"{body.name} {short_count(body.macs)} MACs {times}"
 
 
-def _operators(module: ModuleCost, limit: int | None = None) -> str:
-    """``Conv 2, Relu 2``: the types that do most first."""
-    return first_of([f"{name} {times}" for name, times in module.operators.items()], limit)
+_OPERATIONS = _costs("vector_ops", "special_ops", "flops")
+
+LEDGER_COLUMNS: Mapping[str, Builder] = MappingProxyType(
+    {
+        "order": _same(MODULE_ORDER),
+        "path": _module_path,
+        "class": _same(MODULE_CLASS),
+        "depth": _same(Column("depth", lambda m: m.depth, right=True)),
+        "inputs": _same(Column("in", lambda m: shapes(m.inputs), lambda m: shapes(m.inputs, 2))),
+        "outputs": _same(Column("out", lambda m: shapes(m.outputs), lambda m: shapes(m.outputs, 2))),
+        "operators": _same(Column("operators", _operators, lambda m: _operators(m, 3))),
+        **_window_columns(_module_windows),
+        **_costs("macs"),
+        SHARE: _macs_share,
+        **_PEER_COLUMNS,
+        **_costs("params"),
+        **_OPERATIONS,
+        **_TRAFFIC,
+        **_costs("resident_weight_bytes", "live_bytes", "working_bytes"),
+        "fits": _same(Column("fits", lambda m: None)),  # what it is to fit into is asked with the rows
+        **_INTENSITY,
+        "unknown_nodes": _UNKNOWN,
+        **_costs("latency_s", "achieved_macs_per_s", "parity_error"),
+        "evidence": _same(Column("named by", lambda m: m.evidence)),
+        **_BOUNDS,
+    }
+)
+"""What a module's row has: its costs with everything below it."""
+
+OWN = "own_"
+"""How the columns begin that leave out the modules inside a module."""
+
+OWN_COLUMNS: Mapping[str, Builder] = MappingProxyType(
+    {
+        OWN + name: LEDGER_COLUMNS[name]
+        for name in (
+            "operators", "macs", SHARE, *_PEER_COLUMNS, "params", *_OPERATIONS, *_TRAFFIC,
+            *_INTENSITY, "unknown_nodes", *_BOUNDS,
+        )
+    }
+)  # fmt: skip
+
+OPERATOR_COLUMNS: Mapping[str, Builder] = MappingProxyType(
+    {
+        "operator": _same(Column("operator", operator_name)),
+        "nodes": _same(Column("nodes", lambda o: o.nodes, right=True, sums=True)),
+        "free_nodes": _same(Column("free", lambda o: o.free_nodes, right=True, sums=True)),
+        "unknown_nodes": _UNKNOWN,
+        **_costs("macs"),
+        SHARE: _macs_share,
+        **_PEER_COLUMNS,
+        **_OPERATIONS,
+        **_TRAFFIC,
+        **_INTENSITY,
+        **_BOUNDS,
+    }
+)
+"""What the row of an operator type has: all its nodes together."""
+
+NODE_COLUMNS: Mapping[str, Builder] = MappingProxyType(
+    {
+        "node": _same(Column("node", lambda n: n.node)),
+        "operator": _same(Column("operator", operator_name)),
+        "path": _node_path,
+        "class": _same(MODULE_CLASS),
+        **_window_columns(_node_windows),
+        "macs": _same(operations_column("macs")),
+        SHARE: _macs_share,
+        **_PEER_COLUMNS,
+        "why_not_as_ours": _same(Column("", lambda node: node.peer.cause if node.peer else None)),
+        **{name: _same(operations_column(name)) for name in _OPERATIONS},
+        **_costs("params"),
+        **_TRAFFIC,
+        **_INTENSITY,
+        "status": _same(Column("status", _status)),
+        "repeats": _same(Column("runs", lambda n: n.repeats, right=True)),
+        **_BOUNDS,
+    }
+)
+"""What a node's row has."""
+
+COLUMNS: Mapping[By, Mapping[str, Builder]] = MappingProxyType(
+    {"module": {**LEDGER_COLUMNS, **OWN_COLUMNS}, "op": OPERATOR_COLUMNS, "node": NODE_COLUMNS}
+)
+"""Every column, by the kind of the rows and the name that options, headings, CSV and JSON call it."""
+
+TEXTS = frozenset(
+    {
+        "path", "class", "fits", "inputs", "outputs", "operators", "own_operators", "kernel", "stride",
+        "evidence", "lower_bounds", "own_lower_bounds", "operator", "node", "status", "why_not_as_ours",
+    }
+)  # fmt: skip
+"""The columns that hold text; all others hold numbers."""
 
 
-def count_and_share(ledger: Ledger) -> tuple[Column[Costed], ...]:
-    """The rows' counts in the ledger's convention, and their share of the whole."""
-    whole, whole_lower = _macs(ledger.totals), _is_part(ledger.totals)
-    unit = UNITS[ledger.convention]
-    return (
-        Column(
-            unit,
-            lambda row: row.macs if row.peer is None else exact_peer(row.peer),
-            lambda row: bounded(short_count(_macs(row)), _macs(row), lower=_is_part(row)),
-            True,
-        ),
-        Column(
-            f"{unit} %" if ledger.convention == "matrix" else "%",
-            lambda row: None if whole_lower else round(100 * _macs(row) / whole, 3) if whole else 0,
-            lambda row: share_text(_macs(row), whole, part_lower=_is_part(row), whole_lower=whole_lower),
-            True,
-        ),
-    )
+def shown_name(name: str) -> str:
+    """What heads a column in a table for people: narrow, and taken by every option too."""
+    plain = name.removeprefix(OWN)
+    head = (COSTS[plain].head or plain) if plain in COSTS else plain.replace(PERCENT, "_share")
+    short = {SHARE: "share", "free_nodes": "free"}.get(plain, head)
+    return OWN + short if plain != name else short
 
 
-def _macs(row: ModuleCost | OperatorCost | Totals) -> int:
-    return row.macs if row.peer is None else row.peer.macs
-
-
-def _is_part(row: ModuleCost | OperatorCost | Totals) -> bool:
-    """Whether the row's count, in the ledger's convention, lacks that of unknown nodes."""
-    return is_lower_bound("macs", row.lower_bounds) if row.peer is None else row.peer.unknown_nodes > 0
-
-
-def _node_counts(ledger: Ledger) -> tuple[Column[NodeCost], ...]:
-    """A node's counts: ours of all kinds, or the peer's, and why it differs."""
-    if ledger.convention == "matrix":
-        return tuple(map(_operations, ("macs", "vector_ops", "special_ops")))
-    return (
-        Column(
-            UNITS[ledger.convention],
-            lambda node: exact_peer(node.peer),
-            lambda node: short_peer(node.peer, short_count),
-            True,
-        ),
-        Column("why not as ours", lambda node: node.peer.cause if node.peer else ""),
-    )
-
-
-def _operations(name: str) -> Column[NodeCost]:
-    """Operations of a node; of an unknown one no figure at all, because 0 would be one."""
-    counted: Column[NodeCost] = cost_column(name)
-    return replace(
-        counted, exact=lambda node: "" if node.status == "unknown" else counted.cell(node, exact=True)
-    )
+SHORT_NAMES: Mapping[str, str] = MappingProxyType(
+    {
+        "module": "path", "in": "inputs", "out": "outputs", "#": "order", "named by": "evidence",
+        "runs": "repeats", "%": SHARE, "macs %": SHARE,
+        **COST_NAMES,
+        **{shown_name(name): name for columns in COLUMNS.values() for name in columns},
+    }
+)  # fmt: skip
+"""What else columns may be called, in small letters."""
 
 
 Module = TypeVar("Module", bound="ModuleCost | ModuleTime")
@@ -197,51 +357,11 @@ def module_name(modules: Iterable[Module], graph: str, *, nested: bool) -> Calla
     return name
 
 
-def _same(column: ModuleColumn) -> Callable[[Ledger], ModuleColumn]:
-    return lambda ledger: column
-
-
-LEDGER_COLUMNS: Mapping[str, Callable[[Ledger], ModuleColumn]] = MappingProxyType(
-    {
-        "order": _same(MODULE_ORDER),
-        "path": lambda ledger: module_column(ledger, nested=False),
-        "class": _same(MODULE_CLASS),
-        "depth": _same(Column("depth", lambda m: m.depth, right=True)),
-        "macs": lambda ledger: count_and_share(ledger)[0],
-        "macs_percent": lambda ledger: count_and_share(ledger)[1],
-        **{
-            name: _same(cost_column(name))
-            for name in (
-                "params", "vector_ops", "special_ops", "weight_read_bytes", "read_bytes", "write_bytes",
-                "moved_bytes", "live_bytes",
-            )
-        },
-        "arithmetic_intensity": _same(cost_column("arithmetic_intensity", lambda figure: f"{figure:.1f}")),
-        "unknown_nodes": _same(MODULE_UNKNOWN),
-        **{
-            name: _same(cost_column(name)) for name in ("latency_s", "achieved_macs_per_s", "parity_error")
-        },
-        "evidence": _same(MODULE_EVIDENCE),
-        "lower_bounds": _same(LOWER_BOUNDS),
-    }
-)  # fmt: skip
-"""Every column, by the name that options, CSV and JSON call it."""
-
-TEXTS = frozenset({"path", "class", "evidence", "lower_bounds"})
-"""The columns that hold text; all others hold numbers."""
-
-FOR_PEOPLE = (
-    "path", "class", "macs", "macs_percent", "params", "moved_bytes", "live_bytes", "arithmetic_intensity",
-    "unknown_nodes", "latency_s", "achieved_macs_per_s", "parity_error",
-)  # fmt: skip
-"""What fits on a line, unless columns are chosen."""
-
-
 def present_columns(ledger: Ledger) -> Mapping[str, ModuleColumn]:
-    """The columns that hold a figure in some row; one without was not computed, and is absent."""
-    every = {name: column(ledger) for name, column in LEDGER_COLUMNS.items()}
+    """The columns of modules that hold a figure in some row; one without was not computed, and is absent."""
+    every = {name: build(ledger) for name, build in LEDGER_COLUMNS.items()}
     return {
         name: column
         for name, column in every.items()
-        if name == "macs_percent" or any(column.exact(module) is not None for module in ledger.modules)
+        if name == SHARE or any(column.exact(module) is not None for module in ledger.modules)
     }

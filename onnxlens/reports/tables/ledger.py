@@ -1,15 +1,13 @@
-"""What is counted and measured, as text: the profile by module, operator or node, and the queried ledger."""
+"""What is counted and measured, as text: by module, operator or node, all of it or what is asked for."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass, replace
+from typing import Any
 
-from onnxlens.errors import UsageError
 from onnxlens.reports.numbers import (
     AT_LEAST,
-    COSTS,
     UNKNOWN,
     bounded,
     figure_text,
@@ -20,140 +18,246 @@ from onnxlens.reports.numbers import (
     short_time,
 )
 from onnxlens.reports.tables.columns import (
-    FOR_PEOPLE,
-    LOWER_BOUNDS,
-    ModuleColumn,
-    module_column,
-    module_columns,
-    node_columns,
-    operator_columns,
-    present_columns,
+    COLUMNS,
+    OWN,
+    PEER_NAMES,
+    PERCENT,
+    SHARE,
+    TEXTS,
+    module_name,
+    shown_name,
 )
+from onnxlens.reports.tables.query import Asked, Query
 from onnxlens.reports.tables.reconciliation import UNITS, heading_of
-from onnxlens.reports.tables.render import By, TableFormat, render_table, with_notes
+from onnxlens.reports.tables.render import By, Column, TableFormat, fitted, render_table, with_notes
+from onnxlens.reports.tables.rows import KINDS, Rows, Selection, rows_of, selected
 from onnxlens.specs.codec import to_plain
-from onnxlens.specs.ledger import Ledger, ModuleCost, Totals, is_lower_bound
+from onnxlens.specs.ledger import Ledger, Totals, is_lower_bound
 from onnxlens.specs.peers import PeerCost
 
-if TYPE_CHECKING:
-    from onnxlens.reports.tables.query import LedgerQuery
+FOR_PEOPLE: Mapping[By, Sequence[str]] = {
+    "module": (
+        "path", "class", "macs", SHARE, "latency_s", "achieved_macs_per_s", "parity_error", "params",
+        "moved_bytes", "live_bytes", "working_bytes", "unknown_nodes", "inputs", "outputs",
+        "arithmetic_intensity", "operators", "evidence",
+    ),
+    "op": (
+        "operator", "nodes", "macs", SHARE, "moved_bytes", "vector_ops", "special_ops", "free_nodes",
+        "unknown_nodes", "weight_read_bytes", "read_bytes", "write_bytes", "arithmetic_intensity",
+    ),
+    "node": (
+        "node", "operator", "path", "macs", SHARE, "moved_bytes", "status", "repeats", "vector_ops",
+        "special_ops", "params", "weight_read_bytes", "read_bytes", "write_bytes", "why_not_as_ours",
+    ),
+}  # fmt: skip
+"""What a table shows unless columns are chosen, those that matter most first."""
 
 
-def profile_table(ledger: Ledger, by: By, depth: int, table_format: TableFormat) -> str:
-    """The counts by module down to ``depth``, by operator type, or by node; with totals and notes for people.
+OF_THE_WHOLE = ("live_bytes", "latency_s", "achieved_macs_per_s", "parity_error")
+"""What a table of own costs does not show: it is of a module with all that is inside."""
 
-    A file that names no modules is grouped by operator type instead, and the table says so.
+NAMELESS: Mapping[By, str] = {
+    "op": "modules: the file names none, so its nodes are grouped by operator type",
+    "module": "modules: the file names none; --by op groups by operator type",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Layout:
+    """How a table is shown to people.
+
+    Attributes:
+        width: of the screen in characters: columns that do not fit are left out; None shows all.
+        explain: whether it ends with how everything was counted.
     """
-    notes = _notes(ledger)
-    bounds = (LOWER_BOUNDS,) if table_format == "csv" and ledger.totals.lower_bounds else ()
-    if by == "module" and ledger.attribution != "none":
-        modules = [module for module in ledger.modules if module.depth <= depth]
-        columns = (*module_columns(ledger, nested=table_format == "table"), *bounds)
-        table = render_table(modules, columns, table_format)
-    elif by != "node":
-        table = render_table(ledger.operators, (*operator_columns(ledger), *bounds), table_format)
-    else:
-        table = render_table(ledger.nodes, node_columns(ledger), table_format)
-    if ledger.attribution == "none" and by == "module":
-        notes.append("modules: the file names none, so its nodes are grouped by operator type")
+
+    width: int | None = None
+    explain: bool = True
+
+
+def cost_table(
+    ledger: Ledger, query: Query, table_format: TableFormat = "table", layout: Layout | None = None
+) -> str:
+    """The rows that are asked for; as CSV exact, else short, with sums, totals and notes.
+
+    Raises:
+        UsageError: a column is asked for that holds no figure, or a text that no row has.
+    """
+    layout = layout or Layout()
+    query = _resolved(ledger, query)
+    rows = rows_of(ledger, query)
+    found = selected(rows, query)
+    if table_format == "csv":
+        return render_table(found.rows, _titled(rows, _for_machines(rows, query)), "csv")
+    columns = _titled(rows, _for_people(ledger, rows, query), people=True)
+    if table_format == "table" and query.by == "module" and not query.filters and query.sort is None:
+        columns = [_nested(ledger, column) if column.title == "path" else column for column in columns]
+    sums = _sums(rows, found) if query.filters or query.asked.own else ()
+    width = layout.width if table_format == "table" else None
+    columns, hidden = fitted(found.rows, columns, width)
+    table = render_table(found.rows, columns, table_format, sums)
+    notes = [*_hidden(hidden), *_left_out(rows, found, query), *_notes(ledger, layout.explain)]
+    if ledger.attribution == "none" and query.by != "node":
+        notes.append(NAMELESS[query.by])
     convention = "" if ledger.convention == "matrix" else f", as {ledger.convention} counts"
     return with_notes(f"{heading_of(ledger)}{convention}", table, notes, table_format)
 
 
-def ledger_table(ledger: Ledger, query: LedgerQuery, table_format: TableFormat) -> str:
-    """The modules that are asked for; as CSV exact under the columns' names, else short, with totals.
+def cost_document(ledger: Ledger, query: Query) -> dict[str, Any]:
+    """The rows that are asked for, exact, what they are together, and the whole.
+
+    A figure that was not computed is absent.
 
     Raises:
-        UsageError: a column is asked for that holds no figure.
+        UsageError: a column is asked for that holds no figure, or a text that no row has.
     """
-    columns = _present(ledger, query)
-    rows = _rows(ledger, query, columns)
-    if table_format == "csv":
-        chosen = _chosen(query, columns)
-        return render_table(rows, [replace(columns[name], csv_title=name) for name in chosen], "csv")
-    if table_format == "table" and not query.where and query.sort is None:
-        columns = {**columns, "path": module_column(ledger, nested=True)}
-    table = render_table(rows, [columns[name] for name in _for_people(ledger, query, columns)], table_format)
-    notes = (*_left_out(ledger, rows), *_notes(ledger))
-    return with_notes(heading_of(ledger), table, notes, table_format)
-
-
-def ledger_document(ledger: Ledger, query: LedgerQuery) -> dict[str, Any]:
-    """The modules that are asked for, exact; a figure that was not computed is absent.
-
-    Raises:
-        UsageError: a column is asked for that holds no figure.
-    """
-    columns = _present(ledger, query)
-    chosen = _chosen(query, columns)
+    query = _resolved(ledger, query)
+    rows = rows_of(ledger, query)
+    found = selected(rows, query)
+    chosen = _for_machines(rows, query)
     return {
-        "schema": "onnxlens.ledger/1",
+        "schema": "onnxlens.ledger/2",
         "graph": ledger.graph,
         "source": ledger.source,
         "opset": ledger.opset,
         "weights": ledger.weights,
         "attribution": ledger.attribution,
+        "convention": ledger.convention,
+        "by": query.by,
         "columns": list(chosen),
-        "rows": [
-            to_plain({name: columns[name].exact(module) for name in chosen})
-            for module in _rows(ledger, query, columns)
-        ],
+        "rows": [to_plain({name: rows.columns[name].exact(row) for name in chosen}) for row in found.rows],
+        "sum": to_plain(
+            {
+                name: column.exact(rows.together(found.rows))
+                for name, column in rows.columns.items()
+                if name in chosen and (column.sums or name.endswith("lower_bounds"))
+            }
+        ),
         "totals": {**to_plain(ledger.totals), "arithmetic_intensity": ledger.totals.arithmetic_intensity},
         "notes": list(ledger.notes),
         "conventions": dict(ledger.conventions),
     }
 
 
-def _present(ledger: Ledger, query: LedgerQuery) -> Mapping[str, ModuleColumn]:
-    columns = present_columns(ledger)
-    for name in query.named:
-        if name not in columns:
-            option = COSTS[name].measured_by if name in COSTS else ""
-            remedy = f"give --{option}" if option else "no module has one"
-            raise UsageError(f"column {name} holds no figure; {remedy}")
-    return columns
+def _resolved(ledger: Ledger, query: Query) -> Query:
+    """With the kind of its rows (operators, if the file names no modules and no more is asked), and rank."""
+    asked = query.asked
+    plain = asked == Asked(top=asked.top, depth=asked.depth)
+    by: By = "op" if plain and ledger.attribution == "none" else "module"
+    sort = query.sort
+    if ledger.convention != "matrix" and sort is not None and asked.sort is None:
+        sort = replace(sort, column=sort.column.replace("macs", PEER_NAMES[ledger.convention]))
+    return replace(query, asked=replace(asked, by=asked.by or by), sort=sort)
 
 
-def _chosen(query: LedgerQuery, columns: Mapping[str, ModuleColumn]) -> Sequence[str]:
+def _titled(rows: Rows, names: Sequence[str], *, people: bool = False) -> Sequence[Column[Any]]:
+    return [replace(rows.columns[name], title=shown_name(name) if people else name) for name in names]
+
+
+def _nested(ledger: Ledger, column: Column[Any]) -> Column[Any]:
+    """The path set in by depth, relative to that of the module above."""
+    name = module_name(ledger.modules, ledger.graph, nested=True)
+    return replace(column, short=lambda row: name(row.whole))
+
+
+def _for_machines(rows: Rows, query: Query) -> Sequence[str]:
     """The columns for machines: with the figures comes which of them are lower bounds."""
-    bounds = ("lower_bounds",) if "lower_bounds" in columns else ()
-    return tuple(dict.fromkeys((*query.columns, *bounds))) if query.columns else tuple(columns)
+    if not query.columns:
+        return tuple(rows.columns)
+    own = any(name.startswith(OWN) for name in query.columns)
+    bounds = ("lower_bounds", *((f"{OWN}lower_bounds",) if own else ()))
+    return tuple(dict.fromkeys((*query.columns, *(name for name in bounds if name in rows.columns))))
 
 
-def _rows(ledger: Ledger, query: LedgerQuery, columns: Mapping[str, ModuleColumn]) -> Sequence[ModuleCost]:
-    rows = [
-        module
-        for module in ledger.modules
-        if (query.depth is None or module.depth <= query.depth)
-        and all(condition.holds(columns[condition.column].exact(module)) for condition in query.where)
-    ]
-    if query.sort is None:
-        return rows
-    figure: Callable[[ModuleCost], Any] = columns[query.sort.column].exact
-    lacking = [module for module in rows if figure(module) is None]  # they come last
-    having = [module for module in rows if figure(module) is not None]
-    return [*sorted(having, key=figure, reverse=query.sort.descending), *lacking]
-
-
-def _for_people(ledger: Ledger, query: LedgerQuery, columns: Mapping[str, ModuleColumn]) -> Sequence[str]:
+def _for_people(ledger: Ledger, rows: Rows, query: Query) -> Sequence[str]:
     if query.columns:
         return query.columns
-    has_unknown = ledger.unknown[0] > 0
-    return [name for name in FOR_PEOPLE if name in columns and (name != "unknown_nodes" or has_unknown)]
+    names = list(FOR_PEOPLE[query.by])
+    if query.fits is not None:
+        names[2:2] = ["fits", "working_bytes"]
+    if ledger.convention != "matrix":
+        peer = PEER_NAMES[ledger.convention]
+        at = names.index("macs")
+        names[at : at + 2] = [peer, peer + PERCENT]
+    hidden = {
+        name
+        for name, wanted in (
+            ("unknown_nodes", ledger.unknown[0] > 0 or query.by == "op"),
+            ("evidence", any(module.evidence == "weights" for module in ledger.modules)),
+            ("vector_ops", ledger.convention == "matrix"),
+            ("special_ops", ledger.convention == "matrix"),
+            ("repeats", any(node.repeats != 1 for node in ledger.nodes)),
+            *((each, not query.asked.own) for each in OF_THE_WHOLE),
+        )
+        if not wanted
+    }
+    owned = (
+        OWN + name if query.asked.own and OWN + name in COLUMNS["module"] else name
+        for name in names
+        if name not in hidden
+    )
+    return [name for name in dict.fromkeys(owned) if name in rows.columns]
 
 
-def _left_out(ledger: Ledger, rows: Sequence[ModuleCost]) -> Sequence[str]:
-    """What the rows leave out."""
+def _sums(rows: Rows, found: Selection) -> Sequence[tuple[str, Any]]:
+    """What the rows shown cost together, and what all rows do."""
+    return (
+        (f"sum of {len(found.rows)}", rows.together(found.rows)),
+        ("total", rows.together(rows.every)),
+    )
+
+
+def _hidden(columns: Sequence[Column[Any]]) -> Sequence[str]:
+    if not columns:
+        return ()
+    return (f"columns: {', '.join(column.title for column in columns)} do not fit; --wide shows them",)
+
+
+def _left_out(rows: Rows, found: Selection, query: Query) -> Sequence[str]:
+    """What the rows leave out, and why."""
+    kind, every = KINDS[query.by], len(rows.every)
     lines = []
-    if len(rows) < len(ledger.modules):
-        lines.append(f"rows: {len(rows)} of {len(ledger.modules)} modules")
-    if ledger.attribution == "none":
-        lines.append("modules: the file names none; 'onnxlens profile --by op' groups by operator type")
+    if len(found.rows) < every:
+        lines.append(f"rows: {len(found.rows)} of {every} {kind}")
+        if len(found.rows) < found.matching < every:
+            lines[0] += f", the first of {found.matching} that pass"
+        if query.where is not None and not found.matching:
+            lines[0] += f": none passes --where{_ranges(rows, query)}"
+        if found.deeper and query.where is not None:
+            lines.append(f"deeper than --depth {query.asked.depth}: {found.deeper} more that pass")
+    if found.undecided:
+        lines.append(
+            f"undecided: {found.undecided} {kind}, of which only a lower bound is known, are left out"
+        )
+    if query.fits is not None:
+        fitting = sum(rows.columns["fits"].exact(row) == "yes" for row in rows.every)
+        lines.append(f"fits: {fitting} of {every} modules take at most {short_bytes(query.fits)} alone")
+    if query.asked.top is not None and query.by == "module" and not query.asked.own:
+        lines.append("rows include the modules inside them; --own ranks each module without those")
     return lines
 
 
-def _notes(ledger: Ledger) -> list[str]:
-    """The totals, what was measured, the notes, and the conventions of counting."""
+def _ranges(rows: Rows, query: Query) -> str:
+    """``; macs goes from 0 to 12.5 G`` for each column of numbers that is compared."""
+    texts = []
+    for name in dict.fromkeys(query.named):
+        if name in TEXTS:
+            continue
+        column = rows.columns[name]
+        having = [row for row in rows.every if column.exact(row) is not None]
+        if not having:
+            texts.append(f"; {shown_name(name)} has no figure in any row")
+            continue
+        figure: Callable[[Any], Any] = column.exact
+        low, high = min(having, key=figure), max(having, key=figure)
+        texts.append(
+            f"; {name} goes from {column.cell(low, exact=False)} to {column.cell(high, exact=False)}"
+        )
+    return "".join(texts)
+
+
+def _notes(ledger: Ledger, explain: bool) -> list[str]:
+    """The totals, what was measured, the notes, and if ``explain`` the conventions of counting."""
     totals = ledger.totals
     macs = _total(totals, "macs", "{:,}".format)
     short = "" if macs == UNKNOWN else f" ({short_count(totals.macs)})"
@@ -181,7 +285,10 @@ def _notes(ledger: Ledger) -> list[str]:
     if totals.parity_error is not None:
         lines.append(f"error: {totals.parity_error:.2e} relative L2 at the outputs")
     lines += [f"note: {note}" for note in ledger.notes]
-    lines += [f"{name}: {meaning}" for name, meaning in ledger.conventions.items()]
+    if explain:
+        lines += [f"{name}: {meaning}" for name, meaning in ledger.conventions.items()]
+    else:
+        lines.append(f"what {', '.join(ledger.conventions)} mean: --explain")
     return lines
 
 

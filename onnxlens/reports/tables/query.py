@@ -1,53 +1,22 @@
-"""Which rows and columns of a ledger are asked for, in which order: the options' text, parsed."""
+"""Which rows and columns are asked for, in which order: the options' text, parsed."""
 
 from __future__ import annotations
 
-import operator
-import re
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
-from math import isnan
-from types import MappingProxyType
-from typing import Any
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass, field
+from difflib import get_close_matches
 
 from onnxlens.errors import UsageError
-from onnxlens.reports.tables.columns import LEDGER_COLUMNS, TEXTS
+from onnxlens.reports.tables.columns import COLUMNS, OWN, PEER_NAMES, SHORT_NAMES, TEXTS
+from onnxlens.reports.tables.expression import Expression, Joined, comparisons, parse
+from onnxlens.reports.tables.render import By
+from onnxlens.reports.tables.values import number_at
 
-Test = Callable[[Any, Any], bool]
+MOST = "macs"
+"""What ``--top`` ranks by, unless ``--sort`` says otherwise."""
 
-NUMBER_TESTS: Mapping[str, Test] = MappingProxyType(
-    {
-        "=": operator.eq,
-        "!=": operator.ne,
-        "<": operator.lt,
-        "<=": operator.le,
-        ">": operator.gt,
-        ">=": operator.ge,
-    }
-)
-TEXT_TESTS: Mapping[str, Test] = MappingProxyType(
-    {
-        "=": operator.eq,
-        "!=": operator.ne,
-        "~": lambda text, pattern: pattern.search(text) is not None,
-        "!~": lambda text, pattern: pattern.search(text) is None,
-    }
-)
-
-EXPRESSION = re.compile(r"\s*(\w+)\s*(>=|<=|!=|!~|=|<|>|~)\s*(.*?)\s*", re.DOTALL)
-
-
-@dataclass(frozen=True, slots=True)
-class Condition:
-    """``macs>1e9``: a row passes when its figure meets it; one without a figure does not."""
-
-    column: str
-    test: Test
-    value: str | float | re.Pattern[str]
-
-    def holds(self, figure: object) -> bool:
-        """Whether a row with this figure passes."""
-        return figure is not None and self.test(figure, self.value)
+NEAR = 3
+"""How many names a message suggests."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,78 +28,116 @@ class Order:
 
 
 @dataclass(frozen=True, slots=True)
-class LedgerQuery:
-    """What is asked of a ledger.
+class Asked:
+    """The options of a table, as they were given.
+
+    Attributes:
+        by: what a row stands for; None is a module, or an operator type where the file names no modules.
+        columns: ``path,macs``.
+        where: each an expression; a row must pass them all.
+        sort: ``NAME``, ``NAME:asc`` or ``NAME:desc``.
+        top: how many rows at most; by most MACs, unless ``sort`` says otherwise.
+        depth: of the deepest modules; None for all.
+        own: costs are those without the modules inside.
+        leaves: only modules without others inside.
+        fits: the bytes, such as ``2MiB``, that modules are marked to fit into if they run alone.
+    """
+
+    by: By | None = None
+    columns: str | None = None
+    where: Sequence[str] = ()
+    sort: str | None = None
+    top: int | None = None
+    depth: int | None = None
+    own: bool = False
+    leaves: bool = False
+    fits: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Query:
+    """What is asked, understood.
 
     Attributes:
         columns: by name, in this order; none means the format's own.
-        where: all of these hold for every row shown.
+        where: None shows all rows.
         sort: None is the order of execution.
-        depth: of the deepest modules shown; None shows all.
+        fits: None marks nothing.
     """
 
+    asked: Asked = field(default_factory=Asked)
     columns: tuple[str, ...] = ()
-    where: tuple[Condition, ...] = ()
+    where: Expression | None = None
     sort: Order | None = None
-    depth: int | None = None
+    fits: float | None = None
+
+    @property
+    def by(self) -> By:
+        """What a row stands for."""
+        return self.asked.by or "module"
 
     @property
     def named(self) -> tuple[str, ...]:
         """Every column that is asked for by its name."""
-        tested = tuple(condition.column for condition in self.where)
+        tested = () if self.where is None else tuple(each.column for each in comparisons(self.where))
         return (*self.columns, *tested, *((self.sort.column,) if self.sort else ()))
 
+    def names_working_sets(self) -> bool:
+        """Whether it needs what modules take if they run alone."""
+        return self.fits is not None or "working_bytes" in self.named
 
-def parse_query(
-    columns: str | None, where: Sequence[str], sort: str | None, depth: int | None
-) -> LedgerQuery:
-    """The query of a command line's options.
+    @property
+    def filters(self) -> bool:
+        """Whether rows are left out for another reason than their depth."""
+        return self.where is not None or self.asked.top is not None or self.asked.leaves
 
-    Args:
-        columns: ``path,macs``.
-        where: each ``NAME OP VALUE``.
-        sort: ``NAME``, ``NAME:asc`` or ``NAME:desc``.
-        depth: of modules.
+
+def understood(asked: Asked) -> Query:
+    """The query of a table's options.
 
     Raises:
-        UsageError: an option cannot be understood, or names no column.
+        UsageError: an option cannot be understood, names no column, or does not go with another.
     """
-    names = (
-        () if columns is None else tuple(_column(name.strip(), "--columns") for name in columns.split(","))
+    given = {"--own": asked.own, "--leaves": asked.leaves, "--fits": asked.fits is not None}
+    if asked.by not in (None, "module") and any(given.values()):
+        option = next(name for name, there in given.items() if there)
+        raise UsageError(f"{option} is about modules; leave out --by {asked.by}")
+    conditions = tuple(
+        parse(text, lambda name: _column(name, asked, "--where"), TEXTS) for text in asked.where
     )
-    return LedgerQuery(
-        names, tuple(map(parse_condition, where)), None if sort is None else parse_order(sort), depth
+    sort = MOST if asked.sort is None and asked.top is not None else asked.sort
+    return Query(
+        asked,
+        tuple(_column(name, asked, "--columns") for name in _listed(asked.columns)),
+        Joined("and", conditions) if conditions else None,
+        None if sort is None else _order(sort, asked),
+        None if asked.fits is None else _size(asked.fits),
     )
 
 
-def parse_condition(text: str) -> Condition:
-    """``macs>1e9``, ``class=Linear``, ``path~input_blocks.*attn`` (a regular expression, found anywhere).
-
-    Raises:
-        UsageError: it cannot be understood, or names no column.
-    """
-    found = EXPRESSION.fullmatch(text)
-    if found is None:
-        raise UsageError(f"--where {text!r}: expected COLUMN OPERATOR VALUE, such as 'macs>1e9'")
-    name, symbol, value = found.groups()
-    column = _column(name, "--where")
-    tests = TEXT_TESTS if column in TEXTS else NUMBER_TESTS
-    if symbol not in tests:
-        kind = "text" if column in TEXTS else "numbers"
-        raise UsageError(f"--where {text!r}: {column} holds {kind}; compare it with {' '.join(tests)}")
-    if column not in TEXTS:
-        return Condition(column, tests[symbol], _number(text, value))
-    return Condition(column, tests[symbol], _pattern(text, value) if "~" in symbol else value)
+def near(name: str, names: Collection[str]) -> str:
+    """``did you mean X?`` for a name that is like others; empty if it is like none."""
+    same = [other for other in names if other.lower() == name.lower()]
+    found = same or get_close_matches(name, names, n=NEAR)
+    return f"did you mean {' or '.join(found)}? " if found else ""
 
 
-def parse_order(text: str) -> Order:
-    """``macs`` (numbers: largest first; text: from A), ``macs:asc``, ``macs:desc``.
+def _size(text: str) -> float:
+    found = number_at(text, "working_bytes")
+    if isinstance(found, str) or found.length < len(text):
+        problem = found if isinstance(found, str) else f"{text[found.length :]!r} follows a number"
+        raise UsageError(f"--fits {text!r}: {problem}; give a size such as 2MiB")
+    return found.number
 
-    Raises:
-        UsageError: it cannot be understood, or names no column.
-    """
+
+def _listed(text: str | None) -> Sequence[str]:
+    return () if text is None else [name.strip() for name in text.split(",")]
+
+
+def _order(text: str, asked: Asked) -> Order:
+    """``macs`` (numbers: largest first; text: from A), ``macs:asc``, ``macs:desc``."""
     name, colon, direction = text.partition(":")
-    column = _column(name, "--sort")
+    column = _column(name, asked, "--sort")
     if colon and direction not in ("asc", "desc"):
         raise UsageError(
             f"--sort {text!r}: {direction!r} is not a direction; give {column}:asc or {column}:desc"
@@ -138,24 +145,21 @@ def parse_order(text: str) -> Order:
     return Order(column, direction == "desc" if colon else column not in TEXTS)
 
 
-def _column(name: str, option: str) -> str:
-    if name not in LEDGER_COLUMNS:
-        raise UsageError(f"{option}: no column is called {name!r}; there are {', '.join(LEDGER_COLUMNS)}")
-    return name
-
-
-def _number(text: str, value: str) -> float:
-    try:
-        number = int(value) if value.isdecimal() else float(value)
-    except ValueError as error:
-        raise UsageError(f"--where {text!r}: {value!r} is not a number") from error
-    if isnan(number):
-        raise UsageError(f"--where {text!r}: nothing compares with {value!r}")
-    return number
-
-
-def _pattern(text: str, value: str) -> re.Pattern[str]:
-    try:
-        return re.compile(value)
-    except re.error as error:
-        raise UsageError(f"--where {text!r}: {value!r} is not a regular expression: {error}") from error
+def _column(name: str, asked: Asked, option: str) -> str:
+    """The column of that name, or that is headed so elsewhere; with ``--own`` the one of its own cost."""
+    columns = COLUMNS[asked.by or "module"]
+    small = name.lower()
+    found = next(
+        (
+            each
+            for each in (name, small, SHORT_NAMES.get(small, ""), small.replace(" ", "_"))
+            if each in columns
+        ),
+        None,
+    )
+    if found is None:
+        hint = near(small, dict.fromkeys((*columns, *SHORT_NAMES))) if name else ""
+        plain = [each for each in columns if not each.startswith((OWN, *PEER_NAMES.values()))]
+        own = f"; {OWN} before a cost leaves out the modules inside" if asked.by in (None, "module") else ""
+        raise UsageError(f"{option}: no column is called {name!r}; {hint}there are {', '.join(plain)}{own}")
+    return OWN + found if asked.own and OWN + found in columns else found

@@ -38,9 +38,9 @@ def heading_of(counted: Ledger | Reconciliation) -> str:
     return f"{counted.graph} from {counted.source} (opset {counted.opset}{weights})"
 
 
-def exact_peer(cost: PeerCost | None) -> int | str:
+def exact_peer(cost: PeerCost | None) -> int | None:
     """The count for machines; nothing where some of it cannot be counted, because a part would be wrong."""
-    return "" if cost is None or cost.unknown_nodes else cost.macs
+    return None if cost is None or cost.unknown_nodes else cost.macs
 
 
 def short_peer(cost: PeerCost | None, shown: Callable[[int], str]) -> str:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import io
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
+from itertools import accumulate
 from operator import add
 from typing import Generic, Literal, TypeVar
 from unicodedata import combining, east_asian_width
@@ -17,6 +19,11 @@ By = Literal["module", "op", "node"]
 Cell = str | int | float | None
 """None where there is no figure: an empty cell."""
 
+GAP = 2
+"""Blanks between the columns of a table, and before or after a title."""
+LEAST_COLUMNS, SHORTEST_NAME = 5, 24
+"""How many columns a narrow screen shows, unless the names in the first would be cut shorter than this."""
+
 
 @record(frozen=True, slots=True)
 class Column(Generic[Row]):
@@ -25,8 +32,10 @@ class Column(Generic[Row]):
     Attributes:
         exact: the cell for machines: whole numbers and whole lists.
         short: the cell for people; None where it is the exact one.
-        right: whether the cells are aligned to the right.
+        right: whether the cells are aligned to the right: numbers are.
         csv_title: its title in CSV; "" where it is the same.
+        lower: whether a row's figure lacks what is unknown, so that it is a lower bound.
+        sums: whether several rows have a figure together.
     """
 
     title: str
@@ -34,6 +43,8 @@ class Column(Generic[Row]):
     short: Callable[[Row], Cell] | None = None
     right: bool = False
     csv_title: str = ""
+    lower: Callable[[Row], bool] = lambda row: False
+    sums: bool = False
 
     def cell(self, row: Row, *, exact: bool) -> Cell:
         """The content of this column for ``row``."""
@@ -60,24 +71,83 @@ def figure_column(
     return Column(title, figure, text, right=True, csv_title=csv_title)
 
 
-def render_table(rows: Sequence[Row], columns: Sequence[Column[Row]], table_format: TableFormat) -> str:
-    """Any rows under their columns: exact figures for CSV, short ones for people."""
+Sum = tuple[str, Row]
+"""What several rows are together, and what that is called."""
+
+
+def render_table(
+    rows: Sequence[Row],
+    columns: Sequence[Column[Row]],
+    table_format: TableFormat,
+    sums: Sequence[Sum[Row]] = (),
+) -> str:
+    """Any rows under their columns: exact figures for CSV, short ones for people, with sums below."""
     exact = table_format == "csv"
     cells = [column.cells(rows, exact=exact) for column in columns]
     if exact:
         return _csv([column.csv_title or column.title for column in columns], zip(*cells, strict=True))
+    titles = [column.title for column in columns]
+    right = [column.right and bool(rows or sums) for column in columns]
+    if sums:
+        cells = [[*above, *_sum_cells(column, sums)] for above, column in zip(cells, columns, strict=True)]
+        names = [name for name, _ in sums]
+        if columns[0].sums:  # no cell is free for what a sum is called
+            cells, titles, right = [[""] * len(rows) + names, *cells], ["", *titles], [False, *right]
+        else:
+            cells[0] = [*cells[0][: len(rows)], *names]
     texts = [_printable(["" if cell is None else str(cell) for cell in column]) for column in cells]
     if table_format == "md":  # a bar would end the cell
         texts = [[text.replace("|", "\\|") for text in column] for column in texts]
-    right = [column.right and bool(rows) for column in columns]
-    padded = [_padded([column.title, *texts[index]], right[index]) for index, column in enumerate(columns)]
-    titles, *lines = zip(*padded, strict=True)
-    rule = ["-" * len(title) for title in titles]
+    padded = [_padded([title, *texts[index]], right[index]) for index, title in enumerate(titles)]
+    head, *lines = zip(*padded, strict=True)
+    rule = ["-" * len(title) for title in head]
     if table_format == "table":
-        return "\n".join("  ".join(line).rstrip() for line in (titles, rule, *lines))
+        between = [tuple(rule)] if sums and rows else []
+        lines = [*lines[: len(rows)], *between, *lines[len(rows) :]]
+        return "\n".join("  ".join(line).rstrip() for line in (head, rule, *lines))
     marks = [("-", "-") if not rows else ("-", ":") if last else (":", "-") for last in right]
     rule = [before + dashes + after for dashes, (before, after) in zip(rule, marks, strict=True)]
-    return "\n".join((_between_bars(titles), f"|{'|'.join(rule)}|", *map(_between_bars, lines)))
+    return "\n".join((_between_bars(head), f"|{'|'.join(rule)}|", *map(_between_bars, lines)))
+
+
+def _sum_cells(column: Column[Row], sums: Sequence[Sum[Row]]) -> Sequence[Cell]:
+    return [column.cell(row, exact=False) if column.sums else "" for _, row in sums]
+
+
+def fitted(
+    rows: Sequence[Row], columns: Sequence[Column[Row]], width: int | None
+) -> tuple[Sequence[Column[Row]], Sequence[Column[Row]]]:
+    """The columns that fit side by side into ``width`` characters, the first at least, and the others.
+
+    Where the names in the first column leave too few of the others room, they are shortened in the middle.
+    """
+    if width is None:
+        return columns, ()
+    widths = [
+        max(
+            [
+                _width(column.title),
+                *(_width(printable(str(c))) - GAP for c in column.cells(rows, exact=False)),
+            ]
+        )
+        + 2 * GAP
+        for column in columns
+    ]
+    first = max(SHORTEST_NAME, width + GAP - sum(widths[1:LEAST_COLUMNS]))
+    if first < widths[0]:
+        columns = [_shortened(columns[0], first - GAP), *columns[1:]]
+        widths[0] = first
+    fit = sum(end - GAP <= width for end in accumulate(widths))
+    return columns[: max(fit, 1)], columns[max(fit, 1) :]
+
+
+def _shortened(column: Column[Row], width: int) -> Column[Row]:
+    def short(row: Row) -> Cell:
+        text = printable(str(column.cell(row, exact=False)))
+        head, tail = (width - 1) // 2, width // 2
+        return text if len(text) <= width else f"{text[:head]}…{text[-tail:]}"
+
+    return replace(column, short=short)
 
 
 def _printable(texts: Sequence[str]) -> Sequence[str]:

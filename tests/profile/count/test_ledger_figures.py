@@ -1,10 +1,11 @@
 from __future__ import annotations
 
 from dataclasses import fields
+from math import prod
 from pathlib import Path
 
 import pytest
-from onnx import TensorProto, helper
+from onnx import NodeProto, TensorProto, helper
 
 from onnxlens.specs.ledger import Ledger, ModuleCost, OperatorCost
 from tests.profile.models import (
@@ -24,6 +25,8 @@ MAP = 4 * 8 * 8 * 4
 STEM_MACS = 4 * 8 * 8 * (3 * 3 * 3)
 CONV_MACS = 4 * 8 * 8 * 4
 HEAD_MACS = 2 * 4
+
+MS = "com.microsoft"
 
 
 @pytest.fixture
@@ -206,3 +209,28 @@ def test_a_file_without_metadata_has_a_row_for_every_owner_of_weights(tmp_path: 
         ("body.0.conv", 1024, "weights"),
         ("head", 8, "weights"),
     ]
+
+
+@pytest.mark.parametrize(
+    ("node", "inputs", "shapes"),
+    [
+        (op("MaxPool", "x", "y", kernel_shape=[-1, 3]), "", [(1, 1, 8, 8), (1, 1, 4, 4)]),
+        (op("MultiHeadAttention", "x x x", "y", domain=MS, num_heads=-4), "", [(2, 4, 16)] * 2),
+        (
+            op("MatMulNBits", "x w s", "y", domain=MS, N=-4, K=8, bits=4, block_size=16),
+            "ws",
+            [(2, 8), (2, 4)],
+        ),
+    ],
+)
+def test_a_figure_below_zero_is_an_unknown_node(
+    node: NodeProto, inputs: str, shapes: list[tuple[int, ...]], tmp_path: Path
+) -> None:
+    x, y = (value(name, shape) for name, shape in zip("xy", shapes, strict=True))
+    weights = [weight(name, 4, 1, 16) for name in inputs]
+    _, ledger = ledger_of(save(tmp_path, [node], [x], [y], weights, opsets={"": 21, MS: 1}))
+    (cost,) = ledger.nodes
+    assert cost.status == "unknown"
+    assert "an attribute of it is out of its range" in cost.reason
+    assert (cost.macs, cost.vector_ops, cost.special_ops) == (0, 0, 0)
+    assert cost.write_bytes == 4 * prod(shapes[1])

@@ -54,6 +54,7 @@ def test_an_included_file_is_next_to_it_and_its_modules_are_prefixed(tmp_path: P
     [
         ("", "groups.toml: holds no group; start one with [[group]]"),
         ("[[group]", "is not TOML"),
+        (f"group = {'[' * 20_000}", "is not TOML: maximum recursion"),
         ("[[groups]]\nname = 'A'", "groups.toml: unknown key 'groups': did you mean 'group'? the keys are"),
         ("group = 3", "groups.toml: 'group' is not a list of tables; start each with [[group]]"),
         ("[[group]]\nmodules = ['a']", "groups.toml: a group's name is None; expected a text"),

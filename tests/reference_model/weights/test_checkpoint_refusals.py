@@ -85,6 +85,12 @@ def test_a_file_that_is_not_a_checkpoint_is_refused(suffix: str, content: bytes,
     assert "download it again" in message or "is damaged, and was not loaded" in message
 
 
+def test_an_index_that_is_nested_deep_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "model.safetensors.index.json"
+    path.write_bytes(b"[" * 100_000)
+    assert refusal(path).startswith("not an index of checkpoint files (RecursionError: ")
+
+
 @pytest.mark.parametrize("kind", ["zip.pth", "old.pth", "short.safetensors"])
 @pytest.mark.parametrize("share", [0.1, 0.5, 0.9])
 def test_a_truncated_file_is_refused(kind: str, share: float, tmp_path: Path) -> None:

@@ -8,9 +8,9 @@ import pytest
 
 from onnxlens.errors import UsageError
 from onnxlens.reports.drawing import colors
-from onnxlens.reports.drawing.colors import figure_of, require_column, require_figures, scale_of
+from onnxlens.reports.drawing.colors import column_named, figure_of, require_figures, scale_of
 from onnxlens.reports.numbers import COSTS
-from onnxlens.reports.tables.columns import LEDGER_COLUMNS
+from onnxlens.reports.tables.columns import LEDGER_COLUMNS, PEER_NAMES, TEXTS
 from onnxlens.specs.flow import FlowGraph, FlowNode
 
 
@@ -78,15 +78,15 @@ def test_zeros_alone_are_one_light_color() -> None:
 
 
 def test_every_number_of_the_ledger_can_color() -> None:
-    texts = {"order", "path", "class", "depth", "macs_percent", "evidence", "lower_bounds"}
-    numbers = set(LEDGER_COLUMNS) - texts
+    others = {"order", "depth", "groups", *PEER_NAMES.values()}  # of a whole, or in a convention of its own
+    numbers = {name for name in LEDGER_COLUMNS if not name.endswith("_percent")} - TEXTS - others
     assert numbers <= set(COSTS)
 
 
 def test_an_unknown_column_and_one_that_no_box_has_are_refused() -> None:
     with pytest.raises(UsageError, match="'watts' is not a column to color by; choose one of macs, params"):
-        require_column("watts")
-    require_column("none")
+        column_named("watts")
+    assert [column_named(name) for name in ("none", "moved", "MACs")] == ["none", "moved_bytes", "macs"]
     pages = [flow("macs", 1), flow("latency_s", 0.5)]
     require_figures(pages, "latency_s")
     require_figures(pages, "none")

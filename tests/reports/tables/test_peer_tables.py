@@ -8,9 +8,10 @@ from dataclasses import replace
 
 import pytest
 
-from onnxlens.reports.tables.ledger import profile_table
+from onnxlens.reports.tables.ledger import cost_table
+from onnxlens.reports.tables.query import Asked, understood
 from onnxlens.reports.tables.reconciliation import reconciliation_table
-from onnxlens.reports.tables.render import TableFormat
+from onnxlens.reports.tables.render import By, TableFormat
 from onnxlens.specs.ledger import Ledger
 from onnxlens.specs.peers import PeerCost, ReconciledOperator, Reconciliation
 from tests.reports.ledgers import CONV, EXP, FOLD, GEMM, SORT, known_ledger, ledger
@@ -38,19 +39,23 @@ def _count(name: str, whole: PeerCost) -> PeerCost:
     return PeerCost() if COUNTS[name].unknown_nodes and not whole.unknown_nodes else COUNTS[name]
 
 
+def table_of(found: Ledger, by: By, depth: int, kind: TableFormat) -> str:
+    return cost_table(found, understood(Asked(by, depth=depth)), kind)
+
+
 def rows(text: str) -> list[dict[str, str]]:
     return list(csv.DictReader(io.StringIO(text)))
 
 
 def test_the_counts_are_the_peers_and_the_title_says_whose() -> None:
     found = in_convention(known_ledger(), KNOWN)
-    table = rows(profile_table(found, "op", 0, "csv"))
-    assert [(row["operator"], row["onnx-tool MACs"]) for row in table[:3]] == [
+    table = rows(table_of(found, "op", 0, "csv"))
+    assert [(row["operator"], row["onnx_tool_macs"]) for row in table[:3]] == [
         ("Exp", "2097152"), ("Conv", "1835008"), ("Gemm", "655370"),
     ]  # fmt: skip
-    assert "vector ops" not in table[0]
-    assert float(table[0]["%"]) == pytest.approx(100 * 2_097_152 / KNOWN.macs, abs=5e-4)
-    text = profile_table(found, "module", 2, "table")
+    assert "vector_ops" not in table_of(found, "op", 0, "table").splitlines()[2]
+    assert float(table[0]["onnx_tool_macs_percent"]) == pytest.approx(100 * 2_097_152 / KNOWN.macs, abs=5e-4)
+    text = table_of(found, "module", 2, "table")
     assert text.startswith("net from net.onnx (opset 18, weights: seeded), as onnx-tool counts\n")
     assert "total: 4,587,530 onnx-tool MACs (4.59 M); ours: 2,424,832 MACs, 655,808 params" in text
     assert "FLOPs" not in text
@@ -58,18 +63,23 @@ def test_the_counts_are_the_peers_and_the_title_says_whose() -> None:
 
 def test_what_the_peer_cannot_count_is_a_question_mark_and_never_0() -> None:
     found = in_convention(ledger(), PARTLY)
-    sort = next(row for row in rows(profile_table(found, "op", 0, "csv")) if "Sort" in row["operator"])
-    assert (sort["onnx-tool MACs"], sort["unknown"]) == ("", "1")
-    text = profile_table(found, "op", 0, "table")
-    assert next(line for line in text.splitlines() if "Sort" in line).split()[1:5] == ["1", "0", "1", "?"]
+    sort = next(row for row in rows(table_of(found, "op", 0, "csv")) if "Sort" in row["operator"])
+    assert (sort["onnx_tool_macs"], sort["unknown_nodes"]) == ("", "1")
+    text = table_of(found, "op", 0, "table")
+    assert next(line for line in text.splitlines() if "Sort" in line).split()[1:4] == ["1", "?", "?"]
     assert "total: unknown, because of 1 nodes (it stops at Sort); all others: 4,587,530 onnx-tool" in text
-    root = profile_table(found, "module", 0, "table").splitlines()[4]
-    assert ">= 4.59 M    ?  655.81 k" in root  # a share of a part would be wrong
+    root = table_of(found, "module", 0, "table").splitlines()[4]
+    assert root.split()[2:6] == [">=", "4.59", "M", "?"]  # a share of a part would be wrong
+
+
+def test_the_first_rows_are_those_that_the_peer_counts_most_for() -> None:
+    text = cost_table(in_convention(known_ledger(), KNOWN), understood(Asked("op", top=1)))
+    assert text.splitlines()[4].startswith("Exp ")  # a Conv in ours
 
 
 def test_the_node_table_says_where_each_difference_comes_from() -> None:
-    table = rows(profile_table(in_convention(ledger(), PARTLY), "node", 0, "csv"))
-    assert [(row["onnx-tool MACs"], row["why not as ours"]) for row in table] == [
+    table = rows(table_of(in_convention(ledger(), PARTLY), "node", 0, "csv"))
+    assert [(row["onnx_tool_macs"], row["why_not_as_ours"]) for row in table] == [
         ("1835008", "bias adds"), ("2097152", "32 an element"), ("", "it stops at Sort"), ("0", ""),
         ("655370", "bias adds"),
     ]  # fmt: skip

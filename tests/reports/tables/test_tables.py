@@ -7,14 +7,19 @@ from pathlib import Path
 
 import pytest
 
-from onnxlens.reports.tables.ledger import profile_table
+from onnxlens.reports.tables.ledger import cost_table
 from onnxlens.reports.tables.parity import parity_table
-from onnxlens.reports.tables.render import Column, render_table
+from onnxlens.reports.tables.query import Asked, understood
+from onnxlens.reports.tables.render import By, Column, TableFormat, render_table
 from onnxlens.specs.ledger import Ledger
 from onnxlens.specs.parity import ParityReport, ParityResult
 from tests.reports.ledgers import FEATURES, FOLD, MODULES, NODES, SORT, TOTALS, known_ledger, ledger
 
 GOLDEN = Path(__file__).parents[2] / "golden"
+
+
+def table_of(ledger: Ledger, by: By | None, depth: int | None = None, kind: TableFormat = "table") -> str:
+    return cost_table(ledger, understood(Asked(by, depth=depth)), kind)
 
 
 def csv_rows(text: str) -> list[dict[str, str]]:
@@ -31,127 +36,124 @@ def md_rows(text: str) -> list[list[str]]:
     ("name", "depth", "kind"), [("module_table.txt", 2, "table"), ("module_table.md", 1, "md")]
 )
 def test_the_module_table_equals_the_golden_file(name: str, depth: int, kind: str) -> None:
-    got = profile_table(ledger(), "module", depth, kind)  # type: ignore[arg-type]
+    got = table_of(ledger(), "module", depth, kind)  # type: ignore[arg-type]
     assert got + "\n" == (GOLDEN / name).read_text(encoding="utf-8")
 
 
 def test_depth_hides_what_is_deeper() -> None:
-    for depth, paths in ((0, [""]), (1, ["", "block", "head", "unused"])):
-        rows = csv_rows(profile_table(ledger(), "module", depth, "csv"))
-        assert [row["module"] for row in rows] == paths
+    for depth, paths in ((0, ["net"]), (1, ["net", "block", "head", "unused"])):
+        rows = csv_rows(table_of(ledger(), "module", depth, "csv"))
+        assert [row["path"] for row in rows] == paths
 
 
 def test_csv_holds_exact_integers() -> None:
-    rows = csv_rows(profile_table(ledger(), "module", 9, "csv"))
+    rows = csv_rows(table_of(ledger(), "module", 9, "csv"))
     for row, module in zip(rows, MODULES, strict=True):
-        assert int(row["#"]) == module.order
-        assert int(row["MACs"]) == module.macs
+        assert int(row["order"]) == module.order
+        assert int(row["macs"]) == module.macs
         assert int(row["params"]) == module.params
-        assert int(row["moved"]) == module.weight_read_bytes + module.read_bytes + module.write_bytes
-        assert int(row["live"]) == module.live_bytes
-        assert int(row["unknown"]) == module.unknown_nodes
+        assert int(row["moved_bytes"]) == module.weight_read_bytes + module.read_bytes + module.write_bytes
+        assert int(row["live_bytes"]) == module.live_bytes
+        assert int(row["unknown_nodes"]) == module.unknown_nodes
         assert row["lower_bounds"] == " ".join(module.lower_bounds or ())
-        assert row["MACs %"] == ""  # of a whole that is not known
-    known = csv_rows(profile_table(known_ledger(), "module", 9, "csv"))
-    assert float(known[2]["MACs %"]) == pytest.approx(100 * 1_769_472 / 2_424_832, abs=5e-4)
+        assert row["macs_percent"] == ""  # of a whole that is not known
+    known = csv_rows(table_of(known_ledger(), "module", 9, "csv"))
+    assert float(known[2]["macs_percent"]) == pytest.approx(100 * 1_769_472 / 2_424_832, abs=5e-4)
     assert "lower_bounds" not in known[0]
 
 
 def test_what_named_a_row_is_shown_where_weights_had_to() -> None:
     whole = ledger()
     named = replace(whole, modules=(*whole.modules[:-1], replace(whole.modules[-1], evidence="weights")))
-    assert "named by" not in profile_table(whole, "module", 9, "csv")
-    assert [row["named by"] for row in csv_rows(profile_table(named, "module", 9, "csv"))][-2:] == [
+    assert "evidence" not in table_of(whole, "module", 9)
+    assert "evidence" in table_of(named, "module", 9)
+    assert [row["evidence"] for row in csv_rows(table_of(named, "module", 9, "csv"))][-2:] == [
         whole.modules[-2].evidence,
         "weights",
     ]
 
 
 def test_csv_shows_whole_lists_where_the_table_shortens_them() -> None:
-    head = csv_rows(profile_table(ledger(), "module", 9, "csv"))[3]
-    assert head["in"] == "2 x (1, 16, 64, 64), (1, 4096), (1, 10)"
-    assert "(1, 4096), +1 more" in profile_table(ledger(), "module", 9, "table")
+    head = csv_rows(table_of(ledger(), "module", 9, "csv"))[3]
+    assert head["inputs"] == "2 x (1, 16, 64, 64), (1, 4096), (1, 10)"
+    assert "(1, 4096), +1 more" in table_of(ledger(), "module", 9, "table")
 
 
 def test_csv_has_only_rows() -> None:
-    text = profile_table(ledger(), "node", 0, "csv")
+    text = table_of(ledger(), "node", 0, "csv")
     assert len(text.splitlines()) == 1 + len(NODES)
     assert not text.endswith("\n")
 
 
 @pytest.mark.parametrize(
-    ("title", "field"),
-    [("MACs", "macs"), ("vector ops", "vector_ops"), ("special ops", "special_ops"),
-     ("weights read", "weight_read_bytes"), ("read", "read_bytes"), ("written", "write_bytes")],
-)  # fmt: skip
-def test_operator_and_node_rows_sum_to_the_totals(title: str, field: str) -> None:
+    "field", ["macs", "vector_ops", "special_ops", "weight_read_bytes", "read_bytes", "write_bytes"]
+)
+def test_operator_and_node_rows_sum_to_the_totals(field: str) -> None:
     for by in ("op", "node"):
-        rows = csv_rows(profile_table(ledger(), by, 0, "csv"))  # type: ignore[arg-type]
-        assert sum(int(row[title] or 0) for row in rows) == getattr(TOTALS, field)
+        rows = csv_rows(table_of(ledger(), by, 0, "csv"))  # type: ignore[arg-type]
+        assert sum(int(row[field] or 0) for row in rows) == getattr(TOTALS, field)
 
 
 def test_an_unknown_node_has_no_operations_instead_of_none() -> None:
-    rows = csv_rows(profile_table(ledger(), "node", 0, "csv"))
-    assert [rows[2][title] for title in ("MACs", "vector ops", "special ops")] == ["", "", ""]
-    assert profile_table(ledger(), "node", 0, "table").splitlines()[6].split()[2:5] == ["?", "?", "?"]
+    rows = csv_rows(table_of(ledger(), "node", 0, "csv"))
+    assert [rows[2][title] for title in ("macs", "vector_ops", "special_ops")] == ["", "", ""]
+    assert table_of(ledger(), "node", 0, "table").splitlines()[6].split()[3:5] == ["?", "?"]
 
 
 def test_printed_totals_are_the_sums_of_the_rows() -> None:
-    text = profile_table(ledger(), "node", 0, "table")
-    rows = csv_rows(profile_table(ledger(), "node", 0, "csv"))
-    macs, params = (sum(int(row[title] or 0) for row in rows) for title in ("MACs", "params"))
-    flops = 2 * macs + sum(int(row["vector ops"] or 0) + int(row["special ops"] or 0) for row in rows)
+    text = table_of(ledger(), "node", 0, "table")
+    rows = csv_rows(table_of(ledger(), "node", 0, "csv"))
+    macs, params = (sum(int(row[title] or 0) for row in rows) for title in ("macs", "params"))
+    flops = 2 * macs + sum(int(row["vector_ops"] or 0) + int(row["special_ops"] or 0) for row in rows)
     assert f"total: >= {macs:,} MACs (2.42 M), >= {flops:,} FLOPs, {params:,} params" in text.splitlines()
 
 
 def test_the_node_table_gives_each_status_and_the_reason_of_an_unknown_one() -> None:
-    text = profile_table(ledger(), "node", 0, "table")
-    ends = [line.split("  ")[-1] for line in text.splitlines()[4:9]]
-    assert ends == ["counted", "counted", "unknown: no rule for com.vendor::Sort", "free", "counted"]
+    statuses = [row["status"] for row in csv_rows(table_of(ledger(), "node", 0, "csv"))]
+    assert statuses == ["counted", "counted", "unknown: no rule for com.vendor::Sort", "free", "counted"]
 
 
 def test_operators_of_other_domains_carry_their_domain() -> None:
-    rows = csv_rows(profile_table(ledger(), "op", 0, "csv"))
+    rows = csv_rows(table_of(ledger(), "op", 0, "csv"))
     assert [row["operator"] for row in rows] == ["Conv", "Gemm", "Exp", "com.vendor::Sort", "Transpose"]
-    assert [row["unknown"] for row in rows] == ["0", "0", "0", "1", "0"]
-    assert [row["free"] for row in rows] == ["0", "0", "0", "0", "1"]
+    assert [row["unknown_nodes"] for row in rows] == ["0", "0", "0", "1", "0"]
+    assert [row["free_nodes"] for row in rows] == ["0", "0", "0", "0", "1"]
 
 
 def test_the_unknown_share_is_printed_by_nodes_and_by_bytes() -> None:
     # 524,288 bytes of the unknown node, of 2,623,232 + 835,584 + 786,472 = 4,245,288 in all
-    assert (
-        "unknown: 1 of 5 nodes (20.0 %), 512.00 KiB of 4.05 MiB of memory traffic (12.3 %)"
-        in profile_table(ledger(), "module", 0, "table")
+    assert "unknown: 1 of 5 nodes (20.0 %), 512.00 KiB of 4.05 MiB of memory traffic (12.3 %)" in table_of(
+        ledger(), "module", 0, "table"
     )
 
 
 def test_without_unknowns_a_note_says_so_and_their_column_is_gone() -> None:
-    text = profile_table(known_ledger(), "module", 2, "table")
+    text = table_of(known_ledger(), "module", 2, "table")
     assert "unknown: none of 5 nodes" in text
     assert "unknown" not in text.splitlines()[2]
-    assert "unknown" in profile_table(ledger(), "module", 2, "table").splitlines()[2]
+    assert "unknown" in table_of(ledger(), "module", 2, "table").splitlines()[2]
 
 
 def test_a_file_without_modules_is_grouped_by_operator_and_says_so() -> None:
     said = "modules: the file names none, so its nodes are grouped by operator type"
-    nameless = profile_table(ledger("none"), "module", 2, "table")
+    nameless = table_of(ledger("none"), None, 2, "table")
     assert said in nameless.splitlines()
     assert nameless.splitlines()[2].startswith("operator")
-    assert profile_table(ledger("none"), "module", 2, "csv") == profile_table(ledger(), "op", 2, "csv")
-    assert said not in profile_table(ledger(), "op", 2, "table")
-    assert profile_table(ledger("none"), "node", 2, "csv") == profile_table(ledger(), "node", 2, "csv")
+    assert table_of(ledger("none"), None, 2, "csv") == table_of(ledger(), "op", 2, "csv")
+    assert said not in table_of(ledger(), "op", 2, "table")
+    assert table_of(ledger("none"), "node", 2, "csv") == table_of(ledger(), "node", 2, "csv")
 
 
 @pytest.mark.parametrize("by", ["module", "op", "node"])
 def test_markdown_is_a_github_table_with_its_numbers_to_the_right(by: str) -> None:
-    text = profile_table(ledger(), by, 2, "md")  # type: ignore[arg-type]
+    text = table_of(ledger(), by, 2, "md")  # type: ignore[arg-type]
     titles, rule, *rows = md_rows(text)
     assert rows
     assert {len(row) for row in (rule, *rows)} == {len(titles)}
     sides = {
         title: "right" if cell.endswith("-:") else "left" for title, cell in zip(titles, rule, strict=True)
     }
-    assert sides["MACs"] == "right"
+    assert sides["macs"] == "right"
     assert sides["operators" if by == "module" else "operator"] == "left"
     table = text.splitlines().index(next(line for line in text.splitlines() if line.startswith("|")))
     assert text.splitlines()[table - 1] == ""  # GitHub needs the empty line before it
@@ -159,32 +161,32 @@ def test_markdown_is_a_github_table_with_its_numbers_to_the_right(by: str) -> No
 
 def test_markdown_cells_cannot_break_out_of_their_column() -> None:
     nodes = tuple(replace(node, node="a|b") if node is SORT else node for node in NODES)
-    text = profile_table(replace(ledger(), nodes=nodes), "node", 0, "md")
+    text = table_of(replace(ledger(), nodes=nodes), "node", 0, "md")
     assert "| a\\|b " in text
 
 
 def test_markdown_footer_is_a_list_for_its_lines_not_to_run_together() -> None:
-    lines = profile_table(ledger(), "op", 0, "md").splitlines()
+    lines = table_of(ledger(), "op", 0, "md").splitlines()
     assert all(line.startswith("- ") for line in lines[lines.index("- macs: multiply-accumulates") - 5 :])
 
 
 def test_a_module_is_named_within_the_one_above_it_and_by_its_path_where_rows_are_missing() -> None:
-    table = profile_table(ledger(), "module", 2, "table").splitlines()
-    assert table[6].startswith("  1      conv  ")  # set in by two levels
-    assert any("| block.conv " in line for line in profile_table(ledger(), "module", 2, "md").splitlines())
+    table = table_of(ledger(), "module", 2, "table").splitlines()
+    assert table[6].startswith("    conv  ")  # set in by two levels
+    assert any("| block.conv " in line for line in table_of(ledger(), "module", 2, "md").splitlines())
 
 
 def test_an_empty_whole_has_no_shares() -> None:
     empty: Ledger = replace(
         ledger(),
-        nodes=(FOLD,),
+        nodes=(replace(FOLD, module_path=""),),
         modules=(replace(MODULES[4], path="", inputs=(FEATURES,)),),
         totals=replace(
             TOTALS, macs=0, vector_ops=0, special_ops=0, flops=0,
             weight_read_bytes=0, read_bytes=0, write_bytes=0,
         ),
     )  # fmt: skip
-    text = profile_table(empty, "module", 0, "table")
+    text = table_of(empty, "module", 0, "table")
     assert "arithmetic intensity" not in text
     assert "%" not in text.splitlines()[4]
 

@@ -134,6 +134,8 @@ def figure(count: Callable[[], int], ours: int, cause: str) -> PeerCost:
         return uncountable(str(error))
     except Exception as error:  # whatever stops a formula at a node that it does not expect
         return uncountable(f"does not fit the peer's formula: {error!r}")
+    if type(macs) is not int or macs < 0:
+        return uncountable(f"the peer's formula gives {macs!r}: an attribute is out of its range")
     return PeerCost(macs, cause="" if macs == ours else cause)
 
 

@@ -154,6 +154,13 @@ def test_an_operator_that_stops_onnx_tool_is_not_countable(tmp_path: Path) -> No
     assert ledger.unknown == (1, "it stops at GroupNormalization, which it cannot infer the shape of")
 
 
+def test_a_count_below_zero_is_not_onnx_tools(tmp_path: Path) -> None:
+    node = op("MaxPool", "x", "y", kernel_shape=[-1, 3])
+    path = save(tmp_path, [node], [value("x", (1, 1, 8, 8))], [value("y", (1, 1, 4, 4))])
+    ledger = build_ledger(load_graph(path), "onnx-tool")
+    assert ledger.unknown == (1, "the peer's formula gives -48: an attribute is out of its range")
+
+
 def test_attention_as_one_operator_stops_onnx_tool(tmp_path: Path) -> None:
     settings = api.Settings(weights="none", opset=23)
     path = api.export_graph(f"{nets.__name__}:vit", tmp_path / "exported", settings).onnx_path

@@ -1,0 +1,133 @@
+"""The options of a table of costs, which ``profile`` and ``ledger`` share, and how it is printed."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sys
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+import click
+
+import onnxlens
+from onnxlens.cli.options import all_of, print_result
+from onnxlens.errors import UsageError
+from onnxlens.specs.bounds import MOST_LEVELS
+
+if TYPE_CHECKING:
+    from onnxlens.api.opened import OpenedTarget
+    from onnxlens.reports.tables.ledger import Layout
+    from onnxlens.reports.tables.query import Query
+    from onnxlens.specs.ledger import Ledger
+
+with_table = all_of(
+    click.option("--by", type=click.Choice(["module", "op", "node"]), help="What a row is [module]."),
+    click.option(
+        "--depth", type=click.IntRange(0, MOST_LEVELS), help="Module levels to show [see the verb]."
+    ),
+    click.option("--columns", metavar="A,B,..", help="Only these columns, in this order."),
+    click.option("--sort", metavar="COLUMN[:asc|desc]", help="Order of the rows [execution order]."),
+    click.option("--top", type=click.IntRange(min=1), metavar="N", help="The first N, by MACs or --sort."),
+    click.option(
+        "--where",
+        multiple=True,
+        metavar="EXPR",
+        help="Only rows that match: 'macs>1G and (class==Linear or path~attn)'; may be repeated.",
+    ),
+    click.option("--own", is_flag=True, help="Costs of each module without the modules inside it."),
+    click.option("--leaves", is_flag=True, help="Only modules without others inside."),
+    click.option(
+        "--fits", metavar="SIZE", help="Mark the modules that take at most this alone, such as 2MiB."
+    ),
+    click.option(
+        "--as-dtype",
+        "stored_as",
+        type=click.Choice(["float32", "float16", "bfloat16", "int8", "int4"]),
+        help="Working sets as if floats were held so.",
+    ),
+    click.option("--wide", is_flag=True, help="All columns, also those that do not fit the screen."),
+    click.option("--explain", is_flag=True, help="Say below the table how everything was counted."),
+)
+"""What a table of costs shows: ``taken`` and ``table_from`` read it."""
+
+ROWS = ("by", "columns", "where", "sort", "top", "depth", "own", "leaves", "fits")
+"""The options that say which rows and columns."""
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    """What is asked, and how it is shown on this screen.
+
+    Attributes:
+        stored_as: the dtype that working sets are held in; "" for the file's.
+        every_column: all columns are shown, also those that take time.
+    """
+
+    query: Query
+    layout: Layout
+    output_format: str
+    stored_as: str
+    every_column: bool
+
+    def with_working_sets(self, opened: OpenedTarget, ledger: Ledger) -> Ledger:
+        """The ledger with the working sets of its modules, if they are shown or tested.
+
+        Raises:
+            UsageError: they are not, and a dtype is given for them.
+        """
+        all_columns = self.every_column and not self.query.columns and self.query.by == "module"
+        if self.query.names_working_sets() or all_columns:
+            return onnxlens.with_working_sets(opened, ledger, self.stored_as)
+        if self.stored_as:
+            raise UsageError("--as-dtype is of working sets; add --fits SIZE, or working to --columns")
+        return ledger
+
+    def print(self, ledger: Ledger) -> None:
+        """Print the rows in the format that is asked for."""
+        from onnxlens.reports.tables.ledger import cost_document, cost_table
+
+        document = partial(cost_document, ledger, self.query)
+        print_result(
+            self.output_format, document, partial(cost_table, ledger, self.query, layout=self.layout)
+        )
+
+
+def taken(options: dict[str, Any]) -> dict[str, Any]:
+    """The options of ``with_table``, taken out of those of a verb."""
+    return {name: options.pop(name) for name in (*ROWS, "stored_as", "wide", "explain")}
+
+
+def asks_rows(given: dict[str, Any]) -> bool:
+    """Whether one of the options of a table chooses rows or columns."""
+    chosen = (given[name] for name in (*ROWS, "stored_as"))
+    return any(value is not None and value is not False and value != () for value in chosen)
+
+
+def table_from(given: dict[str, Any], output_format: str, *, levels: int | None, by: str | None) -> Table:
+    """What the options of a table ask.
+
+    Args:
+        given: as ``taken`` has them.
+        output_format: of ``--format``.
+        levels: of modules that a table shows unless rows are chosen or sorted; None for all.
+        by: what a row is unless that is asked.
+
+    Raises:
+        UsageError: an option cannot be understood, or does not go with another.
+    """
+    from onnxlens.reports.tables.ledger import Layout
+    from onnxlens.reports.tables.query import Asked, understood
+
+    asked = Asked(**{**{name: given[name] for name in ROWS}, "by": given["by"] or by})
+    if output_format != "json" and asked == Asked(asked.by, asked.columns):
+        asked = replace(asked, depth=levels)
+    seen = sys.stdout.isatty() or "COLUMNS" in os.environ
+    return Table(
+        understood(asked),
+        Layout(shutil.get_terminal_size().columns if seen and not given["wide"] else None, given["explain"]),
+        output_format,
+        given["stored_as"] or "",
+        given["wide"] or output_format in ("json", "csv"),
+    )

@@ -1,0 +1,254 @@
+"""The rows of a table of costs: what there is, what of it is asked for, and what that is together."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, fields, replace
+from typing import Any, get_args
+
+from onnxlens.errors import UsageError
+from onnxlens.reports.numbers import COSTS
+from onnxlens.reports.tables.columns import (
+    COLUMNS,
+    LEDGER_COLUMNS,
+    OWN,
+    OWN_COLUMNS,
+    PEER_NAMES,
+    PERCENT,
+    SHARE,
+    TEXTS,
+)
+from onnxlens.reports.tables.expression import Comparison, comparisons, decided
+from onnxlens.reports.tables.query import Query, near
+from onnxlens.reports.tables.render import By, Column
+from onnxlens.specs.ledger import (
+    STATUSES,
+    Evidence,
+    Ledger,
+    ModuleCost,
+    NodeCost,
+    OperatorCost,
+    operator_cost,
+)
+from onnxlens.specs.parts import Parts
+from onnxlens.specs.peers import PEERS
+from onnxlens.specs.record import record
+
+Columns = Mapping[str, Column[Any]]
+KINDS: Mapping[By, str] = {"module": "modules", "op": "operators", "node": "nodes"}
+
+
+WORDS: Mapping[str, Sequence[str]] = {
+    "fits": ("yes", "no"),
+    "evidence": get_args(Evidence),
+    "status": STATUSES,
+}
+"""The words that a column may hold, whether or not a row does."""
+
+
+@dataclass(frozen=True, slots=True)
+class ModuleRow:
+    """A module's cost with everything inside it, and without."""
+
+    whole: ModuleCost
+    own: ModuleCost
+
+
+@dataclass(frozen=True, slots=True)
+class Rows:
+    """What a table may show.
+
+    Attributes:
+        every: all rows, in order.
+        columns: those that hold a figure in some row, by name; one without was not computed, and is absent.
+        together: what several rows cost together, each node once.
+        depth, is_leaf: of a row.
+    """
+
+    every: Sequence[Any]
+    columns: Columns
+    together: Callable[[Sequence[Any]], Any]
+    depth: Callable[[Any], int] = lambda row: 0
+    is_leaf: Callable[[Any], bool] = lambda row: True
+
+
+@dataclass(frozen=True, slots=True)
+class Selection:
+    """The rows that are asked for.
+
+    Attributes:
+        deeper: how many rows pass that are deeper than those asked for.
+        matching: how many passed before only the first of them were taken.
+        undecided: how many are left out because only a lower bound of a figure is known.
+    """
+
+    rows: Sequence[Any]
+    matching: int
+    deeper: int
+    undecided: int
+
+
+def rows_of(ledger: Ledger, query: Query) -> Rows:
+    """The rows of the kind that is asked for.
+
+    Raises:
+        UsageError: a column is asked for that holds no figure, or a text that no row has.
+    """
+    make = {"module": _modules, "op": _operators, "node": _nodes}[query.by]
+    rows = make(ledger)
+    if query.fits is not None:
+        rows = replace(
+            rows, columns={**rows.columns, "fits": _fits(rows.columns["working_bytes"], query.fits)}
+        )
+    shares = {SHARE, *(PEER_NAMES[peer] + PERCENT for peer in PEERS if peer == ledger.convention)}
+    present = {
+        name: column
+        for name, column in rows.columns.items()
+        if name.removeprefix(OWN) in shares or any(column.exact(row) is not None for row in rows.every)
+    }
+    for name in query.named:
+        if name not in present:
+            raise UsageError(f"column {name} holds no figure; {_remedy(name, query)}")
+    for comparison in comparisons(query.where) if query.where else ():
+        if comparison.column in TEXTS:
+            column = present[comparison.column]
+            _require_match(comparison, [str(column.exact(row) or "") for row in rows.every])
+    return replace(rows, columns=present)
+
+
+def selected(rows: Rows, query: Query) -> Selection:
+    """The rows that pass, in the order that is asked for."""
+    asked, columns = query.asked, rows.columns
+
+    def test(row: Any) -> Callable[[Comparison], bool | None]:
+        return lambda each: each.holds(columns[each.column].exact(row), lower=columns[each.column].lower(row))
+
+    verdicts = [True if query.where is None else decided(query.where, test(row)) for row in rows.every]
+    passing = [
+        row
+        for row, verdict in zip(rows.every, verdicts, strict=True)
+        if verdict and (rows.is_leaf(row) or not asked.leaves)
+    ]
+    shown = [row for row in passing if asked.depth is None or rows.depth(row) <= asked.depth]
+    ordered = _sorted(shown, columns, query)[: asked.top]
+    tested = [columns[each.column] for each in comparisons(query.where)] if query.where else ()
+    undecided = sum(
+        verdict is None and any(column.lower(row) for column in tested)
+        for row, verdict in zip(rows.every, verdicts, strict=True)
+    )
+    return Selection(ordered, len(shown), len(passing) - len(shown), undecided)
+
+
+def _sorted(rows: Sequence[Any], columns: Columns, query: Query) -> Sequence[Any]:
+    """Those without a figure come last."""
+    if query.sort is None:
+        return rows
+    figure: Callable[[Any], Any] = columns[query.sort.column].exact
+    lacking = [row for row in rows if figure(row) is None]
+    having = [row for row in rows if figure(row) is not None]
+    return [*sorted(having, key=figure, reverse=query.sort.descending), *lacking]
+
+
+def _modules(ledger: Ledger) -> Rows:
+    parts = Parts(ledger)
+
+    def together(rows: Sequence[ModuleRow]) -> ModuleRow:
+        modules = [row.whole for row in rows]
+        return ModuleRow(parts.together(modules), parts.together(modules, own=True))
+
+    return Rows(
+        [ModuleRow(module, parts.own[module.path]) for module in ledger.modules],
+        {
+            **{name: _of(build(ledger), "whole") for name, build in LEDGER_COLUMNS.items()},
+            **{name: _of(build(ledger), "own") for name, build in OWN_COLUMNS.items()},
+        },
+        together,
+        lambda row: row.whole.depth,
+        lambda row: parts.is_leaf(row.whole),
+    )
+
+
+def _of(column: Column[Any], side: str) -> Column[Any]:
+    """The column for one of a row's two costs."""
+    return replace(
+        column,
+        exact=lambda row: column.exact(getattr(row, side)),
+        short=lambda row: column.cell(getattr(row, side), exact=False),
+        lower=lambda row: column.lower(getattr(row, side)),
+    )
+
+
+def _operators(ledger: Ledger) -> Rows:
+    def together(rows: Sequence[OperatorCost]) -> OperatorCost:
+        types = {(row.domain, row.op_type) for row in rows}
+        nodes = [node for node in ledger.nodes if (node.domain, node.op_type) in types]
+        return operator_cost("sum", "", nodes)
+
+    return Rows(ledger.operators, _built("op", ledger), together)
+
+
+@record(frozen=True, slots=True)
+class SumOfNodes(OperatorCost):
+    """What several nodes cost together."""
+
+    params: int = 0
+    status: str = "counted"
+
+
+def _nodes(ledger: Ledger) -> Rows:
+    def together(nodes: Sequence[NodeCost]) -> SumOfNodes:
+        cost = operator_cost("sum", "", nodes)
+        counts = {each.name: getattr(cost, each.name) for each in fields(cost)}
+        return SumOfNodes(**counts, params=sum(node.params for node in nodes))
+
+    return Rows(ledger.nodes, _built("node", ledger), together)
+
+
+def _built(by: By, ledger: Ledger) -> Columns:
+    return {name: build(ledger) for name, build in COLUMNS[by].items()}
+
+
+def _fits(size: Column[Any], limit: float) -> Column[Any]:
+    """Whether a module fits if it runs alone; nothing where only a lower bound of its size is known."""
+    fits = Comparison("", "working_bytes", "<=", limit)
+
+    def exact(row: Any) -> str | None:
+        held = fits.holds(size.exact(row), lower=size.lower(row))
+        return None if held is None else "yes" if held else "no"
+
+    return Column("fits", exact, lambda row: exact(row) or "?")
+
+
+def _remedy(name: str, query: Query) -> str:
+    plain = name.removeprefix(OWN)
+    if plain == "fits":
+        return "give --fits SIZE"
+    option = COSTS[plain].measured_by if plain in COSTS else ""
+    if option:
+        return f"give --{option} (ledger has it)"
+    peers = [peer for peer, column in PEER_NAMES.items() if plain.startswith(column)]
+    return f"give --convention {peers[0]}" if peers else f"none of the {KINDS[query.by]} has one"
+
+
+def _require_match(comparison: Comparison, values: Sequence[str]) -> None:
+    """Refuse a text that no row has: its rows would be none, or all, for a slip of the pen."""
+    column, wanted = comparison.column, comparison.value
+    held = list(dict.fromkeys((*filter(None, values), *WORDS.get(column, ()))))
+    if isinstance(wanted, re.Pattern):
+        if any(wanted.search(value) for value in held):
+            return
+        small = re.compile(wanted.pattern, wanted.flags | re.IGNORECASE)
+        other = [value for value in held if small.search(value)]
+        hint = f"{other[0]!r} matches in other letters: (?i){wanted.pattern}" if other else ""
+        raise UsageError(
+            f"--where {comparison.text!r}: no {column} matches {wanted.pattern!r}; {hint or _some(held)}"
+        )
+    if wanted not in held:
+        hint = near(wanted, held)
+        raise UsageError(f"--where {comparison.text!r}: no {column} is {wanted!r}; {hint or _some(held)}")
+
+
+def _some(values: Sequence[str], limit: int = 8) -> str:
+    more = f", and {len(values) - limit} more" if len(values) > limit else ""
+    return f"there are {', '.join(map(repr, values[:limit]))}{more}"
