@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from onnxlens.api.extract import extract_module as extract_module
     from onnxlens.api.graphs import list_graphs as list_graphs
     from onnxlens.api.ledger import ledger_of as ledger_of
+    from onnxlens.api.ledger import memory_peak as memory_peak
     from onnxlens.api.ledger import with_working_sets as with_working_sets
     from onnxlens.api.ledger import write_trace as write_trace
     from onnxlens.api.measure import measure_graph as measure_graph
@@ -52,7 +53,7 @@ _NAMES = {
     "api.export": ("export_graph",),
     "api.extract": ("extract_module",),
     "api.graphs": ("list_graphs",),
-    "api.ledger": ("ledger_of", "with_working_sets", "write_trace"),
+    "api.ledger": ("ledger_of", "memory_peak", "with_working_sets", "write_trace"),
     "api.measure": ("measure_graph",),
     "api.opened": ("OpenedTarget",),
     "api.profile": ("profile_graph", "profile_with_flow"),

@@ -122,7 +122,7 @@ COSTS: Mapping[str, Cost] = MappingProxyType(
         "read_bytes": Cost("read", short_bytes, head="read"),
         "write_bytes": Cost("written", short_bytes, head="written"),
         "moved_bytes": Cost("memory traffic", short_bytes, head="moved"),
-        "resident_weight_bytes": Cost("resident weights", short_bytes),
+        "resident_weight_bytes": Cost("resident weights", short_bytes, head="weights"),
         "live_bytes": Cost("activation memory", short_bytes, "max", head="live"),
         "working_bytes": Cost("working set", short_bytes, "none", head="working"),
         "latency_s": Cost("latency", short_time, measured_by="latency", head="latency"),

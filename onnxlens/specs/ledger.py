@@ -330,6 +330,11 @@ class Ledger:
                 raise GraphError(f"graph {self.graph!r}: unknown nodes, and no figure is a lower bound")
 
     @property
+    def idle(self) -> frozenset[int]:
+        """The nodes that do not run, in a branch that is not taken, by their indices."""
+        return frozenset(index for index, node in enumerate(self.nodes) if not node.repeats)
+
+    @property
     def unknown(self) -> tuple[int, str]:
         """How many nodes cannot be counted in the ledger's convention, and why the first cannot."""
         if self.totals.peer is not None:

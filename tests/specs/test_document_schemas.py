@@ -23,6 +23,7 @@ from onnxlens.reports.documents import (
 )
 from onnxlens.reports.tables.columns import COLUMNS
 from onnxlens.reports.tables.ledger import cost_document
+from onnxlens.reports.tables.peak import peak_document
 from onnxlens.reports.tables.query import Asked, Query, understood
 from onnxlens.specs.bench import (
     BenchRequest,
@@ -49,6 +50,7 @@ from tests.trust import trusted
 SCHEMAS = Path(__file__).parents[2] / "docs" / "schemas"
 KINDS = (
     "profile", "ledger", "reconciliation", "parity", "layers", "bench", "catalog", "manifest", "summary",
+    "memory",
 )  # fmt: skip
 VERSIONS = {"ledger": 2}
 """Of the documents that have changed."""
@@ -81,6 +83,11 @@ def documents(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
         "catalog": to_text(catalog_document(api.list_graphs())),
         "manifest": exported.manifest_path.read_text(encoding="utf-8"),
         "summary": to_text(summary_document(run)),
+        "memory": to_text(
+            peak_document(
+                api.ledger_of(exported.onnx_path), api.memory_peak(exported.onnx_path), stored_as=""
+            )
+        ),
     }
     return {kind: json.loads(text) for kind, text in written.items()}
 
@@ -179,6 +186,9 @@ MUTILATIONS: tuple[tuple[str, tuple[str | int, ...], Any], ...] = (
     ("summary", ("graphs", 0, "files", "onnx"), ""),
     ("summary", ("machine", "cores"), 2),
     ("summary", ("seconds",), -1),
+    ("memory", ("live_bytes",), 0.5),
+    ("memory", ("tensors", 0, "size_percent"), 101),
+    ("memory", ("tensors", 0, "colour"), "red"),
 )
 
 

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Container, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Container, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from onnxlens.profile.count.rules import is_view, viewed_inputs
 from onnxlens.profile.graph.graph import Graph, GraphNode
 from onnxlens.profile.graph.node_view import NotCountable, ValueView
+from onnxlens.specs.memory import LiveTensor, MemoryPeak, NodePlace
 from onnxlens.specs.tensor import DTYPES, TensorSpec, storage_bytes
 
 Measure = Callable[[int | None], int]
@@ -17,7 +19,7 @@ FLOATS = frozenset({"float32", "float64", *DTYPES})
 """What is held in another dtype when a network is quantized, or made of halves."""
 
 
-def live_bytes(graph: Graph, idle: Collection[int] = ()) -> Sequence[int]:
+def live_bytes(graph: Graph, idle: Collection[int] = (), stored_as: str = "") -> Sequence[int]:
     """For each node, the bytes of activations alive while it runs: inputs, outputs, and all that waits.
 
     An activation lives from the node that produces it to its last consumer; the graph's inputs live from the
@@ -28,14 +30,47 @@ def live_bytes(graph: Graph, idle: Collection[int] = ()) -> Sequence[int]:
     Args:
         graph: its nodes in the order of execution.
         idle: the indices of nodes that do not run: those in a branch that is not taken.
+        stored_as: the dtype in which floats are held; "" for the file's.
     """
-    return _levels(_whole(graph, idle), lambda size_bytes: size_bytes or 0)
+    return _levels(_whole(graph, idle, stored_as), lambda size_bytes: size_bytes or 0)
 
 
 def live_unsized(graph: Graph, idle: Collection[int] = ()) -> frozenset[int]:
     """The nodes during which an activation of unknown size is alive, by their indices."""
     levels = _levels(_whole(graph, idle), lambda size_bytes: int(size_bytes is None))
     return frozenset(index for index, count in enumerate(levels) if count)
+
+
+def memory_peak(graph: Graph, idle: Collection[int] = (), stored_as: str = "") -> MemoryPeak:
+    """The first node at which most is alive, and all that is alive there, the largest first.
+
+    Arguments are those of ``live_bytes``.
+    """
+    part = _whole(graph, idle, stored_as)
+    held = list(_held(part))
+    levels = _levels(part, lambda size_bytes: size_bytes or 0, held)
+    runs = (index for index in part.nodes if not (graph.nodes[index].constant_folded or index in idle))
+    at = max(runs, key=levels.__getitem__, default=0)
+    alive = [each for each in held if each.producer <= at and (each.last is None or each.last >= at)]
+
+    def spec(value: TensorSpec | ValueView) -> TensorSpec:
+        return value.spec if isinstance(value, ValueView) else value
+
+    def place(index: int | None) -> NodePlace | None:
+        if index is None or index < 0:
+            return None
+        node = graph.nodes[index]
+        return NodePlace(node.view.name, node.module.path)
+
+    return MemoryPeak(
+        node=graph.nodes[at].view.name,
+        module_path=graph.nodes[at].module.path,
+        live_bytes=levels[at],
+        tensors=tuple(
+            LiveTensor(spec(each.value), each.size_bytes, place(each.producer), place(each.last))
+            for each in sorted(alive, key=lambda each: -(each.size_bytes or 0))
+        ),
+    )
 
 
 def working_bytes(
@@ -95,8 +130,8 @@ class _Part:
         return storage_bytes(self.stored_as, elements) if floats and elements else tensor.size_bytes
 
 
-def _whole(graph: Graph, idle: Collection[int]) -> _Part:
-    return _Part(graph, range(len(graph.nodes)), idle, graph.inputs, graph.outputs)
+def _whole(graph: Graph, idle: Collection[int], stored_as: str = "") -> _Part:
+    return _Part(graph, range(len(graph.nodes)), idle, graph.inputs, graph.outputs, stored_as)
 
 
 def held_bytes(value: ValueView, stored_as: str = "") -> int | None:
@@ -114,26 +149,44 @@ def held_bytes(value: ValueView, stored_as: str = "") -> int | None:
         return None
 
 
-def _levels(part: _Part, measure: Measure) -> Sequence[int]:
-    """For each node what ``measure`` makes of the sizes of the activations alive while it runs, added up."""
+class _Held(NamedTuple):
+    """What has memory of its own: from the node that produces it (-1: it comes in) to its last consumer.
+
+    ``last`` is None for what stays: an output, or an input that nothing reads.
+    """
+
+    value: TensorSpec | ValueView
+    size_bytes: int | None
+    producer: int
+    last: int | None
+
+
+def _held(part: _Part) -> Iterator[_Held]:
     memory = _Memory(part)
-    allocated, freed = dict.fromkeys(part.nodes, 0), dict.fromkeys(part.nodes, 0)
-    alive = 0
     for tensor in part.inputs:
-        size = measure(part.size_of(tensor))
-        alive += size
-        if (last := memory.last_use(tensor.name)) is not None:
-            freed[last] += size
+        yield _Held(tensor, part.size_of(tensor), -1, memory.last_use(tensor.name))
     for index in part.nodes:
         node = part.graph.nodes[index]
         if node.constant_folded or index in part.idle:
             continue
         for output in node.view.outputs:
             if output is not None and memory.has_own(output.name):
-                size = measure(held_bytes(output, part.stored_as))
-                allocated[index] += size
-                if (last := memory.last_use(output.name, index)) is not None:
-                    freed[last] += size
+                size = held_bytes(output, part.stored_as)
+                yield _Held(output, size, index, memory.last_use(output.name, index))
+
+
+def _levels(part: _Part, measure: Measure, held: Iterable[_Held] | None = None) -> Sequence[int]:
+    """For each node what ``measure`` makes of the sizes of the activations alive while it runs, added up."""
+    allocated, freed = dict.fromkeys(part.nodes, 0), dict.fromkeys(part.nodes, 0)
+    alive = 0
+    for _, size_bytes, producer, last in _held(part) if held is None else held:
+        size = measure(size_bytes)
+        if producer < 0:
+            alive += size
+        else:
+            allocated[producer] += size
+        if last is not None:
+            freed[last] += size
     levels = []
     for index in part.nodes:
         alive += allocated[index]

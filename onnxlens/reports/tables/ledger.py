@@ -38,8 +38,8 @@ from onnxlens.specs.peers import PeerCost
 FOR_PEOPLE: Mapping[By, Sequence[str]] = {
     "module": (
         "path", "class", "macs", SHARE, "latency_s", "achieved_macs_per_s", "parity_error", "params",
-        "moved_bytes", "live_bytes", "working_bytes", "unknown_nodes", "inputs", "outputs",
-        "arithmetic_intensity", "operators", "evidence",
+        "moved_bytes", "live_bytes", "resident_weight_bytes", "working_bytes", "unknown_nodes", "inputs",
+        "outputs", "arithmetic_intensity", "operators", "evidence",
     ),
     "op": (
         "operator", "nodes", "macs", SHARE, "moved_bytes", "vector_ops", "special_ops", "free_nodes",
@@ -53,7 +53,7 @@ FOR_PEOPLE: Mapping[By, Sequence[str]] = {
 """What a table shows unless columns are chosen, those that matter most first."""
 
 
-OF_THE_WHOLE = ("live_bytes", "latency_s", "achieved_macs_per_s", "parity_error")
+OF_THE_WHOLE = ("live_bytes", "resident_weight_bytes", "latency_s", "achieved_macs_per_s", "parity_error")
 """What a table of own costs does not show: it is of a module with all that is inside."""
 
 NAMELESS: Mapping[By, str] = {
@@ -96,7 +96,7 @@ def cost_table(
     width = layout.width if table_format == "table" else None
     columns, hidden = fitted(found.rows, columns, width)
     table = render_table(found.rows, columns, table_format, sums)
-    notes = [*_hidden(hidden), *_left_out(rows, found, query), *_notes(ledger, layout.explain)]
+    notes = [*hidden_note(hidden), *_left_out(rows, found, query), *_notes(ledger, layout.explain)]
     if ledger.attribution == "none" and query.by != "node":
         notes.append(NAMELESS[query.by])
     convention = "" if ledger.convention == "matrix" else f", as {ledger.convention} counts"
@@ -174,7 +174,7 @@ def _for_people(ledger: Ledger, rows: Rows, query: Query) -> Sequence[str]:
         return query.columns
     names = list(FOR_PEOPLE[query.by])
     if query.fits is not None:
-        names[2:2] = ["fits", "working_bytes"]
+        names[2:2] = ["fits", "working_bytes", "resident_weight_bytes"]
     if ledger.convention != "matrix":
         peer = PEER_NAMES[ledger.convention]
         at = names.index("macs")
@@ -207,7 +207,8 @@ def _sums(rows: Rows, found: Selection) -> Sequence[tuple[str, Any]]:
     )
 
 
-def _hidden(columns: Sequence[Column[Any]]) -> Sequence[str]:
+def hidden_note(columns: Sequence[Column[Any]]) -> Sequence[str]:
+    """Which columns a screen has no room for, if there are any."""
     if not columns:
         return ()
     return (f"columns: {', '.join(column.title for column in columns)} do not fit; --wide shows them",)

@@ -69,3 +69,22 @@ def test_a_size_that_is_not_known_makes_a_lower_bound(tmp_path: Path) -> None:
     ledger = with_working_sets(build_ledger(graph), graph)
     assert all("working_bytes" in (module.lower_bounds or ()) for module in ledger.modules)
     assert working_bytes(graph, "one") == (0, True)
+
+
+@pytest.mark.parametrize("dtype", ["", "int8"])
+def test_no_module_takes_more_than_the_network_holds_then_and_its_weights(dtype: str, hed: Graph) -> None:
+    for module in with_working_sets(build_ledger(hed), hed, dtype).modules:
+        assert module.working_bytes is not None
+        assert module.working_bytes <= module.live_bytes + module.resident_weight_bytes, module.path
+
+
+def test_weights_and_what_is_alive_are_of_the_same_dtype_as_the_working_set(tmp_path: Path) -> None:
+    graph = load_graph(save_net(tmp_path))
+    plain = build_ledger(graph)
+    small = with_working_sets(plain, graph, "int8")
+    totals = small.totals
+    assert (4 * totals.peak_live_bytes, 4 * totals.resident_weight_bytes) == (
+        plain.totals.peak_live_bytes, plain.totals.resident_weight_bytes,
+    )  # fmt: skip
+    assert small.modules[0].working_bytes == totals.peak_live_bytes + totals.resident_weight_bytes
+    assert totals.moved_bytes == plain.totals.moved_bytes  # what is moved stays the file's
