@@ -8,7 +8,7 @@ from dataclasses import replace
 from types import MappingProxyType
 
 from onnxlens.profile.count.counting import count_nodes
-from onnxlens.profile.count.liveness import held_bytes, live_bytes, live_unsized, working_bytes
+from onnxlens.profile.count.liveness import WorkingSets, held_bytes, live_bytes, live_unsized
 from onnxlens.profile.count.parameters import QUANTIZED, parameter_sizes
 from onnxlens.profile.count.repeats import control_notes
 from onnxlens.profile.count.rules import is_view, registered_notes
@@ -299,8 +299,10 @@ def with_working_sets(ledger: Ledger, graph: Graph, stored_as: str = "") -> Ledg
     sized = not is_lower_bound("live_bytes", ledger.totals.lower_bounds)
     live = live_bytes(graph, ledger.idle, stored_as) if stored_as else ()
 
+    sets = WorkingSets(graph, ledger.idle, stored_as=stored_as, sized=sized)
+
     def measured(module: ModuleCost) -> ModuleCost:
-        size, unsized = working_bytes(graph, module.path, ledger.idle, stored_as=stored_as, sized=sized)
+        size, unsized = sets.of(module.path)
         nodes = running[module.path]
         weights = _resident_bytes((graph.nodes[index] for index in nodes), viewed, stored_as)
         return replace(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Collection, Container, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
@@ -32,12 +33,14 @@ def live_bytes(graph: Graph, idle: Collection[int] = (), stored_as: str = "") ->
         idle: the indices of nodes that do not run: those in a branch that is not taken.
         stored_as: the dtype in which floats are held; "" for the file's.
     """
-    return _levels(_whole(graph, idle, stored_as), lambda size_bytes: size_bytes or 0)
+    part = _whole(graph, idle, stored_as)
+    return _levels(part.nodes, lambda size_bytes: size_bytes or 0, _held(part))
 
 
 def live_unsized(graph: Graph, idle: Collection[int] = ()) -> frozenset[int]:
     """The nodes during which an activation of unknown size is alive, by their indices."""
-    levels = _levels(_whole(graph, idle), lambda size_bytes: int(size_bytes is None))
+    part = _whole(graph, idle)
+    levels = _levels(part.nodes, lambda size_bytes: int(size_bytes is None), _held(part))
     return frozenset(index for index, count in enumerate(levels) if count)
 
 
@@ -48,7 +51,7 @@ def memory_peak(graph: Graph, idle: Collection[int] = (), stored_as: str = "") -
     """
     part = _whole(graph, idle, stored_as)
     held = list(_held(part))
-    levels = _levels(part, lambda size_bytes: size_bytes or 0, held)
+    levels = _levels(part.nodes, lambda size_bytes: size_bytes or 0, held)
     runs = (index for index in part.nodes if not (graph.nodes[index].constant_folded or index in idle))
     at = max(runs, key=levels.__getitem__, default=0)
     alive = [each for each in held if each.producer <= at and (each.last is None or each.last >= at)]
@@ -73,28 +76,29 @@ def memory_peak(graph: Graph, idle: Collection[int] = (), stored_as: str = "") -
     )
 
 
-def working_bytes(
-    graph: Graph, path: str, idle: Collection[int] = (), *, stored_as: str = "", sized: bool = False
-) -> tuple[int, bool]:
-    """The most bytes of activations alive at once if the module ran alone; whether one has no known size.
+class WorkingSets:
+    """What each module holds if it runs alone."""
 
-    Its inputs live from its start to their last consumer in it, its outputs to its end; what waits elsewhere
-    in the network is not its own.
+    def __init__(
+        self, graph: Graph, idle: Collection[int] = (), *, stored_as: str = "", sized: bool = False
+    ) -> None:
+        """Arguments are those of ``live_bytes``; ``sized``: all activations are known to have sizes."""
+        self._graph, self._idle, self._stored_as, self._sized = graph, idle, stored_as, sized
+        self._around = _Memory(_whole(graph, idle))
 
-    Args:
-        graph: its nodes in the order of execution.
-        path: of the module.
-        idle: the indices of nodes that do not run.
-        stored_as: the dtype in which floats are held; "" for the file's.
-        sized: all activations are known to have sizes.
-    """
-    running, io = graph.by_module()[path], graph.module_io(path)
-    inside = frozenset(running).difference(idle)
-    part = _Part(
-        graph, running, _Others(inside), tuple(io.inputs.values()), tuple(io.outputs.values()), stored_as
-    )
-    unsized = not sized and any(_levels(part, lambda size_bytes: int(size_bytes is None)))
-    return max(_levels(part, lambda size_bytes: size_bytes or 0), default=0), unsized
+    def of(self, path: str) -> tuple[int, bool]:
+        """The most bytes of activations alive at once if the module ran alone; whether one has no known size.
+
+        Its inputs live from its start to their last consumer in it, its outputs to its end; what waits
+        elsewhere in the network is not its own. Of a module that runs several times, an input lives from
+        where the network makes it, an output until the network needs it no more.
+        """
+        running, io = self._graph.by_module()[path], self._graph.module_io(path)
+        others = _Others(frozenset(running).difference(self._idle))
+        ends = tuple(io.inputs.values()), tuple(io.outputs.values())
+        held = list(_held(_Part(self._graph, running, others, *ends, self._stored_as, self._around)))
+        unsized = not self._sized and any(each.size_bytes is None for each in held)
+        return max(_levels(running, lambda size_bytes: size_bytes or 0, held), default=0), unsized
 
 
 class _Others(Container[int]):
@@ -111,7 +115,8 @@ class _Others(Container[int]):
 class _Part:
     """Nodes of a graph, by their indices, with the tensors that come to them and that are wanted of them.
 
-    ``idle`` holds the nodes that do not run, and those that are not of the part.
+    ``idle`` holds the nodes that do not run, and those that are not of the part; ``around`` the memory of the
+    network, if the part is one of its modules.
     """
 
     graph: Graph
@@ -120,6 +125,7 @@ class _Part:
     inputs: Sequence[TensorSpec]
     outputs: Sequence[TensorSpec]
     stored_as: str = ""
+    around: _Memory | None = None
 
     def size_of(self, tensor: TensorSpec) -> int | None:
         """What an input takes; a sequence 0."""
@@ -163,8 +169,13 @@ class _Held(NamedTuple):
 
 def _held(part: _Part) -> Iterator[_Held]:
     memory = _Memory(part)
+    sources: dict[frozenset[str], _Held] = {}  # views of one tensor that come in are one
     for tensor in part.inputs:
-        yield _Held(tensor, part.size_of(tensor), -1, memory.last_use(tensor.name))
+        last = memory.last_use(tensor.name)
+        found = _Held(tensor, part.size_of(tensor), _start(part, tensor.name), last)
+        source = part.around.memory_of(tensor.name) if part.around else frozenset((tensor.name,))
+        sources[source] = _joined(sources[source], found) if source in sources else found
+    yield from sources.values()
     for index in part.nodes:
         node = part.graph.nodes[index]
         if node.constant_folded or index in part.idle:
@@ -175,11 +186,27 @@ def _held(part: _Part) -> Iterator[_Held]:
                 yield _Held(output, size, index, memory.last_use(output.name, index))
 
 
-def _levels(part: _Part, measure: Measure, held: Iterable[_Held] | None = None) -> Sequence[int]:
+def _start(part: _Part, name: str) -> int:
+    """The node of the part at which an input is there: -1 before its first, else where the network has it."""
+    producer = part.graph.producer(name) if part.around else None
+    if producer is None or not part.nodes or producer < part.nodes[0]:
+        return -1
+    return part.nodes[min(bisect_left(part.nodes, producer), len(part.nodes) - 1)]
+
+
+def _joined(one: _Held, other: _Held) -> _Held:
+    """Two values in the same memory."""
+    known = one.size_bytes is not None and other.size_bytes is not None
+    size = max(one.size_bytes or 0, other.size_bytes or 0) if known else None
+    last = None if one.last is None or other.last is None else max(one.last, other.last)
+    return _Held(one.value, size, min(one.producer, other.producer), last)
+
+
+def _levels(nodes: Sequence[int], measure: Measure, held: Iterable[_Held]) -> Sequence[int]:
     """For each node what ``measure`` makes of the sizes of the activations alive while it runs, added up."""
-    allocated, freed = dict.fromkeys(part.nodes, 0), dict.fromkeys(part.nodes, 0)
+    allocated, freed = dict.fromkeys(nodes, 0), dict.fromkeys(nodes, 0)
     alive = 0
-    for _, size_bytes, producer, last in _held(part) if held is None else held:
+    for _, size_bytes, producer, last in held:
         size = measure(size_bytes)
         if producer < 0:
             alive += size
@@ -188,7 +215,7 @@ def _levels(part: _Part, measure: Measure, held: Iterable[_Held] | None = None) 
         if last is not None:
             freed[last] += size
     levels = []
-    for index in part.nodes:
+    for index in nodes:
         alive += allocated[index]
         levels.append(alive)
         alive -= freed[index]
@@ -201,6 +228,7 @@ class _Memory:
     def __init__(self, part: _Part) -> None:
         graph = self._graph = part.graph
         idle = self._idle = part.idle
+        self._nodes, self._around = part.nodes, part.around
         self._shared: dict[str, frozenset[str]] = {}  # for values that have no memory of their own
         self._kept_until: dict[str, int] = {}  # for values whose memory others share
         inputs = {tensor.name for tensor in part.inputs}
@@ -213,7 +241,7 @@ class _Memory:
                     for held in memory:
                         self._kept_until[held] = max(last, self._kept_until.get(held, 0))
         returned = [tensor.name for tensor in part.outputs]
-        self._returned = {held for name in returned for held in self._shared.get(name) or (name,)}
+        self._returned = {held for name in returned for held in self.memory_of(name)}
 
     def _memory_shared_by(self, node: GraphNode, inputs: Collection[str]) -> Mapping[str, frozenset[str]]:
         found: dict[str, frozenset[str]] = {}
@@ -221,7 +249,7 @@ class _Memory:
             producer = self._graph.producer(source.name)
             # not a weight, nor what a branch produces that is not taken
             if source.name in inputs or not (producer is None or producer in self._idle):
-                memory = self._shared.get(source.name) or frozenset((source.name,))
+                memory = self.memory_of(source.name)
                 found[output.name] = found.get(output.name, frozenset()) | memory
         return found
 
@@ -232,16 +260,29 @@ class _Memory:
                 return max(index, producer)
         return producer
 
+    def memory_of(self, name: str) -> frozenset[str]:
+        """The values whose memory it is in."""
+        return self._shared.get(name) or frozenset((name,))
+
     def has_own(self, name: str) -> bool:
         """Whether the value has memory of its own."""
         return name not in self._shared or name in self._shared[name]
 
     def last_use(self, name: str, producer: int = -1) -> int | None:
         """The node after which the value's memory is freed; None for an output of the graph, or no use."""
-        if name in self._returned:
-            return None
         last = max(self._last_consumer(name, producer), self._kept_until.get(name, -1))
+        if name in self._returned:
+            return self._last_need(name, last)
         return None if last < 0 else last
+
+    def _last_need(self, name: str, last: int) -> int | None:
+        """Where an output is needed last: after the last node by the network around, None without one."""
+        for held in self._around.memory_of(name) if self._around else ():
+            needed = self._around.last_use(held) if self._around else None
+            if needed is None or needed >= self._nodes[-1]:
+                return None
+            last = max(last, needed)
+        return self._nodes[bisect_right(self._nodes, last) - 1] if self._around else None
 
 
 def _shared(node: GraphNode) -> Iterator[tuple[ValueView, ValueView]]:
