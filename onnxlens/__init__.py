@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from onnxlens.api.render import render_pages as render_pages
     from onnxlens.api.run import run_reference as run_reference
     from onnxlens.api.target import Settings as Settings
+    from onnxlens.api.timings import read_timings as read_timings
     from onnxlens.api.view import netron_picture as netron_picture
     from onnxlens.api.view import view_graph as view_graph
     from onnxlens.errors import OnnxlensError as OnnxlensError
@@ -41,6 +42,7 @@ if TYPE_CHECKING:
     from onnxlens.specs.flow import FlowRequest as FlowRequest
     from onnxlens.specs.graph import GraphSpec as GraphSpec
     from onnxlens.specs.ledger import Ledger as Ledger
+    from onnxlens.specs.measured import ModuleTiming as ModuleTiming
     from onnxlens.specs.parity import LayerRequest as LayerRequest
     from onnxlens.specs.summary import Job as Job
     from onnxlens.specs.tensor import TensorSpec as TensorSpec
@@ -61,6 +63,7 @@ _NAMES = {
     "api.render": ("explore_graph", "flow_of", "read_groups", "render_graph", "render_pages"),
     "api.run": ("run_reference",),
     "api.target": ("Settings",),
+    "api.timings": ("read_timings",),
     "api.view": ("netron_picture", "view_graph"),
     "errors": ("OnnxlensError",),
     "profile.count.rules": ("rules",),
@@ -68,6 +71,7 @@ _NAMES = {
     "specs.flow": ("FlowRequest",),
     "specs.graph": ("GraphSpec",),
     "specs.ledger": ("Ledger",),
+    "specs.measured": ("ModuleTiming",),
     "specs.parity": ("LayerRequest",),
     "specs.summary": ("Job",),
     "specs.tensor": ("TensorSpec",),

@@ -237,8 +237,9 @@ class ModuleCost(Counted):
 
     @property
     def achieved_macs_per_s(self) -> float | None:
-        """MACs / latency, or None where no time was measured, or one too short to distinguish from 0."""
-        return self.macs / self.latency_s if self.latency_s else None
+        """MACs / latency, or None where no time was measured, or not all of it, or one too short to tell."""
+        lower = is_lower_bound("latency_s", self.lower_bounds)
+        return self.macs / self.latency_s if self.latency_s and not lower else None
 
 
 @record(frozen=True, slots=True)

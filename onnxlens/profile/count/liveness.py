@@ -272,17 +272,17 @@ class _Memory:
         """The node after which the value's memory is freed; None for an output of the graph, or no use."""
         last = max(self._last_consumer(name, producer), self._kept_until.get(name, -1))
         if name in self._returned:
-            return self._last_need(name, last)
+            return None if self._around is None else self._last_need(name, last, self._around)
         return None if last < 0 else last
 
-    def _last_need(self, name: str, last: int) -> int | None:
-        """Where an output is needed last: after the last node by the network around, None without one."""
-        for held in self._around.memory_of(name) if self._around else ():
-            needed = self._around.last_use(held) if self._around else None
+    def _last_need(self, name: str, last: int, around: _Memory) -> int | None:
+        """The last node before the network around needs an output no more; None if it does to the end."""
+        for held in around.memory_of(name):
+            needed = around.last_use(held)
             if needed is None or needed >= self._nodes[-1]:
                 return None
             last = max(last, needed)
-        return self._nodes[bisect_right(self._nodes, last) - 1] if self._around else None
+        return self._nodes[bisect_right(self._nodes, last) - 1]
 
 
 def _shared(node: GraphNode) -> Iterator[tuple[ValueView, ValueView]]:

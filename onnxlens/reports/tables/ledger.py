@@ -277,12 +277,7 @@ def _notes(ledger: Ledger, explain: bool) -> list[str]:
     if totals.peer is None or totals.unknown_nodes:
         lines.append(_unknown(totals))
     if totals.latency_s:
-        rate = bounded(
-            short_count(round(totals.macs / totals.latency_s)),
-            totals.macs,
-            lower=is_lower_bound("macs", totals.lower_bounds),
-        )
-        lines.append(f"latency: {short_time(totals.latency_s)}, so {rate} MACs/s achieved")
+        lines.append(_latency(totals))
     if totals.parity_error is not None:
         lines.append(f"error: {totals.parity_error:.2e} relative L2 at the outputs")
     lines += [f"note: {note}" for note in ledger.notes]
@@ -291,6 +286,15 @@ def _notes(ledger: Ledger, explain: bool) -> list[str]:
     else:
         lines.append(f"what {', '.join(ledger.conventions)} mean: --explain")
     return lines
+
+
+def _latency(totals: Totals) -> str:
+    text = f"latency: {_total(totals, 'latency_s', short_time)}"
+    if is_lower_bound("latency_s", totals.lower_bounds):
+        return f"{text}, of the modules that were timed"
+    lower = is_lower_bound("macs", totals.lower_bounds)
+    rate = bounded(short_count(round(totals.macs / (totals.latency_s or 1))), totals.macs, lower=lower)
+    return f"{text}, so {rate} MACs/s achieved"
 
 
 def _peer_total(ledger: Ledger, peer: PeerCost) -> str:
