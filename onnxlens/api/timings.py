@@ -19,8 +19,8 @@ def read_timings(path: Path | str) -> tuple[ModuleTiming, ...]:
     """The time of each module of a CSV file with a head, for ``ledger_of``.
 
     A column ``path`` (or ``module``) has the module's path, the graph's name or nothing for the model; a
-    column ``latency_s`` (or ``latency``, ``time``, ``seconds``, ``median_s``) its time with everything inside it,
-    in seconds, or with a unit such as ``5 ms``. Rows without a time were not measured.
+    column ``latency_s`` (or ``latency``, ``time``, ``seconds``, ``median_s``) its time with everything
+    inside it, in seconds, or with a unit such as ``5 ms``. Rows without a time were not measured.
 
     Raises:
         UsageError: the file cannot be read, has no such columns, or a cell is no time.

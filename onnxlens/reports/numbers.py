@@ -47,12 +47,12 @@ def short_time(seconds: float) -> str:
     return f"{count:.0f} {unit}" if count >= 100 else f"{count:.1f} {unit}"
 
 
-def share(part: float, whole: float) -> str:
+def share(part: float, whole: float, digits: int = 1) -> str:
     """``12.5 %``; ``<0.1 %`` for what would round to nothing; an empty text where there is no whole."""
     if not whole:
         return ""
-    percent = 100 * part / whole
-    return "<0.1 %" if 0 < percent < 0.05 else f"{percent:.1f} %"
+    percent, least = 100 * part / whole, 10.0**-digits
+    return f"<{least:.{digits}f} %" if 0 < percent < least / 2 else f"{percent:.{digits}f} %"
 
 
 AT_LEAST, AT_MOST, UNKNOWN = ">=", "<=", "?"

@@ -207,7 +207,9 @@ class ModuleCost(Counted):
         working_bytes: what it takes if it runs alone: activations at most, and weights; None likewise.
         peer: what a peer counts for it, in a peer's convention; nodes that work on weights alone included.
         evidence: the surest of what told that its nodes belong to it; none for the model.
-        lower_bounds: the figures that lack those of unknown nodes; None if all is known.
+        lower_bounds: the figures that lack those of unknown nodes, or of modules that were not timed; None if
+            all is known.
+        timed_in: the modules that have its time, because its nodes were fused into theirs; None else.
     """
 
     path: str
@@ -234,6 +236,7 @@ class ModuleCost(Counted):
     peer: PeerCost | None = None
     evidence: Evidence = "none"
     lower_bounds: Bounds = None
+    timed_in: tuple[str, ...] | None = None
 
     @property
     def achieved_macs_per_s(self) -> float | None:

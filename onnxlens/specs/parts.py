@@ -95,6 +95,7 @@ class Parts:
             params=module.params - sum(self._modules[inner].params for inner in self.inner[path]),
             unknown_nodes=sum(node.status == "unknown" for node in nodes),
             latency_s=None,
+            timed_in=None,
             parity_error=None,
             peer=None if module.peer is None else peer_of(nodes) or PeerCost(),
             lower_bounds=lower_bounds(nodes),

@@ -27,6 +27,7 @@ from onnxlens.reports.tables.peak import peak_document
 from onnxlens.reports.tables.query import Asked, Query, understood
 from onnxlens.specs.bench import (
     BenchRequest,
+    ConvolutionPeak,
     LatencyResult,
     MatmulPeak,
     MemoryUse,
@@ -271,6 +272,7 @@ def test_a_graph_that_failed_or_differs_is_in_the_schema_and_must_say_why() -> N
         ("bench", "operator", OperatorTime),
         ("bench", "node", NodeTime),
         ("bench", "matrix_product", MatmulPeak),
+        ("bench", "convolution", ConvolutionPeak),
         ("bench", "memory", MemoryUse),
         ("layers", "layer", ModuleParity),
         ("manifest", "state_tensor", StateTensor),

@@ -163,6 +163,7 @@ class _Rows:
             live_bytes=max([self._live[index] for index in running], default=0),
             peer=peer_of(self._peers[path]) or PeerCost() if self._peers else None,
             evidence=self._evidence[path],
+            timed_in=None,
             lower_bounds=lower_bounds(costs, live=not self._unsized.isdisjoint(running)),
         )
 

@@ -28,11 +28,19 @@ def with_measurements(
     """
     paths = {module.path for module in ledger.modules}
     root = {name: "" for name in (ledger.graph, f"({ledger.graph})") if name not in paths}
-    seconds = _by_path("time", ((root.get(each.path, each.path), each.median_s) for each in timings))
+    measured = [(root.get(each.path, each.path), each) for each in timings]
+    seconds = _by_path(
+        "time", ((path, each.median_s) for path, each in measured if each.median_s is not None)
+    )
+    elsewhere = {path: each.timed_in for path, each in measured if each.timed_in}
     parity = _by_path("error", ((error.path, error.rel_l2) for error in errors))
     timed = _rolled_up(ledger, seconds)
     modules = tuple(
-        replace(timed[module.path], parity_error=parity.get(module.path, module.parity_error))
+        replace(
+            timed[module.path],
+            parity_error=parity.get(module.path, module.parity_error),
+            timed_in=elsewhere.get(module.path, module.timed_in),
+        )
         for module in ledger.modules
     )
     return replace(

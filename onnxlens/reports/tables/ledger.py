@@ -53,7 +53,7 @@ FOR_PEOPLE: Mapping[By, Sequence[str]] = {
 """What a table shows unless columns are chosen, those that matter most first."""
 
 
-OF_THE_WHOLE = ("live_bytes", "resident_weight_bytes", "latency_s", "achieved_macs_per_s", "parity_error")
+OF_THE_WHOLE = ("live_bytes", "latency_s", "achieved_macs_per_s", "parity_error")
 """What a table of own costs does not show: it is of a module with all that is inside."""
 
 NAMELESS: Mapping[By, str] = {
@@ -184,6 +184,7 @@ def _for_people(ledger: Ledger, rows: Rows, query: Query) -> Sequence[str]:
         for name, wanted in (
             ("unknown_nodes", ledger.unknown[0] > 0 or query.by == "op"),
             ("evidence", any(module.evidence == "weights" for module in ledger.modules)),
+            ("resident_weight_bytes", "working_bytes" in rows.columns and not query.asked.own),
             ("vector_ops", ledger.convention == "matrix"),
             ("special_ops", ledger.convention == "matrix"),
             ("repeats", any(node.repeats != 1 for node in ledger.nodes)),

@@ -9,7 +9,7 @@ import onnxlens as api
 from onnxlens.errors import GraphError
 from onnxlens.profile.count.measured import with_measurements
 from onnxlens.reports.tables.ledger import cost_table
-from onnxlens.reports.tables.query import Query
+from onnxlens.reports.tables.query import Asked, Query, understood
 from onnxlens.specs.measured import Measurements, ModuleError, ModuleTiming, NodeTiming
 from tests.profile.models import op, save, save_net, value
 from tests.reports import ledgers
@@ -78,6 +78,18 @@ def test_a_module_that_only_holds_others_takes_what_they_take(tmp_path: Path) ->
     ledger = api.ledger_of(path, timings=times)
     root = ledger.modules[0]
     assert (root.latency_s, root.lower_bounds) == (0.75, None)
+
+
+def test_a_module_that_was_fused_says_where_its_time_is(tmp_path: Path) -> None:
+    times = [ModuleTiming("", 2.0), ModuleTiming("stem", 0.5), ModuleTiming("relu", None, ("stem", ""))]
+    ledger = api.ledger_of(save_net(tmp_path), timings=times)
+    relu = next(module for module in ledger.modules if module.path == "relu")
+    assert (relu.latency_s, relu.timed_in) == (None, ("stem", ""))
+    asked = understood(Asked(columns="path,latency,timed_in", where=["path==relu"]))
+    assert "in stem, +1 more" in cost_table(ledger, asked)
+    assert cost_table(ledger, asked, "csv").splitlines()[1] == f'relu,,"stem, {ledger.graph}"'
+    with pytest.raises(GraphError, match="time None, and that of None"):
+        ModuleTiming("relu", None)
 
 
 def test_no_rate_follows_from_a_part_of_the_time(tmp_path: Path) -> None:
