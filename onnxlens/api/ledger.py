@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from onnxlens.reports.tables.query import Query
     from onnxlens.specs.ledger import Ledger
     from onnxlens.specs.measured import ModuleError, ModuleTiming, NodeTiming
+    from onnxlens.specs.memory import MemoryPeak
 
 
 def ledger_of(
@@ -79,6 +80,31 @@ def write_table(ledger: Ledger, query: Query, table_format: FileFormat, out: Pat
     with staged(path.parent) as stage:
         write_file(names, cells, table_format, stage / path.name)
     return path
+
+
+def memory_peak(
+    target: Target | OpenedTarget,
+    settings: Settings | None = None,
+    *,
+    stored_as: str = "",
+    progress: Progress = silent,
+) -> MemoryPeak:
+    """The node while which most bytes of activations are alive, and every tensor that is alive then.
+
+    Args:
+        target: what to count.
+        settings: how it is exported, unless it is a file.
+        stored_as: the dtype in which floats are held, such as int8; "" for the file's.
+        progress: shows the steps.
+
+    Raises:
+        UsageError: the target or a setting cannot be used.
+        GraphError: the file is not an ONNX graph.
+    """
+    from onnxlens.profile.count.liveness import memory_peak as found
+
+    with opened(target, settings, progress) as it:
+        return found(it.graph, it.ledger.idle, stored_as)
 
 
 def write_trace(ledger: Ledger, nodes: Sequence[NodeTiming], out: Path | str) -> Path:

@@ -52,7 +52,7 @@ with_table = all_of(
         "--as-dtype",
         "stored_as",
         type=click.Choice(["float32", "float16", "bfloat16", "int8", "int4"]),
-        help="Working sets as if floats were held so.",
+        help="Memory as if floats were held so: working sets, weights, live.",
     ),
     click.option("--wide", is_flag=True, help="All columns, also those that do not fit the screen."),
     click.option("--explain", is_flag=True, help="Say below the table how everything was counted."),
@@ -97,7 +97,7 @@ class Table:
         if self.query.names_working_sets() or all_columns:
             return onnxlens.with_working_sets(opened, ledger, self.stored_as)
         if self.stored_as:
-            raise UsageError("--as-dtype is of working sets; add --fits SIZE, or working to --columns")
+            raise UsageError("--as-dtype is of memory; add --fits SIZE, --peak, or working to --columns")
         return ledger
 
     def print(self, ledger: Ledger) -> None:
@@ -151,10 +151,9 @@ def table_from(
     asked = Asked(**{**{name: given[name] for name in ROWS}, "by": given["by"] or by})
     if output_format != "json" and asked == Asked(asked.by, asked.columns):
         asked = replace(asked, depth=levels)
-    seen = sys.stdout.isatty() or "COLUMNS" in os.environ
     return Table(
         understood(asked),
-        Layout(shutil.get_terminal_size().columns if seen and not given["wide"] else None, given["explain"]),
+        Layout(None if given["wide"] else screen_width(), given["explain"]),
         output_format,
         given["stored_as"] or "",
         given["wide"] or output_format not in ("table", "md"),
@@ -170,3 +169,9 @@ def _require_out(output_format: str, out: Path | None) -> None:
         raise UsageError(f"--format {output_format} writes a file; give --out FILE.{output_format}")
     if out is not None and output_format not in (*FILES, "trace"):
         raise UsageError(f"--out is for --format {', '.join(FILES)} and trace; others go to standard output")
+
+
+def screen_width() -> int | None:
+    """How many characters fit a line of the screen; None where it is not printed on one."""
+    seen = sys.stdout.isatty() or "COLUMNS" in os.environ
+    return shutil.get_terminal_size().columns if seen else None

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from operator import attrgetter
@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from onnxlens.reports.numbers import COST_NAMES, COSTS, figure_text, shapes, share_text, short_count
 from onnxlens.reports.tables.facts import FACTS, fact_column
 from onnxlens.reports.tables.reconciliation import exact_peer, operator_name, short_peer
-from onnxlens.reports.tables.render import By, Column, first_of
+from onnxlens.reports.tables.render import By, Cell, Column, first_of
 from onnxlens.specs.ledger import (
     BodyCost,
     Ledger,
@@ -170,6 +170,27 @@ def _node_path(ledger: Ledger) -> Column[NodeCost]:
     return Column("module", lambda n: n.module_path or root)
 
 
+def timed_in(paths: Sequence[str] | None, root: str, limit: int | None = None) -> str | None:
+    """The modules that have the time of another."""
+    return None if paths is None else first_of([path or root for path in paths], limit)
+
+
+def _timed_in(ledger: Ledger) -> ModuleColumn:
+    root = root_name(ledger)
+    return Column("timed in", lambda m: timed_in(m.timed_in, root))
+
+
+def _latency(ledger: Ledger) -> ModuleColumn:
+    """The time; of a module whose nodes were fused into another's, which has it."""
+    column, root = cost_column("latency_s"), root_name(ledger)
+
+    def text(module: ModuleCost) -> Cell:
+        where = timed_in(module.timed_in, root, 1) if module.latency_s is None else None
+        return column.cell(module, exact=False) if where is None else f"in {where}"
+
+    return replace(column, short=text)
+
+
 def _operators(module: ModuleCost, limit: int | None = None) -> str:
     """``Conv 2, Relu 2``: the types that do most first."""
     return first_of([f"{name} {times}" for name, times in module.operators.items()], limit)
@@ -244,7 +265,9 @@ LEDGER_COLUMNS: Mapping[str, Builder] = MappingProxyType(
         "fits": _same(Column("fits", lambda m: None)),  # what it is to fit into is asked with the rows
         **_INTENSITY,
         "unknown_nodes": _UNKNOWN,
-        **_costs("latency_s", "achieved_macs_per_s", "parity_error"),
+        "latency_s": _latency,
+        "timed_in": _timed_in,
+        **_costs("achieved_macs_per_s", "parity_error"),
         "evidence": _same(Column("named by", lambda m: m.evidence)),
         **_BOUNDS,
     }
@@ -327,8 +350,8 @@ COLUMNS: Mapping[By, Mapping[str, Builder]] = MappingProxyType(
 TEXTS = frozenset(
     {
         "path", "class", "fits", "inputs", "outputs", "operators", "own_operators", "kernel", "stride",
-        "evidence", "lower_bounds", "own_lower_bounds", "operator", "node", "status", "why_not_as_ours",
-        "group", "attributes", "family", "resolution", "dtype",
+        "timed_in", "evidence", "lower_bounds", "own_lower_bounds", "operator", "node", "status",
+        "why_not_as_ours", "group", "attributes", "family", "resolution", "dtype",
     }
 )  # fmt: skip
 """The columns that hold text; all others hold numbers."""

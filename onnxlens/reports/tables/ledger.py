@@ -38,8 +38,8 @@ from onnxlens.specs.peers import PeerCost
 FOR_PEOPLE: Mapping[By, Sequence[str]] = {
     "module": (
         "path", "class", "macs", SHARE, "latency_s", "achieved_macs_per_s", "parity_error", "params",
-        "moved_bytes", "live_bytes", "working_bytes", "unknown_nodes", "inputs", "outputs",
-        "arithmetic_intensity", "operators", "evidence",
+        "moved_bytes", "live_bytes", "resident_weight_bytes", "working_bytes", "unknown_nodes", "inputs",
+        "outputs", "arithmetic_intensity", "operators", "evidence",
     ),
     "op": (
         "operator", "nodes", "macs", SHARE, "moved_bytes", "params", "latency_s", "vector_ops", "special_ops",
@@ -109,7 +109,7 @@ def cost_table(
     width = layout.width if table_format == "table" else None
     columns, hidden = fitted(found.rows, columns, width)
     table = render_table(found.rows, columns, table_format, sums)
-    notes = [*_hidden(hidden), *_left_out(rows, found, query), *_notes(ledger, layout.explain)]
+    notes = [*hidden_note(hidden), *_left_out(rows, found, query), *_notes(ledger, layout.explain)]
     if ledger.attribution == "none" and query.by in NAMELESS:
         notes.append(NAMELESS[query.by])
     convention = "" if ledger.convention == "matrix" else f", as {ledger.convention} counts"
@@ -199,7 +199,7 @@ def _for_people(ledger: Ledger, rows: Rows, query: Query) -> Sequence[str]:
         return query.columns
     names = list(FOR_PEOPLE[query.by])
     if query.fits is not None:
-        names[2:2] = ["fits", "working_bytes"]
+        names[2:2] = ["fits", "working_bytes", "resident_weight_bytes"]
     if ledger.convention != "matrix":
         peer = PEER_NAMES[ledger.convention]
         at = names.index("macs")
@@ -209,6 +209,7 @@ def _for_people(ledger: Ledger, rows: Rows, query: Query) -> Sequence[str]:
         for name, wanted in (
             ("unknown_nodes", ledger.unknown[0] > 0 or query.by == "op"),
             ("evidence", any(module.evidence == "weights" for module in ledger.modules)),
+            ("resident_weight_bytes", "working_bytes" in rows.columns and not query.asked.own),
             ("vector_ops", ledger.convention == "matrix"),
             ("special_ops", ledger.convention == "matrix"),
             ("repeats", any(node.repeats != 1 for node in ledger.nodes)),
@@ -232,7 +233,8 @@ def _sums(rows: Rows, found: Selection) -> Sequence[tuple[str, Any]]:
     )
 
 
-def _hidden(columns: Sequence[Column[Any]]) -> Sequence[str]:
+def hidden_note(columns: Sequence[Column[Any]]) -> Sequence[str]:
+    """Which columns a screen has no room for, if there are any."""
     if not columns:
         return ()
     return (f"columns: {', '.join(column.title for column in columns)} do not fit; --wide shows them",)
@@ -303,12 +305,7 @@ def _notes(ledger: Ledger, explain: bool) -> list[str]:
     if totals.peer is None or totals.unknown_nodes:
         lines.append(_unknown(totals))
     if totals.latency_s:
-        rate = bounded(
-            short_count(round(totals.macs / totals.latency_s)),
-            totals.macs,
-            lower=is_lower_bound("macs", totals.lower_bounds),
-        )
-        lines.append(f"latency: {short_time(totals.latency_s)}, so {rate} MACs/s achieved")
+        lines.append(_latency(totals))
     if totals.parity_error is not None:
         lines.append(f"error: {totals.parity_error:.2e} relative L2 at the outputs")
     lines += [f"note: {note}" for note in ledger.notes]
@@ -317,6 +314,15 @@ def _notes(ledger: Ledger, explain: bool) -> list[str]:
     else:
         lines.append(f"what {', '.join(ledger.conventions)} mean: --explain")
     return lines
+
+
+def _latency(totals: Totals) -> str:
+    text = f"latency: {_total(totals, 'latency_s', short_time)}"
+    if is_lower_bound("latency_s", totals.lower_bounds):
+        return f"{text}, of the modules that were timed"
+    lower = is_lower_bound("macs", totals.lower_bounds)
+    rate = bounded(short_count(round(totals.macs / (totals.latency_s or 1))), totals.macs, lower=lower)
+    return f"{text}, so {rate} MACs/s achieved"
 
 
 def _peer_total(ledger: Ledger, peer: PeerCost) -> str:
