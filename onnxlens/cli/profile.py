@@ -44,7 +44,8 @@ def profile(target: str, convention: Convention, strict: bool, output_format: st
     """
     given = taken(options)
     rows = output_format != "json" or asks_rows(given)
-    table = table_from(given, output_format, levels=LEVELS, by=None) if rows else None
+    computed = (f"--convention {convention}",)
+    table = table_from(given, output_format, levels=LEVELS, by=None, computed=computed) if rows else None
     settings = settings_from(options)
     with progress.shown(f"profile {target}") as report, opened(target, settings, report) as it:
         keep_until_exit(it)

@@ -11,6 +11,7 @@ import click
 import onnxlens
 from onnxlens.cli import progress
 from onnxlens.cli.options import OutPath, with_browser, with_cache
+from onnxlens.errors import UsageError
 from onnxlens.specs.bounds import MOST_PROCESSES
 from onnxlens.specs.text import printable
 
@@ -48,6 +49,8 @@ def run(
     """Export, count, compare, time and draw every graph of the reference model."""
     from onnxlens.reports.run_files import summary_table
 
+    if browser is not None and not netron:
+        raise UsageError("--browser is of --netron; give that too")
     chosen = () if names is None else tuple(name.strip() for name in names.split(","))
     with progress.watched() as watch:
         summary = onnxlens.run_reference(

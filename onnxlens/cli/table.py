@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import sys
+from collections.abc import Collection
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -71,18 +72,21 @@ class Table:
     stored_as: str
     every_column: bool
 
-    def with_working_sets(self, opened: OpenedTarget, ledger: Ledger) -> Ledger:
-        """The ledger with the working sets of its modules, if they are shown or tested.
-
-        Raises:
-            UsageError: they are not, and a dtype is given for them.
-        """
-        all_columns = self.every_column and not self.query.columns and self.query.by == "module"
-        if self.query.names_working_sets() or all_columns:
-            return onnxlens.with_working_sets(opened, ledger, self.stored_as)
-        if self.stored_as:
+    def __post_init__(self) -> None:
+        if self.stored_as and not self._has_working_sets:
             raise UsageError("--as-dtype is of working sets; add --fits SIZE, or working to --columns")
-        return ledger
+
+    @property
+    def _has_working_sets(self) -> bool:
+        """Whether the working sets of modules are shown or tested."""
+        all_columns = self.every_column and not self.query.columns and self.query.by == "module"
+        return all_columns or self.query.names_working_sets()
+
+    def with_working_sets(self, opened: OpenedTarget, ledger: Ledger) -> Ledger:
+        """The ledger with the working sets of its modules, if they are shown or tested."""
+        return (
+            onnxlens.with_working_sets(opened, ledger, self.stored_as) if self._has_working_sets else ledger
+        )
 
     def print(self, ledger: Ledger) -> None:
         """Print the rows in the format that is asked for."""
@@ -105,7 +109,14 @@ def asks_rows(given: dict[str, Any]) -> bool:
     return any(value is not None and value is not False and value != () for value in chosen)
 
 
-def table_from(given: dict[str, Any], output_format: str, *, levels: int | None, by: str | None) -> Table:
+def table_from(
+    given: dict[str, Any],
+    output_format: str,
+    *,
+    levels: int | None,
+    by: str | None,
+    computed: Collection[str] = (),
+) -> Table:
     """What the options of a table ask.
 
     Args:
@@ -113,19 +124,23 @@ def table_from(given: dict[str, Any], output_format: str, *, levels: int | None,
         output_format: of ``--format``.
         levels: of modules that a table shows unless rows are chosen or sorted; None for all.
         by: what a row is unless that is asked.
+        computed: the options that were given and compute columns, such as ``--latency``.
 
     Raises:
         UsageError: an option cannot be understood, or does not go with another.
     """
     from onnxlens.reports.tables.ledger import Layout
     from onnxlens.reports.tables.query import Asked, understood
+    from onnxlens.reports.tables.rows import require_computed
 
     asked = Asked(**{**{name: given[name] for name in ROWS}, "by": given["by"] or by})
     if output_format != "json" and asked == Asked(asked.by, asked.columns):
         asked = replace(asked, depth=levels)
     seen = sys.stdout.isatty() or "COLUMNS" in os.environ
+    query = understood(asked)
+    require_computed(query, computed)
     return Table(
-        understood(asked),
+        query,
         Layout(shutil.get_terminal_size().columns if seen and not given["wide"] else None, given["explain"]),
         output_format,
         given["stored_as"] or "",
