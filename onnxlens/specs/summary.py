@@ -22,7 +22,7 @@ class Job:
 
     Attributes:
         out: the folder to write into; it gets a folder for each graph, and the summary of all.
-        graphs: names in the catalog; empty for all of them.
+        graphs: names in the catalog, factories or ``.onnx`` files; empty for all of the catalog.
         weights: ``seeded``, ``none``, a checkpoint that fits every graph, or a folder of checkpoints.
         quick: run at 128 x 128 pixels.
         netron: also draw each graph as Netron does.
