@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from onnxlens.api.opened import OpenedTarget, opened
@@ -47,8 +48,10 @@ def profile_with_flow(
     """As ``profile_graph``, with the data flow between the innermost modules."""
     from onnxlens.profile.flow.collapse import collapsed
     from onnxlens.profile.flow.deepest import build_flow
+    from onnxlens.profile.flow.parallelism import parallelism_of
 
     with opened(target, settings, progress) as it:
         ledger = profile_graph(it, convention=convention)
         deepest = build_flow(it.graph, ledger)
-        return ledger, collapsed(deepest, deepest.flow.depth)
+        flow = collapsed(deepest, deepest.flow.depth)
+        return ledger, replace(flow, parallelism=parallelism_of(deepest))

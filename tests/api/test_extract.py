@@ -276,7 +276,11 @@ def test_a_factory_gives_its_module_the_same_weights_as_its_file(calls: Path, tm
 
 
 def test_a_checkpoint_gives_its_module_the_values_in_it(tmp_path: Path) -> None:
-    state = {key: torch.full(value.shape, 0.25) for key, value in half_checkpoint(tiny.network()).items()}
+    made = half_checkpoint(tiny.network())
+    state = {
+        key: torch.full_like(value, 0.25) if value.is_floating_point() else value
+        for key, value in made.items()
+    }
     torch.save(state, tmp_path / "trained.pth")
     out = tmp_path / "out" / "attention.onnx"
     settings = Settings(weights=tmp_path / "trained.pth")

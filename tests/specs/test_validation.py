@@ -34,9 +34,9 @@ def unattributed(share: float | None) -> BenchReport:
 
 REFUSED: tuple[tuple[str, Callable[[], Any], type[Exception], str], ...] = (
     ("negative", lambda: TensorSpec("x", "int8", (2, -1)), ValueError, r"dimension -1 of \(2, -1\)"),
-    ("no runs", lambda: BenchRequest(runs=0), UsageError, "runs is 0; give at least 1"),
-    ("no warm-ups", lambda: BenchRequest(warmup=-1), UsageError, "warmup is -1; give at least 0"),
-    ("no threads", lambda: BenchRequest(threads=0), UsageError, "threads is 0; give at least 1"),
+    ("no runs", lambda: BenchRequest(runs=0), UsageError, "runs is 0; give 1 to 100,000"),
+    ("no warm-ups", lambda: BenchRequest(warmup=-1), UsageError, "warmup is -1; give 0 to 100,000"),
+    ("no threads", lambda: BenchRequest(threads=0), UsageError, "threads is 0; give 1 to 1,024"),
     ("descending", lambda: Timed(0.1, 0.2, 0.3), UsageError, "percentiles 0.2, 0.1, 0.3 s do not ascend"),
     ("negative MACs", lambda: Timed(0.1, 0.1, 0.1, -1), UsageError, "-1 MACs; a count is not negative"),
     ("rate of nothing", lambda: Timed(0.1, 0.1, 0.1, 0, 5.0, 0.5), UsageError, r"5.0 MACs/s of 0 MACs"),

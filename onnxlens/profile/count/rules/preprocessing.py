@@ -78,8 +78,8 @@ def mel_weight_matrix(node: NodeView) -> Work:
     return SLOPE * prod(output) + MEL_BIN * (output[1] + 2) + MEL_RANGE
 
 
-MOST_GRAM_LENGTHS = 100_000
-"""N-grams of so many lengths are added up one by one: the lengths are numbers in the file."""
+MOST_GRAM_LENGTHS = 1_000
+"""N-grams of so many lengths are added up one by one; text is looked up by a handful."""
 
 BY_LENGTH = refused("its work depends on the length of the strings, which the file does not say")
 BY_FORMAT = refused("its work depends on the format of the stream, which the file does not say")
@@ -87,7 +87,7 @@ BY_FORMAT = refused("its work depends on the format of the stream, which the fil
 
 def _grams(length: int, gap: int, distances: int) -> int:
     """The n-grams in a row: ``length - gap * distance`` for each distance, where that is above 0."""
-    fitting = min(distances, (length - 1) // gap) if gap else distances
+    fitting = min(distances, length // gap) if gap else distances
     return fitting * length - gap * fitting * (fitting + 1) // 2
 
 

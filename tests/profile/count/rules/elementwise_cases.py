@@ -151,6 +151,7 @@ REDUCTIONS: tuple[Case, ...] = (
          special=6 * 96 + 96),
     case("GlobalLpPool", [(2, 6, 4, 5)], [(2, 6, 1, 1)], vector=2 * 240, special=12),
     case("GlobalMaxPool", [(2, 6, 4, 5)], [(2, 6, 1, 1)], vector=240),
+    case("AveragePool", [(1, 1, 4)], [(1, 1, 1)], kernel_shape=(2**63 - 1,), vector=2**63 - 1),
     case("GlobalAveragePool", [(2, 6, 4, 5)], [(2, 6, 1, 1)], vector=240),
 )  # fmt: skip
 

@@ -85,6 +85,18 @@ TEXT: tuple[Case, ...] = (
     # pairs at distances up to 6 in a row of 4: 3, 2, 1 and no more; a weight for each of 11 results
     case("TfIdfVectorizer", [(4,)], [(11,)], min_gram_length=2, max_gram_length=2, max_skip_count=5,
          mode="TFIDF", vector=3 + 2 + 1 + 11),
+    # triples in a row of 5: 3 side by side, 1 at distance 2, and no more
+    case("TfIdfVectorizer", [(5,)], [(11,)], min_gram_length=3, max_gram_length=3, max_skip_count=5,
+         mode="TF", vector=3 + 1),
+    # no item is no n-gram
+    case("TfIdfVectorizer", [(9,)], [(11,)], min_gram_length=0, max_gram_length=1, max_skip_count=0,
+         mode="TF", vector=9),
+    # a negative count skips nothing
+    case("TfIdfVectorizer", [(9,)], [(11,)], min_gram_length=2, max_gram_length=2, max_skip_count=-1,
+         mode="TF", vector=8),
+    # n-grams of 1 to 1,000 items in a row of 1,000
+    case("TfIdfVectorizer", [(1000,)], [(11,)], min_gram_length=1, max_gram_length=1000, max_skip_count=0,
+         mode="TF", vector=1000 + sum(1000 - gap for gap in range(1, 1000))),
 )  # fmt: skip
 
 SEQUENCE_CASES = STATES + LOSSES + TRAINING + TEXT

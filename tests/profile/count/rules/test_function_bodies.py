@@ -105,7 +105,9 @@ def loss_body(loss: NodeProto, inputs: list[ValueInfoProto]) -> list[NodeProto]:
     function = onnx.FunctionProto()
     function.ParseFromString(schema.get_context_dependent_function(loss.SerializeToString(), types))
     attributes = {attribute.name: attribute for attribute in loss.attribute}
-    names = dict(zip([*function.input, *function.output], [*loss.input, *loss.output], strict=False))
+    names = dict(zip(function.input, loss.input, strict=False)) | dict(
+        zip(function.output, loss.output, strict=False)
+    )
     for step in function.node:
         step.input[:] = [names.get(name, name) for name in step.input]
         step.output[:] = [names.get(name, name) for name in step.output]

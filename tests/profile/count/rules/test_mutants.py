@@ -21,6 +21,7 @@ EQUIVALENT: dict[str, str] = {
     "node.input_shape(PAST_KEY_INPUT)[2]": "a past key always has four dimensions",
     "attention._is_limited: -1 -> -2": "any negative window is none",
     "recurrent._layer: node.input_shape(2) -> node.input_shape(1)": "W and R have the same directions",
+    "vision.grid_sample: node.input_shape(0) -> node.input_shape(1)": "picture and grid have the same rank",
     "microsoft.attention: past=5 -> past=6": "past keys and past values are equally long",
     "microsoft.attention: (3, 6, 7) -> (4, 6, 7)": "past keys and past values are equally long",
     "microsoft.attention: score_bias=9 -> score_bias=10": "QAttention has no such input, 9 or 10",

@@ -36,6 +36,18 @@ REFUSED: tuple[tuple[NodeView, str], ...] = (
     (node("Einsum", [(2, 6)], [(2,)], equation="ijk->i"), "does not fit its rule"),
     (node("CDist", [(3, 7), (5, 7)], [(3, 5)], domain="com.microsoft", metric="cosine"), "'cosine' has no"),
     (node("FusedConv", [(1, 3, 4), (5, 3, 1)], [(1, 5, 4)], domain="com.microsoft", activation="Foo"), "fit"),
+    (node("GridSample", [(1, 1, 4, 4), (1, 6, 6, 3)], [(1, 1, 6, 6)]), "3 coordinates for 2 spatial"),
+    (
+        node("LSTM", [(1, 3, 2), (3, 12, 2), (3, 12, 3)], [None, (3, 3, 3)], hidden_size=3),
+        "3 directions, not",
+    ),
+    (node("AveragePool", [(1, 1, 4)], [(1, 1, 1)], kernel_shape=(2**63,)), "window has more than 2"),
+    (
+        node(
+            "TfIdfVectorizer", [(1001,)], [(11,)], min_gram_length=1, max_gram_length=1001, max_skip_count=0
+        ),
+        "its n-grams have more than 1,000 lengths",
+    ),
     (node("Resize", [(1, 3, 8)], [(1, 3, 4)], mode="lanczos"), "does not fit its rule"),
     (node("Einsum", [(2, 6, 3)], [(2,)], equation="ij->i"), "does not fit its rule"),
     (node("RotaryEmbedding", [(2, 6, 32), (2, 6, 4), (2, 6, 4)], [(2, 6, 32)]), "does not fit its rule"),
