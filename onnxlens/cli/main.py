@@ -82,8 +82,8 @@ class Verbs(click.Group):
 def cli() -> None:
     """Export PyTorch models to ONNX and see what every module of them costs on a chip.
 
-    TARGET is a graph of the catalog ('onnxlens graphs' lists them), an .onnx file, or PACKAGE.MODULE:FACTORY,
-    a function that returns an onnxlens.GraphSpec.
+    TARGET is a graph of the catalog ('onnxlens graphs' lists them), an .onnx file or a folder with one, or
+    PACKAGE.MODULE:FACTORY, a function that returns an onnxlens.GraphSpec.
 
     Exit codes: 0 done, 1 a check did not hold, 2 wrong use or bad input, 3 a fault of the program.
     """
