@@ -32,17 +32,19 @@ def questions(page: str) -> list[str]:
 
 
 def answer(printed: str) -> str:
-    """What stands on the page: the table, without most of a long one's rows, or all if there is none."""
-    for paragraph in printed.split("\n\n"):
-        lines = paragraph.splitlines()
-        rules = [index for index, line in enumerate(lines) if RULE.fullmatch(line)]
-        if rules:
-            first = rules[0] + 1
-            last = rules[1] if len(rules) > 1 else len(lines)
-            if last - first > MOST_ROWS:
-                lines[first + SHOWN_ROWS : last] = ["..."]
-            return "".join(f"{line.rstrip()}\n" for line in lines)
-    return printed
+    """What stands on the page: the tables, without most of a long one's rows, or all if there is none."""
+    return "\n".join(filter(None, map(_table, printed.split("\n\n")))) or printed
+
+
+def _table(paragraph: str) -> str:
+    lines = paragraph.splitlines()
+    rules = [index for index, line in enumerate(lines) if RULE.fullmatch(line)]
+    if not rules:
+        return ""
+    first, last = rules[0] + 1, rules[1] if len(rules) > 1 else len(lines)
+    if last - first > MOST_ROWS:
+        lines[first + SHOWN_ROWS : last] = ["..."]
+    return "".join(f"{line.rstrip()}\n" for line in lines)
 
 
 def answered(command: str, folder: Path) -> str:
