@@ -3,9 +3,9 @@
     python benchmarks/against_build.py --base DIR chain-100000 light-resnet50
     python benchmarks/against_build.py --base DIR -- profile model.onnx --format json
 
-prints a Markdown table: the medians of CPU and wall time of both, and their ratios (ours / base). Each build
-is run once unmeasured, then in turn (base, ours, base, ours ...). In the arguments ``{files}`` is the folder
-of the measured files and ``{out}`` a folder that is new in every run.
+prints a Markdown table: the medians of CPU time, wall time and peak memory, and their ratios (ours / base).
+Each build is run once unmeasured, then in turn (base, ours, base, ours ...). In the arguments ``{files}`` is
+the folder of the measured files and ``{out}`` a folder that is new in every run.
 """
 
 from __future__ import annotations
@@ -44,9 +44,10 @@ class Case:
     peer: str = ""
 
 
-RESNET, CHAIN, BARE, UNET = (
+RESNET, CHAIN, LONGEST, BARE, UNET = (
     "light_resnet50.onnx",
     "chain-100000.onnx",
+    "chain-200000.onnx",
     "chain-100000-bare.onnx",
     "sd-unet.onnx",
 )
@@ -60,8 +61,32 @@ CASES: Mapping[str, Case] = {
     "ledger-clip-text": Case("ledger clip-text --latency --parity"),
     "ledger-mlsd-tiny": Case("ledger mlsd-tiny --height 128 --width 128 --latency --parity"),
     "render-sd-unet": Case(f"render {{files}}/{UNET} --depth 3 --out {{out}}/flow.svg", [UNET]),
+    **{
+        f"render-{name}{option.replace(' --', '-').replace(' ', '-')}-{suffix}": Case(
+            f"render {{files}}/{name}.onnx{option} --out {{out}}/flow.{suffix}", [f"{name}.onnx"]
+        )
+        for name, option, suffix in (
+            ("concat-20000", "", "svg"),
+            ("concat-20000", "", "png"),
+            ("concat-20000", "", "pdf"),
+            ("split-3000", "", "svg"),
+            ("split-3000", "", "png"),
+            ("split-3000", "", "pdf"),
+            ("star-20000", " --depth 3", "svg"),
+            ("modules-20000", " --depth 3", "svg"),
+            ("spine-30", " --depth 3", "svg"),
+            ("tree-30", " --depth 3", "svg"),
+            ("tree-30", " --depth 3", "png"),
+        )
+    },
+    "explorer-200000": Case(
+        f"render {{files}}/{LONGEST} --viewer model-explorer --out {{out}}/graph.json", [LONGEST]
+    ),
     "run-mlsd-tiny": Case("run --graphs mlsd-tiny --quick --out {out}"),
 }
+
+
+HEAD = ("", "build", "CPU", "wall", "memory", "CPU / base", "wall / base", "memory / base")
 
 
 def main() -> int:
@@ -86,7 +111,7 @@ def main() -> int:
             for name, case in cases.items()
             for row in _rows(name, _measured(case, chosen.base.resolve(), files, chosen.pairs, chosen.limit))
         ]
-    print(markdown(("", "build", "CPU", "wall", "CPU / base", "wall / base"), rows))
+    print(markdown(HEAD, rows))
     return 0
 
 
@@ -143,12 +168,17 @@ def _rows(name: str, results: Sequence[Result]) -> Iterator[tuple[str, ...]]:
     base = next((result for result in results if result.title == "base" and result.samples), None)
     for result in results:
         if not result.samples:
-            yield (name, result.title, result.failure, "-", "-", "-")
+            yield (name, result.title, result.failure, *"-----")
             continue
-        ratios = ("-", "-")
+        ratios = ("-", "-", "-")
         if base is not None:
-            ratios = (f"{result.cpu_s / base.cpu_s:.2f}", f"{result.wall_s / base.wall_s:.2f}")
-        yield (name, result.title, f"{result.cpu_s:.2f} s", f"{result.wall_s:.2f} s", *ratios)
+            ratios = (
+                f"{result.cpu_s / base.cpu_s:.2f}",
+                f"{result.wall_s / base.wall_s:.2f}",
+                f"{result.peak_bytes / base.peak_bytes:.2f}",
+            )
+        times = (f"{result.cpu_s:.2f} s", f"{result.wall_s:.2f} s")
+        yield (name, result.title, *times, f"{result.peak_bytes / 2**20:,.0f} MiB", *ratios)
 
 
 if __name__ == "__main__":

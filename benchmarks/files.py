@@ -7,6 +7,7 @@ from pathlib import Path
 
 UNET, RESNET = "sd-unet", "light_resnet50"
 CHAIN_SIZES = (25_000, 50_000, 100_000)
+LONGEST = 200_000
 
 
 def chain_name(nodes: int, with_shapes: bool) -> str:
@@ -16,6 +17,8 @@ def chain_name(nodes: int, with_shapes: bool) -> str:
 
 def make_files(folder: Path, only: str = "") -> None:
     """The UNet with its seeded weights, ONNX's own ResNet-50 without any, and chains of three sizes.
+
+    Only one by one: the longest chain, and those of ``WIDE``.
 
     Args:
         folder: where to write them.
@@ -30,12 +33,16 @@ def make_files(folder: Path, only: str = "") -> None:
 
         nets = Path(onnx.__file__).parent / "backend" / "test" / "data" / "light"
         (folder / f"{RESNET}.onnx").write_bytes((nets / f"{RESNET}.onnx").read_bytes())
-    for nodes in CHAIN_SIZES:
-        for with_shapes in (True, False):
-            if only in ("", chain_name(nodes, with_shapes)):
-                from synthetic import write_chain
+    from synthetic import write_chain  # here, as what measures stays small
+    from wide import WIDE, write_wide
 
-                write_chain(folder / f"{chain_name(nodes, with_shapes)}.onnx", nodes, with_shapes)
+    if only in WIDE:
+        write_wide(folder, only)
+    for nodes in (*CHAIN_SIZES, LONGEST):
+        for with_shapes in (True, False):
+            name = chain_name(nodes, with_shapes)
+            if only == name or not (only or nodes == LONGEST):
+                write_chain(folder / f"{name}.onnx", nodes, with_shapes)
 
 
 if __name__ == "__main__":

@@ -29,6 +29,7 @@ VERBS = (
     "profile net.onnx --format json",
     "profile net.onnx --format csv",
     "ledger net.onnx --format json",
+    "reconcile net.onnx --format json",
     "extract net.onnx --module body.0 --out block.onnx",
     "check net.onnx --against unoptimised",
     "render net.onnx --out flow.svg",

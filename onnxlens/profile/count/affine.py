@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 from onnxlens.profile.count.weight_slots import NORMALIZATIONS, PRODUCTS
 from onnxlens.profile.graph.graph import Graph
@@ -15,6 +15,12 @@ FOLLOWED = 12
 
 ARITHMETIC = frozenset({"Add", "Mul", "QLinearAdd", "QLinearMul"})
 """The operators that apply a scale or a bias."""
+
+OPERANDS: Mapping[str, Sequence[int]] = {
+    **dict.fromkeys(("Add", "Mul", "Sub", "Div"), (0, 1)),
+    **dict.fromkeys(("QLinearAdd", "QLinearMul", "QLinearSub", "QLinearDiv"), (0, 3)),
+}
+"""The inputs that elementwise arithmetic is done with."""
 
 CONVOLUTIONS = ("Conv", "Deform", "QLinearConv", "FusedConv", "Nhwc")
 
@@ -40,8 +46,10 @@ def is_affine(graph: Graph, node: NodeView) -> ValueView | None:
     window or a table of positions.
     """
     sides = _sides(node) if node.op_type in ARITHMETIC else ()
+    if len(sides) < 2:
+        return None
     weights = [_weight(graph, side) for side in sides]
-    if len(sides) < 2 or not any(weights):
+    if not any(weights):
         return None
     for data, factor, weight in zip(sides, sides[::-1], weights[::-1], strict=True):
         if data.is_weight or not factor.shape:
@@ -142,10 +150,11 @@ def _chain(graph: Graph, value: ValueView) -> Iterator[NodeView]:
 
 def _sides(node: NodeView) -> Sequence[ValueView]:
     """The two operands of elementwise arithmetic; nothing for other nodes."""
-    quantized = node.op_type.startswith("QLinear")
-    if node.op_type.removeprefix("QLinear") not in ("Add", "Mul", "Sub", "Div"):
+    slots = OPERANDS.get(node.op_type)
+    if slots is None:
         return ()
-    return [node.input(index) for index in ((0, 3) if quantized else (0, 1)) if node.has_input(index)]
+    inputs = node.inputs
+    return [value for slot in slots if slot < len(inputs) and (value := inputs[slot]) is not None]
 
 
 def _followed(node: NodeView) -> ValueView | None:

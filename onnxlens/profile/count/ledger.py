@@ -124,7 +124,8 @@ class _Rows:
         self._costs = costs
         idle = {index for index, cost in enumerate(costs) if not cost.repeats}
         self._live = live_bytes(graph, idle)
-        unsized = any(cost.status == "unknown" and not cost.moved_bytes for cost in costs)
+        self._unknown = frozenset(index for index, cost in enumerate(costs) if cost.status == "unknown")
+        unsized = any(not costs[index].moved_bytes for index in self._unknown)
         self._unsized = live_unsized(graph, idle) if unsized else frozenset()
         self._params = _module_params(graph, costs)
         self._running = graph.by_module()
@@ -145,7 +146,7 @@ class _Rows:
         hierarchy, io = self._graph.hierarchy, self._graph.module_io(path)
         running = self._running[path]
         costs = [self._costs[index] for index in running]
-        sums = added(costs)
+        unknown = [self._costs[index] for index in running if index in self._unknown] if self._unknown else []
         return ModuleCost(
             path=path,
             class_name=hierarchy.class_name(path),
@@ -154,16 +155,16 @@ class _Rows:
             inputs=tuple(io.inputs.values()),
             outputs=tuple(io.outputs.values()),
             operators=_operators(costs),
-            **sums,
+            **added(costs),
             params=self._params[path],
-            unknown_nodes=sum([cost.status == "unknown" for cost in costs]),
+            unknown_nodes=len(unknown),
             resident_weight_bytes=_resident_bytes(
                 (self._graph.nodes[index] for index in running), self._viewed
             ),
             live_bytes=max([self._live[index] for index in running], default=0),
             peer=peer_of(self._peers[path]) or PeerCost() if self._peers else None,
             evidence=self._evidence[path],
-            lower_bounds=lower_bounds(costs, live=not self._unsized.isdisjoint(running)),
+            lower_bounds=lower_bounds(unknown, live=not self._unsized.isdisjoint(running)),
         )
 
 
@@ -204,10 +205,12 @@ def _peer_costs_inside(graph: Graph, costs: Sequence[NodeCost]) -> Mapping[str, 
 def _operators(costs: Sequence[NodeCost]) -> Mapping[str, int]:
     """How many nodes there are of each operator type; those that do and move most first."""
     weight: dict[str, int] = {}
+    times: dict[str, int] = {}
     for cost in costs:
+        op_type = cost.op_type
         moved = cost.weight_read_bytes + cost.read_bytes + cost.write_bytes
-        weight[cost.op_type] = weight.get(cost.op_type, 0) + cost.macs + moved
-    times = Counter([cost.op_type for cost in costs])
+        weight[op_type] = weight.get(op_type, 0) + cost.macs + moved
+        times[op_type] = times.get(op_type, 0) + 1
     return {op_type: times[op_type] for op_type in sorted(weight, key=weight.__getitem__, reverse=True)}
 
 
@@ -316,9 +319,8 @@ def _resident_bytes(running: Iterable[GraphNode], viewed: Mapping[str, str], sto
     fixed = {
         viewed.get(value.name, value.name): held_bytes(value, stored_as) or 0
         for node in running
-        if not is_view(node.view)
         for value in node.view.inputs
-        if value is not None and value.is_weight
+        if value is not None and value.is_weight and not is_view(node.view)
     }
     return sum(fixed.values())
 

@@ -80,7 +80,8 @@ class _Evidence:
             if not node.constant_folded:
                 self._read(node)
         for name, value in self._held.items():
-            if self._is_named(name) and self._is_number(value, name.endswith(QUANTIZED)):
+            named = name not in self._found and self._is_named(name)
+            if named and self._is_number(value, name.endswith(QUANTIZED)):
                 self._add(name)
         return {name: value.elements for name, value in self._held.items() if name in self._found}
 
@@ -219,10 +220,11 @@ def first_use_params(graph: Graph) -> Mapping[int, int]:
     params: dict[int, int] = {}
     for index, node in enumerate(graph.nodes):
         view = node.view
+        inside = bool(node.within)
         read = [
             sources[value.name]
             for value in view.inputs
-            if value is not None and (value.is_weight or node.within) and value.name in sources
+            if value is not None and (value.is_weight or inside) and value.name in sources
         ]
         if node.constant_folded:
             for output in view.outputs:

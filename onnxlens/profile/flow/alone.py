@@ -9,7 +9,6 @@ from math import inf
 
 from onnxlens.errors import UsageError
 from onnxlens.profile.flow.deepest import DeepestFlow, end_id, reached
-from onnxlens.profile.flow.frames import Level
 from onnxlens.profile.graph.graph import Hierarchy
 from onnxlens.specs.flow import FlowEdge, FlowKind, FlowNode
 
@@ -47,7 +46,7 @@ def shown_alone(deepest: DeepestFlow, path: str) -> DeepestFlow:
     )
     ends, edges = _ends_by_neighbor(border) if deepest.groups else _ends_by_tensor(border)
     inputs, outputs = ([end for end in ends if end.kind == kind] for kind in ("input", "output"))
-    shown = [replace(node, parents=_below(node, path)) for node in inside]
+    shown = [_from(node, path) for node in inside]
     flow = replace(
         deepest.flow,
         nodes=(*inputs, *shown, *outputs),
@@ -75,6 +74,8 @@ def _between(deepest: DeepestFlow, inside: frozenset[str]) -> Sequence[str]:
     consumers, producers = deepest.neighbors
     orders = [deepest.by_id[box].order for box in inside]
     first, last = (min(orders), max(orders)) if deepest.leads_on else (0, inf)
+    if last - first + 1 == len(inside):  # nothing else runs from the first to the last
+        return ()
 
     def may_be(box: str) -> bool:
         return first <= deepest.by_id[box].order <= last
@@ -82,10 +83,10 @@ def _between(deepest: DeepestFlow, inside: frozenset[str]) -> Sequence[str]:
     return sorted((reached(inside, consumers, may_be) & reached(inside, producers, may_be)) - inside)
 
 
-def _below(box: FlowNode, path: str) -> tuple[Level, ...]:
-    """What contains a box from the level at the path on."""
-    around = _around(box)
-    return box.parents[around.index(path) :] if path in around else ()
+def _from(box: FlowNode, path: str) -> FlowNode:
+    """The box, contained in nothing above the level at the path."""
+    above = next((index for index, level in enumerate(box.parents) if level[0] == path), len(box.parents))
+    return replace(box, parents=box.parents[above:]) if above else box
 
 
 def _around(box: FlowNode) -> tuple[str, ...]:

@@ -35,11 +35,8 @@ def node_costs(nodes: Sequence[NodeCost]) -> Costs:
 
 def summed_costs(parts: Sequence[Costs]) -> Costs:
     """The columns that add up, over several boxes; those of a module as a whole are left out."""
-    sums = {
-        name: sum(part.get(name, 0) for part in parts)
-        for name in SUMMED
-        if any(name in part for part in parts)
-    }
+    figures = {name: [part[name] for part in parts if name in part] for name in SUMMED}
+    sums = {name: sum(found) for name, found in figures.items() if found}
     times = [part["latency_s"] for part in parts if "latency_s" in part]
     return {**_known(sums), **({"latency_s": sum(times)} if len(times) == len(parts) else {})}
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
+from collections import Counter
+from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cache
 from itertools import groupby
 
 from onnxlens.profile.flow.blocks import Block, Wiring, joint_levels, jointly_named, structure_of
@@ -32,8 +34,7 @@ def folded(deepest: DeepestFlow, depth: int) -> FlowGraph:
 
 def folded_parts(deepest: DeepestFlow, flow: FlowGraph, parts: Mapping[str, Sequence[FlowNode]]) -> FlowGraph:
     """As ``folded``, from what ``collapsed_with_parts`` returned."""
-    structures = {box: structure_of(deepest.run_by(held)) for box, held in parts.items()}
-    folding = _Folding(flow, structures)
+    folding = _Folding(flow, lambda box: structure_of(deepest.run_by(parts[box])))
     boxes = tuple(folding.level([node for node in flow.nodes if node.order], 0))
     nodes = {node.id: node for node in (*flow.nodes, *boxes) if node.id not in folding.stands_for}
     edges: dict[FlowEdge, None] = {}
@@ -69,8 +70,8 @@ class _Found:
 class _Folding:
     """Goes through the clusters from the outside in, and records what is folded."""
 
-    def __init__(self, flow: FlowGraph, structures: Mapping[str, Hashable]) -> None:
-        self._structures = structures
+    def __init__(self, flow: FlowGraph, structure: Callable[[str], Hashable]) -> None:
+        self._structure = cache(structure)
         self._wiring = Wiring(flow)
         self.stands_for: dict[str, str] = {}
         self._fold_of: dict[str, int] = {}
@@ -99,8 +100,15 @@ class _Folding:
     def level(self, boxes: Sequence[FlowNode], depth: int) -> Iterator[FlowNode]:
         """The boxes that have the same ``depth`` outermost parents, folded."""
         items = _items(boxes, depth)
+        rough = [tuple(_rough(box, depth) for box in item) for item in items]
+        times = Counter(rough)
+        # what runs inside is compared last: it takes longest to tell
+        full = [
+            (signature, tuple(self._structure(box.id) for box in item) if times[signature] > 1 else None)
+            for signature, item in zip(rough, items, strict=True)
+        ]
         numbers: dict[Hashable, int] = {}  # compared far more often than made
-        signatures = [numbers.setdefault(self._signature(item, depth), len(numbers)) for item in items]
+        signatures = [numbers.setdefault(signature, len(numbers)) for signature in full]
         index = 0
         while index < len(items):
             found = self._repeat(items, signatures, index)
@@ -113,13 +121,6 @@ class _Folding:
 
     def _inside(self, item: Block, depth: int) -> Iterable[FlowNode]:
         return self.level(item, depth + 1) if len(item[0].parents) > depth else item
-
-    def _signature(self, item: Block, depth: int) -> Hashable:
-        def of_box(box: FlowNode) -> Hashable:
-            classes = tuple(class_name for _, class_name in box.parents[depth:])
-            return box.kind, box.title, classes, self._structures[box.id], box.macs, box.params
-
-        return tuple(map(of_box, item))
 
     def _repeat(self, items: Sequence[Block], signatures: Sequence[int], index: int) -> _Found | None:
         """The block from ``index`` on whose repeats cover most; rotated to begin with matrix work."""
@@ -188,6 +189,12 @@ class _Folding:
             path = f"{path} ({boxes[0].order})"
         around = (*around, (path, "repeated"))
         return [replace(box, parents=(*around, *box.parents[depth:])) for box in boxes]
+
+
+def _rough(box: FlowNode, depth: int) -> Hashable:
+    """What is the same of equal boxes, apart from what runs inside."""
+    classes = tuple(class_name for _, class_name in box.parents[depth:])
+    return box.kind, box.title, classes, box.macs, box.params
 
 
 def _items(boxes: Sequence[FlowNode], depth: int) -> Sequence[Block]:

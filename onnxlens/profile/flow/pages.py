@@ -6,6 +6,7 @@ from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import cached_property
+from typing import NamedTuple
 
 from onnxlens.profile.flow.alone import alone, shown_alone
 from onnxlens.profile.flow.collapse import collapsed, has_more_boxes
@@ -28,6 +29,8 @@ SMALL_PAGE = 3
 PART_NOTE = "a part is a share of a long row of modules, cut by number alone"
 PAGE_WIDTH = 20
 """No screen shows more boxes next to each other at a readable size."""
+MOST_PAGES = 1 + PAGE_BOXES
+"""Nobody turns more pages. An overview has no more boxes, so that there is room for all that it opens."""
 MANY_CONSUMERS = 3
 """A tensor with more consumers is named at each of them instead of drawn, and does not push them down."""
 
@@ -60,6 +63,14 @@ def readable_depth(deepest: DeepestFlow) -> int:
     """The deepest depth at which the flow has no more than ``READABLE_BOXES`` boxes; at least 1."""
     depths = range(deepest.levels, 1, -1)
     return next((depth for depth in depths if not has_more_boxes(deepest, depth, READABLE_BOXES)), 1)
+
+
+class _Plan(NamedTuple):
+    """What is on the page of a level; the boxes that are opened on other pages, how deep each, and why."""
+
+    flow: FlowGraph
+    opened: Mapping[FlowNode, int] = {}
+    note: str = ""
 
 
 class _Pages:
@@ -139,26 +150,45 @@ class _Pages:
         return not self._parts.isdisjoint(path for box in flow.nodes for path in (box.path, *_around(box)))
 
     def _split(self, path: str, depth: int) -> Iterator[FlowPage]:
+        """The page of a level and those that it opens, as many levels as ``MOST_PAGES`` has room for."""
+        plans: dict[str, _Plan] = {}
+        waiting = {path: depth}
+        while waiting and len(plans) + len(waiting) <= MOST_PAGES:
+            planned = {inner: self._plan(inner, below) for inner, below in waiting.items()}
+            plans.update(planned)
+            waiting = {box.path: below for plan in planned.values() for box, below in plan.opened.items()}
+        yield from self._planned(path, plans)
+
+    def _plan(self, path: str, depth: int) -> _Plan:
         flow = self._flow(path, depth)
         if _fits(flow) or depth <= 1:
-            yield FlowPage(self._foldable(flow, path), {})
-            return
+            return _Plan(self._foldable(flow, path))
         overview, opened = self._overview(path, depth)
         pages = {box.path: below for box, below in opened.items()}
         if not any(has_more_boxes(self._shown(inner), below, SMALL_PAGE) for inner, below in pages.items()):
             small = self._foldable(flow, path)
             if _fits(small):
-                yield FlowPage(small, {})
-                return
+                return _Plan(small)
         note = (
             f"collapsed to depth {overview.depth}: at depth {depth} there are {_boxes(flow)} boxes, too many "
-            f"for a page; {self._opened_on_pages(len(pages))}"
+            "for a page"
         )
-        names = self._whole.names()
-        opens = {box.id: names.get(box.path, box.path) for box in opened}
-        yield FlowPage(_noted(overview, note), opens)
-        for inner, below in pages.items():
-            yield from self._split(inner, below)
+        return _Plan(overview, opened, note)
+
+    def _planned(self, path: str, plans: Mapping[str, _Plan]) -> Iterator[FlowPage]:
+        flow, opened, note = plans[path]
+        inner = dict.fromkeys(box.path for box in opened)
+        if not note:
+            yield FlowPage(flow, {})
+        elif not inner or plans.keys() >= inner.keys():
+            names = self._whole.names()
+            opens = {box.id: names.get(box.path, box.path) for box in opened}
+            yield FlowPage(_noted(flow, f"{note}; {self._opened_on_pages(len(inner))}"), opens)
+            for below in inner:
+                yield from self._planned(below, plans)
+        else:
+            closed = f"{len(inner)} modules stay closed: all would be more than {MOST_PAGES} pages"
+            yield FlowPage(_noted(flow, f"{note}; {closed}; --module PATH draws one"), {})
 
     def _overview(self, path: str, depth: int) -> tuple[FlowGraph, Mapping[FlowNode, int]]:
         """The shallowest flow from which all fits on pages, or the deepest that fits; what it opens.

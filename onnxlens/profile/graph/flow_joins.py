@@ -71,43 +71,40 @@ class FlowJoins:
 
     def join_neighbors(self, indices: Sequence[int]) -> None:
         """Let these nodes join the deepest module that contains their neighbors on both sides."""
-        before: dict[int, str | None] = {}
-        after: dict[int, str | None] = {}
-        producer, consumers = self._producers.get, self._consumers.get
+        before, after = list(self._paths), list(self._paths)
+        producers, consumers = self._producers, self._consumers
         for index in indices:
             node = self._nodes[index]
-            sources = () if node.constant_folded else node.reads
-            makers = [producer(value.name) for value in sources if not value.is_weight]
-            before[index] = self._around(makers, before)
+            names = () if node.constant_folded else [each.name for each in node.reads if not each.is_weight]
+            before[index] = _around([before[producers[name]] for name in names if name in producers])
         for index in reversed(indices):
-            outputs = [value for value in self._nodes[index].view.outputs if value is not None]
-            users = [user for value in outputs for user in consumers(value.name, ())]
-            after[index] = self._around(users, after)
+            names = [value.name for value in self._nodes[index].view.outputs if value is not None]
+            after[index] = _around([after[user] for name in names for user in consumers.get(name, ())])
         around = self._enclosing()
         for index in reversed(indices):  # a node comes after the bodies inside it
             node = self._nodes[index]
             source = after[index] if node.constant_folded else before[index]
             path = _common(source, after[index])
-            outer = self._paths[around[node.within[-1]]] or "" if node.within else ""
-            self._paths[index] = path if contains(outer, path) else outer
-
-    def _around(self, indices: Iterable[int | None], passed: Mapping[int, str | None]) -> str | None:
-        """The deepest module that contains these nodes, or what lies behind them; None where nothing does.
-
-        What else comes from the graph's inputs, a mask or a length, does not count.
-        """
-        found: str | None = None
-        for index in indices:
-            path = None if index is None else self._paths[index]
-            if path is None and index is not None:
-                path = passed.get(index)
-            if path is not None and path != found:
-                found = path if found is None else _common(found, path)
-        return found
+            if node.within:
+                outer = self._paths[around[node.within[-1]]] or ""
+                path = path if contains(outer, path) else outer
+            self._paths[index] = path
 
     def _enclosing(self) -> Mapping[str, int]:
         """The node that runs each body, by the body's key."""
         return {body.key: index for index, node in enumerate(self._nodes) for body in node.bodies}
+
+
+def _around(paths: Iterable[str | None]) -> str | None:
+    """The deepest module that contains these nodes' modules, or those behind them; None where none is known.
+
+    What else comes from the graph's inputs, a mask or a length, does not count.
+    """
+    found: str | None = None
+    for path in paths:
+        if path is not None and path != found:
+            found = path if found is None else _common(found, path)
+    return found
 
 
 @lru_cache(KNOWN_PAIRS)

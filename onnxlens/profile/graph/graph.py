@@ -259,7 +259,7 @@ class Graph:
                 continue
             lineage = self.hierarchy.lineage(node.module.path)
             for value in node.reads:
-                source = produced_in.get(value.name, lineage)
+                source = lineage if value.is_weight else produced_in.get(value.name, lineage)
                 if source is not lineage:
                     _cross(found, value, source, lineage)
             for output in node.view.outputs:

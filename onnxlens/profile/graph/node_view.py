@@ -209,6 +209,10 @@ class Wired(Protocol):
         """With names that are unique in the file."""
 
     @property
+    def bodies(self) -> Sequence[RunsInside]:
+        """The graphs that run inside it."""
+
+    @property
     def reads(self) -> Sequence[ValueView]:
         """See ``values_read``."""
 
@@ -228,13 +232,15 @@ class DefUse:
         self.consumers: dict[str, list[int]] = {}
         producers, consumers = self.producers, self.consumers
         for index, node in enumerate(nodes):
-            for value in node.reads:
-                users = consumers.get(value.name)
-                if users is None:
-                    consumers[value.name] = [index]
-                elif users[-1] != index:
-                    users.append(index)
-            for output in node.view.outputs:
+            view = node.view
+            for value in node.reads if node.bodies else view.inputs:
+                if value is not None:
+                    users = consumers.get(value.name)
+                    if users is None:
+                        consumers[value.name] = [index]
+                    elif users[-1] != index:
+                        users.append(index)
+            for output in view.outputs:
                 if output is not None:
                     producers[output.name] = index
 

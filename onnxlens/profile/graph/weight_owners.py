@@ -42,6 +42,8 @@ OTHERS: Mapping[str, Sequence[int]] = MappingProxyType(
 )
 """The inputs of other operators that may be a weight, where that is not any: not scales, shapes, axes."""
 
+MAY_BE_WEIGHTS: Mapping[str, Sequence[int]] = {**OTHERS, **PRODUCTS}
+
 LOOKUPS = frozenset({"Gather", "GatherND", "GatherElements"})
 BIAS_ADDS = frozenset({"Add", "QLinearAdd"})
 BETWEEN = frozenset(
@@ -116,11 +118,12 @@ class WeightOwners:
 
     def _path(self, value: ValueView, node: TracedNode) -> str | None:
         name = value.name
-        if name not in self._paths:
-            if not value.is_weight and name not in self._held:
-                return None
-            self._paths[name] = self._named(name, node)
-        return self._paths[name]
+        if name in self._paths:
+            return self._paths[name]
+        if not value.is_weight and name not in self._held:
+            return None
+        path = self._paths[name] = self._named(name, node)
+        return path
 
     def _named(self, name: str, node: TracedNode) -> str | None:
         for prefix in reversed(node.within):
@@ -137,18 +140,15 @@ class WeightOwners:
 
         An element that says the operator again, as in ``q_proj.MatMul.weight``, is none of the module's.
         """
-        view = node.view
-        inputs: Sequence[ValueView | None] = view.inputs
-        slots = PRODUCTS.get(view.op_type) or OTHERS.get(view.op_type)
-        if slots is not None:
-            inputs = [inputs[slot] for slot in slots if slot < len(inputs)]
-        for value in inputs:
-            if (
-                value is not None
-                and (value.is_weight or node.within)
-                and (path := self._path(value, node)) is not None
-            ):
-                return path.removesuffix(f".{view.op_type}")
+        op_type, inputs = node.view.op_type, node.view.inputs
+        slots = MAY_BE_WEIGHTS.get(op_type, range(len(inputs)))
+        inside = bool(node.within)
+        for slot in slots:
+            value = inputs[slot] if slot < len(inputs) else None
+            if value is not None and (value.is_weight or inside):
+                path = self._path(value, node)
+                if path is not None:
+                    return path.removesuffix(f".{op_type}")
         return None
 
     def weight(self, node: TracedNode) -> str | None:

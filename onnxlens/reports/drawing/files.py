@@ -39,18 +39,20 @@ def write_pictures(flows: Mapping[Path, FlowGraph], color: str = DEFAULT_COLUMN)
     """
     for path in flows:
         require_suffix(path)
-    sources = {path: dot_source(flow, color) for path, flow in flows.items()}
-    together = [path for path in flows if path.suffix == ".svg"]
-    for path, svg in zip(together, _drawn_svgs({path: sources[path] for path in together}), strict=True):
-        path.write_text(polished(svg, heading(flows[path]), description(flows[path])), encoding="utf-8")
-    for path, source in sources.items():
-        if path.suffix == ".dot":
-            path.write_text(source, encoding="utf-8")
-        elif path.suffix != ".svg":
-            drawn = _drawn(source, path.suffix.removeprefix("."), path.name)
-            path.write_bytes(DATE.sub(_blank, drawn) if path.suffix == ".pdf" else drawn)
+    for suffix in dict.fromkeys(path.suffix for path in flows):
+        sources = {path: dot_source(flow, color) for path, flow in flows.items() if path.suffix == suffix}
+        for path, drawn in zip(sources, _drawn(sources, suffix), strict=True):
+            path.write_bytes(_finished(drawn, suffix, flows[path]))
 
 
+def _finished(drawn: bytes, suffix: str, flow: FlowGraph) -> bytes:
+    if suffix == ".svg":
+        return polished(drawn, heading(flow), description(flow)).encode()
+    return DATE.sub(_blank, drawn) if suffix == ".pdf" else drawn
+
+
+STARTS = {".svg": rb"<\?xml ", ".png": rb"\x89PNG\r\n\x1a\n", ".pdf": rb"(?:(?<=%%EOF\n)|\A)%PDF-"}
+"""What Graphviz writes first of each picture, and nowhere inside one."""
 DATE = re.compile(rb"/CreationDate \([^)]*\)")
 """When a PDF was drawn: the same graph gives the same file."""
 
@@ -72,23 +74,22 @@ def require_suffix(path: Path) -> None:
         )
 
 
-def _drawn_svgs(sources: Mapping[Path, str]) -> Sequence[bytes]:
+def _drawn(sources: Mapping[Path, str], suffix: str) -> Sequence[bytes]:
     """The pictures, drawn by one process: to start Graphviz takes longer than to draw a page."""
-    if not sources:
-        return []
-    drawn = _drawn("".join(sources.values()), "svg", ", ".join(path.name for path in sources))
-    return re.split(rb"(?=<\?xml )", drawn)[1:]
-
-
-def _drawn(source: str, suffix: str, name: str) -> bytes:
+    if suffix not in STARTS:
+        return [source.encode() for source in sources.values()]
     try:
         # Source.pipe writes all before it reads anything, which several graphs in one process do not survive.
-        drawn: bytes = graphviz.pipe("dot", suffix, source.encode(), quiet=True)
+        drawn: bytes = graphviz.pipe(
+            "dot", suffix.removeprefix("."), "".join(sources.values()).encode(), quiet=True
+        )
     except graphviz.ExecutableNotFound as error:
         raise ToolError("Graphviz's dot is missing; install it (apt-get install graphviz)") from error
     except graphviz.CalledProcessError as error:
-        raise ToolError(f"Graphviz could not draw {name}: {str(error).splitlines()[0]}") from error
-    return drawn
+        first, *others = (path.name for path in sources)
+        names = f"{first} and {len(others)} more" if others else first
+        raise ToolError(f"Graphviz could not draw {names}: {str(error).splitlines()[0]}") from error
+    return re.split(rb"(?=%b)" % STARTS[suffix], drawn)[1:]
 
 
 SVG = "http://www.w3.org/2000/svg"

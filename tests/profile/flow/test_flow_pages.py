@@ -115,8 +115,8 @@ def test_what_cannot_be_collapsed_is_folded_or_left_as_it_is(
     assert (shown([page]), page.flow.nodes[1].repeats) == ([("", 1, 1)], 6)
 
 
-def test_pages_that_do_not_fit_are_split_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    few(monkeypatch, 2)
+def save_nested(tmp_path: Path) -> Path:
+    """A net of two modules of two, each an operator and a module; 6 pages of 2 boxes at depth 3."""
     nodes = []
     for outer in range(2):
         for inner in range(2):
@@ -127,10 +127,37 @@ def test_pages_that_do_not_fit_are_split_again(tmp_path: Path, monkeypatch: pyte
     nodes += [op("Abs", "a4", "y", "o.1")]
     trace_outer = [op("Identity", "a0", "unused", "o.0")]
     tensors = [value(name, (2,)) for node in nodes for name in node.output]
-    path = save(tmp_path, [*trace_outer, *nodes], [value("a0", (2,))], tensors[-1:], between=tensors[:-1])
-    assert [module for module, _, _ in shown(pages_of(path, 3))] == [
+    return save(tmp_path, [*trace_outer, *nodes], [value("a0", (2,))], tensors[-1:], between=tensors[:-1])
+
+
+def test_pages_that_do_not_fit_are_split_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    few(monkeypatch, 2)
+    assert [module for module, _, _ in shown(pages_of(save_nested(tmp_path), 3))] == [
         "", "o.0", "o.0.i.0", "o.0.i.1", "o.1", "o.1.i.0",  # the last has 3 boxes: its equal two are folded
     ]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("most", "modules"), [(5, ["", "o.0", "o.1"]), (3, ["", "o.0", "o.1"]), (2, [""]), (6, None)]
+)
+def test_a_level_of_pages_is_left_out_whole(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, most: int, modules: list[str] | None
+) -> None:
+    few(monkeypatch, 2)
+    path = save_nested(tmp_path)
+    everything = pages_of(path, 3)
+    monkeypatch.setattr(flow_pages, "MOST_PAGES", most)
+    pages = pages_of(path, 3)
+    if modules is None:
+        assert pages == everything
+        return
+    assert [page.flow.module for page in pages] == modules
+    last = pages[-1] if most == 2 else pages[1]
+    assert not last.opens and last.flow.notes[-1].endswith(
+        f"; 2 modules stay closed: all would be more than {most} pages; --module PATH draws one"
+    )
+    opened = {module for page in pages for module in page.opens.values()}
+    assert opened == set(modules[1:])  # every link leads to a page
 
 
 def test_parallel_boxes_count_and_those_that_only_read_what_many_read_are_above_their_consumer(

@@ -9,6 +9,7 @@ from onnx import TensorProto, helper, numpy_helper
 from onnxlens.errors import GraphError
 from onnxlens.profile.graph.graph import GraphNode
 from onnxlens.profile.graph.loading import load_graph
+from onnxlens.profile.graph.loading.inference.walk import Walk
 from onnxlens.profile.graph.loading.protobuf import MAX_CONSTANT_ELEMENTS
 from onnxlens.specs.manifest import manifest_path_of
 from onnxlens.specs.tensor import TensorSpec
@@ -138,6 +139,19 @@ def test_an_old_dropout_mask_without_consumers_is_left_out(tmp_path: Path) -> No
     nodes = [op("Dropout", "x", "a mask"), op("Relu", "a", "y")]
     path = save(tmp_path, nodes, [value("x", (2, 3))], [value("y", (2, 3))], opsets={"": 9})
     assert load_graph(path).nodes[0].view.outputs[1] is None
+
+
+@pytest.mark.parametrize(("reader", "walks"), [("a", 0), ("mask", 1)])
+def test_only_an_old_dropout_mask_that_is_read_is_asked_for_further(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, reader: str, walks: int
+) -> None:
+    """ONNX tells nothing of it; what else there is would be asked in vain, and takes longer than the rest."""
+    walked: list[str] = []
+    run = Walk.run
+    monkeypatch.setattr(Walk, "run", lambda self, *given: (walked.append("once"), run(self, *given))[1])
+    nodes = [op("Relu", "x", "r"), op("Dropout", "r", "a mask"), op("Identity", reader, "y")]
+    load_graph(save(tmp_path, nodes, [value("x", (2, 3))], [value("y", (2, 3))], opsets={"": 9}))
+    assert len(walked) == walks
 
 
 @pytest.mark.parametrize("imports", [{"": 12}, {"ai.onnx": 12}])

@@ -132,10 +132,38 @@ def test_an_svg_says_its_font_once_and_hides_lines_as_svg_does(tmp_path: Path) -
 
 
 @pytest.mark.usefixtures("dot")
-def test_pictures_drawn_together_are_those_drawn_alone(tmp_path: Path) -> None:
-    flows = {tmp_path / f"{seed}.svg": random_flow(seed) for seed in range(8)}
+@pytest.mark.parametrize("suffix", [".svg", ".png", ".dot"])
+def test_pictures_drawn_together_are_those_drawn_alone(tmp_path: Path, suffix: str) -> None:
+    flows = {tmp_path / f"{seed}{suffix}": random_flow(seed) for seed in range(8)}
     write_pictures(flows)
-    together = [path.read_text(encoding="utf-8") for path in flows]
+    together = [path.read_bytes() for path in flows]
     for path, net in flows.items():
         write_picture(net, path)
-    assert [path.read_text(encoding="utf-8") for path in flows] == together
+    assert [path.read_bytes() for path in flows] == together
+
+
+@pytest.mark.usefixtures("dot")
+def test_pdfs_drawn_together_are_whole_files(tmp_path: Path) -> None:
+    flows = {tmp_path / f"{seed}.pdf": random_flow(seed) for seed in range(8)}
+    write_pictures(flows)
+    for path in flows:
+        drawn = path.read_bytes()
+        assert drawn.startswith(b"%PDF-") and drawn.endswith(b"%%EOF\n")
+        assert drawn.count(b"/Type /Catalog") == 1
+        start = int(drawn.rsplit(b"startxref\n", 1)[1].split()[0])  # where its own table of objects is
+        assert drawn[start : start + 4] == b"xref"
+
+
+@pytest.mark.usefixtures("dot")
+@pytest.mark.parametrize("suffix", [".svg", ".png", ".pdf"])
+def test_graphviz_is_started_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, suffix: str) -> None:
+    started = []
+    pipe = graphviz.pipe
+
+    def counted(*args: object, **kwargs: object) -> bytes:
+        started.append(args)
+        return pipe(*args, **kwargs)
+
+    monkeypatch.setattr(graphviz, "pipe", counted)
+    write_pictures({tmp_path / f"{seed}{suffix}": random_flow(seed) for seed in range(3)})
+    assert len(started) == 1

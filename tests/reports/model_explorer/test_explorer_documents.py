@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from dataclasses import replace
 from math import inf
+from pathlib import Path
 from typing import Any
 
 import pytest
+from onnx import TensorProto, helper, save
 
 from onnxlens.reports.model_explorer.document import BORDERS, Namespaces, document_text, graph_document
 from onnxlens.reports.model_explorer.node_data import HEAT, INFINITE, data_notes, data_text, node_data
@@ -203,3 +207,30 @@ def test_a_node_that_runs_subgraphs_includes_their_costs() -> None:
     )
     assert macs["exp"]["value"] == 2 * 5 * 100
     assert moved["exp"]["value"] == 2 * 262_144 + 2 * 5 * 30
+
+
+PEAK = """
+import onnxlens, resource, sys
+started = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+onnxlens.explore_graph(sys.argv[1], sys.argv[2])
+print((resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - started) << 10)
+"""
+
+
+@pytest.mark.slow
+def test_a_node_takes_half_of_the_memory_of_a_document_held_whole(tmp_path: Path) -> None:
+    nodes = 20_000
+    names = [f"x{index}" for index in range(nodes + 1)]
+    made = [
+        helper.make_node("Relu", [names[index]], [names[index + 1]], f"/l.{index // 10}/Relu_{index}")
+        for index in range(nodes)
+    ]
+    values = [helper.make_tensor_value_info(name, TensorProto.FLOAT, (1, 4)) for name in names]
+    graph = helper.make_graph(made, "chain", values[:1], values[-1:], value_info=values[1:-1])
+    path = tmp_path / "chain.onnx"
+    save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=10), path)
+    run = [sys.executable, "-c", PEAK, str(path), str(tmp_path / "chain.json")]
+    grown = int(subprocess.run(run, capture_output=True, check=True, text=True).stdout)
+    assert (
+        grown / nodes < 11_906 / 2
+    )  # bytes for a node of this file, measured when the document was one object

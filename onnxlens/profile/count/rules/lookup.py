@@ -157,12 +157,13 @@ def work_of(node: NodeView) -> Work:
         UsageError: a registered rule returns something other than a Work of non-negative ints.
     """
     operator = (node.domain, node.op_type)
+    own = RULES.get(operator)
+    if own is not None and operator not in _registered:
+        return _figures(own, node, "its rule")
     registered = _find(operator)
-    if registered is not None:
-        return _result(registered, registered.rule, node, Work)
-    if operator not in RULES:
+    if registered is None:
         raise NotCountable(f"no rule for {_name(operator)}; add one with onnxlens.rules.register")
-    return _figures(RULES[operator], node, "its rule")
+    return _result(registered, registered.rule, node, Work)
 
 
 def traffic_of(node: NodeView) -> Traffic:
@@ -172,7 +173,8 @@ def traffic_of(node: NodeView) -> Traffic:
         NotCountable: a shape or an element size is unknown.
         UsageError: a registered rule returns something other than a Traffic of non-negative ints.
     """
-    registered = _find((node.domain, node.op_type))
+    operator = (node.domain, node.op_type)
+    registered = _find(operator) if _registered or operator not in RULES else None
     if registered is None or registered.traffic is None:
         return _figures(unfused_traffic, node, "the rule for its bytes")
     return _result(registered, registered.traffic, node, Traffic)

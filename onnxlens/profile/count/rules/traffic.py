@@ -67,7 +67,7 @@ def unfused_traffic(node: NodeView) -> Traffic:
     operator = (node.domain, node.op_type)
     if operator in MOVE_NOTHING:
         return Traffic()
-    if is_view(node):
+    if operator in VIEWS and is_view(node):
         return Traffic(write_bytes=_written_bytes(node, first=1))
     if operator in BODY_OUTPUTS:
         return _control_flow_traffic(node)
@@ -78,8 +78,9 @@ def unfused_traffic(node: NodeView) -> Traffic:
         if value is not None:
             reads = weights if value.is_weight else others
             size_bytes = partial[index] if partial and index in partial else value.size_bytes
-            if value.name not in reads or size_bytes > reads[value.name]:
-                reads[value.name] = size_bytes
+            name = value.name
+            if name not in reads or size_bytes > reads[name]:
+                reads[name] = size_bytes
     written = _written_bytes(node)
     if operator in PARTIAL_WRITES:
         in_place = PARTIAL_WRITES[operator](node)

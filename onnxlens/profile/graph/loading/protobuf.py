@@ -83,6 +83,14 @@ class FileGraph:
         for graph in self.inner.values():
             yield from graph.all()
 
+    def names_read(self) -> frozenset[str]:
+        """Every name that a node of the graph, or of one inside it, reads, and the graphs' outputs."""
+        names = set[str]()
+        for graph in self.all():
+            names.update(output.name for output in graph.proto.output)
+            names.update(name for node in graph.nodes for name in node.inputs)
+        return frozenset(names)
+
 
 def read_graph(graph: GraphProto, prefix: str = "") -> FileGraph:
     """All nodes of a graph, and of the graphs inside it."""

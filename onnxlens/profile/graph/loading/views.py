@@ -14,6 +14,7 @@ from onnxlens.errors import GraphError, first_line
 from onnxlens.profile.graph.graph import Body
 from onnxlens.profile.graph.loading.bodies import CONTROL_FLOW, BodyPlan
 from onnxlens.profile.graph.loading.inference import Inference
+from onnxlens.profile.graph.loading.inference.runs import Types
 from onnxlens.profile.graph.loading.protobuf import (
     RANDOM_OPERATORS,
     FileGraph,
@@ -81,7 +82,7 @@ class _Scope:
     def is_read(self, name: str) -> bool:
         """Whether a node of the graph, or of one inside it, reads the value, or the graph returns it."""
         if self._read is None:
-            self._read = _names_read(self.graph)
+            self._read = self.graph.names_read()
         return name in self._read
 
 
@@ -171,16 +172,19 @@ class ModelReader:
             node.version or self._versions.get(node.domain, 0),
             scope.graph.prefix + label_of(node.proto),
         )
-        runs = () if constant_folded else tuple(self._views(node, view, scope))
+        observed = self._runs.get(scope.graph.prefix) if self._runs and not constant_folded else None
+        runs = tuple(self._views(node, view, scope, observed)) if observed else ()
         if runs:
             view = max(runs, key=lambda run: _size_bytes(run[0]))[0]
         self.nodes.append(ReadNode(node.proto, view, constant_folded, bodies, scope.within, runs))
 
-    def _views(self, node: FileNode, view: NodeView, scope: _Scope) -> Iterator[tuple[NodeView, int]]:
+    def _views(
+        self, node: FileNode, view: NodeView, scope: _Scope, observed: Sequence[tuple[Types, int]]
+    ) -> Iterator[tuple[NodeView, int]]:
         """The node with the types that its values have in each run of its body, and how often it runs so."""
         times: Counter[tuple[ValueType, ...]] = Counter()
         names = [scope.unique(name) if name else "" for name in (*node.inputs, *node.outputs)]
-        for types, often in self._runs.get(scope.graph.prefix) or ():
+        for types, often in observed:
             times[tuple(types.get(name, UNKNOWN) for name in names)] += often
         for kinds, often in times.items():
             values = list(map(_retyped, (*view.inputs, *view.outputs), kinds))
@@ -271,12 +275,3 @@ def _reads_weights_only(inputs: Sequence[ValueView | None]) -> bool:
         if value is not None and not value.is_weight:
             return False
     return True
-
-
-def _names_read(graph: FileGraph) -> frozenset[str]:
-    """Every name that a node of the graph, or of one inside it, reads, and the graphs' outputs."""
-    names = set[str]()
-    for inner in graph.all():
-        names.update(output.name for output in inner.proto.output)
-        names.update(name for node in inner.nodes for name in node.inputs)
-    return frozenset(names)

@@ -126,19 +126,23 @@ def _take_step(name: str, source: _Source, found: Inference) -> None:
 
 
 def _open(graph: FileGraph, found: Inference) -> Iterator[FileNode]:
-    """Nodes of which a library may find more: a type, or a number where there is not an input's symbol."""
+    """Nodes of which a library may find more: a type, or a number where there is not an input's symbol.
+
+    Of an old Dropout's mask ONNX tells nothing; one that nobody reads is no reason to ask on.
+    """
     symbols = _input_dims(graph, found) - {"?"}
     closed: set[int] = set()  # the ids of types that are shared by many values
     for inner in graph.all():
-        prefix = inner.prefix
+        prefix, names_read = inner.prefix, cache(inner.names_read)
         for node in inner.nodes:
             for name in node.outputs:
                 known = found.types.get(prefix + name if prefix else name, UNKNOWN)
                 if id(known) not in closed and name:
-                    if _is_open(known, symbols):
+                    if not _is_open(known, symbols):
+                        closed.add(id(known))
+                    elif node.op_type != "Dropout" or name == node.outputs[0] or name in names_read():
                         yield node
                         break
-                    closed.add(id(known))
 
 
 def _needs_runtime(graph: FileGraph, found: Inference) -> bool:
