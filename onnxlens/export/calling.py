@@ -22,6 +22,9 @@ COLLECTIONS: Mapping[type, Callable[[Mapping[str, Any]], Any]] = {
 }
 """How one parameter takes several inputs."""
 
+PLAIN = (bool, int, float, str)
+"""Annotations of what is no tensor."""
+
 
 @dataclass(frozen=True, slots=True)
 class Place:
@@ -120,7 +123,7 @@ class _Binding:
         """The calls that the names allow: one, or one for each type that may hold the inputs."""
         places = self._bind_names()
         unnamed = [index for index in places if index is not None]
-        free = [name for name in self._positional if name not in self._bound]
+        free = self._free()
         if len(unnamed) <= len(free) or self._takes_more or self._takes_names:
             self._bind_positions(places)
             self._require_all()
@@ -140,6 +143,18 @@ class _Binding:
             self._bound[last] = COLLECTIONS[collected](entries)
             self._require_all()
             yield self._call()
+
+    def _free(self) -> Sequence[str]:
+        """The parameters that inputs with names of their own may take, in order; no ``gain: float = 1``."""
+        return [
+            name
+            for name in self._positional
+            if name not in self._bound
+            and not (
+                self._parameters[name].default is not Parameter.empty
+                and all(kind in PLAIN for kind in _kinds(self._parameters[name].annotation))
+            )
+        ]
 
     def _bind_names(self) -> Sequence[int | None]:
         """Bind what is named after a parameter, or after an entry of one.
@@ -232,10 +247,14 @@ def _nested(name: str, entries: Mapping[str, Any]) -> Any:
 
 def _collection(annotation: Any) -> type | None:
     """The type of ``COLLECTIONS`` that a parameter's annotation asks for, None if it does not say."""
-    union = get_origin(annotation) in (Union, UnionType)
-    kinds = get_args(annotation) if union else (annotation,)
-    found = {_container(get_origin(kind) or kind) for kind in kinds if kind is not NoneType}
+    found = {_container(get_origin(kind) or kind) for kind in _kinds(annotation)}
     return found.pop() if len(found) == 1 else None
+
+
+def _kinds(annotation: Any) -> Sequence[Any]:
+    """The types that an annotation allows, None apart."""
+    union = get_origin(annotation) in (Union, UnionType)
+    return [kind for kind in (get_args(annotation) if union else (annotation,)) if kind is not NoneType]
 
 
 def _container(kind: Any) -> type | None:

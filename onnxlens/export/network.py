@@ -43,7 +43,7 @@ class Network:
         module = _built(spec)
         self.state: ModuleState = state_of(module)
         self._constants = {
-            slot.name: slot.tensor.detach()
+            slot.name: slot.tensor.detach().resolve_conj()
             for slot in slots(module)
             if slot.kind == "constant" and not slot.tensor.is_meta
         }

@@ -37,6 +37,8 @@ def why_not(error: Exception, program: ExportedProgram | None) -> str:
                 "replace it in the module with operators that it has"
             )
     reason = COLORS.sub("", first_line(causes[-1]))
+    if isinstance(causes[-1], KeyError):  # says no more than the key
+        reason = f"KeyError: {reason}"
     return f"torch could not trace the module: {reason}"
 
 

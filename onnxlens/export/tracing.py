@@ -9,10 +9,10 @@ from __future__ import annotations
 import io
 import logging
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, redirect_stderr
 from copy import copy
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from onnxlens.errors import ExportError
 from onnxlens.export.lowering import OLDEST_OPSET
@@ -90,9 +90,22 @@ def trace(network: Network, opset: int) -> ir.Model:
     if program is None:
         raise ExportError(f"{spec.name}: torch's exporter returned nothing")
     model = program.model
+    _give_back_complex(model, exported.constants)
     _hold_to_request(spec, opset, model)
     model.graph.name = spec.name
     return model
+
+
+def _give_back_complex(model: ir.Model, constants: Mapping[str, Any]) -> None:
+    """Give complex constants their values: torch's exporter takes their parts on fakes, which have none."""
+    import onnx_ir as ir
+    import torch
+
+    for name, value in model.graph.initializers.items():
+        held = constants.get(name)
+        if isinstance(held, torch.Tensor) and held.is_complex():
+            parts = torch.view_as_real(held.detach()).contiguous()
+            value.const_value = ir.tensor(parts.numpy(), name=name)
 
 
 def _fake(tensor: torch.Tensor) -> torch.Tensor:

@@ -9,7 +9,15 @@ from typing import TYPE_CHECKING, Literal, Protocol, get_args
 
 from onnxlens.errors import UsageError
 from onnxlens.specs.record import record
-from onnxlens.specs.tensor import DTYPE_BITS, DTYPES, TensorSpec, is_floating, short_name, torch_type
+from onnxlens.specs.tensor import (
+    DTYPE_BITS,
+    DTYPES,
+    TensorSpec,
+    bad_range,
+    is_floating,
+    short_name,
+    torch_type,
+)
 
 if TYPE_CHECKING:
     import numpy as np
@@ -97,6 +105,8 @@ class GraphSpec:
                 f"graph {self.name!r}: input_ranges names {sorted(self.input_ranges)}, "
                 f"but the inputs are {sorted(input_names)}; give one range to each"
             )
+        if wrong := bad_range(self.input_ranges):
+            raise UsageError(f"graph {self.name!r}: {wrong}")
 
     def build(self, device: str = "cpu", *, frozen: bool = True) -> nn.Module:
         """The module in eval mode on ``device``; on ``"meta"`` it has shapes and takes no memory.

@@ -113,12 +113,14 @@ class Counted(Operations, Moved):
 
 @record(frozen=True, slots=True)
 class BodyCost(Operations):
-    """What one run of a graph inside a node costs: of a branch, or of one iteration, all inside included.
+    """What a graph inside a node costs: one run of a branch, or one iteration, all inside included.
 
     Attributes:
         name: ``then_branch``, ``else_branch``, ``body``: the attribute that holds it.
         repeats: how often it was counted in one run of the node: the trip count; 0 for a branch not taken.
         doubt: why the trip count is not known: the body was then counted once.
+        all_runs: whether the figures are of all its runs together, as these differ: in shapes, or in which
+            branch is taken.
     """
 
     name: str
@@ -130,6 +132,7 @@ class BodyCost(Operations):
     unknown_nodes: int
     repeats: int
     doubt: str = ""
+    all_runs: bool = False
 
 
 @record(frozen=True, slots=True)

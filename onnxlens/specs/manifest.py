@@ -11,7 +11,7 @@ from typing import Literal
 from onnxlens.errors import GraphError
 from onnxlens.specs.codec import read_spec
 from onnxlens.specs.record import record
-from onnxlens.specs.tensor import HALVES, TensorSpec
+from onnxlens.specs.tensor import HALVES, TensorSpec, bad_range
 
 MANIFEST_SCHEMA = "onnxlens.manifest/1"
 
@@ -103,6 +103,8 @@ class Manifest:
             raise GraphError(
                 f"manifest of {self.graph!r} has schema {self.schema!r}, expected {MANIFEST_SCHEMA!r}"
             )
+        if wrong := bad_range(self.input_ranges):
+            raise GraphError(f"manifest of {self.graph!r}: {wrong}")
 
 
 @record(frozen=True, slots=True)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from math import prod
+from math import isfinite, prod
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
@@ -167,3 +167,11 @@ def as_array(tensor: torch.Tensor) -> np.ndarray:
         return np.asarray(tensor.numpy())
     bits = tensor.view(torch.int16 if tensor.element_size() == 2 else torch.int8)
     return np.asarray(bits.numpy()).view(numpy_type(name))
+
+
+def bad_range(ranges: Mapping[str, tuple[float, float]]) -> str:
+    """What is wrong with the first range that no sample can be drawn from; "" if there is none."""
+    for name, (low, high) in ranges.items():
+        if not (isfinite(low) and isfinite(high) and low <= high):
+            return f"the range of input {name!r} is ({low}, {high}); give two finite numbers, the lower first"
+    return ""

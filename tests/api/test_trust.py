@@ -6,6 +6,7 @@ import json
 import shutil
 import sys
 from collections.abc import Callable, Iterator
+from math import nan
 from pathlib import Path
 from typing import Any
 
@@ -148,6 +149,7 @@ def _other_data(path: Path) -> None:
         (lambda path: edit(path, settings={"height": 999_999_999, "weights": 1}), "has the settings"),
         (lambda path: edit(path, outputs=[]), "takes or returns other tensors"),
         (lambda path: edit(path, tensors=[]), "has another attention"),
+        (lambda path: edit(path, input_ranges={"x": [nan, 1]}), r"the range of input 'x' is \(nan, 1.0\)"),
     ],
 )
 def test_a_manifest_is_held_to_its_files_and_its_network(

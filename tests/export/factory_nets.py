@@ -132,13 +132,17 @@ class Tables(Layer):
         self.offset = torch.tensor([0.5] * 8)
         self.several = [torch.arange(8.0), {"deep": torch.full((8,), 2.0)}]
         self.ratio = torch.tensor(1.5)
-        self.register_buffer("turns", torch.polar(torch.ones(4), torch.arange(4.0)))
+        turns = torch.polar(torch.ones(4), torch.arange(4.0))
+        self.register_buffer("turns", turns)
+        self.register_buffer("unsaved_turns", turns * 2, persistent=False)
+        self.turns_back = turns.conj()
 
     def forward(self, x: Tensor) -> Any:
         y = self.linear(x - self.mean)[:, self.index] * self.mask / self.steps  # type: ignore[index]
         y = y * self.frequencies.cos() + self.position - self.offset  # type: ignore[operator]
         y = y * self.several[0] + self.several[1]["deep"] * self.ratio.item()  # type: ignore[call-overload]
         turned = torch.view_as_complex(y.reshape(2, 4, 2)) * self.turns
+        turned = turned * self.unsaved_turns * self.turns_back  # type: ignore[operator]
         return torch.view_as_real(turned).flatten(1)
 
 

@@ -55,6 +55,10 @@ def batch(batch: Mapping[str, Any]) -> Any:
     return batch
 
 
+def tuned(batch: Mapping[str, Any], gain: float | None = None, mode: str = "") -> Any:
+    return batch, gain
+
+
 def optional(x: Any, states: list[Any] | None = None) -> Any:
     return x, states
 
@@ -85,6 +89,9 @@ def either(x: Any, states: list[Any] | str) -> Any:
         (batch, ("image", "mask"), {"image": "IMAGE", "mask": "MASK"}),
         (batch, ("image",), {"image": "IMAGE"}),
         (batch, ("batch",), "BATCH"),
+        (tuned, ("image", "mask"), ({"image": "IMAGE", "mask": "MASK"}, None)),
+        (tuned, ("image", "mask", "gain"), ({"image": "IMAGE", "mask": "MASK"}, "GAIN")),
+        (tuned, ("image",), ({"image": "IMAGE"}, None)),
         (optional, ("x", "a", "b"), ("X", ["A", "B"])),
         (optional, ("x", "a"), ("X", ["A"])),
         (either, ("x", "a"), ("X", "A")),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
+from math import inf
 from typing import Any
 
 import pytest
@@ -62,6 +63,13 @@ REFUSED: tuple[tuple[str, Callable[[], Any], type[Exception], str], ...] = (
     ("twice", lambda: replace(GRAPH, outputs=(samples.IMAGE,)), UsageError, "tensor 'image' is named twice"),
     ("range", lambda: replace(GRAPH, input_ranges={}), UsageError, r"the inputs are \['image'\]"),
     ("extra", lambda: replace(GRAPH, input_ranges={"image": (0, 1), "y": (0, 1)}), UsageError, "'y'"),
+    (
+        "endless",
+        lambda: replace(GRAPH, input_ranges={"image": (0, inf)}),
+        UsageError,
+        r"is \(0, inf\); give",
+    ),
+    ("downwards", lambda: replace(GRAPH, input_ranges={"image": (1, 0)}), UsageError, r"'image' is \(1, 0\)"),
     ("no tolerance", lambda: replace(GRAPH, tolerance=0.0), UsageError, "'edge': tolerance 0.0 is not a pos"),
     ("NaN", lambda: replace(GRAPH, tolerance=float("nan")), UsageError, "tolerance nan is not a positive"),
     ("schema", lambda: replace(samples.MANIFEST, schema="other/1"), GraphError, "has schema 'other/1'"),

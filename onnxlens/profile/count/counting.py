@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from onnxlens.profile.count.parameters import first_use_params
-from onnxlens.profile.count.repeats import with_repeats
+from onnxlens.profile.count.repeats import Runs, with_repeats
 from onnxlens.profile.count.rules import NOTHING, Traffic, traffic_of, work_of
 from onnxlens.profile.graph.graph import Graph, GraphNode
 from onnxlens.profile.graph.node_view import NodeView, NotCountable
 from onnxlens.specs.bounds import in_file
-from onnxlens.specs.ledger import COUNTS, NodeCost
+from onnxlens.specs.ledger import NodeCost
 
 NO_TRAFFIC = Traffic()
 
@@ -20,10 +20,7 @@ def count_nodes(graph: Graph) -> tuple[NodeCost, ...]:
     """One cost for each node, of all its runs in one run of the graph, in execution order."""
     single = count_single_runs(graph)
     with in_file(graph.path):
-        costs = with_repeats(graph.nodes, single)
-    if any(node.observed for node in graph.nodes if node.within):
-        return tuple(map(_as_observed, graph.nodes, costs))
-    return tuple(costs)
+        return tuple(with_repeats(graph.nodes, single, _observed_runs(graph)))
 
 
 def count_single_runs(graph: Graph) -> Sequence[NodeCost]:
@@ -32,16 +29,13 @@ def count_single_runs(graph: Graph) -> Sequence[NodeCost]:
     return [_cost(node, params.get(index, 0)) for index, node in enumerate(graph.nodes)]
 
 
-def _as_observed(node: GraphNode, cost: NodeCost) -> NodeCost:
-    """The sum over all executions of a node inside a body, where they are known one by one."""
-    if not node.observed or not cost.repeats:
-        return cost
-    parts = [(_cost(replace(node, view=view), 0), times) for view, times in node.observed]
-    sums = {name: sum(times * getattr(part, name) for part, times in parts) for name in COUNTS}
-    unknown = next((part for part, _ in parts if part.reason), cost)
-    return replace(
-        cost, **sums, repeats=sum(times for _, times in parts), status=unknown.status, reason=unknown.reason
-    )
+def _observed_runs(graph: Graph) -> Mapping[int, Runs]:
+    """By the index of a node inside a body, what it costs in each of its runs, where they are known."""
+    return {
+        index: [(_cost(replace(node, view=view), 0), times) for view, times in node.observed]
+        for index, node in enumerate(graph.nodes)
+        if node.within and node.observed
+    }
 
 
 def _require_counts(node: NodeView, *figures: object) -> None:

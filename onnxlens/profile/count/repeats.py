@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence, Set
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from math import prod
 
 from onnxlens.profile.graph.graph import GraphNode
 from onnxlens.specs.bounds import MOST_ROUNDS, OutOfBoundsError, short
-from onnxlens.specs.ledger import BodyCost, NodeCost
+from onnxlens.specs.ledger import COUNTS, BodyCost, NodeCost
+
+Runs = Sequence[tuple[NodeCost, int]]
+"""What a node costs in runs of different shapes, and how often it runs so."""
 
 
 @dataclass(slots=True)
 class _Tally:
-    """What one run of a body costs, bodies inside it included."""
+    """What some runs of a body cost, bodies inside it included."""
 
     nodes: int = 0
     macs: int = 0
@@ -22,21 +25,15 @@ class _Tally:
     moved_bytes: int = 0
     unknown_nodes: int = 0
 
-    def add(self, cost: NodeCost) -> None:
-        self.nodes += 1
-        self.macs += cost.macs
-        self.vector_ops += cost.vector_ops
-        self.special_ops += cost.special_ops
-        self.moved_bytes += cost.moved_bytes
-        self.unknown_nodes += cost.status == "unknown"
+    def add(self, cost: NodeCost | BodyCost, times: int = 1) -> None:
+        self.macs += times * cost.macs
+        self.vector_ops += times * cost.vector_ops
+        self.special_ops += times * cost.special_ops
+        self.moved_bytes += times * cost.moved_bytes
 
-    def add_body(self, body: BodyCost) -> None:
-        self.nodes += body.nodes
-        self.macs += body.repeats * body.macs
-        self.vector_ops += body.repeats * body.vector_ops
-        self.special_ops += body.repeats * body.special_ops
-        self.moved_bytes += body.repeats * body.moved_bytes
-        self.unknown_nodes += body.unknown_nodes
+    def add_nodes(self, nodes: int, unknown: int) -> None:
+        self.nodes += nodes
+        self.unknown_nodes += unknown
 
     @property
     def size(self) -> tuple[int, int]:
@@ -44,15 +41,54 @@ class _Tally:
         return 2 * self.macs + self.vector_ops + self.special_ops, self.moved_bytes
 
 
-def with_repeats(nodes: Sequence[GraphNode], costs: Sequence[NodeCost]) -> Sequence[NodeCost]:
-    """The costs of all runs of every node, from those of one run.
+@dataclass(slots=True)
+class _Inside:
+    """What a body costs: in one run of it, and in all of them if they are known one by one.
+
+    Attributes:
+        is_mixed: whether its runs differ.
+    """
+
+    one: _Tally = field(default_factory=_Tally)
+    every: _Tally = field(default_factory=_Tally)
+    is_observed: bool = False
+    is_mixed: bool = False
+
+    def add(self, cost: NodeCost, runs: Runs, bodies: Iterable[BodyCost]) -> None:
+        """Add a node: the cost of one run of it, of each if that is known, and what runs inside it."""
+        self.is_observed |= bool(runs)
+        self.is_mixed |= len(runs) > 1
+        self.one.add(cost)
+        for part, times in runs or ((cost, 1),):
+            self.every.add(part, times)
+        times = sum(times for _, times in runs) if runs else 1
+        unknown = any(part.status == "unknown" for part, _ in (*runs, (cost, 1)))
+        for tally in (self.one, self.every):
+            tally.add_nodes(1, unknown)
+        for body in bodies:
+            self.is_mixed |= body.all_runs
+            for tally in (self.one, self.every):
+                tally.add_nodes(body.nodes, body.unknown_nodes)
+            self.one.add(body, body.repeats)
+            self.every.add(body, bool(body.repeats) if body.all_runs else body.repeats * times)
+
+    def tally(self, trip_count: int | None) -> tuple[_Tally, bool]:
+        """What to show: one run, or all of them together where they differ; which of these it is."""
+        all_runs = self.is_mixed or (trip_count is None and self.is_observed)
+        return (self.every if all_runs else self.one), all_runs
+
+
+def with_repeats(
+    nodes: Sequence[GraphNode], costs: Sequence[NodeCost], observed: Mapping[int, Runs]
+) -> Sequence[NodeCost]:
+    """The costs of all runs of every node, from those of one run, or of each where their shapes change.
 
     Of an If the larger branch counts (by FLOPs, then by bytes), unless its condition is known. A body whose
     trip count is not known counts once. Either is recorded in the ``bodies`` of the node that runs them.
     """
     if not any(node.bodies for node in nodes):
         return costs
-    inside = _costs_inside(nodes, costs)
+    inside = _costs_inside(nodes, costs, observed)
     repeats = {
         body.key: cost.repeats
         for index, found in inside.items()
@@ -60,7 +96,7 @@ def with_repeats(nodes: Sequence[GraphNode], costs: Sequence[NodeCost]) -> Seque
     }
     never = {body.key for node in nodes for body in node.bodies if body.trip_count == 0}
     return [
-        _all_runs(node, cost, repeats, never, inside.get(index, ()))
+        _all_runs(node, cost, repeats, never, inside.get(index, ()), observed.get(index, ()))
         for index, (node, cost) in enumerate(zip(nodes, costs, strict=True))
     ]
 
@@ -71,6 +107,7 @@ def _all_runs(
     repeats: Mapping[str, int],
     never: Set[str],
     bodies: tuple[BodyCost, ...],
+    runs: Runs,
 ) -> NodeCost:
     times = prod(repeats[key] for key in node.within)
     if times > MOST_ROUNDS:
@@ -81,34 +118,41 @@ def _all_runs(
     total = cost.repeated(times, bodies)
     if not never.isdisjoint(node.within):  # known not to run: whatever it is, it costs nothing
         return replace(total, status="free", reason="")
-    return total
+    return _summed(total, runs) if runs and times else total
+
+
+def _summed(cost: NodeCost, runs: Runs) -> NodeCost:
+    """The sum over all runs of a node inside a body, where they are known one by one."""
+    sums = {name: sum(times * getattr(part, name) for part, times in runs) for name in COUNTS}
+    unknown = next((part for part, _ in runs if part.reason), cost)
+    return replace(
+        cost, **sums, repeats=sum(times for _, times in runs), status=unknown.status, reason=unknown.reason
+    )
 
 
 def _costs_inside(
-    nodes: Sequence[GraphNode], costs: Sequence[NodeCost]
+    nodes: Sequence[GraphNode], costs: Sequence[NodeCost], observed: Mapping[int, Runs]
 ) -> Mapping[int, tuple[BodyCost, ...]]:
     """What the bodies of each node cost, by the node's index.
 
     A body's nodes stand before the node that runs it, so its tally is complete when that node is reached.
     """
-    tallies: dict[str, _Tally] = {}
-    inside: dict[int, tuple[BodyCost, ...]] = {}
+    insides: dict[str, _Inside] = {}
+    costs_inside: dict[int, tuple[BodyCost, ...]] = {}
     for index, (node, cost) in enumerate(zip(nodes, costs, strict=True)):
         if node.bodies:
-            inside[index] = _body_costs(node, tallies)
+            costs_inside[index] = _body_costs(node, insides)
         if node.within:
-            tally = tallies.setdefault(node.within[-1], _Tally())
-            tally.add(cost)
-            for body in inside.get(index, ()):
-                tally.add_body(body)
-    return inside
+            inside = insides.setdefault(node.within[-1], _Inside())
+            inside.add(cost, observed.get(index, ()), costs_inside.get(index, ()))
+    return costs_inside
 
 
-def _body_costs(node: GraphNode, tallies: Mapping[str, _Tally]) -> tuple[BodyCost, ...]:
-    runs = [tallies.get(body.key, _Tally()) for body in node.bodies]
+def _body_costs(node: GraphNode, insides: Mapping[str, _Inside]) -> tuple[BodyCost, ...]:
+    runs = [insides.get(body.key, _Inside()).tally(body.trip_count) for body in node.bodies]
     counted = [1 if body.trip_count is None else body.trip_count for body in node.bodies]
     if node.view.op_type == "If" and all(body.trip_count for body in node.bodies):
-        larger = max(range(len(runs)), key=lambda branch: runs[branch].size)
+        larger = max(range(len(runs)), key=lambda branch: runs[branch][0].size)
         counted = [int(branch == larger) for branch in range(len(runs))]
     return tuple(
         BodyCost(
@@ -121,8 +165,9 @@ def _body_costs(node: GraphNode, tallies: Mapping[str, _Tally]) -> tuple[BodyCos
             unknown_nodes=tally.unknown_nodes,
             repeats=times,
             doubt=body.unknown_reason,
+            all_runs=all_runs,
         )
-        for body, tally, times in zip(node.bodies, runs, counted, strict=True)
+        for body, (tally, all_runs), times in zip(node.bodies, runs, counted, strict=True)
     )
 
 

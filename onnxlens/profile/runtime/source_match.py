@@ -71,6 +71,7 @@ class SourceMatch:
                 self._match(index, source)
         self._aliases = equal.renamed | self._output_aliases()
         self._match_output_names()
+        self._match_alone_in_bodies()
         self._match_weights()
         self._match_common_subexpressions()
         self._feeds = self._matched_before()
@@ -160,6 +161,21 @@ class SourceMatch:
                     for source in map(self.source_producer, node.outputs):
                         if source is not None and (not moves or self._moves(node, source)):
                             self._match(index, source)
+
+    def _match_alone_in_bodies(self) -> None:
+        """The only node of its operator in a body of a function: what it reads may be the body's own."""
+        there: dict[Hashable, list[int]] = {}
+        for source in self._unmatched():
+            traced = self._graph.nodes[source]
+            for prefix in traced.within[-1:]:
+                there.setdefault((prefix, traced.view.domain, traced.view.op_type), []).append(source)
+        alone: dict[Hashable, list[int]] = {}
+        for index, node in enumerate(self._nodes):
+            if node.is_decomposed and node.prefix and not self.sources[index]:
+                alone.setdefault((node.prefix, node.domain, node.op_type), []).append(index)
+        for key, found in alone.items():
+            if len(found) == len(there.get(key, ())) == 1:
+                self._match(found[0], there[key][0])
 
     def _match_weights(self) -> None:
         """The only reader of a weight on both sides: a bias shows which node took in its Add."""

@@ -206,5 +206,5 @@ def _load_safely(path: Path, *, mmap: bool) -> Any:
     except Exception as error:  # bytes that are not a pickle fail in many ways
         raise CheckpointError(
             f"{path}: holds more than tensors, or is damaged, and was not loaded: a pickle can run code; "
-            "use a .safetensors file of the same weights, or one from a source you trust"
+            "give a .safetensors file of the same weights, or save the module's state_dict alone"
         ) from error

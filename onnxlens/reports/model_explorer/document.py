@@ -256,6 +256,8 @@ def _body_text(body: BodyCost) -> str:
     unknown = f", {body.unknown_nodes} of them unknown" if body.unknown_nodes else ""
     doubt = f", as {body.doubt}" if body.doubt else ""
     macs = bounded(_figure(body.macs, short_count), body.macs, lower=body.unknown_nodes > 0)
+    if body.all_runs:
+        return f"{macs} MACs in all runs of {body.nodes} nodes{unknown}{doubt}"
     return f"{macs} MACs in one run of {body.nodes} nodes{unknown}; counts {body.repeats} times{doubt}"
 
 

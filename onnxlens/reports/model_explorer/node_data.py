@@ -92,8 +92,11 @@ def data_text(document: Json) -> Iterator[str]:
 
 def with_bodies(cost: NodeCost, column: str) -> int:
     """A node's own figure and that of the graphs that run inside it, as often as they were counted."""
-    inside = sum(body.repeats * int(getattr(body, column)) for body in cost.bodies)
-    return int(getattr(cost, column)) + cost.repeats * inside
+    inside = sum(
+        int(getattr(body, column)) * (bool(body.repeats) if body.all_runs else cost.repeats * body.repeats)
+        for body in cost.bodies
+    )
+    return int(getattr(cost, column)) + inside
 
 
 def node_times(nodes: Sequence[OperatorNode], timings: Sequence[NodeTiming]) -> tuple[Figures, float]:

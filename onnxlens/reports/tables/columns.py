@@ -13,7 +13,16 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from onnxlens.reports.numbers import COST_NAMES, COSTS, figure_text, shapes, share_text, short_count
 from onnxlens.reports.tables.reconciliation import exact_peer, operator_name, short_peer
 from onnxlens.reports.tables.render import By, Column, first_of
-from onnxlens.specs.ledger import Ledger, ModuleCost, NodeCost, OperatorCost, Totals, Window, is_lower_bound
+from onnxlens.specs.ledger import (
+    BodyCost,
+    Ledger,
+    ModuleCost,
+    NodeCost,
+    OperatorCost,
+    Totals,
+    Window,
+    is_lower_bound,
+)
 from onnxlens.specs.peers import PEERS, Peer
 
 if TYPE_CHECKING:
@@ -204,8 +213,12 @@ def _by_axis(sizes: Iterable[int]) -> str:
 def _status(node: NodeCost) -> str:
     """Counted or not and why; of a node that runs graphs what one run of each costs, and how many counted."""
     status = f"{node.status}: {node.reason}" if node.reason else node.status
-    runs = (f"{body.name} {short_count(body.macs)} MACs x {body.repeats}" for body in node.bodies)
-    return "; ".join([status, *runs])
+    return "; ".join([status, *map(_body_status, node.bodies)])
+
+
+def _body_status(body: BodyCost) -> str:
+    times = "in all its runs" if body.all_runs else f"x {body.repeats}"
+    return f"{body.name} {short_count(body.macs)} MACs {times}"
 
 
 _OPERATIONS = _costs("vector_ops", "special_ops", "flops")

@@ -184,3 +184,19 @@ def test_unnamed_nodes_of_a_loop_are_found_by_their_position_in_its_body(tmp_pat
     inside = ["y/body/Identity:still", "y/body/MatMul:m", "y/body/Relu:after"]
     assert list(ran.keys) == [*inside * 3, "node_y"]
     assert ran.unmatched_sources == []
+
+
+def test_what_keeps_a_loop_inside_a_function_going_is_found(tmp_path: Path) -> None:
+    body = helper.make_graph(
+        [op("Identity", "go", "still"), op("MatMul", "before w", "m"), op("Tanh", "m", "after")],
+        "body",
+        [value("turn", (), TensorProto.INT64), value("go", (), TensorProto.BOOL), value("before", None)],
+        [value("still", (), TensorProto.BOOL), value("after", None)],
+    )
+    for node in body.node:
+        node.ClearField("name")
+    count = helper.make_node("Constant", [], ["count"], value_int=3)
+    ran = calls(tmp_path, count, op("Loop", "count - a", "r", body=body))
+    identities = [it for it in ran.provenances.values() if it.op_type == "Identity"]
+    assert [(it.kind, *ran.op_types(it)) for it in identities] == [("node", "Identity")] * 3
+    assert ran.unattributed == (0.0, 0)

@@ -55,7 +55,7 @@ def test_a_bare_pickle_that_really_runs_code_is_refused_and_does_not_run(tmp_pat
     pickle.loads(path.read_bytes())
     assert marker.exists()
     marker.unlink()
-    assert "a pickle can run code; use a .safetensors file" in refusal(path)
+    assert "a pickle can run code; give a .safetensors file" in refusal(path)
     assert not marker.exists()
 
 
