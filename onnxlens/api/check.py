@@ -65,8 +65,17 @@ def check_graph(
     """
     with opened(target, settings, progress) as it:
         it.require_weights()
+        require_provider(provider)
         compared = _against_pytorch if reference == "pytorch" else _against_unoptimized
         return compared(it, provider, tolerance)
+
+
+def require_provider(provider: str) -> None:
+    """Refuse before anything is exported a provider that this machine lacks."""
+    if provider != "cpu":
+        from onnxlens.profile.runtime.matmul_peak import require_runnable
+
+        require_runnable(provider, "all")
 
 
 def tolerance_of(it: OpenedTarget, requested: float | None = None) -> float:

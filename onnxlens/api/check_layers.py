@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from onnxlens.api.check import tolerance_of
+from onnxlens.api.check import require_provider, tolerance_of
 from onnxlens.api.opened import OpenedTarget, opened
 from onnxlens.api.staging import staged
 from onnxlens.api.target import Settings, Target
@@ -53,6 +53,7 @@ def check_layers(
     with opened(target, settings, progress) as it:
         it.require_weights()
         _require_float32(it.target, it.settings.dtype)
+        require_provider(chosen.provider)
         if chosen.reproduce is None:
             return _compare_modules(it, chosen)
         with staged(chosen.reproduce) as stage:

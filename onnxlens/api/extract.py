@@ -9,7 +9,7 @@ from pathlib import Path
 from onnxlens.api.extract_calls import chosen_call, match_call, pytorch_calls
 from onnxlens.api.opened import OpenedTarget, opened
 from onnxlens.api.staging import staged
-from onnxlens.api.target import Settings, Target, is_file
+from onnxlens.api.target import Settings, Target, file_of, is_file
 from onnxlens.errors import GraphError, UsageError
 from onnxlens.export.exported import data_digest
 from onnxlens.profile.graph.graph import Graph
@@ -73,11 +73,13 @@ def extract_module(
     if isinstance(target, OpenedTarget):
         source, given = target.target, target.settings
     else:
-        source, given = target, settings or Settings()
+        source, given = file_of(target) if is_file(target) else target, settings or Settings()
     weightless = given.weights == "none"
     _require_out(path, source)
     if weightless and data:
         raise UsageError(f"{source}: its data needs its weights; leave --weights none out")
+    if data and given.dtype == "bfloat16":
+        raise _has_no_npz(str(source))
     if weightless and settings is not None and is_file(source):
         settings = replace(settings, weights=None)
     with staged(path.parent) as stage, opened(target, settings, progress) as it:
@@ -216,7 +218,7 @@ def _write_data(it: OpenedTarget, matched: ModuleCut, path: Path) -> None:
         why = matched.doubt or f"{graph.path.name} has no manifest"
         raise GraphError(f"{graph.name}: {matched.module} has no PyTorch side to give its data: {why}")
     if manifest.dtype == "bfloat16":
-        raise UsageError(f"{graph.name}: is in bfloat16, which .npz files have not; leave its data out")
+        raise _has_no_npz(graph.name)
     network = it.take_module(None if it.is_file else it.weights)
     call = matched.call - 1
     read = {Port(matched.module, call, "in", index): name for name, index in matched.handed.items()}
@@ -225,3 +227,7 @@ def _write_data(it: OpenedTarget, matched: ModuleCut, path: Path) -> None:
     values = capture(network, inputs, {**read, **made})
     for ports, kind in ((read, "inputs"), (made, "expected")):
         save_inputs({name: values[name] for name in ports.values()}, values_path_of(path, kind))
+
+
+def _has_no_npz(graph: str) -> UsageError:
+    return UsageError(f"{graph}: is in bfloat16, which .npz files have not; leave its data out")

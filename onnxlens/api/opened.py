@@ -10,7 +10,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING
 
-from onnxlens.api.target import Resolved, Settings, Target, is_file, resolve
+from onnxlens.api.target import Resolved, Settings, Target, file_of, is_file, resolve
 from onnxlens.errors import UsageError
 from onnxlens.specs.manifest import ExportedGraph, Manifest, open_export, read_manifest
 from onnxlens.specs.module_state import ModuleState
@@ -58,7 +58,8 @@ class OpenedTarget(AbstractContextManager["OpenedTarget"]):
                 their digest.
 
         Raises:
-            UsageError: the target is a file, and the settings contain more than sizes.
+            UsageError: the target is a file, and the settings contain more than sizes; or a folder that does
+                not hold exactly one.
         """
         self.target = target
         self.settings = settings or Settings()
@@ -71,8 +72,11 @@ class OpenedTarget(AbstractContextManager["OpenedTarget"]):
             self.settings.require_for_file(target)
             from onnxlens.api.staging import settle
 
-            for place in (*Path(target).parents,)[:2]:  # of the file, and of the run that it is part of
+            path = Path(target)
+            for place in (path, *path.parents)[:3]:  # of the file, and of the run that it is part of
                 settle(place)
+            if path.is_dir():
+                self.target = file_of(path)
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None

@@ -104,7 +104,8 @@ def render_pages(
     path, wanted = Path(out), _as_request(request)
     require_suffix(path)
     if color:
-        color = column_named(color)
+        measures = {"latency": latency, "parity": parity}
+        color = column_named(color, [name for name, wanted in measures.items() if not wanted])
     with opened(target, settings, progress) as it:
         with staged(path.parent):  # a folder that cannot be written is reported before any work
             ledger, _ = _measured_ledger(it, latency, parity)

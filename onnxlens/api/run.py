@@ -8,17 +8,17 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from errno import EDQUOT, EFBIG, ENOSPC
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
 from time import perf_counter
 from typing import TypeGuard
 
-from onnxlens.api.check import parity_report, pytorch_outputs, tolerance_of
+from onnxlens.api.check import check_graph, parity_report, pytorch_outputs, tolerance_of
 from onnxlens.api.opened import OpenedTarget
 from onnxlens.api.staging import require_replaceable, staged
-from onnxlens.api.target import Settings
+from onnxlens.api.target import Settings, file_of, is_file, resolve
 from onnxlens.api.workers import in_processes
-from onnxlens.errors import CheckpointError, OnnxlensError
+from onnxlens.errors import CheckpointError, OnnxlensError, UsageError
 from onnxlens.export.tracing import require_opset
 from onnxlens.profile.flow.collapse import collapsed
 from onnxlens.profile.flow.deepest import build_flow
@@ -32,7 +32,10 @@ from onnxlens.reference_model import catalog
 from onnxlens.reference_model.weights.choice import published_weights
 from onnxlens.reports.netron.pictures import drawn_by_netron, require_netron
 from onnxlens.reports.run_files import Files, write_counts, write_parity, write_pictures, write_run
+from onnxlens.specs.bench import LatencyResult
+from onnxlens.specs.graph import GraphSpec
 from onnxlens.specs.manifest import data_path_of, manifest_path_of
+from onnxlens.specs.parity import ParityReport
 from onnxlens.specs.progress import FINISHED, Progress, Watch, unwatched
 from onnxlens.specs.summary import GraphSummary, Job, RunSummary
 
@@ -44,12 +47,13 @@ LONGEST = ("sd-unet", "control-ldm", "controlnet", "midas-dpt-hybrid", "clip-tex
 
 
 def run_reference(job: Job, watch: Watch = unwatched) -> RunSummary:
-    """Export, count, compare, time and draw the graphs of the reference model, into one folder.
+    """Export, count, compare, time and draw graphs, by default those of the reference model, into one folder.
 
-    A graph that fails does not stop the others. An earlier run's files stay until the new ones are complete.
+    What is exported is compared with PyTorch, a file with itself without optimizations. A graph that fails
+    does not stop the others. An earlier run's files stay until the new ones are complete.
 
     Raises:
-        UsageError: a graph is unknown, or the folder cannot be written.
+        UsageError: a graph is unknown, two are called the same, or the folder cannot be written.
         ExportError: the opset is not supported.
         CheckpointError: the weights are missing.
         ToolError: Netron is to draw, and Netron or a browser is missing.
@@ -57,7 +61,7 @@ def run_reference(job: Job, watch: Watch = unwatched) -> RunSummary:
     names = tuple(dict.fromkeys(job.graphs)) or catalog.names()
     _refuse_early(job, names)
     start = perf_counter()
-    refused = {name: _refusal(job.out / name, f"{name}.json") for name in names}
+    refused = {name: _refusal(job.out / _called(name), _proof(name)) for name in names}
     run_all = _in_turn if min(job.processes, len(names)) < 2 else _exported_first
     stale: list[str] = []
     with staged(job.out, stale) as stage:
@@ -66,7 +70,7 @@ def run_reference(job: Job, watch: Watch = unwatched) -> RunSummary:
             done = drawn_by_netron(done, stage, job.browser, watch)
         stale += (graph.graph for graph in done if graph.outcome == "failed")
         by_name = {graph.graph: graph for graph in done}
-        graphs = tuple(by_name.get(name) or _failed(name, refused[name]) for name in names)
+        graphs = tuple(by_name.get(_called(name)) or _failed(name, refused[name]) for name in names)
         summary = RunSummary(graphs, machine(), perf_counter() - start)
         write_run(summary, stage)
     return summary
@@ -74,13 +78,45 @@ def run_reference(job: Job, watch: Watch = unwatched) -> RunSummary:
 
 def _refuse_early(job: Job, names: Sequence[str]) -> None:
     """Check before the first export what would make every graph fail."""
+    called: dict[str, str] = {}
     for name in names:
-        catalog.get(name)
+        other = called.setdefault(_called(name), name)
+        if other != name:
+            raise UsageError(f"{other} and {name} are both called {_called(name)}; run them one by one")
     require_opset(job.opset)
     if job.netron:
         require_netron(job.browser)
     if job.weights not in ("seeded", "none") and not Path(job.weights).exists():
         raise CheckpointError(f"{job.weights}: no such file or folder; give a checkpoint, or seeded")
+
+
+@cache
+def _made(factory: str) -> GraphSpec:
+    """What a factory returns; it is called once."""
+    return resolve(factory, Settings()).spec
+
+
+def _spec(target: str) -> GraphSpec:
+    return _made(target) if ":" in target else catalog.get(target)
+
+
+def _called(target: str) -> str:
+    """The name of a target's graph and folder.
+
+    Raises:
+        UsageError: there is no such graph, factory or file.
+    """
+    if not is_file(target):
+        return _spec(target).name
+    path = file_of(target)
+    if not path.is_file():
+        raise UsageError(f"{target}: no such file; give an .onnx file or a graph of the catalog")
+    return path.stem
+
+
+def _proof(target: str) -> str:
+    """A file that every earlier result of a target has."""
+    return "profile.json" if is_file(target) else f"{_called(target)}.json"
 
 
 def _refusal(folder: Path, proof: str) -> str:
@@ -110,8 +146,8 @@ def _exported_first(job: Job, names: Sequence[str], watch: Watch) -> tuple[Graph
         if _is_full(error):
             raise error
         summary = outcomes[name].result() if error is None else _failed(name, _line_of(error))
-        if "weights" in summary.files:
-            measure = partial(_measure_exported, job, summary)
+        if _can_run(name, summary):
+            measure = partial(_measure_exported, job, name, summary)
             summary = _attempted(name, measure, watch(name, index, len(names)), summary.seconds)
         summaries.append(summary)
     return tuple(summaries)
@@ -142,7 +178,8 @@ def _is_full(error: BaseException | None) -> TypeGuard[OSError]:
 
 
 def _failed(name: str, reason: str) -> GraphSummary:
-    return GraphSummary(name, catalog.get(name).family, "failed", reason=reason)
+    family = "user" if is_file(name) else _spec(name).family
+    return GraphSummary(_called(name), family, "failed", reason=reason)
 
 
 def _line_of(error: BaseException) -> str:
@@ -153,7 +190,14 @@ def _whole(job: Job, name: str, progress: Progress) -> GraphSummary:
     """Export, count and draw; if the graph has weights, also compare and time."""
     with _folder(job, name) as folder, OpenedTarget(name, _settings(job, name), progress, folder) as it:
         summary = _count_and_draw(it, folder)
-        return _compare_and_time(it, folder, summary) if "weights" in summary.files else summary
+        if not _can_run(name, summary):
+            return summary
+        return (_check_and_time if it.is_file else _compare_and_time)(it, folder, summary)
+
+
+def _can_run(target: str, counted: GraphSummary) -> bool:
+    """Whether a graph has weights, or needs none: a file from elsewhere has them beside it."""
+    return counted.outcome == "done" and (is_file(target) or "weights" in counted.files)
 
 
 def _export_one(job: Job, name: str, progress: Progress) -> GraphSummary:
@@ -166,20 +210,21 @@ def _export_one(job: Job, name: str, progress: Progress) -> GraphSummary:
     return _attempted(name, export, progress)
 
 
-def _measure_exported(job: Job, summary: GraphSummary, progress: Progress) -> GraphSummary:
+def _measure_exported(job: Job, name: str, summary: GraphSummary, progress: Progress) -> GraphSummary:
     """The rest of ``_whole``, of a graph that another process has exported."""
-    path = job.out / summary.files["onnx"]
+    path = file_of(name) if is_file(name) else job.out / summary.files["onnx"]
+    just_written = not is_file(name)
     with (
-        _folder(job, summary.graph) as folder,
-        OpenedTarget(path, progress=progress, just_written=True) as it,
+        _folder(job, name) as folder,
+        OpenedTarget(path, progress=progress, just_written=just_written) as it,
     ):
-        return _compare_and_time(it, folder, summary)
+        return (_compare_and_time if just_written else _check_and_time)(it, folder, summary)
 
 
 @contextmanager
 def _folder(job: Job, name: str) -> Iterator[Path]:
     """The graph's folder of files; after an error it has none."""
-    folder = job.out / name
+    folder = job.out / _called(name)
     folder.mkdir(exist_ok=True)
     try:
         yield folder
@@ -190,8 +235,13 @@ def _folder(job: Job, name: str) -> Iterator[Path]:
 
 def _settings(job: Job, name: str) -> Settings:
     """How a graph is exported."""
+    if is_file(name):
+        return Settings()
+    structure_only = _spec(name).structure_only
+    if ":" in name:
+        return Settings(weights="none" if structure_only else job.weights, opset=job.opset)
     pixels = QUICK_PIXELS if job.quick else None
-    weights = "none" if catalog.get(name).structure_only else published_weights(job.weights, name)
+    weights = "none" if structure_only else published_weights(job.weights, name)
     return Settings(weights=weights, opset=job.opset, height=pixels, width=pixels, cache=job.cache)
 
 
@@ -201,31 +251,44 @@ def _named(graph: str, files: Files) -> Files:
 
 
 def _count_and_draw(it: OpenedTarget, folder: Path) -> GraphSummary:
-    manifest, graph, ledger = it.runnable.manifest, it.graph, it.ledger
+    manifest = it.manifest if it.is_file else it.runnable.manifest
+    graph, ledger = it.graph, it.ledger
     deepest = build_flow(graph, ledger)
-    files = {"onnx": it.path.name, "manifest": manifest_path_of(it.path).name}
-    if manifest.has_weights:
+    files = {} if it.is_file else {"onnx": it.path.name, "manifest": manifest_path_of(it.path).name}
+    if manifest is not None and manifest.has_weights and not it.is_file:
         files["weights"] = data_path_of(it.path).name
     files |= write_counts(ledger, collapsed(deepest, deepest.flow.depth), folder)
     it.progress("drawing", 0, 0)
     pictures, note = write_pictures(collapsed(deepest, readable_depth(deepest)), folder)
     totals = ledger.totals
     return GraphSummary(
-        graph=manifest.graph,
-        family=manifest.family,
+        graph=folder.name,
+        family=manifest.family if manifest else "user",
         outcome="done",
-        inputs=manifest.inputs,
-        outputs=manifest.outputs,
-        opset=manifest.opset,
-        weights=manifest.weights,
+        inputs=tuple(graph.inputs),
+        outputs=tuple(graph.outputs),
+        opset=graph.opset,
+        weights=manifest.weights if manifest else "",
         nodes=totals.nodes,
         unknown_nodes=totals.unknown_nodes,
         macs=totals.macs,
         params=totals.params,
         lower_bounds=totals.lower_bounds,
-        files=_named(manifest.graph, files | pictures),
+        files=_named(folder.name, files | pictures),
         note=note,
     )
+
+
+def _check_and_time(it: OpenedTarget, folder: Path, counted: GraphSummary) -> GraphSummary:
+    """Compare a file with itself without optimizations: nothing need be known of its PyTorch side."""
+    report = check_graph(it, reference="unoptimised")
+    save_inputs(it.inputs, folder / "inputs.npz")
+    it.progress("timing ONNX Runtime", 0, 0)
+    session = it.session(PROVIDER, SessionRequest(memory_pattern=False))
+    start = perf_counter()
+    run(session, it.inputs)
+    latency = time_runs(session, it.inputs, warm_up_s=perf_counter() - start, provider=PROVIDER)
+    return _with_results(counted, report, latency, folder)
 
 
 def _compare_and_time(it: OpenedTarget, folder: Path, counted: GraphSummary) -> GraphSummary:
@@ -244,6 +307,12 @@ def _compare_and_time(it: OpenedTarget, folder: Path, counted: GraphSummary) -> 
     del got, expected
     it.progress("timing ONNX Runtime", 0, 0)
     latency = time_runs(session, inputs, warm_up_s=warm_up_s, provider=PROVIDER)
+    return _with_results(counted, report, latency, folder)
+
+
+def _with_results(
+    counted: GraphSummary, report: ParityReport, latency: LatencyResult, folder: Path
+) -> GraphSummary:
     differing = [output.tensor for output in report.outputs if not output.passed]
     files = _named(counted.graph, {"inputs": "inputs.npz", **write_parity(report, folder)})
     return replace(

@@ -13,6 +13,8 @@ from onnxlens.errors import GraphError, OnnxlensError, UsageError
 from onnxlens.specs.record import record
 
 if TYPE_CHECKING:
+    from torch import nn
+
     from onnxlens.specs.graph import GraphSpec
     from onnxlens.specs.manifest import Manifest
 
@@ -120,8 +122,32 @@ class Resolved:
 
 
 def is_file(target: Target) -> bool:
-    """Whether the target is a file: the names of graphs and factories have neither ``.onnx`` nor ``/``."""
-    return isinstance(target, Path) or target.endswith(".onnx") or "/" in target
+    """Whether the target is a file or a folder; a graph's name is the graph, whatever else has it."""
+    if isinstance(target, Path) or target.endswith(".onnx") or "/" in target:
+        return True
+    if not Path(target).is_dir():
+        return False
+    from onnxlens.reference_model import catalog
+
+    return target not in catalog.names()
+
+
+def file_of(target: Target) -> Path:
+    """The ``.onnx`` file that a target names: itself, or the only one in a folder, such as that of a run.
+
+    Raises:
+        UsageError: the folder holds none, or several.
+    """
+    path = Path(target)
+    if not path.is_dir():
+        return path
+    found = sorted(path.glob("*.onnx")) or sorted(path.glob("[!.]*/*.onnx"))
+    if len(found) == 1:
+        return found[0]
+    if not found:
+        raise UsageError(f"{target}: is a folder without an .onnx file in it; name a file or a run's folder")
+    names = ", ".join(map(str, found))
+    raise UsageError(f"{target}: is a folder with {len(found)} .onnx files; name one of {names}")
 
 
 def resolve(target: str, settings: Settings, *, typed: bool = True) -> Resolved:
@@ -161,6 +187,8 @@ def _from_factory(target: str, typed: bool) -> GraphSpec:
         factory = getattr(import_module(module_name), attribute)
     except (ImportError, AttributeError, ValueError) as error:
         raise UsageError(f"{target}: cannot be imported ({error}); give package.module:factory") from error
+    if _is_module(factory):
+        raise _lacks_spec(target, factory, f"lambda: {attribute}")
     if not callable(factory):
         raise UsageError(
             f"{target}: expected a function that returns a GraphSpec, found {type(factory).__name__}"
@@ -171,11 +199,42 @@ def _from_factory(target: str, typed: bool) -> GraphSpec:
         raise UsageError(f"{target}: {error}") from error
     except Exception as error:  # the user's code, not ours
         raise UsageError(f"{target}: raised {type(error).__name__}: {error}") from error
+    if _is_module(spec):
+        raise _lacks_spec(target, spec, attribute)
     if not isinstance(spec, GraphSpec):
-        returned = type(spec).__name__
         raise UsageError(
-            f"{target}: expected it to return an onnxlens.GraphSpec, it returned {returned}; of a module's "
-            f"factory, such as GraphSpec('{attribute}', 'user', {attribute}, "
-            "(TensorSpec('x', 'float32', (1, 3, 8, 8)),), (), {'x': (0.0, 1.0)})"
+            f"{target}: expected it to return an onnxlens.GraphSpec, it returned {type(spec).__name__}"
         )
     return spec
+
+
+def _is_module(value: object) -> bool:
+    """Whether it is an ``nn.Module``: if one was made, torch is loaded."""
+    torch = sys.modules.get("torch")
+    return torch is not None and isinstance(value, torch.nn.Module)
+
+
+def _lacks_spec(target: str, module: nn.Module, factory: str) -> UsageError:
+    """The refusal of a target that gives a module, with the lines that it lacks as a note."""
+    from inspect import Parameter, signature
+
+    place, _, attribute = target.partition(":")
+    names = [
+        name
+        for name, parameter in signature(module.forward).parameters.items()
+        if parameter.default is Parameter.empty
+        and parameter.kind not in (Parameter.VAR_POSITIONAL, Parameter.VAR_KEYWORD)
+    ] or ["x"]
+    inputs = "".join(f'TensorSpec("{name}", "float32", (1, 3, 224, 224)), ' for name in names)
+    ranges = ", ".join(f'"{name}": (0.0, 1.0)' for name in names)
+    error = UsageError(
+        f"{target}: expected it to return an onnxlens.GraphSpec, it returned a module, "
+        f"{type(module).__name__}; put these lines below it, with the types, shapes and "
+        f"ranges of its inputs, and name {place}:spec"
+    )
+    error.add_note(
+        "from onnxlens import GraphSpec, TensorSpec\n"
+        "def spec():\n"
+        f'    return GraphSpec("{attribute}", "user", {factory}, ({inputs.strip()}), (), {{{ranges}}})'
+    )
+    return error

@@ -8,6 +8,7 @@ from typing import Any
 import click
 
 import onnxlens
+from onnxlens.api.staging import staged
 from onnxlens.cli import progress
 from onnxlens.cli.options import (
     OutPath,
@@ -41,9 +42,13 @@ def ledger(
 
     Nothing is run unless --latency or --parity is given; a column that was not computed is absent.
     """
-    table = table_from(taken(options), output_format, levels=None, by="module", out=out)
+    computed = [f"--{name}" for name, asked in (("latency", latency), ("parity", parity)) if asked]
+    table = table_from(taken(options), output_format, levels=None, by="module", out=out, computed=computed)
     if output_format == "trace":
         _require_trace_options(latency, out)
+    if out is not None:
+        with staged(out.parent):  # a folder that cannot be written is reported before any work
+            pass
     with (
         progress.shown(f"ledger {target}") as report,
         onnxlens.OpenedTarget(target, settings_from(options), report) as opened,

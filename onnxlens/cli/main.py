@@ -18,7 +18,7 @@ import click
 
 from onnxlens.cli.progress import QUIET_OPTION
 from onnxlens.errors import OnnxlensError, UsageError
-from onnxlens.specs.text import printable
+from onnxlens.specs.text import printable, printable_lines
 
 BAD_INPUT = 2
 FAULT = 3
@@ -82,8 +82,8 @@ class Verbs(click.Group):
 def cli() -> None:
     """Export PyTorch models to ONNX and see what every module of them costs on a chip.
 
-    TARGET is a graph of the catalog ('onnxlens graphs' lists them), an .onnx file, or PACKAGE.MODULE:FACTORY,
-    a function that returns an onnxlens.GraphSpec.
+    TARGET is a graph of the catalog ('onnxlens graphs' lists them), an .onnx file or a folder with one, or
+    PACKAGE.MODULE:FACTORY, a function that returns an onnxlens.GraphSpec.
 
     Exit codes: 0 done, 1 a check did not hold, 2 wrong use or bad input, 3 a fault of the program.
     """
@@ -148,7 +148,7 @@ def run(arguments: list[str]) -> int:
     except click.ClickException as error:
         return _refuse(error.format_message())
     except (OnnxlensError, OSError) as error:
-        return _refuse(_line_of(error))
+        return _refuse(_line_of(error), *getattr(error, "__notes__", ()))
     except MemoryError as error:
         return _refuse(f"there is not enough memory for it ({error or 'none is left'}); take a smaller size")
     except (click.Abort, KeyboardInterrupt) as stop:
@@ -173,7 +173,10 @@ def _line_of(error: OnnxlensError | OSError) -> str:
     return str(error)
 
 
-def _refuse(message: str) -> int:
+def _refuse(message: str, *notes: str) -> int:
+    """Say why in one line, and below it what can be pasted to mend it."""
     with suppress(OSError):  # standard error is closed, or on a full device: the exit code says it
         print(f"onnxlens: {printable(' '.join(message.split()))}", file=sys.stderr, flush=True)
+        for note in notes:
+            print(f"\n{printable_lines(note)}", file=sys.stderr, flush=True)
     return BAD_INPUT

@@ -71,7 +71,10 @@ def profile(
             raise UsageError("--peak is printed as table, json, csv or md; leave --out out")
         return _strictly(strict, _peak(target, given, convention, output_format, options))
     rows = output_format != "json" or asks_rows(given) or out is not None
-    table = table_from(given, output_format, levels=LEVELS, by=None, out=out) if rows else None
+    computed = (f"--convention {convention}",)
+    table = (
+        table_from(given, output_format, levels=LEVELS, by=None, out=out, computed=computed) if rows else None
+    )
     settings = settings_from(options)
     with progress.shown(f"profile {target}") as report, opened(target, settings, report) as it:
         keep_until_exit(it)

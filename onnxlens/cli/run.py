@@ -11,6 +11,7 @@ import click
 import onnxlens
 from onnxlens.cli import progress
 from onnxlens.cli.options import OutPath, with_browser, with_cache
+from onnxlens.errors import UsageError
 from onnxlens.specs.bounds import MOST_PROCESSES
 from onnxlens.specs.text import printable
 
@@ -18,6 +19,7 @@ NOT_ALL_DONE = 1
 
 
 @click.command()
+@click.argument("targets", metavar="[TARGET]..", nargs=-1)
 @click.option(
     "--out", type=OutPath(), default=Path("onnxlens-out"), show_default=True,
     help="Folder to write into.",
@@ -35,6 +37,7 @@ NOT_ALL_DONE = 1
 @with_browser
 @with_cache
 def run(
+    targets: tuple[str, ...],
     out: Path,
     names: str | None,
     weights: str,
@@ -45,13 +48,16 @@ def run(
     browser: str | None,
     cache: bool,
 ) -> int:
-    """Export, count, compare, time and draw every graph of the reference model."""
+    """Export, count, compare, time and draw every TARGET, by default every graph of the reference model."""
     from onnxlens.reports.run_files import summary_table
 
-    chosen = () if names is None else tuple(name.strip() for name in names.split(","))
+    if browser is not None and not netron:
+        raise UsageError("--browser is of --netron; give that too")
+    graphs = () if names is None else tuple(name.strip() for name in names.split(","))
     with progress.watched() as watch:
         summary = onnxlens.run_reference(
-            onnxlens.Job(out, chosen, weights, quick, opset, netron, browser, cache, processes), watch
+            onnxlens.Job(out, (*graphs, *targets), weights, quick, opset, netron, browser, cache, processes),
+            watch,
         )
     click.echo(summary_table(summary, "table"))
     click.echo(f"everything is linked from {out / 'index.md'}")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import sys
+from collections.abc import Collection
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -83,21 +84,24 @@ class Table:
     every_column: bool
     out: Path | None = None
 
-    def completed(self, opened: OpenedTarget, ledger: Ledger) -> Ledger:
-        """The ledger with groups, facts of nodes and working sets, where they are shown or tested.
+    def __post_init__(self) -> None:
+        if self.stored_as and not self._has_working_sets:
+            raise UsageError("--as-dtype is of memory; add --fits SIZE, --peak, or working to --columns")
 
-        Raises:
-            UsageError: they are not, and a dtype is given for them.
-        """
+    @property
+    def _has_working_sets(self) -> bool:
+        """Whether the working sets of modules are shown or tested."""
+        all_columns = self.every_column and not self.query.columns and self.query.by == "module"
+        return all_columns or self.query.names_working_sets()
+
+    def completed(self, opened: OpenedTarget, ledger: Ledger) -> Ledger:
+        """The ledger with groups, facts of nodes and working sets, where they are shown or tested."""
         if self.query.by == "group":
             ledger = onnxlens.with_groups(opened, ledger, self.query.asked.by or "")
         if self.query.names_facts():
             ledger = onnxlens.with_facts(opened, ledger)
-        all_columns = self.every_column and not self.query.columns and self.query.by == "module"
-        if self.query.names_working_sets() or all_columns:
+        if self._has_working_sets:
             return onnxlens.with_working_sets(opened, ledger, self.stored_as)
-        if self.stored_as:
-            raise UsageError("--as-dtype is of memory; add --fits SIZE, --peak, or working to --columns")
         return ledger
 
     def print(self, ledger: Ledger) -> None:
@@ -128,7 +132,13 @@ def asks_rows(given: dict[str, Any]) -> bool:
 
 
 def table_from(
-    given: dict[str, Any], output_format: str, *, levels: int | None, by: str | None, out: Path | None = None
+    given: dict[str, Any],
+    output_format: str,
+    *,
+    levels: int | None,
+    by: str | None,
+    out: Path | None = None,
+    computed: Collection[str] = (),
 ) -> Table:
     """What the options of a table ask.
 
@@ -138,12 +148,14 @@ def table_from(
         levels: of modules that a table shows unless rows are chosen or sorted; None for all.
         by: what a row is unless that is asked.
         out: of ``--out``.
+        computed: the options that were given and compute columns, such as ``--latency``.
 
     Raises:
         UsageError: an option cannot be understood, or does not go with another.
     """
     from onnxlens.reports.tables.ledger import Layout
     from onnxlens.reports.tables.query import Asked, understood
+    from onnxlens.reports.tables.rows import require_computed
 
     _require_out(output_format, out)
     if (given["by"] or "").endswith(".toml"):
@@ -151,8 +163,10 @@ def table_from(
     asked = Asked(**{**{name: given[name] for name in ROWS}, "by": given["by"] or by})
     if output_format != "json" and asked == Asked(asked.by, asked.columns):
         asked = replace(asked, depth=levels)
+    query = understood(asked)
+    require_computed(query, computed)
     return Table(
-        understood(asked),
+        query,
         Layout(None if given["wide"] else screen_width(), given["explain"]),
         output_format,
         given["stored_as"] or "",

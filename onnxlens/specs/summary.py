@@ -22,9 +22,9 @@ class Job:
 
     Attributes:
         out: the folder to write into; it gets a folder for each graph, and the summary of all.
-        graphs: names in the catalog; empty for all of them.
+        graphs: names in the catalog, factories or ``.onnx`` files; empty for all of the catalog.
         weights: ``seeded``, ``none``, a checkpoint that fits every graph, or a folder of checkpoints.
-        quick: run at 128 x 128 pixels.
+        quick: run graphs of the catalog at 128 x 128 pixels; a file has sizes and weights of its own.
         netron: also draw each graph as Netron does.
         browser: the path of the Chromium that Netron draws in; None for the system's.
         cache: keep exported graphs in the user's cache, and take them from there.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from functools import cache
 from math import floor, log10
@@ -133,17 +133,23 @@ def figure_of(node: FlowNode, column: str) -> int | float | None:
     return figure * node.repeats
 
 
-def column_named(text: str) -> str:
+def column_named(text: str, lacking: Collection[str] = ()) -> str:
     """The column to color by, by its name or a heading; refuses others before any work is done for them.
 
+    Args:
+        text: what the user calls it.
+        lacking: the options that measure columns and were not given.
+
     Raises:
-        UsageError: it is not one.
+        UsageError: it is not one, or one that is not measured.
     """
     column = NO_COLOR if text == NO_COLOR else COST_NAMES.get(text.lower())
     if column is None:
         raise UsageError(
             f"{text!r} is not a column to color by; choose one of {', '.join((*COSTS, NO_COLOR))}"
         )
+    if column != NO_COLOR and (option := cost_of(column).measured_by) in lacking:
+        raise UsageError(f"--color {text}: no box has {column}; give --{option}, which measures it")
     return column
 
 

@@ -196,7 +196,8 @@ def _column(name: str, asked: Asked, option: str) -> str:
         None,
     )
     if found is None:
-        hint = near(small, dict.fromkeys((*columns, *SHORT_NAMES))) if name else ""
+        other = "rows of another --by have it; " if small in SHORT_NAMES else ""
+        hint = other or (near(small, dict.fromkeys((*columns, *SHORT_NAMES))) if name else "")
         plain = [each for each in columns if not each.startswith((OWN, *PEER_NAMES.values()))]
         own = f"; {OWN} before a cost leaves out the modules inside" if asked.by in (None, "module") else ""
         raise UsageError(f"{option}: no column is called {name!r}; {hint}there are {', '.join(plain)}{own}")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from typing import Any, get_args
 
@@ -37,6 +37,7 @@ from onnxlens.specs.peers import PEERS
 from onnxlens.specs.record import record
 
 Columns = Mapping[str, Column[Any]]
+FITS = "--fits SIZE"
 KINDS: Mapping[By, str] = {"module": "modules", "op": "operators", "node": "nodes", "group": "groups"}
 
 
@@ -220,15 +221,38 @@ def _fits(size: Column[Any], limit: float) -> Column[Any]:
     return Column("fits", exact, lambda row: exact(row) or "?")
 
 
-def _remedy(name: str, query: Query) -> str:
+def require_computed(query: Query, options: Collection[str]) -> None:
+    """Refuse, before anything is exported, a column that none of the options that were given computes.
+
+    Args:
+        query: what is asked.
+        options: such as ``--latency`` and ``--convention thop``.
+
+    Raises:
+        UsageError: a column holds no figure.
+    """
+    for name in query.named:
+        option = _computed_by(name)
+        if option and option not in options and (option != FITS or query.fits is None):
+            raise UsageError(f"column {name} holds no figure; {_remedy(name, query)}")
+
+
+def _computed_by(name: str) -> str:
+    """The option that gives a column its figures; "" for what is always counted."""
     plain = name.removeprefix(OWN)
     if plain == "fits":
-        return "give --fits SIZE"
-    option = COSTS[plain].measured_by if plain in COSTS else ""
-    if option:
-        return f"give --{option} (ledger has it)"
-    peers = [peer for peer, column in PEER_NAMES.items() if plain.startswith(column)]
-    return f"give --convention {peers[0]}" if peers else f"none of the {KINDS[query.by]} has one"
+        return FITS
+    if plain in COSTS and COSTS[plain].measured_by:
+        return f"--{COSTS[plain].measured_by}"
+    return next(
+        (f"--convention {peer}" for peer, column in PEER_NAMES.items() if plain.startswith(column)), ""
+    )
+
+
+def _remedy(name: str, query: Query) -> str:
+    option = _computed_by(name)
+    measured = " (ledger has it)" if option.startswith(("--latency", "--parity")) else ""
+    return f"give {option}{measured}" if option else f"none of the {KINDS[query.by]} has one"
 
 
 def _require_match(comparison: Comparison, values: Sequence[str]) -> None:
