@@ -41,7 +41,7 @@ REFUSED: tuple[tuple[str, Callable[[], Any], type[Exception], str], ...] = (
     ("descending", lambda: Timed(0.1, 0.2, 0.3), UsageError, "percentiles 0.2, 0.1, 0.3 s do not ascend"),
     ("negative MACs", lambda: Timed(0.1, 0.1, 0.1, -1), UsageError, "-1 MACs; a count is not negative"),
     ("rate of nothing", lambda: Timed(0.1, 0.1, 0.1, 0, 5.0, 0.5), UsageError, r"5.0 MACs/s of 0 MACs"),
-    ("no share", lambda: Timed(0.1, 0.1, 0.1, 1, 10.0), UsageError, "of 1 MACs, None of the matmul peak"),
+    ("no share", lambda: Timed(0.1, 0.1, 0.1, 1, 10.0), UsageError, "of 1 MACs, None of the peak"),
     ("no peak", lambda: MatmulPeak(0.0, 8, "float32"), UsageError, "expected more than 0"),
     (
         "kind",

@@ -7,7 +7,8 @@ from dataclasses import replace
 from typing import TypeVar
 
 from onnxlens.reports.numbers import COSTS, share, short_bytes, short_count, short_time
-from onnxlens.reports.tables.columns import MODULE_CLASS, MODULE_ORDER, module_name, timed_in
+from onnxlens.reports.tables.columns import MODULE_CLASS, MODULE_ORDER
+from onnxlens.reports.tables.module_names import module_name, timed_in
 from onnxlens.reports.tables.render import (
     By,
     Cell,

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from functools import partial
 from operator import attrgetter
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any
 
 from onnxlens.reports.numbers import COST_NAMES, COSTS, figure_text, shapes, share_text, short_count
 from onnxlens.reports.tables.facts import FACTS, fact_column
+from onnxlens.reports.tables.module_names import root_name, timed_in
 from onnxlens.reports.tables.reconciliation import exact_peer, operator_name, short_peer
 from onnxlens.reports.tables.render import By, Cell, Column, first_of
 from onnxlens.specs.ledger import (
@@ -27,7 +28,7 @@ from onnxlens.specs.ledger import (
 from onnxlens.specs.peers import PEERS, Peer
 
 if TYPE_CHECKING:
-    from onnxlens.specs.bench import ModuleTime
+    pass
 
 Costed = ModuleCost | OperatorCost | NodeCost
 Builder = Callable[[Ledger], Column[Any]]
@@ -154,12 +155,6 @@ MODULE_CLASS: Column[Any] = Column("class", lambda m: m.class_name)
 MODULE_ORDER: Column[Any] = Column("#", lambda m: m.order, lambda m: m.order or "-", right=True)
 
 
-def root_name(ledger: Ledger) -> str:
-    """What the model is called where modules have paths: the graph's name, in brackets if a module has it."""
-    name = ledger.graph or ledger.source
-    return f"({name})" if any(module.path == name for module in ledger.modules) else name
-
-
 def _module_path(ledger: Ledger) -> ModuleColumn:
     root = root_name(ledger)
     return Column("module", lambda m: m.path or root)
@@ -168,11 +163,6 @@ def _module_path(ledger: Ledger) -> ModuleColumn:
 def _node_path(ledger: Ledger) -> Column[NodeCost]:
     root = root_name(ledger)
     return Column("module", lambda n: n.module_path or root)
-
-
-def timed_in(paths: Sequence[str] | None, root: str, limit: int | None = None) -> str | None:
-    """The modules that have the time of another."""
-    return None if paths is None else first_of([path or root for path in paths], limit)
 
 
 def _timed_in(ledger: Ledger) -> ModuleColumn:
@@ -374,28 +364,6 @@ SHORT_NAMES: Mapping[str, str] = MappingProxyType(
     }
 )  # fmt: skip
 """What else columns may be called, in small letters."""
-
-
-Module = TypeVar("Module", bound="ModuleCost | ModuleTime")
-
-
-def module_name(modules: Iterable[Module], graph: str, *, nested: bool) -> Callable[[Module], str]:
-    """What a row calls its module: the path, or where ``nested`` the name within its parent, indented.
-
-    The model's is the graph's.
-    """
-    if not nested:
-        return lambda module: module.path or graph
-    paths = {module.path for module in modules}
-
-    def name(module: Module) -> str:
-        elements = module.path.split(".")
-        above = next(
-            (length for length in range(len(elements) - 1, 0, -1) if ".".join(elements[:length]) in paths), 0
-        )
-        return "  " * module.depth + (".".join(elements[above:]) or graph)
-
-    return name
 
 
 def present_columns(ledger: Ledger) -> Mapping[str, ModuleColumn]:

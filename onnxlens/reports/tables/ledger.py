@@ -24,9 +24,9 @@ from onnxlens.reports.tables.columns import (
     PERCENT,
     SHARE,
     TEXTS,
-    module_name,
     shown_name,
 )
+from onnxlens.reports.tables.module_names import module_name
 from onnxlens.reports.tables.query import Asked, Query
 from onnxlens.reports.tables.reconciliation import UNITS, heading_of
 from onnxlens.reports.tables.render import By, Cell, Column, TableFormat, fitted, render_table, with_notes

@@ -6,8 +6,8 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from onnxlens.reports.numbers import AT_LEAST, UNKNOWN, share, short_bytes
-from onnxlens.reports.tables.columns import root_name
 from onnxlens.reports.tables.ledger import hidden_note
+from onnxlens.reports.tables.module_names import root_name
 from onnxlens.reports.tables.reconciliation import heading_of
 from onnxlens.reports.tables.render import (
     Column,
