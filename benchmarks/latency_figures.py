@@ -115,7 +115,8 @@ def main() -> None:
         return
     for path in parsed.files:
         report = onnxlens.bench_graph(path, request=onnxlens.BenchRequest(runs=parsed.runs, warmup=1))
-        print("| module | class | MACs | time | of all | MACs/s | % of peak |", f"|{' --- |' * 7}", sep="\n")
+        print("| module | class | MACs | time | of all | MACs/s | % of matmul peak |")
+        print(f"|{' --- |' * 7}")
         print(*costliest(report), sep="\n")
         print(f"\nlatency {short_time(report.latency.median_s)}, with profiling ", end="")
         print(f"{short_time(report.profiled.median_s)}, sum of nodes {short_time(report.node_sum_s)}")

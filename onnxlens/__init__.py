@@ -16,8 +16,12 @@ if TYPE_CHECKING:
     from onnxlens.api.export import export_graph as export_graph
     from onnxlens.api.extract import extract_module as extract_module
     from onnxlens.api.graphs import list_graphs as list_graphs
+    from onnxlens.api.groups import with_facts as with_facts
+    from onnxlens.api.groups import with_groups as with_groups
     from onnxlens.api.ledger import ledger_of as ledger_of
+    from onnxlens.api.ledger import memory_peak as memory_peak
     from onnxlens.api.ledger import with_working_sets as with_working_sets
+    from onnxlens.api.ledger import write_table as write_table
     from onnxlens.api.ledger import write_trace as write_trace
     from onnxlens.api.measure import measure_graph as measure_graph
     from onnxlens.api.opened import OpenedTarget as OpenedTarget
@@ -31,6 +35,7 @@ if TYPE_CHECKING:
     from onnxlens.api.render import render_pages as render_pages
     from onnxlens.api.run import run_reference as run_reference
     from onnxlens.api.target import Settings as Settings
+    from onnxlens.api.timings import read_timings as read_timings
     from onnxlens.api.view import netron_picture as netron_picture
     from onnxlens.api.view import view_graph as view_graph
     from onnxlens.errors import OnnxlensError as OnnxlensError
@@ -39,7 +44,9 @@ if TYPE_CHECKING:
     from onnxlens.specs.bench import BenchRequest as BenchRequest
     from onnxlens.specs.flow import FlowRequest as FlowRequest
     from onnxlens.specs.graph import GraphSpec as GraphSpec
+    from onnxlens.specs.groups import group_costs as group_costs
     from onnxlens.specs.ledger import Ledger as Ledger
+    from onnxlens.specs.measured import ModuleTiming as ModuleTiming
     from onnxlens.specs.parity import LayerRequest as LayerRequest
     from onnxlens.specs.summary import Job as Job
     from onnxlens.specs.tensor import TensorSpec as TensorSpec
@@ -52,7 +59,8 @@ _NAMES = {
     "api.export": ("export_graph",),
     "api.extract": ("extract_module",),
     "api.graphs": ("list_graphs",),
-    "api.ledger": ("ledger_of", "with_working_sets", "write_trace"),
+    "api.groups": ("with_facts", "with_groups"),
+    "api.ledger": ("ledger_of", "memory_peak", "with_working_sets", "write_table", "write_trace"),
     "api.measure": ("measure_graph",),
     "api.opened": ("OpenedTarget",),
     "api.profile": ("profile_graph", "profile_with_flow"),
@@ -60,13 +68,16 @@ _NAMES = {
     "api.render": ("explore_graph", "flow_of", "read_groups", "render_graph", "render_pages"),
     "api.run": ("run_reference",),
     "api.target": ("Settings",),
+    "api.timings": ("read_timings",),
     "api.view": ("netron_picture", "view_graph"),
     "errors": ("OnnxlensError",),
     "profile.count.rules": ("rules",),
     "specs.bench": ("BenchReport", "BenchRequest"),
     "specs.flow": ("FlowRequest",),
     "specs.graph": ("GraphSpec",),
+    "specs.groups": ("group_costs",),
     "specs.ledger": ("Ledger",),
+    "specs.measured": ("ModuleTiming",),
     "specs.parity": ("LayerRequest",),
     "specs.summary": ("Job",),
     "specs.tensor": ("TensorSpec",),

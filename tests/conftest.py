@@ -62,6 +62,13 @@ def chromium() -> str:
 
 
 @pytest.fixture(scope="session")
+def spreadsheets() -> None:
+    """The libraries of the formats xlsx and parquet."""
+    _packages("openpyxl", "pip install openpyxl")
+    _packages("pyarrow", "pip install pyarrow")
+
+
+@pytest.fixture(scope="session")
 def netron() -> None:
     """Netron's page."""
     _packages("netron", "pip install netron")

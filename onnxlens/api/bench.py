@@ -19,7 +19,7 @@ from onnxlens.profile.count.repeats import control_notes
 from onnxlens.profile.graph.graph import Graph
 from onnxlens.profile.runtime.latency import TorchRun, TorchTimes, time_calls, time_module
 from onnxlens.profile.runtime.machine import device_memory_bytes, device_name, machine, usable_cores
-from onnxlens.profile.runtime.matmul_peak import matmul_peak, require_runnable
+from onnxlens.profile.runtime.matmul_peak import convolution_peak, matmul_peak, require_runnable
 from onnxlens.profile.runtime.profile_events import (
     Event,
     arena_peak_bytes,
@@ -31,7 +31,14 @@ from onnxlens.profile.runtime.profile_events import (
 from onnxlens.profile.runtime.provenance import interchangeable, provenance_of
 from onnxlens.profile.runtime.session import DEVICES, PROVIDERS, SessionRequest, bound
 from onnxlens.profile.runtime.timing import build_timing
-from onnxlens.specs.bench import BenchReport, BenchRequest, LatencyResult, MatmulPeak, MemoryUse
+from onnxlens.specs.bench import (
+    BenchReport,
+    BenchRequest,
+    ConvolutionPeak,
+    LatencyResult,
+    MatmulPeak,
+    MemoryUse,
+)
 from onnxlens.specs.progress import Progress, silent
 from onnxlens.specs.temporary import temporary_folder
 
@@ -111,14 +118,15 @@ def _bench(target: OpenedTarget, request: BenchRequest) -> BenchReport:
         dtype=_dtype(graph),
     )
     torch = _torch_times(setup) if request.against_torch else None
-    peak = _matmul_peak(setup) if request.matmul_peak else None
+    peak, convolution = _peaks(setup) if request.matmul_peak else (None, None)
+    highest = max((each.macs_per_s for each in (peak, convolution) if each), default=None)
     latency, grown = _unprofiled(setup)
     profiled, events, optimized = _profiled(setup)
     notes = _provider_notes(setup, events)
     provenances = provenance_of(optimized, graph, target.ledger.nodes)
     keys = match_events(optimized, events, interchangeable(graph, provenances))
     ran = node_runs(events, keys, request.warmup)
-    timing = build_timing(ran, provenances, graph, target.ledger, peak.macs_per_s if peak else None)
+    timing = build_timing(ran, provenances, graph, target.ledger, highest)
     return BenchReport(
         graph=graph.name,
         source=target.path.name,
@@ -138,6 +146,7 @@ def _bench(target: OpenedTarget, request: BenchRequest) -> BenchReport:
         node_sum_s=timing.node_sum_s,
         layout_share=timing.layout_share,
         matrix_product=peak,
+        convolution=convolution,
         memory=grown or _arena(events),
         modules=timing.modules,
         operators=timing.operators,
@@ -186,9 +195,10 @@ def _torch_times(setup: _Setup) -> TorchTimes:
     return time_module(module, {tensor.name: setup.inputs[tensor.name] for tensor in manifest.inputs}, how)
 
 
-def _matmul_peak(setup: _Setup) -> MatmulPeak:
-    setup.target.progress("timing a plain matrix product", 0, 0)
-    return matmul_peak(setup.request.provider, setup.threads, setup.dtype)
+def _peaks(setup: _Setup) -> tuple[MatmulPeak, ConvolutionPeak | None]:
+    setup.target.progress("timing a plain matrix product and a convolution", 0, 0)
+    how = setup.request.provider, setup.threads, setup.dtype
+    return matmul_peak(*how), convolution_peak(*how)
 
 
 def _unprofiled(setup: _Setup) -> tuple[LatencyResult, MemoryUse | None]:

@@ -69,7 +69,9 @@ def _latency(report: BenchReport, ledger: Ledger) -> Measurements:
     )
     return Measurements(
         timings=tuple(
-            ModuleTiming(module.path, module.time.median_s) for module in report.modules if module.order
+            ModuleTiming(module.path, module.time.median_s if module.time else None, module.timed_in)
+            for module in report.modules
+            if module.order and (module.time or module.timed_in)
         ),
         nodes=one_after_another(nodes),
         notes=(note, *_difference(report, ledger), *(told for told in report.notes if told not in known)),
@@ -78,7 +80,8 @@ def _latency(report: BenchReport, ledger: Ledger) -> Measurements:
 
 def _difference(report: BenchReport, ledger: Ledger) -> tuple[str, ...]:
     """How the MACs of what ran differ from those that the ledger counts, if they do."""
-    counted, ran = ledger.totals.macs, report.modules[0].time.macs
+    whole = report.modules[0].time
+    counted, ran = ledger.totals.macs, whole.macs if whole else None
     if ran is None or ran == counted:
         return ()
     return (f"{ran:,} MACs ran, and {counted:,} are counted, so MACs/s are off; --run counts what runs",)

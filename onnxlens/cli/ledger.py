@@ -26,8 +26,8 @@ from onnxlens.errors import UsageError
 @with_table
 @click.option("--latency", is_flag=True, help="Run TARGET in ONNX Runtime and time it.")
 @click.option("--parity", is_flag=True, help="Run TARGET in ONNX Runtime and PyTorch and compare.")
-@click.option("--out", type=OutPath(), help="File for --format trace.")
-@format_option("table", "json", "csv", "md", "trace")
+@click.option("--out", type=OutPath(), help="File for --format xlsx, parquet or trace.")
+@format_option("table", "json", "csv", "md", "xlsx", "parquet", "trace")
 @with_run
 @with_network_settings
 def ledger(
@@ -43,11 +43,9 @@ def ledger(
     Nothing is run unless --latency or --parity is given; a column that was not computed is absent.
     """
     computed = [f"--{name}" for name, asked in (("latency", latency), ("parity", parity)) if asked]
-    table = table_from(taken(options), output_format, levels=None, by="module", computed=computed)
+    table = table_from(taken(options), output_format, levels=None, by="module", out=out, computed=computed)
     if output_format == "trace":
         _require_trace_options(latency, out)
-    elif out is not None:
-        raise UsageError("--out is for --format trace; other formats go to standard output")
     if out is not None:
         with staged(out.parent):  # a folder that cannot be written is reported before any work
             pass
@@ -57,10 +55,14 @@ def ledger(
     ):
         measured = onnxlens.measure_graph(opened, latency=latency, parity=parity)
         result = onnxlens.ledger_of(
-            opened, timings=measured.timings, errors=measured.errors, notes=measured.notes
+            opened,
+            timings=measured.timings,
+            errors=measured.errors,
+            nodes=measured.nodes,
+            notes=measured.notes,
         )
-        result = table.with_working_sets(opened, result)
-    if out is not None:
+        result = table.completed(opened, result)
+    if out is not None and output_format == "trace":
         click.echo(onnxlens.write_trace(result, measured.nodes, out))
     else:
         table.print(result)

@@ -8,7 +8,8 @@ import sys
 from collections.abc import Collection
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, cast
 
 import click
 
@@ -19,12 +20,18 @@ from onnxlens.specs.bounds import MOST_LEVELS
 
 if TYPE_CHECKING:
     from onnxlens.api.opened import OpenedTarget
+    from onnxlens.reports.tables.files import FileFormat
     from onnxlens.reports.tables.ledger import Layout
     from onnxlens.reports.tables.query import Query
     from onnxlens.specs.ledger import Ledger
 
 with_table = all_of(
-    click.option("--by", type=click.Choice(["module", "op", "node"]), help="What a row is [module]."),
+    click.option(
+        "--by",
+        metavar="KIND",
+        help="What a row is: module [default], op, node; or groups by class, family, stage, resolution, "
+        "dtype, survey, 'path~(attn[12])$', or a file.toml.",
+    ),
     click.option(
         "--depth", type=click.IntRange(0, MOST_LEVELS), help="Module levels to show [see the verb]."
     ),
@@ -46,12 +53,15 @@ with_table = all_of(
         "--as-dtype",
         "stored_as",
         type=click.Choice(["float32", "float16", "bfloat16", "int8", "int4"]),
-        help="Working sets as if floats were held so.",
+        help="Memory as if floats were held so: working sets, weights, live.",
     ),
     click.option("--wide", is_flag=True, help="All columns, also those that do not fit the screen."),
     click.option("--explain", is_flag=True, help="Say below the table how everything was counted."),
 )
 """What a table of costs shows: ``taken`` and ``table_from`` read it."""
+
+FILES = ("xlsx", "parquet")
+"""The formats that are written to ``--out``, not printed."""
 
 ROWS = ("by", "columns", "where", "sort", "top", "depth", "own", "leaves", "fits")
 """The options that say which rows and columns."""
@@ -64,6 +74,7 @@ class Table:
     Attributes:
         stored_as: the dtype that working sets are held in; "" for the file's.
         every_column: all columns are shown, also those that take time.
+        out: the file of a format that is not printed.
     """
 
     query: Query
@@ -71,10 +82,11 @@ class Table:
     output_format: str
     stored_as: str
     every_column: bool
+    out: Path | None = None
 
     def __post_init__(self) -> None:
         if self.stored_as and not self._has_working_sets:
-            raise UsageError("--as-dtype is of working sets; add --fits SIZE, or working to --columns")
+            raise UsageError("--as-dtype is of memory; add --fits SIZE, --peak, or working to --columns")
 
     @property
     def _has_working_sets(self) -> bool:
@@ -82,16 +94,26 @@ class Table:
         all_columns = self.every_column and not self.query.columns and self.query.by == "module"
         return all_columns or self.query.names_working_sets()
 
-    def with_working_sets(self, opened: OpenedTarget, ledger: Ledger) -> Ledger:
-        """The ledger with the working sets of its modules, if they are shown or tested."""
-        return (
-            onnxlens.with_working_sets(opened, ledger, self.stored_as) if self._has_working_sets else ledger
-        )
+    def completed(self, opened: OpenedTarget, ledger: Ledger) -> Ledger:
+        """The ledger with groups, facts of nodes and working sets, where they are shown or tested."""
+        if self.query.by == "group":
+            ledger = onnxlens.with_groups(opened, ledger, self.query.asked.by or "")
+        if self.query.names_facts():
+            ledger = onnxlens.with_facts(opened, ledger)
+        if self._has_working_sets:
+            return onnxlens.with_working_sets(opened, ledger, self.stored_as)
+        return ledger
 
     def print(self, ledger: Ledger) -> None:
         """Print the rows in the format that is asked for."""
         from onnxlens.reports.tables.ledger import cost_document, cost_table
 
+        if self.out is not None:
+            written = onnxlens.write_table(
+                ledger, self.query, cast("FileFormat", self.output_format), self.out
+            )
+            click.echo(written)
+            return
         document = partial(cost_document, ledger, self.query)
         print_result(
             self.output_format, document, partial(cost_table, ledger, self.query, layout=self.layout)
@@ -115,6 +137,7 @@ def table_from(
     *,
     levels: int | None,
     by: str | None,
+    out: Path | None = None,
     computed: Collection[str] = (),
 ) -> Table:
     """What the options of a table ask.
@@ -124,6 +147,7 @@ def table_from(
         output_format: of ``--format``.
         levels: of modules that a table shows unless rows are chosen or sorted; None for all.
         by: what a row is unless that is asked.
+        out: of ``--out``.
         computed: the options that were given and compute columns, such as ``--latency``.
 
     Raises:
@@ -133,16 +157,35 @@ def table_from(
     from onnxlens.reports.tables.query import Asked, understood
     from onnxlens.reports.tables.rows import require_computed
 
+    _require_out(output_format, out)
+    if (given["by"] or "").endswith(".toml"):
+        onnxlens.read_groups(given["by"])  # refused before anything is counted
     asked = Asked(**{**{name: given[name] for name in ROWS}, "by": given["by"] or by})
     if output_format != "json" and asked == Asked(asked.by, asked.columns):
         asked = replace(asked, depth=levels)
-    seen = sys.stdout.isatty() or "COLUMNS" in os.environ
     query = understood(asked)
     require_computed(query, computed)
     return Table(
         query,
-        Layout(shutil.get_terminal_size().columns if seen and not given["wide"] else None, given["explain"]),
+        Layout(None if given["wide"] else screen_width(), given["explain"]),
         output_format,
         given["stored_as"] or "",
-        given["wide"] or output_format in ("json", "csv"),
+        given["wide"] or output_format not in ("table", "md"),
+        out if output_format in FILES else None,
     )
+
+
+def _require_out(output_format: str, out: Path | None) -> None:
+    from onnxlens.reports.tables.files import require_library
+
+    require_library(output_format)
+    if output_format in FILES and out is None:
+        raise UsageError(f"--format {output_format} writes a file; give --out FILE.{output_format}")
+    if out is not None and output_format not in (*FILES, "trace"):
+        raise UsageError(f"--out is for --format {', '.join(FILES)} and trace; others go to standard output")
+
+
+def screen_width() -> int | None:
+    """How many characters fit a line of the screen; None where it is not printed on one."""
+    seen = sys.stdout.isatty() or "COLUMNS" in os.environ
+    return shutil.get_terminal_size().columns if seen else None

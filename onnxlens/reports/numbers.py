@@ -47,12 +47,12 @@ def short_time(seconds: float) -> str:
     return f"{count:.0f} {unit}" if count >= 100 else f"{count:.1f} {unit}"
 
 
-def share(part: float, whole: float) -> str:
+def share(part: float, whole: float, digits: int = 1) -> str:
     """``12.5 %``; ``<0.1 %`` for what would round to nothing; an empty text where there is no whole."""
     if not whole:
         return ""
-    percent = 100 * part / whole
-    return "<0.1 %" if 0 < percent < 0.05 else f"{percent:.1f} %"
+    percent, least = 100 * part / whole, 10.0**-digits
+    return f"<{least:.{digits}f} %" if 0 < percent < least / 2 else f"{percent:.{digits}f} %"
 
 
 AT_LEAST, AT_MOST, UNKNOWN = ">=", "<=", "?"
@@ -122,7 +122,7 @@ COSTS: Mapping[str, Cost] = MappingProxyType(
         "read_bytes": Cost("read", short_bytes, head="read"),
         "write_bytes": Cost("written", short_bytes, head="written"),
         "moved_bytes": Cost("memory traffic", short_bytes, head="moved"),
-        "resident_weight_bytes": Cost("resident weights", short_bytes),
+        "resident_weight_bytes": Cost("resident weights", short_bytes, head="weights"),
         "live_bytes": Cost("activation memory", short_bytes, "max", head="live"),
         "working_bytes": Cost("working set", short_bytes, "none", head="working"),
         "latency_s": Cost("latency", short_time, measured_by="latency", head="latency"),

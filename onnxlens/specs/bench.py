@@ -60,8 +60,8 @@ class BenchRequest:
         level: of ONNX Runtime's graph optimization: ``disabled``, ``basic``, ``extended``, ``all``.
         threads: per operator, in ONNX Runtime and PyTorch; None for the usable cores.
         against_torch: time the PyTorch module of the export too.
-        matmul_peak: measure the matmul peak as well, and each row's percentage of it: half a second that
-            times alone do not need.
+        matmul_peak: measure the peaks of a matrix product and a convolution as well, and each row's
+            percentage of the higher: a second that times alone do not need.
     """
 
     provider: str = "cpu"
@@ -87,7 +87,7 @@ class Timed:
     Attributes:
         macs: of one run; None if it is unknown how many are this row's.
         macs_per_s: ``macs`` over the median; None without MACs or time.
-        share_of_best: ``macs_per_s`` as a share of the matmul peak.
+        share_of_best: ``macs_per_s`` as a share of the peak of a matrix product or a convolution, the higher.
     """
 
     median_s: float
@@ -104,7 +104,7 @@ class Timed:
             raise UsageError(f"{self.macs} MACs; a count is not negative")
         if (self.macs_per_s is None) != (self.share_of_best is None) or (self.macs_per_s and not self.macs):
             raise UsageError(
-                f"{self.macs_per_s} MACs/s of {self.macs} MACs, {self.share_of_best} of the matmul peak"
+                f"{self.macs_per_s} MACs/s of {self.macs} MACs, {self.share_of_best} of the peak"
             )
 
 
@@ -114,7 +114,9 @@ class ModuleTime:
 
     Attributes:
         order: position of its first source node in execution order, from 1; 0 if it runs none.
-        time: of all nodes that its source nodes and those of the modules in it became.
+        time: of all nodes that its source nodes and those of the modules in it became; None if none is its.
+        timed_in: then the modules that have the time of its source nodes, which were fused into theirs or are
+            computed with them; None if no node that ran computes one.
         layout_s: median over the runs of the part in inserted reorders, transposes, reshapes and casts.
     """
 
@@ -122,8 +124,13 @@ class ModuleTime:
     class_name: str
     depth: int
     order: int
-    time: Timed
+    time: Timed | None
     layout_s: float
+    timed_in: tuple[str, ...] | None = None
+
+    def __post_init__(self) -> None:
+        if self.time is not None and self.timed_in is not None:
+            raise UsageError(f"module {self.path!r}: its time is its own, and that of {self.timed_in}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -176,6 +183,21 @@ class MatmulPeak:
 
 
 @dataclass(frozen=True, slots=True)
+class ConvolutionPeak:
+    """The convolution peak of the same run: ``kernel`` x ``kernel`` over ``side`` x ``side`` positions."""
+
+    macs_per_s: float
+    channels: int
+    side: int
+    kernel: int
+    dtype: str
+
+    def __post_init__(self) -> None:
+        if not self.macs_per_s > 0:
+            raise UsageError(f"a convolution at {self.macs_per_s} MACs/s; expected more than 0")
+
+
+@dataclass(frozen=True, slots=True)
 class BenchReport:
     """The time of one graph on one machine.
 
@@ -186,6 +208,7 @@ class BenchReport:
         profiled: the same with profiling on; its ``unattributed`` is the share of node time without a module.
         node_sum_s: median over the runs of the time in all nodes.
         layout_share: median time in inserted reorders, transposes, reshapes and casts, as a share of the sum.
+        matrix_product, convolution: the peaks; None if not measured, and a convolution's in float64.
         eager, compiled: PyTorch on the same device, inputs and threads; None if not requested, or not
             available, which a note explains.
         notes: what a reader of the figures must know, one line each.
@@ -219,6 +242,7 @@ class BenchReport:
     eager: LatencyResult | None = None
     compiled: LatencyResult | None = None
     notes: tuple[str, ...] = ()
+    convolution: ConvolutionPeak | None = None
 
     def __post_init__(self) -> None:
         if not 0 <= self.layout_share <= 1 or self.profiled.unattributed is None:

@@ -9,6 +9,7 @@ from operator import attrgetter
 from typing import TYPE_CHECKING, Literal, get_args
 
 from onnxlens.errors import GraphError
+from onnxlens.specs.grouping import Grouping, NodeFacts
 from onnxlens.specs.peers import Convention, PeerCost, summed
 from onnxlens.specs.record import record
 from onnxlens.specs.tensor import TensorSpec
@@ -210,7 +211,9 @@ class ModuleCost(Counted):
         working_bytes: what it takes if it runs alone: activations at most, and weights; None likewise.
         peer: what a peer counts for it, in a peer's convention; nodes that work on weights alone included.
         evidence: the surest of what told that its nodes belong to it; none for the model.
-        lower_bounds: the figures that lack those of unknown nodes; None if all is known.
+        lower_bounds: the figures that lack those of unknown nodes, or of modules that were not timed; None if
+            all is known.
+        timed_in: the modules that have its time, because its nodes were fused into theirs; None else.
     """
 
     path: str
@@ -237,11 +240,13 @@ class ModuleCost(Counted):
     peer: PeerCost | None = None
     evidence: Evidence = "none"
     lower_bounds: Bounds = None
+    timed_in: tuple[str, ...] | None = None
 
     @property
     def achieved_macs_per_s(self) -> float | None:
-        """MACs / latency, or None where no time was measured, or one too short to distinguish from 0."""
-        return self.macs / self.latency_s if self.latency_s else None
+        """MACs / latency, or None where no time was measured, or not all of it, or one too short to tell."""
+        lower = is_lower_bound("latency_s", self.lower_bounds)
+        return self.macs / self.latency_s if self.latency_s and not lower else None
 
 
 @record(frozen=True, slots=True)
@@ -303,6 +308,9 @@ class Ledger:
         notes: facts a reader of the figures must know, one line each.
         convention: ``matrix``, ours, or the peer's whose counts stand in every row's ``peer``.
         windows: what the convolutions and poolings among the nodes slide over, by the node's index.
+        facts: of each node, where they are asked for; else empty.
+        grouping: the groups that are asked for.
+        node_seconds: measured time by the node's index, None for what belongs to none; empty until measured.
     """
 
     graph: str
@@ -317,6 +325,9 @@ class Ledger:
     conventions: Mapping[str, str] = field(default_factory=dict)
     convention: Convention = "matrix"
     windows: Mapping[int, Window] = field(default_factory=dict)
+    facts: tuple[NodeFacts, ...] = ()
+    grouping: Grouping | None = None
+    node_seconds: Mapping[int | None, float] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         for name, by_node in added(self.nodes).items():
@@ -331,6 +342,11 @@ class Ledger:
         for row in rows:
             if row.unknown_nodes and not row.lower_bounds:
                 raise GraphError(f"graph {self.graph!r}: unknown nodes, and no figure is a lower bound")
+
+    @property
+    def idle(self) -> frozenset[int]:
+        """The nodes that do not run, in a branch that is not taken, by their indices."""
+        return frozenset(index for index, node in enumerate(self.nodes) if not node.repeats)
 
     @property
     def unknown(self) -> tuple[int, str]:

@@ -12,13 +12,20 @@ from onnxlens.errors import GraphError
 
 @dataclass(frozen=True, slots=True)
 class ModuleTiming:
-    """The time of a module in one run, everything below it included; "" is the model."""
+    """The time of a module in one run, everything below it included; "" is the model.
+
+    ``median_s`` is None if its nodes ran as part of others' alone: ``timed_in`` are the modules of those.
+    """
 
     path: str
-    median_s: float
+    median_s: float | None
+    timed_in: tuple[str, ...] | None = None
 
     def __post_init__(self) -> None:
-        _require_time(f"module {self.path!r}: time", self.median_s)
+        if (self.median_s is None) != (self.timed_in is not None):
+            raise GraphError(f"module {self.path!r}: time {self.median_s}, and that of {self.timed_in}")
+        if self.median_s is not None:
+            _require_time(f"module {self.path!r}: time", self.median_s)
 
 
 @dataclass(frozen=True, slots=True)

@@ -30,10 +30,11 @@ class Parts:
     def __init__(self, ledger: Ledger) -> None:
         """Take the modules of ``ledger`` apart."""
         self._modules = {module.path: module for module in ledger.modules}
-        self._inner: dict[str, list[str]] = {path: [] for path in self._modules}
+        self.inner: dict[str, list[str]] = {path: [] for path in self._modules}
+        """The modules right inside each, by path."""
         for path in self._modules:
             if path:
-                self._inner[next(self._around(path))].append(path)
+                self.inner[next(self._around(path))].append(path)
         nodes: dict[str, list[NodeCost]] = {path: [] for path in self._modules}
         for node in ledger.nodes:
             nodes[node.module_path].append(node)
@@ -45,7 +46,7 @@ class Parts:
 
     def is_leaf(self, module: ModuleCost) -> bool:
         """Whether no other module is inside it."""
-        return not self._inner[module.path]
+        return not self.inner[module.path]
 
     def together(self, modules: Sequence[ModuleCost], *, own: bool = False) -> ModuleCost:
         """What the modules cost together, those inside them included unless ``own``; its path is "sum"."""
@@ -60,7 +61,13 @@ class Parts:
             live_bytes=max((module.live_bytes for module in modules), default=0),
             latency_s=None if own or len(seconds) < len(outermost) or not seconds else fsum(seconds),
             peer=_peer(parts),
-            lower_bounds=joined_bounds((*(part.lower_bounds for part in parts), _live(modules))),
+            lower_bounds=joined_bounds(
+                (
+                    *(part.lower_bounds for part in parts),
+                    _lacking("live_bytes", modules),
+                    _lacking("latency_s", outermost),
+                )
+            ),
         )  # fmt: skip
 
     def _around(self, path: str) -> Iterator[str]:
@@ -77,7 +84,7 @@ class Parts:
         while waiting:
             path = waiting.pop()
             yield path
-            waiting += self._inner[path] if deep else ()
+            waiting += self.inner[path] if deep else ()
 
     def _own(self, path: str, nodes: Sequence[NodeCost]) -> ModuleCost:
         module = self._modules[path]
@@ -85,9 +92,10 @@ class Parts:
             module,
             **{name: sum(getattr(node, name) for node in nodes) for name in COUNTS},
             operators=Counter(node.op_type for node in nodes if node.status != "free"),
-            params=module.params - sum(self._modules[inner].params for inner in self._inner[path]),
+            params=module.params - sum(self._modules[inner].params for inner in self.inner[path]),
             unknown_nodes=sum(node.status == "unknown" for node in nodes),
             latency_s=None,
+            timed_in=None,
             parity_error=None,
             peer=None if module.peer is None else peer_of(nodes) or PeerCost(),
             lower_bounds=lower_bounds(nodes),
@@ -101,10 +109,8 @@ def _operators(parts: Iterable[ModuleCost]) -> Mapping[str, int]:
     return dict(found.most_common())
 
 
-def _live(modules: Iterable[ModuleCost]) -> Bounds:
-    return (
-        ("live_bytes",) if any(is_lower_bound("live_bytes", each.lower_bounds) for each in modules) else None
-    )
+def _lacking(name: str, modules: Iterable[ModuleCost]) -> Bounds:
+    return (name,) if any(is_lower_bound(name, each.lower_bounds) for each in modules) else None
 
 
 def _peer(parts: Collection[ModuleCost]) -> PeerCost | None:

@@ -12,6 +12,7 @@ import pytest
 
 import onnxlens as api
 from onnxlens.profile.runtime.inputs import sample_inputs
+from onnxlens.reports.numbers import short_bytes
 from onnxlens.specs.ledger import Ledger
 from onnxlens.specs.measured import Measurements, NodeTiming
 from tests.cli.calls import done, onnxlens
@@ -68,10 +69,10 @@ def test_rows_and_columns_are_those_requested(tiny: Path) -> None:
         (("--where", "class=~Lin"), "there is no operator '=~'; did you mean ~?"),
         (("--own", "--by", "op"), "--own is about modules; leave out --by op"),
         (("--sort", "latency_s"), "give --latency"),
-        (("--as-dtype", "int8"), "--as-dtype is of working sets; add --fits SIZE, or working to --columns"),
+        (("--as-dtype", "int8"), "--as-dtype is of memory; add --fits SIZE, --peak, or working to --columns"),
         (("--format", "trace", "--out", "trace.json"), "--format trace shows measured times; give --latency"),
         (("--format", "trace", "--latency"), "give --out FILE"),
-        (("--out", "table.txt"), "--out is for --format trace"),
+        (("--out", "table.txt"), "--out is for --format xlsx, parquet and trace"),
     ],
 )
 def test_what_cannot_be_done_is_refused_in_one_line(
@@ -178,3 +179,33 @@ def test_perfetto_opens_the_trace_of_a_real_run(
     (model,) = [piece for piece in shown.track("modules") if piece.name == ledger.graph]
     first, last = min(t.start_s for t in timings), max(t.end_s for t in timings)
     assert (model.depth, model.dur) == (0, round(last * 1e9) - round(first * 1e9))
+
+
+def test_the_tensors_at_the_peak_are_printed_in_every_format(tiny: Path) -> None:
+    found = api.memory_peak(tiny)
+    document = json.loads(done("profile", tiny, "--peak", "--format", "json"))
+    assert (document["node"], document["live_bytes"]) == (found.node, found.live_bytes)
+    lines = list(csv.DictReader(io.StringIO(done("profile", tiny, "--peak", "--format", "csv"))))
+    assert sum(int(line["size_bytes"]) for line in lines) == found.live_bytes
+    assert sum(float(line["size_percent"]) for line in lines) == pytest.approx(100)
+    assert [line["tensor"] for line in lines] == [each.tensor.name for each in found.tensors]
+    text = done("profile", tiny, "--peak", "--as-dtype", "int8")
+    assert f"in {len(lines)} tensors, while {found.node} of" in text
+    quarter = api.memory_peak(tiny, stored_as="int8").live_bytes
+    assert f"alive: {short_bytes(quarter)} " in text and 4 * quarter == found.live_bytes
+
+
+def test_the_peak_takes_no_options_of_rows(tiny: Path) -> None:
+    for options in (("--top", "3"), ("--by", "op"), ("--convention", "thop")):
+        outcome = onnxlens("profile", tiny, "--peak", *options)
+        assert outcome.code == 2
+        assert "--peak shows tensors; of the options of rows and counts it takes --as-dtype" in outcome.err
+
+
+def test_weights_of_each_stage_are_a_column(tiny: Path) -> None:
+    lines = list(csv.DictReader(io.StringIO(
+        done("profile", tiny, "--depth", "1", "--columns", "path,weights", "--format", "csv")
+    )))  # fmt: skip
+    # of the attention: four products of 8 x 8 with biases; a scale, and the size of an axis
+    weights = {line["path"]: int(line["resident_weight_bytes"]) for line in lines}
+    assert weights["attention"] == 4 * 4 * (8 * 8 + 8) + 4 + 8

@@ -13,10 +13,12 @@ import onnx
 import pytest
 from onnx.backend.test.loader import load_model_tests
 
+from onnxlens.profile.count.facts import with_facts
 from onnxlens.profile.count.ledger import build_ledger
 from onnxlens.profile.graph.loading import load_graph
 from onnxlens.specs.ledger import COUNTS, Ledger
 from onnxlens.specs.parts import Parts
+from tests.profile.count.test_grouping import require_whole_groups
 
 KINDS = ("node", "real", "simple", "pytorch-converted", "pytorch-operator")
 FULLY_COUNTED = 0.97
@@ -77,7 +79,8 @@ def suite(tmp_path_factory: pytest.TempPathFactory) -> Sequence[Model]:
 @pytest.fixture(scope="module")
 def ledgers(suite: Sequence[Model]) -> dict[str, Ledger]:
     """A ledger for each model without values: whatever profiling raises fails every test here."""
-    return {str(model.path): build_ledger(load_graph(model.path)) for model in suite}
+    graphs = {str(model.path): load_graph(model.path) for model in suite}
+    return {path: with_facts(build_ledger(graph), graph) for path, graph in graphs.items()}
 
 
 @pytest.fixture(scope="module")
@@ -133,3 +136,8 @@ def test_own_costs_of_modules_add_up_to_the_totals(ledgers: dict[str, Ledger]) -
         owned = Parts(ledger).own.values()
         for name in (*COUNTS, "params", "unknown_nodes"):
             assert sum(getattr(own, name) for own in owned) == getattr(ledger.totals, name), (path, name)
+
+
+def test_every_grouping_adds_up_to_the_totals(ledgers: dict[str, Ledger]) -> None:
+    for ledger in ledgers.values():
+        require_whole_groups(ledger)

@@ -12,6 +12,7 @@ import pytest
 from jsonschema import Draft202012Validator
 
 import onnxlens as api
+from onnxlens.profile.count.grouping import with_groups
 from onnxlens.reports.documents import (
     bench_document,
     catalog_document,
@@ -23,9 +24,11 @@ from onnxlens.reports.documents import (
 )
 from onnxlens.reports.tables.columns import COLUMNS
 from onnxlens.reports.tables.ledger import cost_document
+from onnxlens.reports.tables.peak import peak_document
 from onnxlens.reports.tables.query import Asked, Query, understood
 from onnxlens.specs.bench import (
     BenchRequest,
+    ConvolutionPeak,
     LatencyResult,
     MatmulPeak,
     MemoryUse,
@@ -49,6 +52,7 @@ from tests.trust import trusted
 SCHEMAS = Path(__file__).parents[2] / "docs" / "schemas"
 KINDS = (
     "profile", "ledger", "reconciliation", "parity", "layers", "bench", "catalog", "manifest", "summary",
+    "memory",
 )  # fmt: skip
 VERSIONS = {"ledger": 2}
 """Of the documents that have changed."""
@@ -81,6 +85,11 @@ def documents(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
         "catalog": to_text(catalog_document(api.list_graphs())),
         "manifest": exported.manifest_path.read_text(encoding="utf-8"),
         "summary": to_text(summary_document(run)),
+        "memory": to_text(
+            peak_document(
+                api.ledger_of(exported.onnx_path), api.memory_peak(exported.onnx_path), stored_as=""
+            )
+        ),
     }
     return {kind: json.loads(text) for kind, text in written.items()}
 
@@ -107,7 +116,7 @@ def test_a_document_of_another_kind_is_refused(kind: str, documents: dict[str, A
 def test_a_document_that_lacks_a_field_or_has_one_more_is_refused(
     kind: str, documents: dict[str, Any]
 ) -> None:
-    for key in documents[kind].keys() - {"data_digest", "origin_proof"}:  # some manifests have none
+    for key in documents[kind].keys() - {"data_digest", "origin_proof", "convolution"}:  # some have none
         lacking = {name: value for name, value in documents[kind].items() if name != key}
         assert any(
             f"'{key}' is a required property" in complaint for complaint in complaints(kind, lacking)
@@ -179,6 +188,9 @@ MUTILATIONS: tuple[tuple[str, tuple[str | int, ...], Any], ...] = (
     ("summary", ("graphs", 0, "files", "onnx"), ""),
     ("summary", ("machine", "cores"), 2),
     ("summary", ("seconds",), -1),
+    ("memory", ("live_bytes",), 0.5),
+    ("memory", ("tensors", 0, "size_percent"), 101),
+    ("memory", ("tensors", 0, "colour"), "red"),
 )
 
 
@@ -226,7 +238,9 @@ def test_a_document_in_a_peers_convention_is_in_the_schema(convention: Conventio
     assert {"peer"} <= document["totals"].keys() & document["modules"][0].keys() & document["ops"][0].keys()
     assert all("peer" in node for node in document["nodes"])
     assert complaints("profile", document) == []
-    for by in ("module", "op", "node"):
+    for by in ("module", "op", "node", "class"):
+        if by == "class":
+            ledger = with_groups(ledger, by)
         rows = json.loads(to_text(cost_document(ledger, understood(Asked(by)))))
         assert (rows["convention"], rows["by"], complaints("ledger", rows)) == (convention, by, [])
 
@@ -261,6 +275,7 @@ def test_a_graph_that_failed_or_differs_is_in_the_schema_and_must_say_why() -> N
         ("bench", "operator", OperatorTime),
         ("bench", "node", NodeTime),
         ("bench", "matrix_product", MatmulPeak),
+        ("bench", "convolution", ConvolutionPeak),
         ("bench", "memory", MemoryUse),
         ("layers", "layer", ModuleParity),
         ("manifest", "state_tensor", StateTensor),

@@ -8,7 +8,7 @@ from dataclasses import replace
 from types import MappingProxyType
 
 from onnxlens.profile.count.counting import count_nodes
-from onnxlens.profile.count.liveness import held_bytes, live_bytes, live_unsized, working_bytes
+from onnxlens.profile.count.liveness import WorkingSets, held_bytes, live_bytes, live_unsized
 from onnxlens.profile.count.parameters import QUANTIZED, parameter_sizes
 from onnxlens.profile.count.repeats import control_notes
 from onnxlens.profile.count.rules import is_view, registered_notes
@@ -164,6 +164,7 @@ class _Rows:
             live_bytes=max([self._live[index] for index in running], default=0),
             peer=peer_of(self._peers[path]) or PeerCost() if self._peers else None,
             evidence=self._evidence[path],
+            timed_in=None,
             lower_bounds=lower_bounds(unknown, live=not self._unsized.isdisjoint(running)),
         )
 
@@ -295,23 +296,38 @@ def with_working_sets(ledger: Ledger, graph: Graph, stored_as: str = "") -> Ledg
     Args:
         ledger: of ``graph``.
         graph: the graph.
-        stored_as: the dtype in which floats are held; "" for the file's.
+        stored_as: the dtype in which floats are held; "" for the file's. It holds for weights and activations
+            alive too, not for what is moved.
     """
-    idle = {index for index, cost in enumerate(ledger.nodes) if not cost.repeats}
-    viewed = _viewed(graph)
+    viewed, running = _viewed(graph), graph.by_module()
     sized = not is_lower_bound("live_bytes", ledger.totals.lower_bounds)
+    live = live_bytes(graph, ledger.idle, stored_as) if stored_as else ()
+
+    sets = WorkingSets(graph, ledger.idle, stored_as=stored_as, sized=sized)
 
     def measured(module: ModuleCost) -> ModuleCost:
-        running = [graph.nodes[index] for index in graph.by_module()[module.path]]
-        size, unsized = working_bytes(graph, module.path, idle, stored_as=stored_as, sized=sized)
+        size, unsized = sets.of(module.path)
+        nodes = running[module.path]
+        weights = _resident_bytes((graph.nodes[index] for index in nodes), viewed, stored_as)
         return replace(
             module,
-            working_bytes=size + _resident_bytes(running, viewed, stored_as),
+            working_bytes=size + weights,
+            resident_weight_bytes=weights,
+            live_bytes=max((live[index] for index in nodes), default=0) if live else module.live_bytes,
             lower_bounds=joined_bounds((module.lower_bounds, ("working_bytes",) if unsized else None)),
         )
 
-    notes = (*ledger.notes, *((f"working sets: as if floats were held as {stored_as}",) if stored_as else ()))
-    return replace(ledger, modules=tuple(map(measured, ledger.modules)), notes=notes)
+    modules = tuple(map(measured, ledger.modules))
+    return replace(
+        ledger,
+        modules=modules,
+        totals=replace(
+            ledger.totals,
+            resident_weight_bytes=modules[0].resident_weight_bytes,
+            peak_live_bytes=modules[0].live_bytes,
+        ),
+        notes=(*ledger.notes, *((f"memory: as if floats were held as {stored_as}",) if stored_as else ())),
+    )
 
 
 def _resident_bytes(running: Iterable[GraphNode], viewed: Mapping[str, str], stored_as: str = "") -> int:

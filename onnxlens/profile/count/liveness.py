@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Container, Iterator, Mapping, Sequence
+from bisect import bisect_left, bisect_right
+from collections.abc import Callable, Collection, Container, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from onnxlens.profile.count.rules import is_view, viewed_inputs
 from onnxlens.profile.graph.graph import Graph, GraphNode
 from onnxlens.profile.graph.node_view import NotCountable, ValueView
+from onnxlens.specs.memory import LiveTensor, MemoryPeak, NodePlace
 from onnxlens.specs.tensor import DTYPES, TensorSpec, storage_bytes
 
 Measure = Callable[[int | None], int]
@@ -17,7 +20,7 @@ FLOATS = frozenset({"float32", "float64", *DTYPES})
 """What is held in another dtype when a network is quantized, or made of halves."""
 
 
-def live_bytes(graph: Graph, idle: Collection[int] = ()) -> Sequence[int]:
+def live_bytes(graph: Graph, idle: Collection[int] = (), stored_as: str = "") -> Sequence[int]:
     """For each node, the bytes of activations alive while it runs: inputs, outputs, and all that waits.
 
     An activation lives from the node that produces it to its last consumer; the graph's inputs live from the
@@ -28,38 +31,74 @@ def live_bytes(graph: Graph, idle: Collection[int] = ()) -> Sequence[int]:
     Args:
         graph: its nodes in the order of execution.
         idle: the indices of nodes that do not run: those in a branch that is not taken.
+        stored_as: the dtype in which floats are held; "" for the file's.
     """
-    return _levels(_whole(graph, idle), lambda size_bytes: size_bytes or 0)
+    part = _whole(graph, idle, stored_as)
+    return _levels(part.nodes, lambda size_bytes: size_bytes or 0, _held(part))
 
 
 def live_unsized(graph: Graph, idle: Collection[int] = ()) -> frozenset[int]:
     """The nodes during which an activation of unknown size is alive, by their indices."""
-    levels = _levels(_whole(graph, idle), lambda size_bytes: int(size_bytes is None))
+    part = _whole(graph, idle)
+    levels = _levels(part.nodes, lambda size_bytes: int(size_bytes is None), _held(part))
     return frozenset(index for index, count in enumerate(levels) if count)
 
 
-def working_bytes(
-    graph: Graph, path: str, idle: Collection[int] = (), *, stored_as: str = "", sized: bool = False
-) -> tuple[int, bool]:
-    """The most bytes of activations alive at once if the module ran alone; whether one has no known size.
+def memory_peak(graph: Graph, idle: Collection[int] = (), stored_as: str = "") -> MemoryPeak:
+    """The first node at which most is alive, and all that is alive there, the largest first.
 
-    Its inputs live from its start to their last consumer in it, its outputs to its end; what waits elsewhere
-    in the network is not its own.
-
-    Args:
-        graph: its nodes in the order of execution.
-        path: of the module.
-        idle: the indices of nodes that do not run.
-        stored_as: the dtype in which floats are held; "" for the file's.
-        sized: all activations are known to have sizes.
+    Arguments are those of ``live_bytes``.
     """
-    running, io = graph.by_module()[path], graph.module_io(path)
-    inside = frozenset(running).difference(idle)
-    part = _Part(
-        graph, running, _Others(inside), tuple(io.inputs.values()), tuple(io.outputs.values()), stored_as
+    part = _whole(graph, idle, stored_as)
+    held = list(_held(part))
+    levels = _levels(part.nodes, lambda size_bytes: size_bytes or 0, held)
+    runs = (index for index in part.nodes if not (graph.nodes[index].constant_folded or index in idle))
+    at = max(runs, key=levels.__getitem__, default=0)
+    alive = [each for each in held if each.producer <= at and (each.last is None or each.last >= at)]
+
+    def spec(value: TensorSpec | ValueView) -> TensorSpec:
+        return value.spec if isinstance(value, ValueView) else value
+
+    def place(index: int | None) -> NodePlace | None:
+        if index is None or index < 0:
+            return None
+        node = graph.nodes[index]
+        return NodePlace(node.view.name, node.module.path)
+
+    return MemoryPeak(
+        node=graph.nodes[at].view.name,
+        module_path=graph.nodes[at].module.path,
+        live_bytes=levels[at],
+        tensors=tuple(
+            LiveTensor(spec(each.value), each.size_bytes, place(each.producer), place(each.last))
+            for each in sorted(alive, key=lambda each: -(each.size_bytes or 0))
+        ),
     )
-    unsized = not sized and any(_levels(part, lambda size_bytes: int(size_bytes is None)))
-    return max(_levels(part, lambda size_bytes: size_bytes or 0), default=0), unsized
+
+
+class WorkingSets:
+    """What each module holds if it runs alone."""
+
+    def __init__(
+        self, graph: Graph, idle: Collection[int] = (), *, stored_as: str = "", sized: bool = False
+    ) -> None:
+        """Arguments are those of ``live_bytes``; ``sized``: all activations are known to have sizes."""
+        self._graph, self._idle, self._stored_as, self._sized = graph, idle, stored_as, sized
+        self._around = _Memory(_whole(graph, idle))
+
+    def of(self, path: str) -> tuple[int, bool]:
+        """The most bytes of activations alive at once if the module ran alone; whether one has no known size.
+
+        Its inputs live from its start to their last consumer in it, its outputs to its end; what waits
+        elsewhere in the network is not its own. Of a module that runs several times, an input lives from
+        where the network makes it, an output until the network needs it no more.
+        """
+        running, io = self._graph.by_module()[path], self._graph.module_io(path)
+        others = _Others(frozenset(running).difference(self._idle))
+        ends = tuple(io.inputs.values()), tuple(io.outputs.values())
+        held = list(_held(_Part(self._graph, running, others, *ends, self._stored_as, self._around)))
+        unsized = not self._sized and any(each.size_bytes is None for each in held)
+        return max(_levels(running, lambda size_bytes: size_bytes or 0, held), default=0), unsized
 
 
 class _Others(Container[int]):
@@ -76,7 +115,8 @@ class _Others(Container[int]):
 class _Part:
     """Nodes of a graph, by their indices, with the tensors that come to them and that are wanted of them.
 
-    ``idle`` holds the nodes that do not run, and those that are not of the part.
+    ``idle`` holds the nodes that do not run, and those that are not of the part; ``around`` the memory of the
+    network, if the part is one of its modules.
     """
 
     graph: Graph
@@ -85,6 +125,7 @@ class _Part:
     inputs: Sequence[TensorSpec]
     outputs: Sequence[TensorSpec]
     stored_as: str = ""
+    around: _Memory | None = None
 
     def size_of(self, tensor: TensorSpec) -> int | None:
         """What an input takes; a sequence 0."""
@@ -95,8 +136,8 @@ class _Part:
         return storage_bytes(self.stored_as, elements) if floats and elements else tensor.size_bytes
 
 
-def _whole(graph: Graph, idle: Collection[int]) -> _Part:
-    return _Part(graph, range(len(graph.nodes)), idle, graph.inputs, graph.outputs)
+def _whole(graph: Graph, idle: Collection[int], stored_as: str = "") -> _Part:
+    return _Part(graph, range(len(graph.nodes)), idle, graph.inputs, graph.outputs, stored_as)
 
 
 def held_bytes(value: ValueView, stored_as: str = "") -> int | None:
@@ -114,28 +155,67 @@ def held_bytes(value: ValueView, stored_as: str = "") -> int | None:
         return None
 
 
-def _levels(part: _Part, measure: Measure) -> Sequence[int]:
-    """For each node what ``measure`` makes of the sizes of the activations alive while it runs, added up."""
+class _Held(NamedTuple):
+    """What has memory of its own: from the node that produces it (-1: it comes in) to its last consumer.
+
+    ``last`` is None for what stays: an output, or an input that nothing reads.
+    """
+
+    value: TensorSpec | ValueView
+    size_bytes: int | None
+    producer: int
+    last: int | None
+
+
+def _held(part: _Part) -> Iterator[_Held]:
     memory = _Memory(part)
-    allocated, freed = dict.fromkeys(part.nodes, 0), dict.fromkeys(part.nodes, 0)
-    alive = 0
+    sources: dict[frozenset[str], _Held] = {}  # views of one tensor that come in are one
     for tensor in part.inputs:
-        size = measure(part.size_of(tensor))
-        alive += size
-        if (last := memory.last_use(tensor.name)) is not None:
-            freed[last] += size
+        last = memory.last_use(tensor.name)
+        found = _Held(tensor, part.size_of(tensor), _start(part, tensor.name), last)
+        source = part.around.memory_of(tensor.name) if part.around else frozenset((tensor.name,))
+        sources[source] = _joined(sources[source], found) if source in sources else found
+    yield from sources.values()
     for index in part.nodes:
         node = part.graph.nodes[index]
         if node.constant_folded or index in part.idle:
             continue
         for output in node.view.outputs:
             if output is not None and memory.has_own(output.name):
-                size = measure(held_bytes(output, part.stored_as))
-                allocated[index] += size
-                if (last := memory.last_use(output.name, index)) is not None:
-                    freed[last] += size
+                size = held_bytes(output, part.stored_as)
+                yield _Held(output, size, index, memory.last_use(output.name, index))
+
+
+def _start(part: _Part, name: str) -> int:
+    """The node of the part at which an input is there: -1 before its first, else where the network has it."""
+    producer = part.graph.producer(name) if part.around else None
+    if producer is None or not part.nodes or producer < part.nodes[0]:
+        return -1
+    return part.nodes[min(bisect_left(part.nodes, producer), len(part.nodes) - 1)]
+
+
+def _joined(one: _Held, other: _Held) -> _Held:
+    """Two values in the same memory."""
+    known = one.size_bytes is not None and other.size_bytes is not None
+    size = max(one.size_bytes or 0, other.size_bytes or 0) if known else None
+    last = None if one.last is None or other.last is None else max(one.last, other.last)
+    return _Held(one.value, size, min(one.producer, other.producer), last)
+
+
+def _levels(nodes: Sequence[int], measure: Measure, held: Iterable[_Held]) -> Sequence[int]:
+    """For each node what ``measure`` makes of the sizes of the activations alive while it runs, added up."""
+    allocated, freed = dict.fromkeys(nodes, 0), dict.fromkeys(nodes, 0)
+    alive = 0
+    for _, size_bytes, producer, last in held:
+        size = measure(size_bytes)
+        if producer < 0:
+            alive += size
+        else:
+            allocated[producer] += size
+        if last is not None:
+            freed[last] += size
     levels = []
-    for index in part.nodes:
+    for index in nodes:
         alive += allocated[index]
         levels.append(alive)
         alive -= freed[index]
@@ -148,6 +228,7 @@ class _Memory:
     def __init__(self, part: _Part) -> None:
         graph = self._graph = part.graph
         idle = self._idle = part.idle
+        self._nodes, self._around = part.nodes, part.around
         self._shared: dict[str, frozenset[str]] = {}  # for values that have no memory of their own
         self._kept_until: dict[str, int] = {}  # for values whose memory others share
         inputs = {tensor.name for tensor in part.inputs}
@@ -160,7 +241,7 @@ class _Memory:
                     for held in memory:
                         self._kept_until[held] = max(last, self._kept_until.get(held, 0))
         returned = [tensor.name for tensor in part.outputs]
-        self._returned = {held for name in returned for held in self._shared.get(name) or (name,)}
+        self._returned = {held for name in returned for held in self.memory_of(name)}
 
     def _memory_shared_by(self, node: GraphNode, inputs: Collection[str]) -> Mapping[str, frozenset[str]]:
         found: dict[str, frozenset[str]] = {}
@@ -168,7 +249,7 @@ class _Memory:
             producer = self._graph.producer(source.name)
             # not a weight, nor what a branch produces that is not taken
             if source.name in inputs or not (producer is None or producer in self._idle):
-                memory = self._shared.get(source.name) or frozenset((source.name,))
+                memory = self.memory_of(source.name)
                 found[output.name] = found.get(output.name, frozenset()) | memory
         return found
 
@@ -179,16 +260,29 @@ class _Memory:
                 return max(index, producer)
         return producer
 
+    def memory_of(self, name: str) -> frozenset[str]:
+        """The values whose memory it is in."""
+        return self._shared.get(name) or frozenset((name,))
+
     def has_own(self, name: str) -> bool:
         """Whether the value has memory of its own."""
         return name not in self._shared or name in self._shared[name]
 
     def last_use(self, name: str, producer: int = -1) -> int | None:
         """The node after which the value's memory is freed; None for an output of the graph, or no use."""
-        if name in self._returned:
-            return None
         last = max(self._last_consumer(name, producer), self._kept_until.get(name, -1))
+        if name in self._returned:
+            return None if self._around is None else self._last_need(name, last, self._around)
         return None if last < 0 else last
+
+    def _last_need(self, name: str, last: int, around: _Memory) -> int | None:
+        """The last node before the network around needs an output no more; None if it does to the end."""
+        for held in around.memory_of(name):
+            needed = around.last_use(held)
+            if needed is None or needed >= self._nodes[-1]:
+                return None
+            last = max(last, needed)
+        return self._nodes[bisect_right(self._nodes, last) - 1]
 
 
 def _shared(node: GraphNode) -> Iterator[tuple[ValueView, ValueView]]:

@@ -61,6 +61,36 @@ def grouped(deepest: DeepestFlow, groups: Iterable[Group]) -> DeepestFlow:
     )
 
 
+def group_names(
+    deepest: DeepestFlow, groups: Iterable[Group], modules: Iterable[str]
+) -> tuple[Mapping[int, str], Mapping[str, str]]:
+    """The innermost group of each node, by its index, as a picture has it; and of each module, by its path.
+
+    Raises:
+        UsageError: as ``grouped``.
+    """
+    groups = tuple(groups)
+    whole = grouped(deepest, groups)
+    names = {path: name for name, path in whole.groups.items()}
+    nodes = {
+        index: names[inside[-1]]
+        for box in ran(whole.flow)
+        if (inside := [path for path in _levels(box) if path in names])
+        for index in deepest.nodes.get(box.id, ())
+    }
+    members = _members(groups, deepest.flow)
+    return nodes, {
+        path: chain[-1].name
+        for path in modules
+        if (chain := next((c for module, c in members.items() if _within(path, module)), ()))
+    }
+
+
+def _levels(box: FlowNode) -> Sequence[str]:
+    """The paths of what contains a box; a module contains what it runs."""
+    return [*(path for path, _ in box.parents), *([box.path] if box.kind == "module" else [])]
+
+
 def _in_groups(node: FlowNode, chain: _Chain, position: int) -> FlowNode:
     """The box with its groups after ``position`` levels; a group of one module is that level, renamed."""
     added = tuple((group.path, group.name) for group in chain)

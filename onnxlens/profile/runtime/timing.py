@@ -52,7 +52,7 @@ def build_timing(
 ) -> Timing:
     """Join the nodes that ran, with their times in each run, with the modules of the source graph.
 
-    Provenances are by the nodes' keys. ``peak_macs_per_s`` is the matmul peak, None if it was not measured.
+    Provenances are by the nodes' keys. ``peak_macs_per_s`` is the peak, None if it was not measured.
     """
     known = [provenances.get(node.node) if node.known else None for node in ran]
     macs_run = MacsRun(graph, ledger.nodes, ran, provenances)
@@ -124,14 +124,36 @@ class _Rows:
 
     def module(self, module: ModuleCost) -> ModuleTime:
         inside = self.inside.get(module.path, [])
+        timed = (
+            self._timed(inside, self.macs_run.of_module(module.path)) if inside or not module.path else None
+        )
         layout = sorted(set(inside) & set(self.layout))
         return ModuleTime(
             path=module.path,
             class_name=module.class_name,
             depth=module.depth,
             order=module.order,
-            time=self._timed(inside, self.macs_run.of_module(module.path)),
+            time=timed,
+            timed_in=None if timed else self._elsewhere(module.path),
             layout_s=self.spread(layout)[1],
+        )
+
+    @cached_property
+    def computed_in(self) -> Mapping[int, Sequence[str]]:
+        """The modules whose nodes compute each source node."""
+        found: dict[int, list[str]] = {}
+        for it in self.provenances:
+            if it is not None and it.module_path is not None:
+                for source in it.sources:
+                    found.setdefault(source, []).append(it.module_path)
+        return found
+
+    def _elsewhere(self, path: str) -> tuple[str, ...] | None:
+        """The modules that have the time of what a module runs."""
+        running = self.graph.by_module()[path]
+        return (
+            tuple(dict.fromkeys(each for source in running for each in self.computed_in.get(source, ())))
+            or None
         )
 
     def operators(self) -> tuple[OperatorTime, ...]:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from typing import TypeVar
 
 from onnxlens.reports.numbers import COSTS, share, short_bytes, short_count, short_time
-from onnxlens.reports.tables.columns import MODULE_CLASS, MODULE_ORDER, module_name
+from onnxlens.reports.tables.columns import MODULE_CLASS, MODULE_ORDER, module_name, timed_in
 from onnxlens.reports.tables.render import (
     By,
+    Cell,
     Column,
     TableFormat,
     figure_column,
@@ -35,7 +37,7 @@ def bench_table(report: BenchReport, by: By, depth: int, table_format: TableForm
     """
     if by == "module" and report.attribution != "none":
         modules = [module for module in report.modules if module.depth <= depth]
-        table = render_table(modules, _module_columns(report, nested=table_format == "table"), table_format)
+        table = render_table(modules, _module_columns(report, table_format), table_format)
     elif by != "node":
         table = render_table(report.operators, _operator_columns(report), table_format)
     else:
@@ -48,15 +50,17 @@ def bench_table(report: BenchReport, by: By, depth: int, table_format: TableForm
     return with_notes(heading, table, _notes(report), table_format)
 
 
-def _module_columns(report: BenchReport, *, nested: bool) -> Sequence[Column[ModuleTime]]:
-    name = module_name(report.modules, report.graph, nested=nested)
+def _module_columns(report: BenchReport, table_format: TableFormat) -> Sequence[Column[ModuleTime]]:
+    name = module_name(report.modules, report.graph, nested=table_format == "table")
+    elsewhere: Column[ModuleTime] = Column("timed in", lambda m: timed_in(m.timed_in, report.graph))
     return (
         MODULE_ORDER,
         Column("module", lambda m: m.path, name),
         MODULE_CLASS,
         *_times(report),
+        *((elsewhere,) if table_format == "csv" else ()),
         Column("layout", lambda m: m.layout_s, lambda m: short_time(m.layout_s) if m.layout_s else "-", True),
-        *_rates(),
+        *_rates(report),
     )
 
 
@@ -65,7 +69,7 @@ def _operator_columns(report: BenchReport) -> Sequence[Column[OperatorTime]]:
         Column("operator", lambda o: o.op_type),
         Column("nodes", lambda o: o.nodes, right=True),
         *_times(report),
-        *_rates(),
+        *_rates(report),
     )
 
 
@@ -81,39 +85,57 @@ def _node_columns(report: BenchReport) -> Sequence[Column[NodeTime]]:
         ),
         Column("from", lambda n: ", ".join(n.sources)),
         *_times(report),
-        *_rates(),
+        *_rates(report),
     )
 
 
 def _times(report: BenchReport) -> tuple[Column[Row], ...]:
     """The time and its share of all node time: seconds for machines, short for people."""
     whole = report.node_sum_s
+    time: Column[Row] = _time_column("time", "median_s", short_time)
+
+    def text(row: Row) -> Cell:
+        elsewhere = timed_in(row.timed_in, report.graph, 1) if isinstance(row, ModuleTime) else None
+        return f"in {elsewhere}" if elsewhere else time.cell(row, exact=False)
+
     return (
-        _time_column("time", "median_s", short_time),
+        replace(time, short=text),
         _time_column("p10", "p10_s", short_time),
         _time_column("p90", "p90_s", short_time),
         Column(
             "time %",
-            lambda r: round(100 * r.time.median_s / whole, 3) if whole else 0,
-            lambda r: share(r.time.median_s, whole),
+            lambda r: (round(100 * r.time.median_s / whole, 3) if whole else 0) if r.time else None,
+            lambda r: _share(report, r.time.median_s, whole) if r.time else "-",
             True,
         ),
     )
 
 
-def _rates() -> tuple[Column[Row], ...]:
+def _share(report: BenchReport, part: float, whole: float) -> str:
+    """A percentage; of a noisy run in whole ones, as it tells no more."""
+    return share(part, whole, digits=0 if report.noise else 1)
+
+
+def _rates(report: BenchReport) -> tuple[Column[Row], ...]:
     """MACs, and MACs per second; ``?`` and an empty cell where they are unknown."""
     return (
         _time_column("MACs", "macs", COSTS["macs"].short, "?"),
         _time_column("MACs/s", "macs_per_s", COSTS["achieved_macs_per_s"].short),
-        _time_column("% of peak", "share_of_best", lambda part: share(part, 1), csv_title="of best"),
+        _time_column(
+            "% of peak", "share_of_best", lambda part: _share(report, part, 1), csv_title="share of peak"
+        ),
     )
 
 
 def _time_column(
     title: str, name: str, short: Callable[[float], str], missing: str = "-", csv_title: str = ""
 ) -> Column[Row]:
-    return figure_column(title, lambda row: getattr(row.time, name), short, missing, csv_title)
+    def figure(row: Row) -> float | None:
+        found: float | None = None if row.time is None else getattr(row.time, name)
+        return found
+
+    known: Column[Row] = figure_column(title, figure, short, missing, csv_title)
+    return replace(known, short=lambda row: "-" if row.time is None else known.cell(row, exact=False))
 
 
 def _notes(report: BenchReport) -> Iterator[str]:
@@ -121,17 +143,24 @@ def _notes(report: BenchReport) -> Iterator[str]:
     slower = 100 * (profiled.median_s / report.latency.median_s - 1)
     yield f"latency: {_latency(report.latency)}, profiling off"
     yield (
-        f"latency with profiling on: {_latency(profiled)}, {slower:+.1f} %; "
-        f"sum of nodes {short_time(report.node_sum_s)}, {share(report.node_sum_s, profiled.median_s)} of it"
+        f"latency with profiling on: {_latency(profiled)}, {slower:+.{0 if report.noise else 1}f} %; "
+        f"sum of nodes {short_time(report.node_sum_s)}, "
+        f"{_share(report, report.node_sum_s, profiled.median_s)} of it"
     )
     yield from _torch(report)
     yield from _unattributed(report)
-    layout = share(report.layout_share, 1)
+    layout = _share(report, report.layout_share, 1)
     yield f"layout (reorders, transposes, reshapes and casts inserted): {layout} of node time"
     if peak is not None:
         yield (
             f"matmul peak: {short_count(round(peak.macs_per_s))} MACs/s "
             f"({peak.side} x {peak.side}, {peak.dtype}); weights of the graph: {report.dtype}"
+        )
+    if (convolution := report.convolution) is not None:
+        yield (
+            f"convolution peak: {short_count(round(convolution.macs_per_s))} MACs/s ({convolution.channels} "
+            f"channels, {convolution.kernel} x {convolution.kernel} over {convolution.side} x "
+            f"{convolution.side}, {convolution.dtype}); % of peak is of the higher"
         )
     used = report.memory.peak_bytes
     yield f"peak memory: {'' if used is None else f'{short_bytes(used)} '}{report.memory.method}"
@@ -172,6 +201,6 @@ def _unattributed(report: BenchReport) -> Iterator[str]:
         return
     named = first_of([f"{node.node} {short_time(node.time.median_s)}" for node in nodes], SHOWN_UNATTRIBUTED)
     yield (
-        f"unattributed: {share(report.profiled.unattributed or 0, 1)} of node time, "
+        f"unattributed: {_share(report, report.profiled.unattributed or 0, 1)} of node time, "
         f"{len(nodes)} of {len(report.nodes)} nodes: {named}"
     )

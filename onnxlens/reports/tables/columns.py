@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from operator import attrgetter
@@ -11,8 +11,9 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from onnxlens.reports.numbers import COST_NAMES, COSTS, figure_text, shapes, share_text, short_count
+from onnxlens.reports.tables.facts import FACTS, fact_column
 from onnxlens.reports.tables.reconciliation import exact_peer, operator_name, short_peer
-from onnxlens.reports.tables.render import By, Column, first_of
+from onnxlens.reports.tables.render import By, Cell, Column, first_of
 from onnxlens.specs.ledger import (
     BodyCost,
     Ledger,
@@ -169,6 +170,27 @@ def _node_path(ledger: Ledger) -> Column[NodeCost]:
     return Column("module", lambda n: n.module_path or root)
 
 
+def timed_in(paths: Sequence[str] | None, root: str, limit: int | None = None) -> str | None:
+    """The modules that have the time of another."""
+    return None if paths is None else first_of([path or root for path in paths], limit)
+
+
+def _timed_in(ledger: Ledger) -> ModuleColumn:
+    root = root_name(ledger)
+    return Column("timed in", lambda m: timed_in(m.timed_in, root))
+
+
+def _latency(ledger: Ledger) -> ModuleColumn:
+    """The time; of a module whose nodes were fused into another's, which has it."""
+    column, root = cost_column("latency_s"), root_name(ledger)
+
+    def text(module: ModuleCost) -> Cell:
+        where = timed_in(module.timed_in, root, 1) if module.latency_s is None else None
+        return column.cell(module, exact=False) if where is None else f"in {where}"
+
+    return replace(column, short=text)
+
+
 def _operators(module: ModuleCost, limit: int | None = None) -> str:
     """``Conv 2, Relu 2``: the types that do most first."""
     return first_of([f"{name} {times}" for name, times in module.operators.items()], limit)
@@ -243,7 +265,9 @@ LEDGER_COLUMNS: Mapping[str, Builder] = MappingProxyType(
         "fits": _same(Column("fits", lambda m: None)),  # what it is to fit into is asked with the rows
         **_INTENSITY,
         "unknown_nodes": _UNKNOWN,
-        **_costs("latency_s", "achieved_macs_per_s", "parity_error"),
+        "latency_s": _latency,
+        "timed_in": _timed_in,
+        **_costs("achieved_macs_per_s", "parity_error"),
         "evidence": _same(Column("named by", lambda m: m.evidence)),
         **_BOUNDS,
     }
@@ -263,22 +287,32 @@ OWN_COLUMNS: Mapping[str, Builder] = MappingProxyType(
     }
 )  # fmt: skip
 
-OPERATOR_COLUMNS: Mapping[str, Builder] = MappingProxyType(
+GROUP_COLUMNS: Mapping[str, Builder] = MappingProxyType(
     {
-        "operator": _same(Column("operator", operator_name)),
+        "group": _same(Column("group", lambda g: g.name)),
         "nodes": _same(Column("nodes", lambda o: o.nodes, right=True, sums=True)),
         "free_nodes": _same(Column("free", lambda o: o.free_nodes, right=True, sums=True)),
         "unknown_nodes": _UNKNOWN,
         **_costs("macs"),
         SHARE: _macs_share,
         **_PEER_COLUMNS,
+        **_costs("params"),
         **_OPERATIONS,
         **_TRAFFIC,
         **_INTENSITY,
+        **_costs("latency_s", "achieved_macs_per_s"),
         **_BOUNDS,
     }
 )
-"""What the row of an operator type has: all its nodes together."""
+"""What the row of a group of nodes has: all of them together."""
+
+OPERATOR_COLUMNS: Mapping[str, Builder] = MappingProxyType(
+    {
+        "operator": _same(Column("operator", lambda o: o.name)),
+        **{name: build for name, build in GROUP_COLUMNS.items() if name != "group"},
+    }
+)
+"""What the row of an operator type has."""
 
 NODE_COLUMNS: Mapping[str, Builder] = MappingProxyType(
     {
@@ -286,6 +320,7 @@ NODE_COLUMNS: Mapping[str, Builder] = MappingProxyType(
         "operator": _same(Column("operator", operator_name)),
         "path": _node_path,
         "class": _same(MODULE_CLASS),
+        **{name: partial(fact_column, name) for name in FACTS},
         **_window_columns(_node_windows),
         "macs": _same(operations_column("macs")),
         SHARE: _macs_share,
@@ -303,14 +338,20 @@ NODE_COLUMNS: Mapping[str, Builder] = MappingProxyType(
 """What a node's row has."""
 
 COLUMNS: Mapping[By, Mapping[str, Builder]] = MappingProxyType(
-    {"module": {**LEDGER_COLUMNS, **OWN_COLUMNS}, "op": OPERATOR_COLUMNS, "node": NODE_COLUMNS}
+    {
+        "module": {**LEDGER_COLUMNS, **OWN_COLUMNS},
+        "op": OPERATOR_COLUMNS,
+        "node": NODE_COLUMNS,
+        "group": GROUP_COLUMNS,
+    }
 )
 """Every column, by the kind of the rows and the name that options, headings, CSV and JSON call it."""
 
 TEXTS = frozenset(
     {
         "path", "class", "fits", "inputs", "outputs", "operators", "own_operators", "kernel", "stride",
-        "evidence", "lower_bounds", "own_lower_bounds", "operator", "node", "status", "why_not_as_ours",
+        "timed_in", "evidence", "lower_bounds", "own_lower_bounds", "operator", "node", "status",
+        "why_not_as_ours", "group", "attributes", "family", "resolution", "dtype",
     }
 )  # fmt: skip
 """The columns that hold text; all others hold numbers."""

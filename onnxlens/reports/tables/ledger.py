@@ -29,7 +29,7 @@ from onnxlens.reports.tables.columns import (
 )
 from onnxlens.reports.tables.query import Asked, Query
 from onnxlens.reports.tables.reconciliation import UNITS, heading_of
-from onnxlens.reports.tables.render import By, Column, TableFormat, fitted, render_table, with_notes
+from onnxlens.reports.tables.render import By, Cell, Column, TableFormat, fitted, render_table, with_notes
 from onnxlens.reports.tables.rows import KINDS, Rows, Selection, rows_of, selected
 from onnxlens.specs.codec import to_plain
 from onnxlens.specs.ledger import Ledger, Totals, is_lower_bound
@@ -38,12 +38,18 @@ from onnxlens.specs.peers import PeerCost
 FOR_PEOPLE: Mapping[By, Sequence[str]] = {
     "module": (
         "path", "class", "macs", SHARE, "latency_s", "achieved_macs_per_s", "parity_error", "params",
-        "moved_bytes", "live_bytes", "working_bytes", "unknown_nodes", "inputs", "outputs",
-        "arithmetic_intensity", "operators", "evidence",
+        "moved_bytes", "live_bytes", "resident_weight_bytes", "working_bytes", "unknown_nodes", "inputs",
+        "outputs", "arithmetic_intensity", "operators", "evidence",
     ),
     "op": (
-        "operator", "nodes", "macs", SHARE, "moved_bytes", "vector_ops", "special_ops", "free_nodes",
-        "unknown_nodes", "weight_read_bytes", "read_bytes", "write_bytes", "arithmetic_intensity",
+        "operator", "nodes", "macs", SHARE, "moved_bytes", "params", "latency_s", "vector_ops", "special_ops",
+        "free_nodes", "unknown_nodes", "weight_read_bytes", "read_bytes", "write_bytes",
+        "arithmetic_intensity",
+    ),
+    "group": (
+        "group", "macs", SHARE, "params", "moved_bytes", "latency_s", "achieved_macs_per_s", "nodes",
+        "vector_ops", "special_ops", "free_nodes", "unknown_nodes", "weight_read_bytes", "read_bytes",
+        "write_bytes", "arithmetic_intensity",
     ),
     "node": (
         "node", "operator", "path", "macs", SHARE, "moved_bytes", "status", "repeats", "vector_ops",
@@ -55,6 +61,11 @@ FOR_PEOPLE: Mapping[By, Sequence[str]] = {
 
 OF_THE_WHOLE = ("live_bytes", "latency_s", "achieved_macs_per_s", "parity_error")
 """What a table of own costs does not show: it is of a module with all that is inside."""
+
+GROUP_TIME = (
+    "latency of rows: the medians of their nodes, added; that of a kernel that runs nodes of several is "
+    "split by MACs, or else by bytes, and (other) has what runs none"
+)
 
 NAMELESS: Mapping[By, str] = {
     "op": "modules: the file names none, so its nodes are grouped by operator type",
@@ -93,14 +104,28 @@ def cost_table(
     if table_format == "table" and query.by == "module" and not query.filters and query.sort is None:
         columns = [_nested(ledger, column) if column.title == "path" else column for column in columns]
     sums = _sums(rows, found) if query.filters or query.asked.own else ()
+    if query.by == "group" and not sums:
+        sums = (("total", rows.together(rows.every)),)
     width = layout.width if table_format == "table" else None
     columns, hidden = fitted(found.rows, columns, width)
     table = render_table(found.rows, columns, table_format, sums)
-    notes = [*_hidden(hidden), *_left_out(rows, found, query), *_notes(ledger, layout.explain)]
-    if ledger.attribution == "none" and query.by != "node":
+    notes = [*hidden_note(hidden), *_left_out(rows, found, query), *_notes(ledger, layout.explain)]
+    if ledger.attribution == "none" and query.by in NAMELESS:
         notes.append(NAMELESS[query.by])
     convention = "" if ledger.convention == "matrix" else f", as {ledger.convention} counts"
     return with_notes(f"{heading_of(ledger)}{convention}", table, notes, table_format)
+
+
+def cost_cells(ledger: Ledger, query: Query) -> tuple[Sequence[str], Sequence[Sequence[Cell]]]:
+    """The names of the columns that are asked for, and under them the exact cells of each row.
+
+    Raises:
+        UsageError: a column is asked for that holds no figure, or a text that no row has.
+    """
+    query = _resolved(ledger, query)
+    rows = rows_of(ledger, query)
+    names = _for_machines(rows, query)
+    return names, [[rows.columns[name].exact(row) for name in names] for row in selected(rows, query).rows]
 
 
 def cost_document(ledger: Ledger, query: Query) -> dict[str, Any]:
@@ -123,7 +148,7 @@ def cost_document(ledger: Ledger, query: Query) -> dict[str, Any]:
         "weights": ledger.weights,
         "attribution": ledger.attribution,
         "convention": ledger.convention,
-        "by": query.by,
+        "by": query.asked.by,
         "columns": list(chosen),
         "rows": [to_plain({name: rows.columns[name].exact(row) for name in chosen}) for row in found.rows],
         "sum": to_plain(
@@ -143,7 +168,7 @@ def _resolved(ledger: Ledger, query: Query) -> Query:
     """With the kind of its rows (operators, if the file names no modules and no more is asked), and rank."""
     asked = query.asked
     plain = asked == Asked(top=asked.top, depth=asked.depth)
-    by: By = "op" if plain and ledger.attribution == "none" else "module"
+    by = "op" if plain and ledger.attribution == "none" else "module"
     sort = query.sort
     if ledger.convention != "matrix" and sort is not None and asked.sort is None:
         sort = replace(sort, column=sort.column.replace("macs", PEER_NAMES[ledger.convention]))
@@ -174,7 +199,7 @@ def _for_people(ledger: Ledger, rows: Rows, query: Query) -> Sequence[str]:
         return query.columns
     names = list(FOR_PEOPLE[query.by])
     if query.fits is not None:
-        names[2:2] = ["fits", "working_bytes"]
+        names[2:2] = ["fits", "working_bytes", "resident_weight_bytes"]
     if ledger.convention != "matrix":
         peer = PEER_NAMES[ledger.convention]
         at = names.index("macs")
@@ -184,6 +209,7 @@ def _for_people(ledger: Ledger, rows: Rows, query: Query) -> Sequence[str]:
         for name, wanted in (
             ("unknown_nodes", ledger.unknown[0] > 0 or query.by == "op"),
             ("evidence", any(module.evidence == "weights" for module in ledger.modules)),
+            ("resident_weight_bytes", "working_bytes" in rows.columns and not query.asked.own),
             ("vector_ops", ledger.convention == "matrix"),
             ("special_ops", ledger.convention == "matrix"),
             ("repeats", any(node.repeats != 1 for node in ledger.nodes)),
@@ -207,7 +233,8 @@ def _sums(rows: Rows, found: Selection) -> Sequence[tuple[str, Any]]:
     )
 
 
-def _hidden(columns: Sequence[Column[Any]]) -> Sequence[str]:
+def hidden_note(columns: Sequence[Column[Any]]) -> Sequence[str]:
+    """Which columns a screen has no room for, if there are any."""
     if not columns:
         return ()
     return (f"columns: {', '.join(column.title for column in columns)} do not fit; --wide shows them",)
@@ -234,6 +261,8 @@ def _left_out(rows: Rows, found: Selection, query: Query) -> Sequence[str]:
         lines.append(f"fits: {fitting} of {every} modules take at most {short_bytes(query.fits)} alone")
     if query.asked.top is not None and query.by == "module" and not query.asked.own:
         lines.append("rows include the modules inside them; --own ranks each module without those")
+    if query.by in ("op", "group") and "latency_s" in rows.columns:
+        lines.append(GROUP_TIME)
     return lines
 
 
@@ -276,12 +305,7 @@ def _notes(ledger: Ledger, explain: bool) -> list[str]:
     if totals.peer is None or totals.unknown_nodes:
         lines.append(_unknown(totals))
     if totals.latency_s:
-        rate = bounded(
-            short_count(round(totals.macs / totals.latency_s)),
-            totals.macs,
-            lower=is_lower_bound("macs", totals.lower_bounds),
-        )
-        lines.append(f"latency: {short_time(totals.latency_s)}, so {rate} MACs/s achieved")
+        lines.append(_latency(totals))
     if totals.parity_error is not None:
         lines.append(f"error: {totals.parity_error:.2e} relative L2 at the outputs")
     lines += [f"note: {note}" for note in ledger.notes]
@@ -290,6 +314,15 @@ def _notes(ledger: Ledger, explain: bool) -> list[str]:
     else:
         lines.append(f"what {', '.join(ledger.conventions)} mean: --explain")
     return lines
+
+
+def _latency(totals: Totals) -> str:
+    text = f"latency: {_total(totals, 'latency_s', short_time)}"
+    if is_lower_bound("latency_s", totals.lower_bounds):
+        return f"{text}, of the modules that were timed"
+    lower = is_lower_bound("macs", totals.lower_bounds)
+    rate = bounded(short_count(round(totals.macs / (totals.latency_s or 1))), totals.macs, lower=lower)
+    return f"{text}, so {rate} MACs/s achieved"
 
 
 def _peer_total(ledger: Ledger, peer: PeerCost) -> str:

@@ -2,18 +2,26 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from difflib import get_close_matches
+from typing import cast
 
 from onnxlens.errors import UsageError
 from onnxlens.reports.tables.columns import COLUMNS, OWN, PEER_NAMES, SHORT_NAMES, TEXTS
 from onnxlens.reports.tables.expression import Expression, Joined, comparisons, parse
+from onnxlens.reports.tables.facts import FACTS
 from onnxlens.reports.tables.render import By
 from onnxlens.reports.tables.values import number_at
 
 MOST = "macs"
 """What ``--top`` ranks by, unless ``--sort`` says otherwise."""
+
+BY = ("module", "op", "node", "class", "family", "stage", "resolution", "dtype", "survey")
+"""What rows may be, or groups of nodes."""
+MATCHED = ("path", "class", "operator", "node")
+"""What a pattern may be looked for in, to group by what it finds."""
 
 NEAR = 3
 """How many names a message suggests."""
@@ -32,7 +40,8 @@ class Asked:
     """The options of a table, as they were given.
 
     Attributes:
-        by: what a row stands for; None is a module, or an operator type where the file names no modules.
+        by: what a row stands for, or what tells groups apart; None is a module, or an operator type where the
+            file names no modules.
         columns: ``path,macs``.
         where: each an expression; a row must pass them all.
         sort: ``NAME``, ``NAME:asc`` or ``NAME:desc``.
@@ -43,7 +52,7 @@ class Asked:
         fits: the bytes, such as ``2MiB``, that modules are marked to fit into if they run alone.
     """
 
-    by: By | None = None
+    by: str | None = None
     columns: str | None = None
     where: Sequence[str] = ()
     sort: str | None = None
@@ -74,7 +83,7 @@ class Query:
     @property
     def by(self) -> By:
         """What a row stands for."""
-        return self.asked.by or "module"
+        return kind_of(self.asked.by)
 
     @property
     def named(self) -> tuple[str, ...]:
@@ -85,6 +94,10 @@ class Query:
     def names_working_sets(self) -> bool:
         """Whether it needs what modules take if they run alone."""
         return self.fits is not None or "working_bytes" in self.named
+
+    def names_facts(self) -> bool:
+        """Whether it needs what only the graph knows of nodes."""
+        return self.by == "node" and not FACTS.keys().isdisjoint(self.named)
 
     @property
     def filters(self) -> bool:
@@ -98,6 +111,9 @@ def understood(asked: Asked) -> Query:
     Raises:
         UsageError: an option cannot be understood, names no column, or does not go with another.
     """
+    if asked.by == "operator":
+        asked = replace(asked, by="op")
+    _require_grouping(asked.by)
     given = {"--own": asked.own, "--leaves": asked.leaves, "--fits": asked.fits is not None}
     if asked.by not in (None, "module") and any(given.values()):
         option = next(name for name, there in given.items() if there)
@@ -113,6 +129,28 @@ def understood(asked: Asked) -> Query:
         None if sort is None else _order(sort, asked),
         None if asked.fits is None else _size(asked.fits),
     )
+
+
+def kind_of(by: str | None) -> By:
+    """What a row stands for."""
+    return cast(By, by) if by in ("module", "op", "node") else "module" if by is None else "group"
+
+
+def _require_grouping(by: str | None) -> None:
+    """Refuse what tells no nodes apart."""
+    if by is None or by in BY or by.endswith(".toml"):
+        return
+    column, tilde, pattern = by.partition("~")
+    if tilde and column in MATCHED:
+        try:
+            re.compile(pattern)
+        except re.error as error:
+            raise UsageError(f"--by {by!r}: {pattern!r} is not a regular expression: {error}") from error
+        if pattern:
+            return
+    known = f"{', '.join(BY)}, a file of groups (.toml), or {'~, '.join(MATCHED)}~ and a pattern"
+    hint = near(column.lower(), MATCHED if tilde else BY)
+    raise UsageError(f"--by {by!r} tells nothing apart; {hint}there are {known}")
 
 
 def near(name: str, names: Collection[str]) -> str:
@@ -147,7 +185,7 @@ def _order(text: str, asked: Asked) -> Order:
 
 def _column(name: str, asked: Asked, option: str) -> str:
     """The column of that name, or that is headed so elsewhere; with ``--own`` the one of its own cost."""
-    columns = COLUMNS[asked.by or "module"]
+    columns = COLUMNS[kind_of(asked.by)]
     small = name.lower()
     found = next(
         (

@@ -15,7 +15,7 @@ from onnxlens.specs.text import printable, printable_lines
 
 Row = TypeVar("Row")
 TableFormat = Literal["table", "csv", "md"]
-By = Literal["module", "op", "node"]
+By = Literal["module", "op", "node", "group"]
 Cell = str | int | float | None
 """None where there is no figure: an empty cell."""
 
@@ -180,10 +180,10 @@ def with_notes(heading: str, table: str, notes: Iterable[str], table_format: Tab
     return "\n\n".join(filter(None, (printable_lines(heading), table, "\n".join(lines))))
 
 
-def first_of(texts: Sequence[str], limit: int | None) -> str:
+def first_of(texts: Sequence[str], limit: int | None, between: str = ", ") -> str:
     """The first ``limit`` texts, None for all, and how many more there are."""
     hidden = len(texts) - len(texts[:limit])
-    return ", ".join(texts[:limit]) + (f", +{hidden} more" if hidden else "")
+    return between.join([*texts[:limit], *([f"+{hidden} more"] if hidden else [])])
 
 
 def _csv(titles: Sequence[str], cells: Iterable[Sequence[Cell]]) -> str:

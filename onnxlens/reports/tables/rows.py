@@ -22,6 +22,7 @@ from onnxlens.reports.tables.columns import (
 from onnxlens.reports.tables.expression import Comparison, comparisons, decided
 from onnxlens.reports.tables.query import Query, near
 from onnxlens.reports.tables.render import By, Column
+from onnxlens.specs.groups import by_operator, group_costs, groups_together
 from onnxlens.specs.ledger import (
     STATUSES,
     Evidence,
@@ -37,7 +38,7 @@ from onnxlens.specs.record import record
 
 Columns = Mapping[str, Column[Any]]
 FITS = "--fits SIZE"
-KINDS: Mapping[By, str] = {"module": "modules", "op": "operators", "node": "nodes"}
+KINDS: Mapping[By, str] = {"module": "modules", "op": "operators", "node": "nodes", "group": "groups"}
 
 
 WORDS: Mapping[str, Sequence[str]] = {
@@ -96,7 +97,7 @@ def rows_of(ledger: Ledger, query: Query) -> Rows:
     Raises:
         UsageError: a column is asked for that holds no figure, or a text that no row has.
     """
-    make = {"module": _modules, "op": _operators, "node": _nodes}[query.by]
+    make = {"module": _modules, "op": _operators, "node": _nodes, "group": _groups}[query.by]
     rows = make(ledger)
     if query.fits is not None:
         rows = replace(
@@ -181,12 +182,11 @@ def _of(column: Column[Any], side: str) -> Column[Any]:
 
 
 def _operators(ledger: Ledger) -> Rows:
-    def together(rows: Sequence[OperatorCost]) -> OperatorCost:
-        types = {(row.domain, row.op_type) for row in rows}
-        nodes = [node for node in ledger.nodes if (node.domain, node.op_type) in types]
-        return operator_cost("sum", "", nodes)
+    return Rows(group_costs(ledger, by_operator(ledger)), _built("op", ledger), groups_together)
 
-    return Rows(ledger.operators, _built("op", ledger), together)
+
+def _groups(ledger: Ledger) -> Rows:
+    return Rows(group_costs(ledger), _built("group", ledger), groups_together)
 
 
 @record(frozen=True, slots=True)

@@ -1,12 +1,17 @@
 from __future__ import annotations
 
 from math import inf, nan
+from pathlib import Path
 
 import pytest
 
+import onnxlens as api
 from onnxlens.errors import GraphError
 from onnxlens.profile.count.measured import with_measurements
+from onnxlens.reports.tables.ledger import cost_table
+from onnxlens.reports.tables.query import Asked, Query, understood
 from onnxlens.specs.measured import Measurements, ModuleError, ModuleTiming, NodeTiming
+from tests.profile.models import op, save, save_net, value
 from tests.reports import ledgers
 
 
@@ -37,6 +42,62 @@ def test_one_measurement_does_not_take_another_away() -> None:
     both = with_measurements(first, errors=[ModuleError("", 0.0)])
     assert (both.totals.latency_s, both.totals.parity_error) == (2.0, 0.0)
     assert (both.modules[0].latency_s, both.modules[0].parity_error) == (2.0, 0.0)
+
+
+def rolled_up(folder: Path, *times: tuple[str, float]) -> dict[str, tuple[float | None, bool]]:
+    ledger = api.ledger_of(save_net(folder), timings=[ModuleTiming(*pair) for pair in times])
+    lower = "latency_s" in (ledger.totals.lower_bounds or ())
+    assert (ledger.totals.latency_s, lower) == (ledger.modules[0].latency_s, lower)
+    return {
+        module.path: (module.latency_s, "latency_s" in (module.lower_bounds or ()))
+        for module in ledger.modules
+    }
+
+
+def test_times_add_up_to_the_modules_around_them(tmp_path: Path) -> None:
+    """body holds body.0, whose convolution and own sum take time; the model has a pooling of its own."""
+    found = rolled_up(tmp_path, ("body.0.conv", 0.25), ("stem", 0.5), ("head", 2.0))
+    assert found["body.0.conv"] == (0.25, False)
+    assert found["body.0"] == (0.25, True)  # and what its sum takes
+    assert found[""] == (2.75, True)
+    whole = rolled_up(
+        tmp_path, ("body.0", 0.75), ("body.0.conv", 0.25), (api.ledger_of(save_net(tmp_path)).graph, 9.0)
+    )
+    assert whole["body.0"] == (0.75, False)  # its own time, not that of its parts
+    assert whole[""] == (9.0, False)  # by the graph's name
+
+
+def test_a_module_that_only_holds_others_takes_what_they_take(tmp_path: Path) -> None:
+    nodes = [
+        op("Relu", "x", "a", "stage.0"),
+        op("Neg", "a", "b", "stage.1"),
+        op("Abs", "b", "y", "stage.1.deep"),
+    ]
+    path = save(tmp_path, nodes, [value("x", (10,))], [value("y", (10,))])
+    times = [ModuleTiming("stage.0", 0.5), ModuleTiming("stage.1", 0.25)]
+    ledger = api.ledger_of(path, timings=times)
+    root = ledger.modules[0]
+    assert (root.latency_s, root.lower_bounds) == (0.75, None)
+
+
+def test_a_module_that_was_fused_says_where_its_time_is(tmp_path: Path) -> None:
+    times = [ModuleTiming("", 2.0), ModuleTiming("stem", 0.5), ModuleTiming("relu", None, ("stem", ""))]
+    ledger = api.ledger_of(save_net(tmp_path), timings=times)
+    relu = next(module for module in ledger.modules if module.path == "relu")
+    assert (relu.latency_s, relu.timed_in) == (None, ("stem", ""))
+    asked = understood(Asked(columns="path,latency,timed_in", where=["path==relu"]))
+    assert "in stem, +1 more" in cost_table(ledger, asked)
+    assert cost_table(ledger, asked, "csv").splitlines()[1] == f'relu,,"stem, {ledger.graph}"'
+    with pytest.raises(GraphError, match="time None, and that of None"):
+        ModuleTiming("relu", None)
+
+
+def test_no_rate_follows_from_a_part_of_the_time(tmp_path: Path) -> None:
+    ledger = api.ledger_of(save_net(tmp_path), timings=[ModuleTiming("stem", 0.5)])
+    assert (ledger.modules[0].latency_s, ledger.modules[0].achieved_macs_per_s) == (0.5, None)
+    text = cost_table(ledger, Query())
+    assert "latency: >= 500 ms, of the modules that were timed" in text
+    assert "MACs/s achieved" not in text
 
 
 def test_no_time_at_all_gives_no_rate() -> None:

@@ -8,7 +8,7 @@ import pytest
 
 import onnxlens as api
 from onnxlens.profile.count.ledger import build_ledger, with_working_sets
-from onnxlens.profile.count.liveness import working_bytes
+from onnxlens.profile.count.liveness import WorkingSets
 from onnxlens.profile.graph.graph import Graph
 from onnxlens.profile.graph.loading import load_graph
 from tests.profile.models import op, save, save_net, value, weight
@@ -68,4 +68,45 @@ def test_a_size_that_is_not_known_makes_a_lower_bound(tmp_path: Path) -> None:
     graph = load_graph(path)
     ledger = with_working_sets(build_ledger(graph), graph)
     assert all("working_bytes" in (module.lower_bounds or ()) for module in ledger.modules)
-    assert working_bytes(graph, "one") == (0, True)
+    assert WorkingSets(graph).of("one") == (0, True)
+
+
+@pytest.mark.parametrize("dtype", ["", "int8"])
+def test_no_module_takes_more_than_the_network_holds_then_and_its_weights(dtype: str, hed: Graph) -> None:
+    for module in with_working_sets(build_ledger(hed), hed, dtype).modules:
+        assert module.working_bytes is not None
+        assert module.working_bytes <= module.live_bytes + module.resident_weight_bytes, module.path
+
+
+def test_weights_and_what_is_alive_are_of_the_same_dtype_as_the_working_set(tmp_path: Path) -> None:
+    graph = load_graph(save_net(tmp_path))
+    plain = build_ledger(graph)
+    small = with_working_sets(plain, graph, "int8")
+    totals = small.totals
+    assert (4 * totals.peak_live_bytes, 4 * totals.resident_weight_bytes) == (
+        plain.totals.peak_live_bytes, plain.totals.resident_weight_bytes,
+    )  # fmt: skip
+    assert small.modules[0].working_bytes == totals.peak_live_bytes + totals.resident_weight_bytes
+    assert totals.moved_bytes == plain.totals.moved_bytes  # what is moved stays the file's
+
+
+def test_a_module_that_runs_twice_holds_one_run_at_a_time(tmp_path: Path) -> None:
+    nodes = [op("Relu", "x", "a", "act"), op("Neg", "a", "b", "one"), op("Relu", "b", "c", "act"),
+             op("Abs", "c", "y", "two")]  # fmt: skip
+    path = save(tmp_path, nodes, [value("x", (10,))], [value("y", (10,))])
+    graph = load_graph(path)
+    # x a, then b c: b is made after the first run, and a is read before the second
+    assert WorkingSets(graph).of("act") == (2 * 40, False)
+
+
+def test_what_waits_from_one_run_to_the_next_is_the_modules(tmp_path: Path) -> None:
+    nodes = [op("Relu", "x", "a", "act"), op("Neg", "a", "b", "one"), op("Relu", "b", "c", "act"),
+             op("Add", "a c", "y", "two")]  # fmt: skip
+    graph = load_graph(save(tmp_path, nodes, [value("x", (10,))], [value("y", (10,))]))
+    assert WorkingSets(graph).of("act") == (3 * 40, False)  # x a, then a b c
+
+
+def test_views_of_one_tensor_that_come_in_are_one(tmp_path: Path) -> None:
+    nodes = [op("Relu", "x", "a", "stem"), op("Identity", "a", "v", "stem"), op("Add", "a v", "y", "sum")]
+    graph = load_graph(save(tmp_path, nodes, [value("x", (10,))], [value("y", (10,))]))
+    assert WorkingSets(graph).of("sum") == (2 * 40, False)  # a y

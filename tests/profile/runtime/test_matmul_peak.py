@@ -10,7 +10,13 @@ import pytest
 
 from onnxlens.errors import ToolError
 from onnxlens.profile.runtime import latency, matmul_peak
-from onnxlens.profile.runtime.matmul_peak import measure_matmul_peak, require_runnable, write_product
+from onnxlens.profile.runtime.matmul_peak import (
+    measure_convolution_peak,
+    measure_matmul_peak,
+    require_runnable,
+    write_convolution,
+    write_product,
+)
 from onnxlens.profile.runtime.session import open_session, run
 
 
@@ -48,6 +54,28 @@ def test_the_measured_file_is_a_matrix_product(tmp_path: Path) -> None:
     got = run(session, {"x": np.eye(3, dtype=np.float32)})["y"]
     assert got.shape == (3, 3)
     assert np.array_equal(run(session, {"x": 2 * np.eye(3, dtype=np.float32)})["y"], 2 * got)
+
+
+@pytest.mark.usefixtures("clock")
+@pytest.mark.parametrize(("dtype", "made_in"), [("float32", "float32"), ("int8", "float32")])
+def test_the_convolution_peak_counts_its_macs(
+    dtype: str, made_in: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(matmul_peak, "CONVOLUTIONS", {"cpu": (4, 6)})
+    peak = measure_convolution_peak("cpu", threads=1, dtype=dtype, repeats=3, budget_s=7.0)
+    assert peak is not None
+    # 6 x 6 positions, 4 channels, each a sum over 4 channels x 9 taps; the fastest took 2 s
+    assert (peak.macs_per_s, peak.dtype) == (36 * 4 * 36 / 2.0, made_in)
+
+
+def test_the_processor_has_no_float64_convolution() -> None:
+    assert measure_convolution_peak("cpu", 1, "float64") is None
+
+
+def test_the_measured_file_is_a_padded_convolution(tmp_path: Path) -> None:
+    write_convolution(tmp_path / "c.onnx", 2, 5, "float32")
+    session = open_session(tmp_path / "c.onnx")
+    assert run(session, {"x": np.zeros((1, 2, 5, 5), np.float32)})["y"].shape == (1, 2, 5, 5)
 
 
 def test_what_cannot_run_is_reported_at_once() -> None:

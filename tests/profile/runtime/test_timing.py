@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from onnxlens.errors import UsageError
 from onnxlens.profile.runtime.profile_events import NodeRuns
 from onnxlens.profile.runtime.provenance import Kind, Provenance
 from onnxlens.profile.runtime.timing import Timing, build_timing
@@ -94,7 +95,18 @@ def test_modules_include_their_children_run_by_run(timing: Timing) -> None:
     assert module(timing, "body.0").time.median_s == 5.5
     assert module(timing, "body.0.conv").time.median_s == 3.0
     assert module(timing, "stem").time.median_s == 4.0
-    assert module(timing, "relu").time.median_s == 0  # its first call went into the stem's convolution
+
+
+def test_the_time_of_what_was_fused_is_in_another_module(timing: Timing, tmp_path: Path) -> None:
+    relu = module(timing, "relu")
+    # its first call went into the stem's convolution, its second into the pooling of the model itself
+    assert (relu.time, relu.timed_in, relu.layout_s) == (None, ("stem", ""), 0.0)
+    assert module(timing, "stem").timed_in is None
+    alone = {name: it for name, it in PROVENANCES.items() if name not in ("stem+relu", "pooled")}
+    gone = module(timing_of(tmp_path, RAN, alone), "relu")
+    assert (gone.time, gone.timed_in) == (None, None)  # no node that ran is known to compute it
+    with pytest.raises(UsageError, match="its time is its own"):
+        replace(relu, time=module(timing, "stem").time)
 
 
 def test_the_median_of_a_module_is_not_the_sum_of_medians(timing: Timing) -> None:

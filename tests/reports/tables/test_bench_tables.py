@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import csv
 import io
+import re
 from dataclasses import replace
 
 from onnxlens.reports.tables.bench import bench_table
 from onnxlens.reports.tables.render import By
+from onnxlens.specs.bench import ConvolutionPeak, ModuleTime
 from tests.specs.samples import BENCH
 
 
@@ -28,8 +30,49 @@ def test_the_module_table_has_time_layout_and_rate() -> None:
 
 def test_csv_is_exact_and_leaves_out_what_is_not_known() -> None:
     conv, split = rows("op")
-    assert (conv["time"], conv["MACs"], conv["MACs/s"], conv["of best"]) == ("0.1", "100", "1000.0", "0.5")
+    assert (conv["time"], conv["MACs"], conv["MACs/s"], conv["share of peak"]) == (
+        "0.1",
+        "100",
+        "1000.0",
+        "0.5",
+    )
     assert (split["time %"], split["MACs"], split["MACs/s"]) == ("16.667", "", "")
+
+
+FUSED = ModuleTime("relu", "ReLU", 1, 2, None, 0.0, ("conv", ""))
+
+
+def test_a_module_without_time_says_where_it_is() -> None:
+    report = replace(BENCH, modules=(*BENCH.modules, FUSED, replace(FUSED, path="gone", timed_in=None)))
+    lines = [" ".join(line.split()) for line in bench_table(report, "module", 2, "table").splitlines()]
+    assert "2 relu ReLU in conv, +1 more - - - - - - -" in lines
+    assert "2 gone ReLU - - - - - - - -" in lines
+    *_, relu, gone = csv.DictReader(io.StringIO(bench_table(report, "module", 2, "csv")))
+    assert [relu[name] for name in ("time", "p10", "time %", "MACs", "timed in")] == [
+        "",
+        "",
+        "",
+        "",
+        "conv, edge",
+    ]
+    assert gone["timed in"] == ""
+
+
+def test_a_noisy_run_prints_whole_percentages() -> None:
+    noisy = replace(BENCH, load_after=9.0)
+    for by in ("module", "op", "node"):
+        text = bench_table(noisy, by, 2, "table")
+        assert re.search(r"\d %", text) and not re.search(r"\.\d+ %", text), by
+    # 100 and 20 of 120 ms
+    assert {"83 %", "17 %"} <= set(re.findall(r"\d+ %", bench_table(noisy, "op", 2, "table")))
+
+
+def test_the_peak_is_the_higher_of_two() -> None:
+    report = replace(BENCH, convolution=ConvolutionPeak(3000.0, 4, 6, 3, "float32"))
+    assert (
+        "convolution peak: 3.00 k MACs/s (4 channels, 3 x 3 over 6 x 6, float32); % of peak is of the higher"
+        in bench_table(report, "op", 2, "table")
+    )
 
 
 def test_a_node_without_a_module_says_so() -> None:
@@ -58,7 +101,7 @@ def test_the_conditions_of_the_measurement_are_below_the_table() -> None:
 def test_profiling_overhead_and_noise_are_reported() -> None:
     slower = replace(BENCH, profiled=replace(BENCH.profiled, median_s=0.22), load_after=9.0)
     text = bench_table(slower, "op", 0, "md")
-    assert "+10.0 %; sum of nodes 120 ms, 54.5 % of it" in text
+    assert "+10 %; sum of nodes 120 ms, 55 % of it" in text
     assert "- noisy: load average 9.0 after on 2 cores" in text
 
 

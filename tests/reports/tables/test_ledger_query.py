@@ -116,7 +116,7 @@ def test_a_column_that_was_not_computed_cannot_be_selected(asked: dict[str, Any]
 def test_columns_without_a_figure_are_absent() -> None:
     measured = {name for name, cost in COSTS.items() if cost.measured_by}
     peers = {*PEER_NAMES.values()}
-    asked = {"working_bytes", "fits"}
+    asked = {"working_bytes", "fits", "timed_in"}
     static = set(LEDGER_COLUMNS) - measured - asked - peers - {name + PERCENT for name in peers}
     assert set(present_columns(ledgers.ledger())) == static
     assert set(present_columns(timed())) == static | {"latency_s", "achieved_macs_per_s"}
