@@ -14,7 +14,7 @@ EARLY = {
     "profile hed --sort error": "column parity_error holds no figure; give --parity (ledger has it)",
     "profile hed --where fits==yes": "column fits holds no figure; give --fits SIZE",
     "profile hed --columns thop_macs --convention fvcore": "no figure; give --convention thop",
-    "profile hed --as-dtype int8": "--as-dtype is of working sets; add --fits SIZE",
+    "profile hed --as-dtype int8": "--as-dtype is of memory; add --fits SIZE",
     "profile hed --by op --columns path": "no column is called 'path'; rows of another --by have it; there",
     "ledger hed --columns error --latency": "column parity_error holds no figure; give --parity",
     "ledger hed --latency --format trace --out /proc/no/t.json": "/proc/no: cannot be written",
