@@ -238,7 +238,10 @@ def test_without_graphviz_a_picture_is_refused_and_its_source_is_still_written(
         (("profile", "hed", "--dpeth", "1"), r"No such option '?--dpeth.*--depth.*'onnxlens profile --help'"),
         (("profile", "hed", "--depth", "-1"), r"Invalid value for '--depth': -1 is not in the range"),
         (("profile", "hed", "--format", "xml"), r"'xml' is not one of 'table', 'json', 'csv', 'md'"),
-        (("profile", "hed", "--by", "layer"), r"'layer' is not one of 'module', 'op', 'node'"),
+        (
+            ("profile", "hed", "--by", "layer"),
+            r"--by 'layer' tells nothing apart; there are module, op, node, class, family",
+        ),
         (("profile", "hed", "clip-text"), r"unexpected extra argument"),
         (("bench", "hed", "--runs", "0"), r"Invalid value for '--runs': 0 is not in the range"),
         (("bench", "hed", "--threads", "0"), r"Invalid value for '--threads': 0 is not in the range"),
