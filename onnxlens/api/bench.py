@@ -19,7 +19,7 @@ from onnxlens.profile.count.repeats import control_notes
 from onnxlens.profile.graph.graph import Graph
 from onnxlens.profile.runtime.latency import TorchRun, TorchTimes, time_calls, time_module
 from onnxlens.profile.runtime.machine import device_memory_bytes, device_name, machine, usable_cores
-from onnxlens.profile.runtime.matmul_peak import convolution_peak, matmul_peak, require_runnable
+from onnxlens.profile.runtime.peaks import convolution_peak, matmul_peak, require_runnable
 from onnxlens.profile.runtime.profile_events import (
     Event,
     arena_peak_bytes,

@@ -73,7 +73,7 @@ def check_graph(
 def require_provider(provider: str) -> None:
     """Refuse before anything is exported a provider that this machine lacks."""
     if provider != "cpu":
-        from onnxlens.profile.runtime.matmul_peak import require_runnable
+        from onnxlens.profile.runtime.peaks import require_runnable
 
         require_runnable(provider, "all")
 

@@ -10,7 +10,7 @@ import pytest
 
 from onnxlens.errors import ToolError
 from onnxlens.profile.runtime import latency, matmul_peak
-from onnxlens.profile.runtime.matmul_peak import (
+from onnxlens.profile.runtime.peaks import (
     measure_convolution_peak,
     measure_matmul_peak,
     require_runnable,
