@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from onnxlens.errors import ToolError
-from onnxlens.profile.runtime import latency, matmul_peak
+from onnxlens.profile.runtime import latency, peaks
 from onnxlens.profile.runtime.peaks import (
     measure_convolution_peak,
     measure_matmul_peak,
@@ -25,7 +25,7 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """Products of side 16 that take 4, 2 and 8 s."""
     ticks = iter([0.0, 4.0, 10.0, 12.0, 20.0, 28.0])
     monkeypatch.setattr(latency, "perf_counter", lambda: next(ticks))
-    monkeypatch.setattr(matmul_peak, "SIDES", {"cpu": 16})
+    monkeypatch.setattr(peaks, "SIDES", {"cpu": 16})
     yield
     assert list(ticks) == []
 
@@ -42,7 +42,7 @@ def test_the_peak_is_the_fastest_of_several_runs(dtype: str, made_in: str) -> No
 def test_no_product_begins_when_the_time_is_spent(monkeypatch: pytest.MonkeyPatch) -> None:
     ticks = iter([0.0, 4.0, 10.0, 12.0, 20.0, 21.0])
     monkeypatch.setattr(latency, "perf_counter", lambda: next(ticks))
-    monkeypatch.setattr(matmul_peak, "SIDES", {"cpu": 16})
+    monkeypatch.setattr(peaks, "SIDES", {"cpu": 16})
     # of 4 and 2 s; the third would take 1 s, but 6 of 6 s are spent
     assert measure_matmul_peak("cpu", 1, repeats=3, budget_s=6.0).macs_per_s == 16**3 / 2.0
 
@@ -61,7 +61,7 @@ def test_the_measured_file_is_a_matrix_product(tmp_path: Path) -> None:
 def test_the_convolution_peak_counts_its_macs(
     dtype: str, made_in: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(matmul_peak, "CONVOLUTIONS", {"cpu": (4, 6)})
+    monkeypatch.setattr(peaks, "CONVOLUTIONS", {"cpu": (4, 6)})
     peak = measure_convolution_peak("cpu", threads=1, dtype=dtype, repeats=3, budget_s=7.0)
     assert peak is not None
     # 6 x 6 positions, 4 channels, each a sum over 4 channels x 9 taps; the fastest took 2 s
