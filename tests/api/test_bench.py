@@ -18,7 +18,7 @@ from onnx import NodeProto, TensorProto, ValueInfoProto, helper, numpy_helper
 
 import onnxlens as api
 from onnxlens.errors import CheckpointError, ToolError, UsageError
-from onnxlens.profile.runtime import matmul_peak as matrix_product
+from onnxlens.profile.runtime import peaks
 from onnxlens.reports.tables.bench import bench_table
 from onnxlens.specs.bench import BenchReport, BenchRequest
 from tests.export import tiny
@@ -32,7 +32,7 @@ QUICK = BenchRequest(runs=3, warmup=1)
 
 @pytest.fixture(autouse=True)
 def small_product(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(matrix_product, "SIDES", {"cpu": 32})
+    monkeypatch.setattr(peaks, "SIDES", {"cpu": 32})
 
 
 @pytest.fixture(scope="module")

@@ -18,7 +18,7 @@ from onnxlens.errors import GraphError, UsageError
 from onnxlens.export import exporter
 from onnxlens.profile.count import counting, ledger
 from onnxlens.profile.graph import loading
-from onnxlens.profile.runtime import matmul_peak
+from onnxlens.profile.runtime import peaks
 from onnxlens.specs.graph import GraphSpec
 from tests import small_catalog
 from tests.cli.calls import onnxlens as command
@@ -65,7 +65,7 @@ def calls(monkeypatch: pytest.MonkeyPatch) -> Iterator[Counter[str]]:
 @pytest.fixture(autouse=True)
 def small(monkeypatch: pytest.MonkeyPatch) -> None:
     small_catalog.install(monkeypatch)
-    monkeypatch.setattr(matmul_peak, "SIDES", {"cpu": 32})
+    monkeypatch.setattr(peaks, "SIDES", {"cpu": 32})
 
 
 EXPORTED = {"export": 1, "build": 1}

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from onnxlens.profile.runtime import matmul_peak as matrix_product
+from onnxlens.profile.runtime import peaks
 from tests.cli.calls import onnxlens
 from tests.export.tiny import MACS
 
@@ -19,7 +19,7 @@ RUNS = ("--runs", "2", "--warmup", "1")
 
 @pytest.fixture(autouse=True)
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(matrix_product, "SIDES", {"cpu": 32})
+    monkeypatch.setattr(peaks, "SIDES", {"cpu": 32})
 
 
 def test_json_is_one_document_and_nothing_else(tiny: Path) -> None:

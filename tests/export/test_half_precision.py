@@ -18,7 +18,7 @@ from safetensors.torch import save_file
 import onnxlens as api
 from onnxlens.cli.main import run
 from onnxlens.errors import ExportError, UsageError
-from onnxlens.profile.runtime import matmul_peak as matrix_product
+from onnxlens.profile.runtime import peaks
 from onnxlens.reference_model import catalog
 from onnxlens.specs.bench import BenchRequest
 from onnxlens.specs.graph import GraphSpec
@@ -169,7 +169,7 @@ def test_pytorch_is_timed_in_the_type_of_the_file(half_unet: Path, monkeypatch: 
         seen.append({tensor.dtype for tensor in module.parameters()})
         return module
 
-    monkeypatch.setattr(matrix_product, "SIDES", {"cpu": 32})
+    monkeypatch.setattr(peaks, "SIDES", {"cpu": 32})
     monkeypatch.setattr(torch, "compile", recorded)
     report = api.bench_graph(
         half_unet, trusted(half_unet), BenchRequest(runs=2, warmup=1, against_torch=True)
