@@ -108,7 +108,7 @@ class FlowEdge:
 class Independent:
     """A module, and others that do not depend on it nor it on them; the MACs of each side.
 
-    Several of one parent are named ``parent.*``.
+    Several of one parent are named together, such as ``2 of parent.*``.
     """
 
     module: str

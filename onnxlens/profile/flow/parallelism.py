@@ -144,12 +144,14 @@ def _independent(order: _Order) -> Iterator[Independent]:
 
 
 def _siblings(modules: Sequence[_Module], least: int) -> dict[str, int]:
-    """The MACs of modules by their paths, those of one parent together as ``parent.*``; not the smallest."""
+    """The MACs of modules by their paths, those of one parent as ``2 of parent.*``; not the smallest."""
     families: dict[str, list[_Module]] = defaultdict(list)
     for module in modules:
         families[module.path.rpartition(".")[0]].append(module)
     named = {
-        family[0].path if len(family) == 1 else f"{parent}.*": sum(module.macs for module in family)
+        family[0].path if len(family) == 1 else f"{len(family)} of {parent}.*": sum(
+            each.macs for each in family
+        )
         for parent, family in families.items()
     }
     return {name: macs for name, macs in named.items() if macs > least}

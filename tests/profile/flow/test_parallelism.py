@@ -88,7 +88,7 @@ def test_siblings_are_named_together_and_small_ones_are_left_out() -> None:
     ]
     found = found_in(boxes, [arrow("n2", "n3")])
     assert found is not None
-    assert found.independent == (Independent("c", 100, ("m.*",), 70),)
+    assert found.independent == (Independent("c", 100, ("2 of m.*",), 70),)
 
 
 def test_random_flows_keep_their_bounds() -> None:
