@@ -85,8 +85,11 @@ def _check_graph(graph: FileGraph, opsets: Mapping[str, int], outer: Sequence[Se
         if node.attributes or needs.required:
             _check_attributes(node, needs)
         if not node.domain and node.op_type in BODIES:
-            for fault in BODIES[node.op_type](node, dict(node.subgraphs), version):
+            bodies = dict(node.subgraphs)
+            for fault in BODIES[node.op_type](node, bodies, version):
                 raise _lacking(node, fault)
+            for name in bodies.keys() - needs.types if needs.types else ():
+                raise _lacking(node, f"has a graph as its attribute {name!r}, which it does not know")
     for inner in graph.inner.values():
         _check_graph(inner, opsets, (*outer, known))
 
