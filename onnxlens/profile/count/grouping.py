@@ -8,9 +8,8 @@ from dataclasses import replace
 
 from onnxlens.errors import UsageError
 from onnxlens.specs.grouping import OTHER, Grouping
-from onnxlens.specs.groups import by_operator, grouping_by_node
+from onnxlens.specs.groups import Parts, by_operator, grouping_by_node
 from onnxlens.specs.ledger import Ledger, ModuleCost
-from onnxlens.specs.parts import Parts
 
 OF_FACTS = ("family", "resolution", "dtype")
 """What tells nodes apart that only the graph knows."""

@@ -8,8 +8,7 @@ from functools import lru_cache
 from itertools import chain
 from weakref import WeakKeyDictionary
 
-from onnxlens.profile.count.affine import ARITHMETIC, is_affine
-from onnxlens.profile.count.weight_slots import DEQUANTIZERS, MOVERS, NORMALIZATIONS, SLOTS
+from onnxlens.profile.count.affine import ARITHMETIC, DEQUANTIZERS, MOVERS, NORMALIZATIONS, SLOTS, is_affine
 from onnxlens.profile.graph.graph import Graph, GraphNode
 from onnxlens.profile.graph.node_view import NodeView, ValueView
 
