@@ -44,11 +44,6 @@ def graph_document(flow: NodeFlow, ledger: Ledger, notes: Sequence[str] = ()) ->
     }
 
 
-def document_text(document: Json) -> Iterator[str]:
-    """The document with a line for each node and each level, piece by piece; its nodes are made meanwhile."""
-    return lined_text(document, 4)
-
-
 def _graph(graph: OperatorGraph, ledger: Ledger, namespaces: Namespaces, notes: Sequence[str]) -> Json:
     columns = present_columns(ledger)
     shown = {path for node in graph.nodes for path in namespaces.lineage(node.cost.module_path)}
@@ -266,8 +261,12 @@ def _figure(count: int, short: Callable[[int], str]) -> str:
     return f"{short(count)} ({count:,})" if count > 999 else short(count)
 
 
+GRAPH_LEVELS, DATA_LEVELS = 4, 3
+"""How deep documents are opened: a graph's down to its nodes and levels, figures' down to their nodes."""
+
+
 def lined_text(document: Any, levels: int) -> Iterator[str]:
-    """The document, its outer ``levels`` opened, an entry on each line; what is deeper stays on its line."""
+    """The document, its outer ``levels`` opened, an entry on each line; in pieces, as its nodes are made."""
     yield from _lined(document, levels)
     yield "\n"
 
