@@ -24,6 +24,7 @@ from onnxlens.specs.ledger import (
 )
 from onnxlens.specs.peers import PeerCost
 from onnxlens.specs.record import record
+from onnxlens.specs.text import around, enclosing
 
 ADDED = (*COUNTS, "nodes", "free_nodes", "unknown_nodes", "params")
 """The figures of a group whose sum over all groups is the whole's."""
@@ -145,7 +146,7 @@ class Parts:
         """The modules right inside each, by path."""
         for path in self._modules:
             if path:
-                self.inner[next(self._around(path))].append(path)
+                self.inner[around(path, self._modules)].append(path)
         nodes: dict[str, list[NodeCost]] = {path: [] for path in self._modules}
         for node in ledger.nodes:
             nodes[node.module_path].append(node)
@@ -162,7 +163,11 @@ class Parts:
     def together(self, modules: Sequence[ModuleCost], *, own: bool = False) -> ModuleCost:
         """What the modules cost together, those inside them included unless ``own``; its path is "sum"."""
         paths = {module.path for module in modules}
-        outermost = [module for module in modules if own or paths.isdisjoint(self._around(module.path))]
+        outermost = [
+            module
+            for module in modules
+            if own or paths.isdisjoint(enclosing(module.path, self._modules)[:-1])
+        ]
         parts = [self.own[path] for path in self._inside(outermost, deep=not own)]
         seconds = [module.latency_s for module in outermost if module.latency_s is not None]
         return ModuleCost(
@@ -180,14 +185,6 @@ class Parts:
                 )
             ),
         )  # fmt: skip
-
-    def _around(self, path: str) -> Iterator[str]:
-        """The modules that contain ``path``, the innermost first, the model last."""
-        outer = path
-        while outer:
-            outer = outer.rpartition(".")[0]
-            if outer in self._modules:
-                yield outer
 
     def _inside(self, modules: Iterable[ModuleCost], *, deep: bool) -> Iterator[str]:
         """The paths of the modules; if ``deep`` none contains another, and those inside them follow."""

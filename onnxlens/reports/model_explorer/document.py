@@ -16,6 +16,7 @@ from onnxlens.reports.tables.columns import ModuleColumn, present_columns
 from onnxlens.specs.flow import FixedInput, GraphEnd, NodeFlow, OperatorGraph, OperatorNode, Wire
 from onnxlens.specs.ledger import BodyCost, Ledger, ModuleCost, NodeCost, is_lower_bound
 from onnxlens.specs.tensor import TensorSpec
+from onnxlens.specs.text import around
 
 Json = dict[str, Any]
 
@@ -144,7 +145,7 @@ class Namespaces:
     def of(self, path: str) -> str:
         """The namespace of the module at ``path``."""
         if path not in self._known:
-            outer = self.around(path)
+            outer = around(path, self._modules)
             level = _level(path.removeprefix(f"{outer}."), self._modules.get(path))
             above = self.of(outer)
             self._known[path] = f"{above}/{level}" if above else level
@@ -152,14 +153,7 @@ class Namespaces:
 
     def lineage(self, path: str) -> Sequence[str]:
         """The paths of all modules that contain ``path``, the model first, itself last."""
-        return (*self.lineage(self.around(path)), path) if path else ("",)
-
-    def around(self, path: str) -> str:
-        """The module that ``path`` stands in directly."""
-        outer = path.rpartition(".")[0]
-        while outer and outer not in self._modules:
-            outer = outer.rpartition(".")[0]
-        return outer
+        return (*self.lineage(around(path, self._modules)), path) if path else ("",)
 
 
 def _level(name: str, module: ModuleCost | None) -> str:
