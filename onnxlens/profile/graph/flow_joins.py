@@ -75,11 +75,12 @@ class FlowJoins:
         producers, consumers = self._producers, self._consumers
         for index in indices:
             node = self._nodes[index]
-            names = () if node.constant_folded else [each.name for each in node.reads if not each.is_weight]
-            before[index] = _around([before[producers[name]] for name in names if name in producers])
+            read = () if node.constant_folded else node.reads if node.bodies else node.view.inputs
+            sources = [producers.get(each.name) for each in read if each is not None and not each.is_weight]
+            before[index] = _around([before[source] for source in sources if source is not None])
         for index in reversed(indices):
-            names = [value.name for value in self._nodes[index].view.outputs if value is not None]
-            after[index] = _around([after[user] for name in names for user in consumers.get(name, ())])
+            made = [value.name for value in self._nodes[index].view.outputs if value is not None]
+            after[index] = _around([after[user] for name in made for user in consumers.get(name, ())])
         around = self._enclosing()
         for index in reversed(indices):  # a node comes after the bodies inside it
             node = self._nodes[index]

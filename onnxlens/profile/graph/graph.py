@@ -43,9 +43,9 @@ class Body:
     results: tuple[ValueView | None, ...]
 
 
-@record(frozen=True, slots=True)
+@record(frozen=False, slots=True)
 class GraphNode:
-    """A node with its position in the graph and in the module tree.
+    """A node with its position in the graph and in the module tree, which is set when all nodes are read.
 
     Attributes:
         module: the PyTorch module that runs it.
@@ -224,10 +224,11 @@ class Graph:
     @cached_property
     def _by_module(self) -> Mapping[str, Sequence[int]]:
         inside: dict[str, list[int]] = {path: [] for path in self.hierarchy.paths}
+        around = {path: [inside[outer] for outer in self.hierarchy.lineage(path)] for path in inside}
         for index, node in enumerate(self.nodes):
             if not node.constant_folded:
-                for path in self.hierarchy.lineage(node.module.path):
-                    inside[path].append(index)
+                for nodes in around[node.module.path]:
+                    nodes.append(index)
         return inside
 
     def module_io(self, path: str) -> ModuleIO:
@@ -254,15 +255,16 @@ class Graph:
                 for name, index in made.items()
                 if index is not None and not self.nodes[index].constant_folded
             }
+        lineages = {path: self.hierarchy.lineage(path) for path in found}
         for node in self.nodes if len(found) > 1 else ():
             if node.constant_folded:
                 continue
-            lineage = self.hierarchy.lineage(node.module.path)
+            view, lineage = node.view, lineages[node.module.path]
             for value in node.reads:
                 source = lineage if value.is_weight else produced_in.get(value.name, lineage)
                 if source is not lineage:
                     _cross(found, value, source, lineage)
-            for output in node.view.outputs:
+            for output in view.outputs:
                 if output is not None:
                     produced_in[output.name] = lineage
         for tensor in self.outputs:

@@ -96,7 +96,7 @@ def cost_table(
     """
     layout = layout or Layout()
     query = _resolved(ledger, query)
-    rows = rows_of(ledger, query)
+    rows = rows_of(ledger, query, None if table_format == "csv" else _showable(query))
     found = selected(rows, query)
     if table_format == "csv":
         return render_table(found.rows, _titled(rows, _for_machines(rows, query)), "csv")
@@ -192,6 +192,13 @@ def _for_machines(rows: Rows, query: Query) -> Sequence[str]:
     own = any(name.startswith(OWN) for name in query.columns)
     bounds = ("lower_bounds", *((f"{OWN}lower_bounds",) if own else ()))
     return tuple(dict.fromkeys((*query.columns, *(name for name in bounds if name in rows.columns))))
+
+
+def _showable(query: Query) -> Sequence[str]:
+    """The columns that a table for people may show without being asked: only these are looked into."""
+    peers = [name for peer in PEER_NAMES.values() for name in (peer, peer + PERCENT)]
+    names = [*FOR_PEOPLE[query.by], *peers]
+    return [*names, *(OWN + name for name in names if query.asked.own)]
 
 
 def _for_people(ledger: Ledger, rows: Rows, query: Query) -> Sequence[str]:
