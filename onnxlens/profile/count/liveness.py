@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Collection, Container, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from typing import NamedTuple
 
 from onnxlens.profile.count.rules import is_view, viewed_inputs
 from onnxlens.profile.graph.graph import Graph, GraphNode
 from onnxlens.profile.graph.node_view import NotCountable, ValueView
 from onnxlens.specs.memory import LiveTensor, MemoryPeak, NodePlace
+from onnxlens.specs.record import record
 from onnxlens.specs.tensor import DTYPES, TensorSpec, storage_bytes
 
 Measure = Callable[[int | None], int]
@@ -111,7 +111,7 @@ class _Others(Container[int]):
         return index not in self._nodes
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class _Part:
     """Nodes of a graph, by their indices, with the tensors that come to them and that are wanted of them.
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 from onnxlens.reports.numbers import (
@@ -34,6 +34,7 @@ from onnxlens.reports.tables.rows import KINDS, Rows, Selection, rows_of, select
 from onnxlens.specs.codec import to_plain
 from onnxlens.specs.ledger import Ledger, Totals, is_lower_bound
 from onnxlens.specs.peers import PeerCost
+from onnxlens.specs.record import record
 
 FOR_PEOPLE: Mapping[By, Sequence[str]] = {
     "module": (
@@ -73,7 +74,7 @@ NAMELESS: Mapping[By, str] = {
 }
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class Layout:
     """How a table is shown to people.
 

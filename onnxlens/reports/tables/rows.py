@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass, fields, replace
+from dataclasses import fields, replace
 from typing import Any, get_args
 
 from onnxlens.errors import UsageError
@@ -70,7 +70,7 @@ class SumOfModules:
     own: ModuleCost
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class Rows:
     """What a table may show.
 
@@ -88,7 +88,7 @@ class Rows:
     is_leaf: Callable[[Any], bool] = lambda row: True
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class Selection:
     """The rows that are asked for.
 

@@ -14,12 +14,12 @@ import sys
 import warnings
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass
 from math import ceil
 from time import monotonic
 from typing import NoReturn
 
 from onnxlens.errors import first_line
+from onnxlens.specs.record import record
 
 Work = Callable[[], bytes]
 """What runs there; to be pickled where no fork is made: a partial of a function of a module."""
@@ -39,7 +39,7 @@ class WorkFailedError(Exception):
     """The work raised an error of its own, whose first line this is."""
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class Limits:
     """What a child may take.
 
