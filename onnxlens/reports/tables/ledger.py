@@ -265,7 +265,8 @@ def _left_out(rows: Rows, found: Selection, query: Query) -> Sequence[str]:
             f"undecided: {found.undecided} {kind}, of which only a lower bound is known, are left out"
         )
     if query.fits is not None:
-        fitting = sum(rows.columns["fits"].exact(row) == "yes" for row in rows.every)
+        column = rows.columns.get("fits")
+        fitting = sum(column.exact(row) == "yes" for row in rows.every) if column else UNKNOWN
         lines.append(f"fits: {fitting} of {every} modules take at most {short_bytes(query.fits)} alone")
     if query.asked.top is not None and query.by == "module" and not query.asked.own:
         lines.append("rows include the modules inside them; --own ranks each module without those")
