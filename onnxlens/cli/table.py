@@ -161,7 +161,8 @@ def table_from(
     if (given["by"] or "").endswith(".toml"):
         onnxlens.read_groups(given["by"])  # refused before anything is counted
     asked = Asked(**{**{name: given[name] for name in ROWS}, "by": given["by"] or by})
-    if output_format != "json" and asked == Asked(asked.by, asked.columns):
+    of_modules = asked.by in (None, "module")
+    if of_modules and output_format != "json" and asked == Asked(asked.by, asked.columns):
         asked = replace(asked, depth=levels)
     query = understood(asked)
     require_computed(query, computed)

@@ -19,11 +19,13 @@ from onnxlens.reports.numbers import (
 )
 from onnxlens.reports.tables.columns import (
     COLUMNS,
+    NAMED_ONLY,
     OWN,
     PEER_NAMES,
     PERCENT,
     SHARE,
     TEXTS,
+    TIME_SHARE,
     shown_name,
 )
 from onnxlens.reports.tables.module_names import module_name
@@ -37,19 +39,19 @@ from onnxlens.specs.peers import PeerCost
 
 FOR_PEOPLE: Mapping[By, Sequence[str]] = {
     "module": (
-        "path", "class", "macs", SHARE, "latency_s", "achieved_macs_per_s", "parity_error", "params",
-        "moved_bytes", "live_bytes", "resident_weight_bytes", "working_bytes", "unknown_nodes", "inputs",
-        "outputs", "arithmetic_intensity", "operators", "evidence",
+        "path", "class", "macs", SHARE, "latency_s", TIME_SHARE, "achieved_macs_per_s", "parity_error",
+        "params", "moved_bytes", "live_bytes", "resident_weight_bytes", "working_bytes", "unknown_nodes",
+        "inputs", "outputs", "arithmetic_intensity", "operators", "evidence",
     ),
     "op": (
-        "operator", "nodes", "macs", SHARE, "moved_bytes", "params", "latency_s", "vector_ops", "special_ops",
-        "free_nodes", "unknown_nodes", "weight_read_bytes", "read_bytes", "write_bytes",
+        "operator", "nodes", "macs", SHARE, "latency_s", TIME_SHARE, "moved_bytes", "params", "vector_ops",
+        "special_ops", "free_nodes", "unknown_nodes", "weight_read_bytes", "read_bytes", "write_bytes",
         "arithmetic_intensity",
     ),
     "group": (
-        "group", "macs", SHARE, "params", "moved_bytes", "latency_s", "achieved_macs_per_s", "nodes",
-        "vector_ops", "special_ops", "free_nodes", "unknown_nodes", "weight_read_bytes", "read_bytes",
-        "write_bytes", "arithmetic_intensity",
+        "group", "macs", SHARE, "latency_s", TIME_SHARE, "params", "moved_bytes", "achieved_macs_per_s",
+        "nodes", "vector_ops", "special_ops", "free_nodes", "unknown_nodes", "weight_read_bytes",
+        "read_bytes", "write_bytes", "arithmetic_intensity",
     ),
     "node": (
         "node", "operator", "path", "macs", SHARE, "moved_bytes", "status", "repeats", "vector_ops",
@@ -59,12 +61,17 @@ FOR_PEOPLE: Mapping[By, Sequence[str]] = {
 """What a table shows unless columns are chosen, those that matter most first."""
 
 
-OF_THE_WHOLE = ("live_bytes", "latency_s", "achieved_macs_per_s", "parity_error")
+OF_THE_WHOLE = ("live_bytes", "achieved_macs_per_s", "parity_error")
 """What a table of own costs does not show: it is of a module with all that is inside."""
 
 GROUP_TIME = (
     "latency of rows: the medians of their nodes, added; that of a kernel that runs nodes of several is "
     "split by MACs, or else by bytes, and (other) has what runs none"
+)
+
+RESOLUTIONS = (
+    "resolution: of maps (N, C, H, W) and tokens (N, tokens, C); a file with other layouts shows what stands "
+    "in those places"
 )
 
 NAMELESS: Mapping[By, str] = {
@@ -188,7 +195,7 @@ def _nested(ledger: Ledger, column: Column[Any]) -> Column[Any]:
 def _for_machines(rows: Rows, query: Query) -> Sequence[str]:
     """The columns for machines: with the figures comes which of them are lower bounds."""
     if not query.columns:
-        return tuple(rows.columns)
+        return tuple(name for name in rows.columns if name not in NAMED_ONLY)
     own = any(name.startswith(OWN) for name in query.columns)
     bounds = ("lower_bounds", *((f"{OWN}lower_bounds",) if own else ()))
     return tuple(dict.fromkeys((*query.columns, *(name for name in bounds if name in rows.columns))))
@@ -263,6 +270,8 @@ def _left_out(rows: Rows, found: Selection, query: Query) -> Sequence[str]:
         lines.append("rows include the modules inside them; --own ranks each module without those")
     if query.by in ("op", "group") and "latency_s" in rows.columns:
         lines.append(GROUP_TIME)
+    if query.asked.by == "resolution" or "resolution" in query.named:
+        lines.append(RESOLUTIONS)
     return lines
 
 

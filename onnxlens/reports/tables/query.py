@@ -114,7 +114,10 @@ def understood(asked: Asked) -> Query:
     if asked.by == "operator":
         asked = replace(asked, by="op")
     _require_grouping(asked.by)
-    given = {"--own": asked.own, "--leaves": asked.leaves, "--fits": asked.fits is not None}
+    given = {
+        "--own": asked.own, "--leaves": asked.leaves, "--fits": asked.fits is not None,
+        "--depth": asked.depth is not None,
+    }  # fmt: skip
     if asked.by not in (None, "module") and any(given.values()):
         option = next(name for name, there in given.items() if there)
         raise UsageError(f"{option} is about modules; leave out --by {asked.by}")

@@ -12,16 +12,19 @@ from onnxlens.reports.numbers import COSTS
 from onnxlens.reports.tables.columns import (
     COLUMNS,
     LEDGER_COLUMNS,
+    NAMED_ONLY,
     OWN,
     OWN_COLUMNS,
     PEER_NAMES,
     PERCENT,
     SHARE,
     TEXTS,
+    TIME_SHARE,
 )
 from onnxlens.reports.tables.expression import Comparison, comparisons, decided
 from onnxlens.reports.tables.query import Query, near
 from onnxlens.reports.tables.render import By, Column
+from onnxlens.reports.tables.shares import LATENCY
 from onnxlens.specs.groups import by_operator, group_costs, groups_together
 from onnxlens.specs.ledger import (
     STATUSES,
@@ -103,7 +106,11 @@ def rows_of(ledger: Ledger, query: Query) -> Rows:
         rows = replace(
             rows, columns={**rows.columns, "fits": _fits(rows.columns["working_bytes"], query.fits)}
         )
-    shares = {SHARE, *(PEER_NAMES[peer] + PERCENT for peer in PEERS if peer == ledger.convention)}
+    shares = {
+        SHARE,
+        *NAMED_ONLY,
+        *(PEER_NAMES[peer] + PERCENT for peer in PEERS if peer == ledger.convention),
+    }
     present = {
         name: column
         for name, column in rows.columns.items()
@@ -242,6 +249,7 @@ def _computed_by(name: str) -> str:
     plain = name.removeprefix(OWN)
     if plain == "fits":
         return FITS
+    plain = LATENCY if plain == TIME_SHARE else plain
     if plain in COSTS and COSTS[plain].measured_by:
         return f"--{COSTS[plain].measured_by}"
     return next(

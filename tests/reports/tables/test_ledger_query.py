@@ -12,7 +12,15 @@ import pytest
 
 from onnxlens.errors import UsageError
 from onnxlens.reports.numbers import COSTS
-from onnxlens.reports.tables.columns import COLUMNS, LEDGER_COLUMNS, PEER_NAMES, PERCENT, present_columns
+from onnxlens.reports.tables.columns import (
+    COLUMNS,
+    LEDGER_COLUMNS,
+    NAMED_ONLY,
+    PEER_NAMES,
+    PERCENT,
+    TIME_SHARE,
+    present_columns,
+)
 from onnxlens.reports.tables.ledger import FOR_PEOPLE, Layout, cost_document, cost_table
 from onnxlens.reports.tables.query import Asked, Query, understood
 from onnxlens.specs.ledger import Ledger
@@ -117,9 +125,10 @@ def test_columns_without_a_figure_are_absent() -> None:
     measured = {name for name, cost in COSTS.items() if cost.measured_by}
     peers = {*PEER_NAMES.values()}
     asked = {"working_bytes", "fits", "timed_in"}
-    static = set(LEDGER_COLUMNS) - measured - asked - peers - {name + PERCENT for name in peers}
+    measured |= {TIME_SHARE}
+    static = set(LEDGER_COLUMNS) - NAMED_ONLY - measured - asked - peers - {name + PERCENT for name in peers}
     assert set(present_columns(ledgers.ledger())) == static
-    assert set(present_columns(timed())) == static | {"latency_s", "achieved_macs_per_s"}
+    assert set(present_columns(timed())) == static | {"latency_s", TIME_SHARE, "achieved_macs_per_s"}
     assert set(present_columns(ledgers.known_ledger())) == static - {"lower_bounds"}
     assert all(set(names) <= set(COLUMNS[by]) for by, names in FOR_PEOPLE.items())
 
