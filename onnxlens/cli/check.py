@@ -20,6 +20,7 @@ from onnxlens.cli.options import (
     with_inputs,
     with_network_settings,
 )
+from onnxlens.cli.table import screen_width
 from onnxlens.errors import UsageError
 from onnxlens.specs.bounds import MOST_SAMPLES
 from onnxlens.specs.parity import LayerRequest
@@ -108,7 +109,9 @@ def check(
         result = onnxlens.check_graph(
             target, settings, provider=provider, reference=against, tolerance=tolerance, progress=report
         )
-    print_result(output_format, partial(parity_document, result), partial(parity_table, result))
+    print_result(
+        output_format, partial(parity_document, result), partial(parity_table, result, width=screen_width())
+    )
     return 0 if result.passed else CHECK_FAILED
 
 
@@ -119,7 +122,11 @@ def _check_layers(target: str, settings: Settings, request: LayerRequest, output
 
     with progress.shown(f"check {target}") as report:
         result = onnxlens.check_layers(target, settings, request, report)
-    print_result(output_format, partial(layers_document, result), partial(module_parity_table, result))
+    print_result(
+        output_format,
+        partial(layers_document, result),
+        partial(module_parity_table, result, width=screen_width()),
+    )
     if request.reproduce is not None:
         nothing = "no module diverges by itself: nothing to reproduce"
         click.echo(

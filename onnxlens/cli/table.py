@@ -14,9 +14,8 @@ from typing import TYPE_CHECKING, Any, cast
 import click
 
 import onnxlens
-from onnxlens.cli.options import all_of, print_result
+from onnxlens.cli.options import all_of, print_result, with_rows
 from onnxlens.errors import UsageError
-from onnxlens.specs.bounds import MOST_LEVELS
 
 if TYPE_CHECKING:
     from onnxlens.api.opened import OpenedTarget
@@ -32,18 +31,7 @@ with_table = all_of(
         help="What a row is: module [default], op, node; or groups by class, family, stage, resolution, "
         "dtype, survey, 'path~(attn[12])$', or a file.toml.",
     ),
-    click.option(
-        "--depth", type=click.IntRange(0, MOST_LEVELS), help="Module levels to show [see the verb]."
-    ),
-    click.option("--columns", metavar="A,B,..", help="Only these columns, in this order."),
-    click.option("--sort", metavar="COLUMN[:asc|desc]", help="Order of the rows [execution order]."),
-    click.option("--top", type=click.IntRange(min=1), metavar="N", help="The first N, by MACs or --sort."),
-    click.option(
-        "--where",
-        multiple=True,
-        metavar="EXPR",
-        help="Only rows that match: 'macs>1G and (class==Linear or path~attn)'; may be repeated.",
-    ),
+    with_rows,
     click.option("--own", is_flag=True, help="Costs of each module without the modules inside it."),
     click.option("--leaves", is_flag=True, help="Only modules without others inside."),
     click.option(

@@ -310,7 +310,7 @@ TEXTS = frozenset(
     {
         "path", "class", "fits", "inputs", "outputs", "operators", "own_operators", "kernel", "stride",
         "timed_in", "evidence", "lower_bounds", "own_lower_bounds", "operator", "node", "status",
-        "why_not_as_ours", "group", "attributes", "family", "resolution", "dtype",
+        "why_not_as_ours", "group", "attributes", "family", "resolution", "dtype", "kind", "sources",
     }
 )  # fmt: skip
 """The columns that hold text; all others hold numbers."""
@@ -319,7 +319,8 @@ TEXTS = frozenset(
 def shown_name(name: str) -> str:
     """What heads a column in a table for people: narrow, and taken by every option too."""
     plain = name.removeprefix(OWN)
-    head = (COSTS[plain].head or plain) if plain in COSTS else plain.replace(PERCENT, "_share")
+    head = plain.replace(PERCENT, "_share").removesuffix("_s")
+    head = (COSTS[plain].head or plain) if plain in COSTS else head
     short = {SHARE: "share", "free_nodes": "free"}.get(plain, head)
     return OWN + short if plain != name else short
 
@@ -327,7 +328,9 @@ def shown_name(name: str) -> str:
 SHORT_NAMES: Mapping[str, str] = MappingProxyType(
     {
         "module": "path", "in": "inputs", "out": "outputs", "#": "order", "named by": "evidence",
-        "runs": "repeats", "%": SHARE, "macs %": SHARE,
+        "runs": "repeats", "%": SHARE, "macs %": SHARE, "time": LATENCY, "time %": TIME_SHARE,
+        "p10": "p10_s", "p90": "p90_s", "layout": "layout_s", "% of peak": "peak_percent",
+        "peak_share": "peak_percent", "from": "sources",
         **COST_NAMES,
         **{shown_name(name): name for columns in COLUMNS.values() for name in columns},
     }

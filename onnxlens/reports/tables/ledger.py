@@ -106,8 +106,8 @@ def cost_table(
     rows = rows_of(ledger, query)
     found = selected(rows, query)
     if table_format == "csv":
-        return render_table(found.rows, _titled(rows, _for_machines(rows, query)), "csv")
-    columns = _titled(rows, _for_people(ledger, rows, query), people=True)
+        return render_table(found.rows, titled(rows, _for_machines(rows, query)), "csv")
+    columns = titled(rows, _for_people(ledger, rows, query), people=True)
     if table_format == "table" and query.by == "module" and not query.filters and query.sort is None:
         columns = [_nested(ledger, column) if column.title == "path" else column for column in columns]
     sums = _sums(rows, found) if query.filters or query.asked.own else ()
@@ -116,7 +116,12 @@ def cost_table(
     width = layout.width if table_format == "table" else None
     columns, hidden = fitted(found.rows, columns, width)
     table = render_table(found.rows, columns, table_format, sums)
-    notes = [*hidden_note(hidden), *_left_out(rows, found, query), *_notes(ledger, layout.explain)]
+    notes = [
+        *hidden_note(hidden),
+        *left_out(rows, found, query),
+        *_about(rows, query),
+        *_notes(ledger, layout.explain),
+    ]
     if ledger.attribution == "none" and query.by in NAMELESS:
         notes.append(NAMELESS[query.by])
     convention = "" if ledger.convention == "matrix" else f", as {ledger.convention} counts"
@@ -182,7 +187,8 @@ def _resolved(ledger: Ledger, query: Query) -> Query:
     return replace(query, asked=replace(asked, by=asked.by or by), sort=sort)
 
 
-def _titled(rows: Rows, names: Sequence[str], *, people: bool = False) -> Sequence[Column[Any]]:
+def titled(rows: Rows, names: Sequence[str], *, people: bool = False) -> Sequence[Column[Any]]:
+    """The columns of these names, headed by them; for people by their short ones."""
     return [replace(rows.columns[name], title=shown_name(name) if people else name) for name in names]
 
 
@@ -247,8 +253,8 @@ def hidden_note(columns: Sequence[Column[Any]]) -> Sequence[str]:
     return (f"columns: {', '.join(column.title for column in columns)} do not fit; --wide shows them",)
 
 
-def _left_out(rows: Rows, found: Selection, query: Query) -> Sequence[str]:
-    """What the rows leave out, and why."""
+def left_out(rows: Rows, found: Selection, query: Query) -> list[str]:
+    """Which rows are left out, and why."""
     kind, every = KINDS[query.by], len(rows.every)
     lines = []
     if len(found.rows) < every:
@@ -263,6 +269,12 @@ def _left_out(rows: Rows, found: Selection, query: Query) -> Sequence[str]:
         lines.append(
             f"undecided: {found.undecided} {kind}, of which only a lower bound is known, are left out"
         )
+    return lines
+
+
+def _about(rows: Rows, query: Query) -> Sequence[str]:
+    """What must be known of the rows."""
+    lines, every = [], len(rows.every)
     if query.fits is not None:
         fitting = sum(rows.columns["fits"].exact(row) == "yes" for row in rows.every)
         lines.append(f"fits: {fitting} of {every} modules take at most {short_bytes(query.fits)} alone")

@@ -36,7 +36,7 @@ from onnxlens.specs.ledger import (
     operator_cost,
 )
 from onnxlens.specs.parts import Parts
-from onnxlens.specs.peers import PEERS
+from onnxlens.specs.peers import PEERS, Convention
 from onnxlens.specs.record import record
 
 Columns = Mapping[str, Column[Any]]
@@ -106,10 +106,19 @@ def rows_of(ledger: Ledger, query: Query) -> Rows:
         rows = replace(
             rows, columns={**rows.columns, "fits": _fits(rows.columns["working_bytes"], query.fits)}
         )
+    return checked(ledger.convention, rows, query)
+
+
+def checked(convention: Convention, rows: Rows, query: Query) -> Rows:
+    """The rows with the columns that hold a figure in some row.
+
+    Raises:
+        UsageError: a column is asked for that holds no figure, or a text that no row has.
+    """
     shares = {
         SHARE,
         *NAMED_ONLY,
-        *(PEER_NAMES[peer] + PERCENT for peer in PEERS if peer == ledger.convention),
+        *(PEER_NAMES[peer] + PERCENT for peer in PEERS if peer == convention),
     }
     present = {
         name: column
