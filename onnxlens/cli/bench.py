@@ -17,6 +17,7 @@ from onnxlens.cli.options import (
     with_inputs,
     with_network_settings,
     with_rows,
+    with_wide,
 )
 from onnxlens.cli.table import screen_width
 from onnxlens.specs.bench import BenchRequest
@@ -53,7 +54,7 @@ LEVELS = ("disabled", "basic", "extended", "all")
 @click.option("--against", type=click.Choice(["torch"]), help="Time PyTorch too, eager and compiled.")
 @click.option("--by", metavar="KIND", help="What a row is: module [default], op, node.")
 @with_rows
-@click.option("--wide", is_flag=True, help="All columns, also those that do not fit the screen.")
+@with_wide
 @format_option("table", "json", "csv", "md")
 @with_inputs
 @with_network_settings
@@ -78,7 +79,9 @@ def bench(
     from onnxlens.reports.tables.bench import BENCH_COLUMNS, LEVELS, bench_table
     from onnxlens.reports.tables.query import Asked, understood
 
-    asked = Asked(**{name: options.pop(name) for name in ("by", "depth", "columns", "sort", "top", "where")})
+    asked = Asked(
+        **{name: options.pop(name) for name in ("by", "depth", "columns", "sort", "top", "where", "leaves")}
+    )
     query = understood(asked, BENCH_COLUMNS, "latency_s")  # refused before anything is run
     whole = output_format == "json" and asked == Asked()
     if query.by == "module" and output_format != "json" and asked == Asked(asked.by, asked.columns):

@@ -224,6 +224,7 @@ with_network_settings = all_of(
 )
 """The settings of a verb that may run the PyTorch network of an ``.onnx`` file."""
 
+with_wide = click.option("--wide", is_flag=True, help="All columns, also those that do not fit the screen.")
 with_rows = all_of(
     click.option(
         "--depth", type=click.IntRange(0, MOST_LEVELS), help="Module levels to show [see the verb]."
@@ -239,6 +240,7 @@ with_rows = all_of(
         metavar="EXPR",
         help="Only rows that match: 'macs>1G and (class==Linear or path~attn)'; may be repeated.",
     ),
+    click.option("--leaves", is_flag=True, help="Only modules without others inside."),
 )
 """Which rows and columns a table of costs or times has."""
 

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, cast
 import click
 
 import onnxlens
-from onnxlens.cli.options import all_of, print_result, with_rows
+from onnxlens.cli.options import all_of, print_result, with_rows, with_wide
 from onnxlens.errors import UsageError
 
 if TYPE_CHECKING:
@@ -33,7 +33,6 @@ with_table = all_of(
     ),
     with_rows,
     click.option("--own", is_flag=True, help="Costs of each module without the modules inside it."),
-    click.option("--leaves", is_flag=True, help="Only modules without others inside."),
     click.option(
         "--fits", metavar="SIZE", help="Mark the modules that take at most this alone, such as 2MiB."
     ),
@@ -43,7 +42,7 @@ with_table = all_of(
         type=click.Choice(["float32", "float16", "bfloat16", "int8", "int4"]),
         help="Memory as if floats were held so: working sets, weights, live.",
     ),
-    click.option("--wide", is_flag=True, help="All columns, also those that do not fit the screen."),
+    with_wide,
     click.option("--explain", is_flag=True, help="Say below the table how everything was counted."),
 )
 """What a table of costs shows: ``taken`` and ``table_from`` read it."""

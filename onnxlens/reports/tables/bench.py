@@ -69,7 +69,10 @@ def bench_table(
         f"{report.graph} from {report.source} (opset {report.opset}{weights}): ONNX Runtime on "
         f"{report.provider}, level {report.level}, threads {report.threads}"
     )
-    notes = (*hidden_note(hidden), *left_out(rows, found, query), *_notes(report))
+    notes = [*hidden_note(hidden), *left_out(rows, found, query)]
+    if query.asked.top is not None and query.by == "module" and not query.asked.leaves:
+        notes.append("rows include the modules inside them; ledger --latency --own ranks each without those")
+    notes += _notes(report)
     return with_notes(heading, table, notes, table_format)
 
 
@@ -95,11 +98,14 @@ def _rows(report: BenchReport, query: Query) -> tuple[Query, Rows]:
     every: Mapping[By, Sequence[Any]] = {
         "module": report.modules, "op": report.operators, "node": report.nodes,
     }  # fmt: skip
+    inner = [each.path.split(".") for each in report.modules if each.path]
+    outer = {".".join(elements[:length]) for elements in inner for length in range(len(elements))}
     rows = Rows(
         every[query.by],
         {name: build(report) for name, build in BENCH_COLUMNS[query.by].items()},
         together=lambda rows: None,
         depth=lambda row: row.depth if query.by == "module" else 0,
+        is_leaf=lambda row: query.by != "module" or row.path not in outer,
     )
     return query, checked("matrix", rows, query)
 

@@ -250,7 +250,8 @@ def hidden_note(columns: Sequence[Column[Any]]) -> Sequence[str]:
     """Which columns a screen has no room for, if there are any."""
     if not columns:
         return ()
-    return (f"columns: {', '.join(column.title for column in columns)} do not fit; --wide shows them",)
+    do, them = ("does", "it") if len(columns) == 1 else ("do", "them")
+    return (f"columns: {', '.join(column.title for column in columns)} {do} not fit; --wide shows {them}",)
 
 
 def left_out(rows: Rows, found: Selection, query: Query) -> list[str]:

@@ -59,6 +59,7 @@ def test_every_head_is_a_name_that_options_take(by: By) -> None:
 def test_rows_are_chosen_sorted_and_fitted_as_in_any_table() -> None:
     assert [row["operator"] for row in rows("op", sort="time:asc")] == ["Split", "Conv"]
     assert [row["node"] for row in rows("node", where=("path==conv",))] == ["conv_nchwc"]
+    assert [row["path"] for row in rows("module", leaves=True)] == ["conv"]
     narrow = bench_table(BENCH, width=60)
     assert all(len(line) <= 60 for line in narrow.split("\n\n")[1].splitlines())
     assert "do not fit; --wide shows them" in narrow
