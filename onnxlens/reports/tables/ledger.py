@@ -235,7 +235,9 @@ def _for_people(ledger: Ledger, rows: Rows, query: Query) -> Sequence[str]:
         for name in names
         if name not in hidden
     )
-    return [name for name in dict.fromkeys(owned) if name in rows.columns]
+    shown = [name for name in dict.fromkeys(owned) if name in rows.columns]
+    sought = [name for name in dict.fromkeys(query.named) if name not in shown]
+    return [*shown[:2], *sought, *shown[2:]]  # what rows are chosen by can be seen
 
 
 def _sums(rows: Rows, found: Selection) -> Sequence[tuple[str, Any]]:

@@ -338,3 +338,10 @@ def test_a_table_of_own_costs_shows_none_of_the_whole() -> None:
     heads = cost_table(timed(), understood(Asked(own=True))).splitlines()[2].split()
     assert not {"live", "latency", "macs/s", "macs"} & set(heads)
     assert {"own_macs", "own_share", "own_params", "own_moved", "own_operators"} <= set(heads)
+
+
+def test_a_table_shows_what_its_rows_are_chosen_by() -> None:
+    """Also where that is none of the columns that matter most, and on a narrow screen."""
+    query = understood(Asked(sort="special_ops", where=("depth>0 and moved_share>1",)))
+    text = cost_table(ledgers.known_ledger(), query, layout=Layout(80, explain=False))
+    assert text.split("\n\n")[1].split()[:5] == ["path", "class", "depth", "moved_share", "special_ops"]
