@@ -6,7 +6,7 @@ import os
 import shutil
 import sys
 from collections.abc import Collection
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
@@ -16,6 +16,7 @@ import click
 import onnxlens
 from onnxlens.cli.options import all_of, print_result, with_rows, with_wide
 from onnxlens.errors import UsageError
+from onnxlens.specs.record import record
 
 if TYPE_CHECKING:
     from onnxlens.api.opened import OpenedTarget
@@ -54,7 +55,7 @@ ROWS = ("by", "columns", "where", "sort", "top", "depth", "own", "leaves", "fits
 """The options that say which rows and columns."""
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class Table:
     """What is asked, and how it is shown on this screen.
 
