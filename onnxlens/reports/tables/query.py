@@ -173,6 +173,8 @@ def _size(text: str) -> float:
     if isinstance(found, str) or found.length < len(text):
         problem = found if isinstance(found, str) else f"{text[found.length :]!r} follows a number"
         raise UsageError(f"--fits {text!r}: {problem}; give a size such as 2MiB")
+    if found.number <= 0:
+        raise UsageError(f"--fits {text!r}: nothing fits into that; give a size such as 2MiB")
     return found.number
 
 

@@ -101,6 +101,7 @@ def test_rows_are_sorted_and_those_without_a_figure_come_last(sort: str, paths: 
         ({"own": True, "by": "op"}, "--own is about modules; leave out --by op"),
         ({"fits": "2MiB or so"}, "--fits '2MiB or so': ' or so' follows a number; give a size such as 2MiB"),
         ({"fits": "2ms"}, "'ms' is not a unit of working_bytes"),
+        ({"fits": "-1"}, "--fits '-1': nothing fits into that; give a size such as 2MiB"),
         ({"leaves": True, "by": "node"}, "--leaves is about modules; leave out --by node"),
     ],
 )
