@@ -106,7 +106,8 @@ class MatrixWork:
         height: of the output; 1 in a matrix product.
         width: of the output; the rows of a matrix product.
         kernel: the taps by spatial axis.
-        weight_dtype, activation_dtype: of the operands; None where the file does not say.
+        stride: of the same axes.
+        dilation: of the same axes.
     """
 
     layer: Layer
@@ -117,8 +118,8 @@ class MatrixWork:
     height: int
     width: int
     kernel: tuple[int, ...] = ()
-    weight_dtype: str | None = None
-    activation_dtype: str | None = None
+    stride: tuple[int, ...] = ()
+    dilation: tuple[int, ...] = ()
 
     @property
     def taps(self) -> int:
