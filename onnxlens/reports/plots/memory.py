@@ -52,7 +52,7 @@ def write_memory_plot(ledger: Ledger, plan: MemoryPlan, path: Path) -> None:
 
 
 def _draw(axes: Axes, plan: MemoryPlan, root: str, first: int, end: int) -> None:
-    """The steps from ``first`` to ``end``: the named tensors from below, what else is alive on top of them."""
+    """The steps from ``first`` to ``end``: the named tensors from below, what else is alive above."""
     base = [0] * len(plan.steps)
     for tensor, color in zip(_named(plan), SERIES, strict=False):
         size_bytes = tensor.live.size_bytes or 0
