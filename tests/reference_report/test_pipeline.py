@@ -8,12 +8,12 @@ import pytest
 
 from onnxlens.errors import GraphError, UsageError
 from onnxlens.reference_model import catalog
+from onnxlens.reference_model.pipeline import ANNOTATOR_STEPS, Sampling, pipeline
 from onnxlens.specs.flow import FlowGraph, FlowNode
 from onnxlens.specs.ledger import Ledger
 from onnxlens.specs.tensor import TensorSpec
 from reference_report.figures import pipeline as figure
 from reference_report.figures.pipeline import pipeline_flow
-from reference_report.figures.stages import ANNOTATOR_STEPS, Sampling, pipeline
 from tests.reports.ledgers import ledger
 
 GRAPHS = {"clip-text", "hed", "controlnet", "sd-unet", "vae-decoder"}

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Collection, Container, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from typing import NamedTuple
 
 from onnxlens.profile.count.rules import is_view, viewed_inputs
 from onnxlens.profile.graph.graph import Graph, GraphNode
 from onnxlens.profile.graph.node_view import NotCountable, ValueView
 from onnxlens.specs.memory import LiveTensor, MemoryPeak, NodePlace
+from onnxlens.specs.record import record
 from onnxlens.specs.tensor import DTYPES, TensorSpec, storage_bytes
 
 Measure = Callable[[int | None], int]
@@ -137,7 +137,7 @@ class _Others(Container[int]):
         return index not in self._nodes
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class _Part:
     """Nodes of a graph, by their indices, with the tensors that come to them and that are wanted of them.
 
@@ -214,8 +214,9 @@ def _held(part: _Part, memory: _Memory) -> Iterator[Held]:
             continue
         for output in node.view.outputs:
             if output is not None and memory.has_own(output.name):
+                last = memory.last_use(output.name, index)
                 size = held_bytes(output, part.stored_as)
-                yield Held(output, size, memory.start_of(index), memory.last_use(output.name, index))
+                yield Held(output, size, memory.start_of(index), last)
 
 
 def _start(part: _Part, name: str) -> int:
@@ -297,10 +298,11 @@ class _Memory:
 
     def _last_consumer(self, name: str, producer: int) -> int:
         """The last node that reads the value and runs, else the one that produces it."""
-        for index in reversed(self._graph.consumers(name)):
-            if index not in self._idle:
-                return max(self._last_round(index, producer), producer)
-        return producer
+        users = self._graph.consumers(name)
+        if not self._idle and not self._loops:
+            return users[-1] if users and users[-1] > producer else producer
+        last = next((index for index in reversed(users) if index not in self._idle), producer)
+        return max(self._last_round(last, producer), producer)
 
     def _last_round(self, index: int, producer: int) -> int:
         """The node that runs the outermost loop around a consumer, and not around the producer; else it."""
@@ -324,7 +326,9 @@ class _Memory:
 
     def last_use(self, name: str, producer: int = -1) -> int | None:
         """The node after which the value's memory is freed; None for an output of the graph, or no use."""
-        last = max(self._last_consumer(name, producer), self._kept_until.get(name, -1))
+        last = self._last_consumer(name, producer)
+        if name in self._kept_until:
+            last = max(last, self._kept_until[name])
         if name in self._returned:
             return None if self._around is None else self._last_need(name, last, self._around)
         return None if last < 0 else last

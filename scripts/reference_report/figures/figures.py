@@ -13,9 +13,9 @@ from onnxlens.profile.flow.deepest import DeepestFlow
 from onnxlens.profile.flow.group import grouped
 from onnxlens.profile.flow.group_file import read_groups
 from onnxlens.reference_model.catalog import groups_file
+from onnxlens.reference_model.pipeline import Sampling
 from onnxlens.specs.flow import FlowGraph
 from reference_report.figures.pipeline import Count, pipeline_flow
-from reference_report.figures.stages import Sampling
 from reference_report.figures.training import MODES, Mode, links, training_flow
 
 WRAPPER = "model"

@@ -8,11 +8,11 @@ from collections.abc import Callable, Iterator, Sequence
 from onnxlens.errors import GraphError
 from onnxlens.profile.flow.costs import SUMMED
 from onnxlens.reference_model import catalog
+from onnxlens.reference_model.pipeline import Pipeline, Sampling, Stage, pipeline
 from onnxlens.reports.numbers import short_count
 from onnxlens.specs.flow import FlowEdge, FlowGraph, FlowKind, FlowNode
 from onnxlens.specs.ledger import Ledger
 from onnxlens.specs.tensor import TensorSpec
-from reference_report.figures.stages import Pipeline, Sampling, Stage, pipeline
 
 Count = Callable[[str], Ledger]
 """The ledger of a graph of the catalog by name."""

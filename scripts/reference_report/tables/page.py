@@ -33,7 +33,7 @@ The document's pictures, drawn from the graphs: every box is counted, every shap
 tensor of the exported file, numbers are the order of execution. [Files of
 groups](../docs/grouping.md#the-surveys-names) give the document's names to parts of the networks and say
 which modules each name covers. What the pipeline runs between the graphs, and how often, is written down in
-`scripts/reference_report/figures/stages.py` and held to the graphs' inputs and outputs.
+`onnxlens/reference_model/pipeline.py` and held to the graphs' inputs and outputs.
 """
 
 ABOUT_TRAINING = """\
