@@ -311,6 +311,7 @@ class Ledger:
         facts: of each node, where they are asked for; else empty.
         grouping: the groups that are asked for.
         node_seconds: measured time by the node's index, None for what belongs to none; empty until measured.
+        own_seconds: likewise by the path of the module whose own kernels ran, None for what belongs to none.
     """
 
     graph: str
@@ -328,6 +329,7 @@ class Ledger:
     facts: tuple[NodeFacts, ...] = ()
     grouping: Grouping | None = None
     node_seconds: Mapping[int | None, float] = field(default_factory=dict)
+    own_seconds: Mapping[str | None, float] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         for name, by_node in added(self.nodes).items():

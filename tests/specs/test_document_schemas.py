@@ -55,7 +55,7 @@ KINDS = (
     "profile", "ledger", "reconciliation", "parity", "layers", "bench", "catalog", "manifest", "summary",
     "memory", "memory-plan",
 )  # fmt: skip
-VERSIONS = {"ledger": 2}
+VERSIONS = {"bench": 2, "ledger": 2}
 """Of the documents that have changed."""
 
 
