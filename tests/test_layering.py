@@ -13,7 +13,7 @@ PACKAGE = Path(__file__).parent.parent / "onnxlens"
 
 SHARED = frozenset({"errors", "specs"})
 PROFILE = frozenset(
-    {f"profile.{room}" for room in ("graph", "count", "runtime", "flow", "subgraph", "parity")}
+    {f"profile.{room}" for room in ("graph", "count", "chip", "runtime", "flow", "subgraph", "parity")}
 )
 GRAPH, COUNT = frozenset({"profile.graph"}), frozenset({"profile.graph", "profile.count"})
 FOLDERS = frozenset({"reference_model", "export", "reports"}) | PROFILE
@@ -25,6 +25,7 @@ MAY_IMPORT: Mapping[str, frozenset[str]] = {
     "profile": frozenset(),
     "profile.graph": SHARED,
     "profile.count": SHARED | GRAPH,
+    "profile.chip": SHARED | COUNT,
     "profile.runtime": SHARED | COUNT,
     "profile.flow": SHARED | COUNT,
     "profile.subgraph": SHARED | COUNT,

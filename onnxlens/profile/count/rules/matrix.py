@@ -7,7 +7,7 @@ each. A bias is not a MAC; adding it is one elementwise op per output element.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from itertools import chain
 from math import prod
 
@@ -95,15 +95,30 @@ def einsum(node: NodeView) -> Work:
     terms, result = _parse(node)
     sizes = _label_sizes(terms, [node.input_shape(index) for index in range(len(terms))])
     operands = [frozenset(term) for term in terms]
-    kept = [labels & (result | _union(operands, skip=index)) for index, labels in enumerate(operands)]
+    kept = _kept(operands, result)
     vector_ops = sum(
         _volume(labels, sizes) for labels, needed in zip(operands, kept, strict=True) if labels != needed
     )
-    macs, left = 0, kept[0]
-    for index, right in enumerate(kept[1:], start=1):
-        macs += _volume(left | right, sizes)
-        left = (left | right) & (result | _union(kept[index + 1 :]))
-    return Work(macs=macs, vector_ops=vector_ops)
+    return Work(macs=sum(map(prod, einsum_products(node))), vector_ops=vector_ops)
+
+
+def einsum_products(node: NodeView) -> Iterator[tuple[int, int, int, int]]:
+    """For each product of two operands: equal products, rows of the left, summed terms, columns."""
+    terms, result = _parse(node)
+    sizes = _label_sizes(terms, [node.input_shape(index) for index in range(len(terms))])
+    left, *others = _kept([frozenset(term) for term in terms], result)
+    for index, right in enumerate(others):
+        after = (left | right) & (result | _union(others[index + 1 :]))
+        both = left & right
+        parts = (both & after, left - both, both - after, right - both)
+        times, rows, inner, columns = (_volume(labels, sizes) for labels in parts)
+        yield times, rows, inner, columns
+        left = after
+
+
+def _kept(operands: Sequence[Labels], result: Labels) -> list[Labels]:
+    """The labels of each operand that another one or the output has; the rest is summed before."""
+    return [labels & (result | _union(operands, skip=index)) for index, labels in enumerate(operands)]
 
 
 def _parse(node: NodeView) -> tuple[list[Sequence[str]], Labels]:

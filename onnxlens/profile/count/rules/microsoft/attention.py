@@ -161,20 +161,25 @@ def multi_head(inputs: Inputs, bias: int) -> Rule:
     """
 
     def rule(node: NodeView) -> Work:
-        heads: int = node.attribute("num_heads")
-        batch, length = node.input_shape(0)[:2]
-        key = node.input_shape(1) if node.has_input(1) else (batch, length)
-        is_cross = len(key) == 4
-        new_keys = key[2] if is_cross else key[1]
-        value_width = node.output_shape(0)[-1] // heads
-        key_width = _key_width(node, heads, value_width)
-        keys = attended_keys(node, inputs, new_keys)
-        sizes = AttentionSizes(batch, heads, length, keys, key_width, value_width)
-        biased = length * key_width + (0 if is_cross else new_keys * (key_width + value_width))
-        additions = node.has_input(bias) * batch * heads * biased
+        sizes, new_keys = multi_head_sizes(node, inputs)
+        biased = sizes.queries * sizes.key_width + new_keys * (sizes.key_width + sizes.value_width)
+        additions = node.has_input(bias) * sizes.batch * sizes.heads * biased
         return VECTOR * additions + scores_work(sizes, per_score(node, inputs))
 
     return rule
+
+
+def multi_head_sizes(node: NodeView, inputs: Inputs) -> tuple[AttentionSizes, int]:
+    """The sizes, and the number of keys that a bias is still to be added to: none in cross attention."""
+    heads: int = node.attribute("num_heads")
+    batch, length = node.input_shape(0)[:2]
+    key = node.input_shape(1) if node.has_input(1) else (batch, length)
+    is_cross = len(key) == 4
+    new_keys = key[2] if is_cross else key[1]
+    value_width = node.output_shape(0)[-1] // heads
+    keys = attended_keys(node, inputs, new_keys)
+    sizes = AttentionSizes(batch, heads, length, keys, _key_width(node, heads, value_width), value_width)
+    return sizes, 0 if is_cross else new_keys
 
 
 def _key_width(node: NodeView, heads: int, value_width: int) -> int:
@@ -192,7 +197,7 @@ def group_query_attention(node: NodeView) -> Work:
     A quantized cache costs a multiply per element, and 4 ops per new element. Grouped-query attention:
     Ainslie et al., 2023.
     """
-    sizes, new_keys, shared = _grouped(node, GROUPED_TOTAL)
+    sizes, new_keys, shared = grouped_sizes(node, GROUPED_TOTAL)
     score = SCALE * (1 + (node.attribute("causal", 1) != 0) + node.has_input(10)) + softcap(node)
     vectors = sizes.batch * (sizes.heads * sizes.queries + shared * new_keys)
     work = scores_work(sizes, score) + _rotated(node, vectors, cosines=7)
@@ -206,7 +211,7 @@ def group_query_attention(node: NodeView) -> Work:
     return work + per_channel * (caches * sizes.batch * shared * sizes.key_width)
 
 
-def _grouped(node: NodeView, total: int) -> tuple[AttentionSizes, int, int]:
+def grouped_sizes(node: NodeView, total: int) -> tuple[AttentionSizes, int, int]:
     """The sizes, the number of new keys, and of key/value heads; the query may hold Q, K and V.
 
     ``total`` is the input with the number of all keys.
@@ -236,7 +241,7 @@ def sparse_attention(node: NodeView) -> Work:
 
     All scores are the upper bound. The rotary embedding is that of GroupQueryAttention.
     """
-    sizes, new_keys, shared = _grouped(node, SPARSE_TOTAL)
+    sizes, new_keys, shared = grouped_sizes(node, SPARSE_TOTAL)
     in_blocks = node.input_shape(6)[1] * node.attribute("sparse_block_size") ** 2
     scores = min(sizes.queries * sizes.keys, in_blocks)
     vectors = sizes.batch * (sizes.heads * sizes.queries + shared * new_keys)

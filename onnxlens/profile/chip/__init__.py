@@ -1,0 +1,1 @@
+"""Chips: what a MAC array, memories and rates make of a counted graph."""
