@@ -28,8 +28,8 @@ class TrafficRow:
         spilled_bytes: read again because it does not fit on the chip; None where no size is given.
         sram_bytes: the smallest memory on the chip in which nothing is read again; None where nothing
             could be.
-        untiled_nodes: how many nodes do not fit on the chip even in tiles, or have no known tiles: what they
-            read again is not in ``spilled_bytes``.
+        untiled_nodes: how many nodes do not fit on the chip even in tiles, or have no known tiles: then
+            ``spilled_bytes`` is a lower bound.
         unsized_nodes: how many nodes move what is unknown: then every figure is a lower bound.
     """
 
@@ -50,7 +50,7 @@ class TrafficRow:
 class KneePoint:
     """What the whole graph moves with so much memory on the chip, spilled bytes included.
 
-    ``untiled_nodes`` do not fit in tiles: what they read again is left out.
+    Where ``untiled_nodes`` do not fit in tiles it is a lower bound.
     """
 
     on_chip_bytes: int
