@@ -162,8 +162,8 @@ def test_rules_of_the_array_are_checked(tmp_path: Path) -> None:
     assert load_chip(own(tmp_path, FULL + RULE)).array[0].source == "Acme data sheet 1.0"
     for before, after, message in (
         ("output_channels", "columns", "'columns' is not a dimension"),
-        ('grade = "vendor"\n', "", "needs source, and grade"),
-        ("macs_per_cycle = 100\nsteps", "steps", "macs_per_cycle"),
+        ('grade = "vendor"', "", "needs source, and grade"),
+        ("macs_per_cycle = 100", "", "macs_per_cycle"),
         ("layers", "layer", "there is no key 'layer'"),
     ):
         with pytest.raises(UsageError, match=message):
