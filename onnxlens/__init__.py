@@ -24,6 +24,9 @@ if TYPE_CHECKING:
     from onnxlens.api.ledger import write_table as write_table
     from onnxlens.api.ledger import write_trace as write_trace
     from onnxlens.api.measure import measure_graph as measure_graph
+    from onnxlens.api.memory import memory_plan as memory_plan
+    from onnxlens.api.memory import write_arena as write_arena
+    from onnxlens.api.memory import write_memory_plot as write_memory_plot
     from onnxlens.api.opened import OpenedTarget as OpenedTarget
     from onnxlens.api.profile import profile_graph as profile_graph
     from onnxlens.api.profile import profile_with_flow as profile_with_flow
@@ -62,6 +65,7 @@ _NAMES = {
     "api.groups": ("with_facts", "with_groups"),
     "api.ledger": ("ledger_of", "memory_peak", "with_working_sets", "write_table", "write_trace"),
     "api.measure": ("measure_graph",),
+    "api.memory": ("memory_plan", "write_arena", "write_memory_plot"),
     "api.opened": ("OpenedTarget",),
     "api.profile": ("profile_graph", "profile_with_flow"),
     "api.reconcile": ("reconcile_graph",),

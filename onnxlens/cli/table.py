@@ -25,6 +25,13 @@ if TYPE_CHECKING:
     from onnxlens.reports.tables.query import Query
     from onnxlens.specs.ledger import Ledger
 
+as_dtype_option = click.option(
+    "--as-dtype",
+    "stored_as",
+    type=click.Choice(["float32", "float16", "bfloat16", "int8", "int4"]),
+    help="Memory as if floats were held so: working sets, weights, live.",
+)
+
 with_table = all_of(
     click.option(
         "--by",
@@ -49,12 +56,7 @@ with_table = all_of(
     click.option(
         "--fits", metavar="SIZE", help="Mark the modules that take at most this alone, such as 2MiB."
     ),
-    click.option(
-        "--as-dtype",
-        "stored_as",
-        type=click.Choice(["float32", "float16", "bfloat16", "int8", "int4"]),
-        help="Memory as if floats were held so: working sets, weights, live.",
-    ),
+    as_dtype_option,
     click.option("--wide", is_flag=True, help="All columns, also those that do not fit the screen."),
     click.option("--explain", is_flag=True, help="Say below the table how everything was counted."),
 )
