@@ -47,6 +47,16 @@ class TrafficRow:
 
 
 @dataclass(frozen=True, slots=True)
+class TrafficKinds:
+    """What the whole graph moves in one mode; ``spilled_bytes`` is None where no size is given."""
+
+    weight_read_bytes: int
+    read_bytes: int
+    write_bytes: int
+    spilled_bytes: int | None
+
+
+@dataclass(frozen=True, slots=True)
 class KneePoint:
     """What the whole graph moves with so much memory on the chip, spilled bytes included.
 
@@ -68,6 +78,7 @@ class TrafficReport:
         compulsory_bytes: every input, output and weight once: what any fusion moves.
         rows: in the order of execution.
         total: the whole graph.
+        kinds: of it, by mode.
         knee: by growing size of the memory on the chip.
         attribution: where module paths come from, ``none`` if the file names none.
     """
@@ -80,5 +91,6 @@ class TrafficReport:
     by: Rows
     rows: tuple[TrafficRow, ...]
     total: TrafficRow
+    kinds: Mapping[FusionMode, TrafficKinds]
     knee: tuple[KneePoint, ...]
     attribution: str

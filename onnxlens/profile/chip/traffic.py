@@ -12,7 +12,15 @@ from onnxlens.profile.count.rules import Traffic
 from onnxlens.profile.graph.graph import Graph
 from onnxlens.profile.graph.node_view import NotCountable
 from onnxlens.specs.ledger import Ledger
-from onnxlens.specs.traffic import FUSION_MODES, FusionMode, KneePoint, Rows, TrafficReport, TrafficRow
+from onnxlens.specs.traffic import (
+    FUSION_MODES,
+    FusionMode,
+    KneePoint,
+    Rows,
+    TrafficKinds,
+    TrafficReport,
+    TrafficRow,
+)
 
 SMALLEST_KNEE_BYTES = 2**14
 
@@ -122,8 +130,20 @@ class GraphTraffic:
             by=by,
             rows=tuple(rows.row(*each) for each in self._parts(by)),
             total=rows.row("total", "", 0, range(len(self._graph.nodes))),
+            kinds={each: self._kinds(each, traffic, on_chip_bytes) for each, traffic in moved.items()},
             knee=self.knee(mode),
             attribution=self._ledger.attribution,
+        )
+
+    def _kinds(self, mode: FusionMode, traffic: Sequence[Traffic], on_chip_bytes: int | None) -> TrafficKinds:
+        spilled = None
+        if on_chip_bytes is not None:
+            spilled = sum(self.spilled(on_chip_bytes, self.fusion.stays(mode, on_chip_bytes)).values())
+        return TrafficKinds(
+            sum(each.weight_read_bytes for each in traffic),
+            sum(each.read_bytes for each in traffic),
+            sum(each.write_bytes for each in traffic),
+            spilled,
         )
 
     def _parts(self, by: Rows) -> Iterator[tuple[str, str, int, Sequence[int]]]:
