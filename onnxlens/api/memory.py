@@ -50,7 +50,7 @@ def memory_plan(
         raise UsageError(f"order {order!r} is not known; choose one of {', '.join(get_args(Order))}")
     if not 1 <= alignment_bytes <= MOST_ALIGNMENT_BYTES:
         raise UsageError(
-            f"an alignment of {alignment_bytes} bytes is not one; give 1 to {MOST_ALIGNMENT_BYTES}"
+            f"an alignment of {alignment_bytes} bytes is not possible; give 1 to {MOST_ALIGNMENT_BYTES}"
         )
     with opened(target, settings, progress) as it:
         request = PlanRequest(in_place, order == "better", stored_as, alignment_bytes)

@@ -19,9 +19,11 @@ IN_PLACE = frozenset(
         *(("", op_type) for op_type in PER_ELEMENT if op_type != "SwiGLU"),
         *(("", op_type) for op_type in ("Clip", "Gelu", "Sum", "Max", "Min", "Mean", "Cast")),
         *(("com.microsoft", op_type) for op_type in ("Gelu", "FastGelu", "QuickGelu", "BiasGelu")),
+        *(("", op_type) for op_type in ("Softmax", "LogSoftmax")),
     }
 )
-"""Operators of which an element of the output needs only the elements of the inputs at its own position."""
+"""Operators whose output may be written over an input of the same size: its elements depend on those at their
+own position alone. Softmax needs its own row, which it may overwrite pass by pass."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 NAMED = len(SERIES) - 1
 """So many tensors at the peak are named; the others are one area of the last color."""
 OTHERS = SERIES[-1]
+AROUND = 24
+"""So many steps around the peak are also drawn large, where the whole is longer than three times as many."""
 
 
 def write_memory_plot(ledger: Ledger, plan: MemoryPlan, path: Path) -> None:
@@ -29,22 +31,28 @@ def write_memory_plot(ledger: Ledger, plan: MemoryPlan, path: Path) -> None:
     kind = ", in place" if plan.in_place else ""
     order = "the file's order" if plan.order == "file" else f"an order found by a {plan.order} search"
     title = f"Activation memory of {ledger.graph} over {order}{kind} ({label(ledger.source, 60)})"
-    with plot(path, title, (11, 6.6)) as figure:
-        axes = figure.subplots()
-        _draw(axes, plan)
+    wide = len(plan.steps) > 3 * AROUND
+    with plot(path, title, (11, 7)) as figure:
+        axes = figure.subplots(1, 1 + wide, sharey=True, squeeze=False, width_ratios=(3, 1)[: 1 + wide])[0]
         most = max(plan.levels_bytes, default=0)
-        axes.set_xlim(0, max(len(plan.steps), 1))
-        axes.set_ylim(0, max(most, 1) * 1.08)
-        byte_axis(axes.yaxis, most)
-        axes.set_xlabel("step of the execution (nodes that run)")
-        axes.set_ylabel(f"activations alive{', of known size' if plan.unsized else ''}")
-        _mark_peak(axes, ledger, plan)
-        figure.legend(
-            loc="outside lower left", ncols=2, fontsize=8.5, title="alive at the peak", alignment="left"
-        )
+        for panel in axes:
+            _draw(panel, plan, root_name(ledger))
+            panel.set_xlim(0, max(len(plan.steps), 1))
+            panel.set_xlabel("step of the execution (nodes that run)")
+        byte_axis(axes[0].yaxis, most)
+        axes[0].set_ylim(0, max(most, 1) * 1.08)
+        axes[0].set_ylabel(f"activations alive{', of known size' if plan.unsized else ''}")
+        _mark_peak(axes[0], ledger, plan)
+        if wide:
+            step = plan.levels_bytes.index(most)
+            axes[1].set_xlim(max(step - AROUND / 2, 0), min(step + AROUND / 2, len(plan.steps)))
+            axes[1].set_xlabel("the steps around the peak")
+        handles, names = axes[0].get_legend_handles_labels()
+        heading = "alive at the peak: size, name, shape, module that makes it"
+        figure.legend(handles, names, loc="outside lower left", fontsize=8.5, title=heading, alignment="left")
 
 
-def _draw(axes: Axes, plan: MemoryPlan) -> None:
+def _draw(axes: Axes, plan: MemoryPlan, root: str) -> None:
     """Steps as areas on top of each other: the named tensors from below, what else is alive above."""
     count = len(plan.steps)
     edges = range(count + 1)
@@ -55,16 +63,16 @@ def _draw(axes: Axes, plan: MemoryPlan) -> None:
             level + size_bytes * (tensor.first_step <= step <= tensor.last_step)
             for step, level in enumerate(base)
         ]
-        name = (
-            f"{label(tensor.live.tensor.name)}  {short_bytes(size_bytes)}  {tensor.live.tensor.shape_text()}"
-        )
+        maker = "input" if tensor.live.producer is None else tensor.live.producer.module_path or root
+        shown = (label(tensor.live.tensor.name), tensor.live.tensor.shape_text(), label(maker, 60))
+        name = "   ".join((short_bytes(size_bytes), *shown))
         axes.stairs(top, edges, baseline=base, fill=True, color=color, label=name, linewidth=0)
         base = top
     axes.stairs(
         plan.levels_bytes, edges, baseline=base, fill=True, color=OTHERS, alpha=0.45, linewidth=0,
         label="all others",
     )  # fmt: skip
-    axes.stairs(plan.levels_bytes, edges, color=INK, linewidth=0.9)
+    axes.stairs(plan.levels_bytes, edges, color=INK, linewidth=0.6)
 
 
 def _named(plan: MemoryPlan) -> list[PlannedTensor]:
