@@ -56,8 +56,8 @@ def _draw_bars(axes: Axes, report: TrafficReport) -> None:
     axes.grid(axis="y", visible=False)
     axes.set_xlim(0, max(*left, 1) * 1.12)
     byte_axis(axes.xaxis, max(left))
-    size = "" if report.on_chip_bytes is None else f"; {short_bytes(report.on_chip_bytes)} on the chip"
-    axes.set_title(f"by mode of fusion and kind of bytes{size}", loc="left")
+    chip = "" if report.on_chip_bytes is None else f"; {short_bytes(report.on_chip_bytes)} on the chip"
+    axes.set_title(f"by mode of fusion and kind of bytes{chip}", loc="left")
     axes.legend(loc="upper left", bbox_to_anchor=(1.0, 1.0), fontsize=9)
 
 
