@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, cast
 import click
 
 import onnxlens
-from onnxlens.cli.options import all_of, print_result
+from onnxlens.cli.options import OutPath, all_of, print_result
 from onnxlens.errors import UsageError
 from onnxlens.specs.bounds import MOST_LEVELS
 
@@ -24,6 +24,13 @@ if TYPE_CHECKING:
     from onnxlens.reports.tables.ledger import Layout
     from onnxlens.reports.tables.query import Query
     from onnxlens.specs.ledger import Ledger
+
+as_dtype_option = click.option(
+    "--as-dtype",
+    "stored_as",
+    type=click.Choice(["float32", "float16", "bfloat16", "float8e4m3fn", "int16", "int8", "int4"]),
+    help="As if floats were held so: working sets, weights, live; with --hardware also bounds.",
+)
 
 with_table = all_of(
     click.option(
@@ -49,16 +56,14 @@ with_table = all_of(
     click.option(
         "--fits", metavar="SIZE", help="Mark the modules that take at most this alone, such as 2MiB."
     ),
-    click.option(
-        "--as-dtype",
-        "stored_as",
-        type=click.Choice(["float32", "float16", "bfloat16", "float8e4m3fn", "int16", "int8", "int4"]),
-        help="As if floats were held so: working sets, weights, live; with --hardware also bounds.",
-    ),
+    as_dtype_option,
     click.option(
         "--hardware",
         metavar="CHIP,..",
         help="Lower bounds of the time on these chips ('onnxlens hardware' lists them), or CHIP.toml.",
+    ),
+    click.option(
+        "--roofline", type=OutPath(), metavar="FILE.svg", help="Plot modules under the roofs of --hardware."
     ),
     click.option("--wide", is_flag=True, help="All columns, also those that do not fit the screen."),
     click.option("--explain", is_flag=True, help="Say below the table how everything was counted."),
@@ -71,7 +76,7 @@ FILES = ("xlsx", "parquet")
 ROWS = ("by", "columns", "where", "sort", "top", "depth", "own", "leaves", "fits")
 """The options that say which rows and columns."""
 
-TYPED = ("stored_as", "hardware")
+TYPED = ("stored_as", "hardware", "roofline")
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,8 +96,11 @@ class Table:
     every_column: bool
     out: Path | None = None
     hardware: str = ""
+    roofline: Path | None = None
 
     def __post_init__(self) -> None:
+        if self.roofline is not None and not self.hardware:
+            raise UsageError("--roofline needs --hardware CHIP")
         if self.stored_as and not self._has_working_sets and not self.hardware:
             raise UsageError(
                 "--as-dtype is of memory and bounds; add --hardware CHIP, --fits SIZE, --peak, or working to "
@@ -119,6 +127,10 @@ class Table:
         """Print the rows in the format that is asked for."""
         from onnxlens.reports.tables.ledger import cost_document, cost_table
 
+        if self.roofline is not None:
+            depth = self.query.asked.depth
+            drawn = onnxlens.plot_roofline(ledger, self.roofline, 1 if depth is None else depth)
+            click.echo(f"onnxlens: wrote {drawn}", err=True)
         if self.out is not None:
             written = onnxlens.write_table(
                 ledger, self.query, cast("FileFormat", self.output_format), self.out
@@ -143,7 +155,7 @@ def with_hardware(opened: OpenedTarget, ledger: Ledger, hardware: str, dtype: st
 
 def asks_rows(given: dict[str, Any]) -> bool:
     """Whether one of the options of a table chooses rows or columns."""
-    chosen = (given[name] for name in (*ROWS, "stored_as"))
+    chosen = (given[name] for name in (*ROWS, "stored_as", "roofline"))
     return any(value is not None and value is not False and value != () for value in chosen)
 
 
@@ -191,6 +203,7 @@ def table_from(
         given["wide"] or output_format not in ("table", "md"),
         out if output_format in FILES else None,
         given["hardware"] or "",
+        given["roofline"],
     )
 
 
