@@ -37,6 +37,8 @@ VERBS: Mapping[str, str] = MappingProxyType(
         "memory": "Plan the memory of the activations of TARGET.",
         "ledger": "List every cost of every module of TARGET.",
         "traffic": "Say what TARGET moves in memory when more is fused, or the chip is small.",
+        "hardware": "List the chips, and what is published of each.",
+        "calibrate": "Measure this machine, for --hardware host.",
         "reconcile": "Compare MACs with what onnx-tool, fvcore and thop count.",
         "check": "Compare ONNX Runtime's outputs of TARGET with PyTorch's.",
         "bench": "Time TARGET in ONNX Runtime, by module.",

@@ -62,7 +62,7 @@ def test_a_convolution_runs_in_three_rows_and_its_weights(tmp_path: Path) -> Non
 def test_a_smaller_memory_reads_the_weights_for_each_band_of_rows(tmp_path: Path) -> None:
     found = convolution(tmp_path)
     # five of the six channels fit (480 + 5 * 188 = 1420), so that all 1,280 bytes of input are read twice;
-    # five rows fit (7 * 160 + 148 + 5 * 40 = 1468; six take 1668), so that 888 bytes of weights are read twice
+    # five rows fit (7 * 160 + 148 + 5 * 40 = 1468; six take 1668), so that 888 bytes of weights are too
     assert spilled(found, 1607) == min(1280, 888)
     # at 1467 bytes four rows: still two bands; at 1067 (5 rows in, 3 out: 800 + 148 + 120 = 1068) two rows: 4
     # bands; and three channels (480 + 564 = 1044): two passes
