@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -13,6 +14,7 @@ from onnxlens.specs.progress import Progress, silent
 from onnxlens.specs.traffic import ROW_KINDS, FusionMode, Rows
 
 if TYPE_CHECKING:
+    from onnxlens.specs.ledger import Ledger
     from onnxlens.specs.traffic import TrafficReport
 
 
@@ -49,6 +51,30 @@ def traffic_of(
         graph, ledger = it.graph, it.ledger
         it.progress("fusing and tiling", 0, 0)
         return GraphTraffic(graph, ledger).report(fusion, on_chip_bytes, by)
+
+
+def with_traffic(
+    opened: OpenedTarget,
+    ledger: Ledger,
+    fusion: FusionMode,
+    on_chip_bytes: int | None = None,
+) -> Ledger:
+    """The ledger with the memory traffic of every row when operators are fused, and what a small chip spills.
+
+    Args:
+        opened: what the ledger is of.
+        ledger: its costs.
+        fusion: what is fused.
+        on_chip_bytes: the size of the memory on the chip; that of the first chip of the bounds by default.
+
+    Raises:
+        UsageError: ``layer-pairs`` without a size.
+    """
+    from onnxlens.profile.chip.traffic import GraphTraffic
+
+    if on_chip_bytes is None and ledger.bounds:
+        on_chip_bytes = ledger.bounds[0].chip.buffered_bytes or None
+    return replace(ledger, traffic=GraphTraffic(opened.graph, ledger).fused(fusion, on_chip_bytes))
 
 
 def write_traffic_plot(report: TrafficReport, out: Path | str) -> Path:

@@ -20,16 +20,9 @@ from onnxlens.cli.options import (
     with_run,
     with_settings,
 )
-from onnxlens.cli.table import screen_width
+from onnxlens.cli.table import on_chip_option, screen_width
 from onnxlens.specs.bounds import MOST_LEVELS
 from onnxlens.specs.traffic import FUSION_MODES, ROW_KINDS
-
-
-def _size(context: click.Context, option: click.Parameter, text: str | None) -> int | None:
-    """``2MiB`` in bytes."""
-    from onnxlens.reports.tables.query import size_from
-
-    return None if text is None else int(size_from(text, f"--{option.name}".replace("_", "-")))
 
 
 @click.command()
@@ -41,9 +34,7 @@ def _size(context: click.Context, option: click.Parameter, text: str | None) -> 
     show_default=True,
     help="What is fused in the columns by kind, the spills and the knee.",
 )
-@click.option(
-    "--on-chip", callback=_size, metavar="SIZE", help="The memory on the chip, such as 2MiB: what it spills."
-)
+@on_chip_option
 @click.option("--by", type=click.Choice(ROW_KINDS), default="module", show_default=True)
 @click.option("--depth", type=click.IntRange(0, MOST_LEVELS), help="Module levels to show [2; all as data].")
 @click.option("--plot", type=OutPath(), metavar="FILE.svg|.png", help="Plot traffic by kind, and the knee.")

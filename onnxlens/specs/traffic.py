@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal, get_args
 
@@ -44,6 +44,23 @@ class TrafficRow:
     sram_bytes: int | None
     untiled_nodes: int
     unsized_nodes: int
+
+
+@dataclass(frozen=True, slots=True)
+class FusedTraffic:
+    """The traffic of one mode of fusion, for columns of a ledger.
+
+    Attributes:
+        nodes: of every node of the ledger.
+        modules: by path, everything inside.
+        of: of any nodes together, by their indices.
+    """
+
+    fusion: FusionMode
+    on_chip_bytes: int | None
+    nodes: Sequence[TrafficRow]
+    modules: Mapping[str, TrafficRow]
+    of: Callable[[Sequence[int]], TrafficRow]
 
 
 @dataclass(frozen=True, slots=True)

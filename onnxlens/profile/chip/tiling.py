@@ -14,7 +14,8 @@ Either the weights of ``c`` channels stay and all rows stream past them (r = 1),
 ceil(channels / c) times; or the input of ``r`` rows stays and the weights stream past it channel by channel
 (c = 1), so that they are read once for each band of rows. Whichever fits and reads less is taken. What is
 read again is *spilled*. Where not even one row and one channel fit, the node has no tiles, as neither width
-nor input channels are cut; what it would spill with a row and a channel is then a lower bound. Keys and values never stay in part, as incomplete sums would leave the chip.
+nor input channels are cut; what it would spill with a row and a channel is then a lower bound. Keys and
+values never stay in part, as incomplete sums would leave the chip.
 
 A normalization or softmax reads its input once where what it takes statistics of (a row, a group of channels)
 fits, else twice. A pooling is rows of one channel without weights. All other operators stream element by

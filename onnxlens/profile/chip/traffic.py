@@ -14,6 +14,7 @@ from onnxlens.profile.graph.node_view import NotCountable
 from onnxlens.specs.ledger import Ledger
 from onnxlens.specs.traffic import (
     FUSION_MODES,
+    FusedTraffic,
     FusionMode,
     KneePoint,
     Rows,
@@ -133,6 +134,24 @@ class GraphTraffic:
             kinds={each: self._kinds(each, traffic, on_chip_bytes) for each, traffic in moved.items()},
             knee=self.knee(mode),
             attribution=self._ledger.attribution,
+        )
+
+    def fused(self, mode: FusionMode, on_chip_bytes: int | None) -> FusedTraffic:
+        """The traffic of one mode, of nodes, modules and whatever nodes are asked for.
+
+        Raises:
+            UsageError: ``layer-pairs`` without a size.
+        """
+        chosen = self.fusion.traffic(mode, on_chip_bytes)
+        stays = self.fusion.stays(mode, on_chip_bytes)
+        spilled = {} if on_chip_bytes is None else self.spilled(on_chip_bytes, stays)
+        rows = _Rows(self, {mode: chosen}, chosen, spilled, on_chip_bytes)
+        return FusedTraffic(
+            mode,
+            on_chip_bytes,
+            [rows.row(*part) for part in self._parts("node")],
+            {part[0]: rows.row(*part) for part in self._parts("module")},
+            lambda nodes: rows.row("", "", 0, nodes),
         )
 
     def _kinds(self, mode: FusionMode, traffic: Sequence[Traffic], on_chip_bytes: int | None) -> TrafficKinds:
