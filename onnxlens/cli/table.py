@@ -120,10 +120,11 @@ class Table:
     def __post_init__(self) -> None:
         if self.roofline is not None and not self.hardware:
             raise UsageError("--roofline needs --hardware CHIP")
-        if self.stored_as and not self._has_working_sets and not self.hardware:
+        of_traffic = self.fusion is not None or self.on_chip_bytes is not None
+        if self.stored_as and not (self._has_working_sets or self.hardware or of_traffic):
             raise UsageError(
-                "--as-dtype is of memory and bounds; add --hardware CHIP, --fits SIZE, --peak, or working to "
-                "--columns"
+                "--as-dtype is of memory and bounds; add --hardware CHIP, --fusion, --fits SIZE, --peak, or "
+                "working to --columns"
             )
 
     @property
@@ -143,7 +144,9 @@ class Table:
         ledger = with_hardware(opened, ledger, self.hardware, self.stored_as, self.fusion)
         if self.fusion is None and self.on_chip_bytes is None:
             return ledger
-        return onnxlens.with_traffic(opened, ledger, self.fusion or "none", self.on_chip_bytes)
+        return onnxlens.with_traffic(
+            opened, ledger, self.fusion or "none", self.on_chip_bytes, self.stored_as
+        )
 
     def print(self, ledger: Ledger) -> None:
         """Print the rows in the format that is asked for."""
@@ -219,7 +222,7 @@ def table_from(
     if given["hardware"]:
         onnxlens.chips_of(given["hardware"])  # refused before anything is counted
     options = {"--hardware": "hardware", "--fusion": "fusion", "--on-chip": "on_chip"}
-    asked_for = [option for option, name in options.items() if given[name]]
+    asked_for = [option for option, name in options.items() if given[name] is not None]
     if "--on-chip" in asked_for:
         asked_for.append("--fusion")  # of none, unless it is given
     require_computed(query, (*computed, *asked_for))
