@@ -114,6 +114,7 @@ class Table:
     out: Path | None = None
     hardware: str = ""
     roofline: Path | None = None
+    roofline_depth: int | None = None
     fusion: FusionMode | None = None
     on_chip_bytes: int | None = None
 
@@ -153,8 +154,7 @@ class Table:
         from onnxlens.reports.tables.ledger import cost_document, cost_table
 
         if self.roofline is not None:
-            depth = self.query.asked.depth
-            drawn = onnxlens.plot_roofline(ledger, self.roofline, 1 if depth is None else depth)
+            drawn = onnxlens.plot_roofline(ledger, self.roofline, self.roofline_depth)
             click.echo(f"onnxlens: wrote {drawn}", err=True)
         if self.out is not None:
             written = onnxlens.write_table(
@@ -182,7 +182,9 @@ def with_hardware(
 
 def asks_rows(given: dict[str, Any]) -> bool:
     """Whether one of the options of a table chooses rows or columns."""
-    chosen = (given[name] for name in (*ROWS, "stored_as", "roofline", "fusion", "on_chip"))
+    chosen = [given[name] for name in (*ROWS, "roofline", "fusion", "on_chip")]
+    if not given["hardware"]:  # else it is of bounds, which the whole record has
+        chosen.append(given["stored_as"])
     return any(value is not None and value is not False and value != () for value in chosen)
 
 
@@ -235,6 +237,7 @@ def table_from(
         out if output_format in FILES else None,
         given["hardware"] or "",
         given["roofline"],
+        given["depth"],
         given["fusion"],
         given["on_chip"],
     )

@@ -23,6 +23,7 @@ from onnxlens.reports.documents import (
     summary_document,
 )
 from onnxlens.reports.tables.columns import COLUMNS
+from onnxlens.reports.tables.hardware import chips_document
 from onnxlens.reports.tables.ledger import cost_document
 from onnxlens.reports.tables.memory import memory_document
 from onnxlens.reports.tables.peak import peak_document
@@ -54,7 +55,7 @@ from tests.trust import trusted
 SCHEMAS = Path(__file__).parents[2] / "docs" / "schemas"
 KINDS = (
     "profile", "ledger", "reconciliation", "parity", "layers", "bench", "catalog", "manifest", "summary",
-    "memory", "memory-plan", "traffic",
+    "memory", "memory-plan", "traffic", "hardware",
 )  # fmt: skip
 VERSIONS = {"ledger": 2}
 """Of the documents that have changed."""
@@ -101,6 +102,7 @@ def documents(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
             )
         ),
     }
+    written["hardware"] = to_text(chips_document([api.chip_of(name) for name in ("k230", "h200")]))
     return {kind: json.loads(text) for kind, text in written.items()}
 
 
@@ -213,6 +215,9 @@ MUTILATIONS: tuple[tuple[str, tuple[str | int, ...], Any], ...] = (
     ("memory", ("tensors", 0, "size_percent"), 101),
     ("memory", ("tensors", 0, "colour"), "red"),
     ("memory-plan", ("order",), "best"),
+    ("hardware", ("chips",), []),
+    ("hardware", ("chips", 0, "clock_hz", "grade"), "rumour"),
+    ("hardware", ("chips", 0, "memories", 0, "holds"), "water"),
     ("memory-plan", ("peak", "tensors", 0, "colour"), "red"),
     ("memory-plan", ("arena", "alignment_bytes"), 0),
     ("memory-plan", ("arena", "tensors", 0, "offset_bytes"), 0.5),

@@ -21,19 +21,21 @@ MOST_NAMED = 6
 LARGEST_POINT, SMALLEST_POINT = 420.0, 14.0
 
 
-def write_roofline(ledger: Ledger, depth: int, path: Path) -> Path:
+def write_roofline(ledger: Ledger, depth: int | None, path: Path) -> Path:
     """Draw the modules of one depth that have MACs, those that take longest on the first chip named.
 
-    A point's place is its MACs per byte that it must move, and the MACs per second that its bound allows; its
-    area is the bound. A point below its roof is limited by another memory or unit.
+    A point stands at its MACs per byte that it must move, and at the MACs per second that its operators reach
+    at most if they run one after another; its area is that time. What is below its roof is what fusing
+    operators can gain at most, or is limited by another unit.
 
     Raises:
         UsageError: the ledger has no bounds, or no module of that depth has MACs and bytes.
     """
     if not ledger.bounds:
         raise UsageError("a roofline needs a chip; give --hardware CHIP")
-    paths = [module.path for module in ledger.modules if module.depth == depth and module.macs]
-    paths = [name for name in paths if _intensity(ledger.bounds[0].modules[name])]
+    paths = _paths(ledger, 1 if depth is None else depth)
+    if not paths and depth is None:
+        paths = _paths(ledger, 0)
     if not paths:
         raise UsageError(f"no module of depth {depth} has MACs; choose another --depth")
     types = ledger.bounds[0].dtype or "types of the file"
@@ -42,7 +44,9 @@ def write_roofline(ledger: Ledger, depth: int, path: Path) -> Path:
         axes.set_xscale("log")
         axes.set_yscale("log")
         axes.set_xlabel("MACs per byte that must be moved (each weight, input and output once)")
-        axes.set_ylabel("MACs per second")
+        axes.set_ylabel(
+            f"MACs per second, at most, operators one after another (fusion {ledger.bounds[0].fusion})"
+        )
         intensities = [_intensity(each.modules[name]) for each in ledger.bounds for name in paths]
         span = (min(intensities) / 3, max(intensities) * 3)
         for color, bounds in zip(SERIES, ledger.bounds, strict=False):
@@ -55,13 +59,19 @@ def write_roofline(ledger: Ledger, depth: int, path: Path) -> Path:
     return path
 
 
+def _paths(ledger: Ledger, depth: int) -> Sequence[str]:
+    """The modules of a depth that have a place in the plot."""
+    modules = (module.path for module in ledger.modules if module.depth == depth and module.macs)
+    return [path for path in modules if _intensity(ledger.bounds[0].modules[path])]
+
+
 def _intensity(bound: Bound) -> float:
     moved = bound.weight_bytes + bound.other_bytes
     return bound.macs / moved if moved else 0.0
 
 
 def _rate(bound: Bound) -> float:
-    return bound.macs / bound.bound_s if bound.bound_s else 0.0
+    return bound.macs / bound.serial_s if bound.serial_s else 0.0
 
 
 def _draw(
@@ -78,18 +88,18 @@ def _draw(
             dash = "--" if memory.holds == "nothing" else "-"
             axes.plot([low, ridge], [low * rate, ridge * rate], color=color, linewidth=1.2, linestyle=dash)
             axes.annotate(
-                f"{memory.name} {short_count(rate)}B/s", (low, low * rate), xytext=(4, 3),
+                f"{memory.name} {short_count(rate)}B/s", (low, low * rate), xytext=(16, -3),
                 textcoords="offset points", fontsize=8, color=color,
             )  # fmt: skip
     if peak:
         axes.plot([low, high], [peak, peak], color=color, linewidth=1.6)
     points = [(name, bounds.modules[name]) for name in paths]
     points = [(name, bound) for name, bound in points if _rate(bound)]
-    longest = max((bound.bound_s for _, bound in points), default=1.0)
+    longest = max((bound.serial_s for _, bound in points), default=1.0)
     axes.scatter(
         [_intensity(bound) for _, bound in points],
         [_rate(bound) for _, bound in points],
-        s=[SMALLEST_POINT + LARGEST_POINT * bound.bound_s / longest for _, bound in points],
+        s=[SMALLEST_POINT + LARGEST_POINT * bound.serial_s / longest for _, bound in points],
         color=color, alpha=0.55, edgecolors=INK, linewidths=0.5, zorder=3,
         label=f"{bounds.label}: {short_count(peak or 0)} MACs/s; largest point {short_time(longest)}",
     )  # fmt: skip
@@ -97,12 +107,12 @@ def _draw(
 
 def _name_points(axes: Axes, bounds: ChipBounds, paths: Sequence[str]) -> None:
     """The names of what takes longest, below the points in turn, so that they do not cover each other."""
-    ranked = sorted(paths, key=lambda name: bounds.modules[name].bound_s, reverse=True)[:MOST_NAMED]
+    ranked = sorted(paths, key=lambda name: bounds.modules[name].serial_s, reverse=True)[:MOST_NAMED]
     for place, name in enumerate(sorted(ranked, key=lambda name: _intensity(bounds.modules[name]))):
         bound = bounds.modules[name]
         axes.annotate(
             label(name or "(model)", 32), (_intensity(bound), _rate(bound)),
-            xytext=(0, -26 - 15 * (place % 3)), textcoords="offset points", ha="center", fontsize=8,
+            xytext=(0, -26 - 15 * (place % 6)), textcoords="offset points", ha="center", fontsize=8,
             color=INK,
             arrowprops={"arrowstyle": "-", "color": FAINT, "linewidth": 0.5},
         )  # fmt: skip
