@@ -33,14 +33,13 @@ def live_bytes(graph: Graph, idle: Collection[int] = (), stored_as: str = "") ->
         idle: the indices of nodes that do not run: those in a branch that is not taken.
         stored_as: the dtype in which floats are held; "" for the file's.
     """
-    part = _whole(graph, idle, stored_as)
-    return _levels(part.nodes, lambda size_bytes: size_bytes or 0, _held(part))
+    return Activations(graph, idle, stored_as).levels()
 
 
 def live_unsized(graph: Graph, idle: Collection[int] = ()) -> frozenset[int]:
     """The nodes during which an activation of unknown size is alive, by their indices."""
     part = _whole(graph, idle)
-    levels = _levels(part.nodes, lambda size_bytes: int(size_bytes is None), _held(part))
+    levels = _levels(part.nodes, lambda size_bytes: int(size_bytes is None), _held(part, _Memory(part)))
     return frozenset(index for index, count in enumerate(levels) if count)
 
 
@@ -49,31 +48,61 @@ def memory_peak(graph: Graph, idle: Collection[int] = (), stored_as: str = "") -
 
     Arguments are those of ``live_bytes``.
     """
-    part = _whole(graph, idle, stored_as)
-    held = list(_held(part))
-    levels = _levels(part.nodes, lambda size_bytes: size_bytes or 0, held)
-    runs = (index for index in part.nodes if not (graph.nodes[index].constant_folded or index in idle))
-    at = max(runs, key=levels.__getitem__, default=0)
-    alive = [each for each in held if each.producer <= at and (each.last is None or each.last >= at)]
+    return Activations(graph, idle, stored_as).peak()
 
-    def spec(value: TensorSpec | ValueView) -> TensorSpec:
-        return value.spec if isinstance(value, ValueView) else value
 
-    def place(index: int | None) -> NodePlace | None:
+class Activations:
+    """The activations of a graph that have memory of their own, each from its producer to its last use.
+
+    Attributes:
+        buffers: which of them are in the same memory, one after the other: at first each is alone.
+    """
+
+    def __init__(self, graph: Graph, idle: Collection[int] = (), stored_as: str = "") -> None:
+        """Arguments are those of ``live_bytes``."""
+        self._part = _whole(graph, idle, stored_as)
+        self._memory = _Memory(self._part)
+        self.buffers: Sequence[Sequence[Held]] = [(each,) for each in _held(self._part, self._memory)]
+        self.steps = [
+            index for index, node in enumerate(graph.nodes) if not (node.constant_folded or index in idle)
+        ]
+
+    def memory_of(self, name: str) -> frozenset[str]:
+        """The values whose memory a value is in: its own name, unless it is a view."""
+        return self._memory.memory_of(name)
+
+    def levels(self) -> Sequence[int]:
+        """For each node the bytes alive while it runs; what is of unknown size counts 0."""
+        whole = (Held(own[0].value, own[0].size_bytes, own[0].start, own[-1].last) for own in self.buffers)
+        return _levels(self._part.nodes, lambda size_bytes: size_bytes or 0, whole)
+
+    def peak(self) -> MemoryPeak:
+        """The first node at which most is alive, and all that is alive there, the largest first."""
+        levels = self.levels()
+        at = max(self.steps, key=levels.__getitem__, default=-1)
+        alive = [
+            [each for each in own if each.start <= at][-1]
+            for own in self.buffers
+            if own[0].start <= at and (own[-1].last is None or own[-1].last >= at)
+        ]
+        tensors = tuple(
+            LiveTensor(each.spec, each.size_bytes, *self.ends(each))
+            for each in sorted(alive, key=lambda each: -(each.size_bytes or 0))
+        )
+        here = self._node(at) or NodePlace("", "")  # a graph may have no node that runs
+        return MemoryPeak(
+            here.node, here.module_path, sum(each.size_bytes or 0 for each in tensors), tensors
+        )
+
+    def ends(self, held: Held) -> tuple[NodePlace | None, NodePlace | None]:
+        """The node that produces it, None for an input, and its last consumer, None for what stays."""
+        return self._node(self._part.graph.producer(held.spec.name)), self._node(held.last)
+
+    def _node(self, index: int | None) -> NodePlace | None:
         if index is None or index < 0:
             return None
-        node = graph.nodes[index]
+        node = self._part.graph.nodes[index]
         return NodePlace(node.view.name, node.module.path)
-
-    return MemoryPeak(
-        node=graph.nodes[at].view.name,
-        module_path=graph.nodes[at].module.path,
-        live_bytes=levels[at],
-        tensors=tuple(
-            LiveTensor(spec(each.value), each.size_bytes, place(each.producer), place(each.last))
-            for each in sorted(alive, key=lambda each: -(each.size_bytes or 0))
-        ),
-    )
 
 
 class WorkingSets:
@@ -96,7 +125,8 @@ class WorkingSets:
         running, io = self._graph.by_module()[path], self._graph.module_io(path)
         others = _Others(frozenset(running).difference(self._idle))
         ends = tuple(io.inputs.values()), tuple(io.outputs.values())
-        held = list(_held(_Part(self._graph, running, others, *ends, self._stored_as, self._around)))
+        part = _Part(self._graph, running, others, *ends, self._stored_as, self._around)
+        held = list(_held(part, _Memory(part)))
         unsized = not self._sized and any(each.size_bytes is None for each in held)
         return max(_levels(running, lambda size_bytes: size_bytes or 0, held), default=0), unsized
 
@@ -155,24 +185,30 @@ def held_bytes(value: ValueView, stored_as: str = "") -> int | None:
         return None
 
 
-class _Held(NamedTuple):
+class Held(NamedTuple):
     """What has memory of its own: from the node that produces it (-1: it comes in) to its last consumer.
 
-    ``last`` is None for what stays: an output, or an input that nothing reads.
+    What a loop gathers takes memory from the first node of its body, ``start``; what its body reads of the
+    outside is needed in every round. ``last`` is None for what stays: an output, or an input that nothing
+    reads.
     """
 
     value: TensorSpec | ValueView
     size_bytes: int | None
-    producer: int
+    start: int
     last: int | None
 
+    @property
+    def spec(self) -> TensorSpec:
+        """Its name, dtype and shape."""
+        return self.value.spec if isinstance(self.value, ValueView) else self.value
 
-def _held(part: _Part) -> Iterator[_Held]:
-    memory = _Memory(part)
-    sources: dict[frozenset[str], _Held] = {}  # views of one tensor that come in are one
+
+def _held(part: _Part, memory: _Memory) -> Iterator[Held]:
+    sources: dict[frozenset[str], Held] = {}  # views of one tensor that come in are one
     for tensor in part.inputs:
         last = memory.last_use(tensor.name)
-        found = _Held(tensor, part.size_of(tensor), _start(part, tensor.name), last)
+        found = Held(tensor, part.size_of(tensor), _start(part, tensor.name), last)
         source = part.around.memory_of(tensor.name) if part.around else frozenset((tensor.name,))
         sources[source] = _joined(sources[source], found) if source in sources else found
     yield from sources.values()
@@ -183,7 +219,7 @@ def _held(part: _Part) -> Iterator[_Held]:
         for output in node.view.outputs:
             if output is not None and memory.has_own(output.name):
                 size = held_bytes(output, part.stored_as)
-                yield _Held(output, size, index, memory.last_use(output.name, index))
+                yield Held(output, size, memory.start_of(index), memory.last_use(output.name, index))
 
 
 def _start(part: _Part, name: str) -> int:
@@ -194,24 +230,24 @@ def _start(part: _Part, name: str) -> int:
     return part.nodes[min(bisect_left(part.nodes, producer), len(part.nodes) - 1)]
 
 
-def _joined(one: _Held, other: _Held) -> _Held:
+def _joined(one: Held, other: Held) -> Held:
     """Two values in the same memory."""
     known = one.size_bytes is not None and other.size_bytes is not None
     size = max(one.size_bytes or 0, other.size_bytes or 0) if known else None
     last = None if one.last is None or other.last is None else max(one.last, other.last)
-    return _Held(one.value, size, min(one.producer, other.producer), last)
+    return Held(one.value, size, min(one.start, other.start), last)
 
 
-def _levels(nodes: Sequence[int], measure: Measure, held: Iterable[_Held]) -> Sequence[int]:
+def _levels(nodes: Sequence[int], measure: Measure, held: Iterable[Held]) -> Sequence[int]:
     """For each node what ``measure`` makes of the sizes of the activations alive while it runs, added up."""
     allocated, freed = dict.fromkeys(nodes, 0), dict.fromkeys(nodes, 0)
     alive = 0
-    for _, size_bytes, producer, last in held:
+    for _, size_bytes, start, last in held:
         size = measure(size_bytes)
-        if producer < 0:
+        if start < 0:
             alive += size
         else:
-            allocated[producer] += size
+            allocated[start] += size
         if last is not None:
             freed[last] += size
     levels = []
@@ -232,6 +268,16 @@ class _Memory:
         self._shared: dict[str, frozenset[str]] = {}  # for values that have no memory of their own
         self._kept_until: dict[str, int] = {}  # for values whose memory others share
         inputs = {tensor.name for tensor in part.inputs}
+        self._loops: dict[str, int] = {}  # the nodes that run bodies several times, by the bodies' keys
+        self._first_inside: dict[int, int] = {}
+        for index in part.nodes:
+            node = graph.nodes[index]
+            if node.bodies and node.view.op_type != "If" and index not in idle:
+                self._loops |= dict.fromkeys((body.key for body in node.bodies), index)
+        for index in part.nodes if self._loops else ():
+            for key in graph.nodes[index].within:
+                if key in self._loops and index not in idle:
+                    self._first_inside.setdefault(self._loops[key], index)
         for index in part.nodes:
             node = graph.nodes[index]
             if (node.bodies or is_view(node.view)) and index not in idle:
@@ -257,8 +303,20 @@ class _Memory:
         """The last node that reads the value and runs, else the one that produces it."""
         for index in reversed(self._graph.consumers(name)):
             if index not in self._idle:
-                return max(index, producer)
+                return max(self._last_round(index, producer), producer)
         return producer
+
+    def _last_round(self, index: int, producer: int) -> int:
+        """The node that runs the outermost loop around a consumer, and not around the producer; else it."""
+        around = self._graph.nodes[producer].within if producer >= 0 else ()
+        for key in self._graph.nodes[index].within:
+            if key in self._loops and key not in around:
+                return self._loops[key]
+        return index
+
+    def start_of(self, index: int) -> int:
+        """The node from which on the outputs of a node take memory: the first inside a loop, else itself."""
+        return self._first_inside.get(index, index)
 
     def memory_of(self, name: str) -> frozenset[str]:
         """The values whose memory it is in."""

@@ -1,0 +1,199 @@
+"""The memory traffic of a graph: by mode of fusion, by kind, and by the size of the memory on the chip."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from functools import cached_property, lru_cache
+
+from onnxlens.profile.chip.fusion import Fusion, Stays
+from onnxlens.profile.chip.tiling import Statistics, Tiles, tiles_of
+from onnxlens.profile.count.rules import Traffic
+from onnxlens.profile.graph.graph import Graph
+from onnxlens.profile.graph.node_view import NotCountable
+from onnxlens.specs.ledger import Ledger
+from onnxlens.specs.traffic import FUSION_MODES, FusionMode, KneePoint, Rows, TrafficReport, TrafficRow
+
+SMALLEST_KNEE_BYTES = 2**10
+
+
+def compulsory_bytes(graph: Graph, fusion: Fusion) -> int:
+    """What is read of each weight and input by the node that reads most of it, and each output once."""
+    edges = fusion.edges
+    weights: dict[str, int] = {}
+    inputs = {edges.tensor_of(tensor.name): 0 for tensor in graph.inputs}
+    for moves in edges.moves.values():
+        for name, size_bytes in moves.weights.items():
+            weights[name] = max(size_bytes, weights.get(name, 0))
+        for tensor in inputs.keys() & moves.reads.keys():
+            inputs[tensor] = max(moves.reads[tensor], inputs[tensor])
+    outputs = {edges.tensor_of(tensor.name) for tensor in graph.outputs}
+    makers = {tensor: edges.maker[tensor] for tensor in outputs if tensor in edges.maker}
+    written = sum(edges.moves[maker].writes.get(tensor, 0) for tensor, maker in makers.items())
+    return sum(weights.values()) + sum(inputs.values()) + written
+
+
+class GraphTraffic:
+    """The traffic of one graph; what several questions share is found once."""
+
+    def __init__(self, graph: Graph, ledger: Ledger) -> None:
+        """``ledger`` is the graph's."""
+        self._graph, self._ledger = graph, ledger
+        self.fusion = Fusion(graph, ledger.nodes)
+
+    @cached_property
+    def tiles(self) -> Mapping[int, Tiles | Statistics | None]:
+        """How the nodes are tiled that do not just stream; None for those whose tiles are unknown."""
+        found: dict[int, Tiles | Statistics | None] = {}
+        for index, moves in self.fusion.edges.moves.items():
+            try:
+                tiles = tiles_of(self._graph.nodes[index].view, moves, self.fusion.edges)
+            except NotCountable:
+                found[index] = None
+            else:
+                if tiles is not None:
+                    found[index] = tiles
+        return found
+
+    def spilled(self, on_chip_bytes: int, stays: Stays) -> Mapping[int, int | None]:
+        """What the nodes read again in all their runs; None for those that do not fit in tiles.
+
+        Args:
+            on_chip_bytes: the size of the memory on the chip.
+            stays: what is read on the chip, of which nothing is read again.
+        """
+        found: dict[int, int | None] = {}
+        for index, tiles in self.tiles.items():
+            if tiles is None:
+                found[index] = None
+                continue
+            spilled = _spilled(tiles, on_chip_bytes, *self._on_chip(index, stays))
+            found[index] = None if spilled is None else spilled * self._ledger.nodes[index].repeats
+        return found
+
+    def _on_chip(self, index: int, stays: Stays) -> tuple[bool, bool]:
+        """Whether a node's first input, and its second one, come from the chip."""
+        here, tensor_of = stays.get(index, frozenset()), self.fusion.edges.tensor_of
+        first, second = (*self._graph.nodes[index].view.inputs, None, None)[:2]
+        return (
+            first is not None and tensor_of(first.name) in here,
+            second is not None and tensor_of(second.name) in here,
+        )
+
+    def knee(self, mode: FusionMode, pairs_bytes: int | None = None) -> tuple[KneePoint, ...]:
+        """What the graph moves with more and more memory on the chip, until that changes nothing.
+
+        In ``layer-pairs`` what passes between two layers fits on that same memory, unless ``pairs_bytes``.
+        """
+        largest = max((tiles.whole_bytes for tiles in self.tiles.values() if tiles), default=0)
+        if mode == "layer-pairs":
+            sizes = (size for moves in self.fusion.edges.moves.values() for size in moves.writes.values())
+            largest = max(largest, 2 * max(sizes, default=0))
+        return tuple(self._at(size, mode) for size in _sizes(largest))
+
+    def _at(self, on_chip_bytes: int, mode: FusionMode) -> KneePoint:
+        stays = self.fusion.stays(mode, on_chip_bytes)
+        spilled = self.spilled(on_chip_bytes, stays).values()
+        return KneePoint(
+            on_chip_bytes,
+            sum(map(_whole, self.fusion.traffic(mode, on_chip_bytes))) + sum(each or 0 for each in spilled),
+            sum(each is None for each in spilled),
+        )
+
+    def report(self, mode: FusionMode, on_chip_bytes: int | None, by: Rows) -> TrafficReport:
+        """Everything, in rows of one kind.
+
+        Raises:
+            UsageError: ``layer-pairs`` without a size.
+        """
+        modes = FUSION_MODES if on_chip_bytes is not None else FUSION_MODES[:-1]
+        moved = {each: self.fusion.traffic(each, on_chip_bytes) for each in modes}
+        chosen = moved.get(mode) or self.fusion.traffic(mode, on_chip_bytes)
+        stays = self.fusion.stays(mode, on_chip_bytes)
+        spilled = {} if on_chip_bytes is None else self.spilled(on_chip_bytes, stays)
+        rows = _Rows(self, moved, chosen, None if on_chip_bytes is None else spilled)
+        return TrafficReport(
+            graph=self._ledger.graph,
+            source=self._ledger.source,
+            fusion=mode,
+            on_chip_bytes=on_chip_bytes,
+            compulsory_bytes=compulsory_bytes(self._graph, self.fusion),
+            by=by,
+            rows=tuple(rows.row(*each) for each in self._parts(by)),
+            total=rows.row("total", "", 0, range(len(self._graph.nodes))),
+            knee=self.knee(mode),
+            attribution=self._ledger.attribution,
+        )
+
+    def _parts(self, by: Rows) -> Iterator[tuple[str, str, int, Sequence[int]]]:
+        """The name, class, depth and nodes of each row."""
+        if by == "module":
+            inside = self._graph.by_module()
+            for module in self._ledger.modules:
+                yield module.path, module.class_name, module.depth, inside[module.path]
+        elif by == "op":
+            members: dict[str, list[int]] = {}
+            for index, cost in enumerate(self._ledger.nodes):
+                members.setdefault(f"{cost.domain}::{cost.op_type}".removeprefix("::"), []).append(index)
+            for name, nodes in members.items():
+                yield name, "", 0, nodes
+        else:
+            for index, cost in enumerate(self._ledger.nodes):
+                yield cost.node, cost.class_name, 0, (index,)
+
+    def unsized(self, index: int) -> bool:
+        """Whether what the node moves is unknown."""
+        cost = self._ledger.nodes[index]
+        return cost.status == "unknown" and not cost.moved_bytes
+
+
+class _Rows:
+    """Sums over nodes."""
+
+    def __init__(
+        self,
+        traffic: GraphTraffic,
+        moved: Mapping[FusionMode, Sequence[Traffic]],
+        chosen: Sequence[Traffic],
+        spilled: Mapping[int, int | None] | None,
+    ) -> None:
+        self._traffic, self._chosen, self._spilled = traffic, chosen, spilled
+        self._moved = {mode: list(map(_whole, nodes)) for mode, nodes in moved.items()}
+
+    def row(self, name: str, class_name: str, depth: int, nodes: Sequence[int]) -> TrafficRow:
+        tiled = [index for index in nodes if index in self._traffic.tiles]
+        tiles = [each for index in tiled if (each := self._traffic.tiles[index]) is not None]
+        again = [] if self._spilled is None else [self._spilled[index] for index in tiled]
+        return TrafficRow(
+            name,
+            class_name,
+            depth,
+            {mode: sum(moved[index] for index in nodes) for mode, moved in self._moved.items()},
+            sum(self._chosen[index].weight_read_bytes for index in nodes),
+            sum(self._chosen[index].read_bytes for index in nodes),
+            sum(self._chosen[index].write_bytes for index in nodes),
+            None if self._spilled is None else sum(each or 0 for each in again),
+            max((each.whole_bytes for each in tiles), default=None),
+            len(tiled) - len(tiles) if self._spilled is None else sum(each is None for each in again),
+            sum(map(self._traffic.unsized, nodes)),
+        )
+
+
+def _whole(traffic: Traffic) -> int:
+    return traffic.weight_read_bytes + traffic.read_bytes + traffic.write_bytes
+
+
+@lru_cache(2**16)
+def _spilled(
+    tiles: Tiles | Statistics, on_chip_bytes: int, input_stays: bool, weights_stay: bool
+) -> int | None:
+    return tiles.spilled_bytes(on_chip_bytes, input_stays=input_stays, weights_stay=weights_stay)
+
+
+def _sizes(largest: int) -> Iterable[int]:
+    """Powers of two and what is half way between them, up to the first that is large enough."""
+    size = SMALLEST_KNEE_BYTES
+    while True:
+        yield size
+        if size >= largest:
+            return
+        size += size // 2 if size & (size - 1) == 0 else size // 3
