@@ -47,7 +47,6 @@ class FitRule:
             where no such limit is published.
         weight_cycles_per_step: every step's weights take at least so many cycles to feed, once per layer.
         fill_cycles: what is added each time other weights are placed in the array.
-        most_input_channels: the rule applies to layers with at most so many input channels per group.
         source: where it is published.
         grade: of the source, as in the chip file's figures.
     """
@@ -60,7 +59,6 @@ class FitRule:
     outputs_per_cycle: float | None = None
     weight_cycles_per_step: int = 0
     fill_cycles: int = 0
-    most_input_channels: int | None = None
     source: str = ""
     grade: str = ""
 

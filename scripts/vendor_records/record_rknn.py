@@ -42,9 +42,9 @@ def rows(chip: str, log: str) -> Iterator[tuple[str, ...]]:
             yield chip, kind, operator, *given, npu, name.strip()
 
 
-def build(chip: str, kind: str, layer: tuple[int, ...]) -> str:
-    """The log of a build, in a process of its own."""
-    command = [sys.executable, __file__, "--build", chip, kind, *map(str, layer)]
+def build(chip: str, kind: str) -> str:
+    """The log of all builds, in a process of its own."""
+    command = [sys.executable, __file__, "--build", chip, kind]
     found = subprocess.run(command, capture_output=True, text=True, errors="replace")
     return found.stdout + found.stderr
 
@@ -82,7 +82,8 @@ def run(chip: str, kind: str, layer: tuple[int, ...]) -> None:
 def main() -> None:
     """Write the CSV, or append the table of a log."""
     if sys.argv[1] == "--build":
-        run(sys.argv[2], sys.argv[3], tuple(map(int, sys.argv[4:])))
+        for layer in LAYERS:
+            run(*sys.argv[2:4], layer)
         return
     path, *logs = sys.argv[1:]
     with Path(path).open("a" if logs else "w", newline="") as file:
@@ -94,9 +95,8 @@ def main() -> None:
         writer.writerow(FIELDS)
         for chip in CHIPS:
             for kind in ("int8", "float16") if chip != "rv1106" else ("int8",):
-                for layer in LAYERS:
-                    writer.writerows(rows(chip, build(chip, kind, layer)))
-                    file.flush()
+                writer.writerows(rows(chip, build(chip, kind)))
+                file.flush()
 
 
 if __name__ == "__main__":

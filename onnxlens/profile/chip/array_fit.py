@@ -60,12 +60,7 @@ def fit_layers(works: Sequence[MatrixWork], rules: Sequence[FitRule], operands: 
 
 
 def _applies(rule: FitRule, work: MatrixWork, operands: str) -> bool:
-    most = rule.most_input_channels
-    return (
-        work.layer in rule.layers
-        and operands in rule.operands
-        and (most is None or work.input_channels <= most)
-    )
+    return work.layer in rule.layers and operands in rule.operands
 
 
 def _least(work: MatrixWork, rule: FitRule) -> _Filled:

@@ -90,9 +90,7 @@ class Activations:
             for each in sorted(alive, key=lambda each: -(each.size_bytes or 0))
         )
         here = self._node(at) or NodePlace("", "")  # a graph may have no node that runs
-        return MemoryPeak(
-            here.node, here.module_path, sum(each.size_bytes or 0 for each in tensors), tensors
-        )
+        return MemoryPeak(here.node, here.module_path, sum(each.size_bytes or 0 for each in tensors), tensors)
 
     def ends(self, held: Held) -> tuple[NodePlace | None, NodePlace | None]:
         """The node that produces it, None for an input, and its last consumer, None for what stays."""

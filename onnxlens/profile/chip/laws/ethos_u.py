@@ -203,6 +203,8 @@ def layer_of(work: MatrixWork, part: EthosPart, bits: int = 8) -> EthosLayer:
         )
     traversal = traversal_of(part, work.input_channels, spread if work.kernel else ones, bits)
     ofm = (work.height, work.width, work.output_channels)
+    if work.layer == "matmul":
+        return EthosLayer("depth-first", (1, 1, work.input_channels), ofm, ones, ones, bits, is_full=True)
     return EthosLayer(traversal, (height, width, work.input_channels), ofm, spread, stride, bits)
 
 
