@@ -28,6 +28,7 @@ ROCKCHIP = rule(
     steps={"input_channels": 32, "output_channels": 32, "height*width": 16},
     cycles_per_step=16,
     outputs_per_cycle=8,
+    whole_outputs=True,
 )
 SQUARE = rule(macs_per_cycle=16, steps={"output_channels": 4, "height": 2, "width": 2})
 
@@ -64,6 +65,8 @@ def test_outputs_leave_at_their_own_rate() -> None:
 
 def test_outputs_count_in_whole_steps() -> None:
     assert cycles(conv(32, 1, 4, kernel=1), ROCKCHIP) == (32 * 16 // 8, "output_channels")
+    part = replace(ROCKCHIP, outputs_per_cycle=0.5, whole_outputs=False)
+    assert cycles(conv(32, 1, 5, kernel=1), part) == (25 * 2, "output_channels")
 
 
 def test_weights_have_to_be_fed_once() -> None:

@@ -61,7 +61,9 @@ def test_traversal(row: Row) -> None:
     assert found == layer.traversal
 
 
-@pytest.mark.parametrize("row", [row for row in U55_U65 if row["net"] in ("c64", "d5", "dw64", "fc")], ids=name)
+@pytest.mark.parametrize(
+    "row", [row for row in U55_U65 if row["net"] in ("c64", "d5", "dw64", "fc")], ids=name
+)
 def test_a_layer_of_a_graph_is_scheduled_as_the_file_has_it(row: Row) -> None:
     part = PARTS[row["config"]]
     layer = layer_of(vela_work(row), part)
