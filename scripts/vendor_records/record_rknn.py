@@ -5,7 +5,7 @@ Run by hand in a virtual environment of its own (Python 3.11):
     pip install --no-deps rknn-toolkit2==2.5.0
     pip install numpy==1.26.4 onnx==1.16.1 onnxruntime==1.18.1 protobuf==4.25.4 "setuptools<80" \
         torch==2.13.0 psutil ruamel.yaml scipy tqdm opencv-python-headless fast-histogram
-    python scripts/vendor_records/record_rknn.py tests/data/vendor/rknn-2.5.0.csv
+    python scripts/vendor_records/record_rknn.py tests/data/vendor/rknn-toolkit2-2.5.0.csv
 
 A row of other logs (the networks) is appended by naming them: ``... out.csv rk3588 NETWORK.txt``.
 """
@@ -28,7 +28,7 @@ LAYERS = (  # input channels, output channels, kernel, side, groups, dilation, s
     (64, 64, 3, 16, 64, 1, 1), (96, 96, 3, 16, 96, 1, 1), (256, 256, 5, 9, 256, 1, 1),
     (64, 64, 3, 16, 4, 1, 1), (64, 64, 3, 16, 1, 2, 1), (128, 256, 1, 14, 1, 1, 1),
 )  # fmt: skip
-ROW = re.compile(r"\d+ +(Conv\w*) +(\w+) +NPU +(.*?) +(\(\S+\)) +(\d+)/(\d+)/(\d+) +\d+ +(.*)")
+ROW = re.compile(r"\d+ +(Conv\w*) +(\w+) +NPU +(.*?) +(\(\S+\)) +(\d+)/(\d+)/(\d+) +(?:\d+% +)?\d+ +(.*)")
 FIELDS = ("chip", "dtype", "operator", "input", "weights", "output", "npu_cycles", "name")
 
 

@@ -1,4 +1,4 @@
-"""Take the matrix unit's cycles out of the traces of tpu-mlir 1.30.2 for the BM1684X, with each layer's shape.
+"""Take the matrix unit's cycles out of tpu-mlir 1.30.2's traces for the BM1684X, with each layer's shape.
 
 The traces are made in a virtual environment of Python 3.10 with ``pip install tpu_mlir==1.30.2``, F16, from
 graphs of the catalog (hed and clip-text as exported, the UNet's ``input_blocks.1`` extracted):
