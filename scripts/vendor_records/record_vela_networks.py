@@ -1,9 +1,9 @@
 """Join Vela's per-layer tables of int8 HED and MLSD with the shapes of the graphs, in one CSV.
 
 The tables are of the catalog's graphs at 128 x 128, converted by litert-torch 0.10.0, quantized by
-ai-edge-quantizer 0.10.0, compiled by ethos-u-vela 5.2.0 in its default modes. A row is matched by its MACs, the
-kind of layer, whether it is in the backbone, and the order among those that are alike. Run by hand on a folder
-with ``GRAPH-CONFIG-per-layer.csv`` of each:
+ai-edge-quantizer 0.10.0, compiled by ethos-u-vela 5.2.0 in its default modes. A row is matched by its MACs,
+the kind of layer, whether it is in the backbone, and the order among those that are alike. Run by hand on a
+folder with ``GRAPH-CONFIG-per-layer.csv`` of each:
 
     python scripts/vendor_records/record_vela_networks.py FOLDER > tests/data/vendor/vela-5.2.0-networks.csv
 """

@@ -26,8 +26,8 @@ def model(inner: int, outer: int, kernel: int, side: int, stride: int) -> onnx.M
     """One convolution; ZigZag wants all shapes, not values."""
     given = input_side(kernel, side, stride)
     node = helper.make_node(
-        "Conv", ["x", "w"], ["y"], name="layer", kernel_shape=[kernel] * 2, strides=[stride] * 2, pads=[0] * 4,
-        dilations=[1, 1], group=1,
+        "Conv", ["x", "w"], ["y"], name="layer", kernel_shape=[kernel] * 2, strides=[stride] * 2,
+        pads=[0] * 4, dilations=[1, 1], group=1,
     )  # fmt: skip
     sizes = {"x": [1, inner, given, given], "w": [outer, inner, kernel, kernel], "y": [1, outer, side, side]}
     values = {
