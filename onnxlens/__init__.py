@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from onnxlens.api.annotate import annotate_picture as annotate_picture
     from onnxlens.api.bench import bench_graph as bench_graph
+    from onnxlens.api.calibrate import calibrate_host as calibrate_host
     from onnxlens.api.check import check_graph as check_graph
     from onnxlens.api.check_layers import check_layers as check_layers
     from onnxlens.api.export import export_graph as export_graph
@@ -18,6 +19,10 @@ if TYPE_CHECKING:
     from onnxlens.api.graphs import list_graphs as list_graphs
     from onnxlens.api.groups import with_facts as with_facts
     from onnxlens.api.groups import with_groups as with_groups
+    from onnxlens.api.hardware import chip_of as chip_of
+    from onnxlens.api.hardware import chips_of as chips_of
+    from onnxlens.api.hardware import list_chips as list_chips
+    from onnxlens.api.hardware import with_bounds as with_bounds
     from onnxlens.api.ledger import ledger_of as ledger_of
     from onnxlens.api.ledger import memory_peak as memory_peak
     from onnxlens.api.ledger import with_working_sets as with_working_sets
@@ -54,12 +59,14 @@ if TYPE_CHECKING:
 _NAMES = {
     "api.annotate": ("annotate_picture",),
     "api.bench": ("bench_graph",),
+    "api.calibrate": ("calibrate_host",),
     "api.check": ("check_graph",),
     "api.check_layers": ("check_layers",),
     "api.export": ("export_graph",),
     "api.extract": ("extract_module",),
     "api.graphs": ("list_graphs",),
     "api.groups": ("with_facts", "with_groups"),
+    "api.hardware": ("chip_of", "chips_of", "list_chips", "with_bounds"),
     "api.ledger": ("ledger_of", "memory_peak", "with_working_sets", "write_table", "write_trace"),
     "api.measure": ("measure_graph",),
     "api.opened": ("OpenedTarget",),

@@ -35,6 +35,8 @@ VERBS: Mapping[str, str] = MappingProxyType(
         "extract": "Write one module of TARGET as an ONNX file of its own.",
         "profile": "Count MACs, params and bytes of TARGET.",
         "ledger": "List every cost of every module of TARGET.",
+        "hardware": "List the chips, and what is published of each.",
+        "calibrate": "Measure this machine, for --hardware host.",
         "reconcile": "Compare MACs with what onnx-tool, fvcore and thop count.",
         "check": "Compare ONNX Runtime's outputs of TARGET with PyTorch's.",
         "bench": "Time TARGET in ONNX Runtime, by module.",

@@ -52,8 +52,13 @@ with_table = all_of(
     click.option(
         "--as-dtype",
         "stored_as",
-        type=click.Choice(["float32", "float16", "bfloat16", "int8", "int4"]),
-        help="Memory as if floats were held so: working sets, weights, live.",
+        type=click.Choice(["float32", "float16", "bfloat16", "float8e4m3fn", "int16", "int8", "int4"]),
+        help="As if floats were held so: working sets, weights, live; with --hardware also bounds.",
+    ),
+    click.option(
+        "--hardware",
+        metavar="CHIP,..",
+        help="Lower bounds of the time on these chips ('onnxlens hardware' lists them), or CHIP.toml.",
     ),
     click.option("--wide", is_flag=True, help="All columns, also those that do not fit the screen."),
     click.option("--explain", is_flag=True, help="Say below the table how everything was counted."),
@@ -65,6 +70,8 @@ FILES = ("xlsx", "parquet")
 
 ROWS = ("by", "columns", "where", "sort", "top", "depth", "own", "leaves", "fits")
 """The options that say which rows and columns."""
+
+TYPED = ("stored_as", "hardware")
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,10 +90,14 @@ class Table:
     stored_as: str
     every_column: bool
     out: Path | None = None
+    hardware: str = ""
 
     def __post_init__(self) -> None:
-        if self.stored_as and not self._has_working_sets:
-            raise UsageError("--as-dtype is of memory; add --fits SIZE, --peak, or working to --columns")
+        if self.stored_as and not self._has_working_sets and not self.hardware:
+            raise UsageError(
+                "--as-dtype is of memory and bounds; add --hardware CHIP, --fits SIZE, --peak, or working to "
+                "--columns"
+            )
 
     @property
     def _has_working_sets(self) -> bool:
@@ -101,8 +112,8 @@ class Table:
         if self.query.names_facts():
             ledger = onnxlens.with_facts(opened, ledger)
         if self._has_working_sets:
-            return onnxlens.with_working_sets(opened, ledger, self.stored_as)
-        return ledger
+            ledger = onnxlens.with_working_sets(opened, ledger, self.stored_as)
+        return with_hardware(opened, ledger, self.hardware, self.stored_as)
 
     def print(self, ledger: Ledger) -> None:
         """Print the rows in the format that is asked for."""
@@ -122,7 +133,12 @@ class Table:
 
 def taken(options: dict[str, Any]) -> dict[str, Any]:
     """The options of ``with_table``, taken out of those of a verb."""
-    return {name: options.pop(name) for name in (*ROWS, "stored_as", "wide", "explain")}
+    return {name: options.pop(name) for name in (*ROWS, *TYPED, "wide", "explain")}
+
+
+def with_hardware(opened: OpenedTarget, ledger: Ledger, hardware: str, dtype: str) -> Ledger:
+    """The ledger with bounds, if chips are named."""
+    return onnxlens.with_bounds(opened, ledger, hardware, dtype) if hardware else ledger
 
 
 def asks_rows(given: dict[str, Any]) -> bool:
@@ -164,7 +180,9 @@ def table_from(
     if output_format != "json" and asked == Asked(asked.by, asked.columns):
         asked = replace(asked, depth=levels)
     query = understood(asked)
-    require_computed(query, computed)
+    if given["hardware"]:
+        onnxlens.chips_of(given["hardware"])  # refused before anything is counted
+    require_computed(query, (*computed, *(["--hardware"] if given["hardware"] else [])))
     return Table(
         query,
         Layout(None if given["wide"] else screen_width(), given["explain"]),
@@ -172,6 +190,7 @@ def table_from(
         given["stored_as"] or "",
         given["wide"] or output_format not in ("table", "md"),
         out if output_format in FILES else None,
+        given["hardware"] or "",
     )
 
 

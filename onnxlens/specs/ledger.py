@@ -12,6 +12,7 @@ from onnxlens.errors import GraphError
 from onnxlens.specs.grouping import Grouping, NodeFacts
 from onnxlens.specs.peers import Convention, PeerCost, summed
 from onnxlens.specs.record import record
+from onnxlens.specs.roofline import ChipBounds
 from onnxlens.specs.tensor import TensorSpec
 
 Status = Literal["counted", "free", "unknown"]
@@ -311,6 +312,7 @@ class Ledger:
         facts: of each node, where they are asked for; else empty.
         grouping: the groups that are asked for.
         node_seconds: measured time by the node's index, None for what belongs to none; empty until measured.
+        bounds: what bounds the time on chips, where they are asked for; the first is that of modules.
     """
 
     graph: str
@@ -328,6 +330,7 @@ class Ledger:
     facts: tuple[NodeFacts, ...] = ()
     grouping: Grouping | None = None
     node_seconds: Mapping[int | None, float] = field(default_factory=dict)
+    bounds: tuple[ChipBounds, ...] = ()
 
     def __post_init__(self) -> None:
         for name, by_node in added(self.nodes).items():

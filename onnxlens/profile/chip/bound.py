@@ -193,7 +193,7 @@ class Bounder:
             yield run
 
     def _compulsory(self, run: Sequence[int]) -> _Moved:
-        """Weights and tensors from elsewhere once, as the largest reader takes them; what others read, once."""
+        """Weights and tensors from elsewhere, as the largest reader takes them; what others read."""
         inside = frozenset(run)
         weights: dict[str, int] = {}
         reads: dict[str, int] = {}

@@ -17,6 +17,7 @@ from onnxlens.reports.numbers import (
     short_count,
     short_time,
 )
+from onnxlens.reports.tables.bounds import shown_bounds
 from onnxlens.reports.tables.columns import (
     COLUMNS,
     OWN,
@@ -200,6 +201,7 @@ def _for_people(ledger: Ledger, rows: Rows, query: Query) -> Sequence[str]:
     names = list(FOR_PEOPLE[query.by])
     if query.fits is not None:
         names[2:2] = ["fits", "working_bytes", "resident_weight_bytes"]
+    names[names.index(SHARE) + 1 : names.index(SHARE) + 1] = shown_bounds(ledger)
     if ledger.convention != "matrix":
         peer = PEER_NAMES[ledger.convention]
         at = names.index("macs")

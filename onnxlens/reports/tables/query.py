@@ -9,6 +9,7 @@ from difflib import get_close_matches
 from typing import cast
 
 from onnxlens.errors import UsageError
+from onnxlens.reports.tables.bounds import AT, is_bound
 from onnxlens.reports.tables.columns import COLUMNS, OWN, PEER_NAMES, SHORT_NAMES, TEXTS
 from onnxlens.reports.tables.expression import Expression, Joined, comparisons, parse
 from onnxlens.reports.tables.facts import FACTS
@@ -186,6 +187,7 @@ def _order(text: str, asked: Asked) -> Order:
 def _column(name: str, asked: Asked, option: str) -> str:
     """The column of that name, or that is headed so elsewhere; with ``--own`` the one of its own cost."""
     columns = COLUMNS[kind_of(asked.by)]
+    name, at, chip = name.partition(AT)
     small = name.lower()
     found = next(
         (
@@ -201,4 +203,6 @@ def _column(name: str, asked: Asked, option: str) -> str:
         plain = [each for each in columns if not each.startswith((OWN, *PEER_NAMES.values()))]
         own = f"; {OWN} before a cost leaves out the modules inside" if asked.by in (None, "module") else ""
         raise UsageError(f"{option}: no column is called {name!r}; {hint}there are {', '.join(plain)}{own}")
-    return OWN + found if asked.own and OWN + found in columns else found
+    if at and not is_bound(found):
+        raise UsageError(f"{option}: {found!r} is of no chip; leave out {at + chip!r}")
+    return (OWN + found if asked.own and OWN + found in columns else found) + at + chip

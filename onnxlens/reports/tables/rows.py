@@ -9,6 +9,7 @@ from typing import Any, get_args
 
 from onnxlens.errors import UsageError
 from onnxlens.reports.numbers import COSTS
+from onnxlens.reports.tables.bounds import bound_columns, is_bound
 from onnxlens.reports.tables.columns import (
     COLUMNS,
     LEDGER_COLUMNS,
@@ -38,6 +39,7 @@ from onnxlens.specs.record import record
 
 Columns = Mapping[str, Column[Any]]
 FITS = "--fits SIZE"
+HARDWARE = "--hardware"
 KINDS: Mapping[By, str] = {"module": "modules", "op": "operators", "node": "nodes", "group": "groups"}
 
 
@@ -164,6 +166,7 @@ def _modules(ledger: Ledger) -> Rows:
         {
             **{name: _of(build(ledger), "whole") for name, build in LEDGER_COLUMNS.items()},
             **{name: _of(build(ledger), "own") for name, build in OWN_COLUMNS.items()},
+            **{name: _of(column, "whole") for name, column in bound_columns(ledger, "module").items()},
         },
         together,
         lambda row: row.whole.depth,
@@ -207,7 +210,8 @@ def _nodes(ledger: Ledger) -> Rows:
 
 
 def _built(by: By, ledger: Ledger) -> Columns:
-    return {name: build(ledger) for name, build in COLUMNS[by].items()}
+    built = {name: build(ledger) for name, build in COLUMNS[by].items()}
+    return {**built, **bound_columns(ledger, by)}
 
 
 def _fits(size: Column[Any], limit: float) -> Column[Any]:
@@ -242,6 +246,8 @@ def _computed_by(name: str) -> str:
     plain = name.removeprefix(OWN)
     if plain == "fits":
         return FITS
+    if is_bound(plain):
+        return HARDWARE
     if plain in COSTS and COSTS[plain].measured_by:
         return f"--{COSTS[plain].measured_by}"
     return next(
