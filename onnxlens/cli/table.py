@@ -60,6 +60,11 @@ with_table = all_of(
         metavar="CHIP,..",
         help="Lower bounds of the time on these chips ('onnxlens hardware' lists them), or CHIP.toml.",
     ),
+    click.option(
+        "--model",
+        type=click.Choice(["vendor"]),
+        help="With --hardware: also the cycles that the chip vendor's own tool computes (docs/bounds.md).",
+    ),
     click.option("--wide", is_flag=True, help="All columns, also those that do not fit the screen."),
     click.option("--explain", is_flag=True, help="Say below the table how everything was counted."),
 )
@@ -71,7 +76,7 @@ FILES = ("xlsx", "parquet")
 ROWS = ("by", "columns", "where", "sort", "top", "depth", "own", "leaves", "fits")
 """The options that say which rows and columns."""
 
-TYPED = ("stored_as", "hardware")
+TYPED = ("stored_as", "hardware", "model")
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,6 +96,7 @@ class Table:
     every_column: bool
     out: Path | None = None
     hardware: str = ""
+    model: str = ""
 
     def __post_init__(self) -> None:
         if self.stored_as and not self._has_working_sets and not self.hardware:
@@ -113,7 +119,7 @@ class Table:
             ledger = onnxlens.with_facts(opened, ledger)
         if self._has_working_sets:
             ledger = onnxlens.with_working_sets(opened, ledger, self.stored_as)
-        return with_hardware(opened, ledger, self.hardware, self.stored_as)
+        return with_hardware(opened, ledger, self.hardware, self.stored_as, self.model)
 
     def print(self, ledger: Ledger) -> None:
         """Print the rows in the format that is asked for."""
@@ -136,9 +142,13 @@ def taken(options: dict[str, Any]) -> dict[str, Any]:
     return {name: options.pop(name) for name in (*ROWS, *TYPED, "wide", "explain")}
 
 
-def with_hardware(opened: OpenedTarget, ledger: Ledger, hardware: str, dtype: str) -> Ledger:
-    """The ledger with bounds, if chips are named."""
-    return onnxlens.with_bounds(opened, ledger, hardware, dtype) if hardware else ledger
+def with_hardware(opened: OpenedTarget, ledger: Ledger, hardware: str, dtype: str, model: str) -> Ledger:
+    """The ledger with bounds, if chips are named, and with the vendors' cycles, if these are asked for."""
+    if not hardware:
+        if model:
+            raise UsageError("--model is of chips; add --hardware CHIP")
+        return ledger
+    return onnxlens.with_bounds(opened, ledger, hardware, dtype, has_vendor=bool(model))
 
 
 def asks_rows(given: dict[str, Any]) -> bool:
@@ -191,6 +201,7 @@ def table_from(
         given["wide"] or output_format not in ("table", "md"),
         out if output_format in FILES else None,
         given["hardware"] or "",
+        given["model"] or "",
     )
 
 
