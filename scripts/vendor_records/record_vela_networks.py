@@ -45,8 +45,9 @@ def table(path: Path) -> Iterator[tuple[Key, str]]:
     with path.open(newline="") as file:
         for index, row in enumerate(csv.DictReader(file)):
             if row["NNG Operator"] in MATRIX:
-                is_depthwise = row["NNG Operator"] == "DepthwiseConv2D"
-                yield (int(row["MAC Count"]), is_depthwise, "backbone" in row["Name"], index), row["NPU"]
+                is_depthwise, name = row["NNG Operator"] == "DepthwiseConv2D", row["Name"]
+                inside = "backbone" in name and "JoinBlock" not in name  # a name may hold two modules
+                yield (int(row["MAC Count"]), is_depthwise, inside, index), row["NPU"]
 
 
 def text(sizes: Sequence[int]) -> str:

@@ -19,7 +19,7 @@ from conv_layers import LAYERS, input_side
 from onnx import TensorProto, helper
 from zigzag.api import get_hardware_performance_zigzag
 
-ARRAYS = ("tpu_like", "edge_tpu_like", "ascend_like", "tesla_npu_like", "meta_prototype")
+ARRAYS = ("tpu_like", "edge_tpu_like", "ascend_like", "tesla_npu_like")
 
 
 def model(inner: int, outer: int, kernel: int, side: int, stride: int) -> onnx.ModelProto:
