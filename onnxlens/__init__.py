@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from onnxlens.api.hardware import chip_of as chip_of
     from onnxlens.api.hardware import chips_of as chips_of
     from onnxlens.api.hardware import list_chips as list_chips
+    from onnxlens.api.hardware import plot_roofline as plot_roofline
     from onnxlens.api.hardware import with_bounds as with_bounds
     from onnxlens.api.ledger import ledger_of as ledger_of
     from onnxlens.api.ledger import memory_peak as memory_peak
@@ -29,6 +30,9 @@ if TYPE_CHECKING:
     from onnxlens.api.ledger import write_table as write_table
     from onnxlens.api.ledger import write_trace as write_trace
     from onnxlens.api.measure import measure_graph as measure_graph
+    from onnxlens.api.memory import memory_plan as memory_plan
+    from onnxlens.api.memory import write_arena as write_arena
+    from onnxlens.api.memory import write_memory_plot as write_memory_plot
     from onnxlens.api.opened import OpenedTarget as OpenedTarget
     from onnxlens.api.profile import profile_graph as profile_graph
     from onnxlens.api.profile import profile_with_flow as profile_with_flow
@@ -66,9 +70,10 @@ _NAMES = {
     "api.extract": ("extract_module",),
     "api.graphs": ("list_graphs",),
     "api.groups": ("with_facts", "with_groups"),
-    "api.hardware": ("chip_of", "chips_of", "list_chips", "with_bounds"),
+    "api.hardware": ("chip_of", "chips_of", "list_chips", "plot_roofline", "with_bounds"),
     "api.ledger": ("ledger_of", "memory_peak", "with_working_sets", "write_table", "write_trace"),
     "api.measure": ("measure_graph",),
+    "api.memory": ("memory_plan", "write_arena", "write_memory_plot"),
     "api.opened": ("OpenedTarget",),
     "api.profile": ("profile_graph", "profile_with_flow"),
     "api.reconcile": ("reconcile_graph",),

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from onnxlens.api.opened import OpenedTarget
+from onnxlens.api.staging import staged
 from onnxlens.errors import UsageError
 from onnxlens.specs.chip import Chip
 from onnxlens.specs.traffic import FUSION_MODES, FusionMode
@@ -88,6 +90,22 @@ def with_bounds(
     )
     notes = [note for each in bounds for note in bound_notes(each)]
     return replace(ledger, modules=modules, bounds=bounds, notes=(*ledger.notes, *notes))
+
+
+def plot_roofline(ledger: Ledger, out: Path | str, depth: int = 1) -> Path:
+    """Draw the modules of a depth under the roofs of the chips whose bounds the ledger has, as svg or png.
+
+    Raises:
+        UsageError: it has none, ``out`` cannot be written, or no module there has MACs.
+    """
+    from onnxlens.reports.plots.roofline import write_roofline
+    from onnxlens.reports.plots.style import require_suffix
+
+    path = Path(out)
+    require_suffix(path)
+    with staged(path.parent) as stage:
+        write_roofline(ledger, depth, stage / path.name)
+    return path
 
 
 def bound_notes(bounds: ChipBounds) -> Sequence[str]:

@@ -34,6 +34,7 @@ VERBS: Mapping[str, str] = MappingProxyType(
         "export": "Export TARGET to ONNX: graph, weights, manifest.",
         "extract": "Write one module of TARGET as an ONNX file of its own.",
         "profile": "Count MACs, params and bytes of TARGET.",
+        "memory": "Plan the memory of the activations of TARGET.",
         "ledger": "List every cost of every module of TARGET.",
         "hardware": "List the chips, and what is published of each.",
         "calibrate": "Measure this machine, for --hardware host.",

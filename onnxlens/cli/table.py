@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, cast
 import click
 
 import onnxlens
-from onnxlens.cli.options import all_of, print_result
+from onnxlens.cli.options import OutPath, all_of, print_result
 from onnxlens.errors import UsageError
 from onnxlens.specs.bounds import MOST_LEVELS
 
@@ -24,6 +24,13 @@ if TYPE_CHECKING:
     from onnxlens.reports.tables.ledger import Layout
     from onnxlens.reports.tables.query import Query
     from onnxlens.specs.ledger import Ledger
+
+as_dtype_option = click.option(
+    "--as-dtype",
+    "stored_as",
+    type=click.Choice(["float32", "float16", "bfloat16", "float8e4m3fn", "int16", "int8", "int4"]),
+    help="As if floats were held so: working sets, weights, live; with --hardware also bounds.",
+)
 
 with_table = all_of(
     click.option(
@@ -49,12 +56,7 @@ with_table = all_of(
     click.option(
         "--fits", metavar="SIZE", help="Mark the modules that take at most this alone, such as 2MiB."
     ),
-    click.option(
-        "--as-dtype",
-        "stored_as",
-        type=click.Choice(["float32", "float16", "bfloat16", "float8e4m3fn", "int16", "int8", "int4"]),
-        help="As if floats were held so: working sets, weights, live; with --hardware also bounds.",
-    ),
+    as_dtype_option,
     click.option(
         "--hardware",
         metavar="CHIP,..",
@@ -64,6 +66,9 @@ with_table = all_of(
         "--model",
         type=click.Choice(["vendor"]),
         help="With --hardware: also the cycles that the chip vendor's own tool computes (docs/bounds.md).",
+    ),
+    click.option(
+        "--roofline", type=OutPath(), metavar="FILE.svg", help="Plot modules under the roofs of --hardware."
     ),
     click.option("--wide", is_flag=True, help="All columns, also those that do not fit the screen."),
     click.option("--explain", is_flag=True, help="Say below the table how everything was counted."),
@@ -76,7 +81,7 @@ FILES = ("xlsx", "parquet")
 ROWS = ("by", "columns", "where", "sort", "top", "depth", "own", "leaves", "fits")
 """The options that say which rows and columns."""
 
-TYPED = ("stored_as", "hardware", "model")
+TYPED = ("stored_as", "hardware", "model", "roofline")
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,8 +102,11 @@ class Table:
     out: Path | None = None
     hardware: str = ""
     model: str = ""
+    roofline: Path | None = None
 
     def __post_init__(self) -> None:
+        if self.roofline is not None and not self.hardware:
+            raise UsageError("--roofline needs --hardware CHIP")
         if self.stored_as and not self._has_working_sets and not self.hardware:
             raise UsageError(
                 "--as-dtype is of memory and bounds; add --hardware CHIP, --fits SIZE, --peak, or working to "
@@ -125,6 +133,10 @@ class Table:
         """Print the rows in the format that is asked for."""
         from onnxlens.reports.tables.ledger import cost_document, cost_table
 
+        if self.roofline is not None:
+            depth = self.query.asked.depth
+            drawn = onnxlens.plot_roofline(ledger, self.roofline, 1 if depth is None else depth)
+            click.echo(f"onnxlens: wrote {drawn}", err=True)
         if self.out is not None:
             written = onnxlens.write_table(
                 ledger, self.query, cast("FileFormat", self.output_format), self.out
@@ -153,7 +165,7 @@ def with_hardware(opened: OpenedTarget, ledger: Ledger, hardware: str, dtype: st
 
 def asks_rows(given: dict[str, Any]) -> bool:
     """Whether one of the options of a table chooses rows or columns."""
-    chosen = (given[name] for name in (*ROWS, "stored_as"))
+    chosen = (given[name] for name in (*ROWS, "stored_as", "roofline"))
     return any(value is not None and value is not False and value != () for value in chosen)
 
 
@@ -202,6 +214,7 @@ def table_from(
         out if output_format in FILES else None,
         given["hardware"] or "",
         given["model"] or "",
+        given["roofline"],
     )
 
 

@@ -49,3 +49,51 @@ class MemoryPeak:
         held = sum(tensor.size_bytes or 0 for tensor in self.tensors)
         if held != self.live_bytes:
             raise GraphError(f"node {self.node!r}: {self.live_bytes} bytes are alive, {held} of its tensors")
+
+
+@dataclass(frozen=True, slots=True)
+class PlannedTensor:
+    """An activation in the arena.
+
+    Attributes:
+        buffer: activations of one number are in the same memory, each in the place of the one before.
+        first_step: the index of the first step at which it takes memory.
+        last_step: of the last one, included.
+    """
+
+    live: LiveTensor
+    offset_bytes: int
+    buffer: int
+    first_step: int
+    last_step: int
+
+
+@dataclass(frozen=True, slots=True)
+class MemoryPlan:
+    """How the activations of a graph share memory over an order of execution.
+
+    Attributes:
+        peak: the first step at which most is alive.
+        steps: the nodes that run, in the order of the plan.
+        levels_bytes: what is alive at each of them; what is of unknown size is left out.
+        file_peak_bytes: the peak in the file's order.
+        order: ``file``, or the name of the search that found a better one.
+        arena_bytes: the size of the arena that holds all tensors.
+        alive_bytes: the peak of what the arena holds: no arena is smaller.
+        heuristic: in which order the arena was filled.
+        unsized: how many activations have no known size and are in no arena.
+        tensors: all others, in the order in which they come.
+    """
+
+    peak: MemoryPeak
+    steps: tuple[NodePlace, ...]
+    levels_bytes: tuple[int, ...]
+    file_peak_bytes: int
+    in_place: bool
+    order: str
+    arena_bytes: int
+    alive_bytes: int
+    alignment_bytes: int
+    heuristic: str
+    unsized: int
+    tensors: tuple[PlannedTensor, ...]

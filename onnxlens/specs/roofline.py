@@ -70,7 +70,6 @@ class ChipBounds:
         label: how columns name the chip: as it was asked for.
         dtype: floats are as if held so; "" for the file's.
         fusion: which traffic ``serial_s`` has.
-        nodes: of every node of the ledger.
         modules: by path, everything inside.
         of: of any nodes together, by their indices.
         grades: of the figures that each limit rests on.
@@ -81,7 +80,6 @@ class ChipBounds:
     label: str
     dtype: str
     fusion: str
-    nodes: Sequence[Bound]
     modules: Mapping[str, Bound]
     of: Callable[[Sequence[int]], Bound]
     grades: Mapping[str, tuple[str, ...]] = field(default_factory=dict)

@@ -23,7 +23,9 @@ from onnxlens.reports.documents import (
     summary_document,
 )
 from onnxlens.reports.tables.columns import COLUMNS
+from onnxlens.reports.tables.hardware import chips_document
 from onnxlens.reports.tables.ledger import cost_document
+from onnxlens.reports.tables.memory import memory_document
 from onnxlens.reports.tables.peak import peak_document
 from onnxlens.reports.tables.query import Asked, Query, understood
 from onnxlens.specs.bench import (
@@ -52,7 +54,7 @@ from tests.trust import trusted
 SCHEMAS = Path(__file__).parents[2] / "docs" / "schemas"
 KINDS = (
     "profile", "ledger", "reconciliation", "parity", "layers", "bench", "catalog", "manifest", "summary",
-    "memory",
+    "memory", "memory-plan", "hardware",
 )  # fmt: skip
 VERSIONS = {"ledger": 2}
 """Of the documents that have changed."""
@@ -90,7 +92,13 @@ def documents(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
                 api.ledger_of(exported.onnx_path), api.memory_peak(exported.onnx_path), stored_as=""
             )
         ),
+        "memory-plan": to_text(
+            memory_document(
+                api.ledger_of(exported.onnx_path), api.memory_plan(exported.onnx_path), stored_as=""
+            )
+        ),
     }
+    written["hardware"] = to_text(chips_document([api.chip_of(name) for name in ("k230", "h200")]))
     return {kind: json.loads(text) for kind, text in written.items()}
 
 
@@ -191,6 +199,14 @@ MUTILATIONS: tuple[tuple[str, tuple[str | int, ...], Any], ...] = (
     ("memory", ("live_bytes",), 0.5),
     ("memory", ("tensors", 0, "size_percent"), 101),
     ("memory", ("tensors", 0, "colour"), "red"),
+    ("memory-plan", ("order",), "best"),
+    ("hardware", ("chips",), []),
+    ("hardware", ("chips", 0, "clock_hz", "grade"), "rumour"),
+    ("hardware", ("chips", 0, "memories", 0, "holds"), "water"),
+    ("memory-plan", ("peak", "tensors", 0, "colour"), "red"),
+    ("memory-plan", ("arena", "alignment_bytes"), 0),
+    ("memory-plan", ("arena", "tensors", 0, "offset_bytes"), 0.5),
+    ("memory-plan", ("steps", 0, "live_bytes"), -1),
 )
 
 

@@ -252,7 +252,6 @@ class Bounder:
     def bounds(self, ledger: Ledger, label: str, dtype: str) -> ChipBounds:
         """Of all rows of the ledger."""
         inside = self._held.graph.by_module()
-        nodes = [self.of((index,)) for index in range(len(ledger.nodes))]
         modules = {module.path: self.of(inside[module.path]) for module in ledger.modules}
         grades: dict[str, tuple[str, ...]] = {}
         for key, rate in self._rates.items():
@@ -262,7 +261,7 @@ class Bounder:
             f"left out: {what}{f' ({times} nodes)' if times else ''}"
             for what, times in self._left_out.items()
         ]
-        return ChipBounds(self.chip, label, dtype, self._mode, nodes, modules, self.of, grades, tuple(notes))
+        return ChipBounds(self.chip, label, dtype, self._mode, modules, self.of, grades, tuple(notes))
 
 
 def _keep_largest(found: dict[str, int], more: Mapping[str, int]) -> None:

@@ -85,16 +85,14 @@ class Activations:
             for own in self.buffers
             if own[0].start <= at and (own[-1].last is None or own[-1].last >= at)
         ]
-        tensors = tuple(
-            LiveTensor(each.spec, each.size_bytes, *self.ends(each))
-            for each in sorted(alive, key=lambda each: -(each.size_bytes or 0))
-        )
+        tensors = tuple(self.live(each) for each in sorted(alive, key=lambda each: -(each.size_bytes or 0)))
         here = self._node(at) or NodePlace("", "")  # a graph may have no node that runs
         return MemoryPeak(here.node, here.module_path, sum(each.size_bytes or 0 for each in tensors), tensors)
 
-    def ends(self, held: Held) -> tuple[NodePlace | None, NodePlace | None]:
-        """The node that produces it, None for an input, and its last consumer, None for what stays."""
-        return self._node(self._part.graph.producer(held.spec.name)), self._node(held.last)
+    def live(self, held: Held) -> LiveTensor:
+        """An activation with the nodes between which it takes memory."""
+        producer = self._part.graph.producer(held.spec.name)
+        return LiveTensor(held.spec, held.size_bytes, self._node(producer), self._node(held.last))
 
     def _node(self, index: int | None) -> NodePlace | None:
         if index is None or index < 0:

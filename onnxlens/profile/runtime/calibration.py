@@ -1,12 +1,12 @@
 """This machine as a chip: the best rates of its products, convolutions and copies, in any runtime.
 
-A bound rests on them, so that the fastest of many runs counts: what is slower than the machine can be is no bound.
+A bound rests on them, so that the fastest of many runs counts.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from time import perf_counter
@@ -111,7 +111,7 @@ def _fastest(call: Callable[[], object], budget_s: float) -> float:
 
 
 def cache_bytes(folder: Path = CACHES) -> int | None:
-    """What all caches of the usable processors hold together, each once; None where the system says nothing."""
+    """What all caches of the processors hold together, each once; None where the system is silent."""
     found: dict[tuple[str, str], int] = {}
     for cache in folder.glob("cpu[0-9]*/cache/index[0-9]*"):
         try:
@@ -129,12 +129,9 @@ def chip_text(measured: Calibration) -> str:
     """The chip file of this machine."""
 
     def figure(value: float, source: str, grade: str = "measured", note: str = "") -> str:
-        texts = {
-            "source": f"{source}; {measured.versions}",
-            "grade": grade,
-            **({"note": note} if note else {}),
-        }
-        return f"{{ value = {round(value)}, {', '.join(f'{key} = {json.dumps(text)}' for key, text in texts.items())} }}"
+        texts = {"source": f"{source}; {measured.versions}", "grade": grade, "note": note}
+        pairs = (f"{key} = {json.dumps(text)}" for key, text in texts.items())
+        return f"{{ value = {round(value)}, {', '.join(pairs)} }}"
 
     rates = measured.macs_per_s
     lines = [

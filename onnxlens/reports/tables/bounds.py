@@ -98,10 +98,14 @@ def _of_modules(ledger: Ledger, bounds: ChipBounds) -> Find:
 
 
 def _of_nodes(ledger: Ledger, bounds: ChipBounds) -> Find:
-    found = {id(node): bound for node, bound in zip(ledger.nodes, bounds.nodes, strict=True)}
+    places = {id(node): index for index, node in enumerate(ledger.nodes)}
+
+    @cache
+    def bound(index: int) -> Bound:
+        return bounds.of((index,))
 
     def find(node: NodeCost) -> Bound | None:
-        return found.get(id(node))
+        return bound(places[id(node)]) if id(node) in places else None
 
     return find
 

@@ -19,7 +19,7 @@ UNITS: Mapping[str, str] = {
 
 LEGEND = (
     "macs/s: dense, of the operands with the highest rate (weights x activations)",
-    "grades: vendor, quoted (the vendor, by another page), third party, calculated, measured (on this machine)",
+    "grades: vendor, quoted (the vendor, by another page), third party, calculated, measured (here)",
     "one chip with all its figures and sources: onnxlens hardware NAME; @SYSTEM behind a name takes another "
     "clock and memory",
 )

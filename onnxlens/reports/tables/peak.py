@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from onnxlens.reports.numbers import AT_LEAST, UNKNOWN, share, short_bytes
@@ -22,20 +22,27 @@ from onnxlens.specs.ledger import Ledger, is_lower_bound
 from onnxlens.specs.memory import LiveTensor, MemoryPeak, NodePlace
 
 
-def peak_table(ledger: Ledger, peak: MemoryPeak, table_format: TableFormat, width: int | None) -> str:
+def peak_table(
+    ledger: Ledger,
+    peak: MemoryPeak,
+    table_format: TableFormat,
+    width: int | None,
+    more_notes: Sequence[str] = (),
+) -> str:
     """The tensors, the largest first; exact as CSV, else with the sum and where it is reached.
 
     Columns that do not fit ``width`` characters are left out; None shows all.
     """
-    columns = list(_columns(ledger, peak).values())
+    columns = list(tensor_columns(ledger, peak).values())
     if table_format == "csv":
         return render_table(peak.tensors, columns, "csv")
     shown, hidden = fitted(peak.tensors, columns, width if table_format == "table" else None)
     where = f"while {peak.node} of {peak.module_path or root_name(ledger)} runs"
     notes = [
         *hidden_note(hidden),
-        f"alive: {_at_least(ledger)}{short_bytes(peak.live_bytes)} in {len(peak.tensors)} tensors, {where}",
+        f"alive: {at_least(ledger)}{short_bytes(peak.live_bytes)} in {len(peak.tensors)} tensors, {where}",
         f"weights: {short_bytes(ledger.totals.resident_weight_bytes)} more, if all are kept",
+        *more_notes,
         "last_consumer: the last node that reads the tensor or a view of it; kept: to the end",
     ]
     return with_notes(
@@ -45,7 +52,7 @@ def peak_table(ledger: Ledger, peak: MemoryPeak, table_format: TableFormat, widt
 
 def peak_document(ledger: Ledger, peak: MemoryPeak, stored_as: str) -> dict[str, Any]:
     """All of it, exact; a size that is unknown is absent."""
-    columns = _columns(ledger, peak)
+    columns = tensor_columns(ledger, peak)
     return {
         "schema": "onnxlens.memory/1",
         "graph": ledger.graph,
@@ -54,7 +61,7 @@ def peak_document(ledger: Ledger, peak: MemoryPeak, stored_as: str) -> dict[str,
         "node": peak.node,
         "path": peak.module_path or root_name(ledger),
         "live_bytes": peak.live_bytes,
-        "lower_bound": bool(_at_least(ledger)),
+        "lower_bound": bool(at_least(ledger)),
         "stored_as": stored_as,
         "tensors": [
             to_plain({name: column.exact(tensor) for name, column in columns.items()})
@@ -63,11 +70,13 @@ def peak_document(ledger: Ledger, peak: MemoryPeak, stored_as: str) -> dict[str,
     }
 
 
-def _at_least(ledger: Ledger) -> str:
+def at_least(ledger: Ledger) -> str:
+    """What stands before a sum of activations of which one has no known size."""
     return f"{AT_LEAST} " if is_lower_bound("live_bytes", ledger.totals.lower_bounds) else ""
 
 
-def _columns(ledger: Ledger, peak: MemoryPeak) -> Mapping[str, Column[LiveTensor]]:
+def tensor_columns(ledger: Ledger, peak: MemoryPeak) -> Mapping[str, Column[LiveTensor]]:
+    """The columns of a table of activations, with their shares of the peak."""
     root = root_name(ledger)
 
     def node(place: NodePlace | None) -> str | None:
@@ -77,7 +86,7 @@ def _columns(ledger: Ledger, peak: MemoryPeak) -> Mapping[str, Column[LiveTensor
         return None if place is None else place.module_path or root
 
     def percent(each: LiveTensor) -> float | None:
-        known = each.size_bytes is not None and not _at_least(ledger)
+        known = each.size_bytes is not None and not at_least(ledger)
         return 100 * (each.size_bytes or 0) / peak.live_bytes if known and peak.live_bytes else None
 
     return {

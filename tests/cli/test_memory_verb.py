@@ -1,0 +1,88 @@
+"""``onnxlens memory``: what it prints, and the files that it writes."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from pathlib import Path
+
+import pytest
+from onnx import TensorProto
+
+import onnxlens as api
+from onnxlens.reports.numbers import short_bytes
+from tests.cli.calls import done, onnxlens
+from tests.profile.models import op, save, value
+
+
+def test_the_peak_is_that_of_profile_and_the_plan_stands_below_it(tiny: Path) -> None:
+    plan = api.memory_plan(tiny)
+    text = done("memory", tiny)
+    assert plan.peak == api.memory_peak(tiny)
+    assert [line for line in done("profile", tiny, "--peak").splitlines() if line not in text] == []
+    assert "order: the file's\n" in text
+    assert f"arena: {short_bytes(plan.arena_bytes)} for {len(plan.tensors)} tensors" in text
+    lines = list(csv.DictReader(io.StringIO(done("memory", tiny, "--format", "csv"))))
+    assert sum(int(line["size_bytes"]) for line in lines) == plan.peak.live_bytes
+
+
+def test_options_change_the_plan_as_the_interface_does(tiny: Path) -> None:
+    given = ("--in-place", "--order", "better", "--align", "256", "--as-dtype", "float16")
+    plan = api.memory_plan(tiny, in_place=True, order="better", alignment_bytes=256, stored_as="float16")
+    document = json.loads(done("memory", tiny, *given, "--format", "json"))
+    assert (document["in_place"], document["order"], document["stored_as"]) == (True, plan.order, "float16")
+    assert document["arena"]["size_bytes"] == plan.arena_bytes < api.memory_plan(tiny).arena_bytes
+    assert [step["live_bytes"] for step in document["steps"]] == list(plan.levels_bytes)
+    assert max(plan.levels_bytes) == document["peak"]["live_bytes"] <= document["file_peak_bytes"]
+    assert all(tensor["offset_bytes"] % 256 == 0 for tensor in document["arena"]["tensors"])
+
+
+def test_an_arena_is_written_as_csv_and_as_json(tiny: Path, tmp_path: Path) -> None:
+    printed = done("memory", tiny, "--arena", tmp_path / "arena.json", "--format", "json")
+    assert (tmp_path / "arena.json").read_text() == printed
+    done("memory", tiny, "--arena", tmp_path / "arena.csv")
+    with (tmp_path / "arena.csv").open(newline="") as file:
+        lines = list(csv.DictReader(file))
+    tensors = json.loads(printed)["arena"]["tensors"]
+    assert [line["tensor"] for line in lines] == [tensor["tensor"] for tensor in tensors]
+    ends = [int(line["offset_bytes"]) + int(line["size_bytes"]) for line in lines]
+    assert max(ends) == api.memory_plan(tiny).arena_bytes
+
+
+@pytest.mark.parametrize("suffix", ["svg", "png"])
+def test_a_plot_names_the_tensors_of_the_peak_and_is_the_same_each_time(
+    tiny: Path, tmp_path: Path, suffix: str
+) -> None:
+    first, second = (tmp_path / f"{name}.{suffix}" for name in "ab")
+    for path in (first, second):
+        done("memory", tiny, "--in-place", "--plot", path)
+    assert first.read_bytes() == second.read_bytes()
+    if suffix == "svg":
+        peak = api.memory_plan(tiny, in_place=True).peak
+        text = first.read_text()
+        assert f"peak {short_bytes(peak.live_bytes)} at step" in text
+        largest = peak.tensors[0]
+        assert f"{short_bytes(largest.size_bytes or 0)}   {largest.tensor.name}   " in text
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (("--arena", "a.bin"), "a.bin: an arena is written as .csv or .json; choose one of them"),
+        (("--plot", "a.pdf"), "a.pdf: suffix '.pdf' cannot be plotted; choose .svg or .png"),
+        (("--align", "0"), "an alignment of 0 bytes is not possible; give 1 to 1048576"),
+    ],
+)
+def test_what_cannot_be_written_is_refused(tiny: Path, options: tuple[str, ...], message: str) -> None:
+    outcome = onnxlens("memory", tiny, *options)
+    assert (outcome.code, outcome.out) == (2, "")
+    assert outcome.err.splitlines()[0] == f"onnxlens: {message}"
+
+
+def test_sizes_that_are_not_known_make_lower_bounds(tmp_path: Path) -> None:
+    nodes = [op("Relu", "x", "a"), op("NonZero", "a", "y")]
+    path = save(tmp_path, nodes, [value("x", (2, 3))], [value("y", (2, "n"), TensorProto.INT64)])
+    text = done("memory", path)
+    assert "alive: >= 48 B" in text and "arena: >= 48 B" in text
+    assert "in no arena: 1 activations of unknown size" in text
