@@ -19,6 +19,7 @@ from onnxlens.specs.ledger import Attribution, Evidence
 from onnxlens.specs.manifest import Manifest
 from onnxlens.specs.record import record
 from onnxlens.specs.tensor import TensorSpec
+from onnxlens.specs.text import enclosing
 
 SUGGESTIONS = 3
 """An error message about an unknown module suggests at most this many others."""
@@ -116,10 +117,7 @@ class Hierarchy:
         """The modules that contain ``path``, the model ("") first, then ``path`` itself if it is a module."""
         found = self._lineages.get(path)
         if found is None:
-            elements = path.split(".")
-            prefixes = (".".join(elements[:length]) for length in range(1, len(elements) + 1))
-            found = ("", *(prefix for prefix in prefixes if prefix and prefix in self.paths))
-            self._lineages[path] = found
+            found = self._lineages[path] = enclosing(path, self.paths)
         return found
 
     def depth(self, path: str) -> int:

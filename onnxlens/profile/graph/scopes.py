@@ -2,19 +2,72 @@
 
 from __future__ import annotations
 
+import ast
 import re
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from functools import cached_property, lru_cache
 from typing import Literal
 
+from onnx import NodeProto
+
 from onnxlens.profile.graph.flow_joins import FlowJoins, contains
 from onnxlens.profile.graph.name_paths import node_levels, prefix_of_graph
 from onnxlens.profile.graph.node_view import DefUse
-from onnxlens.profile.graph.scope_metadata import read_levels
 from onnxlens.profile.graph.second_calls import first_calls
 from onnxlens.profile.graph.weight_owners import BIAS_ADDS, PRODUCTS, WEIGHT_READERS, TracedNode, WeightOwners
+from onnxlens.specs.bounds import require_levels
 from onnxlens.specs.ledger import Attribution, Evidence
 from onnxlens.specs.record import record
+
+SCOPES_KEY = "pkg.torch.onnx.name_scopes"
+CLASSES_KEY = "pkg.torch.onnx.class_hierarchy"
+
+PLAIN_LIST = re.compile(r"""\['[^'"\\]*'(?:, '[^'"\\]*')*\]""")
+"""A printed list of texts without quotes or escapes: splitting it is evaluating it, and much faster."""
+
+
+def read_levels(node: NodeProto) -> Sequence[tuple[str, str]]:
+    """Names, classes, outermost first: ``('', 'Net'), ('fc', 'torch...Linear')``; then the call itself."""
+    if not len(node.metadata_props):
+        return ()
+    metadata = {entry.key: entry.value for entry in node.metadata_props}
+    if SCOPES_KEY not in metadata:
+        return ()
+    names = _listed(metadata[SCOPES_KEY])
+    if not names or names[0] != "":  # a hook of the exporter's own, or a body that lost its module
+        return ()
+    require_levels(node.name, len(names) - 1)
+    classes = _listed(metadata.get(CLASSES_KEY, "[]"))
+    if len(classes) != len(names):
+        classes = [""] * len(names)
+    return tuple(zip(names, classes, strict=True)) if len(names) > 1 else ()
+
+
+def _listed(text: str) -> list[str]:
+    """A printed list of texts; empty where it is something else."""
+    if PLAIN_LIST.fullmatch(text):
+        return text[2:-2].split("', '")
+    try:
+        listed = ast.literal_eval(text)
+    except (SyntaxError, ValueError, TypeError, MemoryError, RecursionError):  # the last: nested too deep
+        return []
+    return listed if isinstance(listed, list) and all(isinstance(item, str) for item in listed) else []
+
+
+def has_scopes(node: NodeProto) -> bool:
+    """Whether the exporter's metadata says which module runs the node."""
+    return bool(read_levels(node))
+
+
+def write_scopes(node: NodeProto, levels: Sequence[tuple[str, str]]) -> None:
+    """Write the metadata that the exporter would have: paths and classes, the model first."""
+    kept = [entry for entry in node.metadata_props if entry.key not in (SCOPES_KEY, CLASSES_KEY)]
+    del node.metadata_props[:]
+    node.metadata_props.extend(kept)
+    call = (node.name or next(iter(node.output), ""), node.op_type)
+    for key, texts in zip((SCOPES_KEY, CLASSES_KEY), zip(*levels, call, strict=True), strict=True):
+        node.metadata_props.add(key=key, value=repr(list(texts)))
+
 
 OTHER_CALLS = re.compile(
     r".*(norm|relu|elu|silu|swish|mish|sigmoid|tanh|clamp|dropout|softmax|quantize).*|"

@@ -29,6 +29,7 @@ from onnxlens.specs.ledger import (
     is_lower_bound,
 )
 from onnxlens.specs.peers import PEERS, Peer
+from onnxlens.specs.text import enclosing
 
 if TYPE_CHECKING:
     pass
@@ -195,8 +196,7 @@ def _module_windows(ledger: Ledger) -> Callable[[ModuleCost], Window | None]:
     times: Counter[str] = Counter()
     found: dict[str, Window] = {}
     for index, window in ledger.windows.items():
-        elements = ledger.nodes[index].module_path.split(".")
-        around = {".".join(elements[:length]) for length in range(len(elements) + 1)} & paths
+        around = enclosing(ledger.nodes[index].module_path, paths)
         times.update(around)
         found.update(dict.fromkeys(around, window))
     return lambda module: found[module.path] if times[module.path] == 1 else None

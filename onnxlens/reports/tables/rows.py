@@ -24,7 +24,7 @@ from onnxlens.reports.tables.expression import Comparison, comparisons, decided
 from onnxlens.reports.tables.fused import FUSED, fused_columns
 from onnxlens.reports.tables.query import Query, near
 from onnxlens.reports.tables.render import By, Column
-from onnxlens.specs.groups import by_operator, group_costs, groups_together
+from onnxlens.specs.groups import Parts, by_operator, group_costs, groups_together
 from onnxlens.specs.ledger import (
     STATUSES,
     Evidence,
@@ -34,7 +34,6 @@ from onnxlens.specs.ledger import (
     OperatorCost,
     operator_cost,
 )
-from onnxlens.specs.parts import Parts
 from onnxlens.specs.peers import PEERS
 from onnxlens.specs.record import record
 
