@@ -50,7 +50,7 @@ class MemoryPeak:
             raise GraphError(f"node {self.node!r}: {self.live_bytes} bytes are alive, {held} of its tensors")
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class PlannedTensor:
     """An activation in the arena.
 
@@ -67,7 +67,7 @@ class PlannedTensor:
     last_step: int
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class MemoryPlan:
     """How the activations of a graph share memory over an order of execution.
 
