@@ -9,7 +9,7 @@ import numpy as np
 import onnx
 from onnx import NodeProto, TensorProto, helper, numpy_helper
 
-from onnxlens.profile.graph.scope_metadata import SCOPES_KEY
+from onnxlens.profile.graph.scopes import SCOPES_KEY
 
 Plant = Callable[[onnx.GraphProto, str], None]
 

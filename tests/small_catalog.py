@@ -14,7 +14,7 @@ import torch
 
 from onnxlens.export.network import Network
 from onnxlens.reference_model import catalog
-from onnxlens.reference_model.catalog_entry import CatalogEntry, TensorTemplate
+from onnxlens.reference_model.catalog import CatalogEntry, TensorTemplate
 from onnxlens.reference_model.weights.choice import SeededWeights
 from onnxlens.specs.graph import CheckpointScope, GraphSpec
 from tests.export import tiny

@@ -9,8 +9,15 @@ from typing import TYPE_CHECKING
 
 from onnxlens.api.opened import OpenedTarget, opened
 from onnxlens.api.target import Settings, Target
-from onnxlens.profile.parity.noise import coarsest_rounding, coarsest_type, disturb, is_quantized
-from onnxlens.profile.parity.parity import compare, run_module, within_noise
+from onnxlens.profile.parity.parity import (
+    coarsest_rounding,
+    coarsest_type,
+    compare,
+    disturb,
+    is_quantized,
+    run_module,
+    within_noise,
+)
 from onnxlens.profile.runtime.session import UNOPTIMIZED, run
 from onnxlens.profile.runtime.values import Value, arrays_in
 from onnxlens.specs.graph import DEFAULT_TOLERANCE

@@ -17,9 +17,8 @@ from onnxlens.profile.graph.loading.model_file import read_model
 from onnxlens.profile.parity.matching import match_modules
 from onnxlens.profile.parity.module_calls import capture, layers_of, observe
 from onnxlens.profile.parity.parity import Deviations, keep_worst
-from onnxlens.profile.parity.reproduction import write_reproduction
 from onnxlens.profile.parity.rows import ModuleRows
-from onnxlens.profile.parity.slices import REFERENCE, Slice, Slicer, chunks
+from onnxlens.profile.parity.slices import REFERENCE, Slice, Slicer, chunks, write_reproduction
 from onnxlens.profile.runtime.inputs import sample_inputs
 from onnxlens.profile.runtime.session import SessionRequest, open_session, run
 from onnxlens.profile.subgraph.extractor import value_specs

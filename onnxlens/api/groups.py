@@ -47,12 +47,12 @@ def with_groups(opened: OpenedTarget, ledger: Ledger, by: str) -> Ledger:
 
 
 def _survey(ledger: Ledger) -> Path:
-    from onnxlens.reference_model import groups
+    from onnxlens.reference_model import catalog
 
-    if ledger.graph not in groups.names():
-        known = ", ".join(groups.names())
+    if ledger.graph not in catalog.grouped():
+        known = ", ".join(catalog.grouped())
         raise UsageError(f"--by survey names parts of {known}; give a file of groups for {ledger.graph}")
-    return groups.file_of(ledger.graph)
+    return catalog.groups_file(ledger.graph)
 
 
 def _by_file(opened: OpenedTarget, ledger: Ledger, file: Path) -> Ledger:

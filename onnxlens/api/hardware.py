@@ -64,6 +64,8 @@ def with_bounds(
     hardware: str,
     dtype: str = "",
     fusion: FusionMode = "none",
+    *,
+    has_vendor: bool = False,
 ) -> Ledger:
     """The ledger with the lower bounds of every row on chips; ``bound_s`` of modules is the first one's.
 
@@ -73,6 +75,7 @@ def with_bounds(
         hardware: names of chips or paths of chip files, with commas between them.
         dtype: floats are as if held so, such as int8; "" for the file's.
         fusion: which traffic is left where operators run one after another.
+        has_vendor: also the cycles that each chip vendor's own tool computes, where its law is known.
 
     Raises:
         UsageError: there is no such chip, or the rate that most of the MACs need is not published.
@@ -81,7 +84,7 @@ def with_bounds(
 
     if fusion not in FUSION_MODES:
         raise UsageError(f"fusion {fusion!r} is none of {', '.join(FUSION_MODES)}")
-    bounds = bounds_of(opened.graph, ledger, chips_of(hardware), dtype, fusion)
+    bounds = bounds_of(opened.graph, ledger, chips_of(hardware), dtype, fusion, has_vendor=has_vendor)
     modules = tuple(
         replace(module, bound_s=bounds[0].modules[module.path].bound_s) for module in ledger.modules
     )

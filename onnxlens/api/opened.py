@@ -322,7 +322,7 @@ class OpenedTarget(AbstractContextManager["OpenedTarget"]):
     def _exported(self) -> ExportedGraph:
         """The export without weights, from the cache if it is there."""
         from onnxlens.api import cache  # a file needs none of these
-        from onnxlens.api.trust import proof_of
+        from onnxlens.api.cache import proof_of
         from onnxlens.export.tracing import DEFAULT_OPSET, require_opset
 
         found, chosen = self.resolved, self.settings

@@ -19,8 +19,8 @@ from onnxlens.profile.flow.node_flow import build_node_flow
 from onnxlens.profile.flow.pages import flow_pages, requested_flow
 from onnxlens.reports.drawing.colors import DEFAULT_COLUMN, column_named, require_figures
 from onnxlens.reports.drawing.files import linked_pages, require_suffix, write_pictures
-from onnxlens.reports.model_explorer.document import document_text, graph_document
-from onnxlens.reports.model_explorer.node_data import data_notes, data_text, node_data
+from onnxlens.reports.model_explorer.document import DATA_LEVELS, GRAPH_LEVELS, graph_document, lined_text
+from onnxlens.reports.model_explorer.node_data import data_notes, node_data
 from onnxlens.specs.flow import FlowRequest
 from onnxlens.specs.progress import Progress, silent
 
@@ -180,9 +180,9 @@ def explore_graph(
         flow = build_node_flow(it.graph, ledger)
         it.progress("writing", 0, 0)
         notes = data_notes(flow, measured.nodes)
-        texts = {path.name: document_text(graph_document(flow, ledger, notes))}
+        texts = {path.name: lined_text(graph_document(flow, ledger, notes), GRAPH_LEVELS)}
         for column, entry in node_data(flow, ledger, measured.nodes).items():
-            texts[f"{path.stem}.{column}{EXPLORER_SUFFIX}"] = data_text(entry)
+            texts[f"{path.stem}.{column}{EXPLORER_SUFFIX}"] = lined_text(entry, DATA_LEVELS)
         for name, text in texts.items():
             with (stage / name).open("w", encoding="utf-8") as file:
                 file.writelines(text)

@@ -92,7 +92,7 @@ class Settings:
             raise UsageError(
                 f"{path}: was exported from the catalog's {manifest.origin!r}; leave --factory out"
             )
-        from onnxlens.api.trust import is_proven  # most targets name no factory
+        from onnxlens.api.cache import is_proven  # most targets name no factory
 
         if ":" in manifest.origin and self.factory is None and not is_proven(manifest):
             raise UsageError(

@@ -6,7 +6,7 @@ import os
 import shutil
 import sys
 from collections.abc import Collection
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
@@ -17,6 +17,7 @@ import onnxlens
 from onnxlens.cli.options import OutPath, all_of, print_result
 from onnxlens.errors import UsageError
 from onnxlens.specs.bounds import MOST_LEVELS
+from onnxlens.specs.record import record
 from onnxlens.specs.traffic import FUSION_MODES, FusionMode
 
 if TYPE_CHECKING:
@@ -76,6 +77,11 @@ with_table = all_of(
         help="Lower bounds of the time on these chips ('onnxlens hardware' lists them), or CHIP.toml.",
     ),
     click.option(
+        "--model",
+        type=click.Choice(["vendor"]),
+        help="With --hardware: also the cycles that the chip vendor's own tool computes (docs/bounds.md).",
+    ),
+    click.option(
         "--roofline", type=OutPath(), metavar="FILE.svg", help="Plot modules under the roofs of --hardware."
     ),
     click.option(
@@ -93,10 +99,10 @@ FILES = ("xlsx", "parquet")
 ROWS = ("by", "columns", "where", "sort", "top", "depth", "own", "leaves", "fits")
 """The options that say which rows and columns."""
 
-TYPED = ("stored_as", "hardware", "roofline", "fusion", "on_chip")
+TYPED = ("stored_as", "hardware", "model", "roofline", "fusion", "on_chip")
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class Table:
     """What is asked, and how it is shown on this screen.
 
@@ -113,6 +119,7 @@ class Table:
     every_column: bool
     out: Path | None = None
     hardware: str = ""
+    model: str = ""
     roofline: Path | None = None
     roofline_depth: int | None = None
     fusion: FusionMode | None = None
@@ -142,7 +149,7 @@ class Table:
             ledger = onnxlens.with_facts(opened, ledger)
         if self._has_working_sets:
             ledger = onnxlens.with_working_sets(opened, ledger, self.stored_as)
-        ledger = with_hardware(opened, ledger, self.hardware, self.stored_as, self.fusion)
+        ledger = with_hardware(opened, ledger, self.hardware, self.stored_as, self.model, self.fusion)
         if self.fusion is None and self.on_chip_bytes is None:
             return ledger
         return onnxlens.with_traffic(
@@ -174,10 +181,19 @@ def taken(options: dict[str, Any]) -> dict[str, Any]:
 
 
 def with_hardware(
-    opened: OpenedTarget, ledger: Ledger, hardware: str, dtype: str, fusion: FusionMode | None = None
+    opened: OpenedTarget,
+    ledger: Ledger,
+    hardware: str,
+    dtype: str,
+    model: str = "",
+    fusion: FusionMode | None = None,
 ) -> Ledger:
-    """The ledger with bounds, if chips are named."""
-    return onnxlens.with_bounds(opened, ledger, hardware, dtype, fusion or "none") if hardware else ledger
+    """The ledger with bounds, if chips are named, and with the vendors' cycles, if these are asked for."""
+    if not hardware:
+        if model:
+            raise UsageError("--model is of chips; add --hardware CHIP")
+        return ledger
+    return onnxlens.with_bounds(opened, ledger, hardware, dtype, fusion or "none", has_vendor=bool(model))
 
 
 def asks_rows(given: dict[str, Any]) -> bool:
@@ -236,6 +252,7 @@ def table_from(
         given["wide"] or output_format not in ("table", "md"),
         out if output_format in FILES else None,
         given["hardware"] or "",
+        given["model"] or "",
         given["roofline"],
         given["depth"],
         given["fusion"],

@@ -1,16 +1,19 @@
-"""A module called with a spec's inputs in order, whatever parameters its ``forward`` has."""
+"""A module called with a spec's inputs in order, whatever it takes; its result as a tuple of tensors."""
 
 from __future__ import annotations
 
 import inspect
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, fields, is_dataclass
 from inspect import Parameter
 from types import NoneType, UnionType
 from typing import TYPE_CHECKING, Any, Union, get_args, get_origin
 
-from onnxlens.errors import UsageError, first_line
+import torch
+
+from onnxlens.errors import ExportError, UsageError, first_line
+from onnxlens.specs.tensor import TensorSpec, spec_of, type_name
 
 if TYPE_CHECKING:
     import torch
@@ -262,3 +265,79 @@ def _container(kind: Any) -> type | None:
         return None
     wide = {Mapping: dict, tuple: tuple, Sequence: list}
     return next((narrow for base, narrow in wide.items() if issubclass(kind, base)), None)
+
+
+def outputs_of(
+    returned: Any, declared: Sequence[str], taken: Iterable[torch.Tensor]
+) -> tuple[torch.Tensor, ...]:
+    """The declared outputs: entries of what is returned by their names, else all of its tensors in order.
+
+    Args:
+        returned: by ``forward``.
+        declared: names of the outputs.
+        taken: the module's inputs and its own tensors; one that is returned is an output of its own.
+
+    Raises:
+        ExportError: the declared outputs are not those that are returned.
+    """
+    found = list(_tensors("", returned))
+    by_name = dict(found)
+    if not by_name.keys() >= set(declared):
+        _require_order(found, declared)
+        by_name = {name: tensor for name, (_, tensor) in zip(declared, found, strict=True)}
+    seen = set(map(id, taken))
+    outputs = []
+    for name in declared:
+        tensor = by_name[name]
+        outputs.append(tensor.clone() if id(tensor) in seen else tensor)
+        seen.add(id(tensor))
+    return tuple(outputs)
+
+
+def described(returned: Any, taken: Sequence[str]) -> tuple[TensorSpec, ...]:
+    """All tensors of what is returned: with the names of its entries if it has some, else ``output``.
+
+    Args:
+        returned: by ``forward``.
+        taken: names that an output cannot have.
+    """
+    found = list(_tensors("", returned))
+    alone = len(found) == 1
+    specs = []
+    for index, (path, tensor) in enumerate(found):
+        name = path if not path[:1].isdigit() and path else "output" if alone else f"output_{index}"
+        shape = tuple(size if isinstance(size, int) else str(size) for size in tensor.shape)
+        specs.append(TensorSpec(f"{name}_out" if name in taken else name, type_name(tensor.dtype), shape))
+    return tuple(specs)
+
+
+def _require_order(found: Sequence[tuple[str, torch.Tensor]], declared: Sequence[str]) -> None:
+    """Refuse names that are not in the order of what is returned."""
+    names = [name for name, _ in found]
+    misplaced = [name for name, own in zip(declared, names, strict=False) if name in names and name != own]
+    if len(names) != len(declared) or misplaced:
+        listed = ", ".join(str(spec_of(name, tensor)) for name, tensor in found) or "no tensor"
+        raise ExportError(
+            f"the module's outputs are {listed}, declared are {', '.join(declared)}; "
+            "declare all in order, or some by name"
+        )
+
+
+def _tensors(path: str, nested: Any) -> Iterator[tuple[str, torch.Tensor]]:
+    """The tensors in dicts, lists, tuples and dataclasses, with their keys, indices and field names."""
+    if isinstance(nested, torch.Tensor):
+        yield path, nested
+        return
+    entries: Iterable[tuple[object, Any]]
+    if isinstance(nested, Mapping):
+        entries = nested.items()
+    elif hasattr(nested, "_fields"):
+        entries = zip(nested._fields, nested, strict=True)
+    elif isinstance(nested, list | tuple):
+        entries = enumerate(nested)
+    elif is_dataclass(nested):
+        entries = ((field.name, getattr(nested, field.name)) for field in fields(nested))
+    else:
+        return
+    for key, item in entries:
+        yield from _tensors(f"{path}.{key}" if path else str(key), item)

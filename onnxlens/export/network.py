@@ -15,9 +15,8 @@ from torch import nn
 from torch.utils._pytree import tree_leaves
 
 from onnxlens.errors import OnnxlensError, UsageError, first_line
-from onnxlens.export.calling import call_of
+from onnxlens.export.calling import call_of, described, outputs_of
 from onnxlens.export.exported import WidenedWeights
-from onnxlens.export.returning import described, outputs_of
 from onnxlens.specs.graph import GraphSpec, WeightSource
 from onnxlens.specs.module_state import ModuleState, filled, slots, state_of
 from onnxlens.specs.tensor import HALVES, TensorSpec, torch_type, type_name

@@ -2,26 +2,148 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from difflib import get_close_matches
 from functools import partial
+from importlib import import_module
+from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 from onnxlens.errors import UsageError
-from onnxlens.reference_model.catalog_entry import CatalogEntry, Size, TensorTemplate
 from onnxlens.reference_model.config import (
     MLSD_LARGE_BACKBONE,
+    MLSD_TINY_BACKBONE,
     ClipTextConfig,
+    ControlLdmConfig,
+    DptHybridConfig,
     OpenPoseBodyConfig,
     OpenPoseHandConfig,
     UNetConfig,
     VaeConfig,
 )
-from onnxlens.specs.graph import DEFAULT_TOLERANCE, CheckpointScope, GraphSpec
+from onnxlens.specs.bounds import MOST_BATCH, MOST_PIXELS
+from onnxlens.specs.graph import DEFAULT_TOLERANCE, CheckpointScope, Family, GraphSpec
+from onnxlens.specs.tensor import TensorSpec
 
 if TYPE_CHECKING:
     from torch import nn
+
+
+@dataclass(frozen=True, slots=True)
+class Size:
+    """The settings of a graph: how many samples, and the picture's pixels."""
+
+    batch: int
+    height: int
+    width: int
+
+
+@dataclass(frozen=True, slots=True)
+class TensorTemplate:
+    """A tensor of shape (batch, *lead, height // reduction, width // reduction).
+
+    Attributes:
+        lead: the dimensions between the batch and the positions.
+        reduction: pixels to one position along each side; None for a tensor without positions.
+        sample_range: the lowest and highest value of a sample; for integers both can occur.
+    """
+
+    name: str
+    lead: tuple[int, ...] = ()
+    reduction: int | None = None
+    dtype: str = "float32"
+    sample_range: tuple[float, float] = (-1.0, 1.0)
+
+    def at(self, size: Size) -> TensorSpec:
+        """The tensor at one size."""
+        shape = (size.batch, *self.lead)
+        if self.reduction is not None:
+            shape = (*shape, size.height // self.reduction, size.width // self.reduction)
+        return TensorSpec(self.name, self.dtype, shape)
+
+
+@dataclass(frozen=True, slots=True)
+class CatalogEntry:
+    """One graph of the catalog.
+
+    Attributes:
+        title: what the network is, in a few words.
+        factory: makes the module; it imports torch when it is called, not before.
+        published: names of the checkpoint files that hold its weights.
+        size_multiple: height and width must be multiples of this many pixels.
+        min_size: and at least this many pixels; one multiple is needed in any case.
+        tolerance: the largest relative L2 error of an output that passes in float32.
+        structure_only: the main job counts and draws the graph without weights: its parts are graphs of their
+            own, and run as such.
+    """
+
+    family: Family
+    title: str
+    factory: Callable[[], nn.Module]
+    inputs: tuple[TensorTemplate, ...]
+    outputs: tuple[TensorTemplate, ...]
+    published: tuple[str, ...]
+    checkpoint: CheckpointScope = CheckpointScope()
+    default_batch: int = 1
+    size_multiple: int = 1
+    min_size: int = 1
+    tolerance: float = DEFAULT_TOLERANCE
+    structure_only: bool = False
+
+    @property
+    def takes_picture(self) -> bool:
+        """Whether height and width mean anything to the graph."""
+        return any(template.reduction is not None for template in self.inputs)
+
+    @property
+    def smallest_side(self) -> int:
+        """The least height and width, in pixels."""
+        return max(self.min_size, self.size_multiple)
+
+    def spec(self, name: str, size: Size) -> GraphSpec:
+        """The graph at one size.
+
+        Raises:
+            UsageError: the network cannot take the size.
+        """
+        if not 1 <= size.batch <= MOST_BATCH:
+            asked = "small; use at least 1" if size.batch < 1 else f"large; use at most {MOST_BATCH:,}"
+            raise UsageError(f"graph {name!r}: batch {size.batch} is too {asked}")
+        if self.takes_picture:
+            self._check_side(name, "height", size.height)
+            self._check_side(name, "width", size.width)
+        return GraphSpec(
+            name=name,
+            family=self.family,
+            factory=self.factory,
+            inputs=tuple(template.at(size) for template in self.inputs),
+            outputs=tuple(template.at(size) for template in self.outputs),
+            input_ranges={template.name: template.sample_range for template in self.inputs},
+            dynamic_axes={template.name: {0: "batch"} for template in self.inputs},
+            size_multiple=self.size_multiple,
+            min_size=self.smallest_side,
+            checkpoint=self.checkpoint,
+            title=self.title,
+            tolerance=self.tolerance,
+            structure_only=self.structure_only,
+        )
+
+    def _check_side(self, name: str, side: str, pixels: int) -> None:
+        below = pixels // self.size_multiple * self.size_multiple
+        if pixels < self.smallest_side:
+            asked = f"too small; use at least {self.smallest_side} pixels"
+        elif pixels > MOST_PIXELS:
+            asked = f"too large; use at most {MOST_PIXELS:,} pixels"
+        elif pixels != below:
+            asked = (
+                f"not a multiple of {self.size_multiple} pixels; use {below} or {below + self.size_multiple}"
+            )
+        else:
+            return
+        raise UsageError(f"graph {name!r}: {side} {pixels} is {asked}")
+
 
 CLIP_TEXT = ClipTextConfig()
 UNET = UNetConfig()
@@ -51,11 +173,8 @@ UNET_PIXELS = 64
 POSE_PIXELS = 8
 """Pixels to one position of OpenPose's maps, along each side: its three poolings."""
 
-MLSD_PIXELS = 16
-"""MLSD's sides must be multiples of this, so that its deepest map can be doubled back to the others."""
-
-DPT_PIXELS = 32
-"""DPT's sides must be multiples of this, for the same reason."""
+MLSD_PIXELS, DPT_PIXELS = 16, 32
+"""Sides must be multiples of these, so that the deepest map can be doubled back to the others."""
 
 
 def names() -> tuple[str, ...]:
@@ -102,10 +221,24 @@ def _entry(name: str) -> CatalogEntry:
     raise UsageError(f"unknown graph {name!r}: {hint}the graphs are {', '.join(ENTRIES)}")
 
 
-def _network(name: str) -> nn.Module:
-    from onnxlens.reference_model.networks import NETWORKS
+def _network(module: str, name: str, *config: object) -> nn.Module:
+    """A network by its module and its class, which is imported when it is built: it needs torch."""
+    network: nn.Module = getattr(import_module(f"onnxlens.reference_model.{module}"), name)(*config)
+    return network
 
-    return NETWORKS[name]()
+
+GROUPS = Path(__file__).parent / "groups"
+"""The survey's names for the parts of the UNet and the ControlNet, as files of groups."""
+
+
+def grouped() -> tuple[str, ...]:
+    """The graphs that have a file of groups."""
+    return tuple(sorted(path.stem for path in GROUPS.glob("*.toml")))
+
+
+def groups_file(graph: str) -> Path:
+    """The file of groups of a graph."""
+    return GROUPS / f"{graph}.toml"
 
 
 TOKENS = TensorTemplate(
@@ -137,12 +270,15 @@ EDGE = TensorTemplate("edge", (1,), 1)
 DPT_IMAGE = TensorTemplate("image", (3,), 1)
 DEPTH = TensorTemplate("depth", (), 1)
 
+_denoising = partial(CatalogEntry, default_batch=GUIDANCE_BATCH, size_multiple=UNET_PIXELS)
+_annotator = partial(CatalogEntry, "annotator")
+
 ENTRIES: Mapping[str, CatalogEntry] = MappingProxyType(
     {
         "clip-text": CatalogEntry(
             family="clip",
             title="text encoder of CLIP ViT-L/14: tokens to context",
-            factory=partial(_network, "clip-text"),
+            factory=partial(_network, "clip_text", "ClipText", CLIP_TEXT),
             inputs=(TOKENS,),
             outputs=(CONTEXT,),
             published=WITH_SD15,
@@ -151,32 +287,28 @@ ENTRIES: Mapping[str, CatalogEntry] = MappingProxyType(
             ),
             default_batch=GUIDANCE_BATCH,
         ),
-        "controlnet": CatalogEntry(
+        "controlnet": _denoising(
             family="controlnet",
             title="ControlNet v1.0: a control image to 13 controls for the UNet",
-            factory=partial(_network, "controlnet"),
+            factory=partial(_network, "controlnet", "ControlNet", UNET),
             inputs=(X, HINT, TIMESTEPS, CONTEXT),
             outputs=CONTROLS,
             published=CONTROL_SD15,
             checkpoint=CheckpointScope("control_model."),
-            default_batch=GUIDANCE_BATCH,
-            size_multiple=UNET_PIXELS,
         ),
-        "sd-unet": CatalogEntry(
+        "sd-unet": _denoising(
             family="sd-unet",
             title="UNet of Stable Diffusion 1.5, taking a ControlNet's controls",
-            factory=partial(_network, "sd-unet"),
+            factory=partial(_network, "unet", "UNet", UNET),
             inputs=(X, TIMESTEPS, CONTEXT, *CONTROLS),
             outputs=(EPS,),
             published=WITH_SD15,
             checkpoint=CheckpointScope("model.diffusion_model."),
-            default_batch=GUIDANCE_BATCH,
-            size_multiple=UNET_PIXELS,
         ),
         "vae-encoder": CatalogEntry(
             family="vae",
             title="encoder of AutoencoderKL with quant_conv: pixels to the moments of a latent",
-            factory=partial(_network, "vae-encoder"),
+            factory=partial(_network, "vae", "VaeEncoder", VAE),
             inputs=(IMAGE,),
             outputs=(MOMENTS,),
             published=WITH_SD15,
@@ -186,71 +318,64 @@ ENTRIES: Mapping[str, CatalogEntry] = MappingProxyType(
         "vae-decoder": CatalogEntry(
             family="vae",
             title="decoder of AutoencoderKL with post_quant_conv: a latent to pixels",
-            factory=partial(_network, "vae-decoder"),
+            factory=partial(_network, "vae", "VaeDecoder", VAE),
             inputs=(LATENT,),
             outputs=(IMAGE,),
             published=WITH_SD15,
             checkpoint=CheckpointScope("first_stage_model.", ("decoder.", "post_quant_conv.")),
             size_multiple=LATENT_PIXELS,
         ),
-        "openpose-body": CatalogEntry(
-            family="annotator",
+        "openpose-body": _annotator(
             title="OpenPose: part affinity fields and joint heatmaps of bodies",
-            factory=partial(_network, "openpose-body"),
+            factory=partial(_network, "annotators.openpose", "OpenPoseBody", BODY),
             inputs=(POSE_IMAGE,),
             outputs=(PAF, BODY_HEATMAP),
             published=("body_pose_model.pth",),
             size_multiple=POSE_PIXELS,
         ),
-        "openpose-hand": CatalogEntry(
-            family="annotator",
+        "openpose-hand": _annotator(
             title="OpenPose: joint heatmaps of a hand",
-            factory=partial(_network, "openpose-hand"),
+            factory=partial(_network, "annotators.openpose", "OpenPoseHand", HAND),
             inputs=(POSE_IMAGE,),
             outputs=(HAND_HEATMAP,),
             published=("hand_pose_model.pth",),
             size_multiple=POSE_PIXELS,
         ),
-        "mlsd-large": CatalogEntry(
-            family="annotator",
+        "mlsd-large": _annotator(
             title="MLSD, large: straight lines",
-            factory=partial(_network, "mlsd-large"),
+            factory=partial(_network, "annotators.mlsd", "MlsdLarge", MLSD_LARGE_BACKBONE),
             inputs=(MLSD_IMAGE,),
             outputs=(LINES,),
             published=("mlsd_large_512_fp32.pth",),
             size_multiple=MLSD_PIXELS,
         ),
-        "mlsd-tiny": CatalogEntry(
-            family="annotator",
+        "mlsd-tiny": _annotator(
             title="MLSD, tiny: straight lines",
-            factory=partial(_network, "mlsd-tiny"),
+            factory=partial(_network, "annotators.mlsd", "MlsdTiny", MLSD_TINY_BACKBONE),
             inputs=(MLSD_IMAGE,),
             outputs=(LINES,),
             published=("mlsd_tiny_512_fp32.pth",),
             size_multiple=MLSD_PIXELS,
         ),
-        "hed": CatalogEntry(
-            family="annotator",
+        "hed": _annotator(
             title="HED, Apache-licensed form: soft edges at five scales",
-            factory=partial(_network, "hed"),
+            factory=partial(_network, "annotators.hed", "Hed"),
             inputs=(HED_IMAGE,),
             outputs=HED_EDGES,
             published=("ControlNetHED.pth",),
             min_size=16,
         ),
-        "hed-bsds": CatalogEntry(
-            family="annotator",
+        "hed-bsds": _annotator(
             title="HED, trained on BSDS500: soft edges, the five scales merged",
-            factory=partial(_network, "hed-bsds"),
+            factory=partial(_network, "annotators.hed", "HedBsds"),
             inputs=(BSDS_IMAGE,),
             outputs=(EDGE,),
             published=("network-bsds500.pth",),
             min_size=16,
         ),
-        "midas-dpt-hybrid": CatalogEntry(
-            family="annotator",
+        "midas-dpt-hybrid": _annotator(
             title="MiDaS DPT-hybrid: depth",
-            factory=partial(_network, "midas-dpt-hybrid"),
+            factory=partial(_network, "annotators.midas", "DptHybrid", DptHybridConfig()),
             inputs=(DPT_IMAGE,),
             outputs=(DEPTH,),
             published=("dpt_hybrid-midas-501f0c75.pt",),
@@ -260,16 +385,14 @@ ENTRIES: Mapping[str, CatalogEntry] = MappingProxyType(
             # Runtime's is 4e-5 off PyTorch's
             tolerance=1e-4,
         ),
-        "control-ldm": CatalogEntry(
+        "control-ldm": _denoising(
             family="controlnet",
             title="ControlNet and UNet as one graph: one denoising step",
-            factory=partial(_network, "control-ldm"),
+            factory=partial(_network, "controlnet", "ControlLdm", ControlLdmConfig()),
             inputs=(X, HINT, TIMESTEPS, CONTEXT),
             outputs=(EPS,),
             published=CONTROL_SD15,
             checkpoint=CheckpointScope(parts=("control_model.", "model.diffusion_model.")),
-            default_batch=GUIDANCE_BATCH,
-            size_multiple=UNET_PIXELS,
             structure_only=True,
         ),
     }

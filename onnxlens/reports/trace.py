@@ -15,6 +15,7 @@ from typing import Any
 from onnxlens.errors import UsageError
 from onnxlens.specs.ledger import Ledger, ModuleCost, NodeCost, is_lower_bound
 from onnxlens.specs.measured import NodeTiming
+from onnxlens.specs.text import enclosing
 
 PROCESS = 1
 MODULES, OPERATORS = 1, 2
@@ -72,7 +73,7 @@ def segments(ledger: Ledger, ordered: Iterable[NodeTiming]) -> Sequence[Segment]
     all_segments: list[Segment] = []
     running: list[Segment] = []
     for timing in ordered:
-        lineage = _lineage(timing.module_path or "", paths)
+        lineage = enclosing(timing.module_path or "", paths)
         start_ns, end_ns = _ns(timing.start_s), _ns(timing.end_s)
         pairs = zip(lineage, running, strict=False)
         kept = len(list(takewhile(lambda pair: pair[0] == pair[1].path, pairs)))
@@ -84,13 +85,6 @@ def segments(ledger: Ledger, ordered: Iterable[NodeTiming]) -> Sequence[Segment]
         for segment in running:
             segment.end_ns = max(segment.end_ns, end_ns)
     return all_segments
-
-
-def _lineage(path: str, paths: set[str]) -> Sequence[str]:
-    """The ledger's modules that contain ``path``, the model first."""
-    elements = path.split(".")
-    prefixes = (".".join(elements[:length]) for length in range(1, len(elements) + 1))
-    return ("", *(prefix for prefix in prefixes if prefix and prefix in paths))
 
 
 def _require_nesting(ordered: Sequence[NodeTiming]) -> None:

@@ -1,16 +1,31 @@
-"""What groups of nodes cost: sums over their nodes, whose sum is the whole to the digit."""
+"""What groups of nodes cost, sums over nodes whose sum is the whole to the digit; modules taken apart."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import fields
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import fields, replace
+from functools import cached_property
 from math import fsum
 
 from onnxlens.errors import GraphError
 from onnxlens.specs.grouping import OTHER, Grouping
-from onnxlens.specs.ledger import COUNTS, Ledger, NodeCost, OperatorCost, joined_bounds, operator_cost
-from onnxlens.specs.peers import summed
+from onnxlens.specs.ledger import (
+    COUNTS,
+    Bounds,
+    Ledger,
+    ModuleCost,
+    NodeCost,
+    OperatorCost,
+    is_lower_bound,
+    joined_bounds,
+    lower_bounds,
+    operator_cost,
+    peer_of,
+)
+from onnxlens.specs.peers import PeerCost
 from onnxlens.specs.record import record
+from onnxlens.specs.text import around, enclosing
 
 ADDED = (*COUNTS, "nodes", "free_nodes", "unknown_nodes", "params")
 """The figures of a group whose sum over all groups is the whole's."""
@@ -90,10 +105,9 @@ def group_costs(ledger: Ledger, grouping: Grouping | None = None) -> tuple[Group
 def groups_together(groups: Sequence[GroupCost]) -> GroupCost:
     """What several groups cost together: no node is in two of them."""
     counted = {name: sum(getattr(group, name) for group in groups) for name in ADDED}
-    peers = [(group.macs, group.peer) for group in groups if group.peer is not None]
     return GroupCost(
         "sum", "", **counted, name="sum", latency_s=_time(group.latency_s for group in groups),
-        peer=summed(peers) if peers else None,
+        peer=peer_of(groups),
         lower_bounds=joined_bounds(group.lower_bounds for group in groups),
     )  # fmt: skip
 
@@ -117,3 +131,96 @@ def _seconds(ledger: Ledger, names: Sequence[str]) -> Mapping[str, float]:
 def _time(seconds: Iterable[float | None]) -> float | None:
     known = [spent for spent in seconds if spent is not None]
     return fsum(known) if known else None
+
+
+OF_PARTS = (*COUNTS, "params", "unknown_nodes")
+"""The figures of a module that are the sum of those of its parts."""
+
+
+class Parts:
+    """The modules of a ledger taken apart, so that any of them add up: every node counts once."""
+
+    def __init__(self, ledger: Ledger) -> None:
+        """Take the modules of ``ledger`` apart."""
+        self._nodes = ledger.nodes
+        self._modules = {module.path: module for module in ledger.modules}
+        self.inner: dict[str, list[str]] = {path: [] for path in self._modules}
+        """The modules right inside each, by path."""
+        for path in self._modules:
+            if path:
+                self.inner[around(path, self._modules)].append(path)
+
+    @cached_property
+    def own(self) -> Mapping[str, ModuleCost]:
+        """The row of each module with what its own nodes and parameters cost, by path.
+
+        What is not a sum over the nodes, such as the bytes alive, is that of the whole module still.
+        """
+        nodes: dict[str, list[NodeCost]] = {path: [] for path in self._modules}
+        for node in self._nodes:
+            nodes[node.module_path].append(node)
+        return {path: self._own(path, nodes[path]) for path in self._modules}
+
+    def is_leaf(self, module: ModuleCost) -> bool:
+        """Whether no other module is inside it."""
+        return not self.inner[module.path]
+
+    def together(self, modules: Sequence[ModuleCost], *, own: bool = False) -> ModuleCost:
+        """What the modules cost together, those inside them included unless ``own``; its path is "sum"."""
+        paths = {module.path for module in modules}
+        outermost = [
+            module
+            for module in modules
+            if own or paths.isdisjoint(enclosing(module.path, self._modules)[:-1])
+        ]
+        parts = [self.own[path] for path in self._inside(outermost, deep=not own)]
+        seconds = [module.latency_s for module in outermost if module.latency_s is not None]
+        return ModuleCost(
+            "sum", "", 0, 0, (), (), _operators(parts),
+            **{name: sum(getattr(part, name) for part in parts) for name in OF_PARTS},
+            resident_weight_bytes=0,
+            live_bytes=max((module.live_bytes for module in modules), default=0),
+            latency_s=None if own or len(seconds) < len(outermost) or not seconds else fsum(seconds),
+            peer=peer_of(parts),
+            lower_bounds=joined_bounds(
+                (
+                    *(part.lower_bounds for part in parts),
+                    _lacking("live_bytes", modules),
+                    _lacking("latency_s", outermost),
+                )
+            ),
+        )  # fmt: skip
+
+    def _inside(self, modules: Iterable[ModuleCost], *, deep: bool) -> Iterator[str]:
+        """The paths of the modules; if ``deep`` none contains another, and those inside them follow."""
+        waiting = [module.path for module in modules]
+        while waiting:
+            path = waiting.pop()
+            yield path
+            waiting += self.inner[path] if deep else ()
+
+    def _own(self, path: str, nodes: Sequence[NodeCost]) -> ModuleCost:
+        module = self._modules[path]
+        return replace(
+            module,
+            **{name: sum(getattr(node, name) for node in nodes) for name in COUNTS},
+            operators=Counter(node.op_type for node in nodes if node.status != "free"),
+            params=module.params - sum(self._modules[inner].params for inner in self.inner[path]),
+            unknown_nodes=sum(node.status == "unknown" for node in nodes),
+            latency_s=None,
+            timed_in=None,
+            parity_error=None,
+            peer=None if module.peer is None else peer_of(nodes) or PeerCost(),
+            lower_bounds=lower_bounds(nodes),
+        )
+
+
+def _operators(parts: Iterable[ModuleCost]) -> Mapping[str, int]:
+    found: Counter[str] = Counter()
+    for part in parts:
+        found.update(part.operators)
+    return dict(found.most_common())
+
+
+def _lacking(name: str, modules: Iterable[ModuleCost]) -> Bounds:
+    return (name,) if any(is_lower_bound(name, each.lower_bounds) for each in modules) else None

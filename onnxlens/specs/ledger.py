@@ -390,7 +390,7 @@ def operator_cost(op_type: str, domain: str, nodes: Sequence[NodeCost]) -> Opera
     )
 
 
-def peer_of(nodes: Iterable[NodeCost]) -> PeerCost | None:
-    """What a peer counts for the nodes together; None in our own convention."""
-    costs = [(node.macs, node.peer) for node in nodes if node.peer is not None]
+def peer_of(rows: Iterable[NodeCost | ModuleCost | OperatorCost]) -> PeerCost | None:
+    """What a peer counts for several rows together; None in our own convention."""
+    costs = [(row.macs, row.peer) for row in rows if row.peer is not None]
     return summed(costs) if costs else None

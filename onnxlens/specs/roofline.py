@@ -24,6 +24,9 @@ class Bound:
         fit_s: compute, with the steps of the MAC array; None where none are known.
         lost_macs: slots of the array in which nothing is multiplied; None likewise.
         blame: the dimension that wastes most of them; "" for none.
+        vendor_cycles: what the chip vendor's own tool computes for the layers that its law covers, of one
+            core; None where it covers none, or where that is not asked for.
+        vendor_macs: the MACs of those layers.
     """
 
     limits: Mapping[str, float]
@@ -34,6 +37,8 @@ class Bound:
     fit_s: float | None = None
     lost_macs: int | None = None
     blame: str = ""
+    vendor_cycles: int | None = None
+    vendor_macs: int | None = None
 
     @property
     def bound_s(self) -> float:

@@ -13,8 +13,7 @@ from typing import Any
 import pytest
 
 import onnxlens as api
-from onnxlens.api.cache import cache_folder
-from onnxlens.api.trust import proof_of
+from onnxlens.api.cache import cache_folder, proof_of
 from onnxlens.cli.main import run
 from onnxlens.errors import GraphError, OnnxlensError, UsageError
 from onnxlens.specs.summary import Job

@@ -18,7 +18,7 @@ from onnx.backend.test.loader import load_model_tests
 from safetensors.torch import save
 
 from onnxlens import export_graph
-from onnxlens.profile.graph.scope_metadata import CLASSES_KEY, SCOPES_KEY
+from onnxlens.profile.graph.scopes import CLASSES_KEY, SCOPES_KEY
 from tests.export.tiny import TARGET, Tiny
 
 OURS: Mapping[str, str] = {

@@ -16,8 +16,8 @@ from onnx.backend.test.loader import load_model_tests
 from onnxlens.profile.count.facts import with_facts
 from onnxlens.profile.count.ledger import build_ledger
 from onnxlens.profile.graph.loading import load_graph
+from onnxlens.specs.groups import Parts
 from onnxlens.specs.ledger import COUNTS, Ledger
-from onnxlens.specs.parts import Parts
 from tests.profile.count.test_grouping import require_whole_groups
 
 KINDS = ("node", "real", "simple", "pytorch-converted", "pytorch-operator")

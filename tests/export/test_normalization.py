@@ -15,7 +15,7 @@ import torch
 from onnx import TensorProto, helper, numpy_helper
 from torch import Tensor, nn
 
-from onnxlens.export import normalization
+from onnxlens.export import passes
 from onnxlens.export.passes import KEPT_METADATA
 from onnxlens.profile.count.ledger import build_ledger
 from onnxlens.profile.graph.loading import load_graph
@@ -72,7 +72,7 @@ def split(tmp_path_factory: pytest.TempPathFactory) -> ExportedGraph:
 @pytest.fixture(scope="module")
 def unsplit(tmp_path_factory: pytest.TempPathFactory) -> ExportedGraph:
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(normalization, "LONGEST_SUM", 2**40)
+        patch.setattr(passes, "LONGEST_SUM", 2**40)
         return exported(tmp_path_factory.mktemp("unsplit"), 18)
 
 
@@ -150,10 +150,10 @@ def instance_norm(
 
 def after_split(model: onnx.ModelProto, monkeypatch: pytest.MonkeyPatch) -> onnx.ModelProto:
     """What is left when sums of over 16 elements are split into rows of at most 4."""
-    monkeypatch.setattr(normalization, "LONGEST_SUM", 16)
-    monkeypatch.setattr(normalization, "INNER_SUM", 4)
+    monkeypatch.setattr(passes, "LONGEST_SUM", 16)
+    monkeypatch.setattr(passes, "INNER_SUM", 4)
     changed = ir.from_proto(model)
-    normalization.split_long_normalizations(changed.graph)
+    passes.split_long_normalizations(changed.graph)
     proto = ir.to_proto(changed)
     onnx.checker.check_model(proto, full_check=True)
     return proto

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from onnxlens.errors import ExportError
-from onnxlens.export.returning import described, outputs_of
+from onnxlens.export.calling import described, outputs_of
 
 A, B, C = torch.zeros(1), torch.zeros(2), torch.zeros(3)
 

@@ -13,7 +13,7 @@ from onnx import NodeProto, TensorProto, ValueInfoProto, helper, numpy_helper
 from onnxlens.profile.count.ledger import build_ledger
 from onnxlens.profile.graph.graph import Graph
 from onnxlens.profile.graph.loading import load_graph
-from onnxlens.profile.graph.scope_metadata import CLASSES_KEY, SCOPES_KEY
+from onnxlens.profile.graph.scopes import CLASSES_KEY, SCOPES_KEY
 from onnxlens.specs.codec import to_text
 from onnxlens.specs.ledger import Ledger
 from onnxlens.specs.manifest import Manifest, StateTensor, manifest_path_of

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from onnxlens.reference_model import catalog
 from onnxlens.reference_model.annotators.hed import MEAN_BGR, HedBsds
 from onnxlens.reference_model.annotators.midas import DptHybrid, FusionBlock
-from onnxlens.reference_model.annotators.mobilenet_v2 import ConvBnReLU6
+from onnxlens.reference_model.annotators.mlsd import ConvBnReLU6
 from onnxlens.reference_model.annotators.openpose import PoseConv
 from onnxlens.reference_model.annotators.resnet_v2 import (
     WEIGHT_EPSILON,

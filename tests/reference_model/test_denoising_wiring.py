@@ -12,8 +12,7 @@ from torch import Tensor, nn
 from onnxlens.errors import UsageError
 from onnxlens.reference_model.clip_text import ClipText
 from onnxlens.reference_model.config import ClipTextConfig, ControlLdmConfig, Skip, UNetConfig
-from onnxlens.reference_model.control_ldm import ControlLdm
-from onnxlens.reference_model.controlnet import ControlNet
+from onnxlens.reference_model.controlnet import ControlLdm, ControlNet
 from onnxlens.reference_model.layers import sinusoids
 from onnxlens.reference_model.unet import UNet
 

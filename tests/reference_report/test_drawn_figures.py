@@ -14,7 +14,7 @@ from onnxlens.profile.flow.collapse import collapsed
 from onnxlens.profile.flow.deepest import DeepestFlow
 from onnxlens.profile.flow.group import grouped
 from onnxlens.profile.flow.group_file import read_groups
-from onnxlens.reference_model import groups
+from onnxlens.reference_model import catalog
 from onnxlens.reports.drawing.composition import composed
 from onnxlens.reports.drawing.dot import dot_source
 from onnxlens.reports.drawing.title import description, heading
@@ -76,13 +76,13 @@ def test_a_committed_figure_is_the_scripts_output(listed: Figure, sources: Sourc
 
 
 def test_groups_come_for_these_graphs() -> None:
-    assert groups.names() == ("control-ldm", "controlnet", "sd-unet")
-    assert all(groups.file_of(name).is_file() for name in groups.names())
+    assert catalog.grouped() == ("control-ldm", "controlnet", "sd-unet")
+    assert all(catalog.groups_file(name).is_file() for name in catalog.grouped())
 
 
 def grouped_once(graph: str) -> FlowGraph:
     """The groups of a graph, closed."""
-    return collapsed(grouped(DeepestFlow(deepest_flow(graph)), read_groups(groups.file_of(graph))), 1)
+    return collapsed(grouped(DeepestFlow(deepest_flow(graph)), read_groups(catalog.groups_file(graph))), 1)
 
 
 def test_the_unets_groups_hold_all_of_its_macs_and_params() -> None:

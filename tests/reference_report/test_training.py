@@ -8,7 +8,7 @@ from onnxlens.profile.flow.collapse import collapsed
 from onnxlens.profile.flow.deepest import DeepestFlow
 from onnxlens.profile.flow.group import grouped
 from onnxlens.profile.flow.group_file import read_groups
-from onnxlens.reference_model.groups import file_of
+from onnxlens.reference_model.catalog import groups_file
 from onnxlens.specs.flow import FlowEdge, FlowGraph, FlowNode
 from onnxlens.specs.tensor import TensorSpec
 from reference_report.figures.figures import STEP_DEPTH
@@ -94,7 +94,7 @@ def test_a_control_that_is_not_used_is_not_drawn_and_the_notes_say_how_many_are(
 
 @pytest.mark.slow
 def test_the_real_step_has_13_links_and_trains_what_is_published() -> None:
-    found = grouped(DeepestFlow(deepest_flow("control-ldm")), read_groups(file_of("control-ldm")))
+    found = grouped(DeepestFlow(deepest_flow("control-ldm")), read_groups(groups_file("control-ldm")))
     flow = collapsed(found, STEP_DEPTH)
     assert sum(node.macs for node in flow.nodes) == 283_291_975_680 + 803_273_441_280
     assert flow.notes == ()

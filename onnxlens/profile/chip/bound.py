@@ -16,6 +16,7 @@ from onnxlens.errors import UsageError
 from onnxlens.profile.chip.array_fit import fit_layers
 from onnxlens.profile.chip.as_held import as_if_held, operands_of
 from onnxlens.profile.chip.fusion import Fusion
+from onnxlens.profile.chip.laws.vendor import law_of, vendor_cycles
 from onnxlens.profile.chip.matrix_work import matrix_work
 from onnxlens.profile.count import families
 from onnxlens.profile.count.counting import count_nodes
@@ -64,12 +65,15 @@ class _Units:
     times: dict[str, float]
     fit: LayerFit | None = None
     fit_s: float = 0.0
+    vendor_cycles: int | None = None
 
 
 class Bounder:
     """Bounds of one graph on one chip."""
 
-    def __init__(self, held: Held, chip: Chip, fusion: FusionMode = "none") -> None:
+    def __init__(
+        self, held: Held, chip: Chip, fusion: FusionMode = "none", *, has_vendor: bool = False
+    ) -> None:
         """Find the time of each node in each unit.
 
         Raises:
@@ -90,6 +94,8 @@ class Bounder:
         self._require_rate(operands)
         self._units = [self._unit(index, operands.get(index, "")) for index in range(len(held.costs))]
         self._traffic = held.fusion.traffic(fusion, chip.buffered_bytes)
+        if has_vendor:
+            self._price(operands)
         self._serial = [self._serial_s(index) for index in range(len(held.costs))]
 
     def _require_rate(self, operands: Mapping[int, str]) -> None:
@@ -146,6 +152,18 @@ class Bounder:
             units.fit = fit
             units.fit_s = fit.cycles * cost.repeats / (self.chip.cores * clock.value)
 
+    def _price(self, operands: Mapping[int, str]) -> None:
+        """The cycles by the law of the chip's vendor."""
+        law = law_of(self.chip)
+        if law is None:
+            self._left_out["vendor_cycles: the vendor's cycle model is not known for this chip"] = 0
+            return
+        self._left_out[f"operators that the vendor's law does not cover: {law.title}"] = 0
+        for index, pair in operands.items():
+            node, repeats = self._held.graph.nodes[index], self._held.costs[index].repeats
+            cycles = None if node.observed else vendor_cycles(node.view, self.chip, pair)
+            self._units[index].vendor_cycles = None if cycles is None else cycles * repeats
+
     def _serial_s(self, index: int) -> float:
         moved = self._traffic[index]
         times = [*self._units[index].times.values()]
@@ -162,6 +180,7 @@ class Bounder:
                 limits[unit] = fsum(times)
         limits.update(self._memory_times(moved))
         fits = [each for each in units if each.fit is not None]
+        priced = [index for index in indices if self._units[index].vendor_cycles is not None]
         worst = max((each.fit for each in fits if each.fit), key=lambda fit: fit.macs_lost, default=None)
         return Bound(
             limits,
@@ -172,6 +191,8 @@ class Bounder:
             fsum(each.fit_s or each.times.get(COMPUTE, 0.0) for each in units) if fits else None,
             sum(self._lost(index) for index in indices) if fits else None,
             worst.blame if worst else "",
+            sum(self._units[index].vendor_cycles or 0 for index in priced) if priced else None,
+            sum(self._held.costs[index].macs for index in priced) if priced else None,
         )
 
     def _lost(self, index: int) -> int:
@@ -268,6 +289,8 @@ def bounds_of(
     chips: Mapping[str, Chip],
     dtype: str = "",
     fusion: FusionMode = "none",
+    *,
+    has_vendor: bool = False,
 ) -> tuple[ChipBounds, ...]:
     """The bounds of a graph on several chips, by what they are called.
 
@@ -277,7 +300,8 @@ def bounds_of(
     held = Held.of(graph, ledger, dtype)
     try:
         return tuple(
-            Bounder(held, chip, fusion).bounds(ledger, label, dtype) for label, chip in chips.items()
+            Bounder(held, chip, fusion, has_vendor=has_vendor).bounds(ledger, label, dtype)
+            for label, chip in chips.items()
         )
     except UsageError as error:
         raise UsageError(f"--hardware: {error}") from error

@@ -8,9 +8,9 @@ from dataclasses import replace
 
 from onnxlens.errors import UsageError
 from onnxlens.specs.grouping import OTHER, Grouping
-from onnxlens.specs.groups import by_operator, grouping_by_node
+from onnxlens.specs.groups import Parts, by_operator, grouping_by_node
 from onnxlens.specs.ledger import Ledger, ModuleCost
-from onnxlens.specs.parts import Parts
+from onnxlens.specs.text import enclosing
 
 OF_FACTS = ("family", "resolution", "dtype")
 """What tells nodes apart that only the graph knows."""
@@ -51,12 +51,7 @@ def grouping_by_module(ledger: Ledger, name: Callable[[str], str], *, ranked: bo
 def _around(ledger: Ledger) -> dict[str, list[ModuleCost]]:
     """For each module those that contain it and itself, the innermost first."""
     rows = {module.path: module for module in ledger.modules}
-    found: dict[str, list[ModuleCost]] = {}
-    for path in rows:
-        elements = path.split(".")
-        prefixes = (".".join(elements[:length]) for length in range(len(elements), 0, -1))
-        found[path] = [rows[prefix] for prefix in prefixes if prefix and prefix in rows]
-    return found
+    return {path: [rows[outer] for outer in enclosing(path, rows)[:0:-1]] for path in rows}
 
 
 def _stage(around: Sequence[ModuleCost]) -> str:

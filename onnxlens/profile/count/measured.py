@@ -7,9 +7,9 @@ from dataclasses import replace
 from math import fsum
 
 from onnxlens.errors import GraphError
+from onnxlens.specs.groups import Parts
 from onnxlens.specs.ledger import Ledger, ModuleCost, is_lower_bound
 from onnxlens.specs.measured import ModuleError, ModuleTiming, NodeTiming
-from onnxlens.specs.parts import Parts
 
 LATENCY = "latency_s"
 

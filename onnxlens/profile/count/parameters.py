@@ -8,8 +8,7 @@ from functools import lru_cache
 from itertools import chain
 from weakref import WeakKeyDictionary
 
-from onnxlens.profile.count.affine import ARITHMETIC, is_affine
-from onnxlens.profile.count.weight_slots import DEQUANTIZERS, MOVERS, NORMALIZATIONS, SLOTS
+from onnxlens.profile.count.affine import ARITHMETIC, DEQUANTIZERS, MOVERS, NORMALIZATIONS, SLOTS, is_affine
 from onnxlens.profile.graph.graph import Graph, GraphNode
 from onnxlens.profile.graph.node_view import NodeView, ValueView
 
@@ -42,7 +41,7 @@ def parameter_sizes(graph: Graph) -> Mapping[str, int]:
     """Elements of every parameter that the file holds, by tensor name.
 
     With our manifest, a parameter is what the ``nn.Module`` calls one. Without it, it is a tensor that
-    torch's exporter declares to be one, that an operator takes in a weight's place (see ``weight_slots``),
+    torch's exporter declares to be one, that an operator takes in a weight's place (see ``affine``),
     or that has a parameter's name; what the exporter declares to be a buffer is none.
     """
     if graph not in _SIZES:
@@ -91,11 +90,11 @@ class _Evidence:
         operator = (view.domain, view.op_type)
         slots = SLOTS.get(operator)
         if slots is not None:
-            given = [view.inputs[index] for index in slots if index < len(view.inputs)]
-            for value in given:
+            inputs, is_norm, wide = view.inputs, operator in NORMALIZATIONS, view.op_type in DEQUANTIZERS
+            for index in slots:
+                value = inputs[index] if index < len(inputs) else None
                 if value is not None:
-                    is_norm = operator in NORMALIZATIONS
-                    self._take(value, wide=view.op_type in DEQUANTIZERS, is_norm=is_norm)
+                    self._take(value, wide=wide, is_norm=is_norm)
         elif operator == ("", "Gather"):
             if self._is_embedding(view):
                 self._take(view.input(0))

@@ -2,19 +2,72 @@
 
 from __future__ import annotations
 
+import ast
 import re
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from functools import cached_property, lru_cache
 from typing import Literal
 
+from onnx import NodeProto
+
 from onnxlens.profile.graph.flow_joins import FlowJoins, contains
 from onnxlens.profile.graph.name_paths import node_levels, prefix_of_graph
 from onnxlens.profile.graph.node_view import DefUse
-from onnxlens.profile.graph.scope_metadata import read_levels
 from onnxlens.profile.graph.second_calls import first_calls
 from onnxlens.profile.graph.weight_owners import BIAS_ADDS, PRODUCTS, WEIGHT_READERS, TracedNode, WeightOwners
+from onnxlens.specs.bounds import require_levels
 from onnxlens.specs.ledger import Attribution, Evidence
 from onnxlens.specs.record import record
+
+SCOPES_KEY = "pkg.torch.onnx.name_scopes"
+CLASSES_KEY = "pkg.torch.onnx.class_hierarchy"
+
+PLAIN_LIST = re.compile(r"""\['[^'"\\]*'(?:, '[^'"\\]*')*\]""")
+"""A printed list of texts without quotes or escapes: splitting it is evaluating it, and much faster."""
+
+
+def read_levels(node: NodeProto) -> Sequence[tuple[str, str]]:
+    """Names, classes, outermost first: ``('', 'Net'), ('fc', 'torch...Linear')``; then the call itself."""
+    if not len(node.metadata_props):
+        return ()
+    metadata = {entry.key: entry.value for entry in node.metadata_props}
+    if SCOPES_KEY not in metadata:
+        return ()
+    names = _listed(metadata[SCOPES_KEY])
+    if not names or names[0] != "":  # a hook of the exporter's own, or a body that lost its module
+        return ()
+    require_levels(node.name, len(names) - 1)
+    classes = _listed(metadata.get(CLASSES_KEY, "[]"))
+    if len(classes) != len(names):
+        classes = [""] * len(names)
+    return tuple(zip(names, classes, strict=True)) if len(names) > 1 else ()
+
+
+def _listed(text: str) -> list[str]:
+    """A printed list of texts; empty where it is something else."""
+    if PLAIN_LIST.fullmatch(text):
+        return text[2:-2].split("', '")
+    try:
+        listed = ast.literal_eval(text)
+    except (SyntaxError, ValueError, TypeError, MemoryError, RecursionError):  # the last: nested too deep
+        return []
+    return listed if isinstance(listed, list) and all(isinstance(item, str) for item in listed) else []
+
+
+def has_scopes(node: NodeProto) -> bool:
+    """Whether the exporter's metadata says which module runs the node."""
+    return bool(read_levels(node))
+
+
+def write_scopes(node: NodeProto, levels: Sequence[tuple[str, str]]) -> None:
+    """Write the metadata that the exporter would have: paths and classes, the model first."""
+    kept = [entry for entry in node.metadata_props if entry.key not in (SCOPES_KEY, CLASSES_KEY)]
+    del node.metadata_props[:]
+    node.metadata_props.extend(kept)
+    call = (node.name or next(iter(node.output), ""), node.op_type)
+    for key, texts in zip((SCOPES_KEY, CLASSES_KEY), zip(*levels, call, strict=True), strict=True):
+        node.metadata_props.add(key=key, value=repr(list(texts)))
+
 
 OTHER_CALLS = re.compile(
     r".*(norm|relu|elu|silu|swish|mish|sigmoid|tanh|clamp|dropout|softmax|quantize).*|"
@@ -72,7 +125,9 @@ class Scopes:
     called: Mapping[str, str]
 
 
-def read_scopes(nodes: Sequence[TracedNode], held: Collection[str], def_use: DefUse) -> Scopes:
+def read_scopes(
+    nodes: Sequence[TracedNode], protos: Sequence[NodeProto], held: Collection[str], def_use: DefUse
+) -> Scopes:
     """The module of every node, in their order.
 
     1. torch's exporter writes module scopes into each node's metadata. It leaves those of a batch norm on the
@@ -83,20 +138,28 @@ def read_scopes(nodes: Sequence[TracedNode], held: Collection[str], def_use: Def
 
     Args:
         nodes: of the file and of the bodies inside nodes, in execution order.
+        protos: the nodes as the file has them.
         held: the names of the initializers.
         def_use: of the nodes.
     """
-    return _Reading(nodes, held, def_use).scopes()
+    return _Reading(nodes, protos, held, def_use).scopes()
 
 
 class _Reading:
     """The modules of one file's nodes while they are found out, from the surest evidence to the weakest."""
 
-    def __init__(self, nodes: Sequence[TracedNode], held: Collection[str], def_use: DefUse) -> None:
+    def __init__(
+        self,
+        nodes: Sequence[TracedNode],
+        protos: Sequence[NodeProto],
+        held: Collection[str],
+        def_use: DefUse,
+    ) -> None:
         self._nodes = nodes
+        self._protos = protos
         self._def_use = def_use
         self._held = held
-        self._names = [node.proto.name for node in nodes]
+        self._names = [proto.name for proto in protos]
         self._paths: list[str | None] = [None] * len(nodes)
         self._evidence: list[Evidence] = ["flow"] * len(nodes)
         self._traced: list[TracedCall | None] = [None] * len(nodes)
@@ -135,11 +198,12 @@ class _Reading:
 
     def _read_metadata(self) -> None:
         fused: dict[int, Sequence[tuple[str, str]]] = {}
-        for index, node in enumerate(self._nodes):
-            if node.proto.metadata_props and (levels := read_levels(node.proto)):
+        for index, proto in enumerate(self._protos):
+            if proto.metadata_props and (levels := read_levels(proto)):
                 self._put(index, levels[-2][0], "metadata")
                 self._traced[index] = TracedCall(*levels[-1])
-                if node.view.op_type in WEIGHT_READERS and _is_other_call(levels[-1][1] or levels[-1][0]):
+                op_type, called = self._nodes[index].view.op_type, levels[-1][1] or levels[-1][0]
+                if op_type in WEIGHT_READERS and _is_other_call(called):
                     fused[index] = levels[:-1]
                 else:
                     self._called.update(levels[:-1])

@@ -1,4 +1,4 @@
-"""The error of outputs against their reference, and of single values over several samples."""
+"""The error of outputs against their reference, their own noise, and the error of values over samples."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from onnxlens.errors import ParityError
+from onnxlens.profile.graph.graph import Graph
 from onnxlens.specs.graph import DEFAULT_TOLERANCE
 from onnxlens.specs.parity import ParityResult
 from onnxlens.specs.tensor import as_array, as_tensor
@@ -184,3 +185,55 @@ def keep_worst(
 def worst(deviations: Iterable[Deviation]) -> Deviation:
     """The one with the largest error; one with a reason only if all have one."""
     return max(deviations, key=lambda found: (not found.reason, found.rel_l2))
+
+
+ROUNDINGS: Mapping[str, float] = {
+    name: 2.0**-bits for name, bits in (("float64", 53), ("float32", 24), ("float16", 11), ("bfloat16", 8))
+}
+"""The largest relative error of a rounding to each type."""
+
+STEP = 2.0**-8
+"""A step of 8 bits, as a share of the range: what a rounding to a quantized type changes."""
+
+QUANTIZING = tuple(
+    "Quantize Dequantize QLinear QGemm QAttention MatMulInteger ConvInteger MatMulNBits".split()
+)
+"""What the names of operators that round to few bits contain."""
+
+
+def coarsest_type(graph: Graph) -> str | None:
+    """The coarsest floating type of the values that nodes make at run time; None without any."""
+    running = (node.view for node in graph.nodes if not node.constant_folded)
+    made = {value.dtype for view in running for value in view.outputs if value is not None and value.dtype}
+    return max(made & ROUNDINGS.keys(), key=lambda dtype: ROUNDINGS[dtype], default=None)
+
+
+def is_quantized(graph: Graph) -> bool:
+    """Whether activations may be rounded to a quantized type, by the graph or by an optimizer.
+
+    ONNX Runtime does so by default in a product with a weight of few bits.
+    """
+    return any(part in node.view.op_type for node in graph.nodes for part in QUANTIZING)
+
+
+def coarsest_rounding(graph: Graph) -> float:
+    """The relative error of the coarsest rounding that the graph makes."""
+    return STEP if is_quantized(graph) else ROUNDINGS[coarsest_type(graph) or "float32"]
+
+
+def disturb(inputs: Mapping[str, np.ndarray], rounding: float, draw: int) -> Mapping[str, np.ndarray]:
+    """The floating inputs, each value off by the rounding of its tensor's largest; for draw 0 as they are."""
+    if not draw:
+        return inputs
+    generator = np.random.default_rng(draw)
+    return {name: _disturbed(array, rounding, generator) for name, array in inputs.items()}
+
+
+def _disturbed(array: np.ndarray, rounding: float, generator: np.random.Generator) -> np.ndarray:
+    wide = array.astype(np.float64) if array.dtype.name in ROUNDINGS else None
+    if wide is None or not wide.size:
+        return array
+    own = max(rounding, ROUNDINGS[array.dtype.name])
+    return np.asarray(
+        wide + own * np.abs(wide).max() * generator.choice([-1.0, 1.0], wide.shape), array.dtype
+    )

@@ -37,17 +37,13 @@ OPSET, IR_VERSION = 18, 10
 
 
 @cache
-def matmul_peak(provider: str, threads: int, dtype: str) -> MatmulPeak:
-    """The matmul peak, measured once in a process."""
-    return measure_matmul_peak(provider, threads, dtype)
-
-
-def measure_matmul_peak(
+def matmul_peak(
     provider: str, threads: int, dtype: str = "float32", repeats: int = REPEATS, budget_s: float = BUDGET_S
 ) -> MatmulPeak:
     """MACs per second of the fastest of several products of two square matrices, one of them a weight.
 
-    A product of side n is n^3 MACs. There are up to ``repeats`` products, and one of any duration.
+    A product of side n is n^3 MACs. There are up to ``repeats`` products, and one of any duration. It is
+    measured once in a process.
 
     Raises:
         ToolError: the provider is not available.
@@ -60,12 +56,7 @@ def measure_matmul_peak(
 
 
 @cache
-def convolution_peak(provider: str, threads: int, dtype: str) -> ConvolutionPeak | None:
-    """The convolution peak, measured once in a process."""
-    return measure_convolution_peak(provider, threads, dtype)
-
-
-def measure_convolution_peak(
+def convolution_peak(
     provider: str,
     threads: int,
     dtype: str = "float32",
@@ -75,6 +66,7 @@ def measure_convolution_peak(
     """MACs per second of the fastest of several padded 3 x 3 convolutions, with as many channels out as in.
 
     One is side^2 x channels^2 x 9 MACs, padded positions counted. None in float64, which the processor lacks.
+    It is measured once in a process.
 
     Raises:
         ToolError: the provider is not available.

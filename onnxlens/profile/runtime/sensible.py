@@ -17,20 +17,7 @@ from onnxlens.specs.tensor import TensorSpec, is_floating
 
 Range = tuple[float, float]
 
-KEEPING = frozenset(
-    {
-        "Cast",
-        "Concat",
-        "Expand",
-        "Flatten",
-        "Identity",
-        "Reshape",
-        "Slice",
-        "Squeeze",
-        "Transpose",
-        "Unsqueeze",
-    }
-)
+KEEPING = frozenset("Cast Concat Expand Flatten Identity Reshape Slice Squeeze Transpose Unsqueeze".split())
 """Operators whose outputs hold the values of their first input."""
 
 TABLES: Mapping[tuple[str, int], int] = {

@@ -14,9 +14,8 @@ import numpy as np
 
 from onnxlens.profile.graph.graph import Graph
 from onnxlens.profile.graph.node_view import ValueView
-from onnxlens.profile.runtime.body_names import in_source_bodies
 from onnxlens.profile.runtime.equal_nodes import EqualNodes
-from onnxlens.profile.runtime.runtime_graph import MOVING, RuntimeNode
+from onnxlens.profile.runtime.runtime_graph import MOVING, RuntimeNode, in_source_bodies
 
 DERIVED = re.compile(
     r"^(?:InsertedPrecisionFreeCast_|FusedBack_|fused )"

@@ -13,7 +13,7 @@ from onnxlens.errors import GraphError
 from onnxlens.profile.graph.graph import Graph, GraphNode
 from onnxlens.profile.graph.loading.model_file import read_model
 from onnxlens.profile.graph.loading.structure import in_one_line
-from onnxlens.profile.graph.scope_metadata import has_scopes, write_scopes
+from onnxlens.profile.graph.scopes import has_scopes, write_scopes
 from onnxlens.profile.subgraph.extractor import Extractor, typed, value_specs
 from onnxlens.specs.tensor import DTYPE_BITS, TensorSpec
 

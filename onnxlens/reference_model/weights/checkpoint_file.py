@@ -204,6 +204,11 @@ def _load_safely(path: Path, *, mmap: bool) -> Any:
     except EOFError as error:
         raise CheckpointError(f"{path}: ends before its first object; download it again") from error
     except Exception as error:  # bytes that are not a pickle fail in many ways
+        if "UntypedStorage" in str(error):
+            raise CheckpointError(
+                f"{path}: holds a type of number (float8, uint16, uint32) that PyTorch writes in its format "
+                "from before 1.6 and cannot read there; save it again as usual, or as .safetensors"
+            ) from error
         raise CheckpointError(
             f"{path}: holds more than tensors, or is damaged, and was not loaded: a pickle can run code; "
             "give a .safetensors file of the same weights, or save the module's state_dict alone"

@@ -16,6 +16,7 @@ from onnxlens.reports.tables.columns import ModuleColumn, present_columns
 from onnxlens.specs.flow import FixedInput, GraphEnd, NodeFlow, OperatorGraph, OperatorNode, Wire
 from onnxlens.specs.ledger import BodyCost, Ledger, ModuleCost, NodeCost, is_lower_bound
 from onnxlens.specs.tensor import TensorSpec
+from onnxlens.specs.text import around
 
 Json = dict[str, Any]
 
@@ -42,11 +43,6 @@ def graph_document(flow: NodeFlow, ledger: Ledger, notes: Sequence[str] = ()) ->
         "label": flow.graph,
         "graphs": [_graph(graph, ledger, namespaces, notes) for graph in flow.graphs],
     }
-
-
-def document_text(document: Json) -> Iterator[str]:
-    """The document with a line for each node and each level, piece by piece; its nodes are made meanwhile."""
-    return lined_text(document, 4)
 
 
 def _graph(graph: OperatorGraph, ledger: Ledger, namespaces: Namespaces, notes: Sequence[str]) -> Json:
@@ -149,7 +145,7 @@ class Namespaces:
     def of(self, path: str) -> str:
         """The namespace of the module at ``path``."""
         if path not in self._known:
-            outer = self.around(path)
+            outer = around(path, self._modules)
             level = _level(path.removeprefix(f"{outer}."), self._modules.get(path))
             above = self.of(outer)
             self._known[path] = f"{above}/{level}" if above else level
@@ -157,14 +153,7 @@ class Namespaces:
 
     def lineage(self, path: str) -> Sequence[str]:
         """The paths of all modules that contain ``path``, the model first, itself last."""
-        return (*self.lineage(self.around(path)), path) if path else ("",)
-
-    def around(self, path: str) -> str:
-        """The module that ``path`` stands in directly."""
-        outer = path.rpartition(".")[0]
-        while outer and outer not in self._modules:
-            outer = outer.rpartition(".")[0]
-        return outer
+        return (*self.lineage(around(path, self._modules)), path) if path else ("",)
 
 
 def _level(name: str, module: ModuleCost | None) -> str:
@@ -266,8 +255,12 @@ def _figure(count: int, short: Callable[[int], str]) -> str:
     return f"{short(count)} ({count:,})" if count > 999 else short(count)
 
 
+GRAPH_LEVELS, DATA_LEVELS = 4, 3
+"""How deep documents are opened: a graph's down to its nodes and levels, figures' down to their nodes."""
+
+
 def lined_text(document: Any, levels: int) -> Iterator[str]:
-    """The document, its outer ``levels`` opened, an entry on each line; what is deeper stays on its line."""
+    """The document, its outer ``levels`` opened, an entry on each line; in pieces, as its nodes are made."""
     yield from _lined(document, levels)
     yield "\n"
 

@@ -6,11 +6,10 @@ The viewer adds the nodes of a level up, so a figure stands at one node only.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from math import isfinite
 from typing import Any
 
-from onnxlens.reports.model_explorer.document import lined_text
 from onnxlens.reports.numbers import short_time
 from onnxlens.specs.flow import NodeFlow, OperatorNode
 from onnxlens.specs.ledger import Ledger, NodeCost, is_lower_bound
@@ -83,11 +82,6 @@ def data_notes(flow: NodeFlow, timings: Sequence[NodeTiming]) -> Sequence[str]:
         f"latency by node: the medians of the nodes add up to {short_time(node_s + elsewhere_s)}, of which "
         f"{short_time(elsewhere_s)} is of nodes inserted by ONNX Runtime, and at no node here",
     )
-
-
-def data_text(document: Json) -> Iterator[str]:
-    """The document with a line for each node, piece by piece."""
-    return lined_text(document, 3)
 
 
 def with_bodies(cost: NodeCost, column: str) -> int:

@@ -42,6 +42,8 @@ FIGURES: Mapping[str, tuple[Figure, Callable[[Any], str]]] = MappingProxyType(
         "fit_bound_s": (lambda bounds, bound: bound.fit_bound_s, short_time),
         "lost_macs": (lambda bounds, bound: bound.lost_macs, short_count),
         "blame": (lambda bounds, bound: bound.blame or None, str),
+        "vendor_cycles": (lambda bounds, bound: bound.vendor_cycles, short_count),
+        "vendor_macs": (lambda bounds, bound: bound.vendor_macs, short_count),
         "turning_factor": (lambda bounds, bound: bounds.turning_factor(bound), "{:.3g}".format),
         "grades": (_grades, str),
     }

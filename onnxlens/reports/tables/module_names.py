@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING, TypeVar
 
 from onnxlens.reports.tables.render import first_of
+from onnxlens.specs.text import around
 
 if TYPE_CHECKING:
     from onnxlens.specs.bench import ModuleTime
@@ -24,11 +25,7 @@ def module_name(modules: Iterable[Module], graph: str, *, nested: bool) -> Calla
     paths = {module.path for module in modules}
 
     def name(module: Module) -> str:
-        elements = module.path.split(".")
-        above = next(
-            (length for length in range(len(elements) - 1, 0, -1) if ".".join(elements[:length]) in paths), 0
-        )
-        return "  " * module.depth + (".".join(elements[above:]) or graph)
+        return "  " * module.depth + (module.path.removeprefix(f"{around(module.path, paths)}.") or graph)
 
     return name
 

@@ -12,7 +12,7 @@ from onnxlens.profile.flow.collapse import collapsed
 from onnxlens.profile.flow.deepest import DeepestFlow
 from onnxlens.profile.flow.group import grouped
 from onnxlens.profile.flow.group_file import read_groups
-from onnxlens.reference_model.groups import file_of
+from onnxlens.reference_model.catalog import groups_file
 from onnxlens.reference_model.pipeline import Sampling
 from onnxlens.specs.flow import FlowGraph
 from reference_report.figures.pipeline import Count, pipeline_flow
@@ -67,7 +67,7 @@ class Sources:
         return replace(step, graph="ControlNet and SD's UNet (control-ldm)")
 
     def _grouped(self, graph: str, batch: int | None = None) -> DeepestFlow:
-        return grouped(DeepestFlow(self.flow(graph, batch)), read_groups(file_of(graph)))
+        return grouped(DeepestFlow(self.flow(graph, batch)), read_groups(groups_file(graph)))
 
 
 def _step_notes(step: FlowGraph) -> Sequence[str]:

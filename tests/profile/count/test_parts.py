@@ -13,9 +13,9 @@ from onnxlens.profile.count.ledger import build_ledger
 from onnxlens.profile.graph.graph import Graph
 from onnxlens.profile.graph.loading import load_graph
 from onnxlens.reference_model import catalog
+from onnxlens.specs.groups import Parts
 from onnxlens.specs.ledger import Ledger, ModuleCost
 from onnxlens.specs.measured import ModuleTiming
-from onnxlens.specs.parts import Parts
 from tests.profile.models import ledger_of, save_net
 
 SUMMED = ("macs", "vector_ops", "special_ops", "weight_read_bytes", "read_bytes", "write_bytes")

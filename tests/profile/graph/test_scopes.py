@@ -5,8 +5,7 @@ from pathlib import Path
 import pytest
 
 from onnxlens.profile.graph.loading import load_graph
-from onnxlens.profile.graph.scope_metadata import CLASSES_KEY, SCOPES_KEY
-from onnxlens.profile.graph.scopes import TracedCall
+from onnxlens.profile.graph.scopes import CLASSES_KEY, SCOPES_KEY, TracedCall
 from tests.profile.models import (
     NET_CLASSES,
     name_like_older_exporter,

@@ -11,7 +11,7 @@ import onnxlens as api
 from onnxlens.profile.graph.flow_joins import contains
 from onnxlens.profile.graph.graph import Graph
 from onnxlens.profile.graph.loading import load_graph
-from onnxlens.profile.graph.scope_metadata import CLASSES_KEY, SCOPES_KEY
+from onnxlens.profile.graph.scopes import CLASSES_KEY, SCOPES_KEY
 from onnxlens.profile.graph.weight_owners import PRODUCTS
 from tests.profile.flow.stripped_nets import stripped
 from tests.profile.models import integers, ledger_of, op, save, value, weight

@@ -11,8 +11,8 @@ from painted_maps import blob
 from scipy.ndimage import gaussian_filter
 
 from onnxlens.errors import UsageError
+from onnxlens.reference_model.annotators.control_image import draw_hand, draw_person, hand_edge_color
 from onnxlens.reference_model.annotators.pose import Person, Point, find_hand, hand_boxes
-from onnxlens.reference_model.annotators.pose_images import draw_hand, draw_person, hand_edge_color
 from onnxlens.reference_model.annotators.pose_limbs import COLORS, JOINTS, LIMBS
 
 NO_HAND: tuple[None, ...] = (None,) * 21

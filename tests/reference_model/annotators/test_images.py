@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from onnxlens.errors import UsageError
+from onnxlens.reference_model.annotators.control_image import maps_at_image, scale_image
 from onnxlens.reference_model.annotators.images import (
     check_map,
     control_size,
@@ -20,7 +21,6 @@ from onnxlens.reference_model.annotators.images import (
     write_image,
 )
 from onnxlens.reference_model.annotators.maps import midas_input, mlsd_input
-from onnxlens.reference_model.annotators.pose_images import maps_at_image, scale_image
 
 
 def plain(height: int, width: int, color: tuple[int, int, int] = (255, 0, 51)) -> np.ndarray:

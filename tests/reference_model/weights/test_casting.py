@@ -78,6 +78,12 @@ def test_floating_types_are_cast_with_a_word(
     )
 
 
+def test_what_torch_writes_and_cannot_read_is_named(tmp_path: Path) -> None:
+    path = saved({**STATE, "a.weight": WEIGHT.to(torch.float8_e5m2)}, tmp_path / "a.pt", zipped=False)
+    with pytest.raises(CheckpointError, match=r"holds a type of number \(float8, .* save it again as usual"):
+        opened(path)
+
+
 OTHER_KINDS: Mapping[str, tuple[str, Tensor, str]] = {
     "int8": ("a.weight", WEIGHT.to(torch.int8), "int8, expected float32; integers are quantized values "),
     "uint8": ("a.weight", WEIGHT.abs().to(torch.uint8), "uint8, expected float32; integers are quantized"),

@@ -13,8 +13,15 @@ from typing import Any
 import pytest
 from onnx import TensorProto, helper, save
 
-from onnxlens.reports.model_explorer.document import BORDERS, Namespaces, document_text, graph_document
-from onnxlens.reports.model_explorer.node_data import HEAT, INFINITE, data_notes, data_text, node_data
+from onnxlens.reports.model_explorer.document import (
+    BORDERS,
+    DATA_LEVELS,
+    GRAPH_LEVELS,
+    Namespaces,
+    graph_document,
+    lined_text,
+)
+from onnxlens.reports.model_explorer.node_data import HEAT, INFINITE, data_notes, node_data
 from onnxlens.specs.flow import FixedInput, GraphEnd, NodeFlow, OperatorGraph, OperatorNode, Wire
 from onnxlens.specs.ledger import BodyCost, Ledger
 from onnxlens.specs.measured import NodeTiming
@@ -48,7 +55,7 @@ FLOW = NodeFlow(
 
 
 def document(ledger: Ledger | None = None) -> dict[str, Any]:
-    return json.loads("".join(document_text(graph_document(FLOW, ledger or ledgers.ledger()))))
+    return json.loads("".join(lined_text(graph_document(FLOW, ledger or ledgers.ledger()), GRAPH_LEVELS)))
 
 
 def nodes() -> dict[str, dict[str, Any]]:
@@ -88,7 +95,7 @@ def test_the_packages_own_classes_read_node_data_strictly() -> None:
     documents = node_data(FLOW, ledgers.ledger(), [NodeTiming("conv", "Conv", "", 0, 1e-3, ("conv",))])
     assert sorted(documents) == ["latency_s", "macs", "moved_bytes"]
     for column in documents.values():
-        data = {"graphsData": json.loads("".join(data_text(column)))}
+        data = {"graphsData": json.loads("".join(lined_text(column, DATA_LEVELS)))}
         read = dacite.from_dict(node_data_builder.ModelNodeData, data, dacite.Config(strict=True))
         assert set(read.graphsData) == {"net"}
 

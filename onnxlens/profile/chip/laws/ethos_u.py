@@ -8,16 +8,17 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from fractions import Fraction
-from math import ceil, floor
+from math import ceil, floor, prod
 from typing import Literal
 
-from onnxlens.profile.chip.laws.ethos_u_parts import Block, EthosPart
+from onnxlens.profile.chip.laws.ethos_u_parts import Block, EthosPart, round_up
 from onnxlens.specs.array_fit import MatrixWork
 
 Traversal = Literal["depth-first", "part-kernel", "depthwise", "pooling"]
 
-SRAM_BYTES_PER_CYCLE, SRAM_LATENCY_CYCLES, SRAM_BURST_BYTES = 8, 32, 32
-"""Of the system configuration Ethos_U55_High_End_Embedded."""
+SRAM_LATENCY_CYCLES, SRAM_BURST_BYTES = 32, 32
+"""Of the system configurations Ethos_U55_High_End_Embedded and Ethos_U65_High_End."""
+BRICK = 16
 LARGEST_KERNEL = 8
 """The side of the largest piece that the array passes over at once."""
 SCALE_BYTES = 10
@@ -35,6 +36,8 @@ class EthosLayer:
         stride: along height and width.
         bits: of an activation.
         is_max: a MaxPool, whose outputs leave faster.
+        in_bricks: whether input and output are stored in bricks of 16 channels (NHCWB16) instead of NHWC.
+        is_full: fully connected: its weights are read once, whatever the blocks are.
     """
 
     traversal: Traversal
@@ -44,11 +47,13 @@ class EthosLayer:
     stride: tuple[int, int] = (1, 1)
     bits: int = 8
     is_max: bool = False
+    is_full: bool = False
+    in_bricks: tuple[bool, bool] = (False, False)
 
 
 @dataclass(frozen=True, slots=True)
 class EthosCycles:
-    """What Vela's performance estimate is made of, per block: rates of the array, the output and the commands."""
+    """What Vela's estimate is made of: per block the array, the output and the commands; the blocks; all."""
 
     mac: int
     output: int
@@ -60,18 +65,26 @@ class EthosCycles:
 def mac_cycles(layer: EthosLayer, part: EthosPart, ifm_block: Block, ofm_block: Block) -> int:
     """The array's cycles for one block, summed over the pieces of the kernel and the depth of the IFM."""
     ifm, ofm = _clipped(ifm_block, layer.ifm), _clipped(ofm_block, layer.ofm)
-    counts = _microblocks(ofm, microblock_of(layer, part))
-    total = sum(_piece(layer, part, elements, ifm[2], counts) for elements in pieces_of(layer.kernel))
-    if layer.traversal in ("depthwise", "pooling"):
-        return total
-    return ceil(Fraction(total * -(-layer.ifm[2] // ifm[2]), part.cores))
+    unit = microblock_of(layer, part, ofm_block)
+    total = sum(_piece(layer, part, elements, ifm[2], unit, ofm) for elements in pieces_of(layer.kernel))
+    if layer.traversal not in ("depthwise", "pooling"):
+        total *= -(-layer.ifm[2] // ifm[2])
+    return ceil(Fraction(total, part.cores))
 
 
-def microblock_of(layer: EthosLayer, part: EthosPart) -> Block:
-    """The part's; on U55 and U65 one 2 high is laid flat for rows, and U85's depthwise needs a shallow one."""
-    height, width, channels = part.microblocks[0]
-    flat = layer.ofm[0] == 1 and layer.ofm[1] % 2 == 0 and layer.kernel[0] == 1
-    return (1, 4, channels) if height == 2 and width == 2 and flat else part.microblocks[0]
+def microblock_of(layer: EthosLayer, part: EthosPart, ofm_block: Block) -> Block:
+    """What the array computes at once.
+
+    On U55 and U65 a microblock 2 high is laid flat for rows. U85 has several, of which that with the fewest
+    in a block counts; some of them cannot do depthwise layers and poolings.
+    """
+    if part.is_u85:
+        one_to_one = layer.traversal in ("depthwise", "pooling")
+        units = (part.depthwise,) if one_to_one and part.depthwise is not None else part.microblocks
+        return min(units, key=lambda unit: prod(microblocks(_clipped(ofm_block, layer.ofm), unit)))
+    height, _, channels = part.microblocks[0]
+    is_row = layer.ofm[0] == 1 and layer.ofm[1] % 2 == 0 and layer.kernel[0] == 1
+    return (1, 4, channels) if height == 2 and is_row else part.microblocks[0]
 
 
 def pieces_of(kernel: tuple[int, int]) -> list[int]:
@@ -87,13 +100,15 @@ def _clipped(block: Block, tensor: Block) -> Block:
     return min(block[0], tensor[0]), min(block[1], tensor[1]), min(block[2], tensor[2])
 
 
-def _microblocks(block: Block, unit: Block) -> Block:
+def microblocks(block: Block, unit: Block) -> Block:
+    """How many units cover a block, along each axis."""
     return -(-block[0] // unit[0]), -(-block[1] // unit[1]), -(-block[2] // unit[2])
 
 
-def _piece(layer: EthosLayer, part: EthosPart, elements: int, depth: int, counts: Block) -> int:
+def _piece(layer: EthosLayer, part: EthosPart, elements: int, depth: int, unit: Block, ofm: Block) -> int:
     """One piece of the kernel: at the array's rate, or at that of its weights."""
-    plane, deep = counts[0] * counts[1], counts[2]
+    high, wide, deep = microblocks(ofm, unit)
+    plane = high * wide
     steps, repeats = elements, 1
     if layer.traversal == "pooling":
         return max(4, elements) * plane * deep * (layer.bits // 2 if part.macs_per_cycle > 32 else 1)
@@ -106,7 +121,7 @@ def _piece(layer: EthosLayer, part: EthosPart, elements: int, depth: int, counts
         rate = Fraction(depth, 8) * plane
     if layer.traversal == "part-kernel":
         repeats = -(-depth // 8)
-    cycles = max(Fraction(part.weight_cycles), rate) * steps * deep
+    cycles = max(Fraction(part.weight_cycles(unit)), rate) * steps * deep
     if part.is_u85 and layer.traversal == "depth-first":
         cycles *= Fraction(layer.bits, 8)
     if plane == 1:
@@ -123,33 +138,36 @@ def _delay(layer: EthosLayer, part: EthosPart) -> int:
 
 def npu_cycles(layer: EthosLayer, part: EthosPart, ifm_block: Block, ofm_block: Block) -> EthosCycles:
     """A layer of which everything is in SRAM, with the blocks that Vela chose (U55 and U65)."""
-    ofm, unit = _clipped(ofm_block, layer.ofm), microblock_of(layer, part)
+    ofm, unit = _clipped(ofm_block, layer.ofm), microblock_of(layer, part, ofm_block)
     mac = mac_cycles(layer, part, ifm_block, ofm_block)
-    whole, one = _microblocks(layer.ofm, unit), _microblocks(ofm, unit)
-    blocks = Fraction(whole[0] * whole[1] * whole[2], one[0] * one[1] * one[2])
+    blocks = Fraction(prod(microblocks(layer.ofm, unit)), prod(microblocks(ofm, unit)))
     normal, wide, maximum = part.output_cycles
     rate = maximum if layer.is_max else wide if layer.bits > 8 else normal
     output = ceil(rate * ofm[0] * ofm[1] * ofm[2])
     if layer.traversal != "pooling":
         output = max(output, SCALE_BYTES * ofm[2] * SRAM_LATENCY_CYCLES // 256)
-    read = _transfer(layer, layer.ifm, ifm_block, None)
-    write = _transfer(layer, layer.ofm, ofm_block, 16 * part.cores)
+    read = _transfer(layer, part, ifm_block, writes=False)
+    write = _transfer(layer, part, ofm_block, writes=True)
     command = ((abs(write - read) if blocks > 1 else 0) + mac + output) // 4
     slowest, last = max(mac, command), max(output, command)
     npu = floor(slowest * blocks) + last if slowest > last else floor(last * blocks + slowest)
     return EthosCycles(mac, output, command, blocks, npu + read + write)
 
 
-def _transfer(layer: EthosLayer, tensor: Block, block: Block, most_run: int | None) -> int:
-    """Cycles to read (``most_run`` None) or write one block: bytes that a burst fetches for nothing count."""
-    clipped, size = _clipped(block, tensor), layer.bits // 8
-    is_whole = block[2] == tensor[2] if most_run is None else tensor[2] <= 16 and block[2] >= tensor[2]
-    run = block[1] * block[2] if is_whole else block[2]
-    if most_run is not None and not is_whole:
-        run = min(64, most_run, block[2])
+def _transfer(layer: EthosLayer, part: EthosPart, block: Block, *, writes: bool) -> int:
+    """Cycles to read or write one block: a burst fetches more than a short run of bytes needs."""
+    tensor = layer.ofm if writes else layer.ifm
+    size, width = layer.bits // 8, min(block[1], tensor[1])
+    if layer.in_bricks[writes]:
+        run = BRICK * block[1]
+    elif writes:
+        is_whole = tensor[2] <= BRICK and block[2] >= tensor[2]
+        run = width * block[2] if is_whole else min(64, BRICK * part.cores, block[2])
+    else:
+        run = block[2] * (width if block[2] == tensor[2] else 1)
     inflation = Fraction(SRAM_BURST_BYTES, min(SRAM_BURST_BYTES, run * size))
-    transferred = clipped[0] * clipped[1] * clipped[2] * size * inflation
-    return SRAM_LATENCY_CYCLES + floor(transferred / SRAM_BYTES_PER_CYCLE)
+    transferred = prod(_clipped(block, tensor)) * size * inflation
+    return SRAM_LATENCY_CYCLES + floor(transferred / part.sram_bytes_per_cycle)
 
 
 def traversal_of(part: EthosPart, channels: int, kernel: tuple[int, int], bits: int = 8) -> Traversal:
@@ -157,21 +175,17 @@ def traversal_of(part: EthosPart, channels: int, kernel: tuple[int, int], bits: 
     taps = kernel[0] * kernel[1]
     if part.is_u85:
         by_fives = 5 * (taps // 5) + max(taps % 5, 2)
-        part_kernel = Fraction(channels, _up(channels, 16)) * Fraction(taps, by_fives)
-        is_part = part_kernel >= Fraction(channels, _up(channels, 64))
+        part_kernel = Fraction(channels, round_up(channels, 16)) * Fraction(taps, by_fives)
+        is_part = part_kernel >= Fraction(channels, round_up(channels, 64))
     else:
         step = 4 if bits == 8 else 2
-        part_kernel = Fraction(channels, _up(channels, 8)) * Fraction(taps, _up(taps, step))
-        is_part = part_kernel >= Fraction(channels, _up(channels, 32 if bits == 8 else 16))
+        part_kernel = Fraction(channels, round_up(channels, 8)) * Fraction(taps, round_up(taps, step))
+        is_part = part_kernel >= Fraction(channels, round_up(channels, 32 if bits == 8 else 16))
     return "part-kernel" if channels <= 8 or is_part else "depth-first"
 
 
-def _up(size: int, step: int) -> int:
-    return -(-size // step) * step
-
-
 def layer_of(work: MatrixWork, part: EthosPart, bits: int = 8) -> EthosLayer:
-    """A product of MACs as Vela schedules it: of one image, or of a matrix product with its rows along the width."""
+    """A product as Vela schedules it: one image, or a matrix product with its rows along the width."""
     ones = (1, 1)
     kernel, stride, dilation = (_plane(each) for each in (work.kernel, work.stride, work.dilation))
     spread = ((kernel[0] - 1) * dilation[0] + 1, (kernel[1] - 1) * dilation[1] + 1)
@@ -189,6 +203,8 @@ def layer_of(work: MatrixWork, part: EthosPart, bits: int = 8) -> EthosLayer:
         )
     traversal = traversal_of(part, work.input_channels, spread if work.kernel else ones, bits)
     ofm = (work.height, work.width, work.output_channels)
+    if work.layer == "matmul":
+        return EthosLayer("depth-first", (1, 1, work.input_channels), ofm, ones, ones, bits, is_full=True)
     return EthosLayer(traversal, (height, width, work.input_channels), ofm, spread, stride, bits)
 
 

@@ -39,9 +39,9 @@ EQUIVALENT: dict[str, str] = {
     "microsoft.attention.rotary_embedding: node.attribute('num_heads', 0) -> "
     "node.attribute('num_heads', 1)": "where all is rotated, the heads do not matter",
     "microsoft.attention._token_major: node.has_input(1) -> node.has_input(2)": "given together",
-    "microsoft.quantized.dynamic_quantize_lstm: node.input_shape(2) -> "
+    "quantized.dynamic_quantize_lstm: node.input_shape(2) -> "
     "node.input_shape(1)": "W and R have the same directions",
-    "microsoft.quantized.qordered_matmul: node.has_input(6) -> node.has_input(7)": "C comes with its scale",
+    "quantized.qordered_matmul: node.has_input(6) -> node.has_input(7)": "C comes with its scale",
     "microsoft.normalization.qordered_layer_normalization: deviation=1 -> deviation=2": "it has one output",
     "microsoft.normalization.skip_simplified_layer_normalization: node.input_shape(0) -> "
     "node.input_shape(1)": "input and skip are alike",
@@ -52,7 +52,7 @@ EQUIVALENT: dict[str, str] = {
     "node.output_shape(0)": "both outputs are alike",
     "microsoft.elementwise.pairwise_distance: node.input_shape(0) -> "
     "node.input_shape(1)": "the rows are equally wide",
-    "microsoft.layouts.instance_normalization: node.input_shape(0) -> "
+    "microsoft.fused.instance_normalization: node.input_shape(0) -> "
     "node.input_shape(1)": "as many scales as channels",
 }
 """Mutants that count the same as the rule does, and why."""
