@@ -45,6 +45,9 @@ if TYPE_CHECKING:
     from onnxlens.api.run import run_reference as run_reference
     from onnxlens.api.target import Settings as Settings
     from onnxlens.api.timings import read_timings as read_timings
+    from onnxlens.api.traffic import traffic_of as traffic_of
+    from onnxlens.api.traffic import with_traffic as with_traffic
+    from onnxlens.api.traffic import write_traffic_plot as write_traffic_plot
     from onnxlens.api.view import netron_picture as netron_picture
     from onnxlens.api.view import view_graph as view_graph
     from onnxlens.errors import OnnxlensError as OnnxlensError
@@ -81,6 +84,7 @@ _NAMES = {
     "api.run": ("run_reference",),
     "api.target": ("Settings",),
     "api.timings": ("read_timings",),
+    "api.traffic": ("traffic_of", "with_traffic", "write_traffic_plot"),
     "api.view": ("netron_picture", "view_graph"),
     "errors": ("OnnxlensError",),
     "profile.count.rules": ("rules",),

@@ -92,8 +92,10 @@ def with_bounds(
     return replace(ledger, modules=modules, bounds=bounds, notes=(*ledger.notes, *notes))
 
 
-def plot_roofline(ledger: Ledger, out: Path | str, depth: int = 1) -> Path:
+def plot_roofline(ledger: Ledger, out: Path | str, depth: int | None = None) -> Path:
     """Draw the modules of a depth under the roofs of the chips whose bounds the ledger has, as svg or png.
+
+    Without a depth it is 1, or 0 where no module there has MACs.
 
     Raises:
         UsageError: it has none, ``out`` cannot be written, or no module there has MACs.

@@ -80,9 +80,8 @@ def profile(
         keep_until_exit(it)
         if table is None:
             ledger, flow = onnxlens.profile_with_flow(it, convention=convention)
-            ledger = with_hardware(
-                it, ledger, *(given[name] or "" for name in ("hardware", "stored_as", "model"))
-            )
+            hardware, dtype, model = (given[name] or "" for name in ("hardware", "stored_as", "model"))
+            ledger = with_hardware(it, ledger, hardware, dtype, model)
         else:
             ledger = onnxlens.profile_graph(it, convention=convention)
             ledger = table.completed(it, ledger)

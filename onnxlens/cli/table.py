@@ -17,6 +17,7 @@ import onnxlens
 from onnxlens.cli.options import OutPath, all_of, print_result
 from onnxlens.errors import UsageError
 from onnxlens.specs.bounds import MOST_LEVELS
+from onnxlens.specs.traffic import FUSION_MODES, FusionMode
 
 if TYPE_CHECKING:
     from onnxlens.api.opened import OpenedTarget
@@ -24,6 +25,18 @@ if TYPE_CHECKING:
     from onnxlens.reports.tables.ledger import Layout
     from onnxlens.reports.tables.query import Query
     from onnxlens.specs.ledger import Ledger
+
+
+def _bytes(context: click.Context, option: click.Parameter, text: str | None) -> int | None:
+    """``2MiB`` in bytes, at least one."""
+    from onnxlens.reports.tables.query import size_from
+
+    return None if text is None else max(int(size_from(text, "--on-chip")), 0)
+
+
+on_chip_option = click.option(
+    "--on-chip", callback=_bytes, metavar="SIZE", help="The memory on the chip, such as 2MiB: what it spills."
+)
 
 as_dtype_option = click.option(
     "--as-dtype",
@@ -70,6 +83,10 @@ with_table = all_of(
     click.option(
         "--roofline", type=OutPath(), metavar="FILE.svg", help="Plot modules under the roofs of --hardware."
     ),
+    click.option(
+        "--fusion", type=click.Choice(FUSION_MODES), help="Memory traffic as if operators were fused so."
+    ),
+    on_chip_option,
     click.option("--wide", is_flag=True, help="All columns, also those that do not fit the screen."),
     click.option("--explain", is_flag=True, help="Say below the table how everything was counted."),
 )
@@ -81,7 +98,7 @@ FILES = ("xlsx", "parquet")
 ROWS = ("by", "columns", "where", "sort", "top", "depth", "own", "leaves", "fits")
 """The options that say which rows and columns."""
 
-TYPED = ("stored_as", "hardware", "model", "roofline")
+TYPED = ("stored_as", "hardware", "model", "roofline", "fusion", "on_chip")
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,6 +120,9 @@ class Table:
     hardware: str = ""
     model: str = ""
     roofline: Path | None = None
+    roofline_depth: int | None = None
+    fusion: FusionMode | None = None
+    on_chip_bytes: int | None = None
 
     def __post_init__(self) -> None:
         if self.roofline is not None and not self.hardware:
@@ -127,15 +147,17 @@ class Table:
             ledger = onnxlens.with_facts(opened, ledger)
         if self._has_working_sets:
             ledger = onnxlens.with_working_sets(opened, ledger, self.stored_as)
-        return with_hardware(opened, ledger, self.hardware, self.stored_as, self.model)
+        ledger = with_hardware(opened, ledger, self.hardware, self.stored_as, self.model, self.fusion)
+        if self.fusion is None and self.on_chip_bytes is None:
+            return ledger
+        return onnxlens.with_traffic(opened, ledger, self.fusion or "none", self.on_chip_bytes)
 
     def print(self, ledger: Ledger) -> None:
         """Print the rows in the format that is asked for."""
         from onnxlens.reports.tables.ledger import cost_document, cost_table
 
         if self.roofline is not None:
-            depth = self.query.asked.depth
-            drawn = onnxlens.plot_roofline(ledger, self.roofline, 1 if depth is None else depth)
+            drawn = onnxlens.plot_roofline(ledger, self.roofline, self.roofline_depth)
             click.echo(f"onnxlens: wrote {drawn}", err=True)
         if self.out is not None:
             written = onnxlens.write_table(
@@ -154,18 +176,27 @@ def taken(options: dict[str, Any]) -> dict[str, Any]:
     return {name: options.pop(name) for name in (*ROWS, *TYPED, "wide", "explain")}
 
 
-def with_hardware(opened: OpenedTarget, ledger: Ledger, hardware: str, dtype: str, model: str) -> Ledger:
+def with_hardware(
+    opened: OpenedTarget,
+    ledger: Ledger,
+    hardware: str,
+    dtype: str,
+    model: str = "",
+    fusion: FusionMode | None = None,
+) -> Ledger:
     """The ledger with bounds, if chips are named, and with the vendors' cycles, if these are asked for."""
     if not hardware:
         if model:
             raise UsageError("--model is of chips; add --hardware CHIP")
         return ledger
-    return onnxlens.with_bounds(opened, ledger, hardware, dtype, has_vendor=bool(model))
+    return onnxlens.with_bounds(opened, ledger, hardware, dtype, fusion or "none", has_vendor=bool(model))
 
 
 def asks_rows(given: dict[str, Any]) -> bool:
     """Whether one of the options of a table chooses rows or columns."""
-    chosen = (given[name] for name in (*ROWS, "stored_as", "roofline"))
+    chosen = [given[name] for name in (*ROWS, "roofline", "fusion", "on_chip")]
+    if not given["hardware"]:  # else it is of bounds, which the whole record has
+        chosen.append(given["stored_as"])
     return any(value is not None and value is not False and value != () for value in chosen)
 
 
@@ -204,7 +235,11 @@ def table_from(
     query = understood(asked)
     if given["hardware"]:
         onnxlens.chips_of(given["hardware"])  # refused before anything is counted
-    require_computed(query, (*computed, *(["--hardware"] if given["hardware"] else [])))
+    options = {"--hardware": "hardware", "--fusion": "fusion", "--on-chip": "on_chip"}
+    asked_for = [option for option, name in options.items() if given[name]]
+    if "--on-chip" in asked_for:
+        asked_for.append("--fusion")  # of none, unless it is given
+    require_computed(query, (*computed, *asked_for))
     return Table(
         query,
         Layout(None if given["wide"] else screen_width(), given["explain"]),
@@ -215,6 +250,9 @@ def table_from(
         given["hardware"] or "",
         given["model"] or "",
         given["roofline"],
+        given["depth"],
+        given["fusion"],
+        given["on_chip"],
     )
 
 

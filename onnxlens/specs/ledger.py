@@ -14,6 +14,7 @@ from onnxlens.specs.peers import Convention, PeerCost, summed
 from onnxlens.specs.record import record
 from onnxlens.specs.roofline import ChipBounds
 from onnxlens.specs.tensor import TensorSpec
+from onnxlens.specs.traffic import FusedTraffic
 
 Status = Literal["counted", "free", "unknown"]
 Attribution = Literal["metadata", "names", "weights", "none"]
@@ -313,6 +314,7 @@ class Ledger:
         grouping: the groups that are asked for.
         node_seconds: measured time by the node's index, None for what belongs to none; empty until measured.
         bounds: what bounds the time on chips, where they are asked for; the first is that of modules.
+        traffic: memory traffic when operators are fused, where that is asked for.
     """
 
     graph: str
@@ -331,6 +333,7 @@ class Ledger:
     grouping: Grouping | None = None
     node_seconds: Mapping[int | None, float] = field(default_factory=dict)
     bounds: tuple[ChipBounds, ...] = ()
+    traffic: FusedTraffic | None = None
 
     def __post_init__(self) -> None:
         for name, by_node in added(self.nodes).items():

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal, get_args
 
@@ -28,8 +28,8 @@ class TrafficRow:
         spilled_bytes: read again because it does not fit on the chip; None where no size is given.
         sram_bytes: the smallest memory on the chip in which nothing is read again; None where nothing
             could be.
-        untiled_nodes: how many nodes do not fit on the chip even in tiles, or have no known tiles: what they
-            read again is not in ``spilled_bytes``.
+        untiled_nodes: how many nodes do not fit on the chip even in tiles, or have no known tiles: then
+            ``spilled_bytes`` is a lower bound.
         unsized_nodes: how many nodes move what is unknown: then every figure is a lower bound.
     """
 
@@ -47,10 +47,37 @@ class TrafficRow:
 
 
 @dataclass(frozen=True, slots=True)
+class FusedTraffic:
+    """The traffic of one mode of fusion, for columns of a ledger.
+
+    Attributes:
+        nodes: of every node of the ledger.
+        modules: by path, everything inside.
+        of: of any nodes together, by their indices.
+    """
+
+    fusion: FusionMode
+    on_chip_bytes: int | None
+    nodes: Sequence[TrafficRow]
+    modules: Mapping[str, TrafficRow]
+    of: Callable[[Sequence[int]], TrafficRow]
+
+
+@dataclass(frozen=True, slots=True)
+class TrafficKinds:
+    """What the whole graph moves in one mode; ``spilled_bytes`` is None where no size is given."""
+
+    weight_read_bytes: int
+    read_bytes: int
+    write_bytes: int
+    spilled_bytes: int | None
+
+
+@dataclass(frozen=True, slots=True)
 class KneePoint:
     """What the whole graph moves with so much memory on the chip, spilled bytes included.
 
-    ``untiled_nodes`` do not fit in tiles: what they read again is left out.
+    Where ``untiled_nodes`` do not fit in tiles it is a lower bound.
     """
 
     on_chip_bytes: int
@@ -68,6 +95,7 @@ class TrafficReport:
         compulsory_bytes: every input, output and weight once: what any fusion moves.
         rows: in the order of execution.
         total: the whole graph.
+        kinds: of it, by mode.
         knee: by growing size of the memory on the chip.
         attribution: where module paths come from, ``none`` if the file names none.
     """
@@ -80,5 +108,6 @@ class TrafficReport:
     by: Rows
     rows: tuple[TrafficRow, ...]
     total: TrafficRow
+    kinds: Mapping[FusionMode, TrafficKinds]
     knee: tuple[KneePoint, ...]
     attribution: str

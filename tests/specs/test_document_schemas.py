@@ -28,6 +28,7 @@ from onnxlens.reports.tables.ledger import cost_document
 from onnxlens.reports.tables.memory import memory_document
 from onnxlens.reports.tables.peak import peak_document
 from onnxlens.reports.tables.query import Asked, Query, understood
+from onnxlens.reports.tables.traffic import TrafficLayout, traffic_document
 from onnxlens.specs.bench import (
     BenchRequest,
     ConvolutionPeak,
@@ -54,7 +55,7 @@ from tests.trust import trusted
 SCHEMAS = Path(__file__).parents[2] / "docs" / "schemas"
 KINDS = (
     "profile", "ledger", "reconciliation", "parity", "layers", "bench", "catalog", "manifest", "summary",
-    "memory", "memory-plan", "hardware",
+    "memory", "memory-plan", "hardware", "traffic",
 )  # fmt: skip
 VERSIONS = {"ledger": 2}
 """Of the documents that have changed."""
@@ -92,6 +93,9 @@ def documents(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
                 api.ledger_of(exported.onnx_path), api.memory_peak(exported.onnx_path), stored_as=""
             )
         ),
+        "traffic": to_text(
+            traffic_document(api.traffic_of(exported.onnx_path, on_chip_bytes=2**14), TrafficLayout())
+        ),
         "memory-plan": to_text(
             memory_document(
                 api.ledger_of(exported.onnx_path), api.memory_plan(exported.onnx_path), stored_as=""
@@ -124,7 +128,12 @@ def test_a_document_of_another_kind_is_refused(kind: str, documents: dict[str, A
 def test_a_document_that_lacks_a_field_or_has_one_more_is_refused(
     kind: str, documents: dict[str, Any]
 ) -> None:
-    for key in documents[kind].keys() - {"data_digest", "origin_proof", "convolution"}:  # some have none
+    for key in documents[kind].keys() - {
+        "data_digest",
+        "origin_proof",
+        "convolution",
+        "on_chip_bytes",
+    }:  # some have none
         lacking = {name: value for name, value in documents[kind].items() if name != key}
         assert any(
             f"'{key}' is a required property" in complaint for complaint in complaints(kind, lacking)
@@ -179,6 +188,12 @@ MUTILATIONS: tuple[tuple[str, tuple[str | int, ...], Any], ...] = (
     ("layers", ("layers", 0, "kind"), "box"),
     ("layers", ("layers", 0, "verdict"), "guilty"),
     ("layers", ("layers", 0, "introduced"), -1),
+    ("traffic", ("fusion",), "all"),
+    ("traffic", ("on_chip_bytes",), 0),
+    ("traffic", ("knee",), []),
+    ("traffic", ("rows", 0, "moved_bytes", "none"), 0.5),
+    ("traffic", ("total", "colour"), "red"),
+    ("traffic", ("kinds", "attention", "read_bytes"), -1),
     ("catalog", ("graphs",), []),
     ("catalog", ("graphs", 0, "family"), "gan"),
     ("catalog", ("graphs", 0, "min_size"), 0),

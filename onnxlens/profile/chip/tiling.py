@@ -13,8 +13,9 @@ independent, and done one after the other; the images of a batch share the weigh
 Either the weights of ``c`` channels stay and all rows stream past them (r = 1), so that the input is read
 ceil(channels / c) times; or the input of ``r`` rows stays and the weights stream past it channel by channel
 (c = 1), so that they are read once for each band of rows. Whichever fits and reads less is taken. What is
-read again is *spilled*. Where not even one row and one channel fit, what moves is unknown: neither width nor
-input channels are cut. Keys and values never stay in part, as incomplete sums would leave the chip.
+read again is *spilled*. Where not even one row and one channel fit, the node has no tiles, as neither width
+nor input channels are cut; what it would spill with a row and a channel is then a lower bound. Keys and
+values never stay in part, as incomplete sums would leave the chip.
 
 A normalization or softmax reads its input once where what it takes statistics of (a row, a group of channels)
 fits, else twice. A pooling is rows of one channel without weights. All other operators stream element by
@@ -97,19 +98,18 @@ class Tiles:
         """The smallest memory in which everything is read once."""
         return min(self.needed(1, self.channels), self.needed(self.images * self.rows, 1))
 
-    def spilled_bytes(self, on_chip_bytes: int, *, input_stays: bool, weights_stay: bool) -> int | None:
-        """What is read again; None where nothing fits.
+    def spilled_bytes(self, on_chip_bytes: int, *, input_stays: bool, weights_stay: bool) -> int:
+        """What is read again; of less than ``least_bytes`` that with so many: a lower bound.
 
         Args:
             on_chip_bytes: the size of the memory on the chip.
             input_stays: the input comes from the chip, not from memory.
             weights_stay: likewise, where the weights are activations.
         """
-        channels = _most(self.channels, lambda count: self.needed(1, count) <= on_chip_bytes)
-        if not channels:
-            return None
-        rows = _most(self.rows, lambda count: self.needed(count, 1) <= on_chip_bytes)
-        images = _most(self.images, lambda count: self.needed(count * self.rows, 1) <= on_chip_bytes)
+        size_bytes = max(on_chip_bytes, self.least_bytes)
+        channels = _most(self.channels, lambda count: self.needed(1, count) <= size_bytes)
+        rows = _most(self.rows, lambda count: self.needed(count, 1) <= size_bytes)
+        images = _most(self.images, lambda count: self.needed(count * self.rows, 1) <= size_bytes)
         bands = -(-self.images // images) if images else self.images * -(-self.rows // rows)
         again = 0 if weights_stay else self.reads_weight_bytes * (bands - 1)
         if not self.cuts_output and channels < self.channels:
@@ -135,7 +135,7 @@ class Statistics:
         """The smallest memory in which its input is read once."""
         return self.unit_bytes
 
-    def spilled_bytes(self, on_chip_bytes: int, *, input_stays: bool, weights_stay: bool) -> int | None:
+    def spilled_bytes(self, on_chip_bytes: int, *, input_stays: bool, weights_stay: bool) -> int:
         """The input once more, where its unit does not fit and it comes from memory."""
         return 0 if input_stays or self.unit_bytes <= on_chip_bytes else self.reads_bytes
 

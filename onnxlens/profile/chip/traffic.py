@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from functools import cached_property, lru_cache
 
 from onnxlens.profile.chip.fusion import Fusion, Stays
@@ -11,9 +12,18 @@ from onnxlens.profile.count.rules import Traffic
 from onnxlens.profile.graph.graph import Graph
 from onnxlens.profile.graph.node_view import NotCountable
 from onnxlens.specs.ledger import Ledger
-from onnxlens.specs.traffic import FUSION_MODES, FusionMode, KneePoint, Rows, TrafficReport, TrafficRow
+from onnxlens.specs.traffic import (
+    FUSION_MODES,
+    FusedTraffic,
+    FusionMode,
+    KneePoint,
+    Rows,
+    TrafficKinds,
+    TrafficReport,
+    TrafficRow,
+)
 
-SMALLEST_KNEE_BYTES = 2**10
+SMALLEST_KNEE_BYTES = 2**14
 
 
 def compulsory_bytes(graph: Graph, fusion: Fusion) -> int:
@@ -54,21 +64,24 @@ class GraphTraffic:
                     found[index] = tiles
         return found
 
-    def spilled(self, on_chip_bytes: int, stays: Stays) -> Mapping[int, int | None]:
-        """What the nodes read again in all their runs; None for those that do not fit in tiles.
+    def spilled(self, on_chip_bytes: int, stays: Stays) -> Mapping[int, int]:
+        """What the nodes read again in all their runs; of those that do not fit in tiles a lower bound.
 
         Args:
             on_chip_bytes: the size of the memory on the chip.
             stays: what is read on the chip, of which nothing is read again.
         """
-        found: dict[int, int | None] = {}
-        for index, tiles in self.tiles.items():
-            if tiles is None:
-                found[index] = None
-                continue
-            spilled = _spilled(tiles, on_chip_bytes, *self._on_chip(index, stays))
-            found[index] = None if spilled is None else spilled * self._ledger.nodes[index].repeats
-        return found
+        return {
+            index: _spilled(tiles, on_chip_bytes, *self._on_chip(index, stays))
+            * self._ledger.nodes[index].repeats
+            for index, tiles in self.tiles.items()
+            if tiles is not None
+        }
+
+    def untiled(self, on_chip_bytes: int | None, nodes: Iterable[int]) -> int:
+        """How many of the nodes do not fit on the chip in tiles, or have no known tiles."""
+        tiled = (self.tiles[index] for index in nodes if index in self.tiles)
+        return sum(each is None or each.least_bytes > (on_chip_bytes or each.least_bytes) for each in tiled)
 
     def _on_chip(self, index: int, stays: Stays) -> tuple[bool, bool]:
         """Whether a node's first input, and its second one, come from the chip."""
@@ -79,25 +92,23 @@ class GraphTraffic:
             second is not None and tensor_of(second.name) in here,
         )
 
-    def knee(self, mode: FusionMode, pairs_bytes: int | None = None) -> tuple[KneePoint, ...]:
-        """What the graph moves with more and more memory on the chip, until that changes nothing.
-
-        In ``layer-pairs`` what passes between two layers fits on that same memory, unless ``pairs_bytes``.
-        """
+    def knee(self, mode: FusionMode) -> tuple[KneePoint, ...]:
+        """What the graph moves with more and more memory on the chip, until that changes nothing."""
         largest = max((tiles.whole_bytes for tiles in self.tiles.values() if tiles), default=0)
         if mode == "layer-pairs":
             sizes = (size for moves in self.fusion.edges.moves.values() for size in moves.writes.values())
             largest = max(largest, 2 * max(sizes, default=0))
-        return tuple(self._at(size, mode) for size in _sizes(largest))
+        points = [self._at(size, mode) for size in _sizes(largest)]
+        end = points[-1]
+        while len(points) > 1 and replace(points[-2], on_chip_bytes=end.on_chip_bytes) == end:
+            points.pop()
+        return tuple(points)
 
     def _at(self, on_chip_bytes: int, mode: FusionMode) -> KneePoint:
         stays = self.fusion.stays(mode, on_chip_bytes)
-        spilled = self.spilled(on_chip_bytes, stays).values()
-        return KneePoint(
-            on_chip_bytes,
-            sum(map(_whole, self.fusion.traffic(mode, on_chip_bytes))) + sum(each or 0 for each in spilled),
-            sum(each is None for each in spilled),
-        )
+        moved = sum(map(_whole, self.fusion.traffic(mode, on_chip_bytes)))
+        spilled = sum(self.spilled(on_chip_bytes, stays).values())
+        return KneePoint(on_chip_bytes, moved + spilled, self.untiled(on_chip_bytes, self.tiles))
 
     def report(self, mode: FusionMode, on_chip_bytes: int | None, by: Rows) -> TrafficReport:
         """Everything, in rows of one kind.
@@ -110,7 +121,7 @@ class GraphTraffic:
         chosen = moved.get(mode) or self.fusion.traffic(mode, on_chip_bytes)
         stays = self.fusion.stays(mode, on_chip_bytes)
         spilled = {} if on_chip_bytes is None else self.spilled(on_chip_bytes, stays)
-        rows = _Rows(self, moved, chosen, None if on_chip_bytes is None else spilled)
+        rows = _Rows(self, moved, chosen, spilled, on_chip_bytes)
         return TrafficReport(
             graph=self._ledger.graph,
             source=self._ledger.source,
@@ -120,8 +131,38 @@ class GraphTraffic:
             by=by,
             rows=tuple(rows.row(*each) for each in self._parts(by)),
             total=rows.row("total", "", 0, range(len(self._graph.nodes))),
+            kinds={each: self._kinds(each, traffic, on_chip_bytes) for each, traffic in moved.items()},
             knee=self.knee(mode),
             attribution=self._ledger.attribution,
+        )
+
+    def fused(self, mode: FusionMode, on_chip_bytes: int | None) -> FusedTraffic:
+        """The traffic of one mode, of nodes, modules and whatever nodes are asked for.
+
+        Raises:
+            UsageError: ``layer-pairs`` without a size.
+        """
+        chosen = self.fusion.traffic(mode, on_chip_bytes)
+        stays = self.fusion.stays(mode, on_chip_bytes)
+        spilled = {} if on_chip_bytes is None else self.spilled(on_chip_bytes, stays)
+        rows = _Rows(self, {mode: chosen}, chosen, spilled, on_chip_bytes)
+        return FusedTraffic(
+            mode,
+            on_chip_bytes,
+            [rows.row(*part) for part in self._parts("node")],
+            {part[0]: rows.row(*part) for part in self._parts("module")},
+            lambda nodes: rows.row("", "", 0, nodes),
+        )
+
+    def _kinds(self, mode: FusionMode, traffic: Sequence[Traffic], on_chip_bytes: int | None) -> TrafficKinds:
+        spilled = None
+        if on_chip_bytes is not None:
+            spilled = sum(self.spilled(on_chip_bytes, self.fusion.stays(mode, on_chip_bytes)).values())
+        return TrafficKinds(
+            sum(each.weight_read_bytes for each in traffic),
+            sum(each.read_bytes for each in traffic),
+            sum(each.write_bytes for each in traffic),
+            spilled,
         )
 
     def _parts(self, by: Rows) -> Iterator[tuple[str, str, int, Sequence[int]]]:
@@ -154,15 +195,16 @@ class _Rows:
         traffic: GraphTraffic,
         moved: Mapping[FusionMode, Sequence[Traffic]],
         chosen: Sequence[Traffic],
-        spilled: Mapping[int, int | None] | None,
+        spilled: Mapping[int, int],
+        on_chip_bytes: int | None,
     ) -> None:
-        self._traffic, self._chosen, self._spilled = traffic, chosen, spilled
+        self._traffic, self._chosen = traffic, chosen
+        self._spilled, self._on_chip_bytes = spilled, on_chip_bytes
         self._moved = {mode: list(map(_whole, nodes)) for mode, nodes in moved.items()}
 
     def row(self, name: str, class_name: str, depth: int, nodes: Sequence[int]) -> TrafficRow:
-        tiled = [index for index in nodes if index in self._traffic.tiles]
-        tiles = [each for index in tiled if (each := self._traffic.tiles[index]) is not None]
-        again = [] if self._spilled is None else [self._spilled[index] for index in tiled]
+        tiles = [each for index in nodes if (each := self._traffic.tiles.get(index)) is not None]
+        again = sum(self._spilled.get(index, 0) for index in nodes)
         return TrafficRow(
             name,
             class_name,
@@ -171,9 +213,9 @@ class _Rows:
             sum(self._chosen[index].weight_read_bytes for index in nodes),
             sum(self._chosen[index].read_bytes for index in nodes),
             sum(self._chosen[index].write_bytes for index in nodes),
-            None if self._spilled is None else sum(each or 0 for each in again),
+            None if self._on_chip_bytes is None else again,
             max((each.whole_bytes for each in tiles), default=None),
-            len(tiled) - len(tiles) if self._spilled is None else sum(each is None for each in again),
+            self._traffic.untiled(self._on_chip_bytes, nodes),
             sum(map(self._traffic.unsized, nodes)),
         )
 
@@ -183,10 +225,8 @@ def _whole(traffic: Traffic) -> int:
 
 
 @lru_cache(2**16)
-def _spilled(
-    tiles: Tiles | Statistics, on_chip_bytes: int, input_stays: bool, weights_stay: bool
-) -> int | None:
-    return tiles.spilled_bytes(on_chip_bytes, input_stays=input_stays, weights_stay=weights_stay)
+def _spilled(tiles: Tiles | Statistics, size_bytes: int, input_stays: bool, weights_stay: bool) -> int:
+    return tiles.spilled_bytes(size_bytes, input_stays=input_stays, weights_stay=weights_stay)
 
 
 def _sizes(largest: int) -> Iterable[int]:

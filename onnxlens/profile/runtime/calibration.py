@@ -16,7 +16,7 @@ from torch.nn.functional import conv2d
 
 from onnxlens.profile.runtime.latency import seconds_of
 from onnxlens.profile.runtime.machine import machine, memory_bytes, usable_cores
-from onnxlens.profile.runtime.peaks import measure_convolution_peak, measure_matmul_peak
+from onnxlens.profile.runtime.peaks import convolution_peak, matmul_peak
 from onnxlens.specs.progress import Progress
 
 MATRICES = (512, 1024, 2048)
@@ -69,9 +69,9 @@ def calibrate(progress: Progress, budget_s: float = BUDGET_S) -> Calibration:
 def _rates(dtype: str, threads: int, budget_s: float) -> Iterator[tuple[float, str]]:
     """MACs per second of every shape in both runtimes."""
     if dtype == "float32":
-        product = measure_matmul_peak("cpu", threads, dtype, repeats=10**6, budget_s=budget_s)
+        product = matmul_peak("cpu", threads, dtype, repeats=10**6, budget_s=budget_s)
         yield product.macs_per_s, f"onnxruntime, product of side {product.side}"
-        convolution = measure_convolution_peak("cpu", threads, dtype, repeats=10**6, budget_s=budget_s)
+        convolution = convolution_peak("cpu", threads, dtype, repeats=10**6, budget_s=budget_s)
         if convolution is not None:
             yield convolution.macs_per_s, f"onnxruntime, 3x3 convolution of {convolution.channels} channels"
     kind = DTYPES[dtype]

@@ -21,7 +21,7 @@ MOST_NAMED = 6
 LARGEST_POINT, SMALLEST_POINT = 420.0, 14.0
 
 
-def write_roofline(ledger: Ledger, depth: int, path: Path) -> Path:
+def write_roofline(ledger: Ledger, depth: int | None, path: Path) -> Path:
     """Draw the modules of one depth that have MACs, those that take longest on the first chip named.
 
     A point stands at its MACs per byte that it must move, and at the MACs per second that its operators reach
@@ -33,8 +33,9 @@ def write_roofline(ledger: Ledger, depth: int, path: Path) -> Path:
     """
     if not ledger.bounds:
         raise UsageError("a roofline needs a chip; give --hardware CHIP")
-    paths = [module.path for module in ledger.modules if module.depth == depth and module.macs]
-    paths = [name for name in paths if _intensity(ledger.bounds[0].modules[name])]
+    paths = _paths(ledger, 1 if depth is None else depth)
+    if not paths and depth is None:
+        paths = _paths(ledger, 0)
     if not paths:
         raise UsageError(f"no module of depth {depth} has MACs; choose another --depth")
     types = ledger.bounds[0].dtype or "types of the file"
@@ -56,6 +57,12 @@ def write_roofline(ledger: Ledger, depth: int, path: Path) -> Path:
         axes.set_xlim(*span)
         axes.legend(loc="lower right", fontsize=9)
     return path
+
+
+def _paths(ledger: Ledger, depth: int) -> Sequence[str]:
+    """The modules of a depth that have a place in the plot."""
+    modules = (module.path for module in ledger.modules if module.depth == depth and module.macs)
+    return [path for path in modules if _intensity(ledger.bounds[0].modules[path])]
 
 
 def _intensity(bound: Bound) -> float:

@@ -123,7 +123,7 @@ def _of_groups(by: By, ledger: Ledger, bounds: ChipBounds) -> Find:
     return lambda group: bound(group.name)
 
 
-FINDERS: Mapping[By, Callable[[Ledger, ChipBounds], Find]] = MappingProxyType(
+FINDERS: Mapping[By, Callable[[Ledger, Any], Callable[[Any], Any]]] = MappingProxyType(
     {
         "module": _of_modules,
         "node": _of_nodes,

@@ -14,6 +14,7 @@ from onnxlens.reports.numbers import COST_NAMES, COSTS, figure_text, shapes, sha
 from onnxlens.reports.tables.bounds import AT, BOUND_TEXTS, bound_columns
 from onnxlens.reports.tables.bounds import FIGURES as BOUND_FIGURES
 from onnxlens.reports.tables.facts import FACTS, fact_column
+from onnxlens.reports.tables.fused import FUSED, fused_columns
 from onnxlens.reports.tables.module_names import root_name, timed_in
 from onnxlens.reports.tables.reconciliation import exact_peer, operator_name, short_peer
 from onnxlens.reports.tables.render import By, Cell, Column, first_of
@@ -236,9 +237,10 @@ def _body_status(body: BodyCost) -> str:
 
 
 _ON_CHIPS: Mapping[str, Builder] = {
-    name: _same(Column(name, lambda row: None, right=name not in BOUND_TEXTS)) for name in BOUND_FIGURES
+    name: _same(Column(name, lambda row: None, right=name not in BOUND_TEXTS))
+    for name in (*FUSED, *BOUND_FIGURES)
 }
-"""What bounds fill in, by ``bound_columns``, where a chip is given."""
+"""What ``bound_columns`` fills in where a chip is given, and ``fused_columns`` with a fusion."""
 
 _OPERATIONS = _costs("vector_ops", "special_ops", "flops")
 
@@ -389,6 +391,7 @@ def present_columns(ledger: Ledger) -> Mapping[str, ModuleColumn]:
     """The columns of modules that hold a figure in some row; one without was not computed, and is absent."""
     every = {name: build(ledger) for name, build in LEDGER_COLUMNS.items()}
     every.update(bound_columns(ledger, "module"))
+    every.update(fused_columns(ledger, "module"))
     return {
         name: column
         for name, column in every.items()

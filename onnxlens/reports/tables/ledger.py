@@ -27,6 +27,7 @@ from onnxlens.reports.tables.columns import (
     TEXTS,
     shown_name,
 )
+from onnxlens.reports.tables.fused import SHOWN, fused_note
 from onnxlens.reports.tables.module_names import module_name
 from onnxlens.reports.tables.query import Asked, Query
 from onnxlens.reports.tables.reconciliation import UNITS, heading_of
@@ -201,6 +202,8 @@ def _for_people(ledger: Ledger, rows: Rows, query: Query) -> Sequence[str]:
     names = list(FOR_PEOPLE[query.by])
     if query.fits is not None:
         names[2:2] = ["fits", "working_bytes", "resident_weight_bytes"]
+    moved = names.index("moved_bytes") + 1
+    names[moved:moved] = SHOWN
     names[names.index(SHARE) + 1 : names.index(SHARE) + 1] = shown_bounds(ledger)
     if ledger.convention != "matrix":
         peer = PEER_NAMES[ledger.convention]
@@ -310,6 +313,7 @@ def _notes(ledger: Ledger, explain: bool) -> list[str]:
         lines.append(_latency(totals))
     if totals.parity_error is not None:
         lines.append(f"error: {totals.parity_error:.2e} relative L2 at the outputs")
+    lines += fused_note(ledger)
     lines += [f"note: {note}" for note in ledger.notes]
     if explain:
         lines += [f"{name}: {meaning}" for name, meaning in ledger.conventions.items()]

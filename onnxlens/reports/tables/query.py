@@ -128,7 +128,7 @@ def understood(asked: Asked) -> Query:
         tuple(_column(name, asked, "--columns") for name in _listed(asked.columns)),
         Joined("and", conditions) if conditions else None,
         None if sort is None else _order(sort, asked),
-        None if asked.fits is None else _size(asked.fits),
+        None if asked.fits is None else size_from(asked.fits, "--fits"),
     )
 
 
@@ -161,11 +161,16 @@ def near(name: str, names: Collection[str]) -> str:
     return f"did you mean {' or '.join(found)}? " if found else ""
 
 
-def _size(text: str) -> float:
+def size_from(text: str, option: str) -> float:
+    """``2MiB`` in bytes.
+
+    Raises:
+        UsageError: it is not a size; the message names the option.
+    """
     found = number_at(text, "working_bytes")
     if isinstance(found, str) or found.length < len(text):
         problem = found if isinstance(found, str) else f"{text[found.length :]!r} follows a number"
-        raise UsageError(f"--fits {text!r}: {problem}; give a size such as 2MiB")
+        raise UsageError(f"{option} {text!r}: {problem}; give a size such as 2MiB")
     return found.number
 
 

@@ -21,6 +21,7 @@ from onnxlens.reports.tables.columns import (
     TEXTS,
 )
 from onnxlens.reports.tables.expression import Comparison, comparisons, decided
+from onnxlens.reports.tables.fused import FUSED, fused_columns
 from onnxlens.reports.tables.query import Query, near
 from onnxlens.reports.tables.render import By, Column
 from onnxlens.specs.groups import Parts, by_operator, group_costs, groups_together
@@ -38,7 +39,7 @@ from onnxlens.specs.record import record
 
 Columns = Mapping[str, Column[Any]]
 FITS = "--fits SIZE"
-HARDWARE = "--hardware"
+HARDWARE, FUSION, ON_CHIP = "--hardware", "--fusion", "--on-chip"
 KINDS: Mapping[By, str] = {"module": "modules", "op": "operators", "node": "nodes", "group": "groups"}
 
 
@@ -165,7 +166,7 @@ def _modules(ledger: Ledger) -> Rows:
         {
             **{name: _of(build(ledger), "whole") for name, build in LEDGER_COLUMNS.items()},
             **{name: _of(build(ledger), "own") for name, build in OWN_COLUMNS.items()},
-            **{name: _of(column, "whole") for name, column in bound_columns(ledger, "module").items()},
+            **{name: _of(column, "whole") for name, column in _asked(ledger, "module").items()},
         },
         together,
         lambda row: row.whole.depth,
@@ -210,7 +211,12 @@ def _nodes(ledger: Ledger) -> Rows:
 
 def _built(by: By, ledger: Ledger) -> Columns:
     built = {name: build(ledger) for name, build in COLUMNS[by].items()}
-    return {**built, **bound_columns(ledger, by)}
+    return {**built, **_asked(ledger, by)}
+
+
+def _asked(ledger: Ledger, by: By) -> Columns:
+    """The columns of chips and of fusion."""
+    return {**bound_columns(ledger, by), **fused_columns(ledger, by)}
 
 
 def _fits(size: Column[Any], limit: float) -> Column[Any]:
@@ -247,6 +253,8 @@ def _computed_by(name: str) -> str:
         return FITS
     if is_bound(plain):
         return HARDWARE
+    if plain in FUSED:
+        return ON_CHIP if plain == "spilled_bytes" else FUSION
     if plain in COSTS and COSTS[plain].measured_by:
         return f"--{COSTS[plain].measured_by}"
     return next(

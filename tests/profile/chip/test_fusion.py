@@ -219,3 +219,14 @@ def test_a_chain_inside_a_loop_counts_every_round(tmp_path: Path) -> None:
     assert moved(fusion, "none") == sum(cost.moved_bytes for cost in costs)
     # in each of three rounds a and b stay: each was written and read
     assert moved(fusion, "none") - moved(fusion, "epilogue") == 3 * 4 * MAP
+
+
+def test_the_page_has_the_bytes_of_its_examples(tmp_path: Path) -> None:
+    page = (Path(__file__).parents[3] / "docs" / "traffic.md").read_text(encoding="utf-8")
+    nodes = [conv("x", "a"), op("Relu", "a", "b"), conv("b", "c", 1), op("Add", "c b", "y")]
+    fusion = maps(tmp_path, nodes)
+    assert f"| all | {moved(fusion, 'none'):,} | {moved(fusion, 'epilogue'):,} |" in page
+    head = attention(tmp_path)
+    transposed = 2 * HEAD  # the page's keys are
+    for mode in ("none", "epilogue", "attention"):
+        assert f"= {moved(head, mode) - transposed:,}" in page
