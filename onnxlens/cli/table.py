@@ -6,7 +6,7 @@ import os
 import shutil
 import sys
 from collections.abc import Collection
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
@@ -17,6 +17,7 @@ import onnxlens
 from onnxlens.cli.options import OutPath, all_of, print_result
 from onnxlens.errors import UsageError
 from onnxlens.specs.bounds import MOST_LEVELS
+from onnxlens.specs.record import record
 from onnxlens.specs.traffic import FUSION_MODES, FusionMode
 
 if TYPE_CHECKING:
@@ -101,7 +102,7 @@ ROWS = ("by", "columns", "where", "sort", "top", "depth", "own", "leaves", "fits
 TYPED = ("stored_as", "hardware", "model", "roofline", "fusion", "on_chip")
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class Table:
     """What is asked, and how it is shown on this screen.
 

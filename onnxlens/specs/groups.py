@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import fields, replace
+from functools import cached_property
 from math import fsum
 
 from onnxlens.errors import GraphError
@@ -141,20 +142,24 @@ class Parts:
 
     def __init__(self, ledger: Ledger) -> None:
         """Take the modules of ``ledger`` apart."""
+        self._nodes = ledger.nodes
         self._modules = {module.path: module for module in ledger.modules}
         self.inner: dict[str, list[str]] = {path: [] for path in self._modules}
         """The modules right inside each, by path."""
         for path in self._modules:
             if path:
                 self.inner[around(path, self._modules)].append(path)
-        nodes: dict[str, list[NodeCost]] = {path: [] for path in self._modules}
-        for node in ledger.nodes:
-            nodes[node.module_path].append(node)
-        self.own: Mapping[str, ModuleCost] = {path: self._own(path, nodes[path]) for path in self._modules}
+
+    @cached_property
+    def own(self) -> Mapping[str, ModuleCost]:
         """The row of each module with what its own nodes and parameters cost, by path.
 
         What is not a sum over the nodes, such as the bytes alive, is that of the whole module still.
         """
+        nodes: dict[str, list[NodeCost]] = {path: [] for path in self._modules}
+        for node in self._nodes:
+            nodes[node.module_path].append(node)
+        return {path: self._own(path, nodes[path]) for path in self._modules}
 
     def is_leaf(self, module: ModuleCost) -> bool:
         """Whether no other module is inside it."""

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from onnxlens.errors import GraphError
+from onnxlens.specs.record import record
 from onnxlens.specs.tensor import TensorSpec
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class NodePlace:
     """A node's name, and the module that it belongs to; "" is the model."""
 
@@ -16,7 +15,7 @@ class NodePlace:
     module_path: str
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class LiveTensor:
     """An activation that is alive at the peak.
 
@@ -33,7 +32,7 @@ class LiveTensor:
     last_consumer: NodePlace | None
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class MemoryPeak:
     """The node while which most bytes of activations are alive, and they, the largest first.
 
@@ -51,7 +50,7 @@ class MemoryPeak:
             raise GraphError(f"node {self.node!r}: {self.live_bytes} bytes are alive, {held} of its tensors")
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class PlannedTensor:
     """An activation in the arena.
 
@@ -68,7 +67,7 @@ class PlannedTensor:
     last_step: int
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class MemoryPlan:
     """How the activations of a graph share memory over an order of execution.
 

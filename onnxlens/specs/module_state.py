@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
 from onnxlens.errors import CheckpointError
+from onnxlens.specs.record import record
 from onnxlens.specs.tensor import TensorSpec, as_tensor, spec_of
 
 if TYPE_CHECKING:
@@ -32,7 +33,7 @@ class Slot(NamedTuple):
     kind: Literal["parameter", "buffer", "constant"]
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class ModuleState:
     """The entries of a module's ``state_dict``.
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import lru_cache
 from math import isfinite, prod
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
@@ -16,6 +17,9 @@ if TYPE_CHECKING:
 
 Dim = int | str
 """A dimension: a number, or the symbol of a dynamic one."""
+
+DISTINCT_SHAPES = 2**14
+"""What is computed of so many shapes is kept: even a large file repeats few."""
 
 DTYPE_BITS: Mapping[str, int] = MappingProxyType(
     {
@@ -136,8 +140,13 @@ class TensorSpec:
 
     def shape_text(self) -> str:
         """The shape as Python prints it: ``(2, 77, 768)``, ``(77,)``, ``()``."""
-        inner = ", ".join(str(dim) for dim in self.shape)
-        return f"({inner},)" if len(self.shape) == 1 else f"({inner})"
+        return _text_of(self.shape)
+
+
+@lru_cache(DISTINCT_SHAPES)
+def _text_of(shape: tuple[Dim, ...]) -> str:
+    inner = ", ".join(map(str, shape))
+    return f"({inner},)" if len(shape) == 1 else f"({inner})"
 
 
 def spec_of(name: str, tensor: torch.Tensor) -> TensorSpec:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
+from itertools import chain
 from types import MappingProxyType
 
 from onnxlens.profile.count.counting import count_nodes
@@ -12,8 +13,8 @@ from onnxlens.profile.count.liveness import WorkingSets, held_bytes, live_bytes,
 from onnxlens.profile.count.parameters import QUANTIZED, parameter_sizes
 from onnxlens.profile.count.repeats import control_notes
 from onnxlens.profile.count.rules import is_view, registered_notes
-from onnxlens.profile.count.windows import window_of
-from onnxlens.profile.graph.graph import Graph, GraphNode, uncollected
+from onnxlens.profile.count.windows import windows_of
+from onnxlens.profile.graph.graph import Graph, uncollected
 from onnxlens.specs.ledger import (
     Evidence,
     Ledger,
@@ -56,6 +57,9 @@ TOLD_BY: Mapping[Evidence, str] = MappingProxyType(
 )
 SUREST: tuple[Evidence, ...] = tuple(TOLD_BY)
 
+Fixed = Sequence[tuple[str, int]]
+"""Names of tensors that do not change from run to run, and their bytes."""
+
 
 def build_ledger(graph: Graph, convention: Convention = "matrix") -> Ledger:
     """Count every node of ``graph`` and roll the counts up.
@@ -90,11 +94,7 @@ def _build(graph: Graph, convention: Convention) -> Ledger:
         ),
         conventions=_conventions(convention),
         convention=convention,
-        windows={
-            index: window
-            for index, node in enumerate(graph.nodes)
-            if (window := window_of(node.view)) is not None
-        },
+        windows=windows_of(graph.nodes),
     )
 
 
@@ -131,7 +131,10 @@ class _Rows:
         self._running = graph.by_module()
         self._peers = _peer_costs_inside(graph, costs)
         self._evidence = _evidence(graph)
-        self._viewed = _viewed(graph)
+        self._fixed = _fixed_values(graph)
+        self._does = [
+            cost.macs + cost.weight_read_bytes + cost.read_bytes + cost.write_bytes for cost in costs
+        ]
 
     def position(self, path: str) -> tuple[bool, int, int, str]:
         """Sorts modules by first node, a parent before its children; those that run nothing last."""
@@ -154,13 +157,11 @@ class _Rows:
             order=self._order(path),
             inputs=tuple(io.inputs.values()),
             outputs=tuple(io.outputs.values()),
-            operators=_operators(costs),
+            operators=_operators(costs, [self._does[index] for index in running]),
             **added(costs),
             params=self._params[path],
             unknown_nodes=len(unknown),
-            resident_weight_bytes=_resident_bytes(
-                (self._graph.nodes[index] for index in running), self._viewed
-            ),
+            resident_weight_bytes=_resident_bytes(running, self._fixed),
             live_bytes=max([self._live[index] for index in running], default=0),
             peer=peer_of(self._peers[path]) or PeerCost() if self._peers else None,
             evidence=self._evidence[path],
@@ -203,14 +204,13 @@ def _peer_costs_inside(graph: Graph, costs: Sequence[NodeCost]) -> Mapping[str, 
     return inside
 
 
-def _operators(costs: Sequence[NodeCost]) -> Mapping[str, int]:
-    """How many nodes there are of each operator type; those that do and move most first."""
+def _operators(costs: Sequence[NodeCost], does: Sequence[int]) -> Mapping[str, int]:
+    """How many nodes there are of each operator type; those that do and move most first, by ``does``."""
     weight: dict[str, int] = {}
     times: dict[str, int] = {}
-    for cost in costs:
+    for cost, each in zip(costs, does, strict=True):
         op_type = cost.op_type
-        moved = cost.weight_read_bytes + cost.read_bytes + cost.write_bytes
-        weight[op_type] = weight.get(op_type, 0) + cost.macs + moved
+        weight[op_type] = weight.get(op_type, 0) + each
         times[op_type] = times.get(op_type, 0) + 1
     return {op_type: times[op_type] for op_type in sorted(weight, key=weight.__getitem__, reverse=True)}
 
@@ -299,7 +299,7 @@ def with_working_sets(ledger: Ledger, graph: Graph, stored_as: str = "") -> Ledg
         stored_as: the dtype in which floats are held; "" for the file's. It holds for weights and activations
             alive too, not for what is moved.
     """
-    viewed, running = _viewed(graph), graph.by_module()
+    fixed, running = _fixed_values(graph, stored_as), graph.by_module()
     sized = not is_lower_bound("live_bytes", ledger.totals.lower_bounds)
     live = live_bytes(graph, ledger.idle, stored_as) if stored_as else ()
 
@@ -308,7 +308,7 @@ def with_working_sets(ledger: Ledger, graph: Graph, stored_as: str = "") -> Ledg
     def measured(module: ModuleCost) -> ModuleCost:
         size, unsized = sets.of(module.path)
         nodes = running[module.path]
-        weights = _resident_bytes((graph.nodes[index] for index in nodes), viewed, stored_as)
+        weights = _resident_bytes(nodes, fixed)
         return replace(
             module,
             working_bytes=size + weights,
@@ -330,15 +330,22 @@ def with_working_sets(ledger: Ledger, graph: Graph, stored_as: str = "") -> Ledg
     )
 
 
-def _resident_bytes(running: Iterable[GraphNode], viewed: Mapping[str, str], stored_as: str = "") -> int:
+def _resident_bytes(running: Iterable[int], fixed: Sequence[Fixed]) -> int:
     """Bytes of the fixed values that the nodes read, each once."""
-    fixed = {
-        viewed.get(value.name, value.name): held_bytes(value, stored_as) or 0
-        for node in running
-        for value in node.view.inputs
-        if value is not None and value.is_weight and not is_view(node.view)
-    }
-    return sum(fixed.values())
+    return sum(dict(chain.from_iterable([fixed[index] for index in running])).values())
+
+
+def _fixed_values(graph: Graph, stored_as: str = "") -> Sequence[Fixed]:
+    """The fixed values that each node reads, and their bytes; none of a view."""
+    viewed = _viewed(graph)
+    return [
+        [
+            (viewed.get(value.name, value.name), held_bytes(value, stored_as) or 0)
+            for value in node.view.inputs
+            if value is not None and value.is_weight and not is_view(node.view)
+        ]
+        for node in graph.nodes
+    ]
 
 
 def _viewed(graph: Graph) -> Mapping[str, str]:

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Collection, Container, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from typing import NamedTuple
 
 from onnxlens.profile.count.rules import is_view, viewed_inputs
 from onnxlens.profile.graph.graph import Graph, GraphNode
 from onnxlens.profile.graph.node_view import NotCountable, ValueView
 from onnxlens.specs.memory import LiveTensor, MemoryPeak, NodePlace
+from onnxlens.specs.record import record
 from onnxlens.specs.tensor import DTYPES, TensorSpec, storage_bytes
 
 Measure = Callable[[int | None], int]
@@ -137,7 +137,7 @@ class _Others(Container[int]):
         return index not in self._nodes
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class _Part:
     """Nodes of a graph, by their indices, with the tensors that come to them and that are wanted of them.
 
@@ -324,7 +324,9 @@ class _Memory:
 
     def last_use(self, name: str, producer: int = -1) -> int | None:
         """The node after which the value's memory is freed; None for an output of the graph, or no use."""
-        last = max(self._last_consumer(name, producer), self._kept_until.get(name, -1))
+        last = self._last_consumer(name, producer)
+        if name in self._kept_until:
+            last = max(last, self._kept_until[name])
         if name in self._returned:
             return None if self._around is None else self._last_need(name, last, self._around)
         return None if last < 0 else last

@@ -90,11 +90,11 @@ class _Evidence:
         operator = (view.domain, view.op_type)
         slots = SLOTS.get(operator)
         if slots is not None:
-            given = [view.inputs[index] for index in slots if index < len(view.inputs)]
-            for value in given:
+            inputs, is_norm, wide = view.inputs, operator in NORMALIZATIONS, view.op_type in DEQUANTIZERS
+            for index in slots:
+                value = inputs[index] if index < len(inputs) else None
                 if value is not None:
-                    is_norm = operator in NORMALIZATIONS
-                    self._take(value, wide=view.op_type in DEQUANTIZERS, is_norm=is_norm)
+                    self._take(value, wide=wide, is_norm=is_norm)
         elif operator == ("", "Gather"):
             if self._is_embedding(view):
                 self._take(view.input(0))

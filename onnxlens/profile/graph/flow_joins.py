@@ -71,15 +71,7 @@ class FlowJoins:
 
     def join_neighbors(self, indices: Sequence[int]) -> None:
         """Let these nodes join the deepest module that contains their neighbors on both sides."""
-        before, after = list(self._paths), list(self._paths)
-        producers, consumers = self._producers, self._consumers
-        for index in indices:
-            node = self._nodes[index]
-            names = () if node.constant_folded else [each.name for each in node.reads if not each.is_weight]
-            before[index] = _around([before[producers[name]] for name in names if name in producers])
-        for index in reversed(indices):
-            names = [value.name for value in self._nodes[index].view.outputs if value is not None]
-            after[index] = _around([after[user] for name in names for user in consumers.get(name, ())])
+        before, after = self._paths_before(indices), self._paths_after(indices)
         around = self._enclosing()
         for index in reversed(indices):  # a node comes after the bodies inside it
             node = self._nodes[index]
@@ -90,21 +82,41 @@ class FlowJoins:
                 path = path if contains(outer, path) else outer
             self._paths[index] = path
 
+    def _paths_before(self, indices: Sequence[int]) -> Paths:
+        """The deepest module that contains what each of these nodes reads, or what stands before that.
+
+        What else comes from the graph's inputs, a mask or a length, does not count.
+        """
+        before, producers = list(self._paths), self._producers
+        for index in indices:
+            node = self._nodes[index]
+            found: str | None = None
+            read = () if node.constant_folded else node.reads if node.bodies else node.view.inputs
+            for value in read:
+                if value is not None and not value.is_weight:
+                    source = producers.get(value.name)
+                    path = None if source is None else before[source]
+                    if path is not None and path != found:
+                        found = path if found is None else _common(found, path)
+            before[index] = found
+        return before
+
+    def _paths_after(self, indices: Sequence[int]) -> Paths:
+        """The deepest module that contains what reads each of these nodes, or what stands behind that."""
+        after, consumers = list(self._paths), self._consumers
+        for index in reversed(indices):
+            found: str | None = None
+            for value in self._nodes[index].view.outputs:
+                for user in () if value is None else consumers.get(value.name, ()):
+                    path = after[user]
+                    if path is not None and path != found:
+                        found = path if found is None else _common(found, path)
+            after[index] = found
+        return after
+
     def _enclosing(self) -> Mapping[str, int]:
         """The node that runs each body, by the body's key."""
         return {body.key: index for index, node in enumerate(self._nodes) for body in node.bodies}
-
-
-def _around(paths: Iterable[str | None]) -> str | None:
-    """The deepest module that contains these nodes' modules, or those behind them; None where none is known.
-
-    What else comes from the graph's inputs, a mask or a length, does not count.
-    """
-    found: str | None = None
-    for path in paths:
-        if path is not None and path != found:
-            found = path if found is None else _common(found, path)
-    return found
 
 
 @lru_cache(KNOWN_PAIRS)

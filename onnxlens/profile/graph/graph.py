@@ -44,9 +44,9 @@ class Body:
     results: tuple[ValueView | None, ...]
 
 
-@record(frozen=True, slots=True)
+@record(frozen=False, slots=True)
 class GraphNode:
-    """A node with its position in the graph and in the module tree.
+    """A node with its position in the graph and in the module tree, which is set when all nodes are read.
 
     Attributes:
         module: the PyTorch module that runs it.
@@ -252,15 +252,16 @@ class Graph:
                 for name, index in made.items()
                 if index is not None and not self.nodes[index].constant_folded
             }
+        lineages = {path: self.hierarchy.lineage(path) for path in found}
         for node in self.nodes if len(found) > 1 else ():
             if node.constant_folded:
                 continue
-            lineage = self.hierarchy.lineage(node.module.path)
+            view, lineage = node.view, lineages[node.module.path]
             for value in node.reads:
                 source = lineage if value.is_weight else produced_in.get(value.name, lineage)
                 if source is not lineage:
                     _cross(found, value, source, lineage)
-            for output in node.view.outputs:
+            for output in view.outputs:
                 if output is not None:
                     produced_in[output.name] = lineage
         for tensor in self.outputs:

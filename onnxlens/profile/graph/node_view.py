@@ -11,15 +11,12 @@ from zlib import crc32
 
 from onnxlens.errors import OnnxlensError
 from onnxlens.specs.record import record
-from onnxlens.specs.tensor import Dim, TensorSpec, storage_bytes
+from onnxlens.specs.tensor import DISTINCT_SHAPES, Dim, TensorSpec, storage_bytes
 
 if TYPE_CHECKING:
     import numpy as np
 
 Shape = tuple[int, ...]
-
-DISTINCT_SHAPES = 2**14
-"""The sizes of so many shapes are kept: even a large file repeats few."""
 
 
 class NotCountable(OnnxlensError):

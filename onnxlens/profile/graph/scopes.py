@@ -125,7 +125,9 @@ class Scopes:
     called: Mapping[str, str]
 
 
-def read_scopes(nodes: Sequence[TracedNode], held: Collection[str], def_use: DefUse) -> Scopes:
+def read_scopes(
+    nodes: Sequence[TracedNode], protos: Sequence[NodeProto], held: Collection[str], def_use: DefUse
+) -> Scopes:
     """The module of every node, in their order.
 
     1. torch's exporter writes module scopes into each node's metadata. It leaves those of a batch norm on the
@@ -136,20 +138,28 @@ def read_scopes(nodes: Sequence[TracedNode], held: Collection[str], def_use: Def
 
     Args:
         nodes: of the file and of the bodies inside nodes, in execution order.
+        protos: the nodes as the file has them.
         held: the names of the initializers.
         def_use: of the nodes.
     """
-    return _Reading(nodes, held, def_use).scopes()
+    return _Reading(nodes, protos, held, def_use).scopes()
 
 
 class _Reading:
     """The modules of one file's nodes while they are found out, from the surest evidence to the weakest."""
 
-    def __init__(self, nodes: Sequence[TracedNode], held: Collection[str], def_use: DefUse) -> None:
+    def __init__(
+        self,
+        nodes: Sequence[TracedNode],
+        protos: Sequence[NodeProto],
+        held: Collection[str],
+        def_use: DefUse,
+    ) -> None:
         self._nodes = nodes
+        self._protos = protos
         self._def_use = def_use
         self._held = held
-        self._names = [node.proto.name for node in nodes]
+        self._names = [proto.name for proto in protos]
         self._paths: list[str | None] = [None] * len(nodes)
         self._evidence: list[Evidence] = ["flow"] * len(nodes)
         self._traced: list[TracedCall | None] = [None] * len(nodes)
@@ -188,11 +198,12 @@ class _Reading:
 
     def _read_metadata(self) -> None:
         fused: dict[int, Sequence[tuple[str, str]]] = {}
-        for index, node in enumerate(self._nodes):
-            if node.proto.metadata_props and (levels := read_levels(node.proto)):
+        for index, proto in enumerate(self._protos):
+            if proto.metadata_props and (levels := read_levels(proto)):
                 self._put(index, levels[-2][0], "metadata")
                 self._traced[index] = TracedCall(*levels[-1])
-                if node.view.op_type in WEIGHT_READERS and _is_other_call(levels[-1][1] or levels[-1][0]):
+                op_type, called = self._nodes[index].view.op_type, levels[-1][1] or levels[-1][0]
+                if op_type in WEIGHT_READERS and _is_other_call(called):
                     fused[index] = levels[:-1]
                 else:
                     self._called.update(levels[:-1])

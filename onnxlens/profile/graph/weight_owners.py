@@ -7,8 +7,6 @@ from os.path import commonprefix
 from types import MappingProxyType
 from typing import Protocol
 
-from onnx import NodeProto
-
 from onnxlens.profile.graph.name_paths import weight_owner
 from onnxlens.profile.graph.node_view import RunsInside, ValueView, Wired
 
@@ -62,10 +60,6 @@ class TracedBody(RunsInside, Protocol):
 
 class TracedNode(Wired, Protocol):
     """A node of which the module is asked for."""
-
-    @property
-    def proto(self) -> NodeProto:
-        """As the file has it."""
 
     @property
     def constant_folded(self) -> bool:
@@ -141,11 +135,10 @@ class WeightOwners:
         An element that says the operator again, as in ``q_proj.MatMul.weight``, is none of the module's.
         """
         op_type, inputs = node.view.op_type, node.view.inputs
-        slots = MAY_BE_WEIGHTS.get(op_type, range(len(inputs)))
-        inside = bool(node.within)
-        for slot in slots:
-            value = inputs[slot] if slot < len(inputs) else None
-            if value is not None and (value.is_weight or inside):
+        slots = MAY_BE_WEIGHTS.get(op_type)
+        given = inputs if slots is None else [inputs[slot] for slot in slots if slot < len(inputs)]
+        for value in given:
+            if value is not None and (value.is_weight or node.within):
                 path = self._path(value, node)
                 if path is not None:
                     return path.removesuffix(f".{op_type}")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
-from functools import partial
+from functools import cache, partial
 from operator import attrgetter
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
@@ -211,8 +211,8 @@ def _window_columns(of: Callable[[Ledger], Callable[[Any], Window | None]]) -> M
     """Kernel, stride and groups of the rows in which one node decides."""
 
     def built(text: Callable[[Window], str | int | None], right: bool, ledger: Ledger) -> Column[Any]:
-        window_of = of(ledger)
-        return Column("", lambda row: text(window) if (window := window_of(row)) else None, right=right)
+        windows = cache(partial(of, ledger))  # few tables show them
+        return Column("", lambda row: text(window) if (window := windows()(row)) else None, right=right)
 
     return {
         "kernel": partial(built, lambda window: _by_axis(window.kernel), False),

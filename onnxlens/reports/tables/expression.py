@@ -13,12 +13,12 @@ from __future__ import annotations
 import operator
 import re
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any
 
 from onnxlens.errors import UsageError
 from onnxlens.reports.tables.values import number_at
+from onnxlens.specs.record import record
 
 Resolve = Callable[[str], str]
 """The column that a name means; refuses what names none."""
@@ -55,7 +55,7 @@ DEEPEST = 50
 """How deep an expression may be nested."""
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class Comparison:
     """``macs>1e9``.
 
@@ -81,7 +81,7 @@ class Comparison:
         return False if self.symbol == "<" and not passed else None
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class Joined:
     """Expressions joined by ``and``, ``or`` or ``not`` (then there is one)."""
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 from onnxlens.reports.numbers import (
@@ -36,6 +36,7 @@ from onnxlens.reports.tables.rows import KINDS, Rows, Selection, rows_of, select
 from onnxlens.specs.codec import to_plain
 from onnxlens.specs.ledger import Ledger, Totals, is_lower_bound
 from onnxlens.specs.peers import PeerCost
+from onnxlens.specs.record import record
 
 FOR_PEOPLE: Mapping[By, Sequence[str]] = {
     "module": (
@@ -75,7 +76,7 @@ NAMELESS: Mapping[By, str] = {
 }
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class Layout:
     """How a table is shown to people.
 
@@ -98,7 +99,7 @@ def cost_table(
     """
     layout = layout or Layout()
     query = _resolved(ledger, query)
-    rows = rows_of(ledger, query)
+    rows = rows_of(ledger, query, None if table_format == "csv" else _showable(query))
     found = selected(rows, query)
     if table_format == "csv":
         return render_table(found.rows, _titled(rows, _for_machines(rows, query)), "csv")
@@ -196,6 +197,13 @@ def _for_machines(rows: Rows, query: Query) -> Sequence[str]:
     return tuple(dict.fromkeys((*query.columns, *(name for name in bounds if name in rows.columns))))
 
 
+def _showable(query: Query) -> Sequence[str]:
+    """The columns that a table for people may show without being asked: only these are looked into."""
+    peers = [name for peer in PEER_NAMES.values() for name in (peer, peer + PERCENT)]
+    names = [*FOR_PEOPLE[query.by], *peers]
+    return [*names, *(OWN + name for name in names if query.asked.own)]
+
+
 def _for_people(ledger: Ledger, rows: Rows, query: Query) -> Sequence[str]:
     if query.columns:
         return query.columns
@@ -262,7 +270,8 @@ def _left_out(rows: Rows, found: Selection, query: Query) -> Sequence[str]:
             f"undecided: {found.undecided} {kind}, of which only a lower bound is known, are left out"
         )
     if query.fits is not None:
-        fitting = sum(rows.columns["fits"].exact(row) == "yes" for row in rows.every)
+        column = rows.columns.get("fits")
+        fitting = sum(column.exact(row) == "yes" for row in rows.every) if column else UNKNOWN
         lines.append(f"fits: {fitting} of {every} modules take at most {short_bytes(query.fits)} alone")
     if query.asked.top is not None and query.by == "module" and not query.asked.own:
         lines.append("rows include the modules inside them; --own ranks each module without those")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from difflib import get_close_matches
 from typing import cast
 
@@ -15,6 +15,7 @@ from onnxlens.reports.tables.expression import Expression, Joined, comparisons, 
 from onnxlens.reports.tables.facts import FACTS
 from onnxlens.reports.tables.render import By
 from onnxlens.reports.tables.values import number_at
+from onnxlens.specs.record import record
 
 MOST = "macs"
 """What ``--top`` ranks by, unless ``--sort`` says otherwise."""
@@ -28,7 +29,7 @@ NEAR = 3
 """How many names a message suggests."""
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class Order:
     """``macs:desc``."""
 
@@ -36,7 +37,7 @@ class Order:
     descending: bool
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class Asked:
     """The options of a table, as they were given.
 
@@ -64,7 +65,7 @@ class Asked:
     fits: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class Query:
     """What is asked, understood.
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass, fields, replace
+from dataclasses import fields, replace
 from typing import Any, get_args
 
 from onnxlens.errors import UsageError
@@ -51,15 +51,28 @@ WORDS: Mapping[str, Sequence[str]] = {
 """The words that a column may hold, whether or not a row does."""
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class ModuleRow:
-    """A module's cost with everything inside it, and without."""
+    """A module's cost with everything inside it."""
+
+    whole: ModuleCost
+    parts: Parts
+
+    @property
+    def own(self) -> ModuleCost:
+        """Its cost without the modules inside it."""
+        return self.parts.own[self.whole.path]
+
+
+@record(frozen=True, slots=True)
+class SumOfModules:
+    """What modules cost together, with everything inside them and without."""
 
     whole: ModuleCost
     own: ModuleCost
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class Rows:
     """What a table may show.
 
@@ -77,7 +90,7 @@ class Rows:
     is_leaf: Callable[[Any], bool] = lambda row: True
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class Selection:
     """The rows that are asked for.
 
@@ -93,14 +106,22 @@ class Selection:
     undecided: int
 
 
-def rows_of(ledger: Ledger, query: Query) -> Rows:
+def rows_of(ledger: Ledger, query: Query, shown: Collection[str] | None = None) -> Rows:
     """The rows of the kind that is asked for.
+
+    Args:
+        ledger: the costs.
+        query: what is asked.
+        shown: the columns that may be shown besides those that are named; None for all.
 
     Raises:
         UsageError: a column is asked for that holds no figure, or a text that no row has.
     """
     make = {"module": _modules, "op": _operators, "node": _nodes, "group": _groups}[query.by]
     rows = make(ledger)
+    if shown is not None:
+        wanted = {*shown, *query.named}
+        rows = replace(rows, columns={name: rows.columns[name] for name in rows.columns if name in wanted})
     if query.fits is not None:
         rows = replace(
             rows, columns={**rows.columns, "fits": _fits(rows.columns["working_bytes"], query.fits)}
@@ -157,12 +178,12 @@ def _sorted(rows: Sequence[Any], columns: Columns, query: Query) -> Sequence[Any
 def _modules(ledger: Ledger) -> Rows:
     parts = Parts(ledger)
 
-    def together(rows: Sequence[ModuleRow]) -> ModuleRow:
+    def together(rows: Sequence[ModuleRow]) -> SumOfModules:
         modules = [row.whole for row in rows]
-        return ModuleRow(parts.together(modules), parts.together(modules, own=True))
+        return SumOfModules(parts.together(modules), parts.together(modules, own=True))
 
     return Rows(
-        [ModuleRow(module, parts.own[module.path]) for module in ledger.modules],
+        [ModuleRow(module, parts) for module in ledger.modules],
         {
             **{name: _of(build(ledger), "whole") for name, build in LEDGER_COLUMNS.items()},
             **{name: _of(build(ledger), "own") for name, build in OWN_COLUMNS.items()},

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
 from decimal import Decimal
 from types import MappingProxyType
+
+from onnxlens.specs.record import record
 
 Units = Mapping[str, Decimal]
 
@@ -41,7 +42,7 @@ KNOWN = frozenset({*COUNTS, *BYTES, *SECONDS, *PERCENT})
 """What is a unit after a blank too; another word there may be the next of the expression."""
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class Number:
     """A number and how many characters it takes."""
 

@@ -307,6 +307,12 @@ def test_what_fits_is_marked_and_a_lower_bound_fits_only_where_it_cannot() -> No
     assert rows(ledger, "fits==no", fits="2MiB") == ["net", "block.conv"]
 
 
+def test_where_no_module_is_known_to_fit_a_table_says_so() -> None:
+    bounds = [replace(m, working_bytes=100, lower_bounds=("working_bytes",)) for m in ledgers.MODULES]
+    lines = cost_table(replace(ledgers.ledger(), modules=tuple(bounds)), understood(Asked(fits="2MiB")))
+    assert "fits: ? of 5 modules take at most 2.00 MiB alone" in lines.splitlines()
+
+
 def test_a_working_set_that_was_not_computed_is_no_column() -> None:
     with pytest.raises(UsageError, match="column fits holds no figure; give --fits SIZE"):
         cost_table(ledgers.ledger(), understood(Asked(where=("fits==yes",))))

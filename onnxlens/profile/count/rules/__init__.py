@@ -15,6 +15,7 @@ Runtime's), ``traffic`` counts bytes, and ``lookup`` joins all rules and finds t
 """
 
 from onnxlens.profile.count.rules.lookup import (
+    key_of,
     known_operators,
     register,
     registered_notes,
@@ -35,6 +36,7 @@ __all__ = [
     "ValueView",
     "Work",
     "is_view",
+    "key_of",
     "known_operators",
     "register",
     "registered_notes",

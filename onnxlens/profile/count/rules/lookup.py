@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from dataclasses import astuple
 from functools import cache
+from operator import attrgetter
 from types import ModuleType
 from typing import TypeVar
 
@@ -43,6 +44,11 @@ RULES: Mapping[Operator, Rule] = {
     for domain, rules in family.RULES.items()
     for op_type, rule in rules.items()
 }
+
+BY_TYPES = frozenset(
+    ("", op_type) for family in (matrix, elementwise, normalization) for op_type in family.RULES[""]
+)
+"""ONNX's operators whose figures follow from attributes and types alone: no rule here reads a value."""
 
 ENTRY_POINTS = "onnxlens.rules"
 """The group in which an installed package names a function that registers its rules."""
@@ -145,6 +151,26 @@ def _find(operator: Operator) -> RegisteredRule | None:
     """The registered rule of an operator; entry points load only if it has no other rule."""
     found = _registered.get(operator)
     return _installed().get(operator) if found is None and operator not in RULES else found
+
+
+_types_of = attrgetter("dtype", "shape", "is_weight", "kind", "stored_bytes")
+_name_of = attrgetter("name")
+
+
+def key_of(node: NodeView) -> Hashable | None:
+    """What the figures of a node follow from: those of equal keys are equal; None where it takes more."""
+    operator, inputs = (node.domain, node.op_type), node.inputs
+    if operator not in BY_TYPES or operator in _registered:
+        return None
+    try:
+        if len(inputs) > 1 and len(set(map(_name_of, inputs))) < len(inputs):
+            return None  # one that is an input twice is read once
+        types = (len(inputs), *map(_types_of, inputs), *map(_types_of, node.outputs))
+        attributes = tuple(node.attributes.items())
+        hash(attributes)
+    except (AttributeError, TypeError):  # an optional input that is left out, an attribute that is a tensor
+        return None
+    return operator, node.version, types, attributes
 
 
 def work_of(node: NodeView) -> Work:

@@ -8,7 +8,7 @@ from pathlib import Path
 from onnx import GraphProto, ValueInfoProto
 
 from onnxlens.errors import GraphError, UsageError
-from onnxlens.profile.graph.graph import Graph, GraphNode, uncollected
+from onnxlens.profile.graph.graph import Graph, uncollected
 from onnxlens.profile.graph.loading.fixing import fix_dimensions, fix_values
 from onnxlens.profile.graph.loading.inference import Inference, complete_types
 from onnxlens.profile.graph.loading.model_file import read_model
@@ -71,7 +71,10 @@ def _loaded(
     newer = newer_operator_notes(graph, versions(model))
     read = ModelReader(model, graph, path, inference)
     def_use = DefUse(read.nodes)
-    scopes = read_scopes(read.nodes, read.initializers, def_use)
+    scopes = read_scopes(read.nodes, read.protos, read.initializers, def_use)
+    placed = zip(scopes.modules, scopes.traced, scopes.evidence, strict=True)
+    for node, (module, call, evidence) in zip(read.nodes, placed, strict=True):
+        node.module, node.call, node.evidence = module, call, evidence
     held = {name: view for name, view in read.initializers.items() if name not in given}
     weights = _weights(held, manifest, [node.view for node in read.nodes])
     open_inputs = (value for value in model.graph.input if value.name not in read.initializers)
@@ -82,14 +85,7 @@ def _loaded(
         opset=versions(model).get("", 0),
         inputs=inputs,
         outputs=_tensors(model.graph.output, inference),
-        nodes=tuple(
-            GraphNode(
-                node.view, module, node.constant_folded, call, node.bodies, node.within, evidence, node.runs
-            )
-            for node, module, call, evidence in zip(
-                read.nodes, scopes.modules, scopes.traced, scopes.evidence, strict=True
-            )
-        ),
+        nodes=tuple(read.nodes),
         weights=weights,
         constants={name: view for name, view in read.initializers.items() if name not in weights},
         attribution=scopes.attribution,

@@ -8,7 +8,6 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence, Set
 from contextlib import contextmanager
-from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -22,6 +21,7 @@ from onnxlens.errors import GraphError, OnnxlensError, first_line
 from onnxlens.profile.graph.loading.opsets import schema_at
 from onnxlens.profile.graph.loading.protobuf import FileGraph, FileNode, label_of
 from onnxlens.profile.graph.node_view import ManyValues
+from onnxlens.specs.record import record
 
 SHOWN_NAME = 60
 """Of a name or value in a message, so many characters are shown."""
@@ -43,7 +43,7 @@ PLAIN_TYPES: Mapping[defs.OpSchema.AttrType, tuple[type, ...]] = {
 LISTS = (Kind.FLOATS, Kind.INTS, Kind.STRINGS)
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class _Needs:
     """What an operator's schema asks of a node.
 

@@ -11,7 +11,7 @@ import onnx
 from onnx import NodeProto
 
 from onnxlens.errors import GraphError, first_line
-from onnxlens.profile.graph.graph import Body
+from onnxlens.profile.graph.graph import Body, GraphNode
 from onnxlens.profile.graph.loading.bodies import CONTROL_FLOW, BodyPlan
 from onnxlens.profile.graph.loading.inference import Inference
 from onnxlens.profile.graph.loading.inference.runs import Types
@@ -28,30 +28,8 @@ from onnxlens.profile.graph.loading.protobuf import (
 )
 from onnxlens.profile.graph.loading.quantization import stored_bytes
 from onnxlens.profile.graph.loading.value_types import UNKNOWN, ValueType, sparse_type, tensor_type
-from onnxlens.profile.graph.node_view import NodeView, ValueView, values_read
-
-
-@dataclass(slots=True)
-class ReadNode:
-    """A node of the file or of a graph inside it, as views.
-
-    Attributes:
-        bodies: the graphs that run inside it: the branches of an If, the body of a Loop.
-        within: the keys of the bodies that contain it, outermost first.
-        runs: where its types change from round to round of a loop, each of its views and how often it runs.
-    """
-
-    proto: NodeProto
-    view: NodeView
-    constant_folded: bool
-    bodies: tuple[Body, ...] = ()
-    within: tuple[str, ...] = ()
-    runs: tuple[tuple[NodeView, int], ...] = ()
-
-    @property
-    def reads(self) -> Sequence[ValueView]:
-        """Its inputs, and the values that the bodies inside it return as its outputs."""
-        return values_read(self.view, self.bodies)
+from onnxlens.profile.graph.node_view import NodeView, ValueView
+from onnxlens.profile.graph.scopes import ModuleRef
 
 
 @dataclass(slots=True)
@@ -86,8 +64,12 @@ class _Scope:
         return name in self._read
 
 
+MODEL = ModuleRef("")
+"""Where nodes are until it is found out which module they are of."""
+
+
 class ModelReader:
-    """Reads a model once; afterwards ``nodes`` and ``initializers`` hold what it found.
+    """Reads a model once; afterwards ``nodes`` (of ``protos``) and ``initializers`` hold what it found.
 
     A body's nodes come before the node that runs them, which combines their results. Names of values inside a
     body begin with the node's name and the body's, as those of two branches may be the same.
@@ -105,7 +87,8 @@ class ModelReader:
         Raises:
             GraphError: a node reads a value that nothing produces.
         """
-        self.nodes: list[ReadNode] = []
+        self.nodes: list[GraphNode] = []
+        self.protos: list[NodeProto] = []
         self.initializers: dict[str, ValueView] = {}
         self._path = path
         self._folder = path.parent
@@ -129,7 +112,8 @@ class ModelReader:
             if value.name not in scope.values:
                 scope.values[value.name] = formals.get(value.name) or self._value(scope, value.name)
         for node in scope.graph.nodes:
-            self._node(node, scope)
+            self.nodes.append(self._node(node, scope))
+            self.protos.append(node.proto)
 
     def _initializer(self, scope: _Scope, name: str, kind: ValueType, reader: Reader | None) -> None:
         view = ValueView(scope.graph.prefix + name, kind.dtype, kind.shape, True, reader)
@@ -151,18 +135,17 @@ class ModelReader:
             reader = self._constants[unique].copy
         return ValueView(unique, kind.dtype, kind.shape, is_weight, reader, kind.kind, stored)
 
-    def _node(self, node: FileNode, scope: _Scope) -> None:
+    def _node(self, node: FileNode, scope: _Scope) -> GraphNode:
         known = scope.values
         inputs = tuple(
             [(known.get(name) or self._outer(node, name, scope)) if name else None for name in node.inputs]
         )
-        operator = (node.domain, node.op_type)
         bodies: tuple[Body, ...] = ()
-        if operator in CONTROL_FLOW:
+        if node.subgraphs and (node.domain, node.op_type) in CONTROL_FLOW:
             bodies = tuple(self._body(plan, node, scope) for plan in self._plans(node, inputs))
         repeatable = node.op_type not in RANDOM_OPERATORS and not node.subgraphs  # those capture values
         constant_folded = repeatable and _reads_weights_only(inputs)
-        stored = stored_bytes(operator, inputs) if constant_folded else None
+        stored = stored_bytes((node.domain, node.op_type), inputs) if constant_folded else None
         view = NodeView(
             node.op_type,
             inputs,
@@ -176,7 +159,7 @@ class ModelReader:
         runs = tuple(self._views(node, view, scope, observed)) if observed else ()
         if runs:
             view = max(runs, key=lambda run: _size_bytes(run[0]))[0]
-        self.nodes.append(ReadNode(node.proto, view, constant_folded, bodies, scope.within, runs))
+        return GraphNode(view, MODEL, constant_folded, None, bodies, scope.within, "none", runs)
 
     def _views(
         self, node: FileNode, view: NodeView, scope: _Scope, observed: Sequence[tuple[Types, int]]
@@ -207,6 +190,10 @@ class ModelReader:
     ) -> tuple[ValueView | None, ...]:
         """What the node produces, now known in its graph; None for an optional output left out."""
         reader = constant_reader(node.proto, self._folder) if node.op_type == "Constant" else None
+        if len(node.outputs) == 1:
+            name = node.outputs[0]
+            view = scope.values[name] = self._value(scope, name, constant_folded, reader, stored)
+            return (view,)
         outputs: list[ValueView | None] = []
         for name in node.outputs:
             if not name:

@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Hashable
+from contextlib import suppress
+from dataclasses import replace
+
+import numpy as np
 import onnx
 import pytest
 
-from onnxlens.profile.count.rules import Work, known_operators, work_of
+from onnxlens.profile.count.rules import Work, key_of, known_operators, traffic_of, work_of
 from onnxlens.profile.count.rules.lookup import FAMILIES
 from onnxlens.profile.graph.node_view import NodeView, NotCountable
 from tests.profile.count.rules.elementwise_cases import ELEMENTWISE_CASES
@@ -101,6 +106,29 @@ def test_every_known_operator_has_a_case() -> None:
 def test_every_operator_of_onnx_has_a_rule() -> None:
     defined = {(schema.domain, schema.name) for schema in onnx.defs.get_all_schemas_with_history()}
     assert defined <= known_operators()
+
+
+def test_the_rules_of_nodes_with_a_key_read_no_value() -> None:
+    def read() -> np.ndarray:
+        raise AssertionError("a value was read")
+
+    for case in CASES:
+        inputs = [value and replace(value, read_constant=read) for value in case.node.inputs]
+        view = replace(case.node, inputs=tuple(inputs))
+        if key_of(view) is not None:
+            assert work_of(view) == case.expected
+            with suppress(NotCountable):  # a case without the attributes that bytes follow from
+                traffic_of(view)
+
+
+def test_equal_keys_are_of_nodes_that_count_the_same() -> None:
+    known: dict[Hashable, Work] = {}
+    for case in CASES:
+        key, read_twice = key_of(case.node), replace(case.node, inputs=case.node.inputs[:1] * 2)
+        if key is not None:
+            assert known.setdefault(key, case.expected) == case.expected
+            assert key_of(read_twice) is None
+    assert len(known) > 100
 
 
 def test_no_operator_is_in_two_families() -> None:

@@ -32,6 +32,7 @@ from onnxlens.profile.graph.loading.value_types import (
     declared_types,
 )
 from onnxlens.specs.bounds import OutOfBoundsError, require_shape
+from onnxlens.specs.record import record
 
 SLOW_INFERENCE_NODES = 20_000
 """Beyond this many nodes ONNX Runtime's inference does not run: it takes a millisecond for each."""
@@ -64,7 +65,7 @@ class Inference:
     misfits: list[str] = field(default_factory=list)
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class _Source:
     """What is inferred from: the model without its weights, its graph, and the folder of the file."""
 

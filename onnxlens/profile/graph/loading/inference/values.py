@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from functools import reduce
 from math import prod
 
 import numpy as np
@@ -54,7 +55,7 @@ def computed(node: FileNode, inputs: Sequence[Fact | None], opsets: Mapping[str,
         return None
     if any(value is not None and value.dtype.kind not in NUMBERS for value in values):
         return None  # texts, which grow when they are joined
-    fast = FAST.get(node.op_type)
+    fast = FAST.get(node.op_type) or OTHERS.get(node.op_type)
     try:
         made = [fast(node, values)] if fast is not None else _by_reference(node, values, opsets)
     except Exception:  # whatever numpy or the reference raises at a form that it does not know
@@ -151,6 +152,23 @@ def _range(node: FileNode, values: Values) -> np.ndarray:
     return np.arange(start, limit, delta, dtype=start.dtype)
 
 
+def _filled(node: FileNode, values: Values) -> np.ndarray:
+    number = node.attributes.get("value", np.zeros(1, np.float32))
+    return np.full(_held_shape(_first(values)), number.reshape(()))
+
+
+def _expanded(node: FileNode, values: Values) -> np.ndarray:
+    data, shape = _both(values)
+    return np.asarray(data * np.ones(_held_shape(shape), data.dtype))
+
+
+def _held_shape(sizes: np.ndarray) -> tuple[int, ...]:
+    shape = tuple(map(int, sizes))
+    if prod(shape) > MAX_CONSTANT_ELEMENTS:
+        raise ValueError("too many numbers to be held")
+    return shape
+
+
 def _array(value: np.ndarray | None) -> np.ndarray:
     if value is None:
         raise ValueError("an input that the operator needs is left out")
@@ -202,3 +220,16 @@ FAST: Mapping[str, Callable[[FileNode, Values], np.ndarray]] = {
     "Sqrt": _broadcast(np.sqrt),
 }
 """What shapes are computed with, in numpy: the reference evaluator takes a hundred times as long."""
+
+OTHERS: Mapping[str, Callable[[FileNode, Values], np.ndarray]] = {
+    "ConstantOfShape": _filled,
+    "Expand": _expanded,
+    "Transpose": lambda node, values: np.transpose(_first(values), node.attributes.get("perm") or None),
+    "Min": lambda node, values: np.asarray(reduce(np.minimum, map(_array, values))),
+    "Max": lambda node, values: np.asarray(reduce(np.maximum, map(_array, values))),
+    "GreaterOrEqual": _broadcast(np.greater_equal),
+    "LessOrEqual": _broadcast(np.less_equal),
+    "Abs": _broadcast(np.abs),
+    "Log": _broadcast(np.log),
+}
+"""What masks and positions are made with: to import the reference evaluator takes as long as a small file."""
