@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from onnxlens.api.annotate import annotate_picture as annotate_picture
     from onnxlens.api.bench import bench_graph as bench_graph
+    from onnxlens.api.calibrate import calibrate_host as calibrate_host
     from onnxlens.api.check import check_graph as check_graph
     from onnxlens.api.check_layers import check_layers as check_layers
     from onnxlens.api.export import export_graph as export_graph
@@ -18,6 +19,11 @@ if TYPE_CHECKING:
     from onnxlens.api.graphs import list_graphs as list_graphs
     from onnxlens.api.groups import with_facts as with_facts
     from onnxlens.api.groups import with_groups as with_groups
+    from onnxlens.api.hardware import chip_of as chip_of
+    from onnxlens.api.hardware import chips_of as chips_of
+    from onnxlens.api.hardware import list_chips as list_chips
+    from onnxlens.api.hardware import plot_roofline as plot_roofline
+    from onnxlens.api.hardware import with_bounds as with_bounds
     from onnxlens.api.ledger import ledger_of as ledger_of
     from onnxlens.api.ledger import memory_peak as memory_peak
     from onnxlens.api.ledger import with_working_sets as with_working_sets
@@ -39,6 +45,9 @@ if TYPE_CHECKING:
     from onnxlens.api.run import run_reference as run_reference
     from onnxlens.api.target import Settings as Settings
     from onnxlens.api.timings import read_timings as read_timings
+    from onnxlens.api.traffic import traffic_of as traffic_of
+    from onnxlens.api.traffic import with_traffic as with_traffic
+    from onnxlens.api.traffic import write_traffic_plot as write_traffic_plot
     from onnxlens.api.view import netron_picture as netron_picture
     from onnxlens.api.view import view_graph as view_graph
     from onnxlens.errors import OnnxlensError as OnnxlensError
@@ -57,12 +66,14 @@ if TYPE_CHECKING:
 _NAMES = {
     "api.annotate": ("annotate_picture",),
     "api.bench": ("bench_graph",),
+    "api.calibrate": ("calibrate_host",),
     "api.check": ("check_graph",),
     "api.check_layers": ("check_layers",),
     "api.export": ("export_graph",),
     "api.extract": ("extract_module",),
     "api.graphs": ("list_graphs",),
     "api.groups": ("with_facts", "with_groups"),
+    "api.hardware": ("chip_of", "chips_of", "list_chips", "plot_roofline", "with_bounds"),
     "api.ledger": ("ledger_of", "memory_peak", "with_working_sets", "write_table", "write_trace"),
     "api.measure": ("measure_graph",),
     "api.memory": ("memory_plan", "write_arena", "write_memory_plot"),
@@ -73,6 +84,7 @@ _NAMES = {
     "api.run": ("run_reference",),
     "api.target": ("Settings",),
     "api.timings": ("read_timings",),
+    "api.traffic": ("traffic_of", "with_traffic", "write_traffic_plot"),
     "api.view": ("netron_picture", "view_graph"),
     "errors": ("OnnxlensError",),
     "profile.count.rules": ("rules",),

@@ -7,6 +7,7 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from onnxlens.api.hardware import with_bounds
 from onnxlens.api.ledger import ledger_of
 from onnxlens.api.measure import measure_graph
 from onnxlens.api.opened import OpenedTarget, opened
@@ -76,6 +77,7 @@ def render_pages(
     color: str | None = None,
     latency: bool = False,
     parity: bool = False,
+    hardware: str | None = None,
 ) -> Sequence[Path]:
     """Draw the data flow between the modules of a graph, on several pages if one would be unreadable.
 
@@ -91,6 +93,7 @@ def render_pages(
         color: the ledger column that boxes are colored by; "none" for no color, None for MACs.
         latency: time its modules in ONNX Runtime.
         parity: compare the outputs of its modules with PyTorch.
+        hardware: chips, with commas between them: boxes can be colored by ``bound_s`` of the first.
 
     Returns:
         The files, ``out`` first.
@@ -104,11 +107,11 @@ def render_pages(
     path, wanted = Path(out), _as_request(request)
     require_suffix(path)
     if color:
-        measures = {"latency": latency, "parity": parity}
+        measures = {"latency": latency, "parity": parity, "hardware": hardware}
         color = column_named(color, [name for name, wanted in measures.items() if not wanted])
     with opened(target, settings, progress) as it:
         with staged(path.parent):  # a folder that cannot be written is reported before any work
-            ledger, _ = _measured_ledger(it, latency, parity)
+            ledger, _ = _measured_ledger(it, latency, parity, hardware=hardware)
             pages = flow_pages(it.graph, ledger, wanted)
         if color:
             require_figures([page.flow for page in pages], color)
@@ -140,6 +143,7 @@ def explore_graph(
     *,
     latency: bool = False,
     parity: bool = False,
+    hardware: str | None = None,
     provider: str = "cpu",
     progress: Progress = silent,
 ) -> Sequence[Path]:
@@ -155,6 +159,7 @@ def explore_graph(
         settings: how it is exported, unless it is a file.
         latency: time its nodes in ONNX Runtime.
         parity: compare the outputs of every module with PyTorch.
+        hardware: chips, with commas between them, whose bounds are columns too.
         provider: what ONNX Runtime runs it on.
         progress: shows the steps.
 
@@ -171,7 +176,7 @@ def explore_graph(
             f"{path}: Model Explorer opens {EXPLORER_SUFFIX} files, and this is a {path.suffix!r} one"
         )
     with staged(path.parent) as stage, opened(target, settings, progress) as it:
-        ledger, measured = _measured_ledger(it, latency, parity, provider)
+        ledger, measured = _measured_ledger(it, latency, parity, provider, hardware)
         flow = build_node_flow(it.graph, ledger)
         it.progress("writing", 0, 0)
         notes = data_notes(flow, measured.nodes)
@@ -185,12 +190,12 @@ def explore_graph(
 
 
 def _measured_ledger(
-    it: OpenedTarget, latency: bool, parity: bool, provider: str = "cpu"
+    it: OpenedTarget, latency: bool, parity: bool, provider: str = "cpu", hardware: str | None = None
 ) -> tuple[Ledger, Measurements]:
     """The ledger with the measurements that are asked for, and the measurements alone."""
     measured = measure_graph(it, latency=latency, parity=parity, provider=provider)
     ledger = ledger_of(it, timings=measured.timings, errors=measured.errors, notes=measured.notes)
-    return ledger, measured
+    return with_bounds(it, ledger, hardware) if hardware else ledger, measured
 
 
 def _as_request(request: FlowRequest | int | None) -> FlowRequest:

@@ -19,7 +19,7 @@ from onnxlens.cli.options import (
     with_run,
     with_settings,
 )
-from onnxlens.cli.table import asks_rows, screen_width, table_from, taken, with_table
+from onnxlens.cli.table import asks_rows, screen_width, table_from, taken, with_hardware, with_table
 from onnxlens.errors import UsageError
 from onnxlens.specs.codec import to_text
 from onnxlens.specs.peers import CONVENTIONS, Convention
@@ -80,6 +80,8 @@ def profile(
         keep_until_exit(it)
         if table is None:
             ledger, flow = onnxlens.profile_with_flow(it, convention=convention)
+            hardware, dtype, model = (given[name] or "" for name in ("hardware", "stored_as", "model"))
+            ledger = with_hardware(it, ledger, hardware, dtype, model)
         else:
             ledger = onnxlens.profile_graph(it, convention=convention)
             ledger = table.completed(it, ledger)
@@ -108,7 +110,12 @@ def _peak(
     from onnxlens.reports.tables.peak import peak_document, peak_table
 
     stored_as = given.pop("stored_as") or ""
-    if asks_rows({**given, "stored_as": None}) or convention != CONVENTIONS[0]:
+    if (
+        asks_rows({**given, "stored_as": None})
+        or given["hardware"]
+        or given["model"]
+        or convention != CONVENTIONS[0]
+    ):
         raise UsageError("--peak shows tensors; of the options of rows and counts it takes --as-dtype alone")
     with progress.shown(f"profile {target}") as report, opened(target, settings_from(options), report) as it:
         ledger = onnxlens.with_working_sets(it, it.ledger, stored_as) if stored_as else it.ledger

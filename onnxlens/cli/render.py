@@ -24,8 +24,8 @@ from onnxlens.specs.bounds import MOST_LEVELS
 from onnxlens.specs.flow import FlowRequest
 
 TAKEN: Mapping[str, Sequence[str]] = {
-    "flow": ("depth", "module", "groups", "fold", "color", "latency", "parity"),
-    "model-explorer": ("latency", "parity"),
+    "flow": ("depth", "module", "groups", "fold", "color", "latency", "parity", "hardware"),
+    "model-explorer": ("latency", "parity", "hardware"),
     "netron": ("module", "browser"),
 }
 """The options of each viewer."""
@@ -48,6 +48,9 @@ TAKEN: Mapping[str, Sequence[str]] = {
 )
 @click.option("--latency", is_flag=True, help="Run TARGET in ONNX Runtime and time it.")
 @click.option("--parity", is_flag=True, help="Compare TARGET's modules with PyTorch.")
+@click.option(
+    "--hardware", metavar="CHIP,..", help="Lower bounds of the time on a chip, for --color bound_s."
+)
 @with_module
 @with_browser
 @with_run

@@ -14,9 +14,10 @@ from typing import TYPE_CHECKING, Any, cast
 import click
 
 import onnxlens
-from onnxlens.cli.options import all_of, print_result, with_rows, with_wide
+from onnxlens.cli.options import OutPath, all_of, print_result, with_rows, with_wide
 from onnxlens.errors import UsageError
 from onnxlens.specs.record import record
+from onnxlens.specs.traffic import FUSION_MODES, FusionMode
 
 if TYPE_CHECKING:
     from onnxlens.api.opened import OpenedTarget
@@ -25,11 +26,23 @@ if TYPE_CHECKING:
     from onnxlens.reports.tables.query import Query
     from onnxlens.specs.ledger import Ledger
 
+
+def _bytes(context: click.Context, option: click.Parameter, text: str | None) -> int | None:
+    """``2MiB`` in bytes, at least one."""
+    from onnxlens.reports.tables.query import size_from
+
+    return None if text is None else max(int(size_from(text, "--on-chip")), 0)
+
+
+on_chip_option = click.option(
+    "--on-chip", callback=_bytes, metavar="SIZE", help="The memory on the chip, such as 2MiB: what it spills."
+)
+
 as_dtype_option = click.option(
     "--as-dtype",
     "stored_as",
-    type=click.Choice(["float32", "float16", "bfloat16", "int8", "int4"]),
-    help="Memory as if floats were held so: working sets, weights, live.",
+    type=click.Choice(["float32", "float16", "bfloat16", "float8e4m3fn", "int16", "int8", "int4"]),
+    help="As if floats were held so: working sets, weights, live; with --hardware also bounds.",
 )
 
 with_table = all_of(
@@ -45,6 +58,23 @@ with_table = all_of(
         "--fits", metavar="SIZE", help="Mark the modules that take at most this alone, such as 2MiB."
     ),
     as_dtype_option,
+    click.option(
+        "--hardware",
+        metavar="CHIP,..",
+        help="Lower bounds of the time on these chips ('onnxlens hardware' lists them), or CHIP.toml.",
+    ),
+    click.option(
+        "--model",
+        type=click.Choice(["vendor"]),
+        help="With --hardware: also the cycles that the chip vendor's own tool computes (docs/bounds.md).",
+    ),
+    click.option(
+        "--roofline", type=OutPath(), metavar="FILE.svg", help="Plot modules under the roofs of --hardware."
+    ),
+    click.option(
+        "--fusion", type=click.Choice(FUSION_MODES), help="Memory traffic as if operators were fused so."
+    ),
+    on_chip_option,
     with_wide,
     click.option("--explain", is_flag=True, help="Say below the table how everything was counted."),
 )
@@ -55,6 +85,8 @@ FILES = ("xlsx", "parquet")
 
 ROWS = ("by", "columns", "where", "sort", "top", "depth", "own", "leaves", "fits")
 """The options that say which rows and columns."""
+
+TYPED = ("stored_as", "hardware", "model", "roofline", "fusion", "on_chip")
 
 
 @record(frozen=True, slots=True)
@@ -73,10 +105,22 @@ class Table:
     stored_as: str
     every_column: bool
     out: Path | None = None
+    hardware: str = ""
+    model: str = ""
+    roofline: Path | None = None
+    roofline_depth: int | None = None
+    fusion: FusionMode | None = None
+    on_chip_bytes: int | None = None
 
     def __post_init__(self) -> None:
-        if self.stored_as and not self._has_working_sets:
-            raise UsageError("--as-dtype is of memory; add --fits SIZE, --peak, or working to --columns")
+        if self.roofline is not None and not self.hardware:
+            raise UsageError("--roofline needs --hardware CHIP")
+        of_traffic = self.fusion is not None or self.on_chip_bytes is not None
+        if self.stored_as and not (self._has_working_sets or self.hardware or of_traffic):
+            raise UsageError(
+                "--as-dtype is of memory and bounds; add --hardware CHIP, --fusion, --fits SIZE, --peak, or "
+                "working to --columns"
+            )
 
     @property
     def _has_working_sets(self) -> bool:
@@ -91,13 +135,21 @@ class Table:
         if self.query.names_facts():
             ledger = onnxlens.with_facts(opened, ledger)
         if self._has_working_sets:
-            return onnxlens.with_working_sets(opened, ledger, self.stored_as)
-        return ledger
+            ledger = onnxlens.with_working_sets(opened, ledger, self.stored_as)
+        ledger = with_hardware(opened, ledger, self.hardware, self.stored_as, self.model, self.fusion)
+        if self.fusion is None and self.on_chip_bytes is None:
+            return ledger
+        return onnxlens.with_traffic(
+            opened, ledger, self.fusion or "none", self.on_chip_bytes, self.stored_as
+        )
 
     def print(self, ledger: Ledger) -> None:
         """Print the rows in the format that is asked for."""
         from onnxlens.reports.tables.ledger import cost_document, cost_table
 
+        if self.roofline is not None:
+            drawn = onnxlens.plot_roofline(ledger, self.roofline, self.roofline_depth)
+            click.echo(f"onnxlens: wrote {drawn}", err=True)
         if self.out is not None:
             written = onnxlens.write_table(
                 ledger, self.query, cast("FileFormat", self.output_format), self.out
@@ -112,12 +164,30 @@ class Table:
 
 def taken(options: dict[str, Any]) -> dict[str, Any]:
     """The options of ``with_table``, taken out of those of a verb."""
-    return {name: options.pop(name) for name in (*ROWS, "stored_as", "wide", "explain")}
+    return {name: options.pop(name) for name in (*ROWS, *TYPED, "wide", "explain")}
+
+
+def with_hardware(
+    opened: OpenedTarget,
+    ledger: Ledger,
+    hardware: str,
+    dtype: str,
+    model: str = "",
+    fusion: FusionMode | None = None,
+) -> Ledger:
+    """The ledger with bounds, if chips are named, and with the vendors' cycles, if these are asked for."""
+    if not hardware:
+        if model:
+            raise UsageError("--model is of chips; add --hardware CHIP")
+        return ledger
+    return onnxlens.with_bounds(opened, ledger, hardware, dtype, fusion or "none", has_vendor=bool(model))
 
 
 def asks_rows(given: dict[str, Any]) -> bool:
     """Whether one of the options of a table chooses rows or columns."""
-    chosen = (given[name] for name in (*ROWS, "stored_as"))
+    chosen = [given[name] for name in (*ROWS, "roofline", "fusion", "on_chip")]
+    if not given["hardware"]:  # else it is of bounds, which the whole record has
+        chosen.append(given["stored_as"])
     return any(value is not None and value is not False and value != () for value in chosen)
 
 
@@ -155,7 +225,13 @@ def table_from(
     if of_modules and output_format != "json" and asked == Asked(asked.by, asked.columns):
         asked = replace(asked, depth=levels)
     query = understood(asked)
-    require_computed(query, computed)
+    if given["hardware"]:
+        onnxlens.chips_of(given["hardware"])  # refused before anything is counted
+    options = {"--hardware": "hardware", "--fusion": "fusion", "--on-chip": "on_chip"}
+    asked_for = [option for option, name in options.items() if given[name] is not None]
+    if "--on-chip" in asked_for:
+        asked_for.append("--fusion")  # of none, unless it is given
+    require_computed(query, (*computed, *asked_for))
     return Table(
         query,
         Layout(None if given["wide"] else screen_width(), given["explain"]),
@@ -163,6 +239,12 @@ def table_from(
         given["stored_as"] or "",
         given["wide"] or output_format not in ("table", "md"),
         out if output_format in FILES else None,
+        given["hardware"] or "",
+        given["model"] or "",
+        given["roofline"],
+        given["depth"],
+        given["fusion"],
+        given["on_chip"],
     )
 
 

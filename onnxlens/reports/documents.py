@@ -12,6 +12,7 @@ from onnxlens.specs.graph import GraphSpec
 from onnxlens.specs.ledger import Ledger, is_lower_bound
 from onnxlens.specs.parity import ModuleParityReport, ParityReport
 from onnxlens.specs.peers import Reconciliation
+from onnxlens.specs.roofline import ChipBounds
 from onnxlens.specs.summary import RunSummary
 
 if TYPE_CHECKING:
@@ -37,6 +38,24 @@ def profile_document(ledger: Ledger, flow: FlowGraph) -> Document:
         "flow": _flow(flow),
         "notes": list(ledger.notes),
         "conventions": dict(ledger.conventions),
+        **({"bounds": [_bounds(each) for each in ledger.bounds]} if ledger.bounds else {}),
+    }
+
+
+def _bounds(bounds: ChipBounds) -> Document:
+    """The bounds of every module on a chip."""
+    return {
+        "chip": bounds.label,
+        "title": bounds.chip.title,
+        "system": bounds.chip.system,
+        "dtype": bounds.dtype,
+        "fusion": bounds.fusion,
+        "modules": {
+            path: {**to_plain(bound), "bound_s": bound.bound_s, "limited_by": bound.limited_by}
+            for path, bound in bounds.modules.items()
+        },
+        "grades": {limit: list(grades) for limit, grades in bounds.grades.items()},
+        "notes": list(bounds.notes),
     }
 
 

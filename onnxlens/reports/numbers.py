@@ -128,7 +128,7 @@ COSTS: Mapping[str, Cost] = MappingProxyType(
         "live_bytes": Cost("activation memory", short_bytes, "max", head="live"),
         "working_bytes": Cost("working set", short_bytes, "none", head="working"),
         "latency_s": Cost("latency", short_time, measured_by="latency", head="latency"),
-        "bound_s": Cost("lower bound", short_time),
+        "bound_s": Cost("lower bound", short_time, measured_by="hardware", head="bound"),
         "unknown_nodes": Cost("unknown nodes", short_count, head="unknown"),
         "arithmetic_intensity": Cost("FLOPs/byte", lambda figure: f"{figure:.3g}", "none", head="flops/byte"),
         "achieved_macs_per_s": Cost("MACs/s", short_count, "none", "latency", "macs/s"),

@@ -6,7 +6,8 @@
     macs_per_cycle = 1024                   # of one core, every slot busy
     steps = { input_channels = 32, output_channels = 32, "height*width" = 16 }
     cycles_per_step = 16
-    outputs_per_cycle = 8                   # optional: the rate at which finished outputs leave the array
+    outputs_per_cycle = 8                   # optional: the rate at which finished outputs leave the array,
+    whole_outputs = true                    # and whether those of unfilled steps leave too
     source = "..."
     grade = "calculated"
 
@@ -43,11 +44,11 @@ class FitRule:
         macs_per_cycle: of one core when every slot of the array is busy, whatever the layer.
         steps: how much of a dimension, or of the product of several (``height*width``), one step takes.
         cycles_per_step: what a step takes.
-        outputs_per_cycle: at most so many outputs leave the array in a cycle, counted in whole steps; None
-            where no such limit is published.
+        outputs_per_cycle: at most so many outputs leave the array in a cycle; None where no such limit is
+            published.
+        whole_outputs: the outputs that leave are those of whole steps.
         weight_cycles_per_step: every step's weights take at least so many cycles to feed, once per layer.
         fill_cycles: what is added each time other weights are placed in the array.
-        most_input_channels: the rule applies to layers with at most so many input channels per group.
         source: where it is published.
         grade: of the source, as in the chip file's figures.
     """
@@ -58,9 +59,9 @@ class FitRule:
     steps: Mapping[str, int]
     cycles_per_step: int = 1
     outputs_per_cycle: float | None = None
+    whole_outputs: bool = False
     weight_cycles_per_step: int = 0
     fill_cycles: int = 0
-    most_input_channels: int | None = None
     source: str = ""
     grade: str = ""
 

@@ -119,8 +119,8 @@ class Chip:
         why = self.not_published.get(key) or self.not_published.get("macs_per_s", "")
         if self.clock_hz is None and not self.macs_per_s and self.macs_per_cycle:
             raise UsageError(
-                f"{self.name}: no clock is published, so that cycles have no time"
-                f"{why and f' ({why})'}; a chip file of your own can give clock_hz"
+                f"{self.name}: no clock is published, so that cycles have no time "
+                f"({self.not_published.get('clock_hz', 'not in its file')}); give a chip file with clock_hz"
             )
         there = ", ".join(self.peaks) or "none"
         raise UsageError(

@@ -12,7 +12,9 @@ from onnxlens.errors import GraphError
 from onnxlens.specs.grouping import Grouping, NodeFacts
 from onnxlens.specs.peers import Convention, PeerCost, summed
 from onnxlens.specs.record import record
+from onnxlens.specs.roofline import ChipBounds
 from onnxlens.specs.tensor import TensorSpec
+from onnxlens.specs.traffic import FusedTraffic
 
 Status = Literal["counted", "free", "unknown"]
 Attribution = Literal["metadata", "names", "weights", "none"]
@@ -312,6 +314,8 @@ class Ledger:
         grouping: the groups that are asked for.
         node_seconds: measured time by the node's index, None for what belongs to none; empty until measured.
         own_seconds: likewise by the path of the module whose own kernels ran, None for what belongs to none.
+        bounds: what bounds the time on chips, where they are asked for; the first is that of modules.
+        traffic: memory traffic when operators are fused, where that is asked for.
     """
 
     graph: str
@@ -330,6 +334,8 @@ class Ledger:
     grouping: Grouping | None = None
     node_seconds: Mapping[int | None, float] = field(default_factory=dict)
     own_seconds: Mapping[str | None, float] = field(default_factory=dict)
+    bounds: tuple[ChipBounds, ...] = ()
+    traffic: FusedTraffic | None = None
 
     def __post_init__(self) -> None:
         for name, by_node in added(self.nodes).items():

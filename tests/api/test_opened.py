@@ -76,6 +76,7 @@ VERBS: dict[str, tuple[Sequence[str], dict[str, int]]] = {
     "export": (("export", "first", "--out", "{out}"), EXPORTED),
     "profile": (("profile", "first"), COUNTED_ONCE),
     "profile json": (("profile", "first", "--format", "json"), COUNTED_ONCE),
+    "traffic": (("traffic", "first"), COUNTED_ONCE),
     "reconcile": (("reconcile", "first"), {**OPENED, "count_nodes": 1}),
     "ledger": (("ledger", "first"), COUNTED_ONCE),
     "ledger measured": (("ledger", "first", "--latency", "--parity"), COUNTED_ONCE),

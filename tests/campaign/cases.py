@@ -220,6 +220,7 @@ def _options(rng: Random, seeds: Seeds) -> Case:
     start: Sequence[Arguments] = (
         ("profile", target),
         ("ledger", target),
+        ("traffic", target),
         ("reconcile", target),
         ("extract", target, "--module", "attention", "--out", "out.onnx"),
         ("render", target, "--out", "out.dot"),

@@ -30,6 +30,7 @@ VERBS: dict[str, str] = {
     "profile as JSON": "profile {file} --format json",
     "profile by a run": "profile {file} --run",
     "ledger": "ledger {file}",
+    "traffic": "traffic {file} --on-chip 2MiB",
     "reconcile": "reconcile {file}",
     "check": "check {file}",
     "check by layers": "check {file} --layers",

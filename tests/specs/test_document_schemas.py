@@ -23,10 +23,12 @@ from onnxlens.reports.documents import (
     summary_document,
 )
 from onnxlens.reports.tables.columns import COLUMNS
+from onnxlens.reports.tables.hardware import chips_document
 from onnxlens.reports.tables.ledger import cost_document
 from onnxlens.reports.tables.memory import memory_document
 from onnxlens.reports.tables.peak import peak_document
 from onnxlens.reports.tables.query import Asked, Query, understood
+from onnxlens.reports.tables.traffic import TrafficLayout, traffic_document
 from onnxlens.specs.bench import (
     BenchRequest,
     ConvolutionPeak,
@@ -53,7 +55,7 @@ from tests.trust import trusted
 SCHEMAS = Path(__file__).parents[2] / "docs" / "schemas"
 KINDS = (
     "profile", "ledger", "reconciliation", "parity", "layers", "bench", "catalog", "manifest", "summary",
-    "memory", "memory-plan",
+    "memory", "memory-plan", "hardware", "traffic",
 )  # fmt: skip
 VERSIONS = {"bench": 2, "ledger": 2}
 """Of the documents that have changed."""
@@ -91,12 +93,16 @@ def documents(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
                 api.ledger_of(exported.onnx_path), api.memory_peak(exported.onnx_path), stored_as=""
             )
         ),
+        "traffic": to_text(
+            traffic_document(api.traffic_of(exported.onnx_path, on_chip_bytes=2**14), TrafficLayout())
+        ),
         "memory-plan": to_text(
             memory_document(
                 api.ledger_of(exported.onnx_path), api.memory_plan(exported.onnx_path), stored_as=""
             )
         ),
     }
+    written["hardware"] = to_text(chips_document([api.chip_of(name) for name in ("k230", "h200")]))
     return {kind: json.loads(text) for kind, text in written.items()}
 
 
@@ -122,7 +128,12 @@ def test_a_document_of_another_kind_is_refused(kind: str, documents: dict[str, A
 def test_a_document_that_lacks_a_field_or_has_one_more_is_refused(
     kind: str, documents: dict[str, Any]
 ) -> None:
-    for key in documents[kind].keys() - {"data_digest", "origin_proof", "convolution"}:  # some have none
+    for key in documents[kind].keys() - {
+        "data_digest",
+        "origin_proof",
+        "convolution",
+        "on_chip_bytes",
+    }:  # some have none
         lacking = {name: value for name, value in documents[kind].items() if name != key}
         assert any(
             f"'{key}' is a required property" in complaint for complaint in complaints(kind, lacking)
@@ -177,6 +188,12 @@ MUTILATIONS: tuple[tuple[str, tuple[str | int, ...], Any], ...] = (
     ("layers", ("layers", 0, "kind"), "box"),
     ("layers", ("layers", 0, "verdict"), "guilty"),
     ("layers", ("layers", 0, "introduced"), -1),
+    ("traffic", ("fusion",), "all"),
+    ("traffic", ("on_chip_bytes",), 0),
+    ("traffic", ("knee",), []),
+    ("traffic", ("rows", 0, "moved_bytes", "none"), 0.5),
+    ("traffic", ("total", "colour"), "red"),
+    ("traffic", ("kinds", "attention", "read_bytes"), -1),
     ("catalog", ("graphs",), []),
     ("catalog", ("graphs", 0, "family"), "gan"),
     ("catalog", ("graphs", 0, "min_size"), 0),
@@ -198,6 +215,9 @@ MUTILATIONS: tuple[tuple[str, tuple[str | int, ...], Any], ...] = (
     ("memory", ("tensors", 0, "size_percent"), 101),
     ("memory", ("tensors", 0, "colour"), "red"),
     ("memory-plan", ("order",), "best"),
+    ("hardware", ("chips",), []),
+    ("hardware", ("chips", 0, "clock_hz", "grade"), "rumour"),
+    ("hardware", ("chips", 0, "memories", 0, "holds"), "water"),
     ("memory-plan", ("peak", "tensors", 0, "colour"), "red"),
     ("memory-plan", ("arena", "alignment_bytes"), 0),
     ("memory-plan", ("arena", "tensors", 0, "offset_bytes"), 0.5),
@@ -228,7 +248,7 @@ def test_a_ledgers_schema_knows_its_columns_and_measured_figures() -> None:
     content = schema("ledger")
     names = list(dict.fromkeys(name for columns in COLUMNS.values() for name in columns))
     assert list(content["$defs"]["row"]["properties"]) == names
-    assert content["properties"]["columns"]["items"]["enum"] == names
+    assert content["properties"]["columns"]["items"]["anyOf"][0]["enum"] == names
     document = json.loads(to_text(cost_document(samples.LEDGER, Query())))
     assert document["rows"][1]["latency_s"] == 0.5
     assert complaints("ledger", document) == []

@@ -60,12 +60,7 @@ def fit_layers(works: Sequence[MatrixWork], rules: Sequence[FitRule], operands: 
 
 
 def _applies(rule: FitRule, work: MatrixWork, operands: str) -> bool:
-    most = rule.most_input_channels
-    return (
-        work.layer in rule.layers
-        and operands in rule.operands
-        and (most is None or work.input_channels <= most)
-    )
+    return work.layer in rule.layers and operands in rule.operands
 
 
 def _least(work: MatrixWork, rule: FitRule) -> _Filled:
@@ -158,10 +153,14 @@ def _steps(rule: FitRule, is_plane: bool) -> list[tuple[frozenset[str], int]]:
 def _output_cycles(
     rule: FitRule, counts: Sequence[tuple[frozenset[str], int, int]], sizes: dict[str, int]
 ) -> int:
-    """What it takes until all outputs have left, in whole steps where only outputs are divided."""
+    """What it takes until all outputs have left, of whole steps where the rule says so."""
     if rule.outputs_per_cycle is None:
         return 0
-    whole = [(names, count * step) for names, count, step in counts if names <= OUTPUT_DIMENSIONS]
+    whole = [
+        (names, count * step)
+        for names, count, step in counts
+        if rule.whole_outputs and names <= OUTPUT_DIMENSIONS
+    ]
     outside = OUTPUT_DIMENSIONS.difference(*(names for names, _ in whole))
     outputs = prod(size for _, size in whole) * prod(sizes[name] for name in outside)
     return ceil(outputs / Fraction(rule.outputs_per_cycle))

@@ -11,7 +11,10 @@ from types import MappingProxyType
 from typing import Any
 
 from onnxlens.reports.numbers import COST_NAMES, COSTS, figure_text, shapes, short_count
+from onnxlens.reports.tables.bounds import AT, BOUND_TEXTS, bound_columns
+from onnxlens.reports.tables.bounds import FIGURES as BOUND_FIGURES
 from onnxlens.reports.tables.facts import FACTS, fact_column
+from onnxlens.reports.tables.fused import FUSED, fused_columns
 from onnxlens.reports.tables.module_names import root_name, timed_in
 from onnxlens.reports.tables.reconciliation import exact_peer, operator_name, short_peer
 from onnxlens.reports.tables.render import By, Cell, Column, first_of
@@ -198,6 +201,12 @@ def _body_status(body: BodyCost) -> str:
     return f"{body.name} {short_count(body.macs)} MACs {times}"
 
 
+_ON_CHIPS: Mapping[str, Builder] = {
+    name: _same(Column(name, lambda row: None, right=name not in BOUND_TEXTS))
+    for name in (*FUSED, *BOUND_FIGURES)
+}
+"""What ``bound_columns`` fills in where a chip is given, and ``fused_columns`` with a fusion."""
+
 _OPERATIONS = _costs("vector_ops", "special_ops", "flops")
 
 LEDGER_COLUMNS: Mapping[str, Builder] = MappingProxyType(
@@ -225,6 +234,7 @@ LEDGER_COLUMNS: Mapping[str, Builder] = MappingProxyType(
         TIME_SHARE: partial(time_share, ""),
         "timed_in": _timed_in,
         **_costs("achieved_macs_per_s", "parity_error"),
+        **_ON_CHIPS,
         "evidence": _same(Column("named by", lambda m: m.evidence)),
         **_BOUNDS,
     }
@@ -259,6 +269,7 @@ GROUP_COLUMNS: Mapping[str, Builder] = MappingProxyType(
         **_costs(LATENCY),
         TIME_SHARE: partial(time_share, "node_seconds"),
         **_costs("achieved_macs_per_s"),
+        **_ON_CHIPS,
         **_BOUNDS,
     }
 )
@@ -291,6 +302,7 @@ NODE_COLUMNS: Mapping[str, Builder] = MappingProxyType(
         **_INTENSITY,
         "status": _same(Column("status", _status)),
         "repeats": _same(Column("runs", lambda n: n.repeats, right=True)),
+        **_ON_CHIPS,
         **_BOUNDS,
     }
 )
@@ -306,11 +318,20 @@ COLUMNS: Mapping[By, Mapping[str, Builder]] = MappingProxyType(
 )
 """Every column, by the kind of the rows and the name that options, headings, CSV and JSON call it."""
 
-TEXTS = frozenset(
+
+class Names(frozenset[str]):
+    """Names of columns, those of other chips included."""
+
+    def __contains__(self, name: object) -> bool:
+        return super().__contains__(str(name).partition(AT)[0])
+
+
+TEXTS = Names(
     {
         "path", "class", "fits", "inputs", "outputs", "operators", "own_operators", "kernel", "stride",
         "timed_in", "evidence", "lower_bounds", "own_lower_bounds", "operator", "node", "status",
         "why_not_as_ours", "group", "attributes", "family", "resolution", "dtype", "kind", "sources",
+        *BOUND_TEXTS,
     }
 )  # fmt: skip
 """The columns that hold text; all others hold numbers."""
@@ -341,6 +362,8 @@ SHORT_NAMES: Mapping[str, str] = MappingProxyType(
 def present_columns(ledger: Ledger) -> Mapping[str, ModuleColumn]:
     """The columns of modules that hold a figure in some row; one without was not computed, and is absent."""
     every = {name: build(ledger) for name, build in LEDGER_COLUMNS.items()}
+    every.update(bound_columns(ledger, "module"))
+    every.update(fused_columns(ledger, "module"))
     return {
         name: column
         for name, column in every.items()

@@ -166,7 +166,7 @@ class _Parser:
 
     def _comparison(self) -> Expression:
         start = self._at
-        name = self._taken(r"""[\w/]+|'[^']*'|"[^"]*"|[#%]""")
+        name = self._taken(r"""[\w/]+(?:@[\w./:@-]+)?|'[^']*'|"[^"]*"|[#%]""")
         if not name:
             raise self._error(f"expected COLUMN OPERATOR VALUE, such as 'macs>1e9', at {self._rest()!r}")
         column = self._resolve(name.strip("'\""))

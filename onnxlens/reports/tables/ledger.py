@@ -17,6 +17,7 @@ from onnxlens.reports.numbers import (
     short_count,
     short_time,
 )
+from onnxlens.reports.tables.bounds import shown_bounds
 from onnxlens.reports.tables.columns import (
     COLUMNS,
     NAMED_ONLY,
@@ -28,6 +29,7 @@ from onnxlens.reports.tables.columns import (
     TIME_SHARE,
     shown_name,
 )
+from onnxlens.reports.tables.fused import SHOWN, fused_note
 from onnxlens.reports.tables.module_names import module_name
 from onnxlens.reports.tables.query import Asked, Query
 from onnxlens.reports.tables.reconciliation import UNITS, heading_of
@@ -221,6 +223,9 @@ def _for_people(ledger: Ledger, rows: Rows, query: Query) -> Sequence[str]:
     names = list(FOR_PEOPLE[query.by])
     if query.fits is not None:
         names[2:2] = ["fits", "working_bytes", "resident_weight_bytes"]
+    moved = names.index("moved_bytes") + 1
+    names[moved:moved] = SHOWN
+    names[names.index(SHARE) + 1 : names.index(SHARE) + 1] = shown_bounds(ledger)
     if ledger.convention != "matrix":
         peer = PEER_NAMES[ledger.convention]
         at = names.index("macs")
@@ -341,6 +346,7 @@ def _notes(ledger: Ledger, explain: bool) -> list[str]:
         lines.append(_latency(totals))
     if totals.parity_error is not None:
         lines.append(f"error: {totals.parity_error:.2e} relative L2 at the outputs")
+    lines += fused_note(ledger)
     lines += [f"note: {note}" for note in ledger.notes]
     if explain:
         lines += [f"{name}: {meaning}" for name, meaning in ledger.conventions.items()]

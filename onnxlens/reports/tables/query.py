@@ -10,6 +10,7 @@ from functools import partial
 from typing import cast
 
 from onnxlens.errors import UsageError
+from onnxlens.reports.tables.bounds import AT, is_bound
 from onnxlens.reports.tables.columns import COLUMNS, OWN, PEER_NAMES, SHORT_NAMES, TEXTS
 from onnxlens.reports.tables.expression import Expression, Joined, Resolve, comparisons, parse
 from onnxlens.reports.tables.facts import FACTS
@@ -135,7 +136,7 @@ def understood(asked: Asked, columns: Mapping[By, Collection[str]] = COLUMNS, mo
         tuple(column("--columns", name) for name in _listed(asked.columns)),
         Joined("and", conditions) if conditions else None,
         None if sort is None else _order(sort, partial(column, "--sort")),
-        None if asked.fits is None else _size(asked.fits),
+        None if asked.fits is None else size_from(asked.fits, "--fits"),
     )
 
 
@@ -168,13 +169,18 @@ def near(name: str, names: Collection[str]) -> str:
     return f"did you mean {' or '.join(found)}? " if found else ""
 
 
-def _size(text: str) -> float:
+def size_from(text: str, option: str) -> float:
+    """``2MiB`` in bytes.
+
+    Raises:
+        UsageError: it is not a size; the message names the option.
+    """
     found = number_at(text, "working_bytes")
     if isinstance(found, str) or found.length < len(text):
         problem = found if isinstance(found, str) else f"{text[found.length :]!r} follows a number"
-        raise UsageError(f"--fits {text!r}: {problem}; give a size such as 2MiB")
+        raise UsageError(f"{option} {text!r}: {problem}; give a size such as 2MiB")
     if found.number <= 0:
-        raise UsageError(f"--fits {text!r}: nothing fits into that; give a size such as 2MiB")
+        raise UsageError(f"{option} {text!r}: nothing fits into that; give a size such as 2MiB")
     return found.number
 
 
@@ -197,6 +203,7 @@ def _column(
     option: str, name: str, *, own: bool, columns: Collection[str], everywhere: Collection[str]
 ) -> str:
     """The column of that name, or that is headed so elsewhere; with ``own`` the one of its own cost."""
+    name, at, chip = name.partition(AT)
     small = name.lower()
     found = next(
         (
@@ -213,4 +220,6 @@ def _column(
         plain = [each for each in columns if not each.startswith((OWN, *PEER_NAMES.values()))]
         owned = f"; {OWN} before a cost leaves out the modules inside" if OWN + MOST in columns else ""
         raise UsageError(f"{option}: no column is called {name!r}; {hint}there are {', '.join(plain)}{owned}")
-    return OWN + found if own and OWN + found in columns else found
+    if at and not is_bound(found):
+        raise UsageError(f"{option}: {found!r} is of no chip; leave out {at + chip!r}")
+    return (OWN + found if own and OWN + found in columns else found) + at + chip

@@ -9,6 +9,7 @@ from typing import Any, get_args
 
 from onnxlens.errors import UsageError
 from onnxlens.reports.numbers import COSTS
+from onnxlens.reports.tables.bounds import bound_columns, is_bound
 from onnxlens.reports.tables.columns import (
     COLUMNS,
     LEDGER_COLUMNS,
@@ -22,6 +23,7 @@ from onnxlens.reports.tables.columns import (
     TIME_SHARE,
 )
 from onnxlens.reports.tables.expression import Comparison, comparisons, decided
+from onnxlens.reports.tables.fused import FUSED, fused_columns
 from onnxlens.reports.tables.query import Query, near
 from onnxlens.reports.tables.render import By, Column
 from onnxlens.reports.tables.shares import LATENCY
@@ -40,6 +42,7 @@ from onnxlens.specs.record import record
 
 Columns = Mapping[str, Column[Any]]
 FITS = "--fits SIZE"
+HARDWARE, FUSION, ON_CHIP = "--hardware", "--fusion", "--on-chip"
 KINDS: Mapping[By, str] = {"module": "modules", "op": "operators", "node": "nodes", "group": "groups"}
 
 
@@ -200,6 +203,7 @@ def _modules(ledger: Ledger) -> Rows:
         {
             **{name: _of(build(ledger), "whole") for name, build in LEDGER_COLUMNS.items()},
             **{name: _of(build(ledger), "own") for name, build in OWN_COLUMNS.items()},
+            **{name: _of(column, "whole") for name, column in _asked(ledger, "module").items()},
         },
         together,
         lambda row: row.whole.depth,
@@ -243,7 +247,13 @@ def _nodes(ledger: Ledger) -> Rows:
 
 
 def _built(by: By, ledger: Ledger) -> Columns:
-    return {name: build(ledger) for name, build in COLUMNS[by].items()}
+    built = {name: build(ledger) for name, build in COLUMNS[by].items()}
+    return {**built, **_asked(ledger, by)}
+
+
+def _asked(ledger: Ledger, by: By) -> Columns:
+    """The columns of chips and of fusion."""
+    return {**bound_columns(ledger, by), **fused_columns(ledger, by)}
 
 
 def _fits(size: Column[Any], limit: float) -> Column[Any]:
@@ -278,6 +288,10 @@ def _computed_by(name: str) -> str:
     plain = name.removeprefix(OWN)
     if plain == "fits":
         return FITS
+    if is_bound(plain):
+        return HARDWARE
+    if plain in FUSED:
+        return ON_CHIP if plain == "spilled_bytes" else FUSION
     plain = LATENCY if plain == TIME_SHARE else plain
     if plain in COSTS and COSTS[plain].measured_by:
         return f"--{COSTS[plain].measured_by}"

@@ -52,6 +52,7 @@ class Number:
 
 def units_of(column: str) -> Units:
     """The units that a column's numbers may have."""
+    column = column.partition("@")[0]  # of whatever chip
     if column.endswith("_bytes"):
         return {**COUNTS, **BYTES}
     if column.endswith("_percent"):

@@ -10,6 +10,7 @@ from onnxlens.errors import UsageError
 from onnxlens.reports.drawing import colors
 from onnxlens.reports.drawing.colors import column_named, figure_of, require_figures, scale_of
 from onnxlens.reports.numbers import COSTS
+from onnxlens.reports.tables.bounds import FIGURES
 from onnxlens.reports.tables.columns import LEDGER_COLUMNS, PEER_NAMES, TEXTS
 from onnxlens.specs.flow import FlowGraph, FlowNode
 
@@ -78,7 +79,14 @@ def test_zeros_alone_are_one_light_color() -> None:
 
 
 def test_every_number_of_the_ledger_can_color() -> None:
-    others = {"order", "depth", "groups", *PEER_NAMES.values()}  # of a whole, or in a convention of its own
+    bounds = set(FIGURES) - {"bound_s"}  # of several chips, in a table
+    others = {
+        "order",
+        "depth",
+        "groups",
+        *PEER_NAMES.values(),
+        *bounds,
+    }  # of a whole, or in a convention of its own
     numbers = {name for name in LEDGER_COLUMNS if not name.endswith("_percent")} - TEXTS - others
     assert numbers <= set(COSTS)
 

@@ -12,6 +12,7 @@ import pytest
 
 from onnxlens.errors import UsageError
 from onnxlens.reports.numbers import COSTS
+from onnxlens.reports.tables.bounds import FIGURES
 from onnxlens.reports.tables.columns import (
     COLUMNS,
     LEDGER_COLUMNS,
@@ -21,6 +22,7 @@ from onnxlens.reports.tables.columns import (
     TIME_SHARE,
     present_columns,
 )
+from onnxlens.reports.tables.fused import FUSED
 from onnxlens.reports.tables.ledger import FOR_PEOPLE, Layout, cost_document, cost_table
 from onnxlens.reports.tables.query import Asked, Query, understood
 from onnxlens.specs.ledger import Ledger
@@ -125,7 +127,7 @@ def test_a_column_that_was_not_computed_cannot_be_selected(asked: dict[str, Any]
 def test_columns_without_a_figure_are_absent() -> None:
     measured = {name for name, cost in COSTS.items() if cost.measured_by}
     peers = {*PEER_NAMES.values()}
-    asked = {"working_bytes", "fits", "timed_in"}
+    asked = {"working_bytes", "fits", "timed_in", *FIGURES, *FUSED}
     measured |= {TIME_SHARE}
     static = set(LEDGER_COLUMNS) - NAMED_ONLY - measured - asked - peers - {name + PERCENT for name in peers}
     assert set(present_columns(ledgers.ledger())) == static

@@ -71,8 +71,21 @@ def unfused_traffic(node: NodeView) -> Traffic:
         return Traffic(write_bytes=_written_bytes(node, first=1))
     if operator in BODY_OUTPUTS:
         return _control_flow_traffic(node)
+    weights, others = reads_of(node)
+    return Traffic(sum(weights.values()), sum(others.values()), sum(writes_of(node).values()))
+
+
+def reads_of(node: NodeView) -> tuple[Mapping[str, int], Mapping[str, int]]:
+    """The bytes that a node reads of its inputs, by their names: of weights, and of activations.
+
+    It is to be neither a view nor an operator that runs bodies.
+
+    Raises:
+        NotCountable: a shape or an element size is unknown.
+    """
     weights: dict[str, int] = {}
     others: dict[str, int] = {}
+    operator = (node.domain, node.op_type)
     partial = PARTIAL_READS[operator](node) if operator in PARTIAL_READS else None
     for index, value in enumerate(node.inputs):
         if value is not None:
@@ -81,16 +94,33 @@ def unfused_traffic(node: NodeView) -> Traffic:
             name = value.name
             if name not in reads or size_bytes > reads[name]:
                 reads[name] = size_bytes
-    written = _written_bytes(node)
-    if operator in PARTIAL_WRITES:
-        in_place = PARTIAL_WRITES[operator](node)
-        written -= sum(node.output(index).size_bytes - size_bytes for index, size_bytes in in_place.items())
-    return Traffic(sum(weights.values()), sum(others.values()), written)
+    return weights, others
+
+
+def writes_of(node: NodeView) -> Mapping[str, int]:
+    """The bytes that a node writes of its outputs, by their names; it is no view and runs no bodies.
+
+    Raises:
+        NotCountable: a shape or an element size is unknown.
+    """
+    operator = (node.domain, node.op_type)
+    if operator in AS_READ:
+        return {node.output(0).name: node.input(0).size_bytes}
+    partial = PARTIAL_WRITES[operator](node) if operator in PARTIAL_WRITES else {}
+    return {
+        value.name: partial[index] if index in partial else value.size_bytes
+        for index, value in enumerate(node.outputs)
+        if value is not None
+    }
+
+
+AS_READ = frozenset({("", "SplitToSequence"), ("ai.onnx.ml", "ZipMap")})
+"""Operators that write what they read: each tensor of the sequence, each value of its maps."""
 
 
 def _written_bytes(node: NodeView, first: int = 0) -> int:
-    if (node.domain, node.op_type) in (("", "SplitToSequence"), ("ai.onnx.ml", "ZipMap")):
-        return node.input(0).size_bytes  # each tensor of the sequence, each value of its maps, is the input's
+    if (node.domain, node.op_type) in AS_READ:
+        return node.input(0).size_bytes
     return sum([value.size_bytes for value in node.outputs[first:] if value is not None])
 
 

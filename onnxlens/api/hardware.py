@@ -1,0 +1,126 @@
+"""Chips: what there is, what is published of each, and the bounds of a graph on them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from onnxlens.api.opened import OpenedTarget
+from onnxlens.api.staging import staged
+from onnxlens.errors import UsageError
+from onnxlens.specs.chip import Chip
+from onnxlens.specs.traffic import FUSION_MODES, FusionMode
+
+if TYPE_CHECKING:
+    from onnxlens.specs.ledger import Ledger
+    from onnxlens.specs.roofline import ChipBounds
+
+HOST = "host"
+"""The chip that ``onnxlens calibrate`` measures."""
+
+
+def list_chips() -> Sequence[Chip]:
+    """Every chip that comes with the package, and ``host`` once it is calibrated."""
+    from onnxlens.profile.chip.chip_file import chip_names, load_chip
+    from onnxlens.profile.chip.host import host_file
+
+    own = [chip_of(HOST)] if host_file().exists() else []
+    return [*own, *map(load_chip, chip_names())]
+
+
+def chip_of(name: str) -> Chip:
+    """A chip by its name, such as ``h200`` or ``ethos-u85-1024@SYS_DRAM_Low``, or the path of a chip file.
+
+    Raises:
+        UsageError: there is none, or the file cannot be read.
+    """
+    from onnxlens.profile.chip.chip_file import load_chip
+    from onnxlens.profile.chip.host import host_file
+
+    if name != HOST:
+        return load_chip(name)
+    if not host_file().exists():
+        raise UsageError("host: this machine is not calibrated; 'onnxlens calibrate' measures it in a minute")
+    return replace(load_chip(str(host_file())), name=HOST)
+
+
+def chips_of(names: str) -> dict[str, Chip]:
+    """The chips that are listed with commas, by what they are called.
+
+    Raises:
+        UsageError: there is none of the name, or it is named twice.
+    """
+    listed = [name.strip() for name in names.split(",") if name.strip()]
+    if not listed or len(set(listed)) < len(listed):
+        raise UsageError(f"--hardware {names!r}: name chips, each once, with commas between them")
+    return {name: chip_of(name) for name in listed}
+
+
+def with_bounds(
+    opened: OpenedTarget,
+    ledger: Ledger,
+    hardware: str,
+    dtype: str = "",
+    fusion: FusionMode = "none",
+    *,
+    has_vendor: bool = False,
+) -> Ledger:
+    """The ledger with the lower bounds of every row on chips; ``bound_s`` of modules is the first one's.
+
+    Args:
+        opened: what the ledger is of.
+        ledger: its costs.
+        hardware: names of chips or paths of chip files, with commas between them.
+        dtype: floats are as if held so, such as int8; "" for the file's.
+        fusion: which traffic is left where operators run one after another.
+        has_vendor: also the cycles that each chip vendor's own tool computes, where its law is known.
+
+    Raises:
+        UsageError: there is no such chip, or the rate that most of the MACs need is not published.
+    """
+    from onnxlens.profile.chip.bound import bounds_of
+
+    if fusion not in FUSION_MODES:
+        raise UsageError(f"fusion {fusion!r} is none of {', '.join(FUSION_MODES)}")
+    bounds = bounds_of(opened.graph, ledger, chips_of(hardware), dtype, fusion, has_vendor=has_vendor)
+    modules = tuple(
+        replace(module, bound_s=bounds[0].modules[module.path].bound_s) for module in ledger.modules
+    )
+    notes = [note for each in bounds for note in bound_notes(each)]
+    return replace(ledger, modules=modules, bounds=bounds, notes=(*ledger.notes, *notes))
+
+
+def plot_roofline(ledger: Ledger, out: Path | str, depth: int | None = None) -> Path:
+    """Draw the modules of a depth under the roofs of the chips whose bounds the ledger has, as svg or png.
+
+    Without a depth it is 1, or 0 where no module there has MACs.
+
+    Raises:
+        UsageError: it has none, ``out`` cannot be written, or no module there has MACs.
+    """
+    from onnxlens.reports.plots.roofline import write_roofline
+    from onnxlens.reports.plots.style import require_suffix
+
+    path = Path(out)
+    require_suffix(path)
+    with staged(path.parent) as stage:
+        write_roofline(ledger, depth, stage / path.name)
+    return path
+
+
+def bound_notes(bounds: ChipBounds) -> Sequence[str]:
+    """What the bounds of a chip are of, what they rest on, and what they leave out."""
+    from onnxlens.reports.numbers import short_time
+
+    whole = bounds.total
+    types = f"floats as {bounds.dtype}" if bounds.dtype else "types as in the file"
+    system = f", system {bounds.chip.system}" if bounds.chip.system else ""
+    grades = ", ".join(bounds.grades.get(whole.limited_by, ()))
+    return [
+        f"{bounds.label} ({bounds.chip.title}{system}; {types}): at least {short_time(whole.bound_s)}, "
+        f"limited by {whole.limited_by or 'nothing'} ({grades}); operators one after another, fusion "
+        f"{bounds.fusion}: at least {short_time(whole.serial_s)}",
+        *(f"{bounds.label}: {note}" for note in bounds.notes),
+    ]

@@ -1,0 +1,1 @@
+"""Chip files, a family each: docs/hardware.md."""

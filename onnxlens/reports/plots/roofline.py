@@ -1,0 +1,118 @@
+"""The roofline of a graph: modules as points under the roofs of one chip or several."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from onnxlens.errors import UsageError
+from onnxlens.reports.numbers import short_count, short_time
+from onnxlens.reports.plots.style import FAINT, INK, SERIES, label, plot
+from onnxlens.specs.ledger import Ledger
+from onnxlens.specs.roofline import COMPUTE, Bound, ChipBounds
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+MOST_NAMED = 6
+"""Modules whose names stand at their points: those that take longest."""
+
+LARGEST_POINT, SMALLEST_POINT = 420.0, 14.0
+
+
+def write_roofline(ledger: Ledger, depth: int | None, path: Path) -> Path:
+    """Draw the modules of one depth that have MACs, those that take longest on the first chip named.
+
+    A point stands at its MACs per byte that it must move, and at the MACs per second that its operators reach
+    at most if they run one after another; its area is that time. What is below its roof is what fusing
+    operators can gain at most, or is limited by another unit.
+
+    Raises:
+        UsageError: the ledger has no bounds, or no module of that depth has MACs and bytes.
+    """
+    if not ledger.bounds:
+        raise UsageError("a roofline needs a chip; give --hardware CHIP")
+    paths = _paths(ledger, 1 if depth is None else depth)
+    if not paths and depth is None:
+        paths = _paths(ledger, 0)
+    if not paths:
+        raise UsageError(f"no module of depth {depth} has MACs; choose another --depth")
+    types = ledger.bounds[0].dtype or "types of the file"
+    with plot(path, f"Roofline of {ledger.graph} from {label(ledger.source)}, {types}", (11, 6.4)) as figure:
+        axes = figure.subplots()
+        axes.set_xscale("log")
+        axes.set_yscale("log")
+        axes.set_xlabel("MACs per byte that must be moved (each weight, input and output once)")
+        axes.set_ylabel(
+            f"MACs per second, at most, operators one after another (fusion {ledger.bounds[0].fusion})"
+        )
+        intensities = [_intensity(each.modules[name]) for each in ledger.bounds for name in paths]
+        span = (min(intensities) / 3, max(intensities) * 3)
+        for color, bounds in zip(SERIES, ledger.bounds, strict=False):
+            _draw(axes, bounds, paths, span, color)
+        _name_points(axes, ledger.bounds[0], paths)
+        axes.yaxis.set_major_formatter(lambda rate, _: short_count(rate))
+        axes.xaxis.set_major_formatter(lambda ratio, _: f"{ratio:g}")
+        axes.set_xlim(*span)
+        axes.legend(loc="lower right", fontsize=9)
+    return path
+
+
+def _paths(ledger: Ledger, depth: int) -> Sequence[str]:
+    """The modules of a depth that have a place in the plot."""
+    modules = (module.path for module in ledger.modules if module.depth == depth and module.macs)
+    return [path for path in modules if _intensity(ledger.bounds[0].modules[path])]
+
+
+def _intensity(bound: Bound) -> float:
+    moved = bound.weight_bytes + bound.other_bytes
+    return bound.macs / moved if moved else 0.0
+
+
+def _rate(bound: Bound) -> float:
+    return bound.macs / bound.serial_s if bound.serial_s else 0.0
+
+
+def _draw(
+    axes: Axes, bounds: ChipBounds, paths: Sequence[str], span: tuple[float, float], color: str
+) -> None:
+    """A chip's roofs, and its modules."""
+    whole = bounds.total
+    peak = whole.macs / whole.limits[COMPUTE] if whole.limits.get(COMPUTE) else None
+    low, high = span
+    for memory in bounds.chip.memories:
+        if memory.bytes_per_s is not None and peak:
+            rate = memory.bytes_per_s.value
+            ridge = min(max(peak / rate, low), high)
+            dash = "--" if memory.holds == "nothing" else "-"
+            axes.plot([low, ridge], [low * rate, ridge * rate], color=color, linewidth=1.2, linestyle=dash)
+            axes.annotate(
+                f"{memory.name} {short_count(rate)}B/s", (low, low * rate), xytext=(16, -3),
+                textcoords="offset points", fontsize=8, color=color,
+            )  # fmt: skip
+    if peak:
+        axes.plot([low, high], [peak, peak], color=color, linewidth=1.6)
+    points = [(name, bounds.modules[name]) for name in paths]
+    points = [(name, bound) for name, bound in points if _rate(bound)]
+    longest = max((bound.serial_s for _, bound in points), default=1.0)
+    axes.scatter(
+        [_intensity(bound) for _, bound in points],
+        [_rate(bound) for _, bound in points],
+        s=[SMALLEST_POINT + LARGEST_POINT * bound.serial_s / longest for _, bound in points],
+        color=color, alpha=0.55, edgecolors=INK, linewidths=0.5, zorder=3,
+        label=f"{bounds.label}: {short_count(peak or 0)} MACs/s; largest point {short_time(longest)}",
+    )  # fmt: skip
+
+
+def _name_points(axes: Axes, bounds: ChipBounds, paths: Sequence[str]) -> None:
+    """The names of what takes longest, below the points in turn, so that they do not cover each other."""
+    ranked = sorted(paths, key=lambda name: bounds.modules[name].serial_s, reverse=True)[:MOST_NAMED]
+    for place, name in enumerate(sorted(ranked, key=lambda name: _intensity(bounds.modules[name]))):
+        bound = bounds.modules[name]
+        axes.annotate(
+            label(name or "(model)", 32), (_intensity(bound), _rate(bound)),
+            xytext=(0, -26 - 15 * (place % 6)), textcoords="offset points", ha="center", fontsize=8,
+            color=INK,
+            arrowprops={"arrowstyle": "-", "color": FAINT, "linewidth": 0.5},
+        )  # fmt: skip

@@ -1,0 +1,147 @@
+"""Chips on the command line: listed, explained, and as columns of bounds."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import tomllib
+from pathlib import Path
+
+import pytest
+
+import onnxlens as api
+from onnxlens.profile.runtime.calibration import cache_bytes, calibrate, chip_text
+from tests.cli.calls import onnxlens
+from tests.profile.chip.test_bound import MACS, worked
+from tests.specs.test_document_schemas import complaints
+
+COLUMNS = ("--columns", "path,bound,bound_s@a100,limited_by,limited_by@a100,serial_s,grades")
+
+
+@pytest.fixture(autouse=True)
+def no_host(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("ONNXLENS_HOST", str(tmp_path / "configuration" / "host.toml"))
+    return tmp_path / "configuration" / "host.toml"
+
+
+def test_the_list_and_a_chip() -> None:
+    listed = onnxlens("hardware")
+    assert listed.code == 0
+    lines = {line.split()[0]: line for line in listed.out.splitlines() if line}
+    assert "614.40 G" in lines["k230"] and "datasheet, compiler-model" in lines["k230"]
+    assert "host" not in lines
+    one = onnxlens("hardware", "rk3576").out
+    assert "third party" in one and "the claimed 6 TOPS do not fit" in one
+    document = json.loads(onnxlens("hardware", "ethos-u65-512", "--format", "json").out)
+    assert document["chips"][0]["peaks"]["int8xint8"]["value"] == 512 * 10**9
+    assert complaints("hardware", document) == []
+    everything = json.loads(onnxlens("hardware", "--format", "json").out)
+    assert complaints("hardware", everything) == []
+    rows = list(csv.DictReader(io.StringIO(onnxlens("hardware", "k210", "--format", "csv").out)))
+    assert rows[0]["figure"] == "macs_per_cycle.int8xint8"
+
+
+def test_bounds_are_columns_of_every_kind_of_row(tmp_path: Path) -> None:
+    path = worked(tmp_path)
+    for by in ("module", "node", "op", "family"):
+        done = onnxlens("ledger", path, "--hardware", "h200,a100", "--by", by, "--format", "csv")
+        rows = list(csv.DictReader(io.StringIO(done.out)))
+        conv = max(rows, key=lambda row: float(row["bound_s"]))
+        assert float(conv["bound_s"]) == pytest.approx(MACS / 247.25e12)
+        assert float(conv["bound_s@a100"]) == pytest.approx(MACS / 78e12)
+        assert (conv["limited_by"], conv["grades@a100"]) == ("compute", "quoted")
+
+
+def test_bounds_are_tested_sorted_and_shown(tmp_path: Path) -> None:
+    path = worked(tmp_path)
+    given = ("ledger", path, "--hardware", "h200,a100")
+    done = onnxlens(*given, "--where", "bound_s@a100>1us and limited_by@a100==compute", *COLUMNS)
+    assert done.code == 0 and "rows: 2 of 3 modules" in done.out
+    assert "sum of 2" in onnxlens(*given, "--sort", "bound_s@a100", "--top", "2").out
+    plain = onnxlens("profile", path, "--hardware", "h200").out
+    assert "h200 (NVIDIA H200 SXM; types as in the file): at least" in plain
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("--hardware", "h20"), "there is no chip 'h20'; did you mean h200"),
+        (("--hardware", "h200,h200"), "name chips, each once"),
+        (("--hardware", "k230"), "no peak is published for float32xfloat32"),
+        (("--hardware", "host"), "host: this machine is not calibrated; 'onnxlens calibrate'"),
+        (("--columns", "path,bound_s"), "column bound_s holds no figure; give --hardware"),
+        (("--where", "limited_by==HBM"), "column limited_by holds no figure; give --hardware"),
+        (("--hardware", "h200", "--columns", "bound_s@a100"), "column bound_s@a100 holds no figure"),
+        (("--hardware", "h200", "--columns", "macs@h200"), "'macs' is of no chip; leave out '@h200'"),
+        (("--as-dtype", "int8"), "add --hardware CHIP"),
+        (("--roofline", "x.svg"), "--roofline needs --hardware CHIP"),
+        (("--hardware", "h200", "--roofline", "x.pdf"), "suffix '.pdf' cannot be plotted"),
+        (("--hardware", "h200", "--peak"), "--peak shows tensors"),
+    ],
+)
+def test_what_cannot_be_bounded_is_refused_in_a_line(
+    tmp_path: Path, arguments: tuple[str, ...], message: str
+) -> None:
+    done = onnxlens("profile", worked(tmp_path), *arguments)
+    assert done.code == 2 and message in done.err and len(done.err.strip().splitlines()) == 1
+
+
+def test_documents_with_bounds_follow_their_schemas(tmp_path: Path) -> None:
+    path, chips = worked(tmp_path), ("--hardware", "k230,ethos-u55-256@Deep_Embedded", "--as-dtype", "int8")
+    profile = json.loads(onnxlens("profile", path, *chips, "--format", "json").out)
+    assert complaints("profile", profile) == []
+    assert profile["bounds"][0]["modules"][""]["limits"]["compute"] == pytest.approx(MACS / 614.4e9)
+    assert profile["modules"][0]["bound_s"] == pytest.approx(MACS / 614.4e9)
+    ledger = json.loads(onnxlens("ledger", path, *chips, "--format", "json").out)
+    assert complaints("ledger", ledger) == []
+    # 256 MACs per cycle at 200 MHz
+    assert ledger["rows"][0]["compute_s@ethos-u55-256@Deep_Embedded"] == pytest.approx(MACS / 51.2e9)
+
+
+def test_the_roofline_is_drawn_the_same_every_time(tmp_path: Path) -> None:
+    path, files = worked(tmp_path), [tmp_path / name for name in ("a.svg", "b.svg", "c.png")]
+    for file in files:
+        done = onnxlens("profile", path, "--hardware", "h200,a100", "--roofline", file)
+        assert done.code == 0 and f"wrote {file}" in done.err
+    assert files[0].read_bytes() == files[1].read_bytes()
+    assert b"Roofline of" in files[0].read_bytes() and files[2].read_bytes()[:4] == b"\x89PNG"
+    none = onnxlens("profile", path, "--hardware", "h200", "--depth", "5", "--roofline", tmp_path / "d.svg")
+    assert none.code == 2 and "no module of depth 5 has MACs" in none.err
+
+
+def test_a_picture_is_colored_by_a_bound(tmp_path: Path) -> None:
+    path, out = worked(tmp_path), tmp_path / "flow.dot"
+    done = onnxlens("render", path, "--hardware", "h200", "--color", "bound_s", "--out", out)
+    assert done.code == 0 and "lower bound" in out.read_text()
+    refused = onnxlens("render", path, "--color", "bound_s", "--out", out)
+    assert refused.code == 2 and "--hardware" in refused.err
+
+
+def test_this_machine_is_measured_and_kept(no_host: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    measured = calibrate(lambda *_: None, budget_s=0.001)
+    document = tomllib.loads(chip_text(measured))
+    assert document["macs_per_s"]["float32xfloat32"]["grade"] == "measured"
+    monkeypatch.setattr("onnxlens.profile.runtime.calibration.calibrate", lambda progress: measured)
+    done = onnxlens("calibrate")
+    assert done.code == 0 and f"wrote {no_host}" in done.err and "measured" in done.out
+    host = api.chip_of("host")
+    assert host.peak("float32xfloat32").value == round(measured.macs_per_s["float32"][0])
+    assert any(line.startswith("host ") for line in onnxlens("hardware").out.splitlines())
+
+
+def test_every_cache_counts_once(tmp_path: Path) -> None:
+    caches = (
+        ("0", "1", "Data", "32K", "0"),
+        ("1", "1", "Instruction", "64K", "0"),
+        ("2", "3", "Unified", "8192K", "0-1"),
+    )
+    for cpu in ("cpu0", "cpu1"):
+        for index, level, kind, size, shared in caches:
+            folder = tmp_path / cpu / "cache" / f"index{index}"
+            folder.mkdir(parents=True)
+            own = shared if shared == "0-1" else cpu[3:]
+            for name, text in (("level", level), ("type", kind), ("size", size), ("shared_cpu_list", own)):
+                (folder / name).write_text(text + "\n")
+    assert cache_bytes(tmp_path) == (2 * 32 + 8192) * 1024
+    assert cache_bytes(tmp_path / "none") is None
