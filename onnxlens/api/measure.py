@@ -63,10 +63,12 @@ def _latency(report: BenchReport, ledger: Ledger) -> Measurements:
         NodeTiming(node.node, node.op_type, node.module_path, 0.0, node.time.median_s, node.sources)
         for node in report.nodes
     )
+    weights = f", weights: {report.weights}" if report.weights else ""
     note = (
-        f"latency: medians over {report.latency.runs} runs of ONNX Runtime ({report.provider}), by node; "
-        "in a trace the nodes follow each other without the gaps between them"
+        f"latency: medians over {report.latency.runs} runs of ONNX Runtime ({report.provider}){weights}, by "
+        "node; in a trace the nodes follow each other without the gaps between them"
     )
+    noise = f"the machine was noisy ({'; '.join(report.noise)}); measure on an idle one"
     return Measurements(
         timings=tuple(
             ModuleTiming(module.path, module.time.median_s if module.time else None, module.timed_in)
@@ -74,7 +76,12 @@ def _latency(report: BenchReport, ledger: Ledger) -> Measurements:
             if module.order and (module.time or module.timed_in)
         ),
         nodes=one_after_another(nodes),
-        notes=(note, *_difference(report, ledger), *(told for told in report.notes if told not in known)),
+        notes=(
+            note,
+            *((noise,) if report.noise else ()),
+            *_difference(report, ledger),
+            *(told for told in report.notes if told not in known),
+        ),
     )
 
 

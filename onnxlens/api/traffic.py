@@ -25,6 +25,7 @@ def traffic_of(
     fusion: FusionMode = "attention",
     on_chip_bytes: int | None = None,
     by: Rows = "module",
+    stored_as: str = "",
     progress: Progress = silent,
 ) -> TrafficReport:
     """What every module, operator type or node moves, fused or not, and reads again on a small chip.
@@ -35,6 +36,7 @@ def traffic_of(
         fusion: the mode of the kinds of bytes, of what is spilled and of the knee.
         on_chip_bytes: the size of the memory on the chip; ``layer-pairs`` needs it.
         by: what a row is.
+        stored_as: the dtype in which floats are held, such as int8; "" for the file's.
         progress: shows the steps.
 
     Raises:
@@ -43,14 +45,18 @@ def traffic_of(
     """
     if by not in ROW_KINDS:
         raise UsageError(f"rows by {by!r} are not known; choose one of {', '.join(ROW_KINDS)}")
-    if on_chip_bytes is not None and on_chip_bytes < 1:
-        raise UsageError(f"a chip with {on_chip_bytes} bytes holds nothing; give at least 1")
+    _require_size(on_chip_bytes)
     from onnxlens.profile.chip.traffic import GraphTraffic
 
     with opened(target, settings, progress) as it:
         graph, ledger = it.graph, it.ledger
         it.progress("fusing and tiling", 0, 0)
-        return GraphTraffic(graph, ledger).report(fusion, on_chip_bytes, by)
+        return GraphTraffic(graph, ledger, stored_as).report(fusion, on_chip_bytes, by)
+
+
+def _require_size(on_chip_bytes: int | None) -> None:
+    if on_chip_bytes is not None and on_chip_bytes < 1:
+        raise UsageError(f"a chip with {on_chip_bytes} bytes holds nothing; give at least 1")
 
 
 def with_traffic(
@@ -58,6 +64,7 @@ def with_traffic(
     ledger: Ledger,
     fusion: FusionMode,
     on_chip_bytes: int | None = None,
+    stored_as: str = "",
 ) -> Ledger:
     """The ledger with the memory traffic of every row when operators are fused, and what a small chip spills.
 
@@ -66,15 +73,17 @@ def with_traffic(
         ledger: its costs.
         fusion: what is fused.
         on_chip_bytes: the size of the memory on the chip; that of the first chip of the bounds by default.
+        stored_as: the dtype in which floats are held, such as int8; "" for the file's.
 
     Raises:
-        UsageError: ``layer-pairs`` without a size.
+        UsageError: ``layer-pairs`` without a size, or the size is not one.
     """
+    _require_size(on_chip_bytes)
     from onnxlens.profile.chip.traffic import GraphTraffic
 
     if on_chip_bytes is None and ledger.bounds:
         on_chip_bytes = ledger.bounds[0].chip.buffered_bytes or None
-    return replace(ledger, traffic=GraphTraffic(opened.graph, ledger).fused(fusion, on_chip_bytes))
+    return replace(ledger, traffic=GraphTraffic(opened.graph, ledger, stored_as).fused(fusion, on_chip_bytes))
 
 
 def write_traffic_plot(report: TrafficReport, out: Path | str) -> Path:

@@ -19,7 +19,9 @@ from onnxlens.cli.options import (
     settings_from,
     with_inputs,
     with_network_settings,
+    with_wide,
 )
+from onnxlens.cli.table import screen_width
 from onnxlens.errors import UsageError
 from onnxlens.specs.bounds import MOST_SAMPLES
 from onnxlens.specs.parity import LayerRequest
@@ -78,6 +80,7 @@ with_layers = all_of(
     help="Largest relative L2 error that passes [1e-5, midas-dpt-hybrid 1e-4].",
 )
 @with_layers
+@with_wide
 @format_option("table", "json", "csv", "md")
 @with_inputs
 @with_network_settings
@@ -87,6 +90,7 @@ def check(
     against: Reference,
     tolerance: float | None,
     layers: bool,
+    wide: bool,
     output_format: str,
     **options: Any,
 ) -> int:
@@ -95,12 +99,12 @@ def check(
     from onnxlens.reports.tables.parity import parity_table
 
     given = {name: value for name in ONLY_WITH_LAYERS if (value := options.pop(name)) is not None}
-    settings = settings_from(options)
+    settings, width = settings_from(options), None if wide else screen_width()
     if layers:
         if against != "pytorch":
             raise UsageError("--layers compares with PyTorch; leave --against out")
         request = LayerRequest(provider, tolerance, **given)
-        return 0 if _check_layers(target, settings, request, output_format) else CHECK_FAILED
+        return 0 if _check_layers(target, settings, request, output_format, width) else CHECK_FAILED
     if given:
         option = next(iter(given)).removesuffix("_bytes")
         raise UsageError(f"--{option} is of --layers; give that too")
@@ -108,18 +112,24 @@ def check(
         result = onnxlens.check_graph(
             target, settings, provider=provider, reference=against, tolerance=tolerance, progress=report
         )
-    print_result(output_format, partial(parity_document, result), partial(parity_table, result))
+    print_result(output_format, partial(parity_document, result), partial(parity_table, result, width=width))
     return 0 if result.passed else CHECK_FAILED
 
 
-def _check_layers(target: str, settings: Settings, request: LayerRequest, output_format: str) -> bool:
+def _check_layers(
+    target: str, settings: Settings, request: LayerRequest, output_format: str, width: int | None
+) -> bool:
     """Compare module by module and print it; whether no error is over the tolerance."""
     from onnxlens.reports.documents import layers_document
     from onnxlens.reports.tables.parity import module_parity_table
 
     with progress.shown(f"check {target}") as report:
         result = onnxlens.check_layers(target, settings, request, report)
-    print_result(output_format, partial(layers_document, result), partial(module_parity_table, result))
+    print_result(
+        output_format,
+        partial(layers_document, result),
+        partial(module_parity_table, result, width=width),
+    )
     if request.reproduce is not None:
         nothing = "no module diverges by itself: nothing to reproduce"
         click.echo(

@@ -224,17 +224,25 @@ with_network_settings = all_of(
 )
 """The settings of a verb that may run the PyTorch network of an ``.onnx`` file."""
 
+with_wide = click.option("--wide", is_flag=True, help="All columns, also those that do not fit the screen.")
 with_rows = all_of(
-    click.option("--by", type=click.Choice(["module", "op", "node"]), default="module", show_default=True),
     click.option(
-        "--depth",
-        type=click.IntRange(0, MOST_LEVELS),
-        default=2,
-        show_default=True,
-        help="Module levels to show.",
+        "--depth", type=click.IntRange(0, MOST_LEVELS), help="Module levels to show [see the verb]."
     ),
+    click.option("--columns", metavar="A,B,..", help="Only these columns, in this order."),
+    click.option("--sort", metavar="COLUMN[:asc|desc]", help="Order of the rows [execution order]."),
+    click.option(
+        "--top", type=click.IntRange(min=1), metavar="N", help="The first N, by MACs (bench: time) or --sort."
+    ),
+    click.option(
+        "--where",
+        multiple=True,
+        metavar="EXPR",
+        help="Only rows that match: 'macs>1G and (class==Linear or path~attn)'; may be repeated.",
+    ),
+    click.option("--leaves", is_flag=True, help="Only modules without others inside."),
 )
-"""Which rows a table of costs or times has."""
+"""Which rows and columns a table of costs or times has."""
 
 with_module = click.option(
     "--module", metavar="PATH", help="Only this module, such as input_blocks.1 [the whole graph]."

@@ -14,9 +14,8 @@ from typing import TYPE_CHECKING, Any, cast
 import click
 
 import onnxlens
-from onnxlens.cli.options import OutPath, all_of, print_result
+from onnxlens.cli.options import OutPath, all_of, print_result, with_rows, with_wide
 from onnxlens.errors import UsageError
-from onnxlens.specs.bounds import MOST_LEVELS
 from onnxlens.specs.record import record
 from onnxlens.specs.traffic import FUSION_MODES, FusionMode
 
@@ -53,20 +52,8 @@ with_table = all_of(
         help="What a row is: module [default], op, node; or groups by class, family, stage, resolution, "
         "dtype, survey, 'path~(attn[12])$', or a file.toml.",
     ),
-    click.option(
-        "--depth", type=click.IntRange(0, MOST_LEVELS), help="Module levels to show [see the verb]."
-    ),
-    click.option("--columns", metavar="A,B,..", help="Only these columns, in this order."),
-    click.option("--sort", metavar="COLUMN[:asc|desc]", help="Order of the rows [execution order]."),
-    click.option("--top", type=click.IntRange(min=1), metavar="N", help="The first N, by MACs or --sort."),
-    click.option(
-        "--where",
-        multiple=True,
-        metavar="EXPR",
-        help="Only rows that match: 'macs>1G and (class==Linear or path~attn)'; may be repeated.",
-    ),
+    with_rows,
     click.option("--own", is_flag=True, help="Costs of each module without the modules inside it."),
-    click.option("--leaves", is_flag=True, help="Only modules without others inside."),
     click.option(
         "--fits", metavar="SIZE", help="Mark the modules that take at most this alone, such as 2MiB."
     ),
@@ -88,7 +75,7 @@ with_table = all_of(
         "--fusion", type=click.Choice(FUSION_MODES), help="Memory traffic as if operators were fused so."
     ),
     on_chip_option,
-    click.option("--wide", is_flag=True, help="All columns, also those that do not fit the screen."),
+    with_wide,
     click.option("--explain", is_flag=True, help="Say below the table how everything was counted."),
 )
 """What a table of costs shows: ``taken`` and ``table_from`` read it."""
@@ -128,10 +115,11 @@ class Table:
     def __post_init__(self) -> None:
         if self.roofline is not None and not self.hardware:
             raise UsageError("--roofline needs --hardware CHIP")
-        if self.stored_as and not self._has_working_sets and not self.hardware:
+        of_traffic = self.fusion is not None or self.on_chip_bytes is not None
+        if self.stored_as and not (self._has_working_sets or self.hardware or of_traffic):
             raise UsageError(
-                "--as-dtype is of memory and bounds; add --hardware CHIP, --fits SIZE, --peak, or working to "
-                "--columns"
+                "--as-dtype is of memory and bounds; add --hardware CHIP, --fusion, --fits SIZE, --peak, or "
+                "working to --columns"
             )
 
     @property
@@ -151,7 +139,9 @@ class Table:
         ledger = with_hardware(opened, ledger, self.hardware, self.stored_as, self.model, self.fusion)
         if self.fusion is None and self.on_chip_bytes is None:
             return ledger
-        return onnxlens.with_traffic(opened, ledger, self.fusion or "none", self.on_chip_bytes)
+        return onnxlens.with_traffic(
+            opened, ledger, self.fusion or "none", self.on_chip_bytes, self.stored_as
+        )
 
     def print(self, ledger: Ledger) -> None:
         """Print the rows in the format that is asked for."""
@@ -231,13 +221,14 @@ def table_from(
     if (given["by"] or "").endswith(".toml"):
         onnxlens.read_groups(given["by"])  # refused before anything is counted
     asked = Asked(**{**{name: given[name] for name in ROWS}, "by": given["by"] or by})
-    if output_format != "json" and asked == Asked(asked.by, asked.columns):
+    of_modules = asked.by in (None, "module")
+    if of_modules and output_format != "json" and asked == Asked(asked.by, asked.columns):
         asked = replace(asked, depth=levels)
     query = understood(asked)
     if given["hardware"]:
         onnxlens.chips_of(given["hardware"])  # refused before anything is counted
     options = {"--hardware": "hardware", "--fusion": "fusion", "--on-chip": "on_chip"}
-    asked_for = [option for option, name in options.items() if given[name]]
+    asked_for = [option for option, name in options.items() if given[name] is not None]
     if "--on-chip" in asked_for:
         asked_for.append("--fusion")  # of none, unless it is given
     require_computed(query, (*computed, *asked_for))

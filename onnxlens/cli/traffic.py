@@ -20,7 +20,7 @@ from onnxlens.cli.options import (
     with_run,
     with_settings,
 )
-from onnxlens.cli.table import on_chip_option, screen_width
+from onnxlens.cli.table import as_dtype_option, on_chip_option, screen_width
 from onnxlens.specs.bounds import MOST_LEVELS
 from onnxlens.specs.traffic import FUSION_MODES, ROW_KINDS
 
@@ -35,6 +35,7 @@ from onnxlens.specs.traffic import FUSION_MODES, ROW_KINDS
     help="What is fused in the columns by kind, the spills and the knee.",
 )
 @on_chip_option
+@as_dtype_option
 @click.option("--by", type=click.Choice(ROW_KINDS), default="module", show_default=True)
 @click.option("--depth", type=click.IntRange(0, MOST_LEVELS), help="Module levels to show [2; all as data].")
 @click.option("--plot", type=OutPath(), metavar="FILE.svg|.png", help="Plot traffic by kind, and the knee.")
@@ -46,6 +47,7 @@ def traffic(
     target: str,
     fusion: Any,
     on_chip: int | None,
+    stored_as: str | None,
     by: Any,
     depth: int | None,
     plot: Path | None,
@@ -65,7 +67,9 @@ def traffic(
         require_suffix(plot)
     with progress.shown(f"traffic {target}") as shown, opened(target, settings_from(options), shown) as it:
         keep_until_exit(it)
-        report = onnxlens.traffic_of(it, fusion=fusion, on_chip_bytes=on_chip, by=by)
+        report = onnxlens.traffic_of(
+            it, fusion=fusion, on_chip_bytes=on_chip, by=by, stored_as=stored_as or ""
+        )
     if plot is not None:
         onnxlens.write_traffic_plot(report, plot)
     layout = TrafficLayout(depth, None if wide else screen_width())

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from onnxlens.specs.bench import BenchReport
 from onnxlens.specs.codec import to_plain
@@ -14,6 +14,9 @@ from onnxlens.specs.parity import ModuleParityReport, ParityReport
 from onnxlens.specs.peers import Reconciliation
 from onnxlens.specs.roofline import ChipBounds
 from onnxlens.specs.summary import RunSummary
+
+if TYPE_CHECKING:
+    from onnxlens.reports.tables.query import Query
 
 Document = dict[str, Any]
 
@@ -74,9 +77,16 @@ def reconciliation_document(reconciliation: Reconciliation) -> Document:
     return {"schema": "onnxlens.reconciliation/1", **to_plain(reconciliation)}
 
 
-def bench_document(report: BenchReport) -> Document:
-    """Every time that was measured, exact, and why the machine was noisy if it was."""
-    return {"schema": "onnxlens.bench/1", **to_plain(report), "noise": list(report.noise)}
+def bench_document(report: BenchReport, query: Query | None = None) -> Document:
+    """Every time that was measured, exact, or the rows that are asked for; and why the machine was noisy."""
+    found = {"schema": "onnxlens.bench/2", **to_plain(report), "noise": list(report.noise)}
+    if query is None:
+        return found
+    from onnxlens.reports.tables.bench import bench_rows  # other documents do without tables
+
+    for name in ("modules", "operators", "nodes"):
+        del found[name]
+    return {**found, **bench_rows(report, query)}
 
 
 def parity_document(report: ParityReport) -> Document:

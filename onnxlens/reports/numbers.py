@@ -71,13 +71,15 @@ def figure_text(name: str, figure: float, bounds: Bounds, short: Callable[[float
     return bounded(text, figure, lower=is_lower_bound(name, bounds))
 
 
-def share_text(part: float, whole: float, *, part_lower: bool = False, whole_lower: bool = False) -> str:
+def share_text(
+    part: float, whole: float, *, part_lower: bool = False, whole_lower: bool = False, digits: int = 1
+) -> str:
     """A share of what may lack what is unknown: then at most what it is of the rest, or ``?``."""
     if not part_lower and not whole_lower:
-        return share(part, whole)
+        return share(part, whole, digits)
     if part_lower or part >= whole:
         return UNKNOWN
-    return f"{AT_MOST} {share(part, whole)}" if part else share(part, whole)
+    return f"{AT_MOST} {share(part, whole, digits)}" if part else share(part, whole, digits)
 
 
 def shapes(tensors: Sequence[TensorSpec], limit: int | None = None) -> str:

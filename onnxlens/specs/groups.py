@@ -149,6 +149,7 @@ class Parts:
         for path in self._modules:
             if path:
                 self.inner[around(path, self._modules)].append(path)
+        self._seconds = ledger.own_seconds
 
     @cached_property
     def own(self) -> Mapping[str, ModuleCost]:
@@ -174,19 +175,20 @@ class Parts:
             if own or paths.isdisjoint(enclosing(module.path, self._modules)[:-1])
         ]
         parts = [self.own[path] for path in self._inside(outermost, deep=not own)]
-        seconds = [module.latency_s for module in outermost if module.latency_s is not None]
+        timed = [self.own[module.path] for module in outermost] if own else outermost
+        seconds = [module.latency_s for module in timed if module.latency_s is not None]
         return ModuleCost(
             "sum", "", 0, 0, (), (), _operators(parts),
             **{name: sum(getattr(part, name) for part in parts) for name in OF_PARTS},
             resident_weight_bytes=0,
             live_bytes=max((module.live_bytes for module in modules), default=0),
-            latency_s=None if own or len(seconds) < len(outermost) or not seconds else fsum(seconds),
+            latency_s=fsum(seconds) if seconds and (own or len(seconds) == len(outermost)) else None,
             peer=peer_of(parts),
             lower_bounds=joined_bounds(
                 (
                     *(part.lower_bounds for part in parts),
                     _lacking("live_bytes", modules),
-                    _lacking("latency_s", outermost),
+                    _lacking("latency_s", timed),
                 )
             ),
         )  # fmt: skip
@@ -207,8 +209,8 @@ class Parts:
             operators=Counter(node.op_type for node in nodes if node.status != "free"),
             params=module.params - sum(self._modules[inner].params for inner in self.inner[path]),
             unknown_nodes=sum(node.status == "unknown" for node in nodes),
-            latency_s=None,
-            timed_in=None,
+            latency_s=self._seconds.get(path),
+            timed_in=None if path in self._seconds else module.timed_in,
             parity_error=None,
             peer=None if module.peer is None else peer_of(nodes) or PeerCost(),
             lower_bounds=lower_bounds(nodes),

@@ -313,6 +313,7 @@ class Ledger:
         facts: of each node, where they are asked for; else empty.
         grouping: the groups that are asked for.
         node_seconds: measured time by the node's index, None for what belongs to none; empty until measured.
+        own_seconds: likewise by the path of the module whose own kernels ran, None for what belongs to none.
         bounds: what bounds the time on chips, where they are asked for; the first is that of modules.
         traffic: memory traffic when operators are fused, where that is asked for.
     """
@@ -332,6 +333,7 @@ class Ledger:
     facts: tuple[NodeFacts, ...] = ()
     grouping: Grouping | None = None
     node_seconds: Mapping[int | None, float] = field(default_factory=dict)
+    own_seconds: Mapping[str | None, float] = field(default_factory=dict)
     bounds: tuple[ChipBounds, ...] = ()
     traffic: FusedTraffic | None = None
 

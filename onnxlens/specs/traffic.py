@@ -97,6 +97,7 @@ class TrafficReport:
         total: the whole graph.
         kinds: of it, by mode.
         knee: by growing size of the memory on the chip.
+        stored_as: the dtype in which floats are taken to be held; "" for the file's.
         attribution: where module paths come from, ``none`` if the file names none.
     """
 
@@ -111,3 +112,4 @@ class TrafficReport:
     kinds: Mapping[FusionMode, TrafficKinds]
     knee: tuple[KneePoint, ...]
     attribution: str
+    stored_as: str = ""

@@ -126,8 +126,7 @@ def _archive_changed(rng: Random, data: bytes) -> bytes:
 def _pickle_of(rng: Random, state: dict[str, Any], *, zipped: bool) -> bytes:
     """A file of the same entries, some of which are something else."""
     held = state.get("state_dict", state)
-    for _ in range(rng.choice((1, 2))):
-        key = rng.choice([*held])
+    for key in rng.sample([*held], rng.choice((1, 2))):  # each once: odd tensors cannot be made odder
         held[key] = rng.choice(_odd_tensors(held[key]))
     if rng.random() < 0.2:
         del held[rng.choice([*held])]

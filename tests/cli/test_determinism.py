@@ -7,6 +7,8 @@ import subprocess
 import sys
 from collections.abc import Mapping
 
+import cv2
+import numpy as np
 import pytest
 
 from tests.cli.calls import ROOT
@@ -38,6 +40,7 @@ VERBS = (
     "render net.onnx --out flow.pdf",
     "render net.onnx --out flow.dot",
     "render net.onnx --viewer model-explorer --out explorer.json",
+    "annotate picture.png --kind canny --out canny.png",
     "nothing",
 )
 RUN = """
@@ -46,6 +49,20 @@ from onnxlens.cli.main import run
 for line in sys.argv[1:]:
     words = line.split()
     print(line, run(words), flush=True)
+
+# a measured time is never the same twice
+from pathlib import Path
+from onnxlens import OpenedTarget, write_trace
+from onnxlens.specs.measured import NodeTiming
+with OpenedTarget("net.onnx") as opened:
+    ledger = opened.ledger
+    named = [(node.node, node.op_type, node.module_path) for node in ledger.nodes]
+    timings = [NodeTiming(*each, 1e-3 * index, 1e-3, (each[0],)) for index, each in enumerate(named)]
+    write_trace(ledger, timings, Path("trace.json"))
+
+from onnxlens.api.view import _shown
+from onnxlens.specs.progress import silent
+Path("netron.onnx").write_bytes(_shown("net.onnx", None, "body.0", silent)[0])
 """
 
 
@@ -58,6 +75,8 @@ def outputs(tmp_path_factory: pytest.TempPathFactory) -> list[Mapping[str, bytes
         weights = [weight(name, *shape) for name, shape in NET_WEIGHTS.items()]
         saved = save(folder, net_nodes(), NET_INPUTS, NET_OUTPUTS, weights, between=NET_BETWEEN)
         saved.rename(folder / "net.onnx")
+        stripes = np.tile(np.arange(64, dtype=np.uint8) // 8 * 32, (64, 1))
+        assert cv2.imwrite(str(folder / "picture.png"), stripes)
         environment = {**os.environ, "PYTHONHASHSEED": seed, "PYTHONPATH": str(ROOT)}
         done = subprocess.run(
             [sys.executable, "-c", RUN, *VERBS], cwd=folder, env=environment, capture_output=True, check=True
@@ -80,7 +99,8 @@ def test_the_verbs_have_run(outputs: list[Mapping[str, bytes]]) -> None:
         line.rpartition(b" ")[2] for line in outputs[0]["stdout"].splitlines() if line[:-2].decode() in VERBS
     ]
     assert codes == [b"0"] * (len(VERBS) - 1) + [b"2"]
-    assert {"flow.svg", "flow.png", "flow.pdf", "flow.dot", "explorer.json"} <= outputs[0].keys()
+    written = {"flow.svg", "flow.png", "flow.pdf", "flow.dot", "explorer.json", "canny.png"}
+    assert written | {"trace.json", "netron.onnx"} <= outputs[0].keys()
 
 
 def test_a_pdf_has_no_date(outputs: list[Mapping[str, bytes]]) -> None:

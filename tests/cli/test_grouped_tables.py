@@ -34,6 +34,32 @@ def test_groups_have_the_time_of_what_ran(tiny: Path) -> None:
     assert seconds > 0
 
 
+def test_own_times_of_modules_and_shares_add_up(tiny: Path) -> None:
+    """Every kernel is some module's own, so that the shares of all are the whole's."""
+    columns = "path,own_latency,own_latency_share,latency"
+    rows = json.loads(done("ledger", tiny, "--latency", "--columns", columns, "--format", "json"))["rows"]
+    assert sum(row.get("own_latency_percent", 0) for row in rows) == pytest.approx(100, abs=0.1)
+    paths = [row["path"] for row in rows]
+    leaves = [row for row in rows[1:] if not any(path.startswith(f"{row['path']}.") for path in paths)]
+    assert any("own_latency_s" in row for row in leaves)
+    assert all(("own_latency_s" in leaf) == ("latency_s" in leaf) for leaf in leaves)
+
+
+@pytest.mark.parametrize("by", ["module", "op", "node", "class", "family", "stage", "resolution", "dtype"])
+def test_every_cost_that_adds_up_has_a_share(by: str, tiny: Path) -> None:
+    names = ("macs", "params", "vector_ops", "special_ops", "flops", "weight_read", "read", "write", "moved")
+    if by in ("op", "node"):
+        names = names[:1] + names[2:]  # parameters that no node reads are in no row of a node
+    own = ["--own"] if by == "module" else []
+    columns = ",".join(f"{name}_percent" for name in names)
+    document = json.loads(done("profile", tiny, "--by", by, *own, "--columns", columns, "--format", "json"))
+    prefix = "own_" if own else ""
+    for name in names:
+        shares = [row[f"{prefix}{name}_percent"] for row in document["rows"]]
+        assert sum(shares) == pytest.approx(100, abs=0.001 * len(shares)), name
+        assert document["sum"][f"{prefix}{name}_percent"] == pytest.approx(100), name
+
+
 def test_nodes_have_shapes_and_attributes_on_request(tiny: Path) -> None:
     columns = "operator,outputs,attributes,family,dtype"
     document = json.loads(done("profile", tiny, "--by", "node", "--columns", columns, "--format", "json"))

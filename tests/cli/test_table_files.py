@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import time
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -55,6 +56,17 @@ def test_a_name_is_no_formula_and_no_figure_loses_digits(tmp_path: Path, spreads
     sheet = load_workbook(tmp_path / "a.xlsx")["costs"]
     assert (sheet["A2"].data_type, sheet["B2"].value, sheet["C2"].value) == ("s", str(2**70 + 1), None)
     assert parquet.read_table(tmp_path / "a.parquet")["large"].to_pylist() == [2**70 + 1, 5]
+
+
+def test_the_same_cells_are_the_same_bytes_at_any_time(tmp_path: Path, spreadsheets: None) -> None:
+    from openpyxl import load_workbook
+
+    first, second = tmp_path / "a.xlsx", tmp_path / "b.xlsx"
+    files.write_file(["name"], [["x"]], "xlsx", first)
+    time.sleep(2.1)  # a zip file tells times in steps of two seconds
+    files.write_file(["name"], [["x"]], "xlsx", second)
+    assert first.read_bytes() == second.read_bytes()
+    assert load_workbook(first).properties.modified.year == 1980
 
 
 def test_a_format_without_its_library_or_file_is_refused_before_anything_is_counted(

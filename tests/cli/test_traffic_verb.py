@@ -121,3 +121,51 @@ def test_what_cannot_be_answered_is_refused(pair: Path, options: tuple[str, ...]
     outcome = onnxlens("traffic", pair, *options)
     assert (outcome.code, outcome.out) == (2, "")
     assert outcome.err.splitlines()[0] == f"onnxlens: {message}"
+
+
+def test_fused_traffic_is_a_column_of_every_kind_of_row(pair: Path) -> None:
+    asked = ("--fusion", "epilogue", "--on-chip", "300B", "--columns")
+    report = api.traffic_of(pair, fusion="epilogue", on_chip_bytes=300)
+    whole = report.total.moved_bytes["epilogue"]
+    figures = (
+        "fused_bytes,fused_weight_read_bytes,fused_read_bytes,fused_write_bytes,spilled_bytes,sram_bytes"
+    )
+    for verb in ("profile", "ledger"):
+        document = json.loads(done(verb, pair, *asked, f"path,{figures}", "--format", "json"))
+        first = document["rows"][0]
+        assert [first[name] for name in figures.split(",")] == [
+            whole, 2 * KERNEL, 2 * MAP, 2 * MAP, report.total.spilled_bytes, report.total.sram_bytes,
+        ]  # fmt: skip
+        assert [row["fused_bytes"] for row in document["rows"]] == [
+            row.moved_bytes["epilogue"] for row in report.rows
+        ]
+    for kind in ("op", "node", "class"):
+        rows = json.loads(done("profile", pair, "--by", kind, *asked, "fused_bytes", "--format", "json"))[
+            "rows"
+        ]
+        assert sum(row["fused_bytes"] for row in rows) == whole
+    text = done("profile", pair, "--fusion", "epilogue", "--on-chip", "300B")
+    assert (
+        f"fusion epilogue: {short_bytes(whole)}, and {short_bytes(report.total.spilled_bytes or 0)}" in text
+    )
+
+
+def test_floats_may_be_held_in_another_type(pair: Path) -> None:
+    document = json.loads(done("traffic", pair, "--as-dtype", "int8", "--format", "json"))
+    assert document["total"]["moved_bytes"]["attention"] == (4 * MAP + 2 * KERNEL) // 4
+    (row,) = json.loads(
+        done(
+            "profile", pair, "--fusion", "attention", "--as-dtype", "int8", "--depth", "0", "--format", "json"
+        )
+    )["rows"]
+    assert row["fused_bytes"] == (4 * MAP + 2 * KERNEL) // 4
+
+
+def test_a_column_of_traffic_needs_its_option(pair: Path) -> None:
+    outcome = onnxlens("profile", pair, "--columns", "fused_bytes")
+    assert (outcome.code, outcome.err) == (2, "onnxlens: column fused_bytes holds no figure; give --fusion\n")
+    outcome = onnxlens("profile", pair, "--fusion", "epilogue", "--columns", "spilled_bytes")
+    assert (outcome.code, outcome.err) == (
+        2,
+        "onnxlens: column spilled_bytes holds no figure; give --on-chip\n",
+    )

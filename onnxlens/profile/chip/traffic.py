@@ -6,8 +6,10 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import cached_property, lru_cache
 
+from onnxlens.profile.chip.as_held import as_if_held
 from onnxlens.profile.chip.fusion import Fusion, Stays
 from onnxlens.profile.chip.tiling import Statistics, Tiles, tiles_of
+from onnxlens.profile.count.counting import count_nodes
 from onnxlens.profile.count.rules import Traffic
 from onnxlens.profile.graph.graph import Graph
 from onnxlens.profile.graph.node_view import NotCountable
@@ -45,10 +47,12 @@ def compulsory_bytes(graph: Graph, fusion: Fusion) -> int:
 class GraphTraffic:
     """The traffic of one graph; what several questions share is found once."""
 
-    def __init__(self, graph: Graph, ledger: Ledger) -> None:
-        """``ledger`` is the graph's."""
-        self._graph, self._ledger = graph, ledger
-        self.fusion = Fusion(graph, ledger.nodes)
+    def __init__(self, graph: Graph, ledger: Ledger, dtype: str = "") -> None:
+        """``ledger`` is the graph's; floats are as if held in ``dtype``, "" for the file's."""
+        self._graph = as_if_held(graph, dtype) if dtype else graph
+        self._ledger, self._dtype = ledger, dtype
+        self._costs = count_nodes(self._graph) if dtype else ledger.nodes
+        self.fusion = Fusion(self._graph, self._costs)
 
     @cached_property
     def tiles(self) -> Mapping[int, Tiles | Statistics | None]:
@@ -72,8 +76,7 @@ class GraphTraffic:
             stays: what is read on the chip, of which nothing is read again.
         """
         return {
-            index: _spilled(tiles, on_chip_bytes, *self._on_chip(index, stays))
-            * self._ledger.nodes[index].repeats
+            index: _spilled(tiles, on_chip_bytes, *self._on_chip(index, stays)) * self._costs[index].repeats
             for index, tiles in self.tiles.items()
             if tiles is not None
         }
@@ -134,6 +137,7 @@ class GraphTraffic:
             kinds={each: self._kinds(each, traffic, on_chip_bytes) for each, traffic in moved.items()},
             knee=self.knee(mode),
             attribution=self._ledger.attribution,
+            stored_as=self._dtype,
         )
 
     def fused(self, mode: FusionMode, on_chip_bytes: int | None) -> FusedTraffic:
@@ -173,17 +177,17 @@ class GraphTraffic:
                 yield module.path, module.class_name, module.depth, inside[module.path]
         elif by == "op":
             members: dict[str, list[int]] = {}
-            for index, cost in enumerate(self._ledger.nodes):
+            for index, cost in enumerate(self._costs):
                 members.setdefault(f"{cost.domain}::{cost.op_type}".removeprefix("::"), []).append(index)
             for name, nodes in members.items():
                 yield name, "", 0, nodes
         else:
-            for index, cost in enumerate(self._ledger.nodes):
+            for index, cost in enumerate(self._costs):
                 yield cost.node, cost.class_name, 0, (index,)
 
     def unsized(self, index: int) -> bool:
         """Whether what the node moves is unknown."""
-        cost = self._ledger.nodes[index]
+        cost = self._costs[index]
         return cost.status == "unknown" and not cost.moved_bytes
 
 

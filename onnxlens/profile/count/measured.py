@@ -61,6 +61,7 @@ def with_measurements(
             *_without_row(ledger, "errors", parity),
         ),
         node_seconds=_node_seconds(ledger, nodes),
+        own_seconds=_own_seconds(nodes),
     )
 
 
@@ -84,6 +85,14 @@ def _node_seconds(ledger: Ledger, timings: Sequence[NodeTiming]) -> Mapping[int 
         if not sources:
             seconds[None] = seconds.get(None, 0.0) + timing.duration_s
     return seconds
+
+
+def _own_seconds(timings: Sequence[NodeTiming]) -> Mapping[str | None, float]:
+    """The time of each module's own kernels, as the times of modules count them: none is split."""
+    seconds: dict[str | None, list[float]] = {}
+    for timing in timings:
+        seconds.setdefault(timing.module_path, []).append(timing.duration_s)
+    return {path: fsum(spent) for path, spent in seconds.items()}
 
 
 def _rolled_up(ledger: Ledger, seconds: Mapping[str, float]) -> Mapping[str, ModuleCost]:

@@ -168,13 +168,18 @@ def _nodes(boxes: Sequence[_Box], deepest: DeepestFlow) -> Sequence[FlowNode]:
 
 def _title(box: _Box, deepest: DeepestFlow) -> str:
     """The class, or the operators where the file names no modules; those of a box as it is may be joined."""
-    path, title = box.levels[-1]
     if not box.closed:
         titles = dict.fromkeys(part.title for part in box.parts)
         nodes = deepest.run_by(box.parts) if len(titles) > 1 else []
         return operators_of(nodes) if nodes else ", ".join(titles)
+    return level_title(deepest, box.levels[-1], box.parts)
+
+
+def level_title(deepest: DeepestFlow, level: Level, boxes: Sequence[FlowNode]) -> str:
+    """What a person calls a module or group: as it is called, or what its boxes run."""
+    path, title = level
     if not deepest.names_modules and path and not title:
-        return operators_of(deepest.run_by(box.parts))
+        return operators_of(deepest.run_by(boxes))
     return title or path
 
 

@@ -26,6 +26,13 @@ def contracted(ranks: Sequence[int], successors: Adjacency) -> list[list[int]]:
     Returns:
         The vertices of each box, the boxes in an order that respects the edges.
     """
+    whole: Mapping[int, list[int]] = defaultdict(list)
+    for vertex, rank in enumerate(ranks):
+        whole[rank].append(vertex)
+    boxes = list(whole.values())
+    order = _topological(quotient(boxes, successors))
+    if len(order) == len(boxes):  # no cycle
+        return [boxes[index] for index in order]
     boxes = list(_Schedule(ranks, successors))
     return _merged(boxes, [ranks[box[0]] for box in boxes], quotient(boxes, successors))
 

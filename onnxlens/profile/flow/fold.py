@@ -125,7 +125,10 @@ class _Folding:
     def _repeat(self, items: Sequence[Block], signatures: Sequence[int], index: int) -> _Found | None:
         """The block from ``index`` on whose repeats cover most; rotated to begin with matrix work."""
         longest = min(LONGEST_UNIT, (len(items) - index) // 2)
-        tried = (self._times(items, signatures, _Found(index, length, 0)) for length in range(1, longest + 1))
+        lengths = [
+            length for length in range(1, longest + 1) if signatures[index + length] == signatures[index]
+        ]
+        tried = (self._times(items, signatures, _Found(index, length, 0)) for length in lengths)
         best = max(filter(None, tried), key=lambda found: (found.covered, -found.length), default=None)
         if best is None or best.length == 1 or _macs(items[index]):
             return best

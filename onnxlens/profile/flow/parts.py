@@ -5,14 +5,13 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Hashable, Iterator, Mapping, Sequence
 from dataclasses import replace
-from itertools import accumulate, pairwise
+from itertools import accumulate, chain, pairwise
 
-from onnxlens.profile.flow.alone import shown_alone
-from onnxlens.profile.flow.collapse import collapsed_with_parts
 from onnxlens.profile.flow.deepest import DeepestFlow, ran
 from onnxlens.profile.flow.fold import folded_parts
 from onnxlens.profile.flow.frames import Level
 from onnxlens.profile.flow.levels import joined, steps_to
+from onnxlens.profile.flow.shrinking import Shrinking
 from onnxlens.specs.flow import FlowNode
 
 
@@ -22,9 +21,9 @@ def with_parts(deepest: DeepestFlow, most: int, share: int) -> DeepestFlow:
     A row that is short enough when equal blocks are folded is left as it is.
     """
     inserted: dict[str, dict[str, tuple[Level, ...]]] = {}
-    for path in _long(deepest, most):
-        shown = shown_alone(deepest, path) if path else deepest
-        flow, held = collapsed_with_parts(shown, 1)
+    levels = Shrinking(deepest)
+    for path in reversed(_long(deepest, most)):
+        shown, flow, held = levels.row(path)
         row = ran(flow)
         if len(row) <= most or len(ran(folded_parts(shown, flow, held))) <= most:
             continue
@@ -38,9 +37,9 @@ def with_parts(deepest: DeepestFlow, most: int, share: int) -> DeepestFlow:
                 members[name].append(box)
         titles = {name: f"{_name(boxes[0])} to {_name(boxes[-1])}" for name, boxes in members.items()}
         inserted[path] = {
-            part.id: tuple((name, titles[name]) for name in names)
+            part: tuple((name, titles[name]) for name in names)
             for box, names in zip(row, parts_of, strict=True)
-            for part in held[box.id]
+            for part in chain.from_iterable(map(levels.ids, held[box.id]))
         }
     if not inserted:
         return deepest
@@ -60,7 +59,10 @@ def _parents(node: FlowNode, inserted: Mapping[str, Mapping[str, tuple[Level, ..
 
 
 def _long(deepest: DeepestFlow, most: int) -> Sequence[str]:
-    """The paths of the levels that may have a row of more than ``most`` boxes in them; "" is the model."""
+    """The paths of the levels that may have a row of more than ``most`` boxes in them; "" is the model.
+
+    Those inside others come later.
+    """
     inside: dict[str, set[Hashable]] = defaultdict(set)
     for node in ran(deepest.flow):
         paths = ["", *(path for path, _ in node.parents)]

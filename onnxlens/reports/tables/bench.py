@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from onnxlens.reports.numbers import COSTS, share, short_bytes, short_count, short_time
-from onnxlens.reports.tables.columns import MODULE_CLASS, MODULE_ORDER
-from onnxlens.reports.tables.module_names import module_name, timed_in
+from onnxlens.reports.tables.columns import MODULE_CLASS, MODULE_ORDER, TIME_SHARE
+from onnxlens.reports.tables.ledger import hidden_note, left_out, titled
+from onnxlens.reports.tables.module_names import module_name, root_name, timed_in
+from onnxlens.reports.tables.query import Asked, Query
 from onnxlens.reports.tables.render import (
     By,
     Cell,
@@ -16,10 +18,14 @@ from onnxlens.reports.tables.render import (
     TableFormat,
     figure_column,
     first_of,
+    fitted,
     render_table,
     with_notes,
 )
+from onnxlens.reports.tables.rows import Rows, checked, selected
+from onnxlens.reports.tables.shares import LATENCY
 from onnxlens.specs.bench import BenchReport, LatencyResult, ModuleTime, NodeTime, OperatorTime
+from onnxlens.specs.codec import to_plain
 
 SHOWN_UNATTRIBUTED = 5
 """Nodes without a module that a table names, costliest first; the JSON document has all."""
@@ -29,87 +35,174 @@ SHOWN_ELSEWHERE = ("load", "processor")
 
 
 Row = TypeVar("Row", bound=ModuleTime | OperatorTime | NodeTime)
+Builder = Callable[[BenchReport], Column[Any]]
+LEVELS = 2
+"""Of modules that a table shows, unless rows are chosen."""
 
 
-def bench_table(report: BenchReport, by: By, depth: int, table_format: TableFormat) -> str:
-    """The times by module down to ``depth``, by operator type, or by node; for people with notes.
+def bench_table(
+    report: BenchReport,
+    query: Query | None = None,
+    table_format: TableFormat = "table",
+    width: int | None = None,
+) -> str:
+    """The times by module, by operator type, or by node; for people short, within ``width``, with notes.
 
     A file that names no modules is grouped by operator type instead, and the table says so.
+
+    Raises:
+        UsageError: a column is asked for that holds no figure, or a text that no row has.
     """
-    if by == "module" and report.attribution != "none":
-        modules = [module for module in report.modules if module.depth <= depth]
-        table = render_table(modules, _module_columns(report, table_format), table_format)
-    elif by != "node":
-        table = render_table(report.operators, _operator_columns(report), table_format)
-    else:
-        table = render_table(report.nodes, _node_columns(report), table_format)
+    query, rows = _rows(report, query or Query(Asked(depth=LEVELS)))
+    found = selected(rows, query)
+    names = query.columns or tuple(rows.columns)
+    if table_format == "csv":
+        return render_table(found.rows, titled(rows, names), "csv")
+    columns = titled(rows, query.columns or [name for name in names if name not in FOR_MACHINES], people=True)
+    if table_format == "table" and query.by == "module" and not query.filters and query.sort is None:
+        name = module_name(report.modules, report.graph, nested=True)
+        columns = [replace(each, short=name) if each.title == "path" else each for each in columns]
+    columns, hidden = fitted(found.rows, columns, width if table_format == "table" else None)
+    table = render_table(found.rows, columns, table_format)
     weights = f", weights: {report.weights}" if report.weights else ""
     heading = (
         f"{report.graph} from {report.source} (opset {report.opset}{weights}): ONNX Runtime on "
         f"{report.provider}, level {report.level}, threads {report.threads}"
     )
-    return with_notes(heading, table, _notes(report), table_format)
+    notes = [*hidden_note(hidden), *left_out(rows, found, query)]
+    if query.asked.top is not None and query.by == "module" and not query.asked.leaves:
+        notes.append("rows include the modules inside them; ledger --latency --own ranks each without those")
+    notes += _notes(report)
+    return with_notes(heading, table, notes, table_format)
 
 
-def _module_columns(report: BenchReport, table_format: TableFormat) -> Sequence[Column[ModuleTime]]:
-    name = module_name(report.modules, report.graph, nested=table_format == "table")
-    elsewhere: Column[ModuleTime] = Column("timed in", lambda m: timed_in(m.timed_in, report.graph))
-    return (
-        MODULE_ORDER,
-        Column("module", lambda m: m.path, name),
-        MODULE_CLASS,
-        *_times(report),
-        *((elsewhere,) if table_format == "csv" else ()),
-        Column("layout", lambda m: m.layout_s, lambda m: short_time(m.layout_s) if m.layout_s else "-", True),
-        *_rates(report),
+def bench_rows(report: BenchReport, query: Query) -> dict[str, Any]:
+    """The rows and columns that are asked for, exact; a figure that is not known is absent.
+
+    Raises:
+        UsageError: a column is asked for that holds no figure, or a text that no row has.
+    """
+    query, rows = _rows(report, query)
+    columns = {name: rows.columns[name] for name in query.columns or rows.columns}
+    found = selected(rows, query).rows
+    return {
+        "by": query.by,
+        "columns": list(columns),
+        "rows": [to_plain({name: column.exact(row) for name, column in columns.items()}) for row in found],
+    }
+
+
+def _rows(report: BenchReport, query: Query) -> tuple[Query, Rows]:
+    if query.by == "module" and report.attribution == "none":
+        query = replace(query, asked=replace(query.asked, by="op"))
+    every: Mapping[By, Sequence[Any]] = {
+        "module": report.modules, "op": report.operators, "node": report.nodes,
+    }  # fmt: skip
+    inner = [each.path.split(".") for each in report.modules if each.path]
+    outer = {".".join(elements[:length]) for elements in inner for length in range(len(elements))}
+    rows = Rows(
+        every[query.by],
+        {name: build(report) for name, build in BENCH_COLUMNS[query.by].items()},
+        together=lambda rows: None,
+        depth=lambda row: row.depth if query.by == "module" else 0,
+        is_leaf=lambda row: query.by != "module" or row.path not in outer,
     )
+    return query, checked("matrix", rows, query)
 
 
-def _operator_columns(report: BenchReport) -> Sequence[Column[OperatorTime]]:
-    return (
-        Column("operator", lambda o: o.op_type),
-        Column("nodes", lambda o: o.nodes, right=True),
-        *_times(report),
-        *_rates(report),
-    )
-
-
-def _node_columns(report: BenchReport) -> Sequence[Column[NodeTime]]:
-    return (
-        Column("node", lambda n: n.node),
-        Column("operator", lambda n: n.op_type),
-        Column("kind", lambda n: n.kind),
-        Column(
-            "module",
-            lambda n: n.module_path or "",
-            lambda n: "unattributed" if n.module_path is None else n.module_path or report.graph,
-        ),
-        Column("from", lambda n: ", ".join(n.sources)),
-        *_times(report),
-        *_rates(report),
-    )
-
-
-def _times(report: BenchReport) -> tuple[Column[Row], ...]:
-    """The time and its share of all node time: seconds for machines, short for people."""
-    whole = report.node_sum_s
-    time: Column[Row] = _time_column("time", "median_s", short_time)
+def _latency_column(report: BenchReport) -> Column[Row]:
+    """The time; of a module whose nodes were fused into another's, which has it."""
+    time: Column[Row] = _time_column("median_s", short_time)
 
     def text(row: Row) -> Cell:
-        elsewhere = timed_in(row.timed_in, report.graph, 1) if isinstance(row, ModuleTime) else None
+        elsewhere = timed_in(row.timed_in, root_name(report), 1) if isinstance(row, ModuleTime) else None
         return f"in {elsewhere}" if elsewhere else time.cell(row, exact=False)
 
-    return (
-        replace(time, short=text),
-        _time_column("p10", "p10_s", short_time),
-        _time_column("p90", "p90_s", short_time),
-        Column(
-            "time %",
-            lambda r: (round(100 * r.time.median_s / whole, 3) if whole else 0) if r.time else None,
-            lambda r: _share(report, r.time.median_s, whole) if r.time else "-",
-            True,
-        ),
+    return replace(time, short=text)
+
+
+def _latency_share(report: BenchReport) -> Column[Row]:
+    whole = report.node_sum_s
+    return Column(
+        "",
+        lambda r: (round(100 * r.time.median_s / whole, 3) if whole else 0) if r.time else None,
+        lambda r: _share(report, r.time.median_s, whole) if r.time else "-",
+        True,
     )
+
+
+def _peak_share(report: BenchReport) -> Column[Row]:
+    share_of: Column[Row] = _time_column("share_of_best", lambda part: _share(report, part, 1))
+
+    def exact(row: Row) -> float | None:
+        part = row.time.share_of_best if row.time else None
+        return None if part is None else round(100 * part, 3)
+
+    return replace(share_of, exact=exact)
+
+
+def _same(column: Column[Any]) -> Builder:
+    return lambda report: column
+
+
+def _path(report: BenchReport) -> Column[ModuleTime]:
+    root = root_name(report)
+    return Column("", lambda m: m.path or root)
+
+
+def _node_path(report: BenchReport) -> Column[NodeTime]:
+    root = root_name(report)
+
+    def path(node: NodeTime) -> str | None:
+        return None if node.module_path is None else node.module_path or root
+
+    return Column("", path, lambda node: path(node) or "unattributed")
+
+
+def _timed_in(report: BenchReport) -> Column[ModuleTime]:
+    root = root_name(report)
+    return Column("", lambda m: timed_in(m.timed_in, root))
+
+
+_TIMES: Mapping[str, Builder] = {
+    LATENCY: _latency_column,
+    TIME_SHARE: _latency_share,
+    "achieved_macs_per_s": lambda report: _time_column("macs_per_s", COSTS["achieved_macs_per_s"].short),
+    "peak_percent": _peak_share,
+    "macs": lambda report: _time_column("macs", COSTS["macs"].short, "?"),
+    "p10_s": lambda report: _time_column("p10_s", short_time),
+    "p90_s": lambda report: _time_column("p90_s", short_time),
+}
+BENCH_COLUMNS: Mapping[By, Mapping[str, Builder]] = {
+    "module": {
+        "path": _path,
+        "class": _same(MODULE_CLASS),
+        **_TIMES,
+        "layout_s": _same(
+            Column("", lambda m: m.layout_s, lambda m: short_time(m.layout_s) if m.layout_s else "-", True)
+        ),
+        "timed_in": _timed_in,
+        "order": _same(MODULE_ORDER),
+        "depth": _same(Column("", lambda m: m.depth, right=True)),
+    },
+    "op": {
+        "operator": _same(Column("", lambda o: o.op_type)),
+        "nodes": _same(Column("", lambda o: o.nodes, right=True)),
+        **_TIMES,
+    },
+    "node": {
+        "node": _same(Column("", lambda n: n.node)),
+        "operator": _same(Column("", lambda n: n.op_type)),
+        "path": _node_path,
+        **_TIMES,
+        "kind": _same(Column("", lambda n: n.kind)),
+        "sources": _same(Column("", lambda n: ", ".join(n.sources))),
+    },
+}
+"""Every column, by the kind of the rows and the name that all options call it; what tells most first."""
+
+FOR_MACHINES = ("depth", "timed_in")
+"""What a table shows in other columns, unless it is named."""
 
 
 def _share(report: BenchReport, part: float, whole: float) -> str:
@@ -117,25 +210,12 @@ def _share(report: BenchReport, part: float, whole: float) -> str:
     return share(part, whole, digits=0 if report.noise else 1)
 
 
-def _rates(report: BenchReport) -> tuple[Column[Row], ...]:
-    """MACs, and MACs per second; ``?`` and an empty cell where they are unknown."""
-    return (
-        _time_column("MACs", "macs", COSTS["macs"].short, "?"),
-        _time_column("MACs/s", "macs_per_s", COSTS["achieved_macs_per_s"].short),
-        _time_column(
-            "% of peak", "share_of_best", lambda part: _share(report, part, 1), csv_title="share of peak"
-        ),
-    )
-
-
-def _time_column(
-    title: str, name: str, short: Callable[[float], str], missing: str = "-", csv_title: str = ""
-) -> Column[Row]:
+def _time_column(name: str, short: Callable[[float], str], missing: str = "-") -> Column[Row]:
     def figure(row: Row) -> float | None:
         found: float | None = None if row.time is None else getattr(row.time, name)
         return found
 
-    known: Column[Row] = figure_column(title, figure, short, missing, csv_title)
+    known: Column[Row] = figure_column("", figure, short, missing)
     return replace(known, short=lambda row: "-" if row.time is None else known.cell(row, exact=False))
 
 
@@ -161,7 +241,7 @@ def _notes(report: BenchReport) -> Iterator[str]:
         yield (
             f"convolution peak: {short_count(round(convolution.macs_per_s))} MACs/s ({convolution.channels} "
             f"channels, {convolution.kernel} x {convolution.kernel} over {convolution.side} x "
-            f"{convolution.side}, {convolution.dtype}); % of peak is of the higher"
+            f"{convolution.side}, {convolution.dtype}); peak_share is of the higher"
         )
     used = report.memory.peak_bytes
     yield f"peak memory: {'' if used is None else f'{short_bytes(used)} '}{report.memory.method}"

@@ -8,9 +8,9 @@ from dataclasses import replace
 from functools import cache, partial
 from operator import attrgetter
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from onnxlens.reports.numbers import COST_NAMES, COSTS, figure_text, shapes, share_text, short_count
+from onnxlens.reports.numbers import COST_NAMES, COSTS, figure_text, shapes, short_count
 from onnxlens.reports.tables.bounds import AT, BOUND_TEXTS, bound_columns
 from onnxlens.reports.tables.bounds import FIGURES as BOUND_FIGURES
 from onnxlens.reports.tables.facts import FACTS, fact_column
@@ -18,23 +18,19 @@ from onnxlens.reports.tables.fused import FUSED, fused_columns
 from onnxlens.reports.tables.module_names import root_name, timed_in
 from onnxlens.reports.tables.reconciliation import exact_peer, operator_name, short_peer
 from onnxlens.reports.tables.render import By, Cell, Column, first_of
+from onnxlens.reports.tables.shares import LATENCY, Costed, cost_share, lacks_peer, peer_share, time_share
 from onnxlens.specs.ledger import (
     BodyCost,
     Ledger,
     ModuleCost,
     NodeCost,
     OperatorCost,
-    Totals,
     Window,
     is_lower_bound,
 )
 from onnxlens.specs.peers import PEERS, Peer
 from onnxlens.specs.text import enclosing
 
-if TYPE_CHECKING:
-    pass
-
-Costed = ModuleCost | OperatorCost | NodeCost
 Builder = Callable[[Ledger], Column[Any]]
 ModuleColumn = Column[ModuleCost]
 
@@ -62,49 +58,6 @@ def operations_column(name: str) -> Column[NodeCost]:
     )
 
 
-def _macs_share(ledger: Ledger) -> Column[Costed]:
-    """The row's part of the MACs of the whole."""
-    return _share_column(_macs, _lacks_macs, ledger.totals)
-
-
-def _peer_share(peer: Peer, ledger: Ledger) -> Column[Costed]:
-    """The row's part of what the peer counts in all."""
-    return _share_column(partial(_peer_macs, peer, ledger), _lacks_peer, ledger.totals)
-
-
-def _share_column(
-    figure: Callable[[Any], int | None], lacks: Callable[[Any], bool], totals: Totals
-) -> Column[Costed]:
-    whole, whole_lower = figure(totals) or 0, lacks(totals)
-
-    def exact(row: Costed) -> float | None:
-        part = figure(row)
-        if part is None or whole_lower:
-            return None
-        return round(100 * part / whole, 3) if whole else 0
-
-    def short(row: Costed) -> str:
-        return share_text(figure(row) or 0, whole, part_lower=lacks(row), whole_lower=whole_lower)
-
-    return Column("%", exact, short, right=True, lower=lacks, sums=True)
-
-
-def _macs(row: Costed | Totals) -> int:
-    return row.macs
-
-
-def _lacks_macs(row: Costed | Totals) -> bool:
-    return is_lower_bound("macs", row.lower_bounds)
-
-
-def _peer_macs(peer: Peer, ledger: Ledger, row: Costed | Totals) -> int | None:
-    return row.peer.macs if ledger.convention == peer and row.peer else None
-
-
-def _lacks_peer(row: Costed | Totals) -> bool:
-    return row.peer is not None and row.peer.unknown_nodes > 0
-
-
 def _peer_count(peer: Peer, ledger: Ledger) -> Column[Costed]:
     """What the peer counts; no figure at all in another convention."""
     if ledger.convention != peer:
@@ -114,7 +67,7 @@ def _peer_count(peer: Peer, ledger: Ledger) -> Column[Costed]:
         lambda row: exact_peer(row.peer),
         lambda row: short_peer(row.peer, short_count),
         right=True,
-        lower=_lacks_peer,
+        lower=lacks_peer,
         sums=True,
     )
 
@@ -137,15 +90,27 @@ PEER_NAMES: Mapping[Peer, str] = MappingProxyType(
 )
 PERCENT = "_percent"
 SHARE = "macs" + PERCENT
+TIME_SHARE = "latency" + PERCENT
+OWN = "own_"
+"""How the columns begin that leave out the modules inside a module."""
 
 _PEER_COLUMNS: Mapping[str, Builder] = {
     name: builder
     for peer in PEERS
     for name, builder in (
         (PEER_NAMES[peer], partial(_peer_count, peer)),
-        (PEER_NAMES[peer] + PERCENT, partial(_peer_share, peer)),
+        (PEER_NAMES[peer] + PERCENT, partial(peer_share, peer)),
     )
 }
+_SHARES: Mapping[str, Builder] = {
+    name.removesuffix("_bytes") + PERCENT: partial(cost_share, name)
+    for name in (
+        "params", "vector_ops", "special_ops", "flops",
+        "weight_read_bytes", "read_bytes", "write_bytes", "moved_bytes",
+    )
+}  # fmt: skip
+NAMED_ONLY = frozenset((*_SHARES, *(OWN + name for name in _SHARES)))
+"""What a table, CSV and JSON have only where it is named."""
 _TRAFFIC = _costs("weight_read_bytes", "read_bytes", "write_bytes", "moved_bytes")
 _INTENSITY = {
     "arithmetic_intensity": _same(cost_column("arithmetic_intensity", lambda figure: f"{figure:.1f}"))
@@ -255,16 +220,18 @@ LEDGER_COLUMNS: Mapping[str, Builder] = MappingProxyType(
         "operators": _same(Column("operators", _operators, lambda m: _operators(m, 3))),
         **_window_columns(_module_windows),
         **_costs("macs"),
-        SHARE: _macs_share,
+        SHARE: partial(cost_share, "macs"),
         **_PEER_COLUMNS,
         **_costs("params"),
         **_OPERATIONS,
         **_TRAFFIC,
+        **_SHARES,
         **_costs("resident_weight_bytes", "live_bytes", "working_bytes"),
         "fits": _same(Column("fits", lambda m: None)),  # what it is to fit into is asked with the rows
         **_INTENSITY,
         "unknown_nodes": _UNKNOWN,
-        "latency_s": _latency,
+        LATENCY: _latency,
+        TIME_SHARE: partial(time_share, ""),
         "timed_in": _timed_in,
         **_costs("achieved_macs_per_s", "parity_error"),
         **_ON_CHIPS,
@@ -274,17 +241,15 @@ LEDGER_COLUMNS: Mapping[str, Builder] = MappingProxyType(
 )
 """What a module's row has: its costs with everything below it."""
 
-OWN = "own_"
-"""How the columns begin that leave out the modules inside a module."""
-
 OWN_COLUMNS: Mapping[str, Builder] = MappingProxyType(
     {
         OWN + name: LEDGER_COLUMNS[name]
         for name in (
-            "operators", "macs", SHARE, *_PEER_COLUMNS, "params", *_OPERATIONS, *_TRAFFIC,
-            *_INTENSITY, "unknown_nodes", *_BOUNDS,
+            "operators", "macs", SHARE, *_PEER_COLUMNS, "params", *_OPERATIONS, *_TRAFFIC, *_SHARES,
+            *_INTENSITY, "unknown_nodes", LATENCY, *_BOUNDS,
         )
     }
+    | {OWN + TIME_SHARE: partial(time_share, "own_seconds")}
 )  # fmt: skip
 
 GROUP_COLUMNS: Mapping[str, Builder] = MappingProxyType(
@@ -294,13 +259,16 @@ GROUP_COLUMNS: Mapping[str, Builder] = MappingProxyType(
         "free_nodes": _same(Column("free", lambda o: o.free_nodes, right=True, sums=True)),
         "unknown_nodes": _UNKNOWN,
         **_costs("macs"),
-        SHARE: _macs_share,
+        SHARE: partial(cost_share, "macs"),
         **_PEER_COLUMNS,
         **_costs("params"),
         **_OPERATIONS,
         **_TRAFFIC,
+        **_SHARES,
         **_INTENSITY,
-        **_costs("latency_s", "achieved_macs_per_s"),
+        **_costs(LATENCY),
+        TIME_SHARE: partial(time_share, "node_seconds"),
+        **_costs("achieved_macs_per_s"),
         **_ON_CHIPS,
         **_BOUNDS,
     }
@@ -324,12 +292,13 @@ NODE_COLUMNS: Mapping[str, Builder] = MappingProxyType(
         **{name: partial(fact_column, name) for name in FACTS},
         **_window_columns(_node_windows),
         "macs": _same(operations_column("macs")),
-        SHARE: _macs_share,
+        SHARE: partial(cost_share, "macs"),
         **_PEER_COLUMNS,
         "why_not_as_ours": _same(Column("", lambda node: node.peer.cause if node.peer else None)),
         **{name: _same(operations_column(name)) for name in _OPERATIONS},
         **_costs("params"),
         **_TRAFFIC,
+        **_SHARES,
         **_INTENSITY,
         "status": _same(Column("status", _status)),
         "repeats": _same(Column("runs", lambda n: n.repeats, right=True)),
@@ -361,7 +330,7 @@ TEXTS = Names(
     {
         "path", "class", "fits", "inputs", "outputs", "operators", "own_operators", "kernel", "stride",
         "timed_in", "evidence", "lower_bounds", "own_lower_bounds", "operator", "node", "status",
-        "why_not_as_ours", "group", "attributes", "family", "resolution", "dtype",
+        "why_not_as_ours", "group", "attributes", "family", "resolution", "dtype", "kind", "sources",
         *BOUND_TEXTS,
     }
 )  # fmt: skip
@@ -371,7 +340,8 @@ TEXTS = Names(
 def shown_name(name: str) -> str:
     """What heads a column in a table for people: narrow, and taken by every option too."""
     plain = name.removeprefix(OWN)
-    head = (COSTS[plain].head or plain) if plain in COSTS else plain.replace(PERCENT, "_share")
+    head = plain.replace(PERCENT, "_share").removesuffix("_s")
+    head = (COSTS[plain].head or plain) if plain in COSTS else head
     short = {SHARE: "share", "free_nodes": "free"}.get(plain, head)
     return OWN + short if plain != name else short
 
@@ -379,7 +349,9 @@ def shown_name(name: str) -> str:
 SHORT_NAMES: Mapping[str, str] = MappingProxyType(
     {
         "module": "path", "in": "inputs", "out": "outputs", "#": "order", "named by": "evidence",
-        "runs": "repeats", "%": SHARE, "macs %": SHARE,
+        "runs": "repeats", "%": SHARE, "macs %": SHARE, "time": LATENCY, "time %": TIME_SHARE,
+        "p10": "p10_s", "p90": "p90_s", "layout": "layout_s", "% of peak": "peak_percent",
+        "peak_share": "peak_percent", "from": "sources",
         **COST_NAMES,
         **{shown_name(name): name for columns in COLUMNS.values() for name in columns},
     }
@@ -395,5 +367,6 @@ def present_columns(ledger: Ledger) -> Mapping[str, ModuleColumn]:
     return {
         name: column
         for name, column in every.items()
-        if name == SHARE or any(column.exact(module) is not None for module in ledger.modules)
+        if name == SHARE
+        or (name not in NAMED_ONLY and any(column.exact(module) is not None for module in ledger.modules))
     }

@@ -20,11 +20,13 @@ from onnxlens.reports.numbers import (
 from onnxlens.reports.tables.bounds import shown_bounds
 from onnxlens.reports.tables.columns import (
     COLUMNS,
+    NAMED_ONLY,
     OWN,
     PEER_NAMES,
     PERCENT,
     SHARE,
     TEXTS,
+    TIME_SHARE,
     shown_name,
 )
 from onnxlens.reports.tables.fused import SHOWN, fused_note
@@ -40,19 +42,19 @@ from onnxlens.specs.record import record
 
 FOR_PEOPLE: Mapping[By, Sequence[str]] = {
     "module": (
-        "path", "class", "macs", SHARE, "latency_s", "achieved_macs_per_s", "parity_error", "params",
-        "moved_bytes", "live_bytes", "resident_weight_bytes", "working_bytes", "unknown_nodes", "inputs",
-        "outputs", "arithmetic_intensity", "operators", "evidence",
+        "path", "class", "macs", SHARE, "latency_s", TIME_SHARE, "achieved_macs_per_s", "parity_error",
+        "params", "moved_bytes", "live_bytes", "resident_weight_bytes", "working_bytes", "unknown_nodes",
+        "inputs", "outputs", "arithmetic_intensity", "operators", "evidence",
     ),
     "op": (
-        "operator", "nodes", "macs", SHARE, "moved_bytes", "params", "latency_s", "vector_ops", "special_ops",
-        "free_nodes", "unknown_nodes", "weight_read_bytes", "read_bytes", "write_bytes",
+        "operator", "nodes", "macs", SHARE, "latency_s", TIME_SHARE, "moved_bytes", "params", "vector_ops",
+        "special_ops", "free_nodes", "unknown_nodes", "weight_read_bytes", "read_bytes", "write_bytes",
         "arithmetic_intensity",
     ),
     "group": (
-        "group", "macs", SHARE, "params", "moved_bytes", "latency_s", "achieved_macs_per_s", "nodes",
-        "vector_ops", "special_ops", "free_nodes", "unknown_nodes", "weight_read_bytes", "read_bytes",
-        "write_bytes", "arithmetic_intensity",
+        "group", "macs", SHARE, "latency_s", TIME_SHARE, "params", "moved_bytes", "achieved_macs_per_s",
+        "nodes", "vector_ops", "special_ops", "free_nodes", "unknown_nodes", "weight_read_bytes",
+        "read_bytes", "write_bytes", "arithmetic_intensity",
     ),
     "node": (
         "node", "operator", "path", "macs", SHARE, "moved_bytes", "status", "repeats", "vector_ops",
@@ -62,12 +64,17 @@ FOR_PEOPLE: Mapping[By, Sequence[str]] = {
 """What a table shows unless columns are chosen, those that matter most first."""
 
 
-OF_THE_WHOLE = ("live_bytes", "latency_s", "achieved_macs_per_s", "parity_error")
+OF_THE_WHOLE = ("live_bytes", "achieved_macs_per_s", "parity_error")
 """What a table of own costs does not show: it is of a module with all that is inside."""
 
 GROUP_TIME = (
     "latency of rows: the medians of their nodes, added; that of a kernel that runs nodes of several is "
     "split by MACs, or else by bytes, and (other) has what runs none"
+)
+
+RESOLUTIONS = (
+    "resolution: of maps (N, C, H, W) and tokens (N, tokens, C); a file with other layouts shows what stands "
+    "in those places"
 )
 
 NAMELESS: Mapping[By, str] = {
@@ -102,8 +109,8 @@ def cost_table(
     rows = rows_of(ledger, query, None if table_format == "csv" else _showable(query))
     found = selected(rows, query)
     if table_format == "csv":
-        return render_table(found.rows, _titled(rows, _for_machines(rows, query)), "csv")
-    columns = _titled(rows, _for_people(ledger, rows, query), people=True)
+        return render_table(found.rows, titled(rows, _for_machines(rows, query)), "csv")
+    columns = titled(rows, _for_people(ledger, rows, query), people=True)
     if table_format == "table" and query.by == "module" and not query.filters and query.sort is None:
         columns = [_nested(ledger, column) if column.title == "path" else column for column in columns]
     sums = _sums(rows, found) if query.filters or query.asked.own else ()
@@ -112,7 +119,12 @@ def cost_table(
     width = layout.width if table_format == "table" else None
     columns, hidden = fitted(found.rows, columns, width)
     table = render_table(found.rows, columns, table_format, sums)
-    notes = [*hidden_note(hidden), *_left_out(rows, found, query), *_notes(ledger, layout.explain)]
+    notes = [
+        *hidden_note(hidden),
+        *left_out(rows, found, query),
+        *_about(rows, query),
+        *_notes(ledger, layout.explain),
+    ]
     if ledger.attribution == "none" and query.by in NAMELESS:
         notes.append(NAMELESS[query.by])
     convention = "" if ledger.convention == "matrix" else f", as {ledger.convention} counts"
@@ -178,7 +190,8 @@ def _resolved(ledger: Ledger, query: Query) -> Query:
     return replace(query, asked=replace(asked, by=asked.by or by), sort=sort)
 
 
-def _titled(rows: Rows, names: Sequence[str], *, people: bool = False) -> Sequence[Column[Any]]:
+def titled(rows: Rows, names: Sequence[str], *, people: bool = False) -> Sequence[Column[Any]]:
+    """The columns of these names, headed by them; for people by their short ones."""
     return [replace(rows.columns[name], title=shown_name(name) if people else name) for name in names]
 
 
@@ -191,7 +204,7 @@ def _nested(ledger: Ledger, column: Column[Any]) -> Column[Any]:
 def _for_machines(rows: Rows, query: Query) -> Sequence[str]:
     """The columns for machines: with the figures comes which of them are lower bounds."""
     if not query.columns:
-        return tuple(rows.columns)
+        return tuple(name for name in rows.columns if name not in NAMED_ONLY)
     own = any(name.startswith(OWN) for name in query.columns)
     bounds = ("lower_bounds", *((f"{OWN}lower_bounds",) if own else ()))
     return tuple(dict.fromkeys((*query.columns, *(name for name in bounds if name in rows.columns))))
@@ -235,7 +248,9 @@ def _for_people(ledger: Ledger, rows: Rows, query: Query) -> Sequence[str]:
         for name in names
         if name not in hidden
     )
-    return [name for name in dict.fromkeys(owned) if name in rows.columns]
+    shown = [name for name in dict.fromkeys(owned) if name in rows.columns]
+    sought = [name for name in dict.fromkeys(query.named) if name not in shown]
+    return [*shown[:2], *sought, *shown[2:]]  # what rows are chosen by can be seen
 
 
 def _sums(rows: Rows, found: Selection) -> Sequence[tuple[str, Any]]:
@@ -250,11 +265,12 @@ def hidden_note(columns: Sequence[Column[Any]]) -> Sequence[str]:
     """Which columns a screen has no room for, if there are any."""
     if not columns:
         return ()
-    return (f"columns: {', '.join(column.title for column in columns)} do not fit; --wide shows them",)
+    do, them = ("does", "it") if len(columns) == 1 else ("do", "them")
+    return (f"columns: {', '.join(column.title for column in columns)} {do} not fit; --wide shows {them}",)
 
 
-def _left_out(rows: Rows, found: Selection, query: Query) -> Sequence[str]:
-    """What the rows leave out, and why."""
+def left_out(rows: Rows, found: Selection, query: Query) -> list[str]:
+    """Which rows are left out, and why."""
     kind, every = KINDS[query.by], len(rows.every)
     lines = []
     if len(found.rows) < every:
@@ -269,6 +285,12 @@ def _left_out(rows: Rows, found: Selection, query: Query) -> Sequence[str]:
         lines.append(
             f"undecided: {found.undecided} {kind}, of which only a lower bound is known, are left out"
         )
+    return lines
+
+
+def _about(rows: Rows, query: Query) -> Sequence[str]:
+    """What must be known of the rows."""
+    lines, every = [], len(rows.every)
     if query.fits is not None:
         column = rows.columns.get("fits")
         fitting = sum(column.exact(row) == "yes" for row in rows.every) if column else UNKNOWN
@@ -277,6 +299,8 @@ def _left_out(rows: Rows, found: Selection, query: Query) -> Sequence[str]:
         lines.append("rows include the modules inside them; --own ranks each module without those")
     if query.by in ("op", "group") and "latency_s" in rows.columns:
         lines.append(GROUP_TIME)
+    if query.asked.by == "resolution" or "resolution" in query.named:
+        lines.append(RESOLUTIONS)
     return lines
 
 

@@ -9,7 +9,7 @@ from onnxlens.reports.tables.render import first_of
 from onnxlens.specs.text import around
 
 if TYPE_CHECKING:
-    from onnxlens.specs.bench import ModuleTime
+    from onnxlens.specs.bench import BenchReport, ModuleTime
     from onnxlens.specs.ledger import Ledger, ModuleCost
 
 Module = TypeVar("Module", bound="ModuleCost | ModuleTime")
@@ -30,7 +30,7 @@ def module_name(modules: Iterable[Module], graph: str, *, nested: bool) -> Calla
     return name
 
 
-def root_name(ledger: Ledger) -> str:
+def root_name(ledger: Ledger | BenchReport) -> str:
     """What the model is called where modules have paths: the graph's name, in brackets if a module has it."""
     name = ledger.graph or ledger.source
     return f"({name})" if any(module.path == name for module in ledger.modules) else name

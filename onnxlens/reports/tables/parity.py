@@ -6,7 +6,16 @@ from collections import Counter
 from collections.abc import Sequence
 from operator import attrgetter
 
-from onnxlens.reports.tables.render import Column, TableFormat, figure_column, first_of, render_table
+from onnxlens.reports.tables.ledger import hidden_note
+from onnxlens.reports.tables.render import (
+    Column,
+    Row,
+    TableFormat,
+    figure_column,
+    first_of,
+    fitted,
+    render_table,
+)
 from onnxlens.specs.parity import ModuleParity, ModuleParityReport, ParityReport, ParityResult
 
 SHOWN = 20
@@ -14,19 +23,20 @@ SHOWN = 20
 
 OUTPUT_COLUMNS: Sequence[Column[ParityResult]] = (
     Column("output", lambda r: r.tensor),
-    Column("max abs", lambda r: r.max_abs, lambda r: f"{r.max_abs:.2e}", True),
-    Column("mean abs", lambda r: r.mean_abs, lambda r: f"{r.mean_abs:.2e}", True),
-    Column("reference max", lambda r: r.reference_max_abs, lambda r: f"{r.reference_max_abs:.2e}", True),
-    Column("relative L2", lambda r: r.rel_l2, lambda r: f"{r.rel_l2:.2e}", True),
-    Column("cosine", lambda r: r.cosine, lambda r: f"{r.cosine:.9f}", True),
+    Column("rel_l2", lambda r: r.rel_l2, lambda r: f"{r.rel_l2:.2e}", True),
     Column("tolerance", lambda r: r.tolerance, lambda r: f"{r.tolerance:.0e}", True),
     Column("result", lambda r: "pass" if r.passed else "FAIL"),
+    Column("max_abs", lambda r: r.max_abs, lambda r: f"{r.max_abs:.2e}", True),
+    Column("mean_abs", lambda r: r.mean_abs, lambda r: f"{r.mean_abs:.2e}", True),
+    Column("reference_max_abs", lambda r: r.reference_max_abs, lambda r: f"{r.reference_max_abs:.2e}", True),
+    Column("cosine", lambda r: r.cosine, lambda r: f"{r.cosine:.9f}", True),
 )
+"""What tells most first, as a narrow screen shows no more."""
 
 
-def parity_table(report: ParityReport, table_format: TableFormat) -> str:
-    """One row for each output."""
-    table = render_table(report.outputs, OUTPUT_COLUMNS, table_format)
+def parity_table(report: ParityReport, table_format: TableFormat, width: int | None = None) -> str:
+    """One row for each output; for people the columns that fit ``width`` characters, and the verdict."""
+    table, hidden = _fitted(report.outputs, OUTPUT_COLUMNS, table_format, width)
     if table_format == "csv":
         return table
     reference = "PyTorch" if report.reference == "pytorch" else "ONNX Runtime without optimizations"
@@ -36,15 +46,17 @@ def parity_table(report: ParityReport, table_format: TableFormat) -> str:
     )
     verdict = "all outputs agree" if report.passed else "the outputs do NOT agree"
     told = "".join(f"{result.tensor}: {result.reason}\n" for result in report.outputs if result.reason)
-    return f"{heading}\n\n{table}\n\n{told}{verdict}"
+    return f"{heading}\n\n{table}\n\n{hidden}{told}{verdict}"
 
 
-def module_parity_table(report: ModuleParityReport, table_format: TableFormat) -> str:
+def module_parity_table(
+    report: ModuleParityReport, table_format: TableFormat, width: int | None = None
+) -> str:
     """For people the largest local errors, and the verdict; as CSV every row in execution order."""
-    columns = _module_columns(report)
+    rows = report.layers if table_format == "csv" else report.ranked[:SHOWN]
+    table, hidden = _fitted(rows, _module_columns(report), table_format, width)
     if table_format == "csv":
-        return render_table(report.layers, columns, table_format)
-    table = render_table(report.ranked[:SHOWN], columns, table_format)
+        return table
     samples = "1 sample" if report.samples == 1 else f"{report.samples} samples"
     heading = (
         f"{report.graph} (opset {report.opset}): modules in ONNX Runtime on {report.provider} against PyTorch"
@@ -52,27 +64,35 @@ def module_parity_table(report: ModuleParityReport, table_format: TableFormat) -
         f"largest local errors, relative L2, {min(SHOWN, len(report.ranked))} of {len(report.ranked)}; "
         f"tolerance {report.tolerance:.0e}"
     )
-    return "\n\n".join((heading, table, "\n".join(_verdict(report))))
+    return "\n\n".join((heading, table, hidden + "\n".join(_verdict(report))))
+
+
+def _fitted(
+    rows: Sequence[Row], columns: Sequence[Column[Row]], table_format: TableFormat, width: int | None
+) -> tuple[str, str]:
+    """The table, and the line that says which columns did not fit."""
+    columns, hidden = fitted(rows, columns, width if table_format == "table" else None)
+    return render_table(rows, columns, table_format), "".join(f"{line}\n" for line in hidden_note(hidden))
 
 
 def _module_columns(report: ModuleParityReport) -> Sequence[Column[ModuleParity]]:
     return (
-        Column("#", lambda r: r.order, right=True),
-        Column("module", lambda r: r.path, lambda r: r.path or report.graph),
+        Column("path", lambda r: r.path or report.graph),
         Column("class", lambda r: r.class_name),
+        _error_column("local_error", "introduced"),
+        _error_column("output_error", "output"),
+        Column("result", lambda r: r.reason or r.verdict),
+        _error_column("input_error", "inherited"),
+        _error_column("max_abs", "max_abs"),
         Column("what", lambda r: _what(r), lambda r: _what(r, 3)),
         Column("call", lambda r: r.call or "", right=True),
+        Column("order", lambda r: r.order, right=True),
         Column("shape", lambda r: str(r.shape)),
-        _error_column("input error", "inherited"),
-        _error_column("output error", "output"),
-        _error_column("local error", "introduced"),
-        _error_column("max abs", "max_abs", "max abs"),
-        Column("result", lambda r: r.reason or r.verdict),
     )
 
 
-def _error_column(title: str, name: str, csv_title: str = "") -> Column[ModuleParity]:
-    return figure_column(title, attrgetter(name), "{:.2e}".format, csv_title=csv_title or name)
+def _error_column(title: str, name: str) -> Column[ModuleParity]:
+    return figure_column(title, attrgetter(name), "{:.2e}".format, csv_title=name)
 
 
 def _what(row: ModuleParity, limit: int | None = None) -> str:

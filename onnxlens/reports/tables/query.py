@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import field, replace
 from difflib import get_close_matches
+from functools import partial
 from typing import cast
 
 from onnxlens.errors import UsageError
 from onnxlens.reports.tables.bounds import AT, is_bound
 from onnxlens.reports.tables.columns import COLUMNS, OWN, PEER_NAMES, SHORT_NAMES, TEXTS
-from onnxlens.reports.tables.expression import Expression, Joined, comparisons, parse
+from onnxlens.reports.tables.expression import Expression, Joined, Resolve, comparisons, parse
 from onnxlens.reports.tables.facts import FACTS
 from onnxlens.reports.tables.render import By
 from onnxlens.reports.tables.values import number_at
@@ -47,7 +48,7 @@ class Asked:
         columns: ``path,macs``.
         where: each an expression; a row must pass them all.
         sort: ``NAME``, ``NAME:asc`` or ``NAME:desc``.
-        top: how many rows at most; by most MACs, unless ``sort`` says otherwise.
+        top: how many rows at most; by most MACs (or time), unless ``sort`` says otherwise.
         depth: of the deepest modules; None for all.
         own: costs are those without the modules inside.
         leaves: only modules without others inside.
@@ -107,8 +108,8 @@ class Query:
         return self.where is not None or self.asked.top is not None or self.asked.leaves
 
 
-def understood(asked: Asked) -> Query:
-    """The query of a table's options.
+def understood(asked: Asked, columns: Mapping[By, Collection[str]] = COLUMNS, most: str = MOST) -> Query:
+    """The query of the options of a table with these columns, by the kind of its rows; ``most`` ranks top.
 
     Raises:
         UsageError: an option cannot be understood, names no column, or does not go with another.
@@ -116,19 +117,25 @@ def understood(asked: Asked) -> Query:
     if asked.by == "operator":
         asked = replace(asked, by="op")
     _require_grouping(asked.by)
-    given = {"--own": asked.own, "--leaves": asked.leaves, "--fits": asked.fits is not None}
+    known = columns.get(kind_of(asked.by))
+    if known is None:
+        raise UsageError(f"--by {asked.by}: rows are {', '.join(columns)}; ledger --latency times groups too")
+    everywhere = frozenset().union(*columns.values())
+    column = partial(_column, own=asked.own, columns=known, everywhere=everywhere)
+    given = {
+        "--own": asked.own, "--leaves": asked.leaves, "--fits": asked.fits is not None,
+        "--depth": asked.depth is not None,
+    }  # fmt: skip
     if asked.by not in (None, "module") and any(given.values()):
         option = next(name for name, there in given.items() if there)
         raise UsageError(f"{option} is about modules; leave out --by {asked.by}")
-    conditions = tuple(
-        parse(text, lambda name: _column(name, asked, "--where"), TEXTS) for text in asked.where
-    )
-    sort = MOST if asked.sort is None and asked.top is not None else asked.sort
+    conditions = tuple(parse(text, partial(column, "--where"), TEXTS) for text in asked.where)
+    sort = most if asked.sort is None and asked.top is not None else asked.sort
     return Query(
         asked,
-        tuple(_column(name, asked, "--columns") for name in _listed(asked.columns)),
+        tuple(column("--columns", name) for name in _listed(asked.columns)),
         Joined("and", conditions) if conditions else None,
-        None if sort is None else _order(sort, asked),
+        None if sort is None else _order(sort, partial(column, "--sort")),
         None if asked.fits is None else size_from(asked.fits, "--fits"),
     )
 
@@ -172,6 +179,8 @@ def size_from(text: str, option: str) -> float:
     if isinstance(found, str) or found.length < len(text):
         problem = found if isinstance(found, str) else f"{text[found.length :]!r} follows a number"
         raise UsageError(f"{option} {text!r}: {problem}; give a size such as 2MiB")
+    if found.number <= 0:
+        raise UsageError(f"{option} {text!r}: nothing fits into that; give a size such as 2MiB")
     return found.number
 
 
@@ -179,10 +188,10 @@ def _listed(text: str | None) -> Sequence[str]:
     return () if text is None else [name.strip() for name in text.split(",")]
 
 
-def _order(text: str, asked: Asked) -> Order:
+def _order(text: str, resolve: Resolve) -> Order:
     """``macs`` (numbers: largest first; text: from A), ``macs:asc``, ``macs:desc``."""
     name, colon, direction = text.partition(":")
-    column = _column(name, asked, "--sort")
+    column = resolve(name)
     if colon and direction not in ("asc", "desc"):
         raise UsageError(
             f"--sort {text!r}: {direction!r} is not a direction; give {column}:asc or {column}:desc"
@@ -190,9 +199,10 @@ def _order(text: str, asked: Asked) -> Order:
     return Order(column, direction == "desc" if colon else column not in TEXTS)
 
 
-def _column(name: str, asked: Asked, option: str) -> str:
-    """The column of that name, or that is headed so elsewhere; with ``--own`` the one of its own cost."""
-    columns = COLUMNS[kind_of(asked.by)]
+def _column(
+    option: str, name: str, *, own: bool, columns: Collection[str], everywhere: Collection[str]
+) -> str:
+    """The column of that name, or that is headed so elsewhere; with ``own`` the one of its own cost."""
     name, at, chip = name.partition(AT)
     small = name.lower()
     found = next(
@@ -204,11 +214,12 @@ def _column(name: str, asked: Asked, option: str) -> str:
         None,
     )
     if found is None:
-        other = "rows of another --by have it; " if small in SHORT_NAMES else ""
-        hint = other or (near(small, dict.fromkeys((*columns, *SHORT_NAMES))) if name else "")
+        other = "rows of another --by have it; " if SHORT_NAMES.get(small) in everywhere else ""
+        short = [each for each, full in SHORT_NAMES.items() if full in columns]
+        hint = other or (near(small, dict.fromkeys((*columns, *short))) if name else "")
         plain = [each for each in columns if not each.startswith((OWN, *PEER_NAMES.values()))]
-        own = f"; {OWN} before a cost leaves out the modules inside" if asked.by in (None, "module") else ""
-        raise UsageError(f"{option}: no column is called {name!r}; {hint}there are {', '.join(plain)}{own}")
+        owned = f"; {OWN} before a cost leaves out the modules inside" if OWN + MOST in columns else ""
+        raise UsageError(f"{option}: no column is called {name!r}; {hint}there are {', '.join(plain)}{owned}")
     if at and not is_bound(found):
         raise UsageError(f"{option}: {found!r} is of no chip; leave out {at + chip!r}")
-    return (OWN + found if asked.own and OWN + found in columns else found) + at + chip
+    return (OWN + found if own and OWN + found in columns else found) + at + chip

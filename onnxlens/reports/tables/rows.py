@@ -13,17 +13,20 @@ from onnxlens.reports.tables.bounds import bound_columns, is_bound
 from onnxlens.reports.tables.columns import (
     COLUMNS,
     LEDGER_COLUMNS,
+    NAMED_ONLY,
     OWN,
     OWN_COLUMNS,
     PEER_NAMES,
     PERCENT,
     SHARE,
     TEXTS,
+    TIME_SHARE,
 )
 from onnxlens.reports.tables.expression import Comparison, comparisons, decided
 from onnxlens.reports.tables.fused import FUSED, fused_columns
 from onnxlens.reports.tables.query import Query, near
 from onnxlens.reports.tables.render import By, Column
+from onnxlens.reports.tables.shares import LATENCY
 from onnxlens.specs.groups import Parts, by_operator, group_costs, groups_together
 from onnxlens.specs.ledger import (
     STATUSES,
@@ -34,7 +37,7 @@ from onnxlens.specs.ledger import (
     OperatorCost,
     operator_cost,
 )
-from onnxlens.specs.peers import PEERS
+from onnxlens.specs.peers import PEERS, Convention
 from onnxlens.specs.record import record
 
 Columns = Mapping[str, Column[Any]]
@@ -126,7 +129,20 @@ def rows_of(ledger: Ledger, query: Query, shown: Collection[str] | None = None) 
         rows = replace(
             rows, columns={**rows.columns, "fits": _fits(rows.columns["working_bytes"], query.fits)}
         )
-    shares = {SHARE, *(PEER_NAMES[peer] + PERCENT for peer in PEERS if peer == ledger.convention)}
+    return checked(ledger.convention, rows, query)
+
+
+def checked(convention: Convention, rows: Rows, query: Query) -> Rows:
+    """The rows with the columns that hold a figure in some row.
+
+    Raises:
+        UsageError: a column is asked for that holds no figure, or a text that no row has.
+    """
+    shares = {
+        SHARE,
+        *NAMED_ONLY,
+        *(PEER_NAMES[peer] + PERCENT for peer in PEERS if peer == convention),
+    }
     present = {
         name: column
         for name, column in rows.columns.items()
@@ -276,6 +292,7 @@ def _computed_by(name: str) -> str:
         return HARDWARE
     if plain in FUSED:
         return ON_CHIP if plain == "spilled_bytes" else FUSION
+    plain = LATENCY if plain == TIME_SHARE else plain
     if plain in COSTS and COSTS[plain].measured_by:
         return f"--{COSTS[plain].measured_by}"
     return next(

@@ -136,6 +136,8 @@ def _notes(report: TrafficReport) -> list[str]:
         lines.append(f"untiled: {total.untiled_nodes} nodes do not fit in tiles, or have none that are known")
     if lower:
         lines.append(f"unsized: {total.unsized_nodes} nodes move what is unknown; {AT_LEAST}: without them")
+    if report.stored_as:
+        lines.append(f"types: as if floats were held as {report.stored_as}")
     lines.append(f"knee: {', '.join(map(_knee_text, _some(report.knee)))}")
     return lines
 

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 import onnxlens as api
-from onnxlens.errors import GraphError
+from onnxlens.errors import GraphError, UsageError
 from onnxlens.profile.count.measured import with_measurements
 from onnxlens.reports.tables.ledger import cost_table
 from onnxlens.reports.tables.query import Asked, Query, understood
@@ -90,6 +90,25 @@ def test_a_module_that_was_fused_says_where_its_time_is(tmp_path: Path) -> None:
     assert cost_table(ledger, asked, "csv").splitlines()[1] == f'relu,,"stem, {ledger.graph}"'
     with pytest.raises(GraphError, match="time None, and that of None"):
         ModuleTiming("relu", None)
+
+
+def test_own_time_is_that_of_kernels_and_not_what_remains(tmp_path: Path) -> None:
+    """Medians do not subtract: without the kernels' times a module has no own one."""
+    path = save_net(tmp_path)
+    timings = [ModuleTiming("", 2.0), ModuleTiming("stem", 0.5), ModuleTiming("relu", None, ("stem",))]
+    names = {node.module_path: node.node for node in api.ledger_of(path).nodes}
+    kernels = [
+        NodeTiming("fused", "FusedConv", "stem", 0.0, 0.25, (names["stem"], names["relu"])),
+        NodeTiming("second", "Conv", "stem", 0.25, 0.25, (names["stem"],)),
+        NodeTiming("copy", "Reorder", None, 0.5, 0.5),
+    ]
+    measured = api.ledger_of(path, timings=timings, nodes=kernels)
+    asked = understood(Asked(columns="path,own_latency,own_latency_percent", where=["path~^(stem|relu)$"]))
+    lines = [line.split() for line in cost_table(measured, asked).splitlines()]
+    assert ["stem", "500", "ms", "50", "%"] in lines  # of a whole second, the kernel of none included
+    assert ["relu", "in", "stem", "-"] in lines
+    with pytest.raises(UsageError, match="own_latency_s holds no figure"):
+        cost_table(api.ledger_of(path, timings=timings), asked)
 
 
 def test_no_rate_follows_from_a_part_of_the_time(tmp_path: Path) -> None:

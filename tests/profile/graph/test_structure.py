@@ -63,6 +63,8 @@ def scan(**attributes: object) -> NodeProto:
 LACKING: dict[str, tuple[str, NodeProto]] = {
     "If without a condition": ("the If 'it' has 0 of the 1 inputs",
                                op("If", "", then_branch=BRANCH, else_branch=BRANCH)),
+    "If with a third": ("the If 'it' has a graph as its attribute 'third'",
+                        op("If", then_branch=BRANCH, else_branch=BRANCH, third=BRANCH)),
     "If without a branch": ("the If 'it' lacks its attribute 'else_branch'", op("If", then_branch=BRANCH)),
     "branch without a result": ("needs 2 results of its 'then_branch', which returns 1",
                                 op("If", "x", "y z", then_branch=BRANCH, else_branch=BRANCH)),
@@ -181,7 +183,7 @@ def test_text_that_is_not_utf8_is_refused_with_its_place(where: str, tmp_path: P
 
 UNKNOWN: dict[str, NodeProto] = {
     "k is a text": op("MoE", "x x x - x", domain=MICROSOFT, k="two"),
-    "no rank": op("MultiHeadAttention", "x x x", domain=MICROSOFT, num_heads=0),
+    "no rank": op("MultiHeadAttention", "x x x", domain=MICROSOFT, num_heads=2),
     "a flat loss": op("NegativeLogLikelihoodLoss", "x x"),
 }
 

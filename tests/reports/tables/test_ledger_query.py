@@ -13,7 +13,16 @@ import pytest
 from onnxlens.errors import UsageError
 from onnxlens.reports.numbers import COSTS
 from onnxlens.reports.tables.bounds import FIGURES
-from onnxlens.reports.tables.columns import COLUMNS, LEDGER_COLUMNS, PEER_NAMES, PERCENT, present_columns
+from onnxlens.reports.tables.columns import (
+    COLUMNS,
+    LEDGER_COLUMNS,
+    NAMED_ONLY,
+    PEER_NAMES,
+    PERCENT,
+    TIME_SHARE,
+    present_columns,
+)
+from onnxlens.reports.tables.fused import FUSED
 from onnxlens.reports.tables.ledger import FOR_PEOPLE, Layout, cost_document, cost_table
 from onnxlens.reports.tables.query import Asked, Query, understood
 from onnxlens.specs.ledger import Ledger
@@ -94,6 +103,7 @@ def test_rows_are_sorted_and_those_without_a_figure_come_last(sort: str, paths: 
         ({"own": True, "by": "op"}, "--own is about modules; leave out --by op"),
         ({"fits": "2MiB or so"}, "--fits '2MiB or so': ' or so' follows a number; give a size such as 2MiB"),
         ({"fits": "2ms"}, "'ms' is not a unit of working_bytes"),
+        ({"fits": "-1"}, "--fits '-1': nothing fits into that; give a size such as 2MiB"),
         ({"leaves": True, "by": "node"}, "--leaves is about modules; leave out --by node"),
     ],
 )
@@ -117,10 +127,11 @@ def test_a_column_that_was_not_computed_cannot_be_selected(asked: dict[str, Any]
 def test_columns_without_a_figure_are_absent() -> None:
     measured = {name for name, cost in COSTS.items() if cost.measured_by}
     peers = {*PEER_NAMES.values()}
-    asked = {"working_bytes", "fits", "timed_in", *FIGURES}
-    static = set(LEDGER_COLUMNS) - measured - asked - peers - {name + PERCENT for name in peers}
+    asked = {"working_bytes", "fits", "timed_in", *FIGURES, *FUSED}
+    measured |= {TIME_SHARE}
+    static = set(LEDGER_COLUMNS) - NAMED_ONLY - measured - asked - peers - {name + PERCENT for name in peers}
     assert set(present_columns(ledgers.ledger())) == static
-    assert set(present_columns(timed())) == static | {"latency_s", "achieved_macs_per_s"}
+    assert set(present_columns(timed())) == static | {"latency_s", TIME_SHARE, "achieved_macs_per_s"}
     assert set(present_columns(ledgers.known_ledger())) == static - {"lower_bounds"}
     assert all(set(names) <= set(COLUMNS[by]) for by, names in FOR_PEOPLE.items())
 
@@ -336,3 +347,10 @@ def test_a_table_of_own_costs_shows_none_of_the_whole() -> None:
     heads = cost_table(timed(), understood(Asked(own=True))).splitlines()[2].split()
     assert not {"live", "latency", "macs/s", "macs"} & set(heads)
     assert {"own_macs", "own_share", "own_params", "own_moved", "own_operators"} <= set(heads)
+
+
+def test_a_table_shows_what_its_rows_are_chosen_by() -> None:
+    """Also where that is none of the columns that matter most, and on a narrow screen."""
+    query = understood(Asked(sort="special_ops", where=("depth>0 and moved_share>1",)))
+    text = cost_table(ledgers.known_ledger(), query, layout=Layout(80, explain=False))
+    assert text.split("\n\n")[1].split()[:5] == ["path", "class", "depth", "moved_share", "special_ops"]

@@ -39,7 +39,7 @@ def _count(name: str, whole: PeerCost) -> PeerCost:
     return PeerCost() if COUNTS[name].unknown_nodes and not whole.unknown_nodes else COUNTS[name]
 
 
-def table_of(found: Ledger, by: By, depth: int, kind: TableFormat) -> str:
+def table_of(found: Ledger, by: By, depth: int | None, kind: TableFormat) -> str:
     return cost_table(found, understood(Asked(by, depth=depth)), kind)
 
 
@@ -49,11 +49,11 @@ def rows(text: str) -> list[dict[str, str]]:
 
 def test_the_counts_are_the_peers_and_the_title_says_whose() -> None:
     found = in_convention(known_ledger(), KNOWN)
-    table = rows(table_of(found, "op", 0, "csv"))
+    table = rows(table_of(found, "op", None, "csv"))
     assert [(row["operator"], row["onnx_tool_macs"]) for row in table[:3]] == [
         ("Exp", "2097152"), ("Conv", "1835008"), ("Gemm", "655370"),
     ]  # fmt: skip
-    assert "vector_ops" not in table_of(found, "op", 0, "table").splitlines()[2]
+    assert "vector_ops" not in table_of(found, "op", None, "table").splitlines()[2]
     assert float(table[0]["onnx_tool_macs_percent"]) == pytest.approx(100 * 2_097_152 / KNOWN.macs, abs=5e-4)
     text = table_of(found, "module", 2, "table")
     assert text.startswith("net from net.onnx (opset 18, weights: seeded), as onnx-tool counts\n")
@@ -63,9 +63,9 @@ def test_the_counts_are_the_peers_and_the_title_says_whose() -> None:
 
 def test_what_the_peer_cannot_count_is_a_question_mark_and_never_0() -> None:
     found = in_convention(ledger(), PARTLY)
-    sort = next(row for row in rows(table_of(found, "op", 0, "csv")) if "Sort" in row["operator"])
+    sort = next(row for row in rows(table_of(found, "op", None, "csv")) if "Sort" in row["operator"])
     assert (sort["onnx_tool_macs"], sort["unknown_nodes"]) == ("", "1")
-    text = table_of(found, "op", 0, "table")
+    text = table_of(found, "op", None, "table")
     assert next(line for line in text.splitlines() if "Sort" in line).split()[1:4] == ["1", "?", "?"]
     assert "total: unknown, because of 1 nodes (it stops at Sort); all others: 4,587,530 onnx-tool" in text
     root = table_of(found, "module", 0, "table").splitlines()[4]
@@ -78,7 +78,7 @@ def test_the_first_rows_are_those_that_the_peer_counts_most_for() -> None:
 
 
 def test_the_node_table_says_where_each_difference_comes_from() -> None:
-    table = rows(table_of(in_convention(ledger(), PARTLY), "node", 0, "csv"))
+    table = rows(table_of(in_convention(ledger(), PARTLY), "node", None, "csv"))
     assert [(row["onnx_tool_macs"], row["why_not_as_ours"]) for row in table] == [
         ("1835008", "bias adds"), ("2097152", "32 an element"), ("", "it stops at Sort"), ("0", ""),
         ("655370", "bias adds"),

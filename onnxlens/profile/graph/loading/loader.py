@@ -15,6 +15,7 @@ from onnxlens.profile.graph.loading.model_file import read_model
 from onnxlens.profile.graph.loading.opsets import newer_operator_notes
 from onnxlens.profile.graph.loading.protobuf import FileGraph, declared_parameters, read_graph, versions
 from onnxlens.profile.graph.loading.quantization import scales_and_weights
+from onnxlens.profile.graph.loading.ranges import check_axes
 from onnxlens.profile.graph.loading.sorting import in_order, sort_nodes
 from onnxlens.profile.graph.loading.structure import check_structure, in_one_line
 from onnxlens.profile.graph.loading.value_types import UNKNOWN
@@ -68,6 +69,7 @@ def _loaded(
     inference = complete_types(model, graph, path.parent, doubtful=bool(changed))
     if changed and inference.misfits:
         raise UsageError(f"{path.name}: {changed[0]}, and {inference.misfits[0]}; keep what the file fixes")
+    _require_axes(path, graph, inference)
     newer = newer_operator_notes(graph, versions(model))
     read = ModelReader(model, graph, path, inference)
     def_use = DefUse(read.nodes)
@@ -114,6 +116,13 @@ def _read_in_order(path: Path, graph: GraphProto, opsets: Mapping[str, int]) -> 
     except GraphError as error:
         raise GraphError(f"{path}: {error}") from error
     return read_graph(graph)
+
+
+def _require_axes(path: Path, graph: FileGraph, inference: Inference) -> None:
+    try:
+        check_axes(graph, inference.types)
+    except GraphError as error:
+        raise GraphError(f"{path}: {error}") from error
 
 
 def _require_of_file(path: Path, manifest: Manifest, graph: GraphProto) -> None:

@@ -24,13 +24,10 @@ INSIDE: Mapping[str, Mapping[int, str]] = {
     "function": {7: "node"},
     "graph": {1: "node", 5: "tensor", 15: "sparse tensor"},
     "node": {5: "attribute"},
-    "attribute": {5: "value"},
+    "attribute": {5: "value", 6: "graph", 11: "graph"},
     "sparse tensor": {1: "tensor", 2: "tensor"},
 }
-"""The fields of each message that can hold weights, and what they are; the bodies of nodes stay as they are.
-
-ONNX Runtime's inference reads what a body holds, and would look for it in the current folder.
-"""
+"""The fields of each message that can hold weights, and what they are."""
 DATA = frozenset({4, 9, 10})
 """A tensor's float_data, raw_data and double_data: its elements as they are in external data."""
 NAME, VALUE = 1, b"value"
@@ -50,7 +47,12 @@ def read_without_weights(path: Path) -> bytes:
     try:
         with path.open("rb") as file, mmap(file.fileno(), 0, access=ACCESS_READ) as mapped:
             return b"".join(_without_data(mapped, 0, len(mapped), "model", path.name))
-    except (IndexError, KeyError, ValueError):  # not the encoding: the parser says what is wrong
+    except (
+        IndexError,
+        KeyError,
+        ValueError,
+        RecursionError,
+    ):  # not the encoding: the parser says what is wrong
         return path.read_bytes()
 
 

@@ -20,6 +20,7 @@ from onnx import GraphProto, defs
 from onnxlens.errors import GraphError, OnnxlensError, first_line
 from onnxlens.profile.graph.loading.opsets import schema_at
 from onnxlens.profile.graph.loading.protobuf import FileGraph, FileNode, label_of
+from onnxlens.profile.graph.loading.ranges import range_faults
 from onnxlens.profile.graph.node_view import ManyValues
 from onnxlens.specs.record import record
 
@@ -68,6 +69,9 @@ def check_structure(graph: FileGraph, opsets: Mapping[str, int]) -> None:
         GraphError: says which node or value it is, and what it lacks.
     """
     try:
+        for domain, version in opsets.items():
+            if version < 1:
+                raise GraphError(f"the file imports the opset {version} of {_shown(domain or 'ai.onnx')}")
         _check_graph(graph, opsets, ())
     except GraphError as error:
         raise GraphError(f"{error}; repair the file, or export it again") from error
@@ -84,9 +88,14 @@ def _check_graph(graph: FileGraph, opsets: Mapping[str, int], outer: Sequence[Se
             raise _lacking(node, "has no output")
         if node.attributes or needs.required:
             _check_attributes(node, needs)
-        if not node.domain and node.op_type in BODIES:
-            for fault in BODIES[node.op_type](node, dict(node.subgraphs), version):
+            for fault in range_faults(node):
                 raise _lacking(node, fault)
+        if not node.domain and node.op_type in BODIES:
+            bodies = dict(node.subgraphs)
+            for fault in BODIES[node.op_type](node, bodies, version):
+                raise _lacking(node, fault)
+            for name in bodies.keys() - needs.types if needs.types else ():
+                raise _lacking(node, f"has a graph as its attribute {name!r}, which it does not know")
     for inner in graph.inner.values():
         _check_graph(inner, opsets, (*outer, known))
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from math import prod
 
 import numpy as np
@@ -27,7 +27,8 @@ def without_weights(model: onnx.ModelProto, read: FileGraph) -> onnx.ModelProto:
     source = model.graph
     constants = any(any(inner.constants()) for inner in read.all())
     surrogates = any(node.domain or node.op_type in LEFT_OUT for inner in read.all() for node in inner.nodes)
-    small = all(map(_is_small, source.initializer)) and not source.sparse_initializer
+    weights = (tensor for inner in read.all() for tensor in inner.proto.initializer)
+    small = all(map(_is_small, weights)) and not source.sparse_initializer
     if small and source.name and not constants and not surrogates:
         return model
     copy = onnx.ModelProto(ir_version=model.ir_version, opset_import=model.opset_import)
@@ -43,6 +44,8 @@ def without_weights(model: onnx.ModelProto, read: FileGraph) -> onnx.ModelProto:
         elif tensor.name not in declared:
             graph.input.append(helper.make_tensor_value_info(tensor.name, tensor.data_type, tensor.dims))
     _add_nodes(graph, read)
+    for prefix, inner in list(all_graphs(graph))[1:]:
+        graph.input.extend(_moved_out(prefix, inner))
     if constants:
         for _, inner in all_graphs(graph):
             for node in inner.node:
@@ -74,6 +77,25 @@ def _add_nodes(graph: onnx.GraphProto, read: FileGraph) -> None:
         else:
             value = helper.make_tensor_value_info(node.output[0], constant.data_type, constant.dims)
             graph.input.append(value)
+
+
+def _moved_out(prefix: str, body: onnx.GraphProto) -> Iterator[onnx.ValueInfoProto]:
+    """The larger constants of a body, which gets them from outside, as inputs of the model."""
+    large = [tensor for tensor in body.initializer if not _is_small(tensor)]
+    named = {tensor.name: tensor for tensor in large}
+    for tensor in large:
+        body.initializer.remove(tensor)
+        body.node.insert(0, NodeProto(op_type="Identity", output=[tensor.name]))
+    for node in body.node:
+        constant = _large_constant(node)
+        if constant is not None:
+            node.CopyFrom(NodeProto(op_type="Identity", output=node.output))
+            named[node.output[0]] = constant
+        if not node.input and node.op_type == "Identity":
+            name = node.output[0]
+            outside = f"{prefix}{name} outside"
+            node.input.append(outside)
+            yield helper.make_tensor_value_info(outside, named[name].data_type, named[name].dims)
 
 
 def _is_heavy(attribute: object) -> bool:
