@@ -36,7 +36,7 @@ VERBS: Mapping[str, str] = MappingProxyType(
         "profile": "Count MACs, params and bytes of TARGET.",
         "memory": "Plan the memory of the activations of TARGET.",
         "ledger": "List every cost of every module of TARGET.",
-        "traffic": "Say what TARGET moves in memory when more is fused, or the chip is small.",
+        "traffic": "Say what TARGET moves when more is fused, or little fits.",
         "hardware": "List the chips, and what is published of each.",
         "calibrate": "Measure this machine, for --hardware host.",
         "reconcile": "Compare MACs with what onnx-tool, fvcore and thop count.",
