@@ -19,6 +19,7 @@ from onnxlens.cli.options import (
     settings_from,
     with_run,
     with_settings,
+    with_wide,
 )
 from onnxlens.cli.table import as_dtype_option, screen_width
 
@@ -39,7 +40,7 @@ from onnxlens.cli.table import as_dtype_option, screen_width
 @as_dtype_option
 @click.option("--arena", type=OutPath(), metavar="FILE.csv|.json", help="Write the place of every tensor.")
 @click.option("--plot", type=OutPath(), metavar="FILE.svg|.png", help="Plot memory over the execution.")
-@click.option("--wide", is_flag=True, help="All columns, also those that do not fit the screen.")
+@with_wide
 @format_option("table", "json", "csv", "md")
 @with_run
 @with_settings

@@ -31,7 +31,7 @@ def _bytes(context: click.Context, option: click.Parameter, text: str | None) ->
     """``2MiB`` in bytes, at least one."""
     from onnxlens.reports.tables.query import size_from
 
-    return None if text is None else max(int(size_from(text, "--on-chip")), 0)
+    return None if text is None else int(size_from(text, "--on-chip"))
 
 
 on_chip_option = click.option(

@@ -85,4 +85,4 @@ def test_sizes_that_are_not_known_make_lower_bounds(tmp_path: Path) -> None:
     path = save(tmp_path, nodes, [value("x", (2, 3))], [value("y", (2, "n"), TensorProto.INT64)])
     text = done("memory", path)
     assert "alive: >= 48 B" in text and "arena: >= 48 B" in text
-    assert "in no arena: 1 activations of unknown size" in text
+    assert "of unknown size, and in no arena: 1" in text

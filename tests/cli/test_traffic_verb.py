@@ -114,7 +114,7 @@ def test_what_is_not_known_makes_lower_bounds(tmp_path: Path) -> None:
         ),
         (("--plot", "a.pdf"), "a.pdf: suffix '.pdf' cannot be plotted; choose .svg or .png"),
         (("--on-chip", "much"), "--on-chip 'much': 'much' is not a number; give a size such as 2MiB"),
-        (("--on-chip", "0"), "a chip with 0 bytes holds nothing; give at least 1"),
+        (("--on-chip", "0"), "--on-chip '0': nothing fits into that; give a size such as 2MiB"),
     ],
 )  # fmt: skip
 def test_what_cannot_be_answered_is_refused(pair: Path, options: tuple[str, ...], message: str) -> None:

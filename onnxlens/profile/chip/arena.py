@@ -32,8 +32,8 @@ HEURISTICS: Mapping[str, Callable[[Buffer], tuple[int, ...]]] = MappingProxyType
 )
 """In which order buffers are placed: by size, by lifetime, by both multiplied, each downwards, or in time."""
 
-REPAIRS = 24
-"""So often the buffer at the top of an arena is placed earlier, where that may make it smaller."""
+REPAIRS, REPAIRED_BUFFERS = 24, 8_000
+"""So often a buffer at the top of an arena is placed earlier, while so few buffers are placed by that."""
 
 
 class Arena(NamedTuple):
@@ -49,7 +49,7 @@ def plan_arena(buffers: Sequence[Buffer], alignment_bytes: int = 1) -> Arena:
 
     Buffers are placed one after the other, each into the smallest gap that holds it between those that are
     alive at some step with it, else above them. Where the best arena is larger than what is alive at once,
-    the buffer at its top is placed first, and so on as often as ``REPAIRS`` says.
+    the buffer at its top is placed first, and so on a few times.
 
     Args:
         buffers: what is to be placed.
@@ -96,7 +96,7 @@ def _aligned(size_bytes: int, alignment_bytes: int) -> int:
 def _repaired(buffers: Sequence[Buffer], order: list[int], least: int, name: str) -> Arena:
     """The arena of an order, or of one in which buffers that made it high are placed first."""
     best = _placed(buffers, order, name)
-    for _ in range(REPAIRS if len(buffers) <= 4096 else 0):
+    for _ in range(min(REPAIRS, REPAIRED_BUFFERS // max(len(buffers), 1))):
         if best.size_bytes == least:
             break
         top = max(range(len(buffers)), key=lambda index: best.offsets[index] + buffers[index].size_bytes)

@@ -19,7 +19,7 @@ MOST_TRIALS, MOST_STEPS = 200, 400_000
 
 @dataclass(eq=False, slots=True)
 class _Tensor:
-    """What takes memory from the unit that produces it (-1: it comes in) to the last unit that reads it."""
+    """What takes memory from the unit that produces it (-1: it comes in) to the last other that reads it."""
 
     size_bytes: int
     producer: int
@@ -142,7 +142,7 @@ def _link(
                 unit.before.add(unit_of[producer])
             reads |= {tensors[name]: None for name in found.memory_of(value.name) if name in tensors}
         unit.reads = [each for each in reads if each.producer != number]
-        for tensor in reads:
+        for tensor in unit.reads:
             tensor.readers.append(number)
         for other in unit.before:
             problem.units[other].after.add(number)
@@ -153,7 +153,7 @@ def _greedy(problem: _Problem) -> list[int]:
     waiting = [len(unit.before) for unit in problem.units]
     unread = {tensor: len(tensor.readers) for tensor in problem.tensors}
     added = [
-        sum(tensor.size_bytes for tensor in unit.writes if tensor.kept or set(tensor.readers) - {number})
+        sum(tensor.size_bytes for tensor in unit.writes if tensor.kept or tensor.readers)
         - sum(tensor.size_bytes for tensor in unit.reads if not tensor.kept and unread[tensor] == 1)
         for number, unit in enumerate(problem.units)
     ]

@@ -214,8 +214,9 @@ def _held(part: _Part, memory: _Memory) -> Iterator[Held]:
             continue
         for output in node.view.outputs:
             if output is not None and memory.has_own(output.name):
+                last = memory.last_use(output.name, index)
                 size = held_bytes(output, part.stored_as)
-                yield Held(output, size, memory.start_of(index), memory.last_use(output.name, index))
+                yield Held(output, size, memory.start_of(index), last)
 
 
 def _start(part: _Part, name: str) -> int:
@@ -297,10 +298,11 @@ class _Memory:
 
     def _last_consumer(self, name: str, producer: int) -> int:
         """The last node that reads the value and runs, else the one that produces it."""
-        for index in reversed(self._graph.consumers(name)):
-            if index not in self._idle:
-                return max(self._last_round(index, producer), producer)
-        return producer
+        users = self._graph.consumers(name)
+        if not self._idle and not self._loops:
+            return users[-1] if users and users[-1] > producer else producer
+        last = next((index for index in reversed(users) if index not in self._idle), producer)
+        return max(self._last_round(last, producer), producer)
 
     def _last_round(self, index: int, producer: int) -> int:
         """The node that runs the outermost loop around a consumer, and not around the producer; else it."""

@@ -35,44 +35,42 @@ def write_memory_plot(ledger: Ledger, plan: MemoryPlan, path: Path) -> None:
     with plot(path, title, (11, 7)) as figure:
         axes = figure.subplots(1, 1 + wide, sharey=True, squeeze=False, width_ratios=(3, 1)[: 1 + wide])[0]
         most = max(plan.levels_bytes, default=0)
-        for panel in axes:
-            _draw(panel, plan, root_name(ledger))
-            panel.set_xlim(0, max(len(plan.steps), 1))
-            panel.set_xlabel("step of the execution (nodes that run)")
+        _draw(axes[0], plan, root_name(ledger), 0, len(plan.steps))
+        axes[0].set_xlabel("step of the execution (nodes that run)")
         byte_axis(axes[0].yaxis, most)
         axes[0].set_ylim(0, max(most, 1) * 1.08)
         axes[0].set_ylabel(f"activations alive{', of known size' if plan.unsized else ''}")
         _mark_peak(axes[0], ledger, plan)
         if wide:
             step = plan.levels_bytes.index(most)
-            axes[1].set_xlim(max(step - AROUND / 2, 0), min(step + AROUND / 2, len(plan.steps)))
+            window = max(step - AROUND // 2, 0), min(step + AROUND // 2, len(plan.steps))
+            _draw(axes[1], plan, root_name(ledger), *window)
             axes[1].set_xlabel("the steps around the peak")
         handles, names = axes[0].get_legend_handles_labels()
         heading = "alive at the peak: size, name, shape, module that makes it"
         figure.legend(handles, names, loc="outside lower left", fontsize=8.5, title=heading, alignment="left")
 
 
-def _draw(axes: Axes, plan: MemoryPlan, root: str) -> None:
-    """Steps as areas on top of each other: the named tensors from below, what else is alive above."""
-    count = len(plan.steps)
-    edges = range(count + 1)
-    base = [0] * count
+def _draw(axes: Axes, plan: MemoryPlan, root: str, first: int, end: int) -> None:
+    """The steps from ``first`` to ``end``: the named tensors from below, what else is alive above."""
+    base = [0] * len(plan.steps)
     for tensor, color in zip(_named(plan), SERIES, strict=False):
         size_bytes = tensor.live.size_bytes or 0
-        top = [
-            level + size_bytes * (tensor.first_step <= step <= tensor.last_step)
-            for step, level in enumerate(base)
-        ]
+        since, until = max(tensor.first_step, first), min(tensor.last_step + 1, end)
+        under = base[since:until]
+        base[since:until] = over = [level + size_bytes for level in under]
         maker = "input" if tensor.live.producer is None else tensor.live.producer.module_path or root
         shown = (label(tensor.live.tensor.name), tensor.live.tensor.shape_text(), label(maker, 60))
         name = "   ".join((short_bytes(size_bytes), *shown))
-        axes.stairs(top, edges, baseline=base, fill=True, color=color, label=name, linewidth=0)
-        base = top
+        edges = range(since, until + 1)
+        axes.stairs(over, edges, baseline=under, fill=True, color=color, label=name, linewidth=0)
+    edges, levels = range(first, end + 1), plan.levels_bytes[first:end]
     axes.stairs(
-        plan.levels_bytes, edges, baseline=base, fill=True, color=OTHERS, alpha=0.45, linewidth=0,
+        levels, edges, baseline=base[first:end], fill=True, color=OTHERS, alpha=0.45, linewidth=0,
         label="all others",
     )  # fmt: skip
-    axes.stairs(plan.levels_bytes, edges, color=INK, linewidth=0.6)
+    axes.stairs(levels, edges, color=INK, linewidth=0.6)
+    axes.set_xlim(first, max(end, 1))
 
 
 def _named(plan: MemoryPlan) -> list[PlannedTensor]:

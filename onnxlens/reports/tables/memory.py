@@ -74,10 +74,8 @@ def _notes(ledger: Ledger, plan: MemoryPlan) -> Sequence[str]:
     order = "order: the file's"
     if plan.order != "file":
         saved = plan.file_peak_bytes - plan.peak.live_bytes
-        order = (
-            f"order: found by a {plan.order} search; the peak of the file's is {file_order}, "
-            f"{short_bytes(saved)} ({share(saved, plan.file_peak_bytes)}) more"
-        )
+        by = f"{short_bytes(saved)} ({share(saved, plan.file_peak_bytes)})"
+        order = f"order: found by a {plan.order} search, {by} below the peak of the file's, {file_order}"
     reused = (
         "outputs of elementwise operators take the memory of inputs that are needed no more"
         if plan.in_place
@@ -89,7 +87,7 @@ def _notes(ledger: Ledger, plan: MemoryPlan) -> Sequence[str]:
         f"{len(plan.tensors)} tensors in {buffers} buffers, at least {short_bytes(plan.alive_bytes)}; "
         f"best fit by {plan.heuristic}, offsets in multiples of {plan.alignment_bytes} B"
     )
-    unsized = [f"in no arena: {plan.unsized} activations of unknown size"] if plan.unsized else []
+    unsized = [f"of unknown size, and in no arena: {plan.unsized}"] if plan.unsized else []
     return [order, reused, arena, *unsized]
 
 

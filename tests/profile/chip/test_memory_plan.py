@@ -168,6 +168,30 @@ def test_a_better_order_finishes_one_branch_before_it_starts_the_next(tmp_path: 
     assert (plan.peak.live_bytes, plan.file_peak_bytes, plan.order) == (7 * UNIT, 13 * UNIT, "greedy")
 
 
+@pytest.mark.parametrize("in_place", [False, True])
+def test_what_runs_inside_a_branch_moves_with_the_node_that_runs_it(tmp_path: Path, in_place: bool) -> None:
+    """The file widens x before the If; a better order does so after it, as only a unit of that is used."""
+    big = helper.make_graph(
+        [op("Relu", "a", "p"), op("Neg", "p", "q"), op("Add", "p q", "r")], "big", [],
+        [value("r", (10,))], value_info=[value("p", (10,)), value("q", (10,))],
+    )  # fmt: skip
+    small = helper.make_graph([op("Abs", "a", "s")], "small", [], [value("s", (10,))])
+    nodes = [op("Exp", "x", "a"), op("Tile", "x four", "w"),
+             op("If", "cond", "b", then_branch=big, else_branch=small),
+             op("Slice", "w zero ten", "t"), op("Add", "b t", "y")]  # fmt: skip
+    weights = [integers("four", [4]), integers("zero", [0]), integers("ten", [10])]
+    inputs = [value("cond", (), TensorProto.BOOL), value("x", (10,))]
+    path = save(tmp_path, nodes, inputs, [value("y", (10,))], weights)
+    plan = api.memory_plan(path, in_place=in_place, order="better")
+    names = [step.node.split("/")[-1] for step in plan.steps]
+    inside = [names.index(f"node_{name}") for name in "pqrb"]
+    assert inside == list(range(inside[0], inside[0] + 4))
+    require_disjoint(plan)
+    # in the file's order w waits (4 units) with p, q and r, where r may take p's place, and the condition
+    assert plan.file_peak_bytes == (4 + (2 if in_place else 3)) * UNIT + 1
+    assert plan.peak.live_bytes == (1 + 1 + 4) * UNIT  # x, b and w
+
+
 def test_the_files_order_stays_where_no_search_lowers_the_peak(tmp_path: Path) -> None:
     graph = graph_of(tmp_path, [op("Relu", "x", "a"), op("Neg", "a", "b"), op("Abs", "b", "y")])
     assert planned(graph, BETTER).order == "file"

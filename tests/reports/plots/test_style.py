@@ -25,19 +25,19 @@ for name in sys.argv[1:]:
 """
 
 
-@pytest.mark.parametrize("suffix", ["svg", "png"])
-def test_the_same_figures_give_the_same_bytes_in_every_process(tmp_path: Path, suffix: str) -> None:
-    files = [tmp_path / f"{seed}.{suffix}" for seed in ("1", "2")]
-    for seed, file in zip(("1", "2"), files, strict=True):
+def test_the_same_figures_give_the_same_bytes_in_every_process(tmp_path: Path) -> None:
+    for seed in ("1", "2"):
+        files = [str(tmp_path / f"{seed}.{suffix}") for suffix in ("svg", "png")]
         subprocess.run(
-            [sys.executable, "-c", SCRIPT, str(file)], env={**os.environ, "PYTHONHASHSEED": seed}, check=True
+            [sys.executable, "-c", SCRIPT, *files], env={**os.environ, "PYTHONHASHSEED": seed}, check=True
         )
-    first, second = (file.read_bytes() for file in files)
-    assert first == second
-    assert b"2026" not in first and b"dc:date" not in first
-    if suffix == "svg":
-        # text is drawn as paths, and said in comments: dollars are dollars
-        assert b"what is plotted: $a$ of file.onnx" in first and b"a_{$x$}" in first
+    for suffix in ("svg", "png"):
+        first, second = ((tmp_path / f"{seed}.{suffix}").read_bytes() for seed in ("1", "2"))
+        assert first == second
+        assert b"dc:date" not in first
+    # text is drawn as paths, and said in comments: dollars are dollars
+    text = (tmp_path / "1.svg").read_text()
+    assert "what is plotted: $a$ of file.onnx" in text and "a_{$x$}" in text
 
 
 def test_another_suffix_is_refused_before_anything_is_drawn(tmp_path: Path) -> None:
