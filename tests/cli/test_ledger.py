@@ -69,7 +69,10 @@ def test_rows_and_columns_are_those_requested(tiny: Path) -> None:
         (("--where", "class=~Lin"), "there is no operator '=~'; did you mean ~?"),
         (("--own", "--by", "op"), "--own is about modules; leave out --by op"),
         (("--sort", "latency_s"), "give --latency"),
-        (("--as-dtype", "int8"), "--as-dtype is of memory; add --fits SIZE, --peak, or working to --columns"),
+        (
+            ("--as-dtype", "int8"),
+            "--as-dtype is of memory and bounds; add --hardware CHIP, --fusion, --f",
+        ),
         (("--format", "trace", "--out", "trace.json"), "--format trace shows measured times; give --latency"),
         (("--format", "trace", "--latency"), "give --out FILE"),
         (("--out", "table.txt"), "--out is for --format xlsx, parquet and trace"),

@@ -12,6 +12,7 @@ from onnxlens.reports.drawing.colors import column_named, figure_of, require_fig
 from onnxlens.reports.numbers import COSTS
 from onnxlens.reports.tables.bounds import FIGURES
 from onnxlens.reports.tables.columns import LEDGER_COLUMNS, PEER_NAMES, TEXTS
+from onnxlens.reports.tables.fused import FUSED
 from onnxlens.specs.flow import FlowGraph, FlowNode
 
 
@@ -79,7 +80,7 @@ def test_zeros_alone_are_one_light_color() -> None:
 
 
 def test_every_number_of_the_ledger_can_color() -> None:
-    bounds = set(FIGURES) - {"bound_s"}  # of several chips, in a table
+    bounds = {*FIGURES, *FUSED} - {"bound_s"}  # of several chips, in a table
     others = {
         "order",
         "depth",
