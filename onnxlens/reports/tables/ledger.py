@@ -106,7 +106,7 @@ def cost_table(
     """
     layout = layout or Layout()
     query = _resolved(ledger, query)
-    rows = rows_of(ledger, query, None if table_format == "csv" else _showable(query))
+    rows = rows_of(ledger, query, None if table_format == "csv" else _showable(ledger, query))
     found = selected(rows, query)
     if table_format == "csv":
         return render_table(found.rows, titled(rows, _for_machines(rows, query)), "csv")
@@ -210,16 +210,8 @@ def _for_machines(rows: Rows, query: Query) -> Sequence[str]:
     return tuple(dict.fromkeys((*query.columns, *(name for name in bounds if name in rows.columns))))
 
 
-def _showable(query: Query) -> Sequence[str]:
-    """The columns that a table for people may show without being asked: only these are looked into."""
-    peers = [name for peer in PEER_NAMES.values() for name in (peer, peer + PERCENT)]
-    names = [*FOR_PEOPLE[query.by], *peers]
-    return [*names, *(OWN + name for name in names if query.asked.own)]
-
-
-def _for_people(ledger: Ledger, rows: Rows, query: Query) -> Sequence[str]:
-    if query.columns:
-        return query.columns
+def _candidates(ledger: Ledger, query: Query) -> Sequence[str]:
+    """The columns that a table for people may show without being asked, in their order."""
     names = list(FOR_PEOPLE[query.by])
     if query.fits is not None:
         names[2:2] = ["fits", "working_bytes", "resident_weight_bytes"]
@@ -230,6 +222,19 @@ def _for_people(ledger: Ledger, rows: Rows, query: Query) -> Sequence[str]:
         peer = PEER_NAMES[ledger.convention]
         at = names.index("macs")
         names[at : at + 2] = [peer, peer + PERCENT]
+    return names
+
+
+def _showable(ledger: Ledger, query: Query) -> Sequence[str]:
+    """The columns that are looked into: a table for people shows no other without being asked."""
+    names = _candidates(ledger, query)
+    return [*names, *(OWN + name for name in names if query.asked.own)]
+
+
+def _for_people(ledger: Ledger, rows: Rows, query: Query) -> Sequence[str]:
+    if query.columns:
+        return query.columns
+    names = _candidates(ledger, query)
     hidden = {
         name
         for name, wanted in (
