@@ -15,11 +15,6 @@ from onnxlens.specs.record import record
 from onnxlens.specs.tensor import TensorSpec
 from onnxlens.specs.traffic import FusedTraffic
 
-if TYPE_CHECKING:
-    from onnxlens.specs.roofline import ChipBounds
-else:
-    ChipBounds = Any  # bounds are made from a graph, and never read back from a document
-
 Status = Literal["counted", "free", "unknown"]
 Attribution = Literal["metadata", "names", "weights", "none"]
 Evidence = Literal["metadata", "names", "weights", "flow", "manifest", "none"]
@@ -338,7 +333,7 @@ class Ledger:
     grouping: Grouping | None = None
     node_seconds: Mapping[int | None, float] = field(default_factory=dict)
     own_seconds: Mapping[str | None, float] = field(default_factory=dict)
-    bounds: tuple[ChipBounds, ...] = ()
+    bounds: tuple[Any, ...] = ()  # ChipBounds: made from a graph, never read back
     traffic: FusedTraffic | None = None
 
     def __post_init__(self) -> None:

@@ -16,7 +16,6 @@ from onnxlens.errors import UsageError
 from onnxlens.profile.chip.array_fit import fit_layers
 from onnxlens.profile.chip.as_held import as_if_held, operands_of
 from onnxlens.profile.chip.fusion import Fusion
-from onnxlens.profile.chip.laws.vendor import law_of, vendor_cycles
 from onnxlens.profile.chip.matrix_work import matrix_work
 from onnxlens.profile.count import families
 from onnxlens.profile.count.counting import count_nodes
@@ -154,6 +153,8 @@ class Bounder:
 
     def _price(self, operands: Mapping[int, str]) -> None:
         """The cycles by the law of the chip's vendor."""
+        from onnxlens.profile.chip.laws.vendor import law_of, vendor_cycles  # bounds alone do without
+
         law = law_of(self.chip)
         if law is None:
             self._left_out["vendor_cycles: the vendor's cycle model is not known for this chip"] = 0
