@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from onnxlens.api.opened import OpenedTarget
-from onnxlens.api.staging import staged
+from onnxlens.api.staging import staged_file
 from onnxlens.errors import UsageError
 from onnxlens.specs.chip import Chip
 from onnxlens.specs.traffic import FUSION_MODES, FusionMode
@@ -23,8 +23,7 @@ HOST = "host"
 
 def list_chips() -> Sequence[Chip]:
     """Every chip that comes with the package, and ``host`` once it is calibrated."""
-    from onnxlens.profile.chip.chip_file import chip_names, load_chip
-    from onnxlens.profile.chip.host import host_file
+    from onnxlens.profile.chip.chip_file import chip_names, host_file, load_chip
 
     own = [chip_of(HOST)] if host_file().exists() else []
     return [*own, *map(load_chip, chip_names())]
@@ -36,8 +35,7 @@ def chip_of(name: str) -> Chip:
     Raises:
         UsageError: there is none, or the file cannot be read.
     """
-    from onnxlens.profile.chip.chip_file import load_chip
-    from onnxlens.profile.chip.host import host_file
+    from onnxlens.profile.chip.chip_file import host_file, load_chip
 
     if name != HOST:
         return load_chip(name)
@@ -105,8 +103,8 @@ def plot_roofline(ledger: Ledger, out: Path | str, depth: int | None = None) -> 
 
     path = Path(out)
     require_suffix(path)
-    with staged(path.parent) as stage:
-        write_roofline(ledger, depth, stage / path.name)
+    with staged_file(path) as file:
+        write_roofline(ledger, depth, file)
     return path
 
 

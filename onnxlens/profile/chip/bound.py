@@ -237,18 +237,12 @@ class Bounder:
         for place, memory in enumerate(self.chip.memories):
             if memory.bytes_per_s is None:
                 continue
-            kept = self._buffered(place) if keeps else 0
+            kept = self.chip.buffered_behind(place) if keeps else 0
             if kept is None:
                 self._left_out[f"{memory.name}: what caches hold is not published"] = 0
                 continue
             self._rates.setdefault(memory.name, memory.bytes_per_s)
             yield memory.name, _through(memory, runs, kept) / memory.bytes_per_s.value
-
-    def _buffered(self, place: int) -> int | None:
-        """What the memories between this one and the array hold; None where a size is not published."""
-        closer = [each for each in self.chip.memories[place + 1 :] if each.holds == "nothing"]
-        sizes = [each.size_bytes.value for each in closer if each.size_bytes is not None]
-        return int(sum(sizes)) if len(sizes) == len(closer) else None
 
     def bounds(self, ledger: Ledger, label: str, dtype: str) -> ChipBounds:
         """Of all rows of the ledger."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import tomllib
 from collections.abc import Iterator, Mapping, Sequence
@@ -29,6 +30,15 @@ MEMORY_KEYS = ("holds", "size_bytes", "bytes_per_s")
 DTYPES = frozenset({*DTYPE_BITS, "tf32"})
 SYSTEM = "@"
 """Stands between the name of a chip and that of the system around it."""
+
+
+def host_file() -> Path:
+    """This machine's: ``ONNXLENS_HOST``, else ``host.toml`` in the user's folder of configurations."""
+    if chosen := os.environ.get("ONNXLENS_HOST"):
+        return Path(chosen)
+    from platformdirs import user_config_path
+
+    return user_config_path("onnxlens") / "host.toml"
 
 
 def chip_names() -> Sequence[str]:
