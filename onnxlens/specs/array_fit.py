@@ -81,6 +81,11 @@ class FitRule:
         positive = (self.macs_per_cycle, self.cycles_per_step, *self.steps.values())
         if min(positive) < 1 or (self.outputs_per_cycle is not None and self.outputs_per_cycle <= 0):
             raise GraphError(f"{dict(self.steps)}: steps, cycles and rates must be above 0; repair the file")
+        if self.step_macs > self.macs_per_cycle * self.cycles_per_step:
+            raise GraphError(
+                f"steps: {self.step_macs:,} MACs in {self.cycles_per_step} cycles are more than the "
+                f"{self.macs_per_cycle:,} of each; repair steps, macs_per_cycle or cycles_per_step"
+            )
 
     @property
     def groups(self) -> tuple[tuple[frozenset[str], int], ...]:
