@@ -135,7 +135,7 @@ class Bounder:
         cost, view = self._held.costs[index], self._held.graph.nodes[index].view
         if index in self._stays or families.of_operator(cost.domain, cost.op_type) not in VECTOR_WORK:
             return False
-        with_weight = any(value is not None and value.is_weight for value in view.inputs[1:])
+        with_weight = any(value is not None and value.is_weight for value in view.inputs)
         return not (with_weight and families.of_operator(cost.domain, cost.op_type) == families.ELEMENTWISE)
 
     def _fit(self, index: int, operands: str, units: _Units) -> None:

@@ -189,6 +189,29 @@ def test_quantized_operands_are_multiplied_as_integers(tmp_path: Path) -> None:
     assert bounds(weights_alone, chip()).total.limits["compute"] == approx(MACS / 1e9)
 
 
+@pytest.mark.parametrize(("level", "rate"), [(0, 1e9), (1, 1e9), (4, 2e9)])
+def test_packed_weights_that_may_be_multiplied_as_integers_are_bound_by_the_rate_of_those(
+    tmp_path: Path, level: int, rate: float
+) -> None:
+    packed = [
+        numpy_helper.from_array(np.ones((64, 2, 16), np.uint8), "b"),
+        numpy_helper.from_array(np.ones(128, np.float32), "s"),
+    ]
+    sizes = {"K": 64, "N": 64, "bits": 4, "block_size": 32}
+    node = op("MatMulNBits", "x b s", "y", domain="com.microsoft", accuracy_level=level, **sizes)
+    path = save(tmp_path, [node], [value("x", (4, 64))], [value("y", (4, 64))], packed)
+    assert bounds(path, chip()).total.limits["compute"] == approx(4 * 64 * 64 / rate)
+    assert bounds(path, chip(), "float32").total.limits["compute"] == approx(4 * 64 * 64 / 1e9)
+
+
+@pytest.mark.parametrize("operands", ["s d", "d s"])
+def test_a_scale_folds_into_the_weights_beside_it_on_either_side(tmp_path: Path, operands: str) -> None:
+    nodes = [op("Concat", "x x", "d", axis=1), op("Mul", operands, "y")]
+    x, y = value("x", (1, 8, 4, 4)), value("y", (1, 16, 4, 4))
+    found = bounds(save(tmp_path, nodes, [x], [y], [weight("s", 1)]), chip(vector=1.0))
+    assert "elementwise" not in found.total.limits
+
+
 def test_the_batch_at_which_compute_takes_as_long_as_memory(tmp_path: Path) -> None:
     found = bounds(worked(tmp_path), chip(peak=MACS / 4, memory=1e6))
     # compute 4 s; activations 1.605632 s; weights 0.147456 s, shared by a batch: 4 b = 0.147456 + 1.605632 b
