@@ -114,6 +114,7 @@ class MatrixWork:
         kernel: the taps by spatial axis.
         stride: of the same axes.
         dilation: of the same axes.
+        is_spread: every input position is multiplied by all taps, and what overlaps is added.
     """
 
     layer: Layer
@@ -126,6 +127,7 @@ class MatrixWork:
     kernel: tuple[int, ...] = ()
     stride: tuple[int, ...] = ()
     dilation: tuple[int, ...] = ()
+    is_spread: bool = False
 
     @property
     def taps(self) -> int:

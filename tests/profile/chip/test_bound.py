@@ -212,6 +212,15 @@ def test_a_scale_folds_into_the_weights_beside_it_on_either_side(tmp_path: Path,
     assert "elementwise" not in found.total.limits
 
 
+def test_a_transposed_convolution_may_be_a_product_with_a_column_for_every_tap(tmp_path: Path) -> None:
+    node = op("ConvTranspose", "x w", "y", kernel_shape=[4, 4], strides=[2, 2], pads=[1, 1, 1, 1])
+    x, y = value("x", (1, 64, 16, 16)), value("y", (1, 1, 32, 32))
+    found = bounds(save(tmp_path, [node], [x], [y], [weight("w", 64, 1, 4, 4)]), "k230", "int8").total
+    # 3 steps of 24 input channels, one of 32 columns for 16 taps, 256 positions; tap by tap 16 times that
+    assert found.fit_s == approx(3 * 1 * 256 / 800e6)
+    assert found.lost_macs == 3 * 256 * 768 - 256 * 64 * 16
+
+
 def test_the_batch_at_which_compute_takes_as_long_as_memory(tmp_path: Path) -> None:
     found = bounds(worked(tmp_path), chip(peak=MACS / 4, memory=1e6))
     # compute 4 s; activations 1.605632 s; weights 0.147456 s, shared by a batch: 4 b = 0.147456 + 1.605632 b
