@@ -11,10 +11,11 @@ from onnxlens.api.opened import OpenedTarget
 from onnxlens.api.staging import staged_file
 from onnxlens.errors import UsageError
 from onnxlens.specs.chip import Chip
+from onnxlens.specs.ledger import is_lower_bound
 from onnxlens.specs.traffic import FUSION_MODES, FusionMode
 
 if TYPE_CHECKING:
-    from onnxlens.specs.ledger import Ledger
+    from onnxlens.specs.ledger import Ledger, ModuleCost
     from onnxlens.specs.roofline import ChipBounds
 
 HOST = "host"
@@ -84,10 +85,16 @@ def with_bounds(
         raise UsageError(f"fusion {fusion!r} is none of {', '.join(FUSION_MODES)}")
     bounds = bounds_of(opened.graph, ledger, chips_of(hardware), dtype, fusion, has_vendor=has_vendor)
     modules = tuple(
-        replace(module, bound_s=bounds[0].modules[module.path].bound_s) for module in ledger.modules
+        replace(module, bound_s=_known(bounds[0].modules[module.path].bound_s, module))
+        for module in ledger.modules
     )
     notes = [note for each in bounds for note in bound_notes(each)]
     return replace(ledger, modules=modules, bounds=bounds, notes=(*ledger.notes, *notes))
+
+
+def _known(bound_s: float, module: ModuleCost) -> float | None:
+    """Nothing where none but unknown nodes are inside."""
+    return None if not bound_s and is_lower_bound("bound_s", module.lower_bounds) else bound_s
 
 
 def plot_roofline(ledger: Ledger, out: Path | str, depth: int | None = None) -> Path:
@@ -116,8 +123,14 @@ def bound_notes(bounds: ChipBounds) -> Sequence[str]:
     types = f"floats as {bounds.dtype}" if bounds.dtype else "types as in the file"
     system = f", system {bounds.chip.system}" if bounds.chip.system else ""
     grades = ", ".join(bounds.grades.get(whole.limited_by, ()))
+    head = f"{bounds.label} ({bounds.chip.title}{system}; {types})"
+    if not whole.bound_s:
+        return [
+            f"{head}: no bound, as nothing that is known of the graph takes time",
+            *(f"{bounds.label}: {note}" for note in bounds.notes),
+        ]
     return [
-        f"{bounds.label} ({bounds.chip.title}{system}; {types}): at least {short_time(whole.bound_s)}, "
+        f"{head}: at least {short_time(whole.bound_s)}, "
         f"limited by {whole.limited_by or 'nothing'} ({grades}); operators one after another, fusion "
         f"{bounds.fusion}: at least {short_time(whole.serial_s)}",
         *(f"{bounds.label}: {note}" for note in bounds.notes),

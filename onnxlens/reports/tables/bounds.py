@@ -7,10 +7,10 @@ from functools import cache, partial
 from types import MappingProxyType
 from typing import Any
 
-from onnxlens.reports.numbers import short_count, short_time
+from onnxlens.reports.numbers import AT_MOST, UNKNOWN, bounded, short_count, short_time
 from onnxlens.reports.tables.render import By, Column
 from onnxlens.specs.groups import by_operator
-from onnxlens.specs.ledger import Ledger, ModuleCost, NodeCost
+from onnxlens.specs.ledger import Ledger, ModuleCost, NodeCost, is_lower_bound
 from onnxlens.specs.roofline import COMPUTE, ELEMENTWISE, TRANSCENDENTAL, Bound, ChipBounds
 
 AT = "@"
@@ -51,6 +51,9 @@ FIGURES: Mapping[str, tuple[Figure, Callable[[Any], str]]] = MappingProxyType(
 """Each figure of a row, and how it is shown to people."""
 
 BOUND_TEXTS = frozenset({"limited_by", "blame", "grades"})
+QUOTIENTS = frozenset({"bound_percent", "turning_factor"})
+"""What lacks no part: of lower bounds it would be neither over nor under."""
+
 FOR_PEOPLE = ("bound_s", "limited_by", "serial_s")
 """What a table shows of every chip unless columns are chosen."""
 
@@ -73,16 +76,30 @@ def bound_columns(ledger: Ledger, by: By) -> Mapping[str, Column[Any]]:
         find = FINDERS[by](ledger, bounds)
         for name, (figure, shown) in FIGURES.items():
             whole = f"{name}{AT}{bounds.label}" if place else name
+            if name == "bound_percent" and is_lower_bound("bound_s", ledger.totals.lower_bounds):
+                shown = f"{AT_MOST} {{:.1f}} %".format
             found[whole] = _column(whole, partial(_figure_of, figure, bounds, find), shown)
     return found
 
 
 def _column(name: str, exact: Callable[[Any], Any], shown: Callable[[Any], str]) -> Column[Any]:
-    def short(row: Any) -> str:
-        value = exact(row)
-        return "-" if value is None else shown(value)
+    plain = name.partition(AT)[0]
 
-    return Column(name, exact, short, right=name.partition(AT)[0] not in BOUND_TEXTS)
+    def lower(row: Any) -> bool:
+        return is_lower_bound(plain, row.lower_bounds)
+
+    def known(row: Any) -> Any:
+        """Nothing where the row has nothing but unknown parts, nor of them a share."""
+        value = exact(row)
+        return None if lower(row) and (plain in QUOTIENTS or not value) else value
+
+    def short(row: Any) -> str:
+        value = known(row)
+        if value is None:
+            return UNKNOWN if lower(row) and exact(row) is not None else "-"
+        return bounded(shown(value), value, lower=lower(row))
+
+    return Column(name, known, short, right=plain not in BOUND_TEXTS, lower=lower)
 
 
 def _figure_of(figure: Figure, bounds: ChipBounds, find: Find, row: Any) -> Any:
