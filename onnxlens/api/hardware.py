@@ -118,9 +118,10 @@ def bound_notes(bounds: ChipBounds) -> Sequence[str]:
     types = f"floats as {bounds.dtype}" if bounds.dtype else "types as in the file"
     system = f", system {bounds.chip.system}" if bounds.chip.system else ""
     grades = ", ".join(bounds.grades.get(whole.limited_by, ()))
+    limit = f"{whole.limited_by} ({grades})" if grades else whole.limited_by or "nothing"
     return [
         f"{bounds.label} ({bounds.chip.title}{system}; {types}): at least {short_time(whole.bound_s)}, "
-        f"limited by {whole.limited_by or 'nothing'} ({grades}); operators one after another, fusion "
+        f"limited by {limit}; operators one after another, fusion "
         f"{bounds.fusion}: at least {short_time(whole.serial_s)}",
         *(f"{bounds.label}: {note}" for note in bounds.notes),
     ]

@@ -14,6 +14,7 @@ import onnxlens as api
 from onnxlens.profile.runtime.calibration import cache_bytes, calibrate, chip_text
 from tests.cli.calls import onnxlens
 from tests.profile.chip.test_bound import MACS, worked
+from tests.profile.models import op, save, value
 from tests.specs.test_document_schemas import complaints
 
 COLUMNS = ("--columns", "path,bound,bound_s@a100,limited_by,limited_by@a100,serial_s,grades")
@@ -63,6 +64,23 @@ def test_bounds_are_tested_sorted_and_shown(tmp_path: Path) -> None:
     assert "h200 (NVIDIA H200 SXM; types as in the file): at least" in plain
 
 
+def test_what_is_not_known_of_a_row_has_no_bound(tmp_path: Path) -> None:
+    nodes = [op("Relu", "x", "y"), op("Odd", "x", "z", domain="acme")]
+    path = save(tmp_path, nodes, [value("x", (4,))], [value("y", (4,)), value("z", (4,))])
+    given = ("profile", path, "--hardware", "h200")
+    for by, odd in (("node", "node_z"), ("op", "acme::Odd"), ("family", "(other)")):
+        name = "group" if by == "family" else by.replace("op", "operator")
+        rows = csv.DictReader(io.StringIO(onnxlens(*given, "--by", by, "--format", "csv").out))
+        bounds = {row[name]: (row["bound_s"], row["serial_s"]) for row in rows}
+        # 16 bytes in and out, which caches can hold; unfused they pass the memory of 4.8 TB/s
+        passed = f"{32 / 4.8e12}"
+        assert bounds.pop(odd) == ("", passed)
+        assert list(bounds.values()) == [("0.0", passed)]
+    shown = onnxlens(*given, "--by", "node", "--columns", "node,bound").out
+    assert ["node_z", "?"] in [line.split() for line in shown.splitlines()]
+    assert "h200: left out: what could not be counted (1 nodes)" in shown and "()" not in shown
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
@@ -72,7 +90,8 @@ def test_bounds_are_tested_sorted_and_shown(tmp_path: Path) -> None:
         (("--hardware", "host"), "host: this machine is not calibrated; 'onnxlens calibrate'"),
         (("--columns", "path,bound_s"), "column bound_s holds no figure; give --hardware"),
         (("--where", "limited_by==HBM"), "column limited_by holds no figure; give --hardware"),
-        (("--hardware", "h200", "--columns", "bound_s@a100"), "column bound_s@a100 holds no figure"),
+        (("--hardware", "h200", "--columns", "bound_s@a100"), "name a100 in --hardware; "),
+        (("--hardware", "h200", "--sort", "bound_s@h200"), "of the first chip there it is bound_s"),
         (("--hardware", "h200", "--columns", "macs@h200"), "'macs' is of no chip; leave out '@h200'"),
         (("--as-dtype", "int8"), "add --hardware CHIP"),
         (("--roofline", "x.svg"), "--roofline needs --hardware CHIP"),

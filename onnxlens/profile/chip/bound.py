@@ -108,6 +108,8 @@ class Bounder:
     def _unit(self, index: int, operands: str) -> _Units:
         cost, node = self._held.costs[index], self._held.graph.nodes[index]
         units = _Units({})
+        if cost.status == "unknown":
+            self._left_out["what could not be counted"] += 1
         if cost.macs:
             rate = self.chip.find_peak(operands)
             if rate is None:

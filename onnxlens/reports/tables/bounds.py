@@ -51,6 +51,9 @@ FIGURES: Mapping[str, tuple[Figure, Callable[[Any], str]]] = MappingProxyType(
 """Each figure of a row, and how it is shown to people."""
 
 BOUND_TEXTS = frozenset({"limited_by", "blame", "grades"})
+TIMES = frozenset({"bound_s", "bound_percent", "serial_s"})
+"""What every row has, unless nothing is known of it."""
+
 FOR_PEOPLE = ("bound_s", "limited_by", "serial_s")
 """What a table shows of every chip unless columns are chosen."""
 
@@ -71,23 +74,31 @@ def bound_columns(ledger: Ledger, by: By) -> Mapping[str, Column[Any]]:
     found = {}
     for place, bounds in enumerate(ledger.bounds):
         find = FINDERS[by](ledger, bounds)
-        for name, (figure, shown) in FIGURES.items():
+        for name, (_, shown) in FIGURES.items():
             whole = f"{name}{AT}{bounds.label}" if place else name
-            found[whole] = _column(whole, partial(_figure_of, figure, bounds, find), shown)
+            found[whole] = _column(whole, partial(_figure_of, name, bounds, find), shown)
     return found
 
 
 def _column(name: str, exact: Callable[[Any], Any], shown: Callable[[Any], str]) -> Column[Any]:
     def short(row: Any) -> str:
         value = exact(row)
-        return "-" if value is None else shown(value)
+        return missing if value is None else shown(value)
 
-    return Column(name, exact, short, right=name.partition(AT)[0] not in BOUND_TEXTS)
+    figure = name.partition(AT)[0]
+    missing = "?" if figure in TIMES else "-"
+    return Column(name, exact, short, right=figure not in BOUND_TEXTS)
 
 
-def _figure_of(figure: Figure, bounds: ChipBounds, find: Find, row: Any) -> Any:
+def _figure_of(name: str, bounds: ChipBounds, find: Find, row: Any) -> Any:
+    """A bound of 0 says nothing of a row with unknown nodes: it has none then."""
     bound = find(row)
-    return None if bound is None else figure(bounds, bound)
+    figure = None if bound is None else FIGURES[name][0](bounds, bound)
+    return None if figure == 0 and name in TIMES and _is_unknown(row) else figure
+
+
+def _is_unknown(row: Any) -> bool:
+    return row.status == "unknown" if isinstance(row, NodeCost) else row.unknown_nodes > 0
 
 
 def _of_modules(ledger: Ledger, bounds: ChipBounds) -> Find:

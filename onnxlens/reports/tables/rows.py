@@ -9,7 +9,7 @@ from typing import Any, get_args
 
 from onnxlens.errors import UsageError
 from onnxlens.reports.numbers import COSTS
-from onnxlens.reports.tables.bounds import bound_columns, is_bound
+from onnxlens.reports.tables.bounds import AT, bound_columns, is_bound
 from onnxlens.reports.tables.columns import (
     COLUMNS,
     LEDGER_COLUMNS,
@@ -301,6 +301,9 @@ def _computed_by(name: str) -> str:
 
 
 def _remedy(name: str, query: Query) -> str:
+    plain, at, chip = name.partition(AT)
+    if at:
+        return f"name {chip} in --hardware; of the first chip there it is {plain}"
     option = _computed_by(name)
     measured = " (ledger has it)" if option.startswith(("--latency", "--parity")) else ""
     return f"give {option}{measured}" if option else f"none of the {KINDS[query.by]} has one"
