@@ -56,7 +56,6 @@ def test_a_graph_of_unknown_operators_is_drawn_gray(tmp_path: Path) -> None:
     ("column", "message"),
     [
         ("mac", "'mac' is not a column to color by; choose one of macs, params, "),
-        ("bound_s", "tiny: no box has bound_s; there are macs, params, "),
     ],
 )
 def test_a_column_that_does_not_exist_is_refused_with_those_that_do(

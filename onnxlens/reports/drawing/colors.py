@@ -149,7 +149,7 @@ def column_named(text: str, lacking: Collection[str] = ()) -> str:
             f"{text!r} is not a column to color by; choose one of {', '.join((*COSTS, NO_COLOR))}"
         )
     if column != NO_COLOR and (option := cost_of(column).measured_by) in lacking:
-        raise UsageError(f"--color {text}: no box has {column}; give --{option}, which measures it")
+        raise UsageError(f"--color {text}: no box has {column}; it comes with --{option}")
     return column
 
 

@@ -214,8 +214,6 @@ def test_a_file_without_metadata_has_a_row_for_every_owner_of_weights(tmp_path: 
 @pytest.mark.parametrize(
     ("node", "inputs", "shapes"),
     [
-        (op("MaxPool", "x", "y", kernel_shape=[-1, 3]), "", [(1, 1, 8, 8), (1, 1, 4, 4)]),
-        (op("MultiHeadAttention", "x x x", "y", domain=MS, num_heads=-4), "", [(2, 4, 16)] * 2),
         (
             op("MatMulNBits", "x w s", "y", domain=MS, N=-4, K=8, bits=4, block_size=16),
             "ws",

@@ -13,8 +13,9 @@ from tests.profile.count.rules.mutants import Expectations, mutants_of, outcome,
 from tests.profile.count.rules.test_work import CASES, REFUSED
 
 EQUIVALENT: dict[str, str] = {
-    "matrix.einsum: start=1 -> start=2": "the next operand brings its own labels, kept or not",
-    "matrix.einsum: index + 1 -> index + 2": "the next operand brings its own labels, kept or not",
+    "matrix.einsum_products: index + 1 -> index + 2": "the next operand brings its own labels, kept or not",
+    "matrix.einsum_products: left & right -> left": "as many MACs, of other rows (test_matrix_work has them)",
+    "matrix.einsum_products: left & right -> right": "as many MACs, of other columns (test_matrix_work)",
     "attention: (1, 2, 3, 4, 6) -> (2, 2, 3, 4, 6)": "keys and values are equally long",
     "attention: (1, 2, 3, 4, 6) -> (1, 2, 3, 5, 6)": "past keys and past values are equally long",
     "attention.attention_sizes: node.input_shape(PAST_KEY_INPUT)[-2] -> "
@@ -27,8 +28,8 @@ EQUIVALENT: dict[str, str] = {
     "microsoft.attention: score_bias=9 -> score_bias=10": "QAttention has no such input, 9 or 10",
     "microsoft.attention.ordered_attention: (5, 6, 7) -> (5, 5, 7)": "Q and K are equally wide",
     "microsoft.attention.ordered_attention: (5, 6, 7) -> (6, 6, 7)": "Q and K are equally wide",
-    "microsoft.attention._grouped: node.has_input(1) -> node.has_input(2)": "a key comes with a value",
-    "microsoft.attention._grouped: node.input_shape(1) -> node.input_shape(2)": "key and value are alike",
+    "microsoft.attention.grouped_sizes: node.has_input(1) -> node.has_input(2)": "a key comes with a value",
+    "microsoft.attention.grouped_sizes: node.input_shape(1) -> node.input_shape(2)": "both are alike",
     "microsoft.attention.group_query_attention: node.has_input(14) -> node.has_input(15)": "given together",
     "microsoft.attention.group_query_attention: cosines=7 -> cosines=8": "as many cosines as sines",
     "microsoft.attention.sparse_attention: cosines=9 -> cosines=10": "as many cosines as sines",
