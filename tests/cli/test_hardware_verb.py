@@ -75,7 +75,8 @@ def test_what_is_not_known_of_a_row_has_no_bound(tmp_path: Path) -> None:
         # 16 bytes in and out, which caches can hold; unfused they pass the memory of 4.8 TB/s
         passed = "6.666666666666666e-12"
         assert bounds.pop(odd) == ("", passed)
-        assert list(bounds.values()) == [("0.0", passed)]
+        # four comparisons at 67 T a second
+        assert list(bounds.values()) == [(str(4 / 67e12), passed)]
     shown = onnxlens(*given, "--by", "node", "--columns", "node,bound").out
     assert ["node_z", "?"] in [line.split() for line in shown.splitlines()]
     assert "h200: left out: what could not be counted (1 nodes)" in shown and "()" not in shown
