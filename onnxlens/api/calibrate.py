@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from onnxlens.api.hardware import HOST, chip_of
-from onnxlens.api.staging import staged
+from onnxlens.api.staging import staged_file
 from onnxlens.specs.chip import Chip
 from onnxlens.specs.progress import Progress, silent
 
@@ -19,10 +19,10 @@ def calibrate_host(progress: Progress = silent) -> tuple[Path, Chip]:
     Raises:
         UsageError: the file cannot be written.
     """
-    from onnxlens.profile.chip.host import host_file
+    from onnxlens.profile.chip.chip_file import host_file
     from onnxlens.profile.runtime.calibration import calibrate, chip_text
 
     path = host_file()
-    with staged(path.parent) as stage:  # a folder that cannot be written is reported before any work
-        (stage / path.name).write_text(chip_text(calibrate(progress)), encoding="utf-8")
+    with staged_file(path) as file:  # a folder that cannot be written is reported before any work
+        file.write_text(chip_text(calibrate(progress)), encoding="utf-8")
     return path, chip_of(HOST)

@@ -8,13 +8,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from onnxlens.api.opened import OpenedTarget
-from onnxlens.api.staging import staged
+from onnxlens.api.staging import staged_file
 from onnxlens.errors import UsageError
 from onnxlens.specs.chip import Chip
+from onnxlens.specs.ledger import is_lower_bound
 from onnxlens.specs.traffic import FUSION_MODES, FusionMode
 
 if TYPE_CHECKING:
-    from onnxlens.specs.ledger import Ledger
+    from onnxlens.specs.ledger import Ledger, ModuleCost
     from onnxlens.specs.roofline import ChipBounds
 
 HOST = "host"
@@ -23,8 +24,7 @@ HOST = "host"
 
 def list_chips() -> Sequence[Chip]:
     """Every chip that comes with the package, and ``host`` once it is calibrated."""
-    from onnxlens.profile.chip.chip_file import chip_names, load_chip
-    from onnxlens.profile.chip.host import host_file
+    from onnxlens.profile.chip.chip_file import chip_names, host_file, load_chip
 
     own = [chip_of(HOST)] if host_file().exists() else []
     return [*own, *map(load_chip, chip_names())]
@@ -36,8 +36,7 @@ def chip_of(name: str) -> Chip:
     Raises:
         UsageError: there is none, or the file cannot be read.
     """
-    from onnxlens.profile.chip.chip_file import load_chip
-    from onnxlens.profile.chip.host import host_file
+    from onnxlens.profile.chip.chip_file import host_file, load_chip
 
     if name != HOST:
         return load_chip(name)
@@ -86,10 +85,16 @@ def with_bounds(
         raise UsageError(f"fusion {fusion!r} is none of {', '.join(FUSION_MODES)}")
     bounds = bounds_of(opened.graph, ledger, chips_of(hardware), dtype, fusion, has_vendor=has_vendor)
     modules = tuple(
-        replace(module, bound_s=bounds[0].modules[module.path].bound_s) for module in ledger.modules
+        replace(module, bound_s=_known(bounds[0].modules[module.path].bound_s, module))
+        for module in ledger.modules
     )
     notes = [note for each in bounds for note in bound_notes(each)]
     return replace(ledger, modules=modules, bounds=bounds, notes=(*ledger.notes, *notes))
+
+
+def _known(bound_s: float, module: ModuleCost) -> float | None:
+    """Nothing where none but unknown nodes are inside."""
+    return None if not bound_s and is_lower_bound("bound_s", module.lower_bounds) else bound_s
 
 
 def plot_roofline(ledger: Ledger, out: Path | str, depth: int | None = None) -> Path:
@@ -105,8 +110,8 @@ def plot_roofline(ledger: Ledger, out: Path | str, depth: int | None = None) -> 
 
     path = Path(out)
     require_suffix(path)
-    with staged(path.parent) as stage:
-        write_roofline(ledger, depth, stage / path.name)
+    with staged_file(path) as file:
+        write_roofline(ledger, depth, file)
     return path
 
 
@@ -118,10 +123,15 @@ def bound_notes(bounds: ChipBounds) -> Sequence[str]:
     types = f"floats as {bounds.dtype}" if bounds.dtype else "types as in the file"
     system = f", system {bounds.chip.system}" if bounds.chip.system else ""
     grades = ", ".join(bounds.grades.get(whole.limited_by, ()))
-    limit = f"{whole.limited_by} ({grades})" if grades else whole.limited_by or "nothing"
+    head = f"{bounds.label} ({bounds.chip.title}{system}; {types})"
+    if not whole.bound_s:
+        return [
+            f"{head}: no bound, as nothing that is known of the graph takes time",
+            *(f"{bounds.label}: {note}" for note in bounds.notes),
+        ]
     return [
-        f"{bounds.label} ({bounds.chip.title}{system}; {types}): at least {short_time(whole.bound_s)}, "
-        f"limited by {limit}; operators one after another, fusion "
+        f"{head}: at least {short_time(whole.bound_s)}, "
+        f"limited by {whole.limited_by or 'nothing'} ({grades}); operators one after another, fusion "
         f"{bounds.fusion}: at least {short_time(whole.serial_s)}",
         *(f"{bounds.label}: {note}" for note in bounds.notes),
     ]

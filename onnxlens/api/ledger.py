@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from onnxlens.api.opened import OpenedTarget, opened
-from onnxlens.api.staging import staged
+from onnxlens.api.staging import staged_file
 from onnxlens.api.target import Settings, Target
 from onnxlens.profile.count.measured import with_measurements
 from onnxlens.specs.codec import to_text
@@ -77,8 +77,8 @@ def write_table(ledger: Ledger, query: Query, table_format: FileFormat, out: Pat
     require_library(table_format)
     path = Path(out)
     names, cells = cost_cells(ledger, query)
-    with staged(path.parent) as stage:
-        write_file(names, cells, table_format, stage / path.name)
+    with staged_file(path) as file:
+        write_file(names, cells, table_format, file)
     return path
 
 
@@ -117,6 +117,6 @@ def write_trace(ledger: Ledger, nodes: Sequence[NodeTiming], out: Path | str) ->
 
     path = Path(out)
     text = to_text(trace_document(ledger, nodes))
-    with staged(path.parent) as stage:
-        (stage / path.name).write_text(text, encoding="utf-8")
+    with staged_file(path) as file:
+        file.write_text(text, encoding="utf-8")
     return path

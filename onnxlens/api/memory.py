@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal, get_args
 
 from onnxlens.api.opened import OpenedTarget, opened
-from onnxlens.api.staging import staged
+from onnxlens.api.staging import staged_file
 from onnxlens.api.target import Settings, Target
 from onnxlens.errors import UsageError
 from onnxlens.specs.progress import Progress, silent
@@ -69,8 +69,8 @@ def write_arena(ledger: Ledger, plan: MemoryPlan, out: Path | str, stored_as: st
 
     path = Path(out)
     require_arena_suffix(path)
-    with staged(path.parent) as stage:
-        (stage / path.name).write_text(arena_text(ledger, plan, stored_as, path.suffix), encoding="utf-8")
+    with staged_file(path) as file:
+        file.write_text(arena_text(ledger, plan, stored_as, path.suffix), encoding="utf-8")
     return path
 
 
@@ -85,6 +85,6 @@ def write_memory_plot(ledger: Ledger, plan: MemoryPlan, out: Path | str) -> Path
 
     path = Path(out)
     require_suffix(path)
-    with staged(path.parent) as stage:
-        write(ledger, plan, stage / path.name)
+    with staged_file(path) as file:
+        write(ledger, plan, file)
     return path

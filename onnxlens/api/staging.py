@@ -31,6 +31,13 @@ LAST = (".onnx", ".json")
 
 
 @contextmanager
+def staged_file(path: Path) -> Iterator[Path]:
+    """Where to write a file that is published as ``path``, as ``staged`` does."""
+    with staged(path.parent) as stage:
+        yield stage / path.name
+
+
+@contextmanager
 def staged(directory: Path, stale: Collection[str] = ()) -> Iterator[Path]:
     """A folder inside ``directory`` to write into; at the end its entries are published into ``directory``.
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from onnxlens.api.opened import OpenedTarget, opened
-from onnxlens.api.staging import staged
+from onnxlens.api.staging import staged_file
 from onnxlens.api.target import Settings, Target
 from onnxlens.errors import UsageError
 from onnxlens.specs.progress import Progress, silent
@@ -97,6 +97,6 @@ def write_traffic_plot(report: TrafficReport, out: Path | str) -> Path:
 
     path = Path(out)
     require_suffix(path)
-    with staged(path.parent) as stage:
-        write(report, stage / path.name)
+    with staged_file(path) as file:
+        write(report, file)
     return path

@@ -39,7 +39,9 @@ def short_bytes(count: float) -> str:
 
 
 def short_time(seconds: float) -> str:
-    """``6.35 s``, ``124 ms``, ``12.4 ms``, ``1.2 us``."""
+    """``6.35 s``, ``124 ms``, ``12.4 ms``, ``1.2 us``, ``32 ns`` for what would round to nothing."""
+    if 0 < seconds < 0.5e-7:
+        return f"{seconds / 1e-9:.2g} ns"
     if seconds >= 0.9995:  # so that it is 1.00 s and not 1000 ms
         return f"{seconds:.2f} s"
     step, unit = (1e-3, "ms") if seconds >= 0.9995e-3 else (1e-6, "us")

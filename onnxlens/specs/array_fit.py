@@ -81,6 +81,11 @@ class FitRule:
         positive = (self.macs_per_cycle, self.cycles_per_step, *self.steps.values())
         if min(positive) < 1 or (self.outputs_per_cycle is not None and self.outputs_per_cycle <= 0):
             raise GraphError(f"{dict(self.steps)}: steps, cycles and rates must be above 0; repair the file")
+        if self.step_macs > self.macs_per_cycle * self.cycles_per_step:
+            raise GraphError(
+                f"steps: {self.step_macs:,} MACs in {self.cycles_per_step} cycles are more than the "
+                f"{self.macs_per_cycle:,} of each; repair steps, macs_per_cycle or cycles_per_step"
+            )
 
     @property
     def groups(self) -> tuple[tuple[frozenset[str], int], ...]:
@@ -109,6 +114,7 @@ class MatrixWork:
         kernel: the taps by spatial axis.
         stride: of the same axes.
         dilation: of the same axes.
+        is_spread: every input position is multiplied by all taps, and what overlaps is added.
     """
 
     layer: Layer
@@ -121,6 +127,7 @@ class MatrixWork:
     kernel: tuple[int, ...] = ()
     stride: tuple[int, ...] = ()
     dilation: tuple[int, ...] = ()
+    is_spread: bool = False
 
     @property
     def taps(self) -> int:

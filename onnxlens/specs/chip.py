@@ -143,9 +143,13 @@ class Chip:
     @property
     def buffered_bytes(self) -> int | None:
         """What the memories between home and array can hold together; None where one has no size."""
-        sizes = [memory.size_bytes for memory in self.memories if memory.holds == "nothing"]
-        known = [size.value for size in sizes if size is not None]
-        return int(sum(known)) if len(known) == len(sizes) else None
+        return self.buffered_behind(-1)
+
+    def buffered_behind(self, place: int) -> int | None:
+        """The same in bytes, of those closer to the array than the memory at ``place``."""
+        closer = [each for each in self.memories[place + 1 :] if each.holds == "nothing"]
+        sizes = [each.size_bytes.value for each in closer if each.size_bytes is not None]
+        return int(sum(sizes)) if len(sizes) == len(closer) else None
 
     def figures(self) -> Iterator[tuple[str, Figure]]:
         """Every figure of the file with its key, such as ``memory.DRAM.bytes_per_s``."""

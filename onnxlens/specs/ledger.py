@@ -30,6 +30,9 @@ OPERATIONS = ("macs", "vector_ops", "special_ops", "flops")
 TRAFFIC = ("weight_read_bytes", "read_bytes", "write_bytes", "moved_bytes")
 DERIVED_FROM: Mapping[str, str] = {
     "achieved_macs_per_s": "macs", "arithmetic_intensity": "flops", "peak_live_bytes": "live_bytes",
+    **dict.fromkeys(
+        ("bound_s", "serial_s", "compute_s", "elementwise_s", "transcendental_s", "memory_s", "fit_bound_s",
+         "lost_macs", "vendor_cycles", "vendor_macs", "bound_percent", "turning_factor"), "macs"),
 }  # fmt: skip
 
 Bounds = tuple[str, ...] | None

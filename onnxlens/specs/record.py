@@ -22,6 +22,9 @@ else:
             cls = dataclass(slots=slots, eq=False, repr=False)(cls)
             shown = [each.name for each in fields(cls) if each.repr]
             compared = attrgetter(*[each.name for each in fields(cls) if each.compare])
+            hashed = attrgetter(
+                *[each.name for each in fields(cls) if each.compare and each.hash is not False]
+            )
 
             def __eq__(self, other):
                 if other.__class__ is not self.__class__:
@@ -29,7 +32,7 @@ else:
                 return compared(self) == compared(other)
 
             def __hash__(self):
-                return hash(compared(self))
+                return hash(hashed(self))
 
             def __repr__(self):
                 values = ", ".join(f"{name}={getattr(self, name)!r}" for name in shown)

@@ -14,7 +14,7 @@ import onnxlens as api
 from onnxlens.profile.runtime.calibration import cache_bytes, calibrate, chip_text
 from tests.cli.calls import onnxlens
 from tests.profile.chip.test_bound import MACS, worked
-from tests.profile.models import op, save, value
+from tests.profile.models import op
 from tests.specs.test_document_schemas import complaints
 
 COLUMNS = ("--columns", "path,bound,bound_s@a100,limited_by,limited_by@a100,serial_s,grades")
@@ -64,24 +64,6 @@ def test_bounds_are_tested_sorted_and_shown(tmp_path: Path) -> None:
     assert "h200 (NVIDIA H200 SXM; types as in the file): at least" in plain
 
 
-def test_what_is_not_known_of_a_row_has_no_bound(tmp_path: Path) -> None:
-    nodes = [op("Relu", "x", "y"), op("Odd", "x", "z", domain="acme")]
-    path = save(tmp_path, nodes, [value("x", (4,))], [value("y", (4,)), value("z", (4,))])
-    given = ("profile", path, "--hardware", "h200")
-    for by, odd in (("node", "node_z"), ("op", "acme::Odd"), ("family", "(other)")):
-        name = "group" if by == "family" else by.replace("op", "operator")
-        rows = csv.DictReader(io.StringIO(onnxlens(*given, "--by", by, "--format", "csv").out))
-        bounds = {row[name]: (row["bound_s"], row["serial_s"]) for row in rows}
-        # 16 bytes in and out, which caches can hold; unfused they pass the memory of 4.8 TB/s
-        passed = "6.666666666666666e-12"
-        assert bounds.pop(odd) == ("", passed)
-        # four comparisons at 67 T a second
-        assert list(bounds.values()) == [(str(4 / 67e12), passed)]
-    shown = onnxlens(*given, "--by", "node", "--columns", "node,bound").out
-    assert ["node_z", "?"] in [line.split() for line in shown.splitlines()]
-    assert "h200: left out: what could not be counted (1 nodes)" in shown and "()" not in shown
-
-
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
@@ -90,6 +72,14 @@ def test_what_is_not_known_of_a_row_has_no_bound(tmp_path: Path) -> None:
         (("--hardware", "k230"), "no peak is published for float32xfloat32"),
         (("--hardware", "host"), "host: this machine is not calibrated; 'onnxlens calibrate'"),
         (("--columns", "path,bound_s"), "column bound_s holds no figure; give --hardware"),
+        (
+            ("--hardware", "h200", "--columns", "fit_bound_s"),
+            "fit_bound_s holds no figure; none of",
+        ),
+        (
+            ("--hardware", "h200", "--columns", "vendor_macs"),
+            "give --hardware with --model vendor",
+        ),
         (("--where", "limited_by==HBM"), "column limited_by holds no figure; give --hardware"),
         (("--hardware", "h200", "--columns", "bound_s@a100"), "name a100 in --hardware; "),
         (("--hardware", "h200", "--sort", "bound_s@h200"), "of the first chip there it is bound_s"),
@@ -105,6 +95,32 @@ def test_what_cannot_be_bounded_is_refused_in_a_line(
 ) -> None:
     done = onnxlens("profile", worked(tmp_path), *arguments)
     assert done.code == 2 and message in done.err and len(done.err.strip().splitlines()) == 1
+
+
+def test_what_is_unknown_has_no_bound_and_what_is_known_of_a_whole_a_lower_one(tmp_path: Path) -> None:
+    kernel = {"kernel_shape": [3, 3], "pads": [1, 1, 1, 1]}
+    nodes = [
+        op("Conv", "x w", "a", "known", **kernel),
+        op("Exotic", "a", "b", "strange", domain="acme"),
+        op("Conv", "b w", "y", "strange", **kernel),
+    ]
+    path = worked(tmp_path, nodes)
+    given = ("ledger", path, "--hardware", "h200", "--by", "node")
+    rows = list(csv.DictReader(io.StringIO(onnxlens(*given, "--format", "csv").out)))
+    found = {row["node"]: (row["bound_s"], row["serial_s"]) for row in rows}
+    assert float(found["node_a"][0]) == pytest.approx(MACS / 247.25e12)
+    assert found["node_b"][0] == found["node_b"][1] == ""
+    shown = onnxlens("ledger", path, "--hardware", "h200", "--columns", "path,bound_s,bound_percent").out
+    lines = {line.split()[0]: line.split()[1:] for line in shown.splitlines() if line}
+    assert lines["known"] == ["0.5", "us", "<=", "100.0", "%"] and lines["strange"] == ["?", "?"]
+    undecided = onnxlens(*given, "--where", "bound_s<1us", "--columns", "node,bound_s").out
+    listed = [line.split()[0] for line in undecided.splitlines() if line]
+    assert "node_a" in listed and "node_b" not in listed
+    document = json.loads(onnxlens("profile", path, "--hardware", "h200", "--format", "json").out)
+    assert complaints("profile", document) == []
+    alone = worked(tmp_path, [op("Exotic", "x", "b", domain="acme"), op("Relu", "b", "y")])
+    note = "no bound, as nothing that is known of the graph takes time"
+    assert note in onnxlens("profile", alone, "--hardware", "h200").out
 
 
 def test_documents_with_bounds_follow_their_schemas(tmp_path: Path) -> None:

@@ -86,3 +86,14 @@ def test_sizes_that_are_not_known_make_lower_bounds(tmp_path: Path) -> None:
     text = done("memory", path)
     assert "alive: >= 48 B" in text and "arena: >= 48 B" in text
     assert "of unknown size, and in no arena: 1" in text
+
+
+def test_what_is_wholly_unknown_is_not_said_to_be_nothing(tmp_path: Path) -> None:
+    shape = ("N", 8, "H", "W")
+    path = save(tmp_path, [op("Relu", "x", "y")], [value("x", shape)], [value("y", shape)])
+    planned = onnxlens("memory", path).out
+    assert "alive: ? in 2 tensors" in planned and "arena: ? for 0 tensors in 0 buffers, at least ?" in planned
+    moved = onnxlens("traffic", path, "--on-chip", "64KiB").out
+    assert "; at least ?: inputs, outputs and weights once" in moved
+    assert "on the chip ? are read again" in moved and "knee: 16.00 KiB ?" in moved
+    assert " 0 B" not in moved

@@ -80,6 +80,7 @@ def test_a_scalar_and_a_symbol_have_their_text() -> None:
         (6.346, "6.35 s"), (1.0, "1.00 s"), (0.9994, "999 ms"), (0.1234, "123 ms"), (0.01234, "12.3 ms"),
         (0.001, "1.0 ms"), (0.00099, "990 us"), (0.9996, "1.00 s"),
         (0.9996e-3, "1.0 ms"), (1.2e-6, "1.2 us"), (0.0, "0.0 us"),
+        (0.5e-7, "0.1 us"), (3.2e-8, "32 ns"), (1.28e-10, "0.13 ns"),
     ],
 )  # fmt: skip
 def test_times_are_short_with_their_unit(seconds: float, text: str) -> None:

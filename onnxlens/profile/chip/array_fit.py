@@ -7,7 +7,8 @@ These shapes are
 - the operands of a matrix product swapped;
 - the positions of a 1x1 convolution or the rows of a product arranged as a plane of any sides;
 - groups taken together, several at a time, with zeros between them;
-- a stride along height, width or both folded into the input channels.
+- a stride along height, width or both folded into the input channels;
+- the taps of a transposed convolution taken as output channels, whose results are added afterwards.
 
 A kernel is never unrolled into channels, unless a rule of the chip says that the array does so.
 """
@@ -79,6 +80,8 @@ def shapes_of(work: MatrixWork) -> Iterator[MatrixWork]:
         yield replace(work, width=work.output_channels, output_channels=work.width)
     if work.layer == "convolution":
         yield from _folded_strides(work)
+        if work.is_spread:
+            yield replace(work, output_channels=work.output_channels * work.taps, kernel=())
         for together in _divisors(work.groups):
             yield replace(
                 work,

@@ -13,6 +13,13 @@ SAME: dict[str, str] = {"uint8": "int8", "uint4": "int4", "uint16": "int16", "ui
 """Types that arrays multiply at the rate of others."""
 
 
+QUANTIZES = frozenset({"DynamicQuantizeMatMul", "DynamicQuantizeLSTM"})
+"""What makes its activations integers by itself."""
+
+ACCURACY, INT8 = "accuracy_level", 4
+"""By which ONNX Runtime's packed products say what they may be computed in, and that of integers."""
+
+
 def as_if_held(graph: Graph, dtype: str) -> Graph:
     """The graph with another type in place of its floats; packed weights stay as they are."""
     known: dict[int, ValueView] = {}
@@ -27,7 +34,8 @@ def as_if_held(graph: Graph, dtype: str) -> Graph:
     def changed(node: GraphNode) -> GraphNode:
         view = node.view
         inputs, outputs = tuple(map(held, view.inputs)), tuple(map(held, view.outputs))
-        return replace(node, view=replace(view, inputs=inputs, outputs=outputs))
+        attributes = {name: given for name, given in view.attributes.items() if name != ACCURACY}
+        return replace(node, view=replace(view, inputs=inputs, outputs=outputs, attributes=attributes))
 
     return replace(graph, nodes=tuple(map(changed, graph.nodes)))
 
@@ -35,8 +43,11 @@ def as_if_held(graph: Graph, dtype: str) -> Graph:
 def operands_of(graph: Graph, node: GraphNode) -> str:
     """Weights x activations of a node with MACs, such as ``int8xint8``.
 
-    What reaches it through a DequantizeLinear is multiplied in the integers that the file holds, if both do.
+    What quantizes its activations by itself, or may, multiplies integers. What reaches it through a
+    DequantizeLinear is multiplied in the integers that the file holds, if both do.
     """
+    if node.view.op_type in QUANTIZES or node.view.attribute(ACCURACY, 0) == INT8:
+        return "int8xint8"
     places = OPERANDS.get(node.view.op_type, (0, 1))
     views = [node.view.inputs[at] for at in places if at < len(node.view.inputs)]
     dtypes = [(value.dtype if value is not None else None) or "unknown" for value in views] or ["unknown"]

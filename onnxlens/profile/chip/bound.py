@@ -108,8 +108,6 @@ class Bounder:
     def _unit(self, index: int, operands: str) -> _Units:
         cost, node = self._held.costs[index], self._held.graph.nodes[index]
         units = _Units({})
-        if cost.status == "unknown":
-            self._left_out["what could not be counted"] += 1
         if cost.macs:
             rate = self.chip.find_peak(operands)
             if rate is None:
@@ -137,7 +135,7 @@ class Bounder:
         cost, view = self._held.costs[index], self._held.graph.nodes[index].view
         if index in self._stays or families.of_operator(cost.domain, cost.op_type) not in VECTOR_WORK:
             return False
-        with_weight = any(value is not None and value.is_weight for value in view.inputs[1:])
+        with_weight = any(value is not None and value.is_weight for value in view.inputs)
         return not (with_weight and families.of_operator(cost.domain, cost.op_type) == families.ELEMENTWISE)
 
     def _fit(self, index: int, operands: str, units: _Units) -> None:
@@ -176,7 +174,7 @@ class Bounder:
     def of(self, indices: Sequence[int]) -> Bound:
         """The bound of these nodes together."""
         units = [self._units[index] for index in indices]
-        moved = [self._compulsory(run) for run in self._runs(indices)]
+        moved = list(self._compulsory(indices))
         limits: dict[str, float] = {}
         for unit in (COMPUTE, ELEMENTWISE, TRANSCENDENTAL):
             if times := [each.times[unit] for each in units if unit in each.times]:
@@ -216,41 +214,45 @@ class Bounder:
         if run:
             yield run
 
-    def _compulsory(self, run: Sequence[int]) -> _Moved:
-        """Weights and tensors from elsewhere, as the largest reader takes them; what others read."""
-        inside = frozenset(run)
+    def _compulsory(self, indices: Sequence[int]) -> Iterator[_Moved]:
+        """Of each run: weights and others' tensors, as the largest reader takes them; what others read.
+
+        What an earlier run of the same nodes made or read is inside already.
+        """
+        inside = frozenset(indices)
         weights: dict[str, int] = {}
         reads: dict[str, int] = {}
-        writes = 0
-        for index in run:
-            moves = self._edges.moves[index]
-            _keep_largest(weights, moves.weights)
-            for tensor, size_bytes in moves.reads.items():
-                if self._edges.maker.get(tensor) not in inside:
-                    reads[tensor] = max(size_bytes, reads.get(tensor, 0))
-            for tensor, size_bytes in moves.writes.items():
-                readers = self._edges.readers.get(tensor, ())
-                if tensor in self._outputs or not inside.issuperset(readers):
-                    writes += size_bytes
-        return _Moved(sum(weights.values()), sum(reads.values()), writes)
+        for run in self._runs(indices):
+            before = sum(weights.values()), sum(reads.values())
+            writes = 0
+            for index in run:
+                moves = self._edges.moves[index]
+                _keep_largest(weights, moves.weights)
+                _keep_largest(
+                    reads,
+                    {
+                        tensor: size_bytes
+                        for tensor, size_bytes in moves.reads.items()
+                        if self._edges.maker.get(tensor) not in inside
+                    },
+                )
+                for tensor, size_bytes in moves.writes.items():
+                    readers = self._edges.readers.get(tensor, ())
+                    if tensor in self._outputs or not inside.issuperset(readers):
+                        writes += size_bytes
+            yield _Moved(sum(weights.values()) - before[0], sum(reads.values()) - before[1], writes)
 
     def _memory_times(self, runs: Sequence[_Moved], *, keeps: bool = True) -> Iterable[tuple[str, float]]:
         """The time of every memory whose rate is published; ``keeps`` what those closer to the array hold."""
         for place, memory in enumerate(self.chip.memories):
             if memory.bytes_per_s is None:
                 continue
-            kept = self._buffered(place) if keeps else 0
+            kept = self.chip.buffered_behind(place) if keeps else 0
             if kept is None:
                 self._left_out[f"{memory.name}: what caches hold is not published"] = 0
                 continue
             self._rates.setdefault(memory.name, memory.bytes_per_s)
             yield memory.name, _through(memory, runs, kept) / memory.bytes_per_s.value
-
-    def _buffered(self, place: int) -> int | None:
-        """What the memories between this one and the array hold; None where a size is not published."""
-        closer = [each for each in self.chip.memories[place + 1 :] if each.holds == "nothing"]
-        sizes = [each.size_bytes.value for each in closer if each.size_bytes is not None]
-        return int(sum(sizes)) if len(sizes) == len(closer) else None
 
     def bounds(self, ledger: Ledger, label: str, dtype: str) -> ChipBounds:
         """Of all rows of the ledger."""

@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
+import os
 import re
 import tomllib
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import fields
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from difflib import get_close_matches
 from functools import cache
-from math import inf, isfinite
+from itertools import combinations
+from math import inf
 from pathlib import Path
 from typing import Any
 
 from onnxlens.errors import GraphError, UsageError
-from onnxlens.specs.array_fit import FitRule
+from onnxlens.specs.array_fit import LAYERS, FitRule
 from onnxlens.specs.chip import GRADES, HOLDS, RATES, Chip, Figure, Memory
 from onnxlens.specs.tensor import DTYPE_BITS
 
@@ -27,8 +28,59 @@ KEYS = (
 FIGURE_KEYS = ("value", "source", "grade", "note")
 MEMORY_KEYS = ("holds", "size_bytes", "bytes_per_s")
 DTYPES = frozenset({*DTYPE_BITS, "tf32"})
+
+
+def _is_count(given: Any, least: int = 1) -> bool:
+    return isinstance(given, int) and not isinstance(given, bool) and given >= least
+
+
+def _are_operands(given: Any) -> bool:
+    """Weights x activations."""
+    dtypes = given.split("x") if isinstance(given, str) else []
+    return len(dtypes) == 2 and DTYPES.issuperset(dtypes)
+
+
+def _is_rate(given: Any) -> bool:
+    return isinstance(given, int | float) and not isinstance(given, bool) and 0 < given < inf
+
+
+def _listed(is_one: Callable[[Any], bool]) -> Callable[[Any], bool]:
+    return lambda given: isinstance(given, list) and bool(given) and all(map(is_one, given))
+
+
+_COUNT = (_is_count, "a whole number above 0")
+_MORE = (lambda given: _is_count(given, 0), "a whole number, 0 or more")
+RULE_KEYS: Mapping[str, tuple[Callable[[Any], bool], str]] = {
+    "layers": (_listed(lambda given: isinstance(given, str)), f"a list of some of {', '.join(LAYERS)}"),
+    "operands": (_listed(_are_operands), 'a list such as ["int8xint8"], weights x activations'),
+    "macs_per_cycle": _COUNT,
+    "steps": (
+        lambda given: isinstance(given, dict) and all(map(_is_count, given.values())),
+        "a table such as { input_channels = 32 }, of whole numbers above 0",
+    ),
+    "cycles_per_step": _COUNT,
+    "outputs_per_cycle": (_is_rate, "a number above 0; leave out what is not published"),
+    "whole_outputs": (lambda given: isinstance(given, bool), "true or false"),
+    "weight_cycles_per_step": _MORE,
+    "fill_cycles": _MORE,
+    "source": (lambda given: isinstance(given, str) and bool(given), "where it is published"),
+    "grade": (GRADES.__contains__, f"one of {', '.join(GRADES)}"),
+}
+"""What a table of ``array.fit`` may have."""
+
+RULE_NEEDS = ("layers", "operands", "macs_per_cycle", "steps", "source", "grade")
+
 SYSTEM = "@"
 """Stands between the name of a chip and that of the system around it."""
+
+
+def host_file() -> Path:
+    """This machine's: ``ONNXLENS_HOST``, else ``host.toml`` in the user's folder of configurations."""
+    if chosen := os.environ.get("ONNXLENS_HOST"):
+        return Path(chosen)
+    from platformdirs import user_config_path
+
+    return user_config_path("onnxlens") / "host.toml"
 
 
 def chip_names() -> Sequence[str]:
@@ -125,13 +177,13 @@ class _Reader:
     def __init__(self, path: Path, table: Mapping[str, Any]) -> None:
         self._path = path
         self._table = table
-        self._sources = _table(table.get("sources", {}), f"{path}: sources")
+        self._sources = self._texts("sources", "a text in quotes: a document")
 
     def chip(self, name: str, system: str, systems: tuple[str, ...]) -> Chip:
         table = self._table
         _require_keys(table, KEYS, str(self._path))
         cores = table.get("cores", 1)
-        if not isinstance(cores, int) or cores < 1:
+        if not _is_count(cores):
             raise self._error("cores", cores, "a whole number above 0")
         title = table.get("title")
         if not isinstance(title, str) or not title:
@@ -142,17 +194,23 @@ class _Reader:
             cores,
             self._single("clock_hz"),
             **{key: self._rates(key) for key in RATES},
-            memories=tuple(sorted(self._memories(), key=_outermost_first)),
+            memories=self._one_home_each(sorted(self._memories(), key=_outermost_first)),
             power_w=self._single("power_w"),
             array=tuple(self._rules()),
             not_published=self._texts("not_published"),
-            notes=tuple(table.get("notes", ())),
+            notes=self._notes(),
             system=system,
             systems=systems,
         )
 
     def _error(self, key: str, found: Any, expected: str) -> UsageError:
         return UsageError(f"{self._path}: {key} is {found!r}; expected {expected}")
+
+    def _notes(self) -> tuple[str, ...]:
+        notes = self._table.get("notes", [])
+        if not isinstance(notes, list) or not all(isinstance(note, str) for note in notes):
+            raise self._error("notes", notes, 'a list of texts, such as ["dense peaks"]')
+        return tuple(notes)
 
     def _single(self, key: str) -> Figure | None:
         return self.figure(key, self._table[key]) if key in self._table else None
@@ -163,14 +221,15 @@ class _Reader:
             raise self._error(key, given, 'a figure, such as { value = 1, source = "..", grade = "vendor" }')
         _require_keys(given, FIGURE_KEYS, f"{self._path}: {key}")
         value, source, grade = given.get("value"), given.get("source"), given.get("grade")
-        number = isinstance(value, int | float) and not isinstance(value, bool)
-        if not number or not isfinite(value) or value <= 0:  # type: ignore[arg-type, operator]
+        if not _is_rate(value):
             raise self._error(f"{key}.value", value, "a number above 0; leave out what is not published")
         if not isinstance(source, str) or not source:
             raise self._error(f"{key}.source", source, "where it is published")
         if grade not in GRADES:
             raise self._error(f"{key}.grade", grade, f"one of {', '.join(GRADES)}")
         note = given.get("note", "")
+        if not isinstance(note, str):
+            raise self._error(f"{key}.note", note, "a text in quotes")
         return Figure(value, self._sources.get(source, source), grade, note)  # type: ignore[arg-type]
 
     def _rates(self, key: str) -> Mapping[str, Figure]:
@@ -196,29 +255,44 @@ class _Reader:
             }
             yield Memory(name, entry["holds"], **figures)
 
+    def _one_home_each(self, memories: Sequence[Memory]) -> tuple[Memory, ...]:
+        """Refuse two homes of the same tensors, as each byte would be said to pass both."""
+        homes = [each for each in memories if each.holds != "nothing"]
+        for one, other in combinations(homes, 2):
+            if one.holds == other.holds or "all" in (one.holds, other.holds):
+                raise UsageError(
+                    f"{self._path}: memory.{one.name} holds {one.holds} and memory.{other.name} holds "
+                    f"{other.holds}, and a tensor has one home; let one hold weights and the other "
+                    "activations, or make a system of each"
+                )
+        return tuple(memories)
+
     def _rules(self) -> Iterator[FitRule]:
         array = _table(self._table.get("array", {}), f"{self._path}: array")
         _require_keys(array, ("fit",), f"{self._path}: array")
-        known = tuple(each.name for each in fields(FitRule))
-        for index, given in enumerate(array.get("fit", ())):
-            where = f"{self._path}: array.fit[{index}]"
-            _require_keys(_table(given, where), known, where)
-            if not given.get("source") or given.get("grade") not in GRADES:
-                raise UsageError(f"{where}: needs source, and grade: one of {', '.join(GRADES)}")
+        rules = array.get("fit", [])
+        if not isinstance(rules, list):
+            raise self._error("array.fit", rules, "tables, each headed [[array.fit]]")
+        for index, given in enumerate(rules):
+            where = f"array.fit[{index}]"
+            _require_keys(_table(given, f"{self._path}: {where}"), tuple(RULE_KEYS), f"{self._path}: {where}")
+            for key, (is_right, expected) in RULE_KEYS.items():
+                if (key in given or key in RULE_NEEDS) and not is_right(given.get(key)):
+                    raise self._error(f"{where}.{key}", given.get(key), expected)
             values: dict[str, Any] = {
                 key: tuple(each) if isinstance(each, list) else each for key, each in given.items()
             }
             values["source"] = self._sources.get(given["source"], given["source"])
             try:
                 yield FitRule(**values)
-            except (GraphError, TypeError) as error:
-                raise UsageError(f"{where}: {error}") from error
+            except GraphError as error:
+                raise UsageError(f"{self._path}: {where}: {error}") from error
 
-    def _texts(self, key: str) -> Mapping[str, str]:
+    def _texts(self, key: str, expected: str = "a text in quotes: the reason") -> Mapping[str, str]:
         texts = _table(self._table.get(key, {}), f"{self._path}: {key}")
         for name, text in texts.items():
             if not isinstance(text, str):
-                raise self._error(f"{key}.{name}", text, "a text in quotes: the reason")
+                raise self._error(f"{key}.{name}", text, expected)
         return texts
 
 

@@ -98,6 +98,7 @@ def _convolution(
         tuple(kernel),
         stride,
         tuple(node.attribute("dilations") or ones),
+        is_spread=not strided,
     )
 
 

@@ -54,7 +54,10 @@ PASSING = frozenset({MOVEMENT, ELEMENTWISE, QUANTIZATION})
 MOST_BETWEEN = 1000
 """Nodes between a product and a softmax, so that a long file takes no more than its length."""
 
-OPERANDS: Mapping[str, tuple[int, int]] = {"QLinearMatMul": (0, 3), "QGemm": (0, 3), "QOrderedMatMul": (0, 2)}
+OPERANDS: Mapping[str, tuple[int, int]] = {
+    **dict.fromkeys(("QLinearMatMul", "QGemm", "QLinearConv", "QLinearConvTranspose"), (0, 3)),
+    "QOrderedMatMul": (0, 2),
+}
 """Where products have what they multiply, unless it is their first two inputs."""
 
 

@@ -37,15 +37,15 @@ def with_measurements(
     )
     elsewhere = {path: each.timed_in for path, each in measured if each.timed_in}
     parity = _by_path("error", ((error.path, error.rel_l2) for error in errors))
-    timed = _rolled_up(ledger, seconds)
-    modules = tuple(
-        replace(
-            timed[module.path],
-            parity_error=parity.get(module.path, module.parity_error),
-            timed_in=elsewhere.get(module.path, module.timed_in),
+    rows = _rolled_up(ledger, seconds)
+    for path in rows.keys() & (parity.keys() | elsewhere.keys()):
+        row = rows[path]
+        rows[path] = replace(
+            row,
+            parity_error=parity.get(path, row.parity_error),
+            timed_in=elsewhere.get(path, row.timed_in),
         )
-        for module in ledger.modules
-    )
+    modules = tuple(rows.values())
     return replace(
         ledger,
         modules=modules,
@@ -95,7 +95,7 @@ def _own_seconds(timings: Sequence[NodeTiming]) -> Mapping[str | None, float]:
     return {path: fsum(spent) for path, spent in seconds.items()}
 
 
-def _rolled_up(ledger: Ledger, seconds: Mapping[str, float]) -> Mapping[str, ModuleCost]:
+def _rolled_up(ledger: Ledger, seconds: Mapping[str, float]) -> dict[str, ModuleCost]:
     """The rows with the time of each module: its own, else that of the modules inside it together.
 
     That is a lower bound where something that runs in it has no time: a module inside, or nodes of its own.

@@ -57,6 +57,11 @@ def shown_alone(deepest: DeepestFlow, path: str) -> DeepestFlow:
     return replace(deepest, flow=flow, shown=path, closed=deepest.closed - {path}, detours=detours)
 
 
+def inside_alone(deepest: DeepestFlow, path: str) -> Iterator[FlowNode]:
+    """The boxes in the module or group at ``path``, as they are in the flow that shows it alone."""
+    return (_from(node, path) for node in deepest.inside.get(path, ()))
+
+
 def _detours(deepest: DeepestFlow, inside: frozenset[str]) -> Sequence[tuple[str, str]]:
     """The edges outside on paths that lead from a box inside to another."""
     consumers, producers = deepest.neighbors
@@ -85,8 +90,10 @@ def _between(deepest: DeepestFlow, inside: frozenset[str]) -> Sequence[str]:
 
 def _from(box: FlowNode, path: str) -> FlowNode:
     """The box, contained in nothing above the level at the path."""
-    above = next((index for index, level in enumerate(box.parents) if level[0] == path), len(box.parents))
-    return replace(box, parents=box.parents[above:]) if above else box
+    above = 0
+    while above < len(box.parents) and box.parents[above][0] != path:
+        above += 1
+    return box.within(box.parents[above:]) if above else box
 
 
 def _around(box: FlowNode) -> tuple[str, ...]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import chain
 from typing import NamedTuple
@@ -50,35 +50,63 @@ def collapsed_with_parts(
     nodes = _nodes(boxes, deepest)
     parts = {node.id: box.parts for box, node in zip(boxes, nodes, strict=True)}
     new_ids = {part.id: box for box, held in parts.items() for part in held}
-    edges: dict[FlowEdge, None] = {}
-    for edge in flow.edges:
-        source, target = new_ids.get(edge.source, edge.source), new_ids.get(edge.target, edge.target)
-        if source != target:
-            edges[FlowEdge(source, target, edge.tensor)] = None
+    edges = dict.fromkeys(
+        (new_ids.get(edge.source, edge.source), new_ids.get(edge.target, edge.target), edge.tensor)
+        for edge in flow.edges
+    )
     params = params_beside(nodes, deepest.rows.get(deepest.shown))
     shown = replace(flow, depth=depth, params=params, notes=(*flow.notes, *_notes(boxes, deepest)))
-    return with_boxes(shown, nodes, list(edges)), parts
+    return with_boxes(shown, nodes, [FlowEdge(*edge) for edge in edges if edge[0] != edge[1]]), parts
 
 
 def has_more_boxes(deepest: DeepestFlow, depth: int, than: int) -> bool:
-    """Whether the flow collapsed to ``depth`` has more boxes: every module or group is at least one."""
+    """Whether the flow collapsed to ``depth`` has more boxes."""
+    return has_more_levels(deepest, deepest.flow.nodes, depth, than) or box_count(deepest, depth) > than
+
+
+def has_more_levels(deepest: DeepestFlow, nodes: Iterable[FlowNode], depth: int, than: int) -> bool:
+    """Whether the nodes are in more modules and groups at ``depth``, each of which is at least one box."""
     keys = set[_Key]()
-    for node in deepest.flow.nodes:
+    for node in nodes:
         if node.order:
             keys.add(_key(node, deepest, depth))
             if len(keys) > than:
                 return True
-    return len(_boxes(deepest, depth)) > than
+    return False
 
 
-def _boxes(deepest: DeepestFlow, depth: int) -> Sequence[_Box]:
-    """The boxes in execution order."""
+def box_count(deepest: DeepestFlow, depth: int) -> int:
+    """How many boxes the flow collapsed to ``depth`` has."""
+    divided = _divided(deepest, depth)
+    return sum(held[0] < len(divided.parts) for held in divided.members)
+
+
+class _Divided(NamedTuple):
+    """The boxes of the deepest flow with their keys, and of which each box is, by their indices.
+
+    Those outside on a path between two of them follow, a box each.
+    """
+
+    parts: Sequence[FlowNode]
+    keys: Sequence[_Key]
+    successors: Sequence[set[int]]
+    members: Sequence[Sequence[int]]
+
+
+def _divided(deepest: DeepestFlow, depth: int) -> _Divided:
     parts = ran(deepest.flow)
     keys = [_key(node, deepest, depth) for node in parts]
     ranks = {key: rank for rank, key in enumerate(sorted(set(keys)))}
     successors = _successors(parts, deepest)
     outside = range(len(parts), len(successors))  # a box each, of a rank of its own
-    members = contracted([*(ranks[key] for key in keys), *outside], successors)
+    return _Divided(
+        parts, keys, successors, contracted([*(ranks[key] for key in keys), *outside], successors)
+    )
+
+
+def _boxes(deepest: DeepestFlow, depth: int) -> Sequence[_Box]:
+    """The boxes in execution order."""
+    parts, keys, successors, members = _divided(deepest, depth)
     key_of = {
         index: keys[members[index][0]] for index in range(len(members)) if members[index][0] < len(parts)
     }

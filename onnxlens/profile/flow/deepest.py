@@ -82,8 +82,12 @@ class DeepestFlow:
         found: dict[str, list[FlowNode]] = defaultdict(list)
         for node in self.flow.nodes:
             if node.order:
-                for path in dict.fromkeys((node.path, *(path for path, _ in node.parents))):
+                is_level = False
+                for path, _ in node.parents:
                     found[path].append(node)
+                    is_level = is_level or path == node.path
+                if not is_level:
+                    found[node.path].append(node)
         return dict(found)
 
     @cached_property

@@ -9,7 +9,6 @@ from functools import cache
 from itertools import groupby
 
 from onnxlens.profile.flow.blocks import Block, Wiring, joint_levels, jointly_named, structure_of
-from onnxlens.profile.flow.collapse import collapsed_with_parts
 from onnxlens.profile.flow.costs import merged_costs
 from onnxlens.profile.flow.deepest import DeepestFlow
 from onnxlens.specs.flow import FlowEdge, FlowGraph, FlowNode
@@ -20,8 +19,8 @@ NAMED = 3
 """A cluster around a block of several is named by so many of them."""
 
 
-def folded(deepest: DeepestFlow, depth: int) -> FlowGraph:
-    """The flow collapsed to ``depth``, with equal blocks that follow each other as one, with ``repeats``.
+def folded(deepest: DeepestFlow, flow: FlowGraph, parts: Mapping[str, Sequence[FlowNode]]) -> FlowGraph:
+    """What ``collapsed_with_parts`` returned, equal blocks that follow each other as one, with ``repeats``.
 
     A block is a box, a cluster, or several of them in a row. Blocks are equal if they run the same operators
     on the same shapes at the same costs, their names differ in one number that rises evenly, and they are
@@ -29,11 +28,6 @@ def folded(deepest: DeepestFlow, depth: int) -> FlowGraph:
     for several is in ``frames``. Numbers are those of the unfolded flow; tensors that only go from one of the
     blocks to the next are not shown, all others are.
     """
-    return folded_parts(deepest, *collapsed_with_parts(deepest, depth))
-
-
-def folded_parts(deepest: DeepestFlow, flow: FlowGraph, parts: Mapping[str, Sequence[FlowNode]]) -> FlowGraph:
-    """As ``folded``, from what ``collapsed_with_parts`` returned."""
     folding = _Folding(flow, lambda box: structure_of(deepest.run_by(parts[box])))
     boxes = tuple(folding.level([node for node in flow.nodes if node.order], 0))
     nodes = {node.id: node for node in (*flow.nodes, *boxes) if node.id not in folding.stands_for}

@@ -42,7 +42,10 @@ def read_sources(graph: Graph) -> Mapping[int, Sequence[ValueView]]:
     What a Loop or Scan hands on to the graph inside it is read there alone.
     """
     reads = {
-        index: [replace(value, name=source_of(graph, value.name)) for value in node.reads]
+        index: [
+            value if (source := source_of(graph, value.name)) == value.name else replace(value, name=source)
+            for value in node.reads
+        ]
         for index, node in enumerate(graph.nodes)
         if runs(node)
     }

@@ -5,11 +5,10 @@ from __future__ import annotations
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
-from functools import cached_property
 from typing import NamedTuple
 
-from onnxlens.profile.flow.alone import alone, shown_alone
-from onnxlens.profile.flow.collapse import collapsed, has_more_boxes
+from onnxlens.profile.flow.alone import alone, inside_alone, shown_alone
+from onnxlens.profile.flow.collapse import box_count, collapsed_with_parts, has_more_boxes, has_more_levels
 from onnxlens.profile.flow.deepest import DeepestFlow, build_flow, ran
 from onnxlens.profile.flow.fold import folded
 from onnxlens.profile.flow.group import grouped
@@ -83,11 +82,13 @@ class _Pages:
             self._whole = grouped(self._whole, request.groups)
         undivided = _levels(self._whole)
         self._whole = with_parts(self._whole, PAGE_BOXES, READABLE_BOXES)
-        self._parts = _levels(self._whole) - undivided
+        levels = _levels(self._whole)
+        self._parts, self._openable = levels - undivided, levels - self._whole.closed
         requested = alone(self._whole, request.module)
         self._module = requested.shown
         self._deepest = {"": self._whole, requested.shown: requested}
         self._flows: dict[tuple[str, int, bool], FlowGraph] = {}
+        self._collapsed: dict[tuple[str, int], tuple[FlowGraph, Mapping[str, Sequence[FlowNode]]]] = {}
 
     def whole(self) -> FlowGraph:
         """One page."""
@@ -118,16 +119,16 @@ class _Pages:
             if self._shows_parts(flow):
                 depth = flow.depth + 1
             else:
-                yield FlowPage(self._collapsed(flow, levels), {})
+                yield FlowPage(self._with_more(flow, levels), {})
         if depth is not None:
             yield from self._split(self._module, min(depth, max(levels, 1)))
 
-    def _collapsed(self, flow: FlowGraph, levels: int) -> FlowGraph:
+    def _with_more(self, flow: FlowGraph, levels: int) -> FlowGraph:
         """The page with a note on what one more level would take."""
         depth, flow = flow.depth, self._foldable(flow, self._module)
         if depth >= levels:
             return flow
-        more = _boxes(self._flow(self._module, depth + 1))
+        more = self._box_count(self._module, depth + 1)
         return _noted(flow, f"collapsed to depth {depth}; at depth {depth + 1} there are {more} boxes")
 
     def _shown(self, path: str) -> DeepestFlow:
@@ -138,9 +139,23 @@ class _Pages:
     def _flow(self, path: str, depth: int, fold: bool | None = None) -> FlowGraph:
         fold = self._request.fold if fold is None else fold
         if (path, depth, fold) not in self._flows:
-            flow = (folded if fold else collapsed)(self._shown(path), depth)
+            if (path, depth) not in self._collapsed:
+                self._collapsed[path, depth] = collapsed_with_parts(self._shown(path), depth)
+            flow, parts = self._collapsed[path, depth]
+            if fold:
+                flow = folded(self._shown(path), flow, parts)
             self._flows[path, depth, fold] = _noted(flow, *self._notes(flow))
         return self._flows[path, depth, fold]
+
+    def _box_count(self, path: str, depth: int) -> int:
+        """The boxes of ``_flow``, which is not made for that where nothing is folded."""
+        return _boxes(self._flow(path, depth)) if self._request.fold else box_count(self._shown(path), depth)
+
+    def _has_more(self, path: str, depth: int, than: int) -> bool:
+        """As ``has_more_boxes`` of the module or group shown alone, which is not made where levels tell."""
+        level = replace(self._whole, shown=path, closed=self._whole.closed - {path})
+        levels = has_more_levels(level, inside_alone(self._whole, path), depth, than)
+        return levels or box_count(self._shown(path), depth) > than
 
     def _notes(self, flow: FlowGraph) -> Sequence[str]:
         notes = [] if self._whole.names_modules else [*notes_on(flow)]
@@ -160,17 +175,17 @@ class _Pages:
         yield from self._planned(path, plans)
 
     def _plan(self, path: str, depth: int) -> _Plan:
-        flow = self._flow(path, depth)
-        if _fits(flow) or depth <= 1:
-            return _Plan(self._foldable(flow, path))
+        boxes = self._box_count(path, depth)
+        if depth <= 1 or (boxes <= PAGE_BOXES and _fits(self._flow(path, depth))):
+            return _Plan(self._foldable(self._flow(path, depth), path))
         overview, opened = self._overview(path, depth)
         pages = {box.path: below for box, below in opened.items()}
-        if not any(has_more_boxes(self._shown(inner), below, SMALL_PAGE) for inner, below in pages.items()):
-            small = self._foldable(flow, path)
+        if not any(self._has_more(inner, below, SMALL_PAGE) for inner, below in pages.items()):
+            small = self._foldable(self._flow(path, depth), path)
             if _fits(small):
                 return _Plan(small)
         note = (
-            f"collapsed to depth {overview.depth}: at depth {depth} there are {_boxes(flow)} boxes, too many "
+            f"collapsed to depth {overview.depth}: at depth {depth} there are {boxes} boxes, too many "
             "for a page"
         )
         return _Plan(overview, opened, note)
@@ -197,9 +212,7 @@ class _Pages:
         """
         flow, opened = self._flow(path, 1), self._opened(path, 1, depth)
         for deeper in range(2, depth):
-            if not any(
-                has_more_boxes(self._shown(box.path), below, PAGE_BOXES) for box, below in opened.items()
-            ):
+            if not any(self._has_more(box.path, below, PAGE_BOXES) for box, below in opened.items()):
                 break
             if not _fits(self._flow(path, deeper)):
                 break
@@ -218,13 +231,9 @@ class _Pages:
         for box in self._flow(path, depth, fold=False).nodes:
             if box.id in shown and box.kind == "module" and box.path in self._openable:
                 below = wanted - self._shown(path).depth_of(box)
-                if has_more_boxes(self._shown(box.path), below, 1):
+                if self._has_more(box.path, below, 1):
                     opened[box] = below
         return opened
-
-    @cached_property
-    def _openable(self) -> frozenset[str]:
-        return frozenset(_levels(self._whole) - self._whole.closed)
 
     def _foldable(self, flow: FlowGraph, path: str) -> FlowGraph:
         """A page that is not to be collapsed, folded where it does not fit otherwise and that helps."""

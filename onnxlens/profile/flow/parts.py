@@ -8,7 +8,7 @@ from dataclasses import replace
 from itertools import accumulate, chain, pairwise
 
 from onnxlens.profile.flow.deepest import DeepestFlow, ran
-from onnxlens.profile.flow.fold import folded_parts
+from onnxlens.profile.flow.fold import folded
 from onnxlens.profile.flow.frames import Level
 from onnxlens.profile.flow.levels import joined, steps_to
 from onnxlens.profile.flow.shrinking import Shrinking
@@ -25,7 +25,7 @@ def with_parts(deepest: DeepestFlow, most: int, share: int) -> DeepestFlow:
     for path in reversed(_long(deepest, most)):
         shown, flow, held = levels.row(path)
         row = ran(flow)
-        if len(row) <= most or len(ran(folded_parts(shown, flow, held))) <= most:
+        if len(row) <= most or len(ran(folded(shown, flow, held))) <= most:
             continue
         parts_of = [
             tuple(accumulate((path, *steps[:-1]), joined))[1:]
@@ -36,14 +36,13 @@ def with_parts(deepest: DeepestFlow, most: int, share: int) -> DeepestFlow:
             for name in names:
                 members[name].append(box)
         titles = {name: f"{_name(boxes[0])} to {_name(boxes[-1])}" for name, boxes in members.items()}
-        inserted[path] = {
-            part: tuple((name, titles[name]) for name in names)
-            for box, names in zip(row, parts_of, strict=True)
-            for part in chain.from_iterable(map(levels.ids, held[box.id]))
-        }
+        within = inserted[path] = {}
+        for box, names in zip(row, parts_of, strict=True):
+            ids = chain.from_iterable(map(levels.ids, held[box.id]))
+            within.update(dict.fromkeys(ids, tuple((name, titles[name]) for name in names)))
     if not inserted:
         return deepest
-    nodes = [replace(node, parents=tuple(_parents(node, inserted))) for node in deepest.flow.nodes]
+    nodes = [node.within(tuple(_parents(node, inserted))) for node in deepest.flow.nodes]
     return replace(deepest, flow=replace(deepest.flow, nodes=tuple(nodes)))
 
 

@@ -15,8 +15,8 @@ from onnxlens.profile.graph.graph import GraphNode
 from onnxlens.specs.flow import FlowEdge, FlowGraph, FlowNode
 from onnxlens.specs.ledger import joined_bounds
 
-WORTH_IT = 3
-"""Boxes are made one when they are a third of all, for that goes through all of them."""
+WORTH_IT = 5
+"""Boxes are made one when they are a fifth of all, for that goes through all of them."""
 
 Row = tuple[DeepestFlow, FlowGraph, Mapping[str, Sequence[FlowNode]]]
 

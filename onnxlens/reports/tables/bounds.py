@@ -7,10 +7,10 @@ from functools import cache, partial
 from types import MappingProxyType
 from typing import Any
 
-from onnxlens.reports.numbers import short_count, short_time
+from onnxlens.reports.numbers import AT_MOST, UNKNOWN, bounded, short_count, short_time
 from onnxlens.reports.tables.render import By, Column
 from onnxlens.specs.groups import by_operator
-from onnxlens.specs.ledger import Ledger, ModuleCost, NodeCost
+from onnxlens.specs.ledger import Ledger, ModuleCost, NodeCost, is_lower_bound
 from onnxlens.specs.roofline import COMPUTE, ELEMENTWISE, TRANSCENDENTAL, Bound, ChipBounds
 
 AT = "@"
@@ -51,8 +51,8 @@ FIGURES: Mapping[str, tuple[Figure, Callable[[Any], str]]] = MappingProxyType(
 """Each figure of a row, and how it is shown to people."""
 
 BOUND_TEXTS = frozenset({"limited_by", "blame", "grades"})
-TIMES = frozenset({"bound_s", "bound_percent", "serial_s"})
-"""What every row has, unless nothing is known of it."""
+QUOTIENTS = frozenset({"bound_percent", "turning_factor"})
+"""What lacks no part: of lower bounds it would be neither over nor under."""
 
 FOR_PEOPLE = ("bound_s", "limited_by", "serial_s")
 """What a table shows of every chip unless columns are chosen."""
@@ -74,31 +74,37 @@ def bound_columns(ledger: Ledger, by: By) -> Mapping[str, Column[Any]]:
     found = {}
     for place, bounds in enumerate(ledger.bounds):
         find = FINDERS[by](ledger, bounds)
-        for name, (_, shown) in FIGURES.items():
+        for name, (figure, shown) in FIGURES.items():
             whole = f"{name}{AT}{bounds.label}" if place else name
-            found[whole] = _column(whole, partial(_figure_of, name, bounds, find), shown)
+            if name == "bound_percent" and is_lower_bound("bound_s", ledger.totals.lower_bounds):
+                shown = f"{AT_MOST} {{:.1f}} %".format
+            found[whole] = _column(whole, partial(_figure_of, figure, bounds, find), shown)
     return found
 
 
 def _column(name: str, exact: Callable[[Any], Any], shown: Callable[[Any], str]) -> Column[Any]:
-    def short(row: Any) -> str:
+    plain = name.partition(AT)[0]
+
+    def lower(row: Any) -> bool:
+        return is_lower_bound(plain, row.lower_bounds)
+
+    def known(row: Any) -> Any:
+        """Nothing where the row has nothing but unknown parts, nor of them a share."""
         value = exact(row)
-        return missing if value is None else shown(value)
+        return None if lower(row) and (plain in QUOTIENTS or not value) else value
 
-    figure = name.partition(AT)[0]
-    missing = "?" if figure in TIMES else "-"
-    return Column(name, exact, short, right=figure not in BOUND_TEXTS)
+    def short(row: Any) -> str:
+        value = known(row)
+        if value is None:
+            return UNKNOWN if lower(row) and exact(row) is not None else "-"
+        return bounded(shown(value), value, lower=lower(row))
+
+    return Column(name, known, short, right=plain not in BOUND_TEXTS, lower=lower)
 
 
-def _figure_of(name: str, bounds: ChipBounds, find: Find, row: Any) -> Any:
-    """A bound of 0 says nothing of a row with unknown nodes: it has none then."""
+def _figure_of(figure: Figure, bounds: ChipBounds, find: Find, row: Any) -> Any:
     bound = find(row)
-    figure = None if bound is None else FIGURES[name][0](bounds, bound)
-    return None if figure == 0 and name in TIMES and _is_unknown(row) else figure
-
-
-def _is_unknown(row: Any) -> bool:
-    return row.status == "unknown" if isinstance(row, NodeCost) else row.unknown_nodes > 0
+    return None if bound is None else figure(bounds, bound)
 
 
 def _of_modules(ledger: Ledger, bounds: ChipBounds) -> Find:

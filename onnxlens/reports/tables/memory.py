@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from onnxlens.errors import UsageError
-from onnxlens.reports.numbers import AT_LEAST, share, short_bytes
+from onnxlens.reports.numbers import UNKNOWN, bounded, share, short_bytes
 from onnxlens.reports.tables.module_names import root_name
 from onnxlens.reports.tables.peak import at_least, peak_document, peak_table, tensor_columns
 from onnxlens.reports.tables.render import Column, TableFormat, render_table
@@ -82,9 +82,10 @@ def _notes(ledger: Ledger, plan: MemoryPlan) -> Sequence[str]:
         else "no output takes the memory of an input (--in-place)"
     )
     buffers = len({tensor.buffer for tensor in plan.tensors})
+    least = short_bytes(plan.alive_bytes) if plan.alive_bytes or not plan.unsized else UNKNOWN
     arena = (
-        f"arena: {AT_LEAST + ' ' if plan.unsized else ''}{short_bytes(plan.arena_bytes)} for "
-        f"{len(plan.tensors)} tensors in {buffers} buffers, at least {short_bytes(plan.alive_bytes)}; "
+        f"arena: {bounded(short_bytes(plan.arena_bytes), plan.arena_bytes, lower=bool(plan.unsized))} for "
+        f"{len(plan.tensors)} tensors in {buffers} buffers, at least {least}; "
         f"best fit by {plan.heuristic}, offsets in multiples of {plan.alignment_bytes} B"
     )
     unsized = [f"of unknown size, and in no arena: {plan.unsized}"] if plan.unsized else []

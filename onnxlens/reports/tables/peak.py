@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from onnxlens.reports.numbers import AT_LEAST, UNKNOWN, share, short_bytes
+from onnxlens.reports.numbers import AT_LEAST, UNKNOWN, bounded, share, short_bytes
 from onnxlens.reports.tables.ledger import hidden_note
 from onnxlens.reports.tables.module_names import root_name
 from onnxlens.reports.tables.reconciliation import heading_of
@@ -40,7 +40,7 @@ def peak_table(
     where = f"while {peak.node} of {peak.module_path or root_name(ledger)} runs"
     notes = [
         *hidden_note(hidden),
-        f"alive: {at_least(ledger)}{short_bytes(peak.live_bytes)} in {len(peak.tensors)} tensors, {where}",
+        f"alive: {alive_text(ledger, peak.live_bytes)} in {len(peak.tensors)} tensors, {where}",
         f"weights: {short_bytes(ledger.totals.resident_weight_bytes)} more, if all are kept",
         *more_notes,
         "last_consumer: the last node that reads the tensor or a view of it; kept: to the end",
@@ -73,6 +73,11 @@ def peak_document(ledger: Ledger, peak: MemoryPeak, stored_as: str) -> dict[str,
 def at_least(ledger: Ledger) -> str:
     """What stands before a sum of activations of which one has no known size."""
     return f"{AT_LEAST} " if is_lower_bound("live_bytes", ledger.totals.lower_bounds) else ""
+
+
+def alive_text(ledger: Ledger, size_bytes: int) -> str:
+    """A sum of activations, of which some may have no known size."""
+    return bounded(short_bytes(size_bytes), size_bytes, lower=bool(at_least(ledger)))
 
 
 def tensor_columns(ledger: Ledger, peak: MemoryPeak) -> Mapping[str, Column[LiveTensor]]:

@@ -150,7 +150,8 @@ def checked(convention: Convention, rows: Rows, query: Query) -> Rows:
     }
     for name in query.named:
         if name not in present:
-            raise UsageError(f"column {name} holds no figure; {_remedy(name, query)}")
+            is_asked = name in rows.columns and (is_bound(name) or name in FUSED)
+            raise UsageError(f"column {name} holds no figure; {_remedy(name, query, is_asked=is_asked)}")
     for comparison in comparisons(query.where) if query.where else ():
         if comparison.column in TEXTS:
             column = present[comparison.column]
@@ -300,11 +301,16 @@ def _computed_by(name: str) -> str:
     )
 
 
-def _remedy(name: str, query: Query) -> str:
+def _remedy(name: str, query: Query, *, is_asked: bool = False) -> str:
+    """What gives the column a figure; ``is_asked`` if the option is given, and no row has one yet."""
     plain, at, chip = name.partition(AT)
     if at:
         return f"name {chip} in --hardware; of the first chip there it is {plain}"
     option = _computed_by(name)
+    if is_asked and name.startswith("vendor"):
+        option += " with --model vendor, and a chip whose vendor's law is known"
+    elif is_asked and option != ON_CHIP:
+        return f"none of the {KINDS[query.by]} has one"
     measured = " (ledger has it)" if option.startswith(("--latency", "--parity")) else ""
     return f"give {option}{measured}" if option else f"none of the {KINDS[query.by]} has one"
 

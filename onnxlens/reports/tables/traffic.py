@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
-from onnxlens.reports.numbers import AT_LEAST, bounded, short_bytes
+from onnxlens.reports.numbers import AT_LEAST, UNKNOWN, bounded, short_bytes
 from onnxlens.reports.tables.ledger import hidden_note
 from onnxlens.reports.tables.render import Column, TableFormat, fitted, render_table, with_notes
 from onnxlens.specs.codec import to_plain
@@ -119,9 +119,9 @@ def _notes(report: TrafficReport) -> list[str]:
         f"{bounded(short_bytes(moved), moved, lower=lower)} {'unfused' if mode == 'none' else mode}"
         for mode, moved in total.moved_bytes.items()
     ]
+    least = short_bytes(report.compulsory_bytes) if report.compulsory_bytes or not lower else UNKNOWN
     lines = [
-        f"memory traffic: {', '.join(band)}; "
-        f"at least {short_bytes(report.compulsory_bytes)}: inputs, outputs and weights once",
+        f"memory traffic: {', '.join(band)}; at least {least}: inputs, outputs and weights once",
         f"weights, read, written: with --fusion {report.fusion}",
     ]
     if total.sram_bytes is not None:
@@ -129,7 +129,8 @@ def _notes(report: TrafficReport) -> list[str]:
             f"sram: the least memory on the chip that spills nothing: {short_bytes(total.sram_bytes)}"
         )
     if report.on_chip_bytes is not None and total.spilled_bytes is not None:
-        spilled = bounded(short_bytes(total.spilled_bytes), 1, lower=bool(total.untiled_nodes))
+        known = total.spilled_bytes if lower else 1
+        spilled = bounded(short_bytes(total.spilled_bytes), known, lower=lower or bool(total.untiled_nodes))
         size = short_bytes(report.on_chip_bytes)
         lines.append(f"spilled: with {size} on the chip {spilled} are read again, layer by layer in tiles")
     if total.untiled_nodes:
@@ -138,12 +139,13 @@ def _notes(report: TrafficReport) -> list[str]:
         lines.append(f"unsized: {total.unsized_nodes} nodes move what is unknown; {AT_LEAST}: without them")
     if report.stored_as:
         lines.append(f"types: as if floats were held as {report.stored_as}")
-    lines.append(f"knee: {', '.join(map(_knee_text, _some(report.knee)))}")
+    lines.append(f"knee: {', '.join(_knee_text(point, lower=lower) for point in _some(report.knee))}")
     return lines
 
 
-def _knee_text(point: KneePoint) -> str:
-    moved = bounded(short_bytes(point.moved_bytes), point.moved_bytes, lower=bool(point.untiled_nodes))
+def _knee_text(point: KneePoint, *, lower: bool) -> str:
+    lower = lower or bool(point.untiled_nodes)
+    moved = bounded(short_bytes(point.moved_bytes), point.moved_bytes, lower=lower)
     return f"{short_bytes(point.on_chip_bytes)} {moved}"
 
 

@@ -126,6 +126,17 @@ def test_a_file_of_ones_own(tmp_path: Path) -> None:
         ("[not_published]", "[not_published", "is not TOML"),
         ('title = "Acme NPU"', "title = 3", "title is 3; expected vendor and product"),
         ("clock_hz = {", "clock_hz = 5 #{", "clock_hz is 5; expected a figure, such as"),
+        ("cores = 2", "cores = true", "cores is True; expected a whole number above 0"),
+        ("cores = 2", "notes = 5", "notes is 5; expected a list of texts"),
+        ("cores = 2", "notes = [5]", "notes is [5]; expected a list of texts"),
+        ('sheet = "Acme data sheet 1.0"', "sheet = 5", "sources.sheet is 5; expected a text in quotes"),
+        ('grade = "quoted"', 'grade = "quoted", note = 5', "bytes_per_s.note is 5; expected a text"),
+        ("[memory.DRAM]", "[array]\nfit = 5\n[memory.DRAM]", "array.fit is 5; expected tables, each headed"),
+        (
+            "[memory.DRAM]",
+            '[memory.flash]\nholds = "weights"\n[memory.DRAM]',
+            "memory.flash holds weights and memory.DRAM holds all, and a tensor has one home",
+        ),
     ],
 )
 def test_a_bad_file_is_refused_in_a_line(tmp_path: Path, before: str, after: str, message: str) -> None:
@@ -162,8 +173,17 @@ def test_rules_of_the_array_are_checked(tmp_path: Path) -> None:
     assert load_chip(own(tmp_path, FULL + RULE)).array[0].source == "Acme data sheet 1.0"
     for before, after, message in (
         ("output_channels", "columns", "'columns' is not a dimension"),
-        ('grade = "vendor"', "", "needs source, and grade"),
-        ("macs_per_cycle = 100", "", "macs_per_cycle"),
+        ('grade = "vendor"', "", r"array.fit\[0\].grade is None; expected one of vendor"),
+        ('source = "sheet"', "source = [1]", "source is .1.; expected where it is published"),
+        ("macs_per_cycle = 100", "", "macs_per_cycle is None; expected a whole number"),
+        ("macs_per_cycle = 100", "macs_per_cycle = 99", "100 MACs in 1 cycles are more than the 99 of each"),
+        ("macs_per_cycle = 100", "macs_per_cycle = 100.5", "macs_per_cycle is 100.5; expected a whole"),
+        ('["int8xint8"]', '["int8"]', r"operands is \['int8'\]; expected a list such as"),
+        ("input_channels = 10", 'input_channels = "10"', "steps is .* expected a table such as"),
+        ("source", "outputs_per_cycle = inf\nsource", "outputs_per_cycle is inf; expected a number above 0"),
+        ("source", "whole_outputs = 1\nsource", "whole_outputs is 1; expected true or false"),
+        ("source", 'fill_cycles = "x"\nsource', "fill_cycles is 'x'; expected a whole number, 0 or more"),
+        ("source", "weight_cycles_per_step = -1\nsource", "weight_cycles_per_step is -1; expected"),
         ("layers", "layer", "there is no key 'layer'"),
     ):
         with pytest.raises(UsageError, match=message):

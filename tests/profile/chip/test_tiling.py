@@ -175,6 +175,23 @@ def test_queries_stream_past_the_keys_and_values_of_a_head(tmp_path: Path) -> No
     assert spilled(found, 200) == 2 * 2 * head
 
 
+def test_earlier_keys_and_values_are_held_with_the_new_ones(tmp_path: Path) -> None:
+    # 8 query heads share 2 of keys, 100 earlier and 1 new; rows of 32 floats are 128 bytes
+    new, past = (1, 2, 1, 32), (1, 2, 100, 32)
+    given = {"q": (1, 8, 1, 32), "k": new, "v": new, "pk": past, "pv": past}
+    node = op("Attention", "q k v - pk pv", "y nk nv")
+    inputs = [value(name, shape) for name, shape in given.items()]
+    outputs = [value("y", (1, 8, 1, 32)), *(value(name, (1, 2, 101, 32)) for name in ("nk", "nv"))]
+    graph = load_graph(save(tmp_path, [node], inputs, outputs, opsets={"": 23}))
+    found = GraphTraffic(graph, build_ledger(graph)).tiles[0]
+    assert isinstance(found, Tiles)
+    # 4 queries and 4 results stay, and a key and a value stream past; keys and values would be 25,856 bytes
+    assert found.whole_bytes == 4 * 128 + 2 * 128 + 4 * 128
+    # a query and a result at a time: the other three read all keys and values of both heads again
+    least = 128 + 2 * 128 + 128
+    assert spilled(found, least) == 3 * 2 * 2 * 101 * 128
+
+
 def test_a_norm_reads_twice_what_it_cannot_hold(tmp_path: Path) -> None:
     node = op("GroupNormalization", "x s s", "y", num_groups=2)
     traffic = traffic_of(tmp_path, node, {"x": (2, 4, 3, 3)}, (2, 4, 3, 3), {"s": (4,)})

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 
 from onnxlens.profile.count.ledger import build_ledger
 from onnxlens.profile.flow.alone import alone
-from onnxlens.profile.flow.collapse import collapsed
+from onnxlens.profile.flow.collapse import collapsed, collapsed_with_parts
 from onnxlens.profile.flow.deepest import DeepestFlow, build_flow
 from onnxlens.profile.flow.fold import folded
 from onnxlens.profile.flow.group import grouped
@@ -22,7 +22,8 @@ SUMMED = ("macs", "params", "vector_ops", "moved_bytes")
 def flow_at(graph: Graph, ledger: Ledger, depth: int, module: str = "", fold: bool = False) -> FlowGraph:
     """The flow down to ``depth``, of one module alone or of the graph, folded or not."""
     shown = alone(build_flow(graph, ledger), module)
-    return folded(shown, depth) if fold else collapsed(shown, depth)
+    flow, parts = collapsed_with_parts(shown, depth)
+    return folded(shown, flow, parts) if fold else flow
 
 
 def box_count(flow: FlowGraph) -> int:
