@@ -174,6 +174,10 @@ def resolve(target: str, settings: Settings, *, typed: bool = True) -> Resolved:
     return Resolved(spec, target, {"batch": int(spec.inputs[0].shape[0]), "height": height, "width": width})
 
 
+_IMPORTED = ("add --factory with this name if it is in this folder", "give package.module:factory")
+"""The remedy where a factory cannot be imported: of a file's manifest, and of a name that was typed."""
+
+
 def _from_factory(target: str, typed: bool) -> GraphSpec:
     """Call ``package.module:factory``; if it was typed, a module in the current folder is found too."""
     from onnxlens.specs.graph import GraphSpec
@@ -186,7 +190,7 @@ def _from_factory(target: str, typed: bool) -> GraphSpec:
     try:
         factory = getattr(import_module(module_name), attribute)
     except (ImportError, AttributeError, ValueError) as error:
-        raise UsageError(f"{target}: cannot be imported ({error}); give package.module:factory") from error
+        raise UsageError(f"{target}: cannot be imported ({error}); {_IMPORTED[typed]}") from error
     if _is_module(factory):
         raise _lacks_spec(target, factory, f"lambda: {attribute}")
     if not callable(factory):

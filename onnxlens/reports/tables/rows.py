@@ -9,7 +9,7 @@ from typing import Any, get_args
 
 from onnxlens.errors import UsageError
 from onnxlens.reports.numbers import COSTS
-from onnxlens.reports.tables.bounds import bound_columns, is_bound
+from onnxlens.reports.tables.bounds import AT, bound_columns, is_bound
 from onnxlens.reports.tables.columns import (
     COLUMNS,
     LEDGER_COLUMNS,
@@ -303,6 +303,9 @@ def _computed_by(name: str) -> str:
 
 def _remedy(name: str, query: Query, *, is_asked: bool = False) -> str:
     """What gives the column a figure; ``is_asked`` if the option is given, and no row has one yet."""
+    plain, at, chip = name.partition(AT)
+    if at:
+        return f"name {chip} in --hardware; of the first chip there it is {plain}"
     option = _computed_by(name)
     if is_asked and name.startswith("vendor"):
         option += " with --model vendor, and a chip whose vendor's law is known"
