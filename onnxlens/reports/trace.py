@@ -13,6 +13,8 @@ from itertools import takewhile
 from typing import Any
 
 from onnxlens.errors import UsageError
+from onnxlens.reports.tables.bounds import bound_columns
+from onnxlens.reports.tables.fused import fused_columns
 from onnxlens.specs.ledger import Ledger, ModuleCost, NodeCost, is_lower_bound
 from onnxlens.specs.measured import NodeTiming
 from onnxlens.specs.text import enclosing
@@ -117,10 +119,13 @@ def _module_events(ledger: Ledger, ran: Sequence[Segment]) -> Iterable[Event]:
     modules = {module.path: module for module in ledger.modules}
     totals = Counter(segment.path for segment in ran)
     seen: Counter[str] = Counter()
+    on_chips = {**bound_columns(ledger, "module"), **fused_columns(ledger, "module")}
     for segment in ran:
         module = modules[segment.path]
         seen[segment.path] += 1
         args = _module_facts(module)
+        figures = ((name, column.exact(module)) for name, column in on_chips.items())
+        args.update((name, figure) for name, figure in figures if figure is not None)
         if totals[segment.path] > 1:
             args["stretch"] = f"{seen[segment.path]} of {totals[segment.path]}"
         name = segment.path or ledger.graph

@@ -181,3 +181,24 @@ def test_every_cache_counts_once(tmp_path: Path) -> None:
                 (folder / name).write_text(text + "\n")
     assert cache_bytes(tmp_path) == (2 * 32 + 8192) * 1024
     assert cache_bytes(tmp_path / "none") is None
+
+
+def test_a_trace_has_the_bounds_and_the_fused_traffic_of_modules(tmp_path: Path) -> None:
+    path, out = worked(tmp_path), tmp_path / "trace.json"
+    given = (
+        "--hardware",
+        "h200,a100",
+        "--fusion",
+        "epilogue",
+        "--latency",
+        "--format",
+        "trace",
+        "--out",
+        out,
+    )
+    assert onnxlens("ledger", path, *given, "--out", out).code == 0
+    events = json.loads(out.read_text())["traceEvents"]
+    conv = next(each["args"] for each in events if each["name"] == "conv" and each.get("cat") == "module")
+    assert conv["bound_s"] == pytest.approx(MACS / 247.25e12)
+    assert (conv["bound_s@a100"], conv["limited_by"]) == (pytest.approx(MACS / 78e12), "compute")
+    assert conv["fused_bytes"] > 0 and conv["serial_s"] >= conv["bound_s"]
