@@ -79,7 +79,7 @@ def test_nothing_of_a_machine_is_in_the_report() -> None:
     for path in REPORTS.rglob("*"):
         if path.is_file():
             text = path.read_text(encoding="utf-8")
-            assert not re.search(r"/tmp\b|/home/|/root/|site-packages", text), path
+            assert not re.search(r"/(tmp|home|root)\b|site-packages", text), path
 
 
 @pytest.mark.parametrize("graph", ["mlsd-tiny", "hed"])

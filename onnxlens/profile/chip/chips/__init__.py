@@ -1,1 +1,0 @@
-"""Chip files, a family each: docs/hardware.md."""
