@@ -109,7 +109,7 @@ class GraphTraffic:
 
     def _at(self, on_chip_bytes: int, mode: FusionMode) -> KneePoint:
         stays = self.fusion.stays(mode, on_chip_bytes)
-        moved = sum(map(_whole, self.fusion.traffic(mode, on_chip_bytes)))
+        moved = sum(each.moved_bytes for each in self.fusion.traffic(mode, on_chip_bytes))
         spilled = sum(self.spilled(on_chip_bytes, stays).values())
         return KneePoint(on_chip_bytes, moved + spilled, self.untiled(on_chip_bytes, self.tiles))
 
@@ -204,7 +204,7 @@ class _Rows:
     ) -> None:
         self._traffic, self._chosen = traffic, chosen
         self._spilled, self._on_chip_bytes = spilled, on_chip_bytes
-        self._moved = {mode: list(map(_whole, nodes)) for mode, nodes in moved.items()}
+        self._moved = {mode: [each.moved_bytes for each in nodes] for mode, nodes in moved.items()}
 
     def row(self, name: str, class_name: str, depth: int, nodes: Sequence[int]) -> TrafficRow:
         tiles = [each for index in nodes if (each := self._traffic.tiles.get(index)) is not None]
@@ -222,10 +222,6 @@ class _Rows:
             self._traffic.untiled(self._on_chip_bytes, nodes),
             sum(map(self._traffic.unsized, nodes)),
         )
-
-
-def _whole(traffic: Traffic) -> int:
-    return traffic.weight_read_bytes + traffic.read_bytes + traffic.write_bytes
 
 
 @lru_cache(2**16)

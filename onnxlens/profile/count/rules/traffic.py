@@ -42,6 +42,11 @@ class Traffic:
     read_bytes: int = 0
     write_bytes: int = 0
 
+    @property
+    def moved_bytes(self) -> int:
+        """All of them."""
+        return self.weight_read_bytes + self.read_bytes + self.write_bytes
+
 
 def is_view(node: NodeView) -> bool:
     """Whether the node's first output shares the memory of its first input."""
