@@ -65,12 +65,14 @@ def _applies(rule: FitRule, work: MatrixWork, operands: str) -> bool:
 
 
 def _least(work: MatrixWork, rule: FitRule) -> _Filled:
-    ways = (rule_cycles(shape, rule, is_plane=_is_pointwise(shape)) for shape in shapes_of(work))
+    ways = (rule_cycles(shape, rule, is_plane=_is_plane(shape)) for shape in shapes_of(work))
     return min(ways, key=lambda filled: filled.cycles)
 
 
-def _is_pointwise(work: MatrixWork) -> bool:
-    return work.taps == 1 and set(work.stride) <= {1}
+def _is_plane(work: MatrixWork) -> bool:
+    """Whether the positions can be arranged as any plane: of 1x1 kernels, or of kernels along a single row."""
+    is_row = work.layer == "convolution" and work.height == 1 and prod(work.kernel[:-1]) == 1
+    return is_row or (work.taps == 1 and set(work.stride) <= {1})
 
 
 def shapes_of(work: MatrixWork) -> Iterator[MatrixWork]:

@@ -101,6 +101,8 @@ def _piece(layer: EthosLayer, part: EthosPart, elements: int, depth: int, unit: 
         cycles //= 2
     if plane == 1:
         cycles += _delay(layer, part) * (steps if deep == 1 else (steps - 1) * deep) * repeats
+    if part.macs_per_cycle == 32 and layer.bits > 8 and deep > 1 and 1 in (high, wide):
+        cycles += _delay(layer, part) * deep * repeats
     return cycles
 
 

@@ -37,13 +37,12 @@ def choose_blocks(layer: EthosLayer, part: EthosPart) -> tuple[Block, Block] | N
     """The IFM and the OFM block; None where none fits."""
     if part.rams is not None and layer.is_one_to_one:
         return u85.one_to_one_blocks(layer, part, part.rams)
-    is_u85 = part.rams is not None
     best: tuple[Block, Block] | None = None
     least, covered = inf, -1
     for ifm, ofm in _candidates(layer, part):
-        if _cost(layer, ifm, ofm, is_u85) > least * (1 + ROUNDING):
+        if _cost(layer, part, ifm, ofm) > least * (1 + ROUNDING):
             continue
-        cost = _cost(layer, ifm, ofm, is_u85, _single)
+        cost = _cost(layer, part, ifm, ofm, _single)
         share = min(ifm[0], layer.ifm[0]) * min(ifm[1], layer.ifm[1])
         is_small = ofm[0] <= SMALL and ofm[1] <= SMALL
         if cost < least:
@@ -105,11 +104,17 @@ def _fits(layer: EthosLayer, part: EthosPart, shram: Shram, ifm: Block, ofm: Blo
     deep = ifm[2]
     is_wide = layer.bits == 16 and layer.traversal != "pooling"
     granule = shram.wide_granule if is_wide else shram.granule
-    rows = 1 if layer.ofm[0] == 1 and layer.kernel[0] == 1 and part.microblocks[0][0] == 2 else ofm[0]
+    rows = _summed(layer, part, ofm)[0]
     read = ifm[0] * ifm[1] * round_up(deep * layer.bits // 8, 8)
     summed = rows * ofm[1] * round_up(ofm[2], 8) * (5 if is_wide else 4)
     banks = round_up(_buffers(read), shram.ifm_granule) + round_up(_buffers(summed), granule)
     return OUTPUT_BANKS + banks <= shram.usable_banks
+
+
+def _summed(layer: EthosLayer, part: EthosPart, ofm: Block) -> Block:
+    """What of an OFM block is summed: of a microblock 2 high a row, where there is but one."""
+    is_row = layer.ofm[0] == 1 and layer.kernel[0] == 1 and part.microblocks[0][0] == 2 and part.rams is None
+    return (1, *ofm[1:]) if is_row else ofm
 
 
 def _buffers(size_bytes: int) -> int:
@@ -127,13 +132,13 @@ def _single(number: float) -> float:
 
 
 def _cost(
-    layer: EthosLayer, ifm: Block, ofm: Block, is_u85: bool, step: Callable[[float], float] = _exact
+    layer: EthosLayer, part: EthosPart, ifm: Block, ofm: Block, step: Callable[[float], float] = _exact
 ) -> float:
     """What all blocks together fetch for an output: the last block counts by its size, but not in depth.
 
     ``step`` rounds what comes of each operation.
     """
-    outputs = step(prod(layer.ofm))
+    outputs, is_u85, ofm = step(prod(layer.ofm)), part.rams is not None, _summed(layer, part, ofm)
     if is_u85 and layer.ofm[:2] == (1, 1) and layer.spread == layer.ifm[:2]:
         cost = step(outputs / prod(ofm))  # of a single output pixel the largest block
     else:
