@@ -70,7 +70,7 @@ def _least(work: MatrixWork, rule: FitRule) -> _Filled:
 
 
 def _is_plane(work: MatrixWork) -> bool:
-    """Whether the positions can be arranged as any plane: of 1x1 kernels, or of kernels along a single row."""
+    """Whether positions can be arranged as any plane: of 1x1 kernels, or of kernels along a single row."""
     is_row = work.layer == "convolution" and work.height == 1 and prod(work.kernel[:-1]) == 1
     return is_row or (work.taps == 1 and set(work.stride) <= {1})
 
