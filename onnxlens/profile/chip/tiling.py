@@ -29,12 +29,13 @@ from dataclasses import dataclass
 from math import prod
 
 from onnxlens.profile.chip.matrix_work import matrix_work
-from onnxlens.profile.chip.memory_edges import MemoryEdges, NodeMoves
+from onnxlens.profile.chip.memory_edges import MemoryEdges
 from onnxlens.profile.count.families import POOLING, SCORES, of_operator
 from onnxlens.profile.count.rules import attention
 from onnxlens.profile.count.rules.microsoft import attention as fused_attention
 from onnxlens.profile.graph.node_view import NodeView, NotCountable
 from onnxlens.specs.array_fit import MatrixWork
+from onnxlens.specs.edges import NodeMoves
 
 Found = tuple[int, int]
 """A number of parts, and the bytes that they take."""
