@@ -112,6 +112,10 @@ def render_pages(
             "latency": latency, "parity": parity, "hardware": asked.hardware, "fusion": asked.has_traffic,
         }  # fmt: skip
         color = column_named(color, [name for name, wanted in measures.items() if not wanted])
+    if asked.stored_as and not asked and color != "working_bytes":
+        raise UsageError(
+            "--as-dtype is of memory and bounds; add --hardware CHIP, --fusion or --color working"
+        )
     with opened(target, settings, progress) as it:
         with staged(path.parent):  # a folder that cannot be written is reported before any work
             ledger, _ = _measured_ledger(it, latency, parity, asked)
