@@ -123,6 +123,6 @@ def _peak(
     print_result(
         output_format,
         lambda: peak_document(ledger, found, stored_as),
-        lambda table_format: peak_table(ledger, found, table_format, width),
+        lambda table_format: peak_table(ledger, found, table_format, width, stored_as=stored_as),
     )
     return ledger

@@ -84,6 +84,16 @@ def share_text(
     return f"{AT_MOST} {share(part, whole, digits)}" if part else share(part, whole, digits)
 
 
+def counted(count: int, name: str) -> str:
+    """``1 tensor``, ``2 tensors``."""
+    return f"{count} {name}" if count == 1 else f"{count} {name}s"
+
+
+def as_if_held(dtype: str) -> str:
+    """What a table says of ``--as-dtype``."""
+    return f"types: as if floats were held as {dtype}"
+
+
 def shapes(tensors: Sequence[TensorSpec], limit: int | None = None) -> str:
     """The tensors' shapes, the first ``limit`` of them; equal ones in a row are counted."""
     texts = [(text, len(list(same))) for text, same in groupby(tensor.shape_text() for tensor in tensors)]

@@ -146,6 +146,8 @@ def test_what_is_unknown_has_no_bound_and_what_is_known_of_a_whole_a_lower_one(t
     assert "node_a" in listed and "node_b" not in listed
     document = json.loads(onnxlens("profile", path, "--hardware", "h200", "--format", "json").out)
     assert complaints("profile", document) == []
+    assert document["bounds"][0]["modules"].keys() == {"", "known"}
+    assert "bound_s" not in next(each for each in document["modules"] if each["path"] == "strange")
     alone = worked(tmp_path, [op("Exotic", "x", "b", domain="acme"), op("Relu", "b", "y")])
     note = "no bound, as nothing that is known of the graph takes time"
     assert note in onnxlens("profile", alone, "--hardware", "h200").out
