@@ -21,7 +21,7 @@ from onnxlens.reports.drawing.colors import DEFAULT_COLUMN, column_named, requir
 from onnxlens.reports.drawing.files import linked_pages, require_suffix, write_pictures
 from onnxlens.reports.model_explorer.document import DATA_LEVELS, GRAPH_LEVELS, graph_document, lined_text
 from onnxlens.reports.model_explorer.node_data import data_notes, node_data
-from onnxlens.reports.tables.rows import figure_of_nodes
+from onnxlens.reports.tables.rows import figures_of_nodes
 from onnxlens.specs.flow import FlowRequest
 from onnxlens.specs.progress import Progress, silent
 
@@ -121,7 +121,7 @@ def render_pages(
             ledger, _ = _measured_ledger(it, latency, parity, asked)
             if color == "working_bytes":
                 ledger = with_working_sets(it, ledger, asked.stored_as)
-            pages = flow_pages(it.graph, ledger, wanted, figure_of_nodes(ledger, color or DEFAULT_COLUMN))
+            pages = flow_pages(it.graph, ledger, wanted, figures_of_nodes(ledger))
         if color:
             require_figures([page.flow for page in pages], color)
         it.progress("drawing", 0, 0)

@@ -289,15 +289,18 @@ def _nodes(ledger: Ledger) -> Rows:
     return Rows(ledger.nodes, _built("node", ledger, members), together)
 
 
-def figure_of_nodes(ledger: Ledger, name: str) -> Callable[[Sequence[int]], Mapping[str, Any]]:
-    """What chips and fusion say of nodes together, by their places, in a column; nothing in any other."""
+def figures_of_nodes(ledger: Ledger) -> Callable[[Sequence[int]], Mapping[str, Any]]:
+    """What chips and fusion say of nodes together, by their places: each number by its column's name."""
     rows = _nodes(ledger)
-    column = rows.columns.get(name) if name.partition(AT)[0] in ON_CHIPS else None
+    columns = {name: each for name, each in rows.columns.items() if name.partition(AT)[0] in ON_CHIPS}
 
     def found(indices: Sequence[int]) -> Mapping[str, Any]:
         nodes = [ledger.nodes[index] for index in indices if ledger.nodes[index].repeats]
-        figure = column.exact(rows.together(nodes)) if column is not None and nodes else None
-        return {} if figure is None else {name: figure}
+        if not nodes or not has_chips(ledger):
+            return {}
+        row = rows.together(nodes)
+        figures = ((name, column.exact(row)) for name, column in columns.items())
+        return {name: figure for name, figure in figures if figure is not None}
 
     return found
 
