@@ -36,7 +36,7 @@ class GroupCost(OperatorCost):
     """What the nodes of one group cost together.
 
     Attributes:
-        members: the nodes, by their places in the ledger.
+        members: the nodes, by their positions in the ledger.
         latency_s: None until measured.
     """
 

@@ -105,7 +105,7 @@ class ChipBounds:
         label: how columns name the chip: as it was asked for.
         dtype: floats are as if held so; "" for the file's.
         fusion: which traffic ``serial_s`` has.
-        nodes: by the place in the ledger.
+        nodes: by their positions in the ledger.
         edges: what they pass to each other.
         around: the paths of the modules around each node, outermost first.
         grades: of the figures that each limit rests on.

@@ -93,6 +93,7 @@ def _draw(
             axes.annotate(
                 f"{memory.name} {short_count(rate)}B/s", (low, low * rate), xytext=(16, -3),
                 textcoords="offset points", fontsize=8, color=color,
+                bbox={"facecolor": "white", "edgecolor": "none", "pad": 1},  # no roof through a label
             )  # fmt: skip
     if peak:
         axes.plot([low, high], [peak, peak], color=color, linewidth=1.6)

@@ -14,7 +14,7 @@ from onnxlens.specs.roofline import AT, COMPUTE, ELEMENTWISE, TRANSCENDENTAL, Bo
 
 Figure = Callable[[ChipBounds, Bound], Any]
 Members = Callable[[Any], Sequence[int]]
-"""The nodes of a row, by their places in the ledger."""
+"""The nodes of a row, by their positions in the ledger."""
 
 
 def _percent(bounds: ChipBounds, bound: Bound) -> float | None:

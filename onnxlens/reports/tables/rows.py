@@ -267,7 +267,7 @@ def _grouped(by: By, ledger: Ledger, groups: Sequence[GroupCost]) -> Rows:
 
 @record(frozen=True, slots=True)
 class SumOfNodes(OperatorCost):
-    """What several nodes cost together; ``members`` are their places in the ledger."""
+    """What several nodes cost together; ``members`` are their positions in the ledger."""
 
     params: int = 0
     status: str = "counted"
@@ -290,7 +290,7 @@ def _nodes(ledger: Ledger) -> Rows:
 
 
 def figures_of_nodes(ledger: Ledger) -> Callable[[Sequence[int]], Mapping[str, Any]]:
-    """What chips and fusion say of nodes together, by their places: each number by its column's name."""
+    """What chips and fusion say of nodes together, by their positions: each number by its column's name."""
     rows = _nodes(ledger)
     columns = {name: each for name, each in rows.columns.items() if name.partition(AT)[0] in ON_CHIPS}
 
