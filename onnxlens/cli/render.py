@@ -25,13 +25,14 @@ from onnxlens.cli.table import (
     chips_from,
     fusion_option,
     hardware_option,
+    model_option,
     on_chip_option,
 )
 from onnxlens.errors import UsageError
 from onnxlens.specs.bounds import MOST_LEVELS
 from onnxlens.specs.flow import FlowRequest
 
-CHIPS = ("hardware", "stored_as", "fusion", "on_chip")
+CHIPS = ("hardware", "model", "stored_as", "fusion", "on_chip")
 TAKEN: Mapping[str, Sequence[str]] = {
     "flow": ("depth", "module", "groups", "fold", "color", "latency", "parity", *CHIPS),
     "model-explorer": ("latency", "parity", *CHIPS),
@@ -58,6 +59,7 @@ TAKEN: Mapping[str, Sequence[str]] = {
 @click.option("--latency", is_flag=True, help="Run TARGET in ONNX Runtime and time it.")
 @click.option("--parity", is_flag=True, help="Compare TARGET's modules with PyTorch.")
 @hardware_option
+@model_option
 @as_dtype_option
 @fusion_option
 @on_chip_option

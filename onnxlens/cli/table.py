@@ -52,6 +52,12 @@ hardware_option = click.option(
     help="Lower bounds of the time on these chips ('onnxlens hardware' lists them), or CHIP.toml.",
 )
 
+model_option = click.option(
+    "--model",
+    type=click.Choice(["vendor"]),
+    help="With --hardware: also the cycles that the chip vendor's own tool computes (docs/bounds.md).",
+)
+
 fusion_option = click.option(
     "--fusion", type=click.Choice(FUSION_MODES), help="Memory traffic as if operators were fused so."
 )
@@ -70,11 +76,7 @@ with_table = all_of(
     ),
     as_dtype_option,
     hardware_option,
-    click.option(
-        "--model",
-        type=click.Choice(["vendor"]),
-        help="With --hardware: also the cycles that the chip vendor's own tool computes (docs/bounds.md).",
-    ),
+    model_option,
     click.option(
         "--roofline", type=OutPath(), metavar="FILE.svg", help="Plot modules under the roofs of --hardware."
     ),
@@ -163,13 +165,19 @@ def taken(options: dict[str, Any]) -> dict[str, Any]:
 
 
 def chips_from(given: dict[str, Any]) -> OnChips:
-    """The columns of chips that the options of ``with_table`` ask for, or as many of them as a verb has."""
+    """The columns of chips that the options of ``with_table`` ask for.
+
+    Raises:
+        UsageError: there is no such chip.
+    """
+    if given["hardware"]:
+        onnxlens.chips_of(given["hardware"])  # refused before anything is counted
     return onnxlens.OnChips(
         given["hardware"] or "",
         given["stored_as"] or "",
         given["fusion"],
         given["on_chip"],
-        has_vendor=bool(given.get("model")),
+        has_vendor=bool(given["model"]),
     )
 
 
@@ -215,8 +223,7 @@ def table_from(
     if of_modules and output_format != "json" and asked == Asked(asked.by, asked.columns):
         asked = replace(asked, depth=levels)
     query = understood(asked)
-    if given["hardware"]:
-        onnxlens.chips_of(given["hardware"])  # refused before anything is counted
+    chips = chips_from(given)
     options = {"--hardware": "hardware", "--fusion": "fusion", "--on-chip": "on_chip"}
     asked_for = [option for option, name in options.items() if given[name] is not None]
     if "--on-chip" in asked_for:
@@ -226,7 +233,7 @@ def table_from(
         query,
         Layout(None if given["wide"] else screen_width(), given["explain"]),
         output_format,
-        chips_from(given),
+        chips,
         given["wide"] or output_format not in ("table", "md"),
         out if output_format in FILES else None,
         given["roofline"],

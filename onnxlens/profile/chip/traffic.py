@@ -135,7 +135,7 @@ class GraphTraffic:
                 for named, indices in self._parts(by)
             ),
             total=traffic_together(nodes, modes, ("total", "", 0)),
-            kinds={each: self._kinds(each, traffic, on_chip_bytes) for each, traffic in moved.items()},
+            kinds={each: self._kinds(each, moved, on_chip_bytes) for each in modes},
             knee=self.knee(mode),
             attribution=self._ledger.attribution,
             stored_as=self._dtype,
@@ -176,16 +176,11 @@ class GraphTraffic:
             )
         return rows
 
-    def _kinds(self, mode: FusionMode, traffic: Sequence[Traffic], on_chip_bytes: int | None) -> TrafficKinds:
-        spilled = None
-        if on_chip_bytes is not None:
-            spilled = sum(self.spilled(on_chip_bytes, self.fusion.stays(mode, on_chip_bytes)).values())
-        return TrafficKinds(
-            sum(each.weight_read_bytes for each in traffic),
-            sum(each.read_bytes for each in traffic),
-            sum(each.write_bytes for each in traffic),
-            spilled,
-        )
+    def _kinds(
+        self, mode: FusionMode, moved: Mapping[FusionMode, Sequence[Traffic]], on_chip_bytes: int | None
+    ) -> TrafficKinds:
+        whole = traffic_together(self._nodes(mode, moved, on_chip_bytes), (mode,))
+        return TrafficKinds(whole.weight_read_bytes, whole.read_bytes, whole.write_bytes, whole.spilled_bytes)
 
     def _parts(self, by: Rows) -> Iterator[tuple[tuple[str, str, int], Sequence[int]]]:
         """The name, class and depth of each row, and its nodes."""
