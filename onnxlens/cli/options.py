@@ -203,11 +203,13 @@ with_export_settings = all_of(
 )
 """How a graph is exported: keywords for ``settings_from``."""
 
+with_dims = _repeated(
+    "--dim", "dims", "NAME=SIZE", _size, "Fix a dynamic dimension of an .onnx file, such as batch=2"
+)
 with_settings = all_of(
     _repeated("--shape", "shapes", "INPUT=SIZE,..", _list_of(_size),
               "Fix an input of an .onnx file, such as x=1,3,512,512"),
-    _repeated("--dim", "dims", "NAME=SIZE", _size,
-              "Fix a dynamic dimension of an .onnx file, such as batch=2"),
+    with_dims,
     _repeated("--value", "values", "INPUT=NUMBER,..", _list_of(_number),
               "Fix the value of an input that decides shapes or branches"),
     with_export_settings,
