@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
     from onnxlens.export.network import Network
     from onnxlens.profile.graph.graph import Graph
+    from onnxlens.profile.graph.loading import LoadedFile
     from onnxlens.profile.runtime.session import SessionRequest
     from onnxlens.specs.graph import GraphSpec, WeightSource
     from onnxlens.specs.ledger import Ledger
@@ -134,12 +135,25 @@ class OpenedTarget(AbstractContextManager["OpenedTarget"]):
         return observed(loaded, self.session, inputs, file.name if file else "sample values")
 
     @cached_property
-    def _loaded(self) -> Graph:
-        from onnxlens.profile.graph.loading import load_graph
+    def _file(self) -> LoadedFile:
+        from onnxlens.profile.graph.loading import LoadedFile
 
-        path, chosen = self.path, self.settings
+        path = self.path
         self.progress("loading the graph", 0, 0)
-        return load_graph(path, self._shapes, chosen.dims, chosen.values)
+        return LoadedFile(path)
+
+    @cached_property
+    def _loaded(self) -> Graph:
+        return self.graph_at({})
+
+    def graph_at(self, dims: Mapping[str, int]) -> Graph:
+        """The graph with these dimensions too, from the file as it was read.
+
+        Raises:
+            UsageError: no dimension has the name, or sizes contradict each other.
+        """
+        chosen = self.settings
+        return self._file.at(self._shapes, {**chosen.dims, **dims}, chosen.values)
 
     @cached_property
     def _shapes(self) -> Mapping[str, Sequence[int]]:
