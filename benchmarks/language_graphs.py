@@ -1,7 +1,7 @@
-"""Graphs of language models as onnxruntime-genai's model builder lays them out at 4 bits, without their weights.
+"""Graphs of language models as onnxruntime-genai's builder lays them out at 4 bits, without weights.
 
-``python benchmarks/language_graphs.py FOLDER [NAME ..]`` writes real sizes in a few hundred kilobytes: the data
-file that the initializers point into is absent, and counting reads none of it.
+``python benchmarks/language_graphs.py FOLDER [NAME ..]`` writes real sizes in a few hundred kilobytes: the
+data file that the initializers point into is absent, and counting reads none of it.
 """
 
 from __future__ import annotations
@@ -58,12 +58,13 @@ class Writer:
 
     @property
     def dtype(self) -> int:
+        """Of floats, by ONNX's number."""
         return TensorProto.DataType.Value(self.config.dtype)
 
     def node(
         self, op_type: str, name: str, inputs: Sequence[str], *outputs: str, width: int = 0, **attributes: Any
     ) -> str:
-        """Add one, and return its first output, which is ``width`` per token, unless it is nothing of that kind."""
+        """Add one, and return its first output; ``width`` is what that has per token, if it has."""
         made = outputs or (f"{name}/output_0",)
         for value in (made[0], *made[3:]) if width and made[0] != "logits" else ():
             shape = ["batch_size", "sequence_length", width]
@@ -86,6 +87,7 @@ class Writer:
         return name
 
     def constant(self, name: str, values: Sequence[int], *, scalar: bool = False) -> str:
+        """Add a Constant of whole numbers."""
         value = helper.make_tensor(name, TensorProto.INT64, [] if scalar else [len(values)], values)
         return self.node("Constant", f"{name}/node", [], name, value=value)
 

@@ -146,6 +146,11 @@ class OpenedTarget(AbstractContextManager["OpenedTarget"]):
     def _loaded(self) -> Graph:
         return self.graph_at({})
 
+    @property
+    def declared(self) -> Graph:
+        """The graph with the dimensions and types that the file declares: nothing is inferred."""
+        return self._file.declared()
+
     def graph_at(self, dims: Mapping[str, int]) -> Graph:
         """The graph with these dimensions too, from the file as it was read.
 

@@ -114,9 +114,9 @@ def _counted(
 
 def _without_caches(path: Path, inputs: Sequence[str]) -> UsageError:
     return UsageError(
-        f"{path}: none of its inputs ({', '.join(inputs) or 'none'}) is a cache of keys and values, so there are "
-        "no phases: export the model with its past as inputs, name the caches with --cache PATTERN, or count it "
-        "with 'onnxlens profile'"
+        f"{path}: none of its inputs ({', '.join(inputs) or 'none'}) is a cache of keys and values, so there "
+        "are no phases: export the model with its past as inputs, name the caches with --cache PATTERN, or "
+        "count it with 'onnxlens profile'"
     )
 
 

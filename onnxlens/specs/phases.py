@@ -78,8 +78,8 @@ class PhasesRequest:
             sizes = getattr(self, name)
             if not sizes or len(set(sizes)) < len(sizes) or not all(1 <= size <= most for size in sizes):
                 raise UsageError(
-                    f"{name} {', '.join(map(str, sizes)) or '(none)'}: give whole numbers from 1 to {most:,}, "
-                    "each once"
+                    f"{name} {', '.join(map(str, sizes)) or '(none)'}: give whole numbers from 1 to "
+                    f"{most:,}, each once"
                 )
         points = (len(self.prompts) + len(self.contexts)) * len(self.batches)
         if points > MOST_POINTS:
@@ -126,13 +126,6 @@ class PhaseCost:
         """FLOPs per byte moved; None where one of them is not known."""
         known = not is_lower_bound("moved_bytes", self.lower_bounds)
         return self.flops / self.moved_bytes if self.moved_bytes and known else None
-
-
-SUMMED = (
-    "macs", "vector_ops", "special_ops", "weight_read_bytes", "cache_read_bytes", "cache_write_bytes",
-    "activation_bytes", "unknown_nodes",
-)  # fmt: skip
-"""The figures of a ``PhaseCost`` that add up."""
 
 
 @record(frozen=True, slots=True)

@@ -1,4 +1,4 @@
-"""What the caches of a language model hold, and the longest context with which a step fits a chip's memory."""
+"""What the caches of a language model hold, and the longest context that fits a chip's memory."""
 
 from __future__ import annotations
 

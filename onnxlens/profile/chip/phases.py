@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 
@@ -19,7 +19,7 @@ from onnxlens.profile.graph.node_view import NotCountable
 from onnxlens.profile.graph.phase_axes import PhaseAxes, Size, embedding_nodes
 from onnxlens.specs.chip import Chip
 from onnxlens.specs.ledger import NodeCost, lower_bounds
-from onnxlens.specs.phases import SUMMED, CacheInput, Part, PhaseCost, PhasePoint, PhaseRow
+from onnxlens.specs.phases import CacheInput, Part, PhaseCost, PhasePoint, PhaseRow
 from onnxlens.specs.tensor import TensorSpec, storage_bytes
 
 NUMBER = re.compile(r"(?<![^.])\d+(?![^.])")
@@ -218,7 +218,8 @@ def rows_of(counted: Sequence[Counted], parts: Mapping[Part, Sequence[int]]) -> 
         key = (parent, NUMBER.sub("#", path), graph.hierarchy.class_name(path), figures)
         names[path] = key
         groups.setdefault(key, []).append(path)
-    members = {part: frozenset(parts[part]) for part in ("embedding", "head") if parts.get(part)}
+    ends: tuple[Part, Part] = ("embedding", "head")
+    members = {part: frozenset(parts[part]) for part in ends if parts.get(part)}
     for paths in groups.values():
         indices = sorted(index for path in paths for index in inside[path])
         part = next((part for part, nodes in members.items() if nodes.issuperset(indices)), None)

@@ -29,7 +29,9 @@ KEYS_AND_VALUES: Mapping[tuple[str, str], tuple[Slot, ...]] = {
     (MICROSOFT, "GroupQueryAttention"): (Slot(3, 1), Slot(4, 2)),
     (MICROSOFT, "SparseAttention"): (Slot(3, 1), Slot(4, 2)),
     (MICROSOFT, "PagedAttention"): (Slot(3, 1, "paged", None, None), Slot(4, 2, "paged", None, None)),
-    (MICROSOFT, "MultiHeadAttention"): (Slot(6, 1), Slot(7, 2), Slot(1, None, "cross"), Slot(2, None, "cross")),
+    (MICROSOFT, "MultiHeadAttention"): (
+        Slot(6, 1), Slot(7, 2), Slot(1, None, "cross"), Slot(2, None, "cross"),
+    ),
     (MICROSOFT, "DecoderMaskedMultiHeadAttention"): (
         Slot(5, 1), Slot(6, 2), Slot(1, None, "cross"), Slot(2, None, "cross"),
     ),

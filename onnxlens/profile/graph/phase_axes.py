@@ -1,4 +1,4 @@
-"""The dimensions of a language model's file that a phase decides: sequences, new tokens, and what the caches hold."""
+"""The dimensions of a language model's file that a phase decides: sequences, new tokens, past ones."""
 
 from __future__ import annotations
 
@@ -242,8 +242,8 @@ class _Chosen:
             return sizes
         if name in self._request.given:
             raise UsageError(
-                f"{self._axes.source}: {flag} {max(sizes)}: the file's rotary tables have {most:,} positions; "
-                f"give at most {most - new}"
+                f"{self._axes.source}: {flag} {max(sizes)}: the file's rotary tables have {most:,} "
+                f"positions; give at most {most - new}"
             )
         kept = tuple(size for size in sizes if size + new <= most) or (most - new,)
         self.notes.append(f"{flag}: the file's rotary tables have {most:,} positions")

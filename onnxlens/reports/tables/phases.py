@@ -68,7 +68,7 @@ class _Line:
 
 
 def phases_table(report: PhasesReport, table_format: TableFormat, layout: PhasesLayout) -> str:
-    """A table of each phase, one of the modules, and what follows; as CSV a line for every module and point."""
+    """A table of each phase, and one of modules; as CSV a line for every module and point."""
     if table_format == "csv":
         return render_table(list(_lines(report, layout.depth)), list(_line_columns(report)), "csv")
     width = layout.width if table_format == "table" else None
@@ -82,9 +82,9 @@ def phases_table(report: PhasesReport, table_format: TableFormat, layout: Phases
     depth = LEVELS if layout.depth is None else layout.depth
     rows = [row for row in report.rows if row.depth <= depth]
     columns = list(_row_columns(report, rows))
-    shown, left_out = fitted(rows, columns, width)
-    texts.append(_titled(_module_heading(report), render_table(rows, shown, table_format), table_format))
-    names = {column.title: column for column in (*hidden, *left_out)}
+    named, others = fitted(rows, columns, width)
+    texts.append(_titled(_module_heading(report), render_table(rows, named, table_format), table_format))
+    names = {column.title: column for column in (*hidden, *others)}
     notes = [*hidden_note(list(names.values())), *_notes(report)]
     heading = f"{report.graph} ({report.source}): the phases of a language model"
     return with_notes(heading, "\n\n".join(texts), notes, table_format)
@@ -116,7 +116,8 @@ def _plain_point(point: PhasePoint) -> dict[str, Any]:
 
 def _plain_cost(cost: PhaseCost) -> dict[str, Any]:
     more = {"flops": cost.flops, "moved_bytes": cost.moved_bytes}
-    return to_plain({**to_plain(cost), **more, "arithmetic_intensity": cost.arithmetic_intensity})
+    plain = {**to_plain(cost), **more, "arithmetic_intensity": cost.arithmetic_intensity}
+    return {name: figure for name, figure in plain.items() if figure is not None}
 
 
 def _titled(title: str, table: str, table_format: TableFormat) -> str:
@@ -193,8 +194,8 @@ def _bound_column(title: str, label: str, cost: Callable[[Any], PhaseCost]) -> C
 
     def text(row: Any) -> str:
         bound = cost(row).bound_s[label]
-        if is_lower_bound("bound_s", cost(row).lower_bounds) and not bound:
-            return UNKNOWN
+        if not bound:
+            return UNKNOWN if is_lower_bound("bound_s", cost(row).lower_bounds) else "-"
         return f"{AT_LEAST} {short_time(bound)}"
 
     return Column(title, lambda row: cost(row).bound_s[label], text, right=True)
@@ -248,7 +249,7 @@ def _lines(report: PhasesReport, depth: int | None) -> Iterator[_Line]:
 
 def _line_columns(report: PhasesReport) -> Iterator[Column[_Line]]:
     for name in ("phase", "batch", "tokens", "context"):
-        yield Column(name, lambda line, name=name: getattr(line.point, name))
+        yield Column(name, partial(_of_point, name))
     yield Column("path", lambda line: line.row.path or report.graph)
     yield Column("times", lambda line: len(line.row.paths))
     yield Column("part", lambda line: line.row.part)
@@ -256,8 +257,20 @@ def _line_columns(report: PhasesReport) -> Iterator[Column[_Line]]:
         yield _figure_column(title, name, short, lambda line: line.cost)
     yield Column("unknown_nodes", lambda line: line.cost.unknown_nodes)
     for label in report.chips:
-        yield Column(f"bound_s@{label}", lambda line, label=label: line.cost.bound_s[label])
-        yield Column(f"limited_by@{label}", lambda line, label=label: line.cost.limited_by[label])
+        yield Column(f"bound_s@{label}", partial(_bound_of, label))
+        yield Column(f"limited_by@{label}", partial(_limit_of, label))
+
+
+def _of_point(name: str, line: _Line) -> Any:
+    return getattr(line.point, name)
+
+
+def _bound_of(label: str, line: _Line) -> float:
+    return line.cost.bound_s[label]
+
+
+def _limit_of(label: str, line: _Line) -> str:
+    return line.cost.limited_by[label]
 
 
 def _notes(report: PhasesReport) -> Iterator[str]:
@@ -270,13 +283,16 @@ def _notes(report: PhasesReport) -> Iterator[str]:
         else:
             beyond = report.positions is not None and context > report.positions
             more = f", which is more than the file's {report.positions:,} positions" if beyond else ""
-            yield f"the caches of {sequences} outweigh the weights ({weights}) from a context of {context:,} on{more}"
+            yield (
+                f"the caches of {sequences} outweigh the weights ({weights}) from a context of {context:,} "
+                f"on{more}"
+            )
     yield from _fit_notes(report)
     if report.chips:
         names = ", ".join(f"{label} ({title})" for label, title in report.chips.items())
         yield (
-            f"first_token, per_token: lower bounds of the time to the first token and of a step on {names}, whatever "
-            "is fused; not predictions: a run takes longer"
+            f"first_token, per_token: lower bounds of the time to the first token and of a step on {names}, "
+            "whatever is fused; not predictions: a run takes longer"
         )
     yield "memory: weights, the caches once after it, and the activations alive at their most (live)"
     yield from _part_notes(report)

@@ -6,6 +6,7 @@ from collections.abc import Hashable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 from onnx import GraphProto, ValueInfoProto
 
 from onnxlens.errors import GraphError, UsageError
@@ -19,7 +20,7 @@ from onnxlens.profile.graph.loading.quantization import scales_and_weights
 from onnxlens.profile.graph.loading.ranges import check_axes
 from onnxlens.profile.graph.loading.sorting import in_order, sort_nodes
 from onnxlens.profile.graph.loading.structure import check_structure, in_one_line
-from onnxlens.profile.graph.loading.value_types import UNKNOWN
+from onnxlens.profile.graph.loading.value_types import UNKNOWN, declared_types
 from onnxlens.profile.graph.loading.views import ModelReader
 from onnxlens.profile.graph.node_view import DefUse, NodeView, ValueView
 from onnxlens.profile.graph.scopes import Scopes, read_scopes
@@ -112,6 +113,23 @@ class LoadedFile:
             raise UsageError(
                 f"{path.name}: {changed[0]}, and {inference.misfits[0]}; keep what the file fixes"
             )
+        return self._graph(inference, given, changed)
+
+    @uncollected()
+    def declared(self) -> Graph:
+        """The graph with the dimensions and types that the file has: nothing is inferred."""
+        with in_one_line(self._path), in_file(self._path):
+            if self._read is not None:
+                self._restore()
+            else:
+                self._read = _read_in_order(self._path, self._model.graph, versions(self._model))
+            parts = ((inner.prefix, inner.proto, inner.constants()) for inner in self._read.all())
+            return self._graph(Inference(declared_types(parts)), {}, ())
+
+    def _graph(self, inference: Inference, given: Mapping[str, np.ndarray], changed: Sequence[str]) -> Graph:
+        """The graph with these types."""
+        path, model, opsets = self._path, self._model, versions(self._model)
+        assert self._read is not None
         read = ModelReader(model, self._read, path, inference)
         def_use = DefUse(read.nodes)
         if self._placed is None:
