@@ -52,9 +52,10 @@ class _Derivation:
         self._outputs = {} if stale else {value.name: value for value in graph.proto.output}
         declared = {} if stale else {value.name: value for value in graph.proto.value_info}
         self._declared = declared | self._outputs
-        self._plain = {
-            text for value in (*inputs.values(), *self._outputs.values()) for text in _symbols(value)
-        }
+        ends = (*inputs.values(), *self._outputs.values())
+        self._plain = dict.fromkeys(text for value in ends for text in _symbols(value))
+        for text in self._plain:
+            self._define(text)
         self._shapes = {name: self._read(value, own=True) for name, value in inputs.items()}
         self._inputs = frozenset(inputs)
         for value in inputs.values():
