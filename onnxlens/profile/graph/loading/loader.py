@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Hashable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
+from shlex import quote
 
 import numpy as np
 from onnx import GraphProto, ValueInfoProto
 
 from onnxlens.errors import GraphError, UsageError
 from onnxlens.profile.graph.graph import Graph, uncollected
-from onnxlens.profile.graph.loading.fixing import fix_dimensions, fix_values
+from onnxlens.profile.graph.loading.fixing import Fixed, fix_dimensions, fix_values
 from onnxlens.profile.graph.loading.inference import Inference, Memo, complete_types, types_at_other_sizes
 from onnxlens.profile.graph.loading.model_file import read_model
 from onnxlens.profile.graph.loading.opsets import newer_operator_notes
@@ -102,18 +103,17 @@ class LoadedFile:
         path, model = self._path, self._model
         if self._read is not None:
             self._restore()
-        changed = fix_dimensions(path, model.graph, shapes, dims)
-        given = fix_values(path, model.graph, values)
-        opsets = versions(model)
         if self._read is None:
-            self._read = _read_in_order(path, model.graph, opsets)
-        inference = self._inferred(self._read, bool(changed), values)
+            self._read = _read_in_order(path, model.graph, versions(model))
+        fixed = fix_dimensions(path, self._read, shapes, dims)
+        given = fix_values(path, model.graph, values)
+        inference = self._inferred(self._read, bool(fixed.changed), values)
         self.misfits = inference.misfits
-        if changed and inference.misfits:
+        if fixed.changed and inference.misfits:
             raise UsageError(
-                f"{path.name}: {changed[0]}, and {inference.misfits[0]}; keep what the file fixes"
+                f"{path.name}: {fixed.changed[0]}, and {inference.misfits[0]}; keep what the file fixes"
             )
-        return self._graph(inference, given, changed)
+        return self._graph(inference, given, fixed)
 
     @uncollected()
     def declared(self) -> Graph:
@@ -124,9 +124,9 @@ class LoadedFile:
             else:
                 self._read = _read_in_order(self._path, self._model.graph, versions(self._model))
             parts = ((inner.prefix, inner.proto, inner.constants()) for inner in self._read.all())
-            return self._graph(Inference(declared_types(parts)), {}, ())
+            return self._graph(Inference(declared_types(parts)), {}, Fixed())
 
-    def _graph(self, inference: Inference, given: Mapping[str, np.ndarray], changed: Sequence[str]) -> Graph:
+    def _graph(self, inference: Inference, given: Mapping[str, np.ndarray], fixed: Fixed) -> Graph:
         """The graph with these types."""
         path, model, opsets = self._path, self._model, versions(self._model)
         assert self._read is not None
@@ -156,7 +156,13 @@ class LoadedFile:
             called=scopes.called,
             manifest=self._manifest,
             given=given,
-            notes=(*changed, *newer, *inference.notes, *_dynamic_notes(inputs)),
+            notes=(
+                *fixed.changed,
+                *fixed.notes,
+                *newer,
+                *inference.notes,
+                *_dynamic_notes(inputs, fixed.free),
+            ),
             declared=declared_parameters(model.graph),
         )
         return loaded.knowing(def_use)
@@ -264,9 +270,13 @@ def _tensors(values: Iterable[ValueInfoProto], inference: Inference) -> tuple[Te
     return tuple(specs)
 
 
-def _dynamic_notes(inputs: Sequence[TensorSpec]) -> tuple[str, ...]:
-    """How to get at figures that hang on dynamic dimensions."""
-    named = ", ".join(f"{tensor.name} {tensor.shape_text()}" for tensor in inputs if tensor.elements is None)
+def _dynamic_notes(inputs: Sequence[TensorSpec], free: Sequence[str]) -> tuple[str, ...]:
+    """How to get at figures that hang on dynamic dimensions: ``free`` are those that decide all others."""
+    named = [tensor for tensor in inputs if tensor.elements is None]
     if not named:
         return ()
-    return (f"inputs have dynamic dimensions: {named}; fix them with --dim NAME=SIZE or --shape INPUT=SIZES",)
+    symbols = {dim for tensor in named for dim in tensor.shape}
+    flags = [f"--dim {quote(name)}=SIZE" for name in free if name in symbols]
+    flags += [f"--shape {quote(tensor.name)}=SIZES" for tensor in named if not flags or "?" in tensor.shape]
+    listed = ", ".join(f"{tensor.name} {tensor.shape_text()}" for tensor in named)
+    return (f"inputs have dynamic dimensions: {listed}; fix them with {' '.join(flags)}",)
