@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 
-from onnxlens.profile.count.rules.attention_reach import LAYOUTS, PAGED, Reach, onnx_tokens, reaches_of
+from onnxlens.profile.count.rules.attention_reach import LAYOUTS, Reach, onnx_tokens, reaches_of
 from onnxlens.profile.graph.node_view import NodeView, NotCountable, ValueView
 from onnxlens.specs.record import record
 from onnxlens.specs.tensor import storage_bytes
@@ -44,41 +44,61 @@ def _stored(value: ValueView, elements: int) -> int:
     return size
 
 
+def block_row_bytes(value: ValueView) -> int:
+    """The same where a cache is in blocks, (blocks, rows, H, D)."""
+    return _stored(value, value.sizes()[2] * value.sizes()[3])
+
+
 def caches_of(node: NodeView) -> Sequence[CacheUse]:
     """What a node reads and writes of caches and states; nothing where it has none, or has no such.
 
     Raises:
         NotCountable: a shape or a length is unknown.
     """
-    find = CACHES.get((node.domain, node.op_type))
+    find = RULES.get(node.domain, {}).get(node.op_type)
     return () if find is None else tuple(find(node))
 
 
-def _grown(node: NodeView) -> Iterator[CacheUse]:
+Find = Callable[[NodeView], Iterator[CacheUse]]
+
+
+def _grown(*pasts: int, row: Callable[[ValueView], int] = row_bytes) -> Find:
     """Keys and values: the earlier rows that are seen, and the new ones."""
-    reaches = reaches_of(node)
-    read = sum(times * reach.cached for times, reach in reaches)
-    written = sum(times * reach.new for times, reach in reaches)
-    for present, past in enumerate(LAYOUTS[node.domain, node.op_type].caches, 1):
-        held, made = node.has_input(past), node.has_output(present)
-        if held or made:
-            row = row_bytes(node.input(past) if held else node.output(present))
-            yield CacheUse(
-                past if held else None, present if made else None, held * read * row, made * written * row
-            )
+
+    def find(node: NodeView) -> Iterator[CacheUse]:
+        reaches = reaches_of(node)
+        read = sum(times * reach.cached for times, reach in reaches)
+        written = sum(times * reach.new for times, reach in reaches)
+        for present, past in enumerate(pasts, 1):
+            held, made = node.has_input(past), node.has_output(present)
+            if held or made:
+                each = row(node.input(past) if held else node.output(present))
+                yield CacheUse(
+                    past if held else None,
+                    present if made else None,
+                    held * read * each,
+                    made * written * each,
+                )
+
+    return find
 
 
-def _multi_head(node: NodeView) -> Iterator[CacheUse]:
-    """As ``_grown``; keys and values of another sequence are read whole."""
-    yield from _grown(node)
-    for index in (1, 2):
-        if node.has_input(index) and len(node.input_shape(index)) == 4:
-            yield CacheUse(index, None, node.input(index).size_bytes, 0)
+def _multi_head(*pasts: int) -> Find:
+    """As ``_grown``; keys and values of another sequence, which stay as they are, are read whole."""
+    grown = _grown(*pasts)
+
+    def find(node: NodeView) -> Iterator[CacheUse]:
+        yield from grown(node)
+        for index in (1, 2):
+            if node.has_input(index) and len(node.input_shape(index)) == 4:
+                yield CacheUse(index, None, node.input(index).size_bytes, 0)
+
+    return find
 
 
 def _onnx(node: NodeView) -> Iterator[CacheUse]:
     """As ``_grown``; where the keys are a buffer with lengths apart, it reads what queries see of that."""
-    yield from _grown(node)
+    yield from _grown(4, 5)(node)
     if node.has_input(6):
         batch, _, length = onnx_tokens(node)
         seen = sum(times * _seen(reach) for times, reach in reaches_of(node))
@@ -92,20 +112,7 @@ def _seen(reach: Reach) -> int:
     return reach.total if reach.left is None else min(reach.total, reach.left + reach.queries)
 
 
-def _paged(node: NodeView) -> Iterator[CacheUse]:
-    """Rows of H * D in blocks."""
-    reaches = reaches_of(node)
-    read = sum(times * reach.cached for times, reach in reaches)
-    written = sum(times * reach.new for times, reach in reaches)
-    for present, past in ((1, 3), (2, 4)):
-        if node.has_input(past):
-            _, _, heads, width = node.input_shape(past)
-            row = _stored(node.input(past), heads * width)
-            made = present if node.has_output(present) else None
-            yield CacheUse(past, made, read * row, written * row)
-
-
-def _state(past: int, present: int) -> Callable[[NodeView], Iterator[CacheUse]]:
+def _state(past: int, present: int = 1) -> Find:
     """A state that is read and written whole; of a window of states the last is read."""
 
     def find(node: NodeView) -> Iterator[CacheUse]:
@@ -124,16 +131,18 @@ def _scattered(node: NodeView) -> Iterator[CacheUse]:
     yield CacheUse(0, 0, 0, node.input(1).size_bytes)
 
 
-CACHES: Mapping[tuple[str, str], Callable[[NodeView], Iterator[CacheUse]]] = {
-    **{operator: _grown for operator, layout in LAYOUTS.items() if layout.caches},
-    ("", "Attention"): _onnx,
-    ("com.microsoft", "MultiHeadAttention"): _multi_head,
-    ("com.microsoft", "DecoderMaskedMultiHeadAttention"): _multi_head,
-    **dict.fromkeys(PAGED, _paged),
-    **dict.fromkeys((("", "LinearAttention"), ("com.microsoft", "LinearAttention")), _state(3, 1)),
-    **dict.fromkeys((("", "CausalConvWithState"), ("com.microsoft", "CausalConvWithState")), _state(3, 1)),
-    ("com.microsoft", "VarlenCausalConvWithState"): _state(4, 1),
-    ("com.microsoft", "GatedDeltaNet"): _state(6, 1),
-    ("", "TensorScatter"): _scattered,
+STATES: Mapping[str, Find] = {"LinearAttention": _state(3), "CausalConvWithState": _state(3)}
+RULES: Mapping[str, Mapping[str, Find]] = {
+    "": {**STATES, "Attention": _onnx, "TensorScatter": _scattered},
+    "com.microsoft": {
+        **STATES,
+        **{op_type: _grown(*layout.caches) for (domain, op_type), layout in LAYOUTS.items() if domain},
+        "MultiHeadAttention": _multi_head(6, 7),
+        "DecoderMaskedMultiHeadAttention": _multi_head(5, 6),
+        "PagedAttention": _grown(3, 4, row=block_row_bytes),
+        "DecoderAttention": _grown(6, 7),
+        "VarlenCausalConvWithState": _state(4),
+        "GatedDeltaNet": _state(6),
+    },
 }
-"""Operators that keep something from run to run."""
+"""Operators that keep something from run to run, by domain and type."""

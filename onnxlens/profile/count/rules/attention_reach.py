@@ -43,9 +43,8 @@ class Reach:
     @property
     def keys(self) -> int:
         """How many keys a query sees, those that a mask hides included."""
-        if self.left is None or self.right is None:
-            return self.total
-        return min(self.total, self.left + 1 + self.right)
+        seen = self.cached + self.new
+        return seen if self.left is None or self.right is None else min(seen, self.left + 1 + self.right)
 
     @property
     def cached(self) -> int:
@@ -152,8 +151,8 @@ LAYOUTS: Mapping[tuple[str, str], Layout] = {
 def reaches_of(node: NodeView) -> Reaches:
     """What the queries of a node's sequences see; sequences that are alike together."""
     operator = (node.domain, node.op_type)
-    if operator in PAGED:
-        return paged_reaches(node)
+    if operator in OF_DATA:
+        return OF_DATA[operator](node)
     layout = LAYOUTS[operator]
     batch, queries, new = layout.tokens(node)
     window = layout.window(node)
@@ -198,32 +197,54 @@ def is_shared(node: NodeView, past: int, present: int) -> bool:
     return shape is not None and 0 not in shape and node.output(present).shape == shape
 
 
-PAGED = frozenset({("com.microsoft", "PagedAttention")})
-
-
 def paged_reaches(node: NodeView) -> Reaches:
     """Of tokens in a row, whose sequences end where ``cumulative_sequence_length`` says.
 
     Raises:
         NotCountable: the lengths are known at run time only.
     """
-    ends, pasts = numbers(node, 5), numbers(node, 6)
-    if ends is None and node.input_shape(5) == (2,):  # one sequence has all the tokens
-        ends = [0, node.input_shape(0)[0]]
-    for lengths, index in ((ends, 5), (pasts, 6)):
-        if lengths is None:
-            raise NotCountable(
-                f"{node.op_type}: how long the sequences are is data of {node.input(index).name!r}; "
-                f"--value {node.input(index).name}=... fixes it"
-            )
-    assert ends is not None and pasts is not None
+    one = node.input_shape(5) == (2,) and numbers(node, 5) is None  # it has all the tokens
+    ends = [0, node.input_shape(0)[0]] if one else _required(node, 5)
     news = [after - before for before, after in pairwise(ends)]
-    window = paged_window(node)
-    found = Counter(Reach(new, past, new, *window) for new, past in zip(news, pasts, strict=True))
+    left, right = local_window(node)
+    window = left, right if node.attribute("is_causal", 1) else None
+    found = Counter(
+        Reach(new, past, new, *window) for new, past in zip(news, _required(node, 6), strict=True)
+    )
     return tuple((times, reach) for reach, times in found.items())
 
 
-def paged_window(node: NodeView) -> tuple[int | None, int | None]:
-    """As ``local_window``; without causality it bounds the left side alone."""
-    left, right = local_window(node)
-    return left, right if node.attribute("is_causal", 1) else None
+def decoder_reaches(node: NodeView) -> Reaches:
+    """Of DecoderAttention, (S, B, H * D), whose flags say which keys there are, and whether earlier ones.
+
+    Raises:
+        NotCountable: the flags are known at run time only.
+    """
+    length, batch, _ = node.input_shape(0)
+    (static,), (used,) = _required(node, 8), _required(node, 9)
+    new = node.input_shape(1)[0] if static else length
+    past = node.input_shape(6)[2] if used else 0
+    return ((batch, Reach(length, past, 0 if static and used else new)),)
+
+
+def _required(node: NodeView, index: int) -> Sequence[int]:
+    found = numbers(node, index)
+    if found is None:
+        name = node.input(index).name
+        raise NotCountable(
+            f"{node.op_type}: what it attends to is data of {name!r}; --value {name}=... fixes it"
+        )
+    return found
+
+
+OF_DATA: Mapping[tuple[str, str], Callable[[NodeView], Reaches]] = {
+    ("com.microsoft", "PagedAttention"): paged_reaches,
+    ("com.microsoft", "DecoderAttention"): decoder_reaches,
+}
+"""Operators whose inputs' values decide what is attended to."""
+
+RULES: Mapping[str, Mapping[str, Callable[[NodeView], Reaches]]] = {
+    domain: {op_type: reaches_of for of, op_type in (*LAYOUTS, *OF_DATA) if of == domain}
+    for domain in ("", "ai.onnx.preview", "com.microsoft")
+}
+"""All of them, by domain and operator type."""

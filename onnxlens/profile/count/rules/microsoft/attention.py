@@ -3,13 +3,6 @@
 There is no function body. They count as softmax(scale * Q K^T + mask) V: the scale is one op per score, and
 so are the mask (padding, causality and window together) and a bias added to the scores; the products and the
 softmax are those of ONNX's Attention. How many keys there are is found in ``attention_reach``.
-
-Linear attention has a state per head instead of scores, which every token updates and every query reads:
-
-    S = decay * S + k (v - S^T k)^T,   o = S^T q
-
-``update_rule`` selects the terms (gated delta networks: Yang et al., 2024). Each product with the (D_k, D_v)
-state is D_k * D_v MACs, token by token, although kernels may process the tokens in chunks.
 """
 
 from __future__ import annotations
@@ -27,7 +20,6 @@ from onnxlens.profile.count.rules.attention import (
     softcap,
 )
 from onnxlens.profile.count.rules.attention_reach import Reach, Reaches, numbers, reaches_of
-from onnxlens.profile.count.rules.microsoft.fused import ACTIVATIONS
 from onnxlens.profile.count.rules.normalization import root_mean_square
 from onnxlens.profile.count.rules.quantized import QUANTIZE, zero_point_work
 from onnxlens.profile.count.rules.work import NOTHING, SPECIAL, VECTOR, Rule, RuleTable, Work
@@ -168,6 +160,19 @@ def multi_head_sizes(node: NodeView) -> Sizes:
     return sizes_of(reaches_of(node), heads, _key_width(node, heads, value_width), value_width)
 
 
+def decoder_attention(node: NodeView) -> Work:
+    """The projections of (S, B, I) to Q, and to K and V where they are not in a cache; both products.
+
+    Per projected element its bias.
+    """
+    length, batch, width = node.input_shape(0)
+    heads: int = node.attribute("num_heads")
+    reaches = reaches_of(node)
+    projected = batch * width * (length + 2 * sum(reach.new for _, reach in reaches))
+    sizes = sizes_of(reaches, heads, width // heads, width // heads)
+    return Work(macs=width, vector_ops=1) * projected + scores_work(sizes, SCALE * (1 + node.has_input(5)))
+
+
 def _key_width(node: NodeView, heads: int, value_width: int) -> int:
     """From a query (B, S, H, 3, D), (B, S, H * D), or (B, S, H * (2 D + D_v)) where there is no key."""
     shape = node.input_shape(0)
@@ -213,16 +218,15 @@ def grouped(reaches: Reaches, heads: int, shared: int, key_width: int, value_wid
 
 @record(frozen=True, slots=True)
 class GroupedInputs:
-    """The indices of optional inputs: cosines, a bias of the scores, a sink, the weight of a norm."""
+    """The indices of optional inputs: cosines, and the weight of a norm; of a sink it is the same."""
 
     cosines: int
-    score_bias: int
-    sink: int
     norm: int
 
 
-GROUPED = GroupedInputs(cosines=7, score_bias=10, sink=11, norm=14)
-PAGED = GroupedInputs(cosines=8, score_bias=17, sink=11, norm=12)
+GROUPED = GroupedInputs(cosines=7, norm=14)
+PAGED = GroupedInputs(cosines=8, norm=12)
+SINKS = 11
 
 
 def group_query_attention(node: NodeView) -> Work:
@@ -231,12 +235,13 @@ def group_query_attention(node: NodeView) -> Work:
     A quantized cache costs a multiply per element, and 4 ops per new element. Grouped-query attention:
     Ainslie et al., 2023.
     """
-    return _grouped_work(node, grouped_sizes(node), GROUPED, node.attribute("causal", 1))
+    score = SCALE * ((node.attribute("causal", 1) != 0) + node.has_input(10))
+    return _grouped_work(node, grouped_sizes(node), GROUPED, score)
 
 
 def paged_attention(node: NodeView) -> Work:
     """As GroupQueryAttention, with sequences one behind the other; in a latent cache the values are keys."""
-    return _grouped_work(node, paged_sizes(node), PAGED, node.attribute("is_causal", 1))
+    return _grouped_work(node, paged_sizes(node), PAGED, SCALE * (node.attribute("is_causal", 1) != 0))
 
 
 def paged_sizes(node: NodeView) -> Grouped:
@@ -248,14 +253,15 @@ def paged_sizes(node: NodeView) -> Grouped:
     return grouped(reaches_of(node), heads, shared, head, node.attribute("v_head_size", 0) or head)
 
 
-def _grouped_work(node: NodeView, sizes: Grouped, inputs: GroupedInputs, causal: int) -> Work:
-    score = SCALE * (1 + (causal != 0) + node.has_input(inputs.score_bias)) + softcap(node)
+def _grouped_work(node: NodeView, sizes: Grouped, inputs: GroupedInputs, per_score: Work) -> Work:
     key_width = sizes.sizes[0].key_width
-    work = scores_work(sizes.sizes, score) + _rotated(node, sizes.vectors, inputs.cosines)
+    work = scores_work(sizes.sizes, SCALE + per_score + softcap(node)) + _rotated(
+        node, sizes.vectors, inputs.cosines
+    )
     if node.has_input(inputs.norm):
         elements = sizes.vectors * key_width
         work += root_mean_square(elements, sizes.vectors) + VECTOR * elements
-    if node.has_input(inputs.sink) or node.attribute("smooth_softmax", 0) == 1:
+    if node.has_input(SINKS) or node.attribute("smooth_softmax", 0) == 1:
         work += SINK * sum(each.batch * each.heads * each.queries for each in sizes.sizes)
     caches: int = sum(node.attribute(name, "NONE") != "NONE" for name in ("k_quant_type", "v_quant_type"))
     read, new = sizes.cached
@@ -306,78 +312,6 @@ def gated_relative_position_bias(node: NodeView) -> Work:
     return Work(macs=rows * head * gates, vector_ops=vectors, special_ops=2 * rows)
 
 
-UPDATE_RATE = 2 * VECTOR  # sub, mul by beta
-UNIT_LENGTH = 3 * VECTOR  # square, sum, div
-QWEN_GATE = 2 * VECTOR + ACTIVATIONS["softplus"]  # add, softplus, mul by the exponential of a_log
-
-
-@record(frozen=True, slots=True)
-class StateSizes:
-    """``queries`` and ``states`` are numbers of heads, either of which may be a multiple of the other."""
-
-    tokens: int
-    queries: int
-    states: int
-    key_width: int
-    value_width: int
-
-
-def linear_attention(node: NodeView) -> Work:
-    """The recurrence over (B, T, heads * width) inputs."""
-    batch, length, width = node.input_shape(0)
-    queries, states = node.attribute("q_num_heads"), node.attribute("kv_num_heads")
-    value_width = node.input_shape(2)[-1] // states
-    return _recurrence(node, StateSizes(batch * length, queries, states, width // queries, value_width))
-
-
-def gated_delta_net(node: NodeView) -> Work:
-    """The recurrence over (tokens, heads, width) inputs, or packed ones, whose heads are those of the state.
-
-    Before it, where asked for: queries and keys scaled to unit length, 3 per element and a root per head; a
-    sigmoid per update rate; for the Qwen gate an add, a softplus and a multiply per decay.
-    """
-    sizes = _token_major(node)
-    vectors = 2 * sizes.tokens * sizes.queries
-    work = _recurrence(node, sizes)
-    if node.attribute("qk_l2_norm", 0):
-        work += (UNIT_LENGTH * sizes.key_width + SPECIAL) * vectors
-    if node.attribute("beta_activation", "none") == "sigmoid":
-        work += SPECIAL * node.input(5).elements
-    if node.attribute("gate_activation", "none") == "qwen":
-        work += QWEN_GATE * node.input(4).elements
-    return work
-
-
-def _token_major(node: NodeView) -> StateSizes:
-    shape = node.input_shape(0)
-    if node.has_input(1):
-        *tokens, queries, key_width = shape
-        states, value_width = node.input_shape(2)[-2:]
-        return StateSizes(prod(tokens), queries, states, key_width, value_width)
-    states, value_width, key_width = node.input_shape(6)[1:]
-    queries = (shape[-1] - states * value_width) // (2 * key_width)
-    return StateSizes(prod(shape[:-1]), queries, states, key_width, value_width)
-
-
-def _recurrence(node: NodeView, sizes: StateSizes) -> Work:
-    """Per token and state D_k * D_v MACs for the update; in the delta rules as many to read it by the key.
-
-    As many for each output head; there are max(queries, states) of them. Each output element is scaled; the
-    decay is a multiply per state element and an exponential per decay value.
-    """
-    rule = node.attribute("update_rule", "gated_delta")
-    state = sizes.key_width * sizes.value_width
-    products = sizes.states * (2 if "delta" in rule else 1)
-    outputs = max(sizes.queries, sizes.states)
-    work = Work(macs=sizes.tokens * (products + outputs) * state)
-    work += VECTOR * (sizes.tokens * outputs * sizes.value_width)
-    if "delta" in rule:
-        work += UPDATE_RATE * (sizes.tokens * sizes.states * sizes.value_width)
-    if "gated" in rule:
-        work += VECTOR * (sizes.tokens * sizes.states * state) + SPECIAL * node.input(4).elements
-    return work
-
-
 RULES: RuleTable = {
     "com.microsoft": {
         **dict.fromkeys(("Attention", "DecoderMaskedSelfAttention"), attention),
@@ -387,13 +321,12 @@ RULES: RuleTable = {
         "PackedMultiHeadAttention": packed_multi_head_attention,
         "MultiHeadAttention": multi_head(MULTI_HEAD, bias=3),
         "DecoderMaskedMultiHeadAttention": multi_head(DECODER, bias=10),
+        "DecoderAttention": decoder_attention,
         "GroupQueryAttention": group_query_attention,
         "PagedAttention": paged_attention,
         "SparseAttention": sparse_attention,
         **dict.fromkeys(("RotaryEmbedding", "MRotaryEmbedding"), rotary_embedding),
         "GemmaRotaryEmbedding": gemma_rotary_embedding,
         "GatedRelativePositionBias": gated_relative_position_bias,
-        "LinearAttention": linear_attention,
-        "GatedDeltaNet": gated_delta_net,
     },
 }
