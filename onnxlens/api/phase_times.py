@@ -36,7 +36,7 @@ def with_times(
     _require_outputs(it, report.caches)
     here, before = machine(), os.getloadavg()[0]
     it.progress("opening ONNX Runtime", 0, 0)
-    runner = PhaseRunner(it.session("cpu"), report.caches, lambda size: _inputs(it, axes, size))
+    runner = PhaseRunner(it.session("cpu"), axes, report.caches, lambda size: _inputs(it, axes, size))
     points = []
     for place, (point, size) in enumerate(zip(report.points, sizes, strict=True)):
         it.progress("timing ONNX Runtime", place, len(sizes))

@@ -7,7 +7,7 @@ from dataclasses import field
 from typing import Literal, get_args
 
 from onnxlens.errors import UsageError
-from onnxlens.specs.bench import LatencyResult
+from onnxlens.specs.bench import NOISY_RATIO, LatencyResult
 from onnxlens.specs.bounds import MOST_BATCH
 from onnxlens.specs.ledger import Attribution, Bounds, is_lower_bound
 from onnxlens.specs.record import record
@@ -238,6 +238,22 @@ class PhasesReport:
     def of(self, phase: Phase) -> Sequence[PhasePoint]:
         """The points of one phase."""
         return [point for point in self.points if point.phase == phase]
+
+    @property
+    def noise(self) -> tuple[str, ...]:
+        """Why the machine counts as noisy during the measurement; empty if it was not, or there is none."""
+        cores = int(self.machine.get("cores", 0))
+        loads = [
+            f"load average {load:.1f} {when} on {cores} cores"
+            for load, when in ((self.load_before, "before"), (self.load_after, "after"))
+            if load is not None and load > cores
+        ]
+        times = [point.measured for point in self.points if point.measured is not None]
+        spread = sum(time.p90_s > NOISY_RATIO * time.p10_s for time in times)
+        wide = (
+            [f"p90 is more than {NOISY_RATIO} times p10 at {spread} of {len(times)} points"] if spread else []
+        )
+        return (*wide, *loads)
 
 
 def outweighing_context(weight_bytes: int, fixed_bytes: int, per_token_bytes: int, batch: int) -> int | None:

@@ -160,9 +160,15 @@ def embedding_nodes(graph: Graph, axes: PhaseAxes) -> frozenset[int]:
     return frozenset(_lookups(graph, axes.tokens_input.name))
 
 
+LEARNED = re.compile(r"embed_positions|position_embeddings?|(^|[._])wpe([._]|$)")
+"""What tables of learned positions are called."""
+
+
 def positions_of(graph: Graph) -> int | None:
-    """The tokens that the rotary tables have rows for; None where the file does not say."""
-    rows = [
+    """The tokens that rotary or learned tables have rows for; None where the file does not say."""
+    learned = (value for name, value in graph.weights.items() if LEARNED.search(name))
+    rows = [value.shape[0] for value in learned if value.shape and len(value.shape) == 2]
+    rows += [
         value.shape[0]
         for node in graph.nodes
         for at in ROTARY_TABLES.get(node.view.op_type, ())
@@ -242,9 +248,9 @@ class _Chosen:
             return sizes
         if name in self._request.given:
             raise UsageError(
-                f"{self._axes.source}: {flag} {max(sizes)}: the file's rotary tables have {most:,} "
+                f"{self._axes.source}: {flag} {max(sizes)}: the file's tables have {most:,} "
                 f"positions; give at most {most - new}"
             )
         kept = tuple(size for size in sizes if size + new <= most) or (most - new,)
-        self.notes.append(f"{flag}: the file's rotary tables have {most:,} positions")
+        self.notes.append(f"{flag}: the file's tables have {most:,} positions")
         return kept

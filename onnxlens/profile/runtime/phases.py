@@ -9,15 +9,18 @@ import numpy as np
 import onnxruntime as ort
 
 from onnxlens.errors import GraphError
-from onnxlens.profile.graph.phase_axes import Size
+from onnxlens.profile.graph.phase_axes import PhaseAxes, Size
 from onnxlens.profile.runtime.session import reason
-from onnxlens.profile.runtime.values import to_runtime
+from onnxlens.profile.runtime.values import from_runtime, to_runtime
 from onnxlens.specs.phases import CacheInput
 
 CHUNK = 512
 """So many tokens at once fill a cache."""
 
 WARM_UPS = 1
+
+Caches = Mapping[str, ort.OrtValue]
+"""By the name of the input."""
 
 Inputs = Callable[[Size], Mapping[str, np.ndarray]]
 """Values for all inputs at a size."""
@@ -26,9 +29,11 @@ Inputs = Callable[[Size], Mapping[str, np.ndarray]]
 class PhaseRunner:
     """One session, run at one size after the other."""
 
-    def __init__(self, session: ort.InferenceSession, caches: Sequence[CacheInput], inputs: Inputs) -> None:
-        """``inputs`` gives values for all inputs at a size; those of caches are taken for an empty one."""
-        self._session, self._caches, self._inputs = session, caches, inputs
+    def __init__(
+        self, session: ort.InferenceSession, axes: PhaseAxes, caches: Sequence[CacheInput], inputs: Inputs
+    ) -> None:
+        """``inputs`` gives values for all inputs at a size; caches begin as zeros in their shapes."""
+        self._session, self._axes, self._caches, self._inputs = session, axes, caches, inputs
         self._names = [output.name for output in session.get_outputs()]
         self._takes = {value.name for value in session.get_inputs()}
 
@@ -51,25 +56,37 @@ class PhaseRunner:
             seconds.append(took)
         return WARM_UPS, seconds[WARM_UPS:]
 
-    def _empty(self, size: Size) -> Mapping[str, ort.OrtValue]:
+    def _empty(self, size: Size) -> Caches:
         """The caches before anything was read: no rows, or zeros."""
         values = self._inputs(Size(size.batch, size.tokens, 0))
         return {
             cache.tensor.name: to_runtime(np.zeros_like(values[cache.tensor.name])) for cache in self._caches
         }
 
-    def _filled(self, size: Size) -> Mapping[str, ort.OrtValue]:
-        """The caches that the model itself makes of as many tokens as precede the warm-ups."""
-        length, past = max(size.past - WARM_UPS, 0), 0
-        held: Mapping[str, ort.OrtValue] = {}
-        while past < length:
-            chunk = Size(size.batch, min(CHUNK, length - past), past)
-            if not held:
-                held = self._empty(chunk)
-            held, past = self._run(chunk, held)[1], past + chunk.tokens
-        return held or self._empty(Size(size.batch, 1, 0))
+    def _filled(self, size: Size) -> Caches:
+        """The caches that the model itself makes of as many tokens as precede the warm-ups.
 
-    def _run(self, size: Size, held: Mapping[str, ort.OrtValue]) -> tuple[float, Mapping[str, ort.OrtValue]]:
+        One sequence is read, in chunks, and its caches are repeated: ONNX Runtime's attention adds several
+        tokens to a past one sequence at a time.
+        """
+        length, past = max(size.past - WARM_UPS, 0), 0
+        batch = 1 if self._axes.batch != size.batch else size.batch
+        held = self._empty(Size(batch, 1, 0))
+        while past < length:
+            chunk = Size(batch, min(CHUNK, length - past) if batch == 1 else length, past)
+            held, past = self._run(chunk, held)[1], past + chunk.tokens
+        return held if batch == size.batch else self._repeated(held, size.batch)
+
+    def _repeated(self, held: Caches, times: int) -> Caches:
+        """The caches of as many equal sequences."""
+        return {
+            cache.tensor.name: to_runtime(
+                np.repeat(from_runtime(cache.tensor.name, held[cache.tensor.name]), times, cache.batch_axis)
+            )
+            for cache in self._caches
+        }
+
+    def _run(self, size: Size, held: Caches) -> tuple[float, Caches]:
         """The seconds of one run, and the caches after it."""
         binding = self._session.io_binding()
         try:

@@ -96,6 +96,7 @@ def phases_document(report: PhasesReport, layout: PhasesLayout) -> dict[str, Any
     return {
         "schema": "onnxlens.phases/1",
         **to_plain(report),
+        **({"noise": list(report.noise)} if report.machine else {}),
         "points": [_plain_point(point) for point in report.points],
         "rows": [
             {**to_plain(row), "times": len(row.paths), "costs": [_plain_cost(cost) for cost in row.costs]}
@@ -343,6 +344,7 @@ def _measured_notes(report: PhasesReport) -> Iterator[str]:
     facts = (f"{name}: {found}" for name, found in report.machine.items() if name != "load")
     load = f"load average: {report.load_before or 0:.1f} before, {report.load_after or 0:.1f} after"
     yield ", ".join(chain(("measured: ONNX Runtime on cpu",), facts, (load,)))
+    yield from (f"noisy: {reason}" for reason in report.noise)
     for point in report.points:
         if (time := point.measured) is not None:
             yield (
