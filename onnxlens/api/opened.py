@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from onnxlens.profile.graph.graph import Graph
     from onnxlens.profile.graph.loading import LoadedFile
     from onnxlens.profile.runtime.session import SessionRequest
+    from onnxlens.specs.formula import Variable
     from onnxlens.specs.graph import GraphSpec, WeightSource
     from onnxlens.specs.ledger import Ledger
     from onnxlens.specs.peers import Convention
@@ -154,6 +155,30 @@ class OpenedTarget(AbstractContextManager["OpenedTarget"]):
         """
         chosen = self.settings
         return self._file.at(self._shapes, {**chosen.dims, **dims}, chosen.values)
+
+    @property
+    def misfits(self) -> Sequence[str]:
+        """What does not fit together at the sizes that ``graph_at`` gave last."""
+        return self._file.misfits
+
+    def variables(self, names: Sequence[str] = ()) -> Sequence[Variable]:
+        """The named dimensions that are open, all or those that are asked for.
+
+        Raises:
+            UsageError: one is not open, or none is.
+        """
+        from onnxlens.profile.graph.loading.expressions import ANONYMOUS, names_in
+        from onnxlens.specs.formula import Variable
+
+        dims = {dim for tensor in self.graph_at({}).inputs for dim in tensor.shape if isinstance(dim, str)}
+        known = {name for dim in dims - ANONYMOUS for name in names_in(dim)}
+        if not known:
+            raise UsageError(f"{self.target}: no named dimension is open, so there is nothing to vary")
+        missing = sorted(set(names or known) ^ known)
+        if missing:
+            said = "is not open" if missing[0] not in known else "is left open: name it too, or give its size"
+            raise UsageError(f"{self.target}: dimension {missing[0]!r} {said}; open are {', '.join(known)}")
+        return [Variable(name) for name in names or sorted(known)]
 
     @cached_property
     def _shapes(self) -> Mapping[str, Sequence[int]]:
