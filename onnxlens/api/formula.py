@@ -75,10 +75,9 @@ def formulas_of(
 def _graph_at(it: OpenedTarget, dims: Mapping[str, int]) -> Graph | None:
     """The graph there; None where it has no such sizes, or parts of it do not fit together then."""
     try:
-        graph = it.graph_at(dims)
+        return it.graph_at(dims, fitting=True)
     except (UsageError, GraphError):
         return None
-    return None if it.misfits else graph
 
 
 def _modules(found: NodeFormulas, ledger: Ledger) -> Sequence[FormulaRow]:

@@ -147,19 +147,18 @@ class OpenedTarget(AbstractContextManager["OpenedTarget"]):
     def _loaded(self) -> Graph:
         return self.graph_at({})
 
-    def graph_at(self, dims: Mapping[str, int]) -> Graph:
+    def graph_at(self, dims: Mapping[str, int], *, fitting: bool = False) -> Graph:
         """The graph with these dimensions too, from the file as it was read.
+
+        Args:
+            dims: sizes by symbol.
+            fitting: refuse sizes that do not fit together.
 
         Raises:
             UsageError: no dimension has the name, or sizes contradict each other.
         """
         chosen = self.settings
-        return self._file.at(self._shapes, {**chosen.dims, **dims}, chosen.values)
-
-    @property
-    def misfits(self) -> Sequence[str]:
-        """What does not fit together at the sizes that ``graph_at`` gave last."""
-        return self._file.misfits
+        return self._file.at(self._shapes, {**chosen.dims, **dims}, chosen.values, fitting=fitting)
 
     def variables(self, names: Sequence[str] = ()) -> Sequence[Variable]:
         """The named dimensions that are open, all or those that are asked for.
@@ -170,15 +169,15 @@ class OpenedTarget(AbstractContextManager["OpenedTarget"]):
         from onnxlens.profile.graph.loading.expressions import ANONYMOUS, names_in
         from onnxlens.specs.formula import Variable
 
-        dims = {dim for tensor in self.graph_at({}).inputs for dim in tensor.shape if isinstance(dim, str)}
-        known = {name for dim in dims - ANONYMOUS for name in names_in(dim)}
+        dims = self._file.open_dims(self._shapes, self.settings.dims)
+        known = list(dict.fromkeys(name for dim in dims if dim not in ANONYMOUS for name in names_in(dim)))
         if not known:
             raise UsageError(f"{self.target}: no named dimension is open, so there is nothing to vary")
-        missing = sorted(set(names or known) ^ known)
+        missing = sorted({*(names or known)} ^ {*known})
         if missing:
             said = "is not open" if missing[0] not in known else "is left open: name it too, or give its size"
             raise UsageError(f"{self.target}: dimension {missing[0]!r} {said}; open are {', '.join(known)}")
-        return [Variable(name) for name in names or sorted(known)]
+        return [Variable(name) for name in names or known]
 
     @cached_property
     def _shapes(self) -> Mapping[str, Sequence[int]]:

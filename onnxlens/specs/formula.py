@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from fractions import Fraction
-from functools import reduce
 from math import gcd, lcm
 from typing import Literal
 
@@ -60,7 +59,7 @@ class Polynomial:
         if not self.terms:
             return "0"
         ordered = sorted(self.terms, key=_rank)
-        shared = dict(reduce(_common, ordered[1:], ordered[0])) if len(ordered) > 1 else {}
+        shared = _shared(ordered) if len(ordered) > 1 else {}
         below = lcm(*(factor.denominator for factor in self.terms.values()))
         whole = {powers: int(factor * below) for powers, factor in self.terms.items()}
         content = gcd(*whole.values()) if len(ordered) > 1 else 1
@@ -91,9 +90,11 @@ def _rank(powers: Powers) -> tuple[int, list[tuple[str, int]]]:
     return -sum(power for _, power in powers), [(name, -power) for name, power in powers]
 
 
-def _common(first: Powers, second: Powers) -> Powers:
-    other = dict(second)
-    return tuple((name, min(power, other[name])) for name, power in first if name in other)
+def _shared(ordered: Sequence[Powers]) -> Mapping[str, int]:
+    """The powers that all products have."""
+    others = [dict(powers) for powers in ordered]
+    least = {name: min(other.get(name, 0) for other in others) for name, _ in ordered[0]}
+    return {name: power for name, power in least.items() if power}
 
 
 def _without(powers: Powers, shared: Mapping[str, int]) -> Powers:
@@ -144,13 +145,40 @@ class Variable:
     """A dimension that formulas are in.
 
     Attributes:
-        step: its sizes are multiples of this.
-        least: and at least this.
+        step: what its sizes leave when divided by this is one of ``rests``.
+        least: and they are at least this.
     """
 
     name: str
     step: int = 1
+    rests: tuple[int, ...] = (0,)
     least: int = 1
+
+    def takes(self, size: int) -> bool:
+        """Whether the graph can have the size."""
+        return size % self.step in self.rests and size >= self.least
+
+    def next_from(self, size: int) -> int:
+        """The first size from this one on."""
+        return next(
+            each
+            for each in range(max(size, self.least), max(size, self.least) + self.step + 1)
+            if self.takes(each)
+        )
+
+    def __str__(self) -> str:
+        if self.step == 1:
+            return f"{self.name} from {self.least}" if self.least > 1 else self.name
+        if self.rests == (0,):
+            return f"{self.name} in multiples of {self.step}, from {self.least}"
+        return f"{self.name} from {self.least}, {_ranges(self.rests)} modulo {self.step}"
+
+
+def _ranges(numbers: Sequence[int]) -> str:
+    """``0, 25-31``."""
+    starts = [each for each in numbers if each - 1 not in numbers]
+    ends = [each for each in numbers if each + 1 not in numbers]
+    return ", ".join(str(a) if a == b else f"{a}-{b}" for a, b in zip(starts, ends, strict=True))
 
 
 FORMULAS = ("macs", "vector_ops", "special_ops", "weight_read_bytes", "read_bytes", "write_bytes", "params")
@@ -225,10 +253,8 @@ class FormulaReport:
             )
         for name, size in dims.items():
             variable = known[name]
-            if size % variable.step or size < min(variable.least, 1):
-                raise UsageError(
-                    f"{name}={size} is no size of {self.source}; give a multiple of {variable.step}"
-                )
+            if not variable.takes(size) and size:
+                raise UsageError(f"{name}={size} is no size of {self.source}: the formulas are in {variable}")
         sizes = dict(dims)
         for part in self.parts:
             sizes[part.name] = part.at(sizes)

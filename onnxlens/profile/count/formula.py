@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from math import exp, gcd, log
+from math import exp, log
 from operator import attrgetter
 
 from onnxlens.errors import UsageError
@@ -33,6 +33,9 @@ LARGEST, VERY_LARGE = 2**12, 2**17
 
 LEAST_POINTS = 12
 MOST_ROUNDS = 10
+MOST_FAILING = 8
+"""Where more than one in so many points does not fit, the sizes that do are looked for."""
+
 FIRST_SIZES = (64, 32, 16, 8, 1, 2, 3, 4, 96, 128, 224, 256, 320, 448, 512, 640, 768, 896, 1024)
 SCANNED = 64
 
@@ -77,27 +80,35 @@ class _Seen:
     reason: str
 
 
+@record(frozen=True, slots=True)
+class _Point:
+    """The graph at one point: the sizes, the number of each node's kind, and the nodes that are unknown."""
+
+    sizes: Mapping[str, int]
+    kinds: Sequence[int]
+    unknown: frozenset[int]
+
+
 class _Points:
     """The graph at many points: nodes that are alike at all of them are one."""
 
-    def __init__(self, graph_at: GraphAt, variables: Sequence[Variable]) -> None:
+    def __init__(self, graph_at: GraphAt) -> None:
         self._graph_at = graph_at
-        self._variables = variables
-        self.points: list[Mapping[str, int]] = []
         self._numbers: dict[object, int] = {}
         self._kinds: list[tuple[NodeView, _Seen]] = []
-        self._seen: list[list[int]] = []
+        self._tried: list[Mapping[str, int]] = []
+        self.points: list[_Point] = []
         self.graph: Graph | None = None
 
-    def add(self, point: Mapping[str, int]) -> bool:
+    def add(self, sizes: Mapping[str, int]) -> bool:
         """Count the graph there, once; False where it cannot have these sizes."""
-        if point in self.points:
+        if sizes in self._tried:
             return True
-        graph = self._graph_at(point)
+        self._tried.append(sizes)
+        graph = self._graph_at(sizes)
         if graph is None:
             return False
         self.graph = self.graph or graph
-        self.points.append(point)
         numbers, kinds = self._numbers, self._kinds
         row = []
         for node, cost in zip(graph.nodes, count_nodes(graph), strict=True):
@@ -108,23 +119,33 @@ class _Points:
                 number = numbers[key] = len(kinds)
                 kinds.append((node.view, seen))
             row.append(number)
-        self._seen.append(row)
+        unknown = (index for index, number in enumerate(row) if kinds[number][1].status == "unknown")
+        self.points.append(_Point(sizes, row, frozenset(unknown)))
         return True
 
-    def ordered(self) -> Sequence[int]:
-        """The points by their size, small ones first."""
-        return sorted(
-            range(len(self.points)), key=lambda index: sorted(self.points[index].values(), reverse=True)
-        )
+    def drop_too_small(self) -> int:
+        """Drop points at which more is unknown than at others, and no other is nowhere larger: how many.
 
-    def formulas(self) -> tuple[Dimensions, Sequence[NodeFormula]]:
+        What is unknown at larger sizes alone hangs on data: such nodes are then said to have no formula.
+        """
+        least = min((point.unknown for point in self.points), key=len, default=frozenset())
+        good = [point for point in self.points if point.unknown <= least]
+
+        def is_larger(point: _Point) -> bool:
+            return any(all(point.sizes[n] >= size for n, size in each.sizes.items()) for each in good)
+
+        kept = [point for point in self.points if point.unknown <= least or is_larger(point)]
+        dropped = len(self.points) - len(kept)
+        self.points = kept
+        return dropped
+
+    def formulas(self, variables: Sequence[Variable]) -> tuple[Dimensions, Sequence[NodeFormula]]:
         """Those of all nodes, and the dimensions that they are made of."""
-        order = self.ordered()
-        dimensions = Dimensions(self._variables, [self.points[index] for index in order])
-        rows = [self._seen[index] for index in order]
+        ordered = sorted(self.points, key=lambda point: sorted(point.sizes.values(), reverse=True))
+        dimensions = Dimensions(variables, [point.sizes for point in ordered])
         known: dict[tuple[int, ...], NodeFormula] = {}
         nodes = []
-        for column in zip(*rows, strict=True):
+        for column in zip(*(point.kinds for point in ordered), strict=True):
             found = known.get(column)
             if found is None:
                 kinds = [self._kinds[number] for number in column]
@@ -138,33 +159,36 @@ def node_formulas(graph_at: GraphAt, variables: Sequence[Variable]) -> NodeFormu
 
     Args:
         graph_at: gives the graph at sizes of the variables.
-        variables: the dimensions that formulas are in; a step that is not known is found.
+        variables: the dimensions that formulas are in; the step and the least size that the graph asks for
+            are found.
 
     Raises:
-        UsageError: the graph has no sizes at which it can be counted.
+        UsageError: the graph has too few sizes at which it can be counted.
     """
-    points, found = _Points(graph_at, variables), tuple(variables)
+    found = tuple(variables)
     drawn = list(_drawn(found))
-    fitting = [points.add(point) for point in drawn]
-    if fitting.count(False) > len(drawn) // 8:
+    points = _Points(graph_at)
+    failed = [points.add(sizes) for sizes in drawn].count(False) + points.drop_too_small()
+    if failed > len(drawn) // MOST_FAILING:
         found = _lattice(graph_at, found)
-        points = _Points(graph_at, found)
-        for point in _drawn(found):
-            points.add(point)
+        points = _Points(graph_at)
+        for sizes in _drawn(found, more=2):
+            points.add(sizes)
+        points.drop_too_small()
     if points.graph is None or len(points.points) < min(LEAST_POINTS, len(drawn)):
         raise UsageError(
-            f"fewer than {LEAST_POINTS} of the sizes tried for {_listed(found)} fit the graph; fix some of them "
+            f"fewer than {LEAST_POINTS} of the sizes tried for {_listed(found)} fit the graph; fix some "
             "with --dim NAME=SIZE"
         )
-    dimensions, nodes = points.formulas()
+    dimensions, nodes = points.formulas(found)
     for index in range(MOST_ROUNDS):
         before = len(points.points)
         for name, size in dict(dimensions.wanted).items():
-            others = points.points[(7 * index + 3) % before]
-            points.add({**others, name: size})
+            points.add({**points.points[(7 * index + 3) % before].sizes, name: size})
         if len(points.points) == before:
             break
-        dimensions, nodes = points.formulas()
+        points.drop_too_small()
+        dimensions, nodes = points.formulas(found)
     used = _used(nodes, dimensions.parts)
     return NodeFormulas(found, tuple(nodes), used, len(points.points), points.graph)
 
@@ -182,32 +206,21 @@ def _used(nodes: Iterable[NodeFormula], parts: Sequence[Part]) -> tuple[Part, ..
     return tuple(part for part in parts if part.name in names)
 
 
-def _drawn(variables: Sequence[Variable]) -> Iterable[Mapping[str, int]]:
+def _drawn(variables: Sequence[Variable], more: int = 1) -> Iterable[Mapping[str, int]]:
     """Points to count at: each size up to a large one as likely as one of another order of magnitude."""
     if not variables:
         return [{}]
     draw = random.Random(20)
-    points: list[Mapping[str, int]] = [
-        {each.name: _multiple(each, times) for each in variables} for times in (1, 2, 3)
-    ]
-    for index in range(POINTS + LARGE_POINTS):
-        most = LARGEST if index < POINTS else VERY_LARGE
-        points.append(
-            {
-                each.name: _multiple(each, round(exp(draw.random() * log(most / each.step))))
-                for each in variables
-            }
-        )
+    points = [{each.name: each.next_from(size) for each in variables} for size in (2, 1, 3)]
+    for index in range(more * (POINTS + LARGE_POINTS)):
+        most = LARGEST if index < more * POINTS else VERY_LARGE
+        sizes = {each.name: exp(draw.random() * log(most / each.least)) * each.least for each in variables}
+        points.append({each.name: each.next_from(round(sizes[each.name])) for each in variables})
     return points
 
 
-def _multiple(variable: Variable, times: int) -> int:
-    """So many steps, from the least size on."""
-    return variable.least + variable.step * (max(times, 1) - 1)
-
-
 def _lattice(graph_at: GraphAt, variables: Sequence[Variable]) -> tuple[Variable, ...]:
-    """The variables with the steps that the graph asks for: it cuts some of them into parts of a fixed size.
+    """The variables with the sizes that the graph asks for: it cuts some of them into parts of a fixed size.
 
     Raises:
         UsageError: nothing that was tried fits.
@@ -221,16 +234,21 @@ def _lattice(graph_at: GraphAt, variables: Sequence[Variable]) -> tuple[Variable
             "--dim NAME=SIZE"
         )
     base = {each.name: first for each in variables}
+
+    def fits(name: str, size: int) -> bool:
+        return graph_at({**base, name: size}) is not None
+
     found = []
     for each in variables:
-        sizes = range(first, first + 2 * SCANNED + 1)
-        fitting = [size for size in sizes if graph_at({**base, each.name: size}) is not None]
-        if len(fitting) < 2:
+        scanned = [fits(each.name, first + more) for more in range(SCANNED + 1)]
+        steps = range(1, SCANNED // 2 + 1)
+        step = next((s for s in steps if scanned[s:] == scanned[:-s]), SCANNED if scanned[-1] else 0)
+        if not step:
             raise UsageError(f"{each.name} cannot be varied: fix it with --dim {each.name}={first}")
-        step = gcd(*(size - first for size in fitting)) or 1
-        below = range(first % step or step, first, step)
-        least = next((size for size in below if graph_at({**base, each.name: size}) is not None), first)
-        found.append(Variable(each.name, step, least))
+        rests = tuple(sorted({(first + more) % step for more in range(step) if scanned[more]}))
+        below = (size for size in range(1, first) if size % step in rests)
+        least = next((size for size in below if fits(each.name, size)), first)
+        found.append(Variable(each.name, step, rests, least))
     return tuple(found)
 
 
@@ -254,17 +272,22 @@ def _formula(view: NodeView, seen: Sequence[_Seen], dimensions: Dimensions) -> N
     if len(statuses) > 1:
         return NodeFormula({}, NOT_ALWAYS)
     reason = seen[0].reason
-    shapes = _columns(seen)
-    reads = [each for each in shapes if len(set(each)) > 1]
-    names = set[str]()
-    for each in reads:
-        expressed = dimensions.express(each, reads)
-        if expressed is not None:
-            names |= expressed.names
+    tensors = _tensors(seen)
+    reads = list(dict.fromkeys(each for tensor in tensors for each in tensor))
+    names = [
+        frozenset(
+            name
+            for each in tensor
+            for expressed in [dimensions.express(each, reads)]
+            if expressed is not None
+            for name in expressed.names
+        )
+        for tensor in tensors
+    ]
     formulas = {}
     for index, name in enumerate(COUNTS):
         values = tuple([each.counts[index] for each in seen])
-        found = _fitted(values, sorted(names), reads, view, dimensions)
+        found = _fitted(values, names, reads, _limits(view), dimensions)
         if found is None:
             reason = reason or NO_FORMULA
         else:
@@ -272,31 +295,33 @@ def _formula(view: NodeView, seen: Sequence[_Seen], dimensions: Dimensions) -> N
     return NodeFormula(formulas, reason)
 
 
-def _columns(seen: Sequence[_Seen]) -> Sequence[Vector]:
-    """The dimensions of a node's tensors, each point by point; without those that are not always known."""
-    columns: list[Vector] = []
+def _tensors(seen: Sequence[_Seen]) -> Sequence[Sequence[Vector]]:
+    """The dimensions of a node's tensors that vary, point by point, as far as they are always known."""
+    tensors: list[Sequence[Vector]] = []
     for shapes in zip(*(each.shapes for each in seen), strict=False):
         if any(shape is None or len(shape) != len(shapes[0] or ()) for shape in shapes):
             continue
-        for dims in zip(*shapes, strict=True):
-            if all(isinstance(dim, int) for dim in dims):
-                columns.append(dims)
-    return list(dict.fromkeys(columns))
+        columns = [dims for dims in zip(*shapes, strict=True) if len(set(dims)) > 1]
+        tensors.append([dims for dims in columns if all(isinstance(dim, int) for dim in dims)])
+    return tensors
 
 
 def _fitted(
-    values: Vector, names: Sequence[str], reads: Sequence[Vector], view: NodeView, dimensions: Dimensions
+    values: Vector,
+    names: Sequence[frozenset[str]],
+    reads: Sequence[Vector],
+    limits: Sequence[int],
+    dimensions: Dimensions,
 ) -> Polynomial | None:
-    """A figure of a node in what its dimensions are made of; else in all dimensions; else with windows."""
+    """A figure of a node in what each of its tensors is made of, or all together; else with a window."""
     fit = dimensions.fitter.fit
-    variables = [
-        name for name in dimensions.fitter.values if name not in {part.name for part in dimensions.parts}
-    ]
-    found = fit(names, values) or fit(variables, values)
-    if found is not None:
-        return found
-    for name in dimensions.limited(reads, _limits(view)):
-        found = fit([*names, name], values, 2)
+    every = frozenset().union(*names)
+    for groups in (names, [every], [dimensions.variables]):
+        found = fit(groups, values)
+        if found is not None:
+            return found
+    for name in dimensions.limited(reads, limits):
+        found = fit([every | {name}], values, 2)
         if found is not None:
             return found
     return None

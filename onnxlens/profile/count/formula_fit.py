@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from fractions import Fraction
 from itertools import product
 from math import lcm, prod
@@ -13,7 +13,7 @@ PRIME = 2**127 - 1
 MOST_BELOW = 2**20
 """The largest denominator of a factor; numerators may be as large as the prime then allows."""
 
-MOST_TERMS = 45
+MOST_TERMS, MOST_TRIED = 45, 1024
 SPARE = 6
 """So many points more than there are factors: what fits them by chance does not fit these."""
 
@@ -27,28 +27,35 @@ class Fitter:
     def __init__(self, values: Mapping[str, Vector]) -> None:
         """With the values of the names at the points, those at small sizes first."""
         self.values = dict(values)
-        self._bases: dict[tuple[tuple[str, ...], int], _Basis | None] = {}
-        self._found: dict[tuple[tuple[str, ...], Vector], Polynomial | None] = {}
+        self._bases: dict[tuple[frozenset[frozenset[str]], int], _Basis | None] = {}
+        self._found: dict[tuple[frozenset[frozenset[str]], Vector, int], Polynomial | None] = {}
 
-    def fit(self, names: Sequence[str], values: Vector, most: int = 3) -> Polynomial | None:
-        """The polynomial of the least degree in these names, up to ``most`` in each, with these values.
+    def fit(self, groups: Iterable[frozenset[str]], values: Vector, most: int = 3) -> Polynomial | None:
+        """The polynomial of the least degree with these values, at most ``most`` in each name.
 
-        None where there is none with few enough terms.
+        Args:
+            groups: each of its products is one of names of the same group.
+            values: at the points.
+            most: of a name's powers.
+
+        Returns:
+            None where there is none with few enough terms.
         """
         if len(set(values)) == 1:
             return Polynomial.number(values[0])
-        key = (tuple(sorted(names)), values)
+        key = (frozenset(groups), values, most)
         if key not in self._found:
-            self._found[key] = self._fit(key[0], values, most)
+            self._found[key] = self._fit(*key)
         return self._found[key]
 
-    def _fit(self, names: tuple[str, ...], values: Vector, most: int) -> Polynomial | None:
+    def _fit(self, groups: frozenset[frozenset[str]], values: Vector, most: int) -> Polynomial | None:
         for degree in range(1, most + 1):
-            key = (names, degree)
+            key = (groups, degree)
             if key not in self._bases:
-                powers = _powers(names, degree)
-                usable = len(powers) <= min(MOST_TERMS, len(values) - SPARE)
-                self._bases[key] = _Basis(powers, self.values) if usable else None
+                products = {each for names in groups for each in _powers(sorted(names), degree)} | {()}
+                usable = len(products) <= min(MOST_TERMS, len(values) - SPARE)
+                ordered = sorted(products, key=lambda powers: (sum(power for _, power in powers), powers))
+                self._bases[key] = _Basis(ordered, self.values) if usable else None
             basis = self._bases[key]
             if basis is None:
                 return None
@@ -58,12 +65,14 @@ class Fitter:
         return None
 
 
-def _powers(names: tuple[str, ...], degree: int) -> Sequence[Powers]:
-    """All products of the names with each power up to the degree, those of a low degree first."""
+def _powers(names: Sequence[str], degree: int) -> Iterator[Powers]:
+    """All products of the names with each power up to the degree."""
     most = max(degree + 1, len(names) if degree == 1 else 4)
-    found = [each for each in product(range(degree + 1), repeat=len(names)) if sum(each) <= most]
-    found.sort(key=sum)
-    return [tuple((name, power) for name, power in zip(names, each, strict=True) if power) for each in found]
+    if (degree + 1) ** len(names) > MOST_TRIED:
+        names = ()
+    for each in product(range(degree + 1), repeat=len(names)):
+        if sum(each) <= most:
+            yield tuple((name, power) for name, power in zip(names, each, strict=True) if power)
 
 
 class _Basis:

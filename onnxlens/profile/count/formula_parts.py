@@ -21,6 +21,7 @@ class Dimensions:
     """What each dimension is; parts are found as they are asked for.
 
     Attributes:
+        variables: the names of the dimensions that formulas are in.
         parts: those that were found, in order.
         wanted: sizes of variables, by name, at which more would be known of a part.
     """
@@ -31,6 +32,7 @@ class Dimensions:
             named(each.name): tuple(point[each.name] for point in points) for each in variables
         }
         self._given = {named(each.name): each for each in variables}
+        self.variables = frozenset(self._variables)
         self.fitter = Fitter(self._variables)
         self.parts: list[Part] = []
         self.wanted: list[tuple[str, int]] = []
@@ -48,13 +50,13 @@ class Dimensions:
         return self._found[values]
 
     def _express(self, values: Vector, sources: Sequence[Vector]) -> Polynomial | None:
-        found = self.fitter.fit(tuple(self._variables), values, most=2)
+        found = self.fitter.fit([self.variables], values, 2)
         if found is not None:
             return found
         known = [(each, self._found.get(each)) for each in dict.fromkeys(sources) if len(set(each)) > 1]
         near = {name for _, found in known if found is not None for name in found.names}
         if near and not near <= self._variables.keys():
-            found = self.fitter.fit(tuple(sorted(near)), values, most=2)
+            found = self.fitter.fit([frozenset(near)], values, 2)
             if found is not None:
                 return found
         bases = [(each, Polynomial.of(name)) for name, each in self._variables.items()]
@@ -64,8 +66,7 @@ class Dimensions:
             part = self._part(values, base, of)
             if part is not None:
                 return part
-        everything = tuple(self.fitter.values)
-        return self.fitter.fit(everything, values, most=1) if len(everything) <= 6 else None
+        return self.fitter.fit([frozenset(self.fitter.values)], values, 1)
 
     def _sums(self) -> Iterator[tuple[Vector, Polynomial]]:
         """Sums of two variables: past and new tokens."""
@@ -112,7 +113,7 @@ class Dimensions:
         start = int(of.terms.get((), 0))
         for times in range(8, 8 + 4 * variable.step):
             size = divisor * times - shift - start
-            if size % variable.step == 0 and size >= variable.least:
+            if variable.takes(size):
                 self.wanted.append((variable.name, size))
                 return
 

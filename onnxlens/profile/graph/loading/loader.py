@@ -19,7 +19,7 @@ from onnxlens.profile.graph.loading.quantization import scales_and_weights
 from onnxlens.profile.graph.loading.ranges import check_axes
 from onnxlens.profile.graph.loading.sorting import in_order, sort_nodes
 from onnxlens.profile.graph.loading.structure import check_structure, in_one_line
-from onnxlens.profile.graph.loading.value_types import UNKNOWN
+from onnxlens.profile.graph.loading.value_types import UNKNOWN, value_type
 from onnxlens.profile.graph.loading.views import ModelReader
 from onnxlens.profile.graph.node_view import DefUse, NodeView, ValueView
 from onnxlens.profile.graph.scopes import Scopes, read_scopes
@@ -58,9 +58,6 @@ class LoadedFile:
     The first graph is inferred by all libraries there are. At other sizes types are evaluated in one walk
     from node to node, in which nodes that are alike are looked at once; only where that leaves open what the
     libraries may find, they are asked again. What does not hang on sizes, such as modules, is found once.
-
-    Attributes:
-        misfits: what does not fit together in the graph that was made last.
     """
 
     @uncollected()
@@ -79,7 +76,6 @@ class LoadedFile:
         self._read: FileGraph | None = None
         self._placed: Scopes | None = None
         self._found: dict[Hashable, Inference] = {}
-        self.misfits: Sequence[str] = ()
 
     @uncollected()
     def at(
@@ -87,27 +83,47 @@ class LoadedFile:
         shapes: Mapping[str, Sequence[int]] | None = None,
         dims: Mapping[str, int] | None = None,
         values: Mapping[str, Sequence[float]] | None = None,
+        *,
+        fitting: bool = False,
     ) -> Graph:
-        """The graph at these sizes; arguments and errors are those of ``load_graph``."""
+        """The graph at these sizes; arguments and errors are those of ``load_graph``.
+
+        Args:
+            shapes: as there.
+            dims: as there.
+            values: as there.
+            fitting: refuse sizes that do not fit together, also where only open ones are given.
+        """
         with in_one_line(self._path), in_file(self._path):
-            return self._at(shapes or {}, dims or {}, values or {})
+            return self._at(shapes or {}, dims or {}, values or {}, fitting)
+
+    def open_dims(self, shapes: Mapping[str, Sequence[int]], dims: Mapping[str, int]) -> Sequence[str]:
+        """The symbols that are left open in the inputs, in order; errors are those of ``load_graph``."""
+        self._restore()
+        with in_one_line(self._path), in_file(self._path):
+            fix_dimensions(self._path, self._model.graph, shapes, dims)
+        held = {tensor.name for tensor in self._model.graph.initializer}
+        types = [value_type(value.type) for value in self._model.graph.input if value.name not in held]
+        found = [dim for kind in types for dim in kind.shape or () if isinstance(dim, str)]
+        return list(dict.fromkeys(found))
 
     def _at(
         self,
         shapes: Mapping[str, Sequence[int]],
         dims: Mapping[str, int],
         values: Mapping[str, Sequence[float]],
+        fitting: bool,
     ) -> Graph:
         path, model = self._path, self._model
-        if self._read is not None:
-            self._restore()
+        self._restore()
         changed = fix_dimensions(path, model.graph, shapes, dims)
         given = fix_values(path, model.graph, values)
         opsets = versions(model)
         if self._read is None:
             self._read = _read_in_order(path, model.graph, opsets)
-        inference = self._inferred(self._read, bool(changed), values)
-        self.misfits = inference.misfits
+        inference = self._inferred(self._read, bool(changed), values, fitting)
+        if fitting and inference.misfits:
+            raise UsageError(f"{path.name}: these sizes do not fit: {inference.misfits[0]}; give others")
         if changed and inference.misfits:
             raise UsageError(
                 f"{path.name}: {changed[0]}, and {inference.misfits[0]}; keep what the file fixes"
@@ -152,15 +168,17 @@ class LoadedFile:
             self._memo.held.pop(tensor.name, None)
         del self._model.graph.initializer[self._held :]
 
-    def _inferred(self, graph: FileGraph, changed: bool, values: Mapping[str, Sequence[float]]) -> Inference:
+    def _inferred(
+        self, graph: FileGraph, changed: bool, values: Mapping[str, Sequence[float]], fitting: bool
+    ) -> Inference:
         """The types at the sizes that the inputs now have."""
         model, folder = self._model, self._path.parent
         fixed = [_fixed_axes(value) for value in model.graph.input]
         key = (changed, *fixed, *((name, *numbers) for name, numbers in values.items()))
         before = self._found.get(key)
         if before is not None:
-            found = types_at_other_sizes(model, graph, folder, self._memo, before)
-            if found is not None:
+            found, is_complete = types_at_other_sizes(model, graph, folder, self._memo, before)
+            if is_complete or (fitting and found.misfits):
                 return replace(found, notes=before.notes)
         found = complete_types(model, graph, folder, self._memo, doubtful=changed)
         self._found.setdefault(key, found)
