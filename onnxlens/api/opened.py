@@ -33,6 +33,10 @@ if TYPE_CHECKING:
     from onnxlens.specs.peers import Convention
 
 
+SOME_SIZE = 64
+"""Of dimensions of which any will do."""
+
+
 class OpenedTarget(AbstractContextManager["OpenedTarget"]):
     """A graph of the catalog, a factory or an ``.onnx`` file, opened once for all that is done with it.
 
@@ -161,22 +165,22 @@ class OpenedTarget(AbstractContextManager["OpenedTarget"]):
         return self._file.at(self._shapes, {**chosen.dims, **dims}, chosen.values, fitting=fitting)
 
     def variables(self, names: Sequence[str] = ()) -> Sequence[Variable]:
-        """The named dimensions that are open, all or those that are asked for.
+        """The dimensions that decide all that is open, or those that are asked for.
 
         Raises:
-            UsageError: one is not open, or none is.
+            UsageError: none is open, or others are left open.
         """
-        from onnxlens.profile.graph.loading.expressions import ANONYMOUS, names_in
         from onnxlens.specs.formula import Variable
 
-        dims = self._file.open_dims(self._shapes, self.settings.dims)
-        known = list(dict.fromkeys(name for dim in dims if dim not in ANONYMOUS for name in names_in(dim)))
+        known = self._file.open_dims(self._shapes, self.settings.dims)
         if not known:
-            raise UsageError(f"{self.target}: no named dimension is open, so there is nothing to vary")
-        missing = sorted({*(names or known)} ^ {*known})
-        if missing:
-            said = "is not open" if missing[0] not in known else "is left open: name it too, or give its size"
-            raise UsageError(f"{self.target}: dimension {missing[0]!r} {said}; open are {', '.join(known)}")
+            raise UsageError(f"{self.target}: no dimension is open, so there is nothing to vary")
+        some = {**self.settings.dims, **dict.fromkeys(names, SOME_SIZE)}
+        left = self._file.open_dims(self._shapes, some) if names else ()
+        if left:
+            raise UsageError(
+                f"{self.target}: {', '.join(left)} stays open; add --dim {left[0]} or --dim {left[0]}=SIZE"
+            )
         return [Variable(name) for name in names or known]
 
     @cached_property
@@ -204,7 +208,7 @@ class OpenedTarget(AbstractContextManager["OpenedTarget"]):
         """The model with the fixed sizes of inputs that the settings change; None where they change none."""
         from onnxlens.profile.graph.loading.fixing import with_changed_shapes
 
-        return with_changed_shapes(self.path, self._shapes, self.settings.dims) if self._shapes else None
+        return with_changed_shapes(self.path, self._shapes) if self._shapes else None
 
     @cached_property
     def _given_inputs(self) -> Mapping[str, np.ndarray]:

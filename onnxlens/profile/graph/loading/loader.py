@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import Hashable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
+from shlex import quote
 
 from onnx import GraphProto, ValueInfoProto
 
 from onnxlens.errors import GraphError, UsageError
 from onnxlens.profile.graph.graph import Graph, uncollected
+from onnxlens.profile.graph.loading.dimensions.equations import Equations
 from onnxlens.profile.graph.loading.fixing import fix_dimensions, fix_values
 from onnxlens.profile.graph.loading.inference import Inference, Memo, complete_types, types_at_other_sizes
 from onnxlens.profile.graph.loading.model_file import read_model
@@ -19,7 +21,7 @@ from onnxlens.profile.graph.loading.quantization import scales_and_weights
 from onnxlens.profile.graph.loading.ranges import check_axes
 from onnxlens.profile.graph.loading.sorting import in_order, sort_nodes
 from onnxlens.profile.graph.loading.structure import check_structure, in_one_line
-from onnxlens.profile.graph.loading.value_types import UNKNOWN, value_type
+from onnxlens.profile.graph.loading.value_types import UNKNOWN
 from onnxlens.profile.graph.loading.views import ModelReader
 from onnxlens.profile.graph.node_view import DefUse, NodeView, ValueView
 from onnxlens.profile.graph.scopes import Scopes, read_scopes
@@ -70,10 +72,12 @@ class LoadedFile:
             graph = self._model.graph
             if self._manifest is not None:
                 _require_of_file(path, self._manifest, graph)
+            self._opsets = versions(self._model)
+            self._read = _read_in_order(path, graph, self._opsets)
         self._ends = [(field, list(map(_copied, field))) for field in (graph.input, graph.output)]
         self._held = len(graph.initializer)
         self._memo = Memo()
-        self._read: FileGraph | None = None
+        self._equations: dict[bool, Equations] = {}
         self._placed: Scopes | None = None
         self._found: dict[Hashable, Inference] = {}
 
@@ -98,14 +102,10 @@ class LoadedFile:
             return self._at(shapes or {}, dims or {}, values or {}, fitting)
 
     def open_dims(self, shapes: Mapping[str, Sequence[int]], dims: Mapping[str, int]) -> Sequence[str]:
-        """The symbols that are left open in the inputs, in order; errors are those of ``load_graph``."""
+        """The dimensions that decide all that is left open in the inputs; errors are ``load_graph``'s."""
         self._restore()
         with in_one_line(self._path), in_file(self._path):
-            fix_dimensions(self._path, self._model.graph, shapes, dims)
-        held = {tensor.name for tensor in self._model.graph.initializer}
-        types = [value_type(value.type) for value in self._model.graph.input if value.name not in held]
-        found = [dim for kind in types for dim in kind.shape or () if isinstance(dim, str)]
-        return list(dict.fromkeys(found))
+            return fix_dimensions(self._path, self._read, shapes, dims, self._equations).free
 
     def _at(
         self,
@@ -116,11 +116,9 @@ class LoadedFile:
     ) -> Graph:
         path, model = self._path, self._model
         self._restore()
-        changed = fix_dimensions(path, model.graph, shapes, dims)
+        fixed = fix_dimensions(path, self._read, shapes, dims, self._equations)
+        changed = fixed.changed
         given = fix_values(path, model.graph, values)
-        opsets = versions(model)
-        if self._read is None:
-            self._read = _read_in_order(path, model.graph, opsets)
         inference = self._inferred(self._read, bool(changed), values, fitting)
         if fitting and inference.misfits:
             raise UsageError(f"{path.name}: these sizes do not fit: {inference.misfits[0]}; give others")
@@ -140,11 +138,11 @@ class LoadedFile:
         weights = _weights(held, self._manifest, [node.view for node in read.nodes])
         open_inputs = (value for value in model.graph.input if value.name not in read.initializers)
         inputs = _tensors(open_inputs, inference)
-        newer = newer_operator_notes(self._read, opsets)
+        newer = newer_operator_notes(self._read, self._opsets)
         loaded = Graph(
             name=self._manifest.graph if self._manifest else model.graph.name or path.stem,
             path=path,
-            opset=opsets.get("", 0),
+            opset=self._opsets.get("", 0),
             inputs=inputs,
             outputs=_tensors(model.graph.output, inference),
             nodes=tuple(read.nodes),
@@ -154,7 +152,13 @@ class LoadedFile:
             called=scopes.called,
             manifest=self._manifest,
             given=given,
-            notes=(*changed, *newer, *inference.notes, *_dynamic_notes(inputs)),
+            notes=(
+                *changed,
+                *fixed.notes,
+                *newer,
+                *inference.notes,
+                *_dynamic_notes(inputs, fixed.free),
+            ),
             declared=declared_parameters(model.graph),
         )
         return loaded.knowing(def_use)
@@ -264,9 +268,13 @@ def _tensors(values: Iterable[ValueInfoProto], inference: Inference) -> tuple[Te
     return tuple(specs)
 
 
-def _dynamic_notes(inputs: Sequence[TensorSpec]) -> tuple[str, ...]:
-    """How to get at figures that hang on dynamic dimensions."""
-    named = ", ".join(f"{tensor.name} {tensor.shape_text()}" for tensor in inputs if tensor.elements is None)
+def _dynamic_notes(inputs: Sequence[TensorSpec], free: Sequence[str]) -> tuple[str, ...]:
+    """How to get at figures that hang on dynamic dimensions: ``free`` are those that decide all others."""
+    named = [tensor for tensor in inputs if tensor.elements is None]
     if not named:
         return ()
-    return (f"inputs have dynamic dimensions: {named}; fix them with --dim NAME=SIZE or --shape INPUT=SIZES",)
+    symbols = {dim for tensor in named for dim in tensor.shape}
+    flags = [f"--dim {quote(name)}=SIZE" for name in free if name in symbols]
+    flags += [f"--shape {quote(tensor.name)}=SIZES" for tensor in named if not flags or "?" in tensor.shape]
+    listed = ", ".join(f"{tensor.name} {tensor.shape_text()}" for tensor in named)
+    return (f"inputs have dynamic dimensions: {listed}; fix them with {' '.join(flags)}",)
