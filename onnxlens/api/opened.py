@@ -27,9 +27,14 @@ if TYPE_CHECKING:
     from onnxlens.profile.graph.graph import Graph
     from onnxlens.profile.graph.loading import LoadedFile
     from onnxlens.profile.runtime.session import SessionRequest
+    from onnxlens.specs.formula import Variable
     from onnxlens.specs.graph import GraphSpec, WeightSource
     from onnxlens.specs.ledger import Ledger
     from onnxlens.specs.peers import Convention
+
+
+SOME_SIZE = 64
+"""Of dimensions of which any will do."""
 
 
 class OpenedTarget(AbstractContextManager["OpenedTarget"]):
@@ -151,14 +156,37 @@ class OpenedTarget(AbstractContextManager["OpenedTarget"]):
         """The graph with the dimensions and types that the file declares: nothing is inferred."""
         return self._file.declared()
 
-    def graph_at(self, dims: Mapping[str, int]) -> Graph:
+    def graph_at(self, dims: Mapping[str, int], *, fitting: bool = False) -> Graph:
         """The graph with these dimensions too, from the file as it was read.
+
+        Args:
+            dims: sizes by symbol.
+            fitting: refuse sizes that do not fit together.
 
         Raises:
             UsageError: no dimension has the name, or sizes contradict each other.
         """
         chosen = self.settings
-        return self._file.at(self._shapes, {**chosen.dims, **dims}, chosen.values)
+        return self._file.at(self._shapes, {**chosen.dims, **dims}, chosen.values, fitting=fitting)
+
+    def variables(self, names: Sequence[str] = ()) -> Sequence[Variable]:
+        """The dimensions that decide all that is open, or those that are asked for.
+
+        Raises:
+            UsageError: none is open, or others are left open.
+        """
+        from onnxlens.specs.formula import Variable
+
+        known = self._file.open_dims(self._shapes, self.settings.dims)
+        if not known:
+            raise UsageError(f"{self.target}: no dimension is open, so there is nothing to vary")
+        some = {**self.settings.dims, **dict.fromkeys(names, SOME_SIZE)}
+        left = self._file.open_dims(self._shapes, some) if names else ()
+        if left:
+            raise UsageError(
+                f"{self.target}: {', '.join(left)} stays open; add --dim {left[0]} or --dim {left[0]}=SIZE"
+            )
+        return [Variable(name) for name in names or known]
 
     @cached_property
     def _shapes(self) -> Mapping[str, Sequence[int]]:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import click
 
@@ -24,6 +25,8 @@ from onnxlens.cli.table import as_dtype_option, screen_width
 from onnxlens.specs.bounds import MOST_LEVELS, MOST_RUNS
 from onnxlens.specs.phases import BATCHES, CONTEXTS, PROMPTS, PhasesRequest
 
+Verb = TypeVar("Verb", bound=Callable[..., Any])
+
 
 def _sizes(context: click.Context, option: click.Parameter, text: str | None) -> tuple[int, ...] | None:
     """``128,1024`` as numbers."""
@@ -35,7 +38,7 @@ def _sizes(context: click.Context, option: click.Parameter, text: str | None) ->
     return tuple(map(int, parts))
 
 
-def _size_option(flag: str, name: str, default: tuple[int, ...], purpose: str) -> Any:
+def _size_option(flag: str, name: str, default: tuple[int, ...], purpose: str) -> Callable[[Verb], Verb]:
     shown = ",".join(map(str, default))
     return click.option(flag, name, metavar="N,..", callback=_sizes, help=f"{purpose} [{shown}].")
 

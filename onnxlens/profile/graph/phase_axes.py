@@ -9,7 +9,6 @@ from typing import NamedTuple
 from onnxlens.errors import UsageError
 from onnxlens.profile.graph.caches import PASSING
 from onnxlens.profile.graph.graph import Graph
-from onnxlens.profile.graph.node_view import ValueView
 from onnxlens.specs.phases import CacheInput, PhasesRequest
 from onnxlens.specs.record import record
 from onnxlens.specs.tensor import Dim, TensorSpec, is_floating
@@ -173,13 +172,9 @@ def positions_of(graph: Graph) -> int | None:
         for node in graph.nodes
         for at in ROTARY_TABLES.get(node.view.op_type, ())
         for value in node.view.inputs[at : at + 1]
-        if _is_table(value)
+        if value is not None and value.is_weight and value.shape and len(value.shape) == 2
     ]
     return min((row for row in rows if isinstance(row, int)), default=None)
-
-
-def _is_table(value: ValueView | None) -> bool:
-    return value is not None and value.is_weight and value.shape is not None and len(value.shape) == 2
 
 
 def sizes_of(axes: PhaseAxes, request: PhasesRequest, positions: int | None) -> tuple[list[Size], list[str]]:
@@ -222,7 +217,7 @@ class _Chosen:
         if isinstance(self._axes.tokens, int) and self._axes.tokens != 1:
             why = f"no decoding step: the file takes {self._axes.tokens} tokens at once"
             return self._none("contexts", "--context", why)
-        sizes = self._request.contexts
+        sizes: Sequence[int] = self._request.contexts
         if self._past is not None:
             sizes = self._only("contexts", "--context", self._past, sizes)
         return self._within("contexts", "--context", sizes, 1)

@@ -12,6 +12,7 @@ from onnx import GraphProto, ValueInfoProto
 
 from onnxlens.errors import GraphError, UsageError
 from onnxlens.profile.graph.graph import Graph, uncollected
+from onnxlens.profile.graph.loading.dimensions.equations import Equations
 from onnxlens.profile.graph.loading.fixing import Fixed, fix_dimensions, fix_values
 from onnxlens.profile.graph.loading.inference import Inference, Memo, complete_types, types_at_other_sizes
 from onnxlens.profile.graph.loading.model_file import read_model
@@ -60,9 +61,6 @@ class LoadedFile:
     The first graph is inferred by all libraries there are. At other sizes types are evaluated in one walk
     from node to node, in which nodes that are alike are looked at once; only where that leaves open what the
     libraries may find, they are asked again. What does not hang on sizes, such as modules, is found once.
-
-    Attributes:
-        misfits: what does not fit together in the graph that was made last.
     """
 
     @uncollected()
@@ -75,13 +73,14 @@ class LoadedFile:
             graph = self._model.graph
             if self._manifest is not None:
                 _require_of_file(path, self._manifest, graph)
+            self._opsets = versions(self._model)
+            self._read = _read_in_order(path, graph, self._opsets)
         self._ends = [(field, list(map(_copied, field))) for field in (graph.input, graph.output)]
         self._held = len(graph.initializer)
         self._memo = Memo()
-        self._read: FileGraph | None = None
+        self._equations: dict[bool, Equations] = {}
         self._placed: Scopes | None = None
         self._found: dict[Hashable, Inference] = {}
-        self.misfits: Sequence[str] = ()
 
     @uncollected()
     def at(
@@ -89,26 +88,40 @@ class LoadedFile:
         shapes: Mapping[str, Sequence[int]] | None = None,
         dims: Mapping[str, int] | None = None,
         values: Mapping[str, Sequence[float]] | None = None,
+        *,
+        fitting: bool = False,
     ) -> Graph:
-        """The graph at these sizes; arguments and errors are those of ``load_graph``."""
+        """The graph at these sizes; arguments and errors are those of ``load_graph``.
+
+        Args:
+            shapes: as there.
+            dims: as there.
+            values: as there.
+            fitting: refuse sizes that do not fit together, also where only open ones are given.
+        """
         with in_one_line(self._path), in_file(self._path):
-            return self._at(shapes or {}, dims or {}, values or {})
+            return self._at(shapes or {}, dims or {}, values or {}, fitting)
+
+    def open_dims(self, shapes: Mapping[str, Sequence[int]], dims: Mapping[str, int]) -> Sequence[str]:
+        """The dimensions that decide all that is left open in the inputs; errors are ``load_graph``'s."""
+        self._restore()
+        with in_one_line(self._path), in_file(self._path):
+            return fix_dimensions(self._path, self._read, shapes, dims, self._equations).free
 
     def _at(
         self,
         shapes: Mapping[str, Sequence[int]],
         dims: Mapping[str, int],
         values: Mapping[str, Sequence[float]],
+        fitting: bool,
     ) -> Graph:
         path, model = self._path, self._model
-        if self._read is not None:
-            self._restore()
-        if self._read is None:
-            self._read = _read_in_order(path, model.graph, versions(model))
-        fixed = fix_dimensions(path, self._read, shapes, dims)
+        self._restore()
+        fixed = fix_dimensions(path, self._read, shapes, dims, self._equations)
         given = fix_values(path, model.graph, values)
-        inference = self._inferred(self._read, bool(fixed.changed), values)
-        self.misfits = inference.misfits
+        inference = self._inferred(self._read, bool(fixed.changed), values, fitting)
+        if fitting and inference.misfits:
+            raise UsageError(f"{path.name}: these sizes do not fit: {inference.misfits[0]}; give others")
         if fixed.changed and inference.misfits:
             raise UsageError(
                 f"{path.name}: {fixed.changed[0]}, and {inference.misfits[0]}; keep what the file fixes"
@@ -119,17 +132,13 @@ class LoadedFile:
     def declared(self) -> Graph:
         """The graph with the dimensions and types that the file has: nothing is inferred."""
         with in_one_line(self._path), in_file(self._path):
-            if self._read is not None:
-                self._restore()
-            else:
-                self._read = _read_in_order(self._path, self._model.graph, versions(self._model))
+            self._restore()
             parts = ((inner.prefix, inner.proto, inner.constants()) for inner in self._read.all())
             return self._graph(Inference(declared_types(parts)), {}, Fixed())
 
     def _graph(self, inference: Inference, given: Mapping[str, np.ndarray], fixed: Fixed) -> Graph:
         """The graph with these types."""
-        path, model, opsets = self._path, self._model, versions(self._model)
-        assert self._read is not None
+        path, model = self._path, self._model
         read = ModelReader(model, self._read, path, inference)
         def_use = DefUse(read.nodes)
         if self._placed is None:
@@ -142,11 +151,11 @@ class LoadedFile:
         weights = _weights(held, self._manifest, [node.view for node in read.nodes])
         open_inputs = (value for value in model.graph.input if value.name not in read.initializers)
         inputs = _tensors(open_inputs, inference)
-        newer = newer_operator_notes(self._read, opsets)
+        newer = newer_operator_notes(self._read, self._opsets)
         loaded = Graph(
             name=self._manifest.graph if self._manifest else model.graph.name or path.stem,
             path=path,
-            opset=opsets.get("", 0),
+            opset=self._opsets.get("", 0),
             inputs=inputs,
             outputs=_tensors(model.graph.output, inference),
             nodes=tuple(read.nodes),
@@ -176,15 +185,17 @@ class LoadedFile:
             self._memo.held.pop(tensor.name, None)
         del self._model.graph.initializer[self._held :]
 
-    def _inferred(self, graph: FileGraph, changed: bool, values: Mapping[str, Sequence[float]]) -> Inference:
+    def _inferred(
+        self, graph: FileGraph, changed: bool, values: Mapping[str, Sequence[float]], fitting: bool
+    ) -> Inference:
         """The types at the sizes that the inputs now have."""
         model, folder = self._model, self._path.parent
         fixed = [_fixed_axes(value) for value in model.graph.input]
         key = (changed, *fixed, *((name, *numbers) for name, numbers in values.items()))
         before = self._found.get(key)
         if before is not None:
-            found = types_at_other_sizes(model, graph, folder, self._memo, before)
-            if found is not None:
+            found, is_complete = types_at_other_sizes(model, graph, folder, self._memo, before)
+            if is_complete or (fitting and found.misfits):
                 return replace(found, notes=before.notes)
         found = complete_types(model, graph, folder, self._memo, doubtful=changed)
         self._found.setdefault(key, found)

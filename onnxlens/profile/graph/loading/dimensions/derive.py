@@ -11,18 +11,16 @@ from onnx import TensorProto, ValueInfoProto
 from onnxlens.profile.graph.loading.dimensions.attention import ATTENTION
 from onnxlens.profile.graph.loading.dimensions.equations import Equations
 from onnxlens.profile.graph.loading.dimensions.operation import Operation, Shape, Vector
-from onnxlens.profile.graph.loading.dimensions.polynomials import named
+from onnxlens.profile.graph.loading.dimensions.polynomials import Size, named
+from onnxlens.profile.graph.loading.dimensions.reaches import REACHES
 from onnxlens.profile.graph.loading.dimensions.rules import RULES
-from onnxlens.profile.graph.loading.dimensions.vectors import VECTORS
+from onnxlens.profile.graph.loading.dimensions.vectors import MOST_ELEMENTS, VECTORS
 from onnxlens.profile.graph.loading.expressions import ANONYMOUS, as_size, computed_from
 from onnxlens.profile.graph.loading.protobuf import FileGraph, FileNode, constant_reader, tensor_reader
 from onnxlens.profile.graph.loading.value_types import constant_type, value_type
 from onnxlens.specs.tensor import Dim
 
 OPERATORS = {**RULES, **ATTENTION}
-
-MOST_ELEMENTS = 64
-"""Constants up to this size are read: a shape may be computed from them."""
 
 
 def equations_of(graph: FileGraph, folder: Path, *, stale: bool = False) -> Equations:
@@ -48,6 +46,7 @@ class _Derivation:
         self._held = {tensor.name: tensor for tensor in graph.proto.initializer}
         self._constants: dict[str, FileNode] = {}
         self._vectors: dict[str, Vector | None] = {}
+        self._reaches: dict[str, Vector | None] = {}
         inputs = {value.name: value for value in graph.proto.input if value.name not in self._held}
         self._outputs = {} if stale else {value.name: value for value in graph.proto.output}
         declared = {} if stale else {value.name: value for value in graph.proto.value_info}
@@ -71,17 +70,19 @@ class _Derivation:
             self._constants[node.outputs[0]] = node
             return
         shapes = [self._shape(name) if name else None for name in node.inputs]
-        op = Operation(node, shapes, self._vector, self._returned, self.found)
+        op = Operation(node, shapes, self._vector, self._reaches.get, self._returned, self.found)
         rule = OPERATORS.get((node.domain, node.op_type))
         made = rule(op) if rule is not None else ()
         for index, name in enumerate(node.outputs):
             own = made[index] if index < len(made) else None
             if own is None or None in own:
-                own = _completed(own, self._returned(name))
+                own = _completed(own, self._returned(name))  # names there may be wrong: nothing runs on them
             self._shapes[name] = own
         if not node.domain and node.op_type in VECTORS:
             vector = VECTORS[node.op_type](op)
             self._vectors[node.outputs[0]] = vector if len(vector or ()) <= MOST_ELEMENTS else None
+        if not node.domain and node.op_type in REACHES:
+            self._reaches[node.outputs[0]] = REACHES[node.op_type](op)
         if node.op_type == "Concat" and node.outputs[0] in self._outputs:
             caches = [shape for name, shape in zip(node.inputs, shapes, strict=True) if name in self._inputs]
             if caches and caches[0] and op.axis(len(caches[0])) > 0:
@@ -153,10 +154,15 @@ WHOLE = (TensorProto.INT64, TensorProto.INT32)
 
 
 def _completed(made: Shape | None, declared: Shape | None) -> Shape | None:
-    """What is known of a value, and for the rest what the file declares."""
-    if made is None or declared is None or len(made) != len(declared):
-        return declared if made is None else made
-    return tuple(other if one is None else one for one, other in zip(made, declared, strict=True))
+    """What is known of a value, and for the rest the numbers that the file declares."""
+    if declared is None or (made is not None and len(made) != len(declared)):
+        return made
+    numbers = tuple(size if isinstance(size, int) else None for size in declared)
+    return tuple(map(_either, made or numbers, numbers))
+
+
+def _either(size: Size | None, other: Size | None) -> Size | None:
+    return other if size is None else size
 
 
 def _names(value: ValueInfoProto) -> Iterator[str]:

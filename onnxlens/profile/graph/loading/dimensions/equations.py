@@ -49,7 +49,8 @@ class Equations:
         outputs: those that stand on outputs alone.
         texts: symbols that are no polynomials, such as ``floor(h/2)``: they follow from the names in them.
         equations: all of them, each once.
-        least: names that are taken to be the least that runs, with that and who says so.
+        least: the least that runs, and who says so, of names that are taken to be that where nothing else is
+            given.
         caches: what attention operators return as their present, and a Concat of a cache.
         batch: the name of the sequences' number, where a cache has one.
     """
@@ -58,7 +59,7 @@ class Equations:
     outputs: dict[str, None] = field(default_factory=dict)
     texts: dict[str, None] = field(default_factory=dict)
     equations: dict[tuple[Poly, bool], Equation] = field(default_factory=dict)
-    least: dict[str, Known] = field(default_factory=dict)
+    least: dict[tuple[str, Size], str] = field(default_factory=dict)
     caches: set[str] = field(default_factory=set)
     batch: str | None = None
 
@@ -74,6 +75,10 @@ class Equations:
         if isinstance(zero, Poly):
             self.equations.setdefault((zero, firm), Equation(zero, said, firm))
 
+    def require_least(self, name: str, least: Size, said: str) -> None:
+        """Require a dimension to be no smaller."""
+        self.least.setdefault((name, least), said)
+
     def solved(self, given: Mapping[str, Known]) -> Mapping[str, Known]:
         """The sizes that are given, and all that follow from them.
 
@@ -87,30 +92,47 @@ class Equations:
         ]
         known = dict(given)
         pending = self._settled(pending, known)
-        for name, least in self.least.items():
+        for name, least in self._least(known).items():
             if known.setdefault(name, least).size < least.size:
-                raise contradiction(name, known[name], least)
+                raise contradiction(name, known[name], replace(least, said=f"{least.said}, at the least"))
             pending = self._settled(pending, known)
         return known
 
-    def free(self, known: Collection[str]) -> Sequence[str]:
+    def _least(self, known: Mapping[str, Known]) -> Mapping[str, Known]:
+        """The least of each name, as far as what it is computed from is known."""
+        sizes, found = {name: each.size for name, each in known.items()}, dict[str, Known]()
+        for (name, least), said in self.least.items():
+            size = least if isinstance(least, int) else least.at(sizes)
+            if isinstance(size, int) and (name not in found or found[name].size < size):
+                names = () if isinstance(least, int) else least.names
+                text, given = _origin((known[each] for each in names), said)
+                found[name] = Known(size, text, given, assumed=True)
+        return found
+
+    def free(self, known: Mapping[str, Known]) -> Sequence[str]:
         """Names that decide, together with the known ones, all dimensions of inputs; sums come last."""
+        sizes = {name: found.size for name, found in known.items()}
+        rest = [each.zero.at(sizes) for each in self.equations.values() if each.firm]
+        left = [zero.names for zero in rest if isinstance(zero, Poly)]
         sums = {name for each in self.equations.values() for name in _sums(each.zero)} | self.texts.keys()
+        sums |= {name for name, _ in self.least}
         needed: list[str] = []
-        decided = self._decided({*known, *self.least})
+        decided = self._decided({*known}, left)
         for name in sorted(self.inputs, key=sums.__contains__):
             if name not in decided:
                 needed.append(name)
-                decided = self._decided({*decided, name})
+                decided = self._decided({*decided, name}, left)
         return [name for name in self.inputs if name in needed]
 
-    def _decided(self, names: set[str]) -> set[str]:
+    def _decided(self, names: set[str], equations: Iterable[Collection[str]]) -> set[str]:
+        """These, and what follows from them."""
         before = -1
         while before != len(names):
             before = len(names)
-            for each in self.equations.values():
-                if each.firm and len(unknown := each.zero.names - names) == 1:
+            for unknown in (set(found) - names for found in equations):
+                if len(unknown) == 1:
                     names |= unknown
+            names |= {name for name, least in self.least if isinstance(least, int) or least.names <= names}
             names |= {text for text in self.texts if names_in(text) <= names}
         return names
 

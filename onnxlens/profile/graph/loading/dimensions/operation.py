@@ -6,8 +6,8 @@ from collections.abc import Callable, Iterable, Sequence
 from functools import reduce
 from typing import Any
 
-from onnxlens.profile.graph.loading.dimensions.equations import Equations, Known
-from onnxlens.profile.graph.loading.dimensions.polynomials import Poly, Size
+from onnxlens.profile.graph.loading.dimensions.equations import Equations
+from onnxlens.profile.graph.loading.dimensions.polynomials import Poly, Size, named
 from onnxlens.profile.graph.loading.protobuf import FileNode, label_of
 
 Shape = tuple[Size | None, ...]
@@ -20,13 +20,14 @@ Vector = tuple[Size | None, ...]
 class Operation:
     """A node whose rule runs."""
 
-    __slots__ = ("_found", "_returned", "_vector", "node", "returns_caches", "shapes")
+    __slots__ = ("_found", "_reach", "_returned", "_vector", "node", "returns_caches", "shapes")
 
     def __init__(
         self,
         node: FileNode,
         shapes: Sequence[Shape | None],
         vector: Callable[[str], Vector | None],
+        reach: Callable[[str], Vector | None],
         returned: Callable[[str], Shape | None],
         found: Equations,
     ) -> None:
@@ -35,6 +36,7 @@ class Operation:
         self.shapes = shapes
         self.returns_caches = False
         self._vector = vector
+        self._reach = reach
         self._returned = returned
         self._found = found
 
@@ -50,6 +52,10 @@ class Operation:
     def vector(self, index: int) -> Vector | None:
         """The elements of an input."""
         return self._vector(self.node.inputs[index]) if self.has(index) else None
+
+    def reach(self, index: int) -> Vector | None:
+        """How far the indices in an input count (see ``reaches``)."""
+        return self._reach(self.node.inputs[index]) if self.has(index) else None
 
     def returned_length(self) -> Size | None:
         """The length that the file declares of the cache that it returns."""
@@ -82,14 +88,12 @@ class Operation:
         for one, other in zip(first or (), second or (), strict=False):
             self.equal(one, other, what)
 
-    def at_least(self, size: Size | None, least: int, what: str) -> None:
+    def at_least(self, size: Size | None, least: Size | None, what: str) -> None:
         """A name that is taken to be the least that runs."""
-        if isinstance(size, Poly) and len(size.terms) == 1:
-            (term,) = size.terms
-            if len(term) == 1 and size.terms[term] == 1:
-                held = self._found.least.get(term[0])
-                if held is None or held.size < least:
-                    self._found.least[term[0]] = Known(least, self._said(what), assumed=True)
+        if isinstance(size, Poly) and len(size.names) == 1 and least is not None and size != least:
+            name = next(iter(size.names))
+            if size == named(name):
+                self._found.require_least(name, least, self._said(what))
 
     def sequences(self, batch: Size | None) -> None:
         """Of how many sequences it has the caches."""

@@ -7,6 +7,9 @@ from collections.abc import Callable, Mapping
 from onnxlens.profile.graph.loading.dimensions.operation import Operation, Vector, product, total
 from onnxlens.profile.graph.loading.dimensions.polynomials import Size, quotient
 
+MOST_ELEMENTS = 64
+"""What is larger is no shape."""
+
 Join = Callable[[Size, Size], Size | None]
 
 
@@ -77,6 +80,33 @@ def _pairwise(join: Join) -> Callable[[Operation], Vector | None]:
     return rule
 
 
+def _filled(op: Operation) -> Vector | None:
+    """ConstantOfShape, of as many numbers as its input says."""
+    length, held = op.vector(0), op.attribute("value")
+    if length is None or len(length) != 1 or not isinstance(length[0], int) or length[0] > MOST_ELEMENTS:
+        return None
+    if held is not None and held.dtype.kind != "i":
+        return None
+    return (0 if held is None else int(held.ravel()[0]),) * length[0]
+
+
+def _is_equal(one: Size, other: Size) -> int | None:
+    """1 or 0; no size is below 0, whatever its names stand for."""
+    if isinstance(one, int) and isinstance(other, int):
+        return int(one == other)
+    negative = (isinstance(one, int) and one < 0) or (isinstance(other, int) and other < 0)
+    return 0 if negative else 1 if one == other else None
+
+
+def _chosen(op: Operation) -> Vector | None:
+    """Where."""
+    which, first, second = (op.vector(index) for index in range(3))
+    if which is None or first is None or second is None or not len(which) == len(first) == len(second):
+        return None
+    chosen = zip(which, first, second, strict=True)
+    return tuple(None if flag is None else one if flag else other for flag, one, other in chosen)
+
+
 VECTORS: Mapping[str, Callable[[Operation], Vector | None]] = {
     **dict.fromkeys(("Cast", "Flatten", "Identity", "Reshape", "Squeeze", "Unsqueeze"), _kept),
     "Shape": _shape,
@@ -90,5 +120,8 @@ VECTORS: Mapping[str, Callable[[Operation], Vector | None]] = {
     "Sub": _pairwise(lambda one, other: one - other),
     "Mul": _pairwise(lambda one, other: one * other),
     "Div": _pairwise(quotient),
+    "ConstantOfShape": _filled,
+    "Equal": _pairwise(_is_equal),
+    "Where": _chosen,
 }
 """By operator of ONNX's own; anything else makes no such tensor."""

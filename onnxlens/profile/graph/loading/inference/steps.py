@@ -118,8 +118,8 @@ def complete_types(
 
 def types_at_other_sizes(
     model: onnx.ModelProto, graph: FileGraph, folder: Path, memo: Memo, before: Inference
-) -> Inference | None:
-    """The types by one walk alone; None where it leaves open what ``complete_types`` may find.
+) -> tuple[Inference, bool]:
+    """The types by one walk alone, and whether it leaves nothing open that ``complete_types`` may find.
 
     Args:
         model: as for ``complete_types``, its inputs of other sizes than before.
@@ -133,7 +133,7 @@ def types_at_other_sizes(
     if not before.is_folded:
         found.constants = {}
     open_before = {id(node) for node in _open(graph, before)}
-    return found if all(id(node) in open_before for node in _open(graph, found)) else None
+    return found, all(id(node) in open_before for node in _open(graph, found))
 
 
 def _take_step(name: str, source: _Source, found: Inference) -> None:

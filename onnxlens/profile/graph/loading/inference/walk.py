@@ -182,8 +182,9 @@ class Walk:
         around = Surroundings({name: fact.type for name, fact in facts.items() if fact is not None})
         version = node.version or self.opsets.get(node.domain, 0)
         for made in surrogate_of(node.proto, around, version) or [node.proto]:
-            domain = node.domain if made is node.proto else ""
-            facts |= dict(self._outputs(made, domain, version, facts))
+            own = made is node.proto
+            at_home = (node.domain, version) if own else ("", self.opsets.get("", version))
+            facts |= dict(self._outputs(made, *at_home, facts))
         return [facts.get(name) or NO_FACT for name in node.outputs]
 
     def _outputs(
@@ -207,7 +208,8 @@ class Walk:
         try:
             found = shape_inference.infer_node_outputs(schema, node, types, data, None, imports)
         except Exception as error:  # whatever the library raises at a node that it does not understand
-            if all((facts.get(name) or NO_FACT).type.is_fixed for name in node.input):
+            sized = all((facts.get(name) or NO_FACT).type.is_fixed for name in node.input)
+            if sized and "unsupported type" not in str(error):  # which is no matter of sizes
                 self.misfits.append(f"{node.op_type} {label_of(node)} does not fit: {first_line(error)}")
             return
         for name, proto in found.items():
