@@ -22,6 +22,7 @@ from onnxlens.specs.codec import to_plain
 from onnxlens.specs.ledger import is_lower_bound
 from onnxlens.specs.phases import PHASES, Phase, PhaseCost, PhasePoint, PhaseRow, PhasesReport
 from onnxlens.specs.record import record
+from onnxlens.specs.text import around
 
 LEVELS = 3
 """Of modules in a table, unless more are asked for: equal layers are one row."""
@@ -230,15 +231,17 @@ def _cost_at(place: int, row: PhaseRow) -> PhaseCost:
 
 
 def _nested(report: PhasesReport, row: PhaseRow) -> str:
-    """The module within its parent, indented; of several the first and the last."""
-    paths = {path for each in report.rows for path in each.paths}
-    path = row.path or report.graph
-    for length in range(path.count("."), 0, -1):
-        around = ".".join(path.split(".")[:length])
-        if around in paths:
-            path = path.removeprefix(f"{around}.")
-            break
-    return "  " * row.depth + path
+    """The module within its parent, indented; of several layers the numbers of the first and the last."""
+    known = {path for each in report.rows for path in each.paths}
+    names = [path.removeprefix(f"{around(path, known)}.").split(".") for path in row.paths]
+    both = zip(names[0], names[-1], strict=True)
+    name = ".".join(first if first == last else _through(first, last, len(names)) for first, last in both)
+    return "  " * row.depth + (name or report.graph)
+
+
+def _through(first: str, last: str, count: int) -> str:
+    """``0-31`` for all numbers between, ``1,..,31`` for some."""
+    return f"{first}-{last}" if int(last) - int(first) + 1 == count else f"{first},..,{last}"
 
 
 def _lines(report: PhasesReport, depth: int | None) -> Iterator[_Line]:
