@@ -64,6 +64,9 @@ RENAMED = (
 )  # fmt: skip
 """What inputs are called, and the outputs that hand them on."""
 
+LEAST_RANK = 3
+"""Of a cache: sequences, tokens and what each of them has."""
+
 QUANTIZED = ("int8", "uint8", "int4", "uint4")
 
 
@@ -87,7 +90,7 @@ def find_caches(graph: Graph, pattern: str = "") -> tuple[CacheInput, ...]:
     found_by: FoundBy = "pattern" if pattern else "name"
     by_name = {
         tensor.name: _of_name(tensor, output, found_by)
-        for tensor, output in zip(rest, _returned(rest, outputs), strict=True)
+        for tensor, output in zip(rest, _returned(rest, outputs, in_order=bool(pattern)), strict=True)
     }
     if by_name and not by_operator and not pattern and not any(each.output for each in by_name.values()):
         by_name = {}  # names alone, and nothing that is handed on
@@ -115,7 +118,7 @@ def _named(graph: Graph) -> dict[str, TensorSpec]:
         tensor.name: tensor
         for tensor in graph.inputs
         if NAMED.search(tensor.name)
-        and len(tensor.shape) >= 3
+        and len(tensor.shape) >= LEAST_RANK
         and (is_floating(tensor.dtype) or tensor.dtype in QUANTIZED)
     }
 
@@ -134,7 +137,7 @@ def _by_operator(graph: Graph) -> Iterator[CacheInput]:
             output = _ahead(graph, node.view, slot.result, outputs)
             if slot.kind == "cross" and (len(tensor.shape) != 4 or source in outputs):
                 continue
-            if not output and slot.kind != "cross":
+            if len(tensor.shape) < LEAST_RANK or not (output or slot.kind == "cross"):
                 continue
             seen.add(source)
             yield _of_slot(tensor, output, node.view, slot, direct=direct)
@@ -145,14 +148,13 @@ def _slots(view: NodeView) -> Sequence[Slot]:
     if known is not None:
         return known
     if view.op_type == "Concat" and view.domain == "" and len(view.inputs) > 1:
-        rank = len(view.inputs[0].shape or ()) if view.inputs[0] is not None else 0
-        axis = view.attribute("axis", 0)
-        return (Slot(0, 0, "growing", 0, axis % rank),) if rank >= 3 else ()
+        return (Slot(0, 0, "growing", 0, view.attribute("axis", 0)),)
     return (Slot(0, 0, "buffer"),) if view.op_type in WRITTEN_INTO else ()
 
 
 def _of_slot(tensor: TensorSpec, output: str, view: NodeView, slot: Slot, *, direct: bool) -> CacheInput:
-    kind, length, window = slot.kind, slot.length, None
+    kind, window = slot.kind, None
+    length = None if slot.length is None else slot.length % len(tensor.shape)
     if view.attribute("sliding_window_cache", 0):
         kind, window = "buffer", max(view.attribute("local_window_size", 0), 1)
     if not direct and kind != "paged":
@@ -210,11 +212,13 @@ def _ahead(graph: Graph, view: NodeView, result: int | None, outputs: set[str]) 
     return ""
 
 
-def _returned(inputs: Sequence[TensorSpec], outputs: Sequence[TensorSpec]) -> Sequence[str]:
-    """The output that hands each input on, by their names; in their order where the types say so."""
+def _returned(
+    inputs: Sequence[TensorSpec], outputs: Sequence[TensorSpec], *, in_order: bool
+) -> Sequence[str]:
+    """The output that hands each input on, by their names; or in their order, where the types say so too."""
     names = {tensor.name for tensor in outputs}
     found = [next(filter(names.__contains__, _renamed(tensor.name)), "") for tensor in inputs]
-    if any(found) or not inputs:
+    if any(found) or not inputs or not in_order:
         return found
     alike = [
         each for each in outputs if (each.dtype, len(each.shape)) == (inputs[0].dtype, len(inputs[0].shape))
