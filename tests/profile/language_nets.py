@@ -40,7 +40,7 @@ def language_model(folder: Path, config: Config = SMALL, *, runs: bool = False) 
             if tensor.data_type == TensorProto.UINT8:
                 array = random.integers(0, 255, tuple(tensor.dims), endpoint=True, dtype=np.uint8)
             else:
-                array = random.uniform(-0.1, 0.1, tuple(tensor.dims)).astype(
+                array = random.uniform(-1, 1, tuple(tensor.dims)).astype(
                     helper.tensor_dtype_to_np_dtype(tensor.data_type)
                 )
             data += array.tobytes()

@@ -97,7 +97,7 @@ def phases_document(report: PhasesReport, layout: PhasesLayout) -> dict[str, Any
     return {
         "schema": "onnxlens.phases/1",
         **to_plain(report),
-        **({"noise": list(report.noise)} if report.machine else {}),
+        "noise": list(report.noise),
         "points": [_plain_point(point) for point in report.points],
         "rows": [
             {**to_plain(row), "times": len(row.paths), "costs": [_plain_cost(cost) for cost in row.costs]}
