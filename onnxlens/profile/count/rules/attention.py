@@ -19,7 +19,7 @@ from onnxlens.specs.record import record
 SCORE_SOFTMAX = 4 * VECTOR + SPECIAL
 SCORE_SOFTCAP = 2 * VECTOR + SPECIAL
 ROTATION = 3 * VECTOR  # per element of a pair: four multiplies, a subtract and an add for two
-KEY_INPUT, VALUE_INPUT, MASK_INPUT, LENGTHS_INPUT = 1, 2, 3, 6
+VALUE_INPUT, MASK_INPUT, LENGTHS_INPUT = 2, 3, 6
 
 
 @record(frozen=True, slots=True)
