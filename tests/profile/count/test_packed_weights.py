@@ -253,3 +253,18 @@ def test_rotary_tables_in_branches_are_kept_and_are_no_params(tmp_path: Path) ->
     graph = loaded(tmp_path, nodes, [], inputs=inputs)
     assert parameter_sizes(graph) == {}
     assert totals(graph).resident_weight_bytes == 2 * (16 + 32) * 8 * 4
+
+
+def test_sinks_of_attention_are_params_and_rotary_tables_are_none(tmp_path: Path) -> None:
+    """4 heads of 16 in 64, also where all sinks are 0."""
+    made = "x k k - - n t c s - - sinks"
+    nodes = [op("GroupQueryAttention", made, "y", domain=MICROSOFT, num_heads=4, kv_num_heads=4, do_rotary=1)]
+    held = [
+        tensor("c", (32, 8)),
+        tensor("s", (32, 8)),
+        numpy_helper.from_array(np.zeros(4, np.float32), "sinks"),
+    ]
+    numbers = [value("n", (1,), TensorProto.INT32), value("t", (1,), TensorProto.INT32)]
+    graph = loaded(tmp_path, nodes, held, inputs=[value("x", (1, 3, 64)), value("k", (1, 3, 64)), *numbers])
+    assert parameter_sizes(graph) == {"sinks": 4}
+    assert totals(graph).resident_weight_bytes == 4 * (4 + 2 * 32 * 8)
