@@ -54,7 +54,7 @@ NORMALIZATIONS: Mapping[Operator, Sequence[int]] = {
         "SkipLayerNormalization": (2, 3, 4), "SkipSimplifiedLayerNormalization": (2, 3),
         "GroupNorm": (1, 2), "SkipGroupNorm": (1, 2, 4), "QOrderedLayerNormalization": (2, 3),
         "BranchwiseRMSNorm": (1,), "GatedRMSNorm": (1,), "GroupQueryAttention": (14, 15),
-        "PagedAttention": (12, 13),
+        "PagedAttention": (12, 13), "SparsePagedAttention": (17, 18),
     }.items()},
 }  # fmt: skip
 """Scale and bias; a batch normalization's running statistics are buffers."""
@@ -67,12 +67,16 @@ OTHERS: Mapping[Operator, Sequence[int]] = {
         "BiasAdd": (1,), "BiasGelu": (1,), "FastGelu": (1,), "BiasSplitGelu": (1,), "BiasDropout": (1,),
         "BitmaskBiasDropout": (1,), "MultiHeadAttention": (3,), "PackedMultiHeadAttention": (3,),
         "DecoderMaskedMultiHeadAttention": (10,), "ScaledSiLU": (1,), "LinearAttentionGate": (1, 2),
-        "GatedDeltaNet": (7, 8),
+        "GatedDeltaNet": (7, 8), "GroupQueryAttention": (11,), "PagedAttention": (11,),
+        "SparsePagedAttention": (16,),
     }.items()},
 }  # fmt: skip
-"""Embedding tables, slopes, and biases and scales that are fused with what comes after them."""
+"""Embedding tables, slopes, attention sinks, and biases and scales that are fused with what comes after."""
 
-SLOTS: Mapping[Operator, Sequence[int]] = {**PRODUCTS, **NORMALIZATIONS, **OTHERS}
+SLOTS: Mapping[Operator, Sequence[int]] = {
+    operator: [index for table in (PRODUCTS, NORMALIZATIONS, OTHERS) for index in table.get(operator, ())]
+    for operator in (*PRODUCTS, *NORMALIZATIONS, *OTHERS)
+}
 
 QUANTIZED_ALONE = DEQUANTIZERS | QUANTIZERS | FAKE_QUANTIZERS.keys() | BLOCK_QUANTIZERS.keys()
 """Operators whose output holds the numbers of their first input in another type, or rounded to one."""

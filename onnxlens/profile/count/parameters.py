@@ -92,10 +92,11 @@ class _Evidence:
         operator = (view.domain, view.op_type)
         slots = SLOTS.get(operator)
         if slots is not None:
-            inputs, is_norm, wide = view.inputs, operator in NORMALIZATIONS, view.op_type in WIDE_BIASES
+            inputs, norms, wide = view.inputs, NORMALIZATIONS.get(operator, ()), view.op_type in WIDE_BIASES
             for index in slots:
                 value = inputs[index] if index < len(inputs) else None
                 if value is not None:
+                    is_norm = index in norms
                     self._take(value, wide=wide, is_norm=is_norm, packed=packing(view, index))
         elif operator == ("", "Gather"):
             if self._is_embedding(view):
