@@ -260,8 +260,9 @@ def _seen(view: NodeView, cost: NodeCost) -> _Seen:
 
 
 def _limits(view: NodeView) -> tuple[int, ...]:
-    """The whole numbers among a node's attributes, of which one may be a window."""
-    return tuple(value for value in view.attributes.values() if type(value) is int and value > 1)
+    """The whole numbers among a node's attributes, of which one may be a window, and those before them."""
+    numbers = {value for value in view.attributes.values() if type(value) is int and value > 2}
+    return tuple(sorted(numbers | {number - 1 for number in numbers}, reverse=True))
 
 
 def _formula(view: NodeView, seen: Sequence[_Seen], dimensions: Dimensions) -> NodeFormula:
@@ -320,8 +321,4 @@ def _fitted(
         found = fit(groups, values)
         if found is not None:
             return found
-    for name in dimensions.limited(reads, limits):
-        found = fit([every | {name}], values, 2)
-        if found is not None:
-            return found
-    return None
+    return dimensions.with_limits(every, values, reads, limits)
