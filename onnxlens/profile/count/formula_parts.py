@@ -162,7 +162,8 @@ class Dimensions:
     ) -> Iterator[tuple[PartKind, Polynomial, int, Vector]]:
         """What a figure may hang on: a length up to a window, and how much one number is above another."""
         known = [(each, self._found.get(each)) for each in bases]
-        for base, of in [*known, *self._sums()]:
+        alone = [(each, Polynomial.of(name)) for name, each in self._variables.items()]
+        for base, of in [*known, *alone, *self._sums()]:
             for limit in limits if of is not None else ():
                 limited = tuple(min(each, limit) for each in base)
                 if of is not None and limited != base:
