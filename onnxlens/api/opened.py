@@ -25,10 +25,16 @@ if TYPE_CHECKING:
 
     from onnxlens.export.network import Network
     from onnxlens.profile.graph.graph import Graph
+    from onnxlens.profile.graph.loading import LoadedFile
     from onnxlens.profile.runtime.session import SessionRequest
+    from onnxlens.specs.formula import Variable
     from onnxlens.specs.graph import GraphSpec, WeightSource
     from onnxlens.specs.ledger import Ledger
     from onnxlens.specs.peers import Convention
+
+
+SOME_SIZE = 64
+"""Of dimensions of which any will do."""
 
 
 class OpenedTarget(AbstractContextManager["OpenedTarget"]):
@@ -134,12 +140,48 @@ class OpenedTarget(AbstractContextManager["OpenedTarget"]):
         return observed(loaded, self.session, inputs, file.name if file else "sample values")
 
     @cached_property
-    def _loaded(self) -> Graph:
-        from onnxlens.profile.graph.loading import load_graph
+    def _file(self) -> LoadedFile:
+        from onnxlens.profile.graph.loading import LoadedFile
 
-        path, chosen = self.path, self.settings
+        path = self.path
         self.progress("loading the graph", 0, 0)
-        return load_graph(path, self._shapes, chosen.dims, chosen.values)
+        return LoadedFile(path)
+
+    @cached_property
+    def _loaded(self) -> Graph:
+        return self.graph_at({})
+
+    def graph_at(self, dims: Mapping[str, int], *, fitting: bool = False) -> Graph:
+        """The graph with these dimensions too, from the file as it was read.
+
+        Args:
+            dims: sizes by symbol.
+            fitting: refuse sizes that do not fit together.
+
+        Raises:
+            UsageError: no dimension has the name, or sizes contradict each other.
+        """
+        chosen = self.settings
+        return self._file.at(self._shapes, {**chosen.dims, **dims}, chosen.values, fitting=fitting)
+
+    def variables(self, names: Sequence[str] = ()) -> Sequence[Variable]:
+        """The dimensions that decide all that is open, or those that are asked for.
+
+        Raises:
+            UsageError: none is open, or others are left open.
+        """
+        from onnxlens.specs.formula import Variable
+
+        known = self._file.open_dims(self._shapes, self.settings.dims)
+        if not known:
+            raise UsageError(f"{self.target}: no dimension is open, so there is nothing to vary")
+        some = {**self.settings.dims, **dict.fromkeys(names, SOME_SIZE)}
+        left = self._file.open_dims(self._shapes, some) if names else ()
+        if left:
+            raise UsageError(
+                f"{self.target}: {', '.join(left)} stays open; add --dim {left[0]} or --dim {left[0]}=SIZE"
+            )
+        return [Variable(name) for name in names or known]
 
     @cached_property
     def _shapes(self) -> Mapping[str, Sequence[int]]:

@@ -36,7 +36,11 @@ class Fixed:
 
 
 def fix_dimensions(
-    path: Path, graph: FileGraph, shapes: Mapping[str, Sequence[int]], dims: Mapping[str, int]
+    path: Path,
+    graph: FileGraph,
+    shapes: Mapping[str, Sequence[int]],
+    dims: Mapping[str, int],
+    derived: dict[bool, Equations] | None = None,
 ) -> Fixed:
     """Give inputs their sizes, in place, and drop what the file says of sizes that follow from them.
 
@@ -48,6 +52,7 @@ def fix_dimensions(
         graph: the model's.
         shapes: by input, all of its dimensions; one that is fixed in the file is changed.
         dims: by symbol.
+        derived: the equations of the graph, by whether sizes were changed: found when first asked for.
 
     Raises:
         UsageError: nothing has the name, or sizes contradict each other or what the file decides.
@@ -62,7 +67,10 @@ def fix_dimensions(
     ]
     if not shapes and not dims and not any(any(_symbolic(value)) for value in inputs.values()):
         return Fixed()
-    equations = equations_of(graph, path.parent, stale=bool(changed))
+    derived = {} if derived is None else derived
+    if bool(changed) not in derived:
+        derived[bool(changed)] = equations_of(graph, path.parent, stale=bool(changed))
+    equations = derived[bool(changed)]
     for symbol in dims.keys() - equations.names - {name for name in given if name not in dims}:
         listed = ", ".join(sorted(equations.inputs)) or "none: use --shape for those without a name"
         raise UsageError(f"{path.name} has no dimension {symbol!r}; its inputs' dimensions are {listed}")

@@ -150,13 +150,14 @@ def cast(inner: Surrogate, dtype: int) -> Surrogate:
 
 
 def scaled(inner: Surrogate, scale: int) -> Surrogate:
-    """The shape of what ``inner`` makes, in the type of that input: a product has its first factor's."""
+    """The shape of what ``inner`` makes, in the type of that input."""
 
     def behind(node: NodeProto, made: str) -> Sequence[NodeProto]:
-        scalar = inner_name(node, "scale")
+        scalar, chosen = inner_name(node, "scale"), inner_name(node, "chosen")
         return [
             make("ReduceMax", [given(node, scale)], [scalar], keepdims=0),
-            make("Mul", [scalar, made], node.output[:1]),
+            make("Cast", [made], [chosen], to=TensorProto.BOOL),
+            make("Where", [chosen, scalar, scalar], node.output[:1]),  # node by node, types have to fit
         ]
 
     return _followed(inner, behind)
@@ -325,16 +326,6 @@ def attention(node: NodeProto, around: Surroundings) -> Sequence[NodeProto]:
         make("Einsum", [heads, pair], [state if past else present], equation="bshd,n->nbhsd"),
     ]
     return [*nodes, make("Concat", [past, state], [present], axis=3)] if past else nodes
-
-
-def linear_attention(node: NodeProto, around: Surroundings) -> Sequence[NodeProto] | None:
-    """LinearAttention: as large as its values, once for each query head where those are more."""
-    queries, values = int(setting(node, "q_num_heads", 0)), int(setting(node, "kv_num_heads", 0))
-    shares = max(queries // values, 1)
-    made = [make("Concat", [given(node, 2)] * shares, node.output[:1], axis=-1)]
-    if 1 not in asked(node):
-        return made
-    return [*made, make("Identity", [given(node, 3)], node.output[1:2])] if given(node, 3) else None
 
 
 def to_blocks(node: NodeProto, around: Surroundings) -> Sequence[NodeProto]:
