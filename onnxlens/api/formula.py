@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
 from onnxlens.api.opened import OpenedTarget, opened
 from onnxlens.api.target import Settings, Target
@@ -12,6 +12,7 @@ from onnxlens.specs.formula import (
     FORMULAS,
     FormulaReport,
     FormulaRow,
+    FormulaRows,
     OpenNode,
     Polynomial,
     total,
@@ -23,15 +24,13 @@ if TYPE_CHECKING:
     from onnxlens.profile.graph.graph import Graph
     from onnxlens.specs.ledger import Ledger
 
-RowsBy = Literal["module", "op", "node"]
-
 
 def formulas_of(
     target: Target | OpenedTarget,
     settings: Settings | None = None,
     *,
     variables: Sequence[str] = (),
-    by: RowsBy = "module",
+    by: FormulaRows = "module",
     progress: Progress = silent,
 ) -> FormulaReport:
     """The costs of every module, operator type or node as exact polynomials in named dimensions.
@@ -69,7 +68,20 @@ def formulas_of(
             ),
             fixed=dict(it.settings.dims),
             checked_points=found.points,
+            example=found.example,
+            by=by,
         )
+
+
+def ledger_at(target: OpenedTarget, dims: Mapping[str, int]) -> Ledger:
+    """The counted costs at these sizes of the dimensions that are open.
+
+    Raises:
+        UsageError: a dimension is not the graph's, or sizes contradict each other.
+    """
+    from onnxlens.profile.count.ledger import build_ledger
+
+    return build_ledger(target.graph_at(dims))
 
 
 def _graph_at(it: OpenedTarget, dims: Mapping[str, int]) -> Graph | None:
@@ -95,7 +107,7 @@ def _modules(found: NodeFormulas, ledger: Ledger) -> Sequence[FormulaRow]:
 
 
 def _operators(found: NodeFormulas, ledger: Ledger) -> Sequence[FormulaRow]:
-    groups: dict[str, list[int]] = {}
+    groups: dict[str, list[int]] = {}  # as tables name them, whatever their domain
     for index, cost in enumerate(ledger.nodes):
         groups.setdefault(cost.op_type, []).append(index)
     return [

@@ -18,7 +18,7 @@ from onnxlens.cli.options import (
     keep_until_exit,
     print_result,
     settings_from,
-    with_dims,
+    size_pairs,
     with_wide,
 )
 from onnxlens.cli.table import as_dtype_option, screen_width
@@ -61,7 +61,7 @@ def _size_option(flag: str, name: str, default: tuple[int, ...], purpose: str) -
 @click.option("--plot", type=OutPath(), metavar="FILE.svg|.png", help="Plot a step over its context.")
 @with_wide
 @format_option("table", "json", "csv", "md")
-@with_dims
+@size_pairs("--dim", "dims", "Fix a dimension that no phase decides, such as kv_cache_dim=128")
 def phases(
     target: str,
     cache: str | None,

@@ -109,6 +109,7 @@ def _term(factor: int, powers: Powers) -> str:
     return {1: product, -1: f"-{product}"}.get(factor, f"{factor}*{product}")
 
 
+FormulaRows = Literal["module", "op", "node"]
 PartKind = Literal["floor", "min", "max"]
 
 
@@ -222,6 +223,8 @@ class FormulaReport:
         rows: of modules (the graph itself first), operator types or nodes.
         open_nodes: those that are in no formula.
         fixed: the sizes of dimensions that were given.
+        example: sizes at which the graph was counted.
+        by: what a row is.
         checked_points: at how many points the formulas were compared with the count.
         limit: where formulas hold; "" for wherever the graph runs.
     """
@@ -235,6 +238,8 @@ class FormulaReport:
     open_nodes: tuple[OpenNode, ...]
     fixed: Mapping[str, int]
     checked_points: int
+    example: Mapping[str, int]
+    by: FormulaRows = "module"
     limit: str = ""
     notes: tuple[str, ...] = ()
 

@@ -60,7 +60,7 @@ class NodeFormulas:
         nodes: in their order.
         parts: what has a name in them beside the variables.
         points: where the formulas were held to the counts.
-        graph: at the first of these.
+        graph: at the first of these, ``example``.
     """
 
     variables: tuple[Variable, ...]
@@ -68,6 +68,7 @@ class NodeFormulas:
     parts: tuple[Part, ...]
     points: int
     graph: Graph
+    example: Mapping[str, int]
 
 
 @record(frozen=True, slots=True)
@@ -99,6 +100,7 @@ class _Points:
         self._tried: list[Mapping[str, int]] = []
         self.points: list[_Point] = []
         self.graph: Graph | None = None
+        self.example: Mapping[str, int] = {}
 
     def add(self, sizes: Mapping[str, int]) -> bool:
         """Count the graph there, once; False where it cannot have these sizes."""
@@ -108,7 +110,8 @@ class _Points:
         graph = self._graph_at(sizes)
         if graph is None:
             return False
-        self.graph = self.graph or graph
+        if self.graph is None:
+            self.graph, self.example = graph, sizes
         numbers, kinds = self._numbers, self._kinds
         row = []
         for node, cost in zip(graph.nodes, count_nodes(graph), strict=True):
@@ -190,7 +193,7 @@ def node_formulas(graph_at: GraphAt, variables: Sequence[Variable]) -> NodeFormu
         points.drop_too_small()
         dimensions, nodes = points.formulas(found)
     used = _used(nodes, dimensions.parts)
-    return NodeFormulas(found, tuple(nodes), used, len(points.points), points.graph)
+    return NodeFormulas(found, tuple(nodes), used, len(points.points), points.graph, points.example)
 
 
 def _listed(variables: Sequence[Variable]) -> str:
@@ -260,8 +263,9 @@ def _seen(view: NodeView, cost: NodeCost) -> _Seen:
 
 
 def _limits(view: NodeView) -> tuple[int, ...]:
-    """The whole numbers among a node's attributes, of which one may be a window."""
-    return tuple(value for value in view.attributes.values() if type(value) is int and value > 1)
+    """The whole numbers among a node's attributes, of which one may be a window, and those before them."""
+    numbers = {value for value in view.attributes.values() if type(value) is int and value > 2}
+    return tuple(sorted(numbers | {number - 1 for number in numbers}, reverse=True))
 
 
 def _formula(view: NodeView, seen: Sequence[_Seen], dimensions: Dimensions) -> NodeFormula:
@@ -320,8 +324,4 @@ def _fitted(
         found = fit(groups, values)
         if found is not None:
             return found
-    for name in dimensions.limited(reads, limits):
-        found = fit([every | {name}], values, 2)
-        if found is not None:
-            return found
-    return None
+    return dimensions.with_limits(every, values, reads, limits)

@@ -30,6 +30,16 @@ class Fitter:
         self._bases: dict[tuple[frozenset[frozenset[str]], int], _Basis | None] = {}
         self._found: dict[tuple[frozenset[frozenset[str]], Vector, int], Polynomial | None] = {}
 
+    def forget(self, name: str) -> None:
+        """Take a name back, and what was tried with it."""
+        del self.values[name]
+        self._bases = {
+            key: found for key, found in self._bases.items() if name not in frozenset().union(*key[0])
+        }
+        self._found = {
+            key: found for key, found in self._found.items() if name not in frozenset().union(*key[0])
+        }
+
     def fit(self, groups: Iterable[frozenset[str]], values: Vector, most: int = 3) -> Polynomial | None:
         """The polynomial of the least degree with these values, at most ``most`` in each name.
 

@@ -6,7 +6,9 @@ a length. Such a number becomes a name of its own, a ``Part``, in which all that
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from fractions import Fraction
+from itertools import permutations
 
 from onnxlens.profile.count.formula_fit import Fitter, Vector
 from onnxlens.specs.formula import Part, PartKind, Polynomial, Variable, named
@@ -15,6 +17,7 @@ MOST_SOURCES = 12
 """So many numbers are tried as what another is a part of."""
 
 MOST_DIVISOR = 4096
+WORDS: Mapping[PartKind, str] = {"floor": "part", "min": "limit", "max": "least"}
 
 
 class Dimensions:
@@ -80,9 +83,10 @@ class Dimensions:
         """The dimension as a new part of another; None where it is none."""
         if len(set(base)) < 2:
             return None
-        for kind, limit in (("min", max(values)), ("max", min(values))):
-            if _is_limited(values, base, limit, kind):
-                return self._named(kind, of, limit, values)
+        if _is_limited(values, base, max(values), min):
+            return self._named("min", of, max(values), values)
+        if _is_limited(values, base, min(values), max):
+            return self._named("max", of, min(values), values)
         shift, divisor = self._whole_part(values, base, of)
         if divisor:
             return self._named("floor", of + Polynomial.number(shift), divisor, values)
@@ -117,33 +121,63 @@ class Dimensions:
                 self.wanted.append((variable.name, size))
                 return
 
-    def _named(self, kind: str, of: Polynomial, number: int, values: Vector) -> Polynomial:
-        sort: PartKind = "floor" if kind == "floor" else "min" if kind == "min" else "max"
-        base = "_".join(sorted(of.names))
-        name = {"floor": f"{base}_{number}", "min": f"{base}_to_{number}", "max": f"{base}_from_{number}"}[
-            sort
-        ]
+    def _named(self, kind: PartKind, of: Polynomial, number: int, values: Vector) -> Polynomial:
+        """A new part, with a name that says most of it: ``height_2``, ``limit_4096``."""
+        first = next(iter(of.names)) if kind == "floor" and len(of.names) == 1 else WORDS[kind]
+        name = f"{first}_{number}"
         while name in self.fitter.values:
             name += "x"
-        self.parts.append(Part(name, sort, of, number))
+        self.parts.append(Part(name, kind, of, number))
         self.fitter.values[name] = values
         return Polynomial.of(name)
 
-    def limited(self, bases: Sequence[Vector], limits: Sequence[int]) -> Iterator[str]:
-        """The names of parts that limit one of these dimensions, or a sum of variables, by a number."""
+    def with_limits(
+        self, names: frozenset[str], values: Vector, bases: Sequence[Vector], limits: Sequence[int]
+    ) -> Polynomial | None:
+        """A figure that hangs on a limit of one of these dimensions, or of a sum of variables: a window.
+
+        Args:
+            names: what it hangs on besides.
+            values: of the figure.
+            bases: the dimensions of its node.
+            limits: what they may be limited by.
+        """
+        for kind, of, number, limited in list(self._limited(bases, limits)):
+            if len(set(limited)) < 2:
+                continue
+            name = next((name for name, each in self.fitter.values.items() if each == limited), None)
+            is_new = name is None
+            if name is None:
+                (name,) = self._named(kind, of, number, limited).names
+            found = self.fitter.fit([names | {name}], values, 2)
+            if found is not None:
+                return found
+            if is_new:
+                self.parts.pop()
+                self.fitter.forget(name)
+        return None
+
+    def _limited(
+        self, bases: Sequence[Vector], limits: Sequence[int]
+    ) -> Iterator[tuple[PartKind, Polynomial, int, Vector]]:
+        """What a figure may hang on: a length up to a window, and how much one number is above another."""
         known = [(each, self._found.get(each)) for each in bases]
-        for base, of in [*known, *self._sums()]:
-            for limit in limits:
-                values = tuple(min(each, limit) for each in base)
-                if of is None or len(set(values)) < 2 or values == base:
-                    continue
-                found = next((name for name, each in self.fitter.values.items() if each == values), None)
-                yield found or next(iter(self._named("min", of, limit, values).names))
+        alone = [(each, Polynomial.of(name)) for name, each in self._variables.items()]
+        for base, of in [*known, *alone, *self._sums()]:
+            for limit in limits if of is not None else ():
+                limited = tuple(min(each, limit) for each in base)
+                if of is not None and limited != base:
+                    yield "min", of, limit, limited
+        names = sorted(self.fitter.values, key=lambda name: name in self.variables)[:MOST_SOURCES]
+        for first, second in permutations(names, 2):
+            pairs = zip(self.fitter.values[first], self.fitter.values[second], strict=True)
+            differences = tuple(max(a - b, 0) for a, b in pairs)
+            less = Polynomial({((second, 1),): Fraction(-1)})
+            yield "max", Polynomial.of(first) + less, 0, differences
 
 
-def _is_limited(values: Vector, base: Vector, limit: int, kind: str) -> bool:
+def _is_limited(values: Vector, base: Vector, limit: int, cut: Callable[[int, int], int]) -> bool:
     """Whether the values are those of the base up to a limit (or from it on), which some of them pass."""
-    cut = min if kind == "min" else max
     if any(value != cut(each, limit) for value, each in zip(values, base, strict=True)):
         return False
     free = [each for value, each in zip(values, base, strict=True) if value == each]
