@@ -7,7 +7,7 @@ from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
-from types import TracebackType
+from types import MappingProxyType, TracebackType
 from typing import TYPE_CHECKING
 
 from onnxlens.api.target import Resolved, Settings, Target, file_of, is_file, resolve
@@ -156,18 +156,26 @@ class OpenedTarget(AbstractContextManager["OpenedTarget"]):
         """The graph with the dimensions and types that the file declares: nothing is inferred."""
         return self._file.declared()
 
-    def graph_at(self, dims: Mapping[str, int], *, fitting: bool = False) -> Graph:
+    def graph_at(
+        self,
+        dims: Mapping[str, int],
+        values: Mapping[str, Sequence[float]] = MappingProxyType({}),
+        *,
+        fitting: bool = False,
+    ) -> Graph:
         """The graph with these dimensions too, from the file as it was read.
 
         Args:
             dims: sizes by symbol.
+            values: of inputs, by name.
             fitting: refuse sizes that do not fit together.
 
         Raises:
             UsageError: no dimension has the name, or sizes contradict each other.
         """
         chosen = self.settings
-        return self._file.at(self._shapes, {**chosen.dims, **dims}, chosen.values, fitting=fitting)
+        sized, valued = {**chosen.dims, **dims}, {**chosen.values, **values}
+        return self._file.at(self._shapes, sized, valued, fitting=fitting)
 
     def variables(self, names: Sequence[str] = ()) -> Sequence[Variable]:
         """The dimensions that decide all that is open, or those that are asked for.

@@ -37,6 +37,33 @@ class Size(NamedTuple):
     past: int
 
 
+BLOCK = 256
+"""Tokens in a block of a paged cache, where neither the file nor the user says: the model builder's."""
+
+
+@record(frozen=True, slots=True)
+class Pages:
+    """How a paged cache is told what it holds.
+
+    Attributes:
+        ends: the input with the sequences' ends among the new tokens, from 0 on.
+        pasts: that with the tokens that each has in the cache.
+        blocks: how many blocks there are, and how many one sequence has at most.
+        block: the tokens in a block.
+    """
+
+    ends: str
+    pasts: str
+    blocks: tuple[Dim, Dim]
+    block: Dim
+
+    def dims(self, size: Size, given: Mapping[str, int]) -> dict[Dim, int]:
+        """The sizes that follow."""
+        block = self.block if isinstance(self.block, int) else given.get(self.block, BLOCK)
+        each = -(-(size.past + size.tokens) // max(block, 1))
+        return {self.blocks[0]: size.batch * each, self.blocks[1]: each, self.block: block}
+
+
 @record(frozen=True, slots=True)
 class PhaseAxes:
     """Which dimensions stand for what; a number where the file fixes it.
@@ -46,6 +73,7 @@ class PhaseAxes:
         pasts: of the growing caches, by the symbol or number of their lengths.
         windows: of buffers, by symbol, the least that they must hold; None for all that there is.
         wholes: symbols for past and new tokens together.
+        pages: of a paged cache; its tokens are those of all sequences in a row.
     """
 
     source: str
@@ -56,9 +84,21 @@ class PhaseAxes:
     windows: Mapping[str, int | None]
     wholes: tuple[str, ...]
     given: Mapping[str, int]
+    pages: Pages | None = None
+
+    def values(self, size: Size) -> Mapping[str, Sequence[int]]:
+        """The inputs that say how long sequences are, at a point."""
+        if self.pages is None:
+            return {}
+        ends = [size.tokens * count for count in range(size.batch + 1)]
+        return {self.pages.ends: ends, self.pages.pasts: [size.past] * size.batch}
 
     def dims(self, size: Size) -> dict[str, int]:
         """The symbols' sizes at a point."""
+        if self.pages is not None:
+            paged = {**self.pages.dims(size, self.given), self.batch: size.batch}
+            paged[self.tokens] = size.batch * size.tokens
+            return {**self.given, **{dim: number for dim, number in paged.items() if isinstance(dim, str)}}
         whole = size.past + size.tokens
         found = dict(self.given)
         found |= {symbol: whole for symbol in self.wholes if symbol not in self.given}
@@ -79,27 +119,44 @@ def read_axes(graph: Graph, caches: Sequence[CacheInput], given: Mapping[str, in
             open and no phase decides it.
     """
     names = {cache.tensor.name for cache in caches}
-    others = [tensor for tensor in graph.inputs if tensor.name not in names and len(tensor.shape) > 1]
+    pages, sequences = _pages(graph, caches)
+    least = 1 if pages else 2
+    others = [tensor for tensor in graph.inputs if tensor.name not in names and len(tensor.shape) >= least]
     tokens_input = _tokens_input(graph, others)
     if tokens_input is None:
         raise UsageError(
             f"{graph.path.name}: no input brings tokens (a table is looked up by none of "
             f"{', '.join(tensor.name for tensor in others) or 'its inputs'}); count it with 'profile --dim'"
         )
-    batch, tokens = tokens_input.shape[:2]
+    batch, tokens = (sequences, tokens_input.shape[0]) if pages else tokens_input.shape[:2]
     axes = _lengths(graph, caches, given, {batch, tokens})
     pasts, windows = axes
     known = {batch, tokens, *pasts, *windows, *given}
     found = PhaseAxes(
         graph.path.name, tokens_input, batch, tokens, pasts, windows,
-        tuple(dict.fromkeys(_wholes(others, known))), given,
+        () if pages else tuple(dict.fromkeys(_wholes(others, known))), given, pages,
     )  # fmt: skip
-    decided = [symbol for symbol in given if symbol in (batch, tokens, *pasts)]
+    decided = [
+        symbol for symbol in given if symbol in (batch, tokens, *pasts, *(pages.blocks if pages else ()))
+    ]
     if decided:
         raise UsageError(
             f"--dim {decided[0]}: that is what the phases vary; give --batch, --prompt and --context instead"
         )
     return found
+
+
+def _pages(graph: Graph, caches: Sequence[CacheInput]) -> tuple[Pages | None, Dim]:
+    """What tells a paged cache its lengths, and how many sequences there are; None for other caches."""
+    paged = {cache.tensor.name: cache.tensor for cache in caches if cache.kind == "paged"}
+    shapes = {tensor.name: tensor.shape for tensor in graph.inputs}
+    for view in (graph.nodes[index].view for name in paged for index in graph.consumers(name)):
+        names = [value.name if value is not None else "" for value in view.inputs[5:8]]
+        if view.op_type == "PagedAttention" and shapes.keys() >= set(names):
+            held = next(iter(paged.values())).shape
+            sequences, most = shapes[names[2]]
+            return Pages(names[0], names[1], (held[0], most), held[1]), sequences
+    return None, 0
 
 
 def _lengths(
