@@ -88,7 +88,7 @@ def _counted(
         step = counter.counted(Size(batch, 1, context), bounded=False)
         return weight_bytes + (step.cache_bytes() or 0) + step.live_bytes()
 
-    steps = any(size.past for size in sizes) and per_token
+    steps = axes.fixed_past is None and per_token and any(size.past for size in sizes)
     fits = tuple(fits_of(chips, batches, memory_bytes, positions)) if steps else ()
     report = PhasesReport(
         graph=ledger.graph,

@@ -74,6 +74,7 @@ class PhaseAxes:
         windows: of buffers, by symbol, the least that they must hold; None for all that there is.
         wholes: symbols for past and new tokens together.
         pages: of a paged cache; its tokens are those of all sequences in a row.
+        room: the tokens that buffers of a fixed length hold at most.
     """
 
     source: str
@@ -85,6 +86,15 @@ class PhaseAxes:
     wholes: tuple[str, ...]
     given: Mapping[str, int]
     pages: Pages | None = None
+    room: int | None = None
+
+    @property
+    def fixed_past(self) -> int | None:
+        """The tokens in the caches before, if the file fixes them: a buffer is full, if nothing says less."""
+        grown = [dim for dim in self.pasts if isinstance(dim, int)]
+        if grown or self.room is None or self.wholes:
+            return grown[0] if grown else None
+        return max(self.room - (self.tokens if isinstance(self.tokens, int) else 1), 0)
 
     def values(self, size: Size) -> Mapping[str, Sequence[int]]:
         """The inputs that say how long sequences are, at a point."""
@@ -134,7 +144,7 @@ def read_axes(graph: Graph, caches: Sequence[CacheInput], given: Mapping[str, in
     known = {batch, tokens, *pasts, *windows, *given}
     found = PhaseAxes(
         graph.path.name, tokens_input, batch, tokens, pasts, windows,
-        () if pages else tuple(dict.fromkeys(_wholes(others, known))), given, pages,
+        () if pages else tuple(dict.fromkeys(_wholes(others, known))), given, pages, _room(caches),
     )  # fmt: skip
     decided = [
         symbol for symbol in given if symbol in (batch, tokens, *pasts, *(pages.blocks if pages else ()))
@@ -144,6 +154,13 @@ def read_axes(graph: Graph, caches: Sequence[CacheInput], given: Mapping[str, in
             f"--dim {decided[0]}: that is what the phases vary; give --batch, --prompt and --context instead"
         )
     return found
+
+
+def _room(caches: Sequence[CacheInput]) -> int | None:
+    """The rows of the shortest buffer of a fixed length that does not slide."""
+    axes = ((cache, cache.length_axis) for cache in caches if cache.kind == "buffer" and not cache.window)
+    rows = [cache.tensor.shape[axis] for cache, axis in axes if axis is not None]
+    return min((row for row in rows if isinstance(row, int)), default=None)
 
 
 def _pages(graph: Graph, caches: Sequence[CacheInput]) -> tuple[Pages | None, Dim]:
@@ -242,7 +259,7 @@ def sizes_of(axes: PhaseAxes, request: PhasesRequest, positions: int | None) -> 
     """
     chosen = _Chosen(axes, request, positions)
     batches, prompts, contexts = chosen.batches(), chosen.prompts(), chosen.contexts()
-    sizes = [Size(batch, prompt, chosen.empty) for batch in batches for prompt in prompts]
+    sizes = [Size(batch, prompt, chosen.before) for batch in batches for prompt in prompts]
     sizes += [Size(batch, 1, context) for batch in batches for context in contexts]
     if not sizes:
         raise UsageError(f"{axes.source}: {'; '.join(chosen.notes)}: there is no phase left to count")
@@ -253,27 +270,31 @@ class _Chosen:
     """The sizes that the file can be taken at."""
 
     def __init__(self, axes: PhaseAxes, request: PhasesRequest, positions: int | None) -> None:
-        self._axes, self._request, self._positions = axes, request, positions
+        self._axes, self._request = axes, request
+        self._most = min((each for each in (positions, axes.room) if each is not None), default=None)
         self.notes: list[str] = []
-        fixed = [dim for dim in axes.pasts if isinstance(dim, int)]
-        self._past = fixed[0] if fixed else None
-        self.empty = self._past or 0
+        self._past = axes.fixed_past
+        self.before = self._past or 0
 
     def batches(self) -> Sequence[int]:
         return self._only("batches", "--batch", self._axes.batch, self._request.batches)
 
     def prompts(self) -> Sequence[int]:
         tokens = self._axes.tokens
-        if tokens == 1 or self.empty:
+        if tokens == 1 or (self.before and isinstance(tokens, str)):
             why = f"no prefill: the file takes {'one token at a time' if tokens == 1 else 'a full cache'}"
             return self._none("prompts", "--prompt", why)
         sizes = self._only("prompts", "--prompt", tokens, self._request.prompts)
-        return self._within("prompts", "--prompt", sizes, 0)
+        if self.before:
+            self.notes.append(f"prefill: behind the {self.before:,} tokens that the file's caches hold")
+        return self._within("prompts", "--prompt", sizes, self.before)
 
     def contexts(self) -> Sequence[int]:
         if isinstance(self._axes.tokens, int) and self._axes.tokens != 1:
             why = f"no decoding step: the file takes {self._axes.tokens} tokens at once"
             return self._none("contexts", "--context", why)
+        if self._past == 0:
+            return self._none("contexts", "--context", "no decoding step: the file takes no past tokens")
         sizes: Sequence[int] = self._request.contexts
         if self._past is not None:
             sizes = self._only("contexts", "--context", self._past, sizes)
@@ -294,15 +315,15 @@ class _Chosen:
         return (dim,)
 
     def _within(self, name: str, flag: str, sizes: Sequence[int], new: int) -> Sequence[int]:
-        """Those that the file has positions for."""
-        most = self._positions
+        """Those that the file has positions and buffers for."""
+        most = self._most
         if most is None or max(sizes) + new <= most:
             return sizes
         if name in self._request.given:
             raise UsageError(
-                f"{self._axes.source}: {flag} {max(sizes)}: the file's tables have {most:,} "
-                f"positions; give at most {most - new}"
+                f"{self._axes.source}: {flag} {max(sizes)}: the file has room for {most:,} tokens; "
+                f"give at most {most - new}"
             )
         kept = tuple(size for size in sizes if size + new <= most) or (most - new,)
-        self.notes.append(f"{flag}: the file's tables have {most:,} positions")
+        self.notes.append(f"{flag}: the file has room for {most:,} tokens")
         return kept

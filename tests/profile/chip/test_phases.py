@@ -121,9 +121,7 @@ def test_what_has_no_position_is_left_out_or_refused(tmp_path: Path) -> None:
     path = language_model(tmp_path)
     found = api.phases_of(path, request=PhasesRequest((8,), (24, 128)))
     assert [p.context for p in found.of("decode")] == [24]
-    with pytest.raises(
-        UsageError, match="--context 128: the file's tables have 128 positions; give at most 127"
-    ):
+    with pytest.raises(UsageError, match="--context 128: the file has room for 128 tokens; give at most 127"):
         api.phases_of(path, request=PhasesRequest((8,), (24, 128), given=frozenset({"contexts"})))
 
 
@@ -157,6 +155,47 @@ def test_the_longest_context_is_the_last_that_fits() -> None:
         context, is_limited = longest(capacity, most, memory_bytes)
         assert context == (fitting[-1] if fitting else None)
         assert is_limited == (len(fitting) < most)
+
+
+FIXED = {
+    "step": {"sequence_length": 1, "past_sequence_length": 63, "total_sequence_length": 64},
+    "buffer": {"sequence_length": 1, "past_sequence_length": 64, "total_sequence_length": 64},
+    "prompt": {"sequence_length": 32, "past_sequence_length": 0, "total_sequence_length": 32},
+    "chunk": {"sequence_length": 16, "past_sequence_length": 48, "total_sequence_length": 64},
+}
+
+
+def fixed_model(folder: Path, name: str) -> Path:
+    """The small model with sizes that its file fixes."""
+    model = onnx.load(language_model(folder), load_external_data=False)
+    for value in (*model.graph.input, *model.graph.output, *model.graph.value_info):
+        for dim in value.type.tensor_type.shape.dim:
+            if dim.dim_param in FIXED[name]:
+                dim.dim_value = FIXED[name][dim.dim_param]
+    path = folder / f"{name}.onnx"
+    onnx.save(model, path)
+    return path
+
+
+@pytest.mark.parametrize(
+    ("name", "phase", "tokens", "past"),
+    [
+        ("step", "decode", 1, 63),
+        ("buffer", "decode", 1, 63),
+        ("prompt", "prefill", 32, 0),
+        ("chunk", "prefill", 16, 48),
+    ],
+)
+def test_a_file_of_fixed_sizes_has_the_one_point_that_it_is_for(
+    tmp_path: Path, name: str, phase: str, tokens: int, past: int
+) -> None:
+    path = fixed_model(tmp_path, name)
+    (point,) = api.phases_of(path, hardware="h200").points
+    assert (point.phase, point.batch, point.tokens, point.context) == (phase, 1, tokens, past)
+    assert point.cost.macs == tokens * PER_TOKEN + scores(tokens, past + tokens)
+    assert point.cost.cache_read_bytes == past * CACHE_ROW
+    with pytest.raises(UsageError, match="--context: (the file fixes it to 63|no decoding step)"):
+        api.phases_of(path, request=PhasesRequest((32,), (10,), given=frozenset({"contexts"})))
 
 
 def paged_model(folder: Path) -> Path:
