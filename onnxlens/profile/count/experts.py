@@ -156,7 +156,7 @@ def _dispatched(graph: Graph, costs: Sequence[NodeCost]) -> Iterator[str]:
         macs = tokens * per_token * elements // experts
         yield (
             f"experts: how many tokens each of {experts} runs on is data; a token uses {per_token}, so that "
-            f"they do {macs:,} MACs together for {tokens:,} tokens, which the totals lack; --run counts one run"
+            f"they do {macs:,} MACs together for {tokens:,} tokens, which the totals lack; --run counts a run"
         )
 
 

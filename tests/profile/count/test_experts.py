@@ -175,7 +175,7 @@ def test_experts_that_run_on_tokens_of_their_own(tmp_path: Path) -> None:
     # every token is a row of two experts, whichever these are
     assert expert_note(ledger) == (
         "experts: how many tokens each of 4 runs on is data; a token uses 2, so that they do "
-        f"{TOKENS * PICKED * MATRIX} MACs together for 3 tokens, which the totals lack; --run counts one run"
+        f"{TOKENS * PICKED * MATRIX} MACs together for 3 tokens, which the totals lack; --run counts a run"
     )
 
 
