@@ -94,7 +94,7 @@ def test_an_output_that_is_a_view_keeps_its_source_to_the_end(tmp_path: Path) ->
 
 
 def cached(tmp_path: Path, past: int, present: int) -> list[float]:
-    """One new key after others, in 2 heads of 8, alive while it is attended to, in units of a key and value."""
+    """A new key after others, in 2 heads of 8: what is alive, in units of a key and value."""
     query, cache, made = (1, 1, 16), (1, 2, past, 8), (1, 2, present, 8)
     node = op("GroupQueryAttention", "q k k pk pv n t", "y nk nv", domain="com.microsoft")
     node.attribute.extend(helper.make_attribute(name, 2) for name in ("num_heads", "kv_num_heads"))

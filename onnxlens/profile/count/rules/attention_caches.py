@@ -161,10 +161,12 @@ RULES: Mapping[str, Mapping[str, Find]] = {
     "": {**STATES, "Attention": _onnx, "TensorScatter": _scattered},
     "com.microsoft": {
         **STATES,
-        **{op_type: _grown(*pasts) for (domain, op_type), pasts in PASTS.items() if domain},
-        "MultiHeadAttention": _multi_head(6, 7),
-        "DecoderMaskedMultiHeadAttention": _multi_head(5, 6),
-        "PagedAttention": _grown(3, 4, row=block_row_bytes),
+        **{
+            op_type: (_multi_head if op_type.endswith("MultiHeadAttention") else _grown)(*pasts)
+            for (domain, op_type), pasts in PASTS.items()
+            if domain
+        },
+        "PagedAttention": _grown(*PASTS["com.microsoft", "PagedAttention"], row=block_row_bytes),
         "VarlenCausalConvWithState": _state(4),
         "GatedDeltaNet": _state(6),
     },
