@@ -84,7 +84,7 @@ def _grown(*pasts: int, row: Callable[[ValueView], int] = row_bytes) -> Find:
 
 
 def _multi_head(*pasts: int) -> Find:
-    """As ``_grown``; keys and values of another sequence, which stay as they are, are read whole."""
+    """As ``_grown``; keys and values of another sequence, (B, H, S, D), stay as they are and are read whole."""
     grown = _grown(*pasts)
 
     def find(node: NodeView) -> Iterator[CacheUse]:
@@ -161,11 +161,7 @@ RULES: Mapping[str, Mapping[str, Find]] = {
     "": {**STATES, "Attention": _onnx, "TensorScatter": _scattered},
     "com.microsoft": {
         **STATES,
-        **{
-            op_type: (_multi_head if op_type.endswith("MultiHeadAttention") else _grown)(*pasts)
-            for (domain, op_type), pasts in PASTS.items()
-            if domain
-        },
+        **{op_type: _multi_head(*pasts) for (domain, op_type), pasts in PASTS.items() if domain},
         "PagedAttention": _grown(*PASTS["com.microsoft", "PagedAttention"], row=block_row_bytes),
         "VarlenCausalConvWithState": _state(4),
         "GatedDeltaNet": _state(6),
