@@ -9,10 +9,10 @@ from itertools import chain
 from types import MappingProxyType
 
 from onnxlens.profile.count.counting import count_nodes
-from onnxlens.profile.count.experts import expert_notes, routings_of
 from onnxlens.profile.count.liveness import WorkingSets, held_bytes, live_bytes, live_unsized
 from onnxlens.profile.count.parameters import QUANTIZED, parameter_sizes
 from onnxlens.profile.count.repeats import control_notes
+from onnxlens.profile.count.routing import expert_notes, routings_of
 from onnxlens.profile.count.rules import is_view, registered_notes
 from onnxlens.profile.count.windows import windows_of
 from onnxlens.profile.graph.graph import Graph, uncollected
