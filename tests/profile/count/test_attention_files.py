@@ -73,6 +73,34 @@ def test_lengths_may_be_given_as_values(tmp_path: Path) -> None:
     assert cost.macs == 5 * SCORE
 
 
+def in_a_buffer(folder: Path, mask: Dims | None) -> Path:
+    """A token whose place in a buffer of 40 is an input."""
+    names = ["q", "q", "q", "", "mask" if mask else "", "", "pk", "pv", "before"]
+    node = microsoft("MultiHeadAttention", names, "y nk nv", num_heads=4)
+    cache = (1, 4, 40, 8)
+    inputs = [value("q", (1, 1, 32)), value("pk", cache), value("pv", cache), value("before", (1,), INT32)]
+    inputs += [value("mask", mask, INT32)] if mask else []
+    outputs = [value("y", (1, 1, 32)), value("nk", cache), value("nv", cache)]
+    return save(folder, [node], inputs, outputs, opsets=OPSETS)
+
+
+@pytest.mark.parametrize(
+    ("mask", "given", "keys"),
+    [(None, {}, 40), (None, {"values": {"before": [8]}}, 9), ((1, 7), {}, 7)],
+    ids=["unknown", "given", "masked"],
+)
+def test_a_buffer_of_which_nobody_knows_how_much_is_in_use_is_noted(
+    tmp_path: Path, mask: Dims | None, given: dict[str, Any], keys: int
+) -> None:
+    ledger = build_ledger(load_graph(in_a_buffer(tmp_path, mask), **given))
+    assert ledger.totals.macs == keys * SCORE
+    notes = [note for note in ledger.notes if note.startswith("caches: ")]
+    assert notes == [
+        "caches: all keys of a buffer count, as how many are in use is known at run time only, "
+        "from 'before'; --value NAME=N fixes an input"
+    ] * (keys == 40)
+
+
 def test_a_window_of_a_buffer(tmp_path: Path) -> None:
     path = grouped(tmp_path, (1, 2, 6, 8), None, local_window_size=4, sliding_window_cache=1)
     graph, cost = counted(path, "GroupQueryAttention", shapes={"mask": (1, 30)})
