@@ -129,7 +129,10 @@ def test_experts_are_params_each_without_scales(tmp_path: Path) -> None:
     nodes = [op("QMoE", "x r w s - v u", "y", domain=MICROSOFT, k=2, expert_weight_bits=4)]
     graph = loaded(tmp_path, nodes, EXPERTS)
     assert parameter_sizes(graph) == {"w": 5 * 24 * 64, "v": 5 * 64 * 24}
-    # half a byte each, the router's floats and the scales
+    (note,) = (note for note in build_ledger(graph).notes if "scales" in note)
+    # half a byte each; a float for each row of both matrices
+    assert note.endswith("; the file holds them in 7,680 bytes, and scales and zero points in 1,760")
+    # and the router's floats
     assert totals(graph).resident_weight_bytes == 5 * 24 * 64 + 4 * (15 + 5 * 24 + 5 * 64)
 
 
