@@ -24,6 +24,7 @@ PRODUCTS: Mapping[Operator, Sequence[int]] = {
         "ConvInteger": (1,), "MatMulInteger": (0, 1), "QLinearConv": (3, 8), "QLinearMatMul": (0, 3),
         "LSTM": (1, 2, 3, 7), "GRU": (1, 2, 3), "RNN": (1, 2, 3), "CausalConvWithState": (1, 2),
     }.items()},
+    ("com.amd.quark", "ExtendedLSTM"): (1, 2, 3, 7), ("com.vai.quantize", "VitisLSTM"): (1, 2, 3, 7),
     **{(MICROSOFT, op_type): indices for op_type, indices in {
         "FusedConv": (1, 2), "NhwcConv": (1, 2), "NhwcFusedConv": (1, 2), "QLinearConv": (3, 8),
         "ConvTransposeWithDynamicPads": (1, 3), "CausalConvWithState": (1, 2),
@@ -50,6 +51,8 @@ NORMALIZATIONS: Mapping[Operator, Sequence[int]] = {
         "BatchNormalization": (1, 2), "InstanceNormalization": (1, 2), "GroupNormalization": (1, 2),
         "LayerNormalization": (1, 2), "RMSNormalization": (1,), "SimplifiedLayerNormalization": (1,),
     }.items()},
+    ("com.amd.quark", "ExtendedInstanceNormalization"): (1, 2),
+    ("com.vai.quantize", "VitisInstanceNormalization"): (1, 2),
     **{(MICROSOFT, op_type): indices for op_type, indices in {
         "SkipLayerNormalization": (2, 3, 4), "SkipSimplifiedLayerNormalization": (2, 3),
         "GroupNorm": (1, 2), "SkipGroupNorm": (1, 2, 4), "QOrderedLayerNormalization": (2, 3),

@@ -88,5 +88,8 @@ OPERATORS: Mapping[tuple[str, str], Rule] = {
     **dict.fromkeys(BLOCK_QUANTIZERS, _blocks),
     ("", "GroupNormalization"): _like_first,  # at opset 18 ONNX's inference does not know it
     **dict.fromkeys([("", "RNN"), ("", "GRU"), ("", "LSTM")], _recurrent),
+    **dict.fromkeys([("com.amd.quark", "ExtendedLSTM"), ("com.vai.quantize", "VitisLSTM")], _recurrent),
+    ("com.amd.quark", "ExtendedInstanceNormalization"): _like_first,
+    ("com.vai.quantize", "VitisInstanceNormalization"): _like_first,
 }
 """By domain and operator."""
