@@ -129,7 +129,10 @@ def test_experts_are_params_each_without_scales(tmp_path: Path) -> None:
     nodes = [op("QMoE", "x r w s - v u", "y", domain=MICROSOFT, k=2, expert_weight_bits=4)]
     graph = loaded(tmp_path, nodes, EXPERTS)
     assert parameter_sizes(graph) == {"w": 5 * 24 * 64, "v": 5 * 64 * 24}
-    # half a byte each, the router's floats and the scales
+    (note,) = (note for note in build_ledger(graph).notes if "scales" in note)
+    # half a byte each; a float for each row of both matrices
+    assert note.endswith("; the file holds them in 7,680 bytes, and scales and zero points in 1,760")
+    # and the router's floats
     assert totals(graph).resident_weight_bytes == 5 * 24 * 64 + 4 * (15 + 5 * 24 + 5 * 64)
 
 
@@ -206,6 +209,18 @@ def test_stored_integers_behind_another_tools_dequantizer_are_the_weight(tmp_pat
     graph = loaded(tmp_path, nodes, held)
     assert parameter_sizes(graph) == {"w": 640, "b": 10}
     assert totals(graph).resident_weight_bytes == 2 * 640 + 4 * 10 + 4 + 2 + 4
+
+
+def test_quarks_forms_of_layers_have_the_shapes_and_weights_of_onnxs(tmp_path: Path) -> None:
+    """A sequence of 5, a batch of 2: the states are none."""
+    lstm = op("ExtendedLSTM", "x W R B - h h", "s", domain="com.amd.quark", hidden_size=4)
+    norm = op("ExtendedInstanceNormalization", "s g b", "y", domain="com.amd.quark")
+    sizes = {"W": (1, 16, 3), "R": (1, 16, 4), "B": (1, 32), "h": (1, 2, 4)}
+    held = [*(tensor(name, shape) for name, shape in sizes.items()),
+            *(numpy_helper.from_array(np.array([2], np.float32), name) for name in "gb")]  # fmt: skip
+    graph = loaded(tmp_path, [lstm, norm], held, inputs=[value("x", (5, 2, 3))])
+    assert graph.nodes[-1].view.output().shape == (5, 1, 2, 4)
+    assert parameter_sizes(graph) == {"W": 48, "R": 64, "B": 32, "g": 1, "b": 1}
 
 
 DYNAMIC = {
