@@ -83,11 +83,22 @@ class _Derivation:
             self._vectors[node.outputs[0]] = vector if len(vector or ()) <= MOST_ELEMENTS else None
         if not node.domain and node.op_type in REACHES:
             self._reaches[node.outputs[0]] = REACHES[node.op_type](op)
+        self._tell_roles(op)
+
+    def _tell_roles(self, op: Operation) -> None:
+        """What the node says of tokens and caches."""
+        node = op.node
         if node.op_type == "Concat" and node.outputs[0] in self._outputs:
-            caches = [shape for name, shape in zip(node.inputs, shapes, strict=True) if name in self._inputs]
-            if caches and caches[0] and op.axis(len(caches[0])) > 0:
-                op.returns_caches = True
-                op.sequences(caches[0][0])
+            at = next((at for at, name in enumerate(node.inputs) if name in self._inputs), -1)
+            cache = op.shape(at) if at >= 0 else None
+            axis = op.axis(len(cache)) if cache is not None and len(cache) > 2 else 0
+            if cache is not None and axis > 0:
+                op.cached(cache[0], cache[axis])
+        looked_up = LOOKED_UP_AT.get(node.op_type)
+        if looked_up is not None and node.inputs[looked_up] in self._inputs:
+            op.reads_tokens(op.shape(looked_up, 2))
+        if (node.domain, node.op_type) in ATTENTION and node.op_type.endswith("Attention"):
+            op.reads_tokens(op.shape(0, 3))
         if op.returns_caches:
             self.found.caches.update(node.outputs[1:] or node.outputs)
 
@@ -149,6 +160,9 @@ class _Derivation:
         elif computed_from(text):
             self.found.texts[text] = None
 
+
+LOOKED_UP_AT = {"Gather": 1, "GatherBlockQuantized": 1, "EmbedLayerNormalization": 0}
+"""Where operators read what they look up in a table."""
 
 WHOLE = (TensorProto.INT64, TensorProto.INT32)
 
