@@ -57,6 +57,7 @@ class _Derivation:
             self._define(text)
         self._shapes = {name: self._read(value, own=True) for name, value in inputs.items()}
         self._inputs = frozenset(inputs)
+        self._handed_on = dict(self._shapes)
         for value in inputs.values():
             self.found.inputs.update(dict.fromkeys(_names(value)))
         for node in graph.nodes:
@@ -95,8 +96,10 @@ class _Derivation:
             if cache is not None and axis > 0:
                 op.cached(cache[0], cache[axis])
         looked_up = LOOKED_UP_AT.get(node.op_type)
-        if looked_up is not None and node.inputs[looked_up] in self._inputs:
-            op.reads_tokens(op.shape(looked_up, 2))
+        if looked_up is not None and node.inputs[looked_up] in self._handed_on:
+            op.reads_tokens(self._handed_on[node.inputs[looked_up]])
+        if node.op_type in HANDING_ON and node.inputs[0] in self._handed_on:
+            self._handed_on[node.outputs[0]] = self._handed_on[node.inputs[0]]
         if (node.domain, node.op_type) in ATTENTION and node.op_type.endswith("Attention"):
             op.reads_tokens(op.shape(0, 3))
         if op.returns_caches:
@@ -160,6 +163,9 @@ class _Derivation:
         elif computed_from(text):
             self.found.texts[text] = None
 
+
+HANDING_ON = frozenset({"Cast", "Identity", "Reshape", "Squeeze", "Unsqueeze"})
+"""Operators that make the values of an input, in its order."""
 
 LOOKED_UP_AT = {"Gather": 1, "GatherBlockQuantized": 1, "EmbedLayerNormalization": 0}
 """Where operators read what they look up in a table."""

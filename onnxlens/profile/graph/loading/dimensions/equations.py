@@ -131,11 +131,11 @@ class Equations:
         return [name for name in self.inputs if name in needed]
 
     def samples(self, free: Sequence[str]) -> Mapping[str, int]:
-        """Sizes to run a language model at: one token behind 128 cached ones, without a cache 128 tokens.
+        """Sizes to run a language model at: one token behind 128 cached ones, without a cache 64 tokens.
 
         None of a file with other dimensions.
         """
-        tokens = 1 if "cached" in self.roles.values() else 128
+        tokens = 1 if "cached" in self.roles.values() else 64
         sizes = {"sequences": 1, "tokens": tokens, "cached": 128}
         known = {name: sizes[role] for name, role in self.roles.items()}
         if self.batch is not None:

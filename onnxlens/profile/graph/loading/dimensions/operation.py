@@ -102,9 +102,9 @@ class Operation:
 
     def reads_tokens(self, shape: Shape | None) -> None:
         """It reads sequences of tokens."""
-        roles: tuple[Role, ...] = ("sequences", "tokens")
-        for size, role in zip(shape or (), roles, strict=False):
-            self._play(size, role)
+        if shape is not None and len(shape) > 1:
+            self._play(shape[0], "sequences")
+            self._play(shape[1], "tokens")
 
     def _play(self, size: Size | None, role: Role) -> None:
         name = _name(size)
