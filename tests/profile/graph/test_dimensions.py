@@ -136,7 +136,10 @@ SINGLE: Sequence[tuple[str, NodeProto, dict[str, Dims], dict[str, int]]] = [
         "grouped queries apart",
         ms("GroupQueryAttention", "q k v p w", "y", **HEADS),
         {"q": (1, 3, 128), "k": K[:3], "v": V[:3], "p": CACHED, "w": W},
-        {"k0": 1, "k2": 32, "v0": 1, "v2": 32, "p0": 1, "p1": 2, "p3": 16, "w0": 1, "w1": 2, "w2": 5, "w3": 16},
+        {
+            "k0": 1, "k2": 32, "v0": 1, "v2": 32, "p0": 1, "p1": 2, "p3": 16, "w0": 1, "w1": 2, "w2": 5,
+            "w3": 16,
+        },
     ),
     (
         "keys and values of the query's sequence",
@@ -198,7 +201,7 @@ SINGLE: Sequence[tuple[str, NodeProto, dict[str, Dims], dict[str, int]]] = [
         {"x": (2, 4, 7, "x3"), "p": ("p0", "p1"), "c": (99, 8), "s": (99, 8)},
         {"x3": 16, "p0": 2, "p1": 7},
     ),
-    ("a packed weight", ms("MatMulNBits", "x w", "y", K=48, N=9), {"x": (2, "a"), "w": (9, 2, 16)}, {"a": 48}),
+    ("a packed weight", ms("MatMulNBits", "x w", "y", K=48, N=9), {"x": ("b", "a"), "w": (9, 24)}, {"a": 48}),
     ("a product", op("MatMul", "x w", "y"), {"x": (2, "x1"), "w": (48, 9)}, {"x1": 48}),
     ("a transposed product", op("Gemm", "x w", "y", transB=1), {"x": (2, "x1"), "w": (9, 48)}, {"x1": 48}),
     ("channels", op("Conv", "x w", "y", group=2), {"x": (1, "c", 8, 8), "w": (4, 3, 1, 1)}, {"c": 6}),
