@@ -325,6 +325,12 @@ def test_sizes_to_run_at_are_those_of_one_decoding_step() -> None:
     outputs = shaped(k2=PRESENT, v2=PRESENT)
     found = equations(nodes, inputs, outputs, [weight("table", 50, 192)])
     assert found.samples(found.free(found.solved({}))) == {"batch": 1, "seq": 1, "past": 128}
+    sliding = ms(
+        "GroupQueryAttention", "x - - w w", "z", **HEADS, local_window_size=300, sliding_window_cache=1
+    )
+    window = value("w", ("batch", "kv", "window", "head"))
+    wide = equations([*nodes, sliding], [*inputs, window], outputs, [weight("table", 50, 192)])
+    assert wide.samples(["past"]) == {"past": 300}
     encoder = equations(
         [op("Cast", "ids", "i", to=INT64), op("Gather", "table i", "x")],
         inputs[:1],
