@@ -73,6 +73,7 @@ class OpenedTarget(AbstractContextManager["OpenedTarget"]):
         self.is_file = is_file(target)
         self._folder = folder
         self._just_written = just_written
+        self._runs = False
         self._stack = ExitStack()
         if self.is_file:
             self.settings.require_for_file(target)
@@ -149,7 +150,15 @@ class OpenedTarget(AbstractContextManager["OpenedTarget"]):
 
     @cached_property
     def _loaded(self) -> Graph:
-        return self.graph_at({})
+        if not (self._runs or self.settings.run) or not self.is_file:
+            return self.graph_at({})
+        sizes = self._file.sample_dims(self._shapes, self.settings.dims)
+        graph = self.graph_at(sizes)
+        if not sizes:
+            return graph
+        told = f"run as with {' '.join(f'--dim {name}={size}' for name, size in sizes.items())}"
+        self.progress(told, 0, 0)
+        return replace(graph, notes=(f"{told}, as nobody gave these sizes", *graph.notes))
 
     @property
     def declared(self) -> Graph:
@@ -355,13 +364,18 @@ class OpenedTarget(AbstractContextManager["OpenedTarget"]):
         return network.filled(module, source)
 
     def require_weights(self) -> None:
-        """Check that the target can run.
+        """Check that the target can run, and have a language model's open sizes chosen.
 
         Raises:
             UsageError: the settings say to export it without weights.
         """
         if self.settings.weights == "none" and not self.is_file:
             raise UsageError(f"{self.target}: cannot run without weights; choose seeded ones or a checkpoint")
+        self._runs = True
+        loaded: Graph | None = self.__dict__.get("_loaded")
+        if loaded is not None and any(tensor.elements is None for tensor in loaded.inputs):
+            for part in ("_loaded", "graph", "ledger"):
+                self.__dict__.pop(part, None)  # they are of open sizes
 
     @cached_property
     def _state(self) -> ModuleState:

@@ -108,6 +108,12 @@ class LoadedFile:
         with in_one_line(self._path), in_file(self._path):
             return fix_dimensions(self._path, self._read, shapes, dims, self._equations).free
 
+    def sample_dims(self, shapes: Mapping[str, Sequence[int]], dims: Mapping[str, int]) -> Mapping[str, int]:
+        """Sizes for the open dimensions of a language model to run it at; none for other files."""
+        self._restore()
+        with in_one_line(self._path), in_file(self._path):
+            return fix_dimensions(self._path, self._read, shapes, dims, self._equations).samples
+
     def _at(
         self,
         shapes: Mapping[str, Sequence[int]],
