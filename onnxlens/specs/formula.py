@@ -142,6 +142,18 @@ class Part:
 
 
 @record(frozen=True, slots=True)
+class Limit:
+    """Formulas hold where a polynomial is at most a number, and why not beyond."""
+
+    of: Polynomial
+    most: int
+    why: str
+
+    def __str__(self) -> str:
+        return f"they hold for {self.of} <= {self.most}: {self.why}"
+
+
+@record(frozen=True, slots=True)
 class Variable:
     """A dimension that formulas are in.
 
@@ -226,7 +238,7 @@ class FormulaReport:
         example: sizes at which the graph was counted.
         by: what a row is.
         checked_points: at how many points the formulas were compared with the count.
-        limit: where formulas hold; "" for wherever the graph runs.
+        limit: where formulas hold; None for wherever the graph runs.
     """
 
     graph: str
@@ -240,7 +252,7 @@ class FormulaReport:
     checked_points: int
     example: Mapping[str, int]
     by: FormulaRows = "module"
-    limit: str = ""
+    limit: Limit | None = None
     notes: tuple[str, ...] = ()
 
     def sizes_at(self, dims: Mapping[str, int]) -> Mapping[str, int]:
@@ -261,6 +273,8 @@ class FormulaReport:
             if not variable.takes(size) and size:
                 raise UsageError(f"{name}={size} is no size of {self.source}: the formulas are in {variable}")
         sizes = dict(dims)
+        if self.limit is not None and self.limit.of.at(sizes) > self.limit.most:
+            raise UsageError(f"the formulas of {self.source}: {self.limit}; 'profile' counts other sizes")
         for part in self.parts:
             sizes[part.name] = part.at(sizes)
         return sizes
