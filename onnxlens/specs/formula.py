@@ -159,32 +159,37 @@ class Variable:
 
     Attributes:
         step: what its sizes leave when divided by this is one of ``rests``.
-        least: and they are at least this.
+        least: and they are at least this,
+        most: and at most this; None for any.
     """
 
     name: str
     step: int = 1
     rests: tuple[int, ...] = (0,)
     least: int = 1
+    most: int | None = None
 
     def takes(self, size: int) -> bool:
         """Whether the graph can have the size."""
+        if self.most is not None and size > self.most:
+            return False
         return size % self.step in self.rests and size >= self.least
 
-    def next_from(self, size: int) -> int:
-        """The first size from this one on."""
-        return next(
-            each
-            for each in range(max(size, self.least), max(size, self.least) + self.step + 1)
-            if self.takes(each)
-        )
+    def near(self, size: int) -> int:
+        """The first size from this one on, or the last one before."""
+        start = max(size, self.least)
+        above = range(start, start + self.step + 1)
+        below = range(min(start, self.most or start), self.least - 1, -1)
+        return next(each for each in (*above, *below) if self.takes(each))
 
     def __str__(self) -> str:
+        start = f" from {self.least}" if self.least > 1 else ""
+        end = f" up to {self.most}" if self.most is not None else ""
         if self.step == 1:
-            return f"{self.name} from {self.least}" if self.least > 1 else self.name
+            return f"{self.name}{start}{end}"
         if self.rests == (0,):
-            return f"{self.name} in multiples of {self.step}, from {self.least}"
-        return f"{self.name} from {self.least}, {_ranges(self.rests)} modulo {self.step}"
+            return f"{self.name} in multiples of {self.step}{start}{end}"
+        return f"{self.name}{start}{end} ({_ranges(self.rests)} modulo {self.step})"
 
 
 def _ranges(numbers: Sequence[int]) -> str:

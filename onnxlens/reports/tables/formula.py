@@ -9,6 +9,7 @@ from typing import Any
 from onnxlens.errors import UsageError
 from onnxlens.reports.numbers import AT_LEAST, COST_NAMES, COSTS, bounded
 from onnxlens.reports.tables.render import Column, TableFormat, first_of, fitted, render_table, with_notes
+from onnxlens.specs.codec import to_plain
 from onnxlens.specs.formula import FORMULAS, FormulaReport, FormulaRow, Limit, Polynomial, evaluated, total
 from onnxlens.specs.record import record
 
@@ -184,10 +185,7 @@ def formula_document(
         "source": report.source,
         "opset": report.opset,
         "by": report.by,
-        "variables": [
-            {"name": each.name, "step": each.step, "rests": list(each.rests), "least": each.least}
-            for each in report.variables
-        ],
+        "variables": [to_plain(each) for each in report.variables],
         "parts": [
             {
                 "name": each.name,
