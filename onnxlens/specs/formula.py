@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from fractions import Fraction
 from math import gcd, lcm
 from typing import Literal
@@ -180,7 +180,8 @@ class Variable:
         start = max(size, self.least)
         above = range(start, start + self.step + 1)
         below = range(min(start, self.most or start), self.least - 1, -1)
-        return next(each for each in (*above, *below) if self.takes(each))
+        sizes: Iterator[int] = (each for each in (*above, *below) if self.takes(each))
+        return next(sizes)
 
     def __str__(self) -> str:
         start = f" from {self.least}" if self.least > 1 else ""

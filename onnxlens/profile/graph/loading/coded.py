@@ -17,7 +17,7 @@ from onnxlens.errors import GraphError
 from onnxlens.profile.graph.graph import Graph, uncollected
 from onnxlens.profile.graph.loading.loader import LoadedFile
 from onnxlens.profile.graph.loading.protobuf import MAX_CONSTANT_ELEMENTS
-from onnxlens.specs.bounds import in_file
+from onnxlens.specs.bounds import MOST_PIXELS, in_file
 from onnxlens.specs.record import record
 from onnxlens.specs.tensor import TensorSpec
 
@@ -82,8 +82,10 @@ class CodedFile(LoadedFile):
 
     def _decoded(self, value: int, sizes: Mapping[str, int]) -> int:
         """The constant at these sizes: for each prime in it the size is put in place of the export's."""
+        if not _is_multiple(value):
+            return value if not _has_token(value) else self._decoded(value - 1, sizes) + 1
         for name, prime in PRIMES.items():
-            while value and value % prime == 0:
+            while value % prime == 0:
                 value = value // prime * sizes[name] * prime // self._coded_at[name]
         return value
 
@@ -100,9 +102,16 @@ def _small_integers(tensor: TensorProto) -> np.ndarray | None:
 
 
 def _is_coded(value: int) -> bool:
-    return (
-        abs(int(value)) < 2**62 and bool(value) and any(int(value) % prime == 0 for prime in PRIMES.values())
-    )
+    return _is_multiple(value) or _has_token(value)
+
+
+def _is_multiple(value: int) -> bool:
+    return 0 < value < MOST_PIXELS**4 and any(value % prime == 0 for prime in PRIMES.values())
+
+
+def _has_token(value: int) -> bool:
+    """Whether it counts all positions of a picture, and one token more: that of a transformer's class."""
+    return 1 < value < MOST_PIXELS**4 and (value - 1) % (PRIMES["height"] * PRIMES["width"]) == 0
 
 
 def _require_plain(path: Path, node: NodeProto) -> None:
