@@ -20,6 +20,7 @@ import recipes
 from onnx import TensorProto
 
 MOST_DATA_BYTES = 64 << 20
+PATHS = ("pkg.torch.onnx.stack_trace", "pkg.torch.onnx.fx_node")
 
 
 def recipe_of(family: str, size: int) -> Any:
@@ -76,12 +77,21 @@ def _kept(path: Path, folder: Path, name: str) -> Path:
             if entry.key == "location":
                 locations.add(entry.value)
                 entry.value = f"{stem}.onnx.data"
+    _forget_the_machine(model)
     kept = folder / f"{stem}.onnx"
     kept.write_bytes(model.SerializeToString())
     for location in locations:
         if (path.parent / location).stat().st_size <= MOST_DATA_BYTES:
             shutil.copy(path.parent / location, folder / f"{stem}.onnx.data")
     return kept
+
+
+def _forget_the_machine(model: onnx.ModelProto) -> None:
+    """Torch's exporter keeps paths of source files."""
+    for node in model.graph.node:
+        kept = [entry for entry in node.metadata_props if entry.key not in PATHS]
+        del node.metadata_props[:]
+        node.metadata_props.extend(kept)
 
 
 def _tensors(graph: onnx.GraphProto) -> Iterator[TensorProto]:

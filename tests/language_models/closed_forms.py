@@ -26,7 +26,13 @@ class Macs:
 
     @property
     def total(self) -> int:
-        return sum(getattr(self, field.name) for field in fields(self))
+        return sum(self.parts.values())
+
+    @property
+    def parts(self) -> dict[str, int]:
+        """Those that multiply anything."""
+        parts = {field.name: getattr(self, field.name) for field in fields(self)}
+        return {name: macs for name, macs in parts.items() if macs}
 
     def __add__(self, other: Macs) -> Macs:
         return Macs(*(getattr(self, field.name) + getattr(other, field.name) for field in fields(self)))
@@ -89,7 +95,8 @@ def _linear_matrices(model: Decoder) -> int:
     return model.hidden * (2 * keys + 2 * values + 2 * linear.value_heads + values)
 
 
-def _linear_channels(model: Decoder) -> int:
+def linear_channels(model: Decoder) -> int:
+    """Queries, keys and values side by side, as the convolution sees them."""
     linear = model.linear
     assert linear
     return (2 * linear.key_heads + linear.value_heads) * linear.head
@@ -100,7 +107,7 @@ def _multiplied_by_linear_attention(model: Decoder) -> int:
     linear = model.linear
     assert linear
     states = 3 * linear.value_heads * linear.head**2
-    return _linear_matrices(model) + _linear_channels(model) * linear.taps + states
+    return _linear_matrices(model) + linear_channels(model) * linear.taps + states
 
 
 def decoder_params(model: Decoder) -> Params:
@@ -126,7 +133,7 @@ def _layer_params(model: Decoder, layer: Layer) -> tuple[int, int]:
         # taps of each channel; the decay's rate and bias of each head; the norm before the output
         return (
             _linear_matrices(model),
-            _linear_channels(model) * linear.taps + 2 * linear.value_heads + linear.head,
+            linear_channels(model) * linear.taps + 2 * linear.value_heads + linear.head,
         )
     queries, shared = model.heads * model.head, model.kv_heads * model.head
     biases = ("qkv" in model.biased) * (queries + 2 * shared) + ("out" in model.biased) * model.hidden

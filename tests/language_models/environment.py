@@ -31,6 +31,4 @@ def build(packages: Path, folder: Path, wanted: Iterable[str]) -> subprocess.Com
     """``FAMILY:SIZE:FORM`` each, into the folder."""
     command = [sys.executable, str(HERE / "build.py"), str(folder), *wanted]
     offline = {"HF_HUB_OFFLINE": "1", "TRANSFORMERS_OFFLINE": "1", "PYTHONPATH": str(packages)}
-    return subprocess.run(
-        command, env={**os.environ, **offline}, capture_output=True, text=True, check=False
-    )
+    return subprocess.run(command, env={**os.environ, **offline}, capture_output=True, text=True, check=False)

@@ -11,21 +11,34 @@ from typing import Any
 
 import torch
 import transformers
-from recipes import Decoder, Speech, TextEncoder
+from recipes import CONTEXT, Decoder, Speech, TextEncoder
 from tokenizers import Tokenizer, models, pre_tokenizers
 
-CONTEXT = 2048
-_SMALL_VISION = {"depth": 1, "hidden_size": 32, "intermediate_size": 32, "num_heads": 2, "out_hidden_size": 32}
+_SMALL_VISION = {
+    "depth": 1,
+    "hidden_size": 32,
+    "intermediate_size": 32,
+    "num_heads": 2,
+    "out_hidden_size": 32,
+}
 """The builder takes a Qwen 3.5 with its eyes alone, and leaves them out."""
 
 
 def network(recipe: Decoder | Speech | TextEncoder) -> Any:
-    """The module of a recipe."""
+    """The module of a recipe; no two of its tensors are equal, or torch's exporter would write them once."""
     torch.manual_seed(0)
+    made = _made(recipe)
+    with torch.no_grad():
+        for parameter in made.parameters():
+            parameter.add_(torch.randn_like(parameter) / 50)
+    return made.eval()
+
+
+def _made(recipe: Decoder | Speech | TextEncoder) -> Any:
     if isinstance(recipe, Speech):
-        return transformers.WhisperForConditionalGeneration(_whisper(recipe)).eval()
+        return transformers.WhisperForConditionalGeneration(_whisper(recipe))
     if isinstance(recipe, TextEncoder):
-        return transformers.CLIPTextModel(_clip(recipe)).eval()
+        return transformers.CLIPTextModel(_clip(recipe))
     head, config, more = _CLASSES[recipe.family]
     made = getattr(transformers, config)(**_common(recipe), **more(recipe))
     if recipe.family == "qwen3_5":
@@ -33,7 +46,7 @@ def network(recipe: Decoder | Speech | TextEncoder) -> Any:
         made.tie_word_embeddings = recipe.tied
     made.architectures = [head]
     made._attn_implementation = "eager"
-    return getattr(transformers, head)(made).eval()
+    return getattr(transformers, head)(made)
 
 
 def save(recipe: Decoder | Speech | TextEncoder, folder: Path) -> None:

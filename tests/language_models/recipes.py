@@ -9,6 +9,9 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import Literal
 
+CONTEXT = 2048
+"""Positions of the rotary tables."""
+
 Layer = Literal["full", "sliding", "convolution", "linear"]
 
 
