@@ -327,16 +327,6 @@ def attention(node: NodeProto, around: Surroundings) -> Sequence[NodeProto]:
     return [*nodes, make("Concat", [past, state], [present], axis=3)] if past else nodes
 
 
-def linear_attention(node: NodeProto, around: Surroundings) -> Sequence[NodeProto] | None:
-    """LinearAttention: as large as its values, once for each query head where those are more."""
-    queries, values = int(setting(node, "q_num_heads", 0)), int(setting(node, "kv_num_heads", 0))
-    shares = max(queries // values, 1)
-    made = [make("Concat", [given(node, 2)] * shares, node.output[:1], axis=-1)]
-    if 1 not in asked(node):
-        return made
-    return [*made, make("Identity", [given(node, 3)], node.output[1:2])] if given(node, 3) else None
-
-
 def to_blocks(node: NodeProto, around: Surroundings) -> Sequence[NodeProto]:
     """ReorderInput: to (N, C, H, W), the channels padded to whole blocks, as many as the convolution reads.
 

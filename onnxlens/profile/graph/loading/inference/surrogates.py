@@ -71,7 +71,7 @@ SURROGATES: Mapping[Operator, Surrogate] = {
         MICROSOFT,
         "Gelu FastGelu QuickGelu BiasGelu BiasAdd BiasSoftmax BiasDropout BitmaskBiasDropout "
         "BitmaskDropout ScaledSiLU GatedAdd Inverse Trilu RotaryEmbedding MRotaryEmbedding "
-        "DecoderAttention LongformerAttention MoE QMoE GroupNorm BranchwiseRMSNorm GatedRMSNorm "
+        "LongformerAttention MoE QMoE GroupNorm BranchwiseRMSNorm GatedRMSNorm "
         "QLinearSigmoid QLinearLeakyRelu QLinearSoftmax QOrderedGelu QOrderedLayerNormalization "
         "QOrderedLongformerAttention",
     ),
@@ -80,9 +80,7 @@ SURROGATES: Mapping[Operator, Surrogate] = {
     (MICROSOFT, "ComplexMulConj"): form("Add", 0, 1),
     (MICROSOFT, "NGramRepeatBlock"): copies({0: 1}),
     (MICROSOFT, "GemmaRotaryEmbedding"): copies({0: 1, 1: 3}),
-    (MICROSOFT, "CausalConvWithState"): copies({0: 0, 1: 3}),
     (MICROSOFT, "VarlenCausalConvWithState"): copies({0: 0, 1: 4}),
-    (MICROSOFT, "LinearAttention"): rules.linear_attention,
     (MICROSOFT, "LinearAttentionGate"): copies({0: 0, 1: 3}),
     (MICROSOFT, "GatedDeltaNet"): copies({0: 2, 1: 6}),
     (MICROSOFT, "EngramGate"): copies({0: 0, 1: 0}),

@@ -1,0 +1,148 @@
+"""What is read and written of caches and states that a node takes from run to run.
+
+Of a cache of keys and values the earlier rows that some query sees are read, and the new rows are written,
+whether past and present share a buffer or not: what is copied besides is the runtime's affair. A recurrent
+state is read and written whole.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+
+from onnxlens.profile.count.rules.attention_reach import LAYOUTS, Reach, onnx_tokens, reaches_of
+from onnxlens.profile.graph.node_view import NodeView, NotCountable, ValueView
+from onnxlens.specs.record import record
+from onnxlens.specs.tensor import storage_bytes
+
+
+@record(frozen=True, slots=True)
+class CacheUse:
+    """What a node reads and writes of a cache.
+
+    Attributes:
+        past: the input that holds it; None for one that begins here.
+        present: the output that holds it afterwards; None where it does not change, or is not asked for.
+    """
+
+    past: int | None
+    present: int | None
+    read_bytes: int
+    write_bytes: int
+
+
+def row_bytes(value: ValueView) -> int:
+    """The bytes of one key of one sequence in a cache (B, H, S, D), or (2, B, H, S, D) with its value."""
+    shape = value.sizes()
+    both = shape[0] if len(shape) == 5 else 1
+    return _stored(value, both * shape[-3] * shape[-1])
+
+
+def _stored(value: ValueView, elements: int) -> int:
+    size = storage_bytes(value.dtype or "", elements)
+    if size is None:
+        raise NotCountable(f"the element size of {value.name!r} ({value.dtype}) is unknown")
+    return size
+
+
+def block_row_bytes(value: ValueView) -> int:
+    """The same where a cache is in blocks, (blocks, rows, H, D)."""
+    return _stored(value, value.sizes()[2] * value.sizes()[3])
+
+
+def caches_of(node: NodeView) -> Sequence[CacheUse]:
+    """What a node reads and writes of caches and states; nothing where it has none, or has no such.
+
+    Raises:
+        NotCountable: a shape or a length is unknown.
+    """
+    find = RULES.get(node.domain, {}).get(node.op_type)
+    return () if find is None else tuple(find(node))
+
+
+Find = Callable[[NodeView], Iterator[CacheUse]]
+
+
+def _grown(*pasts: int, row: Callable[[ValueView], int] = row_bytes) -> Find:
+    """Keys and values: the earlier rows that are seen, and the new ones."""
+
+    def find(node: NodeView) -> Iterator[CacheUse]:
+        reaches = reaches_of(node)
+        read = sum(times * reach.cached for times, reach in reaches)
+        written = sum(times * reach.new for times, reach in reaches)
+        for present, past in enumerate(pasts, 1):
+            held, made = node.has_input(past), node.has_output(present)
+            if held or made:
+                each = row(node.input(past) if held else node.output(present))
+                yield CacheUse(
+                    past if held else None,
+                    present if made else None,
+                    held * read * each,
+                    made * written * each,
+                )
+
+    return find
+
+
+def _multi_head(*pasts: int) -> Find:
+    """As ``_grown``; keys and values of another sequence, which stay as they are, are read whole."""
+    grown = _grown(*pasts)
+
+    def find(node: NodeView) -> Iterator[CacheUse]:
+        yield from grown(node)
+        for index in (1, 2):
+            if node.has_input(index) and len(node.input_shape(index)) == 4:
+                yield CacheUse(index, None, node.input(index).size_bytes, 0)
+
+    return find
+
+
+def _onnx(node: NodeView) -> Iterator[CacheUse]:
+    """As ``_grown``; where the keys are a buffer with lengths apart, it reads what queries see of that."""
+    yield from _grown(4, 5)(node)
+    if node.has_input(6):
+        batch, _, length = onnx_tokens(node)
+        seen = sum(times * _seen(reach) for times, reach in reaches_of(node))
+        for index in (1, 2):
+            size = node.input(index).size_bytes
+            yield CacheUse(index, None, size * seen // max(batch * length, 1), 0)
+
+
+def _seen(reach: Reach) -> int:
+    """How many keys some query sees, where its own are among them."""
+    return reach.total if reach.left is None else min(reach.total, reach.left + reach.queries)
+
+
+def _state(past: int, present: int = 1) -> Find:
+    """A state that is read and written whole; of a window of states the last is read."""
+
+    def find(node: NodeView) -> Iterator[CacheUse]:
+        held, made = node.has_input(past), node.has_output(present)
+        if held or made:
+            states = max(node.attribute("state_window", 0), 1)
+            read = node.input(past).size_bytes // states if held else 0
+            written = node.output(present).size_bytes if made else 0
+            yield CacheUse(past if held else None, present if made else None, read, written)
+
+    return find
+
+
+def _scattered(node: NodeView) -> Iterator[CacheUse]:
+    """TensorScatter: the new rows are written where they belong."""
+    yield CacheUse(0, 0, 0, node.input(1).size_bytes)
+
+
+STATES: Mapping[str, Find] = {"LinearAttention": _state(3), "CausalConvWithState": _state(3)}
+RULES: Mapping[str, Mapping[str, Find]] = {
+    "": {**STATES, "Attention": _onnx, "TensorScatter": _scattered},
+    "com.microsoft": {
+        **STATES,
+        **{op_type: _grown(*layout.caches) for (domain, op_type), layout in LAYOUTS.items() if domain},
+        "MultiHeadAttention": _multi_head(6, 7),
+        "DecoderMaskedMultiHeadAttention": _multi_head(5, 6),
+        "PagedAttention": _grown(3, 4, row=block_row_bytes),
+        "DecoderAttention": _grown(6, 7),
+        "VarlenCausalConvWithState": _state(4),
+        "GatedDeltaNet": _state(6),
+    },
+}
+"""Operators that keep something from run to run, by domain and type."""
