@@ -166,7 +166,7 @@ class OpenedTarget(AbstractContextManager["OpenedTarget"]):
         """The model with the fixed sizes of inputs that the settings change; None where they change none."""
         from onnxlens.profile.graph.loading.fixing import with_changed_shapes
 
-        return with_changed_shapes(self.path, self._shapes, self.settings.dims) if self._shapes else None
+        return with_changed_shapes(self.path, self._shapes) if self._shapes else None
 
     @cached_property
     def _given_inputs(self) -> Mapping[str, np.ndarray]:

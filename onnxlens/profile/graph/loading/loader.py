@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
+from shlex import quote
 
 from onnx import GraphProto, ValueInfoProto
 
@@ -63,12 +64,14 @@ def _loaded(
     manifest = read_manifest(path)
     if manifest is not None:
         _require_of_file(path, manifest, model.graph)
-    changed = fix_dimensions(path, model.graph, shapes, dims)
-    given = fix_values(path, model.graph, values)
     graph = _read_in_order(path, model.graph, versions(model))
-    inference = complete_types(model, graph, path.parent, doubtful=bool(changed))
-    if changed and inference.misfits:
-        raise UsageError(f"{path.name}: {changed[0]}, and {inference.misfits[0]}; keep what the file fixes")
+    fixed = fix_dimensions(path, graph, shapes, dims)
+    given = fix_values(path, model.graph, values)
+    inference = complete_types(model, graph, path.parent, doubtful=bool(fixed.changed))
+    if fixed.changed and inference.misfits:
+        raise UsageError(
+            f"{path.name}: {fixed.changed[0]}, and {inference.misfits[0]}; keep what the file fixes"
+        )
     _require_axes(path, graph, inference)
     newer = newer_operator_notes(graph, versions(model))
     read = ModelReader(model, graph, path, inference)
@@ -95,10 +98,11 @@ def _loaded(
         manifest=manifest,
         given=given,
         notes=(
-            *changed,
+            *fixed.changed,
+            *fixed.notes,
             *newer,
             *inference.notes,
-            *_dynamic_notes(inputs),
+            *_dynamic_notes(inputs, fixed.free),
         ),
         declared=declared_parameters(model.graph),
     )
@@ -172,9 +176,13 @@ def _tensors(values: Iterable[ValueInfoProto], inference: Inference) -> tuple[Te
     return tuple(specs)
 
 
-def _dynamic_notes(inputs: Sequence[TensorSpec]) -> tuple[str, ...]:
-    """How to get at figures that hang on dynamic dimensions."""
-    named = ", ".join(f"{tensor.name} {tensor.shape_text()}" for tensor in inputs if tensor.elements is None)
+def _dynamic_notes(inputs: Sequence[TensorSpec], free: Sequence[str]) -> tuple[str, ...]:
+    """How to get at figures that hang on dynamic dimensions: ``free`` are those that decide all others."""
+    named = [tensor for tensor in inputs if tensor.elements is None]
     if not named:
         return ()
-    return (f"inputs have dynamic dimensions: {named}; fix them with --dim NAME=SIZE or --shape INPUT=SIZES",)
+    symbols = {dim for tensor in named for dim in tensor.shape}
+    flags = [f"--dim {quote(name)}=SIZE" for name in free if name in symbols]
+    flags += [f"--shape {quote(tensor.name)}=SIZES" for tensor in named if not flags or "?" in tensor.shape]
+    listed = ", ".join(f"{tensor.name} {tensor.shape_text()}" for tensor in named)
+    return (f"inputs have dynamic dimensions: {listed}; fix them with {' '.join(flags)}",)
