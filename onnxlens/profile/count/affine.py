@@ -5,6 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 
 from onnxlens.profile.graph.graph import Graph
+from onnxlens.profile.graph.loading.quantization import (
+    BLOCK_QUANTIZERS,
+    DEQUANTIZERS,
+    FAKE_QUANTIZERS,
+    QUANTIZERS,
+)
 from onnxlens.profile.graph.node_view import NodeView, ValueView
 
 Operator = tuple[str, str]
@@ -68,16 +74,19 @@ OTHERS: Mapping[Operator, Sequence[int]] = {
 
 SLOTS: Mapping[Operator, Sequence[int]] = {**PRODUCTS, **NORMALIZATIONS, **OTHERS}
 
+QUANTIZED_ALONE = DEQUANTIZERS | QUANTIZERS | FAKE_QUANTIZERS.keys() | BLOCK_QUANTIZERS.keys()
+"""Operators whose output holds the numbers of their first input in another type, or rounded to one."""
+
 MOVERS = frozenset(
     ("", op_type)
     for op_type in (
         "Identity", "Reshape", "Flatten", "Squeeze", "Unsqueeze", "Transpose", "Cast", "CastLike", "Expand",
-        "Slice", "Split", "Pad", "Dropout", "DequantizeLinear", "QuantizeLinear", "DynamicQuantizeLinear",
+        "Slice", "Split", "Pad", "Dropout", "DynamicQuantizeLinear",
     )
-) | {(MICROSOFT, "DequantizeLinear"), (MICROSOFT, "QuantizeLinear")}  # fmt: skip
+) | QUANTIZED_ALONE  # fmt: skip
 """Operators whose output holds the numbers of their first input: all else is sizes and scales."""
 
-DEQUANTIZERS = ("DequantizeLinear", "QLinearConv", "QGemm", "QOrderedMatMul")
+WIDE_BIASES = ("QLinearConv", "QGemm", "QOrderedMatMul")
 """Operators that take integers of 32 bits as a bias."""
 
 
@@ -105,7 +114,7 @@ TO_ROOT = frozenset({
 
 RESHAPES = frozenset({"Reshape", "Squeeze", "Unsqueeze", "Flatten"})
 PASSED = frozenset(
-    {"Cast", "Identity", "DequantizeLinear", "QuantizeLinear", "Dropout", "Slice", "Transpose"}
+    {"Cast", "Identity", "Dropout", "Slice", "Transpose", *(op_type for _, op_type in QUANTIZED_ALONE)}
 )
 QUANTIZED_ON_THE_WAY = frozenset({"Cast", "Floor", "Round", "Reshape", "Div"})
 """What makes integers of a bias at run time, for an integer convolution."""

@@ -9,12 +9,14 @@ from itertools import chain
 from types import MappingProxyType
 
 from onnxlens.profile.count.counting import count_nodes
-from onnxlens.profile.count.liveness import WorkingSets, held_bytes, live_bytes, live_unsized
+from onnxlens.profile.count.liveness import FLOATS, WorkingSets, held_bytes, live_bytes, live_unsized
 from onnxlens.profile.count.parameters import QUANTIZED, parameter_sizes
 from onnxlens.profile.count.repeats import control_notes
 from onnxlens.profile.count.rules import is_view, registered_notes
 from onnxlens.profile.count.windows import windows_of
 from onnxlens.profile.graph.graph import Graph, uncollected
+from onnxlens.profile.graph.loading.quantization import DEQUANTIZERS, REARRANGERS
+from onnxlens.profile.graph.node_view import ValueView
 from onnxlens.specs.ledger import (
     Evidence,
     Ledger,
@@ -336,24 +338,42 @@ def _resident_bytes(running: Iterable[int], fixed: Sequence[Fixed]) -> int:
 
 
 def _fixed_values(graph: Graph, stored_as: str = "") -> Sequence[Fixed]:
-    """The fixed values that each node reads, and their bytes; none of a view."""
-    viewed = _viewed(graph)
+    """The tensors of the file that each node reads as fixed values, and their bytes; none of a view.
+
+    What the bodies inside a node return of them is read by it.
+    """
+    stored = _stored(graph, stored_as)
     return [
         [
-            (viewed.get(value.name, value.name), held_bytes(value, stored_as) or 0)
-            for value in node.view.inputs
-            if value is not None and value.is_weight and not is_view(node.view)
+            tensor
+            for value in node.reads
+            if value.is_weight and not is_view(node.view)
+            for tensor in stored.get(value.name) or _stored_alone(value, stored_as)
         ]
         for node in graph.nodes
     ]
 
 
-def _viewed(graph: Graph) -> Mapping[str, str]:
-    """The tensor whose memory a constant-folded view shares, by the view's name."""
-    sources: dict[str, str] = {}
-    for node in graph.nodes if any(node.constant_folded for node in graph.nodes) else ():
-        if node.constant_folded and is_view(node.view):
-            for output, read in zip(node.view.outputs[:1], node.view.inputs[:1], strict=False):
-                if output is not None and read is not None:
-                    sources[output.name] = sources.get(read.name, read.name)
-    return sources
+def _stored(graph: Graph, stored_as: str) -> Mapping[str, Fixed]:
+    """What constant-folded values are stored as, by name: what dequantizes or is a view makes no copy.
+
+    Nor does what rearranges quantized numbers; of floats it does, as runtimes fold it.
+    """
+    found: dict[str, Fixed] = {}
+    for node in graph.nodes:
+        view = node.view
+        if not node.constant_folded or not view.has_input(0):
+            continue
+        operator, first = (view.domain, view.op_type), view.input(0)
+        packed = operator in DEQUANTIZERS
+        quantized = first.stored_bytes is not None or first.dtype not in FLOATS
+        if packed or is_view(view) or (quantized and operator in REARRANGERS):
+            read = [value for value in view.inputs if value is not None] if packed else [first]
+            held_as = "" if packed else stored_as
+            parts = [found.get(value.name) or _stored_alone(value, held_as) for value in read]
+            found |= {output.name: [*chain(*parts)] for output in view.outputs[:1] if output is not None}
+    return found
+
+
+def _stored_alone(value: ValueView, stored_as: str) -> Fixed:
+    return [(value.name, held_bytes(value, stored_as) or 0)]

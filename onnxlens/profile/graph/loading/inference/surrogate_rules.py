@@ -150,13 +150,14 @@ def cast(inner: Surrogate, dtype: int) -> Surrogate:
 
 
 def scaled(inner: Surrogate, scale: int) -> Surrogate:
-    """The shape of what ``inner`` makes, in the type of that input: a product has its first factor's."""
+    """The shape of what ``inner`` makes, in the type of that input."""
 
     def behind(node: NodeProto, made: str) -> Sequence[NodeProto]:
-        scalar = inner_name(node, "scale")
+        scalar, chosen = inner_name(node, "scale"), inner_name(node, "chosen")
         return [
             make("ReduceMax", [given(node, scale)], [scalar], keepdims=0),
-            make("Mul", [scalar, made], node.output[:1]),
+            make("Cast", [made], [chosen], to=TensorProto.BOOL),
+            make("Where", [chosen, scalar, scalar], node.output[:1]),  # node by node, types have to fit
         ]
 
     return _followed(inner, behind)

@@ -165,8 +165,9 @@ class Walk:
         around = Surroundings({name: fact.type for name, fact in facts.items() if fact is not None})
         version = node.version or self.opsets.get(node.domain, 0)
         for made in surrogate_of(node.proto, around, version) or [node.proto]:
-            domain = node.domain if made is node.proto else ""
-            facts |= dict(self._outputs(made, domain, version, facts))
+            own = made is node.proto
+            at_home = (node.domain, version) if own else ("", self.opsets.get("", version))
+            facts |= dict(self._outputs(made, *at_home, facts))
         return [facts.get(name) or NO_FACT for name in node.outputs]
 
     def _outputs(
