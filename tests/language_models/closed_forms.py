@@ -1,7 +1,7 @@
-"""What a language model costs, derived by hand from its configuration alone: nothing of a file, nothing of the library.
+"""What a language model costs, derived by hand from its configuration alone.
 
-Every product counts in full, as docs/counting.md has it: also the scores that causality hides, and the head at every
-position. A layer that slides attends to at most its window of keys.
+Every product counts in full, as docs/counting.md has it: also the scores that causality hides, and the
+head at every position. A layer that slides attends to at most its window of keys.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ class Macs:
 
 @dataclass(frozen=True)
 class Params:
-    """Elements: of matrices that formats pack, of the head where it is not the table, the table, and all others."""
+    """Elements of what formats pack, of a head that is not the table, of the table, of all others."""
 
     matrices: int
     head: int
@@ -103,7 +103,7 @@ def linear_channels(model: Decoder) -> int:
 
 
 def _multiplied_by_linear_attention(model: Decoder) -> int:
-    """The state of each value head is recalled by the key, gets an outer product, and is read by the query."""
+    """The state of each value head is recalled by the key, updated, and read by the query."""
     linear = model.linear
     assert linear
     states = 3 * linear.value_heads * linear.head**2
@@ -157,7 +157,7 @@ def cache_bytes_per_token(model: Decoder, element: int) -> int:
 
 
 def weight_bytes(params: Params, element: int, bits: int | None = None, *, tied: bool = False) -> int:
-    """As a file holds them: floats of ``element`` bytes, or matrices at ``bits`` and a float scale for a block.
+    """As a file holds them: floats of ``element`` bytes, or matrices at ``bits`` with a scale for a block.
 
     The table of embeddings stays in floats, unless it is the head's weight too.
     """
@@ -203,7 +203,7 @@ def encoder_params(model: Speech) -> int:
 
 
 def speech_decoder_params(model: Speech) -> int:
-    """The table is the head's weight too; of the attention to the sound the queries and the output are here."""
+    """The table is the head's weight too; of the attention to the sound, queries and output are here."""
     width = model.hidden
     itself, across = 4 * width**2 + 3 * width, 2 * width**2 + 2 * width
     mlp = 2 * width * model.inner + model.inner + width

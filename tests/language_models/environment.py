@@ -1,4 +1,4 @@
-"""The packages that make files of the recipes, in a folder of their own: the project's environment stays as it is.
+"""The packages that make files of the recipes, in a folder of their own, beside the project's environment.
 
 They are pinned here and nowhere else; torch, onnx and what they need are those of the project.
 """

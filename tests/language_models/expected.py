@@ -92,8 +92,8 @@ class File:
     def written_more(self) -> int:
         """Elements that the builder writes twice, or that no checkpoint has.
 
-        The head of a Whisper beside its table, and an 8-bit head beside a table that stays in floats; a bias of
-        zeros for the convolution before linear attention, and for the keys of a Whisper's encoder.
+        The head of a Whisper beside its table, and an 8-bit head beside a table that stays in floats;
+        biases of zeros for the convolution before linear attention, and for the keys of a Whisper's encoder.
         """
         recipe = self.recipe
         if isinstance(recipe, Speech):
@@ -101,11 +101,12 @@ class File:
         if not isinstance(recipe, Decoder) or "torch" in self.name:
             return 0
         table = recipe.vocabulary * recipe.hidden if recipe.tied and "int8" in self.name else 0
-        return table + recipe.layers.count("linear") * forms.linear_channels(recipe)
+        biases = recipe.layers.count("linear") * forms.linear_channels(recipe) if recipe.linear else 0
+        return table + biases
 
     @property
     def weight_bytes(self) -> int:
-        """Of a decoder by the builder: weights as they are stored, with their scales, and the rotary tables."""
+        """Of a decoder by the builder: weights as they are stored, their scales, and the rotary tables."""
         recipe, element = self.recipe, self.element_bytes
         assert isinstance(recipe, Decoder)
         bits = next((bits for bits in (4, 8) if f"int{bits}" in self.name), None)
@@ -116,7 +117,7 @@ class File:
         return stored + self._kept_in_floats(recipe, bits) + self._rotary_bytes(recipe)
 
     def _kept_in_floats(self, recipe: Decoder, bits: int | None) -> int:
-        """Gemma's norms have 32 bits; so do the decays of linear attention, whose narrow products stay floats."""
+        """Gemma's norms have 32 bits; so do decays of linear attention, whose narrow products stay floats."""
         element = self.element_bytes
         if recipe.family in ("gemma2", "gemma3"):
             return (4 - element) * recipe.hidden * (recipe.norms * len(recipe.layers) + 1)
@@ -129,7 +130,7 @@ class File:
         return layers * (unpacked + no_bias + 2 * heads * (4 - element))
 
     def _rotary_bytes(self, recipe: Decoder) -> int:
-        """Sines and cosines of each position; a quarter of a head is rotated, in 32 bits, beside linear attention."""
+        """Sines and cosines of each position; beside linear attention of a quarter of a head, in 32 bits."""
         tables = 2 * (2 if recipe.family == "gemma3" else 1)
         pairs = recipe.head // 8 if recipe.linear else recipe.head // 2
         element = 4 if recipe.linear else self.element_bytes

@@ -38,7 +38,7 @@ class WithCaches(nn.Module):
 
 
 def export(recipe: Decoder | TextEncoder, folder: Path, form: str) -> None:
-    """Into ``folder/model.onnx``: ``torchOPSET``, then ``-fp16``, or ``-int4`` by ONNX Runtime's quantizer."""
+    """Into ``folder/model.onnx``: ``torchOPSET``, then ``-fp16``, or ``-int4`` by ONNX Runtime."""
     folder.mkdir(parents=True, exist_ok=True)
     opset, _, precision = form.removeprefix("torch").partition("-")
     network = networks.network(recipe).to(torch.float16 if precision == "fp16" else torch.float32)
