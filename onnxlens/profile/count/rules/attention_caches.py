@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 
-from onnxlens.profile.count.rules.attention_reach import LAYOUTS, Reach, onnx_tokens, reaches_of
+from onnxlens.profile.count.rules.attention_reach import Reach, onnx_tokens, reaches_of
 from onnxlens.profile.graph.node_view import NodeView, NotCountable, ValueView
 from onnxlens.specs.record import record
 from onnxlens.specs.tensor import storage_bytes
@@ -76,7 +76,7 @@ def _grown(*pasts: int, row: Callable[[ValueView], int] = row_bytes) -> Find:
                 yield CacheUse(
                     past if held else None,
                     present if made else None,
-                    held * read * each,
+                    read * each,
                     made * written * each,
                 )
 
@@ -136,7 +136,10 @@ RULES: Mapping[str, Mapping[str, Find]] = {
     "": {**STATES, "Attention": _onnx, "TensorScatter": _scattered},
     "com.microsoft": {
         **STATES,
-        **{op_type: _grown(*layout.caches) for (domain, op_type), layout in LAYOUTS.items() if domain},
+        **dict.fromkeys(("Attention", "DecoderMaskedSelfAttention"), _grown(4)),
+        "QAttention": _grown(8),
+        "QOrderedAttention": _grown(18),
+        **dict.fromkeys(("GroupQueryAttention", "SparseAttention"), _grown(3, 4)),
         "MultiHeadAttention": _multi_head(6, 7),
         "DecoderMaskedMultiHeadAttention": _multi_head(5, 6),
         "PagedAttention": _grown(3, 4, row=block_row_bytes),

@@ -16,22 +16,20 @@ EQUIVALENT: dict[str, str] = {
     "matrix.einsum_products: index + 1 -> index + 2": "the next operand brings its own labels, kept or not",
     "matrix.einsum_products: left & right -> left": "as many MACs, of other rows (test_matrix_work has them)",
     "matrix.einsum_products: left & right -> right": "as many MACs, of other columns (test_matrix_work)",
-    "attention: (1, 2, 3, 4, 6) -> (2, 2, 3, 4, 6)": "keys and values are equally long",
-    "attention: (1, 2, 3, 4, 6) -> (1, 2, 3, 5, 6)": "past keys and past values are equally long",
-    "attention.attention_sizes: node.input_shape(PAST_KEY_INPUT)[-2] -> "
-    "node.input_shape(PAST_KEY_INPUT)[2]": "a past key always has four dimensions",
     "attention._is_limited: -1 -> -2": "any negative window is none",
     "recurrent._layer: node.input_shape(2) -> node.input_shape(1)": "W and R have the same directions",
     "vision.grid_sample: node.input_shape(0) -> node.input_shape(1)": "picture and grid have the same rank",
-    "microsoft.attention: past=5 -> past=6": "past keys and past values are equally long",
-    "microsoft.attention: (3, 6, 7) -> (4, 6, 7)": "past keys and past values are equally long",
     "microsoft.attention: score_bias=9 -> score_bias=10": "QAttention has no such input, 9 or 10",
     "microsoft.attention.ordered_attention: (5, 6, 7) -> (5, 5, 7)": "Q and K are equally wide",
     "microsoft.attention.ordered_attention: (5, 6, 7) -> (6, 6, 7)": "Q and K are equally wide",
     "microsoft.attention.grouped_sizes: node.has_input(1) -> node.has_input(2)": "a key comes with a value",
-    "microsoft.attention.grouped_sizes: node.input_shape(1) -> node.input_shape(2)": "both are alike",
-    "microsoft.attention.group_query_attention: node.has_input(14) -> node.has_input(15)": "given together",
-    "microsoft.attention.group_query_attention: cosines=7 -> cosines=8": "as many cosines as sines",
+    "microsoft.attention._own_keys: node.has_input(1) -> node.has_input(2)": "packed ones have no bias",
+    "microsoft.attention: norm=12 -> norm=13": "given together",
+    "microsoft.attention: norm=14 -> norm=15": "given together",
+    "microsoft.attention: cosines=7 -> cosines=8": "as many cosines as sines",
+    "microsoft.attention: cosines=8 -> cosines=9": "as many cosines as sines",
+    "microsoft.attention.paged_attention: node.attribute('is_causal', 1) -> "
+    "node.attribute('is_causal', 2)": "any number but 0 is causal",
     "microsoft.attention.sparse_attention: cosines=9 -> cosines=10": "as many cosines as sines",
     "microsoft.attention.group_query_attention: node.attribute('causal', 1) -> "
     "node.attribute('causal', 2)": "any number but 0 is causal",
@@ -39,7 +37,7 @@ EQUIVALENT: dict[str, str] = {
     "microsoft.attention.gemma_rotary_embedding: node.input(3) -> node.input(4)": "K and K turned by half",
     "microsoft.attention.rotary_embedding: node.attribute('num_heads', 0) -> "
     "node.attribute('num_heads', 1)": "where all is rotated, the heads do not matter",
-    "microsoft.attention._token_major: node.has_input(1) -> node.has_input(2)": "given together",
+    "microsoft.attention_states._token_major: node.has_input(1) -> node.has_input(2)": "given together",
     "quantized.dynamic_quantize_lstm: node.input_shape(2) -> "
     "node.input_shape(1)": "W and R have the same directions",
     "quantized.qordered_matmul: node.has_input(6) -> node.has_input(7)": "C comes with its scale",
