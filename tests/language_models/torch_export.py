@@ -42,9 +42,12 @@ def export(recipe: Decoder | TextEncoder, folder: Path, form: str) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     opset, _, precision = form.removeprefix("torch").partition("-")
     network = networks.network(recipe).to(torch.float16 if precision == "fp16" else torch.float32)
-    _write(recipe, network, folder, int(opset))
+    written = folder / "floats" if precision == "int4" else folder
+    written.mkdir(exist_ok=True)
+    _write(recipe, network, written, int(opset))
     if precision == "int4":
-        quantizer = MatMulNBitsQuantizer(onnx.load(folder / "model.onnx"), block_size=32, is_symmetric=True)
+        model = onnx.load(written / "model.onnx")
+        quantizer = MatMulNBitsQuantizer(model, block_size=32, is_symmetric=True)
         quantizer.process()
         quantizer.model.save_model_to_file(str(folder / "model.onnx"), use_external_data_format=True)
 
