@@ -9,6 +9,7 @@ from itertools import chain
 from types import MappingProxyType
 
 from onnxlens.profile.count.counting import count_nodes
+from onnxlens.profile.count.experts import expert_notes, routings_of
 from onnxlens.profile.count.liveness import FLOATS, WorkingSets, held_bytes, live_bytes, live_unsized
 from onnxlens.profile.count.parameters import QUANTIZED, parameter_sizes
 from onnxlens.profile.count.repeats import control_notes
@@ -76,6 +77,7 @@ def build_ledger(graph: Graph, convention: Convention = "matrix") -> Ledger:
 def _build(graph: Graph, convention: Convention) -> Ledger:
     costs = _costs(graph, convention)
     rows = _Rows(graph, costs)
+    routings = routings_of(graph)
     paths = sorted(graph.hierarchy.paths, key=rows.position)
     modules = tuple(rows.module(path) for path in paths)
     return Ledger(
@@ -93,10 +95,12 @@ def _build(graph: Graph, convention: Convention) -> Ledger:
             *control_notes(graph.nodes, costs),
             *registered_notes((cost.domain, cost.op_type) for cost in costs if cost.status == "counted"),
             *_param_notes(graph),
+            *expert_notes(graph, routings, costs),
         ),
         conventions=_conventions(convention),
         convention=convention,
         windows=windows_of(graph.nodes),
+        experts=routings,
     )
 
 

@@ -24,6 +24,8 @@ EQUIVALENT: dict[str, str] = {
     "microsoft.attention.ordered_attention: (5, 6, 7) -> (6, 6, 7)": "Q and K are equally wide",
     "microsoft.attention.grouped_sizes: node.has_input(1) -> node.has_input(2)": "a key comes with a value",
     "microsoft.attention._own_keys: node.has_input(1) -> node.has_input(2)": "packed ones have no bias",
+    "microsoft.attention.decoder_attention: node.input_shape(0) -> node.input_shape(1)": "equally wide",
+    "microsoft.attention.decoder_sizes: node.input_shape(0) -> node.input_shape(1)": "equally wide",
     "microsoft.attention: norm=12 -> norm=13": "given together",
     "microsoft.attention: norm=14 -> norm=15": "given together",
     "microsoft.attention: cosines=7 -> cosines=8": "as many cosines as sines",
