@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from onnxlens.api.check_layers import check_layers as check_layers
     from onnxlens.api.export import export_graph as export_graph
     from onnxlens.api.extract import extract_module as extract_module
+    from onnxlens.api.formula import formulas_of as formulas_of
+    from onnxlens.api.formula import ledger_at as ledger_at
     from onnxlens.api.graphs import list_graphs as list_graphs
     from onnxlens.api.groups import with_facts as with_facts
     from onnxlens.api.groups import with_groups as with_groups
@@ -71,6 +73,7 @@ _NAMES = {
     "api.check_layers": ("check_layers",),
     "api.export": ("export_graph",),
     "api.extract": ("extract_module",),
+    "api.formula": ("formulas_of", "ledger_at"),
     "api.graphs": ("list_graphs",),
     "api.groups": ("with_facts", "with_groups"),
     "api.hardware": ("chip_of", "chips_of", "list_chips", "plot_roofline", "with_bounds"),

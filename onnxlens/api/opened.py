@@ -25,10 +25,16 @@ if TYPE_CHECKING:
 
     from onnxlens.export.network import Network
     from onnxlens.profile.graph.graph import Graph
+    from onnxlens.profile.graph.loading import LoadedFile
     from onnxlens.profile.runtime.session import SessionRequest
+    from onnxlens.specs.formula import Variable
     from onnxlens.specs.graph import GraphSpec, WeightSource
     from onnxlens.specs.ledger import Ledger
     from onnxlens.specs.peers import Convention
+
+
+SOME_SIZE = 64
+"""Of dimensions of which any will do."""
 
 
 class OpenedTarget(AbstractContextManager["OpenedTarget"]):
@@ -67,6 +73,7 @@ class OpenedTarget(AbstractContextManager["OpenedTarget"]):
         self.is_file = is_file(target)
         self._folder = folder
         self._just_written = just_written
+        self._runs = False
         self._stack = ExitStack()
         if self.is_file:
             self.settings.require_for_file(target)
@@ -134,12 +141,56 @@ class OpenedTarget(AbstractContextManager["OpenedTarget"]):
         return observed(loaded, self.session, inputs, file.name if file else "sample values")
 
     @cached_property
-    def _loaded(self) -> Graph:
-        from onnxlens.profile.graph.loading import load_graph
+    def _file(self) -> LoadedFile:
+        from onnxlens.profile.graph.loading import LoadedFile
 
-        path, chosen = self.path, self.settings
+        path = self.path
         self.progress("loading the graph", 0, 0)
-        return load_graph(path, self._shapes, chosen.dims, chosen.values)
+        return LoadedFile(path)
+
+    @cached_property
+    def _loaded(self) -> Graph:
+        if not (self._runs or self.settings.run) or not self.is_file:
+            return self.graph_at({})
+        sizes = self._file.sample_dims(self._shapes, self.settings.dims)
+        graph = self.graph_at(sizes)
+        if not sizes:
+            return graph
+        told = f"run as with {' '.join(f'--dim {name}={size}' for name, size in sizes.items())}"
+        self.progress(told, 0, 0)
+        return replace(graph, notes=(f"{told}, as nobody gave these sizes", *graph.notes))
+
+    def graph_at(self, dims: Mapping[str, int], *, fitting: bool = False) -> Graph:
+        """The graph with these dimensions too, from the file as it was read.
+
+        Args:
+            dims: sizes by symbol.
+            fitting: refuse sizes that do not fit together.
+
+        Raises:
+            UsageError: no dimension has the name, or sizes contradict each other.
+        """
+        chosen = self.settings
+        return self._file.at(self._shapes, {**chosen.dims, **dims}, chosen.values, fitting=fitting)
+
+    def variables(self, names: Sequence[str] = ()) -> Sequence[Variable]:
+        """The dimensions that decide all that is open, or those that are asked for.
+
+        Raises:
+            UsageError: none is open, or others are left open.
+        """
+        from onnxlens.specs.formula import Variable
+
+        known = self._file.open_dims(self._shapes, self.settings.dims)
+        if not known:
+            raise UsageError(f"{self.target}: no dimension is open, so there is nothing to vary")
+        some = {**self.settings.dims, **dict.fromkeys(names, SOME_SIZE)}
+        left = self._file.open_dims(self._shapes, some) if names else ()
+        if left:
+            raise UsageError(
+                f"{self.target}: {', '.join(left)} stays open; add --dim {left[0]} or --dim {left[0]}=SIZE"
+            )
+        return [Variable(name) for name in names or known]
 
     @cached_property
     def _shapes(self) -> Mapping[str, Sequence[int]]:
@@ -300,13 +351,18 @@ class OpenedTarget(AbstractContextManager["OpenedTarget"]):
         return network.filled(module, source)
 
     def require_weights(self) -> None:
-        """Check that the target can run.
+        """Check that the target can run, and have a language model's open sizes chosen.
 
         Raises:
             UsageError: the settings say to export it without weights.
         """
         if self.settings.weights == "none" and not self.is_file:
             raise UsageError(f"{self.target}: cannot run without weights; choose seeded ones or a checkpoint")
+        self._runs = True
+        loaded: Graph | None = self.__dict__.get("_loaded")
+        if loaded is not None and any(tensor.elements is None for tensor in loaded.inputs):
+            for part in ("_loaded", "graph", "ledger"):
+                self.__dict__.pop(part, None)  # they are of open sizes
 
     @cached_property
     def _state(self) -> ModuleState:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import field
 from pathlib import Path
 
 import numpy as np
@@ -28,15 +29,21 @@ class Fixed:
         changed: a note for each input whose fixed dimensions were changed.
         free: what it takes to know all dimensions of inputs (see ``Equations.free``).
         notes: which dimensions were found without being given.
+        samples: sizes for ``free`` to run a language model at.
     """
 
     changed: Sequence[str] = ()
     free: Sequence[str] = ()
     notes: Sequence[str] = ()
+    samples: Mapping[str, int] = field(default_factory=dict)
 
 
 def fix_dimensions(
-    path: Path, graph: FileGraph, shapes: Mapping[str, Sequence[int]], dims: Mapping[str, int]
+    path: Path,
+    graph: FileGraph,
+    shapes: Mapping[str, Sequence[int]],
+    dims: Mapping[str, int],
+    derived: dict[bool, Equations] | None = None,
 ) -> Fixed:
     """Give inputs their sizes, in place, and drop what the file says of sizes that follow from them.
 
@@ -48,6 +55,7 @@ def fix_dimensions(
         graph: the model's.
         shapes: by input, all of its dimensions; one that is fixed in the file is changed.
         dims: by symbol.
+        derived: the equations of the graph, by whether sizes were changed: found when first asked for.
 
     Raises:
         UsageError: nothing has the name, or sizes contradict each other or what the file decides.
@@ -62,7 +70,10 @@ def fix_dimensions(
     ]
     if not shapes and not dims and not any(any(_symbolic(value)) for value in inputs.values()):
         return Fixed()
-    equations = equations_of(graph, path.parent, stale=bool(changed))
+    derived = {} if derived is None or shapes else derived
+    if bool(changed) not in derived:
+        derived[bool(changed)] = equations_of(graph, path.parent, stale=bool(changed))
+    equations = derived[bool(changed)]
     for symbol in dims.keys() - equations.names - {name for name in given if name not in dims}:
         listed = ", ".join(sorted(equations.inputs)) or "none: use --shape for those without a name"
         raise UsageError(f"{path.name} has no dimension {symbol!r}; its inputs' dimensions are {listed}")
@@ -76,7 +87,8 @@ def fix_dimensions(
         _forget_symbols(graph.proto, found, equations.caches, everything=bool(changed))
     else:
         _write_sizes(graph.proto, found)
-    return Fixed(changed, equations.free(found), _follow_notes(equations, given, found))
+    free = equations.free(found)
+    return Fixed(changed, free, _follow_notes(equations, given, found), equations.samples(free))
 
 
 def _solved(path: Path, equations: Equations, given: Mapping[str, Known]) -> Mapping[str, Known]:

@@ -57,6 +57,7 @@ class _Derivation:
             self._define(text)
         self._shapes = {name: self._read(value, own=True) for name, value in inputs.items()}
         self._inputs = frozenset(inputs)
+        self._handed_on = dict(self._shapes)
         for value in inputs.values():
             self.found.inputs.update(dict.fromkeys(_names(value)))
         for node in graph.nodes:
@@ -83,11 +84,24 @@ class _Derivation:
             self._vectors[node.outputs[0]] = vector if len(vector or ()) <= MOST_ELEMENTS else None
         if not node.domain and node.op_type in REACHES:
             self._reaches[node.outputs[0]] = REACHES[node.op_type](op)
+        self._tell_roles(op)
+
+    def _tell_roles(self, op: Operation) -> None:
+        """What the node says of tokens and caches."""
+        node = op.node
         if node.op_type == "Concat" and node.outputs[0] in self._outputs:
-            caches = [shape for name, shape in zip(node.inputs, shapes, strict=True) if name in self._inputs]
-            if caches and caches[0] and op.axis(len(caches[0])) > 0:
-                op.returns_caches = True
-                op.sequences(caches[0][0])
+            at = next((at for at, name in enumerate(node.inputs) if name in self._inputs), -1)
+            cache = op.shape(at) if at >= 0 else None
+            axis = op.axis(len(cache)) if cache is not None and len(cache) > 2 else 0
+            if cache is not None and axis > 0:
+                op.cached(cache[0], cache[axis])
+        looked_up = LOOKED_UP_AT.get(node.op_type)
+        if looked_up is not None and node.inputs[looked_up] in self._handed_on:
+            op.reads_tokens(self._handed_on[node.inputs[looked_up]])
+        if node.op_type in HANDING_ON and node.inputs[0] in self._handed_on:
+            self._handed_on[node.outputs[0]] = self._handed_on[node.inputs[0]]
+        if (node.domain, node.op_type) in ATTENTION and node.op_type.endswith("Attention"):
+            op.reads_tokens(op.shape(0, 3))
         if op.returns_caches:
             self.found.caches.update(node.outputs[1:] or node.outputs)
 
@@ -149,6 +163,12 @@ class _Derivation:
         elif computed_from(text):
             self.found.texts[text] = None
 
+
+HANDING_ON = frozenset({"Cast", "Identity", "Reshape", "Squeeze", "Unsqueeze"})
+"""Operators that make the values of an input, in its order."""
+
+LOOKED_UP_AT = {"Gather": 1, "GatherBlockQuantized": 1, "EmbedLayerNormalization": 0}
+"""Where operators read what they look up in a table."""
 
 WHOLE = (TensorProto.INT64, TensorProto.INT32)
 

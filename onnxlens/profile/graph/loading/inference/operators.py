@@ -28,7 +28,8 @@ def _recurrent(node: FileNode, inputs: Inputs) -> Sequence[Fact] | None:
     if source.type.shape is None or len(source.type.shape) != 3:
         return None
     weight = recurrence.type.shape
-    hidden = node.attributes.get("hidden_size") or (weight[2] if weight and len(weight) == 3 else "?")
+    last_axis = 1 if node.domain else 2  # ONNX Runtime's quantized one has R transposed
+    hidden = node.attributes.get("hidden_size") or (weight[last_axis] if weight and len(weight) == 3 else "?")
     directions = 2 if node.attributes.get("direction") == "bidirectional" else 1
     first, second, _ = source.type.shape
     last: tuple[Dim, ...] = (directions, second, hidden)
@@ -88,5 +89,6 @@ OPERATORS: Mapping[tuple[str, str], Rule] = {
     **dict.fromkeys(BLOCK_QUANTIZERS, _blocks),
     ("", "GroupNormalization"): _like_first,  # at opset 18 ONNX's inference does not know it
     **dict.fromkeys([("", "RNN"), ("", "GRU"), ("", "LSTM")], _recurrent),
+    ("com.microsoft", "DynamicQuantizeLSTM"): _recurrent,
 }
 """By domain and operator."""

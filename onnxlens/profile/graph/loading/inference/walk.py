@@ -17,12 +17,14 @@ from onnx import NodeProto, numpy_helper, shape_inference
 from onnxlens.errors import first_line
 from onnxlens.profile.graph.loading.inference.control import Control, Record
 from onnxlens.profile.graph.loading.inference.facts import (
+    MOST_GIVEN,
     NO_FACT,
     Fact,
     of_value,
     sharper,
     type_proto,
 )
+from onnxlens.profile.graph.loading.inference.memo import Memo
 from onnxlens.profile.graph.loading.inference.operators import OPERATORS
 from onnxlens.profile.graph.loading.inference.surrogate_rules import Surroundings
 from onnxlens.profile.graph.loading.inference.surrogates import surrogate_of
@@ -44,9 +46,6 @@ from onnxlens.profile.graph.loading.value_types import (
     tensor_type,
     value_type,
 )
-
-MAX_GIVEN_ELEMENTS = 1024
-"""Values up to this size are handed to ONNX's inference: shapes, axes, pads."""
 
 
 @dataclass(slots=True)
@@ -70,7 +69,12 @@ class Walk:
     """One walk through a model; afterwards ``record`` holds what it found."""
 
     def __init__(
-        self, graph: FileGraph, types: Mapping[str, ValueType], opsets: Mapping[str, int], folder: Path
+        self,
+        graph: FileGraph,
+        types: Mapping[str, ValueType],
+        opsets: Mapping[str, int],
+        folder: Path,
+        memo: Memo | None = None,
     ) -> None:
         """Walk through the whole graph; ``misfits`` are nodes whose inputs do not fit together.
 
@@ -79,8 +83,10 @@ class Walk:
             types: what is known of values by now, by unique name.
             opsets: the versions that the model imports, by domain.
             folder: of the file, for small external tensors.
+            memo: of earlier walks through the same graph.
         """
         self.record = Record()
+        self._memo = memo or Memo()
         self.misfits: list[str] = []
         self.opsets = opsets
         self._types = types
@@ -95,15 +101,20 @@ class Walk:
     ) -> Sequence[Fact]:
         """Walk through a graph, given what is handed in; what is known of its outputs."""
         scope = Scope({}, outer)
+        held = self._memo.held
         for tensor in graph.proto.initializer:
-            scope.facts[tensor.name] = Fact(tensor_type(tensor), tensor_reader(tensor, self._folder))
+            known = held.get(graph.prefix + tensor.name)
+            if known is None:
+                known = Fact(tensor_type(tensor), tensor_reader(tensor, self._folder))
+                held[graph.prefix + tensor.name] = known
+            scope.facts[tensor.name] = known
         for sparse in graph.proto.sparse_initializer:
             scope.facts[sparse.values.name] = Fact(sparse_type(sparse))
         for value in graph.proto.input:
             if value.name not in scope.facts:
                 given = formals.get(value.name, NO_FACT)
-                known = sharper(self._types.get(graph.prefix + value.name, UNKNOWN), given.type)
-                fact = scope.facts[value.name] = given.typed(known)
+                kind = sharper(self._types.get(graph.prefix + value.name, UNKNOWN), given.type)
+                fact = scope.facts[value.name] = given.typed(kind)
                 record.facts[graph.prefix + value.name] = fact
         for node in graph.nodes:
             self._node(node, graph, scope, record)
@@ -112,7 +123,13 @@ class Walk:
     def _node(self, node: FileNode, graph: FileGraph, scope: Scope, record: Record) -> None:
         inputs = [scope.find(name) if name else None for name in node.inputs]
         known = [self._types.get(graph.prefix + name, UNKNOWN) if name else UNKNOWN for name in node.outputs]
-        made = list(self._made(node, inputs, known, graph, scope, record))
+        key = self._memo.key_of(node, inputs, known)
+        made = None if key is None else self._memo.made.get(key)
+        if made is None:
+            misfits = len(self.misfits)
+            made = list(self._made(node, inputs, known, graph, scope, record))
+            if key is not None and len(self.misfits) == misfits:
+                self._memo.made[key] = made
         for index, name in enumerate(node.outputs):
             if name:
                 new = made[index] if index < len(made) else NO_FACT
@@ -184,14 +201,15 @@ class Walk:
         for name in node.input:
             fact = facts.get(name) or NO_FACT
             types[name] = type_proto(fact.type)
-            value = fact.value if (fact.type.elements or 0) <= MAX_GIVEN_ELEMENTS else None
+            value = fact.value if (fact.type.elements or 0) <= MOST_GIVEN else None
             if value is not None and value.dtype.kind in "iufb":
                 data[name] = numpy_helper.from_array(value)
         imports = [onnx.helper.make_opsetid(domain, schema.since_version)]
         try:
             found = shape_inference.infer_node_outputs(schema, node, types, data, None, imports)
         except Exception as error:  # whatever the library raises at a node that it does not understand
-            if all((facts.get(name) or NO_FACT).type.is_fixed for name in node.input):
+            sized = all((facts.get(name) or NO_FACT).type.is_fixed for name in node.input)
+            if sized and "unsupported type" not in str(error):  # which is no matter of sizes
                 self.misfits.append(f"{node.op_type} {label_of(node)} does not fit: {first_line(error)}")
             return
         for name, proto in found.items():
