@@ -252,6 +252,8 @@ _BY_DOMAIN: Mapping[str, Mapping[str, Shaping]] = {
         "Attention": attention,
     },
     "ai.onnx.preview": {"FlexAttention": attention},
+    "com.amd.quark": {"ExtendedLSTM": recurrent},
+    "com.vai.quantize": {"VitisLSTM": recurrent},
     "com.microsoft": {
         **dict.fromkeys(("FusedConv", "CausalConvWithState", "VarlenCausalConvWithState"), _CONV),
         **dict.fromkeys(("NhwcConv", "NhwcFusedConv"), _LAST),

@@ -24,6 +24,7 @@ PRODUCTS: Mapping[Operator, Sequence[int]] = {
         "ConvInteger": (1,), "MatMulInteger": (0, 1), "QLinearConv": (3, 8), "QLinearMatMul": (0, 3),
         "LSTM": (1, 2, 3, 7), "GRU": (1, 2, 3), "RNN": (1, 2, 3), "CausalConvWithState": (1, 2),
     }.items()},
+    ("com.amd.quark", "ExtendedLSTM"): (1, 2, 3, 7), ("com.vai.quantize", "VitisLSTM"): (1, 2, 3, 7),
     **{(MICROSOFT, op_type): indices for op_type, indices in {
         "FusedConv": (1, 2), "NhwcConv": (1, 2), "NhwcFusedConv": (1, 2), "QLinearConv": (3, 8),
         "ConvTransposeWithDynamicPads": (1, 3), "CausalConvWithState": (1, 2),
@@ -50,11 +51,13 @@ NORMALIZATIONS: Mapping[Operator, Sequence[int]] = {
         "BatchNormalization": (1, 2), "InstanceNormalization": (1, 2), "GroupNormalization": (1, 2),
         "LayerNormalization": (1, 2), "RMSNormalization": (1,), "SimplifiedLayerNormalization": (1,),
     }.items()},
+    ("com.amd.quark", "ExtendedInstanceNormalization"): (1, 2),
+    ("com.vai.quantize", "VitisInstanceNormalization"): (1, 2),
     **{(MICROSOFT, op_type): indices for op_type, indices in {
         "SkipLayerNormalization": (2, 3, 4), "SkipSimplifiedLayerNormalization": (2, 3),
         "GroupNorm": (1, 2), "SkipGroupNorm": (1, 2, 4), "QOrderedLayerNormalization": (2, 3),
         "BranchwiseRMSNorm": (1,), "GatedRMSNorm": (1,), "GroupQueryAttention": (14, 15),
-        "PagedAttention": (12, 13),
+        "PagedAttention": (12, 13), "SparsePagedAttention": (17, 18),
     }.items()},
 }  # fmt: skip
 """Scale and bias; a batch normalization's running statistics are buffers."""
@@ -67,12 +70,16 @@ OTHERS: Mapping[Operator, Sequence[int]] = {
         "BiasAdd": (1,), "BiasGelu": (1,), "FastGelu": (1,), "BiasSplitGelu": (1,), "BiasDropout": (1,),
         "BitmaskBiasDropout": (1,), "MultiHeadAttention": (3,), "PackedMultiHeadAttention": (3,),
         "DecoderMaskedMultiHeadAttention": (10,), "ScaledSiLU": (1,), "LinearAttentionGate": (1, 2),
-        "GatedDeltaNet": (7, 8),
+        "GatedDeltaNet": (7, 8), "GroupQueryAttention": (11,), "PagedAttention": (11,),
+        "SparsePagedAttention": (16,),
     }.items()},
 }  # fmt: skip
-"""Embedding tables, slopes, and biases and scales that are fused with what comes after them."""
+"""Embedding tables, slopes, attention sinks, and biases and scales that are fused with what comes after."""
 
-SLOTS: Mapping[Operator, Sequence[int]] = {**PRODUCTS, **NORMALIZATIONS, **OTHERS}
+SLOTS: Mapping[Operator, Sequence[int]] = {
+    operator: [index for table in (PRODUCTS, NORMALIZATIONS, OTHERS) for index in table.get(operator, ())]
+    for operator in (*PRODUCTS, *NORMALIZATIONS, *OTHERS)
+}
 
 QUANTIZED_ALONE = DEQUANTIZERS | QUANTIZERS | FAKE_QUANTIZERS.keys() | BLOCK_QUANTIZERS.keys()
 """Operators whose output holds the numbers of their first input in another type, or rounded to one."""

@@ -11,7 +11,7 @@ from types import MappingProxyType
 from onnxlens.profile.count.counting import count_nodes
 from onnxlens.profile.count.experts import expert_notes, routings_of
 from onnxlens.profile.count.liveness import FLOATS, WorkingSets, held_bytes, live_bytes, live_unsized
-from onnxlens.profile.count.parameters import QUANTIZED, parameter_sizes
+from onnxlens.profile.count.parameters import QUANTIZED, parameter_sizes, quantized_bytes
 from onnxlens.profile.count.repeats import control_notes
 from onnxlens.profile.count.rules import is_view, registered_notes
 from onnxlens.profile.count.windows import windows_of
@@ -271,6 +271,10 @@ def _param_notes(graph: Graph) -> tuple[str, ...]:
         note += "".join(f"; {pair}" for pair in _transposed_tables(graph))
         if folded:
             note += f"; {len(folded)} were folded into other tensors (first: {folded[0]})"
+        if quantized := quantized_bytes(graph):
+            note += "; the file holds them in {:,} bytes, and scales and zero points in {:,}".format(
+                *quantized
+            )
         return (note,)
     held = sum(parameter_sizes(graph).values())
     owned = sum(tensor.elements for tensor in graph.manifest.tensors if tensor.kind == "parameter")

@@ -90,5 +90,8 @@ OPERATORS: Mapping[tuple[str, str], Rule] = {
     ("", "GroupNormalization"): _like_first,  # at opset 18 ONNX's inference does not know it
     **dict.fromkeys([("", "RNN"), ("", "GRU"), ("", "LSTM")], _recurrent),
     ("com.microsoft", "DynamicQuantizeLSTM"): _recurrent,
+    **dict.fromkeys([("com.amd.quark", "ExtendedLSTM"), ("com.vai.quantize", "VitisLSTM")], _recurrent),
+    ("com.amd.quark", "ExtendedInstanceNormalization"): _like_first,
+    ("com.vai.quantize", "VitisInstanceNormalization"): _like_first,
 }
 """By domain and operator."""

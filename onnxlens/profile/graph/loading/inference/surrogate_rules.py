@@ -150,25 +150,14 @@ def cast(inner: Surrogate, dtype: int) -> Surrogate:
 
 
 def scaled(inner: Surrogate, scale: int) -> Surrogate:
-    """The shape of what ``inner`` makes, in the type of that input."""
+    """The shape of what ``inner`` makes, in the type of that input: a product has its first factor's."""
 
     def behind(node: NodeProto, made: str) -> Sequence[NodeProto]:
-        scalar, chosen = inner_name(node, "scale"), inner_name(node, "chosen")
+        scalar = inner_name(node, "scale")
         return [
             make("ReduceMax", [given(node, scale)], [scalar], keepdims=0),
-            make("Cast", [made], [chosen], to=TensorProto.BOOL),
-            make("Where", [chosen, scalar, scalar], node.output[:1]),  # node by node, types have to fit
+            make("Mul", [scalar, made], node.output[:1]),
         ]
-
-    return _followed(inner, behind)
-
-
-def quantized(inner: Surrogate, scale: int, zero_point: int) -> Surrogate:
-    """The shape of what ``inner`` makes, in the type of that zero point."""
-
-    def behind(node: NodeProto, made: str) -> Sequence[NodeProto]:
-        inputs = [made, given(node, scale), given(node, zero_point)]
-        return [make("QuantizeLinear", inputs, node.output[:1])]
 
     return _followed(inner, behind)
 
@@ -241,7 +230,7 @@ def convolution_with_kernel(node: NodeProto, around: Surroundings) -> Sequence[N
 def quantized_gemm(node: NodeProto, around: Surroundings) -> Sequence[NodeProto] | None:
     """QGemm: quantised where it has a scale for its output, else float32."""
     inner = form("Gemm", 0, 3)
-    return (quantized(inner, 7, 8) if given(node, 8) else scaled(inner, 1))(node, around)
+    return (scaled(inner, 8) if given(node, 8) else scaled(inner, 1))(node, around)
 
 
 def float8_gemm(node: NodeProto, around: Surroundings) -> Sequence[NodeProto] | None:
@@ -251,7 +240,7 @@ def float8_gemm(node: NodeProto, around: Surroundings) -> Sequence[NodeProto] | 
 
 def concatenation(node: NodeProto, around: Surroundings) -> Sequence[NodeProto] | None:
     """QLinearConcat: behind the output's scale and zero point every third input is a tensor."""
-    return quantized(form("Concat", *range(2, len(node.input), 3)), 0, 1)(node, around)
+    return scaled(form("Concat", *range(2, len(node.input), 3)), 1)(node, around)
 
 
 def hashes(node: NodeProto, around: Surroundings) -> Sequence[NodeProto]:
