@@ -160,6 +160,11 @@ class OpenedTarget(AbstractContextManager["OpenedTarget"]):
         self.progress(told, 0, 0)
         return replace(graph, notes=(f"{told}, as nobody gave these sizes", *graph.notes))
 
+    @property
+    def declared(self) -> Graph:
+        """The graph with the dimensions and types that the file declares: nothing is inferred."""
+        return self._file.declared()
+
     def graph_at(self, dims: Mapping[str, int], *, fitting: bool = False) -> Graph:
         """The graph with these dimensions too, from the file as it was read.
 

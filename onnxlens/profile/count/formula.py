@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import replace
 from math import exp, log
 from operator import attrgetter
 
@@ -102,9 +103,9 @@ class _Points:
         self.graph: Graph | None = None
         self.example: Mapping[str, int] = {}
 
-    def add(self, sizes: Mapping[str, int]) -> bool:
-        """Count the graph there, once; False where it cannot have these sizes."""
-        if sizes in self._tried:
+    def add(self, sizes: Mapping[str, int], *, again: bool = False) -> bool:
+        """Count the graph there, once unless it is asked again; False where it cannot have these sizes."""
+        if sizes in self._tried and not again:
             return True
         self._tried.append(sizes)
         graph = self._graph_at(sizes)
@@ -141,6 +142,28 @@ class _Points:
         dropped = len(self.points) - len(kept)
         self.points = kept
         return dropped
+
+    def with_least(self, variables: Sequence[Variable]) -> tuple[Variable, ...]:
+        """The variables with the least size of each at which as much is known as at large ones."""
+        least = min((point.unknown for point in self.points), key=len)
+        base = max(self.points, key=lambda point: min(point.sizes.values())).sizes
+
+        def fits(name: str, size: int) -> bool:
+            count = len(self.points)
+            if not self.add({**base, name: size}, again=True):
+                return False
+            return self.points.pop().unknown <= least if len(self.points) > count else True
+
+        found = []
+        for each in variables:
+            low, high = 0, base[each.name]  # the first does not fit, the second does
+            while high - low > 1:
+                middle = each.next_from((low + high) // 2)
+                if middle >= high:
+                    break
+                low, high = (low, middle) if fits(each.name, middle) else (middle, high)
+            found.append(replace(each, least=high))
+        return tuple(found)
 
     def formulas(self, variables: Sequence[Variable]) -> tuple[Dimensions, Sequence[NodeFormula]]:
         """Those of all nodes, and the dimensions that they are made of."""
@@ -183,6 +206,8 @@ def node_formulas(graph_at: GraphAt, variables: Sequence[Variable]) -> NodeFormu
             f"fewer than {LEAST_POINTS} of the sizes tried for {_listed(found)} fit the graph; fix some "
             "with --dim NAME=SIZE"
         )
+    if failed:
+        found = points.with_least(found)
     dimensions, nodes = points.formulas(found)
     for index in range(MOST_ROUNDS):
         before = len(points.points)

@@ -13,7 +13,7 @@ from typing import Any
 
 from onnx import NodeProto, TensorProto, defs, helper
 
-from onnxlens.profile.graph.loading.value_types import SURROGATE_MARK, UNKNOWN, ValueType
+from onnxlens.profile.graph.loading.value_types import DTYPES, SURROGATE_MARK, UNKNOWN, ValueType
 
 TO_FIRST, TO_LAST = "n...c->nc...", "nc...->n...c"
 """Einsum's equations for moving the channels, whatever the number of spatial axes."""
@@ -209,12 +209,18 @@ def projections(widths: Mapping[int, str], copied: int | None = None) -> Surroga
             size, unpacked = inner_name(node, f"size_{index}"), inner_name(node, f"weight_{index}")
             nodes += [
                 integers(size, [setting(node, "K", 0), setting(node, widths[index], 0)]),
-                make("ConstantOfShape", [size], [unpacked]),
+                _zeros(size, unpacked, around.held.get(node.input[0], UNKNOWN)),
                 make("MatMul", [node.input[0], unpacked], [output]),
             ]
         return nodes
 
     return surrogate
+
+
+def _zeros(size: str, name: str, factor: ValueType) -> NodeProto:
+    """A factor in the type of the other one, if that is known: node by node, types have to fit."""
+    dtype = next((number for number, known in DTYPES.items() if known == factor.dtype), TensorProto.FLOAT)
+    return make("ConstantOfShape", [size], [name], value=helper.make_tensor("", dtype, [1], [0]))
 
 
 def forward_projection(node: NodeProto, around: Surroundings) -> Sequence[NodeProto] | None:
@@ -287,7 +293,7 @@ def by_shape(node: NodeProto, around: Surroundings) -> Sequence[NodeProto]:
     """MatMulFpQ4: the third input holds the weight's shape."""
     unpacked = inner_name(node, "weight")
     return [
-        make("ConstantOfShape", [node.input[2]], [unpacked]),
+        _zeros(node.input[2], unpacked, around.held.get(node.input[0], UNKNOWN)),
         make("MatMul", [node.input[0], unpacked], node.output),
     ]
 
