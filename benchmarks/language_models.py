@@ -175,7 +175,7 @@ python benchmarks/language_models.py --peers PYTHON --out docs/benchmarks.md
 
 writes two graphs at 4 bits in the layout of onnxruntime-genai's builder, of the sizes of Llama 3.1 8B and
 Qwen3 4B and without their weights, and asks each counter for a prompt of {PROMPT:,} tokens and for a step of
-decoding after {CONTEXT:,}, batch 1. *By hand* are the closed forms of `tests/language_models/closed_forms.py`,
+decoding after {CONTEXT:,}, batch 1. *By hand* are closed forms (`tests/language_models/closed_forms.py`),
 which know the configuration and nothing of the file. PYTHON has `{PEERS}`.
 calflops reads no file: it is given the network of the same configuration, on PyTorch's meta device.
 """
