@@ -5,8 +5,8 @@
 # counts nodes of, or say which they leave out.
 #
 # What happens: products with packed weights (MatMulNBits) and fused attention (GroupQueryAttention) add nothing, and
-# nothing says so. A language model at 4 bits has "MACs 0.0" and a "Compute Density" of 0.00 FLOP per byte, beside
-# bytes that are right; the same at 32 bits has those of its projections, and none of attention.
+# nothing says so. A language model at 4 bits has "MACs 0.0" and a "Compute Density" of 0.00 FLOP per byte, over the
+# bytes of its packed weights; the same at 32 bits has the MACs of its projections, and none of attention.
 #
 # Why it matters: the row stands in the table beside a node count that is right. Two precisions of one checkpoint seem to
 # differ in work, and a roofline made of the two columns puts every packed model at its left end.
