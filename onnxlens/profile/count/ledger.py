@@ -9,11 +9,12 @@ from itertools import chain
 from types import MappingProxyType
 
 from onnxlens.profile.count.counting import count_nodes
-from onnxlens.profile.count.experts import expert_notes, routings_of
 from onnxlens.profile.count.liveness import FLOATS, WorkingSets, held_bytes, live_bytes, live_unsized
 from onnxlens.profile.count.parameters import QUANTIZED, parameter_sizes, quantized_bytes
 from onnxlens.profile.count.repeats import control_notes
+from onnxlens.profile.count.routing import expert_notes, routings_of
 from onnxlens.profile.count.rules import is_view, registered_notes
+from onnxlens.profile.count.rules.attention_reach import unmeasured
 from onnxlens.profile.count.windows import windows_of
 from onnxlens.profile.graph.graph import Graph, uncollected
 from onnxlens.profile.graph.loading.quantization import DEQUANTIZERS, REARRANGERS
@@ -96,6 +97,7 @@ def _build(graph: Graph, convention: Convention) -> Ledger:
             *registered_notes((cost.domain, cost.op_type) for cost in costs if cost.status == "counted"),
             *_param_notes(graph),
             *expert_notes(graph, routings, costs),
+            *_buffer_notes(graph),
         ),
         conventions=_conventions(convention),
         convention=convention,
@@ -281,6 +283,18 @@ def _param_notes(graph: Graph) -> tuple[str, ...]:
     if held == owned:
         return ()
     return (f"the forward pass uses {held:,} of the module's {owned:,} parameters; the file holds those",)
+
+
+def _buffer_notes(graph: Graph) -> tuple[str, ...]:
+    """Where a cache is a buffer of which the file does not say how much is in use."""
+    wanted = [value.name for node in graph.nodes if (value := unmeasured(node.view)) is not None]
+    if not wanted:
+        return ()
+    names = f"{wanted[0]!r}{f' and {len(wanted) - 1} more' if len(wanted) > 1 else ''}"
+    return (
+        "caches: all keys of a buffer count, as how many are in use is known at run time only, "
+        f"from {names}; --value NAME=N fixes an input",
+    )
 
 
 def _transposed_tables(graph: Graph) -> Iterator[str]:

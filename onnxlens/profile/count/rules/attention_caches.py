@@ -84,7 +84,7 @@ def _grown(*pasts: int, row: Callable[[ValueView], int] = row_bytes) -> Find:
 
 
 def _multi_head(*pasts: int) -> Find:
-    """As ``_grown``; keys and values of another sequence, (B, H, S, D), stay as they are and are read whole."""
+    """As ``_grown``; those of another sequence, (B, H, S, D), stay as they are and are read whole."""
     grown = _grown(*pasts)
 
     def find(node: NodeView) -> Iterator[CacheUse]:

@@ -14,7 +14,7 @@ from collections.abc import Callable, Mapping, Sequence
 from itertools import pairwise
 
 from onnxlens.profile.count.rules.work import constant_input
-from onnxlens.profile.graph.node_view import NodeView, NotCountable
+from onnxlens.profile.graph.node_view import NodeView, NotCountable, ValueView
 from onnxlens.specs.record import record
 
 
@@ -186,10 +186,26 @@ def _total(node: NodeView, layout: Layout, new: int) -> int:
     length = node.input_shape(past)[-2] if past is not None and node.has_input(past) else 0
     shared = past is not None and length >= new and is_shared(node, past, 1)
     total = length if shared else length + new
-    if not shared and not layout.pads:
-        return total
+    return min([total, *_masked(node, layout)]) if shared or layout.pads else total
+
+
+def _masked(node: NodeView, layout: Layout) -> Sequence[int]:
+    """How many keys the masks have; of one that is the same for all keys nothing."""
     lasts = [node.input_shape(index)[-1] for index in layout.masks if node.has_input(index)]
-    return min([total, *(last for last in lasts if last > 1)])
+    return [last for last in lasts if last > 1]
+
+
+def unmeasured(node: NodeView) -> ValueView | None:
+    """The input that would say how much of a buffer is in use, where all of it counts as nothing does."""
+    layout = LAYOUTS.get((node.domain, node.op_type))
+    if layout is None:
+        return None
+    indices = [index for index in (layout.each[0], layout.total, layout.before) if index is not None]
+    given = [index for index in indices if node.has_input(index)]
+    if not given or any(numbers(node, index) is not None for index in given):
+        return None
+    shared = layout.past is not None and is_shared(node, layout.past, 1)
+    return node.input(given[-1]) if (shared or layout.pads) and not _masked(node, layout) else None
 
 
 def is_shared(node: NodeView, past: int, present: int) -> bool:
