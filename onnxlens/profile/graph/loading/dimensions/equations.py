@@ -133,10 +133,12 @@ class Equations:
     def samples(self, free: Sequence[str]) -> Mapping[str, int]:
         """Sizes to run a language model at: one token behind 128 cached ones, without a cache 64 tokens.
 
+        A sliding window is full: a runtime leaves what it has not yet filled of its buffer as memory was.
         None of a file with other dimensions.
         """
         tokens = 1 if "cached" in self.roles.values() else 64
-        sizes = {"sequences": 1, "tokens": tokens, "cached": 128}
+        cached = max(128, *(least for _, least in self.least if isinstance(least, int)), 0)
+        sizes = {"sequences": 1, "tokens": tokens, "cached": cached}
         known = {name: sizes[role] for name, role in self.roles.items()}
         if self.batch is not None:
             known[self.batch] = 1
