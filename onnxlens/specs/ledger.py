@@ -307,7 +307,7 @@ class Ledger:
 
     Attributes:
         source: the file's name, or the catalog's name of the graph.
-        attribution: where most paths come from: ``metadata``, ``names`` of nodes, or of ``weights``, ``none``.
+        attribution: what told most paths: ``metadata``, ``names`` of nodes, or of ``weights``, ``none``.
         weights: which the file holds: ``none``, ``seeded``, a checkpoint's name; "" if unknown.
         notes: facts a reader of the figures must know, one line each.
         convention: ``matrix``, ours, or the peer's whose counts stand in every row's ``peer``.
