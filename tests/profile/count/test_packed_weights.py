@@ -121,6 +121,21 @@ def test_a_table_that_two_dequantize_is_stored_once(tmp_path: Path) -> None:
     assert totals(graph).resident_weight_bytes == 32 * 64 + 4 + 1
 
 
+STORED = {"INT8": 8, "UINT4": 4, "INT4": 4, "INT2": 2, "FLOAT8E4M3FN": 8, "FLOAT8E5M2": 8, "FLOAT4E2M1": 4}
+
+
+@pytest.mark.parametrize("dtype", STORED)
+def test_a_weight_in_a_narrow_type_takes_its_bits(dtype: str, tmp_path: Path) -> None:
+    """640 of them, and a scale of 4 bytes."""
+    held = TensorProto(name="w", data_type=TensorProto.DataType.Value(dtype), dims=(64, 10))
+    held.raw_data = bytes(640 * STORED[dtype] // 8)
+    nodes = [op("DequantizeLinear", "w s", "f"), op("MatMul", "x f", "y")]
+    graph = loaded(tmp_path, nodes, [held, number("s", 1)])
+    assert parameter_sizes(graph) == {"w": 640}
+    assert totals(graph).resident_weight_bytes == 640 * STORED[dtype] // 8 + 4
+    assert totals(graph).macs == 3 * 640
+
+
 EXPERTS = [tensor("r", (3, 5)), tensor("w", (5, 24, 32), np.uint8), tensor("s", (5, 24)),
            tensor("v", (5, 64, 12), np.uint8), tensor("u", (5, 64))]  # fmt: skip
 
