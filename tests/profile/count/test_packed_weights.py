@@ -320,3 +320,18 @@ def test_sinks_of_attention_are_params_and_rotary_tables_are_none(tmp_path: Path
     graph = loaded(tmp_path, nodes, held, inputs=[value("x", (1, 3, 64)), value("k", (1, 3, 64)), *numbers])
     assert parameter_sizes(graph) == {"sinks": 4}
     assert totals(graph).resident_weight_bytes == 4 * (4 + 2 * 32 * 8)
+
+
+@pytest.mark.parametrize("rows", ["c s", "d e"])
+def test_rows_that_were_looked_up_of_rotary_tables_are_no_params(rows: str, tmp_path: Path) -> None:
+    """Each by one operator, as they are and in another type; the table of words is one."""
+    nodes = [
+        op("Gather", "cosines p", "c"), op("Gather", "sines p", "s"), op("Gather", "words p", "x"),
+        op("Cast", "c", "d", to=TensorProto.FLOAT), op("Cast", "s", "e", to=TensorProto.FLOAT),
+        op("GroupQueryAttention", f"x x x - - n t {rows}", "y", domain=MICROSOFT, num_heads=1, kv_num_heads=1,
+           do_rotary=1),
+    ]  # fmt: skip
+    held = [tensor("cosines", (32, 8)), tensor("sines", (32, 8)), tensor("words", (9, 16))]
+    kinds = {"p": (1, 3), "n": (1,), "t": (1,)}
+    inputs = [value(name, shape, TensorProto.INT64) for name, shape in kinds.items()]
+    assert parameter_sizes(loaded(tmp_path, nodes, held, inputs=inputs)) == {"words": 144}
