@@ -12,6 +12,7 @@ import random
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
+from itertools import combinations
 from math import exp, log
 from operator import attrgetter
 
@@ -21,7 +22,7 @@ from onnxlens.profile.count.formula_fit import Vector
 from onnxlens.profile.count.formula_parts import Dimensions
 from onnxlens.profile.graph.graph import Graph
 from onnxlens.profile.graph.node_view import NodeView
-from onnxlens.specs.formula import Part, Polynomial, Variable
+from onnxlens.specs.formula import Limit, Part, Polynomial, Variable, named
 from onnxlens.specs.ledger import COUNTS, NodeCost
 from onnxlens.specs.record import record
 from onnxlens.specs.tensor import Dim
@@ -64,6 +65,7 @@ class NodeFormulas:
         parts: what has a name in them beside the variables.
         points: where the formulas were held to the counts.
         graph: at the first of these, ``example``.
+        limit: up to which sizes together they hold; None for any that the variables take.
     """
 
     variables: tuple[Variable, ...]
@@ -72,6 +74,7 @@ class NodeFormulas:
     points: int
     graph: Graph
     example: Mapping[str, int]
+    limit: Limit | None = None
 
 
 @record(frozen=True, slots=True)
@@ -103,6 +106,7 @@ class _Points:
         self._tried: list[Mapping[str, int]] = []
         self.points: list[_Point] = []
         self.graph: Graph | None = None
+        self._empty: frozenset[int] = frozenset()
         self.example: Mapping[str, int] = {}
 
     def add(self, sizes: Mapping[str, int], *, again: bool = False) -> bool:
@@ -113,8 +117,11 @@ class _Points:
         graph = self._graph_at(sizes)
         if graph is None:
             return False
+        empty = frozenset(index for index, node in enumerate(graph.nodes) if _is_empty(node.view))
         if self.graph is None:
-            self.graph, self.example = graph, sizes
+            self.graph, self.example, self._empty = graph, sizes, empty
+        if not empty <= self._empty:  # a table that ends before these sizes
+            return False
         numbers, kinds = self._numbers, self._kinds
         row = []
         for node, cost in zip(graph.nodes, count_nodes(graph), strict=True):
@@ -193,12 +200,12 @@ def node_formulas(graph_at: GraphAt, variables: Sequence[Variable]) -> NodeFormu
     Raises:
         UsageError: the graph has too few sizes at which it can be counted.
     """
-    found = tuple(variables)
+    found, limit = tuple(variables), None
     drawn = list(_drawn(found))
     points = _Points(graph_at)
     failed = [points.add(sizes) for sizes in drawn].count(False) + points.drop_too_small()
     if failed > len(drawn) // MOST_FAILING:
-        found = _lattice(graph_at, found)
+        found, limit = _lattice(graph_at, found)
         points = _Points(graph_at)
         for sizes in _drawn(found, more=2):
             points.add(sizes)
@@ -220,7 +227,7 @@ def node_formulas(graph_at: GraphAt, variables: Sequence[Variable]) -> NodeFormu
         points.drop_too_small()
         dimensions, nodes = points.formulas(found)
     used = _used(nodes, dimensions.parts)
-    return NodeFormulas(found, tuple(nodes), used, len(points.points), points.graph, points.example)
+    return NodeFormulas(found, tuple(nodes), used, len(points.points), points.graph, points.example, limit)
 
 
 def _listed(variables: Sequence[Variable]) -> str:
@@ -250,8 +257,10 @@ def _drawn(variables: Sequence[Variable], more: int = 1) -> Iterable[Mapping[str
     return points
 
 
-def _lattice(graph_at: GraphAt, variables: Sequence[Variable]) -> tuple[Variable, ...]:
+def _lattice(graph_at: GraphAt, variables: Sequence[Variable]) -> tuple[tuple[Variable, ...], Limit | None]:
     """The variables with the sizes that the graph asks for: it cuts some of them into parts of a fixed size.
+
+    Two that end together share a table: its length limits their sum.
 
     Raises:
         UsageError: nothing that was tried fits.
@@ -283,7 +292,14 @@ def _lattice(graph_at: GraphAt, variables: Sequence[Variable]) -> tuple[Variable
         below = (size for size in range(1, first) if size % step in rests)
         least = next((size for size in below if fits(each.name, size)), first)
         found.append(Variable(each.name, step, rests, least, most))
-    return tuple(found)
+    for one, other in combinations(found, 2):
+        ends = {one.name: one.most or 0, other.name: other.most or 0}
+        if one.most is not None and one.most == other.most and graph_at({**base, **ends}) is None:
+            total = one.most + first
+            wider = [replace(v, most=total - 1) if v in (one, other) else v for v in found]
+            of = Polynomial.of(named(one.name)) + Polynomial.of(named(other.name))
+            return tuple(wider), Limit(of, total, "a table ends there")
+    return tuple(found), None
 
 
 def _most(fits: Callable[[int], bool], first: int) -> int | None:
@@ -304,6 +320,11 @@ def _seen(view: NodeView, cost: NodeCost) -> _Seen:
         [value.shape for value in (*view.inputs, *view.outputs) if value is not None and not value.is_weight]
     )
     return _Seen(shapes, COUNTS_OF(cost), cost.status, cost.reason)
+
+
+def _is_empty(view: NodeView) -> bool:
+    """Whether the node makes a tensor of no element."""
+    return any(value is not None and value.shape is not None and 0 in value.shape for value in view.outputs)
 
 
 def _limits(view: NodeView) -> tuple[int, ...]:
