@@ -36,6 +36,8 @@ if TYPE_CHECKING:
     from onnxlens.api.memory import write_arena as write_arena
     from onnxlens.api.memory import write_memory_plot as write_memory_plot
     from onnxlens.api.opened import OpenedTarget as OpenedTarget
+    from onnxlens.api.phases import phases_of as phases_of
+    from onnxlens.api.phases import write_phases_plot as write_phases_plot
     from onnxlens.api.profile import profile_graph as profile_graph
     from onnxlens.api.profile import profile_with_flow as profile_with_flow
     from onnxlens.api.reconcile import reconcile_graph as reconcile_graph
@@ -62,6 +64,7 @@ if TYPE_CHECKING:
     from onnxlens.specs.ledger import Ledger as Ledger
     from onnxlens.specs.measured import ModuleTiming as ModuleTiming
     from onnxlens.specs.parity import LayerRequest as LayerRequest
+    from onnxlens.specs.phases import PhasesRequest as PhasesRequest
     from onnxlens.specs.summary import Job as Job
     from onnxlens.specs.tensor import TensorSpec as TensorSpec
 
@@ -81,6 +84,7 @@ _NAMES = {
     "api.measure": ("measure_graph",),
     "api.memory": ("memory_plan", "write_arena", "write_memory_plot"),
     "api.opened": ("OpenedTarget",),
+    "api.phases": ("phases_of", "write_phases_plot"),
     "api.profile": ("profile_graph", "profile_with_flow"),
     "api.reconcile": ("reconcile_graph",),
     "api.render": ("explore_graph", "flow_of", "read_groups", "render_graph", "render_pages"),
@@ -98,6 +102,7 @@ _NAMES = {
     "specs.ledger": ("Ledger",),
     "specs.measured": ("ModuleTiming",),
     "specs.parity": ("LayerRequest",),
+    "specs.phases": ("PhasesRequest",),
     "specs.summary": ("Job",),
     "specs.tensor": ("TensorSpec",),
 }

@@ -76,6 +76,7 @@ class OpenedTarget(AbstractContextManager["OpenedTarget"]):
         self.is_file = is_file(target)
         self._folder = folder
         self._just_written = just_written
+        self._runs = False
         self._whole_normalizations = whole_normalizations
         self._stack = ExitStack()
         if self.is_file:
@@ -144,7 +145,8 @@ class OpenedTarget(AbstractContextManager["OpenedTarget"]):
         return observed(loaded, self.session, inputs, file.name if file else "sample values")
 
     @cached_property
-    def _file(self) -> LoadedFile:
+    def loaded_file(self) -> LoadedFile:
+        """The file, read once, for graphs at any sizes."""
         from onnxlens.profile.graph.loading import LoadedFile
 
         path = self.path
@@ -153,7 +155,15 @@ class OpenedTarget(AbstractContextManager["OpenedTarget"]):
 
     @cached_property
     def _loaded(self) -> Graph:
-        return self._at({}, fitting=False)
+        if not (self._runs or self.settings.run) or not self.is_file:
+            return self._at({}, fitting=False)
+        sizes = self.loaded_file.sample_dims(self._shapes, self.settings.dims)
+        graph = self._at(sizes, fitting=False)
+        if not sizes:
+            return graph
+        told = f"run as with {' '.join(f'--dim {name}={size}' for name, size in sizes.items())}"
+        self.progress(told, 0, 0)
+        return replace(graph, notes=(f"{told}, as nobody gave these sizes", *graph.notes))
 
     def graph_at(self, dims: Mapping[str, int], *, fitting: bool = False) -> Graph:
         """The graph with these dimensions too, from the file as it was read.
@@ -171,7 +181,7 @@ class OpenedTarget(AbstractContextManager["OpenedTarget"]):
 
     def _at(self, dims: Mapping[str, int], *, fitting: bool) -> Graph:
         chosen = self.settings
-        return self._file.at(self._shapes, {**chosen.dims, **dims}, chosen.values, fitting=fitting)
+        return self.loaded_file.at(self._shapes, {**chosen.dims, **dims}, chosen.values, fitting=fitting)
 
     def variables(self, names: Sequence[str] = ()) -> Sequence[Variable]:
         """The dimensions that decide all that is open, or those that are asked for.
@@ -183,11 +193,11 @@ class OpenedTarget(AbstractContextManager["OpenedTarget"]):
 
         if self._sizes is not None:
             return self._sizes.variables(tuple(names))
-        known = self._file.open_dims(self._shapes, self.settings.dims)
+        known = self.loaded_file.open_dims(self._shapes, self.settings.dims)
         if not known:
             raise UsageError(f"{self.target}: no dimension is open, so there is nothing to vary")
         some = {**self.settings.dims, **dict.fromkeys(names, SOME_SIZE)}
-        left = self._file.open_dims(self._shapes, some) if names else ()
+        left = self.loaded_file.open_dims(self._shapes, some) if names else ()
         if left:
             raise UsageError(
                 f"{self.target}: {', '.join(left)} stays open; add --dim {left[0]} or --dim {left[0]}=SIZE"
@@ -369,13 +379,18 @@ class OpenedTarget(AbstractContextManager["OpenedTarget"]):
         return network.filled(module, source)
 
     def require_weights(self) -> None:
-        """Check that the target can run.
+        """Check that the target can run, and have a language model's open sizes chosen.
 
         Raises:
             UsageError: the settings say to export it without weights.
         """
         if self.settings.weights == "none" and not self.is_file:
             raise UsageError(f"{self.target}: cannot run without weights; choose seeded ones or a checkpoint")
+        self._runs = True
+        loaded: Graph | None = self.__dict__.get("_loaded")
+        if loaded is not None and any(tensor.elements is None for tensor in loaded.inputs):
+            for part in ("_loaded", "graph", "ledger"):
+                self.__dict__.pop(part, None)  # they are of open sizes
 
     @cached_property
     def _state(self) -> ModuleState:

@@ -9,6 +9,7 @@ from operator import attrgetter
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
 from onnxlens.errors import GraphError
+from onnxlens.specs.experts import Routing
 from onnxlens.specs.grouping import Grouping, NodeFacts
 from onnxlens.specs.peers import Convention, PeerCost, summed
 from onnxlens.specs.record import record
@@ -312,6 +313,7 @@ class Ledger:
         notes: facts a reader of the figures must know, one line each.
         convention: ``matrix``, ours, or the peer's whose counts stand in every row's ``peer``.
         windows: what the convolutions and poolings among the nodes slide over, by the node's index.
+        experts: how the nodes that hold experts spread tokens over them, by the node's index.
         facts: of each node, where they are asked for; else empty.
         grouping: the groups that are asked for.
         node_seconds: measured time by the node's index, None for what belongs to none; empty until measured.
@@ -332,6 +334,7 @@ class Ledger:
     conventions: Mapping[str, str] = field(default_factory=dict)
     convention: Convention = "matrix"
     windows: Mapping[int, Window] = field(default_factory=dict)
+    experts: Mapping[int, Routing] = field(default_factory=dict)
     facts: tuple[NodeFacts, ...] = ()
     grouping: Grouping | None = None
     node_seconds: Mapping[int | None, float] = field(default_factory=dict)

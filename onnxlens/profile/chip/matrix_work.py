@@ -8,7 +8,6 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from math import prod
 
-from onnxlens.profile.count.rules import attention as onnx_attention
 from onnxlens.profile.count.rules.attention import Sizes, attention_sizes
 from onnxlens.profile.count.rules.attention_reach import reaches_of
 from onnxlens.profile.count.rules.lookup import work_of
@@ -200,7 +199,7 @@ def scores(sizes: Sizes, shared: int | None = None) -> Products:
 
 def attention(node: NodeView) -> Products:
     """ONNX's Attention."""
-    key = node.input_shape(onnx_attention.KEY_INPUT)
+    key = node.input_shape(1)
     yield from scores(attention_sizes(node), key[1] if len(key) == 4 else node.attribute("kv_num_heads"))
 
 
@@ -214,6 +213,16 @@ def projected(node: NodeView) -> Products:
 def multi_head(node: NodeView) -> Products:
     """Both products of projected queries, keys and values."""
     yield from scores(fused_attention.multi_head_sizes(node))
+
+
+def decoder(node: NodeView) -> Products:
+    """DecoderAttention: the projections that it makes, then both products."""
+    _, _, width = node.input_shape(0)
+    for times, reach in reaches_of(node):
+        yield product(times * reach.queries, width, width)
+        if reach.new:
+            yield product(times * reach.new, width, 2 * width)
+    yield from scores(fused_attention.decoder_sizes(node))
 
 
 def grouped(sizes_of: Callable[[NodeView], fused_attention.Grouped]) -> Shaping:
@@ -243,6 +252,8 @@ _BY_DOMAIN: Mapping[str, Mapping[str, Shaping]] = {
         "Attention": attention,
     },
     "ai.onnx.preview": {"FlexAttention": attention},
+    "com.amd.quark": {"ExtendedLSTM": recurrent},
+    "com.vai.quantize": {"VitisLSTM": recurrent},
     "com.microsoft": {
         **dict.fromkeys(("FusedConv", "CausalConvWithState", "VarlenCausalConvWithState"), _CONV),
         **dict.fromkeys(("NhwcConv", "NhwcFusedConv"), _LAST),
@@ -263,6 +274,7 @@ _BY_DOMAIN: Mapping[str, Mapping[str, Shaping]] = {
         "DynamicQuantizeLSTM": recurrent,
         **dict.fromkeys(("Attention", "DecoderMaskedSelfAttention", "QAttention"), projected),
         **dict.fromkeys(("MultiHeadAttention", "DecoderMaskedMultiHeadAttention"), multi_head),
+        "DecoderAttention": decoder,
         "GroupQueryAttention": grouped(fused_attention.grouped_sizes),
         "PagedAttention": grouped(fused_attention.paged_sizes),
     },

@@ -10,13 +10,15 @@ from types import MappingProxyType
 
 from onnxlens.profile.count.counting import count_nodes
 from onnxlens.profile.count.liveness import FLOATS, WorkingSets, held_bytes, live_bytes, live_unsized
-from onnxlens.profile.count.parameters import QUANTIZED, parameter_sizes
+from onnxlens.profile.count.parameters import QUANTIZED, parameter_sizes, quantized_bytes
 from onnxlens.profile.count.repeats import control_notes
+from onnxlens.profile.count.routing import expert_notes, routings_of
 from onnxlens.profile.count.rules import is_view, registered_notes
+from onnxlens.profile.count.rules.attention_reach import unmeasured
 from onnxlens.profile.count.windows import windows_of
 from onnxlens.profile.graph.graph import Graph, uncollected
-from onnxlens.profile.graph.loading.quantization import DEQUANTIZERS, REARRANGERS
 from onnxlens.profile.graph.node_view import ValueView
+from onnxlens.profile.graph.quantization import DEQUANTIZERS, REARRANGERS
 from onnxlens.specs.ledger import (
     Evidence,
     Ledger,
@@ -76,6 +78,7 @@ def build_ledger(graph: Graph, convention: Convention = "matrix") -> Ledger:
 def _build(graph: Graph, convention: Convention) -> Ledger:
     costs = _costs(graph, convention)
     rows = _Rows(graph, costs)
+    routings = routings_of(graph)
     paths = sorted(graph.hierarchy.paths, key=rows.position)
     modules = tuple(rows.module(path) for path in paths)
     return Ledger(
@@ -93,10 +96,13 @@ def _build(graph: Graph, convention: Convention) -> Ledger:
             *control_notes(graph.nodes, costs),
             *registered_notes((cost.domain, cost.op_type) for cost in costs if cost.status == "counted"),
             *_param_notes(graph),
+            *expert_notes(graph, routings, costs),
+            *_buffer_notes(graph),
         ),
         conventions=_conventions(convention),
         convention=convention,
         windows=windows_of(graph.nodes),
+        experts=routings,
     )
 
 
@@ -267,12 +273,28 @@ def _param_notes(graph: Graph) -> tuple[str, ...]:
         note += "".join(f"; {pair}" for pair in _transposed_tables(graph))
         if folded:
             note += f"; {len(folded)} were folded into other tensors (first: {folded[0]})"
+        if quantized := quantized_bytes(graph):
+            note += "; the file holds them in {:,} bytes, and scales and zero points in {:,}".format(
+                *quantized
+            )
         return (note,)
     held = sum(parameter_sizes(graph).values())
     owned = sum(tensor.elements for tensor in graph.manifest.tensors if tensor.kind == "parameter")
     if held == owned:
         return ()
     return (f"the forward pass uses {held:,} of the module's {owned:,} parameters; the file holds those",)
+
+
+def _buffer_notes(graph: Graph) -> tuple[str, ...]:
+    """Where a cache is a buffer of which the file does not say how much is in use."""
+    wanted = [value.name for node in graph.nodes if (value := unmeasured(node.view)) is not None]
+    if not wanted:
+        return ()
+    names = f"{wanted[0]!r}{f' and {len(wanted) - 1} more' if len(wanted) > 1 else ''}"
+    return (
+        "caches: all keys of a buffer count, as how many are in use is known at run time only, "
+        f"from {names}; --value NAME=N fixes an input",
+    )
 
 
 def _transposed_tables(graph: Graph) -> Iterator[str]:

@@ -11,8 +11,8 @@ from weakref import WeakKeyDictionary
 from onnxlens.profile.count.affine import ARITHMETIC, MOVERS, NORMALIZATIONS, SLOTS, WIDE_BIASES, is_affine
 from onnxlens.profile.count.packing import UNPACKED, Packing, packing
 from onnxlens.profile.graph.graph import Graph, GraphNode
-from onnxlens.profile.graph.loading.quantization import DEQUANTIZERS
 from onnxlens.profile.graph.node_view import NodeView, ValueView
+from onnxlens.profile.graph.quantization import DEQUANTIZERS, SCALES_AND_ZERO_POINTS
 
 OWN_DOMAINS = ("", "com.microsoft", "ai.onnx.ml", "ai.onnx.preview", "ai.onnx.preview.training")
 """Those whose operators are in the tables; of another's operators every tensor of floats is a parameter."""
@@ -92,10 +92,11 @@ class _Evidence:
         operator = (view.domain, view.op_type)
         slots = SLOTS.get(operator)
         if slots is not None:
-            inputs, is_norm, wide = view.inputs, operator in NORMALIZATIONS, view.op_type in WIDE_BIASES
+            inputs, norms, wide = view.inputs, NORMALIZATIONS.get(operator, ()), view.op_type in WIDE_BIASES
             for index in slots:
                 value = inputs[index] if index < len(inputs) else None
                 if value is not None:
+                    is_norm = index in norms
                     self._take(value, wide=wide, is_norm=is_norm, packed=packing(view, index))
         elif operator == ("", "Gather"):
             if self._is_embedding(view):
@@ -240,3 +241,22 @@ def first_use_params(graph: Graph) -> Mapping[int, int]:
         elif read:
             params[index] = sum(unused.pop(source, 0) for source in chain(*read))
     return params
+
+
+def quantized_bytes(graph: Graph) -> tuple[int, int] | None:
+    """What the file holds params in, and their scales and zero points beside them; None without any."""
+    sizes = parameter_sizes(graph)
+    held = {name: value for each in (graph.weights, graph.constants) for name, value in each.items()}
+    scales: dict[str, int] = {}
+    for node in graph.nodes:
+        view = node.view
+        for index in SCALES_AND_ZERO_POINTS.get((view.domain, view.op_type), ()):
+            value = view.inputs[index] if index < len(view.inputs) else None
+            if value is not None and value.is_weight and value.name not in sizes:
+                scales[value.name] = value.known_size_bytes
+        held |= {
+            output.name: output for output in view.outputs if output is not None and output.name in sizes
+        }
+    if not scales:
+        return None
+    return sum(held[name].known_size_bytes for name in sizes), sum(scales.values())

@@ -19,7 +19,7 @@ from onnxlens.specs.record import record
 SCORE_SOFTMAX = 4 * VECTOR + SPECIAL
 SCORE_SOFTCAP = 2 * VECTOR + SPECIAL
 ROTATION = 3 * VECTOR  # per element of a pair: four multiplies, a subtract and an add for two
-KEY_INPUT, VALUE_INPUT, MASK_INPUT, LENGTHS_INPUT = 1, 2, 3, 6
+VALUE_INPUT, MASK_INPUT, LENGTHS_INPUT = 2, 3, 6
 
 
 @record(frozen=True, slots=True)
@@ -80,7 +80,8 @@ def attention(node: NodeView) -> Work:
     where there is a softcap. Not counted: making the mask, and the guard for rows that are masked whole.
     """
     sizes = attention_sizes(node)
-    scaled = sum(each.batch * each.heads * (each.queries + each.keys) * each.key_width for each in sizes)
+    vectors = sum(times * (reach.queries + reach.seen) for times, reach in reaches_of(node))
+    scaled = vectors * sizes[0].heads * sizes[0].key_width
     return VECTOR * scaled + scores_work(sizes, VECTOR * _is_limited(node) + softcap(node))
 
 

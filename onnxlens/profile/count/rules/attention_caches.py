@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 
-from onnxlens.profile.count.rules.attention_reach import LAYOUTS, Reach, onnx_tokens, reaches_of
+from onnxlens.profile.count.rules.attention_reach import Reach, is_shared, onnx_tokens, reaches_of
 from onnxlens.profile.graph.node_view import NodeView, NotCountable, ValueView
 from onnxlens.specs.record import record
 from onnxlens.specs.tensor import storage_bytes
@@ -76,7 +76,7 @@ def _grown(*pasts: int, row: Callable[[ValueView], int] = row_bytes) -> Find:
                 yield CacheUse(
                     past if held else None,
                     present if made else None,
-                    held * read * each,
+                    read * each,
                     made * written * each,
                 )
 
@@ -84,7 +84,7 @@ def _grown(*pasts: int, row: Callable[[ValueView], int] = row_bytes) -> Find:
 
 
 def _multi_head(*pasts: int) -> Find:
-    """As ``_grown``; keys and values of another sequence, which stay as they are, are read whole."""
+    """As ``_grown``; those of another sequence, (B, H, S, D), stay as they are and are read whole."""
     grown = _grown(*pasts)
 
     def find(node: NodeView) -> Iterator[CacheUse]:
@@ -98,7 +98,7 @@ def _multi_head(*pasts: int) -> Find:
 
 def _onnx(node: NodeView) -> Iterator[CacheUse]:
     """As ``_grown``; where the keys are a buffer with lengths apart, it reads what queries see of that."""
-    yield from _grown(4, 5)(node)
+    yield from _grown(*PASTS["", "Attention"])(node)
     if node.has_input(6):
         batch, _, length = onnx_tokens(node)
         seen = sum(times * _seen(reach) for times, reach in reaches_of(node))
@@ -131,16 +131,38 @@ def _scattered(node: NodeView) -> Iterator[CacheUse]:
     yield CacheUse(0, 0, 0, node.input(1).size_bytes)
 
 
+PASTS: Mapping[tuple[str, str], Sequence[int]] = {
+    ("", "Attention"): (4, 5),
+    ("com.microsoft", "Attention"): (4,),
+    ("com.microsoft", "DecoderMaskedSelfAttention"): (4,),
+    ("com.microsoft", "QAttention"): (8,),
+    ("com.microsoft", "QOrderedAttention"): (18,),
+    ("com.microsoft", "GroupQueryAttention"): (3, 4),
+    ("com.microsoft", "SparseAttention"): (3, 4),
+    ("com.microsoft", "MultiHeadAttention"): (6, 7),
+    ("com.microsoft", "DecoderMaskedMultiHeadAttention"): (5, 6),
+    ("com.microsoft", "PagedAttention"): (3, 4),
+    ("com.microsoft", "DecoderAttention"): (6, 7),
+}
+"""The inputs with earlier keys and values; what becomes of them are the outputs from 1 on."""
+
+
+def buffers_of(node: NodeView) -> Iterator[tuple[ValueView, ValueView]]:
+    """The outputs that are in the memory of an input, which is a buffer of a cache, each with that."""
+    operator = (node.domain, node.op_type)
+    pairs = ((0, 0),) if operator == ("", "TensorScatter") else enumerate(PASTS.get(operator, ()), 1)
+    for present, past in pairs:
+        if is_shared(node, past, present):
+            yield node.output(present), node.input(past)
+
+
 STATES: Mapping[str, Find] = {"LinearAttention": _state(3), "CausalConvWithState": _state(3)}
 RULES: Mapping[str, Mapping[str, Find]] = {
     "": {**STATES, "Attention": _onnx, "TensorScatter": _scattered},
     "com.microsoft": {
         **STATES,
-        **{op_type: _grown(*layout.caches) for (domain, op_type), layout in LAYOUTS.items() if domain},
-        "MultiHeadAttention": _multi_head(6, 7),
-        "DecoderMaskedMultiHeadAttention": _multi_head(5, 6),
-        "PagedAttention": _grown(3, 4, row=block_row_bytes),
-        "DecoderAttention": _grown(6, 7),
+        **{op_type: _multi_head(*pasts) for (domain, op_type), pasts in PASTS.items() if domain},
+        "PagedAttention": _grown(*PASTS["com.microsoft", "PagedAttention"], row=block_row_bytes),
         "VarlenCausalConvWithState": _state(4),
         "GatedDeltaNet": _state(6),
     },

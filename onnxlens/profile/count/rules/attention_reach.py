@@ -14,7 +14,7 @@ from collections.abc import Callable, Mapping, Sequence
 from itertools import pairwise
 
 from onnxlens.profile.count.rules.work import constant_input
-from onnxlens.profile.graph.node_view import NodeView, NotCountable
+from onnxlens.profile.graph.node_view import NodeView, NotCountable, ValueView
 from onnxlens.specs.record import record
 
 
@@ -43,8 +43,14 @@ class Reach:
     @property
     def keys(self) -> int:
         """How many keys a query sees, those that a mask hides included."""
-        seen = self.cached + self.new
-        return seen if self.left is None or self.right is None else min(seen, self.left + 1 + self.right)
+        if self.left is None or self.right is None:
+            return self.seen
+        return min(self.seen, self.left + 1 + self.right)
+
+    @property
+    def seen(self) -> int:
+        """How many keys some query sees."""
+        return self.cached + self.new
 
     @property
     def cached(self) -> int:
@@ -58,9 +64,6 @@ Reaches = Sequence[tuple[int, Reach]]
 
 Tokens = Callable[[NodeView], tuple[int, int, int]]
 """From a node to the number of sequences, of queries in each, and of new keys."""
-
-Window = Callable[[NodeView], tuple[int | None, int | None]]
-"""From a node to the keys that a query sees on both sides of its own."""
 
 
 def no_window(node: NodeView) -> tuple[None, None]:
@@ -111,7 +114,7 @@ class Layout:
     """The inputs of an operator that tell how many keys there are.
 
     Attributes:
-        caches: those with earlier keys and values, whose present ones are the outputs 1 and 2.
+        past: that with earlier keys, whose present ones are the output 1.
         each: that with a number for each sequence, and what that lacks of all its keys.
         total: that with the number of all keys.
         before: that with the number of earlier keys.
@@ -120,31 +123,31 @@ class Layout:
     """
 
     tokens: Tokens
-    caches: Sequence[int] = ()
+    past: int | None = None
     each: tuple[int | None, int] = (None, 0)
     total: int | None = None
     before: int | None = None
     masks: Sequence[int] = ()
     pads: bool = False
-    window: Window = no_window
+    window: Callable[[NodeView], tuple[int | None, int | None]] = no_window
 
 
-PROJECTED = Layout(projected_tokens, (4,), before=6, masks=(3, 5))
+PROJECTED = Layout(projected_tokens, 4, before=6, masks=(3, 5))
 LAYOUTS: Mapping[tuple[str, str], Layout] = {
-    ("", "Attention"): Layout(onnx_tokens, (4, 5), each=(6, 0), masks=(3,), pads=True, window=onnx_window),
+    ("", "Attention"): Layout(onnx_tokens, 4, each=(6, 0), masks=(3,), pads=True, window=onnx_window),
     ("ai.onnx.preview", "FlexAttention"): Layout(onnx_tokens),
     ("com.microsoft", "Attention"): PROJECTED,
     ("com.microsoft", "DecoderMaskedSelfAttention"): PROJECTED,
-    ("com.microsoft", "QAttention"): Layout(projected_tokens, (8,), masks=(5,)),
-    ("com.microsoft", "QOrderedAttention"): Layout(projected_tokens, (18,), masks=(17, 19)),
-    ("com.microsoft", "MultiHeadAttention"): Layout(multi_head_tokens, (6, 7), before=8, masks=(4, 5)),
+    ("com.microsoft", "QAttention"): Layout(projected_tokens, 8, masks=(5,)),
+    ("com.microsoft", "QOrderedAttention"): Layout(projected_tokens, 18, masks=(17, 19)),
+    ("com.microsoft", "MultiHeadAttention"): Layout(multi_head_tokens, 6, before=8, masks=(4, 5)),
     ("com.microsoft", "DecoderMaskedMultiHeadAttention"): Layout(
-        multi_head_tokens, (5, 6), before=7, masks=(3, 4)
+        multi_head_tokens, 5, before=7, masks=(3, 4)
     ),
     ("com.microsoft", "GroupQueryAttention"): Layout(
-        grouped_tokens, (3, 4), each=(5, 1), total=6, masks=(10,), window=local_window
+        grouped_tokens, 3, each=(5, 1), total=6, masks=(10,), window=local_window
     ),
-    ("com.microsoft", "SparseAttention"): Layout(grouped_tokens, (3, 4), each=(8, 0), total=7),
+    ("com.microsoft", "SparseAttention"): Layout(grouped_tokens, 3, each=(8, 0), total=7),
 }
 
 
@@ -179,22 +182,36 @@ def _total(node: NodeView, layout: Layout, new: int) -> int:
         found = numbers(node, index)
         if found is not None and len(found) == 1:
             return found[0] + more
-    past = layout.caches[0] if layout.caches else None
+    past = layout.past
     length = node.input_shape(past)[-2] if past is not None and node.has_input(past) else 0
     shared = past is not None and length >= new and is_shared(node, past, 1)
     total = length if shared else length + new
-    if not shared and not layout.pads:
-        return total
+    return min([total, *_masked(node, layout)]) if shared or layout.pads else total
+
+
+def _masked(node: NodeView, layout: Layout) -> Sequence[int]:
+    """How many keys the masks have; of one that is the same for all keys nothing."""
     lasts = [node.input_shape(index)[-1] for index in layout.masks if node.has_input(index)]
-    return min([total, *(last for last in lasts if last > 1)])
+    return [last for last in lasts if last > 1]
+
+
+def unmeasured(node: NodeView) -> ValueView | None:
+    """The input that would say how much of a buffer is in use, where all of it counts as nothing does."""
+    layout = LAYOUTS.get((node.domain, node.op_type))
+    if layout is None:
+        return None
+    indices = [index for index in (layout.each[0], layout.total, layout.before) if index is not None]
+    given = [index for index in indices if node.has_input(index)]
+    if not given or any(numbers(node, index) is not None for index in given):
+        return None
+    shared = layout.past is not None and is_shared(node, layout.past, 1)
+    return node.input(given[-1]) if (shared or layout.pads) and not _masked(node, layout) else None
 
 
 def is_shared(node: NodeView, past: int, present: int) -> bool:
     """Whether a cache is a buffer that comes back as long as it was, which only a shared one does."""
-    if not (node.has_input(past) and node.has_output(present)):
-        return False
-    shape = node.input(past).shape
-    return shape is not None and 0 not in shape and node.output(present).shape == shape
+    shape = node.input(past).shape if node.has_input(past) and node.has_output(present) else None
+    return shape is not None and node.output(present).shape == shape
 
 
 def paged_reaches(node: NodeView) -> Reaches:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import field
 from pathlib import Path
 
 import numpy as np
@@ -28,11 +29,13 @@ class Fixed:
         changed: a note for each input whose fixed dimensions were changed.
         free: what it takes to know all dimensions of inputs (see ``Equations.free``).
         notes: which dimensions were found without being given.
+        samples: sizes for ``free`` to run a language model at.
     """
 
     changed: Sequence[str] = ()
     free: Sequence[str] = ()
     notes: Sequence[str] = ()
+    samples: Mapping[str, int] = field(default_factory=dict)
 
 
 def fix_dimensions(
@@ -59,6 +62,7 @@ def fix_dimensions(
     """
     inputs = _open_inputs(graph.proto)
     _require_inputs(path, inputs, shapes)
+    standing = {dim.dim_param for name in shapes for dim in _dimensions(inputs[name])}
     given: dict[str, Known] = {}
     for symbol, size in dims.items():
         _give(path, given, symbol, size, f"--dim {symbol}={size}")
@@ -67,11 +71,11 @@ def fix_dimensions(
     ]
     if not shapes and not dims and not any(any(_symbolic(value)) for value in inputs.values()):
         return Fixed()
-    derived = {} if derived is None else derived
+    derived = {} if derived is None or shapes else derived
     if bool(changed) not in derived:
         derived[bool(changed)] = equations_of(graph, path.parent, stale=bool(changed))
     equations = derived[bool(changed)]
-    for symbol in dims.keys() - equations.names - {name for name in given if name not in dims}:
+    for symbol in dims.keys() - equations.names - standing:
         listed = ", ".join(sorted(equations.inputs)) or "none: use --shape for those without a name"
         raise UsageError(f"{path.name} has no dimension {symbol!r}; its inputs' dimensions are {listed}")
     found = _solved(path, equations, given)
@@ -84,7 +88,8 @@ def fix_dimensions(
         _forget_symbols(graph.proto, found, equations.caches, everything=bool(changed))
     else:
         _write_sizes(graph.proto, found)
-    return Fixed(changed, equations.free(found), _follow_notes(equations, given, found))
+    free = equations.free(found)
+    return Fixed(changed, free, _follow_notes(equations, given, found), equations.samples(free))
 
 
 def _solved(path: Path, equations: Equations, given: Mapping[str, Known]) -> Mapping[str, Known]:

@@ -7,23 +7,24 @@ from dataclasses import replace
 from pathlib import Path
 from shlex import quote
 
+import numpy as np
 from onnx import GraphProto, ValueInfoProto
 
 from onnxlens.errors import GraphError, UsageError
 from onnxlens.profile.graph.graph import Graph, uncollected
 from onnxlens.profile.graph.loading.dimensions.equations import Equations
-from onnxlens.profile.graph.loading.fixing import fix_dimensions, fix_values
+from onnxlens.profile.graph.loading.fixing import Fixed, fix_dimensions, fix_values
 from onnxlens.profile.graph.loading.inference import Inference, Memo, complete_types, types_at_other_sizes
 from onnxlens.profile.graph.loading.model_file import read_model
 from onnxlens.profile.graph.loading.opsets import newer_operator_notes
 from onnxlens.profile.graph.loading.protobuf import FileGraph, declared_parameters, read_graph, versions
-from onnxlens.profile.graph.loading.quantization import scales_and_weights
 from onnxlens.profile.graph.loading.ranges import check_axes
 from onnxlens.profile.graph.loading.sorting import in_order, sort_nodes
 from onnxlens.profile.graph.loading.structure import check_structure, in_one_line
-from onnxlens.profile.graph.loading.value_types import UNKNOWN
+from onnxlens.profile.graph.loading.value_types import UNKNOWN, declared_types
 from onnxlens.profile.graph.loading.views import ModelReader
 from onnxlens.profile.graph.node_view import DefUse, NodeView, ValueView
+from onnxlens.profile.graph.quantization import scales_and_weights
 from onnxlens.profile.graph.scopes import Scopes, read_scopes
 from onnxlens.specs.bounds import in_file
 from onnxlens.specs.manifest import Manifest, manifest_path_of, read_manifest
@@ -107,6 +108,12 @@ class LoadedFile:
         with in_one_line(self._path), in_file(self._path):
             return fix_dimensions(self._path, self._read, shapes, dims, self._equations).free
 
+    def sample_dims(self, shapes: Mapping[str, Sequence[int]], dims: Mapping[str, int]) -> Mapping[str, int]:
+        """Sizes for the open dimensions of a language model to run it at; none for other files."""
+        self._restore()
+        with in_one_line(self._path), in_file(self._path):
+            return fix_dimensions(self._path, self._read, shapes, dims, self._equations).samples
+
     def _at(
         self,
         shapes: Mapping[str, Sequence[int]],
@@ -117,15 +124,27 @@ class LoadedFile:
         path, model = self._path, self._model
         self._restore()
         fixed = fix_dimensions(path, self._read, shapes, dims, self._equations)
-        changed = fixed.changed
         given = fix_values(path, model.graph, values)
-        inference = self._inferred(self._read, bool(changed), values, fitting)
+        inference = self._inferred(self._read, bool(fixed.changed), values, fitting)
         if fitting and inference.misfits:
             raise UsageError(f"{path.name}: these sizes do not fit: {inference.misfits[0]}; give others")
-        if changed and inference.misfits:
+        if fixed.changed and inference.misfits:
             raise UsageError(
-                f"{path.name}: {changed[0]}, and {inference.misfits[0]}; keep what the file fixes"
+                f"{path.name}: {fixed.changed[0]}, and {inference.misfits[0]}; keep what the file fixes"
             )
+        return self._graph(inference, given, fixed)
+
+    @uncollected()
+    def declared(self) -> Graph:
+        """The graph with the dimensions and types that the file has: nothing is inferred."""
+        with in_one_line(self._path), in_file(self._path):
+            self._restore()
+            parts = ((inner.prefix, inner.proto, inner.constants()) for inner in self._read.all())
+            return self._graph(Inference(declared_types(parts)), {}, Fixed())
+
+    def _graph(self, inference: Inference, given: Mapping[str, np.ndarray], fixed: Fixed) -> Graph:
+        """The graph with these types."""
+        path, model = self._path, self._model
         read = ModelReader(model, self._read, path, inference)
         def_use = DefUse(read.nodes)
         if self._placed is None:
@@ -153,7 +172,7 @@ class LoadedFile:
             manifest=self._manifest,
             given=given,
             notes=(
-                *changed,
+                *fixed.changed,
                 *fixed.notes,
                 *newer,
                 *inference.notes,

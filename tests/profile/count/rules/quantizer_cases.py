@@ -20,6 +20,13 @@ def quark(domain: str) -> Iterator[Case]:
         yield case(f"{name}QuantizeLinear", [X, ()], [X], domain=domain, vector=4 * 24)
         yield case(f"{name}DequantizeLinear", [X, (), ()], [X], domain=domain, vector=2 * 24)
         yield case(f"{name}DequantizeLinear", [X, ()], [X], domain=domain, vector=24)
+    own = "Extended" if domain == "com.amd.quark" else "Vitis"
+    # 7 for each element, 3 and a root for each of 2 x 3 rows
+    yield case(f"{own}InstanceNormalization", [X, (3,), (3,)], [X], domain=domain, vector=186, special=6)
+    # 4 steps x 2 sequences of 5 to 3: four gates of 5 + 3 for each of 24; 8 and 5
+    layer = [(4, 2, 5), (1, 12, 5), (1, 12, 3)]
+    yield case(f"{own}LSTM", layer, [(4, 1, 2, 3)], domain=domain, hidden_size=3,
+               macs=4 * 24 * 8, vector=8 * 24, special=5 * 24)  # fmt: skip
     # abs, max, divide, round, two compares, multiply
     for op_type in ("BFPQuantizeDequantize", "MXQuantizeDequantize", "BFPFixNeuron", "MXFixNeuron"):
         yield case(op_type, [X], [X], domain=domain, vector=7 * 24)

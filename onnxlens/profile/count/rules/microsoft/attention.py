@@ -150,7 +150,7 @@ def multi_head(inputs: Inputs, bias: int) -> Rule:
 def _own_keys(node: NodeView) -> int:
     """The number of keys that a bias is still to be added to: none in cross attention."""
     key = node.input_shape(1 if node.has_input(1) else 0)
-    return 0 if node.has_input(1) and len(key) == 4 else key[1]
+    return 0 if len(key) == 4 else key[1]
 
 
 def multi_head_sizes(node: NodeView) -> Sizes:
@@ -165,12 +165,17 @@ def decoder_attention(node: NodeView) -> Work:
 
     Per projected element its bias.
     """
-    length, batch, width = node.input_shape(0)
+    _, _, width = node.input_shape(0)
+    projected = width * sum(times * (reach.queries + 2 * reach.new) for times, reach in reaches_of(node))
+    work = Work(macs=width, vector_ops=1) * projected
+    return work + scores_work(decoder_sizes(node), SCALE * (1 + node.has_input(5)))
+
+
+def decoder_sizes(node: NodeView) -> Sizes:
+    """The sizes of (S, B, H * D) queries."""
     heads: int = node.attribute("num_heads")
-    reaches = reaches_of(node)
-    projected = batch * width * (length + 2 * sum(reach.new for _, reach in reaches))
-    sizes = sizes_of(reaches, heads, width // heads, width // heads)
-    return Work(macs=width, vector_ops=1) * projected + scores_work(sizes, SCALE * (1 + node.has_input(5)))
+    width = node.input_shape(0)[2] // heads
+    return sizes_of(reaches_of(node), heads, width, width)
 
 
 def _key_width(node: NodeView, heads: int, value_width: int) -> int:

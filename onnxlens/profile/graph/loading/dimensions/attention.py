@@ -31,8 +31,7 @@ def _dim(shape: Shape | None, axis: int) -> Size | None:
 def _cache(op: Operation, past: Shape | None, batch: Size | None, heads: int, head: Size | None) -> None:
     """A cache of (B, H, P, D)."""
     if past is not None:
-        op.returns_caches = True
-        op.sequences(past[0])
+        op.cached(past[0], past[2])
         op.equal(past[0], batch, SEQUENCES)
         op.equal(past[1], heads or None, "its cache has as many heads")
         op.equal(past[3], head, WIDTH)
@@ -99,9 +98,8 @@ def paged(op: Operation) -> Made:
     """PagedAttention: tokens of all sequences in a row; caches in blocks (blocks, block size, H_kv, D)."""
     query, cache, table = op.shape(0, 2), op.shape(3, 4), op.shape(7, 2)
     heads, shared = op.attribute("num_heads", 0), op.attribute("kv_num_heads", 0)
-    op.returns_caches = True
+    op.cached(_dim(table, 0))
     if table is not None:
-        op.sequences(table[0])
         op.alike(op.shape(6, 1), table[:1], SEQUENCES)
         op.alike(op.shape(5, 1), (total([table[0], 1]),), "lengths are summed up from 0")
     if query is None or cache is None or op.attribute("kv_cache_layout", "") == "LATENT":
@@ -168,8 +166,7 @@ def projected(op: Operation) -> Made:
     width = widths[2] if widths else None if weight[1] is None else quotient(weight[1], 3)
     head = _head(op, widths[1] if widths else width, heads, _dim(past, 4))
     if past is not None:
-        op.returns_caches = True
-        op.sequences(past[1])
+        op.cached(past[1], past[3])
         op.alike(past[:3], (2, source[0], heads), SEQUENCES)
     keys = total([past[3], source[1]]) if past else source[1]
     present: Shape = (2, source[0], heads, keys, head)
@@ -204,8 +201,7 @@ def standard(op: Operation) -> Made:
         output = (*query[:2], product([other, heads]))
     for held, size in ((past, head), (past_value, other)):
         if held is not None:
-            op.returns_caches = True
-            op.sequences(held[0])
+            op.cached(held[0], held[2])
             op.alike(held, (query[0], shared, _dim(past, 2), size), SEQUENCES)
     return [
         output,
@@ -243,8 +239,7 @@ def convolved(op: Operation) -> Made:
         op.equal(source[1], weight[0], "every channel has a filter")
         op.alike(state, (source[0], source[1], back), "its state is as long as a filter reaches back")
     if state is not None:
-        op.returns_caches = True
-        op.sequences(state[0])
+        op.cached(state[0])
     return [source, op.shape(3)]
 
 
@@ -259,8 +254,7 @@ def linear(op: Operation) -> Made:
     op.alike(key, (query[0], query[1], product([narrow, shared])), WIDTH)
     op.alike(value, query[:2], SEQUENCES)
     if state is not None:
-        op.returns_caches = True
-        op.sequences(state[0])
+        op.cached(state[0])
         op.alike(state[:2], (query[0], shared), SEQUENCES)
     return [(*query[:2], product([wide, max(heads, shared)])), op.shape(3)]
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from math import prod
 from pathlib import Path
 
@@ -51,12 +51,14 @@ class _Derivation:
         self._outputs = {} if stale else {value.name: value for value in graph.proto.output}
         declared = {} if stale else {value.name: value for value in graph.proto.value_info}
         self._declared = declared | self._outputs
+        self._sizes: dict[str, Size] = {}
         ends = (*inputs.values(), *self._outputs.values())
         self._plain = dict.fromkeys(text for value in ends for text in _symbols(value))
         for text in self._plain:
             self._define(text)
         self._shapes = {name: self._read(value, own=True) for name, value in inputs.items()}
         self._inputs = frozenset(inputs)
+        self._handed_on = dict(self._shapes)
         for value in inputs.values():
             self.found.inputs.update(dict.fromkeys(_names(value)))
         for node in graph.nodes:
@@ -71,32 +73,58 @@ class _Derivation:
             return
         shapes = [self._shape(name) if name else None for name in node.inputs]
         op = Operation(node, shapes, self._vector, self._reaches.get, self._returned, self.found)
-        rule = OPERATORS.get((node.domain, node.op_type))
-        made = rule(op) if rule is not None else ()
+        made = self._made(op)
         for index, name in enumerate(node.outputs):
             own = made[index] if index < len(made) else None
             if own is None or None in own:
                 own = _completed(own, self._returned(name))  # names there may be wrong: nothing runs on them
             self._shapes[name] = own
-        if not node.domain and node.op_type in VECTORS:
-            vector = VECTORS[node.op_type](op)
-            self._vectors[node.outputs[0]] = vector if len(vector or ()) <= MOST_ELEMENTS else None
-        if not node.domain and node.op_type in REACHES:
-            self._reaches[node.outputs[0]] = REACHES[node.op_type](op)
+
+    def _made(self, op: Operation) -> Sequence[Shape | None]:
+        """The shapes of the outputs, as far as a rule knows them."""
+        node = op.node
+        key = (node.domain, node.op_type)
+        try:
+            rule = OPERATORS.get(key)
+            made = rule(op) if rule is not None else ()
+            if not node.domain and node.op_type in VECTORS:
+                vector = VECTORS[node.op_type](op)
+                self._vectors[node.outputs[0]] = vector if len(vector or ()) <= MOST_ELEMENTS else None
+            if not node.domain and node.op_type in REACHES:
+                self._reaches[node.outputs[0]] = REACHES[node.op_type](op)
+            if key in ATTENTION or node.op_type in TELLING:
+                self._tell_roles(op)
+        except (LookupError, TypeError, ValueError, ArithmeticError):
+            return ()  # an attribute of another type or length: what is wrong is told when types are inferred
+        return made
+
+    def _tell_roles(self, op: Operation) -> None:
+        """What the node says of tokens and caches."""
+        node = op.node
         if node.op_type == "Concat" and node.outputs[0] in self._outputs:
-            caches = [shape for name, shape in zip(node.inputs, shapes, strict=True) if name in self._inputs]
-            if caches and caches[0] and op.axis(len(caches[0])) > 0:
-                op.returns_caches = True
-                op.sequences(caches[0][0])
+            at = next((at for at, name in enumerate(node.inputs) if name in self._inputs), -1)
+            cache = op.shape(at) if at >= 0 else None
+            axis = op.axis(len(cache)) if cache is not None and len(cache) > 2 else 0
+            if cache is not None and axis > 0:
+                op.cached(cache[0], cache[axis])
+        looked_up = LOOKED_UP_AT.get(node.op_type)
+        if looked_up is not None and node.inputs[looked_up] in self._handed_on:
+            op.reads_tokens(self._handed_on[node.inputs[looked_up]])
+        if node.op_type in HANDING_ON and node.inputs[0] in self._handed_on:
+            self._handed_on[node.outputs[0]] = self._handed_on[node.inputs[0]]
+        if node.op_type.endswith("Attention"):
+            op.reads_tokens(op.shape(0, 3))
         if op.returns_caches:
             self.found.caches.update(node.outputs[1:] or node.outputs)
 
     def _shape(self, name: str) -> Shape | None:
         if name not in self._shapes:
             tensor, node = self._held.get(name), self._constants.get(name)
-            held = tuple(tensor.dims) if tensor is not None else None
-            made = held if node is None else constant_type(node.proto.attribute).shape
-            self._shapes[name] = None if made is None else tuple(d for d in made if isinstance(d, int))
+            made = None if tensor is None else tuple(tensor.dims)
+            if node is not None:
+                shape = constant_type(node.proto.attribute).shape
+                made = None if shape is None else tuple(dim for dim in shape if isinstance(dim, int))
+            self._shapes[name] = made
         return self._shapes[name]
 
     def _vector(self, name: str) -> Vector | None:
@@ -123,13 +151,18 @@ class _Derivation:
         return tuple(
             dim
             if isinstance(dim, int)
-            else as_size(dim, self._plain)
+            else self._size(dim)
             if dim not in ANONYMOUS
             else named(dimension_name(value.name, axis, dim))
             if own
             else None
             for axis, dim in enumerate(known.shape)
         )
+
+    def _size(self, symbol: str) -> Size:
+        if symbol not in self._sizes:
+            self._sizes[symbol] = as_size(symbol, self._plain)
+        return self._sizes[symbol]
 
     def _compare(self, name: str, value: ValueInfoProto) -> None:
         """What the file declares of an output is what a cache comes to, and names dimensions of others."""
@@ -143,12 +176,20 @@ class _Derivation:
 
     def _define(self, text: str) -> None:
         """A symbol that is computed from names follows from them, and they may follow from it."""
-        size = as_size(text, self._plain)
+        size = self._size(text)
         if size != named(text):
             self.found.add(named(text), size, f"the name of the dimension {text!r}")
         elif computed_from(text):
             self.found.texts[text] = None
 
+
+HANDING_ON = frozenset({"Cast", "Identity", "Reshape", "Squeeze", "Unsqueeze"})
+"""Operators that make the values of an input, in its order."""
+
+LOOKED_UP_AT: Mapping[str, int] = {"Gather": 1, "GatherBlockQuantized": 1, "EmbedLayerNormalization": 0}
+"""Where operators read what they look up in a table."""
+
+TELLING = HANDING_ON | LOOKED_UP_AT.keys() | {"Concat"}
 
 WHOLE = (TensorProto.INT64, TensorProto.INT32)
 

@@ -4,11 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from typing import Literal
 
 from onnxlens.errors import UsageError
 from onnxlens.profile.graph.loading.dimensions.polynomials import Poly, Size
 from onnxlens.profile.graph.loading.expressions import evaluated, names_in
 from onnxlens.specs.record import record
+
+Role = Literal["sequences", "tokens", "cached"]
+"""What a dimension is a number of; ``cached`` tokens are those before."""
 
 
 @record(frozen=True, slots=True)
@@ -53,6 +57,7 @@ class Equations:
             given.
         caches: what attention operators return as their present, and a Concat of a cache.
         batch: the name of the sequences' number, where a cache has one.
+        roles: what names stand for in a language model.
     """
 
     inputs: dict[str, None] = field(default_factory=dict)
@@ -62,6 +67,7 @@ class Equations:
     least: dict[tuple[str, Size], str] = field(default_factory=dict)
     caches: set[str] = field(default_factory=set)
     batch: str | None = None
+    roles: dict[str, Role] = field(default_factory=dict)
 
     @property
     def names(self) -> Collection[str]:
@@ -123,6 +129,20 @@ class Equations:
                 needed.append(name)
                 decided = self._decided({*decided, name}, left)
         return [name for name in self.inputs if name in needed]
+
+    def samples(self, free: Sequence[str]) -> Mapping[str, int]:
+        """Sizes to run a language model at: one token behind 128 cached ones, without a cache 64 tokens.
+
+        A sliding window is full: a runtime leaves what it has not yet filled of its buffer as memory was.
+        None of a file with other dimensions.
+        """
+        tokens = 1 if "cached" in self.roles.values() else 64
+        cached = max(128, *(least for _, least in self.least if isinstance(least, int)), 0)
+        sizes = {"sequences": 1, "tokens": tokens, "cached": cached}
+        known = {name: sizes[role] for name, role in self.roles.items()}
+        if self.batch is not None:
+            known[self.batch] = 1
+        return {name: known[name] for name in free} if known.keys() >= {*free} else {}
 
     def _decided(self, names: set[str], equations: Iterable[Collection[str]]) -> set[str]:
         """These, and what follows from them."""

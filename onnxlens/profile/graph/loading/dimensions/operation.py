@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Sequence
 from functools import reduce
 from typing import Any
 
-from onnxlens.profile.graph.loading.dimensions.equations import Equations
+from onnxlens.profile.graph.loading.dimensions.equations import Equations, Role
 from onnxlens.profile.graph.loading.dimensions.polynomials import Poly, Size, named
 from onnxlens.profile.graph.loading.protobuf import FileNode, label_of
 
@@ -90,18 +90,35 @@ class Operation:
 
     def at_least(self, size: Size | None, least: Size | None, what: str) -> None:
         """A name that is taken to be the least that runs."""
-        if isinstance(size, Poly) and len(size.names) == 1 and least is not None and size != least:
-            name = next(iter(size.names))
-            if size == named(name):
-                self._found.require_least(name, least, self._said(what))
+        name = _name(size)
+        if name is not None and least is not None and size != least:
+            self._found.require_least(name, least, self._said(what))
 
-    def sequences(self, batch: Size | None) -> None:
-        """Of how many sequences it has the caches."""
-        if isinstance(batch, Poly) and len(batch.names) == 1 and self._found.batch is None:
-            self._found.batch = next(iter(batch.names))
+    def cached(self, batch: Size | None, length: Size | None = None) -> None:
+        """It has the caches of so many sequences, each of so many tokens where it grows."""
+        self.returns_caches = True
+        self._found.batch = self._found.batch or _name(batch)
+        self._play(length, "cached")
+
+    def reads_tokens(self, shape: Shape | None) -> None:
+        """It reads sequences of tokens."""
+        if shape is not None and len(shape) > 1:
+            self._play(shape[0], "sequences")
+            self._play(shape[1], "tokens")
+
+    def _play(self, size: Size | None, role: Role) -> None:
+        name = _name(size)
+        if name is not None:
+            self._found.roles.setdefault(name, role)
 
     def _said(self, what: str) -> str:
         return f"{self.node.op_type} {label_of(self.node.proto)}: {what}"
+
+
+def _name(size: Size | None) -> str | None:
+    """The name that a dimension is."""
+    name = next(iter(size.names)) if isinstance(size, Poly) else ""
+    return name if size == named(name) else None
 
 
 def total(sizes: Iterable[Size | None]) -> Size | None:

@@ -57,9 +57,7 @@ def _gathered_by_columns(op: Operation) -> Reach | None:
 
 
 REACHES: Mapping[str, Callable[[Operation], Reach | None]] = {
-    **dict.fromkeys(
-        ("Cast", "Expand", "Identity", "Reshape", "Slice", "Squeeze", "Transpose", "Unsqueeze"), _kept
-    ),
+    **dict.fromkeys(("Cast", "Expand", "Identity", "Reshape", "Squeeze", "Transpose", "Unsqueeze"), _kept),
     "Range": _counted,
     "Add": _moved,
     "Concat": _joined,

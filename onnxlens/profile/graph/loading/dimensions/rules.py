@@ -173,13 +173,17 @@ def reshape(op: Operation) -> Made:
     keeps = not op.attribute("allowzero", 0)
     kept = (*(source or ()), *(None,) * len(target))
     made = [kept[axis] if size == 0 and keeps else size for axis, size in enumerate(target)]
-    whole = None if source is None else product(source)
-    if -1 not in made:
-        op.equal(whole, product(made), "it keeps the number of elements")
-        return [tuple(made)]
-    left = made.index(-1)
-    others = product([*made[:left], *made[left + 1 :]])
-    made[left] = None if whole is None or not others else quotient(whole, others)
+    left = made.index(-1) if -1 in made else len(made)
+    before, others = list(source or (None,)), [*made[:left], *made[left + 1 :]]
+    for size in list(before):
+        if size is not None and size != 0 and size in others:  # it goes on as it is
+            before.remove(size)
+            others.remove(size)
+    whole, rest = product(before), product(others)
+    if left == len(made):
+        op.equal(whole, rest, "it keeps the number of elements")
+    else:
+        made[left] = None if whole is None or not rest else quotient(whole, rest)
     return [tuple(made)]
 
 

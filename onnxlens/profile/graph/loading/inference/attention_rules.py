@@ -215,6 +215,26 @@ def projected(weights: int, past: int | None) -> Rule:
     return rule
 
 
+LENGTHS: Mapping[tuple[str, str], Sequence[int]] = {
+    ("", "Attention"): (6,),
+    (DOMAIN, "Attention"): (6,),
+    (DOMAIN, "DecoderMaskedSelfAttention"): (6,),
+    (DOMAIN, "MultiHeadAttention"): (8,),
+    (DOMAIN, "DecoderMaskedMultiHeadAttention"): (7,),
+    (DOMAIN, "GroupQueryAttention"): (5, 6),
+    (DOMAIN, "SparseAttention"): (7, 8),
+    (DOMAIN, "PagedAttention"): (5, 6),
+    (DOMAIN, "DecoderAttention"): (8, 9),
+}
+"""The inputs whose values say how many keys there are, whatever the shapes."""
+
+
+def takes_lengths(node: FileNode) -> bool:
+    """Whether the node has such an input: its value is wanted where all types are known, too."""
+    indices = LENGTHS.get((node.domain, node.op_type), ())
+    return any(index < len(node.inputs) and node.inputs[index] for index in indices)
+
+
 ATTENTION: Mapping[tuple[str, str], Rule] = {
     (DOMAIN, "Attention"): projected(1, 4),
     (DOMAIN, "DecoderMaskedSelfAttention"): projected(1, 4),

@@ -9,13 +9,13 @@ from onnxlens.profile.graph.loading.inference.classical import CLASSICAL
 from onnxlens.profile.graph.loading.inference.containers import CONTAINERS, Inputs, Rule
 from onnxlens.profile.graph.loading.inference.facts import NO_FACT, Fact, at
 from onnxlens.profile.graph.loading.protobuf import FileNode
-from onnxlens.profile.graph.loading.quantization import (
+from onnxlens.profile.graph.loading.value_types import DTYPES, ValueType
+from onnxlens.profile.graph.quantization import (
     BLOCK_QUANTIZERS,
     DEQUANTIZERS,
     FAKE_QUANTIZERS,
     QUANTIZERS,
 )
-from onnxlens.profile.graph.loading.value_types import DTYPES, ValueType
 from onnxlens.specs.tensor import Dim
 
 
@@ -90,5 +90,8 @@ OPERATORS: Mapping[tuple[str, str], Rule] = {
     ("", "GroupNormalization"): _like_first,  # at opset 18 ONNX's inference does not know it
     **dict.fromkeys([("", "RNN"), ("", "GRU"), ("", "LSTM")], _recurrent),
     ("com.microsoft", "DynamicQuantizeLSTM"): _recurrent,
+    **dict.fromkeys([("com.amd.quark", "ExtendedLSTM"), ("com.vai.quantize", "VitisLSTM")], _recurrent),
+    ("com.amd.quark", "ExtendedInstanceNormalization"): _like_first,
+    ("com.vai.quantize", "VitisInstanceNormalization"): _like_first,
 }
 """By domain and operator."""

@@ -20,6 +20,7 @@ import onnx
 from onnx import NodeProto, helper, shape_inference
 
 from onnxlens.errors import first_line
+from onnxlens.profile.graph.loading.inference.attention_rules import ATTENTION, takes_lengths
 from onnxlens.profile.graph.loading.inference.child import GaveUpError, Limits, in_child
 from onnxlens.profile.graph.loading.inference.facts import sharper
 from onnxlens.profile.graph.loading.inference.memo import Memo
@@ -94,7 +95,7 @@ def complete_types(
     declared = declared_types((inner.prefix, inner.proto, inner.constants()) for inner in graph.all())
     found = Inference(declared)
     nodes = [node for inner in graph.all() for node in inner.nodes]
-    walked = doubtful or any(node.op_type in COUNTED for node in nodes)
+    walked = doubtful or any(node.op_type in COUNTED or takes_lengths(node) for node in nodes)
     for node in nodes:
         if node.op_type == "STFT" and "onesided" not in node.attributes:
             node.proto.attribute.append(helper.make_attribute("onesided", 1))  # ONNX's takes 0 by default
@@ -238,7 +239,6 @@ def _infer_symbolically(source: _Source, found: Inference) -> None:
 
 def _symbolically_inferred(skeleton: onnx.ModelProto, constants: Mapping[str, np.ndarray]) -> bytes:
     """As ``SymbolicShapeInference.infer_shapes``, which leaves a file behind where it cannot infer all."""
-    from onnxlens.profile.graph.loading.inference.attention_rules import ATTENTION
     from onnxlens.profile.graph.loading.inference.skeleton import with_constants
 
     module = _symbolic_module()

@@ -22,7 +22,6 @@ from onnxlens.profile.graph.loading.inference.surrogate_rules import (
     channels_last,
     copies,
     form,
-    quantized,
     scaled,
     setting,
 )
@@ -133,7 +132,7 @@ SURROGATES: Mapping[Operator, Surrogate] = {
     (NHWC, "Resize"): form("Resize", 0, 1, 2, 3),  # its scales and sizes are in the order of its axes
     **_like_first_input(NHWC, "BatchNormalization InstanceNormalization LRN"),
     (NHWC, "QLinearConv"): channels_last(form("QLinearConv", *range(9))),
-    (NHWC, "QLinearConvTranspose"): channels_last(quantized(form("ConvTranspose", 0, 3), 6, 7)),
+    (NHWC, "QLinearConvTranspose"): channels_last(scaled(form("ConvTranspose", 0, 3), 7)),
     (NHWC, "QLinearAveragePool"): channels_last(form("AveragePool", 0)),
     # in ONNX's own domain, where ONNX has none, or none as yet
     **_like_first_input("", " ".join(LEFT_OUT)),

@@ -9,11 +9,12 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 import onnx
-from onnx import NodeProto, numpy_helper, shape_inference
+from onnx import NodeProto, TensorProto, TypeProto, numpy_helper, shape_inference
 
 from onnxlens.errors import first_line
 from onnxlens.profile.graph.loading.inference.control import Control, Record
@@ -186,15 +187,22 @@ class Walk:
         around = Surroundings({name: fact.type for name, fact in facts.items() if fact is not None})
         version = node.version or self.opsets.get(node.domain, 0)
         for made in surrogate_of(node.proto, around, version) or [node.proto]:
-            own = made is node.proto
-            at_home = (node.domain, version) if own else ("", self.opsets.get("", version))
-            facts |= dict(self._outputs(made, *at_home, facts))
+            if made is node.proto:
+                facts |= dict(self._outputs(made, node.domain, version, facts))
+            else:
+                facts |= dict(self._outputs(made, "", self.opsets.get("", version), facts, stands_in=True))
         return [facts.get(name) or NO_FACT for name in node.outputs]
 
     def _outputs(
-        self, node: NodeProto, domain: str, version: int, facts: Mapping[str, Fact | None]
+        self,
+        node: NodeProto,
+        domain: str,
+        version: int,
+        facts: Mapping[str, Fact | None],
+        *,
+        stands_in: bool = False,
     ) -> Iterator[tuple[str, Fact]]:
-        """What ONNX's inference says of one node."""
+        """What ONNX's inference says of one node, or of one that stands in for another."""
         schema = schema_at(node.op_type, domain, version)
         if schema is None:
             return
@@ -209,8 +217,15 @@ class Walk:
             if value is not None and value.dtype.kind in "iufb":
                 data[name] = numpy_helper.from_array(value)
         imports = [onnx.helper.make_opsetid(domain, schema.since_version)]
+        infer = partial(shape_inference.infer_node_outputs, schema)
         try:
-            found = shape_inference.infer_node_outputs(schema, node, types, data, None, imports)
+            try:
+                found = infer(node, types, data, None, imports)
+            except Exception:
+                if not stands_in:
+                    raise
+                found = infer(_of_schema(node, schema), _as_floats(types), data, None, imports)
+                _in_first_type(found, types[node.input[0]])
         except Exception as error:  # whatever the library raises at a node that it does not understand
             sized = all((facts.get(name) or NO_FACT).type.is_fixed for name in node.input)
             if sized and not OF_TYPES.search(str(error)):
@@ -218,6 +233,29 @@ class Walk:
             return
         for name, proto in found.items():
             yield name, Fact(value_type(proto))
+
+
+def _as_floats(types: Mapping[str, TypeProto]) -> dict[str, TypeProto]:
+    """As if all tensors were of one type: a surrogate has operands that its operator cannot combine."""
+    floats = {name: TypeProto.FromString(proto.SerializeToString()) for name, proto in types.items()}
+    for proto in floats.values():
+        if proto.HasField("tensor_type"):
+            proto.tensor_type.elem_type = TensorProto.FLOAT
+    return floats
+
+
+def _of_schema(node: NodeProto, schema: onnx.defs.OpSchema) -> NodeProto:
+    """With the attributes alone that the operator has at that opset."""
+    held = [attribute for attribute in node.attribute if attribute.name in schema.attributes]
+    made = NodeProto(op_type=node.op_type, input=node.input, output=node.output)
+    made.attribute.extend(held)
+    return made
+
+
+def _in_first_type(found: Mapping[str, TypeProto], first: TypeProto) -> None:
+    """Give what was found so the type of the first input, which arithmetic keeps."""
+    for proto in found.values():
+        proto.tensor_type.elem_type = first.tensor_type.elem_type
 
 
 def _is_held(kind: ValueType) -> bool:

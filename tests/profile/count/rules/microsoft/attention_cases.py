@@ -211,6 +211,10 @@ GROUPED_QUERIES: tuple[Case, ...] = (
     # 5 keys of a buffer of 10 are in use, as the total length says: 2 x 4 x 3 x 5 scores
     microsoft("GroupQueryAttention", [(2, 3, 32), (2, 3, 16), (2, 3, 16), *KEPT, *LENGTHS],
               [(2, 3, 32), *KEPT], constants={6: 5}, **GROUPED, macs=120 * 16, vector=6 * 120, special=120),
+    # causal, and a bias of the scores
+    microsoft("GroupQueryAttention",
+              [(2, 3, 32), (2, 3, 16), (2, 3, 16), *PAST, *LENGTHS, None, None, None, (1, 4, 3, 10)],
+              [(2, 3, 32), *KEPT], **GROUPED, macs=240 * 16, vector=7 * 240, special=240),
     # 3 past keys of one sequence and 6 of the other, a length each: 4 x 3 x (6 + 9) scores
     microsoft("GroupQueryAttention", [(2, 3, 32), (2, 3, 16), (2, 3, 16), *KEPT, *LENGTHS],
               [(2, 3, 32), *KEPT], constants={5: [5, 8], 6: 9}, **GROUPED,
@@ -232,6 +236,11 @@ GROUPED_QUERIES: tuple[Case, ...] = (
               [(5, 32)], constants={6: [7]}, do_rotary=1, softcap=30.0, **GROUPED,
               macs=240 * 16, vector=(6 + 2) * 240 + 3 * 30 * 6 + 4 * 240 + 30 + 20,
               special=2 * 240 + 30 + 20),
+    # one shared head, (4 + 1 + 1) x 8 wide, and sinks
+    microsoft("PagedAttention",
+              [(1, 48), None, None, *[(4, 16, 1, 8)] * 2, (2,), (1,), (1, 2), None, None, None, (4,)],
+              [(1, 32)], constants={6: [7]}, num_heads=4, kv_num_heads=1,
+              macs=32 * 16, vector=6 * 32 + 4, special=32 + 4),
     # a window of 3 on 12 keys: 4 x 5 x 3; without causality 2 past keys and all 5 new ones
     microsoft("PagedAttention", [(5, 64), None, None, *PAGES, (2,), (1,), (1, 2)], [(5, 32)],
               constants={6: [7]}, local_window_size=3, k_quant_type="PER_TENSOR", **GROUPED,

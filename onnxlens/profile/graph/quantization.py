@@ -103,7 +103,7 @@ SCALES_AND_ZERO_POINTS: Mapping[Operator, Sequence[int]] = {
     ("com.microsoft", "MatMulBlockQuantizedFp4Weight"): (2, 3, 4),
     ("com.microsoft", "MatMulBlockQuantizedFp8Weight"): (2, 3),
     ("com.microsoft", "GatherBlockQuantized"): (2, 3),
-    ("com.microsoft", "QMoE"): (3, 6, 9, 11, 12, 13),
+    ("com.microsoft", "QMoE"): (3, 6, 9, 11, 12, 13, *range(15, 21)),
 }
 """By operator, the inputs that say what the integers mean: they are not parameters of the model."""
 
@@ -117,6 +117,10 @@ QUANTIZED_WEIGHTS: Mapping[Operator, Sequence[int]] = {
 
 Each of these operators is also in SCALES_AND_ZERO_POINTS.
 """
+
+
+QUANTIZING = DEQUANTIZERS | QUANTIZERS | FAKE_QUANTIZERS.keys() | BLOCK_QUANTIZERS.keys()
+"""Operators whose first output holds the numbers of their first input in another type, or rounded to one."""
 
 
 def stored_bytes(operator: Operator, inputs: Sequence[ValueView | None]) -> int | None:
