@@ -5,13 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 
 from onnxlens.profile.graph.graph import Graph
-from onnxlens.profile.graph.loading.quantization import (
-    BLOCK_QUANTIZERS,
-    DEQUANTIZERS,
-    FAKE_QUANTIZERS,
-    QUANTIZERS,
-)
 from onnxlens.profile.graph.node_view import NodeView, ValueView
+from onnxlens.profile.graph.quantization import QUANTIZING
 
 Operator = tuple[str, str]
 """A domain ("" for ONNX's own operators) and an operator type in it."""
@@ -81,16 +76,13 @@ SLOTS: Mapping[Operator, Sequence[int]] = {
     for operator in (*PRODUCTS, *NORMALIZATIONS, *OTHERS)
 }
 
-QUANTIZED_ALONE = DEQUANTIZERS | QUANTIZERS | FAKE_QUANTIZERS.keys() | BLOCK_QUANTIZERS.keys()
-"""Operators whose output holds the numbers of their first input in another type, or rounded to one."""
-
 MOVERS = frozenset(
     ("", op_type)
     for op_type in (
         "Identity", "Reshape", "Flatten", "Squeeze", "Unsqueeze", "Transpose", "Cast", "CastLike", "Expand",
         "Slice", "Split", "Pad", "Dropout", "DynamicQuantizeLinear",
     )
-) | QUANTIZED_ALONE  # fmt: skip
+) | QUANTIZING  # fmt: skip
 """Operators whose output holds the numbers of their first input: all else is sizes and scales."""
 
 WIDE_BIASES = ("QLinearConv", "QGemm", "QOrderedMatMul")
@@ -121,7 +113,7 @@ TO_ROOT = frozenset({
 
 RESHAPES = frozenset({"Reshape", "Squeeze", "Unsqueeze", "Flatten"})
 PASSED = frozenset(
-    {"Cast", "Identity", "Dropout", "Slice", "Transpose", *(op_type for _, op_type in QUANTIZED_ALONE)}
+    {"Cast", "Identity", "Dropout", "Slice", "Transpose", *(op_type for _, op_type in QUANTIZING)}
 )
 QUANTIZED_ON_THE_WAY = frozenset({"Cast", "Floor", "Round", "Reshape", "Div"})
 """What makes integers of a bias at run time, for an integer convolution."""

@@ -17,8 +17,8 @@ from onnxlens.profile.count.rules import is_view, registered_notes
 from onnxlens.profile.count.rules.attention_reach import unmeasured
 from onnxlens.profile.count.windows import windows_of
 from onnxlens.profile.graph.graph import Graph, uncollected
-from onnxlens.profile.graph.loading.quantization import DEQUANTIZERS, REARRANGERS
 from onnxlens.profile.graph.node_view import ValueView
+from onnxlens.profile.graph.quantization import DEQUANTIZERS, REARRANGERS
 from onnxlens.specs.ledger import (
     Evidence,
     Ledger,

@@ -11,8 +11,8 @@ from weakref import WeakKeyDictionary
 from onnxlens.profile.count.affine import ARITHMETIC, MOVERS, NORMALIZATIONS, SLOTS, WIDE_BIASES, is_affine
 from onnxlens.profile.count.packing import UNPACKED, Packing, packing
 from onnxlens.profile.graph.graph import Graph, GraphNode
-from onnxlens.profile.graph.loading.quantization import DEQUANTIZERS, SCALES_AND_ZERO_POINTS
 from onnxlens.profile.graph.node_view import NodeView, ValueView
+from onnxlens.profile.graph.quantization import DEQUANTIZERS, SCALES_AND_ZERO_POINTS
 
 OWN_DOMAINS = ("", "com.microsoft", "ai.onnx.ml", "ai.onnx.preview", "ai.onnx.preview.training")
 """Those whose operators are in the tables; of another's operators every tensor of floats is a parameter."""

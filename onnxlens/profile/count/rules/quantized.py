@@ -23,14 +23,14 @@ from onnxlens.profile.count.rules.work import (
     each_output,
     no_work,
 )
-from onnxlens.profile.graph.loading.quantization import (
+from onnxlens.profile.graph.node_view import NodeView
+from onnxlens.profile.graph.quantization import (
     BLOCK_QUANTIZERS,
     DEQUANTIZERS,
     FAKE_QUANTIZERS,
     QUANTIZERS,
     Operator,
 )
-from onnxlens.profile.graph.node_view import NodeView
 
 QUANTIZE = 4 * VECTOR  # scale, round, and two compares to saturate
 RANGE_TO_SCALE = 11 * VECTOR  # min, max, sub, div, div, sub, clip (two compares, two selects), round

@@ -18,13 +18,13 @@ from onnxlens.profile.graph.loading.inference import Inference, Memo, complete_t
 from onnxlens.profile.graph.loading.model_file import read_model
 from onnxlens.profile.graph.loading.opsets import newer_operator_notes
 from onnxlens.profile.graph.loading.protobuf import FileGraph, declared_parameters, read_graph, versions
-from onnxlens.profile.graph.loading.quantization import scales_and_weights
 from onnxlens.profile.graph.loading.ranges import check_axes
 from onnxlens.profile.graph.loading.sorting import in_order, sort_nodes
 from onnxlens.profile.graph.loading.structure import check_structure, in_one_line
 from onnxlens.profile.graph.loading.value_types import UNKNOWN, declared_types
 from onnxlens.profile.graph.loading.views import ModelReader
 from onnxlens.profile.graph.node_view import DefUse, NodeView, ValueView
+from onnxlens.profile.graph.quantization import scales_and_weights
 from onnxlens.profile.graph.scopes import Scopes, read_scopes
 from onnxlens.specs.bounds import in_file
 from onnxlens.specs.manifest import Manifest, manifest_path_of, read_manifest

@@ -9,13 +9,13 @@ from onnxlens.profile.graph.loading.inference.classical import CLASSICAL
 from onnxlens.profile.graph.loading.inference.containers import CONTAINERS, Inputs, Rule
 from onnxlens.profile.graph.loading.inference.facts import NO_FACT, Fact, at
 from onnxlens.profile.graph.loading.protobuf import FileNode
-from onnxlens.profile.graph.loading.quantization import (
+from onnxlens.profile.graph.loading.value_types import DTYPES, ValueType
+from onnxlens.profile.graph.quantization import (
     BLOCK_QUANTIZERS,
     DEQUANTIZERS,
     FAKE_QUANTIZERS,
     QUANTIZERS,
 )
-from onnxlens.profile.graph.loading.value_types import DTYPES, ValueType
 from onnxlens.specs.tensor import Dim
 
 

@@ -119,6 +119,10 @@ Each of these operators is also in SCALES_AND_ZERO_POINTS.
 """
 
 
+QUANTIZING = DEQUANTIZERS | QUANTIZERS | FAKE_QUANTIZERS.keys() | BLOCK_QUANTIZERS.keys()
+"""Operators whose first output holds the numbers of their first input in another type, or rounded to one."""
+
+
 def stored_bytes(operator: Operator, inputs: Sequence[ValueView | None]) -> int | None:
     """What the result of a constant-folded node takes where it is stored, if that is not the result itself.
 
