@@ -23,11 +23,12 @@ if TYPE_CHECKING:
     import onnxruntime as ort
     from torch import nn
 
+    from onnxlens.api.sizes import CatalogSizes
     from onnxlens.export.network import Network
     from onnxlens.profile.graph.graph import Graph
     from onnxlens.profile.graph.loading import LoadedFile
     from onnxlens.profile.runtime.session import SessionRequest
-    from onnxlens.specs.formula import Variable
+    from onnxlens.specs.formula import Limit, Variable
     from onnxlens.specs.graph import GraphSpec, WeightSource
     from onnxlens.specs.ledger import Ledger
     from onnxlens.specs.peers import Convention
@@ -52,6 +53,7 @@ class OpenedTarget(AbstractContextManager["OpenedTarget"]):
         folder: Path | None = None,
         *,
         just_written: bool = False,
+        whole_normalizations: bool = False,
     ) -> None:
         """Check the settings; nothing is read yet.
 
@@ -62,6 +64,7 @@ class OpenedTarget(AbstractContextManager["OpenedTarget"]):
             folder: where an export is written to; None for a temporary folder.
             just_written: the target is a file of this very job, whose data are not read once more to compare
                 their digest.
+            whole_normalizations: an export keeps long group normalizations whole, as at other sizes they are.
 
         Raises:
             UsageError: the target is a file, and the settings contain more than sizes; or a folder that does
@@ -74,6 +77,7 @@ class OpenedTarget(AbstractContextManager["OpenedTarget"]):
         self._folder = folder
         self._just_written = just_written
         self._runs = False
+        self._whole_normalizations = whole_normalizations
         self._stack = ExitStack()
         if self.is_file:
             self.settings.require_for_file(target)
@@ -141,7 +145,8 @@ class OpenedTarget(AbstractContextManager["OpenedTarget"]):
         return observed(loaded, self.session, inputs, file.name if file else "sample values")
 
     @cached_property
-    def _file(self) -> LoadedFile:
+    def loaded_file(self) -> LoadedFile:
+        """The file, read once, for graphs at any sizes."""
         from onnxlens.profile.graph.loading import LoadedFile
 
         path = self.path
@@ -151,32 +156,32 @@ class OpenedTarget(AbstractContextManager["OpenedTarget"]):
     @cached_property
     def _loaded(self) -> Graph:
         if not (self._runs or self.settings.run) or not self.is_file:
-            return self.graph_at({})
-        sizes = self._file.sample_dims(self._shapes, self.settings.dims)
-        graph = self.graph_at(sizes)
+            return self._at({}, fitting=False)
+        sizes = self.loaded_file.sample_dims(self._shapes, self.settings.dims)
+        graph = self._at(sizes, fitting=False)
         if not sizes:
             return graph
         told = f"run as with {' '.join(f'--dim {name}={size}' for name, size in sizes.items())}"
         self.progress(told, 0, 0)
         return replace(graph, notes=(f"{told}, as nobody gave these sizes", *graph.notes))
 
-    @property
-    def declared(self) -> Graph:
-        """The graph with the dimensions and types that the file declares: nothing is inferred."""
-        return self._file.declared()
-
     def graph_at(self, dims: Mapping[str, int], *, fitting: bool = False) -> Graph:
         """The graph with these dimensions too, from the file as it was read.
 
         Args:
-            dims: sizes by symbol.
+            dims: sizes by symbol; of a graph of the catalog batch, height and width.
             fitting: refuse sizes that do not fit together.
 
         Raises:
             UsageError: no dimension has the name, or sizes contradict each other.
         """
+        if self._sizes is not None:
+            return self._sizes.graph_at(dims, fitting=fitting)
+        return self._at(dims, fitting=fitting)
+
+    def _at(self, dims: Mapping[str, int], *, fitting: bool) -> Graph:
         chosen = self.settings
-        return self._file.at(self._shapes, {**chosen.dims, **dims}, chosen.values, fitting=fitting)
+        return self.loaded_file.at(self._shapes, {**chosen.dims, **dims}, chosen.values, fitting=fitting)
 
     def variables(self, names: Sequence[str] = ()) -> Sequence[Variable]:
         """The dimensions that decide all that is open, or those that are asked for.
@@ -186,16 +191,34 @@ class OpenedTarget(AbstractContextManager["OpenedTarget"]):
         """
         from onnxlens.specs.formula import Variable
 
-        known = self._file.open_dims(self._shapes, self.settings.dims)
+        if self._sizes is not None:
+            return self._sizes.variables(tuple(names))
+        known = self.loaded_file.open_dims(self._shapes, self.settings.dims)
         if not known:
             raise UsageError(f"{self.target}: no dimension is open, so there is nothing to vary")
         some = {**self.settings.dims, **dict.fromkeys(names, SOME_SIZE)}
-        left = self._file.open_dims(self._shapes, some) if names else ()
+        left = self.loaded_file.open_dims(self._shapes, some) if names else ()
         if left:
             raise UsageError(
                 f"{self.target}: {', '.join(left)} stays open; add --dim {left[0]} or --dim {left[0]}=SIZE"
             )
         return [Variable(name) for name in names or known]
+
+    def limit(self, graph: Graph, sizes: Mapping[str, int]) -> Limit | None:
+        """Up to which sizes a graph that ``graph_at`` gave at these has the same nodes; None for all."""
+        return None if self._sizes is None else self._sizes.limit(graph, sizes)
+
+    @cached_property
+    def _sizes(self) -> CatalogSizes | None:
+        """What gives a graph of the catalog at other sizes; None for a file or a factory."""
+        from onnxlens.api.sizes import CatalogSizes
+
+        return CatalogSizes(self) if not self.is_file and self.resolved.sizes else None
+
+    def coded_export(self, settings: Settings) -> Path:
+        """An export at those settings, its normalizations whole, which is removed with this context."""
+        opened = OpenedTarget(self.target, settings, self.progress, whole_normalizations=True)
+        return self._stack.enter_context(opened).path
 
     @cached_property
     def _shapes(self) -> Mapping[str, Sequence[int]]:
@@ -391,7 +414,8 @@ class OpenedTarget(AbstractContextManager["OpenedTarget"]):
         require_opset(opset)
         folder = self._folder or self._stack.enter_context(temporary_folder())
         cached = chosen.cache and bool(found.sizes)
-        identity = {"graph": found.origin, "opset": opset, "dtype": chosen.dtype, **found.sizes}
+        whole = {"whole": True} if self._whole_normalizations else {}
+        identity = {"graph": found.origin, "opset": opset, "dtype": chosen.dtype, **found.sizes, **whole}
         key = cache.entry_key(identity) if cached else ""
         path = folder / f"{found.spec.name}.onnx"
         if cached and cache.fetch(key, folder):
@@ -401,7 +425,9 @@ class OpenedTarget(AbstractContextManager["OpenedTarget"]):
         from onnxlens.export.exporter import ExportRequest, export
 
         proof = proof_of(found.origin) if ":" in found.origin else None
-        request = ExportRequest(self.network, found.origin, found.sizes, opset, chosen.dtype, proof)
+        request = ExportRequest(
+            self.network, found.origin, found.sizes, opset, chosen.dtype, proof, bool(whole)
+        )
         exported = export(request, folder, self.progress)
         if cached:
             cache.store(key, exported.onnx_path, exported.manifest_path)

@@ -65,7 +65,7 @@ def _inputs(it: OpenedTarget, axes: PhaseAxes, size: Size) -> Mapping[str, np.nd
     from onnxlens.profile.runtime.inputs import sample_inputs
     from onnxlens.profile.runtime.sensible import sensible_ranges, sensible_values
 
-    graph = it.graph_at(axes.dims(size))
+    graph = it.loaded_file.at({}, axes.dims(size), axes.values(size))
     return sample_inputs(graph.inputs, sensible_ranges(graph), values=sensible_values(graph))
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -15,6 +16,7 @@ from onnxlens.specs.phases import PhasesReport, PhasesRequest, outweighing_conte
 from onnxlens.specs.progress import Progress, silent
 
 if TYPE_CHECKING:
+    from onnxlens.profile.graph.graph import Graph
     from onnxlens.profile.graph.phase_axes import PhaseAxes, Size
     from onnxlens.specs.chip import Chip
 
@@ -66,14 +68,14 @@ def _counted(
     from onnxlens.profile.graph.caches import find_caches
     from onnxlens.profile.graph.phase_axes import Size, positions_of, read_axes, sizes_of
 
-    plain = it.declared
+    plain = it.loaded_file.declared()
     caches = find_caches(plain, request.cache)
     if not caches:
         raise _without_caches(it.path, [tensor.name for tensor in plain.inputs])
     axes = read_axes(plain, caches, it.settings.dims)
     positions = positions_of(plain)
     sizes, notes = sizes_of(axes, request, positions)
-    counter = PhaseCounter(it.graph_at, axes, caches, chips, stored_as)
+    counter = PhaseCounter(partial(_at, it), axes, caches, chips, stored_as)
     counted = []
     for place, size in enumerate(sizes):
         it.progress("counting", place, len(sizes))
@@ -88,7 +90,7 @@ def _counted(
         step = counter.counted(Size(batch, 1, context), bounded=False)
         return weight_bytes + (step.cache_bytes() or 0) + step.live_bytes()
 
-    steps = any(size.past for size in sizes) and per_token
+    steps = axes.fixed_past is None and per_token and any(size.past for size in sizes)
     fits = tuple(fits_of(chips, batches, memory_bytes, positions)) if steps else ()
     report = PhasesReport(
         graph=ledger.graph,
@@ -110,6 +112,11 @@ def _counted(
         notes=(*notes, *ledger.notes),
     )
     return report, axes, sizes
+
+
+def _at(it: OpenedTarget, dims: Mapping[str, int], values: Mapping[str, Sequence[float]]) -> Graph:
+    """The graph at these sizes, with these values of inputs."""
+    return it.loaded_file.at({}, dims, values)
 
 
 def _without_caches(path: Path, inputs: Sequence[str]) -> UsageError:

@@ -56,9 +56,9 @@ def formula(
 ) -> None:
     """Give the costs of TARGET as exact polynomials in its dimensions.
 
-    They are those that a file leaves open, or the batch, height and width of a graph of the catalog. Formulas
-    are held to the counts at dozens of sizes; what has none is named. A table shows two levels of modules, and
-    layers that are alike as one.
+    They are those that a file leaves open, or the batch, height and width of a graph of the catalog.
+    Formulas are held to the counts at dozens of sizes; what has none is named. A table shows two levels of
+    modules, and layers that are alike as one.
     """
     from onnxlens.reports.tables.formula import (
         FormulaLayout,

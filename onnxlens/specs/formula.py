@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from fractions import Fraction
 from math import gcd, lcm
 from typing import Literal
@@ -142,37 +142,55 @@ class Part:
 
 
 @record(frozen=True, slots=True)
+class Limit:
+    """Formulas hold where a polynomial is at most a number, and why not beyond."""
+
+    of: Polynomial
+    most: int
+    why: str
+
+    def __str__(self) -> str:
+        return f"they hold for {self.of} <= {self.most}: {self.why}"
+
+
+@record(frozen=True, slots=True)
 class Variable:
     """A dimension that formulas are in.
 
     Attributes:
         step: what its sizes leave when divided by this is one of ``rests``.
-        least: and they are at least this.
+        least: and they are at least this,
+        most: and at most this; None for any.
     """
 
     name: str
     step: int = 1
     rests: tuple[int, ...] = (0,)
     least: int = 1
+    most: int | None = None
 
     def takes(self, size: int) -> bool:
         """Whether the graph can have the size."""
+        if self.most is not None and size > self.most:
+            return False
         return size % self.step in self.rests and size >= self.least
 
-    def next_from(self, size: int) -> int:
-        """The first size from this one on."""
-        return next(
-            each
-            for each in range(max(size, self.least), max(size, self.least) + self.step + 1)
-            if self.takes(each)
-        )
+    def near(self, size: int) -> int:
+        """The first size from this one on, or the last one before."""
+        start = max(size, self.least)
+        above = range(start, start + self.step + 1)
+        below = range(min(start, self.most or start), self.least - 1, -1)
+        sizes: Iterator[int] = (each for each in (*above, *below) if self.takes(each))
+        return next(sizes)
 
     def __str__(self) -> str:
+        start = f" from {self.least}" if self.least > 1 else ""
+        end = f" up to {self.most}" if self.most is not None else ""
         if self.step == 1:
-            return f"{self.name} from {self.least}" if self.least > 1 else self.name
+            return f"{self.name}{start}{end}"
         if self.rests == (0,):
-            return f"{self.name} in multiples of {self.step}, from {self.least}"
-        return f"{self.name} from {self.least}, {_ranges(self.rests)} modulo {self.step}"
+            return f"{self.name} in multiples of {self.step}{start}{end}"
+        return f"{self.name}{start}{end} ({_ranges(self.rests)} modulo {self.step})"
 
 
 def _ranges(numbers: Sequence[int]) -> str:
@@ -226,7 +244,7 @@ class FormulaReport:
         example: sizes at which the graph was counted.
         by: what a row is.
         checked_points: at how many points the formulas were compared with the count.
-        limit: where formulas hold; "" for wherever the graph runs.
+        limit: where formulas hold; None for wherever the graph runs.
     """
 
     graph: str
@@ -240,7 +258,7 @@ class FormulaReport:
     checked_points: int
     example: Mapping[str, int]
     by: FormulaRows = "module"
-    limit: str = ""
+    limit: Limit | None = None
     notes: tuple[str, ...] = ()
 
     def sizes_at(self, dims: Mapping[str, int]) -> Mapping[str, int]:
@@ -261,6 +279,8 @@ class FormulaReport:
             if not variable.takes(size) and size:
                 raise UsageError(f"{name}={size} is no size of {self.source}: the formulas are in {variable}")
         sizes = dict(dims)
+        if self.limit is not None and self.limit.of.at(sizes) > self.limit.most:
+            raise UsageError(f"the formulas of {self.source}: {self.limit}; 'profile' counts other sizes")
         for part in self.parts:
             sizes[part.name] = part.at(sizes)
         return sizes

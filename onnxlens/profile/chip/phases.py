@@ -25,8 +25,8 @@ from onnxlens.specs.tensor import TensorSpec, storage_bytes
 NUMBER = re.compile(r"(?<![^.])\d+(?![^.])")
 """The place of a layer in a module's path."""
 
-At = Callable[[Mapping[str, int]], Graph]
-"""The graph at the sizes of its symbols."""
+At = Callable[[Mapping[str, int], Mapping[str, Sequence[float]]], Graph]
+"""The graph at the sizes of its symbols, with the values of inputs that are lengths."""
 
 
 @dataclass(frozen=True)
@@ -138,7 +138,7 @@ class PhaseCounter:
             UsageError: a chip has no rate for most of the MACs, or sizes contradict the file.
         """
         with uncollected():
-            graph = self._at(self._axes.dims(size))
+            graph = self._at(self._axes.dims(size), self._axes.values(size))
             if self._stored_as:
                 graph = as_if_held(graph, self._stored_as)
             costs = count_nodes(graph)

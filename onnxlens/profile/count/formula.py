@@ -11,6 +11,7 @@ from __future__ import annotations
 import random
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from math import exp, log
 from operator import attrgetter
 
@@ -39,6 +40,7 @@ MOST_FAILING = 8
 
 FIRST_SIZES = (64, 32, 16, 8, 1, 2, 3, 4, 96, 128, 224, 256, 320, 448, 512, 640, 768, 896, 1024)
 SCANNED = 64
+"""So many sizes in a row tell which of them fit."""
 
 COUNTS_OF = attrgetter(*COUNTS)
 NO_FORMULA = "its cost is no polynomial of its dimensions, or of whole parts and limits of them"
@@ -158,7 +160,7 @@ class _Points:
         for each in variables:
             low, high = 0, base[each.name]  # the first does not fit, the second does
             while high - low > 1:
-                middle = each.next_from((low + high) // 2)
+                middle = each.near((low + high) // 2)
                 if middle >= high:
                     break
                 low, high = (low, middle) if fits(each.name, middle) else (middle, high)
@@ -239,11 +241,12 @@ def _drawn(variables: Sequence[Variable], more: int = 1) -> Iterable[Mapping[str
     if not variables:
         return [{}]
     draw = random.Random(20)
-    points = [{each.name: each.next_from(size) for each in variables} for size in (2, 1, 3)]
+    points = [{each.name: each.near(size) for each in variables} for size in (2, 1, 3)]
     for index in range(more * (POINTS + LARGE_POINTS)):
         most = LARGEST if index < more * POINTS else VERY_LARGE
-        sizes = {each.name: exp(draw.random() * log(most / each.least)) * each.least for each in variables}
-        points.append({each.name: each.next_from(round(sizes[each.name])) for each in variables})
+        spans = {each.name: min(most, each.most or most) / each.least for each in variables}
+        sizes = {each.name: exp(draw.random() * log(spans[each.name])) * each.least for each in variables}
+        points.append({each.name: each.near(round(sizes[each.name])) for each in variables})
     return points
 
 
@@ -268,16 +271,32 @@ def _lattice(graph_at: GraphAt, variables: Sequence[Variable]) -> tuple[Variable
 
     found = []
     for each in variables:
-        scanned = [fits(each.name, first + more) for more in range(SCANNED + 1)]
-        steps = range(1, SCANNED // 2 + 1)
-        step = next((s for s in steps if scanned[s:] == scanned[:-s]), SCANNED if scanned[-1] else 0)
-        if not step:
+        most = _most(partial(fits, each.name), first)
+        start = first if most is None else max(1, min(first, most - SCANNED))
+        end = start + SCANNED if most is None else min(most, start + SCANNED)
+        scanned = [fits(each.name, size) for size in range(start, end + 1)]
+        steps = range(1, len(scanned) // 2 + 1)
+        step = next((s for s in steps if scanned[s:] == scanned[:-s]), 0)
+        if not step or not any(scanned):
             raise UsageError(f"{each.name} cannot be varied: fix it with --dim {each.name}={first}")
-        rests = tuple(sorted({(first + more) % step for more in range(step) if scanned[more]}))
+        rests = tuple(sorted({(start + more) % step for more in range(step) if scanned[more]}))
         below = (size for size in range(1, first) if size % step in rests)
         least = next((size for size in below if fits(each.name, size)), first)
-        found.append(Variable(each.name, step, rests, least))
+        found.append(Variable(each.name, step, rests, least, most))
     return tuple(found)
+
+
+def _most(fits: Callable[[int], bool], first: int) -> int | None:
+    """The largest size that fits, from one that does on; None if a very large multiple of that does."""
+    low, high = first, 2 * first
+    while fits(high):
+        low, high = high, 2 * high
+        if high > VERY_LARGE:
+            return None
+    while high - low > 1:
+        middle = (low + high) // 2
+        low, high = (middle, high) if fits(middle) else (low, middle)
+    return low
 
 
 def _seen(view: NodeView, cost: NodeCost) -> _Seen:

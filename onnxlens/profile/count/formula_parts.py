@@ -98,7 +98,9 @@ class Dimensions:
         if values[high] <= values[low]:
             return 0, 0
         about = round((base[high] - base[low]) / (values[high] - values[low]))
-        for divisor in range(max(2, about - 1), min(about + 1, MOST_DIVISOR) + 1):
+        for divisor in (about, about - 1, about + 1):
+            if not 2 <= divisor <= MOST_DIVISOR:
+                continue
             pairs = list(zip(values, base, strict=True))
             least = max(divisor * value - each for value, each in pairs)
             most = min(divisor * value - each + divisor - 1 for value, each in pairs)

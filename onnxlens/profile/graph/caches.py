@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Container, Iterator, Mapping, Sequence
+from dataclasses import replace
 from typing import NamedTuple
 
 from onnxlens.errors import UsageError
 from onnxlens.profile.graph.graph import Graph
 from onnxlens.profile.graph.node_view import NodeView
 from onnxlens.specs.phases import CacheInput, CacheKind, FoundBy
-from onnxlens.specs.tensor import TensorSpec, is_floating
+from onnxlens.specs.tensor import Dim, TensorSpec, is_floating
 
 MICROSOFT = "com.microsoft"
 
@@ -88,8 +89,9 @@ def find_caches(graph: Graph, pattern: str = "") -> tuple[CacheInput, ...]:
     rest = [tensor for name, tensor in named.items() if name not in by_operator]
     outputs = [tensor for tensor in graph.outputs if tensor.name not in taken]
     found_by: FoundBy = "pattern" if pattern else "name"
+    made = {tensor.name: tensor.shape for tensor in graph.outputs}
     by_name = {
-        tensor.name: _of_name(tensor, output, found_by)
+        tensor.name: _of_name(tensor, output, found_by, made)
         for tensor, output in zip(rest, _returned(rest, outputs, in_order=bool(pattern)), strict=True)
     }
     if by_name and not by_operator and not pattern and not any(each.output for each in by_name.values()):
@@ -125,7 +127,7 @@ def _named(graph: Graph) -> dict[str, TensorSpec]:
 
 def _by_operator(graph: Graph) -> Iterator[CacheInput]:
     inputs = {tensor.name: tensor for tensor in graph.inputs}
-    outputs = {tensor.name for tensor in graph.outputs}
+    outputs = {tensor.name: tensor.shape for tensor in graph.outputs}
     seen: set[str] = set()
     for node in graph.nodes:
         for slot in _slots(node.view):
@@ -140,7 +142,8 @@ def _by_operator(graph: Graph) -> Iterator[CacheInput]:
             if len(tensor.shape) < LEAST_RANK or not (output or slot.kind == "cross"):
                 continue
             seen.add(source)
-            yield _of_slot(tensor, output, node.view, slot, direct=direct)
+            found = _of_slot(tensor, output, node.view, slot, direct=direct)
+            yield replace(found, kind=_kind(found, outputs))
 
 
 def _slots(view: NodeView) -> Sequence[Slot]:
@@ -159,21 +162,33 @@ def _of_slot(tensor: TensorSpec, output: str, view: NodeView, slot: Slot, *, dir
         kind, window = "buffer", max(view.attribute("local_window_size", 0), 1)
     if not direct and kind != "paged":
         length = _length_axis(tensor) if length is not None else None
-    if kind == "growing" and length is not None and isinstance(tensor.shape[length], int):
-        kind = "buffer" if tensor.shape[length] else "growing"
     return CacheInput(tensor, output, kind, "operator", view.op_type, slot.batch, length, window)
 
 
-def _of_name(tensor: TensorSpec, output: str, found_by: FoundBy) -> CacheInput:
+Shapes = Mapping[str, Sequence[Dim]]
+
+
+def _kind(found: CacheInput, outputs: Shapes) -> CacheKind:
+    """A buffer, where a fixed length does not grow."""
+    axis = found.length_axis
+    if found.kind != "growing" or axis is None:
+        return found.kind
+    before, after = found.tensor.shape[axis], outputs.get(found.output, ())
+    if not isinstance(before, int) or not before:
+        return "growing"
+    grown = after[axis] if len(after) > axis else 0
+    return "growing" if isinstance(grown, int) and grown > before else "buffer"
+
+
+def _of_name(tensor: TensorSpec, output: str, found_by: FoundBy, outputs: Shapes) -> CacheInput:
     kind: CacheKind = "growing"
     length: int | None = _length_axis(tensor)
     if OF_OTHERS.search(tensor.name):
         kind = "cross"
     elif FIXED.search(tensor.name):
         kind, length = "state", None
-    elif length is not None and isinstance(tensor.shape[length], int):
-        kind = "buffer"
-    return CacheInput(tensor, output, kind, found_by, "", 0, length)
+    found = CacheInput(tensor, output, kind, found_by, "", 0, length)
+    return replace(found, kind=_kind(found, outputs))
 
 
 def _length_axis(tensor: TensorSpec) -> int:
@@ -197,7 +212,7 @@ def _back(graph: Graph, name: str) -> tuple[str, bool]:
     return name, direct
 
 
-def _ahead(graph: Graph, view: NodeView, result: int | None, outputs: set[str]) -> str:
+def _ahead(graph: Graph, view: NodeView, result: int | None, outputs: Container[str]) -> str:
     """The output of the graph that a node's output becomes; "" for none."""
     value = view.outputs[result] if result is not None and result < len(view.outputs) else None
     name = value.name if value is not None else ""

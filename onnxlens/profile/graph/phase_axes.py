@@ -37,6 +37,33 @@ class Size(NamedTuple):
     past: int
 
 
+BLOCK = 256
+"""Tokens in a block of a paged cache, where neither the file nor the user says: the model builder's."""
+
+
+@record(frozen=True, slots=True)
+class Pages:
+    """How a paged cache is told what it holds.
+
+    Attributes:
+        ends: the input with the sequences' ends among the new tokens, from 0 on.
+        pasts: that with the tokens that each has in the cache.
+        blocks: how many blocks there are, and how many one sequence has at most.
+        block: the tokens in a block.
+    """
+
+    ends: str
+    pasts: str
+    blocks: tuple[Dim, Dim]
+    block: Dim
+
+    def dims(self, size: Size, given: Mapping[str, int]) -> dict[Dim, int]:
+        """The sizes that follow."""
+        block = self.block if isinstance(self.block, int) else given.get(self.block, BLOCK)
+        each = -(-(size.past + size.tokens) // max(block, 1))
+        return {self.blocks[0]: size.batch * each, self.blocks[1]: each, self.block: block}
+
+
 @record(frozen=True, slots=True)
 class PhaseAxes:
     """Which dimensions stand for what; a number where the file fixes it.
@@ -46,6 +73,8 @@ class PhaseAxes:
         pasts: of the growing caches, by the symbol or number of their lengths.
         windows: of buffers, by symbol, the least that they must hold; None for all that there is.
         wholes: symbols for past and new tokens together.
+        pages: of a paged cache; its tokens are those of all sequences in a row.
+        room: the tokens that buffers of a fixed length hold at most.
     """
 
     source: str
@@ -56,9 +85,30 @@ class PhaseAxes:
     windows: Mapping[str, int | None]
     wholes: tuple[str, ...]
     given: Mapping[str, int]
+    pages: Pages | None = None
+    room: int | None = None
+
+    @property
+    def fixed_past(self) -> int | None:
+        """The tokens in the caches before, if the file fixes them: a buffer is full, if nothing says less."""
+        grown = [dim for dim in self.pasts if isinstance(dim, int)]
+        if grown or self.room is None or self.wholes:
+            return grown[0] if grown else None
+        return max(self.room - (self.tokens if isinstance(self.tokens, int) else 1), 0)
+
+    def values(self, size: Size) -> Mapping[str, Sequence[int]]:
+        """The inputs that say how long sequences are, at a point."""
+        if self.pages is None:
+            return {}
+        ends = [size.tokens * count for count in range(size.batch + 1)]
+        return {self.pages.ends: ends, self.pages.pasts: [size.past] * size.batch}
 
     def dims(self, size: Size) -> dict[str, int]:
         """The symbols' sizes at a point."""
+        if self.pages is not None:
+            paged = {**self.pages.dims(size, self.given), self.batch: size.batch}
+            paged[self.tokens] = size.batch * size.tokens
+            return {**self.given, **{dim: number for dim, number in paged.items() if isinstance(dim, str)}}
         whole = size.past + size.tokens
         found = dict(self.given)
         found |= {symbol: whole for symbol in self.wholes if symbol not in self.given}
@@ -79,27 +129,51 @@ def read_axes(graph: Graph, caches: Sequence[CacheInput], given: Mapping[str, in
             open and no phase decides it.
     """
     names = {cache.tensor.name for cache in caches}
-    others = [tensor for tensor in graph.inputs if tensor.name not in names and len(tensor.shape) > 1]
+    pages, sequences = _pages(graph, caches)
+    least = 1 if pages else 2
+    others = [tensor for tensor in graph.inputs if tensor.name not in names and len(tensor.shape) >= least]
     tokens_input = _tokens_input(graph, others)
     if tokens_input is None:
         raise UsageError(
             f"{graph.path.name}: no input brings tokens (a table is looked up by none of "
             f"{', '.join(tensor.name for tensor in others) or 'its inputs'}); count it with 'profile --dim'"
         )
-    batch, tokens = tokens_input.shape[:2]
+    batch, tokens = (sequences, tokens_input.shape[0]) if pages else tokens_input.shape[:2]
     axes = _lengths(graph, caches, given, {batch, tokens})
     pasts, windows = axes
     known = {batch, tokens, *pasts, *windows, *given}
     found = PhaseAxes(
         graph.path.name, tokens_input, batch, tokens, pasts, windows,
-        tuple(dict.fromkeys(_wholes(others, known))), given,
+        () if pages else tuple(dict.fromkeys(_wholes(others, known))), given, pages, _room(caches),
     )  # fmt: skip
-    decided = [symbol for symbol in given if symbol in (batch, tokens, *pasts)]
+    decided = [
+        symbol for symbol in given if symbol in (batch, tokens, *pasts, *(pages.blocks if pages else ()))
+    ]
     if decided:
         raise UsageError(
             f"--dim {decided[0]}: that is what the phases vary; give --batch, --prompt and --context instead"
         )
     return found
+
+
+def _room(caches: Sequence[CacheInput]) -> int | None:
+    """The rows of the shortest buffer of a fixed length that does not slide."""
+    axes = ((cache, cache.length_axis) for cache in caches if cache.kind == "buffer" and not cache.window)
+    rows = [cache.tensor.shape[axis] for cache, axis in axes if axis is not None]
+    return min((row for row in rows if isinstance(row, int)), default=None)
+
+
+def _pages(graph: Graph, caches: Sequence[CacheInput]) -> tuple[Pages | None, Dim]:
+    """What tells a paged cache its lengths, and how many sequences there are; None for other caches."""
+    paged = {cache.tensor.name: cache.tensor for cache in caches if cache.kind == "paged"}
+    shapes = {tensor.name: tensor.shape for tensor in graph.inputs}
+    for view in (graph.nodes[index].view for name in paged for index in graph.consumers(name)):
+        names = [value.name if value is not None else "" for value in view.inputs[5:8]]
+        if view.op_type == "PagedAttention" and shapes.keys() >= set(names):
+            held = next(iter(paged.values())).shape
+            sequences, most = shapes[names[2]]
+            return Pages(names[0], names[1], (held[0], most), held[1]), sequences
+    return None, 0
 
 
 def _lengths(
@@ -185,7 +259,7 @@ def sizes_of(axes: PhaseAxes, request: PhasesRequest, positions: int | None) -> 
     """
     chosen = _Chosen(axes, request, positions)
     batches, prompts, contexts = chosen.batches(), chosen.prompts(), chosen.contexts()
-    sizes = [Size(batch, prompt, chosen.empty) for batch in batches for prompt in prompts]
+    sizes = [Size(batch, prompt, chosen.before) for batch in batches for prompt in prompts]
     sizes += [Size(batch, 1, context) for batch in batches for context in contexts]
     if not sizes:
         raise UsageError(f"{axes.source}: {'; '.join(chosen.notes)}: there is no phase left to count")
@@ -196,27 +270,31 @@ class _Chosen:
     """The sizes that the file can be taken at."""
 
     def __init__(self, axes: PhaseAxes, request: PhasesRequest, positions: int | None) -> None:
-        self._axes, self._request, self._positions = axes, request, positions
+        self._axes, self._request = axes, request
+        self._most = min((each for each in (positions, axes.room) if each is not None), default=None)
         self.notes: list[str] = []
-        fixed = [dim for dim in axes.pasts if isinstance(dim, int)]
-        self._past = fixed[0] if fixed else None
-        self.empty = self._past or 0
+        self._past = axes.fixed_past
+        self.before = self._past or 0
 
     def batches(self) -> Sequence[int]:
         return self._only("batches", "--batch", self._axes.batch, self._request.batches)
 
     def prompts(self) -> Sequence[int]:
         tokens = self._axes.tokens
-        if tokens == 1 or self.empty:
+        if tokens == 1 or (self.before and isinstance(tokens, str)):
             why = f"no prefill: the file takes {'one token at a time' if tokens == 1 else 'a full cache'}"
             return self._none("prompts", "--prompt", why)
         sizes = self._only("prompts", "--prompt", tokens, self._request.prompts)
-        return self._within("prompts", "--prompt", sizes, 0)
+        if self.before:
+            self.notes.append(f"prefill: behind the {self.before:,} tokens that the file's caches hold")
+        return self._within("prompts", "--prompt", sizes, self.before)
 
     def contexts(self) -> Sequence[int]:
         if isinstance(self._axes.tokens, int) and self._axes.tokens != 1:
             why = f"no decoding step: the file takes {self._axes.tokens} tokens at once"
             return self._none("contexts", "--context", why)
+        if self._past == 0:
+            return self._none("contexts", "--context", "no decoding step: the file takes no past tokens")
         sizes: Sequence[int] = self._request.contexts
         if self._past is not None:
             sizes = self._only("contexts", "--context", self._past, sizes)
@@ -237,15 +315,15 @@ class _Chosen:
         return (dim,)
 
     def _within(self, name: str, flag: str, sizes: Sequence[int], new: int) -> Sequence[int]:
-        """Those that the file has positions for."""
-        most = self._positions
+        """Those that the file has positions and buffers for."""
+        most = self._most
         if most is None or max(sizes) + new <= most:
             return sizes
         if name in self._request.given:
             raise UsageError(
-                f"{self._axes.source}: {flag} {max(sizes)}: the file's tables have {most:,} "
-                f"positions; give at most {most - new}"
+                f"{self._axes.source}: {flag} {max(sizes)}: the file has room for {most:,} tokens; "
+                f"give at most {most - new}"
             )
         kept = tuple(size for size in sizes if size + new <= most) or (most - new,)
-        self.notes.append(f"{flag}: the file's tables have {most:,} positions")
+        self.notes.append(f"{flag}: the file has room for {most:,} tokens")
         return kept

@@ -9,7 +9,8 @@ from typing import Any
 from onnxlens.errors import UsageError
 from onnxlens.reports.numbers import AT_LEAST, COST_NAMES, COSTS, bounded
 from onnxlens.reports.tables.render import Column, TableFormat, first_of, fitted, render_table, with_notes
-from onnxlens.specs.formula import FORMULAS, FormulaReport, FormulaRow, Polynomial, evaluated, total
+from onnxlens.specs.codec import to_plain
+from onnxlens.specs.formula import FORMULAS, FormulaReport, FormulaRow, Limit, Polynomial, evaluated, total
 from onnxlens.specs.record import record
 
 DERIVED: Mapping[str, Mapping[str, int]] = {
@@ -58,8 +59,8 @@ def understood_columns(text: str | None) -> tuple[str, ...]:
     for name in found:
         if name not in FORMULAS and name not in DERIVED:
             raise UsageError(
-                f"column {name!r} has no formula; there are {', '.join((*FORMULAS, *DERIVED))}: what is alive "
-                "at once, or takes time, is no sum over nodes"
+                f"column {name!r} has no formula; there are {', '.join((*FORMULAS, *DERIVED))}: what is "
+                "alive at once, or takes time, is no sum over nodes"
             )
     return tuple(found)
 
@@ -132,7 +133,7 @@ def _notes(report: FormulaReport) -> Sequence[str]:
     notes = [f"{part.name} = {part}" for part in report.parts]
     notes.append(f"held to the exact counts at {report.checked_points} points, to the digit")
     if report.limit:
-        notes.append(report.limit)
+        notes.append(str(report.limit))
     if report.open_nodes:
         texts = [f"{each.op_type} {each.node} ({each.reason})" for each in report.open_nodes]
         listed = first_of(texts, SHOWN_NODES, "; ")
@@ -184,10 +185,7 @@ def formula_document(
         "source": report.source,
         "opset": report.opset,
         "by": report.by,
-        "variables": [
-            {"name": each.name, "step": each.step, "rests": list(each.rests), "least": each.least}
-            for each in report.variables
-        ],
+        "variables": [to_plain(each) for each in report.variables],
         "parts": [
             {
                 "name": each.name,
@@ -201,7 +199,7 @@ def formula_document(
         "fixed": dict(report.fixed),
         **({} if layout.at is None else {"at": dict(layout.at)}),
         "checked_points": report.checked_points,
-        "limit": report.limit,
+        "limit": None if report.limit is None else _limit(report.limit),
         "rows": [
             {
                 "name": row.key or report.graph,
@@ -218,6 +216,10 @@ def formula_document(
         ],
         "notes": list(report.notes),
     }
+
+
+def _limit(limit: Limit) -> dict[str, Any]:
+    return {"of": _terms(limit.of), "most": limit.most, "text": str(limit)}
 
 
 def _terms(formula: Polynomial) -> list[dict[str, Any]]:

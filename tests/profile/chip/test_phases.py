@@ -6,7 +6,10 @@ from dataclasses import replace
 from pathlib import Path
 from random import Random
 
+import numpy as np
+import onnx
 import pytest
+from onnx import TensorProto, helper, numpy_helper
 
 import onnxlens as api
 from onnxlens.errors import UsageError
@@ -118,9 +121,7 @@ def test_what_has_no_position_is_left_out_or_refused(tmp_path: Path) -> None:
     path = language_model(tmp_path)
     found = api.phases_of(path, request=PhasesRequest((8,), (24, 128)))
     assert [p.context for p in found.of("decode")] == [24]
-    with pytest.raises(
-        UsageError, match="--context 128: the file's tables have 128 positions; give at most 127"
-    ):
+    with pytest.raises(UsageError, match="--context 128: the file has room for 128 tokens; give at most 127"):
         api.phases_of(path, request=PhasesRequest((8,), (24, 128), given=frozenset({"contexts"})))
 
 
@@ -154,3 +155,91 @@ def test_the_longest_context_is_the_last_that_fits() -> None:
         context, is_limited = longest(capacity, most, memory_bytes)
         assert context == (fitting[-1] if fitting else None)
         assert is_limited == (len(fitting) < most)
+
+
+FIXED = {
+    "step": {"sequence_length": 1, "past_sequence_length": 63, "total_sequence_length": 64},
+    "buffer": {"sequence_length": 1, "past_sequence_length": 64, "total_sequence_length": 64},
+    "prompt": {"sequence_length": 32, "past_sequence_length": 0, "total_sequence_length": 32},
+    "chunk": {"sequence_length": 16, "past_sequence_length": 48, "total_sequence_length": 64},
+}
+
+
+def fixed_model(folder: Path, name: str) -> Path:
+    """The small model with sizes that its file fixes."""
+    model = onnx.load(language_model(folder), load_external_data=False)
+    for value in (*model.graph.input, *model.graph.output, *model.graph.value_info):
+        for dim in value.type.tensor_type.shape.dim:
+            if dim.dim_param in FIXED[name]:
+                dim.dim_value = FIXED[name][dim.dim_param]
+    path = folder / f"{name}.onnx"
+    onnx.save(model, path)
+    return path
+
+
+@pytest.mark.parametrize(
+    ("name", "phase", "tokens", "past"),
+    [
+        ("step", "decode", 1, 63),
+        ("buffer", "decode", 1, 63),
+        ("prompt", "prefill", 32, 0),
+        ("chunk", "prefill", 16, 48),
+    ],
+)
+def test_a_file_of_fixed_sizes_has_the_one_point_that_it_is_for(
+    tmp_path: Path, name: str, phase: str, tokens: int, past: int
+) -> None:
+    path = fixed_model(tmp_path, name)
+    (point,) = api.phases_of(path, hardware="h200").points
+    assert (point.phase, point.batch, point.tokens, point.context) == (phase, 1, tokens, past)
+    assert point.cost.macs == tokens * PER_TOKEN + scores(tokens, past + tokens)
+    assert point.cost.cache_read_bytes == past * CACHE_ROW
+    with pytest.raises(UsageError, match="--context: (the file fixes it to 63|no decoding step)"):
+        api.phases_of(path, request=PhasesRequest((32,), (10,), given=frozenset({"contexts"})))
+
+
+def paged_model(folder: Path) -> Path:
+    """Two query heads of 16 that share one pair of keys and values, which lie in blocks."""
+    reads = ["x", "", "", "past.key", "past.value", "ends", "pasts", "blocks"]
+    nodes = [
+        helper.make_node("Gather", ["table", "input_ids"], ["x"]),
+        helper.make_node(
+            "PagedAttention", reads, ["y", "present.key", "present.value"],
+            domain="com.microsoft", num_heads=2, kv_num_heads=1,
+        ),
+    ]  # fmt: skip
+    held = ["num_blocks", "block_size", 1, 16]
+    half, whole = TensorProto.FLOAT16, TensorProto.INT32
+    values = {
+        "input_ids": (TensorProto.INT64, ["num_tokens"]),
+        **dict.fromkeys(("past.key", "past.value", "present.key", "present.value"), (half, held)),
+        "ends": (whole, ["batch_size + 1"]),
+        "pasts": (whole, ["batch_size"]),
+        "blocks": (whole, ["batch_size", "most"]),
+        "y": (half, ["num_tokens", 32]),
+    }
+    infos = {name: helper.make_tensor_value_info(name, *kind) for name, kind in values.items()}
+    made = {"y", "present.key", "present.value"}
+    graph = helper.make_graph(
+        nodes,
+        "paged",
+        [info for name, info in infos.items() if name not in made],
+        [infos["y"], infos["present.key"], infos["present.value"]],
+        [numpy_helper.from_array(np.zeros((50, 64), np.float16), "table")],
+    )
+    opsets = [helper.make_opsetid("", 22), helper.make_opsetid("com.microsoft", 1)]
+    path = folder / "paged.onnx"
+    onnx.save(helper.make_model(graph, opset_imports=opsets, ir_version=10), path)
+    return path
+
+
+def test_a_paged_cache_is_told_its_lengths(tmp_path: Path) -> None:
+    """In blocks of 64: 10 tokens lie in one, 101 in two; a row is 16 halves each of keys and values."""
+    settings = api.Settings(dims={"block_size": 64})
+    found = api.phases_of(paged_model(tmp_path), settings, PhasesRequest((10,), (100,), (3,)))
+    prefill, step = found.points
+    assert [p.cost.macs for p in (prefill, step)] == [3 * 2 * 2 * 16 * 10 * 10, 3 * 2 * 2 * 16 * 101]
+    assert (prefill.cost.cache_read_bytes, prefill.cost.cache_write_bytes) == (0, 3 * 10 * 64)
+    assert (step.cost.cache_read_bytes, step.cost.cache_write_bytes) == (3 * 100 * 64, 3 * 64)
+    assert (prefill.cache_bytes, step.cache_bytes) == (3 * 64 * 64, 3 * 128 * 64)
+    assert found.cache_bytes_per_token == 64

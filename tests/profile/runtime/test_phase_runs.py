@@ -23,7 +23,7 @@ TEXT = np.random.default_rng(1).integers(0, 200, 100)
 
 def runner(opened: OpenedTarget, seen: list[Size]) -> PhaseRunner:
     """One that reads ``TEXT``, wherever it is in it."""
-    caches = find_caches(opened.declared)
+    caches = find_caches(opened.loaded_file.declared())
 
     def inputs(size: Size) -> Mapping[str, np.ndarray]:
         seen.append(size)
@@ -37,7 +37,8 @@ def runner(opened: OpenedTarget, seen: list[Size]) -> PhaseRunner:
             **{cache.tensor.name: empty for cache in caches},
         }
 
-    return PhaseRunner(opened.session("cpu"), read_axes(opened.declared, caches, {}), caches, inputs)
+    axes = read_axes(opened.loaded_file.declared(), caches, {})
+    return PhaseRunner(opened.session("cpu"), axes, caches, inputs)
 
 
 def test_steps_go_on_with_the_caches_that_the_model_made(
