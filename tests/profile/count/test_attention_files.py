@@ -185,3 +185,16 @@ def test_a_latent_cache_has_narrower_values(tmp_path: Path) -> None:
         value("pasts", (1,), INT32), value("blocks", (1, 2), INT32),
     ]  # fmt: skip
     assert returned(tmp_path, node, inputs) == [(2, 64), (5, 16, 1, 24)]
+
+
+@pytest.mark.parametrize(("past", "made"), [(7, 9), (40, 40)], ids=["grows", "buffer"])
+def test_selected_keys_come_from_a_cache_as_any(tmp_path: Path, past: int, made: int) -> None:
+    names = ["q", "", "", "pk", "pv", "", "", "at", "counts", "n", "total"]
+    node = microsoft("DynamicSparseAttention", names, "y nk nv", attention_mode="selected_only", **HEADS)
+    cache = (1, 2, past, 8)
+    inputs = [
+        value("q", (1, 2, 64)), value("pk", cache), value("pv", cache), value("at", (2, 5), INT32),
+        value("counts", (2,), INT32), value("n", (1,), INT32), value("total", (1,), INT32),
+    ]  # fmt: skip
+    shapes = returned(tmp_path, node, inputs, values={"total": [9]})
+    assert shapes == [(1, 2, 32), (1, 2, made, 8), (1, 2, made, 8)]

@@ -8,8 +8,15 @@ state is read and written whole.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
 
-from onnxlens.profile.count.rules.attention_reach import Reach, is_shared, onnx_tokens, reaches_of
+from onnxlens.profile.count.rules.attention_reach import (
+    LOCAL_TOO,
+    Reach,
+    is_shared,
+    onnx_tokens,
+    reaches_of,
+)
 from onnxlens.profile.graph.node_view import NodeView, NotCountable, ValueView
 from onnxlens.specs.record import record
 from onnxlens.specs.tensor import storage_bytes
@@ -96,6 +103,29 @@ def _multi_head(*pasts: int) -> Find:
     return find
 
 
+def _selected(
+    op_type: str, indices: int, auxiliary: int, row: Callable[[ValueView], int] = row_bytes
+) -> Find:
+    """As ``_grown``, of the earlier rows at most those that are selected, or those of another sequence."""
+
+    def find(node: NodeView) -> Iterator[CacheUse]:
+        _, most = node.input_shape(indices)
+        beside = node.attribute("attention_mode") == LOCAL_TOO
+        reaches = reaches_of(node)
+        limit = sum(times * min(reach.past, reach.queries * most) for times, reach in reaches)
+        for use in _grown(*PASTS["com.microsoft", op_type], row=row)(node):
+            if not beside and use.past is not None:
+                use = replace(use, read_bytes=limit * row(node.input(use.past)))
+            yield use
+        for index in (auxiliary, auxiliary + 1):
+            if node.has_input(index):
+                chosen = sum(times * reach.queries * most for times, reach in reaches)
+                held = node.input(index)
+                yield CacheUse(index, None, min(held.size_bytes, chosen * row_bytes(held)), 0)
+
+    return find
+
+
 def _onnx(node: NodeView) -> Iterator[CacheUse]:
     """As ``_grown``; where the keys are a buffer with lengths apart, it reads what queries see of that."""
     yield from _grown(*PASTS["", "Attention"])(node)
@@ -139,6 +169,8 @@ PASTS: Mapping[tuple[str, str], Sequence[int]] = {
     ("com.microsoft", "QOrderedAttention"): (18,),
     ("com.microsoft", "GroupQueryAttention"): (3, 4),
     ("com.microsoft", "SparseAttention"): (3, 4),
+    ("com.microsoft", "DynamicSparseAttention"): (3, 4),
+    ("com.microsoft", "SparsePagedAttention"): (3, 4),
     ("com.microsoft", "MultiHeadAttention"): (6, 7),
     ("com.microsoft", "DecoderMaskedMultiHeadAttention"): (5, 6),
     ("com.microsoft", "PagedAttention"): (3, 4),
@@ -163,6 +195,8 @@ RULES: Mapping[str, Mapping[str, Find]] = {
         **STATES,
         **{op_type: _multi_head(*pasts) for (domain, op_type), pasts in PASTS.items() if domain},
         "PagedAttention": _grown(*PASTS["com.microsoft", "PagedAttention"], row=block_row_bytes),
+        "DynamicSparseAttention": _selected("DynamicSparseAttention", 7, auxiliary=5),
+        "SparsePagedAttention": _selected("SparsePagedAttention", 9, auxiliary=11, row=block_row_bytes),
         "VarlenCausalConvWithState": _state(4),
         "GatedDeltaNet": _state(6),
     },

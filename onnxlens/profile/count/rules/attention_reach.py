@@ -77,6 +77,14 @@ def local_window(node: NodeView) -> tuple[int | None, int | None]:
     return (size - 1, 0) if size > 0 else (None, None)
 
 
+def beside_selected(node: NodeView) -> tuple[int | None, int | None]:
+    """The local window, where it is attended to beside selected keys; else any key may be selected."""
+    return local_window(node) if node.attribute("attention_mode") == LOCAL_TOO else (None, None)
+
+
+LOCAL_TOO = "local_plus_selected"
+
+
 def onnx_window(node: NodeView) -> tuple[int | None, int | None]:
     """ONNX's window on both sides; causality closes the right one."""
     left, right = (node.attribute(f"{side}_window_size", -1) for side in ("left", "right"))
@@ -148,6 +156,9 @@ LAYOUTS: Mapping[tuple[str, str], Layout] = {
         grouped_tokens, 3, each=(5, 1), total=6, masks=(10,), window=local_window
     ),
     ("com.microsoft", "SparseAttention"): Layout(grouped_tokens, 3, each=(8, 0), total=7),
+    ("com.microsoft", "DynamicSparseAttention"): Layout(
+        grouped_tokens, 3, each=(9, 1), total=10, window=beside_selected
+    ),
 }
 
 
@@ -255,7 +266,9 @@ def _required(node: NodeView, index: int) -> Sequence[int]:
 
 
 OF_DATA: Mapping[tuple[str, str], Callable[[NodeView], Reaches]] = {
-    ("com.microsoft", "PagedAttention"): paged_reaches,
+    **dict.fromkeys(
+        (("com.microsoft", "PagedAttention"), ("com.microsoft", "SparsePagedAttention")), paged_reaches
+    ),
     ("com.microsoft", "DecoderAttention"): decoder_reaches,
 }
 """Operators whose inputs' values decide what is attended to."""

@@ -216,6 +216,8 @@ PARTIAL_READS: Mapping[Operator, PartialBytes] = {
     (MICROSOFT, "MRotaryEmbedding"): _rows_at_microsoft_positions,
     (MICROSOFT, "GroupQueryAttention"): _rows_of_new_tokens(7, 8),
     (MICROSOFT, "SparseAttention"): _rows_of_new_tokens(9, 10),
+    (MICROSOFT, "DynamicSparseAttention"): _rows_of_new_tokens(11, 12),
+    (MICROSOFT, "SparsePagedAttention"): lambda node: _rows(node, (14, 15), rows=node.input_shape(0)[0]),
     (MICROSOFT, "PagedAttention"): lambda node: _rows(node, tables=(8, 9), rows=node.input_shape(0)[0]),
     # of every tensor with a row per expert, as many rows as the tokens can reach
     **dict.fromkeys(

@@ -136,6 +136,52 @@ CASES: dict[str, tuple[NodeView, Reaches, tuple[CacheUse, ...]]] = {
                   [Q, BUFFER, BUFFER], constants={7: 9, 8: [9, 5]}, **HEADS),
         ((1, Reach(3, 6, 3)), (1, Reach(3, 2, 3))), both(3, 1, 8 * ROW, 6 * ROW),
     ),
+    # 3 queries select at most 2 of 7 earlier keys each
+    "selected keys": (
+        microsoft("DynamicSparseAttention", [Q, KV, KV, PAST, PAST, None, None, (6, 2), (6,), *LENGTHS],
+                  [Q, PRESENT, PRESENT], attention_mode="selected_only", local_window_size=4, **HEADS),
+        ((2, Reach(3, 7, 3)),), both(3, 1, 2 * 6 * ROW, 2 * 3 * ROW),
+    ),
+    "selected keys of a prompt": (
+        microsoft("DynamicSparseAttention", [Q, KV, KV, None, None, None, None, (6, 2), (6,), *LENGTHS],
+                  [Q, (2, 2, 3, 8), (2, 2, 3, 8)], attention_mode="selected_only", **HEADS),
+        ((2, Reach(3, 0, 3)),), both(None, 1, 0, 2 * 3 * ROW),
+    ),
+    "selected keys of a buffer": (
+        microsoft("DynamicSparseAttention", [Q, KV, KV, BUFFER, BUFFER, None, None, (6, 50), (6,), *LENGTHS],
+                  [Q, BUFFER, BUFFER], attention_mode="selected_only", constants={9: [8, 4], 10: 9}, **HEADS),
+        ((1, Reach(3, 6, 3)), (1, Reach(3, 2, 3))), both(3, 1, 8 * ROW, 6 * ROW),
+    ),
+    "selected keys of a buffer with one length": (
+        microsoft("DynamicSparseAttention", [Q, KV, KV, BUFFER, BUFFER, None, None, (6, 50), (6,), *LENGTHS],
+                  [Q, BUFFER, None], attention_mode="selected_only", constants={10: 9}, **HEADS),
+        ((2, Reach(3, 6, 3)),),
+        (CacheUse(3, 1, 2 * 6 * ROW, 2 * 3 * ROW), CacheUse(4, None, 2 * 6 * ROW, 0)),
+    ),
+    # a window, and 3 x 2 of 9 other keys of each sequence
+    "selected keys beside a window": (
+        microsoft("DynamicSparseAttention",
+                  [Q, KV, KV, PAST, PAST, (2, 2, 9, 8), (2, 2, 9, 8), (6, 2), (6,), *LENGTHS],
+                  [Q, PRESENT, PRESENT], attention_mode="local_plus_selected", local_window_size=4, **HEADS),
+        ((2, Reach(3, 7, 3, 3, 0)),),
+        (*both(3, 1, 2 * 3 * ROW, 2 * 3 * ROW), *both(5, None, 2 * 6 * ROW, 0)),
+    ),
+    "more room than other keys": (
+        microsoft("DynamicSparseAttention",
+                  [Q, KV, KV, None, None, (2, 2, 9, 8), None, (6, 50), (6,), *LENGTHS],
+                  [Q, (2, 2, 3, 8), (2, 2, 3, 8)], attention_mode="local_plus_selected", local_window_size=4,
+                  **HEADS),
+        ((2, Reach(3, 0, 3, 3, 0)),), (*both(None, 1, 0, 2 * 3 * ROW), CacheUse(5, None, 2 * 9 * ROW, 0)),
+    ),
+    "selected keys in blocks": (
+        microsoft("SparsePagedAttention",
+                  [TOKENS, (5, 16), (5, 16), BLOCKS, BLOCKS, ENDS, (2,), (2, 2), None, (5, 3), (5,),
+                   (2, 2, 9, 8), (2, 2, 9, 8)],
+                  [TOKENS, BLOCKS, BLOCKS], constants={5: [0, 2, 5], 6: [4, 20]},
+                  attention_mode="selected_only", **HEADS),
+        ((1, Reach(2, 4, 2)), (1, Reach(3, 20, 3))),
+        (*both(3, 1, (4 + 9) * ROW, 5 * ROW), *both(11, None, 15 * ROW, 0)),
+    ),
     "keys and values in one": (
         microsoft("Attention", [(2, 3, 10), (10, 96), None, None, (2, 2, 4, 7, 8)],
                   [Q, (2, 2, 4, 10, 8)], num_heads=4),
@@ -461,6 +507,7 @@ EQUIVALENT = {
                 ("Layout(multi_head_tokens, {}, before=7, masks=(3, 4))", 5),
                 ("Layout(grouped_tokens, {}, each=(5, 1), total=6, masks=(10,), window=local_window)", 3),
                 ("Layout(grouped_tokens, {}, each=(8, 0), total=7)", 3),
+                ("Layout(grouped_tokens, {}, each=(9, 1), total=10, window=beside_selected)", 3),
             )
         ),
         "past keys and past values are equally long",

@@ -28,6 +28,9 @@ EQUIVALENT: dict[str, str] = {
     "microsoft.attention.decoder_sizes: node.input_shape(0) -> node.input_shape(1)": "equally wide",
     "microsoft.attention: norm=12 -> norm=13": "given together",
     "microsoft.attention: norm=14 -> norm=15": "given together",
+    "microsoft.attention: norm=17 -> norm=18": "given together",
+    "microsoft.attention: cosines=11 -> cosines=12": "as many cosines as sines",
+    "microsoft.attention: cosines=14 -> cosines=15": "as many cosines as sines",
     "microsoft.attention: cosines=7 -> cosines=8": "as many cosines as sines",
     "microsoft.attention: cosines=8 -> cosines=9": "as many cosines as sines",
     "microsoft.attention.paged_attention: node.attribute('is_causal', 1) -> "

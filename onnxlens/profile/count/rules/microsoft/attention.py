@@ -7,6 +7,7 @@ softmax are those of ONNX's Attention. How many keys there are is found in ``att
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 from itertools import pairwise
 from math import prod
@@ -19,7 +20,7 @@ from onnxlens.profile.count.rules.attention import (
     sizes_of,
     softcap,
 )
-from onnxlens.profile.count.rules.attention_reach import Reach, Reaches, numbers, reaches_of
+from onnxlens.profile.count.rules.attention_reach import LOCAL_TOO, Reach, Reaches, numbers, reaches_of
 from onnxlens.profile.count.rules.normalization import root_mean_square
 from onnxlens.profile.count.rules.quantized import QUANTIZE, zero_point_work
 from onnxlens.profile.count.rules.work import NOTHING, SPECIAL, VECTOR, Rule, RuleTable, Work
@@ -223,15 +224,17 @@ def grouped(reaches: Reaches, heads: int, shared: int, key_width: int, value_wid
 
 @record(frozen=True, slots=True)
 class GroupedInputs:
-    """The indices of optional inputs: cosines, and the weight of a norm; of a sink it is the same."""
+    """The indices of optional inputs: cosines, the weight of a norm, a sink."""
 
     cosines: int
     norm: int
+    sink: int
 
 
-GROUPED = GroupedInputs(cosines=7, norm=14)
-PAGED = GroupedInputs(cosines=8, norm=12)
-SINKS = 11
+GROUPED = GroupedInputs(cosines=7, norm=14, sink=11)
+PAGED = GroupedInputs(cosines=8, norm=12, sink=11)
+SELECTED = GroupedInputs(cosines=11, norm=14, sink=16)
+SELECTED_PAGED = GroupedInputs(cosines=14, norm=17, sink=16)
 
 
 def group_query_attention(node: NodeView) -> Work:
@@ -258,6 +261,25 @@ def paged_sizes(node: NodeView) -> Grouped:
     return grouped(reaches_of(node), heads, shared, head, node.attribute("v_head_size", 0) or head)
 
 
+def selected(sizes_of: Callable[[NodeView], Grouped], indices: int, inputs: GroupedInputs) -> Rule:
+    """As GroupQueryAttention over the keys that others selected, as many as there is room for in ``indices``.
+
+    Beside them, where the node says so, those of a local window. How many are selected is data: the room is
+    the upper bound.
+    """
+
+    def rule(node: NodeView) -> Work:
+        _, most = node.input_shape(indices)
+        beside = node.attribute("attention_mode") == LOCAL_TOO
+        found = sizes_of(node)
+        kept = [
+            replace(each, keys=each.keys + most if beside else min(each.keys, most)) for each in found.sizes
+        ]
+        return _grouped_work(node, replace(found, sizes=kept), inputs, SCALE)
+
+    return rule
+
+
 def _grouped_work(node: NodeView, sizes: Grouped, inputs: GroupedInputs, per_score: Work) -> Work:
     key_width = sizes.sizes[0].key_width
     work = scores_work(sizes.sizes, SCALE + per_score + softcap(node)) + _rotated(
@@ -266,7 +288,7 @@ def _grouped_work(node: NodeView, sizes: Grouped, inputs: GroupedInputs, per_sco
     if node.has_input(inputs.norm):
         elements = sizes.vectors * key_width
         work += root_mean_square(elements, sizes.vectors) + VECTOR * elements
-    if node.has_input(SINKS) or node.attribute("smooth_softmax", 0) == 1:
+    if node.has_input(inputs.sink) or node.attribute("smooth_softmax", 0) == 1:
         work += SINK * sum(each.batch * each.heads * each.queries for each in sizes.sizes)
     caches: int = sum(node.attribute(name, "NONE") != "NONE" for name in ("k_quant_type", "v_quant_type"))
     read, new = sizes.cached
@@ -330,6 +352,8 @@ RULES: RuleTable = {
         "GroupQueryAttention": group_query_attention,
         "PagedAttention": paged_attention,
         "SparseAttention": sparse_attention,
+        "DynamicSparseAttention": selected(grouped_sizes, 7, SELECTED),
+        "SparsePagedAttention": selected(paged_sizes, 9, SELECTED_PAGED),
         **dict.fromkeys(("RotaryEmbedding", "MRotaryEmbedding"), rotary_embedding),
         "GemmaRotaryEmbedding": gemma_rotary_embedding,
         "GatedRelativePositionBias": gated_relative_position_bias,

@@ -7,6 +7,7 @@ share one buffer. An operator says that by an attribute, by an input with the le
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import partial
 
 from onnxlens.profile.graph.loading.inference.containers import Inputs, Rule
 from onnxlens.profile.graph.loading.inference.facts import NO_FACT, Fact, at
@@ -49,7 +50,7 @@ def _grown(past: Shape, new: Dim, fresh: Shape) -> Shape:
     return (*past[:-2], _sum(past[-2], new), past[-1])
 
 
-def grouped_query(node: FileNode, inputs: Inputs) -> Sequence[Fact] | None:
+def grouped_query(node: FileNode, inputs: Inputs, length: int = 6) -> Sequence[Fact] | None:
     """GroupQueryAttention: (B, S, H * D) out; keys (B, H_kv, P + S, D); scores (B, H, S, P + S).
 
     A total length that is known and no longer than the past says that the past is a buffer that all fits in.
@@ -63,7 +64,7 @@ def grouped_query(node: FileNode, inputs: Inputs) -> Sequence[Fact] | None:
     head = _share(query[2], heads if separate else heads + 2 * shared)
     output = query if separate else (*query[:2], _times(head, heads))
     new = _new_keys(inputs, query)
-    total = (at(inputs, 6) or NO_FACT).scalar
+    total = (at(inputs, length) or NO_FACT).scalar
     present = _grown(past, new, (query[0], shared, new, head))
     if past is not None and node.attributes.get("sliding_window_cache", 0):
         present = past
@@ -223,7 +224,8 @@ LENGTHS: Mapping[tuple[str, str], Sequence[int]] = {
     (DOMAIN, "DecoderMaskedMultiHeadAttention"): (7,),
     (DOMAIN, "GroupQueryAttention"): (5, 6),
     (DOMAIN, "SparseAttention"): (7, 8),
-    (DOMAIN, "PagedAttention"): (5, 6),
+    **dict.fromkeys(((DOMAIN, "PagedAttention"), (DOMAIN, "SparsePagedAttention")), (5, 6)),
+    (DOMAIN, "DynamicSparseAttention"): (9, 10),
     (DOMAIN, "DecoderAttention"): (8, 9),
 }
 """The inputs whose values say how many keys there are, whatever the shapes."""
@@ -243,7 +245,8 @@ ATTENTION: Mapping[tuple[str, str], Rule] = {
     (DOMAIN, "DecoderMaskedMultiHeadAttention"): multi_head(past=5, length=7),
     (DOMAIN, "GroupQueryAttention"): grouped_query,
     (DOMAIN, "SparseAttention"): in_place(grouped_query, 3, 4),
-    (DOMAIN, "PagedAttention"): paged,
+    (DOMAIN, "DynamicSparseAttention"): partial(grouped_query, length=10),
+    **dict.fromkeys(((DOMAIN, "PagedAttention"), (DOMAIN, "SparsePagedAttention")), paged),
     (DOMAIN, "DecoderAttention"): cached_sequence,
     (DOMAIN, "CausalConvWithState"): causal_convolution,
     (DOMAIN, "LinearAttention"): linear_attention,
