@@ -226,6 +226,10 @@ def test_a_decoder_runs_without_any_option(tmp_path: Path) -> None:
     assert api.check_graph(path, reference="unoptimised").passed
     report = api.bench_graph(path, request=api.BenchRequest(runs=1, warmup=0, matmul_peak=False))
     assert "run as with --dim batch=1 --dim seq=1 --dim past=128, as nobody gave these sizes" in report.notes
+    with api.OpenedTarget(path) as target:
+        assert target.graph.inputs[0].shape == ("batch", "seq")
+        target.require_weights()  # whoever runs it asks so, perhaps after the graph was looked at
+        assert target.graph.inputs[0].shape == (1, 1)
     # one query of 8 heads by 129 keys of 16, two products
     assert api.profile_graph(path, api.Settings(run=True)).totals.macs == 8 * 129 * 16 * 2
     one = api.profile_graph(path, api.Settings(dims={"seq": 1, "past": 128}))

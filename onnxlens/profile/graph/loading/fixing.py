@@ -62,6 +62,7 @@ def fix_dimensions(
     """
     inputs = _open_inputs(graph.proto)
     _require_inputs(path, inputs, shapes)
+    standing = {dim.dim_param for name in shapes for dim in _dimensions(inputs[name])}
     given: dict[str, Known] = {}
     for symbol, size in dims.items():
         _give(path, given, symbol, size, f"--dim {symbol}={size}")
@@ -74,7 +75,7 @@ def fix_dimensions(
     if bool(changed) not in derived:
         derived[bool(changed)] = equations_of(graph, path.parent, stale=bool(changed))
     equations = derived[bool(changed)]
-    for symbol in dims.keys() - equations.names - {name for name in given if name not in dims}:
+    for symbol in dims.keys() - equations.names - standing:
         listed = ", ".join(sorted(equations.inputs)) or "none: use --shape for those without a name"
         raise UsageError(f"{path.name} has no dimension {symbol!r}; its inputs' dimensions are {listed}")
     found = _solved(path, equations, given)
