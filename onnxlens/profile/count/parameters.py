@@ -31,6 +31,12 @@ PARAMETER_NAME = re.compile(
 REPEATED = 2**12
 """The last elements of so many names are kept: large files repeat theirs."""
 
+ROTATING: Mapping[str, int] = {
+    "RotaryEmbedding": 1, "MRotaryEmbedding": 1, "GroupQueryAttention": 7, "PagedAttention": 8,
+    "SparseAttention": 9,
+}  # fmt: skip
+"""Operators that take cosines and sines, and the input from which on they do."""
+
 QUANTIZED = "_quantized"
 """What ONNX Runtime's quantizer adds to the name of a tensor."""
 
@@ -189,19 +195,21 @@ class _Evidence:
     def _is_embedding(self, view: NodeView) -> bool:
         """Whether rows of a table are looked up, which are no rotary embedding's cosines and sines.
 
-        Those are read by several products with run-time values, and by nothing else.
+        Those are read by several products with run-time values, or by what rotates queries and keys with
+        them, and by nothing else.
         """
         table = view.input(0)
         if table.shape is None or len(table.shape) < 2:
             return False
         readers = list(self._readers(view.output().name))
         if (table.dtype or "").startswith(FLOATS):
-            factors = [reader for reader in readers if reader.op_type in ("Mul", "RotaryEmbedding")]
-            return len(readers) < 2 or len(factors) < len(readers)
-        return any(reader.op_type.startswith(("DequantizeLinear", "QLinear")) for reader in readers)
+            rotated = sum(map(_rotates_with, readers))
+            factors = rotated + sum(reader.op_type == "Mul" for reader, _ in readers)
+            return factors < len(readers) or (len(readers) < 2 and not rotated)
+        return any(reader.op_type.startswith(("DequantizeLinear", "QLinear")) for reader, _ in readers)
 
-    def _readers(self, name: str) -> Iterable[NodeView]:
-        """The nodes that read a value, also after it was moved."""
+    def _readers(self, name: str) -> Iterable[tuple[NodeView, str]]:
+        """The nodes that read a value, also after it was moved, and the name that it then has."""
         for index in self._graph.consumers(name):
             view = self._graph.nodes[index].view
             operator = (view.domain, view.op_type)
@@ -209,7 +217,14 @@ class _Evidence:
             if moves and view.has_output(0) and view.has_input(0) and view.input(0).name == name:
                 yield from self._readers(view.output().name)
             else:
-                yield view
+                yield view, name
+
+
+def _rotates_with(reader: tuple[NodeView, str]) -> bool:
+    """Whether a node reads the value as cosines or sines."""
+    view, name = reader
+    first = ROTATING.get(view.op_type, len(view.inputs))
+    return any(value is not None and value.name == name for value in view.inputs[first:])
 
 
 @lru_cache(REPEATED)

@@ -121,6 +121,21 @@ def test_a_table_that_two_dequantize_is_stored_once(tmp_path: Path) -> None:
     assert totals(graph).resident_weight_bytes == 32 * 64 + 4 + 1
 
 
+STORED = {"INT8": 8, "UINT4": 4, "INT4": 4, "INT2": 2, "FLOAT8E4M3FN": 8, "FLOAT8E5M2": 8, "FLOAT4E2M1": 4}
+
+
+@pytest.mark.parametrize("dtype", STORED)
+def test_a_weight_in_a_narrow_type_takes_its_bits(dtype: str, tmp_path: Path) -> None:
+    """640 of them, and a scale of 4 bytes."""
+    held = TensorProto(name="w", data_type=TensorProto.DataType.Value(dtype), dims=(64, 10))
+    held.raw_data = bytes(640 * STORED[dtype] // 8)
+    nodes = [op("DequantizeLinear", "w s", "f"), op("MatMul", "x f", "y")]
+    graph = loaded(tmp_path, nodes, [held, number("s", 1)])
+    assert parameter_sizes(graph) == {"w": 640}
+    assert totals(graph).resident_weight_bytes == 640 * STORED[dtype] // 8 + 4
+    assert totals(graph).macs == 3 * 640
+
+
 EXPERTS = [tensor("r", (3, 5)), tensor("w", (5, 24, 32), np.uint8), tensor("s", (5, 24)),
            tensor("v", (5, 64, 12), np.uint8), tensor("u", (5, 64))]  # fmt: skip
 
@@ -305,3 +320,18 @@ def test_sinks_of_attention_are_params_and_rotary_tables_are_none(tmp_path: Path
     graph = loaded(tmp_path, nodes, held, inputs=[value("x", (1, 3, 64)), value("k", (1, 3, 64)), *numbers])
     assert parameter_sizes(graph) == {"sinks": 4}
     assert totals(graph).resident_weight_bytes == 4 * (4 + 2 * 32 * 8)
+
+
+@pytest.mark.parametrize("rows", ["c s", "d e"])
+def test_rows_that_were_looked_up_of_rotary_tables_are_no_params(rows: str, tmp_path: Path) -> None:
+    """Each by one operator, as they are and in another type; the table of words is one."""
+    nodes = [
+        op("Gather", "cosines p", "c"), op("Gather", "sines p", "s"), op("Gather", "words p", "x"),
+        op("Cast", "c", "d", to=TensorProto.FLOAT), op("Cast", "s", "e", to=TensorProto.FLOAT),
+        op("GroupQueryAttention", f"x x x - - n t {rows}", "y", domain=MICROSOFT, num_heads=1, kv_num_heads=1,
+           do_rotary=1),
+    ]  # fmt: skip
+    held = [tensor("cosines", (32, 8)), tensor("sines", (32, 8)), tensor("words", (9, 16))]
+    kinds = {"p": (1, 3), "n": (1,), "t": (1,)}
+    inputs = [value(name, shape, TensorProto.INT64) for name, shape in kinds.items()]
+    assert parameter_sizes(loaded(tmp_path, nodes, held, inputs=inputs)) == {"words": 144}
