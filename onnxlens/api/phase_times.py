@@ -34,6 +34,12 @@ def with_times(
     from onnxlens.profile.runtime.phases import PhaseRunner
 
     _require_outputs(it, report.caches)
+    longest = max(size.past + size.tokens for size in sizes)
+    if report.positions is not None and longest > report.positions:
+        raise UsageError(
+            f"{it.path}: --latency: the file has positions for {report.positions:,} tokens, not for "
+            f"{longest:,}; give shorter prompts and contexts"
+        )
     here, before = machine(), os.getloadavg()[0]
     it.progress("opening ONNX Runtime", 0, 0)
     runner = PhaseRunner(it.session("cpu"), axes, report.caches, lambda size: _inputs(it, axes, size))

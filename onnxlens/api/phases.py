@@ -16,6 +16,7 @@ from onnxlens.specs.phases import PhasesReport, PhasesRequest, outweighing_conte
 from onnxlens.specs.progress import Progress, silent
 
 if TYPE_CHECKING:
+    from onnxlens.profile.chip.phases import Counted
     from onnxlens.profile.graph.graph import Graph
     from onnxlens.profile.graph.phase_axes import PhaseAxes, Size
     from onnxlens.specs.chip import Chip
@@ -80,6 +81,7 @@ def _counted(
     for place, size in enumerate(sizes):
         it.progress("counting", place, len(sizes))
         counted.append(counter.counted(size))
+    _require_sized(counted[0])
     ledger = build_ledger(counted[0].graph)
     parts = parts_of(counted[0].graph, axes, caches)
     weight_bytes = ledger.totals.resident_weight_bytes
@@ -88,7 +90,7 @@ def _counted(
 
     def memory_bytes(batch: int, context: int) -> int:
         step = counter.counted(Size(batch, 1, context), bounded=False)
-        return weight_bytes + (step.cache_bytes() or 0) + step.live_bytes()
+        return weight_bytes + step.cache_bytes() + step.live_bytes()
 
     steps = axes.fixed_past is None and per_token and any(size.past for size in sizes)
     fits = tuple(fits_of(chips, batches, memory_bytes, positions)) if steps else ()
@@ -114,9 +116,20 @@ def _counted(
     return report, axes, sizes
 
 
+def _require_sized(counted: Counted) -> None:
+    """Refuse a cache with a dimension that nothing decides."""
+    for tensor in counted.held():
+        left = [dim for dim in tensor.shape if isinstance(dim, str)]
+        if left:
+            raise UsageError(
+                f"{counted.graph.path.name}: the dimension {left[0]!r} of the cache {tensor.name!r} follows "
+                f"from none of the phases; give --dim {left[0]}=SIZE"
+            )
+
+
 def _at(it: OpenedTarget, dims: Mapping[str, int], values: Mapping[str, Sequence[float]]) -> Graph:
     """The graph at these sizes, with these values of inputs."""
-    return it.loaded_file.at({}, dims, values)
+    return it.loaded_file.at({}, dims, {**it.settings.values, **values})
 
 
 def _without_caches(path: Path, inputs: Sequence[str]) -> UsageError:

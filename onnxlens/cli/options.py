@@ -225,7 +225,7 @@ _SHAPES = _repeated(
     _list_of(_size),
     "Fix an input of an .onnx file, such as x=1,3,512,512",
 )
-_VALUES = _repeated(
+with_values = _repeated(
     "--value",
     "values",
     "INPUT=NUMBER,..",
@@ -235,7 +235,7 @@ _VALUES = _repeated(
 with_settings = all_of(
     _SHAPES,
     size_pairs("--dim", "dims", "Fix a dynamic dimension of an .onnx file, such as batch=2"),
-    _VALUES,
+    with_values,
     with_export_settings,
 )
 """All settings: how a graph is exported, or what is dynamic in an ``.onnx`` file."""
@@ -250,7 +250,7 @@ with_dims_or_names = all_of(
         callback=_dims_or_names,
         help="A dimension that formulas are in [all that are open], or with its size one that is fixed.",
     ),
-    _VALUES,
+    with_values,
     with_export_settings,
 )
 """The same where a dimension may be left open by its name."""

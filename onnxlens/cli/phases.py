@@ -19,6 +19,7 @@ from onnxlens.cli.options import (
     print_result,
     settings_from,
     size_pairs,
+    with_values,
     with_wide,
 )
 from onnxlens.cli.table import as_dtype_option, screen_width
@@ -62,6 +63,7 @@ def _size_option(flag: str, name: str, default: tuple[int, ...], purpose: str) -
 @with_wide
 @format_option("table", "json", "csv", "md")
 @size_pairs("--dim", "dims", "Fix a dimension that no phase decides, such as kv_cache_dim=128")
+@with_values
 def phases(
     target: str,
     cache: str | None,
@@ -74,6 +76,7 @@ def phases(
     wide: bool,
     output_format: str,
     dims: dict[str, int],
+    values: dict[str, Any],
     **sizes: Any,
 ) -> None:
     """Say what the language model MODEL.onnx costs: to read a prompt, and to make one more token.
@@ -89,7 +92,7 @@ def phases(
         require_suffix(plot)
     given = {name: size for name, size in sizes.items() if size is not None}
     request = PhasesRequest(**given, given=frozenset(given), cache=cache or "", runs=runs)
-    settings = settings_from({"dims": dims})
+    settings = settings_from({"dims": dims, "values": values})
     with progress.shown(f"phases {target}") as shown, opened(target, settings, shown) as it:
         keep_until_exit(it)
         report = onnxlens.phases_of(

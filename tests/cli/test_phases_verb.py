@@ -77,7 +77,7 @@ def test_the_largest_graphs_are_counted_without_their_weights(tmp_path: Path) ->
         (("--prompt", "8,8"), "each once"),
         (("--context", "12x"), "is no list of whole numbers"),
         (("--batch", ""), "is no list of whole numbers"),
-        (("--context", "128"), "the file has room for 128 tokens; give at most 127"),
+        (("--context", "128", "--latency"), "positions for 128 tokens, not for 129"),
         (("--dim", "sequence_length=4"), "give --batch, --prompt and --context instead"),
         (("--dim", "kv_cache_dim=7"), "kv_cache_dim"),
         (("--cache", "("), "no regular expression"),

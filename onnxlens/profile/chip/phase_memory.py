@@ -20,7 +20,7 @@ def sequence_cache_bytes(counted: Counted) -> tuple[int, int]:
     known = {tensor.name: tensor for tensor in counted.graph.inputs}
     per_token = fixed = 0
     for each in counted.caches:
-        size = tensor_bytes(_of_one(known[each.tensor.name], each), counted.stored_as) or 0
+        size = tensor_bytes(_of_one(known[each.tensor.name], each), counted.stored_as)
         if each.kind in ("growing", "paged"):
             per_token += size
         else:

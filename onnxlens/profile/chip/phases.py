@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 
+from onnxlens.errors import UsageError
 from onnxlens.profile.chip.as_held import as_if_held
 from onnxlens.profile.chip.bound import Bounder, Held
 from onnxlens.profile.chip.fusion import Fusion
@@ -47,7 +48,7 @@ class Counted:
     def cost(self, indices: Sequence[int]) -> PhaseCost:
         """What these nodes cost together, one after the other."""
         costs = [self.costs[index] for index in indices]
-        moved = [self._moved[index] for index in indices if index in self._moved]
+        moved = [self.cache_moves[index] for index in indices if index in self.cache_moves]
         read, written = (sum(each) for each in zip(*moved, strict=True)) if moved else (0, 0)
         others = sum(cost.read_bytes + cost.write_bytes for cost in costs)
         unknown = [cost for cost in costs if cost.status == "unknown"]
@@ -67,7 +68,7 @@ class Counted:
         )
 
     @cached_property
-    def _moved(self) -> Mapping[int, tuple[int, int]]:
+    def cache_moves(self) -> Mapping[int, tuple[int, int]]:
         """The bytes of caches that nodes read and write, by the node's index."""
         tensors = {name for cache in self.caches for name in (cache.tensor.name, cache.output) if name}
         found: dict[int, tuple[int, int]] = {}
@@ -98,27 +99,34 @@ class Counted:
         alive.buffers = [own for own in alive.buffers if own[0].spec.name not in names]
         return max(alive.levels(), default=0)
 
-    def cache_bytes(self) -> int | None:
-        """What the caches hold after the point, each once; None where a dimension is open."""
-        known = {tensor.name: tensor for tensor in (*self.graph.inputs, *self.graph.outputs)}
-        sizes = [self._held(known, cache) for cache in self.caches]
-        return None if None in sizes else sum(size for size in sizes if size is not None)
+    def cache_bytes(self) -> int:
+        """What the caches hold after the point, each once; their dimensions are to be known."""
+        return sum(tensor_bytes(tensor, self.stored_as) for tensor in self.held())
 
-    def _held(self, known: Mapping[str, TensorSpec], cache: CacheInput) -> int | None:
-        tensor = known[cache.tensor.name]
-        shape = list(tensor.shape)
-        if cache.kind == "growing" and cache.length_axis is not None:
-            shape[cache.length_axis] = self.size.past + self.size.tokens
-        return tensor_bytes(replace(tensor, shape=tuple(shape)), self.stored_as)
+    def held(self) -> Iterator[TensorSpec]:
+        """The caches as they are after the point."""
+        known = {tensor.name: tensor for tensor in self.graph.inputs}
+        for cache in self.caches:
+            tensor = known[cache.tensor.name]
+            shape = list(tensor.shape)
+            if cache.kind == "growing" and cache.length_axis is not None:
+                shape[cache.length_axis] = self.size.past + self.size.tokens
+            yield replace(tensor, shape=tuple(shape))
 
 
-def tensor_bytes(tensor: TensorSpec, stored_as: str) -> int | None:
-    """What a tensor takes, floats as if held in another type; None where a dimension is open."""
-    elements = tensor.elements
-    if elements is None:
-        return None
+def tensor_bytes(tensor: TensorSpec, stored_as: str) -> int:
+    """What a tensor of known dimensions takes, floats as if held in another type.
+
+    Raises:
+        UsageError: its type has no size.
+    """
     dtype = stored_as if stored_as and tensor.dtype in FLOATS else tensor.dtype
-    return storage_bytes(dtype, elements)
+    size = storage_bytes(dtype, tensor.elements or 0)
+    if size is None:
+        raise UsageError(
+            f"the cache {tensor.name!r} is {tensor.dtype}, which has no size; leave it out by --cache"
+        )
+    return size
 
 
 class PhaseCounter:
@@ -152,7 +160,7 @@ class PhaseCounter:
 def point_of(counted: Counted, parts: Mapping[Part, Sequence[int]], weight_bytes: int) -> PhasePoint:
     """The figures of a whole point and of its parts."""
     size = counted.size
-    cache_bytes, live_bytes = counted.cache_bytes() or 0, counted.live_bytes()
+    cache_bytes, live_bytes = counted.cache_bytes(), counted.live_bytes()
     return PhasePoint(
         "prefill" if size.tokens > 1 or not size.past else "decode",
         size.batch,
@@ -235,7 +243,7 @@ def _sums(graph: Graph, counted: Counted) -> Mapping[str, tuple[int, int, int]]:
     found: dict[str, list[int]] = {path: [0, 0, 0] for path in graph.hierarchy.paths}
     for index, (node, cost) in enumerate(zip(graph.nodes, counted.costs, strict=True)):
         if not node.constant_folded:
-            moved = sum(counted._moved.get(index, (0, 0)))
+            moved = sum(counted.cache_moves.get(index, (0, 0)))
             for path in graph.hierarchy.lineage(node.module.path):
                 row = found[path]
                 row[0] += cost.macs

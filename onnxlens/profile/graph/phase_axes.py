@@ -271,7 +271,7 @@ class _Chosen:
 
     def __init__(self, axes: PhaseAxes, request: PhasesRequest, positions: int | None) -> None:
         self._axes, self._request = axes, request
-        self._most = min((each for each in (positions, axes.room) if each is not None), default=None)
+        self._positions = positions
         self.notes: list[str] = []
         self._past = axes.fixed_past
         self.before = self._past or 0
@@ -316,14 +316,17 @@ class _Chosen:
 
     def _within(self, name: str, flag: str, sizes: Sequence[int], new: int) -> Sequence[int]:
         """Those that the file has positions and buffers for."""
-        most = self._most
-        if most is None or max(sizes) + new <= most:
-            return sizes
-        if name in self._request.given:
+        room, positions, longest = self._axes.room, self._positions, max(sizes) + new
+        if room is not None and longest > room and name in self._request.given:
             raise UsageError(
-                f"{self._axes.source}: {flag} {max(sizes)}: the file has room for {most:,} tokens; "
-                f"give at most {most - new}"
+                f"{self._axes.source}: {flag} {max(sizes)}: the file's buffers have room for {room:,} "
+                f"tokens; give at most {room - new}"
             )
+        most = min((each for each in (positions, room) if each is not None), default=longest)
+        if longest <= most:
+            return sizes
+        self.notes.append(f"{flag}: the file has positions for {most:,} tokens, and cannot run beyond them")
+        if name in self._request.given:
+            return sizes
         kept = tuple(size for size in sizes if size + new <= most) or (most - new,)
-        self.notes.append(f"{flag}: the file has room for {most:,} tokens")
         return kept

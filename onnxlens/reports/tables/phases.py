@@ -167,15 +167,21 @@ def _point_columns(report: PhasesReport, phase: Phase) -> Iterator[Column[PhaseP
         yield _figure_column(title, name, short, lambda point: point.cost)
     yield figure_column("flops/byte", lambda point: point.cost.arithmetic_intensity, "{:.3g}".format)
     for name, title in MEMORY.items():
-        yield figure_column(title, partial(_attribute, name), short_bytes)
+        yield _memory_column(title, name, apart=name == "cache_bytes")
 
 
 def _limit(label: str, point: PhasePoint) -> str:
     return point.cost.limited_by.get(label, "")
 
 
-def _attribute(name: str, of: Any) -> Any:
-    return getattr(of, name)
+def _memory_column(title: str, name: str, *, apart: bool) -> Column[PhasePoint]:
+    """Bytes, at least where a node is not known, but for the caches."""
+
+    def text(point: PhasePoint) -> str:
+        size = getattr(point, name)
+        return bounded(short_bytes(size), size, lower=not apart and bool(point.cost.unknown_nodes))
+
+    return Column(title, lambda point: getattr(point, name), text, right=True)
 
 
 def _figure_column(

@@ -117,12 +117,16 @@ def test_every_context_that_has_a_position_fits_a_large_chip(report: PhasesRepor
     ]  # fmt: skip
 
 
-def test_what_has_no_position_is_left_out_or_refused(tmp_path: Path) -> None:
+def test_what_has_no_position_is_left_out_or_noted_and_never_run(tmp_path: Path) -> None:
     path = language_model(tmp_path)
     found = api.phases_of(path, request=PhasesRequest((8,), (24, 128)))
     assert [p.context for p in found.of("decode")] == [24]
-    with pytest.raises(UsageError, match="--context 128: the file has room for 128 tokens; give at most 127"):
-        api.phases_of(path, request=PhasesRequest((8,), (24, 128), given=frozenset({"contexts"})))
+    typed = PhasesRequest((8,), (24, 128), given=frozenset({"contexts"}))
+    beyond = api.phases_of(path, request=typed)
+    assert [p.context for p in beyond.of("decode")] == [24, 128]
+    assert any("cannot run beyond them" in note for note in beyond.notes)
+    with pytest.raises(UsageError, match="positions for 128 tokens, not for 129"):
+        api.phases_of(path, request=typed, has_latency=True)
 
 
 @pytest.mark.parametrize(
@@ -196,6 +200,49 @@ def test_a_file_of_fixed_sizes_has_the_one_point_that_it_is_for(
     assert point.cost.cache_read_bytes == past * CACHE_ROW
     with pytest.raises(UsageError, match="--context: (the file fixes it to 63|no decoding step)"):
         api.phases_of(path, request=PhasesRequest((32,), (10,), given=frozenset({"contexts"})))
+
+
+def test_a_buffer_with_a_mask_of_its_own_takes_what_it_has_room_for(tmp_path: Path) -> None:
+    """64 rows, of which a mask says how many are in use."""
+    model = onnx.load(language_model(tmp_path), load_external_data=False)
+    for value in (*model.graph.input, *model.graph.output):
+        for dim in value.type.tensor_type.shape.dim:
+            if dim.dim_param == "past_sequence_length" or (
+                value.name.startswith("present") and dim.dim_param == "total_sequence_length"
+            ):
+                dim.dim_value = 64
+    onnx.save(model, tmp_path / "room.onnx")
+    found = api.phases_of(tmp_path / "room.onnx", request=PhasesRequest((8,), (24,)))
+    assert [cache.kind for cache in found.caches] == ["buffer"] * 4
+    prefill, step = found.points
+    assert prefill.cost.macs == 8 * PER_TOKEN + scores(8, 8)
+    assert step.cost.macs == PER_TOKEN + scores(1, 25)
+    assert (step.cost.cache_read_bytes, step.cache_bytes) == (24 * CACHE_ROW, 64 * CACHE_ROW)
+    with pytest.raises(UsageError, match="buffers have room for 64 tokens; give at most 63"):
+        asked = PhasesRequest((8,), (64,), given=frozenset({"contexts"}))
+        api.phases_of(tmp_path / "room.onnx", request=asked)
+
+
+def test_a_cache_of_open_width_is_refused_with_the_flag_that_closes_it(tmp_path: Path) -> None:
+    shape, grown = ["b", 2, "past", "wide"], ["b", 2, "past + s", "wide"]
+    infos = {
+        name: helper.make_tensor_value_info(name, kind, dims)
+        for name, kind, dims in (
+            ("input_ids", TensorProto.INT64, ["b", "s"]), ("past.0.key", TensorProto.FLOAT, shape),
+            ("y", TensorProto.FLOAT, ["b", "s", 8]), ("present.0.key", TensorProto.FLOAT, grown),
+        )
+    }  # fmt: skip
+    node = helper.make_node("Attend", ["input_ids", "past.0.key"], ["y", "present.0.key"], domain="acme")
+    values = list(infos.values())
+    graph = helper.make_graph([node], "open", values[:2], values[2:])
+    opsets = [helper.make_opsetid("", 22), helper.make_opsetid("acme", 1)]
+    onnx.save(helper.make_model(graph, opset_imports=opsets, ir_version=10), tmp_path / "open.onnx")
+    with pytest.raises(UsageError, match="give --dim wide=SIZE"):
+        api.phases_of(tmp_path / "open.onnx", request=PhasesRequest((8,), (24,)))
+    closed = api.phases_of(tmp_path / "open.onnx", api.Settings(dims={"wide": 4}), PhasesRequest((8,), (24,)))
+    assert closed.cache_bytes_per_token == 2 * 4 * 4
+    assert closed.points[0].cost.unknown_nodes == 1
+    assert closed.points[0].cost.lower_bounds is not None
 
 
 def paged_model(folder: Path) -> Path:
