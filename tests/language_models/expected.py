@@ -106,7 +106,10 @@ class File:
 
     @property
     def weight_bytes(self) -> int:
-        """Of a decoder by the builder: weights as they are stored, their scales, and the rotary tables."""
+        """Of a decoder by the builder: weights as they are stored, their scales, and the rotary tables.
+
+        A tied table of floats is stored once, as the head's weight, and transposed before the run: both stay.
+        """
         recipe, element = self.recipe, self.element_bytes
         assert isinstance(recipe, Decoder)
         bits = next((bits for bits in (4, 8) if f"int{bits}" in self.name), None)
@@ -114,6 +117,8 @@ class File:
         if recipe.tied and bits == 8:
             params = replace(params, head=params.table)
         stored = forms.weight_bytes(params, element, bits, tied=packed_table)
+        if recipe.tied and not bits:
+            stored += params.table * element
         return stored + self._kept_in_floats(recipe, bits) + self._rotary_bytes(recipe)
 
     def _kept_in_floats(self, recipe: Decoder, bits: int | None) -> int:
