@@ -208,8 +208,10 @@ class OpenedTarget(AbstractContextManager["OpenedTarget"]):
         """
         from onnxlens.profile.runtime.session import PLAIN, open_session
 
-        resized = {} if self._resized is None else {"model": self._resized}
-        return open_session(self.runnable_path, provider, replace(request or PLAIN, **resized))
+        chosen = request or PLAIN
+        return open_session(
+            self.runnable_path, provider, replace(chosen, model=self._resized or chosen.model)
+        )
 
     @cached_property
     def _resized(self) -> bytes | None:
