@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from onnxlens.api.check_layers import check_layers as check_layers
     from onnxlens.api.export import export_graph as export_graph
     from onnxlens.api.extract import extract_module as extract_module
+    from onnxlens.api.formula import formulas_of as formulas_of
+    from onnxlens.api.formula import ledger_at as ledger_at
     from onnxlens.api.graphs import list_graphs as list_graphs
     from onnxlens.api.groups import with_facts as with_facts
     from onnxlens.api.groups import with_groups as with_groups
@@ -36,6 +38,8 @@ if TYPE_CHECKING:
     from onnxlens.api.memory import write_arena as write_arena
     from onnxlens.api.memory import write_memory_plot as write_memory_plot
     from onnxlens.api.opened import OpenedTarget as OpenedTarget
+    from onnxlens.api.phases import phases_of as phases_of
+    from onnxlens.api.phases import write_phases_plot as write_phases_plot
     from onnxlens.api.profile import profile_graph as profile_graph
     from onnxlens.api.profile import profile_with_flow as profile_with_flow
     from onnxlens.api.reconcile import reconcile_graph as reconcile_graph
@@ -62,6 +66,7 @@ if TYPE_CHECKING:
     from onnxlens.specs.ledger import Ledger as Ledger
     from onnxlens.specs.measured import ModuleTiming as ModuleTiming
     from onnxlens.specs.parity import LayerRequest as LayerRequest
+    from onnxlens.specs.phases import PhasesRequest as PhasesRequest
     from onnxlens.specs.summary import Job as Job
     from onnxlens.specs.tensor import TensorSpec as TensorSpec
 
@@ -73,6 +78,7 @@ _NAMES = {
     "api.check_layers": ("check_layers",),
     "api.export": ("export_graph",),
     "api.extract": ("extract_module",),
+    "api.formula": ("formulas_of", "ledger_at"),
     "api.graphs": ("list_graphs",),
     "api.groups": ("with_facts", "with_groups"),
     "api.hardware": (
@@ -88,6 +94,7 @@ _NAMES = {
     "api.measure": ("measure_graph",),
     "api.memory": ("memory_plan", "write_arena", "write_memory_plot"),
     "api.opened": ("OpenedTarget",),
+    "api.phases": ("phases_of", "write_phases_plot"),
     "api.profile": ("profile_graph", "profile_with_flow"),
     "api.reconcile": ("reconcile_graph",),
     "api.render": ("explore_graph", "flow_of", "read_groups", "render_graph", "render_pages"),
@@ -105,6 +112,7 @@ _NAMES = {
     "specs.ledger": ("Ledger",),
     "specs.measured": ("ModuleTiming",),
     "specs.parity": ("LayerRequest",),
+    "specs.phases": ("PhasesRequest",),
     "specs.summary": ("Job",),
     "specs.tensor": ("TensorSpec",),
 }

@@ -9,12 +9,16 @@ from itertools import chain
 from types import MappingProxyType
 
 from onnxlens.profile.count.counting import count_nodes
-from onnxlens.profile.count.liveness import WorkingSets, held_bytes, live_bytes, live_unsized
-from onnxlens.profile.count.parameters import QUANTIZED, parameter_sizes
+from onnxlens.profile.count.liveness import FLOATS, WorkingSets, held_bytes, live_bytes, live_unsized
+from onnxlens.profile.count.parameters import QUANTIZED, parameter_sizes, quantized_bytes
 from onnxlens.profile.count.repeats import control_notes
+from onnxlens.profile.count.routing import expert_notes, routings_of
 from onnxlens.profile.count.rules import is_view, registered_notes
+from onnxlens.profile.count.rules.attention_reach import unmeasured
 from onnxlens.profile.count.windows import windows_of
 from onnxlens.profile.graph.graph import Graph, uncollected
+from onnxlens.profile.graph.node_view import ValueView
+from onnxlens.profile.graph.quantization import DEQUANTIZERS, REARRANGERS
 from onnxlens.specs.ledger import (
     Evidence,
     Ledger,
@@ -74,6 +78,7 @@ def build_ledger(graph: Graph, convention: Convention = "matrix") -> Ledger:
 def _build(graph: Graph, convention: Convention) -> Ledger:
     costs = _costs(graph, convention)
     rows = _Rows(graph, costs)
+    routings = routings_of(graph)
     paths = sorted(graph.hierarchy.paths, key=rows.position)
     modules = tuple(rows.module(path) for path in paths)
     return Ledger(
@@ -91,10 +96,13 @@ def _build(graph: Graph, convention: Convention) -> Ledger:
             *control_notes(graph.nodes, costs),
             *registered_notes((cost.domain, cost.op_type) for cost in costs if cost.status == "counted"),
             *_param_notes(graph),
+            *expert_notes(graph, routings, costs),
+            *_buffer_notes(graph),
         ),
         conventions=_conventions(convention),
         convention=convention,
         windows=windows_of(graph.nodes),
+        experts=routings,
     )
 
 
@@ -265,12 +273,28 @@ def _param_notes(graph: Graph) -> tuple[str, ...]:
         note += "".join(f"; {pair}" for pair in _transposed_tables(graph))
         if folded:
             note += f"; {len(folded)} were folded into other tensors (first: {folded[0]})"
+        if quantized := quantized_bytes(graph):
+            note += "; the file holds them in {:,} bytes, and scales and zero points in {:,}".format(
+                *quantized
+            )
         return (note,)
     held = sum(parameter_sizes(graph).values())
     owned = sum(tensor.elements for tensor in graph.manifest.tensors if tensor.kind == "parameter")
     if held == owned:
         return ()
     return (f"the forward pass uses {held:,} of the module's {owned:,} parameters; the file holds those",)
+
+
+def _buffer_notes(graph: Graph) -> tuple[str, ...]:
+    """Where a cache is a buffer of which the file does not say how much is in use."""
+    wanted = [value.name for node in graph.nodes if (value := unmeasured(node.view)) is not None]
+    if not wanted:
+        return ()
+    names = f"{wanted[0]!r}{f' and {len(wanted) - 1} more' if len(wanted) > 1 else ''}"
+    return (
+        "caches: all keys of a buffer count, as how many are in use is known at run time only, "
+        f"from {names}; --value NAME=N fixes an input",
+    )
 
 
 def _transposed_tables(graph: Graph) -> Iterator[str]:
@@ -336,24 +360,42 @@ def _resident_bytes(running: Iterable[int], fixed: Sequence[Fixed]) -> int:
 
 
 def _fixed_values(graph: Graph, stored_as: str = "") -> Sequence[Fixed]:
-    """The fixed values that each node reads, and their bytes; none of a view."""
-    viewed = _viewed(graph)
+    """The tensors of the file that each node reads as fixed values, and their bytes; none of a view.
+
+    What the bodies inside a node return of them is read by it.
+    """
+    stored = _stored(graph, stored_as)
     return [
         [
-            (viewed.get(value.name, value.name), held_bytes(value, stored_as) or 0)
-            for value in node.view.inputs
-            if value is not None and value.is_weight and not is_view(node.view)
+            tensor
+            for value in node.reads
+            if value.is_weight and not is_view(node.view)
+            for tensor in stored.get(value.name) or _stored_alone(value, stored_as)
         ]
         for node in graph.nodes
     ]
 
 
-def _viewed(graph: Graph) -> Mapping[str, str]:
-    """The tensor whose memory a constant-folded view shares, by the view's name."""
-    sources: dict[str, str] = {}
-    for node in graph.nodes if any(node.constant_folded for node in graph.nodes) else ():
-        if node.constant_folded and is_view(node.view):
-            for output, read in zip(node.view.outputs[:1], node.view.inputs[:1], strict=False):
-                if output is not None and read is not None:
-                    sources[output.name] = sources.get(read.name, read.name)
-    return sources
+def _stored(graph: Graph, stored_as: str) -> Mapping[str, Fixed]:
+    """What constant-folded values are stored as, by name: what dequantizes or is a view makes no copy.
+
+    Nor does what rearranges quantized numbers; of floats it does, as runtimes fold it.
+    """
+    found: dict[str, Fixed] = {}
+    for node in graph.nodes:
+        view = node.view
+        if not node.constant_folded or not view.has_input(0):
+            continue
+        operator, first = (view.domain, view.op_type), view.input(0)
+        packed = operator in DEQUANTIZERS
+        quantized = first.stored_bytes is not None or first.dtype not in FLOATS
+        if packed or is_view(view) or (quantized and operator in REARRANGERS):
+            read = [value for value in view.inputs if value is not None] if packed else [first]
+            held_as = "" if packed else stored_as
+            parts = [found.get(value.name) or _stored_alone(value, held_as) for value in read]
+            found |= {output.name: [*chain(*parts)] for output in view.outputs[:1] if output is not None}
+    return found
+
+
+def _stored_alone(value: ValueView, stored_as: str) -> Fixed:
+    return [(value.name, held_bytes(value, stored_as) or 0)]
