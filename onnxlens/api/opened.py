@@ -209,9 +209,8 @@ class OpenedTarget(AbstractContextManager["OpenedTarget"]):
         from onnxlens.profile.runtime.session import PLAIN, open_session
 
         chosen = request or PLAIN
-        return open_session(
-            self.runnable_path, provider, replace(chosen, model=self._resized or chosen.model)
-        )
+        asked = replace(chosen, model=self._resized or chosen.model)
+        return open_session(self.runnable_path, provider, asked)
 
     @cached_property
     def _resized(self) -> bytes | None:
