@@ -23,19 +23,14 @@ if TYPE_CHECKING:
     import onnxruntime as ort
     from torch import nn
 
-    from onnxlens.api.sizes import CatalogSizes
+    from onnxlens.api.sizes import CatalogSizes, FileSizes
     from onnxlens.export.network import Network
     from onnxlens.profile.graph.graph import Graph
     from onnxlens.profile.graph.loading import LoadedFile
     from onnxlens.profile.runtime.session import SessionRequest
-    from onnxlens.specs.formula import Limit, Variable
     from onnxlens.specs.graph import GraphSpec, WeightSource
     from onnxlens.specs.ledger import Ledger
     from onnxlens.specs.peers import Convention
-
-
-SOME_SIZE = 64
-"""Of dimensions of which any will do."""
 
 
 class OpenedTarget(AbstractContextManager["OpenedTarget"]):
@@ -156,69 +151,38 @@ class OpenedTarget(AbstractContextManager["OpenedTarget"]):
     @cached_property
     def _loaded(self) -> Graph:
         if not (self._runs or self.settings.run) or not self.is_file:
-            return self._at({}, fitting=False)
+            return self._at({})
         sizes = self.loaded_file.sample_dims(self._shapes, self.settings.dims)
-        graph = self._at(sizes, fitting=False)
+        graph = self._at(sizes)
         if not sizes:
             return graph
         told = f"run as with {' '.join(f'--dim {name}={size}' for name, size in sizes.items())}"
         self.progress(told, 0, 0)
         return replace(graph, notes=(f"{told}, as nobody gave these sizes", *graph.notes))
 
+    def _at(self, dims: Mapping[str, int]) -> Graph:
+        return self.loaded_file.at(self._shapes, {**self.settings.dims, **dims}, self.settings.values)
+
     def graph_at(self, dims: Mapping[str, int], *, fitting: bool = False) -> Graph:
-        """The graph with these dimensions too, from the file as it was read.
-
-        Args:
-            dims: sizes by symbol; of a graph of the catalog batch, height and width.
-            fitting: refuse sizes that do not fit together.
-
-        Raises:
-            UsageError: no dimension has the name, or sizes contradict each other.
-        """
-        if self._sizes is not None:
-            return self._sizes.graph_at(dims, fitting=fitting)
-        return self._at(dims, fitting=fitting)
-
-    def _at(self, dims: Mapping[str, int], *, fitting: bool) -> Graph:
-        chosen = self.settings
-        return self.loaded_file.at(self._shapes, {**chosen.dims, **dims}, chosen.values, fitting=fitting)
-
-    def variables(self, names: Sequence[str] = ()) -> Sequence[Variable]:
-        """The dimensions that decide all that is open, or those that are asked for.
-
-        Raises:
-            UsageError: none is open, or others are left open.
-        """
-        from onnxlens.specs.formula import Variable
-
-        if self._sizes is not None:
-            return self._sizes.variables(tuple(names))
-        known = self.loaded_file.open_dims(self._shapes, self.settings.dims)
-        if not known:
-            raise UsageError(f"{self.target}: no dimension is open, so there is nothing to vary")
-        some = {**self.settings.dims, **dict.fromkeys(names, SOME_SIZE)}
-        left = self.loaded_file.open_dims(self._shapes, some) if names else ()
-        if left:
-            raise UsageError(
-                f"{self.target}: {', '.join(left)} stays open; add --dim {left[0]} or --dim {left[0]}=SIZE"
-            )
-        return [Variable(name) for name in names or known]
-
-    def limit(self, graph: Graph, sizes: Mapping[str, int]) -> Limit | None:
-        """Up to which sizes a graph that ``graph_at`` gave at these has the same nodes; None for all."""
-        return None if self._sizes is None else self._sizes.limit(graph, sizes)
+        """The graph with these dimensions too, from the file as it was read; see ``sizes``."""
+        return self.sizes.graph_at(dims, fitting=fitting)
 
     @cached_property
-    def _sizes(self) -> CatalogSizes | None:
-        """What gives a graph of the catalog at other sizes; None for a file or a factory."""
-        from onnxlens.api.sizes import CatalogSizes
+    def sizes(self) -> FileSizes | CatalogSizes:
+        """What gives the graph at other sizes."""
+        from onnxlens.api.sizes import CatalogSizes, FileSizes
 
-        return CatalogSizes(self) if not self.is_file and self.resolved.sizes else None
+        if self.is_file or not self.resolved.sizes:
+            return FileSizes(str(self.target), self.loaded_file, self._shapes, self.settings)
 
-    def coded_export(self, settings: Settings) -> Path:
-        """An export at those settings, its normalizations whole, which is removed with this context."""
-        opened = OpenedTarget(self.target, settings, self.progress, whole_normalizations=True)
-        return self._stack.enter_context(opened).path
+        def at(settings: Settings, *, whole: bool) -> OpenedTarget:
+            opened = OpenedTarget(self.target, settings, self.progress, whole_normalizations=whole)
+            return self._stack.enter_context(opened)
+
+        name = self.resolved.origin
+        return CatalogSizes(
+            name, self.settings, lambda s: at(s, whole=True).path, lambda s: at(s, whole=False).graph
+        )
 
     @cached_property
     def _shapes(self) -> Mapping[str, Sequence[int]]:
@@ -405,33 +369,10 @@ class OpenedTarget(AbstractContextManager["OpenedTarget"]):
     @cached_property
     def _exported(self) -> ExportedGraph:
         """The export without weights, from the cache if it is there."""
-        from onnxlens.api import cache  # a file needs none of these
-        from onnxlens.api.cache import proof_of
-        from onnxlens.export.tracing import DEFAULT_OPSET, require_opset
+        from onnxlens.api.exporting import exported_without_weights  # a file needs none of it
 
-        found, chosen = self.resolved, self.settings
-        opset = DEFAULT_OPSET if chosen.opset is None else chosen.opset
-        require_opset(opset)
         folder = self._folder or self._stack.enter_context(temporary_folder())
-        cached = chosen.cache and bool(found.sizes)
-        whole = {"whole": True} if self._whole_normalizations else {}
-        identity = {"graph": found.origin, "opset": opset, "dtype": chosen.dtype, **found.sizes, **whole}
-        key = cache.entry_key(identity) if cached else ""
-        path = folder / f"{found.spec.name}.onnx"
-        if cached and cache.fetch(key, folder):
-            return open_export(path)
-        if chosen.weights is not None:
-            _ = self.weights  # reject a wrong checkpoint before the work of an export
-        from onnxlens.export.exporter import ExportRequest, export
-
-        proof = proof_of(found.origin) if ":" in found.origin else None
-        request = ExportRequest(
-            self.network, found.origin, found.sizes, opset, chosen.dtype, proof, bool(whole)
-        )
-        exported = export(request, folder, self.progress)
-        if cached:
-            cache.store(key, exported.onnx_path, exported.manifest_path)
-        return exported
+        return exported_without_weights(self, folder, whole_normalizations=self._whole_normalizations)
 
 
 def _all_known(manifest: Manifest) -> bool:
