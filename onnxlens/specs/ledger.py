@@ -307,15 +307,12 @@ class Ledger:
 
     Attributes:
         source: the file's name, or the catalog's name of the graph.
-        attribution: where most module paths come from: the exporter's ``metadata``, the ``names`` of nodes,
-            those of ``weights``, or ``none``.
+        attribution: what told most paths: ``metadata``, ``names`` of nodes, or of ``weights``, ``none``.
         weights: which the file holds: ``none``, ``seeded``, a checkpoint's name; "" if unknown.
         notes: facts a reader of the figures must know, one line each.
         convention: ``matrix``, ours, or the peer's whose counts stand in every row's ``peer``.
-        windows: what the convolutions and poolings among the nodes slide over, by the node's index.
-        experts: how the nodes that hold experts spread tokens over them, by the node's index.
-        facts: of each node, where they are asked for; else empty.
-        grouping: the groups that are asked for.
+        windows, experts: by the node's index, what it slides over, or how tokens get to its experts.
+        facts, grouping: of each node, and its groups, where they are asked for.
         node_seconds: measured time by the node's index, None for what belongs to none; empty until measured.
         own_seconds: likewise by the path of the module whose own kernels ran, None for what belongs to none.
         bounds: what bounds the time on chips, where they are asked for; the first is that of modules.

@@ -63,7 +63,9 @@ def _of_operator(view: NodeView) -> Routing:
     tokens, experts = view.input_shape(1)
     held = (value for value in view.inputs[2:] if value is not None and value.is_weight)
     size = sum(value.size_bytes for value in held if value.sizes() and value.sizes()[0] == experts)
-    return Routing(experts, view.attribute("k", 1), tokens, experts_of(view).params, size // experts)
+    one = experts_of(view)
+    params = sum(one.matrices) + one.biases
+    return Routing(experts, view.attribute("k", 1), tokens, params, size // experts)
 
 
 def _gathered(graph: Graph, view: NodeView) -> Routing | None:

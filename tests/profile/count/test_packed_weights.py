@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -45,8 +46,8 @@ PACKED = {
     "MatMulNBits": ([(3, 64), (10, 2, 16), (20,)], 1, {"K": 64, "N": 10}, 640),
     "MatMulNBits of 2 bits": ([(3, 60), (10, 2, 8), (20,)], 1, {"K": 60, "N": 10, "bits": 2}, 600),
     "MatMulBnb4": ([(3, 64), (320,), (10,)], 1, {"K": 64, "N": 10}, 640),
-    "MatMulFpQ4": ([(3, 64), (400,), (2,)], 1, {}, 640),
-    "MatMulBlockQuantizedFp4Weight": ([(3, 64), (10, 32), (10, 4)], 1, {}, 640),
+    "MatMulFpQ4": ([(2, 3, 64), (400,), (2,)], 1, {}, 640),
+    "MatMulBlockQuantizedFp4Weight": ([(2, 3, 64), (10, 32), (10, 4)], 1, {}, 640),
     "MatMulNBitsMlp gate": ([(3, 64), None, None, (10, 2, 16)], 3, {"K": 64, "N": 10}, 640),
     "MatMulNBitsMlp up": ([(3, 64), *[None] * 5, (10, 2, 16)], 6, {"K": 64, "N": 10}, 640),
     "MatMulNBitsQkv q": ([(3, 64), None, None, (10, 2, 16)], 3, {"K": 64, "Nq": 10, "Nkv": 6}, 640),
@@ -65,10 +66,10 @@ PACKED = {
 def test_a_packed_weight_stands_for_its_matrix(name: str) -> None:
     inputs, index, attributes, numbers = PACKED[name]
     made = node(
-        name.split()[0], inputs, [(3, 10)], domain=MICROSOFT, dtypes={f"x{index}": "uint8"}, **attributes
+        name.split()[0], inputs, [(2, 3, 10)], domain=MICROSOFT, dtypes={f"x{index}": "uint8"}, **attributes
     )
     assert packing(made, index) == (numbers, np.prod(inputs[index]))
-    assert packing(made, index + 1) == (1, 1)
+    assert packing(made, index + 1) == packing(replace(made, domain="acme"), index) == (1, 1)
 
 
 def test_a_table_that_is_not_packed_holds_a_number_in_each_element() -> None:
@@ -120,6 +121,21 @@ def test_a_table_that_two_dequantize_is_stored_once(tmp_path: Path) -> None:
     assert totals(graph).resident_weight_bytes == 32 * 64 + 4 + 1
 
 
+STORED = {"INT8": 8, "UINT4": 4, "INT4": 4, "INT2": 2, "FLOAT8E4M3FN": 8, "FLOAT8E5M2": 8, "FLOAT4E2M1": 4}
+
+
+@pytest.mark.parametrize("dtype", STORED)
+def test_a_weight_in_a_narrow_type_takes_its_bits(dtype: str, tmp_path: Path) -> None:
+    """640 of them, and a scale of 4 bytes."""
+    held = TensorProto(name="w", data_type=TensorProto.DataType.Value(dtype), dims=(64, 10))
+    held.raw_data = bytes(640 * STORED[dtype] // 8)
+    nodes = [op("DequantizeLinear", "w s", "f"), op("MatMul", "x f", "y")]
+    graph = loaded(tmp_path, nodes, [held, number("s", 1)])
+    assert parameter_sizes(graph) == {"w": 640}
+    assert totals(graph).resident_weight_bytes == 640 * STORED[dtype] // 8 + 4
+    assert totals(graph).macs == 3 * 640
+
+
 EXPERTS = [tensor("r", (3, 5)), tensor("w", (5, 24, 32), np.uint8), tensor("s", (5, 24)),
            tensor("v", (5, 64, 12), np.uint8), tensor("u", (5, 64))]  # fmt: skip
 
@@ -158,6 +174,27 @@ def test_a_fake_quantized_weight_takes_its_true_bits(name: str, tmp_path: Path) 
     assert parameter_sizes(graph) == {"w": 640}
     assert totals(graph).resident_weight_bytes == totals(graph).weight_read_bytes == size
     assert totals(graph).macs == 3 * 640
+
+
+MEANING = {
+    ("qonnx.custom_op.general", "Quant"): 3, ("qonnx.custom_op.general", "Trunc"): 6,
+    ("qonnx.custom_op.general", "BipolarQuant"): 1, ("qonnx.custom_op.general", "FloatQuant"): 5,
+    ("qonnx.custom_op.general", "MultiThreshold"): 1, ("org.openvinotoolkit", "FakeQuantize"): 4,
+    ("com.amd.quark", "ExtendedQuantizeLinear"): 2, ("trt", "TRT_FP8DequantizeLinear"): 1,
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("domain", "op_type"), MEANING, ids=str)
+def test_what_says_what_the_numbers_mean_is_no_weight(domain: str, op_type: str, tmp_path: Path) -> None:
+    """Each a tensor with a number for every channel."""
+    names = [f"m{index}" for index in range(MEANING[domain, op_type])]
+    nodes = [op(op_type, f"w {' '.join(names)}", "q", domain=domain), op("MatMul", "x q", "y")]
+    graph = loaded(tmp_path, nodes, [tensor("w", (64, 10)), *(tensor(name, (1, 10)) for name in names)])
+    assert set(graph.weights) == set(parameter_sizes(graph)) == {"w"}
+    (note,) = (note for note in build_ledger(graph).notes if "scales" in note)
+    assert note.endswith(
+        f"; the file holds them in 2,560 bytes, and scales and zero points in {40 * len(names)}"
+    )
 
 
 def test_a_width_that_a_run_decides_leaves_the_weight_as_it_is(tmp_path: Path) -> None:

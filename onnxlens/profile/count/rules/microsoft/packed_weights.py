@@ -91,11 +91,6 @@ class Experts:
     matrices: Sequence[int]
     biases: int
 
-    @property
-    def params(self) -> int:
-        """All of them."""
-        return sum(self.matrices) + self.biases
-
 
 def experts_of(node: NodeView) -> Experts:
     """The sizes of one of its experts."""
