@@ -50,7 +50,7 @@ def formulas_of(
     from onnxlens.profile.count.ledger import build_ledger
 
     with opened(target, settings, progress) as it:
-        chosen = it.variables(tuple(variables))
+        chosen = it.variables(variables)
         it.progress("counting at many sizes", 0, 0)
         found = node_formulas(lambda dims: _graph_at(it, dims), chosen)
         ledger = build_ledger(found.graph)

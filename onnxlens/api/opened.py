@@ -156,15 +156,7 @@ class OpenedTarget(AbstractContextManager["OpenedTarget"]):
         return self._file_sizes.graph_to_run(self.progress) if runs else self._file_sizes.graph_at({})
 
     def graph_at(self, dims: Mapping[str, int], *, fitting: bool = False) -> Graph:
-        """The graph with these dimensions too, from the file as it was read.
-
-        Args:
-            dims: sizes by symbol; of a graph of the catalog batch, height and width.
-            fitting: refuse sizes that do not fit together.
-
-        Raises:
-            UsageError: no dimension has the name, or sizes contradict each other.
-        """
+        """The graph with these dimensions too, or at that batch, height and width; ``fitting``: if it can."""
         return self._sizes.graph_at(dims, fitting=fitting)
 
     def variables(self, names: Sequence[str] = ()) -> Sequence[Variable]:
@@ -186,12 +178,17 @@ class OpenedTarget(AbstractContextManager["OpenedTarget"]):
         """What gives the graph at other sizes."""
         from onnxlens.api.sizes import CatalogSizes
 
-        return self._file_sizes if self.is_file or not self.resolved.sizes else CatalogSizes(self)
+        if self.is_file or not self.resolved.sizes:
+            return self._file_sizes
 
-    def coded_export(self, settings: Settings) -> Path:
-        """An export at those settings, its normalizations whole, which is removed with this context."""
-        opened = OpenedTarget(self.target, settings, self.progress, whole_normalizations=True)
-        return self._stack.enter_context(opened).path
+        def at(settings: Settings, *, whole: bool) -> OpenedTarget:
+            opened = OpenedTarget(self.target, settings, self.progress, whole_normalizations=whole)
+            return self._stack.enter_context(opened)
+
+        name = self.resolved.origin
+        return CatalogSizes(
+            name, self.settings, lambda s: at(s, whole=True).path, lambda s: at(s, whole=False).graph
+        )
 
     @cached_property
     def _shapes(self) -> Mapping[str, Sequence[int]]:
@@ -209,9 +206,8 @@ class OpenedTarget(AbstractContextManager["OpenedTarget"]):
         from onnxlens.profile.runtime.session import PLAIN, open_session
 
         chosen = request or PLAIN
-        return open_session(
-            self.runnable_path, provider, replace(chosen, model=self._resized or chosen.model)
-        )
+        asked = replace(chosen, model=self._resized or chosen.model)
+        return open_session(self.runnable_path, provider, asked)
 
     @cached_property
     def _resized(self) -> bytes | None:
