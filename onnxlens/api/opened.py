@@ -16,13 +16,14 @@ from onnxlens.specs.manifest import ExportedGraph, Manifest, open_export, read_m
 from onnxlens.specs.module_state import ModuleState
 from onnxlens.specs.progress import Progress, silent
 from onnxlens.specs.temporary import temporary_folder
-from onnxlens.specs.tensor import TensorSpec, is_floating
+from onnxlens.specs.tensor import TensorSpec
 
 if TYPE_CHECKING:
     import numpy as np
     import onnxruntime as ort
     from torch import nn
 
+    from onnxlens.api.file_sizes import FileSizes
     from onnxlens.api.sizes import CatalogSizes
     from onnxlens.export.network import Network
     from onnxlens.profile.graph.graph import Graph
@@ -32,10 +33,6 @@ if TYPE_CHECKING:
     from onnxlens.specs.graph import GraphSpec, WeightSource
     from onnxlens.specs.ledger import Ledger
     from onnxlens.specs.peers import Convention
-
-
-SOME_SIZE = 64
-"""Of dimensions of which any will do."""
 
 
 class OpenedTarget(AbstractContextManager["OpenedTarget"]):
@@ -155,15 +152,8 @@ class OpenedTarget(AbstractContextManager["OpenedTarget"]):
 
     @cached_property
     def _loaded(self) -> Graph:
-        if not (self._runs or self.settings.run) or not self.is_file:
-            return self._at({}, fitting=False)
-        sizes = self.loaded_file.sample_dims(self._shapes, self.settings.dims)
-        graph = self._at(sizes, fitting=False)
-        if not sizes:
-            return graph
-        told = f"run as with {' '.join(f'--dim {name}={size}' for name, size in sizes.items())}"
-        self.progress(told, 0, 0)
-        return replace(graph, notes=(f"{told}, as nobody gave these sizes", *graph.notes))
+        runs = self.is_file and (self._runs or self.settings.run)
+        return self._file_sizes.graph_to_run(self.progress) if runs else self._file_sizes.graph_at({})
 
     def graph_at(self, dims: Mapping[str, int], *, fitting: bool = False) -> Graph:
         """The graph with these dimensions too, from the file as it was read.
@@ -175,45 +165,28 @@ class OpenedTarget(AbstractContextManager["OpenedTarget"]):
         Raises:
             UsageError: no dimension has the name, or sizes contradict each other.
         """
-        if self._sizes is not None:
-            return self._sizes.graph_at(dims, fitting=fitting)
-        return self._at(dims, fitting=fitting)
-
-    def _at(self, dims: Mapping[str, int], *, fitting: bool) -> Graph:
-        chosen = self.settings
-        return self.loaded_file.at(self._shapes, {**chosen.dims, **dims}, chosen.values, fitting=fitting)
+        return self._sizes.graph_at(dims, fitting=fitting)
 
     def variables(self, names: Sequence[str] = ()) -> Sequence[Variable]:
-        """The dimensions that decide all that is open, or those that are asked for.
-
-        Raises:
-            UsageError: none is open, or others are left open.
-        """
-        from onnxlens.specs.formula import Variable
-
-        if self._sizes is not None:
-            return self._sizes.variables(tuple(names))
-        known = self.loaded_file.open_dims(self._shapes, self.settings.dims)
-        if not known:
-            raise UsageError(f"{self.target}: no dimension is open, so there is nothing to vary")
-        some = {**self.settings.dims, **dict.fromkeys(names, SOME_SIZE)}
-        left = self.loaded_file.open_dims(self._shapes, some) if names else ()
-        if left:
-            raise UsageError(
-                f"{self.target}: {', '.join(left)} stays open; add --dim {left[0]} or --dim {left[0]}=SIZE"
-            )
-        return [Variable(name) for name in names or known]
+        """The dimensions that decide all that is open, or those that are asked for; none open is an error."""
+        return self._sizes.variables(tuple(names))
 
     def limit(self, graph: Graph, sizes: Mapping[str, int]) -> Limit | None:
         """Up to which sizes a graph that ``graph_at`` gave at these has the same nodes; None for all."""
-        return None if self._sizes is None else self._sizes.limit(graph, sizes)
+        return self._sizes.limit(graph, sizes)
 
     @cached_property
-    def _sizes(self) -> CatalogSizes | None:
-        """What gives a graph of the catalog at other sizes; None for a file or a factory."""
+    def _file_sizes(self) -> FileSizes:
+        from onnxlens.api.file_sizes import FileSizes
+
+        return FileSizes(self.loaded_file, str(self.target), self._shapes, self.settings)
+
+    @cached_property
+    def _sizes(self) -> CatalogSizes | FileSizes:
+        """What gives the graph at other sizes."""
         from onnxlens.api.sizes import CatalogSizes
 
-        return CatalogSizes(self) if not self.is_file and self.resolved.sizes else None
+        return self._file_sizes if self.is_file or not self.resolved.sizes else CatalogSizes(self)
 
     def coded_export(self, settings: Settings) -> Path:
         """An export at those settings, its normalizations whole, which is removed with this context."""
@@ -235,10 +208,9 @@ class OpenedTarget(AbstractContextManager["OpenedTarget"]):
         """
         from onnxlens.profile.runtime.session import PLAIN, open_session
 
-        chosen, model = request or PLAIN, self._resized
-        return open_session(
-            self.runnable_path, provider, chosen if model is None else replace(chosen, model=model)
-        )
+        chosen = request or PLAIN
+        asked = replace(chosen, model=self._resized or chosen.model)
+        return open_session(self.runnable_path, provider, asked)
 
     @cached_property
     def _resized(self) -> bytes | None:
@@ -260,22 +232,15 @@ class OpenedTarget(AbstractContextManager["OpenedTarget"]):
         Raises:
             UsageError: an array does not fit its input, or an input's size is not fixed.
         """
-        from onnxlens.profile.runtime.inputs import fitting_inputs, sample_inputs
-        from onnxlens.profile.runtime.sensible import sensible_ranges, sensible_values
+        from onnxlens.profile.runtime.inputs import all_known, sample_inputs
+        from onnxlens.profile.runtime.sensible import inputs_of
 
         manifest = self.manifest
         ranges = manifest.input_ranges if manifest else {}
         sized = self._shapes or self.settings.dims or self.settings.values
-        if manifest is not None and not sized and _all_known(manifest):
+        if manifest is not None and not sized and all_known(manifest):
             return sample_inputs(manifest.inputs, ranges)  # the graph need not be loaded
-        graph = self._loaded
-        given = fitting_inputs(self._given_inputs, graph.inputs, graph.given)
-        drawn = sample_inputs(
-            [tensor for tensor in graph.inputs if tensor.name not in given],
-            {**sensible_ranges(graph), **ranges},
-            values={name: value for name, value in sensible_values(graph).items() if name not in ranges},
-        )
-        return {**{tensor.name: {**drawn, **given}[tensor.name] for tensor in graph.inputs}, **graph.given}
+        return inputs_of(self._loaded, self._given_inputs, ranges)
 
     @cached_property
     def ledger(self) -> Ledger:
@@ -405,40 +370,16 @@ class OpenedTarget(AbstractContextManager["OpenedTarget"]):
     @cached_property
     def _exported(self) -> ExportedGraph:
         """The export without weights, from the cache if it is there."""
-        from onnxlens.api import cache  # a file needs none of these
-        from onnxlens.api.cache import proof_of
-        from onnxlens.export.tracing import DEFAULT_OPSET, require_opset
+        from onnxlens.api.exporting import GraphExport  # a file needs none of it
 
-        found, chosen = self.resolved, self.settings
-        opset = DEFAULT_OPSET if chosen.opset is None else chosen.opset
-        require_opset(opset)
         folder = self._folder or self._stack.enter_context(temporary_folder())
-        cached = chosen.cache and bool(found.sizes)
-        whole = {"whole": True} if self._whole_normalizations else {}
-        identity = {"graph": found.origin, "opset": opset, "dtype": chosen.dtype, **found.sizes, **whole}
-        key = cache.entry_key(identity) if cached else ""
-        path = folder / f"{found.spec.name}.onnx"
-        if cached and cache.fetch(key, folder):
-            return open_export(path)
-        if chosen.weights is not None:
+        found = GraphExport(self.resolved, self.settings, folder, self._whole_normalizations, self.progress)
+        return found.made(self._network_to_export)
+
+    def _network_to_export(self) -> Network:
+        if self.settings.weights is not None:
             _ = self.weights  # reject a wrong checkpoint before the work of an export
-        from onnxlens.export.exporter import ExportRequest, export
-
-        proof = proof_of(found.origin) if ":" in found.origin else None
-        request = ExportRequest(
-            self.network, found.origin, found.sizes, opset, chosen.dtype, proof, bool(whole)
-        )
-        exported = export(request, folder, self.progress)
-        if cached:
-            cache.store(key, exported.onnx_path, exported.manifest_path)
-        return exported
-
-
-def _all_known(manifest: Manifest) -> bool:
-    """Whether the manifest says which values its inputs take: those of floats need no range."""
-    return all(
-        is_floating(tensor.dtype) or tensor.name in manifest.input_ranges for tensor in manifest.inputs
-    )
+        return self.network
 
 
 @contextmanager

@@ -12,7 +12,7 @@ import numpy as np
 
 from onnxlens.profile.graph.graph import Graph
 from onnxlens.profile.graph.node_view import NodeView, ValueView
-from onnxlens.profile.runtime.inputs import require_held
+from onnxlens.profile.runtime.inputs import fitting_inputs, require_held, sample_inputs
 from onnxlens.profile.runtime.uses import Use, new_length, past_length, size_at, use_of
 from onnxlens.specs.tensor import TensorSpec, is_floating
 
@@ -45,6 +45,28 @@ SAMPLE_RATE = 16_000
 """What speech networks take."""
 
 BYTES: Mapping[str, Range] = {"uint8": (0, 255), "int8": (-128, 127)}
+
+
+def inputs_of(
+    graph: Graph, arrays: Mapping[str, np.ndarray], ranges: Mapping[str, Range]
+) -> Mapping[str, np.ndarray]:
+    """What a graph runs on: the arrays that are given, and sample values for other inputs.
+
+    Args:
+        graph: at fixed sizes.
+        arrays: by input.
+        ranges: low and high of inputs of which the manifest says them.
+
+    Raises:
+        UsageError: an array does not fit its input, or an input's size is not fixed.
+    """
+    given = fitting_inputs(arrays, graph.inputs, graph.given)
+    drawn = sample_inputs(
+        [tensor for tensor in graph.inputs if tensor.name not in given],
+        {**sensible_ranges(graph), **ranges},
+        values={name: value for name, value in sensible_values(graph).items() if name not in ranges},
+    )
+    return {**{tensor.name: {**drawn, **given}[tensor.name] for tensor in graph.inputs}, **graph.given}
 
 
 def sensible_ranges(graph: Graph) -> Mapping[str, Range]:
