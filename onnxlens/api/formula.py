@@ -69,7 +69,7 @@ def formulas_of(
             fixed=dict(it.settings.dims),
             checked_points=found.points,
             example=found.example,
-            limit=it.limit(found.graph, found.example),
+            limit=it.limit(found.graph, found.example) or found.limit,
             by=by,
         )
 

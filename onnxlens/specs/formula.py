@@ -278,9 +278,9 @@ class FormulaReport:
             variable = known[name]
             if not variable.takes(size) and size:
                 raise UsageError(f"{name}={size} is no size of {self.source}: the formulas are in {variable}")
-        sizes = dict(dims)
+        sizes = {named(name): size for name, size in dims.items()}
         if self.limit is not None and self.limit.of.at(sizes) > self.limit.most:
-            raise UsageError(f"the formulas of {self.source}: {self.limit}; 'profile' counts other sizes")
+            raise UsageError(f"the formulas of {self.source}: {self.limit}")
         for part in self.parts:
             sizes[part.name] = part.at(sizes)
         return sizes

@@ -8,39 +8,30 @@ where nothing fits, the node is said to have no formula.
 
 from __future__ import annotations
 
-import random
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
-from functools import partial
-from math import exp, log
 from operator import attrgetter
 
 from onnxlens.errors import UsageError
 from onnxlens.profile.count.counting import count_nodes
 from onnxlens.profile.count.formula_fit import Vector
 from onnxlens.profile.count.formula_parts import Dimensions
+from onnxlens.profile.count.formula_sizes import GraphAt, drawn, lattice, listed
 from onnxlens.profile.graph.graph import Graph
 from onnxlens.profile.graph.node_view import NodeView
-from onnxlens.specs.formula import Part, Polynomial, Variable
+from onnxlens.specs.formula import Limit, Part, Polynomial, Variable, named
 from onnxlens.specs.ledger import COUNTS, NodeCost
 from onnxlens.specs.record import record
 from onnxlens.specs.tensor import Dim
 
-GraphAt = Callable[[Mapping[str, int]], Graph | None]
-"""The graph at these sizes; None where it cannot have them."""
-
-POINTS, LARGE_POINTS = 46, 6
-LARGEST, VERY_LARGE = 2**12, 2**17
-"""Of most points and of some: windows and tables end in between."""
-
 LEAST_POINTS = 12
 MOST_ROUNDS = 10
+SMALL_SIZES = (4, 16, 64)
+"""Sizes below may be smaller than a kernel: the formulas of larger ones are sought where they spoil them."""
+
 MOST_FAILING = 8
 """Where more than one in so many points does not fit, the sizes that do are looked for."""
 
-FIRST_SIZES = (64, 32, 16, 8, 1, 2, 3, 4, 96, 128, 224, 256, 320, 448, 512, 640, 768, 896, 1024)
-SCANNED = 64
-"""So many sizes in a row tell which of them fit."""
 
 COUNTS_OF = attrgetter(*COUNTS)
 NO_FORMULA = "its cost is no polynomial of its dimensions, or of whole parts and limits of them"
@@ -64,6 +55,7 @@ class NodeFormulas:
         parts: what has a name in them beside the variables.
         points: where the formulas were held to the counts.
         graph: at the first of these, ``example``.
+        limit: up to which sizes together they hold; None for any that the variables take.
     """
 
     variables: tuple[Variable, ...]
@@ -72,6 +64,7 @@ class NodeFormulas:
     points: int
     graph: Graph
     example: Mapping[str, int]
+    limit: Limit | None = None
 
 
 @record(frozen=True, slots=True)
@@ -103,6 +96,7 @@ class _Points:
         self._tried: list[Mapping[str, int]] = []
         self.points: list[_Point] = []
         self.graph: Graph | None = None
+        self._empty: frozenset[int] = frozenset()
         self.example: Mapping[str, int] = {}
 
     def add(self, sizes: Mapping[str, int], *, again: bool = False) -> bool:
@@ -113,8 +107,11 @@ class _Points:
         graph = self._graph_at(sizes)
         if graph is None:
             return False
+        empty = frozenset(index for index, node in enumerate(graph.nodes) if _is_empty(node.view))
         if self.graph is None:
-            self.graph, self.example = graph, sizes
+            self.graph, self.example, self._empty = graph, sizes, empty
+        if not empty <= self._empty:  # a table that ends before these sizes
+            return False
         numbers, kinds = self._numbers, self._kinds
         row = []
         for node, cost in zip(graph.nodes, count_nodes(graph), strict=True):
@@ -167,6 +164,39 @@ class _Points:
             found.append(replace(each, least=high))
         return tuple(found)
 
+    def with_agreeing(
+        self,
+        variables: Sequence[Variable],
+        larger: Sequence[Variable],
+        parts: Sequence[Part],
+        nodes: Sequence[NodeFormula],
+    ) -> tuple[Variable, ...]:
+        """The variables with the least sizes down to which the formulas of larger ones are the counts."""
+        base = max(self.points, key=lambda point: min(point.sizes.values())).sizes
+
+        def agrees(name: str, size: int) -> bool:
+            point = {**base, name: size}
+            graph = self._graph_at(point)
+            if graph is None:
+                return False
+            sizes = {named(each): value for each, value in point.items()}
+            for part in parts:
+                sizes[part.name] = part.at(sizes)
+            counted = zip(nodes, count_nodes(graph), strict=True)
+            return all(
+                formula.at(sizes) == getattr(cost, column)
+                for node, cost in counted
+                for column, formula in node.formulas.items()
+            )
+
+        found = []
+        for each, start in zip(variables, larger, strict=True):
+            least = start.least
+            while least > each.least and agrees(each.name, least - 1):
+                least -= 1
+            found.append(replace(each, least=least))
+        return tuple(found)
+
     def formulas(self, variables: Sequence[Variable]) -> tuple[Dimensions, Sequence[NodeFormula]]:
         """Those of all nodes, and the dimensions that they are made of."""
         ordered = sorted(self.points, key=lambda point: sorted(point.sizes.values(), reverse=True))
@@ -193,24 +223,48 @@ def node_formulas(graph_at: GraphAt, variables: Sequence[Variable]) -> NodeFormu
     Raises:
         UsageError: the graph has too few sizes at which it can be counted.
     """
-    found = tuple(variables)
-    drawn = list(_drawn(found))
+    found, limit = tuple(variables), None
+    first = drawn(found)
     points = _Points(graph_at)
-    failed = [points.add(sizes) for sizes in drawn].count(False) + points.drop_too_small()
-    if failed > len(drawn) // MOST_FAILING:
-        found = _lattice(graph_at, found)
+    failed = [points.add(sizes) for sizes in first].count(False) + points.drop_too_small()
+    if failed > len(first) // MOST_FAILING:
+        found, limit = lattice(graph_at, found)
         points = _Points(graph_at)
-        for sizes in _drawn(found, more=2):
+        for sizes in drawn(found, more=2):
             points.add(sizes)
         points.drop_too_small()
-    if points.graph is None or len(points.points) < min(LEAST_POINTS, len(drawn)):
+    if points.graph is None or len(points.points) < min(LEAST_POINTS, len(first)):
         raise UsageError(
-            f"fewer than {LEAST_POINTS} of the sizes tried for {_listed(found)} fit the graph; fix some "
+            f"fewer than {LEAST_POINTS} of the sizes tried for {listed(found)} fit the graph; fix some "
             "with --dim NAME=SIZE"
         )
     if failed:
         found = points.with_least(found)
-    dimensions, nodes = points.formulas(found)
+    dimensions, nodes = _solved(points, found)
+    for start in SMALL_SIZES if any(node.reason == NO_FORMULA for node in nodes) else ():
+        larger = tuple(replace(each, least=each.near(start)) for each in found)
+        others = _Points(graph_at)
+        for sizes in drawn(larger):
+            others.add(sizes)
+        if len(others.points) < LEAST_POINTS:
+            break
+        also, better = _solved(others, larger)
+        if _open(better) < _open(nodes):
+            found = others.with_agreeing(found, larger, also.parts, better)
+            points, dimensions, nodes = others, also, better
+            break
+    used = _used(nodes, dimensions.parts)
+    assert points.graph is not None
+    return NodeFormulas(found, tuple(nodes), used, len(points.points), points.graph, points.example, limit)
+
+
+def _open(nodes: Sequence[NodeFormula]) -> int:
+    return sum(bool(node.reason) for node in nodes)
+
+
+def _solved(points: _Points, variables: Sequence[Variable]) -> tuple[Dimensions, Sequence[NodeFormula]]:
+    """The formulas from these points, and from more of them as long as those leave something open."""
+    dimensions, nodes = points.formulas(variables)
     for index in range(MOST_ROUNDS):
         before = len(points.points)
         for name, size in dict(dimensions.wanted).items():
@@ -218,13 +272,8 @@ def node_formulas(graph_at: GraphAt, variables: Sequence[Variable]) -> NodeFormu
         if len(points.points) == before:
             break
         points.drop_too_small()
-        dimensions, nodes = points.formulas(found)
-    used = _used(nodes, dimensions.parts)
-    return NodeFormulas(found, tuple(nodes), used, len(points.points), points.graph, points.example)
-
-
-def _listed(variables: Sequence[Variable]) -> str:
-    return ", ".join(each.name for each in variables)
+        dimensions, nodes = points.formulas(variables)
+    return dimensions, nodes
 
 
 def _used(nodes: Iterable[NodeFormula], parts: Sequence[Part]) -> tuple[Part, ...]:
@@ -236,74 +285,16 @@ def _used(nodes: Iterable[NodeFormula], parts: Sequence[Part]) -> tuple[Part, ..
     return tuple(part for part in parts if part.name in names)
 
 
-def _drawn(variables: Sequence[Variable], more: int = 1) -> Iterable[Mapping[str, int]]:
-    """Points to count at: each size up to a large one as likely as one of another order of magnitude."""
-    if not variables:
-        return [{}]
-    draw = random.Random(20)
-    points = [{each.name: each.near(size) for each in variables} for size in (2, 1, 3)]
-    for index in range(more * (POINTS + LARGE_POINTS)):
-        most = LARGEST if index < more * POINTS else VERY_LARGE
-        spans = {each.name: min(most, each.most or most) / each.least for each in variables}
-        sizes = {each.name: exp(draw.random() * log(spans[each.name])) * each.least for each in variables}
-        points.append({each.name: each.near(round(sizes[each.name])) for each in variables})
-    return points
-
-
-def _lattice(graph_at: GraphAt, variables: Sequence[Variable]) -> tuple[Variable, ...]:
-    """The variables with the sizes that the graph asks for: it cuts some of them into parts of a fixed size.
-
-    Raises:
-        UsageError: nothing that was tried fits.
-    """
-    first = next(
-        (size for size in FIRST_SIZES if graph_at({each.name: size for each in variables}) is not None), None
-    )
-    if first is None:
-        raise UsageError(
-            f"no size tried for {_listed(variables)} fits the graph; fix those that hang together with "
-            "--dim NAME=SIZE"
-        )
-    base = {each.name: first for each in variables}
-
-    def fits(name: str, size: int) -> bool:
-        return graph_at({**base, name: size}) is not None
-
-    found = []
-    for each in variables:
-        most = _most(partial(fits, each.name), first)
-        start = first if most is None else max(1, min(first, most - SCANNED))
-        end = start + SCANNED if most is None else min(most, start + SCANNED)
-        scanned = [fits(each.name, size) for size in range(start, end + 1)]
-        steps = range(1, len(scanned) // 2 + 1)
-        step = next((s for s in steps if scanned[s:] == scanned[:-s]), 0)
-        if not step or not any(scanned):
-            raise UsageError(f"{each.name} cannot be varied: fix it with --dim {each.name}={first}")
-        rests = tuple(sorted({(start + more) % step for more in range(step) if scanned[more]}))
-        below = (size for size in range(1, first) if size % step in rests)
-        least = next((size for size in below if fits(each.name, size)), first)
-        found.append(Variable(each.name, step, rests, least, most))
-    return tuple(found)
-
-
-def _most(fits: Callable[[int], bool], first: int) -> int | None:
-    """The largest size that fits, from one that does on; None if a very large multiple of that does."""
-    low, high = first, 2 * first
-    while fits(high):
-        low, high = high, 2 * high
-        if high > VERY_LARGE:
-            return None
-    while high - low > 1:
-        middle = (low + high) // 2
-        low, high = (middle, high) if fits(middle) else (low, middle)
-    return low
-
-
 def _seen(view: NodeView, cost: NodeCost) -> _Seen:
     shapes = tuple(
         [value.shape for value in (*view.inputs, *view.outputs) if value is not None and not value.is_weight]
     )
     return _Seen(shapes, COUNTS_OF(cost), cost.status, cost.reason)
+
+
+def _is_empty(view: NodeView) -> bool:
+    """Whether the node makes a tensor of no element."""
+    return any(value is not None and value.shape is not None and 0 in value.shape for value in view.outputs)
 
 
 def _limits(view: NodeView) -> tuple[int, ...]:

@@ -199,7 +199,7 @@ def formula_document(
         "fixed": dict(report.fixed),
         **({} if layout.at is None else {"at": dict(layout.at)}),
         "checked_points": report.checked_points,
-        "limit": None if report.limit is None else _limit(report.limit),
+        **({} if report.limit is None else {"limit": _limit(report.limit)}),
         "rows": [
             {
                 "name": row.key or report.graph,
