@@ -1,8 +1,8 @@
-"""A graph of the catalog at any batch, height and width, from one export."""
+"""A target's graph at other sizes: of a file's open dimensions, or of a catalog graph's batch and sides."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from fractions import Fraction
 from functools import cached_property
@@ -15,8 +15,10 @@ from onnxlens.specs.formula import Limit, Polynomial, Variable
 from onnxlens.specs.graph import LONGEST_SUM
 
 if TYPE_CHECKING:
-    from onnxlens.api.opened import OpenedTarget
+    from pathlib import Path
+
     from onnxlens.profile.graph.graph import Graph
+    from onnxlens.profile.graph.loading import LoadedFile
     from onnxlens.profile.graph.loading.coded import CodedFile
     from onnxlens.reference_model.catalog import CatalogEntry
 
@@ -24,20 +26,80 @@ WHOLE_OPSET = 21
 """From here on a group normalization is one node, however long it is."""
 
 
+SOME_SIZE = 64
+"""Of dimensions of which any will do."""
+
+
+class FileSizes:
+    """A file, or the export of a factory, at any sizes of its open dimensions."""
+
+    def __init__(
+        self, name: str, file: LoadedFile, shapes: Mapping[str, Sequence[int]], settings: Settings
+    ) -> None:
+        """With what the settings fix."""
+        self._name, self._file, self._shapes, self._settings = name, file, shapes, settings
+
+    def graph_at(self, dims: Mapping[str, int], *, fitting: bool) -> Graph:
+        """The graph with these dimensions too.
+
+        Args:
+            dims: sizes by symbol.
+            fitting: refuse sizes that do not fit together.
+
+        Raises:
+            UsageError: no dimension has the name, or sizes contradict each other.
+        """
+        fixed, values = self._settings.dims, self._settings.values
+        return self._file.at(self._shapes, {**fixed, **dims}, values, fitting=fitting)
+
+    def variables(self, names: Sequence[str]) -> Sequence[Variable]:
+        """The dimensions that decide all that is open, or those that are asked for.
+
+        Raises:
+            UsageError: none is open, or others are left open.
+        """
+        fixed = self._settings.dims
+        known = self._file.open_dims(self._shapes, fixed)
+        if not known:
+            raise UsageError(f"{self._name}: no dimension is open, so there is nothing to vary")
+        some = {**fixed, **dict.fromkeys(names, SOME_SIZE)}
+        left = self._file.open_dims(self._shapes, some) if names else ()
+        if left:
+            raise UsageError(
+                f"{self._name}: {', '.join(left)} stays open; add --dim {left[0]} or --dim {left[0]}=SIZE"
+            )
+        return [Variable(name) for name in names or known]
+
+    def limit(self, graph: Graph, example: Mapping[str, int]) -> None:
+        """There is none: the file is the same at all sizes."""
+
+
 class CatalogSizes:
     """One graph of the catalog: docs/decisions/0016 says how one export gives all its sizes."""
 
-    def __init__(self, target: OpenedTarget) -> None:
-        """Of a target that is a graph of the catalog; nothing is exported yet."""
-        self._target = target
-        self._name = target.resolved.origin
-        chosen = target.settings
+    def __init__(
+        self,
+        name: str,
+        settings: Settings,
+        coded: Callable[[Settings], Path],
+        plain: Callable[[Settings], Graph],
+    ) -> None:
+        """Nothing is exported yet.
+
+        Args:
+            name: of the graph.
+            settings: how it is exported; a batch or side in them is fixed.
+            coded: exports it, its group normalizations whole.
+            plain: gives the graph of a plain export.
+        """
+        self._name, self._chosen, self._export, self._plain = name, settings, coded, plain
+        chosen = settings
         sides = {"height": chosen.height, "width": chosen.width} if self._entry.takes_picture else {}
         asked = {"batch": chosen.batch, **sides}
         self.fixed = {name: size for name, size in asked.items() if size is not None}
         self.names = tuple(name for name, size in asked.items() if size is None)
 
-    def variables(self, names: tuple[str, ...]) -> list[Variable]:
+    def variables(self, names: Sequence[str]) -> Sequence[Variable]:
         """Batch, height and width, without those that the settings fix.
 
         Raises:
@@ -75,8 +137,7 @@ class CatalogSizes:
             return replace(graph, notes=())
         if fitting:
             raise UsageError(f"{self._name}: a group normalization is split at this size")
-        with type(self._target)(self._name, chosen, self._target.progress) as exported:
-            return exported.graph
+        return self._plain(chosen)
 
     def limit(self, graph: Graph, example: Mapping[str, int]) -> Limit | None:
         """Up to which sizes the graph has these nodes; None for all."""
@@ -104,11 +165,11 @@ class CatalogSizes:
         while side < self._entry.smallest_side:
             side += self._entry.size_multiple
         sizes = {name: prime * (1 if name == "batch" else side) for name, prime in PRIMES.items()}
-        return CodedFile(self._target.coded_export(self._settings(sizes)), sizes)
+        return CodedFile(self._export(self._settings(sizes)), sizes)
 
     def _settings(self, sizes: Mapping[str, int]) -> Settings:
         batch, height, width = (sizes[name] for name in ("batch", "height", "width"))
-        return replace(self._target.settings, batch=batch, height=height, width=width, weights=None)
+        return replace(self._chosen, batch=batch, height=height, width=width, weights=None)
 
 
 def _instances(graph: Graph) -> list[int]:
