@@ -23,11 +23,13 @@ if TYPE_CHECKING:
     import onnxruntime as ort
     from torch import nn
 
-    from onnxlens.api.sizes import CatalogSizes, FileSizes
+    from onnxlens.api.file_sizes import FileSizes
+    from onnxlens.api.sizes import CatalogSizes
     from onnxlens.export.network import Network
     from onnxlens.profile.graph.graph import Graph
     from onnxlens.profile.graph.loading import LoadedFile
     from onnxlens.profile.runtime.session import SessionRequest
+    from onnxlens.specs.formula import Limit, Variable
     from onnxlens.specs.graph import GraphSpec, WeightSource
     from onnxlens.specs.ledger import Ledger
     from onnxlens.specs.peers import Convention
@@ -150,30 +152,34 @@ class OpenedTarget(AbstractContextManager["OpenedTarget"]):
 
     @cached_property
     def _loaded(self) -> Graph:
-        if not (self._runs or self.settings.run) or not self.is_file:
-            return self._at({})
-        sizes = self.loaded_file.sample_dims(self._shapes, self.settings.dims)
-        graph = self._at(sizes)
-        if not sizes:
-            return graph
-        told = f"run as with {' '.join(f'--dim {name}={size}' for name, size in sizes.items())}"
-        self.progress(told, 0, 0)
-        return replace(graph, notes=(f"{told}, as nobody gave these sizes", *graph.notes))
-
-    def _at(self, dims: Mapping[str, int]) -> Graph:
-        return self.loaded_file.at(self._shapes, {**self.settings.dims, **dims}, self.settings.values)
+        runs = self.is_file and (self._runs or self.settings.run)
+        return self._file_sizes.graph_to_run(self.progress) if runs else self._file_sizes.graph_at({})
 
     def graph_at(self, dims: Mapping[str, int], *, fitting: bool = False) -> Graph:
-        """The graph with these dimensions too, from the file as it was read; see ``sizes``."""
-        return self.sizes.graph_at(dims, fitting=fitting)
+        """The graph with these dimensions too, or at that batch, height and width; ``fitting``: if it can."""
+        return self._sizes.graph_at(dims, fitting=fitting)
+
+    def variables(self, names: Sequence[str] = ()) -> Sequence[Variable]:
+        """The dimensions that decide all that is open, or those that are asked for; none open is an error."""
+        return self._sizes.variables(tuple(names))
+
+    def limit(self, graph: Graph, sizes: Mapping[str, int]) -> Limit | None:
+        """Up to which sizes a graph that ``graph_at`` gave at these has the same nodes; None for all."""
+        return self._sizes.limit(graph, sizes)
 
     @cached_property
-    def sizes(self) -> FileSizes | CatalogSizes:
+    def _file_sizes(self) -> FileSizes:
+        from onnxlens.api.file_sizes import FileSizes
+
+        return FileSizes(self.loaded_file, str(self.target), self._shapes, self.settings)
+
+    @cached_property
+    def _sizes(self) -> CatalogSizes | FileSizes:
         """What gives the graph at other sizes."""
-        from onnxlens.api.sizes import CatalogSizes, FileSizes
+        from onnxlens.api.sizes import CatalogSizes
 
         if self.is_file or not self.resolved.sizes:
-            return FileSizes(str(self.target), self.loaded_file, self._shapes, self.settings)
+            return self._file_sizes
 
         def at(settings: Settings, *, whole: bool) -> OpenedTarget:
             opened = OpenedTarget(self.target, settings, self.progress, whole_normalizations=whole)
@@ -199,10 +205,9 @@ class OpenedTarget(AbstractContextManager["OpenedTarget"]):
         """
         from onnxlens.profile.runtime.session import PLAIN, open_session
 
-        chosen, model = request or PLAIN, self._resized
-        return open_session(
-            self.runnable_path, provider, chosen if model is None else replace(chosen, model=model)
-        )
+        chosen = request or PLAIN
+        asked = replace(chosen, model=self._resized or chosen.model)
+        return open_session(self.runnable_path, provider, asked)
 
     @cached_property
     def _resized(self) -> bytes | None:
@@ -362,10 +367,16 @@ class OpenedTarget(AbstractContextManager["OpenedTarget"]):
     @cached_property
     def _exported(self) -> ExportedGraph:
         """The export without weights, from the cache if it is there."""
-        from onnxlens.api.exporting import exported_without_weights  # a file needs none of it
+        from onnxlens.api.exporting import GraphExport  # a file needs none of it
 
         folder = self._folder or self._stack.enter_context(temporary_folder())
-        return exported_without_weights(self, folder, whole_normalizations=self._whole_normalizations)
+        found = GraphExport(self.resolved, self.settings, folder, self._whole_normalizations, self.progress)
+        return found.made(self._network_to_export)
+
+    def _network_to_export(self) -> Network:
+        if self.settings.weights is not None:
+            _ = self.weights  # reject a wrong checkpoint before the work of an export
+        return self.network
 
 
 @contextmanager

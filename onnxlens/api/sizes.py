@@ -1,4 +1,4 @@
-"""A target's graph at other sizes: of a file's open dimensions, or of a catalog graph's batch and sides."""
+"""A graph of the catalog at any batch, height and width, from one export."""
 
 from __future__ import annotations
 
@@ -18,60 +18,11 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from onnxlens.profile.graph.graph import Graph
-    from onnxlens.profile.graph.loading import LoadedFile
     from onnxlens.profile.graph.loading.coded import CodedFile
     from onnxlens.reference_model.catalog import CatalogEntry
 
 WHOLE_OPSET = 21
 """From here on a group normalization is one node, however long it is."""
-
-
-SOME_SIZE = 64
-"""Of dimensions of which any will do."""
-
-
-class FileSizes:
-    """A file, or the export of a factory, at any sizes of its open dimensions."""
-
-    def __init__(
-        self, name: str, file: LoadedFile, shapes: Mapping[str, Sequence[int]], settings: Settings
-    ) -> None:
-        """With what the settings fix."""
-        self._name, self._file, self._shapes, self._settings = name, file, shapes, settings
-
-    def graph_at(self, dims: Mapping[str, int], *, fitting: bool) -> Graph:
-        """The graph with these dimensions too.
-
-        Args:
-            dims: sizes by symbol.
-            fitting: refuse sizes that do not fit together.
-
-        Raises:
-            UsageError: no dimension has the name, or sizes contradict each other.
-        """
-        fixed, values = self._settings.dims, self._settings.values
-        return self._file.at(self._shapes, {**fixed, **dims}, values, fitting=fitting)
-
-    def variables(self, names: Sequence[str]) -> Sequence[Variable]:
-        """The dimensions that decide all that is open, or those that are asked for.
-
-        Raises:
-            UsageError: none is open, or others are left open.
-        """
-        fixed = self._settings.dims
-        known = self._file.open_dims(self._shapes, fixed)
-        if not known:
-            raise UsageError(f"{self._name}: no dimension is open, so there is nothing to vary")
-        some = {**fixed, **dict.fromkeys(names, SOME_SIZE)}
-        left = self._file.open_dims(self._shapes, some) if names else ()
-        if left:
-            raise UsageError(
-                f"{self._name}: {', '.join(left)} stays open; add --dim {left[0]} or --dim {left[0]}=SIZE"
-            )
-        return [Variable(name) for name in names or known]
-
-    def limit(self, graph: Graph, example: Mapping[str, int]) -> None:
-        """There is none: the file is the same at all sizes."""
 
 
 class CatalogSizes:

@@ -55,11 +55,16 @@ class Held:
         """The graph as its file has it if ``dtype`` is ""."""
         held = as_if_held(graph, dtype) if dtype else graph
         costs = count_nodes(held) if dtype else ledger.nodes
-        fusion = Fusion(held, costs)
+        return cls.counted(held, costs, modules_around(ledger))
+
+    @classmethod
+    def counted(cls, graph: Graph, costs: Sequence[NodeCost], around: Sequence[tuple[str, ...]]) -> Held:
+        """A graph whose costs are known; of no modules around its nodes, a bound is that of these alone."""
+        fusion = Fusion(graph, costs)
         passed = fusion.edges
-        outputs = frozenset(passed.tensor_of(each.name) for each in held.outputs)
+        outputs = frozenset(passed.tensor_of(each.name) for each in graph.outputs)
         edges = Edges(passed.moves, passed.maker, passed.readers, outputs)
-        return cls(held, costs, fusion, edges, modules_around(ledger))
+        return cls(graph, costs, fusion, edges, around)
 
 
 class Bounder:

@@ -10,7 +10,6 @@ from functools import cached_property
 from onnxlens.errors import UsageError
 from onnxlens.profile.chip.as_held import as_if_held
 from onnxlens.profile.chip.bound import Bounder, Held
-from onnxlens.profile.chip.fusion import Fusion
 from onnxlens.profile.count.counting import count_nodes
 from onnxlens.profile.count.liveness import FLOATS, Activations
 from onnxlens.profile.count.rules import is_view, viewed_inputs
@@ -21,6 +20,7 @@ from onnxlens.profile.graph.phase_axes import PhaseAxes, Size, embedding_nodes
 from onnxlens.specs.chip import Chip
 from onnxlens.specs.ledger import NodeCost, lower_bounds
 from onnxlens.specs.phases import CacheInput, Part, PhaseCost, PhasePoint, PhaseRow
+from onnxlens.specs.roofline import ChipBounds
 from onnxlens.specs.tensor import TensorSpec, storage_bytes
 
 NUMBER = re.compile(r"(?<![^.])\d+(?![^.])")
@@ -43,7 +43,7 @@ class Counted:
     size: Size
     caches: Sequence[CacheInput]
     stored_as: str
-    bounders: Mapping[str, Bounder]
+    bounders: Mapping[str, ChipBounds]
 
     def cost(self, indices: Sequence[int]) -> PhaseCost:
         """What these nodes cost together, one after the other."""
@@ -150,10 +150,13 @@ class PhaseCounter:
             if self._stored_as:
                 graph = as_if_held(graph, self._stored_as)
             costs = count_nodes(graph)
-            bounders: dict[str, Bounder] = {}
+            bounders: dict[str, ChipBounds] = {}
             if self._chips and bounded:
-                held = Held(graph, costs, Fusion(graph, costs))
-                bounders = {label: Bounder(held, chip) for label, chip in self._chips.items()}
+                held = Held.counted(graph, costs, [()] * len(costs))
+                bounders = {
+                    label: Bounder(held, chip).bounds(label, self._stored_as, "none")
+                    for label, chip in self._chips.items()
+                }
             return Counted(graph, costs, size, self._caches, self._stored_as, bounders)
 
 
