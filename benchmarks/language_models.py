@@ -183,6 +183,12 @@ Qwen3 4B and without their weights, and asks each counter for a prompt of {PROMP
 decoding after {CONTEXT:,}, batch 1. *By hand* are closed forms (`tests/language_models/closed_forms.py`),
 which know the configuration and nothing of the file. PYTHON has `{PEERS}`.
 calflops reads no file: it is given the network of the same configuration, on PyTorch's meta device.
+
+None of the three counts attention. onnx-tool has to read the weights, which are absent here; where they are
+there (a small model of the builder) it stops at `SimplifiedLayerNormalization`, for which it has no rule.
+onnxsim knows neither products with packed weights nor fused attention, and says 0, whatever the sizes.
+calflops has the projections and the head; `scaled_dot_product_attention` adds nothing to its MACs: the
+longer the context, the less of a step it has.
 """
 
 

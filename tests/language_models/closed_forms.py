@@ -150,10 +150,25 @@ def _mlp_params(model: Decoder) -> tuple[int, int]:
     return router[0] + count * model.matrices * matrix, router[1] + count * biases
 
 
-def cache_bytes_per_token(model: Decoder, element: int) -> int:
-    """Keys and values that one token adds, in all layers that keep them."""
-    layers = sum(layer in ("full", "sliding") for layer in model.layers)
-    return layers * 2 * model.kv_heads * model.head * element
+def cache_bytes(model: Decoder, element: int) -> tuple[int, int]:
+    """What each token adds, and what is kept whatever the context: windows, the last inputs of taps, states.
+
+    A key and a value for each shared head, of all layers that attend to everything.
+    """
+    row = 2 * model.kv_heads * model.head * element
+    fixed = model.layers.count("sliding") * model.window * row
+    fixed += model.layers.count("convolution") * model.hidden * (model.taps - 1) * element
+    if model.linear:
+        state = model.linear.value_heads * model.linear.head**2
+        before = linear_channels(model) * (model.linear.taps - 1)
+        fixed += model.layers.count("linear") * (state + before) * element
+    return model.layers.count("full") * row, fixed
+
+
+def speech_cache_bytes(model: Speech, element: int) -> tuple[int, int]:
+    """Keys and values of the text, which grow, and those of the sound."""
+    row = model.layers * 2 * model.hidden * element
+    return row, row * model.sound_positions
 
 
 def weight_bytes(params: Params, element: int, bits: int | None = None, *, tied: bool = False) -> int:

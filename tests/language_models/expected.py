@@ -89,6 +89,15 @@ class File:
         return forms.decoder_params(recipe).total
 
     @property
+    def cache_bytes(self) -> tuple[int, int]:
+        """Of a decoder: what each token adds, and what is kept whatever the context."""
+        recipe = self.recipe
+        if isinstance(recipe, Speech):
+            return forms.speech_cache_bytes(recipe, self.element_bytes)
+        assert isinstance(recipe, Decoder)
+        return forms.cache_bytes(recipe, self.element_bytes)
+
+    @property
     def written_more(self) -> int:
         """Elements that the builder writes twice, or that no checkpoint has.
 

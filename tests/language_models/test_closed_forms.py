@@ -101,6 +101,17 @@ def test_a_kept_graph_costs_what_its_configuration_says(path: Path) -> None:
     require_equal(path)
 
 
+DECODERS = [path for path in sorted(KEPT.glob("*.onnx")) if not File(path.stem).is_encoder]
+
+
+@pytest.mark.parametrize("path", DECODERS, ids=lambda path: path.stem)
+def test_a_kept_decoder_keeps_what_its_configuration_says(path: Path) -> None:
+    result = CliRunner().invoke(cli, ["phases", str(path), "--context", "256", "--format", "json"])
+    assert result.exit_code == 0, result.output
+    found = json.loads(result.stdout)
+    assert (found["cache_bytes_per_token"], found["cache_fixed_bytes"]) == File(path.stem).cache_bytes
+
+
 @pytest.fixture(scope="module")
 def packages(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("packages")
