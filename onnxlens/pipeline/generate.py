@@ -62,7 +62,7 @@ def generate_pictures(request: GenerateRequest, out: Path | str, progress: Progr
     pictures = [read_image(control.picture) for control in request.controls]
     height, width = _common_size(request, pictures)
     graphs = Graphs(request.backend, request.weights, height, width, progress)
-    run = _Run(request, graphs, tokenizer_of(request.tokenizer, request.weights))
+    run = Generation(request, graphs, tokenizer_of(request.tokenizer, request.weights))
     run.check()
     with staged(folder, _earlier(folder)) as stage:
         controls = [
@@ -123,7 +123,7 @@ def _control_image(request: GenerateRequest, control: Control, picture: Image, g
 
 
 @dataclass(slots=True)
-class _Run:
+class Generation:
     """What is asked for, and what runs it."""
 
     request: GenerateRequest
@@ -164,12 +164,13 @@ class _Run:
 
     @property
     def positive(self) -> str:
+        """The prompt with what is added to it."""
         return ", ".join(filter(None, (self.request.prompt, self.request.added_prompt)))
 
     def pictures(self, controls: Sequence[Image]) -> Sequence[Image]:
         """The pictures, RGB (H, W, 3), for the control images."""
         generators = [np.random.default_rng(self.request.seed + i) for i in range(self.request.images)]
-        prompts = self._prompts()
+        prompts = self.prompts()
         starts = self._starts(generators)
         latents = self._denoised(starts, generators, prompts, controls)
         with self.graphs.open("vae-decoder", 1) as decoder:
@@ -180,7 +181,7 @@ class _Run:
                 decoded.append(to_uint8(image[0].transpose(1, 2, 0) * 127.5 + 127.5))
         return decoded
 
-    def _prompts(self) -> Sequence[Prompt]:
+    def prompts(self) -> Sequence[Prompt]:
         """The negative prompt, unless the guidance leaves it out, and the positive one."""
         texts = [self.request.negative, self.positive] if self.guided else [self.positive]
         tokens = [self.tokenizer(text) for text in texts]
@@ -219,7 +220,7 @@ class _Run:
         """The latents after all steps."""
         steps, latents = self.steps, []
         with ExitStack() as stack:
-            denoiser = self._denoiser(stack, prompts, controls)
+            denoiser = self.denoiser(stack, prompts, controls)
             for number, (x, generator) in enumerate(zip(starts, generators, strict=True), start=1):
                 what = f"denoising picture {number} of {len(starts)}"
                 self.graphs.progress(what, 0, len(steps))
@@ -229,7 +230,7 @@ class _Run:
                 latents.append(x)
         return latents
 
-    def _denoiser(self, stack: ExitStack, prompts: Sequence[Prompt], controls: Sequence[Image]) -> Denoiser:
+    def denoiser(self, stack: ExitStack, prompts: Sequence[Prompt], controls: Sequence[Image]) -> Denoiser:
         """UNet and ControlNets, open until the stack closes; those of the same weights are one."""
         request = self.request
         passes = ((*prompts,),) if request.schedule == "batched" else tuple((each,) for each in prompts)

@@ -1,4 +1,4 @@
-"""Prompts to tokens: what transformers' CLIPTokenizer gives for a synthetic vocabulary, and what is refused."""
+"""Prompts to tokens: those of transformers' CLIPTokenizer for a synthetic vocabulary."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ PAIRS = (
 
 
 def write_tokenizer(folder: Path) -> Path:
-    """Files of CLIP's form: single bytes, bytes at the end of a word, merged pairs, the two special tokens."""
+    """Files of CLIP's form: bytes, bytes at the end of a word, merged pairs, the two special tokens."""
     alphabet = byte_alphabet()
     tokens = [*alphabet, *(f"{character}</w>" for character in alphabet)]
     tokens += [pair.replace(" ", "") for pair in PAIRS]
@@ -96,7 +96,7 @@ def test_seeded_weights_alone_do_without_a_vocabulary(folder: Path, tmp_path: Pa
     assert tokenizer_of(folder, "seeded").name == str(folder)
     assert tokenizer_of(None, folder).name == str(folder)
     assert tokenizer_of(None, folder / "model.ckpt").name == str(folder)  # beside the file
-    with pytest.raises(UsageError, match=r"holds no vocab\.json; trained weights need CLIP's vocab\.json and"):
+    with pytest.raises(UsageError, match=r"holds no vocab\.json; trained weights need CLIP's"):
         tokenizer_of(None, tmp_path)
 
 
