@@ -124,8 +124,8 @@ class Generated:
         controls: file names of the control images, likewise.
         height, width: of all of them, in pixels.
         timesteps: in the order they were run.
-        stages: in the order they were opened.
-        seconds: from the request to the last file.
+        stages: in the order they were closed.
+        seconds: from the request to the pictures.
         peak_memory_bytes: most that the process held, files mapped into memory included.
         notes: what a reader must know.
     """

@@ -11,7 +11,7 @@ from onnxlens.specs.generate import Generated, Stage
 
 
 def generated_table(generated: Generated, folder: Path, table_format: TableFormat) -> str:
-    """One row for each graph in the order they were opened; below it the files."""
+    """One row for each graph in the order they were closed; below it the files."""
     running_s = sum(stage.running_s for stage in generated.stages)
     opening_s = sum(stage.opening_s for stage in generated.stages)
     rest_s = generated.seconds - running_s - opening_s
