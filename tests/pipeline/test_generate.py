@@ -23,6 +23,7 @@ from onnxlens.reference_model.annotators.images import Image, read_image
 from onnxlens.specs.generate import Control, Generated, GenerateRequest
 from tests import small_pipeline
 from tests.cli.calls import ROOT, onnxlens
+from tests.specs.test_document_schemas import complaints
 
 SIDE = 64
 
@@ -210,9 +211,10 @@ def test_the_command_line_says_what_ran_and_where_it_is(picture: Path, tmp_path:
     assert str(tmp_path / "out" / "picture-1.png") in outcome.out
     record = json.loads((tmp_path / "out" / "generate.json").read_text())
     assert record["strengths"] == [0.5, 1.0]
-    assert (
-        json.loads(onnxlens(*arguments, *controls, "--format", "json").out)["controls"] == record["controls"]
-    )
+    document = json.loads(onnxlens(*arguments, *controls, "--format", "json").out)
+    assert document["controls"] == record["controls"]
+    assert complaints("generate", record) == complaints("generate", document) == []
+    assert complaints("generate", {**record, "odd": 1}) != []
 
 
 @pytest.mark.parametrize(
