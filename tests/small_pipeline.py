@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
 import pytest
+import torch
 
 from onnxlens.reference_model import catalog
 from onnxlens.reference_model.catalog import CatalogEntry, TensorTemplate
@@ -21,6 +24,17 @@ UNET = UNetConfig(
 VAE = VaeConfig(base_channels=32, multipliers=(1, 1, 1, 1), res_blocks=1)
 CONTROLS = 5
 """The stem, a res block and a downsampling, a res block; and the middle block."""
+
+
+@contextmanager
+def one_thread() -> Iterator[None]:
+    """Let PyTorch use one thread: for small networks several only wait for each other."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(threads)
 
 
 def install(monkeypatch: pytest.MonkeyPatch) -> None:

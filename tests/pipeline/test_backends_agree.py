@@ -55,7 +55,8 @@ def compare() -> None:
 
 def test_small_networks_agree(monkeypatch: pytest.MonkeyPatch) -> None:
     small_pipeline.install(monkeypatch)
-    compare()
+    with small_pipeline.one_thread():
+        compare()
 
 
 @pytest.mark.slow

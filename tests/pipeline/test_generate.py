@@ -30,7 +30,7 @@ SIDE = 64
 
 @pytest.fixture(scope="module", autouse=True)
 def small() -> Iterator[None]:
-    with pytest.MonkeyPatch.context() as monkeypatch:
+    with pytest.MonkeyPatch.context() as monkeypatch, small_pipeline.one_thread():
         small_pipeline.install(monkeypatch)
         yield
 
@@ -237,6 +237,7 @@ KILLED = """
 import pytest, sys
 from tests import small_pipeline
 small_pipeline.install(pytest.MonkeyPatch())
+small_pipeline.one_thread().__enter__()
 sys.argv[1:] = {arguments}
 from onnxlens.cli.main import main
 main()
