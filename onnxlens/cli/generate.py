@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import click
+from click.core import ParameterSource
 
 import onnxlens
 from onnxlens.cli import progress
@@ -35,6 +36,14 @@ def _control(text: str) -> Control:
 
 def _controls(context: click.Context, option: click.Parameter, given: Sequence[str]) -> tuple[Control, ...]:
     return tuple(map(_control, given))
+
+
+def _require_given(names: Sequence[str], what: str, given: bool) -> None:
+    """Refuse options of something that is not there."""
+    context = click.get_current_context()
+    for name in names:
+        if not given and context.get_parameter_source(name) is ParameterSource.COMMANDLINE:
+            raise UsageError(f"--{name} is of {what}; give that too")
 
 
 def _number(flag: str, name: str, kind: type, help_text: str) -> Callable[[Verb], Verb]:
@@ -102,6 +111,10 @@ def generate(
     from onnxlens.reports.documents import generated_document
     from onnxlens.reports.tables.generate import generated_table
 
+    kinds = [control.kind for control in more] + ([kind] if image else [])
+    _require_given(("kind", "strength"), "--image", image is not None)
+    _require_given(("denoising",), "--start", options["start"] is not None)
+    _require_given(("low", "high"), "canny", not kinds or "canny" in kinds)
     first = () if image is None else (Control(kind, image, strength),)
     if not first and not more:
         raise UsageError("there is no picture to steer by; give --image or --control")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import resource
 import sys
 from collections.abc import Sequence
@@ -44,6 +45,9 @@ from onnxlens.specs.progress import Progress, silent
 RECORD = "generate.json"
 """The file beside the pictures that says how they were made, and so which files an earlier run left."""
 
+OURS = re.compile(r"(picture-\d+|control-\d+-[a-z-]+)\.png")
+"""The names of our pictures: a record names no other file to be removed."""
+
 CANNY = "canny"
 
 
@@ -82,7 +86,7 @@ def _earlier(folder: Path) -> Sequence[str]:
     try:
         record = json.loads((folder / RECORD).read_text(encoding="utf-8"))
         names = [*record["pictures"], *record["controls"]] if record["schema"] == GENERATE else []
-        return [Path(name).name for name in names if (folder / Path(name).name).is_file()]
+        return [name for name in names if OURS.fullmatch(name)]
     except (OSError, ValueError, KeyError, TypeError, RecursionError):
         return []
 
@@ -225,6 +229,8 @@ class Generation:
                 what = f"denoising picture {number} of {len(starts)}"
                 self.graphs.progress(what, 0, len(steps))
                 for done, latent in enumerate(denoised(x, steps, denoiser, generator), start=1):
+                    if not np.isfinite(latent).all():
+                        raise CheckpointError(f"step {done} gave NaN or infinity; check the weights")
                     x = latent
                     self.graphs.progress(what, done, len(steps))
                 latents.append(x)

@@ -131,6 +131,9 @@ def test_an_earlier_runs_pictures_are_replaced_and_other_files_stay(
 ) -> None:
     made(replace(request_, images=2, steps=1), tmp_path)
     (tmp_path / "mine.txt").write_text("mine")
+    record = json.loads((tmp_path / "generate.json").read_text())
+    changed = {**record, "pictures": [*record["pictures"], "mine.txt"]}  # names no file but ours
+    (tmp_path / "generate.json").write_text(json.dumps(changed))
     made(replace(request_, steps=1), tmp_path)
     assert sorted(path.name for path in tmp_path.iterdir()) == [
         "control-1-canny.png", "generate.json", "mine.txt", "picture-1.png",
@@ -224,6 +227,9 @@ def test_the_command_line_says_what_ran_and_where_it_is(picture: Path, tmp_path:
         (("--control", "fog:x.png"), "'fog:x.png': expected KIND:IMAGE[:STRENGTH]"),
         (("--control", "canny"), "'canny': expected KIND:IMAGE[:STRENGTH]"),
         (("--image", "gone.png"), "gone.png: no such file"),
+        (("--control", "canny:x.png", "--strength", "2"), "--strength is of --image; give that too"),
+        (("--image", "x.png", "--denoising", "0.5"), "--denoising is of --start; give that too"),
+        (("--image", "x.png", "--kind", "hed", "--low", "5"), "--low is of canny; give that too"),
     ],
 )
 def test_the_command_line_refuses_in_one_line(arguments: tuple[str, ...], said: str, tmp_path: Path) -> None:
