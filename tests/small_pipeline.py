@@ -22,6 +22,7 @@ UNET = UNetConfig(
     base_channels=32, multipliers=(1, 2), res_blocks=1, attention_at=(2,), heads=2, context_width=WIDTH
 )
 VAE = VaeConfig(base_channels=32, multipliers=(1, 1, 1, 1), res_blocks=1)
+GRAPHS = ("clip-text", "controlnet", "sd-unet", "vae-encoder", "vae-decoder")
 CONTROLS = 5
 """The stem, a res block and a downsampling, a res block; and the middle block."""
 
