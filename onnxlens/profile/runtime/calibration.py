@@ -17,14 +17,16 @@ from torch.nn.functional import conv2d
 
 from onnxlens.profile.runtime.latency import seconds_of
 from onnxlens.profile.runtime.machine import machine, memory_bytes, usable_cores
-from onnxlens.profile.runtime.peaks import convolution_peak, matmul_peak
+from onnxlens.profile.runtime.peaks import convolution_peak, integer_peak, matmul_peak
 from onnxlens.specs.progress import Progress
 
 MATRICES = (256, 512, 1024, 2048)
 PICTURES = ((64, 28), (64, 112), (128, 28), (256, 56))
 """Channels and side of what a 3 x 3 convolution works on; a short one is not interrupted by others."""
 
-DTYPES: Mapping[str, torch.dtype] = {"float32": torch.float32, "bfloat16": torch.bfloat16}
+DTYPES: Mapping[str, torch.dtype] = {
+    "float32": torch.float32, "bfloat16": torch.bfloat16, "int8": torch.int8
+}  # fmt: skip
 """What processors multiply in units of their own; other types they convert first."""
 
 BUDGET_S = 0.8
@@ -75,15 +77,19 @@ def _rates(dtype: str, threads: int, budget_s: float) -> Iterator[tuple[float, s
         convolution = convolution_peak("cpu", threads, dtype, repeats=10**6, budget_s=4 * budget_s)
         if convolution is not None:
             yield convolution.macs_per_s, f"onnxruntime, 3x3 convolution of {convolution.channels} channels"
+    if dtype == "int8":
+        product = integer_peak(threads, budget_s)
+        yield product.macs_per_s, f"onnxruntime, MatMulInteger of side {product.side}"
     kind = DTYPES[dtype]
+    multiply = torch._int_mm if dtype == "int8" else torch.mm
     with torch.inference_mode():
         for side in MATRICES:
-            a, b = torch.rand(2, side, side).to(kind)
-            taken = _fastest(lambda a=a, b=b: a @ b, budget_s)  # type: ignore[misc]
+            a, b = (100 * torch.rand(2, side, side)).to(kind)
+            taken = _fastest(lambda a=a, b=b: multiply(a, b), budget_s)  # type: ignore[misc]
             yield side**3 / taken, f"torch, product of side {side}"
             if taken > budget_s / 4:
                 return  # the processor has no unit for the type: what is larger would take minutes
-        for channels, side in PICTURES:
+        for channels, side in PICTURES if kind.is_floating_point else ():
             x, w = torch.rand(1, channels, side, side).to(kind), torch.rand(channels, channels, 3, 3).to(kind)
             taken = _fastest(lambda x=x, w=w: conv2d(x, w, padding=1), budget_s)  # type: ignore[misc]
             yield side**2 * channels**2 * 9 / taken, f"torch, 3x3 convolution of {channels} channels"

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import onnxruntime as ort
-from onnx import NodeProto, helper, numpy_helper
+from onnx import NodeProto, TensorProto, helper, numpy_helper
 
 from onnxlens.profile.runtime.latency import seconds_of
 from onnxlens.profile.runtime.session import SessionRequest, bound, open_session
@@ -53,6 +53,15 @@ def matmul_peak(
     session = _product_session(side, kind, provider, SessionRequest(threads=threads))
     taken = _fastest(session, _drawn((side, side), kind), provider, repeats, budget_s)
     return MatmulPeak(side**3 / taken, side, kind)
+
+
+def integer_peak(threads: int, budget_s: float, repeats: int = 10**6) -> MatmulPeak:
+    """As the peak of float32, of a MatMulInteger of int8 on the processor."""
+    side, kind = SIDES["cpu"], "int8"
+    session = _product_session(side, kind, "cpu", SessionRequest(threads=threads))
+    return MatmulPeak(
+        side**3 / _fastest(session, _drawn((side, side), kind), "cpu", repeats, budget_s), side, kind
+    )
 
 
 @cache
@@ -111,10 +120,10 @@ def _product_session(side: int, dtype: str, provider: str, request: SessionReque
 
 
 def write_product(path: Path, side: int, dtype: str) -> None:
-    """Write a model of one MatMul: ``y`` is input ``x`` times a weight."""
-    _write(
-        path, helper.make_node("MatMul", ["x", "w"], ["y"], name="product"), (side, side), (side, side), dtype
-    )
+    """Write a model of one MatMul, or MatMulInteger: ``y`` is input ``x`` times a weight."""
+    op_type = "MatMulInteger" if dtype == "int8" else "MatMul"
+    node = helper.make_node(op_type, ["x", "w"], ["y"], name="product")
+    _write(path, node, (side, side), (side, side), dtype)
 
 
 def write_convolution(path: Path, channels: int, side: int, dtype: str) -> None:
@@ -125,7 +134,8 @@ def write_convolution(path: Path, channels: int, side: int, dtype: str) -> None:
 
 def _write(path: Path, node: NodeProto, shape: tuple[int, ...], weight: tuple[int, ...], dtype: str) -> None:
     element = helper.np_dtype_to_tensor_dtype(np.dtype(dtype))
-    ends = [helper.make_tensor_value_info(name, element, shape) for name in "xy"]
+    result = TensorProto.INT32 if dtype == "int8" else element
+    ends = [helper.make_tensor_value_info(*end, shape) for end in (("x", element), ("y", result))]
     held = numpy_helper.from_array(_drawn(weight, dtype), "w")
     graph = helper.make_graph([node], node.name, ends[:1], ends[1:], [held])
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", OPSET)], ir_version=IR_VERSION)
@@ -133,4 +143,5 @@ def _write(path: Path, node: NodeProto, shape: tuple[int, ...], weight: tuple[in
 
 
 def _drawn(shape: tuple[int, ...], dtype: str) -> np.ndarray:
-    return np.random.default_rng(shape[-1]).random(shape, np.float32).astype(dtype)
+    values = np.random.default_rng(shape[-1]).random(shape, np.float32)
+    return (values * 100).astype(dtype) if dtype == "int8" else values.astype(dtype)

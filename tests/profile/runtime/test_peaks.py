@@ -12,6 +12,7 @@ from onnxlens.errors import ToolError
 from onnxlens.profile.runtime import latency, peaks
 from onnxlens.profile.runtime.peaks import (
     convolution_peak,
+    integer_peak,
     matmul_peak,
     require_runnable,
     write_convolution,
@@ -84,3 +85,15 @@ def test_what_cannot_run_is_reported_at_once() -> None:
         require_runnable("cpu", "fast")
     with pytest.raises(ToolError, match="provider 'npu' is not one of"):
         require_runnable("npu", "all")
+
+
+@pytest.mark.usefixtures("clock")
+def test_the_peak_of_integers_is_of_a_product_of_integers() -> None:
+    peak = integer_peak(threads=1, budget_s=7.0, repeats=3)
+    assert (peak.macs_per_s, peak.side, peak.dtype) == (16**3 / 2.0, 16, "int8")
+
+
+def test_the_measured_file_multiplies_bytes_into_32_bits(tmp_path: Path) -> None:
+    write_product(tmp_path / "p.onnx", 3, "int8")
+    got = run(open_session(tmp_path / "p.onnx"), {"x": 100 * np.eye(3, dtype=np.int8)})["y"]
+    assert got.dtype == np.int32 and got.max() > 127
