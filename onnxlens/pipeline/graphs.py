@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, ExitStack
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -95,17 +95,23 @@ class RunningGraph(AbstractContextManager["RunningGraph"]):
 
     def __enter__(self) -> RunningGraph:
         start = perf_counter()
-        if self._graphs.backend == "onnx":
-            path = self.target.runnable_path
-            self._run = partial(run, open_session(path, request=SessionRequest(memory_pattern=False)))
-        else:
-            self._graphs.progress(f"building {self.target.target}", 0, 0)
-            outputs = [output.name for output in self.target.spec.outputs]
-            inputs = [tensor.name for tensor in self.target.spec.inputs]
-            module = self.target.take_module(self.target.weights)
-            self._run = lambda given: run_module(module, {name: given[name] for name in inputs}, outputs)
+        with ExitStack() as stack:  # what a failure leaves is removed
+            stack.enter_context(self.target)
+            self._run = self._session() if self._graphs.backend == "onnx" else self._module()
+            stack.pop_all()
         self._opening_s = perf_counter() - start
         return self
+
+    def _session(self) -> Run:
+        path = self.target.runnable_path
+        return partial(run, open_session(path, request=SessionRequest(memory_pattern=False)))
+
+    def _module(self) -> Run:
+        self._graphs.progress(f"building {self.target.target}", 0, 0)
+        outputs = [output.name for output in self.target.spec.outputs]
+        inputs = [tensor.name for tensor in self.target.spec.inputs]
+        module = self.target.take_module(self.target.weights)
+        return lambda given: run_module(module, {name: given[name] for name in inputs}, outputs)
 
     def __call__(self, inputs: Mapping[str, np.ndarray]) -> Mapping[str, np.ndarray]:
         """The graph's outputs by name, for inputs of its batch and size."""
