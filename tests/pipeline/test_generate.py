@@ -97,6 +97,7 @@ def test_two_passes_and_a_batch_draw_the_same_in_guess_mode_too(
     assert [each["controlnet"] for each in calls] == [(1, 2)] * 2  # the negative prompt has no control
 
 
+@pytest.mark.slow
 def test_a_picture_depends_on_its_seed_and_not_on_how_many_there_are(
     request_: GenerateRequest, tmp_path: Path
 ) -> None:
@@ -106,6 +107,7 @@ def test_a_picture_depends_on_its_seed_and_not_on_how_many_there_are(
     assert np.array_equal(made(replace(request_, seed=6), tmp_path / "one")[1][0], second)
 
 
+@pytest.mark.slow
 def test_guidance_of_1_leaves_the_negative_prompt_out(request_: GenerateRequest, tmp_path: Path) -> None:
     request = replace(request_, scale=1.0)
     generated, (one,) = made(replace(request, negative="grey"), tmp_path / "one")
@@ -179,6 +181,7 @@ def test_a_checkpoint_of_the_seeded_values_draws_what_they_do(
     assert (generated.weights, generated.notes) == (checkpoints.name, ())
 
 
+@pytest.mark.slow
 def test_each_kind_has_a_controlnet_of_its_own(
     request_: GenerateRequest, checkpoints: Path, picture: Path, tmp_path: Path
 ) -> None:
@@ -284,6 +287,7 @@ main()
 """
 
 
+@pytest.mark.slow
 def test_a_killed_run_leaves_nothing_half_written(picture: Path, tmp_path: Path) -> None:
     out = tmp_path / "out"
     arguments = [
