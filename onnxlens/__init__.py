@@ -57,10 +57,13 @@ if TYPE_CHECKING:
     from onnxlens.api.view import netron_picture as netron_picture
     from onnxlens.api.view import view_graph as view_graph
     from onnxlens.errors import OnnxlensError as OnnxlensError
+    from onnxlens.pipeline.generate import generate_pictures as generate_pictures
     from onnxlens.profile.count import rules as rules
     from onnxlens.specs.bench import BenchReport as BenchReport
     from onnxlens.specs.bench import BenchRequest as BenchRequest
     from onnxlens.specs.flow import FlowRequest as FlowRequest
+    from onnxlens.specs.generate import Control as Control
+    from onnxlens.specs.generate import GenerateRequest as GenerateRequest
     from onnxlens.specs.graph import GraphSpec as GraphSpec
     from onnxlens.specs.groups import group_costs as group_costs
     from onnxlens.specs.ledger import Ledger as Ledger
@@ -104,9 +107,11 @@ _NAMES = {
     "api.traffic": ("traffic_of", "with_traffic", "write_traffic_plot"),
     "api.view": ("netron_picture", "view_graph"),
     "errors": ("OnnxlensError",),
+    "pipeline.generate": ("generate_pictures",),
     "profile.count.rules": ("rules",),
     "specs.bench": ("BenchReport", "BenchRequest"),
     "specs.flow": ("FlowRequest",),
+    "specs.generate": ("Control", "GenerateRequest"),
     "specs.graph": ("GraphSpec",),
     "specs.groups": ("group_costs",),
     "specs.ledger": ("Ledger",),

@@ -47,6 +47,7 @@ VERBS: Mapping[str, str] = MappingProxyType(
         "render": "Draw the data flow of TARGET, or write it for a viewer.",
         "view": "Show TARGET in Netron, in your browser.",
         "annotate": "Make the control image of a picture.",
+        "generate": "Generate a picture with the whole pipeline.",
     }
 )
 """The verbs in the order of the help page; each is in a module of its name, loaded when it is called."""
