@@ -6,11 +6,10 @@ the checkpoint's meta data hold them too. Two classes, road and skyscraper, shar
 
 from __future__ import annotations
 
-import cv2
 import numpy as np
 from numpy.typing import ArrayLike
 
-from onnxlens.reference_model.annotators.images import Floats, Image, check_map, planes, resized
+from onnxlens.reference_model.annotators.images import Floats, Image, check_map, planes, resized_linear
 
 COLORS = np.array(
     [
@@ -58,6 +57,10 @@ def seg_map(scores: ArrayLike, size: tuple[int, int]) -> Image:
     Raises:
         UsageError: it is not one map for each class.
     """
-    maps = check_map(scores, (1, len(COLORS), None, None), "scores")[0]
-    best = np.argmax(resized(np.ascontiguousarray(maps.transpose(1, 2, 0)), size, cv2.INTER_LINEAR), axis=2)
+    first, *others = check_map(scores, (1, len(COLORS), None, None), "scores")[0]
+    best, best_score = np.zeros(size, np.uint8), resized_linear(first, size)
+    for index, plane in enumerate(others, 1):  # OpenCV does not resize 150 channels at once
+        score = resized_linear(plane, size)
+        best[score > best_score] = index
+        best_score = np.maximum(best_score, score)
     return np.asarray(COLORS[best])

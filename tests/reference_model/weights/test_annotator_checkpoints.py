@@ -20,6 +20,7 @@ LAYOUTS = {
     "mlsd-large": "mlsd_large_512_fp32",
     "mlsd-tiny": "mlsd_tiny_512_fp32",
     "midas-dpt-hybrid": "dpt_hybrid-midas-501f0c75",
+    "uniformer-seg": "upernet_global_small",
 }
 
 
