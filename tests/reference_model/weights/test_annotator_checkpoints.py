@@ -35,6 +35,13 @@ def test_a_file_in_the_published_layout_fills_the_network(graph: str, layout: st
     assert {str(weights.read(name).dtype) for name in list(content)[:8]} <= {"float32", "int64"}
 
 
+def test_the_segmentation_s_file_as_it_was_trained_has_more_than_its_state(tmp_path: Path) -> None:
+    meta = {"CLASSES": ("wall", "building"), "PALETTE": [[120, 120, 120], [180, 120, 120]], "iter": 160000}
+    content = {"meta": meta, "state_dict": published("upernet_global_small"), "optimizer": {"state": {}}}
+    weights = opened_for(catalog.get("uniformer-seg"), saved(content, tmp_path / "upernet_global_small.pth"))
+    assert set(weights.tensors) == set(content["state_dict"])
+
+
 @pytest.mark.parametrize(("graph", "layout"), LAYOUTS.items())
 def test_a_file_that_lacks_a_tensor_is_refused_by_its_name(graph: str, layout: str, tmp_path: Path) -> None:
     content = published(layout)
