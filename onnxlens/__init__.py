@@ -19,11 +19,13 @@ if TYPE_CHECKING:
     from onnxlens.api.graphs import list_graphs as list_graphs
     from onnxlens.api.groups import with_facts as with_facts
     from onnxlens.api.groups import with_groups as with_groups
+    from onnxlens.api.hardware import OnChips as OnChips
     from onnxlens.api.hardware import chip_of as chip_of
     from onnxlens.api.hardware import chips_of as chips_of
     from onnxlens.api.hardware import list_chips as list_chips
     from onnxlens.api.hardware import plot_roofline as plot_roofline
     from onnxlens.api.hardware import with_bounds as with_bounds
+    from onnxlens.api.hardware import with_chips as with_chips
     from onnxlens.api.ledger import ledger_of as ledger_of
     from onnxlens.api.ledger import memory_peak as memory_peak
     from onnxlens.api.ledger import with_working_sets as with_working_sets
@@ -73,7 +75,15 @@ _NAMES = {
     "api.extract": ("extract_module",),
     "api.graphs": ("list_graphs",),
     "api.groups": ("with_facts", "with_groups"),
-    "api.hardware": ("chip_of", "chips_of", "list_chips", "plot_roofline", "with_bounds"),
+    "api.hardware": (
+        "OnChips",
+        "chip_of",
+        "chips_of",
+        "list_chips",
+        "plot_roofline",
+        "with_bounds",
+        "with_chips",
+    ),
     "api.ledger": ("ledger_of", "memory_peak", "with_working_sets", "write_table", "write_trace"),
     "api.measure": ("measure_graph",),
     "api.memory": ("memory_plan", "write_arena", "write_memory_plot"),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Collection, Container, Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from typing import NamedTuple
 
 from onnxlens.profile.count.rules import is_view, viewed_inputs
@@ -91,8 +92,11 @@ class Activations:
 
     def live(self, held: Held) -> LiveTensor:
         """An activation with the nodes between which it takes memory."""
-        producer = self._part.graph.producer(held.spec.name)
-        return LiveTensor(held.spec, held.size_bytes, self._node(producer), self._node(held.last))
+        spec, stored_as = held.spec, self._part.stored_as
+        producer = self._part.graph.producer(spec.name)
+        if stored_as and spec.dtype in FLOATS:
+            spec = replace(spec, dtype=stored_as)
+        return LiveTensor(spec, held.size_bytes, self._node(producer), self._node(held.last))
 
     def _node(self, index: int | None) -> NodePlace | None:
         if index is None or index < 0:
