@@ -282,6 +282,7 @@ ENTRIES: Mapping[str, CatalogEntry] = MappingProxyType(
             outputs=(SCORES,),
             published=("upernet_global_small.pth",),
             size_multiple=UNIFORMER_PIXELS,
+            nodes_vary=True,
         ),
         "control-ldm": _denoising(
             family="controlnet",

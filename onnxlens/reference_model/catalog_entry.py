@@ -61,6 +61,7 @@ class CatalogEntry:
         tolerance: the largest relative L2 error of an output that passes in float32.
         structure_only: the main job counts and draws the graph without weights: its parts are graphs of their
             own, and run as such.
+        nodes_vary: its export has other nodes at other sizes: adaptive pooling is written out as its windows.
     """
 
     family: Family
@@ -75,6 +76,7 @@ class CatalogEntry:
     min_size: int = 1
     tolerance: float = DEFAULT_TOLERANCE
     structure_only: bool = False
+    nodes_vary: bool = False
 
     @property
     def takes_picture(self) -> bool:
