@@ -32,13 +32,13 @@ _SAVES: Mapping[str, str] = {
     "trunc add.Scalar sub.Scalar mul.Scalar div.Scalar constant_pad_nd repeat roll flip tril triu lerp.Scalar "
     "upsample_nearest1d upsample_nearest2d upsample_nearest3d upsample_bilinear2d upsample_bicubic2d "
     "upsample_linear1d upsample_trilinear3d bernoulli zeros_like ones_like full_like empty_like rand_like "
-    "randn_like new_zeros new_ones new_empty new_full slice_scatter select_scatter",
+    "pixel_shuffle pixel_unshuffle im2col col2im lift_fresh randn_like new_zeros new_ones new_empty new_full slice_scatter select_scatter",
     "self:other other:self": "mul.Tensor",
     "self:other other": "div.Tensor div.Tensor_mode",
     "self": "abs clamp clamp_min clamp_max cos sin log log2 log10 log1p erf hardsigmoid hardswish hardtanh "
     "leaky_relu elu softplus silu mish gelu glu pow.Tensor_Scalar var.correction var_mean.correction reflection_pad1d "
     "reflection_pad2d replication_pad2d _adaptive_avg_pool2d avg_pool2d avg_pool1d",
-    "result0": "relu sigmoid tanh exp sqrt rsqrt reciprocal _softmax _log_softmax hardtanh_ leaky_relu_ elu_",
+    "result0": "relu sigmoid tanh exp sqrt rsqrt reciprocal _softmax _log_softmax _safe_softmax leaky_relu_ elu_",
     "self result0": "max min amax amin std.correction linalg_vector_norm norm.ScalarOpt_dim",
     "self other": "maximum minimum atan2",
     "result1": "native_dropout max.dim min.dim topk sort sort.stable",

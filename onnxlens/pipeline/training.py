@@ -20,6 +20,7 @@ from onnxlens.specs.progress import Progress, silent
 from onnxlens.specs.tensor import TensorSpec, is_floating
 from onnxlens.specs.training import (
     OPTIMIZERS,
+    REFERENCE,
     ModuleTraining,
     Optimizer,
     TrainingCost,
@@ -28,11 +29,8 @@ from onnxlens.specs.training import (
     TrainingRequest,
 )
 
-REFERENCE, REFERENCE_BATCH = "control-ldm", 4
-"""The published training's network, and its batch."""
-
-REFERENCE_UNITS = ("ResBlock", "TransformerBlock")
-"""What the published code checkpoints."""
+REFERENCE_BATCH = 4
+"""Of the published training."""
 
 COUNTER_BYTES = 4
 CONTROL = "control_model."
@@ -48,7 +46,7 @@ class Mode:
     only_mid_control: bool = False
 
 
-MODES: Mapping[TrainingMode, Mode] = {
+PUBLISHED: Mapping[TrainingMode, Mode] = {
     "middle": Mode("SD locked, middle control alone", (CONTROL,), only_mid_control=True),
     "sd-locked": Mode("SD locked", (CONTROL,)),
     "full": Mode("SD unlocked", (CONTROL, *DECODER)),
@@ -79,13 +77,15 @@ def training_cost(
         chosen = replace(chosen, batch=REFERENCE_BATCH)
     with OpenedTarget(target, chosen, progress) as opened:
         if opened.is_file:
-            raise UsageError(f"{target}: a file has no PyTorch module; name a graph or PACKAGE.MODULE:FACTORY")
+            raise UsageError(
+                f"{target}: a file has no PyTorch module; name a graph or PACKAGE.MODULE:FACTORY"
+            )
         resolved = opened.resolved
     if asked.modes and target != REFERENCE:
         raise UsageError(f"{target}: --mode is of {REFERENCE}; every parameter of another network is trained")
     costs = []
     for index, mode in enumerate(asked.modes or (None,)):
-        title = MODES[mode].title if mode else "all parameters trained"
+        title = PUBLISHED[mode].title if mode else "all parameters trained"
         progress(f"{resolved.spec.name}: {title}", index, len(asked.modes) or 1)
         costs.append(cost_of(resolved.spec, mode, asked))
     dtypes = {each.dtype for each in resolved.spec.inputs if is_floating(each.dtype)}
@@ -100,7 +100,7 @@ def cost_of(spec: GraphSpec, mode: TrainingMode | None, request: TrainingRequest
     Raises:
         UsageError: the network does not run, or no module is of a class that is to be checkpointed.
     """
-    chosen = MODES[mode] if mode else Mode("all parameters trained", ("",))
+    chosen = PUBLISHED[mode] if mode else Mode("all parameters trained", ("",))
     network = Network(_with_middle_control(spec) if chosen.only_mid_control else spec)
     classes = {type(child).__name__ for child in network.module.modules()}
     if lacking := [each for each in request.units if each not in classes]:

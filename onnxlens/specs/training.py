@@ -4,12 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from types import MappingProxyType
-from typing import Literal
+from typing import Literal, get_args
 
 from onnxlens.errors import UsageError
 from onnxlens.specs.record import record
 
 TrainingMode = Literal["middle", "sd-locked", "full"]
+MODES: tuple[TrainingMode, ...] = get_args(TrainingMode)
+"""The published ways to train a ControlNet."""
+
+REFERENCE = "control-ldm"
+"""The graph of the catalog that they are of."""
+
+REFERENCE_UNITS = ("ResBlock", "TransformerBlock")
+"""What its published code checkpoints."""
 
 
 @record(frozen=True, slots=True)

@@ -87,5 +87,3 @@ def real_step(module: nn.Module, inputs: Sequence[Tensor]) -> Step:
     macs = (forward // 2, (counter.get_total_flops() - forward) // 2)
     reached = {name for name, each in module.named_parameters() if each.grad is not None}
     return Step(*macs, sum(size for memory, size in held.items() if memory not in own), reached)
-
-
