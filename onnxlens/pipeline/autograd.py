@@ -114,11 +114,11 @@ def _training(module: nn.Module) -> Iterator[None]:
             child.training = mode
 
 
-class _Recorder(TorchDispatchMode):
+class _Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
     """Sees every operator below autograd, with the tensors whose gradients autograd would compute."""
 
     def __init__(self, module: nn.Module, unit_classes: Collection[str]) -> None:
-        super().__init__()
+        super().__init__()  # type: ignore[no-untyped-call]
         self.recording = Recording()
         self._paths = {child: path for path, child in module.named_modules()}
         self._unit_classes = unit_classes

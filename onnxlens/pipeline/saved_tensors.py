@@ -28,17 +28,19 @@ class Saved(NamedTuple):
 
 _SAVES: Mapping[str, str] = {
     # what the formulas read: the operators
-    "": "add sub rsub neg cat stack sum mean cumsum clone _to_copy copy fill zero sign floor ceil round "
-    "trunc add.Scalar sub.Scalar mul.Scalar div.Scalar constant_pad_nd repeat roll flip tril triu lerp.Scalar "
-    "upsample_nearest1d upsample_nearest2d upsample_nearest3d upsample_bilinear2d upsample_bicubic2d "
-    "upsample_linear1d upsample_trilinear3d bernoulli zeros_like ones_like full_like empty_like rand_like "
-    "pixel_shuffle pixel_unshuffle im2col col2im lift_fresh randn_like new_zeros new_ones new_empty new_full slice_scatter select_scatter",
+    "": "add sub rsub neg cat stack sum mean cumsum clone _to_copy copy fill zero sign floor ceil round trunc "
+    "mul.Scalar div.Scalar lerp.Scalar constant_pad_nd repeat roll flip tril triu pixel_shuffle "
+    "pixel_unshuffle im2col col2im lift_fresh slice_scatter select_scatter upsample_nearest1d "
+    "upsample_nearest2d upsample_nearest3d upsample_linear1d upsample_bilinear2d upsample_trilinear3d "
+    "upsample_bicubic2d bernoulli zeros_like ones_like full_like empty_like rand_like randn_like new_zeros "
+    "new_ones new_empty new_full",
     "self:other other:self": "mul.Tensor",
     "self:other other": "div.Tensor div.Tensor_mode",
     "self": "abs clamp clamp_min clamp_max cos sin log log2 log10 log1p erf hardsigmoid hardswish hardtanh "
-    "leaky_relu elu softplus silu mish gelu glu pow.Tensor_Scalar var.correction var_mean.correction reflection_pad1d "
-    "reflection_pad2d replication_pad2d _adaptive_avg_pool2d avg_pool2d avg_pool1d",
-    "result0": "relu sigmoid tanh exp sqrt rsqrt reciprocal _softmax _log_softmax _safe_softmax leaky_relu_ elu_",
+    "leaky_relu elu softplus silu mish gelu glu pow.Tensor_Scalar var.correction var_mean.correction "
+    "reflection_pad1d reflection_pad2d replication_pad2d _adaptive_avg_pool2d avg_pool2d avg_pool1d",
+    "result0": "relu sigmoid tanh exp sqrt rsqrt reciprocal _softmax _log_softmax _safe_softmax leaky_relu_ "
+    "elu_",
     "self result0": "max min amax amin std.correction linalg_vector_norm norm.ScalarOpt_dim",
     "self other": "maximum minimum atan2",
     "result1": "native_dropout max.dim min.dim topk sort sort.stable",
@@ -124,7 +126,7 @@ def _convolution(shapes: Mapping[str, Shape], result: Shape, transposed: bool) -
 
 
 def _attention(shapes: Mapping[str, Shape], result: Shape, transposed: bool) -> Products:
-    """softmax(q k^T) v: backwards q k^T is computed anew, then the gradients of v, of its other factor, q, k."""
+    """softmax(q k^T) v: backwards q k^T again, then gradients of v, of its factor, of q and k."""
     *lead, length, width = shapes["query"]
     scores = prod(lead) * length * shapes["key"][-2] * width
     values = prod(lead) * length * shapes["key"][-2] * shapes["value"][-1]

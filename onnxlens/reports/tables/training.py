@@ -7,6 +7,7 @@ from operator import attrgetter
 from typing import Any, TypeVar
 
 from onnxlens.reports.numbers import AT_LEAST, bounded, share, short_bytes, short_count
+from onnxlens.reports.tables.ledger import hidden_note
 from onnxlens.reports.tables.render import Column, TableFormat, fitted, render_table, with_notes
 from onnxlens.specs.codec import to_plain
 from onnxlens.specs.training import ModuleTraining, TrainingCost, TrainingReport
@@ -17,20 +18,20 @@ LEVELS = 2
 Row = TypeVar("Row")
 
 FIGURES: Sequence[tuple[str, str]] = (
-    ("macs", "forward MACs"),
+    ("macs", "MACs"),
     ("backward_macs", "backward MACs"),
-    ("input_gradient_macs", "of inputs"),
-    ("weight_gradient_macs", "of weights"),
-    ("recomputed_macs", "run again"),
     ("params", "params"),
     ("trained_params", "trained"),
-    ("reached_params", "reached"),
     ("weight_bytes", "weights"),
     ("gradient_bytes", "gradients"),
     ("optimizer_bytes", "optimizer"),
     ("saved_bytes", "saved"),
     ("total_bytes", "total"),
-    ("needed_bytes", "saved, needed"),
+    ("needed_bytes", "needed"),
+    ("reached_params", "reached"),
+    ("input_gradient_macs", "inputs' gradients"),
+    ("weight_gradient_macs", "weights' gradients"),
+    ("recomputed_macs", "run again"),
 )
 """The figures in the order of the columns, by name."""
 
@@ -121,9 +122,8 @@ def _text(
     table = render_table(rows, columns if table_format == "csv" else shown, table_format)
     of_batch = "" if report.batch is None else f", batch {report.batch}"
     heading = f"{report.graph}: one step of training{of_batch}, {report.dtype}, {report.request.optimizer}"
-    left_out = [f"more columns with --wide: {', '.join(each.title for each in hidden)}"] if hidden else []
     notes = [note for cost in report.costs for note in _notes(cost)]
-    return with_notes(heading, table, [*left_out, *notes, KEPT], table_format)
+    return with_notes(heading, table, [*hidden_note(hidden), *notes, KEPT], table_format)
 
 
 KEPT = (
@@ -147,7 +147,7 @@ def _notes(cost: TrainingCost) -> list[str]:
         )
     if cost.recomputed_bytes:
         found.append(
-            f"{name}checkpointed: a call that runs again keeps up to {short_bytes(cost.recomputed_bytes)} more"
+            f"{name}a call that runs again keeps up to {short_bytes(cost.recomputed_bytes)} meanwhile"
         )
     if cost.unknown:
         names = ", ".join(f"{operator} ({times})" for operator, times in cost.unknown.items())
