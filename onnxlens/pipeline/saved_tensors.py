@@ -28,8 +28,8 @@ class Saved(NamedTuple):
 
 _SAVES: Mapping[str, str] = {
     # what the formulas read: the operators
-    "": "add sub rsub neg cat stack sum mean cumsum clone _to_copy copy fill zero sign floor ceil round trunc "
-    "mul.Scalar div.Scalar lerp.Scalar constant_pad_nd repeat roll flip tril triu pixel_shuffle "
+    "": "add sub rsub neg cat stack sum mean cumsum clone _to_copy copy fill zero sign floor ceil round "
+    "trunc mul.Scalar div.Scalar lerp.Scalar constant_pad_nd repeat roll flip tril triu pixel_shuffle "
     "pixel_unshuffle im2col col2im lift_fresh slice_scatter select_scatter upsample_nearest1d "
     "upsample_nearest2d upsample_nearest3d upsample_linear1d upsample_bilinear2d upsample_trilinear3d "
     "upsample_bicubic2d bernoulli zeros_like ones_like full_like empty_like rand_like randn_like new_zeros "
