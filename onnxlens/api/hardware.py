@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -11,12 +11,64 @@ from onnxlens.api.opened import OpenedTarget
 from onnxlens.api.staging import staged_file
 from onnxlens.errors import UsageError
 from onnxlens.specs.chip import Chip
-from onnxlens.specs.ledger import is_lower_bound
 from onnxlens.specs.traffic import FUSION_MODES, FusionMode
 
 if TYPE_CHECKING:
-    from onnxlens.specs.ledger import Ledger, ModuleCost
+    from onnxlens.specs.ledger import Ledger
     from onnxlens.specs.roofline import ChipBounds
+
+
+@dataclass(frozen=True, slots=True)
+class OnChips:
+    """Which columns of chips and of fusion are asked for; nothing by default.
+
+    Attributes:
+        hardware: names of chips or paths of chip files, with commas between them.
+        stored_as: floats are as if held so, such as int8; "" for the file's.
+        fusion: what is fused; also the traffic where operators run one after another.
+        on_chip_bytes: the size of the memory on the chip; that of the first chip by default.
+        has_vendor: also the cycles that each chip vendor's own tool computes, where its law is known.
+
+    Raises:
+        UsageError: what says more about chips that are not named.
+    """
+
+    hardware: str = ""
+    stored_as: str = ""
+    fusion: FusionMode | None = None
+    on_chip_bytes: int | None = None
+    has_vendor: bool = False
+
+    def __post_init__(self) -> None:
+        if self.has_vendor and not self.hardware:
+            raise UsageError("--model is of chips; add --hardware CHIP")
+
+    @property
+    def has_traffic(self) -> bool:
+        """Whether memory traffic is asked for."""
+        return self.fusion is not None or self.on_chip_bytes is not None
+
+    def __bool__(self) -> bool:
+        return bool(self.hardware) or self.has_traffic
+
+
+def with_chips(opened: OpenedTarget, ledger: Ledger, asked: OnChips) -> Ledger:
+    """The ledger with the bounds and the fused traffic that are asked for.
+
+    Raises:
+        UsageError: as of ``with_bounds`` and ``with_traffic``.
+    """
+    from onnxlens.api.traffic import with_traffic
+
+    fusion = asked.fusion or "none"
+    if asked.hardware:
+        ledger = with_bounds(
+            opened, ledger, asked.hardware, asked.stored_as, fusion, has_vendor=asked.has_vendor
+        )
+    if not asked.has_traffic:
+        return ledger
+    return with_traffic(opened, ledger, fusion, asked.on_chip_bytes, asked.stored_as)
+
 
 HOST = "host"
 """The chip that ``onnxlens calibrate`` measures."""
@@ -66,7 +118,7 @@ def with_bounds(
     *,
     has_vendor: bool = False,
 ) -> Ledger:
-    """The ledger with the lower bounds of every row on chips; ``bound_s`` of modules is the first one's.
+    """The ledger with the lower bounds of every row on chips.
 
     Args:
         opened: what the ledger is of.
@@ -84,17 +136,8 @@ def with_bounds(
     if fusion not in FUSION_MODES:
         raise UsageError(f"fusion {fusion!r} is none of {', '.join(FUSION_MODES)}")
     bounds = bounds_of(opened.graph, ledger, chips_of(hardware), dtype, fusion, has_vendor=has_vendor)
-    modules = tuple(
-        replace(module, bound_s=_known(bounds[0].modules[module.path].bound_s, module))
-        for module in ledger.modules
-    )
     notes = [note for each in bounds for note in bound_notes(each)]
-    return replace(ledger, modules=modules, bounds=bounds, notes=(*ledger.notes, *notes))
-
-
-def _known(bound_s: float, module: ModuleCost) -> float | None:
-    """Nothing where none but unknown nodes are inside."""
-    return None if not bound_s and is_lower_bound("bound_s", module.lower_bounds) else bound_s
+    return replace(ledger, bounds=bounds, notes=(*ledger.notes, *notes))
 
 
 def plot_roofline(ledger: Ledger, out: Path | str, depth: int | None = None) -> Path:

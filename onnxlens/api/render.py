@@ -7,8 +7,8 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from onnxlens.api.hardware import with_bounds
-from onnxlens.api.ledger import ledger_of
+from onnxlens.api.hardware import OnChips, with_chips
+from onnxlens.api.ledger import ledger_of, with_working_sets
 from onnxlens.api.measure import measure_graph
 from onnxlens.api.opened import OpenedTarget, opened
 from onnxlens.api.staging import staged
@@ -21,6 +21,7 @@ from onnxlens.reports.drawing.colors import DEFAULT_COLUMN, column_named, requir
 from onnxlens.reports.drawing.files import linked_pages, require_suffix, write_pictures
 from onnxlens.reports.model_explorer.document import DATA_LEVELS, GRAPH_LEVELS, graph_document, lined_text
 from onnxlens.reports.model_explorer.node_data import data_notes, node_data
+from onnxlens.reports.tables.rows import figures_of_nodes
 from onnxlens.specs.flow import FlowRequest
 from onnxlens.specs.progress import Progress, silent
 
@@ -77,7 +78,7 @@ def render_pages(
     color: str | None = None,
     latency: bool = False,
     parity: bool = False,
-    hardware: str | None = None,
+    **on_chips: Any,
 ) -> Sequence[Path]:
     """Draw the data flow between the modules of a graph, on several pages if one would be unreadable.
 
@@ -93,7 +94,7 @@ def render_pages(
         color: the ledger column that boxes are colored by; "none" for no color, None for MACs.
         latency: time its modules in ONNX Runtime.
         parity: compare the outputs of its modules with PyTorch.
-        hardware: chips, with commas between them: boxes can be colored by ``bound_s`` of the first.
+        on_chips: the fields of ``OnChips``, by whose columns boxes can be colored too.
 
     Returns:
         The files, ``out`` first.
@@ -104,15 +105,23 @@ def render_pages(
         GraphError: the file is not an ONNX graph.
         ToolError: Graphviz is missing.
     """
-    path, wanted = Path(out), _as_request(request)
+    path, wanted, asked = Path(out), _as_request(request), OnChips(**on_chips)
     require_suffix(path)
     if color:
-        measures = {"latency": latency, "parity": parity, "hardware": hardware}
+        measures = {
+            "latency": latency, "parity": parity, "hardware": asked.hardware, "fusion": asked.has_traffic,
+        }  # fmt: skip
         color = column_named(color, [name for name, wanted in measures.items() if not wanted])
+    if asked.stored_as and not asked and color != "working_bytes":
+        raise UsageError(
+            "--as-dtype is of memory and bounds; add --hardware CHIP, --fusion or --color working"
+        )
     with opened(target, settings, progress) as it:
         with staged(path.parent):  # a folder that cannot be written is reported before any work
-            ledger, _ = _measured_ledger(it, latency, parity, hardware=hardware)
-            pages = flow_pages(it.graph, ledger, wanted)
+            ledger, _ = _measured_ledger(it, latency, parity, asked)
+            if color == "working_bytes":
+                ledger = with_working_sets(it, ledger, asked.stored_as)
+            pages = flow_pages(it.graph, ledger, wanted, figures_of_nodes(ledger))
         if color:
             require_figures([page.flow for page in pages], color)
         it.progress("drawing", 0, 0)
@@ -143,15 +152,15 @@ def explore_graph(
     *,
     latency: bool = False,
     parity: bool = False,
-    hardware: str | None = None,
     provider: str = "cpu",
     progress: Progress = silent,
+    **on_chips: Any,
 ) -> Sequence[Path]:
     """Write a graph for Google's Model Explorer: every node, in layers that are the modules.
 
     A file of node data is written beside ``out`` for each ledger column: ``NAME.macs.json``,
-    ``NAME.moved_bytes.json``, and with ``latency`` and ``parity`` ``NAME.latency_s.json`` and
-    ``NAME.parity_error.json``.
+    ``NAME.moved_bytes.json``, with ``latency`` and ``parity`` ``NAME.latency_s.json`` and
+    ``NAME.parity_error.json``, and one for each column of numbers of chips and of fusion.
 
     Args:
         target: the graph; nothing is run, and no weight is needed, without ``latency`` and ``parity``.
@@ -159,9 +168,9 @@ def explore_graph(
         settings: how it is exported, unless it is a file.
         latency: time its nodes in ONNX Runtime.
         parity: compare the outputs of every module with PyTorch.
-        hardware: chips, with commas between them, whose bounds are columns too.
         provider: what ONNX Runtime runs it on.
         progress: shows the steps.
+        on_chips: the fields of ``OnChips``, whose columns are written too.
 
     Returns:
         The files, the graph first.
@@ -176,7 +185,7 @@ def explore_graph(
             f"{path}: Model Explorer opens {EXPLORER_SUFFIX} files, and this is a {path.suffix!r} one"
         )
     with staged(path.parent) as stage, opened(target, settings, progress) as it:
-        ledger, measured = _measured_ledger(it, latency, parity, provider, hardware)
+        ledger, measured = _measured_ledger(it, latency, parity, OnChips(**on_chips), provider)
         flow = build_node_flow(it.graph, ledger)
         it.progress("writing", 0, 0)
         notes = data_notes(flow, measured.nodes)
@@ -190,12 +199,12 @@ def explore_graph(
 
 
 def _measured_ledger(
-    it: OpenedTarget, latency: bool, parity: bool, provider: str = "cpu", hardware: str | None = None
+    it: OpenedTarget, latency: bool, parity: bool, on_chips: OnChips, provider: str = "cpu"
 ) -> tuple[Ledger, Measurements]:
     """The ledger with the measurements that are asked for, and the measurements alone."""
     measured = measure_graph(it, latency=latency, parity=parity, provider=provider)
     ledger = ledger_of(it, timings=measured.timings, errors=measured.errors, notes=measured.notes)
-    return with_bounds(it, ledger, hardware) if hardware else ledger, measured
+    return with_chips(it, ledger, on_chips), measured
 
 
 def _as_request(request: FlowRequest | int | None) -> FlowRequest:

@@ -83,5 +83,5 @@ def memory(
     print_result(
         output_format,
         partial(memory_document, ledger, plan, held_as),
-        lambda table_format: memory_table(ledger, plan, table_format, None if wide else screen_width()),
+        lambda form: memory_table(ledger, plan, form, None if wide else screen_width(), held_as),
     )

@@ -19,7 +19,7 @@ from onnxlens.cli.options import (
     with_run,
     with_settings,
 )
-from onnxlens.cli.table import asks_rows, screen_width, table_from, taken, with_hardware, with_table
+from onnxlens.cli.table import asks_rows, chips_from, screen_width, table_from, taken, with_table
 from onnxlens.errors import UsageError
 from onnxlens.specs.codec import to_text
 from onnxlens.specs.peers import CONVENTIONS, Convention
@@ -80,8 +80,7 @@ def profile(
         keep_until_exit(it)
         if table is None:
             ledger, flow = onnxlens.profile_with_flow(it, convention=convention)
-            hardware, dtype, model = (given[name] or "" for name in ("hardware", "stored_as", "model"))
-            ledger = with_hardware(it, ledger, hardware, dtype, model)
+            ledger = onnxlens.with_chips(it, ledger, chips_from(given))
         else:
             ledger = onnxlens.profile_graph(it, convention=convention)
             ledger = table.completed(it, ledger)
@@ -124,6 +123,6 @@ def _peak(
     print_result(
         output_format,
         lambda: peak_document(ledger, found, stored_as),
-        lambda table_format: peak_table(ledger, found, table_format, width),
+        lambda table_format: peak_table(ledger, found, table_format, width, stored_as=stored_as),
     )
     return ledger

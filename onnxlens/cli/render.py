@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from itertools import chain
 from pathlib import Path
 from typing import Any
@@ -19,13 +20,22 @@ from onnxlens.cli.options import (
     with_network_settings,
     with_run,
 )
+from onnxlens.cli.table import (
+    as_dtype_option,
+    chips_from,
+    fusion_option,
+    hardware_option,
+    model_option,
+    on_chip_option,
+)
 from onnxlens.errors import UsageError
 from onnxlens.specs.bounds import MOST_LEVELS
 from onnxlens.specs.flow import FlowRequest
 
+CHIPS = ("hardware", "model", "stored_as", "fusion", "on_chip")
 TAKEN: Mapping[str, Sequence[str]] = {
-    "flow": ("depth", "module", "groups", "fold", "color", "latency", "parity", "hardware"),
-    "model-explorer": ("latency", "parity", "hardware"),
+    "flow": ("depth", "module", "groups", "fold", "color", "latency", "parity", *CHIPS),
+    "model-explorer": ("latency", "parity", *CHIPS),
     "netron": ("module", "browser"),
 }
 """The options of each viewer."""
@@ -48,9 +58,11 @@ TAKEN: Mapping[str, Sequence[str]] = {
 )
 @click.option("--latency", is_flag=True, help="Run TARGET in ONNX Runtime and time it.")
 @click.option("--parity", is_flag=True, help="Compare TARGET's modules with PyTorch.")
-@click.option(
-    "--hardware", metavar="CHIP,..", help="Lower bounds of the time on a chip, for --color bound_s."
-)
+@hardware_option
+@model_option
+@as_dtype_option
+@fusion_option
+@on_chip_option
 @with_module
 @with_browser
 @with_run
@@ -87,8 +99,12 @@ def _taken_by(viewer: str, options: dict[str, Any]) -> dict[str, Any]:
     for name in dict.fromkeys(chain.from_iterable(TAKEN.values())):
         if name not in TAKEN[viewer] and options.pop(name) not in (None, False):
             others = " or ".join(f"--viewer {other}" for other, taken in TAKEN.items() if name in taken)
-            raise UsageError(f"--{name} is for {others}; --viewer {viewer} does not take it")
-    return {name: options.pop(name) for name in TAKEN[viewer]}
+            option = {"stored_as": "as-dtype"}.get(name, name.replace("_", "-"))
+            raise UsageError(f"--{option} is for {others}; --viewer {viewer} does not take it")
+    chosen = {name: options.pop(name) for name in TAKEN[viewer]}
+    if "hardware" in chosen:
+        chosen |= asdict(chips_from({name: chosen.pop(name) for name in CHIPS}))
+    return chosen
 
 
 def _flow_request(chosen: dict[str, Any]) -> FlowRequest:

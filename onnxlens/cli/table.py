@@ -17,9 +17,10 @@ import onnxlens
 from onnxlens.cli.options import OutPath, all_of, print_result, with_rows, with_wide
 from onnxlens.errors import UsageError
 from onnxlens.specs.record import record
-from onnxlens.specs.traffic import FUSION_MODES, FusionMode
+from onnxlens.specs.traffic import FUSION_MODES
 
 if TYPE_CHECKING:
+    from onnxlens.api.hardware import OnChips
     from onnxlens.api.opened import OpenedTarget
     from onnxlens.reports.tables.files import FileFormat
     from onnxlens.reports.tables.ledger import Layout
@@ -45,6 +46,22 @@ as_dtype_option = click.option(
     help="As if floats were held so: working sets, weights, live; with --hardware also bounds.",
 )
 
+hardware_option = click.option(
+    "--hardware",
+    metavar="CHIP,..",
+    help="Lower bounds of the time on these chips ('onnxlens hardware' lists them), or CHIP.toml.",
+)
+
+model_option = click.option(
+    "--model",
+    type=click.Choice(["vendor"]),
+    help="With --hardware: also the cycles that the chip vendor's own tool computes (docs/bounds.md).",
+)
+
+fusion_option = click.option(
+    "--fusion", type=click.Choice(FUSION_MODES), help="Memory traffic as if operators were fused so."
+)
+
 with_table = all_of(
     click.option(
         "--by",
@@ -58,22 +75,12 @@ with_table = all_of(
         "--fits", metavar="SIZE", help="Mark the modules that take at most this alone, such as 2MiB."
     ),
     as_dtype_option,
-    click.option(
-        "--hardware",
-        metavar="CHIP,..",
-        help="Lower bounds of the time on these chips ('onnxlens hardware' lists them), or CHIP.toml.",
-    ),
-    click.option(
-        "--model",
-        type=click.Choice(["vendor"]),
-        help="With --hardware: also the cycles that the chip vendor's own tool computes (docs/bounds.md).",
-    ),
+    hardware_option,
+    model_option,
     click.option(
         "--roofline", type=OutPath(), metavar="FILE.svg", help="Plot modules under the roofs of --hardware."
     ),
-    click.option(
-        "--fusion", type=click.Choice(FUSION_MODES), help="Memory traffic as if operators were fused so."
-    ),
+    fusion_option,
     on_chip_option,
     with_wide,
     click.option("--explain", is_flag=True, help="Say below the table how everything was counted."),
@@ -94,7 +101,7 @@ class Table:
     """What is asked, and how it is shown on this screen.
 
     Attributes:
-        stored_as: the dtype that working sets are held in; "" for the file's.
+        chips: the columns of chips, and the dtype that working sets are held in.
         every_column: all columns are shown, also those that take time.
         out: the file of a format that is not printed.
     """
@@ -102,21 +109,16 @@ class Table:
     query: Query
     layout: Layout
     output_format: str
-    stored_as: str
+    chips: OnChips
     every_column: bool
     out: Path | None = None
-    hardware: str = ""
-    model: str = ""
     roofline: Path | None = None
     roofline_depth: int | None = None
-    fusion: FusionMode | None = None
-    on_chip_bytes: int | None = None
 
     def __post_init__(self) -> None:
-        if self.roofline is not None and not self.hardware:
+        if self.roofline is not None and not self.chips.hardware:
             raise UsageError("--roofline needs --hardware CHIP")
-        of_traffic = self.fusion is not None or self.on_chip_bytes is not None
-        if self.stored_as and not (self._has_working_sets or self.hardware or of_traffic):
+        if self.chips.stored_as and not (self._has_working_sets or self.chips):
             raise UsageError(
                 "--as-dtype is of memory and bounds; add --hardware CHIP, --fusion, --fits SIZE, --peak, or "
                 "working to --columns"
@@ -135,13 +137,8 @@ class Table:
         if self.query.names_facts():
             ledger = onnxlens.with_facts(opened, ledger)
         if self._has_working_sets:
-            ledger = onnxlens.with_working_sets(opened, ledger, self.stored_as)
-        ledger = with_hardware(opened, ledger, self.hardware, self.stored_as, self.model, self.fusion)
-        if self.fusion is None and self.on_chip_bytes is None:
-            return ledger
-        return onnxlens.with_traffic(
-            opened, ledger, self.fusion or "none", self.on_chip_bytes, self.stored_as
-        )
+            ledger = onnxlens.with_working_sets(opened, ledger, self.chips.stored_as)
+        return onnxlens.with_chips(opened, ledger, self.chips)
 
     def print(self, ledger: Ledger) -> None:
         """Print the rows in the format that is asked for."""
@@ -167,20 +164,21 @@ def taken(options: dict[str, Any]) -> dict[str, Any]:
     return {name: options.pop(name) for name in (*ROWS, *TYPED, "wide", "explain")}
 
 
-def with_hardware(
-    opened: OpenedTarget,
-    ledger: Ledger,
-    hardware: str,
-    dtype: str,
-    model: str = "",
-    fusion: FusionMode | None = None,
-) -> Ledger:
-    """The ledger with bounds, if chips are named, and with the vendors' cycles, if these are asked for."""
-    if not hardware:
-        if model:
-            raise UsageError("--model is of chips; add --hardware CHIP")
-        return ledger
-    return onnxlens.with_bounds(opened, ledger, hardware, dtype, fusion or "none", has_vendor=bool(model))
+def chips_from(given: dict[str, Any]) -> OnChips:
+    """The columns of chips that the options of ``with_table`` ask for.
+
+    Raises:
+        UsageError: there is no such chip.
+    """
+    if given["hardware"]:
+        onnxlens.chips_of(given["hardware"])  # refused before anything is counted
+    return onnxlens.OnChips(
+        given["hardware"] or "",
+        given["stored_as"] or "",
+        given["fusion"],
+        given["on_chip"],
+        has_vendor=bool(given["model"]),
+    )
 
 
 def asks_rows(given: dict[str, Any]) -> bool:
@@ -225,8 +223,7 @@ def table_from(
     if of_modules and output_format != "json" and asked == Asked(asked.by, asked.columns):
         asked = replace(asked, depth=levels)
     query = understood(asked)
-    if given["hardware"]:
-        onnxlens.chips_of(given["hardware"])  # refused before anything is counted
+    chips = chips_from(given)
     options = {"--hardware": "hardware", "--fusion": "fusion", "--on-chip": "on_chip"}
     asked_for = [option for option, name in options.items() if given[name] is not None]
     if "--on-chip" in asked_for:
@@ -236,15 +233,11 @@ def table_from(
         query,
         Layout(None if given["wide"] else screen_width(), given["explain"]),
         output_format,
-        given["stored_as"] or "",
+        chips,
         given["wide"] or output_format not in ("table", "md"),
         out if output_format in FILES else None,
-        given["hardware"] or "",
-        given["model"] or "",
         given["roofline"],
         given["depth"],
-        given["fusion"],
-        given["on_chip"],
     )
 
 

@@ -38,10 +38,13 @@ _SAVES: Mapping[str, str] = {
     "self:other other": "div.Tensor div.Tensor_mode",
     "self": "abs clamp clamp_min clamp_max cos sin log log2 log10 log1p erf hardsigmoid hardswish hardtanh "
     "leaky_relu elu softplus silu mish gelu glu pow.Tensor_Scalar var.correction var_mean.correction "
-    "reflection_pad1d reflection_pad2d replication_pad2d _adaptive_avg_pool2d avg_pool2d avg_pool1d",
+    "reflection_pad1d reflection_pad2d replication_pad2d _adaptive_avg_pool2d avg_pool2d",
     "result0": "relu sigmoid tanh exp sqrt rsqrt reciprocal _softmax _log_softmax _safe_softmax leaky_relu_ "
     "elu_",
     "self result0": "max min amax amin std.correction linalg_vector_norm norm.ScalarOpt_dim",
+    "self min max": "clamp.Tensor",
+    "self min": "clamp_min.Tensor",
+    "self max": "clamp_max.Tensor",
     "self other": "maximum minimum atan2",
     "result1": "native_dropout max.dim min.dim topk sort sort.stable",
     "self result1": "max_pool2d_with_indices log_sigmoid_forward",

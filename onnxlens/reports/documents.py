@@ -8,7 +8,9 @@ from typing import TYPE_CHECKING, Any
 from onnxlens.specs.bench import BenchReport
 from onnxlens.specs.codec import to_plain
 from onnxlens.specs.flow import FlowGraph, FlowNode
+from onnxlens.specs.generate import Generated
 from onnxlens.specs.graph import GraphSpec
+from onnxlens.specs.groups import nodes_inside
 from onnxlens.specs.ledger import Ledger, is_lower_bound
 from onnxlens.specs.parity import ModuleParityReport, ParityReport
 from onnxlens.specs.peers import Reconciliation
@@ -20,9 +22,14 @@ if TYPE_CHECKING:
 
 Document = dict[str, Any]
 
+GENERATE = "onnxlens.generate/1"
+
 
 def profile_document(ledger: Ledger, flow: FlowGraph) -> Document:
     """Everything that was counted, exact; a figure that was not computed is absent."""
+    from onnxlens.reports.tables.columns import chip_columns_of_modules  # other documents do without tables
+
+    on_chips = chip_columns_of_modules(ledger)
     return {
         "schema": "onnxlens.profile/1",
         "graph": ledger.graph,
@@ -32,18 +39,24 @@ def profile_document(ledger: Ledger, flow: FlowGraph) -> Document:
         "attribution": ledger.attribution,
         "convention": ledger.convention,
         "totals": {**to_plain(ledger.totals), "arithmetic_intensity": ledger.totals.arithmetic_intensity},
-        "modules": [to_plain(module) for module in ledger.modules],
+        "modules": [
+            {**to_plain(module), **to_plain({name: each.exact(module) for name, each in on_chips.items()})}
+            for module in ledger.modules
+        ],
         "ops": [to_plain(operator) for operator in ledger.operators],
         "nodes": [to_plain(node) for node in ledger.nodes],
         "flow": _flow(flow),
         "notes": list(ledger.notes),
         "conventions": dict(ledger.conventions),
-        **({"bounds": [_bounds(each) for each in ledger.bounds]} if ledger.bounds else {}),
+        **({"bounds": [_bounds(ledger, each) for each in ledger.bounds]} if ledger.bounds else {}),
     }
 
 
-def _bounds(bounds: ChipBounds) -> Document:
-    """The bounds of every module on a chip."""
+def _bounds(ledger: Ledger, bounds: ChipBounds) -> Document:
+    """The bounds of every module on a chip; a module of which nothing is known has none."""
+    inside = nodes_inside(ledger)
+    found = {module.path: bounds.of(inside[module.path]) for module in ledger.modules}
+    unknown = {module.path for module in ledger.modules if is_lower_bound("bound_s", module.lower_bounds)}
     return {
         "chip": bounds.label,
         "title": bounds.chip.title,
@@ -51,8 +64,9 @@ def _bounds(bounds: ChipBounds) -> Document:
         "dtype": bounds.dtype,
         "fusion": bounds.fusion,
         "modules": {
-            path: {**to_plain(bound), "bound_s": bound.bound_s, "limited_by": bound.limited_by}
-            for path, bound in bounds.modules.items()
+            path: {**to_plain(bound), "limited_by": bound.limited_by}
+            for path, bound in found.items()
+            if bound.bound_s or path not in unknown
         },
         "grades": {limit: list(grades) for limit, grades in bounds.grades.items()},
         "notes": list(bounds.notes),
@@ -103,6 +117,11 @@ def layers_document(report: ModuleParityReport) -> Document:
 def summary_document(summary: RunSummary) -> Document:
     """One entry for each graph of a run, and the machine it ran on."""
     return {"schema": "onnxlens.summary/1", **to_plain(summary), "succeeded": summary.succeeded}
+
+
+def generated_document(generated: Generated) -> Document:
+    """What was asked for, the files that were written, and the time of every graph."""
+    return {"schema": GENERATE, **to_plain(generated)}
 
 
 def catalog_document(specs: Sequence[GraphSpec]) -> Document:

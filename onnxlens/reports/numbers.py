@@ -84,6 +84,16 @@ def share_text(
     return f"{AT_MOST} {share(part, whole, digits)}" if part else share(part, whole, digits)
 
 
+def counted(count: int, name: str) -> str:
+    """``1 tensor``, ``2 tensors``."""
+    return f"{count} {name}" if count == 1 else f"{count} {name}s"
+
+
+def as_if_held(dtype: str) -> str:
+    """What a table says of ``--as-dtype``."""
+    return f"types: as if floats were held as {dtype}"
+
+
 def shapes(tensors: Sequence[TensorSpec], limit: int | None = None) -> str:
     """The tensors' shapes, the first ``limit`` of them; equal ones in a row are counted."""
     texts = [(text, len(list(same))) for text, same in groupby(tensor.shape_text() for tensor in tensors)]
@@ -130,11 +140,28 @@ COSTS: Mapping[str, Cost] = MappingProxyType(
         "live_bytes": Cost("activation memory", short_bytes, "max", head="live"),
         "working_bytes": Cost("working set", short_bytes, "none", head="working"),
         "latency_s": Cost("latency", short_time, measured_by="latency", head="latency"),
-        "bound_s": Cost("lower bound", short_time, measured_by="hardware", head="bound"),
         "unknown_nodes": Cost("unknown nodes", short_count, head="unknown"),
         "arithmetic_intensity": Cost("FLOPs/byte", lambda figure: f"{figure:.3g}", "none", head="flops/byte"),
         "achieved_macs_per_s": Cost("MACs/s", short_count, "none", "latency", "macs/s"),
         "parity_error": Cost("error", lambda figure: f"{figure:.1e}", "none", "parity", "error"),
+        "bound_s": Cost("lower bound", short_time, "none", "hardware", "bound"),
+        "bound_percent": Cost("share of the bound", "{:.1f} %".format, "none", "hardware"),
+        "serial_s": Cost("bound of operators in turn", short_time, measured_by="hardware"),
+        "compute_s": Cost("compute", short_time, measured_by="hardware"),
+        "elementwise_s": Cost("elementwise unit", short_time, measured_by="hardware"),
+        "transcendental_s": Cost("transcendental unit", short_time, measured_by="hardware"),
+        "memory_s": Cost("memory bound", short_time, "none", "hardware"),
+        "fit_bound_s": Cost("bound with the array's steps", short_time, "none", "hardware"),
+        "lost_macs": Cost("MACs lost", short_count, measured_by="hardware"),
+        "vendor_cycles": Cost("vendor's cycles", short_count, measured_by="hardware"),
+        "vendor_macs": Cost("MACs of vendor's cycles", short_count, measured_by="hardware"),
+        "turning_factor": Cost("turning factor", "{:.3g}".format, "none", "hardware"),
+        "fused_bytes": Cost("fused memory traffic", short_bytes, measured_by="fusion"),
+        "fused_weight_read_bytes": Cost("fused weights read", short_bytes, measured_by="fusion"),
+        "fused_read_bytes": Cost("fused read", short_bytes, measured_by="fusion"),
+        "fused_write_bytes": Cost("fused written", short_bytes, measured_by="fusion"),
+        "spilled_bytes": Cost("spilled", short_bytes, measured_by="on-chip"),
+        "sram_bytes": Cost("memory on the chip", short_bytes, "max", "fusion"),
     }
 )
 """By the ledger's name."""

@@ -13,8 +13,7 @@ from itertools import takewhile
 from typing import Any
 
 from onnxlens.errors import UsageError
-from onnxlens.reports.tables.bounds import bound_columns
-from onnxlens.reports.tables.fused import fused_columns
+from onnxlens.reports.tables.columns import chip_columns_of_modules
 from onnxlens.specs.ledger import Ledger, ModuleCost, NodeCost, is_lower_bound
 from onnxlens.specs.measured import NodeTiming
 from onnxlens.specs.text import enclosing
@@ -119,7 +118,7 @@ def _module_events(ledger: Ledger, ran: Sequence[Segment]) -> Iterable[Event]:
     modules = {module.path: module for module in ledger.modules}
     totals = Counter(segment.path for segment in ran)
     seen: Counter[str] = Counter()
-    on_chips = {**bound_columns(ledger, "module"), **fused_columns(ledger, "module")}
+    on_chips = chip_columns_of_modules(ledger)
     for segment in ran:
         module = modules[segment.path]
         seen[segment.path] += 1

@@ -33,9 +33,15 @@ ADDED = (*COUNTS, "nodes", "free_nodes", "unknown_nodes", "params")
 
 @record(frozen=True, slots=True)
 class GroupCost(OperatorCost):
-    """What the nodes of one group cost together; ``latency_s`` is None until measured."""
+    """What the nodes of one group cost together.
+
+    Attributes:
+        members: the nodes, by their positions in the ledger.
+        latency_s: None until measured.
+    """
 
     name: str = ""
+    members: tuple[int, ...] = ()
     params: int = 0
     latency_s: float | None = None
 
@@ -43,6 +49,16 @@ class GroupCost(OperatorCost):
     def achieved_macs_per_s(self) -> float | None:
         """MACs / latency, or None where no time was measured, or one too short to distinguish from 0."""
         return self.macs / self.latency_s if self.latency_s else None
+
+
+def nodes_inside(ledger: Ledger) -> Mapping[str, Sequence[int]]:
+    """The nodes in each module and in those that it contains, by its path."""
+    found: dict[str, list[int]] = {module.path: [] for module in ledger.modules}
+    around = {path: enclosing(path, found) for path in {node.module_path for node in ledger.nodes}}
+    for index, node in enumerate(ledger.nodes):
+        for path in around[node.module_path]:
+            found[path].append(index)
+    return found
 
 
 def by_operator(ledger: Ledger) -> Grouping:
@@ -83,7 +99,7 @@ def group_costs(ledger: Ledger, grouping: Grouping | None = None) -> tuple[Group
     if None in ledger.node_seconds:
         members.setdefault(OTHER, [])
     groups = [
-        _group(name, [ledger.nodes[index] for index in indices], grouping.params.get(name, 0), seconds)
+        _group(ledger, name, indices, grouping.params.get(name, 0), seconds)
         for name, indices in members.items()
     ]
     for figure in ADDED:
@@ -107,16 +123,23 @@ def groups_together(groups: Sequence[GroupCost]) -> GroupCost:
     counted = {name: sum(getattr(group, name) for group in groups) for name in ADDED}
     return GroupCost(
         "sum", "", **counted, name="sum", latency_s=_time(group.latency_s for group in groups),
-        peer=peer_of(groups),
+        members=tuple(sorted(index for group in groups for index in group.members)), peer=peer_of(groups),
         lower_bounds=joined_bounds(group.lower_bounds for group in groups),
     )  # fmt: skip
 
 
-def _group(name: str, nodes: Sequence[NodeCost], params: int, seconds: Mapping[str, float]) -> GroupCost:
+def _group(
+    ledger: Ledger, name: str, members: Sequence[int], params: int, seconds: Mapping[str, float]
+) -> GroupCost:
+    nodes = [ledger.nodes[index] for index in members]
     cost = operator_cost(nodes[0].op_type if nodes else "", nodes[0].domain if nodes else "", nodes)
     counted = {each.name: getattr(cost, each.name) for each in fields(cost)}
     return GroupCost(
-        **counted, name=name, params=params, latency_s=seconds.get(name, 0.0) if seconds else None
+        **counted,
+        name=name,
+        members=tuple(members),
+        params=params,
+        latency_s=seconds.get(name, 0.0) if seconds else None,
     )
 
 

@@ -6,12 +6,14 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import field, replace
 from operator import attrgetter
-from typing import TYPE_CHECKING, Any, Literal, get_args
+from typing import TYPE_CHECKING, Literal, get_args
 
 from onnxlens.errors import GraphError
+from onnxlens.specs.experts import Routing
 from onnxlens.specs.grouping import Grouping, NodeFacts
 from onnxlens.specs.peers import Convention, PeerCost, summed
 from onnxlens.specs.record import record
+from onnxlens.specs.roofline import AT, ON_CHIPS, ChipBounds
 from onnxlens.specs.tensor import TensorSpec
 from onnxlens.specs.traffic import FusedTraffic
 
@@ -30,9 +32,7 @@ OPERATIONS = ("macs", "vector_ops", "special_ops", "flops")
 TRAFFIC = ("weight_read_bytes", "read_bytes", "write_bytes", "moved_bytes")
 DERIVED_FROM: Mapping[str, str] = {
     "achieved_macs_per_s": "macs", "arithmetic_intensity": "flops", "peak_live_bytes": "live_bytes",
-    **dict.fromkeys(
-        ("bound_s", "serial_s", "compute_s", "elementwise_s", "transcendental_s", "memory_s", "fit_bound_s",
-         "lost_macs", "vendor_cycles", "vendor_macs", "bound_percent", "turning_factor"), "macs"),
+    **ON_CHIPS,
 }  # fmt: skip
 
 Bounds = tuple[str, ...] | None
@@ -40,8 +40,9 @@ Bounds = tuple[str, ...] | None
 
 
 def is_lower_bound(name: str, bounds: Bounds) -> bool:
-    """Whether a figure lacks what is unknown."""
-    return bounds is not None and DERIVED_FROM.get(name, name) in bounds
+    """Whether a figure, of whatever chip, lacks what is unknown."""
+    plain = name.partition(AT)[0]
+    return bounds is not None and DERIVED_FROM.get(plain, plain) in bounds
 
 
 def lower_bounds(nodes: Iterable[NodeCost], *, live: bool = False) -> Bounds:
@@ -211,7 +212,7 @@ class ModuleCost(Counted):
         params: elements of its parameters, shared ones once, whether or not the forward pass uses them.
         resident_weight_bytes: the weights that must be kept for it.
         live_bytes: the most that is alive at once while it runs, weights apart.
-        latency_s, bound_s, parity_error: None until measured or computed.
+        latency_s, parity_error: None until measured.
         working_bytes: what it takes if it runs alone: activations at most, and weights; None likewise.
         peer: what a peer counts for it, in a peer's convention; nodes that work on weights alone included.
         evidence: the surest of what told that its nodes belong to it; none for the model.
@@ -238,7 +239,6 @@ class ModuleCost(Counted):
     resident_weight_bytes: int
     live_bytes: int
     latency_s: float | None = None
-    bound_s: float | None = None
     parity_error: float | None = None
     working_bytes: int | None = None
     peer: PeerCost | None = None
@@ -306,17 +306,15 @@ class Ledger:
 
     Attributes:
         source: the file's name, or the catalog's name of the graph.
-        attribution: where most module paths come from: the exporter's ``metadata``, the ``names`` of nodes,
-            those of ``weights``, or ``none``.
+        attribution: what told most paths: ``metadata``, ``names`` of nodes, or of ``weights``, ``none``.
         weights: which the file holds: ``none``, ``seeded``, a checkpoint's name; "" if unknown.
         notes: facts a reader of the figures must know, one line each.
         convention: ``matrix``, ours, or the peer's whose counts stand in every row's ``peer``.
-        windows: what the convolutions and poolings among the nodes slide over, by the node's index.
-        facts: of each node, where they are asked for; else empty.
-        grouping: the groups that are asked for.
+        windows, experts: by the node's index, what it slides over, or how tokens get to its experts.
+        facts, grouping: of each node, and its groups, where they are asked for.
         node_seconds: measured time by the node's index, None for what belongs to none; empty until measured.
         own_seconds: likewise by the path of the module whose own kernels ran, None for what belongs to none.
-        bounds: what bounds the time on chips, where they are asked for; the first is that of modules.
+        bounds: what bounds the time on chips, where they are asked for.
         traffic: memory traffic when operators are fused, where that is asked for.
     """
 
@@ -332,11 +330,12 @@ class Ledger:
     conventions: Mapping[str, str] = field(default_factory=dict)
     convention: Convention = "matrix"
     windows: Mapping[int, Window] = field(default_factory=dict)
+    experts: Mapping[int, Routing] = field(default_factory=dict)
     facts: tuple[NodeFacts, ...] = ()
     grouping: Grouping | None = None
     node_seconds: Mapping[int | None, float] = field(default_factory=dict)
     own_seconds: Mapping[str | None, float] = field(default_factory=dict)
-    bounds: tuple[Any, ...] = ()  # ChipBounds: made from a graph, never read back
+    bounds: tuple[ChipBounds, ...] = ()
     traffic: FusedTraffic | None = None
 
     def __post_init__(self) -> None:

@@ -77,6 +77,7 @@ class MemoryPlan:
         levels_bytes: what is alive at each of them; what is of unknown size is left out.
         file_peak_bytes: the peak in the file's order.
         order: ``file``, or the name of the search that found a better one.
+        searched: whether a better one was looked for.
         arena_bytes: the size of the arena that holds all tensors.
         alive_bytes: the peak of what the arena holds: no arena is smaller.
         heuristic: in which order the arena was filled.
@@ -90,6 +91,7 @@ class MemoryPlan:
     file_peak_bytes: int
     in_place: bool
     order: str
+    searched: bool
     arena_bytes: int
     alive_bytes: int
     alignment_bytes: int

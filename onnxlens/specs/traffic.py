@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal, get_args
 
@@ -46,21 +46,35 @@ class TrafficRow:
     unsized_nodes: int
 
 
+def traffic_together(
+    rows: Sequence[TrafficRow], modes: Iterable[FusionMode], named: tuple[str, str, int] = ("", "", 0)
+) -> TrafficRow:
+    """The row of several rows together, no two of which share a node; ``named`` is its name, class, depth."""
+    spilled = [row.spilled_bytes for row in rows if row.spilled_bytes is not None]
+    return TrafficRow(
+        *named,
+        {mode: sum(row.moved_bytes[mode] for row in rows) for mode in modes},
+        sum(row.weight_read_bytes for row in rows),
+        sum(row.read_bytes for row in rows),
+        sum(row.write_bytes for row in rows),
+        sum(spilled) if spilled else None,
+        max((row.sram_bytes for row in rows if row.sram_bytes is not None), default=None),
+        sum(row.untiled_nodes for row in rows),
+        sum(row.unsized_nodes for row in rows),
+    )
+
+
 @dataclass(frozen=True, slots=True)
 class FusedTraffic:
-    """The traffic of one mode of fusion, for columns of a ledger.
-
-    Attributes:
-        nodes: of every node of the ledger.
-        modules: by path, everything inside.
-        of: of any nodes together, by their indices.
-    """
+    """The traffic of one mode of fusion, of every node of a ledger."""
 
     fusion: FusionMode
     on_chip_bytes: int | None
     nodes: Sequence[TrafficRow]
-    modules: Mapping[str, TrafficRow]
-    of: Callable[[Sequence[int]], TrafficRow]
+
+    def of(self, indices: Sequence[int]) -> TrafficRow:
+        """That of any nodes together, by their indices, each once."""
+        return traffic_together([self.nodes[index] for index in indices], (self.fusion,))
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,7 +13,7 @@ import pytest
 import onnxlens as api
 from onnxlens.profile.runtime.calibration import cache_bytes, calibrate, chip_text
 from tests.cli.calls import onnxlens
-from tests.profile.chip.test_bound import MACS, worked
+from tests.profile.chip.test_bound import MACS, MAP, WEIGHT, worked
 from tests.profile.models import op
 from tests.specs.test_document_schemas import complaints
 
@@ -62,6 +62,34 @@ def test_bounds_are_tested_sorted_and_shown(tmp_path: Path) -> None:
     assert "sum of 2" in onnxlens(*given, "--sort", "bound_s@a100", "--top", "2").out
     plain = onnxlens("profile", path, "--hardware", "h200").out
     assert "h200 (NVIDIA H200 SXM; types as in the file): at least" in plain
+
+
+@pytest.mark.parametrize("by", ["module", "node", "op", "family"])
+def test_what_rows_take_together_is_the_bound_of_their_nodes(tmp_path: Path, by: str) -> None:
+    kernel = {"kernel_shape": [3, 3], "pads": [1, 1, 1, 1]}
+    nodes = [
+        op("Conv", "x w", "a", "one.conv", **kernel),
+        op("Relu", "a", "b", "one.act"),
+        op("Conv", "b w", "y", "two", **kernel),
+    ]
+    chips = ("--hardware", "k230,h200", "--as-dtype", "int8", "--fusion", "none")
+    given = ("ledger", worked(tmp_path, nodes), *chips, "--by", by)
+    document = json.loads(onnxlens(*given, "--format", "json").out)
+    assert complaints("ledger", document) == []
+    # both convolutions by compute; one after another the Relu's two maps pass the DRAM at 12.8 GB/s
+    found = document["sum"]
+    assert found["bound_s"] == found["compute_s"] == pytest.approx(2 * MACS / 614.4e9)
+    assert found["serial_s"] == pytest.approx(2 * MACS / 614.4e9 + 2 * MAP / 12.8e9)
+    assert found["bound_s@h200"] == pytest.approx(2 * MACS / 989.5e12)
+    # unfused: the weight twice and three times a map in and out; the Relu's own
+    assert found["fused_bytes"] == 2 * WEIGHT + 6 * MAP
+    assert found["limited_by"] == "compute" and found["bound_percent"] == 100
+    chosen = ("--where", "macs==0") if by != "module" else ("--where", "macs==0", "--leaves")
+    part = json.loads(onnxlens(*given, *chosen, "--format", "json").out)["sum"]
+    assert part["fused_bytes"] == 2 * MAP and part["bound_s"] == pytest.approx(2 * (MAP - 155_648) / 25.6e9)
+    shown = onnxlens(*given, *chosen, "--columns", "macs,bound,bound@h200,fused_bytes").out
+    sums = [line.split() for line in shown.splitlines() if line.startswith(("sum", "total  "))]
+    assert sums[0][-7:-3] == ["0", "3.5", "us", "0.0"] and sums[1][2:5] == ["M", "376", "us"]
 
 
 @pytest.mark.parametrize(
@@ -118,6 +146,8 @@ def test_what_is_unknown_has_no_bound_and_what_is_known_of_a_whole_a_lower_one(t
     assert "node_a" in listed and "node_b" not in listed
     document = json.loads(onnxlens("profile", path, "--hardware", "h200", "--format", "json").out)
     assert complaints("profile", document) == []
+    assert document["bounds"][0]["modules"].keys() == {"", "known"}
+    assert "bound_s" not in next(each for each in document["modules"] if each["path"] == "strange")
     alone = worked(tmp_path, [op("Exotic", "x", "b", domain="acme"), op("Relu", "b", "y")])
     note = "no bound, as nothing that is known of the graph takes time"
     assert note in onnxlens("profile", alone, "--hardware", "h200").out
@@ -152,6 +182,61 @@ def test_a_picture_is_colored_by_a_bound(tmp_path: Path) -> None:
     assert done.code == 0 and "lower bound" in out.read_text()
     refused = onnxlens("render", path, "--color", "bound_s", "--out", out)
     assert refused.code == 2 and "--hardware" in refused.err
+
+
+@pytest.mark.parametrize(
+    ("column", "given", "figures"),
+    [
+        # of the convolution, then of the Relu, by the worked example in docs/roofline.md
+        ("bound_s@k230", ("--hardware", "h200,k230", "--as-dtype", "int8"), ("188 us", "3.5 us")),
+        ("serial_s", ("--hardware", "k230", "--as-dtype", "int8"), ("188 us", "31.4 us")),
+        ("fused_bytes", ("--fusion", "epilogue", "--as-dtype", "int8"), ("232.00 KiB", "196.00 KiB")),
+        ("working", ("--as-dtype", "int8"), ("428.00 KiB", "392.00 KiB")),
+    ],
+)
+def test_boxes_are_colored_by_any_column_of_chips_and_memory(
+    tmp_path: Path, column: str, given: tuple[str, ...], figures: tuple[str, str]
+) -> None:
+    path, out = worked(tmp_path), tmp_path / "flow.dot"
+    done = onnxlens("render", path, *given, "--color", column, "--out", out)
+    assert (done.code, done.err) == (0, "")
+    assert all(figure in out.read_text() for figure in figures)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("--color", "macs@h200"), "'macs@h200' is not a column to color by"),
+        (("--color", "fused_bytes"), "no box has fused_bytes; it comes with --fusion"),
+        (("--color", "spilled_bytes", "--fusion", "none"), "no box has spilled_bytes"),
+        (("--color", "bound_s@a100", "--hardware", "h200"), "no box has bound_s@a100"),
+        (("--as-dtype", "int8"), "--as-dtype is of memory and bounds"),
+        (("--viewer", "netron", "--on-chip", "1MiB"), "--on-chip is for --viewer flow or --viewer model-ex"),
+    ],
+)
+def test_what_no_box_has_is_refused_in_a_line(
+    tmp_path: Path, arguments: tuple[str, ...], message: str
+) -> None:
+    done = onnxlens("render", worked(tmp_path), *arguments, "--out", tmp_path / "x.svg")
+    assert done.code == 2 and message in done.err and len(done.err.strip().splitlines()) == 1
+
+
+def test_every_column_of_chips_is_node_data(tmp_path: Path) -> None:
+    path, out = worked(tmp_path), tmp_path / "net.json"
+    given = ("--hardware", "k230,h200", "--as-dtype", "int8", "--fusion", "none", "--on-chip", "1MiB")
+    assert onnxlens("render", path, "--viewer", "model-explorer", *given, "--out", out).code == 0
+    for column, name, total in (
+        ("bound_s", "lower bound (s)", True),
+        ("bound_s@h200", "lower bound (s) on h200", True),
+        ("serial_s", "bound of operators in turn (s)", False),
+        ("spilled_bytes", "spilled", False),
+    ):
+        (data,) = json.loads((tmp_path / f"net.{column}.json").read_text()).values()
+        assert data["name"] == name and ("hideAggregatedStats" in data) is total
+    bounds = json.loads((tmp_path / "net.bound_s.json").read_text())
+    values = [each["value"] for each in next(iter(bounds.values()))["results"].values()]
+    assert values == [pytest.approx(MACS / 614.4e9), pytest.approx(2 * (MAP - 155_648) / 25.6e9)]
+    assert not (tmp_path / "net.limited_by.json").exists()
 
 
 def test_this_machine_is_measured_and_kept(no_host: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -97,3 +97,38 @@ def test_what_is_wholly_unknown_is_not_said_to_be_nothing(tmp_path: Path) -> Non
     assert "; at least ?: inputs, outputs and weights once" in moved
     assert "on the chip ? are read again" in moved and "knee: 16.00 KiB ?" in moved
     assert " 0 B" not in moved
+
+
+def test_one_tensor_is_not_several_and_types_are_as_they_are_held(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "200")
+    x, y = (value(name, (2, 8)) for name in "xy")
+    path = save(tmp_path, [op("Relu", "x", "y")], [x], [y], [])
+    done = onnxlens("memory", path, "--as-dtype", "int8", "--order", "better")
+    # two maps of 16 bytes; in the order of the file, which is the only one
+    assert "alive: 32 B in 2 tensors, while" in done.out and "float32" not in done.out
+    assert done.out.count(" int8") == 3 and "types: as if floats were held as int8" in done.out
+    assert "order: the file's, as no search found a lower peak" in done.out
+    assert "order: the file's\n" in onnxlens("memory", path).out
+    document = json.loads(onnxlens("memory", path, "--as-dtype", "int8", "--format", "json").out)
+    assert {each["dtype"] for each in document["arena"]["tensors"]} == {"int8"}
+    in_place = onnxlens("memory", path, "--in-place").out
+    assert "for 2 tensors in 2 buffers" in in_place  # the input of the graph stays
+    alone = onnxlens("memory", save(tmp_path, [op("Flatten", "x", "y")], [x], [y], [])).out  # a view
+    assert "alive: 64 B in 1 tensor, while" in alone and "for 1 tensor in 1 buffer, at least 64 B" in alone
+
+
+def test_tensors_without_elements_take_no_memory(tmp_path: Path) -> None:
+    nodes = [op("Relu", "x", "a"), op("Concat", "a z", "y", axis=0)]
+    x, z, y = value("x", (0, 8)), value("z", (2, 8)), value("y", (2, 8))
+    path = save(tmp_path, nodes, [x, z], [y], [])
+    for given in ((), ("--in-place", "--order", "better"), ("--align", "64")):
+        document = json.loads(onnxlens("memory", path, *given, "--format", "json").out)
+        assert document["peak"]["live_bytes"] == 2 * 64 and document["arena"]["unsized_tensors"] == 0
+        sizes = {each["tensor"]: each["size_bytes"] for each in document["arena"]["tensors"]}
+        assert sizes == {"x": 0, "a": 0, "z": 64, "y": 64}
+        assert document["arena"]["size_bytes"] == 128
+    nothing = save(tmp_path, [op("Relu", "x", "y")], [x], [value("y", (0, 8))], [])
+    done = onnxlens("memory", nothing, "--plot", tmp_path / "empty.svg")
+    assert done.code == 0 and "alive: 0 B" in done.out

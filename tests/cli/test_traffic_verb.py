@@ -100,9 +100,9 @@ def test_what_is_not_known_makes_lower_bounds(tmp_path: Path) -> None:
     path = save(tmp_path, nodes, [value("x", (1, 8, 6, 6))], [value("y", (4, "n"))], weights)
     text = done("traffic", path, "--by", "node")
     assert f">= {short_bytes(2 * MAP + KERNEL)} unfused" in text
-    assert "unsized: 2 nodes move what is unknown" in text
+    assert "unsized: 2 nodes without a size" in text
     small = done("traffic", path, "--on-chip", "100B")
-    assert "untiled: 1 nodes do not fit in tiles" in small and "with 100 B on the chip >= " in small
+    assert "untiled: 1 node without tiles that fit" in small and "with 100 B on the chip >= " in small
 
 
 @pytest.mark.parametrize(

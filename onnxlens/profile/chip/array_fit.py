@@ -4,7 +4,8 @@ The result is a lower bound over what a compiler may do without changing the fil
 that apply, and of all shapes in which the same product can be given to the array, the least cycles count.
 These shapes are
 
-- the operands of a matrix product swapped;
+- the operands of a matrix product, or of a 1x1 convolution, swapped;
+- a 1x1 convolution as a matrix product, and a depthwise one as one whose groups are dense;
 - the positions of a 1x1 convolution or the rows of a product arranged as a plane of any sides;
 - groups taken together, several at a time, with zeros between them;
 - a stride along height, width or both folded into the input channels;
@@ -40,9 +41,15 @@ class _Filled:
 
 def fit_layer(work: MatrixWork, rules: Iterable[FitRule], operands: str) -> LayerFit | None:
     """The least cycles of one core; None where no rule is for such a layer with such operands."""
-    ways = [(rule, _least(work, rule)) for rule in rules if _applies(rule, work, operands)]
-    if not ways:
+    rules = [rule for rule in rules if operands in rule.operands]
+    if not any(work.layer in rule.layers for rule in rules):
         return None
+    ways = (
+        (rule, rule_cycles(shape, rule, is_plane=_is_pointwise(shape)))
+        for shape in shapes_of(work)
+        for rule in rules
+        if shape.layer in rule.layers
+    )
     rule, filled = min(ways, key=lambda way: way[1].cycles)
     cause, factor = max(filled.losses, key=lambda loss: loss[1])
     slots = filled.cycles * rule.macs_per_cycle
@@ -60,15 +67,6 @@ def fit_layers(works: Sequence[MatrixWork], rules: Sequence[FitRule], operands: 
     return LayerFit(cycles, macs, slots, worst.blame)
 
 
-def _applies(rule: FitRule, work: MatrixWork, operands: str) -> bool:
-    return work.layer in rule.layers and operands in rule.operands
-
-
-def _least(work: MatrixWork, rule: FitRule) -> _Filled:
-    ways = (rule_cycles(shape, rule, is_plane=_is_pointwise(shape)) for shape in shapes_of(work))
-    return min(ways, key=lambda filled: filled.cycles)
-
-
 def _is_pointwise(work: MatrixWork) -> bool:
     return work.taps == 1 and set(work.stride) <= {1}
 
@@ -77,8 +75,14 @@ def shapes_of(work: MatrixWork) -> Iterator[MatrixWork]:
     """The layer in every shape in which an array may be given it."""
     yield work
     if work.layer == "matmul":
-        yield replace(work, width=work.output_channels, output_channels=work.width)
+        yield _swapped(work)
+    if work.layer == "depthwise":  # dense, and below several groups together
+        work = replace(work, layer="convolution")
+        yield work
     if work.layer == "convolution":
+        if _is_pointwise(work):
+            rows = replace(work, layer="matmul", height=1, width=work.positions)
+            yield from (rows, _swapped(rows), replace(_swapped(rows), layer="convolution"))
         yield from _folded_strides(work)
         if work.is_spread:
             yield replace(work, output_channels=work.output_channels * work.taps, kernel=())
@@ -89,6 +93,10 @@ def shapes_of(work: MatrixWork) -> Iterator[MatrixWork]:
                 input_channels=work.input_channels * together,
                 output_channels=work.output_channels * together,
             )
+
+
+def _swapped(work: MatrixWork) -> MatrixWork:
+    return replace(work, width=work.output_channels, output_channels=work.width)
 
 
 def _folded_strides(work: MatrixWork) -> Iterator[MatrixWork]:

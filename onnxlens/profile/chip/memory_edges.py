@@ -3,31 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
 
 from onnxlens.errors import OnnxlensError
 from onnxlens.profile.count.rules import is_view, viewed_inputs
 from onnxlens.profile.count.rules.traffic import BODY_OUTPUTS, reads_of, writes_of
 from onnxlens.profile.graph.graph import Graph, GraphNode
 from onnxlens.profile.graph.node_view import NodeView, ValueView
+from onnxlens.specs.edges import Moves, NodeMoves
 from onnxlens.specs.ledger import NodeCost
-
-Moves = Mapping[str, int]
-"""Bytes by the tensor whose memory it is."""
-
-
-@dataclass(frozen=True, slots=True)
-class NodeMoves:
-    """What one run of a node moves; nothing where its bytes are not those of its inputs and outputs.
-
-    Attributes:
-        tensors: every tensor whose memory it reads, sized or not.
-    """
-
-    tensors: frozenset[str]
-    weights: Moves = field(default_factory=dict)
-    reads: Moves = field(default_factory=dict)
-    writes: Moves = field(default_factory=dict)
 
 
 class MemoryEdges:

@@ -146,6 +146,7 @@ def _plan(
         file_peak_bytes=file_peak_bytes,
         in_place=request.in_place,
         order=order,
+        searched=request.better_order,
         arena_bytes=arena.size_bytes,
         alive_bytes=alive_bytes(buffers),
         alignment_bytes=request.alignment_bytes,

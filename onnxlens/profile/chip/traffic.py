@@ -23,6 +23,7 @@ from onnxlens.specs.traffic import (
     TrafficKinds,
     TrafficReport,
     TrafficRow,
+    traffic_together,
 )
 
 SMALLEST_KNEE_BYTES = 2**14
@@ -121,10 +122,7 @@ class GraphTraffic:
         """
         modes = FUSION_MODES if on_chip_bytes is not None else FUSION_MODES[:-1]
         moved = {each: self.fusion.traffic(each, on_chip_bytes) for each in modes}
-        chosen = moved.get(mode) or self.fusion.traffic(mode, on_chip_bytes)
-        stays = self.fusion.stays(mode, on_chip_bytes)
-        spilled = {} if on_chip_bytes is None else self.spilled(on_chip_bytes, stays)
-        rows = _Rows(self, moved, chosen, spilled, on_chip_bytes)
+        nodes = self._nodes(mode, moved, on_chip_bytes)
         return TrafficReport(
             graph=self._ledger.graph,
             source=self._ledger.source,
@@ -132,96 +130,73 @@ class GraphTraffic:
             on_chip_bytes=on_chip_bytes,
             compulsory_bytes=compulsory_bytes(self._graph, self.fusion),
             by=by,
-            rows=tuple(rows.row(*each) for each in self._parts(by)),
-            total=rows.row("total", "", 0, range(len(self._graph.nodes))),
-            kinds={each: self._kinds(each, traffic, on_chip_bytes) for each, traffic in moved.items()},
+            rows=tuple(
+                traffic_together([nodes[index] for index in indices], modes, named)
+                for named, indices in self._parts(by)
+            ),
+            total=traffic_together(nodes, modes, ("total", "", 0)),
+            kinds={each: self._kinds(each, moved, on_chip_bytes) for each in modes},
             knee=self.knee(mode),
             attribution=self._ledger.attribution,
             stored_as=self._dtype,
         )
 
     def fused(self, mode: FusionMode, on_chip_bytes: int | None) -> FusedTraffic:
-        """The traffic of one mode, of nodes, modules and whatever nodes are asked for.
+        """The traffic of one mode.
 
         Raises:
             UsageError: ``layer-pairs`` without a size.
         """
-        chosen = self.fusion.traffic(mode, on_chip_bytes)
+        moved = {mode: self.fusion.traffic(mode, on_chip_bytes)}
+        return FusedTraffic(mode, on_chip_bytes, self._nodes(mode, moved, on_chip_bytes))
+
+    def _nodes(
+        self, mode: FusionMode, moved: Mapping[FusionMode, Sequence[Traffic]], on_chip_bytes: int | None
+    ) -> Sequence[TrafficRow]:
+        """The row of every node; ``mode`` is that of the kinds of bytes and of what is spilled."""
         stays = self.fusion.stays(mode, on_chip_bytes)
         spilled = {} if on_chip_bytes is None else self.spilled(on_chip_bytes, stays)
-        rows = _Rows(self, {mode: chosen}, chosen, spilled, on_chip_bytes)
-        return FusedTraffic(
-            mode,
-            on_chip_bytes,
-            [rows.row(*part) for part in self._parts("node")],
-            {part[0]: rows.row(*part) for part in self._parts("module")},
-            lambda nodes: rows.row("", "", 0, nodes),
-        )
+        rows = []
+        for index, (cost, chosen) in enumerate(zip(self._costs, moved[mode], strict=True)):
+            tiles = self.tiles.get(index)
+            rows.append(
+                TrafficRow(
+                    cost.node,
+                    cost.class_name,
+                    0,
+                    {each: traffic[index].moved_bytes for each, traffic in moved.items()},
+                    chosen.weight_read_bytes,
+                    chosen.read_bytes,
+                    chosen.write_bytes,
+                    None if on_chip_bytes is None else spilled.get(index, 0),
+                    None if tiles is None else tiles.whole_bytes,
+                    self.untiled(on_chip_bytes, (index,)),
+                    int(cost.status == "unknown" and not cost.moved_bytes),
+                )
+            )
+        return rows
 
-    def _kinds(self, mode: FusionMode, traffic: Sequence[Traffic], on_chip_bytes: int | None) -> TrafficKinds:
-        spilled = None
-        if on_chip_bytes is not None:
-            spilled = sum(self.spilled(on_chip_bytes, self.fusion.stays(mode, on_chip_bytes)).values())
-        return TrafficKinds(
-            sum(each.weight_read_bytes for each in traffic),
-            sum(each.read_bytes for each in traffic),
-            sum(each.write_bytes for each in traffic),
-            spilled,
-        )
+    def _kinds(
+        self, mode: FusionMode, moved: Mapping[FusionMode, Sequence[Traffic]], on_chip_bytes: int | None
+    ) -> TrafficKinds:
+        whole = traffic_together(self._nodes(mode, moved, on_chip_bytes), (mode,))
+        return TrafficKinds(whole.weight_read_bytes, whole.read_bytes, whole.write_bytes, whole.spilled_bytes)
 
-    def _parts(self, by: Rows) -> Iterator[tuple[str, str, int, Sequence[int]]]:
-        """The name, class, depth and nodes of each row."""
+    def _parts(self, by: Rows) -> Iterator[tuple[tuple[str, str, int], Sequence[int]]]:
+        """The name, class and depth of each row, and its nodes."""
         if by == "module":
             inside = self._graph.by_module()
             for module in self._ledger.modules:
-                yield module.path, module.class_name, module.depth, inside[module.path]
+                yield (module.path, module.class_name, module.depth), inside[module.path]
         elif by == "op":
             members: dict[str, list[int]] = {}
             for index, cost in enumerate(self._costs):
                 members.setdefault(f"{cost.domain}::{cost.op_type}".removeprefix("::"), []).append(index)
             for name, nodes in members.items():
-                yield name, "", 0, nodes
+                yield (name, "", 0), nodes
         else:
             for index, cost in enumerate(self._costs):
-                yield cost.node, cost.class_name, 0, (index,)
-
-    def unsized(self, index: int) -> bool:
-        """Whether what the node moves is unknown."""
-        cost = self._costs[index]
-        return cost.status == "unknown" and not cost.moved_bytes
-
-
-class _Rows:
-    """Sums over nodes."""
-
-    def __init__(
-        self,
-        traffic: GraphTraffic,
-        moved: Mapping[FusionMode, Sequence[Traffic]],
-        chosen: Sequence[Traffic],
-        spilled: Mapping[int, int],
-        on_chip_bytes: int | None,
-    ) -> None:
-        self._traffic, self._chosen = traffic, chosen
-        self._spilled, self._on_chip_bytes = spilled, on_chip_bytes
-        self._moved = {mode: [each.moved_bytes for each in nodes] for mode, nodes in moved.items()}
-
-    def row(self, name: str, class_name: str, depth: int, nodes: Sequence[int]) -> TrafficRow:
-        tiles = [each for index in nodes if (each := self._traffic.tiles.get(index)) is not None]
-        again = sum(self._spilled.get(index, 0) for index in nodes)
-        return TrafficRow(
-            name,
-            class_name,
-            depth,
-            {mode: sum(moved[index] for index in nodes) for mode, moved in self._moved.items()},
-            sum(self._chosen[index].weight_read_bytes for index in nodes),
-            sum(self._chosen[index].read_bytes for index in nodes),
-            sum(self._chosen[index].write_bytes for index in nodes),
-            None if self._on_chip_bytes is None else again,
-            max((each.whole_bytes for each in tiles), default=None),
-            self._traffic.untiled(self._on_chip_bytes, nodes),
-            sum(map(self._traffic.unsized, nodes)),
-        )
+                yield (cost.node, cost.class_name, 0), (index,)
 
 
 @lru_cache(2**16)

@@ -184,7 +184,10 @@ def _nodes(boxes: Sequence[_Box], deepest: DeepestFlow) -> Sequence[FlowNode]:
                 title=_title(box, deepest),
                 parents=tuple(level for level in box.levels[:-1] if level[0]),
                 order=order,
-                costs=module_costs(sums, row, first=box.levels not in seen, only=only),
+                costs={
+                    **module_costs(sums, row, first=box.levels not in seen, only=only),
+                    **deepest.figures_of(box.parts),
+                },
                 lower_bounds=joined_bounds(
                     [row.lower_bounds] if row and only else [part.lower_bounds for part in box.parts]
                 ),

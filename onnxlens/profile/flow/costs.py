@@ -13,13 +13,17 @@ OPERATIONS = ("macs", "vector_ops", "special_ops", "flops")
 BYTES = ("weight_read_bytes", "read_bytes", "write_bytes", "moved_bytes")
 SUMMED = (*OPERATIONS, *BYTES, "params", "unknown_nodes")
 OF_MODULES = (
-    "resident_weight_bytes", "live_bytes", "latency_s", "bound_s", "achieved_macs_per_s", "parity_error",
-)  # fmt: skip
+    "resident_weight_bytes",
+    "live_bytes",
+    "working_bytes",
+    "latency_s",
+    "achieved_macs_per_s",
+    "parity_error",
+)
 """Known for a module as a whole only: they cannot be divided among the segments in which it runs."""
 
-MEANS = frozenset({"latency_s", "bound_s"})
-"""A folded box shows the mean over the equal blocks, so that times the repeats it is their sum."""
-LARGEST = frozenset({"live_bytes", "parity_error", "resident_weight_bytes"})
+COUNTED = frozenset((*SUMMED, "arithmetic_intensity"))
+LARGEST = frozenset({"live_bytes", "working_bytes", "parity_error", "resident_weight_bytes", "sram_bytes"})
 """A folded box shows the largest over the equal blocks."""
 
 
@@ -68,19 +72,23 @@ def module_costs(sums: Costs, row: ModuleCost | None, *, first: bool, only: bool
 
 
 def merged_costs(costs: Sequence[Costs]) -> Costs:
-    """What one of several equal boxes costs: what is counted is the same for all of them."""
+    """What one of several equal boxes costs: what is counted is the same for all of them.
+
+    Of all else, such as times and bounds, it is the mean, so that times the repeats it is their sum.
+    """
     merged: dict[str, int | float] = {}
     for name, figure in costs[0].items():
         figures = [other[name] for other in costs if name in other]
-        if name in MEANS | LARGEST and len(figures) < len(costs):
-            continue
-        if name in MEANS:
-            figure = fmean(figures)
-        elif name in LARGEST:
-            figure = max(figures)
-        merged[name] = figure
+        if name in COUNTED:
+            merged[name] = figure
+        elif len(figures) == len(costs):
+            merged[name] = max(figures) if name in LARGEST else _mean(figures)
     if merged.get("latency_s") and "macs" in merged:
         merged["achieved_macs_per_s"] = merged["macs"] / merged["latency_s"]
     else:
         merged.pop("achieved_macs_per_s", None)
     return merged
+
+
+def _mean(figures: Sequence[float]) -> float:
+    return figures[0] if len(set(figures)) == 1 else fmean(figures)

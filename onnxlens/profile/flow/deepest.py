@@ -22,6 +22,15 @@ from onnxlens.specs.tensor import TensorSpec
 LARGER_BRANCHES = "at most: where the data decides which branch of an If runs, the larger one counts"
 
 
+Figures = Callable[[Sequence[int]], Mapping[str, int | float]]
+"""By the indices of nodes."""
+
+
+def no_figures(indices: Sequence[int]) -> Mapping[str, int | float]:
+    """Nothing is known besides what is counted."""
+    return {}
+
+
 @dataclass(frozen=True)
 class DeepestFlow:
     """A flow at its deepest, whole or of one module, with what the steps from it need to know.
@@ -33,6 +42,7 @@ class DeepestFlow:
             children, that are in one box at every depth. A picture's boxes are made of these.
         rows: what the ledger has for each module, by path.
         nodes: what each box runs, by its id and then by the node's index.
+        figures: what is known of some nodes together besides, by the column's name.
         names_modules: whether the file does; if not, boxes are titled by their operators.
         shown: the path of the module or group that is shown alone; "" is the whole graph.
         groups: the paths of the groups among the levels, by name.
@@ -48,6 +58,7 @@ class DeepestFlow:
     groups: Mapping[str, str] = field(default_factory=dict)
     closed: frozenset[str] = frozenset()
     detours: Sequence[tuple[str, str]] = ()
+    figures: Figures = no_figures
 
     @property
     def levels(self) -> int:
@@ -112,6 +123,10 @@ class DeepestFlow:
             found[edge.target].append(index)
         return found
 
+    def figures_of(self, boxes: Iterable[FlowNode]) -> Mapping[str, int | float]:
+        """What is known besides of the nodes that boxes run; nothing of those that do not run."""
+        return self.figures(sorted(index for box in boxes for index in self.nodes.get(box.id, ())))
+
     def names(self) -> Mapping[str, str]:
         """What a person calls each group, by its path; the path follows a name that another module has."""
         return {
@@ -124,7 +139,7 @@ class DeepestFlow:
         return len(box.parents) + 1 - bool(self.shown)
 
 
-def build_flow(graph: Graph, ledger: Ledger) -> DeepestFlow:
+def build_flow(graph: Graph, ledger: Ledger, figures: Figures = no_figures) -> DeepestFlow:
     """The data flow of ``graph`` with every module opened, and every branch and loop.
 
     Operators that only rename a tensor are left out, and so is what runs once before run time.
@@ -163,6 +178,7 @@ def build_flow(graph: Graph, ledger: Ledger) -> DeepestFlow:
         },
         names_modules=graph.attribution != "none",
         closed=frozenset(frames.dead),
+        figures=figures,
     )
 
 

@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 from onnxlens.profile.flow.alone import alone, inside_alone, shown_alone
 from onnxlens.profile.flow.collapse import box_count, collapsed_with_parts, has_more_boxes, has_more_levels
-from onnxlens.profile.flow.deepest import DeepestFlow, build_flow, ran
+from onnxlens.profile.flow.deepest import DeepestFlow, Figures, build_flow, no_figures, ran
 from onnxlens.profile.flow.fold import folded
 from onnxlens.profile.flow.group import grouped
 from onnxlens.profile.flow.levels import notes_on, with_levels
@@ -45,7 +45,9 @@ def requested_flow(graph: Graph, ledger: Ledger, request: FlowRequest) -> FlowGr
 
 
 @uncollected()
-def flow_pages(graph: Graph, ledger: Ledger, request: FlowRequest) -> Sequence[FlowPage]:
+def flow_pages(
+    graph: Graph, ledger: Ledger, request: FlowRequest, figures: Figures = no_figures
+) -> Sequence[FlowPage]:
     """What is requested on pages that a person can follow: the whole, then every opened module or group.
 
     A page of more than ``PAGE_BOXES`` boxes, or ``PAGE_WIDTH`` next to each other, is collapsed to the
@@ -55,7 +57,7 @@ def flow_pages(graph: Graph, ledger: Ledger, request: FlowRequest) -> Sequence[F
     Raises:
         UsageError: there is no such module, it runs nothing, or a group cannot be placed.
     """
-    return list(_Pages(graph, ledger, request).all())
+    return list(_Pages(graph, ledger, request, figures).all())
 
 
 def readable_depth(deepest: DeepestFlow) -> int:
@@ -75,9 +77,11 @@ class _Plan(NamedTuple):
 class _Pages:
     """Makes the pages of one request; modules and groups are known by their paths."""
 
-    def __init__(self, graph: Graph, ledger: Ledger, request: FlowRequest) -> None:
+    def __init__(
+        self, graph: Graph, ledger: Ledger, request: FlowRequest, figures: Figures = no_figures
+    ) -> None:
         self._request = request
-        self._whole = build_flow(with_levels(graph, ledger, PAGE_BOXES, READABLE_BOXES), ledger)
+        self._whole = build_flow(with_levels(graph, ledger, PAGE_BOXES, READABLE_BOXES), ledger, figures)
         if request.groups:
             self._whole = grouped(self._whole, request.groups)
         undivided = _levels(self._whole)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from math import floor, log10
 
@@ -11,6 +11,7 @@ from onnxlens.errors import UsageError
 from onnxlens.reports.numbers import COST_NAMES, COSTS, Combination, Cost
 from onnxlens.specs.flow import FlowGraph, FlowNode
 from onnxlens.specs.ledger import is_lower_bound
+from onnxlens.specs.roofline import AT
 
 HEAT = ("#fef9f5", "#ffe2cb", "#ffc79b", "#f5a663", "#df862f", "#b16200")
 """Fill of a box by its cost: one hue (60 in OKLCH) from light to dark, for any color vision."""
@@ -66,7 +67,9 @@ DEFAULT_COLUMN = "macs"
 
 def cost_of(name: str) -> Cost:
     """How a cost is shown; one that is not in the table is shown as it is."""
-    return COSTS.get(name, Cost(name, lambda figure: f"{figure:.4g}", "none"))
+    plain, at, chip = name.partition(AT)
+    cost = COSTS.get(plain, Cost(plain, lambda figure: f"{figure:.4g}", "none"))
+    return replace(cost, title=f"{cost.title} on {chip}") if at else cost
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,14 +146,15 @@ def column_named(text: str, lacking: Collection[str] = ()) -> str:
     Raises:
         UsageError: it is not one, or one that is not measured.
     """
-    column = NO_COLOR if text == NO_COLOR else COST_NAMES.get(text.lower())
-    if column is None:
+    plain, at, chip = text.partition(AT)
+    column = NO_COLOR if text == NO_COLOR else COST_NAMES.get(plain.lower())
+    if column is None or (at and cost_of(column).measured_by != "hardware"):
         raise UsageError(
             f"{text!r} is not a column to color by; choose one of {', '.join((*COSTS, NO_COLOR))}"
         )
     if column != NO_COLOR and (option := cost_of(column).measured_by) in lacking:
         raise UsageError(f"--color {text}: no box has {column}; it comes with --{option}")
-    return column
+    return column + at + chip
 
 
 def require_figures(flows: Sequence[FlowGraph], column: str) -> None:

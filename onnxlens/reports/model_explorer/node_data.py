@@ -10,10 +10,12 @@ from collections.abc import Mapping, Sequence
 from math import isfinite
 from typing import Any
 
-from onnxlens.reports.numbers import short_time
+from onnxlens.reports.numbers import COSTS, short_time
+from onnxlens.reports.tables.columns import chip_columns
 from onnxlens.specs.flow import NodeFlow, OperatorNode
 from onnxlens.specs.ledger import Ledger, NodeCost, is_lower_bound
 from onnxlens.specs.measured import NodeTiming
+from onnxlens.specs.roofline import AT, ON_CHIPS
 
 Json = dict[str, Any]
 Figures = Mapping[str, float]
@@ -31,13 +33,7 @@ INFINITE = "infinite"
 """In place of a number that JSON has none for."""
 
 
-TITLES: Mapping[str, str] = {
-    "macs": "MACs",
-    "moved_bytes": "memory traffic",
-    "latency_s": "latency (s)",
-    "parity_error": "error (relative L2)",
-}
-"""The columns that are written, by the ledger's name; a column that was not computed is left out."""
+ERROR = "error (relative L2)"
 
 
 WITHOUT_UNKNOWN = " at least, without unknown nodes"
@@ -63,12 +59,28 @@ def node_data(flow: NodeFlow, ledger: Ledger, timings: Sequence[NodeTiming] = ()
         },
         "latency_s": node_times(nodes, timings)[0],
         "parity_error": node_errors(nodes, ledger),
+        **_on_chips(nodes, ledger),
     }  # fmt: skip
     bounds = ledger.totals.lower_bounds
     return {
         name: _document(flow, name, figures, is_lower_bound(name, bounds))
         for name, figures in columns.items()
         if figures
+    }
+
+
+def _on_chips(nodes: Sequence[OperatorNode], ledger: Ledger) -> Mapping[str, Figures]:
+    """The columns of numbers of chips and of fusion."""
+    places = {id(cost): (index,) for index, cost in enumerate(ledger.nodes)}
+    columns = chip_columns(ledger, lambda cost: places[id(cost)])
+    return {
+        name: {
+            node.id: figure
+            for node in nodes
+            if node.cost.repeats and isinstance(figure := column.exact(node.cost), int | float)
+        }
+        for name, column in columns.items()
+        if name.partition(AT)[0] in ON_CHIPS
     }
 
 
@@ -133,16 +145,22 @@ def node_errors(nodes: Sequence[OperatorNode], ledger: Ledger) -> Figures:
 def _document(flow: NodeFlow, column: str, figures: Figures, lower: bool) -> Json:
     document = {}
     limits: Sequence[float]
+    totals: Mapping[str, Any]
+    plain, at, chip = column.partition(AT)
+    cost = COSTS[plain]
+    title = ERROR if plain == "parity_error" else cost.title + (" (s)" if plain.endswith("_s") else "")
+    title += f" on {chip}" if at else ""
     largest = max(filter(isfinite, figures.values()), default=0.0)
     if column == "parity_error":
         limits, totals = (*ERROR_LIMITS[:-1], max(ERROR_LIMITS[-1], largest)), NO_SUMS
     else:
-        limits, totals = tuple(part * largest for part in PARTS_OF_LARGEST), {}
+        limits = tuple(part * largest for part in PARTS_OF_LARGEST)
+        totals = {} if cost.combined == "sum" else NO_SUMS
     for graph in flow.graphs:
         results = {node.id: _result(figures[node.id]) for node in graph.nodes if node.id in figures}
         if results:
             document[graph.id] = {
-                "name": TITLES[column] + (WITHOUT_UNKNOWN if lower else ""),
+                "name": title + (WITHOUT_UNKNOWN if lower else ""),
                 "thresholds": [
                     {"value": limit, "bgColor": color} for limit, color in zip(limits, HEAT, strict=True)
                 ],

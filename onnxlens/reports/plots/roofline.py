@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from onnxlens.errors import UsageError
 from onnxlens.reports.numbers import short_count, short_time
 from onnxlens.reports.plots.style import FAINT, INK, SERIES, label, plot
+from onnxlens.specs.groups import nodes_inside
 from onnxlens.specs.ledger import Ledger
 from onnxlens.specs.roofline import COMPUTE, Bound, ChipBounds
 
@@ -33,10 +34,10 @@ def write_roofline(ledger: Ledger, depth: int | None, path: Path) -> Path:
     """
     if not ledger.bounds:
         raise UsageError("a roofline needs a chip; give --hardware CHIP")
-    paths = _paths(ledger, 1 if depth is None else depth)
-    if not paths and depth is None:
-        paths = _paths(ledger, 0)
-    if not paths:
+    points = _points(ledger, 1 if depth is None else depth)
+    if not points and depth is None:
+        points = _points(ledger, 0)
+    if not points:
         raise UsageError(f"no module of depth {depth} has MACs; choose another --depth")
     types = ledger.bounds[0].dtype or "types of the file"
     with plot(path, f"Roofline of {ledger.graph} from {label(ledger.source)}, {types}", (11, 6.4)) as figure:
@@ -47,11 +48,12 @@ def write_roofline(ledger: Ledger, depth: int | None, path: Path) -> Path:
         axes.set_ylabel(
             f"MACs per second, at most, operators one after another (fusion {ledger.bounds[0].fusion})"
         )
-        intensities = [_intensity(each.modules[name]) for each in ledger.bounds for name in paths]
+        found = [{name: each.of(nodes) for name, nodes in points.items()} for each in ledger.bounds]
+        intensities = [_intensity(bound) for each in found for bound in each.values()]
         span = (min(intensities) / 3, max(intensities) * 3)
-        for color, bounds in zip(SERIES, ledger.bounds, strict=False):
-            _draw(axes, bounds, paths, span, color)
-        _name_points(axes, ledger.bounds[0], paths)
+        for color, bounds, drawn in zip(SERIES, ledger.bounds, found, strict=False):
+            _draw(axes, bounds, [*drawn.values()], span, color)
+        _name_points(axes, found[0])
         axes.yaxis.set_major_formatter(lambda rate, _: short_count(rate))
         axes.xaxis.set_major_formatter(lambda ratio, _: f"{ratio:g}")
         axes.set_xlim(*span)
@@ -59,10 +61,11 @@ def write_roofline(ledger: Ledger, depth: int | None, path: Path) -> Path:
     return path
 
 
-def _paths(ledger: Ledger, depth: int) -> Sequence[str]:
-    """The modules of a depth that have a place in the plot."""
-    modules = (module.path for module in ledger.modules if module.depth == depth and module.macs)
-    return [path for path in modules if _intensity(ledger.bounds[0].modules[path])]
+def _points(ledger: Ledger, depth: int) -> Mapping[str, Sequence[int]]:
+    """The nodes of the modules of a depth that have a place in the plot, by their paths."""
+    inside = nodes_inside(ledger)
+    paths = [module.path for module in ledger.modules if module.depth == depth and module.macs]
+    return {path: inside[path] for path in paths if _intensity(ledger.bounds[0].of(inside[path]))}
 
 
 def _intensity(bound: Bound) -> float:
@@ -75,7 +78,7 @@ def _rate(bound: Bound) -> float:
 
 
 def _draw(
-    axes: Axes, bounds: ChipBounds, paths: Sequence[str], span: tuple[float, float], color: str
+    axes: Axes, bounds: ChipBounds, modules: Sequence[Bound], span: tuple[float, float], color: str
 ) -> None:
     """A chip's roofs, and its modules."""
     whole = bounds.total
@@ -90,26 +93,25 @@ def _draw(
             axes.annotate(
                 f"{memory.name} {short_count(rate)}B/s", (low, low * rate), xytext=(16, -3),
                 textcoords="offset points", fontsize=8, color=color,
+                bbox={"facecolor": "white", "edgecolor": "none", "pad": 1},  # no roof through a label
             )  # fmt: skip
     if peak:
         axes.plot([low, high], [peak, peak], color=color, linewidth=1.6)
-    points = [(name, bounds.modules[name]) for name in paths]
-    points = [(name, bound) for name, bound in points if _rate(bound)]
-    longest = max((bound.serial_s for _, bound in points), default=1.0)
+    points = [bound for bound in modules if _rate(bound)]
+    longest = max((bound.serial_s for bound in points), default=1.0)
     axes.scatter(
-        [_intensity(bound) for _, bound in points],
-        [_rate(bound) for _, bound in points],
-        s=[SMALLEST_POINT + LARGEST_POINT * bound.serial_s / longest for _, bound in points],
+        [_intensity(bound) for bound in points],
+        [_rate(bound) for bound in points],
+        s=[SMALLEST_POINT + LARGEST_POINT * bound.serial_s / longest for bound in points],
         color=color, alpha=0.55, edgecolors=INK, linewidths=0.5, zorder=3,
         label=f"{bounds.label}: {short_count(peak or 0)} MACs/s; largest point {short_time(longest)}",
     )  # fmt: skip
 
 
-def _name_points(axes: Axes, bounds: ChipBounds, paths: Sequence[str]) -> None:
+def _name_points(axes: Axes, modules: Mapping[str, Bound]) -> None:
     """The names of what takes longest, below the points in turn, so that they do not cover each other."""
-    ranked = sorted(paths, key=lambda name: bounds.modules[name].serial_s, reverse=True)[:MOST_NAMED]
-    for place, name in enumerate(sorted(ranked, key=lambda name: _intensity(bounds.modules[name]))):
-        bound = bounds.modules[name]
+    ranked = sorted(modules.items(), key=lambda each: each[1].serial_s, reverse=True)[:MOST_NAMED]
+    for place, (name, bound) in enumerate(sorted(ranked, key=lambda each: _intensity(each[1]))):
         axes.annotate(
             label(name or "(model)", 32), (_intensity(bound), _rate(bound)),
             xytext=(0, -26 - 15 * (place % 6)), textcoords="offset points", ha="center", fontsize=8,

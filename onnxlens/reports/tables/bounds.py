@@ -3,21 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from functools import cache, partial
+from functools import partial
 from types import MappingProxyType
 from typing import Any
 
-from onnxlens.reports.numbers import AT_MOST, UNKNOWN, bounded, short_count, short_time
-from onnxlens.reports.tables.render import By, Column
-from onnxlens.specs.groups import by_operator
-from onnxlens.specs.ledger import Ledger, ModuleCost, NodeCost, is_lower_bound
-from onnxlens.specs.roofline import COMPUTE, ELEMENTWISE, TRANSCENDENTAL, Bound, ChipBounds
-
-AT = "@"
-"""Stands between the name of a column and its chip."""
+from onnxlens.reports.numbers import AT_MOST, COSTS, UNKNOWN, bounded
+from onnxlens.reports.tables.render import Column
+from onnxlens.specs.ledger import Ledger, is_lower_bound
+from onnxlens.specs.roofline import AT, COMPUTE, ELEMENTWISE, TRANSCENDENTAL, Bound, ChipBounds
 
 Figure = Callable[[ChipBounds, Bound], Any]
-Find = Callable[[Any], Bound | None]
+Members = Callable[[Any], Sequence[int]]
+"""The nodes of a row, by their positions in the ledger."""
 
 
 def _percent(bounds: ChipBounds, bound: Bound) -> float | None:
@@ -29,26 +26,26 @@ def _grades(bounds: ChipBounds, bound: Bound) -> str | None:
     return ", ".join(bounds.grades.get(bound.limited_by, ())) or None
 
 
-FIGURES: Mapping[str, tuple[Figure, Callable[[Any], str]]] = MappingProxyType(
+FIGURES: Mapping[str, Figure] = MappingProxyType(
     {
-        "bound_s": (lambda bounds, bound: bound.bound_s, short_time),
-        "limited_by": (lambda bounds, bound: bound.limited_by or None, str),
-        "bound_percent": (_percent, "{:.1f} %".format),
-        "serial_s": (lambda bounds, bound: bound.serial_s, short_time),
-        "compute_s": (lambda bounds, bound: bound.limits.get(COMPUTE), short_time),
-        "elementwise_s": (lambda bounds, bound: bound.limits.get(ELEMENTWISE), short_time),
-        "transcendental_s": (lambda bounds, bound: bound.limits.get(TRANSCENDENTAL), short_time),
-        "memory_s": (lambda bounds, bound: bound.memory_s, short_time),
-        "fit_bound_s": (lambda bounds, bound: bound.fit_bound_s, short_time),
-        "lost_macs": (lambda bounds, bound: bound.lost_macs, short_count),
-        "blame": (lambda bounds, bound: bound.blame or None, str),
-        "vendor_cycles": (lambda bounds, bound: bound.vendor_cycles, short_count),
-        "vendor_macs": (lambda bounds, bound: bound.vendor_macs, short_count),
-        "turning_factor": (lambda bounds, bound: bounds.turning_factor(bound), "{:.3g}".format),
-        "grades": (_grades, str),
+        "bound_s": lambda bounds, bound: bound.bound_s,
+        "limited_by": lambda bounds, bound: bound.limited_by or None,
+        "bound_percent": _percent,
+        "serial_s": lambda bounds, bound: bound.serial_s,
+        "compute_s": lambda bounds, bound: bound.limits.get(COMPUTE),
+        "elementwise_s": lambda bounds, bound: bound.limits.get(ELEMENTWISE),
+        "transcendental_s": lambda bounds, bound: bound.limits.get(TRANSCENDENTAL),
+        "memory_s": lambda bounds, bound: bound.memory_s,
+        "fit_bound_s": lambda bounds, bound: bound.fit_bound_s,
+        "lost_macs": lambda bounds, bound: bound.lost_macs,
+        "blame": lambda bounds, bound: bound.blame or None,
+        "vendor_cycles": lambda bounds, bound: bound.vendor_cycles,
+        "vendor_macs": lambda bounds, bound: bound.vendor_macs,
+        "turning_factor": lambda bounds, bound: bounds.turning_factor(bound),
+        "grades": _grades,
     }
 )
-"""Each figure of a row, and how it is shown to people."""
+"""Each figure of a row."""
 
 BOUND_TEXTS = frozenset({"limited_by", "blame", "grades"})
 QUOTIENTS = frozenset({"bound_percent", "turning_factor"})
@@ -69,16 +66,16 @@ def shown_bounds(ledger: Ledger) -> Sequence[str]:
     return [name + label for name in FOR_PEOPLE for label in labels]
 
 
-def bound_columns(ledger: Ledger, by: By) -> Mapping[str, Column[Any]]:
-    """The columns of every chip for rows of a kind."""
+def bound_columns(ledger: Ledger, members: Members) -> Mapping[str, Column[Any]]:
+    """The columns of every chip, for rows of which ``members`` has the nodes."""
     found = {}
     for place, bounds in enumerate(ledger.bounds):
-        find = FINDERS[by](ledger, bounds)
-        for name, (figure, shown) in FIGURES.items():
-            whole = f"{name}{AT}{bounds.label}" if place else name
+        for name, figure in FIGURES.items():
+            shown = COSTS[name].short if name in COSTS else str
             if name == "bound_percent" and is_lower_bound("bound_s", ledger.totals.lower_bounds):
                 shown = f"{AT_MOST} {{:.1f}} %".format
-            found[whole] = _column(whole, partial(_figure_of, figure, bounds, find), shown)
+            whole = f"{name}{AT}{bounds.label}" if place else name
+            found[whole] = _column(whole, partial(_figure_of, figure, bounds, members), shown)
     return found
 
 
@@ -99,52 +96,8 @@ def _column(name: str, exact: Callable[[Any], Any], shown: Callable[[Any], str])
             return UNKNOWN if lower(row) and exact(row) is not None else "-"
         return bounded(shown(value), value, lower=lower(row))
 
-    return Column(name, known, short, right=plain not in BOUND_TEXTS, lower=lower)
+    return Column(name, known, short, right=plain not in BOUND_TEXTS, lower=lower, sums=True)
 
 
-def _figure_of(figure: Figure, bounds: ChipBounds, find: Find, row: Any) -> Any:
-    bound = find(row)
-    return None if bound is None else figure(bounds, bound)
-
-
-def _of_modules(ledger: Ledger, bounds: ChipBounds) -> Find:
-    def find(module: ModuleCost) -> Bound | None:
-        return bounds.modules.get(module.path)
-
-    return find
-
-
-def _of_nodes(ledger: Ledger, bounds: ChipBounds) -> Find:
-    places = {id(node): index for index, node in enumerate(ledger.nodes)}
-
-    @cache
-    def bound(index: int) -> Bound:
-        return bounds.of((index,))
-
-    def find(node: NodeCost) -> Bound | None:
-        return bound(places[id(node)]) if id(node) in places else None
-
-    return find
-
-
-def _of_groups(by: By, ledger: Ledger, bounds: ChipBounds) -> Find:
-    grouping = ledger.grouping if by == "group" and ledger.grouping is not None else by_operator(ledger)
-    members: dict[str, list[int]] = {}
-    for index, name in enumerate(grouping.names):
-        members.setdefault(name, []).append(index)
-
-    @cache
-    def bound(name: str) -> Bound | None:
-        return bounds.of(members[name]) if name in members else None
-
-    return lambda group: bound(group.name)
-
-
-FINDERS: Mapping[By, Callable[[Ledger, Any], Callable[[Any], Any]]] = MappingProxyType(
-    {
-        "module": _of_modules,
-        "node": _of_nodes,
-        "op": partial(_of_groups, "op"),
-        "group": partial(_of_groups, "group"),
-    }
-)
+def _figure_of(figure: Figure, bounds: ChipBounds, members: Members, row: Any) -> Any:
+    return figure(bounds, bounds.of(members(row)))

@@ -11,14 +11,16 @@ from types import MappingProxyType
 from typing import Any
 
 from onnxlens.reports.numbers import COST_NAMES, COSTS, figure_text, shapes, short_count
-from onnxlens.reports.tables.bounds import AT, BOUND_TEXTS, bound_columns
+from onnxlens.reports.tables.bounds import BOUND_TEXTS, Members, bound_columns
 from onnxlens.reports.tables.bounds import FIGURES as BOUND_FIGURES
+from onnxlens.reports.tables.experts import expert_columns, of_modules, of_nodes
 from onnxlens.reports.tables.facts import FACTS, fact_column
 from onnxlens.reports.tables.fused import FUSED, fused_columns
 from onnxlens.reports.tables.module_names import root_name, timed_in
 from onnxlens.reports.tables.reconciliation import exact_peer, operator_name, short_peer
 from onnxlens.reports.tables.render import By, Cell, Column, first_of
 from onnxlens.reports.tables.shares import LATENCY, Costed, cost_share, lacks_peer, peer_share, time_share
+from onnxlens.specs.groups import nodes_inside
 from onnxlens.specs.ledger import (
     BodyCost,
     Ledger,
@@ -29,6 +31,7 @@ from onnxlens.specs.ledger import (
     is_lower_bound,
 )
 from onnxlens.specs.peers import PEERS, Peer
+from onnxlens.specs.roofline import AT
 from onnxlens.specs.text import enclosing
 
 Builder = Callable[[Ledger], Column[Any]]
@@ -226,6 +229,7 @@ LEDGER_COLUMNS: Mapping[str, Builder] = MappingProxyType(
         **_OPERATIONS,
         **_TRAFFIC,
         **_SHARES,
+        **expert_columns(of_modules),
         **_costs("resident_weight_bytes", "live_bytes", "working_bytes"),
         "fits": _same(Column("fits", lambda m: None)),  # what it is to fit into is asked with the rows
         **_INTENSITY,
@@ -299,6 +303,7 @@ NODE_COLUMNS: Mapping[str, Builder] = MappingProxyType(
         **_costs("params"),
         **_TRAFFIC,
         **_SHARES,
+        **expert_columns(of_nodes),
         **_INTENSITY,
         "status": _same(Column("status", _status)),
         "repeats": _same(Column("runs", lambda n: n.repeats, right=True)),
@@ -341,7 +346,7 @@ def shown_name(name: str) -> str:
     """What heads a column in a table for people: narrow, and taken by every option too."""
     plain = name.removeprefix(OWN)
     head = plain.replace(PERCENT, "_share").removesuffix("_s")
-    head = (COSTS[plain].head or plain) if plain in COSTS else head
+    head = (COSTS[plain].head if plain in COSTS else "") or head
     short = {SHARE: "share", "free_nodes": "free"}.get(plain, head)
     return OWN + short if plain != name else short
 
@@ -359,11 +364,26 @@ SHORT_NAMES: Mapping[str, str] = MappingProxyType(
 """What else columns may be called, in small letters."""
 
 
+def has_chips(ledger: Ledger) -> bool:
+    """Whether it has columns of chips or of fusion."""
+    return bool(ledger.bounds) or ledger.traffic is not None
+
+
+def chip_columns(ledger: Ledger, members: Members) -> Mapping[str, Column[Any]]:
+    """The columns of chips and of fusion, for rows of which ``members`` has the nodes."""
+    return {**bound_columns(ledger, members), **fused_columns(ledger, members)}
+
+
+def chip_columns_of_modules(ledger: Ledger) -> Mapping[str, ModuleColumn]:
+    """Those of modules."""
+    inside = nodes_inside(ledger) if has_chips(ledger) else {}
+    return chip_columns(ledger, lambda module: inside[module.path])
+
+
 def present_columns(ledger: Ledger) -> Mapping[str, ModuleColumn]:
     """The columns of modules that hold a figure in some row; one without was not computed, and is absent."""
     every = {name: build(ledger) for name, build in LEDGER_COLUMNS.items()}
-    every.update(bound_columns(ledger, "module"))
-    every.update(fused_columns(ledger, "module"))
+    every.update(chip_columns_of_modules(ledger))
     return {
         name: column
         for name, column in every.items()

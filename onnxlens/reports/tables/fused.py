@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from functools import partial
+from functools import cache
 from types import MappingProxyType
 from typing import Any
 
 from onnxlens.reports.numbers import bounded, short_bytes
-from onnxlens.reports.tables.bounds import FINDERS
-from onnxlens.reports.tables.render import By, Column
+from onnxlens.reports.tables.bounds import Members
+from onnxlens.reports.tables.render import Column
 from onnxlens.specs.ledger import Ledger
 from onnxlens.specs.traffic import TrafficRow
 
@@ -31,39 +31,37 @@ SHOWN = ("fused_bytes", "spilled_bytes", "sram_bytes")
 """What a table shows unless columns are chosen."""
 
 
-def fused_columns(ledger: Ledger, by: By) -> Mapping[str, Column[Any]]:
-    """The columns for rows of a kind; none where no fusion was asked for."""
-    if ledger.traffic is None:
+def fused_columns(ledger: Ledger, members: Members) -> Mapping[str, Column[Any]]:
+    """The columns, for rows of which ``members`` has the nodes; none where no fusion was asked for."""
+    if (traffic := ledger.traffic) is None:
         return {}
-    find: Callable[[Any], TrafficRow | None] = FINDERS[by](ledger, ledger.traffic)
-    return {name: _column(name, figure, find) for name, figure in FUSED.items()}
+    found = cache(traffic.of)
+    return {
+        name: _column(name, figure, lambda row: found(tuple(members(row)))) for name, figure in FUSED.items()
+    }
 
 
-def _column(name: str, figure: Figure, find: Callable[[Any], TrafficRow | None]) -> Column[Any]:
+def _column(name: str, figure: Figure, find: Callable[[Any], TrafficRow]) -> Column[Any]:
     def short(row: Any) -> str:
         value = exact(row)
         return "-" if value is None else bounded(short_bytes(value), value, lower=lower(row))
 
     def exact(row: Any) -> int | None:
+        return figure(find(row))
+
+    def lower(row: Any) -> bool:
+        """Whether nodes of unknown size, or without tiles, make it a lower bound."""
         found = find(row)
-        return None if found is None else figure(found)
+        return bool(found.unsized_nodes or (name == "spilled_bytes" and found.untiled_nodes))
 
-    return Column(name, exact, short, right=True, lower=(lower := partial(_is_lower, name, find)))
-
-
-def _is_lower(name: str, find: Callable[[Any], TrafficRow | None], row: Any) -> bool:
-    """Whether nodes of unknown size, or without tiles, make it a lower bound."""
-    found = find(row)
-    return found is not None and bool(
-        found.unsized_nodes or (name == "spilled_bytes" and found.untiled_nodes)
-    )
+    return Column(name, exact, short, right=True, lower=lower, sums=True)
 
 
 def fused_note(ledger: Ledger) -> list[str]:
     """What the columns are of."""
     if ledger.traffic is None:
         return []
-    row = ledger.traffic.modules[""]
+    row = ledger.traffic.of(range(len(ledger.nodes)))
     moved = sum(row.moved_bytes.values())
     text = (
         f"fusion {ledger.traffic.fusion}: {bounded(short_bytes(moved), moved, lower=bool(row.unsized_nodes))}"

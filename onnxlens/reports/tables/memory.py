@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from onnxlens.errors import UsageError
-from onnxlens.reports.numbers import UNKNOWN, bounded, share, short_bytes
+from onnxlens.reports.numbers import UNKNOWN, bounded, counted, share, short_bytes
 from onnxlens.reports.tables.module_names import root_name
 from onnxlens.reports.tables.peak import at_least, peak_document, peak_table, tensor_columns
 from onnxlens.reports.tables.render import Column, TableFormat, render_table
@@ -28,9 +28,11 @@ def require_arena_suffix(path: Path) -> None:
         raise UsageError(f"{path}: an arena is written as {' or '.join(ARENA_SUFFIXES)}; choose one of them")
 
 
-def memory_table(ledger: Ledger, plan: MemoryPlan, table_format: TableFormat, width: int | None) -> str:
+def memory_table(
+    ledger: Ledger, plan: MemoryPlan, table_format: TableFormat, width: int | None, stored_as: str = ""
+) -> str:
     """The tensors that are alive at the peak, and below them what the plan makes of all."""
-    return peak_table(ledger, plan.peak, table_format, width, list(_notes(ledger, plan)))
+    return peak_table(ledger, plan.peak, table_format, width, list(_notes(ledger, plan)), stored_as)
 
 
 def memory_document(ledger: Ledger, plan: MemoryPlan, stored_as: str) -> dict[str, Any]:
@@ -71,7 +73,7 @@ def arena_text(ledger: Ledger, plan: MemoryPlan, stored_as: str, suffix: str) ->
 
 def _notes(ledger: Ledger, plan: MemoryPlan) -> Sequence[str]:
     file_order = f"{at_least(ledger)}{short_bytes(plan.file_peak_bytes)}"
-    order = "order: the file's"
+    order = f"order: the file's{', as no search found a lower peak' if plan.searched else ''}"
     if plan.order != "file":
         saved = plan.file_peak_bytes - plan.peak.live_bytes
         by = f"{short_bytes(saved)} ({share(saved, plan.file_peak_bytes)})"
@@ -85,7 +87,7 @@ def _notes(ledger: Ledger, plan: MemoryPlan) -> Sequence[str]:
     least = short_bytes(plan.alive_bytes) if plan.alive_bytes or not plan.unsized else UNKNOWN
     arena = (
         f"arena: {bounded(short_bytes(plan.arena_bytes), plan.arena_bytes, lower=bool(plan.unsized))} for "
-        f"{len(plan.tensors)} tensors in {buffers} buffers, at least {least}; "
+        f"{counted(len(plan.tensors), 'tensor')} in {counted(buffers, 'buffer')}, at least {least}; "
         f"best fit by {plan.heuristic}, offsets in multiples of {plan.alignment_bytes} B"
     )
     unsized = [f"of unknown size, and in no arena: {plan.unsized}"] if plan.unsized else []

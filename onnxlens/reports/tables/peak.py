@@ -5,7 +5,15 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from onnxlens.reports.numbers import AT_LEAST, UNKNOWN, bounded, share, short_bytes
+from onnxlens.reports.numbers import (
+    AT_LEAST,
+    UNKNOWN,
+    as_if_held,
+    bounded,
+    counted,
+    share,
+    short_bytes,
+)
 from onnxlens.reports.tables.ledger import hidden_note
 from onnxlens.reports.tables.module_names import root_name
 from onnxlens.reports.tables.reconciliation import heading_of
@@ -28,6 +36,7 @@ def peak_table(
     table_format: TableFormat,
     width: int | None,
     more_notes: Sequence[str] = (),
+    stored_as: str = "",
 ) -> str:
     """The tensors, the largest first; exact as CSV, else with the sum and where it is reached.
 
@@ -40,8 +49,9 @@ def peak_table(
     where = f"while {peak.node} of {peak.module_path or root_name(ledger)} runs"
     notes = [
         *hidden_note(hidden),
-        f"alive: {alive_text(ledger, peak.live_bytes)} in {len(peak.tensors)} tensors, {where}",
+        f"alive: {alive_text(ledger, peak.live_bytes)} in {counted(len(peak.tensors), 'tensor')}, {where}",
         f"weights: {short_bytes(ledger.totals.resident_weight_bytes)} more, if all are kept",
+        *([as_if_held(stored_as)] if stored_as else []),
         *more_notes,
         "last_consumer: the last node that reads the tensor or a view of it; kept: to the end",
     ]

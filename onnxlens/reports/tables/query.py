@@ -10,13 +10,14 @@ from functools import partial
 from typing import cast
 
 from onnxlens.errors import UsageError
-from onnxlens.reports.tables.bounds import AT, is_bound
+from onnxlens.reports.tables.bounds import is_bound
 from onnxlens.reports.tables.columns import COLUMNS, OWN, PEER_NAMES, SHORT_NAMES, TEXTS
 from onnxlens.reports.tables.expression import Expression, Joined, Resolve, comparisons, parse
 from onnxlens.reports.tables.facts import FACTS
 from onnxlens.reports.tables.render import By
 from onnxlens.reports.tables.values import number_at
 from onnxlens.specs.record import record
+from onnxlens.specs.roofline import AT
 
 MOST = "macs"
 """What ``--top`` ranks by, unless ``--sort`` says otherwise."""

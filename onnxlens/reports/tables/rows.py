@@ -5,11 +5,12 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import fields, replace
-from typing import Any, get_args
+from operator import attrgetter
+from typing import TYPE_CHECKING, Any, get_args
 
 from onnxlens.errors import UsageError
 from onnxlens.reports.numbers import COSTS
-from onnxlens.reports.tables.bounds import AT, bound_columns, is_bound
+from onnxlens.reports.tables.bounds import Members, is_bound
 from onnxlens.reports.tables.columns import (
     COLUMNS,
     LEDGER_COLUMNS,
@@ -21,15 +22,25 @@ from onnxlens.reports.tables.columns import (
     SHARE,
     TEXTS,
     TIME_SHARE,
+    chip_columns,
+    has_chips,
 )
 from onnxlens.reports.tables.expression import Comparison, comparisons, decided
-from onnxlens.reports.tables.fused import FUSED, fused_columns
+from onnxlens.reports.tables.fused import FUSED
 from onnxlens.reports.tables.query import Query, near
 from onnxlens.reports.tables.render import By, Column
 from onnxlens.reports.tables.shares import LATENCY
-from onnxlens.specs.groups import Parts, by_operator, group_costs, groups_together
+from onnxlens.specs.groups import (
+    GroupCost,
+    Parts,
+    by_operator,
+    group_costs,
+    groups_together,
+    nodes_inside,
+)
 from onnxlens.specs.ledger import (
     STATUSES,
+    Bounds,
     Evidence,
     Ledger,
     ModuleCost,
@@ -39,6 +50,7 @@ from onnxlens.specs.ledger import (
 )
 from onnxlens.specs.peers import PEERS, Convention
 from onnxlens.specs.record import record
+from onnxlens.specs.roofline import AT, ON_CHIPS
 
 Columns = Mapping[str, Column[Any]]
 FITS = "--fits SIZE"
@@ -54,8 +66,21 @@ WORDS: Mapping[str, Sequence[str]] = {
 """The words that a column may hold, whether or not a row does."""
 
 
+class OfModules:
+    """What rows of modules have, with everything inside them."""
+
+    __slots__ = ()
+    if TYPE_CHECKING:
+        whole: ModuleCost
+
+    @property
+    def lower_bounds(self) -> Bounds:
+        """The figures that lack what is unknown."""
+        return self.whole.lower_bounds
+
+
 @record(frozen=True, slots=True)
-class ModuleRow:
+class ModuleRow(OfModules):
     """A module's cost with everything inside it."""
 
     whole: ModuleCost
@@ -68,11 +93,12 @@ class ModuleRow:
 
 
 @record(frozen=True, slots=True)
-class SumOfModules:
-    """What modules cost together, with everything inside them and without."""
+class SumOfModules(OfModules):
+    """What modules cost together, with everything inside them and without; ``members`` are their nodes."""
 
     whole: ModuleCost
     own: ModuleCost
+    members: Sequence[int]
 
 
 @record(frozen=True, slots=True)
@@ -194,17 +220,22 @@ def _sorted(rows: Sequence[Any], columns: Columns, query: Query) -> Sequence[Any
 
 def _modules(ledger: Ledger) -> Rows:
     parts = Parts(ledger)
+    inside = nodes_inside(ledger) if has_chips(ledger) else {}
 
     def together(rows: Sequence[ModuleRow]) -> SumOfModules:
         modules = [row.whole for row in rows]
-        return SumOfModules(parts.together(modules), parts.together(modules, own=True))
+        members = {index for module in modules for index in inside.get(module.path, ())}
+        return SumOfModules(parts.together(modules), parts.together(modules, own=True), sorted(members))
+
+    def members(row: ModuleRow | SumOfModules) -> Sequence[int]:
+        return row.members if isinstance(row, SumOfModules) else inside[row.whole.path]
 
     return Rows(
         [ModuleRow(module, parts) for module in ledger.modules],
         {
             **{name: _of(build(ledger), "whole") for name, build in LEDGER_COLUMNS.items()},
             **{name: _of(build(ledger), "own") for name, build in OWN_COLUMNS.items()},
-            **{name: _of(column, "whole") for name, column in _asked(ledger, "module").items()},
+            **chip_columns(ledger, members),
         },
         together,
         lambda row: row.whole.depth,
@@ -223,38 +254,60 @@ def _of(column: Column[Any], side: str) -> Column[Any]:
 
 
 def _operators(ledger: Ledger) -> Rows:
-    return Rows(group_costs(ledger, by_operator(ledger)), _built("op", ledger), groups_together)
+    return _grouped("op", ledger, group_costs(ledger, by_operator(ledger)))
 
 
 def _groups(ledger: Ledger) -> Rows:
-    return Rows(group_costs(ledger), _built("group", ledger), groups_together)
+    return _grouped("group", ledger, group_costs(ledger))
+
+
+def _grouped(by: By, ledger: Ledger, groups: Sequence[GroupCost]) -> Rows:
+    return Rows(groups, _built(by, ledger, attrgetter("members")), groups_together)
 
 
 @record(frozen=True, slots=True)
 class SumOfNodes(OperatorCost):
-    """What several nodes cost together."""
+    """What several nodes cost together; ``members`` are their positions in the ledger."""
 
     params: int = 0
     status: str = "counted"
+    members: Sequence[int] = ()
 
 
 def _nodes(ledger: Ledger) -> Rows:
     def together(nodes: Sequence[NodeCost]) -> SumOfNodes:
         cost = operator_cost("sum", "", nodes)
         counts = {each.name: getattr(cost, each.name) for each in fields(cost)}
-        return SumOfNodes(**counts, params=sum(node.params for node in nodes))
+        chosen = sorted(index for node in nodes for index in members(node))
+        return SumOfNodes(**counts, params=sum(node.params for node in nodes), members=chosen)
 
-    return Rows(ledger.nodes, _built("node", ledger), together)
+    places = {id(node): (index,) for index, node in enumerate(ledger.nodes)} if has_chips(ledger) else {}
+
+    def members(row: NodeCost | SumOfNodes) -> Sequence[int]:
+        return row.members if isinstance(row, SumOfNodes) else places.get(id(row), ())
+
+    return Rows(ledger.nodes, _built("node", ledger, members), together)
 
 
-def _built(by: By, ledger: Ledger) -> Columns:
+def figures_of_nodes(ledger: Ledger) -> Callable[[Sequence[int]], Mapping[str, Any]]:
+    """What chips and fusion say of nodes together, by their positions: each number by its column's name."""
+    rows = _nodes(ledger)
+    columns = {name: each for name, each in rows.columns.items() if name.partition(AT)[0] in ON_CHIPS}
+
+    def found(indices: Sequence[int]) -> Mapping[str, Any]:
+        nodes = [ledger.nodes[index] for index in indices if ledger.nodes[index].repeats]
+        if not nodes or not has_chips(ledger):
+            return {}
+        row = rows.together(nodes)
+        figures = ((name, column.exact(row)) for name, column in columns.items())
+        return {name: figure for name, figure in figures if figure is not None}
+
+    return found
+
+
+def _built(by: By, ledger: Ledger, members: Members) -> Columns:
     built = {name: build(ledger) for name, build in COLUMNS[by].items()}
-    return {**built, **_asked(ledger, by)}
-
-
-def _asked(ledger: Ledger, by: By) -> Columns:
-    """The columns of chips and of fusion."""
-    return {**bound_columns(ledger, by), **fused_columns(ledger, by)}
+    return {**built, **chip_columns(ledger, members)}
 
 
 def _fits(size: Column[Any], limit: float) -> Column[Any]:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
-from onnxlens.reports.numbers import AT_LEAST, UNKNOWN, bounded, short_bytes
+from onnxlens.reports.numbers import AT_LEAST, UNKNOWN, as_if_held, bounded, counted, short_bytes
 from onnxlens.reports.tables.ledger import hidden_note
 from onnxlens.reports.tables.render import Column, TableFormat, fitted, render_table, with_notes
 from onnxlens.specs.codec import to_plain
@@ -134,11 +134,14 @@ def _notes(report: TrafficReport) -> list[str]:
         size = short_bytes(report.on_chip_bytes)
         lines.append(f"spilled: with {size} on the chip {spilled} are read again, layer by layer in tiles")
     if total.untiled_nodes:
-        lines.append(f"untiled: {total.untiled_nodes} nodes do not fit in tiles, or have none that are known")
+        lines.append(
+            f"untiled: {counted(total.untiled_nodes, 'node')} without tiles that fit, or that are known"
+        )
     if lower:
-        lines.append(f"unsized: {total.unsized_nodes} nodes move what is unknown; {AT_LEAST}: without them")
+        unsized = counted(total.unsized_nodes, "node")
+        lines.append(f"unsized: {unsized} without a size; {AT_LEAST}: without what moves there")
     if report.stored_as:
-        lines.append(f"types: as if floats were held as {report.stored_as}")
+        lines.append(as_if_held(report.stored_as))
     lines.append(f"knee: {', '.join(_knee_text(point, lower=lower) for point in _some(report.knee))}")
     return lines
 

@@ -93,6 +93,24 @@ def test_a_depthwise_layer_has_a_rule_of_its_own() -> None:
     assert fit is not None and (fit.cycles, fit.blame) == (2 * 9 * 256, "layer")
 
 
+def test_a_depthwise_layer_may_run_as_a_dense_one_where_it_has_a_rule() -> None:
+    work = MatrixWork("depthwise", 1, 96, 1, 1, 16, 16, (3, 3), (1, 1), (1, 1))
+    slow = rule(("depthwise",), steps={"height*width": 16}, cycles_per_step=16)
+    # channel by channel 96 x 9 taps x 256 positions; 32 channels as 32 dense ones in 3 x 9 x 256
+    assert cycles(work, slow)[0] == 96 * 9 * 256
+    assert cycles(work, slow, ROCKCHIP)[0] == 3 * 9 * 256
+
+
+def test_a_pointwise_convolution_is_a_product_whose_operands_may_be_swapped() -> None:
+    plain = rule(steps={"input_channels": 32, "output_channels": 32, "height*width": 16}, cycles_per_step=16)
+    # 4 outputs of 10 x 10 positions: 7 x 16; with the positions as columns 4 steps of 32, and 16
+    assert cycles(conv(32, 4, 10, kernel=1), plain)[0] == 4 * 16
+    assert cycles(conv(32, 4, 10, kernel=3), plain)[0] == 9 * 7 * 16
+    products = rule(("matmul",), steps={"input_channels": 32, "output_channels": 4}, cycles_per_step=1)
+    # a rule for products of 4 columns: 100 rows
+    assert cycles(conv(32, 4, 10, kernel=1), replace(plain, cycles_per_step=400), products)[0] == 100
+
+
 def test_the_least_of_several_rules_counts() -> None:
     folded = rule(
         steps={"input_channels*taps": 32, "output_channels": 32, "height*width": 16}, cycles_per_step=16

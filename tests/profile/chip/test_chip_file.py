@@ -188,3 +188,12 @@ def test_rules_of_the_array_are_checked(tmp_path: Path) -> None:
     ):
         with pytest.raises(UsageError, match=message):
             load_chip(own(tmp_path, FULL + RULE.replace(before, after, 1)))
+
+
+@pytest.mark.parametrize(("name", "cores"), [("h200", 132), ("h100", 132), ("a100", 108)])
+def test_registers_are_on_the_chip_too(name: str, cores: int) -> None:
+    found = {each.name: each for each in load_chip(name).memories}
+    sizes = [each.size_bytes.value for each in found.values() if each.size_bytes and each.holds == "nothing"]
+    assert found["registers"].size_bytes is not None
+    assert found["registers"].size_bytes.value == cores * 65_536 * 4  # registers of 32 bits
+    assert load_chip(name).buffered_bytes == sum(sizes)

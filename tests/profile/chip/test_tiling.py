@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from onnx import NodeProto
+from onnx import NodeProto, TensorProto
 
 from onnxlens.profile.chip.tiling import Statistics, Tiles
 from onnxlens.profile.chip.traffic import GraphTraffic
@@ -222,3 +222,21 @@ def test_more_memory_never_spills_more(hed: Graph, clip_text: Graph) -> None:
             assert tiles.spilled_bytes(tiles.whole_bytes, input_stays=False, weights_stay=False) == 0
             if isinstance(tiles, Tiles) and tiles.whole_bytes > tiles.least_bytes:
                 assert spilled(tiles, tiles.whole_bytes - 1) > 0
+
+
+def test_packed_queries_keys_and_values_are_tiled_as_separate_ones(tmp_path: Path) -> None:
+    # 8 query heads and 2 of keys of width 4, 6 tokens: 6 x 32 floats of queries, 6 x 8 of keys and of values
+    lengths = [value("s", (1,), TensorProto.INT32), value("t", (), TensorProto.INT32)]
+    given = {"num_heads": 8, "kv_num_heads": 2, "domain": "com.microsoft"}
+    found = []
+    for inputs, widths in (("x - - - - s t", {"x": 48}), ("x k v - - s t", {"x": 32, "k": 8, "v": 8})):
+        node = op("GroupQueryAttention", inputs, "y", **given)
+        values = [value(name, (1, 6, width)) for name, width in widths.items()]
+        path = save(tmp_path, [node], [*values, *lengths], [value("y", (1, 6, 32))], [])
+        graph = load_graph(path)
+        (tiles,) = GraphTraffic(graph, build_ledger(graph)).tiles.values()
+        found.append(tiles)
+    packed, separate = found
+    assert packed == separate
+    assert isinstance(packed, Tiles)
+    assert (packed.reads_input_bytes, packed.reads_weight_bytes) == (4 * 6 * 32, 2 * 4 * 6 * 8)
