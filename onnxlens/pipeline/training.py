@@ -7,8 +7,7 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from functools import partial
 
-from onnxlens.api.opened import OpenedTarget
-from onnxlens.api.target import Settings, Target
+from onnxlens.api.target import Settings, Target, is_file, resolve
 from onnxlens.errors import UsageError
 from onnxlens.export.network import Network
 from onnxlens.pipeline.autograd import Operation, Recording, Storage, recorded
@@ -73,14 +72,11 @@ def training_cost(
         UsageError: a file, which has no module; a mode of another network; it does not run.
     """
     asked, chosen = request or TrainingRequest(), settings or Settings()
+    if is_file(target):
+        raise UsageError(f"{target}: a file has no module; name a graph or PACKAGE.MODULE:FACTORY")
     if ":" not in str(target) and chosen.batch is None:
         chosen = replace(chosen, batch=REFERENCE_BATCH)
-    with OpenedTarget(target, chosen, progress) as opened:
-        if opened.is_file:
-            raise UsageError(
-                f"{target}: a file has no PyTorch module; name a graph or PACKAGE.MODULE:FACTORY"
-            )
-        resolved = opened.resolved
+    resolved = resolve(str(target), chosen)
     if asked.modes and target != REFERENCE:
         raise UsageError(f"{target}: --mode is of {REFERENCE}; every parameter of another network is trained")
     costs = []

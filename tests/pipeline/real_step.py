@@ -29,7 +29,7 @@ class _Kept:
     """What autograd holds instead of a tensor, until the tensor's part of the graph is freed."""
 
     def __init__(self, tensor: Tensor) -> None:
-        self.tensor = tensor
+        self.tensor = tensor.detach()  # what an operator returned would keep the operator alive
 
 
 def attention(query: Sequence[int], key: Sequence[int], value: Sequence[int], *_: Any, **__: Any) -> int:
