@@ -5,13 +5,12 @@ from __future__ import annotations
 from collections import Counter, defaultdict
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
-from functools import partial
+from typing import TYPE_CHECKING
 
 from onnxlens.api.target import Settings, Target, is_file, resolve
 from onnxlens.errors import UsageError
 from onnxlens.export.network import Network
 from onnxlens.pipeline.autograd import Operation, Recording, Storage, recorded
-from onnxlens.reference_model.config import ControlLdmConfig
 from onnxlens.reference_model.controlnet import ControlLdm
 from onnxlens.specs.graph import GraphSpec
 from onnxlens.specs.module_state import slots
@@ -27,6 +26,9 @@ from onnxlens.specs.training import (
     TrainingReport,
     TrainingRequest,
 )
+
+if TYPE_CHECKING:
+    from torch import nn
 
 REFERENCE_BATCH = 4
 """Of the published training."""
@@ -84,10 +86,7 @@ def training_cost(
         title = PUBLISHED[mode].title if mode else "all parameters trained"
         progress(f"{resolved.spec.name}: {title}", index, len(asked.modes) or 1)
         costs.append(cost_of(resolved.spec, mode, asked))
-    dtypes = {each.dtype for each in resolved.spec.inputs if is_floating(each.dtype)}
-    return TrainingReport(
-        resolved.spec.name, resolved.sizes.get("batch"), "/".join(sorted(dtypes)), asked, tuple(costs)
-    )
+    return TrainingReport(resolved.spec.name, resolved.sizes.get("batch"), asked, tuple(costs))
 
 
 def cost_of(spec: GraphSpec, mode: TrainingMode | None, request: TrainingRequest) -> TrainingCost:
@@ -109,17 +108,28 @@ def cost_of(spec: GraphSpec, mode: TrainingMode | None, request: TrainingRequest
     step = _Step(recording, trained)
     own = _own_costs(step, parameters, OPTIMIZERS[request.optimizer])
     classes_of = {path: type(child).__name__ for path, child in network.module.named_modules()}
+    dtypes = {each.dtype for each in parameters.values()}
     unknown = Counter(each.name for each in recording.operations if not each.is_known)
     return TrainingCost(
-        mode or "", chosen.title, step.recomputed_bytes, _with_all_inside(own, classes_of), dict(unknown)
+        mode or "",
+        chosen.title,
+        "/".join(sorted(dtypes)) or "no parameters",
+        step.recomputed_bytes,
+        _with_all_inside(own, classes_of),
+        dict(unknown),
     )
 
 
 def _with_middle_control(spec: GraphSpec) -> GraphSpec:
     """The network whose UNet takes the middle block's control alone."""
-    config = spec.build("meta").config
-    assert isinstance(config, ControlLdmConfig)  # only the reference model has modes
-    return replace(spec, factory=partial(ControlLdm, replace(config, only_mid_control=True)))
+
+    def factory() -> nn.Module:
+        module = spec.factory()
+        assert isinstance(module, ControlLdm)  # only the reference model has modes
+        module.config = replace(module.config, only_mid_control=True)
+        return module
+
+    return replace(spec, factory=factory)
 
 
 def _parameters(network: Network) -> Mapping[str, TensorSpec]:

@@ -116,6 +116,7 @@ class TrainingCost:
 
     Attributes:
         mode: "" where all parameters are trained.
+        dtype: of the parameters.
         recomputed_bytes: what the checkpointed call that keeps most keeps while it runs again.
         modules: in the order of the network, the whole first.
         unknown: operators whose MACs and memory are not known, and how often they ran: all is a lower bound.
@@ -123,6 +124,7 @@ class TrainingCost:
 
     mode: str
     title: str
+    dtype: str
     recomputed_bytes: int
     modules: tuple[ModuleTraining, ...]
     unknown: Mapping[str, int]
@@ -139,6 +141,5 @@ class TrainingReport:
 
     graph: str
     batch: int | None
-    dtype: str
     request: TrainingRequest
     costs: tuple[TrainingCost, ...]

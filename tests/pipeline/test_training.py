@@ -96,6 +96,15 @@ def test_zero_convolutions_change_first_then_the_copy_and_a_locked_sd_never(mode
     assert changed() == zero | copy | {"input_hint_block.0"}
 
 
+def test_half_precision_halves_what_is_held() -> None:
+    request = TrainingRequest(("middle",), "sgd")
+    whole, half = (cost_of(SPEC.in_dtype(dtype), "middle", request) for dtype in ("float32", "float16"))
+    assert (whole.dtype, half.dtype) == ("float32", "float16")
+    assert half.totals.weight_bytes * 2 == whole.totals.weight_bytes
+    assert half.totals.gradient_bytes * 2 == whole.totals.gradient_bytes
+    assert half.totals.macs == whole.totals.macs
+
+
 def test_a_module_has_all_inside_it_and_the_parts_are_trained_as_the_mode_says() -> None:
     cost = cost_of(SPEC, "middle", TrainingRequest(("middle",)))
     by_path = {each.path: each for each in cost.modules}

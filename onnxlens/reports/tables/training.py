@@ -58,7 +58,7 @@ def training_document(report: TrainingReport) -> dict[str, Any]:
         "schema": "onnxlens.training/1",
         "graph": report.graph,
         **({} if report.batch is None else {"batch": report.batch}),
-        "dtype": report.dtype,
+        "dtype": report.costs[0].dtype,
         "optimizer": report.request.optimizer,
         "checkpointed": list(report.request.units),
         "costs": [
@@ -121,7 +121,9 @@ def _text(
     shown, hidden = fitted(rows, columns, width if table_format == "table" else None)
     table = render_table(rows, columns if table_format == "csv" else shown, table_format)
     of_batch = "" if report.batch is None else f", batch {report.batch}"
-    heading = f"{report.graph}: one step of training{of_batch}, {report.dtype}, {report.request.optimizer}"
+    heading = (
+        f"{report.graph}: one step of training{of_batch}, {report.costs[0].dtype}, {report.request.optimizer}"
+    )
     notes = [note for cost in report.costs for note in _notes(cost)]
     return with_notes(heading, table, [*hidden_note(hidden), *notes, KEPT], table_format)
 
