@@ -142,6 +142,11 @@ class _Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
         hooks = (
             register_module_forward_pre_hook(self._enter),
             register_module_forward_hook(self._leave),
+            *(
+                child.register_forward_pre_hook(self._enter_unit, with_kwargs=True)
+                for child in self._paths
+                if type(child).__name__ in self._unit_classes
+            ),
         )
         try:
             yield
@@ -152,9 +157,11 @@ class _Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
     def _enter(self, module: nn.Module, args: Any) -> None:
         path = self._paths.get(module, self._open[-1] if self._open else "")
         self._open.append(path)
-        if self._unit is None and type(module).__name__ in self._unit_classes:
+
+    def _enter_unit(self, module: nn.Module, args: Any, kwargs: Any) -> None:
+        if self._unit is None:
             self._unit = len(self.recording.units), len(self._open)
-            self.recording.units.append((path, self.storages(args)))
+            self.recording.units.append((self._open[-1], self.storages((args, kwargs))))
 
     def _leave(self, module: nn.Module, args: Any, result: Any) -> None:
         if self._unit is not None and self._unit[1] == len(self._open):

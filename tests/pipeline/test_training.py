@@ -247,6 +247,35 @@ def test_an_optimizer_holds_what_pytorchs_does_after_a_step(name: str) -> None:
     assert found.optimizer_bytes == sum(each.nbytes for each in held)
 
 
+class Block(nn.Module):
+    """A layer whose input is named where it is called."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.layer = nn.Linear(8, 8)
+
+    def forward(self, *, h: Tensor) -> Tensor:
+        out: Tensor = self.layer(h).exp()
+        return out
+
+
+class Blocks(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.first, self.second = Block(), Block()
+
+    def forward(self, x: Tensor) -> Tensor:
+        out: Tensor = self.second(h=self.first(h=x))
+        return out
+
+
+def test_a_checkpointed_call_keeps_what_it_is_given_by_name() -> None:
+    cost = cost_of(one(Blocks, 3, 8), None, TrainingRequest(units=("Block",)))
+    # the inputs of both; while one runs again, the result of exp besides
+    assert (cost.totals.saved_bytes, cost.recomputed_bytes) == (2 * 3 * 8 * 4, 3 * 8 * 4)
+    assert cost.totals.recomputed_macs == cost.totals.macs == 2 * 3 * 8 * 8
+
+
 def test_wrong_use_is_refused() -> None:
     with pytest.raises(UsageError, match="a file has no module"):
         api.training_cost(Path("x.onnx"))
