@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import field
 from typing import NamedTuple
 
 from onnxlens.errors import UsageError
@@ -72,6 +73,7 @@ class PhaseAxes:
         tokens_input: what the new tokens come in by.
         pasts: of the growing caches, by the symbol or number of their lengths.
         windows: of buffers, by symbol, the least that they must hold; None for all that there is.
+        slides: of caches that keep their last rows alone, by symbol, how many.
         wholes: symbols for past and new tokens together.
         pages: of a paged cache; its tokens are those of all sequences in a row.
         room: the tokens that buffers of a fixed length hold at most.
@@ -87,6 +89,7 @@ class PhaseAxes:
     given: Mapping[str, int]
     pages: Pages | None = None
     room: int | None = None
+    slides: Mapping[str, int] = field(default_factory=dict)
 
     @property
     def fixed_past(self) -> int | None:
@@ -115,6 +118,7 @@ class PhaseAxes:
         found |= {
             symbol: window or whole for symbol, window in self.windows.items() if symbol not in self.given
         }
+        found |= {symbol: min(size.past, rows) for symbol, rows in self.slides.items()}
         for symbol, number in ((self.batch, size.batch), (self.tokens, size.tokens)):
             if isinstance(symbol, str):
                 found[symbol] = number
@@ -139,16 +143,14 @@ def read_axes(graph: Graph, caches: Sequence[CacheInput], given: Mapping[str, in
             f"{', '.join(tensor.name for tensor in others) or 'its inputs'}); count it with 'profile --dim'"
         )
     batch, tokens = (sequences, tokens_input.shape[0]) if pages else tokens_input.shape[:2]
-    axes = _lengths(graph, caches, given, {batch, tokens})
-    pasts, windows = axes
-    known = {batch, tokens, *pasts, *windows, *given}
+    pasts, windows, slides = _lengths(graph, caches, given, {batch, tokens})
+    known = {batch, tokens, *pasts, *windows, *slides, *given}
     found = PhaseAxes(
         graph.path.name, tokens_input, batch, tokens, pasts, windows,
-        () if pages else tuple(dict.fromkeys(_wholes(others, known))), given, pages, _room(caches),
+        () if pages else tuple(dict.fromkeys(_wholes(others, known))), given, pages, _room(caches), slides,
     )  # fmt: skip
-    decided = [
-        symbol for symbol in given if symbol in (batch, tokens, *pasts, *(pages.blocks if pages else ()))
-    ]
+    varied = (batch, tokens, *pasts, *slides, *(pages.blocks if pages else ()))
+    decided = [symbol for symbol in given if symbol in varied]
     if decided:
         raise UsageError(
             f"--dim {decided[0]}: that is what the phases vary; give --batch, --prompt and --context instead"
@@ -178,15 +180,18 @@ def _pages(graph: Graph, caches: Sequence[CacheInput]) -> tuple[Pages | None, Di
 
 def _lengths(
     graph: Graph, caches: Sequence[CacheInput], given: Mapping[str, int], taken: set[Dim]
-) -> tuple[tuple[Dim, ...], Mapping[str, int | None]]:
-    """The lengths of growing caches, and those of buffers."""
+) -> tuple[tuple[Dim, ...], Mapping[str, int | None], Mapping[str, int]]:
+    """The lengths of growing caches, those of buffers, and those of caches that keep their last rows."""
     pasts: dict[Dim, None] = {}
     windows: dict[str, int | None] = {}
+    slides: dict[str, int] = {}
     for cache in caches:
         dim = None if cache.length_axis is None else cache.tensor.shape[cache.length_axis]
         if dim is None or (cache.kind != "growing" and isinstance(dim, int)):
             continue
-        if cache.kind == "growing":
+        if cache.kind == "growing" and cache.window and isinstance(dim, str):
+            slides[dim] = cache.window
+        elif cache.kind == "growing":
             pasts[dim] = None
         elif cache.kind == "buffer":
             windows[str(dim)] = cache.window
@@ -195,7 +200,7 @@ def _lengths(
                 f"{graph.path.name}: the cache {cache.tensor.name!r} is of another sequence, whose length "
                 f"{dim!r} no phase decides; give --dim {dim}=SIZE"
             )
-    return tuple(pasts), windows
+    return tuple(pasts), windows, {symbol: rows for symbol, rows in slides.items() if symbol not in pasts}
 
 
 def _wholes(inputs: Sequence[TensorSpec], known: set[Dim]) -> Iterator[str]:
