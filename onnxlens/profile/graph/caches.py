@@ -134,7 +134,7 @@ def _by_operator(graph: Graph) -> Iterator[CacheInput]:
     for node in graph.nodes:
         for slot in _slots(node.view):
             value = node.view.inputs[slot.source] if slot.source < len(node.view.inputs) else None
-            source, direct = _back(graph, value.name) if value is not None else ("", False)
+            source, direct = source_of(graph, value.name) if value is not None else ("", False)
             if source not in inputs or source in seen:
                 continue
             tensor = inputs[source]
@@ -203,7 +203,7 @@ def _length_axis(tensor: TensorSpec) -> int:
     return open_axes[0] if len(open_axes) == 1 else len(tensor.shape) - 2
 
 
-def _back(graph: Graph, name: str) -> tuple[str, bool]:
+def source_of(graph: Graph, name: str) -> tuple[str, bool]:
     """What a value was before it was cast or turned, and whether it is that itself."""
     direct = True
     for _ in range(STEPS):
