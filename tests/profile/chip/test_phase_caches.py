@@ -137,7 +137,9 @@ def test_a_cache_that_grows_in_a_branch_is_one(tmp_path: Path) -> None:
         helper.make_node("Identity", ["present_x"], ["rows"]),
     ]
     path = keeping(tmp_path, nodes, ["y", "present_x"], "use_cache_branch")
-    found = api.phases_of(path, request=PhasesRequest((10,), (100,), (2,)))
+    request = PhasesRequest((10,), (100,), (2,), runs=1)
+    found = api.phases_of(path, request=request, has_latency=True)
+    assert all(point.measured is not None for point in found.points)
     (cache,), (prefill, step) = found.caches, found.points
     assert (cache.found_by, cache.operator, cache.output) == ("operator", "Concat", "present_x")
     assert (step.cost.cache_read_bytes, step.cost.cache_write_bytes) == (2 * 201 * 32, 2 * 101 * 32)
