@@ -67,12 +67,11 @@ def _require_outputs(it: OpenedTarget, caches: Sequence[CacheInput]) -> None:
 
 
 def _inputs(it: OpenedTarget, axes: PhaseAxes, size: Size) -> Mapping[str, np.ndarray]:
-    """Sample values for all inputs at a size; of caches, what they begin with."""
-    from onnxlens.profile.runtime.inputs import sample_inputs
-    from onnxlens.profile.runtime.sensible import sensible_ranges, sensible_values
+    """Values for all inputs at a size: samples, where it does not decide; of caches, what they begin with."""
+    from onnxlens.profile.runtime.sensible import inputs_of
 
-    graph = it.loaded_file.at({}, axes.dims(size), axes.values(size))
-    return sample_inputs(graph.inputs, sensible_ranges(graph), values=sensible_values(graph))
+    values = {**axes.values(size), **it.settings.values}
+    return inputs_of(it.loaded_file.at({}, axes.dims(size), values), {}, {})
 
 
 def _result(seconds: Sequence[float], warmup: int, device: str) -> LatencyResult:

@@ -129,7 +129,7 @@ def _require_sized(counted: Counted) -> None:
 
 def _at(it: OpenedTarget, dims: Mapping[str, int], values: Mapping[str, Sequence[float]]) -> Graph:
     """The graph at these sizes, with these values of inputs."""
-    return it.loaded_file.at({}, dims, {**it.settings.values, **values})
+    return it.loaded_file.at({}, dims, {**values, **it.settings.values})
 
 
 def _without_caches(path: Path, inputs: Sequence[str]) -> UsageError:

@@ -40,7 +40,8 @@ class CacheInput:
         output: "" where none is known.
         operator: what reads it, where that told it.
         batch_axis, length_axis: None where it has none.
-        window: of a buffer that slides, the tokens that it must hold at least.
+        window: of a buffer that slides, the tokens that it must hold at least; of a growing cache that keeps
+            its last ones alone, how many.
     """
 
     tensor: TensorSpec

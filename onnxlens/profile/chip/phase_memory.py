@@ -21,7 +21,7 @@ def sequence_cache_bytes(counted: Counted) -> tuple[int, int]:
     per_token = fixed = 0
     for each in counted.caches:
         size = tensor_bytes(_of_one(known[each.tensor.name], each), counted.stored_as)
-        if each.kind in ("growing", "paged"):
+        if each.kind == "paged" or (each.kind == "growing" and not each.window):
             per_token += size
         else:
             fixed += size
@@ -29,13 +29,13 @@ def sequence_cache_bytes(counted: Counted) -> tuple[int, int]:
 
 
 def _of_one(tensor: TensorSpec, held: CacheInput) -> TensorSpec:
-    """Of one sequence; of a cache that grows one token."""
+    """Of one sequence; of a cache that grows one token, of one that slides its window."""
     if held.kind == "paged":  # (blocks, tokens in a block, heads, width)
         return replace(tensor, shape=tensor.shape[2:])
     shape = list(tensor.shape)
     for axis in (held.batch_axis, held.length_axis if held.kind == "growing" else None):
         if axis is not None:
-            shape[axis] = 1
+            shape[axis] = (held.window or 1) if axis == held.length_axis else 1
     return replace(tensor, shape=tuple(shape))
 
 

@@ -70,7 +70,7 @@ class Counted:
     @cached_property
     def cache_moves(self) -> Mapping[int, tuple[int, int]]:
         """The bytes of caches that nodes read and write, by the node's index."""
-        tensors = {name for cache in self.caches for name in (cache.tensor.name, cache.output) if name}
+        tensors = set(self.cache_names)
         found: dict[int, tuple[int, int]] = {}
         for index, (node, cost) in enumerate(zip(self.graph.nodes, self.costs, strict=True)):
             view = node.view
@@ -91,10 +91,39 @@ class Counted:
             found[index] = read, written
         return found
 
+    @cached_property
+    def cache_names(self) -> frozenset[str]:
+        """The caches as they come in, and those that leave, under every name that they have before."""
+        inside: dict[str, list[str]] = {}
+        for node in self.graph.nodes:
+            for body in node.bodies if node.view.op_type == "If" else ():
+                if body.key not in self._idle_bodies:
+                    for made, result in zip(node.view.outputs, body.results, strict=False):
+                        if made is not None and result is not None:
+                            inside.setdefault(made.name, []).append(result.name)
+        names, left = set(), [cache.output for cache in self.caches if cache.output]
+        while left:
+            name = left.pop()
+            names.add(name)
+            left += inside.get(name, ())
+            index = self.graph.producer(name)
+            if index is not None:
+                left += [value.name for value in viewed_inputs(self.graph.nodes[index].view)]
+        return frozenset(names).union(cache.tensor.name for cache in self.caches)
+
+    @cached_property
+    def _idle_bodies(self) -> frozenset[str]:
+        """The branches whose nodes do not run at this point."""
+        runs: dict[str, bool] = {}
+        for node, cost in zip(self.graph.nodes, self.costs, strict=True):
+            for key in node.within:
+                runs[key] = runs.get(key, False) or bool(cost.repeats)
+        return frozenset(key for key, is_run in runs.items() if not is_run)
+
     def live_bytes(self) -> int:
         """The most activations alive at once, without the caches."""
         idle = {index for index, cost in enumerate(self.costs) if not cost.repeats}
-        names = {name for cache in self.caches for name in (cache.tensor.name, cache.output)}
+        names = self.cache_names
         alive = Activations(self.graph, idle, self.stored_as)
         alive.buffers = [own for own in alive.buffers if own[0].spec.name not in names]
         return max(alive.levels(), default=0)
@@ -110,7 +139,8 @@ class Counted:
             tensor = known[cache.tensor.name]
             shape = list(tensor.shape)
             if cache.kind == "growing" and cache.length_axis is not None:
-                shape[cache.length_axis] = self.size.past + self.size.tokens
+                whole = self.size.past + self.size.tokens
+                shape[cache.length_axis] = min(whole, cache.window or whole)
             yield replace(tensor, shape=tuple(shape))
 
 

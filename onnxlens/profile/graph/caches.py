@@ -29,7 +29,9 @@ class Slot(NamedTuple):
 KEYS_AND_VALUES: Mapping[tuple[str, str], tuple[Slot, ...]] = {
     (MICROSOFT, "GroupQueryAttention"): (Slot(3, 1), Slot(4, 2)),
     (MICROSOFT, "SparseAttention"): (Slot(3, 1), Slot(4, 2)),
-    (MICROSOFT, "PagedAttention"): (Slot(3, 1, "paged", None, None), Slot(4, 2, "paged", None, None)),
+    (MICROSOFT, "PagedAttention"): tuple(
+        Slot(source, result, "paged", None, None) for result, source in enumerate((3, 4, 17, 18), 1)
+    ),
     (MICROSOFT, "MultiHeadAttention"): (
         Slot(6, 1), Slot(7, 2), Slot(1, None, "cross"), Slot(2, None, "cross"),
     ),
@@ -132,18 +134,19 @@ def _by_operator(graph: Graph) -> Iterator[CacheInput]:
     for node in graph.nodes:
         for slot in _slots(node.view):
             value = node.view.inputs[slot.source] if slot.source < len(node.view.inputs) else None
-            source, direct = _back(graph, value.name) if value is not None else ("", False)
+            source, direct = source_of(graph, value.name) if value is not None else ("", False)
             if source not in inputs or source in seen:
                 continue
             tensor = inputs[source]
-            output = _ahead(graph, node.view, slot.result, outputs)
+            output, window = _ahead(graph, node.view, slot.result, outputs)
             if slot.kind == "cross" and (len(tensor.shape) != 4 or source in outputs):
                 continue
             if len(tensor.shape) < LEAST_RANK or not (output or slot.kind == "cross"):
                 continue
             seen.add(source)
             found = _of_slot(tensor, output, node.view, slot, direct=direct)
-            yield replace(found, kind=_kind(found, outputs))
+            found = replace(found, kind=_kind(found, outputs))
+            yield replace(found, window=window) if window and found.kind == "growing" else found
 
 
 def _slots(view: NodeView) -> Sequence[Slot]:
@@ -158,11 +161,14 @@ def _slots(view: NodeView) -> Sequence[Slot]:
 def _of_slot(tensor: TensorSpec, output: str, view: NodeView, slot: Slot, *, direct: bool) -> CacheInput:
     kind, window = slot.kind, None
     length = None if slot.length is None else slot.length % len(tensor.shape)
+    batch = slot.batch
     if view.attribute("sliding_window_cache", 0):
         kind, window = "buffer", max(view.attribute("local_window_size", 0), 1)
+    if view.attribute("state_window", 0):
+        batch = 1  # behind that of the states
     if not direct and kind != "paged":
         length = _length_axis(tensor) if length is not None else None
-    return CacheInput(tensor, output, kind, "operator", view.op_type, slot.batch, length, window)
+    return CacheInput(tensor, output, kind, "operator", view.op_type, batch, length, window)
 
 
 Shapes = Mapping[str, Sequence[Dim]]
@@ -197,7 +203,7 @@ def _length_axis(tensor: TensorSpec) -> int:
     return open_axes[0] if len(open_axes) == 1 else len(tensor.shape) - 2
 
 
-def _back(graph: Graph, name: str) -> tuple[str, bool]:
+def source_of(graph: Graph, name: str) -> tuple[str, bool]:
     """What a value was before it was cast or turned, and whether it is that itself."""
     direct = True
     for _ in range(STEPS):
@@ -212,19 +218,46 @@ def _back(graph: Graph, name: str) -> tuple[str, bool]:
     return name, direct
 
 
-def _ahead(graph: Graph, view: NodeView, result: int | None, outputs: Container[str]) -> str:
-    """The output of the graph that a node's output becomes; "" for none."""
+def _ahead(graph: Graph, view: NodeView, result: int | None, outputs: Container[str]) -> tuple[str, int]:
+    """The output of the graph that a node's output becomes, and how many of its last rows; "" for none."""
     value = view.outputs[result] if result is not None and result < len(view.outputs) else None
-    name = value.name if value is not None else ""
+    name, window, out_of = value.name if value is not None else "", 0, _out_of_branches(graph)
     for _ in range(STEPS):
         if name in outputs or not name:
-            return name
+            return name, window
         onward = [graph.nodes[index].view for index in graph.consumers(name)]
-        passed = [each.outputs[0] for each in onward if each.op_type in PASSING and each.outputs]
-        name = next((each.name for each in passed if each is not None and each.name in outputs), "") or next(
-            (each.name for each in passed if each is not None), ""
-        )
-    return ""
+        passed = {
+            each.outputs[0].name: _last_rows(each)
+            for each in onward
+            if each.outputs and each.outputs[0] and (each.op_type in PASSING or _last_rows(each))
+        }
+        passed |= dict.fromkeys(out_of.get(name, ()), 0)
+        name = next((each for each in passed if each in outputs), next(iter(passed), ""))
+        window = passed.get(name, 0) or window
+    return "", 0
+
+
+def _last_rows(view: NodeView) -> int:
+    """How many rows a Slice keeps, which takes the last ones of one axis; 0 for another node."""
+    if view.op_type != "Slice" or view.domain or len(view.inputs) < 4:
+        return 0
+    held = [value.read_constant() for value in view.inputs[1:] if value is not None and value.read_constant]
+    ends = [int(each.flat[0]) for each in held if each is not None and each.size == 1]
+    if len(ends) < len(view.inputs) - 1 or ends[3:] not in ([], [1]):
+        return 0
+    start, end = ends[:2]
+    return max(-start, 0) if end >= 2**31 - 1 else 0
+
+
+def _out_of_branches(graph: Graph) -> Mapping[str, Sequence[str]]:
+    """By what a branch of an If makes, what that is outside."""
+    found: dict[str, list[str]] = {}
+    for node in graph.nodes:
+        for body in node.bodies if node.view.op_type == "If" else ():
+            for made, inside in zip(node.view.outputs, body.results, strict=False):
+                if made is not None and inside is not None:
+                    found.setdefault(inside.name, []).append(made.name)
+    return found
 
 
 def _returned(

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import field
 from typing import NamedTuple
 
 from onnxlens.errors import UsageError
-from onnxlens.profile.graph.caches import PASSING
+from onnxlens.profile.graph.caches import MICROSOFT, PASSING, source_of
 from onnxlens.profile.graph.graph import Graph
 from onnxlens.specs.phases import CacheInput, PhasesRequest
 from onnxlens.specs.record import record
@@ -23,6 +24,20 @@ ROTARY_TABLES: Mapping[str, tuple[int, ...]] = {
     "RotaryEmbedding": (1, 2),
 }  # fmt: skip
 """Where operators take the cosines, a row per position."""
+
+LENGTHS: Mapping[tuple[str, str], Mapping[int, tuple[bool, int]]] = {
+    ("", "TensorScatter"): {2: (False, 0)},
+    ("", "Attention"): {6: (True, 0)},
+    (MICROSOFT, "GroupQueryAttention"): {5: (True, -1), 6: (True, 0)},
+    (MICROSOFT, "SparseAttention"): {7: (True, 0), 8: (True, 0)},
+    (MICROSOFT, "MultiHeadAttention"): {8: (False, 0)},
+    (MICROSOFT, "DecoderMaskedMultiHeadAttention"): {7: (False, 0)},
+    (MICROSOFT, "Attention"): {6: (False, 0)},
+}
+"""Inputs that say how long a cache is: whether new tokens are in it, and what is added."""
+
+BRANCH = re.compile(r"^use_(cache_branch|past)")
+"""The input that selects, in a merged decoder, the branch that has a cache."""
 
 TOKENS = re.compile(r"(^|_)(input_ids|inputs_embeds|tokens?|ids)$")
 MASK = re.compile(r"mask")
@@ -64,6 +79,20 @@ class Pages:
         return {self.blocks[0]: size.batch * each, self.blocks[1]: each, self.block: block}
 
 
+class Length(NamedTuple):
+    """An input's numbers: one, or one for each sequence; of a flag whether there is a past."""
+
+    each: bool
+    whole: bool = False
+    more: int = 0
+    is_flag: bool = False
+
+    def of(self, size: Size) -> Sequence[int]:
+        """The numbers at a point."""
+        number = size.past + self.whole * size.tokens + self.more
+        return [int(size.past > 0) if self.is_flag else number] * (size.batch if self.each else 1)
+
+
 @record(frozen=True, slots=True)
 class PhaseAxes:
     """Which dimensions stand for what; a number where the file fixes it.
@@ -72,6 +101,8 @@ class PhaseAxes:
         tokens_input: what the new tokens come in by.
         pasts: of the growing caches, by the symbol or number of their lengths.
         windows: of buffers, by symbol, the least that they must hold; None for all that there is.
+        lengths: by the inputs that have them as values.
+        slides: of caches that keep their last rows alone, by symbol, how many.
         wholes: symbols for past and new tokens together.
         pages: of a paged cache; its tokens are those of all sequences in a row.
         room: the tokens that buffers of a fixed length hold at most.
@@ -87,19 +118,21 @@ class PhaseAxes:
     given: Mapping[str, int]
     pages: Pages | None = None
     room: int | None = None
+    slides: Mapping[str, int] = field(default_factory=dict)
+    lengths: Mapping[str, Length] = field(default_factory=dict)
 
     @property
     def fixed_past(self) -> int | None:
         """The tokens in the caches before, if the file fixes them: a buffer is full, if nothing says less."""
         grown = [dim for dim in self.pasts if isinstance(dim, int)]
-        if grown or self.room is None or self.wholes:
+        if grown or self.room is None or self.wholes or self.lengths:
             return grown[0] if grown else None
         return max(self.room - (self.tokens if isinstance(self.tokens, int) else 1), 0)
 
     def values(self, size: Size) -> Mapping[str, Sequence[int]]:
         """The inputs that say how long sequences are, at a point."""
         if self.pages is None:
-            return {}
+            return {name: length.of(size) for name, length in self.lengths.items()}
         ends = [size.tokens * count for count in range(size.batch + 1)]
         return {self.pages.ends: ends, self.pages.pasts: [size.past] * size.batch}
 
@@ -115,6 +148,7 @@ class PhaseAxes:
         found |= {
             symbol: window or whole for symbol, window in self.windows.items() if symbol not in self.given
         }
+        found |= {symbol: min(size.past, rows) for symbol, rows in self.slides.items()}
         for symbol, number in ((self.batch, size.batch), (self.tokens, size.tokens)):
             if isinstance(symbol, str):
                 found[symbol] = number
@@ -139,21 +173,34 @@ def read_axes(graph: Graph, caches: Sequence[CacheInput], given: Mapping[str, in
             f"{', '.join(tensor.name for tensor in others) or 'its inputs'}); count it with 'profile --dim'"
         )
     batch, tokens = (sequences, tokens_input.shape[0]) if pages else tokens_input.shape[:2]
-    axes = _lengths(graph, caches, given, {batch, tokens})
-    pasts, windows = axes
-    known = {batch, tokens, *pasts, *windows, *given}
+    pasts, windows, slides = _lengths(graph, caches, given, {batch, tokens})
+    known = {batch, tokens, *pasts, *windows, *slides, *given}
     found = PhaseAxes(
         graph.path.name, tokens_input, batch, tokens, pasts, windows,
-        () if pages else tuple(dict.fromkeys(_wholes(others, known))), given, pages, _room(caches),
+        () if pages else tuple(dict.fromkeys(_wholes(others, known))), given, pages, _room(caches), slides,
+        {} if pages else dict(_told(graph)),
     )  # fmt: skip
-    decided = [
-        symbol for symbol in given if symbol in (batch, tokens, *pasts, *(pages.blocks if pages else ()))
-    ]
+    varied = (batch, tokens, *pasts, *slides, *(pages.blocks if pages else ()))
+    decided = [symbol for symbol in given if symbol in varied]
     if decided:
         raise UsageError(
             f"--dim {decided[0]}: that is what the phases vary; give --batch, --prompt and --context instead"
         )
     return found
+
+
+def _told(graph: Graph) -> Iterator[tuple[str, Length]]:
+    """The inputs of the graph that say how long caches are, or whether there are any."""
+    inputs = {tensor.name: tensor for tensor in graph.inputs}
+    for tensor in graph.inputs:
+        if tensor.dtype == "bool" and BRANCH.search(tensor.name):
+            yield tensor.name, Length(each=False, is_flag=True)
+    for view in (node.view for node in graph.nodes):
+        for index, (whole, more) in LENGTHS.get((view.domain, view.op_type), {}).items():
+            value = view.inputs[index] if index < len(view.inputs) else None
+            name = source_of(graph, value.name)[0] if value is not None else ""
+            if name in inputs:
+                yield name, Length(inputs[name].shape not in ((), (1,)), whole, more)
 
 
 def _room(caches: Sequence[CacheInput]) -> int | None:
@@ -178,15 +225,18 @@ def _pages(graph: Graph, caches: Sequence[CacheInput]) -> tuple[Pages | None, Di
 
 def _lengths(
     graph: Graph, caches: Sequence[CacheInput], given: Mapping[str, int], taken: set[Dim]
-) -> tuple[tuple[Dim, ...], Mapping[str, int | None]]:
-    """The lengths of growing caches, and those of buffers."""
+) -> tuple[tuple[Dim, ...], Mapping[str, int | None], Mapping[str, int]]:
+    """The lengths of growing caches, those of buffers, and those of caches that keep their last rows."""
     pasts: dict[Dim, None] = {}
     windows: dict[str, int | None] = {}
+    slides: dict[str, int] = {}
     for cache in caches:
         dim = None if cache.length_axis is None else cache.tensor.shape[cache.length_axis]
         if dim is None or (cache.kind != "growing" and isinstance(dim, int)):
             continue
-        if cache.kind == "growing":
+        if cache.kind == "growing" and cache.window and isinstance(dim, str):
+            slides[dim] = cache.window
+        elif cache.kind == "growing":
             pasts[dim] = None
         elif cache.kind == "buffer":
             windows[str(dim)] = cache.window
@@ -195,7 +245,7 @@ def _lengths(
                 f"{graph.path.name}: the cache {cache.tensor.name!r} is of another sequence, whose length "
                 f"{dim!r} no phase decides; give --dim {dim}=SIZE"
             )
-    return tuple(pasts), windows
+    return tuple(pasts), windows, {symbol: rows for symbol, rows in slides.items() if symbol not in pasts}
 
 
 def _wholes(inputs: Sequence[TensorSpec], known: set[Dim]) -> Iterator[str]:

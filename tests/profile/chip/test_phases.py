@@ -6,10 +6,9 @@ from dataclasses import replace
 from pathlib import Path
 from random import Random
 
-import numpy as np
 import onnx
 import pytest
-from onnx import TensorProto, helper, numpy_helper
+from onnx import TensorProto, helper
 
 import onnxlens as api
 from onnxlens.errors import UsageError
@@ -243,50 +242,3 @@ def test_a_cache_of_open_width_is_refused_with_the_flag_that_closes_it(tmp_path:
     assert closed.cache_bytes_per_token == 2 * 4 * 4
     assert closed.points[0].cost.unknown_nodes == 1
     assert closed.points[0].cost.lower_bounds is not None
-
-
-def paged_model(folder: Path) -> Path:
-    """Two query heads of 16 that share one pair of keys and values, which lie in blocks."""
-    reads = ["x", "", "", "past.key", "past.value", "ends", "pasts", "blocks"]
-    nodes = [
-        helper.make_node("Gather", ["table", "input_ids"], ["x"]),
-        helper.make_node(
-            "PagedAttention", reads, ["y", "present.key", "present.value"],
-            domain="com.microsoft", num_heads=2, kv_num_heads=1,
-        ),
-    ]  # fmt: skip
-    held = ["num_blocks", "block_size", 1, 16]
-    half, whole = TensorProto.FLOAT16, TensorProto.INT32
-    values = {
-        "input_ids": (TensorProto.INT64, ["num_tokens"]),
-        **dict.fromkeys(("past.key", "past.value", "present.key", "present.value"), (half, held)),
-        "ends": (whole, ["batch_size + 1"]),
-        "pasts": (whole, ["batch_size"]),
-        "blocks": (whole, ["batch_size", "most"]),
-        "y": (half, ["num_tokens", 32]),
-    }
-    infos = {name: helper.make_tensor_value_info(name, *kind) for name, kind in values.items()}
-    made = {"y", "present.key", "present.value"}
-    graph = helper.make_graph(
-        nodes,
-        "paged",
-        [info for name, info in infos.items() if name not in made],
-        [infos["y"], infos["present.key"], infos["present.value"]],
-        [numpy_helper.from_array(np.zeros((50, 64), np.float16), "table")],
-    )
-    opsets = [helper.make_opsetid("", 22), helper.make_opsetid("com.microsoft", 1)]
-    path = folder / "paged.onnx"
-    onnx.save(helper.make_model(graph, opset_imports=opsets, ir_version=10), path)
-    return path
-
-
-def test_a_paged_cache_is_told_its_lengths(tmp_path: Path) -> None:
-    """In blocks of 64: 10 tokens lie in one, 101 in two; a row is 16 halves each of keys and values."""
-    settings = api.Settings(dims={"block_size": 64})
-    found = api.phases_of(paged_model(tmp_path), settings, PhasesRequest((10,), (100,), (3,)))
-    prefill, step = found.points
-    assert [p.cost.macs for p in (prefill, step)] == [3 * 2 * 2 * 16 * 10 * 10, 3 * 2 * 2 * 16 * 101]
-    assert (prefill.cost.cache_read_bytes, prefill.cost.cache_write_bytes) == (0, 3 * 10 * 64)
-    assert (step.cost.cache_read_bytes, step.cost.cache_write_bytes) == (3 * 100 * 64, 3 * 64)
-    assert (prefill.cache_bytes, step.cache_bytes) == (3 * 64 * 64, 3 * 128 * 64)
-    assert found.cache_bytes_per_token == 64

@@ -59,6 +59,42 @@ def test_a_concatenation_that_is_handed_on_is_a_cache_whatever_its_name(tmp_path
     assert (cache.kind, cache.length_axis) == ("growing", 2)
 
 
+def constant(name: str, number: int) -> onnx.NodeProto:
+    return helper.make_node("Constant", [], [name], value_ints=[number])
+
+
+@pytest.mark.parametrize(
+    ("start", "end", "step", "window"),
+    [(-3, 2**31 - 1, None, 3), (-3, 2**63 - 1, 1, 3), (-3, -1, None, None), (-3, 2**31 - 1, 2, None),
+     (1, 2**31 - 1, None, None)],
+)  # fmt: skip
+def test_a_cache_whose_last_rows_are_handed_on_slides(
+    tmp_path: Path, start: int, end: int, step: int | None, window: int | None
+) -> None:
+    numbers = {"start": start, "end": end, "axis": 2, **({} if step is None else {"step": step})}
+    nodes = [
+        *(constant(name, number) for name, number in numbers.items()),
+        helper.make_node("Concat", ["past_a", "new"], ["grown"], axis=2),
+        helper.make_node("Slice", ["grown", *numbers], ["present_a"]),
+    ]
+    kept = ("present_a", ["b", 2, "kept", 4])
+    graph = declared(tmp_path, nodes, [("past_a", PAST), ("new", ["b", 2, "s", 4])], [kept])
+    (cache,) = find_caches(graph)
+    assert (cache.output, cache.kind, cache.window) == ("present_a", "growing", window)
+
+
+def test_a_state_behind_those_before_it_has_its_sequences_second(tmp_path: Path) -> None:
+    state = [3, "b", 2, 4, 4]
+    node = helper.make_node(
+        "LinearAttention", ["x", "x", "x", "s_in"], ["y", "s_out"], domain="com.microsoft",
+        q_num_heads=2, kv_num_heads=2, update_rule="linear", state_window=3,
+    )  # fmt: skip
+    tokens: Value = ("x", ["b", "s", 8])
+    graph = declared(tmp_path, [node], [tokens, ("s_in", state)], [("y", tokens[1]), ("s_out", state)])
+    (cache,) = find_caches(graph)
+    assert (cache.kind, cache.batch_axis, cache.length_axis) == ("state", 1, None)
+
+
 def test_keys_of_four_dimensions_are_those_of_another_sequence(tmp_path: Path) -> None:
     node = helper.make_node("MultiHeadAttention", ["q", "k", "v"], ["y"], domain="com.microsoft", num_heads=2)
     rows: Sequence[int | str] = ["b", 2, 30, 4]

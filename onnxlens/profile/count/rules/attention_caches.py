@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
+from math import prod
 
 from onnxlens.profile.count.rules.attention_reach import (
     LOCAL_TOO,
@@ -52,8 +53,8 @@ def _stored(value: ValueView, elements: int) -> int:
 
 
 def block_row_bytes(value: ValueView) -> int:
-    """The same where a cache is in blocks, (blocks, rows, H, D)."""
-    return _stored(value, value.sizes()[2] * value.sizes()[3])
+    """The same where a cache, or its scales, are in blocks, (blocks, rows, H, D) or (blocks, rows, H)."""
+    return _stored(value, prod(value.sizes()[2:]))
 
 
 def caches_of(node: NodeView) -> Sequence[CacheUse]:
@@ -173,10 +174,10 @@ PASTS: Mapping[tuple[str, str], Sequence[int]] = {
     ("com.microsoft", "SparsePagedAttention"): (3, 4),
     ("com.microsoft", "MultiHeadAttention"): (6, 7),
     ("com.microsoft", "DecoderMaskedMultiHeadAttention"): (5, 6),
-    ("com.microsoft", "PagedAttention"): (3, 4),
+    ("com.microsoft", "PagedAttention"): (3, 4, 17, 18),
     ("com.microsoft", "DecoderAttention"): (6, 7),
 }
-"""The inputs with earlier keys and values; what becomes of them are the outputs from 1 on."""
+"""The inputs with earlier keys and values, and scales of their rows; their outputs are those from 1 on."""
 
 
 def buffers_of(node: NodeView) -> Iterator[tuple[ValueView, ValueView]]:

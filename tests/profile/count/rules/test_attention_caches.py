@@ -364,6 +364,13 @@ CASES: dict[str, tuple[NodeView, Reaches, tuple[CacheUse, ...]]] = {
                   **HEADS),
         ((2, Reach(2, 4, 2, 2, 0)),), both(3, 1, 4 * ROW, 4 * ROW),
     ),
+    "blocks with a scale for each row of a head": (
+        microsoft("PagedAttention",
+                  [(4, 64), None, None, BLOCKS, BLOCKS, ENDS, (2,), (2, 2), *[None] * 9, *[(2, 16, 3)] * 2],
+                  [(4, 32), BLOCKS, BLOCKS, *[(2, 16, 3)] * 2], constants={5: [0, 2, 4], 6: [4, 4]}, **HEADS),
+        ((2, Reach(2, 4, 2)),),
+        (*both(3, 1, 8 * ROW, 4 * ROW), *both(17, 3, 8 * 3 * 4, 4 * 3 * 4)),
+    ),
     "blocks of one sequence": (
         microsoft("PagedAttention", [(4, 64), None, None, BLOCKS, BLOCKS, (2,), (1,), (1, 2)], [(4, 32)],
                   constants={6: [9]}, is_causal=0, local_window_size=3, **HEADS),
