@@ -37,6 +37,7 @@ VERBS: Mapping[str, str] = MappingProxyType(
         "memory": "Plan the memory of the activations of TARGET.",
         "ledger": "List every cost of every module of TARGET.",
         "traffic": "Say what TARGET moves in memory, fused and on a small chip.",
+        "schedule": "Say what of TARGET can overlap on several engines.",
         "hardware": "List the chips, and what is published of each.",
         "calibrate": "Measure this machine, for --hardware host.",
         "reconcile": "Compare MACs with what onnx-tool, fvcore and thop count.",
