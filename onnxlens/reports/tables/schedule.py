@@ -86,7 +86,10 @@ def _lines(report: ScheduleReport) -> Iterator[str]:
         )
         yield f"measured: {'; '.join(runs)}"
     if report.unknown_nodes:
-        yield f"{AT_LEAST}: {counted(report.unknown_nodes, 'node')} are unknown, and taken to need no time"
+        verb = "is" if report.unknown_nodes == 1 else "are"
+        yield (
+            f"{AT_LEAST}: {counted(report.unknown_nodes, 'node')} {verb} unknown, and taken to need no time"
+        )
 
 
 def _task_columns(report: ScheduleReport) -> Sequence[Column[int]]:
