@@ -73,12 +73,13 @@ def test_a_loop_is_one_task_with_its_rounds(tmp_path: Path, by: Rows) -> None:
     ]  # fmt: skip
     true = helper.make_tensor("t", TensorProto.BOOL, (), [True])
     between = [value(name, SHAPE) for name in "rze"]
-    path = save(
+    file = save(
         tmp_path, nodes, [value("x", SHAPE)], [value("y", SHAPE)], [integers("n", 3), true], between=between
     )
-    tasks = found(path, by)
-    assert sorted(title for _, title, _ in tasks) == ["Add", "Loop", "Relu", "Sigmoid"]
-    place = {title: number for number, (_, title, _) in enumerate(tasks)}
-    after = {title: after for _, title, after in tasks}
-    assert (after["Loop"], after["Sigmoid"]) == ((place["Relu"],), ())
-    assert after["Add"] == tuple(sorted((place["Loop"], place["Sigmoid"])))
+    tasks = found(file, by)
+    names = ["Relu", "Sigmoid", "Add"] if by == "node" else ["before", "beside", "head"]
+    place = {name: number for number, (path, title, _) in enumerate(tasks) for name in (path, title)}
+    before, beside, head = (place[name] for name in names)
+    assert {before, beside, head, place["Loop"]} == {0, 1, 2, 3} == set(range(len(tasks)))
+    assert (tasks[place["Loop"]][2], tasks[beside][2]) == ((before,), ())
+    assert tasks[head][2] == tuple(sorted((place["Loop"], beside)))
