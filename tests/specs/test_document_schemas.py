@@ -28,6 +28,7 @@ from onnxlens.reports.tables.ledger import cost_document
 from onnxlens.reports.tables.memory import memory_document
 from onnxlens.reports.tables.peak import peak_document
 from onnxlens.reports.tables.query import Asked, Query, understood
+from onnxlens.reports.tables.schedule import schedule_document
 from onnxlens.reports.tables.traffic import TrafficLayout, traffic_document
 from onnxlens.specs.bench import (
     BenchRequest,
@@ -55,7 +56,7 @@ from tests.trust import trusted
 SCHEMAS = Path(__file__).parents[2] / "docs" / "schemas"
 KINDS = (
     "profile", "ledger", "reconciliation", "parity", "layers", "bench", "catalog", "manifest", "summary",
-    "memory", "memory-plan", "hardware", "traffic",
+    "memory", "memory-plan", "hardware", "schedule", "traffic",
 )  # fmt: skip
 VERSIONS = {"bench": 2, "ledger": 2}
 """Of the documents that have changed."""
@@ -96,6 +97,7 @@ def documents(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
         "traffic": to_text(
             traffic_document(api.traffic_of(exported.onnx_path, on_chip_bytes=2**14), TrafficLayout())
         ),
+        "schedule": to_text(schedule_document(api.schedule_graph(exported.onnx_path, latency=True))),
         "memory-plan": to_text(
             memory_document(
                 api.ledger_of(exported.onnx_path), api.memory_plan(exported.onnx_path), stored_as=""
@@ -194,6 +196,11 @@ MUTILATIONS: tuple[tuple[str, tuple[str | int, ...], Any], ...] = (
     ("traffic", ("rows", 0, "moved_bytes", "none"), 0.5),
     ("traffic", ("total", "colour"), "red"),
     ("traffic", ("kinds", "attention", "read_bytes"), -1),
+    ("schedule", ("unit",), "ms"),
+    ("schedule", ("plans",), []),
+    ("schedule", ("tasks", 0, "duration"), -1),
+    ("schedule", ("plans", 0, "shared"), "cache"),
+    ("schedule", ("measured", 0, "streams"), 0),
     ("catalog", ("graphs",), []),
     ("catalog", ("graphs", 0, "family"), "gan"),
     ("catalog", ("graphs", 0, "min_size"), 0),
