@@ -13,7 +13,7 @@ from onnxlens.api.opened import OpenedTarget, opened
 from onnxlens.api.staging import staged_file
 from onnxlens.api.target import Settings, Target
 from onnxlens.errors import UsageError
-from onnxlens.specs.bench import BenchRequest
+from onnxlens.specs.bench import NOISY_RATIO, BenchRequest
 from onnxlens.specs.progress import Progress, silent
 from onnxlens.specs.schedule import (
     MOST_STREAMS,
@@ -131,6 +131,7 @@ def schedule_graph(
         tasks = [times.of(each) for each in nodes]
         longest, critical = critical_tasks(tasks)
         parallel = parallelism_of(deepest)
+        measured = tuple(_measured(it, asked.streams)) if asked.latency else ()
         return ScheduleReport(
             graph=graph.name,
             source=ledger.source,
@@ -145,8 +146,8 @@ def schedule_graph(
             plans=tuple(_plan(tasks, asked.streams, *each) for each in times.shares.items()),
             unknown_nodes=0 if asked.latency else ledger.totals.unknown_nodes,
             independent=parallel.independent if parallel else (),
-            measured=tuple(_measured(it, asked.streams)) if asked.latency else (),
-            notes=(*ledger.notes, *_left_out(nodes, times), *times.notes),
+            measured=measured,
+            notes=(*ledger.notes, *_left_out(nodes, times), *times.notes, *_noise(measured)),
         )
 
 
@@ -231,6 +232,12 @@ def _measured(it: OpenedTarget, streams: int) -> Iterator[MeasuredRun]:
         call = bound(it.session("cpu", SessionRequest(threads=threads, streams=at_a_time)), it.inputs, "cpu")
         found = time_calls(call, warmup=how.warmup, runs=how.runs, provider="cpu", device=device)
         yield MeasuredRun(at_a_time, threads, found)
+
+
+def _noise(measured: Sequence[MeasuredRun]) -> Iterator[str]:
+    spreads = [run.latency.p90_s / run.latency.p10_s for run in measured if run.latency.p10_s]
+    if spreads and max(spreads) > NOISY_RATIO:
+        yield f"streams: the p90 of a latency is {max(spreads):.2f} times its p10; measure on an idle machine"
 
 
 def _left_out(nodes: Sequence[NodesOfTask], times: _Times) -> Iterator[str]:
