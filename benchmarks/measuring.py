@@ -12,6 +12,7 @@ from statistics import median
 from tempfile import TemporaryFile
 from threading import Timer
 from time import perf_counter
+from typing import IO
 
 
 @dataclass(frozen=True)
@@ -89,8 +90,10 @@ def measure(contenders: Sequence[Contender], runs: int, environment: Mapping[str
     return [Result(title, tuple(taken), failures.get(title, "")) for title, taken in samples.items()]
 
 
-def run_once(contender: Contender, environment: Mapping[str, str]) -> Sample:
-    """Run the command and wait for it.
+def run_once(
+    contender: Contender, environment: Mapping[str, str], output: int | IO[bytes] = subprocess.DEVNULL
+) -> Sample:
+    """Run the command and wait for it; what it prints goes to ``output``.
 
     The peak that the system keeps for a new process starts at its parent's: this one must stay small, and
     imports nothing large.
@@ -100,9 +103,7 @@ def run_once(contender: Contender, environment: Mapping[str, str]) -> Sample:
     """
     with TemporaryFile() as complaints:
         start = perf_counter()
-        process = subprocess.Popen(
-            contender.command, stdout=subprocess.DEVNULL, stderr=complaints, env=dict(environment)
-        )
+        process = subprocess.Popen(contender.command, stdout=output, stderr=complaints, env=dict(environment))
         timer = Timer(contender.limit_s, process.kill)
         timer.start()
         _, status, usage = os.wait4(process.pid, 0)

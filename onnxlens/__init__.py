@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from onnxlens.api.check_layers import check_layers as check_layers
     from onnxlens.api.export import export_graph as export_graph
     from onnxlens.api.extract import extract_module as extract_module
+    from onnxlens.api.formula import formulas_of as formulas_of
+    from onnxlens.api.formula import ledger_at as ledger_at
     from onnxlens.api.graphs import list_graphs as list_graphs
     from onnxlens.api.groups import with_facts as with_facts
     from onnxlens.api.groups import with_groups as with_groups
@@ -36,6 +38,8 @@ if TYPE_CHECKING:
     from onnxlens.api.memory import write_arena as write_arena
     from onnxlens.api.memory import write_memory_plot as write_memory_plot
     from onnxlens.api.opened import OpenedTarget as OpenedTarget
+    from onnxlens.api.phases import phases_of as phases_of
+    from onnxlens.api.phases import write_phases_plot as write_phases_plot
     from onnxlens.api.profile import profile_graph as profile_graph
     from onnxlens.api.profile import profile_with_flow as profile_with_flow
     from onnxlens.api.reconcile import reconcile_graph as reconcile_graph
@@ -56,15 +60,19 @@ if TYPE_CHECKING:
     from onnxlens.api.view import netron_picture as netron_picture
     from onnxlens.api.view import view_graph as view_graph
     from onnxlens.errors import OnnxlensError as OnnxlensError
+    from onnxlens.pipeline.generate import generate_pictures as generate_pictures
     from onnxlens.profile.count import rules as rules
     from onnxlens.specs.bench import BenchReport as BenchReport
     from onnxlens.specs.bench import BenchRequest as BenchRequest
     from onnxlens.specs.flow import FlowRequest as FlowRequest
+    from onnxlens.specs.generate import Control as Control
+    from onnxlens.specs.generate import GenerateRequest as GenerateRequest
     from onnxlens.specs.graph import GraphSpec as GraphSpec
     from onnxlens.specs.groups import group_costs as group_costs
     from onnxlens.specs.ledger import Ledger as Ledger
     from onnxlens.specs.measured import ModuleTiming as ModuleTiming
     from onnxlens.specs.parity import LayerRequest as LayerRequest
+    from onnxlens.specs.phases import PhasesRequest as PhasesRequest
     from onnxlens.specs.summary import Job as Job
     from onnxlens.specs.tensor import TensorSpec as TensorSpec
 
@@ -76,6 +84,7 @@ _NAMES = {
     "api.check_layers": ("check_layers",),
     "api.export": ("export_graph",),
     "api.extract": ("extract_module",),
+    "api.formula": ("formulas_of", "ledger_at"),
     "api.graphs": ("list_graphs",),
     "api.groups": ("with_facts", "with_groups"),
     "api.hardware": (
@@ -91,6 +100,7 @@ _NAMES = {
     "api.measure": ("measure_graph",),
     "api.memory": ("memory_plan", "write_arena", "write_memory_plot"),
     "api.opened": ("OpenedTarget",),
+    "api.phases": ("phases_of", "write_phases_plot"),
     "api.profile": ("profile_graph", "profile_with_flow"),
     "api.reconcile": ("reconcile_graph",),
     "api.render": ("explore_graph", "flow_of", "read_groups", "render_graph", "render_pages"),
@@ -101,14 +111,17 @@ _NAMES = {
     "api.traffic": ("traffic_of", "with_traffic", "write_traffic_plot"),
     "api.view": ("netron_picture", "view_graph"),
     "errors": ("OnnxlensError",),
+    "pipeline.generate": ("generate_pictures",),
     "profile.count.rules": ("rules",),
     "specs.bench": ("BenchReport", "BenchRequest"),
     "specs.flow": ("FlowRequest",),
+    "specs.generate": ("Control", "GenerateRequest"),
     "specs.graph": ("GraphSpec",),
     "specs.groups": ("group_costs",),
     "specs.ledger": ("Ledger",),
     "specs.measured": ("ModuleTiming",),
     "specs.parity": ("LayerRequest",),
+    "specs.phases": ("PhasesRequest",),
     "specs.summary": ("Job",),
     "specs.tensor": ("TensorSpec",),
 }

@@ -16,16 +16,20 @@ from onnxlens.specs.manifest import ExportedGraph, Manifest, open_export, read_m
 from onnxlens.specs.module_state import ModuleState
 from onnxlens.specs.progress import Progress, silent
 from onnxlens.specs.temporary import temporary_folder
-from onnxlens.specs.tensor import TensorSpec, is_floating
+from onnxlens.specs.tensor import TensorSpec
 
 if TYPE_CHECKING:
     import numpy as np
     import onnxruntime as ort
     from torch import nn
 
+    from onnxlens.api.file_sizes import FileSizes
+    from onnxlens.api.sizes import CatalogSizes
     from onnxlens.export.network import Network
     from onnxlens.profile.graph.graph import Graph
+    from onnxlens.profile.graph.loading import LoadedFile
     from onnxlens.profile.runtime.session import SessionRequest
+    from onnxlens.specs.formula import Limit, Variable
     from onnxlens.specs.graph import GraphSpec, WeightSource
     from onnxlens.specs.ledger import Ledger
     from onnxlens.specs.peers import Convention
@@ -46,6 +50,7 @@ class OpenedTarget(AbstractContextManager["OpenedTarget"]):
         folder: Path | None = None,
         *,
         just_written: bool = False,
+        whole_normalizations: bool = False,
     ) -> None:
         """Check the settings; nothing is read yet.
 
@@ -56,6 +61,7 @@ class OpenedTarget(AbstractContextManager["OpenedTarget"]):
             folder: where an export is written to; None for a temporary folder.
             just_written: the target is a file of this very job, whose data are not read once more to compare
                 their digest.
+            whole_normalizations: an export keeps long group normalizations whole, as at other sizes they are.
 
         Raises:
             UsageError: the target is a file, and the settings contain more than sizes; or a folder that does
@@ -67,6 +73,8 @@ class OpenedTarget(AbstractContextManager["OpenedTarget"]):
         self.is_file = is_file(target)
         self._folder = folder
         self._just_written = just_written
+        self._runs = False
+        self._whole_normalizations = whole_normalizations
         self._stack = ExitStack()
         if self.is_file:
             self.settings.require_for_file(target)
@@ -134,12 +142,53 @@ class OpenedTarget(AbstractContextManager["OpenedTarget"]):
         return observed(loaded, self.session, inputs, file.name if file else "sample values")
 
     @cached_property
-    def _loaded(self) -> Graph:
-        from onnxlens.profile.graph.loading import load_graph
+    def loaded_file(self) -> LoadedFile:
+        """The file, read once, for graphs at any sizes."""
+        from onnxlens.profile.graph.loading import LoadedFile
 
-        path, chosen = self.path, self.settings
+        path = self.path
         self.progress("loading the graph", 0, 0)
-        return load_graph(path, self._shapes, chosen.dims, chosen.values)
+        return LoadedFile(path)
+
+    @cached_property
+    def _loaded(self) -> Graph:
+        runs = self.is_file and (self._runs or self.settings.run)
+        return self._file_sizes.graph_to_run(self.progress) if runs else self._file_sizes.graph_at({})
+
+    def graph_at(self, dims: Mapping[str, int], *, fitting: bool = False) -> Graph:
+        """The graph with these dimensions too, or at that batch, height and width; ``fitting``: if it can."""
+        return self._sizes.graph_at(dims, fitting=fitting)
+
+    def variables(self, names: Sequence[str] = ()) -> Sequence[Variable]:
+        """The dimensions that decide all that is open, or those that are asked for; none open is an error."""
+        return self._sizes.variables(tuple(names))
+
+    def limit(self, graph: Graph, sizes: Mapping[str, int]) -> Limit | None:
+        """Up to which sizes a graph that ``graph_at`` gave at these has the same nodes; None for all."""
+        return self._sizes.limit(graph, sizes)
+
+    @cached_property
+    def _file_sizes(self) -> FileSizes:
+        from onnxlens.api.file_sizes import FileSizes
+
+        return FileSizes(self.loaded_file, str(self.target), self._shapes, self.settings)
+
+    @cached_property
+    def _sizes(self) -> CatalogSizes | FileSizes:
+        """What gives the graph at other sizes."""
+        from onnxlens.api.sizes import CatalogSizes
+
+        if self.is_file or not self.resolved.sizes:
+            return self._file_sizes
+
+        def at(settings: Settings, *, whole: bool) -> OpenedTarget:
+            opened = OpenedTarget(self.target, settings, self.progress, whole_normalizations=whole)
+            return self._stack.enter_context(opened)
+
+        name = self.resolved.origin
+        return CatalogSizes(
+            name, self.settings, lambda s: at(s, whole=True).path, lambda s: at(s, whole=False).graph
+        )
 
     @cached_property
     def _shapes(self) -> Mapping[str, Sequence[int]]:
@@ -156,17 +205,16 @@ class OpenedTarget(AbstractContextManager["OpenedTarget"]):
         """
         from onnxlens.profile.runtime.session import PLAIN, open_session
 
-        chosen, model = request or PLAIN, self._resized
-        return open_session(
-            self.runnable_path, provider, chosen if model is None else replace(chosen, model=model)
-        )
+        chosen = request or PLAIN
+        asked = replace(chosen, model=self._resized or chosen.model)
+        return open_session(self.runnable_path, provider, asked)
 
     @cached_property
     def _resized(self) -> bytes | None:
         """The model with the fixed sizes of inputs that the settings change; None where they change none."""
         from onnxlens.profile.graph.loading.fixing import with_changed_shapes
 
-        return with_changed_shapes(self.path, self._shapes, self.settings.dims) if self._shapes else None
+        return with_changed_shapes(self.path, self._shapes) if self._shapes else None
 
     @cached_property
     def _given_inputs(self) -> Mapping[str, np.ndarray]:
@@ -181,22 +229,15 @@ class OpenedTarget(AbstractContextManager["OpenedTarget"]):
         Raises:
             UsageError: an array does not fit its input, or an input's size is not fixed.
         """
-        from onnxlens.profile.runtime.inputs import fitting_inputs, sample_inputs
-        from onnxlens.profile.runtime.sensible import sensible_ranges, sensible_values
+        from onnxlens.profile.runtime.inputs import all_known, sample_inputs
+        from onnxlens.profile.runtime.sensible import inputs_of
 
         manifest = self.manifest
         ranges = manifest.input_ranges if manifest else {}
         sized = self._shapes or self.settings.dims or self.settings.values
-        if manifest is not None and not sized and _all_known(manifest):
+        if manifest is not None and not sized and all_known(manifest):
             return sample_inputs(manifest.inputs, ranges)  # the graph need not be loaded
-        graph = self._loaded
-        given = fitting_inputs(self._given_inputs, graph.inputs, graph.given)
-        drawn = sample_inputs(
-            [tensor for tensor in graph.inputs if tensor.name not in given],
-            {**sensible_ranges(graph), **ranges},
-            values={name: value for name, value in sensible_values(graph).items() if name not in ranges},
-        )
-        return {**{tensor.name: {**drawn, **given}[tensor.name] for tensor in graph.inputs}, **graph.given}
+        return inputs_of(self._loaded, self._given_inputs, ranges)
 
     @cached_property
     def ledger(self) -> Ledger:
@@ -300,13 +341,18 @@ class OpenedTarget(AbstractContextManager["OpenedTarget"]):
         return network.filled(module, source)
 
     def require_weights(self) -> None:
-        """Check that the target can run.
+        """Check that the target can run, and have a language model's open sizes chosen.
 
         Raises:
             UsageError: the settings say to export it without weights.
         """
         if self.settings.weights == "none" and not self.is_file:
             raise UsageError(f"{self.target}: cannot run without weights; choose seeded ones or a checkpoint")
+        self._runs = True
+        loaded: Graph | None = self.__dict__.get("_loaded")
+        if loaded is not None and any(tensor.elements is None for tensor in loaded.inputs):
+            for part in ("_loaded", "graph", "ledger"):
+                self.__dict__.pop(part, None)  # they are of open sizes
 
     @cached_property
     def _state(self) -> ModuleState:
@@ -321,37 +367,16 @@ class OpenedTarget(AbstractContextManager["OpenedTarget"]):
     @cached_property
     def _exported(self) -> ExportedGraph:
         """The export without weights, from the cache if it is there."""
-        from onnxlens.api import cache  # a file needs none of these
-        from onnxlens.api.cache import proof_of
-        from onnxlens.export.tracing import DEFAULT_OPSET, require_opset
+        from onnxlens.api.exporting import GraphExport  # a file needs none of it
 
-        found, chosen = self.resolved, self.settings
-        opset = DEFAULT_OPSET if chosen.opset is None else chosen.opset
-        require_opset(opset)
         folder = self._folder or self._stack.enter_context(temporary_folder())
-        cached = chosen.cache and bool(found.sizes)
-        identity = {"graph": found.origin, "opset": opset, "dtype": chosen.dtype, **found.sizes}
-        key = cache.entry_key(identity) if cached else ""
-        path = folder / f"{found.spec.name}.onnx"
-        if cached and cache.fetch(key, folder):
-            return open_export(path)
-        if chosen.weights is not None:
+        found = GraphExport(self.resolved, self.settings, folder, self._whole_normalizations, self.progress)
+        return found.made(self._network_to_export)
+
+    def _network_to_export(self) -> Network:
+        if self.settings.weights is not None:
             _ = self.weights  # reject a wrong checkpoint before the work of an export
-        from onnxlens.export.exporter import ExportRequest, export
-
-        proof = proof_of(found.origin) if ":" in found.origin else None
-        request = ExportRequest(self.network, found.origin, found.sizes, opset, chosen.dtype, proof)
-        exported = export(request, folder, self.progress)
-        if cached:
-            cache.store(key, exported.onnx_path, exported.manifest_path)
-        return exported
-
-
-def _all_known(manifest: Manifest) -> bool:
-    """Whether the manifest says which values its inputs take: those of floats need no range."""
-    return all(
-        is_floating(tensor.dtype) or tensor.name in manifest.input_ranges for tensor in manifest.inputs
-    )
+        return self.network
 
 
 @contextmanager

@@ -37,6 +37,8 @@ VERBS: Mapping[str, str] = MappingProxyType(
         "memory": "Plan the memory of the activations of TARGET.",
         "ledger": "List every cost of every module of TARGET.",
         "traffic": "Say what TARGET moves in memory, fused and on a small chip.",
+        "phases": "Say what a language model costs: prompts, steps, caches.",
+        "formula": "Give the costs of TARGET as formulas in its dimensions.",
         "schedule": "Say what of TARGET can overlap on several engines.",
         "hardware": "List the chips, and what is published of each.",
         "calibrate": "Measure this machine, for --hardware host.",
@@ -46,6 +48,7 @@ VERBS: Mapping[str, str] = MappingProxyType(
         "render": "Draw the data flow of TARGET, or write it for a viewer.",
         "view": "Show TARGET in Netron, in your browser.",
         "annotate": "Make the control image of a picture.",
+        "generate": "Generate a picture with the whole pipeline.",
     }
 )
 """The verbs in the order of the help page; each is in a module of its name, loaded when it is called."""

@@ -203,16 +203,57 @@ with_export_settings = all_of(
 )
 """How a graph is exported: keywords for ``settings_from``."""
 
+
+def size_pairs(flag: str, keyword: str, purpose: str) -> Callable[[Verb], Verb]:
+    """An option that takes ``NAME=SIZE``."""
+    return _repeated(flag, keyword, "NAME=SIZE", _size, purpose)
+
+
+def _dims_or_names(
+    context: click.Context, option: click.Parameter, given: Sequence[str]
+) -> tuple[tuple[str, ...], dict[str, int]]:
+    """The dimensions that are named alone, and those with a size."""
+    parts = [part.strip() for text in given for part in text.split(",") if part.strip()]
+    sizes = {name: _size(size) for name, size in (_pair(part) for part in parts if "=" in part)}
+    return tuple(part for part in parts if "=" not in part), sizes
+
+
+_SHAPES = _repeated(
+    "--shape",
+    "shapes",
+    "INPUT=SIZE,..",
+    _list_of(_size),
+    "Fix an input of an .onnx file, such as x=1,3,512,512",
+)
+with_values = _repeated(
+    "--value",
+    "values",
+    "INPUT=NUMBER,..",
+    _list_of(_number),
+    "Fix the value of an input that decides shapes or branches",
+)
 with_settings = all_of(
-    _repeated("--shape", "shapes", "INPUT=SIZE,..", _list_of(_size),
-              "Fix an input of an .onnx file, such as x=1,3,512,512"),
-    _repeated("--dim", "dims", "NAME=SIZE", _size,
-              "Fix a dynamic dimension of an .onnx file, such as batch=2"),
-    _repeated("--value", "values", "INPUT=NUMBER,..", _list_of(_number),
-              "Fix the value of an input that decides shapes or branches"),
+    _SHAPES,
+    size_pairs("--dim", "dims", "Fix a dynamic dimension of an .onnx file, such as batch=2"),
+    with_values,
     with_export_settings,
-)  # fmt: skip
+)
 """All settings: how a graph is exported, or what is dynamic in an ``.onnx`` file."""
+
+with_dims_or_names = all_of(
+    _SHAPES,
+    click.option(
+        "--dim",
+        "dims",
+        multiple=True,
+        metavar="NAME[=SIZE]",
+        callback=_dims_or_names,
+        help="A dimension that formulas are in [all that are open], or with its size one that is fixed.",
+    ),
+    with_values,
+    with_export_settings,
+)
+"""The same where a dimension may be left open by its name."""
 
 with_network_settings = all_of(
     with_settings,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import timedelta
 from time import perf_counter
 from typing import TYPE_CHECKING
 
@@ -17,6 +18,9 @@ if TYPE_CHECKING:
     from rich.progress import Progress as Bar
 
 _QUIET = "onnxlens.quiet"
+
+MOST_COUNTED = 9999
+"""Steps that are counted out for people; more are bytes."""
 
 
 def _be_quiet(context: click.Context, option: click.Parameter, quiet: bool) -> None:
@@ -96,19 +100,29 @@ class _Lines:
 def _moving(bars: Bar, prefix: str) -> Progress:
     """A callback with a bar of its own, whose clock restarts with every step."""
     task = bars.add_task(prefix, total=None)
-    current = ""
+    current, start = "", 0.0
 
     def report(step: str, done: int, total: int) -> None:
-        nonlocal current, task
+        nonlocal current, start, task
         if step != current:
             bars.remove_task(task)  # rich cannot unset a total, and the next step may have none
             if step != FINISHED:
                 task = bars.add_task(f"{prefix}{step}", total=None)
-            current = step
+            current, start = step, perf_counter()
         if step != FINISHED:
-            bars.update(task, completed=done, total=total or None)
+            left = _left(done, total, perf_counter() - start)
+            bars.update(task, completed=done, total=total or None, description=f"{prefix}{step}{left}")
 
     return report
+
+
+def _left(done: int, total: int, seconds: float) -> str:
+    """``: 3 of 20, 0:01:25 left``, at the pace so far; bytes are not counted out."""
+    count = f": {done} of {total}" if 0 < total <= MOST_COUNTED else ""
+    if not 0 < done < total:
+        return count
+    rest = timedelta(seconds=round(seconds / done * (total - done)))
+    return f"{count or ':'}{',' if count else ''} {rest} left"
 
 
 def _bars() -> Bar:

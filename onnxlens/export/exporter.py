@@ -37,6 +37,7 @@ class ExportRequest:
         settings: batch, height and width for a graph of the catalog.
         dtype: that floating weights, inputs and outputs were cast to; None is the module's own.
         origin_proof: that the user has named the factory, for the manifest.
+        whole_normalizations: whether long group normalizations stay whole, as those of other sizes would be.
     """
 
     network: Network
@@ -45,6 +46,7 @@ class ExportRequest:
     opset: int = DEFAULT_OPSET
     dtype: str | None = None
     origin_proof: str | None = None
+    whole_normalizations: bool = False
 
 
 def export(request: ExportRequest, directory: Path, progress: Progress = silent) -> ExportedGraph:
@@ -61,7 +63,7 @@ def export(request: ExportRequest, directory: Path, progress: Progress = silent)
     spec, state = request.network.spec, request.network.state
     passes.name_weights(model, state.aliases)
     progress("simplifying", 0, 0)
-    passes.simplify(model)
+    passes.simplify(model, split=not request.whole_normalizations)
     passes.keep_module_metadata(model)
     model.producer_name, model.producer_version = "onnxlens", version("onnxlens")
     onnx_path = directory / f"{spec.name}.onnx"

@@ -21,6 +21,7 @@ from onnx_ir.passes import common
 from onnxscript import optimizer
 
 from onnxlens.errors import ExportError, first_line
+from onnxlens.specs.graph import LONGEST_SUM
 
 KEPT_METADATA = ("pkg.torch.onnx.name_scopes", "pkg.torch.onnx.class_hierarchy")
 """What the exporter says of a node that is about the model. The rest (stack traces, fx nodes) is about the
@@ -45,7 +46,7 @@ def name_weights(model: ir.Model, aliases: Mapping[str, str]) -> None:
         graph.initializers[renamed[name]] = weight
 
 
-def simplify(model: ir.Model) -> None:
+def simplify(model: ir.Model, *, split: bool = True) -> None:
     """Fold shape arithmetic and constants, infer shapes, drop what is unused.
 
     Weights are graph inputs meanwhile: nothing that depends on a weight is folded, so every weight keeps its
@@ -56,7 +57,8 @@ def simplify(model: ir.Model) -> None:
     with weights_as_inputs(model.graph):
         common.InlinePass()(model)
         _fold(model)
-        split_long_normalizations(model.graph)
+        if split:
+            split_long_normalizations(model.graph)
         _fold(model)
         for tidy in (
             common.RemoveUnusedNodesPass(),
@@ -155,9 +157,6 @@ def _remedy(error: Exception) -> str:
     """Convolutions, poolings and much else take bfloat16 since opset 22."""
     return "; from --opset 22 on it takes bfloat16" if "tensor(bfloat16)" in str(error) else ""
 
-
-LONGEST_SUM = 2**17
-"""Instances of more elements than this are averaged in two steps; up to it the error stays under 2e-6."""
 
 INNER_SUM = 2**14
 """At most so many elements are summed in the first step."""

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from onnxlens.specs.bench import BenchReport
 from onnxlens.specs.codec import to_plain
 from onnxlens.specs.flow import FlowGraph, FlowNode
+from onnxlens.specs.generate import Generated
 from onnxlens.specs.graph import GraphSpec
 from onnxlens.specs.groups import nodes_inside
 from onnxlens.specs.ledger import Ledger, is_lower_bound
@@ -20,6 +21,8 @@ if TYPE_CHECKING:
     from onnxlens.reports.tables.query import Query
 
 Document = dict[str, Any]
+
+GENERATE = "onnxlens.generate/1"
 
 
 def profile_document(ledger: Ledger, flow: FlowGraph) -> Document:
@@ -114,6 +117,11 @@ def layers_document(report: ModuleParityReport) -> Document:
 def summary_document(summary: RunSummary) -> Document:
     """One entry for each graph of a run, and the machine it ran on."""
     return {"schema": "onnxlens.summary/1", **to_plain(summary), "succeeded": summary.succeeded}
+
+
+def generated_document(generated: Generated) -> Document:
+    """What was asked for, the files that were written, and the time of every graph."""
+    return {"schema": GENERATE, **to_plain(generated)}
 
 
 def catalog_document(specs: Sequence[GraphSpec]) -> Document:

@@ -51,6 +51,10 @@ class CheckpointScope:
         return key if key.startswith(self.parts) else None
 
 
+LONGEST_SUM = 2**17
+"""Instances of more elements than this are averaged in two steps (docs/decisions/0004)."""
+
+
 @dataclass(frozen=True)
 class GraphSpec:
     """One graph to export: how to build its module, what goes in and what comes out.

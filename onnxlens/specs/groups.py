@@ -51,18 +51,12 @@ class GroupCost(OperatorCost):
         return self.macs / self.latency_s if self.latency_s else None
 
 
-def modules_around(ledger: Ledger) -> tuple[tuple[str, ...], ...]:
-    """The paths of the modules around each node, outermost first."""
-    paths = {module.path for module in ledger.modules}
-    known = {path: enclosing(path, paths) for path in {node.module_path for node in ledger.nodes}}
-    return tuple(known[node.module_path] for node in ledger.nodes)
-
-
 def nodes_inside(ledger: Ledger) -> Mapping[str, Sequence[int]]:
     """The nodes in each module and in those that it contains, by its path."""
     found: dict[str, list[int]] = {module.path: [] for module in ledger.modules}
-    for index, paths in enumerate(modules_around(ledger)):
-        for path in paths:
+    around = {path: enclosing(path, found) for path in {node.module_path for node in ledger.nodes}}
+    for index, node in enumerate(ledger.nodes):
+        for path in around[node.module_path]:
             found[path].append(index)
     return found
 

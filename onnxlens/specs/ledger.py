@@ -9,6 +9,7 @@ from operator import attrgetter
 from typing import TYPE_CHECKING, Literal, get_args
 
 from onnxlens.errors import GraphError
+from onnxlens.specs.experts import Routing
 from onnxlens.specs.grouping import Grouping, NodeFacts
 from onnxlens.specs.peers import Convention, PeerCost, summed
 from onnxlens.specs.record import record
@@ -305,14 +306,12 @@ class Ledger:
 
     Attributes:
         source: the file's name, or the catalog's name of the graph.
-        attribution: where most module paths come from: the exporter's ``metadata``, the ``names`` of nodes,
-            those of ``weights``, or ``none``.
+        attribution: what told most paths: ``metadata``, ``names`` of nodes, or of ``weights``, ``none``.
         weights: which the file holds: ``none``, ``seeded``, a checkpoint's name; "" if unknown.
         notes: facts a reader of the figures must know, one line each.
         convention: ``matrix``, ours, or the peer's whose counts stand in every row's ``peer``.
-        windows: what the convolutions and poolings among the nodes slide over, by the node's index.
-        facts: of each node, where they are asked for; else empty.
-        grouping: the groups that are asked for.
+        windows, experts: by the node's index, what it slides over, or how tokens get to its experts.
+        facts, grouping: of each node, and its groups, where they are asked for.
         node_seconds: measured time by the node's index, None for what belongs to none; empty until measured.
         own_seconds: likewise by the path of the module whose own kernels ran, None for what belongs to none.
         bounds: what bounds the time on chips, where they are asked for.
@@ -331,6 +330,7 @@ class Ledger:
     conventions: Mapping[str, str] = field(default_factory=dict)
     convention: Convention = "matrix"
     windows: Mapping[int, Window] = field(default_factory=dict)
+    experts: Mapping[int, Routing] = field(default_factory=dict)
     facts: tuple[NodeFacts, ...] = ()
     grouping: Grouping | None = None
     node_seconds: Mapping[int | None, float] = field(default_factory=dict)

@@ -26,7 +26,7 @@ from tests.export.tiny import TARGET
 
 COUNTED = (
     (exporter, "export"),
-    (loading, "load_graph"),
+    (loading, "LoadedFile"),
     (ledger, "build_ledger"),
     (counting, "count_nodes"),
     (GraphSpec, "build"),
@@ -69,7 +69,7 @@ def small(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 EXPORTED = {"export": 1, "build": 1}
-OPENED = {**EXPORTED, "load_graph": 1}
+OPENED = {**EXPORTED, "LoadedFile": 1}
 COUNTED_ONCE = {**OPENED, "build_ledger": 1, "count_nodes": 1}
 
 VERBS: dict[str, tuple[Sequence[str], dict[str, int]]] = {
@@ -115,7 +115,7 @@ def test_a_second_call_exports_nothing_and_builds_no_module(calls: Counter[str])
     first = command("profile", "first", "--format", "json")
     calls.clear()
     assert command("profile", "first", "--format", "json") == first
-    assert calls == {"load_graph": 1, "build_ledger": 1, "count_nodes": 1}
+    assert calls == {"LoadedFile": 1, "build_ledger": 1, "count_nodes": 1}
 
 
 def test_no_cache_exports_again(calls: Counter[str]) -> None:

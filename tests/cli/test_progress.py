@@ -81,6 +81,26 @@ def test_a_single_task_is_shown_under_its_title(terminal: Terminal) -> None:
     assert any("hed: tracing" in line for line in terminal.lines())
 
 
+@pytest.mark.parametrize(
+    ("done", "total", "seconds", "shown"),
+    [
+        (0, 0, 5.0, ""),  # nobody knows how much there is
+        (0, 20, 0.0, ": 0 of 20"),
+        (3, 20, 15.0, ": 3 of 20, 0:01:25 left"),  # 5 s each, 17 to go
+        (20, 20, 100.0, ": 20 of 20"),
+        (10**9, 4 * 10**9, 2.0, ": 0:00:06 left"),  # bytes
+    ],
+)
+def test_the_time_left_is_that_of_the_steps_so_far(done: int, total: int, seconds: float, shown: str) -> None:
+    assert progress._left(done, total, seconds) == shown
+
+
+def test_a_terminal_shows_which_step_it_is(terminal: Terminal) -> None:
+    with redirect_stderr(terminal), progress.shown("generate") as report:
+        report("denoising", 3, 20)
+    assert any("generate: denoising: 3 of 20, 0:00:00 left" in line for line in terminal.lines())
+
+
 def test_what_was_shown_is_erased_at_the_end(terminal: Terminal) -> None:
     with redirect_stderr(terminal), progress.watched() as watch:
         watch("hed", 1, 1)("tracing", 0, 0)

@@ -27,6 +27,7 @@ from onnxlens.reports.tables.hardware import chips_document
 from onnxlens.reports.tables.ledger import cost_document
 from onnxlens.reports.tables.memory import memory_document
 from onnxlens.reports.tables.peak import peak_document
+from onnxlens.reports.tables.phases import PhasesLayout, phases_document
 from onnxlens.reports.tables.query import Asked, Query, understood
 from onnxlens.reports.tables.schedule import schedule_document
 from onnxlens.reports.tables.traffic import TrafficLayout, traffic_document
@@ -50,13 +51,14 @@ from onnxlens.specs.peers import Convention, PeerCost, ReconciledOperator
 from onnxlens.specs.summary import GraphSummary, Job, RunSummary
 from tests import small_catalog
 from tests.export.tiny import TARGET
+from tests.profile.language_nets import language_model
 from tests.specs import samples
 from tests.trust import trusted
 
 SCHEMAS = Path(__file__).parents[2] / "docs" / "schemas"
 KINDS = (
     "profile", "ledger", "reconciliation", "parity", "layers", "bench", "catalog", "manifest", "summary",
-    "memory", "memory-plan", "hardware", "schedule", "traffic",
+    "memory", "memory-plan", "hardware", "traffic", "phases", "schedule",
 )  # fmt: skip
 VERSIONS = {"bench": 2, "ledger": 2}
 """Of the documents that have changed."""
@@ -104,6 +106,10 @@ def documents(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
             )
         ),
     }
+    asked = api.PhasesRequest((8,), (20,), runs=2)
+    model = language_model(tmp_path_factory.mktemp("phases"), runs=True)
+    phases = api.phases_of(model, request=asked, hardware="h200", has_latency=True)
+    written["phases"] = to_text(phases_document(phases, PhasesLayout()))
     written["hardware"] = to_text(chips_document([api.chip_of(name) for name in ("k230", "h200")]))
     return {kind: json.loads(text) for kind, text in written.items()}
 
@@ -135,6 +141,9 @@ def test_a_document_that_lacks_a_field_or_has_one_more_is_refused(
         "origin_proof",
         "convolution",
         "on_chip_bytes",
+        "positions",
+        "load_before",
+        "load_after",
     }:  # some have none
         lacking = {name: value for name, value in documents[kind].items() if name != key}
         assert any(
@@ -201,6 +210,13 @@ MUTILATIONS: tuple[tuple[str, tuple[str | int, ...], Any], ...] = (
     ("schedule", ("tasks", 0, "duration"), -1),
     ("schedule", ("plans", 0, "shared"), "cache"),
     ("schedule", ("measured", 0, "streams"), 0),
+    ("phases", ("points", 0, "phase"), "training"),
+    ("phases", ("points", 0, "cost", "bound_s", "h200"), -1),
+    ("phases", ("points", 0, "measured", "runs"), 0),
+    ("phases", ("caches", 0, "kind"), "shrinking"),
+    ("phases", ("rows", 0, "costs", 0, "macs"), 0.5),
+    ("phases", ("rows", 0, "part"), "layers"),
+    ("phases", ("outweighs", "1"), "late"),
     ("catalog", ("graphs",), []),
     ("catalog", ("graphs", 0, "family"), "gan"),
     ("catalog", ("graphs", 0, "min_size"), 0),

@@ -24,7 +24,6 @@ from onnxlens.profile.graph.node_view import NotCountable
 from onnxlens.specs.array_fit import LayerFit
 from onnxlens.specs.chip import Chip, Figure
 from onnxlens.specs.edges import Edges, Moved
-from onnxlens.specs.groups import modules_around
 from onnxlens.specs.ledger import Ledger, NodeCost
 from onnxlens.specs.roofline import (
     COMPUTE,
@@ -51,15 +50,14 @@ class Held:
     around: Sequence[tuple[str, ...]]
 
     @classmethod
-    def of(cls, graph: Graph, ledger: Ledger, dtype: str) -> Held:
-        """The graph as its file has it if ``dtype`` is ""."""
-        held = as_if_held(graph, dtype) if dtype else graph
-        costs = count_nodes(held) if dtype else ledger.nodes
-        fusion = Fusion(held, costs)
+    def of(cls, graph: Graph, costs: Sequence[NodeCost]) -> Held:
+        """A graph that is held as it is to be bounded, with the costs of its nodes."""
+        fusion = Fusion(graph, costs)
         passed = fusion.edges
-        outputs = frozenset(passed.tensor_of(each.name) for each in held.outputs)
+        outputs = frozenset(passed.tensor_of(each.name) for each in graph.outputs)
         edges = Edges(passed.moves, passed.maker, passed.readers, outputs)
-        return cls(held, costs, fusion, edges, modules_around(ledger))
+        around = [graph.hierarchy.lineage(node.module.path) for node in graph.nodes]
+        return cls(graph, costs, fusion, edges, around)
 
 
 class Bounder:
@@ -215,10 +213,11 @@ def bounds_of(
     Raises:
         UsageError: a chip's rate for the operands of most of the MACs is not published.
     """
-    held = Held.of(graph, ledger, dtype)
+    held = as_if_held(graph, dtype) if dtype else graph
+    shared = Held.of(held, count_nodes(held) if dtype else ledger.nodes)
     try:
         return tuple(
-            Bounder(held, chip, has_vendor=has_vendor).bounds(label, dtype, fusion)
+            Bounder(shared, chip, has_vendor=has_vendor).bounds(label, dtype, fusion)
             for label, chip in chips.items()
         )
     except UsageError as error:

@@ -8,8 +8,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from math import prod
 
-from onnxlens.profile.count.rules import attention as onnx_attention
-from onnxlens.profile.count.rules.attention import AttentionSizes, attention_sizes
+from onnxlens.profile.count.rules.attention import Sizes, attention_sizes
+from onnxlens.profile.count.rules.attention_reach import reaches_of
 from onnxlens.profile.count.rules.lookup import work_of
 from onnxlens.profile.count.rules.matrix import einsum_products
 from onnxlens.profile.count.rules.microsoft import attention as fused_attention
@@ -187,42 +187,52 @@ def recurrent(node: NodeView) -> Products:
     yield product(batch, hidden, gates, steps * directions)
 
 
-def scores(sizes: AttentionSizes, shared: int | None = None) -> Products:
+def scores(sizes: Sizes, shared: int | None = None) -> Products:
     """Q K^T and P V of every head; query heads that share keys are rows of one product, for each key head."""
-    heads = shared or sizes.heads
-    rows = sizes.queries * (sizes.heads // heads)
-    times = sizes.batch * heads
-    yield product(rows, sizes.key_width, sizes.keys, times)
-    yield product(rows, sizes.keys, sizes.value_width, times)
+    for each in sizes:
+        heads = shared or each.heads
+        rows = each.queries * (each.heads // heads)
+        times = each.batch * heads
+        yield product(rows, each.key_width, each.keys, times)
+        yield product(rows, each.keys, each.value_width, times)
 
 
 def attention(node: NodeView) -> Products:
     """ONNX's Attention."""
-    key = node.input_shape(onnx_attention.KEY_INPUT)
+    key = node.input_shape(1)
     yield from scores(attention_sizes(node), key[1] if len(key) == 4 else node.attribute("kv_num_heads"))
 
 
-def projected(inputs: fused_attention.Inputs) -> Shaping:
+def projected(node: NodeView) -> Products:
     """ONNX Runtime's Attention: the projection to Q, K and V as one product, then both products."""
+    batch, length, inner = node.input_shape(0)
+    yield product(batch * length, inner, node.input_shape(1)[1])
+    yield from scores(fused_attention.projected_sizes(node, reaches_of(node)))
+
+
+def multi_head(node: NodeView) -> Products:
+    """Both products of projected queries, keys and values."""
+    yield from scores(fused_attention.multi_head_sizes(node))
+
+
+def decoder(node: NodeView) -> Products:
+    """DecoderAttention: the projections that it makes, then both products."""
+    _, _, width = node.input_shape(0)
+    for times, reach in reaches_of(node):
+        yield product(times * reach.queries, width, width)
+        if reach.new:
+            yield product(times * reach.new, width, 2 * width)
+    yield from scores(fused_attention.decoder_sizes(node))
+
+
+def grouped(sizes_of: Callable[[NodeView], fused_attention.Grouped]) -> Shaping:
+    """Both products, the query heads that share keys together."""
 
     def shaping(node: NodeView) -> Products:
-        batch, length, inner = node.input_shape(0)
-        keys = fused_attention.attended_keys(node, inputs, length)
-        yield product(batch * length, inner, node.input_shape(1)[1])
-        yield from scores(fused_attention.projected_sizes(node, batch, length, keys))
+        sizes = sizes_of(node)
+        yield from scores(sizes.sizes, sizes.shared)
 
     return shaping
-
-
-def multi_head(inputs: fused_attention.Inputs) -> Shaping:
-    """Both products of projected queries, keys and values."""
-    return lambda node: scores(fused_attention.multi_head_sizes(node, inputs)[0])
-
-
-def grouped(node: NodeView) -> Products:
-    """Both products, the query heads that share keys together."""
-    sizes, _, shared = fused_attention.grouped_sizes(node, fused_attention.GROUPED_TOTAL)
-    yield from scores(sizes, shared)
 
 
 _CONV, _LAST = convolution(), convolution(channels_last=True)
@@ -242,6 +252,8 @@ _BY_DOMAIN: Mapping[str, Mapping[str, Shaping]] = {
         "Attention": attention,
     },
     "ai.onnx.preview": {"FlexAttention": attention},
+    "com.amd.quark": {"ExtendedLSTM": recurrent},
+    "com.vai.quantize": {"VitisLSTM": recurrent},
     "com.microsoft": {
         **dict.fromkeys(("FusedConv", "CausalConvWithState", "VarlenCausalConvWithState"), _CONV),
         **dict.fromkeys(("NhwcConv", "NhwcFusedConv"), _LAST),
@@ -260,11 +272,11 @@ _BY_DOMAIN: Mapping[str, Mapping[str, Shaping]] = {
             to_output,
         ),
         "DynamicQuantizeLSTM": recurrent,
-        **dict.fromkeys(("Attention", "DecoderMaskedSelfAttention"), projected(fused_attention.ATTENTION)),
-        "QAttention": projected(fused_attention.QUANTIZED),
-        "MultiHeadAttention": multi_head(fused_attention.MULTI_HEAD),
-        "DecoderMaskedMultiHeadAttention": multi_head(fused_attention.DECODER),
-        "GroupQueryAttention": grouped,
+        **dict.fromkeys(("Attention", "DecoderMaskedSelfAttention", "QAttention"), projected),
+        **dict.fromkeys(("MultiHeadAttention", "DecoderMaskedMultiHeadAttention"), multi_head),
+        "DecoderAttention": decoder,
+        "GroupQueryAttention": grouped(fused_attention.grouped_sizes),
+        "PagedAttention": grouped(fused_attention.paged_sizes),
     },
     "com.microsoft.nchwc": {"Conv": _CONV},
     "com.ms.internal.nhwc": {

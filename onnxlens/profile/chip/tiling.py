@@ -31,8 +31,7 @@ from math import prod
 from onnxlens.profile.chip.matrix_work import matrix_work
 from onnxlens.profile.chip.memory_edges import MemoryEdges
 from onnxlens.profile.count.families import POOLING, SCORES, of_operator
-from onnxlens.profile.count.rules import attention
-from onnxlens.profile.count.rules.microsoft import attention as fused_attention
+from onnxlens.profile.count.rules.attention_caches import caches_of
 from onnxlens.profile.graph.node_view import NodeView, NotCountable
 from onnxlens.specs.array_fit import MatrixWork
 from onnxlens.specs.edges import NodeMoves
@@ -228,22 +227,12 @@ def _pooling(node: NodeView, moves: NodeMoves, edges: MemoryEdges) -> Tiles:
     )  # fmt: skip
 
 
-PAST: Mapping[tuple[str, str], int] = {
-    ("", "Attention"): attention.PAST_KEY_INPUT,
-    ("com.microsoft", "MultiHeadAttention"): fused_attention.MULTI_HEAD.past,
-    ("com.microsoft", "DecoderMaskedMultiHeadAttention"): fused_attention.DECODER.past,
-    ("com.microsoft", "GroupQueryAttention"): fused_attention.GROUPED_PAST,
-}
-"""The input with the keys of earlier steps; their values are the next one."""
-
-
 def _attention(node: NodeView, scores: MatrixWork, moves: NodeMoves, edges: MemoryEdges) -> Tiles:
     """The queries of a head stream past its keys and values, or these past them."""
     given = _read(node, 0, moves, edges)
     queries = given if node.has_input(1) else _queries_of_packed(node, given)
-    past = PAST.get((node.domain, node.op_type))
-    places = (1, 2) if past is None else (1, 2, past, past + 1)
-    held = (place for place in places if node.has_input(place))
+    past = {use.past for use in caches_of(node) if use.past is not None}
+    held = (place for place in past | {1, 2} if node.has_input(place))
     keys = sum(_read(node, place, moves, edges) for place in held) + given - queries
     return Tiles(
         1, scores.width, scores.width,

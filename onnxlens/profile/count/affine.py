@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 
 from onnxlens.profile.graph.graph import Graph
 from onnxlens.profile.graph.node_view import NodeView, ValueView
+from onnxlens.profile.graph.quantization import QUANTIZING
 
 Operator = tuple[str, str]
 """A domain ("" for ONNX's own operators) and an operator type in it."""
@@ -18,6 +19,7 @@ PRODUCTS: Mapping[Operator, Sequence[int]] = {
         "ConvInteger": (1,), "MatMulInteger": (0, 1), "QLinearConv": (3, 8), "QLinearMatMul": (0, 3),
         "LSTM": (1, 2, 3, 7), "GRU": (1, 2, 3), "RNN": (1, 2, 3), "CausalConvWithState": (1, 2),
     }.items()},
+    ("com.amd.quark", "ExtendedLSTM"): (1, 2, 3, 7), ("com.vai.quantize", "VitisLSTM"): (1, 2, 3, 7),
     **{(MICROSOFT, op_type): indices for op_type, indices in {
         "FusedConv": (1, 2), "NhwcConv": (1, 2), "NhwcFusedConv": (1, 2), "QLinearConv": (3, 8),
         "ConvTransposeWithDynamicPads": (1, 3), "CausalConvWithState": (1, 2),
@@ -44,11 +46,13 @@ NORMALIZATIONS: Mapping[Operator, Sequence[int]] = {
         "BatchNormalization": (1, 2), "InstanceNormalization": (1, 2), "GroupNormalization": (1, 2),
         "LayerNormalization": (1, 2), "RMSNormalization": (1,), "SimplifiedLayerNormalization": (1,),
     }.items()},
+    ("com.amd.quark", "ExtendedInstanceNormalization"): (1, 2),
+    ("com.vai.quantize", "VitisInstanceNormalization"): (1, 2),
     **{(MICROSOFT, op_type): indices for op_type, indices in {
         "SkipLayerNormalization": (2, 3, 4), "SkipSimplifiedLayerNormalization": (2, 3),
         "GroupNorm": (1, 2), "SkipGroupNorm": (1, 2, 4), "QOrderedLayerNormalization": (2, 3),
         "BranchwiseRMSNorm": (1,), "GatedRMSNorm": (1,), "GroupQueryAttention": (14, 15),
-        "PagedAttention": (12, 13),
+        "PagedAttention": (12, 13), "SparsePagedAttention": (17, 18),
     }.items()},
 }  # fmt: skip
 """Scale and bias; a batch normalization's running statistics are buffers."""
@@ -61,23 +65,27 @@ OTHERS: Mapping[Operator, Sequence[int]] = {
         "BiasAdd": (1,), "BiasGelu": (1,), "FastGelu": (1,), "BiasSplitGelu": (1,), "BiasDropout": (1,),
         "BitmaskBiasDropout": (1,), "MultiHeadAttention": (3,), "PackedMultiHeadAttention": (3,),
         "DecoderMaskedMultiHeadAttention": (10,), "ScaledSiLU": (1,), "LinearAttentionGate": (1, 2),
-        "GatedDeltaNet": (7, 8),
+        "GatedDeltaNet": (7, 8), "GroupQueryAttention": (11,), "PagedAttention": (11,),
+        "SparsePagedAttention": (16,),
     }.items()},
 }  # fmt: skip
-"""Embedding tables, slopes, and biases and scales that are fused with what comes after them."""
+"""Embedding tables, slopes, attention sinks, and biases and scales that are fused with what comes after."""
 
-SLOTS: Mapping[Operator, Sequence[int]] = {**PRODUCTS, **NORMALIZATIONS, **OTHERS}
+SLOTS: Mapping[Operator, Sequence[int]] = {
+    operator: [index for table in (PRODUCTS, NORMALIZATIONS, OTHERS) for index in table.get(operator, ())]
+    for operator in (*PRODUCTS, *NORMALIZATIONS, *OTHERS)
+}
 
 MOVERS = frozenset(
     ("", op_type)
     for op_type in (
         "Identity", "Reshape", "Flatten", "Squeeze", "Unsqueeze", "Transpose", "Cast", "CastLike", "Expand",
-        "Slice", "Split", "Pad", "Dropout", "DequantizeLinear", "QuantizeLinear", "DynamicQuantizeLinear",
+        "Slice", "Split", "Pad", "Dropout", "DynamicQuantizeLinear",
     )
-) | {(MICROSOFT, "DequantizeLinear"), (MICROSOFT, "QuantizeLinear")}  # fmt: skip
+) | QUANTIZING  # fmt: skip
 """Operators whose output holds the numbers of their first input: all else is sizes and scales."""
 
-DEQUANTIZERS = ("DequantizeLinear", "QLinearConv", "QGemm", "QOrderedMatMul")
+WIDE_BIASES = ("QLinearConv", "QGemm", "QOrderedMatMul")
 """Operators that take integers of 32 bits as a bias."""
 
 
@@ -105,7 +113,7 @@ TO_ROOT = frozenset({
 
 RESHAPES = frozenset({"Reshape", "Squeeze", "Unsqueeze", "Flatten"})
 PASSED = frozenset(
-    {"Cast", "Identity", "DequantizeLinear", "QuantizeLinear", "Dropout", "Slice", "Transpose"}
+    {"Cast", "Identity", "Dropout", "Slice", "Transpose", *(op_type for _, op_type in QUANTIZING)}
 )
 QUANTIZED_ON_THE_WAY = frozenset({"Cast", "Floor", "Round", "Reshape", "Div"})
 """What makes integers of a bias at run time, for an integer convolution."""

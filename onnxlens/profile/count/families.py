@@ -35,7 +35,7 @@ BY_NAME: Sequence[tuple[str, re.Pattern[str]]] = tuple(
         (SCORES, "Attention$|DeltaNet$"),
         (NORM, "Norm(alization)?$|^LRN$"),
         (SOFTMAX, "Softmax$|^Hardmax$"),
-        (QUANTIZATION, "^(Dynamic)?(Quantize|Dequantize)"),
+        (QUANTIZATION, "Quant|Dequantize|FixNeuron$|^(Trunc|MultiThreshold)$"),
         (POOLING, "Pool$|^RoiAlign$"),
         (RESAMPLING, "^(Resize|Upsample|AffineGrid|GridSample|CropAndResize)$"),
         (REDUCTION, "^(QLinear)?Reduce|^Arg|^Cum|^(TopK|NonZero|Unique|IsAllFinite|Det)$"),

@@ -5,15 +5,17 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
-from itertools import chain
 from types import MappingProxyType
 
 from onnxlens.profile.count.counting import count_nodes
-from onnxlens.profile.count.liveness import WorkingSets, held_bytes, live_bytes, live_unsized
-from onnxlens.profile.count.parameters import QUANTIZED, parameter_sizes
+from onnxlens.profile.count.liveness import live_bytes, live_unsized
+from onnxlens.profile.count.parameters import QUANTIZED, parameter_sizes, quantized_bytes
 from onnxlens.profile.count.repeats import control_notes
-from onnxlens.profile.count.rules import is_view, registered_notes
+from onnxlens.profile.count.routing import expert_notes, routings_of
+from onnxlens.profile.count.rules import registered_notes
+from onnxlens.profile.count.rules.attention_reach import unmeasured
 from onnxlens.profile.count.windows import windows_of
+from onnxlens.profile.count.working_sets import fixed_values, resident_bytes
 from onnxlens.profile.graph.graph import Graph, uncollected
 from onnxlens.specs.ledger import (
     Evidence,
@@ -22,8 +24,6 @@ from onnxlens.specs.ledger import (
     NodeCost,
     Totals,
     added,
-    is_lower_bound,
-    joined_bounds,
     lower_bounds,
     peer_of,
 )
@@ -57,9 +57,6 @@ TOLD_BY: Mapping[Evidence, str] = MappingProxyType(
 )
 SUREST: tuple[Evidence, ...] = tuple(TOLD_BY)
 
-Fixed = Sequence[tuple[str, int]]
-"""Names of tensors that do not change from run to run, and their bytes."""
-
 
 def build_ledger(graph: Graph, convention: Convention = "matrix") -> Ledger:
     """Count every node of ``graph`` and roll the counts up.
@@ -74,6 +71,7 @@ def build_ledger(graph: Graph, convention: Convention = "matrix") -> Ledger:
 def _build(graph: Graph, convention: Convention) -> Ledger:
     costs = _costs(graph, convention)
     rows = _Rows(graph, costs)
+    routings = routings_of(graph)
     paths = sorted(graph.hierarchy.paths, key=rows.position)
     modules = tuple(rows.module(path) for path in paths)
     return Ledger(
@@ -91,10 +89,13 @@ def _build(graph: Graph, convention: Convention) -> Ledger:
             *control_notes(graph.nodes, costs),
             *registered_notes((cost.domain, cost.op_type) for cost in costs if cost.status == "counted"),
             *_param_notes(graph),
+            *expert_notes(graph, routings, costs),
+            *_buffer_notes(graph),
         ),
         conventions=_conventions(convention),
         convention=convention,
         windows=windows_of(graph.nodes),
+        experts=routings,
     )
 
 
@@ -131,7 +132,7 @@ class _Rows:
         self._running = graph.by_module()
         self._peers = _peer_costs_inside(graph, costs)
         self._evidence = _evidence(graph)
-        self._fixed = _fixed_values(graph)
+        self._fixed = fixed_values(graph)
         self._does = [
             cost.macs + cost.weight_read_bytes + cost.read_bytes + cost.write_bytes for cost in costs
         ]
@@ -161,7 +162,7 @@ class _Rows:
             **added(costs),
             params=self._params[path],
             unknown_nodes=len(unknown),
-            resident_weight_bytes=_resident_bytes(running, self._fixed),
+            resident_weight_bytes=resident_bytes(running, self._fixed),
             live_bytes=max([self._live[index] for index in running], default=0),
             peer=peer_of(self._peers[path]) or PeerCost() if self._peers else None,
             evidence=self._evidence[path],
@@ -265,12 +266,28 @@ def _param_notes(graph: Graph) -> tuple[str, ...]:
         note += "".join(f"; {pair}" for pair in _transposed_tables(graph))
         if folded:
             note += f"; {len(folded)} were folded into other tensors (first: {folded[0]})"
+        if quantized := quantized_bytes(graph):
+            note += "; the file holds them in {:,} bytes, and scales and zero points in {:,}".format(
+                *quantized
+            )
         return (note,)
     held = sum(parameter_sizes(graph).values())
     owned = sum(tensor.elements for tensor in graph.manifest.tensors if tensor.kind == "parameter")
     if held == owned:
         return ()
     return (f"the forward pass uses {held:,} of the module's {owned:,} parameters; the file holds those",)
+
+
+def _buffer_notes(graph: Graph) -> tuple[str, ...]:
+    """Where a cache is a buffer of which the file does not say how much is in use."""
+    wanted = [value.name for node in graph.nodes if (value := unmeasured(node.view)) is not None]
+    if not wanted:
+        return ()
+    names = f"{wanted[0]!r}{f' and {len(wanted) - 1} more' if len(wanted) > 1 else ''}"
+    return (
+        "caches: all keys of a buffer count, as how many are in use is known at run time only, "
+        f"from {names}; --value NAME=N fixes an input",
+    )
 
 
 def _transposed_tables(graph: Graph) -> Iterator[str]:
@@ -288,72 +305,3 @@ def _transposed_tables(graph: Graph) -> Iterator[str]:
 def _holds(graph: Graph, name: str) -> bool:
     names = (name, name + QUANTIZED)
     return any(each in held for each in names for held in (graph.weights, graph.constants))
-
-
-def with_working_sets(ledger: Ledger, graph: Graph, stored_as: str = "") -> Ledger:
-    """The ledger with what each module takes if it runs alone: activations at their most, and weights.
-
-    Args:
-        ledger: of ``graph``.
-        graph: the graph.
-        stored_as: the dtype in which floats are held; "" for the file's. It holds for weights and activations
-            alive too, not for what is moved.
-    """
-    fixed, running = _fixed_values(graph, stored_as), graph.by_module()
-    sized = not is_lower_bound("live_bytes", ledger.totals.lower_bounds)
-    live = live_bytes(graph, ledger.idle, stored_as) if stored_as else ()
-
-    sets = WorkingSets(graph, ledger.idle, stored_as=stored_as, sized=sized)
-
-    def measured(module: ModuleCost) -> ModuleCost:
-        size, unsized = sets.of(module.path)
-        nodes = running[module.path]
-        weights = _resident_bytes(nodes, fixed)
-        return replace(
-            module,
-            working_bytes=size + weights,
-            resident_weight_bytes=weights,
-            live_bytes=max((live[index] for index in nodes), default=0) if live else module.live_bytes,
-            lower_bounds=joined_bounds((module.lower_bounds, ("working_bytes",) if unsized else None)),
-        )
-
-    modules = tuple(map(measured, ledger.modules))
-    return replace(
-        ledger,
-        modules=modules,
-        totals=replace(
-            ledger.totals,
-            resident_weight_bytes=modules[0].resident_weight_bytes,
-            peak_live_bytes=modules[0].live_bytes,
-        ),
-        notes=(*ledger.notes, *((f"memory: as if floats were held as {stored_as}",) if stored_as else ())),
-    )
-
-
-def _resident_bytes(running: Iterable[int], fixed: Sequence[Fixed]) -> int:
-    """Bytes of the fixed values that the nodes read, each once."""
-    return sum(dict(chain.from_iterable([fixed[index] for index in running])).values())
-
-
-def _fixed_values(graph: Graph, stored_as: str = "") -> Sequence[Fixed]:
-    """The fixed values that each node reads, and their bytes; none of a view."""
-    viewed = _viewed(graph)
-    return [
-        [
-            (viewed.get(value.name, value.name), held_bytes(value, stored_as) or 0)
-            for value in node.view.inputs
-            if value is not None and value.is_weight and not is_view(node.view)
-        ]
-        for node in graph.nodes
-    ]
-
-
-def _viewed(graph: Graph) -> Mapping[str, str]:
-    """The tensor whose memory a constant-folded view shares, by the view's name."""
-    sources: dict[str, str] = {}
-    for node in graph.nodes if any(node.constant_folded for node in graph.nodes) else ():
-        if node.constant_folded and is_view(node.view):
-            for output, read in zip(node.view.outputs[:1], node.view.inputs[:1], strict=False):
-                if output is not None and read is not None:
-                    sources[output.name] = sources.get(read.name, read.name)
-    return sources

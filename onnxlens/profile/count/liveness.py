@@ -8,6 +8,7 @@ from dataclasses import replace
 from typing import NamedTuple
 
 from onnxlens.profile.count.rules import is_view, viewed_inputs
+from onnxlens.profile.count.rules.attention_caches import buffers_of
 from onnxlens.profile.graph.graph import Graph, GraphNode
 from onnxlens.profile.graph.node_view import NotCountable, ValueView
 from onnxlens.specs.memory import LiveTensor, MemoryPeak, NodePlace
@@ -26,8 +27,9 @@ def live_bytes(graph: Graph, idle: Collection[int] = (), stored_as: str = "") ->
 
     An activation lives from the node that produces it to its last consumer; the graph's inputs live from the
     start, its outputs to the end. A view has no memory of its own: it keeps its source's alive, a sequence
-    that of all tensors in it, an output of an If or a loop that of the body's result. Weights are resident
-    and do not count; values of unknown size count 0.
+    that of all tensors in it, an output of an If or a loop that of the body's result, a cache that comes back
+    as long as it was that of the buffer. Weights are resident and do not count; values of unknown size count
+    0.
 
     Args:
         graph: its nodes in the order of execution.
@@ -281,7 +283,8 @@ class _Memory:
                     self._first_inside.setdefault(self._loops[key], index)
         for index in part.nodes:
             node = graph.nodes[index]
-            if (node.bodies or is_view(node.view)) and index not in idle:
+            shares = node.bodies or is_view(node.view) or any(buffers_of(node.view))
+            if shares and index not in idle:
                 for name, memory in self._memory_shared_by(node, inputs).items():
                     self._shared[name] = memory
                     last = self._last_consumer(name, index)
@@ -350,6 +353,7 @@ class _Memory:
 def _shared(node: GraphNode) -> Iterator[tuple[ValueView, ValueView]]:
     """Outputs that have no memory of their own, each with the value whose memory they share."""
     output = node.view.outputs[0] if node.view.outputs else None
+    yield from buffers_of(node.view)
     for viewed in viewed_inputs(node.view):
         if output is not None:
             yield output, viewed

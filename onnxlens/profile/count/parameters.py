@@ -8,9 +8,11 @@ from functools import lru_cache
 from itertools import chain
 from weakref import WeakKeyDictionary
 
-from onnxlens.profile.count.affine import ARITHMETIC, DEQUANTIZERS, MOVERS, NORMALIZATIONS, SLOTS, is_affine
+from onnxlens.profile.count.affine import ARITHMETIC, MOVERS, NORMALIZATIONS, SLOTS, WIDE_BIASES, is_affine
+from onnxlens.profile.count.packing import UNPACKED, Packing, packing
 from onnxlens.profile.graph.graph import Graph, GraphNode
 from onnxlens.profile.graph.node_view import NodeView, ValueView
+from onnxlens.profile.graph.quantization import DEQUANTIZERS, SCALES_AND_ZERO_POINTS
 
 OWN_DOMAINS = ("", "com.microsoft", "ai.onnx.ml", "ai.onnx.preview", "ai.onnx.preview.training")
 """Those whose operators are in the tables; of another's operators every tensor of floats is a parameter."""
@@ -29,6 +31,12 @@ PARAMETER_NAME = re.compile(
 REPEATED = 2**12
 """The last elements of so many names are kept: large files repeat theirs."""
 
+ROTATING: Mapping[str, int] = {
+    "RotaryEmbedding": 1, "MRotaryEmbedding": 1, "GroupQueryAttention": 7, "PagedAttention": 8,
+    "SparseAttention": 9,
+}  # fmt: skip
+"""Operators that take cosines and sines, and the input from which on they do."""
+
 QUANTIZED = "_quantized"
 """What ONNX Runtime's quantizer adds to the name of a tensor."""
 
@@ -38,7 +46,7 @@ _SIZES: WeakKeyDictionary[Graph, Mapping[str, int]] = WeakKeyDictionary()
 
 
 def parameter_sizes(graph: Graph) -> Mapping[str, int]:
-    """Elements of every parameter that the file holds, by tensor name.
+    """Elements of every parameter that the file holds, by name; of a packed one those it stands for.
 
     With our manifest, a parameter is what the ``nn.Module`` calls one. Without it, it is a tensor that
     torch's exporter declares to be one, that an operator takes in a weight's place (see ``affine``),
@@ -71,7 +79,7 @@ class _Evidence:
             **{name: value for name, value in held.items() if name not in graph.given},
             **{value.name: value for value in made if value.shape},
         }
-        self._found: set[str] = set()
+        self._found: dict[str, int] = {}
         self._seen: set[str] = set()
 
     def sizes(self) -> Mapping[str, int]:
@@ -81,8 +89,8 @@ class _Evidence:
         for name, value in self._held.items():
             named = name not in self._found and self._is_named(name)
             if named and self._is_number(value, name.endswith(QUANTIZED)):
-                self._add(name)
-        return {name: value.elements for name, value in self._held.items() if name in self._found}
+                self._add(name, value.elements)
+        return {name: self._found[name] for name in self._held if name in self._found}
 
     def _read(self, node: GraphNode) -> None:
         """Take what the node reads in a weight's place."""
@@ -90,41 +98,47 @@ class _Evidence:
         operator = (view.domain, view.op_type)
         slots = SLOTS.get(operator)
         if slots is not None:
-            inputs, is_norm, wide = view.inputs, operator in NORMALIZATIONS, view.op_type in DEQUANTIZERS
+            inputs, norms, wide = view.inputs, NORMALIZATIONS.get(operator, ()), view.op_type in WIDE_BIASES
             for index in slots:
                 value = inputs[index] if index < len(inputs) else None
                 if value is not None:
-                    self._take(value, wide=wide, is_norm=is_norm)
+                    is_norm = index in norms
+                    self._take(value, wide=wide, is_norm=is_norm, packed=packing(view, index))
         elif operator == ("", "Gather"):
             if self._is_embedding(view):
                 self._take(view.input(0))
-        elif view.domain not in OWN_DOMAINS:
+        elif view.domain not in OWN_DOMAINS and operator not in MOVERS:
             for value in view.inputs:
                 if value is not None and value.is_weight and value.shape:
                     self._take(value)
         elif view.op_type in ARITHMETIC and (factor := is_affine(self._graph, view)) is not None:
             self._take(factor)
 
-    def _take(self, value: ValueView, *, wide: bool = False, is_norm: bool = False) -> None:
+    def _take(
+        self, value: ValueView, *, wide: bool = False, is_norm: bool = False, packed: Packing = UNPACKED
+    ) -> None:
         """Add the tensors of the file that ``value`` is made of.
 
         Args:
             value: read in a weight's place.
             wide: integers of 32 bits are a quantized bias.
             is_norm: a scale of ones and a bias of zeros without a name of their own stand for none.
+            packed: how many numbers its elements hold.
         """
-        open_values = [(value, wide)]
+        open_values = [(value, wide, packed)]
         while open_values:
-            value, wide = open_values.pop()
+            value, wide, packed = open_values.pop()
             name = value.name
             if name in self._held:
                 if self._is_number(value, wide) and not (is_norm and self._is_filler(value)):
-                    self._add(name)
+                    self._add(name, value.elements * packed[0] // packed[1])
             elif name not in self._seen:
                 self._seen.add(name)
-                open_values += self._sources(value, wide)
+                open_values += self._sources(value, wide, packed)
 
-    def _sources(self, value: ValueView, wide: bool) -> Iterable[tuple[ValueView, bool]]:
+    def _sources(
+        self, value: ValueView, wide: bool, packed: Packing
+    ) -> Iterable[tuple[ValueView, bool, Packing]]:
         """What ``value`` is computed from, as far as that may be weights."""
         index = self._graph.producer(value.name)
         if index is None:
@@ -134,18 +148,18 @@ class _Evidence:
         if node.bodies:
             position = [output.name if output else "" for output in view.outputs].index(value.name)
             results = [body.results[position : position + 1] for body in node.bodies]
-            return [(result, wide) for result in chain(*results) if result is not None]
-        if (view.domain, view.op_type) in MOVERS:
+            return [(result, wide, packed) for result in chain(*results) if result is not None]
+        if (operator := (view.domain, view.op_type)) in MOVERS:
             first = view.inputs[0] if view.inputs else None
-            return () if first is None else [(first, wide or view.op_type == "DequantizeLinear")]
+            return () if first is None else [(first, wide or operator in DEQUANTIZERS, packed)]
         if not node.constant_folded:
             return ()
-        return [(source, False) for source in view.inputs if source is not None and source.shape]
+        return [(source, False, UNPACKED) for source in view.inputs if source is not None and source.shape]
 
-    def _add(self, name: str) -> None:
+    def _add(self, name: str, elements: int) -> None:
         declared = self._graph.declared
         if not declared or declared.get(name.removesuffix(QUANTIZED), True):
-            self._found.add(name)
+            self._found.setdefault(name, elements)
 
     def _is_named(self, name: str) -> bool:
         """Whether its name says that it is a parameter."""
@@ -181,26 +195,36 @@ class _Evidence:
     def _is_embedding(self, view: NodeView) -> bool:
         """Whether rows of a table are looked up, which are no rotary embedding's cosines and sines.
 
-        Those are read by several products with run-time values, and by nothing else.
+        Those are read by several products with run-time values, or by what rotates queries and keys with
+        them, and by nothing else.
         """
         table = view.input(0)
         if table.shape is None or len(table.shape) < 2:
             return False
         readers = list(self._readers(view.output().name))
         if (table.dtype or "").startswith(FLOATS):
-            factors = [reader for reader in readers if reader.op_type in ("Mul", "RotaryEmbedding")]
-            return len(readers) < 2 or len(factors) < len(readers)
-        return any(reader.op_type.startswith(("DequantizeLinear", "QLinear")) for reader in readers)
+            rotated = sum(map(_rotates_with, readers))
+            factors = rotated + sum(reader.op_type == "Mul" for reader, _ in readers)
+            return factors < len(readers) or (len(readers) < 2 and not rotated)
+        return any(reader.op_type.startswith(("DequantizeLinear", "QLinear")) for reader, _ in readers)
 
-    def _readers(self, name: str) -> Iterable[NodeView]:
-        """The nodes that read a value, also after it was moved."""
+    def _readers(self, name: str) -> Iterable[tuple[NodeView, str]]:
+        """The nodes that read a value, also after it was moved, and the name that it then has."""
         for index in self._graph.consumers(name):
             view = self._graph.nodes[index].view
-            moves = (view.domain, view.op_type) in MOVERS and view.op_type != "DequantizeLinear"
+            operator = (view.domain, view.op_type)
+            moves = operator in MOVERS and operator not in DEQUANTIZERS
             if moves and view.has_output(0) and view.has_input(0) and view.input(0).name == name:
                 yield from self._readers(view.output().name)
             else:
-                yield view
+                yield view, name
+
+
+def _rotates_with(reader: tuple[NodeView, str]) -> bool:
+    """Whether a node reads the value as cosines or sines."""
+    view, name = reader
+    first = ROTATING.get(view.op_type, len(view.inputs))
+    return any(value is not None and value.name == name for value in view.inputs[first:])
 
 
 @lru_cache(REPEATED)
@@ -232,3 +256,22 @@ def first_use_params(graph: Graph) -> Mapping[int, int]:
         elif read:
             params[index] = sum(unused.pop(source, 0) for source in chain(*read))
     return params
+
+
+def quantized_bytes(graph: Graph) -> tuple[int, int] | None:
+    """What the file holds params in, and their scales and zero points beside them; None without any."""
+    sizes = parameter_sizes(graph)
+    held = {name: value for each in (graph.weights, graph.constants) for name, value in each.items()}
+    scales: dict[str, int] = {}
+    for node in graph.nodes:
+        view = node.view
+        for index in SCALES_AND_ZERO_POINTS.get((view.domain, view.op_type), ()):
+            value = view.inputs[index] if index < len(view.inputs) else None
+            if value is not None and value.is_weight and value.name not in sizes:
+                scales[value.name] = value.known_size_bytes
+        held |= {
+            output.name: output for output in view.outputs if output is not None and output.name in sizes
+        }
+    if not scales:
+        return None
+    return sum(held[name].known_size_bytes for name in sizes), sum(scales.values())

@@ -9,6 +9,9 @@ from typing import Protocol
 
 from onnxlens.profile.graph.name_paths import weight_owner
 from onnxlens.profile.graph.node_view import RunsInside, ValueView, Wired
+from onnxlens.profile.graph.quantization import QUANTIZING
+
+QUANTIZING_TYPES = frozenset(op_type for _, op_type in QUANTIZING)
 
 PRODUCTS: Mapping[str, Sequence[int]] = MappingProxyType(
     {
@@ -31,7 +34,7 @@ WEIGHT_READERS: Mapping[str, Sequence[int]] = MappingProxyType({**PRODUCTS, "Gat
 
 OTHERS: Mapping[str, Sequence[int]] = MappingProxyType(
     {
-        **dict.fromkeys(("Gather", "GatherBlockQuantized", "QuantizeLinear", "DequantizeLinear"), (0,)),
+        **dict.fromkeys(("Gather", "GatherBlockQuantized", *QUANTIZING_TYPES), (0,)),
         **dict.fromkeys(("QLinearAdd", "QLinearMul"), (0, 3)),
         **dict.fromkeys(("QLinearSigmoid", "QLinearLeakyRelu", "QLinearGlobalAveragePool"), ()),
         **dict.fromkeys(("Reshape", "Expand", "Slice", "Tile", "Pad", "Resize", "Transpose"), (0,)),
@@ -44,9 +47,9 @@ MAY_BE_WEIGHTS: Mapping[str, Sequence[int]] = {**OTHERS, **PRODUCTS}
 
 LOOKUPS = frozenset({"Gather", "GatherND", "GatherElements"})
 BIAS_ADDS = frozenset({"Add", "QLinearAdd"})
-BETWEEN = frozenset(
-    "Cast Mul QuantizeLinear DequantizeLinear Identity Reshape Transpose Squeeze Unsqueeze Flatten".split()
-)
+BETWEEN = QUANTIZING_TYPES | {
+    "Cast", "Mul", "Identity", "Reshape", "Transpose", "Squeeze", "Unsqueeze", "Flatten",
+}  # fmt: skip
 """What may stand between a product and the addition of its bias."""
 
 

@@ -12,7 +12,8 @@ import numpy as np
 
 from onnxlens.errors import UsageError, first_line
 from onnxlens.profile.runtime.machine import memory_bytes
-from onnxlens.specs.tensor import TensorSpec, numpy_type
+from onnxlens.specs.manifest import Manifest
+from onnxlens.specs.tensor import TensorSpec, is_floating, numpy_type
 
 
 def sample_inputs(
@@ -36,6 +37,13 @@ def sample_inputs(
         else _sample(tensor, *ranges.get(tensor.name, (-1.0, 1.0)), draw)
         for tensor in inputs
     }
+
+
+def all_known(manifest: Manifest) -> bool:
+    """Whether the manifest says which values its inputs take: those of floats need no range."""
+    return all(
+        is_floating(tensor.dtype) or tensor.name in manifest.input_ranges for tensor in manifest.inputs
+    )
 
 
 def require_held(inputs: Sequence[TensorSpec]) -> None:

@@ -11,8 +11,9 @@ from collections.abc import Iterator, Mapping, Sequence
 import numpy as np
 
 from onnxlens.profile.graph.graph import Graph
-from onnxlens.profile.graph.node_view import ValueView
-from onnxlens.profile.runtime.inputs import require_held
+from onnxlens.profile.graph.node_view import NodeView, ValueView
+from onnxlens.profile.runtime.inputs import fitting_inputs, require_held, sample_inputs
+from onnxlens.profile.runtime.uses import Use, new_length, past_length, size_at, use_of
 from onnxlens.specs.tensor import TensorSpec, is_floating
 
 Range = tuple[float, float]
@@ -46,6 +47,28 @@ SAMPLE_RATE = 16_000
 BYTES: Mapping[str, Range] = {"uint8": (0, 255), "int8": (-128, 127)}
 
 
+def inputs_of(
+    graph: Graph, arrays: Mapping[str, np.ndarray], ranges: Mapping[str, Range]
+) -> Mapping[str, np.ndarray]:
+    """What a graph runs on: the arrays that are given, and sample values for other inputs.
+
+    Args:
+        graph: at fixed sizes.
+        arrays: by input.
+        ranges: low and high of inputs of which the manifest says them.
+
+    Raises:
+        UsageError: an array does not fit its input, or an input's size is not fixed.
+    """
+    given = fitting_inputs(arrays, graph.inputs, graph.given)
+    drawn = sample_inputs(
+        [tensor for tensor in graph.inputs if tensor.name not in given],
+        {**sensible_ranges(graph), **ranges},
+        values={name: value for name, value in sensible_values(graph).items() if name not in ranges},
+    )
+    return {**{tensor.name: {**drawn, **given}[tensor.name] for tensor in graph.inputs}, **graph.given}
+
+
 def sensible_ranges(graph: Graph) -> Mapping[str, Range]:
     """Low and high for every input of integers, by name."""
     whole = [tensor for tensor in graph.inputs if not is_floating(tensor.dtype)]
@@ -68,7 +91,10 @@ def _is_size(graph: Graph, name: str) -> bool:
 
 
 def sensible_values(graph: Graph) -> Mapping[str, np.ndarray]:
-    """The values of inputs that are no random numbers: masks, positions, lengths; by name, as integers."""
+    """The values of inputs that are no random numbers: masks, positions, lengths; by name, as integers.
+
+    What an operator does with an input tells first, then its name.
+    """
     require_held(graph.inputs)
     sized = [tensor for tensor in graph.inputs if tensor.elements is not None]
     found = ((tensor, _value(graph, tensor)) for tensor in sized)
@@ -79,6 +105,9 @@ def _value(graph: Graph, tensor: TensorSpec) -> np.ndarray | None:
     name, sizes = tensor.name.lower(), [dim for dim in tensor.shape if isinstance(dim, int)]
     if is_floating(tensor.dtype):
         return np.ones(sizes) if MASK.search(name) and "att" in name else None
+    role = use_of(graph, tensor)
+    if role is not None:
+        return _of_role(graph, sizes, role)
     if PADDING.search(name):
         return np.zeros(sizes)
     if MASK.search(name):
@@ -88,30 +117,48 @@ def _value(graph: Graph, tensor: TensorSpec) -> np.ndarray | None:
     if RATE.search(name):
         return np.full(sizes, SAMPLE_RATE)
     if POSITION.search(name) and sizes:
-        rows = _rows(graph, tensor.name)
-        counted = _past(graph) + np.arange(sizes[-1])
-        return np.broadcast_to(counted if rows is None else np.minimum(counted, rows - 1), sizes)
-    if (attended := _attended(graph, tensor.name)) is not None:
-        return np.full(sizes, attended)
+        return _positions(graph, sizes, _rows(graph, tensor.name))
     return np.full(sizes, _length(graph, tensor)) if LENGTH.search(name) else None
 
 
-def _attended(graph: Graph, name: str) -> int | None:
-    """The length of the keys that a GroupQueryAttention reads, as its input takes it: less one, or in all."""
-    for view in (graph.nodes[index].view for index in graph.consumers(name)):
-        for slot, less in ((5, 1), (6, 0)) if view.op_type == "GroupQueryAttention" else ():
-            shapes = [view.input(index).shape if view.has_input(index) else () for index in (0, 3)]
-            lengths = [dims[axis] for dims, axis in zip(shapes, (1, 2), strict=True) if dims]
-            known = [length for length in lengths if isinstance(length, int)]
-            if view.has_input(slot) and view.input(slot).name == name and len(known) == len(lengths):
-                return sum(known) - less
-    return None
+def _of_role(graph: Graph, sizes: Sequence[int], use: Use) -> np.ndarray:
+    """What an operator takes in that place."""
+    view, past = use.view, past_length(graph)
+    match use.role:
+        case "mask":
+            return np.ones(sizes)
+        case "positions":
+            return _positions(graph, sizes, use.rows)
+        case "past":
+            return np.full(sizes, past)
+        case "total" | "last":
+            return np.full(sizes, past + new_length(view) - (use.role == "last"))
+        case "starts":
+            return np.arange(sizes[0]) * _each(view, sizes[0] - 1)
+        case "cached":
+            return np.full(sizes, max(_capacity(view) - _each(view, sizes[0]), 0))
+        case "blocks":
+            blocks = size_at(view, 3, 0)
+            return np.arange(sizes[0] * sizes[1]).reshape(sizes) % max(blocks, 1)
+        case "bounds":
+            return np.array([size_at(view, 0, 0), _capacity(view), 0])[: sizes[0]]
+    return np.zeros(sizes)
 
 
-def _past(graph: Graph) -> int:
-    """How many positions a cache of keys and values holds; 0 without one."""
-    caches = (tensor.shape for tensor in graph.inputs if PAST.search(tensor.name.lower()))
-    return next((dims[2] for dims in caches if len(dims) == 4 and isinstance(dims[2], int)), 0)
+def _positions(graph: Graph, sizes: Sequence[int], rows: int | None) -> np.ndarray:
+    """Counted from the cache's length, within the rows of the table."""
+    counted = past_length(graph) + np.arange(sizes[-1])
+    return np.broadcast_to(counted if rows is None else np.minimum(counted, rows - 1), sizes)
+
+
+def _each(view: NodeView, sequences: int) -> int:
+    """How many new tokens each of the sequences has whose tokens stand in a row."""
+    return size_at(view, 0, 0) // max(sequences, 1)
+
+
+def _capacity(view: NodeView) -> int:
+    """How many tokens of a sequence the blocks of a cache hold."""
+    return size_at(view, 7, 1) * size_at(view, 3, 1)
 
 
 def _length(graph: Graph, tensor: TensorSpec) -> int:
@@ -122,10 +169,12 @@ def _length(graph: Graph, tensor: TensorSpec) -> int:
         for dims in others
         if len(dims) > 1 and all(isinstance(dim, int) for dim in dims)
     ]
-    length = lengths[0] if lengths else 1
-    if "total" in tensor.name.lower():
-        return length + _past(graph)
-    return length + _past(graph) - 1 if tensor.name.lower().endswith("_k") else length
+    length, past, name = lengths[0] if lengths else 1, past_length(graph), tensor.name.lower()
+    if "total" in name:
+        return length + past
+    if PAST.search(name):
+        return past
+    return length + past - 1 if name.endswith("_k") else length
 
 
 def _rows(graph: Graph, name: str) -> int | None:

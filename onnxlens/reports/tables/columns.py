@@ -13,6 +13,7 @@ from typing import Any
 from onnxlens.reports.numbers import COST_NAMES, COSTS, figure_text, shapes, short_count
 from onnxlens.reports.tables.bounds import BOUND_TEXTS, Members, bound_columns
 from onnxlens.reports.tables.bounds import FIGURES as BOUND_FIGURES
+from onnxlens.reports.tables.experts import expert_columns, of_modules, of_nodes
 from onnxlens.reports.tables.facts import FACTS, fact_column
 from onnxlens.reports.tables.fused import FUSED, fused_columns
 from onnxlens.reports.tables.module_names import root_name, timed_in
@@ -228,6 +229,7 @@ LEDGER_COLUMNS: Mapping[str, Builder] = MappingProxyType(
         **_OPERATIONS,
         **_TRAFFIC,
         **_SHARES,
+        **expert_columns(of_modules),
         **_costs("resident_weight_bytes", "live_bytes", "working_bytes"),
         "fits": _same(Column("fits", lambda m: None)),  # what it is to fit into is asked with the rows
         **_INTENSITY,
@@ -301,6 +303,7 @@ NODE_COLUMNS: Mapping[str, Builder] = MappingProxyType(
         **_costs("params"),
         **_TRAFFIC,
         **_SHARES,
+        **expert_columns(of_nodes),
         **_INTENSITY,
         "status": _same(Column("status", _status)),
         "repeats": _same(Column("runs", lambda n: n.repeats, right=True)),

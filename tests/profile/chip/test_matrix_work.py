@@ -15,7 +15,8 @@ from tests.profile.count.rules.test_work import CASES
 NOT_DESCRIBED = {
     "LinearAttention", "GatedDeltaNet", "LinearRegressor", "LinearClassifier", "SVMRegressor",
     "SVMClassifier", "HyperConnectionPostMix", "QOrderedAttention", "PackedAttention",
-    "PackedMultiHeadAttention", "SparseAttention", "GatedRelativePositionBias", "MoE", "QMoE",
+    "PackedMultiHeadAttention", "SparseAttention", "DynamicSparseAttention",
+    "SparsePagedAttention", "GatedRelativePositionBias", "MoE", "QMoE",
 }  # fmt: skip
 """Operators with MACs that are not given to an array as such products: recurrences, experts, estimators."""
 

@@ -93,6 +93,41 @@ def test_an_output_that_is_a_view_keeps_its_source_to_the_end(tmp_path: Path) ->
     assert levels(tmp_path, nodes, outputs="y seen") == [2, 2, 3, 3]
 
 
+def cached(tmp_path: Path, past: int, present: int) -> list[float]:
+    """A new key after others, in 2 heads of 8: what is alive, in units of a key and value."""
+    query, cache, made = (1, 1, 16), (1, 2, past, 8), (1, 2, present, 8)
+    node = op("GroupQueryAttention", "q k k pk pv n t", "y nk nv", domain="com.microsoft")
+    node.attribute.extend(helper.make_attribute(name, 2) for name in ("num_heads", "kv_num_heads"))
+    path = save(
+        tmp_path,
+        [node],
+        [
+            value("q", query), value("k", query), value("pk", cache), value("pv", cache),
+            value("n", (1,), TensorProto.INT32), value("t", (), TensorProto.INT32),
+        ],
+        [value("y", query), value("nk", made), value("nv", made)],
+        opsets={"": 18, "com.microsoft": 1},
+    )  # fmt: skip
+    # without q, k, y, of 64 bytes each, and two lengths
+    return [(level - 3 * 64 - 8) / (2 * 64) for level in live_bytes(load_graph(path))]
+
+
+def test_a_cache_that_comes_back_as_it_was_is_in_the_same_memory(tmp_path: Path) -> None:
+    assert cached(tmp_path, past=20, present=20) == [20]
+
+
+def test_a_cache_that_grows_is_there_twice(tmp_path: Path) -> None:
+    assert cached(tmp_path, past=20, present=21) == [20 + 21]
+
+
+def test_rows_are_scattered_into_a_buffer_in_place(tmp_path: Path) -> None:
+    nodes = [op("TensorScatter", "x u at", "a"), op("Abs", "a", "y")]
+    inputs = [value("x", (1, 1, 5, 2)), value("u", (1, 1, 1, 2)), value("at", (1,), TensorProto.INT64)]
+    path = save(tmp_path, nodes, inputs, [value("y", (1, 1, 5, 2))], opsets={"": 24})
+    # x, 2 new elements and an index | x y
+    assert live_bytes(load_graph(path)) == [40 + 8 + 8, 80]
+
+
 def test_an_output_without_consumers_is_freed_at_once(tmp_path: Path) -> None:
     nodes = [op("Relu", "x", "a"), op("Neg", "a", "idle"), op("Abs", "a", "y")]
     assert levels(tmp_path, nodes) == [2, 2, 2]

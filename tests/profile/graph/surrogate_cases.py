@@ -119,32 +119,11 @@ AS_LARGE = [
     runs(
         "MRotaryEmbedding", "h:2,3,16 l:3,2,3 h:8,4 h:8,4", "h:2,3,16", num_heads=2, mrope_section=[2, 1, 1]
     ),
-    runs("CausalConvWithState", "f:2,4,6 f:4,1,3 - f:2,4,2", "f:2,4,6 f:2,4,2"),
     elsewhere("GemmaRotaryEmbedding", "f:2,3,8" + " h:2,4,3,8" * 4, "h:2,4,3,8 h:2,4,3,8"),
     elsewhere("VarlenCausalConvWithState", "h:6,4 h:4,1,3 i:3 - h:2,4,2", "h:6,4 h:2,4,2"),
-    # (batch, steps, heads of 8): as many as there are keys' heads, or queries' where those are more
-    runs(
-        "LinearAttention",
-        "f:2,3,16 f:2,3,16 f:2,3,8 f:2,2,8,4",
-        "f:2,3,8 f:2,2,8,4",
-        q_num_heads=2,
-        kv_num_heads=2,
-        update_rule="linear",
-    ),
-    runs(
-        "LinearAttention",
-        "f:2,3,32 f:2,3,16 f:2,3,8 f:2,2,8,4",
-        "f:2,3,16 f:2,2,8,4",
-        q_num_heads=4,
-        kv_num_heads=2,
-        update_rule="linear",
-    ),
     runs("LinearAttentionGate", "f:2,3,4 f:4 f:4 f:2,3,4", "f:2,3,4 f:2,3,4"),
     elsewhere("GatedDeltaNet", "h:6,2,8 h:6,2,8 h:6,4,16 - f:6,4 f:6,4 f:1,4,16,8", "h:6,4,16 f:1,4,16,8"),
     runs("EngramGate", "f:2,3,4,8 f:2,3,4,8 f:2,3,8 f:4,8 f:4,8 f:4,8", "f:2,3,4,8 f:2,3,4,8"),
-    elsewhere(
-        "DecoderAttention", "h:3,2,8 h:3,2,8 h:8,8 h:8,16 h:24 - - - b:1 b:1 b:1 b:1", "h:3,2,8", num_heads=2
-    ),
     elsewhere(
         "LongformerAttention",
         "h:1,8,16 h:16,48 h:48 h:1,8 h:16,48 h:48 i:1,8",

@@ -40,6 +40,7 @@ def attention(folder: Path) -> Path:
         ({"s": (2, 3, 8)}, {"past": 5}),
         ({"v": (2, 8, 16), "p": (2, 5)}, {"seq": 3}),
         ({}, {"batch": 2, "seq": 3, "past": 5, TOTAL: 8}),
+        ({"s": (2, 3, 8), "v": (2, 8, 16), "p": (2, 5)}, {"seq": 3}),
     ],
 )
 def test_a_name_has_one_size_wherever_it_stands(

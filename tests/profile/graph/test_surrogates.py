@@ -22,7 +22,9 @@ from onnxlens.profile.graph.loading.inference.surrogates import (
     SURROGATES,
     put_surrogates,
 )
-from onnxlens.profile.graph.loading.value_types import LEFT_OUT
+from onnxlens.profile.graph.loading.inference.walk import Walk
+from onnxlens.profile.graph.loading.protobuf import read_graph, versions
+from onnxlens.profile.graph.loading.value_types import LEFT_OUT, ValueType
 from tests.profile.graph.real_types import found, run
 from tests.profile.graph.surrogate_cases import CASES, Case
 from tests.profile.models import IR_VERSION, integers, op, save, value, weight
@@ -94,6 +96,17 @@ def test_every_surrogate_has_a_case_and_is_an_operator_of_onnx_runtime() -> None
 @pytest.mark.parametrize("case", CASES, ids=named)
 def test_a_surrogate_has_the_types_of_its_node(case: Case, tmp_path: Path) -> None:
     assert found(model_of(case), tmp_path) == expected(case)
+
+
+@pytest.mark.parametrize("case", [case for case in CASES if case.domain != BLOCKED], ids=named)
+def test_a_surrogate_has_them_node_by_node_too(case: Case) -> None:
+    """There operands that ONNX cannot combine are an error, and a node's opset is that of its own domain."""
+    model = model_of(case)
+    given = {f"in{index}": ValueType(*kind) for index, kind in enumerate(types(case.inputs)) if kind}
+    walk = Walk(read_graph(model.graph), given, versions(model), Path())
+    facts = {name: walk.record.facts[name].type for name in expected(case)}
+    assert {name: (fact.dtype, fact.shape) for name, fact in facts.items()} == expected(case)
+    assert not walk.misfits
 
 
 @pytest.mark.parametrize("case", [case for case in CASES if case.runs], ids=named)

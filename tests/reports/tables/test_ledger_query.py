@@ -128,6 +128,7 @@ def test_columns_without_a_figure_are_absent() -> None:
     measured = {name for name, cost in COSTS.items() if cost.measured_by}
     peers = {*PEER_NAMES.values()}
     asked = {"working_bytes", "fits", "timed_in", *FIGURES, *FUSED}
+    asked |= {"active_params", "expected_weight_read_bytes"}  # of experts, of which there are none
     measured |= {TIME_SHARE}
     static = set(LEDGER_COLUMNS) - NAMED_ONLY - measured - asked - peers - {name + PERCENT for name in peers}
     assert set(present_columns(ledgers.ledger())) == static

@@ -6,8 +6,10 @@ of ai.onnx.preview.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from math import prod
 
+from onnxlens.profile.count.rules.attention_reach import Reaches, reaches_of
 from onnxlens.profile.count.rules.elementwise import SILU
 from onnxlens.profile.count.rules.matrix import conv_macs
 from onnxlens.profile.count.rules.work import NOTHING, SPECIAL, VECTOR, RuleTable, Work
@@ -17,12 +19,12 @@ from onnxlens.specs.record import record
 SCORE_SOFTMAX = 4 * VECTOR + SPECIAL
 SCORE_SOFTCAP = 2 * VECTOR + SPECIAL
 ROTATION = 3 * VECTOR  # per element of a pair: four multiplies, a subtract and an add for two
-KEY_INPUT, VALUE_INPUT, MASK_INPUT, PAST_KEY_INPUT, LENGTHS_INPUT = 1, 2, 3, 4, 6
+VALUE_INPUT, MASK_INPUT, LENGTHS_INPUT = 2, 3, 6
 
 
 @record(frozen=True, slots=True)
 class AttentionSizes:
-    """The sizes of one attention: ``heads`` are the query heads, ``keys`` include the past ones."""
+    """The sizes of sequences that are alike: ``heads`` are of queries, ``keys`` those that a query sees."""
 
     batch: int
     heads: int
@@ -37,31 +39,37 @@ class AttentionSizes:
         return self.batch * self.heads * self.queries * self.keys
 
 
-def attention_sizes(node: NodeView) -> AttentionSizes:
+Sizes = Sequence[AttentionSizes]
+
+
+def sizes_of(reaches: Reaches, heads: int, key_width: int, value_width: int) -> Sizes:
+    """The sizes of one attention, by what its sequences see."""
+    return [
+        AttentionSizes(times, heads, reach.queries, reach.keys, key_width, value_width)
+        for times, reach in reaches
+    ]
+
+
+def attention_sizes(node: NodeView) -> Sizes:
     """The sizes of (B, H, S, D) or (B, S, H * D) inputs; the past key lengthens the sequence."""
-    batch, heads, queries, key_width = _by_head(node.input_shape(0), node.attribute("q_num_heads"))
-    value_width = _by_head(node.input_shape(VALUE_INPUT), node.attribute("kv_num_heads"))[3]
-    keys = node.input_shape(KEY_INPUT)[-2]
-    past = node.input_shape(PAST_KEY_INPUT)[-2] if node.has_input(PAST_KEY_INPUT) else 0
-    return AttentionSizes(batch, heads, queries, past + keys, key_width, value_width)
+    heads, key_width = _by_head(node.input_shape(0), node.attribute("q_num_heads"))
+    _, value_width = _by_head(node.input_shape(VALUE_INPUT), node.attribute("kv_num_heads"))
+    return sizes_of(reaches_of(node), heads, key_width, value_width)
 
 
-def _by_head(shape: Shape, heads: int) -> Shape:
-    """(B, S, H * D) as (B, H, S, D), which a shape of four dimensions is already."""
-    if len(shape) == 4:
-        return shape
-    batch, length, width = shape
-    return batch, heads, length, width // heads
+def _by_head(shape: Shape, heads: int) -> tuple[int, int]:
+    """The heads of (B, H, S, D) or (B, S, H * D), and their width."""
+    return (shape[1], shape[3]) if len(shape) == 4 else (heads, shape[2] // heads)
 
 
-def scores_work(sizes: AttentionSizes, per_score: Work) -> Work:
+def scores_work(sizes: Sizes, per_score: Work) -> Work:
     """B * H_q * S_q * S_kv * (D_qk + D_v) MACs; per score a softmax and ``per_score``.
 
     softmax(Q K^T) V (Vaswani et al., 2017): both products count in full, masked or not. Keys and values that
     query heads share (grouped queries) are multiplied once per query head.
     """
-    macs = sizes.scores * (sizes.key_width + sizes.value_width)
-    return Work(macs=macs) + (SCORE_SOFTMAX + per_score) * sizes.scores
+    macs = sum(each.scores * (each.key_width + each.value_width) for each in sizes)
+    return Work(macs=macs) + (SCORE_SOFTMAX + per_score) * sum(each.scores for each in sizes)
 
 
 def attention(node: NodeView) -> Work:
@@ -72,7 +80,8 @@ def attention(node: NodeView) -> Work:
     where there is a softcap. Not counted: making the mask, and the guard for rows that are masked whole.
     """
     sizes = attention_sizes(node)
-    scaled = sizes.batch * sizes.heads * (sizes.queries + sizes.keys) * sizes.key_width
+    vectors = sum(times * (reach.queries + reach.seen) for times, reach in reaches_of(node))
+    scaled = vectors * sizes[0].heads * sizes[0].key_width
     return VECTOR * scaled + scores_work(sizes, VECTOR * _is_limited(node) + softcap(node))
 
 

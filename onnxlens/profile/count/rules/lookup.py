@@ -24,8 +24,8 @@ from onnxlens.profile.count.rules import (
     vision,
 )
 from onnxlens.profile.count.rules.microsoft import attention as microsoft_attention
+from onnxlens.profile.count.rules.microsoft import attention_states, fused, packed_weights
 from onnxlens.profile.count.rules.microsoft import elementwise as microsoft_elementwise
-from onnxlens.profile.count.rules.microsoft import fused, packed_weights
 from onnxlens.profile.count.rules.microsoft import normalization as microsoft_normalization
 from onnxlens.profile.count.rules.traffic import Operator, Traffic, unfused_traffic
 from onnxlens.profile.count.rules.work import Rule, Work
@@ -34,7 +34,8 @@ from onnxlens.specs.record import record
 
 FAMILIES: Sequence[ModuleType] = (
     matrix, attention, recurrent, quantized, elementwise, normalization, vision, preprocessing, training, ml,
-    fused, microsoft_attention, packed_weights, microsoft_normalization, microsoft_elementwise,
+    fused, microsoft_attention, attention_states, packed_weights, microsoft_normalization,
+    microsoft_elementwise,
 )  # fmt: skip
 """The modules of rules, one per family of operators; each has a table ``RULES``."""
 

@@ -143,4 +143,6 @@ RULES: RuleTable = {
         "LpNormalization": lp_normalization,
         "LRN": local_response_normalization,
     },
+    "com.amd.quark": {"ExtendedInstanceNormalization": instance_normalization},
+    "com.vai.quantize": {"VitisInstanceNormalization": instance_normalization},
 }

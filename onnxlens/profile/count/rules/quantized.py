@@ -1,11 +1,12 @@
 """Integer and quantized operators: the MACs of their float forms, and the ops on scales and zero points.
 
-Those of ONNX Runtime too: mostly the float form between dequantized inputs and a quantized output.
+Those of ONNX Runtime too: mostly the float form between dequantized inputs and a quantized output. Then those
+of other quantizers. A fake quantizer, which quantizes and dequantizes in one, costs what dequantizing does.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from math import prod
 
 from onnxlens.profile.count.rules.elementwise import GELU_ERF, PER_ELEMENT, pooling
@@ -23,6 +24,13 @@ from onnxlens.profile.count.rules.work import (
     no_work,
 )
 from onnxlens.profile.graph.node_view import NodeView
+from onnxlens.profile.graph.quantization import (
+    BLOCK_QUANTIZERS,
+    DEQUANTIZERS,
+    FAKE_QUANTIZERS,
+    QUANTIZERS,
+    Operator,
+)
 
 QUANTIZE = 4 * VECTOR  # scale, round, and two compares to saturate
 RANGE_TO_SCALE = 11 * VECTOR  # min, max, sub, div, div, sub, clip (two compares, two selects), round
@@ -171,21 +179,57 @@ def qordered_matmul(node: NodeView) -> Work:
     return matmul(node) + per_output * prod(node.output_shape(0))
 
 
+BLOCK_RANGE = 2 * VECTOR  # abs and max; what a block takes once, for its scale, is not counted
+
+
+def multi_threshold(node: NodeView) -> Work:
+    """Each element compared with the T thresholds of its channel, and counted; a scale and a bias, if any."""
+    _, thresholds = node.input_shape(1)
+    scaled: int = (node.attribute("out_scale", 1.0) != 1) + (node.attribute("out_bias", 0) != 0)
+    return VECTOR * (prod(node.output_shape(0)) * (2 * thresholds + scaled))
+
+
+FAKE_RULES: Mapping[str, Rule] = {
+    **dict.fromkeys(
+        ("Quant", "IntQuant", "QcQuantizeOp", "FakeQuantize", "Trunc"), each_output(DEQUANTIZE)
+    ),
+    **dict.fromkeys(
+        ("BipolarQuant", "FloatQuant", "FixNeuron", "BFPQuantizeDequantize", "MXQuantizeDequantize",
+         "BFPFixNeuron", "MXFixNeuron", "TRT_FP4QDQ"), each_output(VECTOR)
+    ),
+    "MultiThreshold": multi_threshold,
+}  # fmt: skip
+"""Of the fake quantizers, which some tools have in several domains: what it takes to dequantize.
+
+A device holds the tensor quantized; that it is rounded here is the simulation's.
+"""
+
+QUANTIZER_RULES: Mapping[Operator, Rule] = {
+    **dict.fromkeys(QUANTIZERS, quantize_linear),
+    **dict.fromkeys(DEQUANTIZERS, dequantize_linear),
+    **dict.fromkeys(BLOCK_QUANTIZERS, each_input(BLOCK_RANGE + QUANTIZE)),
+    **{(domain, op_type): FAKE_RULES[op_type] for domain, op_type in FAKE_QUANTIZERS},
+}
+
+
+def _of_quantizers(domain: str) -> Mapping[str, Rule]:
+    return {op_type: rule for (other, op_type), rule in QUANTIZER_RULES.items() if other == domain}
+
+
 qlinear_average_pool = between_scales(pooling, [(0, 2)], zero_point=4)
 
 RULES: RuleTable = {
+    **{domain: _of_quantizers(domain) for domain, _ in QUANTIZER_RULES},
     "": {
         "MatMulInteger": matmul_integer,
         "ConvInteger": conv_integer,
         "QLinearConv": qlinear_conv,
         "QLinearMatMul": qlinear_matmul,
-        "QuantizeLinear": quantize_linear,
-        "DequantizeLinear": dequantize_linear,
+        **_of_quantizers(""),
         "DynamicQuantizeLinear": dynamic_quantize_linear,
     },
     "com.microsoft": {
-        "QuantizeLinear": quantize_linear,
-        "DequantizeLinear": dequantize_linear,
+        **_of_quantizers("com.microsoft"),
         "QuantizeWithOrder": each_output(QUANTIZE),
         "DequantizeWithOrder": each_output(VECTOR),
         "QLinearConv": qlinear_conv,

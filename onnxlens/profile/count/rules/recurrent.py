@@ -90,4 +90,8 @@ def _layer(node: NodeView, per_element: Work, activations: Sequence[tuple[str, i
     return work
 
 
-RULES: RuleTable = {"": {"LSTM": lstm, "GRU": gru, "RNN": rnn}}
+RULES: RuleTable = {
+    "": {"LSTM": lstm, "GRU": gru, "RNN": rnn},
+    "com.amd.quark": {"ExtendedLSTM": lstm},
+    "com.vai.quantize": {"VitisLSTM": lstm},
+}

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from math import prod
 
 from onnxlens.profile.count.rules import elementwise
+from onnxlens.profile.count.rules.attention_caches import caches_of
 from onnxlens.profile.count.rules.microsoft.packed_weights import experts_in_use
 from onnxlens.profile.count.rules.training import may_drop
 from onnxlens.profile.graph.node_view import NodeView, ValueView
@@ -91,11 +92,13 @@ def reads_of(node: NodeView) -> tuple[Mapping[str, int], Mapping[str, int]]:
     weights: dict[str, int] = {}
     others: dict[str, int] = {}
     operator = (node.domain, node.op_type)
-    partial = PARTIAL_READS[operator](node) if operator in PARTIAL_READS else None
+    partial = {use.past: use.read_bytes for use in caches_of(node) if use.past is not None}
+    if operator in PARTIAL_READS:
+        partial |= PARTIAL_READS[operator](node)
     for index, value in enumerate(node.inputs):
         if value is not None:
             reads = weights if value.is_weight else others
-            size_bytes = partial[index] if partial and index in partial else value.size_bytes
+            size_bytes = partial[index] if index in partial else value.size_bytes
             name = value.name
             if name not in reads or size_bytes > reads[name]:
                 reads[name] = size_bytes
@@ -111,7 +114,7 @@ def writes_of(node: NodeView) -> Mapping[str, int]:
     operator = (node.domain, node.op_type)
     if operator in AS_READ:
         return {node.output(0).name: node.input(0).size_bytes}
-    partial = PARTIAL_WRITES[operator](node) if operator in PARTIAL_WRITES else {}
+    partial = {use.present: use.write_bytes for use in caches_of(node) if use.present is not None}
     return {
         value.name: partial[index] if index in partial else value.size_bytes
         for index, value in enumerate(node.outputs)
@@ -190,29 +193,6 @@ def _gathered_blocks(node: NodeView) -> Mapping[int, int]:
     return _rows(node, (0, 2, 3), rows=node.input(1).elements, axis=node.attribute("gather_axis", 0))
 
 
-def _new_cache_rows(caches: Mapping[int, int]) -> PartialBytes:
-    """The new rows of each cache, given as output index: index of the input that holds its past.
-
-    A present cache as long as the past one is a buffer that is written in place; a longer one is another
-    tensor and is written whole.
-    """
-
-    def writes(node: NodeView) -> Mapping[int, int]:
-        in_place = (output for output, past in caches.items() if _is_buffer(node, output, past))
-        new_rows = node.input_shape(0)[1]
-        return {
-            output: node.output(output).size_bytes * new_rows // node.output_shape(output)[-2]
-            for output in in_place
-        }
-
-    return writes
-
-
-def _is_buffer(node: NodeView, output: int, past: int) -> bool:
-    both = node.has_output(output) and node.has_input(past)
-    return both and 0 not in node.output_shape(output) and node.output(output).shape == node.input(past).shape
-
-
 PARTIAL_READS: Mapping[Operator, PartialBytes] = {
     **{("", op_type): _none_of(0) for op_type in (
         *elementwise.FACTS, "EyeLike", "RandomNormalLike", "RandomUniformLike",
@@ -236,6 +216,9 @@ PARTIAL_READS: Mapping[Operator, PartialBytes] = {
     (MICROSOFT, "MRotaryEmbedding"): _rows_at_microsoft_positions,
     (MICROSOFT, "GroupQueryAttention"): _rows_of_new_tokens(7, 8),
     (MICROSOFT, "SparseAttention"): _rows_of_new_tokens(9, 10),
+    (MICROSOFT, "DynamicSparseAttention"): _rows_of_new_tokens(11, 12),
+    (MICROSOFT, "SparsePagedAttention"): lambda node: _rows(node, (14, 15), rows=node.input_shape(0)[0]),
+    (MICROSOFT, "PagedAttention"): lambda node: _rows(node, tables=(8, 9), rows=node.input_shape(0)[0]),
     # of every tensor with a row per expert, as many rows as the tokens can reach
     **dict.fromkeys(
         ((MICROSOFT, "MoE"), (MICROSOFT, "QMoE")),
@@ -243,14 +226,3 @@ PARTIAL_READS: Mapping[Operator, PartialBytes] = {
     ),
 }  # fmt: skip
 """For operators that do not read an input whole: the bytes that they read of it."""
-
-PARTIAL_WRITES: Mapping[Operator, PartialBytes] = {
-    (MICROSOFT, "Attention"): _new_cache_rows({1: 4}),
-    (MICROSOFT, "DecoderMaskedSelfAttention"): _new_cache_rows({1: 4}),
-    (MICROSOFT, "QAttention"): _new_cache_rows({1: 8}),
-    (MICROSOFT, "MultiHeadAttention"): _new_cache_rows({1: 6, 2: 7}),
-    (MICROSOFT, "DecoderMaskedMultiHeadAttention"): _new_cache_rows({1: 5, 2: 6}),
-    (MICROSOFT, "GroupQueryAttention"): _new_cache_rows({1: 3, 2: 4}),
-    (MICROSOFT, "SparseAttention"): _new_cache_rows({1: 3, 2: 4}),
-}
-"""For operators that do not write an output whole: the bytes that they write of it."""

@@ -5,6 +5,6 @@ package ``inference`` completes the types, ``views`` turns nodes and values into
 knows what runs inside If, Loop, Scan and SequenceMap.
 """
 
-from onnxlens.profile.graph.loading.loader import load_graph
+from onnxlens.profile.graph.loading.loader import LoadedFile, load_graph
 
-__all__ = ["load_graph"]
+__all__ = ["LoadedFile", "load_graph"]

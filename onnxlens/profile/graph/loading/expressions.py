@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import ast
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from fractions import Fraction
 from functools import cache
 from math import ceil, floor
+
+from onnxlens.profile.graph.loading.dimensions.polynomials import Size, named
 
 OPERATORS: Mapping[type[ast.operator], Callable[[Fraction, Fraction], Fraction]] = {
     ast.Add: lambda first, second: first + second,
@@ -52,6 +54,53 @@ def evaluated(symbol: str, sizes: Mapping[str, int]) -> int | None:
     except (ArithmeticError, LookupError, TypeError):
         return None
     return int(number) if number.denominator == 1 and number >= 0 else None
+
+
+def computed_from(symbol: str) -> frozenset[str]:
+    """The names that its size follows from; none of a plain name, or of a text that is no such expression."""
+    names = names_in(symbol)
+    tree = _parsed(symbol)
+    if tree is None or symbol in names:
+        return frozenset()
+    try:
+        _value(tree, dict.fromkeys(names, 1))
+    except (LookupError, TypeError):
+        return frozenset()
+    except ArithmeticError:
+        pass  # of these sizes alone
+    return names
+
+
+def as_size(symbol: str, plain: Collection[str]) -> Size:
+    """A dimension's symbol as a polynomial in names; one that is none is a name of its own.
+
+    Args:
+        symbol: what stands in the file.
+        plain: the symbols of other dimensions: ``batch-1`` is computed only where there is a ``batch``.
+    """
+    tree, names = _parsed(symbol), names_in(symbol)
+    spelled = any(mark in symbol for mark in "+* ") and not names.isdisjoint(plain)
+    if tree is None or symbol in names or not (spelled or names.issubset(plain)):
+        return named(symbol)
+    try:
+        return _size(tree)
+    except LookupError:
+        return named(symbol)
+
+
+def _size(node: ast.expr) -> Size:
+    match node:
+        case ast.Constant(value=int(number)):
+            return number
+        case ast.Name(id=name):
+            return named(name)
+        case ast.BinOp(left=left, op=ast.Add(), right=right):
+            return _size(left) + _size(right)
+        case ast.BinOp(left=left, op=ast.Sub(), right=right):
+            return _size(left) - _size(right)
+        case ast.BinOp(left=left, op=ast.Mult(), right=right):
+            return _size(left) * _size(right)
+    raise LookupError(ast.dump(node))
 
 
 @cache

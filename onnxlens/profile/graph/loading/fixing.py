@@ -3,110 +3,148 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import field
 from pathlib import Path
 
 import numpy as np
 from onnx import GraphProto, ModelProto, TensorShapeProto, TypeProto, ValueInfoProto, helper, numpy_helper
 
 from onnxlens.errors import UsageError
-from onnxlens.profile.graph.loading.expressions import ANONYMOUS, evaluated, names_in
-from onnxlens.profile.graph.loading.protobuf import all_graphs
+from onnxlens.profile.graph.loading.dimensions.derive import dimension_name, equations_of
+from onnxlens.profile.graph.loading.dimensions.equations import Equations, Known, contradiction
+from onnxlens.profile.graph.loading.expressions import ANONYMOUS, computed_from
+from onnxlens.profile.graph.loading.protobuf import FileGraph, all_graphs
 from onnxlens.profile.graph.loading.value_types import value_type
+from onnxlens.specs.record import record
 from onnxlens.specs.tensor import TensorSpec
 
 Dimension = TensorShapeProto.Dimension
 
 
+@record(frozen=True, slots=True)
+class Fixed:
+    """What became of a graph's open dimensions.
+
+    Attributes:
+        changed: a note for each input whose fixed dimensions were changed.
+        free: what it takes to know all dimensions of inputs (see ``Equations.free``).
+        notes: which dimensions were found without being given.
+        samples: sizes for ``free`` to run a language model at.
+    """
+
+    changed: Sequence[str] = ()
+    free: Sequence[str] = ()
+    notes: Sequence[str] = ()
+    samples: Mapping[str, int] = field(default_factory=dict)
+
+
 def fix_dimensions(
-    path: Path, graph: GraphProto, shapes: Mapping[str, Sequence[int]], dims: Mapping[str, int]
-) -> Sequence[str]:
+    path: Path,
+    graph: FileGraph,
+    shapes: Mapping[str, Sequence[int]],
+    dims: Mapping[str, int],
+    derived: dict[bool, Equations] | None = None,
+) -> Fixed:
     """Give inputs their sizes, in place, and drop what the file says of sizes that follow from them.
 
-    A shape also says what the names in it stand for, in other inputs too.
+    A shape also says what the names in it stand for, in other inputs too. A dimension that the file decides,
+    by itself or by those that are given, gets its size.
 
     Args:
-        path: of the file, for messages.
+        path: of the file, for messages and small external tensors.
         graph: the model's.
         shapes: by input, all of its dimensions; one that is fixed in the file is changed.
         dims: by symbol.
-
-    Returns:
-        A note for each input whose fixed dimensions were changed.
+        derived: the equations of the graph, by whether sizes were changed: found when first asked for.
 
     Raises:
-        UsageError: no input or symbol has the name, or sizes contradict each other.
+        UsageError: nothing has the name, or sizes contradict each other or what the file decides.
     """
-    if not shapes and not dims:
-        return ()
-    inputs = _open_inputs(graph)
+    inputs = _open_inputs(graph.proto)
     _require_inputs(path, inputs, shapes)
-    symbols = {dim.dim_param for value in inputs.values() for dim in _dimensions(value)} - {""}
-    known = _Sizes(path)
+    standing = {dim.dim_param for name in shapes for dim in _dimensions(inputs[name])}
+    given: dict[str, Known] = {}
     for symbol, size in dims.items():
-        if symbol not in symbols.union(*map(names_in, symbols)):
-            listed = ", ".join(sorted(symbols)) or "none: use --shape for those without a name"
-            raise UsageError(f"{path.name} has no dimension {symbol!r}; its inputs' dimensions are {listed}")
-        known.set(symbol, size, f"--dim {symbol}={size}")
-    changed = [_fix_shape(path, inputs[name], sizes, known) for name, sizes in shapes.items()]
+        _give(path, given, symbol, size, f"--dim {symbol}={size}")
+    changed = [
+        note for name, sizes in shapes.items() if (note := _fix_shape(path, inputs[name], sizes, given))
+    ]
+    if not shapes and not dims and not any(any(_symbolic(value)) for value in inputs.values()):
+        return Fixed()
+    derived = {} if derived is None or shapes else derived
+    if bool(changed) not in derived:
+        derived[bool(changed)] = equations_of(graph, path.parent, stale=bool(changed))
+    equations = derived[bool(changed)]
+    for symbol in dims.keys() - equations.names - standing:
+        listed = ", ".join(sorted(equations.inputs)) or "none: use --shape for those without a name"
+        raise UsageError(f"{path.name} has no dimension {symbol!r}; its inputs' dimensions are {listed}")
+    found = _solved(path, equations, given)
     for value in inputs.values():
-        for dim in _dimensions(value):
-            found = known.of(dim.dim_param)
-            if found is not None:
-                dim.dim_value = found
-    known.require_consistent(symbols)
-    _forget_symbols(graph, known, everything=any(changed))
-    return [note for note in changed if note]
+        for axis, dim in enumerate(_dimensions(value)):
+            known = found.get(dimension_name(value.name, axis, dim.dim_param or "?"))
+            if known is not None and not _is_fixed(dim):
+                dim.dim_value = known.size
+    if given or shapes:
+        _forget_symbols(graph.proto, found, equations.caches, everything=bool(changed))
+    else:
+        _write_sizes(graph.proto, found)
+    free = equations.free(found)
+    return Fixed(changed, free, _follow_notes(equations, given, found), equations.samples(free))
 
 
-def with_changed_shapes(
-    path: Path, shapes: Mapping[str, Sequence[int]], dims: Mapping[str, int]
-) -> bytes | None:
+def _solved(path: Path, equations: Equations, given: Mapping[str, Known]) -> Mapping[str, Known]:
+    """All that follows; of a cache whose other sizes are given, one sequence where nobody says how many."""
+    try:
+        found = equations.solved(given)
+        if given and equations.free(found) == [equations.batch]:
+            one = Known(1, "one sequence, where nothing else is given", assumed=True)
+            found = equations.solved({**given, str(equations.batch): one})
+    except UsageError as error:
+        raise UsageError(f"{path.name}: {error}") from error
+    return found
+
+
+def _follow_notes(
+    equations: Equations, given: Mapping[str, Known], found: Mapping[str, Known]
+) -> Sequence[str]:
+    """Which dimensions were found without being given; what their name says needs no note."""
+    told = [name for name in equations.inputs if name in found and name not in given]
+    listed = ", ".join(
+        f"{name}={found[name].size}{_reason(found[name])}" for name in told if not computed_from(name)
+    )
+    return (f"dimensions that follow: {listed}",) if listed else ()
+
+
+def _reason(known: Known) -> str:
+    """Why, where nothing else is possible only as long as nobody says otherwise."""
+    return f" ({known.said})" if known.assumed else ""
+
+
+def with_changed_shapes(path: Path, shapes: Mapping[str, Sequence[int]]) -> bytes | None:
     """The model in the file with other sizes for inputs that it fixes, and none that follow from those.
 
     None where it fixes none of the inputs otherwise: it takes these sizes as it is.
     """
     model = ModelProto()
     model.ParseFromString(path.read_bytes())
-    if not any(fix_dimensions(path, model.graph, shapes, dims)):
+    inputs = _open_inputs(model.graph)
+    _require_inputs(path, inputs, shapes)
+    if not any([_fix_shape(path, inputs[name], sizes, {}) for name, sizes in shapes.items()]):
         return None
+    _forget_symbols(model.graph, {}, (), everything=True)
     for function in model.functions:
         del function.value_info[:]
     return model.SerializeToString()
 
 
-class _Sizes:
-    """What names of dimensions stand for, and who said so."""
-
-    def __init__(self, path: Path) -> None:
-        self._path = path
-        self._sizes: dict[str, int] = {}
-        self._sources: dict[str, str] = {}
-
-    def set(self, symbol: str, size: int, source: str) -> None:
-        """Raises UsageError where the symbol stands for something else already."""
-        if size < 0:
-            raise UsageError(f"{self._path.name}: a dimension of {size} is no size")
-        if not symbol or symbol in ANONYMOUS:
-            return
-        if self._sizes.setdefault(symbol, size) != size:
-            raise UsageError(
-                f"{self._path.name}: dimension {symbol!r} is {self._sizes[symbol]} by "
-                f"{self._sources[symbol]} and {size} by {source}; give it one size"
-            )
-        self._sources.setdefault(symbol, source)
-
-    def of(self, symbol: str) -> int | None:
-        """Its size, given or computed from others."""
-        if not symbol or symbol in ANONYMOUS:
-            return None
-        return self._sizes[symbol] if symbol in self._sizes else evaluated(symbol, self._sizes)
-
-    def require_consistent(self, symbols: Iterable[str]) -> None:
-        """Raises UsageError where a size was given for what others make another one."""
-        for symbol in symbols:
-            computed = evaluated(symbol, self._sizes)
-            if computed is not None:
-                self.set(symbol, computed, " and ".join(sorted(self._sources[n] for n in names_in(symbol))))
+def _give(path: Path, given: dict[str, Known], symbol: str, size: int, source: str) -> None:
+    """Raises UsageError where the symbol stands for something else already."""
+    if size < 0:
+        raise UsageError(f"{path.name}: a dimension of {size} is no size")
+    if symbol and symbol not in ANONYMOUS:
+        held = given.setdefault(symbol, Known(size, source, frozenset({source})))
+        if held.size != size:
+            raise UsageError(f"{path.name}: {contradiction(symbol, held, Known(size, source))}")
 
 
 def fix_values(
@@ -163,7 +201,7 @@ def _dimensions(value: ValueInfoProto) -> Sequence[Dimension]:
     return _tensor(value).shape.dim
 
 
-def _fix_shape(path: Path, value: ValueInfoProto, sizes: Sequence[int], known: _Sizes) -> str:
+def _fix_shape(path: Path, value: ValueInfoProto, sizes: Sequence[int], given: dict[str, Known]) -> str:
     """A note where dimensions were changed that the file fixes, else nothing."""
     tensor = _tensor(value)
     if not tensor.HasField("shape"):
@@ -176,7 +214,7 @@ def _fix_shape(path: Path, value: ValueInfoProto, sizes: Sequence[int], known: _
     before = TensorSpec(value.name, "", value_type(value.type).shape or ()).shape_text()
     changed = False
     for dim, size in zip(tensor.shape.dim, sizes, strict=True):
-        known.set(dim.dim_param, size, f"the shape of {value.name!r}")
+        _give(path, given, dim.dim_param, size, f"the shape of {value.name!r}")
         changed |= dim.HasField("dim_value") and dim.dim_value >= 0 and dim.dim_value != size
         dim.dim_value = size
     if not changed:
@@ -185,30 +223,36 @@ def _fix_shape(path: Path, value: ValueInfoProto, sizes: Sequence[int], known: _
     return f"input {value.name} is {before} in the file and was changed to {now}: shapes were inferred anew"
 
 
-def _forget_symbols(graph: GraphProto, known: _Sizes, *, everything: bool) -> None:
+def _forget_symbols(
+    graph: GraphProto, found: Mapping[str, Known], caches: Collection[str], *, everything: bool
+) -> None:
     """Drop the types in between that hold a symbol, and the symbols of outputs: inference finds them anew.
 
     A cache that is returned keeps what its own symbols are known to be: they say whether it grows.
     """
-    caches = set(_returned_caches(graph))
     for _, inner in all_graphs(graph):
         kept = [] if everything else [value for value in inner.value_info if not any(_symbolic(value))]
         del inner.value_info[:]
         inner.value_info.extend(kept)
         for output in inner.output:
             for dim in list(_dimensions(output)) if everything else _symbolic(output):
-                size = known.of(dim.dim_param) if output.name in caches else None
+                known = found.get(dim.dim_param) if output.name in caches else None
                 dim.Clear()
-                if size is not None:
-                    dim.dim_value = size
+                if known is not None:
+                    dim.dim_value = known.size
 
 
-def _returned_caches(graph: GraphProto) -> Iterator[str]:
-    """What attention operators of ONNX Runtime return behind their result."""
-    for node in graph.node:
-        if node.domain == "com.microsoft" and node.op_type.endswith("Attention"):
-            yield from node.output[1:]
+def _write_sizes(graph: GraphProto, found: Mapping[str, Known]) -> None:
+    """Put what the file decides in the place of its symbols."""
+    for value in (*graph.value_info, *graph.output) if found else ():
+        for dim in _symbolic(value):
+            if dim.dim_param in found:
+                dim.dim_value = found[dim.dim_param].size
 
 
 def _symbolic(value: ValueInfoProto) -> Iterator[Dimension]:
-    return (dim for dim in _dimensions(value) if not dim.HasField("dim_value") or dim.dim_value < 0)
+    return (dim for dim in _dimensions(value) if not _is_fixed(dim))
+
+
+def _is_fixed(dim: Dimension) -> bool:
+    return dim.HasField("dim_value") and dim.dim_value >= 0

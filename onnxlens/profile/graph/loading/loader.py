@@ -2,26 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Hashable, Iterable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
+from shlex import quote
 
+import numpy as np
 from onnx import GraphProto, ValueInfoProto
 
 from onnxlens.errors import GraphError, UsageError
 from onnxlens.profile.graph.graph import Graph, uncollected
-from onnxlens.profile.graph.loading.fixing import fix_dimensions, fix_values
-from onnxlens.profile.graph.loading.inference import Inference, complete_types
+from onnxlens.profile.graph.loading.dimensions.equations import Equations
+from onnxlens.profile.graph.loading.fixing import Fixed, fix_dimensions, fix_values
+from onnxlens.profile.graph.loading.inference import Inference, Memo, complete_types, types_at_other_sizes
 from onnxlens.profile.graph.loading.model_file import read_model
 from onnxlens.profile.graph.loading.opsets import newer_operator_notes
 from onnxlens.profile.graph.loading.protobuf import FileGraph, declared_parameters, read_graph, versions
-from onnxlens.profile.graph.loading.quantization import scales_and_weights
 from onnxlens.profile.graph.loading.ranges import check_axes
 from onnxlens.profile.graph.loading.sorting import in_order, sort_nodes
 from onnxlens.profile.graph.loading.structure import check_structure, in_one_line
-from onnxlens.profile.graph.loading.value_types import UNKNOWN
+from onnxlens.profile.graph.loading.value_types import UNKNOWN, declared_types
 from onnxlens.profile.graph.loading.views import ModelReader
 from onnxlens.profile.graph.node_view import DefUse, NodeView, ValueView
-from onnxlens.profile.graph.scopes import read_scopes
+from onnxlens.profile.graph.quantization import scales_and_weights
+from onnxlens.profile.graph.scopes import Scopes, read_scopes
 from onnxlens.specs.bounds import in_file
 from onnxlens.specs.manifest import Manifest, manifest_path_of, read_manifest
 from onnxlens.specs.tensor import TensorSpec
@@ -30,7 +34,6 @@ INTEGER_TABLES = ("int64", "int32", "bool")
 """Element types that, without a manifest, mean shapes, axes and indices rather than weights."""
 
 
-@uncollected()
 def load_graph(
     path: Path,
     shapes: Mapping[str, Sequence[int]] | None = None,
@@ -49,60 +52,172 @@ def load_graph(
         GraphError: there is no such file, or it holds no ONNX graph.
         UsageError: no input or dimension has the name, or a size contradicts the file.
     """
-    with in_one_line(path), in_file(path):
-        return _loaded(path, shapes or {}, dims or {}, values or {})
+    return LoadedFile(path).at(shapes, dims, values)
 
 
-def _loaded(
-    path: Path,
-    shapes: Mapping[str, Sequence[int]],
-    dims: Mapping[str, int],
-    values: Mapping[str, Sequence[float]],
-) -> Graph:
-    model = read_model(path, to_write=False)
-    manifest = read_manifest(path)
-    if manifest is not None:
-        _require_of_file(path, manifest, model.graph)
-    changed = fix_dimensions(path, model.graph, shapes, dims)
-    given = fix_values(path, model.graph, values)
-    graph = _read_in_order(path, model.graph, versions(model))
-    inference = complete_types(model, graph, path.parent, doubtful=bool(changed))
-    if changed and inference.misfits:
-        raise UsageError(f"{path.name}: {changed[0]}, and {inference.misfits[0]}; keep what the file fixes")
-    _require_axes(path, graph, inference)
-    newer = newer_operator_notes(graph, versions(model))
-    read = ModelReader(model, graph, path, inference)
-    def_use = DefUse(read.nodes)
-    scopes = read_scopes(read.nodes, read.protos, read.initializers, def_use)
-    placed = zip(scopes.modules, scopes.traced, scopes.evidence, strict=True)
-    for node, (module, call, evidence) in zip(read.nodes, placed, strict=True):
-        node.module, node.call, node.evidence = module, call, evidence
-    held = {name: view for name, view in read.initializers.items() if name not in given}
-    weights = _weights(held, manifest, [node.view for node in read.nodes])
-    open_inputs = (value for value in model.graph.input if value.name not in read.initializers)
-    inputs = _tensors(open_inputs, inference)
-    loaded = Graph(
-        name=manifest.graph if manifest else model.graph.name or path.stem,
-        path=path,
-        opset=versions(model).get("", 0),
-        inputs=inputs,
-        outputs=_tensors(model.graph.output, inference),
-        nodes=tuple(read.nodes),
-        weights=weights,
-        constants={name: view for name, view in read.initializers.items() if name not in weights},
-        attribution=scopes.attribution,
-        called=scopes.called,
-        manifest=manifest,
-        given=given,
-        notes=(
-            *changed,
-            *newer,
-            *inference.notes,
-            *_dynamic_notes(inputs),
-        ),
-        declared=declared_parameters(model.graph),
-    )
-    return loaded.knowing(def_use)
+class LoadedFile:
+    """An ONNX file, read once: its graph at any sizes of its inputs.
+
+    The first graph is inferred by all libraries there are. At other sizes types are evaluated in one walk
+    from node to node, in which nodes that are alike are looked at once; only where that leaves open what the
+    libraries may find, they are asked again. What does not hang on sizes, such as modules, is found once.
+    """
+
+    @uncollected()
+    def __init__(self, path: Path) -> None:
+        """Read the file; ``load_graph`` says what is raised."""
+        self._path = path
+        with in_one_line(path), in_file(path):
+            self._model = read_model(path, to_write=False)
+            self._manifest = read_manifest(path)
+            graph = self._model.graph
+            if self._manifest is not None:
+                _require_of_file(path, self._manifest, graph)
+            self._opsets = versions(self._model)
+            self._read = _read_in_order(path, graph, self._opsets)
+        self._ends = [(field, list(map(_copied, field))) for field in (graph.input, graph.output)]
+        self._held = len(graph.initializer)
+        self._memo = Memo()
+        self._equations: dict[bool, Equations] = {}
+        self._placed: Scopes | None = None
+        self._found: dict[Hashable, Inference] = {}
+
+    @uncollected()
+    def at(
+        self,
+        shapes: Mapping[str, Sequence[int]] | None = None,
+        dims: Mapping[str, int] | None = None,
+        values: Mapping[str, Sequence[float]] | None = None,
+        *,
+        fitting: bool = False,
+    ) -> Graph:
+        """The graph at these sizes; arguments and errors are those of ``load_graph``.
+
+        Args:
+            shapes: as there.
+            dims: as there.
+            values: as there.
+            fitting: refuse sizes that do not fit together, also where only open ones are given.
+        """
+        with in_one_line(self._path), in_file(self._path):
+            return self._at(shapes or {}, dims or {}, values or {}, fitting)
+
+    def open_dims(self, shapes: Mapping[str, Sequence[int]], dims: Mapping[str, int]) -> Sequence[str]:
+        """The dimensions that decide all that is left open in the inputs; errors are ``load_graph``'s."""
+        self._restore()
+        with in_one_line(self._path), in_file(self._path):
+            return fix_dimensions(self._path, self._read, shapes, dims, self._equations).free
+
+    def sample_dims(self, shapes: Mapping[str, Sequence[int]], dims: Mapping[str, int]) -> Mapping[str, int]:
+        """Sizes for the open dimensions of a language model to run it at; none for other files."""
+        self._restore()
+        with in_one_line(self._path), in_file(self._path):
+            return fix_dimensions(self._path, self._read, shapes, dims, self._equations).samples
+
+    def _at(
+        self,
+        shapes: Mapping[str, Sequence[int]],
+        dims: Mapping[str, int],
+        values: Mapping[str, Sequence[float]],
+        fitting: bool,
+    ) -> Graph:
+        path, model = self._path, self._model
+        self._restore()
+        fixed = fix_dimensions(path, self._read, shapes, dims, self._equations)
+        given = fix_values(path, model.graph, values)
+        inference = self._inferred(self._read, bool(fixed.changed), values, fitting)
+        if fitting and inference.misfits:
+            raise UsageError(f"{path.name}: these sizes do not fit: {inference.misfits[0]}; give others")
+        if fixed.changed and inference.misfits:
+            raise UsageError(
+                f"{path.name}: {fixed.changed[0]}, and {inference.misfits[0]}; keep what the file fixes"
+            )
+        return self._graph(inference, given, fixed)
+
+    @uncollected()
+    def declared(self) -> Graph:
+        """The graph with the dimensions and types that the file has: nothing is inferred."""
+        with in_one_line(self._path), in_file(self._path):
+            self._restore()
+            parts = ((inner.prefix, inner.proto, inner.constants()) for inner in self._read.all())
+            return self._graph(Inference(declared_types(parts)), {}, Fixed())
+
+    def _graph(self, inference: Inference, given: Mapping[str, np.ndarray], fixed: Fixed) -> Graph:
+        """The graph with these types."""
+        path, model = self._path, self._model
+        read = ModelReader(model, self._read, path, inference)
+        def_use = DefUse(read.nodes)
+        if self._placed is None:
+            self._placed = read_scopes(read.nodes, read.protos, read.initializers, def_use)
+        scopes = self._placed
+        placed = zip(scopes.modules, scopes.traced, scopes.evidence, strict=True)
+        for node, (module, call, evidence) in zip(read.nodes, placed, strict=True):
+            node.module, node.call, node.evidence = module, call, evidence
+        held = {name: view for name, view in read.initializers.items() if name not in given}
+        weights = _weights(held, self._manifest, [node.view for node in read.nodes])
+        open_inputs = (value for value in model.graph.input if value.name not in read.initializers)
+        inputs = _tensors(open_inputs, inference)
+        newer = newer_operator_notes(self._read, self._opsets)
+        loaded = Graph(
+            name=self._manifest.graph if self._manifest else model.graph.name or path.stem,
+            path=path,
+            opset=self._opsets.get("", 0),
+            inputs=inputs,
+            outputs=_tensors(model.graph.output, inference),
+            nodes=tuple(read.nodes),
+            weights=weights,
+            constants={name: view for name, view in read.initializers.items() if name not in weights},
+            attribution=scopes.attribution,
+            called=scopes.called,
+            manifest=self._manifest,
+            given=given,
+            notes=(
+                *fixed.changed,
+                *fixed.notes,
+                *newer,
+                *inference.notes,
+                *_dynamic_notes(inputs, fixed.free),
+            ),
+            declared=declared_parameters(model.graph),
+        )
+        return loaded.knowing(def_use)
+
+    def _restore(self) -> None:
+        """Give the inputs and outputs the dimensions that they have in the file, and values to none."""
+        for field, copies in self._ends:
+            del field[:]
+            field.extend(copies)
+        for tensor in self._model.graph.initializer[self._held :]:
+            self._memo.held.pop(tensor.name, None)
+        del self._model.graph.initializer[self._held :]
+
+    def _inferred(
+        self, graph: FileGraph, changed: bool, values: Mapping[str, Sequence[float]], fitting: bool
+    ) -> Inference:
+        """The types at the sizes that the inputs now have."""
+        model, folder = self._model, self._path.parent
+        fixed = [_fixed_axes(value) for value in model.graph.input]
+        key = (changed, *fixed, *((name, *numbers) for name, numbers in values.items()))
+        before = self._found.get(key)
+        if before is not None:
+            found, is_complete = types_at_other_sizes(model, graph, folder, self._memo, before)
+            if is_complete or (fitting and found.misfits):
+                return replace(found, notes=before.notes)
+        found = complete_types(model, graph, folder, self._memo, doubtful=changed)
+        self._found.setdefault(key, found)
+        _require_axes(self._path, graph, found)
+        return found
+
+
+def _copied(value: ValueInfoProto) -> ValueInfoProto:
+    copy = ValueInfoProto()
+    copy.CopyFrom(value)
+    return copy
+
+
+def _fixed_axes(value: ValueInfoProto) -> tuple[bool, ...]:
+    """Which of the dimensions of an input are numbers."""
+    return tuple([dim.HasField("dim_value") for dim in value.type.tensor_type.shape.dim])
 
 
 def _read_in_order(path: Path, graph: GraphProto, opsets: Mapping[str, int]) -> FileGraph:
@@ -172,9 +287,13 @@ def _tensors(values: Iterable[ValueInfoProto], inference: Inference) -> tuple[Te
     return tuple(specs)
 
 
-def _dynamic_notes(inputs: Sequence[TensorSpec]) -> tuple[str, ...]:
-    """How to get at figures that hang on dynamic dimensions."""
-    named = ", ".join(f"{tensor.name} {tensor.shape_text()}" for tensor in inputs if tensor.elements is None)
+def _dynamic_notes(inputs: Sequence[TensorSpec], free: Sequence[str]) -> tuple[str, ...]:
+    """How to get at figures that hang on dynamic dimensions: ``free`` are those that decide all others."""
+    named = [tensor for tensor in inputs if tensor.elements is None]
     if not named:
         return ()
-    return (f"inputs have dynamic dimensions: {named}; fix them with --dim NAME=SIZE or --shape INPUT=SIZES",)
+    symbols = {dim for tensor in named for dim in tensor.shape}
+    flags = [f"--dim {quote(name)}=SIZE" for name in free if name in symbols]
+    flags += [f"--shape {quote(tensor.name)}=SIZES" for tensor in named if not flags or "?" in tensor.shape]
+    listed = ", ".join(f"{tensor.name} {tensor.shape_text()}" for tensor in named)
+    return (f"inputs have dynamic dimensions: {listed}; fix them with {' '.join(flags)}",)

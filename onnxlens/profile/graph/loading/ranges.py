@@ -24,8 +24,11 @@ LEAST: Mapping[str, int] = {
 """The least value of an attribute, or of each of its numbers, by its name."""
 LEAST_OF: Mapping[tuple[str, str], int | None] = {
     ("Pad", "pads"): None,  # below 0 it crops
+    ("RotaryEmbedding", "num_heads"): 0,  # where all of the last axis is rotated
+    ("MRotaryEmbedding", "num_heads"): 0,
     ("QuantizeLinear", "block_size"): 0,  # of no blocks
     ("DequantizeLinear", "block_size"): 0,
+    **dict.fromkeys((("RotaryEmbedding", "num_heads"), ("MRotaryEmbedding", "num_heads")), 0),  # not given
 }
 """Where that of an operator is another one; None for any value."""
 DOMAINS = ("", "com.microsoft")

@@ -26,9 +26,9 @@ from onnxlens.profile.graph.loading.protobuf import (
     tensor_reader,
     versions,
 )
-from onnxlens.profile.graph.loading.quantization import stored_bytes
 from onnxlens.profile.graph.loading.value_types import UNKNOWN, ValueType, sparse_type, tensor_type
 from onnxlens.profile.graph.node_view import NodeView, ValueView
+from onnxlens.profile.graph.quantization import stored_bytes
 from onnxlens.profile.graph.scopes import ModuleRef
 
 

@@ -168,6 +168,28 @@ ATTENTIONS: tuple[Case, ...] = (
         "Attention", [(2, 4, 6, 8), (2, 4, 10, 8), (2, 4, 10, 16), None, None, None, (2,)], [(2, 4, 6, 16)],
         macs=SCORES * 24, vector=1024 + 5 * SCORES, special=SCORES,
     ),
+    # of the 10 keys 7 and 4 are there: 4 x 6 x 11 scores, Q and K of 2 x 6 + 11 vectors
+    case(
+        "Attention", [(2, 4, 6, 8), (2, 4, 10, 8), (2, 4, 10, 16), None, None, None, (2,)], [(2, 4, 6, 16)],
+        constants={6: [7, 4]}, macs=264 * 24, vector=4 * 23 * 8 + 5 * 264, special=264,
+    ),
+    # a window of 2 before and 1 behind on 10 keys; 2 of the 7 past ones are seen: 4 x 2 x (6 + 5) vectors
+    case(
+        "Attention", [(2, 4, 6, 8), (2, 2, 3, 8), (2, 2, 3, 16), None, (2, 2, 7, 8), (2, 2, 7, 16)],
+        [(2, 4, 6, 16), (2, 2, 10, 8), (2, 2, 10, 16)], left_window_size=2, right_window_size=1,
+        macs=2 * 4 * 6 * 4 * 24, vector=8 * 11 * 8 + 5 * 192, special=192,
+    ),
+    # causality closes the window behind: 3 keys
+    case(
+        "Attention", [(2, 4, 6, 8), (2, 2, 3, 8), (2, 2, 3, 16), None, (2, 2, 7, 8), (2, 2, 7, 16)],
+        [(2, 4, 6, 16), (2, 2, 10, 8), (2, 2, 10, 16)], left_window_size=2, is_causal=1,
+        macs=2 * 4 * 6 * 3 * 24, vector=8 * 11 * 8 + 5 * 144, special=144,
+    ),
+    # a mask over 5 of 10 keys hides the others
+    case(
+        "Attention", [(2, 4, 6, 8), (2, 4, 10, 8), (2, 4, 10, 16), (6, 5)], [(2, 4, 6, 16)],
+        macs=2 * 4 * 6 * 5 * 24, vector=8 * 11 * 8 + 5 * 240, special=240,
+    ),
     # a pair of elements takes 6 operations: 3 for each of 2 x 4 x 6 x 8
     case("RotaryEmbedding", [(2, 4, 6, 8), (50, 4), (50, 4), (2, 6)], [(2, 4, 6, 8)], vector=3 * 384),
     # only 6 of the 8 elements of each head are rotated

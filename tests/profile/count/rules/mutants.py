@@ -55,6 +55,10 @@ def outcome(rules: RuleTable, node: NodeView) -> Work | Refusal:
         return type(refusal)
 
 
+Outcome = Callable[[Any, NodeView], Any]
+"""From a module's table, and a node, to what its function makes of the node."""
+
+
 def mutants_of(module: ModuleType) -> Iterator[Mutant]:
     """Every mutant of the module, one at a time: the tree is changed, compiled and put back."""
     tree = ast.parse(inspect.getsource(module))
@@ -69,7 +73,9 @@ def mutants_of(module: ModuleType) -> Iterator[Mutant]:
             yield Mutant(name, code)
 
 
-def survives(mutant: Mutant, module: ModuleType, expected: Expectations) -> bool:
+def survives(
+    mutant: Mutant, module: ModuleType, expected: Sequence[tuple[NodeView, Any]], outcome: Outcome = outcome
+) -> bool:
     """Whether the mutant's table still has the expected result for every node."""
     namespace: dict[str, Any] = {"__name__": module.__name__}
     try:

@@ -15,7 +15,7 @@ from onnxlens.profile.count.rules.microsoft.elementwise import PER_ELEMENT as MI
 from tests.profile.count.rules.nodes import node
 
 PAGE = (Path(__file__).parents[4] / "docs" / "counting.md").read_text(encoding="utf-8")
-ONNX, MICROSOFT = "The operators", "ONNX Runtime's operators"
+ONNX, MICROSOFT, OTHERS = "The operators", "ONNX Runtime's operators", "Other quantizers' operators"
 
 
 def table_rows(section: str) -> list[list[str]]:
@@ -30,9 +30,11 @@ def named_in(cell: str) -> set[str]:
 
 
 def section_of(operator: tuple[str, str]) -> str:
-    """ONNX's own operators are in one section, those that ONNX Runtime adds to any domain in the other."""
+    """ONNX's own operators, those that ONNX Runtime adds to any domain, those of quantizers."""
     domain, op_type = operator
-    return ONNX if onnx.defs.has(op_type, domain) else MICROSOFT
+    if domain.startswith(("com.microsoft", "com.ms.")) or not domain:
+        return ONNX if onnx.defs.has(op_type, domain) else MICROSOFT
+    return ONNX if domain.startswith("ai.onnx") else OTHERS
 
 
 @pytest.mark.parametrize("operator", sorted(known_operators()), ids=":".join)
@@ -47,7 +49,7 @@ def test_a_layout_lists_its_operators(domain: str) -> None:
     assert named_in(re.sub(r"\(as `\w+`\)", "", row[1])) == known
 
 
-@pytest.mark.parametrize("section", [ONNX, MICROSOFT])
+@pytest.mark.parametrize("section", [ONNX, MICROSOFT, OTHERS])
 def test_the_tables_name_no_other_operator(section: str) -> None:
     first_cells = [row[0] for row in table_rows(section)]
     known = {op_type for domain, op_type in known_operators() if section_of((domain, op_type)) == section}

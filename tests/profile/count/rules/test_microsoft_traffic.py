@@ -13,6 +13,7 @@ from tests.profile.count.rules.nodes import node
 microsoft = partial(node, domain="com.microsoft")
 INT32, INT64, BYTE = "int32", "int64", "uint8"
 CACHE, KEPT = (2, 2, 10, 8), 4 * 320  # 2 x 2 heads of 10 keys, 8 wide, and their bytes
+EARLIER = 4 * 288  # of the 9 keys before the new one
 HEADS = {"num_heads": 4, "kv_num_heads": 2}
 
 CASES: dict[str, tuple[NodeView, Traffic]] = {
@@ -83,7 +84,7 @@ CASES: dict[str, tuple[NodeView, Traffic]] = {
     "a cache in place": (
         microsoft("GroupQueryAttention", [(2, 1, 64), None, None, CACHE, CACHE, (2,), ()],
                   [(2, 1, 32), CACHE, CACHE], dtypes={"x5": INT32, "x6": INT32}, **HEADS),
-        Traffic(read_bytes=4 * 128 + 2 * KEPT + 8 + 4, write_bytes=4 * 64 + 2 * 4 * 4 * 8),
+        Traffic(read_bytes=4 * 128 + 2 * EARLIER + 8 + 4, write_bytes=4 * 64 + 2 * 4 * 4 * 8),
     ),
     # 2 tokens take a row each of 50 in both tables
     "cosines and sines of the new tokens": (
@@ -91,7 +92,7 @@ CASES: dict[str, tuple[NodeView, Traffic]] = {
                   [(2, 1, 32), CACHE, CACHE], weights={7, 8}, dtypes={"x5": INT32, "x6": INT32}, **HEADS),
         Traffic(
             weight_read_bytes=2 * 2 * 4 * 4,
-            read_bytes=4 * 128 + 2 * KEPT + 8 + 4,
+            read_bytes=4 * 128 + 2 * EARLIER + 8 + 4,
             write_bytes=4 * 64 + 2 * 4 * 4 * 8,
         ),
     ),
@@ -102,14 +103,14 @@ CASES: dict[str, tuple[NodeView, Traffic]] = {
                   dtypes={f"x{index}": INT32 for index in (5, 6, 7, 8)}, **HEADS),
         Traffic(
             weight_read_bytes=2 * 2 * 4 * 4,
-            read_bytes=4 * 128 + 2 * KEPT + 4 * (4 + 2 + 1 + 2),
+            read_bytes=4 * 128 + 2 * EARLIER + 4 * (4 + 2 + 1 + 2),
             write_bytes=4 * 64 + 2 * 4 * 4 * 8,
         ),
     ),
     "a cache that grows": (
         microsoft("GroupQueryAttention", [(2, 1, 64), None, None, (2, 2, 9, 8), (2, 2, 9, 8), (2,), ()],
                   [(2, 1, 32), CACHE, CACHE], dtypes={"x5": INT32, "x6": INT32}, **HEADS),
-        Traffic(read_bytes=4 * 128 + 2 * 4 * 288 + 12, write_bytes=4 * 64 + 2 * KEPT),
+        Traffic(read_bytes=4 * 128 + 2 * EARLIER + 12, write_bytes=4 * 64 + 2 * 4 * 4 * 8),
     ),
     "a cache that is new": (
         microsoft("MultiHeadAttention", [(2, 10, 16)] * 3, [(2, 10, 16), CACHE, CACHE], num_heads=2),
@@ -118,7 +119,7 @@ CASES: dict[str, tuple[NodeView, Traffic]] = {
     "keys and values in one buffer": (
         microsoft("Attention", [(2, 1, 16), (16, 48), None, None, (2, *CACHE)], [(2, 1, 16), (2, *CACHE)],
                   weights={1}, num_heads=2),
-        Traffic(weight_read_bytes=4 * 768, read_bytes=4 * 32 + 2 * KEPT, write_bytes=4 * 32 + 2 * 4 * 32),
+        Traffic(weight_read_bytes=4 * 768, read_bytes=4 * 32 + 2 * EARLIER, write_bytes=4 * 32 + 2 * 4 * 32),
     ),
     "an empty cache": (
         microsoft("MultiHeadAttention", [(2, 0, 16)] * 3 + [None] * 3 + [(2, 2, 0, 8)] * 2,
@@ -126,6 +127,36 @@ CASES: dict[str, tuple[NodeView, Traffic]] = {
         Traffic(),
     ),
 }  # fmt: skip
+
+
+OF_ONNX: dict[str, tuple[NodeView, Traffic]] = {
+    # 3 rows of 2 x 4 heads: read, and written into the buffer of 20
+    "rows that are scattered": (
+        node("TensorScatter", [(2, 4, 20, 8), (2, 4, 3, 8), (2,)], [(2, 4, 20, 8)], dtypes={"x2": INT64}),
+        Traffic(read_bytes=4 * 192 + 16, write_bytes=4 * 192),
+    ),
+    # of each of two buffers of 20 rows 9 and 5 are read
+    "buffers with lengths": (
+        node("Attention", [(2, 4, 1, 8), (2, 4, 20, 8), (2, 4, 20, 8), None, None, None, (2,)],
+             [(2, 4, 1, 8)], constants={6: [9, 5]}, dtypes={"x6": INT64}),
+        Traffic(weight_read_bytes=16, read_bytes=4 * 64 + 2 * 4 * 4 * 8 * 14, write_bytes=4 * 64),
+    ),
+    "one new row behind 9": (
+        node("Attention", [(2, 2, 1, 8)] * 3 + [None, (2, 2, 9, 8), (2, 2, 9, 8)],
+             [(2, 2, 1, 8), CACHE, CACHE]),
+        Traffic(read_bytes=4 * 3 * 32 + 2 * EARLIER, write_bytes=3 * 4 * 32),
+    ),
+    # blocks of 16 rows: 9 rows are read, one is written; a row of 8 cosines and sines
+    "blocks": (
+        microsoft("PagedAttention",
+                  [(1, 64), None, None, *[(4, 16, 2, 8)] * 2, (2,), (1,), (1, 2), (50, 4), (50, 4)],
+                  [(1, 32), *[(4, 16, 2, 8)] * 2], constants={6: [9]}, weights={8, 9},
+                  dtypes={"x5": INT32, "x6": INT32, "x7": INT32}, **HEADS),
+        Traffic(weight_read_bytes=4 + 2 * 16, read_bytes=4 * 64 + 2 * 9 * 64 + 8 + 8,
+                write_bytes=4 * 32 + 2 * 64),
+    ),
+}  # fmt: skip
+CASES |= OF_ONNX
 
 
 @pytest.mark.parametrize("what", CASES)
@@ -150,7 +181,7 @@ def test_every_attention_writes_its_buffers_in_place(op_type: str, past: tuple[i
         inputs[index] = CACHE
     traffic = traffic_of(microsoft(op_type, inputs, [(2, 1, 16), *[CACHE] * len(past)]))
     assert traffic == Traffic(
-        read_bytes=4 * 32 + len(past) * KEPT, write_bytes=4 * 32 + len(past) * 4 * 2 * 2 * 8
+        read_bytes=4 * 32 + len(past) * EARLIER, write_bytes=4 * 32 + len(past) * 4 * 2 * 2 * 8
     )
 
 

@@ -21,11 +21,13 @@ from tests.profile.count.rules.microsoft.normalization_cases import NORMALIZATIO
 from tests.profile.count.rules.microsoft.quantized_cases import QUANTIZED_CASES
 from tests.profile.count.rules.ml_cases import ML_CASES, ROWS, TARGET_LEAVES, TREES
 from tests.profile.count.rules.nodes import Case, node
+from tests.profile.count.rules.quantizer_cases import QUANTIZER_CASES
 from tests.profile.count.rules.sequence_cases import SEQUENCE_CASES
 from tests.profile.count.rules.vision_cases import VISION_CASES
 
 MICROSOFT_CASES = FUSED_CASES + ATTENTION_CASES + QUANTIZED_CASES + NORMALIZATION_CASES
-CASES = MATRIX_CASES + ELEMENTWISE_CASES + VISION_CASES + SEQUENCE_CASES + ML_CASES + MICROSOFT_CASES
+ONNX_CASES = MATRIX_CASES + ELEMENTWISE_CASES + VISION_CASES + SEQUENCE_CASES + ML_CASES
+CASES = ONNX_CASES + MICROSOFT_CASES + QUANTIZER_CASES
 
 QKV = (2, 4, 6, 8)
 

@@ -2,26 +2,28 @@
 
 There is no function body. They count as softmax(scale * Q K^T + mask) V: the scale is one op per score, and
 so are the mask (padding, causality and window together) and a bias added to the scores; the products and the
-softmax are those of ONNX's Attention. The number of keys is that of the present keys where the node has that
-output, else past plus new ones; a buffer of a fixed length counts in full.
-
-Linear attention has a state per head instead of scores, which every token updates and every query reads:
-
-    S = decay * S + k (v - S^T k)^T,   o = S^T q
-
-``update_rule`` selects the terms (gated delta networks: Yang et al., 2024). Each product with the (D_k, D_v)
-state is D_k * D_v MACs, token by token, although kernels may process the tokens in chunks.
+softmax are those of ONNX's Attention. How many keys there are is found in ``attention_reach``.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from dataclasses import replace
+from itertools import pairwise
 from math import prod
 
-from onnxlens.profile.count.rules.attention import ROTATION, AttentionSizes, rotation, scores_work, softcap
-from onnxlens.profile.count.rules.microsoft.fused import ACTIVATIONS
+from onnxlens.profile.count.rules.attention import (
+    ROTATION,
+    Sizes,
+    rotation,
+    scores_work,
+    sizes_of,
+    softcap,
+)
+from onnxlens.profile.count.rules.attention_reach import LOCAL_TOO, Reach, Reaches, numbers, reaches_of
 from onnxlens.profile.count.rules.normalization import root_mean_square
 from onnxlens.profile.count.rules.quantized import QUANTIZE, zero_point_work
-from onnxlens.profile.count.rules.work import NOTHING, SPECIAL, VECTOR, Rule, RuleTable, Work, constant_input
+from onnxlens.profile.count.rules.work import NOTHING, SPECIAL, VECTOR, Rule, RuleTable, Work
 from onnxlens.profile.graph.node_view import NodeView
 from onnxlens.specs.record import record
 
@@ -31,23 +33,17 @@ SINK = VECTOR + SPECIAL  # one more exponential in the sum of each row
 
 @record(frozen=True, slots=True)
 class Inputs:
-    """The indices of optional inputs: a mask, a bias of the scores, past keys and values.
-
-    ``length`` is that of the past, which says how much of a buffer is in use; None where there is none.
-    """
+    """The indices of optional inputs: a mask, and a bias of the scores."""
 
     mask: int
     score_bias: int
-    past: int
-    length: int | None = None
 
 
-ATTENTION = Inputs(mask=3, score_bias=5, past=4, length=6)
-QUANTIZED = Inputs(mask=5, score_bias=9, past=8)
-ORDERED = Inputs(mask=17, score_bias=19, past=18)
-MULTI_HEAD = Inputs(mask=4, score_bias=5, past=6, length=8)
-DECODER = Inputs(mask=3, score_bias=4, past=5, length=7)
-GROUPED_PAST, GROUPED_TOTAL, SPARSE_TOTAL = 3, 6, 7
+ATTENTION = Inputs(mask=3, score_bias=5)
+QUANTIZED = Inputs(mask=5, score_bias=9)
+ORDERED = Inputs(mask=17, score_bias=19)
+MULTI_HEAD = Inputs(mask=4, score_bias=5)
+DECODER = Inputs(mask=3, score_bias=4)
 
 
 def per_score(node: NodeView, inputs: Inputs) -> Work:
@@ -56,42 +52,17 @@ def per_score(node: NodeView, inputs: Inputs) -> Work:
     return SCALE * (1 + bool(limited) + node.has_input(inputs.score_bias))
 
 
-def all_keys(node: NodeView, past: int, new: int) -> int:
-    """The number of keys: past plus new; all of a buffer that past and present share.
-
-    They share one where the present is as long as the past, and long enough for the new keys. The length of
-    the present is asked for nothing else: where the file leaves it out, somebody has guessed it.
-    """
-    if not node.has_input(past):
-        return new
-    length = node.input_shape(past)[-2]
-    shared = node.has_output(1) and node.output(1).shape == node.input(past).shape and length >= new
-    return length if shared else length + new
-
-
-def fixed_length(node: NodeView, index: int | None) -> int | None:
-    """A length that an input gives and the file, or the user, says; None where it is known at run time."""
-    value = None if index is None else constant_input(node, index)
-    return int(value.flat[0]) if value is not None and value.size == 1 else None
-
-
-def attended_keys(node: NodeView, inputs: Inputs, new: int) -> int:
-    """The number of keys, of a buffer those in use where its length is known."""
-    length = fixed_length(node, inputs.length)
-    return all_keys(node, inputs.past, new) if length is None else length + new
-
-
 def attention(node: NodeView, inputs: Inputs = ATTENTION) -> Work:
     """The projection of the input to Q, K and V as one Gemm; both products; Q and K rotated.
 
     The rotation takes 3 ops per rotated element of the new queries and keys.
     """
     batch, length, _ = node.input_shape(0)
-    sizes = projected_sizes(node, batch, length, attended_keys(node, inputs, length))
+    sizes = projected_sizes(node, reaches_of(node))
     work = projection(node) + scores_work(sizes, per_score(node, inputs))
     if node.attribute("do_rotary", 0):
-        width = node.attribute("rotary_embedding_dim", 0) or sizes.key_width
-        work += ROTATION * (2 * batch * sizes.heads * length * width)
+        width = node.attribute("rotary_embedding_dim", 0) or sizes[0].key_width
+        work += ROTATION * (2 * batch * sizes[0].heads * length * width)
     return work
 
 
@@ -107,12 +78,12 @@ def projected_elements(node: NodeView) -> int:
     return prod(node.input_shape(0)[:-1]) * columns
 
 
-def projected_sizes(node: NodeView, batch: int, queries: int, keys: int) -> AttentionSizes:
+def projected_sizes(node: NodeView, reaches: Reaches) -> Sizes:
     """The sizes after a projection to ``qkv_hidden_sizes``, or to three equal parts."""
     heads = node.attribute("num_heads")
     _, columns = node.input_shape(1)
     key_width, _, value_width = node.attribute("qkv_hidden_sizes") or [columns // 3] * 3
-    return AttentionSizes(batch, heads, queries, keys, key_width // heads, value_width // heads)
+    return sizes_of(reaches, heads, key_width // heads, value_width // heads)
 
 
 def quantized_attention(node: NodeView) -> Work:
@@ -127,29 +98,35 @@ def ordered_attention(node: NodeView) -> Work:
     heads = node.attribute("num_heads")
     queries, keys, values = (node.input_shape(index)[1] for index in (5, 6, 7))
     projected = batch * length * (queries + keys + values)
-    past = all_keys(node, ORDERED.past, length)
-    sizes = AttentionSizes(batch, heads, length, past, queries // heads, values // heads)
+    sizes = sizes_of(reaches_of(node), heads, queries // heads, values // heads)
     again = QUANTIZE * (node.has_input(14) + node.has_input(15))
     work = Work(macs=projected * width) + (VECTOR + QUANTIZE) * projected
     return work + scores_work(sizes, per_score(node, ORDERED) + again) + QUANTIZE * prod(node.output_shape(0))
 
 
 def packed_attention(node: NodeView) -> Work:
-    """The projection of the tokens that exist; both products as if every sequence were the longest."""
-    batch, length = node.input_shape(3)
-    sizes = projected_sizes(node, batch, length, length)
+    """The projection of the tokens that exist; both products of each sequence."""
+    sizes = projected_sizes(node, packed_reaches(node, 3))
     return projection(node) + scores_work(sizes, SCALE * (1 + node.has_input(5)))
 
 
+def packed_reaches(node: NodeView, offsets: int) -> Reaches:
+    """The lengths of the sequences; where they are known at run time only, each as if it were the longest."""
+    batch, length = node.input_shape(offsets)
+    ends = numbers(node, offsets + 1)
+    if ends is None:
+        return [(batch, Reach(length, 0, length))]
+    return [(1, Reach(after - before, 0, after - before)) for before, after in pairwise(ends)]
+
+
 def packed_multi_head_attention(node: NodeView) -> Work:
-    """An add per element of Q, K and V for a bias; both products as if every sequence were the longest."""
-    batch, length = node.input_shape(4)
+    """An add per element of Q, K and V for a bias; both products of each sequence."""
     heads: int = node.attribute("num_heads")
     tokens, *packed, width = node.input_shape(0)
     key_width = width if packed else width // heads
     value_width = node.output_shape(0)[1] // heads
     biased = node.has_input(3) * tokens * heads * (2 * key_width + value_width)
-    sizes = AttentionSizes(batch, heads, length, length, key_width, value_width)
+    sizes = sizes_of(packed_reaches(node, 4), heads, key_width, value_width)
     return VECTOR * biased + scores_work(sizes, SCALE * (1 + node.has_input(6)))
 
 
@@ -161,25 +138,45 @@ def multi_head(inputs: Inputs, bias: int) -> Rule:
     """
 
     def rule(node: NodeView) -> Work:
-        sizes, new_keys = multi_head_sizes(node, inputs)
-        biased = sizes.queries * sizes.key_width + new_keys * (sizes.key_width + sizes.value_width)
-        additions = node.has_input(bias) * sizes.batch * sizes.heads * biased
-        return VECTOR * additions + scores_work(sizes, per_score(node, inputs))
+        sizes = multi_head_sizes(node)
+        biased = node.has_input(bias) * sum(
+            times * (reach.queries * each.key_width + _own_keys(node) * (each.key_width + each.value_width))
+            for (times, reach), each in zip(reaches_of(node), sizes, strict=True)
+        )
+        return VECTOR * (biased * sizes[0].heads) + scores_work(sizes, per_score(node, inputs))
 
     return rule
 
 
-def multi_head_sizes(node: NodeView, inputs: Inputs) -> tuple[AttentionSizes, int]:
-    """The sizes, and the number of keys that a bias is still to be added to: none in cross attention."""
+def _own_keys(node: NodeView) -> int:
+    """The number of keys that a bias is still to be added to: none in cross attention."""
+    key = node.input_shape(1 if node.has_input(1) else 0)
+    return 0 if len(key) == 4 else key[1]
+
+
+def multi_head_sizes(node: NodeView) -> Sizes:
+    """The sizes of projected queries, keys and values."""
     heads: int = node.attribute("num_heads")
-    batch, length = node.input_shape(0)[:2]
-    key = node.input_shape(1) if node.has_input(1) else (batch, length)
-    is_cross = len(key) == 4
-    new_keys = key[2] if is_cross else key[1]
     value_width = node.output_shape(0)[-1] // heads
-    keys = attended_keys(node, inputs, new_keys)
-    sizes = AttentionSizes(batch, heads, length, keys, _key_width(node, heads, value_width), value_width)
-    return sizes, 0 if is_cross else new_keys
+    return sizes_of(reaches_of(node), heads, _key_width(node, heads, value_width), value_width)
+
+
+def decoder_attention(node: NodeView) -> Work:
+    """The projections of (S, B, I) to Q, and to K and V where they are not in a cache; both products.
+
+    Per projected element its bias.
+    """
+    _, _, width = node.input_shape(0)
+    projected = width * sum(times * (reach.queries + 2 * reach.new) for times, reach in reaches_of(node))
+    work = Work(macs=width, vector_ops=1) * projected
+    return work + scores_work(decoder_sizes(node), SCALE * (1 + node.has_input(5)))
+
+
+def decoder_sizes(node: NodeView) -> Sizes:
+    """The sizes of (S, B, H * D) queries."""
+    heads: int = node.attribute("num_heads")
+    width = node.input_shape(0)[2] // heads
+    return sizes_of(reaches_of(node), heads, width, width)
 
 
 def _key_width(node: NodeView, heads: int, value_width: int) -> int:
@@ -191,41 +188,111 @@ def _key_width(node: NodeView, heads: int, value_width: int) -> int:
     return width if node.has_input(1) else (width - value_width) // 2
 
 
+@record(frozen=True, slots=True)
+class Grouped:
+    """The sizes of query heads that share keys, and how many vectors of heads are new.
+
+    Attributes:
+        shared: the key/value heads.
+        vectors: queries and keys.
+        cached: cached keys that are read, and new ones, of all key/value heads.
+    """
+
+    sizes: Sizes
+    shared: int
+    vectors: int
+    cached: tuple[int, int]
+
+
+def grouped_sizes(node: NodeView) -> Grouped:
+    """Of queries, keys and values apart, or all three in the query."""
+    heads: int = node.attribute("num_heads")
+    shared: int = node.attribute("kv_num_heads")
+    width = node.input_shape(0)[-1]
+    head = width // heads if node.has_input(1) else width // (heads + 2 * shared)
+    return grouped(reaches_of(node), heads, shared, head, head)
+
+
+def grouped(reaches: Reaches, heads: int, shared: int, key_width: int, value_width: int) -> Grouped:
+    """Of what the sequences see."""
+    queries = sum(times * reach.queries for times, reach in reaches)
+    new = shared * sum(times * reach.new for times, reach in reaches)
+    read = shared * sum(times * reach.cached for times, reach in reaches)
+    sizes = sizes_of(reaches, heads, key_width, value_width)
+    return Grouped(sizes, shared, heads * queries + new, (read, new))
+
+
+@record(frozen=True, slots=True)
+class GroupedInputs:
+    """The indices of optional inputs: cosines, the weight of a norm, a sink."""
+
+    cosines: int
+    norm: int
+    sink: int
+
+
+GROUPED = GroupedInputs(cosines=7, norm=14, sink=11)
+PAGED = GroupedInputs(cosines=8, norm=12, sink=11)
+SELECTED = GroupedInputs(cosines=11, norm=14, sink=16)
+SELECTED_PAGED = GroupedInputs(cosines=14, norm=17, sink=16)
+
+
 def group_query_attention(node: NodeView) -> Work:
     """Both products for every query head; rotary embedding, norm and quantization of new queries and keys.
 
     A quantized cache costs a multiply per element, and 4 ops per new element. Grouped-query attention:
     Ainslie et al., 2023.
     """
-    sizes, new_keys, shared = grouped_sizes(node, GROUPED_TOTAL)
-    score = SCALE * (1 + (node.attribute("causal", 1) != 0) + node.has_input(10)) + softcap(node)
-    vectors = sizes.batch * (sizes.heads * sizes.queries + shared * new_keys)
-    work = scores_work(sizes, score) + _rotated(node, vectors, cosines=7)
-    if node.has_input(14):
-        elements = vectors * sizes.key_width
-        work += root_mean_square(elements, vectors) + VECTOR * elements
-    if node.has_input(11) or node.attribute("smooth_softmax", 0) == 1:
-        work += SINK * (sizes.batch * sizes.heads * sizes.queries)
-    caches: int = sum(node.attribute(name, "NONE") != "NONE" for name in ("k_quant_type", "v_quant_type"))
-    per_channel = VECTOR * sizes.keys + QUANTIZE * new_keys
-    return work + per_channel * (caches * sizes.batch * shared * sizes.key_width)
+    score = SCALE * ((node.attribute("causal", 1) != 0) + node.has_input(10))
+    return _grouped_work(node, grouped_sizes(node), GROUPED, score)
 
 
-def grouped_sizes(node: NodeView, total: int) -> tuple[AttentionSizes, int, int]:
-    """The sizes, the number of new keys, and of key/value heads; the query may hold Q, K and V.
+def paged_attention(node: NodeView) -> Work:
+    """As GroupQueryAttention, with sequences one behind the other; in a latent cache the values are keys."""
+    return _grouped_work(node, paged_sizes(node), PAGED, SCALE * (node.attribute("is_causal", 1) != 0))
 
-    ``total`` is the input with the number of all keys.
-    """
+
+def paged_sizes(node: NodeView) -> Grouped:
+    """Of (tokens, H * D), or all three in the query."""
     heads: int = node.attribute("num_heads")
     shared: int = node.attribute("kv_num_heads")
-    batch, length, width = node.input_shape(0)
-    separate = node.has_input(1)
-    head = width // heads if separate else width // (heads + 2 * shared)
-    new_keys = node.input_shape(1)[1] if separate else length
-    keys = fixed_length(node, total)
-    if keys is None:
-        keys = all_keys(node, GROUPED_PAST, new_keys)
-    return AttentionSizes(batch, heads, length, keys, head, head), new_keys, shared
+    _, width = node.input_shape(0)
+    head = width // heads if node.has_input(1) else width // (heads + 2 * shared)
+    return grouped(reaches_of(node), heads, shared, head, node.attribute("v_head_size", 0) or head)
+
+
+def selected(sizes_of: Callable[[NodeView], Grouped], indices: int, inputs: GroupedInputs) -> Rule:
+    """As GroupQueryAttention over the keys that others selected, as many as there is room for in ``indices``.
+
+    Beside them, where the node says so, those of a local window. How many are selected is data: the room is
+    the upper bound.
+    """
+
+    def rule(node: NodeView) -> Work:
+        _, most = node.input_shape(indices)
+        beside = node.attribute("attention_mode") == LOCAL_TOO
+        found = sizes_of(node)
+        kept = [
+            replace(each, keys=each.keys + most if beside else min(each.keys, most)) for each in found.sizes
+        ]
+        return _grouped_work(node, replace(found, sizes=kept), inputs, SCALE)
+
+    return rule
+
+
+def _grouped_work(node: NodeView, sizes: Grouped, inputs: GroupedInputs, per_score: Work) -> Work:
+    key_width = sizes.sizes[0].key_width
+    work = scores_work(sizes.sizes, SCALE + per_score + softcap(node)) + _rotated(
+        node, sizes.vectors, inputs.cosines
+    )
+    if node.has_input(inputs.norm):
+        elements = sizes.vectors * key_width
+        work += root_mean_square(elements, sizes.vectors) + VECTOR * elements
+    if node.has_input(inputs.sink) or node.attribute("smooth_softmax", 0) == 1:
+        work += SINK * sum(each.batch * each.heads * each.queries for each in sizes.sizes)
+    caches: int = sum(node.attribute(name, "NONE") != "NONE" for name in ("k_quant_type", "v_quant_type"))
+    read, new = sizes.cached
+    return work + (VECTOR * (read + new) + QUANTIZE * new) * (caches * key_width)
 
 
 def _rotated(node: NodeView, vectors: int, cosines: int) -> Work:
@@ -241,12 +308,10 @@ def sparse_attention(node: NodeView) -> Work:
 
     All scores are the upper bound. The rotary embedding is that of GroupQueryAttention.
     """
-    sizes, new_keys, shared = grouped_sizes(node, SPARSE_TOTAL)
+    sizes = grouped_sizes(node)
     in_blocks = node.input_shape(6)[1] * node.attribute("sparse_block_size") ** 2
-    scores = min(sizes.queries * sizes.keys, in_blocks)
-    vectors = sizes.batch * (sizes.heads * sizes.queries + shared * new_keys)
-    kept = AttentionSizes(sizes.batch, sizes.heads, 1, scores, sizes.key_width, sizes.value_width)
-    return scores_work(kept, SCALE + VECTOR) + _rotated(node, vectors, cosines=9)
+    kept = [replace(each, queries=1, keys=min(each.queries * each.keys, in_blocks)) for each in sizes.sizes]
+    return scores_work(kept, SCALE + VECTOR) + _rotated(node, sizes.vectors, cosines=9)
 
 
 def rotary_embedding(node: NodeView) -> Work:
@@ -274,78 +339,6 @@ def gated_relative_position_bias(node: NodeView) -> Work:
     return Work(macs=rows * head * gates, vector_ops=vectors, special_ops=2 * rows)
 
 
-UPDATE_RATE = 2 * VECTOR  # sub, mul by beta
-UNIT_LENGTH = 3 * VECTOR  # square, sum, div
-QWEN_GATE = 2 * VECTOR + ACTIVATIONS["softplus"]  # add, softplus, mul by the exponential of a_log
-
-
-@record(frozen=True, slots=True)
-class StateSizes:
-    """``queries`` and ``states`` are numbers of heads, either of which may be a multiple of the other."""
-
-    tokens: int
-    queries: int
-    states: int
-    key_width: int
-    value_width: int
-
-
-def linear_attention(node: NodeView) -> Work:
-    """The recurrence over (B, T, heads * width) inputs."""
-    batch, length, width = node.input_shape(0)
-    queries, states = node.attribute("q_num_heads"), node.attribute("kv_num_heads")
-    value_width = node.input_shape(2)[-1] // states
-    return _recurrence(node, StateSizes(batch * length, queries, states, width // queries, value_width))
-
-
-def gated_delta_net(node: NodeView) -> Work:
-    """The recurrence over (tokens, heads, width) inputs, or packed ones, whose heads are those of the state.
-
-    Before it, where asked for: queries and keys scaled to unit length, 3 per element and a root per head; a
-    sigmoid per update rate; for the Qwen gate an add, a softplus and a multiply per decay.
-    """
-    sizes = _token_major(node)
-    vectors = 2 * sizes.tokens * sizes.queries
-    work = _recurrence(node, sizes)
-    if node.attribute("qk_l2_norm", 0):
-        work += (UNIT_LENGTH * sizes.key_width + SPECIAL) * vectors
-    if node.attribute("beta_activation", "none") == "sigmoid":
-        work += SPECIAL * node.input(5).elements
-    if node.attribute("gate_activation", "none") == "qwen":
-        work += QWEN_GATE * node.input(4).elements
-    return work
-
-
-def _token_major(node: NodeView) -> StateSizes:
-    shape = node.input_shape(0)
-    if node.has_input(1):
-        *tokens, queries, key_width = shape
-        states, value_width = node.input_shape(2)[-2:]
-        return StateSizes(prod(tokens), queries, states, key_width, value_width)
-    states, value_width, key_width = node.input_shape(6)[1:]
-    queries = (shape[-1] - states * value_width) // (2 * key_width)
-    return StateSizes(prod(shape[:-1]), queries, states, key_width, value_width)
-
-
-def _recurrence(node: NodeView, sizes: StateSizes) -> Work:
-    """Per token and state D_k * D_v MACs for the update; in the delta rules as many to read it by the key.
-
-    As many for each output head; there are max(queries, states) of them. Each output element is scaled; the
-    decay is a multiply per state element and an exponential per decay value.
-    """
-    rule = node.attribute("update_rule", "gated_delta")
-    state = sizes.key_width * sizes.value_width
-    products = sizes.states * (2 if "delta" in rule else 1)
-    outputs = max(sizes.queries, sizes.states)
-    work = Work(macs=sizes.tokens * (products + outputs) * state)
-    work += VECTOR * (sizes.tokens * outputs * sizes.value_width)
-    if "delta" in rule:
-        work += UPDATE_RATE * (sizes.tokens * sizes.states * sizes.value_width)
-    if "gated" in rule:
-        work += VECTOR * (sizes.tokens * sizes.states * state) + SPECIAL * node.input(4).elements
-    return work
-
-
 RULES: RuleTable = {
     "com.microsoft": {
         **dict.fromkeys(("Attention", "DecoderMaskedSelfAttention"), attention),
@@ -355,12 +348,14 @@ RULES: RuleTable = {
         "PackedMultiHeadAttention": packed_multi_head_attention,
         "MultiHeadAttention": multi_head(MULTI_HEAD, bias=3),
         "DecoderMaskedMultiHeadAttention": multi_head(DECODER, bias=10),
+        "DecoderAttention": decoder_attention,
         "GroupQueryAttention": group_query_attention,
+        "PagedAttention": paged_attention,
         "SparseAttention": sparse_attention,
+        "DynamicSparseAttention": selected(grouped_sizes, 7, SELECTED),
+        "SparsePagedAttention": selected(paged_sizes, 9, SELECTED_PAGED),
         **dict.fromkeys(("RotaryEmbedding", "MRotaryEmbedding"), rotary_embedding),
         "GemmaRotaryEmbedding": gemma_rotary_embedding,
         "GatedRelativePositionBias": gated_relative_position_bias,
-        "LinearAttention": linear_attention,
-        "GatedDeltaNet": gated_delta_net,
     },
 }

@@ -92,19 +92,26 @@ class Experts:
     biases: int
 
 
+def experts_of(node: NodeView) -> Experts:
+    """The sizes of one of its experts."""
+    if node.op_type == "MoE":
+        matrices = [prod(node.input_shape(index)[1:]) for index in (2, 4, 6) if node.has_input(index)]
+        return Experts(matrices, _widths(node, (3, 5, 7)))
+    names = ((2, "fc1"), (5, "fc2"), (8, "fc3"))
+    matrices = [_unpacked(node, index, name) for index, name in names if node.has_input(index)]
+    return Experts(matrices, _widths(node, (4, 7, 10)))
+
+
 def mixture_of_experts(node: NodeView) -> Work:
     """Tokens * k * (elements of an expert's matrices) MACs; the elementwise ops of router and experts."""
-    matrices = [prod(node.input_shape(index)[1:]) for index in (2, 4, 6) if node.has_input(index)]
-    return _routed(node, Experts(matrices, _widths(node, (3, 5, 7))))
+    return _routed(node, experts_of(node))
 
 
 def quantized_mixture_of_experts(node: NodeView) -> Work:
     """As MoE; the weights of the experts in use are dequantized: 2 ops each, 1 for float types."""
-    names = ((2, "fc1"), (5, "fc2"), (8, "fc3"))
-    matrices = [_unpacked(node, index, name) for index, name in names if node.has_input(index)]
-    experts = Experts(matrices, _widths(node, (4, 7, 10)))
+    experts = experts_of(node)
     per_weight = DEQUANTIZE if node.attribute("quant_type", "int") == "int" else VECTOR
-    return _routed(node, experts) + per_weight * (sum(matrices) * experts_in_use(node))
+    return _routed(node, experts) + per_weight * (sum(experts.matrices) * experts_in_use(node))
 
 
 def experts_in_use(node: NodeView) -> int:

@@ -4,6 +4,7 @@
 shapes, and ``surrogates`` puts operators of ONNX in the place of ONNX Runtime's that have the same types.
 """
 
-from onnxlens.profile.graph.loading.inference.steps import Inference, complete_types
+from onnxlens.profile.graph.loading.inference.memo import Memo
+from onnxlens.profile.graph.loading.inference.steps import Inference, complete_types, types_at_other_sizes
 
-__all__ = ["Inference", "complete_types"]
+__all__ = ["Inference", "Memo", "complete_types", "types_at_other_sizes"]

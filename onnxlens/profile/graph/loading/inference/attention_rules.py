@@ -7,6 +7,7 @@ share one buffer. An operator says that by an attribute, by an input with the le
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import partial
 
 from onnxlens.profile.graph.loading.inference.containers import Inputs, Rule
 from onnxlens.profile.graph.loading.inference.facts import NO_FACT, Fact, at
@@ -49,10 +50,11 @@ def _grown(past: Shape, new: Dim, fresh: Shape) -> Shape:
     return (*past[:-2], _sum(past[-2], new), past[-1])
 
 
-def grouped_query(node: FileNode, inputs: Inputs) -> Sequence[Fact] | None:
-    """GroupQueryAttention: (B, S, H * D) out; keys (B, H_kv, P + S, D).
+def grouped_query(node: FileNode, inputs: Inputs, length: int = 6) -> Sequence[Fact] | None:
+    """GroupQueryAttention: (B, S, H * D) out; keys (B, H_kv, P + S, D); scores (B, H, S, P + S).
 
     A total length that is known and no longer than the past says that the past is a buffer that all fits in.
+    A window's buffer stays as it is. A cache of four bits has two of them in a byte.
     """
     query, past = _shape(inputs, 0), _shape(inputs, 3)
     if query is None or len(query) != 3:
@@ -62,13 +64,71 @@ def grouped_query(node: FileNode, inputs: Inputs) -> Sequence[Fact] | None:
     head = _share(query[2], heads if separate else heads + 2 * shared)
     output = query if separate else (*query[:2], _times(head, heads))
     new = _new_keys(inputs, query)
-    total = (at(inputs, 6) or NO_FACT).scalar
+    total = (at(inputs, length) or NO_FACT).scalar
     present = _grown(past, new, (query[0], shared, new, head))
-    if past is not None and total is not None and isinstance(past[2], int):
+    if past is not None and node.attributes.get("sliding_window_cache", 0):
+        present = past
+    elif past is not None and total is not None and isinstance(past[2], int):
         present = (*past[:2], max(total, past[2]), past[3])
+    keys: Dim = present[2] if present is not None and total is None else "?" if total is None else total
+    output_fact, *states, scores = _facts(inputs, output, present, present, (query[0], heads, query[1], keys))
     cache = (at(inputs, 3) or NO_FACT).type.dtype
-    output_fact, *states = _facts(inputs, output, present, present)
-    return [output_fact, *(Fact(ValueType(cache or fact.type.dtype, fact.type.shape)) for fact in states)]
+    held = [Fact(ValueType(cache or fact.type.dtype, fact.type.shape)) for fact in states]
+    return [output_fact, *held, scores]
+
+
+def paged(node: FileNode, inputs: Inputs) -> Sequence[Fact] | None:
+    """PagedAttention: (tokens, H * D_v) out; the blocks of the caches come back as they were."""
+    query = _shape(inputs, 0)
+    if query is None or len(query) != 2:
+        return None
+    heads, shared = node.attributes.get("num_heads", 0), node.attributes.get("kv_num_heads", 0)
+    width: Dim = query[1]
+    if at(inputs, 1) is None:
+        width = _times(_share(width, heads + 2 * shared), heads)
+    width = node.attributes.get("v_head_size", 0) * heads or width
+    return [*_facts(inputs, (query[0], width)), *(at(inputs, index) or NO_FACT for index in (3, 4))]
+
+
+def cached_sequence(node: FileNode, inputs: Inputs) -> Sequence[Fact] | None:
+    """DecoderAttention: as large as its (S, B, H * D) query; caches (B, H, keys, D).
+
+    Flags that are inputs say whether keys are those of another sequence, and whether there are earlier ones.
+    """
+    query, key, cache = (_shape(inputs, index) for index in (0, 1, 6))
+    static, used = ((at(inputs, index) or NO_FACT).scalar for index in (8, 9))
+    if query is None or len(query) != 3:
+        return None
+    heads = node.attributes.get("num_heads", 0)
+    length: Dim = "?"
+    if used is not None and static is not None:
+        own = key[0] if static and key is not None else query[0]
+        length = own if not used or cache is None else cache[2] if static else _sum(cache[2], own)
+    state = (query[1], heads, length, _share(query[2], heads))
+    return _facts(inputs, query, state, state)
+
+
+def causal_convolution(node: FileNode, inputs: Inputs) -> Sequence[Fact] | None:
+    """CausalConvWithState: as large as its input; a state as it came, or of the taps before a token."""
+    source, weight = _shape(inputs, 0), _shape(inputs, 1)
+    state = _shape(inputs, 3)
+    if source is None or weight is None or node.attributes.get("channels_last", 0):
+        return None
+    if state is None and len(source) == 3 and isinstance(weight[-1], int):
+        state = (*source[:2], (weight[-1] - 1) * node.attributes.get("dilation", 1))
+    return _facts(inputs, source, state)
+
+
+def linear_attention(node: FileNode, inputs: Inputs) -> Sequence[Fact] | None:
+    """LinearAttention: an output for every head of the more numerous; a state (B, H_kv, D_k, D_v)."""
+    query, value, state = _shape(inputs, 0), _shape(inputs, 2), _shape(inputs, 3)
+    heads, shared = node.attributes.get("q_num_heads", 0), node.attributes.get("kv_num_heads", 0)
+    if query is None or value is None or len(query) != 3 or len(value) != 3:
+        return None
+    width = _share(value[2], shared)
+    if state is None:
+        state = (query[0], shared, _share(query[2], heads), width)
+    return _facts(inputs, (*query[:2], _times(width, max(heads, shared))), state)
 
 
 def _new_keys(inputs: Inputs, query: tuple[Dim, ...]) -> Dim:
@@ -106,15 +166,20 @@ def multi_head(past: int, length: int) -> Rule:
         if len(query) == 3 and value is None:  # not known, or packed with the query: only the past may tell
             value = cached_value
         output = (*query[:2], _value_width(query, value, heads))
+        before = (at(inputs, length) or NO_FACT).scalar
+        keys: Dim
         if key is not None and len(key) == 4:  # those of another sequence, which do not grow
             state = another = key if cached is None else cached
+            keys = state[2]
         elif at(inputs, length) is not None or node.attributes.get("past_present_share_buffer", 0):
             state, another = cached, cached_value
+            keys = "?" if before is None else _sum(before, _new_keys(inputs, query))
         else:
             new = _new_keys(inputs, query)
             state = _grown(cached, new, (batch, heads, new, head))
             another = _grown(cached_value, new, (batch, heads, new, _share(output[2], heads)))
-        return _facts(inputs, output, state, another)
+            keys = state[2] if state is not None else "?"
+        return _facts(inputs, output, state, another, (batch, heads, query[1], keys))
 
     return rule
 
@@ -151,6 +216,27 @@ def projected(weights: int, past: int | None) -> Rule:
     return rule
 
 
+LENGTHS: Mapping[tuple[str, str], Sequence[int]] = {
+    ("", "Attention"): (6,),
+    (DOMAIN, "Attention"): (6,),
+    (DOMAIN, "DecoderMaskedSelfAttention"): (6,),
+    (DOMAIN, "MultiHeadAttention"): (8,),
+    (DOMAIN, "DecoderMaskedMultiHeadAttention"): (7,),
+    (DOMAIN, "GroupQueryAttention"): (5, 6),
+    (DOMAIN, "SparseAttention"): (7, 8),
+    **dict.fromkeys(((DOMAIN, "PagedAttention"), (DOMAIN, "SparsePagedAttention")), (5, 6)),
+    (DOMAIN, "DynamicSparseAttention"): (9, 10),
+    (DOMAIN, "DecoderAttention"): (8, 9),
+}
+"""The inputs whose values say how many keys there are, whatever the shapes."""
+
+
+def takes_lengths(node: FileNode) -> bool:
+    """Whether the node has such an input: its value is wanted where all types are known, too."""
+    indices = LENGTHS.get((node.domain, node.op_type), ())
+    return any(index < len(node.inputs) and node.inputs[index] for index in indices)
+
+
 ATTENTION: Mapping[tuple[str, str], Rule] = {
     (DOMAIN, "Attention"): projected(1, 4),
     (DOMAIN, "DecoderMaskedSelfAttention"): projected(1, 4),
@@ -159,5 +245,10 @@ ATTENTION: Mapping[tuple[str, str], Rule] = {
     (DOMAIN, "DecoderMaskedMultiHeadAttention"): multi_head(past=5, length=7),
     (DOMAIN, "GroupQueryAttention"): grouped_query,
     (DOMAIN, "SparseAttention"): in_place(grouped_query, 3, 4),
+    (DOMAIN, "DynamicSparseAttention"): partial(grouped_query, length=10),
+    **dict.fromkeys(((DOMAIN, "PagedAttention"), (DOMAIN, "SparsePagedAttention")), paged),
+    (DOMAIN, "DecoderAttention"): cached_sequence,
+    (DOMAIN, "CausalConvWithState"): causal_convolution,
+    (DOMAIN, "LinearAttention"): linear_attention,
 }
 """By operator, what it makes."""

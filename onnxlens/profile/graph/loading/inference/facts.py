@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Hashable, Iterable, Sequence
 from functools import cache, reduce
+from itertools import count
 
 import numpy as np
 import onnx
@@ -15,6 +16,12 @@ from onnxlens.specs.tensor import Dim
 
 NUMBERS = {dtype: number for number, dtype in DTYPES.items()}
 
+DISTINCT = count()
+"""Tells constants apart that are too large to be compared."""
+
+MOST_GIVEN, MOST_GIVEN_FLOATS = 1024, 64
+"""Constants up to this size may decide a type: shapes, axes, pads; scales among those that are floats."""
+
 
 class Fact:
     """A value as far as the file decides it.
@@ -24,7 +31,7 @@ class Fact:
         items: the elements of a sequence whose length is known, or what an optional holds; else None.
     """
 
-    __slots__ = ("_reader", "_value", "items", "type")
+    __slots__ = ("_key", "_reader", "_value", "items", "type")
 
     def __init__(
         self,
@@ -38,6 +45,7 @@ class Fact:
         self.items = items
         self._reader = reader
         self._value = value
+        self._key: Hashable = None
 
     def typed(self, kind: ValueType) -> Fact:
         """The same with that type."""
@@ -53,6 +61,29 @@ class Fact:
         if self._value is None and self._reader is not None:
             self._value, self._reader = self._reader(), None
         return self._value
+
+    @property
+    def is_constant(self) -> bool:
+        """Whether its value is known, or can be read."""
+        return self._value is not None or self._reader is not None
+
+    @property
+    def is_large(self) -> bool:
+        """Whether it is too large to decide a type by its value."""
+        most = MOST_GIVEN_FLOATS if (self.type.dtype or "").startswith(("float", "bfloat")) else MOST_GIVEN
+        return (self.type.elements or 0) > most
+
+    @property
+    def key(self) -> Hashable:
+        """Equal for facts that say the same; of a large constant its own."""
+        if self._key is None:
+            if not self.is_constant:
+                self._key = self.type
+            elif self.is_large or (value := self.value) is None:
+                self._key = next(DISTINCT)
+            else:
+                self._key = (self.type, value.tobytes() if value.dtype != object else next(DISTINCT))
+        return self._key
 
     @property
     def scalar(self) -> int | None:

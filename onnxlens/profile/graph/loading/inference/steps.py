@@ -20,8 +20,10 @@ import onnx
 from onnx import NodeProto, helper, shape_inference
 
 from onnxlens.errors import first_line
+from onnxlens.profile.graph.loading.inference.attention_rules import ATTENTION, takes_lengths
 from onnxlens.profile.graph.loading.inference.child import GaveUpError, Limits, in_child
 from onnxlens.profile.graph.loading.inference.facts import sharper
+from onnxlens.profile.graph.loading.inference.memo import Memo
 from onnxlens.profile.graph.loading.inference.runs import Runs
 from onnxlens.profile.graph.loading.protobuf import FileGraph, FileNode, all_graphs, versions
 from onnxlens.profile.graph.loading.value_types import (
@@ -54,6 +56,7 @@ class Inference:
         trip_counts: how often loops run, by the prefix of their body, as far as the file decides it.
         runs: by the prefix of a body with which types it runs, where these change from round to round.
         misfits: what does not fit together: a reshape of other sizes, operands of different ones.
+        is_folded: whether values were folded, because types did not follow from types alone.
     """
 
     types: dict[str, ValueType]
@@ -63,6 +66,7 @@ class Inference:
     trip_counts: dict[str, int] = field(default_factory=dict)
     runs: Runs = field(default_factory=dict)
     misfits: list[str] = field(default_factory=list)
+    is_folded: bool = False
 
 
 @record(frozen=True, slots=True)
@@ -73,10 +77,11 @@ class _Source:
     graph: FileGraph
     folder: Path
     limits: Limits
+    memo: Memo
 
 
 def complete_types(
-    model: onnx.ModelProto, graph: FileGraph, folder: Path, *, doubtful: bool = False
+    model: onnx.ModelProto, graph: FileGraph, folder: Path, memo: Memo, *, doubtful: bool = False
 ) -> Inference:
     """The types of all values: declared, else inferred, else unknown.
 
@@ -84,12 +89,13 @@ def complete_types(
         model: with its functions written out.
         graph: the model's.
         folder: of the file, for small external tensors.
+        memo: of the walks through the graph, for those at other sizes.
         doubtful: whether its sizes may not fit together: the user changed what the file fixes.
     """
     declared = declared_types((inner.prefix, inner.proto, inner.constants()) for inner in graph.all())
     found = Inference(declared)
     nodes = [node for inner in graph.all() for node in inner.nodes]
-    walked = doubtful or any(node.op_type in COUNTED for node in nodes)
+    walked = doubtful or any(node.op_type in COUNTED or takes_lengths(node) for node in nodes)
     for node in nodes:
         if node.op_type == "STFT" and "onesided" not in node.attributes:
             node.proto.attribute.append(helper.make_attribute("onesided", 1))  # ONNX's takes 0 by default
@@ -98,7 +104,7 @@ def complete_types(
     from onnxlens.profile.graph.loading.inference.skeleton import without_weights
 
     skeleton = without_weights(model, graph)
-    source = _Source(skeleton, graph, folder, Limits.for_graph(len(nodes), skeleton.ByteSize()))
+    source = _Source(skeleton, graph, folder, Limits.for_graph(len(nodes), skeleton.ByteSize()), memo)
     for name, step in STEPS.items():
         if len(nodes) > SLOW_INFERENCE_NODES and step is _infer_symbolically:
             found.notes.append(f"{name} was not tried: the file has more than {SLOW_INFERENCE_NODES:,} nodes")
@@ -109,6 +115,26 @@ def complete_types(
         if not any(_open(graph, found)) or (step is _walk and not _needs_runtime(graph, found)):
             break
     return found
+
+
+def types_at_other_sizes(
+    model: onnx.ModelProto, graph: FileGraph, folder: Path, memo: Memo, before: Inference
+) -> tuple[Inference, bool]:
+    """The types by one walk alone, and whether it leaves nothing open that ``complete_types`` may find.
+
+    Args:
+        model: as for ``complete_types``, its inputs of other sizes than before.
+        graph: likewise.
+        folder: likewise.
+        memo: likewise.
+        before: what ``complete_types`` found, with the same dimensions fixed.
+    """
+    found = Inference(declared_types((inner.prefix, inner.proto, inner.constants()) for inner in graph.all()))
+    _walk(_Source(model, graph, folder, Limits(0, 0), memo), found)
+    if not before.is_folded:
+        found.constants = {}
+    open_before = {id(node) for node in _open(graph, before)}
+    return found, all(id(node) in open_before for node in _open(graph, found))
 
 
 def _take_step(name: str, source: _Source, found: Inference) -> None:
@@ -190,7 +216,8 @@ def _walk(source: _Source, found: Inference) -> None:
     """What each node makes of what is known: types, and values computed from shapes and constants."""
     from onnxlens.profile.graph.loading.inference.walk import Walk
 
-    walk = Walk(source.graph, found.types, versions(source.skeleton), source.folder)
+    walk = Walk(source.graph, found.types, versions(source.skeleton), source.folder, source.memo)
+    found.is_folded = True
     told = dict.fromkeys(f"{prefix.rstrip('/')}: {UNFINISHED}" for prefix in walk.unfinished)
     found.notes += [note for note in told if note not in found.notes]
     record, found.misfits, found.runs = walk.record, walk.misfits, walk.record.runs
@@ -212,7 +239,6 @@ def _infer_symbolically(source: _Source, found: Inference) -> None:
 
 def _symbolically_inferred(skeleton: onnx.ModelProto, constants: Mapping[str, np.ndarray]) -> bytes:
     """As ``SymbolicShapeInference.infer_shapes``, which leaves a file behind where it cannot infer all."""
-    from onnxlens.profile.graph.loading.inference.attention_rules import ATTENTION
     from onnxlens.profile.graph.loading.inference.skeleton import with_constants
 
     module = _symbolic_module()

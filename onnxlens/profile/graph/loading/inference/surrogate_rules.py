@@ -13,7 +13,7 @@ from typing import Any
 
 from onnx import NodeProto, TensorProto, defs, helper
 
-from onnxlens.profile.graph.loading.value_types import SURROGATE_MARK, UNKNOWN, ValueType
+from onnxlens.profile.graph.loading.value_types import DTYPES, SURROGATE_MARK, UNKNOWN, ValueType
 
 TO_FIRST, TO_LAST = "n...c->nc...", "nc...->n...c"
 """Einsum's equations for moving the channels, whatever the number of spatial axes."""
@@ -162,16 +162,6 @@ def scaled(inner: Surrogate, scale: int) -> Surrogate:
     return _followed(inner, behind)
 
 
-def quantized(inner: Surrogate, scale: int, zero_point: int) -> Surrogate:
-    """The shape of what ``inner`` makes, in the type of that zero point."""
-
-    def behind(node: NodeProto, made: str) -> Sequence[NodeProto]:
-        inputs = [made, given(node, scale), given(node, zero_point)]
-        return [make("QuantizeLinear", inputs, node.output[:1])]
-
-    return _followed(inner, behind)
-
-
 def integers(name: str, values: Sequence[int]) -> NodeProto:
     """A Constant of int64."""
     tensor = helper.make_tensor(name, TensorProto.INT64, [len(values)], values)
@@ -219,12 +209,18 @@ def projections(widths: Mapping[int, str], copied: int | None = None) -> Surroga
             size, unpacked = inner_name(node, f"size_{index}"), inner_name(node, f"weight_{index}")
             nodes += [
                 integers(size, [setting(node, "K", 0), setting(node, widths[index], 0)]),
-                make("ConstantOfShape", [size], [unpacked]),
+                _zeros(size, unpacked, around.held.get(node.input[0], UNKNOWN)),
                 make("MatMul", [node.input[0], unpacked], [output]),
             ]
         return nodes
 
     return surrogate
+
+
+def _zeros(size: str, name: str, factor: ValueType) -> NodeProto:
+    """A factor in the type of the other one, if that is known: node by node, types have to fit."""
+    dtype = next((number for number, known in DTYPES.items() if known == factor.dtype), TensorProto.FLOAT)
+    return make("ConstantOfShape", [size], [name], value=helper.make_tensor("", dtype, [1], [0]))
 
 
 def forward_projection(node: NodeProto, around: Surroundings) -> Sequence[NodeProto] | None:
@@ -240,7 +236,7 @@ def convolution_with_kernel(node: NodeProto, around: Surroundings) -> Sequence[N
 def quantized_gemm(node: NodeProto, around: Surroundings) -> Sequence[NodeProto] | None:
     """QGemm: quantised where it has a scale for its output, else float32."""
     inner = form("Gemm", 0, 3)
-    return (quantized(inner, 7, 8) if given(node, 8) else scaled(inner, 1))(node, around)
+    return (scaled(inner, 8) if given(node, 8) else scaled(inner, 1))(node, around)
 
 
 def float8_gemm(node: NodeProto, around: Surroundings) -> Sequence[NodeProto] | None:
@@ -250,7 +246,7 @@ def float8_gemm(node: NodeProto, around: Surroundings) -> Sequence[NodeProto] | 
 
 def concatenation(node: NodeProto, around: Surroundings) -> Sequence[NodeProto] | None:
     """QLinearConcat: behind the output's scale and zero point every third input is a tensor."""
-    return quantized(form("Concat", *range(2, len(node.input), 3)), 0, 1)(node, around)
+    return scaled(form("Concat", *range(2, len(node.input), 3)), 1)(node, around)
 
 
 def hashes(node: NodeProto, around: Surroundings) -> Sequence[NodeProto]:
@@ -297,7 +293,7 @@ def by_shape(node: NodeProto, around: Surroundings) -> Sequence[NodeProto]:
     """MatMulFpQ4: the third input holds the weight's shape."""
     unpacked = inner_name(node, "weight")
     return [
-        make("ConstantOfShape", [node.input[2]], [unpacked]),
+        _zeros(node.input[2], unpacked, around.held.get(node.input[0], UNKNOWN)),
         make("MatMul", [node.input[0], unpacked], node.output),
     ]
 
@@ -325,16 +321,6 @@ def attention(node: NodeProto, around: Surroundings) -> Sequence[NodeProto]:
         make("Einsum", [heads, pair], [state if past else present], equation="bshd,n->nbhsd"),
     ]
     return [*nodes, make("Concat", [past, state], [present], axis=3)] if past else nodes
-
-
-def linear_attention(node: NodeProto, around: Surroundings) -> Sequence[NodeProto] | None:
-    """LinearAttention: as large as its values, once for each query head where those are more."""
-    queries, values = int(setting(node, "q_num_heads", 0)), int(setting(node, "kv_num_heads", 0))
-    shares = max(queries // values, 1)
-    made = [make("Concat", [given(node, 2)] * shares, node.output[:1], axis=-1)]
-    if 1 not in asked(node):
-        return made
-    return [*made, make("Identity", [given(node, 3)], node.output[1:2])] if given(node, 3) else None
 
 
 def to_blocks(node: NodeProto, around: Surroundings) -> Sequence[NodeProto]:

@@ -22,7 +22,6 @@ from onnxlens.profile.graph.loading.inference.surrogate_rules import (
     channels_last,
     copies,
     form,
-    quantized,
     scaled,
     setting,
 )
@@ -71,7 +70,7 @@ SURROGATES: Mapping[Operator, Surrogate] = {
         MICROSOFT,
         "Gelu FastGelu QuickGelu BiasGelu BiasAdd BiasSoftmax BiasDropout BitmaskBiasDropout "
         "BitmaskDropout ScaledSiLU GatedAdd Inverse Trilu RotaryEmbedding MRotaryEmbedding "
-        "DecoderAttention LongformerAttention MoE QMoE GroupNorm BranchwiseRMSNorm GatedRMSNorm "
+        "LongformerAttention MoE QMoE GroupNorm BranchwiseRMSNorm GatedRMSNorm "
         "QLinearSigmoid QLinearLeakyRelu QLinearSoftmax QOrderedGelu QOrderedLayerNormalization "
         "QOrderedLongformerAttention",
     ),
@@ -80,9 +79,7 @@ SURROGATES: Mapping[Operator, Surrogate] = {
     (MICROSOFT, "ComplexMulConj"): form("Add", 0, 1),
     (MICROSOFT, "NGramRepeatBlock"): copies({0: 1}),
     (MICROSOFT, "GemmaRotaryEmbedding"): copies({0: 1, 1: 3}),
-    (MICROSOFT, "CausalConvWithState"): copies({0: 0, 1: 3}),
     (MICROSOFT, "VarlenCausalConvWithState"): copies({0: 0, 1: 4}),
-    (MICROSOFT, "LinearAttention"): rules.linear_attention,
     (MICROSOFT, "LinearAttentionGate"): copies({0: 0, 1: 3}),
     (MICROSOFT, "GatedDeltaNet"): copies({0: 2, 1: 6}),
     (MICROSOFT, "EngramGate"): copies({0: 0, 1: 0}),
@@ -135,7 +132,7 @@ SURROGATES: Mapping[Operator, Surrogate] = {
     (NHWC, "Resize"): form("Resize", 0, 1, 2, 3),  # its scales and sizes are in the order of its axes
     **_like_first_input(NHWC, "BatchNormalization InstanceNormalization LRN"),
     (NHWC, "QLinearConv"): channels_last(form("QLinearConv", *range(9))),
-    (NHWC, "QLinearConvTranspose"): channels_last(quantized(form("ConvTranspose", 0, 3), 6, 7)),
+    (NHWC, "QLinearConvTranspose"): channels_last(scaled(form("ConvTranspose", 0, 3), 7)),
     (NHWC, "QLinearAveragePool"): channels_last(form("AveragePool", 0)),
     # in ONNX's own domain, where ONNX has none, or none as yet
     **_like_first_input("", " ".join(LEFT_OUT)),

@@ -6,23 +6,27 @@ another, in any order: one walk finds all of them, while inference of a whole gr
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 import onnx
-from onnx import NodeProto, numpy_helper, shape_inference
+from onnx import NodeProto, TensorProto, TypeProto, numpy_helper, shape_inference
 
 from onnxlens.errors import first_line
 from onnxlens.profile.graph.loading.inference.control import Control, Record
 from onnxlens.profile.graph.loading.inference.facts import (
+    MOST_GIVEN,
     NO_FACT,
     Fact,
     of_value,
     sharper,
     type_proto,
 )
+from onnxlens.profile.graph.loading.inference.memo import Memo
 from onnxlens.profile.graph.loading.inference.operators import OPERATORS
 from onnxlens.profile.graph.loading.inference.surrogate_rules import Surroundings
 from onnxlens.profile.graph.loading.inference.surrogates import surrogate_of
@@ -45,8 +49,8 @@ from onnxlens.profile.graph.loading.value_types import (
     value_type,
 )
 
-MAX_GIVEN_ELEMENTS = 1024
-"""Values up to this size are handed to ONNX's inference: shapes, axes, pads."""
+OF_TYPES = re.compile(r"type:? tensor\(")
+"""In what ONNX's inference says of element types: a surrogate may have others than its operator allows."""
 
 
 @dataclass(slots=True)
@@ -70,7 +74,12 @@ class Walk:
     """One walk through a model; afterwards ``record`` holds what it found."""
 
     def __init__(
-        self, graph: FileGraph, types: Mapping[str, ValueType], opsets: Mapping[str, int], folder: Path
+        self,
+        graph: FileGraph,
+        types: Mapping[str, ValueType],
+        opsets: Mapping[str, int],
+        folder: Path,
+        memo: Memo | None = None,
     ) -> None:
         """Walk through the whole graph; ``misfits`` are nodes whose inputs do not fit together.
 
@@ -79,8 +88,10 @@ class Walk:
             types: what is known of values by now, by unique name.
             opsets: the versions that the model imports, by domain.
             folder: of the file, for small external tensors.
+            memo: of earlier walks through the same graph.
         """
         self.record = Record()
+        self._memo = memo or Memo()
         self.misfits: list[str] = []
         self.opsets = opsets
         self._types = types
@@ -95,15 +106,20 @@ class Walk:
     ) -> Sequence[Fact]:
         """Walk through a graph, given what is handed in; what is known of its outputs."""
         scope = Scope({}, outer)
+        held = self._memo.held
         for tensor in graph.proto.initializer:
-            scope.facts[tensor.name] = Fact(tensor_type(tensor), tensor_reader(tensor, self._folder))
+            known = held.get(graph.prefix + tensor.name)
+            if known is None:
+                known = Fact(tensor_type(tensor), tensor_reader(tensor, self._folder))
+                held[graph.prefix + tensor.name] = known
+            scope.facts[tensor.name] = known
         for sparse in graph.proto.sparse_initializer:
             scope.facts[sparse.values.name] = Fact(sparse_type(sparse))
         for value in graph.proto.input:
             if value.name not in scope.facts:
                 given = formals.get(value.name, NO_FACT)
-                known = sharper(self._types.get(graph.prefix + value.name, UNKNOWN), given.type)
-                fact = scope.facts[value.name] = given.typed(known)
+                kind = sharper(self._types.get(graph.prefix + value.name, UNKNOWN), given.type)
+                fact = scope.facts[value.name] = given.typed(kind)
                 record.facts[graph.prefix + value.name] = fact
         for node in graph.nodes:
             self._node(node, graph, scope, record)
@@ -112,7 +128,13 @@ class Walk:
     def _node(self, node: FileNode, graph: FileGraph, scope: Scope, record: Record) -> None:
         inputs = [scope.find(name) if name else None for name in node.inputs]
         known = [self._types.get(graph.prefix + name, UNKNOWN) if name else UNKNOWN for name in node.outputs]
-        made = list(self._made(node, inputs, known, graph, scope, record))
+        key = self._memo.key_of(node, inputs, known)
+        made = None if key is None else self._memo.made.get(key)
+        if made is None:
+            misfits = len(self.misfits)
+            made = list(self._made(node, inputs, known, graph, scope, record))
+            if key is not None and len(self.misfits) == misfits:
+                self._memo.made[key] = made
         for index, name in enumerate(node.outputs):
             if name:
                 new = made[index] if index < len(made) else NO_FACT
@@ -165,14 +187,22 @@ class Walk:
         around = Surroundings({name: fact.type for name, fact in facts.items() if fact is not None})
         version = node.version or self.opsets.get(node.domain, 0)
         for made in surrogate_of(node.proto, around, version) or [node.proto]:
-            domain = node.domain if made is node.proto else ""
-            facts |= dict(self._outputs(made, domain, version, facts))
+            if made is node.proto:
+                facts |= dict(self._outputs(made, node.domain, version, facts))
+            else:
+                facts |= dict(self._outputs(made, "", self.opsets.get("", version), facts, stands_in=True))
         return [facts.get(name) or NO_FACT for name in node.outputs]
 
     def _outputs(
-        self, node: NodeProto, domain: str, version: int, facts: Mapping[str, Fact | None]
+        self,
+        node: NodeProto,
+        domain: str,
+        version: int,
+        facts: Mapping[str, Fact | None],
+        *,
+        stands_in: bool = False,
     ) -> Iterator[tuple[str, Fact]]:
-        """What ONNX's inference says of one node."""
+        """What ONNX's inference says of one node, or of one that stands in for another."""
         schema = schema_at(node.op_type, domain, version)
         if schema is None:
             return
@@ -183,18 +213,49 @@ class Walk:
         for name in node.input:
             fact = facts.get(name) or NO_FACT
             types[name] = type_proto(fact.type)
-            value = fact.value if (fact.type.elements or 0) <= MAX_GIVEN_ELEMENTS else None
+            value = fact.value if (fact.type.elements or 0) <= MOST_GIVEN else None
             if value is not None and value.dtype.kind in "iufb":
                 data[name] = numpy_helper.from_array(value)
         imports = [onnx.helper.make_opsetid(domain, schema.since_version)]
+        infer = partial(shape_inference.infer_node_outputs, schema)
         try:
-            found = shape_inference.infer_node_outputs(schema, node, types, data, None, imports)
+            try:
+                found = infer(node, types, data, None, imports)
+            except Exception:
+                if not stands_in:
+                    raise
+                found = infer(_of_schema(node, schema), _as_floats(types), data, None, imports)
+                _in_first_type(found, types[node.input[0]])
         except Exception as error:  # whatever the library raises at a node that it does not understand
-            if all((facts.get(name) or NO_FACT).type.is_fixed for name in node.input):
+            sized = all((facts.get(name) or NO_FACT).type.is_fixed for name in node.input)
+            if sized and not OF_TYPES.search(str(error)):
                 self.misfits.append(f"{node.op_type} {label_of(node)} does not fit: {first_line(error)}")
             return
         for name, proto in found.items():
             yield name, Fact(value_type(proto))
+
+
+def _as_floats(types: Mapping[str, TypeProto]) -> dict[str, TypeProto]:
+    """As if all tensors were of one type: a surrogate has operands that its operator cannot combine."""
+    floats = {name: TypeProto.FromString(proto.SerializeToString()) for name, proto in types.items()}
+    for proto in floats.values():
+        if proto.HasField("tensor_type"):
+            proto.tensor_type.elem_type = TensorProto.FLOAT
+    return floats
+
+
+def _of_schema(node: NodeProto, schema: onnx.defs.OpSchema) -> NodeProto:
+    """With the attributes alone that the operator has at that opset."""
+    held = [attribute for attribute in node.attribute if attribute.name in schema.attributes]
+    made = NodeProto(op_type=node.op_type, input=node.input, output=node.output)
+    made.attribute.extend(held)
+    return made
+
+
+def _in_first_type(found: Mapping[str, TypeProto], first: TypeProto) -> None:
+    """Give what was found so the type of the first input, which arithmetic keeps."""
+    for proto in found.values():
+        proto.tensor_type.elem_type = first.tensor_type.elem_type
 
 
 def _is_held(kind: ValueType) -> bool:

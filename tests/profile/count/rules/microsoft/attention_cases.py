@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from functools import partial
 
+from tests.profile.count.rules.microsoft.state_cases import STATE_CASES
 from tests.profile.count.rules.nodes import Case, case
 
 microsoft = partial(case, domain="com.microsoft")
@@ -119,6 +120,11 @@ MULTI_HEAD: tuple[Case, ...] = (
               [(2, 6, 32), (2, 3, 32), (2, 3, 64), None, None, None, (2, 4, 10, 8), (2, 4, 10, 16), (2,)],
               [(2, 6, 64), (2, 4, 10, 8), (2, 4, 10, 16)], constants={8: [4, 5]},
               num_heads=4, macs=SCORES * 24, vector=5 * SCORES, special=SCORES),
+    # a mask over 7 keys says that the other 3 of the buffer are not in use: 2 x 4 x 6 x 7 scores
+    microsoft("MultiHeadAttention",
+              [(2, 6, 32), (2, 3, 32), (2, 3, 64), None, (2, 7), None, (2, 4, 10, 8), (2, 4, 10, 16), (1,)],
+              [(2, 6, 64), (2, 4, 10, 8), (2, 4, 10, 16)],
+              num_heads=4, macs=336 * 24, vector=6 * 336, special=336),
     # packed Q, K and V, and packed K and V
     microsoft("MultiHeadAttention", [(2, 6, 4, 3, 8)], [(2, 6, 32)], num_heads=4,
               macs=OWN * 16, vector=5 * OWN, special=OWN),
@@ -141,6 +147,9 @@ MULTI_HEAD: tuple[Case, ...] = (
     microsoft("DecoderMaskedMultiHeadAttention",
               [(2, 1, 32), (2, 4, 10, 8), (2, 4, 10, 16), None, (2, 4, 1, 10)], [(2, 1, 64)], num_heads=4,
               macs=80 * 24, vector=6 * 80, special=80),
+    # 4 tokens and 5, as the file says: 4 x (16 + 25) scores
+    microsoft("PackedMultiHeadAttention", [(9, 32), (9, 32), (9, 64), None, (2, 6), (3,)], [(9, 64)],
+              num_heads=4, constants={5: [0, 4, 9]}, macs=164 * 24, vector=5 * 164, special=164),
     # 9 tokens; biases on 4 x (8 + 8 + 16) elements of each
     microsoft("PackedMultiHeadAttention",
               [(9, 32), (9, 32), (9, 64), (128,), (2, 6), (3,), (1, 4, 6, 6)], [(9, 64)], num_heads=4,
@@ -156,6 +165,7 @@ GROUPED = {"num_heads": 4, "kv_num_heads": 2}
 PAST = [(2, 2, 7, 8), (2, 2, 7, 8)]
 LENGTHS = [(2,), ()]
 KEPT = [(2, 2, 10, 8), (2, 2, 10, 8)]
+PAGES, PLACES = [(4, 16, 2, 8), (4, 16, 2, 8)], [(3,), (2,), (2, 2)]
 GROUPED_QUERIES: tuple[Case, ...] = (
     # 3 queries over 7 past and 3 new keys, causal
     microsoft("GroupQueryAttention", [(2, 3, 32), (2, 3, 16), (2, 3, 16), *PAST, *LENGTHS], [(2, 3, 32)],
@@ -201,6 +211,81 @@ GROUPED_QUERIES: tuple[Case, ...] = (
     # 5 keys of a buffer of 10 are in use, as the total length says: 2 x 4 x 3 x 5 scores
     microsoft("GroupQueryAttention", [(2, 3, 32), (2, 3, 16), (2, 3, 16), *KEPT, *LENGTHS],
               [(2, 3, 32), *KEPT], constants={6: 5}, **GROUPED, macs=120 * 16, vector=6 * 120, special=120),
+    # causal, and a bias of the scores
+    microsoft("GroupQueryAttention",
+              [(2, 3, 32), (2, 3, 16), (2, 3, 16), *PAST, *LENGTHS, None, None, None, (1, 4, 3, 10)],
+              [(2, 3, 32), *KEPT], **GROUPED, macs=240 * 16, vector=7 * 240, special=240),
+    # 3 past keys of one sequence and 6 of the other, a length each: 4 x 3 x (6 + 9) scores
+    microsoft("GroupQueryAttention", [(2, 3, 32), (2, 3, 16), (2, 3, 16), *KEPT, *LENGTHS],
+              [(2, 3, 32), *KEPT], constants={5: [5, 8], 6: 9}, **GROUPED,
+              macs=180 * 16, vector=6 * 180, special=180),
+    # a window of 4 in front of 10 keys: 2 x 4 x 3 x 4 scores; both caches quantized, 3 past rows are read
+    microsoft("GroupQueryAttention", [(2, 3, 64), None, None, *PAST, *LENGTHS], [(2, 3, 32), *KEPT],
+              **GROUPED, local_window_size=4, k_quant_type="PER_TENSOR", v_quant_type="PER_CHANNEL",
+              macs=96 * 16, vector=6 * 96 + 2 * (2 * 2 * 6 * 8 + 4 * 96), special=96),
+    # a prompt that is shorter than the padded queries: 2 keys
+    microsoft("GroupQueryAttention", [(1, 3, 64), None, None, None, None, (1,), ()], [(1, 3, 32)],
+              constants={5: [1]}, **GROUPED, macs=24 * 16, vector=6 * 24, special=24),
+    # 2 new tokens after 4 and 3 after 5, 16 wide: (2 x 6 + 3 x 8) x 4 scores; not causal
+    microsoft("PagedAttention", [(5, 32), (5, 16), (5, 16), *PAGES, *PLACES], [(5, 32)],
+              constants={5: [0, 2, 5], 6: [4, 5]}, is_causal=0, **GROUPED,
+              macs=144 * 16, vector=5 * 144, special=144),
+    # one sequence of 5 after 7, packed, rotated by 3 cosines, with a softcap; norms of 5 x 6 vectors; sinks
+    microsoft("PagedAttention",
+              [(5, 64), None, None, *PAGES, (2,), (1,), (1, 2), (50, 3), (50, 3), None, (4,), (8,), (8,)],
+              [(5, 32)], constants={6: [7]}, do_rotary=1, softcap=30.0, **GROUPED,
+              macs=240 * 16, vector=(6 + 2) * 240 + 3 * 30 * 6 + 4 * 240 + 30 + 20,
+              special=2 * 240 + 30 + 20),
+    # one shared head, (4 + 1 + 1) x 8 wide, and sinks
+    microsoft("PagedAttention",
+              [(1, 48), None, None, *[(4, 16, 1, 8)] * 2, (2,), (1,), (1, 2), None, None, None, (4,)],
+              [(1, 32)], constants={6: [7]}, num_heads=4, kv_num_heads=1,
+              macs=32 * 16, vector=6 * 32 + 4, special=32 + 4),
+    # a window of 3 on 12 keys: 4 x 5 x 3; without causality 2 past keys and all 5 new ones
+    microsoft("PagedAttention", [(5, 64), None, None, *PAGES, (2,), (1,), (1, 2)], [(5, 32)],
+              constants={6: [7]}, local_window_size=3, k_quant_type="PER_TENSOR", **GROUPED,
+              macs=60 * 16, vector=6 * 60 + 2 * 8 * (2 + 5 * 5), special=60),
+    microsoft("PagedAttention", [(5, 64), None, None, *PAGES, (2,), (1,), (1, 2)], [(5, 32)],
+              constants={6: [7]}, local_window_size=3, is_causal=0, **GROUPED,
+              macs=140 * 16, vector=5 * 140, special=140),
+    # keys and values in one row of 24, of which 16 are values
+    microsoft("PagedAttention", [(1, 96), (1, 24), None, (2, 16, 1, 24), None, (2,), (1,), (1, 2)],
+              [(1, 64)], constants={6: [7]}, num_heads=4, kv_num_heads=1, v_head_size=16,
+              kv_cache_layout="LATENT", macs=32 * 40, vector=6 * 32, special=32),
+    # room for 5 of 10 keys: 2 x 4 x 3 x 5 scores; rotated by 3 cosines; norms of 2 x (12 + 6) vectors, sinks
+    microsoft("DynamicSparseAttention",
+              [(2, 3, 64), None, None, *PAST, None, None, (6, 5), (6,), *LENGTHS, (50, 3), (50, 3), None,
+               (8,), (8,), (4,)],
+              [(2, 3, 32), *KEPT], attention_mode="selected_only", do_rotary=1, **GROUPED,
+              macs=120 * 16, vector=6 * 120 + 3 * 36 * 6 + 4 * 288 + 36 + 24, special=120 + 36 + 24),
+    # no more than there are
+    microsoft("DynamicSparseAttention", [(2, 3, 64), None, None, *PAST, None, None, (6, 50), (6,), *LENGTHS],
+              [(2, 3, 32), *KEPT], attention_mode="selected_only", **GROUPED,
+              macs=240 * 16, vector=6 * 240, special=240),
+    # a window of 4 and 5 others beside it
+    microsoft("DynamicSparseAttention",
+              [(2, 3, 64), None, None, *PAST, (2, 2, 9, 8), (2, 2, 9, 8), (6, 5), (6,), *LENGTHS],
+              [(2, 3, 32), *KEPT], attention_mode="local_plus_selected", local_window_size=4, **GROUPED,
+              macs=216 * 16, vector=6 * 216, special=216),
+    # norms alone, sinks alone
+    microsoft("DynamicSparseAttention",
+              [(2, 3, 64), None, None, *PAST, None, None, (6, 5), (6,), *LENGTHS, *[None] * 3, (8,), (8,)],
+              [(2, 3, 32), *KEPT], **GROUPED,
+              macs=120 * 16, vector=6 * 120 + 4 * 288 + 36, special=120 + 36),
+    microsoft("SparsePagedAttention",
+              [(5, 64), None, None, *PAGES, (2,), (1,), (1, 2), None, (5, 6), (5,), *[None] * 5, (4,)],
+              [(5, 32)], constants={6: [7]}, **GROUPED, macs=120 * 16, vector=6 * 120 + 20,
+              special=120 + 20),
+    microsoft("SparsePagedAttention",
+              [(5, 64), None, None, *PAGES, (2,), (1,), (1, 2), None, (5, 6), (5,), *[None] * 6, (8,), (8,)],
+              [(5, 32)], constants={6: [7]}, **GROUPED, macs=120 * 16, vector=6 * 120 + 4 * 240 + 30,
+              special=120 + 30),
+    # one sequence of 5 tokens after 7, room for 6 of 12 keys
+    microsoft("SparsePagedAttention",
+              [(5, 64), None, None, *PAGES, (2,), (1,), (1, 2), None, (5, 6), (5,), None, None, None, (50, 4),
+               (50, 4), (4,), (8,), (8,)],
+              [(5, 32)], constants={6: [7]}, attention_mode="selected_only", do_rotary=1, **GROUPED,
+              macs=120 * 16, vector=6 * 120 + 3 * 30 * 8 + 4 * 240 + 30 + 20, special=120 + 30 + 20),
     # 2 blocks of 4 x 4 in each head's layout are 32 scores, of 6 x 10; rotated as above
     microsoft("SparseAttention",
               [(2, 6, 32), (2, 6, 16), (2, 6, 16), *KEPT, (1, 4), (1, 2), (), (2,), (50, 4), (50, 4)],
@@ -215,6 +300,25 @@ GROUPED_QUERIES: tuple[Case, ...] = (
               [(2, 6, 64), None, None, *KEPT, (1, 4), (1, 9), (), (2,)],
               [(2, 6, 32), *KEPT], **GROUPED, sparse_block_size=4,
               macs=2 * 4 * 60 * 16, vector=6 * 480, special=480),
+)  # fmt: skip
+
+FLAGS: list[tuple[int, ...]] = [(), (), (), ()]
+DECODER: tuple[Case, ...] = (
+    # 3 queries of 2 sequences over 5 other tokens: 3 x 2 x 32 elements of Q, 5 x 2 x 64 of K and V
+    microsoft("DecoderAttention",
+              [(3, 2, 32), (5, 2, 32), (32, 32), (32, 64), (96,), (2, 5), None, None, *FLAGS], [(3, 2, 32)],
+              constants={8: True, 9: False}, num_heads=4,
+              macs=(192 + 640) * 32 + 120 * 16, vector=832 + 6 * 120, special=120),
+    # their keys and values from a cache of 7
+    microsoft("DecoderAttention",
+              [(3, 2, 32), (5, 2, 32), (32, 32), (32, 64), (96,), None, *[(2, 4, 7, 8)] * 2, *FLAGS],
+              [(3, 2, 32)], constants={8: True, 9: True}, num_heads=4,
+              macs=192 * 32 + 168 * 16, vector=192 + 5 * 168, special=168),
+    # its own 3 behind 7 earlier ones
+    microsoft("DecoderAttention",
+              [(3, 2, 32), (5, 2, 32), (32, 32), (32, 64), (96,), None, *[(2, 4, 7, 8)] * 2, *FLAGS],
+              [(3, 2, 32)], constants={8: False, 9: True}, num_heads=4,
+              macs=(192 + 384) * 32 + 240 * 16, vector=576 + 5 * 240, special=240),
 )  # fmt: skip
 
 ROTATIONS: tuple[Case, ...] = (
@@ -236,35 +340,4 @@ ROTATIONS: tuple[Case, ...] = (
               special=2 * 48),
 )  # fmt: skip
 
-# 2 x 6 tokens, 4 query heads of 8, 2 states of 8 x 16: a state is 128 MACs for each token
-RECURRENT: tuple[Case, ...] = (
-    # an update for each state, a read for each query head, which is scaled
-    microsoft("LinearAttention", [(2, 6, 32), (2, 6, 16), (2, 6, 32)], [(2, 6, 64), (2, 2, 8, 16)],
-              q_num_heads=4, kv_num_heads=2, update_rule="linear",
-              macs=12 * (2 + 4) * 128, vector=12 * 4 * 16),
-    # a decay per state: a multiply for each of its elements, an exponential for each of 2 x 6 x 2
-    microsoft("LinearAttention", [(2, 6, 32), (2, 6, 16), (2, 6, 32), None, (2, 6, 2)],
-              [(2, 6, 64), (2, 2, 8, 16)], q_num_heads=4, kv_num_heads=2, update_rule="gated",
-              macs=12 * 6 * 128, vector=12 * 64 + 12 * 2 * 128, special=24),
-    # the delta rule reads the state once more, and takes 2 for each of its 16 values
-    microsoft("LinearAttention", [(2, 6, 32), (2, 6, 16), (2, 6, 32), None, None, (2, 6, 2)],
-              [(2, 6, 64), (2, 2, 8, 16)], q_num_heads=4, kv_num_heads=2, update_rule="delta",
-              macs=12 * (4 + 4) * 128, vector=12 * 64 + 2 * 12 * 2 * 16),
-    # both, the default; 2 queries for 4 states: an output for each state
-    microsoft("LinearAttention", [(2, 6, 16), (2, 6, 32), (2, 6, 64), None, (2, 6, 4), (2, 6, 4)],
-              [(2, 6, 64), (2, 4, 8, 16)], q_num_heads=2, kv_num_heads=4,
-              macs=12 * (8 + 4) * 128, vector=12 * 64 + 2 * 12 * 4 * 16 + 12 * 4 * 128, special=48),
-    # 12 tokens, 2 queries and keys of 8, 4 values of 16
-    microsoft("GatedDeltaNet", [(12, 2, 8), (12, 2, 8), (12, 4, 16), None, (12, 4), (12, 4)], [(12, 4, 16)],
-              macs=12 * (8 + 4) * 128, vector=12 * 64 + 2 * 12 * 4 * 16 + 12 * 4 * 128, special=48),
-    # packed, (2 x 2 x 8 + 4 x 16) wide; unit lengths for 2 x 12 x 2 vectors; a sigmoid for each of 48 rates,
-    # an add, a softplus and a multiply for each of 48 x 8 decays
-    microsoft("GatedDeltaNet", [(2, 6, 96), None, None, None, (2, 6, 4, 8), (2, 6, 4), (2, 4, 16, 8)],
-              [(2, 6, 4, 16)],
-              qk_l2_norm=1, beta_activation="sigmoid", gate_activation="qwen",
-              macs=12 * (8 + 4) * 128,
-              vector=12 * 64 + 2 * 12 * 4 * 16 + 12 * 4 * 128 + 3 * 48 * 8 + 3 * 384,
-              special=384 + 48 + 48 + 2 * 384),
-)  # fmt: skip
-
-ATTENTION_CASES = PROJECTING + MULTI_HEAD + GROUPED_QUERIES + ROTATIONS + RECURRENT
+ATTENTION_CASES = PROJECTING + MULTI_HEAD + GROUPED_QUERIES + DECODER + ROTATIONS + STATE_CASES

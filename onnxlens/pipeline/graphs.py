@@ -1,0 +1,133 @@
+"""Graphs of the catalog that run, in PyTorch or ONNX Runtime, and are freed before the next is opened."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from contextlib import AbstractContextManager, ExitStack
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+from time import perf_counter
+from types import TracebackType
+
+import numpy as np
+
+from onnxlens.api.opened import OpenedTarget
+from onnxlens.api.target import Settings
+from onnxlens.errors import CheckpointError
+from onnxlens.pipeline.denoiser import Run
+from onnxlens.profile.parity.parity import run_module
+from onnxlens.profile.runtime.machine import release_memory
+from onnxlens.profile.runtime.session import SessionRequest, open_session, run
+from onnxlens.reference_model.weights.choice import published_weights
+from onnxlens.specs.generate import Backend, Stage
+from onnxlens.specs.progress import Progress, silent
+
+SUFFIXES = (".pth", ".safetensors")
+DRAWING = "-drawing"
+"""The end of a kind whose control image is drawn by hand, and whose ControlNet is the kind's without it."""
+
+
+@dataclass(slots=True)
+class Graphs:
+    """Opens the graphs of one pipeline.
+
+    Attributes:
+        weights: ``seeded``, a checkpoint that holds all, or a folder of published ones.
+        height, width: in pixels.
+        stages: what was opened so far, and how long it took.
+    """
+
+    backend: Backend
+    weights: str | Path
+    height: int
+    width: int
+    progress: Progress = silent
+    stages: list[Stage] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        """Raises CheckpointError where there are no such weights."""
+        if self.weights != "seeded" and not Path(self.weights).exists():
+            raise CheckpointError(
+                f"{self.weights}: no such file or folder; give a checkpoint, a folder of them, or seeded"
+            )
+
+    def open(self, graph: str, batch: int, weights: str | Path | None = None) -> RunningGraph:
+        """A graph to be entered, with ``weights`` or those of all."""
+        chosen = published_weights(self.weights, graph) if weights is None else weights
+        settings = Settings(weights=chosen, batch=batch, height=self.height, width=self.width)
+        return RunningGraph(self, OpenedTarget(graph, settings, self.progress), batch)
+
+    def require_weights(self, graph: str, weights: str | Path | None = None) -> None:
+        """Look into a checkpoint before anything runs: is it the graph's?
+
+        Raises:
+            CheckpointError: it is missing, or another network's.
+        """
+        if self.weights != "seeded":
+            with self.open(graph, 1, weights).target as target:
+                _ = target.weights
+
+    def of_control(self, kind: str) -> str | Path:
+        """The weights of the ControlNet for a kind of control.
+
+        Raises:
+            CheckpointError: they are not in the folder.
+        """
+        folder = Path(self.weights)
+        if self.weights == "seeded" or not folder.is_dir():
+            return self.weights
+        names = [f"control_sd15_{kind.removesuffix(DRAWING)}{suffix}" for suffix in SUFFIXES]
+        if found := next((folder / name for name in names if (folder / name).is_file()), None):
+            return found
+        raise CheckpointError(f"{folder}: holds no ControlNet for {kind}; put {' or '.join(names)} there")
+
+
+class RunningGraph(AbstractContextManager["RunningGraph"]):
+    """One graph, opened on entering the context and freed on leaving it."""
+
+    def __init__(self, graphs: Graphs, target: OpenedTarget, batch: int) -> None:
+        """Nothing is opened yet."""
+        self.target = target
+        self._graphs, self._batch = graphs, batch
+        self._run: Run | None = None
+        self._opening_s, self._running_s, self._calls = 0.0, 0.0, 0
+
+    def __enter__(self) -> RunningGraph:
+        start = perf_counter()
+        with ExitStack() as stack:  # what a failure leaves is removed
+            stack.enter_context(self.target)
+            self._run = self._session() if self._graphs.backend == "onnx" else self._module()
+            stack.pop_all()
+        self._opening_s = perf_counter() - start
+        return self
+
+    def _session(self) -> Run:
+        path = self.target.runnable_path
+        return partial(run, open_session(path, request=SessionRequest(memory_pattern=False)))
+
+    def _module(self) -> Run:
+        self._graphs.progress(f"building {self.target.target}", 0, 0)
+        outputs = [output.name for output in self.target.spec.outputs]
+        inputs = [tensor.name for tensor in self.target.spec.inputs]
+        module = self.target.take_module(self.target.weights)
+        return lambda given: run_module(module, {name: given[name] for name in inputs}, outputs)
+
+    def __call__(self, inputs: Mapping[str, np.ndarray]) -> Mapping[str, np.ndarray]:
+        """The graph's outputs by name, for inputs of its batch and size."""
+        assert self._run is not None  # it is called inside its context
+        start = perf_counter()
+        outputs = self._run(inputs)
+        self._running_s += perf_counter() - start
+        self._calls += 1
+        return outputs
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Free the weights, and remove the export."""
+        self._run = None
+        name = str(self.target.target)
+        self._graphs.stages.append(Stage(name, self._batch, self._calls, self._opening_s, self._running_s))
+        self.target.__exit__(kind, error, trace)
+        release_memory()
