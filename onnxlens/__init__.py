@@ -49,6 +49,9 @@ if TYPE_CHECKING:
     from onnxlens.api.render import render_graph as render_graph
     from onnxlens.api.render import render_pages as render_pages
     from onnxlens.api.run import run_reference as run_reference
+    from onnxlens.api.schedule import ScheduleRequest as ScheduleRequest
+    from onnxlens.api.schedule import schedule_graph as schedule_graph
+    from onnxlens.api.schedule import write_gantt as write_gantt
     from onnxlens.api.target import Settings as Settings
     from onnxlens.api.timings import read_timings as read_timings
     from onnxlens.api.traffic import traffic_of as traffic_of
@@ -105,6 +108,7 @@ _NAMES = {
     "api.reconcile": ("reconcile_graph",),
     "api.render": ("explore_graph", "flow_of", "read_groups", "render_graph", "render_pages"),
     "api.run": ("run_reference",),
+    "api.schedule": ("ScheduleRequest", "schedule_graph", "write_gantt"),
     "api.target": ("Settings",),
     "api.timings": ("read_timings",),
     "api.traffic": ("traffic_of", "with_traffic", "write_traffic_plot"),

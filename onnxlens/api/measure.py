@@ -24,6 +24,7 @@ def measure_graph(
     latency: bool = False,
     parity: bool = False,
     provider: str = "cpu",
+    threads: int | None = None,
     progress: Progress = silent,
 ) -> Measurements:
     """Measure the time and the error of every module; without ``latency`` and ``parity`` nothing is run.
@@ -34,6 +35,7 @@ def measure_graph(
         latency: time its modules and nodes in ONNX Runtime.
         parity: compare the outputs of every module with PyTorch.
         provider: what ONNX Runtime runs it on.
+        threads: per operator, where it is timed; None for the usable cores.
         progress: shows the steps.
 
     Raises:
@@ -49,7 +51,9 @@ def measure_graph(
         if latency:
             from onnxlens.api.bench import bench_graph
 
-            report = bench_graph(it, request=BenchRequest(provider=provider, matmul_peak=False))
+            report = bench_graph(
+                it, request=BenchRequest(provider=provider, threads=threads, matmul_peak=False)
+            )
             measured += _latency(report, it.ledger)
     return measured
 

@@ -39,6 +39,7 @@ VERBS: Mapping[str, str] = MappingProxyType(
         "traffic": "Say what TARGET moves in memory, fused and on a small chip.",
         "phases": "Say what a language model costs: prompts, steps, caches.",
         "formula": "Give the costs of TARGET as formulas in its dimensions.",
+        "schedule": "Say what of TARGET can overlap on several engines.",
         "hardware": "List the chips, and what is published of each.",
         "calibrate": "Measure this machine, for --hardware host.",
         "reconcile": "Compare MACs with what onnx-tool, fvcore and thop count.",

@@ -82,14 +82,15 @@ class NodeTimes:
 
     Attributes:
         units: seconds by unit; what is not known is absent.
-        serial_s: the largest of these and of the memories' times, with the traffic that the mode of fusion
-            leaves.
+        memories: seconds by memory, likewise, with the traffic that the mode of fusion leaves.
+        serial_s: the largest of all these.
         fit_s: compute, with the steps of the MAC array; None where none are known for it.
         lost_macs, blame, vendor_cycles: as in a ``Bound``.
     """
 
     macs: int
     units: Mapping[str, float]
+    memories: Mapping[str, float]
     serial_s: float
     fit_s: float | None = None
     lost_macs: int = 0

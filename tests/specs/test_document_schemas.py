@@ -29,6 +29,7 @@ from onnxlens.reports.tables.memory import memory_document
 from onnxlens.reports.tables.peak import peak_document
 from onnxlens.reports.tables.phases import PhasesLayout, phases_document
 from onnxlens.reports.tables.query import Asked, Query, understood
+from onnxlens.reports.tables.schedule import schedule_document
 from onnxlens.reports.tables.traffic import TrafficLayout, traffic_document
 from onnxlens.reports.tables.training import training_document
 from onnxlens.specs.bench import (
@@ -60,6 +61,7 @@ KINDS = (
     "profile", "ledger", "reconciliation", "parity", "layers", "bench", "catalog", "manifest", "summary",
     "memory", "memory-plan", "hardware", "traffic", "phases",
     "training",
+    "schedule",
 )  # fmt: skip
 VERSIONS = {"bench": 2, "ledger": 2}
 """Of the documents that have changed."""
@@ -101,6 +103,7 @@ def documents(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
         "traffic": to_text(
             traffic_document(api.traffic_of(exported.onnx_path, on_chip_bytes=2**14), TrafficLayout())
         ),
+        "schedule": to_text(schedule_document(api.schedule_graph(exported.onnx_path, latency=True))),
         "memory-plan": to_text(
             memory_document(
                 api.ledger_of(exported.onnx_path), api.memory_plan(exported.onnx_path), stored_as=""
@@ -209,6 +212,11 @@ MUTILATIONS: tuple[tuple[str, tuple[str | int, ...], Any], ...] = (
     ("traffic", ("rows", 0, "moved_bytes", "none"), 0.5),
     ("traffic", ("total", "colour"), "red"),
     ("traffic", ("kinds", "attention", "read_bytes"), -1),
+    ("schedule", ("unit",), "ms"),
+    ("schedule", ("plans",), []),
+    ("schedule", ("tasks", 0, "duration"), -1),
+    ("schedule", ("plans", 0, "shared"), "cache"),
+    ("schedule", ("measured", 0, "streams"), 0),
     ("phases", ("points", 0, "phase"), "training"),
     ("phases", ("points", 0, "cost", "bound_s", "h200"), -1),
     ("phases", ("points", 0, "measured", "runs"), 0),

@@ -116,16 +116,23 @@ class Bounder:
     def _node(self, index: int, traffic: Traffic) -> NodeTimes:
         cost, units = self._held.costs[index], self._units(index)
         moved = Moved(traffic.weight_read_bytes, traffic.read_bytes, traffic.write_bytes)
-        memories = (seconds for _, seconds in memory_times(self._chip, [moved], keeps=False))
-        serial_s = max((*units.values(), *memories), default=0.0)
+        memories = dict(memory_times(self._chip, [moved], keeps=False))
+        serial_s = max((*units.values(), *memories.values()), default=0.0)
         fit, clock = self._fit(index) if COMPUTE in units else None, self._chip.clock_hz
         cycles = self._vendor_cycles(index) if self._has_law and cost.macs else None
         vendor_cycles = None if cycles is None else cycles * cost.repeats
         if fit is None or clock is None:
-            return NodeTimes(cost.macs, units, serial_s, vendor_cycles=vendor_cycles)
+            return NodeTimes(cost.macs, units, memories, serial_s, vendor_cycles=vendor_cycles)
         fit_s = fit.cycles * cost.repeats / (self._chip.cores * clock.value)
         return NodeTimes(
-            cost.macs, units, serial_s, fit_s, fit.macs_lost * cost.repeats, fit.blame, vendor_cycles
+            cost.macs,
+            units,
+            memories,
+            serial_s,
+            fit_s,
+            fit.macs_lost * cost.repeats,
+            fit.blame,
+            vendor_cycles,
         )
 
     def _units(self, index: int) -> Mapping[str, float]:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import heapq
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
 from onnxlens.profile.flow.deepest import DeepestFlow, ran
+from onnxlens.profile.flow.scheduling import list_schedule, paths_behind
 from onnxlens.specs.flow import FlowNode, Independent, Parallelism
+from onnxlens.specs.schedule import Task
 
 ENGINES = 2
 SMALLEST_SHARE = 50
@@ -31,7 +32,7 @@ def parallelism_of(deepest: DeepestFlow) -> Parallelism | None:
     longest = max(order.path_macs, default=0)
     if longest == order.total:
         return None
-    return Parallelism(order.total, longest, ENGINES, _makespan(order, ENGINES), tuple(_independent(order)))
+    return Parallelism(order.total, longest, ENGINES, order.makespan(ENGINES), tuple(_independent(order)))
 
 
 def _consumers(deepest: DeepestFlow, boxes: Sequence[FlowNode]) -> list[list[int]]:
@@ -62,9 +63,19 @@ class _Order:
     def __post_init__(self) -> None:
         self.macs = [box.macs * box.repeats for box in self.boxes]
         self.total = sum(self.macs)
-        self.path_macs = [*self.macs]
-        for index in reversed(range(len(self.boxes))):
-            self.path_macs[index] += max(map(self.path_macs.__getitem__, self.consumers[index]), default=0)
+        self.path_macs = paths_behind(self.macs, self.consumers)
+
+    def makespan(self, engines: int) -> int:
+        """When the last box is done, in MACs of one engine."""
+        after: list[list[int]] = [[] for _ in self.boxes]
+        for index, targets in enumerate(self.consumers):
+            for target in targets:
+                after[target].append(index)
+        tasks = [
+            Task(box.path, box.title, macs, after=tuple(waits))
+            for box, macs, waits in zip(self.boxes, self.macs, after, strict=True)
+        ]
+        return int(max((slot.end for slot in list_schedule(tasks, engines)), default=0))
 
     def behind(self) -> list[int]:
         """Which boxes depend on each, as bits."""
@@ -73,28 +84,6 @@ class _Order:
             for target in self.consumers[index]:
                 found[index] |= found[target] | 1 << target
         return found
-
-
-def _makespan(order: _Order, engines: int) -> int:
-    """When the last box is done, in MACs of one engine."""
-    waits = [0] * len(order.boxes)
-    for targets in order.consumers:
-        for target in targets:
-            waits[target] += 1
-    ready = [(-order.path_macs[index], index) for index, count in enumerate(waits) if not count]
-    heapq.heapify(ready)
-    running: list[tuple[int, int]] = []
-    now = 0
-    while ready or running:
-        while ready and len(running) < engines:
-            _, index = heapq.heappop(ready)
-            heapq.heappush(running, (now + order.macs[index], index))
-        now, index = heapq.heappop(running)
-        for target in order.consumers[index]:
-            waits[target] -= 1
-            if not waits[target]:
-                heapq.heappush(ready, (-order.path_macs[target], target))
-    return now
 
 
 @dataclass(slots=True)

@@ -67,6 +67,7 @@ class SessionRequest:
         profile_prefix: path of the profile that ``end_profiling`` closes; a timestamp and .json are appended.
         optimized_path: where to save the optimized graph; its weights are saved next to it (``.data``).
         threads: per operator; None is ONNX Runtime's default.
+        streams: how many operators run at a time, each with so many threads.
         model: a serialized model to open instead of the file; its external weights are in the file's folder.
         memory_pattern: whether a second run plans one block for all activations, on top of what the first
             run's arena holds: 1.5 GiB more for the full-size UNet, in the same time.
@@ -78,6 +79,7 @@ class SessionRequest:
     threads: int | None = None
     model: bytes | None = None
     memory_pattern: bool = True
+    streams: int = 1
 
 
 PLAIN = SessionRequest()
@@ -169,6 +171,9 @@ def _options(path: Path, request: SessionRequest) -> ort.SessionOptions:
     options.log_severity_level = FATAL_ONLY
     options.graph_optimization_level = LEVELS[request.level]
     options.intra_op_num_threads = request.threads or 0
+    if request.streams > 1:
+        options.execution_mode = ort.ExecutionMode.ORT_PARALLEL
+        options.inter_op_num_threads = request.streams
     if request.profile_prefix is not None:
         options.enable_profiling = True
         options.profile_file_prefix = str(request.profile_prefix)
