@@ -48,6 +48,7 @@ VERBS: Mapping[str, str] = MappingProxyType(
         "view": "Show TARGET in Netron, in your browser.",
         "annotate": "Make the control image of a picture.",
         "generate": "Generate a picture with the whole pipeline.",
+        "bill": "Say what a picture costs: every graph, its calls, all of it.",
     }
 )
 """The verbs in the order of the help page; each is in a module of its name, loaded when it is called."""

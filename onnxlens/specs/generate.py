@@ -82,18 +82,19 @@ class GenerateRequest:
         for control in self.controls:
             if not isfinite(control.strength):
                 raise UsageError(f"strength {control.strength}: expected a finite number")
-        _require("steps", self.steps, 1, MOST_STEPS, "more visit timesteps that were not trained")
-        _require("images", self.images, 1, MOST_SAMPLES)
-        _require("seed", self.seed, 0, MOST_SEED - self.images)
-        _require("eta", self.eta, 0, 1, "0 is DDIM, 1 DDPM")
-        _require("denoising", self.denoising, 0, 1, "the share of the steps")
+        require_between("steps", self.steps, 1, MOST_STEPS, "more visit timesteps that were not trained")
+        require_between("images", self.images, 1, MOST_SAMPLES)
+        require_between("seed", self.seed, 0, MOST_SEED - self.images)
+        require_between("eta", self.eta, 0, 1, "0 is DDIM, 1 DDPM")
+        require_between("denoising", self.denoising, 0, 1, "the share of the steps")
         if not isfinite(self.scale):
             raise UsageError(f"scale {self.scale}: expected a finite number")
         if not 0 <= self.low <= self.high < float("inf"):
             raise UsageError(f"low {self.low:g} and high {self.high:g}: expected 0 <= low <= high")
 
 
-def _require(name: str, value: float, low: float, high: float, why: str = "") -> None:
+def require_between(name: str, value: float, low: float, high: float, why: str = "") -> None:
+    """Refuse a value that is not in a range."""
     if not low <= value <= high:
         raise UsageError(f"{name} {value}: expected {low} to {high}{f'; {why}' if why else ''}")
 
