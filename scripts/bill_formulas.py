@@ -2,7 +2,7 @@
 
     PYTHONPATH=. python scripts/bill_formulas.py [GRAPH ..]
 
-Every graph is exported once, counted at eleven sizes and held to the counts at all of them. A test compares
+Every graph is exported once, counted at fifteen sizes and held to the counts at all of them. A test compares
 the file with counts at other sizes.
 """
 
@@ -29,13 +29,16 @@ from onnxlens.specs.roofline import ELEMENTWISE, TRANSCENDENTAL
 
 OUT = Path(__file__).parents[1] / "onnxlens" / "pipeline" / "formulas.json"
 
-SIDES = ((2, 2), (2, 3), (3, 3), (2, 5), (4, 3), (3, 5), (4, 4), (6, 3), (5, 5), (4, 7), (7, 7))
+SIDES = (
+    (2, 2), (2, 3), (3, 2), (3, 3), (2, 5), (5, 2), (4, 3), (3, 5), (5, 3), (4, 4), (6, 3), (5, 5), (4, 7),
+    (7, 4), (7, 7),
+)  # fmt: skip
 UNITS = {"openpose-body": 8, "openpose-hand": 8, "vae-encoder": 16, "vae-decoder": 16}
 """Pixels that the sides above are multiples of; 64 of all other graphs.
 
 Long group normalizations of the VAE are split from 128 x 256 pixels on: formulas are of whole ones.
 """
-UNIT = 64
+UNIT, LATENT_PIXELS = 64, 8
 WORDS = ("int64", "int32", "bool")
 """Types besides floats whose elementwise operations a chip may have a rate for."""
 
@@ -112,13 +115,16 @@ def at_batch(target: OpenedTarget, name: str, batch: int) -> Values:
     first = counts_of(target.graph_at(sizes[0]), WORDS)
     words = [word for word in WORDS if any(first[f"{u} {word}"] for u in (ELEMENTWISE, TRANSCENDENTAL))]
     counted = [counts_of(target.graph_at(size), words) for size in sizes]
-    pixels = tuple(size.get("height", 0) * size.get("width", 0) for size in sizes)
-    fitter = Fitter({"pixels": pixels})
+    sides = {
+        name: tuple(size.get(side, 0) // LATENT_PIXELS for size in sizes)
+        for name, side in (("rows", "height"), ("columns", "width"))
+    }
+    fitter = Fitter(sides)
 
     def fit(vector: Vector) -> Polynomial:
-        found = fitter.fit([frozenset({"pixels"})], vector, 2)
+        found = fitter.fit([frozenset(sides)], vector, 2)
         if found is None:
-            raise SystemExit(f"{name}: {vector} is no polynomial in pixels, batch {batch}")
+            raise SystemExit(f"{name}, batch {batch}: {vector} is no polynomial in rows and columns")
         return found
 
     rows: Values = {}
@@ -154,7 +160,7 @@ def _covers(pair: Sequence[Polynomial], other: Sequence[Polynomial]) -> bool:
 
 
 def plain(formula: Polynomial) -> Mapping[str, str]:
-    """``{"pixels^2": "9/4"}``."""
+    """``{"columns^2*rows": "9/4"}``."""
     return {
         "*".join(f"{name}^{power}" if power > 1 else name for name, power in powers) or "1": str(factor)
         for powers, factor in sorted(formula.terms.items())

@@ -152,8 +152,8 @@ def bill(
         from onnxlens.reports.plots.style import require_suffix
 
         require_suffix(plot)
-    options["stored_as"] = options["stored_as"] or ""
-    request = BillRequest(kinds=_with_controls(kinds, controls), **size, **options)
+    options |= {**size, "kinds": _with_controls(kinds, controls), "stored_as": options["stored_as"] or ""}
+    request = BillRequest(**options)
     axes, chips = _axes(kinds, (*sweep, *more)), ",".join(hardware)
     with progress.shown("bill") as shown:
         found = onnxlens.bill_of(request, hardware=chips, runs=runs * latency, progress=shown)

@@ -1,9 +1,9 @@
 """What a graph of the catalog costs at any batch and size, from formulas: nothing is exported.
 
 ``formulas.json`` is made by scripts/bill_formulas.py: for each batch that the pipeline runs a graph at,
-polynomials in the pixels of its picture, which are whole at multiples of 64, and of OpenPose's networks at
-multiples of 8. Bytes are those of floats, as their number, and all others; what is alive is the largest of
-several such pairs.
+polynomials in the rows and columns of its picture's latent, height/8 and width/8. They hold where both sides
+are multiples of 64 pixels, of OpenPose's networks of 8. Bytes are those of floats, as their number, and all
+others; what is alive is the largest of several such pairs.
 """
 
 from __future__ import annotations
@@ -29,6 +29,7 @@ FLOAT = "float32"
 """As what floats are held where nothing else is asked for, and the word for them in the file."""
 
 BYTE_BITS = 8
+LATENT_PIXELS = 8
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,7 +107,7 @@ def _polynomial(terms: Mapping[str, str]) -> Polynomial:
 
 
 def _powers(text: str) -> Powers:
-    """``pixels^2``."""
+    """``columns^2*rows``."""
     parts = [part.partition("^") for part in text.split("*") if part != "1"]
     return tuple((name, int(power or 1)) for name, _, power in parts)
 
@@ -126,12 +127,20 @@ def cost_of(call: Call, dtype: str, chips: Mapping[str, Chip]) -> tuple[GraphCos
     if DTYPE_BITS[dtype] % BYTE_BITS:
         raise UsageError(f"--as-dtype {dtype}: a bill is in whole bytes; 'onnxlens profile' takes it")
     formulas = graph_formulas()[call.graph, call.batch]
-    sizes = {"pixels": (call.height or 0) * (call.width or 0)}
+    sizes = {"rows": (call.height or 0) // LATENT_PIXELS, "columns": (call.width or 0) // LATENT_PIXELS}
     floats, others = formulas.weights
+    counts = {name: evaluated(each, sizes) for name, each in formulas.counts.items()}
+    moved = {name: each.at(sizes, dtype) for name, each in formulas.moved.items()}
+    macs, vector_ops, special_ops = (counts[name] for name in COUNTS)
+    weight_read_bytes, read_bytes, write_bytes = (moved[name] for name in BYTES)
     cost = GraphCost(
-        **{name: evaluated(each, sizes) for name, each in formulas.counts.items()},
-        **{name: each.at(sizes, dtype) for name, each in formulas.moved.items()},
-        params=formulas.params,
+        macs,
+        vector_ops,
+        special_ops,
+        weight_read_bytes,
+        read_bytes,
+        write_bytes,
+        formulas.params,
         resident_weight_bytes=floats * DTYPE_BITS[dtype] // BYTE_BITS + others,
         peak_live_bytes=max(each.at(sizes, dtype) for each in formulas.live),
     )

@@ -211,14 +211,14 @@ class Bill:
         """Any stages together; whole numbers stay whole."""
         weighted = [(each, Fraction(times(each.call))) for each in stages]
         measured = [each.measured.median_s * count for each, count in weighted if each.measured is not None]
-        return BillSum(
-            *(
-                _whole(sum(getattr(each.cost, name) * count for each, count in weighted))
-                for name in ("macs", "flops", "moved_bytes")
-            ),
-            {chip: fsum(each.cost.bound_s[chip] * count for each, count in weighted) for chip in self.chips},
-            fsum(measured) if measured else None,
+        macs, flops, moved_bytes = (
+            _whole(sum((getattr(each.cost, name) * count for each, count in weighted), Fraction(0)))
+            for name in ("macs", "flops", "moved_bytes")
         )
+        bound_s = {
+            chip: fsum(each.cost.bound_s[chip] * count for each, count in weighted) for chip in self.chips
+        }
+        return BillSum(macs, flops, moved_bytes, bound_s, fsum(measured) if measured else None)
 
     def resident_weight_bytes(self, stages: Sequence[BillStage] | None = None) -> int:
         """The weights of all networks of the stages, each once."""
@@ -241,5 +241,5 @@ class Bill:
         return self.resident_weight_bytes() + self.peak_live_bytes
 
 
-def _whole(number: int | Fraction) -> int | float:
-    return int(number) if number == int(number) else float(number)
+def _whole(number: Fraction) -> int | float:
+    return int(number) if number.denominator == 1 else float(number)

@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from onnxlens.reports.numbers import share, short_bytes, short_count, short_time
 from onnxlens.reports.plots.style import INK, SERIES, label, plot
 from onnxlens.specs.bill import Bill, BillStage, BillSum
+
+if TYPE_CHECKING:
+    from matplotlib.patches import Patch
 
 INSIDE = 0.055
 """A share from here on has room for its percentage."""
@@ -57,7 +62,7 @@ def write_bill_plot(bill: Bill, path: Path) -> None:
         )  # fmt: skip
 
 
-def _swatch(color: str, name: str):  # type: ignore[no-untyped-def]
+def _swatch(color: str, name: str) -> Patch:
     from matplotlib.patches import Patch
 
     return Patch(color=color, label=label(name, 40))
@@ -68,11 +73,14 @@ def _measures(bill: Bill) -> Sequence[Measure]:
         ("MACs", lambda each: each.macs, short_count),
         ("bytes moved, nothing fused", lambda each: each.moved_bytes, short_bytes),
     ]
-    for chip in bill.chips:
-        found.append((f"{chip}: at least", lambda each, chip=chip: each.bound_s[chip], short_time))
+    found += [(f"{chip}: at least", partial(_bound, chip), short_time) for chip in bill.chips]
     if bill.machine:
         found.append(("measured here", lambda each: each.measured_s or 0.0, short_time))
     return found
+
+
+def _bound(chip: str, each: BillSum) -> float:
+    return each.bound_s[chip]
 
 
 def _groups(bill: Bill) -> Sequence[tuple[str, Sequence[BillStage]]]:
