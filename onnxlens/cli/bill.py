@@ -87,7 +87,9 @@ def _axes(kinds: tuple[str, ...], texts: Sequence[str]) -> dict[str, list[dict[s
     "--kind", "kinds", metavar="KIND,..", default=DEFAULT.kinds[0], show_default=True, callback=_kinds,
     help=f"One ControlNet each: {', '.join(KINDS)}.",
 )  # fmt: skip
-@click.option("--controls", type=int, metavar="N", help="So many ControlNets of one kind; 0 for none.")
+@click.option(
+    "--controls", type=click.IntRange(min=0), metavar="N", help="So many ControlNets of one kind; 0 for none."
+)
 @click.option("--steps", type=int, default=DEFAULT.steps, show_default=True, help="Steps of DDIM.")
 @click.option(
     "--scale", type=float, default=DEFAULT.scale, show_default=True,

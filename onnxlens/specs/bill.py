@@ -11,7 +11,7 @@ from typing import Literal
 from onnxlens.errors import UsageError
 from onnxlens.specs.bench import LatencyResult
 from onnxlens.specs.bounds import MOST_PIXELS, MOST_SAMPLES
-from onnxlens.specs.generate import MOST_STEPS, Schedule, require_between
+from onnxlens.specs.generate import Schedule, require_between, require_steps
 
 StageKind = Literal["annotator", "text", "encoder", "controlnet", "unet", "decoder"]
 UNET_PIXELS = 64
@@ -52,7 +52,7 @@ class BillRequest:
     rate: float | None = None
 
     def __post_init__(self) -> None:
-        require_between("steps", self.steps, 1, MOST_STEPS, "more visit timesteps that were not trained")
+        require_steps(self.steps)
         require_between("images", self.images, 1, MOST_SAMPLES)
         require_between("controls", len(self.kinds), 0, MOST_SAMPLES)
         require_between("hands", self.hands, 0, MOST_SAMPLES)

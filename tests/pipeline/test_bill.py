@@ -54,7 +54,7 @@ def counted(calls: list[tuple[str, int, int]]) -> Counts:
     ("kinds", "changes"),
     [
         (("canny",), {}),
-        (("canny", "canny", "scribble-drawing"), {"images": 2, "steps": 3}),
+        (("canny", "canny", "scribble-drawing"), {"images": 2, "steps": 4}),
         (("canny",), {"guess_mode": True}),
         (("canny",), {"guess_mode": True, "schedule": "two-pass"}),
         (("canny",), {"schedule": "two-pass"}),
@@ -109,7 +109,7 @@ def test_the_networks_of_an_annotator_are_those_that_it_runs(
 
 def test_the_demo_costs_twenty_steps_at_batch_two_and_its_ends() -> None:
     bill = bill_of()
-    assert bill.total.macs == 20 * 2 * (CONTROLNET + UNET) + DECODER + 2 * CLIP == 23_001_867_310_592
+    assert bill.total.macs == 20 * 2 * (CONTROLNET + UNET) + DECODER + 2 * CLIP == 23_001_866_309_632
     assert bill.per_step.macs == 2 * (CONTROLNET + UNET) == 1_086_565_416_960
     # 4 bytes for each weight of CLIP, ControlNet, UNet and decoder, and for a few constants of the graphs
     weights = 4 * (123_060_480 + 361_279_120 + 859_520_964 + 49_490_199)
@@ -188,14 +188,26 @@ def test_the_command_line_sweeps_and_its_documents_follow_the_schema() -> None:
     assert [(each["request"]["width"], each["timesteps"]) for each in document["sweep"]] == [
         (256, 10), (256, 20), (768, 10), (768, 20),
     ]  # fmt: skip
-    assert document["totals"]["all"]["macs"] == 23_001_867_310_592
+    assert document["totals"]["all"]["macs"] == 23_001_866_309_632
     table = onnxlens("bill", "--hardware", "h200,a100", "--rate", 24, "--images", 2, "--wide")
-    assert [line.split("  ")[0] for line in table.out.splitlines()[8:12]] == [
+    assert [line.split("  ")[0] for line in table.out.splitlines()[9:13]] == [
         "one step", "all", "per image", "a second of video at 24/s",
     ]  # fmt: skip
     assert "23.00 T" in onnxlens("bill", "--format", "md").out
     rows = onnxlens("bill", "--controls", 0, "--format", "csv").out.splitlines()
     assert [row.split(",")[0] for row in rows] == ["graph", "clip-text", "sd-unet", "vae-decoder"]
+
+
+@pytest.mark.slow
+def test_a_measured_time_is_that_of_one_call_as_often_as_it_runs(small: None) -> None:
+    bill = bill_of(BillRequest(height=64, width=64, steps=2), runs=2)
+    times = {stage.call.graph: stage.measured for stage in bill.stages}
+    assert list(times) == ["clip-text", "controlnet", "sd-unet", "vae-decoder"]
+    medians = [
+        time.median_s * calls for time, calls in zip(times.values(), (1, 2, 2, 1), strict=True) if time
+    ]
+    assert bill.total.measured_s == pytest.approx(sum(medians), rel=1e-12)
+    assert bill.machine["threads"]
 
 
 def test_a_picture_is_drawn(tmp_path: Path) -> None:
@@ -216,7 +228,8 @@ def test_a_picture_is_drawn(tmp_path: Path) -> None:
         (("--size", "5x5x5"), "'5x5x5' is no size, such as 512 or 512x768"),
         (("--kind", "fog"), "'fog' is none of canny, hed"),
         (("--kind", "canny,hed", "--controls", "3"), "--kind names 2 ControlNets, and --controls 3"),
-        (("--controls", "-1"), "controls"),
+        (("--controls", "-1"), "-1 is not in the range"),
+        (("--steps", "3"), "steps 3: the published schedule would begin at timestep 1000"),
         (("--steps", "501"), "steps 501: expected 1 to 500"),
         (("--rate", "0"), "rate 0.0: expected pictures per second, more than 0"),
         (("--scale", "nan"), "scale nan: expected a finite number"),

@@ -41,7 +41,9 @@ def bill_table(bill: Bill, table_format: TableFormat, width: int | None) -> str:
     sums = [] if table_format == "csv" else list(_sums(bill))
     shown, hidden = fitted([*lines, *(line for _, line in sums)], columns, width)
     table = render_table(lines, shown, table_format, sums)
-    return with_notes(_heading(bill), table, [*hidden_note(hidden), *_notes(bill)], table_format)
+    return with_notes(
+        f"the pipeline's bill: {_heading(bill)}", table, [*hidden_note(hidden), *_notes(bill)], table_format
+    )
 
 
 def _stage_line(bill: Bill, stage: BillStage) -> _Line:
@@ -60,7 +62,8 @@ def _stage_line(bill: Bill, stage: BillStage) -> _Line:
         "live": cost.peak_live_bytes,
         **{f"limited_by{AT}{chip}": limit for chip, limit in cost.limited_by.items()},
     }
-    return _Line(cells, bill.sum_of([stage]))
+    found = bill.sum_of([stage])
+    return _Line({**cells, "share": share(found.macs, bill.total.macs)}, found)
 
 
 def _sums(bill: Bill) -> Iterator[tuple[str, _Line]]:
@@ -83,10 +86,9 @@ def _columns(bill: Bill, *, machine: bool) -> Iterator[Column[_Line]]:
         yield Column(name, partial(_cell, name))
     for name in ("batch", "calls", *(("frame_calls",) if machine else ())):
         yield _summed(Column(name, partial(_cell, name), right=True))
-    whole = bill.total.macs
     yield _figure("macs", lambda line: line.sum.macs, short_count)
     if not machine:
-        yield _summed(Column("share", lambda line: share(line.sum.macs, whole), right=True))
+        yield _summed(Column("share", lambda line: line.cells.get("share"), right=True))
     yield _figure("flops", lambda line: line.sum.flops, short_count)
     yield _figure("moved", lambda line: line.sum.moved_bytes, short_bytes, "moved_bytes")
     yield _figure("weights", partial(_number, "weights"), short_bytes, "resident_weight_bytes")
@@ -136,7 +138,7 @@ def _heading(bill: Bill) -> str:
         *(() if request.denoising is None else (f"from a picture, {request.denoising:g} of the steps",)),
         counted(request.images, "image"),
     )
-    return f"the pipeline's bill: {controls}; {', '.join(said)}"
+    return f"{controls}; {', '.join(said)}"
 
 
 def _notes(bill: Bill) -> Iterator[str]:
@@ -182,7 +184,8 @@ def sweep_table(bills: Sequence[Bill], axes: Sequence[str], table_format: TableF
             )
         )
     table = render_table(bills, columns, table_format)
-    return with_notes(f"{_heading(first)}; swept", table, [*first.notes], table_format)
+    over = f"the pipeline's bill over {', '.join(axes)}; all else as in the first row: "
+    return with_notes(over + _heading(first), table, [*first.notes], table_format)
 
 
 def _axis(axis: str, bill: Bill) -> Cell:
