@@ -81,9 +81,9 @@ def _sums(bill: Bill) -> Iterator[tuple[str, _Line]]:
 
 
 def _columns(bill: Bill, *, machine: bool) -> Iterator[Column[_Line]]:
-    names = ("graph", "stage", "network", "height", "width") if machine else ("graph", "size")
+    names = ("graph", "stage", "network", "height", "width") if machine else ("network", "size")
     for name in names:
-        yield Column(name, partial(_cell, name))
+        yield Column("graph" if name == "network" and not machine else name, partial(_cell, name))
     for name in ("batch", "calls", *(("frame_calls",) if machine else ())):
         yield _summed(Column(name, partial(_cell, name), right=True))
     yield _figure("macs", lambda line: line.sum.macs, short_count)
