@@ -60,7 +60,7 @@ def with_working_sets(opened: OpenedTarget, ledger: Ledger, stored_as: str = "")
         ledger: its costs.
         stored_as: the dtype in which floats are held, such as int8; "" for the file's.
     """
-    from onnxlens.profile.count.ledger import with_working_sets as measured
+    from onnxlens.profile.count.working_sets import with_working_sets as measured
 
     return measured(ledger, opened.graph, stored_as)
 

@@ -19,6 +19,7 @@ from onnxlens.specs.ledger import Ledger
 from tests.api.formula_nets import NETS, random_net, saved
 
 LARGEST = 3000
+LANGUAGE_MODELS = sorted((Path(__file__).parents[1] / "data" / "language_models").glob("*.onnx"))
 
 
 def drawn(report: FormulaReport, count: int) -> Iterator[Mapping[str, int]]:
@@ -56,6 +57,18 @@ def test_formulas_of_random_nets(tmp_path: Path, seed: int) -> None:
         assert not report.open_nodes
         for dims in drawn(report, 100):
             require_equal(report, build_ledger(it.graph_at(dims)), dims)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("path", LANGUAGE_MODELS, ids=lambda path: path.stem)
+def test_formulas_of_language_models(path: Path) -> None:
+    with OpenedTarget(path) as it:
+        report = formulas_of(it)
+        assert {node.op_type for node in report.open_nodes} <= {"QMoE"}  # min(tokens x k, experts) weights
+        for dims in drawn(report, 100):
+            ledger = build_ledger(it.graph_at(dims))
+            if not report.open_nodes:
+                require_equal(report, ledger, dims)
 
 
 def formula(path: Path, column: str, row: int = 0) -> str:

@@ -99,7 +99,10 @@ def test_what_is_wholly_unknown_is_not_said_to_be_nothing(tmp_path: Path) -> Non
     assert " 0 B" not in moved
 
 
-def test_one_tensor_is_not_several_and_types_are_as_they_are_held(tmp_path: Path) -> None:
+def test_one_tensor_is_not_several_and_types_are_as_they_are_held(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "200")
     x, y = (value(name, (2, 8)) for name in "xy")
     path = save(tmp_path, [op("Relu", "x", "y")], [x], [y], [])
     done = onnxlens("memory", path, "--as-dtype", "int8", "--order", "better")

@@ -7,8 +7,9 @@ from pathlib import Path
 import pytest
 
 import onnxlens as api
-from onnxlens.profile.count.ledger import build_ledger, with_working_sets
+from onnxlens.profile.count.ledger import build_ledger
 from onnxlens.profile.count.liveness import WorkingSets
+from onnxlens.profile.count.working_sets import with_working_sets
 from onnxlens.profile.graph.graph import Graph
 from onnxlens.profile.graph.loading import load_graph
 from tests.profile.models import op, save, save_net, value, weight

@@ -81,12 +81,14 @@ def test_zeros_alone_are_one_light_color() -> None:
 
 def test_every_number_of_the_ledger_can_color() -> None:
     bounds = {*FIGURES, *FUSED} - {"bound_s"}  # of several chips, in a table
+    of_experts = {"active_params", "expected_weight_read_bytes"}  # in a table
     others = {
         "order",
         "depth",
         "groups",
         *PEER_NAMES.values(),
         *bounds,
+        *of_experts,
     }  # of a whole, or in a convention of its own
     numbers = {name for name in LEDGER_COLUMNS if not name.endswith("_percent")} - TEXTS - others
     assert numbers <= set(COSTS)

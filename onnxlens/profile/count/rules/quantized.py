@@ -1,7 +1,7 @@
 """Integer and quantized operators: the MACs of their float forms, and the ops on scales and zero points.
 
 Those of ONNX Runtime too: mostly the float form between dequantized inputs and a quantized output. Then those
-of other quantizers, which mostly quantize and dequantize in one: a fake quantizer costs what the pair does.
+of other quantizers. A fake quantizer, which quantizes and dequantizes in one, costs what dequantizing does.
 """
 
 from __future__ import annotations
@@ -179,19 +179,7 @@ def qordered_matmul(node: NodeView) -> Work:
     return matmul(node) + per_output * prod(node.output_shape(0))
 
 
-ROUND_TRIP = REQUANTIZE + DEQUANTIZE  # a QuantizeLinear and a DequantizeLinear, with a zero point
 BLOCK_RANGE = 2 * VECTOR  # abs and max; what a block takes once, for its scale, is not counted
-FLOAT_ROUND_TRIP = QUANTIZE + VECTOR  # between types of floats: without a zero point
-BIPOLAR = 3 * VECTOR  # compare with 0, select, scale
-
-
-def trunc(node: NodeView) -> Work:
-    """To integers (divide, add, round), low bits dropped (divide, round), and back (subtract, multiply).
-
-    Where it is given the scale of its output, it saturates too: two compares.
-    """
-    per_element = 7 * VECTOR + 2 * node.has_input(6) * VECTOR
-    return per_element * prod(node.output_shape(0))
 
 
 def multi_threshold(node: NodeView) -> Work:
@@ -201,25 +189,20 @@ def multi_threshold(node: NodeView) -> Work:
     return VECTOR * (prod(node.output_shape(0)) * (2 * thresholds + scaled))
 
 
-BLOCK_ROUND_TRIP = each_output(BLOCK_RANGE + FLOAT_ROUND_TRIP)
-
 FAKE_RULES: Mapping[str, Rule] = {
-    "Quant": each_output(ROUND_TRIP),
-    "IntQuant": each_output(ROUND_TRIP),
-    "QcQuantizeOp": each_output(ROUND_TRIP),
-    "FakeQuantize": each_output(ROUND_TRIP),
-    "Trunc": trunc,
-    "BipolarQuant": each_output(BIPOLAR),
-    "FloatQuant": each_output(FLOAT_ROUND_TRIP),
-    "FixNeuron": each_output(FLOAT_ROUND_TRIP),
-    "BFPQuantizeDequantize": BLOCK_ROUND_TRIP,
-    "MXQuantizeDequantize": BLOCK_ROUND_TRIP,
-    "BFPFixNeuron": BLOCK_ROUND_TRIP,
-    "MXFixNeuron": BLOCK_ROUND_TRIP,
-    "TRT_FP4QDQ": BLOCK_ROUND_TRIP,
+    **dict.fromkeys(
+        ("Quant", "IntQuant", "QcQuantizeOp", "FakeQuantize", "Trunc"), each_output(DEQUANTIZE)
+    ),
+    **dict.fromkeys(
+        ("BipolarQuant", "FloatQuant", "FixNeuron", "BFPQuantizeDequantize", "MXQuantizeDequantize",
+         "BFPFixNeuron", "MXFixNeuron", "TRT_FP4QDQ"), each_output(VECTOR)
+    ),
     "MultiThreshold": multi_threshold,
-}
-"""Of the fake quantizers, which some tools have in several domains."""
+}  # fmt: skip
+"""Of the fake quantizers, which some tools have in several domains: what it takes to dequantize.
+
+A device holds the tensor quantized; that it is rounded here is the simulation's.
+"""
 
 QUANTIZER_RULES: Mapping[Operator, Rule] = {
     **dict.fromkeys(QUANTIZERS, quantize_linear),

@@ -27,23 +27,20 @@ def quark(domain: str) -> Iterator[Case]:
     layer = [(4, 2, 5), (1, 12, 5), (1, 12, 3)]
     yield case(f"{own}LSTM", layer, [(4, 1, 2, 3)], domain=domain, hidden_size=3,
                macs=4 * 24 * 8, vector=8 * 24, special=5 * 24)  # fmt: skip
-    # abs, max, divide, round, two compares, multiply
+    # as a DequantizeLinear without a zero point: a multiply
     for op_type in ("BFPQuantizeDequantize", "MXQuantizeDequantize", "BFPFixNeuron", "MXFixNeuron"):
-        yield case(op_type, [X], [X], domain=domain, vector=7 * 24)
-    yield case("FixNeuron", [X], [X], domain=domain, vector=5 * 24)
+        yield case(op_type, [X], [X], domain=domain, vector=24)
+    yield case("FixNeuron", [X], [X], domain=domain, vector=24)
 
 
 def qonnx(domain: str) -> Iterator[Case]:
-    # 5 to quantize with a zero point, 2 to dequantize
+    # as a DequantizeLinear with a zero point: a subtract and a multiply
     for op_type in ("Quant", "IntQuant"):
-        yield case(op_type, [X, (), (), ()], [X], domain=domain, vector=7 * 24)
-    # compare, select, multiply
-    yield case("BipolarQuant", [X, ()], [X], domain=domain, vector=3 * 24)
-    yield case("FloatQuant", [X, (), (), (), (), ()], [X], domain=domain, vector=5 * 24)
-    # divide, add, round; divide, round; subtract, multiply; with an output's scale two compares
-    yield case("Trunc", [X, (), (), (), ()], [X], domain=domain, vector=7 * 24)
-    yield case("Trunc", [X, (), (), (), (), (), ()], [X], domain=domain, vector=9 * 24)
-    yield case("Trunc", [X, (), (), (), (), ()], [X], domain=domain, vector=7 * 24)
+        yield case(op_type, [X, (), (), ()], [X], domain=domain, vector=2 * 24)
+    yield case("Trunc", [X, (), (), (), ()], [X], domain=domain, vector=2 * 24)
+    # without one: a multiply
+    yield case("BipolarQuant", [X, ()], [X], domain=domain, vector=24)
+    yield case("FloatQuant", [X, (), (), (), (), ()], [X], domain=domain, vector=24)
     # 7 thresholds: a compare and an add each; a scale, a bias
     yield case("MultiThreshold", [(2, 3, 4), (3, 7)], [X], domain=domain, vector=14 * 24)
     yield case("MultiThreshold", [X, (1, 7)], [X], domain=domain, out_scale=0.5, vector=15 * 24)
@@ -55,7 +52,7 @@ def tensorrt() -> Iterator[Case]:
     for name in ("", "TRT_FP8", "TRT_INT4", "TRT_MXFP8"):
         yield case(f"{name}QuantizeLinear", [X, ()], [X], domain="trt", vector=4 * 24)
         yield case(f"{name}DequantizeLinear", [X, ()], [X], domain="trt", vector=24)
-    yield case("TRT_FP4QDQ", [X], [X], domain="trt", vector=7 * 24)
+    yield case("TRT_FP4QDQ", [X], [X], domain="trt", vector=24)
     # abs, max, divide, round, two compares
     for name in ("MXFP8", "FP4"):
         yield case(f"TRT_{name}DynamicQuantize", [X], [X, (2, 3, 1)], domain="trt", vector=6 * 24)
@@ -64,7 +61,7 @@ def tensorrt() -> Iterator[Case]:
 QUANTIZER_CASES: tuple[Case, ...] = (
     *(each for domain in QUARK for each in quark(domain)),
     *(each for domain in QONNX for each in qonnx(domain)),
-    *(case("QcQuantizeOp", [X], [X], domain=domain, vector=7 * 24) for domain in AIMET),
+    *(case("QcQuantizeOp", [X], [X], domain=domain, vector=2 * 24) for domain in AIMET),
     *tensorrt(),
-    case("FakeQuantize", [X, (), (), (), ()], [X], domain="org.openvinotoolkit", vector=7 * 24),
+    case("FakeQuantize", [X, (), (), (), ()], [X], domain="org.openvinotoolkit", vector=2 * 24),
 )
