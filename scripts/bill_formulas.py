@@ -19,7 +19,8 @@ from onnxlens.profile.chip.as_held import as_if_held
 from onnxlens.profile.chip.bound import Bounder, Held
 from onnxlens.profile.count.counting import count_nodes
 from onnxlens.profile.count.formula_fit import Fitter, Vector
-from onnxlens.profile.count.ledger import build_ledger, with_working_sets
+from onnxlens.profile.count.ledger import build_ledger
+from onnxlens.profile.count.working_sets.py onnxlens.api.ledger import with_working_sets
 from onnxlens.profile.count.liveness import live_bytes
 from onnxlens.profile.graph.graph import Graph
 from onnxlens.reference_model import catalog
