@@ -20,8 +20,8 @@ from onnxlens.profile.chip.bound import Bounder, Held
 from onnxlens.profile.count.counting import count_nodes
 from onnxlens.profile.count.formula_fit import Fitter, Vector
 from onnxlens.profile.count.ledger import build_ledger
-from onnxlens.profile.count.working_sets.py onnxlens.api.ledger import with_working_sets
 from onnxlens.profile.count.liveness import live_bytes
+from onnxlens.profile.count.working_sets import with_working_sets
 from onnxlens.profile.graph.graph import Graph
 from onnxlens.reference_model import catalog
 from onnxlens.specs.chip import Chip, Figure

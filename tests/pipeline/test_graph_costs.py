@@ -13,7 +13,7 @@ from onnxlens.api.memory import memory_plan
 from onnxlens.api.opened import OpenedTarget
 from onnxlens.api.target import Settings
 from onnxlens.pipeline.graph_costs import FILE, cost_of
-from onnxlens.profile.count.working_sets.py onnxlens.api.ledger import with_working_sets
+from onnxlens.profile.count.working_sets import with_working_sets
 from onnxlens.specs.bill import Call
 
 SIZES: Mapping[str, tuple[int, int]] = {
