@@ -90,7 +90,7 @@ def _counting_chip(dtype: str) -> Chip:
     return Chip("", "", macs_per_s={"float32xfloat32": one}, vector_ops_per_s=rates, special_ops_per_s=rates)
 
 
-def weights_of(target: OpenedTarget, graph: Graph) -> tuple[int, int]:
+def weights_of(graph: Graph) -> tuple[int, int]:
     """Resident weights: elements of floats, and bytes of all else."""
     ledger = build_ledger(graph)
     return _split(
@@ -98,24 +98,32 @@ def weights_of(target: OpenedTarget, graph: Graph) -> tuple[int, int]:
     )
 
 
+def held_weights(graph: Graph, others: int) -> tuple[int, int]:
+    """The same where the second is known: a table of positions grows with the picture."""
+    elements, left = divmod(build_ledger(graph).totals.resident_weight_bytes - others, 4)
+    assert not left
+    return elements, others
+
+
 def formulas_of(name: str) -> Values:
     """What the file holds of a graph: the batches that the pipeline runs it at, each with its formulas."""
     with OpenedTarget(name) as target:
         first = target.graph_at(points(name, 1)[0])
-        known = {
-            "params": build_ledger(first).totals.params,
-            "weights": list(weights_of(target, first)),
-        }
+        _, others = weights_of(first)
         batches = range(1, catalog.ENTRIES[name].default_batch + 1)
-        return {**known, "batches": {str(batch): at_batch(target, name, batch) for batch in batches}}
+        return {
+            "params": build_ledger(first).totals.params,
+            "batches": {str(batch): at_batch(target, name, batch, others) for batch in batches},
+        }
 
 
-def at_batch(target: OpenedTarget, name: str, batch: int) -> Values:
-    """The formulas at one batch."""
+def at_batch(target: OpenedTarget, name: str, batch: int, others: int) -> Values:
+    """The formulas at one batch; ``others``: bytes of weights that are no floats."""
     sizes = points(name, batch)
     first = counts_of(target.graph_at(sizes[0]), WORDS)
     words = [word for word in WORDS if any(first[f"{u} {word}"] for u in (ELEMENTWISE, TRANSCENDENTAL))]
-    counted = [counts_of(target.graph_at(size), words) for size in sizes]
+    graphs = [target.graph_at(size) for size in sizes]
+    counted = [{**counts_of(graph, words), "weights": held_weights(graph, others)} for graph in graphs]
     sides = {
         name: tuple(size.get(side, 0) // LATENT_PIXELS for size in sizes)
         for name, side in (("rows", "height"), ("columns", "width"))

@@ -50,7 +50,7 @@ class GraphFormulas:
     """The costs of one graph at one batch.
 
     Attributes:
-        weights: resident: the number of floats, and bytes of all else.
+        weights: resident.
         counts: MACs and operations by the names of ``GraphCost``.
         alone: what takes a unit's time where all else is fused: operations by unit and type.
         moved: bytes by the names of ``GraphCost``.
@@ -59,7 +59,7 @@ class GraphFormulas:
     """
 
     params: int
-    weights: tuple[int, int]
+    weights: Sized
     counts: Mapping[str, Polynomial]
     alone: Mapping[tuple[str, str], Polynomial]
     moved: Mapping[str, Sized]
@@ -88,7 +88,7 @@ def _read(entry: Mapping[str, Any]) -> GraphFormulas:
     units = (ELEMENTWISE, TRANSCENDENTAL)
     return GraphFormulas(
         entry["params"],
-        tuple(entry["weights"]),
+        sized(entry["weights"]),
         {name: _polynomial(entry.get(name, {})) for name in COUNTS},
         {
             (unit, dtype): _polynomial(entry[key])
@@ -128,7 +128,6 @@ def cost_of(call: Call, dtype: str, chips: Mapping[str, Chip]) -> tuple[GraphCos
         raise UsageError(f"--as-dtype {dtype}: a bill is in whole bytes; 'onnxlens profile' takes it")
     formulas = graph_formulas()[call.graph, call.batch]
     sizes = {"rows": (call.height or 0) // LATENT_PIXELS, "columns": (call.width or 0) // LATENT_PIXELS}
-    floats, others = formulas.weights
     counts = {name: evaluated(each, sizes) for name, each in formulas.counts.items()}
     moved = {name: each.at(sizes, dtype) for name, each in formulas.moved.items()}
     macs, vector_ops, special_ops = (counts[name] for name in COUNTS)
@@ -141,7 +140,7 @@ def cost_of(call: Call, dtype: str, chips: Mapping[str, Chip]) -> tuple[GraphCos
         read_bytes,
         write_bytes,
         formulas.params,
-        resident_weight_bytes=floats * DTYPE_BITS[dtype] // BYTE_BITS + others,
+        resident_weight_bytes=formulas.weights.at(sizes, dtype),
         peak_live_bytes=max(each.at(sizes, dtype) for each in formulas.live),
     )
     notes: dict[str, None] = {}

