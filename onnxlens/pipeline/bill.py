@@ -21,8 +21,8 @@ if TYPE_CHECKING:
     from onnxlens.specs.chip import Chip
 
 SPLIT = (
-    "group normalizations are whole: those over more than 131,072 elements, as in the VAE, are exported in two "
-    "steps below opset 21, so that bytes and elementwise ops of 'onnxlens profile' differ from the bill's there"
+    "group normalizations are whole: those over more than 131,072 elements, as in the VAE, are exported in "
+    "two steps below opset 21, so that bytes and elementwise ops of 'onnxlens profile' differ there"
 )
 OUTSIDE = (
     "graphs alone: tokenizer, sampler, guidance, the scaling and adding of controls, and what annotators do "
