@@ -18,7 +18,7 @@ there, times ``cycles_per_step``. Names joined by ``*`` are flattened before the
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from math import prod
 from typing import Literal, get_args
 
@@ -115,6 +115,7 @@ class MatrixWork:
         stride: of the same axes.
         dilation: of the same axes.
         is_spread: every input position is multiplied by all taps, and what overlaps is added.
+        given: the input's size along the same axes, without padding; arrays do not see it.
     """
 
     layer: Layer
@@ -128,6 +129,7 @@ class MatrixWork:
     stride: tuple[int, ...] = ()
     dilation: tuple[int, ...] = ()
     is_spread: bool = False
+    given: tuple[int, ...] = field(default=(), compare=False)
 
     @property
     def taps(self) -> int:

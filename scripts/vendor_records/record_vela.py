@@ -15,7 +15,7 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
-from tflite_nets import Net, layers, networks
+from tflite_nets import Net, beside, layers, networks
 
 SYSTEMS = {"u55": "Ethos_U55_High_End_Embedded", "u65": "Ethos_U65_High_End", "u85": "Ethos_U85_SYS_DRAM_Mid"}
 U55 = [f"ethos-u55-{macs}" for macs in (32, 64, 128, 256)]
@@ -61,7 +61,7 @@ def record(config: str, name: str, net: Net) -> Iterator[dict[str, object]]:
     shapes = net.layers or [("pooling", net.shape[1:], net.tensors[net.at][0][1:], 2, 2, 1)]
     if len(rows) != len(shapes):
         raise SystemExit(f"{config} {name}: {len(rows)} rows for {len(shapes)} layers: {rows}")
-    for row, shape in zip(sorted(rows, key=lambda row: int(row["id"])), shapes, strict=True):
+    for row, shape in zip(sorted(rows, key=lambda row: int(row["source_id"])), shapes, strict=True):
         block = blocks[row["id"]]
         yield {
             "config": config, "net": name, "bits": net.bits, "traversal": block["traversal"],
@@ -89,7 +89,7 @@ def main() -> None:
         writer = csv.DictWriter(file, FIELDS, lineterminator="\n")
         writer.writeheader()
         for config in (*U55, "ethos-u65-256", "ethos-u65-512", *U85):
-            for name, net in {**layers(), **networks()}.items():
+            for name, net in {**layers(), **networks(), **beside()}.items():
                 rows = {tuple(row.values()): row for row in record(config, name, net)}
                 writer.writerows(rows.values())  # equal layers of a network once
                 print(config, name, file=sys.stderr)

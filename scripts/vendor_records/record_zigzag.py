@@ -19,7 +19,10 @@ from conv_layers import LAYERS, input_side
 from onnx import TensorProto, helper
 from zigzag.api import get_hardware_performance_zigzag
 
-ARRAYS = ("tpu_like", "edge_tpu_like", "ascend_like", "tesla_npu_like")
+ARRAYS = {  # and the mapping that ZigZag brings for each
+    **{name: name for name in ("tpu_like", "edge_tpu_like", "ascend_like", "tesla_npu_like")},
+    "meta_prototype": "meta_prototype_like",
+}
 
 
 def model(inner: int, outer: int, kernel: int, side: int, stride: int) -> onnx.ModelProto:
@@ -43,8 +46,9 @@ def main() -> None:
     with Path(sys.argv[1]).open("w", newline="") as file:
         writer = csv.writer(file, lineterminator="\n")
         writer.writerow(("array", "layer", "macs", "ideal_cycles", "temporal_cycles", "cycles"))
-        for array in ARRAYS:
-            hardware, mapping = (str(inputs / each / f"{array}.yaml") for each in ("hardware", "mapping"))
+        for array, mapped in ARRAYS.items():
+            files = (("hardware", array), ("mapping", mapped))
+            hardware, mapping = (str(inputs / kind / f"{name}.yaml") for kind, name in files)
             for name, sizes in LAYERS.items():
                 with tempfile.TemporaryDirectory() as folder:
                     onnx.save(model(*sizes), f"{folder}/layer.onnx")

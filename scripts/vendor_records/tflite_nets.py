@@ -39,6 +39,14 @@ KINDS = {
 }
 
 
+Sides = int | tuple[int, int]
+"""Height and width; a number for both."""
+
+
+def _sides(sides: Sides) -> tuple[int, int]:
+    return sides if isinstance(sides, tuple) else (sides, sides)
+
+
 @dataclass
 class Net:
     """A network that grows layer by layer; ``at`` is the last tensor.
@@ -51,12 +59,20 @@ class Net:
     tensors: list[tuple[tuple[int, ...], str, np.ndarray | None, float]] = field(default_factory=list)
     operators: list[tuple[int, Sequence[int], int, int, dict[str, int]]] = field(default_factory=list)
     layers: list[tuple[object, ...]] = field(default_factory=list)
+    inputs: list[int] = field(default_factory=list)
     at: int = 0
 
     def __post_init__(self) -> None:
-        """Start with the input."""
+        """Start with the input, if any."""
         self.random = np.random.default_rng(0)
-        self.tensors.append((self.shape, f"int{self.bits}", None, 0.02))
+        if self.shape:
+            self.start(self.shape)
+
+    def start(self, shape: tuple[int, ...]) -> Net:
+        """Go on from a further input: what follows stands beside the layers before."""
+        self.at = self._tensor(shape, f"int{self.bits}", None, 0.02)
+        self.inputs.append(self.at)
+        return self
 
     def _weights(self, shape: tuple[int, ...]) -> int:
         values = self.random.integers(-99, 99, shape).astype(np.int8)
@@ -75,31 +91,40 @@ class Net:
         self.operators.append((op, [*inputs], self.at, option, fields))
         return self
 
-    def conv(self, channels: int, kernel: int = 1, stride: int = 1, dilation: int = 1) -> Net:
+    def conv(self, channels: int, kernel: Sides = 1, stride: Sides = 1, dilation: Sides = 1) -> Net:
         """A convolution with SAME padding and a ReLU of TFLite's own."""
-        n, h, w, c = self.tensors[self.at][0]
-        out = (n, -(-h // stride), -(-w // stride), channels)
-        self.layers.append(("convolution", (h, w, c), out[1:], kernel, stride, dilation))
-        inputs = (self.at, self._weights((channels, kernel, kernel, c)), self._bias(channels))
-        fields = dict(StrideH=stride, StrideW=stride, DilationHFactor=dilation, DilationWFactor=dilation)
-        return self._add(Op.CONV_2D, inputs, out, Options.Conv2DOptions, Padding=Padding.SAME, **fields)
+        c = self.tensors[self.at][0][3]
+        out, fields = self._window("convolution", channels, kernel, stride, dilation)
+        inputs = (self.at, self._weights((channels, *_sides(kernel), c)), self._bias(channels))
+        return self._add(Op.CONV_2D, inputs, out, Options.Conv2DOptions, **fields)
 
-    def depthwise(self, kernel: int = 3, stride: int = 1) -> Net:
+    def depthwise(self, kernel: Sides = 3, stride: Sides = 1, dilation: Sides = 1) -> Net:
         """A depthwise convolution with SAME padding."""
-        n, h, w, c = self.tensors[self.at][0]
-        out = (n, -(-h // stride), -(-w // stride), c)
-        self.layers.append(("depthwise", (h, w, c), out[1:], kernel, stride, 1))
-        inputs = (self.at, self._weights((1, kernel, kernel, c)), self._bias(c))
-        fields = dict(StrideH=stride, StrideW=stride, DepthMultiplier=1, DilationHFactor=1, DilationWFactor=1)
+        channels = self.tensors[self.at][0][3]
+        out, fields = self._window("depthwise", channels, kernel, stride, dilation)
+        inputs = (self.at, self._weights((1, *_sides(kernel), channels)), self._bias(channels))
         option = Options.DepthwiseConv2DOptions
-        return self._add(Op.DEPTHWISE_CONV_2D, inputs, out, option, Padding=Padding.SAME, **fields)
+        return self._add(Op.DEPTHWISE_CONV_2D, inputs, out, option, DepthMultiplier=1, **fields)
+
+    def _window(
+        self, kind: str, channels: int, kernel: Sides, stride: Sides, dilation: Sides
+    ) -> tuple[tuple[int, ...], dict[str, int]]:
+        """The output of a layer with SAME padding, and the fields of its options."""
+        n, h, w, c = self.tensors[self.at][0]
+        (down, right), (high, wide) = _sides(stride), _sides(dilation)
+        out = (n, -(-h // down), -(-w // right), channels)
+        self.layers.append((kind, (h, w, c), out[1:], kernel, stride, dilation))
+        fields = dict(StrideH=down, StrideW=right, DilationHFactor=high, DilationWFactor=wide)
+        return out, {**fields, "Padding": Padding.SAME}
 
     def full(self, columns: int) -> Net:
-        """A fully connected layer of one row."""
-        inner = int(np.prod(self.tensors[self.at][0]))
-        self.layers.append(("matmul", (1, 1, inner), (1, 1, columns), 1, 1, 1))
+        """A fully connected layer, of one row where the input is a plane."""
+        shape = self.tensors[self.at][0]
+        rows = shape[0]
+        inner = int(np.prod(shape[1:]))
+        self.layers.append(("matmul", (1, rows, inner), (1, rows, columns), 1, 1, 1))
         inputs = (self.at, self._weights((columns, inner)), self._bias(columns))
-        return self._add(Op.FULLY_CONNECTED, inputs, (1, columns), Options.FullyConnectedOptions)
+        return self._add(Op.FULLY_CONNECTED, inputs, (rows, columns), Options.FullyConnectedOptions)
 
     def pool(self, kind: str, kernel: int, stride: int) -> Net:
         """A MaxPool or AveragePool without padding."""
@@ -178,7 +203,9 @@ def _model(net: Net) -> bytes:
                 BuiltinOptions=options,
             )  # fmt: skip
         )
-    first, last = _ints(builder, [0]), _ints(builder, [net.at])
+    read = {each for _, inputs, _, _, _ in net.operators for each in inputs}
+    made = [output for _, _, output, _, _ in net.operators if output not in read]
+    first, last = _ints(builder, net.inputs), _ints(builder, made)
     held, run = _vector(builder, tensors), _vector(builder, operators)
     graph = _table(builder, SubGraph, Tensors=held, Inputs=first, Outputs=last, Operators=run)
     named = [
@@ -206,6 +233,51 @@ def layers() -> dict[str, Net]:
         "maxpool": Net(plane).pool("max", 2, 2),
         "c64_16": Net(plane, 16).conv(64, 3),
     }
+
+
+CONVOLUTIONS: Sequence[tuple[int, int, int, int, Sides, Sides, Sides]] = (
+    # height, width, channels, output channels, kernel, stride, dilation
+    (32, 32, 16, 16, 3, 1, 2), (28, 28, 48, 96, 3, 1, 4), (33, 31, 96, 40, 3, 1, 3),
+    (17, 23, 70, 90, 5, 1, 1),
+    (56, 56, 24, 72, 1, 1, 1), (14, 14, 256, 512, 1, 1, 1), (14, 14, 256, 256, 3, 2, 1),
+    (7, 7, 512, 512, 3, 1, 1), (7, 7, 960, 320, 1, 1, 1), (112, 112, 3, 64, 7, 2, 1),
+    (128, 128, 1, 8, 3, 1, 1),
+    (49, 10, 1, 64, 4, 2, 1), (40, 40, 2, 24, 5, 1, 1), (20, 20, 9, 4, 1, 1, 1), (19, 19, 33, 65, 3, 1, 1),
+    (24, 24, 32, 32, 9, 1, 1), (30, 30, 16, 8, 11, 1, 1), (1, 1, 128, 64, 1, 1, 1), (1, 40, 64, 32, 1, 1, 1),
+    (1, 64, 40, 80, (1, 3), 1, 1), (64, 1, 40, 80, (3, 1), 1, 1), (35, 35, 48, 64, (1, 7), 1, 1),
+    (35, 35, 48, 64, (7, 1), 1, 1), (16, 50, 80, 24, 3, (2, 1), 1), (16, 50, 80, 24, 3, (1, 2), 1),
+    (3, 3, 128, 256, 3, 1, 1), (8, 8, 64, 1000, 1, 1, 1), (64, 64, 64, 1, 1, 1, 1), (96, 96, 4, 32, 3, 3, 1),
+    (5, 5, 300, 7, 2, 1, 1), (10, 10, 1280, 1280, 1, 1, 1), (28, 28, 192, 64, 3, 1, (2, 1)),
+    (28, 28, 192, 64, 3, 1, (3, 2)), (13, 13, 8, 16, 3, 1, 1), (13, 13, 5, 16, 3, 1, 1),
+    (200, 300, 16, 16, 3, 1, 1), (2, 2, 2048, 17, 1, 1, 1), (4, 4, 100, 100, 3, 1, 1),
+    (60, 80, 12, 36, 1, 1, 1),
+    (9, 9, 36, 16, 1, 2, 1), (300, 7, 40, 12, 1, 1, 1), (6, 6, 672, 21, 3, 1, 1),
+)  # fmt: skip
+DEPTHWISE: Sequence[tuple[int, int, int, Sides, Sides, Sides]] = (
+    (56, 56, 24, 3, 2, 1), (14, 14, 512, 3, 1, 1), (7, 7, 960, 5, 1, 1), (112, 112, 32, 3, 1, 1),
+    (28, 28, 40, 5, 2, 1), (25, 5, 64, 3, 1, 1), (33, 17, 100, 7, 1, 1), (1, 100, 64, (1, 9), 1, 1),
+    (16, 16, 20, 3, 1, 2), (20, 20, 256, 9, 1, 1), (3, 3, 1024, 3, 1, 1), (150, 150, 8, 3, 1, 1),
+    (12, 12, 4, 3, 1, 1), (30, 40, 48, 3, 1, 4), (64, 64, 128, 3, (2, 1), 1), (40, 3, 300, 1, 1, 1),
+    (300, 20, 40, 5, 3, 1),
+)  # fmt: skip
+FULL: Sequence[tuple[int, int, int]] = (  # rows, terms, columns
+    (1, 1000, 10), (1, 8000, 12), (1, 64, 10), (1, 3, 5), (1, 2048, 1000), (1, 100, 1001), (1, 1, 16),
+    (77, 768, 320), (64, 128, 96), (2, 512, 256), (197, 192, 576), (49, 96, 3),
+)  # fmt: skip
+
+
+def beside() -> dict[str, Net]:
+    """Many layers beside one another, each with an input and an output of its own: int8, and some int16."""
+    many, wide = Net(()), Net((), 16)
+    for net, step in ((many, 1), (wide, 5)):
+        for *shape, outer, kernel, stride, dilation in CONVOLUTIONS[step // 2 :: step]:
+            if step == 1 or dilation in (1, 2):  # the tool fills kernels of bytes alone with zeros
+                net.start((1, *shape)).conv(outer, kernel, stride, dilation)
+        for *shape, kernel, stride, dilation in DEPTHWISE[step // 2 :: step]:
+            net.start((1, *shape)).depthwise(kernel, stride, dilation)
+        for rows, terms, columns in FULL[step // 2 :: step]:
+            net.start((rows, terms)).full(columns)
+    return {"many": many, "many_16": wide}
 
 
 def networks() -> dict[str, Net]:

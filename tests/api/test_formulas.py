@@ -35,8 +35,9 @@ def drawn(report: FormulaReport, count: int) -> Iterator[Mapping[str, int]]:
 def require_equal(report: FormulaReport, ledger: Ledger, dims: Mapping[str, int]) -> None:
     sizes = report.sizes_at(dims)
     for row, module in zip(report.rows, ledger.modules, strict=True):
-        given = [evaluated(row.formulas[name], sizes) for name in FORMULAS]
-        assert given == [getattr(module, name) for name in FORMULAS], (row.key, dims)
+        names = [name for name in FORMULAS if not row.open_nodes or name == "macs"]
+        given = [evaluated(row.formulas[name], sizes) for name in names]
+        assert given == [getattr(module, name) for name in names], (row.key, dims)
 
 
 @pytest.mark.parametrize("name", NETS)
@@ -62,13 +63,20 @@ def test_formulas_of_random_nets(tmp_path: Path, seed: int) -> None:
 @pytest.mark.slow
 @pytest.mark.parametrize("path", LANGUAGE_MODELS, ids=lambda path: path.stem)
 def test_formulas_of_language_models(path: Path) -> None:
+    """All 100 points but those beyond a table's end, which are refused."""
     with OpenedTarget(path) as it:
         report = formulas_of(it)
-        assert {node.op_type for node in report.open_nodes} <= {"QMoE"}  # min(tokens x k, experts) weights
+        assert {node.op_type for node in report.open_nodes} <= {"QMoE", "MoE"}  # few tokens reach few experts
+        whole = 0
         for dims in drawn(report, 100):
-            ledger = build_ledger(it.graph_at(dims))
-            if not report.open_nodes:
-                require_equal(report, ledger, dims)
+            try:
+                report.sizes_at(dims)
+            except UsageError as refusal:
+                assert "a table ends there" in str(refusal)
+                continue
+            require_equal(report, build_ledger(it.graph_at(dims)), dims)
+            whole += 1
+        assert whole >= 30
 
 
 def formula(path: Path, column: str, row: int = 0) -> str:

@@ -45,7 +45,7 @@ def fit_layer(work: MatrixWork, rules: Iterable[FitRule], operands: str) -> Laye
     if not any(work.layer in rule.layers for rule in rules):
         return None
     ways = (
-        (rule, rule_cycles(shape, rule, is_plane=_is_pointwise(shape)))
+        (rule, rule_cycles(shape, rule, is_plane=_is_plane(shape)))
         for shape in shapes_of(work)
         for rule in rules
         if shape.layer in rule.layers
@@ -65,6 +65,12 @@ def fit_layers(works: Sequence[MatrixWork], rules: Sequence[FitRule], operands: 
     worst = max(found, key=lambda fit: fit.macs_lost)
     cycles, macs, slots = (sum(getattr(fit, name) for fit in found) for name in ("cycles", "macs", "slots"))
     return LayerFit(cycles, macs, slots, worst.blame)
+
+
+def _is_plane(work: MatrixWork) -> bool:
+    """Whether positions can be arranged as any plane: of 1x1 kernels, or of kernels along a single row."""
+    is_row = work.layer == "convolution" and work.height == 1 and prod(work.kernel[:-1]) == 1
+    return is_row or _is_pointwise(work)
 
 
 def _is_pointwise(work: MatrixWork) -> bool:

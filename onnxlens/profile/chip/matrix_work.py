@@ -6,6 +6,7 @@ The MACs of these are those that are counted, to the digit: a node whose product
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import replace
 from math import prod
 
 from onnxlens.profile.count.rules.attention import Sizes, attention_sizes
@@ -52,9 +53,11 @@ def convolution(weight: int = 1, channels_last: bool = False) -> Shaping:
     def shaping(node: NodeView) -> Products:
         output, weights = node.output_shape(0), node.input_shape(weight)
         batch, *spatial = output[:-1] if channels_last else (output[0], *output[2:])
+        given = node.input_shape(0)[1:-1] if channels_last else node.input_shape(0)[2:]
         if not spatial:  # sequences one after the other, (tokens, channels)
             batch, spatial = 1, [batch]
-        yield _convolution(node, batch, weights[1], weights[0], spatial, weights[2:])
+        work = _convolution(node, batch, weights[1], weights[0], spatial, weights[2:])
+        yield replace(work, given=given)
 
     return shaping
 

@@ -175,19 +175,7 @@ class _Points:
         base = max(self.points, key=lambda point: min(point.sizes.values())).sizes
 
         def agrees(name: str, size: int) -> bool:
-            point = {**base, name: size}
-            graph = self._graph_at(point)
-            if graph is None:
-                return False
-            sizes = {named(each): value for each, value in point.items()}
-            for part in parts:
-                sizes[part.name] = part.at(sizes)
-            counted = zip(nodes, count_nodes(graph), strict=True)
-            return all(
-                formula.at(sizes) == getattr(cost, column)
-                for node, cost in counted
-                for column, formula in node.formulas.items()
-            )
+            return self.agree({**base, name: size}, parts, nodes)
 
         found = []
         for each, start in zip(variables, larger, strict=True):
@@ -196,6 +184,20 @@ class _Points:
                 least -= 1
             found.append(replace(each, least=least))
         return tuple(found)
+
+    def agree(self, point: Mapping[str, int], parts: Sequence[Part], nodes: Sequence[NodeFormula]) -> bool:
+        """Whether the graph can have these sizes, and its counts there are those of the formulas."""
+        graph = self._graph_at(point)
+        if graph is None:
+            return False
+        sizes = {named(each): value for each, value in point.items()}
+        for part in parts:
+            sizes[part.name] = part.at(sizes)
+        return all(
+            formula.at(sizes) == getattr(cost, column)
+            for node, cost in zip(nodes, count_nodes(graph), strict=True)
+            for column, formula in node.formulas.items()
+        )
 
     def formulas(self, variables: Sequence[Variable]) -> tuple[Dimensions, Sequence[NodeFormula]]:
         """Those of all nodes, and the dimensions that they are made of."""
@@ -250,9 +252,15 @@ def node_formulas(graph_at: GraphAt, variables: Sequence[Variable]) -> NodeFormu
             break
         also, better = _solved(others, larger)
         if _open(better) < _open(nodes):
-            found = others.with_agreeing(found, larger, also.parts, better)
-            points, dimensions, nodes = others, also, better
-            break
+            down = others.with_agreeing(found, larger, also.parts, better)
+            inside = [
+                point.sizes
+                for point in points.points
+                if all(point.sizes[each.name] >= each.least for each in down)
+            ]
+            if all(others.agree(sizes, also.parts, better) for sizes in inside):  # small ones together, too
+                found, points, dimensions, nodes = down, others, also, better
+                break
     used = _used(nodes, dimensions.parts)
     assert points.graph is not None
     return NodeFormulas(found, tuple(nodes), used, len(points.points), points.graph, points.example, limit)

@@ -20,6 +20,9 @@ from onnxlens.specs.chip import Chip
 MOST_DILATION = 2
 """The Rockchip toolkit splits layers of a larger one in ways that are not described."""
 ETHOS_BITS: Mapping[str, int] = {"int8xint8": 8, "int8xint16": 16}
+SPARSE_TAPS = 5
+ETHOS_STRIDE, ETHOS_SIDE, ETHOS_LARGEST = 3, 64, 1 << 16
+"""The largest stride, side of a kernel, and axis that the units take; or terms of a sum."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +43,7 @@ class VendorLaw:
 def law_of(chip: Chip) -> VendorLaw | None:
     """The law of a chip's vendor; None where none is known."""
     if chip.name in PARTS:
-        return ETHOS_U if PARTS[chip.name].shram is not None else None
+        return ETHOS_U
     return LAWS.get(chip.name)
 
 
@@ -67,18 +70,35 @@ def vendor_cycles(node: NodeView, chip: Chip, operands: str) -> int | None:
 
 
 def ethos_u(work: MatrixWork, chip: Chip, operands: str) -> int | None:
-    """Vela's NPU cycles of a layer alone, input, output and weights in SRAM; of a product, of one row."""
+    """Vela's NPU cycles of a layer alone, input, output and dense weights in SRAM.
+
+    What Vela takes apart, or leaves to another processor, has none. Of few taps on one or two channels the
+    form of the weights, and with it the cycles, depends on how well they compress.
+    """
     bits = ETHOS_BITS.get(operands)
-    if bits is None or len(work.kernel) > 2 or (work.layer == "matmul" and work.width > 1):
+    if bits is None or not _is_one_layer(work):
         return None
     part = PARTS[chip.name]
     layer = layer_of(work, part, bits)
     blocks = choose_blocks(layer, part)
-    if blocks is None:
+    if blocks is None or (layer.is_sparse and work.taps < SPARSE_TAPS):
         return None
-    return (
-        npu_cycles(layer, part, *blocks).npu * work.times * (1 if work.layer == "depthwise" else work.groups)
-    )
+    times = work.times * (1 if work.layer == "depthwise" else work.groups)
+    return npu_cycles(layer, part, *blocks).npu * times
+
+
+def _is_one_layer(work: MatrixWork) -> bool:
+    """Whether Vela leaves a layer whole, or takes images and groups one by one, as it was held."""
+    if work.is_spread or len(work.kernel) > 2 or (work.layer == "depthwise" and work.output_channels > 1):
+        return False
+    if work.layer != "matmul" and not work.given:
+        return False
+    if work.times > 1 and work.taps == 1:
+        return False  # a 1x1 convolution of several images becomes one of more rows
+    sides = (*work.kernel, *work.dilation)
+    is_small = work.taps * work.input_channels <= ETHOS_LARGEST and max(sides, default=1) <= ETHOS_SIDE
+    axes = (work.height, work.width, work.groups * work.input_channels, work.output_channels)
+    return is_small and max(axes) <= ETHOS_LARGEST and max(work.stride, default=1) <= ETHOS_STRIDE
 
 
 def rockchip(work: MatrixWork, chip: Chip, operands: str) -> int | None:

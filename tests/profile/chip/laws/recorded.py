@@ -4,17 +4,15 @@ from __future__ import annotations
 
 import csv
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
-from onnxlens.profile.chip.laws.ethos_u import EthosLayer, Traversal
+from onnxlens.profile.chip.laws.ethos_u import layer_of
+from onnxlens.profile.chip.laws.ethos_u_parts import PARTS, EthosLayer
 from onnxlens.specs.array_fit import MatrixWork
 
 DATA = Path(__file__).parents[3] / "data" / "vendor"
-TRAVERSALS: dict[str, Traversal] = {
-    "PartKernel": "part-kernel",
-    "DepthFirst": "depth-first",
-    "Depthwise": "depthwise",
-}
+TRAVERSALS = {"PartKernel": "part-kernel", "DepthFirst": "depth-first", "Depthwise": "depthwise"}
 TYPES = {"INT8": "int8xint8", "FLOAT16": "float16xfloat16", "8": "int8xint8", "16": "int8xint16"}
 
 Row = dict[str, str]
@@ -38,31 +36,31 @@ def block(text: str) -> tuple[int, int, int]:
 
 
 def ethos_layer(row: Row) -> EthosLayer:
-    """A row of Vela's as Vela schedules it; a kernel with its dilation."""
-    kernel = (int(row["kernel"]) - 1) * int(row["dilation"]) + 1
-    is_pool = row["kind"] == "pooling"
-    return EthosLayer(
-        "pooling" if is_pool else TRAVERSALS[row["traversal"]],
-        block(row["input"]),
-        block(row["output"]),
-        (kernel, kernel),
-        (int(row["stride"]),) * 2,
-        int(row["bits"]),
-        is_max=is_pool,
-        is_full=row["kind"] == "matmul",
-        in_bricks=(row["ifm_format"] == "NHCWB16", row["ofm_format"] == "NHCWB16"),
-    )
+    """A row of Vela's as it is scheduled; a pooling as the row says."""
+    part, bricks = PARTS[row["config"]], (row["ifm_format"] == "NHCWB16", row["ofm_format"] == "NHCWB16")
+    if row["kind"] == "pooling":
+        kernel, stride = (int(row["kernel"]),) * 2, (int(row["stride"]),) * 2
+        given, made = block(row["input"]), block(row["output"])
+        return EthosLayer("pooling", given, made, kernel, stride, int(row["bits"]), is_max=True)
+    return replace(layer_of(vela_work(row), part, int(row["bits"])), in_bricks=bricks)
 
 
 def vela_work(row: Row) -> MatrixWork:
     """A row of Vela's as the file's graph has it."""
-    (_, _, inner), (height, width, outer) = block(row["input"]), block(row["output"])
-    kernel, stride, dilation = ((int(row[name]),) * 2 for name in ("kernel", "stride", "dilation"))
+    (*given, inner), (height, width, outer) = block(row["input"]), block(row["output"])
     if row["kind"] == "matmul":
         return MatrixWork("matmul", 1, 1, inner, outer, height, width)
+    kernel, stride, dilation = (sides(row[name]) for name in ("kernel", "stride", "dilation"))
+    windows = (height, width, kernel, stride, dilation)
     if row["kind"] == "depthwise":
-        return MatrixWork("depthwise", 1, inner, 1, outer // inner, height, width, kernel, stride, dilation)
-    return MatrixWork("convolution", 1, 1, inner, outer, height, width, kernel, stride, dilation)
+        return MatrixWork("depthwise", 1, inner, 1, outer // inner, *windows, given=tuple(given))
+    return MatrixWork("convolution", 1, 1, inner, outer, *windows, given=tuple(given))
+
+
+def sides(text: str) -> tuple[int, int]:
+    """``3`` or ``3x1`` as height and width."""
+    high, _, wide = text.partition("x")
+    return int(high), int(wide or high)
 
 
 def rknn_work(row: Row) -> MatrixWork:

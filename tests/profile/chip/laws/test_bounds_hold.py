@@ -38,13 +38,13 @@ def bound_cycles(work: MatrixWork, chip: str, operands: str = "int8xint8") -> fl
 
 @pytest.mark.parametrize("config", CONFIGS)
 def test_vela_is_never_below_the_bound(config: str) -> None:
-    """Ten single layers and three networks of MLPerf Tiny."""
+    """Single layers and three networks of MLPerf Tiny; depthwise ones of 16 bits have no steps."""
     checked = [
         (bound_cycles(vela_work(row), config, TYPES[row["bits"]]), int(row["npu_cycles"]))
         for row in VELA
-        if row["config"] == config
+        if row["config"] == config and (row["kind"], row["bits"]) != ("depthwise", "16")
     ]
-    assert len(checked) > 40
+    assert len(checked) > 110
     assert all(bound <= cycles for bound, cycles in checked)
 
 

@@ -8,7 +8,7 @@ import pytest
 
 from onnxlens.profile.chip.chip_file import chip_names, load_chip
 from onnxlens.profile.chip.laws.ethos_u_parts import PARTS
-from onnxlens.profile.chip.laws.vendor import LAWS, law_of, rockchip, sophgo, vendor_cycles
+from onnxlens.profile.chip.laws.vendor import LAWS, ethos_u, law_of, rockchip, sophgo, vendor_cycles
 from onnxlens.specs.array_fit import MatrixWork
 from tests.profile.chip.laws.recorded import TYPES, rknn_work, rows, tpu_mlir_work
 from tests.profile.count.rules.nodes import node
@@ -78,9 +78,30 @@ def test_a_law_says_nothing_where_it_was_not_held() -> None:
     assert sophgo(MatrixWork("matmul", 1, 1, 64, 64, 1, 1), load_chip("bm1684x"), FLOAT16) is None
 
 
+def test_velas_law_says_nothing_of_what_vela_takes_apart() -> None:
+    u85 = load_chip("ethos-u85-256")
+    conv = MatrixWork("convolution", 1, 1, 16, 16, 32, 32, (3, 3), ONES, ONES, given=(32, 32))
+    assert ethos_u(conv, u85, "int8xint8") == 13_037
+    # the images of a batch, and the groups, one by one
+    assert ethos_u(replace(conv, times=2), u85, "int8xint8") == 2 * 13_037
+    small = replace(conv, groups=4, height=16, width=16, given=(16, 16))
+    assert ethos_u(small, u85, "int8xint8") == 4 * 3_796
+    point = replace(conv, kernel=ONES)
+    for taken_apart in (
+        replace(conv, stride=(4, 4)),
+        replace(conv, is_spread=True),
+        replace(conv, output_channels=1 << 17),
+        replace(conv, given=()),
+        replace(point, times=2),
+        replace(point, input_channels=2),
+        MatrixWork("depthwise", 1, 8, 1, 2, 20, 20, (3, 3), ONES, ONES, given=(20, 20)),
+    ):
+        assert ethos_u(taken_apart, u85, "int8xint8") is None, taken_apart
+
+
 def test_which_chips_have_a_law() -> None:
     with_law = {name for name in chip_names() if law_of(load_chip(name)) is not None}
-    assert with_law == {*LAWS, *(name for name, part in PARTS.items() if part.shram is not None)}
+    assert with_law == {*LAWS, *PARTS}
 
 
 def test_cycles_of_a_node() -> None:
@@ -89,7 +110,7 @@ def test_cycles_of_a_node() -> None:
         vendor_cycles(conv, load_chip("ethos-u55-256"), "int8xint8") == 150_084
     )  # Vela's, of this layer alone
     assert vendor_cycles(conv, load_chip("k230"), "int8xint8") is None
-    assert vendor_cycles(conv, load_chip("ethos-u85-512"), "int8xint8") is None
+    assert vendor_cycles(conv, load_chip("ethos-u85-512"), "int8xint8") == 101_226
     assert vendor_cycles(node("Relu", [(4,)], [(4,)]), load_chip("rk3588"), "int8xint8") is None
     scores = node("MatMul", [(1, 8, 77, 64), (1, 8, 64, 77)], [(1, 8, 77, 77)])
     assert vendor_cycles(scores, load_chip("rk3588"), FLOAT16) is None  # two activations
