@@ -24,7 +24,7 @@ from package_files import cases, fetched
 
 CATALOG = (
     *("clip-text", "controlnet", "sd-unet", "vae-encoder", "vae-decoder", "openpose-body", "openpose-hand"),
-    *("mlsd-large", "mlsd-tiny", "hed", "hed-bsds", "midas-dpt-hybrid"),
+    *("mlsd-large", "mlsd-tiny", "hed", "hed-bsds", "midas-dpt-hybrid", "uniformer-seg"),
 )
 SHOWN = 4
 """Modules of a target whose time is nearest to the bound."""

@@ -39,7 +39,7 @@ def annotate_picture(
 
     Args:
         picture: a picture file that OpenCV can read.
-        kind: ``canny``, ``hed``, ``mlsd``, ``openpose``, ``depth``, ``normal``, ``scribble``,
+        kind: ``canny``, ``hed``, ``mlsd``, ``openpose``, ``depth``, ``normal``, ``seg``, ``scribble``,
             ``scribble-drawing``.
         out: the picture file to write; its suffix, such as .png, names the format.
         backend: what runs the networks: ``torch`` or ``onnx``.

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from onnxlens.profile.graph.graph import Graph
     from onnxlens.profile.graph.loading.coded import CodedFile
-    from onnxlens.reference_model.catalog import CatalogEntry
+    from onnxlens.reference_model.catalog_entry import CatalogEntry
 
 WHOLE_OPSET = 21
 """From here on a group normalization is one node, however long it is."""
@@ -54,8 +54,13 @@ class CatalogSizes:
         """Batch, height and width, without those that the settings fix.
 
         Raises:
-            UsageError: another name, or none is open.
+            UsageError: another name, or none is open; or its nodes are others at each size.
         """
+        if self._entry.nodes_vary:
+            raise UsageError(
+                f"{self._name}: its adaptive pooling is exported as other nodes at each size, which no "
+                "formula holds; use 'profile' with --height and --width"
+            )
         if unknown := [name for name in names if name not in self.names]:
             raise UsageError(
                 f"{self._name}: {unknown[0]} is not open; open are {', '.join(self.names) or 'none'}"
@@ -82,6 +87,8 @@ class CatalogSizes:
 
         sizes = {"batch": 1, "height": catalog.PIXELS, "width": catalog.PIXELS, **self.fixed, **dims}
         chosen = self._settings(sizes)
+        if self._entry.nodes_vary:
+            return self._plain(chosen)
         spec = resolve(self._name, chosen).spec
         graph = self._coded.sized(sizes, spec.inputs)
         if graph.opset >= WHOLE_OPSET or max(_instances(graph), default=0) <= LONGEST_SUM:

@@ -11,7 +11,7 @@ import onnxlens
 from onnxlens.cli import progress
 from onnxlens.cli.options import OutPath
 
-KINDS = ("canny", "hed", "mlsd", "openpose", "depth", "normal", "scribble", "scribble-drawing")
+KINDS = ("canny", "hed", "mlsd", "openpose", "depth", "normal", "seg", "scribble", "scribble-drawing")
 
 
 @click.command()

@@ -76,7 +76,7 @@ def _is_quiet() -> bool:
 
 
 class _Lines:
-    """Prints a plain line for each finished step: ``onnxlens: hed (1 of 13): tracing 3.2 s``."""
+    """Prints a plain line for each finished step: ``onnxlens: hed (1 of 14): tracing 3.2 s``."""
 
     def __init__(self, title: str) -> None:
         self._title = title

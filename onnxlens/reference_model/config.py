@@ -220,3 +220,42 @@ class DptHybridConfig:
     taps: tuple[int, int] = (8, 11)
     classes: int = 1000
     fusion_channels: int = 256
+
+
+@dataclass(frozen=True, slots=True)
+class UniFormerConfig:
+    """UniFormer, small, for dense prediction.
+
+    Attributes:
+        channels, depths: of each stage.
+        local_stages: the first so many stages look at neighbors only.
+        first_patch: pixels to one token of the first stage along each side; later stages halve.
+        neighbors: the side of what a local block looks at.
+        head_width: channels of one attention head.
+    """
+
+    in_channels: int = 3
+    channels: tuple[int, ...] = (64, 128, 320, 512)
+    depths: tuple[int, ...] = (3, 4, 8, 3)
+    local_stages: int = 2
+    first_patch: int = 4
+    neighbors: int = 5
+    head_width: int = 64
+    mlp_ratio: int = 4
+
+
+@dataclass(frozen=True, slots=True)
+class UperNetConfig:
+    """The head that segments.
+
+    Attributes:
+        width: of every map of the pyramid.
+        pooled_sides: the grids that the coarsest map is averaged over.
+        auxiliary_stage: which map the classifier for training reads, from 0.
+    """
+
+    classes: int = 150
+    width: int = 512
+    pooled_sides: tuple[int, ...] = (1, 2, 3, 6)
+    auxiliary_width: int = 256
+    auxiliary_stage: int = 2

@@ -91,6 +91,7 @@ ANNOTATOR_STEPS: Mapping[str, tuple[str, str]] = {
     "hed": ("resize", "mean of 5 maps, sigmoid, x255"),
     "mlsd-large": ("resize, a plane of ones, / 127.5 - 1", "decode and draw lines"),
     "midas-dpt-hybrid": ("resize, / 127.5 - 1", "stretch to 0 .. 255"),
+    "uniformer-seg": ("resize, - mean, / deviation", "resize, best class, its color"),
     "openpose-body": ("resize, / 256 - 0.5", "find peaks, join and draw limbs"),
 }
 """What is done to the picture before each annotator, and to its outputs after."""

@@ -14,6 +14,7 @@ BOUNDS = {
     "hed-bsds": 1e-5,
     # its own float32 result is no more certain than that: annotators/entries.py has the figures
     "midas-dpt-hybrid": 1e-4,
+    "uniformer-seg": 1e-5,
 }
 
 

@@ -6,6 +6,7 @@ import pytest
 
 from onnxlens.api.opened import OpenedTarget
 from onnxlens.api.target import Settings
+from onnxlens.errors import UsageError
 from onnxlens.profile.count.ledger import build_ledger
 from onnxlens.reference_model import catalog
 from onnxlens.specs.formula import FORMULAS
@@ -28,3 +29,11 @@ def test_costs_are_those_of_a_true_export(name: str) -> None:
                 for ledger in (build_ledger(found), expected)
             ]
             assert costs[0] == costs[1]
+
+
+def test_a_network_whose_nodes_vary_has_no_formula() -> None:
+    with (
+        OpenedTarget("uniformer-seg") as it,
+        pytest.raises(UsageError, match="^uniformer-seg: its adaptive pool"),
+    ):
+        it.variables(())

@@ -36,6 +36,16 @@ def test_both_backends_draw_the_same_map(picture: Image, kind: str) -> None:
     assert abs(maps[0] - maps[1]).max() <= 1
 
 
+def test_both_backends_segment_alike(picture: Image) -> None:
+    maps = []
+    for backend in ("torch", "onnx"):
+        with NetworkRuns(backend, "seeded") as run:
+            maps.append(annotate(picture, "seg", run, resolution=64))
+    assert maps[0].shape == (128, 64, 3)
+    assert len(np.unique(maps[0].reshape(-1, 3), axis=0)) > 1
+    assert (maps[0] == maps[1]).all(axis=2).mean() > 0.99  # two scores may be equal but for rounding
+
+
 def test_a_network_is_built_once_and_exported_once_for_each_size() -> None:
     image = np.zeros((1, 3, 32, 48), np.float32)
     with NetworkRuns("onnx", "seeded") as run:

@@ -63,3 +63,21 @@ def test_depth_keeps_both_of_its_epsilons_and_its_exact_gelu(opset: int, tmp_pat
     modes = Counter(attributes(nodes, "Resize", "coordinate_transformation_mode"))
     assert modes.pop(b"align_corners") == 4 + 1
     assert sum(modes.values()) == 1
+
+
+@pytest.mark.parametrize("opset", [18, 23])
+def test_segmentation_keeps_its_epsilons_its_exact_gelu_and_its_grids(opset: int, tmp_path: Path) -> None:
+    nodes = nodes_of("uniformer-seg", opset, tmp_path)
+    operators = Counter(node.op_type for node in nodes)
+    # patches; six in a local block, one in a global one; 12 of the head and what classifies
+    assert operators["Conv"] == 4 + 7 * 6 + 11 + 12 + 1
+    assert [*attributes(nodes, "BatchNormalization", "epsilon")] == [pytest.approx(1e-5)] * (7 * 2 + 12)
+    epsilons = Counter(
+        round(value or 1e-5, 9) for value in attributes(nodes, "LayerNormalization", "epsilon")
+    )
+    assert epsilons == {1e-5: 4, 1e-6: 11 * 2 + 4}
+    assert operators["Gelu" if opset >= 20 else "Erf"] == 7 + 11
+    # four grids to the coarsest map, three maps to the next finer one, three to the finest
+    modes = [*attributes(nodes, "Resize", "coordinate_transformation_mode")]
+    assert len(modes) == 4 + 3 + 3
+    assert set(modes) <= {b"pytorch_half_pixel", b"half_pixel"}

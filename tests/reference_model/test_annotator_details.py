@@ -167,7 +167,9 @@ def test_a_residual_unit_adds_what_came_before_any_activation() -> None:
     assert torch.equal(unit(x), x)
 
 
-@pytest.mark.parametrize("graph", ["openpose-hand", "mlsd-tiny", "hed-bsds", "midas-dpt-hybrid"])
+@pytest.mark.parametrize(
+    "graph", ["openpose-hand", "mlsd-tiny", "hed-bsds", "midas-dpt-hybrid", "uniformer-seg"]
+)
 def test_rows_of_a_batch_do_not_meet(graph: str) -> None:
     torch.manual_seed(0)
     spec = catalog.get(graph, batch=2, height=64, width=32)

@@ -53,6 +53,7 @@ def test_the_annotators_tensors_at_512() -> None:
         "mlsd-tiny": {"image": (1, 4, 512, 512), "lines": (1, 9, 256, 256)},
         "hed-bsds": {"image": (1, 3, 512, 512), "edge": (1, 1, 512, 512)},
         "midas-dpt-hybrid": {"image": (1, 3, 512, 512), "depth": (1, 512, 512)},
+        "uniformer-seg": {"image": (1, 3, 512, 512), "scores": (1, 150, 128, 128)},
     }
 
 
@@ -93,6 +94,8 @@ def test_samples_stay_in_their_range() -> None:
         assert catalog.get(graph).input_ranges == {"image": (-0.5, 0.5)}
     for graph in ("vae-encoder", "mlsd-large", "mlsd-tiny", "midas-dpt-hybrid"):
         assert catalog.get(graph).input_ranges == {"image": (-1, 1)}
+    # (0 - 123.675) / 58.395 = -2.1 and (255 - 103.53) / 57.375 = 2.6, in round figures
+    assert catalog.get("uniformer-seg").input_ranges == {"image": (-2, 2.5)}
     assert catalog.get("control-ldm").input_ranges == {
         "x": (-1, 1), "hint": (0, 1), "timesteps": (0, 999), "context": (-1, 1)
     }  # fmt: skip
@@ -127,6 +130,7 @@ def test_clip_text_has_no_picture() -> None:
         ("mlsd-large", {"width": 520}, "width 520 is not a multiple of 16 pixels; use 512 or 528"),
         ("mlsd-tiny", {"height": 8}, "height 8 is too small; use at least 16 pixels"),
         ("midas-dpt-hybrid", {"height": 400}, "height 400 is not a multiple of 32 pixels; use 384 or 416"),
+        ("uniformer-seg", {"width": 16}, "width 16 is too small; use at least 32 pixels"),
         ("hed", {"batch": 0}, "batch 0 is too small; use at least 1"),
         ("clip-text", {"batch": -1}, "batch -1 is too small; use at least 1"),
     ],

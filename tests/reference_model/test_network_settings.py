@@ -66,6 +66,16 @@ SETTINGS = {
         ("ResidualUnit", "ReLU()"),
         ("DepthHead", "ReLU()"),
     },
+    "uniformer-seg": {
+        ("PatchEmbed", "LayerNorm(eps=1e-05)"),
+        ("LocalBlock", "BatchNorm2d(eps=1e-05)"),
+        ("ConvMlp", "GELU(approximate='none')"),
+        ("GlobalBlock", "LayerNorm(eps=1e-06)"),
+        ("Mlp", "GELU(approximate='none')"),
+        ("UniFormer", "LayerNorm(eps=1e-06)"),
+        ("ConvBnReLU", "BatchNorm2d(eps=1e-05)"),
+        ("ConvBnReLU", "ReLU()"),
+    },
 }
 
 
@@ -120,7 +130,7 @@ def test_hint_block_ends_without_an_activation_and_reduces_by_eight() -> None:
 def test_one_attention_op_everywhere(empty_inputs: EmptyInputs, monkeypatch: pytest.MonkeyPatch) -> None:
     # 7 transformers in the encoder and middle block, 9 in the decoder, self- and cross-attention in each
     expected = {"clip-text": 12, "controlnet": 7 * 2, "sd-unet": (7 + 9) * 2, "vae-encoder": 1, "hed": 0}
-    expected["midas-dpt-hybrid"] = 12
+    expected |= {"midas-dpt-hybrid": 12, "uniformer-seg": 8 + 3}
     op = nn.functional.scaled_dot_product_attention
     causal: list[bool] = []
 

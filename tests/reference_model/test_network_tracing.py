@@ -40,6 +40,7 @@ def test_traces_at_512_with_inputs_in_the_catalog_s_order(empty_inputs: EmptyInp
         "mlsd-tiny",
         "hed-bsds",
         "midas-dpt-hybrid",
+        "uniformer-seg",
     ],
 )
 def test_the_batch_stays_free(empty_inputs: EmptyInputs, graph: str) -> None:

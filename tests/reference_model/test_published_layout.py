@@ -29,6 +29,9 @@ ENTRIES = {
     "hed-bsds": (2 + 2 + 3 + 3 + 3) * 2 + 5 * 2 + 2,
     # tokens, ResNet, projection, transformer, its unused norm and head, readouts, decoder
     "midas-dpt-hybrid": 2 + (1 + 16 * 3 + 3) * 3 + 2 + 12 * 12 + 4 + (2 + 3) * 2 + 4 + 4 * 5 * 2 + 3 * 2,
+    # patches and last norms; seven local blocks of 12 layers' weights and two batch norms, eleven global ones
+    # of 7 layers; the heads' 12 convolutions with their batch norm, and two that classify
+    "uniformer-seg": 4 * 4 + 4 * 2 + 7 * (6 * 2 + 2 * 5) + 11 * 7 * 2 + 13 * 6 + 2 * 2,
     "control-ldm": 340 + 686,
 }
 
@@ -40,6 +43,7 @@ FILES = {
     "hed": "ControlNetHED",
     "hed-bsds": "network-bsds500",
     "midas-dpt-hybrid": "dpt_hybrid-midas-501f0c75",
+    "uniformer-seg": "upernet_global_small",
 }
 
 

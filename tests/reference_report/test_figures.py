@@ -37,6 +37,7 @@ FIGURES = {
     "hed-bsds": Figures(80_211_607_552, 14_716_171),
     # all of the module's parameters; its forward pass uses 121,196,289 of them
     "midas-dpt-hybrid": Figures(235_259_578_368, 123_146_985),
+    "uniformer-seg": Figures(234_092_888_064, 51_521_132),
     # a step is the ControlNet and the UNet that takes its controls, and nothing else with a MAC
     "control-ldm": Figures(CONTROLNET.macs + SD_UNET.macs, CONTROLNET.params + SD_UNET.params),
 }

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from onnxlens.errors import UsageError
-from onnxlens.reference_model.annotators import maps, pose
+from onnxlens.reference_model.annotators import maps, pose, segmentation
 from onnxlens.reference_model.annotators.images import (
     RESOLUTION,
     Floats,
@@ -161,7 +161,7 @@ def _pixel(point: Point) -> tuple[int, int]:
     return int(point.x), int(point.y)
 
 
-MIDAS = "midas-dpt-hybrid"
+MIDAS, UNIFORMER = "midas-dpt-hybrid", "uniformer-seg"
 
 Run = Callable[[str, Floats], Mapping[str, NDArray[np.floating]]]
 """Runs a graph of the catalog by name: its ``image`` (1, C, H, W), of any size, to its outputs by name."""
@@ -291,6 +291,11 @@ def _midas(image: Image, run: Run) -> NDArray[np.floating]:
     return _outputs(run, MIDAS, maps.midas_input(image), "depth")["depth"]
 
 
+def _seg(image: Image, run: Run) -> Image:
+    scores = _outputs(run, UNIFORMER, segmentation.seg_input(image), "scores")["scores"]
+    return segmentation.seg_map(scores, (image.shape[0], image.shape[1]))
+
+
 ANNOTATORS: Mapping[str, Annotator] = MappingProxyType(
     {
         "canny": Annotator((), lambda image, run: maps.canny_map(image)),
@@ -303,6 +308,7 @@ ANNOTATORS: Mapping[str, Annotator] = MappingProxyType(
         "normal": Annotator(
             (MIDAS,), lambda image, run: maps.normal_map(_midas(image, run)), maps.DEPTH_RESOLUTION
         ),
+        "seg": Annotator((UNIFORMER,), _seg),
         "scribble": Annotator(("hed",), lambda image, run: maps.scribble_map(_hed(image, run))),
         "scribble-drawing": Annotator((), lambda image, run: maps.drawing_map(image)),
     }

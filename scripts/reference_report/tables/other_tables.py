@@ -31,7 +31,7 @@ HAND_SCALES = (0.5, 1.0, 1.5, 2.0)
 DEPTH_PIXELS = 384
 TABLE_GRAPHS = (
     "openpose-body", "openpose-hand", "midas-dpt-hybrid", "mlsd-large", "mlsd-tiny", "hed", "hed-bsds",
-    "clip-text", "controlnet", "sd-unet", "vae-encoder", "vae-decoder",
+    "uniformer-seg", "clip-text", "controlnet", "sd-unet", "vae-encoder", "vae-decoder",
 )  # fmt: skip
 
 

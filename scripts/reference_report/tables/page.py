@@ -52,7 +52,8 @@ ABOUT_ANNOTATORS = """\
 The networks that turn a photograph into a control image, at 512 x 512. A difference is the printed figure
 against ours: figures *agree* when ours rounds to what is printed, and agree *cut off* when the document
 dropped digits unrounded. The last two rows are networks that the document names as checkpoints and gives no
-figures for.
+figures for. Segmentation, which its introduction names and none of its tables has, is among the
+[graphs](#graphs).
 """
 
 ABOUT_CONTROL = """\

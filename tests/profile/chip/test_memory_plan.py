@@ -320,6 +320,7 @@ ONNXSIM_BYTES = {
     "openpose-body": 134_217_728,
     "openpose-hand": 134_217_728,
     "sd-unet": 2_254_135_296,
+    "uniformer-seg": 268_435_456,
     "vae-decoder": 805_322_880,
     "vae-encoder": 403_177_984,
 }

@@ -35,6 +35,8 @@ class FakeNetworks:
             return {f"edge_{i + 1}": band(height >> i, width >> i)[None, None] for i in range(5)}
         if graph == "mlsd-large":
             return {"lines": one_line(height // 2, width // 2)}
+        if graph == "uniformer-seg":
+            return {"scores": halves(height // 4, width // 4)}
         assert graph == "midas-dpt-hybrid"
         return {"depth": np.broadcast_to(np.arange(float(width)), (1, height, width))}
 
@@ -73,6 +75,13 @@ def band(height: int, width: int) -> np.ndarray:
     logits = np.full((height, width), -20.0)
     logits[: height // 2] = 20
     return logits
+
+
+def halves(height: int, width: int) -> np.ndarray:
+    """Sky, class 2, in the upper half, and road, class 6, below."""
+    scores = np.zeros((1, 150, height, width))
+    scores[0, 2, : height // 2] = scores[0, 6, height // 2 :] = 1
+    return scores
 
 
 def one_line(height: int, width: int) -> np.ndarray:
@@ -135,6 +144,14 @@ def test_depth_and_normals_are_made_at_384_and_enlarged() -> None:
     normals = annotate(picture(), "normal", networks)
     assert normals[256, 256].tolist() == [227, 127, 206]  # a slope of 1, as in the maps' own test
     assert networks.calls == [("midas-dpt-hybrid", (1, 3, 384, 384))] * 2
+
+
+def test_a_segmentation_is_made_at_the_size_in_the_colors_of_its_classes() -> None:
+    networks = FakeNetworks()
+    control = annotate(picture(512, 768), "seg", networks)
+    assert (control[:256] == (6, 230, 230)).all()
+    assert (control[256:] == (140, 140, 140)).all()
+    assert networks.calls == [("uniformer-seg", (1, 3, 512, 768))]
 
 
 def test_openpose_runs_the_body_once_and_each_hand_at_four_scales() -> None:

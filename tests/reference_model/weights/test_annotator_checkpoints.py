@@ -20,6 +20,7 @@ LAYOUTS = {
     "mlsd-large": "mlsd_large_512_fp32",
     "mlsd-tiny": "mlsd_tiny_512_fp32",
     "midas-dpt-hybrid": "dpt_hybrid-midas-501f0c75",
+    "uniformer-seg": "upernet_global_small",
 }
 
 
@@ -32,6 +33,13 @@ def test_a_file_in_the_published_layout_fills_the_network(graph: str, layout: st
     assert set(weights.tensors) == set(content)  # no prefix: the file's names are the network's
     assert np.all(weights.read(first) == 0.5)
     assert {str(weights.read(name).dtype) for name in list(content)[:8]} <= {"float32", "int64"}
+
+
+def test_the_segmentation_s_file_as_it_was_trained_has_more_than_its_state(tmp_path: Path) -> None:
+    meta = {"CLASSES": ("wall", "building"), "PALETTE": [[120, 120, 120], [180, 120, 120]], "iter": 160000}
+    content = {"meta": meta, "state_dict": published("upernet_global_small"), "optimizer": {"state": {}}}
+    weights = opened_for(catalog.get("uniformer-seg"), saved(content, tmp_path / "upernet_global_small.pth"))
+    assert set(weights.tensors) == set(content["state_dict"])
 
 
 @pytest.mark.parametrize(("graph", "layout"), LAYOUTS.items())
