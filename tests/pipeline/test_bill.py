@@ -226,6 +226,7 @@ def test_a_picture_is_drawn(tmp_path: Path) -> None:
         (("--size", "500"), "size 500: ControlNet and UNet take multiples of 64 pixels; give 448 or 512"),
         (("--size", "0"), "size 0: expected 64 to 16384"),
         (("--size", "5x5x5"), "'5x5x5' is no size, such as 512 or 512x768"),
+        (("--kind", "seg"), "uniformer-seg: its nodes vary with the size of the picture, so that it has no"),
         (("--kind", "fog"), "'fog' is none of canny, hed"),
         (("--kind", "canny,hed", "--controls", "3"), "--kind names 2 ControlNets, and --controls 3"),
         (("--controls", "-1"), "-1 is not in the range"),
