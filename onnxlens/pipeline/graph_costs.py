@@ -129,9 +129,9 @@ def cost_of(call: Call, dtype: str, chips: Mapping[str, Chip]) -> tuple[GraphCos
     formulas = graph_formulas().get((call.graph, call.batch))
     if formulas is None:
         raise UsageError(
-            f"{call.graph}: its nodes vary with the size of the picture, so that it has no formula and no bill; "
-            f"take another --kind, whose ControlNet costs the same, and 'onnxlens profile {call.graph} --height "
-            f"{call.height} --width {call.width}' for this annotator"
+            f"{call.graph}: its nodes vary with the size of the picture, so that it has no formula and no "
+            "bill; take another --kind, whose ControlNet costs the same, and 'onnxlens profile "
+            f"{call.graph} --height {call.height} --width {call.width}' for this annotator"
         )
     sizes = {"rows": (call.height or 0) // LATENT_PIXELS, "columns": (call.width or 0) // LATENT_PIXELS}
     counts = {name: evaluated(each, sizes) for name, each in formulas.counts.items()}
