@@ -57,10 +57,12 @@ if TYPE_CHECKING:
     from onnxlens.api.view import netron_picture as netron_picture
     from onnxlens.api.view import view_graph as view_graph
     from onnxlens.errors import OnnxlensError as OnnxlensError
+    from onnxlens.pipeline.add_control import add_control as add_control
     from onnxlens.pipeline.bill import bill_of as bill_of
     from onnxlens.pipeline.bill import bill_sweep as bill_sweep
     from onnxlens.pipeline.bill import write_bill_plot as write_bill_plot
     from onnxlens.pipeline.generate import generate_pictures as generate_pictures
+    from onnxlens.pipeline.training import training_cost as training_cost
     from onnxlens.profile.count import rules as rules
     from onnxlens.specs.bench import BenchReport as BenchReport
     from onnxlens.specs.bench import BenchRequest as BenchRequest
@@ -76,6 +78,7 @@ if TYPE_CHECKING:
     from onnxlens.specs.phases import PhasesRequest as PhasesRequest
     from onnxlens.specs.summary import Job as Job
     from onnxlens.specs.tensor import TensorSpec as TensorSpec
+    from onnxlens.specs.training import TrainingRequest as TrainingRequest
 
 _NAMES = {
     "api.annotate": ("annotate_picture",),
@@ -112,7 +115,9 @@ _NAMES = {
     "api.view": ("netron_picture", "view_graph"),
     "errors": ("OnnxlensError",),
     "pipeline.bill": ("bill_of", "bill_sweep", "write_bill_plot"),
+    "pipeline.add_control": ("add_control",),
     "pipeline.generate": ("generate_pictures",),
+    "pipeline.training": ("training_cost",),
     "profile.count.rules": ("rules",),
     "specs.bench": ("BenchReport", "BenchRequest"),
     "specs.bill": ("BillRequest",),
@@ -126,6 +131,7 @@ _NAMES = {
     "specs.phases": ("PhasesRequest",),
     "specs.summary": ("Job",),
     "specs.tensor": ("TensorSpec",),
+    "specs.training": ("TrainingRequest",),
 }
 """What is public, by the module that it is loaded from."""
 

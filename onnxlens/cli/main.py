@@ -49,6 +49,8 @@ VERBS: Mapping[str, str] = MappingProxyType(
         "annotate": "Make the control image of a picture.",
         "generate": "Generate a picture with the whole pipeline.",
         "bill": "Say what a picture costs: every graph, its calls, all of it.",
+        "training": "Count what a training step of TARGET computes and holds.",
+        "add-control": "Add a fresh ControlNet to a checkpoint of Stable Diffusion.",
     }
 )
 """The verbs in the order of the help page; each is in a module of its name, loaded when it is called."""
@@ -74,7 +76,8 @@ class Verbs(click.Group):
         """The verb, with the options that all verbs have."""
         if name not in VERBS:
             return None
-        verb: click.Command = getattr(import_module(f"onnxlens.cli.{name}"), name)
+        module = name.replace("-", "_")
+        verb: click.Command = getattr(import_module(f"onnxlens.cli.{module}"), module)
         if QUIET_OPTION not in verb.params:
             verb.params.append(QUIET_OPTION)
         return verb

@@ -72,8 +72,8 @@ def trace(network: Network, opset: int) -> ir.Model:
     opset = max(opset, TRACED_OPSETS.start)
     exported = None
     fakes = FakeTensorMode(allow_non_fake_inputs=True)  # the constants that the module keeps are real
-    with _quiet(), _operators_read_once(), fakes, network.lent(_fake), torch.no_grad():
-        inputs = tuple(map(_fake_input, network.spec.inputs))
+    with _quiet(), _operators_read_once(), fakes, network.lent(fake_of), torch.no_grad():
+        inputs = tuple(map(fake_input, network.spec.inputs))
         try:
             exported = torch.export.export(network.module, inputs, strict=False)
             program = torch.onnx.export(
@@ -109,14 +109,14 @@ def _give_back_complex(model: ir.Model, constants: Mapping[str, Any]) -> None:
             value.const_value = ir.tensor(parts.numpy(), name=name)
 
 
-def _fake(tensor: torch.Tensor) -> torch.Tensor:
+def fake_of(tensor: torch.Tensor) -> torch.Tensor:
     """A tensor like it on the CPU, without memory; called inside a FakeTensorMode."""
     import torch
 
     return torch.empty_strided(tensor.shape, tensor.stride(), dtype=tensor.dtype, device="cpu")
 
 
-def _fake_input(tensor: TensorSpec) -> torch.Tensor:
+def fake_input(tensor: TensorSpec) -> torch.Tensor:
     """An input without memory; called inside a FakeTensorMode."""
     import torch
 

@@ -30,6 +30,7 @@ from onnxlens.reports.tables.peak import peak_document
 from onnxlens.reports.tables.phases import PhasesLayout, phases_document
 from onnxlens.reports.tables.query import Asked, Query, understood
 from onnxlens.reports.tables.traffic import TrafficLayout, traffic_document
+from onnxlens.reports.tables.training import training_document
 from onnxlens.specs.bench import (
     BenchRequest,
     ConvolutionPeak,
@@ -58,6 +59,7 @@ SCHEMAS = Path(__file__).parents[2] / "docs" / "schemas"
 KINDS = (
     "profile", "ledger", "reconciliation", "parity", "layers", "bench", "catalog", "manifest", "summary",
     "memory", "memory-plan", "hardware", "traffic", "phases",
+    "training",
 )  # fmt: skip
 VERSIONS = {"bench": 2, "ledger": 2}
 """Of the documents that have changed."""
@@ -95,6 +97,7 @@ def documents(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
                 api.ledger_of(exported.onnx_path), api.memory_peak(exported.onnx_path), stored_as=""
             )
         ),
+        "training": to_text(training_document(api.training_cost(TARGET))),
         "traffic": to_text(
             traffic_document(api.traffic_of(exported.onnx_path, on_chip_bytes=2**14), TrafficLayout())
         ),
@@ -197,6 +200,9 @@ MUTILATIONS: tuple[tuple[str, tuple[str | int, ...], Any], ...] = (
     ("layers", ("layers", 0, "kind"), "box"),
     ("layers", ("layers", 0, "verdict"), "guilty"),
     ("layers", ("layers", 0, "introduced"), -1),
+    ("training", ("costs", 0, "mode"), "locked"),
+    ("training", ("costs", 0, "totals", "saved_bytes"), -1),
+    ("training", ("costs", 0, "modules"), []),
     ("traffic", ("fusion",), "all"),
     ("traffic", ("on_chip_bytes",), 0),
     ("traffic", ("knee",), []),
