@@ -61,11 +61,15 @@ if TYPE_CHECKING:
     from onnxlens.api.view import view_graph as view_graph
     from onnxlens.errors import OnnxlensError as OnnxlensError
     from onnxlens.pipeline.add_control import add_control as add_control
+    from onnxlens.pipeline.bill import bill_of as bill_of
+    from onnxlens.pipeline.bill import bill_sweep as bill_sweep
+    from onnxlens.pipeline.bill import write_bill_plot as write_bill_plot
     from onnxlens.pipeline.generate import generate_pictures as generate_pictures
     from onnxlens.pipeline.training import training_cost as training_cost
     from onnxlens.profile.count import rules as rules
     from onnxlens.specs.bench import BenchReport as BenchReport
     from onnxlens.specs.bench import BenchRequest as BenchRequest
+    from onnxlens.specs.bill import BillRequest as BillRequest
     from onnxlens.specs.flow import FlowRequest as FlowRequest
     from onnxlens.specs.generate import Control as Control
     from onnxlens.specs.generate import GenerateRequest as GenerateRequest
@@ -114,11 +118,13 @@ _NAMES = {
     "api.traffic": ("traffic_of", "with_traffic", "write_traffic_plot"),
     "api.view": ("netron_picture", "view_graph"),
     "errors": ("OnnxlensError",),
+    "pipeline.bill": ("bill_of", "bill_sweep", "write_bill_plot"),
     "pipeline.add_control": ("add_control",),
     "pipeline.generate": ("generate_pictures",),
     "pipeline.training": ("training_cost",),
     "profile.count.rules": ("rules",),
     "specs.bench": ("BenchReport", "BenchRequest"),
+    "specs.bill": ("BillRequest",),
     "specs.flow": ("FlowRequest",),
     "specs.generate": ("Control", "GenerateRequest"),
     "specs.graph": ("GraphSpec",),

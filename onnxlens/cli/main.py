@@ -49,6 +49,7 @@ VERBS: Mapping[str, str] = MappingProxyType(
         "view": "Show TARGET in Netron, in your browser.",
         "annotate": "Make the control image of a picture.",
         "generate": "Generate a picture with the whole pipeline.",
+        "bill": "Say what a picture costs: every graph, its calls, all of it.",
         "training": "Count what a training step of TARGET computes and holds.",
         "add-control": "Add a fresh ControlNet to a checkpoint of Stable Diffusion.",
     }

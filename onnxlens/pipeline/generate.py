@@ -9,6 +9,7 @@ import sys
 from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
+from itertools import chain, islice
 from pathlib import Path
 from time import perf_counter
 
@@ -17,6 +18,7 @@ import numpy as np
 from onnxlens.api.annotate import NetworkRuns
 from onnxlens.api.staging import staged
 from onnxlens.errors import CheckpointError, UsageError
+from onnxlens.pipeline.calls import Passes, control_batch, passes_of, timesteps_of
 from onnxlens.pipeline.denoiser import Denoiser, Prompt, Steering, control_scales
 from onnxlens.pipeline.graphs import Graphs
 from onnxlens.pipeline.sampler import DdimStep, Floats, ddim_steps, denoised, gaussian, noised, sampled_latent
@@ -35,7 +37,7 @@ from onnxlens.reference_model.annotators.images import (
     write_image,
 )
 from onnxlens.reference_model.annotators.maps import canny_map
-from onnxlens.reference_model.pipeline import LATENT_SCALE, Sampling
+from onnxlens.reference_model.pipeline import LATENT_SCALE
 from onnxlens.reports.documents import GENERATE, generated_document
 from onnxlens.specs.codec import to_text
 from onnxlens.specs.generate import Control, Generated, GenerateRequest, Stage
@@ -160,11 +162,14 @@ class Generation:
     @property
     def steps(self) -> Sequence[DdimStep]:
         """All steps; from a starting picture, the last ones."""
-        timesteps = Sampling(steps=self.request.steps).timesteps
-        if self.request.start is not None:
-            count = max(1, round(self.request.denoising * len(timesteps)))
-            timesteps = timesteps[len(timesteps) - count :]
-        return ddim_steps(timesteps, self.request.eta)
+        share = None if self.request.start is None else self.request.denoising
+        return ddim_steps(timesteps_of(self.request.steps, share), self.request.eta)
+
+    @property
+    def passes(self) -> Passes:
+        """The runs of the UNet in one step."""
+        request = self.request
+        return passes_of(guided=self.guided, guess_mode=request.guess_mode, schedule=request.schedule)
 
     @property
     def positive(self) -> str:
@@ -199,8 +204,7 @@ class Generation:
             self.graphs.progress("encoding the prompt", 0, 0)
             context = clip({"tokens": np.concatenate([found.ids for found in tokens])})["context"]
         rows = np.split(context, len(texts))
-        unsteered = self.request.guess_mode and self.guided
-        return [Prompt(row, controlled=not (unsteered and row is rows[0])) for row in rows]
+        return list(map(Prompt, rows, chain(*self.passes)))
 
     def _starts(self, generators: Sequence[np.random.Generator]) -> Sequence[Floats]:
         """The latents (1, 4, H/8, W/8) to start from: noise, or the starting picture's with noise added."""
@@ -239,14 +243,16 @@ class Generation:
     def denoiser(self, stack: ExitStack, prompts: Sequence[Prompt], controls: Sequence[Image]) -> Denoiser:
         """UNet and ControlNets, open until the stack closes; those of the same weights are one."""
         request = self.request
-        passes = ((*prompts,),) if request.schedule == "batched" else tuple((each,) for each in prompts)
-        batch = max(sum(prompt.controlled for prompt in each) for each in passes)
+        left = iter(prompts)
+        passes = tuple(tuple(islice(left, len(each))) for each in self.passes)
         outputs = self._spec("controlnet").outputs
         opened, steering = {}, []
         for control, image in zip(request.controls, controls, strict=True):
             weights = self.graphs.of_control(control.kind)
             if weights not in opened:
-                opened[weights] = stack.enter_context(self.graphs.open("controlnet", batch, weights))
+                opened[weights] = stack.enter_context(
+                    self.graphs.open("controlnet", control_batch(self.passes), weights)
+                )
             hint = planes(image) / np.float32(255)
             scales = control_scales(control.strength, request.guess_mode, len(outputs))
             steering.append(Steering(opened[weights], hint, scales))

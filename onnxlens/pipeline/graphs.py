@@ -15,6 +15,7 @@ import numpy as np
 from onnxlens.api.opened import OpenedTarget
 from onnxlens.api.target import Settings
 from onnxlens.errors import CheckpointError
+from onnxlens.pipeline.calls import control_of
 from onnxlens.pipeline.denoiser import Run
 from onnxlens.profile.parity.parity import run_module
 from onnxlens.profile.runtime.machine import release_memory
@@ -24,8 +25,6 @@ from onnxlens.specs.generate import Backend, Stage
 from onnxlens.specs.progress import Progress, silent
 
 SUFFIXES = (".pth", ".safetensors")
-DRAWING = "-drawing"
-"""The end of a kind whose control image is drawn by hand, and whose ControlNet is the kind's without it."""
 
 
 @dataclass(slots=True)
@@ -77,7 +76,7 @@ class Graphs:
         folder = Path(self.weights)
         if self.weights == "seeded" or not folder.is_dir():
             return self.weights
-        names = [f"control_sd15_{kind.removesuffix(DRAWING)}{suffix}" for suffix in SUFFIXES]
+        names = [f"control_sd15_{control_of(kind)}{suffix}" for suffix in SUFFIXES]
         if found := next((folder / name for name in names if (folder / name).is_file()), None):
             return found
         raise CheckpointError(f"{folder}: holds no ControlNet for {kind}; put {' or '.join(names)} there")

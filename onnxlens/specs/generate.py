@@ -13,8 +13,7 @@ from onnxlens.specs.bounds import MOST_SAMPLES
 Backend = Literal["torch", "onnx"]
 Schedule = Literal["batched", "two-pass"]
 
-MOST_STEPS = 500
-"""With more the published schedule visits timestep 1000, and training ended at 999."""
+MOST_STEPS, TRAINING_STEPS = 500, 1000
 
 MOST_SEED = 2**63 - 1
 
@@ -82,20 +81,37 @@ class GenerateRequest:
         for control in self.controls:
             if not isfinite(control.strength):
                 raise UsageError(f"strength {control.strength}: expected a finite number")
-        _require("steps", self.steps, 1, MOST_STEPS, "more visit timesteps that were not trained")
-        _require("images", self.images, 1, MOST_SAMPLES)
-        _require("seed", self.seed, 0, MOST_SEED - self.images)
-        _require("eta", self.eta, 0, 1, "0 is DDIM, 1 DDPM")
-        _require("denoising", self.denoising, 0, 1, "the share of the steps")
+        require_steps(self.steps)
+        require_between("images", self.images, 1, MOST_SAMPLES)
+        require_between("seed", self.seed, 0, MOST_SEED - self.images)
+        require_between("eta", self.eta, 0, 1, "0 is DDIM, 1 DDPM")
+        require_between("denoising", self.denoising, 0, 1, "the share of the steps")
         if not isfinite(self.scale):
             raise UsageError(f"scale {self.scale}: expected a finite number")
         if not 0 <= self.low <= self.high < float("inf"):
             raise UsageError(f"low {self.low:g} and high {self.high:g}: expected 0 <= low <= high")
 
 
-def _require(name: str, value: float, low: float, high: float, why: str = "") -> None:
+def require_between(name: str, value: float, low: float, high: float, why: str = "") -> None:
+    """Refuse a value that is not in a range."""
     if not low <= value <= high:
         raise UsageError(f"{name} {value}: expected {low} to {high}{f'; {why}' if why else ''}")
+
+
+def require_steps(steps: int) -> None:
+    """Refuse what the published schedule visits timestep 1000 for: training ended at 999."""
+    require_between("steps", steps, 1, MOST_STEPS, "more visit timesteps that were not trained")
+
+    def visits_end(count: int) -> bool:
+        return (TRAINING_STEPS - 1) % (TRAINING_STEPS // count) == 0
+
+    if steps > 1 and visits_end(steps):
+        below = next(count for count in range(steps, 0, -1) if not visits_end(count))
+        above = next(count for count in range(steps, MOST_STEPS + 1) if not visits_end(count))
+        raise UsageError(
+            f"steps {steps}: the published schedule would begin at timestep {TRAINING_STEPS}, and training "
+            f"ended at {TRAINING_STEPS - 1}; give {below} or {above}"
+        )
 
 
 @dataclass(frozen=True, slots=True)

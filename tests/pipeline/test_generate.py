@@ -200,6 +200,9 @@ def test_each_kind_has_a_controlnet_of_its_own(
     [
         ({"steps": 501}, "steps 501: expected 1 to 500; more visit timesteps that were not trained"),
         ({"steps": 0}, "steps 0: expected 1 to 500"),
+        # range(1, 1001, 1000 // 3) ends with 1000, and alphas has no such index; 1000 // 105 = 9 divides 999
+        ({"steps": 3}, "steps 3: the published schedule would begin at timestep 1000, and training ended at"),
+        ({"steps": 105}, "steps 105: the published schedule would begin at timestep 1000"),
         ({"eta": 1.5}, "eta 1.5: expected 0 to 1"),
         ({"eta": float("nan")}, "eta nan: expected 0 to 1"),
         ({"scale": float("inf")}, "scale inf: expected a finite number"),

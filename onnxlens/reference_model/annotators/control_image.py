@@ -70,14 +70,24 @@ def scale_image(image: Image, scale: float) -> ScaledImage:
         UsageError: it is not an RGB image.
     """
     check_image(image)
-    height, width = image.shape[:2]
-    factor = scale * BASE_HEIGHT / height
-    size = (max(1, round(height * factor)), max(1, round(width * factor)))
+    size = scaled_size(image.shape[0], image.shape[1], scale)
     small = resized(image, size, cv2.INTER_CUBIC)
     margins = ((0, -size[0] % STRIDE), (0, -size[1] % STRIDE), (0, 0))
     padded = np.pad(small, margins, constant_values=PAD_VALUE)
     array = planes(padded[:, :, ::-1]) / np.float32(256) - np.float32(0.5)
     return ScaledImage(array, size)
+
+
+def scaled_size(height: int, width: int, scale: float) -> tuple[int, int]:
+    """The size in pixels that an image is taken to, before it is padded."""
+    factor = scale * BASE_HEIGHT / height
+    return max(1, round(height * factor)), max(1, round(width * factor))
+
+
+def padded_size(height: int, width: int, scale: float) -> tuple[int, int]:
+    """The size of a network's input in pixels, for an image of that size."""
+    high, wide = scaled_size(height, width, scale)
+    return high + -high % STRIDE, wide + -wide % STRIDE
 
 
 def maps_at_image(values: ArrayLike, scaled: ScaledImage, image_size: tuple[int, int], what: str) -> Floats:

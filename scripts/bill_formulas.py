@@ -1,0 +1,196 @@
+"""Makes onnxlens/pipeline/formulas.json: what each graph of the pipeline costs, as formulas in its sizes.
+
+    PYTHONPATH=. python scripts/bill_formulas.py [GRAPH ..]
+
+Every graph is exported once, counted at fifteen sizes and held to the counts at all of them. A test compares
+the file with counts at other sizes.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from onnxlens.api.opened import OpenedTarget
+from onnxlens.profile.chip.as_held import as_if_held
+from onnxlens.profile.chip.bound import Bounder, Held
+from onnxlens.profile.count.counting import count_nodes
+from onnxlens.profile.count.formula_fit import Fitter, Vector
+from onnxlens.profile.count.ledger import build_ledger
+from onnxlens.profile.count.liveness import live_bytes
+from onnxlens.profile.count.working_sets import with_working_sets
+from onnxlens.profile.graph.graph import Graph
+from onnxlens.reference_model import catalog
+from onnxlens.specs.chip import Chip, Figure
+from onnxlens.specs.formula import Polynomial
+from onnxlens.specs.roofline import ELEMENTWISE, TRANSCENDENTAL
+
+OUT = Path(__file__).parents[1] / "onnxlens" / "pipeline" / "formulas.json"
+
+SIDES = (
+    (2, 2), (2, 3), (3, 2), (3, 3), (2, 5), (5, 2), (4, 3), (3, 5), (5, 3), (4, 4), (6, 3), (5, 5), (4, 7),
+    (7, 4), (7, 7),
+)  # fmt: skip
+UNITS = {"openpose-body": 8, "openpose-hand": 8, "vae-encoder": 16, "vae-decoder": 16}
+"""Pixels that the sides above are multiples of; 64 of all other graphs.
+
+Long group normalizations of the VAE are split from 128 x 256 pixels on: formulas are of whole ones.
+"""
+UNIT, LATENT_PIXELS = 64, 8
+WORDS = ("int64", "int32", "bool")
+"""Types besides floats whose elementwise operations a chip may have a rate for."""
+
+Values = dict[str, Any]
+
+
+def points(name: str, batch: int) -> Sequence[Mapping[str, int]]:
+    """The sizes at which a graph is counted."""
+    unit = UNITS.get(name, UNIT)
+    if not catalog.ENTRIES[name].takes_picture:
+        return [{"batch": batch}]
+    return [{"batch": batch, "height": unit * height, "width": unit * width} for height, width in SIDES]
+
+
+def counts_of(graph: Graph, words: Sequence[str]) -> Values:
+    """Every figure of a graph at one size; those of bytes as floats and others, the former in elements."""
+    wide, narrow = ((held, count_nodes(held)) for held in (graph, as_if_held(graph, "int8")))
+    found: Values = {
+        name: sum(getattr(cost, name) for cost in wide[1]) for name in ("macs", "vector_ops", "special_ops")
+    }
+    for name in ("weight_read_bytes", "read_bytes", "write_bytes"):
+        found[name] = _split(*(sum(getattr(cost, name) for cost in costs) for _, costs in (wide, narrow)))
+    edges = [Held.of(*each) for each in (wide, narrow)]
+    moved = [next(iter(held.edges.compulsory(range(len(graph.nodes))))) for held in edges]
+    for name in ("weight_read_bytes", "read_bytes", "write_bytes"):
+        found[f"compulsory_{name}"] = _split(*(getattr(each, name) for each in moved))
+    for dtype in ("float32", *words):
+        limits = Bounder(edges[0], _counting_chip(dtype)).bounds("", "", "none").total.limits
+        assert limits["compute"] == found["macs"]
+        for unit in (ELEMENTWISE, TRANSCENDENTAL):
+            found[f"{unit} {dtype}"] = int(limits.get(unit, 0))
+    levels = zip(live_bytes(graph), live_bytes(graph, stored_as="int8"), strict=True)
+    found["live"] = [_split(*each) for each in levels]
+    return found
+
+
+def _split(wide_bytes: int, narrow_bytes: int) -> tuple[int, int]:
+    """Elements of floats, and bytes of all else, from the bytes with floats of four bytes and of one."""
+    elements, left = divmod(wide_bytes - narrow_bytes, 3)
+    assert not left
+    return elements, narrow_bytes - elements
+
+
+def _counting_chip(dtype: str) -> Chip:
+    """One operation a second: times are counts."""
+    one = Figure(1, "", "calculated", "")
+    rates = {dtype: one}
+    return Chip("", "", macs_per_s={"float32xfloat32": one}, vector_ops_per_s=rates, special_ops_per_s=rates)
+
+
+def weights_of(graph: Graph) -> tuple[int, int]:
+    """Resident weights: elements of floats, and bytes of all else."""
+    ledger = build_ledger(graph)
+    return _split(
+        *(with_working_sets(ledger, graph, each).totals.resident_weight_bytes for each in ("", "int8"))
+    )
+
+
+def held_weights(graph: Graph, others: int) -> tuple[int, int]:
+    """The same where the second is known: a table of positions grows with the picture."""
+    elements, left = divmod(build_ledger(graph).totals.resident_weight_bytes - others, 4)
+    assert not left
+    return elements, others
+
+
+def formulas_of(name: str) -> Values:
+    """What the file holds of a graph: the batches that the pipeline runs it at, each with its formulas."""
+    with OpenedTarget(name) as target:
+        first = target.graph_at(points(name, 1)[0])
+        _, others = weights_of(first)
+        batches = range(1, catalog.ENTRIES[name].default_batch + 1)
+        return {
+            "params": build_ledger(first).totals.params,
+            "batches": {str(batch): at_batch(target, name, batch, others) for batch in batches},
+        }
+
+
+def at_batch(target: OpenedTarget, name: str, batch: int, others: int) -> Values:
+    """The formulas at one batch; ``others``: bytes of weights that are no floats."""
+    sizes = points(name, batch)
+    first = counts_of(target.graph_at(sizes[0]), WORDS)
+    words = [word for word in WORDS if any(first[f"{u} {word}"] for u in (ELEMENTWISE, TRANSCENDENTAL))]
+    graphs = [target.graph_at(size) for size in sizes]
+    counted = [{**counts_of(graph, words), "weights": held_weights(graph, others)} for graph in graphs]
+    sides = {
+        name: tuple(size.get(side, 0) // LATENT_PIXELS for size in sizes)
+        for name, side in (("rows", "height"), ("columns", "width"))
+    }
+    fitter = Fitter(sides)
+
+    def fit(vector: Vector) -> Polynomial:
+        found = fitter.fit([frozenset(sides)], vector, 2)
+        if found is None:
+            raise SystemExit(f"{name}, batch {batch}: {vector} is no polynomial in rows and columns")
+        return found
+
+    rows: Values = {}
+    for key in sorted(counted[0].keys() - {"live"}):
+        column = [each[key] for each in counted]
+        if isinstance(column[0], int):
+            rows[key] = plain(fit(tuple(column)))
+        else:
+            rows[key] = [plain(fit(each)) for each in zip(*column, strict=True)]
+    rows["live"] = [[plain(each) for each in pair] for pair in peaks(counted, fit)]
+    return {key: row for key, row in rows.items() if row}
+
+
+def peaks(counted: Sequence[Values], fit: Callable[[Vector], Polynomial]) -> Sequence[Sequence[Polynomial]]:
+    """What is alive at each step, without steps at which less is alive than at another whatever the size."""
+    steps = {tuple(step): None for step in zip(*(each["live"] for each in counted), strict=True)}
+    found = [[fit(each) for each in zip(*step, strict=True)] for step in steps]
+    kept: list[Sequence[Polynomial]] = []
+    for index, pair in enumerate(found):
+        others = (*kept, *found[index + 1 :])
+        if not any(_covers(other, pair) for other in others):
+            kept.append(pair)
+    return kept
+
+
+def _covers(pair: Sequence[Polynomial], other: Sequence[Polynomial]) -> bool:
+    """Whether no factor of the other's is larger."""
+    return all(
+        more.terms.get(powers, 0) >= less.terms.get(powers, 0)
+        for more, less in zip(pair, other, strict=True)
+        for powers in more.terms.keys() | less.terms.keys()
+    )
+
+
+def plain(formula: Polynomial) -> Mapping[str, str]:
+    """``{"columns^2*rows": "9/4"}``."""
+    return {
+        "*".join(f"{name}^{power}" if power > 1 else name for name, power in powers) or "1": str(factor)
+        for powers, factor in sorted(formula.terms.items())
+    }
+
+
+def graphs() -> Iterator[str]:
+    """Those that the pipeline may run, and that have the same nodes at every size."""
+    kept = (name for name, entry in catalog.ENTRIES.items() if not entry.structure_only)
+    return (name for name in kept if not catalog.ENTRIES[name].nodes_vary)
+
+
+def main(arguments: Sequence[str]) -> None:
+    """Make the formulas of the graphs named, of all by default, again."""
+    known = json.loads(OUT.read_text(encoding="utf-8")) if OUT.exists() else {}
+    for name in arguments or graphs():
+        print(name, flush=True)
+        known[name] = formulas_of(name)
+        ordered = {each: known[each] for each in graphs() if each in known}
+        OUT.write_text(json.dumps(ordered, indent=1) + "\n", encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])

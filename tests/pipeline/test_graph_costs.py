@@ -1,0 +1,74 @@
+"""Formulas of whole graphs against counts of true exports, at sizes that had no part in making them."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+
+import pytest
+
+import bill_formulas
+from onnxlens.api.hardware import chip_of, with_bounds
+from onnxlens.api.memory import memory_plan
+from onnxlens.api.opened import OpenedTarget
+from onnxlens.api.target import Settings
+from onnxlens.pipeline.graph_costs import FILE, cost_of
+from onnxlens.profile.count.working_sets import with_working_sets
+from onnxlens.specs.bill import Call
+
+SIZES: Mapping[str, tuple[int, int]] = {
+    "openpose-body": (184, 248), "openpose-hand": (552, 552), "vae-encoder": (64, 192),
+    "vae-decoder": (64, 192), "midas-dpt-hybrid": (384, 448),
+}  # fmt: skip
+"""Sizes whose areas are none of those that the formulas were made at; 320 x 576 of all others."""
+
+FAST = ("mlsd-tiny",)
+GRAPHS = [
+    pytest.param(name, marks=() if name in FAST else pytest.mark.slow) for name in bill_formulas.graphs()
+]
+
+
+def test_every_graph_has_formulas() -> None:
+    assert list(json.loads(FILE.read_text())) == list(bill_formulas.graphs())
+
+
+@pytest.mark.parametrize("name", GRAPHS)
+def test_the_file_is_what_the_script_makes(name: str) -> None:
+    assert json.loads(FILE.read_text())[name] == bill_formulas.formulas_of(name)
+
+
+@pytest.mark.parametrize("name", GRAPHS)
+def test_formulas_are_the_counts_of_a_true_export(name: str) -> None:
+    height, width = (None, None) if name == "clip-text" else SIZES.get(name, (320, 576))
+    batch = json.loads(FILE.read_text())[name]["batches"].keys()
+    settings = Settings(batch=len(batch), height=height, width=width)
+    call = Call("unet", name, name, len(batch), height, width, 1, 1)
+    chips = {"h200": chip_of("h200"), "ethos-u85-1024": chip_of("ethos-u85-1024")}
+    with OpenedTarget(name, settings) as target:
+        totals = target.ledger.totals
+        plain, _ = cost_of(call, "", {})
+        for column in ("macs", "vector_ops", "special_ops", "weight_read_bytes", "read_bytes", "write_bytes"):
+            assert getattr(plain, column) == getattr(totals, column), column
+        assert plain.params == totals.params
+        assert plain.resident_weight_bytes == totals.resident_weight_bytes
+        assert plain.peak_live_bytes == totals.peak_live_bytes
+        held, _ = cost_of(call, "int8", chips)
+        narrow = with_working_sets(target.ledger, target.graph, "int8").totals
+        assert held.resident_weight_bytes == narrow.resident_weight_bytes
+        assert (
+            held.peak_live_bytes
+            == narrow.peak_live_bytes
+            == memory_plan(target, stored_as="int8").peak.live_bytes
+        )
+        for bounds in with_bounds(target, target.ledger, ",".join(chips), "int8").bounds:
+            assert held.bound_s[bounds.label] == pytest.approx(bounds.total.bound_s, rel=1e-12)
+            assert held.limited_by[bounds.label] == bounds.total.limited_by
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["vae-encoder", "vae-decoder", "sd-unet"])
+def test_a_graph_whose_long_normalizations_are_split_has_the_same_macs(name: str) -> None:
+    with OpenedTarget(name, Settings(batch=1, height=640, width=768)) as target:
+        cost, _ = cost_of(Call("unet", name, name, 1, 640, 768, 1, 1), "", {})
+        assert cost.macs == target.ledger.totals.macs
+        assert cost.read_bytes != target.ledger.totals.read_bytes
