@@ -49,7 +49,7 @@ FORBIDDEN_OUTSIDE: Mapping[str, frozenset[str]] = {
 LOOSE = {"__init__.py", "__main__.py", "errors.py", "py.typed"}
 """The files that may be at the package's top level; all others are in a folder named for their purpose."""
 
-MOST_LINES, MOST_FILES = 57_100, 360
+MOST_LINES, MOST_FILES = 61_300, 387
 """The package as a whole. These numbers only go down; docs/decisions has the reason where one went up."""
 
 
