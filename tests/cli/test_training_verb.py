@@ -11,7 +11,7 @@ import pytest
 import onnxlens as api
 from onnxlens.reference_model import catalog
 from tests.cli.calls import done, onnxlens
-from tests.pipeline.test_training import SPEC
+from tests.pipeline.test_training_steps import SPEC
 from tests.specs.test_document_schemas import complaints
 
 TARGET = "tests.small_unet:network"
