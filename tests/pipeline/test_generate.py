@@ -60,6 +60,7 @@ def made(request: GenerateRequest, out: Path) -> tuple[Generated, list[Image]]:
     return generated, [read_image(out / name) for name in generated.pictures]
 
 
+@pytest.mark.slow
 def test_both_backends_draw_the_same_picture(
     request_: GenerateRequest, picture: Path, tmp_path: Path
 ) -> None:
