@@ -212,7 +212,7 @@ def test_every_graph_is_counted_in_half_precision(name: str, opset: int) -> None
         half = api.profile_graph(name, replace(settings, dtype=dtype)).totals
         assert (half.macs, half.params, half.unknown_nodes) == (exact.macs, exact.params, 0)
         # integers and what is computed in float32 keep their size: less than 1 in 1000; but at 64 x 64 the
-        # windows of pyramid pooling, which the exporter averages in float32, are 3 in 100
-        most = 3e-2 if name == "uniformer-seg" else 1e-3
+        # windows of pyramid pooling, which the exporter averages in float32, are 4 in 100
+        most = 5e-2 if name == "uniformer-seg" else 1e-3
         for figure in ("weight_read_bytes", "read_bytes", "write_bytes"):
             assert getattr(half, figure) == pytest.approx(getattr(exact, figure) / 2, rel=most)
