@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import field
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 from onnxlens.errors import UsageError
 from onnxlens.profile.graph.caches import MICROSOFT, PASSING, source_of
@@ -19,22 +19,29 @@ LOOKUPS: Mapping[str, tuple[int, int]] = {
 }  # fmt: skip
 """Operators that look up rows: where they take the table, and where its indices."""
 
-ROTARY_TABLES: Mapping[str, tuple[int, ...]] = {
-    "GroupQueryAttention": (7,), "SparseAttention": (9,), "PagedAttention": (7, 8, 9),
-    "RotaryEmbedding": (1, 2),
-}  # fmt: skip
-"""Where operators take the cosines, a row per position."""
-
-LENGTHS: Mapping[tuple[str, str], Mapping[int, tuple[bool, int]]] = {
-    ("", "TensorScatter"): {2: (False, 0)},
-    ("", "Attention"): {6: (True, 0)},
-    (MICROSOFT, "GroupQueryAttention"): {5: (True, -1), 6: (True, 0)},
-    (MICROSOFT, "SparseAttention"): {7: (True, 0), 8: (True, 0)},
-    (MICROSOFT, "MultiHeadAttention"): {8: (False, 0)},
-    (MICROSOFT, "DecoderMaskedMultiHeadAttention"): {7: (False, 0)},
-    (MICROSOFT, "Attention"): {6: (False, 0)},
+COSINES: Mapping[tuple[str, str], int] = {
+    ("", "RotaryEmbedding"): 1,
+    (MICROSOFT, "RotaryEmbedding"): 2,
+    (MICROSOFT, "MRotaryEmbedding"): 2,
+    (MICROSOFT, "GroupQueryAttention"): 7,
+    (MICROSOFT, "SparseAttention"): 9,
+    (MICROSOFT, "PagedAttention"): 8,
 }
-"""Inputs that say how long a cache is: whether new tokens are in it, and what is added."""
+"""Which input of an operator is the table of cosines, a row per position."""
+
+LengthRole = Literal["past", "total", "last"]
+"""``total`` is the number of all tokens, ``last`` one less."""
+
+LENGTHS: Mapping[tuple[str, str], Mapping[int, LengthRole]] = {
+    ("", "TensorScatter"): {2: "past"},
+    ("", "Attention"): {6: "total"},
+    (MICROSOFT, "GroupQueryAttention"): {5: "last", 6: "total"},
+    (MICROSOFT, "SparseAttention"): {7: "total", 8: "total"},
+    (MICROSOFT, "MultiHeadAttention"): {8: "past"},
+    (MICROSOFT, "DecoderMaskedMultiHeadAttention"): {7: "past"},
+    (MICROSOFT, "Attention"): {6: "past"},
+}
+"""Inputs that say how long a cache is, by operator."""
 
 BRANCH = re.compile(r"^use_(cache_branch|past)")
 """The input that selects, in a merged decoder, the branch that has a cache."""
@@ -83,14 +90,13 @@ class Length(NamedTuple):
     """An input's numbers: one, or one for each sequence; of a flag whether there is a past."""
 
     each: bool
-    whole: bool = False
-    more: int = 0
-    is_flag: bool = False
+    role: LengthRole | Literal["flag"]
 
     def of(self, size: Size) -> Sequence[int]:
         """The numbers at a point."""
-        number = size.past + self.whole * size.tokens + self.more
-        return [int(size.past > 0) if self.is_flag else number] * (size.batch if self.each else 1)
+        total = size.past + size.tokens
+        numbers = {"past": size.past, "total": total, "last": total - 1, "flag": int(size.past > 0)}
+        return [numbers[self.role]] * (size.batch if self.each else 1)
 
 
 @record(frozen=True, slots=True)
@@ -178,7 +184,7 @@ def read_axes(graph: Graph, caches: Sequence[CacheInput], given: Mapping[str, in
     found = PhaseAxes(
         graph.path.name, tokens_input, batch, tokens, pasts, windows,
         () if pages else tuple(dict.fromkeys(_wholes(others, known))), given, pages, _room(caches), slides,
-        {} if pages else dict(_told(graph)),
+        {} if pages else dict(_given_lengths(graph)),
     )  # fmt: skip
     varied = (batch, tokens, *pasts, *slides, *(pages.blocks if pages else ()))
     decided = [symbol for symbol in given if symbol in varied]
@@ -189,18 +195,18 @@ def read_axes(graph: Graph, caches: Sequence[CacheInput], given: Mapping[str, in
     return found
 
 
-def _told(graph: Graph) -> Iterator[tuple[str, Length]]:
+def _given_lengths(graph: Graph) -> Iterator[tuple[str, Length]]:
     """The inputs of the graph that say how long caches are, or whether there are any."""
     inputs = {tensor.name: tensor for tensor in graph.inputs}
     for tensor in graph.inputs:
         if tensor.dtype == "bool" and BRANCH.search(tensor.name):
-            yield tensor.name, Length(each=False, is_flag=True)
+            yield tensor.name, Length(each=False, role="flag")
     for view in (node.view for node in graph.nodes):
-        for index, (whole, more) in LENGTHS.get((view.domain, view.op_type), {}).items():
+        for index, role in LENGTHS.get((view.domain, view.op_type), {}).items():
             value = view.inputs[index] if index < len(view.inputs) else None
             name = source_of(graph, value.name)[0] if value is not None else ""
             if name in inputs:
-                yield name, Length(inputs[name].shape not in ((), (1,)), whole, more)
+                yield name, Length(inputs[name].shape not in ((), (1,)), role)
 
 
 def _room(caches: Sequence[CacheInput]) -> int | None:
@@ -289,15 +295,14 @@ LEARNED = re.compile(r"embed_positions|position_embeddings?|(^|[._])wpe([._]|$)"
 
 def positions_of(graph: Graph) -> int | None:
     """The tokens that rotary or learned tables have rows for; None where the file does not say."""
-    learned = (value for name, value in graph.weights.items() if LEARNED.search(name))
-    rows = [value.shape[0] for value in learned if value.shape and len(value.shape) == 2]
-    rows += [
-        value.shape[0]
-        for node in graph.nodes
-        for at in ROTARY_TABLES.get(node.view.op_type, ())
-        for value in node.view.inputs[at : at + 1]
-        if value is not None and value.is_weight and value.shape and len(value.shape) == 2
+    learned = [value for name, value in graph.weights.items() if LEARNED.search(name)]
+    rotary = [
+        view.input(at)
+        for view in (node.view for node in graph.nodes)
+        for at in [COSINES.get((view.domain, view.op_type))]
+        if at is not None and view.has_input(at) and view.input(at).is_weight
     ]
+    rows = [value.shape[0] for value in (*learned, *rotary) if value.shape and len(value.shape) == 2]
     return min((row for row in rows if isinstance(row, int)), default=None)
 
 

@@ -13,7 +13,7 @@ import numpy as np
 from onnxlens.profile.graph.graph import Graph
 from onnxlens.profile.graph.node_view import NodeView, ValueView
 from onnxlens.profile.runtime.inputs import fitting_inputs, require_held, sample_inputs
-from onnxlens.profile.runtime.uses import Use, new_length, past_length, size_at, use_of
+from onnxlens.profile.runtime.uses import PAST, Use, new_length, past_length, size_at, use_of
 from onnxlens.specs.tensor import TensorSpec, is_floating
 
 Range = tuple[float, float]
@@ -34,7 +34,6 @@ SIZES_FIRST = frozenset({"ConstantOfShape", "Loop", "Range"})
 SIZES_LATER = frozenset({"Expand", "Reshape", "Resize", "Tile", "TopK", "Upsample"})
 """Operators that read sizes and counts, which must not be 0, from their first input on, or behind it."""
 
-PAST = re.compile(r"past|cache")
 MASK = re.compile(r"attention_?mask|attn_?mask|(^|_)mask$")
 PADDING = re.compile(r"key_padding_mask")
 POSITION = re.compile(r"position|(^|_)pos(_ids)?$")

@@ -8,6 +8,7 @@ from typing import Literal
 
 from onnxlens.profile.graph.graph import Graph
 from onnxlens.profile.graph.node_view import NodeView
+from onnxlens.profile.graph.phase_axes import COSINES, LENGTHS
 from onnxlens.specs.record import record
 from onnxlens.specs.tensor import TensorSpec
 
@@ -30,15 +31,9 @@ class Use:
 
 
 SLOTS: Mapping[tuple[str, int], Role] = {
-    ("GroupQueryAttention", 5): "last",
-    ("GroupQueryAttention", 6): "total",
     ("GroupQueryAttention", 9): "positions",
-    ("SparseAttention", 7): "total",
-    ("SparseAttention", 8): "total",
     ("MultiHeadAttention", 4): "mask",
-    ("MultiHeadAttention", 8): "past",
     ("DecoderMaskedMultiHeadAttention", 3): "mask",
-    ("DecoderMaskedMultiHeadAttention", 7): "past",
     ("DecoderMaskedMultiHeadAttention", 9): "none",
     ("DecoderMaskedSelfAttention", 3): "mask",
     ("DecoderMaskedSelfAttention", 6): "past",
@@ -48,21 +43,18 @@ SLOTS: Mapping[tuple[str, int], Role] = {
     ("PagedAttention", 16): "bounds",
     ("TensorScatter", 2): "none",
 }
-"""By operator and input; what only ONNX's own, or only ONNX Runtime's has is below."""
-STANDARD: Mapping[tuple[str, int], Role] = {("RotaryEmbedding", 3): "positions", ("Attention", 6): "total"}
+"""By operator and input; lengths that are not here are in ``LENGTHS``, and below is what only ONNX's own, or
+only ONNX Runtime's has."""
+STANDARD: Mapping[tuple[str, int], Role] = {("RotaryEmbedding", 3): "positions"}
 MICROSOFT: Mapping[tuple[str, int], Role] = {
     ("RotaryEmbedding", 1): "positions",
     ("MRotaryEmbedding", 1): "positions",
-    ("Attention", 6): "past",
 }
 
 BIASES = frozenset(
     {("MultiHeadAttention", 5), ("GroupQueryAttention", 10), ("Attention", 3), ("Attention", 5)}
 )
 """What is added to scores, by operator and input."""
-
-COSINES: Mapping[str, int] = {"RotaryEmbedding": 1, "MRotaryEmbedding": 2, "GroupQueryAttention": 7}
-"""Which input is the table of cosines; of ONNX Runtime's RotaryEmbedding the next one."""
 
 MOVED = frozenset("Cast Concat Expand Identity Reshape Slice Squeeze Tile Transpose Unsqueeze".split())
 TURNED = MOVED | {"Add", "MatMul", "Mul"}
@@ -103,8 +95,8 @@ def use_of(graph: Graph, tensor: TensorSpec) -> Use | None:
 
 
 def _slot(view: NodeView, index: int) -> Role | None:
-    key = (view.op_type, index)
-    return SLOTS.get(key) or (MICROSOFT if view.domain else STANDARD).get(key)
+    key, lengths = (view.op_type, index), LENGTHS.get((view.domain, view.op_type), {})
+    return SLOTS.get(key) or (MICROSOFT if view.domain else STANDARD).get(key) or lengths.get(index)
 
 
 LEADING: Sequence[tuple[Collection[str], Callable[[NodeView, int], bool], Role]] = (
@@ -117,8 +109,7 @@ LEADING: Sequence[tuple[Collection[str], Callable[[NodeView, int], bool], Role]]
 
 
 def _rows(view: NodeView) -> int | None:
-    at = COSINES.get(view.op_type)
-    at = 2 if view.op_type == "RotaryEmbedding" and view.domain else at
+    at = COSINES.get((view.domain, view.op_type))
     return None if at is None else size_at(view, at, 0) or None
 
 
