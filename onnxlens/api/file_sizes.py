@@ -38,13 +38,13 @@ class FileSizes:
 
     def graph_to_run(self, progress: Progress) -> Graph:
         """The graph; sizes of a language model that nobody gives are those of a decoding step, and noted."""
-        sizes = self._file.sample_dims(self._shapes, self._settings.dims)
+        sizes = self._file.fixed(self._shapes, self._settings.dims).samples
         graph = self.graph_at(sizes)
         if not sizes:
             return graph
-        told = f"run as with {' '.join(f'--dim {name}={size}' for name, size in sizes.items())}"
-        progress(told, 0, 0)
-        return replace(graph, notes=(f"{told}, as nobody gave these sizes", *graph.notes))
+        note = f"run as with {' '.join(f'--dim {name}={size}' for name, size in sizes.items())}"
+        progress(note, 0, 0)
+        return replace(graph, notes=(f"{note}, as nobody gave these sizes", *graph.notes))
 
     def variables(self, names: tuple[str, ...]) -> list[Variable]:
         """The dimensions that decide all that is open, or those that are asked for.
@@ -52,11 +52,11 @@ class FileSizes:
         Raises:
             UsageError: none is open, or others are left open.
         """
-        known = self._file.open_dims(self._shapes, self._settings.dims)
+        known = self._file.fixed(self._shapes, self._settings.dims).free
         if not known:
             raise UsageError(f"{self._target}: no dimension is open, so there is nothing to vary")
         some = {**self._settings.dims, **dict.fromkeys(names, SOME_SIZE)}
-        left = self._file.open_dims(self._shapes, some) if names else ()
+        left = self._file.fixed(self._shapes, some).free if names else ()
         if left:
             raise UsageError(
                 f"{self._target}: {', '.join(left)} stays open; add --dim {left[0]} or --dim {left[0]}=SIZE"

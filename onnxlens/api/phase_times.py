@@ -44,8 +44,8 @@ def with_times(
     it.progress("opening ONNX Runtime", 0, 0)
     runner = PhaseRunner(it.session("cpu"), axes, report.caches, lambda size: _inputs(it, axes, size))
     points = []
-    for place, (point, size) in enumerate(zip(report.points, sizes, strict=True)):
-        it.progress("timing ONNX Runtime", place, len(sizes))
+    for index, (point, size) in enumerate(zip(report.points, sizes, strict=True)):
+        it.progress("timing ONNX Runtime", index, len(sizes))
         warmup, seconds = runner.timed(size, runs)
         points.append(replace(point, measured=_result(seconds, warmup, here["processor"])))
     return replace(

@@ -78,8 +78,8 @@ def _counted(
     sizes, notes = sizes_of(axes, request, positions)
     counter = PhaseCounter(partial(_at, it), axes, caches, chips, stored_as)
     counted = []
-    for place, size in enumerate(sizes):
-        it.progress("counting", place, len(sizes))
+    for index, size in enumerate(sizes):
+        it.progress("counting", index, len(sizes))
         counted.append(counter.counted(size))
     _require_sized(counted[0])
     ledger = build_ledger(counted[0].graph)

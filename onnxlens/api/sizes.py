@@ -44,9 +44,8 @@ class CatalogSizes:
             plain: gives the graph of a plain export.
         """
         self._name, self._chosen, self._export, self._plain = name, settings, coded, plain
-        chosen = settings
-        sides = {"height": chosen.height, "width": chosen.width} if self._entry.takes_picture else {}
-        asked = {"batch": chosen.batch, **sides}
+        sides = {"height": settings.height, "width": settings.width} if self._entry.takes_picture else {}
+        asked = {"batch": settings.batch, **sides}
         self.fixed = {name: size for name, size in asked.items() if size is not None}
         self.names = tuple(name for name, size in asked.items() if size is None)
 

@@ -219,12 +219,12 @@ def parts_of(graph: Graph, axes: PhaseAxes, caches: Sequence[CacheInput]) -> Map
     }
 
 
-def _head(graph: Graph, handed_on: set[str]) -> frozenset[int]:
+def _head(graph: Graph, returned: set[str]) -> frozenset[int]:
     """The last product with a weight before the first output that is no cache, and what is behind it.
 
     Empty where another product, or none, comes first.
     """
-    made = [tensor.name for tensor in graph.outputs if tensor.name not in handed_on]
+    made = [tensor.name for tensor in graph.outputs if tensor.name not in returned]
     name, behind = made[0] if made else "", []
     while (index := graph.producer(name)) is not None:
         view = graph.nodes[index].view
@@ -249,13 +249,12 @@ def rows_of(counted: Sequence[Counted], parts: Mapping[Part, Sequence[int]]) -> 
     """The modules in the order of execution, layers that cost the same together."""
     graph = counted[0].graph
     inside = {path: indices for path, indices in graph.by_module().items() if indices}
-    own = [_sums(graph, each) for each in counted]
     groups: dict[tuple[object, ...], list[str]] = {}
     names: dict[str, tuple[object, ...]] = {}
     for path in sorted(inside, key=lambda path: (inside[path][0], graph.hierarchy.depth(path))):
         around = graph.hierarchy.lineage(path)[-2:-1]
         parent = names[around[0]] if around else ()
-        figures = tuple(each[path] for each in own)
+        figures = tuple(_figures(each, inside[path]) for each in counted)
         key = (parent, NUMBER.sub("#", path), graph.hierarchy.class_name(path), figures)
         names[path] = key
         groups.setdefault(key, []).append(path)
@@ -271,15 +270,8 @@ def rows_of(counted: Sequence[Counted], parts: Mapping[Part, Sequence[int]]) -> 
         )  # fmt: skip
 
 
-def _sums(graph: Graph, counted: Counted) -> Mapping[str, tuple[int, int, int]]:
-    """By module what makes layers alike: MACs, weights read, and what all of it moves of caches."""
-    found: dict[str, list[int]] = {path: [0, 0, 0] for path in graph.hierarchy.paths}
-    for index, (node, cost) in enumerate(zip(graph.nodes, counted.costs, strict=True)):
-        if not node.constant_folded:
-            moved = sum(counted.cache_moves.get(index, (0, 0)))
-            for path in graph.hierarchy.lineage(node.module.path):
-                row = found[path]
-                row[0] += cost.macs
-                row[1] += cost.weight_read_bytes
-                row[2] += moved
-    return {path: (row[0], row[1], row[2]) for path, row in found.items()}
+def _figures(counted: Counted, indices: Sequence[int]) -> tuple[int, int, int]:
+    """What makes layers alike: MACs, weights read, and what all of it moves of caches."""
+    costs = [counted.costs[index] for index in indices]
+    moved = (sum(counted.cache_moves.get(index, (0, 0))) for index in indices)
+    return sum(cost.macs for cost in costs), sum(cost.weight_read_bytes for cost in costs), sum(moved)

@@ -275,9 +275,9 @@ def _lookups(graph: Graph, name: str) -> Iterator[int]:
     """The nodes that look up rows of a weight by the value."""
     for index in graph.consumers(name):
         view = graph.nodes[index].view
-        places = LOOKUPS.get(view.op_type)
-        if places is not None:
-            table, indices = (view.inputs[at] if at < len(view.inputs) else None for at in places)
+        if view.op_type in LOOKUPS:
+            read = LOOKUPS[view.op_type]
+            table, indices = (view.inputs[at] if at < len(view.inputs) else None for at in read)
             if table is not None and table.is_weight and indices is not None and indices.name == name:
                 yield index
         elif view.op_type in (*PASSING, "Unsqueeze", "Squeeze") and view.outputs[0] is not None:

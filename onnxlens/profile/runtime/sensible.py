@@ -6,26 +6,22 @@ Indices stay within the table that they are looked up in; masks are ones, positi
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
 from onnxlens.profile.graph.graph import Graph
-from onnxlens.profile.graph.node_view import NodeView, ValueView
+from onnxlens.profile.graph.node_view import NodeView
+from onnxlens.profile.graph.phase_axes import LOOKUPS
 from onnxlens.profile.runtime.inputs import fitting_inputs, require_held, sample_inputs
-from onnxlens.profile.runtime.uses import PAST, Use, new_length, past_length, size_at, use_of
+from onnxlens.profile.runtime.uses import MOVED, PAST, Use, new_length, past_length, readers, size_at, use_of
 from onnxlens.specs.tensor import TensorSpec, is_floating
 
 Range = tuple[float, float]
 
-KEEPING = frozenset("Cast Concat Expand Flatten Identity Reshape Slice Squeeze Transpose Unsqueeze".split())
-"""Operators whose outputs hold the values of their first input."""
-
 TABLES: Mapping[tuple[str, int], int] = {
-    ("Gather", 1): 0,
+    **{(operator, indices): table for operator, (table, indices) in LOOKUPS.items()},
     ("GatherElements", 1): 0,
-    ("GatherBlockQuantized", 1): 0,
-    ("EmbedLayerNormalization", 0): 2,
     ("EmbedLayerNormalization", 1): 4,
 }
 """Which input holds the table that an input, by operator and position, indexes."""
@@ -178,29 +174,9 @@ def _length(graph: Graph, tensor: TensorSpec) -> int:
 
 def _rows(graph: Graph, name: str) -> int | None:
     """How many entries the smallest table has that the value is an index into; None if it is none."""
-    sizes = [
-        table.shape[axis]
-        for table, axis in _tables(graph, name, set())
-        if table.shape and axis < len(table.shape)
-    ]
-    return min((size for size in sizes if isinstance(size, int)), default=None)
-
-
-def _tables(graph: Graph, name: str, seen: set[str]) -> Iterator[tuple[ValueView, int]]:
-    seen.add(name)
-    for index in graph.consumers(name):
-        view = graph.nodes[index].view
-        read = [value.name if value is not None else "" for value in view.inputs]
-        for position in (place for place, value in enumerate(read) if value == name):
-            table = _table(view.inputs, view.op_type, position)
-            if table is not None:
-                yield table, int(view.attributes.get("axis", 0)) % len(table.shape or (0,))
-        if view.op_type in KEEPING and name in (read if view.op_type == "Concat" else read[:1]):
-            for value in view.outputs:
-                if value is not None and value.name not in seen:
-                    yield from _tables(graph, value.name, seen)
-
-
-def _table(inputs: Sequence[ValueView | None], op_type: str, position: int) -> ValueView | None:
-    held = TABLES.get((op_type, position))
-    return None if held is None or held >= len(inputs) else inputs[held]
+    sizes = (
+        size_at(view, TABLES[view.op_type, index], int(view.attributes.get("axis", 0)))
+        for view, index in readers(graph, name, MOVED)
+        if (view.op_type, index) in TABLES
+    )
+    return min(filter(None, sizes), default=None)

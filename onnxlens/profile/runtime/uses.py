@@ -56,7 +56,9 @@ BIASES = frozenset(
 )
 """What is added to scores, by operator and input."""
 
-MOVED = frozenset("Cast Concat Expand Identity Reshape Slice Squeeze Tile Transpose Unsqueeze".split())
+KEEPING = frozenset("Cast Expand Flatten Identity Reshape Slice Squeeze Tile Transpose Unsqueeze".split())
+"""Operators whose outputs hold the values of their first input."""
+MOVED = KEEPING | {"Concat"}
 TURNED = MOVED | {"Add", "MatMul", "Mul"}
 """What stands between positions and the angles that are made of them."""
 WEIGHED = MOVED | {"Add", "And", "Equal", "GatherND", "Mul", "Not", "Sub", "Where"}
@@ -78,7 +80,7 @@ PAST = re.compile(r"past|cache")
 
 def use_of(graph: Graph, tensor: TensorSpec) -> Use | None:
     """As what the graph uses an input of whole numbers; None where no operator tells."""
-    for view, index in _readers(graph, tensor.name, MOVED):
+    for view, index in readers(graph, tensor.name, MOVED):
         role = _slot(view, index)
         if role == "last" and len(tensor.shape) > 1:
             role = "mask"
@@ -87,7 +89,7 @@ def use_of(graph: Graph, tensor: TensorSpec) -> Use | None:
     if len(tensor.shape) < 2 or tensor.dtype not in ("int64", "int32"):
         return None
     for through, is_such, led_to in LEADING:
-        led = (view for view, index in _readers(graph, tensor.name, through) if is_such(view, index))
+        led = (view for view, index in readers(graph, tensor.name, through) if is_such(view, index))
         first = next(led, None)
         if first is not None:
             return Use(led_to, first)
@@ -113,17 +115,16 @@ def _rows(view: NodeView) -> int | None:
     return None if at is None else size_at(view, at, 0) or None
 
 
-def _readers(graph: Graph, name: str, through: Collection[str]) -> Iterator[tuple[NodeView, int]]:
+def readers(graph: Graph, name: str, through: Collection[str]) -> Iterator[tuple[NodeView, int]]:
     """The nodes that read a value, or what these operators make of it; and as which of their inputs."""
     seen, waiting = {name}, [name]
     while waiting:
         current = waiting.pop()
         for node in graph.consumers(current):
             view = graph.nodes[node].view
-            for index, value in enumerate(view.inputs):
-                if value is not None and value.name == current:
-                    yield view, index
-            if view.op_type in through:
+            read = [value is not None and value.name == current for value in view.inputs]
+            yield from ((view, index) for index, is_read in enumerate(read) if is_read)
+            if view.op_type in through and (read[0] or view.op_type not in KEEPING):
                 made = {value.name for value in view.outputs if value is not None} - seen
                 seen |= made
                 waiting += sorted(made)

@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
 from itertools import chain
+from operator import attrgetter
 from typing import Any
 
 from onnxlens.reports.numbers import AT_LEAST, UNKNOWN, bounded, short_bytes, short_count, short_time
@@ -133,7 +134,7 @@ def _heading(phase: Phase) -> str:
 
 
 def _module_heading(report: PhasesReport) -> str:
-    shown = [_at(report.points[place]) for place in _shown_points(report)]
+    shown = [_at(report.points[index]) for index in _shown_points(report)]
     return f"modules: {' and '.join(shown)}; equal layers together"
 
 
@@ -145,10 +146,10 @@ def _shown_points(report: PhasesReport) -> Sequence[int]:
     """Of each phase the longest of the first batch."""
     found = []
     for phase in PHASES:
-        places = [place for place, point in enumerate(report.points) if point.phase == phase]
-        same = [place for place in places if report.points[place].batch == report.points[places[0]].batch]
+        indices = [index for index, point in enumerate(report.points) if point.phase == phase]
+        same = [index for index in indices if report.points[index].batch == report.points[indices[0]].batch]
         if same:
-            found.append(max(same, key=lambda place: report.points[place].length))
+            found.append(max(same, key=lambda index: report.points[index].length))
     return found
 
 
@@ -170,8 +171,8 @@ def _point_columns(report: PhasesReport, phase: Phase) -> Iterator[Column[PhaseP
         yield _memory_column(title, name, apart=name == "cache_bytes")
 
 
-def _limit(label: str, point: PhasePoint) -> str:
-    return point.cost.limited_by.get(label, "")
+def _limit(label: str, of: PhasePoint | _Line) -> str:
+    return of.cost.limited_by[label]
 
 
 def _memory_column(title: str, name: str, *, apart: bool) -> Column[PhasePoint]:
@@ -214,14 +215,14 @@ def _row_columns(report: PhasesReport, rows: Sequence[PhaseRow]) -> Iterator[Col
     yield Column("times", lambda row: f"x{len(row.paths)}" if len(row.paths) > 1 else "", right=True)
     if any(row.part for row in rows):
         yield Column("part", lambda row: row.part or "")
-    for place in _shown_points(report):
-        cost = partial(_cost_at, place)
-        phase = report.points[place].phase
+    for index in _shown_points(report):
+        cost = partial(_cost_at, index)
+        phase = report.points[index].phase
         for label in report.chips:
             at = f"@{label}" if len(report.chips) > 1 else ""
             yield _bound_column(f"{phase}{at}", label, cost)
         for name, (title, short) in FIGURES.items():
-            if any(getattr(row.costs[place], name) for row in rows) and name in SHOWN[phase]:
+            if any(getattr(row.costs[index], name) for row in rows) and name in SHOWN[phase]:
                 yield _figure_column(f"{phase} {title}", name, short, cost)
 
 
@@ -232,8 +233,8 @@ SHOWN: Mapping[Phase, Sequence[str]] = {
 """What is shown of modules: what differs between the phases."""
 
 
-def _cost_at(place: int, row: PhaseRow) -> PhaseCost:
-    return row.costs[place]
+def _cost_at(index: int, row: PhaseRow) -> PhaseCost:
+    return row.costs[index]
 
 
 def _nested(report: PhasesReport, row: PhaseRow) -> str:
@@ -251,15 +252,15 @@ def _through(first: str, last: str, count: int) -> str:
 
 
 def _lines(report: PhasesReport, depth: int | None) -> Iterator[_Line]:
-    for place, point in enumerate(report.points):
+    for index, point in enumerate(report.points):
         for row in report.rows:
             if depth is None or row.depth <= depth:
-                yield _Line(point, row, row.costs[place])
+                yield _Line(point, row, row.costs[index])
 
 
 def _line_columns(report: PhasesReport) -> Iterator[Column[_Line]]:
     for name in ("phase", "batch", "tokens", "context"):
-        yield Column(name, partial(_of_point, name))
+        yield Column(name, attrgetter(f"point.{name}"))
     yield Column("path", lambda line: line.row.path or report.graph)
     yield Column("times", lambda line: len(line.row.paths))
     yield Column("part", lambda line: line.row.part)
@@ -268,19 +269,11 @@ def _line_columns(report: PhasesReport) -> Iterator[Column[_Line]]:
     yield Column("unknown_nodes", lambda line: line.cost.unknown_nodes)
     for label in report.chips:
         yield Column(f"bound_s@{label}", partial(_bound_of, label))
-        yield Column(f"limited_by@{label}", partial(_limit_of, label))
-
-
-def _of_point(name: str, line: _Line) -> Any:
-    return getattr(line.point, name)
+        yield Column(f"limited_by@{label}", partial(_limit, label))
 
 
 def _bound_of(label: str, line: _Line) -> float:
     return line.cost.bound_s[label]
-
-
-def _limit_of(label: str, line: _Line) -> str:
-    return line.cost.limited_by[label]
 
 
 def _notes(report: PhasesReport) -> Iterator[str]:
@@ -336,8 +329,8 @@ def _fit_notes(report: PhasesReport) -> Iterator[str]:
 
 def _part_notes(report: PhasesReport) -> Iterator[str]:
     """What the embedding and the head are of the last point of each phase."""
-    for place in _shown_points(report):
-        point = report.points[place]
+    for index in _shown_points(report):
+        point = report.points[index]
         parts = [
             f"{part} {short_count(cost.macs)} MACs, {short_bytes(cost.weight_read_bytes)} of weights"
             for part, cost in point.parts.items()

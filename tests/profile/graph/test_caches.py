@@ -13,17 +13,24 @@ from onnxlens.errors import UsageError
 from onnxlens.profile.graph.caches import find_caches
 from onnxlens.profile.graph.graph import Graph
 from onnxlens.profile.graph.loading.loader import LoadedFile
+from onnxlens.profile.graph.phase_axes import positions_of
 from tests.profile.language_nets import SMALL, language_model
 
 PAST, PRESENT = ["b", 2, "past", 4], ["b", 2, "past + s", 4]
 Value = tuple[str, Sequence[int | str]]
 
 
-def declared(folder: Path, nodes: list[onnx.NodeProto], inputs: list[Value], outputs: list[Value]) -> Graph:
+def declared(
+    folder: Path,
+    nodes: list[onnx.NodeProto],
+    inputs: list[Value],
+    outputs: list[Value],
+    weights: Sequence[onnx.TensorProto] = (),
+) -> Graph:
     def values(given: list[Value]) -> list[onnx.ValueInfoProto]:
         return [helper.make_tensor_value_info(name, TensorProto.FLOAT, shape) for name, shape in given]
 
-    graph = helper.make_graph(nodes, "made", values(inputs), values(outputs))
+    graph = helper.make_graph(nodes, "made", values(inputs), values(outputs), weights)
     opsets = [
         helper.make_opsetid(name, number) for name, number in (("", 22), ("acme", 1), ("com.microsoft", 1))
     ]
@@ -147,3 +154,20 @@ def test_a_pattern_that_is_none_is_refused(tmp_path: Path, pattern: str, complai
 def test_a_name_alone_is_no_cache_where_nothing_is_handed_on(tmp_path: Path) -> None:
     nodes = [helper.make_node("Relu", ["cache_of_maps"], ["y"])]
     assert find_caches(declared(tmp_path, nodes, [("cache_of_maps", PAST)], [("y", PAST)])) == ()
+
+
+@pytest.mark.parametrize(
+    ("operator", "domain", "reads"),
+    [
+        ("RotaryEmbedding", "", ["x", "cos", "sin", "at"]),
+        ("RotaryEmbedding", "com.microsoft", ["x", "at", "cos", "sin"]),
+        ("MRotaryEmbedding", "com.microsoft", ["x", "at", "cos", "sin"]),
+    ],
+)
+def test_a_table_of_cosines_says_how_many_positions_there_are(
+    operator: str, domain: str, reads: list[str], tmp_path: Path
+) -> None:
+    tables = [helper.make_tensor(name, TensorProto.FLOAT, [40, 2], [0.0] * 80) for name in ("cos", "sin")]
+    node = helper.make_node(operator, reads, ["y"], domain=domain)
+    inputs: list[Value] = [("x", [1, 2, 3, 4]), ("at", [1, 3])]
+    assert positions_of(declared(tmp_path, [node], inputs, [("y", [1, 2, 3, 4])], tables)) == 40

@@ -14,7 +14,7 @@ from onnx import TensorProto, ValueInfoProto, helper
 from onnxlens.errors import UsageError
 from onnxlens.profile.count.ledger import build_ledger
 from onnxlens.profile.graph.loading import load_graph
-from onnxlens.profile.graph.loading.expressions import evaluated, names_in
+from onnxlens.profile.graph.loading.dimensions.expressions import evaluated, names_in
 from tests.profile.models import integers, op, save, value, weight
 
 TOTAL = "past + seq"

@@ -188,6 +188,16 @@ def test_what_operators_do_with_an_input_tells_whatever_it_is_called(
     assert sensible_values(load_graph(path))["a"].tolist() == np.asarray(expected).tolist()
 
 
+def test_the_shape_that_positions_are_brought_into_is_no_position(tmp_path: Path) -> None:
+    nodes = [op("Reshape", "a shape", "at"), ms("RotaryEmbedding", "q at c c", "y")]
+    inputs = [value("a", (6,), INT64), value("shape", (2,), INT64)]
+    inputs += [value(name, LONG[name]) for name in "qc"]
+    path = save(tmp_path, nodes, inputs, [value("y", None)], opsets={"": 24, "com.microsoft": 1})
+    assert {name: array.tolist() for name, array in sensible_values(load_graph(path)).items()} == {
+        "a": [0, 1, 2, 3, 4, 5]
+    }
+
+
 def test_blocks_of_a_cache_are_full_and_each_sequence_has_its_own(tmp_path: Path) -> None:
     """6 new tokens of 2 sequences, 3 blocks of 4 tokens for each: 3 are new and 12 - 3 cached."""
     node = ms("PagedAttention", "q - - k v s p b" + " -" * 8 + " m", "y", num_heads=4, kv_num_heads=2)

@@ -12,7 +12,7 @@ from onnx import GraphProto, ModelProto, TensorShapeProto, TypeProto, ValueInfoP
 from onnxlens.errors import UsageError
 from onnxlens.profile.graph.loading.dimensions.derive import dimension_name, equations_of
 from onnxlens.profile.graph.loading.dimensions.equations import Equations, Known, contradiction
-from onnxlens.profile.graph.loading.expressions import ANONYMOUS, computed_from
+from onnxlens.profile.graph.loading.dimensions.expressions import ANONYMOUS, computed_from
 from onnxlens.profile.graph.loading.protobuf import FileGraph, all_graphs
 from onnxlens.profile.graph.loading.value_types import value_type
 from onnxlens.specs.record import record
@@ -43,7 +43,7 @@ def fix_dimensions(
     graph: FileGraph,
     shapes: Mapping[str, Sequence[int]],
     dims: Mapping[str, int],
-    derived: dict[bool, Equations] | None = None,
+    derived: dict[bool, Equations],
 ) -> Fixed:
     """Give inputs their sizes, in place, and drop what the file says of sizes that follow from them.
 
@@ -71,7 +71,7 @@ def fix_dimensions(
     ]
     if not shapes and not dims and not any(any(_symbolic(value)) for value in inputs.values()):
         return Fixed()
-    derived = {} if derived is None or shapes else derived
+    derived = {} if shapes else derived
     if bool(changed) not in derived:
         derived[bool(changed)] = equations_of(graph, path.parent, stale=bool(changed))
     equations = derived[bool(changed)]
@@ -108,9 +108,9 @@ def _follow_notes(
     equations: Equations, given: Mapping[str, Known], found: Mapping[str, Known]
 ) -> Sequence[str]:
     """Which dimensions were found without being given; what their name says needs no note."""
-    told = [name for name in equations.inputs if name in found and name not in given]
+    followed = [name for name in equations.inputs if name in found and name not in given]
     listed = ", ".join(
-        f"{name}={found[name].size}{_reason(found[name])}" for name in told if not computed_from(name)
+        f"{name}={found[name].size}{_reason(found[name])}" for name in followed if not computed_from(name)
     )
     return (f"dimensions that follow: {listed}",) if listed else ()
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Hashable, Iterable, Mapping, Sequence
+from copy import deepcopy
 from dataclasses import replace
 from pathlib import Path
 from shlex import quote
@@ -75,7 +76,7 @@ class LoadedFile:
                 _require_of_file(path, self._manifest, graph)
             self._opsets = versions(self._model)
             self._read = _read_in_order(path, graph, self._opsets)
-        self._ends = [(field, list(map(_copied, field))) for field in (graph.input, graph.output)]
+        self._ends = [(field, list(map(deepcopy, field))) for field in (graph.input, graph.output)]
         self._held = len(graph.initializer)
         self._memo = Memo()
         self._equations: dict[bool, Equations] = {}
@@ -102,17 +103,10 @@ class LoadedFile:
         with in_one_line(self._path), in_file(self._path):
             return self._at(shapes or {}, dims or {}, values or {}, fitting)
 
-    def open_dims(self, shapes: Mapping[str, Sequence[int]], dims: Mapping[str, int]) -> Sequence[str]:
-        """The dimensions that decide all that is left open in the inputs; errors are ``load_graph``'s."""
-        self._restore()
+    def fixed(self, shapes: Mapping[str, Sequence[int]], dims: Mapping[str, int]) -> Fixed:
+        """What becomes of the open dimensions at these sizes; errors as in ``load_graph``."""
         with in_one_line(self._path), in_file(self._path):
-            return fix_dimensions(self._path, self._read, shapes, dims, self._equations).free
-
-    def sample_dims(self, shapes: Mapping[str, Sequence[int]], dims: Mapping[str, int]) -> Mapping[str, int]:
-        """Sizes for the open dimensions of a language model to run it at; none for other files."""
-        self._restore()
-        with in_one_line(self._path), in_file(self._path):
-            return fix_dimensions(self._path, self._read, shapes, dims, self._equations).samples
+            return self._fix(shapes, dims)
 
     def _at(
         self,
@@ -122,10 +116,9 @@ class LoadedFile:
         fitting: bool,
     ) -> Graph:
         path, model = self._path, self._model
-        self._restore()
-        fixed = fix_dimensions(path, self._read, shapes, dims, self._equations)
+        fixed = self._fix(shapes, dims)
         given = fix_values(path, model.graph, values)
-        inference = self._inferred(self._read, bool(fixed.changed), values, fitting)
+        inference = self._inferred(bool(fixed.changed), values, fitting)
         if fitting and inference.misfits:
             raise UsageError(f"{path.name}: these sizes do not fit: {inference.misfits[0]}; give others")
         if fixed.changed and inference.misfits:
@@ -182,6 +175,11 @@ class LoadedFile:
         )
         return loaded.knowing(def_use)
 
+    def _fix(self, shapes: Mapping[str, Sequence[int]], dims: Mapping[str, int]) -> Fixed:
+        """Give the inputs these sizes."""
+        self._restore()
+        return fix_dimensions(self._path, self._read, shapes, dims, self._equations)
+
     def _restore(self) -> None:
         """Give the inputs and outputs the dimensions that they have in the file, and values to none."""
         for field, copies in self._ends:
@@ -191,11 +189,9 @@ class LoadedFile:
             self._memo.held.pop(tensor.name, None)
         del self._model.graph.initializer[self._held :]
 
-    def _inferred(
-        self, graph: FileGraph, changed: bool, values: Mapping[str, Sequence[float]], fitting: bool
-    ) -> Inference:
+    def _inferred(self, changed: bool, values: Mapping[str, Sequence[float]], fitting: bool) -> Inference:
         """The types at the sizes that the inputs now have."""
-        model, folder = self._model, self._path.parent
+        model, graph, folder = self._model, self._read, self._path.parent
         fixed = [_fixed_axes(value) for value in model.graph.input]
         key = (changed, *fixed, *((name, *numbers) for name, numbers in values.items()))
         before = self._found.get(key)
@@ -207,12 +203,6 @@ class LoadedFile:
         self._found.setdefault(key, found)
         _require_axes(self._path, graph, found)
         return found
-
-
-def _copied(value: ValueInfoProto) -> ValueInfoProto:
-    copy = ValueInfoProto()
-    copy.CopyFrom(value)
-    return copy
 
 
 def _fixed_axes(value: ValueInfoProto) -> tuple[bool, ...]:

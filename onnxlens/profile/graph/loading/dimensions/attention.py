@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping
 
-from onnxlens.profile.graph.loading.dimensions.operation import Operation, Shape, product, total
+from onnxlens.profile.graph.loading.dimensions.operation import Made, Operation, Rule, Shape, product, total
 from onnxlens.profile.graph.loading.dimensions.polynomials import Size, quotient
-
-Made = Sequence[Shape | None]
-Rule = Callable[[Operation], Made]
-"""The shapes of a node's outputs, as far as they are known; what must be equal is told to the operation."""
+from onnxlens.profile.graph.loading.dimensions.rules import MICROSOFT
 
 WIDTH = "its width is heads times head size"
 SEQUENCES = "all it reads has as many sequences"
@@ -269,8 +266,6 @@ def scattered(op: Operation) -> Made:
         op.alike(cache, others, "what is written is as wide as the cache")
     return [cache]
 
-
-MICROSOFT = "com.microsoft"
 
 ATTENTION: Mapping[tuple[str, str], Rule] = {
     ("", "Attention"): standard,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from math import prod
 from pathlib import Path
 
@@ -10,14 +10,15 @@ from onnx import TensorProto, ValueInfoProto
 
 from onnxlens.profile.graph.loading.dimensions.attention import ATTENTION
 from onnxlens.profile.graph.loading.dimensions.equations import Equations
+from onnxlens.profile.graph.loading.dimensions.expressions import ANONYMOUS, as_size, computed_from
 from onnxlens.profile.graph.loading.dimensions.operation import Operation, Shape, Vector
 from onnxlens.profile.graph.loading.dimensions.polynomials import Size, named
 from onnxlens.profile.graph.loading.dimensions.reaches import REACHES
 from onnxlens.profile.graph.loading.dimensions.rules import RULES
 from onnxlens.profile.graph.loading.dimensions.vectors import MOST_ELEMENTS, VECTORS
-from onnxlens.profile.graph.loading.expressions import ANONYMOUS, as_size, computed_from
 from onnxlens.profile.graph.loading.protobuf import FileGraph, FileNode, constant_reader, tensor_reader
 from onnxlens.profile.graph.loading.value_types import constant_type, value_type
+from onnxlens.profile.graph.phase_axes import LOOKUPS
 from onnxlens.specs.tensor import Dim
 
 OPERATORS = {**RULES, **ATTENTION}
@@ -58,7 +59,7 @@ class _Derivation:
             self._define(text)
         self._shapes = {name: self._read(value, own=True) for name, value in inputs.items()}
         self._inputs = frozenset(inputs)
-        self._handed_on = dict(self._shapes)
+        self._input_shapes = dict(self._shapes)
         for value in inputs.values():
             self.found.inputs.update(dict.fromkeys(_names(value)))
         for node in graph.nodes:
@@ -92,13 +93,13 @@ class _Derivation:
                 self._vectors[node.outputs[0]] = vector if len(vector or ()) <= MOST_ELEMENTS else None
             if not node.domain and node.op_type in REACHES:
                 self._reaches[node.outputs[0]] = REACHES[node.op_type](op)
-            if key in ATTENTION or node.op_type in TELLING:
-                self._tell_roles(op)
+            if key in ATTENTION or node.op_type in WITH_ROLES:
+                self._find_roles(op)
         except (LookupError, TypeError, ValueError, ArithmeticError):
             return ()  # an attribute of another type or length: what is wrong is told when types are inferred
         return made
 
-    def _tell_roles(self, op: Operation) -> None:
+    def _find_roles(self, op: Operation) -> None:
         """What the node says of tokens and caches."""
         node = op.node
         if node.op_type == "Concat" and node.outputs[0] in self._outputs:
@@ -107,11 +108,11 @@ class _Derivation:
             axis = op.axis(len(cache)) if cache is not None and len(cache) > 2 else 0
             if cache is not None and axis > 0:
                 op.cached(cache[0], cache[axis])
-        looked_up = LOOKED_UP_AT.get(node.op_type)
-        if looked_up is not None and node.inputs[looked_up] in self._handed_on:
-            op.reads_tokens(self._handed_on[node.inputs[looked_up]])
-        if node.op_type in HANDING_ON and node.inputs[0] in self._handed_on:
-            self._handed_on[node.outputs[0]] = self._handed_on[node.inputs[0]]
+        _, indices = LOOKUPS.get(node.op_type, (None, None))
+        if indices is not None and node.inputs[indices] in self._input_shapes:
+            op.reads_tokens(self._input_shapes[node.inputs[indices]])
+        if node.op_type in KEEPING_ORDER and node.inputs[0] in self._input_shapes:
+            self._input_shapes[node.outputs[0]] = self._input_shapes[node.inputs[0]]
         if node.op_type.endswith("Attention"):
             op.reads_tokens(op.shape(0, 3))
         if op.returns_caches:
@@ -183,13 +184,10 @@ class _Derivation:
             self.found.texts[text] = None
 
 
-HANDING_ON = frozenset({"Cast", "Identity", "Reshape", "Squeeze", "Unsqueeze"})
+KEEPING_ORDER = frozenset({"Cast", "Identity", "Reshape", "Squeeze", "Unsqueeze"})
 """Operators that make the values of an input, in its order."""
 
-LOOKED_UP_AT: Mapping[str, int] = {"Gather": 1, "GatherBlockQuantized": 1, "EmbedLayerNormalization": 0}
-"""Where operators read what they look up in a table."""
-
-TELLING = HANDING_ON | LOOKED_UP_AT.keys() | {"Concat"}
+WITH_ROLES = KEEPING_ORDER | LOOKUPS.keys() | {"Concat"}
 
 WHOLE = (TensorProto.INT64, TensorProto.INT32)
 

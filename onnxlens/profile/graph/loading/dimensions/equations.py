@@ -7,8 +7,8 @@ from dataclasses import dataclass, field, replace
 from typing import Literal
 
 from onnxlens.errors import UsageError
+from onnxlens.profile.graph.loading.dimensions.expressions import evaluated, names_in
 from onnxlens.profile.graph.loading.dimensions.polynomials import Poly, Size
-from onnxlens.profile.graph.loading.expressions import evaluated, names_in
 from onnxlens.specs.record import record
 
 Role = Literal["sequences", "tokens", "cached"]

@@ -98,21 +98,26 @@ class Operation:
         """It has the caches of so many sequences, each of so many tokens where it grows."""
         self.returns_caches = True
         self._found.batch = self._found.batch or _name(batch)
-        self._play(length, "cached")
+        self._set_role(length, "cached")
 
     def reads_tokens(self, shape: Shape | None) -> None:
         """It reads sequences of tokens."""
         if shape is not None and len(shape) > 1:
-            self._play(shape[0], "sequences")
-            self._play(shape[1], "tokens")
+            self._set_role(shape[0], "sequences")
+            self._set_role(shape[1], "tokens")
 
-    def _play(self, size: Size | None, role: Role) -> None:
+    def _set_role(self, size: Size | None, role: Role) -> None:
         name = _name(size)
         if name is not None:
             self._found.roles.setdefault(name, role)
 
     def _said(self, what: str) -> str:
         return f"{self.node.op_type} {label_of(self.node.proto)}: {what}"
+
+
+Made = Sequence[Shape | None]
+Rule = Callable[[Operation], Made]
+"""The shapes of a node's outputs, as far as they are known; the operation learns what must be equal."""
 
 
 def _name(size: Size | None) -> str | None:

@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from functools import reduce
 
-from onnxlens.profile.graph.loading.dimensions.operation import Operation, Shape, product, total
+from onnxlens.profile.graph.loading.dimensions.operation import Made, Operation, Rule, Shape, product, total
 from onnxlens.profile.graph.loading.dimensions.polynomials import Size, quotient
-
-Made = Sequence[Shape | None]
-Rule = Callable[[Operation], Made]
 
 CHANNELS = "channels of its input are those of its weight"
 COLUMNS = "columns of its input are rows of its weight"
@@ -336,21 +333,21 @@ ELEMENTWISE = """
     Mean Min Mod Mul Or PRelu Pow Sub Sum Where Xor
 """.split()
 REDUCED = "ReduceL1 ReduceL2 ReduceMax ReduceMean ReduceMin ReduceProd ReduceSum ReduceSumSquare".split()
-CONTRIB_ALIKE = """
+MICROSOFT_ALIKE = """
     BiasGelu FastGelu MRotaryEmbedding MoE QMoE QuickGelu QuantizeLinear DequantizeLinear
 """.split()
-CONTRIB = "com.microsoft"
+MICROSOFT = "com.microsoft"
 
 RULES: Mapping[tuple[str, str], Rule] = {
     **{("", name): alike for name in ALIKE},
-    **{(CONTRIB, name): alike for name in CONTRIB_ALIKE},
+    **{(MICROSOFT, name): alike for name in MICROSOFT_ALIKE},
     **{("", name): elementwise for name in ELEMENTWISE},
     **{("", name): reduced for name in REDUCED},
     **{("", name): pooled for name in ("AveragePool", "MaxPool", "GlobalAveragePool", "GlobalMaxPool")},
     **{("", name): by_channel for name in ("BatchNormalization", "InstanceNormalization")},
     **{("", name): recurrent for name in ("RNN", "GRU", "LSTM")},
-    **{(CONTRIB, name): packed_matmul for name in ("MatMulNBits", "MatMulBnb4", "MatMulFpQ4")},
-    **{(CONTRIB, name): skipped for name in ("SkipLayerNormalization", "SkipSimplifiedLayerNormalization")},
+    **{(MICROSOFT, name): packed_matmul for name in ("MatMulNBits", "MatMulBnb4", "MatMulFpQ4")},
+    **{(MICROSOFT, name): skipped for name in ("SkipLayerNormalization", "SkipSimplifiedLayerNormalization")},
     ("", "MatMul"): matmul(0, 1),
     ("", "MatMulInteger"): matmul(0, 1),
     ("", "QLinearMatMul"): matmul(0, 3),
@@ -358,7 +355,7 @@ RULES: Mapping[tuple[str, str], Rule] = {
     ("", "Conv"): convolution(1),
     ("", "ConvInteger"): convolution(1),
     ("", "QLinearConv"): convolution(3),
-    (CONTRIB, "FusedConv"): convolution(1),
+    (MICROSOFT, "FusedConv"): convolution(1),
     ("", "ConvTranspose"): transposed_convolution,
     ("", "Concat"): concat,
     ("", "Split"): split,
@@ -369,7 +366,7 @@ RULES: Mapping[tuple[str, str], Rule] = {
     ("", "Squeeze"): squeeze,
     ("", "Expand"): expand,
     ("", "Gather"): gather,
-    (CONTRIB, "GatherBlockQuantized"): quantized_gather,
+    (MICROSOFT, "GatherBlockQuantized"): quantized_gather,
     ("", "Slice"): sliced,
     ("", "Shape"): shape,
     ("", "Size"): lambda op: [()],
