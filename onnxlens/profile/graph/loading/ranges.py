@@ -28,7 +28,6 @@ LEAST_OF: Mapping[tuple[str, str], int | None] = {
     ("MRotaryEmbedding", "num_heads"): 0,
     ("QuantizeLinear", "block_size"): 0,  # of no blocks
     ("DequantizeLinear", "block_size"): 0,
-    **dict.fromkeys((("RotaryEmbedding", "num_heads"), ("MRotaryEmbedding", "num_heads")), 0),  # not given
 }
 """Where that of an operator is another one; None for any value."""
 DOMAINS = ("", "com.microsoft")
