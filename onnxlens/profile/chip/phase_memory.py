@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
-from functools import cache
+from functools import cache, partial
 
 from onnxlens.profile.chip.phases import Counted, tensor_bytes
 from onnxlens.specs.chip import Chip
@@ -62,13 +62,13 @@ def fits_of(
         positions: the tokens that the file has positions for; None where it does not say.
     """
     most = MOST_TOKENS if positions is None else max(positions - 1, 1)
+    counted = cache(memory_bytes)
     for label, chip in chips.items():
-        capacity = capacity_bytes(chip)
-        for batch in batches if capacity is not None else ():
-            context, is_limited = longest(
-                capacity or 0, most, cache(lambda length, batch=batch: memory_bytes(batch, length))
-            )
-            yield Fit(label, batch, capacity or 0, context, is_limited)
+        if (capacity := capacity_bytes(chip)) is None:
+            continue
+        for batch in batches:
+            context, is_limited = longest(capacity, most, partial(counted, batch))
+            yield Fit(label, batch, capacity, context, is_limited)
 
 
 def longest(capacity: int, most: int, memory_bytes: Callable[[int], int]) -> tuple[int | None, bool]:

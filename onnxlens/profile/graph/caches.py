@@ -138,7 +138,7 @@ def _by_operator(graph: Graph) -> Iterator[CacheInput]:
             if source not in inputs or source in seen:
                 continue
             tensor = inputs[source]
-            output, window = _ahead(graph, node.view, slot.result, outputs)
+            output, window = _output_of(graph, node.view, slot.result, outputs)
             if slot.kind == "cross" and (len(tensor.shape) != 4 or source in outputs):
                 continue
             if len(tensor.shape) < LEAST_RANK or not (output or slot.kind == "cross"):
@@ -218,7 +218,7 @@ def source_of(graph: Graph, name: str) -> tuple[str, bool]:
     return name, direct
 
 
-def _ahead(graph: Graph, view: NodeView, result: int | None, outputs: Container[str]) -> tuple[str, int]:
+def _output_of(graph: Graph, view: NodeView, result: int | None, outputs: Container[str]) -> tuple[str, int]:
     """The output of the graph that a node's output becomes, and how many of its last rows; "" for none."""
     value = view.outputs[result] if result is not None and result < len(view.outputs) else None
     name, window, out_of = value.name if value is not None else "", 0, _out_of_branches(graph)

@@ -100,9 +100,9 @@ def _value(graph: Graph, tensor: TensorSpec) -> np.ndarray | None:
     name, sizes = tensor.name.lower(), [dim for dim in tensor.shape if isinstance(dim, int)]
     if is_floating(tensor.dtype):
         return np.ones(sizes) if MASK.search(name) and "att" in name else None
-    role = use_of(graph, tensor)
-    if role is not None:
-        return _of_role(graph, sizes, role)
+    use = use_of(graph, tensor)
+    if use is not None:
+        return _of_role(graph, sizes, use)
     if PADDING.search(name):
         return np.zeros(sizes)
     if MASK.search(name):
@@ -117,7 +117,7 @@ def _value(graph: Graph, tensor: TensorSpec) -> np.ndarray | None:
 
 
 def _of_role(graph: Graph, sizes: Sequence[int], use: Use) -> np.ndarray:
-    """What an operator takes in that place."""
+    """What an operator takes as such an input."""
     view, past = use.view, past_length(graph)
     match use.role:
         case "mask":

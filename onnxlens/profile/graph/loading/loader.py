@@ -77,11 +77,11 @@ class LoadedFile:
             self._opsets = versions(self._model)
             self._read = _read_in_order(path, graph, self._opsets)
         self._ends = [(field, list(map(deepcopy, field))) for field in (graph.input, graph.output)]
-        self._held = len(graph.initializer)
+        self._initializers = len(graph.initializer)
         self._memo = Memo()
         self._equations: dict[bool, Equations] = {}
-        self._placed: Scopes | None = None
-        self._found: dict[Hashable, Inference] = {}
+        self._scopes: Scopes | None = None
+        self._inferences: dict[Hashable, Inference] = {}
 
     @uncollected()
     def at(
@@ -140,9 +140,9 @@ class LoadedFile:
         path, model = self._path, self._model
         read = ModelReader(model, self._read, path, inference)
         def_use = DefUse(read.nodes)
-        if self._placed is None:
-            self._placed = read_scopes(read.nodes, read.protos, read.initializers, def_use)
-        scopes = self._placed
+        if self._scopes is None:
+            self._scopes = read_scopes(read.nodes, read.protos, read.initializers, def_use)
+        scopes = self._scopes
         placed = zip(scopes.modules, scopes.traced, scopes.evidence, strict=True)
         for node, (module, call, evidence) in zip(read.nodes, placed, strict=True):
             node.module, node.call, node.evidence = module, call, evidence
@@ -185,22 +185,22 @@ class LoadedFile:
         for field, copies in self._ends:
             del field[:]
             field.extend(copies)
-        for tensor in self._model.graph.initializer[self._held :]:
+        for tensor in self._model.graph.initializer[self._initializers :]:
             self._memo.held.pop(tensor.name, None)
-        del self._model.graph.initializer[self._held :]
+        del self._model.graph.initializer[self._initializers :]
 
     def _inferred(self, changed: bool, values: Mapping[str, Sequence[float]], fitting: bool) -> Inference:
         """The types at the sizes that the inputs now have."""
         model, graph, folder = self._model, self._read, self._path.parent
         fixed = [_fixed_axes(value) for value in model.graph.input]
         key = (changed, *fixed, *((name, *numbers) for name, numbers in values.items()))
-        before = self._found.get(key)
+        before = self._inferences.get(key)
         if before is not None:
             found, is_complete = types_at_other_sizes(model, graph, folder, self._memo, before)
             if is_complete or (fitting and found.misfits):
                 return replace(found, notes=before.notes)
         found = complete_types(model, graph, folder, self._memo, doubtful=changed)
-        self._found.setdefault(key, found)
+        self._inferences.setdefault(key, found)
         _require_axes(self._path, graph, found)
         return found
 

@@ -75,8 +75,9 @@ class Operation:
     def axes(self) -> Sequence[int] | None:
         """Those of the attribute, or of the second input; None where they are left out or not known."""
         held = self.attribute("axes")
-        given = [each for each in (self.vector(1) if held is None else held) or () if isinstance(each, int)]
-        return None if held is None and len(given) < len(self.vector(1) or "?") else given
+        given = self.vector(1) or (None,) if held is None else held
+        known = [each for each in given if isinstance(each, int)]
+        return known if len(known) == len(given) else None
 
     def equal(self, first: Size | None, second: Size | None, what: str) -> None:
         """Both are one size, because of what is named."""

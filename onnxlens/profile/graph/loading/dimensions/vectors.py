@@ -39,10 +39,13 @@ def _joined(op: Operation) -> Vector | None:
     """Concat; of a part that is not known, as many unknown numbers as it has."""
     parts: list[Size | None] = []
     for index in range(len(op.node.inputs)):
-        part, shape = op.vector(index), op.shape(index, 1)
-        if part is None and (shape is None or not isinstance(shape[0], int)):
+        part, (length,) = op.vector(index), op.shape(index, 1) or (None,)
+        if part is not None:
+            parts += part
+        elif isinstance(length, int):
+            parts += [None] * length
+        else:
             return None
-        parts += part if part is not None else [None] * int(str((shape or (0,))[0]))
     return tuple(parts)
 
 
