@@ -46,7 +46,7 @@ class FileSizes:
         progress(note, 0, 0)
         return replace(graph, notes=(f"{note}, as nobody gave these sizes", *graph.notes))
 
-    def variables(self, names: tuple[str, ...]) -> list[Variable]:
+    def variables(self, names: Sequence[str]) -> Sequence[Variable]:
         """The dimensions that decide all that is open, or those that are asked for.
 
         Raises:

@@ -50,7 +50,7 @@ def formulas_of(
     from onnxlens.profile.count.ledger import build_ledger
 
     with opened(target, settings, progress) as it:
-        chosen = it.variables(variables)
+        chosen = it.sizes.variables(variables)
         it.progress("counting at many sizes", 0, 0)
         found = node_formulas(lambda dims: _graph_at(it, dims), chosen)
         ledger = build_ledger(found.graph)
@@ -69,7 +69,7 @@ def formulas_of(
             fixed=dict(it.settings.dims),
             checked_points=found.points,
             example=found.example,
-            limit=it.limit(found.graph, found.example) or found.limit,
+            limit=it.sizes.limit(found.graph, found.example) or found.limit,
             by=by,
         )
 

@@ -29,7 +29,6 @@ if TYPE_CHECKING:
     from onnxlens.profile.graph.graph import Graph
     from onnxlens.profile.graph.loading import LoadedFile
     from onnxlens.profile.runtime.session import SessionRequest
-    from onnxlens.specs.formula import Limit, Variable
     from onnxlens.specs.graph import GraphSpec, WeightSource
     from onnxlens.specs.ledger import Ledger
     from onnxlens.specs.peers import Convention
@@ -157,15 +156,7 @@ class OpenedTarget(AbstractContextManager["OpenedTarget"]):
 
     def graph_at(self, dims: Mapping[str, int], *, fitting: bool = False) -> Graph:
         """The graph with these dimensions too, or at that batch, height and width; ``fitting``: if it can."""
-        return self._sizes.graph_at(dims, fitting=fitting)
-
-    def variables(self, names: Sequence[str] = ()) -> Sequence[Variable]:
-        """The dimensions that decide all that is open, or those that are asked for; none open is an error."""
-        return self._sizes.variables(tuple(names))
-
-    def limit(self, graph: Graph, sizes: Mapping[str, int]) -> Limit | None:
-        """Up to which sizes a graph that ``graph_at`` gave at these has the same nodes; None for all."""
-        return self._sizes.limit(graph, sizes)
+        return self.sizes.graph_at(dims, fitting=fitting)
 
     @cached_property
     def _file_sizes(self) -> FileSizes:
@@ -174,8 +165,8 @@ class OpenedTarget(AbstractContextManager["OpenedTarget"]):
         return FileSizes(self.loaded_file, str(self.target), self._shapes, self.settings)
 
     @cached_property
-    def _sizes(self) -> CatalogSizes | FileSizes:
-        """What gives the graph at other sizes."""
+    def sizes(self) -> CatalogSizes | FileSizes:
+        """What gives the graph at other sizes, and knows which are open."""
         from onnxlens.api.sizes import CatalogSizes
 
         if self.is_file or not self.resolved.sizes:

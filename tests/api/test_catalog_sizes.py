@@ -36,4 +36,4 @@ def test_a_network_whose_nodes_vary_has_no_formula() -> None:
         OpenedTarget("uniformer-seg") as it,
         pytest.raises(UsageError, match="^uniformer-seg: its adaptive pool"),
     ):
-        it.variables(())
+        it.sizes.variables(())
