@@ -39,6 +39,7 @@ LENGTHS: Mapping[tuple[str, str], Mapping[int, LengthRole]] = {
     (MICROSOFT, "SparseAttention"): {7: "total", 8: "total"},
     (MICROSOFT, "MultiHeadAttention"): {8: "past"},
     (MICROSOFT, "DecoderMaskedMultiHeadAttention"): {7: "past"},
+    (MICROSOFT, "DecoderMaskedSelfAttention"): {6: "past"},
     (MICROSOFT, "Attention"): {6: "past"},
 }
 """Inputs that say how long a cache is, by operator."""

@@ -36,7 +36,6 @@ SLOTS: Mapping[tuple[str, int], Role] = {
     ("DecoderMaskedMultiHeadAttention", 3): "mask",
     ("DecoderMaskedMultiHeadAttention", 9): "none",
     ("DecoderMaskedSelfAttention", 3): "mask",
-    ("DecoderMaskedSelfAttention", 6): "past",
     ("PagedAttention", 5): "starts",
     ("PagedAttention", 6): "cached",
     ("PagedAttention", 7): "blocks",

@@ -175,3 +175,30 @@ def test_a_buffer_of_fixed_length_counts_as_far_as_it_is_told_to_be_filled(tmp_p
     assert found.points[1].cache_bytes == 3 * 64 * 32
     with pytest.raises(UsageError, match="have room for 64 tokens; give at most 63"):
         api.phases_of(path, request=PhasesRequest((10,), (64,), (3,), frozenset({"contexts"})))
+
+
+@pytest.mark.parametrize("operator", ["Attention", "DecoderMaskedSelfAttention"])
+def test_a_buffer_of_projected_keys_counts_as_far_as_its_past_length(tmp_path: Path, operator: str) -> None:
+    """A step behind 24 tokens: 8 by 24 weights, and 25 rows of 8 floats twice, of keys and of values."""
+    nodes = [
+        helper.make_node("Gather", ["table", "input_ids"], ["x"]),
+        helper.make_node(
+            operator, ["x", "w", "b", "", "held", "", "length"], ["y", "kept"],
+            domain="com.microsoft", num_heads=1, past_present_share_buffer=1,
+        ),
+    ]  # fmt: skip
+    kinds = {
+        "input_ids": (TensorProto.INT64, ["n", 1]), "held": (TensorProto.FLOAT, [2, "n", 1, 64, 8]),
+        "length": (TensorProto.INT32, [1]), "y": (TensorProto.FLOAT, ["n", 1, 8]),
+        "kept": (TensorProto.FLOAT, [2, "n", 1, 64, 8]),
+    }  # fmt: skip
+    infos = [helper.make_tensor_value_info(name, *kind) for name, kind in kinds.items()]
+    held = {"table": (50, 8), "w": (8, 24), "b": (24,)}
+    weights = [numpy_helper.from_array(np.zeros(shape, np.float32), name) for name, shape in held.items()]
+    graph = helper.make_graph(nodes, "projected", infos[:3], infos[3:], weights)
+    opsets = [helper.make_opsetid("", 22), helper.make_opsetid("com.microsoft", 1)]
+    path = tmp_path / "projected.onnx"
+    onnx.save(helper.make_model(graph, opset_imports=opsets, ir_version=10), path)
+    (step,) = api.phases_of(path, request=PhasesRequest((10,), (24,), (3,))).points
+    assert step.cost.macs == 3 * (8 * 24 + 2 * 8 * 25)
+    assert (step.cost.cache_read_bytes, step.cost.cache_write_bytes) == (3 * 24 * 64, 3 * 64)
