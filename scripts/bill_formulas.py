@@ -66,7 +66,7 @@ def counts_of(graph: Graph, words: Sequence[str]) -> Values:
         assert limits["compute"] == found["macs"]
         for unit in (ELEMENTWISE, TRANSCENDENTAL):
             found[f"{unit} {dtype}"] = int(limits.get(unit, 0))
-    running = range(len(graph.nodes))
+    running = graph.by_module()[""]
     held_as = [resident_bytes(running, fixed_values(graph, dtype)) for dtype in ("", "int8")]
     found["weights"] = _split(*held_as)
     levels = zip(live_bytes(graph), live_bytes(graph, stored_as="int8"), strict=True)
