@@ -44,9 +44,8 @@ class CatalogSizes:
             plain: gives the graph of a plain export.
         """
         self._name, self._chosen, self._export, self._plain = name, settings, coded, plain
-        chosen = settings
-        sides = {"height": chosen.height, "width": chosen.width} if self._entry.takes_picture else {}
-        asked = {"batch": chosen.batch, **sides}
+        sides = {"height": settings.height, "width": settings.width} if self._entry.takes_picture else {}
+        asked = {"batch": settings.batch, **sides}
         self.fixed = {name: size for name, size in asked.items() if size is not None}
         self.names = tuple(name for name, size in asked.items() if size is None)
 
@@ -119,9 +118,7 @@ class CatalogSizes:
     def _coded(self) -> CodedFile:
         from onnxlens.profile.graph.loading.coded import PRIMES, CodedFile
 
-        side = self._entry.size_multiple
-        while side < self._entry.smallest_side:
-            side += self._entry.size_multiple
+        side = Variable("side", self._entry.size_multiple).near(self._entry.smallest_side)
         sizes = {name: prime * (1 if name == "batch" else side) for name, prime in PRIMES.items()}
         return CodedFile(self._export(self._settings(sizes)), sizes)
 

@@ -184,6 +184,6 @@ def _left_out(formulas: GraphFormulas, chip: Chip, sizes: Mapping[str, int], dty
         held = dtype if word == FLOAT else word
         if held not in _rates(chip)[unit] and evaluated(ops, sizes):
             yield f"{unit} ops of {held}: no rate is published"
-    for place, memory in enumerate(chip.memories):
-        if memory.bytes_per_s is not None and chip.buffered_behind(place) is None:
+    for position, memory in enumerate(chip.memories):
+        if memory.bytes_per_s is not None and chip.buffered_behind(position) is None:
             yield f"{memory.name}: what caches hold is not published"

@@ -68,12 +68,8 @@ def _stage_line(bill: Bill, stage: BillStage) -> _Line:
 
 
 def _sums(bill: Bill) -> Iterator[tuple[str, _Line]]:
-    memory = _memory(bill)
-    loop = {
-        "weights": bill.resident_weight_bytes(bill.loop),
-        "live": max(stage.cost.peak_live_bytes for stage in bill.loop),
-    }
-    yield "one step", _Line(loop, bill.per_step)
+    memory = _memory(bill, bill.stages)
+    yield "one step", _Line(_memory(bill, bill.loop), bill.per_step)
     yield "all", _Line(memory, bill.total)
     if bill.request.images > 1:
         yield "per image", _Line(memory, bill.per_image)
@@ -81,8 +77,9 @@ def _sums(bill: Bill) -> Iterator[tuple[str, _Line]]:
         yield f"a second of video at {bill.request.rate:g}/s", _Line(memory, second)
 
 
-def _memory(bill: Bill) -> dict[str, Cell]:
-    return {"weights": bill.resident_weight_bytes(), "live": bill.peak_live_bytes}
+def _memory(bill: Bill, stages: Sequence[BillStage]) -> dict[str, Cell]:
+    live = max(stage.cost.peak_live_bytes for stage in stages)
+    return {"weights": bill.resident_weight_bytes(stages), "live": live}
 
 
 def _columns(bill: Bill, *, machine: bool) -> Iterator[Column[_Line]]:
@@ -170,7 +167,8 @@ def sweep_table(bills: Sequence[Bill], axes: Sequence[str], table_format: TableF
     """One row for each point."""
     first = bills[0]
     lines = [
-        _Line({**_memory(bill), **{axis: _axis(axis, bill) for axis in axes}}, bill.total) for bill in bills
+        _Line(_memory(bill, bill.stages) | {axis: _axis(axis, bill) for axis in axes}, bill.total)
+        for bill in bills
     ]
     columns = [Column(axis, partial(_cell, axis), right=True) for axis in axes]
     columns += [column for column in _columns(first, machine=True) if column.short]  # the figures
