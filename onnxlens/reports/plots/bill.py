@@ -84,11 +84,17 @@ def _bound(chip: str, each: BillSum) -> float:
 
 
 def _groups(bill: Bill) -> Sequence[tuple[str, Sequence[BillStage]]]:
-    """The stages of each graph together, in the order in which they run."""
-    graphs = dict.fromkeys(stage.call.graph for stage in bill.stages)
+    """The stages of each graph together, in the order in which they run; those of least work as one."""
+    graphs: dict[str, list[BillStage]] = {}
+    for stage in bill.stages:
+        graphs.setdefault(stage.call.graph, []).append(stage)
+    kept = sorted(graphs, key=lambda graph: bill.sum_of(graphs[graph]).macs, reverse=True)
+    if len(kept) > len(SERIES):
+        kept = kept[: len(SERIES) - 1]
     groups = []
-    for graph in graphs:
-        stages = [stage for stage in bill.stages if stage.call.graph == graph]
-        calls = sum(stage.call.calls for stage in stages)
-        groups.append((f"{graph}, x{calls}" if calls > 1 else graph, stages))
+    for graph in filter(kept.__contains__, graphs):
+        calls = sum(stage.call.calls for stage in graphs[graph])
+        groups.append((f"{graph}, x{calls}" if calls > 1 else graph, graphs[graph]))
+    if others := [stage for stage in bill.stages if stage.call.graph not in kept]:
+        groups.append((f"{len(graphs) - len(kept)} other graphs", others))
     return groups
