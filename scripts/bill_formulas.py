@@ -11,35 +11,32 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 from onnxlens.api.opened import OpenedTarget
+from onnxlens.pipeline.graph_costs import BYTES, COUNTS, FILE, LATENT_PIXELS
 from onnxlens.profile.chip.as_held import as_if_held
 from onnxlens.profile.chip.bound import Bounder, Held
 from onnxlens.profile.count.counting import count_nodes
 from onnxlens.profile.count.formula_fit import Fitter, Vector
 from onnxlens.profile.count.ledger import build_ledger
 from onnxlens.profile.count.liveness import live_bytes
-from onnxlens.profile.count.working_sets import with_working_sets
+from onnxlens.profile.count.working_sets import fixed_values, resident_bytes
 from onnxlens.profile.graph.graph import Graph
 from onnxlens.reference_model import catalog
 from onnxlens.specs.chip import Chip, Figure
 from onnxlens.specs.formula import Polynomial
 from onnxlens.specs.roofline import ELEMENTWISE, TRANSCENDENTAL
 
-OUT = Path(__file__).parents[1] / "onnxlens" / "pipeline" / "formulas.json"
-
 SIDES = (
     (2, 2), (2, 3), (3, 2), (3, 3), (2, 5), (5, 2), (4, 3), (3, 5), (5, 3), (4, 4), (6, 3), (5, 5), (4, 7),
     (7, 4), (7, 7),
 )  # fmt: skip
 UNITS = {"openpose-body": 8, "openpose-hand": 8, "vae-encoder": 16, "vae-decoder": 16}
-"""Pixels that the sides above are multiples of; 64 of all other graphs.
+"""Pixels that the sides above are multiples of; those of the UNet for all other graphs.
 
 Long group normalizations of the VAE are split from 128 x 256 pixels on: formulas are of whole ones.
 """
-UNIT, LATENT_PIXELS = 64, 8
 WORDS = ("int64", "int32", "bool")
 """Types besides floats whose elementwise operations a chip may have a rate for."""
 
@@ -48,7 +45,7 @@ Values = dict[str, Any]
 
 def points(name: str, batch: int) -> Sequence[Mapping[str, int]]:
     """The sizes at which a graph is counted."""
-    unit = UNITS.get(name, UNIT)
+    unit = UNITS.get(name, catalog.UNET_PIXELS)
     if not catalog.ENTRIES[name].takes_picture:
         return [{"batch": batch}]
     return [{"batch": batch, "height": unit * height, "width": unit * width} for height, width in SIDES]
@@ -57,20 +54,21 @@ def points(name: str, batch: int) -> Sequence[Mapping[str, int]]:
 def counts_of(graph: Graph, words: Sequence[str]) -> Values:
     """Every figure of a graph at one size; those of bytes as floats and others, the former in elements."""
     wide, narrow = ((held, count_nodes(held)) for held in (graph, as_if_held(graph, "int8")))
-    found: Values = {
-        name: sum(getattr(cost, name) for cost in wide[1]) for name in ("macs", "vector_ops", "special_ops")
-    }
-    for name in ("weight_read_bytes", "read_bytes", "write_bytes"):
+    found: Values = {name: sum(getattr(cost, name) for cost in wide[1]) for name in COUNTS}
+    for name in BYTES:
         found[name] = _split(*(sum(getattr(cost, name) for cost in costs) for _, costs in (wide, narrow)))
     edges = [Held.of(*each) for each in (wide, narrow)]
     moved = [next(iter(held.edges.compulsory(range(len(graph.nodes))))) for held in edges]
-    for name in ("weight_read_bytes", "read_bytes", "write_bytes"):
+    for name in BYTES:
         found[f"compulsory_{name}"] = _split(*(getattr(each, name) for each in moved))
     for dtype in ("float32", *words):
         limits = Bounder(edges[0], _counting_chip(dtype)).bounds("", "", "none").total.limits
         assert limits["compute"] == found["macs"]
         for unit in (ELEMENTWISE, TRANSCENDENTAL):
             found[f"{unit} {dtype}"] = int(limits.get(unit, 0))
+    running = graph.by_module()[""]
+    held_as = [resident_bytes(running, fixed_values(graph, dtype)) for dtype in ("", "int8")]
+    found["weights"] = _split(*held_as)
     levels = zip(live_bytes(graph), live_bytes(graph, stored_as="int8"), strict=True)
     found["live"] = [_split(*each) for each in levels]
     return found
@@ -90,40 +88,22 @@ def _counting_chip(dtype: str) -> Chip:
     return Chip("", "", macs_per_s={"float32xfloat32": one}, vector_ops_per_s=rates, special_ops_per_s=rates)
 
 
-def weights_of(graph: Graph) -> tuple[int, int]:
-    """Resident weights: elements of floats, and bytes of all else."""
-    ledger = build_ledger(graph)
-    return _split(
-        *(with_working_sets(ledger, graph, each).totals.resident_weight_bytes for each in ("", "int8"))
-    )
-
-
-def held_weights(graph: Graph, others: int) -> tuple[int, int]:
-    """The same where the second is known: a table of positions grows with the picture."""
-    elements, left = divmod(build_ledger(graph).totals.resident_weight_bytes - others, 4)
-    assert not left
-    return elements, others
-
-
 def formulas_of(name: str) -> Values:
     """What the file holds of a graph: the batches that the pipeline runs it at, each with its formulas."""
     with OpenedTarget(name) as target:
-        first = target.graph_at(points(name, 1)[0])
-        _, others = weights_of(first)
         batches = range(1, catalog.ENTRIES[name].default_batch + 1)
         return {
-            "params": build_ledger(first).totals.params,
-            "batches": {str(batch): at_batch(target, name, batch, others) for batch in batches},
+            "params": build_ledger(target.graph_at(points(name, 1)[0])).totals.params,
+            "batches": {str(batch): at_batch(target, name, batch) for batch in batches},
         }
 
 
-def at_batch(target: OpenedTarget, name: str, batch: int, others: int) -> Values:
-    """The formulas at one batch; ``others``: bytes of weights that are no floats."""
+def at_batch(target: OpenedTarget, name: str, batch: int) -> Values:
+    """The formulas at one batch."""
     sizes = points(name, batch)
     first = counts_of(target.graph_at(sizes[0]), WORDS)
     words = [word for word in WORDS if any(first[f"{u} {word}"] for u in (ELEMENTWISE, TRANSCENDENTAL))]
-    graphs = [target.graph_at(size) for size in sizes]
-    counted = [{**counts_of(graph, words), "weights": held_weights(graph, others)} for graph in graphs]
+    counted = [counts_of(target.graph_at(size), words) for size in sizes]
     sides = {
         name: tuple(size.get(side, 0) // LATENT_PIXELS for size in sizes)
         for name, side in (("rows", "height"), ("columns", "width"))
@@ -184,12 +164,12 @@ def graphs() -> Iterator[str]:
 
 def main(arguments: Sequence[str]) -> None:
     """Make the formulas of the graphs named, of all by default, again."""
-    known = json.loads(OUT.read_text(encoding="utf-8")) if OUT.exists() else {}
+    known = json.loads(FILE.read_text(encoding="utf-8"))
     for name in arguments or graphs():
         print(name, flush=True)
         known[name] = formulas_of(name)
         ordered = {each: known[each] for each in graphs() if each in known}
-        OUT.write_text(json.dumps(ordered, indent=1) + "\n", encoding="utf-8")
+        FILE.write_text(json.dumps(ordered, indent=1) + "\n", encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -9,7 +9,6 @@ from onnxlens.api.opened import OpenedTarget, opened
 from onnxlens.api.target import Settings, Target
 from onnxlens.errors import GraphError, UsageError
 from onnxlens.specs.formula import (
-    FORMULAS,
     FormulaReport,
     FormulaRow,
     FormulaRows,
@@ -17,6 +16,7 @@ from onnxlens.specs.formula import (
     Polynomial,
     total,
 )
+from onnxlens.specs.ledger import COUNTS
 from onnxlens.specs.progress import Progress, silent
 
 if TYPE_CHECKING:
@@ -126,8 +126,7 @@ def _nodes(found: NodeFormulas, ledger: Ledger) -> Sequence[FormulaRow]:
 
 def _row(key: str, class_name: str, depth: int, nodes: Sequence[NodeFormula], params: int) -> FormulaRow:
     formulas = {
-        name: total([node.formulas[name] for node in nodes if name in node.formulas])
-        for name in FORMULAS[:-1]
+        name: total([node.formulas[name] for node in nodes if name in node.formulas]) for name in COUNTS
     }
     formulas["params"] = Polynomial.number(params)
     return FormulaRow(key, class_name, depth, formulas, sum(bool(node.reason) for node in nodes))

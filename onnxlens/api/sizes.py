@@ -118,9 +118,7 @@ class CatalogSizes:
     def _coded(self) -> CodedFile:
         from onnxlens.profile.graph.loading.coded import PRIMES, CodedFile
 
-        side = self._entry.size_multiple
-        while side < self._entry.smallest_side:
-            side += self._entry.size_multiple
+        side = Variable("side", self._entry.size_multiple).near(self._entry.smallest_side)
         sizes = {name: prime * (1 if name == "batch" else side) for name, prime in PRIMES.items()}
         return CodedFile(self._export(self._settings(sizes)), sizes)
 

@@ -9,8 +9,8 @@ others; what is alive is the largest of several such pairs.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from fractions import Fraction
 from functools import cache
 from pathlib import Path
@@ -112,7 +112,7 @@ def _powers(text: str) -> Powers:
     return tuple((name, int(power or 1)) for name, _, power in parts)
 
 
-def cost_of(call: Call, dtype: str, chips: Mapping[str, Chip]) -> tuple[GraphCost, tuple[str, ...]]:
+def cost_of(call: Call, dtype: str, chips: Mapping[str, Chip]) -> tuple[GraphCost, Sequence[str]]:
     """What one call costs, with its bounds on chips, and what these leave out.
 
     Args:
@@ -134,29 +134,22 @@ def cost_of(call: Call, dtype: str, chips: Mapping[str, Chip]) -> tuple[GraphCos
             f"{call.graph} --height {call.height} --width {call.width}' for this annotator"
         )
     sizes = {"rows": (call.height or 0) // LATENT_PIXELS, "columns": (call.width or 0) // LATENT_PIXELS}
-    counts = {name: evaluated(each, sizes) for name, each in formulas.counts.items()}
-    moved = {name: each.at(sizes, dtype) for name, each in formulas.moved.items()}
-    macs, vector_ops, special_ops = (counts[name] for name in COUNTS)
-    weight_read_bytes, read_bytes, write_bytes = (moved[name] for name in BYTES)
-    cost = GraphCost(
-        macs,
-        vector_ops,
-        special_ops,
-        weight_read_bytes,
-        read_bytes,
-        write_bytes,
-        formulas.params,
-        resident_weight_bytes=formulas.weights.at(sizes, dtype),
-        peak_live_bytes=max(each.at(sizes, dtype) for each in formulas.live),
-    )
-    notes: dict[str, None] = {}
-    bounds, limits = {}, {}
+    bounds, limits, notes = {}, {}, []
     for label, chip in chips.items():
         found = dict(_limits(formulas, chip, sizes, dtype))
         limits[label] = max(found, key=found.__getitem__)
         bounds[label] = found[limits[label]]
-        notes |= {f"{label}: left out: {said}": None for said in _left_out(formulas, chip, sizes, dtype)}
-    return replace(cost, bound_s=bounds, limited_by=limits), tuple(notes)
+        notes += [f"{label}: left out: {said}" for said in _left_out(formulas, chip, sizes, dtype)]
+    cost = GraphCost(
+        **{name: evaluated(each, sizes) for name, each in formulas.counts.items()},
+        **{name: each.at(sizes, dtype) for name, each in formulas.moved.items()},
+        params=formulas.params,
+        resident_weight_bytes=formulas.weights.at(sizes, dtype),
+        peak_live_bytes=max(each.at(sizes, dtype) for each in formulas.live),
+        bound_s=bounds,
+        limited_by=limits,
+    )
+    return cost, notes
 
 
 def _limits(
@@ -191,6 +184,6 @@ def _left_out(formulas: GraphFormulas, chip: Chip, sizes: Mapping[str, int], dty
         held = dtype if word == FLOAT else word
         if held not in _rates(chip)[unit] and evaluated(ops, sizes):
             yield f"{unit} ops of {held}: no rate is published"
-    for place, memory in enumerate(chip.memories):
-        if memory.bytes_per_s is not None and chip.buffered_behind(place) is None:
+    for position, memory in enumerate(chip.memories):
+        if memory.bytes_per_s is not None and chip.buffered_behind(position) is None:
             yield f"{memory.name}: what caches hold is not published"

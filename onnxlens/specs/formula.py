@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from fractions import Fraction
+from itertools import chain
 from math import gcd, lcm
 from typing import Literal
 
 from onnxlens.errors import UsageError
+from onnxlens.specs.ledger import COUNTS
 from onnxlens.specs.record import record
 
 Powers = tuple[tuple[str, int], ...]
@@ -35,11 +37,6 @@ class Polynomial:
     def names(self) -> frozenset[str]:
         """The names in it."""
         return frozenset(name for powers in self.terms for name, _ in powers)
-
-    @property
-    def constant(self) -> Fraction | None:
-        """The number that it is, where it is one."""
-        return self.terms.get((), Fraction(0)) if self.terms.keys() <= {()} else None
 
     def __add__(self, other: Polynomial) -> Polynomial:
         return total((self, other))
@@ -180,8 +177,7 @@ class Variable:
         start = max(size, self.least)
         above = range(start, start + self.step + 1)
         below = range(min(start, self.most or start), self.least - 1, -1)
-        sizes: Iterator[int] = (each for each in (*above, *below) if self.takes(each))
-        return next(sizes)
+        return next(filter(self.takes, chain(above, below)))
 
     def __str__(self) -> str:
         start = f" from {self.least}" if self.least > 1 else ""
@@ -190,17 +186,17 @@ class Variable:
             return f"{self.name}{start}{end}"
         if self.rests == (0,):
             return f"{self.name} in multiples of {self.step}{start}{end}"
-        return f"{self.name}{start}{end} ({_ranges(self.rests)} modulo {self.step})"
+        return f"{self.name}{start}{end} ({', '.join(ranges(self.rests, '-'))} modulo {self.step})"
 
 
-def _ranges(numbers: Sequence[int]) -> str:
-    """``0, 25-31``."""
+def ranges(numbers: Sequence[int], to: str) -> Sequence[str]:
+    """Numbers and runs of them, with ``to`` between a run's ends: ``0`` and ``25-31``."""
     starts = [each for each in numbers if each - 1 not in numbers]
     ends = [each for each in numbers if each + 1 not in numbers]
-    return ", ".join(str(a) if a == b else f"{a}-{b}" for a, b in zip(starts, ends, strict=True))
+    return [str(a) if a == b else f"{a}{to}{b}" for a, b in zip(starts, ends, strict=True)]
 
 
-FORMULAS = ("macs", "vector_ops", "special_ops", "weight_read_bytes", "read_bytes", "write_bytes", "params")
+FORMULAS = (*COUNTS, "params")
 """What rows have formulas of."""
 
 

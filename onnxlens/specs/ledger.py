@@ -26,7 +26,7 @@ STATUSES: tuple[str, ...] = get_args(Status)
 
 COUNTS = ("macs", "vector_ops", "special_ops", "weight_read_bytes", "read_bytes", "write_bytes")
 """The columns that add up over the nodes."""
-_COUNTS_OF = attrgetter(*COUNTS)
+COUNTS_OF = attrgetter(*COUNTS)
 
 OPERATIONS = ("macs", "vector_ops", "special_ops", "flops")
 TRAFFIC = ("weight_read_bytes", "read_bytes", "write_bytes", "moved_bytes")
@@ -58,7 +58,7 @@ def lower_bounds(nodes: Iterable[NodeCost], *, live: bool = False) -> Bounds:
 
 def added(nodes: Sequence[NodeCost]) -> dict[str, int]:
     """The columns that add up, of several nodes together."""
-    columns = zip(*map(_COUNTS_OF, nodes), strict=True)
+    columns = zip(*map(COUNTS_OF, nodes), strict=True)
     return dict(zip(COUNTS, map(sum, columns), strict=True)) if nodes else dict.fromkeys(COUNTS, 0)
 
 

@@ -176,6 +176,17 @@ def test_the_roofline_is_drawn_the_same_every_time(tmp_path: Path) -> None:
     assert none.code == 2 and "no module of depth 5 has MACs" in none.err
 
 
+def test_every_chip_has_its_roofs(tmp_path: Path) -> None:
+    """More than there are colors."""
+    file, sizes = tmp_path / "a.svg", ("u55-32", "u55-64", "u55-128", "u55-256", "u85-1024", "u85-2048")
+    chips = ",".join(["h200", "a100", "k230", *(f"ethos-{size}" for size in sizes)])
+    done = onnxlens(
+        "profile", worked(tmp_path), "--hardware", chips, "--as-dtype", "int8", "--roofline", file
+    )
+    assert done.code == 0, done.err
+    assert file.read_text().count("largest point") == 9
+
+
 def test_a_picture_is_colored_by_a_bound(tmp_path: Path) -> None:
     path, out = worked(tmp_path), tmp_path / "flow.dot"
     done = onnxlens("render", path, "--hardware", "h200", "--color", "bound_s", "--out", out)

@@ -58,6 +58,14 @@ def test_a_step_is_drawn_over_its_context(tmp_path: Path, suffix: str) -> None:
     assert drawn.read_bytes() == again.read_bytes()
 
 
+def test_every_batch_is_drawn(tmp_path: Path) -> None:
+    """More than there are colors."""
+    drawn, batches = tmp_path / "step.svg", ",".join(map(str, range(1, 10)))
+    asked = ("--context", "24,100", "--batch", batches, "--hardware", "h200", "--plot", drawn)
+    done("phases", language_model(tmp_path), *asked)
+    assert drawn.read_text().count(": at least -->") == 9
+
+
 def test_the_largest_graphs_are_counted_without_their_weights(tmp_path: Path) -> None:
     """By hand: 32 layers of 4096 x 6144, 4096 x 4096, and three of 4096 x 14336; a head of 128256."""
     path = write_language_model(tmp_path / "large.onnx", CONFIGS["llama-3.1-8b"])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import sys
 from collections import Counter
@@ -218,6 +219,18 @@ def test_a_picture_is_drawn(tmp_path: Path) -> None:
     assert b"<svg" in first
     onnxlens("bill", "--kind", "openpose", "--hardware", "h200", "--plot", out)
     assert out.read_bytes() == first
+
+
+def test_a_picture_of_more_graphs_than_colors_shows_those_of_least_work_as_one(tmp_path: Path) -> None:
+    """Ten graphs and eight colors: CLIP, MLSD and the body have the least MACs (13 G, 25 G and 34 G)."""
+    out = tmp_path / "bill.svg"
+    onnxlens("bill", "--kind", "hed,mlsd,openpose,depth", "--denoising", 1, "--plot", out)
+    texts = re.findall("<!-- (.*) -->", out.read_text())
+    assert "38 %" in texts  # the UNet: 40 x 401.6 G of 42.37 T
+    assert texts[-9:-1] == [
+        "hed", "openpose-hand, x8", "midas-dpt-hybrid", "vae-encoder", "controlnet, x80", "sd-unet, x20",
+        "vae-decoder", "3 other graphs",
+    ]  # fmt: skip
 
 
 @pytest.mark.parametrize(

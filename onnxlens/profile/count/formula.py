@@ -10,7 +10,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
-from operator import attrgetter
 
 from onnxlens.errors import UsageError
 from onnxlens.profile.count.counting import count_nodes
@@ -20,7 +19,7 @@ from onnxlens.profile.count.formula_sizes import GraphAt, drawn, lattice, listed
 from onnxlens.profile.graph.graph import Graph
 from onnxlens.profile.graph.node_view import NodeView
 from onnxlens.specs.formula import Limit, Part, Polynomial, Variable, named
-from onnxlens.specs.ledger import COUNTS, NodeCost
+from onnxlens.specs.ledger import COUNTS, COUNTS_OF, NodeCost
 from onnxlens.specs.record import record
 from onnxlens.specs.tensor import Dim
 
@@ -32,8 +31,6 @@ SMALL_SIZES = (4, 16, 64)
 MOST_FAILING = 8
 """Where more than one in so many points does not fit, the sizes that do are looked for."""
 
-
-COUNTS_OF = attrgetter(*COUNTS)
 NO_FORMULA = "its cost is no polynomial of its dimensions, or of whole parts and limits of them"
 NOT_ALWAYS = "its cost is known at some sizes only"
 
@@ -148,10 +145,7 @@ class _Points:
         base = max(self.points, key=lambda point: min(point.sizes.values())).sizes
 
         def fits(name: str, size: int) -> bool:
-            count = len(self.points)
-            if not self.add({**base, name: size}, again=True):
-                return False
-            return self.points.pop().unknown <= least if len(self.points) > count else True
+            return self.add({**base, name: size}, again=True) and self.points.pop().unknown <= least
 
         found = []
         for each in variables:

@@ -64,7 +64,7 @@ class Dimensions:
                 return found
         bases = [(each, Polynomial.of(name)) for name, each in self._variables.items()]
         bases += [(each, found) for each, found in known if found is not None][:MOST_SOURCES]
-        bases += [(each, found) for each, found in self._sums() if found is not None]
+        bases += self._sums()
         for base, of in bases:
             part = self._part(values, base, of)
             if part is not None:
@@ -163,12 +163,12 @@ class Dimensions:
         self, bases: Sequence[Vector], limits: Sequence[int]
     ) -> Iterator[tuple[PartKind, Polynomial, int, Vector]]:
         """What a figure may hang on: a length up to a window, and how much one number is above another."""
-        known = [(each, self._found.get(each)) for each in bases]
+        known = [(each, found) for each in bases for found in [self._found.get(each)] if found is not None]
         alone = [(each, Polynomial.of(name)) for name, each in self._variables.items()]
         for base, of in [*known, *alone, *self._sums()]:
-            for limit in limits if of is not None else ():
+            for limit in limits:
                 limited = tuple(min(each, limit) for each in base)
-                if of is not None and limited != base:
+                if limited != base:
                     yield "min", of, limit, limited
         names = sorted(self.fitter.values, key=lambda name: name in self.variables)[:MOST_SOURCES]
         for first, second in permutations(names, 2):

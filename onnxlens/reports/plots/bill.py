@@ -36,18 +36,18 @@ def write_bill_plot(bill: Bill, path: Path) -> None:
     )
     with plot(path, title, (11, 2.0 + 0.6 * len(measures))) as figure:
         axes = figure.subplots()
-        for place, (_, figure_of, text) in enumerate(measures):
+        for position, (_, figure_of, text) in enumerate(measures):
             parts = [figure_of(bill.sum_of(stages)) for _, stages in groups]
             whole, left = sum(parts), 0.0
             for part, color in zip(parts, SERIES, strict=False):
-                axes.barh(place, part / whole, left=left, color=color, edgecolor="white", height=0.66)
+                axes.barh(position, part / whole, left=left, color=color, edgecolor="white", height=0.66)
                 if part / whole >= INSIDE:
                     axes.text(
-                        left + part / whole / 2, place, share(part, whole, 0), ha="center", va="center",
+                        left + part / whole / 2, position, share(part, whole, 0), ha="center", va="center",
                         color="white", fontweight="bold", fontsize=9,
                     )  # fmt: skip
                 left += part / whole
-            axes.text(1.01, place, text(whole), va="center", color=INK)
+            axes.text(1.01, position, text(whole), va="center", color=INK)
         axes.set_yticks(range(len(measures)), [label(name, 40) for name, _, _ in measures])
         axes.tick_params(axis="y", labelcolor=INK, length=0)
         axes.invert_yaxis()
@@ -84,11 +84,17 @@ def _bound(chip: str, each: BillSum) -> float:
 
 
 def _groups(bill: Bill) -> Sequence[tuple[str, Sequence[BillStage]]]:
-    """The stages of each graph together, in the order in which they run."""
-    graphs = dict.fromkeys(stage.call.graph for stage in bill.stages)
+    """The stages of each graph together, in the order in which they run; those of least work as one."""
+    graphs: dict[str, list[BillStage]] = {}
+    for stage in bill.stages:
+        graphs.setdefault(stage.call.graph, []).append(stage)
+    kept = sorted(graphs, key=lambda graph: bill.sum_of(graphs[graph]).macs, reverse=True)
+    if len(kept) > len(SERIES):
+        kept = kept[: len(SERIES) - 1]
     groups = []
-    for graph in graphs:
-        stages = [stage for stage in bill.stages if stage.call.graph == graph]
-        calls = sum(stage.call.calls for stage in stages)
-        groups.append((f"{graph}, x{calls}" if calls > 1 else graph, stages))
+    for graph in filter(kept.__contains__, graphs):
+        calls = sum(stage.call.calls for stage in graphs[graph])
+        groups.append((f"{graph}, x{calls}" if calls > 1 else graph, graphs[graph]))
+    if others := [stage for stage in bill.stages if stage.call.graph not in kept]:
+        groups.append((f"{len(graphs) - len(kept)} other graphs", others))
     return groups

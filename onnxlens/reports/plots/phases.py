@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import cycle
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -24,7 +25,7 @@ KINDS = (
 
 
 def write_phases_plot(report: PhasesReport, path: Path) -> None:
-    """Plot a step's bytes by kind for the first batch, and its least time for every batch and chip.
+    """Plot a step's bytes by kind for the last batch, and its least time for every batch and chip.
 
     Raises:
         UsageError: the suffix of ``path`` cannot be plotted, or there are fewer than two contexts.
@@ -46,7 +47,7 @@ def write_phases_plot(report: PhasesReport, path: Path) -> None:
 
 
 def _draw_bytes(axes: Axes, report: PhasesReport, lines: Sequence[Sequence[PhasePoint]]) -> None:
-    """Stacked areas of the largest batch: there the caches show most."""
+    """Stacked areas of the last batch."""
     line = lines[-1]
     contexts = [point.context for point in line]
     heights = [[getattr(point.cost, name) for point in line] for name, _ in KINDS]
@@ -73,7 +74,7 @@ def _draw_times(axes: Axes, report: PhasesReport, lines: Sequence[Sequence[Phase
     from matplotlib.ticker import FuncFormatter, NullFormatter
 
     styles = ("-", "--", "-.", ":")
-    for line, color in zip(lines, SERIES, strict=False):
+    for line, color in zip(lines, cycle(SERIES), strict=False):
         contexts, batch = [point.context for point in line], line[0].batch
         for place, chip in enumerate(report.chips):
             times = [point.cost.bound_s[chip] for point in line]

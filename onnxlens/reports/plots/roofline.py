@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from itertools import cycle
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -51,7 +52,7 @@ def write_roofline(ledger: Ledger, depth: int | None, path: Path) -> None:
         found = [{name: each.of(nodes) for name, nodes in points.items()} for each in ledger.bounds]
         intensities = [_intensity(bound) for each in found for bound in each.values()]
         span = (min(intensities) / 3, max(intensities) * 3)
-        for color, bounds, drawn in zip(SERIES, ledger.bounds, found, strict=False):
+        for color, bounds, drawn in zip(cycle(SERIES), ledger.bounds, found, strict=False):
             _draw(axes, bounds, [*drawn.values()], span, color)
         _name_points(axes, found[0])
         axes.yaxis.set_major_formatter(lambda rate, _: short_count(rate))

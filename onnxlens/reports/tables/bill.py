@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -67,17 +68,18 @@ def _stage_line(bill: Bill, stage: BillStage) -> _Line:
 
 
 def _sums(bill: Bill) -> Iterator[tuple[str, _Line]]:
-    memory = {"weights": bill.resident_weight_bytes(), "live": bill.peak_live_bytes}
-    loop = {
-        "weights": bill.resident_weight_bytes(bill.loop),
-        "live": max(stage.cost.peak_live_bytes for stage in bill.loop),
-    }
-    yield "one step", _Line(loop, bill.per_step)
+    memory = _memory(bill, bill.stages)
+    yield "one step", _Line(_memory(bill, bill.loop), bill.per_step)
     yield "all", _Line(memory, bill.total)
     if bill.request.images > 1:
         yield "per image", _Line(memory, bill.per_image)
     if (second := bill.per_second) is not None:
         yield f"a second of video at {bill.request.rate:g}/s", _Line(memory, second)
+
+
+def _memory(bill: Bill, stages: Sequence[BillStage]) -> dict[str, Cell]:
+    live = max(stage.cost.peak_live_bytes for stage in stages)
+    return {"weights": bill.resident_weight_bytes(stages), "live": live}
 
 
 def _columns(bill: Bill, *, machine: bool) -> Iterator[Column[_Line]]:
@@ -101,9 +103,7 @@ def _columns(bill: Bill, *, machine: bool) -> Iterator[Column[_Line]]:
 
 
 def _summed(column: Column[_Line]) -> Column[_Line]:
-    return Column(
-        column.title, column.exact, column.short, column.right, column.csv_title, column.lower, sums=True
-    )
+    return replace(column, sums=True)
 
 
 def _figure(
@@ -166,24 +166,13 @@ def _notes(bill: Bill) -> Iterator[str]:
 def sweep_table(bills: Sequence[Bill], axes: Sequence[str], table_format: TableFormat) -> str:
     """One row for each point."""
     first = bills[0]
-    columns: list[Column[Bill]] = [Column(axis, partial(_axis, axis), right=True) for axis in axes]
-    columns += [
-        figure_column("macs", lambda bill: bill.total.macs, short_count),
-        figure_column("flops", lambda bill: bill.total.flops, short_count),
-        figure_column("moved", lambda bill: bill.total.moved_bytes, short_bytes, csv_title="moved_bytes"),
-        figure_column(
-            "weights", lambda bill: bill.resident_weight_bytes(), short_bytes,
-            csv_title="resident_weight_bytes",
-        ),
-        figure_column("live", lambda bill: bill.peak_live_bytes, short_bytes, csv_title="peak_live_bytes"),
-    ]  # fmt: skip
-    for chip in first.chips:
-        columns.append(
-            figure_column(
-                f"bound{AT}{chip}", partial(_total_bound, chip), short_time, csv_title=f"bound_s{AT}{chip}"
-            )
-        )
-    table = render_table(bills, columns, table_format)
+    lines = [
+        _Line(_memory(bill, bill.stages) | {axis: _axis(axis, bill) for axis in axes}, bill.total)
+        for bill in bills
+    ]
+    columns = [Column(axis, partial(_cell, axis), right=True) for axis in axes]
+    columns += [column for column in _columns(first, machine=True) if column.short]  # the figures
+    table = render_table(lines, columns, table_format)
     over = f"the pipeline's bill over {', '.join(axes)}; all else as in the first row: "
     return with_notes(over + _heading(first), table, [*first.notes], table_format)
 
@@ -193,10 +182,6 @@ def _axis(axis: str, bill: Bill) -> Cell:
     if axis == "size":
         return request.height if request.height == request.width else f"{request.height}x{request.width}"
     return len(request.kinds) if axis == "controls" else getattr(request, axis)
-
-
-def _total_bound(chip: str, bill: Bill) -> float:
-    return bill.total.bound_s[chip]
 
 
 def bill_document(bill: Bill, sweep: Sequence[Bill] = ()) -> dict[str, Any]:

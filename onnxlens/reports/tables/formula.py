@@ -10,7 +10,7 @@ from onnxlens.errors import UsageError
 from onnxlens.reports.numbers import AT_LEAST, COST_NAMES, COSTS, bounded
 from onnxlens.reports.tables.render import Column, TableFormat, first_of, fitted, render_table, with_notes
 from onnxlens.specs.codec import to_plain
-from onnxlens.specs.formula import FORMULAS, FormulaReport, FormulaRow, Limit, Polynomial, evaluated, total
+from onnxlens.specs.formula import FORMULAS, FormulaReport, FormulaRow, Polynomial, evaluated, ranges, total
 from onnxlens.specs.record import record
 
 DERIVED: Mapping[str, Mapping[str, int]] = {
@@ -157,14 +157,8 @@ def _folded(report: FormulaReport, rows: Sequence[FormulaRow]) -> Sequence[_Fold
 def _together(names: Sequence[str]) -> str:
     """``layers.0..31.attn`` for 32 names: each number from its least to its greatest value, or listed."""
     numbers = [sorted(set(map(int, column))) for column in zip(*map(DIGITS.findall, names), strict=True)]
-    texts = iter(map(_range, numbers))
+    texts = (",".join(ranges(column, "..")) for column in numbers)
     return DIGITS.sub(lambda match: next(texts), names[0])
-
-
-def _range(numbers: Sequence[int]) -> str:
-    starts = [each for each in numbers if each - 1 not in numbers]
-    ends = [each for each in numbers if each + 1 not in numbers]
-    return ",".join(str(a) if a == b else f"{a}..{b}" for a, b in zip(starts, ends, strict=True))
 
 
 def formula_document(
@@ -172,7 +166,7 @@ def formula_document(
 ) -> dict[str, Any]:
     """All of it, exact: each formula as text and as terms, and its value where sizes are given."""
     sizes = None if layout.at is None else report.sizes_at(layout.at)
-    names = layout.columns or FORMULAS
+    names, limit = layout.columns or FORMULAS, report.limit
 
     def formula(row: FormulaRow, name: str) -> dict[str, Any]:
         found = formula_of(row, name)
@@ -199,7 +193,11 @@ def formula_document(
         "fixed": dict(report.fixed),
         **({} if layout.at is None else {"at": dict(layout.at)}),
         "checked_points": report.checked_points,
-        **({} if report.limit is None else {"limit": _limit(report.limit)}),
+        **(
+            {}
+            if limit is None
+            else {"limit": {"of": _terms(limit.of), "most": limit.most, "text": str(limit)}}
+        ),
         "rows": [
             {
                 "name": row.key or report.graph,
@@ -216,10 +214,6 @@ def formula_document(
         ],
         "notes": list(report.notes),
     }
-
-
-def _limit(limit: Limit) -> dict[str, Any]:
-    return {"of": _terms(limit.of), "most": limit.most, "text": str(limit)}
 
 
 def _terms(formula: Polynomial) -> list[dict[str, Any]]:
