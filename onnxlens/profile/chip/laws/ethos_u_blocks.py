@@ -82,18 +82,11 @@ def _fitting(layer: EthosLayer, part: EthosPart, shram: Shram) -> Iterator[tuple
 
 def _ifm_block(layer: EthosLayer, part: EthosPart, ofm: Block) -> Block:
     """What an OFM block reads, of a large kernel one piece."""
-    sides = [
-        round_up((size - 1) * stride + min(kernel, LARGEST_KERNEL), unit)
-        for size, stride, kernel, unit in zip(
-            ofm[:2], layer.stride, layer.spread, part.microblocks[0][:2], strict=True
-        )
-    ]
-    if layer.is_one_to_one:
-        return sides[0], sides[1], ofm[2]
-    if layer.bits == 16:
-        return sides[0], sides[1], round_up(min(layer.ifm[2], 16), 4)
-    most = 16 if layer.traversal == "part-kernel" else 32
-    return sides[0], sides[1], round_up(min(layer.ifm[2], most), 8)
+    depth, step = ofm[2], 1
+    if not layer.is_one_to_one:
+        is_shallow = layer.bits == 16 or layer.traversal == "part-kernel"
+        depth, step = min(layer.ifm[2], 16 if is_shallow else 32), 4 if layer.bits == 16 else 8
+    return u85.ifm_block(layer, ofm, depth, (*part.microblocks[0][:2], step))
 
 
 def _fits(layer: EthosLayer, part: EthosPart, shram: Shram, ifm: Block, ofm: Block) -> bool:
