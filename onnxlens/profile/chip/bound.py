@@ -163,10 +163,11 @@ class Bounder:
     def _works_alone(self, index: int) -> bool:
         """Whether its elementwise work is not part of a product: it neither rides on nor folds into one."""
         cost, view = self._held.costs[index], self._held.graph.nodes[index].view
-        if index in self._stays or families.of_operator(cost.domain, cost.op_type) not in VECTOR_WORK:
+        family = families.of_operator(cost.domain, cost.op_type)
+        if index in self._stays or family not in VECTOR_WORK:
             return False
         with_weight = any(value is not None and value.is_weight for value in view.inputs)
-        return not (with_weight and families.of_operator(cost.domain, cost.op_type) == families.ELEMENTWISE)
+        return not with_weight or family != families.ELEMENTWISE
 
     def _fit(self, index: int) -> LayerFit | None:
         """The steps of the array, where the chip's file has some for such a layer."""
