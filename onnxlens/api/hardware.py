@@ -162,15 +162,11 @@ def bound_notes(bounds: ChipBounds) -> Sequence[str]:
     types = f"floats as {bounds.dtype}" if bounds.dtype else "types as in the file"
     system = f", system {bounds.chip.system}" if bounds.chip.system else ""
     grades = ", ".join(bounds.grades.get(whole.limited_by, ()))
+    said = "no bound, as nothing that is known of the graph takes time"
+    if whole.bound_s:
+        said = (
+            f"at least {short_time(whole.bound_s)}, limited by {whole.limited_by} ({grades}); operators one "
+            f"after another, fusion {bounds.fusion}: at least {short_time(whole.serial_s)}"
+        )
     head = f"{bounds.label} ({bounds.chip.title}{system}; {types})"
-    if not whole.bound_s:
-        return [
-            f"{head}: no bound, as nothing that is known of the graph takes time",
-            *(f"{bounds.label}: {note}" for note in bounds.notes),
-        ]
-    return [
-        f"{head}: at least {short_time(whole.bound_s)}, "
-        f"limited by {whole.limited_by or 'nothing'} ({grades}); operators one after another, fusion "
-        f"{bounds.fusion}: at least {short_time(whole.serial_s)}",
-        *(f"{bounds.label}: {note}" for note in bounds.notes),
-    ]
+    return [f"{head}: {said}", *(f"{bounds.label}: {note}" for note in bounds.notes)]

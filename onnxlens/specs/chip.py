@@ -145,9 +145,9 @@ class Chip:
         """What the memories between home and array can hold together; None where one has no size."""
         return self.buffered_behind(-1)
 
-    def buffered_behind(self, place: int) -> int | None:
-        """The same in bytes, of those closer to the array than the memory at ``place``."""
-        closer = [each for each in self.memories[place + 1 :] if each.holds == "nothing"]
+    def buffered_behind(self, index: int) -> int | None:
+        """The same in bytes, of those closer to the array than the memory at ``index``."""
+        closer = [each for each in self.memories[index + 1 :] if each.holds == "nothing"]
         sizes = [each.size_bytes.value for each in closer if each.size_bytes is not None]
         return int(sum(sizes)) if len(sizes) == len(closer) else None
 

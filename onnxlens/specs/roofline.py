@@ -199,8 +199,8 @@ def memory_times(chip: Chip, runs: Iterable[Moved], *, keeps: bool = True) -> It
         keeps: whether these hold anything from before, or for later.
     """
     runs = list(runs)
-    for place, memory in enumerate(chip.memories):
-        kept = chip.buffered_behind(place) if keeps else 0
+    for index, memory in enumerate(chip.memories):
+        kept = chip.buffered_behind(index) if keeps else 0
         if memory.bytes_per_s is None or kept is None:
             continue
         weights, others = memory.holds != "activations", memory.holds != "weights"

@@ -13,8 +13,8 @@ SAME: dict[str, str] = {"uint8": "int8", "uint4": "int4", "uint16": "int16", "ui
 """Types that arrays multiply at the rate of others."""
 
 
-QUANTIZES = frozenset({"DynamicQuantizeMatMul", "DynamicQuantizeLSTM"})
-"""What makes its activations integers by itself."""
+SELF_QUANTIZING = frozenset({"DynamicQuantizeMatMul", "DynamicQuantizeLSTM"})
+"""Operators that make their activations integers by themselves."""
 
 ACCURACY, INT8 = "accuracy_level", 4
 """By which ONNX Runtime's packed products say what they may be computed in, and that of integers."""
@@ -46,7 +46,7 @@ def operands_of(graph: Graph, node: GraphNode) -> str:
     What quantizes its activations by itself, or may, multiplies integers. What reaches it through a
     DequantizeLinear is multiplied in the integers that the file holds, if both do.
     """
-    if node.view.op_type in QUANTIZES or node.view.attribute(ACCURACY, 0) == INT8:
+    if node.view.op_type in SELF_QUANTIZING or node.view.attribute(ACCURACY, 0) == INT8:
         return "int8xint8"
     places = OPERANDS.get(node.view.op_type, (0, 1))
     views = [node.view.inputs[at] for at in places if at < len(node.view.inputs)]

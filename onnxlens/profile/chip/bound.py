@@ -7,7 +7,7 @@ there after.
 
 from __future__ import annotations
 
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -22,7 +22,7 @@ from onnxlens.profile.count.rules import Traffic
 from onnxlens.profile.graph.graph import Graph
 from onnxlens.profile.graph.node_view import NotCountable
 from onnxlens.specs.array_fit import LayerFit
-from onnxlens.specs.chip import Chip, Figure
+from onnxlens.specs.chip import Chip
 from onnxlens.specs.edges import Edges, Moved
 from onnxlens.specs.ledger import Ledger, NodeCost
 from onnxlens.specs.roofline import (
@@ -71,7 +71,7 @@ class Bounder:
         """
         self._held, self._chip = held, chip
         self._left_out: Counter[str] = Counter()
-        self._rates: dict[str, Figure] = {}
+        self._grades: dict[str, dict[str, None]] = defaultdict(dict)
         self._stays = held.fusion.stays("epilogue")
         self._operands = {
             index: operands_of(held.graph, held.graph.nodes[index])
@@ -85,17 +85,14 @@ class Bounder:
         """Of any nodes."""
         traffic = self._held.fusion.traffic(fusion, self._chip.buffered_bytes)
         nodes = [self._node(index, moved) for index, moved in enumerate(traffic)]
-        for place, memory in enumerate(self._chip.memories):
+        for index, memory in enumerate(self._chip.memories):
             if memory.bytes_per_s is None:
                 continue
-            if self._chip.buffered_behind(place) is None:
+            if self._chip.buffered_behind(index) is None:
                 self._left_out[f"{memory.name}: what caches hold is not published"] = 0
             else:
-                self._rates[memory.name] = memory.bytes_per_s
-        grades: dict[str, tuple[str, ...]] = {}
-        for key, rate in self._rates.items():
-            name = key.split(" ")[0]
-            grades[name] = tuple(dict.fromkeys((*grades.get(name, ()), rate.grade)))
+                self._grades[memory.name][memory.bytes_per_s.grade] = None
+        grades = {name: tuple(found) for name, found in self._grades.items()}
         notes = [
             f"left out: {what}{f' ({times} nodes)' if times else ''}"
             for what, times in self._left_out.items()
@@ -143,7 +140,7 @@ class Bounder:
             if rate is None:
                 self._left_out[f"{operands} products: no peak is published"] += 1
                 return {}
-            self._rates.setdefault(f"{COMPUTE} {operands}", rate)
+            self._grades[COMPUTE][rate.grade] = None
             return {COMPUTE: cost.macs / rate.value}
         return self._elementwise(index) if self._works_alone(index) else {}
 
@@ -158,7 +155,7 @@ class Bounder:
         ):
             if ops and dtype in rates:
                 units[unit] = ops / rates[dtype].value
-                self._rates.setdefault(f"{unit} {dtype}", rates[dtype])
+                self._grades[unit][rates[dtype].grade] = None
             elif ops:
                 self._left_out[f"{unit} ops of {dtype}: no rate is published"] += 1
         return units
@@ -166,10 +163,11 @@ class Bounder:
     def _works_alone(self, index: int) -> bool:
         """Whether its elementwise work is not part of a product: it neither rides on nor folds into one."""
         cost, view = self._held.costs[index], self._held.graph.nodes[index].view
-        if index in self._stays or families.of_operator(cost.domain, cost.op_type) not in VECTOR_WORK:
+        family = families.of_operator(cost.domain, cost.op_type)
+        if index in self._stays or family not in VECTOR_WORK:
             return False
         with_weight = any(value is not None and value.is_weight for value in view.inputs)
-        return not (with_weight and families.of_operator(cost.domain, cost.op_type) == families.ELEMENTWISE)
+        return not with_weight or family != families.ELEMENTWISE
 
     def _fit(self, index: int) -> LayerFit | None:
         """The steps of the array, where the chip's file has some for such a layer."""

@@ -228,14 +228,10 @@ def decoder(node: NodeView) -> Products:
     yield from scores(fused_attention.decoder_sizes(node))
 
 
-def grouped(sizes_of: Callable[[NodeView], fused_attention.Grouped]) -> Shaping:
+def grouped(node: NodeView) -> Products:
     """Both products, the query heads that share keys together."""
-
-    def shaping(node: NodeView) -> Products:
-        sizes = sizes_of(node)
-        yield from scores(sizes.sizes, sizes.shared)
-
-    return shaping
+    sizes = fused_attention.grouped_sizes(node)
+    yield from scores(sizes.sizes, sizes.shared)
 
 
 _CONV, _LAST = convolution(), convolution(channels_last=True)
@@ -278,8 +274,7 @@ _BY_DOMAIN: Mapping[str, Mapping[str, Shaping]] = {
         **dict.fromkeys(("Attention", "DecoderMaskedSelfAttention", "QAttention"), projected),
         **dict.fromkeys(("MultiHeadAttention", "DecoderMaskedMultiHeadAttention"), multi_head),
         "DecoderAttention": decoder,
-        "GroupQueryAttention": grouped(fused_attention.grouped_sizes),
-        "PagedAttention": grouped(fused_attention.paged_sizes),
+        **dict.fromkeys(("GroupQueryAttention", "PagedAttention"), grouped),
     },
     "com.microsoft.nchwc": {"Conv": _CONV},
     "com.ms.internal.nhwc": {

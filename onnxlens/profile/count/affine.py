@@ -52,7 +52,7 @@ NORMALIZATIONS: Mapping[Operator, Sequence[int]] = {
         "SkipLayerNormalization": (2, 3, 4), "SkipSimplifiedLayerNormalization": (2, 3),
         "GroupNorm": (1, 2), "SkipGroupNorm": (1, 2, 4), "QOrderedLayerNormalization": (2, 3),
         "BranchwiseRMSNorm": (1,), "GatedRMSNorm": (1,), "GroupQueryAttention": (14, 15),
-        "PagedAttention": (12, 13), "SparsePagedAttention": (17, 18),
+        "DynamicSparseAttention": (14, 15), "PagedAttention": (12, 13), "SparsePagedAttention": (17, 18),
     }.items()},
 }  # fmt: skip
 """Scale and bias; a batch normalization's running statistics are buffers."""
@@ -66,7 +66,7 @@ OTHERS: Mapping[Operator, Sequence[int]] = {
         "BitmaskBiasDropout": (1,), "MultiHeadAttention": (3,), "PackedMultiHeadAttention": (3,),
         "DecoderMaskedMultiHeadAttention": (10,), "ScaledSiLU": (1,), "LinearAttentionGate": (1, 2),
         "GatedDeltaNet": (7, 8), "GroupQueryAttention": (11,), "PagedAttention": (11,),
-        "SparsePagedAttention": (16,),
+        "DynamicSparseAttention": (16,), "SparsePagedAttention": (16,),
     }.items()},
 }  # fmt: skip
 """Embedding tables, slopes, attention sinks, and biases and scales that are fused with what comes after."""

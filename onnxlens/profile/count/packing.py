@@ -11,7 +11,7 @@ Logical = Callable[[NodeView, ValueView], int]
 
 
 def _attributes(*names: str) -> Logical:
-    """The product of two attributes, K and N."""
+    """The product of attributes, K and N."""
     return lambda node, weight: prod(int(node.attribute(name)) for name in names)
 
 
@@ -30,11 +30,6 @@ def _by_bits(name: str, other: str = "") -> Logical:
     return logical
 
 
-_EXPERTS = {
-    index: _by_bits(f"fc{number}_expert_weight_bits", "expert_weight_bits")
-    for number, index in enumerate((2, 5, 8), 1)
-}
-
 PACKED: Mapping[str, Mapping[int, Logical]] = {
     "MatMulNBits": {1: _attributes("K", "N")},
     "MatMulNBitsMlp": dict.fromkeys((3, 6), _attributes("K", "N")),
@@ -45,7 +40,10 @@ PACKED: Mapping[str, Mapping[int, Logical]] = {
     "MatMulFpQ4": {1: _by_result},
     "MatMulBlockQuantizedFp4Weight": {1: _by_result},
     "GatherBlockQuantized": {0: _by_bits("bits")},
-    "QMoE": _EXPERTS,
+    "QMoE": {
+        index: _by_bits(f"fc{number}_expert_weight_bits", "expert_weight_bits")
+        for number, index in enumerate((2, 5, 8), 1)
+    },
 }  # fmt: skip
 """By operator of ONNX Runtime's, and by the weight's input."""
 

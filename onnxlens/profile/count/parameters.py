@@ -33,7 +33,7 @@ REPEATED = 2**12
 
 ROTATING: Mapping[str, int] = {
     "RotaryEmbedding": 1, "MRotaryEmbedding": 1, "GroupQueryAttention": 7, "PagedAttention": 8,
-    "SparseAttention": 9,
+    "SparseAttention": 9, "DynamicSparseAttention": 11, "SparsePagedAttention": 14,
 }  # fmt: skip
 """Operators that take cosines and sines, and the input from which on they do."""
 
@@ -170,12 +170,7 @@ class _Evidence:
     @staticmethod
     def _is_number(value: ValueView, wide: bool) -> bool:
         dtype = value.dtype or ""
-        return (
-            dtype == "float32"
-            or dtype in NARROW_INTEGERS
-            or dtype.startswith(FLOATS)
-            or (wide and dtype == "int32")
-        )
+        return dtype.startswith(FLOATS) or dtype in NARROW_INTEGERS or (wide and dtype == "int32")
 
     def _is_filler(self, value: ValueView) -> bool:
         """Whether it is there because the operator asks for a scale and a bias: all ones, or all zeros."""

@@ -11,27 +11,12 @@ from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from math import prod
 
+from onnxlens.profile.count.affine import MOVERS
 from onnxlens.profile.count.rules.microsoft.packed_weights import experts_of
 from onnxlens.profile.graph.graph import Graph
 from onnxlens.profile.graph.node_view import NodeView, NotCountable, ValueView
 from onnxlens.specs.experts import Routing
 from onnxlens.specs.ledger import NodeCost
-
-MOVES = frozenset(
-    {
-        "Reshape",
-        "Flatten",
-        "Squeeze",
-        "Unsqueeze",
-        "Cast",
-        "Identity",
-        "Transpose",
-        "Slice",
-        "Expand",
-        "Split",
-    }
-)
-"""What may stand between a router's choice and what reads it."""
 
 PRODUCTS = frozenset({"MatMul", "Gemm", "MatMulNBits"})
 FURTHEST = 64
@@ -85,10 +70,10 @@ def _choice_behind(graph: Graph, value: ValueView) -> NodeView | None:
     for _ in range(FURTHEST):
         producer = graph.producer(value.name)
         view = None if producer is None else graph.nodes[producer].view
-        if view is None or view.op_type not in MOVES | {"TopK"}:
-            return None
-        if view.op_type == "TopK":
+        if view is not None and view.op_type == "TopK":
             return view if view.has_output(1) and view.output(1).name == value.name else None
+        if view is None or (view.domain, view.op_type) not in MOVERS:
+            return None
         value = view.input(0)
     return None
 

@@ -5,13 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from statistics import fmean
 
-from onnxlens.specs.ledger import ModuleCost, NodeCost
+from onnxlens.specs.ledger import OPERATIONS, TRAFFIC, ModuleCost, NodeCost
 
 Costs = Mapping[str, int | float]
 
-OPERATIONS = ("macs", "vector_ops", "special_ops", "flops")
-BYTES = ("weight_read_bytes", "read_bytes", "write_bytes", "moved_bytes")
-SUMMED = (*OPERATIONS, *BYTES, "params", "unknown_nodes")
+SUMMED = (*OPERATIONS, *TRAFFIC, "params", "unknown_nodes")
 OF_MODULES = (
     "resident_weight_bytes",
     "live_bytes",
@@ -33,7 +31,7 @@ def node_costs(nodes: Sequence[NodeCost]) -> Costs:
     Where a node is unknown, a sum holds the others, as in the ledger, and ``unknown_nodes`` says so; a sum of
     0 is then absent, because it may be unknown.
     """
-    sums = {name: sum(getattr(node, name) for node in nodes) for name in (*OPERATIONS, *BYTES, "params")}
+    sums = {name: sum(getattr(node, name) for node in nodes) for name in (*OPERATIONS, *TRAFFIC, "params")}
     return _known({**sums, "unknown_nodes": sum(node.status == "unknown" for node in nodes)})
 
 
@@ -47,7 +45,7 @@ def summed_costs(parts: Sequence[Costs]) -> Costs:
 
 def _known(sums: Costs) -> dict[str, int | float]:
     unknown = sums.get("unknown_nodes", 0)
-    counted = [name for name in (*OPERATIONS, *BYTES) if name in sums]
+    counted = [name for name in (*OPERATIONS, *TRAFFIC) if name in sums]
     known = {name: sums[name] for name in counted if sums[name] or not unknown}
     if sums.get("moved_bytes") and "flops" in known:
         known["arithmetic_intensity"] = sums["flops"] / sums["moved_bytes"]

@@ -14,7 +14,7 @@ from typing import Any
 from onnxlens.reports.numbers import bounded, shapes, short_bytes, short_count
 from onnxlens.reports.tables.columns import ModuleColumn, present_columns
 from onnxlens.specs.flow import FixedInput, GraphEnd, NodeFlow, OperatorGraph, OperatorNode, Wire
-from onnxlens.specs.ledger import BodyCost, Ledger, ModuleCost, NodeCost, is_lower_bound
+from onnxlens.specs.ledger import TRAFFIC, BodyCost, Ledger, ModuleCost, NodeCost, is_lower_bound
 from onnxlens.specs.tensor import TensorSpec
 from onnxlens.specs.text import around
 
@@ -166,7 +166,6 @@ Text = tuple[str, str]
 """A name and its value."""
 
 OPERATIONS = ("macs", "vector_ops", "special_ops")
-TRAFFIC = ("weight_read_bytes", "read_bytes", "write_bytes", "moved_bytes")
 SHOWN_BY_LEVEL = ("order", "depth", "inputs", "outputs", "operators", "kernel", "stride", "groups")
 """Columns of the ledger that a level shows already: by its position, otherwise, or at the node inside."""
 

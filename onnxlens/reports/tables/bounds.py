@@ -69,12 +69,12 @@ def shown_bounds(ledger: Ledger) -> Sequence[str]:
 def bound_columns(ledger: Ledger, members: Members) -> Mapping[str, Column[Any]]:
     """The columns of every chip, for rows of which ``members`` has the nodes."""
     found = {}
-    for place, bounds in enumerate(ledger.bounds):
+    for index, bounds in enumerate(ledger.bounds):
         for name, figure in FIGURES.items():
             shown = COSTS[name].short if name in COSTS else str
             if name == "bound_percent" and is_lower_bound("bound_s", ledger.totals.lower_bounds):
                 shown = f"{AT_MOST} {{:.1f}} %".format
-            whole = f"{name}{AT}{bounds.label}" if place else name
+            whole = f"{name}{AT}{bounds.label}" if index else name
             found[whole] = _column(whole, partial(_figure_of, figure, bounds, members), shown)
     return found
 

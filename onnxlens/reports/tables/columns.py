@@ -22,6 +22,8 @@ from onnxlens.reports.tables.render import By, Cell, Column, first_of
 from onnxlens.reports.tables.shares import LATENCY, Costed, cost_share, lacks_peer, peer_share, time_share
 from onnxlens.specs.groups import nodes_inside
 from onnxlens.specs.ledger import (
+    OPERATIONS,
+    TRAFFIC,
     BodyCost,
     Ledger,
     ModuleCost,
@@ -107,14 +109,11 @@ _PEER_COLUMNS: Mapping[str, Builder] = {
 }
 _SHARES: Mapping[str, Builder] = {
     name.removesuffix("_bytes") + PERCENT: partial(cost_share, name)
-    for name in (
-        "params", "vector_ops", "special_ops", "flops",
-        "weight_read_bytes", "read_bytes", "write_bytes", "moved_bytes",
-    )
-}  # fmt: skip
+    for name in ("params", *OPERATIONS[1:], *TRAFFIC)
+}
 NAMED_ONLY = frozenset((*_SHARES, *(OWN + name for name in _SHARES)))
 """What a table, CSV and JSON have only where it is named."""
-_TRAFFIC = _costs("weight_read_bytes", "read_bytes", "write_bytes", "moved_bytes")
+_TRAFFIC = _costs(*TRAFFIC)
 _INTENSITY = {
     "arithmetic_intensity": _same(cost_column("arithmetic_intensity", lambda figure: f"{figure:.1f}"))
 }

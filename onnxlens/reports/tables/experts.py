@@ -5,7 +5,6 @@ Only a ledger with experts has them.
 
 from __future__ import annotations
 
-from collections import defaultdict
 from collections.abc import Callable, Mapping
 from functools import cache, partial
 from types import MappingProxyType
@@ -14,20 +13,16 @@ from typing import Any
 from onnxlens.reports.numbers import short_bytes, short_count
 from onnxlens.reports.tables.render import Column
 from onnxlens.specs.experts import Routing
+from onnxlens.specs.groups import nodes_inside
 from onnxlens.specs.ledger import Ledger
-from onnxlens.specs.text import enclosing
 
 Of = Callable[[Ledger], Callable[[Any], list[Routing]]]
 
 
 def of_modules(ledger: Ledger) -> Callable[[Any], list[Routing]]:
     """The experts inside a module."""
-    paths = {module.path for module in ledger.modules}
-    found: dict[str, list[Routing]] = defaultdict(list)
-    for index, routing in ledger.experts.items():
-        for path in enclosing(ledger.nodes[index].module_path, paths):
-            found[path].append(routing)
-    return lambda module: found.get(module.path, [])
+    inside = nodes_inside(ledger)
+    return lambda module: [ledger.experts[i] for i in inside[module.path] if i in ledger.experts]
 
 
 def of_nodes(ledger: Ledger) -> Callable[[Any], list[Routing]]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -233,6 +234,13 @@ def test_a_bound_is_never_above_the_sum_over_operators_one_after_another(tmp_pat
     found = bounds(worked(tmp_path), chip(cache=1000, vector=1e6))
     for indices in ((0,), (1,), (0, 1)):
         assert found.of(indices).bound_s <= found.of(indices).serial_s
+
+
+def test_a_memory_of_two_words_has_the_grade_of_its_rate(tmp_path: Path) -> None:
+    slow = replace(chip(), memories=(Memory("slow DRAM", "all", None, Figure(1e3, "forum", "third party")),))
+    found = bounds(worked(tmp_path), slow)
+    assert found.total.limited_by == "slow DRAM"
+    assert found.grades == {"compute": ("vendor",), "slow DRAM": ("third party",)}
 
 
 def test_a_type_without_a_rate_is_left_out_of_a_bound_and_said(tmp_path: Path) -> None:

@@ -307,19 +307,30 @@ def test_rotary_tables_in_branches_are_kept_and_are_no_params(tmp_path: Path) ->
     assert totals(graph).resident_weight_bytes == 2 * (16 + 32) * 8 * 4
 
 
-def test_sinks_of_attention_are_params_and_rotary_tables_are_none(tmp_path: Path) -> None:
-    """4 heads of 16 in 64, also where all sinks are 0."""
-    made = "x k k - - n t c s - - sinks"
-    nodes = [op("GroupQueryAttention", made, "y", domain=MICROSOFT, num_heads=4, kv_num_heads=4, do_rotary=1)]
-    held = [
-        tensor("c", (32, 8)),
-        tensor("s", (32, 8)),
-        numpy_helper.from_array(np.zeros(4, np.float32), "sinks"),
-    ]
-    numbers = [value("n", (1,), TensorProto.INT32), value("t", (1,), TensorProto.INT32)]
-    graph = loaded(tmp_path, nodes, held, inputs=[value("x", (1, 3, 64)), value("k", (1, 3, 64)), *numbers])
-    assert parameter_sizes(graph) == {"sinks": 4}
-    assert totals(graph).resident_weight_bytes == 4 * (4 + 2 * 32 * 8)
+@pytest.mark.parametrize(
+    ("op_type", "made"),
+    [
+        ("GroupQueryAttention", "x k k - - n t c s - - sinks - - q q"),
+        ("DynamicSparseAttention", "x k k - - - - i m n t c s - q q sinks"),
+        ("PagedAttention", "x k k - - n t - c s - sinks q q"),
+        ("SparsePagedAttention", "x k k - - n t - - i m - - - c s sinks q q"),
+    ],
+)
+def test_sinks_and_norms_of_attention_are_params_and_rotary_tables_are_none(
+    op_type: str, made: str, tmp_path: Path
+) -> None:
+    """4 heads of 16 in 64, also where all sinks are 0; rows of tables that were looked up are none either."""
+    rows = [op("Gather", f"{table} p", name) for table, name in (("cosines", "c"), ("sines", "s"))]
+    names = {"num_heads": 4, "kv_num_heads": 4, "do_rotary": 1}
+    arrays = {"sinks": np.zeros(4, np.float32), "q": np.arange(16, dtype=np.float32)}
+    own = [numpy_helper.from_array(array, name) for name, array in arrays.items()]
+    held = [tensor("cosines", (32, 8)), tensor("sines", (32, 8)), *own]
+    numbers = [value(name, (1,), TensorProto.INT32) for name in "ntimp"]
+    inputs = [value("x", (1, 3, 64)), value("k", (1, 3, 64)), *numbers]
+    nodes = [*rows, op(op_type, made, "y", domain=MICROSOFT, **names)]
+    graph = loaded(tmp_path, nodes, held, inputs=inputs)
+    assert parameter_sizes(graph) == {"q": 16, "sinks": 4}
+    assert totals(graph).resident_weight_bytes == 4 * (16 + 4 + 2 * 32 * 8)
 
 
 @pytest.mark.parametrize("rows", ["c s", "d e"])

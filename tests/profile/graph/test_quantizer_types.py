@@ -81,5 +81,17 @@ def test_scales_are_unknown_where_nothing_says_the_blocks(shape: Any, attributes
     assert kinds == [ValueType("float4e2m1", shape)]
 
 
+@pytest.mark.parametrize(
+    ("domain", "op_type", "recurrence"),
+    [(QUARK, "ExtendedLSTM", (1, 20, 5)), ("com.vai.quantize", "VitisLSTM", (1, 20, 5)),
+     ("com.microsoft", "DynamicQuantizeLSTM", (1, 5, 20))],
+)  # fmt: skip
+def test_a_state_is_as_wide_as_the_recurrence_says(domain: str, op_type: str, recurrence: Any) -> None:
+    """4 gates of 5: ONNX Runtime's alone has them last."""
+    source, weight = ValueType("float32", (7, 2, 3)), ValueType("float32", (1, 20, 3))
+    kinds = made(domain, op_type, [source, weight, ValueType("float32", recurrence)])
+    assert [kind.shape for kind in kinds[:2]] == [(7, 1, 2, 5), (1, 2, 5)]
+
+
 def test_an_input_that_is_left_out_says_nothing() -> None:
     assert made("trt", "TRT_FP4DynamicQuantize", [None]) == [ValueType("float4e2m1", NO_FACT.type.shape)]

@@ -16,6 +16,7 @@ from onnxlens.profile.chip.laws.ethos_u_parts import (
     EthosLayer,
     EthosPart,
     Traversal,
+    clipped,
     round_up,
 )
 from onnxlens.specs.array_fit import MatrixWork
@@ -42,7 +43,7 @@ class EthosCycles:
 
 def mac_cycles(layer: EthosLayer, part: EthosPart, ifm_block: Block, ofm_block: Block) -> int:
     """The array's cycles for one block, summed over the pieces of the kernel and the depth of the IFM."""
-    ifm, ofm = _clipped(ifm_block, layer.ifm), _clipped(ofm_block, layer.ofm)
+    ifm, ofm = clipped(ifm_block, layer.ifm), clipped(ofm_block, layer.ofm)
     unit = microblock_of(layer, part)
     total = sum(_piece(layer, part, elements, ifm[2], unit, ofm) for elements in pieces_of(layer.kernel))
     if not layer.is_one_to_one:
@@ -69,10 +70,6 @@ def pieces_of(kernel: tuple[int, int]) -> list[int]:
     )
     heights, widths = sides
     return [height * width for height in heights for width in widths]
-
-
-def _clipped(block: Block, tensor: Block) -> Block:
-    return min(block[0], tensor[0]), min(block[1], tensor[1]), min(block[2], tensor[2])
 
 
 def microblocks(block: Block, unit: Block) -> Block:
@@ -115,7 +112,7 @@ def _delay(layer: EthosLayer, part: EthosPart) -> int:
 
 def npu_cycles(layer: EthosLayer, part: EthosPart, ifm_block: Block, ofm_block: Block) -> EthosCycles:
     """A layer of which everything is in SRAM, from the blocks that Vela chose, in numbers of 64 bits."""
-    ofm, unit = _clipped(ofm_block, layer.ofm), microblock_of(layer, part)
+    ofm, unit = clipped(ofm_block, layer.ofm), microblock_of(layer, part)
     mac = mac_cycles(layer, part, ifm_block, ofm_block)
     blocks = prod(microblocks(layer.ofm, unit)) / prod(microblocks(ofm, unit))
     normal, wide, maximum = part.output_cycles
@@ -142,7 +139,7 @@ def _transfer(layer: EthosLayer, part: EthosPart, block: Block, *, writes: bool)
     else:
         run = min(64 // size, BRICK * part.cores, block[2]) if writes else block[2]
     burst = part.sram_burst_bytes
-    transferred = prod(_clipped(block, tensor)) * size * burst // min(burst, run * size)
+    transferred = prod(clipped(block, tensor)) * size * burst // min(burst, run * size)
     return SRAM_LATENCY_CYCLES + transferred // part.sram_bytes_per_cycle
 
 

@@ -13,23 +13,24 @@ from math import inf, prod, sqrt
 
 from onnxlens.profile.chip.laws.ethos_u_parts import (
     LARGEST_KERNEL,
+    SUM_DEPTH,
     Block,
     EthosLayer,
     EthosPart,
     Rams,
+    clipped,
+    padded,
     round_up,
 )
 
 LARGEST_BLOCK: Block = (128, 128, 1024)
-SUM_DEPTH = 16
-"""Accumulators are kept for so many channels at a time."""
 PATIENCE = 25
 """Rounds without a smaller block after which it is made so."""
 
 
 def unit_of(layer: EthosLayer, part: EthosPart) -> Block:
     """The microblock: the first of those that pad the OFM least."""
-    return min(_units(layer, part), key=lambda unit: prod(map(round_up, layer.ofm, unit)))
+    return min(_units(layer, part), key=lambda unit: prod(padded(layer.ofm, unit)))
 
 
 def _units(layer: EthosLayer, part: EthosPart) -> tuple[Block, ...]:
@@ -84,14 +85,14 @@ def fitting(layer: EthosLayer, part: EthosPart, rams: Rams) -> Iterator[tuple[Bl
 def _fitting(layer: EthosLayer, part: EthosPart, rams: Rams, buffers: int) -> Iterator[tuple[Block, Block]]:
     unit = unit_of(layer, part)
     high, wide, deep = unit
-    sides = [min(size, most) for size, most in zip(layer.ofm, LARGEST_BLOCK, strict=True)]
+    sides = clipped(layer.ofm, LARGEST_BLOCK)
     height, width = round_up(sides[0], high), round_up(sides[1], wide)
     depth = round_up(max(sides[2], deep, SUM_DEPTH), deep)
     channels = ifm_depth(layer, part, unit)
     step = granule(rams, unit, channels, layer.bits)
     read_depth = round_up(min(round_up(channels, step[2]), layer.ifm[2]), step[2]) * layer.bits // 8
     sums_bytes = rams.sums_bytes // buffers // layer.sum_bytes
-    at, widths = _depth(layer, max(deep, SUM_DEPTH)), dict.fromkeys(range(high, height + 1, high), width)
+    at, widths = layer.block_depth(max(deep, SUM_DEPTH)), dict.fromkeys(range(high, height + 1, high), width)
     while at <= depth:
         for rows, most in widths.items():
             for columns in range(wide, most + 1, wide):
@@ -102,18 +103,14 @@ def _fitting(layer: EthosLayer, part: EthosPart, rams: Rams, buffers: int) -> It
                     widths[rows] = columns - wide  # nor does a wider or a deeper one
                     break
                 yield (*ifm[:2], channels), ofm
-        at = _depth(layer, at + deep)
-
-
-def _depth(layer: EthosLayer, depth: int) -> int:
-    return round_up(depth, SUM_DEPTH) if depth < layer.ofm[2] else depth
+        at = layer.block_depth(at + deep)
 
 
 def one_to_one_blocks(layer: EthosLayer, part: EthosPart, rams: Rams) -> tuple[Block, Block]:
     """The blocks of a depthwise layer or a pooling: the area that fits, less what another row needs."""
     unit = unit_of(layer, part)
     step = (*unit[:2], SUM_DEPTH)
-    high, wide, deep = whole = _rounded(layer.ofm, step)
+    high, wide, deep = whole = padded(layer.ofm, step)
     room = rams.ifm_bytes * 8 // layer.bits
     ofm, forced = _area(layer, part, rams, whole), 0
     while True:
@@ -167,7 +164,7 @@ def _largest(layer: EthosLayer, rams: Rams, unit: Block, depth: int, whole: Bloc
     step = granule(rams, unit, depth, layer.bits)
     room, sums = rams.ifm_bytes * 8 // layer.bits, rams.sums_bytes // layer.sum_bytes
     one = unit[0] * unit[1] * SUM_DEPTH
-    volume, budget, before, patience = prod(_rounded(layer.ifm, step)), sums, -1, PATIENCE
+    volume, budget, before, patience = prod(padded(layer.ifm, step)), sums, -1, PATIENCE
     while True:
         high, wide = _by_aspect(whole, budget // depth, unit)
         summed = high * wide * depth
@@ -212,7 +209,3 @@ def _tile(size: int, step: int, tile: int) -> int:
     even = max(round_up(size // (size // tile + 1), step), step)
     tiles = range(tile, max(even - 2 * step, (even + 1) // 2, step) - 1, -step)
     return max(tiles, key=lambda each: size % each if each == tile else size % each or each)
-
-
-def _rounded(block: Block, step: Block) -> Block:
-    return round_up(block[0], step[0]), round_up(block[1], step[1]), round_up(block[2], step[2])

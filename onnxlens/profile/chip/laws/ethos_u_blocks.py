@@ -17,16 +17,18 @@ from onnxlens.profile.chip.laws import ethos_u85_blocks as u85
 from onnxlens.profile.chip.laws.ethos_u import microblocks
 from onnxlens.profile.chip.laws.ethos_u_parts import (
     LARGEST_KERNEL,
+    SUM_DEPTH,
     Block,
     EthosLayer,
     EthosPart,
     Shram,
+    clipped,
+    padded,
     round_up,
 )
 
 BANK_BYTES, OUTPUT_BANKS = 1024, 2
 LARGEST_BLOCK: Block = (32, 64, 128)
-SPLIT_DEPTH = 16
 SMALL = 4
 ROUNDING = 1e-5
 """Costs nearer to each other are told apart as Vela does, in numbers of 32 bits."""
@@ -43,7 +45,7 @@ def choose_blocks(layer: EthosLayer, part: EthosPart) -> tuple[Block, Block] | N
         if _cost(layer, part, ifm, ofm) > least * (1 + ROUNDING):
             continue
         cost = _cost(layer, part, ifm, ofm, _single)
-        share = min(ifm[0], layer.ifm[0]) * min(ifm[1], layer.ifm[1])
+        share = prod(clipped(ifm, layer.ifm)[:2])
         is_small = ofm[0] <= SMALL and ofm[1] <= SMALL
         if cost < least:
             best, least, covered = (ifm, ofm), cost, -1
@@ -62,9 +64,8 @@ def _fitting(layer: EthosLayer, part: EthosPart, shram: Shram) -> Iterator[tuple
     """All blocks that fit, the shallow ones first."""
     unit = part.microblocks[0]
     deep = unit[2]
-    sides = [min(size, most) for size, most in zip(layer.ofm, LARGEST_BLOCK, strict=True)]
-    height, width, depth = (round_up(size, step) for size, step in zip(sides, (*unit[:2], deep), strict=True))
-    at, too_large = _depth(layer, max(deep, min(depth, SPLIT_DEPTH))), set()
+    height, width, depth = padded(clipped(layer.ofm, LARGEST_BLOCK), unit)
+    at, too_large = layer.block_depth(max(deep, min(depth, SUM_DEPTH))), set()
     while at <= depth:
         for high in range(unit[0], height + 1, unit[0]):
             for wide in range(unit[1], width + 1, unit[1]):
@@ -76,27 +77,16 @@ def _fitting(layer: EthosLayer, part: EthosPart, shram: Shram) -> Iterator[tuple
                     yield ifm, ofm
                 else:
                     too_large.add((high, wide))
-        at = _depth(layer, at + deep)
-
-
-def _depth(layer: EthosLayer, depth: int) -> int:
-    return round_up(depth, SPLIT_DEPTH) if depth < layer.ofm[2] else depth
+        at = layer.block_depth(at + deep)
 
 
 def _ifm_block(layer: EthosLayer, part: EthosPart, ofm: Block) -> Block:
     """What an OFM block reads, of a large kernel one piece."""
-    sides = [
-        round_up((size - 1) * stride + min(kernel, LARGEST_KERNEL), unit)
-        for size, stride, kernel, unit in zip(
-            ofm[:2], layer.stride, layer.spread, part.microblocks[0][:2], strict=True
-        )
-    ]
-    if layer.is_one_to_one:
-        return sides[0], sides[1], ofm[2]
-    if layer.bits == 16:
-        return sides[0], sides[1], round_up(min(layer.ifm[2], 16), 4)
-    most = 16 if layer.traversal == "part-kernel" else 32
-    return sides[0], sides[1], round_up(min(layer.ifm[2], most), 8)
+    depth, step = ofm[2], 1
+    if not layer.is_one_to_one:
+        is_shallow = layer.bits == 16 or layer.traversal == "part-kernel"
+        depth, step = min(layer.ifm[2], 16 if is_shallow else 32), 4 if layer.bits == 16 else 8
+    return u85.ifm_block(layer, ofm, depth, (*part.microblocks[0][:2], step))
 
 
 def _fits(layer: EthosLayer, part: EthosPart, shram: Shram, ifm: Block, ofm: Block) -> bool:

@@ -12,6 +12,8 @@ Block = tuple[int, int, int]
 """Height, width, channels."""
 LARGEST_KERNEL = 8
 """The side of the largest piece that the array passes over at once."""
+SUM_DEPTH = 16
+"""Accumulators are kept for so many channels at a time."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +53,10 @@ class EthosLayer:
     def is_one_to_one(self) -> bool:
         """Whether each output channel reads one of the input."""
         return self.traversal in ("depthwise", "pooling")
+
+    def block_depth(self, depth: int) -> int:
+        """A depth that a block of the OFM may have: whole steps, but for that of all channels."""
+        return round_up(depth, SUM_DEPTH) if depth < self.ofm[2] else depth
 
     @property
     def sum_bytes(self) -> int:
@@ -129,6 +135,16 @@ class EthosPart:
 def round_up(size: int, step: int) -> int:
     """To a multiple."""
     return -(-size // step) * step
+
+
+def padded(block: Block, step: Block) -> Block:
+    """Each side rounded up."""
+    return round_up(block[0], step[0]), round_up(block[1], step[1]), round_up(block[2], step[2])
+
+
+def clipped(block: Block, most: Block) -> Block:
+    """Each side at most so long."""
+    return min(block[0], most[0]), min(block[1], most[1]), min(block[2], most[2])
 
 
 def _u55(macs: int, microblock: Block, cycles: str, shram: Shram, port: int, cores: int = 1) -> EthosPart:

@@ -42,9 +42,7 @@ class VendorLaw:
 
 def law_of(chip: Chip) -> VendorLaw | None:
     """The law of a chip's vendor; None where none is known."""
-    if chip.name in PARTS:
-        return ETHOS_U
-    return LAWS.get(chip.name)
+    return ETHOS_U if chip.name in PARTS else LAWS.get(chip.name)
 
 
 def vendor_cycles(node: NodeView, chip: Chip, operands: str) -> int | None:

@@ -22,7 +22,6 @@ EQUIVALENT: dict[str, str] = {
     "microsoft.attention: score_bias=9 -> score_bias=10": "QAttention has no such input, 9 or 10",
     "microsoft.attention.ordered_attention: (5, 6, 7) -> (5, 5, 7)": "Q and K are equally wide",
     "microsoft.attention.ordered_attention: (5, 6, 7) -> (6, 6, 7)": "Q and K are equally wide",
-    "microsoft.attention.grouped_sizes: node.has_input(1) -> node.has_input(2)": "a key comes with a value",
     "microsoft.attention._own_keys: node.has_input(1) -> node.has_input(2)": "packed ones have no bias",
     "microsoft.attention.decoder_attention: node.input_shape(0) -> node.input_shape(1)": "equally wide",
     "microsoft.attention.decoder_sizes: node.input_shape(0) -> node.input_shape(1)": "equally wide",

@@ -7,7 +7,6 @@ softmax are those of ONNX's Attention. How many keys there are is found in ``att
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import replace
 from itertools import pairwise
 from math import prod
@@ -210,15 +209,11 @@ def grouped_sizes(node: NodeView) -> Grouped:
     shared: int = node.attribute("kv_num_heads")
     width = node.input_shape(0)[-1]
     head = width // heads if node.has_input(1) else width // (heads + 2 * shared)
-    return grouped(reaches_of(node), heads, shared, head, head)
-
-
-def grouped(reaches: Reaches, heads: int, shared: int, key_width: int, value_width: int) -> Grouped:
-    """Of what the sequences see."""
+    reaches = reaches_of(node)
     queries = sum(times * reach.queries for times, reach in reaches)
     new = shared * sum(times * reach.new for times, reach in reaches)
     read = shared * sum(times * reach.cached for times, reach in reaches)
-    sizes = sizes_of(reaches, heads, key_width, value_width)
+    sizes = sizes_of(reaches, heads, head, node.attribute("v_head_size", 0) or head)
     return Grouped(sizes, shared, heads * queries + new, (read, new))
 
 
@@ -249,31 +244,22 @@ def group_query_attention(node: NodeView) -> Work:
 
 def paged_attention(node: NodeView) -> Work:
     """As GroupQueryAttention, with sequences one behind the other; in a latent cache the values are keys."""
-    return _grouped_work(node, paged_sizes(node), PAGED, SCALE * (node.attribute("is_causal", 1) != 0))
+    return _grouped_work(node, grouped_sizes(node), PAGED, SCALE * (node.attribute("is_causal", 1) != 0))
 
 
-def paged_sizes(node: NodeView) -> Grouped:
-    """Of (tokens, H * D), or all three in the query."""
-    heads: int = node.attribute("num_heads")
-    shared: int = node.attribute("kv_num_heads")
-    _, width = node.input_shape(0)
-    head = width // heads if node.has_input(1) else width // (heads + 2 * shared)
-    return grouped(reaches_of(node), heads, shared, head, node.attribute("v_head_size", 0) or head)
-
-
-def selected(sizes_of: Callable[[NodeView], Grouped], indices: int, inputs: GroupedInputs) -> Rule:
+def selected(indices: int, inputs: GroupedInputs) -> Rule:
     """As GroupQueryAttention over the keys that others selected, as many as there is room for in ``indices``.
 
-    Beside them, where the node says so, those of a local window. How many are selected is data: the room is
-    the upper bound.
+    Where the node says so, those of a local window too. How many are selected is data: the room is the upper
+    bound.
     """
 
     def rule(node: NodeView) -> Work:
         _, most = node.input_shape(indices)
-        beside = node.attribute("attention_mode") == LOCAL_TOO
-        found = sizes_of(node)
+        is_local = node.attribute("attention_mode") == LOCAL_TOO
+        found = grouped_sizes(node)
         kept = [
-            replace(each, keys=each.keys + most if beside else min(each.keys, most)) for each in found.sizes
+            replace(each, keys=each.keys + most if is_local else min(each.keys, most)) for each in found.sizes
         ]
         return _grouped_work(node, replace(found, sizes=kept), inputs, SCALE)
 
@@ -352,8 +338,8 @@ RULES: RuleTable = {
         "GroupQueryAttention": group_query_attention,
         "PagedAttention": paged_attention,
         "SparseAttention": sparse_attention,
-        "DynamicSparseAttention": selected(grouped_sizes, 7, SELECTED),
-        "SparsePagedAttention": selected(paged_sizes, 9, SELECTED_PAGED),
+        "DynamicSparseAttention": selected(7, SELECTED),
+        "SparsePagedAttention": selected(9, SELECTED_PAGED),
         **dict.fromkeys(("RotaryEmbedding", "MRotaryEmbedding"), rotary_embedding),
         "GemmaRotaryEmbedding": gemma_rotary_embedding,
         "GatedRelativePositionBias": gated_relative_position_bias,

@@ -12,6 +12,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from math import prod
 
+from onnxlens.profile.count.packing import PACKED
 from onnxlens.profile.count.rules.elementwise import BOUND
 from onnxlens.profile.count.rules.microsoft.fused import ACTIVATIONS, activation
 from onnxlens.profile.count.rules.normalization import SOFTMAX, root_mean_square
@@ -97,8 +98,11 @@ def experts_of(node: NodeView) -> Experts:
     if node.op_type == "MoE":
         matrices = [prod(node.input_shape(index)[1:]) for index in (2, 4, 6) if node.has_input(index)]
         return Experts(matrices, _widths(node, (3, 5, 7)))
-    names = ((2, "fc1"), (5, "fc2"), (8, "fc3"))
-    matrices = [_unpacked(node, index, name) for index, name in names if node.has_input(index)]
+    matrices = [
+        unpacked(node, node.input(index)) // node.input_shape(index)[0]
+        for index, unpacked in PACKED["QMoE"].items()
+        if node.has_input(index)
+    ]
     return Experts(matrices, _widths(node, (4, 7, 10)))
 
 
@@ -122,13 +126,6 @@ def experts_in_use(node: NodeView) -> int:
 
 def _widths(node: NodeView, biases: Sequence[int]) -> int:
     return sum(node.input_shape(index)[1] for index in biases if node.has_input(index))
-
-
-def _unpacked(node: NodeView, index: int, name: str) -> int:
-    """The elements of one expert's matrix, packed or not."""
-    stored = prod(node.input_shape(index)[1:])
-    bits = node.attribute(f"{name}_expert_weight_bits", node.attribute("expert_weight_bits", 4))
-    return stored * 8 // bits if node.input(index).dtype == "uint8" else stored
 
 
 def _routed(node: NodeView, experts: Experts) -> Work:

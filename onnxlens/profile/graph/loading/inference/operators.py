@@ -28,7 +28,7 @@ def _recurrent(node: FileNode, inputs: Inputs) -> Sequence[Fact] | None:
     if source.type.shape is None or len(source.type.shape) != 3:
         return None
     weight = recurrence.type.shape
-    last_axis = 1 if node.domain else 2  # ONNX Runtime's quantized one has R transposed
+    last_axis = 1 if node.op_type == "DynamicQuantizeLSTM" else 2  # which has R transposed
     hidden = node.attributes.get("hidden_size") or (weight[last_axis] if weight and len(weight) == 3 else "?")
     directions = 2 if node.attributes.get("direction") == "bidirectional" else 1
     first, second, _ = source.type.shape

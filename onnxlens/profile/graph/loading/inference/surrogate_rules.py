@@ -13,7 +13,8 @@ from typing import Any
 
 from onnx import NodeProto, TensorProto, defs, helper
 
-from onnxlens.profile.graph.loading.value_types import DTYPES, SURROGATE_MARK, UNKNOWN, ValueType
+from onnxlens.profile.graph.loading.inference.facts import NUMBERS
+from onnxlens.profile.graph.loading.value_types import SURROGATE_MARK, UNKNOWN, ValueType
 
 TO_FIRST, TO_LAST = "n...c->nc...", "nc...->n...c"
 """Einsum's equations for moving the channels, whatever the number of spatial axes."""
@@ -219,7 +220,7 @@ def projections(widths: Mapping[int, str], copied: int | None = None) -> Surroga
 
 def _zeros(size: str, name: str, factor: ValueType) -> NodeProto:
     """A factor in the type of the other one, if that is known: node by node, types have to fit."""
-    dtype = next((number for number, known in DTYPES.items() if known == factor.dtype), TensorProto.FLOAT)
+    dtype = NUMBERS.get(factor.dtype or "", TensorProto.FLOAT)
     return make("ConstantOfShape", [size], [name], value=helper.make_tensor("", dtype, [1], [0]))
 
 
@@ -236,7 +237,7 @@ def convolution_with_kernel(node: NodeProto, around: Surroundings) -> Sequence[N
 def quantized_gemm(node: NodeProto, around: Surroundings) -> Sequence[NodeProto] | None:
     """QGemm: quantised where it has a scale for its output, else float32."""
     inner = form("Gemm", 0, 3)
-    return (scaled(inner, 8) if given(node, 8) else scaled(inner, 1))(node, around)
+    return scaled(inner, 8 if given(node, 8) else 1)(node, around)
 
 
 def float8_gemm(node: NodeProto, around: Surroundings) -> Sequence[NodeProto] | None:

@@ -190,7 +190,7 @@ class Walk:
             if made is node.proto:
                 facts |= dict(self._outputs(made, node.domain, version, facts))
             else:
-                facts |= dict(self._outputs(made, "", self.opsets.get("", version), facts, stands_in=True))
+                facts |= dict(self._outputs(made, "", self.opsets.get("", version), facts, is_surrogate=True))
         return [facts.get(name) or NO_FACT for name in node.outputs]
 
     def _outputs(
@@ -200,7 +200,7 @@ class Walk:
         version: int,
         facts: Mapping[str, Fact | None],
         *,
-        stands_in: bool = False,
+        is_surrogate: bool = False,
     ) -> Iterator[tuple[str, Fact]]:
         """What ONNX's inference says of one node, or of one that stands in for another."""
         schema = schema_at(node.op_type, domain, version)
@@ -222,7 +222,7 @@ class Walk:
             try:
                 found = infer(node, types, data, None, imports)
             except Exception:
-                if not stands_in:
+                if not is_surrogate:
                     raise
                 found = infer(_of_schema(node, schema), _as_floats(types), data, None, imports)
                 _in_first_type(found, types[node.input[0]])
