@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from onnxlens.api.opened import OpenedTarget
-from onnxlens.api.staging import staged_file
+from onnxlens.api.staging import staged_plot
 from onnxlens.errors import UsageError
 from onnxlens.specs.chip import Chip
 from onnxlens.specs.traffic import FUSION_MODES, FusionMode
@@ -149,13 +150,8 @@ def plot_roofline(ledger: Ledger, out: Path | str, depth: int | None = None) -> 
         UsageError: it has none, ``out`` cannot be written, or no module there has MACs.
     """
     from onnxlens.reports.plots.roofline import write_roofline
-    from onnxlens.reports.plots.style import require_suffix
 
-    path = Path(out)
-    require_suffix(path)
-    with staged_file(path) as file:
-        write_roofline(ledger, depth, file)
-    return path
+    return staged_plot(out, partial(write_roofline, ledger, depth))
 
 
 def bound_notes(bounds: ChipBounds) -> Sequence[str]:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, get_args
 
 from onnxlens.api.opened import OpenedTarget, opened
-from onnxlens.api.staging import staged_file
+from onnxlens.api.staging import staged_file, staged_plot
 from onnxlens.api.target import Settings, Target
 from onnxlens.errors import UsageError
 from onnxlens.specs.progress import Progress, silent
@@ -81,10 +82,5 @@ def write_memory_plot(ledger: Ledger, plan: MemoryPlan, out: Path | str) -> Path
         UsageError: another suffix, or ``out`` cannot be written.
     """
     from onnxlens.reports.plots.memory import write_memory_plot as write
-    from onnxlens.reports.plots.style import require_suffix
 
-    path = Path(out)
-    require_suffix(path)
-    with staged_file(path) as file:
-        write(ledger, plan, file)
-    return path
+    return staged_plot(out, partial(write, ledger, plan))

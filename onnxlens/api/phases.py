@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from onnxlens.api.hardware import chips_of
 from onnxlens.api.opened import OpenedTarget, opened
-from onnxlens.api.staging import staged_file
+from onnxlens.api.staging import staged_plot
 from onnxlens.api.target import Settings, Target
 from onnxlens.errors import UsageError
 from onnxlens.specs.phases import PhasesReport, PhasesRequest, outweighing_context
@@ -147,10 +147,5 @@ def write_phases_plot(report: PhasesReport, out: Path | str) -> Path:
         UsageError: another suffix, ``out`` cannot be written, or there are fewer than two contexts.
     """
     from onnxlens.reports.plots.phases import write_phases_plot as write
-    from onnxlens.reports.plots.style import require_suffix
 
-    path = Path(out)
-    require_suffix(path)
-    with staged_file(path) as file:
-        write(report, file)
-    return path
+    return staged_plot(out, partial(write, report))

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from math import fsum
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from onnxlens.api.hardware import chips_of, with_bounds
 from onnxlens.api.opened import OpenedTarget, opened
-from onnxlens.api.staging import staged_file
+from onnxlens.api.staging import staged_plot
 from onnxlens.api.target import Settings, Target
 from onnxlens.errors import UsageError
 from onnxlens.specs.bench import NOISY_RATIO, BenchRequest
@@ -161,13 +162,8 @@ def write_gantt(report: ScheduleReport, out: Path | str) -> Path:
         UsageError: another suffix, ``out`` cannot be written, or nothing takes time.
     """
     from onnxlens.reports.plots.gantt import write_gantt as write
-    from onnxlens.reports.plots.style import require_suffix
 
-    path = Path(out)
-    require_suffix(path)
-    with staged_file(path) as file:
-        write(report, file)
-    return path
+    return staged_plot(out, partial(write, report))
 
 
 def _plan(tasks: Sequence[Task], streams: int, shared: Shared, resources: Sequence[str]) -> Plan:

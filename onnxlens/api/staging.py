@@ -5,7 +5,7 @@ from __future__ import annotations
 import fcntl
 import os
 import shutil
-from collections.abc import Collection, Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from errno import EISDIR, ENOTDIR
 from pathlib import Path
@@ -35,6 +35,21 @@ def staged_file(path: Path) -> Iterator[Path]:
     """Where to write a file that is published as ``path``, as ``staged`` does."""
     with staged(path.parent) as stage:
         yield stage / path.name
+
+
+def staged_plot(out: Path | str, draw: Callable[[Path], None]) -> Path:
+    """Publish what ``draw`` draws as ``out``, an svg or png.
+
+    Raises:
+        UsageError: another suffix, or ``out`` cannot be written.
+    """
+    from onnxlens.reports.plots.style import require_suffix
+
+    path = Path(out)
+    require_suffix(path)
+    with staged_file(path) as file:
+        draw(file)
+    return path
 
 
 @contextmanager

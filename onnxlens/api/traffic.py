@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from onnxlens.api.opened import OpenedTarget, opened
-from onnxlens.api.staging import staged_file
+from onnxlens.api.staging import staged_plot
 from onnxlens.api.target import Settings, Target
 from onnxlens.errors import UsageError
 from onnxlens.specs.progress import Progress, silent
@@ -92,11 +93,6 @@ def write_traffic_plot(report: TrafficReport, out: Path | str) -> Path:
     Raises:
         UsageError: another suffix, or ``out`` cannot be written.
     """
-    from onnxlens.reports.plots.style import require_suffix
     from onnxlens.reports.plots.traffic import write_traffic_plot as write
 
-    path = Path(out)
-    require_suffix(path)
-    with staged_file(path) as file:
-        write(report, file)
-    return path
+    return staged_plot(out, partial(write, report))

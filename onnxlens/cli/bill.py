@@ -12,7 +12,7 @@ import click
 import onnxlens
 from onnxlens.cli import progress
 from onnxlens.cli.annotate import KINDS
-from onnxlens.cli.options import OutPath, format_option, print_result, with_wide
+from onnxlens.cli.options import format_option, plot_option, print_result, with_wide
 from onnxlens.cli.table import as_dtype_option, screen_width
 from onnxlens.errors import UsageError
 from onnxlens.specs.bill import BillRequest
@@ -123,7 +123,7 @@ def _axes(kinds: tuple[str, ...], texts: Sequence[str]) -> dict[str, list[dict[s
     "--sweep", multiple=True, metavar="NAME=A,B ..", help=f"A row for each point; names: {', '.join(AXES)}."
 )
 @click.argument("more", nargs=-1, metavar="")
-@click.option("--plot", type=OutPath(), metavar="FILE.svg|.png", help="Draw each graph's share as bars.")
+@plot_option("Draw each graph's share as bars.")
 @with_wide
 @format_option("table", "json", "csv", "md")
 def bill(
@@ -150,10 +150,6 @@ def bill(
         raise UsageError(f"{more[0]!r}: bill has no TARGET; --sweep stands before NAME=VALUE,..")
     if sweep and (latency or plot is not None):
         raise UsageError("--sweep: --latency and --plot are of one bill; leave them out")
-    if plot is not None:
-        from onnxlens.reports.plots.style import require_suffix
-
-        require_suffix(plot)
     options |= {**size, "kinds": _with_controls(kinds, controls), "stored_as": options["stored_as"] or ""}
     request = BillRequest(**options)
     axes, chips = _axes(kinds, (*sweep, *more)), ",".join(hardware)

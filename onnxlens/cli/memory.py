@@ -15,6 +15,7 @@ from onnxlens.cli.options import (
     OutPath,
     format_option,
     keep_until_exit,
+    plot_option,
     print_result,
     settings_from,
     with_run,
@@ -39,7 +40,7 @@ from onnxlens.cli.table import as_dtype_option, screen_width
 @click.option("--align", type=int, default=1, show_default=True, help="Bytes that offsets are multiples of.")
 @as_dtype_option
 @click.option("--arena", type=OutPath(), metavar="FILE.csv|.json", help="Write the place of every tensor.")
-@click.option("--plot", type=OutPath(), metavar="FILE.svg|.png", help="Plot memory over the execution.")
+@plot_option("Plot memory over the execution.")
 @with_wide
 @format_option("table", "json", "csv", "md")
 @with_run
@@ -65,10 +66,6 @@ def memory(
 
     if arena is not None:
         require_arena_suffix(arena)
-    if plot is not None:
-        from onnxlens.reports.plots.style import require_suffix
-
-        require_suffix(plot)
     held_as = stored_as or ""
     with progress.shown(f"memory {target}") as report, opened(target, settings_from(options), report) as it:
         keep_until_exit(it)

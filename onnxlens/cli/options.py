@@ -41,6 +41,23 @@ class OutPath(click.Path):
         return super().convert(value, param, ctx)
 
 
+class PlotPath(OutPath):
+    """A plot to write: a suffix that cannot be drawn is refused before any work, too."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """The path."""
+        from onnxlens.reports.plots.style import require_suffix
+
+        path = super().convert(value, param, ctx)
+        require_suffix(path)
+        return path
+
+
+def plot_option(what: str) -> Callable[[Verb], Verb]:
+    """``--plot``; ``what`` is its help."""
+    return click.option("--plot", type=PlotPath(), metavar="FILE.svg|.png", help=what)
+
+
 def all_of(*options: Callable[[Callable[..., Any]], Callable[..., Any]]) -> Callable[[Verb], Verb]:
     """A decorator that adds several options; ``--help`` lists them in this order."""
 

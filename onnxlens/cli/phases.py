@@ -13,9 +13,9 @@ import onnxlens
 from onnxlens.api.opened import opened
 from onnxlens.cli import progress
 from onnxlens.cli.options import (
-    OutPath,
     format_option,
     keep_until_exit,
+    plot_option,
     print_result,
     settings_from,
     size_pairs,
@@ -59,7 +59,7 @@ def _size_option(flag: str, name: str, default: tuple[int, ...], purpose: str) -
     "--runs", type=click.IntRange(1, MOST_RUNS), default=10, show_default=True, help="Of each with --latency."
 )
 @click.option("--depth", type=click.IntRange(0, MOST_LEVELS), help="Module levels to show [3; all as data].")
-@click.option("--plot", type=OutPath(), metavar="FILE.svg|.png", help="Plot a step over its context.")
+@plot_option("Plot a step over its context.")
 @with_wide
 @format_option("table", "json", "csv", "md")
 @size_pairs("--dim", "dims", "Fix a dimension that no phase decides, such as kv_cache_dim=128")
@@ -86,10 +86,6 @@ def phases(
     """
     from onnxlens.reports.tables.phases import PhasesLayout, phases_document, phases_table
 
-    if plot is not None:
-        from onnxlens.reports.plots.style import require_suffix
-
-        require_suffix(plot)
     given = {name: size for name, size in sizes.items() if size is not None}
     request = PhasesRequest(**given, given=frozenset(given), cache=cache or "", runs=runs)
     settings = settings_from({"dims": dims, "values": values})

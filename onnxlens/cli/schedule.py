@@ -12,9 +12,9 @@ import onnxlens
 from onnxlens.api.opened import opened
 from onnxlens.cli import progress
 from onnxlens.cli.options import (
-    OutPath,
     format_option,
     keep_until_exit,
+    plot_option,
     print_result,
     settings_from,
     with_run,
@@ -38,7 +38,7 @@ from onnxlens.specs.schedule import MOST_STREAMS
 @click.option("--by", type=click.Choice(["module", "node"]), default="module", show_default=True,
               help="What runs on one engine without a pause.")  # fmt: skip
 @click.option("--depth", type=click.IntRange(1, MOST_LEVELS), help="The level of modules [the innermost].")
-@click.option("--plot", type=OutPath(), metavar="FILE.svg|.png", help="Draw what runs when on which engine.")
+@plot_option("Draw what runs when on which engine.")
 @format_option("table", "json", "csv", "md")
 @with_run
 @with_settings
@@ -49,10 +49,6 @@ def schedule(target: str, plot: Path | None, output_format: str, **options: Any)
     """
     from onnxlens.reports.tables.schedule import schedule_document, schedule_table
 
-    if plot is not None:
-        from onnxlens.reports.plots.style import require_suffix
-
-        require_suffix(plot)
     names = {"hardware": "", "stored_as": "", "fusion": "none"}
     asked = {name: options.pop(name) for name in ("streams", "latency", "by", "depth")}
     asked |= {name: options.pop(name) or default for name, default in names.items()}

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, cast
 import click
 
 import onnxlens
-from onnxlens.cli.options import OutPath, all_of, print_result, with_rows, with_wide
+from onnxlens.cli.options import PlotPath, all_of, print_result, with_rows, with_wide
 from onnxlens.errors import UsageError
 from onnxlens.specs.record import record
 from onnxlens.specs.traffic import FUSION_MODES
@@ -78,7 +78,7 @@ with_table = all_of(
     hardware_option,
     model_option,
     click.option(
-        "--roofline", type=OutPath(), metavar="FILE.svg", help="Plot modules under the roofs of --hardware."
+        "--roofline", type=PlotPath(), metavar="FILE.svg", help="Plot modules under the roofs of --hardware."
     ),
     fusion_option,
     on_chip_option,

@@ -12,9 +12,9 @@ import onnxlens
 from onnxlens.api.opened import opened
 from onnxlens.cli import progress
 from onnxlens.cli.options import (
-    OutPath,
     format_option,
     keep_until_exit,
+    plot_option,
     print_result,
     settings_from,
     with_run,
@@ -38,7 +38,7 @@ from onnxlens.specs.traffic import FUSION_MODES, ROW_KINDS
 @as_dtype_option
 @click.option("--by", type=click.Choice(ROW_KINDS), default="module", show_default=True)
 @click.option("--depth", type=click.IntRange(0, MOST_LEVELS), help="Module levels to show [2; all as data].")
-@click.option("--plot", type=OutPath(), metavar="FILE.svg|.png", help="Plot traffic by kind, and the knee.")
+@plot_option("Plot traffic by kind, and the knee.")
 @click.option("--wide", is_flag=True, help="All columns, also those that do not fit the screen.")
 @format_option("table", "json", "csv", "md")
 @with_run
@@ -61,10 +61,6 @@ def traffic(
     """
     from onnxlens.reports.tables.traffic import TrafficLayout, traffic_document, traffic_table
 
-    if plot is not None:
-        from onnxlens.reports.plots.style import require_suffix
-
-        require_suffix(plot)
     with progress.shown(f"traffic {target}") as shown, opened(target, settings_from(options), shown) as it:
         keep_until_exit(it)
         report = onnxlens.traffic_of(

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from itertools import product
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from onnxlens.api.hardware import chips_of
-from onnxlens.api.staging import staged_file
+from onnxlens.api.staging import staged_plot
 from onnxlens.errors import UsageError
 from onnxlens.pipeline.calls import calls_of, timesteps_of
 from onnxlens.pipeline.graph_costs import cost_of
@@ -120,10 +121,5 @@ def write_bill_plot(bill: Bill, out: Path | str) -> Path:
         UsageError: another suffix, or ``out`` cannot be written.
     """
     from onnxlens.reports.plots.bill import write_bill_plot as write
-    from onnxlens.reports.plots.style import require_suffix
 
-    path = Path(out)
-    require_suffix(path)
-    with staged_file(path) as file:
-        write(bill, file)
-    return path
+    return staged_plot(out, partial(write, bill))

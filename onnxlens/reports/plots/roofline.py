@@ -22,7 +22,7 @@ MOST_NAMED = 6
 LARGEST_POINT, SMALLEST_POINT = 420.0, 14.0
 
 
-def write_roofline(ledger: Ledger, depth: int | None, path: Path) -> Path:
+def write_roofline(ledger: Ledger, depth: int | None, path: Path) -> None:
     """Draw the modules of one depth that have MACs, those that take longest on the first chip named.
 
     A point stands at its MACs per byte that it must move, and at the MACs per second that its operators reach
@@ -58,7 +58,6 @@ def write_roofline(ledger: Ledger, depth: int | None, path: Path) -> Path:
         axes.xaxis.set_major_formatter(lambda ratio, _: f"{ratio:g}")
         axes.set_xlim(*span)
         axes.legend(loc="lower right", fontsize=9)
-    return path
 
 
 def _points(ledger: Ledger, depth: int) -> Mapping[str, Sequence[int]]:
