@@ -85,13 +85,16 @@ class _Times:
     shares: Mapping[Shared, Sequence[str]]
     notes: Sequence[str] = ()
 
+    def total(self, durations: Sequence[float]) -> float:
+        return sum(durations) if self.unit == "macs" else fsum(durations)
+
     def of(self, task: NodesOfTask) -> Task:
         seconds: dict[str, list[float]] = {}
         for index in task.nodes:
             for name, taken in self.uses.get(index, {}).items():
                 seconds.setdefault(name, []).append(taken)
         parts = [self.nodes.get(index, 0) for index in task.nodes]
-        duration = sum(parts) if self.unit == "macs" else fsum(parts)
+        duration = self.total(parts)
         uses = {name: min(fsum(taken), duration) for name, taken in seconds.items()}
         return Task(task.path, task.title, duration, {name: t for name, t in uses.items() if t}, task.after)
 
@@ -141,7 +144,7 @@ def schedule_graph(
             times=times.words,
             by=asked.by,
             depth=asked.depth,
-            total=_sum(times, tasks),
+            total=times.total([task.duration for task in tasks]),
             critical_path=longest,
             tasks=tuple(replace(task, is_critical=on) for task, on in zip(tasks, critical, strict=True)),
             plans=tuple(_plan(tasks, asked.streams, *each) for each in times.shares.items()),
@@ -161,11 +164,6 @@ def write_gantt(report: ScheduleReport, out: Path | str) -> Path:
     from onnxlens.reports.plots.gantt import write_gantt as write
 
     return staged_plot(out, partial(write, report))
-
-
-def _sum(times: _Times, tasks: Sequence[Task]) -> float:
-    durations = [task.duration for task in tasks]
-    return sum(durations) if times.unit == "macs" else fsum(durations)
 
 
 def _plan(tasks: Sequence[Task], streams: int, shared: Shared, resources: Sequence[str]) -> Plan:

@@ -6,7 +6,7 @@ import json
 import re
 import resource
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from itertools import chain, islice
@@ -65,15 +65,15 @@ def generate_pictures(request: GenerateRequest, out: Path | str, progress: Progr
         ToolError: the package tokenizers is missing.
     """
     start, folder = perf_counter(), Path(out)
-    pictures = [read_image(control.picture) for control in request.controls]
-    height, width = _common_size(request, pictures)
+    paths = (*(control.picture for control in request.controls), request.start)
+    pictures = {path: read_image(path) for path in paths if path is not None}
+    height, width = _common_size(pictures, request.size)
     graphs = Graphs(request.backend, request.weights, height, width, progress)
     run = Generation(request, graphs, tokenizer_of(request.tokenizer, request.weights))
     run.check()
     with staged(folder, _earlier(folder)) as stage:
         controls = [
-            _control_image(request, control, picture, graphs)
-            for control, picture in zip(request.controls, pictures, strict=True)
+            _control_image(request, each, pictures[each.picture], graphs) for each in request.controls
         ]
         made = run.pictures(controls)
         generated = run.report(perf_counter() - start)
@@ -93,26 +93,21 @@ def _earlier(folder: Path) -> Sequence[str]:
         return []
 
 
-def _common_size(request: GenerateRequest, pictures: Sequence[Image]) -> tuple[int, int]:
+def _common_size(pictures: Mapping[Path, Image], short: int) -> tuple[int, int]:
     """Height and width of the picture to be made: what every control image comes to.
 
     Raises:
         UsageError: they differ, or the size is refused.
     """
-    sizes = [control_size(picture.shape[0], picture.shape[1], request.size) for picture in pictures]
-    paths = [control.picture for control in request.controls]
-    if request.start is not None:
-        start = read_image(request.start)
-        sizes.append(control_size(start.shape[0], start.shape[1], request.size))
-        paths.append(request.start)
-    for path, size in zip(paths, sizes, strict=True):
-        if size != sizes[0]:
-            (height, width), (high, wide) = sizes[0], size
+    sizes = {path: control_size(each.shape[0], each.shape[1], short) for path, each in pictures.items()}
+    first, (height, width) = next(iter(sizes.items()))
+    for path, (high, wide) in sizes.items():
+        if (high, wide) != (height, width):
             raise UsageError(
-                f"{path}: becomes {high} x {wide} pixels, and {paths[0]} {height} x {width}; crop one of "
+                f"{path}: becomes {high} x {wide} pixels, and {first} {height} x {width}; crop one of "
                 "them to the other's shape"
             )
-    return sizes[0]
+    return height, width
 
 
 def _control_image(request: GenerateRequest, control: Control, picture: Image, graphs: Graphs) -> Image:

@@ -13,7 +13,8 @@ from math import sqrt
 import numpy as np
 from numpy.typing import NDArray
 
-from onnxlens.reference_model.pipeline import LATENT_SCALE, TRAINING_STEPS
+from onnxlens.reference_model.pipeline import LATENT_SCALE
+from onnxlens.specs.generate import TRAINING_STEPS
 
 Floats = NDArray[np.float32]
 Noise = Callable[[Floats, int], Floats]

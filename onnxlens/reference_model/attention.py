@@ -39,6 +39,11 @@ def to_sequence(x: Tensor) -> Tensor:
     return x.flatten(2).transpose(1, 2)
 
 
+def to_map(x: Tensor, height: int, width: int) -> Tensor:
+    """Tokens (B, H * W, C) back to a map (B, C, H, W), row by row."""
+    return x.transpose(1, 2).reshape(x.shape[0], -1, height, width)
+
+
 class CrossAttention(nn.Module):
     """Attention of x over a context; with x itself as the context it is self-attention."""
 

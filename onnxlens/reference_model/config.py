@@ -228,7 +228,6 @@ class UniFormerConfig:
 
     Attributes:
         channels, depths: of each stage.
-        local_stages: the first so many stages look at neighbors only.
         first_patch: pixels to one token of the first stage along each side; later stages halve.
         neighbors: the side of what a local block looks at.
         head_width: channels of one attention head.
@@ -237,7 +236,6 @@ class UniFormerConfig:
     in_channels: int = 3
     channels: tuple[int, ...] = (64, 128, 320, 512)
     depths: tuple[int, ...] = (3, 4, 8, 3)
-    local_stages: int = 2
     first_patch: int = 4
     neighbors: int = 5
     head_width: int = 64

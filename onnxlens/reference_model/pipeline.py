@@ -7,10 +7,10 @@ from dataclasses import dataclass, replace
 
 from onnxlens.errors import UsageError
 from onnxlens.reference_model import catalog
+from onnxlens.specs.generate import TRAINING_STEPS
 from onnxlens.specs.graph import GraphSpec
 from onnxlens.specs.tensor import TensorSpec
 
-TRAINING_STEPS = 1000
 LATENT_SCALE = 0.18215
 """What the VAE's latents are multiplied by before the UNet sees them."""
 

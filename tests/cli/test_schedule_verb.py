@@ -90,7 +90,9 @@ def test_a_picture_has_a_chart_for_each_way_of_sharing(branches: Path, tmp_path:
     files = [tmp_path / f"{name}.{suffix}" for name in ("one", "other")]
     for file in files:
         done("schedule", branches, "--hardware", "h200", "--as-dtype", "int8", "--plot", file)
-    assert files[0].read_bytes() == files[1].read_bytes()
+    drawn = files[0].read_bytes()
+    assert drawn == files[1].read_bytes()
+    assert suffix == "png" or drawn.count(b"engines share") == 3
 
 
 def test_modules_that_take_much_are_opened_for_a_color_each() -> None:
@@ -119,8 +121,6 @@ def test_what_does_not_go_together_is_refused(branches: Path, options: tuple[str
 
 
 def test_what_is_unknown_makes_every_figure_a_lower_bound(odd: Path) -> None:
-    text = done("schedule", odd)
-    assert ">=: 1 node are unknown" not in text
-    assert "is unknown, and taken to need no time" in text
+    assert ">=: 1 node is unknown, and taken to need no time" in done("schedule", odd)
     with pytest.raises(api.OnnxlensError, match="nothing to draw"):
         api.write_gantt(api.schedule_graph(odd), odd.parent / "gantt.svg")

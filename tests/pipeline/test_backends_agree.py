@@ -11,9 +11,8 @@ import pytest
 
 from onnxlens.pipeline.generate import Generation
 from onnxlens.pipeline.graphs import Graphs
-from onnxlens.pipeline.sampler import Floats, ddim_steps, denoised, gaussian
+from onnxlens.pipeline.sampler import Floats, denoised, gaussian
 from onnxlens.pipeline.tokenizer import surrogate_tokenizer
-from onnxlens.reference_model.pipeline import Sampling
 from onnxlens.specs.generate import Control, GenerateRequest
 from tests import small_pipeline
 
@@ -30,7 +29,7 @@ def run(backend: Literal["torch", "onnx"], given: list[Floats]) -> tuple[list[Fl
     request = GenerateRequest("a disc", controls, negative="grey", steps=STEPS, guess_mode=False)
     generation = Generation(request, Graphs(backend, "seeded", SIDE, SIDE), surrogate_tokenizer())
     images = [np.random.default_rng(i).integers(0, 256, (SIDE, SIDE, 3), dtype=np.uint8) for i in range(2)]
-    prompts, steps = generation.prompts(), ddim_steps(Sampling(steps=STEPS).timesteps, 0)
+    prompts, steps = generation.prompts(), generation.steps
     rng = np.random.default_rng(0)
     with ExitStack() as stack:
         denoiser = generation.denoiser(stack, prompts, images)

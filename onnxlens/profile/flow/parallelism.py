@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
 from onnxlens.profile.flow.deepest import DeepestFlow, ran
-from onnxlens.profile.flow.scheduling import list_schedule, paths_behind
+from onnxlens.profile.flow.scheduling import consumers_of, list_schedule, paths_behind
 from onnxlens.specs.flow import FlowNode, Independent, Parallelism
 from onnxlens.specs.schedule import Task
 
@@ -28,22 +28,25 @@ def parallelism_of(deepest: DeepestFlow) -> Parallelism | None:
     boxes = ran(deepest.flow)
     if any(box.lower_bounds for box in boxes):
         return None
-    order = _Order(boxes, _consumers(deepest, boxes))
+    order = _Order(boxes, _tasks(deepest, boxes))
     longest = max(order.path_macs, default=0)
     if longest == order.total:
         return None
     return Parallelism(order.total, longest, ENGINES, order.makespan(ENGINES), tuple(_independent(order)))
 
 
-def _consumers(deepest: DeepestFlow, boxes: Sequence[FlowNode]) -> list[list[int]]:
-    """The positions of the boxes that read each box; a loop's back edge is none."""
+def _tasks(deepest: DeepestFlow, boxes: Sequence[FlowNode]) -> list[Task]:
+    """Each box with its MACs and those whose outputs it reads; a loop's back edge is none."""
     position = {box.id: index for index, box in enumerate(boxes)}
-    found: list[set[int]] = [set() for _ in boxes]
+    after: list[set[int]] = [set() for _ in boxes]
     for edge in deepest.flow.edges:
         source, target = position.get(edge.source), position.get(edge.target)
         if source is not None and target is not None and source < target:
-            found[source].add(target)
-    return [sorted(targets) for targets in found]
+            after[target].add(source)
+    return [
+        Task(box.path, box.title, box.macs * box.repeats, after=tuple(sorted(waits)))
+        for box, waits in zip(boxes, after, strict=True)
+    ]
 
 
 @dataclass
@@ -55,27 +58,21 @@ class _Order:
     """
 
     boxes: Sequence[FlowNode]
-    consumers: Sequence[Sequence[int]]
+    tasks: Sequence[Task]
     macs: list[int] = field(init=False)
+    consumers: list[list[int]] = field(init=False)
     total: int = field(init=False)
     path_macs: list[int] = field(init=False)
 
     def __post_init__(self) -> None:
         self.macs = [box.macs * box.repeats for box in self.boxes]
+        self.consumers = consumers_of(self.tasks)
         self.total = sum(self.macs)
         self.path_macs = paths_behind(self.macs, self.consumers)
 
     def makespan(self, engines: int) -> int:
         """When the last box is done, in MACs of one engine."""
-        after: list[list[int]] = [[] for _ in self.boxes]
-        for index, targets in enumerate(self.consumers):
-            for target in targets:
-                after[target].append(index)
-        tasks = [
-            Task(box.path, box.title, macs, after=tuple(waits))
-            for box, macs, waits in zip(self.boxes, self.macs, after, strict=True)
-        ]
-        return int(max((slot.end for slot in list_schedule(tasks, engines)), default=0))
+        return int(max((slot.end for slot in list_schedule(self.tasks, engines)), default=0))
 
     def behind(self) -> list[int]:
         """Which boxes depend on each, as bits."""

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from onnxlens.reference_model.annotators.vision_transformer import HybridVit, VitTaps
+from onnxlens.reference_model.attention import to_map
 from onnxlens.reference_model.config import DptHybridConfig
 from onnxlens.reference_model.layers import conv1x1, conv3x3, double
 
@@ -48,7 +49,7 @@ class Reassemble(nn.ModuleList):
         """Tokens (B, 1 + h * w, C) to (B, C, h, w), or (B, C, h/2, w/2) where halved."""
         readout, _, _, *convs = self
         x: Tensor = readout(tokens)  # (B, h * w, C)
-        x = x.transpose(1, 2).reshape(x.shape[0], -1, height, width)  # (B, C, h, w)
+        x = to_map(x, height, width)  # (B, C, h, w)
         for conv in convs:
             x = conv(x)
         return x

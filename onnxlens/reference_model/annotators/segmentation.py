@@ -11,10 +11,8 @@ from numpy.typing import ArrayLike
 
 from onnxlens.reference_model.annotators.images import Floats, Image, check_map, planes, resized_linear
 
-COLORS = np.array(
-    [
-        list(bytes.fromhex(color))
-        for color in """
+COLORS = np.frombuffer(
+    bytes.fromhex("""
     787878 b47878 06e6e6 503232 04c803 787850 8c8c8c cc05ff e6e6e6 04fa07 e005ff ebff07
     96053d 787846 08ff33 ff0652 8fff8c ccff04 ff3307 cc4603 0066c8 3de6fa ff0633 0b66ff
     ff0747 ff09e0 0907e6 dcdcdc ff095c 7009ff 08ffd6 07ffe0 ffb806 0aff47 ff290a 07ffff
@@ -28,10 +26,9 @@ COLORS = np.array(
     ffcc00 ff008f 00ffeb 85ff00 ff00eb f500ff ff007a fff500 0abed4 d6ff00 00ccff 1400ff
     ffff00 0099ff 0029ff 00ffcc 2900ff 29ff00 ad00ff 00f5ff 4700ff 7a00ff 00ffb8 005cff
     b8ff00 0085ff ffd600 19c2c2 66ff00 5c00ff
-""".split()
-    ],
-    dtype=np.uint8,
-)
+"""),
+    np.uint8,
+).reshape(-1, 3)
 """(150, 3), RGB."""
 
 MEAN, DEVIATION = (123.675, 116.28, 103.53), (58.395, 57.12, 57.375)

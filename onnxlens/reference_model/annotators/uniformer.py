@@ -9,7 +9,7 @@ from __future__ import annotations
 from torch import Tensor, nn
 
 from onnxlens.reference_model.annotators.vision_transformer import Mlp, SelfAttention
-from onnxlens.reference_model.attention import to_sequence
+from onnxlens.reference_model.attention import to_map, to_sequence
 from onnxlens.reference_model.config import UniFormerConfig
 from onnxlens.reference_model.layers import conv1x1
 
@@ -21,9 +21,10 @@ def depthwise(channels: int, kernel: int) -> nn.Conv2d:
     return nn.Conv2d(channels, channels, kernel, padding=kernel // 2, groups=channels)
 
 
-def to_map(x: Tensor, height: int, width: int) -> Tensor:
-    """Tokens (B, H * W, C) back to a map (B, C, H, W), row by row."""
-    return x.transpose(1, 2).reshape(x.shape[0], -1, height, width)
+def normalized(norm: nn.Module, x: Tensor) -> Tensor:
+    """A layer norm of each position's channels: (B, C, H, W) to (B, C, H, W)."""
+    height, width = x.shape[2:]
+    return to_map(norm(to_sequence(x)), height, width)
 
 
 class PatchEmbed(nn.Module):
@@ -37,9 +38,8 @@ class PatchEmbed(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """(B, C, H, W) to (B, D, H/p, W/p)."""
         x = self.proj(x)  # (B, D, H/p, W/p)
-        height, width = x.shape[2:]
-        x = self.norm(to_sequence(x))  # (B, H/p * W/p, D)
-        return to_map(x, height, width)  # (B, D, H/p, W/p)
+        x = normalized(self.norm, x)  # (B, D, H/p, W/p)
+        return x
 
 
 class ConvMlp(nn.Module):
@@ -103,12 +103,6 @@ class GlobalBlock(nn.Module):
 def blocks(block: type[LocalBlock | GlobalBlock], stage: int, config: UniFormerConfig) -> nn.Sequential:
     """The blocks of a stage, counted from 0."""
     return nn.Sequential(*(block(config.channels[stage], config) for _ in range(config.depths[stage])))
-
-
-def normalized(norm: nn.Module, x: Tensor) -> Tensor:
-    """A layer norm of each position's channels: (B, C, H, W) to (B, C, H, W)."""
-    height, width = x.shape[2:]
-    return to_map(norm(to_sequence(x)), height, width)
 
 
 class UniFormer(nn.Module):

@@ -5,14 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from onnxlens.reports.numbers import share, short_bytes, short_count, short_time
-from onnxlens.reports.plots.style import INK, SERIES, label, plot
+from onnxlens.reports.plots.style import INK, SERIES, label, plot, swatch
 from onnxlens.specs.bill import Bill, BillStage, BillSum
-
-if TYPE_CHECKING:
-    from matplotlib.patches import Patch
 
 INSIDE = 0.055
 """A share from here on has room for its percentage."""
@@ -56,16 +52,8 @@ def write_bill_plot(bill: Bill, path: Path) -> None:
         axes.grid(visible=False)
         for spine in axes.spines.values():
             spine.set_visible(False)
-        axes.legend(
-            handles=[_swatch(color, name) for (name, _), color in zip(groups, SERIES, strict=False)],
-            loc="upper center", bbox_to_anchor=(0.5, -0.02), ncols=4, fontsize=9,
-        )  # fmt: skip
-
-
-def _swatch(color: str, name: str) -> Patch:
-    from matplotlib.patches import Patch
-
-    return Patch(color=color, label=label(name, 40))
+        handles = [swatch(color, label(name, 40)) for (name, _), color in zip(groups, SERIES, strict=False)]
+        axes.legend(handles=handles, loc="upper center", bbox_to_anchor=(0.5, -0.02), ncols=4, fontsize=9)
 
 
 def _measures(bill: Bill) -> Sequence[Measure]:

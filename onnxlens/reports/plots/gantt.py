@@ -9,12 +9,11 @@ from typing import TYPE_CHECKING
 
 from onnxlens.errors import UsageError
 from onnxlens.reports.numbers import counted, short_count, short_time
-from onnxlens.reports.plots.style import FAINT, INK, SERIES, label, plot
+from onnxlens.reports.plots.style import FAINT, INK, SERIES, label, plot, swatch
 from onnxlens.reports.tables.schedule import SHARING, duration_text, speedup_text
 from onnxlens.specs.schedule import Plan, ScheduleReport, Slot, Task
 
 if TYPE_CHECKING:
-    from matplotlib.artist import Artist
     from matplotlib.axes import Axes
 
 OTHERS = "all else"
@@ -43,13 +42,13 @@ def write_gantt(report: ScheduleReport, path: Path) -> None:
         charts = figure.subplots(len(report.plans), 1, sharex=True, squeeze=False)[:, 0]
         for axes, plan in zip(charts, report.plans, strict=True):
             _draw(axes, report, plan, groups, colors)
-        shown = [name for name in (*named, OTHERS) if spent[name]]
-        handles = [_patch(colors[name]) for name in shown]
-        texts = [f"{label(name, 40)}: {duration_text(report, spent[name])}" for name in shown]
-        figure.legend(
-            [*handles, _patch(INK)], [*texts, "on the longest path"], loc="outside lower center", ncols=3,
-            fontsize=9,
-        )  # fmt: skip
+        handles = [
+            swatch(colors[name], f"{label(name, 40)}: {duration_text(report, spent[name])}")
+            for name in (*named, OTHERS)
+            if spent[name]
+        ]
+        handles.append(swatch(INK, "on the longest path"))
+        figure.legend(handles=handles, loc="outside lower center", ncols=3, fontsize=9)
 
 
 def task_groups(tasks: Sequence[Task], most: int) -> Sequence[str]:
@@ -119,7 +118,7 @@ def _draw(
     axes.set_xlim(0, max(each.makespan for each in report.plans) * 1.01)
     axes.grid(axis="y", visible=False)
     axes.xaxis.set_major_formatter(
-        lambda value, _: short_time(value) if report.unit == "s" else short_count(value)
+        lambda value, _: short_time(value) if report.unit == "s" and value else short_count(value)
     )
     axes.set_title(
         f"engines share {SHARING[plan.shared]}.  {duration_text(report, plan.makespan)}, "
@@ -138,9 +137,3 @@ def _spans(slots: Sequence[Slot], whole: float) -> Iterator[tuple[float, float]]
             start = slot.start
         end = slot.end
     yield start, end - start
-
-
-def _patch(color: str) -> Artist:
-    from matplotlib.patches import Patch
-
-    return Patch(color=color)

@@ -19,6 +19,7 @@ from onnxlens.specs.text import printable
 if TYPE_CHECKING:
     from matplotlib.axis import Axis
     from matplotlib.figure import Figure
+    from matplotlib.patches import Patch
 
 SUFFIXES = (".svg", ".png")
 
@@ -93,6 +94,13 @@ def label(text: str, most: int = 48) -> str:
         return text
     head = (most - 1) // 2
     return f"{text[:head]}…{text[len(text) - (most - 1 - head) :]}"
+
+
+def swatch(color: str, text: str) -> Patch:
+    """A color in a legend, and what it stands for."""
+    from matplotlib.patches import Patch
+
+    return Patch(color=color, label=text)
 
 
 def byte_text(count: float) -> str:
