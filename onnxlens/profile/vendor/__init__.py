@@ -1,1 +1,1 @@
-"""What other people's tools say of a graph, led back to its nodes: profiles that are read, compilers that are run."""
+"""Tools of others, run or read: what they say of each layer, led back to the nodes of the graph."""
