@@ -13,7 +13,7 @@ from itertools import takewhile
 from typing import Any
 
 from onnxlens.errors import UsageError
-from onnxlens.reports.tables.columns import chip_columns_of_modules
+from onnxlens.reports.tables.chips import chip_columns_of_modules
 from onnxlens.specs.ledger import Ledger, ModuleCost, NodeCost, is_lower_bound
 from onnxlens.specs.measured import NodeTiming
 from onnxlens.specs.text import enclosing

@@ -17,7 +17,7 @@ from onnxlens.reports.numbers import (
     short_count,
     short_time,
 )
-from onnxlens.reports.tables.bounds import shown_bounds
+from onnxlens.reports.tables.chips import shown_chips
 from onnxlens.reports.tables.columns import (
     COLUMNS,
     NAMED_ONLY,
@@ -30,6 +30,7 @@ from onnxlens.reports.tables.columns import (
     shown_name,
 )
 from onnxlens.reports.tables.fused import SHOWN, fused_note
+from onnxlens.reports.tables.led import led_documents
 from onnxlens.reports.tables.module_names import module_name
 from onnxlens.reports.tables.query import Asked, Query
 from onnxlens.reports.tables.reconciliation import UNITS, heading_of
@@ -62,7 +63,6 @@ FOR_PEOPLE: Mapping[By, Sequence[str]] = {
     ),
 }  # fmt: skip
 """What a table shows unless columns are chosen, those that matter most first."""
-
 
 OF_THE_WHOLE = ("live_bytes", "achieved_macs_per_s", "parity_error")
 """What a table of own costs does not show: it is of a module with all that is inside."""
@@ -176,6 +176,7 @@ def cost_document(ledger: Ledger, query: Query) -> dict[str, Any]:
         "totals": {**to_plain(ledger.totals), "arithmetic_intensity": ledger.totals.arithmetic_intensity},
         "notes": list(ledger.notes),
         "conventions": dict(ledger.conventions),
+        **led_documents(ledger),
     }
 
 
@@ -217,7 +218,7 @@ def _candidates(ledger: Ledger, query: Query) -> Sequence[str]:
         names[2:2] = ["fits", "working_bytes", "resident_weight_bytes"]
     moved = names.index("moved_bytes") + 1
     names[moved:moved] = SHOWN
-    names[names.index(SHARE) + 1 : names.index(SHARE) + 1] = shown_bounds(ledger)
+    names[names.index(SHARE) + 1 : names.index(SHARE) + 1] = shown_chips(ledger)
     if ledger.convention != "matrix":
         peer = PEER_NAMES[ledger.convention]
         at = names.index("macs")

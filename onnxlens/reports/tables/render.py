@@ -36,6 +36,7 @@ class Column(Generic[Row]):
         csv_title: its title in CSV; "" where it is the same.
         lower: whether a row's figure lacks what is unknown, so that it is a lower bound.
         sums: whether several rows have a figure together.
+        lines: its title on a screen, if that is too long for one line.
     """
 
     title: str
@@ -45,6 +46,7 @@ class Column(Generic[Row]):
     csv_title: str = ""
     lower: Callable[[Row], bool] = lambda row: False
     sums: bool = False
+    lines: Sequence[str] = ()
 
     def cell(self, row: Row, *, exact: bool) -> Cell:
         """The content of this column for ``row``."""
@@ -86,28 +88,34 @@ def render_table(
     cells = [column.cells(rows, exact=exact) for column in columns]
     if exact:
         return _csv([column.csv_title or column.title for column in columns], zip(*cells, strict=True))
-    titles = [column.title for column in columns]
+    in_lines = table_format == "table" and any(column.lines for column in columns)
+    heads = [list(column.lines if in_lines and column.lines else [column.title]) for column in columns]
     right = [column.right and bool(rows or sums) for column in columns]
     if sums:
         cells = [[*above, *_sum_cells(column, sums)] for above, column in zip(cells, columns, strict=True)]
         names = [name for name, _ in sums]
         if columns[0].sums:  # no cell is free for what a sum is called
-            cells, titles, right = [[""] * len(rows) + names, *cells], ["", *titles], [False, *right]
+            cells, heads, right = [[""] * len(rows) + names, *cells], [[""], *heads], [False, *right]
         else:
             cells[0] = [*cells[0][: len(rows)], *names]
     texts = [_printable(["" if cell is None else str(cell) for cell in column]) for column in cells]
     if table_format == "md":  # a bar would end the cell
         texts = [[text.replace("|", "\\|") for text in column] for column in texts]
-    padded = [_padded([title, *texts[index]], right[index]) for index, title in enumerate(titles)]
-    head, *lines = zip(*padded, strict=True)
-    rule = ["-" * len(title) for title in head]
+    deep = max(map(len, heads))
+    padded = [
+        _padded([*[""] * (deep - len(head)), *map(printable, head)], texts[index], right[index])
+        for index, head in enumerate(heads)
+    ]
+    every = list(zip(*padded, strict=True))
+    above, lines = every[:deep], every[deep:]
+    rule = ["-" * len(title) for title in above[0]]
     if table_format == "table":
         between = [tuple(rule)] if sums and rows else []
-        lines = [*lines[: len(rows)], *between, *lines[len(rows) :]]
-        return "\n".join("  ".join(line).rstrip() for line in (head, rule, *lines))
+        lines = [*above, tuple(rule), *lines[: len(rows)], *between, *lines[len(rows) :]]
+        return "\n".join("  ".join(line).rstrip() for line in lines)
     marks = [("-", "-") if not rows else ("-", ":") if last else (":", "-") for last in right]
     rule = [before + dashes + after for dashes, (before, after) in zip(rule, marks, strict=True)]
-    return "\n".join((_between_bars(head), f"|{'|'.join(rule)}|", *map(_between_bars, lines)))
+    return "\n".join((_between_bars(above[0]), f"|{'|'.join(rule)}|", *map(_between_bars, lines)))
 
 
 def _sum_cells(column: Column[Row], sums: Sequence[Sum[Row]]) -> Sequence[Cell]:
@@ -126,7 +134,7 @@ def fitted(
     widths = [
         max(
             [
-                _width(column.title),
+                *map(_width, column.lines or [column.title]),
                 *(_width(printable(str(c))) - GAP for c in column.cells(rows, exact=False)),
             ]
         )
@@ -154,10 +162,11 @@ def _printable(texts: Sequence[str]) -> Sequence[str]:
     return texts if "".join(texts).isprintable() else list(map(printable, texts))
 
 
-def _padded(texts: Sequence[str], right: bool) -> Sequence[str]:
+def _padded(head: Sequence[str], cells: Sequence[str], right: bool) -> Sequence[str]:
     """A column, its title first, all as wide as the widest text; the title is given two spaces."""
+    texts = [*head, *cells]
     widths = list(map(len if "".join(texts).isascii() else _width, texts))
-    width = max(widths[0] + 2, *widths)
+    width = max(*(each + 2 for each in widths[: len(head)]), *widths)
     ends = [" " * (width - each) for each in widths]
     return list(map(add, ends, texts) if right else map(add, texts, ends))
 
