@@ -50,7 +50,7 @@ def read_layers(
     if (own := _own_form(Path(path))) is not None:
         if tool not in ("", own.tool) or like or names:
             raise UsageError(
-                f"{path}: is a report of {own.tool} in onnxlens's own form; leave out --tool {tool}"
+                f"{path}: is a report of {own.tool} in our own form; leave out --tool, --like and --names"
             )
         report = own
     else:
@@ -74,7 +74,7 @@ def _own_form(path: Path) -> LayerReport | None:
         return None
     except (OSError, ValueError, TypeError, KeyError, RecursionError, GraphError) as error:
         raise UsageError(
-            f"{path}: begins as a report of onnxlens, and is none ({error}); write it again"
+            f"{path}: begins as a report in our own form, and is none ({error}); write it again"
         ) from error
 
 
@@ -106,7 +106,6 @@ def with_layers(opened: OpenedTarget, ledger: Ledger, *reports: LayerReport) -> 
     """
     if not reports:
         return ledger
-    from onnxlens.profile.vendor.attribution import attribute
     from onnxlens.reports.tables.led import led_notes
 
     labels = [each.report.label for each in ledger.tools]
@@ -116,17 +115,20 @@ def with_layers(opened: OpenedTarget, ledger: Ledger, *reports: LayerReport) -> 
                 f"two reports are called {report.label}; give one another name: --layers NAME=FILE"
             )
         labels.append(report.label)
-    tools = tuple(attribute(opened.graph, ledger.nodes, report) for report in reports)
-    for costs in tools:
-        _require_nodes(ledger, costs)
-    notes = [note for costs in tools for note in led_notes(costs)]
+    tools = tuple(_costs(opened, ledger, report) for report in reports)
+    notes = [note for costs in tools for note in led_notes(ledger, costs)]
     return replace(ledger, tools=(*ledger.tools, *tools), notes=(*ledger.notes, *notes))
 
 
-def _require_nodes(ledger: Ledger, costs: ToolCosts) -> None:
-    report = costs.report
+def _costs(opened: OpenedTarget, ledger: Ledger, report: LayerReport) -> ToolCosts:
+    from onnxlens.profile.vendor.attribution import attribute
+    from onnxlens.reports.tables.tools import is_same_chip
+
+    chip = next((each for each in ledger.bounds if is_same_chip(each, report)), None)
+    bounds_s = None if chip is None else [max(node.units.values(), default=0.0) for node in chip.nodes]
+    costs = attribute(opened.graph, ledger.nodes, report, bounds_s)
     if any(match.nodes for match in costs.matches) or costs.refused:
-        return
+        return costs
     names = ", ".join(repr(record.name) for record in report.records[:3]) or "it has none"
     nodes = ", ".join(repr(node.node) for node in ledger.nodes[:3])
     raise UsageError(
@@ -184,9 +186,8 @@ def layers_document(ledger: Ledger, label: str) -> dict[str, Any]:
     """The report, and where each of its records was led; ``read_layers`` reads the report alone."""
     costs = next((each for each in ledger.tools if each.report.label == label), None)
     if costs is None:
-        raise UsageError(
-            f"no report is called {label}; there are {', '.join(e.report.label for e in ledger.tools)}"
-        )
+        there = ", ".join(each.report.label for each in ledger.tools) or "none"
+        raise UsageError(f"no report is called {label}; there are {there}")
     return {
         "schema": SCHEMA,
         "graph": ledger.graph,

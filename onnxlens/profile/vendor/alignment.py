@@ -6,7 +6,7 @@ What is not certain of its module stays unattributed: several nodes of different
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
+from collections.abc import Hashable, Iterator, Mapping, Sequence
 from math import prod
 
 from onnxlens.profile.vendor.finding import Led

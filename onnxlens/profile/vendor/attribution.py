@@ -126,9 +126,7 @@ def _split(matches: Sequence[LayerMatch], led: Sequence[Led], weigh: _Weights) -
             yield from (node for node, weight in weigh.of(each).items() if weight)
 
 
-def _placement(
-    records: Sequence[LayerRecord], led: Sequence[Led], computing: set[int]
-) -> Mapping[int, str]:
+def _placement(records: Sequence[LayerRecord], led: Sequence[Led], computing: set[int]) -> Mapping[int, str]:
     """The unit that runs each node: that of the records that compute it, else of one that it is covered by."""
     named: dict[int, set[str]] = {}
     covered: dict[int, str] = {}

@@ -52,7 +52,9 @@ class _Chains:
                 self._has.setdefault(node, index)
         self._freed -= self._has.keys()
         self._nodes = [
-            index for index, node in enumerate(places.graph.nodes) if not node.constant_folded and not node.bodies
+            index
+            for index, node in enumerate(places.graph.nodes)
+            if not node.constant_folded and not node.bodies
         ]
 
     def led(self) -> list[Led]:

@@ -171,7 +171,9 @@ class Finder:
         found: Sequence[Led],
     ) -> list[Led]:
         """What only modules are named of: the nodes of the operator in them, each in its turn."""
-        scopes = [self._scopes(record) if not led.nodes else () for record, led in zip(records, found, strict=True)]
+        scopes = [
+            self._scopes(record) if not led.nodes else () for record, led in zip(records, found, strict=True)
+        ]
         able = [self._anchors(*each) for each in zip(records, wanted, scopes, strict=True)]
         turns = Counter(anchors for anchors in able if anchors)
         past: Counter[tuple[int, ...]] = Counter()

@@ -25,9 +25,18 @@ def is_figure(name: str) -> bool:
     return plain not in TOOL_TEXTS if is_of_tool(name) else plain in ON_CHIPS
 
 
-def shown_chips(ledger: Ledger) -> Sequence[str]:
-    """What a table shows of them unless columns are chosen."""
-    return [*shown_bounds(ledger), *shown_tools(ledger)]
+def with_chips(names: Sequence[str], after: str, ledger: Ledger) -> list[str]:
+    """The columns that a table shows, and after one of them those of chips: bounds, what tools make of them.
+
+    Reports stand side by side: of several the figures come before all else, for which a screen may lack room.
+    """
+    bounds, tools = shown_bounds(ledger), shown_tools(ledger)
+    chips = [*bounds[: len(ledger.bounds)], *tools, *bounds[len(ledger.bounds) :]]
+    moved = [name for name in ("class", after) if name in names] if len(ledger.tools) > 1 else []
+    place = names.index(after) + 1
+    before = [name for name in names[:place] if name not in moved]
+    first = len(ledger.bounds) + len(ledger.tools)
+    return [*before, *chips[:first], *moved, *chips[first:], *names[place:]]
 
 
 def chip_columns(ledger: Ledger, members: Members) -> Mapping[str, Column[Any]]:

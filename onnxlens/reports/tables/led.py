@@ -9,7 +9,7 @@ from typing import Any
 
 from onnxlens.reports.numbers import TOOL_COSTS, counted, share
 from onnxlens.reports.tables.render import first_of
-from onnxlens.reports.tables.tools import headline, shortened
+from onnxlens.reports.tables.tools import ToolView, headline, shortened
 from onnxlens.specs.codec import to_plain
 from onnxlens.specs.layers import METRICS, WAYS, LayerMatch, ToolCosts, Way, together
 from onnxlens.specs.ledger import Ledger
@@ -26,9 +26,17 @@ def led_parts(costs: ToolCosts) -> Mapping[str, Parts]:
     for name, metric in METRICS.items():
         known = {way: costs.led(name, way) for way in WAYS}
         parts = {way: part for way, part in known.items() if part is not None}
-        if metric.together == "sum" and sum(parts.values()):
+        if metric.together == "sum" and any(parts.values()):
             found[name] = parts
     return found
+
+
+def divided_parts(ledger: Ledger, costs: ToolCosts) -> Mapping[str, int | float]:
+    """By metric what was divided over several modules: of other shared records one module has all figures."""
+    view = ToolView(ledger, costs)
+    divided = [each.record.figures for index, each in enumerate(costs.matches) if view.is_divided(index)]
+    found = {name: [each[name] for each in divided if name in each] for name in led_parts(costs)}
+    return {name: together(name, parts) or 0 for name, parts in found.items()}
 
 
 def led_records(costs: ToolCosts) -> Mapping[Way, int]:
@@ -37,11 +45,11 @@ def led_records(costs: ToolCosts) -> Mapping[Way, int]:
     return {way: times[way] for way in WAYS if times[way]}
 
 
-def led_notes(costs: ToolCosts) -> Sequence[str]:
+def led_notes(ledger: Ledger, costs: ToolCosts) -> Sequence[str]:
     """What a report is of, how its figures were led back, what it refuses, and what it says of itself."""
     report = costs.report
     version = f" {report.version}" if report.version else ""
-    lines = [f"{report.tool}{version}, {counted(len(report.records), 'record')}: {_led(costs)}"]
+    lines = [f"{report.tool}{version}, {counted(len(report.records), 'record')}: {_led(ledger, costs)}"]
     if elsewhere := [match for match in costs.matches if match.way == "unattributed"]:
         names = [shortened(match.record.name) for match in _largest(costs, elsewhere)]
         lines.append(f"lead to no node: {first_of(names, 4)}")
@@ -50,22 +58,25 @@ def led_notes(costs: ToolCosts) -> Sequence[str]:
     return [f"{report.label}: {line}" for line in (*lines, *report.notes)]
 
 
-def _led(costs: ToolCosts) -> str:
-    """``cycles 97.1 % exact, 2.9 % shared; macs all exact``, metrics of one text together."""
+def _led(ledger: Ledger, costs: ToolCosts) -> str:
+    """``cycles 97.1 % exact, 2.9 % shared (0.5 % divided); macs all exact``, metrics of one text together."""
     texts: dict[str, list[str]] = {}
+    divided = divided_parts(ledger, costs)
     for name, parts in led_parts(costs).items():
-        texts.setdefault(_text(parts), []).append(TOOL_COSTS[name].title)
+        texts.setdefault(_text(parts, divided[name]), []).append(TOOL_COSTS[name].title)
     if not texts:
         return _text(led_records(costs)) if costs.matches else "no figure"
     return "; ".join(f"{', '.join(names)} {text}" for text, names in texts.items())
 
 
-def _text(parts: Parts) -> str:
+def _text(parts: Parts, divided: float | None = None) -> str:
     whole = sum(parts.values())
-    words = {"unattributed": "at no node"}
+    words = {"unattributed": "at no node", "exact": "exact", "shared": "shared"}
+    if divided is not None:
+        words["shared"] += f" ({share(divided, whole)} divided)"
     if len(parts) == 1:
-        return f"all {words.get(*parts, *parts)}"
-    return ", ".join(f"{share(part, whole)} {words.get(way, way)}" for way, part in parts.items())
+        return f"all {words[next(iter(parts))]}"
+    return ", ".join(f"{share(part, whole)} {words[way]}" for way, part in parts.items() if part)
 
 
 def _largest(costs: ToolCosts, matches: Sequence[LayerMatch]) -> Sequence[LayerMatch]:
@@ -111,7 +122,7 @@ def led_documents(ledger: Ledger) -> dict[str, Any]:
 
 def _document(ledger: Ledger, costs: ToolCosts) -> dict[str, Any]:
     """What a report is of, and how its figures were led back, exact."""
-    report = costs.report
+    report, divided = costs.report, divided_parts(ledger, costs)
     records = [match.record for match in costs.matches]
     totals = {
         name: together(name, (record.figures[name] for record in records if name in record.figures))
@@ -122,7 +133,7 @@ def _document(ledger: Ledger, costs: ToolCosts) -> dict[str, Any]:
         **to_plain({name: getattr(report, name) for name in ("tool", "version", "chip")}),
         "records": {"total": len(report.records), **led_records(costs)},
         "totals": {name: total for name, total in totals.items() if total is not None},
-        "led": {name: dict(parts) for name, parts in led_parts(costs).items()},
+        "led": {name: {**parts, "divided": divided[name]} for name, parts in led_parts(costs).items()},
         "unattributed": [match.record.name for match in costs.matches if match.way == "unattributed"],
         "refused": {ledger.nodes[node].node: why for node, why in costs.refused.items()},
         "notes": list(report.notes),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from itertools import accumulate
@@ -11,6 +12,7 @@ from typing import Generic, Literal, TypeVar
 from unicodedata import combining, east_asian_width
 
 from onnxlens.specs.record import record
+from onnxlens.specs.roofline import AT
 from onnxlens.specs.text import printable, printable_lines
 
 Row = TypeVar("Row")
@@ -103,7 +105,7 @@ def render_table(
         texts = [[text.replace("|", "\\|") for text in column] for column in texts]
     deep = max(map(len, heads))
     padded = [
-        _padded([*[""] * (deep - len(head)), *map(printable, head)], texts[index], right[index])
+        _padded([""] * (deep - len(head)) + head, texts[index], right[index], 2 if len(head) == 1 else 0)
         for index, head in enumerate(heads)
     ]
     every = list(zip(*padded, strict=True))
@@ -134,7 +136,8 @@ def fitted(
     widths = [
         max(
             [
-                *map(_width, column.lines or [column.title]),
+                *(_width(line) - GAP for line in column.lines),
+                _width(column.title) if not column.lines else 0,
                 *(_width(printable(str(c))) - GAP for c in column.cells(rows, exact=False)),
             ]
         )
@@ -147,6 +150,26 @@ def fitted(
         widths[0] = first
     fit = sum(end - GAP <= width for end in accumulate(widths))
     return columns[: max(fit, 1)], columns[max(fit, 1) :]
+
+
+def hidden_note(columns: Sequence[Column[Row]]) -> Sequence[str]:
+    """Which columns a screen has no room for, if there are any."""
+    if not columns:
+        return ()
+    do, them = ("does", "it") if len(columns) == 1 else ("do", "them")
+    return (f"columns: {', '.join(_grouped(columns))} {do} not fit; --wide shows {them}",)
+
+
+def _grouped(columns: Sequence[Column[Row]]) -> Sequence[str]:
+    """Their titles; those of the same figure of several chips or reports together."""
+    times = Counter(column.title.partition(AT)[0] for column in columns)
+    titles = (
+        f"{plain}{AT}.. ({times[plain]})"
+        if times[plain := column.title.partition(AT)[0]] > 2
+        else column.title
+        for column in columns
+    )
+    return list(dict.fromkeys(titles))
 
 
 def _shortened(column: Column[Row], width: int) -> Column[Row]:
@@ -162,11 +185,11 @@ def _printable(texts: Sequence[str]) -> Sequence[str]:
     return texts if "".join(texts).isprintable() else list(map(printable, texts))
 
 
-def _padded(head: Sequence[str], cells: Sequence[str], right: bool) -> Sequence[str]:
-    """A column, its title first, all as wide as the widest text; the title is given two spaces."""
+def _padded(head: Sequence[str], cells: Sequence[str], right: bool, room: int) -> Sequence[str]:
+    """A column, its title first, all as wide as the widest text; the title is given ``room`` spaces."""
     texts = [*head, *cells]
     widths = list(map(len if "".join(texts).isascii() else _width, texts))
-    width = max(*(each + 2 for each in widths[: len(head)]), *widths)
+    width = max(*(each + room for each in widths[: len(head)]), *widths)
     ends = [" " * (width - each) for each in widths]
     return list(map(add, ends, texts) if right else map(add, texts, ends))
 

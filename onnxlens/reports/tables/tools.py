@@ -13,7 +13,7 @@ from onnxlens.errors import UsageError
 from onnxlens.reports.numbers import PART, TOOL_COSTS, bounded
 from onnxlens.reports.tables.bounds import Members
 from onnxlens.reports.tables.render import Column, first_of
-from onnxlens.specs.layers import METRICS, ToolCosts
+from onnxlens.specs.layers import METRICS, LayerReport, ToolCosts
 from onnxlens.specs.ledger import Ledger
 from onnxlens.specs.roofline import AT, ChipBounds
 
@@ -24,6 +24,9 @@ TOOL_COLUMNS = (*METRICS, *RATIOS, "placement", "led", "refused")
 
 HEADLINES = ("time_s", "cycles", "off_chip_bytes", "macs", "error")
 """What is said of a tool first: the first of these that it reports."""
+
+SHOWN = ("bound_ratio", "off_chip_bytes", "energy_pj", "error", "placement", "refused", "macs_ratio", "led")
+"""What a table shows after that unless columns are chosen, each of all reports side by side."""
 
 WIDEST = 12
 """Characters of a heading's line: labels are long."""
@@ -53,19 +56,16 @@ def require_metric(name: str) -> None:
 def shown_tools(ledger: Ledger) -> Sequence[str]:
     """What a table shows of the tools: the first figure of each side by side, then one after another."""
     first = [headline(each) + AT + each.report.label for each in ledger.tools if each.figures]
-    if len(ledger.tools) == 1:
-        return [*first, *(name + AT + ledger.tools[0].report.label for name in ("led", *TOOL_COLUMNS))]
-    names = ("bound_ratio", "off_chip_bytes", "error", "placement", "refused", "macs_ratio", "led")
-    return [*first, *(name + AT + each.report.label for name in names for each in ledger.tools)]
+    return [*first, *(name + AT + each.report.label for name in SHOWN for each in ledger.tools)]
 
 
 def tool_columns(ledger: Ledger, members: Members) -> Mapping[str, Column[Any]]:
     """The columns of every report, for rows of which ``members`` has the nodes."""
-    columns = (_columns_of(_Tool(ledger, costs), members) for costs in ledger.tools)
+    columns = (_columns_of(ToolView(ledger, costs), members) for costs in ledger.tools)
     return {column.title: column for each in columns for column in each}
 
 
-def _columns_of(tool: _Tool, members: Members) -> Iterator[Column[Any]]:
+def _columns_of(tool: ToolView, members: Members) -> Iterator[Column[Any]]:
     found = cache(partial(_Row, tool))
 
     def row_of(row: Any) -> _Row:
@@ -121,7 +121,7 @@ def heading(name: str, label: str) -> Sequence[str]:
 
 
 @dataclass(frozen=True)
-class _Tool:
+class ToolView:
     """What one report says of the nodes of a ledger."""
 
     ledger: Ledger
@@ -137,6 +137,19 @@ class _Tool:
         return found
 
     @cached_property
+    def holders(self) -> Sequence[Collection[int]]:
+        """Of each record the nodes that have a part of its figures."""
+        known = self.costs.figures
+        return [
+            {node for name in match.record.figures for node in match.nodes if node in known.get(name, ())}
+            for match in self.costs.matches
+        ]
+
+    def is_divided(self, index: int) -> bool:
+        """Whether nodes of several modules have a part of a record's figures."""
+        return len({self.ledger.nodes[node].module_path for node in self.holders[index]}) > 1
+
+    @cached_property
     def covered(self) -> Mapping[str, Collection[int]]:
         """By metric the nodes of all records that have it."""
         found = {name: set(nodes) for name, nodes in self.costs.figures.items()}
@@ -148,12 +161,11 @@ class _Tool:
     @cached_property
     def chip(self) -> ChipBounds | None:
         """The bounds of the chip that the report is of."""
-        return next((each for each in self.ledger.bounds if is_same_chip(each, self.costs)), None)
+        return next((each for each in self.ledger.bounds if is_same_chip(each, self.costs.report)), None)
 
 
-def is_same_chip(bounds: ChipBounds, costs: ToolCosts) -> bool:
+def is_same_chip(bounds: ChipBounds, report: LayerReport) -> bool:
     """Whether a tool's name of its chip is that of a chip of ours, or its end: u55-256 of ethos-u55-256."""
-    report = costs.report
     ours = _letters(bounds.chip.name)
     theirs = [_letters(name) for name in (report.chip, report.tool + report.chip, report.label) if name]
     return ours in theirs or (len(_letters(report.chip)) > 2 and ours.endswith(_letters(report.chip)))
@@ -166,7 +178,7 @@ def _letters(name: str) -> str:
 class _Row:
     """What the report says of the nodes of a row together."""
 
-    def __init__(self, tool: _Tool, nodes: tuple[int, ...]) -> None:
+    def __init__(self, tool: ToolView, nodes: tuple[int, ...]) -> None:
         self._tool = tool
         self._nodes = nodes
 
@@ -177,9 +189,10 @@ class _Row:
 
     @cached_property
     def is_part(self) -> bool:
-        """Whether a record is of nodes of other rows too, so that figures are a part of its."""
-        inside, every = set(self._nodes), self._tool.costs.matches
-        return any(not inside.issuperset(every[index].nodes) for index in self._matches)
+        """Whether the figures of a record are also of nodes of other rows, so that a part of them is here."""
+        inside = set(self._nodes)
+        held = [self._tool.holders[index] for index in self._matches]
+        return any(not inside.issuperset(nodes) and not inside.isdisjoint(nodes) for nodes in held)
 
     def figure(self, name: str) -> int | float | None:
         """A metric of the nodes together, or a ratio."""
@@ -212,12 +225,20 @@ class _Row:
 
     @property
     def led(self) -> Sequence[str]:
-        """How its records were led to it."""
+        """How its figures were led to it.
+
+        exact: they are of its nodes alone; fused: nodes of other rows, fused into its own, are in them too;
+        shared: such nodes have a part of them; no figure: they stand at other rows, or there are none.
+        """
         if not self._matches:
             return ()
-        every = self._tool.costs.matches
-        least = min(every[index].confidence for index in self._matches)
-        way = "shared" if self.is_part else "exact"
+        inside, every = set(self._nodes), self._tool.costs.matches
+        holding = [index for index in self._matches if not inside.isdisjoint(self._tool.holders[index])]
+        if not holding:
+            return ("no figure",)
+        least = min(every[index].confidence for index in holding)
+        whole = all(inside.issuperset(every[index].nodes) for index in holding)
+        way = "shared" if self.is_part else "exact" if whole else "fused"
         return (way,) if least == 1 else (f"{way}, aligned ({least:.2f})",)
 
     @property
