@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import sys
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -265,6 +265,11 @@ def layers_from(given: dict[str, Any]) -> tuple[LayerReport, ...]:
         UsageError: one cannot be read.
     """
     return tuple(map(onnxlens.layers_from, given["layers"]))
+
+
+def has_times(reports: Iterable[LayerReport]) -> bool:
+    """Whether a report says how long layers take."""
+    return any("time_s" in layer.figures for report in reports for layer in report.records)
 
 
 def warn_of_layers(ledger: Ledger) -> None:

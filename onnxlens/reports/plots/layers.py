@@ -59,7 +59,8 @@ def write_layers_plot(ledger: Ledger, metric: str, depth: int | None, path: Path
     outer = {around(module.path, paths) for module in modules if module.path}
     name = module_name(ledger.modules, ledger.graph, nested=True)
     names = [f"{'   ' * module.depth}{label(name(module).strip(), LONGEST_NAME)}" for module in modules]
-    names.append("at no node")
+    if any(panel.elsewhere for panel in panels):
+        names.append("at no node")
     wide = INCHES_PER_LETTER * max(map(len, names))
     title = f"What tools report of {ledger.graph} by module ({label(ledger.source, LONGEST_NAME)})"
     size = (max(wide + PANEL_INCHES * len(panels), 8.5), 1.7 + ROW_INCHES * len(names))
@@ -123,24 +124,27 @@ def _draw(axes: Axes, panel: _Panel, modules: Sequence[ModuleCost], outer: set[s
     cells = [panel.column.exact(module) for module in modules]
     figures = [cell if isinstance(cell, int | float) else None for cell in cells]
     texts = [str(panel.column.cell(module, exact=False)) for module in modules]
-    most = max((figure for figure in figures if figure is not None), default=0) or 1
+    alone = len(modules) == 1
+    bars = [figure for figure in figures[not alone :] if figure is not None]
+    most = max((*bars, panel.elsewhere)) or 1
     whole = panel.whole or most
     for place, (module, figure, text) in enumerate(zip(modules, figures, texts, strict=True)):
         if figure is None:
             continue
+        end = figure / whole if place or alone else 0.0  # of the whole model its bar would be the longest
         axes.barh(
-            place, figure / whole, height=0.62, edgecolor=color, linewidth=0.8,
+            place, end, height=0.62, edgecolor=color, linewidth=0.8,
             facecolor="white" if module.path in outer or PART in text else color,
             hatch=SPLIT if PART in text else None,
         )  # fmt: skip
         part = f", {share(figure, whole)}" if panel.whole and figure < whole else ""
-        axes.text(figure / whole, place, f" {text}{part}", va="center", fontsize=8, color=INK)
+        axes.text(end, place, f" {text}{part}", va="center", fontsize=8, color=INK)
     if panel.elsewhere:
         axes.barh(len(modules), panel.elsewhere / whole, height=0.62, color=FAINT)
         where = f" {share(panel.elsewhere, whole)}"
         axes.text(panel.elsewhere / whole, len(modules), where, va="center", fontsize=8, color=INK)
     axes.set_title(panel.title, fontsize=10, loc="left")
-    axes.set_xlim(0, max(most / whole, 0.01) * 1.75)
+    axes.set_xlim(0, most / whole * 1.9)
     axes.set_xticks([])
     axes.tick_params(axis="y", left=False, labelleft=False)
     axes.grid(visible=False)

@@ -9,7 +9,7 @@ from typing import Any
 
 from onnxlens.reports.numbers import TOOL_COSTS, counted, share
 from onnxlens.reports.tables.render import first_of
-from onnxlens.reports.tables.tools import ToolView, headline, shortened
+from onnxlens.reports.tables.tools import HEADLINES, ToolView, headline, shortened
 from onnxlens.specs.codec import to_plain
 from onnxlens.specs.layers import METRICS, WAYS, LayerMatch, ToolCosts, Way, together
 from onnxlens.specs.ledger import Ledger
@@ -87,7 +87,8 @@ def _largest(costs: ToolCosts, matches: Sequence[LayerMatch]) -> Sequence[LayerM
 
 def led_share(costs: ToolCosts) -> float:
     """Which part of the report was led back to nodes, by what it says most about, else by its records."""
-    parts: Parts = led_parts(costs).get(headline(costs)) or led_records(costs)
+    known = led_parts(costs)
+    parts: Parts = next((known[name] for name in (*HEADLINES, *known) if name in known), led_records(costs))
     whole = sum(parts.values())
     return 1 - parts.get("unattributed", 0) / whole if whole else 0.0
 
