@@ -28,7 +28,7 @@ runs in; or an output by its number."""
 MOST_FORMS = 64
 """A name is rewritten to so many others at most, whatever it is."""
 
-EXECUTION, FROM_OUTPUTS = "execution", "from_outputs"
+Order = Literal["execution", "from_outputs"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +66,7 @@ class Naming:
     joined: bool = False
     serving: re.Pattern[str] | None = None
     fused_zero: bool = False
-    order: Literal["execution", "from_outputs"] = EXECUTION
+    order: Order = "execution"
     operators: tuple[tuple[re.Pattern[str], frozenset[str]], ...] = ()
 
     def pieces(self, name: str) -> list[str]:
@@ -79,7 +79,7 @@ class Naming:
         return next((match["name"] for match in found if match), name)
 
     def forms(self, name: str) -> Iterator[str]:
-        """The names that a name may have been made of, the nearest first: itself, then with less around it."""
+        """The names that a name may be made of, the nearest first: itself, then with less around it."""
         seen = {name: None}
         queue = [name]
         for form in queue:
