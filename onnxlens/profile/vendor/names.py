@@ -41,7 +41,7 @@ class Naming:
         like: the table whose ``strip`` it has too, for what that tool did to the names before.
         split: what stands between several names.
         unwrap: what a name stands in, as the group ``name``.
-        strip: what the tool puts before or behind a name.
+        strip: what the tool puts before or behind a name; what is the group ``name`` in it stays.
         reads: a name made of that of the node whose output it reads, the group ``name``.
         spans: all nodes between two, the groups ``first`` and ``last``.
         numbered: whether it puts ``_`` and a number behind a name that it uses again.
@@ -85,7 +85,8 @@ class Naming:
         for form in queue:
             yield form
             for pattern in self.strip:
-                shorter = pattern.sub("", form, count=1)
+                match = pattern.search(form)
+                shorter = form if match is None else _without(form, match)
                 if shorter and shorter not in seen and len(seen) < MOST_FORMS:
                     seen[shorter] = None
                     queue.append(shorter)
@@ -98,6 +99,11 @@ class Naming:
         """Our operators and families that one of the tool's may be; None if the table does not say."""
         found = (ours for pattern, ours in self.operators if op_type and pattern.fullmatch(op_type))
         return next(found, None)
+
+
+def _without(name: str, match: re.Match[str]) -> str:
+    """A name without what a rule found in it, of which the group ``name`` stays."""
+    return name[: match.start()] + (match.groupdict().get("name") or "") + name[match.end() :]
 
 
 @cache
