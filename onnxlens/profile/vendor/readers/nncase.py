@@ -1,10 +1,10 @@
 """The dump folder of nncase for the K230: ``mac.csv``, ``Tile*.csv`` and ``quant_error.csv``.
 
 Source: files that nncase 2.11.0 with nncase-kpu 2.11.0 wrote. A row of ``mac.csv`` is a group of operators
-that run tile by tile; ``Time`` is always 0.0, which is no time. The group's ``Tile*.csv`` lists its kernels in
-order, each with its name, the head of its sizes, and the sizes: B, OC, IC, OH, OW, KH, KW of a convolution,
-whose product is its MACs, else the shape of its output. ``OffChipMemTraffic`` is without the weights, which are
-``OffChipMemLWTraffic``. A row of ``quant_error.csv`` is a tensor of the ONNX file; what it calls
+that run tile by tile; ``Time`` is always 0.0, which is no time; ``OffChipMemTraffic`` is without the weights,
+which are ``OffChipMemLWTraffic``. The group's ``Tile*.csv`` lists its kernels in order, each with its name,
+the head of its sizes, and the sizes: B, OC, IC, OH, OW, KH, KW of a convolution, whose product is its MACs,
+else the shape of its output. A row of ``quant_error.csv`` is a tensor of the ONNX file; what it calls
 ``cosine_error`` is the cosine, 1 without error.
 """
 
