@@ -27,6 +27,11 @@ TENSORS = ("name", "cosine_error")
 
 CONVOLUTION = "B,OC,IC,OH,OW,KH,KW"
 
+NOTES = (
+    "nncase tells no time: it prints 0.0 for every group",
+    "nncase's FLOPs are multiply-adds, those of the channels that fill a kernel up included",
+)
+
 
 def _recognizes(given: Given) -> bool:
     if given.path.is_dir():
@@ -46,7 +51,7 @@ def _read(given: Given) -> LayerReport:
         records += (_tensor(row) for row in given.table(TENSORS, path))
     if not records and given.path.is_file():
         next(given.table(GROUPS), None)  # says which column it lacks
-    return LayerReport(TOOL, tuple(records), notes=("nncase tells no time: it prints 0.0 for every group",))
+    return LayerReport(TOOL, tuple(records), notes=NOTES)
 
 
 def _only(given: Given, heads: Mapping[Path, str], column: str) -> Path | None:

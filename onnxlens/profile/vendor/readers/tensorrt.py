@@ -1,7 +1,7 @@
 """TensorRT: the times of ``trtexec --exportProfile`` and the layers of ``--exportLayerInfo``.
 
-Sources: ``samples/common/sampleReporting.cpp`` and the files that ``trt-engine-explorer`` is tested with, in
-NVIDIA's repository TensorRT. A profile is ``[{"count": RUNS}, {"name":.., "timeMs":.., "averageMs":..}, ..]``.
+Sources: ``samples/common/sampleReporting.cpp`` and the examples of ``trt-engine-explorer``, in NVIDIA's
+repository TensorRT. A profile is ``[{"count": RUNS}, {"name":.., "timeMs":.., "averageMs":..}, ..]``.
 Built with ``--profilingVerbosity=detailed``, a layer of the other file is an object with its shapes and
 ``Metadata``: the ONNX nodes as ``[ONNX Layer: NAME]``, one after another behind the character 0x1F, groups of
 them behind 0x1E. Without that verbosity it is a name, and a fused name joins those of its nodes with `` + ``.
@@ -92,7 +92,7 @@ def _record(row: Any, layers: Mapping[str, Mapping[str, Any]], where: str) -> La
         name,
         str(layer.get("ParameterType", layer.get("LayerType", ""))),
         _sources(name, layer),
-        "gpu",
+        "dla" if layer.get("LayerType") == "DLA" else "gpu",
         known({"time_s": seconds(found["averageMs"], "ms", f"{where}: averageMs")}),
         _shapes(layer.get("Inputs")),
         _shapes(layer.get("Outputs")),
@@ -111,10 +111,10 @@ def _sources(name: str, layer: Mapping[str, Any]) -> tuple[str, ...]:
 
 def _shapes(tensors: Any) -> tuple[tuple[int, ...], ...]:
     """The shapes of a layer's tensors, where all of their sizes are known."""
-    sizes = [each.get("Dimensions") for each in tensors or () if isinstance(each, dict)]
-    return tuple(
-        tuple(shape) for shape in sizes if isinstance(shape, list) and all(type(n) is int for n in shape)
-    )
+    sizes: list[Any] = [each.get("Dimensions") for each in tensors or () if isinstance(each, dict)]
+    if not all(isinstance(shape, list) and all(type(n) is int and n >= 0 for n in shape) for shape in sizes):
+        return ()
+    return tuple(tuple(shape) for shape in sizes)
 
 
 READERS = (
