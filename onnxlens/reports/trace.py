@@ -52,9 +52,7 @@ def trace_document(ledger: Ledger, timings: Sequence[NodeTiming]) -> dict[str, A
         if (layers := _layers(ledger, tool))
     }
     if not runs:
-        raise UsageError(
-            "a trace needs measured times; give --latency, or --layers with times"
-        )
+        raise UsageError("a trace needs measured times; give --latency, or --layers with times")
     return {
         "displayTimeUnit": "ns",
         "otherData": {

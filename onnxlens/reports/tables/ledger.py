@@ -334,9 +334,9 @@ def _notes(ledger: Ledger, explain: bool) -> list[str]:
     """The totals, what was measured, the notes, and if ``explain`` the conventions of counting."""
     totals = ledger.totals
     macs = _total(totals, "macs", "{:,}".format)
-    short = "" if macs == UNKNOWN else f" ({short_count(totals.macs)})"
+    also = "" if macs == UNKNOWN else f" ({short_count(totals.macs)})"
     lines = [
-        f"total: {macs} MACs{short}, {_total(totals, 'flops', '{:,}'.format)} FLOPs, {totals.params:,} params",
+        f"total: {macs} MACs{also}, {_total(totals, 'flops', '{:,}'.format)} FLOPs, {totals.params:,} params",
         f"memory traffic, unfused: {_total(totals, 'moved_bytes', short_bytes)}; "
         f"activation memory at the peak: {_total(totals, 'peak_live_bytes', short_bytes)}; "
         f"resident weights: {short_bytes(totals.resident_weight_bytes)}",

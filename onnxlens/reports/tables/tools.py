@@ -145,10 +145,6 @@ class ToolView:
             for match in self.costs.matches
         ]
 
-    def is_divided(self, index: int) -> bool:
-        """Whether nodes of several modules have a part of a record's figures."""
-        return len({self.ledger.nodes[node].module_path for node in self.holders[index]}) > 1
-
     @cached_property
     def covered(self) -> Mapping[str, Collection[int]]:
         """By metric the nodes of all records that have it."""
