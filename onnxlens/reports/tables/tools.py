@@ -22,7 +22,7 @@ RATIOS = ("bound_ratio", "macs_ratio")
 TOOL_COLUMNS = (*METRICS, *RATIOS, "placement", "led", "refused")
 """What a report may have a column of, before the ``@``."""
 
-HEADLINES = ("time_s", "cycles", "off_chip_bytes", "macs", "error")
+HEADLINES = ("time_s", "cycles", "cost_share", "off_chip_bytes", "macs", "error")
 """What is said of a tool first: the first of these that it reports."""
 
 SHOWN = ("bound_ratio", "off_chip_bytes", "energy_pj", "error", "placement", "refused", "macs_ratio", "led")
