@@ -69,6 +69,7 @@ if TYPE_CHECKING:
     from onnxlens.pipeline.generate import generate_pictures as generate_pictures
     from onnxlens.pipeline.training import training_cost as training_cost
     from onnxlens.profile.count import rules as rules
+    from onnxlens.profile.vendor import readers as readers
     from onnxlens.specs.bench import BenchReport as BenchReport
     from onnxlens.specs.bench import BenchRequest as BenchRequest
     from onnxlens.specs.bill import BillRequest as BillRequest
@@ -127,6 +128,7 @@ _NAMES = {
     "pipeline.generate": ("generate_pictures",),
     "pipeline.training": ("training_cost",),
     "profile.count.rules": ("rules",),
+    "profile.vendor.readers": ("readers",),
     "specs.bench": ("BenchReport", "BenchRequest"),
     "specs.bill": ("BillRequest",),
     "specs.compiled": ("CompileAsk",),
@@ -157,7 +159,7 @@ def __getattr__(name: str) -> Any:
     if name not in _HOMES:
         raise AttributeError(f"module 'onnxlens' has no attribute {name!r}")
     found = import_module(f"onnxlens.{_HOMES[name]}")
-    return found if name == "rules" else getattr(found, name)
+    return found if name in ("readers", "rules") else getattr(found, name)
 
 
 def __dir__() -> list[str]:
