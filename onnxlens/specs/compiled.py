@@ -38,9 +38,7 @@ class CompileAsk:
 
     def __post_init__(self) -> None:
         if not self.tools or len(set(self.tools)) < len(self.tools):
-            raise UsageError(
-                "name the tools to compile with, each once; 'onnxlens compile --list' shows them"
-            )
+            raise UsageError("name the tools to compile with, each once; 'onnxlens compile --list' has them")
         for option, given in (("--chip", self.chips), ("--tool-path", self.paths)):
             for name in given:
                 if name not in self.tools:

@@ -15,10 +15,11 @@ WARMUP, RUNS = 1, 5
 
 def _compile(request: CompileRequest) -> LayerReport:
     source, folder = request.source, request.folder
+    outputs = list(source.outputs)
     asked = {
         "model": source.one_file(folder).name,
         "inputs": write_arrays(folder / "inputs.npz", source.inputs),
-        "outputs": list(source.outputs),
+        "outputs": outputs,
         "warmup": WARMUP,
         "runs": RUNS,
     }
@@ -26,7 +27,7 @@ def _compile(request: CompileRequest) -> LayerReport:
     outcome = run_worker(request.python, worker, asked, folder, request.timeout_s)
     result = result_of(outcome, "openvino")
     report = read_report(folder / "counters.json", "openvino")
-    got = read_arrays(folder / "outputs.npz", asked["outputs"])
+    got = read_arrays(folder / "outputs.npz", outputs)
     notes = (*report.notes, error_note(got, source.outputs), *result["notes"])
     return replace(report, version=result["version"], notes=notes)
 
