@@ -22,7 +22,7 @@ from onnxlens.profile.vendor.compilers.lookup import (
     compiler_of,
     named_python,
 )
-from onnxlens.specs.compiled import NO_PATHS, Compilation, CompileAsk, CompileReport, CompilerState
+from onnxlens.specs.compiled import Compilation, CompileAsk, CompileReport, CompilerState
 from onnxlens.specs.progress import Progress, silent
 from onnxlens.specs.temporary import temporary_folder
 
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from onnxlens.profile.graph.graph import Graph
 
 
-def list_compilers(paths: Mapping[str, Path] = NO_PATHS) -> Sequence[CompilerState]:
+def list_compilers(paths: Mapping[str, Path] | None = None) -> Sequence[CompilerState]:
     """Every tool that can compile, and what it lacks here.
 
     Args:
@@ -41,9 +41,9 @@ def list_compilers(paths: Mapping[str, Path] = NO_PATHS) -> Sequence[CompilerSta
     Raises:
         UsageError: a path is of no tool.
     """
-    for name in paths:
+    for name in paths or ():
         compiler_of(name)
-    return [_state(compiler_of(name), paths) for name in sorted(COMPILERS)]
+    return [_state(compiler_of(name), paths or {}) for name in sorted(COMPILERS)]
 
 
 def _state(compiler: Compiler, paths: Mapping[str, Path]) -> CompilerState:

@@ -3,16 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
-from types import MappingProxyType
 
 from onnxlens.errors import UsageError
 from onnxlens.specs.layers import LayerReport
 from onnxlens.specs.ledger import Ledger
-
-NO_PATHS: Mapping[str, Path] = MappingProxyType({})
-NO_CHIPS: Mapping[str, Sequence[str]] = MappingProxyType({})
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,8 +27,8 @@ class CompileAsk:
     """
 
     tools: tuple[str, ...]
-    chips: Mapping[str, Sequence[str]] = NO_CHIPS
-    paths: Mapping[str, Path] = NO_PATHS
+    chips: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    paths: Mapping[str, Path] = field(default_factory=dict)
     timeout_s: float = 1800
     keep: Path | None = None
 
