@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 COMPILERS: Mapping[str, str] = MappingProxyType(
     {
         "openvino": "openvino",
+        "qnn": "qnn",
     }
 )
 """By name the module of this folder that has it, as ``COMPILER``; loaded when it is asked for."""
