@@ -61,8 +61,10 @@ class _Chains:
         covered: dict[int, list[int]] = {}
         for node, index in (*self._backwards(self._freed), *self._forwards(), *self._backwards(None)):
             covered.setdefault(index, []).append(node)
-        for index, nodes in covered.items():
-            self._led[index] = replace(self._led[index], covered=tuple(sorted(nodes)))
+        of_nodes = {self._led[index].nodes: tuple(sorted(nodes)) for index, nodes in covered.items()}
+        for index in self._products:  # the parts of one layer have its nodes together
+            if found := of_nodes.get(self._led[index].nodes):
+                self._led[index] = replace(self._led[index], covered=found)
         return self._led
 
     def _take(self, node: int, index: int) -> tuple[int, int]:
