@@ -63,8 +63,7 @@ def test_openvino_says_how_long_every_layer_takes(model: Path, require_compiler:
     assert report.version == "2026.4.1"
     times = [layer.figures["time_s"] for layer in report.records if "time_s" in layer.figures]
     assert 0 < sum(times) < 10
-    led = (costs.led("time_s", "exact") or 0) + (costs.led("time_s", "shared") or 0)
-    assert led > 0.5 * sum(times)
+    assert {2, 3, 4} < set(costs.figures["time_s"])  # and the first Conv or the Relu in it, or both
     assert error_of(report) < 1e-5
 
 
@@ -72,10 +71,10 @@ def test_qnn_says_where_every_node_runs(model: Path, require_compiler: Require) 
     require_compiler("qnn")
     report, costs = compiled(model, "qnn", "v73")
     assert (report.version, report.chip) == ("2.7.0", "v73")
-    named = {layer.name: layer.placement for layer in report.records if layer.op_type}
-    assert named["second"] == "npu"
-    assert {costs.placement[node] for node in (0, 2, 3)} == {"npu"}
-    assert (costs.of("cycles", range(5)) or 0) > 0
+    assert [costs.placement[node] for node in range(5)] == ["npu", "npu", "npu", "npu", "cpu"]
+    assert list(costs.refused) == [4]
+    assert 4 not in costs.figures["cycles"]
+    assert (costs.of("cycles", range(4)) or 0) > 0
     assert 1e-6 < error_of(report) < 1e-2  # in float16
 
 
