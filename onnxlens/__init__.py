@@ -14,6 +14,8 @@ if TYPE_CHECKING:
     from onnxlens.api.calibrate import calibrate_host as calibrate_host
     from onnxlens.api.check import check_graph as check_graph
     from onnxlens.api.check_layers import check_layers as check_layers
+    from onnxlens.api.compile import compile_graph as compile_graph
+    from onnxlens.api.compile import list_compilers as list_compilers
     from onnxlens.api.export import export_graph as export_graph
     from onnxlens.api.extract import extract_module as extract_module
     from onnxlens.api.formula import formulas_of as formulas_of
@@ -78,6 +80,8 @@ if TYPE_CHECKING:
     from onnxlens.specs.bench import BenchReport as BenchReport
     from onnxlens.specs.bench import BenchRequest as BenchRequest
     from onnxlens.specs.bill import BillRequest as BillRequest
+    from onnxlens.specs.compiled import CompileAsk as CompileAsk
+    from onnxlens.specs.compiled import CompileReport as CompileReport
     from onnxlens.specs.flow import FlowRequest as FlowRequest
     from onnxlens.specs.generate import Control as Control
     from onnxlens.specs.generate import GenerateRequest as GenerateRequest
@@ -97,6 +101,7 @@ _NAMES = {
     "api.calibrate": ("calibrate_host",),
     "api.check": ("check_graph",),
     "api.check_layers": ("check_layers",),
+    "api.compile": ("compile_graph", "list_compilers"),
     "api.export": ("export_graph",),
     "api.extract": ("extract_module",),
     "api.formula": ("formulas_of", "ledger_at"),
@@ -143,6 +148,7 @@ _NAMES = {
     "profile.vendor.readers": ("readers",),
     "specs.bench": ("BenchReport", "BenchRequest"),
     "specs.bill": ("BillRequest",),
+    "specs.compiled": ("CompileAsk", "CompileReport"),
     "specs.flow": ("FlowRequest",),
     "specs.generate": ("Control", "GenerateRequest"),
     "specs.graph": ("GraphSpec",),
