@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from statistics import median_high, median_low
 from typing import Any
 
 from onnxlens.reports.numbers import TOOL_COSTS, counted, share
@@ -108,10 +107,11 @@ def doubts(ledger: Ledger, costs: ToolCosts) -> Sequence[str]:
             f"only {share(part, 1)} of {label} leads back to {ledger.graph}: is the report of another model, "
             "or of a file whose nodes have other names?"
         ]
-    ratios = [ratio for match in costs.matches if (ratio := _macs_ratio(ledger, match))]
-    if ratios and (median_low(ratios) >= OTHER_SIZE or median_high(ratios) <= 1 / OTHER_SIZE):
+    ratios = sorted(ratio for match in costs.matches if (ratio := _macs_ratio(ledger, match)))
+    low, high = (ratios[(len(ratios) - 1) // 2], ratios[len(ratios) // 2]) if ratios else (1.0, 1.0)
+    if low >= OTHER_SIZE or high <= 1 / OTHER_SIZE:
         return [
-            f"the layers of {label} have {median_low(ratios):.3g} times the MACs of {ledger.graph}: is the "
+            f"the layers of {label} have {low:.3g} times the MACs of {ledger.graph}: is the "
             "report of another picture size or batch?"
         ]
     return []
