@@ -35,8 +35,12 @@ RECORDED = {
     "openvino/benchmark_detailed_counters_report.csv": "openvino",
     "openvino/benchmark_average_counters_report.csv": "openvino",
     "openvino/benchmark_detailed_counters_report.json": "openvino",
+    "scalesim": "scalesim",
+    "scalesim/COMPUTE_REPORT.csv": "scalesim",
     "tt-perf/report.csv": "tt-perf",
     "tt-perf/ops_perf_results.csv": "tt-perf",
+    "zigzag": "zigzag",
+    "zigzag/node_a_complete.json": "zigzag",
 }
 
 

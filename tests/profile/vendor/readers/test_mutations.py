@@ -25,10 +25,18 @@ ORT = "onnxruntime/small-profile.json"
 TENSORRT = "tensorrt/hed.profile.json"
 CORE_ML = "core-ml/plan.json"
 AI_HUB = "ai-hub/profile.json"
+COUNTERS = "openvino/hed-counters.json"
+AVERAGE = "openvino/benchmark_average_counters_report.csv"
+TT_PERF = "tt-perf/report.csv"
+PROFILER = "tt-perf/ops_perf_results.csv"
+ZIGZAG = "zigzag/node_a_complete.json"
+SCALESIM = "scalesim/COMPUTE_REPORT.csv"
 
 FILES = {
     VELA: "ethos-u", QNN: "qnn", RKNN: "rknn", ACCURACY: "rknn", TRACE: "tpu-mlir", MAC: "k230",
     ERRORS: "k230", ORT: "onnxruntime", TENSORRT: "tensorrt", CORE_ML: "core-ml", AI_HUB: "qnn",
+    COUNTERS: "openvino", AVERAGE: "openvino", TT_PERF: "tt-perf", PROFILER: "tt-perf", ZIGZAG: "zigzag",
+    SCALESIM: "scalesim",
 }  # fmt: skip
 """One file of each format, and its tool."""
 
@@ -144,6 +152,48 @@ SPOILED: list[tuple[str, str, str, str]] = [
     (CORE_ML, "0.022767", "-0.1", r"operation 1: cost: expected a number .* found '-0.1'"),
     (AI_HUB, '"execution_time": 417', '"execution_time": "-"', r"layer 0: execution_time: expected a number"),
     (AI_HUB, '"name": "node_conv2d",', "", r"layer 0: expected the field 'name' among 'type'"),
+    (
+        COUNTERS,
+        '"real_time": 100.0',
+        '"real_time": -100.0',
+        r"node 1: real_time: expected a number .* '-100.0'",
+    ),
+    (COUNTERS, '"node_name": "image",', "", r"node 0: expected the field 'node_name' among 'node_type'"),
+    (
+        AVERAGE,
+        "realTime (ms)",
+        "Echtzeit (ms)",
+        r"line 1: no column 'realTime \(ms\)' of benchmark_app's report",
+    ),
+    (AVERAGE, ";0.703;", ";0,703;", r"line 5, column 'realTime \(ms\)': expected a number .* found '0,703'"),
+    (AVERAGE, ";brgconv_avx512_bf16;0.703;0.703", "", r"line 5: expected a layer of benchmark_app's report"),
+    (AVERAGE, "Total;", "Sum;", r"line 50: the last table has no total; is the report whole"),
+    (TT_PERF, ",0,10.429,", ",0,inf,", r"line 3, column 'Device Time': expected a number .* found 'inf'"),
+    (TT_PERF, "Device Time", "Zeit", r"line 1: no column 'Device Time' among 'ID', 'Total %', "),
+    (
+        PROFILER,
+        ",2048,0,wormhole_b0",
+        ",2048,1,wormhole_b0",
+        r"line 6: a second device; give the table of tt-perf",
+    ),
+    (PROFILER, "DEVICE ID", "DEVICE", r"line 1: no column 'DEVICE ID'"),
+    (PROFILER, ",3838,3038,", ",3838,-3038,", r"line 5, column 'DEVICE KERNEL DURATION \[ns\]': .* '-3038'"),
+    (ZIGZAG, '"computation": 1152.0', '"computation": NaN', r"expected a number .* found 'NaN'"),
+    (ZIGZAG, '"computation": 1152.0', '"work": 1152.0', r"latency: expected the field 'computation' among"),
+    (ZIGZAG, '"name": "node_a"', '"title": "node_a"', r"layer: expected the field 'name' among 'title'"),
+    (
+        SCALESIM,
+        "Stall Cycles",
+        "Stalls",
+        r"COMPUTE_REPORT.csv, line 1: no column 'Stall Cycles' among 'LayerID'",
+    ),
+    (
+        SCALESIM,
+        "0, 230, 157, 0",
+        "0, 230, x, 0",
+        r"line 2, column 'Total Cycles': expected a number .* found 'x'",
+    ),
+    (SCALESIM, "0, 230, 157, 0", "0, 230, 157, 158", r"line 2: 158 stalls of 157 cycles"),
 ]
 
 
