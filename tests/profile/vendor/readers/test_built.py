@@ -220,3 +220,20 @@ def test_tpu_mlir_by_tensor_locations(tmp_path: Path) -> None:
     report = read_report(trace, names=written(tmp_path, "tensor_location.json", commands))
     assert by_name(report)["Conv2D_58"].sources == ("relu_1_Relu",)
     assert by_name(report)["Conv2D_54"].sources == ()
+
+
+INSPECTOR = ",event_block_name,event_name,p50 (us),is_delegated_op,delegate_backend_name\n"
+
+
+def test_executorch_with_a_delegate_in_a_unit_of_its_own(tmp_path: Path) -> None:
+    """Cycles, below a head that says microseconds: only the call has a time."""
+    rows = "0,Execute,conv,51200,True,Npu\n1,Execute,DELEGATE_CALL,40,False,Npu\n"
+    conv, call = read_report(written(tmp_path, "x.csv", INSPECTOR + rows)).records
+    assert (conv.figures, call.figures) == ({}, {"time_s": 4e-05})
+
+
+def test_executorch_with_a_delegated_operator_without_its_call(tmp_path: Path) -> None:
+    with pytest.raises(
+        UsageError, match="x.csv, line 2: the operator of a delegate, without the DELEGATE_CALL"
+    ):
+        read_report(written(tmp_path, "x.csv", INSPECTOR + "0,Execute,conv,5,True,Npu\n"))

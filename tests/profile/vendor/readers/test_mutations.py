@@ -26,6 +26,8 @@ TENSORRT = "tensorrt/hed.profile.json"
 CORE_ML = "core-ml/plan.json"
 AI_HUB = "ai-hub/profile.json"
 COUNTERS = "openvino/hed-counters.json"
+EXECUTORCH = "executorch/small-xnnpack.csv"
+PRINTED = "executorch/small-xnnpack.txt"
 AVERAGE = "openvino/benchmark_average_counters_report.csv"
 TT_PERF = "tt-perf/report.csv"
 PROFILER = "tt-perf/ops_perf_results.csv"
@@ -36,7 +38,7 @@ FILES = {
     VELA: "ethos-u", QNN: "qnn", RKNN: "rknn", ACCURACY: "rknn", TRACE: "tpu-mlir", MAC: "k230",
     ERRORS: "k230", ORT: "onnxruntime", TENSORRT: "tensorrt", CORE_ML: "core-ml", AI_HUB: "qnn",
     COUNTERS: "openvino", AVERAGE: "openvino", TT_PERF: "tt-perf", PROFILER: "tt-perf", ZIGZAG: "zigzag",
-    SCALESIM: "scalesim",
+    SCALESIM: "scalesim", EXECUTORCH: "executorch", PRINTED: "executorch",
 }  # fmt: skip
 """One file of each format, and its tool."""
 
@@ -167,7 +169,16 @@ SPOILED: list[tuple[str, str, str, str]] = [
     ),
     (AVERAGE, ";0.703;", ";0,703;", r"line 5, column 'realTime \(ms\)': expected a number .* found '0,703'"),
     (AVERAGE, ";brgconv_avx512_bf16;0.703;0.703", "", r"line 5: expected a layer of benchmark_app's report"),
-    (AVERAGE, "Total;", "Sum;", r"line 50: the last table has no total; is the report whole"),
+    (AVERAGE, "Total;", "Sum;", r"line 52: the last table has no total; is the report whole"),
+    (
+        EXECUTORCH,
+        ",p50 (ms),",
+        ",p50,",
+        r"line 1: no column such as 'p50 \(ms\)'; write it with include_units=True",
+    ),
+    (EXECUTORCH, "0.012575,0.013009,", "0.012575,-1,", r"line 7, column 'p50 \(ms\)': .* found '-1'"),
+    (EXECUTORCH, "event_name", "event", r"line 1: no column 'event_name' among '', 'event_block_name'"),
+    (PRINTED, "0.013009", "zero", r"line 14, column 'p50 \(ms\)': .* found 'zero'"),
     (TT_PERF, ",0,10.429,", ",0,inf,", r"line 3, column 'Device Time': expected a number .* found 'inf'"),
     (TT_PERF, "Device Time", "Zeit", r"line 1: no column 'Device Time' among 'ID', 'Total %', "),
     (
@@ -244,7 +255,7 @@ BINARY = bytes(range(256)) * 40
         (lambda data: b"\n \r\n", "the file is empty"),
         (lambda data: BINARY, r"line \d+: not text"),
         (lambda data: data[: len(data) // 2] + BINARY, r"line \d+: not text"),
-        (lambda data: data[:40] + "ä".encode("latin-1") + data[40:], r"not text in UTF-8 \(byte 0xe4\)"),
+        (lambda data: "ä".encode("latin-1") + data, r"not text in UTF-8 \(byte 0xe4\)"),
         (lambda data: b"\x1f\x8b\x08" + data, "not text in UTF-8"),
     ],
     ids=["empty", "blank", "binary", "binary in it", "latin-1", "gzip"],

@@ -236,3 +236,29 @@ def test_scalesim() -> None:
     }
     assert (first.sources, last.sources) == (("node_a",), ("node_y",))
     assert report_of("scalesim", alone=True).records[0].sources == ()
+
+
+def test_executorch() -> None:
+    report = report_of("executorch/small.csv")
+    convolution, relu, *_, product = report.records
+    # the middle of 793,702, 763,597 and 6,927,601 ns; the framework's own rows are no layers
+    assert convolution.figures == {"time_s": 0.000793702}
+    assert (convolution.op_type, convolution.sources) == ("aten.convolution.default", ("conv",))
+    assert relu.sources == ("act",)
+    assert product.sources == ("head",)
+    assert {record.placement for record in report.records} == {"cpu"}
+    assert len(report.records) == 5
+
+
+@pytest.mark.parametrize("name", ["small-xnnpack.csv", "small-xnnpack.txt"])
+def test_executorch_with_a_delegate(name: str) -> None:
+    """What XNNPACK ran has 1, 8 and 1 us of the 13.009 of its call, which has the rest."""
+    first, convolution, last, call, *_, second, _ = report_of(f"executorch/{name}").records
+    times = [record.figures["time_s"] for record in (first, convolution, last, call)]
+    assert times == pytest.approx([1e-6, 8e-6, 1e-6, 3.009e-6], rel=1e-8)
+    assert (convolution.op_type, convolution.placement) == ("Convolution", "XnnpackBackend")
+    assert second.figures == {
+        "time_s": pytest.approx(0.851e-6)
+    }  # its only operator took no time that it tells
+    # 27.22 us for the whole method, with what is between its operators
+    assert total(report_of(f"executorch/{name}"), "time_s") == pytest.approx(26.078e-6, rel=1e-8)
