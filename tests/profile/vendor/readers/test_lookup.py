@@ -19,6 +19,7 @@ from tests.profile.vendor.readers.recorded import DATA, report_of
 
 RECORDED = {
     "ethos-u/hed-u55-256_per-layer.csv": "ethos-u",
+    "ethos-u/ds-cnn-legacy_per-layer.csv": "ethos-u",
     "k230": "k230",
     "k230/mac.csv": "k230",
     "k230/quant_error.csv": "k230",

@@ -27,12 +27,28 @@ def test_vela() -> None:
     convolution, fused = report.records[2:4]
     # 64 outputs of 3 x 9 products at 128 x 128 positions; a fused Relu has no figure at all
     assert convolution.figures["macs"] == 64 * 3 * 9 * 128 * 128
-    assert convolution.figures["memory_cycles"] == 40960  # of flash: DRAM has none
+    assert convolution.figures["memory_cycles"] == 40960  # of flash off the chip: DRAM has none
     assert (convolution.op_type, convolution.placement) == ("Conv2D", "npu")
     assert fused.figures == {}
     # Vela counts the 2 x 2 windows of the four poolings too: 4 products per output
     pools = sum(4 * c * (s // 2) ** 2 for c, s in [(64, 128), (128, 64), (256, 32), (512, 16)])
     assert total(report, "macs") == HED_MACS + pools
+
+
+def test_vela_with_the_compiler_before_regor() -> None:
+    """Its table has the column Network% twice, and floats."""
+    report = report_of("ethos-u/ds-cnn-legacy_per-layer.csv")
+    *_, product = report.records
+    assert (product.op_type, product.name) == ("FULLY_CONNECTED", "t30")
+    assert product.figures == {
+        "cycles": 111664,
+        "compute_cycles": 20025,
+        "memory_cycles": 111664,
+        "macs": 96000,
+    }
+    assert all(isinstance(figure, int) for figure in product.figures.values())
+    # what Vela prints of the whole network
+    assert total(report, "macs") == 2624000
 
 
 def test_nncase() -> None:
