@@ -1,7 +1,7 @@
 """Vela's ``*_per-layer.csv``: what Arm's compiler for the Ethos-U expects of every operator.
 
-Source: ``stats_writer.py`` and ``npu_performance.py`` of ethos-u-vela 5.2.0 and files that it wrote: the former
-is of its compiler Regor, the latter of the one before, and of Vela 3 and 4, whose table names two columns
+Source: ``stats_writer.py`` and ``npu_performance.py`` of ethos-u-vela 5.2.0 and files that it wrote: the one
+is of its compiler Regor, the other of the one before, and of Vela 3 and 4, whose table names two columns
 ``Network%``. ``Op Cycles`` is the largest of the NPU's and the memories' cycles, for they overlap, so
 ``cycles`` is not their sum; bandwidth is not in the file. An operator that is fused into the one before has a
 row of zeros, whose figures that one has. One on the CPU has zeros too: it is not modelled.
@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from onnxlens.profile.vendor.readers.given import Given, Row
 from onnxlens.profile.vendor.readers.reader import Reader
-from onnxlens.profile.vendor.readers.values import known
+from onnxlens.profile.vendor.readers.values import known, refuse
 from onnxlens.specs.layers import LayerRecord, LayerReport
 
 TOOL = "ethos-u"
@@ -52,7 +52,9 @@ def _record(row: Row) -> LayerRecord:
         "macs": row.whole("MAC Count"),
     }
     name = row["Name"]
-    operator = next((row[column] for column in OPERATORS if column in row.columns), "")
+    operator = next((row[column] for column in OPERATORS if column in row.columns), None)
+    if operator is None:
+        refuse(f"{row.where}, line 1", f"no column {OPERATORS[0]!r}, nor {OPERATORS[1]!r}")
     return LayerRecord(name, operator, (name,), row.get("Target").lower(), known(figures))
 
 

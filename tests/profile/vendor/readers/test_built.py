@@ -46,6 +46,24 @@ def test_tensorrt_by_names(names: Path | None) -> None:
     ]
 
 
+@pytest.mark.parametrize(
+    ("name", "sources"),
+    [
+        # as TensorRT 7 has them
+        ("conv1 + relu1 input reformatter 0", ()),
+        ("a + relu_a || b + relu_b", ("a", "relu_a", "b", "relu_b")),
+        # and later ones
+        ("/neck/Concat_/neck/Resize_output_0_clone_0 copy", ()),
+        ("[trainStation1]", ()),
+        ("(Unnamed Layer* 718) [NMS]_1_output[DevicetoShapeHostCopy]", ()),
+        ("/head/copy/Conv + /head/copy/Relu", ("/head/copy/Conv", "/head/copy/Relu")),
+    ],
+)
+def test_tensorrt_names(name: str, sources: tuple[str, ...], tmp_path: Path) -> None:
+    profile = written(tmp_path, "engine.profile", [{"count": 1}, {"name": name, "averageMs": 1}])
+    assert read_report(profile).records[0].sources == sources
+
+
 def test_tensorrt_as_a_folder(tmp_path: Path) -> None:
     for name in ("hed.profile.json", "hed.layers.json"):
         written(tmp_path, name, (DATA / "tensorrt" / name).read_text(encoding="utf-8"))

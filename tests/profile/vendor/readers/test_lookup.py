@@ -251,6 +251,8 @@ def test_a_file_that_does_not_exist(tmp_path: Path) -> None:
     [
         ("name,time_us", "node_a,12.5", {"time_s": 1.25e-05}),
         ("layer,time", "node_a,2", {"time_s": 2.0}),
+        ("Name,Time (ms)", "node_a,2", {"time_s": 0.002}),
+        ("Layer,Duration [µs],Bytes", "node_a,2,7", {"time_s": 2e-06}),
         ("node;latency_ms;macs", "node_a;0,5;7", None),
         ("node;latency_ms;macs", "node_a;0.5;7", {"time_s": 0.0005, "macs": 7}),
         ("module\ttime_ns\tcycles", "node_a\t\t4", {"cycles": 4}),
