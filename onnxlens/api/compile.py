@@ -146,13 +146,6 @@ class _Source:
         return str(self._it.target)
 
     @property
-    def network(self) -> Mapping[str, Any]:
-        chosen = self._it.settings
-        asked = {name: getattr(chosen, name) for name in ("batch", "height", "width", "dtype", "factory")}
-        weights = str(chosen.weights or "seeded")
-        return {"target": self.name, "weights": weights, **asked}
-
-    @property
     def graph(self) -> Graph:
         return self._it.graph
 
@@ -173,3 +166,9 @@ class _Source:
         from onnxlens.profile.subgraph.one_file import write_one_file
 
         return write_one_file(self._it.runnable_path, self.graph, folder / "model.onnx", producer)
+
+    def traced(self, path: Path) -> Mapping[str, str]:
+        from onnxlens.api.traced import write_traced
+
+        self._it.progress("tracing the module", 0, 0)
+        return write_traced(self._it, path)

@@ -26,7 +26,10 @@ if TYPE_CHECKING:
 
 COMPILERS: Mapping[str, str] = MappingProxyType(
     {
+        "ethos-u": "ethos_u",
         "openvino": "openvino",
+        "rknn": "rknn",
+        "tpu-mlir": "tpu_mlir",
     }
 )
 """By name the module of this folder that has it, as ``COMPILER``; loaded when it is asked for."""
@@ -73,10 +76,6 @@ class Source(Protocol):
         """What the target names, as the user gave it."""
 
     @property
-    def network(self) -> Mapping[str, Any]:
-        """``target`` and the settings of the PyTorch network that it is of, as plain data."""
-
-    @property
     def graph(self) -> Graph:
         """The graph whose nodes the figures are for."""
 
@@ -95,13 +94,24 @@ class Source(Protocol):
             UsageError: it would be larger than a protobuf can be.
         """
 
+    def traced(self, path: Path) -> Mapping[str, str]:
+        """Write the PyTorch module with its weights as ``torch.export`` saves it.
+
+        Returns:
+            By the name of each operation the name of its node in the graph, else its module's path.
+
+        Raises:
+            UsageError: the module of the file is not known.
+            ExportError: it cannot be traced.
+        """
+
 
 @dataclass(frozen=True, slots=True)
 class CompileRequest:
     """What a compiler is given.
 
     Attributes:
-        chip: one of the compiler's, by default its first; "" where it has none.
+        chip: one of the compiler's, by default its first, with its variants; "" where it has none.
         folder: for what goes in and comes out; it is the user's if the files are to be kept.
     """
 
@@ -124,6 +134,7 @@ class Compiler:
         find: the environment that has it: of the Python that is named, else of this process.
         compile: raises ToolError, in one line, if the tool fails; nodes that it refuses are in the report.
         chips: that it compiles for, the default first; none if there is nothing to choose.
+        variants: of a chip, what may stand behind it: ``CHIP@WORD+WORD``.
     """
 
     name: str
@@ -132,16 +143,23 @@ class Compiler:
     find: Callable[[Path | None], Found]
     compile: Callable[[CompileRequest], LayerReport]
     chips: tuple[str, ...] = ()
+    variants: Callable[[str], Sequence[str]] = lambda chip: ()
 
     def chip(self, asked: str = "") -> str:
         """The chip that is asked for.
 
         Raises:
-            UsageError: the compiler has no such chip.
+            UsageError: the compiler has no such chip, or that no such variant.
         """
-        if asked and asked not in self.chips:
+        name, _, words = asked.partition("@")
+        if asked and name not in self.chips:
             known = f"it compiles for {', '.join(self.chips)}" if self.chips else "it has no chips to choose"
-            raise UsageError(f"{self.name}: there is no chip {asked!r}; {known}")
+            raise UsageError(f"{self.name}: there is no chip {name!r}; {known}")
+        known_words = self.variants(name) if words else ()
+        for word in words.split("+") if words else ():
+            if word not in known_words:
+                others = f"it has {', '.join(known_words)}" if known_words else "it has none"
+                raise UsageError(f"{self.name}: {name} has no variant {word!r}; {others}")
         return asked or next(iter(self.chips), "")
 
 

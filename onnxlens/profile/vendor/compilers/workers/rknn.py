@@ -1,0 +1,59 @@
+"""Run by the Python that has rknn-toolkit2: an ONNX file to the compiler's table of layers, which it prints.
+
+All that it prints is its report, which is the worker's log.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+
+def _dataset() -> list[str]:
+    """The sample, as a file of each input; the list of them is ``dataset.txt``."""
+    import numpy as np
+
+    names = []
+    with np.load("inputs.npz") as arrays:
+        for name in arrays.files:
+            names.append(f"input{name}.npy")
+            np.save(names[-1], arrays[name])
+    Path("dataset.txt").write_text(" ".join(names) + "\n", encoding="utf-8")
+    return names
+
+
+def _done(code: int, step: str) -> None:
+    if code:
+        sys.exit(f"rknn-toolkit2's {step} returned {code}")
+
+
+def _compiled(tool: Any, request: dict[str, Any]) -> dict[str, str]:
+    """Have the table printed; for int8 the files of the error at each tensor."""
+    quantizes = request["dtype"] == "int8"
+    tool.config(target_platform=request["chip"])
+    _done(tool.load_onnx(model=request["model"]), "load_onnx")
+    if not quantizes:
+        _done(tool.build(do_quantization=False), "build")
+        return {}
+    names = _dataset()
+    _done(tool.build(do_quantization=True, dataset="dataset.txt"), "build")
+    _done(tool.accuracy_analysis(inputs=names, output_dir="errors"), "accuracy_analysis")
+    return {"errors": "errors/error_analysis.txt"}
+
+
+def main(path: str) -> None:
+    from rknn.api import RKNN
+
+    request = json.loads(Path(path).read_text(encoding="utf-8"))
+    tool = RKNN(verbose=True)
+    files = _compiled(tool, request)
+    result = {"status": "done", "version": version("rknn-toolkit2"), "files": {"table": "log.txt", **files}}
+    sys.stdout.flush()
+    Path("result.json").write_text(json.dumps(result), encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main(sys.argv[1])
