@@ -20,7 +20,7 @@ CALL = re.compile(r"@\d+$")
 
 
 def write_traced(it: OpenedTarget, path: Path) -> Mapping[str, str]:
-    """Write the module as ``torch.export`` saves it, with weights, in float32 also where the file is in halves.
+    """Write the module with its weights as ``torch.export`` saves it; in float32 where the file is in halves.
 
     Returns:
         By the name of each operation what it is in the file: the name of its node, else its module's path.

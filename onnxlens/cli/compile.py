@@ -33,6 +33,7 @@ FAILED = 1
 @click.option("--list", "listed", is_flag=True, help="List the tools: what is there, and how to install it.")
 @repeated("--chip", "chips", "TOOL=CHIP[,CHIP]", list_of(str), "The chips that a tool compiles for")
 @repeated("--tool-path", "paths", "TOOL=PATH", Path, "The Python, or its environment, that has a tool")
+@repeated("--given", "given", "TOOL=FILE", Path, "The file that a tool compiles: ethos-u an int8 .tflite")
 @click.option(
     "--timeout",
     "timeout_s",
@@ -52,6 +53,7 @@ def compile(  # noqa: A001 - the verb's name
     listed: bool,
     chips: Mapping[str, Sequence[str]],
     paths: Mapping[str, Path],
+    given: Mapping[str, Path],
     timeout_s: float,
     keep: Path | None,
     output_format: str,
@@ -69,7 +71,7 @@ def compile(  # noqa: A001 - the verb's name
     from onnxlens.reports.tables.compiled import compile_document, compile_table
 
     named = tuple(name.strip() for name in tools.split(",") if name.strip())
-    ask = CompileAsk(named, chips, paths, timeout_s, keep)
+    ask = CompileAsk(named, chips, paths, given, timeout_s, keep)
     with progress.shown(f"compile {target}") as show:
         report = onnxlens.compile_graph(target, ask, settings_from(options), show)
     print_result(output_format, partial(compile_document, report), partial(compile_table, report))

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from types import MappingProxyType
+from typing import Any
 
 from onnxlens.errors import UsageError
 from onnxlens.profile.vendor.compilers.child import WORKERS, run_worker
@@ -72,15 +73,16 @@ def configuration(chip: str) -> Mapping[str, str]:
 
 def _compile(request: CompileRequest) -> LayerReport:
     source, folder, chosen = request.source, request.folder, configuration(request.chip)
-    asked = {**chosen, "program": "module.pt2", "labels": source.traced(folder / "module.pt2")}
-    write_arrays(folder / "inputs.npz", source.inputs)
+    if request.given:
+        asked: dict[str, Any] = {**chosen, "tflite": str(request.given.absolute())}
+    else:
+        asked = {**chosen, "program": "module.pt2", "labels": source.traced(folder / "module.pt2")}
+        write_arrays(folder / "inputs.npz", source.inputs)
     worker = WORKERS / "ethos_u.py"
     result = result_of(run_worker(request.python, worker, asked, folder, request.timeout_s), "ethos-u")
     report = read_report(folder / result["files"]["table"], "ethos-u", chip=request.chip)
-    how = (
-        f"{chosen['accelerator']}, {chosen['system']}, {chosen['memory']}; int8, calibrated by one sample; "
-        f"{result['version']}"
-    )
+    made = request.given.name if request.given else "int8, calibrated by one sample"
+    how = f"{chosen['accelerator']}, {chosen['system']}, {chosen['memory']}; {made}"
     return replace(report, version=result["version"], notes=(*report.notes, how))
 
 
@@ -91,5 +93,6 @@ COMPILER = Compiler(
     find=lambda python: find_packages(PACKAGES, python),
     compile=_compile,
     chips=tuple(f"{family}-{macs}" for family, sizes in UNITS.items() for macs in sizes),
+    takes=".tflite",
     variants=_variants,
 )

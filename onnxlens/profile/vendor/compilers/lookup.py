@@ -12,7 +12,7 @@ from functools import cache
 from importlib import import_module
 from pathlib import Path
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from onnxlens.errors import UsageError
 from onnxlens.profile.vendor.compilers.child import clean_environment
@@ -113,6 +113,7 @@ class CompileRequest:
     Attributes:
         chip: one of the compiler's, by default its first, with its variants; "" where it has none.
         folder: for what goes in and comes out; it is the user's if the files are to be kept.
+        given: the file that is to be compiled, where the user has it.
     """
 
     source: Source
@@ -121,6 +122,7 @@ class CompileRequest:
     folder: Path
     timeout_s: float
     progress: Progress
+    given: Path | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,6 +136,7 @@ class Compiler:
         find: the environment that has it: of the Python that is named, else of this process.
         compile: raises ToolError, in one line, if the tool fails; nodes that it refuses are in the report.
         chips: that it compiles for, the default first; none if there is nothing to choose.
+        takes: how the name of a file ends that the user may give it; "" if it takes none.
         variants: of a chip, what may stand behind it: ``CHIP@WORD+WORD``.
     """
 
@@ -143,6 +146,7 @@ class Compiler:
     find: Callable[[Path | None], Found]
     compile: Callable[[CompileRequest], LayerReport]
     chips: tuple[str, ...] = ()
+    takes: str = ""
     variants: Callable[[str], Sequence[str]] = lambda chip: ()
 
     def chip(self, asked: str = "") -> str:
@@ -161,6 +165,19 @@ class Compiler:
                 others = f"it has {', '.join(known_words)}" if known_words else "it has none"
                 raise UsageError(f"{self.name}: {name} has no variant {word!r}; {others}")
         return asked or next(iter(self.chips), "")
+
+    def require_given(self, path: Path | None) -> None:
+        """Refuse a file that it does not take.
+
+        Raises:
+            UsageError: the file is missing, or of another kind.
+        """
+        if path is None:
+            return
+        if not self.takes:
+            raise UsageError(f"--given {self.name}={path}: this tool compiles what is made from the target")
+        if not path.is_file() or path.suffix != self.takes:
+            raise UsageError(f"--given {self.name}={path}: expected a file {self.takes}")
 
 
 def compiler_of(name: str) -> Compiler:

@@ -1,4 +1,4 @@
-"""Rockchip's rknn-toolkit2: cycles of its cost model by layer, in float16; in int8 the error of every tensor too."""
+"""Rockchip's rknn-toolkit2: cycles of its cost model by layer; in int8 the error of every tensor too."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Sophgo's tpu-mlir: the trace of its cycle model, instruction by instruction, led back to the model's tensors."""
+"""Sophgo's tpu-mlir: the trace of its cycle model, instruction by instruction."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
-"""Run by the Python that has litert-torch, ai-edge-quantizer and Vela: a traced module to Vela's table of layers.
+"""Converts a traced module to int8 TFLite, and has Vela write its table of layers: see ``start.py``.
 
-A module comes as ``torch.export`` saves it, and goes by way of an int8 TFLite file; such a file can come too.
+It runs where litert-torch, ai-edge-quantizer and Vela are. A TFLite file may be given in the module's place.
 """
 
 from __future__ import annotations
@@ -78,19 +78,17 @@ def _compiled(path: Path, request: dict[str, Any]) -> Path:
     return found
 
 
-def main(path: str) -> None:
-    request = json.loads(Path(path).read_text(encoding="utf-8"))
+def _main(request: dict[str, Any]) -> dict[str, Any]:
     given = request.get("tflite")
-    tflite = Path(given) if given else _quantized(_converted(request))
-    table = _compiled(tflite, request)
+    table = _compiled(Path(given) if given else _quantized(_converted(request)), request)
     tools = ["ethos-u-vela"] if given else ["ethos-u-vela", "litert-torch", "ai-edge-quantizer"]
-    result = {
+    return {
         "status": "done",
         "version": ", ".join(f"{name} {version(name)}" for name in tools),
         "files": {"table": str(table)},
     }
-    Path("result.json").write_text(json.dumps(result), encoding="utf-8")
 
 
 if __name__ == "__main__":
-    main(sys.argv[1])
+    written = _main(json.loads(Path(sys.argv[1]).read_text(encoding="utf-8")))
+    Path("result.json").write_text(json.dumps(written), encoding="utf-8")

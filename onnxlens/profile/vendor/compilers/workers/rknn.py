@@ -1,6 +1,6 @@
-"""Run by the Python that has rknn-toolkit2: an ONNX file to the compiler's table of layers, which it prints.
+"""Has rknn-toolkit2 compile an ONNX file and print its table of layers: a script, see ``start.py``.
 
-All that it prints is its report, which is the worker's log.
+What it prints is its report, which so is the worker's log.
 """
 
 from __future__ import annotations
@@ -11,11 +11,12 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+from rknn.api import RKNN
+
 
 def _dataset() -> list[str]:
     """The sample, as a file of each input; the list of them is ``dataset.txt``."""
-    import numpy as np
-
     names = []
     with np.load("inputs.npz") as arrays:
         for name in arrays.files:
@@ -44,16 +45,11 @@ def _compiled(tool: Any, request: dict[str, Any]) -> dict[str, str]:
     return {"errors": "errors/error_analysis.txt"}
 
 
-def main(path: str) -> None:
-    from rknn.api import RKNN
-
-    request = json.loads(Path(path).read_text(encoding="utf-8"))
-    tool = RKNN(verbose=True)
-    files = _compiled(tool, request)
-    result = {"status": "done", "version": version("rknn-toolkit2"), "files": {"table": "log.txt", **files}}
-    sys.stdout.flush()
-    Path("result.json").write_text(json.dumps(result), encoding="utf-8")
+def _main(request: dict[str, Any]) -> dict[str, Any]:
+    files = _compiled(RKNN(verbose=True), request)
+    return {"status": "done", "version": version("rknn-toolkit2"), "files": {"table": "log.txt", **files}}
 
 
 if __name__ == "__main__":
-    main(sys.argv[1])
+    written = _main(json.loads(Path(sys.argv[1]).read_text(encoding="utf-8")))
+    Path("result.json").write_text(json.dumps(written), encoding="utf-8")

@@ -1,4 +1,4 @@
-"""Run by the Python that has tpu-mlir: an ONNX file to the trace of its cycle model and the final MLIR.
+"""Has tpu-mlir compile an ONNX file and trace its cycle model: a script, see ``start.py``.
 
 The wheel expects the C library of its own build machine and PyTorch. Its programs get links to its other
 libraries alone, and where PyTorch is missing an empty module of that name: they import it and use it for
@@ -17,6 +17,8 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 OF_THE_SYSTEM = ("ld-linux", "libc.", "libdl.", "libm.", "libpthread.", "librt.")
 
 TORCH = "def __getattr__(name):\n    raise AttributeError(f'PyTorch is not installed: {name}')\n"
@@ -34,7 +36,7 @@ def _environment(root: Path) -> Mapping[str, str]:
     if find_spec("torch") is None:
         (packages / "torch.py").write_text(TORCH, encoding="utf-8")
     python, programs = root / "python", root / "cross_toolchains" / "ppl_compile"
-    paths = {
+    paths: dict[str, list[Any]] = {
         "PATH": [root / "bin", python / "tools", python / "utils", os.environ.get("PATH", "")],
         "PYTHONPATH": [root, python, root / "customlayer" / "python", root.parent, packages],
         "LD_LIBRARY_PATH": [root / "lib", root / "lib" / "capi", libraries],
@@ -69,21 +71,18 @@ def _compiled(request: Mapping[str, Any], environment: Mapping[str, str]) -> Map
 
 def _write_sample(names: Sequence[str]) -> None:
     """The sample, by the names of the inputs."""
-    import numpy as np
-
     Path("samples").mkdir()
     with np.load("inputs.npz") as arrays:
         np.savez("samples/sample.npz", **{name: arrays[str(at)] for at, name in enumerate(names)})
 
 
-def main(path: str) -> None:
-    request = json.loads(Path(path).read_text(encoding="utf-8"))
+def _main(request: dict[str, Any]) -> dict[str, Any]:
     spec = find_spec("tpu_mlir")
     assert spec is not None and spec.origin is not None
     files = _compiled(request, _environment(Path(spec.origin).parent))
-    result = {"status": "done", "version": version("tpu-mlir"), "files": files}
-    Path("result.json").write_text(json.dumps(result), encoding="utf-8")
+    return {"status": "done", "version": version("tpu-mlir"), "files": files}
 
 
 if __name__ == "__main__":
-    main(sys.argv[1])
+    written = _main(json.loads(Path(sys.argv[1]).read_text(encoding="utf-8")))
+    Path("result.json").write_text(json.dumps(written), encoding="utf-8")
