@@ -54,11 +54,11 @@ def _run(tool: str, arguments: Sequence[str], environment: Mapping[str, str]) ->
 
 def _compiled(request: Mapping[str, Any], environment: Mapping[str, str]) -> Mapping[str, str]:
     """The trace and the final MLIR; no bmodel is checked against the model."""
-    chip, kind = request["chip"], request["dtype"]
+    chip, kind = request["chip"], {"float16": "F16", "int8": "INT8"}[request["dtype"]]
     told = ["--model_name", "model", "--model_def", request["model"], "--mlir", "model.mlir"]
     _run("model_transform", [*told, "--not_inference"], environment)
-    chosen = ["--mlir", "model.mlir", "--chip", chip, "--quantize", kind.upper(), "--model", "model.bmodel"]
-    if kind == "int8":
+    chosen = ["--mlir", "model.mlir", "--chip", chip, "--quantize", kind, "--model", "model.bmodel"]
+    if kind == "INT8":
         _write_sample(request["inputs"])
         samples = ["model.mlir", "--dataset", "samples", "--input_num", "1", "-o", "ranges.txt"]
         _run("run_calibration", samples, environment)
@@ -80,7 +80,7 @@ def _main(request: dict[str, Any]) -> dict[str, Any]:
     spec = find_spec("tpu_mlir")
     assert spec is not None and spec.origin is not None
     files = _compiled(request, _environment(Path(spec.origin).parent))
-    return {"status": "done", "version": version("tpu-mlir"), "files": files}
+    return {"status": "done", "version": version("tpu-mlir"), "report": ".", "files": files}
 
 
 if __name__ == "__main__":
