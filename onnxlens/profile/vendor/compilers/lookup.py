@@ -30,6 +30,7 @@ COMPILERS: Mapping[str, str] = MappingProxyType(
         "openvino": "openvino",
         "rknn": "rknn",
         "tpu-mlir": "tpu_mlir",
+        "qnn": "qnn",
     }
 )
 """By name the module of this folder that has it, as ``COMPILER``; loaded when it is asked for."""

@@ -47,7 +47,7 @@ def _compiled(tool: Any, request: dict[str, Any]) -> dict[str, str]:
 
 def _main(request: dict[str, Any]) -> dict[str, Any]:
     files = _compiled(RKNN(verbose=True), request)
-    return {"status": "done", "version": version("rknn-toolkit2"), "report": "log.txt", "files": files}
+    return {"status": "done", "version": version("rknn-toolkit2"), "report": "log.txt"}
 
 
 if __name__ == "__main__":
