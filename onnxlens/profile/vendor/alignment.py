@@ -6,7 +6,7 @@ What is not certain of its module stays unattributed: several nodes of different
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
+from collections.abc import Hashable, Iterator, Mapping, Sequence
 from math import prod
 
 from onnxlens.profile.vendor.finding import Led
@@ -14,7 +14,7 @@ from onnxlens.profile.vendor.places import Places
 from onnxlens.specs.layers import LayerRecord
 
 BY_MACS, BY_SHAPE, BY_OPERATOR = 0.9, 0.8, 0.5
-"""How sure a match is: the MACs are equal, or those of a run of nodes together; operator and size are; one."""
+"""How sure a match is: by MACs, of a run of nodes together; by operator and size; by operator alone."""
 
 Operators = frozenset[str] | None
 
@@ -25,26 +25,27 @@ def aligned(
     operators: Sequence[Operators],
     led: Sequence[Led],
     *,
-    backwards: bool,
+    order: Sequence[int],
 ) -> list[Led]:
     """Where all records lead, those without names too, as far as that can be told.
 
-    ``backwards``: the records come from the outputs back.
+    ``order`` has the records that compute nodes, by index, in the order of execution.
     """
-    order = range(len(records) - 1, -1, -1) if backwards else range(len(records))
     found = list(led)
     runs = _Runs(places, records, operators)
-    for index, nodes in runs.found([index for index in order if not led[index].nodes], _taken(found)).items():
+    for index, nodes in runs.found(
+        [index for index in order if not led[index].nodes], _taken(order, found)
+    ).items():
         found[index] = Led(nodes, "aligned", BY_MACS)
     for sized in (True, False):
         keys = _Keys(places, records, operators, sized=sized)
-        for index, node in _by_order(places, list(order), found, keys):
+        for index, node in _by_order(places, order, found, keys):
             found[index] = Led((node,), "aligned", BY_SHAPE if sized else BY_OPERATOR)
     return found
 
 
-def _taken(led: Sequence[Led]) -> set[int]:
-    return {node for each in led for node in each.nodes}
+def _taken(order: Sequence[int], led: Sequence[Led]) -> set[int]:
+    return {node for index in order for node in led[index].nodes}
 
 
 class _Runs:
@@ -188,7 +189,7 @@ def _by_order(
     places: Places, order: Sequence[int], led: Sequence[Led], keys: _Keys
 ) -> Iterator[tuple[int, int]]:
     """The records and nodes that stand in the same order between known ones, each with its node."""
-    taken = _taken(led)
+    taken = _taken(order, led)
     nodes = [node for node, each in enumerate(places.graph.nodes) if not each.constant_folded]
     theirs = [led[index].nodes[0] if led[index].nodes else keys.of_record(index) for index in order]
     ours = [node if node in taken else keys.of_node(node) for node in nodes]
@@ -215,7 +216,7 @@ def _certain(
     """Of the pairs between two known ones those that no other node of another module could be."""
     place = {index: at for at, index in enumerate(order)}
     last = len(places.graph.nodes)
-    taken = _taken(led)
+    taken = _taken(order, led)
     for (before, low), (after, high) in zip(fixed, fixed[1:], strict=False):
         inner = pairs[before + 1 : after]
         if not inner:

@@ -1,7 +1,7 @@
 """Tools' records led back to the nodes of a graph, and their figures split over these.
 
-The names come first (``finding``), then MACs, shapes and order where there are none (``alignment``), then what
-a tool fused into a layer (``chains``). docs/vendors.md describes all three.
+The names come first (``finding``), then MACs, shapes and order where there are none (``alignment``), then
+what a tool fused into a layer (``chains``). docs/vendors.md describes all three.
 """
 
 from __future__ import annotations
@@ -13,9 +13,9 @@ from onnxlens.profile.graph.graph import Graph
 from onnxlens.profile.vendor.alignment import aligned
 from onnxlens.profile.vendor.chains import with_chains
 from onnxlens.profile.vendor.finding import Finder, Led
-from onnxlens.profile.vendor.names import FROM_OUTPUTS, naming_of
+from onnxlens.profile.vendor.names import Naming, naming_of
 from onnxlens.profile.vendor.places import Places
-from onnxlens.specs.layers import METRICS, LayerMatch, LayerRecord, LayerReport, ToolCosts, together
+from onnxlens.specs.layers import METRICS, LayerMatch, LayerRecord, LayerReport, ToolCosts, Way, together
 from onnxlens.specs.ledger import NodeCost
 
 
@@ -39,8 +39,9 @@ def attribute(
     records = report.records
     operators = [finder.operators_of(record) for record in records]
     led = finder.all(records)
-    led = aligned(places, records, operators, led, backwards=naming.order == FROM_OUTPUTS)
-    computing = {index for index, record in enumerate(records) if not naming.serves(record.op_type)}
+    computing = [index for index, record in enumerate(records) if _computes(record, naming)]
+    order = computing if naming.order == "execution" else computing[::-1]
+    led = aligned(places, records, operators, led, order=order)
     led = with_chains(places, records, led, computing=computing, fused_zero=naming.fused_zero)
     matches = tuple(_match(graph, record, each) for record, each in zip(records, led, strict=True))
     weigh = _Weights(costs, bounds_s)
@@ -54,10 +55,16 @@ def attribute(
     )
 
 
+def _computes(record: LayerRecord, naming: Naming) -> bool:
+    """Whether a record is of something that runs, and not of a tensor's error or of what only moves it."""
+    observes = bool(record.figures) and all(METRICS[name].together == "largest" for name in record.figures)
+    return not observes and not naming.serves(record.op_type)
+
+
 def _match(graph: Graph, record: LayerRecord, led: Led) -> LayerMatch:
     nodes = tuple(sorted({*led.nodes, *led.covered}))
     modules = {graph.module_of(node) for node in nodes}
-    way = "unattributed" if not nodes else "exact" if len(modules) == 1 else "shared"
+    way: Way = "unattributed" if not nodes else "exact" if len(modules) == 1 else "shared"
     return LayerMatch(record, way, led.trail, led.confidence, nodes)
 
 
@@ -127,12 +134,12 @@ def _split(matches: Sequence[LayerMatch], led: Sequence[Led], weigh: _Weights) -
 
 
 def _placement(
-    records: Sequence[LayerRecord], led: Sequence[Led], computing: set[int]
+    records: Sequence[LayerRecord], led: Sequence[Led], computing: Sequence[int]
 ) -> Mapping[int, str]:
-    """The unit that runs each node: that of the records that compute it, else of one that it is covered by."""
+    """The unit that runs each node: that of the records that name it, else of one that covers it."""
     named: dict[int, set[str]] = {}
     covered: dict[int, str] = {}
-    for index in sorted(computing):
+    for index in computing:
         if unit := records[index].placement:
             for node in led[index].nodes:
                 named.setdefault(node, set()).add(unit)

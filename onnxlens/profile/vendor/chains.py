@@ -15,7 +15,7 @@ def with_chains(
     records: Sequence[LayerRecord],
     led: Sequence[Led],
     *,
-    computing: Set[int],
+    computing: Sequence[int],
     fused_zero: bool,
 ) -> list[Led]:
     """Add to each record the nodes that no other one has and that its own chain of nodes leads to.
@@ -35,7 +35,7 @@ class _Chains:
         places: Places,
         records: Sequence[LayerRecord],
         led: Sequence[Led],
-        computing: Set[int],
+        computing: Sequence[int],
         fused_zero: bool,
     ) -> None:
         self._places, self._led = places, list(led)
@@ -52,7 +52,9 @@ class _Chains:
                 self._has.setdefault(node, index)
         self._freed -= self._has.keys()
         self._nodes = [
-            index for index, node in enumerate(places.graph.nodes) if not node.constant_folded and not node.bodies
+            index
+            for index, node in enumerate(places.graph.nodes)
+            if not node.constant_folded and not node.bodies
         ]
 
     def led(self) -> list[Led]:

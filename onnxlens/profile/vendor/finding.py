@@ -60,7 +60,7 @@ class Finder:
 
     def operators_of(self, record: LayerRecord) -> frozenset[str] | None:
         """Our operators and families that a record's operator may be; None if that is unknown."""
-        ours = self._naming.operators_of(record.op_type)
+        ours = self._naming.operators_of(record.op_type or record.name)
         own = self._op_types.get(record.op_type.casefold())
         return ours if ours is not None or own is None else frozenset({own})
 
@@ -100,9 +100,9 @@ class Finder:
         for pattern in self._naming.spans:
             if match := pattern.fullmatch(name):
                 return self._span(match["first"], match["last"])
-        led = [self._piece(piece, asked) for piece in self._naming.pieces(name)]
-        led = [each for each in led if each.nodes]
-        return _together(led[-1:] if asked.serving else led)
+        pieces = [self._piece(piece, asked) for piece in self._naming.pieces(name)]
+        named = [each for each in pieces if each.nodes]
+        return _together(named[-1:] if asked.serving else named)
 
     def _piece(self, piece: str, asked: Asked = Asked()) -> Led:
         for form in self._naming.forms(piece):
@@ -171,7 +171,9 @@ class Finder:
         found: Sequence[Led],
     ) -> list[Led]:
         """What only modules are named of: the nodes of the operator in them, each in its turn."""
-        scopes = [self._scopes(record) if not led.nodes else () for record, led in zip(records, found, strict=True)]
+        scopes = [
+            self._scopes(record) if not led.nodes else () for record, led in zip(records, found, strict=True)
+        ]
         able = [self._anchors(*each) for each in zip(records, wanted, scopes, strict=True)]
         turns = Counter(anchors for anchors in able if anchors)
         past: Counter[tuple[int, ...]] = Counter()

@@ -28,7 +28,7 @@ runs in; or an output by its number."""
 MOST_FORMS = 64
 """A name is rewritten to so many others at most, whatever it is."""
 
-EXECUTION, FROM_OUTPUTS = "execution", "from_outputs"
+Order = Literal["execution", "from_outputs"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +41,7 @@ class Naming:
         like: the table whose ``strip`` it has too, for what that tool did to the names before.
         split: what stands between several names.
         unwrap: what a name stands in, as the group ``name``.
-        strip: what the tool puts before or behind a name.
+        strip: what the tool puts before or behind a name; what is the group ``name`` in it stays.
         reads: a name made of that of the node whose output it reads, the group ``name``.
         spans: all nodes between two, the groups ``first`` and ``last``.
         numbered: whether it puts ``_`` and a number behind a name that it uses again.
@@ -66,7 +66,7 @@ class Naming:
     joined: bool = False
     serving: re.Pattern[str] | None = None
     fused_zero: bool = False
-    order: Literal["execution", "from_outputs"] = EXECUTION
+    order: Order = "execution"
     operators: tuple[tuple[re.Pattern[str], frozenset[str]], ...] = ()
 
     def pieces(self, name: str) -> list[str]:
@@ -79,13 +79,14 @@ class Naming:
         return next((match["name"] for match in found if match), name)
 
     def forms(self, name: str) -> Iterator[str]:
-        """The names that a name may have been made of, the nearest first: itself, then with less around it."""
+        """The names that a name may be made of, the nearest first: itself, then with less around it."""
         seen = {name: None}
         queue = [name]
         for form in queue:
             yield form
             for pattern in self.strip:
-                shorter = pattern.sub("", form, count=1)
+                match = pattern.search(form)
+                shorter = form if match is None else _without(form, match)
                 if shorter and shorter not in seen and len(seen) < MOST_FORMS:
                     seen[shorter] = None
                     queue.append(shorter)
@@ -98,6 +99,11 @@ class Naming:
         """Our operators and families that one of the tool's may be; None if the table does not say."""
         found = (ours for pattern, ours in self.operators if op_type and pattern.fullmatch(op_type))
         return next(found, None)
+
+
+def _without(name: str, match: re.Match[str]) -> str:
+    """A name without what a rule found in it, of which the group ``name`` stays."""
+    return name[: match.start()] + (match.groupdict().get("name") or "") + name[match.end() :]
 
 
 @cache

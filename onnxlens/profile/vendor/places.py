@@ -89,7 +89,7 @@ class Places:
         return tuple(sorted({node for path in self.modules(name) for node in inside[path]}))
 
     def modules(self, name: str) -> tuple[str, ...]:
-        """The modules that a path names: where names of containers are left out of it, there may be several."""
+        """The modules that a path names: several, where the names of containers are left out of it."""
         if name in self.graph.hierarchy.paths:
             return (name,) if name else ()
         first, *rest = name.split("/")
@@ -106,7 +106,7 @@ class Places:
 
     @cached_property
     def _children(self) -> dict[tuple[str, str], list[str]]:
-        """The modules in a module, by their class and name: ``Conv2d_0`` of ``block1`` is ``block1.convs.0``."""
+        """The modules in a module by class and name: ``Conv2d_0`` of ``block1`` may be ``block1.convs.0``."""
         hierarchy = self.graph.hierarchy
         children: dict[tuple[str, str], list[str]] = {}
         for path in sorted(hierarchy.paths - {""}):
@@ -133,7 +133,7 @@ class Places:
 
     @cached_property
     def flat(self) -> dict[str, str]:
-        """The names of nodes, tensors and modules by what is left of them in letters and digits; no doubles."""
+        """The names of nodes, tensors and modules by what is left of them in letters and digits."""
         found: dict[str, set[str]] = {}
         tensors = (value.name for node in self.graph.nodes for value in node.view.outputs if value)
         given = (value.name for value in self.graph.inputs)

@@ -6,7 +6,6 @@ from collections import Counter
 from collections.abc import Sequence
 from operator import attrgetter
 
-from onnxlens.reports.tables.ledger import hidden_note
 from onnxlens.reports.tables.render import (
     Column,
     Row,
@@ -14,6 +13,7 @@ from onnxlens.reports.tables.render import (
     figure_column,
     first_of,
     fitted,
+    hidden_note,
     render_table,
 )
 from onnxlens.specs.parity import ModuleParity, ModuleParityReport, ParityReport, ParityResult

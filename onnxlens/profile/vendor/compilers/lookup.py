@@ -127,6 +127,25 @@ class CompileRequest:
 
 
 @dataclass(frozen=True, slots=True)
+class Run:
+    """A model that a tool is to run as it is.
+
+    Attributes:
+        model: one file, in a folder that the tool may write into.
+        inputs: at least those of the model.
+        outputs: names of those that are wanted, all as arrays.
+    """
+
+    python: Path
+    model: Path
+    inputs: Mapping[str, np.ndarray]
+    outputs: Sequence[str]
+    chip: str = ""
+    timeout_s: float = 1800
+    profile: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class Compiler:
     """A compiler or a simulator of somebody else.
 
@@ -139,6 +158,7 @@ class Compiler:
         chips: that it compiles for, the default first; none if there is nothing to choose.
         takes: how the name of a file ends that the user may give it; "" if it takes none.
         variants: of a chip, what may stand behind it: ``CHIP@WORD+WORD``.
+        run: runs a model and returns its outputs; None if the tool is no runtime.
     """
 
     name: str
@@ -149,6 +169,7 @@ class Compiler:
     chips: tuple[str, ...] = ()
     takes: str = ""
     variants: Callable[[str], Sequence[str]] = lambda chip: ()
+    run: Callable[[Run], Mapping[str, np.ndarray]] | None = None
 
     def chip(self, asked: str = "") -> str:
         """The chip that is asked for.
@@ -199,11 +220,16 @@ def named_python(name: str, paths: Mapping[str, Path]) -> Path | None:
     A folder is a virtual environment.
     """
     path = paths.get(name)
-    if path is None and (value := os.environ.get(VARIABLE + name.upper().replace("-", "_"))):
+    if path is None and (value := os.environ.get(variable_of(name))):
         path = Path(value)
     if path is not None and path.is_dir():
         return path / "bin" / "python"
     return path
+
+
+def variable_of(name: str) -> str:
+    """The variable of the environment that says which Python has a tool."""
+    return VARIABLE + name.upper().replace("-", "_")
 
 
 def find_packages(packages: Sequence[str], python: Path | None) -> Found:

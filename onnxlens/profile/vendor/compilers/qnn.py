@@ -10,9 +10,11 @@ from dataclasses import replace
 from types import MappingProxyType
 from typing import Any
 
+import numpy as np
+
 from onnxlens.profile.vendor.compilers.child import WORKERS, run_worker
 from onnxlens.profile.vendor.compilers.exchange import error_note, read_arrays, result_of, write_arrays
-from onnxlens.profile.vendor.compilers.lookup import Compiler, CompileRequest, find_packages
+from onnxlens.profile.vendor.compilers.lookup import Compiler, CompileRequest, Run, find_packages
 from onnxlens.profile.vendor.readers.lookup import read_report
 from onnxlens.specs.layers import LayerRecord, LayerReport
 
@@ -37,24 +39,20 @@ FALLBACK = "QNN leaves it to ONNX Runtime's CPU provider"
 
 def _compile(request: CompileRequest) -> LayerReport:
     source, folder = request.source, request.folder
-    arch, soc = CHIPS[request.chip]
-    names = list(source.outputs)
-    asked = {
-        "model": source.one_file(folder).name,
-        "inputs": write_arrays(folder / "inputs.npz", source.inputs),
-        "outputs": names,
-        "htp_arch": arch,
-        "soc_model": soc,
-        "profile": True,
-    }
-    outcome = run_worker(request.python, WORKERS / "qnn.py", asked, folder, request.timeout_s)
-    result = result_of(outcome, "qnn")
+    run = Run(
+        request.python,
+        source.one_file(folder),
+        source.inputs,
+        list(source.outputs),
+        request.chip,
+        request.timeout_s,
+        profile=True,
+    )
+    result, got = _ran(run)
     placed = result["placed"]
     npu = [each for each in placed if each["npu"]]
-    profile = folder / "profile.csv"
-    report = read_report(profile, "qnn") if npu else LayerReport("qnn", ())
+    report = read_report(folder / "profile.csv", "qnn") if npu else LayerReport("qnn", ())
     share = f"{len(npu)} of {len(placed)} nodes run on the NPU, after ONNX Runtime's own fusions"
-    got = read_arrays(folder / "outputs.npz", names)
     notes = (share, error_note(got, source.outputs), *((CYCLES,) if npu else ()))
     return replace(
         report,
@@ -64,6 +62,22 @@ def _compile(request: CompileRequest) -> LayerReport:
         refused={each["name"]: FALLBACK for each in placed if not each["npu"]},
         notes=(*report.notes, *notes),
     )
+
+
+def _ran(run: Run) -> tuple[Mapping[str, Any], Mapping[str, np.ndarray]]:
+    """The worker's result, and the outputs."""
+    folder = run.model.parent
+    arch, soc = CHIPS[run.chip]
+    asked = {
+        "model": run.model.name,
+        "inputs": write_arrays(folder / "inputs.npz", run.inputs),
+        "outputs": list(run.outputs),
+        "htp_arch": arch,
+        "soc_model": soc,
+        "profile": run.profile,
+    }
+    result = result_of(run_worker(run.python, WORKERS / "qnn.py", asked, folder, run.timeout_s), "QNN")
+    return result, read_arrays(folder / "outputs.npz", run.outputs)
 
 
 def _placements(placed: Iterable[Mapping[str, Any]]) -> Iterable[LayerRecord]:
@@ -80,4 +94,5 @@ COMPILER = Compiler(
     find=lambda python: find_packages(["onnxruntime-qnn", "numpy"], python),
     compile=_compile,
     chips=tuple(CHIPS),
+    run=lambda run: _ran(run)[1],
 )

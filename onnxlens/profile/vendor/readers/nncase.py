@@ -1,10 +1,10 @@
 """The dump folder of nncase for the K230: ``mac.csv``, ``Tile*.csv`` and ``quant_error.csv``.
 
 Source: files that nncase 2.11.0 with nncase-kpu 2.11.0 wrote. A row of ``mac.csv`` is a group of operators
-that run tile by tile; ``Time`` is always 0.0, which is no time. The group's ``Tile*.csv`` lists its kernels in
-order, each with its name, the head of its sizes, and the sizes: B, OC, IC, OH, OW, KH, KW of a convolution,
-whose product is its MACs, else the shape of its output. ``OffChipMemTraffic`` is without the weights, which are
-``OffChipMemLWTraffic``. A row of ``quant_error.csv`` is a tensor of the ONNX file; what it calls
+that run tile by tile; ``Time`` is always 0.0, which is no time; ``OffChipMemTraffic`` is without the weights,
+which are ``OffChipMemLWTraffic``. The group's ``Tile*.csv`` lists its kernels in order, each with its name,
+the head of its sizes, and the sizes: B, OC, IC, OH, OW, KH, KW of a convolution, whose product is its MACs,
+else the shape of its output. A row of ``quant_error.csv`` is a tensor of the ONNX file; what it calls
 ``cosine_error`` is the cosine, 1 without error.
 """
 
@@ -27,6 +27,11 @@ TENSORS = ("name", "cosine_error")
 
 CONVOLUTION = "B,OC,IC,OH,OW,KH,KW"
 
+NOTES = (
+    "nncase tells no time: it prints 0.0 for every group",
+    "nncase's FLOPs are multiply-adds, those of the channels that fill a kernel up included",
+)
+
 
 def _recognizes(given: Given) -> bool:
     if given.path.is_dir():
@@ -46,7 +51,7 @@ def _read(given: Given) -> LayerReport:
         records += (_tensor(row) for row in given.table(TENSORS, path))
     if not records and given.path.is_file():
         next(given.table(GROUPS), None)  # says which column it lacks
-    return LayerReport(TOOL, tuple(records), notes=("nncase tells no time: it prints 0.0 for every group",))
+    return LayerReport(TOOL, tuple(records), notes=NOTES)
 
 
 def _only(given: Given, heads: Mapping[Path, str], column: str) -> Path | None:

@@ -176,7 +176,7 @@ def _meaning(given: Given, path: Path) -> Mapping[int, Operation]:
 
 
 def _operation(text: str, named: Mapping[str, str]) -> Operation | None:
-    """What ``%48 = "tpu.Conv2D"(..) {..} : (tensor<..>) -> tensor<..> loc(#loc48)`` makes; None of other lines."""
+    """What ``%4 = "tpu.Conv2D"(..) {..} : (tensor<..>) -> tensor<..> loc(#loc4)`` makes; None of others."""
     head, arrow, result = text.rpartition(" -> ")
     if not arrow or "loc(" not in result:
         return None
