@@ -52,7 +52,9 @@ def trace_document(ledger: Ledger, timings: Sequence[NodeTiming]) -> dict[str, A
         if (layers := _layers(ledger, tool))
     }
     if not runs:
-        raise UsageError("a trace needs measured times; give --latency, or --layers with a report that has times")
+        raise UsageError(
+            "a trace needs measured times; give --latency, or --layers with a report that has times"
+        )
     return {
         "displayTimeUnit": "ns",
         "otherData": {

@@ -22,7 +22,7 @@ NAMED = 3
 
 
 def dilation_notes(graph: Graph, costs: Sequence[NodeCost], tool: ToolCosts) -> tuple[str, ...]:
-    """A line for each kernel whose holes a tool counts: what it schedules, and its share of all cycles or time.
+    """A line for each kernel whose holes a tool counts: what it schedules, and its share of cycles or time.
 
     A tool's MACs tell: with the holes they are the span's over the kernel's times ours.
     """

@@ -81,9 +81,9 @@ def _compile(request: CompileRequest) -> LayerReport:
     worker = WORKERS / "ethos_u.py"
     result = result_of(run_worker(request.python, worker, asked, folder, request.timeout_s), "ethos-u")
     report = read_report(folder / result["files"]["table"], "ethos-u", chip=request.chip)
-    made = request.given.name if request.given else "int8, calibrated by one sample"
-    how = f"{chosen['accelerator']}, {chosen['system']}, {chosen['memory']}; {made}"
-    return replace(report, version=result["version"], notes=(*report.notes, how))
+    made = [f"of {request.given.name}"] if request.given else result["notes"]
+    how = ", ".join((chosen["accelerator"], chosen["system"], chosen["memory"]))
+    return replace(report, version=result["version"], notes=(*report.notes, how, *made))
 
 
 COMPILER = Compiler(

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from onnx import TensorProto, numpy_helper
+from onnx import numpy_helper
 
 
 def _dataset() -> list[str]:
@@ -31,9 +31,10 @@ def _done(code: int, step: str) -> None:
         sys.exit(f"rknn-toolkit2's {step} returned {code}")
 
 
-def _writable(tensor: TensorProto, *folder: str, read: Any = numpy_helper.to_array) -> np.ndarray:
-    """A copy: rknn-toolkit2 writes into what it reads, and ends where a Pad is before a Conv."""
-    return np.array(read(tensor, *folder))
+def _read_copies() -> None:
+    """Have arrays of the file be copies: the toolkit writes into them, and ends where a Pad is before a Conv."""
+    read = numpy_helper.to_array
+    setattr(numpy_helper, "to_array", lambda *given, **named: np.array(read(*given, **named)))  # noqa: B010
 
 
 def _compile(tool: Any, request: dict[str, Any]) -> None:
@@ -49,7 +50,7 @@ def _compile(tool: Any, request: dict[str, Any]) -> None:
 
 
 def _main(request: dict[str, Any]) -> dict[str, Any]:
-    numpy_helper.to_array = _writable
+    _read_copies()
     from rknn.api import RKNN
 
     _compile(RKNN(verbose=True), request)
