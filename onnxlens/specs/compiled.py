@@ -82,8 +82,8 @@ class Compilation:
 
     @property
     def passed(self) -> bool:
-        """Whether the tool takes the graph: it did not fail, and has at least one layer."""
-        return self.report is not None and bool(self.report.records)
+        """Whether the tool takes the graph: it did not fail, and leaves not all of it to the processor."""
+        return self.report is not None and any(layer.placement != "cpu" for layer in self.report.records)
 
 
 @dataclass(frozen=True, slots=True)
