@@ -168,7 +168,7 @@ def test_the_list_says_what_is_missing(
     assert (states["good"]["version"], states["good"]["python"]) == ("1.2", "/usr/bin/true")
     assert (states["bad"]["missing"], states["bad"]["python"]) == ("the environment has no bad", "")
     assert run(["compile", "--list"]) == 0
-    assert "bad: pip install bad" in capsys.readouterr().out
+    assert "bad: the environment has no bad: pip install bad" in capsys.readouterr().out
 
 
 def test_a_python_is_named_by_an_option_or_a_variable(

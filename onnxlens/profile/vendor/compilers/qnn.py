@@ -113,7 +113,10 @@ def _placements(placed: Iterable[Mapping[str, Any]]) -> Iterable[LayerRecord]:
 COMPILER = Compiler(
     name="qnn",
     doc="which nodes Qualcomm's HTP takes, and its output error in float16 or int8, on its simulator",
-    install="pip install onnxruntime==1.31.1 onnxruntime-qnn==2.7.0 onnx==1.23.2, in one of its own",
+    install=(
+        "python3.11 -m venv qnn && "
+        "qnn/bin/pip install onnxruntime==1.31.1 onnxruntime-qnn==2.7.0 onnx==1.23.2"
+    ),
     find=lambda python: find_packages(["onnxruntime-qnn", "numpy"], python),
     compile=_compile,
     chips=tuple(CHIPS),
