@@ -18,8 +18,8 @@ from onnxlens.specs.ledger import Ledger
 
 def compilers_table(states: Sequence[CompilerState], table_format: TableFormat = "table") -> str:
     """A row for each tool; below, how to install those that are not there."""
-    columns = [
-        Column[CompilerState]("tool", lambda state: state.name),
+    columns: list[Column[CompilerState]] = [
+        Column("tool", lambda state: state.name),
         Column("version", lambda state: state.version, lambda state: state.version or "missing"),
         Column("chips", lambda state: ", ".join(state.chips), _few_chips),
         Column("says", lambda state: state.doc),
