@@ -59,6 +59,7 @@ if TYPE_CHECKING:
     from onnxlens.api.traffic import write_traffic_plot as write_traffic_plot
     from onnxlens.api.view import netron_picture as netron_picture
     from onnxlens.api.view import view_graph as view_graph
+    from onnxlens.api.workload import write_workload as write_workload
     from onnxlens.errors import OnnxlensError as OnnxlensError
     from onnxlens.pipeline.add_control import add_control as add_control
     from onnxlens.pipeline.bill import bill_of as bill_of
@@ -117,6 +118,7 @@ _NAMES = {
     "api.timings": ("read_timings",),
     "api.traffic": ("traffic_of", "with_traffic", "write_traffic_plot"),
     "api.view": ("netron_picture", "view_graph"),
+    "api.workload": ("write_workload",),
     "errors": ("OnnxlensError",),
     "pipeline.bill": ("bill_of", "bill_sweep", "write_bill_plot"),
     "pipeline.add_control": ("add_control",),
