@@ -22,8 +22,8 @@ def workload_text(workload: Workload, out: Path) -> str:
     repeated = [layer for layer in workload.layers if layer.times > 1]
     if repeated:
         lines.append(
-            f"{counted(len(repeated), 'layer')} to be run several times: the figures of one, times as often as "
-            f"{workload.index} says"
+            f"{counted(len(repeated), 'layer')} run several times, as often as {workload.index} says: "
+            "the tool's figures are of one"
         )
     for reason, times in Counter(workload.refused.values()).items():
         first = next(node for node, why in workload.refused.items() if why == reason)

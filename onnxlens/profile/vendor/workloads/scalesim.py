@@ -43,7 +43,7 @@ def files(layers: Sequence[WorkLayer], graph: str) -> Files:
             refused[layer.node] = f"SCALE-Sim has no form for {error}"
             continue
         rows.append(f"{name}, {', '.join(map(str, row))},")
-        entries.append(Entry(layer, name, file, times * layer.runs, row_macs(row)))
+        entries.append(Entry(layer, name, file, times * layer.runs, row_macs(row), str(row)))
     layout = [f"{entry.name}," + " 1," * LAYOUT_COLUMNS for entry in entries]
     texts = {
         file: "\n".join([", ".join(COLUMNS) + ",", *rows]) + "\n",
@@ -60,16 +60,8 @@ def row_of(work: MatrixWork) -> tuple[Row, int]:
     """
     product = as_product(work)
     if product is not None:
-        inner = product.input_channels
-        return (
-            product.positions,
-            inner,
-            1,
-            inner,
-            1,
-            product.output_channels,
-            1,
-        ), product.times * product.groups
+        rows, inner, columns = product.positions, product.input_channels, product.output_channels
+        return (rows, inner, 1, inner, 1, columns, 1), product.times
     plane = plane_of(work)
     axes = list(zip(plane.out, plane.kernel, plane.stride, plane.dilation, strict=True))
     if any(taps > 1 and dilation > 1 for _, taps, _, dilation in axes):
@@ -79,13 +71,8 @@ def row_of(work: MatrixWork) -> tuple[Row, int]:
         raise NoForm(f"the strides {' x '.join(map(str, plane.stride))}")
     (stride,) = strides
     given = [(out - 1) * stride + taps for out, taps, _, _ in axes]
-    return (
-        *given,
-        *plane.kernel,
-        work.input_channels,
-        work.output_channels,
-        stride,
-    ), work.times * work.groups
+    channels = work.input_channels, work.output_channels
+    return (*given, *plane.kernel, *channels, stride), work.times * work.groups
 
 
 def row_macs(row: Row) -> int:

@@ -35,7 +35,7 @@ def files(layers: Sequence[WorkLayer], graph: str) -> Files:
             continue
         file = f"{graph}/{number:04}-{name}.yaml"
         texts[file] = yaml_text({"problem": problem})
-        entries.append(Entry(layer, name, file, layer.runs, macs))
+        entries.append(Entry(layer, name, file, layer.runs, macs, str(problem["instance"])))
     return Files(texts, entries, refused)
 
 
@@ -48,7 +48,7 @@ def problem_of(work: MatrixWork) -> tuple[Mapping[str, Any], int]:
     product = as_product(work)
     if product is not None:
         sizes = {
-            "H": product.times * product.groups,
+            "H": product.times,
             "M": product.positions,
             "K": product.input_channels,
             "N": product.output_channels,
@@ -62,7 +62,8 @@ def problem_of(work: MatrixWork) -> tuple[Mapping[str, Any], int]:
     }  # fmt: skip
     (stride_high, stride_wide), (dilation_high, dilation_wide) = plane.stride, plane.dilation
     coefficients = {
-        "Wstride": stride_wide, "Hstride": stride_high, "Wdilation": dilation_wide, "Hdilation": dilation_high,
+        "Wstride": stride_wide, "Hstride": stride_high,
+        "Wdilation": dilation_wide, "Hdilation": dilation_high,
     }  # fmt: skip
     return _problem("Grouped-CNN-Layer", CONVOLUTION, sizes, coefficients), prod(sizes.values())
 

@@ -21,6 +21,7 @@ class Entry:
     Attributes:
         times: how often it runs, where the format cannot say so.
         macs_each: MACs of one time, from the figures that the file has.
+        form: all that the file says of it but its name: layers of one form have equal figures.
     """
 
     layer: WorkLayer
@@ -28,6 +29,7 @@ class Entry:
     file: str
     times: int
     macs_each: int
+    form: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,9 +80,7 @@ def _lines(value: Any) -> Sequence[str]:
 
 
 def _entry(key: str, item: Any) -> Sequence[str]:
-    nested = isinstance(item, dict) or (
-        isinstance(item, list) and any(isinstance(each, dict) for each in item)
-    )
-    if nested and item:
+    of_maps = isinstance(item, list) and any(isinstance(each, dict) for each in item)
+    if isinstance(item, dict) or of_maps:
         return [key, *(f"  {line}" for line in _lines(item))]
     return [f"{key} {json.dumps(item)}"]

@@ -45,7 +45,7 @@ def files(layers: Sequence[WorkLayer], graph: str) -> Files:
         }
         head = {"id": number, "name": name}
         described.append({**head, **loops, "operand_precision": BITS, "operand_source": sources})
-        entries.append(Entry(layer, name, file, layer.runs, prod(loops["loop_sizes"])))
+        entries.append(Entry(layer, name, file, layer.runs, prod(loops["loop_sizes"]), str(loops)))
     return Files({file: yaml_text(described)}, entries, refused)
 
 
@@ -58,7 +58,7 @@ def loops_of(work: MatrixWork) -> Loops:
     product = as_product(work)
     if product is not None:
         sizes = {
-            "B": product.times * product.groups,
+            "B": product.times,
             "C": product.input_channels,
             "D": product.positions,
             "K": product.output_channels,
