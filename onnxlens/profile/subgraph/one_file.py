@@ -30,16 +30,25 @@ def write_one_file(path: Path, graph: Graph, out: Path, producer: str = "") -> P
         UsageError: it would be larger than a protobuf can be.
     """
     model = read_model(path)
+    for node in model.graph.node:
+        node.name = label_of(node)
+    _write_types(model.graph, graph)
+    model.producer_name = producer or model.producer_name
+    return save_whole(model, path, out)
+
+
+def save_whole(model: onnx.ModelProto, path: Path, out: Path) -> Path:
+    """Write the model as ``out`` with its weights inside, which are beside the file ``path`` if external.
+
+    Raises:
+        UsageError: it would be larger than a protobuf can be.
+    """
     load_external_data_for_model(model, str(path.parent))
     if model.ByteSize() > MOST_BYTES:
         raise UsageError(
             f"{path}: has {model.ByteSize() / 2**30:.1f} GiB, more than the 2 GiB of one file; "
             "take a smaller graph, or one module of it ('onnxlens extract')"
         )
-    for node in model.graph.node:
-        node.name = label_of(node)
-    _write_types(model.graph, graph)
-    model.producer_name = producer or model.producer_name
     out.write_bytes(model.SerializeToString())
     return out
 
