@@ -37,7 +37,9 @@ def main(folder: Path) -> None:
             continue
         inputs, outputs = test.data_sets[0]
         names = [value.name for value in graph.input]
-        if not all(isinstance(array, np.ndarray) for array in (*inputs, *outputs)) or len(names) != len(inputs):
+        if not all(isinstance(array, np.ndarray) for array in (*inputs, *outputs)) or len(names) != len(
+            inputs
+        ):
             continue
         given = dict(zip(names, map(np.asarray, inputs), strict=True))
         wanted = dict(zip([value.name for value in graph.output], outputs, strict=True))

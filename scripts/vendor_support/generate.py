@@ -88,24 +88,38 @@ def table(tool: str, cases: Path, results: Path) -> str:
         f"tests = {json.dumps(f'single-node backend tests of onnx {onnx.__version__}')}",
     ]
     for name in sorted(found):
-        text.append(f"\n[[operators.{json.dumps(name)}.cases]]" if False else f"\n[operators.{json.dumps(name)}]")
+        text.append(
+            f"\n[[operators.{json.dumps(name)}.cases]]" if False else f"\n[operators.{json.dumps(name)}]"
+        )
         text.append("cases = [")
-        text += [f"  {inline({**json.loads(kind), **summed(rows)})}," for kind, rows in sorted(found[name].items())]
+        text += [
+            f"  {inline({**json.loads(kind), **summed(rows)})}," for kind, rows in sorted(found[name].items())
+        ]
         text.append("]")
     return "\n".join(text) + "\n"
 
 
 def summed(rows: list[Any]) -> dict[str, Any]:
     """How often each result came, and the first reason of one that is not accepted."""
-    counts = {each: sum(row["result"] == each for row in rows) for each in ("accepted", "wrong", "refused", "crashed")}
+    counts = {
+        each: sum(row["result"] == each for row in rows)
+        for each in ("accepted", "wrong", "refused", "crashed")
+    }
     reason = next((row["reason"] for row in rows if row["result"] != "accepted"), "")
-    return {**{name: times for name, times in counts.items() if times}, **({"reason": reason} if reason else {})}
+    return {
+        **{name: times for name, times in counts.items() if times},
+        **({"reason": reason} if reason else {}),
+    }
 
 
 def inline(value: Any) -> str:
     """A value as TOML has it in one line."""
     if isinstance(value, dict):
-        return "{ " + ", ".join(f"{json.dumps(key)} = {inline(each)}" for key, each in value.items()) + " }" if value else "{}"
+        return (
+            "{ " + ", ".join(f"{json.dumps(key)} = {inline(each)}" for key, each in value.items()) + " }"
+            if value
+            else "{}"
+        )
     if isinstance(value, list):
         return "[" + ", ".join(map(inline, value)) + "]"
     return json.dumps(value)

@@ -22,7 +22,9 @@ class Refused(Exception):
 def try_all(outputs_of, version):
     """Try every case that has no line yet."""
     cases, results, tolerance = Path(sys.argv[1]), Path(sys.argv[2]), float(sys.argv[3])
-    known = {json.loads(line)["case"] for line in results.read_text().splitlines()} if results.exists() else set()
+    known = (
+        {json.loads(line)["case"] for line in results.read_text().splitlines()} if results.exists() else set()
+    )
     with results.open("a") as file:
 
         def told(**line):

@@ -28,6 +28,8 @@ COMPILERS: Mapping[str, str] = MappingProxyType(
     {
         "openvino": "openvino",
         "qnn": "qnn",
+        "scalesim": "scalesim",
+        "zigzag": "zigzag",
     }
 )
 """By name the module of this folder that has it, as ``COMPILER``; loaded when it is asked for."""

@@ -10,7 +10,7 @@ from onnxlens.profile.vendor.compilers.simulated import STEM, Forms, simulate
 from onnxlens.profile.vendor.readers.lookup import read_report
 from onnxlens.specs.layers import LayerReport
 
-ARRAYS = {  # by chip rows, columns, dataflow and KiB of each of the three memories, as in its own ``configs``
+ARRAYS = {  # by chip, as our chip files have it: rows, columns, dataflow, KiB of each memory
     "scale": (32, 32, "ws", (64, 64, 64)),
     "eyeriss": (12, 14, "ws", (108, 108, 108)),
     "google": (256, 256, "os", (6144, 6144, 2048)),
@@ -70,14 +70,12 @@ def _compile(request: CompileRequest) -> LayerReport:
 
 
 def _read(folder: Path, forms: Forms) -> LayerReport:
-    """The reports know a layer by its number alone; MACs they have none, and those of the file are told."""
-    report = read_report(folder / "reports", "scalesim")
-    entries = forms.files.entries
-    records = []
-    for record in report.records:
-        entry = entries[int(record.name)]
-        figures = {**record.figures, "macs": entry.macs_each}
-        records.append(replace(record, name=entry.name, figures=figures))
+    """The reports have no MACs; those of the file are told."""
+    report = read_report(folder / "reports", "scalesim", folder / f"{STEM}.csv")
+    macs = {entry.name: entry.macs_each for entry in forms.files.entries}
+    records = (
+        replace(record, figures={**record.figures, "macs": macs[record.name]}) for record in report.records
+    )
     return replace(report, records=tuple(records))
 
 

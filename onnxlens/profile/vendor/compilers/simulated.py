@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from onnxlens.errors import ToolError
+from onnxlens.errors import ToolError, UsageError
 from onnxlens.profile.count.counting import count_nodes
 from onnxlens.profile.graph.graph import Graph
 from onnxlens.profile.vendor.compilers.child import WORKERS, Outcome, run_worker
@@ -80,7 +80,9 @@ class Forms:
                 refused[entry.layer.node_name] = failed.get(name, why)
         if not records:
             raise ToolError(next(iter(refused.values())))
-        note = f"{len(self.first)} forms of {len(self.entries)} layers were run: equal layers have equal figures"
+        note = (
+            f"{len(self.first)} forms of {len(self.entries)} layers were run: equal layers have equal figures"
+        )
         return replace(given, records=tuple(records), refused=refused, notes=(*given.notes, note))
 
 
@@ -107,13 +109,11 @@ def simulate(
     """
     forms = Forms.of(request.source.graph, chosen)
     forms.write(request.folder)
-    outcome = run_worker(
-        request.python, WORKERS / f"{chosen}.py", asked, request.folder, request.timeout_s
-    )
+    outcome = run_worker(request.python, WORKERS / f"{chosen}.py", asked, request.folder, request.timeout_s)
     try:
         given = read(request.folder, forms)
-    except ToolError:
-        raise ToolError(outcome.crashed or _failure(outcome)) from None
+    except UsageError as error:  # the tool has not come to the first layer's report
+        raise ToolError(outcome.crashed or _failure(outcome)) from error
     failed = {each["name"]: each["reason"] for each in outcome.result.get("refused", ())}
     version = str(outcome.result.get("version", ""))
     stopped = f"not done: {outcome.crashed}" if outcome.crashed else ""
