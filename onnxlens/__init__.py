@@ -54,6 +54,7 @@ if TYPE_CHECKING:
     from onnxlens.api.schedule import ScheduleRequest as ScheduleRequest
     from onnxlens.api.schedule import schedule_graph as schedule_graph
     from onnxlens.api.schedule import write_gantt as write_gantt
+    from onnxlens.api.support import support_of as support_of
     from onnxlens.api.target import Settings as Settings
     from onnxlens.api.timings import read_timings as read_timings
     from onnxlens.api.traffic import traffic_of as traffic_of
@@ -120,6 +121,7 @@ _NAMES = {
     "api.render": ("explore_graph", "flow_of", "read_groups", "render_graph", "render_pages"),
     "api.run": ("run_reference",),
     "api.schedule": ("ScheduleRequest", "schedule_graph", "write_gantt"),
+    "api.support": ("support_of",),
     "api.target": ("Settings",),
     "api.timings": ("read_timings",),
     "api.traffic": ("traffic_of", "with_traffic", "write_traffic_plot"),

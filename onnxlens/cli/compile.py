@@ -42,6 +42,11 @@ FAILED = 1
     metavar="SECONDS",
     help="How long one run of a tool may take.",
 )
+@click.option(
+    "--support-only", is_flag=True, help="Compile nothing: what the tool takes, by a table of its runs."
+)
+@click.option("--support", metavar="FILE.toml", help="The same by a table of your own (docs/support-map.md).")
+@click.option("--plot", type=OutPath(), metavar="FILE.svg|.png", help="Draw what the table leaves out.")
 @click.option("--keep", type=OutPath(), metavar="DIR", help="Keep what the tools were given and wrote.")
 @format_option("table", "json", "csv", "md")
 @with_inputs
@@ -54,6 +59,9 @@ def compile(  # noqa: A001 - the verb's name
     paths: Mapping[str, Path],
     timeout_s: float,
     keep: Path | None,
+    support_only: bool,
+    support: str | None,
+    plot: Path | None,
     output_format: str,
     **options: Any,
 ) -> int:
@@ -64,6 +72,11 @@ def compile(  # noqa: A001 - the verb's name
     if listed:
         _list(paths, output_format)
         return 0
+    if support_only or support:
+        _map(target, support or tools, plot, output_format, options)
+        return 0
+    if plot is not None:
+        raise UsageError("--plot draws what a table leaves out; add --support-only, or --support FILE.toml")
     if target is None or tools is None:
         raise UsageError("give a TARGET and --with TOOL; 'onnxlens compile --list' shows the tools")
     from onnxlens.reports.tables.compiled import compile_document, compile_table
@@ -81,3 +94,15 @@ def _list(paths: Mapping[str, Path], output_format: str) -> None:
 
     states = onnxlens.list_compilers(paths)
     print_result(output_format, partial(compilers_document, states), partial(compilers_table, states))
+
+
+def _map(
+    target: str | None, table: str | None, plot: Path | None, output_format: str, options: dict[str, Any]
+) -> None:
+    from onnxlens.reports.tables.support import support_document, support_table
+
+    if target is None or table is None:
+        raise UsageError("give a TARGET, and --with TOOL or --support FILE.toml")
+    with progress.shown(f"compile {target}") as show:
+        report = onnxlens.support_of(target, table, settings_from(options), plot=plot, progress=show)
+    print_result(output_format, partial(support_document, report), partial(support_table, report))

@@ -1,4 +1,6 @@
-"""Make a table of what a tool supports from real runs over ONNX's single-node backend tests. By hand:
+"""Make a table of what a tool supports from real runs over ONNX's single-node backend tests.
+
+By hand:
 
     python scripts/vendor_support/cases.py CASES
     python scripts/vendor_support/generate.py TOOL PYTHON CASES RESULTS.jsonl [OUT.toml]
@@ -13,12 +15,14 @@ import json
 import subprocess
 import sys
 import time
-from collections import defaultdict
+from collections import Counter, defaultdict
 from datetime import date
 from pathlib import Path
 from typing import Any
 
 import onnx
+
+from onnxlens.profile.vendor.support.verdicts import traits
 
 HERE = Path(__file__).parent
 
@@ -27,6 +31,9 @@ LIMIT_S = 60
 
 TOLERANCES = {"openvino": 1e-3, "qnn": 1e-2, "k230": 1e-2, "rknn": 1e-2}
 """Relative L2 error of what counts as right: in float32, or where the tool computes in float16."""
+
+TYPES = {"float": "float32", "double": "float64"}
+"""ONNX's names for our dtypes, where they differ."""
 
 HOW = {
     "openvino": "compile_model on CPU, INFERENCE_PRECISION_HINT f32",
@@ -77,49 +84,47 @@ def table(tool: str, cases: Path, results: Path) -> str:
     for line in ended:
         case = json.loads((cases / line["case"] / "case.json").read_text())
         name = f"{case['domain']}.{case['op_type']}" if case["domain"] else case["op_type"]
-        kind = {key: case[key] for key in ("opset", "types", "ranks", "constant", "attributes")}
-        found[name][json.dumps(kind)].append(line)
+        found[name][json.dumps(kind_of(case))].append(line)
     text = [
         f"# Made by scripts/vendor_support/generate.py from {len(ended)} runs; not edited by hand.",
         f"tool = {json.dumps(tool)}",
         f"version = {json.dumps(version)}",
         f"date = {date.today()}",
         f"how = {json.dumps(f'{HOW[tool]}; right within a relative L2 error of {TOLERANCES[tool]:g}')}",
-        f"tests = {json.dumps(f'single-node backend tests of onnx {onnx.__version__}')}",
+        f"tests = {json.dumps(f'{len(ended)} runs of single-node backend tests of onnx {onnx.__version__}')}",
     ]
     for name in sorted(found):
-        text.append(
-            f"\n[[operators.{json.dumps(name)}.cases]]" if False else f"\n[operators.{json.dumps(name)}]"
-        )
-        text.append("cases = [")
-        text += [
-            f"  {inline({**json.loads(kind), **summed(rows)})}," for kind, rows in sorted(found[name].items())
-        ]
+        text.append(f"\n[operators.{json.dumps(name)}]\ncases = [")
+        kinds = sorted(found[name].items())
+        text += [f"  {inline({**json.loads(kind), **summed(rows)})}," for kind, rows in kinds]
         text.append("]")
     return "\n".join(text) + "\n"
 
 
+def kind_of(case: Any) -> dict[str, Any]:
+    """What of a case decides: its attributes in few values."""
+    attributes = traits(case["op_type"], case["opset"], case["domain"], case["attributes"])
+    kind = {
+        "types": [TYPES.get(each, each) for each in case["types"]],
+        "ranks": case["ranks"],
+        "constant": case["constant"],
+        "attributes": attributes,
+    }
+    return {key: value for key, value in kind.items() if value}
+
+
 def summed(rows: list[Any]) -> dict[str, Any]:
-    """How often each result came, and the first reason of one that is not accepted."""
-    counts = {
-        each: sum(row["result"] == each for row in rows)
-        for each in ("accepted", "wrong", "refused", "crashed")
-    }
-    reason = next((row["reason"] for row in rows if row["result"] != "accepted"), "")
-    return {
-        **{name: times for name, times in counts.items() if times},
-        **({"reason": reason} if reason else {}),
-    }
+    """How often each result came, and the first test, or that of the first which is not accepted."""
+    counts = Counter(row["result"] for row in rows)
+    row = next((row for row in rows if row["result"] != "accepted"), rows[0])
+    reason = {"reason": row["reason"]} if row["reason"] else {}
+    return {**counts, **reason, "test": row["case"].rpartition(".")[0]}
 
 
 def inline(value: Any) -> str:
     """A value as TOML has it in one line."""
     if isinstance(value, dict):
-        return (
-            "{ " + ", ".join(f"{json.dumps(key)} = {inline(each)}" for key, each in value.items()) + " }"
-            if value
-            else "{}"
-        )
+        return "{ " + ", ".join(f"{key} = {inline(each)}" for key, each in value.items()) + " }"
     if isinstance(value, list):
         return "[" + ", ".join(map(inline, value)) + "]"
     return json.dumps(value)

@@ -30,7 +30,7 @@ def outputs_of(folder, case, inputs):
     except Exception as error:
         left = "fallback to CPU EP has been explicitly disabled" in str(error)
         raise Refused("the provider leaves the node to the processor" if left else error) from error
-    return dict(zip(case["outputs"], session.run(case["outputs"], inputs)))
+    return dict(zip(case["outputs"], session.run(case["outputs"], inputs), strict=True))
 
 
 if __name__ == "__main__":

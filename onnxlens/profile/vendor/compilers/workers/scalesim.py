@@ -19,7 +19,7 @@ def _main(request: dict[str, Any]) -> dict[str, Any]:
     reports = Path(request["reports"])
     reports.mkdir()
     refused = []
-    for number, (row, place) in enumerate(zip(topology[1:], layout[1:])):
+    for number, (row, place) in enumerate(zip(topology[1:], layout[1:], strict=True)):
         name = row.partition(",")[0]
         print(f"{name} ({number + 1} of {len(topology) - 1})", flush=True)
         try:
