@@ -10,6 +10,7 @@ from onnxlens.api.opened import OpenedTarget, opened
 from onnxlens.api.target import Settings, Target
 from onnxlens.specs.flow import FlowRequest
 from onnxlens.specs.progress import Progress, silent
+from onnxlens.specs.roofline import AT
 
 if TYPE_CHECKING:
     from onnxlens.specs.support import SupportReport
@@ -56,18 +57,20 @@ def support_of(
         report = found.report()
         if plot is not None:
             it.progress("drawing", 0, 0)
-            _draw(it, found.off_percent, Path(plot))
+            _draw(it, found.off_percent, Path(plot), f"{OFF_PERCENT}{AT}{read.title}")
     return report
 
 
-def _draw(it: OpenedTarget, off_percent: Callable[[Sequence[int]], float | None], path: Path) -> None:
+def _draw(
+    it: OpenedTarget, off_percent: Callable[[Sequence[int]], float | None], path: Path, column: str
+) -> None:
     from onnxlens.api.render import write_pages
     from onnxlens.profile.flow.pages import flow_pages
     from onnxlens.reports.drawing.files import linked_pages
 
     def figures(nodes: Sequence[int]) -> Mapping[str, float]:
         percent = off_percent(nodes)
-        return {} if percent is None else {OFF_PERCENT: percent}
+        return {} if percent is None else {column: percent}
 
     pages = flow_pages(it.graph, it.ledger, FlowRequest(), figures)
-    write_pages(linked_pages(pages, path.name), path.parent, OFF_PERCENT)
+    write_pages(linked_pages(pages, path.name), path.parent, column)

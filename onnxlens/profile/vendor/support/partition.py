@@ -119,8 +119,8 @@ def heaviest_piece(accepted: Sequence[bool], edges: Iterable[Edge], weights: Seq
 
     Every other node runs before the set or after it, and so do those that it needs, or that need it. A node
     of the set has only the former above it and only the latter below. Which of them are before is the
-    cheapest cut of a network: an accepted node costs its weight once if one above it is after, and once if one
-    below it is before; both at once cannot be, as what runs before has all above it before.
+    cheapest cut of a network: an accepted node costs its weight once if one above it is after, and once if
+    one below it is before; both at once cannot be, as what runs before has all above it before.
     """
     count, listed = len(accepted), list(edges)
     network = _Network(2 * count + 2)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Callable, Mapping, Sequence
 from math import ceil, prod
@@ -10,6 +11,7 @@ from typing import Any
 
 import pytest
 import yaml
+from jsonschema import Draft202012Validator
 from onnx import TensorProto
 
 import onnxlens
@@ -17,6 +19,8 @@ from onnxlens.errors import UsageError
 from onnxlens.profile.vendor.workloads.lookup import workload_of
 from onnxlens.specs.workload import WORKLOAD_FORMATS, Workload
 from tests.profile.models import ledger_of, op, save, save_net, value, weight
+
+SCHEMAS = Path(__file__).parents[4] / "docs" / "schemas"
 
 Macs = Callable[[Workload, str, str], int]
 
@@ -27,7 +31,9 @@ def scalesim_macs(made: Workload, file: str, layer: str) -> int:
     ((high, wide, taps_high, taps_wide, channels, filters, stride),) = (
         map(int, row[1:]) for row in rows if row[0] == layer
     )
-    assert taps_high <= high and taps_wide <= wide and "DP" not in layer  # else the tool refuses or repeats it
+    assert (
+        taps_high <= high and taps_wide <= wide and "DP" not in layer
+    )  # else the tool refuses or repeats it
     out_high = ceil((high - taps_high + stride) / stride)
     out_wide = ceil((wide - taps_wide + stride) / stride)
     return out_high * out_wide * taps_high * taps_wide * channels * filters
@@ -154,9 +160,9 @@ def test_a_stride_along_a_single_position_is_none(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("chosen", WORKLOAD_FORMATS)
 def test_a_transposed_convolution_multiplies_every_position_by_all_taps(tmp_path: Path, chosen: str) -> None:
-    made = one(tmp_path, "ConvTranspose", (2, 8, 11, 14), (2, 6, 5, 7), (6, 4, 3, 2), group=2, strides=[2, 2])(
-        chosen
-    )
+    made = one(
+        tmp_path, "ConvTranspose", (2, 8, 11, 14), (2, 6, 5, 7), (6, 4, 3, 2), group=2, strides=[2, 2]
+    )(chosen)
     assert made.macs == 2 * 6 * 35 * 4 * 6 and not made.refused
 
 
@@ -174,7 +180,12 @@ def test_products_of_attention_lead_back_to_their_node(tmp_path: Path, chosen: s
 
 
 def test_zigzag_knows_which_layer_makes_an_operand(tmp_path: Path) -> None:
-    nodes = [op("MatMul", "x w", "a"), op("Relu", "a", "b"), op("MatMul", "x v", "c"), op("MatMul", "b c", "y")]
+    nodes = [
+        op("MatMul", "x w", "a"),
+        op("Relu", "a", "b"),
+        op("MatMul", "x v", "c"),
+        op("MatMul", "b c", "y"),
+    ]
     weights = [weight("w", 4, 4), weight("v", 4, 4)]
     path = save(
         tmp_path, nodes, [value("x", (4, 4))], [value("y", (4, 4))], weights,
@@ -224,13 +235,9 @@ def test_files_are_published_with_what_leads_back(tmp_path: Path) -> None:
     assert sorted(file.name for file in (tmp_path / "out").rglob("*") if file.is_file()) == [
         "0001-node_a.yaml", "0002-node_c.yaml", "0003-node_y.yaml", "made.timeloop.json",
     ]  # fmt: skip
-    assert not read_index(tmp_path / "out" / "made.timeloop.json")["refused"]
-
-
-def read_index(path: Path) -> Any:
-    import json
-
-    return json.loads(path.read_text())
+    index = json.loads((tmp_path / "out" / "made.timeloop.json").read_text())
+    Draft202012Validator(json.loads((SCHEMAS / "workload.schema.json").read_text())).validate(index)
+    assert index["written_macs"] == index["macs"] and not index["refused"]
 
 
 def test_nothing_to_write_is_refused(tmp_path: Path) -> None:
