@@ -45,9 +45,11 @@ HOW = {
 
 def run(tool: str, python: str, cases: Path, results: Path) -> None:
     """Try all cases, in as many processes as it takes."""
+    log = results.with_suffix(".log")
     while True:
         command = [python, str(HERE / f"try_{tool}.py"), str(cases), str(results), str(TOLERANCES[tool])]
-        process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        with log.open("wb") as printed:
+            process = subprocess.Popen(command, stdout=printed, stderr=subprocess.STDOUT)
         size, since, stopped = -1, time.monotonic(), ""
         while process.poll() is None:
             time.sleep(0.2)
@@ -63,10 +65,17 @@ def run(tool: str, python: str, cases: Path, results: Path) -> None:
             if process.returncode:
                 raise SystemExit(f"{' '.join(command)} fails with {process.returncode}: run it by hand")
             return
-        why = stopped or f"the process ends with {process.returncode}"
+        why = stopped or f"{last_words(log)} (the process ends with {process.returncode})"
         line = {"case": open_case, "result": "crashed", "reason": why}
         with results.open("a") as file:
             print(json.dumps(line), file=file)
+
+
+def last_words(log: Path) -> str:
+    """The exception that a tool dies of, or the last line that it prints."""
+    lines = [line.strip() for line in log.read_text("utf-8", "replace").splitlines() if line.strip()]
+    named = [line for line in lines if "xception" in line or "rror" in line]
+    return (named or lines or [""])[-1][:160]
 
 
 def begun(results: Path) -> str:

@@ -35,7 +35,13 @@ def try_all(outputs_of, version):
                 continue
             told(case=folder.name, result="begun")
             result, reason = _tried(folder, outputs_of, tolerance)
-            told(case=folder.name, result=result, reason=" ".join(reason.split())[:WORDS], version=version)
+            told(case=folder.name, result=result, reason=_short(reason), version=version)
+
+
+def _short(reason):
+    """The last line that says something, which of a traceback is the error."""
+    lines = [" ".join(line.split()) for line in reason.splitlines() if line.strip()]
+    return lines[-1][:WORDS] if lines else ""
 
 
 def _tried(folder, outputs_of, tolerance):
