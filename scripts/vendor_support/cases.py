@@ -48,15 +48,38 @@ def main(folder: Path) -> None:
             continue
         given = dict(zip(names, map(np.asarray, inputs), strict=True))
         wanted = dict(zip([value.name for value in graph.output], outputs, strict=True))
-        write(folder / f"{test.name}.given", test.model, given, wanted, ())
-        if len(names) > 1:
-            write(folder / f"{test.name}.constant", test.model, given, wanted, tuple(names[1:]))
+        for suffix, model in models(test.model):
+            kept = {value.name: wanted[value.name] for value in model.graph.output}
+            write(folder / f"{test.name}.given{suffix}", model, given, kept, ())
+            if len(names) > 1:
+                write(folder / f"{test.name}.constant{suffix}", model, given, kept, tuple(names[1:]))
+
+
+def models(model: Any) -> list[tuple[str, Any]]:
+    """The test's, and if it asks for optional outputs one with the first output alone, as in networks."""
+    (node,) = model.graph.node
+    versions = {each.domain: each.version for each in model.opset_import}
+    outputs = onnx.defs.get_schema(node.op_type, versions[node.domain], node.domain).outputs
+    optional = onnx.defs.OpSchema.FormalParameterOption.Optional
+    found = [("", model)]
+    if len(node.output) > 1 and len(outputs) > 1 and all(each.option == optional for each in outputs[1:]):
+        alone = onnx.ModelProto.FromString(model.SerializeToString())
+        first = alone.graph.node[0].output[0]
+        del alone.graph.node[0].output[1:]
+        kept = [value for value in alone.graph.output if value.name == first]
+        del alone.graph.output[:]
+        alone.graph.output.extend(kept)
+        if first:
+            found.append((".first", alone))
+    return found
 
 
 def write(
     folder: Path, model: Any, given: dict[str, Any], wanted: dict[str, Any], constant: tuple[str, ...]
 ) -> None:
     """One case; one whose arrays are in types that numpy does not have is left out."""
+    if folder.exists():
+        return
     arrays = {**{f"in_{name}": each for name, each in given.items() if name not in constant},
               **{f"out_{name}": each for name, each in wanted.items()}}  # fmt: skip
     if any(array.dtype.kind not in "biuf" or array.dtype.isbuiltin != 1 for array in arrays.values()):

@@ -117,6 +117,7 @@ def kind_of(case: Any) -> dict[str, Any]:
         "types": [TYPES.get(each, each) for each in case["types"]],
         "ranks": case["ranks"],
         "constant": case["constant"],
+        "outputs": len(case["outputs"]) if len(case["outputs"]) > 1 else 0,
         "attributes": attributes,
     }
     return {key: value for key, value in kind.items() if value}
@@ -127,7 +128,7 @@ def summed(rows: list[Any]) -> dict[str, Any]:
     counts = Counter(row["result"] for row in rows)
     row = next((row for row in rows if row["result"] != "accepted"), rows[0])
     reason = {"reason": row["reason"]} if row["reason"] else {}
-    return {**counts, **reason, "test": row["case"].rpartition(".")[0]}
+    return {**counts, **reason, "test": row["case"].partition(".")[0]}
 
 
 def inline(value: Any) -> str:

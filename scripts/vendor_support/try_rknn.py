@@ -7,7 +7,9 @@ from onnx import numpy_helper
 from trying import Refused, try_all
 
 READ = numpy_helper.to_array
-numpy_helper.to_array = lambda *given, **named: np.array(READ(*given, **named))  # it writes into arrays of files
+numpy_helper.to_array = lambda *given, **named: np.array(
+    READ(*given, **named)
+)  # it writes into arrays of files
 
 from rknn.api import RKNN  # noqa: E402
 

@@ -25,7 +25,7 @@ TABLES = Path(__file__).parent / "tables"
 
 KEYS = ("title", "tool", "version", "date", "how", "tests", "types", "ranks", "opsets", "operators")
 RULE_KEYS = ("opsets", "types", "ranks", "constant", "limits")
-CASE_KEYS = ("types", "ranks", "constant", "attributes", "test", "reason", *SUPPORTS[:4])
+CASE_KEYS = ("types", "ranks", "constant", "outputs", "attributes", "test", "reason", *SUPPORTS[:4])
 
 LIMIT = re.compile(r"\s*(\w+)\s*(<=|>=|==|!=|<|>)\s*(\S.*?)\s*")
 
@@ -69,6 +69,7 @@ class Case:
     Attributes:
         types, ranks: of the inputs; "" and -1 for one that is left out.
         constant: the positions of those that are constants.
+        outputs: how many are asked for.
         attributes: what is known of them, see ``traits``.
         results: how many runs came to what.
         reason: of the first that was not accepted.
@@ -78,6 +79,7 @@ class Case:
     types: tuple[str, ...]
     ranks: tuple[int, ...]
     constant: tuple[int, ...]
+    outputs: int
     attributes: Mapping[str, Any] = field(hash=False)
     results: Mapping[str, int] = field(hash=False)
     reason: str = ""
@@ -202,7 +204,8 @@ class _Reading:
             tuple(self._list(given, "types", name)),
             self._numbers(given, "ranks", name),
             self._numbers(given, "constant", name),
-            given.get("attributes", {}),
+            self._is(given.get("outputs", 1), int, f"{name}.outputs", "a whole number"),
+            self._is(given.get("attributes", {}), dict, f"{name}.attributes", "a table"),
             results,
             str(given.get("reason", "")),
             str(given.get("test", "")),

@@ -166,24 +166,30 @@ def _size(number: int) -> int:
 def _by_cases(cases: Sequence[Case], node: NodeView) -> Verdict:
     """What runs on the nodes that are most like it came to, if that is one thing.
 
-    The types must be the same: of all inputs, or of the first. Of these the cases with the same ranks and
-    constants count if there are any, and of these those with the fewest other attributes.
+    The type of the first input must be the same. Of these cases those with the same types, constants, outputs
+    and ranks count, each where there are any; and at last those with the fewest other attributes. That a
+    tool takes a node that is somewhat unlike is told as such; that it does not says nothing.
     """
     types = tuple(value.dtype or "" if value is not None else "" for value in node.inputs)
     ranks = tuple(-1 if value is None or value.shape is None else len(value.shape) for value in node.inputs)
     constant = tuple(
         index for index, value in enumerate(node.inputs) if value is not None and value.is_weight
     )
+    outputs = sum(value is not None for value in node.outputs)
     near = [case for case in cases if case.types[:1] == types[:1]]
     if not near:
         tried = ", ".join(dict.fromkeys(case.types[0] for case in cases if case.types))
-        return Verdict("unknown", f"the tool was tried with {tried or 'no input'}, not with {types[0]}")
+        return Verdict(
+            "unknown", f"tried with {tried or 'no input'}, not with {types[0] if types else 'none'}"
+        )
     unlike = []
-    for what, is_alike in (
-        ("types", lambda case: _trimmed(case.types) == _trimmed(types)),
-        ("constants", lambda case: case.constant == constant),
-        ("ranks", lambda case: case.ranks[:1] == ranks[:1]),
-    ):
+    likeness: Mapping[str, Callable[[Case], bool]] = {
+        "types": lambda case: _trimmed(case.types) == _trimmed(types),
+        "constants": lambda case: case.constant == constant,
+        "outputs": lambda case: case.outputs == outputs,
+        "ranks": lambda case: case.ranks[:1] == ranks[:1],
+    }
+    for what, is_alike in likeness.items():
         alike = [case for case in near if is_alike(case)]
         if not alike:
             unlike.append(what)
@@ -193,7 +199,7 @@ def _by_cases(cases: Sequence[Case], node: NodeView) -> Verdict:
     near = [case for case in near if _differences(case.attributes, own) == least]
     if least:
         unlike.append("attributes")
-    return _agreed(near, f"tried with other {' and '.join(unlike)}" if unlike else "")
+    return _agreed(near, f"with other {' and '.join(unlike)}" if unlike else "")
 
 
 def _trimmed(types: tuple[str, ...]) -> tuple[str, ...]:
@@ -207,14 +213,16 @@ def _differences(one: Mapping[str, Any], other: Mapping[str, Any]) -> int:
     return sum(one.get(name) != other.get(name) for name in {*one, *other})
 
 
-def _agreed(cases: Sequence[Case], how: str) -> Verdict:
+def _agreed(cases: Sequence[Case], unlike: str) -> Verdict:
     results: Counter[str] = Counter()
     for case in cases:
         results.update(case.results)
-    reason = next((case.reason for case in cases if case.reason), "")
+    reason = next((f" ({case.reason})" for case in cases if case.reason), "")
     if len(results) > 1:
         runs = ", ".join(f"{times} {result}" for result, times in results.most_common())
-        return Verdict("unknown", f"of runs like it {runs} ({reason})")
+        return Verdict("unknown", f"of runs {unlike or 'like it'}: {runs}{reason}")
     (result,) = results
     support: Support = result  # type: ignore[assignment]
-    return Verdict(support, "; ".join(filter(None, (reason, how))))
+    if unlike and support != "accepted":
+        return Verdict("unknown", f"{support} {unlike}{reason}")
+    return Verdict(support, f"tried {unlike}" if unlike else reason.strip(" ()"))

@@ -102,10 +102,11 @@ cases = [
         (conv(pads=(0, 0, 0, 0), dilations=(1, 1)), "accepted", ""),
         (conv(dilations=(3, 3)), "wrong", "error 0.5"),
         (conv(x=(1, 3, 8), w=(4, 3, 3)), "refused", "rank"),
-        (conv(group=3), "unknown", "of runs like it 1 accepted, 1 crashed (signal)"),
-        (conv(dtype="float16"), "unknown", "the tool was tried with float32, not with float16"),
-        (conv(x=(1, 3, 4, 8, 8)), "unknown", "of runs like it 5 accepted, 2 refused (rank)"),
+        (conv(group=3), "unknown", "of runs like it: 1 accepted, 1 crashed (signal)"),
+        (conv(dtype="float16"), "unknown", "tried with float32, not with float16"),
+        (conv(x=(1, 3, 4, 8, 8)), "unknown", "of runs with other ranks: 5 accepted, 2 refused (rank)"),
         (conv(strides=(2, 2)), "accepted", "tried with other attributes"),
+        (conv(x=(1, 3, 8), w=(4, 3, 3), strides=(2,)), "unknown", "refused with other attributes (rank)"),
     ],
 )
 def test_runs_on_the_nodes_most_like_it_decide(
