@@ -28,6 +28,7 @@ from onnxlens.errors import UsageError
 from onnxlens.specs.compiled import CompileAsk
 
 if TYPE_CHECKING:
+    from onnxlens.api.target import Settings
     from onnxlens.cli.table import Table
     from onnxlens.reports.tables.render import TableFormat
     from onnxlens.specs.compiled import CompileReport
@@ -86,15 +87,15 @@ def compile(  # noqa: A001 - the verb's name
     if listed:
         _list(paths, output_format)
         return 0
+    options["model"] = None  # --model vendor is of verbs that count
+    given = taken(options)
     if support_only or support:
-        _map(target, support or tools, plot, output_format, options)
+        _map(target, support or tools, plot, output_format, given, settings_from(options))
         return 0
     if plot is not None:
         raise UsageError("--plot draws what a table leaves out; add --support-only, or --support FILE.toml")
     if target is None or tools is None:
         raise UsageError("give a TARGET and --with TOOL; 'onnxlens compile --list' shows the tools")
-    options["model"] = None  # --model vendor is of verbs that count
-    given = taken(options)
     table = table_from(given, output_format, levels=LEVELS, by=None, computed=("--layers",))
     named = tuple(name.strip() for name in tools.split(",") if name.strip())
     ask = CompileAsk(named, chips, paths, timeout_s, keep)
@@ -132,12 +133,20 @@ def _list(paths: Mapping[str, Path], output_format: str) -> None:
 
 
 def _map(
-    target: str | None, table: str | None, plot: Path | None, output_format: str, options: dict[str, Any]
+    target: str | None,
+    table: str | None,
+    plot: Path | None,
+    output_format: str,
+    rows: Mapping[str, Any],
+    settings: Settings,
 ) -> None:
     from onnxlens.reports.tables.support import support_document, support_table
 
     if target is None or table is None:
         raise UsageError("give a TARGET, and --with TOOL or --support FILE.toml")
+    if others := [name for name, given in rows.items() if given and name != "depth"]:
+        raise UsageError(f"--{others[0].replace('_', '-')} is of layers that are compiled; leave it out")
     with progress.shown(f"compile {target}") as show:
-        report = onnxlens.support_of(target, table, settings_from(options), plot=plot, progress=show)
-    print_result(output_format, partial(support_document, report), partial(support_table, report))
+        report = onnxlens.support_of(target, table, settings, plot=plot, progress=show)
+    text = partial(support_table, report, depth=rows.get("depth"))
+    print_result(output_format, partial(support_document, report), text)

@@ -115,12 +115,12 @@ def kind_of(case: Any) -> dict[str, Any]:
     attributes = traits(case["op_type"], case["opset"], case["domain"], case["attributes"])
     kind = {
         "types": [TYPES.get(each, each) for each in case["types"]],
-        "ranks": case["ranks"],
+        "rank": next(iter(case["ranks"]), -1),
         "constant": case["constant"],
         "outputs": len(case["outputs"]) if len(case["outputs"]) > 1 else 0,
         "attributes": attributes,
     }
-    return {key: value for key, value in kind.items() if value}
+    return {key: value for key, value in kind.items() if value or key == "rank"}
 
 
 def summed(rows: list[Any]) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""Tries cases with rknn-toolkit2 for the RK3588 and its simulator: run by ``generate.py`` in its own Python."""
+"""Tries cases with rknn-toolkit2 for the RK3588 and its simulator: run by ``generate.py`` in its Python."""
 
 from importlib.metadata import version
 

@@ -7,6 +7,7 @@ from typing import Any
 
 from onnxlens.reports.numbers import bounded, counted, share, short_bytes, short_count
 from onnxlens.reports.tables.render import Column, TableFormat, render_table, with_notes
+from onnxlens.specs.bounds import MOST_LEVELS
 from onnxlens.specs.codec import to_plain
 from onnxlens.specs.support import SUPPORTS, Island, LeftOut, ModuleSupport, SupportReport
 
@@ -17,10 +18,13 @@ SHOWN = 12
 """Islands, and reasons, in a table for people."""
 
 
-def support_table(report: SupportReport, table_format: TableFormat = "table") -> str:
-    """By module; below, for people, the islands and what is left out."""
+def support_table(
+    report: SupportReport, table_format: TableFormat = "table", depth: int | None = None
+) -> str:
+    """By module, for people two levels if no depth is asked for; below the islands and what is left out."""
     exact = table_format == "csv"
-    rows = [row for row in report.modules if exact or row.depth <= LEVELS]
+    levels = MOST_LEVELS if exact and depth is None else LEVELS if depth is None else depth
+    rows = [row for row in report.modules if row.depth <= levels]
     modules = render_table(rows, _module_columns(report), table_format)
     if exact:
         return modules

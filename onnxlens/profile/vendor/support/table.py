@@ -25,7 +25,7 @@ TABLES = Path(__file__).parent / "tables"
 
 KEYS = ("title", "tool", "version", "date", "how", "tests", "types", "ranks", "opsets", "operators")
 RULE_KEYS = ("opsets", "types", "ranks", "constant", "limits")
-CASE_KEYS = ("types", "ranks", "constant", "outputs", "attributes", "test", "reason", *SUPPORTS[:4])
+CASE_KEYS = ("types", "rank", "constant", "outputs", "attributes", "test", "reason", *SUPPORTS[:4])
 
 LIMIT = re.compile(r"\s*(\w+)\s*(<=|>=|==|!=|<|>)\s*(\S.*?)\s*")
 
@@ -67,7 +67,8 @@ class Case:
     """Runs of the tool on nodes that are alike.
 
     Attributes:
-        types, ranks: of the inputs; "" and -1 for one that is left out.
+        types: of the inputs; "" for one that is left out.
+        rank: of the first input; -1 for none.
         constant: the positions of those that are constants.
         outputs: how many are asked for.
         attributes: what is known of them, see ``traits``.
@@ -77,7 +78,7 @@ class Case:
     """
 
     types: tuple[str, ...]
-    ranks: tuple[int, ...]
+    rank: int
     constant: tuple[int, ...]
     outputs: int
     attributes: Mapping[str, Any] = field(hash=False)
@@ -202,7 +203,7 @@ class _Reading:
             self._refuse(f"{name}.cases", f"{given}; expected how many runs were {', '.join(SUPPORTS[:4])}")
         return Case(
             tuple(self._list(given, "types", name)),
-            self._numbers(given, "ranks", name),
+            self._is(given.get("rank", -1), int, f"{name}.rank", "a whole number"),
             self._numbers(given, "constant", name),
             self._is(given.get("outputs", 1), int, f"{name}.outputs", "a whole number"),
             self._is(given.get("attributes", {}), dict, f"{name}.attributes", "a table"),

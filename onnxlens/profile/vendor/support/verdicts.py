@@ -171,7 +171,8 @@ def _by_cases(cases: Sequence[Case], node: NodeView) -> Verdict:
     tool takes a node that is somewhat unlike is told as such; that it does not says nothing.
     """
     types = tuple(value.dtype or "" if value is not None else "" for value in node.inputs)
-    ranks = tuple(-1 if value is None or value.shape is None else len(value.shape) for value in node.inputs)
+    first = node.inputs[0] if node.inputs else None
+    rank = -1 if first is None or first.shape is None else len(first.shape)
     constant = tuple(
         index for index, value in enumerate(node.inputs) if value is not None and value.is_weight
     )
@@ -187,7 +188,7 @@ def _by_cases(cases: Sequence[Case], node: NodeView) -> Verdict:
         "types": lambda case: _trimmed(case.types) == _trimmed(types),
         "constants": lambda case: case.constant == constant,
         "outputs": lambda case: case.outputs == outputs,
-        "ranks": lambda case: case.ranks[:1] == ranks[:1],
+        "ranks": lambda case: case.rank == rank,
     }
     for what, is_alike in likeness.items():
         alike = [case for case in near if is_alike(case)]

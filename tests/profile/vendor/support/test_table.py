@@ -80,7 +80,7 @@ def test_an_operator_that_is_not_listed_is_refused_by_rules_and_unknown_to_runs(
     node = NodeView("Gelu", (ValueView("x", "float32", (1,)),), (None,), {}, "com.microsoft")
     verdict = verdict_of(table(tmp_path, RULES), node)
     assert (verdict.support, verdict.reason) == ("refused", "com.microsoft.Gelu is not in the table")
-    runs = '[operators.Relu]\ncases = [{ types = ["float32"], ranks = [3], accepted = 1 }]'
+    runs = '[operators.Relu]\ncases = [{ types = ["float32"], rank = 3, accepted = 1 }]'
     assert verdict_of(table(tmp_path, runs), node).support == "unknown"
 
 
@@ -88,10 +88,10 @@ CASES = """
 tool = "acme"
 [operators.Conv]
 cases = [
-  { types = ["float32", "float32"], ranks = [4, 4], constant = [1], accepted = 5 },
-  { types = ["float32", "float32"], ranks = [4, 4], constant = [1], attributes = { dilations = [2] }, wrong = 1, reason = "error 0.5" },
-  { types = ["float32", "float32"], ranks = [3, 3], constant = [1], refused = 2, reason = "rank" },
-  { types = ["float32", "float32"], ranks = [4, 4], constant = [1], attributes = { group = 2 }, accepted = 1, crashed = 1, reason = "signal" },
+  { types = ["float32", "float32"], rank = 4, constant = [1], accepted = 5 },
+  { types = ["float32", "float32"], rank = 4, constant = [1], attributes = { dilations = [2] }, wrong = 1, reason = "error 0.5" },
+  { types = ["float32", "float32"], rank = 3, constant = [1], refused = 2, reason = "rank" },
+  { types = ["float32", "float32"], rank = 4, constant = [1], attributes = { group = 2 }, accepted = 1, crashed = 1, reason = "signal" },
 ]
 """  # noqa: E501
 
