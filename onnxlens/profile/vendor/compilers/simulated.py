@@ -79,7 +79,7 @@ class Forms:
             else:
                 refused[entry.layer.node_name] = failed.get(name, why)
         if not records:
-            raise ToolError(next(iter(refused.values())))
+            raise ToolError(why or next(iter({**failed, **refused}.values())))
         note = (
             f"{len(self.first)} forms of {len(self.entries)} layers were run: equal layers have equal figures"
         )
