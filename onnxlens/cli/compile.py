@@ -46,6 +46,7 @@ LEVELS = 2
 @click.option("--list", "listed", is_flag=True, help="List the tools: what is there, and how to install it.")
 @repeated("--chip", "chips", "TOOL=CHIP[,CHIP]", list_of(str), "The chips that a tool compiles for")
 @repeated("--tool-path", "paths", "TOOL=PATH", Path, "The Python, or its environment, that has a tool")
+@repeated("--given", "given", "TOOL=FILE", Path, "The file that a tool compiles: ethos-u an int8 .tflite")
 @click.option(
     "--timeout",
     "timeout_s",
@@ -71,6 +72,7 @@ def compile(  # noqa: A001 - the verb's name
     listed: bool,
     chips: Mapping[str, Sequence[str]],
     paths: Mapping[str, Path],
+    given: Mapping[str, Path],
     timeout_s: float,
     keep: Path | None,
     support_only: bool,
@@ -88,17 +90,17 @@ def compile(  # noqa: A001 - the verb's name
         _list(paths, output_format)
         return 0
     options["model"] = None  # --model vendor is of verbs that count
-    given = taken(options)
+    rows = taken(options)
     if support_only or support:
-        _map(target, support or tools, plot, output_format, given, settings_from(options))
+        _map(target, support or tools, plot, output_format, rows, settings_from(options))
         return 0
     if plot is not None:
         raise UsageError("--plot draws what a table leaves out; add --support-only, or --support FILE.toml")
     if target is None or tools is None:
         raise UsageError("give a TARGET and --with TOOL; 'onnxlens compile --list' shows the tools")
-    table = table_from(given, output_format, levels=LEVELS, by=None, computed=("--layers",))
+    table = table_from(rows, output_format, levels=LEVELS, by=None, computed=("--layers",))
     named = tuple(name.strip() for name in tools.split(",") if name.strip())
-    ask = CompileAsk(named, chips, paths, timeout_s, keep)
+    ask = CompileAsk(named, chips, paths, given, timeout_s, keep)
     with (
         progress.shown(f"compile {target}") as show,
         onnxlens.OpenedTarget(target, settings_from(options), show) as opened,
