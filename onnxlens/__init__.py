@@ -14,6 +14,8 @@ if TYPE_CHECKING:
     from onnxlens.api.calibrate import calibrate_host as calibrate_host
     from onnxlens.api.check import check_graph as check_graph
     from onnxlens.api.check_layers import check_layers as check_layers
+    from onnxlens.api.compile import compile_graph as compile_graph
+    from onnxlens.api.compile import list_compilers as list_compilers
     from onnxlens.api.export import export_graph as export_graph
     from onnxlens.api.extract import extract_module as extract_module
     from onnxlens.api.formula import formulas_of as formulas_of
@@ -67,9 +69,11 @@ if TYPE_CHECKING:
     from onnxlens.pipeline.generate import generate_pictures as generate_pictures
     from onnxlens.pipeline.training import training_cost as training_cost
     from onnxlens.profile.count import rules as rules
+    from onnxlens.profile.vendor import readers as readers
     from onnxlens.specs.bench import BenchReport as BenchReport
     from onnxlens.specs.bench import BenchRequest as BenchRequest
     from onnxlens.specs.bill import BillRequest as BillRequest
+    from onnxlens.specs.compiled import CompileAsk as CompileAsk
     from onnxlens.specs.flow import FlowRequest as FlowRequest
     from onnxlens.specs.generate import Control as Control
     from onnxlens.specs.generate import GenerateRequest as GenerateRequest
@@ -89,6 +93,7 @@ _NAMES = {
     "api.calibrate": ("calibrate_host",),
     "api.check": ("check_graph",),
     "api.check_layers": ("check_layers",),
+    "api.compile": ("compile_graph", "list_compilers"),
     "api.export": ("export_graph",),
     "api.extract": ("extract_module",),
     "api.formula": ("formulas_of", "ledger_at"),
@@ -123,8 +128,10 @@ _NAMES = {
     "pipeline.generate": ("generate_pictures",),
     "pipeline.training": ("training_cost",),
     "profile.count.rules": ("rules",),
+    "profile.vendor.readers": ("readers",),
     "specs.bench": ("BenchReport", "BenchRequest"),
     "specs.bill": ("BillRequest",),
+    "specs.compiled": ("CompileAsk",),
     "specs.flow": ("FlowRequest",),
     "specs.generate": ("Control", "GenerateRequest"),
     "specs.graph": ("GraphSpec",),
@@ -152,7 +159,7 @@ def __getattr__(name: str) -> Any:
     if name not in _HOMES:
         raise AttributeError(f"module 'onnxlens' has no attribute {name!r}")
     found = import_module(f"onnxlens.{_HOMES[name]}")
-    return found if name == "rules" else getattr(found, name)
+    return found if name in ("readers", "rules") else getattr(found, name)
 
 
 def __dir__() -> list[str]:

@@ -45,6 +45,7 @@ VERBS: Mapping[str, str] = MappingProxyType(
         "reconcile": "Compare MACs with what onnx-tool, fvcore and thop count.",
         "check": "Compare ONNX Runtime's outputs of TARGET with PyTorch's.",
         "bench": "Time TARGET in ONNX Runtime, by module.",
+        "compile": "Compile TARGET with the chips' own tools; say what they say.",
         "render": "Draw the data flow of TARGET, or write it for a viewer.",
         "view": "Show TARGET in Netron, in your browser.",
         "annotate": "Make the control image of a picture.",
