@@ -73,6 +73,7 @@ def simplify(model: ir.Model, *, split: bool = True) -> None:
 
 
 def fold(model: ir.Model) -> None:
+    """Fold constants and shape arithmetic, and infer shapes."""
     optimizer.fold_constants(
         model,
         onnx_shape_inference=True,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from typing import Any
 
 import onnx
 import onnx_ir as ir
@@ -14,7 +15,9 @@ from onnxlens.export.dialects.parts import Parts
 def by_definition(node: ir.Node, parts: Parts) -> Sequence[ir.Value] | None:
     """The nodes of ONNX's definition of the operator; None where it has none, or one with graphs inside."""
     function = _definition(node, parts.opset)
-    if function is None or any(attribute.type == AttributeProto.GRAPH for each in function.node for attribute in each.attribute):
+    if function is None or any(
+        attribute.type == AttributeProto.GRAPH for each in function.node for attribute in each.attribute
+    ):
         return None
     values: dict[str, ir.Value | None] = {"": None}
     values |= dict(zip(function.input, (*node.inputs, *[None] * len(function.input)), strict=False))
@@ -31,15 +34,16 @@ def by_definition(node: ir.Node, parts: Parts) -> Sequence[ir.Value] | None:
 def _definition(node: ir.Node, opset: int) -> FunctionProto | None:
     if node.domain or not defs.has(node.op_type, opset):
         return None
-    schema = defs.get_schema(node.op_type, opset)
+    schema: Any = defs.get_schema(node.op_type, opset)  # onnx's stubs leave these out
     if schema.has_function:
-        return schema.function_body
+        body: FunctionProto = schema.function_body
+        return body
     if not schema.has_context_dependent_function:
         return None
     types = [_type_of(value) for value in node.inputs]
-    body = schema.get_context_dependent_function(ir.to_proto(node).SerializeToString(), types)
+    text = schema.get_context_dependent_function(ir.to_proto(node).SerializeToString(), types)
     function = FunctionProto()
-    function.ParseFromString(body)
+    function.ParseFromString(text)
     return function if function.node else None
 
 

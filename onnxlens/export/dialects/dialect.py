@@ -72,7 +72,11 @@ def rewrite(model: ir.Model, dialect: Dialect) -> Rewriting:
         common.RemoveUnusedNodesPass()(model)
         common.LiftConstantsToInitializersPass(lift_all_constants=True, size_limit=0)(model)
         common.NameFixPass()(model)
-    left = {node.name or "": node.op_type for node in model.graph if node.domain or node.op_type not in dialect.takes}
+    left = {
+        node.name or "": node.op_type
+        for node in model.graph
+        if node.domain or node.op_type not in dialect.takes
+    }
     return Rewriting(replaced, left)
 
 
@@ -111,7 +115,9 @@ class _Writer:
         last = results[0].producer()
         for part in parts:
             part.metadata_props.update({SOURCE_KEY: node.name or "", **node.metadata_props})
-            part.name = node.name if part is last else self._free(f"{node.name or node.op_type}_{part.op_type}")
+            part.name = (
+                node.name if part is last else self._free(f"{node.name or node.op_type}_{part.op_type}")
+            )
             for value in part.outputs:
                 value.name = value.name or self._free(f"{part.name}_output")
 

@@ -19,11 +19,15 @@ def einsum(node: ir.Node, parts: Parts) -> Sequence[ir.Value] | None:
     """
     left, arrow, right = node.attributes.get_string("equation", "").replace(" ", "").partition("->")
     terms = left.split(",")
-    result = right if arrow else "".join(sorted(label for label, n in Counter("".join(terms)).items() if n == 1))
+    result = (
+        right if arrow else "".join(sorted(label for label, n in Counter("".join(terms)).items() if n == 1))
+    )
     shapes = [sizes(value) for value in node.inputs]
     if "." in left or any(len(set(term)) < len(term) for term in terms) or None in shapes:
         return None
-    extent = dict(chain(*(zip(term, shape or (), strict=True) for term, shape in zip(terms, shapes, strict=True))))
+    extent = dict(
+        chain(*(zip(term, shape or (), strict=True) for term, shape in zip(terms, shapes, strict=True)))
+    )
     operands = [
         _Operand(parts, value, term).summed_to(_needed(terms, index, result))
         for index, (value, term) in enumerate(zip(node.inputs, terms, strict=True))

@@ -50,7 +50,7 @@ def _chained(parts: Parts, op_type: str, values: Sequence[ir.Value]) -> ir.Value
 
 
 def gelu(parts: Parts, x: ir.Value, node: ir.Node) -> ir.Value:
-    """x / 2 * (1 + erf(x / sqrt(2))), or the tanh form: https://arxiv.org/abs/1606.08415."""
+    """Half of x times (1 + erf(x / sqrt(2))), or the tanh form: https://arxiv.org/abs/1606.08415."""
     if node.attributes.get_string("approximate", "none") == "tanh":
         cube = parts.op("Mul", parts.op("Mul", x, x), x)
         bent = parts.op("Add", x, parts.op("Mul", cube, parts.number(0.044715, x)))

@@ -11,16 +11,16 @@ from onnxlens.export.dialects.einsum import einsum
 from onnxlens.export.dialects.parts import Rule
 
 TAKES = frozenset(
-    "Abs Acos Acosh Add And ArgMax ArgMin Asin Asinh AveragePool BatchNormalization Cast Ceil Celu Clip Concat "
-    "Constant ConstantOfShape Conv ConvTranspose Cos Cosh CumSum DepthToSpace DequantizeLinear Div Dropout Elu "
-    "Equal Erf Exp Expand Flatten Floor Gather GatherElements GatherND Gemm GlobalAveragePool GlobalMaxPool "
-    "Greater GreaterOrEqual HardSigmoid HardSwish Hardmax Identity InstanceNormalization LRN LSTM LeakyRelu Less "
-    "LessOrEqual Log LogSoftmax LpNormalization MatMul Max MaxPool Min Mod Mul Neg Not OneHot PRelu Pad Pow "
-    "QLinearConv QuantizeLinear RandomNormal RandomNormalLike RandomUniform RandomUniformLike Range ReduceL1 "
-    "ReduceL2 ReduceLogSum ReduceLogSumExp ReduceMax ReduceMean ReduceMin ReduceProd ReduceSum ReduceSumSquare "
-    "Relu Reshape Resize ReverseSequence Round ScatterND Selu Shape Sigmoid Sign Sin Sinh Size Slice Softmax "
-    "Softplus Softsign SpaceToDepth Split Sqrt Squeeze Sub Sum Tanh Tile TopK Transpose Trilu Unsqueeze Upsample "
-    "Where".split()
+    "Abs Acos Acosh Add And ArgMax ArgMin Asin Asinh AveragePool BatchNormalization Cast Ceil Celu Clip "
+    "Concat Constant ConstantOfShape Conv ConvTranspose Cos Cosh CumSum DepthToSpace DequantizeLinear Div "
+    "Dropout Elu Equal Erf Exp Expand Flatten Floor Gather GatherElements GatherND Gemm GlobalAveragePool "
+    "GlobalMaxPool Greater GreaterOrEqual HardSigmoid HardSwish Hardmax Identity InstanceNormalization "
+    "LRN LSTM LeakyRelu Less LessOrEqual Log LogSoftmax LpNormalization MatMul Max MaxPool Min Mod Mul "
+    "Neg Not OneHot PRelu Pad Pow QLinearConv QuantizeLinear RandomNormal RandomNormalLike RandomUniform "
+    "RandomUniformLike Range ReduceL1 ReduceL2 ReduceLogSum ReduceLogSumExp ReduceMax ReduceMean "
+    "ReduceMin ReduceProd ReduceSum ReduceSumSquare Relu Reshape Resize ReverseSequence Round ScatterND "
+    "Selu Shape Sigmoid Sign Sin Sinh Size Slice Softmax Softplus Softsign SpaceToDepth Split Sqrt "
+    "Squeeze Sub Sum Tanh Tile TopK Transpose Trilu Unsqueeze Upsample Where".split()
 )
 """The names that its importer knows; it ends the process at others."""
 

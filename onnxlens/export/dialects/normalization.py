@@ -49,7 +49,7 @@ def instance_normalization(node: ir.Node, parts: Parts) -> Sequence[ir.Value] | 
 
 
 def group_normalization(node: ir.Node, parts: Parts) -> Sequence[ir.Value] | None:
-    """Each group of channels by its own mean and variance; scale and bias by channel, before opset 21 by group.
+    """Each group of channels by its own mean and variance; scale and bias by group before opset 21.
 
     https://onnx.ai/onnx/operators/onnx__GroupNormalization.html
     """

@@ -8,7 +8,7 @@ import numpy as np
 import onnx_ir as ir
 
 Rule = Callable[[ir.Node, "Parts"], Sequence[ir.Value] | None]
-"""Appends operators to the parts and returns what replaces the node's outputs; None leaves the node as it is."""
+"""Appends operators and returns what replaces the node's outputs; None leaves the node as it is."""
 
 SOURCE_KEY = "onnxlens.source"
 """Of a node's metadata: the name of the node of the original file that it is a part of."""
@@ -32,7 +32,9 @@ class Parts:
         """Forget what was collected."""
         self._tape = ir.tape.Tape()
 
-    def op(self, op_type: str, *inputs: ir.Value | None, **attributes: int | float | str | list[int]) -> ir.Value:
+    def op(
+        self, op_type: str, *inputs: ir.Value | None, **attributes: int | float | str | list[int]
+    ) -> ir.Value:
         """One more operator; its output."""
         return self._tape.op(op_type, inputs, attributes)
 
