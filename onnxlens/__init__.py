@@ -76,6 +76,7 @@ if TYPE_CHECKING:
     from onnxlens.specs.bench import BenchRequest as BenchRequest
     from onnxlens.specs.bill import BillRequest as BillRequest
     from onnxlens.specs.compiled import CompileAsk as CompileAsk
+    from onnxlens.specs.compiled import CompileReport as CompileReport
     from onnxlens.specs.flow import FlowRequest as FlowRequest
     from onnxlens.specs.generate import Control as Control
     from onnxlens.specs.generate import GenerateRequest as GenerateRequest
@@ -134,7 +135,7 @@ _NAMES = {
     "profile.vendor.readers": ("readers",),
     "specs.bench": ("BenchReport", "BenchRequest"),
     "specs.bill": ("BillRequest",),
-    "specs.compiled": ("CompileAsk",),
+    "specs.compiled": ("CompileAsk", "CompileReport"),
     "specs.flow": ("FlowRequest",),
     "specs.generate": ("Control", "GenerateRequest"),
     "specs.graph": ("GraphSpec",),

@@ -39,8 +39,10 @@ METRICS: Mapping[str, Metric] = MappingProxyType(
         "flops": Metric("flops", "operations as the tool counts them"),
         "off_chip_bytes": Metric("bytes", "bytes moved to and from external memory, weights included"),
         "on_chip_bytes": Metric("bytes", "bytes moved to and from memory on the chip"),
+        "off_chip_read_bytes": Metric("bytes", "bytes read from external memory, weights included"),
         "weight_bytes": Metric("bytes", "bytes of weights that are read from external memory"),
         "energy_pj": Metric("pJ", "energy"),
+        "cost_share": Metric("", "share of the cost of the model, as the tool estimates it"),
         "error": Metric("", "relative L2 error of the outputs, all error before them included", "largest"),
         "cosine_distance": Metric("", "1 - cosine similarity of the outputs to the reference", "largest"),
     }

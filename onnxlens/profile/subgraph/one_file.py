@@ -39,7 +39,16 @@ def write_one_file(
         UsageError: it would be larger than a protobuf can be.
         CheckpointError: the weights cannot be read.
     """
-    model = prepared(path, graph, producer, change)
+    return save_whole(prepared(path, graph, producer, change), path, out)
+
+
+def save_whole(model: onnx.ModelProto, path: Path, out: Path) -> Path:
+    """Write the model as ``out`` with its weights inside, which are beside the file ``path`` if external.
+
+    Raises:
+        UsageError: it would be larger than a protobuf can be.
+        CheckpointError: the weights cannot be read.
+    """
     if (size := stored_bytes(model)) > ONE_FILE_BYTES:
         raise UsageError(
             f"{path}: has {size / 2**30:.1f} GiB, more than the 2 GiB of one file; "

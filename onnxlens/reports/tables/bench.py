@@ -228,7 +228,7 @@ def _notes(report: BenchReport) -> Iterator[str]:
         f"sum of nodes {short_time(report.node_sum_s)}, "
         f"{_share(report, report.node_sum_s, profiled.median_s)} of it"
     )
-    yield from _torch(report)
+    yield from _others(report)
     yield from _unattributed(report)
     layout = _share(report, report.layout_share, 1)
     yield f"layout (reorders, transposes, reshapes and casts inserted): {layout} of node time"
@@ -266,8 +266,10 @@ def _latency(latency: LatencyResult) -> str:
     )
 
 
-def _torch(report: BenchReport) -> Iterator[str]:
-    for name, latency in (("PyTorch eager", report.eager), ("torch.compile", report.compiled)):
+def _others(report: BenchReport) -> Iterator[str]:
+    other = report.beside.provider if report.beside else ""
+    timed = ((other, report.beside), ("PyTorch eager", report.eager), ("torch.compile", report.compiled))
+    for name, latency in timed:
         if latency is not None:
             ratio = latency.median_s / report.latency.median_s
             yield f"{name}: {_latency(latency)}, {ratio:.2f} times ONNX Runtime's"

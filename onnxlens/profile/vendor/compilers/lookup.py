@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 COMPILERS: Mapping[str, str] = MappingProxyType(
     {
         "openvino": "openvino",
+        "qnn": "qnn",
     }
 )
 """By name the module of this folder that has it, as ``COMPILER``; loaded when it is asked for."""
@@ -114,6 +115,25 @@ class CompileRequest:
 
 
 @dataclass(frozen=True, slots=True)
+class Run:
+    """A model that a tool is to run as it is.
+
+    Attributes:
+        model: one file, in a folder that the tool may write into.
+        inputs: at least those of the model.
+        outputs: names of those that are wanted, all as arrays.
+    """
+
+    python: Path
+    model: Path
+    inputs: Mapping[str, np.ndarray]
+    outputs: Sequence[str]
+    chip: str = ""
+    timeout_s: float = 1800
+    profile: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class Compiler:
     """A compiler or a simulator of somebody else.
 
@@ -124,6 +144,7 @@ class Compiler:
         find: the environment that has it: of the Python that is named, else of this process.
         compile: raises ToolError, in one line, if the tool fails; nodes that it refuses are in the report.
         chips: that it compiles for, the default first; none if there is nothing to choose.
+        run: runs a model and returns its outputs; None if the tool is no runtime.
     """
 
     name: str
@@ -132,6 +153,7 @@ class Compiler:
     find: Callable[[Path | None], Found]
     compile: Callable[[CompileRequest], LayerReport]
     chips: tuple[str, ...] = ()
+    run: Callable[[Run], Mapping[str, np.ndarray]] | None = None
 
     def chip(self, asked: str = "") -> str:
         """The chip that is asked for.
@@ -163,11 +185,16 @@ def named_python(name: str, paths: Mapping[str, Path]) -> Path | None:
     A folder is a virtual environment.
     """
     path = paths.get(name)
-    if path is None and (value := os.environ.get(VARIABLE + name.upper().replace("-", "_"))):
+    if path is None and (value := os.environ.get(variable_of(name))):
         path = Path(value)
     if path is not None and path.is_dir():
         return path / "bin" / "python"
     return path
+
+
+def variable_of(name: str) -> str:
+    """The variable of the environment that says which Python has a tool."""
+    return VARIABLE + name.upper().replace("-", "_")
 
 
 def find_packages(packages: Sequence[str], python: Path | None) -> Found:

@@ -2,8 +2,8 @@
 
 Public as ``onnxlens.readers``. docs/readers.md lists the formats, and shows how to register a reader.
 
-``given`` and ``values`` read files so that every fault has its line, a file per tool has its reader, and ``lookup`` joins
-them, recognizes a report, and takes the readers of others.
+``given`` and ``values`` read files so that every fault has its line, a file per tool has its reader, and
+``lookup`` joins them, recognizes a report, and takes the readers of others.
 """
 
 from onnxlens.profile.vendor.readers.given import Given, Row

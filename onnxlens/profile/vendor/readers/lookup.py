@@ -9,13 +9,31 @@ from pathlib import Path
 from types import ModuleType
 
 from onnxlens.errors import OnnxlensError, UsageError
-from onnxlens.profile.vendor.readers import plain, vela
+from onnxlens.profile.vendor.readers import (
+    core_ml,
+    executorch,
+    nncase,
+    onnxruntime,
+    openvino,
+    plain,
+    qnn,
+    rknn,
+    scalesim,
+    tensorrt,
+    tpu_mlir,
+    tt_perf,
+    vela,
+    zigzag,
+)
 from onnxlens.profile.vendor.readers.given import Given
 from onnxlens.profile.vendor.readers.reader import Reader
 from onnxlens.profile.vendor.readers.values import refuse
 from onnxlens.specs.layers import LayerReport
 
-FORMATS: Sequence[ModuleType] = (vela, plain)
+FORMATS: Sequence[ModuleType] = (
+    tensorrt, openvino, onnxruntime, qnn, core_ml, executorch, tt_perf,
+    vela, nncase, rknn, tpu_mlir, zigzag, scalesim, plain,
+)  # fmt: skip
 """The modules of formats; each has a table ``READERS``."""
 
 READERS: Mapping[str, Reader] = {each.tool: each for module in FORMATS for each in module.READERS}

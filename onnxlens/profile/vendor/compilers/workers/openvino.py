@@ -20,6 +20,8 @@ def _main(request: dict[str, Any]) -> dict[str, Any]:
     compiled = core.compile_model(request["model"], "CPU", settings)
     with np.load("inputs.npz") as held:
         inputs = {name: held[str(index)] for index, name in enumerate(request["inputs"])}
+    taken = {name for port in compiled.inputs for name in port.get_names()}
+    inputs = {name: inputs[name] for name in inputs if name in taken}
     run = compiled.create_infer_request()
     for _ in range(request["warmup"]):
         run.infer(inputs)

@@ -1,0 +1,52 @@
+"""Runs a model in ONNX Runtime on the simulator of Qualcomm's HTP: a script, see ``start.py``."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnxruntime as ort
+import onnxruntime_qnn as qnn
+
+PROVIDER = "QNNExecutionProvider"
+PROFILE = "profile.csv"
+FATAL_ONLY = 4
+
+
+def _main(request: dict[str, Any]) -> dict[str, Any]:
+    ort.register_execution_provider_library(PROVIDER, qnn.get_library_path())
+    ort.set_default_logger_severity(FATAL_ONLY)
+    options = ort.SessionOptions()
+    options.log_severity_level = FATAL_ONLY
+    options.add_session_config_entry("session.record_ep_graph_assignment_info", "1")
+    settings = {
+        "backend_path": qnn.get_qnn_htp_path(),
+        "htp_arch": str(request["htp_arch"]),
+        "soc_model": str(request["soc_model"]),
+        "enable_htp_fp16_precision": "1",
+        "profiling_level": "detailed" if request["profile"] else "off",
+    }
+    if request["profile"]:
+        settings["profiling_file_path"] = PROFILE
+    devices = [device for device in ort.get_ep_devices() if device.ep_name == PROVIDER]
+    options.add_provider_for_devices(devices, settings)
+    session = ort.InferenceSession(request["model"], options)
+    with np.load("inputs.npz") as held:
+        inputs = {name: held[str(index)] for index, name in enumerate(request["inputs"])}
+    taken = {value.name for value in session.get_inputs()}
+    outputs = session.run(request["outputs"], {name: inputs[name] for name in inputs if name in taken})
+    np.savez("outputs.npz", **{str(index): array for index, array in enumerate(outputs)})
+    placed = [
+        {"name": node.name, "op_type": node.op_type, "npu": graph.ep_name == PROVIDER}
+        for graph in session.get_provider_graph_assignment_info()
+        for node in graph.get_nodes()
+    ]
+    return {"status": "done", "version": qnn.__version__, "placed": placed, "notes": []}
+
+
+if __name__ == "__main__":
+    written = _main(json.loads(Path(sys.argv[1]).read_text(encoding="utf-8")))
+    Path("result.json").write_text(json.dumps(written), encoding="utf-8")

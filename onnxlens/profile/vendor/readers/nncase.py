@@ -1,0 +1,121 @@
+"""The dump folder of nncase for the K230: ``mac.csv``, ``Tile*.csv`` and ``quant_error.csv``.
+
+Source: files that nncase 2.11.0 with nncase-kpu 2.11.0 wrote. A row of ``mac.csv`` is a group of operators
+that run tile by tile; ``Time`` is always 0.0, which is no time; ``OffChipMemTraffic`` is without the weights,
+which are ``OffChipMemLWTraffic``. The group's ``Tile*.csv`` lists its kernels in order, each with its name,
+the head of its sizes, and the sizes: B, OC, IC, OH, OW, KH, KW of a convolution, whose product is its MACs,
+else the shape of its output. A row of ``quant_error.csv`` is a tensor of the ONNX file; what it calls
+``cosine_error`` is the cosine, 1 without error.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from decimal import Decimal
+from pathlib import Path
+
+from onnxlens.profile.vendor.readers.given import Given, Row
+from onnxlens.profile.vendor.readers.reader import Reader
+from onnxlens.profile.vendor.readers.values import known, number, refuse, shape_of, shown
+from onnxlens.specs.layers import LayerRecord, LayerReport
+
+TOOL = "k230"
+
+GROUPS = ("Name", "Mac", "FLOPs", "OnChipMemTraffic", "OffChipMemTraffic", "OffChipMemLWTraffic")
+
+TENSORS = ("name", "cosine_error")
+
+CONVOLUTION = "B,OC,IC,OH,OW,KH,KW"
+
+NOTES = (
+    "nncase tells no time: it prints 0.0 for every group",
+    "nncase's FLOPs are multiply-adds, those of the channels that fill a kernel up included",
+)
+
+
+def _recognizes(given: Given) -> bool:
+    if given.path.is_dir():
+        return bool(given.all_named(r"mac\.csv|quant_error\.csv"))
+    head = given.head().split("\n", 1)[0]
+    return "OffChipMemLWTraffic" in head or "cosine_error" in head
+
+
+def _read(given: Given) -> LayerReport:
+    """Groups of operators and tensors, whichever of them there are."""
+    heads = {path: given.head(path).split("\n", 1)[0] for path in given.files}
+    records: list[LayerRecord] = []
+    if path := _only(given, heads, "OffChipMemLWTraffic"):
+        tiles = {each.stem: each for each in _folder(given)}
+        records += (_group(row, tiles, given) for row in given.table(GROUPS, path))
+    if path := _only(given, heads, "cosine_error"):
+        records += (_tensor(row) for row in given.table(TENSORS, path))
+    if not records and given.path.is_file():
+        next(given.table(GROUPS), None)  # says which column it lacks
+    return LayerReport(TOOL, tuple(records), notes=NOTES)
+
+
+def _only(given: Given, heads: Mapping[Path, str], column: str) -> Path | None:
+    """The file that has the column; a folder holds the dump of one model."""
+    found = [path for path, head in heads.items() if column in head]
+    if len(found) > 1:
+        names = ", ".join(path.name for path in found[:3])
+        refuse(
+            given.path,
+            f"several files of it have the column {column} ({names})",
+            "give the dump of one model",
+        )
+    return found[0] if found else None
+
+
+def _folder(given: Given) -> Iterator[Path]:
+    """The Tile*.csv files: of the folder, and of one in it."""
+    if given.path.is_dir():
+        yield from sorted(given.path.glob("Tile*.csv"))
+        yield from sorted(given.path.glob("*/Tile*.csv"))
+
+
+def _group(row: Row, tiles: Mapping[str, Path], given: Given) -> LayerRecord:
+    figures = {
+        "macs": row.whole("Mac"),
+        "flops": row.whole("FLOPs"),
+        "on_chip_bytes": row.whole("OnChipMemTraffic"),
+        "off_chip_bytes": row.whole("OffChipMemTraffic") + row.whole("OffChipMemLWTraffic"),
+        "weight_bytes": row.whole("OffChipMemLWTraffic"),
+    }
+    name = row["Name"]
+    kernels = list(_kernels(given, tiles[name])) if name in tiles else []
+    return LayerRecord(
+        name,
+        " + ".join(kernel for kernel, _, _ in kernels),
+        placement="npu",
+        figures=known(figures),
+        inputs=tuple(weight for _, weight, _ in kernels if weight),
+        outputs=tuple(output for _, _, output in kernels),
+    )
+
+
+def _kernels(given: Given, path: Path) -> Iterator[tuple[str, tuple[int, ...], tuple[int, ...]]]:
+    """The kernels of a group: each with the shape of its weight, if it has one, and of its output."""
+    lines = [line.strip() for line in given.lines(path) if line.strip()]
+    if len(lines) % 3:
+        refuse(f"{path}, line {len(lines)}", "expected a kernel's name, the head of its sizes, and its sizes")
+    for at in range(0, len(lines), 3):
+        kernel, head, sizes = lines[at : at + 3]
+        shape = shape_of(sizes)
+        if head.replace(" ", "") != CONVOLUTION:
+            yield kernel, (), shape
+        elif len(shape) == 7:
+            batch, out, into, height, width, *taps = shape
+            yield kernel, (out, into, *taps), (batch, out, height, width)
+        else:
+            refuse(f"{path}, line {at + 3}", f"expected the sizes {CONVOLUTION}, found {shown(sizes)}")
+
+
+def _tensor(row: Row) -> LayerRecord:
+    cosine = row["cosine_error"]
+    number(cosine, f"{row.place}, column 'cosine_error'")
+    distance = max(0.0, float(1 - Decimal(cosine)))
+    return LayerRecord(row["name"], "", (row["name"],), "", {"cosine_distance": distance})
+
+
+READERS = (Reader(TOOL, "nncase's dump folder, its mac.csv or its quant_error.csv", _recognizes, _read),)
