@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
 COMPILERS: Mapping[str, str] = MappingProxyType(
     {
+        "k230": "k230",
         "openvino": "openvino",
         "qnn": "qnn",
     }
@@ -66,6 +67,20 @@ class Found:
     missing: str = ""
 
 
+@dataclass(frozen=True, slots=True)
+class InDialect:
+    """A graph as one file in the operators that a tool takes.
+
+    Attributes:
+        sources: for each node of the file, the name of the node of the graph that it is a part of.
+        left: the operator of each node that the tool does not take, by its name in the file.
+    """
+
+    path: Path
+    sources: Mapping[str, str]
+    left: Mapping[str, str]
+
+
 class Source(Protocol):
     """What a compiler may ask of the graph; each part is made when it is first asked for."""
 
@@ -95,6 +110,9 @@ class Source(Protocol):
         Raises:
             UsageError: it would be larger than a protobuf can be.
         """
+
+    def in_dialect(self, folder: Path, dialect: str) -> InDialect:
+        """The same, written in the operators that a tool takes."""
 
 
 @dataclass(frozen=True, slots=True)

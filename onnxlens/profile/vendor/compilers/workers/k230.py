@@ -32,7 +32,8 @@ def _main(request: dict[str, Any]) -> dict[str, Any]:
 
     options = nncase.CompileOptions()
     options.target = "k230"
-    options.dump_ir, options.dump_asm, options.dump_dir = request["dump"], request["dump"], "dump"
+    measured = request["measured"]
+    options.dump_ir, options.dump_asm, options.dump_dir = measured, False, "dump"
     compiler = nncase.Compiler(options)
     print("onnxlens: import", file=sys.stderr, flush=True)
     compiler.import_onnx(Path(request["model"]).read_bytes(), nncase.ImportOptions())
@@ -42,14 +43,14 @@ def _main(request: dict[str, Any]) -> dict[str, Any]:
         ptq = nncase.PTQTensorOptions()
         ptq.quant_type, ptq.w_quant_type = request["quantize"], request["quantize"]
         ptq.calibrate_method, ptq.samples_count = "NoClip", 1
-        ptq.dump_quant_error = request["dump"]
+        ptq.dump_quant_error = measured
         ptq.set_tensor_data([[each] for each in inputs])
         compiler.use_ptq(ptq)
     print("onnxlens: compile", file=sys.stderr, flush=True)
     compiler.compile()
     code = compiler.gencode_tobytes()
     files = {"dump": "dump"}
-    if request["simulate"]:
+    if measured:
         print("onnxlens: simulate", file=sys.stderr, flush=True)
         simulator = nncase.Simulator()
         simulator.load_model(code)
