@@ -57,7 +57,7 @@ def refused_nodes(path: Path, refuses: Refuses, until: float) -> Mapping[str, st
 
 
 def _first(low: int, high: int, holds: Callable[[int], bool], until: float) -> int:
-    """The smallest number for which it holds, as it does for ``high`` and all above a number that it holds for."""
+    """The smallest number that it holds for: as for ``high``, it holds for all above such a one."""
     while low < high and monotonic() < until:
         middle = (low + high) // 2
         if holds(middle):
@@ -89,11 +89,10 @@ class _Sections:
     def between(self, begin: int, end: int) -> Section:
         wanted = self._nodes[begin:end]
         inside, proto = set(wanted), self._model.model.graph.node
-        before = {
-            name for index in self._nodes if index not in inside for name in proto[index].output if name
-        }
+        outside = [index for index in self._nodes if index not in inside]
+        before = {name for index in outside for name in proto[index].output if name}
         indices, inputs = self._model.upstream(wanted, before)
-        read = {name for index in self._nodes if index not in inside for name in self._model.reads(index)}
+        read = {name for index in outside for name in self._model.reads(index)}
         outputs = [
             name for index in wanted for name in proto[index].output if name in read or name in self._ends
         ]

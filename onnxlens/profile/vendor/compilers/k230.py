@@ -50,7 +50,7 @@ def _compile(request: CompileRequest) -> LayerReport:
 def _run(
     request: CompileRequest, path: Path, inputs: Mapping[str, np.ndarray], timeout_s: float, *, measured: bool
 ) -> Outcome:
-    """Compile a file in its own folder; ``measured``: with the tables of a dump, and the simulator's outputs."""
+    """Compile a file in its folder; ``measured``: with a dump's tables, and the simulator's outputs."""
     asked = {
         "model": path.name,
         "inputs": write_arrays(path.parent / "inputs.npz", inputs),
