@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-import json
-import shutil
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
-import numpy as np
 import pytest
 
 import onnxlens
 from onnxlens.api.compile import _Source
-from onnxlens.errors import ToolError
 from onnxlens.profile.vendor.compilers.k230 import COMPILER
 from onnxlens.profile.vendor.compilers.lookup import CompileRequest
 from onnxlens.specs.compiled import CompileAsk
@@ -41,12 +38,10 @@ RECORDED = Path(__file__).parents[3] / "data" / "vendor" / "k230"
 
 
 @pytest.fixture
-def compiled(tmp_path: Path, request: pytest.FixtureRequest) -> Callable[[str], LayerReport]:
+def compiled(tmp_path: Path) -> Callable[[str], LayerReport]:
     """What comes of the tiny network with a tool that refuses an operator, and copies a recorded dump."""
 
-    def compile(refused: str) -> LayerReport:
-        import sys
-
+    def made(refused: str) -> LayerReport:
         text = ABORT.format(operator=refused)
         python = tmp_path / "python"
         python.write_text(FAKE.format(python=sys.executable, refused=refused, abort=text, dump=str(RECORDED)))
@@ -57,7 +52,7 @@ def compiled(tmp_path: Path, request: pytest.FixtureRequest) -> Callable[[str], 
             it.require_weights()
             return COMPILER.compile(CompileRequest(_Source(it), "", python, folder, 60, silent))
 
-    return compile
+    return made
 
 
 def test_the_tables_of_a_dump_are_read_and_the_outputs_compared(
