@@ -50,6 +50,8 @@ def _read(given: Given) -> LayerReport:
         *(given.all_named(r"\.json") if given.path.is_dir() else given.files),
         *([given.names] if given.names else ()),
     ]
+    for path in files:
+        given.text(path)  # says what is wrong with a file that is no text
     profiles = [path for path in files if _is_profile(given, path)]
     engines = [path for path in files if _is_layers(given, path)]
     if len(profiles) != 1 or len(engines) > 1:

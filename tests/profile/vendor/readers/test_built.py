@@ -1,0 +1,248 @@
+"""Formats whose tools do not run here: files built as documented, see tests/data/vendor/README.md."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from onnxlens.errors import UsageError
+from onnxlens.profile.vendor.readers import read_report
+from tests.profile.vendor.readers.recorded import DATA, by_name, report_of
+
+
+def written(folder: Path, name: str, content: object) -> Path:
+    path = folder / name
+    path.write_text(content if isinstance(content, str) else json.dumps(content), encoding="utf-8")
+    return path
+
+
+def test_tensorrt_with_layers() -> None:
+    report = report_of("tensorrt/hed.profile.json")
+    copy, sub, fused, _, region, last = report.records
+    assert report.notes == ()
+    assert copy.sources == ()  # the engine's own
+    assert copy.figures == {"time_s": 1.13e-05}
+    assert sub.sources == ("node_sub",)
+    # the nodes of one kernel stand behind 0x1F, other groups of a region behind 0x1E
+    assert fused.sources == ("node_conv2d", "node_relu")
+    assert region.sources == ("node_conv2d_2", "node_max_pool2d")
+    assert fused.inputs == ((1, 3, 128, 128),)
+    assert (fused.op_type, fused.placement) == ("Convolution", "gpu")
+    assert last.figures == {}  # 0 of 400 runs: not executed
+    assert last.sources == ("node_conv2d_3",)  # no metadata: the name
+    assert last.outputs == ()  # one size is not known
+
+
+@pytest.mark.parametrize("names", [None, DATA / "tensorrt" / "names-only.json"], ids=["none", "names only"])
+def test_tensorrt_by_names(names: Path | None) -> None:
+    report = read_report(DATA / "tensorrt" / "hed.profile.json", names=names)
+    assert [record.sources for record in report.records[:3]] == [
+        (),
+        ("node_sub",),
+        ("node_conv2d", "node_relu"),
+    ]
+
+
+def test_tensorrt_as_a_folder(tmp_path: Path) -> None:
+    for name in ("hed.profile.json", "hed.layers.json"):
+        written(tmp_path, name, (DATA / "tensorrt" / name).read_text(encoding="utf-8"))
+    assert read_report(tmp_path) == report_of("tensorrt/hed.profile.json")
+    written(tmp_path, "other.layers.json", {"Layers": []})
+    with pytest.raises(UsageError, match="1 profiles and 2 files of layers"):
+        read_report(tmp_path)
+
+
+def test_tensorrt_layers_alone_are_no_report() -> None:
+    with pytest.raises(
+        UsageError, match=r"layers.json: 0 profiles and 1 files of layers; give the JSON of trtexec"
+    ):
+        report_of("tensorrt/hed.layers.json")
+
+
+def test_tensorrt_of_another_engine(tmp_path: Path) -> None:
+    layers = written(tmp_path, "layers.json", {"Layers": [{"Name": "node_sub", "Metadata": ""}]})
+    report = read_report(DATA / "tensorrt" / "hed.profile.json", names=layers)
+    assert report.notes == ("5 layers of the profile are not in layers.json",)
+
+
+def test_tensorrt_on_a_deep_learning_accelerator(tmp_path: Path) -> None:
+    layer = {
+        "Name": "{ForeignNode[a...b]}",
+        "LayerType": "DLA",
+        "Metadata": "[ONNX Layer: a]\x1f[ONNX Layer: b]",
+    }
+    layers = written(tmp_path, "layers.json", {"Layers": [layer]})
+    profile = written(tmp_path, "p.json", [{"count": 1}, {"name": layer["Name"], "averageMs": 2}])
+    (record,) = read_report(profile, names=layers).records
+    assert (record.placement, record.sources, record.figures) == ("dla", ("a", "b"), {"time_s": 0.002})
+
+
+def test_names_with_brackets_in_metadata(tmp_path: Path) -> None:
+    name = "/blocks[0]/Conv [x]"
+    layers = written(
+        tmp_path, "layers.json", {"Layers": [{"Name": "k", "Metadata": f"[ONNX Layer: {name}]"}]}
+    )
+    profile = written(tmp_path, "p.json", [{"count": 1}, {"name": "k", "averageMs": 1}])
+    assert read_report(profile, names=layers).records[0].sources == (name,)
+
+
+def test_core_ml() -> None:
+    report = report_of("core-ml/plan.json")
+    cast, convolution, relu, split = report.records  # the constant has no device
+    assert report.version == "9.0"
+    assert (cast.placement, cast.op_type, cast.sources) == ("cpu", "cast", ("image_to_fp16",))
+    assert (convolution.placement, convolution.figures) == ("npu", {"cost_share": 0.6})
+    assert relu.figures == {}
+    assert split.sources == ("a", "b")
+
+
+def test_ai_hub() -> None:
+    convolution, relu, gather = report_of("ai-hub/profile.json").records
+    assert convolution.figures == {"time_s": 0.000417, "cycles": 612345}
+    assert (relu.figures, relu.placement) == ({}, "npu")
+    assert (gather.placement, gather.figures) == ("cpu", {"time_s": 3.35e-05})
+
+
+QNN_HEAD = "Msg Timestamp,Message,Time,Unit of Measurement,Timing Source,Event Level,Event Identifier\n"
+
+
+def qnn(*events: tuple[str, int, str]) -> str:
+    rows = (f"0,{message},{time},CYCLES,BACKEND,SUB-EVENT,{name}\n" for message, time, name in events)
+    return QNN_HEAD + "".join(rows)
+
+
+def test_qnn_runs_are_averaged(tmp_path: Path) -> None:
+    run = [("BACKEND", 5, "Accelerator (execute) time (cycles)")]
+    events = [*run, ("NODE", 10, "a:OpId_1 (cycles)"), ("NODE", 3, "b:OpId_2 (cycles)"), *run]
+    more = [("NODE", 13, "a:OpId_1 (cycles)"), ("NODE", 5, "b:OpId_2 (cycles)"), *run]
+    report = read_report(written(tmp_path, "two.csv", qnn(*events, *more)))
+    assert [record.figures for record in report.records] == [{"cycles": 11.5}, {"cycles": 4}]
+    assert "the mean of 2 executions" in report.notes
+
+
+def test_qnn_graphs_follow_each_other(tmp_path: Path) -> None:
+    root = ("EXECUTE", 1, "QNN (execute) time")
+    report = read_report(
+        written(
+            tmp_path, "x.csv", qnn(("NODE", 1, "a:OpId_1 (cycles)"), root, ("NODE", 2, "b:OpId_1 (cycles)"))
+        )
+    )
+    assert [(record.sources, record.figures) for record in report.records] == [
+        (("a",), {"cycles": 1}),
+        (("b",), {"cycles": 2}),
+    ]
+
+
+OPENVINO = [
+    {"node_name": "in", "node_type": "Parameter", "status": "NOT_RUN", "real_time": 0.0},
+    {"node_name": "r", "node_type": "Convolution", "exec_type": "jit_avx2_FP32", "status": "EXECUTED",
+     "real_time": 412.5, "cpu_time": 400, "originalLayersNames": "node_conv2d,node_relu"},
+    {"node_name": "n", "node_type": "MVN", "status": "Status.EXECUTED", "real_time": 7},
+]  # fmt: skip
+
+
+def test_openvino_counters(tmp_path: Path) -> None:
+    records = read_report(written(tmp_path, "counters.json", OPENVINO)).records
+    assert [record.figures for record in records] == [{}, {"time_s": 0.0004125}, {"time_s": 7e-06}]
+    assert [record.sources for record in records] == [("in",), ("node_conv2d", "node_relu"), ("n",)]
+
+
+def benchmark_app(*requests: list[tuple[str, str, str]], end: str = "") -> str:
+    """Tables as benchmark_app writes them: the C++ one ends each line with the separator."""
+    text = ""
+    for request in requests:
+        text += f"layerName;execStatus;layerType;execType;realTime (ms);cpuTime (ms){end}\n"
+        text += "".join(
+            f"{name};{status};Convolution;jit;{time};{time}{end}\n" for name, status, time in request
+        )
+        text += f"Total;;;;1.0;1.0{end}\n\n"
+    return text
+
+
+@pytest.mark.parametrize("end", ["", ";"], ids=["python", "c++"])
+def test_openvino_reports(tmp_path: Path, end: str) -> None:
+    one = [("a", "Status.EXECUTED", "0.250"), ("b", "NOT_RUN", "0.000")]
+    two = [("a", "Status.EXECUTED", "0.750"), ("b", "NOT_RUN", "0.000")]
+    report = read_report(written(tmp_path, "x.csv", benchmark_app(one, two, end=end)))
+    assert [record.figures for record in report.records] == [{"time_s": 0.0005}, {}]
+    assert report.notes == ("the mean of 2 requests",)
+
+
+def scalesim_reports(folder: Path) -> None:
+    """Two layers with the columns of scalesim 3.0.0, whose lines end with the separator."""
+    written(
+        folder,
+        "COMPUTE_REPORT.csv",
+        "LayerID, Total Cycles (incl. prefetch), Total Cycles, Stall Cycles, Overall Util %,\n"
+        "0, 120, 100, 4, 9.5,\n"
+        "1, 60, 50, 0, 3.0,\n",
+    )
+    operands = [
+        f"{memory} {each}"
+        for memory in ("SRAM", "DRAM")
+        for each in ("IFMAP Reads", "Filter Reads", "OFMAP Writes")
+    ]
+    head = ", ".join(f"{each.rpartition(' ')[0]} Start Cycle, {each}" for each in operands)
+    row = ", ".join(f"-3, {size}" for size in (7, 8, 9, 10, 20, 30))
+    written(folder, "DETAILED_ACCESS_REPORT.csv", f"LayerID, {head},\n0, {row},\n1, {row},\n")
+
+
+def test_scalesim(tmp_path: Path) -> None:
+    scalesim_reports(tmp_path)
+    first, _ = read_report(tmp_path).records
+    assert first.name == "layer 0"
+    assert first.figures == {
+        "cycles": 120, "compute_cycles": 96, "on_chip_bytes": 24, "off_chip_bytes": 60, "weight_bytes": 20,
+    }  # fmt: skip
+    topology = written(
+        tmp_path, "net.topology", "Layer name, IFMAP Height,\nnode_conv2d, 8,\nnode_conv2d_1, 8,\n"
+    )
+    assert [record.sources for record in read_report(tmp_path, names=topology).records] == [
+        ("node_conv2d",),
+        ("node_conv2d_1",),
+    ]
+    short = written(tmp_path, "short.topology", "Layer name, IFMAP Height,\nnode_conv2d, 8,\n")
+    with pytest.raises(UsageError, match="short.topology: 1 layers, but the report has layer 1"):
+        read_report(tmp_path, names=short)
+
+
+def zigzag_layer(name: str, **outputs: Any) -> dict[str, Any]:
+    latency = {"data_onloading": 10.0, "computation": 500.0, "data_offloading": 5.0}
+    return {
+        "outputs": {"memory": {"word_accesses": {}}, "energy": {"energy_total": 12.5}, "latency": latency}
+        | outputs,
+        "inputs": {
+            "layer": {"name": name, "type": "conv", "loop_dimensions": {"B": 1, "K": 8, "C": 3, "FX": 3}}
+        },
+    }
+
+
+def test_zigzag(tmp_path: Path) -> None:
+    for name in ("node_conv2d_10", "node_conv2d_2"):
+        written(tmp_path, f"{name}_complete.json", zigzag_layer(name))
+    written(tmp_path, "overall_complete.json", {"outputs": {}})
+    two, ten = read_report(tmp_path).records
+    assert (two.sources, ten.sources) == (("node_conv2d_2",), ("node_conv2d_10",))
+    assert two.figures == {
+        "cycles": 515, "compute_cycles": 500, "memory_cycles": 15, "energy_pj": 12.5, "macs": 8 * 3 * 3,
+    }  # fmt: skip
+    assert isinstance(two.figures["cycles"], int)
+
+
+def test_zigzag_simple(tmp_path: Path) -> None:
+    written(tmp_path, "node_gemm_simple.json", {"energy": 3.5, "latency": 99})
+    assert read_report(tmp_path).records[0].figures == {"energy_pj": 3.5, "cycles": 99}
+
+
+def test_tpu_mlir_by_tensor_locations(tmp_path: Path) -> None:
+    commands = [
+        {"file-line": 58, "opcode": "tpu.Conv2D", "results": [{"name": "relu_1_Relu"}, {}]},
+        {"file-line": 58, "opcode": "tpu.Conv2D", "results": [{"name": "relu_1_Relu"}]},
+    ]
+    trace = DATA / "tpu-mlir" / "compiler_profile_0.txt"
+    report = read_report(trace, names=written(tmp_path, "tensor_location.json", commands))
+    assert by_name(report)["Conv2D_58"].sources == ("relu_1_Relu",)
+    assert by_name(report)["Conv2D_54"].sources == ()
