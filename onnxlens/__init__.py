@@ -32,6 +32,13 @@ if TYPE_CHECKING:
     from onnxlens.api.hardware import plot_roofline as plot_roofline
     from onnxlens.api.hardware import with_bounds as with_bounds
     from onnxlens.api.hardware import with_chips as with_chips
+    from onnxlens.api.layers import import_profile as import_profile
+    from onnxlens.api.layers import layer_doubts as layer_doubts
+    from onnxlens.api.layers import layers_from as layers_from
+    from onnxlens.api.layers import plot_layers as plot_layers
+    from onnxlens.api.layers import read_layers as read_layers
+    from onnxlens.api.layers import with_layers as with_layers
+    from onnxlens.api.layers import write_layers as write_layers
     from onnxlens.api.ledger import ledger_of as ledger_of
     from onnxlens.api.ledger import memory_peak as memory_peak
     from onnxlens.api.ledger import with_working_sets as with_working_sets
@@ -111,6 +118,15 @@ _NAMES = {
         "plot_roofline",
         "with_bounds",
         "with_chips",
+    ),
+    "api.layers": (
+        "import_profile",
+        "layer_doubts",
+        "layers_from",
+        "plot_layers",
+        "read_layers",
+        "with_layers",
+        "write_layers",
     ),
     "api.ledger": ("ledger_of", "memory_peak", "with_working_sets", "write_table", "write_trace"),
     "api.measure": ("measure_graph",),

@@ -11,6 +11,7 @@ import warnings
 from collections.abc import Mapping
 from contextlib import suppress
 from importlib import import_module
+from keyword import iskeyword
 from types import MappingProxyType
 from typing import Any
 
@@ -42,6 +43,7 @@ VERBS: Mapping[str, str] = MappingProxyType(
         "schedule": "Say what of TARGET can overlap on several engines.",
         "hardware": "List the chips, and what is published of each.",
         "calibrate": "Measure this machine, for --hardware host.",
+        "import": "Lead another tool's report of its layers back to the modules of a model.",
         "reconcile": "Compare MACs with what onnx-tool, fvcore and thop count.",
         "check": "Compare ONNX Runtime's outputs of TARGET with PyTorch's.",
         "bench": "Time TARGET in ONNX Runtime, by module.",
@@ -78,7 +80,7 @@ class Verbs(click.Group):
         """The verb, with the options that all verbs have."""
         if name not in VERBS:
             return None
-        module = name.replace("-", "_")
+        module = name.replace("-", "_") + "_" * iskeyword(name)
         verb: click.Command = getattr(import_module(f"onnxlens.cli.{module}"), module)
         if QUIET_OPTION not in verb.params:
             verb.params.append(QUIET_OPTION)

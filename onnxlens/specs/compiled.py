@@ -90,7 +90,7 @@ class CompileReport:
 
     Attributes:
         compilations: in the order that they were asked for.
-        ledger: the counted costs of the graph.
+        ledger: the counted costs of the graph, with what every tool says of its nodes.
     """
 
     graph: str

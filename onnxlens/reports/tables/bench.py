@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 
 from onnxlens.reports.numbers import COSTS, share, short_bytes, short_count, short_time
 from onnxlens.reports.tables.columns import MODULE_CLASS, MODULE_ORDER, TIME_SHARE
-from onnxlens.reports.tables.ledger import hidden_note, left_out, titled
+from onnxlens.reports.tables.ledger import left_out, titled
 from onnxlens.reports.tables.module_names import module_name, root_name, timed_in
 from onnxlens.reports.tables.query import Asked, Query
 from onnxlens.reports.tables.render import (
@@ -19,6 +19,7 @@ from onnxlens.reports.tables.render import (
     figure_column,
     first_of,
     fitted,
+    hidden_note,
     render_table,
     with_notes,
 )

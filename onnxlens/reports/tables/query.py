@@ -15,6 +15,7 @@ from onnxlens.reports.tables.columns import COLUMNS, OWN, PEER_NAMES, SHORT_NAME
 from onnxlens.reports.tables.expression import Expression, Joined, Resolve, comparisons, parse
 from onnxlens.reports.tables.facts import FACTS
 from onnxlens.reports.tables.render import By
+from onnxlens.reports.tables.tools import TOOL_COLUMNS
 from onnxlens.reports.tables.values import number_at
 from onnxlens.specs.record import record
 from onnxlens.specs.roofline import AT
@@ -221,6 +222,8 @@ def _column(
         plain = [each for each in columns if not each.startswith((OWN, *PEER_NAMES.values()))]
         owned = f"; {OWN} before a cost leaves out the modules inside" if OWN + MOST in columns else ""
         raise UsageError(f"{option}: no column is called {name!r}; {hint}there are {', '.join(plain)}{owned}")
+    if at and small in TOOL_COLUMNS:
+        return small + at + chip
     if at and not is_bound(found):
         raise UsageError(f"{option}: {found!r} is of no chip; leave out {at + chip!r}")
     return (OWN + found if own and OWN + found in columns else found) + at + chip

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, get_args
 from onnxlens.errors import UsageError
 from onnxlens.reports.numbers import COSTS
 from onnxlens.reports.tables.bounds import Members, is_bound
+from onnxlens.reports.tables.chips import chip_columns, has_chips, is_figure
 from onnxlens.reports.tables.columns import (
     COLUMNS,
     LEDGER_COLUMNS,
@@ -22,14 +23,13 @@ from onnxlens.reports.tables.columns import (
     SHARE,
     TEXTS,
     TIME_SHARE,
-    chip_columns,
-    has_chips,
 )
 from onnxlens.reports.tables.expression import Comparison, comparisons, decided
 from onnxlens.reports.tables.fused import FUSED
 from onnxlens.reports.tables.query import Query, near
 from onnxlens.reports.tables.render import By, Column
 from onnxlens.reports.tables.shares import LATENCY
+from onnxlens.reports.tables.tools import is_of_tool
 from onnxlens.specs.groups import (
     GroupCost,
     Parts,
@@ -50,11 +50,11 @@ from onnxlens.specs.ledger import (
 )
 from onnxlens.specs.peers import PEERS, Convention
 from onnxlens.specs.record import record
-from onnxlens.specs.roofline import AT, ON_CHIPS
+from onnxlens.specs.roofline import AT
 
 Columns = Mapping[str, Column[Any]]
 FITS = "--fits SIZE"
-HARDWARE, FUSION, ON_CHIP = "--hardware", "--fusion", "--on-chip"
+HARDWARE, FUSION, ON_CHIP, LAYERS = "--hardware", "--fusion", "--on-chip", "--layers"
 KINDS: Mapping[By, str] = {"module": "modules", "op": "operators", "node": "nodes", "group": "groups"}
 
 
@@ -290,9 +290,9 @@ def _nodes(ledger: Ledger) -> Rows:
 
 
 def figures_of_nodes(ledger: Ledger) -> Callable[[Sequence[int]], Mapping[str, Any]]:
-    """What chips and fusion say of nodes together, by their positions: each number by its column's name."""
+    """What chips, fusion and tools say of nodes together, by their positions: numbers by columns' names."""
     rows = _nodes(ledger)
-    columns = {name: each for name, each in rows.columns.items() if name.partition(AT)[0] in ON_CHIPS}
+    columns = {name: each for name, each in rows.columns.items() if is_figure(name)}
 
     def found(indices: Sequence[int]) -> Mapping[str, Any]:
         nodes = [ledger.nodes[index] for index in indices if ledger.nodes[index].repeats]
@@ -342,6 +342,8 @@ def _computed_by(name: str) -> str:
     plain = name.removeprefix(OWN)
     if plain == "fits":
         return FITS
+    if is_of_tool(plain):
+        return LAYERS
     if is_bound(plain):
         return HARDWARE
     if plain in FUSED:
@@ -357,6 +359,9 @@ def _computed_by(name: str) -> str:
 def _remedy(name: str, query: Query, *, is_asked: bool = False) -> str:
     """What gives the column a figure; ``is_asked`` if the option is given, and no row has one yet."""
     plain, at, chip = name.partition(AT)
+    if is_of_tool(name):
+        of_ours = f"; {plain} is ours, and of no chip" if plain in COSTS else ""
+        return f"give --layers with a report called {chip} that has it{of_ours}"
     if at:
         return f"name {chip} in --hardware; of the first chip there it is {plain}"
     option = _computed_by(name)

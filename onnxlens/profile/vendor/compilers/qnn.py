@@ -30,10 +30,7 @@ CHIPS: Mapping[str, tuple[int, int]] = MappingProxyType(
 )
 """By the version of the HTP: ``htp_arch``, and the ``soc_model`` of a phone's chip that has it."""
 
-CYCLES = (
-    "cycles are what the simulation costs on this processor, not the chip's time; where a Conv is fused into "
-    "a Relu, the Relu has them"
-)
+FUSED = "where a Conv is fused into a Relu, the Relu has its cycles"
 FALLBACK = "QNN leaves it to ONNX Runtime's CPU provider"
 
 
@@ -53,7 +50,7 @@ def _compile(request: CompileRequest) -> LayerReport:
     npu = [each for each in placed if each["npu"]]
     report = read_report(folder / "profile.csv", "qnn") if npu else LayerReport("qnn", ())
     share = f"{len(npu)} of {len(placed)} nodes run on the NPU, after ONNX Runtime's own fusions"
-    notes = (share, error_note(got, source.outputs), *((CYCLES,) if npu else ()))
+    notes = (share, error_note(got, source.outputs), *((FUSED,) if npu else ()))
     return replace(
         report,
         version=result["version"],
