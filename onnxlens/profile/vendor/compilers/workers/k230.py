@@ -32,8 +32,7 @@ def _main(request: dict[str, Any]) -> dict[str, Any]:
 
     options = nncase.CompileOptions()
     options.target = "k230"
-    measured = request["measured"]
-    options.dump_ir, options.dump_asm, options.dump_dir = measured, False, "dump"
+    options.dump_ir, options.dump_asm, options.dump_dir = request["dump"], False, "dump"
     compiler = nncase.Compiler(options)
     print("onnxlens: import", file=sys.stderr, flush=True)
     compiler.import_onnx(Path(request["model"]).read_bytes(), nncase.ImportOptions())
@@ -43,14 +42,14 @@ def _main(request: dict[str, Any]) -> dict[str, Any]:
         ptq = nncase.PTQTensorOptions()
         ptq.quant_type, ptq.w_quant_type = request["quantize"], request["quantize"]
         ptq.calibrate_method, ptq.samples_count = "NoClip", 1
-        ptq.dump_quant_error = measured
+        ptq.dump_quant_error = request["dump"]
         ptq.set_tensor_data([[each] for each in inputs])
         compiler.use_ptq(ptq)
     print("onnxlens: compile", file=sys.stderr, flush=True)
     compiler.compile()
     code = compiler.gencode_tobytes()
     files = {"dump": "dump"}
-    if measured:
+    if request["simulate"]:
         print("onnxlens: simulate", file=sys.stderr, flush=True)
         simulator = nncase.Simulator()
         simulator.load_model(code)
