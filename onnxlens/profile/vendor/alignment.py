@@ -35,17 +35,20 @@ def aligned(
 ) -> list[Led]:
     """Where all records lead, those without names too, as far as that can be told.
 
+    What has a name that leads nowhere is a node of this graph only if most of the report's names are.
     ``order`` has the records that compute nodes, by index; ``turns`` when a node's record comes in it.
     """
     found = list(led)
+    named = [led[index] for index in order if records[index].sources]
+    ours = 2 * sum(bool(each.nodes) for each in named) >= len(named)
+    able = [index for index in order if led[index].nodes or ours or not records[index].sources]
     runs = _Runs(places, records, operators, turns)
-    for index, nodes in runs.found(
-        [index for index in order if not led[index].nodes], _taken(order, found)
-    ).items():
+    unnamed = [index for index in able if not led[index].nodes]
+    for index, nodes in runs.found(unnamed, _taken(order, found)).items():
         found[index] = Led(nodes, "aligned", BY_MACS)
     for sized in (True, False):
         keys = _Keys(places, records, operators, sized=sized)
-        for index, node in _by_order(places, order, turns, found, keys):
+        for index, node in _by_order(places, able, turns, found, keys):
             found[index] = Led((node,), "aligned", BY_SHAPE if sized else BY_OPERATOR)
     return found
 
