@@ -2,8 +2,9 @@
 
     PYTHONPATH=. python scripts/bill_formulas.py [GRAPH ..]
 
-Every graph is exported once, counted at fifteen sizes and held to the counts at all of them. A test compares
-the file with counts at other sizes.
+Every graph is exported once, counted at fifteen sizes and held to the counts at all of them; one whose
+nodes vary is exported at fifteen sizes of each kind: minutes. A test compares the file with counts at other
+sizes.
 """
 
 from __future__ import annotations
@@ -11,10 +12,11 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from itertools import groupby, product
 from typing import Any
 
 from onnxlens.api.opened import OpenedTarget
-from onnxlens.pipeline.graph_costs import BYTES, COUNTS, FILE, LATENT_PIXELS
+from onnxlens.pipeline.graph_costs import BYTES, COUNTS, FILE, LATENT_PIXELS, PERIOD
 from onnxlens.profile.chip.as_held import as_if_held
 from onnxlens.profile.chip.bound import Bounder, Held
 from onnxlens.profile.count.counting import count_nodes
@@ -43,12 +45,27 @@ WORDS = ("int64", "int32", "bool")
 Values = dict[str, Any]
 
 
-def points(name: str, batch: int) -> Sequence[Mapping[str, int]]:
+Rests = tuple[int, ...]
+"""What the rows and columns of a latent leave when divided by ``PERIOD``; () for any."""
+
+
+def rests(name: str) -> Iterator[Rests]:
+    """The kinds of sizes at which a graph has the same nodes, or more of the same."""
+    sides = range(0, PERIOD, catalog.UNET_PIXELS // LATENT_PIXELS)
+    return product(sides, repeat=2) if catalog.ENTRIES[name].nodes_vary else iter(((),))
+
+
+def points(name: str, batch: int, left: Rests = ()) -> Sequence[Mapping[str, int]]:
     """The sizes at which a graph is counted."""
     unit = UNITS.get(name, catalog.UNET_PIXELS)
     if not catalog.ENTRIES[name].takes_picture:
         return [{"batch": batch}]
-    return [{"batch": batch, "height": unit * height, "width": unit * width} for height, width in SIDES]
+    sides = [(unit * height, unit * width) for height, width in SIDES]
+    if left:
+        first = [(rest or PERIOD) * LATENT_PIXELS for rest in left]
+        steps = [[(side - min(SIDES[0])) * PERIOD * LATENT_PIXELS for side in each] for each in SIDES]
+        sides = [(first[0] + high, first[1] + wide) for high, wide in steps]
+    return [{"batch": batch, "height": height, "width": width} for height, width in sides]
 
 
 def counts_of(graph: Graph, words: Sequence[str]) -> Values:
@@ -70,8 +87,17 @@ def counts_of(graph: Graph, words: Sequence[str]) -> Values:
     held_as = [resident_bytes(running, fixed_values(graph, dtype)) for dtype in ("", "int8")]
     found["weights"] = _split(*held_as)
     levels = zip(live_bytes(graph), live_bytes(graph, stored_as="int8"), strict=True)
-    found["live"] = [_split(*each) for each in levels]
+    found["live"] = list(_steps(graph, [_split(*each) for each in levels]))
     return found
+
+
+def _steps(graph: Graph, live: Sequence[tuple[int, int]]) -> Iterator[tuple[int, ...]]:
+    """What is alive at each node; of an adaptive pooling, whose nodes vary, no less than at any of them."""
+    paths = [node.module.path for node in graph.nodes]
+    pooled = {path for path in paths if graph.hierarchy.class_name(path) == "AdaptiveAvgPool2d"}
+    groups = groupby(range(len(live)), lambda index: paths[index] if paths[index] in pooled else index)
+    for _, indices in groups:
+        yield tuple(map(max, zip(*(live[index] for index in indices), strict=True)))
 
 
 def _split(wide_bytes: int, narrow_bytes: int) -> tuple[int, int]:
@@ -94,13 +120,16 @@ def formulas_of(name: str) -> Values:
         batches = range(1, catalog.ENTRIES[name].default_batch + 1)
         return {
             "params": build_ledger(target.graph_at(points(name, 1)[0])).totals.params,
-            "batches": {str(batch): at_batch(target, name, batch) for batch in batches},
+            "batches": {
+                " ".join(map(str, (batch, *left))): at_batch(target, name, batch, left)
+                for batch, left in product(batches, rests(name))
+            },
         }
 
 
-def at_batch(target: OpenedTarget, name: str, batch: int) -> Values:
-    """The formulas at one batch."""
-    sizes = points(name, batch)
+def at_batch(target: OpenedTarget, name: str, batch: int, left: Rests = ()) -> Values:
+    """The formulas at one batch, of sizes that leave these rests."""
+    sizes = points(name, batch, left)
     first = counts_of(target.graph_at(sizes[0]), WORDS)
     words = [word for word in WORDS if any(first[f"{u} {word}"] for u in (ELEMENTWISE, TRANSCENDENTAL))]
     counted = [counts_of(target.graph_at(size), words) for size in sizes]
@@ -157,9 +186,8 @@ def plain(formula: Polynomial) -> Mapping[str, str]:
 
 
 def graphs() -> Iterator[str]:
-    """Those that the pipeline may run, and that have the same nodes at every size."""
-    kept = (name for name, entry in catalog.ENTRIES.items() if not entry.structure_only)
-    return (name for name in kept if not catalog.ENTRIES[name].nodes_vary)
+    """Those that the pipeline may run."""
+    return (name for name, entry in catalog.ENTRIES.items() if not entry.structure_only)
 
 
 def main(arguments: Sequence[str]) -> None:

@@ -2,8 +2,9 @@
 
 ``formulas.json`` is made by scripts/bill_formulas.py: for each batch that the pipeline runs a graph at,
 polynomials in the rows and columns of its picture's latent, height/8 and width/8. They hold where both sides
-are multiples of 64 pixels, of OpenPose's networks of 8. Bytes are those of floats, as their number, and all
-others; what is alive is the largest of several such pairs.
+are multiples of 64 pixels, of OpenPose's networks of 8. A graph whose nodes vary has its own formulas for
+each rest that rows and columns leave when divided by ``PERIOD``. Bytes are those of floats, as their number,
+and all others; what is alive is the largest of several such pairs.
 """
 
 from __future__ import annotations
@@ -30,6 +31,8 @@ FLOAT = "float32"
 
 BYTE_BITS = 8
 LATENT_PIXELS = 8
+PERIOD = 24
+"""Rows of a latent to 6 of a map at 1/32: windows that average it to 1, 2, 3 and 6 repeat with them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,12 +71,12 @@ class GraphFormulas:
 
 
 @cache
-def graph_formulas() -> Mapping[tuple[str, int], GraphFormulas]:
-    """The formulas of every graph, by its name and batch."""
+def graph_formulas() -> Mapping[tuple[str | int, ...], GraphFormulas]:
+    """The formulas of every graph, by its name and batch, and where its nodes vary by two rests."""
     return {
-        (name, int(batch)): _read({**entry, **formulas})
+        (name, *map(int, key.split())): _read({**entry, **formulas})
         for name, entry in json.loads(FILE.read_text(encoding="utf-8")).items()
-        for batch, formulas in entry["batches"].items()
+        for key, formulas in entry["batches"].items()
     }
 
 
@@ -126,14 +129,10 @@ def cost_of(call: Call, dtype: str, chips: Mapping[str, Chip]) -> tuple[GraphCos
     dtype = dtype or FLOAT
     if DTYPE_BITS[dtype] % BYTE_BITS:
         raise UsageError(f"--as-dtype {dtype}: a bill is in whole bytes; 'onnxlens profile' takes it")
-    formulas = graph_formulas().get((call.graph, call.batch))
-    if formulas is None:
-        raise UsageError(
-            f"{call.graph}: its nodes vary with the size of the picture, so that it has no formula and no "
-            "bill; take another --kind, whose ControlNet costs the same, and 'onnxlens profile "
-            f"{call.graph} --height {call.height} --width {call.width}' for this annotator"
-        )
     sizes = {"rows": (call.height or 0) // LATENT_PIXELS, "columns": (call.width or 0) // LATENT_PIXELS}
+    known, key = graph_formulas(), (call.graph, call.batch)
+    rests = (size % PERIOD for size in sizes.values())
+    formulas = known[key] if key in known else known[*key, *rests]
     bounds, limits, notes = {}, {}, []
     for label, chip in chips.items():
         found = dict(_limits(formulas, chip, sizes, dtype))

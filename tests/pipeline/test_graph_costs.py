@@ -22,9 +22,15 @@ SIZES: Mapping[str, tuple[int, int]] = {
 }  # fmt: skip
 """Sizes whose areas are none of those that the formulas were made at; 320 x 576 of all others."""
 
+VARIES = "uniformer-seg"
+VARIED = [(64 * high, 64 * wide) for high in (1, 2, 3) for wide in (7, 8, 9)] + [(1920, 2048)]
+"""Sizes of each kind of its nodes, at none of which its formulas were made, and a large one."""
+
 FAST = ("mlsd-tiny",)
 GRAPHS = [
-    pytest.param(name, marks=() if name in FAST else pytest.mark.slow) for name in bill_formulas.graphs()
+    pytest.param(name, marks=() if name in FAST else pytest.mark.slow)
+    for name in bill_formulas.graphs()
+    if name != VARIES
 ]
 
 
@@ -37,12 +43,37 @@ def test_the_file_is_what_the_script_makes(name: str) -> None:
     assert json.loads(FILE.read_text())[name] == bill_formulas.formulas_of(name)
 
 
+@pytest.mark.slow
+def test_the_file_is_what_the_script_makes_of_one_kind_of_sizes() -> None:
+    with OpenedTarget(VARIES) as target:
+        made = bill_formulas.at_batch(target, VARIES, 1, (8, 16))
+    assert json.loads(FILE.read_text())[VARIES]["batches"]["1 8 16"] == made
+
+
+def test_sizes_of_a_kind_leave_its_rests() -> None:
+    for rests in bill_formulas.rests(VARIES):
+        sizes = bill_formulas.points(VARIES, 1, rests)
+        assert {(each["height"] // 8 % 24, each["width"] // 8 % 24) for each in sizes} == {rests}
+        assert {each[side] % 64 for each in sizes for side in ("height", "width")} == {0}
+        assert not {(each["height"], each["width"]) for each in sizes} & set(VARIED)
+
+
 @pytest.mark.parametrize("name", GRAPHS)
 def test_formulas_are_the_counts_of_a_true_export(name: str) -> None:
     height, width = (None, None) if name == "clip-text" else SIZES.get(name, (320, 576))
-    batch = json.loads(FILE.read_text())[name]["batches"].keys()
-    settings = Settings(batch=len(batch), height=height, width=width)
-    call = Call("unet", name, name, len(batch), height, width, 1, 1)
+    require_counts(name, len(json.loads(FILE.read_text())[name]["batches"]), height, width)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("height", "width"), VARIED)
+def test_formulas_of_nodes_that_vary_are_the_counts_of_a_true_export(height: int, width: int) -> None:
+    require_counts(VARIES, 1, height, width)
+
+
+def require_counts(name: str, batch: int, height: int | None, width: int | None) -> None:
+    """Compare all that formulas give with an export at the size."""
+    settings = Settings(batch=batch, height=height, width=width)
+    call = Call("unet", name, name, batch, height, width, 1, 1)
     chips = {"h200": chip_of("h200"), "ethos-u85-1024": chip_of("ethos-u85-1024")}
     with OpenedTarget(name, settings) as target:
         totals = target.ledger.totals
