@@ -2,9 +2,9 @@
 
     PYTHONPATH=. python scripts/bill_formulas.py [GRAPH ..]
 
-Every graph is exported once, counted at fifteen sizes and held to the counts at all of them; one whose
-nodes vary is exported at fifteen sizes of each kind: minutes. A test compares the file with counts at other
-sizes.
+Every graph is exported once, counted at fifteen sizes and held to the counts at all of them. Where nodes
+vary, in the pooling of uniformer-seg, that part is exported at a few sizes of each kind. A test compares the
+file with counts at other sizes.
 """
 
 from __future__ import annotations
@@ -12,22 +12,29 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from itertools import groupby, product
+from dataclasses import replace
+from functools import partial
+from itertools import product
 from typing import Any
 
+from torch import Tensor, nn
+
 from onnxlens.api.opened import OpenedTarget
-from onnxlens.pipeline.graph_costs import BYTES, COUNTS, FILE, LATENT_PIXELS, PERIOD
+from onnxlens.pipeline.graph_costs import BYTES, COUNTS, FILE, LATENT_PIXELS
 from onnxlens.profile.chip.as_held import as_if_held
 from onnxlens.profile.chip.bound import Bounder, Held
 from onnxlens.profile.count.counting import count_nodes
-from onnxlens.profile.count.formula_fit import Fitter, Vector
+from onnxlens.profile.count.formula_fit import SPARE, Fitter, Vector
 from onnxlens.profile.count.ledger import build_ledger
 from onnxlens.profile.count.liveness import live_bytes
 from onnxlens.profile.count.working_sets import fixed_values, resident_bytes
 from onnxlens.profile.graph.graph import Graph
 from onnxlens.reference_model import catalog
+from onnxlens.reference_model.annotators.upernet import UniFormerSeg, UperHead
+from onnxlens.reference_model.catalog_entry import CatalogEntry, TensorTemplate
+from onnxlens.reference_model.config import UniFormerConfig, UperNetConfig
 from onnxlens.specs.chip import Chip, Figure
-from onnxlens.specs.formula import Polynomial
+from onnxlens.specs.formula import Polynomial, total
 from onnxlens.specs.roofline import ELEMENTWISE, TRANSCENDENTAL
 
 SIDES = (
@@ -44,28 +51,16 @@ WORDS = ("int64", "int32", "bool")
 
 Values = dict[str, Any]
 
-
-Rests = tuple[int, ...]
-"""What the rows and columns of a latent leave when divided by ``PERIOD``; () for any."""
-
-
-def rests(name: str) -> Iterator[Rests]:
-    """The kinds of sizes at which a graph has the same nodes, or more of the same."""
-    sides = range(0, PERIOD, catalog.UNET_PIXELS // LATENT_PIXELS)
-    return product(sides, repeat=2) if catalog.ENTRIES[name].nodes_vary else iter(((),))
+Rows = Mapping[str, Sequence[Any]]
+"""Figures by name: one formula, or those of floats and of all else; of what is alive a pair for each step."""
 
 
-def points(name: str, batch: int, left: Rests = ()) -> Sequence[Mapping[str, int]]:
+def points(name: str, batch: int) -> Sequence[Mapping[str, int]]:
     """The sizes at which a graph is counted."""
     unit = UNITS.get(name, catalog.UNET_PIXELS)
     if not catalog.ENTRIES[name].takes_picture:
         return [{"batch": batch}]
-    sides = [(unit * height, unit * width) for height, width in SIDES]
-    if left:
-        first = [(rest or PERIOD) * LATENT_PIXELS for rest in left]
-        steps = [[(side - min(SIDES[0])) * PERIOD * LATENT_PIXELS for side in each] for each in SIDES]
-        sides = [(first[0] + high, first[1] + wide) for high, wide in steps]
-    return [{"batch": batch, "height": height, "width": width} for height, width in sides]
+    return [{"batch": batch, "height": unit * height, "width": unit * width} for height, width in SIDES]
 
 
 def counts_of(graph: Graph, words: Sequence[str]) -> Values:
@@ -87,17 +82,8 @@ def counts_of(graph: Graph, words: Sequence[str]) -> Values:
     held_as = [resident_bytes(running, fixed_values(graph, dtype)) for dtype in ("", "int8")]
     found["weights"] = _split(*held_as)
     levels = zip(live_bytes(graph), live_bytes(graph, stored_as="int8"), strict=True)
-    found["live"] = list(_steps(graph, [_split(*each) for each in levels]))
+    found["live"] = [_split(*each) for each in levels]
     return found
-
-
-def _steps(graph: Graph, live: Sequence[tuple[int, int]]) -> Iterator[tuple[int, ...]]:
-    """What is alive at each node; of an adaptive pooling, whose nodes vary, no less than at any of them."""
-    paths = [node.module.path for node in graph.nodes]
-    pooled = {path for path in paths if graph.hierarchy.class_name(path) == "AdaptiveAvgPool2d"}
-    groups = groupby(range(len(live)), lambda index: paths[index] if paths[index] in pooled else index)
-    for _, indices in groups:
-        yield tuple(map(max, zip(*(live[index] for index in indices), strict=True)))
 
 
 def _split(wide_bytes: int, narrow_bytes: int) -> tuple[int, int]:
@@ -116,44 +102,126 @@ def _counting_chip(dtype: str) -> Chip:
 
 def formulas_of(name: str) -> Values:
     """What the file holds of a graph: the batches that the pipeline runs it at, each with its formulas."""
-    with OpenedTarget(name) as target:
-        batches = range(1, catalog.ENTRIES[name].default_batch + 1)
-        return {
-            "params": build_ledger(target.graph_at(points(name, 1)[0])).totals.params,
-            "batches": {
-                " ".join(map(str, (batch, *left))): at_batch(target, name, batch, left)
-                for batch, left in product(batches, rests(name))
-            },
+    entry = catalog.ENTRIES[name]
+    counted = with_entry(f"{name}-unpooled", UNPOOLED) if entry.nodes_vary else name
+    with OpenedTarget(counted) as target:
+        batches = {
+            batch: at_batch(target, points(counted, batch)) for batch in range(1, entry.default_batch + 1)
         }
+    with OpenedTarget(name) as target:
+        params = build_ledger(target.graph_at(points(name, 1)[0])).totals.params
+    plain_batches = {str(batch): plain_rows(rows) for batch, rows in batches.items()}
+    found = {"params": params, "batches": plain_batches}
+    return {**found, "kinds": dict(kinds(batches[1]))} if entry.nodes_vary else found
 
 
-def at_batch(target: OpenedTarget, name: str, batch: int, left: Rests = ()) -> Values:
-    """The formulas at one batch, of sizes that leave these rests."""
-    sizes = points(name, batch, left)
-    first = counts_of(target.graph_at(sizes[0]), WORDS)
-    words = [word for word in WORDS if any(first[f"{u} {word}"] for u in (ELEMENTWISE, TRANSCENDENTAL))]
-    counted = [counts_of(target.graph_at(size), words) for size in sizes]
+class Pooling(nn.Module):
+    """The part of uniformer-seg whose nodes vary, by itself."""
+
+    def __init__(self, sides: tuple[int, ...]) -> None:
+        super().__init__()
+        self.decode_head = UperHead(UniFormerConfig().channels, UperNetConfig(pooled_sides=sides))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(B, 512, H/32, W/32), of the same shape."""
+        return self.decode_head.pooled(x)
+
+
+SEG = catalog.ENTRIES["uniformer-seg"]
+COARSEST, POOLED = (TensorTemplate(name, (UniFormerConfig().channels[-1],), 32) for name in ("map", "pooled"))
+UNPOOLED = replace(
+    SEG,
+    factory=partial(UniFormerSeg, UniFormerConfig(), UperNetConfig(pooled_sides=())),
+    nodes_vary=False,
+)
+POOLING, NO_POOLING = (
+    replace(
+        SEG, factory=partial(Pooling, sides), inputs=(COARSEST,), outputs=(POOLED,), nodes_vary=bool(sides)
+    )
+    for sides in (UperNetConfig().pooled_sides, ())
+)
+
+
+def with_entry(name: str, entry: CatalogEntry) -> str:
+    """The name, now of a graph of the catalog."""
+    catalog.ENTRIES = {**catalog.ENTRIES, name: entry}
+    return name
+
+
+KINDS: Mapping[int, Sequence[int]] = {
+    8: (8,),
+    24: (24,),
+    32: (32, 56, 80),
+    40: (16, 40, 64),
+    48: (48, 72, 96),
+}
+"""Sides of each kind, in rows of a latent."""
+
+
+def kinds(unpooled: Rows) -> Iterator[tuple[str, Values]]:
+    """By the kinds of rows and columns the formulas that differ from those unpooled.
+
+    What is alive does not: pooling has a 64th of the largest map's positions, and is never where most is.
+    """
+    with OpenedTarget(with_entry("no-pooling", NO_POOLING)) as target:
+        without = at_batch(target, points("no-pooling", 1))
+    with OpenedTarget(with_entry("pooling", POOLING)) as target:
+        for rows, columns in product(KINDS, repeat=2):
+            few = [
+                {"batch": 1, "height": LATENT_PIXELS * high, "width": LATENT_PIXELS * wide}
+                for at, high in enumerate(KINDS[rows])
+                for to, wide in enumerate(KINDS[columns])
+                if at + to < 2 or at == to or 1 in (len(KINDS[rows]), len(KINDS[columns]))
+            ]
+            pooled = at_batch(target, few, spare=1)
+            changed = {
+                key: [
+                    total(each)
+                    for each in zip(unpooled[key], pooled[key], map(negative, without[key]), strict=True)
+                ]
+                for key in pooled
+                if pooled[key] != without[key]
+            }
+            yield f"{rows} {columns}", plain_rows(changed)
+
+
+def negative(formula: Polynomial) -> Polynomial:
+    """What takes it away."""
+    return Polynomial({powers: -factor for powers, factor in formula.terms.items()})
+
+
+def at_batch(target: OpenedTarget, sizes: Sequence[Mapping[str, int]], spare: int = SPARE) -> Rows:
+    """The formulas that the counts at these sizes have; what is alive only where all have the same nodes."""
+    counted = [counts_of(target.graph_at(size), WORDS) for size in sizes]
     sides = {
         name: tuple(size.get(side, 0) // LATENT_PIXELS for size in sizes)
         for name, side in (("rows", "height"), ("columns", "width"))
     }
-    fitter = Fitter(sides)
+    open_sides = {name: values for name, values in sides.items() if len(set(values)) > 1}
+    fitter = Fitter(open_sides, spare)
 
     def fit(vector: Vector) -> Polynomial:
-        found = fitter.fit([frozenset(sides)], vector, 2)
+        found = fitter.fit([frozenset(open_sides)], vector, 2)
         if found is None:
-            raise SystemExit(f"{name}, batch {batch}: {vector} is no polynomial in rows and columns")
+            raise SystemExit(f"{target.target}: {vector} is no polynomial in rows and columns")
         return found
 
-    rows: Values = {}
+    rows: dict[str, Sequence[Any]] = {}
     for key in sorted(counted[0].keys() - {"live"}):
-        column = [each[key] for each in counted]
-        if isinstance(column[0], int):
-            rows[key] = plain(fit(tuple(column)))
+        column = [each[key] if isinstance(each[key], tuple) else (each[key],) for each in counted]
+        rows[key] = list(map(fit, zip(*column, strict=True)))
+    return rows if spare < SPARE else {**rows, "live": peaks(counted, fit)}
+
+
+def plain_rows(rows: Rows) -> Values:
+    """As in the file: without formulas of nothing, and a formula alone outside a list."""
+    found: Values = {}
+    for key, formulas in rows.items():
+        if key == "live":
+            found[key] = [[plain(each) for each in pair] for pair in formulas]
         else:
-            rows[key] = [plain(fit(each)) for each in zip(*column, strict=True)]
-    rows["live"] = [[plain(each) for each in pair] for pair in peaks(counted, fit)]
-    return {key: row for key, row in rows.items() if row}
+            found[key] = [plain(each) for each in formulas] if len(formulas) > 1 else plain(formulas[0])
+    return {key: row for key, row in found.items() if row}
 
 
 def peaks(counted: Sequence[Values], fit: Callable[[Vector], Polynomial]) -> Sequence[Sequence[Polynomial]]:

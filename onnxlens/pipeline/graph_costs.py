@@ -2,9 +2,9 @@
 
 ``formulas.json`` is made by scripts/bill_formulas.py: for each batch that the pipeline runs a graph at,
 polynomials in the rows and columns of its picture's latent, height/8 and width/8. They hold where both sides
-are multiples of 64 pixels, of OpenPose's networks of 8. A graph whose nodes vary has its own formulas for
-each rest that rows and columns leave when divided by ``PERIOD``. Bytes are those of floats, as their number,
-and all others; what is alive is the largest of several such pairs.
+are multiples of 64 pixels, of OpenPose's networks of 8; of a graph whose nodes vary some hang on
+what ``side_kind`` says of rows and columns. Bytes are those of floats, as their number, and all
+others; what is alive is the largest of several such pairs.
 """
 
 from __future__ import annotations
@@ -31,8 +31,6 @@ FLOAT = "float32"
 
 BYTE_BITS = 8
 LATENT_PIXELS = 8
-PERIOD = 24
-"""Rows of a latent to 6 of a map at 1/32: windows that average it to 1, 2, 3 and 6 repeat with them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,12 +70,21 @@ class GraphFormulas:
 
 @cache
 def graph_formulas() -> Mapping[tuple[str | int, ...], GraphFormulas]:
-    """The formulas of every graph, by its name and batch, and where its nodes vary by two rests."""
+    """The formulas of every graph, by its name and batch, and where its nodes vary by two kinds of sides."""
     return {
-        (name, *map(int, key.split())): _read({**entry, **formulas})
+        (name, int(batch), *map(int, kinds.split())): _read({**entry, **formulas, **changed})
         for name, entry in json.loads(FILE.read_text(encoding="utf-8")).items()
-        for key, formulas in entry["batches"].items()
+        for batch, formulas in entry["batches"].items()
+        for kinds, changed in entry.get("kinds", {"": {}}).items()
     }
+
+
+def side_kind(size: int) -> int:
+    """Rows or columns at which a map of a fourth is averaged to grids of 1, 2, 3 and 6 in the same way.
+
+    At 8 and 24 a grid is as large as the map; from 32 on windows repeat with 24, the grid of 6 at once.
+    """
+    return size if size in (8, 24) else 32 + (size - 32) % 24
 
 
 COUNTS = ("macs", "vector_ops", "special_ops")
@@ -131,8 +138,7 @@ def cost_of(call: Call, dtype: str, chips: Mapping[str, Chip]) -> tuple[GraphCos
         raise UsageError(f"--as-dtype {dtype}: a bill is in whole bytes; 'onnxlens profile' takes it")
     sizes = {"rows": (call.height or 0) // LATENT_PIXELS, "columns": (call.width or 0) // LATENT_PIXELS}
     known, key = graph_formulas(), (call.graph, call.batch)
-    rests = (size % PERIOD for size in sizes.values())
-    formulas = known[key] if key in known else known[*key, *rests]
+    formulas = known[key] if key in known else known[*key, *map(side_kind, sizes.values())]
     bounds, limits, notes = {}, {}, []
     for label, chip in chips.items():
         found = dict(_limits(formulas, chip, sizes, dtype))

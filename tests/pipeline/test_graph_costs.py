@@ -12,7 +12,7 @@ from onnxlens.api.hardware import chip_of, with_bounds
 from onnxlens.api.memory import memory_plan
 from onnxlens.api.opened import OpenedTarget
 from onnxlens.api.target import Settings
-from onnxlens.pipeline.graph_costs import FILE, cost_of
+from onnxlens.pipeline.graph_costs import FILE, cost_of, side_kind
 from onnxlens.profile.count.working_sets import with_working_sets
 from onnxlens.specs.bill import Call
 
@@ -23,14 +23,18 @@ SIZES: Mapping[str, tuple[int, int]] = {
 """Sizes whose areas are none of those that the formulas were made at; 320 x 576 of all others."""
 
 VARIES = "uniformer-seg"
-VARIED = [(64 * high, 64 * wide) for high in (1, 2, 3) for wide in (7, 8, 9)] + [(1920, 2048)]
-"""Sizes of each kind of its nodes, at none of which its formulas were made, and a large one."""
+VARIED = [
+    (64 * high, 64 * wide)
+    for high, wide in (
+        (1, 1), (1, 3), (3, 3), (1, 13), (14, 1), (3, 15), (13, 3), (2, 15), (13, 16), (14, 17), (15, 18),
+        (16, 14), (17, 15), (18, 13), (30, 32),
+    )
+]  # fmt: skip
+"""Sizes of each kind of sides; but for the first three none that formulas were made at."""
 
 FAST = ("mlsd-tiny",)
 GRAPHS = [
-    pytest.param(name, marks=() if name in FAST else pytest.mark.slow)
-    for name in bill_formulas.graphs()
-    if name != VARIES
+    pytest.param(name, marks=() if name in FAST else pytest.mark.slow) for name in bill_formulas.graphs()
 ]
 
 
@@ -43,19 +47,10 @@ def test_the_file_is_what_the_script_makes(name: str) -> None:
     assert json.loads(FILE.read_text())[name] == bill_formulas.formulas_of(name)
 
 
-@pytest.mark.slow
-def test_the_file_is_what_the_script_makes_of_one_kind_of_sizes() -> None:
-    with OpenedTarget(VARIES) as target:
-        made = bill_formulas.at_batch(target, VARIES, 1, (8, 16))
-    assert json.loads(FILE.read_text())[VARIES]["batches"]["1 8 16"] == made
-
-
-def test_sizes_of_a_kind_leave_its_rests() -> None:
-    for rests in bill_formulas.rests(VARIES):
-        sizes = bill_formulas.points(VARIES, 1, rests)
-        assert {(each["height"] // 8 % 24, each["width"] // 8 % 24) for each in sizes} == {rests}
-        assert {each[side] % 64 for each in sizes for side in ("height", "width")} == {0}
-        assert not {(each["height"], each["width"]) for each in sizes} & set(VARIED)
+def test_sides_are_of_the_kinds_that_are_exported() -> None:
+    for kind, sides in bill_formulas.KINDS.items():
+        assert {side_kind(side) for side in sides} == {kind}
+    assert {side_kind(8 * side) for side in range(1, 300)} == bill_formulas.KINDS.keys()
 
 
 @pytest.mark.parametrize("name", GRAPHS)
