@@ -34,7 +34,7 @@ from onnxlens.reference_model.annotators.upernet import UniFormerSeg, UperHead
 from onnxlens.reference_model.catalog_entry import CatalogEntry, TensorTemplate
 from onnxlens.reference_model.config import UniFormerConfig, UperNetConfig
 from onnxlens.specs.chip import Chip, Figure
-from onnxlens.specs.formula import Polynomial, total
+from onnxlens.specs.formula import Polynomial, Powers, total
 from onnxlens.specs.roofline import ELEMENTWISE, TRANSCENDENTAL
 
 SIDES = (
@@ -151,9 +151,9 @@ def with_entry(name: str, entry: CatalogEntry) -> str:
 KINDS: Mapping[int, Sequence[int]] = {
     8: (8,),
     24: (24,),
-    32: (32, 56, 80),
-    40: (16, 40, 64),
-    48: (48, 72, 96),
+    32: (32, 56, 80, 104),
+    40: (16, 40, 64, 88),
+    48: (48, 72, 96, 120),
 }
 """Sides of each kind, in rows of a latent."""
 
@@ -167,13 +167,7 @@ def kinds(unpooled: Rows) -> Iterator[tuple[str, Values]]:
         without = at_batch(target, points("no-pooling", 1))
     with OpenedTarget(with_entry("pooling", POOLING)) as target:
         for rows, columns in product(KINDS, repeat=2):
-            few = [
-                {"batch": 1, "height": LATENT_PIXELS * high, "width": LATENT_PIXELS * wide}
-                for at, high in enumerate(KINDS[rows])
-                for to, wide in enumerate(KINDS[columns])
-                if at + to < 2 or at == to or 1 in (len(KINDS[rows]), len(KINDS[columns]))
-            ]
-            pooled = at_batch(target, few, spare=1)
+            pooled = at_batch(target, few_points(rows, columns), spare=1)
             changed = {
                 key: [
                     total(each)
@@ -185,9 +179,21 @@ def kinds(unpooled: Rows) -> Iterator[tuple[str, Values]]:
             yield f"{rows} {columns}", plain_rows(changed)
 
 
+def few_points(rows: int, columns: int) -> Sequence[Mapping[str, int]]:
+    """Sizes of two kinds, enough for (1, rows) x (1, columns, columns^2), and one to check with."""
+    sides = [*product(KINDS[rows][:2], KINDS[columns][:3]), (KINDS[rows][-1], KINDS[columns][-1])]
+    return [
+        {"batch": 1, "height": LATENT_PIXELS * high, "width": LATENT_PIXELS * wide}
+        for high, wide in dict.fromkeys(sides)
+    ]
+
+
 def negative(formula: Polynomial) -> Polynomial:
     """What takes it away."""
     return Polynomial({powers: -factor for powers, factor in formula.terms.items()})
+
+
+SQUARED = "columns^2"
 
 
 def at_batch(target: OpenedTarget, sizes: Sequence[Mapping[str, int]], spare: int = SPARE) -> Rows:
@@ -197,20 +203,29 @@ def at_batch(target: OpenedTarget, sizes: Sequence[Mapping[str, int]], spare: in
         name: tuple(size.get(side, 0) // LATENT_PIXELS for size in sizes)
         for name, side in (("rows", "height"), ("columns", "width"))
     }
+    most = 2
+    if spare < SPARE:  # windows are taken apart row by row, in each all of its columns
+        most, sides[SQUARED] = 1, tuple(columns * columns for columns in sides["columns"])
     open_sides = {name: values for name, values in sides.items() if len(set(values)) > 1}
+    groups = [open_sides.keys() - {SQUARED}, open_sides.keys() - {"columns"}]
     fitter = Fitter(open_sides, spare)
 
     def fit(vector: Vector) -> Polynomial:
-        found = fitter.fit([frozenset(open_sides)], vector, 2)
+        found = fitter.fit(map(frozenset, groups), vector, most)
         if found is None:
             raise SystemExit(f"{target.target}: {vector} is no polynomial in rows and columns")
-        return found
+        return Polynomial({_with_square(powers): factor for powers, factor in found.terms.items()})
 
     rows: dict[str, Sequence[Any]] = {}
     for key in sorted(counted[0].keys() - {"live"}):
         column = [each[key] if isinstance(each[key], tuple) else (each[key],) for each in counted]
         rows[key] = list(map(fit, zip(*column, strict=True)))
     return rows if spare < SPARE else {**rows, "live": peaks(counted, fit)}
+
+
+def _with_square(powers: Powers) -> Powers:
+    """A product, the square of columns as one."""
+    return tuple(sorted(("columns", 2) if name == SQUARED else (name, power) for name, power in powers))
 
 
 def plain_rows(rows: Rows) -> Values:
