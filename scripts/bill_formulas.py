@@ -151,9 +151,9 @@ def with_entry(name: str, entry: CatalogEntry) -> str:
 KINDS: Mapping[int, Sequence[int]] = {
     8: (8,),
     24: (24,),
-    32: (32, 56, 80, 104),
-    40: (16, 40, 64, 88),
-    48: (48, 72, 96, 120),
+    32: (32, 56, 80, 104, 128),
+    40: (16, 40, 64, 88, 112),
+    48: (48, 72, 96, 120, 144),
 }
 """Sides of each kind, in rows of a latent."""
 
@@ -180,11 +180,12 @@ def kinds(unpooled: Rows) -> Iterator[tuple[str, Values]]:
 
 
 def few_points(rows: int, columns: int) -> Sequence[Mapping[str, int]]:
-    """Sizes of two kinds, enough for (1, rows) x (1, columns, columns^2), and one to check with."""
-    sides = [*product(KINDS[rows][:2], KINDS[columns][:3]), (KINDS[rows][-1], KINDS[columns][-1])]
+    """Sizes of two kinds: for (1, rows) x (1, columns, columns^2), the longer, and one to check with."""
+    sides = list(product(KINDS[rows], KINDS[columns]))
+    if len(sides) == 25:
+        sides = [sides[index] for index in (0, 1, 2, 5, 6, 7, 15, 18)]
     return [
-        {"batch": 1, "height": LATENT_PIXELS * high, "width": LATENT_PIXELS * wide}
-        for high, wide in dict.fromkeys(sides)
+        {"batch": 1, "height": LATENT_PIXELS * high, "width": LATENT_PIXELS * wide} for high, wide in sides
     ]
 
 
@@ -203,15 +204,18 @@ def at_batch(target: OpenedTarget, sizes: Sequence[Mapping[str, int]], spare: in
         name: tuple(size.get(side, 0) // LATENT_PIXELS for size in sizes)
         for name, side in (("rows", "height"), ("columns", "width"))
     }
-    most = 2
-    if spare < SPARE:  # windows are taken apart row by row, in each all of its columns
-        most, sides[SQUARED] = 1, tuple(columns * columns for columns in sides["columns"])
+    most, groups = 2, [{"rows", "columns"}]
+    if (
+        spare < SPARE
+    ):  # windows are taken apart row by row, in each all of its columns; both by the same indices
+        sides[SQUARED] = tuple(columns * columns for columns in sides["columns"])
+        sides["longer"] = tuple(map(max, sides["rows"], sides["columns"]))
+        most, groups = 1, [*groups, {"rows", SQUARED}, {"longer"}]
     open_sides = {name: values for name, values in sides.items() if len(set(values)) > 1}
-    groups = [open_sides.keys() - {SQUARED}, open_sides.keys() - {"columns"}]
     fitter = Fitter(open_sides, spare)
 
     def fit(vector: Vector) -> Polynomial:
-        found = fitter.fit(map(frozenset, groups), vector, most)
+        found = fitter.fit([frozenset(group & open_sides.keys()) for group in groups], vector, most)
         if found is None:
             raise SystemExit(f"{target.target}: {vector} is no polynomial in rows and columns")
         return Polynomial({_with_square(powers): factor for powers, factor in found.terms.items()})

@@ -136,9 +136,10 @@ def cost_of(call: Call, dtype: str, chips: Mapping[str, Chip]) -> tuple[GraphCos
     dtype = dtype or FLOAT
     if DTYPE_BITS[dtype] % BYTE_BITS:
         raise UsageError(f"--as-dtype {dtype}: a bill is in whole bytes; 'onnxlens profile' takes it")
-    sizes = {"rows": (call.height or 0) // LATENT_PIXELS, "columns": (call.width or 0) // LATENT_PIXELS}
+    rows, columns = ((side or 0) // LATENT_PIXELS for side in (call.height, call.width))
+    sizes = {"rows": rows, "columns": columns, "longer": max(rows, columns)}
     known, key = graph_formulas(), (call.graph, call.batch)
-    formulas = known[key] if key in known else known[*key, *map(side_kind, sizes.values())]
+    formulas = known[key] if key in known else known[*key, side_kind(rows), side_kind(columns)]
     bounds, limits, notes = {}, {}, []
     for label, chip in chips.items():
         found = dict(_limits(formulas, chip, sizes, dtype))

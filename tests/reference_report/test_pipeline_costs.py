@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -70,6 +71,15 @@ def test_a_committed_step_of_training_is_counted_so(steps: Sequence[StepRow]) ->
     assert row.gradient_bytes == 4 * 361_279_120 == 4 * row.reached_params
     assert row.optimizer_bytes == 2 * row.gradient_bytes + 4 * 340
     assert row.macs == 2 * (283_291_975_680 + 803_273_441_280)
+
+
+def test_a_step_trains_what_the_table_of_the_modes_says(steps: Sequence[StepRow]) -> None:
+    """The one is counted from a recorded step, the other from the modules of the graphs."""
+    with (REPORTS / "training.csv").open(encoding="utf-8", newline="") as file:
+        modes = list(csv.DictReader(file))
+    assert [
+        (row["mode"], int(row["params trained"]), int(row["params without a gradient"])) for row in modes
+    ] == [(row.mode, row.trained_params, row.trained_params - row.reached_params) for row in steps[:3]]
 
 
 def test_checkpointing_computes_again_what_it_does_not_keep(steps: Sequence[StepRow]) -> None:

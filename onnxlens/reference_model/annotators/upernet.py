@@ -56,7 +56,7 @@ class UperHead(nn.Module):
     def forward(self, maps: tuple[Tensor, ...]) -> Tensor:
         """Maps at 1/4 to 1/32 to the score of every class at 1/4, (B, 150, H/4, W/4)."""
         *finer, coarsest = maps
-        x = self.pooled(coarsest)  # (B, 512, H/32, W/32)
+        x: Tensor = self.pooled(coarsest)  # (B, 512, H/32, W/32)
         refined = [x]
         for index in reversed(range(len(finer))):  # 1/16, 1/8, 1/4
             lateral = self.lateral_convs[index](finer[index])  # (B, 512, H/d, W/d)
