@@ -16,7 +16,7 @@ from onnxlens.specs.schedule import Plan, ScheduleReport, Slot, Task
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-OTHERS = "all else"
+OTHERS, OWN = "all else", "operators between modules"
 HEIGHT, STRIP = 0.62, 0.12
 """Of a row's bars, and of the line below them that marks the longest path."""
 TIME_STEPS = ((1.0, "s"), (1e-3, "ms"), (1e-6, "us"), (1e-9, "ns"))
@@ -44,7 +44,7 @@ def write_gantt(report: ScheduleReport, path: Path) -> None:
         for axes, plan in zip(charts, report.plans, strict=True):
             _draw(axes, report, plan, groups, colors)
         handles = [
-            swatch(colors[name], f"{label(name, 40)}: {duration_text(report, spent[name])}")
+            swatch(colors[name], f"{label(name or OWN, 40)}: {duration_text(report, spent[name])}")
             for name in (*named, OTHERS)
             if spent[name]
         ]
