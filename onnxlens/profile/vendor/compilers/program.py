@@ -1,7 +1,7 @@
 """nncase's program as a graph of steps: groups of tiles that the KPU runs, and operators that the CPU runs.
 
-``final_main.dot``, which nncase writes beside ``mac.csv``, has the calls of the program and what each reads; its
-groups, which it calls ``func_N``, stand in the order of the rows of ``mac.csv``.
+``final_main.dot``, which nncase writes beside ``mac.csv``, has the calls of the program and what each reads;
+its groups, which it calls ``func_N``, stand in the order of the rows of ``mac.csv``.
 """
 
 from __future__ import annotations
