@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from onnxlens.api.compile import list_compilers as list_compilers
     from onnxlens.api.export import export_graph as export_graph
     from onnxlens.api.extract import extract_module as extract_module
+    from onnxlens.api.file_form import FileForm as FileForm
+    from onnxlens.api.file_form import export_form as export_form
     from onnxlens.api.formula import formulas_of as formulas_of
     from onnxlens.api.formula import ledger_at as ledger_at
     from onnxlens.api.graphs import list_graphs as list_graphs
@@ -106,6 +108,7 @@ _NAMES = {
     "api.compile": ("compile_graph", "list_compilers"),
     "api.export": ("export_graph",),
     "api.extract": ("extract_module",),
+    "api.file_form": ("FileForm", "export_form"),
     "api.formula": ("formulas_of", "ledger_at"),
     "api.graphs": ("list_graphs",),
     "api.groups": ("with_facts", "with_groups"),
