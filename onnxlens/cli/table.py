@@ -157,7 +157,7 @@ class Table:
         return onnxlens.with_layers(opened, ledger, *self.reports)
 
     def print(self, ledger: Ledger, document: Callable[[], Document] | None = None) -> None:
-        """Print the rows in the format that is asked for; as JSON they are in ``document``, if one is given."""
+        """Print the rows in the format that is asked for; as JSON inside ``document``, if one is given."""
         from onnxlens.reports.tables.ledger import cost_document, cost_table
 
         warn_of_layers(ledger)
