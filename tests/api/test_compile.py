@@ -140,6 +140,13 @@ def test_a_tool_that_is_not_there_is_refused_before_anything_is_done(tools: dict
         onnxlens.compile_graph("nowhere.onnx", CompileAsk(("good", "bad")))
 
 
+def test_sizes_that_are_open_are_refused_before_any_tool_is_run(
+    tools: dict[str, Compiler], model: Path
+) -> None:
+    with pytest.raises(UsageError, match=r"input 'x' has shape \(n, 4\); fix it with --shape or --dim"):
+        onnxlens.compile_graph(model, CompileAsk(("good",)))
+
+
 def test_the_exit_code_says_whether_all_took_the_graph(
     tools: dict[str, Compiler], model: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
