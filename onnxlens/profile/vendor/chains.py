@@ -26,7 +26,7 @@ def with_chains(
     2. Forwards: what alone reads a node of the record, and nothing that no record has; no product.
 
     ``computing`` are the records, by index, that compute nodes; ``fused_zero`` says that those of them
-    without figures have them in the record that took them in.
+    without figures have them in the record that took them in, but for what the processor is left with.
     """
     return _Chains(places, records, operators, led, computing, fused_zero).led()
 
@@ -47,7 +47,7 @@ class _Chains:
         self._freed: set[int] = set()
         for index in computing:
             nodes = led[index].nodes
-            if fused_zero and not records[index].figures:
+            if fused_zero and not records[index].figures and records[index].placement != "cpu":
                 self._freed.update(nodes)
                 continue
             self._products[index] = any(places.costs[node].macs for node in nodes)

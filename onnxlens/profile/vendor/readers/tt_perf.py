@@ -1,10 +1,10 @@
 """Tenstorrent: the table of ``tt-perf-report --csv``, and the profiler's ``ops_perf_results*.csv`` below it.
 
 Sources: the README and tests of tt-perf-report, the profiler's files there, and what tt-perf-report 1.4.1
-makes of one. The
-report's ``Device Time`` is in microseconds, and an operation has no name, only its code and sizes; the
-profiler's columns are in nanoseconds, and have shapes as ``32[19]``, padded and logical. Signposts are marks,
-not operations: what the profiler saw before the last one is left out. ``(torch)`` operations ran on the host.
+makes of one. The report's ``Device Time`` is in microseconds, and an operation has no name, only its code and
+sizes; the profiler's columns are in nanoseconds, and have shapes as ``32[19]``, padded and logical. Signposts
+are marks, not operations: what the profiler saw before the last one is left out. ``(torch)`` operations ran
+on the host.
 """
 
 from __future__ import annotations
