@@ -149,6 +149,18 @@ def test_a_report_of_another_model_is_doubted(net: Path, tmp_path: Path) -> None
     outcome = onnxlens("import", layers, "--model", net)
     assert outcome.code == 0
     assert "onnxlens: warning: only 4.3 % of plain leads back to made" in outcome.err
+    assert "note: warning: only 4.3 % of plain" in outcome.out
+
+
+@pytest.mark.parametrize(("side", "doubts"), [(8, 0), (11, 0), (12, 1)])
+def test_a_report_of_another_size_is_doubted_by_its_shapes(
+    net: Path, tmp_path: Path, side: int, doubts: int
+) -> None:
+    # 11 x 11 positions are 1.9 times 8 x 8, as a tool might pad them; 12 x 12 are 2.3 times
+    shape = [1, 4, side, side]
+    records = [{"name": name, "sources": [name], "outputs": [shape]} for name in ("node_a", "node_c")]
+    outcome = onnxlens("import", own_form(tmp_path / "r.json", records=records), "--model", net)
+    assert outcome.code == 0 and outcome.err.count("2 of 2 layers of plain make tensors of twice") == doubts
 
 
 def test_what_is_only_refused_is_shown(net: Path, tmp_path: Path) -> None:
