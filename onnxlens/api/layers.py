@@ -119,6 +119,8 @@ def with_layers(opened: OpenedTarget, ledger: Ledger, *reports: LayerReport) -> 
 
     labels = [each.report.label for each in ledger.tools]
     for report in reports:
+        if not report.label:
+            raise UsageError("a report says of no tool that it is its; give it a name: --layers NAME=FILE")
         if report.label in labels:
             raise UsageError(
                 f"two reports are called {report.label}; give one another name: --layers NAME=FILE"
