@@ -14,8 +14,12 @@ if TYPE_CHECKING:
     from onnxlens.api.calibrate import calibrate_host as calibrate_host
     from onnxlens.api.check import check_graph as check_graph
     from onnxlens.api.check_layers import check_layers as check_layers
+    from onnxlens.api.compile import compile_graph as compile_graph
+    from onnxlens.api.compile import list_compilers as list_compilers
     from onnxlens.api.export import export_graph as export_graph
     from onnxlens.api.extract import extract_module as extract_module
+    from onnxlens.api.file_form import FileForm as FileForm
+    from onnxlens.api.file_form import export_form as export_form
     from onnxlens.api.formula import formulas_of as formulas_of
     from onnxlens.api.formula import ledger_at as ledger_at
     from onnxlens.api.graphs import list_graphs as list_graphs
@@ -28,6 +32,13 @@ if TYPE_CHECKING:
     from onnxlens.api.hardware import plot_roofline as plot_roofline
     from onnxlens.api.hardware import with_bounds as with_bounds
     from onnxlens.api.hardware import with_chips as with_chips
+    from onnxlens.api.layers import import_profile as import_profile
+    from onnxlens.api.layers import layer_doubts as layer_doubts
+    from onnxlens.api.layers import layers_from as layers_from
+    from onnxlens.api.layers import plot_layers as plot_layers
+    from onnxlens.api.layers import read_layers as read_layers
+    from onnxlens.api.layers import with_layers as with_layers
+    from onnxlens.api.layers import write_layers as write_layers
     from onnxlens.api.ledger import ledger_of as ledger_of
     from onnxlens.api.ledger import memory_peak as memory_peak
     from onnxlens.api.ledger import with_working_sets as with_working_sets
@@ -71,6 +82,8 @@ if TYPE_CHECKING:
     from onnxlens.specs.bench import BenchReport as BenchReport
     from onnxlens.specs.bench import BenchRequest as BenchRequest
     from onnxlens.specs.bill import BillRequest as BillRequest
+    from onnxlens.specs.compiled import CompileAsk as CompileAsk
+    from onnxlens.specs.compiled import CompileReport as CompileReport
     from onnxlens.specs.flow import FlowRequest as FlowRequest
     from onnxlens.specs.generate import Control as Control
     from onnxlens.specs.generate import GenerateRequest as GenerateRequest
@@ -90,8 +103,10 @@ _NAMES = {
     "api.calibrate": ("calibrate_host",),
     "api.check": ("check_graph",),
     "api.check_layers": ("check_layers",),
+    "api.compile": ("compile_graph", "list_compilers"),
     "api.export": ("export_graph",),
     "api.extract": ("extract_module",),
+    "api.file_form": ("FileForm", "export_form"),
     "api.formula": ("formulas_of", "ledger_at"),
     "api.graphs": ("list_graphs",),
     "api.groups": ("with_facts", "with_groups"),
@@ -103,6 +118,15 @@ _NAMES = {
         "plot_roofline",
         "with_bounds",
         "with_chips",
+    ),
+    "api.layers": (
+        "import_profile",
+        "layer_doubts",
+        "layers_from",
+        "plot_layers",
+        "read_layers",
+        "with_layers",
+        "write_layers",
     ),
     "api.ledger": ("ledger_of", "memory_peak", "with_working_sets", "write_table", "write_trace"),
     "api.measure": ("measure_graph",),
@@ -127,6 +151,7 @@ _NAMES = {
     "profile.vendor.readers": ("readers",),
     "specs.bench": ("BenchReport", "BenchRequest"),
     "specs.bill": ("BillRequest",),
+    "specs.compiled": ("CompileAsk", "CompileReport"),
     "specs.flow": ("FlowRequest",),
     "specs.generate": ("Control", "GenerateRequest"),
     "specs.graph": ("GraphSpec",),

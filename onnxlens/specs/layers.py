@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from math import fsum
+from re import sub
 from types import MappingProxyType
 from typing import Literal, get_args
 
@@ -89,6 +90,7 @@ class LayerReport:
         records: in the order of execution, as far as the tool tells.
         refused: why the tool does not take a node, by the name that it tells.
         notes: what a reader of the figures must know, one line each.
+        called: what its columns are called, where that is not the tool and its chip.
     """
 
     tool: str
@@ -97,11 +99,13 @@ class LayerReport:
     chip: str = ""
     refused: Mapping[str, str] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
+    called: str = ""
 
     @property
     def label(self) -> str:
-        """What stands behind ``@`` in the names of its columns."""
-        return f"{self.tool}-{self.chip}" if self.chip else self.tool
+        """What stands behind ``@`` in the names of its columns: without what ends a name there."""
+        name = self.called or (f"{self.tool}-{self.chip}" if self.chip else self.tool)
+        return sub(r"[^\w.:/+@-]+", "-", name)
 
 
 @record(frozen=True, slots=True)

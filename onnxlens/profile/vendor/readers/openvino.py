@@ -8,6 +8,8 @@ average_counters`` writes a table with ``;``, times in milliseconds, ``detailed_
 each request, whose mean is taken; with ``-json_stats`` the same as JSON, of which the average has the first
 node alone.
 
+The placement is the kernel that ran, ``exec_type``.
+
 A node with the status NOT_RUN or OPTIMIZED_OUT has no time of its own.
 """
 
@@ -107,9 +109,10 @@ def _node(value: Any, where: str) -> LayerRecord:
     name = named(found["node_name"], where)
     original = tuple(each for each in str(found.get(ORIGINAL, name)).split(",") if each)
     figures = known({"time_s": seconds(found["real_time"], "us", f"{where}: real_time")})
+    kernel = str(found.get("exec_type", ""))
     if not _ran(found.get("status", "EXECUTED")):
-        figures = {}
-    return LayerRecord(name, str(found.get("node_type", "")), original, "", figures)
+        figures, kernel = {}, ""
+    return LayerRecord(name, str(found.get("node_type", "")), original, kernel, figures)
 
 
 def _requests(lines: Sequence[str], path: str) -> Iterator[Sequence[Counter]]:

@@ -166,6 +166,7 @@ def test_openvino_counters(tmp_path: Path) -> None:
     records = read_report(written(tmp_path, "counters.json", OPENVINO)).records
     assert [record.figures for record in records] == [{}, {"time_s": 0.0004125}, {"time_s": 7e-06}]
     assert [record.sources for record in records] == [("in",), ("node_conv2d", "node_relu"), ("n",)]
+    assert [record.placement for record in records] == ["", "jit_avx2_FP32", ""]
 
 
 def benchmark_app(*requests: list[tuple[str, str, str]], end: str = ";") -> str:
