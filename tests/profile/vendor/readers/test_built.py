@@ -256,3 +256,30 @@ def test_executorch_with_a_delegated_operator_without_its_call(tmp_path: Path) -
         UsageError, match="x.csv, line 2: the operator of a delegate, without the DELEGATE_CALL"
     ):
         read_report(written(tmp_path, "x.csv", INSPECTOR + "0,Execute,conv,5,True,Npu\n"))
+
+
+def test_rknn_on_a_board(tmp_path: Path) -> None:
+    """The table of ``eval_perf``: it has times, more columns, and no marks of the log before its lines."""
+    rule = "-" * 80
+    head = (
+        "ID   OpType   DataType Target InputShape  OutputShape  Cycles(DDR/NPU/Total)  Time(us)  MacUsage(%)"
+        "  WorkLoad(0/1/2)  RW(KB)  FullName"
+    )
+    rows = [
+        r"0 InputOperator UINT8 CPU \ (1,3,224,224) 0/0/0 6 \ 0.0%/0.0%/0.0% 0 InputOperator:input",
+        "1 ConvRelu UINT8 NPU (1,3,224,224),(32,3,3,3),(32) (1,32,112,112) 4710/5017/5017 308 9.52 "
+        "100.0%/0.0%/0.0% 147 Conv:conv",
+    ]
+    log = "\n".join(
+        [rule, "Network Layer Information Table", rule, head, rule, *rows, rule, "Total Time(us): 314"]
+    )
+    first, convolution = read_report(written(tmp_path, "perf.txt", log)).records
+    assert first.figures == {"time_s": 6e-06}
+    assert convolution.figures == {
+        "cycles": 5017,
+        "compute_cycles": 5017,
+        "memory_cycles": 4710,
+        "time_s": 0.000308,
+        "off_chip_read_bytes": 147 * 1024,
+    }
+    assert convolution.sources == ("Conv:conv",)
