@@ -1,6 +1,6 @@
 """ONNX Runtime's profile of a session, from whatever machine: ``SessionOptions.enable_profiling``.
 
-Source: files that onnxruntime 1.32.0 wrote: events as in a Chrome trace. A node's kernel has an event of its
+Source: files that onnxruntime 1.31.1 wrote: events as in a Chrome trace. A node's kernel has an event of its
 own, with its operator, execution provider and shapes; an If or a Loop holds the events of its bodies, whose
 time is not its own. ``model_run`` spans one run: of several, the first is a warm-up and does not count, and
 the mean of the others is taken.

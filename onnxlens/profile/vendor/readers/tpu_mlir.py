@@ -67,10 +67,8 @@ def _recognizes(given: Given) -> bool:
 def _read(given: Given) -> LayerReport:
     trace = given.one_named(r"compiler_profile_\d+\.txt", "an instruction trace of tpu-mlir")
     lines = _trace(given, trace)
-    meaning = given.names or next(iter(given.all_named(r"_final\.mlir|tensor_location\.json")), None)
-    operations: Mapping[int, Operation] = {}
-    if given.path.is_dir() or given.names:
-        operations = _meaning(given, meaning) if meaning else {}
+    meaning = given.names or _beside(given)
+    operations = _meaning(given, meaning) if meaning else {}
     total = TOTAL.search(given.text(trace))
     if total is None:
         refuse(f"{trace}, line {len(given.lines(trace))}", "the trace has no total_cycle", "is it whole?")
@@ -83,6 +81,16 @@ def _read(given: Given) -> LayerReport:
     if not operations:
         notes.append("the trace has line numbers for names: give the *_final.mlir that it is of")
     return LayerReport(TOOL, records, chip=chip[1] if chip else "", notes=tuple(notes))
+
+
+def _beside(given: Given) -> Path | None:
+    """The final MLIR in the folder, else ``tensor_location.json``, which has no shapes."""
+    finals = given.all_named(r"_final\.mlir") if given.path.is_dir() else ()
+    if len(finals) > 1:
+        names = ", ".join(path.name for path in finals[:3])
+        refuse(given.path, f"it has several final MLIR files ({names})", "give the one that the trace is of")
+    locations = given.all_named(r"tensor_location\.json") if given.path.is_dir() else ()
+    return next(iter((*finals, *locations)), None)
 
 
 def _trace(given: Given, path: Path) -> Mapping[tuple[str, int], Line]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -283,3 +284,15 @@ def test_rknn_on_a_board(tmp_path: Path) -> None:
         "off_chip_read_bytes": 147 * 1024,
     }
     assert convolution.sources == ("Conv:conv",)
+
+
+def test_tpu_mlir_prefers_the_mlir_beside_its_trace(tmp_path: Path) -> None:
+    for name in ("compiler_profile_0.txt", "hed_bm1684x_f16_final.mlir"):
+        shutil.copy(DATA / "tpu-mlir" / name, tmp_path)
+    written(tmp_path, "a.tensor_location.json", [])
+    assert read_report(tmp_path) == report_of("tpu-mlir")
+    shutil.copy(tmp_path / "hed_bm1684x_f16_final.mlir", tmp_path / "other_final.mlir")
+    with pytest.raises(
+        UsageError, match=r"it has several final MLIR files \(hed_.*, other_final.mlir\); give"
+    ):
+        read_report(tmp_path)

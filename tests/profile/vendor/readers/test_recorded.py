@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import re
+import shutil
 from math import prod
+from pathlib import Path
 
 import pytest
 
+from onnxlens.profile.vendor.readers import read_report
 from tests.profile.vendor.readers.recorded import DATA, by_name, report_of, total
 
 CONVOLUTIONS = [
@@ -65,6 +68,19 @@ def test_nncase() -> None:
     assert records["relu"].figures == {"cosine_distance": pytest.approx(1 - 0.9999744, abs=1e-12)}
     assert records["relu"].sources == ("relu",)
     assert group.sources == ()
+
+
+def test_nncase_where_it_leaves_its_tables(tmp_path: Path) -> None:
+    """Each in the folder of a step of a pass."""
+    quantization, fusion = (
+        tmp_path / "4_QuantPass" / "2_AssignRanges",
+        tmp_path / "7_AfterQuantPass" / "10_Fusion",
+    )
+    shutil.copytree(DATA / "k230", fusion)
+    quantization.mkdir(parents=True)
+    shutil.move(fusion / "quant_error.csv", quantization)
+    (quantization / "values.bin").write_bytes(b"\x00\xff")
+    assert read_report(tmp_path) == report_of("k230")
 
 
 def test_nncase_flops_are_the_multiply_adds_of_its_kernels() -> None:
