@@ -11,7 +11,7 @@ import pytest
 
 from onnxlens.errors import UsageError
 from onnxlens.profile.vendor.readers import read_report
-from tests.profile.vendor.readers.recorded import DATA, by_name, report_of
+from tests.profile.vendor.readers.recorded import DATA, report_of
 
 
 def written(folder: Path, name: str, content: object) -> Path:
@@ -229,17 +229,6 @@ def test_zigzag_layers_are_in_the_order_of_their_numbers(tmp_path: Path) -> None
 def test_zigzag_simple(tmp_path: Path) -> None:
     written(tmp_path, "node_gemm_simple.json", {"energy": 3.5, "latency": 99})
     assert read_report(tmp_path).records[0].figures == {"energy_pj": 3.5, "cycles": 99}
-
-
-def test_tpu_mlir_by_tensor_locations(tmp_path: Path) -> None:
-    commands = [
-        {"file-line": 58, "opcode": "tpu.Conv2D", "results": [{"name": "relu_1_Relu"}, {}]},
-        {"file-line": 58, "opcode": "tpu.Conv2D", "results": [{"name": "relu_1_Relu"}]},
-    ]
-    trace = DATA / "tpu-mlir" / "compiler_profile_0.txt"
-    report = read_report(trace, names=written(tmp_path, "tensor_location.json", commands))
-    assert by_name(report)["Conv2D_58"].sources == ("relu_1_Relu",)
-    assert by_name(report)["Conv2D_54"].sources == ()
 
 
 INSPECTOR = ",event_block_name,event_name,p50 (us),is_delegated_op,delegate_backend_name\n"

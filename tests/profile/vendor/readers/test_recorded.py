@@ -171,6 +171,15 @@ def test_tpu_mlir_without_names() -> None:
     assert report_of("tpu-mlir") == report_of("tpu-mlir/compiler_profile_0.txt")
 
 
+def test_tpu_mlir_by_the_locations_of_its_tensors() -> None:
+    """The same lines, in another file; it does not say the chip."""
+    located = read_report(
+        DATA / "tpu-mlir/compiler_profile_0.txt", names=DATA / "tpu-mlir/tensor_location.json"
+    )
+    assert located.records == report_of("tpu-mlir").records
+    assert located.chip == ""
+
+
 def test_qnn() -> None:
     report = report_of("qnn/unet-input_blocks.1.csv")
     records = by_name(report)
