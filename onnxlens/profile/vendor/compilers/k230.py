@@ -121,7 +121,8 @@ def _tables(dump: Path) -> Iterator[Path]:
 def _located(records: Sequence[LayerRecord], folder: Path, file: InDialect) -> Sequence[LayerRecord]:
     """The records with the nodes of the file that they stand for, and one for each operator of the CPU."""
     groups = [index for index, record in enumerate(records) if record.placement]
-    steps = read_program((folder / PROGRAM).read_text("utf-8"), groups)
+    program = folder / PROGRAM
+    steps = read_program(program.read_text("utf-8"), groups) if program.is_file() else ()
     graph = load_graph(file.path)
     found = Matching(graph, [cost.macs or 0 for cost in build_ledger(graph).nodes], steps, records).found()
     names = {at: tuple(graph.nodes[node].view.name for node in nodes) for at, nodes in found.items()}

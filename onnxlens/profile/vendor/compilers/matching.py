@@ -1,7 +1,7 @@
 """A tool's program and the graph that it was made of: which nodes each step of the program stands for.
 
-Products are matched first, from the outputs back: by their MACs, and by what reads them. All else is matched by
-the products before and behind it, which both sides have.
+Products are matched first, from the outputs back: by their MACs, and by what reads them. All else is matched
+by the products before and behind it, which both sides have.
 """
 
 from __future__ import annotations

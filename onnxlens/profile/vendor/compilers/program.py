@@ -1,7 +1,7 @@
 """nncase's program as a graph of steps: groups of tiles that the KPU runs, and operators that the CPU runs.
 
-``final_main.dot``, which nncase writes beside ``mac.csv``, has the calls of the program and what each reads; its
-groups, which it calls ``func_N``, stand in the order of the rows of ``mac.csv``.
+``final_main.dot``, which nncase writes beside ``mac.csv``, has the calls of the program and what each reads;
+its groups, which it calls ``func_N``, stand in the order of the rows of ``mac.csv``.
 """
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from graphlib import TopologicalSorter
 
 from onnxlens.specs.layers import LayerRecord
 
@@ -77,8 +78,6 @@ def _step(call: re.Match[str] | None, record: int | None) -> Step:
 
 def _sorted(names: Mapping[int, object], edges: Sequence[tuple[int, int, int]]) -> list[int]:
     """All names, each after those that it reads."""
-    from graphlib import TopologicalSorter
-
     sorter: TopologicalSorter[int] = TopologicalSorter({name: () for name in names})
     for one, other, _ in edges:
         sorter.add(other, one)
