@@ -8,13 +8,13 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from time import monotonic
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from onnxlens.api.layers import with_layers
 from onnxlens.api.opened import OpenedTarget, opened
 from onnxlens.api.staging import staged
 from onnxlens.api.target import Settings, Target
-from onnxlens.errors import ToolError, UsageError
+from onnxlens.errors import OnnxlensError, UsageError
 from onnxlens.profile.vendor.compilers.lookup import (
     COMPILERS,
     Compiler,
@@ -119,7 +119,9 @@ def _runs(compiler: Compiler, ask: CompileAsk) -> Sequence[_Run]:
             f"{compiler.name}: is not installed: {found.missing}; install it ({compiler.install}), or name "
             f"the Python that has it: --tool-path {compiler.name}=PATH"
         )
-    return [_Run(compiler, found, chip, len(chips) > 1) for chip in chips]
+    given = ask.given.get(compiler.name)
+    compiler.require_given(given)
+    return [_Run(compiler, found, chip, len(chips) > 1, given) for chip in chips]
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,6 +130,7 @@ class _Run:
     found: Found
     chip: str
     is_one_of_several: bool
+    given: Path | None
 
     def done(self, source: _Source, folder: Path, timeout_s: float, progress: Progress) -> Compilation:
         """Run the tool; what it fails at is told in the result."""
@@ -136,10 +139,12 @@ class _Run:
         own = folder / (f"{name}-{self.chip}" if self.is_one_of_several else name)
         own.mkdir()
         progress(f"compiling with {name}", 0, 0)
-        request = CompileRequest(source, self.chip, self.found.python, own.absolute(), timeout_s, progress)
+        request = CompileRequest(
+            source, self.chip, self.found.python, own.absolute(), timeout_s, progress, self.given
+        )
         try:
             report = self.compiler.compile(request)
-        except ToolError as error:
+        except OnnxlensError as error:
             return Compilation(name, self.chip, monotonic() - start, failure=str(error))
         return Compilation(name, self.chip, monotonic() - start, report)
 
@@ -153,13 +158,6 @@ class _Source:
     @property
     def name(self) -> str:
         return str(self._it.target)
-
-    @property
-    def network(self) -> Mapping[str, Any]:
-        chosen = self._it.settings
-        asked = {name: getattr(chosen, name) for name in ("batch", "height", "width", "dtype", "factory")}
-        weights = str(chosen.weights or "seeded")
-        return {"target": self.name, "weights": weights, **asked}
 
     @property
     def graph(self) -> Graph:
@@ -182,6 +180,12 @@ class _Source:
         from onnxlens.profile.subgraph.one_file import write_one_file
 
         return write_one_file(self._it.runnable_path, self.graph, folder / "model.onnx", producer)
+
+    def traced(self, path: Path) -> Mapping[str, str]:
+        from onnxlens.api.traced import write_traced
+
+        self._it.progress("tracing the module", 0, 0)
+        return write_traced(self._it, path)
 
     def in_dialect(self, folder: Path, dialect: str) -> InDialect:
         from onnxlens.api.file_form import Dialected

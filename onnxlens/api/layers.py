@@ -122,13 +122,15 @@ def with_layers(opened: OpenedTarget, ledger: Ledger, *reports: LayerReport) -> 
 
 def _costs(opened: OpenedTarget, ledger: Ledger, report: LayerReport) -> ToolCosts:
     from onnxlens.profile.vendor.attribution import attribute
+    from onnxlens.profile.vendor.dilation import dilation_notes
     from onnxlens.reports.tables.tools import is_same_chip
 
     chip = next((each for each in ledger.bounds if is_same_chip(each, report)), None)
     bounds_s = None if chip is None else [max(node.units.values(), default=0.0) for node in chip.nodes]
     costs = attribute(opened.graph, ledger.nodes, report, bounds_s)
     if any(match.nodes for match in costs.matches) or costs.refused:
-        return costs
+        notes = (*report.notes, *dilation_notes(opened.graph, ledger.nodes, costs))
+        return replace(costs, report=replace(report, notes=tuple(dict.fromkeys(notes))))
     names = ", ".join(repr(record.name) for record in report.records[:3]) or "it has none"
     nodes = ", ".join(repr(node.node) for node in ledger.nodes[:3])
     raise UsageError(

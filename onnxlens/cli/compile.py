@@ -45,6 +45,7 @@ LEVELS = 2
 @click.option("--list", "listed", is_flag=True, help="List the tools: what is there, and how to install it.")
 @repeated("--chip", "chips", "TOOL=CHIP[,CHIP]", list_of(str), "The chips that a tool compiles for")
 @repeated("--tool-path", "paths", "TOOL=PATH", Path, "The Python, or its environment, that has a tool")
+@repeated("--given", "given", "TOOL=FILE", Path, "The file that a tool compiles: ethos-u an int8 .tflite")
 @click.option(
     "--timeout",
     "timeout_s",
@@ -65,6 +66,7 @@ def compile(  # noqa: A001 - the verb's name
     listed: bool,
     chips: Mapping[str, Sequence[str]],
     paths: Mapping[str, Path],
+    given: Mapping[str, Path],
     timeout_s: float,
     keep: Path | None,
     output_format: str,
@@ -81,10 +83,9 @@ def compile(  # noqa: A001 - the verb's name
     if target is None or tools is None:
         raise UsageError("give a TARGET and --with TOOL; 'onnxlens compile --list' shows the tools")
     options["model"] = None  # --model vendor is of verbs that count
-    given = taken(options)
-    table = table_from(given, output_format, levels=LEVELS, by=None, computed=("--layers",))
+    table = table_from(taken(options), output_format, levels=LEVELS, by=None, computed=("--layers",))
     named = tuple(name.strip() for name in tools.split(",") if name.strip())
-    ask = CompileAsk(named, chips, paths, timeout_s, keep)
+    ask = CompileAsk(named, chips, paths, given, timeout_s, keep)
     with (
         progress.shown(f"compile {target}") as show,
         onnxlens.OpenedTarget(target, settings_from(options), show) as opened,

@@ -19,23 +19,25 @@ class CompileAsk:
         tools: by name, each once.
         chips: that each tool compiles for, one after another; its default where none is given.
         paths: the Python of the environment that has a tool, where this one does not.
+        given: the file that a tool compiles, made from the same network elsewhere.
         timeout_s: by the clock, of each run of a tool.
         keep: a folder for what the tools were given and wrote; None to remove it.
 
     Raises:
-        UsageError: no tool, or one twice; a chip or a path of a tool that is not to run.
+        UsageError: no tool, or one twice; a chip, a path or a file of a tool that is not to run.
     """
 
     tools: tuple[str, ...]
     chips: Mapping[str, Sequence[str]] = field(default_factory=dict)
     paths: Mapping[str, Path] = field(default_factory=dict)
+    given: Mapping[str, Path] = field(default_factory=dict)
     timeout_s: float = 1800
     keep: Path | None = None
 
     def __post_init__(self) -> None:
         if not self.tools or len(set(self.tools)) < len(self.tools):
             raise UsageError("name the tools to compile with, each once; 'onnxlens compile --list' has them")
-        for option, given in (("--chip", self.chips), ("--tool-path", self.paths)):
+        for option, given in (("--chip", self.chips), ("--tool-path", self.paths), ("--given", self.given)):
             for name in given:
                 if name not in self.tools:
                     raise UsageError(
@@ -80,8 +82,8 @@ class Compilation:
 
     @property
     def passed(self) -> bool:
-        """Whether the tool takes the graph: it did not fail, and has at least one layer."""
-        return self.report is not None and bool(self.report.records)
+        """Whether the tool takes the graph: it did not fail, and leaves not all of it to the processor."""
+        return self.report is not None and any(layer.placement != "cpu" for layer in self.report.records)
 
 
 @dataclass(frozen=True, slots=True)

@@ -40,7 +40,8 @@ def failing(request: CompileRequest) -> LayerReport:
 
 
 def refusing(request: CompileRequest) -> LayerReport:
-    return LayerReport("none", (), refused={"node": "no Gelu"})
+    name = request.source.graph.nodes[0].view.name
+    return LayerReport("none", (LayerRecord(name, "MatMul", (name,), "cpu"),), refused={name: "no MatMul"})
 
 
 @pytest.fixture
@@ -177,3 +178,5 @@ def test_a_python_is_named_by_an_option_or_a_variable(
     assert named_python("ethos-u", {}) == tmp_path / "bin" / "python"
     assert named_python("ethos-u", {"ethos-u": Path("/opt/python3")}) == Path("/opt/python3")
     assert named_python("rknn", {}) is None
+    monkeypatch.chdir(tmp_path.parent)
+    assert named_python("rknn", {"rknn": Path(tmp_path.name)}) == tmp_path / "bin" / "python"

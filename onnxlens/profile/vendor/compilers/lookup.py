@@ -12,7 +12,7 @@ from functools import cache
 from importlib import import_module
 from pathlib import Path
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from onnxlens.errors import UsageError
 from onnxlens.profile.vendor.compilers.child import clean_environment
@@ -26,8 +26,11 @@ if TYPE_CHECKING:
 
 COMPILERS: Mapping[str, str] = MappingProxyType(
     {
+        "ethos-u": "ethos_u",
         "k230": "k230",
         "openvino": "openvino",
+        "rknn": "rknn",
+        "tpu-mlir": "tpu_mlir",
         "qnn": "qnn",
     }
 )
@@ -90,10 +93,6 @@ class Source(Protocol):
         """What the target names, as the user gave it."""
 
     @property
-    def network(self) -> Mapping[str, Any]:
-        """``target`` and the settings of the PyTorch network that it is of, as plain data."""
-
-    @property
     def graph(self) -> Graph:
         """The graph whose nodes the figures are for."""
 
@@ -112,6 +111,17 @@ class Source(Protocol):
             UsageError: it would be larger than a protobuf can be.
         """
 
+    def traced(self, path: Path) -> Mapping[str, str]:
+        """Write the PyTorch module with its weights as ``torch.export`` saves it.
+
+        Returns:
+            By the name of each operation the name of its node in the graph, else its module's path.
+
+        Raises:
+            UsageError: the module of the file is not known.
+            ExportError: it cannot be traced.
+        """
+
     def in_dialect(self, folder: Path, dialect: str) -> InDialect:
         """The same, written in the operators that a tool takes."""
 
@@ -121,8 +131,9 @@ class CompileRequest:
     """What a compiler is given.
 
     Attributes:
-        chip: one of the compiler's, by default its first; "" where it has none.
+        chip: one of the compiler's, by default its first, with its variants; "" where it has none.
         folder: for what goes in and comes out; it is the user's if the files are to be kept.
+        given: the file that is to be compiled, where the user has it.
     """
 
     source: Source
@@ -131,6 +142,7 @@ class CompileRequest:
     folder: Path
     timeout_s: float
     progress: Progress
+    given: Path | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,6 +175,8 @@ class Compiler:
         find: the environment that has it: of the Python that is named, else of this process.
         compile: raises ToolError, in one line, if the tool fails; nodes that it refuses are in the report.
         chips: that it compiles for, the default first; none if there is nothing to choose.
+        takes: how the name of a file ends that the user may give it; "" if it takes none.
+        variants: of a chip, what may stand behind it: ``CHIP@WORD+WORD``.
         run: runs a model and returns its outputs; None if the tool is no runtime.
     """
 
@@ -172,18 +186,39 @@ class Compiler:
     find: Callable[[Path | None], Found]
     compile: Callable[[CompileRequest], LayerReport]
     chips: tuple[str, ...] = ()
+    takes: str = ""
+    variants: Callable[[str], Sequence[str]] = lambda chip: ()
     run: Callable[[Run], Mapping[str, np.ndarray]] | None = None
 
     def chip(self, asked: str = "") -> str:
         """The chip that is asked for.
 
         Raises:
-            UsageError: the compiler has no such chip.
+            UsageError: the compiler has no such chip, or that no such variant.
         """
-        if asked and asked not in self.chips:
+        name, _, words = asked.partition("@")
+        if asked and name not in self.chips:
             known = f"it compiles for {', '.join(self.chips)}" if self.chips else "it has no chips to choose"
-            raise UsageError(f"{self.name}: there is no chip {asked!r}; {known}")
+            raise UsageError(f"{self.name}: there is no chip {name!r}; {known}")
+        known_words = self.variants(name) if words else ()
+        for word in words.split("+") if words else ():
+            if word not in known_words:
+                others = f"it has {', '.join(known_words)}" if known_words else "it has none"
+                raise UsageError(f"{self.name}: {name} has no variant {word!r}; {others}")
         return asked or next(iter(self.chips), "")
+
+    def require_given(self, path: Path | None) -> None:
+        """Refuse a file that it does not take.
+
+        Raises:
+            UsageError: the file is missing, or of another kind.
+        """
+        if path is None:
+            return
+        if not self.takes:
+            raise UsageError(f"--given {self.name}={path}: this tool compiles what is made from the target")
+        if not path.is_file() or path.suffix != self.takes:
+            raise UsageError(f"--given {self.name}={path}: expected a file {self.takes}")
 
 
 def compiler_of(name: str) -> Compiler:
@@ -206,9 +241,9 @@ def named_python(name: str, paths: Mapping[str, Path]) -> Path | None:
     path = paths.get(name)
     if path is None and (value := os.environ.get(variable_of(name))):
         path = Path(value)
-    if path is not None and path.is_dir():
-        return path / "bin" / "python"
-    return path
+    if path is None:
+        return None
+    return (path / "bin" / "python" if path.is_dir() else path).absolute()  # it is started elsewhere
 
 
 def variable_of(name: str) -> str:

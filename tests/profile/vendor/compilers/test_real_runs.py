@@ -78,6 +78,13 @@ def test_qnn_says_where_every_node_runs(model: Path, require_compiler: Require) 
     assert 1e-6 < error_of(report) < 1e-2  # in float16
 
 
+def test_qnn_quantizes_to_8_bits(model: Path, require_compiler: Require) -> None:
+    require_compiler("qnn")
+    report, costs = compiled(model, "qnn", "v75@int8")
+    assert list(costs.refused) == [4]
+    assert 1e-3 < error_of(report) < 1e-1  # one step of 8 bits is 0.4 % of a tensor's range
+
+
 @pytest.mark.parametrize(("tool", "tolerance"), [("openvino", 1e-5), ("qnn", 1e-2)])
 def test_a_check_runs_it_in_onnx_runtimes_place(
     model: Path, tool: str, tolerance: float, require_compiler: Require

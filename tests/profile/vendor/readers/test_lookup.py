@@ -19,6 +19,7 @@ from tests.profile.vendor.readers.recorded import DATA, report_of
 
 RECORDED = {
     "ethos-u/hed-u55-256_per-layer.csv": "ethos-u",
+    "ethos-u/ds-cnn-legacy_per-layer.csv": "ethos-u",
     "k230": "k230",
     "k230/mac.csv": "k230",
     "k230/quant_error.csv": "k230",
@@ -31,12 +32,19 @@ RECORDED = {
     "tensorrt/hed.profile.json": "tensorrt",
     "core-ml/plan.json": "core-ml",
     "onnxruntime/small-profile.json": "onnxruntime",
+    "executorch/small.csv": "executorch",
+    "executorch/small-xnnpack.csv": "executorch",
+    "executorch/small-xnnpack.txt": "executorch",
     "openvino/hed-counters.json": "openvino",
     "openvino/benchmark_detailed_counters_report.csv": "openvino",
     "openvino/benchmark_average_counters_report.csv": "openvino",
     "openvino/benchmark_detailed_counters_report.json": "openvino",
+    "scalesim": "scalesim",
+    "scalesim/COMPUTE_REPORT.csv": "scalesim",
     "tt-perf/report.csv": "tt-perf",
     "tt-perf/ops_perf_results.csv": "tt-perf",
+    "zigzag": "zigzag",
+    "zigzag/node_a_complete.json": "zigzag",
 }
 
 
@@ -243,6 +251,8 @@ def test_a_file_that_does_not_exist(tmp_path: Path) -> None:
     [
         ("name,time_us", "node_a,12.5", {"time_s": 1.25e-05}),
         ("layer,time", "node_a,2", {"time_s": 2.0}),
+        ("Name,Time (ms)", "node_a,2", {"time_s": 0.002}),
+        ("Layer,Duration [µs],Bytes", "node_a,2,7", {"time_s": 2e-06}),
         ("node;latency_ms;macs", "node_a;0,5;7", None),
         ("node;latency_ms;macs", "node_a;0.5;7", {"time_s": 0.0005, "macs": 7}),
         ("module\ttime_ns\tcycles", "node_a\t\t4", {"cycles": 4}),

@@ -25,10 +25,20 @@ ORT = "onnxruntime/small-profile.json"
 TENSORRT = "tensorrt/hed.profile.json"
 CORE_ML = "core-ml/plan.json"
 AI_HUB = "ai-hub/profile.json"
+COUNTERS = "openvino/hed-counters.json"
+EXECUTORCH = "executorch/small-xnnpack.csv"
+PRINTED = "executorch/small-xnnpack.txt"
+AVERAGE = "openvino/benchmark_average_counters_report.csv"
+TT_PERF = "tt-perf/report.csv"
+PROFILER = "tt-perf/ops_perf_results.csv"
+ZIGZAG = "zigzag/node_a_complete.json"
+SCALESIM = "scalesim/COMPUTE_REPORT.csv"
 
 FILES = {
     VELA: "ethos-u", QNN: "qnn", RKNN: "rknn", ACCURACY: "rknn", TRACE: "tpu-mlir", MAC: "k230",
     ERRORS: "k230", ORT: "onnxruntime", TENSORRT: "tensorrt", CORE_ML: "core-ml", AI_HUB: "qnn",
+    COUNTERS: "openvino", AVERAGE: "openvino", TT_PERF: "tt-perf", PROFILER: "tt-perf", ZIGZAG: "zigzag",
+    SCALESIM: "scalesim", EXECUTORCH: "executorch", PRINTED: "executorch",
 }  # fmt: skip
 """One file of each format, and its tool."""
 
@@ -144,6 +154,57 @@ SPOILED: list[tuple[str, str, str, str]] = [
     (CORE_ML, "0.022767", "-0.1", r"operation 1: cost: expected a number .* found '-0.1'"),
     (AI_HUB, '"execution_time": 417', '"execution_time": "-"', r"layer 0: execution_time: expected a number"),
     (AI_HUB, '"name": "node_conv2d",', "", r"layer 0: expected the field 'name' among 'type'"),
+    (
+        COUNTERS,
+        '"real_time": 100.0',
+        '"real_time": -100.0',
+        r"node 1: real_time: expected a number .* '-100.0'",
+    ),
+    (COUNTERS, '"node_name": "image",', "", r"node 0: expected the field 'node_name' among 'node_type'"),
+    (
+        AVERAGE,
+        "realTime (ms)",
+        "Echtzeit (ms)",
+        r"line 1: no column 'realTime \(ms\)' of benchmark_app's report",
+    ),
+    (AVERAGE, ";0.703;", ";0,703;", r"line 5, column 'realTime \(ms\)': expected a number .* found '0,703'"),
+    (AVERAGE, ";brgconv_avx512_bf16;0.703;0.703", "", r"line 5: expected a layer of benchmark_app's report"),
+    (AVERAGE, "Total;", "Sum;", r"line 52: the last table has no total; is the report whole"),
+    (
+        EXECUTORCH,
+        ",p50 (ms),",
+        ",p50,",
+        r"line 1: no column such as 'p50 \(ms\)'; write it with include_units=True",
+    ),
+    (EXECUTORCH, "0.012575,0.013009,", "0.012575,-1,", r"line 7, column 'p50 \(ms\)': .* found '-1'"),
+    (EXECUTORCH, "event_name", "event", r"line 1: no column 'event_name' among '', 'event_block_name'"),
+    (PRINTED, "0.013009", "zero", r"line 14, column 'p50 \(ms\)': .* found 'zero'"),
+    (TT_PERF, ",0,10.429,", ",0,inf,", r"line 3, column 'Device Time': expected a number .* found 'inf'"),
+    (TT_PERF, "Device Time", "Zeit", r"line 1: no column 'Device Time' among 'ID', 'Total %', "),
+    (
+        PROFILER,
+        ",2048,0,wormhole_b0",
+        ",2048,1,wormhole_b0",
+        r"line 6: a second device; give the table of tt-perf",
+    ),
+    (PROFILER, "DEVICE ID", "DEVICE", r"line 1: no column 'DEVICE ID'"),
+    (PROFILER, ",3838,3038,", ",3838,-3038,", r"line 5, column 'DEVICE KERNEL DURATION \[ns\]': .* '-3038'"),
+    (ZIGZAG, '"computation": 1152.0', '"computation": NaN', r"expected a number .* found 'NaN'"),
+    (ZIGZAG, '"computation": 1152.0', '"work": 1152.0', r"latency: expected the field 'computation' among"),
+    (ZIGZAG, '"name": "node_a"', '"title": "node_a"', r"layer: expected the field 'name' among 'title'"),
+    (
+        SCALESIM,
+        "Stall Cycles",
+        "Stalls",
+        r"COMPUTE_REPORT.csv, line 1: no column 'Stall Cycles' among 'LayerID'",
+    ),
+    (
+        SCALESIM,
+        "0, 230, 157, 0",
+        "0, 230, x, 0",
+        r"line 2, column 'Total Cycles': expected a number .* found 'x'",
+    ),
+    (SCALESIM, "0, 230, 157, 0", "0, 230, 157, 158", r"line 2: 158 stalls of 157 cycles"),
 ]
 
 
@@ -194,7 +255,7 @@ BINARY = bytes(range(256)) * 40
         (lambda data: b"\n \r\n", "the file is empty"),
         (lambda data: BINARY, r"line \d+: not text"),
         (lambda data: data[: len(data) // 2] + BINARY, r"line \d+: not text"),
-        (lambda data: data[:40] + "ä".encode("latin-1") + data[40:], r"not text in UTF-8 \(byte 0xe4\)"),
+        (lambda data: "ä".encode("latin-1") + data, r"not text in UTF-8 \(byte 0xe4\)"),
         (lambda data: b"\x1f\x8b\x08" + data, "not text in UTF-8"),
     ],
     ids=["empty", "blank", "binary", "binary in it", "latin-1", "gzip"],
