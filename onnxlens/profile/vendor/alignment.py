@@ -221,8 +221,17 @@ def _by_order(
                     yield order[at], nodes[position]
 
 
-def beside(places: Places, records: Sequence[LayerRecord], led: Sequence[Led], naming: Naming) -> list[Led]:
-    """Lead what a tool inserts beside a layer to that layer's costliest node, if it has as many elements."""
+def beside(
+    places: Places,
+    records: Sequence[LayerRecord],
+    operators: Sequence[Operators],
+    led: Sequence[Led],
+    naming: Naming,
+) -> list[Led]:
+    """Lead what a tool inserts beside a layer, or splits from it, to the costliest node of that layer.
+
+    Only if it has as many elements as one of the layer's values, or is of the operator of one of its nodes.
+    """
     found = list(led)
     costs = places.costs
     for index, record in enumerate(records):
@@ -233,7 +242,8 @@ def beside(places: Places, records: Sequence[LayerRecord], led: Sequence[Led], n
             views = [places.graph.nodes[node].view for node in served]
             values = [value for view in views for value in (view.inputs if near > index else view.outputs)]
             sizes = {value.elements for value in values if value is not None and _is_sized(value)}
-            if record.outputs and prod(record.outputs[0]) in sizes:
+            alike = any(places.is_a(node, operators[index] or ()) for node in served)
+            if alike or (record.outputs and prod(record.outputs[0]) in sizes):
                 costliest = max(served, key=lambda node: (costs[node].macs, costs[node].moved_bytes, node))
                 found[index] = Led((costliest,), "aligned", BY_PLACE)
     return found

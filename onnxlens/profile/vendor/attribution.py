@@ -43,7 +43,7 @@ def attribute(
     turns = range(len(graph.nodes)) if naming.order == "execution" else places.from_outputs
     led = aligned(places, records, operators, led, order=computing, turns=turns)
     led = with_chains(places, records, operators, led, computing=computing, fused_zero=naming.fused_zero)
-    led = beside(places, records, led, naming)
+    led = beside(places, records, operators, led, naming)
     weigh = _Weights(costs, bounds_s)
     matches = tuple(_match(graph, record, each, weigh) for record, each in zip(records, led, strict=True))
     return ToolCosts(
