@@ -126,7 +126,7 @@ class Dialected:
         Raises:
             UsageError: there is no such dialect.
         """
-        from onnxlens.export.dialects.dialect import dialect_named
+        from onnxlens.export.dialects.lookup import dialect_named
 
         self._graph, self._dialect = graph, dialect_named(name)
         self.replaced = 0
