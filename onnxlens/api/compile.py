@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from time import monotonic
 from typing import TYPE_CHECKING
 
+from onnxlens.api.layers import with_layers
 from onnxlens.api.opened import OpenedTarget, opened
 from onnxlens.api.staging import staged
 from onnxlens.api.target import Settings, Target
@@ -87,12 +88,19 @@ def compile_graph(
         it.require_weights()
         source = _Source(it)
         ledger = it.ledger  # a file that is no graph is refused before any tool is run
-        compilations = tuple(run.done(source, folder, ask.timeout_s, it.progress) for run in runs)
+        compilations = []
+        for run in runs:
+            done = run.done(source, folder, ask.timeout_s, it.progress)
+            try:
+                ledger = with_layers(it, ledger, *([done.report] if done.report else []))
+            except UsageError as error:  # nothing that it says is of a node
+                done = replace(done, report=None, failure=str(error))
+            compilations.append(done)
         return CompileReport(
             graph=ledger.graph,
             source=ledger.source,
             weights=it.runnable.manifest.weights if it.graph.manifest else "",
-            compilations=compilations,
+            compilations=tuple(compilations),
             ledger=ledger,
         )
 

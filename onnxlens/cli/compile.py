@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, cast
 
 import click
 
@@ -16,15 +17,26 @@ from onnxlens.cli.options import (
     format_option,
     list_of,
     print_result,
+    print_text,
     repeated,
     settings_from,
     with_inputs,
     with_network_settings,
 )
+from onnxlens.cli.table import table_from, taken, with_layer_table
 from onnxlens.errors import UsageError
 from onnxlens.specs.compiled import CompileAsk
 
+if TYPE_CHECKING:
+    from onnxlens.cli.table import Table
+    from onnxlens.reports.tables.render import TableFormat
+    from onnxlens.specs.compiled import CompileReport
+    from onnxlens.specs.ledger import Ledger
+
 FAILED = 1
+
+LEVELS = 2
+"""Of modules, unless rows are chosen."""
 
 
 @click.command()
@@ -44,6 +56,7 @@ FAILED = 1
     help="How long one run of a tool may take.",
 )
 @click.option("--keep", type=OutPath(), metavar="DIR", help="Keep what the tools were given and wrote.")
+@with_layer_table
 @format_option("table", "json", "csv", "md")
 @with_inputs
 @with_network_settings
@@ -59,23 +72,44 @@ def compile(  # noqa: A001 - the verb's name
     output_format: str,
     **options: Any,
 ) -> int:
-    """Compile TARGET with other tools, and show what each says of it; exit with 1 when one cannot.
+    """Compile TARGET with other tools, and show what each says of its modules; exit with 1 when one cannot.
 
-    Each runs in a process of its own: one that crashes costs its own row.
+    Each runs in a process of its own: one that crashes costs its own row. Figures of a layer that stands for
+    nodes of several modules are divided among them, and marked with ~.
     """
     if listed:
         _list(paths, output_format)
         return 0
     if target is None or tools is None:
         raise UsageError("give a TARGET and --with TOOL; 'onnxlens compile --list' shows the tools")
-    from onnxlens.reports.tables.compiled import compile_document, compile_table
-
+    options["model"] = None  # --model vendor is of verbs that count
+    table = table_from(taken(options), output_format, levels=LEVELS, by=None, computed=("--layers",))
     named = tuple(name.strip() for name in tools.split(",") if name.strip())
     ask = CompileAsk(named, chips, paths, given, timeout_s, keep)
-    with progress.shown(f"compile {target}") as show:
-        report = onnxlens.compile_graph(target, ask, settings_from(options), show)
-    print_result(output_format, partial(compile_document, report), partial(compile_table, report))
+    with (
+        progress.shown(f"compile {target}") as show,
+        onnxlens.OpenedTarget(target, settings_from(options), show) as opened,
+    ):
+        report = onnxlens.compile_graph(opened, ask)
+        found = (each.report for each in report.compilations if each.report is not None)
+        table = replace(table, reports=(*found, *table.reports))
+        ledger = table.completed(opened, opened.ledger)  # chips first: what is divided is by their bounds
+    _print(report, table, ledger)
     return 0 if report.passed else FAILED
+
+
+def _print(report: CompileReport, table: Table, ledger: Ledger) -> None:
+    """What came of each tool, and below it the rows of the graph; as CSV these alone."""
+    from onnxlens.reports.tables.compiled import compile_document, compile_table
+
+    if table.output_format == "json":
+        print_result("json", partial(compile_document, report, ledger, table.query), str)
+        return
+    if table.output_format != "csv":
+        print_text(compile_table(report, cast("TableFormat", table.output_format)))
+        print_text("")
+    if any(each.report is not None for each in report.compilations):
+        table.print(ledger)
 
 
 def _list(paths: Mapping[str, Path], output_format: str) -> None:

@@ -43,7 +43,7 @@ VERBS: Mapping[str, str] = MappingProxyType(
         "schedule": "Say what of TARGET can overlap on several engines.",
         "hardware": "List the chips, and what is published of each.",
         "calibrate": "Measure this machine, for --hardware host.",
-        "import": "Lead another tool's report of its layers back to the modules of a model.",
+        "import": "Lead another tool's report back to modules of a model.",
         "reconcile": "Compare MACs with what onnx-tool, fvcore and thop count.",
         "check": "Compare ONNX Runtime's outputs of TARGET with PyTorch's.",
         "bench": "Time TARGET in ONNX Runtime, by module.",

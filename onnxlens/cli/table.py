@@ -229,7 +229,7 @@ def table_from(
     """
     from onnxlens.reports.tables.ledger import Layout
     from onnxlens.reports.tables.query import Asked, understood
-    from onnxlens.reports.tables.rows import require_computed
+    from onnxlens.reports.tables.remedies import require_computed
 
     _require_out(output_format, out)
     if (given["by"] or "").endswith(".toml"):

@@ -190,6 +190,7 @@ TOOL_COSTS: Mapping[str, Cost] = MappingProxyType(
             )
             for name, metric in METRICS.items()
         },
+        "cost_share": Cost("cost share", lambda figure: share(figure, 1), measured_by="layers"),
         "bound_ratio": Cost("times the bound", RATIO, "none", "layers"),
         "macs_ratio": Cost("MACs over ours", RATIO, "none", "layers"),
     }

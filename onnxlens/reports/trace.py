@@ -52,9 +52,7 @@ def trace_document(ledger: Ledger, timings: Sequence[NodeTiming]) -> dict[str, A
         if (layers := _layers(ledger, tool))
     }
     if not runs:
-        raise UsageError(
-            "a trace needs measured times; give --latency, or --layers with a report that has times"
-        )
+        raise UsageError("a trace needs measured times; give --latency, or --layers with times")
     return {
         "displayTimeUnit": "ns",
         "otherData": {
@@ -86,12 +84,13 @@ def _layers(ledger: Ledger, tool: ToolCosts) -> Sequence[NodeTiming]:
     paths = {module.path for module in ledger.modules}
     found = []
     for match in tool.matches:
-        sources = [ledger.nodes[node] for node in match.nodes]
-        around = commonprefix([enclosing(node.module_path, paths) for node in sources])
+        if (spent := match.record.figures.get("time_s")) is None:
+            continue
+        held = [node for node in match.nodes if node in tool.figures.get("time_s", {})]
+        around = commonprefix([enclosing(ledger.nodes[node].module_path, paths) for node in held])
+        names = tuple(ledger.nodes[node].node for node in match.nodes)
         record, path = match.record, around[-1] if around else None
-        if (spent := record.figures.get("time_s")) is not None:
-            names = tuple(node.node for node in sources)
-            found.append(NodeTiming(record.name, record.op_type, path, 0.0, float(spent), names))
+        found.append(NodeTiming(record.name, record.op_type, path, 0.0, float(spent), names))
     return one_after_another(found)
 
 

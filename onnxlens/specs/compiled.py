@@ -82,8 +82,8 @@ class Compilation:
 
     @property
     def passed(self) -> bool:
-        """Whether the tool takes the graph: it did not fail, and has at least one layer."""
-        return self.report is not None and bool(self.report.records)
+        """Whether the tool takes the graph: it did not fail, and leaves not all of it to the processor."""
+        return self.report is not None and any(layer.placement != "cpu" for layer in self.report.records)
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,7 +92,7 @@ class CompileReport:
 
     Attributes:
         compilations: in the order that they were asked for.
-        ledger: the counted costs of the graph.
+        ledger: the counted costs of the graph, with what every tool says of its nodes.
     """
 
     graph: str

@@ -19,6 +19,7 @@ from onnxlens.errors import ToolError, UsageError
 from onnxlens.profile.vendor.compilers.lookup import Compiler, CompileRequest, Found, named_python
 from onnxlens.specs.compiled import CompileAsk
 from onnxlens.specs.layers import LayerRecord, LayerReport
+from tests.specs.test_document_schemas import complaints
 
 HERE = Found(Path("/usr/bin/true"), "1.2")
 
@@ -39,7 +40,8 @@ def failing(request: CompileRequest) -> LayerReport:
 
 
 def refusing(request: CompileRequest) -> LayerReport:
-    return LayerReport("none", (), refused={"node": "no Gelu"})
+    name = request.source.graph.nodes[0].view.name
+    return LayerReport("none", (LayerRecord(name, "MatMul", (name,), "cpu"),), refused={name: "no MatMul"})
 
 
 @pytest.fixture
@@ -144,12 +146,13 @@ def test_the_exit_code_says_whether_all_took_the_graph(
     where = [str(model), "--dim", "n=3", "--quiet"]
     assert run(["compile", *where, "--with", "good,bad", "--format", "json"]) == 1
     document = json.loads(capsys.readouterr().out)
-    assert document["schema"] == "onnxlens.compile/1"
+    assert complaints("compile", document) == []
+    assert document["costs"]["columns"].count("cycles@good-small") == 1
     assert [each["passed"] for each in document["compilations"]] == [True, False]
     assert run(["compile", *where, "--with", "good", "--chip", "good=large"]) == 0
     text = capsys.readouterr().out
-    assert "good" in text
-    assert "good: as it is" in text
+    assert "good-large: as it is" in text
+    assert "cycles" in text
     assert run(["compile", *where]) == 2
     assert "give a TARGET and --with TOOL" in capsys.readouterr().err
 
@@ -159,7 +162,9 @@ def test_the_list_says_what_is_missing(
 ) -> None:
     tools["bad"] = replace(tools["bad"], find=lambda python: Found(missing="the environment has no bad"))
     assert run(["compile", "--list", "--format", "json"]) == 0
-    states = {each["name"]: each for each in json.loads(capsys.readouterr().out)["compilers"]}
+    document = json.loads(capsys.readouterr().out)
+    assert complaints("compilers", document) == []
+    states = {each["name"]: each for each in document["compilers"]}
     assert (states["good"]["version"], states["good"]["python"]) == ("1.2", "/usr/bin/true")
     assert (states["bad"]["missing"], states["bad"]["python"]) == ("the environment has no bad", "")
     assert run(["compile", "--list"]) == 0
@@ -173,3 +178,5 @@ def test_a_python_is_named_by_an_option_or_a_variable(
     assert named_python("ethos-u", {}) == tmp_path / "bin" / "python"
     assert named_python("ethos-u", {"ethos-u": Path("/opt/python3")}) == Path("/opt/python3")
     assert named_python("rknn", {}) is None
+    monkeypatch.chdir(tmp_path.parent)
+    assert named_python("rknn", {"rknn": Path(tmp_path.name)}) == tmp_path / "bin" / "python"

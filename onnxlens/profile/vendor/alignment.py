@@ -6,7 +6,9 @@ What is not certain of its module stays unattributed: several nodes of different
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Hashable, Iterator, Mapping, Sequence
+from collections.abc import Hashable, Iterator, Mapping, Sequence, Set
+from functools import cached_property
+from itertools import pairwise
 from math import prod
 
 from onnxlens.profile.vendor.finding import Led
@@ -15,6 +17,9 @@ from onnxlens.specs.layers import LayerRecord
 
 BY_MACS, BY_SHAPE, BY_OPERATOR = 0.9, 0.8, 0.5
 """How sure a match is: by MACs, of a run of nodes together; by operator and size; by operator alone."""
+
+MOST_STEPS = 20_000
+"""Of the search for runs; more only where many records have equal MACs."""
 
 Operators = frozenset[str] | None
 
@@ -26,20 +31,24 @@ def aligned(
     led: Sequence[Led],
     *,
     order: Sequence[int],
+    turns: Sequence[int],
 ) -> list[Led]:
     """Where all records lead, those without names too, as far as that can be told.
 
-    ``order`` has the records that compute nodes, by index, in the order of execution.
+    What has a name that leads nowhere is a node of this graph only if most of the report's names are.
+    ``order`` has the records that compute nodes, by index; ``turns`` when a node's record comes in it.
     """
     found = list(led)
-    runs = _Runs(places, records, operators)
-    for index, nodes in runs.found(
-        [index for index in order if not led[index].nodes], _taken(order, found)
-    ).items():
+    named = [led[index] for index in order if records[index].sources]
+    ours = 2 * sum(bool(each.nodes) for each in named) >= len(named)
+    able = [index for index in order if led[index].nodes or ours or not records[index].sources]
+    runs = _Runs(places, records, operators, turns)
+    unnamed = [index for index in able if not led[index].nodes]
+    for index, nodes in runs.found(unnamed, _taken(order, found)).items():
         found[index] = Led(nodes, "aligned", BY_MACS)
     for sized in (True, False):
         keys = _Keys(places, records, operators, sized=sized)
-        for index, node in _by_order(places, order, found, keys):
+        for index, node in _by_order(places, able, turns, found, keys):
             found[index] = Led((node,), "aligned", BY_SHAPE if sized else BY_OPERATOR)
     return found
 
@@ -49,101 +58,98 @@ def _taken(order: Sequence[int], led: Sequence[Led]) -> set[int]:
 
 
 class _Runs:
-    """Records by their MACs: each is a run of products in the order of execution, when others are taken out.
+    """Records by their MACs: each is a run of products in the order of execution, when those before are gone.
 
-    It holds only if the records without names come to the MACs of all nodes without one.
+    It holds only if the records without names come to the MACs of all nodes without one. The next record has
+    the node whose turn is the next, and its nodes hang together: so that it is the right one of several runs
+    of equal MACs.
     """
 
     def __init__(
-        self, places: Places, records: Sequence[LayerRecord], operators: Sequence[Operators]
+        self,
+        places: Places,
+        records: Sequence[LayerRecord],
+        operators: Sequence[Operators],
+        turns: Sequence[int],
     ) -> None:
-        self._places, self._records, self._operators = places, records, operators
+        self._places, self._records, self._operators, self._turns = places, records, operators, turns
 
     def found(self, order: Sequence[int], taken: set[int]) -> Mapping[int, tuple[int, ...]]:
-        """The nodes of each record, by its index; the records in the order of execution."""
-        macs = {index: int(self._records[index].figures.get("macs", 0)) for index in order}
-        waiting = [index for index in order if macs[index]]
+        """The nodes of each record, by its index; none if they do not come out even."""
+        waiting = [index for index in order if self._records[index].figures.get("macs")]
         costs = self._places.costs
-        free = [node for node, cost in enumerate(costs) if cost.macs and node not in taken]
-        if not waiting or sum(costs[node].macs for node in free) != sum(macs[index] for index in waiting):
+        free = tuple(node for node, cost in enumerate(costs) if cost.macs and node not in taken)
+        if not waiting or sum(costs[node].macs for node in free) != sum(map(self._macs, waiting)):
             return {}
-        found: dict[int, tuple[int, ...]] = {}
-        while waiting:
-            sure = dict(self._sure(waiting, macs, free)) or dict(self._in_turn(waiting, macs, free))
-            if not sure:
+        chosen: list[tuple[int, ...]] = []
+        left = [free]
+        ways = [self._ways(waiting[0], free)]
+        for _ in range(MOST_STEPS):
+            run = next(ways[-1], None)
+            if run is not None:
+                chosen.append(run)
+                if len(chosen) == len(waiting):
+                    return dict(zip(waiting, chosen, strict=True))
+                gone = set(run)
+                left.append(tuple(node for node in left[-1] if node not in gone))
+                ways.append(self._ways(waiting[len(chosen)], left[-1]))
+            elif chosen:
+                ways.pop(), left.pop(), chosen.pop()
+            else:
                 break
-            found |= sure
-            gone = {node for nodes in sure.values() for node in nodes}
-            free = [node for node in free if node not in gone]
-            waiting = [index for index in waiting if index not in sure]
-        return found
+        return {}
 
-    def _sure(
-        self, waiting: Sequence[int], macs: Mapping[int, int], free: Sequence[int]
-    ) -> Iterator[tuple[int, tuple[int, ...]]]:
-        """The records of which only one run of nodes has the MACs; each node once."""
-        times = Counter(macs[index] for index in waiting)
-        ends = _ends(self._places, free)
-        used: set[int] = set()
-        for index in waiting:
-            if times[macs[index]] > 1:
-                continue
-            runs = list(_runs(free, ends, macs[index]))
-            fitting = [run for run in runs if self._fits(index, run)]
-            if len(fitting) == 1 and used.isdisjoint(fitting[0]):
-                used.update(fitting[0])
-                yield index, fitting[0]
+    def _macs(self, index: int) -> int | float:
+        return self._records[index].figures["macs"]
 
-    def _in_turn(
-        self, waiting: Sequence[int], macs: Mapping[int, int], free: Sequence[int]
-    ) -> Iterator[tuple[int, tuple[int, ...]]]:
-        """The next record for the first nodes that are free, as long as one fits."""
-        left: dict[int, list[int]] = {}
-        for index in waiting:
-            left.setdefault(macs[index], []).append(index)
-        start = 0
-        while start < len(free):
-            whole, chosen = 0, None
-            for stop in range(start, len(free)):
-                whole += self._places.costs[free[stop]].macs
-                run = tuple(free[start : stop + 1])
-                if left.get(whole) and self._fits(left[whole][0], run):
-                    chosen = left[whole].pop(0), run
-                    break
-            if chosen is None:
-                return
-            yield chosen
-            start += len(chosen[1])
+    def _ways(self, index: int, free: Sequence[int]) -> Iterator[tuple[int, ...]]:
+        """The runs that a record may be: of its MACs, and with the node whose turn it is."""
+        if not free:
+            return
+        macs, costs = self._macs(index), self._places.costs
+        turn = min(range(len(free)), key=lambda at: self._turns[free[at]])
+        start, whole = turn + 1, 0
+        while start and (whole := whole + costs[free[start - 1]].macs) <= macs:
+            start -= 1
+            stop, total = turn + 1, whole
+            while total < macs and stop < len(free):
+                total += costs[free[stop]].macs
+                stop += 1
+            run = tuple(free[start:stop])
+            if total == macs and self._fits(index, run) and self._hangs_together(run):
+                yield run
+
+    def _hangs_together(self, run: Sequence[int]) -> bool:
+        """Whether a way along products of the run alone leads from one of them to all others."""
+        near: dict[int, set[int]] = {node: set() for node in run}
+        for node in run:
+            for following in self._following[node] & near.keys():
+                near[node].add(following)
+                near[following].add(node)
+        reached, queue = {run[0]}, [run[0]]
+        for node in queue:
+            queue += near[node] - reached
+            reached |= near[node]
+        return len(reached) == len(run)
+
+    @cached_property
+    def _following(self) -> Mapping[int, Set[int]]:
+        """The products that read each node, directly or through nodes that are none."""
+        following: dict[int, set[int]] = {}
+        for node in reversed(range(len(self._places.costs))):
+            found = following.setdefault(node, set())
+            for reader in self._places.consumers(node):
+                found |= {reader} if self._places.costs[reader].macs else following[reader]
+        return following
 
     def _fits(self, index: int, run: Sequence[int]) -> bool:
-        """Whether a record may be these nodes: one of its operator is one node, of its size."""
+        """Whether a record may be these nodes: of its sizes, and one of its operator, if it has one."""
         operators, outputs = self._operators[index], self._records[index].outputs
-        if operators is None:
-            return True
         sizes = {prod(shape) for shape in outputs}
-        known = _elements(self._places, run[0])
-        return (
-            len(run) == 1
-            and self._places.is_a(run[0], operators)
-            and (not sizes or known is None or known in sizes)
-        )
-
-
-def _ends(places: Places, free: Sequence[int]) -> Mapping[int, int]:
-    """How many nodes come to so many MACs, from the first one on."""
-    ends, whole = {0: 0}, 0
-    for count, node in enumerate(free, 1):
-        whole += places.costs[node].macs
-        ends[whole] = count
-    return ends
-
-
-def _runs(free: Sequence[int], ends: Mapping[int, int], macs: int) -> Iterator[tuple[int, ...]]:
-    """The runs of nodes that come to so many MACs."""
-    for before, start in ends.items():
-        stop = ends.get(before + macs)
-        if stop is not None:
-            yield tuple(free[start:stop])
+        known = {_elements(self._places, node) for node in run} - {None}
+        if sizes and not known <= sizes:
+            return False
+        return operators is None or (len(run) == 1 and self._places.is_a(run[0], operators))
 
 
 def _elements(places: Places, node: int) -> int | None:
@@ -186,54 +192,33 @@ class _Keys:
 
 
 def _by_order(
-    places: Places, order: Sequence[int], led: Sequence[Led], keys: _Keys
+    places: Places, order: Sequence[int], turns: Sequence[int], led: Sequence[Led], keys: _Keys
 ) -> Iterator[tuple[int, int]]:
-    """The records and nodes that stand in the same order between known ones, each with its node."""
-    taken = _taken(order, led)
-    nodes = [node for node, each in enumerate(places.graph.nodes) if not each.constant_folded]
+    """The records and nodes that stand in the same order between known ones, each with its node.
+
+    Only where no node of another module could be the record's: as many records as nodes of its kind stand
+    there, or all are of one module.
+    """
     theirs = [led[index].nodes[0] if led[index].nodes else keys.of_record(index) for index in order]
-    ours = [node if node in taken else keys.of_node(node) for node in nodes]
     if not any(not led[index].nodes and key is not None for index, key in zip(order, theirs, strict=True)):
         return
-    pairs = [(order[one], nodes[other]) for one, other in common(theirs, ours)]
-    fixed = [(-1, -1), *((one, two) for one, two in _known(pairs, led)), (len(pairs), -1)]
-    yield from _certain(places, pairs, fixed, order, led, keys)
-
-
-def _known(pairs: Sequence[tuple[int, int]], led: Sequence[Led]) -> Iterator[tuple[int, int]]:
-    """The pairs whose record was known before, with their node."""
-    return ((at, node) for at, (index, node) in enumerate(pairs) if led[index].nodes)
-
-
-def _certain(
-    places: Places,
-    pairs: Sequence[tuple[int, int]],
-    fixed: Sequence[tuple[int, int]],
-    order: Sequence[int],
-    led: Sequence[Led],
-    keys: _Keys,
-) -> Iterator[tuple[int, int]]:
-    """Of the pairs between two known ones those that no other node of another module could be."""
-    place = {index: at for at, index in enumerate(order)}
-    last = len(places.graph.nodes)
     taken = _taken(order, led)
-    for (before, low), (after, high) in zip(fixed, fixed[1:], strict=False):
-        inner = pairs[before + 1 : after]
-        if not inner:
-            continue
-        start = place[pairs[before][0]] + 1 if before >= 0 else 0
-        stop = place[pairs[after][0]] if after < len(pairs) else len(order)
-        records = Counter(keys.of_record(index) for index in order[start:stop] if not led[index].nodes)
-        between = range(low + 1, high if after < len(pairs) else last)
-        nodes: dict[Hashable, list[int]] = {}
-        for node in between:
-            if node not in taken and not places.graph.nodes[node].constant_folded:
-                nodes.setdefault(keys.of_node(node), []).append(node)
-        for index, node in inner:
-            able = nodes.get(keys.of_node(node), [])
-            modules = {places.graph.module_of(each) for each in able}
-            if len(able) == records[keys.of_record(index)] or len(modules) == 1:
-                yield index, node
+    nodes = [node for node, each in enumerate(places.graph.nodes) if not each.constant_folded]
+    nodes.sort(key=lambda node: turns[node])
+    ours = [node if node in taken else keys.of_node(node) for node in nodes]
+    pairs = common(theirs, ours)
+    known = [pair for pair in pairs if led[order[pair[0]]].nodes]
+    for (one, other), (end, other_end) in pairwise([(-1, -1), *known, (len(theirs), len(ours))]):
+        waiting = Counter(theirs[one + 1 : end])
+        able: dict[Hashable, list[int]] = {}
+        for at in range(other + 1, other_end):
+            able.setdefault(ours[at], []).append(nodes[at])
+        for at, position in pairs:
+            if one < at < end:
+                alike = able[ours[position]]
+                modules = {places.graph.module_of(node) for node in alike}
+                if len(alike) == waiting[theirs[at]] or len(modules) == 1:
+                    yield order[at], nodes[position]
 
 
 def common(one: Sequence[Hashable], other: Sequence[Hashable]) -> list[tuple[int, int]]:

@@ -39,12 +39,12 @@ def attribute(
     records = report.records
     operators = [finder.operators_of(record) for record in records]
     led = finder.all(records)
-    computing = [index for index, record in enumerate(records) if _computes(record, naming)]
-    order = computing if naming.order == "execution" else computing[::-1]
-    led = aligned(places, records, operators, led, order=order)
+    computing = [index for index, record in enumerate(records) if _computes(record, led[index], naming)]
+    turns = range(len(graph.nodes)) if naming.order == "execution" else places.from_outputs
+    led = aligned(places, records, operators, led, order=computing, turns=turns)
     led = with_chains(places, records, led, computing=computing, fused_zero=naming.fused_zero)
-    matches = tuple(_match(graph, record, each) for record, each in zip(records, led, strict=True))
     weigh = _Weights(costs, bounds_s)
+    matches = tuple(_match(graph, record, each, weigh) for record, each in zip(records, led, strict=True))
     return ToolCosts(
         report,
         matches,
@@ -55,15 +55,17 @@ def attribute(
     )
 
 
-def _computes(record: LayerRecord, naming: Naming) -> bool:
+def _computes(record: LayerRecord, led: Led, naming: Naming) -> bool:
     """Whether a record is of something that runs, and not of a tensor's error or of what only moves it."""
     observes = bool(record.figures) and all(METRICS[name].together == "largest" for name in record.figures)
-    return not observes and not naming.serves(record.op_type)
+    return not observes and (led.trail == "node" or not naming.serves(record.op_type))
 
 
-def _match(graph: Graph, record: LayerRecord, led: Led) -> LayerMatch:
+def _match(graph: Graph, record: LayerRecord, led: Led, weigh: _Weights) -> LayerMatch:
+    """The record with all its nodes; shared by the modules of those that it names and that have a part."""
     nodes = tuple(sorted({*led.nodes, *led.covered}))
-    modules = {graph.module_of(node) for node in nodes}
+    parts = (node for node, weight in weigh.of(led).items() if weight)
+    modules = {graph.module_of(node) for node in (*led.nodes, *parts)}
     way: Way = "unattributed" if not nodes else "exact" if len(modules) == 1 else "shared"
     return LayerMatch(record, way, led.trail, led.confidence, nodes)
 

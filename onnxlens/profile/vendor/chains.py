@@ -24,7 +24,7 @@ def with_chains(
     2. Forwards: what alone reads a node of the record, and nothing that no record has; no product.
 
     ``computing`` are the records, by index, that compute nodes; ``fused_zero`` says that those of them
-    without figures have them in the record that took them in.
+    without figures have them in the record that took them in, but for what the processor is left with.
     """
     return _Chains(places, records, led, computing, fused_zero).led()
 
@@ -44,7 +44,7 @@ class _Chains:
         self._freed: set[int] = set()
         for index in computing:
             nodes = led[index].nodes
-            if fused_zero and not records[index].figures:
+            if fused_zero and not records[index].figures and records[index].placement != "cpu":
                 self._freed.update(nodes)
                 continue
             self._products[index] = any(places.costs[node].macs for node in nodes)
@@ -61,8 +61,10 @@ class _Chains:
         covered: dict[int, list[int]] = {}
         for node, index in (*self._backwards(self._freed), *self._forwards(), *self._backwards(None)):
             covered.setdefault(index, []).append(node)
-        for index, nodes in covered.items():
-            self._led[index] = replace(self._led[index], covered=tuple(sorted(nodes)))
+        of_nodes = {self._led[index].nodes: tuple(sorted(nodes)) for index, nodes in covered.items()}
+        for index in self._products:  # the parts of one layer have its nodes together
+            if found := of_nodes.get(self._led[index].nodes):
+                self._led[index] = replace(self._led[index], covered=found)
         return self._led
 
     def _take(self, node: int, index: int) -> tuple[int, int]:

@@ -54,7 +54,6 @@ class Finder:
             "node": places.named_node,
             "tensor": places.named_tensor,
             "tensor_operator": places.named_tensor_operator,
-            "output": places.named_output,
         }
         self._op_types = {node.view.op_type.casefold(): node.view.op_type for node in places.graph.nodes}
 
@@ -95,8 +94,12 @@ class Finder:
 
     def _whole(self, name: str, asked: Asked) -> Led:
         """The name as it stands, else the names in it."""
+        graph = self._places.graph
         if led := self._exact(name):
             return led
+        for pattern, tensors in ((self._naming.inputs, graph.inputs), (self._naming.outputs, graph.outputs)):
+            if pattern and (match := pattern.fullmatch(name)) and int(match["number"]) < len(tensors):
+                return Led(self._places.named_tensor(tensors[int(match["number"])].name), "tensor", 1.0)
         for pattern in self._naming.spans:
             if match := pattern.fullmatch(name):
                 return self._span(match["first"], match["last"])
@@ -223,12 +226,13 @@ class Finder:
 
     def _with_chain(self, anchor: int, scopes: Sequence[tuple[str, ...]]) -> tuple[int, ...]:
         """The layer's node and those that follow it in the modules named beside its own."""
-        inside = self._places.graph.by_module()
-        named = {node for paths in scopes for path in paths for node in inside[path]}
+        named = {path for paths in scopes for path in paths}
         chain = [anchor]
         while True:
             following = self._places.consumers(chain[-1])
-            if len(following) != 1 or following[0] not in named or self._places.costs[following[0]].macs:
+            if len(following) != 1 or self._places.costs[following[0]].macs:
+                return tuple(chain)
+            if not {self._places.graph.module_of(node) for node in (anchor, following[0])} <= named:
                 return tuple(chain)
             chain.append(following[0])
 

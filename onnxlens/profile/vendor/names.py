@@ -21,9 +21,9 @@ NAMING = Path(__file__).parent / "naming"
 GENERAL = "plain"
 """The table for a tool that has none."""
 
-Named = Literal["node", "tensor", "tensor_operator", "module", "scope", "output"]
+Named = Literal["node", "tensor", "tensor_operator", "module", "scope"]
 """A node; a tensor; a tensor and the operator that makes it; all of a module; the module that an operator
-runs in; or an output by its number."""
+runs in."""
 
 MOST_FORMS = 64
 """A name is rewritten to so many others at most, whatever it is."""
@@ -43,6 +43,7 @@ class Naming:
         unwrap: what a name stands in, as the group ``name``.
         strip: what the tool puts before or behind a name; what is the group ``name`` in it stays.
         reads: a name made of that of the node whose output it reads, the group ``name``.
+        inputs, outputs: one of the model's inputs or outputs by its number, the group ``number``, from 0.
         spans: all nodes between two, the groups ``first`` and ``last``.
         numbered: whether it puts ``_`` and a number behind a name that it uses again.
         flat: whether it writes ``_`` for all but letters and digits.
@@ -60,6 +61,8 @@ class Naming:
     unwrap: tuple[re.Pattern[str], ...] = ()
     strip: tuple[re.Pattern[str], ...] = ()
     reads: tuple[re.Pattern[str], ...] = ()
+    inputs: re.Pattern[str] | None = None
+    outputs: re.Pattern[str] | None = None
     spans: tuple[re.Pattern[str], ...] = ()
     numbered: bool = False
     flat: bool = False
@@ -128,7 +131,7 @@ def _naming(where: str, table: Mapping[str, Any]) -> Naming:
     given = dict(table)
     for key in ("unwrap", "strip", "reads", "spans"):
         given[key] = tuple(map(re.compile, given.get(key, ())))
-    for key in ("split", "serving"):
+    for key in ("split", "serving", "inputs", "outputs"):
         given[key] = re.compile(given[key]) if key in given else None
     if "like" in given:
         given["strip"] += naming_of(given["like"]).strip

@@ -42,6 +42,20 @@ class Places:
             dict.fromkeys(each for each in read if each is not None and not nodes[each].constant_folded)
         )
 
+    @cached_property
+    def from_outputs(self) -> Sequence[int]:
+        """For each node its turn when the graph is walked from its outputs back, depth first, in order."""
+        turns: dict[int, int] = {}
+        waiting = [self.graph.producer(value.name) for value in reversed(self.graph.outputs)]
+        while waiting:
+            node = waiting.pop()
+            if node is not None and node not in turns:
+                turns[node] = len(turns)
+                waiting += [
+                    self.graph.producer(value.name) for value in reversed(self.graph.nodes[node].reads)
+                ]
+        return [turns.get(node, len(turns)) for node in range(len(self.graph.nodes))]
+
     def consumers(self, node: int) -> list[int]:
         """The nodes that read what a node computes, each once."""
         values = (value for value in self.graph.nodes[node].view.outputs if value is not None)
@@ -75,18 +89,6 @@ class Places:
     def named_tensor_operator(self, name: str) -> tuple[int, ...]:
         """The node whose output and operator, with ``_`` between, make the name."""
         return self.at_run_time(self._tensor_operators.get(name, ()))
-
-    def named_output(self, name: str) -> tuple[int, ...]:
-        """The node that makes the model's output of a number: ``serving_default_output_2_output``."""
-        match = re.fullmatch(r"\D*output_(\d+)\D*|StatefulPartitionedCall:(\d+)", name)
-        index = int(match[1] or match[2]) if match and len(name) < len("serving_default_output_") * 3 else -1
-        outputs = self.graph.outputs
-        return self.named_tensor(outputs[index].name) if 0 <= index < len(outputs) else ()
-
-    def module_nodes(self, name: str) -> tuple[int, ...]:
-        """The nodes of the modules that a path names: the classes and names down to it, or its own path."""
-        inside = self.graph.by_module()
-        return tuple(sorted({node for path in self.modules(name) for node in inside[path]}))
 
     def modules(self, name: str) -> tuple[str, ...]:
         """The modules that a path names: several, where the names of containers are left out of it."""

@@ -6,10 +6,13 @@ from collections.abc import Sequence
 from typing import Any
 
 from onnxlens.reports.numbers import short_count, short_time
+from onnxlens.reports.tables.ledger import cost_document
+from onnxlens.reports.tables.query import Query
 from onnxlens.reports.tables.render import Column, TableFormat, render_table, with_notes
 from onnxlens.specs.codec import to_plain
 from onnxlens.specs.compiled import Compilation, CompileReport, CompilerState
 from onnxlens.specs.layers import METRICS, together
+from onnxlens.specs.ledger import Ledger
 
 
 def compilers_table(states: Sequence[CompilerState], table_format: TableFormat = "table") -> str:
@@ -37,7 +40,7 @@ def compilers_document(states: Sequence[CompilerState]) -> dict[str, Any]:
 
 
 def compile_table(report: CompileReport, table_format: TableFormat = "table") -> str:
-    """A row for each tool, with the sums of what it says; below, why one failed, and its notes."""
+    """A row for each tool, with the sums of what it says; below, why one failed."""
     found = [each.report for each in report.compilations if each.report is not None]
     present = {name for each in found for layer in each.records for name in layer.figures}
     columns: list[Column[Compilation]] = [
@@ -45,16 +48,19 @@ def compile_table(report: CompileReport, table_format: TableFormat = "table") ->
         Column("chip", lambda run: run.chip or "-"),
         Column("result", _result),
         Column("took", lambda run: run.seconds, lambda run: short_time(run.seconds), right=True),
-        Column("layers", lambda run: len(run.report.records) if run.report else None, right=True),
+        Column("layers", lambda run: _layers(run), right=True),
         Column("refused", lambda run: len(run.report.refused) if run.report else None, right=True),
         *(_sum_column(name) for name in METRICS if name in present),
     ]
-    notes = [
-        *(f"{each.tool}: {each.failure}" for each in report.compilations if each.failure),
-        *(f"{each.tool}: {note}" for each in found for note in each.notes),
-    ]
+    notes = [f"{each.tool}: {each.failure}" for each in report.compilations if each.failure]
     heading = f"{report.graph} ({report.source}){f', weights: {report.weights}' if report.weights else ''}"
     return with_notes(heading, render_table(report.compilations, columns, table_format), notes, table_format)
+
+
+def _layers(run: Compilation) -> int | None:
+    """Those with figures, unless it has none at all."""
+    records = run.report.records if run.report else ()
+    return len([each for each in records if each.figures] or records) if run.report else None
 
 
 def _result(run: Compilation) -> str:
@@ -77,12 +83,13 @@ def _sum_column(metric: str) -> Column[Compilation]:
     return Column(metric, value, short, right=True)
 
 
-def compile_document(report: CompileReport) -> dict[str, Any]:
-    """Everything that the tools said of the layers."""
+def compile_document(report: CompileReport, ledger: Ledger, query: Query) -> dict[str, Any]:
+    """Everything that the tools said of the layers, and the rows that are asked for."""
     return {
         "schema": "onnxlens.compile/1",
         "graph": report.graph,
         "source": report.source,
         "weights": report.weights,
         "compilations": [{**to_plain(each), "passed": each.passed} for each in report.compilations],
+        "costs": cost_document(ledger, query),
     }

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from statistics import median
 from typing import Any
 
 from onnxlens.reports.numbers import TOOL_COSTS, counted, share
 from onnxlens.reports.tables.render import first_of
-from onnxlens.reports.tables.tools import HEADLINES, ToolView, headline, shortened
+from onnxlens.reports.tables.tools import HEADLINES, headline, shortened
 from onnxlens.specs.codec import to_plain
 from onnxlens.specs.layers import METRICS, WAYS, LayerMatch, ToolCosts, Way, together
 from onnxlens.specs.ledger import Ledger
@@ -32,11 +31,18 @@ def led_parts(costs: ToolCosts) -> Mapping[str, Parts]:
 
 
 def divided_parts(ledger: Ledger, costs: ToolCosts) -> Mapping[str, int | float]:
-    """By metric what was divided over several modules: of other shared records one module has all figures."""
-    view = ToolView(ledger, costs)
-    divided = [each.record.figures for index, each in enumerate(costs.matches) if view.is_divided(index)]
-    found = {name: [each[name] for each in divided if name in each] for name in led_parts(costs)}
-    return {name: together(name, parts) or 0 for name, parts in found.items()}
+    """By metric what was divided over several modules: of other shared records one module has all of it."""
+    found = {}
+    for name in led_parts(costs):
+        known = costs.figures.get(name, {})
+        parts = [
+            match.record.figures[name]
+            for match in costs.matches
+            if name in match.record.figures
+            and len({ledger.nodes[node].module_path for node in match.nodes if node in known}) > 1
+        ]
+        found[name] = together(name, parts) or 0
+    return found
 
 
 def led_records(costs: ToolCosts) -> Mapping[Way, int]:
@@ -101,12 +107,12 @@ def doubts(ledger: Ledger, costs: ToolCosts) -> Sequence[str]:
             f"only {share(part, 1)} of {label} leads back to {ledger.graph}: is the report of another model, "
             "or of a file whose nodes have other names?"
         ]
-    ratios = [ratio for match in costs.matches if (ratio := _macs_ratio(ledger, match))]
-    middle = median(ratios) if ratios else 1.0
-    if not 1 / OTHER_SIZE < middle < OTHER_SIZE:
+    ratios = sorted(ratio for match in costs.matches if (ratio := _macs_ratio(ledger, match)))
+    low, high = (ratios[(len(ratios) - 1) // 2], ratios[len(ratios) // 2]) if ratios else (1.0, 1.0)
+    if low >= OTHER_SIZE or high <= 1 / OTHER_SIZE:
         return [
-            f"the layers of {label} have {middle:.3g} times the MACs of {ledger.graph}: is the report of "
-            "another picture size or batch?"
+            f"the layers of {label} have {low:.3g} times the MACs of {ledger.graph}: is the "
+            "report of another picture size or batch?"
         ]
     return []
 

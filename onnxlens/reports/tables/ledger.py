@@ -34,6 +34,7 @@ from onnxlens.reports.tables.led import led_documents
 from onnxlens.reports.tables.module_names import module_name
 from onnxlens.reports.tables.query import Asked, Query
 from onnxlens.reports.tables.reconciliation import UNITS, heading_of
+from onnxlens.reports.tables.remedies import KINDS
 from onnxlens.reports.tables.render import (
     By,
     Cell,
@@ -44,7 +45,7 @@ from onnxlens.reports.tables.render import (
     render_table,
     with_notes,
 )
-from onnxlens.reports.tables.rows import KINDS, Rows, Selection, rows_of, selected
+from onnxlens.reports.tables.rows import Rows, Selection, rows_of, selected
 from onnxlens.specs.codec import to_plain
 from onnxlens.specs.ledger import Ledger, Totals, is_lower_bound
 from onnxlens.specs.peers import PeerCost
@@ -333,10 +334,9 @@ def _notes(ledger: Ledger, explain: bool) -> list[str]:
     """The totals, what was measured, the notes, and if ``explain`` the conventions of counting."""
     totals = ledger.totals
     macs = _total(totals, "macs", "{:,}".format)
-    short = "" if macs == UNKNOWN else f" ({short_count(totals.macs)})"
+    also = "" if macs == UNKNOWN else f" ({short_count(totals.macs)})"
     lines = [
-        f"total: {macs} MACs{short}, "
-        f"{_total(totals, 'flops', '{:,}'.format)} FLOPs, {totals.params:,} params",
+        f"total: {macs} MACs{also}, {_total(totals, 'flops', '{:,}'.format)} FLOPs, {totals.params:,} params",
         f"memory traffic, unfused: {_total(totals, 'moved_bytes', short_bytes)}; "
         f"activation memory at the peak: {_total(totals, 'peak_live_bytes', short_bytes)}; "
         f"resident weights: {short_bytes(totals.resident_weight_bytes)}",

@@ -207,6 +207,8 @@ def _column(
     """The column of that name, or that is headed so elsewhere; with ``own`` the one of its own cost."""
     name, at, chip = name.partition(AT)
     small = name.lower()
+    if at and small in TOOL_COLUMNS:
+        return small + at + chip
     found = next(
         (
             each
@@ -217,13 +219,13 @@ def _column(
     )
     if found is None:
         other = "rows of another --by have it; " if SHORT_NAMES.get(small) in everywhere else ""
+        if small in TOOL_COLUMNS:
+            other = f"{small}{AT}NAME is of the report of that name in --layers; "
         short = [each for each, full in SHORT_NAMES.items() if full in columns]
         hint = other or (near(small, dict.fromkeys((*columns, *short))) if name else "")
         plain = [each for each in columns if not each.startswith((OWN, *PEER_NAMES.values()))]
         owned = f"; {OWN} before a cost leaves out the modules inside" if OWN + MOST in columns else ""
         raise UsageError(f"{option}: no column is called {name!r}; {hint}there are {', '.join(plain)}{owned}")
-    if at and small in TOOL_COLUMNS:
-        return small + at + chip
     if at and not is_bound(found):
         raise UsageError(f"{option}: {found!r} is of no chip; leave out {at + chip!r}")
     return (OWN + found if own and OWN + found in columns else found) + at + chip

@@ -22,7 +22,7 @@ RATIOS = ("bound_ratio", "macs_ratio")
 TOOL_COLUMNS = (*METRICS, *RATIOS, "placement", "led", "refused")
 """What a report may have a column of, before the ``@``."""
 
-HEADLINES = ("time_s", "cycles", "off_chip_bytes", "macs", "error")
+HEADLINES = ("time_s", "cycles", "cost_share", "off_chip_bytes", "macs", "error")
 """What is said of a tool first: the first of these that it reports."""
 
 SHOWN = ("bound_ratio", "off_chip_bytes", "energy_pj", "error", "placement", "refused", "macs_ratio", "led")
@@ -144,10 +144,6 @@ class ToolView:
             {node for name in match.record.figures for node in match.nodes if node in known.get(name, ())}
             for match in self.costs.matches
         ]
-
-    def is_divided(self, index: int) -> bool:
-        """Whether nodes of several modules have a part of a record's figures."""
-        return len({self.ledger.nodes[node].module_path for node in self.holders[index]}) > 1
 
     @cached_property
     def covered(self) -> Mapping[str, Collection[int]]:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+import re
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import replace
 from types import MappingProxyType
 from typing import Any
@@ -46,6 +47,11 @@ INSTALL = (
     "ai-edge-quantizer==0.10.0 torch==2.13.0"
 )
 
+REFUSED = re.compile(
+    r"^Warning \(.*\) operator: (?P<operator>\w+), ofm: '(?P<name>[^']*)'\nReason: (?P<reason>(?:.+\n)+)",
+    re.M,
+)
+
 PACKAGES = ("ethos-u-vela", "litert-torch", "ai-edge-quantizer")
 
 
@@ -82,12 +88,22 @@ def _compile(request: CompileRequest) -> LayerReport:
         asked = {**chosen, "program": "module.pt2", "labels": source.traced(folder / "module.pt2")}
         write_arrays(folder / "inputs.npz", source.inputs)
     worker = WORKERS / "ethos_u.py"
-    result = result_of(run_worker(request.python, worker, asked, folder, request.timeout_s), "ethos-u")
+    outcome = run_worker(request.python, worker, asked, folder, request.timeout_s)
+    result = result_of(outcome, "ethos-u")
     report = read_report(folder / result["files"]["table"], "ethos-u", chip=request.chip)
     made = [f"of {request.given.name}"] if request.given else result["notes"]
     how = ", ".join((chosen["accelerator"], chosen["system"], chosen["memory"]))
     records = tuple(replace(each, sources=own_names(source.graph, each.name)) for each in report.records)
-    return replace(report, records=records, version=result["version"], notes=(*report.notes, how, *made))
+    refused = dict(refusals(outcome.log.read_text("utf-8", "replace")))
+    notes = (*report.notes, how, *made)
+    return replace(report, records=records, version=result["version"], refused=refused, notes=notes)
+
+
+def refusals(log: str) -> Iterator[tuple[str, str]]:
+    """The operations that Vela leaves to the processor, by the name of what they make, and why."""
+    for match in REFUSED.finditer(log):
+        name = ";".join(piece for piece in match["name"].split(";") if piece and not piece.isdecimal())
+        yield name, f"{match['operator']}: {' '.join(match['reason'].split())}"
 
 
 def own_names(graph: Graph, name: str) -> tuple[str, ...]:

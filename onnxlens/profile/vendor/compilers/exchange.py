@@ -16,7 +16,14 @@ SHOWN = 3
 
 
 def write_arrays(path: Path, arrays: Mapping[str, np.ndarray]) -> Sequence[str]:
-    """Write arrays as ``0``, ``1``, ...; their names, which a file may not take, in that order."""
+    """Write arrays as ``0``, ``1``, ...; their names, which a file may not take, in that order.
+
+    Raises:
+        ToolError: one is of a type that numpy alone does not read, such as bfloat16 or text.
+    """
+    for name, array in arrays.items():
+        if array.dtype.kind in "VO":
+            raise ToolError(f"input {name!r} is {array.dtype}, which cannot be handed to another program")
     held: dict[str, Any] = {str(index): array for index, array in enumerate(arrays.values())}
     np.savez(path, **held)
     return list(arrays)

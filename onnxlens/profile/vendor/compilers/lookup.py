@@ -222,9 +222,9 @@ def named_python(name: str, paths: Mapping[str, Path]) -> Path | None:
     path = paths.get(name)
     if path is None and (value := os.environ.get(variable_of(name))):
         path = Path(value)
-    if path is not None and path.is_dir():
-        return path / "bin" / "python"
-    return path
+    if path is None:
+        return None
+    return (path / "bin" / "python" if path.is_dir() else path).absolute()  # it is started elsewhere
 
 
 def variable_of(name: str) -> str:

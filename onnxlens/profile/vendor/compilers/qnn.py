@@ -30,9 +30,12 @@ CHIPS: Mapping[str, tuple[int, int]] = MappingProxyType(
 )
 """By the version of the HTP: ``htp_arch``, and the ``soc_model`` of a phone's chip that has it."""
 
-CYCLES = (
-    "cycles are what the simulation costs on this processor, not the chip's time; where a Conv is fused into "
-    "a Relu, the Relu has them"
+FUSED = "where a Conv is fused into a Relu, the Relu has its cycles"
+INT8 = "int8"
+INSERTED = ("QuantizeLinear", "DequantizeLinear")
+QUANTIZED = (
+    "int8: weights and activations of 8 bits, quantized by ONNX Runtime's own tool for QNN, calibrated on "
+    "the inputs of this run"
 )
 FALLBACK = "QNN leaves it to ONNX Runtime's CPU provider"
 
@@ -49,11 +52,15 @@ def _compile(request: CompileRequest) -> LayerReport:
         profile=True,
     )
     result, got = _ran(run)
-    placed = result["placed"]
+    has_int8 = request.chip.endswith(INT8)
+    inserted = INSERTED if has_int8 else ()
+    placed = [each for each in result["placed"] if each["op_type"] not in inserted]
     npu = [each for each in placed if each["npu"]]
     report = read_report(folder / "profile.csv", "qnn") if npu else LayerReport("qnn", ())
     share = f"{len(npu)} of {len(placed)} nodes run on the NPU, after ONNX Runtime's own fusions"
-    notes = (share, error_note(got, source.outputs), *((CYCLES,) if npu else ()))
+    notes = (share, error_note(got, source.outputs), *((FUSED,) if npu else ()))
+    if has_int8:
+        notes = (*notes, QUANTIZED)
     return replace(
         report,
         version=result["version"],
@@ -67,7 +74,8 @@ def _compile(request: CompileRequest) -> LayerReport:
 def _ran(run: Run) -> tuple[Mapping[str, Any], Mapping[str, np.ndarray]]:
     """The worker's result, and the outputs."""
     folder = run.model.parent
-    arch, soc = CHIPS[run.chip]
+    chip, _, precision = run.chip.partition("@")
+    arch, soc = CHIPS[chip]
     asked = {
         "model": run.model.name,
         "inputs": write_arrays(folder / "inputs.npz", run.inputs),
@@ -75,6 +83,7 @@ def _ran(run: Run) -> tuple[Mapping[str, Any], Mapping[str, np.ndarray]]:
         "htp_arch": arch,
         "soc_model": soc,
         "profile": run.profile,
+        "is_int8": precision == INT8,
     }
     result = result_of(run_worker(run.python, WORKERS / "qnn.py", asked, folder, run.timeout_s), "QNN")
     return result, read_arrays(folder / "outputs.npz", run.outputs)
@@ -89,10 +98,11 @@ def _placements(placed: Iterable[Mapping[str, Any]]) -> Iterable[LayerRecord]:
 
 COMPILER = Compiler(
     name="qnn",
-    doc="which nodes Qualcomm's HTP takes, and its output error in float16, on its simulator",
-    install="pip install onnxruntime==1.31.1 onnxruntime-qnn==2.7.0, in an environment of its own",
+    doc="which nodes Qualcomm's HTP takes, and its output error in float16 or int8, on its simulator",
+    install="pip install onnxruntime==1.31.1 onnxruntime-qnn==2.7.0 onnx==1.23.2, in one of its own",
     find=lambda python: find_packages(["onnxruntime-qnn", "numpy"], python),
     compile=_compile,
     chips=tuple(CHIPS),
+    variants=lambda chip: (INT8,),
     run=lambda run: _ran(run)[1],
 )

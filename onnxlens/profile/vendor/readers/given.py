@@ -8,11 +8,9 @@ import json
 import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
 from decimal import Decimal
 from functools import cached_property
 from io import StringIO
-from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -141,7 +139,11 @@ class Given:
             refuse(path, "expected a report, but its JSON is nested too deep")
 
     def table(
-        self, needed: Sequence[str], path: Path | None = None, delimiter: str = ",", after: int = 0
+        self,
+        needed: Sequence[str],
+        path: Path | None = None,
+        delimiter: str = ",",
+        repeated: Sequence[str] = (),
     ) -> Iterator[Row]:
         """The rows of a CSV file with a head, without the empty lines.
 
@@ -149,22 +151,19 @@ class Given:
             needed: the columns that it must have; others are kept too.
             path: the file; the given one without it.
             delimiter: what separates its cells.
-            after: how many lines there are above the head.
+            repeated: columns that a tool is known to have twice, of which none is read.
         """
         path = path or self.path
-        lines = csv.reader(
-            islice(StringIO(self.text(path)), after, None),
-            delimiter=delimiter,
-            strict=True,
-            skipinitialspace=True,
-        )
-        with csv_faults(path, lines, after):
+        lines = csv.reader(StringIO(self.text(path)), delimiter=delimiter, strict=True, skipinitialspace=True)
+        try:
             head = [cell.strip() for cell in next(lines, [])]
-            columns = _columns(head, needed, f"{path}, line {after + 1}")
+            columns = _columns(head, needed, repeated, f"{path}, line 1")
             for cells in lines:
                 if any(cells):
-                    line = after + lines.line_num
-                    yield Row(str(path), line, columns, _fitted(cells, head, f"{path}, line {line}"))
+                    where = f"{path}, line {lines.line_num}"
+                    yield Row(str(path), lines.line_num, columns, _fitted(cells, head, where))
+        except csv.Error as error:
+            refuse(f"{path}, line {lines.line_num}", f"not CSV: {error}")
 
 
 def _encoding(start: bytes) -> str:
@@ -201,24 +200,17 @@ def _read(path: Path) -> str:
     return text.replace("\r\n", "\n").replace("\r", "\n")
 
 
-@contextmanager
-def csv_faults(path: Path, lines: Any, after: int) -> Iterator[None]:
-    """Say the line at which a CSV file cannot be taken apart."""
-    try:
-        yield
-    except csv.Error as error:
-        refuse(f"{path}, line {after + lines.line_num}", f"not CSV: {error}")
-
-
-def _columns(head: Sequence[str], needed: Iterable[str], where: str) -> Mapping[str, int]:
-    twice = [name for name, times in Counter(head).items() if times > 1 and name]
+def _columns(
+    head: Sequence[str], needed: Iterable[str], repeated: Sequence[str], where: str
+) -> Mapping[str, int]:
+    twice = [name for name, times in Counter(head).items() if times > 1 and name and name not in repeated]
     if twice:
         refuse(where, f"the column {shown(twice[0])} stands there twice")
     missing = [name for name in needed if name not in head]
     if missing:
         have = ", ".join(shown(name) for name in head[:4])
         refuse(where, f"no column {shown(missing[0])} among {have}{', ...' if len(head) > 4 else ''}")
-    return {name: at for at, name in enumerate(head)}
+    return {name: at for at, name in enumerate(head) if name not in repeated}
 
 
 def _fitted(cells: list[str], head: Sequence[str], where: str) -> Sequence[str]:

@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from typing import cast
 
 from onnxlens.profile.vendor.readers.given import Given, Row
 from onnxlens.profile.vendor.readers.reader import Reader
-from onnxlens.profile.vendor.readers.values import EXPONENTS, Unit, refuse
+from onnxlens.profile.vendor.readers.values import Unit, refuse
 from onnxlens.specs.layers import METRICS, LayerRecord, LayerReport
 
 TOOL = "plain"
 
 NAMES = ("name", "layer", "node", "module")
-TIMES = ("time", "latency", "duration")
-"""What columns may be called; a time has its unit behind ``_``, as in ``time_us``, without one it is in s."""
+TIME = re.compile(r"(?:time|latency|duration)[ _]*[(\[]?(?P<unit>s|ms|us|µs|ns)?[)\]]?\Z", re.IGNORECASE)
+"""What columns may be called; a time has its unit behind it, ``time_us`` or ``Time (us)``, else is in s."""
 
 DELIMITERS = (",", ";", "\t")
 
@@ -33,20 +34,25 @@ def _figure_of(column: str) -> tuple[str, Unit | None] | None:
     """The metric that a column holds, and its unit where it is a time; None if it holds none."""
     if column in METRICS and column != "time_s":
         return column, None
-    name, _, unit = column.lower().partition("_")
-    if name in TIMES and (unit or "s") in EXPONENTS:
-        return "time_s", cast(Unit, unit or "s")
-    return None
+    match = TIME.match(column)
+    if match is None:
+        return None
+    return "time_s", cast(Unit, (match["unit"] or "s").lower().replace("µ", "u"))
+
+
+def _called(columns: Sequence[str], names: Sequence[str]) -> str | None:
+    """The column that has the first of these names, however it is written."""
+    return next((column for name in names for column in columns if column.lower() == name), None)
 
 
 def _recognizes(given: Given) -> bool:
     _, columns = _head(given.head())
-    return any(name in columns for name in NAMES) and any(_figure_of(column) for column in columns)
+    return _called(columns, NAMES) is not None and any(map(_figure_of, columns))
 
 
 def _read(given: Given) -> LayerReport:
     delimiter, columns = _head(given.text())
-    name = next((each for each in NAMES if each in columns), None)
+    name = _called(columns, NAMES)
     figures = {column: found for column in columns if (found := _figure_of(column))}
     if name is None or not figures:
         refuse(
@@ -64,7 +70,7 @@ def _mapping(given: Given) -> Mapping[str, Sequence[str]]:
     if given.names is None:
         return {}
     delimiter, columns = _head(given.text(given.names))
-    target = next((each for each in TARGETS if each in columns), None)
+    target = _called(columns, TARGETS)
     if target is None or "name" not in columns:
         refuse(f"{given.names}, line 1", f"expected the columns name and one of {', '.join(TARGETS)}")
     leads: dict[str, list[str]] = {}

@@ -8,7 +8,7 @@ The partial sums of every fold are written to external memory, and count as writ
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 
 from onnxlens.profile.vendor.readers.given import Given, Row
 from onnxlens.profile.vendor.readers.reader import Reader
@@ -37,10 +37,12 @@ def _read(given: Given) -> LayerReport:
     figures: dict[int, dict[str, int | float]] = {}
     for path in given.all_named(r"\.csv"):
         head = given.head(path).split("\n", 1)[0]
-        if "Stall Cycles" in head:
-            _add(figures, {row.whole("LayerID"): _cycles(row) for row in given.table(COMPUTE, path)})
+        if "Total Cycles" in head:
+            _add(figures, given.table(COMPUTE, path), _cycles)
         elif "SRAM IFMAP" in head:
-            _add(figures, {row.whole("LayerID"): _bytes(row) for row in given.table(ACCESS, path)})
+            _add(figures, given.table(ACCESS, path), _bytes)
+    if not figures and given.path.is_file():
+        next(given.table(COMPUTE), None)  # says which column it lacks
     if names and max(figures, default=0) >= len(names):
         refuse(given.names, f"{len(names)} layers, but the report has layer {max(figures)}")
     notes = ("a word is one byte; partial sums of every fold go to external memory",)
@@ -59,15 +61,29 @@ def _names(given: Given) -> Sequence[str]:
     return [line.split(",", 1)[0].strip() for line in lines]
 
 
-def _add(figures: dict[int, dict[str, int | float]], found: Mapping[int, Mapping[str, int | float]]) -> None:
-    for layer, more in found.items():
-        figures.setdefault(layer, {}).update(more)
+def _add(
+    figures: dict[int, dict[str, int | float]],
+    rows: Iterable[Row],
+    figures_of: Callable[[Row], Mapping[str, int | float]],
+) -> None:
+    """Add what a table has of each layer, which stands there once."""
+    seen: set[int] = set()
+    for row in rows:
+        layer = row.whole("LayerID")
+        if layer in seen:
+            refuse(row.place, f"layer {layer} stands there twice")
+        seen.add(layer)
+        figures.setdefault(layer, {}).update(figures_of(row))
 
 
 def _cycles(row: Row) -> Mapping[str, int | float]:
-    total = row.whole("Total Cycles")
-    whole = row.whole(PREFETCH) if PREFETCH in row.columns else total
-    return {"cycles": whole, "compute_cycles": total - row.whole("Stall Cycles")}
+    total, stalls = row.whole("Total Cycles"), row.whole("Stall Cycles")
+    if stalls > total:
+        refuse(row.place, f"{stalls} stalls of {total} cycles")
+    return {
+        "cycles": row.whole(PREFETCH) if PREFETCH in row.columns else total,
+        "compute_cycles": total - stalls,
+    }
 
 
 def _bytes(row: Row) -> Mapping[str, int | float]:

@@ -2,10 +2,11 @@
 
 Sources: ``samples/common/sampleReporting.cpp`` and the examples of ``trt-engine-explorer``, in NVIDIA's
 repository TensorRT. A profile is ``[{"count": RUNS}, {"name":.., "timeMs":.., "averageMs":..}, ..]``.
+
 Built with ``--profilingVerbosity=detailed``, a layer of the other file is an object with its shapes and
 ``Metadata``: the ONNX nodes as ``[ONNX Layer: NAME]``, one after another behind the character 0x1F, groups of
-them behind 0x1E. Without that verbosity it is a name, and a fused name joins those of its nodes with `` + ``.
-The engine's own layers, such as ``Reformatting CopyNode for Input Tensor 0 to ..``, lead to nothing.
+them behind 0x1E. Without that verbosity it is a name; a fused one joins those of its nodes with `` + `` and
+`` || ``. Layers of the engine, such as ``Reformatting CopyNode for Input Tensor 0 to ..``, lead to nothing.
 """
 
 from __future__ import annotations
@@ -25,16 +26,21 @@ TOOL = "tensorrt"
 METADATA = re.compile(r"\[ONNX Layer: ([^\x1e\x1f]*)\](?=[\x1e\x1f\[]|\Z)")
 
 OWN = re.compile(
-    r"Reformatting CopyNode|\[?trainStation\d|.* copy\Z|.*\[DevicetoShapeHostCopy\]|.*_(?:clone_\d+ )?copy\Z"
+    r"Reformatting CopyNode|\[?trainStation\d|.* (input|output) reformatter \d+\Z|.* copy\Z"
+    r"|.*\[DevicetoShapeHostCopy\]\Z"
 )
-"""Layers that the engine adds: they move data for others."""
+"""Layers that the engine adds, of versions 7 to 10: they move data for others."""
 
 ORIGINS = frozenset({"REFORMAT", "SHUFFLE_REFORMAT"})
 """What the origin of such a layer is, where the file says it."""
 
 
 def _recognizes(given: Given) -> bool:
-    return any(_is_profile(given, path) or _is_layers(given, path) for path in given.all_named(r"\.json"))
+    return any(_is_profile(given, path) or _is_layers(given, path) for path in _files(given))
+
+
+def _files(given: Given) -> tuple[Path, ...]:
+    return given.all_named(r"\.(json|profile)") if given.path.is_dir() else given.files
 
 
 def _is_profile(given: Given, path: Path) -> bool:
@@ -46,10 +52,9 @@ def _is_layers(given: Given, path: Path) -> bool:
 
 
 def _read(given: Given) -> LayerReport:
-    files = [
-        *(given.all_named(r"\.json") if given.path.is_dir() else given.files),
-        *([given.names] if given.names else ()),
-    ]
+    files = [*_files(given), *([given.names] if given.names else ())]
+    for path in files:
+        given.text(path)  # says what is wrong with a file that is no text
     profiles = [path for path in files if _is_profile(given, path)]
     engines = [path for path in files if _is_layers(given, path)]
     if len(profiles) != 1 or len(engines) > 1:
@@ -106,7 +111,7 @@ def _sources(name: str, layer: Mapping[str, Any]) -> tuple[str, ...]:
         return tuple(dict.fromkeys(nodes))
     if OWN.match(name) or layer.get("Origin") in ORIGINS:
         return ()
-    return tuple(name.split(" + "))
+    return tuple(re.split(r" \+ | \|\| ", name))
 
 
 def _shapes(tensors: Any) -> tuple[tuple[int, ...], ...]:

@@ -1,15 +1,16 @@
 """Tenstorrent: the table of ``tt-perf-report --csv``, and the profiler's ``ops_perf_results*.csv`` below it.
 
-Sources: the README and tests of Tenstorrent's repository tt-perf-report, and the profiler's files there. The
-report's ``Device Time`` is in microseconds, and an operation has no name, only its code and sizes; the
-profiler's columns are in nanoseconds, and have shapes as ``32[19]``, padded and logical. Signposts are marks,
-not operations; ``(torch)`` operations ran on the host.
+Sources: the README and tests of tt-perf-report, the profiler's files there, and what tt-perf-report 1.4.1
+makes of one. The report's ``Device Time`` is in microseconds, and an operation has no name, only its code and
+sizes; the profiler's columns are in nanoseconds, and have shapes as ``32[19]``, padded and logical. Signposts
+are marks, not operations: what the profiler saw before the last one is left out. ``(torch)`` operations ran
+on the host.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from onnxlens.profile.vendor.readers.given import Given, Row
 from onnxlens.profile.vendor.readers.reader import Reader
@@ -38,11 +39,13 @@ def _recognizes(given: Given) -> bool:
 def _read(given: Given) -> LayerReport:
     path = given.one_named(r"\.csv", "a report of tt-perf-report")
     raw = "DEVICE KERNEL DURATION [ns]" in given.text(path).split("\n", 1)[0]
-    rows = given.table(PROFILER if raw else REPORT, path)
+    rows = list(given.table(PROFILER if raw else REPORT, path))
+    if not rows:
+        refuse(path, "the table has no operations")
     return LayerReport(TOOL, tuple(_profiled(rows) if raw else _reported(rows)))
 
 
-def _reported(rows: Iterator[Row]) -> Iterator[LayerRecord]:
+def _reported(rows: Sequence[Row]) -> Iterator[LayerRecord]:
     for row in rows:
         code = row["OP Code"]
         if f"({SIGNPOST})" in code:
@@ -55,13 +58,17 @@ def _reported(rows: Iterator[Row]) -> Iterator[LayerRecord]:
         yield LayerRecord(f"{row['ID']} {code}", op_type, (), "cpu" if host else "npu", figures)
 
 
-def _profiled(rows: Iterator[Row]) -> Iterator[LayerRecord]:
-    devices: set[str] = set()
-    for at, row in enumerate(rows, 1):
-        if row["OP TYPE"] == SIGNPOST:
-            continue
-        devices.add(row["DEVICE ID"])
-        if len(devices) > 1:
+def _profiled(rows: Sequence[Row]) -> Iterator[LayerRecord]:
+    """The operations after the last signpost, as tt-perf-report takes them: before it is the warm-up."""
+    marks = [at for at, row in enumerate(rows) if row["OP TYPE"] == SIGNPOST]
+    first = marks[-1] + 1 if marks else 0
+    if first == len(rows):
+        refuse(
+            rows[-1].place, "no operation behind the last signpost", "choose one with tt-perf-report --csv"
+        )
+    device = rows[first]["DEVICE ID"]
+    for at, row in enumerate(rows[first:], first + 1):
+        if row["DEVICE ID"] != device:
             refuse(
                 row.place, "a second device", "give the table of tt-perf-report --csv, which merges devices"
             )

@@ -1,41 +1,43 @@
 """Vela's ``*_per-layer.csv``: what Arm's compiler for the Ethos-U expects of every operator.
 
-Source: ``ethosu/vela/stats_writer.py`` of ethos-u-vela 5.2.0 and files that it wrote. ``Op Cycles`` is the
-largest of the NPU's and the memories' cycles, for they overlap, so ``cycles`` is not their sum; bandwidth
-is not in the file. An operator that is fused into the one before has a row of zeros, whose figures that one
-has. One on the CPU has zeros too: it is not modelled.
+Source: ``stats_writer.py`` and ``npu_performance.py`` of ethos-u-vela 5.2.0 and files that it wrote: the one
+is of its compiler Regor, the other of the one before, and of Vela 3 and 4, whose table names two columns
+``Network%``. ``Op Cycles`` is the largest of the NPU's and the memories' cycles, for they overlap, so
+``cycles`` is not their sum; bandwidth is not in the file. An operator that is fused into the one before has a
+row of zeros, whose figures that one has. One on the CPU has zeros too: it is not modelled.
 """
 
 from __future__ import annotations
 
 from onnxlens.profile.vendor.readers.given import Given, Row
 from onnxlens.profile.vendor.readers.reader import Reader
-from onnxlens.profile.vendor.readers.values import known
+from onnxlens.profile.vendor.readers.values import known, refuse
 from onnxlens.specs.layers import LayerRecord, LayerReport
 
 TOOL = "ethos-u"
 
-NEEDED = ("Original Operator", "NNG Operator", "Op Cycles", "NPU", "MAC Count", "Name")
+NEEDED = ("NNG Operator", "Op Cycles", "NPU", "MAC Count", "Name")
 
-MEMORIES = ("DRAM AC", "OnFlash AC", "OffFlash AC")
-"""Columns of cycles of memories off the chip; a configuration uses one or two of them."""
+OPERATORS = ("Original Operator", "TFLite_operator", "TOSA_operator")
+"""What the column of the operator of the file is called: by Regor, and by the compiler before it."""
+
+MEMORIES = ("DRAM AC", "OffFlash AC")
+"""Columns of cycles of memories off the chip."""
 
 
 def _recognizes(given: Given) -> bool:
-    path = (
-        given.all_named("_per-layer.csv")[0]
-        if given.path.is_dir() and given.all_named("_per-layer.csv")
-        else None
-    )
-    head = given.head(path).split("\n", 1)[0]
+    if given.path.is_dir():
+        return bool(given.all_named("_per-layer.csv"))
+    head = given.head().split("\n", 1)[0]
     return all(name in head for name in ("NNG Operator", "Op Cycles"))
 
 
 def _read(given: Given) -> LayerReport:
     path = given.one_named("_per-layer.csv", "a table of layers of Vela")
+    rows = given.table(NEEDED, path, repeated=("Network%",))
     return LayerReport(
         TOOL,
-        tuple(_record(row) for row in given.table(NEEDED, path)),
+        tuple(map(_record, rows)),
         notes=(
             "cycles of Vela's performance model: the NPU's and the memories' overlap, and the longest counts",
         ),
@@ -50,7 +52,10 @@ def _record(row: Row) -> LayerRecord:
         "macs": row.whole("MAC Count"),
     }
     name = row["Name"]
-    return LayerRecord(name, row["Original Operator"], (name,), row.get("Target").lower(), known(figures))
+    operator = next((row[column] for column in OPERATORS if column in row.columns), None)
+    if operator is None:
+        refuse(f"{row.where}, line 1", f"no column {OPERATORS[0]!r}, nor {OPERATORS[1]!r}")
+    return LayerRecord(name, operator, (name,), row.get("Target").lower(), known(figures))
 
 
 READERS = (Reader(TOOL, "the CSV file that vela --verbose-performance writes", _recognizes, _read),)

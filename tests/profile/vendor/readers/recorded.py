@@ -12,6 +12,7 @@ DATA = Path(__file__).parents[3] / "data" / "vendor"
 NAMES = {
     "tensorrt/hed.profile.json": "tensorrt/hed.layers.json",
     "tpu-mlir/compiler_profile_0.txt": "tpu-mlir/hed_bm1684x_f16_final.mlir",
+    "scalesim": "scalesim/net.topology.csv",
 }
 """The second file of a report, where it has one."""
 

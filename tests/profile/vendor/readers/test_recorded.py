@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import re
 from math import prod
 
 import pytest
 
-from tests.profile.vendor.readers.recorded import by_name, report_of, total
+from tests.profile.vendor.readers.recorded import DATA, by_name, report_of, total
 
 CONVOLUTIONS = [
     # (out, in, height = width) of hed's 3x3 convolutions at 128 x 128
-    (64, 3, 128), (64, 64, 128), (128, 64, 64), (128, 128, 64), (256, 128, 32), (256, 256, 32), (256, 256, 32),
+    (64, 3, 128), (64, 64, 128), (128, 64, 64), (128, 128, 64),
+    (256, 128, 32), (256, 256, 32), (256, 256, 32),
     (512, 256, 16), (512, 512, 16), (512, 512, 16), (512, 512, 8), (512, 512, 8), (512, 512, 8),
 ]  # fmt: skip
 SIDES = [(64, 128), (128, 64), (256, 32), (512, 16), (512, 8)]
@@ -25,12 +27,28 @@ def test_vela() -> None:
     convolution, fused = report.records[2:4]
     # 64 outputs of 3 x 9 products at 128 x 128 positions; a fused Relu has no figure at all
     assert convolution.figures["macs"] == 64 * 3 * 9 * 128 * 128
-    assert convolution.figures["memory_cycles"] == 40960  # of flash: DRAM has none
+    assert convolution.figures["memory_cycles"] == 40960  # of flash off the chip: DRAM has none
     assert (convolution.op_type, convolution.placement) == ("Conv2D", "npu")
     assert fused.figures == {}
     # Vela counts the 2 x 2 windows of the four poolings too: 4 products per output
     pools = sum(4 * c * (s // 2) ** 2 for c, s in [(64, 128), (128, 64), (256, 32), (512, 16)])
     assert total(report, "macs") == HED_MACS + pools
+
+
+def test_vela_with_the_compiler_before_regor() -> None:
+    """Its table has the column Network% twice, and floats."""
+    report = report_of("ethos-u/ds-cnn-legacy_per-layer.csv")
+    *_, product = report.records
+    assert (product.op_type, product.name) == ("FULLY_CONNECTED", "t30")
+    assert product.figures == {
+        "cycles": 111664,
+        "compute_cycles": 20025,
+        "memory_cycles": 111664,
+        "macs": 96000,
+    }
+    assert all(isinstance(figure, int) for figure in product.figures.values())
+    # what Vela prints of the whole network
+    assert total(report, "macs") == 2624000
 
 
 def test_nncase() -> None:
@@ -163,3 +181,100 @@ def test_onnxruntime() -> None:
     assert times["r_nchwc"] == pytest.approx((57 + 14) / 2e6, rel=1e-12)
     assert times["then_mul"] == pytest.approx((34 + 5) / 2e6, rel=1e-12)
     assert times["node_if"] == pytest.approx((50 - 34 + 12 - 5) / 2e6, rel=1e-12)
+
+
+def test_openvino() -> None:
+    records = by_name(report_of("openvino/hed-counters.json"))
+    convolution = records["node_conv2d/WithoutBiases"]
+    assert convolution.figures == {"time_s": 0.000959}
+    assert convolution.sources == ("node_conv2d/WithoutBiases", "node_conv2d", "node_relu")
+    assert records["node_relu"].figures == records["image"].figures == {}  # NOT_RUN
+    assert records["node_sub_abcd_acdb_node_conv2d/WithoutBiases"].sources == ()  # a Reorder of its own
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "benchmark_average_counters_report.csv",
+        "benchmark_detailed_counters_report.csv",
+        "benchmark_detailed_counters_report.json",
+    ],
+)
+def test_benchmark_app(name: str) -> None:
+    """The layers add up to the total that the report says itself, to the last digit that it prints."""
+    text = (DATA / "openvino" / name).read_text(encoding="utf-8")
+    said = re.search(r'Total;;;;([\d.]+)|"total_real_time": "([\d.]+)"', text)
+    assert said is not None
+    report = report_of(f"openvino/{name}")
+    assert len(report.records) == 48
+    assert total(report, "time_s") * 1000 == pytest.approx(float(said[1] or said[2]), abs=0.048)
+
+
+def test_tt_perf() -> None:
+    """What tt-perf-report made of the profiler's table, and that table behind its last signpost."""
+    report, profile = report_of("tt-perf/report.csv"), report_of("tt-perf/ops_perf_results.csv")
+    assert [record.figures for record in report.records[1:]] == [record.figures for record in profile.records]
+    embedding, *_, product = report.records
+    assert (embedding.op_type, embedding.figures) == ("EmbeddingsDeviceOperation", {"time_s": 1.0429e-05})
+    assert (product.name, product.op_type) == (
+        "7 MatmulDeviceOperation 32 x 1280 x 1280",
+        "MatmulDeviceOperation",
+    )
+    # sizes are padded to 32 in the profile, and 19 by themselves
+    assert profile.records[-1].inputs == ((1, 1, 19, 1280), (1, 1, 1280, 1280))
+    assert profile.records[-1].outputs == ((1, 1, 19, 1280),)
+
+
+def test_zigzag() -> None:
+    first, second = report_of("zigzag").records
+    # 2 x 4 x 8 x 8 outputs, each a sum over 3 x 3 x 3; 48 + 1,152 + 7 cycles
+    assert first.figures == {
+        "cycles": 1207,
+        "compute_cycles": 1152,
+        "memory_cycles": 55,
+        "energy_pj": 111595.444,
+        "macs": 512 * 27,
+    }
+    assert (first.sources, first.op_type) == (("node_a",), "Conv")
+    assert second.figures["macs"] == 128 * 4 * 16
+
+
+def test_scalesim() -> None:
+    first, *_, last = report_of("scalesim").records
+    # 64 positions of a 3 x 3 window over 3 channels, and 4 filters of it
+    reads = {"SRAM IFMAP": 64 * 27, "SRAM Filter": 4 * 27, "SRAM OFMAP": 64 * 4}
+    assert first.figures == {
+        "cycles": 230,
+        "compute_cycles": 157,
+        "on_chip_bytes": sum(reads.values()),
+        "off_chip_bytes": 10 * 10 * 3 + 4 * 27 + 64 * 4,
+        "weight_bytes": 4 * 27,
+    }
+    assert (first.sources, last.sources) == (("node_a",), ("node_y",))
+    assert report_of("scalesim", alone=True).records[0].sources == ()
+
+
+def test_executorch() -> None:
+    report = report_of("executorch/small.csv")
+    convolution, relu, *_, product = report.records
+    # the middle of 793,702, 763,597 and 6,927,601 ns; the framework's own rows are no layers
+    assert convolution.figures == {"time_s": 0.000793702}
+    assert (convolution.op_type, convolution.sources) == ("aten.convolution.default", ("conv",))
+    assert relu.sources == ("act",)
+    assert product.sources == ("head",)
+    assert {record.placement for record in report.records} == {"cpu"}
+    assert len(report.records) == 5
+
+
+@pytest.mark.parametrize("name", ["small-xnnpack.csv", "small-xnnpack.txt"])
+def test_executorch_with_a_delegate(name: str) -> None:
+    """What XNNPACK ran has 1, 8 and 1 us of the 13.009 of its call, which has the rest."""
+    first, convolution, last, call, *_, second, _ = report_of(f"executorch/{name}").records
+    times = [record.figures["time_s"] for record in (first, convolution, last, call)]
+    assert times == pytest.approx([1e-6, 8e-6, 1e-6, 3.009e-6], rel=1e-8)
+    assert (convolution.op_type, convolution.placement) == ("Convolution", "XnnpackBackend")
+    assert second.figures == {
+        "time_s": pytest.approx(0.851e-6)
+    }  # its only operator took no time that it tells
+    # 27.22 us for the whole method, with what is between its operators
+    assert total(report_of(f"executorch/{name}"), "time_s") == pytest.approx(26.078e-6, rel=1e-8)
