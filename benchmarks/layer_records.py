@@ -90,11 +90,11 @@ def main() -> int:
     return int(any(row.ours_s >= LIMIT_S or row.wrong for row in rows))
 
 
-def _row(
-    kind: str, tool: str, make: Maker, graph: Graph, costs: Sequence[NodeCost], runs: int
-) -> Row:
+def _row(kind: str, tool: str, make: Maker, graph: Graph, costs: Sequence[NodeCost], runs: int) -> Row:
     running = [node for node, each in enumerate(graph.nodes) if not each.constant_folded]
-    chosen = sorted((running * (RECORDS // len(running) + 1))[:RECORDS]) if tool == "rknn" else running[:RECORDS]
+    chosen = (
+        sorted((running * (RECORDS // len(running) + 1))[:RECORDS]) if tool == "rknn" else running[:RECORDS]
+    )
     report = LayerReport(tool, tuple(make(graph, costs, node) for node in chosen))
     times = []
     for _ in range(runs):
