@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from types import MappingProxyType
 from typing import Any
 
 from onnxlens.errors import UsageError
-from onnxlens.profile.graph.graph import Graph
 from onnxlens.profile.vendor.compilers.child import WORKERS, run_worker
 from onnxlens.profile.vendor.compilers.exchange import result_of, write_arrays
+from onnxlens.profile.vendor.compilers.fused_names import own_names, parts_of
 from onnxlens.profile.vendor.compilers.lookup import Compiler, CompileRequest, find_packages
 from onnxlens.profile.vendor.readers.lookup import read_report
 from onnxlens.specs.layers import LayerReport
@@ -39,8 +39,6 @@ MEMORIES = (
     "Dedicated_Sram_512KB",
 )
 """Where weights and activations are held. The U55 shares its SRAM by default, the others have their own."""
-
-ACTIVATIONS = ("Relu", "Clip", "LeakyRelu", "PRelu", "HardSwish", "HardSigmoid", "Sigmoid", "Tanh")
 
 INSTALL = (
     "python3.11 -m venv ethos-u && ethos-u/bin/pip install ethos-u-vela==5.2.0 litert-torch==0.10.0 "
@@ -93,7 +91,7 @@ def _compile(request: CompileRequest) -> LayerReport:
     report = read_report(folder / result["files"]["table"], "ethos-u", chip=request.chip)
     made = [f"of {request.given.name}"] if request.given else result["notes"]
     how = ", ".join((chosen["accelerator"], chosen["system"], chosen["memory"]))
-    records = tuple(replace(each, sources=own_names(source.graph, each.name)) for each in report.records)
+    records = tuple(replace(each, sources=own_names(source.graph, each)) for each in report.records)
     refused = dict(refusals(outcome.log.read_text("utf-8", "replace")))
     notes = (*report.notes, how, *made)
     return replace(report, records=records, version=result["version"], refused=refused, notes=notes)
@@ -102,35 +100,7 @@ def _compile(request: CompileRequest) -> LayerReport:
 def refusals(log: str) -> Iterator[tuple[str, str]]:
     """The operations that Vela leaves to the processor, by the name of what they make, and why."""
     for match in REFUSED.finditer(log):
-        name = ";".join(piece for piece in match["name"].split(";") if piece and not piece.isdecimal())
-        yield name, f"{match['operator']}: {' '.join(match['reason'].split())}"
-
-
-def own_names(graph: Graph, name: str) -> tuple[str, ...]:
-    """The names in a row's name that are of its own operations.
-
-    The converter keeps one constant for all that are equal, such as the 0 of ReLUs, under the name of the
-    operation that was the first to need it; a row that reads it has that name too. An operation that the
-    row's others do not feed is none that they were fused with.
-    """
-    pieces = [piece for piece in name.split(";") if piece and not piece.isdecimal()]
-    nodes = {node.view.name: index for index, node in enumerate(graph.nodes) if node.view.name in pieces}
-    own = [piece for piece in pieces if piece not in nodes or _fits(graph, nodes[piece], nodes.values())]
-    return tuple(own or pieces)
-
-
-def _fits(graph: Graph, node: int, others: Collection[int]) -> bool:
-    """Whether a node computes more than an activation, or activates what one of the others makes."""
-    view = graph.nodes[node].view
-    if view.op_type not in ACTIVATIONS or len(others) == 1:
-        return True
-    before: int | None = node
-    while before is not None and before not in {*others} - {node}:
-        made = graph.nodes[before].view
-        if before != node and made.op_type != "BatchNormalization":
-            return False
-        before = graph.producer(made.input(0).name)
-    return before is not None
+        yield ";".join(parts_of(match["name"])), f"{match['operator']}: {' '.join(match['reason'].split())}"
 
 
 COMPILER = Compiler(

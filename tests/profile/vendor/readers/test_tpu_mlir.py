@@ -1,4 +1,4 @@
-"""tpu-mlir's final MLIR without a trace, which is all that there is for some chips: operations, and no cycles."""
+"""tpu-mlir's final MLIR without a trace, which is all that some chips have: operations, and no cycles."""
 
 from __future__ import annotations
 

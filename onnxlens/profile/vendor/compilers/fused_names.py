@@ -1,0 +1,77 @@
+"""The names in the name of a fused TFLite operation that are its own.
+
+The converter keeps one constant for all that are equal, such as the 0 of ReLUs or the shape of a Reshape, under
+the name of the first operation that needs it; every row that reads it then has that name too.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator
+
+from onnxlens.profile.graph.graph import Graph
+from onnxlens.specs.layers import LayerRecord
+
+ACTIVATIONS = ("Relu", "Clip", "LeakyRelu", "PRelu", "HardSwish", "HardSigmoid", "Sigmoid", "Tanh")
+
+PRODUCTS = ("MatMul", "Gemm")
+
+READS_WEIGHTS = {"FullyConnected": True, "BatchMatMul": False}
+"""Of the products that TFLite has, whether the right operand is a weight."""
+
+
+def parts_of(name: str) -> list[str]:
+    """The names in a name, without the numbers that count operations of one name."""
+    return [part for part in name.split(";") if part and not part.isdecimal()]
+
+
+def own_names(graph: Graph, record: LayerRecord) -> tuple[str, ...]:
+    """The names of a row's own operations.
+
+    1. An activation is none of them if the row's others do not make what it reads.
+    2. Of several of one operator, the earlier gave its name to a constant, unless one reads the other.
+    3. Nor is a product with a weight in a row of one without, or the other way round.
+    """
+    parts = parts_of(record.name)
+    nodes = {node.view.name: at for at, node in enumerate(graph.nodes) if node.view.name in parts}
+    own = {at for at in nodes.values() if _fits(graph, at, nodes.values())}
+    own = {at for at in own if not any(_repeats(graph, at, other) for other in own)}
+    if record.op_type in READS_WEIGHTS:
+        weights = READS_WEIGHTS[record.op_type]
+        own = {at for at in own if _has_weight(graph, at) in (None, weights)}
+    left = [part for part in parts if part not in nodes or nodes[part] in own]
+    return tuple(left or parts)
+
+
+def _fits(graph: Graph, node: int, others: Collection[int]) -> bool:
+    """Whether a node computes more than an activation, or activates what one of the others makes."""
+    if graph.nodes[node].view.op_type not in ACTIVATIONS or len(others) == 1:
+        return True
+    before = next(_feeding(graph, node), None)
+    if before is not None and graph.nodes[before].view.op_type == "BatchNormalization":
+        before = next(_feeding(graph, before), None) if before not in others else before
+    return before in others
+
+
+def _repeats(graph: Graph, node: int, later: int) -> bool:
+    """Whether a node has the operator of a later one that does not read it."""
+    same = graph.nodes[node].view.op_type == graph.nodes[later].view.op_type
+    return same and node < later and node not in _feeding(graph, later)
+
+
+def _has_weight(graph: Graph, node: int) -> bool | None:
+    """Whether a product, or that whose bias a node adds, is with a weight; None if there is none."""
+    for at in (node, *_feeding(graph, node)):
+        view = graph.nodes[at].view
+        if view.op_type in PRODUCTS:
+            return view.input(1).is_weight
+        if view.op_type != "Add":
+            return None
+    return None
+
+
+def _feeding(graph: Graph, node: int) -> Iterator[int]:
+    """The nodes that make what a node reads."""
+    for value in graph.nodes[node].view.inputs:
+        made = graph.producer(value.name) if value is not None else None
+        if made is not None:
+            yield made
