@@ -1,7 +1,7 @@
 """The names in the name of a fused TFLite operation that are its own.
 
-The converter keeps one constant for all that are equal, such as the 0 of ReLUs or the shape of a Reshape, under
-the name of the first operation that needs it; every row that reads it then has that name too.
+The converter keeps one constant for all that are equal, such as the 0 of ReLUs or the shape of a Reshape,
+under the name of the first operation that needs it; every row that reads it then has that name too.
 """
 
 from __future__ import annotations
@@ -14,6 +14,10 @@ from onnxlens.specs.layers import LayerRecord
 ACTIVATIONS = ("Relu", "Clip", "LeakyRelu", "PRelu", "HardSwish", "HardSigmoid", "Sigmoid", "Tanh")
 
 PRODUCTS = ("MatMul", "Gemm")
+
+NORMALIZATIONS = ("LayerNormalization", "RMSNormalization", "InstanceNormalization", "GroupNormalization")
+
+IN_32_BITS = "_32bit"
 
 READS_WEIGHTS = {"FullyConnected": True, "BatchMatMul": False}
 """Of the products that TFLite has, whether the right operand is a weight."""
@@ -29,15 +33,23 @@ def own_names(graph: Graph, record: LayerRecord) -> tuple[str, ...]:
 
     1. An activation is none of them if the row's others do not make what it reads.
     2. Of several of one operator, the earlier gave its name to a constant, unless one reads the other.
-    3. Nor is a product with a weight in a row of one without, or the other way round.
+    3. Nor is a product with a weight in a row of one without, or the other way round, and what comes before a
+       product is not computed with it.
+    4. Vela names what it does with an input in 32 bits after that: it is of the normalization that reads it.
     """
     parts = parts_of(record.name)
     nodes = {node.view.name: at for at, node in enumerate(graph.nodes) if node.view.name in parts}
     own = {at for at in nodes.values() if _fits(graph, at, nodes.values())}
     own = {at for at in own if not any(_repeats(graph, at, other) for other in own)}
     if record.op_type in READS_WEIGHTS:
-        weights = READS_WEIGHTS[record.op_type]
-        own = {at for at in own if _has_weight(graph, at) in (None, weights)}
+        kinds = {at: _has_weight(graph, at) for at in own}
+        mine = [at for at, kind in kinds.items() if kind == READS_WEIGHTS[record.op_type]]
+        own = {at for at in own if kinds[at] is None and at > min(mine, default=-1)} | {*mine}
+    if own and parts[-1].startswith(IN_32_BITS):
+        values = [value.name for value in graph.nodes[max(own)].view.outputs if value is not None]
+        readers = [graph.nodes[at].view for value in values for at in graph.consumers(value)]
+        if len(norms := [view.name for view in readers if view.op_type in NORMALIZATIONS]) == 1:
+            return tuple(norms)
     left = [part for part in parts if part not in nodes or nodes[part] in own]
     return tuple(left or parts)
 

@@ -54,14 +54,18 @@ def convolutions(tmp_path: Path) -> Graph:
 
 @pytest.fixture
 def attention(tmp_path: Path) -> Graph:
-    """Two linear layers with biases, and the product of what they make."""
+    """Two linear layers with biases, the product of what they make, and a normalization before a third."""
     nodes = [
         node("MatMul", ["x", "w"], ["a"], "matmul_q"),
         node("Add", ["a", "b"], ["q"], "linear_q"),
         node("MatMul", ["x", "w"], ["c"], "matmul_k"),
         node("Add", ["c", "b"], ["k"], "linear_k"),
         node("Add", ["k", "q"], ["r"], "residual"),
-        node("MatMul", ["q", "r"], ["y"], "product"),
+        node("MatMul", ["q", "r"], ["p"], "product"),
+        node("LayerNormalization", ["r", "b"], ["n"], "norm"),
+        node("MatMul", ["n", "w"], ["m"], "matmul_n"),
+        node("Add", ["m", "b"], ["l"], "linear_n"),
+        node("Sub", ["l", "p"], ["y"], "difference"),
     ]
     return graph_of(tmp_path, nodes, [4, 4], [4, 4], w=(4, 4), b=(4,))
 
@@ -99,6 +103,9 @@ def test_an_activation_belongs_to_a_row_that_makes_what_it_reads(
         ("linear_k;;product;;block.1", "FullyConnected", "linear_k block.1"),
         ("product;;linear_k;3", "BatchMatMul", "product"),
         ("linear_k;;product", "Transpose", "linear_k product"),
+        ("norm;;linear_n;1", "FullyConnected", "linear_n"),  # its scale is in the weight
+        ("residual;;linear_k;_32bit/Mul", "SquaredDifference", "norm"),  # the normalization of the sum
+        ("norm;1_32bit", "Mul", "norm 1_32bit"),
         ("product", "FullyConnected", "product"),  # better than nothing
     ],
 )
