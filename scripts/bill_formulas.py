@@ -30,6 +30,7 @@ from onnxlens.profile.count.liveness import live_bytes
 from onnxlens.profile.count.working_sets import fixed_values, resident_bytes
 from onnxlens.profile.graph.graph import Graph
 from onnxlens.reference_model import catalog
+from onnxlens.reference_model.annotators.uniformer import normalized
 from onnxlens.reference_model.annotators.upernet import UniFormerSeg, UperHead
 from onnxlens.reference_model.catalog_entry import CatalogEntry, TensorTemplate
 from onnxlens.reference_model.config import UniFormerConfig, UperNetConfig
@@ -120,11 +121,12 @@ class Pooling(nn.Module):
 
     def __init__(self, sides: tuple[int, ...]) -> None:
         super().__init__()
+        self.norm = nn.LayerNorm(UniFormerConfig().channels[-1])
         self.decode_head = UperHead(UniFormerConfig().channels, UperNetConfig(pooled_sides=sides))
 
     def forward(self, x: Tensor) -> Tensor:
-        """(B, 512, H/32, W/32), of the same shape."""
-        return self.decode_head.pooled(x)
+        """(B, 512, H/32, W/32), of the same shape; normalized, as the backbone leaves it: channels last."""
+        return self.decode_head.pooled(normalized(self.norm, x))
 
 
 SEG = catalog.ENTRIES["uniformer-seg"]
