@@ -6,7 +6,7 @@ repository TensorRT. A profile is ``[{"count": RUNS}, {"name":.., "timeMs":.., "
 Built with ``--profilingVerbosity=detailed``, a layer of the other file is an object with its shapes and
 ``Metadata``: the ONNX nodes as ``[ONNX Layer: NAME]``, one after another behind the character 0x1F, groups of
 them behind 0x1E. Without that verbosity it is a name; a fused one joins those of its nodes with `` + `` and
-`` || ``. The engine's own layers, such as ``Reformatting CopyNode for Input Tensor 0 to ..``, lead to nothing.
+`` || ``. Layers of the engine, such as ``Reformatting CopyNode for Input Tensor 0 to ..``, lead to nothing.
 """
 
 from __future__ import annotations

@@ -32,7 +32,7 @@ def _done(code: int, step: str) -> None:
 
 
 def _read_copies() -> None:
-    """Have arrays of the file be copies: the toolkit writes into them, and ends where a Pad is before a Conv."""
+    """Have arrays of the file be copies: it writes into them, and ends where a Pad is before a Conv."""
     read = numpy_helper.to_array
     setattr(numpy_helper, "to_array", lambda *given, **named: np.array(read(*given, **named)))  # noqa: B010
 

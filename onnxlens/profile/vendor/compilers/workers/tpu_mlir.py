@@ -1,8 +1,8 @@
 """Has tpu-mlir compile an ONNX file and trace its cycle model: a script, see ``start.py``.
 
-The wheel expects the C library of its own build machine and PyTorch. Its programs get links to its other
-libraries alone, and where PyTorch is missing an empty module of that name: they import it and use it for
-PyTorch's own files.
+The wheel bundles the C library of the machine that it was built on, with which its programs crash on another:
+they get this system's. They import PyTorch, and use it for PyTorch's own files: where it is missing a module
+without parts is in its place.
 """
 
 from __future__ import annotations
@@ -19,30 +19,39 @@ from typing import Any
 
 import numpy as np
 
-OF_THE_SYSTEM = ("ld-linux", "libc.", "libdl.", "libm.", "libpthread.", "librt.")
+C_LIBRARY = ("libc.", "libdl.", "libm.", "libpthread.", "librt.")
 
-TORCH = "def __getattr__(name):\n    raise AttributeError(f'PyTorch is not installed: {name}')\n"
+TORCH = """
+class Tensor: ...
+def __getattr__(name):
+    raise (AttributeError if name[:2] == "__" else ImportError)("PyTorch is not installed: " + name)
+"""
+"""A module whose parts are missing: who tries to import one goes on without."""
 
 
 def _environment(root: Path) -> Mapping[str, str]:
     """Variables under which the tools find their programs, their packages and their libraries."""
-    libraries, packages = Path("libraries").absolute(), Path("packages").absolute()
-    for folder in (libraries, packages):
-        folder.mkdir()
-    bundled = root / "lib" / "third_party"
-    for path in bundled.iterdir():
-        if not path.name.startswith(OF_THE_SYSTEM):
-            (libraries / path.name).symlink_to(path)
+    bundled, packages = root / "lib" / "third_party", Path("packages").absolute()
+    packages.mkdir()
     if find_spec("torch") is None:
         (packages / "torch.py").write_text(TORCH, encoding="utf-8")
     python, programs = root / "python", root / "cross_toolchains" / "ppl_compile"
     paths: dict[str, list[Any]] = {
         "PATH": [root / "bin", python / "tools", python / "utils", os.environ.get("PATH", "")],
         "PYTHONPATH": [root, python, root / "customlayer" / "python", root.parent, packages],
-        "LD_LIBRARY_PATH": [root / "lib", root / "lib" / "capi", libraries],
+        "LD_LIBRARY_PATH": [root / "lib", root / "lib" / "capi", bundled],
+        "LD_PRELOAD": _of_the_system(bundled),
     }
     joined = {name: os.pathsep.join(map(str, each)) for name, each in paths.items()}
     return {**os.environ, **joined, "TPUC_ROOT": str(root), "PPL_PROJECT_ROOT": str(programs)}
+
+
+def _of_the_system(bundled: Path) -> list[Path]:
+    """This system's C library, part by part that is bundled: what is loaded already is not looked for."""
+    maps = Path("/proc/self/maps").read_text(encoding="utf-8")
+    own = next(Path(line.split()[-1]).parent for line in maps.splitlines() if line.endswith("/libc.so.6"))
+    parts = [own / path.name for path in bundled.glob("lib*.so.*") if path.name.startswith(C_LIBRARY)]
+    return [path for path in parts if path.is_file()]
 
 
 def _run(tool: str, arguments: Sequence[str], environment: Mapping[str, str]) -> None:
