@@ -9,6 +9,8 @@ instructions of a line.
 ``cycles`` of a layer are those in which nothing hides it: all cycles of BD, and of GDMA those in which BD
 does nothing. So the layers' cycles add up to the trace's own total, less the gaps in which neither works.
 ``compute_cycles`` and ``memory_cycles`` are those of each engine, hidden or not.
+
+There is no trace of the CV18xx: their final MLIR alone says which operations there are, and on which unit.
 """
 
 from __future__ import annotations
@@ -26,8 +28,17 @@ from onnxlens.specs.layers import LayerRecord, LayerReport
 
 TOOL = "tpu-mlir"
 
+TRACE, FINAL = r"compiler_profile_\d+\.txt", r"_final\.mlir"
+"""How the names of the files end."""
+
 INSTRUCTION = re.compile(r"(?P<op>\w+)_(?P<line>\d+)\|(?P<command>\w+)\|(?P<fields>[\w:.|-]+)")
 """One instruction of the trace: the operation, its line in the MLIR, the command, and ``s:0|e:3638|..``."""
+
+OPERATION = re.compile(r' = "tpu\.(?P<op>\w+)"\(')
+"""An operation of the final MLIR."""
+
+MOVES = frozenset({"Buffer", "Group", "Load", "Store", "Yield"})
+"""Those that only order or move what others compute."""
 
 TOTAL = re.compile(r"total_cycle:(\d+)")
 
@@ -63,12 +74,15 @@ class Operation:
 
 def _recognizes(given: Given) -> bool:
     if given.path.is_dir():
-        return bool(given.all_named(r"compiler_profile_\d+\.txt"))
-    return "ENGINE_BD" in given.head()
+        return bool(given.all_named(rf"{TRACE}|{FINAL}"))
+    return "ENGINE_BD" in given.head() or bool(given.all_named(FINAL))
 
 
 def _read(given: Given) -> LayerReport:
-    trace = given.one_named(r"compiler_profile_\d+\.txt", "an instruction trace of tpu-mlir")
+    finals = given.all_named(FINAL)
+    if finals and not given.all_named(TRACE):
+        return _untraced(given, finals[0])
+    trace = given.one_named(TRACE, "an instruction trace of tpu-mlir")
     lines = _trace(given, trace)
     meaning = given.names or _beside(given)
     operations = _meaning(given, meaning) if meaning else {}
@@ -101,6 +115,26 @@ def _beside(given: Given) -> Path | None:
         refuse(given.path, f"it has several final MLIR files ({names})", "give the one that the trace is of")
     locations = given.all_named(r"tensor_location\.json") if given.path.is_dir() else ()
     return next(iter((*finals, *locations)), None)
+
+
+def _untraced(given: Given, path: Path) -> LayerReport:
+    """The operations of a final MLIR, without figures."""
+    texts, operations = given.lines(path), _meaning(given, path)
+    records = tuple(
+        LayerRecord(
+            f"{match['op']}_{at}",
+            match["op"],
+            operations[at].tensors,
+            "cpu" if match["op"] == "GenericCpu" else "npu",
+            inputs=operations[at].inputs,
+            outputs=operations[at].outputs,
+        )
+        for at, text in enumerate(texts, 1)
+        if at in operations and (match := OPERATION.search(text)) and match["op"] not in MOVES
+    )
+    chip = CHIP.search(given.text(path))
+    note = "which unit runs each operation, and no cycles: tpu-mlir traces none for this chip"
+    return LayerReport(TOOL, records, chip=chip[1] if chip else "", notes=(note,))
 
 
 def _trace(given: Given, path: Path) -> Mapping[tuple[str, int], Line]:
