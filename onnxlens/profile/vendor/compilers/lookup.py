@@ -32,6 +32,8 @@ COMPILERS: Mapping[str, str] = MappingProxyType(
         "rknn": "rknn",
         "tpu-mlir": "tpu_mlir",
         "qnn": "qnn",
+        "scalesim": "scalesim",
+        "zigzag": "zigzag",
     }
 )
 """By name the module of this folder that has it, as ``COMPILER``; loaded when it is asked for."""
