@@ -11,7 +11,7 @@ from typing import Any
 from onnxlens.errors import UsageError
 from onnxlens.profile.vendor.compilers.child import WORKERS, run_worker
 from onnxlens.profile.vendor.compilers.exchange import result_of, write_arrays
-from onnxlens.profile.vendor.compilers.fused_names import own_names, parts_of
+from onnxlens.profile.vendor.compilers.fused_names import parts_of, with_own_names
 from onnxlens.profile.vendor.compilers.lookup import Compiler, CompileRequest, find_packages
 from onnxlens.profile.vendor.readers.lookup import read_report
 from onnxlens.specs.layers import LayerReport
@@ -91,7 +91,7 @@ def _compile(request: CompileRequest) -> LayerReport:
     report = read_report(folder / result["files"]["table"], "ethos-u", chip=request.chip)
     made = [f"of {request.given.name}"] if request.given else result["notes"]
     how = ", ".join((chosen["accelerator"], chosen["system"], chosen["memory"]))
-    records = tuple(replace(each, sources=own_names(source.graph, each)) for each in report.records)
+    records = with_own_names(source.graph, report.records)
     refused = dict(refusals(outcome.log.read_text("utf-8", "replace")))
     notes = (*report.notes, how, *made)
     return replace(report, records=records, version=result["version"], refused=refused, notes=notes)

@@ -82,7 +82,7 @@ class Network:
 
     inputs: Mapping[str, np.ndarray] = field(default_factory=lambda: {"image": np.ones((1, 3), np.float32)})
     traced_to: Path | None = None
-    graph: Any = field(default_factory=lambda: SimpleNamespace(nodes=()))
+    graph: Any = field(default_factory=lambda: SimpleNamespace(nodes=(), hierarchy=SimpleNamespace(paths=())))
 
     def traced(self, path: Path) -> Mapping[str, str]:
         self.traced_to = path
