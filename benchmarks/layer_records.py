@@ -1,7 +1,7 @@
 """Leading 2,000 records of tools back to a graph, against looking for the most alike name.
 
-Run by hand: ``python benchmarks/layer_records.py sd-unet.onnx [--out docs/benchmarks.md]``. Exits with 1 where
-a report takes a second or longer, or a record leads to the wrong module.
+Run by hand: ``python benchmarks/layer_records.py sd-unet.onnx [--out docs/benchmarks.md]``. Exits
+with 1 where a report takes a second or longer, or a record leads to the wrong module.
 """
 
 from __future__ import annotations
@@ -128,10 +128,10 @@ def _section(file: str, nodes: int, rows: Sequence[Row], named: Mapping[str, str
         f"python benchmarks/layer_records.py {file} --out docs/benchmarks.md",
         "```",
         "",
-        f"Up to {RECORDS:,} records onto the {nodes:,} nodes of {file}; less than {LIMIT_S:g} s was wanted for each report.",
-        "The other column is `difflib.get_close_matches` on the nodes' names, which is what is done without rules for",
-        "names. Seconds are of the processor, in one process; *right* is the share of records that lead to the module",
-        "of the node that they were made of.",
+        f"Up to {RECORDS:,} records onto the {nodes:,} nodes of {file}; less than {LIMIT_S:g} s was wanted",
+        "for each report. The other column is `difflib.get_close_matches` on the nodes' names, which is what",
+        "is done without rules for names. Seconds are of the processor, in one process; *right* is the share",
+        "of records that lead to the module of the node that they were made of.",
         "",
         f"Measured with {', '.join(f'{key} {value}' for key, value in named.items())}.",
         "",

@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from onnxlens.api.compile import list_compilers as list_compilers
     from onnxlens.api.export import export_graph as export_graph
     from onnxlens.api.extract import extract_module as extract_module
+    from onnxlens.api.file_form import FileForm as FileForm
+    from onnxlens.api.file_form import export_form as export_form
     from onnxlens.api.formula import formulas_of as formulas_of
     from onnxlens.api.formula import ledger_at as ledger_at
     from onnxlens.api.graphs import list_graphs as list_graphs
@@ -61,6 +63,7 @@ if TYPE_CHECKING:
     from onnxlens.api.schedule import ScheduleRequest as ScheduleRequest
     from onnxlens.api.schedule import schedule_graph as schedule_graph
     from onnxlens.api.schedule import write_gantt as write_gantt
+    from onnxlens.api.support import support_of as support_of
     from onnxlens.api.target import Settings as Settings
     from onnxlens.api.timings import read_timings as read_timings
     from onnxlens.api.traffic import traffic_of as traffic_of
@@ -68,6 +71,7 @@ if TYPE_CHECKING:
     from onnxlens.api.traffic import write_traffic_plot as write_traffic_plot
     from onnxlens.api.view import netron_picture as netron_picture
     from onnxlens.api.view import view_graph as view_graph
+    from onnxlens.api.workload import write_workload as write_workload
     from onnxlens.errors import OnnxlensError as OnnxlensError
     from onnxlens.pipeline.add_control import add_control as add_control
     from onnxlens.pipeline.bill import bill_of as bill_of
@@ -104,6 +108,7 @@ _NAMES = {
     "api.compile": ("compile_graph", "list_compilers"),
     "api.export": ("export_graph",),
     "api.extract": ("extract_module",),
+    "api.file_form": ("FileForm", "export_form"),
     "api.formula": ("formulas_of", "ledger_at"),
     "api.graphs": ("list_graphs",),
     "api.groups": ("with_facts", "with_groups"),
@@ -135,10 +140,12 @@ _NAMES = {
     "api.render": ("explore_graph", "flow_of", "read_groups", "render_graph", "render_pages"),
     "api.run": ("run_reference",),
     "api.schedule": ("ScheduleRequest", "schedule_graph", "write_gantt"),
+    "api.support": ("support_of",),
     "api.target": ("Settings",),
     "api.timings": ("read_timings",),
     "api.traffic": ("traffic_of", "with_traffic", "write_traffic_plot"),
     "api.view": ("netron_picture", "view_graph"),
+    "api.workload": ("write_workload",),
     "errors": ("OnnxlensError",),
     "pipeline.bill": ("bill_of", "bill_sweep", "write_bill_plot"),
     "pipeline.add_control": ("add_control",),

@@ -2,8 +2,9 @@
 
     PYTHONPATH=. python scripts/bill_formulas.py [GRAPH ..]
 
-Every graph is exported once, counted at fifteen sizes and held to the counts at all of them. A test compares
-the file with counts at other sizes.
+Every graph is exported once, counted at fifteen sizes and held to the counts at all of them. Where nodes
+vary, in the pooling of uniformer-seg, that part is exported at a few sizes of each kind. A test compares the
+file with counts at other sizes.
 """
 
 from __future__ import annotations
@@ -11,21 +12,29 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
+from functools import partial
+from itertools import product
 from typing import Any
+
+from torch import Tensor, nn
 
 from onnxlens.api.opened import OpenedTarget
 from onnxlens.pipeline.graph_costs import BYTES, COUNTS, FILE, LATENT_PIXELS
 from onnxlens.profile.chip.as_held import as_if_held
 from onnxlens.profile.chip.bound import Bounder, Held
 from onnxlens.profile.count.counting import count_nodes
-from onnxlens.profile.count.formula_fit import Fitter, Vector
+from onnxlens.profile.count.formula_fit import SPARE, Fitter, Vector
 from onnxlens.profile.count.ledger import build_ledger
 from onnxlens.profile.count.liveness import live_bytes
 from onnxlens.profile.count.working_sets import fixed_values, resident_bytes
 from onnxlens.profile.graph.graph import Graph
 from onnxlens.reference_model import catalog
+from onnxlens.reference_model.annotators.upernet import UniFormerSeg, UperHead
+from onnxlens.reference_model.catalog_entry import CatalogEntry, TensorTemplate
+from onnxlens.reference_model.config import UniFormerConfig, UperNetConfig
 from onnxlens.specs.chip import Chip, Figure
-from onnxlens.specs.formula import Polynomial
+from onnxlens.specs.formula import Polynomial, Powers, total
 from onnxlens.specs.roofline import ELEMENTWISE, TRANSCENDENTAL
 
 SIDES = (
@@ -41,6 +50,9 @@ WORDS = ("int64", "int32", "bool")
 """Types besides floats whose elementwise operations a chip may have a rate for."""
 
 Values = dict[str, Any]
+
+Rows = Mapping[str, Sequence[Any]]
+"""Figures by name: one formula, or those of floats and of all else; of what is alive a pair for each step."""
 
 
 def points(name: str, batch: int) -> Sequence[Mapping[str, int]]:
@@ -90,41 +102,145 @@ def _counting_chip(dtype: str) -> Chip:
 
 def formulas_of(name: str) -> Values:
     """What the file holds of a graph: the batches that the pipeline runs it at, each with its formulas."""
-    with OpenedTarget(name) as target:
-        batches = range(1, catalog.ENTRIES[name].default_batch + 1)
-        return {
-            "params": build_ledger(target.graph_at(points(name, 1)[0])).totals.params,
-            "batches": {str(batch): at_batch(target, name, batch) for batch in batches},
+    entry = catalog.ENTRIES[name]
+    counted = with_entry(f"{name}-unpooled", UNPOOLED) if entry.nodes_vary else name
+    with OpenedTarget(counted) as target:
+        batches = {
+            batch: at_batch(target, points(counted, batch)) for batch in range(1, entry.default_batch + 1)
         }
+    with OpenedTarget(name) as target:
+        params = build_ledger(target.graph_at(points(name, 1)[0])).totals.params
+    plain_batches = {str(batch): plain_rows(rows) for batch, rows in batches.items()}
+    found = {"params": params, "batches": plain_batches}
+    return {**found, "kinds": dict(kinds(batches[1]))} if entry.nodes_vary else found
 
 
-def at_batch(target: OpenedTarget, name: str, batch: int) -> Values:
-    """The formulas at one batch."""
-    sizes = points(name, batch)
-    first = counts_of(target.graph_at(sizes[0]), WORDS)
-    words = [word for word in WORDS if any(first[f"{u} {word}"] for u in (ELEMENTWISE, TRANSCENDENTAL))]
-    counted = [counts_of(target.graph_at(size), words) for size in sizes]
+class Pooling(nn.Module):
+    """The part of uniformer-seg whose nodes vary, by itself."""
+
+    def __init__(self, sides: tuple[int, ...]) -> None:
+        super().__init__()
+        self.decode_head = UperHead(UniFormerConfig().channels, UperNetConfig(pooled_sides=sides))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(B, 512, H/32, W/32), of the same shape."""
+        return self.decode_head.pooled(x)
+
+
+SEG = catalog.ENTRIES["uniformer-seg"]
+COARSEST, POOLED = (TensorTemplate(name, (UniFormerConfig().channels[-1],), 32) for name in ("map", "pooled"))
+UNPOOLED = replace(
+    SEG,
+    factory=partial(UniFormerSeg, UniFormerConfig(), UperNetConfig(pooled_sides=())),
+    nodes_vary=False,
+)
+POOLING, NO_POOLING = (
+    replace(
+        SEG, factory=partial(Pooling, sides), inputs=(COARSEST,), outputs=(POOLED,), nodes_vary=bool(sides)
+    )
+    for sides in (UperNetConfig().pooled_sides, ())
+)
+
+
+def with_entry(name: str, entry: CatalogEntry) -> str:
+    """The name, now of a graph of the catalog."""
+    catalog.ENTRIES = {**catalog.ENTRIES, name: entry}
+    return name
+
+
+KINDS: Mapping[int, Sequence[int]] = {
+    8: (8,),
+    24: (24,),
+    32: (32, 56, 80, 104, 128),
+    40: (16, 40, 64, 88, 112),
+    48: (48, 72, 96, 120, 144),
+}
+"""Sides of each kind, in rows of a latent."""
+
+
+def kinds(unpooled: Rows) -> Iterator[tuple[str, Values]]:
+    """By the kinds of rows and columns the formulas that differ from those unpooled.
+
+    What is alive does not: pooling has a 64th of the largest map's positions, and is never where most is.
+    """
+    with OpenedTarget(with_entry("no-pooling", NO_POOLING)) as target:
+        without = at_batch(target, points("no-pooling", 1))
+    with OpenedTarget(with_entry("pooling", POOLING)) as target:
+        for rows, columns in product(KINDS, repeat=2):
+            pooled = at_batch(target, few_points(rows, columns), spare=1)
+            changed = {
+                key: [
+                    total(each)
+                    for each in zip(unpooled[key], pooled[key], map(negative, without[key]), strict=True)
+                ]
+                for key in pooled
+                if pooled[key] != without[key]
+            }
+            yield f"{rows} {columns}", plain_rows(changed)
+
+
+def few_points(rows: int, columns: int) -> Sequence[Mapping[str, int]]:
+    """Sizes of two kinds: for (1, rows) x (1, columns, columns^2), the longer, and one to check with."""
+    sides = list(product(KINDS[rows], KINDS[columns]))
+    if len(sides) == 25:
+        sides = [sides[index] for index in (0, 1, 2, 5, 6, 7, 15, 18)]
+    return [
+        {"batch": 1, "height": LATENT_PIXELS * high, "width": LATENT_PIXELS * wide} for high, wide in sides
+    ]
+
+
+def negative(formula: Polynomial) -> Polynomial:
+    """What takes it away."""
+    return Polynomial({powers: -factor for powers, factor in formula.terms.items()})
+
+
+SQUARED = "columns^2"
+
+
+def at_batch(target: OpenedTarget, sizes: Sequence[Mapping[str, int]], spare: int = SPARE) -> Rows:
+    """The formulas that the counts at these sizes have; what is alive only where all have the same nodes."""
+    counted = [counts_of(target.graph_at(size), WORDS) for size in sizes]
     sides = {
         name: tuple(size.get(side, 0) // LATENT_PIXELS for size in sizes)
         for name, side in (("rows", "height"), ("columns", "width"))
     }
-    fitter = Fitter(sides)
+    most, groups = 2, [{"rows", "columns"}]
+    if (
+        spare < SPARE
+    ):  # windows are taken apart row by row, in each all of its columns; both by the same indices
+        sides[SQUARED] = tuple(columns * columns for columns in sides["columns"])
+        sides["longer"] = tuple(map(max, sides["rows"], sides["columns"]))
+        most, groups = 1, [*groups, {"rows", SQUARED}, {"longer"}]
+    open_sides = {name: values for name, values in sides.items() if len(set(values)) > 1}
+    fitter = Fitter(open_sides, spare)
 
     def fit(vector: Vector) -> Polynomial:
-        found = fitter.fit([frozenset(sides)], vector, 2)
+        found = fitter.fit([frozenset(group & open_sides.keys()) for group in groups], vector, most)
         if found is None:
-            raise SystemExit(f"{name}, batch {batch}: {vector} is no polynomial in rows and columns")
-        return found
+            raise SystemExit(f"{target.target}: {vector} is no polynomial in rows and columns")
+        return Polynomial({_with_square(powers): factor for powers, factor in found.terms.items()})
 
-    rows: Values = {}
+    rows: dict[str, Sequence[Any]] = {}
     for key in sorted(counted[0].keys() - {"live"}):
-        column = [each[key] for each in counted]
-        if isinstance(column[0], int):
-            rows[key] = plain(fit(tuple(column)))
+        column = [each[key] if isinstance(each[key], tuple) else (each[key],) for each in counted]
+        rows[key] = list(map(fit, zip(*column, strict=True)))
+    return rows if spare < SPARE else {**rows, "live": peaks(counted, fit)}
+
+
+def _with_square(powers: Powers) -> Powers:
+    """A product, the square of columns as one."""
+    return tuple(sorted(("columns", 2) if name == SQUARED else (name, power) for name, power in powers))
+
+
+def plain_rows(rows: Rows) -> Values:
+    """As in the file: without formulas of nothing, and a formula alone outside a list."""
+    found: Values = {}
+    for key, formulas in rows.items():
+        if key == "live":
+            found[key] = [[plain(each) for each in pair] for pair in formulas]
         else:
-            rows[key] = [plain(fit(each)) for each in zip(*column, strict=True)]
-    rows["live"] = [[plain(each) for each in pair] for pair in peaks(counted, fit)]
-    return {key: row for key, row in rows.items() if row}
+            found[key] = [plain(each) for each in formulas] if len(formulas) > 1 else plain(formulas[0])
+    return {key: row for key, row in found.items() if row}
 
 
 def peaks(counted: Sequence[Values], fit: Callable[[Vector], Polynomial]) -> Sequence[Sequence[Polynomial]]:
@@ -157,9 +273,8 @@ def plain(formula: Polynomial) -> Mapping[str, str]:
 
 
 def graphs() -> Iterator[str]:
-    """Those that the pipeline may run, and that have the same nodes at every size."""
-    kept = (name for name, entry in catalog.ENTRIES.items() if not entry.structure_only)
-    return (name for name in kept if not catalog.ENTRIES[name].nodes_vary)
+    """Those that the pipeline may run."""
+    return (name for name, entry in catalog.ENTRIES.items() if not entry.structure_only)
 
 
 def main(arguments: Sequence[str]) -> None:

@@ -20,6 +20,7 @@ from onnxlens.profile.vendor.compilers.lookup import (
     Compiler,
     CompileRequest,
     Found,
+    InDialect,
     compiler_of,
     named_python,
 )
@@ -87,7 +88,7 @@ def compile_graph(
     with own as it, keep as folder:
         it.require_weights()
         source = _Source(it)
-        ledger = it.ledger  # a file that is no graph is refused before any tool is run
+        ledger, _ = it.ledger, it.inputs  # what cannot be run is refused before any tool is
         compilations = []
         for run in runs:
             done = run.done(source, folder, ask.timeout_s, it.progress)
@@ -185,3 +186,11 @@ class _Source:
 
         self._it.progress("tracing the module", 0, 0)
         return write_traced(self._it, path)
+
+    def in_dialect(self, folder: Path, dialect: str) -> InDialect:
+        from onnxlens.api.file_form import Dialected
+        from onnxlens.profile.subgraph.one_file import write_one_file
+
+        change = Dialected(self.graph, dialect)
+        path = write_one_file(self._it.runnable_path, self.graph, folder / "model.onnx", change=change)
+        return InDialect(path, change.sources, change.unknown)

@@ -132,14 +132,14 @@ def render_pages(
             require_figures([page.flow for page in pages], color)
         it.progress("drawing", 0, 0)
     try:
-        return _write(linked_pages(pages, path.name), path.parent, color or DEFAULT_COLUMN)
+        return write_pages(linked_pages(pages, path.name), path.parent, color or DEFAULT_COLUMN)
     except ToolError as error:
         path = path.with_suffix(".dot")
-        _write(linked_pages(pages, path.name), path.parent, color or DEFAULT_COLUMN)
+        write_pages(linked_pages(pages, path.name), path.parent, color or DEFAULT_COLUMN)
         raise ToolError(f"{error}; wrote {path}") from error
 
 
-def _write(pages: Mapping[str, FlowGraph], folder: Path, color: str) -> Sequence[Path]:
+def write_pages(pages: Mapping[str, FlowGraph], folder: Path, color: str) -> Sequence[Path]:
     """Write each page into its file in the folder or below it; if one fails, none is written."""
     with ExitStack() as stack:
         stages = {

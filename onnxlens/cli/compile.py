@@ -28,6 +28,7 @@ from onnxlens.errors import UsageError
 from onnxlens.specs.compiled import CompileAsk
 
 if TYPE_CHECKING:
+    from onnxlens.api.target import Settings
     from onnxlens.cli.table import Table
     from onnxlens.reports.tables.render import TableFormat
     from onnxlens.specs.compiled import CompileReport
@@ -55,6 +56,11 @@ LEVELS = 2
     metavar="SECONDS",
     help="How long one run of a tool may take.",
 )
+@click.option(
+    "--support-only", is_flag=True, help="Compile nothing: what the tool takes, by a table of its runs."
+)
+@click.option("--support", metavar="FILE.toml", help="The same by a table of your own (docs/support-map.md).")
+@click.option("--plot", type=OutPath(), metavar="FILE.svg|.png", help="Draw what the table leaves out.")
 @click.option("--keep", type=OutPath(), metavar="DIR", help="Keep what the tools were given and wrote.")
 @with_layer_table
 @format_option("table", "json", "csv", "md")
@@ -69,6 +75,9 @@ def compile(  # noqa: A001 - the verb's name
     given: Mapping[str, Path],
     timeout_s: float,
     keep: Path | None,
+    support_only: bool,
+    support: str | None,
+    plot: Path | None,
     output_format: str,
     **options: Any,
 ) -> int:
@@ -80,10 +89,16 @@ def compile(  # noqa: A001 - the verb's name
     if listed:
         _list(paths, output_format)
         return 0
+    options["model"] = None  # --model vendor is of verbs that count
+    rows = taken(options)
+    if support_only or support:
+        _map(target, support or tools, plot, output_format, rows, settings_from(options))
+        return 0
+    if plot is not None:
+        raise UsageError("--plot draws what a table leaves out; add --support-only, or --support FILE.toml")
     if target is None or tools is None:
         raise UsageError("give a TARGET and --with TOOL; 'onnxlens compile --list' shows the tools")
-    options["model"] = None  # --model vendor is of verbs that count
-    table = table_from(taken(options), output_format, levels=LEVELS, by=None, computed=("--layers",))
+    table = table_from(rows, output_format, levels=LEVELS, by=None, computed=("--layers",))
     named = tuple(name.strip() for name in tools.split(",") if name.strip())
     ask = CompileAsk(named, chips, paths, given, timeout_s, keep)
     with (
@@ -102,14 +117,11 @@ def _print(report: CompileReport, table: Table, ledger: Ledger) -> None:
     """What came of each tool, and below it the rows of the graph; as CSV these alone."""
     from onnxlens.reports.tables.compiled import compile_document, compile_table
 
-    if table.output_format == "json":
-        print_result("json", partial(compile_document, report, ledger, table.query), str)
-        return
-    if table.output_format != "csv":
+    if table.output_format in ("table", "md"):
         print_text(compile_table(report, cast("TableFormat", table.output_format)))
         print_text("")
-    if any(each.report is not None for each in report.compilations):
-        table.print(ledger)
+    if table.output_format == "json" or any(each.report is not None for each in report.compilations):
+        table.print(ledger, partial(compile_document, report, ledger, table.query))
 
 
 def _list(paths: Mapping[str, Path], output_format: str) -> None:
@@ -117,3 +129,23 @@ def _list(paths: Mapping[str, Path], output_format: str) -> None:
 
     states = onnxlens.list_compilers(paths)
     print_result(output_format, partial(compilers_document, states), partial(compilers_table, states))
+
+
+def _map(
+    target: str | None,
+    table: str | None,
+    plot: Path | None,
+    output_format: str,
+    rows: Mapping[str, Any],
+    settings: Settings,
+) -> None:
+    from onnxlens.reports.tables.support import support_document, support_table
+
+    if target is None or table is None:
+        raise UsageError("give a TARGET, and --with TOOL or --support FILE.toml")
+    if others := [name for name, given in rows.items() if given and name != "depth"]:
+        raise UsageError(f"--{others[0].replace('_', '-')} is of layers that are compiled; leave it out")
+    with progress.shown(f"compile {target}") as show:
+        report = onnxlens.support_of(target, table, settings, plot=plot, progress=show)
+    text = partial(support_table, report, depth=rows.get("depth"))
+    print_result(output_format, partial(support_document, report), text)

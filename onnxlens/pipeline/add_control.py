@@ -43,6 +43,8 @@ def add_control(source: Path | str, out: Path | str, seed: int = 0, progress: Pr
         CheckpointError: ``source`` is no such checkpoint, or has a ControlNet already.
         UsageError: ``out`` has another suffix, or cannot be written.
     """
+    if not Path(source).exists():
+        raise CheckpointError(f"{source}: no such file; give a checkpoint of Stable Diffusion 1.5")
     path, target = checkpoint_file(Path(source)), Path(out)
     if target.suffix not in SUFFIXES:
         raise UsageError(f"{target}: a checkpoint is written as {', '.join(SUFFIXES)}; choose one of them")

@@ -2,7 +2,8 @@
 
 ``formulas.json`` is made by scripts/bill_formulas.py: for each batch that the pipeline runs a graph at,
 polynomials in the rows and columns of its picture's latent, height/8 and width/8. They hold where both sides
-are multiples of 64 pixels, of OpenPose's networks of 8. Bytes are those of floats, as their number, and all
+are multiples of 64 pixels, of OpenPose's networks of 8; of a graph whose nodes vary some hang on
+what ``side_kind`` says of rows and columns. Bytes are those of floats, as their number, and all
 others; what is alive is the largest of several such pairs.
 """
 
@@ -68,13 +69,22 @@ class GraphFormulas:
 
 
 @cache
-def graph_formulas() -> Mapping[tuple[str, int], GraphFormulas]:
-    """The formulas of every graph, by its name and batch."""
+def graph_formulas() -> Mapping[tuple[str | int, ...], GraphFormulas]:
+    """The formulas of every graph, by its name and batch, and where its nodes vary by two kinds of sides."""
     return {
-        (name, int(batch)): _read({**entry, **formulas})
+        (name, int(batch), *map(int, kinds.split())): _read({**entry, **formulas, **changed})
         for name, entry in json.loads(FILE.read_text(encoding="utf-8")).items()
         for batch, formulas in entry["batches"].items()
+        for kinds, changed in entry.get("kinds", {"": {}}).items()
     }
+
+
+def side_kind(size: int) -> int:
+    """Rows or columns at which a map of a fourth is averaged to grids of 1, 2, 3 and 6 in the same way.
+
+    At 8 and 24 a grid is as large as the map; from 32 on windows repeat with 24, the grid of 6 at once.
+    """
+    return size if size in (8, 24) else 32 + (size - 32) % 24
 
 
 COUNTS = ("macs", "vector_ops", "special_ops")
@@ -126,14 +136,10 @@ def cost_of(call: Call, dtype: str, chips: Mapping[str, Chip]) -> tuple[GraphCos
     dtype = dtype or FLOAT
     if DTYPE_BITS[dtype] % BYTE_BITS:
         raise UsageError(f"--as-dtype {dtype}: a bill is in whole bytes; 'onnxlens profile' takes it")
-    formulas = graph_formulas().get((call.graph, call.batch))
-    if formulas is None:
-        raise UsageError(
-            f"{call.graph}: its nodes vary with the size of the picture, so that it has no formula and no "
-            "bill; take another --kind, whose ControlNet costs the same, and 'onnxlens profile "
-            f"{call.graph} --height {call.height} --width {call.width}' for this annotator"
-        )
-    sizes = {"rows": (call.height or 0) // LATENT_PIXELS, "columns": (call.width or 0) // LATENT_PIXELS}
+    rows, columns = ((side or 0) // LATENT_PIXELS for side in (call.height, call.width))
+    sizes = {"rows": rows, "columns": columns, "longer": max(rows, columns)}
+    known, key = graph_formulas(), (call.graph, call.batch)
+    formulas = known[key] if key in known else known[*key, side_kind(rows), side_kind(columns)]
     bounds, limits, notes = {}, {}, []
     for label, chip in chips.items():
         found = dict(_limits(formulas, chip, sizes, dtype))

@@ -167,6 +167,7 @@ COSTS: Mapping[str, Cost] = MappingProxyType(
         "fused_write_bytes": Cost("fused written", short_bytes, measured_by="fusion"),
         "spilled_bytes": Cost("spilled", short_bytes, measured_by="on-chip"),
         "sram_bytes": Cost("memory on the chip", short_bytes, "max", "fusion"),
+        "off_percent": Cost("operators left out", "{:.0f} %".format, "none", head="left out"),
     }
 )
 """By the ledger's name."""

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from onnxlens.cli.progress import shown
 from onnxlens.errors import OnnxlensError
+from reference_report.pipeline_costs import write_pipeline
 from reference_report.report import write_figures, write_peer_tables, write_pictures, write_tables
 
 FOLDER = Path(__file__).parents[2] / "reports"
@@ -23,6 +24,9 @@ def main() -> int:
         "--pictures", action="store_true", help="draw the data flow of every graph too (needs Graphviz)"
     )
     parser.add_argument(
+        "--pipeline", action="store_true", help="schedule and train a step too, and draw the plots"
+    )
+    parser.add_argument(
         "--onnx-tool", action="store_true", help="have onnx-tool read every graph (7 GB of memory)"
     )
     chosen = parser.parse_args()
@@ -32,6 +36,8 @@ def main() -> int:
                 write_peer_tables(FOLDER, report)
             if chosen.figures:
                 write_figures(FOLDER, report)
+            if chosen.pipeline:
+                write_pipeline(FOLDER, report)
             if chosen.pictures:
                 write_pictures(FOLDER, report)
             report("counting", 0, 0)

@@ -42,10 +42,13 @@ def _counted_once(graph: str, pixels: int | None, batch: int | None) -> tuple[Le
     return profile_with_flow(graph, Settings(opset=OPSET, batch=batch, height=pixels, width=pixels))
 
 
-def write_tables(folder: Path, peers: Path, count: Counter = weightless_ledger) -> None:
-    """The page and the CSV files into ``folder``; onnx-tool's totals come from its tables in ``peers``."""
+def write_tables(folder: Path, committed: Path, count: Counter = weightless_ledger) -> None:
+    """The page and the CSV files into ``folder``.
+
+    What is slow to make is read in ``committed``: onnx-tool's tables, those of overlap and of training.
+    """
     folder.mkdir(parents=True, exist_ok=True)
-    for name, text in document_report(Evidence(count, _peer_totals(peers))).items():
+    for name, text in document_report(Evidence(count, _peer_totals(committed)), committed).items():
         (folder / name).write_text(text, encoding="utf-8")
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 import onnxlens
+from tests import small_catalog
 
 BOUNDS = {
     "openpose-body": 1e-5,
@@ -28,8 +29,9 @@ def test_onnx_runtime_agrees_with_pytorch(graph: str) -> None:
         assert output.reference_max_abs > 0
 
 
-def test_a_requested_tolerance_overrides_that_of_the_graph() -> None:
-    settings = onnxlens.Settings(height=32, width=32)
-    report = onnxlens.check_graph("midas-dpt-hybrid", settings, tolerance=1e-9)
-    assert [output.tolerance for output in report.outputs] == [1e-9]
+def test_a_requested_tolerance_overrides_that_of_the_graph(monkeypatch: pytest.MonkeyPatch) -> None:
+    small_catalog.install(monkeypatch, tolerance=0.5)
+    assert [output.tolerance for output in onnxlens.check_graph("first").outputs] == [0.5]
+    report = onnxlens.check_graph("first", tolerance=1e-12)
+    assert [output.tolerance for output in report.outputs] == [1e-12]
     assert not report.passed

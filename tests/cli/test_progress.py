@@ -108,6 +108,9 @@ def test_what_was_shown_is_erased_at_the_end(terminal: Terminal) -> None:
     assert terminal.getvalue().endswith("\x1b[1A\x1b[2K\x1b[1A\x1b[2K")
 
 
+PROFILED = ["loading the graph", "counting"]
+
+
 def seconds_left_out(text: str) -> list[str]:
     return re.sub(r" \d+\.\d s$", "", text, flags=re.M).splitlines()
 
@@ -148,13 +151,17 @@ def test_a_step_that_failed_is_not_reported_as_finished() -> None:
 
 
 def test_lines_appear_in_a_shell_and_none_with_quiet(tmp_path: Path) -> None:
-    arguments = ("export", TARGET, "--weights", "none", "--out", str(tmp_path))
+    def said(*arguments: str) -> list[str]:
+        done = subprocess.run([*PROGRAM, *arguments], cwd=ROOT, capture_output=True, text=True, check=True)
+        return seconds_left_out(done.stderr)
+
+    export = f"onnxlens: export {TARGET}: "
     steps = ["tracing", "simplifying", "checking"]
-    for quiet, expected in (((), steps), (("--quiet",), []), (("-q",), [])):
-        done = subprocess.run(
-            [*PROGRAM, *arguments, *quiet], cwd=ROOT, capture_output=True, text=True, check=True
-        )
-        assert seconds_left_out(done.stderr) == [f"onnxlens: export {TARGET}: {step}" for step in expected]
+    out = ("--weights", "none", "--out", str(tmp_path))
+    assert said("export", TARGET, *out) == [export + step for step in steps]
+    (file,) = map(str, tmp_path.glob("*.onnx"))
+    assert said("profile", file) == [f"onnxlens: profile {file}: {step}" for step in PROFILED]
+    assert said("profile", file, "--quiet") == said("profile", file, "-q") == []
 
 
 def test_a_run_at_a_terminal_names_its_graph_and_prints_its_table_apart(

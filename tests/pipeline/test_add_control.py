@@ -92,4 +92,6 @@ def test_what_is_no_stable_diffusion_is_refused_and_nothing_is_written(
     with pytest.raises(UsageError, match=r"x.bin: a checkpoint is written as .safetensors, .pth"):
         api.add_control(written(small, tmp_path / "sd.ckpt"), tmp_path / "x.bin")
     assert [path.name for path in tmp_path.iterdir()] == ["sd.ckpt"]
-    assert onnxlens("add-control", tmp_path / "no.ckpt", tmp_path / "x.ckpt").code == 2
+    outcome = onnxlens("add-control", tmp_path / "no.ckpt", tmp_path / "x.ckpt")
+    assert outcome.code == 2
+    assert outcome.err.endswith("no.ckpt: no such file; give a checkpoint of Stable Diffusion 1.5\n")

@@ -32,7 +32,7 @@ CONTROLNET, UNET = 141_645_987_840, 401_636_720_640
 """MACs at batch 1 and 512 x 512, as two independent derivations have them."""
 
 DECODER, ENCODER, CLIP = 1_257_259_466_752, 558_329_233_408, 6_649_251_840
-BODY_184, HAND_368, HED = 33_983_501_696, 103_187_671_040, 80_210_296_832
+BODY_184, HAND_368, HED, SEG = 33_983_501_696, 103_187_671_040, 80_210_296_832, 234_092_888_064
 
 Counts = Mapping[tuple[str, int], int]
 
@@ -127,6 +127,17 @@ def test_openpose_looks_for_the_body_once_and_for_each_hand_at_four_scales() -> 
     assert one_hand == HAND_368 * 15 // 2 == 773_907_532_800
     assert bill.total.macs == bill_of().total.macs + BODY_184 + 2 * one_hand
     assert len(bill_of(BillRequest(("openpose",), hands=0)).stages) == len(bill.stages) - 4
+
+
+def test_seg_costs_its_network_at_the_pictures_size_once() -> None:
+    (first, *_) = bill_of(BillRequest(("seg",))).stages
+    # 234,092,888,064 at 512 x 512, as derived module by module in tests/reference_model
+    assert (first.call.graph, first.call.height, first.cost.macs) == ("uniformer-seg", 512, SEG)
+    assert bill_of(BillRequest(("seg",))).total.macs == bill_of().total.macs + SEG
+    sizes = [{"height": 64 * side, "width": 64 * (side + 1)} for side in range(1, 7)]
+    swept = bill_sweep(BillRequest(("seg",)), {"size": sizes})
+    per_pixel = [each.stages[0].cost.macs / (each.request.height * each.request.width) for each in swept]
+    assert per_pixel[1:] == sorted(per_pixel[1:])  # attention of all to all, once pooling is little
 
 
 def test_the_documents_totals_are_of_one_step_and_twice_their_macs() -> None:
@@ -239,7 +250,6 @@ def test_a_picture_of_more_graphs_than_colors_shows_those_of_least_work_as_one(t
         (("--size", "500"), "size 500: ControlNet and UNet take multiples of 64 pixels; give 448 or 512"),
         (("--size", "0"), "size 0: expected 64 to 16384"),
         (("--size", "5x5x5"), "'5x5x5' is no size, such as 512 or 512x768"),
-        (("--kind", "seg"), "uniformer-seg: its nodes vary with the size of the picture, so that it has no"),
         (("--kind", "fog"), "'fog' is none of canny, hed"),
         (("--kind", "canny,hed", "--controls", "3"), "--kind names 2 ControlNets, and --controls 3"),
         (("--controls", "-1"), "-1 is not in the range"),

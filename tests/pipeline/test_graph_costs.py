@@ -12,7 +12,7 @@ from onnxlens.api.hardware import chip_of, with_bounds
 from onnxlens.api.memory import memory_plan
 from onnxlens.api.opened import OpenedTarget
 from onnxlens.api.target import Settings
-from onnxlens.pipeline.graph_costs import FILE, cost_of
+from onnxlens.pipeline.graph_costs import FILE, cost_of, side_kind
 from onnxlens.profile.count.working_sets import with_working_sets
 from onnxlens.specs.bill import Call
 
@@ -21,6 +21,16 @@ SIZES: Mapping[str, tuple[int, int]] = {
     "vae-decoder": (64, 192), "midas-dpt-hybrid": (384, 448),
 }  # fmt: skip
 """Sizes whose areas are none of those that the formulas were made at; 320 x 576 of all others."""
+
+VARIES = "uniformer-seg"
+VARIED = [
+    (64 * high, 64 * wide)
+    for high, wide in (
+        (1, 1), (1, 3), (3, 3), (1, 13), (14, 1), (3, 15), (13, 3), (2, 15), (13, 16), (14, 17), (15, 18),
+        (16, 14), (17, 15), (18, 13), (30, 32),
+    )
+]  # fmt: skip
+"""Sizes of each kind of sides; but for the first three none that formulas were made at."""
 
 FAST = ("mlsd-tiny",)
 GRAPHS = [
@@ -37,12 +47,28 @@ def test_the_file_is_what_the_script_makes(name: str) -> None:
     assert json.loads(FILE.read_text())[name] == bill_formulas.formulas_of(name)
 
 
+def test_sides_are_of_the_kinds_that_are_exported() -> None:
+    for kind, sides in bill_formulas.KINDS.items():
+        assert {side_kind(side) for side in sides} == {kind}
+    assert {side_kind(8 * side) for side in range(1, 300)} == bill_formulas.KINDS.keys()
+
+
 @pytest.mark.parametrize("name", GRAPHS)
 def test_formulas_are_the_counts_of_a_true_export(name: str) -> None:
     height, width = (None, None) if name == "clip-text" else SIZES.get(name, (320, 576))
-    batch = json.loads(FILE.read_text())[name]["batches"].keys()
-    settings = Settings(batch=len(batch), height=height, width=width)
-    call = Call("unet", name, name, len(batch), height, width, 1, 1)
+    require_counts(name, len(json.loads(FILE.read_text())[name]["batches"]), height, width)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("height", "width"), VARIED)
+def test_formulas_of_nodes_that_vary_are_the_counts_of_a_true_export(height: int, width: int) -> None:
+    require_counts(VARIES, 1, height, width)
+
+
+def require_counts(name: str, batch: int, height: int | None, width: int | None) -> None:
+    """Compare all that formulas give with an export at the size."""
+    settings = Settings(batch=batch, height=height, width=width)
+    call = Call("unet", name, name, batch, height, width, 1, 1)
     chips = {"h200": chip_of("h200"), "ethos-u85-1024": chip_of("ethos-u85-1024")}
     with OpenedTarget(name, settings) as target:
         totals = target.ledger.totals

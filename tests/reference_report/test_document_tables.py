@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
@@ -21,6 +22,8 @@ from reference_report.tables.evidence import (
 from reference_report.tables.page import document_report
 from reference_report.tables.printed import ANNOTATORS, PrintedAnnotator
 from tests.reports.ledgers import FEATURES, LOGITS, MODULES, NODES, ledger
+
+REPORTS = Path(__file__).parents[2] / "reports"
 
 
 @pytest.mark.parametrize(
@@ -134,7 +137,7 @@ def test_onnx_tools_counts_add_up_only_where_none_is_missing() -> None:
 
 
 def test_every_row_of_the_page_has_the_cells_of_its_table() -> None:
-    texts = document_report(Evidence(lambda graph, pixels: ledger(), {}))
+    texts = document_report(Evidence(lambda graph, pixels: ledger(), {}), REPORTS)
     assert "not computed here: onnx-tool's tables are missing" in texts["README.md"]
     assert len(texts["annotators.csv"].splitlines()) == 1 + len(ANNOTATORS)
     for block in texts["README.md"].split("\n\n"):

@@ -21,7 +21,7 @@ from onnxlens.reports.drawing.title import description, heading
 from onnxlens.specs.flow import FlowGraph
 from reference_report.figures.figures import FLOWS, Sources, figure
 from reference_report.report import deepest_flow, weightless_ledger
-from reference_report.tables.figures import FIGURES, Figure
+from reference_report.tables.figures import FIGURES, PLOTS, Figure
 from tests.reports.drawing.readable import require_readable
 
 REPORTS = Path(__file__).parents[2] / "reports"
@@ -35,11 +35,12 @@ def sources() -> Sources:
 
 def test_the_report_lists_exactly_the_figures_that_are_made() -> None:
     assert [listed.name for listed in FIGURES] == list(FLOWS)
-    assert {path.stem for path in (REPORTS / "figures").iterdir()} == set(FLOWS)
+    plots = {listed.name for listed in PLOTS}
+    assert {path.stem for path in (REPORTS / "figures").iterdir()} == set(FLOWS) | plots
 
 
 def test_every_committed_figure_is_of_a_size_for_a_page() -> None:
-    for listed in FIGURES:
+    for listed in (*FIGURES, *PLOTS):
         assert (REPORTS / listed.file).stat().st_size < 300_000, listed.name
         _, _, width, height = map(
             float, ElementTree.parse(REPORTS / listed.file).getroot().attrib["viewBox"].split()

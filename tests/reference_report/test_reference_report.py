@@ -13,7 +13,8 @@ from reference_report.tables.other_tables import TABLE_GRAPHS
 
 REPORTS = Path(__file__).parents[2] / "reports"
 TABLES = (
-    "README.md", "annotators.csv", "control.csv", "sizes.csv", "training.csv", "scenarios.csv", "graphs.csv"
+    "README.md", "annotators.csv", "control.csv", "sizes.csv", "training.csv", "bill-canny.csv",
+    "bill-openpose.csv", "scenarios.csv", "graphs.csv",
 )  # fmt: skip
 STALE = "stale: run scripts/reference_report.sh"
 

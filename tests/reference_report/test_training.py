@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 
+from onnxlens import TrainingRequest, training_cost
 from onnxlens.profile.flow.collapse import collapsed
 from onnxlens.profile.flow.deepest import DeepestFlow
 from onnxlens.profile.flow.group import grouped
@@ -11,9 +14,19 @@ from onnxlens.profile.flow.group_file import read_groups
 from onnxlens.reference_model.catalog import groups_file
 from onnxlens.specs.flow import FlowEdge, FlowGraph, FlowNode
 from onnxlens.specs.tensor import TensorSpec
-from reference_report.figures.figures import STEP_DEPTH
-from reference_report.figures.training import MODES, Trained, links, trained, training_flow, used_links
-from reference_report.report import deepest_flow
+from onnxlens.specs.training import MODES as PUBLISHED
+from onnxlens.specs.training import TrainingMode
+from reference_report.figures.figures import STEP_DEPTH, Sources, figure
+from reference_report.figures.training import (
+    MODES,
+    Mode,
+    Trained,
+    links,
+    trained,
+    training_flow,
+    used_links,
+)
+from reference_report.report import deepest_flow, weightless_ledger
 
 MIDDLE, LOCKED, UNLOCKED = MODES
 UNET = "model.diffusion_model"
@@ -90,6 +103,33 @@ def test_a_control_that_is_not_used_is_not_drawn_and_the_notes_say_how_many_are(
     assert flow.notes[1].startswith("controls used: 1 of 2")
     assert flow.notes[2].startswith("to 2 of the trained params no gradient arrives")
     assert len(training_flow(step(), LOCKED).notes) == 2
+
+
+def within(path: str, box: str) -> bool:
+    """Whether a module is of a box: ``input_blocks.1..3`` is of three."""
+    if span := re.fullmatch(r"(.*)\.(\d+)\.\.(\d+)", box):
+        parent, first, last = span.groups()
+        return any(within(path, f"{parent}.{index}") for index in range(int(first), int(last) + 1))
+    return path == box or path.startswith(f"{box}.")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("mode", "published"), zip(MODES, PUBLISHED, strict=True))
+def test_a_box_shows_what_a_recorded_step_trains_in_it(mode: Mode, published: TrainingMode) -> None:
+    """Box by box what ``onnxlens training`` counts, which knows nothing of the graph's data flow."""
+    found = figure(mode.name, Sources(deepest_flow, weightless_ledger))
+    (cost,) = training_cost("control-ldm", request=TrainingRequest((published,))).costs
+    modules = {each.path: each for each in cost.modules}
+    own = {
+        path: each.reached_params
+        - sum(modules[child].reached_params for child in modules if child.rpartition(".")[0] == path)
+        for path, each in modules.items()
+        if path
+    }
+    boxes = [node for node in found.nodes if node.kind == "module"]
+    shown = {node.path: node.params for node in boxes}
+    assert shown == {box: sum(n for path, n in own.items() if within(path, box)) for box in shown}
+    assert sum(shown.values()) == cost.totals.reached_params
 
 
 @pytest.mark.slow

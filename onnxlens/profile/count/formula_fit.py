@@ -24,9 +24,10 @@ Vector = tuple[int, ...]
 class Fitter:
     """Finds polynomials in names whose values at some points are known."""
 
-    def __init__(self, values: Mapping[str, Vector]) -> None:
-        """With the values of the names at the points, those at small sizes first."""
+    def __init__(self, values: Mapping[str, Vector], spare: int = SPARE) -> None:
+        """With the values of the names at the points, those at small sizes first, ``spare`` to check with."""
         self.values = dict(values)
+        self._spare = spare
         self._bases: dict[tuple[frozenset[frozenset[str]], int], _Basis | None] = {}
         self._found: dict[tuple[frozenset[frozenset[str]], Vector, int], Polynomial | None] = {}
 
@@ -63,7 +64,7 @@ class Fitter:
             key = (groups, degree)
             if key not in self._bases:
                 products = {each for names in groups for each in _powers(sorted(names), degree)} | {()}
-                usable = len(products) <= min(MOST_TERMS, len(values) - SPARE)
+                usable = len(products) <= min(MOST_TERMS, len(values) - self._spare)
                 ordered = sorted(products, key=lambda powers: (sum(power for _, power in powers), powers))
                 self._bases[key] = _Basis(ordered, self.values) if usable else None
             basis = self._bases[key]

@@ -2,22 +2,30 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 import onnx
-from onnx.external_data_helper import load_external_data_for_model
 
 from onnxlens.errors import UsageError
 from onnxlens.profile.graph.graph import Graph
 from onnxlens.profile.graph.loading.model_file import read_model
 from onnxlens.profile.graph.loading.protobuf import label_of
 from onnxlens.profile.subgraph.extractor import typed
+from onnxlens.profile.subgraph.weight_files import (
+    ONE_FILE_BYTES,
+    from_folder,
+    stored_bytes,
+    write_with_weights,
+)
+from onnxlens.specs.manifest import data_path_of
 
-MOST_BYTES = 2**31 - 1
-"""Of a protobuf."""
+Change = Callable[[onnx.ModelProto], onnx.ModelProto]
 
 
-def write_one_file(path: Path, graph: Graph, out: Path, producer: str = "") -> Path:
+def write_one_file(
+    path: Path, graph: Graph, out: Path, producer: str = "", change: Change | None = None
+) -> Path:
     """Write the graph in ``path`` as ``out``, at the sizes of ``graph``.
 
     Args:
@@ -25,16 +33,13 @@ def write_one_file(path: Path, graph: Graph, out: Path, producer: str = "") -> P
         graph: the same, loaded: types and shapes of all values are written as it knows them.
         out: the new file.
         producer: the name that the file says it is produced by; "" for that of the file.
+        change: what is done to the graph in between, while its weights are not read.
 
     Raises:
         UsageError: it would be larger than a protobuf can be.
+        CheckpointError: the weights cannot be read.
     """
-    model = read_model(path)
-    for node in model.graph.node:
-        node.name = label_of(node)
-    _write_types(model.graph, graph)
-    model.producer_name = producer or model.producer_name
-    return save_whole(model, path, out)
+    return save_whole(prepared(path, graph, producer, change), path, out)
 
 
 def save_whole(model: onnx.ModelProto, path: Path, out: Path) -> Path:
@@ -42,15 +47,25 @@ def save_whole(model: onnx.ModelProto, path: Path, out: Path) -> Path:
 
     Raises:
         UsageError: it would be larger than a protobuf can be.
+        CheckpointError: the weights cannot be read.
     """
-    load_external_data_for_model(model, str(path.parent))
-    if model.ByteSize() > MOST_BYTES:
+    if (size := stored_bytes(model)) > ONE_FILE_BYTES:
         raise UsageError(
-            f"{path}: has {model.ByteSize() / 2**30:.1f} GiB, more than the 2 GiB of one file; "
+            f"{path}: has {size / 2**30:.1f} GiB, more than the 2 GiB of one file; "
             "take a smaller graph, or one module of it ('onnxlens extract')"
         )
-    out.write_bytes(model.SerializeToString())
+    write_with_weights(model, out, data_path_of(out), from_folder(path.parent))
     return out
+
+
+def prepared(path: Path, graph: Graph, producer: str = "", change: Change | None = None) -> onnx.ModelProto:
+    """The same as a model; weights that are in a data file are still referenced there."""
+    model = read_model(path)
+    for node in model.graph.node:
+        node.name = label_of(node)
+    _write_types(model.graph, graph)
+    model.producer_name = producer or model.producer_name
+    return model if change is None else change(model)
 
 
 def _write_types(proto: onnx.GraphProto, graph: Graph) -> None:

@@ -11,17 +11,17 @@ from functools import cached_property
 from itertools import pairwise
 from math import prod
 
-from onnxlens.profile.vendor.finding import Led
+from onnxlens.profile.graph.node_view import ValueView
+from onnxlens.profile.vendor.finding import Led, Operators
+from onnxlens.profile.vendor.names import Naming
 from onnxlens.profile.vendor.places import Places
 from onnxlens.specs.layers import LayerRecord
 
-BY_MACS, BY_SHAPE, BY_OPERATOR = 0.9, 0.8, 0.5
-"""How sure a match is: by MACs, of a run of nodes together; by operator and size; by operator alone."""
+BY_MACS, BY_SHAPE, BY_PLACE, BY_OPERATOR = 0.9, 0.8, 0.7, 0.5
+"""How sure a match is: by MACs of a run of nodes, by operator and size, by place and size, by operator."""
 
 MOST_STEPS = 20_000
 """Of the search for runs; more only where many records have equal MACs."""
-
-Operators = frozenset[str] | None
 
 
 def aligned(
@@ -219,6 +219,28 @@ def _by_order(
                 modules = {places.graph.module_of(node) for node in alike}
                 if len(alike) == waiting[theirs[at]] or len(modules) == 1:
                     yield order[at], nodes[position]
+
+
+def beside(places: Places, records: Sequence[LayerRecord], led: Sequence[Led], naming: Naming) -> list[Led]:
+    """Lead what a tool inserts beside a layer to that layer's costliest node, if it has as many elements."""
+    found = list(led)
+    costs = places.costs
+    for index, record in enumerate(records):
+        for pattern, near in ((naming.precedes, index + 1), (naming.follows, index - 1)):
+            served = (*led[near].nodes, *led[near].covered) if 0 <= near < len(led) else ()
+            if led[index].nodes or pattern is None or pattern.fullmatch(record.op_type) is None or not served:
+                continue
+            views = [places.graph.nodes[node].view for node in served]
+            values = [value for view in views for value in (view.inputs if near > index else view.outputs)]
+            sizes = {value.elements for value in values if value is not None and _is_sized(value)}
+            if record.outputs and prod(record.outputs[0]) in sizes:
+                costliest = max(served, key=lambda node: (costs[node].macs, costs[node].moved_bytes, node))
+                found[index] = Led((costliest,), "aligned", BY_PLACE)
+    return found
+
+
+def _is_sized(value: ValueView) -> bool:
+    return value.shape is not None and all(isinstance(size, int) for size in value.shape)
 
 
 def common(one: Sequence[Hashable], other: Sequence[Hashable]) -> list[tuple[int, int]]:

@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from math import fsum
 
 from onnxlens.profile.graph.graph import Graph
-from onnxlens.profile.vendor.alignment import aligned
+from onnxlens.profile.vendor.alignment import aligned, beside
 from onnxlens.profile.vendor.chains import with_chains
 from onnxlens.profile.vendor.finding import Finder, Led
 from onnxlens.profile.vendor.names import Naming, naming_of
@@ -42,7 +42,8 @@ def attribute(
     computing = [index for index, record in enumerate(records) if _computes(record, led[index], naming)]
     turns = range(len(graph.nodes)) if naming.order == "execution" else places.from_outputs
     led = aligned(places, records, operators, led, order=computing, turns=turns)
-    led = with_chains(places, records, led, computing=computing, fused_zero=naming.fused_zero)
+    led = with_chains(places, records, operators, led, computing=computing, fused_zero=naming.fused_zero)
+    led = beside(places, records, led, naming)
     weigh = _Weights(costs, bounds_s)
     matches = tuple(_match(graph, record, each, weigh) for record, each in zip(records, led, strict=True))
     return ToolCosts(

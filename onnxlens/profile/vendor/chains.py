@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence, Set
 from dataclasses import replace
 
-from onnxlens.profile.vendor.finding import Led
+from onnxlens.profile.vendor.finding import Led, Operators
 from onnxlens.profile.vendor.places import Places
 from onnxlens.specs.layers import LayerRecord
 
@@ -13,6 +13,7 @@ from onnxlens.specs.layers import LayerRecord
 def with_chains(
     places: Places,
     records: Sequence[LayerRecord],
+    operators: Sequence[Operators],
     led: Sequence[Led],
     *,
     computing: Sequence[int],
@@ -20,13 +21,14 @@ def with_chains(
 ) -> list[Led]:
     """Add to each record the nodes that no other one has and that its own chain of nodes leads to.
 
-    1. Backwards: what only nodes of the record read is its own. It takes one product at most.
+    1. Backwards: what only nodes of the record read is its own. Of products it takes one, and only if its
+       operator is one, or if the product is fused away.
     2. Forwards: what alone reads a node of the record, and nothing that no record has; no product.
 
     ``computing`` are the records, by index, that compute nodes; ``fused_zero`` says that those of them
     without figures have them in the record that took them in, but for what the processor is left with.
     """
-    return _Chains(places, records, led, computing, fused_zero).led()
+    return _Chains(places, records, operators, led, computing, fused_zero).led()
 
 
 class _Chains:
@@ -34,11 +36,12 @@ class _Chains:
         self,
         places: Places,
         records: Sequence[LayerRecord],
+        operators: Sequence[Operators],
         led: Sequence[Led],
         computing: Sequence[int],
         fused_zero: bool,
     ) -> None:
-        self._places, self._led = places, list(led)
+        self._places, self._operators, self._led = places, operators, list(led)
         self._has: dict[int, int] = {}
         self._products: dict[int, bool] = {}
         self._freed: set[int] = set()
@@ -79,8 +82,15 @@ class _Chains:
                 continue
             readers = {self._has.get(each) for each in self._places.consumers(node)}
             index = readers.pop() if len(readers) == 1 else None
-            if index is not None and not (self._places.costs[node].macs and self._products[index]):
+            if index is not None and self._may_take(index, node):
                 yield self._take(node, index)
+
+    def _may_take(self, index: int, node: int) -> bool:
+        if not self._places.costs[node].macs:
+            return True
+        operators = self._operators[index]
+        is_one = operators is not None and self._places.is_a(node, operators)
+        return not self._products[index] and (is_one or node in self._freed)
 
     def _forwards(self) -> Iterator[tuple[int, int]]:
         """What follows a record's nodes."""

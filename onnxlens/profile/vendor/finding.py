@@ -16,6 +16,9 @@ NUMBERED = re.compile(r"(.+)_\d+")
 LONGEST = 2000
 """A name of more characters is not taken apart."""
 
+Operators = frozenset[str] | None
+"""Our operators and families that a tool's operator may be; None if that is unknown."""
+
 MODULE_SHARED, MODULE_ORDER = 1.0, 0.9
 """How sure the nodes of a module are: all of them; the one whose turn it is among several like it."""
 
@@ -24,7 +27,7 @@ MODULE_SHARED, MODULE_ORDER = 1.0, 0.9
 class Asked:
     """What of a name is asked for: nodes of some operators, if they are known; of two names the last."""
 
-    operators: frozenset[str] | None = None
+    operators: Operators = None
     serving: bool = False
 
 
@@ -57,7 +60,7 @@ class Finder:
         }
         self._op_types = {node.view.op_type.casefold(): node.view.op_type for node in places.graph.nodes}
 
-    def operators_of(self, record: LayerRecord) -> frozenset[str] | None:
+    def operators_of(self, record: LayerRecord) -> Operators:
         """Our operators and families that a record's operator may be; None if that is unknown."""
         ours = self._naming.operators_of(record.op_type or record.name)
         own = self._op_types.get(record.op_type.casefold())
@@ -84,7 +87,7 @@ class Finder:
             known = self._known[name, asked] = self._whole(name, asked)
         return known
 
-    def _record(self, record: LayerRecord, operators: frozenset[str] | None) -> Led:
+    def _record(self, record: LayerRecord, operators: Operators) -> Led:
         asked = Asked(operators, self._naming.serves(record.op_type))
         for names in (record.sources, (record.name,)):
             led = [each for each in (self.name(name, asked) for name in names if name) if each.nodes]
@@ -128,7 +131,7 @@ class Finder:
                     return Led(nodes, "node" if kind == "node" else "tensor", 1.0)
         return None
 
-    def _reader(self, name: str, operators: frozenset[str] | None) -> Led:
+    def _reader(self, name: str, operators: Operators) -> Led:
         """The node that reads what another one computes, if only one of the operator does."""
         made = self._piece(name)
         read = {each for node in made.nodes for each in self._places.consumers(node)}
@@ -170,7 +173,7 @@ class Finder:
     def _in_modules(
         self,
         records: Sequence[LayerRecord],
-        wanted: Sequence[frozenset[str] | None],
+        wanted: Sequence[Operators],
         found: Sequence[Led],
     ) -> list[Led]:
         """What only modules are named of: the nodes of the operator in them, each in its turn."""
@@ -198,7 +201,7 @@ class Finder:
         return tuple(dict.fromkeys(paths for paths in found if paths))
 
     def _anchors(
-        self, record: LayerRecord, operators: frozenset[str] | None, scopes: Sequence[tuple[str, ...]]
+        self, record: LayerRecord, operators: Operators, scopes: Sequence[tuple[str, ...]]
     ) -> tuple[int, ...]:
         """The nodes that may be the layer: of its operator, in one of its modules, the deepest first.
 

@@ -49,6 +49,7 @@ class Naming:
         flat: whether it writes ``_`` for all but letters and digits.
         joined: whether names may stand one behind another with nothing between them.
         serving: operators that bring or convert what the last named node reads, and compute none.
+        precedes, follows: operators that the tool inserts right before or behind the layer that they serve.
         fused_zero: whether a layer without figures has them in the layer that it was fused into.
         order: of the layers: that of execution, or from the outputs back, depth first.
         operators: what its operators are of ours, by operator or by family.
@@ -68,6 +69,8 @@ class Naming:
     flat: bool = False
     joined: bool = False
     serving: re.Pattern[str] | None = None
+    precedes: re.Pattern[str] | None = None
+    follows: re.Pattern[str] | None = None
     fused_zero: bool = False
     order: Order = "execution"
     operators: tuple[tuple[re.Pattern[str], frozenset[str]], ...] = ()
@@ -112,9 +115,8 @@ def _without(name: str, match: re.Match[str]) -> str:
 @cache
 def naming_of(tool: str) -> Naming:
     """The rules for a tool's names; those of ``plain`` for a tool without a table."""
-    path = NAMING / f"{tool}.toml"
-    if re.fullmatch(r"[\w-]+", tool) is None or not path.is_file():
-        path = NAMING / f"{GENERAL}.toml"
+    own = (path for path in NAMING.glob("*.toml") if path.stem == tool)
+    path = next(own, NAMING / f"{GENERAL}.toml")
     return _naming(path.name, tomllib.loads(path.read_text(encoding="utf-8")))
 
 
@@ -131,7 +133,7 @@ def _naming(where: str, table: Mapping[str, Any]) -> Naming:
     given = dict(table)
     for key in ("unwrap", "strip", "reads", "spans"):
         given[key] = tuple(map(re.compile, given.get(key, ())))
-    for key in ("split", "serving", "inputs", "outputs"):
+    for key in ("split", "serving", "precedes", "follows", "inputs", "outputs"):
         given[key] = re.compile(given[key]) if key in given else None
     if "like" in given:
         given["strip"] += naming_of(given["like"]).strip

@@ -56,8 +56,7 @@ class UperHead(nn.Module):
     def forward(self, maps: tuple[Tensor, ...]) -> Tensor:
         """Maps at 1/4 to 1/32 to the score of every class at 1/4, (B, 150, H/4, W/4)."""
         *finer, coarsest = maps
-        pooled = [resized(module(coarsest), coarsest) for module in self.psp_modules]
-        x: Tensor = self.bottleneck(torch.cat([coarsest, *pooled], dim=1))  # (B, 512, H/32, W/32)
+        x: Tensor = self.pooled(coarsest)  # (B, 512, H/32, W/32)
         refined = [x]
         for index in reversed(range(len(finer))):  # 1/16, 1/8, 1/4
             lateral = self.lateral_convs[index](finer[index])  # (B, 512, H/d, W/d)
@@ -67,6 +66,12 @@ class UperHead(nn.Module):
         fine = [finest, *(resized(each, finest) for each in reversed(coarser))]
         x = self.fpn_bottleneck(torch.cat(fine, dim=1))  # (B, 512, H/4, W/4)
         x = self.conv_seg(x)  # (B, 150, H/4, W/4)
+        return x
+
+    def pooled(self, coarsest: Tensor) -> Tensor:
+        """The coarsest map with its means over four grids, read together: (B, 512, H/32, W/32)."""
+        pooled = [resized(module(coarsest), coarsest) for module in self.psp_modules]
+        x: Tensor = self.bottleneck(torch.cat([coarsest, *pooled], dim=1))  # (B, 512, H/32, W/32)
         return x
 
 

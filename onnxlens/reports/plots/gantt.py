@@ -8,17 +8,18 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from onnxlens.errors import UsageError
-from onnxlens.reports.numbers import counted, short_count, short_time
-from onnxlens.reports.plots.style import FAINT, INK, SERIES, label, plot, swatch
+from onnxlens.reports.numbers import DECIMAL_STEPS, counted
+from onnxlens.reports.plots.style import FAINT, INK, SERIES, label, plot, swatch, tick_text
 from onnxlens.reports.tables.schedule import SHARING, duration_text, speedup_text
 from onnxlens.specs.schedule import Plan, ScheduleReport, Slot, Task
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-OTHERS = "all else"
+OTHERS, OWN = "all else", "operators between modules"
 HEIGHT, STRIP = 0.62, 0.12
 """Of a row's bars, and of the line below them that marks the longest path."""
+TIME_STEPS = ((1.0, "s"), (1e-3, "ms"), (1e-6, "us"), (1e-9, "ns"))
 TOUCHING = 1e-9
 """A share of the whole: bars of one module with less between them are drawn as one."""
 
@@ -43,7 +44,7 @@ def write_gantt(report: ScheduleReport, path: Path) -> None:
         for axes, plan in zip(charts, report.plans, strict=True):
             _draw(axes, report, plan, groups, colors)
         handles = [
-            swatch(colors[name], f"{label(name, 40)}: {duration_text(report, spent[name])}")
+            swatch(colors[name], f"{label(name or OWN, 40)}: {duration_text(report, spent[name])}")
             for name in (*named, OTHERS)
             if spent[name]
         ]
@@ -117,9 +118,8 @@ def _draw(
     axes.set_ylim(report.streams - 0.35, -0.5)
     axes.set_xlim(0, max(each.makespan for each in report.plans) * 1.01)
     axes.grid(axis="y", visible=False)
-    axes.xaxis.set_major_formatter(
-        lambda value, _: short_time(value) if report.unit == "s" and value else short_count(value)
-    )
+    steps = TIME_STEPS if report.unit == "s" else DECIMAL_STEPS
+    axes.xaxis.set_major_formatter(lambda value, _: tick_text(value, steps))
     axes.set_title(
         f"engines share {SHARING[plan.shared]}.  {duration_text(report, plan.makespan)}, "
         f"{speedup_text(report, plan.makespan)};  dashed: at least {duration_text(report, plan.bound)} "

@@ -5,7 +5,7 @@ Matplotlib is imported when a plot is made: no other command waits for it.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from math import ceil, log2
 from pathlib import Path
@@ -103,12 +103,23 @@ def swatch(color: str, text: str) -> Patch:
     return Patch(color=color, label=text)
 
 
+def tick_text(figure: float, steps: Sequence[tuple[float, str]], unit: str = "") -> str:
+    """``1.5 GiB``, ``12.5 ms``: a tick's figure, as short as it can be exact.
+
+    Args:
+        figure: what stands at the tick.
+        steps: the sizes of larger units and their names, the largest first.
+        unit: of what is below all of them.
+    """
+    for step, name in steps:
+        if figure >= step * (1 - 1e-9):  # ticks are multiples of a step, rounded
+            return f"{figure / step:g} {name}"
+    return f"{figure:g} {unit}".rstrip()
+
+
 def byte_text(count: float) -> str:
-    """``1.5 GiB``: a tick's bytes, as short as they can be exact."""
-    for step, unit in BINARY_STEPS:
-        if count >= step:
-            return f"{count / step:g} {unit}"
-    return f"{count:g} B"
+    """``1.5 GiB``."""
+    return tick_text(count, BINARY_STEPS, "B")
 
 
 def byte_axis(axis: Axis, most: float) -> None:

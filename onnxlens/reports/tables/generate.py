@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from onnxlens.reports.numbers import short_bytes
+from onnxlens.reports.numbers import counted, short_bytes
 from onnxlens.reports.tables.render import Column, TableFormat, render_table, with_notes
 from onnxlens.specs.generate import Generated, Stage
 
@@ -16,7 +16,7 @@ def generated_table(generated: Generated, folder: Path, table_format: TableForma
     opening_s = sum(stage.opening_s for stage in generated.stages)
     rest_s = generated.seconds - running_s - opening_s
     notes = (
-        f"{generated.height} x {generated.width} pixels, {len(generated.timesteps)} steps, "
+        f"{generated.height} x {generated.width} pixels, {counted(len(generated.timesteps), 'step')}, "
         f"{generated.backend}, {generated.weights} weights",
         f"{generated.seconds:.1f} s: graphs ran {running_s:.1f}, were opened {opening_s:.1f}, all else "
         f"{rest_s:.1f}; at most {short_bytes(generated.peak_memory_bytes)} of memory",

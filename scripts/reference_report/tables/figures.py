@@ -70,11 +70,26 @@ FIGURES: Sequence[Figure] = (
     ),
 )  # fmt: skip
 
+BILL_PLOT = Figure(
+    "bill-openpose", "The bill of a picture", "all graphs",
+    "the share of each graph in the MACs, the bytes, and the least time on three chips",
+)  # fmt: skip
+OVERLAP_PLOT = Figure(
+    "overlap-control-ldm", "A step on two engines", "control-ldm",
+    "what runs when on two Ethos-U85: ControlNet beside SD's encoder, then SD's decoder alone",
+)  # fmt: skip
+PLOTS: Sequence[Figure] = (BILL_PLOT, OVERLAP_PLOT)
+
 FIGURE_COLUMNS: Sequence[Column[Figure]] = (
     Column("figure", lambda f: f"[{f.title}]({f.file})"),
     Column("made from", lambda f: f.graph if f.graph == "all graphs" else f"`{f.graph}`"),
     Column("shows", lambda f: f.shows),
 )
+
+
+def shown(figure: Figure) -> str:
+    """A plot on the page."""
+    return f"[![{figure.title}: {figure.shows}]({figure.file})]({figure.file})\n"
 
 
 def shown_figures() -> str:

@@ -14,7 +14,7 @@ STANDARDIZED = 1 + 16 * 3 + 3
 
 @pytest.fixture(scope="module", params=[18, 23])
 def ledger(request: pytest.FixtureRequest) -> onnxlens.Ledger:
-    settings = onnxlens.Settings(opset=request.param, height=96, width=64)
+    settings = onnxlens.Settings(opset=request.param, height=64, width=64)  # tests/export has it too
     return onnxlens.profile_graph("midas-dpt-hybrid", settings)
 
 

@@ -1,4 +1,4 @@
-"""Recorded reports of six tools, led back to their graphs: what is known of a record beside its name agrees."""
+"""Recorded reports of six tools, led back to their graphs: what is known beside a record's name agrees."""
 
 from __future__ import annotations
 

@@ -10,7 +10,9 @@ from pathlib import Path
 import pytest
 
 from onnxlens.errors import UsageError
-from onnxlens.reports.plots.style import byte_axis, byte_text, label, plot
+from onnxlens.reports.numbers import DECIMAL_STEPS
+from onnxlens.reports.plots.gantt import TIME_STEPS
+from onnxlens.reports.plots.style import byte_axis, byte_text, label, plot, tick_text
 
 MIB = 2**20
 SCRIPT = """
@@ -68,3 +70,23 @@ def test_ticks_are_round_numbers_of_binary_units(tmp_path: Path, most: int, tick
         byte_axis(axes.yaxis, most)
         at = [value for value in axes.yaxis.get_majorticklocs() if 0 <= value <= most]
         assert [byte_text(value) for value in at] == ticks
+
+
+@pytest.mark.parametrize(
+    ("figure", "text"),
+    [
+        (0.0, "0"),
+        (1.25e-3, "1.25 ms"),  # between 1 ms and 1.5 ms: no digit may be lost
+        (3 * 0.1, "300 ms"),  # 0.30000000000000004
+        (1000 * 0.9999999999999999e-3, "1 s"),
+        (25e-6, "25 us"),
+    ],
+)
+def test_a_tick_of_time_is_exact(figure: float, text: str) -> None:
+    assert tick_text(figure, TIME_STEPS) == text
+
+
+def test_a_tick_of_macs_is_exact() -> None:
+    assert [tick_text(count, DECIMAL_STEPS) for count in (0, 999, 12.5e9, 10**12)] == [
+        "0", "999", "12.5 G", "1 T",
+    ]  # fmt: skip

@@ -27,10 +27,13 @@ if TYPE_CHECKING:
 COMPILERS: Mapping[str, str] = MappingProxyType(
     {
         "ethos-u": "ethos_u",
+        "k230": "k230",
         "openvino": "openvino",
         "rknn": "rknn",
         "tpu-mlir": "tpu_mlir",
         "qnn": "qnn",
+        "scalesim": "scalesim",
+        "zigzag": "zigzag",
     }
 )
 """By name the module of this folder that has it, as ``COMPILER``; loaded when it is asked for."""
@@ -69,6 +72,21 @@ class Found:
     missing: str = ""
 
 
+@dataclass(frozen=True, slots=True)
+class InDialect:
+    """A graph as one file in the operators that a tool takes.
+
+    Attributes:
+        sources: for each node of the file, the name of the node of the graph that it is a part of; also for
+            each tensor that the graph does not have.
+        left: the operator of each node that the tool does not take, by its name in the file.
+    """
+
+    path: Path
+    sources: Mapping[str, str]
+    left: Mapping[str, str]
+
+
 class Source(Protocol):
     """What a compiler may ask of the graph; each part is made when it is first asked for."""
 
@@ -105,6 +123,9 @@ class Source(Protocol):
             UsageError: the module of the file is not known.
             ExportError: it cannot be traced.
         """
+
+    def in_dialect(self, folder: Path, dialect: str) -> InDialect:
+        """The same, written in the operators that a tool takes."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -70,7 +70,7 @@ def _compile(request: CompileRequest) -> LayerReport:
         report,
         version=result["version"],
         chip=request.chip,
-        records=(*report.records, *_placements(placed)),
+        records=(*report.records, *_left_over(placed)),
         refused={each["name"]: why.get(each["name"], FALLBACK) for each in placed if not each["npu"]},
         notes=(*report.notes, *notes),
     )
@@ -103,17 +103,22 @@ def _ran(run: Run) -> tuple[Mapping[str, Any], Mapping[str, np.ndarray]]:
     return result, read_arrays(folder / "outputs.npz", run.outputs)
 
 
-def _placements(placed: Iterable[Mapping[str, Any]]) -> Iterable[LayerRecord]:
-    """Where every node is run; the figures are in the rows of the profile."""
-    for each in placed:
-        name = each["name"]
-        yield LayerRecord(name, each["op_type"], (name,), "npu" if each["npu"] else "cpu")
+def _left_over(placed: Iterable[Mapping[str, Any]]) -> Iterable[LayerRecord]:
+    """What runs on the processor, of which the profile has no rows."""
+    return (
+        LayerRecord(each["name"], each["op_type"], (each["name"],), "cpu")
+        for each in placed
+        if not each["npu"]
+    )
 
 
 COMPILER = Compiler(
     name="qnn",
     doc="which nodes Qualcomm's HTP takes, and its output error in float16 or int8, on its simulator",
-    install="pip install onnxruntime==1.31.1 onnxruntime-qnn==2.7.0 onnx==1.23.2, in one of its own",
+    install=(
+        "python3.11 -m venv qnn && "
+        "qnn/bin/pip install onnxruntime==1.31.1 onnxruntime-qnn==2.7.0 onnx==1.23.2"
+    ),
     find=lambda python: find_packages(["onnxruntime-qnn", "numpy"], python),
     compile=_compile,
     chips=tuple(CHIPS),

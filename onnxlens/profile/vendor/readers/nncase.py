@@ -2,16 +2,20 @@
 
 Source: files that nncase 2.11.0 with nncase-kpu 2.11.0 wrote. A row of ``mac.csv`` is a group of operators
 that run tile by tile; ``Time`` is always 0.0, which is no time; ``OffChipMemTraffic`` is without the weights,
-which are ``OffChipMemLWTraffic``. The group's ``Tile*.csv`` lists its kernels in order, each with its name,
-the head of its sizes, and the sizes: B, OC, IC, OH, OW, KH, KW of a convolution, whose product is its MACs,
-else the shape of its output. A row of ``quant_error.csv`` is a tensor of the ONNX file; what it calls
-``cosine_error`` is the cosine, 1 without error.
+which are ``OffChipMemLWTraffic``. ``Mac`` leaves out the batch of a convolution, which is what rows become
+where a matrix product is run as one, and all of a product of two activations; ``FLOPs`` has both, and counts
+the channels too that fill a kernel up. The group's ``Tile*.csv`` lists its kernels in order, each with its
+name, the head of its sizes, and the sizes: B, OC, IC, OH, OW, KH, KW of a convolution, both operands' shapes
+of a matrix product, else the shape of its output. A row of ``quant_error.csv`` is a tensor of the ONNX file;
+what it calls ``cosine_error`` is the cosine, 1 without error.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from decimal import Decimal
+from math import prod
 from pathlib import Path
 
 from onnxlens.profile.vendor.readers.given import Given, Row
@@ -25,7 +29,9 @@ GROUPS = ("Name", "Mac", "FLOPs", "OnChipMemTraffic", "OffChipMemTraffic", "OffC
 
 TENSORS = ("name", "cosine_error")
 
-CONVOLUTION = "B,OC,IC,OH,OW,KH,KW"
+CONVOLUTION, PRODUCT = "B,OC,IC,OH,OW,KH,KW", ",,N,K,,,K,M"
+
+Shape = tuple[int, ...]
 
 NOTES = (
     "nncase tells no time: it prints 0.0 for every group",
@@ -68,51 +74,79 @@ def _only(given: Given, heads: Mapping[Path, str], column: str) -> Path | None:
 
 
 def _folder(given: Given) -> Iterator[Path]:
-    """The Tile*.csv files: of the folder, and of one in it."""
+    """The Tile*.csv files: of the folder, and of one in it. That of a Split is empty."""
     if given.path.is_dir():
-        yield from sorted(given.path.glob("Tile*.csv"))
-        yield from sorted(given.path.glob("*/Tile*.csv"))
+        found = (*sorted(given.path.glob("Tile*.csv")), *sorted(given.path.glob("*/Tile*.csv")))
+        yield from (path for path in found if path.stat().st_size)
+
+
+@dataclass(frozen=True, slots=True)
+class _Kernel:
+    """One of a group's: the shapes of its weight and output, its batch, and the MACs that the group lacks."""
+
+    name: str
+    weight: Shape
+    output: Shape
+    batch: int = 0
+    product_macs: int = 0
 
 
 def _group(row: Row, tiles: Mapping[str, Path], given: Given) -> LayerRecord:
+    name = row["Name"]
+    kernels = list(_kernels(given, tiles[name])) if name in tiles else []
+    macs = _macs(row.whole("Mac"), row.whole("FLOPs"), kernels)
     figures = {
-        "macs": row.whole("Mac"),
+        **({} if macs is None else {"macs": macs}),
         "flops": row.whole("FLOPs"),
         "on_chip_bytes": row.whole("OnChipMemTraffic"),
         "off_chip_bytes": row.whole("OffChipMemTraffic") + row.whole("OffChipMemLWTraffic"),
         "weight_bytes": row.whole("OffChipMemLWTraffic"),
     }
-    name = row["Name"]
-    kernels = list(_kernels(given, tiles[name])) if name in tiles else []
     return LayerRecord(
         name,
-        " + ".join(kernel for kernel, _, _ in kernels),
+        " + ".join(kernel.name for kernel in kernels),
         placement="npu",
         figures=known(figures),
-        inputs=tuple(weight for _, weight, _ in kernels if weight),
-        outputs=tuple(output for _, _, output in kernels),
+        inputs=tuple(kernel.weight for kernel in kernels if kernel.weight),
+        outputs=tuple(kernel.output for kernel in kernels),
     )
 
 
-def _kernels(given: Given, path: Path) -> Iterator[tuple[str, tuple[int, ...], tuple[int, ...]]]:
-    """The kernels of a group: each with the shape of its weight, if it has one, and of its output."""
+def _macs(listed: int, flops: int, kernels: Sequence[_Kernel]) -> int | None:
+    """All MACs of a group; None where its kernels are needed to tell, or have several batches."""
+    if not kernels:
+        return listed if flops < 2 * listed or not flops else None
+    batches = {kernel.batch for kernel in kernels if kernel.batch}
+    if len(batches) > 1:
+        return None
+    return listed * max(batches, default=1) + sum(kernel.product_macs for kernel in kernels)
+
+
+def _kernels(given: Given, path: Path) -> Iterator[_Kernel]:
     lines = [line.strip() for line in given.lines(path) if line.strip()]
     if len(lines) % 3:
         refuse(f"{path}, line {len(lines)}", "expected a kernel's name, the head of its sizes, and its sizes")
     for at in range(0, len(lines), 3):
-        kernel, head, sizes = lines[at : at + 3]
-        shape = shape_of(sizes)
-        if head.replace(" ", "") != CONVOLUTION:
-            yield kernel, (), shape
-        elif len(shape) == 7:
+        kernel, head, sizes = lines[at], lines[at + 1].replace(" ", ""), lines[at + 2]
+        shape, place = shape_of(sizes), f"{path}, line {at + 3}"
+        if head == CONVOLUTION:
+            if len(shape) != 7:
+                refuse(place, f"expected the sizes {CONVOLUTION}, found {shown(sizes)}")
             batch, out, into, height, width, *taps = shape
-            yield kernel, (out, into, *taps), (batch, out, height, width)
+            yield _Kernel(kernel, (out, into, *taps), (batch, out, height, width), batch)
+        elif head == PRODUCT:
+            if len(shape) != 8:
+                refuse(place, f"expected the sizes {PRODUCT}, found {shown(sizes)}")
+            output = (*shape[:3], shape[-1])
+            yield _Kernel(kernel, (), output, product_macs=prod(output) * shape[3])
         else:
-            refuse(f"{path}, line {at + 3}", f"expected the sizes {CONVOLUTION}, found {shown(sizes)}")
+            yield _Kernel(kernel, (), shape)
 
 
 def _tensor(row: Row) -> LayerRecord:
     cosine = row["cosine_error"]
+    if cosine == "NaN":  # of a tensor of zeros
+        return LayerRecord(row["name"], "", (row["name"],))
     number(cosine, f"{row.place}, column 'cosine_error'")
     distance = max(0.0, float(1 - Decimal(cosine)))
     return LayerRecord(row["name"], "", (row["name"],), "", {"cosine_distance": distance})

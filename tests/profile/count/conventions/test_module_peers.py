@@ -19,8 +19,15 @@ from onnxlens.specs.peers import Peer
 from tests.profile.count.conventions import nets
 from tests.profile.count.conventions.peers import counted_modules
 
-REFERENCE = ("clip-text@64", "controlnet@64", "vae-decoder@64", "vae-encoder@64", "hed@64", "mlsd-tiny@64")
-HEAVY = ("vae-decoder@512", "sd-unet@64", "midas-dpt-hybrid@64", "openpose-body@64", "control-ldm@64")
+REFERENCE = ("clip-text@64", "controlnet@64", "vae-decoder@64", "hed@64", "mlsd-tiny@64")
+HEAVY = (
+    "vae-encoder@64",
+    "vae-decoder@512",
+    "sd-unet@64",
+    "midas-dpt-hybrid@64",
+    "openpose-body@64",
+    "control-ldm@64",
+)
 """Seconds and gigabytes each: they have to run on the CPU to be traced."""
 
 Counted = Mapping[str, Any]

@@ -92,3 +92,13 @@ def test_a_check_runs_it_in_onnx_runtimes_place(
     require_compiler(tool)
     report = onnxlens.check_graph(model, provider=tool, reference="unoptimised")
     assert (report.passed, report.outputs[0].tolerance) == (True, tolerance)
+
+
+@pytest.mark.parametrize("tool", ["zigzag", "scalesim"])
+def test_cost_models_count_our_macs(model: Path, require_compiler: Require, tool: str) -> None:
+    require_compiler(tool)
+    report, costs = compiled(model, tool)
+    # 3x3 convolutions of 3 and of 8 channels to 8, at 16 x 16
+    assert [record.figures["macs"] for record in report.records] == [256 * 8 * 27, 256 * 8 * 72]
+    assert all(record.figures["cycles"] > 0 for record in report.records)
+    assert [match.way for match in costs.matches] == ["exact", "exact"] and not report.refused
