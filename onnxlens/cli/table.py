@@ -276,7 +276,7 @@ def has_times(reports: Iterable[LayerReport]) -> bool:
 
 def warn_of_layers(ledger: Ledger) -> None:
     """Say where a report looks like that of another model."""
-    for doubt in onnxlens.layer_doubts(ledger) if ledger.tools else ():
+    for doubt in onnxlens.layer_doubts(ledger):
         click.echo(f"onnxlens: warning: {printable(doubt)}", err=True)
 
 

@@ -115,10 +115,11 @@ def table(tool: str, cases: Path, results: Path) -> str:
 
 def kind_of(case: Any) -> dict[str, Any]:
     """What of a case decides: its attributes in few values."""
-    attributes = traits(case["op_type"], case["opset"], case["domain"], case["attributes"])
+    rank = next(iter(case["ranks"]), -1)
+    attributes = traits(case["op_type"], case["opset"], case["domain"], case["attributes"], rank)
     kind = {
         "types": [TYPES.get(each, each) for each in case["types"]],
-        "rank": next(iter(case["ranks"]), -1),
+        "rank": rank,
         "constant": case["constant"],
         "outputs": len(case["outputs"]) if len(case["outputs"]) > 1 else 0,
         "attributes": attributes,

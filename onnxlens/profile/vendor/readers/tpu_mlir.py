@@ -23,7 +23,7 @@ from pathlib import Path
 
 from onnxlens.profile.vendor.readers.given import Given
 from onnxlens.profile.vendor.readers.reader import Reader
-from onnxlens.profile.vendor.readers.values import entry, known, listed, refuse, shown
+from onnxlens.profile.vendor.readers.values import entry, known, listed, refuse, shown, whole
 from onnxlens.specs.layers import LayerRecord, LayerReport
 
 TOOL = "tpu-mlir"
@@ -46,6 +46,8 @@ CHIP = re.compile(r'module\.chip = "(\w+)"')
 
 LOCATION = re.compile(r"#(?P<key>loc\d*) = loc\((?P<value>.*)\)\s*\Z")
 
+OPERATION = re.compile(r'"(?:tpu|top)\.(\w+)"')
+
 MOST_FUSED = 64
 """How deep locations may refer to each other."""
 
@@ -62,8 +64,9 @@ class Line:
 
 @dataclass(frozen=True, slots=True)
 class Operation:
-    """What a line of the MLIR says: the tensors it makes, and shapes."""
+    """What a line of the MLIR says: its operation, the tensors it makes, and shapes."""
 
+    op: str
     tensors: tuple[str, ...]
     inputs: tuple[tuple[int, ...], ...] = ()
     outputs: tuple[tuple[int, ...], ...] = ()
@@ -81,10 +84,15 @@ def _read(given: Given) -> LayerReport:
         return _untraced(given, finals[0])
     trace = given.one_named(TRACE, "an instruction trace of tpu-mlir")
     lines = _trace(given, trace)
-    meaning = given.names or next(iter(given.all_named(rf"{FINAL}|tensor_location\.json")), None)
-    operations: Mapping[int, Operation] = {}
-    if given.path.is_dir() or given.names:
-        operations = _meaning(given, meaning) if meaning else {}
+    meaning = given.names or _beside(given)
+    operations = _meaning(given, meaning) if meaning else {}
+    for op, number in lines:
+        if operations and (number not in operations or operations[number].op != op):
+            refuse(
+                f"{meaning}, line {number}",
+                f"expected the {op} of the trace",
+                "is it the final MLIR of that model?",
+            )
     total = TOTAL.search(given.text(trace))
     if total is None:
         refuse(f"{trace}, line {len(given.lines(trace))}", "the trace has no total_cycle", "is it whole?")
@@ -97,6 +105,16 @@ def _read(given: Given) -> LayerReport:
     if not operations:
         notes.append("the trace has line numbers for names: give the *_final.mlir that it is of")
     return LayerReport(TOOL, records, chip=chip[1] if chip else "", notes=tuple(notes))
+
+
+def _beside(given: Given) -> Path | None:
+    """The final MLIR in the folder, else ``tensor_location.json``, which has no shapes."""
+    finals = given.all_named(r"_final\.mlir") if given.path.is_dir() else ()
+    if len(finals) > 1:
+        names = ", ".join(path.name for path in finals[:3])
+        refuse(given.path, f"it has several final MLIR files ({names})", "give the one that the trace is of")
+    locations = given.all_named(r"tensor_location\.json") if given.path.is_dir() else ()
+    return next(iter((*finals, *locations)), None)
 
 
 def _untraced(given: Given, path: Path) -> LayerReport:
@@ -150,7 +168,7 @@ def _records(
     busy = _merged(interval for line in lines.values() for interval in line.compute)
     records = []
     for (op, number), line in lines.items():
-        operation = operations.get(number, Operation(()))
+        operation = operations.get(number, Operation(op, ()))
         compute, memory = _length(line.compute), _length(line.memory)
         figures = {
             "cycles": compute + memory - _overlap(line.memory, busy),
@@ -216,7 +234,9 @@ def _operation(text: str, named: Mapping[str, str]) -> Operation | None:
         return None
     types, _, location = result.rpartition("loc(")
     arguments = head.rpartition(" : (")[2]
-    return Operation(tuple(_names(location.rstrip(") \n"), named)), _shapes(arguments), _shapes(types))
+    op = OPERATION.search(head)
+    names = tuple(_names(location.rstrip(") \n"), named))
+    return Operation(op[1] if op else "", names, _shapes(arguments), _shapes(types))
 
 
 def _names(location: str, named: Mapping[str, str], depth: int = 0) -> Iterator[str]:
@@ -236,14 +256,21 @@ def _shapes(types: str) -> tuple[tuple[int, ...], ...]:
 
 
 def _located(given: Given, path: Path) -> Mapping[int, Operation]:
-    """The names of the results of each line in ``tensor_location.json``, slices together."""
-    lines: dict[int, dict[str, None]] = {}
+    """What ``tensor_location.json`` says of each line; a slice of an operation is a command of its own."""
+    found: dict[int, Operation] = {}
     for at, each in enumerate(listed(given.json(path), str(path), "commands")):
-        command = entry(each, f"{path}: command {at}", "file-line", "results")
-        if isinstance(command["file-line"], int):
-            names = (one["name"] for one in command["results"] if isinstance(one, dict) and one.get("name"))
-            lines.setdefault(command["file-line"], {}).update(dict.fromkeys(map(str, names)))
-    return {line: Operation(tuple(names)) for line, names in lines.items()}
+        where = f"{path}: command {at}"
+        command = entry(each, where, "file-line", "opcode", "operands", "results")
+        inputs, outputs = (
+            [one for one in listed(command[side], where, side) if isinstance(one, dict)]
+            for side in ("operands", "results")
+        )
+        found[whole(command["file-line"], f"{where}: file-line")] = Operation(
+            str(command["opcode"]).rpartition(".")[2],
+            tuple(str(one["name"]) for one in outputs if one.get("name")),
+            *(_shapes(" ".join(str(one.get("type")) for one in side)) for side in (inputs, outputs)),
+        )
+    return found
 
 
 READERS = (

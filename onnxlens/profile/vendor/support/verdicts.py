@@ -133,30 +133,43 @@ def _defaults(op_type: str, version: int, domain: str) -> Mapping[str, Any]:
     return found
 
 
-def traits(op_type: str, version: int, domain: str, attributes: Mapping[str, Any]) -> dict[str, Any]:
+def traits(
+    op_type: str, version: int, domain: str, attributes: Mapping[str, Any], rank: int
+) -> dict[str, Any]:
     """What of a node's attributes decides whether a tool takes it, in few values.
 
-    Numbers are below 0, 0, 1 or more; lists those that are in them; texts as they are; what is ONNX's default
-    and what are sizes alone (``kernel_shape``, fractions, tensors) is left out.
+    Numbers are below 0, 0, 1 or more; lists those that are in them; texts as they are; an axis is the first,
+    the last or between them. What is ONNX's default, and what are sizes alone (``kernel_shape``, fractions,
+    tensors), is left out.
     """
     defaults = {**UNSAID, **_defaults(op_type, version, domain)}
     found: dict[str, Any] = {}
     for name, value in attributes.items():
-        if name == "kernel_shape" or isinstance(value, float):
-            continue
-        if isinstance(value, str):
-            trait: Any = value
-        elif isinstance(value, bool | int):
-            trait = _size(value)
-        elif isinstance(value, Sequence) and value and all(isinstance(each, int) for each in value):
-            trait = sorted({_size(each) for each in value})
-        else:
-            continue
-        default = defaults.get(name)
-        if value == default or trait == [default]:
-            continue
-        found[name] = trait
+        trait, default = _trait(name, value, rank), defaults.get(name)
+        is_default = value == default or trait == [default]
+        if name == "axis" and default is not None:
+            is_default = trait == _trait(name, default, rank)
+        if trait is not None and not is_default:
+            found[name] = trait
     return found
+
+
+def _trait(name: str, value: Any, rank: int) -> Any:
+    """None for what is left out."""
+    if isinstance(value, str):
+        return value
+    if name == "axis" and isinstance(value, int):
+        return _axis(value, rank)
+    if isinstance(value, bool | int):
+        return _size(value)
+    if name != "kernel_shape" and isinstance(value, Sequence) and value:
+        return sorted({_size(each) for each in value}) if isinstance(value[0], int) else None
+    return None
+
+
+def _axis(axis: int, rank: int) -> str:
+    at = axis + rank if axis < 0 else axis
+    return "last" if at == rank - 1 else "first" if at == 0 else "between"
 
 
 def _size(number: int) -> int:
@@ -195,7 +208,7 @@ def _by_cases(cases: Sequence[Case], node: NodeView) -> Verdict:
         if not alike:
             unlike.append(what)
         near = alike or near
-    own = traits(node.op_type, node.version, node.domain, dict(node.attributes))
+    own = traits(node.op_type, node.version, node.domain, dict(node.attributes), rank)
     least = min(_differences(case.attributes, own) for case in near)
     near = [case for case in near if _differences(case.attributes, own) == least]
     if least:

@@ -119,10 +119,12 @@ def test_runs_on_the_nodes_most_like_it_decide(
 
 def test_traits_are_few_values_and_leave_out_defaults_and_sizes() -> None:
     given = {"kernel_shape": (7, 7), "strides": (1, 1), "pads": (0, 3, 0, 1), "group": 32, "alpha": 0.2}
-    assert traits("Conv", 18, "", given) == {"pads": [0, 1, 2], "group": 2}
-    assert traits("Softmax", 13, "", {"axis": -1}) == {}  # the default
-    assert traits("Softmax", 13, "", {"axis": 1}) == {"axis": 1}
-    assert traits("Resize", 18, "", {"mode": "linear"}) == {"mode": "linear"}
+    assert traits("Conv", 18, "", given, 4) == {"pads": [0, 1, 2], "group": 2}
+    assert traits("Softmax", 13, "", {"axis": -1}, 3) == {}  # the default
+    assert traits("Softmax", 13, "", {"axis": 2}, 3) == {}  # the same
+    assert traits("Softmax", 13, "", {"axis": 1}, 3) == {"axis": "between"}
+    assert traits("Concat", 13, "", {"axis": 0}, 3) == {"axis": "first"}  # it has no default
+    assert traits("Resize", 18, "", {"mode": "linear"}, 4) == {"mode": "linear"}
 
 
 @pytest.mark.parametrize(
