@@ -6,8 +6,8 @@
 # ReLU behind it.
 #
 # What happens: constants that are equal are one, under the name of the first operation that needs it, and whatever is
-# fused with that constant later has this name too. In a chain of convolutions with ReLUs each one's name has the first
-# ReLU in it as well, which is in another module, because all of them compare with the same 0.
+# fused with that constant later has this name too. In a chain of equally large convolutions with ReLUs each one's name
+# has the first ReLU in it as well, which is in another module, because all compare with the same tensor of zeros.
 #
 # Why it matters: whoever leads a compiler's figures back to PyTorch's modules by these names (Vela prints them for
 # every layer) gives a part of each layer to the first one's activation.
@@ -39,14 +39,14 @@ class Layer(nn.Module):
         return self.relu(self.conv(x))
 
 
-network = nn.Sequential(Layer(3, 4), Layer(4, 5), Layer(5, 6), nn.Conv2d(6, 7, 1)).eval()
+network = nn.Sequential(Layer(3, 4), Layer(4, 4), Layer(4, 4), nn.Conv2d(4, 7, 1)).eval()
 litert_torch.convert(network, (torch.rand(1, 3, 8, 8),)).export(sys.argv[1])
 found = []
 for tensor in Interpreter(model_path=sys.argv[1]).get_tensor_details():
-    name, channels = tensor["name"], tensor["shape"][-1]
+    name = tensor["name"]
     if "Conv2d_conv" in name and "ReLU_relu" in name and len(tensor["shape"]) == 4 and tensor["shape"][1] == 8:
         layers = re.findall(r"Layer_(\d)/[^;]*ReLU_relu", name)
-        print(f"output of {channels} channels: ReLUs of the layers", *layers)
+        print(f"convolution {len(found)} is named after the ReLUs of the layers", *layers)
         found.append(layers)
 sys.exit(found != [["0"], ["1", "0"], ["2", "0"]])
 PY
