@@ -34,8 +34,8 @@ TRACE, FINAL = r"compiler_profile_\d+\.txt", r"_final\.mlir"
 INSTRUCTION = re.compile(r"(?P<op>\w+)_(?P<line>\d+)\|(?P<command>\w+)\|(?P<fields>[\w:.|-]+)")
 """One instruction of the trace: the operation, its line in the MLIR, the command, and ``s:0|e:3638|..``."""
 
-OPERATION = re.compile(r' = "tpu\.(?P<op>\w+)"\(')
-"""An operation of the final MLIR."""
+OPERATION = re.compile(r' = "(?:tpu|top)\.(?P<op>\w+)"\(')
+"""An operation of the final MLIR; the weights that it reads are of ``top``."""
 
 MOVES = frozenset({"Buffer", "Group", "Load", "Store", "Yield"})
 """Those that only order or move what others compute."""
@@ -45,8 +45,6 @@ TOTAL = re.compile(r"total_cycle:(\d+)")
 CHIP = re.compile(r'module\.chip = "(\w+)"')
 
 LOCATION = re.compile(r"#(?P<key>loc\d*) = loc\((?P<value>.*)\)\s*\Z")
-
-OPERATION = re.compile(r'"(?:tpu|top)\.(\w+)"')
 
 MOST_FUSED = 64
 """How deep locations may refer to each other."""
