@@ -20,7 +20,7 @@ from typing import Any
 from torch import Tensor, nn
 
 from onnxlens.api.opened import OpenedTarget
-from onnxlens.pipeline.graph_costs import BYTES, COUNTS, FILE, LATENT_PIXELS
+from onnxlens.pipeline.graph_costs import BYTES, COUNTS, FILE, LATENT_PIXELS, pooling_indices
 from onnxlens.profile.chip.as_held import as_if_held
 from onnxlens.profile.chip.bound import Bounder, Held
 from onnxlens.profile.count.counting import count_nodes
@@ -30,6 +30,7 @@ from onnxlens.profile.count.liveness import live_bytes
 from onnxlens.profile.count.working_sets import fixed_values, resident_bytes
 from onnxlens.profile.graph.graph import Graph
 from onnxlens.reference_model import catalog
+from onnxlens.reference_model.annotators.uniformer import normalized
 from onnxlens.reference_model.annotators.upernet import UniFormerSeg, UperHead
 from onnxlens.reference_model.catalog_entry import CatalogEntry, TensorTemplate
 from onnxlens.reference_model.config import UniFormerConfig, UperNetConfig
@@ -120,11 +121,12 @@ class Pooling(nn.Module):
 
     def __init__(self, sides: tuple[int, ...]) -> None:
         super().__init__()
+        self.norm = nn.LayerNorm(UniFormerConfig().channels[-1])
         self.decode_head = UperHead(UniFormerConfig().channels, UperNetConfig(pooled_sides=sides))
 
     def forward(self, x: Tensor) -> Tensor:
-        """(B, 512, H/32, W/32), of the same shape."""
-        return self.decode_head.pooled(x)
+        """(B, 512, H/32, W/32), of the same shape; normalized, as the backbone leaves it: channels last."""
+        return self.decode_head.pooled(normalized(self.norm, x))
 
 
 SEG = catalog.ENTRIES["uniformer-seg"]
@@ -180,7 +182,7 @@ def kinds(unpooled: Rows) -> Iterator[tuple[str, Values]]:
 
 
 def few_points(rows: int, columns: int) -> Sequence[Mapping[str, int]]:
-    """Sizes of two kinds: for (1, rows) x (1, columns, columns^2), the longer, and one to check with."""
+    """Sizes of two kinds: for (1, rows) x (1, columns, columns^2), the indices, and one to check with."""
     sides = list(product(KINDS[rows], KINDS[columns]))
     if len(sides) == 25:
         sides = [sides[index] for index in (0, 1, 2, 5, 6, 7, 15, 18)]
@@ -205,12 +207,10 @@ def at_batch(target: OpenedTarget, sizes: Sequence[Mapping[str, int]], spare: in
         for name, side in (("rows", "height"), ("columns", "width"))
     }
     most, groups = 2, [{"rows", "columns"}]
-    if (
-        spare < SPARE
-    ):  # windows are taken apart row by row, in each all of its columns; both by the same indices
+    if spare < SPARE:  # windows are taken apart row by row, in each all of its columns, by shared indices
         sides[SQUARED] = tuple(columns * columns for columns in sides["columns"])
-        sides["longer"] = tuple(map(max, sides["rows"], sides["columns"]))
-        most, groups = 1, [*groups, {"rows", SQUARED}, {"longer"}]
+        sides["indices"] = tuple(map(pooling_indices, sides["rows"], sides["columns"]))
+        most, groups = 1, [*groups, {"rows", SQUARED}, {"indices"}]
     open_sides = {name: values for name, values in sides.items() if len(set(values)) > 1}
     fitter = Fitter(open_sides, spare)
 

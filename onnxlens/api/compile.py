@@ -88,7 +88,7 @@ def compile_graph(
     with own as it, keep as folder:
         it.require_weights()
         source = _Source(it)
-        ledger = it.ledger  # a file that is no graph is refused before any tool is run
+        ledger, _ = it.ledger, it.inputs  # what cannot be run is refused before any tool is
         compilations = []
         for run in runs:
             done = run.done(source, folder, ask.timeout_s, it.progress)

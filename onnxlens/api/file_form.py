@@ -126,7 +126,7 @@ class Dialected:
         Raises:
             UsageError: there is no such dialect.
         """
-        from onnxlens.export.dialects.dialect import dialect_named
+        from onnxlens.export.dialects.lookup import dialect_named
 
         self._graph, self._dialect = graph, dialect_named(name)
         self.replaced = 0
@@ -142,13 +142,19 @@ class Dialected:
 
         self._write_scopes(model)
         held = ir.from_proto(model)
+        weights = set(held.graph.initializers)
         done = rewrite(held, self._dialect)
         self.replaced, self.unknown = done.replaced, done.left
-        parts = [(node, node.metadata_props.get(SOURCE_KEY, str(node.name))) for node in held.graph]
-        self.sources = {str(node.name): source for node, source in parts}
-        self.sources |= {
-            str(value.name): source for node, source in parts if node.name != source for value in node.outputs
-        }
+        parts = {node: node.metadata_props.get(SOURCE_KEY, str(node.name)) for node in held.graph}
+        self.sources = {str(node.name): source for node, source in parts.items()}
+        for node, source in parts.items():
+            made = node.outputs if node.name != source else ()
+            own = [
+                value
+                for value in node.inputs
+                if value and value.is_initializer() and value.name not in weights
+            ]
+            self.sources |= {str(value.name): source for value in (*made, *own)}
         return ir.to_proto(held)
 
     @property

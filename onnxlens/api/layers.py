@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from dataclasses import replace
 from functools import partial
+from math import prod
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,10 +19,17 @@ from onnxlens.specs.layers import LayerReport
 from onnxlens.specs.progress import Progress, silent
 
 if TYPE_CHECKING:
+    from onnxlens.profile.graph.graph import Graph
     from onnxlens.specs.layers import ToolCosts
     from onnxlens.specs.ledger import Ledger
 
 SCHEMA = "onnxlens.layer-report/1"
+WARNING = "warning: "
+"""How the notes of a ledger begin that doubt a report."""
+
+LARGER = 2
+"""More than a tool pads channels by."""
+
 HEAD = 200
 """Where our own form of a report names its schema, in its first bytes."""
 
@@ -106,10 +115,12 @@ def with_layers(opened: OpenedTarget, ledger: Ledger, *reports: LayerReport) -> 
     """
     if not reports:
         return ledger
-    from onnxlens.reports.tables.led import led_notes
+    from onnxlens.reports.tables.led import doubts, led_notes
 
     labels = [each.report.label for each in ledger.tools]
     for report in reports:
+        if not report.label:
+            raise UsageError("a report says of no tool that it is its; give it a name: --layers NAME=FILE")
         if report.label in labels:
             raise UsageError(
                 f"two reports are called {report.label}; give one another name: --layers NAME=FILE"
@@ -117,6 +128,8 @@ def with_layers(opened: OpenedTarget, ledger: Ledger, *reports: LayerReport) -> 
         labels.append(report.label)
     tools = tuple(_costs(opened, ledger, report) for report in reports)
     notes = [note for costs in tools for note in led_notes(ledger, costs)]
+    found = [doubt for costs in tools for doubt in (*doubts(ledger, costs), *_sizes(opened.graph, costs))]
+    notes += [WARNING + doubt for doubt in found]
     return replace(ledger, tools=(*ledger.tools, *tools), notes=(*ledger.notes, *notes))
 
 
@@ -139,11 +152,24 @@ def _costs(opened: OpenedTarget, ledger: Ledger, report: LayerReport) -> ToolCos
     )
 
 
+def _sizes(graph: Graph, costs: ToolCosts) -> Iterator[str]:
+    """Whether most layers make larger tensors than their nodes; smaller ones may be tiles, or not padded."""
+    larger = []
+    for match in costs.matches:
+        ours = [each.elements for node in match.nodes for each in graph.nodes[node].view.outputs if each]
+        if match.record.outputs and ours and None not in ours:
+            theirs = max(map(prod, match.record.outputs))
+            larger.append(theirs >= LARGER * max(each for each in ours if each is not None))
+    if 2 * sum(larger) > len(larger):
+        yield (
+            f"{sum(larger)} of {len(larger)} layers of {costs.report.label} make tensors of twice the size "
+            "of ours, or more: is the report of another picture size or batch?"
+        )
+
+
 def layer_doubts(ledger: Ledger) -> list[str]:
     """Why reports may be of other models than this ledger's; nothing where they look like it."""
-    from onnxlens.reports.tables.led import doubts
-
-    return [doubt for costs in ledger.tools for doubt in doubts(ledger, costs)]
+    return [note.removeprefix(WARNING) for note in ledger.notes if note.startswith(WARNING)]
 
 
 def import_profile(

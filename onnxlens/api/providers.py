@@ -62,9 +62,9 @@ def opened_model(path: Path, provider: str, model: onnx.ModelProto) -> Iterator[
         return
     from onnxlens.profile.subgraph.one_file import save_whole
 
+    outputs = [value.name for value in model.graph.output]  # to write a model takes it apart
     with temporary_folder() as folder:
-        whole = save_whole(model, path, folder / "model.onnx")
-        yield _runner(provider, whole, [value.name for value in model.graph.output])
+        yield _runner(provider, save_whole(model, path, folder / "model.onnx"), outputs)
 
 
 def _runner(provider: str, model: Path, outputs: list[str]) -> Runner:

@@ -117,14 +117,11 @@ def _print(report: CompileReport, table: Table, ledger: Ledger) -> None:
     """What came of each tool, and below it the rows of the graph; as CSV these alone."""
     from onnxlens.reports.tables.compiled import compile_document, compile_table
 
-    if table.output_format == "json":
-        print_result("json", partial(compile_document, report, ledger, table.query), str)
-        return
-    if table.output_format != "csv":
+    if table.output_format in ("table", "md"):
         print_text(compile_table(report, cast("TableFormat", table.output_format)))
         print_text("")
-    if any(each.report is not None for each in report.compilations):
-        table.print(ledger)
+    if table.output_format == "json" or any(each.report is not None for each in report.compilations):
+        table.print(ledger, partial(compile_document, report, ledger, table.query))
 
 
 def _list(paths: Mapping[str, Path], output_format: str) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import sys
-from collections.abc import Collection, Iterable
+from collections.abc import Callable, Collection, Iterable
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -23,6 +23,7 @@ from onnxlens.specs.traffic import FUSION_MODES
 if TYPE_CHECKING:
     from onnxlens.api.hardware import OnChips
     from onnxlens.api.opened import OpenedTarget
+    from onnxlens.reports.documents import Document
     from onnxlens.reports.tables.files import FileFormat
     from onnxlens.reports.tables.ledger import Layout
     from onnxlens.reports.tables.query import Query
@@ -155,8 +156,8 @@ class Table:
         ledger = onnxlens.with_chips(opened, ledger, self.chips)
         return onnxlens.with_layers(opened, ledger, *self.reports)
 
-    def print(self, ledger: Ledger) -> None:
-        """Print the rows in the format that is asked for."""
+    def print(self, ledger: Ledger, document: Callable[[], Document] | None = None) -> None:
+        """Print the rows in the format that is asked for; as JSON inside ``document``, if one is given."""
         from onnxlens.reports.tables.ledger import cost_document, cost_table
 
         warn_of_layers(ledger)
@@ -169,9 +170,10 @@ class Table:
             )
             click.echo(written)
             return
-        document = partial(cost_document, ledger, self.query)
         print_result(
-            self.output_format, document, partial(cost_table, ledger, self.query, layout=self.layout)
+            self.output_format,
+            document or partial(cost_document, ledger, self.query),
+            partial(cost_table, ledger, self.query, layout=self.layout),
         )
 
 
@@ -274,7 +276,7 @@ def has_times(reports: Iterable[LayerReport]) -> bool:
 
 def warn_of_layers(ledger: Ledger) -> None:
     """Say where a report looks like that of another model."""
-    for doubt in onnxlens.layer_doubts(ledger) if ledger.tools else ():
+    for doubt in onnxlens.layer_doubts(ledger):
         click.echo(f"onnxlens: warning: {printable(doubt)}", err=True)
 
 

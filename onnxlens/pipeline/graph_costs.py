@@ -122,6 +122,19 @@ def _powers(text: str) -> Powers:
     return tuple((name, int(power or 1)) for name, _, power in parts)
 
 
+def pooling_indices(rows: int, columns: int) -> int:
+    """How many numbers take the windows of an uneven pooling apart, as constants that all of them share.
+
+    Of ``side`` to ``grid``, windows that begin at floor(i side / grid) and end at ceil((i + 1) side / grid).
+    """
+    sides, longest = (rows // 4, columns // 4), 0
+    for grid in (3, 6):
+        lengths = [{-(-(at + 1) * side // grid) - at * side // grid for at in range(grid)} for side in sides]
+        if any(len(found) > 1 for found in lengths):
+            longest = max(longest, *map(max, lengths))
+    return longest
+
+
 def cost_of(call: Call, dtype: str, chips: Mapping[str, Chip]) -> tuple[GraphCost, Sequence[str]]:
     """What one call costs, with its bounds on chips, and what these leave out.
 
@@ -137,7 +150,7 @@ def cost_of(call: Call, dtype: str, chips: Mapping[str, Chip]) -> tuple[GraphCos
     if DTYPE_BITS[dtype] % BYTE_BITS:
         raise UsageError(f"--as-dtype {dtype}: a bill is in whole bytes; 'onnxlens profile' takes it")
     rows, columns = ((side or 0) // LATENT_PIXELS for side in (call.height, call.width))
-    sizes = {"rows": rows, "columns": columns, "longer": max(rows, columns)}
+    sizes = {"rows": rows, "columns": columns, "indices": pooling_indices(rows, columns)}
     known, key = graph_formulas(), (call.graph, call.batch)
     formulas = known[key] if key in known else known[*key, side_kind(rows), side_kind(columns)]
     bounds, limits, notes = {}, {}, []

@@ -140,6 +140,13 @@ def test_a_tool_that_is_not_there_is_refused_before_anything_is_done(tools: dict
         onnxlens.compile_graph("nowhere.onnx", CompileAsk(("good", "bad")))
 
 
+def test_sizes_that_are_open_are_refused_before_any_tool_is_run(
+    tools: dict[str, Compiler], model: Path
+) -> None:
+    with pytest.raises(UsageError, match=r"input 'x' has shape \(n, 4\); fix it with --shape or --dim"):
+        onnxlens.compile_graph(model, CompileAsk(("good",)))
+
+
 def test_the_exit_code_says_whether_all_took_the_graph(
     tools: dict[str, Compiler], model: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -168,7 +175,7 @@ def test_the_list_says_what_is_missing(
     assert (states["good"]["version"], states["good"]["python"]) == ("1.2", "/usr/bin/true")
     assert (states["bad"]["missing"], states["bad"]["python"]) == ("the environment has no bad", "")
     assert run(["compile", "--list"]) == 0
-    assert "bad: pip install bad" in capsys.readouterr().out
+    assert "bad: the environment has no bad: pip install bad" in capsys.readouterr().out
 
 
 def test_a_python_is_named_by_an_option_or_a_variable(

@@ -149,6 +149,18 @@ def test_a_report_of_another_model_is_doubted(net: Path, tmp_path: Path) -> None
     outcome = onnxlens("import", layers, "--model", net)
     assert outcome.code == 0
     assert "onnxlens: warning: only 4.3 % of plain leads back to made" in outcome.err
+    assert "note: warning: only 4.3 % of plain" in outcome.out
+
+
+@pytest.mark.parametrize(("side", "doubts"), [(8, 0), (11, 0), (12, 1)])
+def test_a_report_of_another_size_is_doubted_by_its_shapes(
+    net: Path, tmp_path: Path, side: int, doubts: int
+) -> None:
+    # 11 x 11 positions are 1.9 times 8 x 8, as a tool might pad them; 12 x 12 are 2.3 times
+    shape = [1, 4, side, side]
+    records = [{"name": name, "sources": [name], "outputs": [shape]} for name in ("node_a", "node_c")]
+    outcome = onnxlens("import", own_form(tmp_path / "r.json", records=records), "--model", net)
+    assert outcome.code == 0 and outcome.err.count("2 of 2 layers of plain make tensors of twice") == doubts
 
 
 def test_what_is_only_refused_is_shown(net: Path, tmp_path: Path) -> None:
@@ -191,6 +203,7 @@ def test_a_reader_reads_for_a_tool_of_another_name(net: Path, layers: Path) -> N
         (("{layers}", "--columns", "path,macs@plain"), "column macs@plain holds no figure; "),
         (("{layers}", "--plot", "x.pdf"), "suffix '.pdf' cannot be plotted"),
         (("{own}", "--tool", "rknn"), "in our own form; leave out --tool"),
+        (("{nameless}",), "a report says of no tool that it is its"),
         (("{spoiled}",), "begins as a report in our own form, and is none"),
         (("{negative}",), "begins as a report in our own form, and is none"),
         (("{strange}",), "strange.csv"),
@@ -205,10 +218,11 @@ def test_what_cannot_be_imported_is_refused_in_a_line(
 ) -> None:
     own = own_form(tmp_path / "own.json", records=[{"name": "node_a"}])
     (tmp_path / "spoiled.json").write_text(own.read_text()[:-9])
+    own_form(tmp_path / "nameless.json", tool="", records=[{"name": "node_a"}])
     own_form(tmp_path / "negative.json", records=[{"name": "node_a", "figures": {"cycles": -1}}])
     (tmp_path / "none.csv").write_text("name,cycles\nfar,1\n")
     (tmp_path / "strange.csv").write_bytes(b"\x00\x01\x02")
-    files = {name: str(tmp_path / f"{name}.json") for name in ("spoiled", "negative")}
+    files = {name: str(tmp_path / f"{name}.json") for name in ("spoiled", "negative", "nameless")}
     files |= {name: str(tmp_path / f"{name}.csv") for name in ("none", "strange")}
     given = [each.format(own=own, layers=layers, **files) for each in arguments]
     outcome = onnxlens("import", *given, "--model", net)

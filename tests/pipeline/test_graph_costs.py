@@ -12,7 +12,7 @@ from onnxlens.api.hardware import chip_of, with_bounds
 from onnxlens.api.memory import memory_plan
 from onnxlens.api.opened import OpenedTarget
 from onnxlens.api.target import Settings
-from onnxlens.pipeline.graph_costs import FILE, cost_of, side_kind
+from onnxlens.pipeline.graph_costs import FILE, cost_of, pooling_indices, side_kind
 from onnxlens.profile.count.working_sets import with_working_sets
 from onnxlens.specs.bill import Call
 
@@ -51,6 +51,23 @@ def test_sides_are_of_the_kinds_that_are_exported() -> None:
     for kind, sides in bill_formulas.KINDS.items():
         assert {side_kind(side) for side in sides} == {kind}
     assert {side_kind(8 * side) for side in range(1, 300)} == bill_formulas.KINDS.keys()
+
+
+@pytest.mark.parametrize(
+    ("height", "width", "indices"),
+    [
+        # 6 positions to windows of 2 and of 1: even, each a pooling
+        (192, 192, 0),
+        # 20 to 3: [0, 7), [6, 14), [13, 20), and to 6 each of 4: [0, 4), [3, 7), [6, 10), [10, 14) ..
+        (640, 192, 8),
+        # 16 to 3 each of 6; to 6: [0, 3), [2, 6) .., of 3 and 4
+        (512, 512, 4),
+    ],
+)
+def test_uneven_windows_are_taken_apart_by_the_indices_of_the_longest(
+    height: int, width: int, indices: int
+) -> None:
+    assert pooling_indices(height // 8, width // 8) == pooling_indices(width // 8, height // 8) == indices
 
 
 @pytest.mark.parametrize("name", GRAPHS)

@@ -114,7 +114,7 @@ def within(path: str, box: str) -> bool:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("mode", "published"), zip(MODES, PUBLISHED, strict=True))
+@pytest.mark.parametrize(("mode", "published"), [*zip(MODES, PUBLISHED, strict=True)])
 def test_a_box_shows_what_a_recorded_step_trains_in_it(mode: Mode, published: TrainingMode) -> None:
     """Box by box what ``onnxlens training`` counts, which knows nothing of the graph's data flow."""
     found = figure(mode.name, Sources(deepest_flow, weightless_ledger))

@@ -8,7 +8,6 @@ from dataclasses import dataclass, field
 import onnx_ir as ir
 from onnx_ir.passes import common
 
-from onnxlens.errors import UsageError
 from onnxlens.export import passes
 from onnxlens.export.dialects.definitions import by_definition
 from onnxlens.export.dialects.parts import SOURCE_KEY, Parts, Rule
@@ -42,20 +41,6 @@ class Rewriting:
 
     replaced: int
     left: Mapping[str, str]
-
-
-def dialect_named(name: str) -> Dialect:
-    """The dialect of that name.
-
-    Raises:
-        UsageError: there is none.
-    """
-    from onnxlens.export.dialects.k230 import K230
-
-    known = {dialect.name: dialect for dialect in (K230,)}
-    if name not in known:
-        raise UsageError(f"there is no dialect {name!r}; there is {', '.join(known)}")
-    return known[name]
 
 
 def rewrite(model: ir.Model, dialect: Dialect) -> Rewriting:

@@ -41,9 +41,9 @@ def attribute(
     led = finder.all(records)
     computing = [index for index, record in enumerate(records) if _computes(record, led[index], naming)]
     turns = range(len(graph.nodes)) if naming.order == "execution" else places.from_outputs
-    led = aligned(places, records, operators, led, order=computing, turns=turns)
+    led = aligned(places, records, operators, led, order=computing, turns=turns, own_names=naming.own_names)
     led = with_chains(places, records, operators, led, computing=computing, fused_zero=naming.fused_zero)
-    led = beside(places, records, led, naming)
+    led = beside(places, records, operators, led, naming)
     weigh = _Weights(costs, bounds_s)
     matches = tuple(_match(graph, record, each, weigh) for record, each in zip(records, led, strict=True))
     return ToolCosts(

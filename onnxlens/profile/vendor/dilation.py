@@ -26,16 +26,17 @@ def dilation_notes(graph: Graph, costs: Sequence[NodeCost], tool: ToolCosts) -> 
 
     A tool's MACs tell: with the holes they are the span's over the kernel's times ours.
     """
-    found: dict[Kernel, list[LayerMatch]] = {}
+    found: dict[Kernel, list[tuple[int, LayerMatch]]] = {}
     for match in tool.matches:
-        kernel = next(filter(None, (_dilated(graph.nodes[node].view) for node in match.nodes)), None)
+        kernels = {node: kernel for node in match.nodes if (kernel := _dilated(graph.nodes[node].view))}
         theirs = match.record.figures.get("macs")
-        if kernel is None or theirs is None:
+        if not kernels or theirs is None:
             continue
+        conv, kernel = next(iter(kernels.items()))
         ours = sum(costs[node].macs for node in match.nodes)
         holes = prod(span(*kernel)) / prod(kernel[0])
         if 2 * theirs > ours * (1 + holes):
-            found.setdefault(kernel, []).append(match)
+            found.setdefault(kernel, []).append((conv, match))
     whole = {name: together(name, _figures(tool.matches, name)) for name in ("cycles", "time_s", "macs")}
     return tuple(_note(graph, kernel, matches, whole) for kernel, matches in found.items())
 
@@ -60,11 +61,15 @@ def _figures(matches: Sequence[LayerMatch], metric: str) -> list[int | float]:
 
 
 def _note(
-    graph: Graph, kernel: Kernel, matches: Sequence[LayerMatch], whole: Mapping[str, int | float | None]
+    graph: Graph,
+    kernel: Kernel,
+    found: Sequence[tuple[int, LayerMatch]],
+    whole: Mapping[str, int | float | None],
 ) -> str:
+    matches = [match for _, match in found]
     metric = next(name for name in whole if _figures(matches, name))
     share = (together(metric, _figures(matches, metric)) or 0) / (whole[metric] or 1)
-    layers = [graph.module_of(match.nodes[0]) or match.record.name for match in matches]
+    layers = [*dict.fromkeys(graph.module_of(conv) or match.record.name for conv, match in found)]
     named = ", ".join(layers[:NAMED]) + (f" and {len(layers) - NAMED} more" if len(layers) > NAMED else "")
     sizes, dilations = kernel
     shown = " x ".join

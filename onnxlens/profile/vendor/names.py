@@ -47,6 +47,7 @@ class Naming:
         spans: all nodes between two, the groups ``first`` and ``last``.
         numbered: whether it puts ``_`` and a number behind a name that it uses again.
         flat: whether it writes ``_`` for all but letters and digits.
+        own_names: whether the tool names much anew, so that a name that leads nowhere says nothing.
         joined: whether names may stand one behind another with nothing between them.
         serving: operators that bring or convert what the last named node reads, and compute none.
         precedes, follows: operators that the tool inserts right before or behind the layer that they serve.
@@ -67,6 +68,7 @@ class Naming:
     spans: tuple[re.Pattern[str], ...] = ()
     numbered: bool = False
     flat: bool = False
+    own_names: bool = False
     joined: bool = False
     serving: re.Pattern[str] | None = None
     precedes: re.Pattern[str] | None = None

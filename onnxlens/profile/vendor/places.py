@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from functools import cached_property
+from math import prod
 
 from onnxlens.profile.count.families import of_operator
 from onnxlens.profile.graph.graph import Graph
@@ -27,8 +28,9 @@ class Places:
     @cached_property
     def families(self) -> Sequence[str]:
         """What kind of work each node does."""
-        views = [node.view for node in self.graph.nodes]
-        return [of_operator(view.domain, view.op_type) for view in views]
+        operators = [(node.view.domain, node.view.op_type) for node in self.graph.nodes]
+        known = {each: of_operator(*each) for each in set(operators)}
+        return [known[each] for each in operators]
 
     def is_a(self, node: int, operators: Iterable[str]) -> bool:
         """Whether a node is one of some operators or families."""
@@ -60,6 +62,13 @@ class Places:
         """The nodes that read what a node computes, each once."""
         values = (value for value in self.graph.nodes[node].view.outputs if value is not None)
         return list(dict.fromkeys(each for value in values for each in self.graph.consumers(value.name)))
+
+    def elements(self, node: int) -> int | None:
+        """The elements of a node's first output; None where they are unknown."""
+        outputs = self.graph.nodes[node].view.outputs
+        shape = outputs[0].shape if outputs and outputs[0] is not None else None
+        sizes = [size for size in shape or () if isinstance(size, int)]
+        return prod(sizes) if shape is not None and len(sizes) == len(shape) else None
 
     def at_run_time(self, nodes: Iterable[int]) -> tuple[int, ...]:
         """The nodes, and for each that runs before run time those that read what it made."""
@@ -97,23 +106,29 @@ class Places:
         first, *rest = name.split("/")
         if not rest and "." not in first:
             return ()
-        root = self.graph.called.get("", "")
-        if first.rpartition(".")[2] != root.rpartition(".")[2] or not root:
+        root = self.graph.hierarchy.class_name("")
+        if root not in ("", first.rpartition(".")[2]):
             return ()
         found = [""]
         for level in rest:
-            element = level.rpartition(".")[2]
-            found = [child for path in found for child in self._children.get((path, element), ())]
+            found = [child for path in found for child in self._named_inside(path, level.rpartition(".")[2])]
         return tuple(found)
+
+    def _named_inside(self, path: str, element: str) -> Iterator[str]:
+        """The modules in a module by class and name: ``Conv2d_0`` of ``block1`` may be ``block1.convs.0``."""
+        class_name = self.graph.hierarchy.class_name
+        for match in re.finditer("_", element):
+            for child in self._children.get((path, element[match.end() :]), ()):
+                if class_name(child) in ("", element[: match.start()]):
+                    yield child
 
     @cached_property
     def _children(self) -> dict[tuple[str, str], list[str]]:
-        """The modules in a module by class and name: ``Conv2d_0`` of ``block1`` may be ``block1.convs.0``."""
+        """The modules right inside a module by the last part of their path."""
         hierarchy = self.graph.hierarchy
         children: dict[tuple[str, str], list[str]] = {}
         for path in sorted(hierarchy.paths - {""}):
-            name = f"{hierarchy.class_name(path)}_{path.rpartition('.')[2]}"
-            children.setdefault((hierarchy.lineage(path)[-2], name), []).append(path)
+            children.setdefault((hierarchy.lineage(path)[-2], path.rpartition(".")[2]), []).append(path)
         return children
 
     @cached_property

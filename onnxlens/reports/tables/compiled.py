@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from operator import attrgetter
 from typing import Any
 
 from onnxlens.reports.numbers import short_count, short_time
@@ -17,15 +18,15 @@ from onnxlens.specs.ledger import Ledger
 
 def compilers_table(states: Sequence[CompilerState], table_format: TableFormat = "table") -> str:
     """A row for each tool; below, how to install those that are not there."""
-    columns: Sequence[Column[CompilerState]] = (
+    columns: list[Column[CompilerState]] = [
         Column("tool", lambda state: state.name),
-        Column("version", lambda state: state.version or "-"),
+        Column("version", lambda state: state.version, lambda state: state.version or "missing"),
         Column("chips", lambda state: ", ".join(state.chips), _few_chips),
         Column("says", lambda state: state.doc),
-        Column("missing", lambda state: state.missing),
-        Column("install", lambda state: state.install, lambda state: "" if state.python else "see below"),
-    )
-    lacking = [f"{state.name}: {state.install}" for state in states if state.missing]
+    ]
+    if table_format == "csv":
+        columns += [Column(name, attrgetter(name)) for name in ("missing", "install")]
+    lacking = [f"{state.name}: {state.missing}: {state.install}" for state in states if state.missing]
     return with_notes("compilers", render_table(states, columns, table_format), lacking, table_format)
 
 

@@ -117,7 +117,7 @@ def heading(name: str, label: str) -> Sequence[str]:
         if lines[-1] and len(lines[-1] + part) > WIDEST:
             lines.append("")
         lines[-1] += part
-    return (name, *lines)
+    return (name, *(shortened(line, 2 * WIDEST) for line in lines))
 
 
 @dataclass(frozen=True)

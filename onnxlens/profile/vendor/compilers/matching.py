@@ -140,11 +140,16 @@ class Matching:
     def _ways(self, step: int, owner: Mapping[int, int]) -> Iterator[Sequence[int]]:
         """The products that a step may be: of its MACs, and read by no steps but those that read it."""
         readers = self._theirs.behind[step] | {step}
-        sizes = {prod(shape) for shape in self._record(self._steps[step]).outputs}
+        outputs = self._record(self._steps[step]).outputs
+        sizes = {prod(shape) for shape in outputs}
+        planes = {prod(shape) for shape in outputs if len(shape) == 4 and shape[1] == 1}
 
         def ready(node: int, own: frozenset[int]) -> bool:
-            if node in owner or node in own or (sizes and self._elements(node) not in sizes):
+            size = self._elements(node)
+            if node in owner or node in own:
                 return False
+            if sizes and size not in sizes and not any(size % plane == 0 for plane in planes):
+                return False  # of a depthwise kernel the tool tells one channel's plane
             behind = self._ours.behind[node]
             near = own.union(*(self._ours.behind[each] for each in own))
             return all(each in own or owner.get(each, -1) in readers for each in behind) and (

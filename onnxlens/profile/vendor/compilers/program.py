@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from graphlib import TopologicalSorter
 
 from onnxlens.specs.layers import LayerRecord
 
@@ -77,8 +78,6 @@ def _step(call: re.Match[str] | None, record: int | None) -> Step:
 
 def _sorted(names: Mapping[int, object], edges: Sequence[tuple[int, int, int]]) -> list[int]:
     """All names, each after those that it reads."""
-    from graphlib import TopologicalSorter
-
     sorter: TopologicalSorter[int] = TopologicalSorter({name: () for name in names})
     for one, other, _ in edges:
         sorter.add(other, one)

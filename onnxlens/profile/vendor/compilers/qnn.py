@@ -5,6 +5,7 @@ The simulator runs on this processor. What its profile calls cycles is the simul
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from types import MappingProxyType
@@ -12,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from onnxlens.profile.vendor.compilers.child import WORKERS, run_worker
+from onnxlens.profile.vendor.compilers.child import LOG, WORKERS, run_worker
 from onnxlens.profile.vendor.compilers.exchange import error_note, read_arrays, result_of, write_arrays
 from onnxlens.profile.vendor.compilers.lookup import Compiler, CompileRequest, Run, find_packages
 from onnxlens.profile.vendor.readers.lookup import read_report
@@ -37,6 +38,9 @@ QUANTIZED = (
     "int8: weights and activations of 8 bits, quantized by ONNX Runtime's own tool for QNN, calibrated on "
     "the inputs of this run"
 )
+REFUSED = re.compile(r"Validation FAILED for .*\n((?:\tOperator type: .*\n)+)\tREASON : (.*)")
+NODE_NAME = re.compile(r"Node name: (.*) Node index: \d+")
+TAIL = re.compile(r"\w+ node `.*` will not be assigned to QNN EP\.")
 FALLBACK = "QNN leaves it to ONNX Runtime's CPU provider"
 
 
@@ -52,6 +56,7 @@ def _compile(request: CompileRequest) -> LayerReport:
         profile=True,
     )
     result, got = _ran(run)
+    why = reasons((folder / LOG).read_text("utf-8", "replace"))
     has_int8 = request.chip.endswith(INT8)
     inserted = INSERTED if has_int8 else ()
     placed = [each for each in result["placed"] if each["op_type"] not in inserted]
@@ -65,10 +70,19 @@ def _compile(request: CompileRequest) -> LayerReport:
         report,
         version=result["version"],
         chip=request.chip,
-        records=(*report.records, *_placements(placed)),
-        refused={each["name"]: FALLBACK for each in placed if not each["npu"]},
+        records=(*report.records, *_left_over(placed)),
+        refused={each["name"]: why.get(each["name"], FALLBACK) for each in placed if not each["npu"]},
         notes=(*report.notes, *notes),
     )
+
+
+def reasons(log: str) -> dict[str, str]:
+    """Why QNN refuses nodes, by their names, as the log of the session says."""
+    return {
+        name: TAIL.sub("", why).strip()
+        for nodes, why in REFUSED.findall(log)
+        for name in NODE_NAME.findall(nodes)
+    }
 
 
 def _ran(run: Run) -> tuple[Mapping[str, Any], Mapping[str, np.ndarray]]:
@@ -89,17 +103,22 @@ def _ran(run: Run) -> tuple[Mapping[str, Any], Mapping[str, np.ndarray]]:
     return result, read_arrays(folder / "outputs.npz", run.outputs)
 
 
-def _placements(placed: Iterable[Mapping[str, Any]]) -> Iterable[LayerRecord]:
-    """Where every node is run; the figures are in the rows of the profile."""
-    for each in placed:
-        name = each["name"]
-        yield LayerRecord(name, each["op_type"], (name,), "npu" if each["npu"] else "cpu")
+def _left_over(placed: Iterable[Mapping[str, Any]]) -> Iterable[LayerRecord]:
+    """What runs on the processor, of which the profile has no rows."""
+    return (
+        LayerRecord(each["name"], each["op_type"], (each["name"],), "cpu")
+        for each in placed
+        if not each["npu"]
+    )
 
 
 COMPILER = Compiler(
     name="qnn",
     doc="which nodes Qualcomm's HTP takes, and its output error in float16 or int8, on its simulator",
-    install="pip install onnxruntime==1.31.1 onnxruntime-qnn==2.7.0 onnx==1.23.2, in one of its own",
+    install=(
+        "python3.11 -m venv qnn && "
+        "qnn/bin/pip install onnxruntime==1.31.1 onnxruntime-qnn==2.7.0 onnx==1.23.2"
+    ),
     find=lambda python: find_packages(["onnxruntime-qnn", "numpy"], python),
     compile=_compile,
     chips=tuple(CHIPS),

@@ -12,6 +12,7 @@ what it calls ``cosine_error`` is the cosine, 1 without error.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
@@ -41,17 +42,28 @@ NOTES = (
 
 def _recognizes(given: Given) -> bool:
     if given.path.is_dir():
-        return bool(given.all_named(r"mac\.csv|quant_error\.csv"))
+        return any(re.search(r"(?:mac|quant_error)\.csv\Z", path.name) for path in _files(given))
     head = given.head().split("\n", 1)[0]
     return "OffChipMemLWTraffic" in head or "cosine_error" in head
 
 
+def _files(given: Given) -> tuple[Path, ...]:
+    """The files given; nncase puts its tables into the folder of a pass's step, ``7_../10_../mac.csv``."""
+    if not given.path.is_dir():
+        return given.files
+    return (
+        *given.files,
+        *sorted(given.path.glob("*/*/mac.csv")),
+        *sorted(given.path.glob("*/*/quant_error.csv")),
+    )
+
+
 def _read(given: Given) -> LayerReport:
     """Groups of operators and tensors, whichever of them there are."""
-    heads = {path: given.head(path).split("\n", 1)[0] for path in given.files}
+    heads = {path: given.head(path).split("\n", 1)[0] for path in _files(given)}
     records: list[LayerRecord] = []
     if path := _only(given, heads, "OffChipMemLWTraffic"):
-        tiles = {each.stem: each for each in _folder(given)}
+        tiles = {each.stem: each for each in _tiles(path)} if given.path.is_dir() else {}
         records += (_group(row, tiles, given) for row in given.table(GROUPS, path))
     if path := _only(given, heads, "cosine_error"):
         records += (_tensor(row) for row in given.table(TENSORS, path))
@@ -64,7 +76,7 @@ def _only(given: Given, heads: Mapping[Path, str], column: str) -> Path | None:
     """The file that has the column; a folder holds the dump of one model."""
     found = [path for path, head in heads.items() if column in head]
     if len(found) > 1:
-        names = ", ".join(path.name for path in found[:3])
+        names = ", ".join(str(path.relative_to(given.path)) for path in found[:3])
         refuse(
             given.path,
             f"several files of it have the column {column} ({names})",
@@ -73,11 +85,10 @@ def _only(given: Given, heads: Mapping[Path, str], column: str) -> Path | None:
     return found[0] if found else None
 
 
-def _folder(given: Given) -> Iterator[Path]:
-    """The Tile*.csv files: of the folder, and of one in it. That of a Split is empty."""
-    if given.path.is_dir():
-        found = (*sorted(given.path.glob("Tile*.csv")), *sorted(given.path.glob("*/Tile*.csv")))
-        yield from (path for path in found if path.stat().st_size)
+def _tiles(groups: Path) -> Iterator[Path]:
+    """The Tile*.csv files beside the table of groups, and in a folder beside it. That of a Split is empty."""
+    found = (*sorted(groups.parent.glob("Tile*.csv")), *sorted(groups.parent.glob("*/Tile*.csv")))
+    yield from (path for path in found if path.stat().st_size)
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,6 +1,6 @@
 """ONNX Runtime's profile of a session, from whatever machine: ``SessionOptions.enable_profiling``.
 
-Source: files that onnxruntime 1.32.0 wrote: events as in a Chrome trace. A node's kernel has an event of its
+Source: files that onnxruntime 1.31.1 wrote: events as in a Chrome trace. A node's kernel has an event of its
 own, with its operator, execution provider and shapes; an If or a Loop holds the events of its bodies, whose
 time is not its own. ``model_run`` spans one run: of several, the first is a warm-up and does not count, and
 the mean of the others is taken.
@@ -8,10 +8,11 @@ the mean of the others is taken.
 
 from __future__ import annotations
 
+import re
+from bisect import bisect_right
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from onnxlens.profile.runtime.profile_events import RUN, SUFFIX, self_times_us
 from onnxlens.profile.vendor.readers.given import Given
 from onnxlens.profile.vendor.readers.reader import Reader
 from onnxlens.profile.vendor.readers.values import entry, listed, named, refuse, seconds, whole
@@ -21,13 +22,17 @@ TOOL = "onnxruntime"
 
 PROVIDER = "ExecutionProvider"
 
+EVENT = re.compile(r'"name" ?: ?"(?:model_loading|model_run|[^"]*_kernel_time)')
+
 
 def _recognizes(given: Given) -> bool:
     head = given.head()
-    return '"cat"' in head and ('"model_loading' in head or SUFFIX in head or f'"{RUN}"' in head)
+    return '"cat"' in head and EVENT.search(head) is not None
 
 
 def _read(given: Given) -> LayerReport:
+    from onnxlens.profile.runtime.profile_events import RUN, SUFFIX, self_times_us  # takes a second to load
+
     path = given.one_named(r"\.json", "a profile of ONNX Runtime")
     events = [
         _event(each, f"{path}: event {at}")
@@ -39,11 +44,13 @@ def _read(given: Given) -> LayerReport:
             path, f"no run of a model in it: no event {RUN}", "close the session before its profile is read"
         )
     counted = spans[1:] or spans
+    starts = [start for start, _ in counted]
     times: dict[tuple[str, str], list[int]] = {}
     first: dict[tuple[str, str], Mapping[str, Any]] = {}
     for index, self_us in self_times_us(events, ["node"] * len(events)).items():
         event = events[index]
-        if any(start <= event["ts"] < end for start, end in counted):
+        run = bisect_right(starts, event["ts"]) - 1
+        if run >= 0 and event["ts"] < counted[run][1]:
             key = (event["name"].removesuffix(SUFFIX), event["args"]["op_name"])
             times.setdefault(key, []).append(self_us)
             first.setdefault(key, event["args"])
@@ -56,7 +63,7 @@ def _event(value: Any, where: str) -> Mapping[str, Any]:
     """An event whose fields are what is read of it."""
     event = dict(entry(value, where, "name"))
     named(event["name"], where)
-    if event["name"] == RUN or str(event["name"]).endswith(SUFFIX):
+    if str(event["name"]).endswith(("model_run", "_kernel_time")):
         entry(event, where, "ts", "dur")
         event |= {name: whole(event[name], f"{where}: {name}") for name in ("ts", "dur")}
     event["args"] = event.get("args") if isinstance(event.get("args"), dict) else {}

@@ -17,6 +17,7 @@ from __future__ import annotations
 
 import csv
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from math import fsum
 from pathlib import Path
 from typing import Any
@@ -31,9 +32,6 @@ TOOL = "openvino"
 TABLE = ("layerName", "execStatus", "layerType", "execType", "realTime (ms)")
 
 ORIGINAL = "originalLayersNames"
-
-Counter = tuple[str, str, float]
-"""A node of one request: its name, its operator, and its seconds; 0 if it did not run."""
 
 
 def _recognizes(given: Given) -> bool:
@@ -58,9 +56,9 @@ def _read(given: Given) -> LayerReport:
     return LayerReport(TOOL, tuple(_node(each, f"{path}: node {at}") for at, each in enumerate(nodes)))
 
 
-def _report(requests: Sequence[Sequence[Counter]], path: Path) -> LayerReport:
+def _report(requests: Sequence[Sequence[LayerRecord]], path: Path) -> LayerReport:
     """The mean of all requests."""
-    names = [[name for name, *_ in request] for request in requests]
+    names = [[record.name for record in request] for request in requests]
     if any(each != names[0] for each in names):
         refuse(path, "the tables of its requests have different layers", "give the report average_counters")
     records = tuple(_mean(same) for same in zip(*requests, strict=True))
@@ -68,7 +66,7 @@ def _report(requests: Sequence[Sequence[Counter]], path: Path) -> LayerReport:
     return LayerReport(TOOL, records, notes=mean)
 
 
-def _json_requests(document: Mapping[str, Any], where: str) -> Sequence[Sequence[Counter]]:
+def _json_requests(document: Mapping[str, Any], where: str) -> Sequence[Sequence[LayerRecord]]:
     """The requests of benchmark_app's JSON, in which every time is a text in milliseconds."""
     if "avg_performance" in document:
         average = entry(document["avg_performance"], where, "nodes")
@@ -92,32 +90,34 @@ def _json_requests(document: Mapping[str, Any], where: str) -> Sequence[Sequence
     ]
 
 
-def _counter(value: Any, where: str) -> Counter:
+def _counter(value: Any, where: str) -> LayerRecord:
     node = entry(value, where, "name", "node_type", "status", "real_time")
     time = seconds(node["real_time"], "ms", f"{where}: real_time")
     name = named(node["name"], where)
-    return name, str(node["node_type"]), time if _ran(node["status"]) else 0.0
+    return _record(name, node["node_type"], node.get("exec_type", ""), node["status"], time, (name,))
 
 
-def _ran(status: object) -> bool:
-    """Whether a node ran, by ``EXECUTED`` or ``Status.EXECUTED``."""
-    return str(status).rpartition(".")[2] == "EXECUTED"
+def _record(
+    name: str, op_type: object, kernel: object, status: object, time_s: float, sources: tuple[str, ...]
+) -> LayerRecord:
+    """A node, whose status is ``EXECUTED`` or ``Status.EXECUTED`` if it ran."""
+    if str(status).rpartition(".")[2] != "EXECUTED":
+        return LayerRecord(name, str(op_type), sources)
+    return LayerRecord(name, str(op_type), sources, str(kernel), known({"time_s": time_s}))
 
 
 def _node(value: Any, where: str) -> LayerRecord:
     found = entry(value, where, "node_name", "real_time")
     name = named(found["node_name"], where)
     original = tuple(each for each in str(found.get(ORIGINAL, name)).split(",") if each)
-    figures = known({"time_s": seconds(found["real_time"], "us", f"{where}: real_time")})
-    kernel = str(found.get("exec_type", ""))
-    if not _ran(found.get("status", "EXECUTED")):
-        figures, kernel = {}, ""
-    return LayerRecord(name, str(found.get("node_type", "")), original, kernel, figures)
+    time = seconds(found["real_time"], "us", f"{where}: real_time")
+    kernel, status = found.get("exec_type", ""), found.get("status", "EXECUTED")
+    return _record(name, found.get("node_type", ""), kernel, status, time, original)
 
 
-def _requests(lines: Sequence[str], path: str) -> Iterator[Sequence[Counter]]:
+def _requests(lines: Sequence[str], path: str) -> Iterator[Sequence[LayerRecord]]:
     """The table of each request, which ends with its total."""
-    request: list[Counter] = []
+    request: list[LayerRecord] = []
     columns: Mapping[str, int] = {}
     for at, cells in enumerate(csv.reader(lines, delimiter=";"), 1):
         where = f"{path}, line {at}"
@@ -131,17 +131,16 @@ def _requests(lines: Sequence[str], path: str) -> Iterator[Sequence[Counter]]:
         elif any(cells):
             if not columns or len(cells) < len(TABLE):
                 refuse(where, f"expected a layer of benchmark_app's report, found {shown(';'.join(cells))}")
-            ran = _ran(cells[columns["execStatus"]])
-            time = seconds(cells[columns["realTime (ms)"]], "ms", f"{where}, column 'realTime (ms)'")
-            request.append((cells[0], cells[columns["layerType"]], time if ran else 0.0))
+            name, status, op_type, kernel, time = (cells[columns[column]] for column in TABLE)
+            time_s = seconds(time, "ms", f"{where}, column 'realTime (ms)'")
+            request.append(_record(name, op_type, kernel, status, time_s, (name,)))
     if request:
         refuse(f"{path}, line {len(lines)}", "the last table has no total", "is the report whole?")
 
 
-def _mean(same: Sequence[Counter]) -> LayerRecord:
-    name, op_type, _ = same[0]
-    time = fsum(time for *_, time in same) / len(same)
-    return LayerRecord(name, op_type, (name,), "", known({"time_s": time}))
+def _mean(same: Sequence[LayerRecord]) -> LayerRecord:
+    time_s = fsum(record.figures.get("time_s", 0) for record in same) / len(same)
+    return replace(same[0], figures=known({"time_s": time_s}))
 
 
 READERS = (

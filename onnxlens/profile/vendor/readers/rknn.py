@@ -33,7 +33,8 @@ ACCURACY = re.compile(r"\[(?P<type>\w+)\] (?P<tensor>\S+)(?:\s+(?P<cosine>\S+) \
 
 def _recognizes(given: Given) -> bool:
     return not given.path.is_dir() and any(
-        mark in given.head() for mark in ("rknn-toolkit", "RKNN:", "simulator_error")
+        mark in given.head()
+        for mark in ("rknn-toolkit", "RKNN:", "simulator_error", "Network Layer Information Table")
     )
 
 

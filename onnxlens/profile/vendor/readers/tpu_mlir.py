@@ -9,6 +9,8 @@ instructions of a line.
 ``cycles`` of a layer are those in which nothing hides it: all cycles of BD, and of GDMA those in which BD
 does nothing. So the layers' cycles add up to the trace's own total, less the gaps in which neither works.
 ``compute_cycles`` and ``memory_cycles`` are those of each engine, hidden or not.
+
+There is no trace of the CV18xx: their final MLIR alone says which operations there are, and on which unit.
 """
 
 from __future__ import annotations
@@ -21,19 +23,30 @@ from pathlib import Path
 
 from onnxlens.profile.vendor.readers.given import Given
 from onnxlens.profile.vendor.readers.reader import Reader
-from onnxlens.profile.vendor.readers.values import entry, known, listed, refuse, shown
+from onnxlens.profile.vendor.readers.values import entry, known, listed, refuse, shown, whole
 from onnxlens.specs.layers import LayerRecord, LayerReport
 
 TOOL = "tpu-mlir"
 
+TRACE, FINAL = r"compiler_profile_\d+\.txt", r"_final\.mlir"
+"""How the names of the files end."""
+
 INSTRUCTION = re.compile(r"(?P<op>\w+)_(?P<line>\d+)\|(?P<command>\w+)\|(?P<fields>[\w:.|-]+)")
 """One instruction of the trace: the operation, its line in the MLIR, the command, and ``s:0|e:3638|..``."""
+
+OPERATION = re.compile(r' = "tpu\.(?P<op>\w+)"\(')
+"""An operation of the final MLIR."""
+
+MOVES = frozenset({"Buffer", "Group", "Load", "Store", "Yield"})
+"""Those that only order or move what others compute."""
 
 TOTAL = re.compile(r"total_cycle:(\d+)")
 
 CHIP = re.compile(r'module\.chip = "(\w+)"')
 
 LOCATION = re.compile(r"#(?P<key>loc\d*) = loc\((?P<value>.*)\)\s*\Z")
+
+OPERATION = re.compile(r'"(?:tpu|top)\.(\w+)"')
 
 MOST_FUSED = 64
 """How deep locations may refer to each other."""
@@ -51,8 +64,9 @@ class Line:
 
 @dataclass(frozen=True, slots=True)
 class Operation:
-    """What a line of the MLIR says: the tensors it makes, and shapes."""
+    """What a line of the MLIR says: its operation, the tensors it makes, and shapes."""
 
+    op: str
     tensors: tuple[str, ...]
     inputs: tuple[tuple[int, ...], ...] = ()
     outputs: tuple[tuple[int, ...], ...] = ()
@@ -60,17 +74,25 @@ class Operation:
 
 def _recognizes(given: Given) -> bool:
     if given.path.is_dir():
-        return bool(given.all_named(r"compiler_profile_\d+\.txt"))
-    return "ENGINE_BD" in given.head()
+        return bool(given.all_named(rf"{TRACE}|{FINAL}"))
+    return "ENGINE_BD" in given.head() or bool(given.all_named(FINAL))
 
 
 def _read(given: Given) -> LayerReport:
-    trace = given.one_named(r"compiler_profile_\d+\.txt", "an instruction trace of tpu-mlir")
+    finals = given.all_named(FINAL)
+    if finals and not given.all_named(TRACE):
+        return _untraced(given, finals[0])
+    trace = given.one_named(TRACE, "an instruction trace of tpu-mlir")
     lines = _trace(given, trace)
-    meaning = given.names or next(iter(given.all_named(r"_final\.mlir|tensor_location\.json")), None)
-    operations: Mapping[int, Operation] = {}
-    if given.path.is_dir() or given.names:
-        operations = _meaning(given, meaning) if meaning else {}
+    meaning = given.names or _beside(given)
+    operations = _meaning(given, meaning) if meaning else {}
+    for op, number in lines:
+        if operations and (number not in operations or operations[number].op != op):
+            refuse(
+                f"{meaning}, line {number}",
+                f"expected the {op} of the trace",
+                "is it the final MLIR of that model?",
+            )
     total = TOTAL.search(given.text(trace))
     if total is None:
         refuse(f"{trace}, line {len(given.lines(trace))}", "the trace has no total_cycle", "is it whole?")
@@ -83,6 +105,36 @@ def _read(given: Given) -> LayerReport:
     if not operations:
         notes.append("the trace has line numbers for names: give the *_final.mlir that it is of")
     return LayerReport(TOOL, records, chip=chip[1] if chip else "", notes=tuple(notes))
+
+
+def _beside(given: Given) -> Path | None:
+    """The final MLIR in the folder, else ``tensor_location.json``, which has no shapes."""
+    finals = given.all_named(r"_final\.mlir") if given.path.is_dir() else ()
+    if len(finals) > 1:
+        names = ", ".join(path.name for path in finals[:3])
+        refuse(given.path, f"it has several final MLIR files ({names})", "give the one that the trace is of")
+    locations = given.all_named(r"tensor_location\.json") if given.path.is_dir() else ()
+    return next(iter((*finals, *locations)), None)
+
+
+def _untraced(given: Given, path: Path) -> LayerReport:
+    """The operations of a final MLIR, without figures."""
+    texts, operations = given.lines(path), _meaning(given, path)
+    records = tuple(
+        LayerRecord(
+            f"{match['op']}_{at}",
+            match["op"],
+            operations[at].tensors,
+            "cpu" if match["op"] == "GenericCpu" else "npu",
+            inputs=operations[at].inputs,
+            outputs=operations[at].outputs,
+        )
+        for at, text in enumerate(texts, 1)
+        if at in operations and (match := OPERATION.search(text)) and match["op"] not in MOVES
+    )
+    chip = CHIP.search(given.text(path))
+    note = "which unit runs each operation, and no cycles: tpu-mlir traces none for this chip"
+    return LayerReport(TOOL, records, chip=chip[1] if chip else "", notes=(note,))
 
 
 def _trace(given: Given, path: Path) -> Mapping[tuple[str, int], Line]:
@@ -116,7 +168,7 @@ def _records(
     busy = _merged(interval for line in lines.values() for interval in line.compute)
     records = []
     for (op, number), line in lines.items():
-        operation = operations.get(number, Operation(()))
+        operation = operations.get(number, Operation(op, ()))
         compute, memory = _length(line.compute), _length(line.memory)
         figures = {
             "cycles": compute + memory - _overlap(line.memory, busy),
@@ -182,7 +234,9 @@ def _operation(text: str, named: Mapping[str, str]) -> Operation | None:
         return None
     types, _, location = result.rpartition("loc(")
     arguments = head.rpartition(" : (")[2]
-    return Operation(tuple(_names(location.rstrip(") \n"), named)), _shapes(arguments), _shapes(types))
+    op = OPERATION.search(head)
+    names = tuple(_names(location.rstrip(") \n"), named))
+    return Operation(op[1] if op else "", names, _shapes(arguments), _shapes(types))
 
 
 def _names(location: str, named: Mapping[str, str], depth: int = 0) -> Iterator[str]:
@@ -202,14 +256,21 @@ def _shapes(types: str) -> tuple[tuple[int, ...], ...]:
 
 
 def _located(given: Given, path: Path) -> Mapping[int, Operation]:
-    """The names of the results of each line in ``tensor_location.json``, slices together."""
-    lines: dict[int, dict[str, None]] = {}
+    """What ``tensor_location.json`` says of each line; a slice of an operation is a command of its own."""
+    found: dict[int, Operation] = {}
     for at, each in enumerate(listed(given.json(path), str(path), "commands")):
-        command = entry(each, f"{path}: command {at}", "file-line", "results")
-        if isinstance(command["file-line"], int):
-            names = (one["name"] for one in command["results"] if isinstance(one, dict) and one.get("name"))
-            lines.setdefault(command["file-line"], {}).update(dict.fromkeys(map(str, names)))
-    return {line: Operation(tuple(names)) for line, names in lines.items()}
+        where = f"{path}: command {at}"
+        command = entry(each, where, "file-line", "opcode", "operands", "results")
+        inputs, outputs = (
+            [one for one in listed(command[side], where, side) if isinstance(one, dict)]
+            for side in ("operands", "results")
+        )
+        found[whole(command["file-line"], f"{where}: file-line")] = Operation(
+            str(command["opcode"]).rpartition(".")[2],
+            tuple(str(one["name"]) for one in outputs if one.get("name")),
+            *(_shapes(" ".join(str(one.get("type")) for one in side)) for side in (inputs, outputs)),
+        )
+    return found
 
 
 READERS = (

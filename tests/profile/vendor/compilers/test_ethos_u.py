@@ -6,6 +6,7 @@ import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -18,6 +19,17 @@ from onnxlens.profile.vendor.compilers.lookup import CompileRequest
 from onnxlens.specs.progress import silent
 
 TABLE = Path(__file__).parents[3] / "data" / "vendor" / "ethos-u" / "hed-u55-256_per-layer.csv"
+
+LOG = """
+Warning (supported operators) operator: MEAN, ofm: 'node_group_norm;7'
+Reason: Unsupported depth-reduction.  IFM: 1, 32, 10, 256
+Reduction over depth is only supported if any of h,w,c == 1
+
+Warning (supported operators) operator: GATHER, ofm: 'a;;b'
+Reason: Not an operator
+
+####
+"""
 
 
 @pytest.mark.parametrize(
@@ -70,6 +82,7 @@ class Network:
 
     inputs: Mapping[str, np.ndarray] = field(default_factory=lambda: {"image": np.ones((1, 3), np.float32)})
     traced_to: Path | None = None
+    graph: Any = field(default_factory=lambda: SimpleNamespace(nodes=()))
 
     def traced(self, path: Path) -> Mapping[str, str]:
         self.traced_to = path
@@ -87,6 +100,7 @@ def asked(monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
         (folder / "vela").mkdir()
         shutil.copy(TABLE, folder / "vela")
         result = {"version": "5.2.0", "files": {"table": f"vela/{TABLE.name}"}, "notes": ["int8 by one"]}
+        (folder / "log.txt").write_text(LOG)
         return Outcome(folder / "log.txt", {"status": "done", **result})
 
     monkeypatch.setattr(ethos_u, "run_worker", run_worker)
@@ -108,6 +122,11 @@ def test_the_module_goes_to_the_worker_with_names_for_its_operations(
     assert (tmp_path / "inputs.npz").is_file()
     assert (report.label, report.version) == ("ethos-u-u55-256@Sram_Only", "5.2.0")
     assert report.notes[-2:] == ("ethos-u55-256, Ethos_U55_High_End_Embedded, Sram_Only", "int8 by one")
+    assert report.refused == {
+        "node_group_norm": "MEAN: Unsupported depth-reduction. IFM: 1, 32, 10, 256 "
+        "Reduction over depth is only supported if any of h,w,c == 1",
+        "a;b": "GATHER: Not an operator",
+    }
     assert any(record.figures.get("macs") == 28_311_552 for record in report.records)  # 128 x 128 x 64 x 27
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +11,7 @@ import pytest
 
 from onnxlens.errors import UsageError
 from onnxlens.profile.vendor.readers import read_report
-from tests.profile.vendor.readers.recorded import DATA, by_name, report_of
+from tests.profile.vendor.readers.recorded import DATA, report_of
 
 
 def written(folder: Path, name: str, content: object) -> Path:
@@ -230,17 +231,6 @@ def test_zigzag_simple(tmp_path: Path) -> None:
     assert read_report(tmp_path).records[0].figures == {"energy_pj": 3.5, "cycles": 99}
 
 
-def test_tpu_mlir_by_tensor_locations(tmp_path: Path) -> None:
-    commands = [
-        {"file-line": 58, "opcode": "tpu.Conv2D", "results": [{"name": "relu_1_Relu"}, {}]},
-        {"file-line": 58, "opcode": "tpu.Conv2D", "results": [{"name": "relu_1_Relu"}]},
-    ]
-    trace = DATA / "tpu-mlir" / "compiler_profile_0.txt"
-    report = read_report(trace, names=written(tmp_path, "tensor_location.json", commands))
-    assert by_name(report)["Conv2D_58"].sources == ("relu_1_Relu",)
-    assert by_name(report)["Conv2D_54"].sources == ()
-
-
 INSPECTOR = ",event_block_name,event_name,p50 (us),is_delegated_op,delegate_backend_name\n"
 
 
@@ -256,3 +246,42 @@ def test_executorch_with_a_delegated_operator_without_its_call(tmp_path: Path) -
         UsageError, match="x.csv, line 2: the operator of a delegate, without the DELEGATE_CALL"
     ):
         read_report(written(tmp_path, "x.csv", INSPECTOR + "0,Execute,conv,5,True,Npu\n"))
+
+
+def test_rknn_on_a_board(tmp_path: Path) -> None:
+    """The table of ``eval_perf``: it has times, more columns, and no marks of the log before its lines."""
+    rule = "-" * 80
+    head = (
+        "ID   OpType   DataType Target InputShape  OutputShape  Cycles(DDR/NPU/Total)  Time(us)  MacUsage(%)"
+        "  WorkLoad(0/1/2)  RW(KB)  FullName"
+    )
+    rows = [
+        r"0 InputOperator UINT8 CPU \ (1,3,224,224) 0/0/0 6 \ 0.0%/0.0%/0.0% 0 InputOperator:input",
+        "1 ConvRelu UINT8 NPU (1,3,224,224),(32,3,3,3),(32) (1,32,112,112) 4710/5017/5017 308 9.52 "
+        "100.0%/0.0%/0.0% 147 Conv:conv",
+    ]
+    log = "\n".join(
+        [rule, "Network Layer Information Table", rule, head, rule, *rows, rule, "Total Time(us): 314"]
+    )
+    first, convolution = read_report(written(tmp_path, "perf.txt", log)).records
+    assert first.figures == {"time_s": 6e-06}
+    assert convolution.figures == {
+        "cycles": 5017,
+        "compute_cycles": 5017,
+        "memory_cycles": 4710,
+        "time_s": 0.000308,
+        "off_chip_read_bytes": 147 * 1024,
+    }
+    assert convolution.sources == ("Conv:conv",)
+
+
+def test_tpu_mlir_prefers_the_mlir_beside_its_trace(tmp_path: Path) -> None:
+    for name in ("compiler_profile_0.txt", "hed_bm1684x_f16_final.mlir"):
+        shutil.copy(DATA / "tpu-mlir" / name, tmp_path)
+    written(tmp_path, "a.tensor_location.json", [])
+    assert read_report(tmp_path) == report_of("tpu-mlir")
+    shutil.copy(tmp_path / "hed_bm1684x_f16_final.mlir", tmp_path / "other_final.mlir")
+    with pytest.raises(
+        UsageError, match=r"it has several final MLIR files \(hed_.*, other_final.mlir\); give"
+    ):
+        read_report(tmp_path)

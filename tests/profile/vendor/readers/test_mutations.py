@@ -313,8 +313,35 @@ def test_a_file_that_is_too_large_for_a_report(tmp_path: Path, monkeypatch: pyte
     assert re.search("it has 0 MB, more than any report", refusal_of(DATA / VELA))
 
 
-def test_a_final_mlir_that_is_none(tmp_path: Path) -> None:
-    names = tmp_path / "x_final.mlir"
-    names.write_text("module @hed {\n}\n", encoding="utf-8")
-    with pytest.raises(UsageError, match="x_final.mlir: expected the final MLIR of tpu-mlir"):
+@pytest.mark.parametrize(
+    ("name", "old", "new", "said"),
+    [
+        ("hed_bm1684x_f16_final.mlir", "#loc", "#where", "mlir: expected the final MLIR of tpu-mlir"),
+        (
+            "hed_bm1684x_f16_final.mlir",
+            "module",
+            "\nmodule",
+            "mlir, line 46: expected the Load of the trace; is it",
+        ),
+        (
+            "tensor_location.json",
+            '"file-line":49',
+            '"file-line":"x"',
+            "command 1: file-line: expected a number",
+        ),
+        (
+            "tensor_location.json",
+            '"file-line":54',
+            '"file-line":55',
+            "json, line 54: expected the Conv2D of the",
+        ),
+        ("tensor_location.json", '"results"', '"result"', "command 0: expected the field 'results' among"),
+    ],
+)
+def test_names_of_another_trace(name: str, old: str, new: str, said: str, tmp_path: Path) -> None:
+    names = tmp_path / name
+    text = (DATA / "tpu-mlir" / name).read_text(encoding="utf-8")
+    assert old in text
+    names.write_text(text.replace(old, new) if old == "#loc" else text.replace(old, new, 1), encoding="utf-8")
+    with pytest.raises(UsageError, match=said):
         read_report(DATA / TRACE, names=names)

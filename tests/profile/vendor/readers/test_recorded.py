@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import re
+import shutil
 from math import prod
+from pathlib import Path
 
 import pytest
 
+from onnxlens.profile.vendor.readers import read_report
 from tests.profile.vendor.readers.recorded import DATA, by_name, report_of, total
 
 CONVOLUTIONS = [
@@ -65,6 +68,19 @@ def test_nncase() -> None:
     assert records["relu"].figures == {"cosine_distance": pytest.approx(1 - 0.9999744, abs=1e-12)}
     assert records["relu"].sources == ("relu",)
     assert group.sources == ()
+
+
+def test_nncase_where_it_leaves_its_tables(tmp_path: Path) -> None:
+    """Each in the folder of a step of a pass."""
+    quantization, fusion = (
+        tmp_path / "4_QuantPass" / "2_AssignRanges",
+        tmp_path / "7_AfterQuantPass" / "10_Fusion",
+    )
+    shutil.copytree(DATA / "k230", fusion)
+    quantization.mkdir(parents=True)
+    shutil.move(fusion / "quant_error.csv", quantization)
+    (quantization / "values.bin").write_bytes(b"\x00\xff")
+    assert read_report(tmp_path) == report_of("k230")
 
 
 def test_nncase_flops_are_the_multiply_adds_of_its_kernels() -> None:
@@ -153,6 +169,15 @@ def test_tpu_mlir_without_names() -> None:
     assert {record.sources for record in report.records} == {()}
     assert any("give the *_final.mlir" in note for note in report.notes)
     assert report_of("tpu-mlir") == report_of("tpu-mlir/compiler_profile_0.txt")
+
+
+def test_tpu_mlir_by_the_locations_of_its_tensors() -> None:
+    """The same lines, in another file; it does not say the chip."""
+    located = read_report(
+        DATA / "tpu-mlir/compiler_profile_0.txt", names=DATA / "tpu-mlir/tensor_location.json"
+    )
+    assert located.records == report_of("tpu-mlir").records
+    assert located.chip == ""
 
 
 def test_qnn() -> None:

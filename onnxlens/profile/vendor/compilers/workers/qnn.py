@@ -13,7 +13,7 @@ import onnxruntime_qnn as qnn
 
 PROVIDER = "QNNExecutionProvider"
 PROFILE = "profile.csv"
-FATAL_ONLY = 4
+EVERYTHING, FATAL_ONLY = 0, 4
 
 
 def _quantized(model: str, inputs: dict[str, Any]) -> str:
@@ -37,7 +37,7 @@ def _main(request: dict[str, Any]) -> dict[str, Any]:
     ort.register_execution_provider_library(PROVIDER, qnn.get_library_path())
     ort.set_default_logger_severity(FATAL_ONLY)
     options = ort.SessionOptions()
-    options.log_severity_level = FATAL_ONLY
+    options.log_severity_level = EVERYTHING if request["profile"] else FATAL_ONLY  # why nodes are refused
     options.add_session_config_entry("session.record_ep_graph_assignment_info", "1")
     settings = {
         "backend_path": qnn.get_qnn_htp_path(),
