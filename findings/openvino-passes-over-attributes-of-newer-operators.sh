@@ -6,12 +6,12 @@
 #
 # What happens: the ONNX frontend reads such a node as the newest version that it knows, and passes over what it does not
 # know. SpaceToDepth of opset 28 with mode="CRD" is computed as DCR; Attention of opset 25 with left_window_size looks back
-# without a limit; GRU with layout=1 (batch first, since opset 14) is computed as if the batch were the sequence; Resize with
-antialias=1 (since opset 18) is computed without. Neither
-# convert_model nor compile_model says anything; the shapes are right but for the GRU's, whose axes are in another order.
+# without a limit; GRU with layout=1 (batch first, since opset 14) is computed as if the batch were the sequence; Resize
+# with antialias=1 (since opset 18) is computed without. Neither convert_model nor compile_model says anything; the shapes
+# are right but for the GRU's, whose axes are in another order.
 #
 # Why it matters: sliding-window language models, batch-first recurrent networks and antialiased downsampling give wrong
-# numbers that no error and no shape gives away. A map of what a runtime supports has to compare numbers, not only to ask whether it compiles.
+# numbers that no error and no shape gives away. What a runtime supports cannot be found out by compiling alone.
 set -euo pipefail
 folder="$(mktemp -d)"
 trap 'rm -rf "$folder"' EXIT
