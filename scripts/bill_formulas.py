@@ -20,6 +20,7 @@ from typing import Any
 from torch import Tensor, nn
 
 from onnxlens.api.opened import OpenedTarget
+from onnxlens.api.target import Settings
 from onnxlens.pipeline.graph_costs import BYTES, COUNTS, FILE, LATENT_PIXELS, pooling_indices
 from onnxlens.profile.chip.as_held import as_if_held
 from onnxlens.profile.chip.bound import Bounder, Held
@@ -105,7 +106,7 @@ def formulas_of(name: str) -> Values:
     """What the file holds of a graph: the batches that the pipeline runs it at, each with its formulas."""
     entry = catalog.ENTRIES[name]
     counted = with_entry(f"{name}-unpooled", UNPOOLED) if entry.nodes_vary else name
-    with OpenedTarget(counted) as target:
+    with OpenedTarget(counted, UNCACHED) as target:
         batches = {
             batch: at_batch(target, points(counted, batch)) for batch in range(1, entry.default_batch + 1)
         }
@@ -144,6 +145,10 @@ POOLING, NO_POOLING = (
 )
 
 
+UNCACHED = Settings(cache=False)
+"""What is made up here is not kept under a name that means something else another time."""
+
+
 def with_entry(name: str, entry: CatalogEntry) -> str:
     """The name, now of a graph of the catalog."""
     catalog.ENTRIES = {**catalog.ENTRIES, name: entry}
@@ -165,9 +170,9 @@ def kinds(unpooled: Rows) -> Iterator[tuple[str, Values]]:
 
     What is alive does not: pooling has a 64th of the largest map's positions, and is never where most is.
     """
-    with OpenedTarget(with_entry("no-pooling", NO_POOLING)) as target:
+    with OpenedTarget(with_entry("no-pooling", NO_POOLING), UNCACHED) as target:
         without = at_batch(target, points("no-pooling", 1))
-    with OpenedTarget(with_entry("pooling", POOLING)) as target:
+    with OpenedTarget(with_entry("pooling", POOLING), UNCACHED) as target:
         for rows, columns in product(KINDS, repeat=2):
             pooled = at_batch(target, few_points(rows, columns), spare=1)
             changed = {
