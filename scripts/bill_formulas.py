@@ -52,6 +52,7 @@ WORDS = ("int64", "int32", "bool")
 """Types besides floats whose elementwise operations a chip may have a rate for."""
 
 Values = dict[str, Any]
+Pair = tuple[int, int]
 
 Rows = Mapping[str, Sequence[Any]]
 """Figures by name: one formula, or those of floats and of all else; of what is alive a pair for each step."""
@@ -102,8 +103,11 @@ def _counting_chip(dtype: str) -> Chip:
     return Chip("", "", macs_per_s={"float32xfloat32": one}, vector_ops_per_s=rates, special_ops_per_s=rates)
 
 
-def formulas_of(name: str) -> Values:
-    """What the file holds of a graph: the batches that the pipeline runs it at, each with its formulas."""
+def formulas_of(name: str, pairs: Sequence[Pair] | None = None) -> Values:
+    """What the file holds of a graph: the batches that the pipeline runs it at, each with its formulas.
+
+    ``pairs``: kinds of sides, of a graph whose nodes vary; None for all.
+    """
     entry = catalog.ENTRIES[name]
     counted = with_entry(f"{name}-unpooled", UNPOOLED) if entry.nodes_vary else name
     with OpenedTarget(counted, UNCACHED) as target:
@@ -114,7 +118,7 @@ def formulas_of(name: str) -> Values:
         params = build_ledger(target.graph_at(points(name, 1)[0])).totals.params
     plain_batches = {str(batch): plain_rows(rows) for batch, rows in batches.items()}
     found = {"params": params, "batches": plain_batches}
-    return {**found, "kinds": dict(kinds(batches[1]))} if entry.nodes_vary else found
+    return {**found, "kinds": dict(kinds(batches[1], pairs))} if entry.nodes_vary else found
 
 
 class Pooling(nn.Module):
@@ -165,7 +169,7 @@ KINDS: Mapping[int, Sequence[int]] = {
 """Sides of each kind, in rows of a latent."""
 
 
-def kinds(unpooled: Rows) -> Iterator[tuple[str, Values]]:
+def kinds(unpooled: Rows, pairs: Sequence[Pair] | None) -> Iterator[tuple[str, Values]]:
     """By the kinds of rows and columns the formulas that differ from those unpooled.
 
     What is alive does not: pooling has a 64th of the largest map's positions, and is never where most is.
@@ -173,7 +177,7 @@ def kinds(unpooled: Rows) -> Iterator[tuple[str, Values]]:
     with OpenedTarget(with_entry("no-pooling", NO_POOLING), UNCACHED) as target:
         without = at_batch(target, points("no-pooling", 1))
     with OpenedTarget(with_entry("pooling", POOLING), UNCACHED) as target:
-        for rows, columns in product(KINDS, repeat=2):
+        for rows, columns in product(KINDS, repeat=2) if pairs is None else pairs:
             pooled = at_batch(target, few_points(rows, columns), spare=1)
             changed = {
                 key: [
