@@ -14,8 +14,12 @@ if TYPE_CHECKING:
     from onnxlens.api.calibrate import calibrate_host as calibrate_host
     from onnxlens.api.check import check_graph as check_graph
     from onnxlens.api.check_layers import check_layers as check_layers
+    from onnxlens.api.compile import compile_graph as compile_graph
+    from onnxlens.api.compile import list_compilers as list_compilers
     from onnxlens.api.export import export_graph as export_graph
     from onnxlens.api.extract import extract_module as extract_module
+    from onnxlens.api.file_form import FileForm as FileForm
+    from onnxlens.api.file_form import export_form as export_form
     from onnxlens.api.formula import formulas_of as formulas_of
     from onnxlens.api.formula import ledger_at as ledger_at
     from onnxlens.api.graphs import list_graphs as list_graphs
@@ -28,6 +32,13 @@ if TYPE_CHECKING:
     from onnxlens.api.hardware import plot_roofline as plot_roofline
     from onnxlens.api.hardware import with_bounds as with_bounds
     from onnxlens.api.hardware import with_chips as with_chips
+    from onnxlens.api.layers import import_profile as import_profile
+    from onnxlens.api.layers import layer_doubts as layer_doubts
+    from onnxlens.api.layers import layers_from as layers_from
+    from onnxlens.api.layers import plot_layers as plot_layers
+    from onnxlens.api.layers import read_layers as read_layers
+    from onnxlens.api.layers import with_layers as with_layers
+    from onnxlens.api.layers import write_layers as write_layers
     from onnxlens.api.ledger import ledger_of as ledger_of
     from onnxlens.api.ledger import memory_peak as memory_peak
     from onnxlens.api.ledger import with_working_sets as with_working_sets
@@ -52,6 +63,7 @@ if TYPE_CHECKING:
     from onnxlens.api.schedule import ScheduleRequest as ScheduleRequest
     from onnxlens.api.schedule import schedule_graph as schedule_graph
     from onnxlens.api.schedule import write_gantt as write_gantt
+    from onnxlens.api.support import support_of as support_of
     from onnxlens.api.target import Settings as Settings
     from onnxlens.api.timings import read_timings as read_timings
     from onnxlens.api.traffic import traffic_of as traffic_of
@@ -59,6 +71,7 @@ if TYPE_CHECKING:
     from onnxlens.api.traffic import write_traffic_plot as write_traffic_plot
     from onnxlens.api.view import netron_picture as netron_picture
     from onnxlens.api.view import view_graph as view_graph
+    from onnxlens.api.workload import write_workload as write_workload
     from onnxlens.errors import OnnxlensError as OnnxlensError
     from onnxlens.pipeline.add_control import add_control as add_control
     from onnxlens.pipeline.bill import bill_of as bill_of
@@ -67,9 +80,12 @@ if TYPE_CHECKING:
     from onnxlens.pipeline.generate import generate_pictures as generate_pictures
     from onnxlens.pipeline.training import training_cost as training_cost
     from onnxlens.profile.count import rules as rules
+    from onnxlens.profile.vendor import readers as readers
     from onnxlens.specs.bench import BenchReport as BenchReport
     from onnxlens.specs.bench import BenchRequest as BenchRequest
     from onnxlens.specs.bill import BillRequest as BillRequest
+    from onnxlens.specs.compiled import CompileAsk as CompileAsk
+    from onnxlens.specs.compiled import CompileReport as CompileReport
     from onnxlens.specs.flow import FlowRequest as FlowRequest
     from onnxlens.specs.generate import Control as Control
     from onnxlens.specs.generate import GenerateRequest as GenerateRequest
@@ -89,8 +105,10 @@ _NAMES = {
     "api.calibrate": ("calibrate_host",),
     "api.check": ("check_graph",),
     "api.check_layers": ("check_layers",),
+    "api.compile": ("compile_graph", "list_compilers"),
     "api.export": ("export_graph",),
     "api.extract": ("extract_module",),
+    "api.file_form": ("FileForm", "export_form"),
     "api.formula": ("formulas_of", "ledger_at"),
     "api.graphs": ("list_graphs",),
     "api.groups": ("with_facts", "with_groups"),
@@ -103,6 +121,15 @@ _NAMES = {
         "with_bounds",
         "with_chips",
     ),
+    "api.layers": (
+        "import_profile",
+        "layer_doubts",
+        "layers_from",
+        "plot_layers",
+        "read_layers",
+        "with_layers",
+        "write_layers",
+    ),
     "api.ledger": ("ledger_of", "memory_peak", "with_working_sets", "write_table", "write_trace"),
     "api.measure": ("measure_graph",),
     "api.memory": ("memory_plan", "write_arena", "write_memory_plot"),
@@ -113,18 +140,22 @@ _NAMES = {
     "api.render": ("explore_graph", "flow_of", "read_groups", "render_graph", "render_pages"),
     "api.run": ("run_reference",),
     "api.schedule": ("ScheduleRequest", "schedule_graph", "write_gantt"),
+    "api.support": ("support_of",),
     "api.target": ("Settings",),
     "api.timings": ("read_timings",),
     "api.traffic": ("traffic_of", "with_traffic", "write_traffic_plot"),
     "api.view": ("netron_picture", "view_graph"),
+    "api.workload": ("write_workload",),
     "errors": ("OnnxlensError",),
     "pipeline.bill": ("bill_of", "bill_sweep", "write_bill_plot"),
     "pipeline.add_control": ("add_control",),
     "pipeline.generate": ("generate_pictures",),
     "pipeline.training": ("training_cost",),
     "profile.count.rules": ("rules",),
+    "profile.vendor.readers": ("readers",),
     "specs.bench": ("BenchReport", "BenchRequest"),
     "specs.bill": ("BillRequest",),
+    "specs.compiled": ("CompileAsk", "CompileReport"),
     "specs.flow": ("FlowRequest",),
     "specs.generate": ("Control", "GenerateRequest"),
     "specs.graph": ("GraphSpec",),
@@ -152,7 +183,7 @@ def __getattr__(name: str) -> Any:
     if name not in _HOMES:
         raise AttributeError(f"module 'onnxlens' has no attribute {name!r}")
     found = import_module(f"onnxlens.{_HOMES[name]}")
-    return found if name == "rules" else getattr(found, name)
+    return found if name in ("readers", "rules") else getattr(found, name)
 
 
 def __dir__() -> list[str]:

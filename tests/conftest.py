@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+from collections.abc import Callable
 from importlib.util import find_spec
 from typing import NoReturn
 
@@ -66,6 +67,19 @@ def spreadsheets() -> None:
     """The libraries of the formats xlsx and parquet."""
     _packages("openpyxl", "pip install openpyxl")
     _packages("pyarrow", "pip install pyarrow")
+
+
+@pytest.fixture(scope="session")
+def require_compiler() -> Callable[[str], None]:
+    """Skip a test without the tool, under CI too: some have no place beside the others, or take gigabytes."""
+    from onnxlens.profile.vendor.compilers.lookup import compiler_of, named_python
+
+    def require(name: str) -> None:
+        found = compiler_of(name).find(named_python(name, {}))
+        if found.missing:
+            pytest.skip(f"{name}: {found.missing}")
+
+    return require
 
 
 @pytest.fixture(scope="session")

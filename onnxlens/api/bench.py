@@ -17,8 +17,15 @@ from onnxlens.api.target import Settings, Target
 from onnxlens.errors import ToolError, UsageError
 from onnxlens.profile.count.repeats import control_notes
 from onnxlens.profile.graph.graph import Graph
-from onnxlens.profile.runtime.latency import TorchRun, TorchTimes, time_calls, time_module
+from onnxlens.profile.runtime.latency import (
+    TorchRun,
+    TorchTimes,
+    time_calls,
+    time_in_turns,
+    time_module,
+)
 from onnxlens.profile.runtime.machine import device_memory_bytes, device_name, machine, usable_cores
+from onnxlens.profile.runtime.openvino import openvino_call, require_openvino
 from onnxlens.profile.runtime.peaks import convolution_peak, matmul_peak, require_runnable
 from onnxlens.profile.runtime.profile_events import (
     Event,
@@ -51,6 +58,9 @@ HOST_TIMES = (
 )
 """A note on providers that submit work to a device: ONNX Runtime's profile times the submission."""
 
+OPENVINO = "openvino"
+"""The provider that is a runtime of its own, timed beside ONNX Runtime on the processor."""
+
 MACS_RUN = "MACs inside If, Loop and Scan are of what ran with these inputs, by the events of the profile"
 
 ARENA = "in use at once in ONNX Runtime's CPU arena, as its profile says, warm-ups included"
@@ -68,6 +78,7 @@ class _Setup:
     threads: int
     device: str
     dtype: str
+    is_beside_openvino: bool = False
 
     @property
     def on_device(self) -> bool:
@@ -100,13 +111,17 @@ def bench_graph(
         ToolError: the provider is not available, or no node runs on it.
     """
     chosen = request or BenchRequest()
+    beside = chosen.provider == OPENVINO
+    if beside:
+        require_openvino()
+        chosen = replace(chosen, provider="cpu")
     with opened(target, settings, progress) as it:
         it.require_weights()
         require_runnable(chosen.provider, chosen.level)
-        return _bench(it, chosen)
+        return _bench(it, chosen, beside=beside)
 
 
-def _bench(target: OpenedTarget, request: BenchRequest) -> BenchReport:
+def _bench(target: OpenedTarget, request: BenchRequest, *, beside: bool) -> BenchReport:
     load_before = os.getloadavg()[0]
     here, graph = machine(), target.graph
     setup = _Setup(
@@ -116,11 +131,12 @@ def _bench(target: OpenedTarget, request: BenchRequest) -> BenchReport:
         threads=request.threads or usable_cores(),
         device=device_name() if request.provider in DEVICES else here["processor"],
         dtype=_dtype(graph),
+        is_beside_openvino=beside,
     )
     torch = _torch_times(setup) if request.against_torch else None
     peak, convolution = _peaks(setup) if request.matmul_peak else (None, None)
     highest = max((each.macs_per_s for each in (peak, convolution) if each), default=None)
-    latency, grown = _unprofiled(setup)
+    latency, other, grown = _unprofiled(setup)
     profiled, events, optimized = _profiled(setup)
     notes = _provider_notes(setup, events)
     provenances = provenance_of(optimized, graph, target.ledger.nodes)
@@ -153,6 +169,7 @@ def _bench(target: OpenedTarget, request: BenchRequest) -> BenchReport:
         nodes=timing.nodes,
         eager=torch.eager if torch else None,
         compiled=torch.compiled if torch else None,
+        beside=other,
         notes=(
             *_counting_notes(target),
             *notes,
@@ -201,15 +218,26 @@ def _peaks(setup: _Setup) -> tuple[MatmulPeak, ConvolutionPeak | None]:
     return matmul_peak(*how), convolution_peak(*how)
 
 
-def _unprofiled(setup: _Setup) -> tuple[LatencyResult, MemoryUse | None]:
-    """The latency with profiling off, and by how much a device's memory grew."""
+def _unprofiled(setup: _Setup) -> tuple[LatencyResult, LatencyResult | None, MemoryUse | None]:
+    """The latency with profiling off, OpenVINO's in turns with it, and by how much a device's memory grew."""
     setup.target.progress("timing ONNX Runtime", 0, 0)
     before = device_memory_bytes() if setup.on_device else 0
     session = _session(setup, SessionRequest(setup.request.level, threads=setup.threads))
+    if setup.is_beside_openvino:
+        return *_in_turns(setup, session), None
     latency = _timed(setup, session)
     if not setup.on_device:
-        return latency, None
-    return latency, MemoryUse(DEVICE_MEMORY, max(0, device_memory_bytes() - before))
+        return latency, None, None
+    return latency, None, MemoryUse(DEVICE_MEMORY, max(0, device_memory_bytes() - before))
+
+
+def _in_turns(setup: _Setup, session: ort.InferenceSession) -> tuple[LatencyResult, LatencyResult]:
+    request, provider = setup.request, setup.request.provider
+    setup.target.progress("timing ONNX Runtime and OpenVINO in turns", 0, 0)
+    other, name = openvino_call(setup.target.runnable_path, setup.inputs, setup.threads)
+    calls = {provider: bound(session, setup.inputs, provider), name: other}
+    timed = time_in_turns(calls, warmup=request.warmup, runs=request.runs, device=setup.device)
+    return timed[provider], timed[name]
 
 
 def _profiled(setup: _Setup) -> tuple[LatencyResult, Sequence[Event], onnx.ModelProto]:

@@ -8,6 +8,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 from onnxlens.api.opened import OpenedTarget, opened
+from onnxlens.api.providers import outputs_of, reference_provider, require_provider
 from onnxlens.api.target import Settings, Target
 from onnxlens.profile.parity.parity import (
     coarsest_rounding,
@@ -43,6 +44,10 @@ HALF_TOLERANCES: Mapping[str, float] = MappingProxyType({"float16": 1e-2, "bfloa
 times the type's unit round-off, which is 4.9e-4 and 3.9e-3; docs/half-precision.md has measurements."""
 
 
+COMPUTE_IN: Mapping[str, str] = MappingProxyType({"qnn": "float16"})
+"""Runtimes that compute a float32 graph in a half type."""
+
+
 def check_graph(
     target: Target | OpenedTarget,
     settings: Settings | None = None,
@@ -59,7 +64,7 @@ def check_graph(
     Args:
         target: what to run.
         settings: how it is exported, unless it is a file; the weights are seeded by default.
-        provider: what ONNX Runtime runs it on.
+        provider: what ONNX Runtime runs it on; or ``openvino`` or ``qnn``, which run it in its place.
         reference: ``pytorch``, or ``unoptimised``: ONNX Runtime with every graph optimization off.
         tolerance: the largest relative L2 error that passes; None for the graph's own.
         progress: shows the steps.
@@ -77,18 +82,12 @@ def check_graph(
         return compared(it, provider, tolerance)
 
 
-def require_provider(provider: str) -> None:
-    """Refuse before anything is exported a provider that this machine lacks."""
-    if provider != "cpu":
-        from onnxlens.profile.runtime.peaks import require_runnable
-
-        require_runnable(provider, "all")
-
-
-def tolerance_of(it: OpenedTarget, requested: float | None = None) -> float:
+def tolerance_of(it: OpenedTarget, requested: float | None = None, provider: str = "cpu") -> float:
     """The largest relative L2 error that passes: as requested, else the half type's or the graph's own."""
     if requested is not None:
         return requested
+    if provider in COMPUTE_IN:
+        return HALF_TOLERANCES[COMPUTE_IN[provider]]
     manifest = it.manifest
     dtype = coarsest_type(it.graph) if manifest is None else manifest.half_type
     if dtype is not None and dtype in HALF_TOLERANCES:
@@ -105,8 +104,8 @@ def _against_pytorch(it: OpenedTarget, provider: str, tolerance: float | None) -
     inputs = it.inputs
     expected = pytorch_outputs(it, inputs)
     it.progress(f"running ONNX Runtime ({provider})", 0, 0)
-    got = run(it.session(provider), inputs)
-    return parity_report(it, provider, compare(got, expected, tolerance_of(it, tolerance)))
+    got = outputs_of(it, provider, inputs)
+    return parity_report(it, provider, compare(got, expected, tolerance_of(it, tolerance, provider)))
 
 
 def pytorch_outputs(it: OpenedTarget, inputs: Mapping[str, np.ndarray]) -> Mapping[str, np.ndarray]:
@@ -131,15 +130,15 @@ def parity_report(it: OpenedTarget, provider: str, results: Sequence[ParityResul
 
 
 def _against_unoptimized(it: OpenedTarget, provider: str, tolerance: float | None) -> ParityReport:
-    graph, inputs = it.graph, it.inputs
+    graph, inputs, base = it.graph, it.inputs, reference_provider(provider)
     it.progress("running ONNX Runtime without optimizations", 0, 0)
-    expected = _arrays(run(it.session(provider, UNOPTIMIZED), inputs))
+    expected = _arrays(run(it.session(base, UNOPTIMIZED), inputs))
     it.progress(f"running ONNX Runtime ({provider})", 0, 0)
-    got = _arrays(run(it.session(provider), inputs))
-    results = compare(got, expected, tolerance_of(it, tolerance))
+    got = _arrays(outputs_of(it, provider, inputs))
+    results = compare(got, expected, tolerance_of(it, tolerance, provider))
     if tolerance is None and not all(result.passed for result in results):
         it.progress("running ONNX Runtime without optimizations on disturbed inputs", 0, 0)
-        session, rounding = it.session(provider, UNOPTIMIZED), coarsest_rounding(graph)
+        session, rounding = it.session(base, UNOPTIMIZED), coarsest_rounding(graph)
         runs = [_arrays(run(session, disturb(inputs, rounding, draw))) for draw in range(DISTURBED)]
         results = tuple(_judged(result, got, expected, runs) for result in results)
         if is_quantized(graph):

@@ -8,8 +8,9 @@ from pathlib import Path
 
 import numpy as np
 
-from onnxlens.api.check import require_provider, tolerance_of
+from onnxlens.api.check import tolerance_of
 from onnxlens.api.opened import OpenedTarget, opened
+from onnxlens.api.providers import opened_model, require_provider
 from onnxlens.api.staging import staged
 from onnxlens.api.target import Settings, Target
 from onnxlens.errors import GraphError, UsageError
@@ -20,7 +21,6 @@ from onnxlens.profile.parity.parity import Deviations, keep_worst
 from onnxlens.profile.parity.rows import ModuleRows
 from onnxlens.profile.parity.slices import REFERENCE, Slice, Slicer, chunks, write_reproduction
 from onnxlens.profile.runtime.inputs import sample_inputs
-from onnxlens.profile.runtime.session import SessionRequest, open_session, run
 from onnxlens.profile.subgraph.extractor import value_specs
 from onnxlens.specs.parity import LayerRequest, ModuleParity, ModuleParityReport
 from onnxlens.specs.progress import Progress, silent
@@ -100,7 +100,7 @@ class _Comparison:
         self._graph = graph
         self._request = request
         self._progress = it.progress
-        self.tolerance = tolerance_of(it, request.tolerance)
+        self.tolerance = tolerance_of(it, request.tolerance, request.provider)
         others = range(1, request.samples)
         drawn = (sample_inputs(graph.inputs, manifest.input_ranges, draw) for draw in others)
         self._samples = [it.inputs, *drawn]
@@ -137,12 +137,12 @@ class _Comparison:
         provider, path = self._request.provider, self._graph.path
         kept = self._captured(chunk, self._samples[0]) if len(self._samples) == 1 else None
         for model, into in ((alone, found.local), (whole, found.output)):
-            session = open_session(path, provider, SessionRequest(model=model.SerializeToString()))
-            for inputs in self._samples:
-                captured = self._captured(chunk, inputs) if kept is None else kept
-                references = {REFERENCE + name: value for name, value in captured.items()}
-                keep_worst(into, run(session, {**inputs, **references}), captured)
-            del session  # only one session at a time holds the weights
+            with opened_model(path, provider, model) as run:
+                for inputs in self._samples:
+                    captured = self._captured(chunk, inputs) if kept is None else kept
+                    references = {REFERENCE + name: value for name, value in captured.items()}
+                    keep_worst(into, run({**inputs, **references}), captured)
+            del run  # only one session at a time holds the weights
 
     def _captured(self, chunk: Sequence[Slice], inputs: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
         """The tensors of PyTorch that the chunk reads or is compared with."""

@@ -26,7 +26,10 @@ def export_graph(
     """
     chosen = settings or Settings()
     if is_file(target):
-        raise UsageError(f"{target}: is an ONNX file already; give a graph of the catalog or a factory")
+        raise UsageError(
+            f"{target}: is an ONNX file already; give a graph of the catalog or a factory, or say how the "
+            "file is to be: --single-file, --producer-name, --dialect"
+        )
     with (
         staged(Path(out)) as stage,
         OpenedTarget(target, chosen, progress, folder=stage) as opened,

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from onnxlens.api.hardware import OnChips, with_chips
+from onnxlens.api.layers import with_layers
 from onnxlens.api.ledger import ledger_of, with_working_sets
 from onnxlens.api.measure import measure_graph
 from onnxlens.api.opened import OpenedTarget, opened
@@ -27,6 +28,7 @@ from onnxlens.specs.progress import Progress, silent
 
 if TYPE_CHECKING:
     from onnxlens.specs.flow import FlowGraph
+    from onnxlens.specs.layers import LayerReport
     from onnxlens.specs.ledger import Ledger
     from onnxlens.specs.measured import Measurements
 
@@ -78,6 +80,7 @@ def render_pages(
     color: str | None = None,
     latency: bool = False,
     parity: bool = False,
+    layers: Sequence[LayerReport] = (),
     **on_chips: Any,
 ) -> Sequence[Path]:
     """Draw the data flow between the modules of a graph, on several pages if one would be unreadable.
@@ -94,6 +97,7 @@ def render_pages(
         color: the ledger column that boxes are colored by; "none" for no color, None for MACs.
         latency: time its modules in ONNX Runtime.
         parity: compare the outputs of its modules with PyTorch.
+        layers: reports of other tools, by whose columns boxes can be colored too.
         on_chips: the fields of ``OnChips``, by whose columns boxes can be colored too.
 
     Returns:
@@ -110,6 +114,7 @@ def render_pages(
     if color:
         measures = {
             "latency": latency, "parity": parity, "hardware": asked.hardware, "fusion": asked.has_traffic,
+            "layers": layers,
         }  # fmt: skip
         color = column_named(color, [name for name, wanted in measures.items() if not wanted])
     if asked.stored_as and not asked and color != "working_bytes":
@@ -119,6 +124,7 @@ def render_pages(
     with opened(target, settings, progress) as it:
         with staged(path.parent):  # a folder that cannot be written is reported before any work
             ledger, _ = _measured_ledger(it, latency, parity, asked)
+            ledger = with_layers(it, ledger, *layers)
             if color == "working_bytes":
                 ledger = with_working_sets(it, ledger, asked.stored_as)
             pages = flow_pages(it.graph, ledger, wanted, figures_of_nodes(ledger))
@@ -126,14 +132,14 @@ def render_pages(
             require_figures([page.flow for page in pages], color)
         it.progress("drawing", 0, 0)
     try:
-        return _write(linked_pages(pages, path.name), path.parent, color or DEFAULT_COLUMN)
+        return write_pages(linked_pages(pages, path.name), path.parent, color or DEFAULT_COLUMN)
     except ToolError as error:
         path = path.with_suffix(".dot")
-        _write(linked_pages(pages, path.name), path.parent, color or DEFAULT_COLUMN)
+        write_pages(linked_pages(pages, path.name), path.parent, color or DEFAULT_COLUMN)
         raise ToolError(f"{error}; wrote {path}") from error
 
 
-def _write(pages: Mapping[str, FlowGraph], folder: Path, color: str) -> Sequence[Path]:
+def write_pages(pages: Mapping[str, FlowGraph], folder: Path, color: str) -> Sequence[Path]:
     """Write each page into its file in the folder or below it; if one fails, none is written."""
     with ExitStack() as stack:
         stages = {
@@ -153,6 +159,7 @@ def explore_graph(
     latency: bool = False,
     parity: bool = False,
     provider: str = "cpu",
+    layers: Sequence[LayerReport] = (),
     progress: Progress = silent,
     **on_chips: Any,
 ) -> Sequence[Path]:
@@ -169,6 +176,7 @@ def explore_graph(
         latency: time its nodes in ONNX Runtime.
         parity: compare the outputs of every module with PyTorch.
         provider: what ONNX Runtime runs it on.
+        layers: reports of other tools, whose columns are written too.
         progress: shows the steps.
         on_chips: the fields of ``OnChips``, whose columns are written too.
 
@@ -186,6 +194,7 @@ def explore_graph(
         )
     with staged(path.parent) as stage, opened(target, settings, progress) as it:
         ledger, measured = _measured_ledger(it, latency, parity, OnChips(**on_chips), provider)
+        ledger = with_layers(it, ledger, *layers)
         flow = build_node_flow(it.graph, ledger)
         it.progress("writing", 0, 0)
         notes = data_notes(flow, measured.nodes)

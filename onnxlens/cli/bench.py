@@ -28,7 +28,13 @@ LEVELS = ("disabled", "basic", "extended", "all")
 
 @click.command()
 @click.argument("target")
-@click.option("--provider", type=click.Choice(["cpu", "cuda", "tensorrt"]), default="cpu", show_default=True)
+@click.option(
+    "--provider",
+    type=click.Choice(["cpu", "cuda", "tensorrt", "openvino"]),
+    default="cpu",
+    show_default=True,
+    help="What runs it; openvino: ONNX Runtime's cpu, and OpenVINO beside it in turns.",
+)
 @click.option(
     "--runs", type=click.IntRange(1, MOST_RUNS), default=10, show_default=True, help="Runs to time."
 )

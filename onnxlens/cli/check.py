@@ -70,7 +70,9 @@ with_layers = all_of(
 
 @click.command()
 @click.argument("target")
-@click.option("--provider", type=click.Choice(["cpu", "cuda"]), default="cpu", show_default=True)
+@click.option(
+    "--provider", type=click.Choice(["cpu", "cuda", "openvino", "qnn"]), default="cpu", show_default=True
+)
 @click.option(
     "--against", type=click.Choice(["pytorch", "unoptimised"]), default="pytorch", show_default=True
 )

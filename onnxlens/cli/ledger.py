@@ -17,7 +17,7 @@ from onnxlens.cli.options import (
     with_network_settings,
     with_run,
 )
-from onnxlens.cli.table import table_from, taken, with_table
+from onnxlens.cli.table import has_times, table_from, taken, warn_of_layers, with_table
 from onnxlens.errors import UsageError
 
 
@@ -45,7 +45,7 @@ def ledger(
     computed = [f"--{name}" for name, asked in (("latency", latency), ("parity", parity)) if asked]
     table = table_from(taken(options), output_format, levels=None, by="module", out=out, computed=computed)
     if output_format == "trace":
-        _require_trace_options(latency, out)
+        _require_trace_options(latency or has_times(table.reports), out)
     if out is not None:
         with staged(out.parent):  # a folder that cannot be written is reported before any work
             pass
@@ -63,13 +63,14 @@ def ledger(
         )
         result = table.completed(opened, result)
     if out is not None and output_format == "trace":
+        warn_of_layers(result)
         click.echo(onnxlens.write_trace(result, measured.nodes, out))
     else:
         table.print(result)
 
 
-def _require_trace_options(latency: bool, out: Path | None) -> None:
-    if not latency:
-        raise UsageError("--format trace shows measured times; give --latency")
+def _require_trace_options(timed: bool, out: Path | None) -> None:
+    if not timed:
+        raise UsageError("--format trace shows measured times; give --latency, or --layers with times")
     if out is None:
         raise UsageError("--format trace writes a file; give --out FILE, such as trace.json")

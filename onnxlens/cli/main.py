@@ -11,6 +11,7 @@ import warnings
 from collections.abc import Mapping
 from contextlib import suppress
 from importlib import import_module
+from keyword import iskeyword
 from types import MappingProxyType
 from typing import Any
 
@@ -42,9 +43,11 @@ VERBS: Mapping[str, str] = MappingProxyType(
         "schedule": "Say what of TARGET can overlap on several engines.",
         "hardware": "List the chips, and what is published of each.",
         "calibrate": "Measure this machine, for --hardware host.",
+        "import": "Lead another tool's report back to modules of a model.",
         "reconcile": "Compare MACs with what onnx-tool, fvcore and thop count.",
         "check": "Compare ONNX Runtime's outputs of TARGET with PyTorch's.",
         "bench": "Time TARGET in ONNX Runtime, by module.",
+        "compile": "Compile TARGET with the chips' own tools; say what they say.",
         "render": "Draw the data flow of TARGET, or write it for a viewer.",
         "view": "Show TARGET in Netron, in your browser.",
         "annotate": "Make the control image of a picture.",
@@ -77,7 +80,7 @@ class Verbs(click.Group):
         """The verb, with the options that all verbs have."""
         if name not in VERBS:
             return None
-        module = name.replace("-", "_")
+        module = name.replace("-", "_") + "_" * iskeyword(name)
         verb: click.Command = getattr(import_module(f"onnxlens.cli.{module}"), module)
         if QUIET_OPTION not in verb.params:
             verb.params.append(QUIET_OPTION)

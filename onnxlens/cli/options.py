@@ -120,7 +120,7 @@ def settings_from(options: dict[str, Any]) -> Settings:
     return Settings(**{name: value for name, value in options.items() if value is not None})
 
 
-def _repeated(
+def repeated(
     flag: str, keyword: str, metavar: str, parse: Callable[[str], Any], purpose: str
 ) -> Callable[[Verb], Verb]:
     """An option that takes ``NAME=VALUE`` several times, or with commas; the verb gets the values by name."""
@@ -150,7 +150,7 @@ def _pair(text: str) -> tuple[str, str]:
     return name, value
 
 
-def _list_of(parse: Callable[[str], Any]) -> Callable[[str], Sequence[Any]]:
+def list_of(parse: Callable[[str], Any]) -> Callable[[str], Sequence[Any]]:
     """Parse values between commas; no text is an empty list: the shape of a scalar."""
     return lambda text: tuple(map(parse, filter(None, text.split(","))))
 
@@ -223,7 +223,7 @@ with_export_settings = all_of(
 
 def size_pairs(flag: str, keyword: str, purpose: str) -> Callable[[Verb], Verb]:
     """An option that takes ``NAME=SIZE``."""
-    return _repeated(flag, keyword, "NAME=SIZE", _size, purpose)
+    return repeated(flag, keyword, "NAME=SIZE", _size, purpose)
 
 
 def _dims_or_names(
@@ -235,18 +235,18 @@ def _dims_or_names(
     return tuple(part for part in parts if "=" not in part), sizes
 
 
-_SHAPES = _repeated(
+_SHAPES = repeated(
     "--shape",
     "shapes",
     "INPUT=SIZE,..",
-    _list_of(_size),
+    list_of(_size),
     "Fix an input of an .onnx file, such as x=1,3,512,512",
 )
-with_values = _repeated(
+with_values = repeated(
     "--value",
     "values",
     "INPUT=NUMBER,..",
-    _list_of(_number),
+    list_of(_number),
     "Fix the value of an input that decides shapes or branches",
 )
 with_settings = all_of(

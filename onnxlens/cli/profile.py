@@ -19,7 +19,16 @@ from onnxlens.cli.options import (
     with_run,
     with_settings,
 )
-from onnxlens.cli.table import asks_rows, chips_from, screen_width, table_from, taken, with_table
+from onnxlens.cli.table import (
+    asks_rows,
+    chips_from,
+    layers_from,
+    screen_width,
+    table_from,
+    taken,
+    warn_of_layers,
+    with_table,
+)
 from onnxlens.errors import UsageError
 from onnxlens.specs.codec import to_text
 from onnxlens.specs.peers import CONVENTIONS, Convention
@@ -75,18 +84,21 @@ def profile(
     table = (
         table_from(given, output_format, levels=LEVELS, by=None, out=out, computed=computed) if rows else None
     )
+    reports = layers_from(given) if table is None else ()
     settings = settings_from(options)
     with progress.shown(f"profile {target}") as report, opened(target, settings, report) as it:
         keep_until_exit(it)
         if table is None:
             ledger, flow = onnxlens.profile_with_flow(it, convention=convention)
             ledger = onnxlens.with_chips(it, ledger, chips_from(given))
+            ledger = onnxlens.with_layers(it, ledger, *reports)
         else:
             ledger = onnxlens.profile_graph(it, convention=convention)
             ledger = table.completed(it, ledger)
     if table is None:
         from onnxlens.reports.documents import profile_document  # tables do without most specs
 
+        warn_of_layers(ledger)
         click.echo(to_text(profile_document(ledger, flow)), nl=False)
     else:
         table.print(ledger)
@@ -113,6 +125,7 @@ def _peak(
         asks_rows({**given, "stored_as": None})
         or given["hardware"]
         or given["model"]
+        or given["layers"]
         or convention != CONVENTIONS[0]
     ):
         raise UsageError("--peak shows tensors; of the options of rows and counts it takes --as-dtype alone")

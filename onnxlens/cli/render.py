@@ -25,6 +25,8 @@ from onnxlens.cli.table import (
     chips_from,
     fusion_option,
     hardware_option,
+    layers_from,
+    layers_option,
     model_option,
     on_chip_option,
 )
@@ -32,7 +34,7 @@ from onnxlens.errors import UsageError
 from onnxlens.specs.bounds import MOST_LEVELS
 from onnxlens.specs.flow import FlowRequest
 
-CHIPS = ("hardware", "model", "stored_as", "fusion", "on_chip")
+CHIPS = ("hardware", "model", "stored_as", "fusion", "on_chip", "layers")
 TAKEN: Mapping[str, Sequence[str]] = {
     "flow": ("depth", "module", "groups", "fold", "color", "latency", "parity", *CHIPS),
     "model-explorer": ("latency", "parity", *CHIPS),
@@ -63,6 +65,7 @@ TAKEN: Mapping[str, Sequence[str]] = {
 @as_dtype_option
 @fusion_option
 @on_chip_option
+@layers_option
 @with_module
 @with_browser
 @with_run
@@ -97,13 +100,14 @@ def _taken_by(viewer: str, options: dict[str, Any]) -> dict[str, Any]:
         UsageError: an option that only other viewers take was given.
     """
     for name in dict.fromkeys(chain.from_iterable(TAKEN.values())):
-        if name not in TAKEN[viewer] and options.pop(name) not in (None, False):
+        if name not in TAKEN[viewer] and options.pop(name) not in (None, False, ()):
             others = " or ".join(f"--viewer {other}" for other, taken in TAKEN.items() if name in taken)
             option = {"stored_as": "as-dtype"}.get(name, name.replace("_", "-"))
             raise UsageError(f"--{option} is for {others}; --viewer {viewer} does not take it")
     chosen = {name: options.pop(name) for name in TAKEN[viewer]}
     if "hardware" in chosen:
-        chosen |= asdict(chips_from({name: chosen.pop(name) for name in CHIPS}))
+        given = {name: chosen.pop(name) for name in CHIPS}
+        chosen |= {**asdict(chips_from(given)), "layers": layers_from(given)}
     return chosen
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import sys
-from collections.abc import Collection
+from collections.abc import Callable, Collection, Iterable
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -17,14 +17,17 @@ import onnxlens
 from onnxlens.cli.options import PlotPath, all_of, print_result, with_rows, with_wide
 from onnxlens.errors import UsageError
 from onnxlens.specs.record import record
+from onnxlens.specs.text import printable
 from onnxlens.specs.traffic import FUSION_MODES
 
 if TYPE_CHECKING:
     from onnxlens.api.hardware import OnChips
     from onnxlens.api.opened import OpenedTarget
+    from onnxlens.reports.documents import Document
     from onnxlens.reports.tables.files import FileFormat
     from onnxlens.reports.tables.ledger import Layout
     from onnxlens.reports.tables.query import Query
+    from onnxlens.specs.layers import LayerReport
     from onnxlens.specs.ledger import Ledger
 
 
@@ -62,7 +65,14 @@ fusion_option = click.option(
     "--fusion", type=click.Choice(FUSION_MODES), help="Memory traffic as if operators were fused so."
 )
 
-with_table = all_of(
+layers_option = click.option(
+    "--layers",
+    multiple=True,
+    metavar="[NAME=]FILE[:TOOL]",
+    help="What another tool reports of the layers, as columns; may be repeated (see 'onnxlens import').",
+)
+
+with_layer_table = all_of(
     click.option(
         "--by",
         metavar="KIND",
@@ -76,16 +86,19 @@ with_table = all_of(
     ),
     as_dtype_option,
     hardware_option,
-    model_option,
     click.option(
         "--roofline", type=PlotPath(), metavar="FILE.svg", help="Plot modules under the roofs of --hardware."
     ),
     fusion_option,
     on_chip_option,
+    layers_option,
     with_wide,
     click.option("--explain", is_flag=True, help="Say below the table how everything was counted."),
 )
 """What a table of costs shows: ``taken`` and ``table_from`` read it."""
+
+with_table = all_of(model_option, with_layer_table)
+"""The same, with ``--model vendor``."""
 
 FILES = ("xlsx", "parquet")
 """The formats that are written to ``--out``, not printed."""
@@ -93,7 +106,7 @@ FILES = ("xlsx", "parquet")
 ROWS = ("by", "columns", "where", "sort", "top", "depth", "own", "leaves", "fits")
 """The options that say which rows and columns."""
 
-TYPED = ("stored_as", "hardware", "model", "roofline", "fusion", "on_chip")
+TYPED = ("stored_as", "hardware", "model", "roofline", "fusion", "on_chip", "layers")
 
 
 @record(frozen=True, slots=True)
@@ -103,6 +116,7 @@ class Table:
     Attributes:
         chips: the columns of chips, and the dtype that working sets are held in.
         every_column: all columns are shown, also those that take time.
+        reports: of other tools.
         out: the file of a format that is not printed.
     """
 
@@ -114,6 +128,7 @@ class Table:
     out: Path | None = None
     roofline: Path | None = None
     roofline_depth: int | None = None
+    reports: tuple[LayerReport, ...] = ()
 
     def __post_init__(self) -> None:
         if self.roofline is not None and not self.chips.hardware:
@@ -138,12 +153,14 @@ class Table:
             ledger = onnxlens.with_facts(opened, ledger)
         if self._has_working_sets:
             ledger = onnxlens.with_working_sets(opened, ledger, self.chips.stored_as)
-        return onnxlens.with_chips(opened, ledger, self.chips)
+        ledger = onnxlens.with_chips(opened, ledger, self.chips)
+        return onnxlens.with_layers(opened, ledger, *self.reports)
 
-    def print(self, ledger: Ledger) -> None:
-        """Print the rows in the format that is asked for."""
+    def print(self, ledger: Ledger, document: Callable[[], Document] | None = None) -> None:
+        """Print the rows in the format that is asked for; as JSON inside ``document``, if one is given."""
         from onnxlens.reports.tables.ledger import cost_document, cost_table
 
+        warn_of_layers(ledger)
         if self.roofline is not None:
             drawn = onnxlens.plot_roofline(ledger, self.roofline, self.roofline_depth)
             click.echo(f"onnxlens: wrote {drawn}", err=True)
@@ -153,9 +170,10 @@ class Table:
             )
             click.echo(written)
             return
-        document = partial(cost_document, ledger, self.query)
         print_result(
-            self.output_format, document, partial(cost_table, ledger, self.query, layout=self.layout)
+            self.output_format,
+            document or partial(cost_document, ledger, self.query),
+            partial(cost_table, ledger, self.query, layout=self.layout),
         )
 
 
@@ -213,7 +231,7 @@ def table_from(
     """
     from onnxlens.reports.tables.ledger import Layout
     from onnxlens.reports.tables.query import Asked, understood
-    from onnxlens.reports.tables.rows import require_computed
+    from onnxlens.reports.tables.remedies import require_computed
 
     _require_out(output_format, out)
     if (given["by"] or "").endswith(".toml"):
@@ -224,8 +242,8 @@ def table_from(
         asked = replace(asked, depth=levels)
     query = understood(asked)
     chips = chips_from(given)
-    options = {"--hardware": "hardware", "--fusion": "fusion", "--on-chip": "on_chip"}
-    asked_for = [option for option, name in options.items() if given[name] is not None]
+    options = {"--hardware": "hardware", "--fusion": "fusion", "--on-chip": "on_chip", "--layers": "layers"}
+    asked_for = [option for option, name in options.items() if given[name] not in (None, ())]
     if "--on-chip" in asked_for:
         asked_for.append("--fusion")  # of none, unless it is given
     require_computed(query, (*computed, *asked_for))
@@ -238,7 +256,28 @@ def table_from(
         out if output_format in FILES else None,
         given["roofline"],
         given["depth"],
+        layers_from(given),
     )
+
+
+def layers_from(given: dict[str, Any]) -> tuple[LayerReport, ...]:
+    """The reports that ``--layers`` names.
+
+    Raises:
+        UsageError: one cannot be read.
+    """
+    return tuple(map(onnxlens.layers_from, given["layers"]))
+
+
+def has_times(reports: Iterable[LayerReport]) -> bool:
+    """Whether a report says how long layers take."""
+    return any("time_s" in layer.figures for report in reports for layer in report.records)
+
+
+def warn_of_layers(ledger: Ledger) -> None:
+    """Say where a report looks like that of another model."""
+    for doubt in onnxlens.layer_doubts(ledger):
+        click.echo(f"onnxlens: warning: {printable(doubt)}", err=True)
 
 
 def _require_out(output_format: str, out: Path | None) -> None:

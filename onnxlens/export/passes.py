@@ -56,10 +56,10 @@ def simplify(model: ir.Model, *, split: bool = True) -> None:
     """
     with weights_as_inputs(model.graph):
         common.InlinePass()(model)
-        _fold(model)
+        fold(model)
         if split:
             split_long_normalizations(model.graph)
-        _fold(model)
+        fold(model)
         for tidy in (
             common.RemoveUnusedNodesPass(),
             common.RemoveUnusedFunctionsPass(),
@@ -72,7 +72,8 @@ def simplify(model: ir.Model, *, split: bool = True) -> None:
             tidy(model)
 
 
-def _fold(model: ir.Model) -> None:
+def fold(model: ir.Model) -> None:
+    """Fold constants and shape arithmetic, and infer shapes."""
     optimizer.fold_constants(
         model,
         onnx_shape_inference=True,

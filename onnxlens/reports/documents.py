@@ -27,7 +27,8 @@ GENERATE = "onnxlens.generate/1"
 
 def profile_document(ledger: Ledger, flow: FlowGraph) -> Document:
     """Everything that was counted, exact; a figure that was not computed is absent."""
-    from onnxlens.reports.tables.columns import chip_columns_of_modules  # other documents do without tables
+    from onnxlens.reports.tables.chips import chip_columns_of_modules  # other documents do without tables
+    from onnxlens.reports.tables.led import led_documents
 
     on_chips = chip_columns_of_modules(ledger)
     return {
@@ -49,6 +50,7 @@ def profile_document(ledger: Ledger, flow: FlowGraph) -> Document:
         "notes": list(ledger.notes),
         "conventions": dict(ledger.conventions),
         **({"bounds": [_bounds(ledger, each) for each in ledger.bounds]} if ledger.bounds else {}),
+        **led_documents(ledger),
     }
 
 

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from functools import lru_cache
 from itertools import groupby
 from types import MappingProxyType
 from typing import Literal
 
+from onnxlens.specs.layers import METRICS
 from onnxlens.specs.ledger import Bounds, is_lower_bound
 from onnxlens.specs.record import record
+from onnxlens.specs.roofline import AT
 from onnxlens.specs.tensor import TensorSpec
 
 DECIMAL_STEPS = ((10**15, "P"), (10**12, "T"), (10**9, "G"), (10**6, "M"), (10**3, "k"))
@@ -58,6 +61,8 @@ def share(part: float, whole: float, digits: int = 1) -> str:
 
 
 AT_LEAST, AT_MOST, UNKNOWN = ">=", "<=", "?"
+PART = "~"
+"""Before a part of what a tool reports of nodes in several rows."""
 
 
 def bounded(text: str, figure: float, *, lower: bool) -> str:
@@ -162,9 +167,46 @@ COSTS: Mapping[str, Cost] = MappingProxyType(
         "fused_write_bytes": Cost("fused written", short_bytes, measured_by="fusion"),
         "spilled_bytes": Cost("spilled", short_bytes, measured_by="on-chip"),
         "sram_bytes": Cost("memory on the chip", short_bytes, "max", "fusion"),
+        "off_percent": Cost("operators left out", "{:.0f} %".format, "none", head="left out"),
     }
 )
 """By the ledger's name."""
+
+SHORTS: Mapping[str, Callable[[float], str]] = {
+    "s": short_time,
+    "bytes": short_bytes,
+    "pJ": lambda figure: f"{short_count(figure)} pJ",
+    "": "{:.1e}".format,
+}
+RATIO = "{:.3g} x".format
+
+TOOL_COSTS: Mapping[str, Cost] = MappingProxyType(
+    {
+        **{
+            name: Cost(
+                name.removesuffix("_s").replace("_", " "),
+                SHORTS.get(metric.unit, short_count),
+                "sum" if metric.together == "sum" else "none",
+                "layers",
+            )
+            for name, metric in METRICS.items()
+        },
+        "cost_share": Cost("cost share", lambda figure: share(figure, 1), measured_by="layers"),
+        "bound_ratio": Cost("times the bound", RATIO, "none", "layers"),
+        "macs_ratio": Cost("MACs over ours", RATIO, "none", "layers"),
+    }
+)
+"""The columns of numbers of other tools' reports, which have ``@`` and the report behind."""
+
+
+def cost_of(name: str, unit: str = "") -> Cost:
+    """How a cost is shown, of whatever chip or report; one that is in no table is shown as it is."""
+    plain, at, chip = name.partition(AT)
+    costs = TOOL_COSTS if at and plain in TOOL_COSTS else COSTS
+    cost = costs.get(plain, Cost(plain, lambda figure: f"{figure:.4g}", "none"))
+    where = f" {'by' if costs is TOOL_COSTS else 'on'} {chip}" if at else ""
+    return replace(cost, title=cost.title + unit + where)
+
 
 COST_NAMES: Mapping[str, str] = MappingProxyType(
     {other: name for name, cost in COSTS.items() for other in (cost.title.lower(), cost.head, name) if other}

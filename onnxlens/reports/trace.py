@@ -10,12 +10,14 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import takewhile
+from os.path import commonprefix
 from typing import Any
 
 from onnxlens.errors import UsageError
-from onnxlens.reports.tables.columns import chip_columns_of_modules
+from onnxlens.reports.tables.chips import chip_columns_of_modules
+from onnxlens.specs.layers import ToolCosts
 from onnxlens.specs.ledger import Ledger, ModuleCost, NodeCost, is_lower_bound
-from onnxlens.specs.measured import NodeTiming
+from onnxlens.specs.measured import NodeTiming, one_after_another
 from onnxlens.specs.text import enclosing
 
 PROCESS = 1
@@ -35,7 +37,7 @@ class Segment:
 
 
 def trace_document(ledger: Ledger, timings: Sequence[NodeTiming]) -> dict[str, Any]:
-    """The trace of one run.
+    """The trace of one run, and of every report of another tool that has times, in tracks of its own.
 
     A module that runs in several segments has a slice for each: time spent elsewhere is not its own. Every
     slice says what the module as a whole costs.
@@ -43,10 +45,14 @@ def trace_document(ledger: Ledger, timings: Sequence[NodeTiming]) -> dict[str, A
     Raises:
         UsageError: no node was timed, or two ran at once: a track holds one.
     """
-    if not timings:
-        raise UsageError("a trace needs measured times; give --latency")
-    ordered = sorted(timings, key=lambda timing: (timing.start_s, -timing.end_s))
-    _require_nesting(ordered)
+    runs = {f"{ledger.graph} ({ledger.source})": timings} if timings else {}
+    runs |= {
+        f"{ledger.graph} by {tool.report.label}, one after another": layers
+        for tool in ledger.tools
+        if (layers := _layers(ledger, tool))
+    }
+    if not runs:
+        raise UsageError("a trace needs measured times; give --latency, or --layers with times")
     return {
         "displayTimeUnit": "ns",
         "otherData": {
@@ -58,11 +64,34 @@ def trace_document(ledger: Ledger, timings: Sequence[NodeTiming]) -> dict[str, A
             "notes": list(ledger.notes),
         },
         "traceEvents": [
-            *_names(ledger),
-            *_module_events(ledger, segments(ledger, ordered)),
-            *_operator_events(ledger, ordered),
+            {**event, "pid": process}
+            for process, (name, run) in enumerate(runs.items(), start=PROCESS)
+            for event in _events(ledger, name, run)
         ],
     }
+
+
+def _events(ledger: Ledger, name: str, timings: Sequence[NodeTiming]) -> Iterable[Event]:
+    ordered = sorted(timings, key=lambda timing: (timing.start_s, -timing.end_s))
+    _require_nesting(ordered)
+    yield from _names(name)
+    yield from _module_events(ledger, segments(ledger, ordered))
+    yield from _operator_events(ledger, ordered)
+
+
+def _layers(ledger: Ledger, tool: ToolCosts) -> Sequence[NodeTiming]:
+    """The layers of a report as if one ran after another; empty if it has no times."""
+    paths = {module.path for module in ledger.modules}
+    found = []
+    for match in tool.matches:
+        if (spent := match.record.figures.get("time_s")) is None:
+            continue
+        held = [node for node in match.nodes if node in tool.figures.get("time_s", {})]
+        around = commonprefix([enclosing(ledger.nodes[node].module_path, paths) for node in held])
+        names = tuple(ledger.nodes[node].node for node in match.nodes)
+        record, path = match.record, around[-1] if around else None
+        found.append(NodeTiming(record.name, record.op_type, path, 0.0, float(spent), names))
+    return one_after_another(found)
 
 
 def segments(ledger: Ledger, ordered: Iterable[NodeTiming]) -> Sequence[Segment]:
@@ -102,8 +131,8 @@ def _require_nesting(ordered: Sequence[NodeTiming]) -> None:
         around.append(timing)
 
 
-def _names(ledger: Ledger) -> Iterable[Event]:
-    yield _name("process_name", 0, f"{ledger.graph} ({ledger.source})")
+def _names(process: str) -> Iterable[Event]:
+    yield _name("process_name", 0, process)
     yield _name("thread_name", MODULES, "modules")
     yield _name("thread_name", OPERATORS, "operators")
     for track in (MODULES, OPERATORS):

@@ -54,7 +54,8 @@ class BenchRequest:
     """How a graph is run.
 
     Attributes:
-        provider: ``cpu``, ``cuda`` or ``tensorrt``.
+        provider: ``cpu``, ``cuda`` or ``tensorrt``; ``openvino`` for ONNX Runtime's ``cpu`` with OpenVINO
+            beside it, in turns.
         runs: timed runs, with profiling off and again with it on.
         warmup: runs before them that are not timed.
         level: of ONNX Runtime's graph optimization: ``disabled``, ``basic``, ``extended``, ``all``.
@@ -209,6 +210,7 @@ class BenchReport:
         node_sum_s: median over the runs of the time in all nodes.
         layout_share: median time in inserted reorders, transposes, reshapes and casts, as a share of the sum.
         matrix_product, convolution: the peaks; None if not measured, and a convolution's in float64.
+        beside: another runtime, timed in turns with ONNX Runtime; None if none is asked for.
         eager, compiled: PyTorch on the same device, inputs and threads; None if not requested, or not
             available, which a note explains.
         notes: what a reader of the figures must know, one line each.
@@ -243,6 +245,7 @@ class BenchReport:
     compiled: LatencyResult | None = None
     notes: tuple[str, ...] = ()
     convolution: ConvolutionPeak | None = None
+    beside: LatencyResult | None = None
 
     def __post_init__(self) -> None:
         if not 0 <= self.layout_share <= 1 or self.profiled.unattributed is None:

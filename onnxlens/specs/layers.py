@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from math import fsum
+from re import sub
 from types import MappingProxyType
 from typing import Literal, get_args
 
@@ -39,8 +40,10 @@ METRICS: Mapping[str, Metric] = MappingProxyType(
         "flops": Metric("flops", "operations as the tool counts them"),
         "off_chip_bytes": Metric("bytes", "bytes moved to and from external memory, weights included"),
         "on_chip_bytes": Metric("bytes", "bytes moved to and from memory on the chip"),
+        "off_chip_read_bytes": Metric("bytes", "bytes read from external memory, weights included"),
         "weight_bytes": Metric("bytes", "bytes of weights that are read from external memory"),
         "energy_pj": Metric("pJ", "energy"),
+        "cost_share": Metric("", "share of the cost of the model, as the tool estimates it"),
         "error": Metric("", "relative L2 error of the outputs, all error before them included", "largest"),
         "cosine_distance": Metric("", "1 - cosine similarity of the outputs to the reference", "largest"),
     }
@@ -87,6 +90,7 @@ class LayerReport:
         records: in the order of execution, as far as the tool tells.
         refused: why the tool does not take a node, by the name that it tells.
         notes: what a reader of the figures must know, one line each.
+        called: what its columns are called, where that is not the tool and its chip.
     """
 
     tool: str
@@ -95,11 +99,13 @@ class LayerReport:
     chip: str = ""
     refused: Mapping[str, str] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
+    called: str = ""
 
     @property
     def label(self) -> str:
-        """What stands behind ``@`` in the names of its columns."""
-        return f"{self.tool}-{self.chip}" if self.chip else self.tool
+        """What stands behind ``@`` in the names of its columns: without what ends a name there."""
+        name = self.called or (f"{self.tool}-{self.chip}" if self.chip else self.tool)
+        return sub(r"[^\w.:/+@-]+", "-", name)
 
 
 @record(frozen=True, slots=True)

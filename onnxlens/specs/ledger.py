@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Literal, get_args
 from onnxlens.errors import GraphError
 from onnxlens.specs.experts import Routing
 from onnxlens.specs.grouping import Grouping, NodeFacts
+from onnxlens.specs.layers import ToolCosts
 from onnxlens.specs.peers import Convention, PeerCost, summed
 from onnxlens.specs.record import record
 from onnxlens.specs.roofline import AT, ON_CHIPS, ChipBounds
@@ -40,9 +41,11 @@ Bounds = tuple[str, ...] | None
 
 
 def is_lower_bound(name: str, bounds: Bounds) -> bool:
-    """Whether a figure, of whatever chip, lacks what is unknown."""
-    plain = name.partition(AT)[0]
-    return bounds is not None and DERIVED_FROM.get(plain, plain) in bounds
+    """Whether a figure, of whatever chip, lacks what is unknown; what tools report is no count of ours."""
+    plain, at, _ = name.partition(AT)
+    if bounds is None or (at and plain not in ON_CHIPS):
+        return False
+    return DERIVED_FROM.get(plain, plain) in bounds
 
 
 def lower_bounds(nodes: Iterable[NodeCost], *, live: bool = False) -> Bounds:
@@ -125,8 +128,7 @@ class BodyCost(Operations):
         name: ``then_branch``, ``else_branch``, ``body``: the attribute that holds it.
         repeats: how often it was counted in one run of the node: the trip count; 0 for a branch not taken.
         doubt: why the trip count is not known: the body was then counted once.
-        all_runs: whether the figures are of all its runs together, as these differ: in shapes, or in which
-            branch is taken.
+        all_runs: whether the figures are of all its runs together, as these differ in shapes or branches.
     """
 
     name: str
@@ -216,8 +218,7 @@ class ModuleCost(Counted):
         working_bytes: what it takes if it runs alone: activations at most, and weights; None likewise.
         peer: what a peer counts for it, in a peer's convention; nodes that work on weights alone included.
         evidence: the surest of what told that its nodes belong to it; none for the model.
-        lower_bounds: the figures that lack those of unknown nodes, or of modules that were not timed; None if
-            all is known.
+        lower_bounds: the figures that lack those of unknown nodes or untimed modules; None if all is known.
         timed_in: the modules that have its time, because its nodes were fused into theirs; None else.
     """
 
@@ -316,6 +317,7 @@ class Ledger:
         own_seconds: likewise by the path of the module whose own kernels ran, None for what belongs to none.
         bounds: what bounds the time on chips, where they are asked for.
         traffic: memory traffic when operators are fused, where that is asked for.
+        tools: what other tools report of the nodes.
     """
 
     graph: str
@@ -337,16 +339,15 @@ class Ledger:
     own_seconds: Mapping[str | None, float] = field(default_factory=dict)
     bounds: tuple[ChipBounds, ...] = ()
     traffic: FusedTraffic | None = None
+    tools: tuple[ToolCosts, ...] = ()
 
     def __post_init__(self) -> None:
         for name, by_node in added(self.nodes).items():
             total = getattr(self.totals, name)
             by_module = getattr(self.modules[0], name) if self.modules else total
             if not total == by_node == by_module:
-                raise GraphError(
-                    f"graph {self.graph!r}: {name} is {total} in total, {by_node} over the nodes and "
-                    f"{by_module} at the root module"
-                )
+                found = f"{total} in total, {by_node} over the nodes and {by_module} at the root module"
+                raise GraphError(f"graph {self.graph!r}: {name} is {found}")
         rows: tuple[Totals | ModuleCost, ...] = (self.totals, *self.modules)
         for row in rows:
             if row.unknown_nodes and not row.lower_bounds:
@@ -371,11 +372,9 @@ class Ledger:
         for node in self.nodes:
             groups.setdefault((node.domain, node.op_type), []).append(node)
         costs = [operator_cost(op_type, domain, nodes) for (domain, op_type), nodes in groups.items()]
-
-        def rank(cost: OperatorCost) -> tuple[int, int, str]:
-            return -(cost.peer or cost).macs, -cost.read_bytes - cost.write_bytes, cost.op_type
-
-        return tuple(sorted(costs, key=rank))
+        return tuple(
+            sorted(costs, key=lambda c: (-(c.peer or c).macs, -c.read_bytes - c.write_bytes, c.op_type))
+        )
 
 
 def operator_cost(op_type: str, domain: str, nodes: Sequence[NodeCost]) -> OperatorCost:

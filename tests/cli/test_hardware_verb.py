@@ -111,7 +111,11 @@ def test_what_rows_take_together_is_the_bound_of_their_nodes(tmp_path: Path, by:
         (("--where", "limited_by==HBM"), "column limited_by holds no figure; give --hardware"),
         (("--hardware", "h200", "--columns", "bound_s@a100"), "name a100 in --hardware; "),
         (("--hardware", "h200", "--sort", "bound_s@h200"), "of the first chip there it is bound_s"),
-        (("--hardware", "h200", "--columns", "macs@h200"), "'macs' is of no chip; leave out '@h200'"),
+        (
+            ("--hardware", "h200", "--columns", "macs@h200"),
+            "called h200 that has it; macs is ours, and of no chip",
+        ),
+        (("--hardware", "h200", "--columns", "params@h200"), "'params' is of no chip; leave out '@h200'"),
         (("--as-dtype", "int8"), "add --hardware CHIP"),
         (("--roofline", "x.svg"), "--roofline needs --hardware CHIP"),
         (("--hardware", "h200", "--roofline", "x.pdf"), "suffix '.pdf' cannot be plotted"),
@@ -217,7 +221,8 @@ def test_boxes_are_colored_by_any_column_of_chips_and_memory(
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (("--color", "macs@h200"), "'macs@h200' is not a column to color by"),
+        (("--color", "params@h200"), "'params@h200' is not a column to color by"),
+        (("--color", "macs@h200"), "no box has macs@h200; it comes with --layers"),
         (("--color", "fused_bytes"), "no box has fused_bytes; it comes with --fusion"),
         (("--color", "spilled_bytes", "--fusion", "none"), "no box has spilled_bytes"),
         (("--color", "bound_s@a100", "--hardware", "h200"), "no box has bound_s@a100"),

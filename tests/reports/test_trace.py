@@ -9,7 +9,7 @@ import pytest
 from onnxlens.errors import UsageError
 from onnxlens.reports.trace import trace_document
 from onnxlens.specs.measured import NodeTiming, one_after_another
-from tests.reports import ledgers
+from tests.reports import ledgers, tool_costs
 from tests.reports.trace_viewer import Opened, Slice, opened
 
 MICRO = 1e-6
@@ -129,6 +129,16 @@ def test_nodes_that_ran_at_once_are_refused_by_name() -> None:
     late = replace(RUN[1], start_s=30 * MICRO)
     with pytest.raises(UsageError, match="nodes 'conv' and 'exp_sort' ran at once"):
         trace_document(ledgers.ledger(), (RUN[0], late))
+
+
+def test_a_report_with_times_is_a_process_of_its_own(node: str) -> None:
+    shown = opened(trace_document(tool_costs.ledger(), RUN), node)
+    assert shown.problems == ()
+    assert sorted(shown.processes) == ["net (net.onnx)", "net by ethos-u-u55-256, one after another"]
+    half = {each.name for each in shown.slices if each.dur == 500_000_000}  # the only time that is told
+    assert half == {"net", "head", "gemm"}
+    alone = trace_document(tool_costs.ledger(), ())["traceEvents"]
+    assert {event["pid"] for event in alone} == {1}
 
 
 def test_no_duration_is_invented() -> None:

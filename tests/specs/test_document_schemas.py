@@ -12,6 +12,7 @@ import pytest
 from jsonschema import Draft202012Validator
 
 import onnxlens as api
+from onnxlens.api.layers import layers_document as report_document
 from onnxlens.profile.count.grouping import with_groups
 from onnxlens.reports.documents import (
     bench_document,
@@ -45,6 +46,7 @@ from onnxlens.specs.bench import (
 )
 from onnxlens.specs.codec import to_text
 from onnxlens.specs.flow import FlowEdge, FlowGraph, FlowNode
+from onnxlens.specs.layers import LayerRecord, LayerReport
 from onnxlens.specs.ledger import ModuleCost, NodeCost, OperatorCost
 from onnxlens.specs.manifest import Manifest, StateTensor
 from onnxlens.specs.parity import ModuleParity, ParityResult
@@ -60,7 +62,7 @@ SCHEMAS = Path(__file__).parents[2] / "docs" / "schemas"
 KINDS = (
     "profile", "ledger", "reconciliation", "parity", "layers", "bench", "catalog", "manifest", "summary",
     "memory", "memory-plan", "hardware", "traffic", "phases",
-    "training",
+    "training", "layer-report",
     "schedule",
 )  # fmt: skip
 VERSIONS = {"bench": 2, "ledger": 2}
@@ -75,6 +77,14 @@ def schema(kind: str) -> dict[str, Any]:
 def complaints(kind: str, document: Any) -> list[str]:
     errors = Draft202012Validator(schema(kind)).iter_errors(document)
     return [f"{error.json_path}: {error.message}" for error in errors]
+
+
+def layer_report(path: Path) -> dict[str, Any]:
+    """What a tool reports of the first node of a file, in our own form."""
+    with api.OpenedTarget(path) as opened:
+        record = LayerRecord("layer", sources=(opened.ledger.nodes[0].node,), figures={"time_s": 0.5})
+        ledger = api.with_layers(opened, opened.ledger, LayerReport("plain", (record,)))
+    return report_document(ledger, "plain")
 
 
 @pytest.fixture(scope="session")
@@ -114,6 +124,7 @@ def documents(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     model = language_model(tmp_path_factory.mktemp("phases"), runs=True)
     phases = api.phases_of(model, request=asked, hardware="h200", has_latency=True)
     written["phases"] = to_text(phases_document(phases, PhasesLayout()))
+    written["layer-report"] = to_text(layer_report(exported.onnx_path))
     written["hardware"] = to_text(chips_document([api.chip_of(name) for name in ("k230", "h200")]))
     return {kind: json.loads(text) for kind, text in written.items()}
 
@@ -203,6 +214,10 @@ MUTILATIONS: tuple[tuple[str, tuple[str | int, ...], Any], ...] = (
     ("layers", ("layers", 0, "kind"), "box"),
     ("layers", ("layers", 0, "verdict"), "guilty"),
     ("layers", ("layers", 0, "introduced"), -1),
+    ("layer-report", ("report", "records", 0, "figures"), {"watts": 1}),
+    ("layer-report", ("report", "records", 0, "figures"), {"cycles": -1}),
+    ("layer-report", ("matches", 0, "way"), "guessed"),
+    ("layer-report", ("matches", 0, "confidence"), 1.5),
     ("training", ("costs", 0, "mode"), "locked"),
     ("training", ("costs", 0, "totals", "saved_bytes"), -1),
     ("training", ("costs", 0, "modules"), []),

@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from statistics import fmean
 
+from onnxlens.specs.layers import METRICS
 from onnxlens.specs.ledger import OPERATIONS, TRAFFIC, ModuleCost, NodeCost
+from onnxlens.specs.roofline import AT
 
 Costs = Mapping[str, int | float]
 
@@ -21,7 +23,12 @@ OF_MODULES = (
 """Known for a module as a whole only: they cannot be divided among the segments in which it runs."""
 
 COUNTED = frozenset((*SUMMED, "arithmetic_intensity"))
-LARGEST = frozenset({"live_bytes", "working_bytes", "parity_error", "resident_weight_bytes", "sram_bytes"})
+LARGEST = frozenset(
+    {
+        "live_bytes", "working_bytes", "parity_error", "resident_weight_bytes", "sram_bytes",
+        *(name for name, metric in METRICS.items() if metric.together == "largest"),
+    }
+)  # fmt: skip
 """A folded box shows the largest over the equal blocks."""
 
 
@@ -80,7 +87,7 @@ def merged_costs(costs: Sequence[Costs]) -> Costs:
         if name in COUNTED:
             merged[name] = figure
         elif len(figures) == len(costs):
-            merged[name] = max(figures) if name in LARGEST else _mean(figures)
+            merged[name] = max(figures) if name.partition(AT)[0] in LARGEST else _mean(figures)
     if merged.get("latency_s") and "macs" in merged:
         merged["achieved_macs_per_s"] = merged["macs"] / merged["latency_s"]
     else:

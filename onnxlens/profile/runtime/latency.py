@@ -57,6 +57,20 @@ def time_calls(
     return LatencyResult(median, p10, p90, warmup, runs, provider, device)
 
 
+def time_in_turns(
+    calls: Mapping[str, Callable[[], object]], *, warmup: int, runs: int, device: str
+) -> dict[str, LatencyResult]:
+    """Time several runtimes, by provider: each runs once in every turn, so that all meet the same noise."""
+    for call in [*calls.values()] * warmup:
+        call()
+    turns = [{name: seconds_of(call) for name, call in calls.items()} for _ in range(runs)]
+    found = {}
+    for name in calls:
+        p10, median, p90 = spread([turn[name] for turn in turns])
+        found[name] = LatencyResult(median, p10, p90, warmup, runs, name, device)
+    return found
+
+
 def spread(seconds: Sequence[float]) -> tuple[float, float, float]:
     """The p10, the median and the p90, linearly interpolated between samples."""
     p10, median, p90 = (float(value) for value in np.percentile(seconds, PERCENTILES))

@@ -8,7 +8,10 @@ Runtime fused before a node, forwards for what it fused behind it.
 from __future__ import annotations
 
 import re
+import tomllib
 from collections.abc import Hashable, Iterator, Mapping, Sequence, Set
+from functools import cache
+from pathlib import Path
 
 import numpy as np
 
@@ -17,10 +20,7 @@ from onnxlens.profile.graph.node_view import ValueView
 from onnxlens.profile.runtime.equal_nodes import EqualNodes
 from onnxlens.profile.runtime.runtime_graph import MOVING, RuntimeNode, in_source_bodies
 
-DERIVED = re.compile(
-    r"^(?:InsertedPrecisionFreeCast_|FusedBack_|fused )"
-    r"|(?:/\w*Fusion/*|_token_\d+|_new_reshape|(?:_bn|_mul)?_nchwc|_FusedActivation)$"
-)
+NAMING = Path(__file__).parent.parent / "vendor" / "naming" / "onnxruntime.toml"
 """What a rewriting puts before or behind the name of the node that it replaces, or of that node's output."""
 
 NEVER_SOURCES = frozenset({"ReorderInput", "ReorderOutput", "MemcpyFromHost", "MemcpyToHost"})
@@ -32,9 +32,14 @@ SMALL = 64
 
 def originals(name: str) -> Iterator[str]:
     """The names that the runtime may have derived a name from, the nearest first."""
-    while (shorter := DERIVED.sub("", name, count=1)) != name:
+    while (shorter := _derived().sub("", name, count=1)) != name:
         name = shorter
         yield name
+
+
+@cache
+def _derived() -> re.Pattern[str]:
+    return re.compile("|".join(tomllib.loads(NAMING.read_text(encoding="utf-8"))["strip"]))
 
 
 class SourceMatch:

@@ -42,6 +42,11 @@ def weight_bytes(model: onnx.ModelProto, weights: Collection[str]) -> int:
     return sum(_size(tensor) for tensor in tensors_of(model) if tensor.name in weights)
 
 
+def stored_bytes(model: onnx.ModelProto) -> int:
+    """The bytes of the model with all external values in it."""
+    return model.ByteSize() + sum(map(_size, filter(is_external, tensors_of(model))))
+
+
 def _size(tensor: TensorProto) -> int:
     kind = tensor_type(tensor)
     return storage_bytes(kind.dtype or "", kind.elements or 0) or len(tensor.raw_data)
@@ -102,8 +107,7 @@ def write_with_weights(model: onnx.ModelProto, path: Path, data_path: Path, read
     Raises:
         CheckpointError: a weight cannot be read.
     """
-    outside = list(filter(is_external, tensors_of(model)))
-    if sum(map(_size, outside)) + model.ByteSize() > ONE_FILE_BYTES:
+    if stored_bytes(model) > ONE_FILE_BYTES:
         _write_data_file(model, data_path, read)
         path.write_bytes(model.SerializeToString())
         return

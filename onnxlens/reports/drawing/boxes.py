@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 
 from onnxlens.reports.drawing import colors
-from onnxlens.reports.drawing.colors import NO_COLOR, Scale, cost_of, figure_of
+from onnxlens.reports.drawing.colors import NO_COLOR, Scale, figure_of
 from onnxlens.reports.drawing.labels import (
     Block,
     Text,
@@ -18,7 +18,7 @@ from onnxlens.reports.drawing.labels import (
     wrapped,
 )
 from onnxlens.reports.drawing.links import PortLabel
-from onnxlens.reports.numbers import bounded, share_text
+from onnxlens.reports.numbers import bounded, cost_of, share_text
 from onnxlens.specs.flow import FlowNode
 from onnxlens.specs.ledger import is_lower_bound
 from onnxlens.specs.tensor import TensorSpec

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cache
 from math import floor, log10
 
 from onnxlens.errors import UsageError
-from onnxlens.reports.numbers import COST_NAMES, COSTS, Combination, Cost
+from onnxlens.reports.numbers import COST_NAMES, COSTS, TOOL_COSTS, Combination, cost_of
 from onnxlens.specs.flow import FlowGraph, FlowNode
 from onnxlens.specs.ledger import is_lower_bound
 from onnxlens.specs.roofline import AT
@@ -63,13 +63,6 @@ def branch_color(branch: int) -> str:
 
 NO_COLOR = "none"
 DEFAULT_COLUMN = "macs"
-
-
-def cost_of(name: str) -> Cost:
-    """How a cost is shown; one that is not in the table is shown as it is."""
-    plain, at, chip = name.partition(AT)
-    cost = COSTS.get(plain, Cost(plain, lambda figure: f"{figure:.4g}", "none"))
-    return replace(cost, title=f"{cost.title} on {chip}") if at else cost
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,13 +141,17 @@ def column_named(text: str, lacking: Collection[str] = ()) -> str:
     """
     plain, at, chip = text.partition(AT)
     column = NO_COLOR if text == NO_COLOR else COST_NAMES.get(plain.lower())
-    if column is None or (at and cost_of(column).measured_by != "hardware"):
+    if at and plain.lower() in TOOL_COSTS:
+        column = plain.lower()
+    elif column is None or (at and cost_of(column).measured_by != "hardware"):
         raise UsageError(
-            f"{text!r} is not a column to color by; choose one of {', '.join((*COSTS, NO_COLOR))}"
+            f"{text!r} is not a column to color by; choose one of {', '.join((*COSTS, NO_COLOR))}; of a "
+            f"report of --layers one of {', '.join(TOOL_COSTS)}, with {AT} and the report's name behind"
         )
+    column += at + chip
     if column != NO_COLOR and (option := cost_of(column).measured_by) in lacking:
         raise UsageError(f"--color {text}: no box has {column}; it comes with --{option}")
-    return column + at + chip
+    return column
 
 
 def require_figures(flows: Sequence[FlowGraph], column: str) -> None:
@@ -166,7 +163,8 @@ def require_figures(flows: Sequence[FlowGraph], column: str) -> None:
     boxes = [node for flow in flows for node in flow.nodes if node.order]
     known = {name for node in boxes for name in node.costs}
     if column not in known and column != NO_COLOR:
-        there = ", ".join((*(name for name in COSTS if name in known), NO_COLOR))
+        named = [name for name in COSTS if name in known] + sorted(name for name in known if AT in name)
+        there = ", ".join((*named, NO_COLOR))
         option = cost_of(column).measured_by
         hint = f" (--{option} measures it)" if option else ""
         raise UsageError(f"{flows[0].graph}: no box has {column}{hint}; there are {there}")

@@ -6,7 +6,7 @@ from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 
 from onnxlens.reports.drawing import colors
-from onnxlens.reports.drawing.colors import NO_COLOR, Scale, cost_of, figure_of
+from onnxlens.reports.drawing.colors import NO_COLOR, Scale, figure_of
 from onnxlens.reports.drawing.labels import (
     Block,
     Text,
@@ -17,7 +17,7 @@ from onnxlens.reports.drawing.labels import (
     wrapped,
 )
 from onnxlens.reports.drawing.links import Links
-from onnxlens.reports.numbers import AT_LEAST, UNKNOWN, bounded
+from onnxlens.reports.numbers import AT_LEAST, UNKNOWN, bounded, cost_of
 from onnxlens.specs.flow import FlowGraph, FlowNode
 from onnxlens.specs.ledger import is_lower_bound
 

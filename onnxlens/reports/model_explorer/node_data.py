@@ -10,12 +10,12 @@ from collections.abc import Mapping, Sequence
 from math import isfinite
 from typing import Any
 
-from onnxlens.reports.numbers import COSTS, short_time
-from onnxlens.reports.tables.columns import chip_columns
+from onnxlens.reports.numbers import cost_of, short_time
+from onnxlens.reports.tables.chips import chip_columns, is_figure
 from onnxlens.specs.flow import NodeFlow, OperatorNode
 from onnxlens.specs.ledger import Ledger, NodeCost, is_lower_bound
 from onnxlens.specs.measured import NodeTiming
-from onnxlens.specs.roofline import AT, ON_CHIPS
+from onnxlens.specs.roofline import AT
 
 Json = dict[str, Any]
 Figures = Mapping[str, float]
@@ -70,7 +70,7 @@ def node_data(flow: NodeFlow, ledger: Ledger, timings: Sequence[NodeTiming] = ()
 
 
 def _on_chips(nodes: Sequence[OperatorNode], ledger: Ledger) -> Mapping[str, Figures]:
-    """The columns of numbers of chips and of fusion."""
+    """The columns of numbers of chips, of fusion and of other tools."""
     places = {id(cost): (index,) for index, cost in enumerate(ledger.nodes)}
     columns = chip_columns(ledger, lambda cost: places[id(cost)])
     return {
@@ -80,7 +80,7 @@ def _on_chips(nodes: Sequence[OperatorNode], ledger: Ledger) -> Mapping[str, Fig
             if node.cost.repeats and isinstance(figure := column.exact(node.cost), int | float)
         }
         for name, column in columns.items()
-        if name.partition(AT)[0] in ON_CHIPS
+        if is_figure(name)
     }
 
 
@@ -146,10 +146,8 @@ def _document(flow: NodeFlow, column: str, figures: Figures, lower: bool) -> Jso
     document = {}
     limits: Sequence[float]
     totals: Mapping[str, Any]
-    plain, at, chip = column.partition(AT)
-    cost = COSTS[plain]
-    title = ERROR if plain == "parity_error" else cost.title + (" (s)" if plain.endswith("_s") else "")
-    title += f" on {chip}" if at else ""
+    cost = cost_of(column, " (s)" if column.partition(AT)[0].endswith("_s") else "")
+    title = ERROR if column == "parity_error" else cost.title
     largest = max(filter(isfinite, figures.values()), default=0.0)
     if column == "parity_error":
         limits, totals = (*ERROR_LIMITS[:-1], max(ERROR_LIMITS[-1], largest)), NO_SUMS

@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 
 from onnxlens.reports.numbers import COSTS, share, short_bytes, short_count, short_time
 from onnxlens.reports.tables.columns import MODULE_CLASS, MODULE_ORDER, TIME_SHARE
-from onnxlens.reports.tables.ledger import hidden_note, left_out, titled
+from onnxlens.reports.tables.ledger import left_out, titled
 from onnxlens.reports.tables.module_names import module_name, root_name, timed_in
 from onnxlens.reports.tables.query import Asked, Query
 from onnxlens.reports.tables.render import (
@@ -19,6 +19,7 @@ from onnxlens.reports.tables.render import (
     figure_column,
     first_of,
     fitted,
+    hidden_note,
     render_table,
     with_notes,
 )
@@ -228,7 +229,7 @@ def _notes(report: BenchReport) -> Iterator[str]:
         f"sum of nodes {short_time(report.node_sum_s)}, "
         f"{_share(report, report.node_sum_s, profiled.median_s)} of it"
     )
-    yield from _torch(report)
+    yield from _others(report)
     yield from _unattributed(report)
     layout = _share(report, report.layout_share, 1)
     yield f"layout (reorders, transposes, reshapes and casts inserted): {layout} of node time"
@@ -266,8 +267,10 @@ def _latency(latency: LatencyResult) -> str:
     )
 
 
-def _torch(report: BenchReport) -> Iterator[str]:
-    for name, latency in (("PyTorch eager", report.eager), ("torch.compile", report.compiled)):
+def _others(report: BenchReport) -> Iterator[str]:
+    other = report.beside.provider if report.beside else ""
+    timed = ((other, report.beside), ("PyTorch eager", report.eager), ("torch.compile", report.compiled))
+    for name, latency in timed:
         if latency is not None:
             ratio = latency.median_s / report.latency.median_s
             yield f"{name}: {_latency(latency)}, {ratio:.2f} times ONNX Runtime's"

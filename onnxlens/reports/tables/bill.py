@@ -8,13 +8,13 @@ from functools import partial
 from typing import Any
 
 from onnxlens.reports.numbers import as_if_held, counted, share, short_bytes, short_count, short_time
-from onnxlens.reports.tables.ledger import hidden_note
 from onnxlens.reports.tables.render import (
     Cell,
     Column,
     TableFormat,
     figure_column,
     fitted,
+    hidden_note,
     render_table,
     with_notes,
 )

@@ -11,16 +11,17 @@ from types import MappingProxyType
 from typing import Any
 
 from onnxlens.reports.numbers import COST_NAMES, COSTS, figure_text, shapes, short_count
-from onnxlens.reports.tables.bounds import BOUND_TEXTS, Members, bound_columns
+from onnxlens.reports.tables.bounds import BOUND_TEXTS
 from onnxlens.reports.tables.bounds import FIGURES as BOUND_FIGURES
+from onnxlens.reports.tables.chips import chip_columns_of_modules
 from onnxlens.reports.tables.experts import expert_columns, of_modules, of_nodes
 from onnxlens.reports.tables.facts import FACTS, fact_column
-from onnxlens.reports.tables.fused import FUSED, fused_columns
+from onnxlens.reports.tables.fused import FUSED
 from onnxlens.reports.tables.module_names import root_name, timed_in
 from onnxlens.reports.tables.reconciliation import exact_peer, operator_name, short_peer
 from onnxlens.reports.tables.render import By, Cell, Column, first_of
 from onnxlens.reports.tables.shares import LATENCY, Costed, cost_share, lacks_peer, peer_share, time_share
-from onnxlens.specs.groups import nodes_inside
+from onnxlens.reports.tables.tools import TOOL_TEXTS, is_of_tool
 from onnxlens.specs.ledger import (
     OPERATIONS,
     TRAFFIC,
@@ -335,7 +336,7 @@ TEXTS = Names(
         "path", "class", "fits", "inputs", "outputs", "operators", "own_operators", "kernel", "stride",
         "timed_in", "evidence", "lower_bounds", "own_lower_bounds", "operator", "node", "status",
         "why_not_as_ours", "group", "attributes", "family", "resolution", "dtype", "kind", "sources",
-        *BOUND_TEXTS,
+        *BOUND_TEXTS, *TOOL_TEXTS,
     }
 )  # fmt: skip
 """The columns that hold text; all others hold numbers."""
@@ -343,6 +344,8 @@ TEXTS = Names(
 
 def shown_name(name: str) -> str:
     """What heads a column in a table for people: narrow, and taken by every option too."""
+    if is_of_tool(name):
+        return name
     plain = name.removeprefix(OWN)
     head = plain.replace(PERCENT, "_share").removesuffix("_s")
     head = (COSTS[plain].head if plain in COSTS else "") or head
@@ -361,22 +364,6 @@ SHORT_NAMES: Mapping[str, str] = MappingProxyType(
     }
 )  # fmt: skip
 """What else columns may be called, in small letters."""
-
-
-def has_chips(ledger: Ledger) -> bool:
-    """Whether it has columns of chips or of fusion."""
-    return bool(ledger.bounds) or ledger.traffic is not None
-
-
-def chip_columns(ledger: Ledger, members: Members) -> Mapping[str, Column[Any]]:
-    """The columns of chips and of fusion, for rows of which ``members`` has the nodes."""
-    return {**bound_columns(ledger, members), **fused_columns(ledger, members)}
-
-
-def chip_columns_of_modules(ledger: Ledger) -> Mapping[str, ModuleColumn]:
-    """Those of modules."""
-    inside = nodes_inside(ledger) if has_chips(ledger) else {}
-    return chip_columns(ledger, lambda module: inside[module.path])
 
 
 def present_columns(ledger: Ledger) -> Mapping[str, ModuleColumn]:

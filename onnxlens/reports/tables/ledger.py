@@ -17,7 +17,7 @@ from onnxlens.reports.numbers import (
     short_count,
     short_time,
 )
-from onnxlens.reports.tables.bounds import shown_bounds
+from onnxlens.reports.tables.chips import with_chips
 from onnxlens.reports.tables.columns import (
     COLUMNS,
     NAMED_ONLY,
@@ -30,11 +30,22 @@ from onnxlens.reports.tables.columns import (
     shown_name,
 )
 from onnxlens.reports.tables.fused import SHOWN, fused_note
+from onnxlens.reports.tables.led import led_documents
 from onnxlens.reports.tables.module_names import module_name
 from onnxlens.reports.tables.query import Asked, Query
 from onnxlens.reports.tables.reconciliation import UNITS, heading_of
-from onnxlens.reports.tables.render import By, Cell, Column, TableFormat, fitted, render_table, with_notes
-from onnxlens.reports.tables.rows import KINDS, Rows, Selection, rows_of, selected
+from onnxlens.reports.tables.remedies import KINDS
+from onnxlens.reports.tables.render import (
+    By,
+    Cell,
+    Column,
+    TableFormat,
+    fitted,
+    hidden_note,
+    render_table,
+    with_notes,
+)
+from onnxlens.reports.tables.rows import Rows, Selection, rows_of, selected
 from onnxlens.specs.codec import to_plain
 from onnxlens.specs.ledger import Ledger, Totals, is_lower_bound
 from onnxlens.specs.peers import PeerCost
@@ -62,7 +73,6 @@ FOR_PEOPLE: Mapping[By, Sequence[str]] = {
     ),
 }  # fmt: skip
 """What a table shows unless columns are chosen, those that matter most first."""
-
 
 OF_THE_WHOLE = ("live_bytes", "achieved_macs_per_s", "parity_error")
 """What a table of own costs does not show: it is of a module with all that is inside."""
@@ -176,6 +186,7 @@ def cost_document(ledger: Ledger, query: Query) -> dict[str, Any]:
         "totals": {**to_plain(ledger.totals), "arithmetic_intensity": ledger.totals.arithmetic_intensity},
         "notes": list(ledger.notes),
         "conventions": dict(ledger.conventions),
+        **led_documents(ledger),
     }
 
 
@@ -217,11 +228,10 @@ def _candidates(ledger: Ledger, query: Query) -> Sequence[str]:
         names[2:2] = ["fits", "working_bytes", "resident_weight_bytes"]
     moved = names.index("moved_bytes") + 1
     names[moved:moved] = SHOWN
-    names[names.index(SHARE) + 1 : names.index(SHARE) + 1] = shown_bounds(ledger)
+    names = with_chips(names, SHARE, ledger)
     if ledger.convention != "matrix":
         peer = PEER_NAMES[ledger.convention]
-        at = names.index("macs")
-        names[at : at + 2] = [peer, peer + PERCENT]
+        return [{"macs": peer, SHARE: peer + PERCENT}.get(name, name) for name in names]
     return names
 
 
@@ -264,14 +274,6 @@ def _sums(rows: Rows, found: Selection) -> Sequence[tuple[str, Any]]:
         (f"sum of {len(found.rows)}", rows.together(found.rows)),
         ("total", rows.together(rows.every)),
     )
-
-
-def hidden_note(columns: Sequence[Column[Any]]) -> Sequence[str]:
-    """Which columns a screen has no room for, if there are any."""
-    if not columns:
-        return ()
-    do, them = ("does", "it") if len(columns) == 1 else ("do", "them")
-    return (f"columns: {', '.join(column.title for column in columns)} {do} not fit; --wide shows {them}",)
 
 
 def left_out(rows: Rows, found: Selection, query: Query) -> list[str]:
@@ -332,10 +334,9 @@ def _notes(ledger: Ledger, explain: bool) -> list[str]:
     """The totals, what was measured, the notes, and if ``explain`` the conventions of counting."""
     totals = ledger.totals
     macs = _total(totals, "macs", "{:,}".format)
-    short = "" if macs == UNKNOWN else f" ({short_count(totals.macs)})"
+    also = "" if macs == UNKNOWN else f" ({short_count(totals.macs)})"
     lines = [
-        f"total: {macs} MACs{short}, "
-        f"{_total(totals, 'flops', '{:,}'.format)} FLOPs, {totals.params:,} params",
+        f"total: {macs} MACs{also}, {_total(totals, 'flops', '{:,}'.format)} FLOPs, {totals.params:,} params",
         f"memory traffic, unfused: {_total(totals, 'moved_bytes', short_bytes)}; "
         f"activation memory at the peak: {_total(totals, 'peak_live_bytes', short_bytes)}; "
         f"resident weights: {short_bytes(totals.resident_weight_bytes)}",

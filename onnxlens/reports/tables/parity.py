@@ -6,7 +6,6 @@ from collections import Counter
 from collections.abc import Sequence
 from operator import attrgetter
 
-from onnxlens.reports.tables.ledger import hidden_note
 from onnxlens.reports.tables.render import (
     Column,
     Row,
@@ -14,6 +13,7 @@ from onnxlens.reports.tables.render import (
     figure_column,
     first_of,
     fitted,
+    hidden_note,
     render_table,
 )
 from onnxlens.specs.parity import ModuleParity, ModuleParityReport, ParityReport, ParityResult
@@ -34,6 +34,11 @@ OUTPUT_COLUMNS: Sequence[Column[ParityResult]] = (
 """What tells most first, as a narrow screen shows no more."""
 
 
+def runtime(provider: str) -> str:
+    """What ran, by its provider: OpenVINO is a runtime of its own."""
+    return "OpenVINO" if provider == "openvino" else f"ONNX Runtime on {provider}"
+
+
 def parity_table(report: ParityReport, table_format: TableFormat, width: int | None = None) -> str:
     """One row for each output; for people the columns that fit ``width`` characters, and the verdict."""
     table, hidden = _fitted(report.outputs, OUTPUT_COLUMNS, table_format, width)
@@ -41,7 +46,7 @@ def parity_table(report: ParityReport, table_format: TableFormat, width: int | N
         return table
     reference = "PyTorch" if report.reference == "pytorch" else "ONNX Runtime without optimizations"
     heading = (
-        f"{report.graph} (opset {report.opset}): ONNX Runtime on {report.provider} against {reference}, "
+        f"{report.graph} (opset {report.opset}): {runtime(report.provider)} against {reference}, "
         f"weights: {report.weights or 'as in the file'}"
     )
     verdict = "all outputs agree" if report.passed else "the outputs do NOT agree"
@@ -59,7 +64,7 @@ def module_parity_table(
         return table
     samples = "1 sample" if report.samples == 1 else f"{report.samples} samples"
     heading = (
-        f"{report.graph} (opset {report.opset}): modules in ONNX Runtime on {report.provider} against PyTorch"
+        f"{report.graph} (opset {report.opset}): modules in {runtime(report.provider)} against PyTorch"
         f", {samples}, weights: {report.weights or 'as in the file'}\n"
         f"largest local errors, relative L2, {min(SHOWN, len(report.ranked))} of {len(report.ranked)}; "
         f"tolerance {report.tolerance:.0e}"

@@ -14,7 +14,6 @@ from onnxlens.reports.numbers import (
     share,
     short_bytes,
 )
-from onnxlens.reports.tables.ledger import hidden_note
 from onnxlens.reports.tables.module_names import root_name
 from onnxlens.reports.tables.reconciliation import heading_of
 from onnxlens.reports.tables.render import (
@@ -22,6 +21,7 @@ from onnxlens.reports.tables.render import (
     TableFormat,
     figure_column,
     fitted,
+    hidden_note,
     render_table,
     with_notes,
 )

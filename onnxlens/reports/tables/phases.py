@@ -10,12 +10,12 @@ from operator import attrgetter
 from typing import Any
 
 from onnxlens.reports.numbers import AT_LEAST, UNKNOWN, bounded, short_bytes, short_count, short_time
-from onnxlens.reports.tables.ledger import hidden_note
 from onnxlens.reports.tables.render import (
     Column,
     TableFormat,
     figure_column,
     fitted,
+    hidden_note,
     render_table,
     with_notes,
 )

@@ -15,6 +15,7 @@ from onnxlens.reports.tables.columns import COLUMNS, OWN, PEER_NAMES, SHORT_NAME
 from onnxlens.reports.tables.expression import Expression, Joined, Resolve, comparisons, parse
 from onnxlens.reports.tables.facts import FACTS
 from onnxlens.reports.tables.render import By
+from onnxlens.reports.tables.tools import TOOL_COLUMNS
 from onnxlens.reports.tables.values import number_at
 from onnxlens.specs.record import record
 from onnxlens.specs.roofline import AT
@@ -206,6 +207,8 @@ def _column(
     """The column of that name, or that is headed so elsewhere; with ``own`` the one of its own cost."""
     name, at, chip = name.partition(AT)
     small = name.lower()
+    if at and small in TOOL_COLUMNS:
+        return small + at + chip
     found = next(
         (
             each
@@ -216,6 +219,8 @@ def _column(
     )
     if found is None:
         other = "rows of another --by have it; " if SHORT_NAMES.get(small) in everywhere else ""
+        if small in TOOL_COLUMNS:
+            other = f"{small}{AT}NAME is of the report of that name in --layers; "
         short = [each for each, full in SHORT_NAMES.items() if full in columns]
         hint = other or (near(small, dict.fromkeys((*columns, *short))) if name else "")
         plain = [each for each in columns if not each.startswith((OWN, *PEER_NAMES.values()))]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from itertools import accumulate
@@ -11,6 +12,7 @@ from typing import Generic, Literal, TypeVar
 from unicodedata import combining, east_asian_width
 
 from onnxlens.specs.record import record
+from onnxlens.specs.roofline import AT
 from onnxlens.specs.text import printable, printable_lines
 
 Row = TypeVar("Row")
@@ -36,6 +38,7 @@ class Column(Generic[Row]):
         csv_title: its title in CSV; "" where it is the same.
         lower: whether a row's figure lacks what is unknown, so that it is a lower bound.
         sums: whether several rows have a figure together.
+        lines: its title on a screen, if that is too long for one line.
     """
 
     title: str
@@ -45,6 +48,7 @@ class Column(Generic[Row]):
     csv_title: str = ""
     lower: Callable[[Row], bool] = lambda row: False
     sums: bool = False
+    lines: Sequence[str] = ()
 
     def cell(self, row: Row, *, exact: bool) -> Cell:
         """The content of this column for ``row``."""
@@ -86,28 +90,34 @@ def render_table(
     cells = [column.cells(rows, exact=exact) for column in columns]
     if exact:
         return _csv([column.csv_title or column.title for column in columns], zip(*cells, strict=True))
-    titles = [column.title for column in columns]
+    in_lines = table_format == "table" and any(column.lines for column in columns)
+    heads = [list(column.lines if in_lines and column.lines else [column.title]) for column in columns]
     right = [column.right and bool(rows or sums) for column in columns]
     if sums:
         cells = [[*above, *_sum_cells(column, sums)] for above, column in zip(cells, columns, strict=True)]
         names = [name for name, _ in sums]
         if columns[0].sums:  # no cell is free for what a sum is called
-            cells, titles, right = [[""] * len(rows) + names, *cells], ["", *titles], [False, *right]
+            cells, heads, right = [[""] * len(rows) + names, *cells], [[""], *heads], [False, *right]
         else:
             cells[0] = [*cells[0][: len(rows)], *names]
     texts = [_printable(["" if cell is None else str(cell) for cell in column]) for column in cells]
     if table_format == "md":  # a bar would end the cell
         texts = [[text.replace("|", "\\|") for text in column] for column in texts]
-    padded = [_padded([title, *texts[index]], right[index]) for index, title in enumerate(titles)]
-    head, *lines = zip(*padded, strict=True)
-    rule = ["-" * len(title) for title in head]
+    deep = max(map(len, heads))
+    padded = [
+        _padded([""] * (deep - len(head)) + head, texts[index], right[index], 2 if len(head) == 1 else 0)
+        for index, head in enumerate(heads)
+    ]
+    every = list(zip(*padded, strict=True))
+    above, lines = every[:deep], every[deep:]
+    rule = ["-" * len(title) for title in above[0]]
     if table_format == "table":
         between = [tuple(rule)] if sums and rows else []
-        lines = [*lines[: len(rows)], *between, *lines[len(rows) :]]
-        return "\n".join("  ".join(line).rstrip() for line in (head, rule, *lines))
+        lines = [*above, tuple(rule), *lines[: len(rows)], *between, *lines[len(rows) :]]
+        return "\n".join("  ".join(line).rstrip() for line in lines)
     marks = [("-", "-") if not rows else ("-", ":") if last else (":", "-") for last in right]
     rule = [before + dashes + after for dashes, (before, after) in zip(rule, marks, strict=True)]
-    return "\n".join((_between_bars(head), f"|{'|'.join(rule)}|", *map(_between_bars, lines)))
+    return "\n".join((_between_bars(above[0]), f"|{'|'.join(rule)}|", *map(_between_bars, lines)))
 
 
 def _sum_cells(column: Column[Row], sums: Sequence[Sum[Row]]) -> Sequence[Cell]:
@@ -126,7 +136,8 @@ def fitted(
     widths = [
         max(
             [
-                _width(column.title),
+                *(_width(line) - GAP for line in column.lines),
+                _width(column.title) if not column.lines else 0,
                 *(_width(printable(str(c))) - GAP for c in column.cells(rows, exact=False)),
             ]
         )
@@ -139,6 +150,26 @@ def fitted(
         widths[0] = first
     fit = sum(end - GAP <= width for end in accumulate(widths))
     return columns[: max(fit, 1)], columns[max(fit, 1) :]
+
+
+def hidden_note(columns: Sequence[Column[Row]]) -> Sequence[str]:
+    """Which columns a screen has no room for, if there are any."""
+    if not columns:
+        return ()
+    do, them = ("does", "it") if len(columns) == 1 else ("do", "them")
+    return (f"columns: {', '.join(_grouped(columns))} {do} not fit; --wide shows {them}",)
+
+
+def _grouped(columns: Sequence[Column[Row]]) -> Sequence[str]:
+    """Their titles; those of the same figure of several chips or reports together."""
+    times = Counter(column.title.partition(AT)[0] for column in columns)
+    titles = (
+        f"{plain}{AT}.. ({times[plain]})"
+        if times[plain := column.title.partition(AT)[0]] > 2
+        else column.title
+        for column in columns
+    )
+    return list(dict.fromkeys(titles))
 
 
 def _shortened(column: Column[Row], width: int) -> Column[Row]:
@@ -154,10 +185,11 @@ def _printable(texts: Sequence[str]) -> Sequence[str]:
     return texts if "".join(texts).isprintable() else list(map(printable, texts))
 
 
-def _padded(texts: Sequence[str], right: bool) -> Sequence[str]:
-    """A column, its title first, all as wide as the widest text; the title is given two spaces."""
+def _padded(head: Sequence[str], cells: Sequence[str], right: bool, room: int) -> Sequence[str]:
+    """A column, its title first, all as wide as the widest text; the title is given ``room`` spaces."""
+    texts = [*head, *cells]
     widths = list(map(len if "".join(texts).isascii() else _width, texts))
-    width = max(widths[0] + 2, *widths)
+    width = max(*(each + room for each in widths[: len(head)]), *widths)
     ends = [" " * (width - each) for each in widths]
     return list(map(add, ends, texts) if right else map(add, texts, ends))
 

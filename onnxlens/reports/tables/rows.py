@@ -9,8 +9,8 @@ from operator import attrgetter
 from typing import TYPE_CHECKING, Any, get_args
 
 from onnxlens.errors import UsageError
-from onnxlens.reports.numbers import COSTS
 from onnxlens.reports.tables.bounds import Members, is_bound
+from onnxlens.reports.tables.chips import chip_columns, has_chips, is_figure
 from onnxlens.reports.tables.columns import (
     COLUMNS,
     LEDGER_COLUMNS,
@@ -21,15 +21,12 @@ from onnxlens.reports.tables.columns import (
     PERCENT,
     SHARE,
     TEXTS,
-    TIME_SHARE,
-    chip_columns,
-    has_chips,
 )
 from onnxlens.reports.tables.expression import Comparison, comparisons, decided
 from onnxlens.reports.tables.fused import FUSED
 from onnxlens.reports.tables.query import Query, near
+from onnxlens.reports.tables.remedies import of_reports, remedy_of
 from onnxlens.reports.tables.render import By, Column
-from onnxlens.reports.tables.shares import LATENCY
 from onnxlens.specs.groups import (
     GroupCost,
     Parts,
@@ -50,14 +47,8 @@ from onnxlens.specs.ledger import (
 )
 from onnxlens.specs.peers import PEERS, Convention
 from onnxlens.specs.record import record
-from onnxlens.specs.roofline import AT, ON_CHIPS
 
 Columns = Mapping[str, Column[Any]]
-FITS = "--fits SIZE"
-HARDWARE, FUSION, ON_CHIP = "--hardware", "--fusion", "--on-chip"
-KINDS: Mapping[By, str] = {"module": "modules", "op": "operators", "node": "nodes", "group": "groups"}
-
-
 WORDS: Mapping[str, Sequence[str]] = {
     "fits": ("yes", "no"),
     "evidence": get_args(Evidence),
@@ -177,7 +168,10 @@ def checked(convention: Convention, rows: Rows, query: Query) -> Rows:
     for name in query.named:
         if name not in present:
             is_asked = name in rows.columns and (is_bound(name) or name in FUSED)
-            raise UsageError(f"column {name} holds no figure; {_remedy(name, query, is_asked=is_asked)}")
+            raise UsageError(
+                f"column {name} holds no figure; {remedy_of(name, query, is_asked=is_asked)}"
+                f"{of_reports(name, present)}"
+            )
     for comparison in comparisons(query.where) if query.where else ():
         if comparison.column in TEXTS:
             column = present[comparison.column]
@@ -290,9 +284,9 @@ def _nodes(ledger: Ledger) -> Rows:
 
 
 def figures_of_nodes(ledger: Ledger) -> Callable[[Sequence[int]], Mapping[str, Any]]:
-    """What chips and fusion say of nodes together, by their positions: each number by its column's name."""
+    """What chips, fusion and tools say of nodes together, by their positions: numbers by columns' names."""
     rows = _nodes(ledger)
-    columns = {name: each for name, each in rows.columns.items() if name.partition(AT)[0] in ON_CHIPS}
+    columns = {name: each for name, each in rows.columns.items() if is_figure(name)}
 
     def found(indices: Sequence[int]) -> Mapping[str, Any]:
         nodes = [ledger.nodes[index] for index in indices if ledger.nodes[index].repeats]
@@ -319,53 +313,6 @@ def _fits(size: Column[Any], limit: float) -> Column[Any]:
         return None if held is None else "yes" if held else "no"
 
     return Column("fits", exact, lambda row: exact(row) or "?")
-
-
-def require_computed(query: Query, options: Collection[str]) -> None:
-    """Refuse, before anything is exported, a column that none of the options that were given computes.
-
-    Args:
-        query: what is asked.
-        options: such as ``--latency`` and ``--convention thop``.
-
-    Raises:
-        UsageError: a column holds no figure.
-    """
-    for name in query.named:
-        option = _computed_by(name)
-        if option and option not in options and (option != FITS or query.fits is None):
-            raise UsageError(f"column {name} holds no figure; {_remedy(name, query)}")
-
-
-def _computed_by(name: str) -> str:
-    """The option that gives a column its figures; "" for what is always counted."""
-    plain = name.removeprefix(OWN)
-    if plain == "fits":
-        return FITS
-    if is_bound(plain):
-        return HARDWARE
-    if plain in FUSED:
-        return ON_CHIP if plain == "spilled_bytes" else FUSION
-    plain = LATENCY if plain == TIME_SHARE else plain
-    if plain in COSTS and COSTS[plain].measured_by:
-        return f"--{COSTS[plain].measured_by}"
-    return next(
-        (f"--convention {peer}" for peer, column in PEER_NAMES.items() if plain.startswith(column)), ""
-    )
-
-
-def _remedy(name: str, query: Query, *, is_asked: bool = False) -> str:
-    """What gives the column a figure; ``is_asked`` if the option is given, and no row has one yet."""
-    plain, at, chip = name.partition(AT)
-    if at:
-        return f"name {chip} in --hardware; of the first chip there it is {plain}"
-    option = _computed_by(name)
-    if is_asked and name.startswith("vendor"):
-        option += " with --model vendor, and a chip whose vendor's law is known"
-    elif is_asked and option != ON_CHIP:
-        return f"none of the {KINDS[query.by]} has one"
-    measured = " (ledger has it)" if option.startswith(("--latency", "--parity")) else ""
-    return f"give {option}{measured}" if option else f"none of the {KINDS[query.by]} has one"
 
 
 def _require_match(comparison: Comparison, values: Sequence[str]) -> None:

@@ -8,8 +8,7 @@ from functools import partial
 from typing import Any
 
 from onnxlens.reports.numbers import AT_LEAST, UNKNOWN, as_if_held, bounded, counted, short_bytes
-from onnxlens.reports.tables.ledger import hidden_note
-from onnxlens.reports.tables.render import Column, TableFormat, fitted, render_table, with_notes
+from onnxlens.reports.tables.render import Column, TableFormat, fitted, hidden_note, render_table, with_notes
 from onnxlens.specs.codec import to_plain
 from onnxlens.specs.traffic import FUSION_MODES, FusionMode, KneePoint, TrafficReport, TrafficRow
 

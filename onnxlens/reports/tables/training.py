@@ -7,8 +7,7 @@ from operator import attrgetter
 from typing import Any, TypeVar
 
 from onnxlens.reports.numbers import AT_LEAST, bounded, share, short_bytes, short_count
-from onnxlens.reports.tables.ledger import hidden_note
-from onnxlens.reports.tables.render import Column, TableFormat, fitted, render_table, with_notes
+from onnxlens.reports.tables.render import Column, TableFormat, fitted, hidden_note, render_table, with_notes
 from onnxlens.specs.codec import to_plain
 from onnxlens.specs.training import ModuleTraining, TrainingCost, TrainingReport
 

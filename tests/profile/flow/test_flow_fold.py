@@ -185,6 +185,8 @@ def test_figures_that_differ_by_nature_are_joined_and_others_are_those_of_the_fi
     first = {"macs": 8, "bound_s": 1.0, "parity_error": 1e-6, "latency_s": 2.0, "achieved_macs_per_s": 4.0}
     second = {"macs": 8, "bound_s": 3.0, "parity_error": 1e-5, "live_bytes": 7}
     assert merged_costs([first, second]) == {"macs": 8, "bound_s": 2.0, "parity_error": 1e-5}
+    tool = [{"error@k230": 0.5, "cycles@k230": 3}, {"error@k230": 0.1, "cycles@k230": 4}]
+    assert merged_costs(tool) == {"error@k230": 0.5, "cycles@k230": 3.5}  # the largest, and half of the sum
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,1 @@
+"""Compilers and simulators of other people that are run here, each in a process of its own."""

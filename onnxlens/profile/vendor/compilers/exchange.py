@@ -1,0 +1,70 @@
+"""What a worker is given and gives back: arrays in a file, and a report or the reason why there is none."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from onnxlens.errors import ToolError
+from onnxlens.profile.vendor.compilers.child import Outcome
+
+SHOWN = 3
+"""How many outputs a note names."""
+
+
+def write_arrays(path: Path, arrays: Mapping[str, np.ndarray]) -> Sequence[str]:
+    """Write arrays as ``0``, ``1``, ...; their names, which a file may not take, in that order.
+
+    Raises:
+        ToolError: one is of a type that numpy alone does not read, such as bfloat16 or text.
+    """
+    for name, array in arrays.items():
+        if array.dtype.kind in "VO":
+            raise ToolError(f"input {name!r} is {array.dtype}, which cannot be handed to another program")
+    held: dict[str, Any] = {str(index): array for index, array in enumerate(arrays.values())}
+    np.savez(path, **held)
+    return list(arrays)
+
+
+def read_arrays(path: Path, names: Sequence[str]) -> dict[str, np.ndarray]:
+    """The arrays that a worker has written in the order of these names."""
+    with np.load(path) as held:
+        return {name: held[str(index)] for index, name in enumerate(names)}
+
+
+def result_of(outcome: Outcome, tool: str) -> Mapping[str, Any]:
+    """The worker's result.
+
+    Raises:
+        ToolError: it crashed, or the tool refuses the graph as a whole.
+    """
+    if outcome.crashed:
+        raise ToolError(outcome.crashed)
+    if outcome.result.get("status") != "done":
+        refused = outcome.result.get("refused") or [{"reason": "it does not say why"}]
+        raise ToolError(f"{tool} refuses the graph: {refused[0]['reason']}")
+    return outcome.result
+
+
+def error_note(got: Mapping[str, np.ndarray], expected: Mapping[str, np.ndarray]) -> str:
+    """How far the outputs are from ONNX Runtime's, worst first."""
+    errors = {name: relative_error(got[name], array) for name, array in expected.items() if name in got}
+    worst = sorted(errors, key=lambda name: -errors[name])
+    named = ", ".join(f"{name} {errors[name]:.1e}" for name in worst[:SHOWN])
+    more = f", {len(worst) - SHOWN} more below" if len(worst) > SHOWN else ""
+    return f"relative L2 error of the outputs against ONNX Runtime in float32: {named}{more}"
+
+
+def relative_error(got: np.ndarray, expected: np.ndarray) -> float:
+    """The relative L2 error; infinite where the shapes or the values that are not finite differ."""
+    if got.shape != expected.shape:
+        return float("inf")
+    want = np.asarray(expected, np.float64)
+    difference = np.linalg.norm(np.asarray(got, np.float64) - want)
+    if not difference:
+        return 0.0
+    found = float(difference / np.linalg.norm(want)) if want.any() else float("inf")
+    return found if np.isfinite(found) else float("inf")

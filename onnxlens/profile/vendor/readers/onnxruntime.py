@@ -1,0 +1,88 @@
+"""ONNX Runtime's profile of a session, from whatever machine: ``SessionOptions.enable_profiling``.
+
+Source: files that onnxruntime 1.31.1 wrote: events as in a Chrome trace. A node's kernel has an event of its
+own, with its operator, execution provider and shapes; an If or a Loop holds the events of its bodies, whose
+time is not its own. ``model_run`` spans one run: of several, the first is a warm-up and does not count, and
+the mean of the others is taken.
+"""
+
+from __future__ import annotations
+
+import re
+from bisect import bisect_right
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from onnxlens.profile.vendor.readers.given import Given
+from onnxlens.profile.vendor.readers.reader import Reader
+from onnxlens.profile.vendor.readers.values import entry, listed, named, refuse, seconds, whole
+from onnxlens.specs.layers import LayerRecord, LayerReport
+
+TOOL = "onnxruntime"
+
+PROVIDER = "ExecutionProvider"
+
+EVENT = re.compile(r'"name" ?: ?"(?:model_loading|model_run|[^"]*_kernel_time)')
+
+
+def _recognizes(given: Given) -> bool:
+    head = given.head()
+    return '"cat"' in head and EVENT.search(head) is not None
+
+
+def _read(given: Given) -> LayerReport:
+    from onnxlens.profile.runtime.profile_events import RUN, SUFFIX, self_times_us  # takes a second to load
+
+    path = given.one_named(r"\.json", "a profile of ONNX Runtime")
+    events = [
+        _event(each, f"{path}: event {at}")
+        for at, each in enumerate(listed(given.json(path), str(path), "events"))
+    ]
+    spans = sorted((event["ts"], event["ts"] + event["dur"]) for event in events if event["name"] == RUN)
+    if not spans:
+        refuse(
+            path, f"no run of a model in it: no event {RUN}", "close the session before its profile is read"
+        )
+    counted = spans[1:] or spans
+    starts = [start for start, _ in counted]
+    times: dict[tuple[str, str], list[int]] = {}
+    first: dict[tuple[str, str], Mapping[str, Any]] = {}
+    for index, self_us in self_times_us(events, ["node"] * len(events)).items():
+        event = events[index]
+        run = bisect_right(starts, event["ts"]) - 1
+        if run >= 0 and event["ts"] < counted[run][1]:
+            key = (event["name"].removesuffix(SUFFIX), event["args"]["op_name"])
+            times.setdefault(key, []).append(self_us)
+            first.setdefault(key, event["args"])
+    records = tuple(_record(*key, sum(taken), len(counted), first[key]) for key, taken in times.items())
+    runs = f"the mean of {len(counted)} runs" + (", the first not counted" if len(spans) > 1 else "")
+    return LayerReport(TOOL, records, notes=(runs,))
+
+
+def _event(value: Any, where: str) -> Mapping[str, Any]:
+    """An event whose fields are what is read of it."""
+    event = dict(entry(value, where, "name"))
+    named(event["name"], where)
+    if str(event["name"]).endswith(("model_run", "_kernel_time")):
+        entry(event, where, "ts", "dur")
+        event |= {name: whole(event[name], f"{where}: {name}") for name in ("ts", "dur")}
+    event["args"] = event.get("args") if isinstance(event.get("args"), dict) else {}
+    return event
+
+
+def _record(name: str, op_type: str, total_us: int, runs: int, args: Mapping[str, Any]) -> LayerRecord:
+    placement = str(args.get("provider", "")).removesuffix(PROVIDER).lower()
+    figures = {"time_s": seconds(total_us, "us", name) / runs}  # 0 is less than the clock tells
+    shapes = [_shapes(args.get(f"{side}_type_shape")) for side in ("input", "output")]
+    return LayerRecord(name, str(op_type), (name,), placement, figures, *shapes)
+
+
+def _shapes(tensors: Any) -> tuple[tuple[int, ...], ...]:
+    """Shapes from ``[{"float": [1, 3, 8, 8]}]``."""
+    shapes: Sequence[Any] = [
+        shape for each in tensors or () if isinstance(each, dict) for shape in each.values()
+    ]
+    return tuple(tuple(map(int, shape)) for shape in shapes if isinstance(shape, list))
+
+
+READERS = (Reader(TOOL, "the profile of an ONNX Runtime session", _recognizes, _read),)

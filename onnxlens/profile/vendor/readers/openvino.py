@@ -1,0 +1,148 @@
+"""OpenVINO's counters: ``get_profiling_info()`` as JSON, and the reports of ``benchmark_app``.
+
+Sources: ``ProfilingInfo`` in OpenVINO's documentation, ``benchmark_app`` of the package openvino 2026.4.1 and
+``statistics_report.cpp`` of the one in C++. The JSON is a list of objects with the fields of
+``ProfilingInfo``, times in microseconds, and, where the graph that ran was asked for them,
+``originalLayersNames``, joined by commas; nodes that OpenVINO adds have none. ``benchmark_app -report_type
+average_counters`` writes a table with ``;``, times in milliseconds, ``detailed_counters`` one such table for
+each request, whose mean is taken; with ``-json_stats`` the same as JSON, of which the average has the first
+node alone.
+
+The placement is the kernel that ran, ``exec_type``.
+
+A node with the status NOT_RUN or OPTIMIZED_OUT has no time of its own.
+"""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
+from math import fsum
+from pathlib import Path
+from typing import Any
+
+from onnxlens.profile.vendor.readers.given import Given
+from onnxlens.profile.vendor.readers.reader import Reader
+from onnxlens.profile.vendor.readers.values import entry, known, listed, named, refuse, seconds, shown
+from onnxlens.specs.layers import LayerRecord, LayerReport
+
+TOOL = "openvino"
+
+TABLE = ("layerName", "execStatus", "layerType", "execType", "realTime (ms)")
+
+ORIGINAL = "originalLayersNames"
+
+
+def _recognizes(given: Given) -> bool:
+    head = given.head()
+    return (
+        head.startswith("layerName;execStatus")
+        or '"node_name"' in head
+        and '"real_time"' in head
+        or '"node_type"' in head
+        and ('"avg_performance"' in head or '"detailed_performance"' in head)
+    )
+
+
+def _read(given: Given) -> LayerReport:
+    path = given.one_named(r"_counters_report\.(csv|json)|counters\.json", "counters of OpenVINO")
+    if given.text(path).lstrip()[0] not in "{[":
+        return _report(list(_requests(given.lines(path), str(path))), path)
+    document = given.json(path)
+    if isinstance(document, dict):
+        return _report(_json_requests(document, str(path)), path)
+    nodes = listed(document, str(path), "nodes")
+    return LayerReport(TOOL, tuple(_node(each, f"{path}: node {at}") for at, each in enumerate(nodes)))
+
+
+def _report(requests: Sequence[Sequence[LayerRecord]], path: Path) -> LayerReport:
+    """The mean of all requests."""
+    names = [[record.name for record in request] for request in requests]
+    if any(each != names[0] for each in names):
+        refuse(path, "the tables of its requests have different layers", "give the report average_counters")
+    records = tuple(_mean(same) for same in zip(*requests, strict=True))
+    mean = (f"the mean of {len(requests)} requests",) if len(requests) > 1 else ()
+    return LayerReport(TOOL, records, notes=mean)
+
+
+def _json_requests(document: Mapping[str, Any], where: str) -> Sequence[Sequence[LayerRecord]]:
+    """The requests of benchmark_app's JSON, in which every time is a text in milliseconds."""
+    if "avg_performance" in document:
+        average = entry(document["avg_performance"], where, "nodes")
+        if len(listed(average["nodes"], where, "nodes")) < 2:
+            refuse(
+                where,
+                "benchmark_app left out all nodes but one",
+                "give its CSV, or the report detailed_counters",
+            )
+        requests = [average]
+    else:
+        requests = listed(
+            entry(document, where, "detailed_performance")["detailed_performance"], where, "requests"
+        )
+    return [
+        [
+            _counter(node, f"{where}: node {at}")
+            for at, node in enumerate(entry(each, where, "nodes")["nodes"])
+        ]
+        for each in requests
+    ]
+
+
+def _counter(value: Any, where: str) -> LayerRecord:
+    node = entry(value, where, "name", "node_type", "status", "real_time")
+    time = seconds(node["real_time"], "ms", f"{where}: real_time")
+    name = named(node["name"], where)
+    return _record(name, node["node_type"], node.get("exec_type", ""), node["status"], time, (name,))
+
+
+def _record(
+    name: str, op_type: object, kernel: object, status: object, time_s: float, sources: tuple[str, ...]
+) -> LayerRecord:
+    """A node, whose status is ``EXECUTED`` or ``Status.EXECUTED`` if it ran."""
+    if str(status).rpartition(".")[2] != "EXECUTED":
+        return LayerRecord(name, str(op_type), sources)
+    return LayerRecord(name, str(op_type), sources, str(kernel), known({"time_s": time_s}))
+
+
+def _node(value: Any, where: str) -> LayerRecord:
+    found = entry(value, where, "node_name", "real_time")
+    name = named(found["node_name"], where)
+    original = tuple(each for each in str(found.get(ORIGINAL, name)).split(",") if each)
+    time = seconds(found["real_time"], "us", f"{where}: real_time")
+    kernel, status = found.get("exec_type", ""), found.get("status", "EXECUTED")
+    return _record(name, found.get("node_type", ""), kernel, status, time, original)
+
+
+def _requests(lines: Sequence[str], path: str) -> Iterator[Sequence[LayerRecord]]:
+    """The table of each request, which ends with its total."""
+    request: list[LayerRecord] = []
+    columns: Mapping[str, int] = {}
+    for at, cells in enumerate(csv.reader(lines, delimiter=";"), 1):
+        where = f"{path}, line {at}"
+        if cells[:2] == list(TABLE[:2]):
+            columns = {name.strip(): column for column, name in enumerate(cells)}
+            if missing := [name for name in TABLE if name not in columns]:
+                refuse(where, f"no column {missing[0]!r} of benchmark_app's report")
+        elif cells and cells[0] == "Total":
+            yield request
+            request = []
+        elif any(cells):
+            if not columns or len(cells) < len(TABLE):
+                refuse(where, f"expected a layer of benchmark_app's report, found {shown(';'.join(cells))}")
+            name, status, op_type, kernel, time = (cells[columns[column]] for column in TABLE)
+            time_s = seconds(time, "ms", f"{where}, column 'realTime (ms)'")
+            request.append(_record(name, op_type, kernel, status, time_s, (name,)))
+    if request:
+        refuse(f"{path}, line {len(lines)}", "the last table has no total", "is the report whole?")
+
+
+def _mean(same: Sequence[LayerRecord]) -> LayerRecord:
+    time_s = fsum(record.figures.get("time_s", 0) for record in same) / len(same)
+    return replace(same[0], figures=known({"time_s": time_s}))
+
+
+READERS = (
+    Reader(TOOL, "get_profiling_info() as JSON, or benchmark_app's average_counters CSV", _recognizes, _read),
+)

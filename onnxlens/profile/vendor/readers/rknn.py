@@ -1,0 +1,131 @@
+"""The log of rknn-toolkit2: its table of layers (``verbose=True``), and that of ``accuracy_analysis``.
+
+Source: logs of rknn-toolkit2 2.5.0 for the RK3588. The table's columns are those that its head names, so that
+the ``eval_perf`` table of a board, which has times, is read too. Cycles are the compiler's estimate: the
+larger of memory's and the NPU's. Layers that it does not model have 0/0/0. ``RW(KB)`` is what a layer reads,
+weights included, in units of 1024 bytes, and not what it writes: a Conv of 1,64,64,64 to 1,128,64,64 in
+float16 has 512 of input and 144 of weights, and 656 there, while its cycles of memory are those of 1,680.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from decimal import Decimal
+
+from onnxlens.profile.vendor.readers.given import Given
+from onnxlens.profile.vendor.readers.reader import Reader
+from onnxlens.profile.vendor.readers.values import known, number, refuse, seconds, shape_of, shown, whole
+from onnxlens.specs.layers import LayerRecord, LayerReport
+
+TOOL = "rknn"
+
+PREFIX = re.compile(r"[A-Z] RKNN: \[[\d:.]+\] ?")
+
+HEAD = re.compile(r"ID\s+OpType\s.*\bFullName\s*\Z")
+"""The head of the table of layers; that of memory has no names, and is another."""
+
+VERSION = re.compile(r"rknn-toolkit2? version: (\S+)|librknnc version: (\S+)")
+
+ACCURACY = re.compile(r"\[(?P<type>\w+)\] (?P<tensor>\S+)(?:\s+(?P<cosine>\S+) \| \S+)?")
+"""A layer of the accuracy analysis, with the cosine of all error up to it; none where it is fused."""
+
+
+def _recognizes(given: Given) -> bool:
+    return not given.path.is_dir() and any(
+        mark in given.head()
+        for mark in ("rknn-toolkit", "RKNN:", "simulator_error", "Network Layer Information Table")
+    )
+
+
+def _read(given: Given) -> LayerReport:
+    path = given.one_named(r"\.(txt|log)", "a log of rknn-toolkit2")
+    lines = [PREFIX.sub("", line) for line in given.lines(path)]
+    heads = [at for at, line in enumerate(lines) if HEAD.match(line)]
+    records = [_layer(*row) for row in _rows(lines, heads[-1], str(path))] if heads else []
+    records += _accuracies(lines, str(path))
+    if not records:
+        refuse(
+            path, "it has no table of layers", "build with RKNN(verbose=True), or give an accuracy analysis"
+        )
+    version = VERSION.search(given.text(path))
+    return LayerReport(
+        TOOL,
+        tuple(records),
+        version=(version[1] or version[2]) if version else "",
+        notes=("cycles are the compiler's estimate; layers without any are not modelled",) if heads else (),
+    )
+
+
+def _rows(lines: Sequence[str], head: int, path: str) -> Iterator[tuple[Mapping[str, str], str]]:
+    """The rows of the table whose head is at a line, which ends with a rule."""
+    columns = lines[head].split()
+    for at in range(head + 1, len(lines)):
+        line = lines[at].strip()
+        if line.startswith("---"):
+            if at > head + 1:
+                return
+            continue
+        cells = line.split(maxsplit=len(columns) - 1)
+        where = f"{path}, line {at + 1}"
+        if len(cells) < len(columns) - 1 or not cells[0].isdigit():
+            refuse(
+                where,
+                f"expected a layer or the rule that ends the table, found {shown(line)}",
+            )
+        yield dict(zip(columns, cells, strict=False)), where
+    refuse(f"{path}, line {len(lines)}", "the table of layers has no end", "is the log whole?")
+
+
+def _layer(row: Mapping[str, str], where: str) -> LayerRecord:
+    cycles = row.get("Cycles(DDR/NPU/Total)", "0/0/0").split("/")
+    if len(cycles) != 3:
+        refuse(where, f"expected cycles as DDR/NPU/Total, found {shown('/'.join(cycles))}")
+    memory, compute, total = (whole(each, f"{where}, cycles") for each in cycles)
+    time = row.get("Time(us)")
+    figures = known(
+        {
+            "cycles": total,
+            "compute_cycles": compute,
+            "memory_cycles": memory,
+            "time_s": seconds(time, "us", f"{where}, time") if time else None,
+            "off_chip_read_bytes": int(1024 * number(row.get("RW(KB)", "0"), f"{where}, RW(KB)")),
+        }
+    )
+    name = row.get("FullName", "").strip()
+    return LayerRecord(
+        name or f"{row['OpType']} {row['ID']}",
+        row["OpType"],
+        (name,) if name else (),
+        row.get("Target", "").lower(),
+        figures,
+        _shapes(row.get("InputShape", "")),
+        _shapes(row.get("OutputShape", "")),
+    )
+
+
+def _shapes(text: str) -> tuple[tuple[int, ...], ...]:
+    """The shapes of a cell, of which the log shows the first few."""
+    return tuple(shape_of(shape) for shape in re.findall(r"\(([\d,]+)\)", text))
+
+
+def _accuracies(lines: Sequence[str], path: str) -> Iterator[LayerRecord]:
+    """The layers of an accuracy analysis: the first column, where the error of all layers before adds up."""
+    start = next((at for at, line in enumerate(lines) if line.startswith("layer_name")), len(lines))
+    for at in range(start + 1, len(lines)):
+        match = ACCURACY.match(lines[at])
+        if match is None:
+            continue
+        tensor, cosine = match["tensor"], match["cosine"]
+        figures = {} if cosine is None else {"cosine_distance": _distance(cosine, f"{path}, line {at + 1}")}
+        yield LayerRecord(tensor, match["type"], (tensor,), "", figures)
+
+
+def _distance(cosine: str, where: str) -> float:
+    number(cosine, where)
+    return max(0.0, float(1 - Decimal(cosine)))
+
+
+READERS = (
+    Reader(TOOL, "the log of rknn-toolkit2 with verbose=True, or its accuracy analysis", _recognizes, _read),
+)

@@ -1,0 +1,100 @@
+"""Tenstorrent: the table of ``tt-perf-report --csv``, and the profiler's ``ops_perf_results*.csv`` below it.
+
+Sources: the README and tests of tt-perf-report, the profiler's files there, and what tt-perf-report 1.4.1
+makes of one. The report's ``Device Time`` is in microseconds, and an operation has no name, only its code and
+sizes; the profiler's columns are in nanoseconds, and have shapes as ``32[19]``, padded and logical. Signposts
+are marks, not operations: what the profiler saw before the last one is left out. ``(torch)`` operations ran
+on the host.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+
+from onnxlens.profile.vendor.readers.given import Given, Row
+from onnxlens.profile.vendor.readers.reader import Reader
+from onnxlens.profile.vendor.readers.values import known, refuse
+from onnxlens.specs.layers import LayerRecord, LayerReport
+
+TOOL = "tt-perf"
+
+REPORT = ("ID", "OP Code", "Device Time")
+
+PROFILER = ("OP CODE", "OP TYPE", "DEVICE ID", "DEVICE KERNEL DURATION [ns]")
+
+AXES = ("W", "Z", "Y", "X")
+
+SIZE = re.compile(r"\d+(?:\[(\d+)\])?\Z")
+"""A size, and its logical one in brackets where it is padded."""
+
+SIGNPOST, HOST = "signpost", "torch"
+
+
+def _recognizes(given: Given) -> bool:
+    head = given.head().split("\n", 1)[0]
+    return all(f"{name}," in f"{head}," for name in REPORT) or all(name in head for name in PROFILER)
+
+
+def _read(given: Given) -> LayerReport:
+    path = given.one_named(r"\.csv", "a report of tt-perf-report")
+    raw = "DEVICE KERNEL DURATION [ns]" in given.text(path).split("\n", 1)[0]
+    rows = list(given.table(PROFILER if raw else REPORT, path))
+    if not rows:
+        refuse(path, "the table has no operations")
+    return LayerReport(TOOL, tuple(_profiled(rows) if raw else _reported(rows)))
+
+
+def _reported(rows: Sequence[Row]) -> Iterator[LayerRecord]:
+    for row in rows:
+        code = row["OP Code"]
+        if f"({SIGNPOST})" in code:
+            continue
+        host = f"({HOST})" in code
+        figures = known(
+            {"time_s": row.seconds("Device Time", "us") if row["Device Time"] and not host else None}
+        )
+        op_type = row.get("Raw OP Code") or code.split(" ", 1)[0]
+        yield LayerRecord(f"{row['ID']} {code}", op_type, (), "cpu" if host else "npu", figures)
+
+
+def _profiled(rows: Sequence[Row]) -> Iterator[LayerRecord]:
+    """The operations after the last signpost, as tt-perf-report takes them: before it is the warm-up."""
+    marks = [at for at, row in enumerate(rows) if row["OP TYPE"] == SIGNPOST]
+    first = marks[-1] + 1 if marks else 0
+    if first == len(rows):
+        refuse(
+            rows[-1].place, "no operation behind the last signpost", "choose one with tt-perf-report --csv"
+        )
+    device = rows[first]["DEVICE ID"]
+    for at, row in enumerate(rows[first:], first + 1):
+        if row["DEVICE ID"] != device:
+            refuse(
+                row.place, "a second device", "give the table of tt-perf-report --csv, which merges devices"
+            )
+        time = row["DEVICE KERNEL DURATION [ns]"]
+        figures = known({"time_s": row.seconds("DEVICE KERNEL DURATION [ns]", "ns") if time else None})
+        placement = "cpu" if HOST in row["OP CODE"] else "npu"
+        shapes = [_shapes(row, side) for side in ("INPUT", "OUTPUT")]
+        yield LayerRecord(f"{at} {row['OP CODE']}", row["OP CODE"], (), placement, figures, *shapes)
+
+
+def _shapes(row: Row, side: str) -> tuple[tuple[int, ...], ...]:
+    """The logical shapes of the inputs or outputs, each as W, Z, Y, X."""
+    found = []
+    for at in range(16):
+        cells = [
+            row.get(f"{side}_{at}_{axis}_PAD[LOGICAL]") or row.get(f"{side}_{at}_{axis}") for axis in AXES
+        ]
+        sizes = [match for cell in cells if (match := SIZE.match(cell))]
+        if len(sizes) != len(AXES):
+            break
+        found.append(tuple(int(size[1] or size[0]) for size in sizes))
+    return tuple(found)
+
+
+READERS = (
+    Reader(
+        TOOL, "the table of tt-perf-report --csv, or the profiler's ops_perf_results CSV", _recognizes, _read
+    ),
+)
