@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import Any
 
 import onnx
+from trying import MARK
 
 from onnxlens.profile.vendor.support.verdicts import traits
 
@@ -76,7 +77,8 @@ def run(tool: str, python: str, cases: Path, results: Path) -> None:
 
 def last_words(log: Path) -> str:
     """The exception that a tool dies of, or the last line that it prints."""
-    lines = [line.strip() for line in log.read_text("utf-8", "replace").splitlines() if line.strip()]
+    printed = log.read_text("utf-8", "replace").rpartition(MARK)[2]
+    lines = [line.strip() for line in printed.splitlines()[1:] if line.strip()]
     named = [line for line in lines if "xception" in line or "rror" in line]
     return (named or lines or [""])[-1][:160]
 
