@@ -131,7 +131,7 @@ def _section(file: str, nodes: int, rows: Sequence[Row], named: Mapping[str, str
         f"Up to {RECORDS:,} records onto the {nodes:,} nodes of {file}; less than {LIMIT_S:g} s was wanted",
         "for each report. The other column is `difflib.get_close_matches` on the nodes' names, which is what",
         "is done without rules for names. Seconds are of the processor, in one process; *right* is the share",
-        "of records that lead to the module of the node that they were made of, alone or with some beside it.",
+        "of records that lead to the module of the node that they were made of, alone or with others.",
         "",
         f"Measured with {', '.join(f'{key} {value}' for key, value in named.items())}.",
         "",
