@@ -11,14 +11,12 @@ from typing import TYPE_CHECKING, Literal, get_args
 from onnxlens.errors import GraphError
 from onnxlens.specs.experts import Routing
 from onnxlens.specs.grouping import Grouping, NodeFacts
+from onnxlens.specs.layers import ToolCosts
 from onnxlens.specs.peers import Convention, PeerCost, summed
 from onnxlens.specs.record import record
 from onnxlens.specs.roofline import AT, ON_CHIPS, ChipBounds
 from onnxlens.specs.tensor import TensorSpec
 from onnxlens.specs.traffic import FusedTraffic
-
-if TYPE_CHECKING:
-    from onnxlens.specs.layers import ToolCosts
 
 Status = Literal["counted", "free", "unknown"]
 Attribution = Literal["metadata", "names", "weights", "none"]

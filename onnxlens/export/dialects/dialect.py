@@ -69,12 +69,16 @@ class _Writer:
     def __init__(self, model: ir.Model, dialect: Dialect) -> None:
         self._graph, self._dialect = model.graph, dialect
         self._opset = model.opset_imports[""]
+        self._constants: set[ir.Value | None] = {None, *model.graph.initializers.values()}
+        for node in model.graph:  # in order
+            if self._constants.issuperset(node.inputs):
+                self._constants.update(node.outputs)
         self._names = {node.name for node in model.graph}
         self.defined = False
 
     def write(self, node: ir.Node) -> bool:
         """Write the node in other operators, and those in others if they have to be; False if it may stay."""
-        parts = Parts(node, self._opset)
+        parts = Parts(node, self._opset, self._constants)
         results = self._results(node, parts)
         if results is None:
             return False

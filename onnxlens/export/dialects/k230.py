@@ -26,6 +26,8 @@ TAKES = frozenset(
 
 RULES: Mapping[str, Rule] = MappingProxyType(
     {
+        "Add": shaping.spread,
+        "Div": shaping.spread,
         "Einsum": einsum,
         "Gelu": elementwise.unary(elementwise.gelu),
         "GroupNormalization": normalization.group_normalization,
@@ -33,11 +35,13 @@ RULES: Mapping[str, Rule] = MappingProxyType(
         "Max": elementwise.in_pairs("Max"),
         "Mean": elementwise.mean,
         "Min": elementwise.in_pairs("Min"),
+        "Mul": shaping.spread,
         "Mish": elementwise.unary(elementwise.mish),
         "RMSNormalization": normalization.rms_normalization,
         "Reciprocal": elementwise.unary(elementwise.reciprocal),
         "Reshape": shaping.reshape,
         "Split": shaping.split,
+        "Sub": shaping.spread,
         "Sum": elementwise.in_pairs("Add"),
         "Swish": elementwise.unary(elementwise.swish),
         "Tan": elementwise.unary(elementwise.tangent),

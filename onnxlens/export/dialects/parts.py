@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence, Set
 
 import numpy as np
 import onnx_ir as ir
@@ -17,8 +17,9 @@ SOURCE_KEY = "onnxlens.source"
 class Parts:
     """Collects the operators that replace one node."""
 
-    def __init__(self, node: ir.Node, opset: int) -> None:
-        """Nothing is collected yet."""
+    def __init__(self, node: ir.Node, opset: int, constants: Set[ir.Value | None]) -> None:
+        """Nothing is collected yet; ``constants`` are the values that are made of weights alone."""
+        self.constants = constants
         self._node = node
         self._tape = ir.tape.Tape()
         self.opset = opset

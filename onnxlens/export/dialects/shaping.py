@@ -43,3 +43,38 @@ def transposed(node: ir.Node, parts: Parts) -> Sequence[ir.Value] | None:
     if x is None or dimensions is None or "perm" in node.attributes:
         return None
     return [parts.op("Transpose", x, perm=list(reversed(range(dimensions))))]
+
+
+FUSED = frozenset(
+    "Add BatchNormalization Clip Div Elu HardSigmoid HardSwish Identity LeakyRelu Mul PRelu Relu Sigmoid Sub "
+    "Tanh".split()
+)
+"""What nncase may run in one step with the convolution before it."""
+
+
+def spread(node: ir.Node, parts: Parts) -> Sequence[ir.Value] | None:
+    """An elementwise operator behind a convolution, of values of one shape: a smaller one is expanded.
+
+    nncase computes something else where a computed value of another shape is fused with a convolution.
+    """
+    out = sizes(node.outputs[0])
+    if out is None or 0 in out or not any(map(_is_convolved, node.inputs)):
+        return None
+    smaller = [sizes(value) not in (None, out) and value not in parts.constants for value in node.inputs]
+    if not any(smaller):
+        return None
+    wide = [
+        parts.op("Expand", value, parts.ints(out)) if small else value
+        for value, small in zip(node.inputs, smaller, strict=True)
+    ]
+    return [parts.op(node.op_type, *wide)]
+
+
+def _is_convolved(value: ir.Value | None, most: int = 6) -> bool:
+    """Whether a convolution makes it, but for what may be fused with that: at most so many operators."""
+    producer = None if value is None else value.producer()
+    if producer is None or producer.op_type in ("Conv", "ConvTranspose"):
+        return producer is not None
+    if producer.op_type not in FUSED or not most:
+        return False
+    return any(_is_convolved(read, most - 1) for read in producer.inputs)

@@ -215,3 +215,41 @@ def test_there_are_no_other_dialects() -> None:
     assert dialect_named("k230") is K230
     with pytest.raises(UsageError, match="there is no dialect 'rknn'; there is k230"):
         dialect_named("rknn")
+
+
+@pytest.mark.parametrize(
+    ("nodes", "expected"),
+    [
+        ("Conv:x0,w0:c Add:c,x1:y", ["Conv", "Expand", "Add"]),
+        ("Conv:x0,w0:c Relu:c:r Mul:x1,r:y", ["Conv", "Relu", "Expand", "Mul"]),
+        ("Conv:x0,w0:c Add:c,w1:y", ["Conv", "Add"]),
+        ("Conv:x0,w0:c Sqrt:w1:s Div:c,s:y", ["Conv", "Sqrt", "Div"]),
+        ("Conv:x0,w0:c MaxPool:c:p Sub:p,x1:y", ["Conv", "MaxPool", "Sub"]),
+        ("Relu:x0:r Mul:r,x1:y", ["Relu", "Mul"]),
+    ],
+)
+def test_a_smaller_computed_value_is_expanded_behind_a_convolution(nodes: str, expected: list[str]) -> None:
+    model = one_node(
+        node("Identity", "x0"), [(1, 4, 5, 5), (1, 4, 1, 1)], [(1, 4, 5, 5)], [(4, 4, 1, 1), (4, 1, 1)], 18
+    )
+    del model.graph.node[:]
+    for text in nodes.split():
+        operator, inputs, output = text.split(":")
+        attributes = {"kernel_shape": [1, 1]} if operator == "MaxPool" else {}
+        model.graph.node.append(helper.make_node(operator, inputs.split(","), [output], **attributes))
+    model = onnx.shape_inference.infer_shapes(model)
+    written, _ = in_dialect(model)
+    assert [each.op_type for each in written.graph.node] == expected
+    np.testing.assert_array_equal(run(written)[0], run(model)[0])
+
+
+def test_a_deep_network_is_written_without_deep_recursion() -> None:
+    model = one_node(node("Identity", "x0"), [(1, 2, 3, 3), (1, 2, 1, 1)], [(1, 2, 3, 3)], [(2, 2, 1, 1)], 18)
+    del model.graph.node[:]
+    for index in range(1500):
+        read = f"v{index}" if index else "x0"
+        model.graph.node.append(helper.make_node("Relu", [read], [f"v{index + 1}"]))
+    model.graph.node.append(helper.make_node("Conv", ["v1500", "w0"], ["c"]))
+    model.graph.node.append(helper.make_node("Add", ["c", "x1"], ["y"]))
+    written, done = in_dialect(onnx.shape_inference.infer_shapes(model))
+    assert (done.replaced, written.graph.node[-2].op_type) == (1, "Expand")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -10,11 +11,16 @@ import onnx
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 
+import onnxlens
+from onnxlens.api.file_form import Dialected
 from onnxlens.profile.count.ledger import build_ledger
 from onnxlens.profile.graph.loading import load_graph
+from onnxlens.profile.subgraph.one_file import prepared
+from onnxlens.profile.vendor.attribution import attribute
 from onnxlens.profile.vendor.compilers.matching import Matching
 from onnxlens.profile.vendor.compilers.program import Step, cpu_records, read_program
-from onnxlens.specs.layers import LayerRecord
+from onnxlens.profile.vendor.readers.lookup import read_report
+from onnxlens.specs.layers import LayerRecord, LayerReport
 
 MACS = 4 * 8 * 8
 
@@ -108,7 +114,8 @@ def test_nothing_is_led_where_the_macs_are_others(match: Match) -> None:
     assert match((), RECORDS) == {}
 
 
-RECORDED = Path(__file__).parents[3] / "data" / "vendor" / "k230-tiny" / "final_main.dot"
+DATA = Path(__file__).parents[3] / "data" / "vendor"
+RECORDED = DATA / "k230-tiny" / "final_main.dot"
 
 
 def test_a_program_is_read_with_its_calls_in_order_and_their_arguments() -> None:
@@ -125,3 +132,41 @@ def test_a_program_is_read_with_its_calls_in_order_and_their_arguments() -> None
 def test_a_program_of_other_groups_is_not_taken() -> None:
     assert read_program(RECORDED.read_text("utf-8"), range(14)) == ()
     assert read_program("digraph\n{\n}\n", [0]) == ()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("recorded", "target", "module", "settings"),
+    [("k230-clip-layer", "clip-text", "transformer.text_model.encoder.layers.0", {"batch": 1})],
+)
+def test_a_recorded_program_of_a_network_leads_all_of_its_figures_back(
+    recorded: str, target: str, module: str, settings: dict[str, int], tmp_path: Path
+) -> None:
+    part, folder = tmp_path / "part.onnx", DATA / recorded
+    weightless = onnxlens.Settings(weights="none", **settings)
+    onnxlens.extract_module(target, module, part, weightless)
+    with onnxlens.OpenedTarget(part) as it:
+        change = Dialected(it.graph, "k230")
+        model = prepared(part, it.graph, change=change)
+    written = tmp_path / "written.onnx"
+    onnx.save(model, written)
+    graph = load_graph(written)
+    costs = build_ledger(graph).nodes
+    records = read_report(folder, "k230").records
+    groups = [index for index, record in enumerate(records) if record.placement]
+    steps = read_program((folder / "final_main.dot").read_text("utf-8"), groups)
+    found = Matching(graph, [cost.macs or 0 for cost in costs], steps, records).found()
+    placed = [replace(records[step.record or 0], sources=()) for step in steps]
+    names = {at: tuple(graph.nodes[node].view.name for node in nodes) for at, nodes in found.items()}
+    led = [
+        replace(record, sources=names.get(at, ()))
+        for at, record in enumerate(placed)
+        if steps[at].record is not None
+    ]
+    tool = attribute(graph, costs, LayerReport("k230", tuple(led)))
+    assert [tool.figures["macs"].get(at) for at, cost in enumerate(costs) if cost.macs] == [
+        cost.macs for cost in costs if cost.macs
+    ]
+    for metric in ("macs", "off_chip_bytes"):
+        parts = [tool.led(metric, way) or 0 for way in ("exact", "shared", "unattributed")]
+        assert parts[2] <= 0.01 * sum(parts)
