@@ -154,7 +154,7 @@ class Table:
         if self._has_working_sets:
             ledger = onnxlens.with_working_sets(opened, ledger, self.chips.stored_as)
         ledger = onnxlens.with_chips(opened, ledger, self.chips)
-        return onnxlens.with_layers(opened, ledger, *self.reports)
+        return onnxlens.with_layers(opened, ledger, *self.reports) if self.reports else ledger
 
     def print(self, ledger: Ledger, document: Callable[[], Document] | None = None) -> None:
         """Print the rows in the format that is asked for; as JSON inside ``document``, if one is given."""
@@ -276,7 +276,7 @@ def has_times(reports: Iterable[LayerReport]) -> bool:
 
 def warn_of_layers(ledger: Ledger) -> None:
     """Say where a report looks like that of another model."""
-    for doubt in onnxlens.layer_doubts(ledger):
+    for doubt in onnxlens.layer_doubts(ledger) if ledger.tools else ():
         click.echo(f"onnxlens: warning: {printable(doubt)}", err=True)
 
 

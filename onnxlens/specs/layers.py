@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from math import fsum
 from re import sub
 from types import MappingProxyType
@@ -80,7 +80,7 @@ class LayerRecord:
                 raise GraphError(f"layer {self.name!r}: {name} is {value!r}; leave out what is not known")
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class LayerReport:
     """What one tool reports of one model.
 
@@ -124,7 +124,7 @@ class LayerMatch:
     nodes: tuple[int, ...]
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class ToolCosts:
     """What a tool says of the nodes of a graph.
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -152,6 +153,12 @@ def test_a_weight_of_four_bits_is_a_reason_for_more_tolerance(tmp_path: Path) ->
     assert not api.check_graph(path, reference="unoptimised", tolerance=1e-5).passed
 
 
+def run_as(monkeypatch: pytest.MonkeyPatch, fake: Callable[..., Any]) -> None:
+    """Have the reference and what is checked run so."""
+    for module in ("check", "providers"):
+        monkeypatch.setattr(f"onnxlens.api.{module}.run", fake)
+
+
 def test_a_quantized_file_without_floating_inputs_has_a_tolerance_of_its_own(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -164,8 +171,8 @@ def test_a_quantized_file_without_floating_inputs_has_a_tolerance_of_its_own(
         runs = iter(
             [1.0, factor]
         )  # the reference first, then what is checked, then the reference for its noise
-        monkeypatch.setattr(
-            "onnxlens.api.check.run",
+        run_as(
+            monkeypatch,
             lambda *given, runs=runs: {name: next(runs, 1.0) * array for name, array in run(*given).items()},
         )
         (result,) = check(path).outputs
@@ -193,7 +200,7 @@ def test_a_wrong_output_fails_whatever_the_noise(tmp_path: Path, monkeypatch: py
     def off(*given: Any) -> Any:
         return {name: array + next(runs, 0.01) for name, array in run(*given).items()}
 
-    monkeypatch.setattr("onnxlens.api.check.run", off)
+    run_as(monkeypatch, off)
     (result,) = check(path).outputs
     assert not result.passed
 
@@ -205,7 +212,7 @@ def test_what_differs_from_run_to_run_is_noise(tmp_path: Path, monkeypatch: pyte
     def restless(*given: Any) -> Any:
         return {name: array + 0.01 * generator.random(array.shape) for name, array in run(*given).items()}
 
-    monkeypatch.setattr("onnxlens.api.check.run", restless)
+    run_as(monkeypatch, restless)
     (result,) = check(path).outputs
     assert result.passed
     assert "a second run" in result.reason

@@ -50,8 +50,8 @@ def aligned(
         found[index] = Led(nodes, "aligned", BY_MACS)
     for sized in (True, False):
         keys = _Keys(places, records, operators, sized=sized)
-        for index, node in _by_order(places, able, turns, found, keys):
-            found[index] = Led((node,), "aligned", BY_SHAPE if sized else BY_OPERATOR)
+        for index, nodes in _by_order(places, able, turns, found, keys):
+            found[index] = Led(nodes, "aligned", BY_SHAPE if sized else BY_OPERATOR)
     return found
 
 
@@ -93,11 +93,11 @@ class _Keys:
 
 def _by_order(
     places: Places, order: Sequence[int], turns: Sequence[int], led: Sequence[Led], keys: _Keys
-) -> Iterator[tuple[int, int]]:
+) -> Iterator[tuple[int, tuple[int, ...]]]:
     """The records and nodes that stand in the same order between known ones, each with its node.
 
     Only where no node of another module could be the record's: as many records as nodes of its kind stand
-    there, or all are of one module.
+    there, or all are of one module. Of nodes side by side nobody knows the order, so that a record has all.
     """
     order = [index for index in order if led[index].nodes or keys.of_record(index) is not None]
     taken = _taken(order, led)
@@ -118,12 +118,38 @@ def _by_order(
         able: dict[Hashable, list[int]] = {}
         for at in range(other + 1, other_end):
             able.setdefault(ours[at], []).append(nodes[at])
+        sides = {key: _side_by_side(places, alike) for key, alike in able.items() if key in waiting}
         for at, position in pairs:
             if one < at < end:
                 alike = able[ours[position]]
                 modules = {places.graph.module_of(node) for node in alike}
-                if len(alike) == waiting[theirs[at]] or len(modules) == 1:
-                    yield order[at], nodes[position]
+                if len(modules) == 1:
+                    yield order[at], (nodes[position],)
+                elif len(alike) == waiting[theirs[at]]:
+                    yield order[at], sides[ours[position]][nodes[position]]
+
+
+def _side_by_side(places: Places, nodes: Sequence[int]) -> dict[int, tuple[int, ...]]:
+    """For each node those that are not known to run before or behind it: next to it without a way between."""
+    groups: list[list[int]] = []
+    for node in nodes:
+        if groups and not any(_leads(places, *sorted((node, other))) for other in groups[-1]):
+            groups[-1].append(node)
+        else:
+            groups.append([node])
+    return {node: tuple(sorted(group)) for group in groups for node in group}
+
+
+def _leads(places: Places, first: int, last: int) -> bool:
+    """Whether the values of a node lead to another one."""
+    seen, queue = {first}, [first]
+    for node in queue:
+        following = {each for each in places.consumers(node) if each <= last} - seen
+        if last in following:
+            return True
+        seen |= following
+        queue += following
+    return False
 
 
 def beside(

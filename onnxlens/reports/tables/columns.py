@@ -21,6 +21,7 @@ from onnxlens.reports.tables.module_names import root_name, timed_in
 from onnxlens.reports.tables.reconciliation import exact_peer, operator_name, short_peer
 from onnxlens.reports.tables.render import By, Cell, Column, first_of
 from onnxlens.reports.tables.shares import LATENCY, Costed, cost_share, lacks_peer, peer_share, time_share
+from onnxlens.reports.tables.tools import OWN as OWN
 from onnxlens.reports.tables.tools import TOOL_TEXTS, is_of_tool
 from onnxlens.specs.ledger import (
     OPERATIONS,
@@ -97,8 +98,6 @@ PEER_NAMES: Mapping[Peer, str] = MappingProxyType(
 PERCENT = "_percent"
 SHARE = "macs" + PERCENT
 TIME_SHARE = "latency" + PERCENT
-OWN = "own_"
-"""How the columns begin that leave out the modules inside a module."""
 
 _PEER_COLUMNS: Mapping[str, Builder] = {
     name: builder
@@ -336,7 +335,7 @@ TEXTS = Names(
         "path", "class", "fits", "inputs", "outputs", "operators", "own_operators", "kernel", "stride",
         "timed_in", "evidence", "lower_bounds", "own_lower_bounds", "operator", "node", "status",
         "why_not_as_ours", "group", "attributes", "family", "resolution", "dtype", "kind", "sources",
-        *BOUND_TEXTS, *TOOL_TEXTS,
+        *BOUND_TEXTS, *TOOL_TEXTS, *(OWN + name for name in TOOL_TEXTS),
     }
 )  # fmt: skip
 """The columns that hold text; all others hold numbers."""

@@ -258,11 +258,8 @@ def _for_people(ledger: Ledger, rows: Rows, query: Query) -> Sequence[str]:
         )
         if not wanted
     }
-    owned = (
-        OWN + name if query.asked.own and OWN + name in COLUMNS["module"] else name
-        for name in names
-        if name not in hidden
-    )
+    having_own = {*COLUMNS["module"], *rows.columns} if query.asked.own else ()
+    owned = (OWN + name if OWN + name in having_own else name for name in names if name not in hidden)
     shown = [name for name in dict.fromkeys(owned) if name in rows.columns]
     sought = [name for name in dict.fromkeys(query.named) if name not in shown]
     return [*shown[:2], *sought, *shown[2:]]  # what rows are chosen by can be seen

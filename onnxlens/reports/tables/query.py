@@ -207,8 +207,8 @@ def _column(
     """The column of that name, or that is headed so elsewhere; with ``own`` the one of its own cost."""
     name, at, chip = name.partition(AT)
     small = name.lower()
-    if at and small in TOOL_COLUMNS:
-        return small + at + chip
+    if at and (figure := small.removeprefix(OWN)) in TOOL_COLUMNS:
+        return (OWN if OWN + MOST in columns and (own or small != figure) else "") + figure + at + chip
     found = next(
         (
             each

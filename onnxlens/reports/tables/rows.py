@@ -27,6 +27,7 @@ from onnxlens.reports.tables.fused import FUSED
 from onnxlens.reports.tables.query import Query, near
 from onnxlens.reports.tables.remedies import of_reports, remedy_of
 from onnxlens.reports.tables.render import By, Column
+from onnxlens.reports.tables.tools import own_tool_columns
 from onnxlens.specs.groups import (
     GroupCost,
     Parts,
@@ -90,6 +91,7 @@ class SumOfModules(OfModules):
     whole: ModuleCost
     own: ModuleCost
     members: Sequence[int]
+    own_members: Sequence[int] = ()
 
 
 @record(frozen=True, slots=True)
@@ -215,14 +217,23 @@ def _sorted(rows: Sequence[Any], columns: Columns, query: Query) -> Sequence[Any
 def _modules(ledger: Ledger) -> Rows:
     parts = Parts(ledger)
     inside = nodes_inside(ledger) if has_chips(ledger) else {}
+    own: Mapping[str, list[int]] = {module.path: [] for module in ledger.modules}
+    for index, node in enumerate(ledger.nodes if ledger.tools else ()):
+        own[node.module_path].append(index)
 
     def together(rows: Sequence[ModuleRow]) -> SumOfModules:
         modules = [row.whole for row in rows]
-        members = {index for module in modules for index in inside.get(module.path, ())}
-        return SumOfModules(parts.together(modules), parts.together(modules, own=True), sorted(members))
+        nodes = (
+            sorted({index for module in modules for index in each.get(module.path, ())})
+            for each in (inside, own)
+        )
+        return SumOfModules(parts.together(modules), parts.together(modules, own=True), *nodes)
 
     def members(row: ModuleRow | SumOfModules) -> Sequence[int]:
         return row.members if isinstance(row, SumOfModules) else inside[row.whole.path]
+
+    def own_members(row: ModuleRow | SumOfModules) -> Sequence[int]:
+        return row.own_members if isinstance(row, SumOfModules) else own[row.whole.path]
 
     return Rows(
         [ModuleRow(module, parts) for module in ledger.modules],
@@ -230,6 +241,7 @@ def _modules(ledger: Ledger) -> Rows:
             **{name: _of(build(ledger), "whole") for name, build in LEDGER_COLUMNS.items()},
             **{name: _of(build(ledger), "own") for name, build in OWN_COLUMNS.items()},
             **chip_columns(ledger, members),
+            **own_tool_columns(ledger, own_members),
         },
         together,
         lambda row: row.whole.depth,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache, cached_property, partial
 from typing import Any
 
@@ -22,6 +22,9 @@ RATIOS = ("bound_ratio", "macs_ratio")
 TOOL_COLUMNS = (*METRICS, *RATIOS, "placement", "led", "refused")
 """What a report may have a column of, before the ``@``."""
 
+OWN = "own_"
+"""How the columns begin that leave out the modules inside a module."""
+
 HEADLINES = ("time_s", "cycles", "cost_share", "off_chip_bytes", "macs", "error")
 """What is said of a tool first: the first of these that it reports."""
 
@@ -35,7 +38,7 @@ WIDEST = 12
 def is_of_tool(name: str) -> bool:
     """Whether a column is one of a report."""
     plain, at, _ = name.partition(AT)
-    return bool(at) and plain in TOOL_COLUMNS
+    return bool(at) and plain.removeprefix(OWN) in TOOL_COLUMNS
 
 
 def headline(costs: ToolCosts) -> str:
@@ -63,6 +66,14 @@ def tool_columns(ledger: Ledger, members: Members) -> Mapping[str, Column[Any]]:
     """The columns of every report, for rows of which ``members`` has the nodes."""
     columns = (_columns_of(ToolView(ledger, costs), members) for costs in ledger.tools)
     return {column.title: column for each in columns for column in each}
+
+
+def own_tool_columns(ledger: Ledger, members: Members) -> Mapping[str, Column[Any]]:
+    """The same of rows of which ``members`` has the nodes that are in no module inside them."""
+    return {
+        OWN + name: replace(column, title=OWN + name, lines=(OWN + column.lines[0], *column.lines[1:]))
+        for name, column in tool_columns(ledger, members).items()
+    }
 
 
 def _columns_of(tool: ToolView, members: Members) -> Iterator[Column[Any]]:

@@ -120,6 +120,19 @@ def test_names_of_another_graph_are_not_led_by_their_order(tmp_path: Path) -> No
     assert first_nodes(led(graph, "tt-perf", *records)) == [None, None]
 
 
+def test_records_of_nodes_side_by_side_are_shared(tmp_path: Path) -> None:
+    """Query, key and value: a tool may run them in any order, so that each record is of all three."""
+    nodes = [op("MatMul", f"x w{at}", f"m{at}", name) for at, name in enumerate(("query", "key", "value"))]
+    nodes += [op("Add", "m0 m1", "s", ""), op("Add", "s m2", "t", ""), op("MatMul", "t w3", "y", "out")]
+    weights = [weight(f"w{at}", 3, 3) for at in range(4)]
+    graph = load_graph(save(tmp_path, nodes, [value("x", (1, 3))], [value("y", None)], weights))
+    kinds = ("Matmul", "Matmul", "Matmul", "Add", "Add", "Matmul")
+    found = led(graph, "tt-perf", *(nameless(kind, 1, 3) for kind in kinds))
+    assert [match.nodes for match in found.matches] == [*[(0, 1, 2)] * 3, (3,), (4,), (5,)]
+    assert [match.way for match in found.matches] == ["shared"] * 3 + ["exact"] * 3
+    assert found.figures["time_s"] == pytest.approx(dict.fromkeys(range(6), 1))
+
+
 def test_names_that_a_tool_gives_anew_say_nothing(tmp_path: Path) -> None:
     """As coremltools does from PyTorch: as many operators as nodes, in their order."""
     graph = chain(tmp_path, 2, 3, 4)

@@ -3,14 +3,15 @@
 Source: files that onnxruntime 1.31.1 wrote: events as in a Chrome trace. A node's kernel has an event of its
 own, with its operator, execution provider and shapes; an If or a Loop holds the events of its bodies, whose
 time is not its own. ``model_run`` spans one run: of several, the first is a warm-up and does not count, and
-the mean of the others is taken.
+the mean of the others is taken. Runs at the same time, by several threads, count all.
 """
 
 from __future__ import annotations
 
 import re
-from bisect import bisect_right
-from collections.abc import Mapping, Sequence
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from itertools import pairwise
 from typing import Any
 
 from onnxlens.profile.vendor.readers.given import Given
@@ -40,23 +41,32 @@ def _read(given: Given) -> LayerReport:
     ]
     spans = sorted((event["ts"], event["ts"] + event["dur"]) for event in events if event["name"] == RUN)
     if not spans:
-        refuse(
-            path, f"no run of a model in it: no event {RUN}", "close the session before its profile is read"
-        )
-    counted = spans[1:] or spans
-    starts = [start for start, _ in counted]
-    times: dict[tuple[str, str], list[int]] = {}
+        refuse(path, f"no event {RUN}: no run of a model", "close the session before its profile is read")
+    apart = all(end <= start for (_, end), (start, _) in pairwise(spans))
+    warm = spans[1][0] if apart and len(spans) > 1 else spans[0][0]
+    runs = len(spans) - (warm > spans[0][0])
+    times: Counter[tuple[str, str]] = Counter()
     first: dict[tuple[str, str], Mapping[str, Any]] = {}
-    for index, self_us in self_times_us(events, ["node"] * len(events)).items():
-        event = events[index]
-        run = bisect_right(starts, event["ts"]) - 1
-        if run >= 0 and event["ts"] < counted[run][1]:
-            key = (event["name"].removesuffix(SUFFIX), event["args"]["op_name"])
-            times.setdefault(key, []).append(self_us)
-            first.setdefault(key, event["args"])
-    records = tuple(_record(*key, sum(taken), len(counted), first[key]) for key, taken in times.items())
-    runs = f"the mean of {len(counted)} runs" + (", the first not counted" if len(spans) > 1 else "")
-    return LayerReport(TOOL, records, notes=(runs,))
+    for thread in _by_thread(events):
+        for index, self_us in self_times_us(thread, ["node"] * len(thread)).items():
+            event = thread[index]
+            if event["ts"] >= warm:
+                key = (event["name"].removesuffix(SUFFIX), str(event["args"]["op_name"]))
+                times[key] += self_us
+                first.setdefault(key, event["args"])
+    records = tuple(_record(*key, total, runs, first[key]) for key, total in times.items())
+    note = f"the mean of {runs} {'run' if runs == 1 else 'runs'}" + (
+        ", the first not counted" if runs < len(spans) else ""
+    )
+    return LayerReport(TOOL, records, notes=(note,))
+
+
+def _by_thread(events: Sequence[Mapping[str, Any]]) -> Iterable[Sequence[Mapping[str, Any]]]:
+    """The events of each thread: only there does an event that lies inside another one belong to it."""
+    threads: dict[object, list[Mapping[str, Any]]] = {}
+    for event in events:
+        threads.setdefault(str(event.get("tid")), []).append(event)
+    return threads.values()
 
 
 def _event(value: Any, where: str) -> Mapping[str, Any]:

@@ -45,7 +45,7 @@ def number(value: object, where: str) -> int | float:
 
 def whole(value: object, where: str) -> int:
     """A number of things that are counted; 12.0 is 12."""
-    found = value if type(value) is int and value >= 0 else _decimal(value, where)
+    found = value if type(value) is int and 0 <= value < 10**MOST_DIGITS else _decimal(value, where)
     if found != int(found):
         refuse(where, f"{shown(str(value))} is not a whole number")
     return int(found)
