@@ -37,6 +37,7 @@ RULES: Mapping[str, Rule] = MappingProxyType(
         "Min": elementwise.in_pairs("Min"),
         "Mul": shaping.spread,
         "Mish": elementwise.unary(elementwise.mish),
+        "Pad": shaping.pad,
         "RMSNormalization": normalization.rms_normalization,
         "Reciprocal": elementwise.unary(elementwise.reciprocal),
         "Reshape": shaping.reshape,

@@ -45,6 +45,26 @@ def transposed(node: ir.Node, parts: Parts) -> Sequence[ir.Value] | None:
     return [parts.op("Transpose", x, perm=list(reversed(range(dimensions))))]
 
 
+def pad(node: ir.Node, parts: Parts) -> Sequence[ir.Value] | None:
+    """A Pad of all axes, none by a name."""
+    x, dimensions = node.inputs[0], rank(node.inputs[0])
+    if x is None or dimensions is None or given(node, 3) is None:
+        return None
+    known = [
+        ir.convenience.get_const_tensor(value) if value else None
+        for value in (given(node, 1), given(node, 3))
+    ]
+    pads, axes = [None if each is None else [int(size) for size in each.numpy()] for each in known]
+    if pads is None or axes is None:
+        return None
+    whole = [0] * (2 * dimensions)
+    for index, axis in enumerate(axes):
+        whole[axis % dimensions] = pads[index]
+        whole[axis % dimensions + dimensions] = pads[index + len(axes)]
+    mode = node.attributes.get_string("mode", "constant")
+    return [parts.op("Pad", x, parts.ints(whole), *filter(None, [given(node, 2)]), mode=mode)]
+
+
 FUSED = frozenset(
     "Add BatchNormalization Clip Div Elu HardSigmoid HardSwish Identity LeakyRelu Mul PRelu Relu Sigmoid Sub "
     "Tanh".split()

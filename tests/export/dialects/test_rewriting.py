@@ -253,3 +253,16 @@ def test_a_deep_network_is_written_without_deep_recursion() -> None:
     model.graph.node.append(helper.make_node("Add", ["c", "x1"], ["y"]))
     written, done = in_dialect(onnx.shape_inference.infer_shapes(model))
     assert (done.replaced, written.graph.node[-2].op_type) == (1, "Expand")
+
+
+@pytest.mark.parametrize("value", ["", "w0"])
+def test_a_pad_of_some_axes_is_one_of_all(value: str) -> None:
+    weights = [()] if value else []
+    model = one_node(node("Pad", "x0 pads"), [(2, 3, 4)], [(2, 6, 5)], weights, 18)
+    model.graph.node[0].input.extend([value, "axes"])
+    for name, numbers in (("pads", [1, 0, 0, 3]), ("axes", [-1, 1])):
+        model.graph.initializer.append(numpy_helper.from_array(np.array(numbers, np.int64), name))
+    written, done = in_dialect(model)
+    # the last axis 1 before and none behind; the second 3 behind
+    assert done.replaced == 1 and len(written.graph.node[0].input) == 2 + bool(value)
+    np.testing.assert_array_equal(run(written)[0], run(model)[0])

@@ -49,6 +49,14 @@ class Dataflow:
                 found[read] |= passed
         return [frozenset(each) for each in found]
 
+    @cached_property
+    def beyond(self) -> Sequence[frozenset[int]]:
+        """The products that depend on each element."""
+        found: list[frozenset[int]] = [frozenset()] * len(self._reads)
+        for at in reversed(range(len(self._reads))):
+            found[at] = self.behind[at].union(*(found[each] for each in self.behind[at]))
+        return found
+
 
 class Matching:
     """Leads steps to nodes."""
@@ -91,16 +99,27 @@ class Matching:
         run: set[int] = set()
         named = {at: step for at, step in enumerate(self._steps) if step.operator}
         for at, step in named.items():
-            alike = regions.get((self._theirs.before[at], self._theirs.behind[at]), [])
+            alike = self._around(at, regions)
             same = [n for n in alike if n not in run and self._graph.nodes[n].view.op_type == step.operator]
             if same:
                 found[at] = [min(same, key=self._reads_weights)]
                 run.update(found[at])
         for at, step in enumerate(self._steps):
             if step.record is not None and at not in products:
-                alike = regions.get((self._theirs.before[at], self._theirs.behind[at]), [])
+                alike = self._around(at, regions)
                 found[at] = [node for node in alike if node not in run] or alike
         return found
+
+    def _around(self, step: int, regions: Mapping[Key, Sequence[int]]) -> Sequence[int]:
+        """The nodes between the same products; else between those behind it and some of those before it.
+
+        A product that is added to another is fused with that, and is then not among those before.
+        """
+        before, behind = self._theirs.before[step], self._theirs.behind[step]
+        if (before, behind) in regions:
+            return regions[before, behind]
+        near = (nodes for (ahead, after), nodes in regions.items() if after == behind and ahead & before)
+        return [node for nodes in near for node in nodes]
 
     def _reads_weights(self, node: int) -> bool:
         """Whether it scales or shifts by weights, which is fused into a product where it can be."""
@@ -138,8 +157,11 @@ class Matching:
         return None
 
     def _ways(self, step: int, owner: Mapping[int, int]) -> Iterator[Sequence[int]]:
-        """The products that a step may be: of its MACs, and read by no steps but those that read it."""
-        readers = self._theirs.behind[step] | {step}
+        """The products that a step may be: of its MACs, and read by no steps but those that depend on it.
+
+        First those that only its own readers read: what is added to a product may be fused with that.
+        """
+        readers, beyond = self._theirs.behind[step] | {step}, self._theirs.beyond[step] | {step}
         outputs = self._record(self._steps[step]).outputs
         sizes = {prod(shape) for shape in outputs}
         planes = {prod(shape) for shape in outputs if len(shape) == 4 and shape[1] == 1}
@@ -152,16 +174,20 @@ class Matching:
                 return False  # of a depthwise kernel the tool tells one channel's plane
             behind = self._ours.behind[node]
             near = own.union(*(self._ours.behind[each] for each in own))
-            return all(each in own or owner.get(each, -1) in readers for each in behind) and (
+            return all(each in own or owner.get(each, -1) in beyond for each in behind) and (
                 not own or bool(behind & near)
             )
+
+        def order(node: int) -> tuple[bool, bool]:
+            near = all(owner.get(each, step) in readers for each in self._ours.behind[node])
+            return not near, self._port_of_node(node) != self._port_of_step(step)
 
         def grown(own: frozenset[int], left: int) -> Iterator[Sequence[int]]:
             if not left:
                 yield sorted(own)
                 return
             able = [n for n in self._ours.products if self._ours.macs[n] <= left and ready(n, own)]
-            able.sort(key=lambda node: self._port_of_node(node) != self._port_of_step(step))
+            able.sort(key=order)
             for node in able:
                 yield from grown(own | {node}, left - self._ours.macs[node])
 

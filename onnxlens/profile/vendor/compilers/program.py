@@ -23,7 +23,7 @@ GROUP = re.compile(r"func_\d+")
 MOVES = frozenset({"Reshape", "Squeeze", "Unsqueeze", "GetItem", ""})
 """Calls that compute nothing; a tuple is no call."""
 
-SPELLED = {"Binary": "", "Unary": "", "Clamp": "Clip", "Compare": ""}
+SPELLED = {"Binary": "", "Unary": "", "Clamp": "Clip", "Broadcast": "Expand", "Compare": ""}
 """Its operators whose argument is ONNX's name of one."""
 
 

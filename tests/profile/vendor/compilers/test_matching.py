@@ -137,7 +137,10 @@ def test_a_program_of_other_groups_is_not_taken() -> None:
 @pytest.mark.slow
 @pytest.mark.parametrize(
     ("recorded", "target", "module", "settings"),
-    [("k230-clip-layer", "clip-text", "transformer.text_model.encoder.layers.0", {"batch": 1})],
+    [
+        ("k230-clip-layer", "clip-text", "transformer.text_model.encoder.layers.0", {"batch": 1}),
+        ("k230-unet-block", "sd-unet", "input_blocks.1", {"batch": 1, "height": 128, "width": 128}),
+    ],
 )
 def test_a_recorded_program_of_a_network_leads_all_of_its_figures_back(
     recorded: str, target: str, module: str, settings: dict[str, int], tmp_path: Path

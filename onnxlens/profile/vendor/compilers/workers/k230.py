@@ -34,7 +34,7 @@ def _main(request: dict[str, Any]) -> dict[str, Any]:
     options.target = "k230"
     options.dump_ir, options.dump_asm, options.dump_dir = request["dump"], False, "dump"
     compiler = nncase.Compiler(options)
-    print("onnxlens: import", file=sys.stderr, flush=True)
+    print("stage: import", file=sys.stderr, flush=True)
     compiler.import_onnx(Path(request["model"]).read_bytes(), nncase.ImportOptions())
     with np.load("inputs.npz") as held:
         inputs = [held[str(index)] for index in range(len(request["inputs"]))]
@@ -45,12 +45,12 @@ def _main(request: dict[str, Any]) -> dict[str, Any]:
         ptq.dump_quant_error = request["dump"]
         ptq.set_tensor_data([[each] for each in inputs])
         compiler.use_ptq(ptq)
-    print("onnxlens: compile", file=sys.stderr, flush=True)
+    print("stage: compile", file=sys.stderr, flush=True)
     compiler.compile()
     code = compiler.gencode_tobytes()
     files = {"dump": "dump"}
     if request["simulate"]:
-        print("onnxlens: simulate", file=sys.stderr, flush=True)
+        print("stage: simulate", file=sys.stderr, flush=True)
         simulator = nncase.Simulator()
         simulator.load_model(code)
         for index, array in enumerate(inputs):
