@@ -101,8 +101,8 @@ def _row(kind: str, tool: str, make: Maker, graph: Graph, costs: Sequence[NodeCo
         start = process_time()
         led = attribute(graph, costs, report)
         times.append(process_time() - start)
-    modules = [{graph.module_of(node) for node in match.nodes[:1]} for match in led.matches]
-    right = sum({graph.module_of(node)} == found for node, found in zip(chosen, modules, strict=True))
+    modules = [{graph.module_of(node) for node in match.nodes} for match in led.matches]
+    right = sum(graph.module_of(node) in found for node, found in zip(chosen, modules, strict=True))
     none = sum(not found for found in modules)
     start = process_time()
     naive = list(_most_alike(graph, report))
@@ -131,7 +131,7 @@ def _section(file: str, nodes: int, rows: Sequence[Row], named: Mapping[str, str
         f"Up to {RECORDS:,} records onto the {nodes:,} nodes of {file}; less than {LIMIT_S:g} s was wanted",
         "for each report. The other column is `difflib.get_close_matches` on the nodes' names, which is what",
         "is done without rules for names. Seconds are of the processor, in one process; *right* is the share",
-        "of records that lead to the module of the node that they were made of.",
+        "of records that lead to the module of the node that they were made of, alone or with others.",
         "",
         f"Measured with {', '.join(f'{key} {value}' for key, value in named.items())}.",
         "",

@@ -20,6 +20,7 @@ from typing import Any
 from torch import Tensor, nn
 
 from onnxlens.api.opened import OpenedTarget
+from onnxlens.api.target import Settings
 from onnxlens.pipeline.graph_costs import BYTES, COUNTS, FILE, LATENT_PIXELS, pooling_indices
 from onnxlens.profile.chip.as_held import as_if_held
 from onnxlens.profile.chip.bound import Bounder, Held
@@ -51,6 +52,7 @@ WORDS = ("int64", "int32", "bool")
 """Types besides floats whose elementwise operations a chip may have a rate for."""
 
 Values = dict[str, Any]
+Pair = tuple[int, int]
 
 Rows = Mapping[str, Sequence[Any]]
 """Figures by name: one formula, or those of floats and of all else; of what is alive a pair for each step."""
@@ -101,11 +103,14 @@ def _counting_chip(dtype: str) -> Chip:
     return Chip("", "", macs_per_s={"float32xfloat32": one}, vector_ops_per_s=rates, special_ops_per_s=rates)
 
 
-def formulas_of(name: str) -> Values:
-    """What the file holds of a graph: the batches that the pipeline runs it at, each with its formulas."""
+def formulas_of(name: str, pairs: Sequence[Pair] | None = None) -> Values:
+    """What the file holds of a graph: the batches that the pipeline runs it at, each with its formulas.
+
+    ``pairs``: kinds of sides, of a graph whose nodes vary; None for all.
+    """
     entry = catalog.ENTRIES[name]
     counted = with_entry(f"{name}-unpooled", UNPOOLED) if entry.nodes_vary else name
-    with OpenedTarget(counted) as target:
+    with OpenedTarget(counted, UNCACHED) as target:
         batches = {
             batch: at_batch(target, points(counted, batch)) for batch in range(1, entry.default_batch + 1)
         }
@@ -113,7 +118,7 @@ def formulas_of(name: str) -> Values:
         params = build_ledger(target.graph_at(points(name, 1)[0])).totals.params
     plain_batches = {str(batch): plain_rows(rows) for batch, rows in batches.items()}
     found = {"params": params, "batches": plain_batches}
-    return {**found, "kinds": dict(kinds(batches[1]))} if entry.nodes_vary else found
+    return {**found, "kinds": dict(kinds(batches[1], pairs))} if entry.nodes_vary else found
 
 
 class Pooling(nn.Module):
@@ -144,6 +149,10 @@ POOLING, NO_POOLING = (
 )
 
 
+UNCACHED = Settings(cache=False)
+"""What is made up here is not kept under a name that means something else another time."""
+
+
 def with_entry(name: str, entry: CatalogEntry) -> str:
     """The name, now of a graph of the catalog."""
     catalog.ENTRIES = {**catalog.ENTRIES, name: entry}
@@ -160,15 +169,15 @@ KINDS: Mapping[int, Sequence[int]] = {
 """Sides of each kind, in rows of a latent."""
 
 
-def kinds(unpooled: Rows) -> Iterator[tuple[str, Values]]:
+def kinds(unpooled: Rows, pairs: Sequence[Pair] | None) -> Iterator[tuple[str, Values]]:
     """By the kinds of rows and columns the formulas that differ from those unpooled.
 
     What is alive does not: pooling has a 64th of the largest map's positions, and is never where most is.
     """
-    with OpenedTarget(with_entry("no-pooling", NO_POOLING)) as target:
+    with OpenedTarget(with_entry("no-pooling", NO_POOLING), UNCACHED) as target:
         without = at_batch(target, points("no-pooling", 1))
-    with OpenedTarget(with_entry("pooling", POOLING)) as target:
-        for rows, columns in product(KINDS, repeat=2):
+    with OpenedTarget(with_entry("pooling", POOLING), UNCACHED) as target:
+        for rows, columns in product(KINDS, repeat=2) if pairs is None else pairs:
             pooled = at_batch(target, few_points(rows, columns), spare=1)
             changed = {
                 key: [

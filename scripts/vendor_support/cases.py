@@ -45,13 +45,12 @@ def main(folder: Path) -> None:
         if len(graph.node) != 1 or graph.node[0].op_type in RANDOM or not test.data_sets:
             continue
         inputs, outputs = test.data_sets[0]
-        names = [value.name for value in graph.input]
-        if not all(isinstance(array, np.ndarray | np.generic) for array in (*inputs, *outputs)) or len(
-            names
-        ) != len(inputs):
+        names, made = [value.name for value in graph.input], [value.name for value in graph.output]
+        tensors = all(isinstance(array, np.ndarray | np.generic) for array in (*inputs, *outputs))
+        if not tensors or len(names) != len(inputs):
             continue
         given = dict(zip(names, map(np.asarray, inputs), strict=True))
-        wanted = dict(zip([value.name for value in graph.output], map(np.asarray, outputs), strict=True))
+        wanted = dict(zip(made, map(np.asarray, outputs), strict=True))
         for suffix, model in models(test.model):
             kept = {value.name: wanted[value.name] for value in model.graph.output}
             write(folder / f"{test.name}.given{suffix}", model, given, kept, ())

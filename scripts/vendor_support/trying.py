@@ -14,6 +14,9 @@ import numpy as np
 
 WORDS = 160
 
+MARK = "== case "
+"""Stands in the log where a case begins."""
+
 
 class Refused(Exception):
     """The tool does not take the node."""
@@ -34,6 +37,7 @@ def try_all(outputs_of, version):
             if folder.name in known:
                 continue
             told(case=folder.name, result="begun")
+            print(f"{MARK}{folder.name}", flush=True)
             result, reason = _tried(folder, outputs_of, tolerance)
             told(case=folder.name, result=result, reason=_short(reason), version=version)
 

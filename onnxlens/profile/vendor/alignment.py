@@ -6,7 +6,7 @@ What is not certain of its module stays unattributed: several nodes of different
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Hashable, Iterator, Sequence
+from collections.abc import Hashable, Iterator, Mapping, Sequence
 from itertools import pairwise
 from math import prod
 
@@ -41,12 +41,16 @@ def aligned(
     ``order`` has the records that compute nodes, by index; ``turns`` when a node's record comes in it.
     """
     found = list(led)
+    in_order_of_nodes = all(turn == node for node, turn in enumerate(turns))
     named = [led[index] for index in order if records[index].sources]
     ours = own_names or 2 * sum(bool(each.nodes) for each in named) >= len(named)
     able = [index for index in order if led[index].nodes or ours or not records[index].sources]
     runs = Runs(places, records, operators, turns)
     unnamed = [index for index in able if not led[index].nodes]
-    for index, nodes in runs.found(unnamed, _taken(order, found)).items():
+    by_macs = runs.found(unnamed, _taken(order, found))
+    if in_order_of_nodes:
+        by_macs = _shared_by_equals(places, by_macs)
+    for index, nodes in by_macs.items():
         found[index] = Led(nodes, "aligned", BY_MACS)
     for sized in (True, False):
         keys = _Keys(places, records, operators, sized=sized)
@@ -57,6 +61,18 @@ def aligned(
 
 def _taken(order: Sequence[int], led: Sequence[Led]) -> set[int]:
     return {node for index in order for node in led[index].nodes}
+
+
+def _shared_by_equals(places: Places, runs: Mapping[int, tuple[int, ...]]) -> Mapping[int, tuple[int, ...]]:
+    """The same, where records of one product each are of all that are equal and side by side."""
+    alike: dict[int, list[int]] = {}
+    for nodes in runs.values():
+        if len(nodes) == 1:
+            alike.setdefault(places.costs[nodes[0]].macs, []).extend(nodes)
+    sides: dict[int, tuple[int, ...]] = {}
+    for equal in alike.values():
+        sides |= _side_by_side(places, sorted(equal))
+    return {index: sides.get(nodes[0], nodes) if len(nodes) == 1 else nodes for index, nodes in runs.items()}
 
 
 class _Keys:

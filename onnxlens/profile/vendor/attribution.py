@@ -6,6 +6,7 @@ what a tool fused into a layer (``chains``). docs/vendors.md describes all three
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from math import fsum
 
@@ -94,11 +95,13 @@ def _figures(
     records: Sequence[LayerRecord], led: Sequence[Led], weigh: _Weights
 ) -> Mapping[str, Mapping[int, int | float]]:
     parts: dict[str, dict[int, list[int | float]]] = {}
+    turns: Counter[tuple[int, ...]] = Counter()
     for record, each in zip(records, led, strict=True):
         weights = weigh.of(each) if record.figures and each.nodes else {}
+        turn, turns[each.nodes] = turns[each.nodes], turns[each.nodes] + 1
         for metric, figure in record.figures.items() if weights else ():
             added = METRICS[metric].together == "sum"
-            shared = split(figure, weights) if added else dict.fromkeys(each.nodes, figure)
+            shared = split(figure, weights, turn) if added else dict.fromkeys(each.nodes, figure)
             for node, part in shared.items():
                 parts.setdefault(metric, {}).setdefault(node, []).append(part)
     return {
@@ -107,10 +110,11 @@ def _figures(
     }
 
 
-def split(figure: int | float, weights: Mapping[int, int | float]) -> dict[int, int | float]:
+def split(figure: int | float, weights: Mapping[int, int | float], turn: int = 0) -> dict[int, int | float]:
     """A figure in parts by weight, without those of no weight.
 
-    A whole number in whole ones that sum to it: rounded down, and one more for the largest remainders.
+    A whole number in whole ones that sum to it: rounded down, and one more for the largest remainders. Of
+    equal ones the first has it, in the next ``turn`` the second, so that equal records come out even.
     """
     shares = {node: weight for node, weight in weights.items() if weight}
     if len(shares) == 1:
@@ -124,7 +128,9 @@ def split(figure: int | float, weights: Mapping[int, int | float]) -> dict[int, 
     total = sum(counts.values())
     parts = {node: figure * count // total for node, count in counts.items()}
     left = figure - sum(parts.values())
-    for node in sorted(counts, key=lambda each: (-(figure * counts[each] % total), each))[:left]:
+    order = sorted(counts)
+    place = {node: (at - turn) % len(order) for at, node in enumerate(order)}
+    for node in sorted(counts, key=lambda each: (-(figure * counts[each] % total), place[each]))[:left]:
         parts[node] += 1
     return dict(parts)
 

@@ -144,10 +144,8 @@ def column_named(text: str, lacking: Collection[str] = ()) -> str:
     if at and plain.lower() in TOOL_COSTS:
         column = plain.lower()
     elif column is None or (at and cost_of(column).measured_by != "hardware"):
-        raise UsageError(
-            f"{text!r} is not a column to color by; choose one of {', '.join((*COSTS, NO_COLOR))}; of a "
-            f"report of --layers one of {', '.join(TOOL_COSTS)}, with {AT} and the report's name behind"
-        )
+        known = (*COSTS, *(f"{name}{AT}REPORT" for name in TOOL_COSTS), NO_COLOR)
+        raise UsageError(f"{text!r} is not a column to color by; choose one of {', '.join(known)}")
     column += at + chip
     if column != NO_COLOR and (option := cost_of(column).measured_by) in lacking:
         raise UsageError(f"--color {text}: no box has {column}; it comes with --{option}")

@@ -133,6 +133,18 @@ def test_records_of_nodes_side_by_side_are_shared(tmp_path: Path) -> None:
     assert found.figures["time_s"] == pytest.approx(dict.fromkeys(range(6), 1))
 
 
+def test_products_of_equal_macs_side_by_side_are_shared(tmp_path: Path) -> None:
+    """But nncase goes through them in an order that is known."""
+    nodes = [op("MatMul", f"x w{at}", f"m{at}", name) for at, name in enumerate(("query", "key"))]
+    nodes += [op("Add", "m0 m1", "s", ""), op("MatMul", "s w2", "y", "out")]
+    weights = [weight(f"w{at}", 3, 3) for at in range(3)]
+    graph = load_graph(save(tmp_path, nodes, [value("x", (1, 3))], [value("y", None)], weights))
+    found = led(graph, "tt-perf", group(9), group(9), group(9))
+    assert [match.nodes[:2] for match in found.matches] == [(0, 1), (0, 1), (3,)]
+    assert found.figures["macs"] == {0: 9, 1: 9, 3: 9}
+    assert first_nodes(led(graph, "k230", group(9), group(9), group(9))) == [3, 0, 1]
+
+
 def test_names_that_a_tool_gives_anew_say_nothing(tmp_path: Path) -> None:
     """As coremltools does from PyTorch: as many operators as nodes, in their order."""
     graph = chain(tmp_path, 2, 3, 4)

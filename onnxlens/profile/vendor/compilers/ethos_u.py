@@ -11,7 +11,7 @@ from typing import Any
 from onnxlens.errors import UsageError
 from onnxlens.profile.vendor.compilers.child import WORKERS, run_worker
 from onnxlens.profile.vendor.compilers.exchange import result_of, write_arrays
-from onnxlens.profile.vendor.compilers.fused_names import own_names, parts_of
+from onnxlens.profile.vendor.compilers.fused_names import parts_of, with_own_names
 from onnxlens.profile.vendor.compilers.lookup import Compiler, CompileRequest, find_packages
 from onnxlens.profile.vendor.readers.lookup import read_report
 from onnxlens.specs.layers import LayerReport
@@ -44,6 +44,9 @@ INSTALL = (
     "python3.11 -m venv ethos-u && ethos-u/bin/pip install ethos-u-vela==5.2.0 litert-torch==0.10.0 "
     "ai-edge-quantizer==0.10.0 torch==2.13.0"
 )
+
+INT8_FILE = "int8.tflite"
+"""What the worker makes of a module."""
 
 REFUSED = re.compile(
     r"^Warning \(.*\) operator: (?P<operator>\w+), ofm: '(?P<name>[^']*)'\nReason: (?P<reason>(?:.+\n)+)",
@@ -80,8 +83,9 @@ def configuration(chip: str) -> Mapping[str, str]:
 
 def _compile(request: CompileRequest) -> LayerReport:
     source, folder, chosen = request.source, request.folder, configuration(request.chip)
-    if request.given:
-        asked: dict[str, Any] = {**chosen, "tflite": str(request.given.absolute())}
+    made_before = next(folder.parent.glob(f"ethos-u*/{INT8_FILE}"), None)  # for another chip
+    if tflite := request.given or made_before:
+        asked: dict[str, Any] = {**chosen, "tflite": str(tflite.absolute())}
     else:
         asked = {**chosen, "program": "module.pt2", "labels": source.traced(folder / "module.pt2")}
         write_arrays(folder / "inputs.npz", source.inputs)
@@ -91,7 +95,7 @@ def _compile(request: CompileRequest) -> LayerReport:
     report = read_report(folder / result["files"]["table"], "ethos-u", chip=request.chip)
     made = [f"of {request.given.name}"] if request.given else result["notes"]
     how = ", ".join((chosen["accelerator"], chosen["system"], chosen["memory"]))
-    records = tuple(replace(each, sources=own_names(source.graph, each)) for each in report.records)
+    records = with_own_names(source.graph, report.records)
     refused = dict(refusals(outcome.log.read_text("utf-8", "replace")))
     notes = (*report.notes, how, *made)
     return replace(report, records=records, version=result["version"], refused=refused, notes=notes)

@@ -18,7 +18,7 @@ from __future__ import annotations
 import re
 from bisect import bisect_right
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from onnxlens.profile.vendor.readers.given import Given
@@ -36,6 +36,11 @@ INSTRUCTION = re.compile(r"(?P<op>\w+)_(?P<line>\d+)\|(?P<command>\w+)\|(?P<fiel
 
 OPERATION = re.compile(r' = "(?:tpu|top)\.(?P<op>\w+)"\(')
 """An operation of the final MLIR; the weights that it reads are of ``top``."""
+
+VALUES = re.compile(r'(?P<made>%\d+) = "\w+\.\w+"\((?P<read>[^)]*)\)')
+"""The value that a line makes, and those that it reads."""
+
+COPY = re.compile(r"load_\w+_\d+")
 
 MOVES = frozenset({"Buffer", "Group", "Load", "Store", "Yield"})
 """Those that only order or move what others compute."""
@@ -222,7 +227,26 @@ def _meaning(given: Given, path: Path) -> Mapping[int, Operation]:
     named = {match["key"]: match["value"] for text in texts if (match := LOCATION.match(text))}
     if not named:
         refuse(path, 'expected the final MLIR of tpu-mlir, with lines such as #loc1 = loc("image")')
-    return {at: found for at, text in enumerate(texts, 1) if (found := _operation(text, named))}
+    operations = {at: found for at, text in enumerate(texts, 1) if (found := _operation(text, named))}
+    return {**operations, **dict(_copies(texts, operations))}
+
+
+def _copies(texts: Sequence[str], operations: Mapping[int, Operation]) -> Iterator[tuple[int, Operation]]:
+    """What brings a copy of a constant that several operations have, named after the one that reads it.
+
+    Each reader has a copy of its own, ``load_val_6_0`` and so on, which no tensor of the model is called.
+    """
+    copies: dict[str, int] = {}
+    for at, operation in operations.items():
+        match = VALUES.search(texts[at - 1])
+        if match is None:
+            continue
+        for value in re.findall(r"%\d+", match["read"]) if operation.op not in MOVES else ():
+            if (line := copies.pop(value, None)) is not None:
+                yield line, replace(operations[line], tensors=operation.tensors)
+        copies.pop(match["made"], None)
+        if operation.op == "Load" and all(map(COPY.fullmatch, operation.tensors)):
+            copies[match["made"]] = at
 
 
 def _operation(text: str, named: Mapping[str, str]) -> Operation | None:

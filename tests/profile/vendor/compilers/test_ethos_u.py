@@ -82,7 +82,7 @@ class Network:
 
     inputs: Mapping[str, np.ndarray] = field(default_factory=lambda: {"image": np.ones((1, 3), np.float32)})
     traced_to: Path | None = None
-    graph: Any = field(default_factory=lambda: SimpleNamespace(nodes=()))
+    graph: Any = field(default_factory=lambda: SimpleNamespace(nodes=(), hierarchy=SimpleNamespace(paths=())))
 
     def traced(self, path: Path) -> Mapping[str, str]:
         self.traced_to = path
@@ -138,6 +138,17 @@ def test_a_file_of_the_users_needs_no_module(asked: dict[str, Any], tmp_path: Pa
     assert network.traced_to is None
     assert asked["tflite"] == str(given)
     assert report.notes[-1] == "of own.tflite"
+
+
+def test_a_second_chip_gets_the_file_that_the_first_has_left(asked: dict[str, Any], tmp_path: Path) -> None:
+    network, first, second = Network(), tmp_path / "ethos-u-u55-256", tmp_path / "ethos-u-u85-512"
+    for folder in (first, second):
+        folder.mkdir()
+    (first / ethos_u.INT8_FILE).touch()
+    report = ethos_u.COMPILER.compile(request_for(network, second))
+    assert network.traced_to is None
+    assert asked["tflite"] == str(first / ethos_u.INT8_FILE)
+    assert report.notes[-1] == "int8 by one"
 
 
 def test_only_a_tflite_file_can_be_given(tmp_path: Path) -> None:

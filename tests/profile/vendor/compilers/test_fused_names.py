@@ -9,11 +9,15 @@ import numpy as np
 import onnx
 import pytest
 from onnx import NodeProto, TensorProto, helper, numpy_helper
+from torch import Tensor, nn
 
+from onnxlens.api.opened import OpenedTarget
 from onnxlens.profile.graph.graph import Graph
 from onnxlens.profile.graph.loading import load_graph
-from onnxlens.profile.vendor.compilers.fused_names import own_names, parts_of
+from onnxlens.profile.vendor.compilers.fused_names import PRODUCTS, parts_of, with_own_names
+from onnxlens.specs.graph import GraphSpec
 from onnxlens.specs.layers import LayerRecord
+from onnxlens.specs.tensor import TensorSpec
 
 node = helper.make_node
 
@@ -33,6 +37,11 @@ def graph_of(
     path = folder / "g.onnx"
     onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=10), path)
     return load_graph(path)
+
+
+def own_names(graph: Graph, name: str, op_type: str) -> tuple[str, ...]:
+    (record,) = with_own_names(graph, [LayerRecord(name, op_type)])
+    return record.sources
 
 
 @pytest.fixture
@@ -88,7 +97,7 @@ def attention(tmp_path: Path) -> Graph:
 def test_an_activation_belongs_to_a_row_that_makes_what_it_reads(
     name: str, expected: str, convolutions: Graph
 ) -> None:
-    assert own_names(convolutions, LayerRecord(name, "Conv2D")) == tuple(expected.split())
+    assert own_names(convolutions, name, "Conv2D") == tuple(expected.split())
 
 
 @pytest.mark.parametrize(
@@ -112,7 +121,30 @@ def test_an_activation_belongs_to_a_row_that_makes_what_it_reads(
 def test_a_product_is_with_a_weight_or_without(
     name: str, op_type: str, expected: str, attention: Graph
 ) -> None:
-    assert own_names(attention, LayerRecord(name, op_type)) == tuple(expected.split())
+    assert own_names(attention, name, op_type) == tuple(expected.split())
+
+
+class Heads(nn.Module):
+    """Three linear layers in a row."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.q, self.k, self.v = (nn.Linear(4, 4, bias=False) for _ in range(3))
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.v(self.k(self.q(x)).exp())
+
+
+def heads() -> GraphSpec:
+    tensor = TensorSpec("x", "float32", (2, 4))
+    return GraphSpec("heads", "user", Heads, (tensor,), (), {"x": (0, 1)})
+
+
+def test_a_module_stands_for_the_product_that_it_runs() -> None:
+    with OpenedTarget("tests.profile.vendor.compilers.test_fused_names:heads") as it:
+        products = [node.view.name for node in it.graph.nodes if node.view.op_type in PRODUCTS]
+        assert own_names(it.graph, "k;;q;1", "FullyConnected") == (products[1],)
+        assert own_names(it.graph, "v;;q;;node_exp", "FullyConnected") == (products[2],)
 
 
 def test_numbers_count_operations_of_one_name() -> None:

@@ -39,3 +39,39 @@ def test_a_model_of_nothing_is_refused(tmp_path: Path) -> None:
     (tmp_path / "x_final.mlir").write_text("module {}\n")
     with pytest.raises(UsageError, match="expected the final MLIR of tpu-mlir"):
         read_report(tmp_path / "x_final.mlir")
+
+
+COPIES = """#loc1 = loc("load_val_6_0")
+#loc2 = loc("load_val_6_1")
+#loc3 = loc("load_conv1.weight")
+#loc4 = loc("first_Conv")
+#loc5 = loc("second_Conv")
+%1 = "tpu.Load"(%9) {} : (tensor<4xf32>) -> tensor<4xf32> loc(#loc1)
+%2 = "tpu.Load"(%9) {} : (tensor<4xf32>) -> tensor<4xf32> loc(#loc2)
+%3 = "tpu.Load"(%8) {} : (tensor<4x4xf32>) -> tensor<4x4xf32> loc(#loc3)
+%4 = "tpu.Conv2D"(%0, %3, %2) {} : (tensor<1x4x2x2xf32>) -> tensor<1x4x2x2xf32> loc(#loc4)
+%5 = "tpu.Conv2D"(%4, %3, %1) {} : (tensor<1x4x2x2xf32>) -> tensor<1x4x2x2xf32> loc(#loc5)
+"""
+
+COPIED = """ENGINE_BD ENGINE_GDMA
+Load_6|GDMA_TENSOR|s:0|b:0|g:1|e:9|t:10|dr:0|sz:16|bw:1.0
+Load_7|GDMA_TENSOR|s:10|b:0|g:2|e:19|t:10|dr:0|sz:16|bw:1.0
+Load_8|GDMA_TENSOR|s:20|b:0|g:3|e:29|t:10|dr:0|sz:64|bw:1.0
+Conv2D_9|CONV|s:30|b:1|g:3|e:39|t:10
+Conv2D_10|CONV|s:40|b:2|g:3|e:49|t:10
+total_cycle:50
+"""
+
+
+def test_a_copy_of_a_shared_constant_is_of_the_operation_that_reads_it(tmp_path: Path) -> None:
+    (tmp_path / "x_final.mlir").write_text(COPIES)
+    (tmp_path / "compiler_profile_0.txt").write_text(COPIED)
+    report = read_report(tmp_path, "tpu-mlir")
+    sources = {record.name: record.sources for record in report.records}
+    assert sources == {
+        "Load_6": ("second_Conv",),
+        "Load_7": ("first_Conv",),
+        "Load_8": ("load_conv1.weight",),  # a weight of the model's own
+        "Conv2D_9": ("first_Conv",),
+        "Conv2D_10": ("second_Conv",),
+    }
