@@ -70,16 +70,23 @@ class Given:
 
     Attributes:
         path: the file or folder.
-        names: a second file: what a tool's own names lead to, where that is another file; None without one.
+        names_read: whether there is no second file, or a reader has asked for it.
     """
 
     def __init__(self, path: Path, names: Path | None = None) -> None:
         self.path = path
-        self.names = names
+        self.names_read = names is None
+        self._names = names
         self._texts: dict[Path, str] = {}
         for each in (path, *([names] if names else ())):
             if not each.exists():
                 refuse(each, "there is no such file or folder")
+
+    @property
+    def names(self) -> Path | None:
+        """A second file: what a tool's own names lead to, where that is another file; None without one."""
+        self.names_read = True
+        return self._names
 
     @cached_property
     def files(self) -> tuple[Path, ...]:

@@ -90,6 +90,8 @@ def read_report(
         raise UsageError(
             f"the reader {reader.tool} from {reader.source} returned {report!r}; expected a LayerReport"
         )
+    if not given.names_read:
+        refuse(str(names), f"reports of {reader.tool} have no second file", "leave it out")
     if not report.records and not report.refused:
         refuse(path, f"no layer of {reader.tool} in it", f"expected {reader.doc}")
     return replace(report, chip=chip) if chip else report

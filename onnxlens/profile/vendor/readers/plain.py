@@ -62,7 +62,10 @@ def _read(given: Given) -> LayerReport:
         )
     leads = _mapping(given)
     rows = given.table((name, *figures), delimiter=delimiter)
-    return LayerReport(TOOL, tuple(_record(row, name, figures, leads) for row in rows))
+    records = tuple(_record(row, name, figures, leads) for row in rows)
+    unused = sorted(leads.keys() - {record.name for record in records})
+    notes = (f"the mapping has names that no layer has: {', '.join(unused[:4])}",) if unused else ()
+    return LayerReport(TOOL, records, notes=notes)
 
 
 def _mapping(given: Given) -> Mapping[str, Sequence[str]]:
@@ -70,12 +73,12 @@ def _mapping(given: Given) -> Mapping[str, Sequence[str]]:
     if given.names is None:
         return {}
     delimiter, columns = _head(given.text(given.names))
-    target = _called(columns, TARGETS)
-    if target is None or "name" not in columns:
+    name, target = _called(columns, ("name",)), _called(columns, TARGETS)
+    if name is None or target is None:
         refuse(f"{given.names}, line 1", f"expected the columns name and one of {', '.join(TARGETS)}")
     leads: dict[str, list[str]] = {}
-    for row in given.table(("name", target), given.names, delimiter):
-        leads.setdefault(row["name"], []).append(row[target])
+    for row in given.table((name, target), given.names, delimiter):
+        leads.setdefault(row[name], []).append(row[target])
     return leads
 
 

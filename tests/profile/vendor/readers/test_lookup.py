@@ -280,6 +280,12 @@ def test_a_plain_table_with_a_mapping(tmp_path: Path) -> None:
     names.write_text("name,node\nkernel_7,node_a\nkernel_7,node_b\n", encoding="utf-8")
     report = readers.read_report(path, names=names)
     assert [record.sources for record in report.records] == [("node_a", "node_b"), ("kernel_8",)]
+    names.write_text("Name,Node\nkernel_7,node_a\nkernel_99,node_b\n", encoding="utf-8")
+    report = readers.read_report(path, names=names)
+    assert report.records[0].sources == ("node_a",)
+    assert report.notes == ("the mapping has names that no layer has: kernel_99",)
+    with pytest.raises(UsageError, match="names.csv: reports of k230 have no second file; leave it out"):
+        readers.read_report(DATA / "k230", names=names)
     names.write_text("name,what\nkernel_7,node_a\n", encoding="utf-8")
     with pytest.raises(
         UsageError, match="names.csv, line 1: expected the columns name and one of node, module"
