@@ -96,7 +96,14 @@ NAMES = [
     ("k230", "w3", "", (RIGHT,)),
     ("zigzag", "node_e", "", (RIGHT,)),
     ("plain", "stem", "", (CONV,)),
+    ("plain", "node_a + node_c", "", (CONV, ACT)),
+    ("plain", "c_Relu", "", (ACT,)),
     ("of-a-user", "node_e", "", (RIGHT,)),
+    ("of-a-user", "node_e_tile1", "", (RIGHT,)),
+    ("of-a-user", "node_d_branch0", "", (LEFT,)),
+    ("of-a-user", "node_d#2", "", (LEFT,)),
+    ("of-a-user", "node_a_token_9", "", (CONV,)),
+    ("of-a-user", "node_y/MatMulAddFusion", "", (HEAD,)),
 ]
 
 
