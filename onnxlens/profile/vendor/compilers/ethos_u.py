@@ -92,7 +92,7 @@ def _compile(request: CompileRequest) -> LayerReport:
     worker = WORKERS / "ethos_u.py"
     outcome = run_worker(request.python, worker, asked, folder, request.timeout_s)
     result = result_of(outcome, "ethos-u")
-    report = read_report(folder / result["files"]["table"], "ethos-u", chip=request.chip)
+    report = read_report(folder / result["report"], "ethos-u", chip=request.chip)
     made = [f"of {request.given.name}"] if request.given else result["notes"]
     how = ", ".join((chosen["accelerator"], chosen["system"], chosen["memory"]))
     records = with_own_names(source.graph, report.records)

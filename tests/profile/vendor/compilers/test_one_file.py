@@ -21,7 +21,7 @@ class File:
 
     inputs = {"a/b": np.zeros(2, np.float32), "c": np.ones(1, np.int64)}
 
-    def one_file(self, folder: Path, producer: str = "") -> Path:
+    def one_file(self, folder: Path) -> Path:
         return folder / "model.onnx"
 
 

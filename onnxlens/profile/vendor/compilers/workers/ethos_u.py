@@ -85,7 +85,7 @@ def _main(request: dict[str, Any]) -> dict[str, Any]:
     return {
         "status": "done",
         "version": version("ethos-u-vela"),
-        "files": {"table": str(table)},
+        "report": str(table),
         "notes": [f"int8 by {made_by}, calibrated by one sample"],
     }
 

@@ -36,8 +36,6 @@ def _main(request: dict[str, Any]) -> dict[str, Any]:
     return {
         "status": "done",
         "version": ov.__version__.partition("-")[0],
-        "files": {"counters": "counters.json", "outputs": "outputs.npz"},
-        "refused": [],
         "notes": [
             f"times: medians of {request['runs']} runs on {core.get_property('CPU', 'FULL_DEVICE_NAME')}, "
             f"{threads} threads, in float32, with its counters on"
