@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from math import fsum
 
 from onnxlens.profile.graph.graph import Graph
-from onnxlens.profile.vendor.alignment import aligned, beside
+from onnxlens.profile.vendor.alignment import aligned, with_inserted
 from onnxlens.profile.vendor.chains import with_chains
 from onnxlens.profile.vendor.finding import Finder, Led
 from onnxlens.profile.vendor.names import Naming, naming_of
@@ -44,7 +44,7 @@ def attribute(
     turns = range(len(graph.nodes)) if naming.order == "execution" else places.from_outputs
     led = aligned(places, records, operators, led, order=computing, turns=turns, own_names=naming.own_names)
     led = with_chains(places, records, operators, led, computing=computing, fused_zero=naming.fused_zero)
-    led = beside(places, records, operators, led, naming)
+    led = with_inserted(places, records, operators, led, naming)
     weigh = _Weights(costs, bounds_s)
     matches = tuple(_match(graph, record, each, weigh) for record, each in zip(records, led, strict=True))
     return ToolCosts(

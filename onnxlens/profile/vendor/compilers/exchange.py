@@ -36,23 +36,18 @@ def read_arrays(path: Path, names: Sequence[str]) -> dict[str, np.ndarray]:
         return {name: held[str(index)] for index, name in enumerate(names)}
 
 
-def result_of(outcome: Outcome, tool: str) -> Mapping[str, Any]:
+def result_of(outcome: Outcome) -> Mapping[str, Any]:
     """The worker's result.
 
     Raises:
-        ToolError: it crashed, or the tool refuses the graph as a whole.
+        ToolError: it crashed.
     """
     if outcome.crashed:
         raise ToolError(outcome.crashed)
-    if outcome.result.get("status") != "done":
-        refused = outcome.result.get("refused") or [{"reason": "it does not say why"}]
-        raise ToolError(f"{tool} refuses the graph: {refused[0]['reason']}")
     return outcome.result
 
 
-def ran(
-    run: Run, compiler: str, tool: str, **asked: object
-) -> tuple[Mapping[str, Any], Mapping[str, np.ndarray]]:
+def ran(run: Run, compiler: str, **asked: object) -> tuple[Mapping[str, Any], Mapping[str, np.ndarray]]:
     """The result of a compiler's worker that runs a model, and the outputs."""
     folder = run.model.parent
     request = {
@@ -62,7 +57,7 @@ def ran(
         **asked,
     }
     outcome = run_worker(run.python, WORKERS / f"{compiler}.py", request, folder, run.timeout_s)
-    return result_of(outcome, tool), read_arrays(folder / "outputs.npz", run.outputs)
+    return result_of(outcome), read_arrays(folder / "outputs.npz", run.outputs)
 
 
 def error_note(got: Mapping[str, np.ndarray], expected: Mapping[str, np.ndarray]) -> str:

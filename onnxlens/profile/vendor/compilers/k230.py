@@ -52,7 +52,7 @@ def _compile(request: CompileRequest) -> LayerReport:
         outcome = _run(request, file.path, source.inputs, until, dump=False, simulate=True)
     if outcome.crashed and (refused := _refused(request, file, until)):
         return LayerReport("k230", (), refused=refused, notes=(f"as a whole: {_reason(outcome)}",))
-    result = result_of(outcome, "nncase")
+    result = result_of(outcome)
     report = read_report(_gathered(folder), "k230")
     shutil.rmtree(folder / "dump")  # hundreds of megabytes of a network
     got = read_arrays(folder / "outputs.npz", list(source.outputs))

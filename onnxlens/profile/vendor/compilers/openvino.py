@@ -26,7 +26,7 @@ def _compile(request: CompileRequest) -> LayerReport:
 def _ran(run: Run) -> tuple[Mapping[str, Any], Mapping[str, np.ndarray]]:
     """The worker's result, and the outputs."""
     warmup, runs = (WARMUP, RUNS) if run.profile else (0, 1)
-    return ran(run, "openvino", "OpenVINO", warmup=warmup, runs=runs)
+    return ran(run, "openvino", warmup=warmup, runs=runs)
 
 
 COMPILER = Compiler(

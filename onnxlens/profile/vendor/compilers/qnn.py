@@ -81,7 +81,7 @@ def _ran(run: Run) -> tuple[Mapping[str, Any], Mapping[str, np.ndarray]]:
     chip, _, precision = run.chip.partition("@")
     arch, soc = CHIPS[chip]
     own = {"htp_arch": arch, "soc_model": soc, "profile": run.profile, "is_int8": precision == INT8}
-    return ran(run, "qnn", "QNN", **own)
+    return ran(run, "qnn", **own)
 
 
 def _left_over(placed: Iterable[Mapping[str, Any]]) -> Iterable[LayerRecord]:

@@ -45,7 +45,7 @@ def test_a_chip_computes_in_halves_unless_it_cannot_or_must_not(
     def run_worker(python: Path, worker: Path, request: Any, folder: Path, timeout_s: float) -> Outcome:
         assert worker.is_file()
         asked.update(request)
-        return Outcome(folder / "log.txt", {"status": "done", "version": "1.2", "report": "log.txt"})
+        return Outcome(folder / "log.txt", {"version": "1.2", "report": "log.txt"})
 
     def read_report(path: Path, tool: str, chip: str) -> LayerReport:
         read.append(path)

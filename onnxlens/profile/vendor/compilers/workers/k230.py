@@ -57,7 +57,6 @@ def _main(request: dict[str, Any]) -> dict[str, Any]:
         outputs = [simulator.get_output_tensor(index).to_numpy() for index in range(simulator.outputs_size)]
         np.savez("outputs.npz", **{str(index): array for index, array in enumerate(outputs)})
     return {
-        "status": "done",
         "version": version("nncase"),
         "notes": [f"its program takes {len(code):,} bytes"],
     }
