@@ -93,7 +93,7 @@ def compile_graph(
         for run in runs:
             done = run.done(source, folder, ask.timeout_s, it.progress)
             try:
-                ledger = with_layers(it, ledger, *([done.report] if done.report else []))
+                ledger = with_layers(it, ledger, *([done.report] if done.report else []), doubted=False)
             except UsageError as error:  # nothing that it says is of a node
                 done = replace(done, report=None, failure=str(error))
             compilations.append(done)

@@ -94,6 +94,19 @@ def test_a_tool_compiles_for_every_chip_that_is_asked_for(tools: dict[str, Compi
     assert compiled(model, CompileAsk(("good",))).compilations[0].chip == "small"
 
 
+def test_a_report_of_the_graph_itself_is_not_doubted(tools: dict[str, Compiler], model: Path) -> None:
+    """What a tool adds may cost most: it was given this graph, and no other."""
+
+    def copying(request: CompileRequest) -> LayerReport:
+        made = report_of(request)
+        return replace(made, records=(*made.records, LayerRecord("copy", "Copy", figures={"cycles": 90})))
+
+    tools["good"] = replace(tools["good"], compile=copying)
+    report = compiled(model, CompileAsk(("good",)))
+    assert any("96.8 % at no node" in note for note in report.ledger.notes)
+    assert onnxlens.layer_doubts(report.ledger) == []
+
+
 def test_a_tool_is_given_one_file_at_its_sizes(
     tools: dict[str, Compiler], model: Path, tmp_path: Path
 ) -> None:

@@ -31,6 +31,9 @@ TENSORS = ("name", "cosine_error")
 
 CONVOLUTION, PRODUCT = "B,OC,IC,OH,OW,KH,KW", ",,N,K,,,K,M"
 
+DEPTHWISE = "GNNEPdp0DW"
+"""Its sizes have one output channel in the place of all, and its input ones filled up: no output is known."""
+
 Shape = tuple[int, ...]
 
 NOTES = (
@@ -112,13 +115,14 @@ def _group(row: Row, tiles: Mapping[str, Path], given: Given) -> LayerRecord:
         "off_chip_bytes": row.whole("OffChipMemTraffic") + row.whole("OffChipMemLWTraffic"),
         "weight_bytes": row.whole("OffChipMemLWTraffic"),
     }
+    outputs = tuple(kernel.output for kernel in kernels)
     return LayerRecord(
         name,
         " + ".join(kernel.name for kernel in kernels),
         placement="npu",
         figures=known(figures),
         inputs=tuple(kernel.weight for kernel in kernels if kernel.weight),
-        outputs=tuple(kernel.output for kernel in kernels),
+        outputs=() if any(kernel.name == DEPTHWISE for kernel in kernels) else outputs,
     )
 
 
