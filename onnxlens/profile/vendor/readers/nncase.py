@@ -15,13 +15,12 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from decimal import Decimal
 from math import prod
 from pathlib import Path
 
 from onnxlens.profile.vendor.readers.given import Given, Row
 from onnxlens.profile.vendor.readers.reader import Reader
-from onnxlens.profile.vendor.readers.values import known, number, refuse, shape_of, shown
+from onnxlens.profile.vendor.readers.values import cosine_distance, known, refuse, shape_of, shown
 from onnxlens.specs.layers import LayerRecord, LayerReport
 
 TOOL = "k230"
@@ -162,8 +161,7 @@ def _tensor(row: Row) -> LayerRecord:
     cosine = row["cosine_error"]
     if cosine == "NaN":  # of a tensor of zeros
         return LayerRecord(row["name"], "", (row["name"],))
-    number(cosine, f"{row.place}, column 'cosine_error'")
-    distance = max(0.0, float(1 - Decimal(cosine)))
+    distance = cosine_distance(cosine, f"{row.place}, column 'cosine_error'")
     return LayerRecord(row["name"], "", (row["name"],), "", {"cosine_distance": distance})
 
 

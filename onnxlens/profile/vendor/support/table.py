@@ -84,7 +84,6 @@ class Case:
         attributes: what is known of them, see ``traits``.
         results: how many runs came to what.
         reason: of the first that was not accepted.
-        test: the name of the first.
     """
 
     types: tuple[str, ...]
@@ -94,7 +93,6 @@ class Case:
     attributes: Mapping[str, Any] = field(hash=False)
     results: Mapping[str, int] = field(hash=False)
     reason: str = ""
-    test: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -249,7 +247,6 @@ class _Reading:
             self._is(given.get("attributes", {}), dict, f"{name}.attributes", "a table"),
             results,
             str(given.get("reason", "")),
-            str(given.get("test", "")),
         )
 
     def _list(self, given: Mapping[str, Any], key: str, name: str) -> Sequence[Any]:
