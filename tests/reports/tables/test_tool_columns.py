@@ -169,7 +169,7 @@ def test_a_report_of_another_model_with_equal_names_is_doubted() -> None:
     lost = LayerMatch(replace(PAIR, figures={"cycles": 1}), "unattributed", "none", 0, ())
     many = replace(few, matches=(replace(small, nodes=(CONV, GEMM)), lost, lost))
     assert doubts(ledger(), many)[0].startswith(
-        "2 of 3 layers of ethos-u-u55-256 lead to no node of net, those"
+        "2 of 3 layers of ethos-u-u55-256 lead to no node of net, though"
     )
     assert doubts(ledger(), replace(many, matches=many.matches[:2])) == []
 
