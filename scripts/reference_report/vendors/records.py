@@ -1,0 +1,71 @@
+"""The committed records, led back to their graphs again: what the tables and pictures are made of."""
+
+from __future__ import annotations
+
+import gzip
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from types import MappingProxyType
+
+from onnxlens.api.hardware import with_bounds
+from onnxlens.api.layers import read_layers, with_layers
+from onnxlens.api.opened import opened
+from onnxlens.specs.layers import LayerReport
+from onnxlens.specs.ledger import Ledger
+from reference_report.vendors.networks import Network
+from reference_report.vendors.recording import GRAPH, written
+
+OURS: Mapping[str, tuple[str, str]] = MappingProxyType(
+    {
+        "ethos-u-u55-256": ("ethos-u55-256", "int8"),
+        "ethos-u-u85-512": ("ethos-u85-512", "int8"),
+        "tpu-mlir-bm1684x": ("bm1684x", "float16"),
+        "rknn-rk3588": ("rk3588", "float16"),
+    }
+)
+"""By the label of a report with cycles: the chip file of the same chip, and the type it computes in."""
+
+
+@dataclass(frozen=True)
+class Recorded:
+    """A network with what every tool says of it.
+
+    Attributes:
+        ledger: with the tools' figures and our bounds.
+        failed: the reports of tools that made nothing of it; their note says why.
+    """
+
+    network: Network
+    ledger: Ledger
+    failed: Sequence[LayerReport]
+
+
+@contextmanager
+def unpacked(folder: Path, network: Network) -> Iterator[Path]:
+    """The file that was compiled, without its weights."""
+    with TemporaryDirectory(prefix="onnxlens-") as made:
+        path = Path(made) / f"{network.name}.onnx"
+        path.write_bytes(gzip.decompress((folder / GRAPH).read_bytes()))
+        yield path
+
+
+def reports_of(folder: Path) -> Sequence[LayerReport]:
+    """What the tools reported, in the order of their names."""
+    return [read_layers(path) for path in written(folder)]
+
+
+def recorded(folder: Path, network: Network) -> Recorded:
+    """The counts of a network, our bounds, and its records."""
+    reports = reports_of(folder)
+    usable = [report for report in reports if report.records or report.refused]
+    with unpacked(folder, network) as path, opened(path) as it:
+        counted = it.ledger
+        bounds = [
+            with_bounds(it, counted, *OURS[report.label]).bounds for report in usable if report.label in OURS
+        ]
+        ledger = replace(counted, bounds=tuple(bound for each in bounds for bound in each))
+        ledger = with_layers(it, ledger, *usable)
+    return Recorded(network, ledger, [report for report in reports if report not in usable])

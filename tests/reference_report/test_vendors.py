@@ -1,0 +1,87 @@
+"""The committed tables of what chips' tools say are made of the committed records, and say what these say."""
+
+from __future__ import annotations
+
+import csv
+import json
+import re
+from collections.abc import Mapping
+from pathlib import Path
+
+import pytest
+
+from onnxlens.specs.layers import LayerRecord, LayerReport
+from reference_report.vendors.networks import CHIPS, NETWORKS
+from reference_report.vendors.page import PAGE, PICTURED, PICTURES, texts
+from reference_report.vendors.recording import LARGEST, write_record
+from reference_report.vendors.records import reports_of
+
+VENDORS = Path(__file__).parents[2] / "reports" / "vendors"
+STALE = "stale: run scripts/reference_report.sh"
+NAMES = [network.name for network in NETWORKS]
+
+
+@pytest.fixture(scope="module")
+def made() -> Mapping[str, str]:
+    return texts(VENDORS)
+
+
+@pytest.mark.parametrize("name", [PAGE, *(f"{name}.csv" for name in NAMES)])
+def test_the_committed_tables_are_made_of_the_records(made: Mapping[str, str], name: str) -> None:
+    assert made[name] == (VENDORS / name).read_text(encoding="utf-8"), STALE
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_every_tool_has_a_small_record_with_its_version(name: str) -> None:
+    reports = reports_of(VENDORS / name)
+    assert sorted({report.tool for report in reports}) == sorted(CHIPS)
+    assert len(reports) == sum(map(len, CHIPS.values()))
+    assert all(re.fullmatch(r"[\d.]+", report.version) for report in reports)
+    assert all(path.stat().st_size <= LARGEST for path in (VENDORS / name).iterdir())
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_module_has_the_sum_of_what_is_led_into_it(name: str) -> None:
+    """Of the first row, which is the whole network, by the records themselves: what leads nowhere is less."""
+    with (VENDORS / f"{name}.csv").open(encoding="utf-8", newline="") as file:
+        whole = next(csv.DictReader(file))
+    for report in reports_of(VENDORS / name):
+        figure = whole.get(f"cycles@{report.label}")
+        if figure:
+            every = sum(record.figures.get("cycles", 0) for record in report.records)
+            assert 0.97 * every <= float(figure) <= every
+
+
+def test_the_dilated_convolution_is_half_of_the_ethos_us_cycles() -> None:
+    """5 x 5 holes make 11 x 11 of its 3 x 3 taps; the others multiply the 9."""
+    with (VENDORS / "mlsd-tiny.csv").open(encoding="utf-8", newline="") as file:
+        rows = {row["path"]: row for row in csv.DictReader(file)}
+    dilated = rows["block16.conv1.0"]
+    assert float(dilated["macs@ethos-u-u55-256"]) * 9 == 121 * int(dilated["macs"])
+
+    def part(tool: str) -> float:
+        return float(dilated[f"cycles@{tool}"]) / float(rows[""][f"cycles@{tool}"])
+
+    assert part("ethos-u-u55-256") > 0.4
+    assert part("rknn-rk3588") < 0.2
+
+
+def test_every_picture_is_there() -> None:
+    assert {path.name for path in VENDORS.glob("*.svg")} == {f"{PICTURED}-{label}.svg" for label in PICTURES}
+
+
+def test_a_large_record_keeps_what_the_tables_show(tmp_path: Path) -> None:
+    figures = {"cycles": 7, "compute_cycles": 5, "macs": 12, "off_chip_bytes": 3}
+    layers = [
+        LayerRecord(f"layer_{index}", "Conv", figures=figures, inputs=((1, 2),), outputs=((1, 2),))
+        for index in range(1000)
+    ]
+    report = LayerReport("rknn", tuple(layers), "2.5.0", "rk3588")
+    write_record(report, "net", tmp_path)
+    (found,) = reports_of(tmp_path)
+    assert found.records[999] == LayerRecord(
+        "layer_999", "Conv", figures={"cycles": 7, "macs": 12}, outputs=((1, 2),)
+    )
+    write_record(LayerReport("rknn", tuple(layers[:2]), "2.5.0", "rk3588"), "net", tmp_path)
+    assert reports_of(tmp_path)[0].records == tuple(layers[:2])
+    assert json.loads((tmp_path / "rknn-rk3588.json").read_text(encoding="utf-8"))["graph"] == "net"
