@@ -145,3 +145,8 @@ def test_the_package_does_not_grow() -> None:
     texts = [path.read_text() for path in files()]
     assert sum(text.count("\n") for text in texts) <= MOST_LINES
     assert len(texts) <= MOST_FILES
+
+
+def test_no_two_test_files_have_one_name() -> None:
+    names = [path.name for path in Path(__file__).parent.rglob("test_*.py")]
+    assert len(names) == len(set(names))  # pytest takes the second for the first, and reads neither

@@ -78,6 +78,10 @@ def export_form(
         raise UsageError(f"{out}: is the folder of {target}; choose another --out")
     if form.single and chosen.weights == "none":
         raise UsageError(f"{target}: without weights there is nothing to put into a single file")
+    if form.dialect:
+        from onnxlens.export.dialects.lookup import dialect_named
+
+        dialect_named(form.dialect)  # refuse a wrong one before any work
     with staged(folder) as stage:
         place = None if form.single else stage
         with OpenedTarget(target, chosen, progress, folder=place) as it:

@@ -13,7 +13,7 @@ from onnxlens.errors import GraphError
 from onnxlens.specs.record import record
 
 Way = Literal["exact", "shared", "unattributed"]
-"""All nodes of a record lie in one module; in several, which share its figures; it leads to no node."""
+"""The nodes that a record names or that have a part of it lie in one module; in several; it leads to none."""
 
 Trail = Literal["node", "tensor", "module", "aligned", "none"]
 """What led a record to its nodes: a node's name, a tensor's, a module's path, its neighbors and shapes."""

@@ -51,20 +51,27 @@ def main(folder: Path) -> None:
             continue
         given = dict(zip(names, map(np.asarray, inputs), strict=True))
         wanted = dict(zip(made, map(np.asarray, outputs), strict=True))
-        for suffix, model in models(test.model):
+        for suffix, model in models(test.model, test.name):
             kept = {value.name: wanted[value.name] for value in model.graph.output}
             write(folder / f"{test.name}.given{suffix}", model, given, kept, ())
             if len(names) > 1:
                 write(folder / f"{test.name}.constant{suffix}", model, given, kept, tuple(names[1:]))
 
 
-def models(model: Any) -> list[tuple[str, Any]]:
-    """The test's, and if it asks for optional outputs one with the first output alone, as in networks."""
+def models(model: Any, name: str) -> list[tuple[str, Any]]:
+    """The test's; if it asks for optional outputs one with the first alone, as in networks.
+
+    And a Reshape as torch exports it, with allowzero, which matters only for sizes of 0.
+    """
     (node,) = model.graph.node
     versions = {each.domain: each.version for each in model.opset_import}
     outputs = onnx.defs.get_schema(node.op_type, versions[node.domain], node.domain).outputs
     optional = onnx.defs.OpSchema.FormalParameterOption.Optional
     found = [("", model)]
+    if node.op_type == "Reshape" and not node.attribute and "zero" not in name:
+        allowing = onnx.ModelProto.FromString(model.SerializeToString())
+        allowing.graph.node[0].attribute.append(helper.make_attribute("allowzero", 1))
+        found.append((".allowzero", allowing))
     if len(node.output) > 1 and len(outputs) > 1 and all(each.option == optional for each in outputs[1:]):
         alone = onnx.ModelProto.FromString(model.SerializeToString())
         first = alone.graph.node[0].output[0]

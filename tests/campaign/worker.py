@@ -55,7 +55,8 @@ class Worker:
     def __init__(self, folder: Path) -> None:
         """Load all that a command line may load; a child then loads nothing."""
         for module in pkgutil.walk_packages(onnxlens.__path__, "onnxlens."):
-            importlib.import_module(module.name)
+            if ".workers." not in module.name:  # they run in the Python of another tool
+                importlib.import_module(module.name)
         _add_to_catalog()
         self.seeds = read(folder)
         gc.collect()

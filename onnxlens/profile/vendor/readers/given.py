@@ -23,6 +23,9 @@ MOST_BYTES = 512 * 2**20
 HEAD_CHARACTERS = 2**16
 """How much of a file the readers look at to recognize it."""
 
+OF_WORKERS = frozenset({"request.json", "result.json"})
+"""What stands beside a tool's own files in a folder that ``compile --keep`` kept."""
+
 MARKS = ((codecs.BOM_UTF16_LE, "utf-16"), (codecs.BOM_UTF16_BE, "utf-16"), (codecs.BOM_UTF8, "utf-8-sig"))
 """How a text file may start that is not plain UTF-8: a shell of Windows redirects a log as UTF-16."""
 
@@ -83,7 +86,8 @@ class Given:
         """The file, or those directly in the folder, by name."""
         if not self.path.is_dir():
             return (self.path,)
-        return tuple(sorted(each for each in self.path.iterdir() if each.is_file()))
+        files = (each for each in self.path.iterdir() if each.name not in OF_WORKERS)
+        return tuple(sorted(each for each in files if each.is_file()))
 
     def all_named(self, pattern: str) -> tuple[Path, ...]:
         """The files whose name ends so: a regular expression."""

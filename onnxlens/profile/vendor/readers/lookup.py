@@ -103,9 +103,13 @@ def _named(tool: str) -> Reader:
 
 
 def _recognized(given: Given) -> Reader:
-    """The only reader that takes the report for its own; one for any table comes last."""
+    """The only reader that takes it, or a file in the folder, for its own; one for any table is last."""
     known = readers()
-    found = [reader for reader in known.values() if not reader.general and reader.recognizes(given)]
+    own = [reader for reader in known.values() if not reader.general]
+    found = [reader for reader in own if reader.recognizes(given)]
+    if not found and given.path.is_dir():
+        files = [Given(path) for path in given.files]
+        found = [reader for reader in own if any(map(reader.recognizes, files))]
     found = found or [reader for reader in known.values() if reader.general and reader.recognizes(given)]
     if len(found) == 1:
         return found[0]

@@ -125,15 +125,15 @@ def _untraced(given: Given, path: Path) -> LayerReport:
     texts, operations = given.lines(path), _meaning(given, path)
     records = tuple(
         LayerRecord(
-            f"{match['op']}_{at}",
-            match["op"],
-            operations[at].tensors,
-            "cpu" if match["op"] == "GenericCpu" else "npu",
-            inputs=operations[at].inputs,
-            outputs=operations[at].outputs,
+            f"{found.op}_{at}",
+            found.op,
+            found.tensors,
+            "cpu" if found.op == "GenericCpu" else "npu",
+            inputs=found.inputs,
+            outputs=found.outputs,
         )
-        for at, text in enumerate(texts, 1)
-        if at in operations and (match := OPERATION.search(text)) and match["op"] not in MOVES
+        for at, found in operations.items()
+        if f'"tpu.{found.op}"(' in texts[at - 1] and found.op not in MOVES
     )
     chip = CHIP.search(given.text(path))
     note = "which unit runs each operation, and no cycles: tpu-mlir traces none for this chip"

@@ -6,7 +6,9 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
+import onnx
 import pytest
+from onnx import TensorProto, helper
 
 import onnxlens
 from onnxlens.api.compile import _Source
@@ -95,6 +97,21 @@ def test_what_is_refused_is_told_by_the_nodes_of_the_graph(compiled: Callable[..
     reason = "InvalidOperationException: no tiling for the operator Softmax"
     assert report.refused == dict.fromkeys(softmax, reason)
     assert report.notes == (f"as a whole: {reason}",)
+
+
+def test_an_operator_without_a_form_is_refused_before_the_tool_is_asked(tmp_path: Path) -> None:
+    ends = [helper.make_tensor_value_info(name, TensorProto.FLOAT, (3, 3)) for name in "xy"]
+    nodes = [
+        helper.make_node("Det", ["x"], ["d"], name="how large"),
+        helper.make_node("Mul", ["x", "d"], ["y"], name="scaled"),
+    ]
+    graph = helper.make_graph(nodes, "g", ends[:1], ends[1:])
+    path = tmp_path / "det.onnx"
+    onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=10), path)
+    with onnxlens.OpenedTarget(path) as it:
+        request = CompileRequest(_Source(it), "", Path("/no/such/python"), tmp_path, 60, silent)
+        report = COMPILER.compile(request)
+    assert (report.records, report.refused) == ((), {"how large": "nncase takes no Det"})
 
 
 @pytest.mark.vendor

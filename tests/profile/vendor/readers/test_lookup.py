@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -14,6 +15,7 @@ from onnxlens import readers
 from onnxlens.errors import UsageError
 from onnxlens.profile.vendor.readers import lookup
 from onnxlens.profile.vendor.readers.given import Given
+from onnxlens.profile.vendor.readers.lookup import read_report
 from onnxlens.specs.layers import LayerRecord, LayerReport
 from tests.profile.vendor.readers.recorded import DATA, report_of
 
@@ -298,3 +300,10 @@ def test_json_with_a_control_character(tmp_path: Path) -> None:
     layers.write_text('{"Layers": [{"Name": "k", "Metadata": "[ONNX Layer: a]\x1f[ONNX Layer: b]"}]}')
     profile.write_text(json.dumps([{"count": 1}, {"name": "k", "averageMs": 1}]))
     assert readers.read_report(profile, names=layers).records[0].sources == ("a", "b")
+
+
+def test_a_folder_that_compile_kept_is_its_tools_report(tmp_path: Path) -> None:
+    kept = shutil.copy(DATA / "qnn" / "unet-input_blocks.1.csv", tmp_path / "profile.csv")
+    (tmp_path / "result.json").write_text('{"status": "done"}')
+    (tmp_path / "model.onnx").write_bytes(b"\x08\x0a\x00")
+    assert read_report(tmp_path) == read_report(tmp_path, "qnn") == read_report(Path(kept))
