@@ -8,8 +8,8 @@ from pathlib import Path
 from onnxlens import render_graph
 from onnxlens.specs.progress import Progress, silent
 from reference_report.vendors.networks import NETWORKS, Network
-from reference_report.vendors.recording import record_network
-from reference_report.vendors.records import Recorded, recorded, reports_of, unpacked
+from reference_report.vendors.recording import GRAPH, record_network, unpacked
+from reference_report.vendors.records import Recorded, recorded, reports_of
 from reference_report.vendors.tables import exact_table, module_table, remarks, tool_table
 
 FOLDER = "vendors"
@@ -106,9 +106,8 @@ def write_vendor_pictures(folder: Path, progress: Progress = silent) -> None:
     Raises:
         ToolError: Graphviz is missing.
     """
-    network = next(each for each in NETWORKS if each.name == PICTURED)
     reports = {report.label: report for report in reports_of(folder / PICTURED)}
-    with unpacked(folder / PICTURED, network) as path:
+    with unpacked(folder / PICTURED / GRAPH) as path:
         for label in PICTURES:
             progress(f"drawing {label}", 0, 0)
             out = folder / f"{PICTURED}-{label}.svg"

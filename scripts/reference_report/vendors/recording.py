@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import gzip
 import json
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import replace
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -15,18 +15,18 @@ from onnx.external_data_helper import set_external_data, uses_external_data
 from onnxlens.api.compile import compile_graph, list_compilers
 from onnxlens.api.layers import SCHEMA
 from onnxlens.api.opened import opened
-from onnxlens.reports.tables.tools import HEADLINES
 from onnxlens.specs.codec import to_plain
 from onnxlens.specs.compiled import CompileAsk
-from onnxlens.specs.layers import LayerRecord, LayerReport
+from onnxlens.specs.layers import LayerReport
 from onnxlens.specs.progress import Progress, silent
 from reference_report.vendors.networks import CHIPS, Network
 
-GRAPH = "graph.onnx.gz"
+PACKED = ".gz"
+GRAPH = "graph.onnx" + PACKED
 """The file that was compiled, without its weights."""
 
 LARGEST = 100_000
-"""Characters of a record."""
+"""Characters of a record that is not packed."""
 
 SMALL = 1024
 """Bytes of constants that stay in the file: shapes and scales."""
@@ -62,15 +62,15 @@ def write_graph(path: Path, out: Path) -> None:
 
 
 def write_record(report: LayerReport, graph: str, folder: Path) -> None:
-    """A report as ``read_layers`` takes it, a line for each layer, without what is empty.
-
-    Of a large one only what the tables show is kept.
-    """
-    text = _text(report, graph)
-    if len(text) > LARGEST:
-        text = _text(replace(report, records=tuple(_shortened(report.records))), graph)
+    """A report as ``read_layers`` takes it, a line for each layer, without what is empty; packed if large."""
     folder.mkdir(parents=True, exist_ok=True)
-    (folder / f"{report.label}.json").write_text(text, encoding="utf-8")
+    for old in folder.glob(f"{report.label}.json*"):
+        old.unlink()
+    text, path = _text(report, graph), folder / f"{report.label}.json"
+    if len(text) > LARGEST:
+        path.with_name(path.name + PACKED).write_bytes(gzip.compress(text.encode(), mtime=0))
+    else:
+        path.write_text(text, encoding="utf-8")
 
 
 def _text(report: LayerReport, graph: str) -> str:
@@ -78,14 +78,6 @@ def _text(report: LayerReport, graph: str) -> str:
     records = ",\n".join(_line(record) for record in plain.pop("records"))
     head = _line({"schema": SCHEMA, "graph": graph, "report": _filled(plain)})[:-2]
     return f'{head}, "records": [\n{records}\n]}}}}\n'
-
-
-def _shortened(records: Sequence[LayerRecord]) -> Iterator[LayerRecord]:
-    """Without the sizes of inputs and without the parts of cycles, which lead nowhere."""
-    kept = next(name for name in HEADLINES if any(name in record.figures for record in records))
-    for record in records:
-        figures = {name: value for name, value in record.figures.items() if name in (kept, "macs")}
-        yield replace(record, inputs=(), figures=figures)
 
 
 def _line(entries: Mapping[str, object]) -> str:
@@ -96,6 +88,13 @@ def _filled(entries: Mapping[str, object]) -> dict[str, object]:
     return {name: value for name, value in entries.items() if value not in ("", [], {})}
 
 
-def written(folder: Path) -> Iterable[Path]:
-    """The records of a folder, by their names."""
-    return sorted(folder.glob("*.json"))
+@contextmanager
+def unpacked(path: Path) -> Iterator[Path]:
+    """The file, or what is packed in it, for a while."""
+    if path.suffix != PACKED:
+        yield path
+        return
+    with TemporaryDirectory(prefix="onnxlens-") as made:
+        out = Path(made) / path.stem
+        out.write_bytes(gzip.decompress(path.read_bytes()))
+        yield out

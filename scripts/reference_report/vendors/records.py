@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import gzip
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from types import MappingProxyType
 
 from onnxlens.api.hardware import with_bounds
@@ -16,7 +13,7 @@ from onnxlens.api.opened import opened
 from onnxlens.specs.layers import LayerReport
 from onnxlens.specs.ledger import Ledger
 from reference_report.vendors.networks import Network
-from reference_report.vendors.recording import GRAPH, written
+from reference_report.vendors.recording import GRAPH, unpacked
 
 OURS: Mapping[str, tuple[str, str]] = MappingProxyType(
     {
@@ -43,25 +40,20 @@ class Recorded:
     failed: Sequence[LayerReport]
 
 
-@contextmanager
-def unpacked(folder: Path, network: Network) -> Iterator[Path]:
-    """The file that was compiled, without its weights."""
-    with TemporaryDirectory(prefix="onnxlens-") as made:
-        path = Path(made) / f"{network.name}.onnx"
-        path.write_bytes(gzip.decompress((folder / GRAPH).read_bytes()))
-        yield path
-
-
 def reports_of(folder: Path) -> Sequence[LayerReport]:
     """What the tools reported, in the order of their names."""
-    return [read_layers(path) for path in written(folder)]
+    found = []
+    for path in sorted(folder.glob("*.json*")):
+        with unpacked(path) as file:
+            found.append(read_layers(file))
+    return found
 
 
 def recorded(folder: Path, network: Network) -> Recorded:
     """The counts of a network, our bounds, and its records."""
     reports = reports_of(folder)
     usable = [report for report in reports if report.records or report.refused]
-    with unpacked(folder, network) as path, opened(path) as it:
+    with unpacked(folder / GRAPH) as path, opened(path) as it:
         counted = it.ledger
         bounds = [
             with_bounds(it, counted, *OURS[report.label]).bounds for report in usable if report.label in OURS

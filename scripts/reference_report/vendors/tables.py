@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from types import MappingProxyType
@@ -11,10 +10,11 @@ from typing import Any
 
 from onnxlens.reports.numbers import TOOL_COSTS, share, short_count
 from onnxlens.reports.tables.led import led_parts, led_records
+from onnxlens.reports.tables.module_names import module_name
 from onnxlens.reports.tables.query import Asked, Query
-from onnxlens.reports.tables.render import Column, render_table
+from onnxlens.reports.tables.render import Column, first_of, render_table
 from onnxlens.reports.tables.rows import Rows, rows_of, selected
-from onnxlens.reports.tables.tools import headline
+from onnxlens.reports.tables.tools import headline, shortened
 from onnxlens.specs.layers import WAYS, LayerReport, ToolCosts
 from onnxlens.specs.roofline import ChipBounds
 from reference_report.vendors.records import OURS, Recorded
@@ -32,10 +32,13 @@ SHOWN: Mapping[str, tuple[str, str]] = MappingProxyType(
 )
 """By the label of a report what its column is called, and what is in it."""
 
+LONGEST = 120
+"""Characters of a reason."""
+
 GOAL = 0.97
 """The part of a report that should lead to nodes."""
 
-NOTHING = "-"
+NOTHING, INDENT = "-", "&nbsp;" * 2
 
 
 @dataclass(frozen=True)
@@ -96,18 +99,15 @@ def module_table(found: Recorded) -> str:
     """A row for each module: short figures, as Markdown."""
     query = Query(Asked(depth=found.network.depth))
     rows = rows_of(found.ledger, query)
+    name = module_name(found.ledger.modules, found.ledger.graph, nested=True)
     columns: list[Column[Any]] = [
-        Column("module", lambda row: f"{'&nbsp;' * 2 * row.whole.depth}`{_name(found, row)}`"),
+        Column("module", lambda row: f"{INDENT * row.whole.depth}`{name(row.whole).strip()}`"),
         _short(rows, "macs", "MACs"),
     ]
     for tool in tools_of(found):
         if tool.costs and tool.metric:
             columns += _columns_of(rows, tool)
     return render_table(list(selected(rows, query).rows), columns, "md") + "\n"
-
-
-def _name(found: Recorded, row: Any) -> str:
-    return row.whole.path or found.ledger.graph
 
 
 def _short(rows: Rows, name: str, title: str) -> Column[Any]:
@@ -172,7 +172,7 @@ def _of_parts(way: str, tool: Tool) -> str:
 
 def _whole(tool: Tool) -> str:
     if not tool.metric:
-        return "refused" if tool.report.refused else "failed"
+        return "all refused" if tool.report.refused else "no result"
     parts = led_parts(tool.costs)[tool.metric] if tool.costs else {}
     return f"{TOOL_COSTS[tool.metric].short(sum(parts.values()))} ({SHOWN[tool.report.label][1]})"
 
@@ -200,18 +200,19 @@ TOOL_COLUMNS: Sequence[Column[Tool]] = (
 
 def remarks(found: Recorded) -> Sequence[str]:
     """What each tool refuses and why, what it failed at, and what its report says of itself."""
-    lines = []
-    for tool in tools_of(found):
-        notes = [note for note in tool.report.notes if note]
-        refused = list(_refusals(tool)) if tool.costs else []
-        text = "; ".join((*refused, *notes))
-        if text:
-            lines.append(f"- **{tool.title}**: {text}")
-    return lines
+    texts = {
+        tool.title: [*_refusals(found, tool), *filter(None, tool.report.notes)] for tool in tools_of(found)
+    }
+    return [f"- **{title}**: {'; '.join(said)}" for title, said in texts.items() if said]
 
 
-def _refusals(tool: Tool) -> Sequence[str]:
-    """Reasons with how many nodes have them, the most frequent first."""
-    times = Counter(tool.report.refused.values())
-    shown: Callable[[str], str] = str.strip
-    return [f"refuses {count} x {shown(reason)}" for reason, count in times.most_common()]
+def _refusals(found: Recorded, tool: Tool) -> Iterator[str]:
+    """Each reason, with the modules that have it."""
+    modules: dict[str, list[str]] = {}
+    for node, reason in (tool.costs.refused if tool.costs else {}).items():
+        modules.setdefault(shortened(reason, LONGEST), []).append(found.ledger.nodes[node].module_path)
+    for reason in map(partial(shortened, most=LONGEST), tool.report.refused.values()):
+        modules.setdefault(reason, [])
+    for reason, paths in modules.items():
+        where = first_of([f"`{path}`" for path in dict.fromkeys(paths)], 3)
+        yield f"**refuses** {reason}{f' in {where}' if where else ''}"
