@@ -93,7 +93,7 @@ def compile_graph(
         for run in runs:
             done = run.done(source, folder, ask.timeout_s, it.progress)
             try:
-                ledger = with_layers(it, ledger, *([done.report] if done.report else []))
+                ledger = with_layers(it, ledger, *([done.report] if done.report else []), doubted=False)
             except UsageError as error:  # nothing that it says is of a node
                 done = replace(done, report=None, failure=str(error))
             compilations.append(done)
@@ -156,10 +156,6 @@ class _Source:
         self._it = it
 
     @property
-    def name(self) -> str:
-        return str(self._it.target)
-
-    @property
     def graph(self) -> Graph:
         return self._it.graph
 
@@ -176,10 +172,10 @@ class _Source:
         found = run(self._it.session("cpu", UNOPTIMIZED), self.inputs)
         return dict(pair for name, value in found.items() for pair in arrays_in(name, value))
 
-    def one_file(self, folder: Path, producer: str = "") -> Path:
+    def one_file(self, folder: Path) -> Path:
         from onnxlens.profile.subgraph.one_file import write_one_file
 
-        return write_one_file(self._it.runnable_path, self.graph, folder / "model.onnx", producer)
+        return write_one_file(self._it.runnable_path, self.graph, folder / "model.onnx")
 
     def traced(self, path: Path) -> Mapping[str, str]:
         from onnxlens.api.traced import write_traced

@@ -102,13 +102,14 @@ def layers_from(text: str) -> LayerReport:
     return read_layers(path, tool, called=name)
 
 
-def with_layers(opened: OpenedTarget, ledger: Ledger, *reports: LayerReport) -> Ledger:
+def with_layers(opened: OpenedTarget, ledger: Ledger, *reports: LayerReport, doubted: bool = True) -> Ledger:
     """The ledger with the figures of other tools' reports, as columns METRIC@LABEL.
 
     Args:
         opened: what the ledger is of.
         ledger: its costs.
         reports: such as ``read_layers`` returns.
+        doubted: warn of a report that looks like another model's; not where the tool was given this one.
 
     Raises:
         UsageError: nothing of a report leads to a node, or two are called the same.
@@ -128,7 +129,8 @@ def with_layers(opened: OpenedTarget, ledger: Ledger, *reports: LayerReport) -> 
         labels.append(report.label)
     tools = tuple(_costs(opened, ledger, report) for report in reports)
     notes = [note for costs in tools for note in led_notes(ledger, costs)]
-    found = [doubt for costs in tools for doubt in (*doubts(ledger, costs), *_sizes(opened.graph, costs))]
+    doubtful = tools if doubted else ()
+    found = [doubt for costs in doubtful for doubt in (*doubts(ledger, costs), *_sizes(opened.graph, costs))]
     notes += [WARNING + doubt for doubt in found]
     return replace(ledger, tools=(*ledger.tools, *tools), notes=(*ledger.notes, *notes))
 

@@ -131,14 +131,12 @@ class ToolCosts:
     Attributes:
         matches: of every record of ``report``, in its order.
         figures: by metric and node; the sum over the nodes and the unattributed records is the report's.
-        split: the nodes whose figures are a part of a record that several modules share.
         placement, refused: by node, where the tool says it.
     """
 
     report: LayerReport
     matches: tuple[LayerMatch, ...]
     figures: Mapping[str, Mapping[int, int | float]]
-    split: frozenset[int] = frozenset()
     placement: Mapping[int, str] = field(default_factory=dict)
     refused: Mapping[int, str] = field(default_factory=dict)
 

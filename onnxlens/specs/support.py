@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal, get_args
 
@@ -112,7 +112,7 @@ class SupportReport:
         largest: the most MACs that can run in one piece, connected or not; None where nothing is accepted.
         modules: in the order of the ledger.
         left_out: most MACs first.
-        off: by node of the graph, the MACs that are off the accelerator; nodes that are accepted have none.
+        verdicts: by node of the graph.
     """
 
     graph: str
@@ -129,7 +129,6 @@ class SupportReport:
     modules: tuple[ModuleSupport, ...]
     left_out: tuple[LeftOut, ...]
     verdicts: Mapping[str, Verdict]
-    notes: Sequence[str] = ()
 
     @property
     def boundary_bytes(self) -> int:

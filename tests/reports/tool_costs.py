@@ -34,7 +34,6 @@ def costs(**changes: object) -> ToolCosts:
             "error": {CONV: 0.25, EXP: 0.25},
             "time_s": {GEMM: 0.5},
         },
-        frozenset({CONV, EXP}),
         {CONV: "npu", EXP: "npu", GEMM: "cpu"},
         {SORT: "no Sort"},
     )

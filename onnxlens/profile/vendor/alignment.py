@@ -168,7 +168,7 @@ def _leads(places: Places, first: int, last: int) -> bool:
     return False
 
 
-def beside(
+def with_inserted(
     places: Places,
     records: Sequence[LayerRecord],
     operators: Sequence[Operators],

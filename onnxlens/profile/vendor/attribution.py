@@ -7,11 +7,11 @@ what a tool fused into a layer (``chains``). docs/vendors.md describes all three
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from math import fsum
 
 from onnxlens.profile.graph.graph import Graph
-from onnxlens.profile.vendor.alignment import aligned, beside
+from onnxlens.profile.vendor.alignment import aligned, with_inserted
 from onnxlens.profile.vendor.chains import with_chains
 from onnxlens.profile.vendor.finding import Finder, Led
 from onnxlens.profile.vendor.names import Naming, naming_of
@@ -44,14 +44,13 @@ def attribute(
     turns = range(len(graph.nodes)) if naming.order == "execution" else places.from_outputs
     led = aligned(places, records, operators, led, order=computing, turns=turns, own_names=naming.own_names)
     led = with_chains(places, records, operators, led, computing=computing, fused_zero=naming.fused_zero)
-    led = beside(places, records, operators, led, naming)
+    led = with_inserted(places, records, operators, led, naming)
     weigh = _Weights(costs, bounds_s)
     matches = tuple(_match(graph, record, each, weigh) for record, each in zip(records, led, strict=True))
     return ToolCosts(
         report,
         matches,
         _figures(records, led, weigh),
-        frozenset(_split(matches, led, weigh)),
         _placement(records, led, computing),
         {node: why for name, why in report.refused.items() for node in finder.name(name).nodes},
     )
@@ -133,13 +132,6 @@ def split(figure: int | float, weights: Mapping[int, int | float], turn: int = 0
     for node in sorted(counts, key=lambda each: (-(figure * counts[each] % total), place[each]))[:left]:
         parts[node] += 1
     return dict(parts)
-
-
-def _split(matches: Sequence[LayerMatch], led: Sequence[Led], weigh: _Weights) -> Iterator[int]:
-    """The nodes with a part of the figures of a record of several modules."""
-    for match, each in zip(matches, led, strict=True):
-        if match.way == "shared" and match.record.figures:
-            yield from (node for node, weight in weigh.of(each).items() if weight)
 
 
 def _placement(

@@ -114,7 +114,27 @@ def doubts(ledger: Ledger, costs: ToolCosts) -> Sequence[str]:
             f"the layers of {label} have {low:.3g} times the MACs of {ledger.graph}: is the "
             "report of another picture size or batch?"
         ]
+    silent = _silent_share(ledger, costs)
+    if costs.matches and silent > 0.5:
+        return [
+            f"{label} says nothing of {share(silent, 1)} of the MACs of {ledger.graph}: is the report whole, "
+            "and of this model?"
+        ]
+    told = [match for match in costs.matches if match.record.figures]
+    nowhere = sum(match.way == "unattributed" for match in told)
+    if 2 * nowhere > len(told):
+        return [
+            f"{nowhere} of {len(told)} layers of {label} lead to no node of {ledger.graph}, though "
+            "most of it does: is the report of another model whose nodes have the same names?"
+        ]
     return []
+
+
+def _silent_share(ledger: Ledger, costs: ToolCosts) -> float:
+    """Which part of the MACs is of nodes that no record leads to and that the tool does not refuse."""
+    told = {node for match in costs.matches for node in match.nodes} | costs.refused.keys()
+    whole = sum(node.macs for node in ledger.nodes)
+    return sum(node.macs for at, node in enumerate(ledger.nodes) if at not in told) / whole if whole else 0.0
 
 
 def _macs_ratio(ledger: Ledger, match: LayerMatch) -> float:

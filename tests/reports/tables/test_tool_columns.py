@@ -159,6 +159,21 @@ def test_a_report_of_another_model_or_size_is_doubted() -> None:
     assert "have 4 times the MACs of net: is the report of another picture" in doubts(ledger(), larger)[0]
 
 
+def test_a_report_of_another_model_with_equal_names_is_doubted() -> None:
+    """Exporters call nodes alike: all cycles lead back, but the model has other products or the report."""
+    small = LayerMatch(replace(HEAD, figures={"cycles": 80}), "exact", "node", 1, (GEMM,))
+    few = replace(costs(), matches=(small,), refused={})
+    assert led_share(few) == 1 and ledger().nodes[CONV].macs > ledger().nodes[GEMM].macs
+    assert "of the MACs of net: is the report whole, and of this model?" in doubts(ledger(), few)[0]
+    assert doubts(ledger(), replace(few, refused={CONV: "no Conv"})) == []
+    lost = LayerMatch(replace(PAIR, figures={"cycles": 1}), "unattributed", "none", 0, ())
+    many = replace(few, matches=(replace(small, nodes=(CONV, GEMM)), lost, lost))
+    assert doubts(ledger(), many)[0].startswith(
+        "2 of 3 layers of ethos-u-u55-256 lead to no node of net, those"
+    )
+    assert doubts(ledger(), replace(many, matches=many.matches[:2])) == []
+
+
 def eight() -> Ledger:
     """Reports of eight tools with long names."""
     tools = [

@@ -91,8 +91,8 @@ def _compile(request: CompileRequest) -> LayerReport:
         write_arrays(folder / "inputs.npz", source.inputs)
     worker = WORKERS / "ethos_u.py"
     outcome = run_worker(request.python, worker, asked, folder, request.timeout_s)
-    result = result_of(outcome, "ethos-u")
-    report = read_report(folder / result["files"]["table"], "ethos-u", chip=request.chip)
+    result = result_of(outcome)
+    report = read_report(folder / result["report"], "ethos-u", chip=request.chip)
     made = [f"of {request.given.name}"] if request.given else result["notes"]
     how = ", ".join((chosen["accelerator"], chosen["system"], chosen["memory"]))
     records = with_own_names(source.graph, report.records)

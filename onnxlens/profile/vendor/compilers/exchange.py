@@ -9,7 +9,8 @@ from typing import Any
 import numpy as np
 
 from onnxlens.errors import ToolError
-from onnxlens.profile.vendor.compilers.child import Outcome
+from onnxlens.profile.vendor.compilers.child import WORKERS, Outcome, run_worker
+from onnxlens.profile.vendor.compilers.lookup import Run
 
 SHOWN = 3
 """How many outputs a note names."""
@@ -35,18 +36,28 @@ def read_arrays(path: Path, names: Sequence[str]) -> dict[str, np.ndarray]:
         return {name: held[str(index)] for index, name in enumerate(names)}
 
 
-def result_of(outcome: Outcome, tool: str) -> Mapping[str, Any]:
+def result_of(outcome: Outcome) -> Mapping[str, Any]:
     """The worker's result.
 
     Raises:
-        ToolError: it crashed, or the tool refuses the graph as a whole.
+        ToolError: it crashed.
     """
     if outcome.crashed:
         raise ToolError(outcome.crashed)
-    if outcome.result.get("status") != "done":
-        refused = outcome.result.get("refused") or [{"reason": "it does not say why"}]
-        raise ToolError(f"{tool} refuses the graph: {refused[0]['reason']}")
     return outcome.result
+
+
+def ran(run: Run, compiler: str, **asked: object) -> tuple[Mapping[str, Any], Mapping[str, np.ndarray]]:
+    """The result of a compiler's worker that runs a model, and the outputs."""
+    folder = run.model.parent
+    request = {
+        "model": run.model.name,
+        "inputs": write_arrays(folder / "inputs.npz", run.inputs),
+        "outputs": list(run.outputs),
+        **asked,
+    }
+    outcome = run_worker(run.python, WORKERS / f"{compiler}.py", request, folder, run.timeout_s)
+    return result_of(outcome), read_arrays(folder / "outputs.npz", run.outputs)
 
 
 def error_note(got: Mapping[str, np.ndarray], expected: Mapping[str, np.ndarray]) -> str:

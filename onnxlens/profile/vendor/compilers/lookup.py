@@ -91,10 +91,6 @@ class Source(Protocol):
     """What a compiler may ask of the graph; each part is made when it is first asked for."""
 
     @property
-    def name(self) -> str:
-        """What the target names, as the user gave it."""
-
-    @property
     def graph(self) -> Graph:
         """The graph whose nodes the figures are for."""
 
@@ -106,7 +102,7 @@ class Source(Protocol):
     def outputs(self) -> Mapping[str, np.ndarray]:
         """What ONNX Runtime makes of them, without optimizations."""
 
-    def one_file(self, folder: Path, producer: str = "") -> Path:
+    def one_file(self, folder: Path) -> Path:
         """The graph as one file at its sizes, with its weights inside and a name for every node.
 
         Raises:
@@ -145,6 +141,13 @@ class CompileRequest:
     timeout_s: float
     progress: Progress
     given: Path | None = None
+
+    def profiled(self) -> Run:
+        """The graph as one file to run, with a profile of it."""
+        source, path = self.source, self.source.one_file(self.folder)
+        return Run(
+            self.python, path, source.inputs, list(source.outputs), self.chip, self.timeout_s, profile=True
+        )
 
 
 @dataclass(frozen=True, slots=True)

@@ -59,7 +59,7 @@ class OneFileCompiler:
         asked = {"model": source.one_file(folder).name, "chip": chip, "dtype": dtype, "inputs": names}
         worker = WORKERS / f"{self.name.replace('-', '_')}.py"
         outcome = run_worker(request.python, worker, asked, folder, request.timeout_s)
-        result = result_of(outcome, self.name)
+        result = result_of(outcome)
         report = read_report(folder / result["report"], self.name, chip=request.chip)
         how = f"{chip}, {dtype}{', calibrated by one sample' if dtype == INT8 else ''}"
         return replace(report, version=result["version"], notes=(*report.notes, how))

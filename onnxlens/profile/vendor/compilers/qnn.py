@@ -13,8 +13,8 @@ from typing import Any
 
 import numpy as np
 
-from onnxlens.profile.vendor.compilers.child import LOG, WORKERS, run_worker
-from onnxlens.profile.vendor.compilers.exchange import error_note, read_arrays, result_of, write_arrays
+from onnxlens.profile.vendor.compilers.child import LOG
+from onnxlens.profile.vendor.compilers.exchange import error_note, ran
 from onnxlens.profile.vendor.compilers.lookup import Compiler, CompileRequest, Run, find_packages
 from onnxlens.profile.vendor.readers.lookup import read_report
 from onnxlens.specs.layers import LayerRecord, LayerReport
@@ -45,17 +45,8 @@ FALLBACK = "QNN leaves it to ONNX Runtime's CPU provider"
 
 
 def _compile(request: CompileRequest) -> LayerReport:
-    source, folder = request.source, request.folder
-    run = Run(
-        request.python,
-        source.one_file(folder),
-        source.inputs,
-        list(source.outputs),
-        request.chip,
-        request.timeout_s,
-        profile=True,
-    )
-    result, got = _ran(run)
+    folder = request.folder
+    result, got = _ran(request.profiled())
     why = reasons((folder / LOG).read_text("utf-8", "replace"))
     has_int8 = request.chip.endswith(INT8)
     inserted = INSERTED if has_int8 else ()
@@ -63,7 +54,7 @@ def _compile(request: CompileRequest) -> LayerReport:
     npu = [each for each in placed if each["npu"]]
     report = read_report(folder / "profile.csv", "qnn") if npu else LayerReport("qnn", ())
     share = f"{len(npu)} of {len(placed)} nodes run on the NPU, after ONNX Runtime's own fusions"
-    notes = (share, error_note(got, source.outputs), *((FUSED,) if npu else ()))
+    notes = (share, error_note(got, request.source.outputs), *((FUSED,) if npu else ()))
     if has_int8:
         notes = (*notes, QUANTIZED)
     return replace(
@@ -87,20 +78,10 @@ def reasons(log: str) -> dict[str, str]:
 
 def _ran(run: Run) -> tuple[Mapping[str, Any], Mapping[str, np.ndarray]]:
     """The worker's result, and the outputs."""
-    folder = run.model.parent
     chip, _, precision = run.chip.partition("@")
     arch, soc = CHIPS[chip]
-    asked = {
-        "model": run.model.name,
-        "inputs": write_arrays(folder / "inputs.npz", run.inputs),
-        "outputs": list(run.outputs),
-        "htp_arch": arch,
-        "soc_model": soc,
-        "profile": run.profile,
-        "is_int8": precision == INT8,
-    }
-    result = result_of(run_worker(run.python, WORKERS / "qnn.py", asked, folder, run.timeout_s), "QNN")
-    return result, read_arrays(folder / "outputs.npz", run.outputs)
+    own = {"htp_arch": arch, "soc_model": soc, "profile": run.profile, "is_int8": precision == INT8}
+    return ran(run, "qnn", **own)
 
 
 def _left_over(placed: Iterable[Mapping[str, Any]]) -> Iterable[LayerRecord]:

@@ -15,13 +15,12 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from decimal import Decimal
 from math import prod
 from pathlib import Path
 
 from onnxlens.profile.vendor.readers.given import Given, Row
 from onnxlens.profile.vendor.readers.reader import Reader
-from onnxlens.profile.vendor.readers.values import known, number, refuse, shape_of, shown
+from onnxlens.profile.vendor.readers.values import cosine_distance, known, refuse, shape_of, shown
 from onnxlens.specs.layers import LayerRecord, LayerReport
 
 TOOL = "k230"
@@ -31,6 +30,9 @@ GROUPS = ("Name", "Mac", "FLOPs", "OnChipMemTraffic", "OffChipMemTraffic", "OffC
 TENSORS = ("name", "cosine_error")
 
 CONVOLUTION, PRODUCT = "B,OC,IC,OH,OW,KH,KW", ",,N,K,,,K,M"
+
+DEPTHWISE = "GNNEPdp0DW"
+"""Its sizes have one output channel in the place of all, and its input ones filled up: no output is known."""
 
 Shape = tuple[int, ...]
 
@@ -113,13 +115,14 @@ def _group(row: Row, tiles: Mapping[str, Path], given: Given) -> LayerRecord:
         "off_chip_bytes": row.whole("OffChipMemTraffic") + row.whole("OffChipMemLWTraffic"),
         "weight_bytes": row.whole("OffChipMemLWTraffic"),
     }
+    outputs = tuple(kernel.output for kernel in kernels)
     return LayerRecord(
         name,
         " + ".join(kernel.name for kernel in kernels),
         placement="npu",
         figures=known(figures),
         inputs=tuple(kernel.weight for kernel in kernels if kernel.weight),
-        outputs=tuple(kernel.output for kernel in kernels),
+        outputs=() if any(kernel.name == DEPTHWISE for kernel in kernels) else outputs,
     )
 
 
@@ -158,8 +161,7 @@ def _tensor(row: Row) -> LayerRecord:
     cosine = row["cosine_error"]
     if cosine == "NaN":  # of a tensor of zeros
         return LayerRecord(row["name"], "", (row["name"],))
-    number(cosine, f"{row.place}, column 'cosine_error'")
-    distance = max(0.0, float(1 - Decimal(cosine)))
+    distance = cosine_distance(cosine, f"{row.place}, column 'cosine_error'")
     return LayerRecord(row["name"], "", (row["name"],), "", {"cosine_distance": distance})
 
 

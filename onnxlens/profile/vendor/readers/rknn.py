@@ -11,11 +11,19 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from decimal import Decimal
 
 from onnxlens.profile.vendor.readers.given import Given
 from onnxlens.profile.vendor.readers.reader import Reader
-from onnxlens.profile.vendor.readers.values import known, number, refuse, seconds, shape_of, shown, whole
+from onnxlens.profile.vendor.readers.values import (
+    cosine_distance,
+    known,
+    number,
+    refuse,
+    seconds,
+    shape_of,
+    shown,
+    whole,
+)
 from onnxlens.specs.layers import LayerRecord, LayerReport
 
 TOOL = "rknn"
@@ -117,13 +125,9 @@ def _accuracies(lines: Sequence[str], path: str) -> Iterator[LayerRecord]:
         if match is None:
             continue
         tensor, cosine = match["tensor"], match["cosine"]
-        figures = {} if cosine is None else {"cosine_distance": _distance(cosine, f"{path}, line {at + 1}")}
+        where = f"{path}, line {at + 1}"
+        figures = {} if cosine is None else {"cosine_distance": cosine_distance(cosine, where)}
         yield LayerRecord(tensor, match["type"], (tensor,), "", figures)
-
-
-def _distance(cosine: str, where: str) -> float:
-    number(cosine, where)
-    return max(0.0, float(1 - Decimal(cosine)))
 
 
 READERS = (

@@ -112,7 +112,7 @@ def _read(given: Given) -> LayerReport:
 
 def _beside(given: Given) -> Path | None:
     """The final MLIR in the folder, else ``tensor_location.json``, which has no shapes."""
-    finals = given.all_named(r"_final\.mlir") if given.path.is_dir() else ()
+    finals = given.all_named(FINAL) if given.path.is_dir() else ()
     if len(finals) > 1:
         names = ", ".join(path.name for path in finals[:3])
         refuse(given.path, f"it has several final MLIR files ({names})", "give the one that the trace is of")

@@ -73,6 +73,12 @@ def no_number(where: object, value: object) -> NoReturn:
     refuse(where, f"expected a number that is not negative, found {shown(str(value))}")
 
 
+def cosine_distance(cosine: str, where: str) -> float:
+    """How much less than 1 a cosine is."""
+    number(cosine, where)
+    return max(0.0, float(1 - Decimal(cosine)))
+
+
 def shape_of(text: str) -> tuple[int, ...]:
     """The sizes that a text names, ``1x3x8x8`` or ``(1,3,8,8)``; none where it names none."""
     return tuple(int(size) for size in re.findall(r"\d+", text))

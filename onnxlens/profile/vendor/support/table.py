@@ -12,6 +12,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date
 from difflib import get_close_matches
+from functools import cache
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -26,6 +27,15 @@ TABLES = Path(__file__).parent / "tables"
 KEYS = ("title", "tool", "version", "date", "how", "tests", "types", "ranks", "opsets", "operators")
 RULE_KEYS = ("opsets", "types", "ranks", "constant", "limits")
 CASE_KEYS = ("types", "rank", "constant", "outputs", "attributes", "test", "reason", *SUPPORTS[:4])
+
+SHORT = {
+    "kernel": "kernel_shape",
+    "stride": "strides",
+    "dilation": "dilations",
+    "pad": "pads",
+    "groups": "group",
+}
+"""Names of attributes that limits may have too."""
 
 LIMIT = re.compile(r"\s*(\w+)\s*(<=|>=|==|!=|<|>)\s*(\S.*?)\s*")
 
@@ -74,7 +84,6 @@ class Case:
         attributes: what is known of them, see ``traits``.
         results: how many runs came to what.
         reason: of the first that was not accepted.
-        test: the name of the first.
     """
 
     types: tuple[str, ...]
@@ -84,7 +93,6 @@ class Case:
     attributes: Mapping[str, Any] = field(hash=False)
     results: Mapping[str, int] = field(hash=False)
     reason: str = ""
-    test: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,6 +138,18 @@ def load_table(name: str | Path) -> SupportTable:
     return _Reading(path).table(given)
 
 
+def _schemas(name: str) -> Sequence[Any]:
+    """The versions of an operator of ONNX's own; none of another domain's, whose attributes are not known."""
+    return [schema for schema in _all_schemas() if schema.name == name and not schema.domain]
+
+
+@cache
+def _all_schemas() -> Sequence[Any]:
+    import onnx
+
+    return onnx.defs.get_all_schemas_with_history()
+
+
 class _Reading:
     """Reads one file; a fault names the file and the key."""
 
@@ -145,6 +165,7 @@ class _Reading:
         rules: dict[str, tuple[Rule, ...]] = {}
         cases: dict[str, tuple[Case, ...]] = {}
         for name, content in operators.items():
+            self._operator(name)
             if isinstance(content, dict) and "cases" in content:
                 self._known(content, ("cases",), name)
                 cases[name] = tuple(self._case(each, name) for each in content["cases"])
@@ -173,13 +194,30 @@ class _Reading:
             if each not in DTYPE_BITS:
                 self._refuse(f"{name}.types", f"{each!r} is no type; they are {', '.join(DTYPE_BITS)}")
         limits = tuple(self._limit(each, name) for each in self._list(asked, "limits", name))
+        constant = self._numbers(asked, "constant", name)
+        if schemas := _schemas(name):
+            known = {attribute for schema in schemas for attribute in schema.attributes}
+            for limit in limits:
+                if SHORT.get(limit.attribute, limit.attribute) not in known:
+                    near = ", ".join(sorted(known)) or "none"
+                    self._refuse(f"{name}.limits", f"{limit.text!r}: its attributes are {near}")
+            most = max(schema.max_input for schema in schemas)
+            if not all(0 <= at < most for at in constant):
+                self._refuse(f"{name}.constant", f"{list(constant)}; its inputs are 0 to {most - 1}")
         return Rule(
             (opsets[0], opsets[1]) if opsets else None,
             frozenset(types),
             frozenset(self._numbers(asked, "ranks", name)),
-            self._numbers(asked, "constant", name),
+            constant,
             limits,
         )
+
+    def _operator(self, name: str) -> None:
+        """Refuse a name without a domain that no operator of ONNX has: no node would ever be of it."""
+        if "." not in name and not _schemas(name):
+            near = get_close_matches(name, {schema.name for schema in _all_schemas()}, n=1)
+            hint = f"did you mean {near[0]!r}?" if near else "with its domain before it if that is another's"
+            self._refuse("operators", f"ONNX has no {name!r}; {hint}")
 
     def _limit(self, text: Any, name: str) -> Limit:
         match = LIMIT.fullmatch(text) if isinstance(text, str) else None
@@ -209,7 +247,6 @@ class _Reading:
             self._is(given.get("attributes", {}), dict, f"{name}.attributes", "a table"),
             results,
             str(given.get("reason", "")),
-            str(given.get("test", "")),
         )
 
     def _list(self, given: Mapping[str, Any], key: str, name: str) -> Sequence[Any]:

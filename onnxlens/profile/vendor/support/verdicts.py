@@ -9,22 +9,13 @@ from functools import cache
 from typing import Any
 
 from onnxlens.profile.graph.node_view import NodeView, ValueView
-from onnxlens.profile.vendor.support.table import Case, Limit, Rule, SupportTable
+from onnxlens.profile.vendor.support.table import SHORT, Case, Limit, Rule, SupportTable
 from onnxlens.specs.support import Support, Verdict
 
 SIGNS: Mapping[str, Callable[[Any, Any], bool]] = {
     "<=": operator.le, ">=": operator.ge, "==": operator.eq, "!=": operator.ne, "<": operator.lt,
     ">": operator.gt,
 }  # fmt: skip
-
-SHORT = {
-    "kernel": "kernel_shape",
-    "stride": "strides",
-    "dilation": "dilations",
-    "pad": "pads",
-    "groups": "group",
-}
-"""Names of attributes that limits may have too."""
 
 UNSAID: Mapping[str, Any] = {"strides": 1, "dilations": 1, "pads": 0, "output_padding": 0, "group": 1,
                              "auto_pad": "NOTSET"}  # fmt: skip

@@ -99,9 +99,9 @@ def asked(monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
         seen.update(request)
         (folder / "vela").mkdir()
         shutil.copy(TABLE, folder / "vela")
-        result = {"version": "5.2.0", "files": {"table": f"vela/{TABLE.name}"}, "notes": ["int8 by one"]}
+        result = {"version": "5.2.0", "report": f"vela/{TABLE.name}", "notes": ["int8 by one"]}
         (folder / "log.txt").write_text(LOG)
-        return Outcome(folder / "log.txt", {"status": "done", **result})
+        return Outcome(folder / "log.txt", result)
 
     monkeypatch.setattr(ethos_u, "run_worker", run_worker)
     return seen

@@ -36,7 +36,7 @@ if request["dump"]:
         sys.exit("Unhandled exception. \\n   at Nncase.Passes.DumpTraceInfoPass.RunCoreAsync()")
 if request["simulate"]:
     np.savez("outputs.npz", **{{"0": np.zeros((1, 36, 4), np.float32)}})
-Path("result.json").write_text(json.dumps({{"status": "done", "version": "2.11.0", "notes": ["as it is"]}}))
+Path("result.json").write_text(json.dumps({{"version": "2.11.0", "notes": ["as it is"]}}))
 """
 
 RECORDED = Path(__file__).parents[3] / "data" / "vendor" / "k230-tiny"

@@ -21,7 +21,7 @@ class File:
 
     inputs = {"a/b": np.zeros(2, np.float32), "c": np.ones(1, np.int64)}
 
-    def one_file(self, folder: Path, producer: str = "") -> Path:
+    def one_file(self, folder: Path) -> Path:
         return folder / "model.onnx"
 
 
@@ -45,7 +45,7 @@ def test_a_chip_computes_in_halves_unless_it_cannot_or_must_not(
     def run_worker(python: Path, worker: Path, request: Any, folder: Path, timeout_s: float) -> Outcome:
         assert worker.is_file()
         asked.update(request)
-        return Outcome(folder / "log.txt", {"status": "done", "version": "1.2", "report": "log.txt"})
+        return Outcome(folder / "log.txt", {"version": "1.2", "report": "log.txt"})
 
     def read_report(path: Path, tool: str, chip: str) -> LayerReport:
         read.append(path)

@@ -338,3 +338,18 @@ def test_onnxruntime_runs(events: list[Any], times: dict[str, int], note: str, t
 def test_onnxruntime_without_a_run(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match=r"no event model_run: no run of a model; close the session"):
         read_report(written(tmp_path, "profile.json", [kernel("a", 5, 90)]))
+
+
+def test_a_group_with_a_depthwise_kernel_has_no_sizes(tmp_path: Path) -> None:
+    """nncase writes it with one output channel, so that its size would be that of no node."""
+    head = "Name, Mac, FLOPs, OnChipMemTraffic, OffChipMemTraffic, OffChipMemLWTraffic"
+    written(tmp_path, "mac.csv", f"{head}\nTile_0, 5050368, 5050368, 9, 8, 7\n")
+    sizes = "B,OC,IC,OH,OW,KH,KW"
+    point, depthwise = (
+        f"GNNEConv2D\n{sizes}\n1,144,24,32,32,1,1\n",
+        f"GNNEPdp0DW\n{sizes}\n1,1,160,16,16,3,3\n",
+    )
+    written(tmp_path, "Tile_0.csv", point)
+    assert read_report(tmp_path).records[0].outputs == ((1, 144, 32, 32),)
+    written(tmp_path, "Tile_0.csv", point + depthwise)
+    assert read_report(tmp_path).records[0].outputs == ()

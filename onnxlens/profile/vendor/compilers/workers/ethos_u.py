@@ -83,9 +83,8 @@ def _main(request: dict[str, Any]) -> dict[str, Any]:
     table = _compiled(Path(given) if given else _quantized(_converted(request)), request)
     made_by = ", ".join(f"{name} {version(name)}" for name in ("litert-torch", "ai-edge-quantizer"))
     return {
-        "status": "done",
         "version": version("ethos-u-vela"),
-        "files": {"table": str(table)},
+        "report": str(table),
         "notes": [f"int8 by {made_by}, calibrated by one sample"],
     }
 

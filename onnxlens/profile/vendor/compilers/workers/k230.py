@@ -38,17 +38,15 @@ def _main(request: dict[str, Any]) -> dict[str, Any]:
     compiler.import_onnx(Path(request["model"]).read_bytes(), nncase.ImportOptions())
     with np.load("inputs.npz") as held:
         inputs = [held[str(index)] for index in range(len(request["inputs"]))]
-    if request["quantize"]:
-        ptq = nncase.PTQTensorOptions()
-        ptq.quant_type, ptq.w_quant_type = request["quantize"], request["quantize"]
-        ptq.calibrate_method, ptq.samples_count = "NoClip", 1
-        ptq.dump_quant_error = request["dump"]
-        ptq.set_tensor_data([[each] for each in inputs])
-        compiler.use_ptq(ptq)
+    ptq = nncase.PTQTensorOptions()
+    ptq.quant_type, ptq.w_quant_type = "uint8", "uint8"
+    ptq.calibrate_method, ptq.samples_count = "NoClip", 1
+    ptq.dump_quant_error = request["dump"]
+    ptq.set_tensor_data([[each] for each in inputs])
+    compiler.use_ptq(ptq)
     print("stage: compile", file=sys.stderr, flush=True)
     compiler.compile()
     code = compiler.gencode_tobytes()
-    files = {"dump": "dump"}
     if request["simulate"]:
         print("stage: simulate", file=sys.stderr, flush=True)
         simulator = nncase.Simulator()
@@ -58,12 +56,8 @@ def _main(request: dict[str, Any]) -> dict[str, Any]:
         simulator.run()
         outputs = [simulator.get_output_tensor(index).to_numpy() for index in range(simulator.outputs_size)]
         np.savez("outputs.npz", **{str(index): array for index, array in enumerate(outputs)})
-        files["outputs"] = "outputs.npz"
     return {
-        "status": "done",
         "version": version("nncase"),
-        "files": files,
-        "refused": [],
         "notes": [f"its program takes {len(code):,} bytes"],
     }
 

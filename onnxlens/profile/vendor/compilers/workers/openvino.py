@@ -34,10 +34,7 @@ def _main(request: dict[str, Any]) -> dict[str, Any]:
     Path("counters.json").write_text(json.dumps(_counters(compiled, runs), indent=1), encoding="utf-8")
     threads = compiled.get_property("INFERENCE_NUM_THREADS")
     return {
-        "status": "done",
         "version": ov.__version__.partition("-")[0],
-        "files": {"counters": "counters.json", "outputs": "outputs.npz"},
-        "refused": [],
         "notes": [
             f"times: medians of {request['runs']} runs on {core.get_property('CPU', 'FULL_DEVICE_NAME')}, "
             f"{threads} threads, in float32, with its counters on"

@@ -63,7 +63,7 @@ def _main(request: dict[str, Any]) -> dict[str, Any]:
         for graph in session.get_provider_graph_assignment_info()
         for node in graph.get_nodes()
     ]
-    return {"status": "done", "version": qnn.__version__, "placed": placed, "notes": []}
+    return {"version": qnn.__version__, "placed": placed}
 
 
 if __name__ == "__main__":

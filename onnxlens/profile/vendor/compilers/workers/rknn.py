@@ -54,7 +54,7 @@ def _main(request: dict[str, Any]) -> dict[str, Any]:
     from rknn.api import RKNN
 
     _compile(RKNN(verbose=True), request)
-    return {"status": "done", "version": version("rknn-toolkit2"), "report": "log.txt"}
+    return {"version": version("rknn-toolkit2"), "report": "log.txt"}
 
 
 if __name__ == "__main__":

@@ -31,7 +31,7 @@ def _main(request: dict[str, Any]) -> dict[str, Any]:
                     _join(Path(folder, "run", report), reports / report, number)
         except Exception as error:  # of whatever kind, it is one layer's
             refused.append({"name": name, "reason": f"{type(error).__name__}: {error}"})
-    return {"status": "done", "version": version("scalesim"), "refused": refused}
+    return {"version": version("scalesim"), "refused": refused}
 
 
 def _simulated(folder: Path, configuration: str) -> None:

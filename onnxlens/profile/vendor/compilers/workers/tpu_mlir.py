@@ -86,7 +86,7 @@ def _main(request: dict[str, Any]) -> dict[str, Any]:
     spec = find_spec("tpu_mlir")
     assert spec is not None and spec.origin is not None
     _compile(request, _environment(Path(spec.origin).parent))
-    return {"status": "done", "version": version("tpu-mlir"), "report": "."}
+    return {"version": version("tpu-mlir"), "report": "."}
 
 
 if __name__ == "__main__":

@@ -36,7 +36,7 @@ def _main(request: dict[str, Any]) -> dict[str, Any]:
                 report.rename(reports / report.name)
         except Exception as error:  # of whatever kind, it is one layer's
             refused.append({"name": layer["name"], "reason": f"{type(error).__name__}: {error}"})
-    return {"status": "done", "version": version("zigzag-dse"), "refused": refused}
+    return {"version": version("zigzag-dse"), "refused": refused}
 
 
 if __name__ == "__main__":
