@@ -35,6 +35,9 @@ SHOWN: Mapping[str, tuple[str, str]] = MappingProxyType(
 LONGEST = 120
 """Characters of a reason."""
 
+TOLD = 0.01
+"""The part at no node that is told by names."""
+
 GOAL = 0.97
 """The part of a report that should lead to nodes."""
 
@@ -204,6 +207,14 @@ def remarks(found: Recorded) -> Sequence[str]:
         tool.title: [*_refusals(found, tool), *filter(None, tool.report.notes)] for tool in tools_of(found)
     }
     return [f"- **{title}**: {'; '.join(said)}" for title, said in texts.items() if said]
+
+
+def _lost(found: Recorded, tool: Tool) -> Iterator[str]:
+    """The largest layers that lead to no node, where these are more than a hundredth."""
+    if (tool.nowhere or 0) > TOLD:
+        head = f"{tool.report.label}: "
+        lines = (note.removeprefix(head) for note in found.ledger.notes if note.startswith(head))
+        yield from (f"**{line}**" for line in lines if line.startswith("lead to no node"))
 
 
 def _refusals(found: Recorded, tool: Tool) -> Iterator[str]:
