@@ -10,6 +10,9 @@ from onnxlens.cli.progress import shown
 from onnxlens.errors import OnnxlensError
 from reference_report.pipeline_costs import write_pipeline
 from reference_report.report import write_figures, write_peer_tables, write_pictures, write_tables
+from reference_report.vendors.networks import NETWORKS
+from reference_report.vendors.page import FOLDER as VENDORS
+from reference_report.vendors.page import write_page, write_vendors
 
 FOLDER = Path(__file__).parents[2] / "reports"
 
@@ -29,6 +32,12 @@ def main() -> int:
     parser.add_argument(
         "--onnx-tool", action="store_true", help="have onnx-tool read every graph (7 GB of memory)"
     )
+    parser.add_argument(
+        "--vendors",
+        nargs="*",
+        choices=[network.name for network in NETWORKS],
+        help="compile these networks, or all, with the tools that are there, and draw the pictures",
+    )
     chosen = parser.parse_args()
     try:
         with shown("reports") as report:
@@ -40,7 +49,10 @@ def main() -> int:
                 write_pipeline(FOLDER, report)
             if chosen.pictures:
                 write_pictures(FOLDER, report)
+            if chosen.vendors is not None:
+                write_vendors(FOLDER / VENDORS, chosen.vendors, report)
             report("counting", 0, 0)
+            write_page(FOLDER / VENDORS)
             write_tables(FOLDER, FOLDER)
     except OnnxlensError as error:
         print(f"reference_report: {error}", file=sys.stderr)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from onnxlens.reports.numbers import TOOL_COSTS, counted, share
@@ -107,7 +107,7 @@ def doubts(ledger: Ledger, costs: ToolCosts) -> Sequence[str]:
             f"only {share(part, 1)} of {label} leads back to {ledger.graph}: is the report of another model, "
             "or of a file whose nodes have other names?"
         ]
-    ratios = sorted(ratio for match in costs.matches if (ratio := _macs_ratio(ledger, match)))
+    ratios = sorted(_macs_ratios(ledger, costs))
     low, high = (ratios[(len(ratios) - 1) // 2], ratios[len(ratios) // 2]) if ratios else (1.0, 1.0)
     if low >= OTHER_SIZE or high <= 1 / OTHER_SIZE:
         return [
@@ -137,9 +137,15 @@ def _silent_share(ledger: Ledger, costs: ToolCosts) -> float:
     return sum(node.macs for at, node in enumerate(ledger.nodes) if at not in told) / whole if whole else 0.0
 
 
-def _macs_ratio(ledger: Ledger, match: LayerMatch) -> float:
-    ours = sum(ledger.nodes[node].macs for node in match.nodes)
-    return match.record.figures.get("macs", 0) / ours if ours else 0.0
+def _macs_ratios(ledger: Ledger, costs: ToolCosts) -> Iterator[float]:
+    """Of the nodes of each layer; several layers of the same nodes, such as heads, are one."""
+    theirs: Counter[tuple[int, ...]] = Counter()
+    for match in costs.matches:
+        theirs[match.nodes] += match.record.figures.get("macs", 0)
+    for nodes, macs in theirs.items():
+        ours = sum(ledger.nodes[node].macs for node in nodes)
+        if macs and ours:
+            yield macs / ours
 
 
 def led_documents(ledger: Ledger) -> dict[str, Any]:

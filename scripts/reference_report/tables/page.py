@@ -22,12 +22,14 @@ quoted; ours are counted from the exported graphs, float32, without weights, exa
 conventions](../docs/counting.md): MACs are multiply-accumulates of matrix work, FLOPs quoted as true are 2
 x MACs alone, params count each weight once.
 
-`bash scripts/reference_report.sh` makes this folder again; `--figures` draws the figures, `--pictures` the
-data flow of every graph, `--pipeline` schedules and trains a step and draws the plots, and `--onnx-tool` has
-onnx-tool 1.0.1 read every graph, with seeded weights at opset 18. The tables are there as CSV too, with every
-digit: [annotators](annotators.csv), [ControlNet and SD](control.csv), [sizes](sizes.csv), the bill with
-[canny](bill-canny.csv) and [openpose](bill-openpose.csv), [overlap](overlap.csv), [training
-modes](training.csv), [a training step](training-step.csv), [scenarios](scenarios.csv), [graphs](graphs.csv).
+`bash scripts/reference_report.sh` makes this folder again; `--figures` draws the figures, `--pictures`
+the data flow of every graph, `--pipeline` schedules and trains a step and draws the plots, and
+`--onnx-tool` has onnx-tool 1.0.1 read every graph, with seeded weights at opset 18. [What the chips' own
+compilers say](vendors/README.md), module by module, has a page of its own, made by `--vendors`. The
+tables are there as CSV too, with every digit: [annotators](annotators.csv), [ControlNet and
+SD](control.csv), [sizes](sizes.csv), the bill with [canny](bill-canny.csv) and
+[openpose](bill-openpose.csv), [overlap](overlap.csv), [training modes](training.csv), [a training
+step](training-step.csv), [scenarios](scenarios.csv), [graphs](graphs.csv).
 """
 
 ABOUT_FIGURES = """\

@@ -157,6 +157,9 @@ def test_a_report_of_another_model_or_size_is_doubted() -> None:
     four = replace(HEAD, figures={"macs": 4 * 655_360})
     larger = ToolCosts(costs().report, (LayerMatch(four, "exact", "node", 1, (GEMM,)),), {})
     assert "have 4 times the MACs of net: is the report of another picture" in doubts(ledger(), larger)[0]
+    heads = replace(HEAD, figures={"macs": 655_360 // 4})
+    whole = replace(larger, matches=4 * (LayerMatch(heads, "exact", "node", 1, (GEMM,)),))
+    assert not any("times the MACs" in doubt for doubt in doubts(ledger(), whole))
 
 
 def test_a_report_of_another_model_with_equal_names_is_doubted() -> None:
