@@ -168,6 +168,39 @@ def _leads(places: Places, first: int, last: int) -> bool:
     return False
 
 
+def with_misnamed(
+    places: Places,
+    records: Sequence[LayerRecord],
+    operators: Sequence[Operators],
+    led: Sequence[Led],
+    computing: Sequence[int],
+) -> list[Led]:
+    """Lead a product that is named after others to the only node before them that has its MACs.
+
+    A converter may name a layer after what reads it: a convolution after the pooling behind it. The names of
+    another layer's nodes are then left to that.
+    """
+    found, costs = list(led), places.costs
+    named = Counter(node for index in computing for node in led[index].nodes)
+    made = {
+        node
+        for index in computing
+        for node in led[index].nodes
+        if (ours := operators[index]) is None or places.is_a(node, ours)
+    }
+    for index in computing:
+        macs, ours, nodes = records[index].figures.get("macs"), operators[index] or (), led[index].nodes
+        if not macs or not nodes or any(costs[node].macs or places.is_a(node, ours) for node in nodes):
+            continue
+        equal = (node for node, cost in enumerate(costs) if cost.macs == macs and node not in made)
+        able = [node for node in equal if places.is_a(node, ours) and _leads(places, node, max(nodes))]
+        if len(able) == 1:
+            made.add(able[0])
+            own = (node for node in nodes if named[node] == 1)
+            found[index] = Led(tuple(sorted((able[0], *own))), "aligned", BY_MACS)
+    return found
+
+
 def with_inserted(
     places: Places,
     records: Sequence[LayerRecord],

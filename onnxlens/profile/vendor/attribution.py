@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from math import fsum
 
 from onnxlens.profile.graph.graph import Graph
-from onnxlens.profile.vendor.alignment import aligned, with_inserted
+from onnxlens.profile.vendor.alignment import aligned, with_inserted, with_misnamed
 from onnxlens.profile.vendor.chains import with_chains
 from onnxlens.profile.vendor.finding import Finder, Led
 from onnxlens.profile.vendor.names import Naming, naming_of
@@ -43,6 +43,7 @@ def attribute(
     computing = [index for index, record in enumerate(records) if _computes(record, led[index], naming)]
     turns = range(len(graph.nodes)) if naming.order == "execution" else places.from_outputs
     led = aligned(places, records, operators, led, order=computing, turns=turns, own_names=naming.own_names)
+    led = with_misnamed(places, records, operators, led, computing)
     led = with_chains(places, records, operators, led, computing=computing, fused_zero=naming.fused_zero)
     led = with_inserted(places, records, operators, led, naming)
     weigh = _Weights(costs, bounds_s)

@@ -46,10 +46,13 @@ vendors' own estimates, tpu-mlir's those of its cycle model, instruction by inst
 its column is bytes to and from the K230's memory. The HTP's cycles are what its simulator costs on a PC and
 say nothing of the chip's time. OpenVINO's times are measured, on the processor that its remark names.
 
-**What the ratios tell.** Three of the RK3588's is its number of cores: the toolkit's cycles are of one.
-Under one on the Ethos-U is a layer that waits for its weights, which Vela compresses and our bound reads
-whole. Large ratios at modules of few MACs are layers for which the array is too wide or that wait for
-memory: the `projection` of HED has one output channel.
+**What the ratios tell.** Three on the RK3588 is likely its number of cores: our bound is of all three, the
+toolkit's cycles seem to be of one. Under one on the Ethos-U is likely a layer that waits for its weights,
+which Vela compresses and our bound reads whole. Large ratios at modules of few MACs are layers for which the
+array is too wide or that wait for memory: the `projection` of HED has one output channel.
+
+ResNet-18 is counted at opset 17, at which tpu-mlir takes it; OpenVINO, QNN and rknn-toolkit2 were given
+opset 18. OpenVINO's times were taken beside other work.
 
 In the tables of tools, *one module* is the part of the figures whose layers lie in one module, *several*
 that of layers which modules share (a convolution with the ReLU behind it; the convolution then has all of

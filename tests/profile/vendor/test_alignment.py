@@ -177,3 +177,28 @@ def test_a_longest_common_subsequence(seed: int) -> None:
 
 def test_nothing_is_equal_to_what_has_no_key() -> None:
     assert common([None, "a", None], [None, "a"]) == [(1, 1)]
+
+
+def test_a_product_that_is_named_after_what_reads_it_is_led_by_its_macs(tmp_path: Path) -> None:
+    """1 x 3 x 8 x 8 by a kernel of 4 x 3 x 3 x 3, padded: 4 x 64 x 27 = 6,912 MACs.
+
+    As litert-torch names them: the convolution after the pooling, the change of layout after the convolution.
+    """
+    nodes = [
+        op("Conv", "x w0", "c", "conv", pads=[1, 1, 1, 1]),
+        op("Relu", "c", "r", "relu"),
+        op("MaxPool", "r", "p", "pool", kernel_shape=[2, 2], strides=[2, 2]),
+    ]
+    weights = [weight("w0", 4, 3, 3, 3)]
+    graph = load_graph(save(tmp_path, nodes, [value("x", (1, 3, 8, 8))], [value("p", None)], weights))
+    found = led(
+        graph,
+        "ethos-u",
+        LayerRecord("conv;1", "Transpose", ("conv",), "npu", {"cycles": 1}),
+        LayerRecord("pool;1", "Conv2D", ("pool",), "npu", {"cycles": 10, "macs": 6912}),
+        LayerRecord("pool;2", "MaxPool", ("pool",), "npu", {"cycles": 100, "macs": 64}),
+    )
+    assert found.figures["cycles"] == {0: 11, 2: 100}
+    assert [match.trail == "aligned" for match in found.matches] == [False, True, False]
+    other = LayerRecord("pool;1", "Conv2D", ("pool",), "npu", {"cycles": 10, "macs": 6911})
+    assert led(graph, "ethos-u", other).figures["cycles"] == {2: 10}, "of other MACs: what the name says"
