@@ -189,15 +189,16 @@ def with_misnamed(
         if (ours := operators[index]) is None or places.is_a(node, ours)
     }
     for index in computing:
-        macs, ours, nodes = records[index].figures.get("macs"), operators[index] or (), led[index].nodes
-        if not macs or not nodes or any(costs[node].macs or places.is_a(node, ours) for node in nodes):
+        macs, nodes = records[index].figures.get("macs"), led[index].nodes
+        own = operators[index] or frozenset()
+        if not macs or not nodes or any(costs[node].macs or places.is_a(node, own) for node in nodes):
             continue
         equal = (node for node, cost in enumerate(costs) if cost.macs == macs and node not in made)
-        able = [node for node in equal if places.is_a(node, ours) and _leads(places, node, max(nodes))]
+        able = [node for node in equal if places.is_a(node, own) and _leads(places, node, max(nodes))]
         if len(able) == 1:
             made.add(able[0])
-            own = (node for node in nodes if named[node] == 1)
-            found[index] = Led(tuple(sorted((able[0], *own))), "aligned", BY_MACS)
+            kept = (node for node in nodes if named[node] == 1)
+            found[index] = Led(tuple(sorted((able[0], *kept))), "aligned", BY_MACS)
     return found
 
 

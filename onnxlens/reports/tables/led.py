@@ -139,9 +139,9 @@ def _silent_share(ledger: Ledger, costs: ToolCosts) -> float:
 
 def _macs_ratios(ledger: Ledger, costs: ToolCosts) -> Iterator[float]:
     """Of the nodes of each layer; several layers of the same nodes, such as heads, are one."""
-    theirs: Counter[tuple[int, ...]] = Counter()
+    theirs: dict[tuple[int, ...], int | float] = {}
     for match in costs.matches:
-        theirs[match.nodes] += match.record.figures.get("macs", 0)
+        theirs[match.nodes] = theirs.get(match.nodes, 0) + match.record.figures.get("macs", 0)
     for nodes, macs in theirs.items():
         ours = sum(ledger.nodes[node].macs for node in nodes)
         if macs and ours:
