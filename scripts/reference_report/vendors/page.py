@@ -6,9 +6,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 from onnxlens import render_graph
+from onnxlens.api.opened import opened
 from onnxlens.specs.progress import Progress, silent
 from reference_report.vendors.networks import NETWORKS, Network
-from reference_report.vendors.recording import GRAPH, record_network, unpacked
+from reference_report.vendors.recording import record_network
 from reference_report.vendors.records import Recorded, recorded, reports_of
 from reference_report.vendors.tables import exact_table, module_table, remarks, tool_table
 
@@ -110,11 +111,12 @@ def write_vendor_pictures(folder: Path, progress: Progress = silent) -> None:
         ToolError: Graphviz is missing.
     """
     reports = {report.label: report for report in reports_of(folder / PICTURED)}
-    with unpacked(folder / PICTURED / GRAPH) as path:
+    settings = next(network for network in NETWORKS if network.name == PICTURED).settings("none")
+    with opened(PICTURED, settings, progress) as it:
         for label in PICTURES:
             progress(f"drawing {label}", 0, 0)
             out = folder / f"{PICTURED}-{label}.svg"
-            render_graph(path, out, PICTURE_DEPTH, layers=[reports[label]], color=f"cycles@{label}")
+            render_graph(it, out, PICTURE_DEPTH, layers=[reports[label]], color=f"cycles@{label}")
 
 
 def write_vendors(folder: Path, names: Sequence[str], progress: Progress = silent) -> None:
