@@ -53,7 +53,7 @@ FORBIDDEN_OUTSIDE: Mapping[str, frozenset[str]] = {
 LOOSE = {"__init__.py", "__main__.py", "errors.py", "py.typed"}
 """The files that may be at the package's top level; all others are in a folder named for their purpose."""
 
-MOST_LINES, MOST_FILES = 75_000, 520
+MOST_LINES, MOST_FILES = 72_500, 488
 """The package as a whole. These numbers only go down; docs/decisions has the reason where one went up."""
 
 
