@@ -111,7 +111,12 @@ def recorded(network: Network, trained: Collection[str], unit_classes: Collectio
         UsageError: the network does not run in training mode.
     """
     module = network.module
-    with FakeTensorMode(allow_non_fake_inputs=True), network.lent(fake_of), _training(module):
+    with (
+        FakeTensorMode(allow_non_fake_inputs=True),
+        network.lent(fake_of),
+        _training(module),
+        _collecting_what_is_new(),
+    ):
         for slot in slots(module):
             if slot.kind == "parameter" and slot.name in trained:
                 slot.tensor.requires_grad_(True)
@@ -129,6 +134,16 @@ def recorded(network: Network, trained: Collection[str], unit_classes: Collectio
         del outputs
         recorder.settle()
     return recorder.recording
+
+
+@contextmanager
+def _collecting_what_is_new() -> Iterator[None]:
+    """Let Python's collector look at what is made meanwhile alone: PyTorch itself is large."""
+    gc.freeze()
+    try:
+        yield
+    finally:
+        gc.unfreeze()
 
 
 @contextmanager
