@@ -48,6 +48,7 @@ class Operation:
         nodes: the numbers that its nodes in autograd's graph can have.
         gradient_macs: of its inputs' gradients, and of its weights'.
         needless: of what it keeps, memory that no gradient reads.
+        reruns: how often a checkpointed call runs it again: once for each that it is in.
     """
 
     name: str
@@ -57,6 +58,7 @@ class Operation:
     macs: int = 0
     gradient_macs: tuple[int, int] = (0, 0)
     needless: frozenset[Storage] = frozenset()
+    reruns: int = 0
     is_known: bool = True
 
 
@@ -172,7 +174,8 @@ class _Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
         self._unit_classes = unit_classes
         self._open: list[str] = []
         self._unit: int | None = None
-        self._unit_level: int | None = None
+        self._depth = 0
+        self._unit_levels: list[int] = []
         self._nodes = _next_node()
         self._roots: list[Any] = []
         self._packed: list[ref[Kept]] = []
@@ -221,19 +224,24 @@ class _Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
 
     @contextmanager
     def _in_unit(self, given: Any) -> Iterator[None]:
-        """A checkpointed call; one inside another is a part of it."""
-        is_outer = self._unit is None
-        if is_outer:
-            self._open_unit(given)
+        """A checkpointed call."""
+        self._open_unit(given)
         try:
             yield
         finally:
-            if is_outer:
-                self._unit = None
+            self._close_unit()
 
     def _open_unit(self, given: Any) -> None:
-        self._unit = len(self.recording.units)
-        self.recording.units.append((self._path, self._storages(given)))
+        """One inside another is a part of it, that runs again once more."""
+        if not self._depth:
+            self._unit = len(self.recording.units)
+            self.recording.units.append((self._path, self._storages(given)))
+        self._depth += 1
+
+    def _close_unit(self) -> None:
+        self._depth -= 1
+        if not self._depth:
+            self._unit = None
 
     @property
     def _path(self) -> str:
@@ -243,13 +251,13 @@ class _Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
         self._open.append(self._paths.get(module, self._path))
 
     def _enter_unit(self, module: nn.Module, args: Any, kwargs: Any) -> None:
-        if self._unit is None:
-            self._unit_level = len(self._open)
-            self._open_unit((args, kwargs))
+        self._unit_levels.append(len(self._open))
+        self._open_unit((args, kwargs))
 
     def _leave(self, module: nn.Module, args: Any, result: Any) -> None:
-        if self._unit_level == len(self._open):
-            self._unit = self._unit_level = None
+        if self._unit_levels and self._unit_levels[-1] == len(self._open):
+            self._unit_levels.pop()
+            self._close_unit()
         self._open.pop()
 
     def _pack(self, tensor: torch.Tensor) -> Kept:
@@ -266,10 +274,10 @@ class _Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
         waiting, seen = [*self._roots], set(self._roots)
         while waiting:
             node = waiting.pop()
-            is_copy = node.name() == "CopySlices"
-            recording.passed.add(node._sequence_nr() - is_copy)
+            name: str = node.name()
+            recording.passed.add(node._sequence_nr() - (name == "CopySlices"))
             if isinstance(node, BackwardCFunction):
-                recording.functions[node.name().removesuffix("Backward")] += 1
+                recording.functions[name.removesuffix("Backward")] += 1
             if (leaf := getattr(node, "variable", None)) is not None:
                 leaves.append(leaf)
             found = {each for each, _ in node.next_functions if each is not None} - seen
@@ -307,7 +315,7 @@ class _Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
             return
         name = f"{func._schema.name.partition('::')[2]}.{func._overloadname}"
         results = [each for each in tree_leaves(result) if isinstance(each, torch.Tensor)]
-        found = Operation(name, self._path, self._unit, nodes)
+        found = Operation(name, self._path, self._unit, nodes, reruns=self._depth)
         found.is_known = is_known(func) or not (
             any(map(_has_gradients, given)) and any(map(_has_gradients, results))
         )
@@ -365,7 +373,7 @@ class _Reentrant:
 
 def _next_node() -> int:
     """The number that autograd's next node gets."""
-    return torch.autograd._get_sequence_nr()
+    return torch._C._autograd._get_sequence_nr()
 
 
 def _has_gradients(tensor: torch.Tensor) -> bool:

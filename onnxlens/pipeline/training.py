@@ -192,7 +192,7 @@ def _own_costs(
     for each in step.recording.operations:
         own[each.module]["macs"] += each.macs
         if each.unit in step.units:
-            own[each.module]["recomputed_macs"] += each.macs
+            own[each.module]["recomputed_macs"] += each.macs * each.reruns
     for each in step.active:
         own[each.module]["input_gradient_macs"] += each.gradient_macs[0]
         own[each.module]["weight_gradient_macs"] += each.gradient_macs[1]
