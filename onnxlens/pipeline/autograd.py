@@ -18,7 +18,7 @@ from weakref import ref
 import torch
 import torch.utils.checkpoint
 from torch import nn
-from torch._subclasses.fake_tensor import FakeTensorMode
+from torch._subclasses.fake_tensor import FakeTensor, FakeTensorMode
 from torch.autograd.function import BackwardCFunction
 from torch.autograd.graph import saved_tensors_hooks
 from torch.nn.modules.module import register_module_forward_hook, register_module_forward_pre_hook
@@ -114,7 +114,7 @@ def recorded(network: Network, trained: Collection[str], unit_classes: Collectio
     """
     module = network.module
     with (
-        FakeTensorMode(allow_non_fake_inputs=True),
+        FakeTensorMode(allow_non_fake_inputs=True) as fakes,
         network.lent(fake_of),
         _training(module),
         _collecting_what_is_new(),
@@ -123,7 +123,7 @@ def recorded(network: Network, trained: Collection[str], unit_classes: Collectio
             if slot.kind == "parameter" and slot.name in trained:
                 slot.tensor.requires_grad_(True)
         inputs = [fake_input(tensor) for tensor in network.spec.inputs]
-        recorder = _Recorder(module, unit_classes)
+        recorder = _Recorder(module, unit_classes, fakes)
         try:
             with recorder, recorder.watching(), torch.enable_grad():
                 outputs = tree_leaves(module(*inputs))
@@ -167,9 +167,10 @@ class _Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
     operator before, but for what writes into a view, whose node ``CopySlices`` is made after it has run.
     """
 
-    def __init__(self, module: nn.Module, unit_classes: Collection[str]) -> None:
+    def __init__(self, module: nn.Module, unit_classes: Collection[str], fakes: FakeTensorMode) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
         self.recording = Recording()
+        self._fakes = fakes
         self._paths = {child: path for path, child in module.named_modules()}
         self._unit_classes = unit_classes
         self._open: list[str] = []
@@ -348,8 +349,12 @@ class _Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
         return tensor.requires_grad and torch.is_grad_enabled()
 
     def _storage(self, tensor: torch.Tensor) -> Storage:
-        """The number of its memory, which is held, so that no other takes the same."""
-        memory = tensor.untyped_storage()
+        """The number of its memory, which is held, so that no other takes the same.
+
+        Constants of the network have values, and their memory is that of the fake tensor made of each.
+        """
+        fake = tensor if isinstance(tensor, FakeTensor) else self._fakes.from_tensor(tensor)
+        memory = fake.untyped_storage()
         key = memory._cdata
         if key not in self._numbers:
             self._numbers[key] = len(self._numbers)

@@ -261,6 +261,29 @@ def test_a_depthwise_convolution_by_hand() -> None:
     assert (totals.macs, totals.weight_gradient_macs) == (2 * 8 * 6 * 6 * 9,) * 2
 
 
+class Tables(nn.Module):
+    """Tables that the state_dict does not hold, a part of which is read: factors, and numbers of positions."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.layer = nn.Linear(8, 8)
+        self.register_buffer("table", torch.ones(20, 8), persistent=False)
+        self.register_buffer("positions", torch.arange(20), persistent=False)
+        self.embedding = nn.Embedding(20, 8)
+
+    def forward(self, x: Tensor) -> Tensor:
+        out: Tensor = self.layer(x) * self.table[:3] + self.embedding(self.positions[:3])
+        return out
+
+
+def test_parts_of_constants_are_known_and_not_counted() -> None:
+    cost = cost_of(one(Tables, 3, 8), None, TrainingRequest())
+    ran = real_step(Tables(), [torch.rand(3, 8)])
+    assert cost.unknown == {}
+    assert (cost.totals.macs, cost.totals.backward_macs, cost.totals.saved_bytes) == ran[:3]
+    assert cost.totals.saved_bytes == 3 * 8 * 4  # the layer's input
+
+
 class Product(torch.autograd.Function):
     """A product whose gradients are the user's code."""
 
