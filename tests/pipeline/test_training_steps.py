@@ -262,7 +262,7 @@ def test_a_depthwise_convolution_by_hand() -> None:
 
 
 class Tables(nn.Module):
-    """Tables that the state_dict does not hold, a part of which is read: factors, and numbers of positions."""
+    """Tables that the state_dict does not hold, of which a part is read: factors, and positions."""
 
     def __init__(self) -> None:
         super().__init__()
