@@ -6,7 +6,7 @@ Sources: ``ProfilingInfo`` in OpenVINO's documentation, ``benchmark_app`` of the
 ``originalLayersNames``, joined by commas; nodes that OpenVINO adds have none. ``benchmark_app -report_type
 average_counters`` writes a table with ``;``, times in milliseconds, ``detailed_counters`` one such table for
 each request, whose mean is taken; with ``-json_stats`` the same as JSON, of which the average has the first
-node alone.
+node alone. ``-pcsort`` has commas, and a line for each total. What ``-pc`` prints has names that are cut off.
 
 The placement is the kernel that ran, ``exec_type``.
 
@@ -33,11 +33,15 @@ TABLE = ("layerName", "execStatus", "layerType", "execType", "realTime (ms)")
 
 ORIGINAL = "originalLayersNames"
 
+PRINTED = "realTime (ms):"
+"""In every line that ``-pc`` prints."""
+
 
 def _recognizes(given: Given) -> bool:
     head = given.head()
     return (
-        head.startswith("layerName;execStatus")
+        head.startswith(("layerName;execStatus", "layerName,execStatus"))
+        or PRINTED in head
         or '"node_name"' in head
         and '"real_time"' in head
         or '"node_type"' in head
@@ -46,7 +50,9 @@ def _recognizes(given: Given) -> bool:
 
 
 def _read(given: Given) -> LayerReport:
-    path = given.one_named(r"_counters_report\.(csv|json)|counters\.json", "counters of OpenVINO")
+    path = given.one_named(r"_(counters|sorted)_report\.(csv|json)|counters\.json", "counters of OpenVINO")
+    if PRINTED in given.text(path):
+        refuse(path, "what -pc prints has names that are cut off", "give it -report_type average_counters")
     if given.text(path).lstrip()[0] not in "{[":
         return _report(list(_requests(given.lines(path), str(path))), path)
     document = given.json(path)
@@ -116,17 +122,19 @@ def _node(value: Any, where: str) -> LayerRecord:
 
 
 def _requests(lines: Sequence[str], path: str) -> Iterator[Sequence[LayerRecord]]:
-    """The table of each request, which ends with its total."""
+    """The table of each request, which ends with its total, or two of them."""
     request: list[LayerRecord] = []
     columns: Mapping[str, int] = {}
-    for at, cells in enumerate(csv.reader(lines, delimiter=";"), 1):
+    delimiter = "," if lines[0].startswith("layerName,") else ";"
+    for at, cells in enumerate(csv.reader(lines, delimiter=delimiter), 1):
         where = f"{path}, line {at}"
         if cells[:2] == list(TABLE[:2]):
             columns = {name.strip(): column for column, name in enumerate(cells)}
             if missing := [name for name in TABLE if name not in columns]:
                 refuse(where, f"no column {missing[0]!r} of benchmark_app's report")
-        elif cells and cells[0] == "Total":
-            yield request
+        elif cells and cells[0].startswith("Total") and not any(cells[1:4]):
+            if request:
+                yield request
             request = []
         elif any(cells):
             if not columns or len(cells) < len(TABLE):

@@ -31,12 +31,18 @@ OWN = re.compile(
 )
 """Layers that the engine adds, of versions 7 to 10: they move data for others."""
 
+OTHER = re.compile(r'"(?:computeMs|startComputeMs)" ?:|=== Profile \(\d+ iterations')
+"""What ``--exportTimes`` and ``--dumpProfile`` write: times of whole runs, and a table to look at."""
+
 ORIGINS = frozenset({"REFORMAT", "SHUFFLE_REFORMAT"})
 """What the origin of such a layer is, where the file says it."""
 
 
 def _recognizes(given: Given) -> bool:
-    return any(_is_profile(given, path) or _is_layers(given, path) for path in _files(given))
+    return any(
+        _is_profile(given, path) or _is_layers(given, path) or OTHER.search(given.head(path))
+        for path in _files(given)
+    )
 
 
 def _files(given: Given) -> tuple[Path, ...]:
@@ -48,7 +54,8 @@ def _is_profile(given: Given, path: Path) -> bool:
 
 
 def _is_layers(given: Given, path: Path) -> bool:
-    return re.match(r'\s*\{\s*"Layers"\s*:', given.head(path)) is not None
+    head = given.head(path)
+    return head.lstrip().startswith("{") and re.search(r'"Layers"\s*:\s*\[', head) is not None
 
 
 def _read(given: Given) -> LayerReport:

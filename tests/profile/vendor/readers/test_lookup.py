@@ -248,51 +248,6 @@ def test_a_file_that_does_not_exist(tmp_path: Path) -> None:
             readers.read_report(**arguments)
 
 
-@pytest.mark.parametrize(
-    ("head", "row", "figures"),
-    [
-        ("name,time_us", "node_a,12.5", {"time_s": 1.25e-05}),
-        ("layer,time", "node_a,2", {"time_s": 2.0}),
-        ("Name,Time (ms)", "node_a,2", {"time_s": 0.002}),
-        ("Layer,Duration [µs],Bytes", "node_a,2,7", {"time_s": 2e-06}),
-        ("node;latency_ms;macs", "node_a;0,5;7", None),
-        ("node;latency_ms;macs", "node_a;0.5;7", {"time_s": 0.0005, "macs": 7}),
-        ("module\ttime_ns\tcycles", "node_a\t\t4", {"cycles": 4}),
-        ("name,op_type,placement,time_s", "node_a,Conv,npu,0", {"time_s": 0.0}),
-    ],
-)
-def test_a_plain_table(head: str, row: str, figures: dict[str, float] | None, tmp_path: Path) -> None:
-    path = tmp_path / "times.csv"
-    path.write_text(f"{head}\n{row}\n", encoding="utf-8")
-    if figures is None:
-        with pytest.raises(
-            UsageError, match="times.csv, line 2, column 'latency_ms': expected a number .* '0,5'"
-        ):
-            readers.read_report(path)
-    else:
-        (record,) = readers.read_report(path).records
-        assert (record.sources, record.figures) == (("node_a",), figures)
-
-
-def test_a_plain_table_with_a_mapping(tmp_path: Path) -> None:
-    path, names = tmp_path / "times.csv", tmp_path / "names.csv"
-    path.write_text("name,time_ms\nkernel_7,1\nkernel_8,1\n", encoding="utf-8")
-    names.write_text("name,node\nkernel_7,node_a\nkernel_7,node_b\n", encoding="utf-8")
-    report = readers.read_report(path, names=names)
-    assert [record.sources for record in report.records] == [("node_a", "node_b"), ("kernel_8",)]
-    names.write_text("Name,Node\nkernel_7,node_a\nkernel_99,node_b\n", encoding="utf-8")
-    report = readers.read_report(path, names=names)
-    assert report.records[0].sources == ("node_a",)
-    assert report.notes == ("the mapping has names that no layer has: kernel_99",)
-    with pytest.raises(UsageError, match="names.csv: reports of k230 have no second file; leave it out"):
-        readers.read_report(DATA / "k230", names=names)
-    names.write_text("name,what\nkernel_7,node_a\n", encoding="utf-8")
-    with pytest.raises(
-        UsageError, match="names.csv, line 1: expected the columns name and one of node, module"
-    ):
-        readers.read_report(path, names=names)
-
-
 def test_a_document_that_is_nested_too_deep(tmp_path: Path) -> None:
     path = tmp_path / "deep.json"
     path.write_text("[" * 100_000, encoding="utf-8")

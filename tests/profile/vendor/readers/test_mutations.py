@@ -97,7 +97,7 @@ SPOILED: list[tuple[str, str, str, str]] = [
     ),
     (RKNN, "FullName", "Name", r"has no table of layers; build with RKNN\(verbose=True\)"),
     (RKNN, "3    ConvRelu", "ConvRelu", r"line 12: expected a layer or the rule that ends the table"),
-    (ACCURACY, "0.99994 | 3.64223", "nan | 3.64223", r"line 16: expected a number .* found 'nan'"),
+    (ACCURACY, "0.99994 | 3.64223", "x | 3.64223", r"line 16: expected a number .* found 'x'"),
     (
         TRACE,
         "s:4908|b:2|g:3|e:5931",
