@@ -121,10 +121,10 @@ def _record(name: str, op_type: str, total_us: int, runs: int, args: Mapping[str
 
 def _shapes(tensors: Any) -> tuple[tuple[int, ...], ...]:
     """Shapes from ``[{"float": [1, 3, 8, 8]}]``."""
-    shapes: Sequence[Any] = [
-        shape for each in tensors or () if isinstance(each, dict) for shape in each.values()
-    ]
-    return tuple(tuple(map(int, shape)) for shape in shapes if isinstance(shape, list))
+    given = tensors if isinstance(tensors, list) else ()
+    shapes: Sequence[Any] = [shape for each in given if isinstance(each, dict) for shape in each.values()]
+    sizes = (shape for shape in shapes if isinstance(shape, list) and all(type(n) is int for n in shape))
+    return tuple(map(tuple, sizes))
 
 
 READERS = (Reader(TOOL, "the profile of an ONNX Runtime session", _recognizes, _read),)

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from onnxlens.profile.vendor.readers.given import Given, Row
 from onnxlens.profile.vendor.readers.reader import Reader
-from onnxlens.profile.vendor.readers.rows import mean_of_runs, with_points, without_total
+from onnxlens.profile.vendor.readers.rows import mean_of_runs, with_points, without_inner, without_total
 from onnxlens.profile.vendor.readers.values import Unit, refuse
 from onnxlens.specs.layers import METRICS, LayerRecord, LayerReport
 
@@ -136,7 +136,8 @@ def _read(given: Given) -> LayerReport:
         )
         for row in rows
     ]
-    for change in (without_total, mean_of_runs, without_total):
+    of_modules = "module" in _words(name)
+    for change in (without_total, mean_of_runs, without_total, *([without_inner] if of_modules else [])):
         records, note = change(records)
         notes += note
     if any(not record.name for record in records):

@@ -89,7 +89,7 @@ def _rows(lines: Sequence[str], head: int, path: str) -> Iterator[tuple[Mapping[
             continue
         cells = _cells(line, starts)
         where = f"{path}, line {at + 1}"
-        if not cells.get("ID", "").isdigit():
+        if not cells.get("ID", "").isdigit() or "OpType" not in cells:
             refuse(where, f"expected a layer or the rule that ends the table, found {shown(line.strip())}")
         yield cells, where
     refuse(f"{path}, line {len(lines)}", "the table of layers has no end", "is the log whole?")

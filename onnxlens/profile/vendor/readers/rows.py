@@ -39,9 +39,36 @@ def without_total(records: Records) -> tuple[Records, Notes]:
 
 
 def _is_total(record: LayerRecord, others: Records) -> bool:
-    summed = [name for name in record.figures if METRICS[name].together == "sum"]
-    sums = {name: fsum(each.figures.get(name, 0) for each in others) for name in summed}
+    sums = {name: fsum(each.figures.get(name, 0) for each in others) for name in _summed(record)}
     return bool(sums) and all(record.figures[name] >= NEARLY * value for name, value in sums.items())
+
+
+def without_inner(records: Records) -> tuple[Records, Notes]:
+    """Modules without those inside them that have a row too, where every module has at least their sum."""
+    by_name = {record.name: record for record in records}
+    inside: dict[str, list[LayerRecord]] = {}
+    for record in records:
+        parents = (record.name[: match.start()] for match in re.finditer(r"[./]", record.name))
+        if around := [name for name in parents if name in by_name]:
+            inside.setdefault(around[-1], []).append(record)
+    if not inside or not all(_is_total(by_name[name], inner) for name, inner in inside.items()):
+        return records, ()
+    own = {name: _less(by_name[name], inner) for name, inner in inside.items()}
+    return [own.get(record.name, record) for record in records], (
+        "figures of modules are taken to have those of the modules inside them, which are taken off",
+    )
+
+
+def _less(record: LayerRecord, inner: Records) -> LayerRecord:
+    figures = {
+        name: value - sum(each.figures.get(name, 0) for each in inner) if name in _summed(record) else value
+        for name, value in record.figures.items()
+    }
+    return replace(record, figures={name: max(0, value) for name, value in figures.items()})
+
+
+def _summed(record: LayerRecord) -> Sequence[str]:
+    return [name for name in record.figures if METRICS[name].together == "sum"]
 
 
 def mean_of_runs(records: Records) -> tuple[Records, Notes]:

@@ -116,14 +116,15 @@ def _sources(name: str, layer: Mapping[str, Any]) -> tuple[str, ...]:
     nodes = METADATA.findall(str(layer.get("Metadata", "")))
     if nodes:
         return tuple(dict.fromkeys(nodes))
-    if OWN.match(name) or layer.get("Origin") in ORIGINS:
+    if OWN.match(name) or str(layer.get("Origin")) in ORIGINS:
         return ()
     return tuple(re.split(r" \+ | \|\| ", name))
 
 
 def _shapes(tensors: Any) -> tuple[tuple[int, ...], ...]:
     """The shapes of a layer's tensors, where all of their sizes are known."""
-    sizes: list[Any] = [each.get("Dimensions") for each in tensors or () if isinstance(each, dict)]
+    given = tensors if isinstance(tensors, list) else ()
+    sizes: list[Any] = [each.get("Dimensions") for each in given if isinstance(each, dict)]
     if not all(isinstance(shape, list) and all(type(n) is int and n >= 0 for n in shape) for shape in sizes):
         return ()
     return tuple(tuple(shape) for shape in sizes)

@@ -124,6 +124,28 @@ def test_rows_that_are_no_layers_of_one_run(
     assert report.notes == notes
 
 
+@pytest.mark.parametrize(
+    ("head", "rows", "cycles", "is_said"),
+    [
+        # the outer one has 2 of its own; the innermost is taken off the one around it alone
+        ("module", ["a,12", "a.b,10", "a.b.c,7", "a.d,0", "e,1"], [2, 3, 7, 0, 1], True),
+        # without a row of its parent, a module is inside the next one
+        ("module_name", ["a,12", "a.b.c,7"], [5, 7], True),
+        # less than what is inside: each has its own
+        ("module", ["a,1", "a.b,10", "a.c,7"], [1, 10, 7], False),
+        ("module", ["a,12", "a.b,10", "ab,7", "b,3", "b.c,4"], [12, 10, 7, 3, 4], False),
+        # nodes are no modules
+        ("node", ["a,12", "a.1,10"], [12, 10], False),
+    ],
+)
+def test_modules_inside_others_count_once(
+    head: str, rows: list[str], cycles: list[int], is_said: bool, tmp_path: Path
+) -> None:
+    report = read(tmp_path, "\n".join([f"{head},cycles", *rows, ""]))
+    assert [record.figures["cycles"] for record in report.records] == cycles
+    assert bool(report.notes) == is_said
+
+
 def test_parts_of_a_layer_add_up_and_that_is_said(tmp_path: Path) -> None:
     report = read(tmp_path, "name,cycles\na,1\nb,2\na,4\n")
     assert [record.figures["cycles"] for record in report.records] == [1, 2, 4]
