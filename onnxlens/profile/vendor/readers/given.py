@@ -86,6 +86,10 @@ class Given:
         self.names_read = True
         return self._names
 
+    def within(self, folder: Path) -> Given:
+        """The same in a folder of it."""
+        return Given(folder, self._names)
+
     @cached_property
     def files(self) -> tuple[Path, ...]:
         """The file, or those directly in the folder, by name."""

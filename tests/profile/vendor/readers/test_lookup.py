@@ -121,6 +121,20 @@ def test_an_empty_folder_is_refused(tmp_path: Path) -> None:
         readers.read_report(tmp_path)
 
 
+@pytest.mark.parametrize("tool", ["", "ethos-u"])
+def test_a_report_in_a_folder_of_the_folder(tool: str, tmp_path: Path) -> None:
+    """As a compiler's worker leaves it, beside a log; of two, one is to be given."""
+    vela = DATA / "ethos-u" / "hed-u55-256_per-layer.csv"
+    (tmp_path / "vela").mkdir()
+    (tmp_path / "empty").mkdir()
+    (tmp_path / "log.txt").write_text("compiling\n")
+    shutil.copy(vela, tmp_path / "vela")
+    assert read_report(tmp_path, tool) == read_report(vela)
+    shutil.copytree(tmp_path / "vela", tmp_path / "again")
+    with pytest.raises(UsageError, match=r"reports are in 2 folders of it \(again, vela\); give one of them"):
+        read_report(tmp_path, tool)
+
+
 def test_a_tool_that_has_no_reader_is_refused(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="no reader is called 'acme'; give one of core-ml, ethos-u,"):
         readers.read_report(acme_file(tmp_path), "acme")
