@@ -86,9 +86,9 @@ class Given:
         self.names_read = True
         return self._names
 
-    def within(self, folder: Path) -> Given:
-        """The same in a folder of it."""
-        return Given(folder, self._names)
+    def within(self, path: Path) -> Given:
+        """A file or folder in it, with the same names."""
+        return Given(path, self._names)
 
     @cached_property
     def files(self) -> tuple[Path, ...]:

@@ -79,6 +79,7 @@ def read_report(
     asked = [_named(tool)] if tool else [reader for reader in readers().values() if not reader.general]
     given = _inside(given, asked)
     reader = asked[0] if tool else _recognized(given)
+    given = _only_file(given, reader)
     try:
         report = reader.read(given)
     except OnnxlensError:
@@ -116,6 +117,14 @@ def _inside(given: Given, asked: Sequence[Reader]) -> Given:
         names = ", ".join(folder.name for folder in found[:4])
         refuse(given.path, f"reports are in {len(found)} folders of it ({names})", "give one of them")
     return given.within(found[0]) if found else given
+
+
+def _only_file(given: Given, reader: Reader) -> Given:
+    """The only file in a folder that is the reader's, whatever else is there, or all of the folder."""
+    if not given.path.is_dir() or reader.recognizes(given):
+        return given
+    own = [path for path in given.files if reader.recognizes(Given(path))]
+    return given.within(own[0]) if len(own) == 1 else given
 
 
 def _takers(given: Given, asked: Sequence[Reader]) -> Sequence[Reader]:

@@ -6,7 +6,7 @@ Sources: ``ProfilingInfo`` in OpenVINO's documentation, ``benchmark_app`` of the
 ``originalLayersNames``, joined by commas; nodes that OpenVINO adds have none. ``benchmark_app -report_type
 average_counters`` writes a table with ``;``, times in milliseconds, ``detailed_counters`` one such table for
 each request, whose mean is taken; with ``-json_stats`` the same as JSON, of which the average has the first
-node alone. ``-pcsort`` has commas, and a line for each total. What ``-pc`` prints has names that are cut off.
+node alone. ``-pcsort`` has commas, a line for each total, and no whole seconds. What ``-pc`` prints has names that are cut off.
 
 The placement is the kernel that ran, ``exec_type``.
 
@@ -33,6 +33,8 @@ TABLE = ("layerName", "execStatus", "layerType", "execType", "realTime (ms)")
 
 ORIGINAL = "originalLayersNames"
 
+SORTED_HEAD = "layerName,execStatus"
+
 PRINTED = "realTime (ms):"
 """In every line that ``-pc`` prints."""
 
@@ -40,7 +42,7 @@ PRINTED = "realTime (ms):"
 def _recognizes(given: Given) -> bool:
     head = given.head()
     return (
-        head.startswith(("layerName;execStatus", "layerName,execStatus"))
+        head.startswith(("layerName;execStatus", SORTED_HEAD))
         or PRINTED in head
         or '"node_name"' in head
         and '"real_time"' in head
@@ -54,22 +56,27 @@ def _read(given: Given) -> LayerReport:
     if PRINTED in given.text(path):
         refuse(path, "what -pc prints has names that are cut off", "give it -report_type average_counters")
     if given.text(path).lstrip()[0] not in "{[":
-        return _report(list(_requests(given.lines(path), str(path))), path)
+        is_sorted = given.text(path).startswith(SORTED_HEAD)
+        return _report(list(_requests(given.lines(path), str(path))), path, is_sorted=is_sorted)
     document = given.json(path)
     if isinstance(document, dict):
-        return _report(_json_requests(document, str(path)), path)
+        requests = _json_requests(document, str(path))
+        return _report(requests, path, is_sorted=document.get("report_type") == "sorted")
     nodes = listed(document, str(path), "nodes")
     return LayerReport(TOOL, tuple(_node(each, f"{path}: node {at}") for at, each in enumerate(nodes)))
 
 
-def _report(requests: Sequence[Sequence[LayerRecord]], path: Path) -> LayerReport:
+def _report(requests: Sequence[Sequence[LayerRecord]], path: Path, *, is_sorted: bool) -> LayerReport:
     """The mean of all requests."""
     names = [[record.name for record in request] for request in requests]
     if any(each != names[0] for each in names):
         refuse(path, "the tables of its requests have different layers", "give the report average_counters")
     records = tuple(_mean(same) for same in zip(*requests, strict=True))
-    mean = (f"the mean of {len(requests)} requests",) if len(requests) > 1 else ()
-    return LayerReport(TOOL, records, notes=mean)
+    notes = [f"the mean of {len(requests)} requests"] if len(requests) > 1 else []
+    notes += (
+        ["-pcsort leaves out whole seconds: a layer of a second or more has too little"] if is_sorted else []
+    )
+    return LayerReport(TOOL, records, notes=tuple(notes))
 
 
 def _json_requests(document: Mapping[str, Any], where: str) -> Sequence[Sequence[LayerRecord]]:
@@ -125,7 +132,7 @@ def _requests(lines: Sequence[str], path: str) -> Iterator[Sequence[LayerRecord]
     """The table of each request, which ends with its total, or two of them."""
     request: list[LayerRecord] = []
     columns: Mapping[str, int] = {}
-    delimiter = "," if lines[0].startswith("layerName,") else ";"
+    delimiter = "," if lines[0].startswith(SORTED_HEAD) else ";"
     for at, cells in enumerate(csv.reader(lines, delimiter=delimiter), 1):
         where = f"{path}, line {at}"
         if cells[:2] == list(TABLE[:2]):

@@ -121,6 +121,16 @@ def test_an_empty_folder_is_refused(tmp_path: Path) -> None:
         readers.read_report(tmp_path)
 
 
+@pytest.mark.parametrize("tool", ["", "rknn"])
+def test_the_only_file_of_a_folder_that_is_a_report(tool: str, tmp_path: Path) -> None:
+    (tmp_path / "dataset.txt").write_text("sample.npy\n")
+    shutil.copy(DATA / "rknn" / "hed.txt", tmp_path / "log.txt")
+    assert read_report(tmp_path, tool) == report_of("rknn/hed.txt")
+    shutil.copy(DATA / "rknn" / "hed-int8-accuracy.txt", tmp_path)
+    with pytest.raises(UsageError, match="3 files of it are a log of rknn-toolkit2"):
+        read_report(tmp_path, tool)
+
+
 @pytest.mark.parametrize("tool", ["", "ethos-u"])
 def test_a_report_in_a_folder_of_the_folder(tool: str, tmp_path: Path) -> None:
     """As a compiler's worker leaves it, beside a log; of two, one is to be given."""
@@ -130,6 +140,7 @@ def test_a_report_in_a_folder_of_the_folder(tool: str, tmp_path: Path) -> None:
     (tmp_path / "log.txt").write_text("compiling\n")
     shutil.copy(vela, tmp_path / "vela")
     assert read_report(tmp_path, tool) == read_report(vela)
+    (tmp_path / "vela" / "dataset.csv").write_text("sample.npy\n")
     shutil.copytree(tmp_path / "vela", tmp_path / "again")
     with pytest.raises(UsageError, match=r"reports are in 2 folders of it \(again, vela\); give one of them"):
         read_report(tmp_path, tool)

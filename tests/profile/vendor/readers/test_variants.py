@@ -105,11 +105,12 @@ Total CPU time: 0.40 milliseconds
 
 def test_openvino_sorted(tmp_path: Path) -> None:
     """What ``benchmark_app -pcsort`` of openvino 2026.4.1 writes, with a head of two lines."""
-    records = read_report(written(tmp_path, "benchmark_sorted_report.csv", OPENVINO_SORTED)).records
-    assert [(record.name, record.figures) for record in records] == [
+    report = read_report(written(tmp_path, "benchmark_sorted_report.csv", OPENVINO_SORTED))
+    assert [(record.name, record.figures) for record in report.records] == [
         ("a", {"time_s": 0.00025}),
         ("b,c", {"time_s": 0.00015}),
     ]
+    assert report.notes == ("-pcsort leaves out whole seconds: a layer of a second or more has too little",)
 
 
 def test_openvino_with_a_column_of_processors(tmp_path: Path) -> None:
