@@ -6,7 +6,8 @@ Sources: ``ProfilingInfo`` in OpenVINO's documentation, ``benchmark_app`` of the
 ``originalLayersNames``, joined by commas; nodes that OpenVINO adds have none. ``benchmark_app -report_type
 average_counters`` writes a table with ``;``, times in milliseconds, ``detailed_counters`` one such table for
 each request, whose mean is taken; with ``-json_stats`` the same as JSON, of which the average has the first
-node alone. ``-pcsort`` has commas, a line for each total, and no whole seconds. What ``-pc`` prints has names that are cut off.
+node alone. ``-pcsort`` has commas, a line for each total, and no whole seconds. What ``-pc`` prints has names
+that are cut off.
 
 The placement is the kernel that ran, ``exec_type``.
 
