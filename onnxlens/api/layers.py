@@ -114,14 +114,14 @@ def _kept(path: Path) -> Sequence[Path]:
 def _own_form(path: Path) -> LayerReport | None:
     """The report of a file that ``write_layers`` wrote, or in a tool's folder; None of any other."""
     path = path / KEPT if path.is_dir() else path
+    if not path.is_file():
+        return None
     try:
         with path.open("rb") as file:
             if SCHEMA.encode() not in file.read(HEAD):
                 return None
         plain = json.loads(path.read_text(encoding="utf-8"))
         return from_plain(plain["report"], LayerReport, str(path))
-    except (IsADirectoryError, FileNotFoundError):
-        return None
     except (OSError, ValueError, TypeError, KeyError, RecursionError, GraphError) as error:
         raise UsageError(
             f"{path}: begins as a report in our own form, and is none ({error}); write it again"

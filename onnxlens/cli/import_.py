@@ -80,8 +80,8 @@ def import_(
         onnxlens.OpenedTarget(target, settings_from(options), show) as opened,
     ):
         ledger = table.completed(opened, onnxlens.profile_graph(opened))
+    if plot is not None:  # first, as it may be refused: no report may have the metric
+        click.echo(f"onnxlens: wrote {onnxlens.plot_layers(ledger, plot, metric, given['depth'])}", err=True)
     if out is not None:
         click.echo(f"onnxlens: wrote {onnxlens.write_layers(ledger, reports[0].label, out)}", err=True)
-    if plot is not None:
-        click.echo(f"onnxlens: wrote {onnxlens.plot_layers(ledger, plot, metric, given['depth'])}", err=True)
     table.print(ledger)

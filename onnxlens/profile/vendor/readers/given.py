@@ -79,6 +79,8 @@ class Given:
         for each in (path, *([names] if names else ())):
             if not each.exists():
                 refuse(each, "there is no such file or folder")
+            if not each.is_file() and not each.is_dir():
+                refuse(each, "it is a pipe or a device, which can be read once", "write the report to a file")
 
     @property
     def names(self) -> Path | None:

@@ -17,8 +17,10 @@ A node with the status NOT_RUN or OPTIMIZED_OUT has no time of its own.
 from __future__ import annotations
 
 import csv
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
+from decimal import Decimal
 from math import fsum
 from pathlib import Path
 from typing import Any
@@ -33,6 +35,8 @@ TOOL = "openvino"
 TABLE = ("layerName", "execStatus", "layerType", "execType", "realTime (ms)")
 
 ORIGINAL = "originalLayersNames"
+
+TIMEDELTA = re.compile(r"(\d+):(\d\d):(\d\d(?:\.\d+)?)")
 
 SORTED_HEAD = "layerName,execStatus"
 
@@ -124,9 +128,18 @@ def _node(value: Any, where: str) -> LayerRecord:
     found = entry(value, where, "node_name", "real_time")
     name = named(found["node_name"], where)
     original = tuple(each for each in str(found.get(ORIGINAL, name)).split(",") if each)
-    time = seconds(found["real_time"], "us", f"{where}: real_time")
+    time = seconds(_microseconds(found["real_time"]), "us", f"{where}: real_time")
     kernel, status = found.get("exec_type", ""), found.get("status", "EXECUTED")
     return _record(name, found.get("node_type", ""), kernel, status, time, original)
+
+
+def _microseconds(time: Any) -> Any:
+    """A time in microseconds, also as Python writes a timedelta: ``0:00:01.000412``."""
+    match = TIMEDELTA.fullmatch(time) if isinstance(time, str) else None
+    if match is None:
+        return time
+    hours, minutes, rest = map(Decimal, match.groups())
+    return ((hours * 60 + minutes) * 60 + rest) * 1_000_000
 
 
 def _requests(lines: Sequence[str], path: str) -> Iterator[Sequence[LayerRecord]]:

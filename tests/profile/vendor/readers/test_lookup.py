@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import sys
 from collections.abc import Iterator
@@ -262,6 +263,14 @@ def add_none(add: object) -> None:
 def test_a_chip_that_the_report_does_not_say() -> None:
     report = readers.read_report(DATA / "ethos-u" / "hed-u55-256_per-layer.csv", chip="u55-256")
     assert report.label == "ethos-u-u55-256"
+
+
+def test_a_pipe_is_refused(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    with pytest.raises(
+        UsageError, match="pipe: it is a pipe or a device, which can be read once; write the re"
+    ):
+        readers.read_report(tmp_path / "pipe")
 
 
 def test_a_file_that_does_not_exist(tmp_path: Path) -> None:
