@@ -92,7 +92,8 @@ def compile(  # noqa: A001 - the verb's name
     options["model"] = None  # --model vendor is of verbs that count
     rows = taken(options)
     if support_only or support:
-        _map(target, support or tools, plot, output_format, rows, settings_from(options))
+        of_runs = {"with": support and tools, "chip": chips, "tool_path": paths, "given": given, "keep": keep}
+        _map(target, support or tools, plot, output_format, {**of_runs, **rows}, settings_from(options))
         return 0
     if plot is not None:
         raise UsageError("--plot draws what a table leaves out; add --support-only, or --support FILE.toml")

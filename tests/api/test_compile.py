@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from dataclasses import replace
+from math import inf
 from pathlib import Path
 
 import numpy as np
@@ -32,7 +33,8 @@ def report_of(request: CompileRequest) -> LayerReport:
     layers = (
         LayerRecord(n.view.name, n.view.op_type, figures={"cycles": i + 1}) for i, n in enumerate(nodes)
     )
-    return LayerReport("good", tuple(layers), "1.2", request.chip, notes=("as it is",))
+    errors = {"y": 1e-3, "z": inf}
+    return LayerReport("good", tuple(layers), "1.2", request.chip, notes=("as it is",), output_error=errors)
 
 
 def failing(request: CompileRequest) -> LayerReport:
@@ -168,9 +170,11 @@ def test_the_exit_code_says_whether_all_took_the_graph(
     assert complaints("compile", document) == []
     assert document["costs"]["columns"].count("cycles@good-small") == 1
     assert [each["passed"] for each in document["compilations"]] == [True, False]
+    assert document["compilations"][0]["report"]["output_error"] == {"y": 1e-3, "z": None}
     assert run(["compile", *where, "--with", "good", "--chip", "good=large"]) == 0
     text = capsys.readouterr().out
     assert "good-large: as it is" in text
+    assert "not finite" in text
     assert "cycles" in text
     assert run(["compile", *where]) == 2
     assert "give a TARGET and --with TOOL" in capsys.readouterr().err
