@@ -89,6 +89,8 @@ def compile_graph(
         it.require_weights()
         source = _Source(it)
         ledger, _ = it.ledger, it.inputs  # what cannot be run is refused before any tool is
+        weights = it.runnable.manifest.weights if it.graph.manifest else ""
+        ledger = replace(ledger, weights=weights or ledger.weights)
         compilations = []
         for run in runs:
             done = run.done(source, folder, ask.timeout_s, it.progress)
@@ -100,7 +102,7 @@ def compile_graph(
         return CompileReport(
             graph=ledger.graph,
             source=ledger.source,
-            weights=it.runnable.manifest.weights if it.graph.manifest else "",
+            weights=weights,
             compilations=tuple(compilations),
             ledger=ledger,
         )

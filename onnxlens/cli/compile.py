@@ -107,9 +107,9 @@ def compile(  # noqa: A001 - the verb's name
         onnxlens.OpenedTarget(target, settings_from(options), show) as opened,
     ):
         report = onnxlens.compile_graph(opened, ask)
-        found = (each.report for each in report.compilations if each.report is not None)
-        table = replace(table, reports=(*found, *table.reports))
-        ledger = table.completed(opened, opened.ledger)  # chips first: what is divided is by their bounds
+        found = tuple(each.report for each in report.compilations if each.report is not None)
+        counted = replace(opened.ledger, weights=report.weights or opened.ledger.weights)
+        ledger = replace(table, compiled=found).completed(opened, counted)  # chips first: they divide
     _print(report, table, ledger)
     return 0 if report.passed else FAILED
 

@@ -116,7 +116,8 @@ class Table:
     Attributes:
         chips: the columns of chips, and the dtype that working sets are held in.
         every_column: all columns are shown, also those that take time.
-        reports: of other tools.
+        reports: of other tools, that may be of another model.
+        compiled: of tools that were given the graph itself.
         out: the file of a format that is not printed.
     """
 
@@ -129,6 +130,7 @@ class Table:
     roofline: Path | None = None
     roofline_depth: int | None = None
     reports: tuple[LayerReport, ...] = ()
+    compiled: tuple[LayerReport, ...] = ()
 
     def __post_init__(self) -> None:
         if self.roofline is not None and not self.chips.hardware:
@@ -154,7 +156,8 @@ class Table:
         if self._has_working_sets:
             ledger = onnxlens.with_working_sets(opened, ledger, self.chips.stored_as)
         ledger = onnxlens.with_chips(opened, ledger, self.chips)
-        return onnxlens.with_layers(opened, ledger, *self.reports) if self.reports else ledger
+        ledger = onnxlens.with_layers(opened, ledger, *self.compiled, doubted=False)
+        return onnxlens.with_layers(opened, ledger, *self.reports)
 
     def print(self, ledger: Ledger, document: Callable[[], Document] | None = None) -> None:
         """Print the rows in the format that is asked for; as JSON inside ``document``, if one is given."""

@@ -96,7 +96,9 @@ def test_a_tool_compiles_for_every_chip_that_is_asked_for(tools: dict[str, Compi
     assert compiled(model, CompileAsk(("good",))).compilations[0].chip == "small"
 
 
-def test_a_report_of_the_graph_itself_is_not_doubted(tools: dict[str, Compiler], model: Path) -> None:
+def test_a_report_of_the_graph_itself_is_not_doubted(
+    tools: dict[str, Compiler], model: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     """What a tool adds may cost most: it was given this graph, and no other."""
 
     def copying(request: CompileRequest) -> LayerReport:
@@ -107,6 +109,24 @@ def test_a_report_of_the_graph_itself_is_not_doubted(tools: dict[str, Compiler],
     report = compiled(model, CompileAsk(("good",)))
     assert any("96.8 % at no node" in note for note in report.ledger.notes)
     assert onnxlens.layer_doubts(report.ledger) == []
+    assert run(["compile", str(model), "--dim", "n=3", "--with", "good", "--quiet"]) == 0
+    assert "warning" not in "".join(capsys.readouterr())
+
+
+def test_a_graph_whose_sizes_depend_on_data_has_its_rows(
+    tools: dict[str, Compiler], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    value = helper.make_tensor_value_info
+    ends = [value("x", TensorProto.FLOAT, [4]), value("y", TensorProto.INT64, [1, "n"])]
+    graph = helper.make_graph([helper.make_node("NonZero", ["x"], ["y"])], "some", ends[:1], ends[1:])
+    path = tmp_path / "some.onnx"
+    onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=10), path)
+    assert run(["compile", str(path), "--with", "bad,good"]) == 1
+    rows = capsys.readouterr().out.splitlines()
+    assert [row.split()[2] for row in rows if row.startswith(("bad ", "good "))] == ["failed", "compiled"]
+    with onnxlens.OpenedTarget(path) as opened:  # a report from elsewhere, too
+        report = LayerReport("plain", (LayerRecord("y", sources=("y",), outputs=((1, 2),)),))
+        assert onnxlens.with_layers(opened, opened.ledger, report).tools[0].matches[0].nodes == (0,)
 
 
 def test_a_tool_is_given_one_file_at_its_sizes(

@@ -28,6 +28,8 @@ def compilers_table(states: Sequence[CompilerState], table_format: TableFormat =
     if table_format == "csv":
         columns += [Column(name, attrgetter(name)) for name in ("missing", "install")]
     lacking = [f"{state.name}: {state.missing}: {state.install}" for state in states if state.missing]
+    if lacking:
+        lacking.append("of another environment give its folder: --tool-path TOOL=FOLDER")
     return with_notes("compilers", render_table(states, columns, table_format), lacking, table_format)
 
 

@@ -51,7 +51,7 @@ def test_equal_layers_are_run_once_and_have_equal_figures(tmp_path: Path) -> Non
         (("node_a",), 7), (("node_b",), 7), (("node_c",), 5),
     ]  # fmt: skip
     assert list(report.refused) == ["node_y"] and "dilation" in report.refused["node_y"]
-    assert report.notes == ("2 forms of 3 layers were run: equal layers have equal figures",)
+    assert report.notes == ("run: 2 of 3 layers, as equal layers have equal figures",)
 
 
 def test_what_was_not_done_is_refused_for_all_of_a_form(tmp_path: Path) -> None:
