@@ -152,7 +152,8 @@ def last_words(log: Path) -> str:
         file.seek(0, os.SEEK_END)
         file.seek(max(0, file.tell() - TAIL_BYTES))
         lines = file.read().decode("utf-8", "replace").splitlines()
-    return _shortened([" ".join(line.split()) for line in lines if line.strip()][-LAST_LINES:])
+    said = [" ".join(line.split()) for line in lines if line.strip(" \t^~")]  # marks under Python's lines
+    return _shortened(said[-LAST_LINES:])
 
 
 def _shortened(lines: Sequence[str]) -> str:

@@ -83,11 +83,16 @@ def test_an_earlier_result_is_not_taken_for_the_new_one(tmp_path: Path) -> None:
             'layer") | ValueError: no such layer',
         ),
         (
+            "found = 1 + int('x')",  # Python marks a part of the line, below it
+            "its process ended without a result, with the code 1; its last words: found = 1 + int('x') | "
+            "ValueError: invalid literal for int() with base 10: 'x'",
+        ),
+        (
             "pathlib.Path('result.json').write_text('{\"half')\nos._exit(0)",
             "its process ended without a result, with the code 0",
         ),
     ],
-    ids=["abort", "exit", "exception", "half a result"],
+    ids=["abort", "exit", "exception", "marks", "half a result"],
 )
 def test_a_crash_is_one_line_with_the_last_words(tmp_path: Path, code: str, expected: str) -> None:
     outcome = ran(tmp_path, code.replace("'no such layer'", '"no such layer"'))
