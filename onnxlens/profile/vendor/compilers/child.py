@@ -21,6 +21,7 @@ from typing import Any
 from onnxlens.errors import ToolError
 from onnxlens.profile.runtime.machine import memory_bytes as machine_bytes
 from onnxlens.profile.vendor.compilers.workers.start import session_of
+from onnxlens.specs.temporary import temporary_folder
 from onnxlens.specs.text import printable
 
 WORKERS = Path(__file__).parent / "workers"
@@ -79,7 +80,8 @@ def run_worker(
     (folder / RESULT).unlink(missing_ok=True)
     (folder / REQUEST).write_text(json.dumps(request), encoding="utf-8")
     log, most = folder / LOG, memory_bytes or int(MEMORY_SHARE * machine_bytes())
-    with log.open("wb") as printed:
+    with log.open("wb") as printed, temporary_folder() as scratch:
+        own = {**clean_environment(python), "TMPDIR": str(scratch)}  # tools leave files there
         try:
             process = subprocess.Popen(
                 [python, START, worker, REQUEST, RESULT],
@@ -87,7 +89,7 @@ def run_worker(
                 stdin=subprocess.PIPE,
                 stdout=printed,
                 stderr=subprocess.STDOUT,
-                env={**clean_environment(python), **(env or {})},
+                env={**own, **(env or {})},
                 start_new_session=True,
             )
         except OSError as error:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 from textwrap import indent
 from time import monotonic, sleep
@@ -58,6 +59,11 @@ def test_every_worker_has_what_is_called() -> None:
     assert set(made) == set(COMPILERS.values())
     for parts in made.values():
         assert "main" in [part.name for part in parts if isinstance(part, ast.FunctionDef)]
+
+
+def test_what_a_tool_leaves_in_the_temporary_folder_goes_with_it(tmp_path: Path) -> None:
+    left = Path(ran(tmp_path, "import tempfile\nreturn {'file': tempfile.mkstemp()[1]}").result["file"])
+    assert left.parent != Path(tempfile.gettempdir()) and not left.exists()
 
 
 def test_an_earlier_result_is_not_taken_for_the_new_one(tmp_path: Path) -> None:
