@@ -122,8 +122,8 @@ pathlib.Path("pid").write_text(f"{child.pid} {os.getpid()}")
 
 
 def test_a_worker_that_takes_too_long_is_ended_with_all_that_it_started(tmp_path: Path) -> None:
-    outcome = ran(tmp_path, f"{FORK}\nprint('waiting', flush=True)\ntime.sleep(600)", timeout_s=2)
-    assert outcome.crashed == "it takes more than 2 s (--timeout); its last words: waiting"
+    outcome = ran(tmp_path, f"{FORK}\nprint('waiting', flush=True)\ntime.sleep(600)", timeout_s=4)
+    assert outcome.crashed == "it takes more than 4 s (--timeout); its last words: waiting"
     assert all_end_soon(tmp_path / "inside" / "pid")
 
 
@@ -140,9 +140,9 @@ def test_a_worker_that_takes_too_much_memory_is_ended(tmp_path: Path) -> None:
 
 
 def test_a_worker_ends_when_nobody_waits_for_it(tmp_path: Path) -> None:
-    """As after a kill of the parent, which closes the worker's standard input."""
+    """As after a kill of the parent, which closes the worker's standard input; it holds Python's lock."""
     worker = tmp_path / "worker.py"
-    worker.write_text(f"{HEAD}{indent(FORK, '    ')}\n    time.sleep(600)")
+    worker.write_text(f"{HEAD}{indent(FORK, '    ')}\n    import ctypes\n    ctypes.PyDLL(None).sleep(600)")
     code = (
         "import pathlib, sys\nfrom onnxlens.profile.vendor.compilers.child import run_worker\n"
         f"run_worker(pathlib.Path(sys.executable), pathlib.Path({str(worker)!r}), {{}}, "

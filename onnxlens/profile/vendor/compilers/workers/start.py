@@ -11,7 +11,6 @@ import os
 import runpy
 import signal
 import sys
-import threading
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
@@ -27,9 +26,13 @@ def session_of(leader: int) -> Iterator[tuple[int, int]]:
 
 
 def _end_with_parent() -> None:
+    """Start a process that ends the session when standard input does: a thread would wait for a tool."""
+    leader = os.getpid()
+    if os.fork():
+        return
     while os.read(0, 1):
         pass
-    for pid, _ in session_of(os.getpid()):  # also those in groups of their own
+    for pid, _ in session_of(leader):  # also those in groups of their own
         if pid != os.getpid():
             with suppress(OSError):
                 os.kill(pid, signal.SIGKILL)
@@ -42,7 +45,7 @@ def _main(worker: str, request: str, result: str) -> None:
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     here = str(Path(__file__).parent)  # a worker has its tool's name, and must not be imported for it
     sys.path[:] = [path for path in sys.path if path != here]
-    threading.Thread(target=_end_with_parent, daemon=True).start()
+    _end_with_parent()
     sys.argv = [worker]
     asked = json.loads(Path(request).read_text(encoding="utf-8"))
     made = runpy.run_path(worker)["main"](asked)
