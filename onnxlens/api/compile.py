@@ -61,6 +61,16 @@ def _state(compiler: Compiler, paths: Mapping[str, Path]) -> CompilerState:
     )
 
 
+def require_compilers(ask: CompileAsk) -> None:
+    """Refuse what cannot be compiled with, before anything is exported.
+
+    Raises:
+        UsageError: there is no such tool or chip, or it is not installed.
+    """
+    for name in ask.tools:
+        _runs(compiler_of(name), ask)
+
+
 def compile_graph(
     target: Target | OpenedTarget,
     ask: CompileAsk,

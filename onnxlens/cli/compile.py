@@ -86,6 +86,8 @@ def compile(  # noqa: A001 - the verb's name
     Each runs in a process of its own: one that crashes costs its own row. Figures of a layer that stands for
     nodes of several modules are divided among them, and marked with ~.
     """
+    from onnxlens.api.compile import require_compilers
+
     if listed:
         _list(paths, output_format)
         return 0
@@ -102,14 +104,19 @@ def compile(  # noqa: A001 - the verb's name
     table = table_from(rows, output_format, levels=LEVELS, by=None, computed=("--layers",))
     named = tuple(name.strip() for name in tools.split(",") if name.strip())
     ask = CompileAsk(named, chips, paths, given, timeout_s, keep)
+    require_compilers(ask)
     with (
         progress.shown(f"compile {target}") as show,
         onnxlens.OpenedTarget(target, settings_from(options), show) as opened,
     ):
+        opened.require_weights()
+        # bounds divide what a tool says of several nodes, and are refused before any tool is run
+        ledger = replace(table, reports=()).completed(opened, opened.ledger)
         report = onnxlens.compile_graph(opened, ask)
-        found = tuple(each.report for each in report.compilations if each.report is not None)
-        counted = replace(opened.ledger, weights=report.weights or opened.ledger.weights)
-        ledger = replace(table, compiled=found).completed(opened, counted)  # chips first: they divide
+        found = [each.report for each in report.compilations if each.report is not None]
+        ledger = replace(ledger, weights=report.ledger.weights)
+        ledger = onnxlens.with_layers(opened, ledger, *found, doubted=False)
+        ledger = onnxlens.with_layers(opened, ledger, *table.reports)
     _print(report, table, ledger)
     return 0 if report.passed else FAILED
 

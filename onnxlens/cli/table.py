@@ -116,8 +116,7 @@ class Table:
     Attributes:
         chips: the columns of chips, and the dtype that working sets are held in.
         every_column: all columns are shown, also those that take time.
-        reports: of other tools, that may be of another model.
-        compiled: of tools that were given the graph itself.
+        reports: of other tools.
         out: the file of a format that is not printed.
     """
 
@@ -130,7 +129,6 @@ class Table:
     roofline: Path | None = None
     roofline_depth: int | None = None
     reports: tuple[LayerReport, ...] = ()
-    compiled: tuple[LayerReport, ...] = ()
 
     def __post_init__(self) -> None:
         if self.roofline is not None and not self.chips.hardware:
@@ -156,7 +154,6 @@ class Table:
         if self._has_working_sets:
             ledger = onnxlens.with_working_sets(opened, ledger, self.chips.stored_as)
         ledger = onnxlens.with_chips(opened, ledger, self.chips)
-        ledger = onnxlens.with_layers(opened, ledger, *self.compiled, doubted=False)
         return onnxlens.with_layers(opened, ledger, *self.reports)
 
     def print(self, ledger: Ledger, document: Callable[[], Document] | None = None) -> None:

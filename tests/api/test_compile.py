@@ -168,10 +168,14 @@ def test_what_cannot_be_asked_for(
         compiled(model, ask())
 
 
-def test_a_tool_that_is_not_there_is_refused_before_anything_is_done(tools: dict[str, Compiler]) -> None:
+def test_a_tool_that_is_not_there_is_refused_before_anything_is_done(
+    tools: dict[str, Compiler], capsys: pytest.CaptureFixture[str]
+) -> None:
     tools["bad"] = replace(tools["bad"], find=lambda python: Found(missing="the environment has no bad"))
     with pytest.raises(UsageError, match=r"bad: is not installed: the environment has no bad; install it \("):
         onnxlens.compile_graph("nowhere.onnx", CompileAsk(("good", "bad")))
+    assert run(["compile", "nowhere.onnx", "--with", "good,bad"]) == 2
+    assert "bad: is not installed" in capsys.readouterr().err
 
 
 def test_sizes_that_are_open_are_refused_before_any_tool_is_run(
@@ -196,6 +200,10 @@ def test_the_exit_code_says_whether_all_took_the_graph(
     assert "good-large: as it is" in text
     assert "not finite" in text
     assert "cycles" in text
+    ran = len(list(model.parent.iterdir()))
+    assert run(["compile", *where, "--with", "good", "--hardware", "k230", "--keep", f"{model}.kept"]) == 2
+    assert "no peak is published for float32" in capsys.readouterr().err
+    assert len(list(model.parent.iterdir())) == ran  # refused before any tool is run
     assert run(["compile", *where]) == 2
     assert "give a TARGET and --with TOOL" in capsys.readouterr().err
 
