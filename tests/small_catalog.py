@@ -21,6 +21,9 @@ from tests.export import tiny
 
 NAMES = ("first", "second")
 
+SMALL = {"batch": 2, "height": 64, "width": 96}
+"""A small size that is not square, of the graphs of the real catalog: in the cache for several tests."""
+
 ENTRY = CatalogEntry(
     family="annotator",
     title="a network of five layers",
