@@ -95,14 +95,16 @@ def assert_rows_sum_to_totals(ledger: onnxlens.Ledger) -> None:
     own = Counter[str]()
     for node in ledger.nodes:
         own[node.module_path] += node.macs
-    paths = [module.path for module in ledger.modules]
+    paths = {module.path for module in ledger.modules}
+    inside = Counter[str | None]()
     for module in ledger.modules:
-        children = [row for row in ledger.modules if parent_of(row.path, paths) == module.path]
-        assert module.macs == own[module.path] + sum(child.macs for child in children), module.path
+        inside[parent_of(module.path, paths)] += module.macs
+    for module in ledger.modules:
+        assert module.macs == own[module.path] + inside[module.path], module.path
     assert ledger.modules[0].macs == ledger.totals.macs == sum(own.values())
 
 
-def parent_of(path: str, paths: list[str]) -> str | None:
+def parent_of(path: str, paths: set[str]) -> str | None:
     """The longest path of a parent of ``path``; None for the model itself."""
     if not path:
         return None
