@@ -15,9 +15,8 @@ if TYPE_CHECKING:
     from xdist.scheduler import LoadFileScheduling
 
 if "PYTEST_XDIST_WORKER" in os.environ:
-    os.environ.setdefault(
-        "OMP_NUM_THREADS", "1"
-    )  # of PyTorch: with as many processes as cores, more only wait
+    # PyTorch's, before it is imported: with a process for each core more threads wait for each other, busily
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 ONE_PROCESS = "tests/reference_report/"
 """Its files count the same large graphs, which takes a process half a minute."""
