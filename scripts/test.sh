@@ -12,6 +12,8 @@ checks="$(mktemp)"
 bash scripts/check.sh > "$checks" 2>&1 &
 checking=$!
 
+# Many tests start Python: what one process has compiled the others read.
+unset PYTHONDONTWRITEBYTECODE
 # Two processes: most tests trace or count on one core. A file stays in one of them, for what its tests share.
 status=0
 python -m pytest -n 2 --dist loadfile "$@" || status=$?
