@@ -14,7 +14,7 @@ import onnxlens as api
 from onnxlens.errors import ExportError
 from onnxlens.export import tracing
 from tests.export.tiny import TARGET
-from tests.small_catalog import SMALL
+from tests.small_catalog import weightless
 
 COUNTED = (
     "LayerNormalization",
@@ -49,9 +49,8 @@ def test_an_opset_that_is_not_written_faithfully_is_refused(opset: int, tmp_path
     assert not (tmp_path / "out").exists()
 
 
-def nodes_of(graph: str, opset: int, folder: Path, width: int = SMALL["width"]) -> list[onnx.NodeProto]:
-    settings = api.Settings("none", opset, **{**SMALL, "width": width})
-    exported = api.export_graph(graph, folder, settings)
+def nodes_of(graph: str, opset: int, folder: Path) -> list[onnx.NodeProto]:
+    exported = api.export_graph(graph, folder, weightless(opset))
     return list(onnx.load(exported.onnx_path, load_external_data=False).graph.node)
 
 
@@ -102,7 +101,7 @@ def test_hed_is_convolutions_relus_and_four_poolings(opset: int, tmp_path: Path)
 
 @pytest.mark.slow
 def test_the_unet_keeps_both_of_its_epsilons(tmp_path: Path) -> None:
-    nodes = nodes_of("sd-unet", 23, tmp_path, 64)
+    nodes = nodes_of("sd-unet", 23, tmp_path)
     epsilons = Counter(f"{value:.0e}" for value in attributes(nodes, "GroupNormalization", "epsilon"))
     # 8 residual blocks on the way down, 2 in the middle, 12 on the way up, two norms in each, and the
     # output's; 6 + 1 + 9 transformers, one norm before each
