@@ -6,9 +6,20 @@ import os
 import shutil
 from collections.abc import Callable
 from importlib.util import find_spec
-from typing import NoReturn
+from typing import TYPE_CHECKING, NoReturn
 
 import pytest
+
+if TYPE_CHECKING:
+    from xdist.remote import Producer
+    from xdist.scheduler import LoadFileScheduling
+
+if "PYTEST_XDIST_WORKER" in os.environ:
+    # PyTorch's, before it is imported: with a process for each core more threads wait for each other, busily
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+ONE_PROCESS = "tests/reference_report/"
+"""Its files count the same large graphs, which takes a process half a minute."""
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -22,6 +33,20 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     for item in items:
         if "slow" in item.keywords:
             item.add_marker(skip)
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> LoadFileScheduling | None:
+    """With ``--dist loadfile``: a file in one process, and a folder where its files share what is slow."""
+    if config.getoption("dist") != "loadfile":
+        return None
+    from xdist.scheduler import LoadFileScheduling
+
+    class Scheduling(LoadFileScheduling):
+        def _split_scope(self, nodeid: str) -> str:
+            return ONE_PROCESS if nodeid.startswith(ONE_PROCESS) else str(super()._split_scope(nodeid))
+
+    return Scheduling(config, log)
 
 
 @pytest.fixture(scope="session", autouse=True)

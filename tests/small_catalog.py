@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 import torch
 
+from onnxlens.api.target import Settings
 from onnxlens.export.network import Network
 from onnxlens.reference_model import catalog
 from onnxlens.reference_model.catalog import CatalogEntry, TensorTemplate
@@ -20,6 +21,15 @@ from onnxlens.specs.graph import CheckpointScope, GraphSpec
 from tests.export import tiny
 
 NAMES = ("first", "second")
+
+SMALL = {"batch": 2, "height": 64, "width": 96}
+"""A small size that is not square, of the graphs of the real catalog."""
+
+
+def weightless(opset: int) -> Settings:
+    """For exports that the cache has for others: at 18 small as parity, at 23 as the report's figures."""
+    return Settings("none", opset, **(SMALL if opset == 18 else {}))
+
 
 ENTRY = CatalogEntry(
     family="annotator",

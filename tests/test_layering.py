@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 from collections.abc import Iterator, Mapping
+from functools import cache
 from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 
@@ -78,14 +79,20 @@ def imported(tree: ast.AST) -> Iterator[str]:
             yield from (f"{node.module}.{alias.name}" for alias in node.names)
 
 
+@cache
 def files() -> list[Path]:
     return sorted(PACKAGE.rglob("*.py"))
+
+
+@cache
+def tree_of(path: Path) -> ast.Module:
+    return ast.parse(path.read_text())
 
 
 @pytest.mark.parametrize("path", files(), ids=lambda path: str(path.relative_to(PACKAGE)))
 def test_a_file_imports_only_what_its_folder_may(path: Path) -> None:
     part = part_of(name_of(path))
-    for name in imported(ast.parse(path.read_text())):
+    for name in imported(tree_of(path)):
         package, *inside = name.split(".")
         if package == "onnxlens":
             target = part_of(".".join(inside)) if inside else "__init__"
@@ -113,7 +120,7 @@ def circle(imports: Mapping[str, set[str]]) -> list[str]:
 
 
 def test_no_import_cycles() -> None:
-    modules = {name_of(path): ast.parse(path.read_text()) for path in files()}
+    modules = {name_of(path): tree_of(path) for path in files()}
     imports = {}
     for module, tree in modules.items():
         found = (name.removeprefix("onnxlens.") for name in imported(tree) if name.startswith("onnxlens."))
@@ -135,7 +142,7 @@ def test_no_file_and_no_function_is_too_long() -> None:
     for path in files():
         text = path.read_text()
         assert text.count("\n") <= 400, f"{path.name}: split it"
-        for node in ast.walk(ast.parse(text)):
+        for node in ast.walk(tree_of(path)):
             if isinstance(node, ast.FunctionDef):
                 docstring = (ast.get_docstring(node) or "").count("\n") + 1
                 assert (node.end_lineno or 0) - node.lineno + 1 - docstring <= 60, f"{path.name}: {node.name}"

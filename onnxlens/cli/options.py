@@ -178,21 +178,19 @@ def _number(text: str) -> float:
         raise click.BadParameter(f"{text!r} is not a number") from error
 
 
-with_inputs = click.option(
-    "--inputs",
-    type=click.Path(path_type=Path, exists=True, dir_okay=False),
-    metavar="FILE.npz",
-    help="Run on the arrays of this file, by input; others get sample values.",
-)
-
-with_run = all_of(
-    click.option("--run", is_flag=True, help="Take shapes, trip counts and branches from one run of TARGET."),
-    click.option(
+def _inputs_option(run: str) -> Callable[[Verb], Verb]:
+    return click.option(
         "--inputs",
         type=click.Path(path_type=Path, exists=True, dir_okay=False),
         metavar="FILE.npz",
-        help="--run on the arrays of this file, by input; others get sample values.",
-    ),
+        help=f"{run} on the arrays of this file, by input; others get sample values.",
+    )
+
+
+with_inputs = _inputs_option("Run")
+with_run = all_of(
+    click.option("--run", is_flag=True, help="Take shapes, trip counts and branches from one run of TARGET."),
+    _inputs_option("--run"),
 )
 """How the counts of a graph may be taken from a run of it."""
 

@@ -19,6 +19,7 @@ from onnxlens.cli.options import (
     settings_from,
     with_run,
     with_settings,
+    with_wide,
 )
 from onnxlens.cli.table import as_dtype_option, on_chip_option, screen_width
 from onnxlens.specs.bounds import MOST_LEVELS
@@ -39,7 +40,7 @@ from onnxlens.specs.traffic import FUSION_MODES, ROW_KINDS
 @click.option("--by", type=click.Choice(ROW_KINDS), default="module", show_default=True)
 @click.option("--depth", type=click.IntRange(0, MOST_LEVELS), help="Module levels to show [2; all as data].")
 @plot_option("Plot traffic by kind, and the knee.")
-@click.option("--wide", is_flag=True, help="All columns, also those that do not fit the screen.")
+@with_wide
 @format_option("table", "json", "csv", "md")
 @with_run
 @with_settings

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from fractions import Fraction
 from typing import Literal, get_args
 
 from onnxlens.errors import UsageError
@@ -164,18 +163,6 @@ class Chip:
             for key in ("size_bytes", "bytes_per_s"):
                 if (figure := getattr(memory, key)) is not None:
                     yield f"memory.{memory.name}.{key}", figure
-
-    def disagreements(self, within: float = 0.03) -> Sequence[tuple[str, Fraction]]:
-        """The operands whose published peak is not MACs per cycle x cores x clock, and the quotient."""
-        if self.clock_hz is None:
-            return ()
-        quotients = {
-            operands: Fraction(rate.value)
-            / (Fraction(self.macs_per_cycle[operands].value) * self.cores * Fraction(self.clock_hz.value))
-            for operands, rate in self.macs_per_s.items()
-            if operands in self.macs_per_cycle
-        }
-        return [(operands, found) for operands, found in quotients.items() if abs(found - 1) > within]
 
 
 RATES = ("macs_per_cycle", "macs_per_s", "vector_ops_per_s", "special_ops_per_s")

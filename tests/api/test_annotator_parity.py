@@ -6,6 +6,7 @@ import pytest
 
 import onnxlens
 from tests import small_catalog
+from tests.small_catalog import SMALL
 
 BOUNDS = {
     "openpose-body": 1e-5,
@@ -21,7 +22,7 @@ BOUNDS = {
 
 @pytest.mark.parametrize("graph", BOUNDS)
 def test_onnx_runtime_agrees_with_pytorch(graph: str) -> None:
-    report = onnxlens.check_graph(graph, onnxlens.Settings(batch=2, height=64, width=96))
+    report = onnxlens.check_graph(graph, onnxlens.Settings(**SMALL))
     assert report.passed, report.outputs
     for output in report.outputs:
         assert output.tolerance == BOUNDS[graph]

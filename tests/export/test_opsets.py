@@ -14,6 +14,7 @@ import onnxlens as api
 from onnxlens.errors import ExportError
 from onnxlens.export import tracing
 from tests.export.tiny import TARGET
+from tests.small_catalog import weightless
 
 COUNTED = (
     "LayerNormalization",
@@ -49,8 +50,7 @@ def test_an_opset_that_is_not_written_faithfully_is_refused(opset: int, tmp_path
 
 
 def nodes_of(graph: str, opset: int, folder: Path) -> list[onnx.NodeProto]:
-    settings = api.Settings("none", opset, batch=1, height=64, width=64)
-    exported = api.export_graph(graph, folder, settings)
+    exported = api.export_graph(graph, folder, weightless(opset))
     return list(onnx.load(exported.onnx_path, load_external_data=False).graph.node)
 
 

@@ -54,11 +54,11 @@ def counted(calls: list[tuple[str, int, int]]) -> Counts:
 @pytest.mark.parametrize(
     ("kinds", "changes"),
     [
-        (("canny",), {}),
+        pytest.param(("canny",), {}, marks=pytest.mark.slow),
         (("canny", "canny", "scribble-drawing"), {"images": 2, "steps": 4}),
         (("canny",), {"guess_mode": True}),
         (("canny",), {"guess_mode": True, "schedule": "two-pass"}),
-        (("canny",), {"schedule": "two-pass"}),
+        pytest.param(("canny",), {"schedule": "two-pass"}, marks=pytest.mark.slow),
         (("canny",), {"scale": 1.0, "guess_mode": True, "denoising": 0.6, "steps": 4}),
     ],
 )

@@ -26,13 +26,23 @@ OPEN = (
 )  # fmt: skip
 """Traced with an open batch; the others have their layers, and are traced at their own."""
 
+EXPORTED = ("controlnet", "vae-decoder", "openpose-hand", "mlsd-large")
+"""Tests of the report's figures trace them at 512, too."""
+
 
 def in_order(graph: str) -> list[str]:
     """The inputs as the catalog lists them."""
     return [tensor.name.replace("control_", "controls_") for tensor in catalog.get(graph).inputs]
 
 
-@pytest.mark.parametrize("graph", [name for name in catalog.names() if name not in OPEN])
+@pytest.mark.parametrize(
+    "graph",
+    [
+        pytest.param(name, marks=pytest.mark.slow if name in EXPORTED else ())
+        for name in catalog.names()
+        if name not in OPEN
+    ],
+)
 def test_traces_at_512_with_inputs_in_the_catalog_s_order(empty_inputs: EmptyInputs, graph: str) -> None:
     spec = catalog.get(graph)
     with FakeTensorMode():

@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import json
 from dataclasses import fields
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -75,8 +76,12 @@ def schema(kind: str) -> dict[str, Any]:
 
 
 def complaints(kind: str, document: Any) -> list[str]:
-    errors = Draft202012Validator(schema(kind)).iter_errors(document)
-    return [f"{error.json_path}: {error.message}" for error in errors]
+    return [f"{error.json_path}: {error.message}" for error in validator(kind).iter_errors(document)]
+
+
+@cache
+def validator(kind: str) -> Draft202012Validator:
+    return Draft202012Validator(schema(kind))
 
 
 def layer_report(path: Path) -> dict[str, Any]:

@@ -7,6 +7,7 @@ from collections import Counter
 import pytest
 
 import onnxlens
+from tests.small_catalog import weightless
 
 STANDARDIZED = 1 + 16 * 3 + 3
 """The stem's convolution, three in each of 16 bottlenecks, and one in each of 3 shortcuts."""
@@ -14,8 +15,7 @@ STANDARDIZED = 1 + 16 * 3 + 3
 
 @pytest.fixture(scope="module", params=[18, 23])
 def ledger(request: pytest.FixtureRequest) -> onnxlens.Ledger:
-    settings = onnxlens.Settings(opset=request.param, height=64, width=64)  # tests/export has it too
-    return onnxlens.profile_graph("midas-dpt-hybrid", settings)
+    return onnxlens.profile_graph("midas-dpt-hybrid", weightless(request.param))
 
 
 def test_standardizing_weights_is_free(ledger: onnxlens.Ledger) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from types import SimpleNamespace
 from typing import Any
 
@@ -100,12 +101,12 @@ def test_both_are_timed_after_warm_ups_with_the_requested_threads(monkeypatch: p
     monkeypatch.setattr(torch, "compile", lambda module: module)
     before = torch.get_num_threads()
     module = Counting()
-    times = time_module(module, INPUTS, RUN)
+    times = time_module(module, INPUTS, replace(RUN, threads=before + 1))
     assert times.compiled is not None and times.note == ""
     for result in (times.eager, times.compiled):
         got = (result.warmup, result.runs, result.provider, result.device)
         assert got == (2, 3, "torch", "a processor")
-    assert module.threads == [1] * (2 * (2 + 3))
+    assert module.threads == [before + 1] * (2 * (2 + 3))
     assert torch.get_num_threads() == before
 
 

@@ -143,14 +143,11 @@ def _transfer(layer: EthosLayer, part: EthosPart, block: Block, *, writes: bool)
     return SRAM_LATENCY_CYCLES + transferred // part.sram_bytes_per_cycle
 
 
-def traversal_of(
-    part: EthosPart, channels: int, kernel: tuple[int, int], bits: int = 8, *, is_sparse: bool = False
-) -> Traversal:
+def traversal_of(part: EthosPart, channels: int, kernel: tuple[int, int], bits: int = 8) -> Traversal:
     """Whether Vela walks a convolution's kernel first or its depth: by how full each leaves the array."""
     taps = kernel[0] * kernel[1]
     if part.rams is not None:
-        step, least = (10, 4) if is_sparse else (5, 2)
-        slots, most, deep = taps // step * step + max(taps % step, least), 16, 128 if is_sparse else 64
+        slots, most, deep = taps // 5 * 5 + max(taps % 5, 2), 16, 64
     else:
         slots, most, deep = round_up(taps, 4 if bits == 8 else 2), 8, 32 if bits == 8 else 16
     is_part = channels / round_up(channels, most) * (taps / slots) >= channels / round_up(channels, deep)

@@ -119,19 +119,28 @@ def _refuse_second(new: RegisteredRule, registered: Mapping[Operator, Registered
 @cache
 def _installed() -> Mapping[Operator, RegisteredRule]:
     """The rules of installed packages; UsageError where an entry point fails or an operator has a rule."""
+    rules: dict[Operator, RegisteredRule] = {}
+    call_entry_points(ENTRY_POINTS, lambda package: _adder(package, rules))
+    return rules
+
+
+def call_entry_points(group: str, adder: Callable[[str], Callable[..., None]]) -> None:
+    """Have every entry point of a group register, each with what adds for its package.
+
+    Raises:
+        UsageError: one fails.
+    """
     from importlib.metadata import entry_points  # most files have no operator that needs it
 
-    rules: dict[Operator, RegisteredRule] = {}
-    for entry in sorted(entry_points(group=ENTRY_POINTS)):
+    for entry in sorted(entry_points(group=group)):
         package = entry.dist.name if entry.dist else entry.value
         try:
-            entry.load()(_adder(package, rules))
+            entry.load()(adder(package))
         except Exception as cause:
             raise UsageError(
-                f"package {package}: its entry point {entry.name} = {entry.value} (group {ENTRY_POINTS}) "
-                f"failed: {type(cause).__name__}: {cause}; repair or uninstall the package"
+                f"package {package}: its entry point {entry.name} = {entry.value} (group {group}) failed: "
+                f"{type(cause).__name__}: {cause}; repair or uninstall the package"
             ) from cause
-    return rules
 
 
 def _adder(package: str, rules: dict[Operator, RegisteredRule]) -> Callable[..., None]:

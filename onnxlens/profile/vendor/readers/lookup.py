@@ -9,6 +9,7 @@ from pathlib import Path
 from types import ModuleType
 
 from onnxlens.errors import OnnxlensError, UsageError
+from onnxlens.profile.count.rules.lookup import call_entry_points
 from onnxlens.profile.vendor.readers import (
     core_ml,
     executorch,
@@ -157,18 +158,8 @@ def _recognized(given: Given) -> Reader:
 @cache
 def _installed() -> Mapping[str, Reader]:
     """The readers of installed packages; UsageError where an entry point fails or a tool has a reader."""
-    from importlib.metadata import entry_points
-
     found: dict[str, Reader] = {}
-    for point in sorted(entry_points(group=ENTRY_POINTS)):
-        package = point.dist.name if point.dist else point.value
-        try:
-            point.load()(_adder(package, found))
-        except Exception as cause:
-            raise UsageError(
-                f"package {package}: its entry point {point.name} = {point.value} (group {ENTRY_POINTS}) "
-                f"failed: {type(cause).__name__}: {cause}; repair or uninstall the package"
-            ) from cause
+    call_entry_points(ENTRY_POINTS, lambda package: _adder(package, found))
     return found
 
 

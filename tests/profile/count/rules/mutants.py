@@ -6,6 +6,7 @@ process, and its table must miss what at least one case expects.
 """
 
 from __future__ import annotations
+import __future__
 
 import ast
 import inspect
@@ -37,10 +38,10 @@ SWAPPED_NAMES = {"VECTOR": "SPECIAL", "SPECIAL": "VECTOR", "NOTHING": "VECTOR"}
 
 @dataclass(frozen=True)
 class Mutant:
-    """A changed module, not run yet; ``name`` is the function, the old term and the new one."""
+    """A module not run yet, one statement changed; ``name`` is the function, the old term and the new one."""
 
     name: str
-    code: CodeType
+    code: Sequence[CodeType]
 
 
 Refusal = type[Exception]
@@ -60,17 +61,21 @@ Outcome = Callable[[Any, NodeView], Any]
 
 
 def mutants_of(module: ModuleType) -> Iterator[Mutant]:
-    """Every mutant of the module, one at a time: the tree is changed, compiled and put back."""
-    tree = ast.parse(inspect.getsource(module))
-    for term in _terms(tree, module.__name__.removeprefix("onnxlens.profile.count.rules.")):
-        before = ast.unparse(term.shown)
-        for new in _replacements(term.old):
-            term.put(ast.copy_location(new, term.old))
-            shown = new if term.shown is term.old else term.shown
-            name = f"{term.scope}: {before} -> {ast.unparse(shown)}"
-            code = _compiled(tree, module.__name__)
-            term.put(term.old)
-            yield Mutant(name, code)
+    """Every mutant of the module, one at a time: one of its statements is changed, compiled and put back."""
+    scope = module.__name__.removeprefix("onnxlens.profile.count.rules.")
+    statements = [ast.Module([each], []) for each in ast.parse(inspect.getsource(module)).body]
+    whole = [_compiled(each, module.__name__) for each in statements]
+    for index, statement in enumerate(statements):
+        for term in _terms(statement, scope):
+            replacements = _replacements(term.old)
+            before = ast.unparse(term.shown) if replacements else ""
+            for new in replacements:
+                term.put(ast.copy_location(new, term.old))
+                shown = new if term.shown is term.old else term.shown
+                name = f"{term.scope}: {before} -> {ast.unparse(shown)}"
+                changed = _compiled(statement, module.__name__)
+                term.put(term.old)
+                yield Mutant(name, [*whole[:index], changed, *whole[index + 1 :]])
 
 
 def survives(
@@ -79,7 +84,8 @@ def survives(
     """Whether the mutant's table still has the expected result for every node."""
     namespace: dict[str, Any] = {"__name__": module.__name__}
     try:
-        exec(mutant.code, namespace)
+        for statement in mutant.code:
+            exec(statement, namespace)
     except Exception:
         return False
     return all(outcome(namespace["RULES"], node) == expectation for node, expectation in expected)
@@ -88,7 +94,13 @@ def survives(
 def _compiled(tree: ast.Module, name: str) -> CodeType:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", SyntaxWarning)  # "1 is not None"
-        return compile(ast.fix_missing_locations(tree), name, "exec")
+        return compile(
+            ast.fix_missing_locations(tree),
+            name,
+            "exec",
+            __future__.annotations.compiler_flag,
+            dont_inherit=True,
+        )
 
 
 @dataclass(frozen=True)
