@@ -123,9 +123,9 @@ class Places:
         if name in self.graph.hierarchy.paths:
             return (name,) if name else ()
         first, *rest = name.split("/")
-        if not rest and "." not in first:
-            return ()
         root = self.graph.hierarchy.class_name("")
+        if not rest and not (root and "." in first):
+            return ()
         if root not in ("", first.rpartition(".")[2]):
             return ()
         found = [""]
