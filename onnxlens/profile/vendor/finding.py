@@ -19,6 +19,10 @@ LONGEST = 2000
 Operators = frozenset[str] | None
 """Our operators and families that a tool's operator may be; None if that is unknown."""
 
+CASELESS = 0.1
+"""Where fewer of a report's names than this part are found, they may be in another case: a tool's own ``Add``
+is no ``add`` of PyTorch's."""
+
 SPAN_START = 0.7
 """How sure nodes are that a tool names the last one of, and of the first something of its own."""
 
@@ -58,6 +62,7 @@ class Finder:
         """For the records of one report."""
         self._places, self._naming = places, naming
         self._known: dict[tuple[str, Asked], Led] = {}
+        self._caseless = False
         self._kinds: Mapping[str, Callable[[str], tuple[int, ...]]] = {
             "node": places.named_node,
             "tensor": places.named_tensor,
@@ -75,6 +80,10 @@ class Finder:
         """Where every record leads by its names; those with numbers behind names last."""
         wanted = [self.operators_of(record) for record in records]
         found = [self._record(record, ops) for record, ops in zip(records, wanted, strict=True)]
+        if self._naming.flat and sum(bool(led.nodes) for led in found) < CASELESS * len(found):
+            self._caseless = True
+            self._known.clear()
+            found = [self._record(record, ops) for record, ops in zip(records, wanted, strict=True)]
         found = _without_others(found)
         if not {"module", "scope"}.isdisjoint(self._naming.names):
             found = self._in_modules(records, wanted, found)
@@ -142,8 +151,11 @@ class Finder:
         found = map(self._exact, self._naming.forms(name))
         if led := next(filter(None, found), None):
             return led
-        flat = map(self._places.unflat, self._naming.forms(name)) if self._naming.flat else ()
+        flat = map(self._unflat, self._naming.forms(name)) if self._naming.flat else ()
         return next((led for each in flat if each and (led := self._exact(each))), None)
+
+    def _unflat(self, name: str) -> str | None:
+        return self._places.unflat(name, caseless=self._caseless)
 
     def _exact(self, name: str) -> Led | None:
         for kind in self._naming.names:
@@ -215,7 +227,7 @@ class Finder:
         names = [piece for name in record.sources or (record.name,) for piece in self._naming.pieces(name)]
         forms = [form for name in names for form in self._naming.forms(name)]
         if self._naming.flat:
-            forms = [each for form in forms for each in (form, self._places.unflat(form) or form)]
+            forms = [each for form in forms for each in (form, self._unflat(form) or form)]
         found = map(self._places.modules, forms)
         return tuple(dict.fromkeys(paths for paths in found if paths))
 

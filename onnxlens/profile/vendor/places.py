@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import cached_property
 from math import prod
 
@@ -167,22 +167,30 @@ class Places:
                     found.setdefault(f"{value.name}_{node.view.op_type}", []).append(index)
         return found
 
-    def unflat(self, name: str) -> str | None:
-        """The name of a node, tensor or module that is this one but for what is no letter, and its case."""
+    def unflat(self, name: str, *, caseless: bool) -> str | None:
+        """The name of a node, tensor or module of the same letters and digits, maybe in another case."""
         flat = flattened(name)
-        return self._flat.get(flat) or self._flat.get(flat.casefold())
+        found = self._flat.get(flat)
+        return self._caseless.get(flat.casefold()) if found is None and caseless else found
 
     @cached_property
     def _flat(self) -> Mapping[str, str]:
-        """Names by what is left of them in letters and digits, and in small ones, if that is of one alone."""
         tensors = (value.name for node in self.graph.nodes for value in node.view.outputs if value)
         given = (value.name for value in self.graph.inputs)
+        modules = self.graph.hierarchy.paths
+        return self._single((*self._nodes, *tensors, *given, *self.graph.weights, *modules), flattened)
+
+    @cached_property
+    def _caseless(self) -> Mapping[str, str]:
+        return self._single(self._flat.values(), lambda name: flattened(name).casefold())
+
+    def _single(self, names: Iterable[str], key: Callable[[str], str]) -> Mapping[str, str]:
+        """Names by a key that they alone have, or others that lead to the same nodes."""
         found: dict[str, dict[str, None]] = {}
-        for name in (*self._nodes, *tensors, *given, *self.graph.weights, *self.graph.hierarchy.paths):
-            for flat in {flattened(name), flattened(name).casefold()}:
-                found.setdefault(flat, {})[name] = None
-        ones = ((flat, self._one_of(tuple(names))) for flat, names in found.items())
-        return {flat: name for flat, name in ones if name is not None}
+        for name in names:
+            found.setdefault(key(name), {})[name] = None
+        ones = ((each, self._one_of(tuple(alike))) for each, alike in found.items())
+        return {each: name for each, name in ones if name is not None}
 
     def _one_of(self, names: Sequence[str]) -> str | None:
         """The first of names that all lead to the same nodes, modules aside; the only one there is."""

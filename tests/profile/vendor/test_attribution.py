@@ -111,7 +111,6 @@ NAMES = [
     ("plain", "node_a + node_c", "", (CONV, ACT)),
     ("plain", "c_Relu", "", (ACT,)),
     ("plain", "node_a, node_c", "", (CONV, ACT)),
-    ("plain", "NODE_E", "", (RIGHT,)),
     ("plain", "/node.e", "", (RIGHT,)),
     ("of-a-user", "node_e", "", (RIGHT,)),
     ("of-a-user", "node_e_tile1", "", (RIGHT,)),
@@ -149,8 +148,16 @@ def test_a_letter_behind_is_no_other_node_with_that_number(tmp_path: Path) -> No
     """``a#3`` is the third part of ``a`` and not ``a_3``, though letters and digits are the same."""
     nodes = [op("Relu", "x", "a", "one"), op("Relu", "a", "a_3", "two"), op("Relu", "a_3", "y", "three")]
     graph = load_graph(save(tmp_path, nodes, [value("x", (4,))], [value("y", (4,))]))
-    found = led(graph, "plain", record("node_a#3"), record("NODE_A_3"), record("node_y"))
+    found = led(graph, "plain", record("node_a#3"), record("node.a.3"), record("node_y"))
     assert [match.nodes for match in found.matches] == [(0,), (1,), (2,)]
+
+
+def test_another_case_is_told_only_of_a_whole_report(net: Graph) -> None:
+    """ONNX Runtime's own ``Add`` is not the first ``add`` of PyTorch."""
+    upper = [record(name) for name in ("NODE_A", "NODE_D", "NODE_E", "NODE_F", "NODE_Y")]
+    assert [match.nodes[0] for match in led(net, "plain", *upper).matches] == [CONV, LEFT, RIGHT, ADD, HEAD]
+    others = [record(node.view.name) for node in net.nodes]
+    assert led(net, "qnn", record("F_token_3:OpId_9"), *others).matches[0].nodes == ()
 
 
 def test_two_names_of_the_same_letters_are_not_told_apart(tmp_path: Path) -> None:
