@@ -116,6 +116,7 @@ class LayerMatch:
     Attributes:
         confidence: 1 where a name led there; less where neighbors and shapes did.
         nodes: by their positions in the graph, in order.
+        parts: those of them that its figures stand at.
     """
 
     record: LayerRecord
@@ -123,6 +124,7 @@ class LayerMatch:
     trail: Trail
     confidence: float
     nodes: tuple[int, ...]
+    parts: tuple[int, ...] = ()
 
 
 @record(frozen=True, slots=True)

@@ -16,10 +16,10 @@ from onnxlens.reports.tables.led import doubts, led_documents, led_notes, led_sh
 from onnxlens.reports.tables.ledger import Layout, cost_document, cost_table
 from onnxlens.reports.tables.query import Asked, understood
 from onnxlens.reports.tables.tools import heading
-from onnxlens.specs.layers import METRICS, LayerMatch, LayerReport, ToolCosts
+from onnxlens.specs.layers import METRICS, LayerMatch, LayerRecord, LayerReport, ToolCosts
 from onnxlens.specs.ledger import Ledger
 from tests.reports import ledgers
-from tests.reports.tool_costs import CONV, GEMM, HEAD, PAIR, costs, ledger
+from tests.reports.tool_costs import CONV, EXP, GEMM, HEAD, PAIR, costs, ledger
 from tests.specs.test_document_schemas import complaints, schema
 
 AT = "@ethos-u-u55-256"
@@ -108,6 +108,18 @@ def test_a_document_has_the_columns_and_how_they_were_led_back() -> None:
     assert whole["modules"][1][f"cycles{AT}"] == 900 and whole["tools"] == document["tools"]
     assert complaints("profile", {**whole, "flow": whole["flow"]}) == []
     assert led_documents(ledgers.ledger()) == {}
+
+
+def test_a_figure_of_another_layer_at_a_fused_node_makes_no_part() -> None:
+    """The convolution has all of its layer; what stands at the node behind it is of a layer of its own."""
+    beside = LayerRecord("exp", "Exp", ("exp",), "npu", {"cycles": 7})
+    matches = (
+        LayerMatch(PAIR, "fused", "node", 1.0, (CONV, EXP), (CONV,)),
+        LayerMatch(beside, "exact", "node", 1.0, (EXP,), (EXP,)),
+    )
+    found = rows(ledger(replace(costs(), matches=matches, figures={"cycles": {CONV: 900, EXP: 7}})))
+    assert found["block.conv"][f"led{AT}"] == "fused"
+    assert found["block"][f"own_led{AT}"] == "exact"
 
 
 @pytest.mark.parametrize("kind", ["ledger", "profile"])
