@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass, replace
 
 from onnxlens.profile.vendor.names import Naming
@@ -84,7 +84,8 @@ class Finder:
             self._caseless = True
             self._known.clear()
             found = [self._record(record, ops) for record, ops in zip(records, wanted, strict=True)]
-        found = _without_others(found)
+        named = {node for led in found if not led.between for node in led.nodes}
+        found = [self._region(led, named) if led.between else led for led in found]
         if not {"module", "scope"}.isdisjoint(self._naming.names):
             found = self._in_modules(records, wanted, found)
         if self._naming.numbered:
@@ -178,6 +179,18 @@ class Finder:
             return Led()
         nodes = self._places.between(starts, ends)
         return Led(nodes, "node", 1.0 if starts else SPAN_START, between=True)
+
+    def _region(self, led: Led, named: Set[int]) -> Led:
+        """Of the nodes between two those that hang together with these, without what other records name."""
+        able = set(led.nodes) - named
+        ends = led.nodes[-1:] if led.confidence < 1 else (led.nodes[0], led.nodes[-1])
+        queue = [node for node in dict.fromkeys(ends) if node in able]
+        for node in queue:
+            able.discard(node)
+            near = able.intersection((*self._places.producers(node), *self._places.consumers(node)))
+            able -= near
+            queue += near
+        return replace(led, nodes=tuple(sorted(queue)))
 
     def _joined(self, name: str, asked: Asked) -> Led | None:
         """Two names with nothing, or ``_``, between them; the second may be two again."""
@@ -278,15 +291,6 @@ class Finder:
             return tuple(below)
         own = [node for node in below if self._places.graph.module_of(node) in set(paths)]
         return tuple(own or below)
-
-
-def _without_others(found: Sequence[Led]) -> list[Led]:
-    """The same, of those between two nodes without what other records name."""
-    named = {node for led in found if not led.between for node in led.nodes}
-    return [
-        replace(led, nodes=tuple(node for node in led.nodes if node not in named)) if led.between else led
-        for led in found
-    ]
 
 
 def _together(led: Sequence[Led]) -> Led:

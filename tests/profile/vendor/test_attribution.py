@@ -142,6 +142,8 @@ def test_a_region_between_two_nodes_leaves_what_others_name(net: Graph) -> None:
     begun = region("ONNXTRT_Shape_3_output[Constant]", "node_d", "node_a", "node_e")
     assert (begun.nodes, begun.confidence) == ((NORM, ACT, LEFT), 0.7)
     assert region("node_b", "nothing").nodes == region("node_e", "node_b").nodes == ()
+    apart = region("ONNXTRT_Shape_3_output[Constant]", "node_d", "node_c", "node_e")
+    assert apart.nodes == (LEFT,), "what stands before another layer is not of the region"
 
 
 def test_a_letter_behind_is_no_other_node_with_that_number(tmp_path: Path) -> None:
