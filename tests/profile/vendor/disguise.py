@@ -221,7 +221,7 @@ def numbered(net: Net, random: Random, form: str) -> Iterator[Row]:
         if node.op_type not in apple:
             continue
         if form == "core-ml":
-            name = random.choice((f"x_{at}_cast_fp16", f"input_{at}", f"var_{7 * at}", f"{at}"))
+            name = random.choice((f"x_{at}_cast_fp16", f"input_{at}", f"var_{7 * at}"))
             yield Row(name, apple[node.op_type], of([node]))
         else:
             call = {"Conv": "convolution"}.get(node.op_type, node.op_type.lower())

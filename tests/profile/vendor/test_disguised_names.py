@@ -69,8 +69,8 @@ def require(tool: str, form: str, all_found: Counter[str]) -> None:
     rows = all_found.total()
     assert rows and all_found["wrong"] <= 0.002 * rows, all_found
     if tool not in BY_ORDER:
-        # of Myelin's kernels but for products nothing is told: __myl_.. is not among the forms here
-        assert all_found["right"] >= 0.99 * rows, all_found
+        # where all but the outputs are called 12, 13, .. too few names tell that the case is another
+        assert all_found["right"] >= (0.95 if form == "upper" else 0.99) * rows, all_found
 
 
 @pytest.mark.parametrize(("tool", "form"), FORMS, ids=["-".join(each) for each in FORMS])
