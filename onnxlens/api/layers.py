@@ -169,7 +169,7 @@ def with_layers(opened: OpenedTarget, ledger: Ledger, *reports: LayerReport, dou
             )
         labels.append(report.label)
     tools = tuple(_costs(opened, ledger, report) for report in reports)
-    notes = [note for costs in tools for note in led_notes(ledger, costs)]
+    notes = [note for costs in tools for note in led_notes(costs)]
     doubtful = tools if doubted else ()
     found = [doubt for costs in doubtful for doubt in (*doubts(ledger, costs), *_sizes(opened.graph, costs))]
     notes += [WARNING + doubt for doubt in found]

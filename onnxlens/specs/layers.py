@@ -12,8 +12,9 @@ from typing import Literal, get_args
 from onnxlens.errors import GraphError
 from onnxlens.specs.record import record
 
-Way = Literal["exact", "shared", "unattributed"]
-"""The nodes that a record names or that have a part of it lie in one module; in several; it leads to none."""
+Way = Literal["exact", "fused", "shared", "unattributed"]
+"""All nodes of a record lie in one module; in several, of which one has all of its figures; in several that
+they are divided among; it leads to none."""
 
 Trail = Literal["node", "tensor", "module", "aligned", "none"]
 """What led a record to its nodes: a node's name, a tensor's, a module's path, its neighbors and shapes."""
@@ -124,6 +125,7 @@ class LayerMatch:
     Attributes:
         confidence: 1 where a name led there; less where neighbors and shapes did.
         nodes: by their positions in the graph, in order.
+        parts: those of them that its figures stand at.
     """
 
     record: LayerRecord
@@ -131,6 +133,7 @@ class LayerMatch:
     trail: Trail
     confidence: float
     nodes: tuple[int, ...]
+    parts: tuple[int, ...] = ()
 
 
 @record(frozen=True, slots=True)

@@ -24,8 +24,8 @@ def costs(**changes: object) -> ToolCosts:
     return ToolCosts(
         replace(report, **changes),  # type: ignore[arg-type]
         (
-            LayerMatch(PAIR, "shared", "node", 1.0, (CONV, EXP)),
-            LayerMatch(HEAD, "exact", "aligned", 0.8, (GEMM,)),
+            LayerMatch(PAIR, "shared", "node", 1.0, (CONV, EXP), (CONV, EXP)),
+            LayerMatch(HEAD, "exact", "aligned", 0.8, (GEMM,), (GEMM,)),
             LayerMatch(DMA, "unattributed", "none", 0.0, ()),
         ),
         {

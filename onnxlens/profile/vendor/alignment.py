@@ -20,6 +20,9 @@ from onnxlens.specs.layers import LayerRecord
 BY_MACS, BY_SHAPE, BY_PLACE, BY_OPERATOR = 0.9, 0.8, 0.7, 0.5
 """How sure a match is: by MACs of a run of nodes, by operator and size, by place and size, by operator."""
 
+ORDERLY = 0.9
+"""Which part of the named records stands in the order of the nodes, where that tells anything of others."""
+
 MOST_CELLS = 1 << 31
 """Of the table of records and nodes, a bit each: 256 MiB."""
 
@@ -129,6 +132,8 @@ def _by_order(
         return
     pairs = common(theirs, ours)
     known = [pair for pair in pairs if led[order[pair[0]]].nodes]
+    if len(known) < ORDERLY * sum(bool(led[index].nodes) for index in order):
+        return
     for (one, other), (end, other_end) in pairwise([(-1, -1), *known, (len(theirs), len(ours))]):
         waiting = Counter(theirs[one + 1 : end])
         able: dict[Hashable, list[int]] = {}

@@ -64,12 +64,15 @@ def _computes(record: LayerRecord, led: Led, naming: Naming) -> bool:
 
 
 def _match(graph: Graph, record: LayerRecord, led: Led, weigh: _Weights) -> LayerMatch:
-    """The record with all its nodes; shared by the modules of those that it names and that have a part."""
+    """The record with all its nodes, those that its chain shows too; and which modules have a part of it."""
     nodes = tuple(sorted({*led.nodes, *led.covered}))
-    parts = (node for node, weight in weigh.of(led).items() if weight)
-    modules = {graph.module_of(node) for node in (*led.nodes, *parts)}
-    way: Way = "unattributed" if not nodes else "exact" if len(modules) == 1 else "shared"
-    return LayerMatch(record, way, led.trail, led.confidence, nodes)
+    parts = {node for node, weight in weigh.of(led).items() if weight}
+    one: Way = "exact" if len({graph.module_of(node) for node in nodes}) == 1 else "fused"
+    way: Way = one if len({graph.module_of(node) for node in parts}) == 1 else "shared"
+    if any(METRICS[name].together == "largest" for name in record.figures):
+        parts.update(led.nodes)
+    held = tuple(sorted(parts)) if record.figures else ()
+    return LayerMatch(record, way if nodes else "unattributed", led.trail, led.confidence, nodes, held)
 
 
 class _Weights:

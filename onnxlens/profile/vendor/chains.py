@@ -9,6 +9,9 @@ from onnxlens.profile.vendor.finding import Led, Operators
 from onnxlens.profile.vendor.places import Places
 from onnxlens.specs.layers import LayerRecord
 
+LONGEST_WAY = 8
+"""Nodes of an activation between what it reads and the product that it ends in."""
+
 
 def with_chains(
     places: Places,
@@ -50,7 +53,7 @@ class _Chains:
             if fused_zero and not records[index].figures and records[index].placement != "cpu":
                 self._freed.update(nodes)
                 continue
-            self._products[index] = any(places.costs[node].macs for node in nodes)
+            self._products[index] = any(map(places.is_product, nodes))
             for node in nodes:
                 self._has.setdefault(node, index)
         self._freed -= self._has.keys()
@@ -72,7 +75,7 @@ class _Chains:
 
     def _take(self, node: int, index: int) -> tuple[int, int]:
         self._has[node] = index
-        self._products[index] |= bool(self._places.costs[node].macs)
+        self._products[index] |= self._places.is_product(node)
         return node, index
 
     def _backwards(self, among: Set[int] | None) -> Iterator[tuple[int, int]]:
@@ -86,7 +89,7 @@ class _Chains:
                 yield self._take(node, index)
 
     def _may_take(self, index: int, node: int) -> bool:
-        if not self._places.costs[node].macs:
+        if not self._places.is_product(node):
             return True
         operators = self._operators[index]
         is_one = operators is not None and self._places.is_a(node, operators)
@@ -95,11 +98,29 @@ class _Chains:
     def _forwards(self) -> Iterator[tuple[int, int]]:
         """What follows a record's nodes."""
         for node in self._nodes:
-            if node in self._has or self._places.costs[node].macs:
+            if node in self._has or self._places.is_product(node):
                 continue
             before = self._places.producers(node)
             if not before or any(each not in self._has for each in before):
                 continue
             last = max(before)
-            if self._places.consumers(last) == [node]:
+            if self._alone_reads(node, last):
                 yield self._take(node, self._has[last])
+
+    def _alone_reads(self, node: int, last: int) -> bool:
+        """Whether nothing else reads what a node reads, or only what its own chain ends in, as in a SiLU."""
+        others = set(self._places.consumers(last)) - {node}
+        way = {last}
+        if others and self._places.producers(node) != [last]:
+            return False
+        for _ in range(LONGEST_WAY):
+            if not others or node in others:
+                return others <= {node} and self._has.get(node, self._has[last]) == self._has[last]
+            way.add(node)
+            following = self._places.consumers(node)
+            if len(following) != 1 or self._places.is_product(node):
+                return False
+            node = following[0]
+            if not way.issuperset(self._places.producers(node)):
+                return False
+        return False

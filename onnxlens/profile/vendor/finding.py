@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass, replace
 
 from onnxlens.profile.vendor.names import Naming
@@ -18,6 +18,13 @@ LONGEST = 2000
 
 Operators = frozenset[str] | None
 """Our operators and families that a tool's operator may be; None if that is unknown."""
+
+CASELESS = 0.1
+"""Where fewer of a report's names than this part are found, they may be in another case: a tool's own ``Add``
+is no ``add`` of PyTorch's."""
+
+SPAN_START = 0.7
+"""How sure nodes are that a tool names the last one of, and of the first something of its own."""
 
 MODULE_SHARED, MODULE_ORDER = 1.0, 0.9
 """How sure the nodes of a module are: all of them; the one whose turn it is among several like it."""
@@ -38,12 +45,14 @@ class Led:
     Attributes:
         nodes: that it computes, or serves; those that its figures belong to.
         covered: nodes that it computes too, as its chain shows.
+        between: it names two nodes and means those between them too, but for those of other records.
     """
 
     nodes: tuple[int, ...] = ()
     trail: Trail = "none"
     confidence: float = 0.0
     covered: tuple[int, ...] = ()
+    between: bool = False
 
 
 class Finder:
@@ -53,6 +62,7 @@ class Finder:
         """For the records of one report."""
         self._places, self._naming = places, naming
         self._known: dict[tuple[str, Asked], Led] = {}
+        self._caseless = False
         self._kinds: Mapping[str, Callable[[str], tuple[int, ...]]] = {
             "node": places.named_node,
             "tensor": places.named_tensor,
@@ -70,6 +80,12 @@ class Finder:
         """Where every record leads by its names; those with numbers behind names last."""
         wanted = [self.operators_of(record) for record in records]
         found = [self._record(record, ops) for record, ops in zip(records, wanted, strict=True)]
+        if self._naming.flat and sum(bool(led.nodes) for led in found) < CASELESS * len(found):
+            self._caseless = True
+            self._known.clear()
+            found = [self._record(record, ops) for record, ops in zip(records, wanted, strict=True)]
+        named = {node for led in found if not led.between for node in led.nodes}
+        found = [self._region(led, named) if led.between else led for led in found]
         if not {"module", "scope"}.isdisjoint(self._naming.names):
             found = self._in_modules(records, wanted, found)
         if self._naming.numbered:
@@ -91,9 +107,14 @@ class Finder:
         asked = Asked(operators, self._naming.serves(record.op_type))
         for names in (record.sources, (record.name,)):
             led = [each for each in (self.name(name, asked) for name in names if name) if each.nodes]
-            if led:
+            if led and self._agrees(led, operators):
                 return _together(led[-1:] if asked.serving else led)
         return Led()
+
+    def _agrees(self, led: Sequence[Led], operators: Operators) -> bool:
+        """Whether names name what is here, and do not only sound like it: a node is of the operator."""
+        own = operators if self._naming.own_names else None
+        return own is None or any(self._places.is_a(node, own) for each in led for node in each.nodes)
 
     def _whole(self, name: str, asked: Asked) -> Led:
         """The name as it stands, else the names in it."""
@@ -106,14 +127,17 @@ class Finder:
         for pattern in self._naming.spans:
             if match := pattern.fullmatch(name):
                 return self._span(match["first"], match["last"])
-        pieces = [self._piece(piece, asked) for piece in self._naming.pieces(name)]
+        names = self._naming.pieces(name)
+        if len(names) > 1 and (led := self._form(name)):
+            return led
+        pieces = [self._piece(piece, asked) for piece in names]
         named = [each for each in pieces if each.nodes]
         return _together(named[-1:] if asked.serving else named)
 
     def _piece(self, piece: str, asked: Asked = Asked()) -> Led:
+        if led := self._form(piece):
+            return led
         for form in self._naming.forms(piece):
-            if led := self._exact(form):
-                return led
             for pattern in self._naming.reads:
                 if match := pattern.fullmatch(form):
                     return self._reader(match["name"], asked.operators)
@@ -123,12 +147,21 @@ class Finder:
                     return led
         return Led()
 
+    def _form(self, name: str) -> Led | None:
+        """The first form of a name that there is; else the first that there is in letters and digits."""
+        found = map(self._exact, self._naming.forms(name))
+        if led := next(filter(None, found), None):
+            return led
+        flat = map(self._unflat, self._naming.forms(name)) if self._naming.flat else ()
+        return next((led for each in flat if each and (led := self._exact(each))), None)
+
+    def _unflat(self, name: str) -> str | None:
+        return self._places.unflat(name, caseless=self._caseless)
+
     def _exact(self, name: str) -> Led | None:
-        flat = self._places.flat.get(name) if self._naming.flat else None
         for kind in self._naming.names:
-            for each in (name,) if flat is None else (name, flat):
-                if kind in self._kinds and (nodes := self._kinds[kind](each)):
-                    return Led(nodes, "node" if kind == "node" else "tensor", 1.0)
+            if kind in self._kinds and (nodes := self._kinds[kind](name)):
+                return Led(nodes, "node" if kind == "node" else "tensor", 1.0)
         return None
 
     def _reader(self, name: str, operators: Operators) -> Led:
@@ -139,15 +172,25 @@ class Finder:
         return Led(tuple(read), "tensor", 1.0) if len(read) == 1 else Led()
 
     def _span(self, first: str, last: str) -> Led:
-        """All nodes from one to another."""
-        ends = [self._piece(each).nodes for each in (first, last)]
-        if not all(ends):
+        """All nodes from one to another; from the beginning where the first one is no node."""
+        names = (self._naming.pieces(each) for each in (first, last))
+        starts, ends = ([node for name in each for node in self._piece(name).nodes] for each in names)
+        if not ends or (starts and min(starts) > max(ends)):
             return Led()
-        low, high = min(ends[0]), max(ends[1])
-        nodes = tuple(
-            node for node in range(low, high + 1) if not self._places.graph.nodes[node].constant_folded
-        )
-        return Led(nodes, "node", 1.0)
+        nodes = self._places.between(starts, ends)
+        return Led(nodes, "node", 1.0 if starts else SPAN_START, between=True)
+
+    def _region(self, led: Led, named: Set[int]) -> Led:
+        """Of the nodes between two those that hang together with these, without what other records name."""
+        able = set(led.nodes) - named
+        ends = led.nodes[-1:] if led.confidence < 1 else (led.nodes[0], led.nodes[-1])
+        queue = [node for node in dict.fromkeys(ends) if node in able]
+        for node in queue:
+            able.discard(node)
+            near = able.intersection((*self._places.producers(node), *self._places.consumers(node)))
+            able -= near
+            queue += near
+        return replace(led, nodes=tuple(sorted(queue)))
 
     def _joined(self, name: str, asked: Asked) -> Led | None:
         """Two names with nothing, or ``_``, between them; the second may be two again."""
@@ -195,9 +238,10 @@ class Finder:
     def _scopes(self, record: LayerRecord) -> tuple[tuple[str, ...], ...]:
         """The modules that each of a record's names names."""
         names = [piece for name in record.sources or (record.name,) for piece in self._naming.pieces(name)]
-        flat = self._places.flat if self._naming.flat else {}
-        forms = ([form, flat.get(form, form)] for name in names for form in self._naming.forms(name))
-        found = (self._places.modules(each) for both in forms for each in both)
+        forms = [form for name in names for form in self._naming.forms(name)]
+        if self._naming.flat:
+            forms = [each for form in forms for each in (form, self._unflat(form) or form)]
+        found = map(self._places.modules, forms)
         return tuple(dict.fromkeys(paths for paths in found if paths))
 
     def _anchors(
@@ -233,7 +277,7 @@ class Finder:
         chain = [anchor]
         while True:
             following = self._places.consumers(chain[-1])
-            if len(following) != 1 or self._places.costs[following[0]].macs:
+            if len(following) != 1 or self._places.is_product(following[0]):
                 return tuple(chain)
             if not {self._places.graph.module_of(node) for node in (anchor, following[0])} <= named:
                 return tuple(chain)

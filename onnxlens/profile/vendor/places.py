@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import cached_property
 from math import prod
 
-from onnxlens.profile.count.families import of_operator
+from onnxlens.profile.count.families import CONVOLUTION, LINEAR, of_operator
 from onnxlens.profile.graph.graph import Graph
 from onnxlens.specs.ledger import NodeCost
 
 
 def flattened(name: str) -> str:
-    """A name as a tool writes it that knows letters, digits and ``_`` alone."""
-    return re.sub(r"\W", "_", name)
+    """A name as a tool writes it that knows letters, digits and ``_`` alone; none for a first ``/``."""
+    return re.sub(r"\W", "_", name).removeprefix("_")
 
 
 class Places:
@@ -35,6 +35,10 @@ class Places:
     def is_a(self, node: int, operators: Iterable[str]) -> bool:
         """Whether a node is one of some operators or families."""
         return self.graph.nodes[node].view.op_type in operators or self.families[node] in operators
+
+    def is_product(self, node: int) -> bool:
+        """Whether a node multiplies, also where its size, and so how often, is unknown."""
+        return bool(self.costs[node].macs) or self.is_a(node, (CONVOLUTION, LINEAR))
 
     def producers(self, node: int) -> list[int]:
         """The nodes that compute what a node reads, each once; without those that run before run time."""
@@ -57,6 +61,21 @@ class Places:
                     self.graph.producer(value.name) for value in reversed(self.graph.nodes[node].reads)
                 ]
         return [turns.get(node, len(turns)) for node in range(len(self.graph.nodes))]
+
+    def between(self, first: Iterable[int], last: Iterable[int]) -> tuple[int, ...]:
+        """The nodes from the first of some to the last of others, behind one of these or before those."""
+        first, last = list(first), list(last)
+        behind, before = set(first), set(last)
+        low, high = min(first, default=0), max(last)
+        for node in range(low, high + 1):
+            if not behind.isdisjoint(self.producers(node)):
+                behind.add(node)
+        for node in range(high, low - 1, -1):
+            if node in before:
+                before.update(self.producers(node))
+        nodes = self.graph.nodes
+        found = (node for node in range(low, high + 1) if node in behind or node in before)
+        return tuple(node for node in found if not nodes[node].constant_folded)
 
     def consumers(self, node: int) -> list[int]:
         """The nodes that read what a node computes, each once."""
@@ -104,9 +123,9 @@ class Places:
         if name in self.graph.hierarchy.paths:
             return (name,) if name else ()
         first, *rest = name.split("/")
-        if not rest and "." not in first:
-            return ()
         root = self.graph.hierarchy.class_name("")
+        if not rest and not (root and "." in first):
+            return ()
         if root not in ("", first.rpartition(".")[2]):
             return ()
         found = [""]
@@ -148,15 +167,38 @@ class Places:
                     found.setdefault(f"{value.name}_{node.view.op_type}", []).append(index)
         return found
 
+    def unflat(self, name: str, *, caseless: bool) -> str | None:
+        """The name of a node, tensor or module of the same letters and digits, maybe in another case."""
+        flat = flattened(name)
+        found = self._flat.get(flat)
+        return self._caseless.get(flat.casefold()) if found is None and caseless else found
+
     @cached_property
-    def flat(self) -> dict[str, str]:
-        """The names of nodes, tensors and modules by what is left of them in letters and digits."""
-        found: dict[str, set[str]] = {}
+    def _flat(self) -> Mapping[str, str]:
         tensors = (value.name for node in self.graph.nodes for value in node.view.outputs if value)
         given = (value.name for value in self.graph.inputs)
-        for name in (*self._nodes, *tensors, *given, *self.graph.weights, *self.graph.hierarchy.paths):
-            found.setdefault(flattened(name), set()).add(name)
-        return {flat: names.pop() for flat, names in found.items() if len(names) == 1}
+        modules = self.graph.hierarchy.paths
+        return self._single((*self._nodes, *tensors, *given, *self.graph.weights, *modules), flattened)
+
+    @cached_property
+    def _caseless(self) -> Mapping[str, str]:
+        return self._single(self._flat.values(), lambda name: flattened(name).casefold())
+
+    def _single(self, names: Iterable[str], key: Callable[[str], str]) -> Mapping[str, str]:
+        """Names by a key that they alone have, or others that lead to the same nodes."""
+        found: dict[str, dict[str, None]] = {}
+        for name in names:
+            found.setdefault(key(name), {})[name] = None
+        ones = ((each, self._one_of(tuple(alike))) for each, alike in found.items())
+        return {each: name for each, name in ones if name is not None}
+
+    def _one_of(self, names: Sequence[str]) -> str | None:
+        """The first of names that all lead to the same nodes, modules aside; the only one there is."""
+        if len(names) == 1:
+            return names[0]
+        leading = {name: self.named_node(name) or self.named_tensor(name) for name in names}
+        known = [name for name, nodes in leading.items() if nodes]
+        return known[0] if len({leading[name] for name in known}) == 1 else None
 
     def heads(self, name: str) -> list[int]:
         """How many first characters of a name are the name of a tensor, or of one and its operator."""

@@ -148,15 +148,6 @@ class ToolView:
         return found
 
     @cached_property
-    def holders(self) -> Sequence[Collection[int]]:
-        """Of each record the nodes that have a part of its figures."""
-        known = self.costs.figures
-        return [
-            {node for name in match.record.figures for node in match.nodes if node in known.get(name, ())}
-            for match in self.costs.matches
-        ]
-
-    @cached_property
     def covered(self) -> Mapping[str, Collection[int]]:
         """By metric the nodes of all records that have it."""
         found = {name: set(nodes) for name, nodes in self.costs.figures.items()}
@@ -198,7 +189,7 @@ class _Row:
     def is_part(self) -> bool:
         """Whether the figures of a record are also of nodes of other rows, so that a part of them is here."""
         inside = set(self._nodes)
-        held = [self._tool.holders[index] for index in self._matches]
+        held = [self._tool.costs.matches[index].parts for index in self._matches]
         return any(not inside.issuperset(nodes) and not inside.isdisjoint(nodes) for nodes in held)
 
     def figure(self, name: str) -> int | float | None:
@@ -240,7 +231,7 @@ class _Row:
         if not self._matches:
             return ()
         inside, every = set(self._nodes), self._tool.costs.matches
-        holding = [index for index in self._matches if not inside.isdisjoint(self._tool.holders[index])]
+        holding = [index for index in self._matches if not inside.isdisjoint(every[index].parts)]
         if not holding:
             return ("no figure",)
         least = min(every[index].confidence for index in holding)

@@ -55,9 +55,10 @@ array is too wide or that wait for memory: the `projection` of HED has one outpu
 ResNet-18 is counted at opset 17, at which tpu-mlir takes it; OpenVINO, QNN and rknn-toolkit2 were given
 opset 18. OpenVINO's times were taken beside other work.
 
-In the tables of tools, *one module* is the part of the figures whose layers lie in one module, *several*
-that of layers which modules share (a convolution with the ReLU behind it; the convolution then has all of
-it), *no node* what leads nowhere, such as copies between layouts.
+In the tables of tools, *one module* is the part of the figures whose layers lie in one module, *fused* that
+of layers which also run nodes of other modules, that have no part in it (a convolution with the ReLU behind
+it: the convolution has all of it), *divided* that of layers whose figures are divided among modules, *no
+node* what leads nowhere, such as copies between layouts.
 """
 
 

@@ -187,7 +187,7 @@ def _meets(tool: Tool) -> str:
 
 
 WAY_TITLES: Mapping[str, str] = MappingProxyType(
-    {"exact": "one module", "shared": "several", "unattributed": "no node"}
+    {"exact": "one module", "fused": "fused", "shared": "divided", "unattributed": "no node"}
 )
 
 TOOL_COLUMNS: Sequence[Column[Tool]] = (

@@ -10,7 +10,7 @@ from onnxlens.profile.count.counting import count_nodes
 from onnxlens.profile.graph.graph import Graph
 from onnxlens.profile.graph.loading import load_graph
 from onnxlens.profile.vendor.attribution import attribute, split
-from onnxlens.specs.layers import LayerRecord, LayerReport, ToolCosts
+from onnxlens.specs.layers import LayerMatch, LayerRecord, LayerReport, ToolCosts
 from tests.profile.models import op, save, value, weight
 
 SAME = {"kernel_shape": [3, 3], "pads": [1, 1, 1, 1]}
@@ -64,6 +64,7 @@ NAMES = [
     ("qnn", "node_a_token_28:OpId_66 (cycles)", "", (CONV,)),
     ("qnn", "node_y/MatMulAddFusion_2:OpId_9", "", (HEAD,)),
     ("qnn", "eReshape:OpId_20", "", (RIGHT,)),
+    ("qnn", "c_nchw:OpId_31", "", (ACT,)),
     ("tpu-mlir", "c_Relu", "Conv2D", (ACT,)),
     ("tpu-mlir", "load_w2_filter_reorderd", "Load", (LEFT,)),
     ("tpu-mlir", "e_Conv_f32", "Cast", (RIGHT,)),
@@ -79,12 +80,23 @@ NAMES = [
     ),
     ("tensorrt", "node_a + node_c", "", (CONV, ACT)),
     ("tensorrt", "PWN(PWN(node_c))", "", (ACT,)),
-    ("tensorrt", "{ForeignNode[node_b...node_e]}", "", (NORM, ACT, LEFT, RIGHT)),
+    ("tensorrt", "PWN(PWN(node_b), node_c)", "", (NORM, ACT)),
+    ("tensorrt", "node_d + PWN(PWN(node_f), PWN(node_y))", "", (LEFT, ADD, HEAD)),
+    ("tensorrt", "w2 + QuantizeLinear_7_quantize_scale_node + node_f", "", (LEFT, ADD)),
+    ("tensorrt", "2-layer MLP: node_a + node_c -> node_d", "", (CONV, ACT, LEFT)),
+    ("tensorrt", "Reformatting CopyNode for Output Tensor 0 to PWN(PWN(node_c))", "Reformat", (ACT,)),
+    ("tensorrt", "f copy", "Reformat", (HEAD,)),
+    ("tensorrt", "node_of_e", "", (RIGHT,)),
+    ("tensorrt", "node_d_myl3_12", "gemm", (LEFT,)),
     ("tensorrt", "Reformatting CopyNode for Input Tensor 0 to node_d", "Reformat", (LEFT,)),
     ("openvino", "node_d,node_e", "", (LEFT, RIGHT)),
     ("openvino", "node_a/WithoutBiases", "Convolution", (CONV,)),
     ("openvino", "node_c_abcd_acdb_node_d/WithoutBiases", "Reorder", (LEFT,)),
     ("openvino", "node_y_f32_abcd_bf16_fake", "Reorder", (HEAD,)),
+    ("openvino", "convolution:node_a/WithoutBiases", "convolution", (CONV,)),
+    ("openvino", "reorder:node_d_reorder_0", "reorder", (LEFT,)),
+    ("openvino", "node_a/WithoutBiases?t_Convolution/cluster_0/variant_1", "", (CONV,)),
+    ("openvino", "node_c?t_Relu/output tile [0, 0, 1, 0]/cluster_0", "", (ACT,)),
     ("openvino", "y/sink_port_0", "Result", (HEAD,)),
     ("core-ml", "c_cast_fp16", "relu", (ACT,)),
     ("core-ml", "x_to_fp16", "cast", (CONV,)),
@@ -98,6 +110,8 @@ NAMES = [
     ("plain", "stem", "", (CONV,)),
     ("plain", "node_a + node_c", "", (CONV, ACT)),
     ("plain", "c_Relu", "", (ACT,)),
+    ("plain", "node_a, node_c", "", (CONV, ACT)),
+    ("plain", "/node.e", "", (RIGHT,)),
     ("of-a-user", "node_e", "", (RIGHT,)),
     ("of-a-user", "node_e_tile1", "", (RIGHT,)),
     ("of-a-user", "node_d_branch0", "", (LEFT,)),
@@ -112,6 +126,114 @@ NAMES = [
 )
 def test_a_name_leads_to(net: Graph, tool: str, name: str, op_type: str, expected: tuple[int, ...]) -> None:
     assert nodes(net, tool, name, op_type) == expected
+
+
+def test_a_region_between_two_nodes_leaves_what_others_name(net: Graph) -> None:
+    """As TensorRT names those of Myelin and the DLA; the first name may be something of its own."""
+
+    def region(first: str, last: str, *others: str) -> LayerMatch:
+        named = map(record, ("node_f", *others))
+        return led(net, "tensorrt", record(f"{{ForeignNode[{first}...{last}]}}"), *named).matches[0]
+
+    assert region("node_b", "node_e").nodes == (NORM, ACT, LEFT, RIGHT)
+    assert region("node_b", "node_e", "node_a", "node_d").nodes == (NORM, ACT, RIGHT)
+    joined = region("node_a + node_b", "node_c + (Unnamed Layer* 9) [Shuffle]", "node_d", "node_e")
+    assert (joined.nodes, joined.confidence) == ((CONV, NORM, ACT), 1)
+    begun = region("ONNXTRT_Shape_3_output[Constant]", "node_d", "node_a", "node_e")
+    assert (begun.nodes, begun.confidence) == ((NORM, ACT, LEFT), 0.7)
+    assert region("node_b", "nothing").nodes == region("node_e", "node_b").nodes == ()
+    apart = region("ONNXTRT_Shape_3_output[Constant]", "node_d", "node_c", "node_e")
+    assert apart.nodes == (LEFT,), "what stands before another layer is not of the region"
+
+
+def test_a_letter_behind_is_no_other_node_with_that_number(tmp_path: Path) -> None:
+    """``a#3`` is the third part of ``a`` and not ``a_3``, though letters and digits are the same."""
+    nodes = [op("Relu", "x", "a", "one"), op("Relu", "a", "a_3", "two"), op("Relu", "a_3", "y", "three")]
+    graph = load_graph(save(tmp_path, nodes, [value("x", (4,))], [value("y", (4,))]))
+    found = led(graph, "plain", record("node_a#3"), record("node.a.3"), record("node_y"))
+    assert [match.nodes for match in found.matches] == [(0,), (1,), (2,)]
+
+
+def test_another_case_is_told_only_of_a_whole_report(net: Graph) -> None:
+    """ONNX Runtime's own ``Add`` is not the first ``add`` of PyTorch."""
+    upper = [record(name) for name in ("NODE_A", "NODE_D", "NODE_E", "NODE_F", "NODE_Y")]
+    assert [match.nodes[0] for match in led(net, "plain", *upper).matches] == [CONV, LEFT, RIGHT, ADD, HEAD]
+    others = [record(node.view.name) for node in net.nodes]
+    assert led(net, "qnn", record("F_token_3:OpId_9"), *others).matches[0].nodes == ()
+
+
+def test_two_names_of_the_same_letters_are_not_told_apart(tmp_path: Path) -> None:
+    nodes = [op("Relu", "x", "a.b", "one"), op("Relu", "a.b", "a_b", "two"), op("Relu", "a_b", "y", "three")]
+    graph = load_graph(save(tmp_path, nodes, [value("x", (4,))], [value("y", (4,))]))
+    found = led(graph, "plain", record("node/a/b"), record("node_y"), record("node_a.b"), record("node_a_b"))
+    assert [match.nodes for match in found.matches] == [(), (2,), (0,), (1,)]
+
+
+def test_names_of_a_tool_s_own_do_not_sound_like_those_of_other_operators(tmp_path: Path) -> None:
+    """coremltools numbers ``x`` and ``input`` as it goes; ExecuTorch says only which operator runs."""
+    nodes = [
+        op("Relu", "x", "relu", "one"),
+        op("MatMul", "relu w", "x_2", "two"),
+        op("Relu", "x_2", "y", "three"),
+    ]
+    graph = load_graph(save(tmp_path, nodes, [value("x", (4, 4))], [value("y", None)], [weight("w", 4, 4)]))
+    apple = led(
+        graph, "core-ml", record("x_7", "relu"), record("x_2_cast_fp16", "matmul"), record("x_2", "relu")
+    )
+    assert [match.nodes[:1] for match in apple.matches] == [(0,), (1,), (2,)]
+    calls = [record("native_call_relu.out", "aten.relu.default") for _ in range(2)]
+    torch = led(graph, "executorch", *calls)
+    assert [match.nodes[0] for match in torch.matches] == [0, 2] and torch.figures["cycles"] == {
+        0: 100,
+        2: 100,
+    }
+
+
+def test_an_activation_of_two_nodes_is_of_the_product_before_it(tmp_path: Path) -> None:
+    """x * sigmoid(x) behind a product that alone is named; not of what reads it next."""
+    nodes = [
+        op("MatMul", "x w", "m", "fc"),
+        op("Sigmoid", "m", "s", "act"),
+        op("Mul", "m s", "a", "act"),
+        op("Concat", "a x", "y", "", axis=1),
+    ]
+    graph = load_graph(save(tmp_path, nodes, [value("x", (4, 4))], [value("y", None)], [weight("w", 4, 4)]))
+    found = led(graph, "plain", record("node_m"), record("node_y"))
+    assert [match.nodes for match in found.matches] == [(0, 1, 2), (3,)]
+    apart = led(graph, "plain", record("node_m"), record("node_a"), record("node_y"))
+    assert [match.nodes for match in apart.matches] == [(0,), (1, 2), (3,)]
+
+
+def test_a_product_of_unknown_size_is_one(tmp_path: Path) -> None:
+    """Its MACs are unknown: it is nevertheless not what follows the layer before."""
+    nodes = [
+        op("Relu", "x", "r", "act"),
+        op("Conv", "r w1", "c", "conv", **SAME),
+        op("Relu", "c", "y", "out"),
+    ]
+    graph = load_graph(
+        save(
+            tmp_path,
+            nodes,
+            [value("x", ("n", 3, None, None))],
+            [value("y", None)],
+            [weight("w1", 4, 3, 3, 3)],
+        )
+    )
+    found = led(graph, "openvino", record("node_r", "Eltwise"), record("node_y", "Convolution"))
+    assert [match.nodes for match in found.matches] == [(0,), (1, 2)]
+
+
+def test_layers_in_another_order_are_not_told_by_their_order(tmp_path: Path) -> None:
+    nodes = [op("Relu", "x", "v0", "m0")]
+    nodes += [op("Relu" if at % 2 else "Sqrt", f"v{at - 1}", f"v{at}", f"m{at}") for at in range(1, 9)]
+    graph = load_graph(save(tmp_path, nodes, [value("x", (4,))], [value("v8", None)]))
+    nameless = LayerRecord("Sqrt", "Sqrt", (), "", {"cycles": 7})
+    named = [record(f"node_v{at}", "Relu") for at in (0, 1, 3, 5, 7)]
+    rest = [record(f"node_v{at}") for at in (2, 4, 8)]
+    assert led(graph, "plain", *named[:3], nameless, *named[3:], *rest).matches[3].nodes == ()
+    orderly = [*named[:2], rest[0], named[2], rest[1], named[3], nameless, named[4], rest[2]]
+    assert led(graph, "plain", *orderly).matches[6].nodes == (6,)
 
 
 SCOPE = "package.nets.Net/package.nets.Made_{}"
@@ -133,7 +255,7 @@ def test_what_a_layer_took_in_is_covered_and_its_figure_stays_with_the_product(n
         net, "rknn", record("Conv:node_a", "ConvRelu", "npu"), record("Conv:node_d"), record("Conv:node_e")
     )
     assert found.matches[0].nodes == (CONV, NORM, ACT)
-    assert (found.matches[0].way, found.matches[0].confidence) == ("exact", 1)
+    assert (found.matches[0].way, found.matches[0].confidence) == ("fused", 1)
     assert found.figures["cycles"][CONV] == 100 and NORM not in found.figures["cycles"]
     assert {found.placement[node] for node in (CONV, NORM, ACT)} == {"npu"}
 
@@ -142,7 +264,7 @@ def test_a_layer_that_is_named_after_its_activation_has_the_convolution_before(n
     found = led(net, "tpu-mlir", record("c_Relu", "Conv2D"))
     assert found.matches[0].nodes == (CONV, NORM, ACT)
     assert found.figures["cycles"] == {CONV: 100}
-    assert found.matches[0].way == "shared"
+    assert found.matches[0].way == "fused"
 
 
 def test_a_record_never_takes_a_second_product(net: Graph) -> None:

@@ -16,10 +16,10 @@ from onnxlens.reports.tables.led import doubts, led_documents, led_notes, led_sh
 from onnxlens.reports.tables.ledger import Layout, cost_document, cost_table
 from onnxlens.reports.tables.query import Asked, understood
 from onnxlens.reports.tables.tools import heading
-from onnxlens.specs.layers import METRICS, LayerMatch, LayerReport, ToolCosts
+from onnxlens.specs.layers import METRICS, LayerMatch, LayerRecord, LayerReport, ToolCosts
 from onnxlens.specs.ledger import Ledger
 from tests.reports import ledgers
-from tests.reports.tool_costs import CONV, GEMM, HEAD, PAIR, costs, ledger
+from tests.reports.tool_costs import CONV, EXP, GEMM, HEAD, PAIR, costs, ledger
 from tests.specs.test_document_schemas import complaints, schema
 
 AT = "@ethos-u-u55-256"
@@ -101,14 +101,25 @@ def test_a_document_has_the_columns_and_how_they_were_led_back() -> None:
     assert document["rows"][1][f"cycles{AT}"] == 900 and f"time_s{AT}" not in document["rows"][1]
     (tool,) = document["tools"]
     assert tool["totals"] == {"time_s": 0.5, "cycles": 1000, "macs": 1_769_472 + 2 * 655_360, "error": 0.25}
-    assert tool["led"]["cycles"] == {"exact": 80, "shared": 900, "unattributed": 20, "divided": 900}
-    assert tool["led"]["macs"]["divided"] == 0  # of the pair's the convolution has all
+    assert tool["led"]["cycles"] == {"exact": 80, "shared": 900, "unattributed": 20}
     assert tool["records"] == {"total": 3, "exact": 1, "shared": 1, "unattributed": 1}
     assert (tool["refused"], tool["unattributed"]) == ({"sort": "no Sort"}, ["copy"])
     whole = profile_document(ledger(), ledgers.flow())
     assert whole["modules"][1][f"cycles{AT}"] == 900 and whole["tools"] == document["tools"]
     assert complaints("profile", {**whole, "flow": whole["flow"]}) == []
     assert led_documents(ledgers.ledger()) == {}
+
+
+def test_a_figure_of_another_layer_at_a_fused_node_makes_no_part() -> None:
+    """The convolution has all of its layer; what stands at the node behind it is of a layer of its own."""
+    beside = LayerRecord("exp", "Exp", ("exp",), "npu", {"cycles": 7})
+    matches = (
+        LayerMatch(PAIR, "fused", "node", 1.0, (CONV, EXP), (CONV,)),
+        LayerMatch(beside, "exact", "node", 1.0, (EXP,), (EXP,)),
+    )
+    found = rows(ledger(replace(costs(), matches=matches, figures={"cycles": {CONV: 900, EXP: 7}})))
+    assert found["block.conv"][f"led{AT}"] == "fused"
+    assert found["block"][f"own_led{AT}"] == "exact"
 
 
 @pytest.mark.parametrize("kind", ["ledger", "profile"])
@@ -126,11 +137,10 @@ def test_the_schemas_know_every_metric(kind: str) -> None:
 
 
 def test_notes_say_what_the_report_is_and_what_leads_nowhere() -> None:
-    first, *others = led_notes(ledger(), costs())
+    first, *others = led_notes(costs())
     assert first == (
         "ethos-u-u55-256: ethos-u 5.2.0, 3 records: time all exact; "
-        "cycles 8.0 % exact, 90.0 % shared (90.0 % divided), 2.0 % at no node; "
-        "macs 42.6 % exact, 57.4 % shared (0.0 % divided)"
+        "cycles 8.0 % exact, 90.0 % shared, 2.0 % at no node; macs 42.6 % exact, 57.4 % shared"
     )
     assert others == [
         "ethos-u-u55-256: lead to no node: copy",

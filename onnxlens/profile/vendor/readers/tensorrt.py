@@ -23,7 +23,7 @@ from onnxlens.specs.layers import LayerRecord, LayerReport
 
 TOOL = "tensorrt"
 
-METADATA = re.compile(r"\[ONNX Layer: ([^\x1e\x1f]*)\](?=[\x1e\x1f\[]|\Z)")
+METADATA = re.compile(r"\[ONNX Layer: ([^\x1e\x1f]*?)\](?=[\x1e\x1f\[]|\Z)")
 
 OWN = re.compile(
     r"Reformatting CopyNode|\[?trainStation\d|.* (input|output) reformatter \d+\Z|.* copy\Z"
@@ -118,7 +118,7 @@ def _sources(name: str, layer: Mapping[str, Any]) -> tuple[str, ...]:
         return tuple(dict.fromkeys(nodes))
     if OWN.match(name) or str(layer.get("Origin")) in ORIGINS:
         return ()
-    return tuple(re.split(r" \+ | \|\| ", name))
+    return (name,) if "ForeignNode[" in name else tuple(re.split(r" \+ | \|\| ", name))
 
 
 def _shapes(tensors: Any) -> tuple[tuple[int, ...], ...]:

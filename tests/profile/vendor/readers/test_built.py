@@ -58,6 +58,7 @@ def test_tensorrt_by_names(names: Path | None) -> None:
         ("[trainStation1]", ()),
         ("(Unnamed Layer* 718) [NMS]_1_output[DevicetoShapeHostCopy]", ()),
         ("/head/copy/Conv + /head/copy/Relu", ("/head/copy/Conv", "/head/copy/Relu")),
+        ("{ForeignNode[a...b + c]}", ("{ForeignNode[a...b + c]}",)),
     ],
 )
 def test_tensorrt_names(name: str, sources: tuple[str, ...], tmp_path: Path) -> None:
