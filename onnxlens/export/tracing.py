@@ -9,10 +9,12 @@ from __future__ import annotations
 import io
 import logging
 import re
+import traceback
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, redirect_stderr
 from copy import copy
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from onnxlens.errors import ExportError, first_line
@@ -209,6 +211,9 @@ def _quiet() -> Iterator[None]:
 NO_FUNCTION = re.compile(r"No ONNX function found for <OpOverload\(op='(?P<operator>[^']+)'")
 """Its message for an operator that it cannot translate."""
 
+DATA_DEPENDENT = "GuardOnDataDependentSymNode"
+"""Its error where Python needs a value that the graph computes."""
+
 COLORS = re.compile(r"\x1b\[[0-9;]*m")
 
 
@@ -231,10 +236,31 @@ def why_not(error: Exception, program: ExportedProgram | None) -> str:
                 f"torch's exporter has no ONNX form of the operator {operator}{where}; "
                 "replace it in the module with operators that it has"
             )
+    place = _users_line(causes[-1])
+    if type(causes[-1]).__name__ == DATA_DEPENDENT:
+        return (
+            f"the module's code takes a way that only the values of a run decide{place}; choose it in the "
+            "factory, or write it with torch.where or torch.cond"
+        )
     reason = COLORS.sub("", first_line(causes[-1]))
     if isinstance(causes[-1], KeyError):  # says no more than the key
         reason = f"KeyError: {reason}"
-    return f"torch could not trace the module: {reason}"
+    return f"torch could not trace the module: {reason}{place}"
+
+
+def _users_line(error: Exception) -> str:
+    """The last line of the module's own code that the error came through, in brackets."""
+    import torch
+
+    others = (str(Path(torch.__file__).parent), str(Path(__file__).parent), "<")
+    library = str(Path(traceback.__file__).parent)
+    own = [
+        frame
+        for frame in traceback.extract_tb(error.__traceback__)
+        if not frame.filename.startswith(others)
+        and (not frame.filename.startswith(library) or "-packages" in frame.filename)
+    ]
+    return f" ({Path(own[-1].filename).name}:{own[-1].lineno}: {own[-1].line})" if own else ""
 
 
 def _causes(error: Exception) -> Iterator[Exception]:

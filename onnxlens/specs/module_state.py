@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import field
-from typing import TYPE_CHECKING, Literal, NamedTuple
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 from onnxlens.errors import CheckpointError
 from onnxlens.specs.record import record
@@ -49,19 +49,67 @@ class ModuleState:
     aliases: Mapping[str, str] = field(default_factory=dict)
 
 
+HIDDEN = "_hidden_children"
+"""The attribute of a module that names those of its children that PyTorch does not see."""
+
+
+def with_hidden(module: nn.Module, others: Mapping[str, object] | None = None) -> nn.Module:
+    """The module with those in lists, tuples and dicts of Python's as children: ``layers[0]``.
+
+    PyTorch does not save them, so that their tensors are constants. The attributes stay as they are.
+
+    Args:
+        module: to be changed.
+        others: what else it knows, by name: modules, and collections with modules.
+    """
+    from torch import nn
+
+    known, plain = set(map(id, module.modules())), vars(nn.Module()).keys()
+    for child in module.modules():  # and what is found meanwhile
+        held = {name: value for name, value in vars(child).items() if name not in plain}
+        if found := _hidden_in(held, known):
+            child._modules.update(found)
+            vars(child)[HIDDEN] = {*found, *held.get(HIDDEN, ())}
+    module._modules.update(_hidden_in(others or {}, known))
+    return module
+
+
+def _hidden_in(held: Mapping[Any, object], known: set[int], around: str = "") -> dict[str, nn.Module]:
+    """The modules that are not known yet: ``layers[0]``, ``heads[left][1]``."""
+    from torch import nn
+
+    found: dict[str, nn.Module] = {}
+    for key, value in held.items():
+        if not isinstance(value, nn.Module | Mapping | list | tuple) or id(value) in known:
+            continue
+        known.add(id(value))
+        name = f"{around}[{key}]".replace(".", "_") if around else str(key)
+        if isinstance(value, nn.Module):
+            known.update(map(id, value.modules()))
+            found[name] = value
+        else:
+            entries = value if isinstance(value, Mapping) else dict(enumerate(value))
+            found |= _hidden_in(entries, known, name)
+    return found
+
+
 def slots(module: nn.Module) -> Iterator[Slot]:
     """Every tensor of the module and its children, under all its names; in the ``state_dict``'s order."""
     import torch
 
+    hidden: tuple[str, ...] = ()
     for path, child in module.named_modules(remove_duplicate=False):
+        within = f"{path}." if path else ""
+        hidden += tuple(f"{within}{name}." for name in vars(child).get(HIDDEN, ()))
         for held in (child._parameters, child._buffers, vars(child)):
             for attribute, tensor in list(held.items()):
                 if isinstance(tensor, torch.Tensor):
                     saved: Literal["parameter", "buffer"] = (
                         "parameter" if held is child._parameters else "buffer"
                     )
+                    name = f"{within}{attribute}"
                     unsaved = held is vars(child) or attribute in child._non_persistent_buffers_set
-                    name = f"{path}.{attribute}" if path else attribute
+                    unsaved = unsaved or name.startswith(hidden)
                     yield Slot(name, child, attribute, tensor, "constant" if unsaved else saved)
 
 
