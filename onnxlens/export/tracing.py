@@ -187,6 +187,19 @@ def _operators_read_once() -> Iterator[None]:
 
 
 @contextmanager
+def quiet_logs(levels: Mapping[str, int]) -> Iterator[None]:
+    """Let loggers say meanwhile only what is as severe as this."""
+    before = {name: logging.getLogger(name).level for name in levels}
+    for name, level in levels.items():
+        logging.getLogger(name).setLevel(level)
+    try:
+        yield
+    finally:
+        for name, level in before.items():
+            logging.getLogger(name).setLevel(level)
+
+
+@contextmanager
 def _quiet() -> Iterator[None]:
     """Silence what torch's exporter says about itself and a user can do nothing about.
 
@@ -194,18 +207,15 @@ def _quiet() -> Iterator[None]:
     FutureWarning, its own recurrent layers raise a UserWarning, and before it raises an error it logs a stack
     and prints the graph that it had so far.
     """
-    logs = {"torch.onnx": logging.ERROR, "torch._subclasses.fake_tensor": logging.CRITICAL}
-    levels = {name: logging.getLogger(name).level for name in logs}
-    for name, level in logs.items():
-        logging.getLogger(name).setLevel(level)
-    try:
-        with warnings.catch_warnings(), redirect_stderr(io.StringIO()):
-            warnings.filterwarnings("ignore", category=FutureWarning, message=".*LeafSpec.*")
-            warnings.filterwarnings("ignore", category=UserWarning, message=FLAT_WEIGHTS)
-            yield
-    finally:
-        for name, level in levels.items():
-            logging.getLogger(name).setLevel(level)
+    logs = {
+        "torch.onnx": logging.ERROR,
+        "torch._subclasses.fake_tensor": logging.CRITICAL,
+        "torch.fx.experimental.symbolic_shapes": logging.CRITICAL,
+    }
+    with quiet_logs(logs), warnings.catch_warnings(), redirect_stderr(io.StringIO()):
+        warnings.filterwarnings("ignore", category=FutureWarning, message=".*LeafSpec.*")
+        warnings.filterwarnings("ignore", category=UserWarning, message=FLAT_WEIGHTS)
+        yield
 
 
 NO_FUNCTION = re.compile(r"No ONNX function found for <OpOverload\(op='(?P<operator>[^']+)'")
@@ -236,6 +246,11 @@ def why_not(error: Exception, program: ExportedProgram | None) -> str:
                 f"torch's exporter has no ONNX form of the operator {operator}{where}; "
                 "replace it in the module with operators that it has"
             )
+    if "PackedParams" in str(causes[-1]):
+        return (
+            "the module's weights are packed by torch.ao.quantization, which ONNX has no form of; export the "
+            "float module, and quantize the file (onnxruntime.quantization)"
+        )
     place = _users_line(causes[-1])
     if type(causes[-1]).__name__ == DATA_DEPENDENT:
         return (

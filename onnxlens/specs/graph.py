@@ -177,10 +177,11 @@ def _as_module(made: object, graph: str) -> nn.Module:
     import torch
     from torch import nn
 
-    if isinstance(made, torch.jit.ScriptModule):
-        raise UsageError(
-            f"graph {graph!r}: its factory returns a scripted module; return the nn.Module itself"
-        )
+    for name, child in made.named_modules() if isinstance(made, nn.Module) else ():
+        if isinstance(child, torch.jit.ScriptModule):
+            what = f"has a scripted module at {name!r}" if name else "returns a scripted module"
+            use = "keep" if name else "return"
+            raise UsageError(f"graph {graph!r}: its factory {what}; {use} the nn.Module itself")
     if isinstance(made, nn.Module):
         return with_hidden(made)
     if not callable(made) or isinstance(made, type):

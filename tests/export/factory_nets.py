@@ -82,6 +82,15 @@ class Hidden(Layer):
         return x @ self.weights[0]
 
 
+class InPlace(Layer):
+    """Works on its input itself."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        y = self.linear(x.mul_(2))
+        y[:, 0] = 3
+        return y
+
+
 class Switched(Layer):
     def forward(self, x: Tensor, flag: Tensor, count: Tensor) -> tuple[Tensor, Tensor]:
         return torch.where(flag, self.linear(x), x) / count, flag.logical_not()
@@ -328,6 +337,7 @@ CASES: Mapping[str, Case] = {
     "function": Case(lambda: lambda x: x[:, :4] + 1, (X,), ("y",), one, params=0),
     "method": Case(lambda: Encoder().encode, (X, SCALE), ("y",), lambda m, i: [m(i["x"], i["scale"])]),
     "hidden": Case(Hidden, (X,), ("y",), one),
+    "in_place": Case(InPlace, (X,), ("y",), one),
     "closure": Case(lambda: around(Layer()), (X,), ("y",), one),
 }
 

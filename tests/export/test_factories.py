@@ -171,6 +171,23 @@ def test_lazy_layers_get_their_sizes_from_a_run_on_zeros(tmp_path: Path) -> None
         Network(wrong)
 
 
+def no_compiler(graph: Any, inputs: Any) -> Any:
+    raise AssertionError("it is compiled")
+
+
+def compiled() -> onnxlens.GraphSpec:
+    x = onnxlens.TensorSpec("input", "float32", (2, 8))
+
+    def network() -> nn.Module:
+        return nn.Sequential(torch.compile(nn.Linear(8, 8), backend=no_compiler), nn.ReLU())
+
+    return onnxlens.GraphSpec("compiled", "user", network, (x,), (), {"input": (-1.0, 1.0)})
+
+
+def test_what_torch_compile_wraps_runs_as_it_is() -> None:
+    assert onnxlens.check_graph("tests.export.test_factories:compiled").passed
+
+
 def test_outputs_that_are_not_declared_are_named_after_their_entries(exported: Any) -> None:
     outputs = exported("undeclared").manifest.outputs
     assert [str(tensor) for tensor in outputs] == [
