@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Literal, Protocol, get_args
 
 from onnxlens.errors import UsageError
-from onnxlens.specs.module_state import with_hidden
+from onnxlens.specs.hidden_modules import with_hidden
 from onnxlens.specs.record import record
 from onnxlens.specs.tensor import (
     DTYPE_BITS,
