@@ -110,6 +110,13 @@ def chips_of(names: str) -> dict[str, Chip]:
     return {name: chip_of(name) for name in listed}
 
 
+def chips_with_peak(operands: str) -> tuple[dict[str, Chip], Sequence[str]]:
+    """The chips of the list that have a rate for operands of these types, and the names of the others."""
+    chips = {chip.name: chip for chip in list_chips()}
+    able = {name: chip for name, chip in chips.items() if chip.find_peak(operands) is not None}
+    return able, [name for name in chips if name not in able]
+
+
 def with_bounds(
     opened: OpenedTarget,
     ledger: Ledger,

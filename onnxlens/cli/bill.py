@@ -112,8 +112,13 @@ def _axes(kinds: tuple[str, ...], texts: Sequence[str]) -> dict[str, list[dict[s
 )  # fmt: skip
 @click.option("--rate", type=float, metavar="FPS", help="Also a second of video with so many pictures.")
 @click.option(
-    "--hardware", metavar="CHIP,..", multiple=True, help="Lower bounds on these chips, or CHIP.toml."
-)
+    "--hardware", metavar="CHIP,..", multiple=True,
+    help="Lower bounds on these chips, or CHIP.toml; all for every chip of the list.",
+)  # fmt: skip
+@click.option(
+    "--by", type=click.Choice(["graph", "chip"]), default="graph", show_default=True,
+    help="A row for each graph, or for each chip [all], that of the least time first.",
+)  # fmt: skip
 @as_dtype_option
 @click.option("--latency", is_flag=True, help="Also time every graph in ONNX Runtime: minutes.")
 @click.option(
@@ -131,6 +136,7 @@ def bill(
     controls: int | None,
     size: dict[str, int],
     hardware: tuple[str, ...],
+    by: str,
     latency: bool,
     runs: int,
     sweep: tuple[str, ...],
@@ -144,23 +150,27 @@ def bill(
 
     Nothing is exported: every figure comes from exact formulas in batch and size.
     """
-    from onnxlens.reports.tables.bill import bill_document, bill_table, sweep_table
+    from onnxlens.reports.tables.bill import bill_by_chip, bill_document, bill_table, sweep_table
 
     if more and not sweep:
         raise UsageError(f"{more[0]!r}: bill has no TARGET; --sweep stands before NAME=VALUE,..")
     if sweep and (latency or plot is not None):
         raise UsageError("--sweep: --latency and --plot are of one bill; leave them out")
+    if by == "chip" and (sweep or latency):
+        raise UsageError("--by chip: a row is all of one bill on a chip; leave --sweep and --latency out")
     options |= {**size, "kinds": _with_controls(kinds, controls), "stored_as": options["stored_as"] or ""}
     request = BillRequest(**options)
-    axes, chips = _axes(kinds, (*sweep, *more)), ",".join(hardware)
+    axes = _axes(kinds, (*sweep, *more))
+    chips = ",".join(hardware) or ("all" if by == "chip" else "")
     with progress.shown("bill") as shown:
         found = onnxlens.bill_of(request, hardware=chips, runs=runs * latency, progress=shown)
         swept = onnxlens.bill_sweep(request, axes, hardware=chips) if axes else ()
     if plot is not None:
         onnxlens.write_bill_plot(found, plot)
+    table = bill_by_chip if by == "chip" else bill_table
     width = screen_width() if output_format == "table" and not wide else None
     print_result(
         output_format,
         partial(bill_document, found, swept),
-        lambda shown: sweep_table(swept, list(axes), shown) if swept else bill_table(found, shown, width),
+        lambda shown: sweep_table(swept, list(axes), shown) if swept else table(found, shown, width),
     )

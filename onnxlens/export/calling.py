@@ -5,7 +5,7 @@ from __future__ import annotations
 import inspect
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, fields, is_dataclass
+from dataclasses import dataclass, fields, is_dataclass, replace
 from inspect import Parameter
 from types import NoneType, UnionType
 from typing import TYPE_CHECKING, Any, Union, get_args, get_origin
@@ -18,7 +18,10 @@ from onnxlens.specs.tensor import TensorSpec, spec_of, type_name
 if TYPE_CHECKING:
     import torch
 
-COLLECTIONS: Mapping[type, Callable[[Mapping[str, Any]], Any]] = {
+Collect = Callable[[Mapping[str, Any]], Any]
+"""Makes what a parameter takes of its entries by name."""
+
+COLLECTIONS: Mapping[type, Collect] = {
     list: lambda entries: [*entries.values()],
     tuple: lambda entries: (*entries.values(),),
     dict: dict,
@@ -51,6 +54,11 @@ class Call:
                 return inputs[argument.index]
             if type(argument) in (list, tuple):
                 return type(argument)(map(with_inputs, argument))
+            if hasattr(argument, "_fields"):
+                return type(argument)(*map(with_inputs, argument))
+            if is_dataclass(argument) and not isinstance(argument, Place | type):
+                held = {field.name: getattr(argument, field.name) for field in fields(argument)}
+                return replace(argument, **{name: with_inputs(item) for name, item in held.items()})
             if type(argument) is dict:
                 return {name: with_inputs(item) for name, item in argument.items()}
             return argument
@@ -141,9 +149,9 @@ class _Binding:
         for name, index in zip(single, unnamed, strict=False):
             self._bound[name] = Place(index)
         entries = {self._names[index]: Place(index) for index in unnamed[len(single) :]}
-        kind = _collection(self._parameters[last].annotation)
-        for collected in [kind] if kind else COLLECTIONS:
-            self._bound[last] = COLLECTIONS[collected](entries)
+        collect = _collection(self._parameters[last].annotation)
+        for collected in [collect] if collect else COLLECTIONS.values():
+            self._bound[last] = collected(entries)
             self._require_all()
             yield self._call()
 
@@ -185,7 +193,9 @@ class _Binding:
             level[inner[-1]] = Place(index)
         if both := sorted(set(entries) & set(self._bound)):
             raise UsageError(f"inputs are named {both[0]!r} and after entries of it; name all or none so")
-        self._bound.update({head: _nested(head, held) for head, held in entries.items()})
+        for head, named in entries.items():
+            held, record = _nested(head, named), _record(self._parameters[head].annotation)
+            self._bound[head] = record(held) if record and isinstance(held, dict) else held
         return places
 
     def _bind_positions(self, places: Sequence[int | None]) -> None:
@@ -207,8 +217,8 @@ class _Binding:
                     f"input {name!r} stands where forward takes {parameter!r}, and another input has that "
                     "name; name each input after its parameter"
                 )
-            kind = _collection(self._parameters[parameter].annotation)
-            self._bound[parameter] = COLLECTIONS[kind]({name: Place(index)}) if kind else Place(index)
+            collect = _collection(self._parameters[parameter].annotation)
+            self._bound[parameter] = collect({name: Place(index)}) if collect else Place(index)
 
     def _require_all(self) -> None:
         for name, parameter in self._parameters.items():
@@ -248,10 +258,27 @@ def _nested(name: str, entries: Mapping[str, Any]) -> Any:
     return [held[str(index)] for index in range(len(held))]
 
 
-def _collection(annotation: Any) -> type | None:
-    """The type of ``COLLECTIONS`` that a parameter's annotation asks for, None if it does not say."""
+def _collection(annotation: Any) -> Collect | None:
+    """How a parameter takes several inputs, None if its annotation does not say it."""
     found = {_container(get_origin(kind) or kind) for kind in _kinds(annotation)}
-    return found.pop() if len(found) == 1 else None
+    kind = found.pop() if len(found) == 1 else None
+    return _record(annotation) or (COLLECTIONS[kind] if kind else None)
+
+
+def _record(annotation: Any) -> Collect | None:
+    """How a named tuple or a dataclass is made: of entries that all are its fields by name, else in order."""
+    kinds = [kind for kind in _kinds(annotation) if isinstance(kind, type)]
+    if len(kinds) != 1 or not (hasattr(kinds[0], "_fields") or is_dataclass(kinds[0])):
+        return None
+    names = {field.name for field in fields(kinds[0])} if is_dataclass(kinds[0]) else {*kinds[0]._fields}
+
+    def made(entries: Mapping[str, Any]) -> Any:
+        try:
+            return kinds[0](**entries) if names >= entries.keys() else kinds[0](*entries.values())
+        except TypeError as error:
+            raise UsageError(f"{', '.join(entries)} do not make a {kinds[0].__name__}: {error}") from error
+
+    return made
 
 
 def _kinds(annotation: Any) -> Sequence[Any]:

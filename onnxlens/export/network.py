@@ -12,6 +12,7 @@ from weakref import ref
 import numpy as np
 import torch
 from torch import nn
+from torch.nn.parameter import is_lazy
 from torch.utils._pytree import tree_leaves
 
 from onnxlens.errors import OnnxlensError, UsageError, first_line
@@ -39,10 +40,10 @@ class Network:
         Raises:
             UsageError: the factory fails, or the module cannot take the inputs.
         """
-        module = _built(spec)
+        module = _sized(_built(spec), spec)
         self.state: ModuleState = state_of(module)
         self._constants = {
-            slot.name: slot.tensor.detach().resolve_conj()
+            slot.name: _kept(slot.tensor, slot.tensor.detach().resolve_conj())
             for slot in slots(module)
             if slot.kind == "constant" and not slot.tensor.is_meta
         }
@@ -84,7 +85,7 @@ class Network:
             values = self._constants.get(slot.name)
             if values is not None:
                 half = wide and type_name(values.dtype) in HALVES
-                setattr(slot.module, slot.attribute, values.float() if half else values)
+                setattr(slot.module, slot.attribute, _kept(values, values.float()) if half else values)
         return filled(module, source)
 
     @staticmethod
@@ -102,8 +103,13 @@ class Network:
             tensor = slot.tensor
             if slot.name not in given and tensor not in made:
                 new = make(tensor)
-                made[tensor] = nn.Parameter(new, False) if isinstance(tensor, nn.Parameter) else new
+                made[tensor] = _kept(tensor, new)
             setattr(slot.module, slot.attribute, given.get(slot.name, made.get(tensor)))
+
+
+def _kept(tensor: torch.Tensor, values: torch.Tensor) -> torch.Tensor:
+    """The values, as a parameter where the tensor is one."""
+    return nn.Parameter(values, False) if isinstance(tensor, nn.Parameter) else values
 
 
 def _on_meta(tensor: torch.Tensor) -> torch.Tensor:
@@ -182,7 +188,7 @@ def _built(spec: GraphSpec) -> nn.Module:
     """
     with suppress(Exception), _same_random_numbers(), _parameters_on_meta():
         module = spec.build(frozen=False)
-        if not _depends_on_meta(module):
+        if not (_is_lazy(module) or _depends_on_meta(module)):
             return module
     try:
         with _same_random_numbers():
@@ -195,17 +201,53 @@ def _built(spec: GraphSpec) -> nn.Module:
         ) from error
 
 
+def _is_lazy(module: nn.Module) -> bool:
+    """Whether it has layers that get their sizes when they are first run."""
+    return any(is_lazy(tensor) for tensor in (*module.parameters(), *module.buffers()))
+
+
+def _sized(module: nn.Module, spec: GraphSpec) -> nn.Module:
+    """The module, after a run on zeros if it has lazy layers: their sizes are those of what reaches them.
+
+    Raises:
+        UsageError: it cannot run, or does not reach all of them.
+    """
+    if not _is_lazy(module):
+        return module
+    examples = [torch.zeros_like(tensor, device="cpu") for tensor in _examples(spec)]
+    try:
+        call = call_of(module.forward, [tensor.name for tensor in spec.inputs], lambda: examples)
+        args, kwargs = call.arguments(examples)
+        with torch.no_grad():
+            module(*args, **kwargs)
+    except Exception as error:  # the user's code, not ours
+        raise UsageError(
+            f"graph {spec.name!r}: its lazy layers need a run on zeros, which raised "
+            f"{type(error).__name__}: {first_line(error)}"
+        ) from error
+    if _is_lazy(module):
+        raise UsageError(
+            f"graph {spec.name!r}: a run does not reach all of its lazy layers; give their sizes"
+        )
+    return module
+
+
 def _depends_on_meta(module: nn.Module) -> bool:
-    """Whether something other than a parameter has no values, so that it was computed from one."""
+    """Whether something other than a weight has no values: it was computed from one, or is never saved."""
+    found = list(slots(module))
+    weights = {id(slot.tensor) for slot in found if slot.kind != "constant"}
     kept = [
         value
         for child in module.modules()
         for name, value in vars(child).items()
         if name not in ("_parameters", "_modules")
     ]
+    leaves = [*tree_leaves(kept), *(slot.tensor for slot in found if slot.kind == "constant")]
     return any(
-        isinstance(leaf, torch.Tensor) and leaf.is_meta and not isinstance(leaf, nn.Parameter)
-        for leaf in tree_leaves(kept)
+        isinstance(leaf, torch.Tensor)
+        and leaf.is_meta
+        and not (isinstance(leaf, nn.Parameter) and id(leaf) in weights)
+        for leaf in leaves
     )
 
 

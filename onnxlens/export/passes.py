@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from logging import ERROR
 from math import prod
 from pathlib import Path
 
@@ -21,6 +22,7 @@ from onnx_ir.passes import common
 from onnxscript import optimizer
 
 from onnxlens.errors import ExportError, first_line
+from onnxlens.export.tracing import quiet_logs
 from onnxlens.specs.graph import LONGEST_SUM
 
 KEPT_METADATA = ("pkg.torch.onnx.name_scopes", "pkg.torch.onnx.class_hierarchy")
@@ -54,7 +56,7 @@ def simplify(model: ir.Model, *, split: bool = True) -> None:
     expressions are not merged, as the exporter's own optimiser would: that takes work away from all modules
     but the first.
     """
-    with weights_as_inputs(model.graph):
+    with weights_as_inputs(model.graph), quiet_logs({"onnx_ir": ERROR, "onnxscript": ERROR}):
         common.InlinePass()(model)
         fold(model)
         if split:

@@ -9,10 +9,12 @@ from __future__ import annotations
 import io
 import logging
 import re
+import traceback
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, redirect_stderr
 from copy import copy
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from onnxlens.errors import ExportError, first_line
@@ -185,6 +187,19 @@ def _operators_read_once() -> Iterator[None]:
 
 
 @contextmanager
+def quiet_logs(levels: Mapping[str, int]) -> Iterator[None]:
+    """Let loggers say meanwhile only what is as severe as this."""
+    before = {name: logging.getLogger(name).level for name in levels}
+    for name, level in levels.items():
+        logging.getLogger(name).setLevel(level)
+    try:
+        yield
+    finally:
+        for name, level in before.items():
+            logging.getLogger(name).setLevel(level)
+
+
+@contextmanager
 def _quiet() -> Iterator[None]:
     """Silence what torch's exporter says about itself and a user can do nothing about.
 
@@ -192,22 +207,22 @@ def _quiet() -> Iterator[None]:
     FutureWarning, its own recurrent layers raise a UserWarning, and before it raises an error it logs a stack
     and prints the graph that it had so far.
     """
-    logs = {"torch.onnx": logging.ERROR, "torch._subclasses.fake_tensor": logging.CRITICAL}
-    levels = {name: logging.getLogger(name).level for name in logs}
-    for name, level in logs.items():
-        logging.getLogger(name).setLevel(level)
-    try:
-        with warnings.catch_warnings(), redirect_stderr(io.StringIO()):
-            warnings.filterwarnings("ignore", category=FutureWarning, message=".*LeafSpec.*")
-            warnings.filterwarnings("ignore", category=UserWarning, message=FLAT_WEIGHTS)
-            yield
-    finally:
-        for name, level in levels.items():
-            logging.getLogger(name).setLevel(level)
+    logs = {
+        "torch.onnx": logging.ERROR,
+        "torch._subclasses.fake_tensor": logging.CRITICAL,
+        "torch.fx.experimental.symbolic_shapes": logging.CRITICAL,
+    }
+    with quiet_logs(logs), warnings.catch_warnings(), redirect_stderr(io.StringIO()):
+        warnings.filterwarnings("ignore", category=FutureWarning, message=".*LeafSpec.*")
+        warnings.filterwarnings("ignore", category=UserWarning, message=FLAT_WEIGHTS)
+        yield
 
 
 NO_FUNCTION = re.compile(r"No ONNX function found for <OpOverload\(op='(?P<operator>[^']+)'")
 """Its message for an operator that it cannot translate."""
+
+DATA_DEPENDENT = "GuardOnDataDependentSymNode"
+"""Its error where Python needs a value that the graph computes."""
 
 COLORS = re.compile(r"\x1b\[[0-9;]*m")
 
@@ -231,10 +246,36 @@ def why_not(error: Exception, program: ExportedProgram | None) -> str:
                 f"torch's exporter has no ONNX form of the operator {operator}{where}; "
                 "replace it in the module with operators that it has"
             )
+    if "PackedParams" in str(causes[-1]):
+        return (
+            "the module's weights are packed by torch.ao.quantization, which ONNX has no form of; export the "
+            "float module, and quantize the file (onnxruntime.quantization)"
+        )
+    place = _users_line(causes[-1])
+    if type(causes[-1]).__name__ == DATA_DEPENDENT:
+        return (
+            f"the module's code takes a way that only the values of a run decide{place}; choose it in the "
+            "factory, or write it with torch.where or torch.cond"
+        )
     reason = COLORS.sub("", first_line(causes[-1]))
     if isinstance(causes[-1], KeyError):  # says no more than the key
         reason = f"KeyError: {reason}"
-    return f"torch could not trace the module: {reason}"
+    return f"torch could not trace the module: {reason}{place}"
+
+
+def _users_line(error: Exception) -> str:
+    """The last line of the module's own code that the error came through, in brackets."""
+    import torch
+
+    others = (str(Path(torch.__file__).parent), str(Path(__file__).parent), "<")
+    library = str(Path(traceback.__file__).parent)
+    own = [
+        frame
+        for frame in traceback.extract_tb(error.__traceback__)
+        if not frame.filename.startswith(others)
+        and (not frame.filename.startswith(library) or "-packages" in frame.filename)
+    ]
+    return f" ({Path(own[-1].filename).name}:{own[-1].lineno}: {own[-1].line})" if own else ""
 
 
 def _causes(error: Exception) -> Iterator[Exception]:

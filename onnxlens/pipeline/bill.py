@@ -9,17 +9,20 @@ from itertools import product
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from onnxlens.api.hardware import chips_of
+from onnxlens.api.hardware import chips_of, chips_with_peak
 from onnxlens.api.staging import staged_plot
 from onnxlens.errors import UsageError
 from onnxlens.pipeline.calls import calls_of, timesteps_of
-from onnxlens.pipeline.graph_costs import cost_of
+from onnxlens.pipeline.graph_costs import FLOAT, cost_of
 from onnxlens.specs.bench import BenchRequest, LatencyResult
 from onnxlens.specs.bill import MOST_POINTS, Bill, BillRequest, BillStage, Call
 from onnxlens.specs.progress import Progress, silent
 
 if TYPE_CHECKING:
     from onnxlens.specs.chip import Chip
+
+EVERY = "all"
+"""In place of the names of chips."""
 
 SPLIT = (
     "group normalizations are whole: those over more than 131,072 elements, as in the VAE, are exported in "
@@ -42,7 +45,8 @@ def bill_of(
 
     Args:
         request: what is run; None for the published demo's defaults.
-        hardware: names of chips or paths of chip files, with commas between them: lower bounds on them.
+        hardware: names of chips or paths of chip files, with commas between them: lower bounds on them;
+            "all" for every chip of the list that has a rate for the type.
         runs: of each graph in ONNX Runtime on this machine's processor; 0 times nothing.
         progress: shows the steps.
 
@@ -50,7 +54,7 @@ def bill_of(
         UsageError: a kind or chip is not known, or a size cannot be taken.
     """
     asked = request or BillRequest()
-    bill = _counted(asked, chips_of(hardware) if hardware else {})
+    bill = _counted(asked, *_chips(hardware, asked.stored_as))
     return _timed(bill, runs, progress) if runs else bill
 
 
@@ -70,12 +74,21 @@ def bill_sweep(
     points = [dict(pair for each in point for pair in each.items()) for point in product(*axes.values())]
     if len(points) > MOST_POINTS:
         raise UsageError(f"--sweep: {len(points)} points are asked for; give at most {MOST_POINTS}")
-    chips = chips_of(hardware) if hardware else {}
-    return [_counted(replace(request, **changes), chips) for changes in points]  # type: ignore[arg-type]
+    chips, said = _chips(hardware, request.stored_as)
+    return [_counted(replace(request, **changes), chips, said) for changes in points]  # type: ignore[arg-type]
 
 
-def _counted(request: BillRequest, chips: Mapping[str, Chip]) -> Bill:
-    stages, notes = [], dict.fromkeys([OUTSIDE, SPLIT])
+def _chips(hardware: str, dtype: str) -> tuple[Mapping[str, Chip], Sequence[str]]:
+    """Those that are asked for, and what a reader must know of the choice."""
+    if hardware != EVERY:
+        return chips_of(hardware) if hardware else {}, ()
+    chips, others = chips_with_peak(f"{dtype or FLOAT}x{dtype or FLOAT}")
+    said = f"no rate of {dtype or FLOAT} is published for {', '.join(others)}"
+    return chips, [said] if others else []
+
+
+def _counted(request: BillRequest, chips: Mapping[str, Chip], said: Sequence[str]) -> Bill:
+    stages, notes = [], dict.fromkeys([OUTSIDE, SPLIT, *said])
     for call in calls_of(request):
         cost, left_out = cost_of(call, request.stored_as, chips)
         stages.append(BillStage(call, cost))

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Literal, Protocol, get_args
 
 from onnxlens.errors import UsageError
+from onnxlens.specs.hidden_modules import with_hidden
 from onnxlens.specs.record import record
 from onnxlens.specs.tensor import (
     DTYPE_BITS,
@@ -170,17 +171,19 @@ def _require_types(graph: str, tensors: Sequence[TensorSpec]) -> None:
 def _as_module(made: object, graph: str) -> nn.Module:
     """What a factory returned, as a module: a function becomes the forward pass of one.
 
-    Modules that the function calls, by the names that it knows them by, are its children.
+    Modules that the function calls, by the names that it knows them by, are its children; so are those that a
+    module keeps in lists and dicts of Python's.
     """
     import torch
     from torch import nn
 
-    if isinstance(made, torch.jit.ScriptModule):
-        raise UsageError(
-            f"graph {graph!r}: its factory returns a scripted module; return the nn.Module itself"
-        )
+    for name, child in made.named_modules() if isinstance(made, nn.Module) else ():
+        if isinstance(child, torch.jit.ScriptModule):
+            what = f"has a scripted module at {name!r}" if name else "returns a scripted module"
+            use = "keep" if name else "return"
+            raise UsageError(f"graph {graph!r}: its factory {what}; {use} the nn.Module itself")
     if isinstance(made, nn.Module):
-        return made
+        return with_hidden(made)
     if not callable(made) or isinstance(made, type):
         raise UsageError(
             f"graph {graph!r}: its factory returns {type(made).__name__}, expected an nn.Module or a function"
@@ -189,17 +192,15 @@ def _as_module(made: object, graph: str) -> nn.Module:
         module = owner  # a method of a module, other than forward
     else:
         module = nn.Module()
-        for name, value in _closure(made).items():
-            if isinstance(value, nn.Module):
-                module.add_module(name, value)
     module.forward = made
-    return module
+    return with_hidden(module, {} if owner is module else _closure(made))
 
 
 def _closure(function: Callable[..., object]) -> Mapping[str, object]:
-    """What a function knows from where it was made, by name."""
+    """What a function uses of where it was made, by name."""
     try:
-        return inspect.getclosurevars(function).nonlocals
+        known = inspect.getclosurevars(function)
+        return {**known.globals, **known.nonlocals}
     except TypeError:  # not a function of Python
         return {}
 

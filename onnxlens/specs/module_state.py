@@ -7,6 +7,7 @@ from dataclasses import field
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
 from onnxlens.errors import CheckpointError
+from onnxlens.specs.hidden_modules import HIDDEN
 from onnxlens.specs.record import record
 from onnxlens.specs.tensor import TensorSpec, as_tensor, spec_of
 
@@ -53,15 +54,19 @@ def slots(module: nn.Module) -> Iterator[Slot]:
     """Every tensor of the module and its children, under all its names; in the ``state_dict``'s order."""
     import torch
 
+    hidden: tuple[str, ...] = ()
     for path, child in module.named_modules(remove_duplicate=False):
+        within = f"{path}." if path else ""
+        hidden += tuple(f"{within}{name}." for name in vars(child).get(HIDDEN, ()))
         for held in (child._parameters, child._buffers, vars(child)):
             for attribute, tensor in list(held.items()):
                 if isinstance(tensor, torch.Tensor):
                     saved: Literal["parameter", "buffer"] = (
                         "parameter" if held is child._parameters else "buffer"
                     )
+                    name = f"{within}{attribute}"
                     unsaved = held is vars(child) or attribute in child._non_persistent_buffers_set
-                    name = f"{path}.{attribute}" if path else attribute
+                    unsaved = unsaved or name.startswith(hidden)
                     yield Slot(name, child, attribute, tensor, "constant" if unsaved else saved)
 
 

@@ -62,6 +62,35 @@ class Annotated(Layer):
         return self.linear(x)
 
 
+class Hidden(Layer):
+    """Keeps layers, a norm and a weight where PyTorch does not see them: it neither saves nor moves them."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.parts = {"a.b": [nn.Linear(8, 8), nn.LayerNorm(8)], "c": self.linear, 3: nn.Linear(8, 4)}
+        self.again = (self.parts,)
+        self.weights = [nn.Parameter(torch.ones(4, 6))]
+        for layer in (*self.parts["a.b"], self.parts[3]):
+            self.weights += layer.parameters()
+        with torch.no_grad():
+            for weight in self.weights:
+                weight.copy_(torch.linspace(-1, 2, weight.numel()).reshape(weight.shape))
+
+    def forward(self, x: Tensor) -> Tensor:
+        for layer in [*self.parts["a.b"], self.parts["c"], self.parts[3]]:
+            x = layer(x)
+        return x @ self.weights[0]
+
+
+class InPlace(Layer):
+    """Works on its input itself."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        y = self.linear(x.mul_(2))
+        y[:, 0] = 3
+        return y
+
+
 class Switched(Layer):
     def forward(self, x: Tensor, flag: Tensor, count: Tensor) -> tuple[Tensor, Tensor]:
         return torch.where(flag, self.linear(x), x) / count, flag.logical_not()
@@ -307,6 +336,8 @@ CASES: Mapping[str, Case] = {
     ),
     "function": Case(lambda: lambda x: x[:, :4] + 1, (X,), ("y",), one, params=0),
     "method": Case(lambda: Encoder().encode, (X, SCALE), ("y",), lambda m, i: [m(i["x"], i["scale"])]),
+    "hidden": Case(Hidden, (X,), ("y",), one),
+    "in_place": Case(InPlace, (X,), ("y",), one),
     "closure": Case(lambda: around(Layer()), (X,), ("y",), one),
 }
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from dataclasses import dataclass
+from typing import Any, NamedTuple
 
 import pytest
 
@@ -51,6 +52,26 @@ def several(x: Any, states: Sequence[Any], scale: Any = None) -> Any:
     return x, states, scale
 
 
+class Pair(NamedTuple):
+    low: Any
+    high: Any
+
+
+@dataclass
+class Record:
+    first: Any
+    count: int = 2
+
+
+def pair(x: Any, held: Pair) -> Any:
+    return x, held.low, held.high, type(held)
+
+
+def record(held: Record | None, scale: Any = 1) -> Any:
+    assert held is not None
+    return held.first, held.count, type(held), scale
+
+
 def batch(batch: Mapping[str, Any]) -> Any:
     return batch
 
@@ -95,6 +116,10 @@ def either(x: Any, states: list[Any] | str) -> Any:
         (optional, ("x", "a", "b"), ("X", ["A", "B"])),
         (optional, ("x", "a"), ("X", ["A"])),
         (either, ("x", "a"), ("X", "A")),
+        (pair, ("x", "held.high", "held.low"), ("X", "HELD.LOW", "HELD.HIGH", Pair)),
+        (pair, ("x", "a", "b"), ("X", "A", "B", Pair)),
+        (record, ("held.first",), ("HELD.FIRST", 2, Record, 1)),
+        (record, ("a", "scale"), ("A", 2, Record, "SCALE")),
     ],
 )
 def test_inputs_become_these_arguments(forward: Forward, names: Sequence[str], expected: Any) -> None:
@@ -115,6 +140,7 @@ def test_inputs_become_these_arguments(forward: Forward, names: Sequence[str], e
         (keyword, ("x", "scale", "z"), "input 'z' is no parameter of forward, which takes x, scale, shift"),
         (several, ("x", "states", "states.0"), "inputs are named 'states' and after entries of it"),
         (several, ("x", "states.0", "states"), "inputs are named 'states' and after entries of it"),
+        (pair, ("x", "held.low"), "low do not make a Pair: "),
         (several, ("x", "states.1"), r"inputs name entries 1 of 'states'; a list has them from 0 on"),
     ],
 )

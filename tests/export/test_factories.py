@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import gc
 import weakref
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -126,6 +127,65 @@ def test_every_use_of_one_instance_is_a_module_of_its_own_with_its_macs(exported
     assert [rows[f"layers.{index}"].macs for index in range(3)] == [2 * 8 * 8] * 3
     assert {rows[f"layers.{index}"].class_name for index in range(3)} == {"Linear"}
     assert rows["layers.0"].params == 72
+
+
+def test_modules_that_pytorch_does_not_see_have_rows_and_are_no_entries_of_a_checkpoint(
+    exported: Any,
+) -> None:
+    ledger = onnxlens.profile_graph(exported("hidden").onnx_path)
+    macs = {row.path: row.macs for row in ledger.modules}
+    assert macs["parts[a_b][0]"] == 2 * 8 * 8
+    assert macs["parts[3]"] == 2 * 8 * 4
+    assert ledger.totals.macs == 2 * (8 * 8 + 8 * 8 + 8 * 4 + 4 * 6)
+    saved = {tensor.name for tensor in exported("hidden").manifest.tensors if tensor.kind == "parameter"}
+    assert saved == {"linear.weight", "linear.bias"}
+
+
+class Lazy(nn.Sequential):
+    """Layers whose sizes a first run decides; the last has none, if the run does not reach it."""
+
+    def __init__(self, *more: nn.Module) -> None:
+        super().__init__(nn.LazyConv2d(4, 3), nn.LazyBatchNorm2d(), nn.Flatten(), nn.LazyLinear(5))
+        self.more = nn.ModuleList(more)
+
+    def forward(self, image: torch.Tensor) -> torch.Tensor:
+        for layer in [*self][:4]:
+            image = layer(image)
+        return image
+
+
+def lazy(*more: nn.Module) -> onnxlens.GraphSpec:
+    image = onnxlens.TensorSpec("image", "float32", (2, 3, 6, 6))
+    return onnxlens.GraphSpec("lazy", "user", lambda: Lazy(*more), (image,), (), {"image": (-1.0, 1.0)})
+
+
+def test_lazy_layers_get_their_sizes_from_a_run_on_zeros(tmp_path: Path) -> None:
+    path = onnxlens.export_graph("tests.export.test_factories:lazy", tmp_path).onnx_path
+    # 3 x 3 taps of 3 channels, a norm of 4, and a linear layer of 4 x 4 x 4 values
+    assert onnxlens.profile_graph(path).totals.params == (4 * 27 + 4) + 2 * 4 + (64 * 5 + 5)
+    assert onnxlens.check_graph(path, onnxlens.Settings(factory="tests.export.test_factories:lazy")).passed
+    with pytest.raises(UsageError, match="graph 'lazy': a run does not reach all of its lazy layers"):
+        Network(lazy(nn.LazyLinear(3)))
+    wrong = replace(lazy(), inputs=(onnxlens.TensorSpec("image", "float32", (2, 3, 2, 2)),))
+    with pytest.raises(UsageError, match="its lazy layers need a run on zeros, which raised RuntimeError: "):
+        Network(wrong)
+
+
+def no_compiler(graph: Any, inputs: Any) -> Any:
+    raise AssertionError("it is compiled")
+
+
+def compiled() -> onnxlens.GraphSpec:
+    x = onnxlens.TensorSpec("input", "float32", (2, 8))
+
+    def network() -> nn.Module:
+        return nn.Sequential(torch.compile(nn.Linear(8, 8), backend=no_compiler), nn.ReLU())
+
+    return onnxlens.GraphSpec("compiled", "user", network, (x,), (), {"input": (-1.0, 1.0)})
+
+
+def test_what_torch_compile_wraps_runs_as_it_is() -> None:
+    assert onnxlens.check_graph("tests.export.test_factories:compiled").passed
 
 
 def test_outputs_that_are_not_declared_are_named_after_their_entries(exported: Any) -> None:

@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from onnxlens.errors import ExportError, UsageError
 from onnxlens.export import exporter, external_data, passes
 from onnxlens.export.network import Network
+from onnxlens.export.tracing import why_not
 from onnxlens.specs.graph import GraphSpec
 from onnxlens.specs.manifest import ExportedGraph
 from onnxlens.specs.tensor import TensorSpec
@@ -54,7 +55,8 @@ def test_a_module_that_cannot_be_traced_is_refused_in_one_line(
     tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
     with pytest.raises(
-        ExportError, match="^tiny: torch could not trace the module: Could not guard"
+        ExportError,
+        match=r"^tiny: the module's code .* only the values of a run decide \(tiny.py:\d+: if image.sum",
     ) as error:
         export_spec(tiny_network.untraceable(), tmp_path)
     assert "\n" not in str(error.value)
@@ -129,6 +131,13 @@ def test_an_operator_that_the_exporter_lacks_is_named_and_so_is_its_module(
     )
 
 
+def test_weights_that_torch_has_packed_are_refused_with_what_to_do() -> None:
+    error = RuntimeError("__torch__.torch.classes.quantized.LinearPackedParamsBase does not have a field")
+    assert "packed by torch.ao.quantization, which ONNX has no form of; export the float" in why_not(
+        error, None
+    )
+
+
 def fails() -> nn.Module:
     raise KeyError("depth")
 
@@ -138,6 +147,10 @@ BAD_FACTORIES: dict[str, tuple[Callable[[], object], str]] = {
     "scripted": (
         lambda: torch.jit.script(nn.Linear(6, 4)),
         "graph 'tiny': its factory returns a scripted module; return the nn.Module itself",
+    ),
+    "scripted inside": (
+        lambda: nn.Sequential(nn.ReLU(), torch.jit.script(nn.Linear(6, 4))),
+        "graph 'tiny': its factory has a scripted module at '1'; keep the nn.Module itself",
     ),
     "number": (lambda: 3, "graph 'tiny': its factory returns int, expected an nn.Module or a function"),
     "class": (lambda: OnMeta, "graph 'tiny': its factory returns type, expected an nn.Module or a function"),

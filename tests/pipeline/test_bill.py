@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import json
 import re
 import subprocess
@@ -210,6 +211,40 @@ def test_the_command_line_sweeps_and_its_documents_follow_the_schema() -> None:
     assert [row.split(",")[0] for row in rows] == ["graph", "clip-text", "sd-unet", "vae-decoder"]
 
 
+def test_chips_stand_in_the_order_of_the_time_that_each_takes_at_least() -> None:
+    rows = list(
+        csv.DictReader(
+            onnxlens("bill", "--by", "chip", "--as-dtype", "int8", "--format", "csv").out.splitlines()
+        )
+    )
+    times = {row["chip"]: float(row["bound_s"]) for row in rows}
+    assert list(times.values()) == sorted(times.values())
+    # every graph computes longer than it moves: 768 MACs per cycle at 800 MHz
+    assert times["k230"] == pytest.approx(23_001_866_309_632 / (768 * 800_000_000), rel=1e-12)
+    k230 = next(row for row in rows if row["chip"] == "k230")
+    assert float(k230["images_per_s"]) == pytest.approx(1 / times["k230"], rel=1e-12)
+    assert k230["limited_by"] == "compute 100 %"
+    assert "scalesim-eyeriss" not in times  # it has cycles and no clock
+    printed = onnxlens("bill", "--by", "chip", "--as-dtype", "int8", "--hardware", "all", "--wide").out
+    assert "no rate of int8 is published for scalesim-eyeriss, " in printed
+    (elementwise,) = (line for line in printed.splitlines() if "left out: elementwise" in line)
+    assert "h100, h200" in elementwise
+    few = onnxlens("bill", "--by", "chip", "--hardware", "a100,h200", "--format", "md").out.splitlines()
+    assert [line.split("|")[1].strip() for line in few[4:6]] == ["h200", "a100"]
+
+
+def test_a_row_of_a_chip_says_which_part_of_the_time_what_limits() -> None:
+    """CLIP, 77 tokens against 123 M weights, waits for memory on a Jetson; its part is small."""
+    bill = bill_of(BillRequest(steps=1, stored_as="int8"), hardware="agx-orin-64gb")
+    (text,) = (stage.cost for stage in bill.stages if stage.call.stage == "text")
+    assert text.limited_by["agx-orin-64gb"] == "LPDDR5"
+    part = 100 * text.bound_s["agx-orin-64gb"] / bill.total.bound_s["agx-orin-64gb"]
+    shown = onnxlens(
+        "bill", "--by", "chip", "--steps", 1, "--as-dtype", "int8", "--hardware", "agx-orin-64gb", "--wide"
+    )
+    assert f"compute {100 - part:.0f} %, LPDDR5 {part:.0f} %" in shown.out
+
+
 @pytest.mark.slow
 def test_a_measured_time_is_that_of_one_call_as_often_as_it_runs(small: None) -> None:
     bill = bill_of(BillRequest(height=64, width=64, steps=2), runs=2)
@@ -264,6 +299,7 @@ def test_a_picture_of_more_graphs_than_colors_shows_those_of_least_work_as_one(t
         (("--sweep", "steps=1,x"), "'x' is no number of steps"),
         (("--sweep", "steps=1", "--plot", "a.svg"), "--latency and --plot are of one bill"),
         (("sd-unet",), "'sd-unet': bill has no TARGET"),
+        (("--by", "chip", "--latency"), "--by chip: a row is all of one bill on a chip"),
         (("--plot", "a.pdf"), "a.pdf: suffix '.pdf' cannot be plotted"),
     ],
 )

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 import numpy as np
 
 from onnxlens.errors import ParityError
+from onnxlens.profile.parity.parity import uncompiled
 from onnxlens.specs.module_state import slots
 from onnxlens.specs.tensor import TensorSpec, as_array, as_tensor, spec_of, torch_type
 
@@ -62,8 +63,8 @@ def observe(
         for index, tensor in enumerate(tensors_in(nested)):
             observed[Port(path, call, side, index)] = spec_of("", tensor)
 
-    with _recorded(network, paths, record), torch.inference_mode():
-        network(*map(as_tensor, inputs.values()))
+    with _recorded(network, paths, record), torch.inference_mode(), uncompiled():
+        network(*(as_tensor(value).clone() for value in inputs.values()))
     return observed
 
 
@@ -100,8 +101,8 @@ def capture(
 
     if wanted:
         paths = {port.path for port in wanted}
-        with suppress(_Complete), _recorded(network, paths, record), torch.inference_mode():
-            network(*map(as_tensor, inputs.values()))
+        with suppress(_Complete), _recorded(network, paths, record), torch.inference_mode(), uncompiled():
+            network(*(as_tensor(value).clone() for value in inputs.values()))
     for port, name in wanted.items():
         if name not in values:
             raise ParityError(f"{name}: a second run of PyTorch did not reach {port}; is it random?")

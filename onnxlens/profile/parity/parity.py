@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+import sys
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from math import inf, isfinite
 from typing import TYPE_CHECKING
@@ -124,6 +126,18 @@ def _distance(value: np.ndarray, reference: np.ndarray) -> float:
     return float(np.linalg.norm(a - b))
 
 
+@contextmanager
+def uncompiled() -> Iterator[None]:
+    """Let what ``torch.compile`` has wrapped run as it is: to compile takes minutes, and a C++ compiler."""
+    if "torch._dynamo" not in sys.modules:  # nothing is wrapped
+        yield
+        return
+    import torch
+
+    with torch.compiler.set_stance("force_eager"):
+        yield
+
+
 def run_module(
     module: nn.Module, inputs: Mapping[str, np.ndarray], outputs: Sequence[str]
 ) -> Mapping[str, np.ndarray]:
@@ -134,8 +148,8 @@ def run_module(
     """
     import torch
 
-    with torch.inference_mode():
-        returned = module(*(as_tensor(value) for value in inputs.values()))
+    with torch.inference_mode(), uncompiled():
+        returned = module(*(as_tensor(value).clone() for value in inputs.values()))  # it may work in place
     tensors = (returned,) if isinstance(returned, torch.Tensor) else tuple(returned)
     if len(tensors) != len(outputs):
         raise ParityError(f"the module returned {len(tensors)} outputs, {len(outputs)} are named")

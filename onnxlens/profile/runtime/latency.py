@@ -118,7 +118,7 @@ def time_module(module: nn.Module, inputs: Mapping[str, np.ndarray], how: TorchR
     if how.place == "cuda" and not torch.cuda.is_available():
         raise ToolError("--against torch: this PyTorch sees no CUDA device; install a build of it that does")
     module = module.to(how.place)
-    tensors = [as_tensor(value).to(how.place) for value in inputs.values()]
+    tensors = [as_tensor(value).clone().to(how.place) for value in inputs.values()]
     with _threads(how.threads), torch.inference_mode():
         eager = _time_torch(lambda: module(*tensors), how)
         try:

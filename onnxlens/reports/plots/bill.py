@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 
+from onnxlens.reports.drawing.colors import ink_on
 from onnxlens.reports.numbers import share, short_bytes, short_count, short_time
 from onnxlens.reports.plots.style import INK, SERIES, label, plot, swatch
 from onnxlens.specs.bill import Bill, BillStage, BillSum
@@ -40,7 +41,7 @@ def write_bill_plot(bill: Bill, path: Path) -> None:
                 if part / whole >= INSIDE:
                     axes.text(
                         left + part / whole / 2, position, share(part, whole, 0), ha="center", va="center",
-                        color="white", fontweight="bold", fontsize=9,
+                        color=ink_on(color), fontweight="bold", fontsize=9,
                     )  # fmt: skip
                 left += part / whole
             axes.text(1.01, position, text(whole), va="center", color=INK)

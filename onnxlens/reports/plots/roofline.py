@@ -115,6 +115,7 @@ def _name_points(axes: Axes, modules: Mapping[str, Bound]) -> None:
         axes.annotate(
             label(name or "(model)", 32), (_intensity(bound), _rate(bound)),
             xytext=(0, -26 - 15 * (place % 6)), textcoords="offset points", ha="center", fontsize=8,
-            color=INK,
+            color=INK, zorder=5 - place % 6 / 10,  # the line to a lower name passes behind those above it
+            bbox={"facecolor": "white", "edgecolor": "none", "pad": 0.5},
             arrowprops={"arrowstyle": "-", "color": FAINT, "linewidth": 0.5},
         )  # fmt: skip

@@ -163,6 +163,55 @@ def _notes(bill: Bill) -> Iterator[str]:
     yield from bill.notes
 
 
+def bill_by_chip(bill: Bill, table_format: TableFormat, width: int | None) -> str:
+    """One row for each chip, that of the least time first, and what limits it."""
+    limits = {chip: ", ".join(_limits(bill, chip)) for chip in bill.chips}
+    step, image, whole = (each.bound_s for each in (bill.per_step, bill.per_image, bill.total))
+
+    def rate(chip: str) -> float:
+        return 1 / image[chip]
+
+    columns: Sequence[Column[str]] = (
+        Column("chip", str),
+        Column("product", bill.chips.__getitem__),
+        figure_column("all", whole.__getitem__, short_time, csv_title="bound_s"),
+        figure_column("one step", step.__getitem__, short_time, csv_title="step_bound_s"),
+        figure_column("images/s", rate, lambda each: f"<= {each:.3g}", csv_title="images_per_s"),
+        Column("limited_by", limits.__getitem__),
+    )
+    chips = sorted(bill.chips, key=whole.__getitem__)
+    shown, hidden = fitted(chips, columns, width)
+    notes = [
+        "lower bounds, no predictions: a chip with more time than you have cannot do it, one with less may",
+        "limited_by: the part of the time in graphs that it limits",
+        *_notes(replace(bill, chips={}, notes=_by_text(bill))),
+    ]
+    table = render_table(chips, shown, table_format)
+    head = f"the pipeline's bill by chip: {_heading(bill)}"
+    return with_notes(head, table, [*hidden_note(hidden), *notes], table_format)
+
+
+def _limits(bill: Bill, chip: str) -> Iterator[str]:
+    """What limits which part of the time, the largest first."""
+    stages: dict[str, list[BillStage]] = {}
+    for stage in bill.stages:
+        stages.setdefault(stage.cost.limited_by[chip], []).append(stage)
+    parts = {limit: bill.sum_of(each).bound_s[chip] for limit, each in stages.items()}
+    for limit in sorted(parts, key=parts.__getitem__, reverse=True):
+        yield f"{limit} {share(parts[limit], bill.total.bound_s[chip], 0)}"
+
+
+def _by_text(bill: Bill) -> tuple[str, ...]:
+    """The notes, equal ones of several chips as one."""
+    chips: dict[str, list[str]] = {}
+    for note in bill.notes:
+        chip, _, text = note.partition(": ")
+        is_of_chip = chip in bill.chips
+        names = chips.setdefault(text if is_of_chip else note, [])
+        names += [chip] * is_of_chip
+    return tuple(f"{text} ({', '.join(names)})" if names else text for text, names in chips.items())
+
+
 def sweep_table(bills: Sequence[Bill], axes: Sequence[str], table_format: TableFormat) -> str:
     """One row for each point."""
     first = bills[0]

@@ -78,7 +78,9 @@ def _read(given: Given) -> LayerReport:
     lacking = sum(record.name not in layers for record in records) if engines else 0
     notes = (f"{lacking} layers of the profile are not in {engines[0].name}",) if lacking else ()
     return LayerReport(
-        TOOL, records, notes=notes if engines else ("no file of layers: names alone tell the nodes",)
+        TOOL,
+        records,
+        notes=notes if engines else ("no file of layers (--names): names alone tell the nodes",),
     )
 
 
