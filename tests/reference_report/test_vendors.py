@@ -81,6 +81,6 @@ def test_a_record_is_read_as_it_was_written(tmp_path: Path, layers: int, name: s
         for index in range(layers)
     )
     report = LayerReport("rknn", records, "2.5.0", "rk3588", {"node": "no such operator"}, ("a note",))
-    write_record(report, "net", tmp_path)
+    write_record(report, "net", tmp_path, "a digest")
     assert [path.name for path in tmp_path.iterdir()] == [name]
     assert reports_of(tmp_path) == [report]

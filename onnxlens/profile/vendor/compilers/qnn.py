@@ -52,7 +52,9 @@ def _compile(request: CompileRequest) -> LayerReport:
     inserted = INSERTED if has_int8 else ()
     placed = [each for each in result["placed"] if each["op_type"] not in inserted]
     npu = [each for each in placed if each["npu"]]
-    report = read_report(folder / "profile.csv", "qnn") if npu else LayerReport("qnn", ())
+    report = LayerReport("qnn", ())
+    if npu:
+        report = read_report(folder / "profile.csv", "qnn", folder / "qnn_graphs")
     share = f"{len(npu)} of {len(placed)} nodes run on the NPU, after ONNX Runtime's own fusions"
     notes = (share, error_note(got, request.source.outputs), *((FUSED,) if npu else ()))
     if has_int8:
