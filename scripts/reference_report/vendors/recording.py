@@ -75,6 +75,7 @@ def record_network(
                 done = _done(it, tool, chip)
                 if done.failure:
                     failures.append(f"{network.name}: {label}: {done.failure}")
+                    progress(failures[-1], 0, 0)
                 if done.report or not there:
                     failed = LayerReport(tool, (), version, chip, notes=(done.failure,))
                     write_record(done.report or failed, network.name, folder, given)

@@ -34,6 +34,9 @@ IDENTIFIER = re.compile(r"(?:(?P<node>.+):|\w+ |)OpId_\d+\Z")
 INSERTED = re.compile(r"Transpose(_token_\d+)?")
 """What ONNX Runtime calls the changes of layout that it puts between nodes: of no node's name."""
 
+BESIDE = "_tensor_log"
+"""How the names of files end that stand beside the graphs and list their tensors."""
+
 CONSTANT = 4
 """The type of a tensor in QNN's graphs that is a weight."""
 
@@ -101,7 +104,8 @@ def _nodes(given: Given) -> Mapping[str, LayerRecord]:
     if names is None:
         return {}
     found = {}
-    for path in sorted(names.glob("*.json")) if names.is_dir() else [names]:
+    inside = (path for path in sorted(names.glob("*.json")) if not path.stem.endswith(BESIDE))
+    for path in inside if names.is_dir() else [names]:
         graph = entry(given.json(path), str(path), "graph")["graph"]
         entry(graph, f"{path}: graph", "nodes", "tensors")
         tensors = entry(graph["tensors"], f"{path}: tensors")
