@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 import onnx
 import torch
-from cases import described
+from cases import plain
 from torch import Tensor, nn
 from torch.nn import functional as F
 
@@ -245,39 +245,27 @@ def main(folder: Path) -> None:
 
 
 def write(it: OpenedTarget, out: Path) -> None:
-    """One case, if its file has one node."""
-    model = onnx.load(it.runnable_path, load_external_data=False)
-    running = [each.view.op_type for each in it.graph.nodes if not each.constant_folded]
-    constants = [node for node in model.graph.node if node.op_type == "Constant"]
-    nodes = [node for node in model.graph.node if node.op_type != "Constant"]
-    if len(nodes) != 1:
-        print(f"{out.name}: {', '.join(running)}")
+    """One case, if one node runs."""
+    running = [node.view for node in it.graph.nodes if not node.constant_folded]
+    if len(running) != 1:
+        print(f"{out.name}: {', '.join(view.op_type for view in running)}")
         return
-    held = {node.output[0] for node in constants} | {each.name for each in model.graph.initializer}
-    ranks = {value.name: np.empty(shape_of(value)) for value in model.graph.input}
-    ranks |= {each.name: np.empty(tuple(each.dims)) for each in model.graph.initializer}
-    ranks |= {each.output[0]: np.empty(tuple(each.attribute[0].t.dims)) for each in constants}
-    alone = onnx.ModelProto.FromString(model.SerializeToString())
-    del alone.graph.node[:]
-    alone.graph.node.extend(nodes)
+    (view,) = running
+    case = {
+        "op_type": view.op_type,
+        "domain": view.domain,
+        "opset": onnx.defs.get_schema(view.op_type, view.version, view.domain).since_version,
+        "types": [value.dtype if value else "" for value in view.inputs],
+        "ranks": [len(value.shape) if value else -1 for value in view.inputs],
+        "constant": [at for at, value in enumerate(view.inputs) if value and value.is_weight],
+        "attributes": {name: plain(value) for name, value in view.attributes.items()},
+        "inputs": list(it.inputs),
+        "outputs": [value.name for value in view.outputs if value],
+    }
     out.mkdir(parents=True)
     write_traced(it, out / "module.pt2")
     np.savez(out / "data.npz", **{f"in_{name}": array for name, array in it.inputs.items()})
-    case = described(alone, ranks, value_types(model), tuple(held))
     (out / "case.json").write_text(json.dumps(case, indent=1))
-
-
-def shape_of(value: Any) -> Shape:
-    """The sizes of an input."""
-    return tuple(dim.dim_value for dim in value.type.tensor_type.shape.dim)
-
-
-def value_types(model: Any) -> dict[str, int]:
-    """ONNX's number of the type of every tensor that a node may read."""
-    found = {value.name: value.type.tensor_type.elem_type for value in model.graph.input}
-    found |= {each.name: each.data_type for each in model.graph.initializer}
-    constants = (node for node in model.graph.node if node.op_type == "Constant")
-    return found | {node.output[0]: node.attribute[0].t.data_type for node in constants}
 
 
 if __name__ == "__main__":

@@ -4,6 +4,7 @@ import os
 import re
 import sys
 import tempfile
+import traceback
 from importlib.metadata import version
 from importlib.util import find_spec
 from pathlib import Path
@@ -45,7 +46,8 @@ def outputs_of(folder, case, inputs):
             died = any(map(DIED.search, said))
             first = next((line for line in said if TELLING.search(line)), told)
             raise (Crashed if died else Refused)(first.strip()) from error
-        raise Refused(f"{type(error).__name__}: {error}" if str(error) else told) from error
+        at = traceback.extract_tb(error.__traceback__)[-1].line
+        raise Refused(f"{type(error).__name__}: {str(error) or told or at}") from error
     found = list(model_runner._model_inference(inputs, "model.bmodel", dump_all=False).values())
     if len(found) != len(case["outputs"]):
         raise Refused(f"its model has {len(found)} outputs instead of {len(case['outputs'])}")

@@ -12,7 +12,6 @@ import json
 import os
 import resource
 import sys
-import traceback
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -90,8 +89,7 @@ def _child(made, outputs_of, folder, case, inputs):
         np.savez("outputs.npz", **outputs_of(folder, case, inputs))
         code = 0
     except BaseException as error:
-        said = str(error) or (traceback.format_exc().splitlines()[-3:-2] or [""])[0].strip()
-        (made / "why.txt").write_text(f"{type(error).__name__}: {said}")
+        (made / "why.txt").write_text(f"{type(error).__name__}: {error}")
     finally:
         os._exit(code)
 
