@@ -98,8 +98,8 @@ def _sections(found: Recorded) -> Iterator[str]:
 def _pictures() -> str:
     lines = [
         "## One network, three vendors\n",
-        "M-LSD tiny at 128 x 128, its modules colored by the cycles that three tools give them, each on a scale "
-        "of its own, which is in its legend. The dilated "
+        "M-LSD tiny at 128 x 128, its modules colored by the cycles that three tools give them, each on the "
+        "scale of its legend. The dilated "
         "convolution in `block16` is half of the Ethos-U's cycles, as Vela multiplies its holes, and "
         "nearly nothing elsewhere.\n",
     ]
