@@ -14,7 +14,7 @@ from trying import Crashed, Refused, apart, printed, try_all, worker
 CHIP, KIND = "bm1684x", "F16"
 
 DIED = re.compile(r"Stack dump|LLVM ERROR|Assertion|core dumped|Segmentation|Aborted|terminate called")
-TELLING = re.compile(r"error|Error|Assertion|not support|NotImpl|what\(\)|LLVM ERROR", re.I)
+TELLING = re.compile(r"error|ASSERT INFO|Assertion|not support|NotImpl|what\(\)|LLVM ERROR", re.I)
 
 if "TPUC_ROOT" not in os.environ:  # its libraries are found by variables that must be there at the start
     arguments = [str(Path(each).absolute()) for each in sys.argv[:3]]
