@@ -15,7 +15,7 @@ from onnx import TensorProto, helper
 from onnxlens.specs.compiled import Compilation, CompileAsk
 from onnxlens.specs.layers import LayerRecord, LayerReport
 from reference_report.vendors import recording
-from reference_report.vendors.networks import Network
+from reference_report.vendors.networks import Measured, Network
 from reference_report.vendors.recording import Recording, record_network
 from reference_report.vendors.records import reports_of
 
@@ -123,7 +123,7 @@ def test_records_of_another_graph_are_removed(run: Any, tools: Tools, tmp_path: 
 def test_of_a_tool_that_measures_the_quickest_run_counts(
     run: Any, tools: Tools, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(recording, "MEASURED", {"openvino": 3})
+    monkeypatch.setattr(recording, "MEASURED", {"openvino": Measured(3, "ms")})
     tools.times_s = [0.003, 0.001, 0.002]
     assert run(Recording(("openvino",))) == (["openvino"] * 3, [])
     (report,) = reports_of(tmp_path / "net")

@@ -77,8 +77,19 @@ CHIPS: Mapping[str, Sequence[str]] = MappingProxyType(
 )
 """By tool what it compiles for."""
 
-MEASURED: Mapping[str, int] = MappingProxyType({"openvino": 5})
-"""Tools whose times are of this machine, and how often they run: what else it does only makes them longer."""
+
+@dataclass(frozen=True)
+class Measured:
+    """How often a tool runs whose figures are of this machine: what else that does only makes them larger."""
+
+    runs: int
+    unit: str
+
+
+MEASURED: Mapping[str, Measured] = MappingProxyType(
+    {"openvino": Measured(5, "ms"), "qnn": Measured(3, "million cycles")}
+)
+"""The HTP's simulator counts the cycles of the processor that it runs on."""
 
 
 def resnet_18() -> GraphSpec:

@@ -46,8 +46,9 @@ figure that lacks nodes which the tool refuses or does not model, `~` a part of 
 vendors' own estimates, tpu-mlir's those of its cycle model, instruction by instruction. nncase has no time:
 its column is bytes to and from the K230's memory. The HTP's cycles are what its simulator costs on a PC and
 say nothing of the chip's time. OpenVINO's times are measured, on the processor that its remark names. That
-machine had other work: OpenVINO's process was preferred to it (Linux' autogroup, -20), the quickest of some
-runs counts, and the remark has the others and the load. On an idle machine they may be shorter.
+machine had other work: the processes of OpenVINO and of the HTP's simulator were preferred to it (Linux'
+autogroup, -20), the quickest of some runs counts, and the remark has the others and the load. On an idle
+machine they may be less.
 
 **What the ratios tell.** Three on the RK3588 is likely its number of cores: our bound is of all three, the
 toolkit's cycles seem to be of one. Under one on the Ethos-U is likely a layer that waits for its weights,

@@ -86,25 +86,27 @@ def _done(it: OpenedTarget, tool: str, chip: str) -> Compilation:
     """What comes of a tool; of one that measures time what its quietest run says."""
     ask = CompileAsk((tool,), {tool: (chip,)} if chip else {})
     loads, runs = [], []
-    for _ in range(MEASURED.get(tool, 1)):
+    for _ in range(MEASURED[tool].runs if tool in MEASURED else 1):
         loads.append(os.getloadavg()[0])
         (done,) = compile_graph(it, ask, progress=it.progress).compilations
         if done.report is None:
             return done
-        runs.append((_time_s(done.report), done.report))
+        runs.append((_cost(done.report), done.report))
     _, best = min(runs, key=lambda run: run[0])
     if len(runs) > 1:
-        times = ", ".join(f"{1e3 * time_s:.4g}" for time_s, _ in sorted(runs, key=lambda run: run[0]))
+        costs = ", ".join(f"{cost:.4g}" for cost in sorted(cost for cost, _ in runs))
         note = (
-            f"the quickest of {len(runs)} such runs, of {times} ms; the machine's load average before them "
-            f"was {min(loads):.1f} to {max(loads):.1f} on {os.cpu_count()} processors"
+            f"the quickest of {len(runs)} such runs, of {costs} {MEASURED[tool].unit}; the machine's load "
+            f"average before them was {min(loads):.1f} to {max(loads):.1f} on {os.cpu_count()} processors"
         )
         best = replace(best, notes=(*best.notes, note))
     return replace(done, report=best)
 
 
-def _time_s(report: LayerReport) -> float:
-    return fsum(record.figures.get("time_s", 0.0) for record in report.records)
+def _cost(report: LayerReport) -> float:
+    """All that a tool measures: milliseconds, or millions of cycles of this processor."""
+    figures = [record.figures for record in report.records]
+    return fsum(1e3 * each.get("time_s", 0) + 1e-6 * each.get("cycles", 0) for each in figures)
 
 
 def _keep_graph(path: Path, folder: Path) -> None:
