@@ -44,7 +44,7 @@ def outputs_of(folder, case, inputs):
         told = next((line.strip() for line in reversed(said) if TELLING.search(line)), "")
         if str(error).startswith("[!Error]: tpuc-opt"):
             died = any(map(DIED.search, said))
-            first = next((line for line in said if TELLING.search(line)), told)
+            first = next((line for line in said if TELLING.search(line)), said[-1] if said else "")
             raise (Crashed if died else Refused)(first.strip()) from error
         at = traceback.extract_tb(error.__traceback__)[-1].line
         raise Refused(f"{type(error).__name__}: {str(error) or told or at}") from error
