@@ -5,8 +5,8 @@
 # chip, reports those of the chip it simulates: the same for each run of the same model, on whatever machine.
 #
 # What happens: they are cycles of the processor that simulates. One convolution, run six times in one session on the
-# same values, has six figures, twice as large at one time as at another; hed had 2.1 G on a quiet machine and 5.6 G
-# on a busy one.
+# same values, has six figures, twice as large at one time as at another or more. HED at 128 x 128 had 0.3 G where it
+# had the processor for itself, and 5.6 G beside other work.
 #
 # Why it matters: they rank the layers by what simulating them costs, and compare with nothing. Even so they can only
 # be compared within one run, and of several runs the least says most.
