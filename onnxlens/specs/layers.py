@@ -20,6 +20,12 @@ Trail = Literal["node", "tensor", "module", "aligned", "none"]
 
 WAYS: tuple[Way, ...] = get_args(Way)
 
+KEPT = "layers.json"
+"""What ``compile --keep`` leaves in a tool's folder: its report in our own form, as it was led back."""
+
+OF_WORKERS = frozenset({"request.json", "result.json", KEPT})
+"""What stands there beside the tool's own files."""
+
 
 @record(frozen=True, slots=True)
 class Metric:
@@ -91,6 +97,8 @@ class LayerReport:
         refused: why the tool does not take a node, by the name that it tells.
         notes: what a reader of the figures must know, one line each.
         called: what its columns are called, where that is not the tool and its chip.
+        output_error: the relative L2 error of each output of the model, where the tool runs it; infinite
+            where shapes, or the values that are not finite, differ, and None as JSON has that.
     """
 
     tool: str
@@ -100,6 +108,7 @@ class LayerReport:
     refused: Mapping[str, str] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
     called: str = ""
+    output_error: Mapping[str, float | None] = field(default_factory=dict)
 
     @property
     def label(self) -> str:

@@ -21,7 +21,13 @@ from onnxlens.profile.graph.loading import load_graph
 from onnxlens.profile.runtime.inputs import sample_inputs
 from onnxlens.profile.vendor.compilers.child import WORKERS, Outcome, run_worker
 from onnxlens.profile.vendor.compilers.culprits import Section, refused_nodes
-from onnxlens.profile.vendor.compilers.exchange import error_note, read_arrays, result_of, write_arrays
+from onnxlens.profile.vendor.compilers.exchange import (
+    error_note,
+    output_errors,
+    read_arrays,
+    result_of,
+    write_arrays,
+)
 from onnxlens.profile.vendor.compilers.lookup import Compiler, CompileRequest, InDialect, find_packages
 from onnxlens.profile.vendor.compilers.matching import Matching
 from onnxlens.profile.vendor.compilers.program import cpu_records, read_program
@@ -55,11 +61,11 @@ def _compile(request: CompileRequest) -> LayerReport:
     result = result_of(outcome)
     report = read_report(_gathered(folder), "k230")
     shutil.rmtree(folder / "dump")  # hundreds of megabytes of a network
-    got = read_arrays(folder / "outputs.npz", list(source.outputs))
-    notes = (*report.notes, error_note(got, source.outputs), *result["notes"])
+    errors = output_errors(read_arrays(folder / "outputs.npz", list(source.outputs)), source.outputs)
+    notes = (*report.notes, error_note(errors), *result["notes"])
     located = _located(report.records, folder / "report", file)
     records = tuple(_in_graph(record, file) for record in located)
-    return replace(report, version=result["version"], records=records, notes=notes)
+    return replace(report, version=result["version"], records=records, notes=notes, output_error=errors)
 
 
 def _run(

@@ -5,7 +5,6 @@ nncase ends the process at what it does not take, with the reason on standard er
 
 from __future__ import annotations
 
-import json
 import os
 import sys
 import sysconfig
@@ -26,7 +25,9 @@ def _find_runtime() -> None:
     os.environ["PATH"] = f"{SITE}{os.pathsep}{os.environ.get('PATH', '')}"
 
 
-def _main(request: dict[str, Any]) -> dict[str, Any]:
+def main(request: dict[str, Any]) -> dict[str, Any]:
+    """Compile the model, and run it where that is asked for."""
+    _find_runtime()
     import nncase
     import numpy as np
 
@@ -60,10 +61,3 @@ def _main(request: dict[str, Any]) -> dict[str, Any]:
         "version": version("nncase"),
         "notes": [f"its program takes {len(code):,} bytes"],
     }
-
-
-if __name__ == "__main__":
-    _find_runtime()
-    written = _main(json.loads(Path(sys.argv[1]).read_text(encoding="utf-8")))
-    Path("result.json").write_text(json.dumps(written), encoding="utf-8")
-    os._exit(0)  # its runtime may abort while it is torn down
