@@ -6,13 +6,23 @@ A line of JSON is appended to RESULTS as each case begins and as it ends, so tha
 one a crash belongs to; cases that stand there are not tried again.
 """
 
+import ctypes
+import importlib.util
 import json
+import os
+import resource
 import sys
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import numpy as np
 
 WORDS = 160
+
+CPU_S = 60
+"""Of a case that runs in a process of its own."""
+
+WORKERS = Path(__file__).parents[2] / "onnxlens" / "profile" / "vendor" / "compilers" / "workers"
 
 MARK = "== case "
 """Stands in the log where a case begins."""
@@ -20,6 +30,68 @@ MARK = "== case "
 
 class Refused(Exception):
     """The tool does not take the node."""
+
+
+class Crashed(Exception):
+    """A process of the tool died."""
+
+
+def worker(name):
+    """The script that ``compile`` runs in the tool's Python, as a module."""
+    spec = importlib.util.spec_from_file_location("worker", WORKERS / f"{name}.py")
+    found = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(found)
+    return found
+
+
+def apart(outputs_of):
+    """The same in a process of its own in an empty folder, whose ``log.txt`` has what it prints.
+
+    What takes long to import is imported once.
+    """
+
+    def outputs(folder, case, inputs):
+        with TemporaryDirectory() as made:
+            made = Path(made)
+            pid = os.fork()
+            if not pid:
+                _child(made, outputs_of, folder.absolute(), case, inputs)
+            _, status = os.waitpid(pid, 0)
+            if os.WIFSIGNALED(status):
+                raise Crashed(f"its process ends with {-os.WTERMSIG(status)}")
+            if status:
+                kind = {"Crashed": Crashed, "Refused": Refused}
+                name, _, why = (made / "why.txt").read_text().partition(":")
+                raise kind.get(name, RuntimeError)(why.strip() or name)
+            with np.load(made / "outputs.npz") as held:
+                return {name: held[name] for name in held.files}
+
+    return outputs
+
+
+def printed():
+    """What the process of a case has printed so far."""
+    sys.stdout.flush()
+    sys.stderr.flush()
+    ctypes.CDLL(None).fflush(None)
+    return Path("log.txt").read_text("utf-8", "replace")
+
+
+def _child(made, outputs_of, folder, case, inputs):
+    code = 1
+    try:
+        os.chdir(made)
+        log = os.open("log.txt", os.O_WRONLY | os.O_CREAT)
+        for stream in (1, 2):
+            os.dup2(log, stream)
+        resource.setrlimit(resource.RLIMIT_CPU, (CPU_S, CPU_S))
+        resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+        np.savez("outputs.npz", **outputs_of(folder, case, inputs))
+        code = 0
+    except BaseException as error:
+        (made / "why.txt").write_text(f"{type(error).__name__}: {error}")
+    finally:
+        os._exit(code)
 
 
 def try_all(outputs_of, version):
@@ -52,11 +124,13 @@ def _tried(folder, outputs_of, tolerance):
     case = json.loads((folder / "case.json").read_text())
     with np.load(folder / "data.npz") as held:
         inputs = {name: held[f"in_{name}"] for name in case["inputs"]}
-        wanted = {name: held[f"out_{name}"] for name in case["outputs"]}
+        wanted = {name: held[f"out_{name}"] for name in case["outputs"] if f"out_{name}" in held.files}
     try:
         got = outputs_of(folder, case, inputs)
     except Refused as error:
         return "refused", str(error)
+    except Crashed as error:
+        return "crashed", str(error)
     except Exception as error:
         return "refused", f"when it runs: {error}"
     faults = (fault(got[name], array, tolerance) for name, array in wanted.items())

@@ -78,6 +78,20 @@ CHIPS: Mapping[str, Sequence[str]] = MappingProxyType(
 """By tool what it compiles for."""
 
 
+@dataclass(frozen=True)
+class Measured:
+    """How often a tool runs whose figures are of this machine: what else that does only makes them larger."""
+
+    runs: int
+    unit: str
+
+
+MEASURED: Mapping[str, Measured] = MappingProxyType(
+    {"openvino": Measured(5, "ms"), "qnn": Measured(3, "million cycles")}
+)
+"""The HTP's simulator counts the cycles of the processor that it runs on."""
+
+
 def resnet_18() -> GraphSpec:
     """The ResNet-18 that the package ``transformers`` builds, without its weights."""
     from transformers import ResNetConfig, ResNetForImageClassification

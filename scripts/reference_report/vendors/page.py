@@ -9,7 +9,7 @@ from onnxlens import render_graph
 from onnxlens.api.opened import opened
 from onnxlens.specs.progress import Progress, silent
 from reference_report.vendors.networks import NETWORKS, Network
-from reference_report.vendors.recording import record_network
+from reference_report.vendors.recording import Recording, record_all
 from reference_report.vendors.records import Recorded, recorded, reports_of
 from reference_report.vendors.tables import exact_table, module_table, remarks, tool_table
 
@@ -45,15 +45,18 @@ figure that lacks nodes which the tool refuses or does not model, `~` a part of 
 **How far to trust them.** None of the cycles is measured on a chip. Vela's and rknn-toolkit2's are the
 vendors' own estimates, tpu-mlir's those of its cycle model, instruction by instruction. nncase has no time:
 its column is bytes to and from the K230's memory. The HTP's cycles are what its simulator costs on a PC and
-say nothing of the chip's time. OpenVINO's times are measured, on the processor that its remark names.
+say nothing of the chip's time. OpenVINO's times are measured, on the processor that its remark names. That
+machine had other work: the processes of OpenVINO and of the HTP's simulator were preferred to it (Linux'
+autogroup, -20), the quickest of some runs counts, and the remark has the others and the load. On an idle
+machine they may be less.
 
 **What the ratios tell.** Three on the RK3588 is likely its number of cores: our bound is of all three, the
 toolkit's cycles seem to be of one. Under one on the Ethos-U is likely a layer that waits for its weights,
 which Vela compresses and our bound reads whole. Large ratios at modules of few MACs are layers for which the
 array is too wide or that wait for memory: the `projection` of HED has one output channel.
 
-ResNet-18 is counted at opset 17, at which tpu-mlir takes it; OpenVINO, QNN and rknn-toolkit2 were given
-opset 18. OpenVINO's times were taken beside other work.
+All tools were given the same file of a network. That of ResNet-18 is of opset 17, as tpu-mlir takes no
+ReduceMean of 18. The others are of opset 18.
 
 In the tables of tools, *one module* is the part of the figures whose layers lie in one module, *fused* that
 of layers which also run nodes of other modules, that have no part in it (a convolution with the ReLU behind
@@ -97,7 +100,8 @@ def _sections(found: Recorded) -> Iterator[str]:
 def _pictures() -> str:
     lines = [
         "## One network, three vendors\n",
-        "M-LSD tiny at 128 x 128, its modules colored by the cycles that three tools give them. The dilated "
+        "M-LSD tiny at 128 x 128, its modules colored by the cycles that three tools give them, each on the "
+        "scale of its legend. The dilated "
         "convolution in `block16` is half of the Ethos-U's cycles, as Vela multiplies its holes, and "
         "nearly nothing elsewhere.\n",
     ]
@@ -120,10 +124,16 @@ def write_vendor_pictures(folder: Path, progress: Progress = silent) -> None:
             render_graph(it, out, PICTURE_DEPTH, layers=[reports[label]], color=f"cycles@{label}")
 
 
-def write_vendors(folder: Path, names: Sequence[str], progress: Progress = silent) -> None:
-    """Compile the networks of these names, all for none, and make the page and the pictures again."""
-    for network in NETWORKS:
-        if network.name in names or not names:
-            record_network(network, folder / network.name, progress)
+def write_vendors(
+    folder: Path, names: Sequence[str], asked: Recording, progress: Progress = silent
+) -> Sequence[str]:
+    """Compile the networks of these names, all for none, and make the page and the pictures again.
+
+    Returns:
+        What failed, a line each.
+    """
+    networks = [network for network in NETWORKS if network.name in (names or [network.name])]
+    failures = record_all(networks, folder, asked, progress)
     write_page(folder)
     write_vendor_pictures(folder, progress)
+    return failures

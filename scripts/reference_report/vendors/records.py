@@ -12,8 +12,9 @@ from onnxlens.api.layers import read_layers, with_layers
 from onnxlens.api.opened import opened
 from onnxlens.specs.layers import LayerReport
 from onnxlens.specs.ledger import Ledger
+from reference_report.vendors.files import unpacked
 from reference_report.vendors.networks import Network
-from reference_report.vendors.recording import GRAPH, unpacked
+from reference_report.vendors.recording import GRAPH
 
 OURS: Mapping[str, tuple[str, str]] = MappingProxyType(
     {

@@ -52,7 +52,9 @@ def _compile(request: CompileRequest) -> LayerReport:
     inserted = INSERTED if has_int8 else ()
     placed = [each for each in result["placed"] if each["op_type"] not in inserted]
     npu = [each for each in placed if each["npu"]]
-    report = read_report(folder / "profile.csv", "qnn") if npu else LayerReport("qnn", ())
+    report = LayerReport("qnn", ())
+    if npu:
+        report = read_report(folder / "profile.csv", "qnn", folder / "qnn_graphs")
     share = f"{len(npu)} of {len(placed)} nodes run on the NPU, after ONNX Runtime's own fusions"
     errors = output_errors(got, request.source.outputs)
     notes = (share, error_note(errors), *((FUSED,) if npu else ()))

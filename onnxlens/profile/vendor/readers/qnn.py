@@ -8,12 +8,16 @@ is ``NODE``, or that of the execution in the viewer's file. With ``enable_framew
 ``ONNX Source Ops`` has the names of the nodes, joined by semicolons. Executions of the same nodes are runs of
 one graph, whose mean is taken; others are further graphs. A node that is fused has 0: another one has its
 cycles.
+
+The events say nothing but names. The graph that ONNX Runtime hands to QNN (``dump_json_qnn_graph``, a file or
+a folder of them), as the second file, has each node's operator and what it reads and makes.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from onnxlens.profile.vendor.readers.given import Given, Row
@@ -27,6 +31,7 @@ from onnxlens.profile.vendor.readers.values import (
     refuse,
     seconds,
     shown,
+    whole,
 )
 from onnxlens.specs.layers import LayerRecord, LayerReport
 
@@ -36,6 +41,15 @@ NEEDED = ("Message", "Time", "Unit of Measurement", "Event Level", "Event Identi
 
 IDENTIFIER = re.compile(r"(?:(?P<node>.+):|\w+ |)OpId_\d+\Z")
 """``node_add:OpId_22``; the graph's own ``Input OpId_2``, and ``OpId_44``, which has no name."""
+
+INSERTED = re.compile(r"Transpose(_token_\d+)?")
+"""What ONNX Runtime calls the changes of layout that it puts between nodes: of no node's name."""
+
+BESIDE = "_tensor_log"
+"""How the names of files end that stand beside the graphs and list their tensors."""
+
+CONSTANT = 4
+"""The type of a tensor in QNN's graphs that is a weight."""
 
 SOURCES = "ONNX Source Ops"
 
@@ -58,7 +72,8 @@ def _read(given: Given) -> LayerReport:
     graphs: dict[tuple[str, ...], list[Sequence[Node]]] = {}
     for execution in executions:
         graphs.setdefault(tuple(node[0] for node in execution), []).append(execution)
-    records = tuple(record for runs in graphs.values() for record in _records(runs))
+    nodes = _nodes(given)
+    records = tuple(_with_graph(record, nodes) for runs in graphs.values() for record in _records(runs))
     most = max(map(len, graphs.values()))
     averaged = (f"the mean of {most} executions",) if most > 1 else ()
     return LayerReport(
@@ -101,6 +116,53 @@ def _records(runs: Sequence[Sequence[Node]]) -> Iterator[LayerRecord]:
         yield LayerRecord(name, "", sources, "npu", figures)
 
 
+def _nodes(given: Given) -> Mapping[str, LayerRecord]:
+    """The nodes of QNN's graphs by their names: what they are, what they read and make, with its shapes."""
+    names = given.names
+    if names is None:
+        return {}
+    found = {}
+    inside = (path for path in sorted(names.glob("*.json")) if not path.stem.endswith(BESIDE))
+    for path in inside if names.is_dir() else [names]:
+        graph = entry(given.json(path), str(path), "graph")["graph"]
+        entry(graph, f"{path}: graph", "nodes", "tensors")
+        tensors = entry(graph["tensors"], f"{path}: tensors")
+        for name, each in entry(graph["nodes"], f"{path}: nodes").items():
+            found[name] = _node(name, each, tensors, f"{path}: node {name}")
+    return found
+
+
+def _node(name: str, node: Any, tensors: Mapping[str, Any], where: str) -> LayerRecord:
+    known = entry(node, where, "type", "input_names", "output_names")
+    inputs, outputs = (
+        _moved(listed(known[f"{side}_names"], where, "names"), tensors, where) for side in ("input", "output")
+    )
+    is_ours = not INSERTED.fullmatch(name)
+    op_type, sources = (str(known["type"]), (name,)) if is_ours else ("", (*outputs, *inputs))
+    return LayerRecord(name, op_type, sources, "", {}, tuple(inputs.values()), tuple(outputs.values()))
+
+
+def _moved(names: Sequence[str], tensors: Mapping[str, Any], where: str) -> Mapping[str, tuple[int, ...]]:
+    """The shapes of the tensors that are no constants, by their names."""
+    held = {name: entry(tensors.get(name), f"{where}: tensor {name}", "dims") for name in names}
+    sizes = {
+        name: listed(tensor["dims"], where, "sizes")
+        for name, tensor in held.items()
+        if tensor.get("type") != CONSTANT
+    }
+    return {name: tuple(whole(size, where) for size in each) for name, each in sizes.items()}
+
+
+def _with_graph(record: LayerRecord, nodes: Mapping[str, LayerRecord]) -> LayerRecord:
+    """The record with what the graph says of its node."""
+    match = IDENTIFIER.match(record.name)
+    node = nodes.get(match["node"] or "") if match else None
+    if node is None:
+        return record
+    sources = record.sources if node.op_type else node.sources
+    return replace(record, op_type=node.op_type, sources=sources, inputs=node.inputs, outputs=node.outputs)
+
+
 def _ai_hub(where: str, document: Any) -> LayerReport:
     details = listed(
         entry(document, where, "execution_detail")["execution_detail"], f"{where}: execution_detail", "layers"
@@ -122,4 +184,11 @@ def _layer(detail: Any, where: str) -> LayerRecord:
     return LayerRecord(name, str(found.get("type", "")), (name,), str(found["compute_unit"]).lower(), figures)
 
 
-READERS = (Reader(TOOL, "QNN's profiling CSV, or the JSON of an AI Hub profile", _recognizes, _read),)
+READERS = (
+    Reader(
+        TOOL,
+        "QNN's profiling CSV, its graph as the second file, or the JSON of an AI Hub profile",
+        _recognizes,
+        _read,
+    ),
+)

@@ -156,6 +156,51 @@ def test_qnn_graphs_follow_each_other(tmp_path: Path) -> None:
     ]
 
 
+def test_qnn_graphs_say_what_events_do_not(tmp_path: Path) -> None:
+    """A change of layout has the names of what it reads and makes; weights are no inputs that move."""
+    events = qnn(("NODE", 1, "Transpose:OpId_1 (cycles)"), ("NODE", 2, "conv_token_1:OpId_2 (cycles)"))
+    tensors = {
+        "image": {"type": 0, "dims": [1, 3, 8, 8]},
+        "image_nhwc": {"type": 3, "dims": [1, 8, 8, 3]},
+        "w": {"type": 4, "dims": [3, 3, 3, 4]},
+        "y": {"type": 1, "dims": [1, 8, 8, 4]},
+    }
+    nodes = {
+        "Transpose": {"type": "Transpose", "input_names": ["image"], "output_names": ["image_nhwc"]},
+        "conv_token_1": {"type": "Conv2d", "input_names": ["image_nhwc", "w"], "output_names": ["y"]},
+    }
+    graph = written(tmp_path, "graph.json", json.dumps({"graph": {"tensors": tensors, "nodes": nodes}}))
+    profile = written(tmp_path, "profile.csv", events)
+    layout, convolution = read_report(profile, names=graph).records
+    assert (layout.op_type, layout.sources) == ("", ("image_nhwc", "image"))
+    assert (layout.inputs, layout.outputs) == (((1, 3, 8, 8),), ((1, 8, 8, 3),))
+    assert (convolution.op_type, convolution.sources) == ("Conv2d", ("conv_token_1",))
+    assert (convolution.inputs, convolution.figures) == (((1, 8, 8, 3),), {"cycles": 2})
+
+
+@pytest.mark.parametrize(
+    ("graph", "fault"),
+    [
+        ({}, "expected the field 'graph'"),
+        ({"graph": {"tensors": {}, "nodes": {"a": {"type": "Relu"}}}}, "expected the field 'input_names'"),
+        (
+            {
+                "graph": {
+                    "tensors": {},
+                    "nodes": {"a": {"type": "Relu", "input_names": ["x"], "output_names": []}},
+                }
+            },
+            "tensor x: expected an object",
+        ),
+    ],
+)
+def test_a_broken_qnn_graph_is_one_line(tmp_path: Path, graph: Any, fault: str) -> None:
+    names = written(tmp_path, "graph.json", json.dumps(graph))
+    profile = written(tmp_path, "profile.csv", qnn(("NODE", 1, "a:OpId_1 (cycles)")))
+    with pytest.raises(UsageError, match=fault):
+        read_report(profile, names=names)
+
+
 OPENVINO = [
     {"node_name": "in", "node_type": "Parameter", "status": "NOT_RUN", "real_time": 0.0},
     {"node_name": "r", "node_type": "Convolution", "exec_type": "jit_avx2_FP32", "status": "EXECUTED",

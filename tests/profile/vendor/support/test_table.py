@@ -166,4 +166,16 @@ def test_there_is_no_such_table(tmp_path: Path) -> None:
 @pytest.mark.parametrize("name", tables())
 def test_every_table_of_the_package_says_what_it_is_of(name: str) -> None:
     found = load_table(name)
-    assert found.version and found.date and "onnx" in found.how and found.cases["Relu"]
+    assert found.version and found.date and " runs of " in found.how and found.cases["Relu"]
+
+
+def test_the_ethos_u_divides_nothing() -> None:
+    """As Arm's list of operators says too; Add and Conv are on it."""
+    found = load_table("ethos-u")
+    x = ValueView("x", "float32", (1, 8, 16, 16))
+    verdicts = {
+        name: verdict_of(found, NodeView(name, (x, x), (x,), {}, "", 14, "n")) for name in ("Add", "Div")
+    }
+    assert {name: each.support for name, each in verdicts.items()} == {"Add": "accepted", "Div": "refused"}
+    assert verdicts["Div"].reason.startswith("Vela leaves DIV to the processor")
+    assert verdict_of(found, conv()).support == "accepted"

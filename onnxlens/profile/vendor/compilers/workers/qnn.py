@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -9,7 +10,7 @@ import onnxruntime as ort
 import onnxruntime_qnn as qnn
 
 PROVIDER = "QNNExecutionProvider"
-PROFILE = "profile.csv"
+PROFILE, GRAPHS = "profile.csv", "qnn_graphs"
 EVERYTHING, FATAL_ONLY = 0, 4
 
 
@@ -45,7 +46,8 @@ def main(request: dict[str, Any]) -> dict[str, Any]:
         "profiling_level": "detailed" if request["profile"] else "off",
     }
     if request["profile"]:
-        settings["profiling_file_path"] = PROFILE
+        Path(GRAPHS).mkdir()
+        settings |= {"profiling_file_path": PROFILE, "dump_json_qnn_graph": "1", "json_qnn_graph_dir": GRAPHS}
     devices = [device for device in ort.get_ep_devices() if device.ep_name == PROVIDER]
     options.add_provider_for_devices(devices, settings)
     with np.load("inputs.npz") as held:
