@@ -81,6 +81,19 @@ class LayerRecord:
 
 
 @record(frozen=True, slots=True)
+class Step:
+    """One call of a tool's program.
+
+    Attributes:
+        record: the layer that it is, by its position in the report; None for what computes nothing.
+        reads: the steps that it reads, by their position, each with the number of its argument.
+    """
+
+    record: int | None = None
+    reads: tuple[tuple[int, int], ...] = ()
+
+
+@record(frozen=True, slots=True)
 class LayerReport:
     """What one tool reports of one model.
 
@@ -91,6 +104,8 @@ class LayerReport:
         refused: why the tool does not take a node, by the name that it tells.
         notes: what a reader of the figures must know, one line each.
         called: what its columns are called, where that is not the tool and its chip.
+        program: which layer reads which, in steps after those that they read; empty where only the names are
+            those of the file that the tool was given; None for names of the graph itself.
     """
 
     tool: str
@@ -100,6 +115,7 @@ class LayerReport:
     refused: Mapping[str, str] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
     called: str = ""
+    program: tuple[Step, ...] | None = None
 
     @property
     def label(self) -> str:

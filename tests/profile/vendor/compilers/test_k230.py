@@ -12,6 +12,7 @@ from onnx import TensorProto, helper
 
 import onnxlens
 from onnxlens.api.compile import _Source
+from onnxlens.api.layers import layer_doubts, led_to_nodes, with_layers
 from onnxlens.profile.vendor.compilers.k230 import COMPILER
 from onnxlens.profile.vendor.compilers.lookup import CompileRequest
 from onnxlens.specs.compiled import CompileAsk
@@ -24,7 +25,7 @@ ABORT = """Unhandled exception. System.InvalidOperationException: no tiling for 
 Aborted"""
 
 FAKE = """#!{python}
-import json, shutil, sys, onnx, numpy as np
+import json, os, shutil, sys, onnx, numpy as np
 from pathlib import Path
 request = json.loads(Path("request.json").read_text())
 operators = {{node.op_type for node in onnx.load(request["model"]).graph.node}}
@@ -34,9 +35,10 @@ if request["dump"]:
     shutil.copytree({dump!r}, "dump/7_After/10_ToTir")
     if {trace!r} in operators:
         sys.exit("Unhandled exception. \\n   at Nncase.Passes.DumpTraceInfoPass.RunCoreAsync()")
-if request["simulate"]:
-    np.savez("outputs.npz", **{{"0": np.zeros((1, 36, 4), np.float32)}})
 Path("result.json").write_text(json.dumps({{"version": "2.11.0", "notes": ["as it is"]}}))
+if request["simulate"]:
+    {simulate}
+    np.savez("outputs.npz", **{{"0": np.zeros((1, 36, 4), np.float32)}})
 """
 
 RECORDED = Path(__file__).parents[3] / "data" / "vendor" / "k230-tiny"
@@ -49,11 +51,18 @@ def compiled(tmp_path: Path) -> Callable[..., LayerReport]:
     It refuses one operator, and ends at another when it is to dump, after the tables.
     """
 
-    def made(refused: str = "", trace: str = "") -> LayerReport:
+    def made(
+        refused: str = "", trace: str = "", simulate: str = "pass", timeout_s: float = 60
+    ) -> LayerReport:
         text = ABORT.format(operator=refused)
         python = tmp_path / "python"
         fake = FAKE.format(
-            python=sys.executable, refused=refused, abort=text, dump=str(RECORDED), trace=trace
+            python=sys.executable,
+            refused=refused,
+            abort=text,
+            dump=str(RECORDED),
+            trace=trace,
+            simulate=simulate,
         )
         python.write_text(fake)
         python.chmod(0o755)
@@ -61,7 +70,8 @@ def compiled(tmp_path: Path) -> Callable[..., LayerReport]:
         folder.mkdir()
         with onnxlens.OpenedTarget(tiny.TARGET) as it:
             it.require_weights()
-            return COMPILER.compile(CompileRequest(_Source(it), "", python, folder, 60, silent))
+            report = COMPILER.compile(CompileRequest(_Source(it), "", python, folder, timeout_s, silent))
+            return led_to_nodes(it, report)
 
     return made
 
@@ -83,10 +93,41 @@ def test_the_tables_of_a_dump_are_read_and_the_outputs_compared(
     assert cpu == [
         ("InstanceNormalization", ("node_InstanceNormalization_12",)),
         ("Softmax", ("node_Softmax_65",)),
+        ("Gather", ("node_select",)),
     ]
     tensors = {record.name: record.sources for record in report.records if not record.placement}
     assert tensors["conv2d"] == ("conv2d",)
     assert "logits 1.0e+00" in " ".join(report.notes) and "as it is" in report.notes
+
+
+@pytest.mark.parametrize(
+    ("simulate", "timeout_s", "said"),
+    [
+        ("import time; time.sleep(600)", 8, "it takes more than 8 s (--timeout)"),
+        ("os.abort()", 60, "its process died of SIGABRT"),
+    ],
+    ids=["too long", "abort"],
+)
+def test_what_was_compiled_is_told_without_a_simulation(
+    compiled: Callable[..., LayerReport], simulate: str, timeout_s: float, said: str
+) -> None:
+    report = compiled(simulate=simulate, timeout_s=timeout_s)
+    assert (report.version, report.refused) == ("2.11.0", {})
+    assert sum(record.figures.get("macs", 0) for record in report.records) == tiny.MACS
+    assert report.notes[-2:] == (f"the outputs were not simulated: {said}", "as it is")
+
+
+def test_a_report_that_was_kept_leads_to_the_same_nodes(
+    compiled: Callable[..., LayerReport], tmp_path: Path
+) -> None:
+    report = compiled()
+    with onnxlens.OpenedTarget(tiny.TARGET) as it:
+        own = with_layers(it, it.ledger, report, doubted=False).tools[0]
+    for folder in ("work", "work/report"):
+        ledger = onnxlens.import_profile(tmp_path / folder, tiny.TARGET)
+        (kept,) = ledger.tools
+        assert (kept.matches, kept.figures, kept.placement) == (own.matches, own.figures, own.placement)
+        assert layer_doubts(ledger) == []
 
 
 def test_what_is_refused_is_told_by_the_nodes_of_the_graph(compiled: Callable[..., LayerReport]) -> None:
