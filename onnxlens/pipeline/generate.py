@@ -245,13 +245,12 @@ class Generation:
         for control, image in zip(request.controls, controls, strict=True):
             weights = self.graphs.of_control(control.kind)
             if weights not in opened:
-                opened[weights] = stack.enter_context(
-                    self.graphs.open("controlnet", control_batch(self.passes), weights)
-                )
+                opened[weights] = self.graphs.open("controlnet", control_batch(self.passes), weights)
             hint = planes(image) / np.float32(255)
             scales = control_scales(control.strength, request.guess_mode, len(outputs))
             steering.append(Steering(opened[weights], hint, scales))
-        unet = stack.enter_context(self.graphs.open("sd-unet", len(passes[0])))
+        unet = self.graphs.open("sd-unet", len(passes[0]))
+        self.graphs.open_together(stack, [*opened.values(), unet])
         return Denoiser(unet, outputs, tuple(steering), passes, request.scale)
 
     def _spec(self, graph: str) -> GraphSpec:
@@ -280,6 +279,7 @@ class Generation:
             width=self.graphs.width,
             timesteps=tuple(step.timestep for step in steps),
             stages=tuple(self.graphs.stages),
+            opening_s=self.graphs.opening_s,
             seconds=seconds,
             peak_memory_bytes=peak_memory_bytes(),
             notes=tuple(self.notes),

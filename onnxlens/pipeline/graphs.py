@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, ExitStack
 from dataclasses import dataclass, field
 from functools import partial
@@ -35,6 +36,7 @@ class Graphs:
         weights: ``seeded``, a checkpoint that holds all, or a folder of published ones.
         height, width: in pixels.
         stages: what was opened so far, and how long it took.
+        opening_s: the time in which graphs were opened; those opened together count once.
     """
 
     backend: Backend
@@ -43,6 +45,7 @@ class Graphs:
     width: int
     progress: Progress = silent
     stages: list[Stage] = field(default_factory=list)
+    opening_s: float = 0.0
 
     def __post_init__(self) -> None:
         """Raises CheckpointError where there are no such weights."""
@@ -56,6 +59,32 @@ class Graphs:
         chosen = published_weights(self.weights, graph) if weights is None else weights
         settings = Settings(weights=chosen, batch=batch, height=self.height, width=self.width)
         return RunningGraph(self, OpenedTarget(graph, settings, self.progress), batch)
+
+    def open_together(self, stack: ExitStack, graphs: Sequence[RunningGraph]) -> None:
+        """Enter graphs that run together, until the stack closes.
+
+        To write a graph's weights and to open its session keep one core busy, so ONNX Runtime's are opened at
+        the same time; exports are not, as tracing is not made for threads.
+        """
+        start = perf_counter()
+        for graph in graphs:
+            stack.push(graph)
+            graph.prepare()
+        if self.backend == "torch" or len(graphs) == 1:
+            for graph in graphs:
+                graph.load()
+        else:
+            self._load_together(graphs)
+        self.opening_s += perf_counter() - start
+
+    def _load_together(self, graphs: Sequence[RunningGraph]) -> None:
+        names = " and ".join(str(graph.target.target) for graph in graphs)
+        self.progress(f"opening {names}", 0, 0)
+        for graph in graphs:
+            graph.target.progress = silent  # their steps would alternate
+        with ThreadPoolExecutor(len(graphs)) as pool:
+            for loading in [pool.submit(graph.load) for graph in graphs]:
+                loading.result()
 
     def require_weights(self, graph: str, weights: str | Path | None = None) -> None:
         """Look into a checkpoint before anything runs: is it the graph's?
@@ -93,13 +122,23 @@ class RunningGraph(AbstractContextManager["RunningGraph"]):
         self._opening_s, self._running_s, self._calls = 0.0, 0.0, 0
 
     def __enter__(self) -> RunningGraph:
-        start = perf_counter()
         with ExitStack() as stack:  # what a failure leaves is removed
-            stack.enter_context(self.target)
-            self._run = self._session() if self._graphs.backend == "onnx" else self._module()
+            self._graphs.open_together(stack, [self])
             stack.pop_all()
-        self._opening_s = perf_counter() - start
         return self
+
+    def prepare(self) -> None:
+        """Export the graph, unless PyTorch runs it."""
+        start = perf_counter()
+        if self._graphs.backend == "onnx":
+            _ = self.target.manifest  # which an export has
+        self._opening_s += perf_counter() - start
+
+    def load(self) -> None:
+        """Make what runs it, with its weights."""
+        start = perf_counter()
+        self._run = self._session() if self._graphs.backend == "onnx" else self._module()
+        self._opening_s += perf_counter() - start
 
     def _session(self) -> Run:
         path = self.target.runnable_path

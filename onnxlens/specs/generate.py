@@ -141,6 +141,7 @@ class Generated:
         height, width: of all of them, in pixels.
         timesteps: in the order they were run.
         stages: in the order they were closed.
+        opening_s: in which graphs were opened; those opened together count once.
         seconds: from the request to the pictures.
         peak_memory_bytes: most that the process held, files mapped into memory included.
         notes: what a reader must know.
@@ -162,6 +163,7 @@ class Generated:
     width: int
     timesteps: tuple[int, ...]
     stages: tuple[Stage, ...]
+    opening_s: float
     seconds: float
     peak_memory_bytes: int
     notes: tuple[str, ...]

@@ -13,7 +13,7 @@ from onnxlens.specs.generate import Generated, Stage
 def generated_table(generated: Generated, folder: Path, table_format: TableFormat) -> str:
     """One row for each graph in the order they were closed; below it the files."""
     running_s = sum(stage.running_s for stage in generated.stages)
-    opening_s = sum(stage.opening_s for stage in generated.stages)
+    opening_s = generated.opening_s
     rest_s = generated.seconds - running_s - opening_s
     notes = (
         f"{generated.height} x {generated.width} pixels, {counted(len(generated.timesteps), 'step')}, "
