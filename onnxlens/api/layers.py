@@ -147,7 +147,7 @@ def led_to_nodes(opened: OpenedTarget, report: LayerReport) -> LayerReport:
     from onnxlens.export.dialects.lookup import DIALECTS
     from onnxlens.profile.graph.loading import load_graph
     from onnxlens.profile.subgraph.one_file import prepared
-    from onnxlens.profile.vendor.matching import led_by_program
+    from onnxlens.profile.vendor.program_matching import led_by_program
 
     if report.tool not in DIALECTS:
         return led_by_program(report, opened.graph, {})

@@ -13,7 +13,7 @@ from onnx import TensorProto, helper, numpy_helper
 import onnxlens
 from onnxlens.api.layers import layer_doubts
 from onnxlens.profile.graph.loading import load_graph
-from onnxlens.profile.vendor.matching import led_by_program
+from onnxlens.profile.vendor.program_matching import led_by_program
 from onnxlens.specs.layers import LayerRecord, LayerReport, Step
 
 MACS = 4 * 8 * 8
