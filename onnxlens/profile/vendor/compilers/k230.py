@@ -27,8 +27,11 @@ from onnxlens.specs.text import printable
 
 EXCEPTION = re.compile(r"Unhandled exception\. ?(?:System\.)?(.+)")
 
-TABLES_DONE = "Nncase.Passes.DumpTraceInfoPass"
-"""Where it ends at operators that it runs on the CPU, if it dumps at all: all tables are written by then."""
+TABLES_DONE = "*/*_BufferStage"
+"""In a dump the folder of the pass behind that which writes the tables.
+
+It may end at a later one that dumps, where it runs operators on the CPU; without a dump it does not.
+"""
 
 OUTPUTS = "outputs.npz"
 """What the worker leaves of a simulation that came to its end."""
@@ -44,9 +47,10 @@ def _compile(request: CompileRequest) -> LayerReport:
         return LayerReport("k230", (), refused=reasons)
     until = monotonic() + request.timeout_s
     outcome = _run(request, file.path, source.inputs, until, dump=True, simulate=True)
-    if tables := bool(outcome.crashed) and TABLES_DONE in outcome.log.read_text("utf-8", "replace"):
+    tables = any((folder / "dump").glob(TABLES_DONE))
+    if outcome.crashed and tables and monotonic() < until:
         outcome = _run(request, file.path, source.inputs, until, dump=False, simulate=True)
-    if outcome.crashed and (refused := _refused(request, file, until)):
+    if outcome.crashed and monotonic() < until and (refused := _refused(request, file, until)):
         return LayerReport("k230", (), refused=refused, notes=(f"as a whole: {_reason(outcome)}",))
     result = outcome.result if tables else result_of(outcome)
     report = read_report(_gathered(folder), "k230")

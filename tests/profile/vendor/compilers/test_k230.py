@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from time import monotonic
 
 import onnx
 import pytest
@@ -13,7 +14,7 @@ from onnx import TensorProto, helper
 import onnxlens
 from onnxlens.api.compile import _Source
 from onnxlens.api.layers import layer_doubts, led_to_nodes, with_layers
-from onnxlens.profile.vendor.compilers.k230 import COMPILER
+from onnxlens.profile.vendor.compilers import child, k230
 from onnxlens.profile.vendor.compilers.lookup import CompileRequest
 from onnxlens.specs.compiled import CompileAsk
 from onnxlens.specs.layers import LayerReport
@@ -25,7 +26,7 @@ ABORT = """Unhandled exception. System.InvalidOperationException: no tiling for 
 Aborted"""
 
 FAKE = """#!{python}
-import json, os, shutil, sys, onnx, numpy as np
+import json, os, shutil, sys, time, onnx, numpy as np
 from pathlib import Path
 request = json.loads(Path("request.json").read_text())
 operators = {{node.op_type for node in onnx.load(request["model"]).graph.node}}
@@ -33,7 +34,9 @@ if {refused!r} in operators:
     sys.exit({abort!r})
 if request["dump"]:
     shutil.copytree({dump!r}, "dump/7_After/10_ToTir")
+    Path("dump/7_After/11_BufferStage").mkdir()
     if {trace!r} in operators:
+        {traced}
         sys.exit("Unhandled exception. \\n   at Nncase.Passes.DumpTraceInfoPass.RunCoreAsync()")
 Path("result.json").write_text(json.dumps({{"version": "2.11.0", "notes": ["as it is"]}}))
 if request["simulate"]:
@@ -44,16 +47,26 @@ if request["simulate"]:
 RECORDED = Path(__file__).parents[3] / "data" / "vendor" / "k230-tiny"
 
 
+WAIT = "Path('waiting').touch(); time.sleep(3600)"
+"""What a tool does that is not done in time."""
+
+
 @pytest.fixture
-def compiled(tmp_path: Path) -> Callable[..., LayerReport]:
+def compiled(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., LayerReport]:
     """What comes of the tiny network with a tool that copies a recorded dump.
 
-    It refuses one operator, and ends at another when it is to dump, after the tables.
+    It refuses one operator, and ends at another when it is to dump, after the tables. An hour is over as soon
+    as it waits.
     """
+    folder = tmp_path / "work"
 
-    def made(
-        refused: str = "", trace: str = "", simulate: str = "pass", timeout_s: float = 60
-    ) -> LayerReport:
+    def clock() -> float:
+        return monotonic() + 3600 * (folder / "waiting").exists()
+
+    for module in (child, k230):
+        monkeypatch.setattr(module, "monotonic", clock)
+
+    def made(refused: str = "", trace: str = "", traced: str = "pass", simulate: str = "pass") -> LayerReport:
         text = ABORT.format(operator=refused)
         python = tmp_path / "python"
         fake = FAKE.format(
@@ -62,15 +75,15 @@ def compiled(tmp_path: Path) -> Callable[..., LayerReport]:
             abort=text,
             dump=str(RECORDED),
             trace=trace,
+            traced=traced,
             simulate=simulate,
         )
         python.write_text(fake)
         python.chmod(0o755)
-        folder = tmp_path / "work"
         folder.mkdir()
         with onnxlens.OpenedTarget(tiny.TARGET) as it:
             it.require_weights()
-            report = COMPILER.compile(CompileRequest(_Source(it), "", python, folder, timeout_s, silent))
+            report = k230.COMPILER.compile(CompileRequest(_Source(it), "", python, folder, 1800, silent))
             return led_to_nodes(it, report)
 
     return made
@@ -101,20 +114,21 @@ def test_the_tables_of_a_dump_are_read_and_the_outputs_compared(
 
 
 @pytest.mark.parametrize(
-    ("simulate", "timeout_s", "said"),
+    ("fake", "said", "then"),
     [
-        ("import time; time.sleep(600)", 8, "it takes more than 8 s (--timeout)"),
-        ("os.abort()", 60, "its process died of SIGABRT"),
+        ({"simulate": WAIT}, "it takes more than 1,800 s (--timeout)", ("as it is",)),
+        ({"simulate": "os.abort()"}, "its process died of SIGABRT", ("as it is",)),
+        ({"trace": "Softmax", "traced": WAIT}, "it takes more than 1,800 s (--timeout)", ()),
     ],
-    ids=["too long", "abort"],
+    ids=["simulation too long", "simulator aborts", "too long after the tables"],
 )
 def test_what_was_compiled_is_told_without_a_simulation(
-    compiled: Callable[..., LayerReport], simulate: str, timeout_s: float, said: str
+    compiled: Callable[..., LayerReport], fake: dict[str, str], said: str, then: tuple[str, ...]
 ) -> None:
-    report = compiled(simulate=simulate, timeout_s=timeout_s)
-    assert (report.version, report.refused) == ("2.11.0", {})
+    report = compiled(**fake)
+    assert report.refused == {}
     assert sum(record.figures.get("macs", 0) for record in report.records) == tiny.MACS
-    assert report.notes[-2:] == (f"the outputs were not simulated: {said}", "as it is")
+    assert report.notes[2:] == (f"the outputs were not simulated: {said}", *then)
 
 
 def test_a_report_that_was_kept_leads_to_the_same_nodes(
@@ -151,7 +165,7 @@ def test_an_operator_without_a_form_is_refused_before_the_tool_is_asked(tmp_path
     onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=10), path)
     with onnxlens.OpenedTarget(path) as it:
         request = CompileRequest(_Source(it), "", Path("/no/such/python"), tmp_path, 60, silent)
-        report = COMPILER.compile(request)
+        report = k230.COMPILER.compile(request)
     assert (report.records, report.refused) == ((), {"how large": "nncase takes no Det"})
 
 
