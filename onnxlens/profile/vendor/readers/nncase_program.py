@@ -22,8 +22,11 @@ GROUP = re.compile(r"func_\d+")
 MOVES = frozenset({"Reshape", "Squeeze", "Unsqueeze", "GetItem", ""})
 """Calls that compute nothing; a tuple is no call."""
 
-SPELLED = {"Binary": "", "Unary": "", "Clamp": "Clip", "Broadcast": "Expand", "Compare": ""}
-"""Its operators whose argument is ONNX's name of one."""
+SPELLED = {"Clamp": "Clip", "Broadcast": "Expand"}
+"""Its operators that ONNX calls otherwise."""
+
+BY_ARGUMENT = {"Binary": "", "Unary": "", "Compare": "", "Reduce": "Reduce"}
+"""Its operators whose argument is ONNX's name of one, or the end of it."""
 
 Edge = tuple[int, int, int]
 """The name of what is read, of what reads it, and as which argument."""
@@ -62,7 +65,9 @@ def read_program(text: str, groups: int, first: int) -> tuple[tuple[Step, ...], 
 
 
 def _on_cpu(call: re.Match[str], at: int) -> LayerRecord:
-    name = SPELLED.get(call[1], call[1]) or call[2] or call[1]
+    name = SPELLED.get(call[1], call[1])
+    if call[1] in BY_ARGUMENT and call[2]:
+        name = BY_ARGUMENT[call[1]] + call[2]
     shape = tuple(int(size) for size in call[3].split(",") if size)
     return LayerRecord(f"{name}_{at}", name, placement="cpu", outputs=(shape,))
 

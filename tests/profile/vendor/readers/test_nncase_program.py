@@ -35,6 +35,25 @@ def test_a_program_is_read_with_its_calls_in_order_and_their_arguments() -> None
     assert on_cpu[1].outputs == ((1, 1, 36, 36),)
 
 
+@pytest.mark.parametrize(
+    ("call", "operator"),
+    [
+        ("Softmax()", "Softmax"),
+        ("Concat(Axis: 1)", "Concat"),
+        ("Binary(BinaryOp.Add)", "Add"),
+        ("Unary(UnaryOp.Sqrt)", "Sqrt"),
+        ("Reduce(ReduceOp.Mean)", "ReduceMean"),
+        ("Compare(CompareOp.Equal)", "Equal"),
+        ("Clamp()", "Clip"),
+        ("Broadcast()", "Expand"),
+    ],
+)
+def test_an_operator_of_the_cpu_has_its_name_in_onnx(call: str, operator: str) -> None:
+    text = PROGRAM.read_text("utf-8").replace("Softmax()", call)
+    _, run = read_program(text, GROUPS, 0)
+    assert [record.op_type for record in run] == ["InstanceNormalization", operator, "Gather"]
+
+
 def test_a_program_of_other_groups_is_not_taken(tmp_path: Path) -> None:
     assert read_program(PROGRAM.read_text("utf-8"), GROUPS - 1, 0) == ((), ())
     assert read_program("digraph\n{\n}\n", 1, 0) == ((), ())
