@@ -177,5 +177,10 @@ def test_a_real_run(require_compiler: Callable[[str], None]) -> None:
     assert found.report is not None, found.failure
     macs = sum(record.figures.get("macs", 0) for record in found.report.records)
     assert macs == report.ledger.totals.macs == 38880
+    (tool,) = report.ledger.tools
+    nodes = report.ledger.nodes
+    assert tool.figures["macs"] == {at: cost.macs for at, cost in enumerate(nodes) if cost.macs}
+    on_cpu = {nodes[at].op_type for at, units in tool.placement.items() if "cpu" in units}
+    assert on_cpu >= {"InstanceNormalization", "Softmax", "Gather"}
     error = next(note for note in found.report.notes if note.startswith("relative L2"))
     assert float(error.split()[-1]) < 0.1
