@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from onnxlens.api.layers import layer_doubts as layer_doubts
     from onnxlens.api.layers import layers_from as layers_from
     from onnxlens.api.layers import plot_layers as plot_layers
+    from onnxlens.api.layers import read_all_layers as read_all_layers
     from onnxlens.api.layers import read_layers as read_layers
     from onnxlens.api.layers import with_layers as with_layers
     from onnxlens.api.layers import write_layers as write_layers
@@ -126,6 +127,7 @@ _NAMES = {
         "layer_doubts",
         "layers_from",
         "plot_layers",
+        "read_all_layers",
         "read_layers",
         "with_layers",
         "write_layers",

@@ -10,7 +10,7 @@ from pathlib import Path
 from time import monotonic
 from typing import TYPE_CHECKING
 
-from onnxlens.api.layers import led_to_nodes, with_layers
+from onnxlens.api.layers import led_to_nodes, with_layers, write_layers
 from onnxlens.api.opened import OpenedTarget, opened
 from onnxlens.api.staging import staged
 from onnxlens.api.target import Settings, Target
@@ -25,6 +25,7 @@ from onnxlens.profile.vendor.compilers.lookup import (
     named_python,
 )
 from onnxlens.specs.compiled import Compilation, CompileAsk, CompileReport, CompilerState
+from onnxlens.specs.layers import KEPT
 from onnxlens.specs.progress import Progress, silent
 from onnxlens.specs.temporary import temporary_folder
 
@@ -98,6 +99,8 @@ def compile_graph(
                 ledger = with_layers(it, ledger, *([done.report] if done.report else []), doubted=False)
             except UsageError as error:  # nothing that it says is of a node
                 done = replace(done, report=None, failure=str(error))
+            if done.report and ask.keep is not None:
+                write_layers(ledger, done.report.label, run.folder(folder) / KEPT)
             compilations.append(done)
         return CompileReport(
             graph=ledger.graph,
@@ -134,11 +137,16 @@ class _Run:
     is_one_of_several: bool
     given: Path | None
 
+    def folder(self, root: Path) -> Path:
+        """The tool's own, in that of all."""
+        name = self.compiler.name
+        return root / (f"{name}-{self.chip}" if self.is_one_of_several else name)
+
     def done(self, source: _Source, folder: Path, timeout_s: float, progress: Progress) -> Compilation:
         """Run the tool; what it fails at is told in the result."""
         name, start = self.compiler.name, monotonic()
         assert self.found.python is not None
-        own = folder / (f"{name}-{self.chip}" if self.is_one_of_several else name)
+        own = self.folder(folder)
         own.mkdir()
         progress(f"compiling with {name}", 0, 0)
         request = CompileRequest(

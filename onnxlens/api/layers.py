@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from functools import partial
 from math import prod
@@ -15,7 +15,7 @@ from onnxlens.api.staging import staged_file, staged_plot
 from onnxlens.api.target import Settings, Target
 from onnxlens.errors import GraphError, UsageError
 from onnxlens.specs.codec import from_plain, to_plain, to_text
-from onnxlens.specs.layers import LayerReport
+from onnxlens.specs.layers import KEPT, OF_WORKERS, LayerReport
 from onnxlens.specs.progress import Progress, silent
 from onnxlens.specs.temporary import temporary_folder
 
@@ -55,8 +55,13 @@ def read_layers(
         called: what its columns are called, if not the tool and its chip.
 
     Raises:
-        UsageError: it cannot be read, or no reader takes it.
+        UsageError: it cannot be read, or no reader takes it; it is a folder with those of several tools.
     """
+    if kept := _kept(Path(path)):
+        raise UsageError(
+            f"{path}: has a report of each of {', '.join(folder.name for folder in kept)}; give one folder "
+            f"({kept[0]}), or all to 'onnxlens import' without options of a report"
+        )
     if (own := _own_form(Path(path))) is not None:
         if tool not in ("", own.tool) or like or names:
             raise UsageError(
@@ -72,16 +77,52 @@ def read_layers(
     return replace(report, chip=chip or report.chip, called=called or report.called)
 
 
+def read_all_layers(path: Path | str, **options: Any) -> tuple[tuple[LayerReport, ...], tuple[str, ...]]:
+    """The reports in a folder that ``compile --keep`` left, one of each tool; of any other path the only one.
+
+    Args:
+        path: of the reports.
+        options: ``tool`` and the others of ``read_layers``, which one report may have alone.
+
+    Returns:
+        The reports, and why a folder has none that can be read.
+
+    Raises:
+        UsageError: none can be read.
+    """
+    kept = () if any(options.values()) else _kept(Path(path))
+    if not kept:
+        return (read_layers(path, **options),), ()
+    reports, faults = [], []
+    for folder in kept:
+        try:
+            report = read_layers(folder)
+            chip = folder.name.removeprefix(f"{report.tool}-") if folder.name != report.tool else ""
+            reports.append(replace(report, chip=report.chip or chip))
+        except UsageError as error:
+            faults.append(f"left out: {error}")
+    if not reports:
+        raise UsageError(f"{path}: no tool's folder in it has a report; {faults[0]}")
+    return tuple(reports), tuple(faults)
+
+
+def _kept(path: Path) -> Sequence[Path]:
+    """The folders of tools in a folder that ``compile --keep`` left; none in any other."""
+    folders = sorted(each for each in path.iterdir() if each.is_dir()) if path.is_dir() else ()
+    return [folder for folder in folders if any((folder / name).is_file() for name in OF_WORKERS)]
+
+
 def _own_form(path: Path) -> LayerReport | None:
-    """The report of a file that ``write_layers`` wrote; None of any other."""
+    """The report of a file that ``write_layers`` wrote, or in a tool's folder; None of any other."""
+    path = path / KEPT if path.is_dir() else path
+    if not path.is_file():
+        return None
     try:
         with path.open("rb") as file:
             if SCHEMA.encode() not in file.read(HEAD):
                 return None
         plain = json.loads(path.read_text(encoding="utf-8"))
         return from_plain(plain["report"], LayerReport, str(path))
-    except (IsADirectoryError, FileNotFoundError):
-        return None
     except (OSError, ValueError, TypeError, KeyError, RecursionError, GraphError) as error:
         raise UsageError(
             f"{path}: begins as a report in our own form, and is none ({error}); write it again"

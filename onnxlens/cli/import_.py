@@ -19,6 +19,7 @@ from onnxlens.cli.options import (
     with_settings,
 )
 from onnxlens.cli.table import table_from, taken, with_layer_table
+from onnxlens.errors import UsageError
 from onnxlens.reports.tables.tools import require_metric
 
 LEVELS = 2
@@ -56,24 +57,31 @@ def import_(
 ) -> None:
     """Lead PROFILE, what another tool reports of its layers, back to the modules of the model it was given.
 
-    PROFILE is a file or a folder of TensorRT, OpenVINO, QNN, Vela, and others; docs/readers.md lists them.
-    Figures of a layer that stands for nodes of several modules are divided among them, and marked with ~.
+    PROFILE is a file or a folder of TensorRT, OpenVINO, QNN, Vela, and others; docs/readers.md lists them. Of
+    a folder that 'compile --keep' left, all tools are read. Figures of a layer that stands for nodes of
+    several modules are divided among them, and marked with ~.
     """
     require_metric(metric)
-    report = onnxlens.read_layers(
+    reports, faults = onnxlens.read_all_layers(
         profile, **{name: options.pop(name) for name in ("tool", "like", "names", "chip")}
     )
+    if out is not None and len(reports) > 1:
+        raise UsageError(
+            f"--out is of one report, and {profile} has {len(reports)}; give the folder of a tool"
+        )
+    for fault in faults:
+        click.echo(f"onnxlens: warning: {fault}", err=True)
     options["model"] = None  # --model vendor is of verbs whose TARGET is an argument
     given = taken(options)
     table = table_from(given, output_format, levels=LEVELS, by=None, computed=("--layers",))
-    table = replace(table, reports=(report, *table.reports))
+    table = replace(table, reports=(*reports, *table.reports))
     with (
         progress.shown(f"import {profile}") as show,
         onnxlens.OpenedTarget(target, settings_from(options), show) as opened,
     ):
         ledger = table.completed(opened, onnxlens.profile_graph(opened))
-    if out is not None:
-        click.echo(f"onnxlens: wrote {onnxlens.write_layers(ledger, report.label, out)}", err=True)
-    if plot is not None:
+    if plot is not None:  # first, as it may be refused: no report may have the metric
         click.echo(f"onnxlens: wrote {onnxlens.plot_layers(ledger, plot, metric, given['depth'])}", err=True)
+    if out is not None:
+        click.echo(f"onnxlens: wrote {onnxlens.write_layers(ledger, reports[0].label, out)}", err=True)
     table.print(ledger)

@@ -20,6 +20,12 @@ Trail = Literal["node", "tensor", "module", "aligned", "none"]
 
 WAYS: tuple[Way, ...] = get_args(Way)
 
+KEPT = "layers.json"
+"""What ``compile --keep`` leaves in a tool's folder: its report in our own form, as it was led back."""
+
+OF_WORKERS = frozenset({"request.json", "result.json", KEPT})
+"""What stands there beside the tool's own files."""
+
 
 @record(frozen=True, slots=True)
 class Metric:

@@ -128,6 +128,23 @@ def test_a_tool_is_given_one_file_at_its_sizes(
     assert (tmp_path / "kept" / "good" / "model.onnx").is_file()
 
 
+def test_what_is_kept_is_read_again_as_it_was(
+    tools: dict[str, Compiler], model: Path, tmp_path: Path
+) -> None:
+    ask = CompileAsk(("good",), {"good": ("small", "large")}, keep=tmp_path / "kept")
+    compiled_report = compiled(model, ask)
+    reports, faults = onnxlens.read_all_layers(tmp_path / "kept")
+    assert {report.label for report in reports} == {"good-small", "good-large"}
+    assert not faults
+    made = {done.report.label: done.report.records for done in compiled_report.compilations if done.report}
+    assert {report.label: report.records for report in reports} == made
+    (tmp_path / "kept" / "good-small" / "layers.json").unlink()
+    (tmp_path / "kept" / "good-small" / "request.json").write_text("{}")  # of a tool that has failed
+    (large,), (fault,) = onnxlens.read_all_layers(tmp_path / "kept")
+    assert large.label == "good-large"
+    assert fault.startswith(f"left out: {tmp_path / 'kept' / 'good-small'}: ")
+
+
 @pytest.mark.parametrize(
     ("ask", "expected"),
     [

@@ -23,6 +23,9 @@ STEM, CONV, GEMM = 64 * 4 * 27, 64 * 4 * 4, 4 * 2
 LAYERS = "name,cycles,placement\nnode_a,700,npu\nnode_c,300,npu\nnode_y,50,cpu\ncopy,10,dma\n"
 
 
+VELA = "TFLite_operator,NNG Operator,Op Cycles,NPU,MAC Count,Name\nCONV_2D,Conv2D,700,700,6912,node_a\n"
+
+
 @pytest.fixture
 def net(tmp_path: Path) -> Path:
     return save_net(tmp_path)
@@ -62,6 +65,40 @@ def test_a_table_is_led_back_to_modules(net: Path, layers: Path) -> None:
     assert "note: plain: plain, 4 records: cycles" in shown and "0.9 % at no node" in shown
     assert "note: plain: lead to no node: copy" in shown
     assert done("import", layers, "--model", net, "--format", "md").count("cycles@plain") == 1
+
+
+def test_all_tools_of_a_folder_that_compile_kept(net: Path, tmp_path: Path) -> None:
+    """One has its report in our own form, one as the tool left it, and one has failed."""
+    for tool in ("acme", "ethos-u-a7", "broken"):
+        (tmp_path / "kept" / tool).mkdir(parents=True)
+        (tmp_path / "kept" / tool / "request.json").write_text("{}")
+    record = {"name": "node_a", "sources": ["node_a"], "figures": {"cycles": 600}}
+    own_form(tmp_path / "kept" / "acme" / "layers.json", tool="acme", records=[record])
+    (tmp_path / "kept" / "ethos-u-a7" / "net_per-layer.csv").write_text(VELA)
+    kept = tmp_path / "kept"
+    shown = onnxlens("import", kept, "--model", net, "--format", "csv")
+    assert shown.code == 0
+    found = rows(shown.out)["stem"]
+    assert (found["cycles@acme"], found["cycles@ethos-u-a7"]) == ("600", "700")
+    assert f"onnxlens: warning: left out: {kept / 'broken'}: the report of no tool that is known" in shown.err
+    for asked, said in (
+        (
+            ("import", kept, "--model", net, "--chip", "a7"),
+            "has a report of each of acme, broken, ethos-u-a7; give",
+        ),
+        (
+            ("import", kept, "--model", net, "--out", tmp_path / "x.json"),
+            f"--out is of one report, and {kept} has 2",
+        ),
+        (
+            ("ledger", net, "--layers", kept),
+            f"give one folder ({kept / 'acme'}), or all to 'onnxlens import'",
+        ),
+    ):
+        refused = onnxlens(*asked)
+        assert (refused.code, refused.out) == (2, "")
+        assert said in refused.err
+    assert not (tmp_path / "x.json").exists()
 
 
 def test_the_same_columns_are_in_every_verb_and_format(net: Path, layers: Path, tmp_path: Path) -> None:

@@ -268,3 +268,11 @@ def test_all_of_a_module_is_what_a_table_of_modules_means(tmp_path: Path) -> Non
     graph = load_graph(save(tmp_path, nodes, [value("x", (4,))], [value("y", (4,))]))
     found = led(graph, "plain", record("body.0", cycles=8))
     assert found.figures["cycles"] == {0: 4, 1: 4} and found.matches[0].trail == "module"
+
+
+def test_names_in_which_letters_and_digits_alone_are_left(tmp_path: Path) -> None:
+    """As QNN's own converters write them; one that two nodes may have leads to none."""
+    made = [op("Relu", "x", "/a/b", ""), op("Relu", "/a/b", "/c.d", ""), op("Relu", "/c.d", "/c/d", "")]
+    graph = load_graph(save(tmp_path, made, [value("x", (2,))], [value("/c/d", None)]))
+    assert nodes(graph, "qnn", "node__a_b:OpId_3") == nodes(graph, "qnn", "_a_b") == (0,)
+    assert nodes(graph, "qnn", "node__c_d:OpId_4") == ()

@@ -1,8 +1,9 @@
 """ExecuTorch's Inspector: ``to_dataframe(include_units=True).to_csv(..)``, and ``print_data_tabular``.
 
 Source: "Inspector APIs" in ExecuTorch's documentation, and what executorch 1.5.1 wrote of a net with and
-without XNNPACK. A row is an event, with the median of its runs in ``p50 (ms)``, and, where an ETRecord was
-given, the operators behind it, and with ``enable_module_hierarchy=True`` their modules.
+without XNNPACK; ``save_data_to_tsv`` writes the same with tabs. A row is an event, with the median of its
+runs in ``p50 (ms)``, and, where an ETRecord was given, the operators behind it, and with
+``enable_module_hierarchy=True`` their modules.
 
 Rows of the framework span others and are no layers: ``Method::..``, ``Program::load_method``, and
 ``OPERATOR_CALL``, which is the operator before it with the cost of the call. What a delegate ran stands
@@ -47,12 +48,13 @@ def _recognizes(given: Given) -> bool:
 
 
 def _read(given: Given) -> LayerReport:
-    path = given.one_named(r"\.(csv|txt|log)", "a table of ExecuTorch's Inspector")
+    path = given.one_named(r"\.(csv|tsv|txt|log)", "a table of ExecuTorch's Inspector")
     text = given.text(path)
     border = next(
         (each for each in BORDERS if re.search(rf"{re.escape(each)}\s*event_block_name\s", text)), ""
     )
-    rows = list(_printed(given, border) if border else given.table(NEEDED, path))
+    delimiter = "\t" if "\t" in text.split("\n", 1)[0] else ","
+    rows = list(_printed(given, border) if border else given.table(NEEDED, path, delimiter))
     if not rows:
         refuse(path, "the table has no events")
     unit = _unit(rows[0])
@@ -60,7 +62,7 @@ def _read(given: Given) -> LayerReport:
     records: list[LayerRecord] = []
     inside: list[Row] = []
     for row in rows:
-        if row.get("is_delegated_op") == "True":
+        if row.get("is_delegated_op").lower() == "true":
             inside.append(row)
         elif row["event_name"] == DELEGATE:
             records += _call(row, inside, column, unit)

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from onnxlens.profile.vendor.readers.values import Unit, no_number, number, refuse, seconds, shown, whole
+from onnxlens.specs.layers import OF_WORKERS
 from onnxlens.specs.record import record
 
 MOST_BYTES = 512 * 2**20
@@ -22,9 +23,6 @@ MOST_BYTES = 512 * 2**20
 
 HEAD_CHARACTERS = 2**16
 """How much of a file the readers look at to recognize it."""
-
-OF_WORKERS = frozenset({"request.json", "result.json"})
-"""What stands beside a tool's own files in a folder that ``compile --keep`` kept."""
 
 MARKS = ((codecs.BOM_UTF16_LE, "utf-16"), (codecs.BOM_UTF16_BE, "utf-16"), (codecs.BOM_UTF8, "utf-8-sig"))
 """How a text file may start that is not plain UTF-8: a shell of Windows redirects a log as UTF-16."""
@@ -81,12 +79,18 @@ class Given:
         for each in (path, *([names] if names else ())):
             if not each.exists():
                 refuse(each, "there is no such file or folder")
+            if not each.is_file() and not each.is_dir():
+                refuse(each, "it is a pipe or a device, which can be read once", "write the report to a file")
 
     @property
     def names(self) -> Path | None:
         """A second file: what a tool's own names lead to, where that is another file; None without one."""
         self.names_read = True
         return self._names
+
+    def within(self, path: Path) -> Given:
+        """A file or folder in it, with the same names."""
+        return Given(path, self._names)
 
     @cached_property
     def files(self) -> tuple[Path, ...]:
@@ -155,6 +159,7 @@ class Given:
         path: Path | None = None,
         delimiter: str = ",",
         repeated: Sequence[str] = (),
+        skip: int = 0,
     ) -> Iterator[Row]:
         """The rows of a CSV file with a head, without the empty lines.
 
@@ -163,18 +168,20 @@ class Given:
             path: the file; the given one without it.
             delimiter: what separates its cells.
             repeated: columns that a tool is known to have twice, of which none is read.
+            skip: how many lines stand before the head.
         """
         path = path or self.path
-        lines = csv.reader(StringIO(self.text(path)), delimiter=delimiter, strict=True, skipinitialspace=True)
+        text = self.text(path).split("\n", skip)[skip]
+        lines = csv.reader(StringIO(text), delimiter=delimiter, strict=True, skipinitialspace=True)
         try:
             head = [cell.strip() for cell in next(lines, [])]
-            columns = _columns(head, needed, repeated, f"{path}, line 1")
+            columns = _columns(head, needed, repeated, f"{path}, line {skip + 1}")
             for cells in lines:
                 if any(cells):
-                    where = f"{path}, line {lines.line_num}"
-                    yield Row(str(path), lines.line_num, columns, _fitted(cells, head, where))
+                    where = f"{path}, line {lines.line_num + skip}"
+                    yield Row(str(path), lines.line_num + skip, columns, _fitted(cells, head, where))
         except csv.Error as error:
-            refuse(f"{path}, line {lines.line_num}", f"not CSV: {error}")
+            refuse(f"{path}, line {lines.line_num + skip}", f"not CSV: {error}")
 
 
 def _encoding(start: bytes) -> str:

@@ -67,7 +67,7 @@ def read_report(
     """What a tool reports of each layer of a model.
 
     Args:
-        path: the file or folder that it wrote.
+        path: the file or folder that it wrote, or a folder with one such folder in it.
         tool: whose it is; without it, the format is recognized.
         names: what the names in the report mean, where that stands in a second file.
         chip: what it ran on or was compiled for, where the report does not say it.
@@ -76,7 +76,10 @@ def read_report(
         UsageError: it cannot be read, or is not the tool's; the message has the file and the line.
     """
     given = Given(Path(path), None if names is None else Path(names))
-    reader = _named(tool) if tool else _recognized(given)
+    asked = [_named(tool)] if tool else [reader for reader in readers().values() if not reader.general]
+    given = _inside(given, asked)
+    reader = asked[0] if tool else _recognized(given)
+    given = _only_file(given, reader)
     try:
         report = reader.read(given)
     except OnnxlensError:
@@ -104,14 +107,39 @@ def _named(tool: str) -> Reader:
     return known[tool]
 
 
+def _inside(given: Given, asked: Sequence[Reader]) -> Given:
+    """The only folder in a folder that has a report, where it has none itself."""
+    if not given.path.is_dir() or _takers(given, asked):
+        return given
+    folders = sorted(each for each in given.path.iterdir() if each.is_dir())
+    found = [folder for folder in folders if _takers(Given(folder), asked)]
+    if len(found) > 1:
+        names = ", ".join(folder.name for folder in found[:4])
+        refuse(given.path, f"reports are in {len(found)} folders of it ({names})", "give one of them")
+    return given.within(found[0]) if found else given
+
+
+def _only_file(given: Given, reader: Reader) -> Given:
+    """The only file in a folder that is the reader's, whatever else is there, or all of the folder."""
+    if not given.path.is_dir() or reader.recognizes(given):
+        return given
+    own = [path for path in given.files if reader.recognizes(Given(path))]
+    return given.within(own[0]) if len(own) == 1 else given
+
+
+def _takers(given: Given, asked: Sequence[Reader]) -> Sequence[Reader]:
+    """The readers that take it for their own, or else a file in the folder."""
+    found = [reader for reader in asked if reader.recognizes(given)]
+    if found or not given.path.is_dir():
+        return found
+    files = [Given(path) for path in given.files]
+    return [reader for reader in asked if any(map(reader.recognizes, files))]
+
+
 def _recognized(given: Given) -> Reader:
     """The only reader that takes it, or a file in the folder, for its own; one for any table is last."""
     known = readers()
-    own = [reader for reader in known.values() if not reader.general]
-    found = [reader for reader in own if reader.recognizes(given)]
-    if not found and given.path.is_dir():
-        files = [Given(path) for path in given.files]
-        found = [reader for reader in own if any(map(reader.recognizes, files))]
+    found = _takers(given, [reader for reader in known.values() if not reader.general])
     found = found or [reader for reader in known.values() if reader.general and reader.recognizes(given)]
     if len(found) == 1:
         return found[0]

@@ -4,6 +4,10 @@ Source: files that onnxruntime 1.31.1 wrote: events as in a Chrome trace. A node
 own, with its operator, execution provider and shapes; an If or a Loop holds the events of its bodies, whose
 time is not its own. ``model_run`` spans one run: of several, the first is a warm-up and does not count, and
 the mean of the others is taken. Runs at the same time, by several threads, count all.
+
+A node on a GPU is launched, and runs later: its own event is the launch. Behind it stand events of the
+category ``Kernel``, which are what ran, if ONNX Runtime was built with ``--enable_cuda_profiling``: they are
+its time.
 """
 
 from __future__ import annotations
@@ -22,6 +26,9 @@ from onnxlens.specs.layers import LayerRecord, LayerReport
 TOOL = "onnxruntime"
 
 PROVIDER = "ExecutionProvider"
+
+LAUNCHING = frozenset({"cuda", "tensorrt", "nvtensorrtrtx", "rocm", "migraphx", "dml", "webgpu"})
+"""Providers whose nodes are launched by the processor, and run on a GPU."""
 
 EVENT = re.compile(r'"name" ?: ?"(?:model_loading|model_run|[^"]*_kernel_time)')
 
@@ -47,18 +54,43 @@ def _read(given: Given) -> LayerReport:
     runs = len(spans) - (warm > spans[0][0])
     times: Counter[tuple[str, str]] = Counter()
     first: dict[tuple[str, str], Mapping[str, Any]] = {}
+    ran = _ran_us(events)
     for thread in _by_thread(events):
         for index, self_us in self_times_us(thread, ["node"] * len(thread)).items():
             event = thread[index]
             if event["ts"] >= warm:
                 key = (event["name"].removesuffix(SUFFIX), str(event["args"]["op_name"]))
-                times[key] += self_us
+                times[key] += ran.get(id(event), self_us)
                 first.setdefault(key, event["args"])
     records = tuple(_record(*key, total, runs, first[key]) for key, total in times.items())
     note = f"the mean of {runs} {'run' if runs == 1 else 'runs'}" + (
         ", the first not counted" if runs < len(spans) else ""
     )
-    return LayerReport(TOOL, records, notes=(note,))
+    return LayerReport(TOOL, records, notes=(note, *_launched(records, bool(ran))))
+
+
+def _ran_us(events: Sequence[Mapping[str, Any]]) -> Mapping[int, int]:
+    """How long the kernels ran that stand behind a node's event, by the event's identity."""
+    times: Counter[int] = Counter()
+    node: Mapping[str, Any] | None = None
+    for event in events:
+        if event.get("cat") == "Node":
+            node = event
+        elif event.get("cat") == "Kernel" and node is not None:
+            times[id(node)] += event["dur"]
+    return times
+
+
+def _launched(records: Sequence[LayerRecord], has_kernels: bool) -> Iterable[str]:
+    """What times of a GPU are."""
+    gpus = sorted({record.placement for record in records} & LAUNCHING)
+    if has_kernels:
+        yield f"times of {', '.join(gpus) or 'nodes with kernels'} are those of the kernels on the GPU"
+    elif gpus:
+        yield (
+            f"times of {', '.join(gpus)} are those of the processor, which launches what the GPU then runs: "
+            "profile a build with --enable_cuda_profiling for those"
+        )
 
 
 def _by_thread(events: Sequence[Mapping[str, Any]]) -> Iterable[Sequence[Mapping[str, Any]]]:
@@ -73,7 +105,7 @@ def _event(value: Any, where: str) -> Mapping[str, Any]:
     """An event whose fields are what is read of it."""
     event = dict(entry(value, where, "name"))
     named(event["name"], where)
-    if str(event["name"]).endswith(("model_run", "_kernel_time")):
+    if str(event["name"]).endswith(("model_run", "_kernel_time")) or event.get("cat") == "Kernel":
         entry(event, where, "ts", "dur")
         event |= {name: whole(event[name], f"{where}: {name}") for name in ("ts", "dur")}
     event["args"] = event.get("args") if isinstance(event.get("args"), dict) else {}
@@ -89,10 +121,10 @@ def _record(name: str, op_type: str, total_us: int, runs: int, args: Mapping[str
 
 def _shapes(tensors: Any) -> tuple[tuple[int, ...], ...]:
     """Shapes from ``[{"float": [1, 3, 8, 8]}]``."""
-    shapes: Sequence[Any] = [
-        shape for each in tensors or () if isinstance(each, dict) for shape in each.values()
-    ]
-    return tuple(tuple(map(int, shape)) for shape in shapes if isinstance(shape, list))
+    given = tensors if isinstance(tensors, list) else ()
+    shapes: Sequence[Any] = [shape for each in given if isinstance(each, dict) for shape in each.values()]
+    sizes = (shape for shape in shapes if isinstance(shape, list) and all(type(n) is int for n in shape))
+    return tuple(map(tuple, sizes))
 
 
 READERS = (Reader(TOOL, "the profile of an ONNX Runtime session", _recognizes, _read),)

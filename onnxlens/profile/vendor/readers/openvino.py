@@ -6,7 +6,8 @@ Sources: ``ProfilingInfo`` in OpenVINO's documentation, ``benchmark_app`` of the
 ``originalLayersNames``, joined by commas; nodes that OpenVINO adds have none. ``benchmark_app -report_type
 average_counters`` writes a table with ``;``, times in milliseconds, ``detailed_counters`` one such table for
 each request, whose mean is taken; with ``-json_stats`` the same as JSON, of which the average has the first
-node alone.
+node alone. ``-pcsort`` has commas, a line for each total, and no whole seconds. What ``-pc`` prints has names
+that are cut off.
 
 The placement is the kernel that ran, ``exec_type``.
 
@@ -16,8 +17,10 @@ A node with the status NOT_RUN or OPTIMIZED_OUT has no time of its own.
 from __future__ import annotations
 
 import csv
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
+from decimal import Decimal
 from math import fsum
 from pathlib import Path
 from typing import Any
@@ -33,11 +36,19 @@ TABLE = ("layerName", "execStatus", "layerType", "execType", "realTime (ms)")
 
 ORIGINAL = "originalLayersNames"
 
+TIMEDELTA = re.compile(r"(\d+):(\d\d):(\d\d(?:\.\d+)?)")
+
+SORTED_HEAD = "layerName,execStatus"
+
+PRINTED = "realTime (ms):"
+"""In every line that ``-pc`` prints."""
+
 
 def _recognizes(given: Given) -> bool:
     head = given.head()
     return (
-        head.startswith("layerName;execStatus")
+        head.startswith(("layerName;execStatus", SORTED_HEAD))
+        or PRINTED in head
         or '"node_name"' in head
         and '"real_time"' in head
         or '"node_type"' in head
@@ -46,24 +57,31 @@ def _recognizes(given: Given) -> bool:
 
 
 def _read(given: Given) -> LayerReport:
-    path = given.one_named(r"_counters_report\.(csv|json)|counters\.json", "counters of OpenVINO")
+    path = given.one_named(r"_(counters|sorted)_report\.(csv|json)|counters\.json", "counters of OpenVINO")
+    if PRINTED in given.text(path):
+        refuse(path, "what -pc prints has names that are cut off", "give it -report_type average_counters")
     if given.text(path).lstrip()[0] not in "{[":
-        return _report(list(_requests(given.lines(path), str(path))), path)
+        is_sorted = given.text(path).startswith(SORTED_HEAD)
+        return _report(list(_requests(given.lines(path), str(path))), path, is_sorted=is_sorted)
     document = given.json(path)
     if isinstance(document, dict):
-        return _report(_json_requests(document, str(path)), path)
+        requests = _json_requests(document, str(path))
+        return _report(requests, path, is_sorted=document.get("report_type") == "sorted")
     nodes = listed(document, str(path), "nodes")
     return LayerReport(TOOL, tuple(_node(each, f"{path}: node {at}") for at, each in enumerate(nodes)))
 
 
-def _report(requests: Sequence[Sequence[LayerRecord]], path: Path) -> LayerReport:
+def _report(requests: Sequence[Sequence[LayerRecord]], path: Path, *, is_sorted: bool) -> LayerReport:
     """The mean of all requests."""
     names = [[record.name for record in request] for request in requests]
     if any(each != names[0] for each in names):
         refuse(path, "the tables of its requests have different layers", "give the report average_counters")
     records = tuple(_mean(same) for same in zip(*requests, strict=True))
-    mean = (f"the mean of {len(requests)} requests",) if len(requests) > 1 else ()
-    return LayerReport(TOOL, records, notes=mean)
+    notes = [f"the mean of {len(requests)} requests"] if len(requests) > 1 else []
+    notes += (
+        ["-pcsort leaves out whole seconds: a layer of a second or more has too little"] if is_sorted else []
+    )
+    return LayerReport(TOOL, records, notes=tuple(notes))
 
 
 def _json_requests(document: Mapping[str, Any], where: str) -> Sequence[Sequence[LayerRecord]]:
@@ -110,23 +128,34 @@ def _node(value: Any, where: str) -> LayerRecord:
     found = entry(value, where, "node_name", "real_time")
     name = named(found["node_name"], where)
     original = tuple(each for each in str(found.get(ORIGINAL, name)).split(",") if each)
-    time = seconds(found["real_time"], "us", f"{where}: real_time")
+    time = seconds(_microseconds(found["real_time"]), "us", f"{where}: real_time")
     kernel, status = found.get("exec_type", ""), found.get("status", "EXECUTED")
     return _record(name, found.get("node_type", ""), kernel, status, time, original)
 
 
+def _microseconds(time: Any) -> Any:
+    """A time in microseconds, also as Python writes a timedelta: ``0:00:01.000412``."""
+    match = TIMEDELTA.fullmatch(time) if isinstance(time, str) else None
+    if match is None:
+        return time
+    hours, minutes, rest = map(Decimal, match.groups())
+    return ((hours * 60 + minutes) * 60 + rest) * 1_000_000
+
+
 def _requests(lines: Sequence[str], path: str) -> Iterator[Sequence[LayerRecord]]:
-    """The table of each request, which ends with its total."""
+    """The table of each request, which ends with its total, or two of them."""
     request: list[LayerRecord] = []
     columns: Mapping[str, int] = {}
-    for at, cells in enumerate(csv.reader(lines, delimiter=";"), 1):
+    delimiter = "," if lines[0].startswith(SORTED_HEAD) else ";"
+    for at, cells in enumerate(csv.reader(lines, delimiter=delimiter), 1):
         where = f"{path}, line {at}"
         if cells[:2] == list(TABLE[:2]):
             columns = {name.strip(): column for column, name in enumerate(cells)}
             if missing := [name for name in TABLE if name not in columns]:
                 refuse(where, f"no column {missing[0]!r} of benchmark_app's report")
-        elif cells and cells[0] == "Total":
-            yield request
+        elif cells and cells[0].startswith("Total") and not any(cells[1:4]):
+            if request:
+                yield request
             request = []
         elif any(cells):
             if not columns or len(cells) < len(TABLE):

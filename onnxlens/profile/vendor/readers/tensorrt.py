@@ -31,12 +31,18 @@ OWN = re.compile(
 )
 """Layers that the engine adds, of versions 7 to 10: they move data for others."""
 
+OTHER = re.compile(r'"(?:computeMs|startComputeMs)" ?:|=== Profile \(\d+ iterations')
+"""What ``--exportTimes`` and ``--dumpProfile`` write: times of whole runs, and a table to look at."""
+
 ORIGINS = frozenset({"REFORMAT", "SHUFFLE_REFORMAT"})
 """What the origin of such a layer is, where the file says it."""
 
 
 def _recognizes(given: Given) -> bool:
-    return any(_is_profile(given, path) or _is_layers(given, path) for path in _files(given))
+    return any(
+        _is_profile(given, path) or _is_layers(given, path) or OTHER.search(given.head(path))
+        for path in _files(given)
+    )
 
 
 def _files(given: Given) -> tuple[Path, ...]:
@@ -48,7 +54,8 @@ def _is_profile(given: Given, path: Path) -> bool:
 
 
 def _is_layers(given: Given, path: Path) -> bool:
-    return re.match(r'\s*\{\s*"Layers"\s*:', given.head(path)) is not None
+    head = given.head(path)
+    return head.lstrip().startswith("{") and re.search(r'"Layers"\s*:\s*\[', head) is not None
 
 
 def _read(given: Given) -> LayerReport:
@@ -109,14 +116,15 @@ def _sources(name: str, layer: Mapping[str, Any]) -> tuple[str, ...]:
     nodes = METADATA.findall(str(layer.get("Metadata", "")))
     if nodes:
         return tuple(dict.fromkeys(nodes))
-    if OWN.match(name) or layer.get("Origin") in ORIGINS:
+    if OWN.match(name) or str(layer.get("Origin")) in ORIGINS:
         return ()
     return tuple(re.split(r" \+ | \|\| ", name))
 
 
 def _shapes(tensors: Any) -> tuple[tuple[int, ...], ...]:
     """The shapes of a layer's tensors, where all of their sizes are known."""
-    sizes: list[Any] = [each.get("Dimensions") for each in tensors or () if isinstance(each, dict)]
+    given = tensors if isinstance(tensors, list) else ()
+    sizes: list[Any] = [each.get("Dimensions") for each in given if isinstance(each, dict)]
     if not all(isinstance(shape, list) and all(type(n) is int and n >= 0 for n in shape) for shape in sizes):
         return ()
     return tuple(tuple(shape) for shape in sizes)

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from decimal import Decimal, InvalidOperation
+from fractions import Fraction
 from typing import Any, Literal, NoReturn, TypeVar
 
 from onnxlens.errors import UsageError
@@ -54,6 +55,13 @@ def whole(value: object, where: str) -> int:
 def seconds(value: object, unit: Unit, where: str) -> float:
     """A time in seconds: the float that is nearest to what the tool wrote in its own unit."""
     return float(_decimal(value, where).scaleb(EXPONENTS[unit]))
+
+
+def mean(values: Sequence[int | float]) -> int | float:
+    """The mean of several figures; a whole one of whole numbers stays whole."""
+    exact = Fraction(sum(map(Fraction, values)), len(values))
+    whole_numbers = all(isinstance(value, int) for value in values)
+    return int(exact) if exact.denominator == 1 and whole_numbers else float(exact)
 
 
 def _decimal(value: object, where: str) -> Decimal:

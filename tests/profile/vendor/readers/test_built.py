@@ -170,6 +170,13 @@ def test_openvino_counters(tmp_path: Path) -> None:
     assert [record.placement for record in records] == ["", "jit_avx2_FP32", ""]
 
 
+def test_openvino_counters_with_times_as_python_writes_them(tmp_path: Path) -> None:
+    """``json.dump(..., default=str)`` of what ``get_profiling_info()`` returns."""
+    nodes = [{"node_name": "r", "real_time": time} for time in ("0:00:00.000412", "0:01:02", "0:00:00")]
+    records = read_report(written(tmp_path, "counters.json", nodes)).records
+    assert [record.figures for record in records] == [{"time_s": 0.000412}, {"time_s": 62.0}, {}]
+
+
 def benchmark_app(*requests: list[tuple[str, str, str]], end: str = ";") -> str:
     text = ""
     for request in requests:

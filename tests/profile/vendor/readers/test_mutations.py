@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import shutil
 from collections.abc import Callable
@@ -97,7 +98,7 @@ SPOILED: list[tuple[str, str, str, str]] = [
     ),
     (RKNN, "FullName", "Name", r"has no table of layers; build with RKNN\(verbose=True\)"),
     (RKNN, "3    ConvRelu", "ConvRelu", r"line 12: expected a layer or the rule that ends the table"),
-    (ACCURACY, "0.99994 | 3.64223", "nan | 3.64223", r"line 16: expected a number .* found 'nan'"),
+    (ACCURACY, "0.99994 | 3.64223", "x | 3.64223", r"line 16: expected a number .* found 'x'"),
     (
         TRACE,
         "s:4908|b:2|g:3|e:5931",
@@ -345,3 +346,29 @@ def test_names_of_another_trace(name: str, old: str, new: str, said: str, tmp_pa
     names.write_text(text.replace(old, new) if old == "#loc" else text.replace(old, new, 1), encoding="utf-8")
     with pytest.raises(UsageError, match=said):
         read_report(DATA / TRACE, names=names)
+
+
+@pytest.mark.parametrize("shapes", [5, "x", [5], [{"float": ["x"]}], [{"Dimensions": [None]}], {"a": 1}])
+def test_shapes_of_another_form_are_unknown(shapes: object, tmp_path: Path) -> None:
+    """Times are read all the same; a list of fields that newer versions write otherwise is no fault."""
+    events = json.loads((DATA / ORT).read_text(encoding="utf-8"), strict=False)
+    for event in events:
+        event.get("args", {})["input_type_shape"] = shapes
+    (tmp_path / "profile.json").write_text(json.dumps(events))
+    read = read_report(tmp_path / "profile.json").records
+    assert [each.figures for each in read] == [each.figures for each in report_of(ORT).records]
+    assert {each.inputs for each in read} == {()}
+    layers = json.loads((DATA / "tensorrt/hed.layers.json").read_text(encoding="utf-8"), strict=False)
+    for layer in layers["Layers"]:
+        layer["Inputs"] = layer["Origin"] = shapes
+    (tmp_path / "layers.json").write_text(json.dumps(layers))
+    read = read_report(DATA / TENSORRT, names=tmp_path / "layers.json").records
+    assert {each.inputs for each in read} == {()}
+
+
+def test_a_row_that_is_only_a_number(tmp_path: Path) -> None:
+    """Cut off behind the number of a layer, and the rule of another table below it."""
+    path = spoiled(RKNN, tmp_path, lambda data: data.replace(b"3    ConvRelu", b"3\n---", 1))
+    assert re.search(
+        r"line 12: expected a layer or the rule that ends the table, found '3'", refusal_of(path)
+    )
