@@ -62,6 +62,16 @@ def _state(compiler: Compiler, paths: Mapping[str, Path]) -> CompilerState:
     )
 
 
+def require_compilers(ask: CompileAsk) -> None:
+    """Refuse what cannot be compiled with, before anything is exported.
+
+    Raises:
+        UsageError: there is no such tool or chip, or it is not installed.
+    """
+    for name in ask.tools:
+        _runs(compiler_of(name), ask)
+
+
 def compile_graph(
     target: Target | OpenedTarget,
     ask: CompileAsk,
@@ -90,6 +100,8 @@ def compile_graph(
         it.require_weights()
         source = _Source(it)
         ledger, _ = it.ledger, it.inputs  # what cannot be run is refused before any tool is
+        weights = it.runnable.manifest.weights if it.graph.manifest else ""
+        ledger = replace(ledger, weights=weights or ledger.weights)
         compilations = []
         for run in runs:
             done = run.done(source, folder, ask.timeout_s, it.progress)
@@ -105,7 +117,7 @@ def compile_graph(
         return CompileReport(
             graph=ledger.graph,
             source=ledger.source,
-            weights=it.runnable.manifest.weights if it.graph.manifest else "",
+            weights=weights,
             compilations=tuple(compilations),
             ledger=ledger,
         )

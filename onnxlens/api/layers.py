@@ -222,7 +222,8 @@ def _sizes(graph: Graph, costs: ToolCosts) -> Iterator[str]:
     """Whether most layers make larger tensors than their nodes; smaller ones may be tiles, or not padded."""
     larger = []
     for match in costs.matches:
-        ours = [each.elements for node in match.nodes for each in graph.nodes[node].view.outputs if each]
+        values = (each for node in match.nodes for each in graph.nodes[node].view.outputs if each)
+        ours = [each.spec.elements if each.kind == "tensor" else None for each in values]
         if match.record.outputs and ours and None not in ours:
             theirs = max(map(prod, match.record.outputs))
             larger.append(theirs >= LARGER * max(each for each in ours if each is not None))

@@ -75,7 +75,7 @@ def staged(directory: Path, stale: Collection[str] = ()) -> Iterator[Path]:
                 stage = stack.enter_context(owned_folder(directory, STAGE_PREFIX))
         except OSError as error:
             raise UsageError(
-                f"{directory}: cannot be written ({error.strerror or error}); choose another --out"
+                f"{directory}: cannot be written ({error.strerror or error}); choose another folder"
             ) from error
         try:
             yield stage

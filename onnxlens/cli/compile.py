@@ -86,13 +86,16 @@ def compile(  # noqa: A001 - the verb's name
     Each runs in a process of its own: one that crashes costs its own row. Figures of a layer that stands for
     nodes of several modules are divided among them, and marked with ~.
     """
+    from onnxlens.api.compile import require_compilers
+
     if listed:
         _list(paths, output_format)
         return 0
     options["model"] = None  # --model vendor is of verbs that count
     rows = taken(options)
     if support_only or support:
-        _map(target, support or tools, plot, output_format, rows, settings_from(options))
+        of_runs = {"with": support and tools, "chip": chips, "tool_path": paths, "given": given, "keep": keep}
+        _map(target, support or tools, plot, output_format, {**of_runs, **rows}, settings_from(options))
         return 0
     if plot is not None:
         raise UsageError("--plot draws what a table leaves out; add --support-only, or --support FILE.toml")
@@ -101,14 +104,19 @@ def compile(  # noqa: A001 - the verb's name
     table = table_from(rows, output_format, levels=LEVELS, by=None, computed=("--layers",))
     named = tuple(name.strip() for name in tools.split(",") if name.strip())
     ask = CompileAsk(named, chips, paths, given, timeout_s, keep)
+    require_compilers(ask)
     with (
         progress.shown(f"compile {target}") as show,
         onnxlens.OpenedTarget(target, settings_from(options), show) as opened,
     ):
+        opened.require_weights()
+        # bounds divide what a tool says of several nodes, and are refused before any tool is run
+        ledger = replace(table, reports=()).completed(opened, opened.ledger)
         report = onnxlens.compile_graph(opened, ask)
-        found = (each.report for each in report.compilations if each.report is not None)
-        table = replace(table, reports=(*found, *table.reports))
-        ledger = table.completed(opened, opened.ledger)  # chips first: what is divided is by their bounds
+        found = [each.report for each in report.compilations if each.report is not None]
+        ledger = replace(ledger, weights=report.ledger.weights)
+        ledger = onnxlens.with_layers(opened, ledger, *found, doubted=False)
+        ledger = onnxlens.with_layers(opened, ledger, *table.reports)
     _print(report, table, ledger)
     return 0 if report.passed else FAILED
 

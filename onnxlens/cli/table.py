@@ -154,7 +154,7 @@ class Table:
         if self._has_working_sets:
             ledger = onnxlens.with_working_sets(opened, ledger, self.chips.stored_as)
         ledger = onnxlens.with_chips(opened, ledger, self.chips)
-        return onnxlens.with_layers(opened, ledger, *self.reports) if self.reports else ledger
+        return onnxlens.with_layers(opened, ledger, *self.reports)
 
     def print(self, ledger: Ledger, document: Callable[[], Document] | None = None) -> None:
         """Print the rows in the format that is asked for; as JSON inside ``document``, if one is given."""

@@ -112,6 +112,8 @@ class LayerReport:
         called: what its columns are called, where that is not the tool and its chip.
         program: which layer reads which, in steps after those that they read; empty where only the names are
             those of the file that the tool was given; None for names of the graph itself.
+        output_error: the relative L2 error of each output of the model, where the tool runs it; infinite
+            where shapes, or the values that are not finite, differ, and None as JSON has that.
     """
 
     tool: str
@@ -122,6 +124,7 @@ class LayerReport:
     notes: tuple[str, ...] = ()
     called: str = ""
     program: tuple[Step, ...] | None = None
+    output_error: Mapping[str, float | None] = field(default_factory=dict)
 
     @property
     def label(self) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from dataclasses import replace
+from math import inf
 from pathlib import Path
 
 import numpy as np
@@ -32,7 +33,8 @@ def report_of(request: CompileRequest) -> LayerReport:
     layers = (
         LayerRecord(n.view.name, n.view.op_type, figures={"cycles": i + 1}) for i, n in enumerate(nodes)
     )
-    return LayerReport("good", tuple(layers), "1.2", request.chip, notes=("as it is",))
+    errors = {"y": 1e-3, "z": inf}
+    return LayerReport("good", tuple(layers), "1.2", request.chip, notes=("as it is",), output_error=errors)
 
 
 def failing(request: CompileRequest) -> LayerReport:
@@ -94,7 +96,9 @@ def test_a_tool_compiles_for_every_chip_that_is_asked_for(tools: dict[str, Compi
     assert compiled(model, CompileAsk(("good",))).compilations[0].chip == "small"
 
 
-def test_a_report_of_the_graph_itself_is_not_doubted(tools: dict[str, Compiler], model: Path) -> None:
+def test_a_report_of_the_graph_itself_is_not_doubted(
+    tools: dict[str, Compiler], model: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     """What a tool adds may cost most: it was given this graph, and no other."""
 
     def copying(request: CompileRequest) -> LayerReport:
@@ -105,6 +109,24 @@ def test_a_report_of_the_graph_itself_is_not_doubted(tools: dict[str, Compiler],
     report = compiled(model, CompileAsk(("good",)))
     assert any("96.8 % at no node" in note for note in report.ledger.notes)
     assert onnxlens.layer_doubts(report.ledger) == []
+    assert run(["compile", str(model), "--dim", "n=3", "--with", "good", "--quiet"]) == 0
+    assert "warning" not in "".join(capsys.readouterr())
+
+
+def test_a_graph_whose_sizes_depend_on_data_has_its_rows(
+    tools: dict[str, Compiler], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    value = helper.make_tensor_value_info
+    ends = [value("x", TensorProto.FLOAT, [4]), value("y", TensorProto.INT64, [1, "n"])]
+    graph = helper.make_graph([helper.make_node("NonZero", ["x"], ["y"])], "some", ends[:1], ends[1:])
+    path = tmp_path / "some.onnx"
+    onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=10), path)
+    assert run(["compile", str(path), "--with", "bad,good"]) == 1
+    rows = capsys.readouterr().out.splitlines()
+    assert [row.split()[2] for row in rows if row.startswith(("bad ", "good "))] == ["failed", "compiled"]
+    with onnxlens.OpenedTarget(path) as opened:  # a report from elsewhere, too
+        report = LayerReport("plain", (LayerRecord("y", sources=("y",), outputs=((1, 2),)),))
+        assert onnxlens.with_layers(opened, opened.ledger, report).tools[0].matches[0].nodes == (0,)
 
 
 def test_a_tool_is_given_one_file_at_its_sizes(
@@ -163,10 +185,14 @@ def test_what_cannot_be_asked_for(
         compiled(model, ask())
 
 
-def test_a_tool_that_is_not_there_is_refused_before_anything_is_done(tools: dict[str, Compiler]) -> None:
+def test_a_tool_that_is_not_there_is_refused_before_anything_is_done(
+    tools: dict[str, Compiler], capsys: pytest.CaptureFixture[str]
+) -> None:
     tools["bad"] = replace(tools["bad"], find=lambda python: Found(missing="the environment has no bad"))
     with pytest.raises(UsageError, match=r"bad: is not installed: the environment has no bad; install it \("):
         onnxlens.compile_graph("nowhere.onnx", CompileAsk(("good", "bad")))
+    assert run(["compile", "nowhere.onnx", "--with", "good,bad"]) == 2
+    assert "bad: is not installed" in capsys.readouterr().err
 
 
 def test_sizes_that_are_open_are_refused_before_any_tool_is_run(
@@ -185,10 +211,16 @@ def test_the_exit_code_says_whether_all_took_the_graph(
     assert complaints("compile", document) == []
     assert document["costs"]["columns"].count("cycles@good-small") == 1
     assert [each["passed"] for each in document["compilations"]] == [True, False]
+    assert document["compilations"][0]["report"]["output_error"] == {"y": 1e-3, "z": None}
     assert run(["compile", *where, "--with", "good", "--chip", "good=large"]) == 0
     text = capsys.readouterr().out
     assert "good-large: as it is" in text
+    assert "not finite" in text
     assert "cycles" in text
+    ran = len(list(model.parent.iterdir()))
+    assert run(["compile", *where, "--with", "good", "--hardware", "k230", "--keep", f"{model}.kept"]) == 2
+    assert "no peak is published for float32" in capsys.readouterr().err
+    assert len(list(model.parent.iterdir())) == ran  # refused before any tool is run
     assert run(["compile", *where]) == 2
     assert "give a TARGET and --with TOOL" in capsys.readouterr().err
 

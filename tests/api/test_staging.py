@@ -209,7 +209,7 @@ for _ in range(30):
 def test_a_file_in_the_way_is_refused(below: str, tmp_path: Path) -> None:
     (tmp_path / "taken").write_text("x", encoding="utf-8")
     out = tmp_path / "taken" / below
-    with pytest.raises(UsageError, match=r"taken.*: cannot be written \(.+\); choose another --out$"):
+    with pytest.raises(UsageError, match=r"taken.*: cannot be written \(.+\); choose another folder$"):
         with staged(out):
             pytest.fail("the body must not run")
     assert (tmp_path / "taken").read_text(encoding="utf-8") == "x"
@@ -217,7 +217,7 @@ def test_a_file_in_the_way_is_refused(below: str, tmp_path: Path) -> None:
 
 @pytest.mark.skipif(not Path("/proc/self").is_dir(), reason="this system has no /proc to fail to write to")
 def test_a_folder_that_cannot_be_written_is_refused() -> None:
-    with pytest.raises(UsageError, match=r"^/proc/nowhere: cannot be written \(.+\); choose another --out$"):
+    with pytest.raises(UsageError, match=r"^/proc/nowhere: cannot be written \(.+\); choose another folder$"):
         with staged(Path("/proc/nowhere")):
             pytest.fail("the body must not run")
 

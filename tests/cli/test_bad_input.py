@@ -84,7 +84,7 @@ def test_a_file_that_is_not_a_checkpoint_is_refused(content: bytes, tmp_path: Pa
 
 def test_a_path_that_cannot_be_written_is_refused(tiny: Path, tmp_path: Path) -> None:
     (tmp_path / "taken").write_text("x", encoding="utf-8")
-    message = r"taken: cannot be written \(.+\); choose another --out"
+    message = r"taken: cannot be written \(.+\); choose another folder"
     assert_refused(tmp_path, message, "export", TARGET, "--out", tmp_path / "taken")
     assert_refused(tmp_path, message, "render", tiny, "--out", tmp_path / "taken" / "x.dot")
 

@@ -65,6 +65,8 @@ def test_a_layer_that_a_cost_model_cannot_say_is_told_and_ends_with_1(tmp_path: 
         (["--support-only", "--with", "zigzag"], "there is no table of what 'zigzag' supports; there are"),
         (["--support", "absent.toml"], "absent.toml: cannot be read"),
         (["--support-only", "--with", "qnn", "--by", "op"], "--by is of layers that are compiled"),
+        (["--support-only", "--with", "qnn", "--keep", "out"], "--keep is of layers that are compiled"),
+        (["--support", "a.toml", "--with", "qnn"], "--with is of layers that are compiled"),
         (["--plot", "map.svg", "--with", "qnn"], "--plot draws what a table leaves out"),
         (["--support-only", "--with", "qnn", "--plot", "map.txt"], "cannot be drawn"),
     ],

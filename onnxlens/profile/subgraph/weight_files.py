@@ -77,7 +77,7 @@ def from_folder(folder: Path) -> Read:
         except Exception as error:  # a missing file and a truncated one are different classes
             raise CheckpointError(
                 f"{tensor.name}: its values cannot be read ({str(error).splitlines()[0]}); "
-                "--weights none goes without them"
+                "put its data file beside it; to extract a module without weights give --weights none"
             ) from error
         return _complete(tensor, held.raw_data)
 

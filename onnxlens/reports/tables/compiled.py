@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from math import inf, isfinite
 from operator import attrgetter
 from typing import Any
 
@@ -27,6 +28,8 @@ def compilers_table(states: Sequence[CompilerState], table_format: TableFormat =
     if table_format == "csv":
         columns += [Column(name, attrgetter(name)) for name in ("missing", "install")]
     lacking = [f"{state.name}: {state.missing}: {state.install}" for state in states if state.missing]
+    if lacking:
+        lacking.append("of another environment give its folder: --tool-path TOOL=FOLDER")
     return with_notes("compilers", render_table(states, columns, table_format), lacking, table_format)
 
 
@@ -52,6 +55,7 @@ def compile_table(report: CompileReport, table_format: TableFormat = "table") ->
         Column("layers", lambda run: _layers(run), right=True),
         Column("refused", lambda run: len(run.report.refused) if run.report else None, right=True),
         *(_sum_column(name) for name in METRICS if name in present),
+        *([OUTPUT_ERROR] if any(each.output_error for each in found) else []),
     ]
     notes = [f"{each.tool}: {each.failure}" for each in report.compilations if each.failure]
     heading = f"{report.graph} ({report.source}){f', weights: {report.weights}' if report.weights else ''}"
@@ -82,6 +86,20 @@ def _sum_column(metric: str) -> Column[Compilation]:
         return short_time(figure) if METRICS[metric].unit == "s" else short_count(figure)
 
     return Column(metric, value, short, right=True)
+
+
+def _worst_error(run: Compilation) -> float | None:
+    errors = run.report.output_error.values() if run.report else ()
+    return max((inf if error is None else error for error in errors), default=None)
+
+
+def _short_error(run: Compilation) -> str:
+    worst = _worst_error(run)
+    return "-" if worst is None else f"{worst:.1e}" if isfinite(worst) else "not finite"
+
+
+OUTPUT_ERROR: Column[Compilation] = Column("output_error", _worst_error, _short_error, right=True)
+"""Of the output that is farthest from ONNX Runtime's."""
 
 
 def compile_document(report: CompileReport, ledger: Ledger, query: Query) -> dict[str, Any]:

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from onnxlens.errors import GraphError
+from onnxlens.profile.count.families import of_operator
 from onnxlens.profile.runtime.source_match import originals
 from onnxlens.profile.vendor.names import MOST_FORMS, NAMING, _naming, naming_of
 from onnxlens.profile.vendor.readers import readers
@@ -52,6 +53,11 @@ def test_rules_of_onnx_runtime_are_those_of_its_own_provenance() -> None:
     steps = list(originals(name))
     assert steps[-1] == "conv"
     assert steps == [form for form in naming_of("onnxruntime").forms(name) if form in steps]
+
+
+@pytest.mark.parametrize("operator", ["LSTM", "GRU", "RNN"])
+def test_openvino_names_its_recurrent_layers_after_none_of_ours(operator: str) -> None:
+    assert naming_of("openvino").operators_of(f"{operator}Sequence") == {of_operator("", operator)}
 
 
 def test_patterns_need_no_backtracking_over_long_names() -> None:

@@ -11,7 +11,7 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -20,6 +20,8 @@ from typing import Any
 
 from onnxlens.errors import ToolError
 from onnxlens.profile.runtime.machine import memory_bytes as machine_bytes
+from onnxlens.profile.vendor.compilers.workers.start import session_of
+from onnxlens.specs.temporary import temporary_folder
 from onnxlens.specs.text import printable
 
 WORKERS = Path(__file__).parent / "workers"
@@ -43,7 +45,7 @@ class Outcome:
 
     Attributes:
         log: the file with all that the tool printed.
-        result: what the worker wrote; empty if it did not come to that.
+        result: what the worker returned; empty if it did not come to that.
         crashed: then why, with the tool's own last words, in one line; else "".
         cut_off: the same of a worker that had written a result and then did not come to its end; else "".
     """
@@ -67,8 +69,8 @@ def run_worker(
 
     Args:
         python: of the tool's environment.
-        worker: a script that writes ``result.json`` last.
-        request: what it reads from ``request.json``.
+        worker: a script whose ``main`` is given the request, and returns the result.
+        request: as JSON has it.
         folder: its current folder, where its tool's reports are left.
         timeout_s: by the clock; then it is ended with all that it has started.
         env: variables of the environment beside those of this process.
@@ -80,15 +82,16 @@ def run_worker(
     (folder / RESULT).unlink(missing_ok=True)
     (folder / REQUEST).write_text(json.dumps(request), encoding="utf-8")
     log, most = folder / LOG, memory_bytes or int(MEMORY_SHARE * machine_bytes())
-    with log.open("wb") as printed:
+    with log.open("wb") as printed, temporary_folder() as scratch:
+        own = {**clean_environment(python), "TMPDIR": str(scratch)}  # tools leave files there
         try:
             process = subprocess.Popen(
-                [python, START, worker, REQUEST],
+                [python, START, worker, REQUEST, RESULT],
                 cwd=folder,
                 stdin=subprocess.PIPE,
                 stdout=printed,
                 stderr=subprocess.STDOUT,
-                env={**clean_environment(python), **(env or {})},
+                env={**own, **(env or {})},
                 start_new_session=True,
             )
         except OSError as error:
@@ -134,7 +137,7 @@ def _watched(process: subprocess.Popen[bytes], timeout_s: float, memory_bytes: i
             return ""
         if monotonic() > until:
             return f"it takes more than {timeout_s:,.0f} s (--timeout)"
-        if sum(held for _, held in _session(process.pid)) > memory_bytes:
+        if sum(held for _, held in session_of(process.pid)) > memory_bytes:
             return f"it needs more than {memory_bytes / 2**30:,.1f} GiB of memory"
 
 
@@ -148,21 +151,12 @@ def _end(process: subprocess.Popen[bytes]) -> None:
     """End the process and all that it has started, also those in groups of their own."""
     with suppress(OSError):
         os.killpg(process.pid, signal.SIGKILL)
-    for pid, _ in _session(process.pid):
+    for pid, _ in session_of(process.pid):
         with suppress(OSError):
             os.kill(pid, signal.SIGKILL)
     process.wait()
     if process.stdin is not None:
         process.stdin.close()
-
-
-def _session(leader: int) -> Iterator[tuple[int, int]]:
-    """The processes of a session and the bytes that each holds; none where the system does not list them."""
-    for stat in Path("/proc").glob("[0-9]*/stat"):
-        with suppress(OSError):  # it has ended
-            fields = stat.read_text("utf-8", "replace").rpartition(")")[2].split()
-            if int(fields[3]) == leader:
-                yield int(stat.parent.name), int(fields[21]) * os.sysconf("SC_PAGE_SIZE")
 
 
 def last_words(log: Path) -> str:
@@ -171,7 +165,8 @@ def last_words(log: Path) -> str:
         file.seek(0, os.SEEK_END)
         file.seek(max(0, file.tell() - TAIL_BYTES))
         lines = file.read().decode("utf-8", "replace").splitlines()
-    return _shortened([" ".join(line.split()) for line in lines if line.strip()][-LAST_LINES:])
+    said = [" ".join(line.split()) for line in lines if line.strip(" \t^~")]  # marks under Python's lines
+    return _shortened(said[-LAST_LINES:])
 
 
 def _shortened(lines: Sequence[str]) -> str:

@@ -60,9 +60,13 @@ def ran(run: Run, compiler: str, **asked: object) -> tuple[Mapping[str, Any], Ma
     return result_of(outcome), read_arrays(folder / "outputs.npz", run.outputs)
 
 
-def error_note(got: Mapping[str, np.ndarray], expected: Mapping[str, np.ndarray]) -> str:
+def output_errors(got: Mapping[str, np.ndarray], expected: Mapping[str, np.ndarray]) -> Mapping[str, float]:
+    """The relative L2 error of every output."""
+    return {name: relative_error(got[name], array) for name, array in expected.items() if name in got}
+
+
+def error_note(errors: Mapping[str, float]) -> str:
     """How far the outputs are from ONNX Runtime's, worst first."""
-    errors = {name: relative_error(got[name], array) for name, array in expected.items() if name in got}
     worst = sorted(errors, key=lambda name: -errors[name])
     named = ", ".join(f"{name} {errors[name]:.1e}" for name in worst[:SHOWN])
     more = f", {len(worst) - SHOWN} more below" if len(worst) > SHOWN else ""
@@ -73,9 +77,12 @@ def relative_error(got: np.ndarray, expected: np.ndarray) -> float:
     """The relative L2 error; infinite where the shapes or the values that are not finite differ."""
     if got.shape != expected.shape:
         return float("inf")
-    want = np.asarray(expected, np.float64)
-    difference = np.linalg.norm(np.asarray(got, np.float64) - want)
-    if not difference:
+    have, want = np.asarray(got, np.float64), np.asarray(expected, np.float64)
+    differ = (have != want) & ~(np.isnan(have) & np.isnan(want))
+    with np.errstate(invalid="ignore", over="ignore"):
+        difference = np.linalg.norm(have[differ] - want[differ])
+        whole = np.linalg.norm(want[np.isfinite(want)])
+    if not differ.any():
         return 0.0
-    found = float(difference / np.linalg.norm(want)) if want.any() else float("inf")
+    found = float(difference / whole) if whole else float("inf")
     return found if np.isfinite(found) else float("inf")

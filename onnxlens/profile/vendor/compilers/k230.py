@@ -19,7 +19,13 @@ import numpy as np
 from onnxlens.profile.runtime.inputs import sample_inputs
 from onnxlens.profile.vendor.compilers.child import WORKERS, Outcome, run_worker
 from onnxlens.profile.vendor.compilers.culprits import Section, refused_nodes
-from onnxlens.profile.vendor.compilers.exchange import error_note, read_arrays, result_of, write_arrays
+from onnxlens.profile.vendor.compilers.exchange import (
+    error_note,
+    output_errors,
+    read_arrays,
+    result_of,
+    write_arrays,
+)
 from onnxlens.profile.vendor.compilers.lookup import Compiler, CompileRequest, InDialect, find_packages
 from onnxlens.profile.vendor.readers.lookup import read_report
 from onnxlens.specs.layers import LayerReport
@@ -56,17 +62,19 @@ def _compile(request: CompileRequest) -> LayerReport:
     report = read_report(_gathered(folder), "k230")
     shutil.rmtree(folder / "dump")  # hundreds of megabytes of a network
     version = result.get("version") or find_packages(PACKAGES, request.python).version
-    notes = (*report.notes, _simulated(request, outcome), *result.get("notes", ()))
-    return replace(report, version=version, notes=notes)
+    errors, said = _simulated(request, outcome)
+    notes = (*report.notes, said, *result.get("notes", ()))
+    return replace(report, version=version, notes=notes, output_error=errors)
 
 
-def _simulated(request: CompileRequest, outcome: Outcome) -> str:
-    """What became of the simulation."""
+def _simulated(request: CompileRequest, outcome: Outcome) -> tuple[Mapping[str, float | None], str]:
+    """The error of each output, none if they were not simulated; and what is said of it."""
     path = request.folder / OUTPUTS
     if not path.is_file():
-        return f"the outputs were not simulated: {outcome.cut_off or outcome.crashed}"
+        return {}, f"the outputs were not simulated: {outcome.cut_off or outcome.crashed}"
     expected = request.source.outputs
-    return error_note(read_arrays(path, list(expected)), expected)
+    errors = output_errors(read_arrays(path, list(expected)), expected)
+    return errors, error_note(errors)
 
 
 def _run(

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from onnxlens.profile.vendor.compilers.child import WORKERS, run_worker
+from onnxlens.profile.vendor.compilers.child import LOG, WORKERS, run_worker
 from onnxlens.profile.vendor.compilers.exchange import result_of, write_arrays
 from onnxlens.profile.vendor.compilers.lookup import Compiler, CompileRequest, Found, find_packages
 from onnxlens.profile.vendor.readers.lookup import read_report
@@ -60,6 +60,8 @@ class OneFileCompiler:
         worker = WORKERS / f"{self.name.replace('-', '_')}.py"
         outcome = run_worker(request.python, worker, asked, folder, request.timeout_s)
         result = result_of(outcome)
+        if result["report"] == LOG:  # a tool may print any bytes
+            outcome.log.write_text(outcome.log.read_text("utf-8", "replace"), encoding="utf-8")
         report = read_report(folder / result["report"], self.name, chip=request.chip)
         how = f"{chip}, {dtype}{', calibrated by one sample' if dtype == INT8 else ''}"
         return replace(report, version=result["version"], notes=(*report.notes, how))

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from onnxlens.profile.vendor.compilers.exchange import error_note, ran
+from onnxlens.profile.vendor.compilers.exchange import error_note, output_errors, ran
 from onnxlens.profile.vendor.compilers.lookup import Compiler, CompileRequest, Run, find_packages
 from onnxlens.profile.vendor.readers.lookup import read_report
 from onnxlens.specs.layers import LayerReport
@@ -19,8 +19,9 @@ WARMUP, RUNS = 1, 5
 def _compile(request: CompileRequest) -> LayerReport:
     result, got = _ran(request.profiled())
     report = read_report(request.folder / "counters.json", "openvino")
-    notes = (*report.notes, error_note(got, request.source.outputs), *result["notes"])
-    return replace(report, version=result["version"], notes=notes)
+    errors = output_errors(got, request.source.outputs)
+    notes = (*report.notes, error_note(errors), *result["notes"])
+    return replace(report, version=result["version"], notes=notes, output_error=errors)
 
 
 def _ran(run: Run) -> tuple[Mapping[str, Any], Mapping[str, np.ndarray]]:

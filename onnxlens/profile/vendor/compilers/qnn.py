@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from onnxlens.profile.vendor.compilers.child import LOG
-from onnxlens.profile.vendor.compilers.exchange import error_note, ran
+from onnxlens.profile.vendor.compilers.exchange import error_note, output_errors, ran
 from onnxlens.profile.vendor.compilers.lookup import Compiler, CompileRequest, Run, find_packages
 from onnxlens.profile.vendor.readers.lookup import read_report
 from onnxlens.specs.layers import LayerRecord, LayerReport
@@ -54,7 +54,8 @@ def _compile(request: CompileRequest) -> LayerReport:
     npu = [each for each in placed if each["npu"]]
     report = read_report(folder / "profile.csv", "qnn") if npu else LayerReport("qnn", ())
     share = f"{len(npu)} of {len(placed)} nodes run on the NPU, after ONNX Runtime's own fusions"
-    notes = (share, error_note(got, request.source.outputs), *((FUSED,) if npu else ()))
+    errors = output_errors(got, request.source.outputs)
+    notes = (share, error_note(errors), *((FUSED,) if npu else ()))
     if has_int8:
         notes = (*notes, QUANTIZED)
     return replace(
@@ -64,6 +65,7 @@ def _compile(request: CompileRequest) -> LayerReport:
         records=(*report.records, *_left_over(placed)),
         refused={each["name"]: why.get(each["name"], FALLBACK) for each in placed if not each["npu"]},
         notes=(*report.notes, *notes),
+        output_error=errors,
     )
 
 

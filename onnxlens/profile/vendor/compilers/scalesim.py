@@ -82,7 +82,7 @@ def _read(folder: Path, forms: Forms) -> LayerReport:
 COMPILER = Compiler(
     name="scalesim",
     doc="cycles and memory accesses by layer, of a simulator",
-    install="pip install scalesim==3.0.0 'numpy<2'",
+    install="python3.11 -m venv scalesim && scalesim/bin/pip install scalesim==3.0.0 'numpy<2'",
     find=lambda python: find_packages(["scalesim"], python),
     compile=_compile,
     chips=tuple(ARRAYS),

@@ -50,7 +50,8 @@ class Forms:
             first.setdefault(entry.form, entry)
         refused = {costs[node].node: why for node, why in {**found.refused, **whole.refused}.items()}
         if not first:
-            raise ToolError(next(iter(refused.values()), "no node has MACs"))
+            why = next((f"{name}: {reason}" for name, reason in refused.items()), "no node has MACs")
+            raise ToolError(f"it can run none of the nodes: {why}")
         alone = [replace(entry.layer, left=None, right=None) for entry in first.values()]
         files = write(alone, STEM)
         named = dict(zip(first, files.entries, strict=True))
@@ -80,9 +81,7 @@ class Forms:
                 refused[entry.layer.node_name] = failed.get(name, why)
         if not records:
             raise ToolError(why or next(iter({**failed, **refused}.values())))
-        note = (
-            f"{len(self.first)} forms of {len(self.entries)} layers were run: equal layers have equal figures"
-        )
+        note = f"run: {len(self.first)} of {len(self.entries)} layers, as equal layers have equal figures"
         return replace(given, records=tuple(records), refused=refused, notes=(*given.notes, note))
 
 

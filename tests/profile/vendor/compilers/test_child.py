@@ -2,26 +2,26 @@
 
 from __future__ import annotations
 
+import ast
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
+from textwrap import indent
 from time import monotonic, sleep
 
 import pytest
 
 from onnxlens.errors import ToolError
-from onnxlens.profile.vendor.compilers.child import LAST_CHARACTERS, Outcome, run_worker
+from onnxlens.profile.vendor.compilers.child import LAST_CHARACTERS, WORKERS, Outcome, run_worker
+from onnxlens.profile.vendor.compilers.lookup import COMPILERS
 
-ANSWER = """
-import json, pathlib, sys
-def answer(**result):
-    pathlib.Path("result.json").write_text(json.dumps(result))
-"""
+HEAD = "import atexit, os, pathlib, subprocess, sys, time\n\ndef main(request):\n"
 
 
 def ran(folder: Path, code: str, timeout_s: float = 60, memory_bytes: int | None = None) -> Outcome:
     worker = folder / "json.py"  # its name is a module's: it must not be imported for it
-    worker.write_text(ANSWER + code)
+    worker.write_text(HEAD + indent(code, "    "))
     inside = folder / "inside"
     inside.mkdir(exist_ok=True)
     return run_worker(
@@ -37,34 +37,45 @@ def is_alive(pid: int) -> bool:
         return False
 
 
-def ends_soon(pid: int) -> bool:
-    until = monotonic() + 10
-    while is_alive(pid) and monotonic() < until:
+def all_end_soon(pids: Path) -> bool:
+    until, known = monotonic() + 10, [int(pid) for pid in pids.read_text().split()]
+    while any(map(is_alive, known)) and monotonic() < until:
         sleep(0.05)
-    return not is_alive(pid)
+    return not any(map(is_alive, known))
 
 
 def test_a_worker_reads_its_request_and_the_environment_and_answers(tmp_path: Path) -> None:
-    code = (
-        "import os\nanswer(given=json.loads(pathlib.Path(sys.argv[1]).read_text()), b=os.environ['B'],\n"
-        "       where=os.getcwd())\nprint('said')"
-    )
+    code = "print('said')\nreturn {'given': request, 'b': os.environ['B'], 'where': os.getcwd()}"
     outcome = ran(tmp_path, code)
     assert outcome.crashed == ""
     assert outcome.result == {"given": {"a": 1}, "b": "2", "where": str(tmp_path / "inside")}
     assert outcome.log.read_text() == "said\n"
 
 
+def test_every_worker_has_what_is_called() -> None:
+    """They are not imported: each needs its tool."""
+    scripts = [path for path in WORKERS.glob("*.py") if path.stem not in ("__init__", "start")]
+    made = {path.stem: ast.parse(path.read_text()).body for path in scripts}
+    assert set(made) == set(COMPILERS.values())
+    for parts in made.values():
+        assert "main" in [part.name for part in parts if isinstance(part, ast.FunctionDef)]
+
+
+def test_what_a_tool_leaves_in_the_temporary_folder_goes_with_it(tmp_path: Path) -> None:
+    left = Path(ran(tmp_path, "import tempfile\nreturn {'file': tempfile.mkstemp()[1]}").result["file"])
+    assert left.parent != Path(tempfile.gettempdir()) and not left.exists()
+
+
 def test_an_earlier_result_is_not_taken_for_the_new_one(tmp_path: Path) -> None:
-    assert ran(tmp_path, "answer(a=1)").result == {"a": 1}
-    assert ran(tmp_path, "").result == {}
+    assert ran(tmp_path, "return {'a': 1}").result == {"a": 1}
+    assert ran(tmp_path, "os._exit(0)").result == {}
 
 
 @pytest.mark.parametrize(
     ("code", "expected"),
     [
         (
-            "import os\nprint('Loading', flush=True)\nprint('terminate called', flush=True)\n"
+            "print('Loading', flush=True)\nprint('terminate called', flush=True)\n"
             "print('  what():  no tile fits\\x1b[0m', flush=True)\nos.abort()",
             "its process died of SIGABRT; its last words: terminate called | what(): no tile fits\\x1b[0m",
         ),
@@ -78,11 +89,16 @@ def test_an_earlier_result_is_not_taken_for_the_new_one(tmp_path: Path) -> None:
             'layer") | ValueError: no such layer',
         ),
         (
-            "pathlib.Path('result.json').write_text('{\"half')",
+            "found = 1 + int('x')",  # Python marks a part of the line, below it
+            "its process ended without a result, with the code 1; its last words: found = 1 + int('x') | "
+            "ValueError: invalid literal for int() with base 10: 'x'",
+        ),
+        (
+            "pathlib.Path('result.json').write_text('{\"half')\nos._exit(0)",
             "its process ended without a result, with the code 0",
         ),
     ],
-    ids=["abort", "exit", "exception", "half a result"],
+    ids=["abort", "exit", "exception", "marks", "half a result"],
 )
 def test_a_crash_is_one_line_with_the_last_words(tmp_path: Path, code: str, expected: str) -> None:
     outcome = ran(tmp_path, code.replace("'no such layer'", '"no such layer"'))
@@ -96,40 +112,37 @@ def test_last_words_are_short_however_much_is_said(tmp_path: Path) -> None:
 
 
 def test_a_tool_that_crashes_at_its_exit_has_answered(tmp_path: Path) -> None:
-    assert ran(tmp_path, "import os\nanswer(a=1)\nos.abort()").result == {"a": 1}
+    assert ran(tmp_path, "atexit.register(os.abort)\nreturn {'a': 1}").result == {"a": 1}
 
 
 FORK = """
-import os, subprocess, time
 child = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(600)"], process_group=0)
-pathlib.Path("pid").write_text(str(child.pid))
+pathlib.Path("pid").write_text(f"{child.pid} {os.getpid()}")
 """
 
 
 def test_a_worker_that_takes_too_long_is_ended_with_all_that_it_started(tmp_path: Path) -> None:
-    outcome = ran(tmp_path, f"{FORK}\nprint('waiting', flush=True)\ntime.sleep(600)", timeout_s=2)
-    assert outcome.crashed == "it takes more than 2 s (--timeout); its last words: waiting"
-    assert ends_soon(int((tmp_path / "inside" / "pid").read_text()))
+    outcome = ran(tmp_path, f"{FORK}\nprint('waiting', flush=True)\ntime.sleep(600)", timeout_s=4)
+    assert outcome.crashed == "it takes more than 4 s (--timeout); its last words: waiting"
+    assert all_end_soon(tmp_path / "inside" / "pid")
 
 
 def test_what_a_worker_leaves_running_is_ended_with_it(tmp_path: Path) -> None:
-    assert ran(tmp_path, f"{FORK}\nanswer(a=1)").result == {"a": 1}
-    assert ends_soon(int((tmp_path / "inside" / "pid").read_text()))
+    assert ran(tmp_path, f"{FORK}\nreturn {{'a': 1}}").result == {"a": 1}
+    assert all_end_soon(tmp_path / "inside" / "pid")
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="other systems do not list what a process holds")
 def test_a_worker_that_takes_too_much_memory_is_ended(tmp_path: Path) -> None:
-    code = "import time\nheld = bytearray(2**28)\nheld[::4096] = bytes(len(held[::4096]))\ntime.sleep(600)"
+    code = "held = bytearray(2**28)\nheld[::4096] = bytes(len(held[::4096]))\ntime.sleep(600)"
     outcome = ran(tmp_path, code, memory_bytes=2**27)
     assert outcome.crashed == "it needs more than 0.1 GiB of memory"
 
 
 def test_a_worker_ends_when_nobody_waits_for_it(tmp_path: Path) -> None:
-    """As after a kill of the parent, which closes the worker's standard input."""
+    """As after a kill of the parent, which closes the worker's standard input; it holds Python's lock."""
     worker = tmp_path / "worker.py"
-    worker.write_text(
-        "import os, pathlib, time\npathlib.Path('pid').write_text(str(os.getpid()))\ntime.sleep(600)"
-    )
+    worker.write_text(f"{HEAD}{indent(FORK, '    ')}\n    import ctypes\n    ctypes.PyDLL(None).sleep(600)")
     code = (
         "import pathlib, sys\nfrom onnxlens.profile.vendor.compilers.child import run_worker\n"
         f"run_worker(pathlib.Path(sys.executable), pathlib.Path({str(worker)!r}), {{}}, "
@@ -142,7 +155,7 @@ def test_a_worker_ends_when_nobody_waits_for_it(tmp_path: Path) -> None:
         sleep(0.05)
     parent.kill()
     parent.wait()
-    assert ends_soon(int((tmp_path / "pid").read_text()))
+    assert all_end_soon(tmp_path / "pid")
 
 
 def test_a_python_that_is_none_is_refused(tmp_path: Path) -> None:

@@ -13,6 +13,7 @@ from onnxlens.errors import ToolError
 from onnxlens.profile.vendor.compilers.child import Outcome
 from onnxlens.profile.vendor.compilers.exchange import (
     error_note,
+    output_errors,
     read_arrays,
     relative_error,
     result_of,
@@ -53,6 +54,8 @@ def test_a_result_that_is_none_says_why() -> None:
         ([0.0, 1.0], [0.0, 0.0], float("inf")),
         ([1.0], [1.0, 1.0], float("inf")),
         ([np.nan, 1.0], [1.0, 1.0], float("inf")),
+        ([-np.inf, 3.0, 4.5, np.nan], [-np.inf, 3.0, 4.0, np.nan], 0.1),
+        ([np.inf, 1.0], [-np.inf, 1.0], float("inf")),
     ],
 )
 def test_the_relative_error_is_by_the_length_of_the_expected(got: Any, expected: Any, error: float) -> None:
@@ -62,4 +65,6 @@ def test_the_relative_error_is_by_the_length_of_the_expected(got: Any, expected:
 def test_a_note_names_the_worst_outputs_first() -> None:
     expected = {name: np.array([1.0]) for name in "abcde"}
     got = {name: np.array([1 + 0.1 * index]) for index, name in enumerate("abcde")}
-    assert error_note(got, expected).endswith(": e 4.0e-01, d 3.0e-01, c 2.0e-01, 2 more below")
+    assert error_note(output_errors(got, expected)).endswith(
+        ": e 4.0e-01, d 3.0e-01, c 2.0e-01, 2 more below"
+    )

@@ -45,9 +45,11 @@ def test_a_chip_computes_in_halves_unless_it_cannot_or_must_not(
     def run_worker(python: Path, worker: Path, request: Any, folder: Path, timeout_s: float) -> Outcome:
         assert worker.is_file()
         asked.update(request)
+        (folder / "log.txt").write_bytes(b"Scan \xa8")  # a tool may print any bytes
         return Outcome(folder / "log.txt", {"version": "1.2", "report": "log.txt"})
 
     def read_report(path: Path, tool: str, chip: str) -> LayerReport:
+        assert path.read_text(encoding="utf-8") == "Scan \ufffd"
         read.append(path)
         return LayerReport(tool, (LayerRecord("l"),), chip=chip, notes=("as read",))
 

@@ -5,7 +5,6 @@ It runs where litert-torch, ai-edge-quantizer and Vela are. A TFLite file may be
 
 from __future__ import annotations
 
-import json
 import sys
 from importlib.metadata import version
 from pathlib import Path
@@ -78,7 +77,8 @@ def _compiled(path: Path, request: dict[str, Any]) -> Path:
     return found
 
 
-def _main(request: dict[str, Any]) -> dict[str, Any]:
+def main(request: dict[str, Any]) -> dict[str, Any]:
+    """Convert the module, unless a TFLite file is given; have it compiled."""
     given = request.get("tflite")
     table = _compiled(Path(given) if given else _quantized(_converted(request)), request)
     made_by = ", ".join(f"{name} {version(name)}" for name in ("litert-torch", "ai-edge-quantizer"))
@@ -87,8 +87,3 @@ def _main(request: dict[str, Any]) -> dict[str, Any]:
         "report": str(table),
         "notes": [f"int8 by {made_by}, calibrated by one sample"],
     }
-
-
-if __name__ == "__main__":
-    written = _main(json.loads(Path(sys.argv[1]).read_text(encoding="utf-8")))
-    Path("result.json").write_text(json.dumps(written), encoding="utf-8")

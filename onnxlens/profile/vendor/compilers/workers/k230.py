@@ -27,7 +27,9 @@ def _find_runtime() -> None:
     os.environ["PATH"] = f"{SITE}{os.pathsep}{os.environ.get('PATH', '')}"
 
 
-def _main(request: dict[str, Any]) -> None:
+def main(request: dict[str, Any]) -> dict[str, Any]:
+    """Compile the model, and run it where that is asked for."""
+    _find_runtime()
     import nncase
     import numpy as np
 
@@ -60,9 +62,4 @@ def _main(request: dict[str, Any]) -> None:
         outputs = [simulator.get_output_tensor(index).to_numpy() for index in range(simulator.outputs_size)]
         np.savez("simulated.npz", **{str(index): array for index, array in enumerate(outputs)})
         os.replace("simulated.npz", "outputs.npz")
-
-
-if __name__ == "__main__":
-    _find_runtime()
-    _main(json.loads(Path(sys.argv[1]).read_text(encoding="utf-8")))
-    os._exit(0)  # its runtime may abort while it is torn down
+    return result

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import json
-import sys
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -33,7 +30,8 @@ def _quantized(model: str, inputs: dict[str, Any]) -> str:
     return "quantized.onnx"
 
 
-def _main(request: dict[str, Any]) -> dict[str, Any]:
+def main(request: dict[str, Any]) -> dict[str, Any]:
+    """Run the model; its outputs and the profile are left as files."""
     ort.register_execution_provider_library(PROVIDER, qnn.get_library_path())
     ort.set_default_logger_severity(FATAL_ONLY)
     options = ort.SessionOptions()
@@ -64,8 +62,3 @@ def _main(request: dict[str, Any]) -> dict[str, Any]:
         for node in graph.get_nodes()
     ]
     return {"version": qnn.__version__, "placed": placed}
-
-
-if __name__ == "__main__":
-    written = _main(json.loads(Path(sys.argv[1]).read_text(encoding="utf-8")))
-    Path("result.json").write_text(json.dumps(written), encoding="utf-8")

@@ -5,7 +5,6 @@ What it prints is its report, which so is the worker's log.
 
 from __future__ import annotations
 
-import json
 import sys
 from importlib.metadata import version
 from pathlib import Path
@@ -49,14 +48,10 @@ def _compile(tool: Any, request: dict[str, Any]) -> None:
         _done(tool.build(do_quantization=False), "build")
 
 
-def _main(request: dict[str, Any]) -> dict[str, Any]:
+def main(request: dict[str, Any]) -> dict[str, Any]:
+    """Compile the model."""
     _read_copies()
     from rknn.api import RKNN
 
     _compile(RKNN(verbose=True), request)
     return {"version": version("rknn-toolkit2"), "report": "log.txt"}
-
-
-if __name__ == "__main__":
-    written = _main(json.loads(Path(sys.argv[1]).read_text(encoding="utf-8")))
-    Path("result.json").write_text(json.dumps(written), encoding="utf-8")

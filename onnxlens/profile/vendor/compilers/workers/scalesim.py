@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json
-import sys
 import tempfile
 from importlib.metadata import version
 from pathlib import Path
@@ -14,7 +12,8 @@ from scalesim.scale_sim import scalesim
 REPORTS = ("COMPUTE_REPORT.csv", "BANDWIDTH_REPORT.csv", "DETAILED_ACCESS_REPORT.csv")
 
 
-def _main(request: dict[str, Any]) -> dict[str, Any]:
+def main(request: dict[str, Any]) -> dict[str, Any]:
+    """Simulate every layer; what one fails at is refused."""
     topology, layout = (Path(request[name]).read_text().splitlines() for name in ("topology", "layout"))
     reports = Path(request["reports"])
     reports.mkdir()
@@ -52,8 +51,3 @@ def _join(report: Path, whole: Path, number: int) -> None:
         whole.write_text(f"{head}\n")
     with whole.open("a") as file:
         file.write(f"{number},{line.partition(',')[2]}\n")
-
-
-if __name__ == "__main__":
-    written = _main(json.loads(Path(sys.argv[1]).read_text(encoding="utf-8")))
-    Path("result.json").write_text(json.dumps(written), encoding="utf-8")

@@ -7,7 +7,6 @@ without parts is in its place.
 
 from __future__ import annotations
 
-import json
 import os
 import subprocess
 import sys
@@ -82,13 +81,9 @@ def _write_sample(names: Sequence[str]) -> None:
         np.savez("samples/sample.npz", **{name: arrays[str(at)] for at, name in enumerate(names)})
 
 
-def _main(request: dict[str, Any]) -> dict[str, Any]:
+def main(request: dict[str, Any]) -> dict[str, Any]:
+    """Compile the model."""
     spec = find_spec("tpu_mlir")
     assert spec is not None and spec.origin is not None
     _compile(request, _environment(Path(spec.origin).parent))
     return {"version": version("tpu-mlir"), "report": "."}
-
-
-if __name__ == "__main__":
-    written = _main(json.loads(Path(sys.argv[1]).read_text(encoding="utf-8")))
-    Path("result.json").write_text(json.dumps(written), encoding="utf-8")

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import json
 import logging
-import sys
 import tempfile
 from importlib.metadata import version
 from pathlib import Path
@@ -15,7 +13,8 @@ import zigzag
 from zigzag.api import get_hardware_performance_zigzag
 
 
-def _main(request: dict[str, Any]) -> dict[str, Any]:
+def main(request: dict[str, Any]) -> dict[str, Any]:
+    """Model every layer; what one fails at is refused."""
     logging.disable(logging.WARNING)
     inputs, reports = Path(zigzag.__file__).parent / "inputs", Path(request["reports"])
     reports.mkdir()
@@ -37,8 +36,3 @@ def _main(request: dict[str, Any]) -> dict[str, Any]:
         except Exception as error:  # of whatever kind, it is one layer's
             refused.append({"name": layer["name"], "reason": f"{type(error).__name__}: {error}"})
     return {"version": version("zigzag-dse"), "refused": refused}
-
-
-if __name__ == "__main__":
-    written = _main(json.loads(Path(sys.argv[1]).read_text(encoding="utf-8")))
-    Path("result.json").write_text(json.dumps(written), encoding="utf-8")
