@@ -222,14 +222,17 @@ class Generation:
     ) -> Sequence[Floats]:
         """The latents after all steps."""
         steps, latents = self.steps, []
-        with ExitStack() as stack:
+        with ExitStack() as stack, np.errstate(over="ignore", invalid="ignore"):  # looked at after each step
             denoiser = self.denoiser(stack, prompts, controls)
             for number, (x, generator) in enumerate(zip(starts, generators, strict=True), start=1):
                 what = f"denoising picture {number} of {len(starts)}"
                 self.graphs.progress(what, 0, len(steps))
                 for done, latent in enumerate(denoised(x, steps, denoiser, generator), start=1):
                     if not np.isfinite(latent).all():
-                        raise CheckpointError(f"step {done} gave NaN or infinity; check the weights")
+                        raise CheckpointError(
+                            f"step {done} gave NaN or infinity; check the weights, and that --scale "
+                            f"{self.request.scale:g} and each control's strength are no larger than usual"
+                        )
                     x = latent
                     self.graphs.progress(what, done, len(steps))
                 latents.append(x)

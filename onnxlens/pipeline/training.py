@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from onnxlens.api.target import Settings, Target, is_file, resolve
 from onnxlens.errors import UsageError
 from onnxlens.export.network import Network
-from onnxlens.pipeline.autograd import Operation, Recording, Storage, recorded
+from onnxlens.pipeline.autograd import Recording, Storage, recorded
 from onnxlens.reference_model.controlnet import ControlLdm
 from onnxlens.specs.graph import GraphSpec
 from onnxlens.specs.module_state import slots
@@ -105,11 +105,11 @@ def cost_of(spec: GraphSpec, mode: TrainingMode | None, request: TrainingRequest
     parameters = _parameters(network)
     trained = [name for name in parameters if name.startswith(chosen.trained)]
     recording = recorded(network, trained, request.units)
-    step = _Step(recording, trained)
-    own = _own_costs(step, parameters, OPTIMIZERS[request.optimizer])
+    step = _Step(recording)
+    own = _own_costs(step, parameters, frozenset(trained), OPTIMIZERS[request.optimizer])
     classes_of = {path: type(child).__name__ for path, child in network.module.named_modules()}
     dtypes = {each.dtype for each in parameters.values()}
-    unknown = Counter(each.name for each in recording.operations if not each.is_known)
+    unknown = Counter(each.name for each in recording.operations if not each.is_known) + recording.functions
     return TrainingCost(
         mode or "",
         chosen.title,
@@ -133,40 +133,35 @@ def _with_middle_control(spec: GraphSpec) -> GraphSpec:
 
 
 def _parameters(network: Network) -> Mapping[str, TensorSpec]:
-    """Those of floating point, each once under its first name."""
+    """Those that can have gradients, each once under its first name."""
     named = {slot.name for slot in slots(network.module) if slot.kind == "parameter"}
     return {
         name: spec
         for name, spec in network.state.tensors.items()
-        if name in named and is_floating(spec.dtype)
+        if name in named and (is_floating(spec.dtype) or spec.dtype.startswith("complex"))
     }
 
 
 class _Step:
-    """What of a recording takes part in a step: operators that a gradient of the loss passes."""
+    """What of a recording takes part in a step: what a gradient of the loss passes."""
 
-    def __init__(self, recording: Recording, trained: Collection[str]) -> None:
+    def __init__(self, recording: Recording) -> None:
         self.recording = recording
-        self.listed = frozenset(trained)
-        self.reached: set[Storage] = set(recording.outputs)
-        self.active: list[Operation] = []
-        for each in reversed(recording.operations):
-            if each.wants and each.makes & self.reached:
-                self.reached |= each.wants
-                self.active.append(each)
-        self.active.reverse()
-        self.trained = {name for key, name in recording.parameters.items() if key in self.reached}
-        self.units = {each.unit for each in self.active if each.unit is not None}
+        self.active = [each for each in recording.operations if recording.passed.intersection(each.nodes)]
+        self.units = {each.unit for each in recording.kept if each.unit is not None}
 
     def kept(self, *, needed: bool = False) -> Mapping[str, set[Storage]]:
         """The memory that is kept for the backward pass, by the module that keeps it first."""
+        needless = {(node, memory) for each in self.active for node in each.nodes for memory in each.needless}
         found: dict[str, set[Storage]] = defaultdict(set)
         seen = set(self.recording.parameters)
-        for each in self.active:
-            if each.unit is None:
-                path, kept = each.module, each.needs if needed else each.saves
-            else:
+        for each in self.recording.kept:
+            if each.unit is not None:
                 path, kept = self.recording.units[each.unit]
+            elif needed and (each.node, each.storage) in needless:
+                continue
+            else:
+                path, kept = each.module, frozenset({each.storage})
             found[path] |= kept - seen
             seen |= kept
         return found
@@ -175,11 +170,14 @@ class _Step:
     def recomputed_bytes(self) -> int:
         """What the checkpointed call that keeps most keeps, beside what it is given."""
         sizes: dict[int, set[Storage]] = defaultdict(set)
-        for each in self.active:
+        for each in self.recording.kept:
             if each.unit is not None:
-                given = self.recording.units[each.unit][1]
-                sizes[each.unit] |= each.saves - given - set(self.recording.parameters)
-        return max(map(self.bytes_of, sizes.values()), default=0)
+                sizes[each.unit].add(each.storage)
+        known = set(self.recording.parameters)
+        return max(
+            (self.bytes_of(kept - self.recording.units[unit][1] - known) for unit, kept in sizes.items()),
+            default=0,
+        )
 
     def bytes_of(self, storages: Iterable[Storage]) -> int:
         """The size of memory."""
@@ -187,14 +185,14 @@ class _Step:
 
 
 def _own_costs(
-    step: _Step, parameters: Mapping[str, TensorSpec], optimizer: Optimizer
+    step: _Step, parameters: Mapping[str, TensorSpec], trained: Collection[str], optimizer: Optimizer
 ) -> Mapping[str, Counter[str]]:
     """What each module costs without those inside it, by the names of a module's fields."""
     own: dict[str, Counter[str]] = defaultdict(Counter)
     for each in step.recording.operations:
         own[each.module]["macs"] += each.macs
         if each.unit in step.units:
-            own[each.module]["recomputed_macs"] += each.macs
+            own[each.module]["recomputed_macs"] += each.macs * each.reruns
     for each in step.active:
         own[each.module]["input_gradient_macs"] += each.gradient_macs[0]
         own[each.module]["weight_gradient_macs"] += each.gradient_macs[1]
@@ -203,7 +201,7 @@ def _own_costs(
             own[path][field] += step.bytes_of(storages)
     for name, spec in parameters.items():
         elements, size = spec.elements or 0, spec.size_bytes or 0
-        listed, reached = name in step.listed, name in step.trained
+        listed, reached = name in trained, name in step.recording.reached
         state = optimizer.copies * size + optimizer.counters * COUNTER_BYTES
         own[name.rpartition(".")[0]].update(
             params=elements,

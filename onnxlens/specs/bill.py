@@ -15,6 +15,9 @@ from onnxlens.specs.generate import Schedule, require_between, require_steps
 
 StageKind = Literal["annotator", "text", "encoder", "controlnet", "unet", "decoder"]
 UNET_PIXELS = 64
+RATES = (1e-6, 1e6)
+"""Of a video, in pictures per second."""
+
 MOST_POINTS = 256
 """Of a sweep."""
 
@@ -60,8 +63,8 @@ class BillRequest:
             require_between("denoising", self.denoising, 0, 1, "the share of the steps")
         if not isfinite(self.scale):
             raise UsageError(f"scale {self.scale}: expected a finite number")
-        if self.rate is not None and not (isfinite(self.rate) and self.rate > 0):
-            raise UsageError(f"rate {self.rate}: expected pictures per second, more than 0")
+        if self.rate is not None:
+            require_between("rate", self.rate, *RATES, "pictures per second")
         for side in (self.height, self.width):
             require_between("size", side, UNET_PIXELS, MOST_PIXELS)
             if side % UNET_PIXELS:

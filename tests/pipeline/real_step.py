@@ -15,6 +15,9 @@ from torch.utils.flop_counter import FlopCounterMode, sdpa_backward_flop_count, 
 
 aten = torch.ops.aten
 
+NUMBERS = (torch.float64, torch.int64, torch.complex128)
+"""The types of Python's numbers, which autograd keeps as tensors without dimensions."""
+
 
 class Step(NamedTuple):
     """Figures of a step, and the names of parameters that got a gradient."""
@@ -78,7 +81,7 @@ def real_step(module: nn.Module, inputs: Sequence[Tensor]) -> Step:
         held = {
             each.tensor.untyped_storage().data_ptr(): each.tensor.untyped_storage().nbytes()
             for each in kept.values()
-            if each.tensor.dim() or each.tensor.dtype is not torch.float64  # a number of Python's
+            if each.tensor.dim() or each.tensor.dtype not in NUMBERS
         }
         forward = counter.get_total_flops()
         loss = torch.stack([each.sum() for each in losses]).sum()

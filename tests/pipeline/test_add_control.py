@@ -75,6 +75,34 @@ def test_the_seed_decides_what_is_drawn(small: dict[str, Tensor], tmp_path: Path
     assert all(key.startswith("control_model.input_hint_block.") for key in differ)
 
 
+@pytest.mark.parametrize("wrapped", ["_orig_mod.model.", "model.diffusion_model._orig_mod."])
+def test_what_a_compiler_puts_into_keys_is_no_part_of_them(
+    small: dict[str, Tensor], tmp_path: Path, wrapped: str
+) -> None:
+    plain = wrapped.replace("_orig_mod.", "")
+    keys = {key: wrapped + key.removeprefix(plain) if key.startswith(plain) else key for key in small}
+    source = written({keys[key]: value for key, value in small.items()}, tmp_path / "sd.ckpt")
+    found = load_file(api.add_control(source, tmp_path / "x.safetensors"))
+    assert found.keys() >= small.keys() - {"model_ema.x"}
+    copied = [key for key in small if CONTROL + key.removeprefix(UNET) in found]
+    assert len(copied) > 20
+    assert all(torch.equal(found[CONTROL + key.removeprefix(UNET)], small[key]) for key in copied)
+
+
+def test_entries_of_one_memory_are_written_apart(small: dict[str, Tensor], tmp_path: Path) -> None:
+    table = torch.arange(1000.0)
+    source = written({**small, "a": table, "b": table, "c": table[:2]}, tmp_path / "sd.ckpt")
+    found = load_file(api.add_control(source, tmp_path / "x.safetensors"))
+    assert [found[key].numel() for key in "abc"] == [1000, 1000, 2]
+    pickled = torch.load(api.add_control(source, tmp_path / "x.pt"))["state_dict"]
+    assert pickled["c"].untyped_storage().nbytes() == 2 * 4
+
+
+def test_a_seed_out_of_range_is_refused(small: dict[str, Tensor], tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="seed -1: expected 0 to"):
+        api.add_control(written(small, tmp_path / "sd.ckpt"), tmp_path / "x.ckpt", -1)
+
+
 def test_what_is_no_stable_diffusion_is_refused_and_nothing_is_written(
     small: dict[str, Tensor], tmp_path: Path
 ) -> None:

@@ -157,6 +157,16 @@ def test_a_failure_leaves_nothing(
     assert not (tmp_path / "out").exists()
 
 
+def test_a_step_that_overflows_ends_the_run_and_says_what_to_look_at(
+    request_: GenerateRequest, tmp_path: Path
+) -> None:
+    with pytest.raises(
+        CheckpointError, match=r"step 1 gave NaN or infinity; check .* that --scale 1e\+39 and"
+    ):
+        generate_pictures(replace(request_, scale=1e39), tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+
+
 @pytest.fixture(scope="module")
 def checkpoints(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder of published files: canny's holds the seeded values, scribble's another ControlNet."""

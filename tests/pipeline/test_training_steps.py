@@ -7,11 +7,13 @@ from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+from torch.utils.checkpoint import checkpoint
 
 import onnxlens as api
 from onnxlens.errors import UsageError
@@ -172,7 +174,46 @@ NETS: dict[str, tuple[Callable[[], nn.Module], tuple[int, ...]]] = {
         (2, 2, 5, 8),
     ),
     "selected": (lambda: Apply(lambda x, a, b: torch.where(a(x) > 0, a(x), b(x)).max(-1)[0]), (3, 8)),
+    "complex": (lambda: Apply(lambda x, a, b: (torch.complex(a(x), b(x)) @ (1j * a(x)).mT).abs()), (3, 8)),
+    "written into a view": (lambda: Apply(lambda x, a, b: _two_rows(a(x), b(x))), (3, 8)),
+    "written over after it was read": (lambda: Apply(lambda x, a, b: _read_before(a(x), b(x))), (3, 8)),
+    "operators of no table": (
+        lambda: Apply(lambda x, a, b: a(x).lgamma() + b(x).index_put((torch.arange(3),), x)), (3, 8),
+    ),
+    "checkpointed": (lambda: Apply(lambda x, a, b: checkpoint(_twice, a(x), b, use_reentrant=False)), (3, 8)),
+    "checkpointed, reentrant": (
+        lambda: Apply(lambda x, a, b: a(x) + checkpoint(_twice, a(x), b, use_reentrant=True)), (3, 8),
+    ),
+    "of a unit in a unit": (
+        lambda: Apply(lambda x, a, b: checkpoint(_checkpointed_again, a(x), b, use_reentrant=False)), (3, 8),
+    ),
+    "unused parameters, several outputs": (
+        lambda: Apply(lambda x, a, b: (a(x), a(x).argmax(-1), {"sum": a.weight.sum()})), (3, 8),  # type: ignore[arg-type,return-value]
+    ),
 }  # fmt: skip
+
+
+def _two_rows(first: Tensor, second: Tensor) -> Tensor:
+    rows = torch.zeros(2, *first.shape)
+    rows[0], rows[1] = first, second
+    return rows.mul_(rows.sigmoid())
+
+
+def _read_before(first: Tensor, second: Tensor) -> Tensor:
+    """The second layer is added to memory of which only an earlier state reaches the loss."""
+    copy = first.clone()
+    first.add_(second)
+    return copy
+
+
+def _twice(h: Tensor, layer: nn.Module) -> Tensor:
+    out: Tensor = layer(layer(h).exp()).tanh()
+    return out
+
+
+def _checkpointed_again(h: Tensor, layer: nn.Module) -> Tensor:
+    out: Tensor = checkpoint(_twice, h.exp(), layer, use_reentrant=False)
+    return out
 
 
 def _frozen(layer: nn.Module, x: Tensor) -> Tensor:
@@ -218,6 +259,60 @@ def test_a_depthwise_convolution_by_hand() -> None:
     ).totals
     # torch's FlopCounterMode has 8 times as many for the weight's gradient: it forgets the groups
     assert (totals.macs, totals.weight_gradient_macs) == (2 * 8 * 6 * 6 * 9,) * 2
+
+
+class Tables(nn.Module):
+    """Tables that the state_dict does not hold, of which a part is read: factors, and positions."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.layer = nn.Linear(8, 8)
+        self.register_buffer("table", torch.ones(20, 8), persistent=False)
+        self.register_buffer("positions", torch.arange(20), persistent=False)
+        self.embedding = nn.Embedding(20, 8)
+
+    def forward(self, x: Tensor) -> Tensor:
+        out: Tensor = self.layer(x) * self.table[:3] + self.embedding(self.positions[:3])
+        return out
+
+
+def test_parts_of_constants_are_known_and_not_counted() -> None:
+    cost = cost_of(one(Tables, 3, 8), None, TrainingRequest())
+    ran = real_step(Tables(), [torch.rand(3, 8)])
+    assert cost.unknown == {}
+    assert (cost.totals.macs, cost.totals.backward_macs, cost.totals.saved_bytes) == ran[:3]
+    assert cost.totals.saved_bytes == 3 * 8 * 4  # the layer's input
+
+
+class Product(torch.autograd.Function):
+    """A product whose gradients are the user's code."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, weight: Tensor) -> Tensor:
+        ctx.save_for_backward(x, weight)
+        return x @ weight
+
+    @staticmethod
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, Tensor]:
+        x, weight = ctx.saved_tensors
+        return gradient @ weight.mT, x.mT @ gradient
+
+
+def test_a_function_of_the_users_is_said_and_passes_gradients_on() -> None:
+    cost = cost_of(
+        one(lambda: Apply(lambda x, a, b: Product.apply(a(x), b.weight)), 3, 8), None, TrainingRequest()
+    )
+    assert cost.unknown == {"Product": 1}
+    # both products run; of the backward pass the first layer's weight's alone is known
+    assert (cost.totals.macs, cost.totals.backward_macs) == (2 * 3 * 8 * 8, 3 * 8 * 8)
+    # both layers' weights and the first one's bias; x and what the first layer returns
+    assert (cost.totals.reached_params, cost.totals.saved_bytes) == (2 * 64 + 8, 2 * 3 * 8 * 4)
+
+
+def test_without_an_input_that_wants_gradients_a_reentrant_checkpoint_trains_nothing() -> None:
+    spec = one(lambda: Apply(lambda x, a, b: a(x) + checkpoint(_twice, x, b, use_reentrant=True)), 3, 8)
+    totals = cost_of(spec, None, TrainingRequest()).totals
+    assert (totals.reached_params, totals.recomputed_macs, totals.backward_macs) == (64 + 8, 0, 3 * 64)
 
 
 def test_what_is_not_known_is_said() -> None:

@@ -7,6 +7,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from tempfile import TemporaryFile
 from typing import TypeVar
 
 import cv2
@@ -85,29 +86,38 @@ def read_image(path: Path) -> Image:
     """The picture in a file, RGB (H, W, 3).
 
     Raises:
-        UsageError: there is no such file, or it is not a picture.
+        UsageError: there is no such file, it is not a picture, or only the beginning of one.
     """
     if not path.is_file():
         raise UsageError(f"{path}: no such file; give a picture")
-    with _without_lines():
-        values = cv2.imread(str(path), cv2.IMREAD_COLOR)
+    try:
+        with TemporaryFile() as lines:
+            with _printing_into(lines.fileno()):
+                values = cv2.imread(str(path), cv2.IMREAD_COLOR)
+            lines.seek(0)
+            is_cut = b"Premature end" in lines.read()
+    except cv2.error as error:
+        raise UsageError(
+            f"{path}: OpenCV refuses it ({' '.join(error.err.split())}); give a smaller picture"
+        ) from error
     if values is None:
         raise UsageError(f"{path}: not a picture that OpenCV can read; give a .png or .jpg")
+    if is_cut:  # OpenCV fills the rest with gray
+        raise UsageError(f"{path}: ends before the whole picture is there; copy or download it again")
     return np.ascontiguousarray(values[:, :, ::-1])
 
 
 @contextmanager
-def _without_lines() -> Iterator[None]:
-    """Nothing on stderr meanwhile: libpng and OpenCV print what they find there, past Python."""
+def _printing_into(file: int) -> Iterator[None]:
+    """What is printed on stderr goes there meanwhile: codecs and OpenCV print what they find, past Python."""
     sys.stderr.flush()
-    kept, nowhere = os.dup(STDERR), os.open(os.devnull, os.O_WRONLY)
+    kept = os.dup(STDERR)
     try:
-        os.dup2(nowhere, STDERR)
+        os.dup2(file, STDERR)
         yield
     finally:
         os.dup2(kept, STDERR)
         os.close(kept)
-        os.close(nowhere)
 
 
 def require_picture_suffix(path: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from zlib import compress, crc32
 
 import numpy as np
 import pytest
@@ -176,3 +177,25 @@ def test_a_damaged_picture_is_refused_without_the_lines_of_its_library(
     with pytest.raises(UsageError, match="not a picture that OpenCV can read"):
         read_image(tmp_path / "p.png")
     assert capfd.readouterr().err == ""
+
+
+def test_half_a_photograph_is_refused_although_opencv_fills_the_rest(tmp_path: Path) -> None:
+    noise = np.random.default_rng(0).integers(0, 256, (64, 64, 3), dtype=np.uint8)
+    write_image(noise, tmp_path / "p.jpg")
+    whole = (tmp_path / "p.jpg").read_bytes()
+    (tmp_path / "p.jpg").write_bytes(whole[: len(whole) // 2])
+    with pytest.raises(UsageError, match=r"p\.jpg: ends before the whole picture is there"):
+        read_image(tmp_path / "p.jpg")
+
+
+def test_more_pixels_than_opencv_takes_are_refused(tmp_path: Path) -> None:
+    def chunk(kind: bytes, data: bytes) -> bytes:
+        return len(data).to_bytes(4, "big") + kind + data + crc32(kind + data).to_bytes(4, "big")
+
+    side = (100_000).to_bytes(4, "big")
+    parts = chunk(b"IHDR", side + side + b"\1\0\0\0\0"), chunk(b"IDAT", compress(b"\0")), chunk(b"IEND", b"")
+    (tmp_path / "p.png").write_bytes(b"\x89PNG\r\n\x1a\n" + b"".join(parts))
+    with pytest.raises(
+        UsageError, match=r"p\.png: OpenCV refuses it \(pixels <= .*\); give a smaller picture"
+    ):
+        read_image(tmp_path / "p.png")
