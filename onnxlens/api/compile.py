@@ -10,7 +10,7 @@ from pathlib import Path
 from time import monotonic
 from typing import TYPE_CHECKING
 
-from onnxlens.api.layers import with_layers, write_layers
+from onnxlens.api.layers import led_to_nodes, with_layers, write_layers
 from onnxlens.api.opened import OpenedTarget, opened
 from onnxlens.api.staging import staged
 from onnxlens.api.target import Settings, Target
@@ -105,6 +105,8 @@ def compile_graph(
         compilations = []
         for run in runs:
             done = run.done(source, folder, ask.timeout_s, it.progress)
+            if done.report is not None:
+                done = replace(done, report=led_to_nodes(it, done.report))
             try:
                 ledger = with_layers(it, ledger, *([done.report] if done.report else []), doubted=False)
             except UsageError as error:  # nothing that it says is of a node

@@ -17,6 +17,7 @@ from onnxlens.errors import GraphError, UsageError
 from onnxlens.specs.codec import from_plain, to_plain, to_text
 from onnxlens.specs.layers import KEPT, OF_WORKERS, LayerReport
 from onnxlens.specs.progress import Progress, silent
+from onnxlens.specs.temporary import temporary_folder
 
 if TYPE_CHECKING:
     from onnxlens.profile.graph.graph import Graph
@@ -168,12 +169,34 @@ def with_layers(opened: OpenedTarget, ledger: Ledger, *reports: LayerReport, dou
                 f"two reports are called {report.label}; give one another name: --layers NAME=FILE"
             )
         labels.append(report.label)
-    tools = tuple(_costs(opened, ledger, report) for report in reports)
+    tools = tuple(_costs(opened, ledger, led_to_nodes(opened, report)) for report in reports)
     notes = [note for costs in tools for note in led_notes(costs)]
     doubtful = tools if doubted else ()
     found = [doubt for costs in doubtful for doubt in (*doubts(ledger, costs), *_sizes(opened.graph, costs))]
     notes += [WARNING + doubt for doubt in found]
     return replace(ledger, tools=(*ledger.tools, *tools), notes=(*ledger.notes, *notes))
+
+
+def led_to_nodes(opened: OpenedTarget, report: LayerReport) -> LayerReport:
+    """The report with names of nodes in the place of its program, where it has one.
+
+    The program is that of the graph as the tool takes it: in its dialect, if there is one.
+    """
+    if report.program is None:
+        return report
+    from onnxlens.api.file_form import Dialected
+    from onnxlens.export.dialects.lookup import DIALECTS
+    from onnxlens.profile.graph.loading import load_graph
+    from onnxlens.profile.subgraph.one_file import prepared
+    from onnxlens.profile.vendor.program_matching import led_by_program
+
+    if report.tool not in DIALECTS:
+        return led_by_program(report, opened.graph, {})
+    change = Dialected(opened.graph, report.tool)
+    with temporary_folder() as folder:
+        path = folder / "model.onnx"
+        path.write_bytes(prepared(opened.path, opened.graph, change=change).SerializeToString())
+        return led_by_program(report, load_graph(path), change.sources)
 
 
 def _costs(opened: OpenedTarget, ledger: Ledger, report: LayerReport) -> ToolCosts:

@@ -88,6 +88,19 @@ class LayerRecord:
 
 
 @record(frozen=True, slots=True)
+class Step:
+    """One call of a tool's program.
+
+    Attributes:
+        record: the layer that it is, by its position in the report; None for what computes nothing.
+        reads: the steps that it reads, by their position, each with the number of its argument.
+    """
+
+    record: int | None = None
+    reads: tuple[tuple[int, int], ...] = ()
+
+
+@record(frozen=True, slots=True)
 class LayerReport:
     """What one tool reports of one model.
 
@@ -98,6 +111,8 @@ class LayerReport:
         refused: why the tool does not take a node, by the name that it tells.
         notes: what a reader of the figures must know, one line each.
         called: what its columns are called, where that is not the tool and its chip.
+        program: which layer reads which, in steps after those that they read; empty where only the names are
+            those of the file that the tool was given; None for names of the graph itself.
         output_error: the relative L2 error of each output of the model, where the tool runs it; infinite
             where shapes, or the values that are not finite, differ, and None as JSON has that.
     """
@@ -109,6 +124,7 @@ class LayerReport:
     refused: Mapping[str, str] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
     called: str = ""
+    program: tuple[Step, ...] | None = None
     output_error: Mapping[str, float | None] = field(default_factory=dict)
 
     @property

@@ -47,11 +47,13 @@ class Outcome:
         log: the file with all that the tool printed.
         result: what the worker returned; empty if it did not come to that.
         crashed: then why, with the tool's own last words, in one line; else "".
+        cut_off: the same of a worker that had written a result and then did not come to its end; else "".
     """
 
     log: Path
     result: Mapping[str, Any] = field(default_factory=dict)
     crashed: str = ""
+    cut_off: str = ""
 
 
 def run_worker(
@@ -98,7 +100,7 @@ def run_worker(
             stopped = _watched(process, timeout_s, most)
         finally:
             _end(process)
-    return _outcome(folder, log, stopped or _ending(process.returncode))
+    return _outcome(folder, log, stopped, process.returncode)
 
 
 def clean_environment(python: Path) -> dict[str, str]:
@@ -108,13 +110,22 @@ def clean_environment(python: Path) -> dict[str, str]:
     return {name: value for name, value in os.environ.items() if name not in dropped}
 
 
-def _outcome(folder: Path, log: Path, stopped: str) -> Outcome:
+def _outcome(folder: Path, log: Path, stopped: str, code: int) -> Outcome:
+    result = _result(folder / RESULT)
+    words, why = last_words(log), stopped or _ending(code, result)
+    said = f"{why}; its last words: {words}" if words else why
+    if result is None:
+        return Outcome(log, crashed=said)
+    return Outcome(log, result, cut_off=said if stopped or code else "")
+
+
+def _result(path: Path) -> Mapping[str, Any] | None:
+    """What a worker wrote; a tool that crashes at its exit has done its work before."""
     with suppress(OSError, ValueError):
-        result = json.loads((folder / RESULT).read_text(encoding="utf-8"))
-        if isinstance(result, dict):  # a tool that crashes at its exit has done its work before
-            return Outcome(log, result)
-    words = last_words(log)
-    return Outcome(log, crashed=f"{stopped}; its last words: {words}" if words else stopped)
+        result = json.loads(path.read_text(encoding="utf-8"))
+        if isinstance(result, dict):
+            return result
+    return None
 
 
 def _watched(process: subprocess.Popen[bytes], timeout_s: float, memory_bytes: int) -> str:
@@ -130,10 +141,10 @@ def _watched(process: subprocess.Popen[bytes], timeout_s: float, memory_bytes: i
             return f"it needs more than {memory_bytes / 2**30:,.1f} GiB of memory"
 
 
-def _ending(code: int) -> str:
+def _ending(code: int, result: object) -> str:
     if code < 0:
         return f"its process died of {signal.Signals(-code).name}"
-    return f"its process ended without a result, with the code {code}"
+    return f"its process ended {'without a result, ' if result is None else ''}with the code {code}"
 
 
 def _end(process: subprocess.Popen[bytes]) -> None:

@@ -48,9 +48,9 @@ def refused_nodes(path: Path, refuses: Refuses, until: float) -> Mapping[str, st
     while runs < MOST_RUNS and start < end and (not runs or refuses(sections.between(start, end))):
         last = _first(start + 1, end, partial(sections.is_refused, refuses, start), until)
         begin = _first(start, last - 1, partial(sections.is_taken_after, refuses, last), until)
+        reason = refuses(sections.between(begin, last))
         if monotonic() > until:
             break
-        reason = refuses(sections.between(begin, last))
         found |= dict.fromkeys(sections.names[begin:last], reason)
         start, runs = last, runs + 1
     return found

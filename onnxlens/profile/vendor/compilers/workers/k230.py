@@ -1,10 +1,12 @@
 """Compiles a model with nncase for the K230, calibrated, and runs its simulator: a script, see ``start.py``.
 
-nncase ends the process at what it does not take, with the reason on standard error.
+nncase ends the process at what it does not take, with the reason on standard error. What it compiled is
+written before the simulation, which may take hours; the outputs are written if that comes to its end.
 """
 
 from __future__ import annotations
 
+import json
 import os
 import sys
 import sysconfig
@@ -48,6 +50,8 @@ def main(request: dict[str, Any]) -> dict[str, Any]:
     print("stage: compile", file=sys.stderr, flush=True)
     compiler.compile()
     code = compiler.gencode_tobytes()
+    result = {"version": version("nncase"), "notes": [f"its program takes {len(code):,} bytes"]}
+    Path("result.json").write_text(json.dumps(result), encoding="utf-8")
     if request["simulate"]:
         print("stage: simulate", file=sys.stderr, flush=True)
         simulator = nncase.Simulator()
@@ -56,8 +60,6 @@ def main(request: dict[str, Any]) -> dict[str, Any]:
             simulator.set_input_tensor(index, nncase.RuntimeTensor.from_numpy(array))
         simulator.run()
         outputs = [simulator.get_output_tensor(index).to_numpy() for index in range(simulator.outputs_size)]
-        np.savez("outputs.npz", **{str(index): array for index, array in enumerate(outputs)})
-    return {
-        "version": version("nncase"),
-        "notes": [f"its program takes {len(code):,} bytes"],
-    }
+        np.savez("simulated.npz", **{str(index): array for index, array in enumerate(outputs)})
+        os.replace("simulated.npz", "outputs.npz")
+    return result

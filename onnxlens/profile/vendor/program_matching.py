@@ -7,17 +7,48 @@ by the products before and behind it, which both sides have.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from functools import cached_property
 from math import prod
 
+from onnxlens.profile.count.counting import count_nodes
 from onnxlens.profile.graph.graph import Graph
-from onnxlens.profile.vendor.compilers.program import Step
-from onnxlens.specs.layers import LayerRecord
+from onnxlens.profile.vendor.names import naming_of
+from onnxlens.specs.layers import LayerRecord, LayerReport, Step
+
+CPU = "cpu"
+"""The unit whose layers are one node each, of the operator that they have."""
 
 MOST_STEPS = 20_000
 """Of the search; more only where many products are alike."""
 
 Key = tuple[frozenset[int], frozenset[int]]
+
+
+def led_by_program(report: LayerReport, graph: Graph, sources: Mapping[str, str]) -> LayerReport:
+    """A report with the nodes that the steps of its program stand for, in the place of the program.
+
+    Args:
+        report: of a tool that tells its program.
+        graph: that the tool was given.
+        sources: what a node or tensor of it is called in the graph that the figures are for, if otherwise.
+    """
+    program, records = report.program or (), list(report.records)
+    macs = [cost.macs for cost in count_nodes(graph)]
+    found = Matching(graph, macs, program, records).found()
+    for at, step in enumerate(program):
+        if step.record is not None:
+            names = tuple(graph.nodes[node].view.name for node in found.get(at, ()))
+            records[step.record] = replace(records[step.record], sources=names)
+    forms = naming_of(report.tool).forms
+
+    def called(name: str) -> str:
+        return next((sources[form] for form in forms(name) if form in sources), name)
+
+    renamed = (
+        replace(record, sources=tuple(dict.fromkeys(map(called, record.sources)))) for record in records
+    )
+    return replace(report, records=tuple(renamed), program=None)
 
 
 class Dataflow:
@@ -79,11 +110,11 @@ class Matching:
         )
         self._theirs = Dataflow(
             [[at for at, _ in step.reads] for step in steps],
-            [0 if step.record is None else int(self._record(step).figures.get("macs", 0)) for step in steps],
+            [
+                0 if step.record is None else int(records[step.record].figures.get("macs", 0))
+                for step in steps
+            ],
         )
-
-    def _record(self, step: Step) -> LayerRecord:
-        return self._records[step.record or 0]
 
     def found(self) -> Mapping[int, Sequence[int]]:
         """For each step its nodes: of a product those alone; none for what cannot be told."""
@@ -97,15 +128,18 @@ class Matching:
                 regions.setdefault(self._key(node, owner), []).append(node)
         found: dict[int, Sequence[int]] = dict(products)
         run: set[int] = set()
-        named = {at: step for at, step in enumerate(self._steps) if step.operator}
-        for at, step in named.items():
+        layers = {
+            at: self._records[step.record] for at, step in enumerate(self._steps) if step.record is not None
+        }
+        named = {at: record.op_type for at, record in layers.items() if record.placement == CPU}
+        for at, operator in named.items():
             alike = self._around(at, regions)
-            same = [n for n in alike if n not in run and self._graph.nodes[n].view.op_type == step.operator]
+            same = [n for n in alike if n not in run and self._graph.nodes[n].view.op_type == operator]
             if same:
                 found[at] = [min(same, key=self._reads_weights)]
                 run.update(found[at])
-        for at, step in enumerate(self._steps):
-            if step.record is not None and at not in products:
+        for at in layers:
+            if at not in products and at not in named:
                 alike = self._around(at, regions)
                 found[at] = [node for node in alike if node not in run] or alike
         return found
@@ -162,7 +196,7 @@ class Matching:
         First those that only its own readers read: what is added to a product may be fused with that.
         """
         readers, beyond = self._theirs.behind[step] | {step}, self._theirs.beyond[step] | {step}
-        outputs = self._record(self._steps[step]).outputs
+        outputs = self._records[self._steps[step].record or 0].outputs
         sizes = {prod(shape) for shape in outputs}
         planes = {prod(shape) for shape in outputs if len(shape) == 4 and shape[1] == 1}
 
