@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from onnxlens.api.opened import OpenedTarget, opened
 from onnxlens.api.providers import outputs_of, reference_provider, require_provider
 from onnxlens.api.target import Settings, Target
-from onnxlens.profile.count.rules.traffic import may_drop
+from onnxlens.profile.count.rules.training import may_drop
 from onnxlens.profile.graph.loading.protobuf import RANDOM_OPERATORS
 from onnxlens.profile.parity.parity import (
     coarsest_rounding,
@@ -31,6 +31,7 @@ from onnxlens.specs.tensor import HALVES
 if TYPE_CHECKING:
     import numpy as np
 
+    from onnxlens.profile.graph.node_view import NodeView
     from onnxlens.specs.parity import ParityResult
 
 DISTURBED = 3
@@ -136,10 +137,7 @@ def _with_random(it: OpenedTarget, results: Sequence[ParityResult]) -> tuple[Par
     """Failed results with the nodes that draw numbers: each run, and each side, draws its own."""
     if all(result.passed for result in results):
         return tuple(results)
-    views = [node.view for node in it.graph.nodes]
-    found = [
-        f"{view.op_type} {view.name}" for view in views if view.op_type in RANDOM_OPERATORS or may_drop(view)
-    ]
+    found = [f"{view.op_type} {view.name}" for view in (node.view for node in it.graph.nodes) if _draws(view)]
     if not found:
         return tuple(results)
     more = f" and {len(found) - 3} more" if len(found) > 3 else ""
@@ -148,6 +146,10 @@ def _with_random(it: OpenedTarget, results: Sequence[ParityResult]) -> tuple[Par
         result if result.passed else replace(result, reason="; ".join(filter(None, (result.reason, told))))
         for result in results
     )
+
+
+def _draws(node: NodeView) -> bool:
+    return node.op_type in RANDOM_OPERATORS or node.op_type == "Dropout" and may_drop(node)
 
 
 def _against_unoptimized(it: OpenedTarget, provider: str, tolerance: float | None) -> ParityReport:

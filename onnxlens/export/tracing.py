@@ -19,7 +19,6 @@ from typing import TYPE_CHECKING, Any
 
 from onnxlens.errors import ExportError, first_line
 from onnxlens.export.lowering import OLDEST_OPSET
-from onnxlens.specs.graph import GraphSpec
 from onnxlens.specs.tensor import TensorSpec, dtype_name, torch_type
 
 if TYPE_CHECKING:
