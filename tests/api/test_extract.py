@@ -314,7 +314,7 @@ def test_a_file_from_elsewhere_is_extracted_without_a_pytorch_side(calls: Path, 
     )
     assert api.check_graph(out, reference="unoptimised").passed
     (tmp_path / f"{calls.name}.data").unlink()
-    with pytest.raises(CheckpointError, match="its values cannot be read .* --weights none goes without"):
+    with pytest.raises(CheckpointError, match="its values cannot be read .* put its data file beside it; .* --weights none"):
         api.extract_module(tmp_path / "theirs.onnx", "joins", out, trusted(tmp_path / "theirs.onnx"))
 
 

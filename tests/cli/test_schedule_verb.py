@@ -79,7 +79,8 @@ def test_a_row_of_csv_is_a_task(branches: Path) -> None:
 def test_it_is_run_one_after_another_and_at_the_same_time(branches: Path) -> None:
     found = document(branches, "--latency")
     assert [(run["streams"], run["threads"]) for run in found["measured"]] == [(1, 1), (1, 2), (2, 1)]
-    assert 0 < found["critical_path"] <= found["plans"][0]["makespan"] <= found["total"]
+    assert 0 < found["critical_path"] <= found["plans"][0]["makespan"]
+    assert found["plans"][0]["makespan"] <= found["total"] * (1 + 1e-12)  # sums of another order
     assert "2 nodes at a time with 1 thread each" in done("schedule", branches, "--latency")
     options = open_session(branches, request=SessionRequest(threads=1, streams=2)).get_session_options()
     assert (options.execution_mode.name, options.inter_op_num_threads) == ("ORT_PARALLEL", 2)
