@@ -135,9 +135,8 @@ def parity_report(it: OpenedTarget, provider: str, results: Sequence[ParityResul
 
 def _with_random(it: OpenedTarget, results: Sequence[ParityResult]) -> tuple[ParityResult, ...]:
     """Failed results with the nodes that draw numbers: each run, and each side, draws its own."""
-    if all(result.passed for result in results):
-        return tuple(results)
-    found = [f"{view.op_type} {view.name}" for view in (node.view for node in it.graph.nodes) if _draws(view)]
+    views = () if all(result.passed for result in results) else [node.view for node in it.graph.nodes]
+    found = [f"{view.op_type} {view.name}" for view in views if _draws(view)]
     if not found:
         return tuple(results)
     more = f" and {len(found) - 3} more" if len(found) > 3 else ""

@@ -51,13 +51,9 @@ def _named(context: click.Context, option: click.Parameter, given: Sequence[str]
 @click.command()
 @click.argument("target", required=False)
 @click.option(
-    "--with",
-    "tools",
-    multiple=True,
-    metavar="TOOL[,TOOL]",
-    callback=_named,
+    "--with", "tools", multiple=True, metavar="TOOL[,TOOL]", callback=_named,
     help="The tools to compile with; --list shows them.",
-)
+)  # fmt: skip
 @click.option("--list", "listed", is_flag=True, help="List the tools: what is there, and how to install it.")
 @repeated("--chip", "chips", "TOOL=CHIP[,CHIP]", list_of(str), "The chips that a tool compiles for")
 @repeated("--tool-path", "paths", "TOOL=PATH", Path, "The Python, or its environment, that has a tool")
@@ -111,17 +107,10 @@ def compile(  # noqa: A001 - the verb's name
     if support_only or support:
         of_runs = {"with": support and tools, "chip": chips, "tool_path": paths, "given": given, "keep": keep}
         if len(tools) > 1 and not support:
-            raise UsageError(
-                f"--support-only reads the table of one tool; ask for {' and '.join(tools)} apart"
-            )
-        _map(
-            target,
-            support or "".join(tools),
-            plot,
-            output_format,
-            {**of_runs, **rows},
-            settings_from(options),
-        )
+            told = " and ".join(tools)
+            raise UsageError(f"--support-only reads the table of one tool; ask for {told} apart")
+        table_of = support or "".join(tools)
+        _map(target, table_of, plot, output_format, {**of_runs, **rows}, settings_from(options))
         return 0
     if plot is not None:
         raise UsageError("--plot draws what a table leaves out; add --support-only, or --support FILE.toml")
