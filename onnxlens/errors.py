@@ -43,7 +43,7 @@ class ToolError(OnnxlensError):
     """An outside program is missing or failed."""
 
 
-def first_line(error: Exception) -> str:
+def first_line(error: BaseException) -> str:
     """The line that says what happened: libraries append details. The error's class where it says nothing."""
     lines = str(error).strip().splitlines()
     return lines[0] if lines else type(error).__name__

@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING
 from onnxlens.api.opened import OpenedTarget, opened
 from onnxlens.api.providers import outputs_of, reference_provider, require_provider
 from onnxlens.api.target import Settings, Target
+from onnxlens.profile.count.rules.training import may_drop
+from onnxlens.profile.graph.loading.protobuf import RANDOM_OPERATORS
 from onnxlens.profile.parity.parity import (
     coarsest_rounding,
     coarsest_type,
@@ -29,6 +31,7 @@ from onnxlens.specs.tensor import HALVES
 if TYPE_CHECKING:
     import numpy as np
 
+    from onnxlens.profile.graph.node_view import NodeView
     from onnxlens.specs.parity import ParityResult
 
 DISTURBED = 3
@@ -124,9 +127,28 @@ def pytorch_outputs(it: OpenedTarget, inputs: Mapping[str, np.ndarray]) -> Mappi
 def parity_report(it: OpenedTarget, provider: str, results: Sequence[ParityResult]) -> ParityReport:
     """The results of a comparison with PyTorch, and what was compared."""
     manifest = it.runnable.manifest
+    results = _with_random(it, results)
     return ParityReport(
         manifest.graph, it.path.name, manifest.opset, manifest.weights, provider, "pytorch", tuple(results)
     )
+
+
+def _with_random(it: OpenedTarget, results: Sequence[ParityResult]) -> tuple[ParityResult, ...]:
+    """Failed results with the nodes that draw numbers: each run, and each side, draws its own."""
+    views = () if all(result.passed for result in results) else [node.view for node in it.graph.nodes]
+    found = [f"{view.op_type} {view.name}" for view in views if _draws(view)]
+    if not found:
+        return tuple(results)
+    more = f" and {len(found) - 3} more" if len(found) > 3 else ""
+    told = f"{', '.join(found[:3])}{more}: random, so that every run differs; take them out to compare"
+    return tuple(
+        result if result.passed else replace(result, reason="; ".join(filter(None, (result.reason, told))))
+        for result in results
+    )
+
+
+def _draws(node: NodeView) -> bool:
+    return node.op_type in RANDOM_OPERATORS or node.op_type == "Dropout" and may_drop(node)
 
 
 def _against_unoptimized(it: OpenedTarget, provider: str, tolerance: float | None) -> ParityReport:
@@ -143,6 +165,7 @@ def _against_unoptimized(it: OpenedTarget, provider: str, tolerance: float | Non
         results = tuple(_judged(result, got, expected, runs) for result in results)
         if is_quantized(graph):
             results = tuple(map(_explained, results))
+    results = _with_random(it, results)
     weights = it.runnable.manifest.weights if graph.manifest else ""
     return ParityReport(graph.name, it.path.name, graph.opset, weights, provider, "unoptimised", results)
 

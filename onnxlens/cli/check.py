@@ -13,6 +13,7 @@ import onnxlens
 from onnxlens.api.target import Settings
 from onnxlens.cli import progress
 from onnxlens.cli.options import (
+    Number,
     all_of,
     format_option,
     print_result,
@@ -31,7 +32,7 @@ if TYPE_CHECKING:
 
 CHECK_FAILED = 1
 
-MEMORY = re.compile(r"(\d+(?:\.\d+)?)\s*(KiB|MiB|GiB|TiB|B)?")
+MEMORY = re.compile(r"(\d{1,18}(?:\.\d{1,18})?)\s*(KiB|MiB|GiB|TiB|B)?")
 UNITS = {"B": 1, "KiB": 2**10, "MiB": 2**20, "GiB": 2**30, "TiB": 2**40}
 
 
@@ -40,7 +41,7 @@ def _memory(context: click.Context, option: click.Parameter, given: str | None) 
         return None
     found = MEMORY.fullmatch(given.strip())
     if found is None:
-        raise click.BadParameter(f"{given!r} is not a size; give 4GiB, 512MiB or bytes")
+        raise click.BadParameter(f"{given[:40]!r} is not a size; give 4GiB, 512MiB or bytes")
     return int(float(found[1]) * UNITS[found[2] or "B"])
 
 
@@ -78,7 +79,7 @@ with_layers = all_of(
 )
 @click.option(
     "--tolerance",
-    type=float,
+    type=Number(min=0, min_open=True),
     help="Largest relative L2 error that passes [1e-5, midas-dpt-hybrid 1e-4].",
 )
 @with_layers

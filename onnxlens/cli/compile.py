@@ -13,6 +13,7 @@ import click
 import onnxlens
 from onnxlens.cli import progress
 from onnxlens.cli.options import (
+    Number,
     OutPath,
     format_option,
     list_of,
@@ -36,13 +37,23 @@ if TYPE_CHECKING:
 
 FAILED = 1
 
+MOST_SECONDS = 30 * 24 * 3600
+"""One run may take so long: a month."""
+
 LEVELS = 2
 """Of modules, unless rows are chosen."""
 
 
+def _named(context: click.Context, option: click.Parameter, given: Sequence[str]) -> tuple[str, ...]:
+    return tuple(name.strip() for text in given for name in text.split(",") if name.strip())
+
+
 @click.command()
 @click.argument("target", required=False)
-@click.option("--with", "tools", metavar="TOOL[,TOOL]", help="The tools to compile with; --list shows them.")
+@click.option(
+    "--with", "tools", multiple=True, metavar="TOOL[,TOOL]", callback=_named,
+    help="The tools to compile with; --list shows them.",
+)  # fmt: skip
 @click.option("--list", "listed", is_flag=True, help="List the tools: what is there, and how to install it.")
 @repeated("--chip", "chips", "TOOL=CHIP[,CHIP]", list_of(str), "The chips that a tool compiles for")
 @repeated("--tool-path", "paths", "TOOL=PATH", Path, "The Python, or its environment, that has a tool")
@@ -50,7 +61,7 @@ LEVELS = 2
 @click.option(
     "--timeout",
     "timeout_s",
-    type=click.FloatRange(min=1),
+    type=Number(1, MOST_SECONDS),
     default=1800,
     show_default=True,
     metavar="SECONDS",
@@ -68,7 +79,7 @@ LEVELS = 2
 @with_network_settings
 def compile(  # noqa: A001 - the verb's name
     target: str | None,
-    tools: str | None,
+    tools: tuple[str, ...],
     listed: bool,
     chips: Mapping[str, Sequence[str]],
     paths: Mapping[str, Path],
@@ -95,15 +106,18 @@ def compile(  # noqa: A001 - the verb's name
     rows = taken(options)
     if support_only or support:
         of_runs = {"with": support and tools, "chip": chips, "tool_path": paths, "given": given, "keep": keep}
-        _map(target, support or tools, plot, output_format, {**of_runs, **rows}, settings_from(options))
+        if len(tools) > 1 and not support:
+            told = " and ".join(tools)
+            raise UsageError(f"--support-only reads the table of one tool; ask for {told} apart")
+        table_of = support or "".join(tools)
+        _map(target, table_of, plot, output_format, {**of_runs, **rows}, settings_from(options))
         return 0
     if plot is not None:
         raise UsageError("--plot draws what a table leaves out; add --support-only, or --support FILE.toml")
-    if target is None or tools is None:
+    if target is None or not tools:
         raise UsageError("give a TARGET and --with TOOL; 'onnxlens compile --list' shows the tools")
     table = table_from(rows, output_format, levels=LEVELS, by=None, computed=("--layers",))
-    named = tuple(name.strip() for name in tools.split(",") if name.strip())
-    ask = CompileAsk(named, chips, paths, given, timeout_s, keep)
+    ask = CompileAsk(tools, chips, paths, given, timeout_s, keep)
     require_compilers(ask)
     with (
         progress.shown(f"compile {target}") as show,
@@ -141,7 +155,7 @@ def _list(paths: Mapping[str, Path], output_format: str) -> None:
 
 def _map(
     target: str | None,
-    table: str | None,
+    table: str,
     plot: Path | None,
     output_format: str,
     rows: Mapping[str, Any],
@@ -149,7 +163,7 @@ def _map(
 ) -> None:
     from onnxlens.reports.tables.support import support_document, support_table
 
-    if target is None or table is None:
+    if target is None or not table:
         raise UsageError("give a TARGET, and --with TOOL or --support FILE.toml")
     if others := [name for name, given in rows.items() if given and name != "depth"]:
         raise UsageError(f"--{others[0].replace('_', '-')} is of layers that are compiled; leave it out")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Sequence
+from math import isfinite
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
@@ -20,6 +21,17 @@ if TYPE_CHECKING:
     from onnxlens.reports.tables.render import TableFormat
 
 Verb = TypeVar("Verb", bound=Callable[..., Any])
+
+
+class Number(click.FloatRange):
+    """A number in a range; one that is not finite is in none, which ``FloatRange`` lets through."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
+        """The number."""
+        number = float(super().convert(value, param, ctx))
+        if not isfinite(number):
+            self.fail(f"{value} is not in the range of finite numbers", param, ctx)
+        return number
 
 
 class OutPath(click.Path):

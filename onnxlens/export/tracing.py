@@ -19,7 +19,6 @@ from typing import TYPE_CHECKING, Any
 
 from onnxlens.errors import ExportError, first_line
 from onnxlens.export.lowering import OLDEST_OPSET
-from onnxlens.specs.graph import GraphSpec
 from onnxlens.specs.tensor import TensorSpec, dtype_name, torch_type
 
 if TYPE_CHECKING:
@@ -88,13 +87,14 @@ def trace(network: Network, opset: int) -> ir.Model:
                 output_names=[tensor.name for tensor in network.spec.outputs],
             )
         except Exception as error:
+            _require_call_of_forward(network)
             raise ExportError(f"{network.spec.name}: {why_not(error, exported)}") from error
     spec = network.spec  # with the outputs of the run, if none were declared
     if program is None:
         raise ExportError(f"{spec.name}: torch's exporter returned nothing")
     model = program.model
     _give_back_complex(model, exported.constants)
-    _hold_to_request(spec, opset, model)
+    _hold_to_request(network, opset, model)
     model.graph.name = spec.name
     return model
 
@@ -125,8 +125,19 @@ def fake_input(tensor: TensorSpec) -> torch.Tensor:
     return torch.zeros([int(size) for size in tensor.shape], dtype=torch_type(tensor.dtype))
 
 
-def _hold_to_request(spec: GraphSpec, opset: int, model: ir.Model) -> None:
+def _require_call_of_forward(network: Network) -> None:
+    """Say of a class with a ``__call__`` of its own that this is why it was not exported."""
+    kind = type(network.module)
+    if not str(kind.__call__.__module__).startswith("torch."):
+        raise ExportError(
+            f"{network.spec.name}: {kind.__name__} has a __call__ of its own, and what is exported is what "
+            "forward returns; write as forward what its __call__ does, and leave __call__ to nn.Module"
+        )
+
+
+def _hold_to_request(network: Network, opset: int, model: ir.Model) -> None:
     """Refuse another opset or other outputs than were asked for: the exporter says nothing of them."""
+    spec = network.spec
     written = model.opset_imports.get("")
     if written != opset:
         raise ExportError(
@@ -138,6 +149,7 @@ def _hold_to_request(spec: GraphSpec, opset: int, model: ir.Model) -> None:
     ):
         found = tuple(_described(value) for value in values)
         if found != declared:
+            _require_call_of_forward(network)
             raise ExportError(
                 f"{spec.name}: the module's {kind}s are {_listed(found)}, declared are {_listed(declared)}"
             )

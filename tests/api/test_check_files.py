@@ -284,3 +284,27 @@ def test_a_file_that_is_cut_off_is_named(tmp_path: Path) -> None:
     path.write_bytes(path.read_bytes()[:-9])
     with pytest.raises(GraphError, match="it is cut off after .* bytes; download or export it again"):
         check(path)
+
+
+def test_outputs_that_differ_in_a_graph_with_random_nodes_name_these(tmp_path: Path) -> None:
+    """The output that passes says nothing; of a Dropout only one that drops is random."""
+    nodes = [
+        op("Relu", "x", "same"), op("Dropout", "same", "kept"), op("Dropout", "kept rate yes", "dropped"),
+        op("RandomNormalLike", "dropped", "noise"), op("Add", "noise dropped", "y"),
+    ]  # fmt: skip
+    held = (
+        numpy_helper.from_array(np.float32(0.5), "rate"),
+        numpy_helper.from_array(np.array(True), "yes"),
+    )
+    path = save(
+        tmp_path, nodes, [value("x", (64,))], [value(name, (64,)) for name in ("same", "kept", "y")], *held
+    )
+    results = {result.tensor: result for result in api.check_graph(
+        path, reference="unoptimised", tolerance=1e-5
+    ).outputs}  # fmt: skip
+    assert [(results[name].passed, results[name].reason) for name in ("same", "kept")] == [(True, "")] * 2
+    assert not results["y"].passed
+    assert results["y"].reason == (
+        "Dropout node_dropped, RandomNormalLike node_noise: random, so that every run differs; take them out "
+        "to compare"
+    )

@@ -61,7 +61,7 @@ def test_nothing_to_reproduce_is_reported(tiny: Path, tmp_path: Path) -> None:
         (["--layers", "--memory", "0"], "in 0 bytes of memory; take at least one of each"),
         (["--layers", "--memory", "100"], "--memory allows 100; allow more"),
         (["--layers", "--samples", "0"], "--samples"),
-        (["--layers", "--tolerance", "0"], "is not a positive number"),
+        (["--layers", "--tolerance", "0"], "is not in the range x>0"),
         (["--layers", "--against", "unoptimised"], "--layers compares with PyTorch; leave --against out"),
     ],
 )

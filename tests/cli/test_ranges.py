@@ -26,6 +26,12 @@ CALLS: dict[str, tuple[str, ...]] = {
     "samples": ("check", NOWHERE, "--layers", "--samples", "1001"),
     "call": ("extract", NOWHERE, "--out", "x.onnx", "--module", "a", "--call", "999999999"),
     "port": ("view", NOWHERE, "--port", "65536"),
+    "memory": ("check", NOWHERE, "--layers", "--memory", "9" * 400),
+    **{f"tolerance {at}": ("check", NOWHERE, "--tolerance", at) for at in ("nan", "inf", "0", "-1")},
+    **{
+        f"timeout {at}": ("compile", NOWHERE, "--with", "vela", "--timeout", at)
+        for at in ("nan", "inf", "-inf", "0", "-1", "1e300")
+    },
     "dim": ("profile", NOWHERE, "--dim", f"n={2**63}"),
     "shape": ("profile", NOWHERE, "--shape", "x=1," + "9" * 5000),
     "value": ("profile", NOWHERE, "--value", f"x={2**63}"),

@@ -39,6 +39,14 @@ def test_a_table_of_real_runs(net: Path, tool: str) -> None:
     assert sum(document["nodes"].values()) == 8
 
 
+@pytest.mark.parametrize("tools", [("--with", "qnn,openvino"), ("--with", "qnn", "--with", "openvino")])
+def test_the_tables_of_two_tools_are_asked_for_apart(net: Path, tools: tuple[str, ...]) -> None:
+    outcome = onnxlens("compile", net, "--support-only", *tools)
+    assert (outcome.code, outcome.out, outcome.err) == (
+        2, "", "onnxlens: --support-only reads the table of one tool; ask for qnn and openvino apart\n",
+    )  # fmt: skip
+
+
 def test_a_picture_and_a_file_of_a_workload_are_written(net: Path, table: Path, tmp_path: Path) -> None:
     done("compile", net, "--support", table, "--plot", tmp_path / "map.dot")
     assert (tmp_path / "map.dot").exists()

@@ -44,6 +44,46 @@ def test_outputs_that_are_not_the_declared_ones_are_refused_by_name(
     assert not list(tmp_path.iterdir())
 
 
+class OwnCall(nn.Linear):
+    """Called without ``forward``; the others also change what it returns."""
+
+    def __call__(self, x: Tensor) -> Tensor:
+        return nn.functional.linear(x, self.weight)
+
+
+class Doubled(nn.Linear):
+    def __call__(self, x: Tensor) -> Tensor:
+        return super().__call__(x) * 2
+
+
+class Raised(nn.Linear):
+    def __call__(self, x: Tensor) -> Tensor:
+        return super().__call__(x).abs()
+
+
+class Typed(nn.Linear):
+    def __call__(self, x: Tensor) -> Tensor:
+        return super().__call__(x)
+
+
+def called(kind: type[nn.Linear]) -> GraphSpec:
+    inputs = (TensorSpec("x", "float32", (1, 3)),)
+    return GraphSpec("called", "user", lambda: kind(3, 2), inputs, (), {"x": (0.0, 1.0)})
+
+
+@pytest.mark.parametrize("kind", [OwnCall, Doubled, Raised])
+def test_a_class_with_a_call_of_its_own_is_refused_with_the_remedy(
+    kind: type[nn.Linear], tmp_path: Path
+) -> None:
+    with pytest.raises(ExportError) as error:
+        export_spec(called(kind), tmp_path)
+    assert str(error.value) == (
+        f"called: {kind.__name__} has a __call__ of its own, and what is exported is what forward returns; "
+        "write as forward what its __call__ does, and leave __call__ to nn.Module"
+    )
+    export_spec(called(Typed), tmp_path)  # one that only has types for a checker hides nothing
+
+
 def test_two_outputs_declared_for_one_returned_are_refused(tmp_path: Path) -> None:
     more = replace(tiny_network.network(), outputs=(tiny_network.LOGITS, TensorSpec("b", "float32", (1,))))
     with pytest.raises(ExportError, match=r"^tiny: the module's outputs are .*, declared are logits, b; "):

@@ -10,7 +10,7 @@ from operator import attrgetter
 from types import ModuleType
 from typing import TypeVar
 
-from onnxlens.errors import UsageError
+from onnxlens.errors import UsageError, first_line
 from onnxlens.profile.count.rules import (
     attention,
     elementwise,
@@ -120,27 +120,27 @@ def _refuse_second(new: RegisteredRule, registered: Mapping[Operator, Registered
 def _installed() -> Mapping[Operator, RegisteredRule]:
     """The rules of installed packages; UsageError where an entry point fails or an operator has a rule."""
     rules: dict[Operator, RegisteredRule] = {}
-    call_entry_points(ENTRY_POINTS, lambda package: _adder(package, rules))
+    for fault in call_entry_points(ENTRY_POINTS, lambda package: _adder(package, rules)).values():
+        raise fault
     return rules
 
 
-def call_entry_points(group: str, adder: Callable[[str], Callable[..., None]]) -> None:
-    """Have every entry point of a group register, each with what adds for its package.
-
-    Raises:
-        UsageError: one fails.
-    """
+def call_entry_points(group: str, adder: Callable[[str], Callable[..., None]]) -> Mapping[str, UsageError]:
+    """Have every entry point of a group register, each with what adds for its package; those that fail."""
     from importlib.metadata import entry_points  # most files have no operator that needs it
 
+    faults = {}
     for entry in sorted(entry_points(group=group)):
         package = entry.dist.name if entry.dist else entry.value
         try:
             entry.load()(adder(package))
-        except Exception as cause:
-            raise UsageError(
+        except (Exception, SystemExit) as cause:
+            faults[package] = UsageError(
                 f"package {package}: its entry point {entry.name} = {entry.value} (group {group}) failed: "
-                f"{type(cause).__name__}: {cause}; repair or uninstall the package"
-            ) from cause
+                f"{type(cause).__name__}: {first_line(cause)}; repair or uninstall the package"
+            )
+            faults[package].__cause__ = cause
+    return faults
 
 
 def _adder(package: str, rules: dict[Operator, RegisteredRule]) -> Callable[..., None]:

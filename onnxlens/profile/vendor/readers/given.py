@@ -7,7 +7,7 @@ import csv
 import json
 import re
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from decimal import Decimal
 from functools import cached_property
 from io import StringIO
@@ -160,6 +160,7 @@ class Given:
         delimiter: str = ",",
         repeated: Sequence[str] = (),
         skip: int = 0,
+        mended: Callable[[str], str] = str,
     ) -> Iterator[Row]:
         """The rows of a CSV file with a head, without the empty lines.
 
@@ -169,9 +170,10 @@ class Given:
             delimiter: what separates its cells.
             repeated: columns that a tool is known to have twice, of which none is read.
             skip: how many lines stand before the head.
+            mended: makes CSV, line by line, of what a tool writes.
         """
         path = path or self.path
-        text = self.text(path).split("\n", skip)[skip]
+        text = mended(self.text(path).split("\n", skip)[skip])
         lines = csv.reader(StringIO(text), delimiter=delimiter, strict=True, skipinitialspace=True)
         try:
             head = [cell.strip() for cell in next(lines, [])]

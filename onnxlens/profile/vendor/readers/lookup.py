@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from functools import cache
@@ -59,7 +60,7 @@ def register(reader: Reader, *, replace: bool = False) -> None:
 
 def readers() -> Mapping[str, Reader]:
     """Every reader by its tool: ours, those of installed packages, and what this process registered."""
-    return {**READERS, **_installed(), **_registered}
+    return {**READERS, **_installed()[0], **_registered}
 
 
 def read_report(
@@ -81,6 +82,7 @@ def read_report(
     given = _inside(given, asked)
     reader = asked[0] if tool else _recognized(given)
     given = _only_file(given, reader)
+    _warn_of_faults()
     try:
         report = reader.read(given)
     except OnnxlensError:
@@ -104,6 +106,7 @@ def read_report(
 def _named(tool: str) -> Reader:
     known = readers()
     if tool not in known:
+        _refuse_if_faulty()
         raise UsageError(f"no reader is called {tool!r}; give one of {', '.join(sorted(known))}")
     return known[tool]
 
@@ -148,6 +151,7 @@ def _recognized(given: Given) -> Reader:
         names = " and ".join(reader.tool for reader in found)
         refuse(given.path, f"it may be a report of {names}", "name the tool")
     given.text() if given.path.is_file() else None  # says what is wrong with a file that is no text
+    _refuse_if_faulty()
     refuse(
         given.path,
         f"the report of no tool that is known ({', '.join(sorted(known))})",
@@ -156,11 +160,23 @@ def _recognized(given: Given) -> Reader:
 
 
 @cache
-def _installed() -> Mapping[str, Reader]:
-    """The readers of installed packages; UsageError where an entry point fails or a tool has a reader."""
+def _installed() -> tuple[Mapping[str, Reader], Mapping[str, UsageError]]:
+    """The readers of installed packages, and those packages that fail, which bring none."""
     found: dict[str, Reader] = {}
-    call_entry_points(ENTRY_POINTS, lambda package: _adder(package, found))
-    return found
+    faults = call_entry_points(ENTRY_POINTS, lambda package: _adder(package, found))
+    return {tool: reader for tool, reader in found.items() if reader.source not in faults}, faults
+
+
+def _refuse_if_faulty() -> None:
+    """A reader that nobody has may be that of a package which fails."""
+    for fault in _installed()[1].values():
+        raise fault
+
+
+@cache
+def _warn_of_faults() -> None:
+    for fault in _installed()[1].values():
+        logging.getLogger(__name__).warning("onnxlens: %s", fault)
 
 
 def _adder(package: str, found: dict[str, Reader]) -> Callable[[Reader], None]:

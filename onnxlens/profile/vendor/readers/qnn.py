@@ -18,6 +18,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 from onnxlens.profile.vendor.readers.given import Given, Row
@@ -41,6 +42,9 @@ NEEDED = ("Message", "Time", "Unit of Measurement", "Event Level", "Event Identi
 
 IDENTIFIER = re.compile(r"(?:(?P<node>.+):|\w+ |)OpId_\d+\Z")
 """``node_add:OpId_22``; the graph's own ``Input OpId_2``, and ``OpId_44``, which has no name."""
+
+END = re.compile(r"OpId_\d+(?: \((?:cycles|us)\))?(?=,|\Z)")
+"""Where the identifier of a node ends, which no quotes enclose whatever commas are in it."""
 
 INSERTED = re.compile(r"Transpose(_token_\d+)?")
 """What ONNX Runtime calls the changes of layout that it puts between nodes: of no node's name."""
@@ -66,7 +70,8 @@ def _read(given: Given) -> LayerReport:
     path = given.one_named(r"\.(csv|json)", "a profile of QNN or AI Hub")
     if given.text(path).lstrip()[0] in "{[":
         return _ai_hub(str(path), given.json(path))
-    executions = [each for each in _executions(given.table(NEEDED, path)) if each]
+    rows = given.table(NEEDED, path, mended=partial(_quoted, str(path)))
+    executions = [each for each in _executions(rows) if each]
     if not executions:
         refuse(path, "it has no events of nodes", "profile with the profiling level detailed")
     graphs: dict[tuple[str, ...], list[Sequence[Node]]] = {}
@@ -84,6 +89,36 @@ def _read(given: Given) -> LayerReport:
             *averaged,
         ),
     )
+
+
+def _quoted(where: str, text: str) -> str:
+    """The table with the names in quotes: QNN writes them as they are, and commas are in some."""
+    head, *lines = text.split("\n")
+    before, name, behind = head.partition(NEEDED[-1])
+    if not name or behind.strip(', "') not in ("", SOURCES):
+        return text
+    at, told = before.count(","), SOURCES in behind
+    quoted = (_with_quotes(line, at, told, f"{where}, line {row}") for row, line in enumerate(lines, 2))
+    return "\n".join((head, *quoted))
+
+
+def _with_quotes(line: str, at: int, told: bool, where: str) -> str:
+    """The line with quotes around the identifier, and the nodes that are told behind it."""
+    *cells, rest = line.split(",", at)
+    if len(cells) < at or any(cell.lstrip().startswith('"') for cell in (*cells, rest)):
+        return line
+    ends = [match.end() for match in END.finditer(rest)] if told else [len(rest.rstrip(", "))]
+    if len(ends) > 1:
+        refuse(
+            where, f"two names may be in {shown(rest)}: commas in them are not in quotes", "rename the node"
+        )
+    end = ends[0] if ends else len(rest) - rest.endswith(",")
+    parts = (rest[:end], *([rest[end + 1 :]] if told else []))
+    return ",".join((*cells, *(part if part.startswith('"') else _in_quotes(part) for part in parts)))
+
+
+def _in_quotes(text: str) -> str:
+    return '"' + text.replace('"', '""') + '"'
 
 
 def _executions(rows: Iterator[Row]) -> Iterator[Sequence[Node]]:

@@ -55,7 +55,8 @@ RECORDED = {
 def nothing_registered(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """Every test starts without registered readers, and leaves none."""
     monkeypatch.setattr(lookup, "_registered", {})
-    lookup._installed.cache_clear()
+    for cached in (lookup._installed, lookup._warn_of_faults):
+        cached.cache_clear()
     yield
     lookup._installed.cache_clear()
 
@@ -245,6 +246,28 @@ def test_a_package_that_fails_is_named(
         f"package acme-readers: its entry point acme = {__name__}:{entry} (group"
     )
     assert fault in str(refusal.value)
+
+
+@pytest.mark.parametrize("entry", ["acme_engine_missing:add", f"{__name__}:add_twice", f"{__name__}:leave"])
+def test_a_package_that_fails_stops_only_what_needs_it(
+    entry: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Reports of other tools are read, recognized or named, with one line that tells of the package."""
+    package(tmp_path, entry, monkeypatch)
+    vela = DATA / "ethos-u" / "hed-u55-256_per-layer.csv"
+    assert read_report(vela).records == read_report(vela, "ethos-u").records
+    (warning,) = caplog.messages
+    assert warning.startswith(f"onnxlens: package acme-readers: its entry point acme = {entry} (group")
+    caplog.clear()
+    for tool in ("", "acme"):
+        with pytest.raises(UsageError, match="^package acme-readers: its entry point acme") as refusal:
+            readers.read_report(acme_file(tmp_path), tool)
+        assert "\n" not in str(refusal.value)
+    assert not caplog.messages
+
+
+def leave(add: object) -> None:
+    raise SystemExit("no engine\non this machine")
 
 
 def add_acme(add: object) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -150,6 +151,34 @@ def test_qnn_with_the_nodes_of_the_file(tmp_path: Path) -> None:
     )
     records = read_report(written(tmp_path, "x.csv", head + "".join(f"0,{row}\n" for row in rows))).records
     assert [record.sources for record in records] == [("conv", "relu"), ("r",)]
+
+
+@pytest.mark.parametrize("name", ["relu(a, b)", "a,b", "a,,", ",", 'x "1", y', "a,OpId_3"])
+def test_qnn_names_with_commas_are_not_in_quotes(name: str, tmp_path: Path) -> None:
+    """``nodes`` has the same name: the graph that ONNX Runtime hands over says what the node is."""
+    graph = {"tensors": {}, "nodes": {name: {"type": "Relu", "input_names": [], "output_names": []}}}
+    nodes = written(tmp_path, "graph.json", json.dumps({"graph": graph}))
+    root = "0,EXECUTE,9,US,NETRUN,ROOT,Graph 0: net, v2\n"
+    text = f"{QNN_HEAD}{root}0,NODE,5,CYCLES,BACKEND,SUB-EVENT,{name}:OpId_22 (cycles)\n"
+    (record,) = read_report(written(tmp_path, "x.csv", text), names=nodes).records
+    assert (record.sources, record.op_type, record.figures) == ((name,), "Relu", {"cycles": 5})
+
+
+def test_qnn_names_with_commas_before_the_nodes_of_the_file(tmp_path: Path) -> None:
+    """The identifier ends with its number; where two may be its end, nothing is guessed."""
+    head = QNN_HEAD.strip() + f",ONNX Source Ops\n0,EXECUTE,9,US,NETRUN,ROOT,Graph 0: net, v2,\n{QNN_NODE}"
+    for told, sources in (
+        ("relu(a, b):OpId_3 (cycles),conv, 1;relu", ("conv, 1", "relu")),
+        ('r, s:OpId_4,"conv, 1;relu"', ("conv, 1", "relu")),
+        ("r, s:OpId_4,", ("r, s",)),
+    ):
+        (record,) = read_report(written(tmp_path, "x.csv", f"{head}{told}\n")).records
+        assert record.sources == sources
+    with pytest.raises(UsageError, match=r"x.csv, line 3: two names may be in .*; rename the node"):
+        read_report(written(tmp_path, "x.csv", f"{head}a:OpId_3,b:OpId_4,conv\n"))
+
+
+QNN_NODE = "0,NODE,5,CYCLES,BACKEND,SUB-EVENT,"
 
 
 def on(provider: str, event: dict[str, Any]) -> dict[str, Any]:
