@@ -54,7 +54,7 @@ FORBIDDEN_OUTSIDE: Mapping[str, frozenset[str]] = {
 LOOSE = {"__init__.py", "__main__.py", "errors.py", "py.typed"}
 """The files that may be at the package's top level; all others are in a folder named for their purpose."""
 
-MOST_LINES, MOST_FILES = 73_500, 490
+MOST_LINES, MOST_FILES = 73_600, 490
 """The package as a whole. These numbers only go down; docs/decisions has the reason where one went up."""
 
 

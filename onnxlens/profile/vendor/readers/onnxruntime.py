@@ -60,9 +60,10 @@ def _read(given: Given) -> LayerReport:
             event = thread[index]
             if event["ts"] >= warm:
                 key = (event["name"].removesuffix(SUFFIX), str(event["args"]["op_name"]))
-                times[key] += ran.get(id(event), self_us)
                 first.setdefault(key, event["args"])
-    records = tuple(_record(*key, total, runs, first[key]) for key, total in times.items())
+                if id(event) in ran or not (ran and _placement(event["args"]) in LAUNCHING):
+                    times[key] += ran.get(id(event), self_us)
+    records = tuple(_record(*key, times.get(key), runs, args) for key, args in first.items())
     note = f"the mean of {runs} {'run' if runs == 1 else 'runs'}" + (
         ", the first not counted" if runs < len(spans) else ""
     )
@@ -112,11 +113,16 @@ def _event(value: Any, where: str) -> Mapping[str, Any]:
     return event
 
 
-def _record(name: str, op_type: str, total_us: int, runs: int, args: Mapping[str, Any]) -> LayerRecord:
-    placement = str(args.get("provider", "")).removesuffix(PROVIDER).lower()
-    figures = {"time_s": seconds(total_us, "us", name) / runs}  # 0 is less than the clock tells
+def _placement(args: Mapping[str, Any]) -> str:
+    return str(args.get("provider", "")).removesuffix(PROVIDER).lower()
+
+
+def _record(name: str, op_type: str, total_us: int | None, runs: int, args: Mapping[str, Any]) -> LayerRecord:
+    """A layer; without a time where nothing of it is known but its launch."""
+    # 0 is less than the clock tells
+    figures = {} if total_us is None else {"time_s": seconds(total_us, "us", name) / runs}
     shapes = [_shapes(args.get(f"{side}_type_shape")) for side in ("input", "output")]
-    return LayerRecord(name, str(op_type), (name,), placement, figures, *shapes)
+    return LayerRecord(name, op_type, (name,), _placement(args), figures, *shapes)
 
 
 def _shapes(tensors: Any) -> tuple[tuple[int, ...], ...]:

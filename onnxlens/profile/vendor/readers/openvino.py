@@ -19,14 +19,13 @@ from __future__ import annotations
 import csv
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import replace
 from decimal import Decimal
-from math import fsum
 from pathlib import Path
 from typing import Any
 
 from onnxlens.profile.vendor.readers.given import Given
 from onnxlens.profile.vendor.readers.reader import Reader
+from onnxlens.profile.vendor.readers.rows import averaged
 from onnxlens.profile.vendor.readers.values import entry, known, listed, named, refuse, seconds, shown
 from onnxlens.specs.layers import LayerRecord, LayerReport
 
@@ -76,7 +75,7 @@ def _report(requests: Sequence[Sequence[LayerRecord]], path: Path, *, is_sorted:
     names = [[record.name for record in request] for request in requests]
     if any(each != names[0] for each in names):
         refuse(path, "the tables of its requests have different layers", "give the report average_counters")
-    records = tuple(_mean(same) for same in zip(*requests, strict=True))
+    records = tuple(map(averaged, zip(*requests, strict=True)))
     notes = [f"the mean of {len(requests)} requests"] if len(requests) > 1 else []
     notes += (
         ["-pcsort leaves out whole seconds: a layer of a second or more has too little"] if is_sorted else []
@@ -165,11 +164,6 @@ def _requests(lines: Sequence[str], path: str) -> Iterator[Sequence[LayerRecord]
             request.append(_record(name, op_type, kernel, status, time_s, (name,)))
     if request:
         refuse(f"{path}, line {len(lines)}", "the last table has no total", "is the report whole?")
-
-
-def _mean(same: Sequence[LayerRecord]) -> LayerRecord:
-    time_s = fsum(record.figures.get("time_s", 0) for record in same) / len(same)
-    return replace(same[0], figures=known({"time_s": time_s}))
 
 
 READERS = (

@@ -21,11 +21,17 @@ TOTAL = re.compile(r"(?:(?:grand|over)[ _-]?)?(?:total|sum|all|overall|summe|ges
 NEARLY = 0.99
 """A total is at least so much of what the layers come to: figures are rounded."""
 
-DECIMAL = re.compile(r"(?:0|[\d.]*),(?:\d{1,2}|\d{4,})|0,\d+|\d{1,3}(?:\.\d{3})+,\d+")
+DECIMAL = re.compile(r"\d*,(?:\d{1,2}|\d{4,})|0,\d+|\d{1,3}(?:\.\d{3})+,\d+")
 """A comma that can only be a decimal one."""
 
 THOUSANDS = re.compile(r"[1-9]\d{0,2}(?:(?:,\d{3})+\.\d+|(?:,\d{3}){2,})")
 """Commas that can only be between thousands."""
+
+WITH_COMMAS = {
+    True: re.compile(r"[+-]?(?:\d*|\d{1,3}(?:\.\d{3})+),\d+(?:[eE][+-]?\d+)?"),
+    False: re.compile(r"[+-]?\d{1,3}(?:,\d{3})+(?:\.\d+)?(?:[eE][+-]?\d+)?"),
+}
+"""What any number with a comma may be, where commas are decimal, and where they are between thousands."""
 
 
 def without_total(records: Records) -> tuple[Records, Notes]:
@@ -122,6 +128,8 @@ def with_points(rows: Sequence[Row], columns: Iterable[str]) -> Sequence[Row]:
 def _pointed(row: Row, column: str, decimal: bool) -> Row:
     text = row[column]
     if "," in text:
+        if not WITH_COMMAS[decimal].fullmatch(text):
+            refuse(f"{row.place}, column {column!r}", f"{shown(text)} is no number as those beside it are")
         text = text.replace(".", "").replace(",", ".") if decimal else text.replace(",", "")
     elif decimal and "." in text:
         refuse(f"{row.place}, column {column!r}", f"a point in {shown(text)}, but commas above or below")

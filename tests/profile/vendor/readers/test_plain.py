@@ -82,6 +82,11 @@ def test_which_time_it_is_and_its_unit_are_said(text: str, time_s: float, note: 
             "line 3, column 'time_ms': a point in '2.5', but commas above or bel",
         ),
         ("name;cycles\na;1,5\nb;1,234,567\n", "line 2, column 'cycles': the comma in '1,5' may be a decimal"),
+        ("name;cycles\na;1,5\nb;1.2.3,45\n", "line 3, column 'cycles': '1.2.3,45' is no number as those"),
+        (
+            "name;cycles\na;1,234,567\nb;1,,2\n",
+            "line 3, column 'cycles': '1,,2' is no number as those beside",
+        ),
         ("name,time_ms\na,50%\n", "line 2, column 'time_ms': expected a number .* found '50%'"),
         ("t\n# c\nname,time_ms\na,x\n", "line 4, column 'time_ms': expected a number .* found 'x'"),
         ("t\nname,time_ms\na,1,2\n", "line 3: 3 cells; expected the 2 of the first line"),

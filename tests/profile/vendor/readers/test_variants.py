@@ -202,6 +202,8 @@ def test_onnxruntime_on_a_gpu(tmp_path: Path) -> None:
     )
     assert [record.figures for record in report.records] == [{"time_s": 0.00053}, {"time_s": 3e-05}]
     assert report.notes[1] == "times of cuda are those of the kernels on the GPU"
+    report = read_report(written(tmp_path, "profile.json", [run(0, 900), launches[0], *ran, launches[1]]))
+    assert [record.figures for record in report.records] == [{"time_s": 0.00053}, {}]  # no kernel: unknown
 
 
 def test_executorch_with_tabs(tmp_path: Path) -> None:
