@@ -220,11 +220,12 @@ def _peaks(setup: _Setup) -> tuple[MatmulPeak, ConvolutionPeak | None]:
 
 def _unprofiled(setup: _Setup) -> tuple[LatencyResult, LatencyResult | None, MemoryUse | None]:
     """The latency with profiling off, OpenVINO's in turns with it, and by how much a device's memory grew."""
-    setup.target.progress("timing ONNX Runtime", 0, 0)
+    setup.target.progress("opening a session", 0, 0)
     before = device_memory_bytes() if setup.on_device else 0
     session = _session(setup, SessionRequest(setup.request.level, threads=setup.threads))
     if setup.is_beside_openvino:
         return *_in_turns(setup, session), None
+    setup.target.progress("timing ONNX Runtime", 0, 0)
     latency = _timed(setup, session)
     if not setup.on_device:
         return latency, None, None

@@ -16,7 +16,7 @@ from onnxlens.pipeline.calls import calls_of, timesteps_of
 from onnxlens.pipeline.graph_costs import FLOAT, cost_of
 from onnxlens.specs.bench import BenchRequest, LatencyResult
 from onnxlens.specs.bill import MOST_POINTS, Bill, BillRequest, BillStage, Call
-from onnxlens.specs.progress import Progress, silent
+from onnxlens.specs.progress import Progress, named, silent
 
 if TYPE_CHECKING:
     from onnxlens.specs.chip import Chip
@@ -124,7 +124,7 @@ def _latency(call: Call, runs: int, progress: Progress) -> LatencyResult:
 
     settings = Settings(batch=call.batch, height=call.height, width=call.width)
     request = BenchRequest(runs=runs, warmup=1, matmul_peak=False)
-    return bench_graph(call.graph, settings, request, progress).latency
+    return bench_graph(call.graph, settings, request, named(progress, call.graph)).latency
 
 
 def write_bill_plot(bill: Bill, out: Path | str) -> Path:

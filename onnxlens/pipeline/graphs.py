@@ -23,7 +23,7 @@ from onnxlens.profile.runtime.machine import release_memory
 from onnxlens.profile.runtime.session import SessionRequest, open_session, run
 from onnxlens.reference_model.weights.choice import published_weights
 from onnxlens.specs.generate import Backend, Stage
-from onnxlens.specs.progress import Progress, silent
+from onnxlens.specs.progress import Progress, named, silent
 
 SUFFIXES = (".pth", ".safetensors")
 
@@ -58,7 +58,7 @@ class Graphs:
         """A graph to be entered, with ``weights`` or those of all."""
         chosen = published_weights(self.weights, graph) if weights is None else weights
         settings = Settings(weights=chosen, batch=batch, height=self.height, width=self.width)
-        return RunningGraph(self, OpenedTarget(graph, settings, self.progress), batch)
+        return RunningGraph(self, OpenedTarget(graph, settings, named(self.progress, graph)), batch)
 
     def open_together(self, stack: ExitStack, graphs: Sequence[RunningGraph]) -> None:
         """Enter graphs that run together, until the stack closes.
@@ -145,7 +145,7 @@ class RunningGraph(AbstractContextManager["RunningGraph"]):
         return partial(run, open_session(path, request=SessionRequest(memory_pattern=False)))
 
     def _module(self) -> Run:
-        self._graphs.progress(f"building {self.target.target}", 0, 0)
+        self.target.progress("building", 0, 0)
         outputs = [output.name for output in self.target.spec.outputs]
         inputs = [tensor.name for tensor in self.target.spec.inputs]
         module = self.target.take_module(self.target.weights)

@@ -15,6 +15,11 @@ def silent(step: str, done: int, total: int) -> None:
     """Show nothing."""
 
 
+def named(progress: Progress, graph: str) -> Progress:
+    """The progress of one of several graphs that are worked on in turn: every step has its name."""
+    return lambda step, done, total: progress(f"{graph}: {step}", done, total)
+
+
 Watch = Callable[[str, int, int], Progress]
 """Called when work on one of several graphs begins: its name, its index from 1, how many there are.
 

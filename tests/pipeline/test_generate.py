@@ -323,7 +323,7 @@ def test_a_killed_run_leaves_nothing_half_written(picture: Path, tmp_path: Path)
     ) as process:
         assert process.stderr is not None
         for line in process.stderr:
-            if "building sd-unet" in line:  # denoising has begun
+            if "sd-unet: building" in line:  # denoising has begun
                 break
         time.sleep(0.3)
         process.kill()

@@ -15,13 +15,16 @@ IMAGE = {"image": np.random.default_rng(0).random((1, 4, SIDE, SIDE), np.float32
 
 
 def test_they_run_as_each_does_alone() -> None:
-    graphs = Graphs("onnx", "seeded", SIDE, SIDE)
+    steps: list[str] = []
+    graphs = Graphs("onnx", "seeded", SIDE, SIDE, lambda step, done, total: steps.append(step))
     with graphs.open("mlsd-tiny", 1) as alone:
         (expected,) = alone(IMAGE).values()
+    assert "mlsd-tiny: writing weights" in steps
     alone_s = graphs.opening_s
     with ExitStack() as stack:
         together = [graphs.open("mlsd-tiny", 1) for _ in range(2)]
         graphs.open_together(stack, together)
+        assert steps[-1] == "opening mlsd-tiny and mlsd-tiny"
         for graph in together:
             np.testing.assert_array_equal(next(iter(graph(IMAGE).values())), expected)
     assert [(stage.name, stage.calls) for stage in graphs.stages] == [("mlsd-tiny", 1)] * 3
