@@ -6,13 +6,14 @@ The simulator runs on this processor. What its profile calls cycles is the simul
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import replace
 from types import MappingProxyType
 from typing import Any
 
 import numpy as np
 
+from onnxlens.profile.graph.graph import Graph
 from onnxlens.profile.vendor.compilers.child import LOG
 from onnxlens.profile.vendor.compilers.exchange import error_note, output_errors, ran
 from onnxlens.profile.vendor.compilers.lookup import Compiler, CompileRequest, Run, find_packages
@@ -60,12 +61,14 @@ def _compile(request: CompileRequest) -> LayerReport:
     notes = (share, error_note(errors), *((FUSED,) if npu else ()))
     if has_int8:
         notes = (*notes, QUANTIZED)
+    refused = {each["name"]: why.get(each["name"], FALLBACK) for each in placed if not each["npu"]}
+    records = (_of_the_npu(record, request.source.graph, refused) for record in report.records)
     return replace(
         report,
         version=result["version"],
         chip=request.chip,
-        records=(*report.records, *_left_over(placed)),
-        refused={each["name"]: why.get(each["name"], FALLBACK) for each in placed if not each["npu"]},
+        records=(*records, *_left_over(placed)),
+        refused=refused,
         notes=(*report.notes, *notes),
         output_error=errors,
     )
@@ -86,6 +89,16 @@ def _ran(run: Run) -> tuple[Mapping[str, Any], Mapping[str, np.ndarray]]:
     arch, soc = CHIPS[chip]
     own = {"htp_arch": arch, "soc_model": soc, "profile": run.profile, "is_int8": precision == INT8}
     return ran(run, "qnn", **own)
+
+
+def _of_the_npu(record: LayerRecord, graph: Graph, refused: Collection[str]) -> LayerRecord:
+    """A change of layout, whose sources are tensors, without those that nodes on the processor make."""
+    if record.op_type:
+        return record
+    left = [node.view for node in graph.nodes if node.view.name in refused]
+    made = {value.name for view in left for value in view.outputs if value}
+    theirs = made.union(refused)
+    return replace(record, sources=tuple(name for name in record.sources if name not in theirs))
 
 
 def _left_over(placed: Iterable[Mapping[str, Any]]) -> Iterable[LayerRecord]:
