@@ -15,7 +15,7 @@ folder="$(mktemp -d)"
 trap 'rm -rf "$folder"' EXIT
 python3.10 -m venv "$folder/venv"
 "$folder/venv/bin/pip" install --quiet --disable-pip-version-check 'tpu-mlir[onnx]==1.30.2' 'setuptools<80' psutil
-"$folder/venv/bin/pip" list --disable-pip-version-check 2>/dev/null | grep -iE "^(tpu-mlir|onnx) "
+"$folder/venv/bin/pip" list --disable-pip-version-check 2>/dev/null | grep -iE "^(tpu[-_]mlir|onnx) "
 cat > "$folder/seen.py" <<'PY'
 import os
 import re
