@@ -340,59 +340,6 @@ def test_tpu_mlir_prefers_the_mlir_beside_its_trace(tmp_path: Path) -> None:
         read_report(tmp_path)
 
 
-def kernel(name: str, start: int, duration: int, thread: int = 1) -> dict[str, Any]:
-    return {
-        "cat": "Node", "name": f"{name}_kernel_time", "ts": start, "dur": duration, "tid": thread,
-        "args": {"op_name": "Conv", "provider": "CPUExecutionProvider"},
-    }  # fmt: skip
-
-
-def run(start: int, duration: int, thread: int = 1) -> dict[str, Any]:
-    return {"cat": "Session", "name": "model_run", "ts": start, "dur": duration, "tid": thread}
-
-
-@pytest.mark.parametrize(
-    ("events", "times", "note"),
-    [
-        # an only run counts
-        ([run(0, 100), kernel("a", 5, 40)], {"a": 40}, "the mean of 1 run"),
-        # the first of several does not
-        (
-            [
-                run(0, 100),
-                kernel("a", 5, 90),
-                run(100, 60),
-                kernel("a", 110, 40),
-                run(160, 30),
-                kernel("a", 165, 20),
-            ],
-            {"a": 30},
-            "the mean of 2 runs, the first not counted",
-        ),
-        # nodes of one run side by side, on two threads, are not inside each other
-        ([run(0, 100), kernel("a", 5, 90), kernel("b", 10, 50, 2)], {"a": 90, "b": 50}, "the mean of 1 run"),
-        # two runs at once, of which none is the first
-        (
-            [run(0, 100), kernel("a", 5, 90), run(50, 100, 2), kernel("a", 60, 70, 2)],
-            {"a": 80},
-            "the mean of 2 runs",
-        ),
-    ],
-    ids=["one run", "warm-up", "two threads", "two runs at once"],
-)
-def test_onnxruntime_runs(events: list[Any], times: dict[str, int], note: str, tmp_path: Path) -> None:
-    report = read_report(written(tmp_path, "profile.json", events))
-    assert {each.name: each.figures["time_s"] for each in report.records} == {
-        name: pytest.approx(time / 1e6) for name, time in times.items()
-    }
-    assert report.notes == (note,)
-
-
-def test_onnxruntime_without_a_run(tmp_path: Path) -> None:
-    with pytest.raises(UsageError, match=r"no event model_run: no run of a model; close the session"):
-        read_report(written(tmp_path, "profile.json", [kernel("a", 5, 90)]))
-
-
 def test_a_group_with_a_depthwise_kernel_has_no_sizes(tmp_path: Path) -> None:
     """nncase writes it with one output channel, so that its size would be that of no node."""
     head = "Name, Mac, FLOPs, OnChipMemTraffic, OffChipMemTraffic, OffChipMemLWTraffic"

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from onnxlens.errors import UsageError
 from onnxlens.profile.vendor.names import naming_of
 from onnxlens.profile.vendor.readers import read_report
-from tests.profile.vendor.readers.test_built import QNN_HEAD, kernel, run, written
+from tests.profile.vendor.readers.test_built import QNN_HEAD, written
 
 RULE = "    " + "=" * 40
 COLUMNS = (
@@ -179,31 +178,6 @@ def test_qnn_names_with_commas_before_the_nodes_of_the_file(tmp_path: Path) -> N
 
 
 QNN_NODE = "0,NODE,5,CYCLES,BACKEND,SUB-EVENT,"
-
-
-def on(provider: str, event: dict[str, Any]) -> dict[str, Any]:
-    return event | {"args": {"op_name": "Conv", "provider": f"{provider}ExecutionProvider"}}
-
-
-def test_onnxruntime_on_a_gpu(tmp_path: Path) -> None:
-    """A node's own event is its launch; the kernels that ran stand behind it, on a clock of their own."""
-    launches = [on("CUDA", kernel("a", 5, 10)), on("CUDA", kernel("b", 16, 4))]
-    report = read_report(written(tmp_path, "profile.json", [run(0, 900), *launches]))
-    assert [record.figures for record in report.records] == [{"time_s": 1e-05}, {"time_s": 4e-06}]
-    assert (
-        "times of cuda are those of the processor, which launches what the GPU then runs" in report.notes[1]
-    )
-    ran = [
-        {"cat": "Kernel", "name": name, "ts": 7, "dur": us, "tid": 9}
-        for name, us in [("gemm", 500), ("bias", 30)]
-    ]
-    report = read_report(
-        written(tmp_path, "profile.json", [run(0, 900), launches[0], *ran, launches[1], ran[1]])
-    )
-    assert [record.figures for record in report.records] == [{"time_s": 0.00053}, {"time_s": 3e-05}]
-    assert report.notes[1] == "times of cuda are those of the kernels on the GPU"
-    report = read_report(written(tmp_path, "profile.json", [run(0, 900), launches[0], *ran, launches[1]]))
-    assert [record.figures for record in report.records] == [{"time_s": 0.00053}, {}]  # no kernel: unknown
 
 
 def test_executorch_with_tabs(tmp_path: Path) -> None:
